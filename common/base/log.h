@@ -1,0 +1,37 @@
+/* log: one line an event: `<6>tag: text key=value`, lower case, no full stop.
+ *
+ * To standard error. When systemd reads it (JOURNAL_STREAM names our stderr) each line starts with
+ * its sd-daemon(3) priority and has no time of its own; otherwise it starts with the UTC time.
+ * Control characters in what is logged are replaced, so that a peer cannot forge lines. A line is
+ * written with one write(2). Any thread.
+ */
+#ifndef PS_BASE_LOG_H
+#define PS_BASE_LOG_H
+
+#include "common/base/status.h"
+
+typedef enum ps_log_level { /* syslog's numbers */
+                            PS_LOG_ERROR = 3,
+                            PS_LOG_WARNING = 4,
+                            PS_LOG_NOTICE = 5,
+                            PS_LOG_INFO = 6,
+                            PS_LOG_DEBUG = 7,
+} ps_log_level;
+
+void ps_log_set_level(ps_log_level level); /* default PS_LOG_INFO */
+ps_log_level ps_log_get_level(void);
+/* "error", "warning", "notice", "info", "debug" */
+PS_MUST_CHECK ps_status ps_log_level_parse(const char *text, ps_log_level *out);
+
+void ps_log(ps_log_level level, const char *tag, const char *format, ...) PS_PRINTF(3, 4);
+
+#define ps_log_error(...)   ps_log(PS_LOG_ERROR, __VA_ARGS__)
+#define ps_log_warning(...) ps_log(PS_LOG_WARNING, __VA_ARGS__)
+#define ps_log_notice(...)  ps_log(PS_LOG_NOTICE, __VA_ARGS__)
+#define ps_log_info(...)    ps_log(PS_LOG_INFO, __VA_ARGS__)
+#define ps_log_debug(...)   ps_log(PS_LOG_DEBUG, __VA_ARGS__)
+
+/* Tests: lines go to this function instead of standard error; NULL restores. */
+void ps_log_set_sink(void (*sink)(void *state, ps_log_level level, const char *line), void *state);
+
+#endif

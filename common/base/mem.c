@@ -1,0 +1,77 @@
+#include "common/base/mem.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ALIGNMENT 64
+
+static _Thread_local unsigned long fail_countdown;
+
+static void *must(void *p)
+{
+    if (!p) {
+        (void)fputs("psd: out of memory for a small allocation\n", stderr);
+        abort();
+    }
+    return p;
+}
+
+void *ps_alloc(size_t bytes)
+{
+    return must(calloc(1, bytes ? bytes : 1));
+}
+
+void *ps_alloc_array(size_t n, size_t one)
+{
+    return must(calloc(n ? n : 1, one ? one : 1));
+}
+
+void *ps_realloc(void *p, size_t bytes)
+{
+    return must(realloc(p, bytes ? bytes : 1));
+}
+
+char *ps_strdup(const char *s)
+{
+    return s ? must(strdup(s)) : NULL;
+}
+
+char *ps_asprintf(const char *format, ...)
+{
+    char *out = NULL;
+    va_list args;
+    va_start(args, format);
+    int n = vasprintf(&out, format, args);
+    va_end(args);
+    return must(n < 0 ? NULL : out);
+}
+
+void *ps_try_alloc_raw(size_t bytes)
+{
+    if (fail_countdown && --fail_countdown == 0)
+        return NULL;
+    if (bytes > SIZE_MAX - ALIGNMENT)
+        return NULL;
+    size_t rounded = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return aligned_alloc(ALIGNMENT, rounded ? rounded : ALIGNMENT);
+}
+
+void *ps_try_alloc(size_t bytes)
+{
+    void *p = ps_try_alloc_raw(bytes);
+    if (p)
+        memset(p, 0, bytes);
+    return p;
+}
+
+void ps_wipe(void *p, size_t bytes)
+{
+    explicit_bzero(p, bytes);
+}
+
+void ps_mem_fail_after(unsigned long k)
+{
+    fail_countdown = k;
+}

@@ -1,0 +1,20 @@
+/* check_main: the body of every unit test program.
+ *
+ *     static const ps_check_case tests[] = {{&a_thing_happens}, {&a_slow_one, 60}, {0}};
+ *     int main(void) { return ps_check_main("base/status", tests); }
+ *
+ * Runs the cases, prints Check's summary line, and returns non-zero when one failed. */
+#ifndef PS_TEST_CHECK_MAIN_H
+#define PS_TEST_CHECK_MAIN_H
+
+#include <check.h>
+
+/* A case made with START_TEST(name): {&name}; the list ends with {0}. */
+typedef struct ps_check_case {
+    const TTest *const *test;
+    double timeout_s; /* 0: 10 s */
+} ps_check_case;
+
+int ps_check_main(const char *suite, const ps_check_case *cases);
+
+#endif
