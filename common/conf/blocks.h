@@ -1,0 +1,41 @@
+/* blocks: the parts of a configuration that psd, psworker and psctl have in common. */
+#ifndef PS_CONF_BLOCKS_H
+#define PS_CONF_BLOCKS_H
+
+#include "common/base/log.h"
+#include "common/conf/conf.h"
+
+/* `tls:` PEM files. Empty text: not set. */
+typedef struct ps_conf_tls {
+    char *ca;          /* the cluster's CA certificate */
+    char *certificate; /* this program's certificate (chain) */
+    char *key;         /* its private key; psd and psworker refuse one that others may read */
+} ps_conf_tls;
+extern const ps_conf_key ps_conf_tls_keys[];
+
+/* `log:` */
+typedef struct ps_conf_log {
+    unsigned level; /* an index; ps_conf_log_level makes the ps_log_level of it */
+} ps_conf_log;
+extern const ps_conf_key ps_conf_log_keys[];
+ps_log_level ps_conf_log_level(const ps_conf_log *log);
+
+/* `listen:` and `metrics:` */
+typedef struct ps_conf_listen {
+    char *address; /* a name, IPv4 or IPv6 address, without brackets */
+    int64_t port;  /* 0: any free one (see --port-file) */
+} ps_conf_listen;
+
+/* `keepalive:` HTTP/2 pings on idle connections. */
+typedef struct ps_conf_keepalive {
+    uint64_t interval_ms;
+    uint64_t timeout_ms; /* without an answer for so long, the connection is closed */
+} ps_conf_keepalive;
+extern const ps_conf_key ps_conf_keepalive_keys[];
+
+/* "host:port", "[::1]:port", "host" (port stays) or ":port" (host stays) into *host (replaced, a
+ * ps_strdup) and *port. origin starts the message. */
+PS_MUST_CHECK ps_status ps_conf_parse_endpoint(const char *text, const char *origin, char **host,
+                                               int64_t *port);
+
+#endif

@@ -1,0 +1,143 @@
+/* job_spec: the job file, as psctl, psd and psworker all read it.
+ *
+ * Every value is within its range after parsing, and every key has a value (the file's or the
+ * default); texts are never NULL, an absent one is "". Sections that a kind does not have are NULL.
+ * deploy/examples/fashion-mlp.yaml documents the keys.
+ */
+#ifndef PS_CONF_JOB_SPEC_H
+#define PS_CONF_JOB_SPEC_H
+
+#include "common/base/slice.h"
+#include "common/base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum ps_spec_kind {
+    PS_SPEC_TRAIN,
+    PS_SPEC_EVALUATE,
+    PS_SPEC_PREDICT,
+} ps_spec_kind;
+
+typedef enum ps_spec_activation {
+    PS_SPEC_RELU,
+    PS_SPEC_GELU,
+    PS_SPEC_TANH,
+} ps_spec_activation;
+
+typedef enum ps_spec_loss {
+    PS_SPEC_CROSS_ENTROPY, /* labels are classes, int32 */
+    PS_SPEC_SQUARED_ERROR, /* labels are float targets [rows, last layer] */
+} ps_spec_loss;
+
+typedef enum ps_spec_schedule {
+    PS_SPEC_CONSTANT,
+    PS_SPEC_LINEAR, /* from learning_rate down to final_factor times it, in a straight line */
+    PS_SPEC_COSINE, /* the same along half a cosine (Loshchilov and Hutter 2017) */
+} ps_spec_schedule;
+
+typedef enum ps_spec_durability {
+    PS_SPEC_MEMORY,     /* nothing is kept before the job's end */
+    PS_SPEC_CHECKPOINT, /* a restart goes on from the last checkpoint */
+    PS_SPEC_LOG,        /* known, but refused in this version */
+} ps_spec_durability;
+
+typedef struct ps_spec_model {
+    char *architecture; /* "mlp": a row of the worker's table of models */
+    int64_t *layers;    /* widths: inputs, hidden ones, outputs; at least 2 */
+    size_t n_layers;
+    unsigned activation; /* ps_spec_activation, after every layer but the last */
+    unsigned loss;       /* ps_spec_loss */
+} ps_spec_model;
+
+typedef struct ps_spec_files {
+    char *features; /* absolute path on the workers */
+    char *labels;   /* "" for csv (a column) and for predict */
+} ps_spec_files;
+
+typedef struct ps_spec_csv {
+    char *label_column; /* "last", "first", a number from 0, or a name of the header line */
+    int64_t targets;    /* columns from there on that are labels (label_column last: the last) */
+    bool header;        /* the first line names the columns */
+    char *delimiter;    /* one character */
+} ps_spec_csv;
+
+typedef struct ps_spec_normalise {
+    double scale; /* values are multiplied by it; 0: 1/255 for idx files of bytes, else 1 */
+    double mean;  /* then (value - mean) / std */
+    double std;
+} ps_spec_normalise;
+
+typedef struct ps_spec_data {
+    char *format;         /* "idx" or "csv": a row of the worker's table of readers */
+    ps_spec_files *train; /* kind train; NULL otherwise */
+    ps_spec_files *test;  /* may be NULL for train; what evaluate and predict read */
+    ps_spec_csv csv;
+    ps_spec_normalise normalise;
+} ps_spec_data;
+
+typedef struct ps_spec_optimizer {
+    char *name; /* "sgd", "momentum", "adamw": a row of the server's table of optimizers */
+    double learning_rate;
+    double momentum; /* momentum */
+    bool nesterov;   /* momentum */
+    double beta1;    /* adamw */
+    double beta2;    /* adamw */
+    double epsilon;  /* adamw */
+    double weight_decay;
+} ps_spec_optimizer;
+
+typedef struct ps_spec_rate_schedule {
+    unsigned name;        /* ps_spec_schedule */
+    int64_t warmup_steps; /* updates over which the rate climbs from 0 in a straight line */
+    double final_factor;  /* where linear and cosine end, as a share of learning_rate */
+} ps_spec_rate_schedule;
+
+typedef struct ps_spec_consistency {
+    char *mode;        /* "asp", "bsp": a row of the server's table of controllers */
+    int64_t staleness; /* for bounded modes of later versions; 0 now */
+} ps_spec_consistency;
+
+typedef struct ps_spec_train {
+    int64_t epochs;
+    int64_t batch_size; /* rows a gradient, on each worker */
+    int64_t seed;       /* of initial weights and of the shuffle */
+    ps_spec_optimizer optimizer;
+    ps_spec_rate_schedule schedule;
+    ps_spec_consistency consistency;
+    double clip_norm; /* gradients are scaled down to this L2 norm; 0: not */
+    char *codec;      /* of gradients on the wire: "float32": a row of the table of codecs */
+} ps_spec_train;
+
+typedef struct ps_job_spec {
+    unsigned kind;         /* ps_spec_kind */
+    char *name;            /* of the job, and of the model a train job makes: [a-z0-9._-] */
+    char *model_name;      /* evaluate, predict: the stored model; "" for train */
+    char *initialize_from; /* train: start from this stored model; "": from random weights */
+    ps_spec_model *model;  /* train; NULL otherwise */
+    ps_spec_data data;
+    ps_spec_train *train; /* train; NULL otherwise */
+    int64_t workers;      /* leases go to so many at most; workers may come and go */
+    int64_t min_workers;  /* the job starts when so many are there */
+    struct {
+        int64_t rows_per_task; /* rows a lease; 0: psd chooses */
+    } shards;
+    int64_t column_blocks; /* how many column blocks each matrix is cut into, 1..64 */
+    unsigned durability;   /* ps_spec_durability */
+    struct {
+        uint64_t every_ms; /* between checkpoints; 0: only at the end */
+    } checkpoint;
+} ps_job_spec;
+
+/* yaml is hostile; file_name is for messages ("job.yaml:7: train.epochs: ..."). *out is freed with
+ * ps_job_spec_free. PS_INVALID_ARGUMENT says line, key and what is allowed; PS_UNIMPLEMENTED is for
+ * what this version does not have yet. Any thread. */
+PS_MUST_CHECK ps_status ps_job_spec_parse(ps_slice yaml, const char *file_name, ps_job_spec **out);
+void ps_job_spec_free(ps_job_spec **spec);
+
+/* A model or job name: 1..64 of [a-z0-9._-], first a letter or digit. */
+bool ps_job_spec_name_ok(const char *name);
+const char *ps_job_spec_kind_name(unsigned kind); /* "train", ... */
+
+#endif

@@ -1,0 +1,55 @@
+/* options: what psworker is told, by psworker.yaml and by flags (which win).
+ *
+ * deploy/examples/psworker.yaml documents every key with its default and range.
+ */
+#ifndef PS_WORKER_OPTIONS_H
+#define PS_WORKER_OPTIONS_H
+
+#include "common/conf/blocks.h"
+
+typedef enum ps_worker_device {
+    PS_WORKER_AUTO, /* cuda if it works, else cpu */
+    PS_WORKER_CPU,
+    PS_WORKER_CUDA, /* nothing else: psworker ends with an error when it does not work */
+} ps_worker_device;
+
+typedef struct ps_worker_conf {
+    char *server; /* "host:port" of psd */
+    char *name;   /* "": the host's name; only for people, the certificate is the identity */
+    ps_conf_tls tls;
+    unsigned device;   /* ps_worker_device */
+    int64_t threads;   /* of the CPU backend; 0: one a core */
+    char **data_roots; /* a job may only name files below these folders */
+    size_t n_data_roots;
+    ps_conf_log log;
+    uint64_t memory_bytes;  /* budget of batches read ahead */
+    uint64_t message_bytes; /* one gRPC message, in or out */
+    ps_conf_keepalive keepalive;
+    struct {
+        uint64_t min_ms, max_ms; /* waits between attempts grow from min to max, with jitter */
+    } reconnect;
+    uint64_t shutdown_grace_ms;
+} ps_worker_conf;
+
+typedef struct ps_worker_options {
+    ps_worker_conf *conf;
+    char *config_path; /* the file that was read; NULL: none */
+    char *server_host; /* conf->server taken apart */
+    int64_t server_port;
+    bool help; /* --help: the caller prints ps_worker_usage and leaves */
+    bool version;
+} ps_worker_options;
+
+extern const ps_conf_schema ps_worker_schema;
+extern const char ps_worker_usage[];
+
+/* Reads flags and the file they name (default /etc/psd/psworker.yaml, which may be missing unless
+ * --config names it). Not thread-safe (getopt). */
+PS_MUST_CHECK ps_status ps_worker_options_parse(int argc, char **argv, ps_worker_options **out);
+void ps_worker_options_free(ps_worker_options **options);
+
+/* May a task read this file? It must exist and, with symbolic links resolved, lie below one of
+ * conf->data_roots. PS_PERMISSION_DENIED names path and roots; PS_NOT_FOUND when it is missing. */
+PS_MUST_CHECK ps_status ps_worker_data_path_check(const ps_worker_conf *conf, const char *path);
+
+#endif
