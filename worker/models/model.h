@@ -1,0 +1,125 @@
+/* model: the table of architectures (rows: mlp), and one model ready to be trained on a device.
+ *
+ * A training step, on the thread that owns the model:
+ *
+ *     ps_model_forward(m, &batch, &hooks);  // hooks.before_use(i) first, for each parameter
+ *     ps_model_loss(m, &batch);             // the loss and its gradient at the output
+ *     ps_model_backward(m, &hooks);         // hooks.gradient_ready(i), last layer first
+ *     ps_model_result_get(m, &result);      // waits for the device: loss, correct
+ *
+ * Parameters are numbered from 0 in the order of ps_model_layout. The trainer fills
+ * ps_model_parameter(m, i) (all of them before the first forward) and reads
+ * ps_model_gradient(m, i). All memory is taken in ps_model_create; a step allocates nothing.
+ */
+#ifndef PS_MODELS_MODEL_H
+#define PS_MODELS_MODEL_H
+
+#include "common/base/status.h"
+#include "gpu/backend.h"
+
+typedef struct ps_model ps_model;
+
+/* What to build; borrowed for the call. Names are those of the job file. */
+typedef struct ps_model_config {
+    const char *architecture; /* "mlp" */
+    const int64_t *layers; /* mlp: sizes from input to output, 2 to PS_MODEL_LAYERS_MAX of them */
+    size_t layer_count;
+    const char *activation; /* "relu", "gelu", "tanh"; NULL: relu */
+    const char *loss;       /* "cross_entropy", "squared_error"; NULL: cross_entropy */
+} ps_model_config;
+
+#define PS_MODEL_LAYERS_MAX 256
+/* Elements of one layer's side, and of one parameter: kept below what 32-bit BLAS can index. */
+#define PS_MODEL_SIDE_MAX      (INT64_C(1) << 24)
+#define PS_MODEL_PARAMETER_MAX (INT64_C(1) << 40)
+
+typedef enum ps_init_kind {
+    PS_INIT_ZEROS,
+    PS_INIT_ONES,
+    PS_INIT_UNIFORM, /* in [-scale, scale) */
+    PS_INIT_NORMAL,  /* mean 0, deviation scale */
+} ps_init_kind;
+
+/* One parameter, as data: psd can create and initialise it without knowing any model. */
+typedef struct ps_model_parameter_spec {
+    char name[64]; /* as in the state dict of PyTorch: "layers.0.weight" */
+    int rank;
+    int64_t shape[PS_TENSOR_RANK_MAX];
+    ps_init_kind init;
+    float scale;
+} ps_model_parameter_spec;
+
+typedef struct ps_model_layout {
+    ps_model_parameter_spec *parameters;
+    size_t count;
+} ps_model_layout;
+
+/* Checks the configuration (PS_INVALID_ARGUMENT: which key, what is allowed) and lists its
+ * parameters, in the order of the forward pass. Free with ps_model_layout_free. */
+PS_MUST_CHECK ps_status ps_model_describe(const ps_model_config *config, ps_model_layout *out);
+void ps_model_layout_free(ps_model_layout *layout);
+
+/* Rows of host memory; borrowed until ps_model_result_get, ps_model_predict or the next forward.
+ * cross_entropy needs labels. squared_error needs targets, or labels: those stand for a one-hot
+ * row, or for the number itself where the model has one output. */
+typedef struct ps_model_batch {
+    int64_t rows;          /* 1 to max_batch */
+    const float *features; /* [rows, inputs] */
+    const int32_t *labels; /* [rows] or NULL */
+    const float *targets;  /* [rows, outputs] or NULL */
+} ps_model_batch;
+
+/* Called on the thread of the pass; each member may be NULL, and so may the table. */
+typedef struct ps_model_hooks {
+    /* Before forward first uses parameter i: may block until a pull has filled it. A failure ends
+     * the pass, and forward returns it. */
+    ps_status (*before_use)(void *user, size_t parameter);
+    /* Gradient i is complete in the model's stream: it may be read at once where the backend is
+     * host_addressable; elsewhere record an event on ps_model_stream and wait for it. It stays as
+     * it is until the next backward. A failure ends the pass. */
+    ps_status (*gradient_ready)(void *user, size_t parameter);
+    void *user;
+} ps_model_hooks;
+
+typedef struct ps_model_result {
+    double loss; /* mean over the batch (squared_error: over all its elements) */
+    int64_t rows;
+    int64_t correct; /* rows whose largest output is the label's; -1 when there were no labels */
+} ps_model_result;
+
+/* PS_NO_MEMORY when the device cannot hold it, PS_INVALID_ARGUMENT as ps_model_describe. Borrows
+ * the backend, which must outlive it. inference: no gradients are kept and backward must not be
+ * called. Parameters are zero until they are filled. */
+typedef struct ps_model_options {
+    int64_t max_batch; /* rows of the largest batch, at least 1 */
+    bool inference;
+} ps_model_options;
+PS_MUST_CHECK ps_status ps_model_create(ps_backend *backend, const ps_model_config *config,
+                                        const ps_model_options *options, ps_model **out);
+void ps_model_free(ps_model **m); /* NULL is nothing */
+
+/* The instance's own; valid until ps_model_free. */
+const ps_model_layout *ps_model_parameters(const ps_model *m);
+/* The number of the parameter of that name; PS_NOT_FOUND. */
+PS_MUST_CHECK ps_status ps_model_find(const ps_model *m, const char *name, size_t *out);
+ps_tensor ps_model_parameter(const ps_model *m, size_t i); /* F32, shape as in the layout */
+ps_tensor ps_model_gradient(const ps_model *m, size_t i);  /* same shape; not with inference */
+ps_stream *ps_model_stream(const ps_model *m);
+int64_t ps_model_inputs(const ps_model *m);  /* numbers of a row of features */
+int64_t ps_model_outputs(const ps_model *m); /* classes, or numbers of a row of targets */
+uint64_t ps_model_memory(const ps_model *m); /* bytes of device memory it holds */
+
+/* PS_INVALID_ARGUMENT for a batch that does not fit the model (rows, missing labels, a label out of
+ * range: which row); nothing is computed then. */
+PS_MUST_CHECK ps_status ps_model_forward(ps_model *m, const ps_model_batch *batch,
+                                         const ps_model_hooks *hooks);
+PS_MUST_CHECK ps_status ps_model_loss(ps_model *m, const ps_model_batch *batch);
+PS_MUST_CHECK ps_status ps_model_backward(ps_model *m, const ps_model_hooks *hooks);
+PS_MUST_CHECK ps_status ps_model_result_get(ps_model *m, ps_model_result *out);
+
+/* forward, and then what it says of every row into out[rows, outputs]: probabilities that add up to
+ * 1 under cross_entropy, the outputs themselves under squared_error. Waits for the device. */
+PS_MUST_CHECK ps_status ps_model_predict(ps_model *m, const ps_model_batch *batch,
+                                         const ps_model_hooks *hooks, float *out);
+
+#endif
