@@ -1,0 +1,65 @@
+/* reader: a table of file formats, and the data set that one of them opened.
+ *
+ * A data set is rows of float32 features with labels. Opening reads the files (plain or .gz)
+ * into memory, checked and bounded; reading a row converts and normalises it. Errors name file and
+ * byte or line. A new format is one file and one row in reader.c.
+ *
+ * An open data set is read-only: several threads may read from it.
+ */
+#ifndef PS_WORKER_DATA_READER_H
+#define PS_WORKER_DATA_READER_H
+
+#include "common/base/status.h"
+#include "common/conf/job_spec.h"
+
+typedef enum ps_label_kind {
+    PS_LABELS_NONE,    /* predict */
+    PS_LABELS_CLASSES, /* int32, [rows] */
+    PS_LABELS_REALS,   /* float32, [rows, targets] */
+} ps_label_kind;
+
+typedef struct ps_dataset_options {
+    const ps_spec_data *data;   /* format, csv, normalise */
+    const ps_spec_files *files; /* the paths */
+    ps_label_kind labels;
+    int64_t classes;    /* CLASSES: labels must be 0..classes-1; 0: any */
+    uint64_t max_bytes; /* in memory; 0: 16 GiB */
+} ps_dataset_options;
+
+typedef struct ps_dataset ps_dataset;
+
+/* Files are opened as named: the caller has checked them against data_roots. */
+PS_MUST_CHECK ps_status ps_dataset_open(const ps_dataset_options *options, ps_dataset **out);
+void ps_dataset_close(ps_dataset **dataset);
+
+size_t ps_dataset_rows(const ps_dataset *dataset);
+size_t ps_dataset_features(const ps_dataset *dataset); /* floats a row */
+ps_label_kind ps_dataset_labels(const ps_dataset *dataset);
+size_t ps_dataset_targets(const ps_dataset *dataset);  /* REALS: floats a row; else 0 */
+int64_t ps_dataset_classes(const ps_dataset *dataset); /* CLASSES: largest label + 1; else 0 */
+
+/* Rows by number, in the order asked. features: [n, features]. labels: int32 [n] for CLASSES,
+ * float [n, targets] for REALS; not touched for NONE or when NULL. PS_OUT_OF_RANGE names the row.
+ */
+PS_MUST_CHECK ps_status ps_dataset_read(const ps_dataset *dataset, const uint64_t *rows, size_t n,
+                                        float *features, void *labels);
+
+/* A row of the table. state is the format's own. */
+typedef struct ps_dataset_shape {
+    size_t rows, features, targets;
+    int64_t classes;
+} ps_dataset_shape;
+
+typedef struct ps_reader {
+    const char *name; /* as in the job file's data.format */
+    ps_status (*open)(const ps_dataset_options *options, ps_dataset_shape *shape, void **state);
+    void (*close)(void *state);
+    /* One row, not normalised. label as in ps_dataset_read, or NULL. */
+    void (*row)(const void *state, size_t row, float *features, void *label);
+    /* What values are multiplied by when the job does not say. */
+    float (*scale)(const void *state);
+} ps_reader;
+
+const ps_reader *ps_reader_find(const char *name); /* NULL when there is none */
+
+#endif
