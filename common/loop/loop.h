@@ -1,0 +1,81 @@
+/* loop: one libuv loop, run by one thread; what belongs to a loop is touched on its thread only.
+ *
+ * Three ways to hop (design.md): ps_loop_defer (same loop, after the current callback),
+ * ps_loop_post (from any thread to a loop), ps_work_submit (off the loop to the thread pool and
+ * back). A job is a struct the caller embeds and owns; it may be freed or used again from inside
+ * its own callback. Nothing here allocates a job.
+ *
+ * A callback never fires inside the call that asked for it; exactly one a request.
+ */
+#ifndef PS_LOOP_LOOP_H
+#define PS_LOOP_LOOP_H
+
+#include "common/base/clock.h"
+#include "common/base/list.h"
+#include "common/base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct ps_loop ps_loop;
+struct uv_loop_s;
+
+PS_MUST_CHECK ps_status ps_loop_create(ps_loop **out);
+/* Runs until ps_loop_stop; deferred and posted jobs first. Called by the thread that owns it. */
+void ps_loop_run(ps_loop *loop);
+/* Any thread, any time. The loop ends after the callbacks at hand. */
+void ps_loop_stop(ps_loop *loop);
+/* After run has returned: closes what is left, runs close callbacks, frees. NULL is allowed. */
+void ps_loop_free(ps_loop **loop);
+bool ps_loop_is_current(const ps_loop *loop);
+struct uv_loop_s *ps_loop_uv(ps_loop *loop); /* for common/loop and common/transport only */
+
+typedef struct ps_job ps_job;
+typedef void (*ps_job_cb)(ps_job *job);
+struct ps_job {
+    ps_list link;
+    ps_job_cb cb;
+    bool queued;
+};
+void ps_job_init(ps_job *job, ps_job_cb cb);
+/* On the loop's thread. A job that is queued already stays where it is. */
+void ps_loop_defer(ps_loop *loop, ps_job *job);
+void ps_loop_cancel(ps_loop *loop, ps_job *job); /* a deferred job; nothing if not queued */
+/* From any thread. The caller keeps the job alive until its callback. Not cancellable. Posts from
+ * one thread arrive in order. */
+void ps_loop_post(ps_loop *loop, ps_job *job);
+
+/* Off the loop: `work` runs on a pool thread, then `done` on the loop's thread. */
+typedef struct ps_work ps_work;
+struct ps_work {
+    void (*work)(ps_work *w);
+    void (*done)(ps_work *w);
+    void *priv; /* the loop's own */
+};
+void ps_work_submit(ps_loop *loop, ps_work *w);
+
+/* Timers: one shot or repeated; freed (asynchronously) by ps_timer_free. */
+typedef struct ps_timer ps_timer;
+typedef void (*ps_timer_cb)(void *user);
+void ps_timer_create(ps_loop *loop, ps_timer_cb cb, void *user, ps_timer **out);
+void ps_timer_start(ps_timer *timer, uint64_t delay_ms, uint64_t repeat_ms); /* restarts */
+void ps_timer_stop(ps_timer *timer);
+void ps_timer_free(ps_timer **timer); /* no callback afterwards */
+
+/* Signals of the process, delivered on this loop (SIGTERM, SIGHUP). */
+typedef struct ps_signal ps_signal;
+typedef void (*ps_signal_cb)(void *user, int number);
+PS_MUST_CHECK ps_status ps_signal_watch(ps_loop *loop, int number, ps_signal_cb cb, void *user,
+                                        ps_signal **out);
+void ps_signal_free(ps_signal **signal);
+
+/* Threads with a loop each: ps_loops_create starts n of them (0: one a core). */
+typedef struct ps_loops ps_loops;
+PS_MUST_CHECK ps_status ps_loops_create(unsigned n, ps_loops **out);
+unsigned ps_loops_count(const ps_loops *loops);
+ps_loop *ps_loops_get(ps_loops *loops, unsigned i);
+/* Stops all, joins the threads, frees. */
+void ps_loops_free(ps_loops **loops);
+
+#endif
