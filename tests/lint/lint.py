@@ -1,0 +1,134 @@
+"""The house rules that a program can check: one process a rule, named by the first argument.
+
+    lint.py RULE SOURCE_ROOT
+
+Rules: length, borders, registered, format, names. Prints file:line: what is wrong; status 1 if any.
+"""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+MAX_FILE_LINES = 500
+MAX_FUNCTION_LINES = 60
+
+# folder -> what it may include of ours besides itself (prefixes)
+BORDERS = {
+    "common": ("common/", "psd/v1/", "grpc/"),
+    "gpu": ("common/", "gpu/"),
+    "server": ("common/", "psd/v1/", "server/"),
+    "worker": ("common/", "psd/v1/", "gpu/", "worker/"),
+    "client": ("common/", "psd/v1/", "client/"),
+}
+
+# header -> the only folders that may include it
+PRIVATE = {
+    r"uv\.h": ("common/loop/", "common/transport/"),
+    r"nghttp2/.*": ("common/transport/",),
+    r"openssl/.*": ("common/security/", "common/transport/"),
+    r"sqlite3\.h": ("server/catalog/",),
+    r"cblas\.h": ("gpu/cpu/",),
+    r"cu(blas|da).*": ("gpu/cuda/",),
+    r"(cyaml/.*|yaml\.h)": ("common/conf/",),
+    r"microhttpd\.h": ("server/metrics/",),
+    r"zlib\.h": ("worker/data/",),
+    r"systemd/.*": ("common/base/",),
+}
+
+
+def product_files(root, suffixes=(".c", ".h")):
+    for top in BORDERS:
+        for path in sorted((root / top).rglob("*")):
+            if path.suffix in suffixes:
+                yield path, path.relative_to(root).as_posix()
+
+
+def all_sources(root):
+    yield from product_files(root)
+    for path in sorted((root / "tests").rglob("*.[ch]")):
+        yield path, path.relative_to(root).as_posix()
+
+
+def rule_length(root):
+    for path, name in all_sources(root):
+        lines = path.read_text().splitlines()
+        if len(lines) > MAX_FILE_LINES:
+            yield f"{name}:{MAX_FILE_LINES}: {len(lines)} lines, at most {MAX_FILE_LINES}"
+        start = None
+        for number, line in enumerate(lines, 1):
+            if line == "{":
+                start = number
+            elif line == "}" and start is not None:
+                if number - start - 1 > MAX_FUNCTION_LINES:
+                    yield (f"{name}:{start}: a function of {number - start - 1} lines, "
+                           f"at most {MAX_FUNCTION_LINES}")
+                start = None
+
+
+def rule_borders(root):
+    include = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
+    for path, name in product_files(root):
+        top = name.split("/")[0]
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            found = include.match(line)
+            if not found:
+                continue
+            kind, target = found.groups()
+            if kind == '"' and not target.startswith(BORDERS[top]):
+                yield f"{name}:{number}: {top} may not include {target}"
+            for pattern, folders in PRIVATE.items():
+                if re.fullmatch(pattern, target) and not name.startswith(folders):
+                    yield f"{name}:{number}: {target} is for {', '.join(folders)} only"
+
+
+def rule_registered(root):
+    listed = "".join(p.read_text() for p in (root / "tests").rglob("meson.build"))
+    for path in sorted((root / "tests" / "unit").rglob("test_*.c")):
+        name = path.relative_to(root / "tests" / "unit").as_posix()
+        row = name.replace("test_", "", 1)[:-2] if "/" not in name else (
+            name.rsplit("/", 1)[0] + "/" + path.stem[len("test_"):])
+        if f"'{row}'" not in listed:
+            yield f"tests/unit/{name}:1: not named in any meson.build as '{row}'"
+    for path in sorted((root / "tests" / "integration").glob("test_*.py")):
+        if f"'{path.stem[len('test_'):]}'" not in listed:
+            yield f"{path.relative_to(root)}:1: not named in tests/integration/meson.build"
+    for path in sorted((root / "tests" / "fuzz").glob("fuzz_*.c")):
+        if f"'{path.stem[len('fuzz_'):]}'" not in listed:
+            yield f"{path.relative_to(root)}:1: not named in tests/fuzz/meson.build"
+
+
+def rule_names(root):
+    """A guard named by folder and file, and the house's own header first in each .c that has one."""
+    for path, name in product_files(root):
+        text = path.read_text()
+        if path.suffix == ".h":
+            guard = "_".join(["PS", *re.sub(r"[^A-Z0-9/]", "_", name[:-2].upper()).split("/")[-2:], "H"])
+            if not re.search(rf"^#ifndef PS_(\w+_)?{guard[3:]}$", text, re.M):
+                yield f"{name}:1: include guard {guard} expected"
+        elif path.with_suffix(".h").exists():
+            first = re.search(r'^#include\s+(\S+)', text, re.M)
+            own = f'"{name[:-2]}.h"'
+            if not first or first.group(1) != own:
+                yield f"{name}:1: {own} must be its first include"
+
+
+def rule_format(root):
+    if not shutil.which("clang-format"):
+        sys.exit(77)
+    files = [name for _, name in all_sources(root)]
+    done = subprocess.run(["clang-format", "--dry-run", "-Werror", *files], cwd=root,
+                          capture_output=True, text=True, check=False)
+    for line in done.stderr.splitlines():
+        if "error:" in line:
+            yield line
+
+
+def main():
+    rule, root = sys.argv[1], pathlib.Path(sys.argv[2])
+    found = list(globals()["rule_" + rule](root))
+    print("\n".join(found))
+    sys.exit(1 if found else 0)
+
+
+main()
