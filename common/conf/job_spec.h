@@ -9,6 +9,7 @@
 
 #include "common/base/slice.h"
 #include "common/base/status.h"
+#include "common/conf/conf.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -110,6 +111,14 @@ typedef struct ps_spec_train {
     char *codec;      /* of gradients on the wire: "float32": a row of the table of codecs */
 } ps_spec_train;
 
+typedef struct ps_spec_shards {
+    int64_t rows_per_task; /* rows a lease; 0: psd chooses */
+} ps_spec_shards;
+
+typedef struct ps_spec_checkpoint {
+    uint64_t every_ms; /* between checkpoints; 0: only at the end */
+} ps_spec_checkpoint;
+
 typedef struct ps_job_spec {
     unsigned kind;         /* ps_spec_kind */
     char *name;            /* of the job, and of the model a train job makes: [a-z0-9._-] */
@@ -120,21 +129,19 @@ typedef struct ps_job_spec {
     ps_spec_train *train; /* train; NULL otherwise */
     int64_t workers;      /* leases go to so many at most; workers may come and go */
     int64_t min_workers;  /* the job starts when so many are there */
-    struct {
-        int64_t rows_per_task; /* rows a lease; 0: psd chooses */
-    } shards;
+    ps_spec_shards shards;
     int64_t column_blocks; /* how many column blocks each matrix is cut into, 1..64 */
     unsigned durability;   /* ps_spec_durability */
-    struct {
-        uint64_t every_ms; /* between checkpoints; 0: only at the end */
-    } checkpoint;
+    ps_spec_checkpoint checkpoint;
 } ps_job_spec;
 
 /* yaml is hostile; file_name is for messages ("job.yaml:7: train.epochs: ..."). *out is freed with
- * ps_job_spec_free. PS_INVALID_ARGUMENT says line, key and what is allowed; PS_UNIMPLEMENTED is for
- * what this version does not have yet. Any thread. */
+ * ps_job_spec_free. PS_INVALID_ARGUMENT says line, key and what is allowed. Any thread. */
 PS_MUST_CHECK ps_status ps_job_spec_parse(ps_slice yaml, const char *file_name, ps_job_spec **out);
 void ps_job_spec_free(ps_job_spec **spec);
+
+/* For tests and tools: the schema alone, without the rules across keys. */
+extern const ps_conf_schema ps_job_schema;
 
 /* A model or job name: 1..64 of [a-z0-9._-], first a letter or digit. */
 bool ps_job_spec_name_ok(const char *name);

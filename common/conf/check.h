@@ -1,0 +1,15 @@
+/* check: a document's tree against a schema; private to common/conf.
+ *
+ * What comes out is plain YAML with every key of the schema, defaults filled in and units resolved
+ * (optional sections that are absent stay absent). Not thread-safe.
+ */
+#ifndef PS_CONF_CHECK_H
+#define PS_CONF_CHECK_H
+
+#include "common/base/buf.h"
+#include "common/conf/tree.h"
+
+PS_MUST_CHECK ps_status ps_conf_check(const ps_conf_key *keys, const ps_conf_node *root,
+                                      const char *file_name, ps_buf *out);
+
+#endif

@@ -1,0 +1,209 @@
+/* Happy path: every rule holds. The rules come in the order of the file's sections; the first that
+ * does not hold is reported on the line of its key. */
+#include "common/conf/job_check.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static bool given(const char *text)
+{
+    return text[0] != '\0';
+}
+
+static ps_status check_name(const ps_conf_doc *doc, const char *key, const char *name)
+{
+    if (ps_job_spec_name_ok(name))
+        return PS_OK;
+    return ps_conf_fail(doc, key,
+                        "'%s' is not a name; allowed: 1 to 64 of a-z 0-9 . _ -, "
+                        "first a letter or a digit",
+                        name);
+}
+
+static ps_status check_names(const ps_job_spec *s, const ps_conf_doc *doc)
+{
+    ps_status st = check_name(doc, "name", s->name);
+    if (!st && given(s->model_name))
+        st = check_name(doc, "model_name", s->model_name);
+    if (!st && given(s->initialize_from))
+        st = check_name(doc, "initialize_from", s->initialize_from);
+    return st;
+}
+
+/* Which sections a kind has. */
+static ps_status check_sections(const ps_job_spec *s, const ps_conf_doc *doc)
+{
+    const char *kind = ps_job_spec_kind_name(s->kind);
+    if (s->kind == PS_SPEC_TRAIN) {
+        if (!s->model)
+            return ps_conf_fail(doc, "model", "missing; kind train needs it");
+        if (!s->train)
+            return ps_conf_fail(doc, "train", "missing; kind train needs it");
+        if (!s->data.train)
+            return ps_conf_fail(doc, "data.train", "missing; kind train needs it");
+        if (given(s->model_name))
+            return ps_conf_fail(doc, "model_name",
+                                "not for kind train: the model is called as the job; "
+                                "to go on from a stored one use initialize_from");
+        return PS_OK;
+    }
+    if (!given(s->model_name))
+        return ps_conf_fail(doc, "model_name", "missing; kind %s needs a stored model's name",
+                            kind);
+    if (!s->data.test)
+        return ps_conf_fail(doc, "data.test", "missing; kind %s reads it", kind);
+    static const char *const train_only[] = {"model", "train", "data.train", "initialize_from"};
+    for (size_t i = 0; i < sizeof train_only / sizeof *train_only; i++)
+        if (ps_conf_has(doc, train_only[i]))
+            return ps_conf_fail(doc, train_only[i], "not for kind %s, only for train", kind);
+    return PS_OK;
+}
+
+static ps_status check_model(const ps_job_spec *s, const ps_conf_doc *doc)
+{
+    if (!s->model || s->model->loss != PS_SPEC_CROSS_ENTROPY)
+        return PS_OK;
+    int64_t last = s->model->layers[s->model->n_layers - 1];
+    if (last < 2)
+        return ps_conf_fail(doc, "model.layers",
+                            "the last layer is the number of classes and must be at least 2 "
+                            "with loss cross_entropy, not %" PRId64,
+                            last);
+    return PS_OK;
+}
+
+static ps_status check_path(const ps_conf_doc *doc, const char *key, const char *path)
+{
+    if (path[0] != '/')
+        return ps_conf_fail(doc, key, "'%s' must be an absolute path: workers open it", path);
+    return PS_OK;
+}
+
+static ps_status check_files(const ps_job_spec *s, const ps_conf_doc *doc,
+                             const ps_spec_files *files, const char *features, const char *labels)
+{
+    if (!files)
+        return PS_OK;
+    ps_status st = check_path(doc, features, files->features);
+    if (!st && given(files->labels))
+        st = check_path(doc, labels, files->labels);
+    if (st)
+        return st;
+    bool csv = !strcmp(s->data.format, "csv");
+    if (csv && given(files->labels))
+        return ps_conf_fail(doc, labels,
+                            "not for format csv: labels are a column, see data.csv.label_column");
+    if (!csv && !given(files->labels) && s->kind != PS_SPEC_PREDICT)
+        return ps_conf_fail(doc, labels, "missing; format %s keeps labels in a file of their own",
+                            s->data.format);
+    return PS_OK;
+}
+
+static ps_status check_csv(const ps_job_spec *s, const ps_conf_doc *doc)
+{
+    const ps_spec_csv *csv = &s->data.csv;
+    if (strcmp(s->data.format, "csv") != 0) {
+        if (ps_conf_has(doc, "data.csv"))
+            return ps_conf_fail(doc, "data.csv", "only for format csv, not %s", s->data.format);
+        return PS_OK;
+    }
+    if (strlen(csv->delimiter) != 1 || strchr("0123456789+-.eE\"", csv->delimiter[0]))
+        return ps_conf_fail(doc, "data.csv.delimiter",
+                            "'%s' cannot separate numbers; allowed: one character such as , ; or |",
+                            csv->delimiter);
+    bool number = strspn(csv->label_column, "0123456789") == strlen(csv->label_column);
+    bool word = !strcmp(csv->label_column, "first") || !strcmp(csv->label_column, "last");
+    if (!number && !word && !csv->header)
+        return ps_conf_fail(doc, "data.csv.label_column",
+                            "'%s' is a column's name, but data.csv.header is false; "
+                            "allowed: first, last, a number from 0, or a name with header: true",
+                            csv->label_column);
+    if (!s->model)
+        return PS_OK;
+    int64_t last = s->model->layers[s->model->n_layers - 1];
+    if (s->model->loss == PS_SPEC_CROSS_ENTROPY && csv->targets != 1)
+        return ps_conf_fail(doc, "data.csv.targets",
+                            "%" PRId64 " columns; loss cross_entropy has one, the class",
+                            csv->targets);
+    if (s->model->loss == PS_SPEC_SQUARED_ERROR && csv->targets != last)
+        return ps_conf_fail(doc, "data.csv.targets",
+                            "%" PRId64 " columns, but the last of model.layers is %" PRId64
+                            "; they must be the same",
+                            csv->targets, last);
+    return PS_OK;
+}
+
+static ps_status check_data(const ps_job_spec *s, const ps_conf_doc *doc)
+{
+    ps_status st = check_files(s, doc, s->data.train, "data.train.features", "data.train.labels");
+    if (!st)
+        st = check_files(s, doc, s->data.test, "data.test.features", "data.test.labels");
+    return st ? st : check_csv(s, doc);
+}
+
+/* Settings of one optimizer under the name of another would be silently without effect. */
+static ps_status check_optimizer(const ps_job_spec *s, const ps_conf_doc *doc)
+{
+    static const struct {
+        const char *key;
+        const char *owner;
+    } settings[] = {
+        {"train.optimizer.momentum", "momentum"}, {"train.optimizer.nesterov", "momentum"},
+        {"train.optimizer.beta1", "adamw"},       {"train.optimizer.beta2", "adamw"},
+        {"train.optimizer.epsilon", "adamw"},
+    };
+    const char *name = s->train->optimizer.name;
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        if (strcmp(settings[i].owner, name) != 0 && ps_conf_has(doc, settings[i].key))
+            return ps_conf_fail(doc, settings[i].key, "optimizer %s has no such setting, %s has",
+                                name, settings[i].owner);
+    return PS_OK;
+}
+
+static ps_status check_train(const ps_job_spec *s, const ps_conf_doc *doc)
+{
+    if (!s->train)
+        return PS_OK;
+    ps_status st = check_optimizer(s, doc);
+    if (st)
+        return st;
+    if (s->train->consistency.staleness != 0)
+        return ps_conf_fail(doc, "train.consistency.staleness", "mode %s has no bound to set",
+                            s->train->consistency.mode);
+    int64_t rows = s->shards.rows_per_task;
+    if (rows != 0 && rows < s->train->batch_size)
+        return ps_conf_fail(doc, "shards.rows_per_task",
+                            "%" PRId64 " is less than train.batch_size, %" PRId64
+                            "; allowed: 0, or at least a batch",
+                            rows, s->train->batch_size);
+    return PS_OK;
+}
+
+static ps_status check_durability(const ps_job_spec *s, const ps_conf_doc *doc)
+{
+    if (s->durability == PS_SPEC_LOG)
+        return ps_conf_fail(doc, "durability",
+                            "log is not available in this version, "
+                            "use checkpoint");
+    if (s->durability == PS_SPEC_MEMORY && ps_conf_has(doc, "checkpoint"))
+        return ps_conf_fail(doc, "checkpoint",
+                            "durability memory takes no checkpoints; "
+                            "use durability checkpoint");
+    if (s->min_workers > s->workers)
+        return ps_conf_fail(doc, "min_workers", "%" PRId64 " is more than workers, %" PRId64,
+                            s->min_workers, s->workers);
+    return PS_OK;
+}
+
+ps_status ps_job_check(const ps_job_spec *spec, const ps_conf_doc *doc)
+{
+    static ps_status (*const rules[])(const ps_job_spec *, const ps_conf_doc *) = {
+        check_names, check_sections, check_model, check_data, check_train, check_durability,
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        ps_status st = rules[i](spec, doc);
+        if (st)
+            return st;
+    }
+    return PS_OK;
+}

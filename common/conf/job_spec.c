@@ -1,0 +1,162 @@
+/* The schema of a job file: an added key is a line here, a member in the header, and a line in
+ * deploy/examples/fashion-mlp.yaml. Rules across keys are in job_check.c. */
+#include "common/conf/job_spec.h"
+
+#include "common/conf/conf.h"
+#include "common/conf/job_check.h"
+
+#include <string.h>
+
+/* In the order of the enums of the header. */
+static const char *const kind_words[] = {"train", "evaluate", "predict", NULL};
+static const char *const activation_words[] = {"relu", "gelu", "tanh", NULL};
+static const char *const loss_words[] = {"cross_entropy", "squared_error", NULL};
+static const char *const schedule_words[] = {"constant", "linear", "cosine", NULL};
+static const char *const durability_words[] = {"memory", "checkpoint", "log", NULL};
+/* Names of tables that live in the daemons: a row there is a word here. */
+static const char *const architecture_names[] = {"mlp", NULL};
+static const char *const format_names[] = {"idx", "csv", NULL};
+static const char *const optimizer_names[] = {"sgd", "momentum", "adamw", NULL};
+static const char *const mode_names[] = {"asp", "bsp", NULL};
+static const char *const codec_names[] = {"float32", NULL};
+
+static const ps_conf_key model_keys[] = {
+    PS_CONF_NAME("architecture", ps_spec_model, architecture, NULL, architecture_names),
+    PS_CONF_INTS("layers", ps_spec_model, layers, NULL, 2, 256, 1, 1 << 20),
+    PS_CONF_WORD("activation", ps_spec_model, activation, "relu", activation_words),
+    PS_CONF_WORD("loss", ps_spec_model, loss, "cross_entropy", loss_words),
+    PS_CONF_END,
+};
+
+static const ps_conf_key files_keys[] = {
+    PS_CONF_TEXT("features", ps_spec_files, features, NULL, 1, 4095),
+    PS_CONF_TEXT("labels", ps_spec_files, labels, "", 0, 4095),
+    PS_CONF_END,
+};
+
+static const ps_conf_key csv_keys[] = {
+    PS_CONF_TEXT("label_column", ps_spec_csv, label_column, "last", 1, 255),
+    PS_CONF_INT("targets", ps_spec_csv, targets, "1", 1, 1 << 16),
+    PS_CONF_BOOL("header", ps_spec_csv, header, "false"),
+    PS_CONF_TEXT("delimiter", ps_spec_csv, delimiter, ",", 1, 3),
+    PS_CONF_END,
+};
+
+static const ps_conf_key normalise_keys[] = {
+    PS_CONF_REAL("scale", ps_spec_normalise, scale, "0", -1e30, 1e30),
+    PS_CONF_REAL("mean", ps_spec_normalise, mean, "0", -1e30, 1e30),
+    PS_CONF_REAL("std", ps_spec_normalise, std, "1", 1e-30, 1e30),
+    PS_CONF_END,
+};
+
+static const ps_conf_key data_keys[] = {
+    PS_CONF_NAME("format", ps_spec_data, format, NULL, format_names),
+    PS_CONF_MAP_OPT("train", ps_spec_data, train, files_keys),
+    PS_CONF_MAP_OPT("test", ps_spec_data, test, files_keys),
+    PS_CONF_MAP("csv", ps_spec_data, csv, csv_keys),
+    PS_CONF_MAP("normalise", ps_spec_data, normalise, normalise_keys),
+    PS_CONF_END,
+};
+
+static const ps_conf_key optimizer_keys[] = {
+    PS_CONF_NAME("name", ps_spec_optimizer, name, NULL, optimizer_names),
+    PS_CONF_REAL("learning_rate", ps_spec_optimizer, learning_rate, NULL, 1e-12, 1e3),
+    PS_CONF_REAL("momentum", ps_spec_optimizer, momentum, "0.9", 0, 0.9999999),
+    PS_CONF_BOOL("nesterov", ps_spec_optimizer, nesterov, "false"),
+    PS_CONF_REAL("beta1", ps_spec_optimizer, beta1, "0.9", 0, 0.9999999),
+    PS_CONF_REAL("beta2", ps_spec_optimizer, beta2, "0.999", 0, 0.9999999),
+    PS_CONF_REAL("epsilon", ps_spec_optimizer, epsilon, "1e-8", 1e-30, 1),
+    PS_CONF_REAL("weight_decay", ps_spec_optimizer, weight_decay, "0", 0, 1e3),
+    PS_CONF_END,
+};
+
+static const ps_conf_key schedule_keys[] = {
+    PS_CONF_WORD("name", ps_spec_rate_schedule, name, "constant", schedule_words),
+    PS_CONF_INT("warmup_steps", ps_spec_rate_schedule, warmup_steps, "0", 0, 1000000000),
+    PS_CONF_REAL("final_factor", ps_spec_rate_schedule, final_factor, "0", 0, 1),
+    PS_CONF_END,
+};
+
+static const ps_conf_key consistency_keys[] = {
+    PS_CONF_NAME("mode", ps_spec_consistency, mode, "asp", mode_names),
+    PS_CONF_INT("staleness", ps_spec_consistency, staleness, "0", 0, 1000000),
+    PS_CONF_END,
+};
+
+static const ps_conf_key train_keys[] = {
+    PS_CONF_INT("epochs", ps_spec_train, epochs, NULL, 1, 1000000),
+    PS_CONF_INT("batch_size", ps_spec_train, batch_size, "128", 1, 1 << 20),
+    PS_CONF_INT("seed", ps_spec_train, seed, "1", 0, INT64_MAX),
+    PS_CONF_MAP("optimizer", ps_spec_train, optimizer, optimizer_keys),
+    PS_CONF_MAP("schedule", ps_spec_train, schedule, schedule_keys),
+    PS_CONF_MAP("consistency", ps_spec_train, consistency, consistency_keys),
+    PS_CONF_REAL("clip_norm", ps_spec_train, clip_norm, "0", 0, 1e12),
+    PS_CONF_NAME("codec", ps_spec_train, codec, "float32", codec_names),
+    PS_CONF_END,
+};
+
+static const ps_conf_key shards_keys[] = {
+    PS_CONF_INT("rows_per_task", ps_spec_shards, rows_per_task, "0", 0, INT64_C(1) << 40),
+    PS_CONF_END,
+};
+
+static const ps_conf_key checkpoint_keys[] = {
+    PS_CONF_DURATION("every", ps_spec_checkpoint, every_ms, "30s", 0, 604800000),
+    PS_CONF_END,
+};
+
+static const ps_conf_key job_keys[] = {
+    PS_CONF_WORD("kind", ps_job_spec, kind, NULL, kind_words),
+    PS_CONF_TEXT("name", ps_job_spec, name, NULL, 1, 64),
+    PS_CONF_TEXT("model_name", ps_job_spec, model_name, "", 0, 64),
+    PS_CONF_TEXT("initialize_from", ps_job_spec, initialize_from, "", 0, 64),
+    PS_CONF_MAP_OPT("model", ps_job_spec, model, model_keys),
+    PS_CONF_MAP("data", ps_job_spec, data, data_keys),
+    PS_CONF_MAP_OPT("train", ps_job_spec, train, train_keys),
+    PS_CONF_INT("workers", ps_job_spec, workers, "1", 1, 4096),
+    PS_CONF_INT("min_workers", ps_job_spec, min_workers, "1", 1, 4096),
+    PS_CONF_MAP("shards", ps_job_spec, shards, shards_keys),
+    PS_CONF_INT("column_blocks", ps_job_spec, column_blocks, "1", 1, 64),
+    PS_CONF_WORD("durability", ps_job_spec, durability, "checkpoint", durability_words),
+    PS_CONF_MAP("checkpoint", ps_job_spec, checkpoint, checkpoint_keys),
+    PS_CONF_END,
+};
+
+const ps_conf_schema ps_job_schema = {.keys = job_keys, .size = sizeof(ps_job_spec)};
+
+ps_status ps_job_spec_parse(ps_slice yaml, const char *file_name, ps_job_spec **out)
+{
+    ps_conf_doc *doc = NULL;
+    void *data = NULL;
+    ps_status st = ps_conf_load(&ps_job_schema, yaml, file_name, &doc, &data);
+    if (st)
+        return st;
+    ps_job_spec *spec = data;
+    st = ps_job_check(spec, doc);
+    ps_conf_doc_free(&doc);
+    if (st) {
+        ps_job_spec_free(&spec);
+        return st;
+    }
+    *out = spec;
+    return PS_OK;
+}
+
+void ps_job_spec_free(ps_job_spec **spec)
+{
+    ps_conf_free(&ps_job_schema, *spec);
+    *spec = NULL;
+}
+
+bool ps_job_spec_name_ok(const char *name)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+    size_t len = strlen(name);
+    return len >= 1 && len <= 64 && strchr(letters, name[0]) &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == len;
+}
+
+const char *ps_job_spec_kind_name(unsigned kind)
+{
+    return kind <= PS_SPEC_PREDICT ? kind_words[kind] : "unknown";
+}
