@@ -1,0 +1,37 @@
+/* certificate_build: an X.509 certificate out of plain facts, in memory (RFC 5280). For
+ * certificate_issue.c, which checks the facts and writes the files.
+ */
+#ifndef PS_SECURITY_CERTIFICATE_BUILD_H
+#define PS_SECURITY_CERTIFICATE_BUILD_H
+
+#include "common/base/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct x509_st;
+struct evp_pkey_st;
+
+typedef struct ps_certificate_facts {
+    const char *cluster;      /* subject O */
+    const char *unit;         /* subject OU; NULL: none */
+    const char *common_name;  /* subject CN */
+    const char *uri;          /* the URI SAN */
+    const char *const *hosts; /* DNS and address SANs, checked before */
+    size_t n_hosts;
+    int64_t not_before, not_after;
+    bool is_ca;
+    bool for_server, for_client; /* extended key usage */
+} ps_certificate_facts;
+
+/* A new P-256 key; the caller's. */
+PS_MUST_CHECK ps_status ps_certificate_new_key(struct evp_pkey_st **out);
+/* Signed by issuer_key in the name of issuer; issuer NULL: self-signed with key. The caller's. */
+PS_MUST_CHECK ps_status ps_certificate_build(const ps_certificate_facts *facts,
+                                             struct evp_pkey_st *key, struct x509_st *issuer,
+                                             struct evp_pkey_st *issuer_key, struct x509_st **out);
+/* An address in text, or a DNS name (RFC 1123, "*." allowed as the first label).
+ * PS_INVALID_ARGUMENT otherwise. */
+PS_MUST_CHECK ps_status ps_certificate_check_host(const char *host);
+
+#endif

@@ -1,0 +1,230 @@
+/* certificate_issue: requests into certificate and key files.
+ *
+ * Happy path: check the request, read the CA, make a key, build and sign, write the key, write the
+ * certificate. Everything that can be wrong is found before the first byte is written; when the
+ * certificate cannot be written, the key that was is removed again. */
+#include "common/security/certificate_issue.h"
+
+#include "common/base/mem.h"
+#include "common/security/certificate.h"
+#include "common/security/certificate_build.h"
+#include "common/security/crypto_error.h"
+#include "common/security/pem_file.h"
+
+#include <openssl/bio.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DAY_S 86400
+
+typedef struct authority {
+    X509 *cert;
+    EVP_PKEY *key;
+    char cluster[PS_IDENTITY_PART_MAX + 1];
+} authority;
+
+static void authority_free(authority *ca)
+{
+    X509_free(ca->cert);
+    EVP_PKEY_free(ca->key);
+}
+
+static ps_status authority_check(const ps_leaf_request *request, authority *ca)
+{
+    const char *file = request->ca_cert_file;
+    char when[PS_CERTIFICATE_TIME_MAX];
+    if (X509_check_ca(ca->cert) != 1)
+        return ps_fail(PS_INVALID_ARGUMENT, "CA certificate %s: is not that of a CA", file);
+    if (X509_check_private_key(ca->cert, ca->key) != 1)
+        return ps_crypto_fail(PS_INVALID_ARGUMENT, "CA key %s does not belong to %s",
+                              request->ca_key_file, file);
+    if (ps_certificate_not_after(ca->cert) < (int64_t)time(NULL))
+        return ps_fail(PS_FAILED_PRECONDITION, "CA certificate %s expired on %s", file,
+                       ps_certificate_time_text(ps_certificate_not_after(ca->cert), when));
+    ps_status st = ps_certificate_cluster(ca->cert, ca->cluster);
+    return st ? ps_wrap(PS_INVALID_ARGUMENT, "%s", file) : PS_OK;
+}
+
+static ps_status authority_read(const ps_leaf_request *request, authority *ca)
+{
+    if (!request->ca_cert_file || !request->ca_key_file)
+        return ps_fail(PS_INVALID_ARGUMENT, "the files of the CA certificate and key are needed");
+    ps_status st = ps_pem_read_certificate(request->ca_cert_file, "CA certificate", &ca->cert);
+    if (!st)
+        st = ps_pem_read_key(request->ca_key_file, &ca->key);
+    return st ? st : authority_check(request, ca);
+}
+
+static ps_status check_absent(const char *file, bool force)
+{
+    if (!file || !*file)
+        return ps_fail(PS_INVALID_ARGUMENT, "a certificate file and a key file are needed");
+    if (!force && access(file, F_OK) == 0)
+        return ps_fail(PS_ALREADY_EXISTS, "%s exists already; --force replaces it", file);
+    return PS_OK;
+}
+
+static ps_status check_files(const char *cert_file, const char *key_file, bool force)
+{
+    ps_status st = check_absent(cert_file, force);
+    if (!st)
+        st = check_absent(key_file, force);
+    if (!st && strcmp(cert_file, key_file) == 0)
+        st = ps_fail(PS_INVALID_ARGUMENT, "certificate and key need two files, not one: %s",
+                     cert_file);
+    return st;
+}
+
+static ps_status set_validity(ps_certificate_facts *facts, ps_validity asked, int days, int most)
+{
+    if (!days)
+        days = most;
+    if (days < 1 || days > most)
+        return ps_fail(PS_INVALID_ARGUMENT, "%d days: at least 1, at most %d", days, most);
+    facts->not_before = asked.not_before ? asked.not_before : (int64_t)time(NULL);
+    facts->not_after =
+        asked.not_after ? asked.not_after : facts->not_before + (int64_t)days * DAY_S;
+    if (facts->not_after <= facts->not_before ||
+        facts->not_after - facts->not_before > (int64_t)most * DAY_S)
+        return ps_fail(PS_INVALID_ARGUMENT, "validity: more than 0 and at most %d days", most);
+    return PS_OK;
+}
+
+static ps_status write_bio(const char *file, BIO *bio, unsigned mode, bool force)
+{
+    char *text = NULL;
+    long len = BIO_get_mem_data(bio, &text);
+    return ps_pem_write_file(file, ps_slice_of(text, (size_t)len), mode, force);
+}
+
+static ps_status write_certificate(const char *file, X509 *cert, bool force)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    ps_status st;
+    if (!bio || PEM_write_bio_X509(bio, cert) != 1)
+        st = ps_crypto_fail(PS_INTERNAL, "certificate %s", file);
+    else
+        st = write_bio(file, bio, 0644, force);
+    BIO_free(bio);
+    return st;
+}
+
+static ps_status write_key(const char *file, EVP_PKEY *key, bool force)
+{
+    BIO *bio = BIO_new(BIO_s_secmem()); /* wiped when it is freed */
+    ps_status st;
+    if (!bio || PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) != 1)
+        st = ps_crypto_fail(PS_INTERNAL, "private key %s", file);
+    else
+        st = write_bio(file, bio, 0600, force);
+    BIO_free(bio);
+    return st;
+}
+
+/* Makes a key and its certificate and writes both. issuer NULL: self-signed. */
+static ps_status issue(const ps_certificate_facts *facts, const authority *issuer,
+                       const char *cert_file, const char *key_file, bool force)
+{
+    EVP_PKEY *key = NULL;
+    X509 *cert = NULL;
+    ps_status st = ps_certificate_new_key(&key);
+    if (!st)
+        st = ps_certificate_build(facts, key, issuer ? issuer->cert : NULL,
+                                  issuer ? issuer->key : NULL, &cert);
+    if (!st)
+        st = write_key(key_file, key, force);
+    if (st)
+        goto out;
+    st = write_certificate(cert_file, cert, force);
+    if (st && !force)
+        (void)unlink(key_file);
+out:
+    X509_free(cert);
+    EVP_PKEY_free(key);
+    return st;
+}
+
+ps_status ps_certificate_create_ca(const ps_ca_request *request)
+{
+    if (!request->cluster)
+        return ps_fail(PS_INVALID_ARGUMENT, "the cluster's name is needed");
+    ps_status st = ps_identity_check_part("cluster", ps_slice_str(request->cluster));
+    if (!st)
+        st = check_files(request->cert_file, request->key_file, request->force);
+    if (st)
+        return st;
+    char uri[PS_IDENTITY_TEXT_MAX];
+    (void)snprintf(uri, sizeof uri, "spiffe://%s", request->cluster);
+    ps_certificate_facts facts = {
+        .cluster = request->cluster,
+        .common_name = "psd CA",
+        .uri = uri,
+        .is_ca = true,
+    };
+    st = set_validity(&facts, request->validity, request->days, PS_CA_DAYS);
+    return st ? st : issue(&facts, NULL, request->cert_file, request->key_file, request->force);
+}
+
+static ps_status create_leaf(const ps_leaf_request *request, ps_role role)
+{
+    authority ca = {0};
+    ps_identity who;
+    char uri[PS_IDENTITY_TEXT_MAX];
+    ps_status st = check_files(request->cert_file, request->key_file, request->force);
+    if (!st)
+        st = authority_read(request, &ca);
+    const char *name = request->name ? request->name : request->n_hosts ? request->hosts[0] : "";
+    if (!st)
+        st = ps_identity_make(ca.cluster, role, name, &who);
+    if (st)
+        goto out;
+    ps_certificate_facts facts = {
+        .cluster = ca.cluster,
+        .unit = ps_role_name(role),
+        .common_name = name,
+        .uri = ps_identity_format(&who, uri),
+        .hosts = request->hosts,
+        .n_hosts = request->n_hosts,
+        .for_server = role == PS_ROLE_SERVER,
+        .for_client = role != PS_ROLE_SERVER,
+    };
+    st = set_validity(&facts, request->validity, request->days, PS_LEAF_DAYS_MAX);
+    if (!st) {
+        int64_t last = ps_certificate_not_after(ca.cert);
+        facts.not_after =
+            facts.not_after < last ? facts.not_after : last; /* no longer than the CA */
+        st = issue(&facts, &ca, request->cert_file, request->key_file, request->force);
+    }
+out:
+    authority_free(&ca);
+    return st;
+}
+
+ps_status ps_certificate_create_server(const ps_leaf_request *request)
+{
+    if (!request->n_hosts || request->n_hosts > PS_CERTIFICATE_HOSTS_MAX)
+        return ps_fail(PS_INVALID_ARGUMENT, "a server needs 1 to %d hosts (--host), not %zu",
+                       PS_CERTIFICATE_HOSTS_MAX, request->n_hosts);
+    for (size_t i = 0; i < request->n_hosts; i++) {
+        ps_status st = ps_certificate_check_host(request->hosts[i]);
+        if (st)
+            return st;
+    }
+    return create_leaf(request, PS_ROLE_SERVER);
+}
+
+ps_status ps_certificate_create_client(const ps_leaf_request *request)
+{
+    if (request->role <= PS_ROLE_NONE || request->role >= PS_ROLE_COUNT ||
+        !(PS_ROLES_CLIENTS & PS_ROLE_BIT(request->role)))
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "a client's role is worker, submitter, observer or admin");
+    if (!request->name)
+        return ps_fail(PS_INVALID_ARGUMENT, "a client needs a name (--name)");
+    if (request->n_hosts)
+        return ps_fail(PS_INVALID_ARGUMENT, "a client's certificate has no hosts");
+    return create_leaf(request, request->role);
+}

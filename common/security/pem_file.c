@@ -1,0 +1,218 @@
+/* pem_file: PEM files in and out.
+ *
+ * Happy path in: read the file whole, let OpenSSL parse it from memory. Out: temporary file, sync,
+ * link or rename. Fails where the file system does (no file, no right, full disk) and where the
+ * content is not what the caller asked for; secrets are wiped from what we allocated. */
+#include "common/security/pem_file.h"
+
+#include "common/base/buf.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/security/crypto_error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_MAX_BYTES ((size_t)1 << 20)
+
+static ps_status read_open_file(int fd, const char *path, const char *what, ps_buf *out)
+{
+    for (;;) {
+        ps_buf_reserve(out, 4096);
+        ssize_t n = read(fd, out->data + out->len, 4096);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return ps_fail_errno(errno, "%s %s", what, path);
+        if (!n)
+            return PS_OK;
+        out->len += (size_t)n;
+        if (out->len > FILE_MAX_BYTES)
+            return ps_fail(PS_INVALID_ARGUMENT, "%s %s: more than %zu bytes, not a PEM file", what,
+                           path, FILE_MAX_BYTES);
+    }
+}
+
+static ps_status read_file(const char *path, const char *what, bool secret, ps_buf *out)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return ps_fail_errno(errno, "%s %s", what, path);
+    struct stat s;
+    if (secret && fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && (s.st_mode & 077))
+        ps_log_warning("security",
+                       "%s %s can be read by others than its owner mode=%04o; chmod 600 it", what,
+                       path, (unsigned)(s.st_mode & 07777));
+    ps_status st = read_open_file(fd, path, what, out);
+    close(fd);
+    return st;
+}
+
+static void wipe_buf(ps_buf *buf)
+{
+    if (buf->data)
+        ps_wipe(buf->data, buf->capacity);
+    ps_buf_free(buf);
+}
+
+static ps_status parse_certificates(BIO *bio, const char *path, const char *what,
+                                    STACK_OF(X509) * list)
+{
+    X509 *one;
+    while ((one = PEM_read_bio_X509(bio, NULL, NULL, NULL)))
+        sk_X509_push(list, one);
+    unsigned long error = ERR_peek_last_error();
+    if (ERR_GET_LIB(error) != ERR_LIB_PEM || ERR_GET_REASON(error) != PEM_R_NO_START_LINE)
+        return ps_crypto_fail(PS_CORRUPT, "%s %s: damaged PEM", what, path);
+    ERR_clear_error(); /* only the end of the file */
+    if (!sk_X509_num(list))
+        return ps_fail(PS_INVALID_ARGUMENT, "%s %s: holds no PEM certificate", what, path);
+    return PS_OK;
+}
+
+ps_status ps_pem_read_certificates(const char *path, const char *what, STACK_OF(X509) * *out)
+{
+    ps_buf text = PS_BUF_EMPTY;
+    STACK_OF(X509) *list = sk_X509_new_null();
+    BIO *bio = NULL;
+    ps_status st = read_file(path, what, false, &text);
+    if (st)
+        goto out;
+    bio = BIO_new_mem_buf(text.len ? (const void *)text.data : "", (int)text.len);
+    if (!bio || !list) {
+        st = ps_crypto_fail(PS_NO_MEMORY, "%s %s", what, path);
+        goto out;
+    }
+    st = parse_certificates(bio, path, what, list);
+    if (!st) {
+        *out = list;
+        list = NULL;
+    }
+out:
+    BIO_free(bio);
+    sk_X509_pop_free(list, X509_free);
+    ps_buf_free(&text);
+    return st;
+}
+
+ps_status ps_pem_read_certificate(const char *path, const char *what, X509 **out)
+{
+    STACK_OF(X509) *list = NULL;
+    ps_status st = ps_pem_read_certificates(path, what, &list);
+    if (st)
+        return st;
+    *out = sk_X509_shift(list);
+    sk_X509_pop_free(list, X509_free);
+    return PS_OK;
+}
+
+/* Called only when the key is encrypted; there is nobody to ask. */
+static int no_pass_phrase_cb(char *buf, int size, int rwflag, void *asked)
+{
+    (void)buf, (void)size, (void)rwflag;
+    *(bool *)asked = true;
+    return -1;
+}
+
+ps_status ps_pem_read_key(const char *path, EVP_PKEY **out)
+{
+    ps_buf text = PS_BUF_EMPTY;
+    bool encrypted = false;
+    ps_status st = read_file(path, "private key", true, &text);
+    if (st)
+        goto out;
+    BIO *bio = BIO_new_mem_buf(text.len ? (const void *)text.data : "", (int)text.len);
+    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_pass_phrase_cb, &encrypted) : NULL;
+    BIO_free(bio);
+    if (key)
+        *out = key;
+    else if (encrypted)
+        st = ps_crypto_fail(PS_INVALID_ARGUMENT,
+                            "private key %s: has a pass phrase; store it without one, mode 0600",
+                            path);
+    else if (ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE) {
+        ERR_clear_error();
+        st = ps_fail(PS_INVALID_ARGUMENT, "private key %s: holds no PEM private key", path);
+    } else
+        st = ps_crypto_fail(PS_CORRUPT, "private key %s: damaged PEM", path);
+out:
+    wipe_buf(&text);
+    return st;
+}
+
+static ps_status write_all(int fd, ps_slice bytes)
+{
+    while (bytes.len) {
+        ssize_t n = write(fd, bytes.data, bytes.len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return ps_fail_errno(errno, "write");
+        bytes = ps_slice_of(bytes.data + n, bytes.len - (size_t)n);
+    }
+    return PS_OK;
+}
+
+static ps_status fill_temporary(int fd, ps_slice bytes, unsigned mode)
+{
+    ps_status st = write_all(fd, bytes);
+    if (!st && fchmod(fd, mode) != 0)
+        st = ps_fail_errno(errno, "chmod");
+    if (!st && fsync(fd) != 0)
+        st = ps_fail_errno(errno, "fsync");
+    return st;
+}
+
+static ps_status give_name(const char *temporary, const char *path, bool force)
+{
+    if (force)
+        return rename(temporary, path) == 0 ? PS_OK : ps_fail_errno(errno, "rename");
+    if (link(temporary, path) != 0)
+        return errno == EEXIST ? ps_fail(PS_ALREADY_EXISTS, "exists already; --force replaces it")
+                               : ps_fail_errno(errno, "link");
+    (void)unlink(temporary);
+    return PS_OK;
+}
+
+/* The new name survives a power loss once its folder is on disk. */
+static void sync_folder(const char *path)
+{
+    char *copy = ps_strdup(path);
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ps_free(&copy);
+    if (fd < 0)
+        return;
+    (void)fsync(fd);
+    close(fd);
+}
+
+ps_status ps_pem_write_file(const char *path, ps_slice bytes, unsigned mode, bool force)
+{
+    char *temporary = ps_asprintf("%s.XXXXXX", path);
+    int fd = mkostemp(temporary, O_CLOEXEC); /* O_CREAT | O_EXCL, mode 0600 */
+    if (fd < 0) {
+        ps_status st = ps_fail_errno(errno, "%s", path);
+        ps_free(&temporary);
+        return st;
+    }
+    ps_status st = fill_temporary(fd, bytes, mode);
+    close(fd);
+    if (!st)
+        st = give_name(temporary, path, force);
+    if (st) {
+        st = ps_wrap(st, "%s", path);
+        (void)unlink(temporary);
+    } else {
+        sync_folder(path);
+    }
+    ps_free(&temporary);
+    return st;
+}
