@@ -1,0 +1,114 @@
+/* What all backends share: the calls of backend.h that are not an operation. Each is one call
+ * through the table; a stream that has failed takes nothing more. */
+#include "gpu/backend.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+void ps_backend_close(ps_backend **b)
+{
+    if (*b)
+        (*b)->ops->close(*b);
+    *b = NULL;
+}
+
+const char *ps_backend_describe(const ps_backend *b, char *out, size_t size)
+{
+    if (b->info.reason[0])
+        (void)snprintf(out, size, "%s (%s)", b->info.name, b->info.reason);
+    else
+        (void)snprintf(out, size, "%s", b->info.name);
+    return out;
+}
+
+ps_status ps_buffer_new(ps_backend *b, size_t bytes, ps_buffer **out)
+{
+    return b->ops->buffer_new(b, bytes, out);
+}
+
+void ps_buffer_free(ps_backend *b, ps_buffer **buffer)
+{
+    if (*buffer)
+        b->ops->buffer_free(b, *buffer);
+    *buffer = NULL;
+}
+
+ps_status ps_stream_new(ps_backend *b, ps_stream **out)
+{
+    return b->ops->stream_new(b, out);
+}
+
+void ps_stream_free(ps_stream **s)
+{
+    if (*s)
+        (*s)->backend->ops->stream_free(*s);
+    *s = NULL;
+}
+
+ps_status ps_stream_sync(ps_stream *s)
+{
+    ps_status st = s->backend->ops->stream_sync(s);
+    return s->error.code ? ps_error_raise(&s->error) : st;
+}
+
+void ps_stream_fail(ps_stream *s, ps_status code)
+{
+    if (!s->error.code)
+        ps_error_save(&s->error, code);
+}
+
+ps_status ps_event_new(ps_backend *b, ps_event **out)
+{
+    return b->ops->event_new(b, out);
+}
+
+void ps_event_free(ps_backend *b, ps_event **e)
+{
+    if (*e)
+        b->ops->event_free(b, *e);
+    *e = NULL;
+}
+
+void ps_event_record(ps_stream *s, ps_event *e)
+{
+    if (!s->error.code)
+        s->backend->ops->event_record(s, e);
+}
+
+void ps_event_wait(ps_stream *s, ps_event *e)
+{
+    if (!s->error.code)
+        s->backend->ops->event_wait(s, e);
+}
+
+ps_status ps_event_sync(ps_backend *b, ps_event *e)
+{
+    return b->ops->event_sync(b, e);
+}
+
+void ps_copy_to_device(ps_stream *s, ps_tensor dst, const void *src, size_t bytes)
+{
+    assert(bytes <= ps_tensor_bytes(dst));
+    if (!s->error.code)
+        s->backend->ops->copy_to_device(s, dst, src, bytes);
+}
+
+ps_status ps_copy_to_host(ps_stream *s, void *dst, ps_tensor src, size_t bytes)
+{
+    assert(bytes <= ps_tensor_bytes(src));
+    if (s->error.code)
+        return ps_error_raise(&s->error);
+    return s->backend->ops->copy_to_host(s, dst, src, bytes);
+}
+
+void ps_copy(ps_stream *s, ps_tensor dst, ps_tensor src)
+{
+    assert(ps_tensor_bytes(dst) == ps_tensor_bytes(src));
+    if (!s->error.code)
+        s->backend->ops->copy(s, dst, src, ps_tensor_bytes(src));
+}
+
+void *ps_tensor_host(const ps_backend *b, ps_tensor t)
+{
+    return b->info.host_addressable ? ps_tensor_address(t) : NULL;
+}

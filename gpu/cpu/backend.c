@@ -1,0 +1,183 @@
+/* The CPU's row: memory is the host's, a stream is the calling thread, an event is nothing. */
+#include "common/base/mem.h"
+#include "gpu/cpu/cpu.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define THREADS_MAX 1024
+
+struct ps_event {
+    char nothing;
+};
+
+static void close_backend(ps_backend *b)
+{
+    ps_free(&b);
+}
+
+static ps_status buffer_new(ps_backend *b, size_t bytes, ps_buffer **out)
+{
+    (void)b;
+    void *memory = ps_try_alloc_raw(bytes);
+    if (!memory)
+        return ps_fail(PS_NO_MEMORY, "cpu: no room for a buffer of %zu bytes", bytes);
+    ps_buffer *buffer = ps_new(ps_buffer);
+    *buffer = (ps_buffer){.memory = memory, .bytes = bytes};
+    *out = buffer;
+    return PS_OK;
+}
+
+static void buffer_free(ps_backend *b, ps_buffer *buffer)
+{
+    (void)b;
+    ps_free(&buffer->memory);
+    ps_free(&buffer);
+}
+
+static ps_status stream_new(ps_backend *b, ps_stream **out)
+{
+    ps_stream *s = ps_new(ps_stream);
+    s->backend = b;
+    *out = s;
+    return PS_OK;
+}
+
+static void stream_free(ps_stream *s)
+{
+    ps_free(&s);
+}
+
+static ps_status stream_sync(ps_stream *s)
+{
+    (void)s;
+    return PS_OK;
+}
+
+static ps_status event_new(ps_backend *b, ps_event **out)
+{
+    (void)b;
+    *out = ps_new(ps_event);
+    return PS_OK;
+}
+
+static void event_free(ps_backend *b, ps_event *e)
+{
+    (void)b;
+    ps_free(&e);
+}
+
+static void event_on_stream(ps_stream *s, ps_event *e)
+{
+    (void)s;
+    (void)e;
+}
+
+static ps_status event_sync(ps_backend *b, ps_event *e)
+{
+    (void)b;
+    (void)e;
+    return PS_OK;
+}
+
+static void copy_to_device(ps_stream *s, ps_tensor dst, const void *src, size_t bytes)
+{
+    (void)s;
+    memcpy(ps_tensor_address(dst), src, bytes);
+}
+
+static ps_status copy_to_host(ps_stream *s, void *dst, ps_tensor src, size_t bytes)
+{
+    (void)s;
+    memcpy(dst, ps_tensor_address(src), bytes);
+    return PS_OK;
+}
+
+static void copy(ps_stream *s, ps_tensor dst, ps_tensor src, size_t bytes)
+{
+    copy_to_device(s, dst, ps_tensor_address(src), bytes);
+}
+
+static const ps_backend_ops cpu_ops = {
+    .close = close_backend,
+    .buffer_new = buffer_new,
+    .buffer_free = buffer_free,
+    .stream_new = stream_new,
+    .stream_free = stream_free,
+    .stream_sync = stream_sync,
+    .event_new = event_new,
+    .event_free = event_free,
+    .event_record = event_on_stream,
+    .event_wait = event_on_stream,
+    .event_sync = event_sync,
+    .copy_to_device = copy_to_device,
+    .copy_to_host = copy_to_host,
+    .copy = copy,
+    .gemm = ps_cpu_gemm,
+    .bias_add = ps_cpu_bias_add,
+    .bias_backward = ps_cpu_bias_backward,
+    .activation = ps_cpu_activation,
+    .activation_backward = ps_cpu_activation_backward,
+    .cross_entropy = ps_cpu_cross_entropy,
+    .squared_error = ps_cpu_squared_error,
+    .softmax = ps_cpu_softmax,
+    .argmax = ps_cpu_argmax,
+    .fill = ps_cpu_fill,
+    .axpy = ps_cpu_axpy,
+    .squared_norm = ps_cpu_squared_norm,
+    .all_finite = ps_cpu_all_finite,
+};
+
+/* "model name : AMD EPYC ..." of the first processor; other architectures have no such line. */
+static void read_model(char *out, size_t size)
+{
+    (void)snprintf(out, size, "processor");
+    FILE *f = fopen("/proc/cpuinfo", "re");
+    if (!f)
+        return;
+    char line[256];
+    while (fgets(line, sizeof line, f)) {
+        char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) != 0 || !colon)
+            continue;
+        colon[strcspn(colon, "\n")] = '\0';
+        (void)snprintf(out, size, "%s", colon + 1 + (colon[1] == ' '));
+        break;
+    }
+    (void)fclose(f);
+}
+
+static int usable_cores(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return CPU_COUNT(&set);
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 && n <= THREADS_MAX ? (int)n : 1;
+}
+
+ps_status ps_cpu_open(const ps_backend_options *options, ps_backend **out)
+{
+    int threads = options ? options->threads : 0;
+    if (threads < 0 || threads > THREADS_MAX)
+        return ps_fail(PS_INVALID_ARGUMENT, "threads: %d, allowed are 0 (all cores) to %d", threads,
+                       THREADS_MAX);
+    if (threads == 0)
+        threads = usable_cores();
+
+    char model[96];
+    read_model(model, sizeof model);
+    ps_backend *b = ps_new(ps_backend);
+    b->ops = &cpu_ops;
+    b->info.name = "cpu";
+    b->info.threads = threads;
+    b->info.host_addressable = true;
+    b->info.memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    (void)snprintf(b->info.device, sizeof b->info.device, "%s, %d thread%s", model, threads,
+                   threads == 1 ? "" : "s");
+    ps_cpu_set_threads(threads);
+    *out = b;
+    return PS_OK;
+}
