@@ -3,7 +3,8 @@
  *     static const ps_check_case tests[] = {{&a_thing_happens}, {&a_slow_one, 60}, {0}};
  *     int main(void) { return ps_check_main("base/status", tests); }
  *
- * Runs the cases, prints Check's summary line, and returns non-zero when one failed. */
+ * A case with .repeat runs that many times, with _i from 0: for combinations. Runs the cases,
+ * prints Check's summary line, and returns non-zero when one failed. */
 #ifndef PS_TEST_CHECK_MAIN_H
 #define PS_TEST_CHECK_MAIN_H
 
@@ -13,6 +14,7 @@
 typedef struct ps_check_case {
     const TTest *const *test;
     double timeout_s; /* 0: 10 s */
+    int repeat;       /* 0: once */
 } ps_check_case;
 
 int ps_check_main(const char *suite, const ps_check_case *cases);

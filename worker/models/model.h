@@ -29,6 +29,7 @@ typedef struct ps_model_config {
 } ps_model_config;
 
 #define PS_MODEL_LAYERS_MAX 256
+#define PS_MODEL_BATCH_MAX  (INT64_C(1) << 24)
 /* Elements of one layer's side, and of one parameter: kept below what 32-bit BLAS can index. */
 #define PS_MODEL_SIDE_MAX      (INT64_C(1) << 24)
 #define PS_MODEL_PARAMETER_MAX (INT64_C(1) << 40)

@@ -1,0 +1,31 @@
+/* device: a backend opened for a test, with tensors made in one call and freed all together. Each
+ * has a few bytes behind it that no operation may change; ps_test_device_close checks them. */
+#ifndef PS_TEST_DEVICE_H
+#define PS_TEST_DEVICE_H
+
+#include "common/base/rng.h"
+#include "gpu/op.h"
+
+#define PS_TEST_TENSORS_MAX 64
+
+typedef struct ps_test_device {
+    ps_backend *backend;
+    ps_stream *stream;
+    ps_rng rng;
+    ps_tensor tensors[PS_TEST_TENSORS_MAX];
+    size_t count;
+} ps_test_device;
+
+void ps_test_device_open(ps_test_device *d, const char *backend);
+void ps_test_device_close(ps_test_device *d);
+
+/* rows 0: of rank 1. values NULL: normal random numbers. */
+ps_tensor ps_test_f32(ps_test_device *d, int64_t rows, int64_t columns, const float *values);
+ps_tensor ps_test_i32(ps_test_device *d, int64_t n, const int32_t *values); /* NULL: -1 each */
+/* The elements on the host; the caller frees. */
+void *ps_test_read(ps_test_device *d, ps_tensor t);
+double *ps_test_read64(ps_test_device *d, ps_tensor t);
+/* The largest error of t against want (ps_ref64_error). */
+double ps_test_error(ps_test_device *d, ps_tensor t, const double *want);
+
+#endif

@@ -1,0 +1,41 @@
+/* Softmax cross-entropy with labels: the mean over the rows of -log softmax(y)[label]. */
+#include "worker/layers/loss.h"
+
+static ps_status check(const ps_loss *l, const ps_loss_goal *goal)
+{
+    if (!goal->labels)
+        return ps_fail(PS_INVALID_ARGUMENT, "cross_entropy needs labels, and the data has none");
+    return ps_loss_check_labels(goal->labels, goal->rows, l->outputs);
+}
+
+/* y[rows,outputs], labels[rows] -> loss, correct; dy = (softmax(y) - onehot(labels)) / rows */
+static void run(ps_stream *s, const ps_loss *l, const ps_loss_goal *goal, const ps_tensor *dy,
+                ps_tensor y)
+{
+    ps_tensor labels = ps_tensor_head(l->goal, goal->rows);
+    ps_copy_to_device(s, labels, goal->labels, ps_tensor_bytes(labels));
+    ps_op_cross_entropy(s, ps_loss_result_loss(l), ps_loss_result_correct(l), dy, y, labels);
+}
+
+static ps_status value(ps_stream *s, const ps_loss *l, const ps_loss_goal *goal, ps_loss_value *out)
+{
+    (void)goal;
+    struct {
+        float loss;
+        int32_t correct;
+    } got;
+    ps_status st = ps_copy_to_host(s, &got, l->result, sizeof got);
+    if (!st)
+        *out = (ps_loss_value){.loss = (double)got.loss, .correct = got.correct};
+    return st;
+}
+
+const ps_loss_row ps_loss_cross_entropy = {
+    .name = "cross_entropy",
+    .outputs_min = 2,
+    .goal_is_labels = true,
+    .probabilities = true,
+    .check = check,
+    .run = run,
+    .value = value,
+};

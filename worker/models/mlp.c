@@ -1,0 +1,262 @@
+/* mlp: linear layers with an activation between each two.
+ *
+ *     a0 = features                                [rows,n0]
+ *     zi = linear_i(a(i-1)), ai = f(zi)            [rows,ni]   i = 1 .. L-1
+ *     output = linear_L(a(L-1))                    [rows,nL]
+ *
+ * Parameters are `layers.I.weight` [n(I+1),nI] and `layers.I.bias` [n(I+1)], I from 0: the state
+ * dict of a PyTorch module whose `layers` is a ModuleList of Linear. They begin as nn.Linear's do:
+ * uniform in ±1/√inputs.
+ *
+ * z and a are one tensor where the activation's gradient does not need z. Backward walks two
+ * tensors as wide as the widest layer in turns: one holds dy while dx is written to the other.
+ */
+#include "common/base/mem.h"
+#include "worker/layers/activation.h"
+#include "worker/layers/linear.h"
+#include "worker/models/model_row.h"
+
+#include <math.h>
+#include <stdio.h>
+
+typedef struct mlp_layer {
+    ps_linear linear;
+    ps_tensor z; /* [max_batch,out]: what linear gives */
+    ps_tensor a; /* [max_batch,out]: after the activation; the last layer has none, and a is z */
+} mlp_layer;
+
+typedef struct mlp {
+    ps_model base;
+    ps_activation activation;
+    size_t count;
+    mlp_layer *layers;
+    ps_buffer *memory;   /* of all activations */
+    ps_tensor deltas[2]; /* [max_batch,widest hidden] */
+} mlp;
+
+static ps_status check_sizes(const ps_model_config *config)
+{
+    if (config->layer_count < 2 || config->layer_count > PS_MODEL_LAYERS_MAX || !config->layers)
+        return ps_fail(PS_INVALID_ARGUMENT, "layers: %zu sizes, an mlp has 2 (input, output) to %d",
+                       config->layer_count, PS_MODEL_LAYERS_MAX);
+    for (size_t i = 0; i < config->layer_count; i++) {
+        if (config->layers[i] < 1 || config->layers[i] > PS_MODEL_SIDE_MAX)
+            return ps_fail(PS_INVALID_ARGUMENT, "layers[%zu]: %lld, allowed are 1 to %lld", i,
+                           (long long)config->layers[i], (long long)PS_MODEL_SIDE_MAX);
+        if (i && config->layers[i - 1] > PS_MODEL_PARAMETER_MAX / config->layers[i])
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "layers[%zu]: a weight of %lld × %lld, at most %lld elements", i,
+                           (long long)config->layers[i], (long long)config->layers[i - 1],
+                           (long long)PS_MODEL_PARAMETER_MAX);
+    }
+    return PS_OK;
+}
+
+static int64_t last_of(const ps_model_config *config)
+{
+    return config->layers[config->layer_count - 1];
+}
+
+static ps_status describe(const ps_model_config *config, ps_model_layout *out)
+{
+    ps_status st = check_sizes(config);
+    if (st)
+        return st;
+    ps_activation activation;
+    st = ps_activation_parse(config->activation, &activation);
+    if (st)
+        return st;
+    const ps_loss_row *loss;
+    st = ps_loss_parse(config->loss, last_of(config), &loss);
+    if (st)
+        return st;
+
+    ps_model_layout layout = {0};
+    for (size_t i = 0; i + 1 < config->layer_count; i++) {
+        int64_t in = config->layers[i], n = config->layers[i + 1];
+        ps_model_parameter_spec weight = {.rank = 2, .shape = {n, in}, .init = PS_INIT_UNIFORM};
+        weight.scale = 1.0f / sqrtf((float)in);
+        ps_model_parameter_spec bias = {.rank = 1, .shape = {n}, .init = PS_INIT_UNIFORM};
+        bias.scale = weight.scale;
+        (void)snprintf(weight.name, sizeof weight.name, "layers.%zu.weight", i);
+        (void)snprintf(bias.name, sizeof bias.name, "layers.%zu.bias", i);
+        ps_model_layout_add(&layout, &weight);
+        ps_model_layout_add(&layout, &bias);
+    }
+    *out = layout;
+    return PS_OK;
+}
+
+/* Parameter numbers of layer i, as describe lists them. */
+static size_t weight_of(size_t i)
+{
+    return 2 * i;
+}
+
+static size_t bias_of(size_t i)
+{
+    return 2 * i + 1;
+}
+
+static int64_t widest_hidden(const mlp *m, const ps_model_config *config)
+{
+    int64_t widest = 0;
+    for (size_t i = 1; i < m->count; i++)
+        widest = config->layers[i] > widest ? config->layers[i] : widest;
+    return widest;
+}
+
+/* Gives every tensor its place and returns the bytes that they take; buffer may not be there yet.
+ */
+static size_t place_all(mlp *m, const ps_model_config *config, ps_buffer *buffer)
+{
+    int64_t rows = m->base.options.max_batch;
+    size_t end = 0;
+    size_t at = ps_model_place(&end, rows * m->base.inputs);
+    m->base.input = ps_tensor_2d(buffer, at, PS_DTYPE_F32, rows, m->base.inputs);
+    for (size_t i = 0; i < m->count; i++) {
+        mlp_layer *layer = &m->layers[i];
+        int64_t n = config->layers[i + 1];
+        at = ps_model_place(&end, rows * n);
+        layer->z = layer->a = ps_tensor_2d(buffer, at, PS_DTYPE_F32, rows, n);
+        if (i + 1 == m->count || !ps_activation_keeps_input(m->activation) ||
+            m->base.options.inference)
+            continue;
+        at = ps_model_place(&end, rows * n);
+        layer->a = ps_tensor_2d(buffer, at, PS_DTYPE_F32, rows, n);
+    }
+    m->base.output = m->layers[m->count - 1].z;
+
+    int64_t widest = m->base.options.inference ? 0 : widest_hidden(m, config);
+    for (int i = 0; i < 2 && widest; i++) {
+        at = ps_model_place(&end, rows * widest);
+        m->deltas[i] = ps_tensor_2d(buffer, at, PS_DTYPE_F32, rows, widest);
+    }
+    return end;
+}
+
+static void bind_parameters(mlp *m)
+{
+    const ps_model *base = &m->base;
+    for (size_t i = 0; i < m->count; i++) {
+        ps_linear *l = &m->layers[i].linear;
+        l->weight = base->parameters[weight_of(i)];
+        l->bias = base->parameters[bias_of(i)];
+        if (base->options.inference)
+            continue;
+        l->weight_gradient = base->gradients[weight_of(i)];
+        l->bias_gradient = base->gradients[bias_of(i)];
+    }
+}
+
+static void free_mlp(ps_model *base)
+{
+    mlp *m = (mlp *)base;
+    ps_backend *backend = base->backend;
+    ps_model_base_fini(base);
+    ps_buffer_free(backend, &m->memory);
+    ps_free(&m->layers);
+    ps_free(&m);
+}
+
+static ps_status create(ps_backend *backend, const ps_model_config *config,
+                        const ps_model_options *options, ps_model **out)
+{
+    mlp *m = ps_new(mlp);
+    ps_status st = ps_model_base_init(&m->base, &ps_model_mlp, backend, config, options);
+    if (st) {
+        ps_free(&m);
+        return st;
+    }
+    m->base.inputs = config->layers[0];
+    m->base.outputs = last_of(config);
+    m->count = config->layer_count - 1;
+    m->layers = ps_alloc_array(m->count, sizeof *m->layers);
+
+    const ps_loss_row *loss;
+    st = ps_activation_parse(config->activation, &m->activation);
+    if (!st)
+        st = ps_loss_parse(config->loss, m->base.outputs, &loss);
+    if (!st)
+        st = ps_loss_init(&m->base.loss, loss, backend, options->max_batch, m->base.outputs);
+    if (st)
+        goto free_model;
+
+    size_t bytes = place_all(m, config, NULL);
+    st = ps_buffer_new(backend, bytes, &m->memory);
+    if (st) {
+        st = ps_wrap(st, "activations for batches of %lld", (long long)options->max_batch);
+        goto free_model;
+    }
+    m->base.memory += bytes + m->base.loss.result.buffer->bytes;
+    (void)place_all(m, config, m->memory);
+    bind_parameters(m);
+    *out = &m->base;
+    return PS_OK;
+
+free_model:
+    free_mlp(&m->base);
+    return st;
+}
+
+static ps_status forward(ps_model *base, const ps_model_hooks *hooks)
+{
+    mlp *m = (mlp *)base;
+    ps_tensor x = ps_tensor_head(base->input, base->rows);
+    for (size_t i = 0; i < m->count; i++) {
+        ps_status st = ps_model_use(hooks, weight_of(i));
+        if (!st)
+            st = ps_model_use(hooks, bias_of(i));
+        if (st)
+            return st;
+        ps_tensor z = ps_tensor_head(m->layers[i].z, base->rows);
+        ps_tensor a = ps_tensor_head(m->layers[i].a, base->rows);
+        ps_linear_forward(base->stream, &m->layers[i].linear, z, x);
+        if (i + 1 < m->count)
+            ps_activation_forward(base->stream, m->activation, a, z);
+        x = a;
+    }
+    return PS_OK;
+}
+
+/* dy[rows,out] is complete; the layer's gradients are said to be ready one by one. */
+static ps_status backward_parameters(mlp *m, size_t i, ps_tensor dy, const ps_model_hooks *hooks)
+{
+    ps_model *base = &m->base;
+    ps_tensor x = ps_tensor_head(i ? m->layers[i - 1].a : base->input, base->rows);
+    ps_linear_backward_weight(base->stream, &m->layers[i].linear, dy, x);
+    ps_status st = ps_model_ready(hooks, weight_of(i));
+    if (st)
+        return st;
+    ps_linear_backward_bias(base->stream, &m->layers[i].linear, dy);
+    return ps_model_ready(hooks, bias_of(i));
+}
+
+static ps_status backward(ps_model *base, const ps_model_hooks *hooks)
+{
+    mlp *m = (mlp *)base;
+    ps_tensor dy = ps_tensor_head(base->output, base->rows);
+    for (size_t i = m->count; i-- > 0;) {
+        ps_status st = backward_parameters(m, i, dy, hooks);
+        if (st || i == 0)
+            return st;
+        ps_tensor z = ps_tensor_head(m->layers[i - 1].z, base->rows);
+        ps_tensor a = ps_tensor_head(m->layers[i - 1].a, base->rows);
+        ps_tensor dx = m->deltas[i % 2];
+        dx.shape[0] = base->rows;
+        dx.shape[1] = a.shape[1];
+        ps_linear_backward_input(base->stream, &m->layers[i].linear, dx, dy);
+        ps_activation_backward(base->stream, m->activation, dx, z, a);
+        dy = dx;
+    }
+    return PS_OK;
+}
+
+const ps_model_row ps_model_mlp = {
+    .architecture = "mlp",
+    .describe = describe,
+    .create = create,
+    .free = free_mlp,
+    .forward = forward,
+    .backward = backward,
+};

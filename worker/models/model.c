@@ -1,0 +1,166 @@
+/* The table of architectures, and the calls of model.h: check, then the row's pass.
+ *
+ * Fails on a batch that does not fit, on a hook that says so, and on what the device reports when
+ * it is waited for. */
+#include "worker/models/model.h"
+
+#include "common/base/mem.h"
+#include "worker/models/model_row.h"
+
+#include <assert.h>
+#include <string.h>
+
+static const ps_model_row *const rows[] = {&ps_model_mlp};
+static const ps_model_hooks no_hooks;
+
+static ps_status find_row(const char *architecture, const ps_model_row **out)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (architecture && strcmp(architecture, rows[i]->architecture) == 0) {
+            *out = rows[i];
+            return PS_OK;
+        }
+    }
+    return ps_fail(PS_INVALID_ARGUMENT, "architecture: %s is unknown, there is mlp",
+                   architecture ? architecture : "(none)");
+}
+
+ps_status ps_model_describe(const ps_model_config *config, ps_model_layout *out)
+{
+    const ps_model_row *row;
+    ps_status st = find_row(config->architecture, &row);
+    return st ? st : row->describe(config, out);
+}
+
+ps_status ps_model_create(ps_backend *backend, const ps_model_config *config,
+                          const ps_model_options *options, ps_model **out)
+{
+    if (options->max_batch < 1 || options->max_batch > PS_MODEL_BATCH_MAX)
+        return ps_fail(PS_INVALID_ARGUMENT, "batch of %lld rows, allowed are 1 to %lld",
+                       (long long)options->max_batch, (long long)PS_MODEL_BATCH_MAX);
+    const ps_model_row *row;
+    ps_status st = find_row(config->architecture, &row);
+    return st ? st : row->create(backend, config, options, out);
+}
+
+void ps_model_free(ps_model **m)
+{
+    if (*m)
+        (*m)->row->free(*m);
+    *m = NULL;
+}
+
+const ps_model_layout *ps_model_parameters(const ps_model *m)
+{
+    return &m->layout;
+}
+
+ps_status ps_model_find(const ps_model *m, const char *name, size_t *out)
+{
+    for (size_t i = 0; i < m->layout.count; i++) {
+        if (strcmp(name, m->layout.parameters[i].name) == 0) {
+            *out = i;
+            return PS_OK;
+        }
+    }
+    return ps_fail(PS_NOT_FOUND, "the model has no parameter %s", name);
+}
+
+ps_tensor ps_model_parameter(const ps_model *m, size_t i)
+{
+    assert(i < m->layout.count);
+    return m->parameters[i];
+}
+
+ps_tensor ps_model_gradient(const ps_model *m, size_t i)
+{
+    assert(i < m->layout.count && !m->options.inference);
+    return m->gradients[i];
+}
+
+ps_stream *ps_model_stream(const ps_model *m)
+{
+    return m->stream;
+}
+
+int64_t ps_model_inputs(const ps_model *m)
+{
+    return m->inputs;
+}
+
+int64_t ps_model_outputs(const ps_model *m)
+{
+    return m->outputs;
+}
+
+uint64_t ps_model_memory(const ps_model *m)
+{
+    return m->memory;
+}
+
+static ps_loss_goal goal_of(const ps_model_batch *batch)
+{
+    return (ps_loss_goal){.rows = batch->rows, .labels = batch->labels, .targets = batch->targets};
+}
+
+ps_status ps_model_forward(ps_model *m, const ps_model_batch *batch, const ps_model_hooks *hooks)
+{
+    if (batch->rows < 1 || batch->rows > m->options.max_batch)
+        return ps_fail(PS_INVALID_ARGUMENT, "batch of %lld rows, the model was made for 1 to %lld",
+                       (long long)batch->rows, (long long)m->options.max_batch);
+    if (!batch->features)
+        return ps_fail(PS_INVALID_ARGUMENT, "batch without features");
+    m->stage = PS_MODEL_EMPTY;
+    m->rows = batch->rows;
+    ps_tensor x = ps_tensor_head(m->input, m->rows);
+    ps_copy_to_device(m->stream, x, batch->features, ps_tensor_bytes(x));
+    ps_status st = m->row->forward(m, hooks ? hooks : &no_hooks);
+    if (!st)
+        m->stage = PS_MODEL_FORWARD;
+    return st;
+}
+
+ps_status ps_model_loss(ps_model *m, const ps_model_batch *batch)
+{
+    assert(m->stage == PS_MODEL_FORWARD && batch->rows == m->rows);
+    ps_loss_goal goal = goal_of(batch);
+    ps_status st = m->loss.row->check(&m->loss, &goal);
+    if (st)
+        return st;
+    ps_tensor y = ps_tensor_head(m->output, m->rows);
+    m->loss.row->run(m->stream, &m->loss, &goal, m->options.inference ? NULL : &y, y);
+    m->goal = goal;
+    m->stage = PS_MODEL_LOSS;
+    return PS_OK;
+}
+
+ps_status ps_model_backward(ps_model *m, const ps_model_hooks *hooks)
+{
+    assert(m->stage == PS_MODEL_LOSS && !m->options.inference);
+    m->stage = PS_MODEL_EMPTY;
+    return m->row->backward(m, hooks ? hooks : &no_hooks);
+}
+
+ps_status ps_model_result_get(ps_model *m, ps_model_result *out)
+{
+    assert(m->goal.rows > 0);
+    ps_loss_value value;
+    ps_status st = m->loss.row->value(m->stream, &m->loss, &m->goal, &value);
+    if (!st)
+        *out =
+            (ps_model_result){.loss = value.loss, .rows = m->goal.rows, .correct = value.correct};
+    return st;
+}
+
+ps_status ps_model_predict(ps_model *m, const ps_model_batch *batch, const ps_model_hooks *hooks,
+                           float *out)
+{
+    ps_status st = ps_model_forward(m, batch, hooks);
+    if (st)
+        return st;
+    m->stage = PS_MODEL_EMPTY; /* the softmax overwrites the outputs */
+    ps_tensor y = ps_tensor_head(m->output, m->rows);
+    if (m->loss.row->probabilities)
+        ps_op_softmax(m->stream, y, y);
+    return ps_copy_to_host(m->stream, out, y, ps_tensor_bytes(y));
+}

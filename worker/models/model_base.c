@@ -1,0 +1,109 @@
+/* What all architectures share: layout, parameters, gradients and hooks. All parameters lie in one
+ * buffer and all gradients in another, each tensor on a 256-byte border. */
+#include "common/base/mem.h"
+#include "worker/models/model_row.h"
+
+#define ALIGNMENT 256
+
+void ps_model_layout_add(ps_model_layout *layout, const ps_model_parameter_spec *spec)
+{
+    layout->parameters =
+        ps_realloc(layout->parameters, (layout->count + 1) * sizeof *layout->parameters);
+    layout->parameters[layout->count++] = *spec;
+}
+
+void ps_model_layout_free(ps_model_layout *layout)
+{
+    ps_free(&layout->parameters);
+    layout->count = 0;
+}
+
+ps_status ps_model_use(const ps_model_hooks *hooks, size_t parameter)
+{
+    return hooks->before_use ? hooks->before_use(hooks->user, parameter) : PS_OK;
+}
+
+ps_status ps_model_ready(const ps_model_hooks *hooks, size_t parameter)
+{
+    return hooks->gradient_ready ? hooks->gradient_ready(hooks->user, parameter) : PS_OK;
+}
+
+size_t ps_model_place(size_t *offset, int64_t elements)
+{
+    size_t at = *offset;
+    *offset += ((size_t)elements * sizeof(float) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return at;
+}
+
+static int64_t elements_of(const ps_model_parameter_spec *spec)
+{
+    int64_t n = 1;
+    for (int i = 0; i < spec->rank; i++)
+        n *= spec->shape[i];
+    return n;
+}
+
+/* One buffer of zeros with a view a parameter. */
+static ps_status make_tensors(ps_model *m, ps_buffer **memory, ps_tensor **views)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < m->layout.count; i++)
+        (void)ps_model_place(&bytes, elements_of(&m->layout.parameters[i]));
+    ps_status st = ps_buffer_new(m->backend, bytes, memory);
+    if (st)
+        return st;
+    m->memory += bytes;
+    ps_op_fill(m->stream, ps_tensor_1d(*memory, 0, PS_DTYPE_F32, (int64_t)(bytes / sizeof(float))),
+               0);
+
+    *views = ps_alloc_array(m->layout.count, sizeof **views);
+    size_t offset = 0;
+    for (size_t i = 0; i < m->layout.count; i++) {
+        const ps_model_parameter_spec *spec = &m->layout.parameters[i];
+        ps_tensor t = {.buffer = *memory, .dtype = PS_DTYPE_F32, .rank = spec->rank};
+        t.offset = ps_model_place(&offset, elements_of(spec));
+        for (int d = 0; d < spec->rank; d++)
+            t.shape[d] = spec->shape[d];
+        (*views)[i] = t;
+    }
+    return PS_OK;
+}
+
+/* The parts of base_init that a failure leaves for base_fini. */
+static ps_status fill(ps_model *m, const ps_model_config *config)
+{
+    ps_status st = m->row->describe(config, &m->layout);
+    if (st)
+        return st;
+    st = ps_stream_new(m->backend, &m->stream);
+    if (st)
+        return st;
+    st = make_tensors(m, &m->parameter_memory, &m->parameters);
+    if (st)
+        return ps_wrap(st, "parameters of the model");
+    if (m->options.inference)
+        return PS_OK;
+    st = make_tensors(m, &m->gradient_memory, &m->gradients);
+    return st ? ps_wrap(st, "gradients of the model") : PS_OK;
+}
+
+ps_status ps_model_base_init(ps_model *m, const ps_model_row *row, ps_backend *backend,
+                             const ps_model_config *config, const ps_model_options *options)
+{
+    *m = (ps_model){.row = row, .backend = backend, .options = *options};
+    ps_status st = fill(m, config);
+    if (st)
+        ps_model_base_fini(m);
+    return st;
+}
+
+void ps_model_base_fini(ps_model *m)
+{
+    ps_stream_free(&m->stream); /* first: it waits for what still uses the rest */
+    ps_loss_fini(&m->loss, m->backend);
+    ps_buffer_free(m->backend, &m->gradient_memory);
+    ps_buffer_free(m->backend, &m->parameter_memory);
+    ps_free(&m->gradients);
+    ps_free(&m->parameters);
+    ps_model_layout_free(&m->layout);
+}
