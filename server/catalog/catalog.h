@@ -1,0 +1,28 @@
+/* catalog: what psd remembers beside parameters: jobs, models and artifacts, in one SQLite file.
+ *
+ * WAL, synchronous=FULL: what a call returned PS_OK for survives power loss. The schema has a
+ * version (user_version) and is brought up to date on opening, step by step, in one transaction
+ * each. A file that is damaged or of a newer psd is refused with one clear line and not touched.
+ * One connection behind one mutex: any thread; calls may wait for the disk (milliseconds), so never
+ * on a gradient's way. A full disk is PS_NO_SPACE, and the file stays as it was.
+ *
+ * The rows are in jobs.h, models.h and artifacts.h of this folder.
+ */
+#ifndef PS_CATALOG_CATALOG_H
+#define PS_CATALOG_CATALOG_H
+
+#include "common/base/status.h"
+
+#include <stddef.h>
+
+typedef struct ps_catalog ps_catalog;
+
+/* Opens or creates (mode 0600) the file; ":memory:" is one that is gone with the catalog (tests).
+ * PS_CORRUPT: damaged. PS_FAILED_PRECONDITION: written by a newer psd, or in use by another. */
+PS_MUST_CHECK ps_status ps_catalog_open(const char *path, ps_catalog **out);
+void ps_catalog_close(ps_catalog **catalog); /* NULL is nothing */
+
+/* Tests: the file may not grow beyond so many pages of 4 KiB; 0: no bound. */
+void ps_catalog_limit_pages(ps_catalog *catalog, unsigned pages);
+
+#endif

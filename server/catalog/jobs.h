@@ -1,0 +1,57 @@
+/* jobs: the rows of jobs in the catalog. See catalog.h for threads and durability. */
+#ifndef PS_CATALOG_JOBS_H
+#define PS_CATALOG_JOBS_H
+
+#include "psd/v1/jobs.pb-c.h"
+#include "server/catalog/catalog.h"
+
+#include <stdint.h>
+
+/* The numbers are those of the message JobState. */
+typedef enum ps_job_state {
+    PS_JOB_NONE,
+    PS_JOB_QUEUED,
+    PS_JOB_RUNNING,
+    PS_JOB_CANCELLING,
+    PS_JOB_DONE,
+    PS_JOB_FAILED,
+    PS_JOB_CANCELLED,
+} ps_job_state;
+#define PS_JOB_STATE_COUNT 7
+
+/* One job. Texts are owned and never NULL ("" for none). progress has no pointers and can be
+ * copied as a struct. */
+typedef struct ps_job_record {
+    uint64_t id;
+    char *name;
+    char *kind;
+    ps_job_state state;
+    char *reason;
+    char *submitter;
+    int64_t submitted_ms; /* milliseconds since 1970 UTC; 0: not yet */
+    int64_t started_ms;
+    int64_t ended_ms;
+    char *spec;   /* the job file as submitted */
+    char *result; /* JSON, one line */
+    Psd__V1__Progress progress;
+} ps_job_record;
+
+void ps_job_record_free(ps_job_record **record); /* NULL is nothing */
+ps_job_record *ps_job_record_copy(const ps_job_record *record);
+
+/* Adds a job; its id (greater than any before, never used again) goes to *id. */
+PS_MUST_CHECK ps_status ps_catalog_job_add(ps_catalog *catalog, const ps_job_record *record,
+                                           uint64_t *id);
+/* Writes state, reason, times, result and progress of the job record->id. PS_NOT_FOUND. */
+PS_MUST_CHECK ps_status ps_catalog_job_update(ps_catalog *catalog, const ps_job_record *record);
+/* PS_NOT_FOUND: "job 7 does not exist". */
+PS_MUST_CHECK ps_status ps_catalog_job_get(ps_catalog *catalog, uint64_t id, ps_job_record **out);
+/* A NULL-terminated array, newest first, without spec; state PS_JOB_NONE: all. At most `limit`
+ * (0: 1000). Free with ps_job_records_free. */
+PS_MUST_CHECK ps_status ps_catalog_job_list(ps_catalog *catalog, ps_job_state state, size_t limit,
+                                            ps_job_record ***out);
+/* Those that have not ended, oldest first, with spec: what a starting psd goes on with. */
+PS_MUST_CHECK ps_status ps_catalog_job_unfinished(ps_catalog *catalog, ps_job_record ***out);
+void ps_job_records_free(ps_job_record ***records);
+
+#endif

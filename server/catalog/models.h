@@ -1,0 +1,52 @@
+/* models: the rows of stored models in the catalog; the tensors' data is in a file beside it. */
+#ifndef PS_CATALOG_MODELS_H
+#define PS_CATALOG_MODELS_H
+
+#include "server/catalog/catalog.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PS_MODEL_RANK_MAX 8 /* dimensions of a tensor in the catalog */
+
+typedef struct ps_model_tensor {
+    char *name;
+    uint32_t rank;
+    uint64_t shape[PS_MODEL_RANK_MAX];
+} ps_model_tensor;
+
+/* Texts are owned and never NULL. */
+typedef struct ps_model_record {
+    char *name;
+    char *config; /* the architecture: a flow mapping of YAML */
+    uint64_t parameters;
+    uint64_t bytes;  /* of the file */
+    uint64_t job_id; /* that trained it; 0: imported */
+    int64_t created_ms;
+    bool has_test;
+    double test_loss;
+    double test_accuracy;
+    char *path; /* of the safetensors file; relative to psd's data folder */
+    ps_model_tensor *tensors;
+    size_t n_tensors; /* 0 in a list */
+} ps_model_record;
+
+void ps_model_record_free(ps_model_record **record);
+
+/* Adds the model, or replaces the one of that name, in one transaction. */
+PS_MUST_CHECK ps_status ps_catalog_model_put(ps_catalog *catalog, const ps_model_record *record);
+/* PS_NOT_FOUND: "model 'x' does not exist". */
+PS_MUST_CHECK ps_status ps_catalog_model_get(ps_catalog *catalog, const char *name,
+                                             ps_model_record **out);
+/* A NULL-terminated array by name, without tensors. */
+PS_MUST_CHECK ps_status ps_catalog_model_list(ps_catalog *catalog, ps_model_record ***out);
+void ps_model_records_free(ps_model_record ***records);
+/* Forgets the model; its file is the caller's. PS_NOT_FOUND. */
+PS_MUST_CHECK ps_status ps_catalog_model_delete(ps_catalog *catalog, const char *name);
+
+/* PS_FAILED_PRECONDITION, naming the first tensor that differs, when a stored model of that name
+ * has other tensors than these (in any order); PS_OK when it has the same or does not exist. */
+PS_MUST_CHECK ps_status ps_catalog_model_fits(ps_catalog *catalog, const char *name,
+                                              const ps_model_tensor *tensors, size_t n);
+
+#endif

@@ -1,0 +1,185 @@
+/* sched: jobs, their tasks, and the leases under which workers hold them.
+ *
+ *     submit ─▶ queued ─▶ running ──────────────▶ done
+ *                 │          │ ╰─ cancel ─▶ cancelling ─▶ cancelled
+ *                 │          ╰────────────────▶ failed
+ *                 ╰─ cancel ─▶ cancelled
+ *
+ * A running job's kind (job_kind.h) says what there is to do; assign.c shares the workers out; a
+ * lease says that a worker has a task, until it answers, or has been silent for lease_timeout_ms.
+ *
+ * Any thread may call anything here but ps_sched_create, _recover and _free; one mutex guards it
+ * all (ps_sched_holds_lease has its own reader lock). What the outside must do goes through
+ * ps_sched_out: those functions are called one at a time, in the order of the decisions, without
+ * the mutex, on whichever thread is in here. They may call back into the scheduler. They must not
+ * block long (create_store and finish hand the work to another thread and answer later).
+ *
+ * A session is one Attach stream, by number: a callback may still come for a session that has just
+ * been detached, and is then ignored.
+ */
+#ifndef PS_SCHED_SCHED_H
+#define PS_SCHED_SCHED_H
+
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+#include "common/conf/job_spec.h"
+#include "psd/v1/workers.pb-c.h"
+#include "server/catalog/jobs.h"
+
+typedef struct ps_sched ps_sched;
+
+typedef struct ps_sched_conf {
+    uint32_t max_running; /* jobs side by side; 0: 8 */
+    uint64_t lease_timeout_ms;
+    ps_clock clock;
+} ps_sched_conf;
+
+/* What a job has come to when its training ended. */
+typedef struct ps_job_outcome {
+    uint64_t epochs, samples;
+    double seconds;
+    bool has_test;
+    double test_loss, test_accuracy;
+} ps_job_outcome;
+
+/* What psd knows of a job and the scheduler shows in its progress. */
+typedef struct ps_job_gauges {
+    double bytes_in_per_second, bytes_out_per_second;
+    double staleness_mean;
+    uint64_t staleness_max;
+} ps_job_gauges;
+
+typedef struct ps_sched_out {
+    /* To workers. Everything passed is the scheduler's, for the call. */
+    void (*send_task)(void *user, uint64_t session, const Psd__V1__Task *task);
+    void (*send_cancel)(void *user, uint64_t session, uint64_t lease_id, const char *reason);
+    /* End this session's stream: the worker came back on another, or was silent too long. */
+    void (*drop_session)(void *user, uint64_t session, const char *reason);
+
+    /* To the consistency controller: enter comes before each training task that is sent and
+     * returns the clock with which the worker goes on (the same worker may enter again); leave
+     * comes when a worker that entered holds no training task of the job any more. */
+    uint64_t (*enter)(void *user, uint64_t job_id, const char *worker);
+    void (*leave)(void *user, uint64_t job_id, const char *worker);
+
+    /* Make the job's parameters as the plan says; answer once with ps_sched_store_created. That a
+     * stored model of this name has the same shapes has been checked. */
+    void (*create_store)(void *user, uint64_t job_id, const ps_job_spec *spec,
+                         const Psd__V1__PlanResult *plan);
+    /* A checkpoint of the job is due (the job file's checkpoint.every_ms have passed). */
+    void (*checkpoint_due)(void *user, uint64_t job_id);
+    /* Training is over: write the model; answer once with ps_sched_finished. */
+    void (*finish)(void *user, uint64_t job_id, const ps_job_spec *spec,
+                   const ps_job_outcome *outcome);
+    /* The job has ended in this state, and its leases are gone: release what it holds. */
+    void (*ended)(void *user, uint64_t job_id, ps_job_state state);
+
+    /* Asked with the mutex held: quick, and never calling back. May be NULL. */
+    void (*gauges)(void *user, uint64_t job_id, ps_job_gauges *out);
+} ps_sched_out;
+
+/* Borrows catalog, out and user, which must outlive the scheduler. */
+ps_sched *ps_sched_create(const ps_sched_conf *conf, ps_catalog *catalog, const ps_sched_out *out,
+                          void *user);
+/* No other thread may be in here any more. Jobs stay in the catalog as they are. */
+void ps_sched_free(ps_sched **sched);
+
+/* Once, before anything else: takes up the jobs that had not ended. restore() is called for each
+ * that was running: it loads the job's newest checkpoint and returns in *blob what
+ * ps_sched_progress_save gave for it; PS_NOT_FOUND means there is none (the job starts anew); any
+ * other failure fails the job with that reason. */
+PS_MUST_CHECK ps_status ps_sched_recover(ps_sched *sched,
+                                         ps_status (*restore)(void *user, uint64_t job_id,
+                                                              const ps_job_spec *spec,
+                                                              ps_buf *blob));
+
+/* Time passes: expires leases, starts jobs, asks for checkpoints, refreshes progress. Call it a few
+ * times a second. */
+void ps_sched_tick(ps_sched *sched);
+/* From now on no task is given out (psd is about to stop, or Admin.Drain); false takes it back. */
+void ps_sched_drain(ps_sched *sched, bool on);
+
+/* ---- jobs ---- */
+
+/* Checks the job file and queues the job. PS_INVALID_ARGUMENT: line, key, what is allowed. */
+PS_MUST_CHECK ps_status ps_sched_submit(ps_sched *sched, const char *submitter, ps_slice yaml,
+                                        uint64_t *job_id);
+/* *out is how the job is after it. A job that has ended: PS_FAILED_PRECONDITION; one that is being
+ * cancelled: PS_OK. out may be NULL. */
+PS_MUST_CHECK ps_status ps_sched_cancel(ps_sched *sched, uint64_t job_id, const char *by,
+                                        const char *reason, ps_job_record **out);
+PS_MUST_CHECK ps_status ps_sched_job_get(ps_sched *sched, uint64_t job_id, ps_job_record **out);
+/* Newest first, without spec; PS_JOB_NONE: all. Free with ps_job_records_free. */
+PS_MUST_CHECK ps_status ps_sched_job_list(ps_sched *sched, ps_job_state state,
+                                          ps_job_record ***out);
+/* Jobs in memory by state, for the metrics page. */
+typedef struct ps_sched_counts {
+    uint32_t queued, running, cancelling;
+    uint32_t workers_idle, workers_busy, workers_silent;
+    uint32_t leases;
+    uint64_t tasks_sent, tasks_done, tasks_failed, leases_lost; /* since psd started */
+} ps_sched_counts;
+void ps_sched_count(ps_sched *sched, ps_sched_counts *out);
+
+/* Answers to create_store and finish; error NULL: it went well. A job that was cancelled meanwhile
+ * ignores them. */
+void ps_sched_store_created(ps_sched *sched, uint64_t job_id, const ps_error *error);
+void ps_sched_finished(ps_sched *sched, uint64_t job_id, const ps_error *error);
+/* Ends a running job at once with this reason (its checkpoint cannot be written, say). */
+void ps_sched_fail_job(ps_sched *sched, uint64_t job_id, const ps_error *error);
+/* A line for those who watch the job (psd's own words: "checkpoint written"). */
+void ps_sched_job_log(ps_sched *sched, uint64_t job_id, int level, const char *text);
+
+/* How far the job is, for its checkpoint: appends to *blob. Take it before the parameters are
+ * copied: rows done in between are then trained again after a restart, never left out. PS_NOT_FOUND
+ * when the job is not running, PS_FAILED_PRECONDITION when it has no parameters yet. */
+PS_MUST_CHECK ps_status ps_sched_progress_save(ps_sched *sched, uint64_t job_id, ps_buf *blob);
+
+/* ---- workers ---- */
+
+/* A worker has said hello; `worker` is its identity's name, `session` a number never used before.
+ * Leases that it still holds and that have not expired go on; those it names that are not its own
+ * are cancelled. An older incarnation than a known one: PS_FAILED_PRECONDITION. Another session of
+ * the worker is dropped. */
+PS_MUST_CHECK ps_status ps_sched_attach(ps_sched *sched, uint64_t session, const char *worker,
+                                        const char *address, const Psd__V1__Hello *hello);
+/* The stream has ended. Its leases wait for it to come back until they expire. */
+void ps_sched_detach(ps_sched *sched, uint64_t session);
+/* The three messages of a session; hostile. A lease that is not this worker's is ignored (a lost
+ * one's report may be under way); every message is a sign of life. PS_NOT_FOUND: no such session,
+ * end its stream. */
+PS_MUST_CHECK ps_status ps_sched_heartbeat(ps_sched *sched, uint64_t session);
+PS_MUST_CHECK ps_status ps_sched_progress(ps_sched *sched, uint64_t session,
+                                          const Psd__V1__TaskProgress *progress);
+PS_MUST_CHECK ps_status ps_sched_result(ps_sched *sched, uint64_t session,
+                                        const Psd__V1__TaskResult *result);
+/* Does the worker of this name hold a lease of the job? For every push and pull: takes only a
+ * reader lock that is written when a lease begins or ends. */
+bool ps_sched_holds_lease(ps_sched *sched, const char *worker, uint64_t job_id);
+/* All known workers; free with psd__v1__list_workers_response__free_unpacked(x, NULL). */
+Psd__V1__ListWorkersResponse *ps_sched_workers(ps_sched *sched);
+
+/* ---- watching ---- */
+
+typedef struct ps_watch ps_watch;
+
+/* notify(user) is called (as ps_sched_out's functions are, and soon for the first time) when there
+ * is something new, and then not again before ps_watch_next has said PS_AGAIN. First comes what was
+ * last said, then the job as it is. PS_NOT_FOUND: no such job. */
+PS_MUST_CHECK ps_status ps_sched_watch(ps_sched *sched, uint64_t job_id, void (*notify)(void *user),
+                                       void *user, ps_watch **out);
+
+typedef struct ps_watch_event {
+    ps_job_record *job;     /* without spec; or NULL */
+    Psd__V1__LogEvent *log; /* or NULL; text and source are owned by the event */
+} ps_watch_event;
+
+/* The next event: PS_AGAIN when there is none yet, PS_END when the job has ended and everything was
+ * said. Changes of a job that nobody fetched become one; of log lines the last 64 are kept, with
+ * a line that says how many were left out. So a slow watcher costs nothing. */
+PS_MUST_CHECK ps_status ps_watch_next(ps_watch *watch, ps_watch_event *out);
+void ps_watch_event_clear(ps_watch_event *event);
+/* No notify() is running or begins after this has returned (but for the one that calls it). */
+void ps_watch_close(ps_watch **watch);
+
+#endif
