@@ -1,0 +1,62 @@
+/* disk: files behind a table, so that a test can fail the k-th operation, fill the disk or lose
+ * power. Rows: ps_disk_system; the tests' own. Calls block: off the loop. Any thread, as long as a
+ * file is used by one at a time.
+ *
+ * Failures: PS_NOT_FOUND, PS_ALREADY_EXISTS, PS_PERMISSION_DENIED, PS_NO_SPACE or PS_IO, the path
+ * in the message. After a failed fsync the file's contents are unknown (the kernel may have dropped
+ * the dirty pages and marked them clean): never retry on the same file, write another one.
+ */
+#ifndef PS_BASE_DISK_H
+#define PS_BASE_DISK_H
+
+#include "common/base/buf.h"
+#include "common/base/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum ps_disk_mode {
+    PS_DISK_READ,
+    PS_DISK_CREATE,  /* for writing; PS_ALREADY_EXISTS when it is there; mode 0600 */
+    PS_DISK_REPLACE, /* for writing; emptied when it is there; mode 0600 */
+} ps_disk_mode;
+
+typedef struct ps_disk {
+    PS_MUST_CHECK ps_status (*open)(void *state, const char *path, ps_disk_mode mode, int *file);
+    /* Never fails: what must be on disk is fsynced before. */
+    void (*close)(void *state, int file);
+    /* May write less than len (at least 1 byte); use ps_disk_write_all. */
+    PS_MUST_CHECK ps_status (*write)(void *state, int file, const void *data, size_t len,
+                                     size_t *written);
+    /* From where the last read ended; *got 0 is the end of the file. */
+    PS_MUST_CHECK ps_status (*read)(void *state, int file, void *data, size_t len, size_t *got);
+    PS_MUST_CHECK ps_status (*size)(void *state, int file, uint64_t *out);
+    PS_MUST_CHECK ps_status (*fsync)(void *state, int file);
+    PS_MUST_CHECK ps_status (*rename)(void *state, const char *from, const char *to);
+    PS_MUST_CHECK ps_status (*unlink)(void *state, const char *path);
+    PS_MUST_CHECK ps_status (*mkdir)(void *state, const char *path); /* PS_ALREADY_EXISTS; 0700 */
+    /* Calls `each` with every name in the folder except . and .., in no order. */
+    PS_MUST_CHECK ps_status (*list)(void *state, const char *path,
+                                    void (*each)(void *user, const char *name), void *user);
+    PS_MUST_CHECK ps_status (*sync_folder)(void *state, const char *path);
+    PS_MUST_CHECK ps_status (*free_space)(void *state, const char *path, uint64_t *bytes);
+    void *state;
+} ps_disk;
+
+extern const ps_disk ps_disk_system;
+
+/* Goes on after short writes. */
+PS_MUST_CHECK ps_status ps_disk_write_all(const ps_disk *disk, int file, const void *data,
+                                          size_t len);
+/* Exactly len bytes; PS_CORRUPT when the file ends before. */
+PS_MUST_CHECK ps_status ps_disk_read_full(const ps_disk *disk, int file, void *data, size_t len);
+/* Like mkdir, but one that is there already is fine. */
+PS_MUST_CHECK ps_status ps_disk_mkdir_if_missing(const ps_disk *disk, const char *path);
+/* Writes path so that a reader, or a start after power loss, finds the old contents or the new:
+ * temporary file beside it, fsync, rename, fsync of the folder. */
+PS_MUST_CHECK ps_status ps_disk_write_file(const ps_disk *disk, const char *path, ps_slice bytes);
+/* Appends the whole file to out; PS_RESOURCE_EXHAUSTED beyond limit bytes. */
+PS_MUST_CHECK ps_status ps_disk_read_file(const ps_disk *disk, const char *path, size_t limit,
+                                          ps_buf *out);
+
+#endif

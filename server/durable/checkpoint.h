@@ -1,0 +1,59 @@
+/* checkpoint: a job's parameters on disk, all of one instant, while pushes go on.
+ *
+ * The instant: new updates are held off until those under way are done and the small state is
+ * copied (versions, replies of recent pushes, the controller's state, the caller's progress): the
+ * pause is that of the longest update plus microseconds, and is reported. After it blocks are
+ * written one by one; a push to one not yet written first puts its state of that instant aside,
+ * within a budget of memory, and beyond that waits for the writer.
+ *
+ * Files of a folder (one folder a job): checkpoint-N (N counts up), manifest, and a temporary name
+ * while one is written. Little-endian; every section has a CRC32C. The newest two are kept.
+ */
+#ifndef PS_DURABLE_CHECKPOINT_H
+#define PS_DURABLE_CHECKPOINT_H
+
+#include "common/base/buf.h"
+#include "common/base/disk.h"
+#include "server/params/param_store.h"
+
+enum { PS_CHECKPOINT_KEEP = 2 };
+
+typedef struct ps_checkpoint_info {
+    uint64_t number;
+    uint64_t version; /* updates in it */
+    uint64_t bytes;
+    uint64_t pause_ns; /* for how long updates were held off (write) */
+    uint32_t damaged;  /* newer checkpoints that could not be used (load) */
+} ps_checkpoint_info;
+
+/* Called at the instant: appends the caller's progress. Short, takes no lock that a push or a clock
+ * call might wait under. */
+typedef void (*ps_checkpoint_progress)(void *user, ps_buf *out);
+
+/* Writes the next checkpoint into folder (made when missing; its parent must exist). One at a time
+ * for a store; PS_ABORTED when another is under way. Blocks: off the loop. On failure (PS_NO_SPACE,
+ * PS_IO ...: with path and cause) the checkpoints there stay good and the job can go on; an error
+ * of fsync gives up that file for good. progress and out may be NULL. keep 0: PS_CHECKPOINT_KEEP.
+ */
+PS_MUST_CHECK ps_status ps_checkpoint_write(const ps_disk *disk, const char *folder,
+                                            ps_param_store *store, unsigned keep,
+                                            ps_checkpoint_progress progress, void *user,
+                                            ps_checkpoint_info *out);
+
+/* The newest good checkpoint of the folder as a new store, and its progress appended to progress
+ * (may be NULL). A damaged one is logged and the one before it tried. push_bytes as in
+ * ps_param_config. PS_NOT_FOUND: there is none; PS_CORRUPT: none is good (the message says what is
+ * wrong with the newest, and where); PS_NO_MEMORY. */
+PS_MUST_CHECK ps_status ps_checkpoint_load(const ps_disk *disk, const char *folder,
+                                           uint64_t push_bytes, ps_param_store **store,
+                                           ps_buf *progress, ps_checkpoint_info *out);
+
+/* One file, as the loader reads it; for tests and the fuzzer. */
+PS_MUST_CHECK ps_status ps_checkpoint_load_file(const ps_disk *disk, const char *path,
+                                                uint64_t push_bytes, ps_param_store **store,
+                                                ps_buf *progress);
+
+/* Removes a job's checkpoints and the folder's manifest; what is not there is fine. */
+PS_MUST_CHECK ps_status ps_checkpoint_delete(const ps_disk *disk, const char *folder);
+
+#endif

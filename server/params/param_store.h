@@ -1,0 +1,115 @@
+/* param_store: the parameters of one job: created, described, joined, stopped. Pulls are in
+ * pull.h, pushes in push.h, row-major reading and writing in export.h, checkpoints in
+ * server/durable.
+ *
+ * Any thread unless said. There is no lock over the whole store on the way of a gradient: blocks
+ * have a lock each; an update takes its number, and says it is done, under a lock held for
+ * nanoseconds; a checkpoint holds off new updates only while it copies the small state.
+ *
+ * Memory: 4 bytes a parameter, and 4 for every slot of the optimizer (adamw: 12 in all), under bsp
+ * 4 more; plus below 1 % for headers, plus what pulls in flight make necessary (a spare block for
+ * every block being sent that is pushed to meanwhile).
+ */
+#ifndef PS_PARAMS_PARAM_STORE_H
+#define PS_PARAMS_PARAM_STORE_H
+
+#include "common/base/status.h"
+#include "server/optim/optimizer.h"
+#include "server/optim/schedule.h"
+#include "server/params/placement.h"
+
+typedef struct ps_param_store ps_param_store;
+
+typedef enum ps_param_init {
+    PS_PARAM_ZEROS,
+    PS_PARAM_ONES,
+    PS_PARAM_UNIFORM, /* in [−scale, scale) */
+    PS_PARAM_NORMAL,  /* mean 0, deviation scale */
+} ps_param_init;
+
+typedef struct ps_param_plan {
+    const char *name;
+    unsigned rank;
+    uint64_t shape[PS_PARAM_DIMS_MAX];
+    ps_param_init init;
+    double scale;
+} ps_param_plan;
+
+/* Borrowed for the call. */
+typedef struct ps_param_config {
+    const ps_param_plan *plans; /* the index is the tensor's id */
+    size_t n_plans;
+    uint64_t seed;           /* each tensor draws from a stream of its own name, row-major, so that
+                                its values depend on nothing else */
+    uint32_t column_blocks;  /* 0: 1 */
+    uint32_t block_elements; /* 0: PS_PARAM_BLOCK_MAX */
+    ps_optimizer_config optimizer;
+    ps_schedule schedule;
+    const char *consistency; /* a row of the table of controllers; NULL: "asp" */
+    double clip_norm;        /* each push is scaled down to this L2 norm; 0: not */
+    uint64_t push_bytes;     /* what one push may hold, all chunks together; 0: 1 GiB */
+} ps_param_config;
+
+/* PS_INVALID_ARGUMENT says what is wrong with the configuration; PS_NO_MEMORY. One reference. */
+PS_MUST_CHECK ps_status ps_param_store_create(const ps_param_config *config, ps_param_store **out);
+ps_param_store *ps_param_store_ref(ps_param_store *store);
+/* The last one frees. Pulled blocks, and pushes not yet ended, hold references of their own. */
+void ps_param_store_unref(ps_param_store **store);
+
+const ps_placement *ps_param_store_placement(const ps_param_store *store);
+/* Updates applied and complete: every update up to this one is in every block. */
+uint64_t ps_param_store_version(ps_param_store *store);
+/* The update at which the block last changed. Tensor, shard and block must exist. */
+uint64_t ps_param_store_block_version(ps_param_store *store, uint32_t tensor, uint32_t shard,
+                                      uint32_t block);
+const char *ps_param_store_consistency(const ps_param_store *store);
+uint64_t ps_param_store_bytes(ps_param_store *store); /* held now */
+
+typedef struct ps_param_stats {
+    uint64_t version;
+    uint64_t pushes;     /* accepted */
+    uint64_t duplicates; /* answered with a stored reply */
+    uint64_t refused;    /* pushes begun and not accepted, aborts included */
+    uint64_t push_bytes; /* payload of accepted pushes */
+    double staleness_mean;
+    uint64_t staleness_max;
+    uint64_t clock; /* the least clock any member has ended */
+    uint32_t members;
+} ps_param_stats;
+void ps_param_store_stats(ps_param_store *store, ps_param_stats *out);
+
+/* ---- members: those whose clocks the consistency model knows ---- */
+
+/* A worker takes part under a name (its identity, or identity and lease). *first_clock is the one
+ * it enters at; a member that joins again gets the one it is at. Non-members may push all the same;
+ * nobody waits for them. */
+PS_MUST_CHECK ps_status ps_param_store_join(ps_param_store *store, const char *member,
+                                            uint64_t *first_clock);
+/* Nobody waits for it any more; a parked clock call of its own answers PS_ABORTED. What it pushed
+ * stays. May apply updates and answer other members' calls, on this thread. Unknown: nothing. */
+void ps_param_store_leave(ps_param_store *store, const char *member);
+
+typedef struct ps_clock_reply {
+    uint64_t version;
+    uint64_t slowest_clock;
+} ps_clock_reply;
+/* status PS_OK, or PS_ABORTED (the member left) or PS_CANCELLED (the store is stopped). Never from
+ * inside ps_param_store_clock of the same call; on whatever thread let it go on. */
+typedef void (*ps_clock_cb)(void *user, ps_status status, const ps_clock_reply *reply);
+
+/* The member's clock has ended. *parked false: *reply is the answer and cb is never called.
+ * *parked true: cb is called exactly once, unless cancelled. May apply updates (bsp), so off the
+ * loop. Clock 0: enters without having ended one; answers when the member's first clock begins.
+ * PS_FAILED_PRECONDITION: not a member, or a clock that is not the member's (the message says which
+ * it should be). An old clock is answered at once. */
+PS_MUST_CHECK ps_status ps_param_store_clock(ps_param_store *store, const char *member,
+                                             uint64_t clock, ps_clock_reply *reply, bool *parked,
+                                             ps_clock_cb cb, void *user);
+/* The call is no longer waited for. true: cb will not be called; false: it was, or is being. The
+ * clock stays ended; the same call may come again. */
+bool ps_param_store_clock_cancel(ps_param_store *store, const char *member, void *user);
+/* The job ends: parked calls answer PS_CANCELLED; pushes and clocks from now on
+ * PS_FAILED_PRECONDITION. Pulls go on. */
+void ps_param_store_stop(ps_param_store *store);
+
+#endif

@@ -1,0 +1,73 @@
+/* push: one update, as a whole or not at all.
+ *
+ *     begin (header) → chunk × n → commit        or abort at any time
+ *
+ * Chunks are checked as they come and kept where they were received: nothing is copied and nothing
+ * applied before commit. Each push belongs to (client, incarnation, sequence) and is applied once:
+ * of a window of the last PS_PUSH_WINDOW sequences the replies are kept, and a repeated push gets
+ * the reply of the first. One push is used by one thread at a time; different ones in parallel.
+ */
+#ifndef PS_PARAMS_PUSH_H
+#define PS_PARAMS_PUSH_H
+
+#include "common/base/slice.h"
+#include "server/params/param_store.h"
+
+enum { PS_PUSH_WINDOW = 256 };
+
+typedef struct ps_push ps_push;
+
+typedef struct ps_push_header {
+    uint64_t incarnation;
+    uint64_t sequence; /* from 1 */
+    uint64_t clock;    /* 0: not said */
+    uint64_t pulled_version;
+    double weight; /* 0 means 1 */
+} ps_push_header;
+
+typedef struct ps_push_reply {
+    uint64_t version; /* bsp: that of the parameters now; the update comes when the clock ends */
+    uint64_t staleness;
+    bool duplicate;
+} ps_push_reply;
+
+/* Who owns a payload: release is called exactly once for every chunk call, whatever it returns, on
+ * the thread of the chunk, commit or abort call. NULL: nobody. */
+typedef struct ps_push_owner {
+    void (*release)(void *user);
+    void *user;
+} ps_push_owner;
+
+typedef struct ps_push_chunk_header {
+    uint32_t tensor, shard;
+    uint64_t offset; /* elements, within the shard */
+    uint32_t count;
+    uint32_t codec; /* psd.v1.Codec */
+} ps_push_chunk_header;
+
+/* client: the identity. A push that was applied before is begun all the same: its chunks are
+ * dropped unread and commit answers with the stored reply.
+ * PS_INVALID_ARGUMENT: sequence 0, or a weight that is negative or not finite.
+ * PS_FAILED_PRECONDITION: an incarnation older than one seen (a new one fences the old), a stopped
+ * job, or the wrong clock (bsp). PS_OUT_OF_RANGE: a sequence older than the window: it may have
+ * been applied and will not be again. PS_ABORTED: the same push is under way at this moment (try
+ * again and get its reply), or PS_PUSH_WINDOW are. */
+PS_MUST_CHECK ps_status ps_push_begin(ps_param_store *store, const char *client,
+                                      const ps_push_header *header, ps_push **out);
+/* Checks one chunk and keeps a reference to payload until the push ends. After a failure the push
+ * can only be aborted. PS_NOT_FOUND: no such tensor, shard; PS_INVALID_ARGUMENT: a chunk of no
+ * elements, outside its shard, across a block border, of an unknown codec, of another size than its
+ * count says, or with NaN or infinity in it (all with the tensor's name);
+ * PS_RESOURCE_EXHAUSTED: more than push_bytes; PS_UNAVAILABLE: a shard of another server. */
+PS_MUST_CHECK ps_status ps_push_chunk(ps_push *push, const ps_push_chunk_header *chunk,
+                                      ps_slice payload, ps_push_owner owner);
+/* Applies (asp) or adds to its clock's mean (bsp), frees, and answers. Takes as long as the memory
+ * needs for all of it: off the loop when it is large (ps_push_bytes). May wait for a checkpoint to
+ * take its snapshot. PS_INVALID_ARGUMENT: chunks that overlap, or none at all;
+ * PS_FAILED_PRECONDITION: fenced meanwhile, or its clock has ended. */
+PS_MUST_CHECK ps_status ps_push_commit(ps_push **push, ps_push_reply *reply);
+/* Drops it; the same sequence may come again. */
+void ps_push_abort(ps_push **push);
+uint64_t ps_push_bytes(const ps_push *push); /* of payload, so far */
+
+#endif
