@@ -138,7 +138,7 @@ ps_status ps_pem_read_key(const char *path, EVP_PKEY **out)
         st = ps_crypto_fail(PS_INVALID_ARGUMENT,
                             "private key %s: has a pass phrase; store it without one, mode 0600",
                             path);
-    else if (ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE) {
+    else if (!memmem(text.data, text.len, "PRIVATE KEY-----", 16)) {
         ERR_clear_error();
         st = ps_fail(PS_INVALID_ARGUMENT, "private key %s: holds no PEM private key", path);
     } else
