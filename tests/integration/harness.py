@@ -1,0 +1,284 @@
+"""Real daemons for a test: certificates, one psd, any number of psworkers, psctl, and a stock gRPC client.
+
+    with Cluster() as cluster:
+        cluster.start_server()
+        cluster.start_worker("w1")
+        job = cluster.submit(cluster.tiny_job())
+        cluster.wait_job(job)
+
+Everything lives in one temporary folder and on free loopback ports. At the end every daemon gets SIGTERM and
+must leave with status 0 and without a sanitizer's report; what it wrote is shown when a test fails.
+PSD_BUILD names the build folder, PSD_SOURCE the source tree.
+"""
+import contextlib
+import gzip
+import json
+import os
+import pathlib
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+import numpy as np
+
+BUILD = pathlib.Path(os.environ["PSD_BUILD"])
+SOURCE = pathlib.Path(os.environ["PSD_SOURCE"])
+PSD, PSWORKER, PSCTL = BUILD / "server/psd", BUILD / "worker/psworker", BUILD / "client/psctl"
+# sanitizer builds are slow; every wait is multiplied by this
+SLOW = float(os.environ.get("PSD_TEST_SLOW", "1"))
+REPORTS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "WARNING: ThreadSanitizer")
+
+
+def wait_until(what, condition, timeout=20.0):
+    """Polls condition() until it is true; its value is returned."""
+    end = time.monotonic() + timeout * SLOW
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"timeout after {timeout * SLOW:.0f} s: {what}")
+
+
+def write_idx(path, array):
+    """The IDX format of yann.lecun.com/exdb/mnist, gzipped when the name ends in .gz."""
+    kinds = {"uint8": 0x08, "int32": 0x0C, "float32": 0x0D}
+    head = struct.pack(">HBB", 0, kinds[str(array.dtype)], array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
+    data = head + array.astype(array.dtype.newbyteorder(">")).tobytes()
+    path = pathlib.Path(path)
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+
+
+class Process:
+    """A daemon with its log."""
+
+    def __init__(self, name, command, log, env=None):
+        self.name, self.log, self.killed = name, log, False
+        self.popen = subprocess.Popen([str(c) for c in command], stderr=open(log, "ab"), stdout=subprocess.DEVNULL,
+                                      stdin=subprocess.DEVNULL, env=env)
+
+    def alive(self):
+        return self.popen.poll() is None
+
+    def kill(self):
+        self.killed = True
+        self.popen.kill()
+        self.popen.wait()
+
+    def signal(self, number):
+        self.popen.send_signal(number)
+
+    def stop(self, timeout=20):
+        if self.alive():
+            self.popen.terminate()
+        try:
+            return self.popen.wait(timeout * SLOW)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+            raise AssertionError(f"{self.name} did not stop within {timeout * SLOW:.0f} s of SIGTERM") from None
+
+    def text(self):
+        return pathlib.Path(self.log).read_text(errors="replace")
+
+
+class Cluster:
+    def __init__(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="psd-test."))
+        self.certs = self.dir / "certs"
+        self.processes, self.port, self.metrics_port, self.server = [], 0, 0, None
+
+    def __enter__(self):
+        try:
+            self.make_certificates()
+        except BaseException:
+            shutil.rmtree(self.dir, ignore_errors=True)
+            raise
+        return self
+
+    def __exit__(self, kind, value, trace):
+        problems = []
+        for process in reversed(self.processes):
+            try:
+                status = process.stop()
+                if status != 0 and not process.killed:
+                    problems.append(f"{process.name} ended with status {status}")
+            except AssertionError as error:
+                problems.append(str(error))
+            problems += [f"{process.name}: {mark}" for mark in REPORTS if mark in process.text()]
+        if kind or problems:
+            for process in self.processes:
+                print(f"---- log of {process.name}\n{process.text()[-6000:]}", file=sys.stderr)
+        shutil.rmtree(self.dir, ignore_errors=True)
+        if problems and not kind:
+            raise AssertionError("; ".join(problems))
+        return False
+
+    # certificates -------------------------------------------------------------------------------------
+    def cert(self, *arguments):
+        subprocess.run([str(PSCTL), "cert", *arguments, "--dir", str(self.certs)], check=True, capture_output=True,
+                       text=True)
+
+    def make_certificates(self):
+        self.certs.mkdir()
+        self.cert("create-ca", "--cluster", "test")
+        self.cert("create-server", "--name", "psd", "--host", "localhost", "--host", "127.0.0.1")
+        self.make_client("submitter", "alice")
+        self.make_client("admin", "root")
+        self.make_client("observer", "eve")
+
+    def make_client(self, role, name):
+        self.cert("create-client", "--role", role, "--name", name)
+
+    # daemons ------------------------------------------------------------------------------------------
+    def start_server(self, extra="", env=None, wait=True):
+        config = self.dir / "psd.yaml"
+        port_file = self.dir / "port"
+        port_file.unlink(missing_ok=True)
+        config.write_text(f"""listen: {{address: 127.0.0.1, port: {self.port}}}
+metrics: {{address: 127.0.0.1, port: {self.metrics_port}}}
+data_dir: {self.dir}/state
+audit_log: {self.dir}/audit.log
+tls: {{ca: {self.certs}/ca.pem, certificate: {self.certs}/psd.pem, key: {self.certs}/psd.key}}
+{extra}
+""")
+        self.server = Process("psd", [PSD, "--config", config, "--port-file", port_file], self.dir / "psd.log", env)
+        self.processes.append(self.server)
+        if wait:
+            wait_until("psd says its port", lambda: port_file.exists() or not self.server.alive())
+            assert self.server.alive(), "psd did not start:\n" + self.server.text()
+            ports = dict(line.split() for line in port_file.read_text().splitlines())
+            self.port, self.metrics_port = int(ports["listen"]), int(ports["metrics"])
+        return self.server
+
+    def start_worker(self, name, extra="", env=None):
+        if not (self.certs / f"{name}.pem").exists():
+            self.make_client("worker", name)
+        config = self.dir / f"{name}.yaml"
+        config.write_text(f"""server: localhost:{self.port}
+name: {name}
+device: cpu
+threads: 1
+data_roots: [{self.dir}, /usr/share/datasets]
+tls: {{ca: {self.certs}/ca.pem, certificate: {self.certs}/{name}.pem, key: {self.certs}/{name}.key}}
+{extra}
+""")
+        worker = Process(name, [PSWORKER, "--config", config], self.dir / f"{name}.log", env)
+        self.processes.append(worker)
+        return worker
+
+    # psctl --------------------------------------------------------------------------------------------
+    def psctl(self, *arguments, who="alice", check=True, timeout=120):
+        done = subprocess.run(
+            [str(PSCTL), "--server", f"localhost:{self.port}", "--ca", f"{self.certs}/ca.pem", "--cert",
+             f"{self.certs}/{who}.pem", "--key", f"{self.certs}/{who}.key", *[str(a) for a in arguments]],
+            capture_output=True, text=True, timeout=timeout * SLOW, check=False)
+        for mark in REPORTS:
+            assert mark not in done.stderr, done.stderr
+        if check:
+            assert done.returncode == 0, f"psctl {arguments}: status {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+    def psctl_json(self, *arguments, **options):
+        return json.loads(self.psctl("--output", "json", *arguments, **options).stdout)
+
+    def submit(self, text):
+        path = self.dir / "job.yaml"
+        path.write_text(text)
+        return self.psctl_json("submit", path)["job_id"]
+
+    def job(self, job_id):
+        return self.psctl_json("job", job_id)
+
+    def wait_job(self, job_id, states=("done",), timeout=60):
+        """Until the job has ended; it must be in one of states."""
+        ended = ("done", "failed", "cancelled")
+        job = wait_until(f"job {job_id} ends",
+                         lambda: (lambda j: j if j["state"] in ended else None)(self.job(job_id)), timeout)
+        assert job["state"] in states, f"job {job_id}: {job['state']}: {job['reason']}"
+        return job
+
+    # data ---------------------------------------------------------------------------------------------
+    def tiny_data(self, rows=2000, classes=4, features=16, seed=1):
+        """Noisy blobs, as idx files of bytes: returns (train features, train labels, test features, test labels)."""
+        rng = np.random.default_rng(seed)
+        centres = rng.uniform(40, 215, (classes, features))
+        out = []
+        for part, n in (("train", rows), ("test", rows // 4)):
+            labels = rng.integers(0, classes, n).astype(np.uint8)
+            x = np.clip(centres[labels] + rng.normal(0, 30, (n, features)), 0, 255).astype(np.uint8)
+            side = int(features ** 0.5)
+            write_idx(self.dir / f"{part}-features.gz", x.reshape(n, side, side))
+            write_idx(self.dir / f"{part}-labels.gz", labels)
+            out += [x, labels]
+        return out
+
+    def tiny_job(self, name="tiny", epochs=5, mode="asp", workers=2, layers="[16, 32, 4]", batch=32, more=""):
+        return f"""kind: train
+name: {name}
+model: {{architecture: mlp, layers: {layers}, activation: relu}}
+data:
+  format: idx
+  train: {{features: {self.dir}/train-features.gz, labels: {self.dir}/train-labels.gz}}
+  test: {{features: {self.dir}/test-features.gz, labels: {self.dir}/test-labels.gz}}
+train:
+  epochs: {epochs}
+  batch_size: {batch}
+  optimizer: {{name: adamw, learning_rate: 0.003, weight_decay: 0.01}}
+  consistency: {{mode: {mode}}}
+workers: {workers}
+{more}
+"""
+
+    # a stock gRPC client --------------------------------------------------------------------------------
+    def credentials(self, who):
+        import grpc
+        return grpc.ssl_channel_credentials((self.certs / "ca.pem").read_bytes(),
+                                            (self.certs / f"{who}.key").read_bytes(),
+                                            (self.certs / f"{who}.pem").read_bytes())
+
+    @contextlib.contextmanager
+    def channel(self, who="alice", options=()):
+        import grpc
+        with grpc.secure_channel(f"localhost:{self.port}", self.credentials(who), options) as channel:
+            yield channel
+
+
+_stubs = None
+
+
+def stubs():
+    """The modules that protoc and its gRPC plugin generate from proto/: name -> (messages, services)."""
+    global _stubs
+    if _stubs is None:
+        from grpc_tools import protoc
+        import importlib
+        out = tempfile.mkdtemp(prefix="psd-stubs.")
+        root = SOURCE / "proto"
+        files = [str(p) for p in sorted((root / "psd/v1").glob("*.proto"))]
+        assert protoc.main(["protoc", f"-I{root}", f"--python_out={out}", f"--grpc_python_out={out}", *files]) == 0
+        sys.path.insert(0, out)
+        names = [pathlib.Path(f).stem for f in files]
+        _stubs = {n: (importlib.import_module(f"psd.v1.{n}_pb2"), importlib.import_module(f"psd.v1.{n}_pb2_grpc"))
+                  for n in names}
+        import atexit
+        atexit.register(shutil.rmtree, out, True)
+    return _stubs
+
+
+def run(cases):
+    """Runs the functions of a test file in order; each gets what it asks for itself. Exit status 1 on a failure."""
+    failed = 0
+    for case in cases:
+        begin = time.monotonic()
+        try:
+            case()
+            print(f"ok   {case.__name__} ({time.monotonic() - begin:.1f} s)", flush=True)
+        except Exception:
+            failed += 1
+            print(f"FAIL {case.__name__}\n{traceback.format_exc()}", flush=True)
+    sys.exit(1 if failed else 0)

@@ -1,0 +1,72 @@
+"""A tiny job from submission to predictions, checked with an independent reader and numpy."""
+import json
+import struct
+
+import numpy as np
+
+from harness import Cluster, run
+
+
+def read_safetensors(path):
+    """Straight from the format's description: u64 length, JSON header, little-endian tensors."""
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8:8 + length])
+    body = data[8 + length:]
+    metadata = header.pop("__metadata__", {})
+    tensors = {}
+    for name, entry in header.items():
+        assert entry["dtype"] == "F32", entry
+        begin, end = entry["data_offsets"]
+        tensors[name] = np.frombuffer(body[begin:end], "<f4").reshape(entry["shape"])
+    return metadata, tensors
+
+
+def forward(tensors, x):
+    """A relu MLP in float64."""
+    layers = len(tensors) // 2
+    for i in range(layers):
+        x = x @ tensors[f"layers.{i}.weight"].astype(np.float64).T + tensors[f"layers.{i}.bias"]
+        if i + 1 < layers:
+            x = np.maximum(x, 0)
+    e = np.exp(x - x.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def train_and_check(mode):
+    with Cluster() as cluster:
+        _, _, test_x, test_y = cluster.tiny_data()
+        cluster.start_server()
+        cluster.start_worker("w1")
+        cluster.start_worker("w2")
+        job_id = cluster.submit(cluster.tiny_job(mode=mode))
+        job = cluster.wait_job(job_id)
+        accuracy = job["progress"]["test_accuracy"]
+        assert accuracy > 0.9, job
+
+        out = cluster.dir / "model.safetensors"
+        cluster.psctl("export", "tiny", "-o", out)
+        _, tensors = read_safetensors(out)
+        expected = forward(tensors, test_x / 255.0)
+        assert abs((expected.argmax(1) == test_y).mean() - accuracy) < 1e-9, "accuracy differs from numpy's"
+
+        rows = cluster.psctl_json("predict", "tiny", cluster.dir / "test-features.gz")["predictions"]
+        assert len(rows) == len(test_x)
+        ours = np.array([r["probabilities"] for r in rows])
+        assert np.abs(ours - expected).max() < 1e-5
+        assert [r["class"] for r in rows] == list(ours.argmax(1))
+
+        found = cluster.psctl_json("evaluate", "tiny", cluster.dir / "test-features.gz",
+                                   cluster.dir / "test-labels.gz")
+        assert abs(found["accuracy"] - accuracy) < 1e-9
+
+
+def asp_trains_exports_and_predicts():
+    train_and_check("asp")
+
+
+def bsp_trains_exports_and_predicts():
+    train_and_check("bsp")
+
+
+run([asp_trains_exports_and_predicts, bsp_trains_exports_and_predicts])
