@@ -160,3 +160,30 @@ const char *ps_job_spec_kind_name(unsigned kind)
 {
     return kind <= PS_SPEC_PREDICT ? kind_words[kind] : "unknown";
 }
+
+static const ps_conf_schema model_schema = {.keys = model_keys, .size = sizeof(ps_spec_model)};
+
+ps_status ps_spec_model_parse(ps_slice yaml, const char *origin, ps_spec_model **out)
+{
+    void *model = NULL;
+    ps_status st = ps_conf_load(&model_schema, yaml, origin, NULL, &model);
+    if (st)
+        return st;
+    *out = model;
+    return PS_OK;
+}
+
+void ps_spec_model_free(ps_spec_model **model)
+{
+    ps_conf_free(&model_schema, *model);
+    *model = NULL;
+}
+
+void ps_spec_model_format(const ps_spec_model *model, ps_buf *out)
+{
+    ps_buf_printf(out, "{architecture: %s, layers: [", model->architecture);
+    for (size_t i = 0; i < model->n_layers; i++)
+        ps_buf_printf(out, "%s%lld", i ? ", " : "", (long long)model->layers[i]);
+    ps_buf_printf(out, "], activation: %s, loss: %s}", activation_words[model->activation],
+                  loss_words[model->loss]);
+}

@@ -7,6 +7,7 @@
 #ifndef PS_CONF_JOB_SPEC_H
 #define PS_CONF_JOB_SPEC_H
 
+#include "common/base/buf.h"
 #include "common/base/slice.h"
 #include "common/base/status.h"
 #include "common/conf/conf.h"
@@ -142,6 +143,13 @@ void ps_job_spec_free(ps_job_spec **spec);
 
 /* For tests and tools: the schema alone, without the rules across keys. */
 extern const ps_conf_schema ps_job_schema;
+
+/* A model section on its own, as stored models carry it: a flow mapping,
+ * "{architecture: mlp, layers: [784, 10], activation: relu, loss: cross_entropy}".
+ * parse: bytes are hostile, origin starts the messages; *out is freed with ps_spec_model_free. */
+PS_MUST_CHECK ps_status ps_spec_model_parse(ps_slice yaml, const char *origin, ps_spec_model **out);
+void ps_spec_model_free(ps_spec_model **model);
+void ps_spec_model_format(const ps_spec_model *model, ps_buf *out);
 
 /* A model or job name: 1..64 of [a-z0-9._-], first a letter or digit. */
 bool ps_job_spec_name_ok(const char *name);
