@@ -49,10 +49,10 @@ typedef struct ps_server_conf {
 } ps_server_conf;
 
 typedef struct ps_server_options {
-    ps_server_conf *conf;
-    char *config_path; /* the file that was read, for SIGHUP; NULL: none */
-    char *port_file;   /* --port-file: "grpc PORT\nmetrics PORT\n" goes there; NULL: not */
-    bool help;         /* --help: the caller prints ps_server_usage and leaves */
+    ps_server_conf *conf; /* NULL with help and version */
+    char *config_path;    /* the file that was read; NULL with help and version */
+    char *port_file;      /* --port-file: "grpc PORT\nmetrics PORT\n" goes there; NULL: not */
+    bool help;            /* --help: the caller prints ps_server_usage and leaves */
     bool version;
     /* private: the flags, kept so that a reload applies them again */
     int argc;
@@ -62,8 +62,8 @@ typedef struct ps_server_options {
 extern const ps_conf_schema ps_server_schema;
 extern const char ps_server_usage[];
 
-/* Reads flags and the file they name (default /etc/psd/psd.yaml, which may be missing unless
- * --config names it). argv must outlive the options. Not thread-safe (getopt). */
+/* Reads flags and the file they name (default /etc/psd/psd.yaml; it must be there). argv must
+ * outlive the options. Not thread-safe (getopt). */
 PS_MUST_CHECK ps_status ps_server_options_parse(int argc, char **argv, ps_server_options **out);
 /* The file and the flags once more, into a new struct that the caller frees; options unchanged. */
 PS_MUST_CHECK ps_status ps_server_options_reread(const ps_server_options *options,

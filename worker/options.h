@@ -13,6 +13,11 @@ typedef enum ps_worker_device {
     PS_WORKER_CUDA, /* nothing else: psworker ends with an error when it does not work */
 } ps_worker_device;
 
+/* Waits between attempts grow from min to max, with jitter. */
+typedef struct ps_worker_reconnect {
+    uint64_t min_ms, max_ms;
+} ps_worker_reconnect;
+
 typedef struct ps_worker_conf {
     char *server; /* "host:port" of psd */
     char *name;   /* "": the host's name; only for people, the certificate is the identity */
@@ -25,16 +30,14 @@ typedef struct ps_worker_conf {
     uint64_t memory_bytes;  /* budget of batches read ahead */
     uint64_t message_bytes; /* one gRPC message, in or out */
     ps_conf_keepalive keepalive;
-    struct {
-        uint64_t min_ms, max_ms; /* waits between attempts grow from min to max, with jitter */
-    } reconnect;
+    ps_worker_reconnect reconnect;
     uint64_t shutdown_grace_ms;
 } ps_worker_conf;
 
 typedef struct ps_worker_options {
-    ps_worker_conf *conf;
-    char *config_path; /* the file that was read; NULL: none */
-    char *server_host; /* conf->server taken apart */
+    ps_worker_conf *conf; /* NULL with help and version */
+    char *config_path;    /* the file that was read; NULL with help and version */
+    char *server_host;    /* conf->server taken apart */
     int64_t server_port;
     bool help; /* --help: the caller prints ps_worker_usage and leaves */
     bool version;
@@ -43,8 +46,8 @@ typedef struct ps_worker_options {
 extern const ps_conf_schema ps_worker_schema;
 extern const char ps_worker_usage[];
 
-/* Reads flags and the file they name (default /etc/psd/psworker.yaml, which may be missing unless
- * --config names it). Not thread-safe (getopt). */
+/* Reads flags and the file they name (default /etc/psd/psworker.yaml; it must be there). Not
+ * thread-safe (getopt). */
 PS_MUST_CHECK ps_status ps_worker_options_parse(int argc, char **argv, ps_worker_options **out);
 void ps_worker_options_free(ps_worker_options **options);
 

@@ -6,9 +6,9 @@
 #include <string.h>
 
 const ps_conf_key ps_conf_tls_keys[] = {
-    PS_CONF_TEXT("ca", ps_conf_tls, ca, "", 0, 4095),
-    PS_CONF_TEXT("certificate", ps_conf_tls, certificate, "", 0, 4095),
-    PS_CONF_TEXT("key", ps_conf_tls, key, "", 0, 4095),
+    PS_CONF_TEXT("ca", ps_conf_tls, ca, NULL, 1, 4095),
+    PS_CONF_TEXT("certificate", ps_conf_tls, certificate, NULL, 1, 4095),
+    PS_CONF_TEXT("key", ps_conf_tls, key, NULL, 1, 4095),
     PS_CONF_END,
 };
 

@@ -5,7 +5,7 @@
 #include "common/base/log.h"
 #include "common/conf/conf.h"
 
-/* `tls:` PEM files. Empty text: not set. */
+/* `tls:` PEM files; all three are required. */
 typedef struct ps_conf_tls {
     char *ca;          /* the cluster's CA certificate */
     char *certificate; /* this program's certificate (chain) */

@@ -1,0 +1,275 @@
+/* Happy path: flags say which file, the file gives the struct, flags are set on top of it. A fault
+ * in a flag starts with the flag's name, one in the file with file and line. */
+#include "server/options.h"
+
+#include "common/base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_CONFIG "/etc/psd/psd.yaml"
+
+#define MIB (INT64_C(1) << 20)
+#define TIB (INT64_C(1) << 40)
+
+static const ps_conf_key listen_keys[] = {
+    PS_CONF_TEXT("address", ps_conf_listen, address, "127.0.0.1", 1, 255),
+    PS_CONF_INT("port", ps_conf_listen, port, "7600", 0, 65535),
+    PS_CONF_END,
+};
+
+static const ps_conf_key metrics_keys[] = {
+    PS_CONF_BOOL("enabled", ps_server_metrics, enabled, "true"),
+    PS_CONF_TEXT("address", ps_server_metrics, at.address, "127.0.0.1", 1, 255),
+    PS_CONF_INT("port", ps_server_metrics, at.port, "7601", 0, 65535),
+    PS_CONF_END,
+};
+
+static const ps_conf_key limits_keys[] = {
+    PS_CONF_BYTES("message_bytes", ps_server_limits, message_bytes, "4MiB", 64 << 10, 1 << 30),
+    PS_CONF_BYTES("memory_bytes", ps_server_limits, memory_bytes, "0", 0, 1024 * TIB),
+    PS_CONF_BYTES("connection_bytes", ps_server_limits, connection_bytes, "64MiB", MIB, TIB),
+    PS_CONF_BYTES("call_bytes", ps_server_limits, call_bytes, "16MiB", MIB, TIB),
+    PS_CONF_BYTES("push_bytes", ps_server_limits, push_bytes, "64MiB", MIB, TIB),
+    PS_CONF_INT("streams", ps_server_limits, streams, "128", 1, 10000),
+    PS_CONF_INT("connections", ps_server_limits, connections, "1024", 1, 1000000),
+    PS_CONF_END,
+};
+
+static const ps_conf_key jobs_keys[] = {
+    PS_CONF_INT("max_running", ps_server_jobs, max_running, "16", 1, 1024),
+    PS_CONF_DURATION("lease_timeout", ps_server_jobs, lease_timeout_ms, "15s", 500, 3600000),
+    PS_CONF_DURATION("heartbeat", ps_server_jobs, heartbeat_ms, "2s", 50, 600000),
+    PS_CONF_END,
+};
+
+static const ps_conf_key checkpoint_keys[] = {
+    PS_CONF_DURATION("interval", ps_server_checkpoint, interval_ms, "30s", 0, 604800000),
+    PS_CONF_INT("keep", ps_server_checkpoint, keep, "2", 1, 1000),
+    PS_CONF_END,
+};
+
+static const ps_conf_key server_keys[] = {
+    PS_CONF_MAP("listen", ps_server_conf, listen, listen_keys),
+    PS_CONF_MAP("metrics", ps_server_conf, metrics, metrics_keys),
+    PS_CONF_TEXT("data_dir", ps_server_conf, data_dir, "/var/lib/psd", 1, 4000),
+    PS_CONF_MAP("tls", ps_server_conf, tls, ps_conf_tls_keys),
+    PS_CONF_MAP("log", ps_server_conf, log, ps_conf_log_keys),
+    PS_CONF_TEXT("audit_log", ps_server_conf, audit_log, "", 0, 4095),
+    PS_CONF_INT("loops", ps_server_conf, loops, "0", 0, 256),
+    PS_CONF_MAP("limits", ps_server_conf, limits, limits_keys),
+    PS_CONF_MAP("jobs", ps_server_conf, jobs, jobs_keys),
+    PS_CONF_MAP("checkpoint", ps_server_conf, checkpoint, checkpoint_keys),
+    PS_CONF_DURATION("shutdown_grace", ps_server_conf, shutdown_grace_ms, "10s", 0, 3600000),
+    PS_CONF_MAP("keepalive", ps_server_conf, keepalive, ps_conf_keepalive_keys),
+    PS_CONF_END,
+};
+
+const ps_conf_schema ps_server_schema = {.keys = server_keys, .size = sizeof(ps_server_conf)};
+
+const char ps_server_usage[] =
+    "usage: psd [OPTION]...\n"
+    "the parameter server daemon\n"
+    "\n"
+    "  -c, --config FILE      configuration (default " DEFAULT_CONFIG ")\n"
+    "  -l, --listen HOST:PORT where gRPC is served; port 0: any free one\n"
+    "      --metrics HOST:PORT  where /metrics and /healthz are served\n"
+    "  -d, --data-dir DIR     state: jobs, models, checkpoints\n"
+    "      --log-level LEVEL  error, warning, notice, info or debug\n"
+    "      --port-file FILE   write the ports in use there, once they are open\n"
+    "  -h, --help             this text\n"
+    "      --version          the version\n"
+    "\n"
+    "Signals: SIGTERM stops in order, SIGHUP reads certificates and log level again.\n"
+    "Exit status: 0 stopped in order, 1 failed, 2 wrong options or configuration.\n";
+
+enum { OPT_LOG_LEVEL = 256, OPT_METRICS, OPT_PORT_FILE, OPT_VERSION };
+
+static const struct option flags[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"listen", required_argument, NULL, 'l'},
+    {"metrics", required_argument, NULL, OPT_METRICS},
+    {"data-dir", required_argument, NULL, 'd'},
+    {"log-level", required_argument, NULL, OPT_LOG_LEVEL},
+    {"port-file", required_argument, NULL, OPT_PORT_FILE},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {0},
+};
+
+/* The texts of the flags, as they stand in argv. */
+typedef struct given {
+    const char *config, *listen, *metrics, *data_dir, *log_level, *port_file;
+    bool help, version;
+} given;
+
+static ps_status read_flags(int argc, char **argv, given *g)
+{
+    optind = 0; /* glibc: start over */
+    opterr = 0;
+    for (int c = 0; (c = getopt_long(argc, argv, ":c:l:d:h", flags, NULL)) != -1;) {
+        switch (c) {
+        case 'c':
+            g->config = optarg;
+            break;
+        case 'l':
+            g->listen = optarg;
+            break;
+        case 'd':
+            g->data_dir = optarg;
+            break;
+        case OPT_METRICS:
+            g->metrics = optarg;
+            break;
+        case OPT_LOG_LEVEL:
+            g->log_level = optarg;
+            break;
+        case OPT_PORT_FILE:
+            g->port_file = optarg;
+            break;
+        case 'h':
+            g->help = true;
+            break;
+        case OPT_VERSION:
+            g->version = true;
+            break;
+        case ':':
+            return ps_fail(PS_INVALID_ARGUMENT, "%s needs a value; see --help", argv[optind - 1]);
+        default:
+            return ps_fail(PS_INVALID_ARGUMENT, "%s is not an option of psd; see --help",
+                           argv[optind - 1]);
+        }
+    }
+    if (optind < argc)
+        return ps_fail(PS_INVALID_ARGUMENT, "'%s': psd takes no arguments; see --help",
+                       argv[optind]);
+    return PS_OK;
+}
+
+static ps_status apply_flags(const given *g, ps_server_conf *conf)
+{
+    ps_status st = PS_OK;
+    if (g->listen)
+        st = ps_conf_parse_endpoint(g->listen, "--listen", &conf->listen.address,
+                                    &conf->listen.port);
+    if (!st && g->metrics)
+        st = ps_conf_parse_endpoint(g->metrics, "--metrics", &conf->metrics.at.address,
+                                    &conf->metrics.at.port);
+    if (!st && g->data_dir)
+        st = ps_conf_set(&ps_server_schema, conf, "data_dir", g->data_dir, "--data-dir");
+    if (!st && g->log_level)
+        st = ps_conf_set(&ps_server_schema, conf, "log.level", g->log_level, "--log-level");
+    return st;
+}
+
+static ps_status check(const ps_server_conf *c, const ps_conf_doc *doc)
+{
+    if (c->jobs.lease_timeout_ms < 2 * c->jobs.heartbeat_ms)
+        return ps_conf_fail(doc, "jobs.lease_timeout",
+                            "must be at least twice jobs.heartbeat, or a single late heartbeat "
+                            "loses the lease");
+    if (c->limits.call_bytes > c->limits.connection_bytes)
+        return ps_conf_fail(doc, "limits.call_bytes", "is more than limits.connection_bytes");
+    if (c->limits.call_bytes < c->limits.message_bytes)
+        return ps_conf_fail(doc, "limits.call_bytes", "is less than limits.message_bytes");
+    return PS_OK;
+}
+
+static ps_status load(const given *g, const char **path, ps_server_conf **out)
+{
+    ps_conf_doc *doc = NULL;
+    void *data = NULL;
+    *path = g->config ? g->config : DEFAULT_CONFIG;
+    ps_status st = ps_conf_load_file(&ps_server_schema, *path, &doc, &data);
+    if (st == PS_NOT_FOUND && !g->config)
+        return ps_wrap(st, "no configuration, and no --config");
+    if (st)
+        return st;
+    ps_server_conf *conf = data;
+    st = check(conf, doc);
+    if (!st)
+        st = apply_flags(g, conf);
+    ps_conf_doc_free(&doc);
+    if (st)
+        ps_server_conf_free(&conf);
+    else
+        *out = conf;
+    return st;
+}
+
+ps_status ps_server_options_parse(int argc, char **argv, ps_server_options **out)
+{
+    given g = {0};
+    ps_status st = read_flags(argc, argv, &g);
+    if (st)
+        return st;
+    ps_server_conf *conf = NULL;
+    const char *path = NULL;
+    if (!g.help && !g.version) {
+        st = load(&g, &path, &conf);
+        if (st)
+            return st;
+    }
+    ps_server_options *o = ps_new(ps_server_options);
+    o->conf = conf;
+    o->config_path = ps_strdup(path);
+    o->port_file = ps_strdup(g.port_file);
+    o->help = g.help;
+    o->version = g.version;
+    o->argc = argc;
+    o->argv = argv;
+    *out = o;
+    return PS_OK;
+}
+
+ps_status ps_server_options_reread(const ps_server_options *options, ps_server_conf **out)
+{
+    given g = {0};
+    const char *path = NULL;
+    ps_status st = read_flags(options->argc, options->argv, &g);
+    return st ? st : load(&g, &path, out);
+}
+
+void ps_server_conf_free(ps_server_conf **conf)
+{
+    ps_conf_free(&ps_server_schema, *conf);
+    *conf = NULL;
+}
+
+void ps_server_options_free(ps_server_options **options)
+{
+    ps_server_options *o = *options;
+    if (!o)
+        return;
+    ps_server_conf_free(&o->conf);
+    ps_free(&o->config_path);
+    ps_free(&o->port_file);
+    ps_free(options);
+}
+
+/* Written beside and renamed over. */
+ps_status ps_server_port_file_write(const char *path, int listen_port, int metrics_port)
+{
+    char *next = ps_asprintf("%s.new", path);
+    char text[64];
+    int len = snprintf(text, sizeof text, "grpc %d\nmetrics %d\n", listen_port, metrics_port);
+    ps_status st = PS_OK;
+    int fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        st = ps_fail_errno(errno, "port file %s", next);
+        goto free_name;
+    }
+    if (write(fd, text, (size_t)len) != len)
+        st = ps_fail_errno(errno, "port file %s: write", next);
+    if (close(fd) < 0 && !st)
+        st = ps_fail_errno(errno, "port file %s: close", next);
+    if (!st && rename(next, path) < 0)
+        st = ps_fail_errno(errno, "port file %s", path);
+free_name:
+    ps_free(&next);
+    return st;
+}

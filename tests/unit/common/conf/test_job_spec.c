@@ -1,0 +1,261 @@
+/* job_spec: the examples parse to what they say, and every rule across keys names its line. */
+#include "common/conf/job_spec.h"
+#include "tests/lib/check_main.h"
+#include "tests/lib/conf_example.h"
+
+#include <ctype.h>
+#include <string.h>
+
+/* Line by line, so that the tests can say where. */
+#define TRAIN                                         \
+    "kind: train\n"                                   \
+    "name: a-job\n"                                   \
+    "model: {architecture: mlp, layers: [4, 3]}\n"    \
+    "data:\n"                                         \
+    "  format: idx\n"                                 \
+    "  train: {features: /d/x.gz, labels: /d/y.gz}\n" \
+    "train:\n"                                        \
+    "  epochs: 2\n"                                   \
+    "  optimizer: {name: sgd, learning_rate: 0.1}\n"
+
+static ps_job_spec *parse(const char *yaml)
+{
+    ps_job_spec *spec = NULL;
+    ps_status st = ps_job_spec_parse(ps_slice_str(yaml), "job.yaml", &spec);
+    ck_assert_msg(st == PS_OK, "%s", ps_error_message());
+    return spec;
+}
+
+static void refuses(const char *yaml, const char *message)
+{
+    ps_job_spec *spec = NULL;
+    ck_assert_int_eq(ps_job_spec_parse(ps_slice_str(yaml), "job.yaml", &spec), PS_INVALID_ARGUMENT);
+    ck_assert_ptr_null(spec);
+    ck_assert_msg(strstr(ps_error_message(), message) == ps_error_message(), "%s",
+                  ps_error_message());
+}
+
+static ps_job_spec *parse_example(const char *name)
+{
+    ps_buf text = ps_test_source_file(name);
+    ps_job_spec *spec = NULL;
+    ps_status st = ps_job_spec_parse(ps_buf_slice(&text), name, &spec);
+    ck_assert_msg(st == PS_OK, "%s", ps_error_message());
+    ps_buf_free(&text);
+    return spec;
+}
+
+START_TEST(the_main_example_is_the_job_it_describes)
+{
+    ps_job_spec *s = parse_example("deploy/examples/fashion-mlp.yaml");
+    ck_assert_uint_eq(s->kind, PS_SPEC_TRAIN);
+    ck_assert_str_eq(s->name, "fashion-mlp");
+    ck_assert_uint_eq(s->model->n_layers, 4);
+    ck_assert_int_eq(s->model->layers[0], 784);
+    ck_assert_int_eq(s->model->layers[3], 10);
+    ck_assert_uint_eq(s->model->activation, PS_SPEC_RELU);
+    ck_assert_uint_eq(s->model->loss, PS_SPEC_CROSS_ENTROPY);
+    ck_assert_str_eq(s->data.format, "idx");
+    ck_assert_str_eq(s->data.test->labels,
+                     "/usr/share/datasets/fashion-mnist/t10k-labels-idx1-ubyte.gz");
+    ck_assert_int_eq(s->train->epochs, 10);
+    ck_assert_int_eq(s->train->batch_size, 128);
+    ck_assert_str_eq(s->train->optimizer.name, "adamw");
+    ck_assert_double_eq(s->train->optimizer.learning_rate, 0.001);
+    ck_assert_double_eq(s->train->optimizer.weight_decay, 0.01);
+    ck_assert_str_eq(s->train->consistency.mode, "asp");
+    ck_assert_int_eq(s->workers, 2);
+    ck_assert_uint_eq(s->durability, PS_SPEC_CHECKPOINT);
+    ck_assert_uint_eq(s->checkpoint.every_ms, 30000);
+    ps_job_spec_free(&s);
+    ck_assert_ptr_null(s);
+}
+END_TEST
+
+START_TEST(the_other_examples_parse)
+{
+    ps_job_spec *s = parse_example("deploy/examples/fashion-mlp-bsp.yaml");
+    ck_assert_str_eq(s->train->consistency.mode, "bsp");
+    ps_job_spec_free(&s);
+    s = parse_example("deploy/examples/csv-regression.yaml");
+    ck_assert_uint_eq(s->model->loss, PS_SPEC_SQUARED_ERROR);
+    ck_assert_int_eq(s->data.csv.targets, 2);
+    ck_assert(s->data.csv.header);
+    ck_assert_uint_eq(s->train->schedule.name, PS_SPEC_COSINE);
+    ps_job_spec_free(&s);
+}
+END_TEST
+
+/* "key:" as a word, also in a comment. */
+static bool mentions(const char *text, const char *key)
+{
+    size_t len = strlen(key);
+    for (const char *at = text; (at = strstr(at, key)); at++)
+        if (at[len] == ':' && (at == text || !(isalnum((unsigned char)at[-1]) || at[-1] == '_')))
+            return true;
+    return false;
+}
+
+static void find_all(const ps_conf_key *keys, const char *text)
+{
+    for (const ps_conf_key *key = keys; key->name; key++) {
+        ck_assert_msg(mentions(text, key->name), "%s is not documented", key->name);
+        if (key->keys)
+            find_all(key->keys, text);
+    }
+}
+
+START_TEST(the_main_example_documents_every_key)
+{
+    ps_buf text = ps_test_source_file("deploy/examples/fashion-mlp.yaml");
+    find_all(ps_job_schema.keys, ps_buf_cstr(&text));
+    ps_buf_free(&text);
+}
+END_TEST
+
+START_TEST(a_short_job_gets_the_defaults)
+{
+    ps_job_spec *s = parse(TRAIN);
+    ck_assert_int_eq(s->train->batch_size, 128);
+    ck_assert_int_eq(s->workers, 1);
+    ck_assert_int_eq(s->min_workers, 1);
+    ck_assert_int_eq(s->column_blocks, 1);
+    ck_assert_str_eq(s->initialize_from, "");
+    ck_assert_str_eq(s->train->codec, "float32");
+    ck_assert_double_eq(s->train->optimizer.beta2, 0.999);
+    ck_assert_ptr_null(s->data.test);
+    ps_job_spec_free(&s);
+}
+END_TEST
+
+START_TEST(evaluate_and_predict_name_a_stored_model)
+{
+    ps_job_spec *s = parse("kind: evaluate\nname: e\nmodel_name: m\n"
+                           "data: {format: idx, test: {features: /x, labels: /y}}\n");
+    ck_assert_uint_eq(s->kind, PS_SPEC_EVALUATE);
+    ck_assert_str_eq(s->model_name, "m");
+    ck_assert_ptr_null(s->model);
+    ck_assert_ptr_null(s->train);
+    ps_job_spec_free(&s);
+    s = parse("kind: predict\nname: p\nmodel_name: m\n"
+              "data: {format: idx, test: {features: /x}}\n");
+    ck_assert_str_eq(s->data.test->labels, "");
+    ps_job_spec_free(&s);
+    refuses("kind: evaluate\nname: e\ndata: {format: csv, test: {features: /x}}\n",
+            "job.yaml:1: model_name: missing; kind evaluate needs a stored model's name");
+    refuses("kind: predict\nname: e\nmodel_name: m\ndata: {format: csv}\n",
+            "job.yaml:4: data.test: missing; kind predict reads it");
+    refuses("kind: predict\nname: e\nmodel_name: m\ndata: {format: csv, test: {features: /x}}\n"
+            "train: {epochs: 1, optimizer: {name: sgd, learning_rate: 1}}\n",
+            "job.yaml:5: train: not for kind predict, only for train");
+}
+END_TEST
+
+START_TEST(a_train_job_needs_its_sections)
+{
+    refuses("kind: train\nname: a\ndata: {format: idx}\n",
+            "job.yaml:1: model: missing; kind train needs it");
+    refuses("kind: train\nname: a\ndata: {format: idx}\n"
+            "model: {architecture: mlp, layers: [4, 3]}\n",
+            "job.yaml:1: train: missing; kind train needs it");
+    refuses("name: a\ndata: {format: idx}\n", "job.yaml:1: kind: missing; a word is required");
+    refuses(TRAIN "model_name: x\n", "job.yaml:10: model_name: not for kind train");
+    refuses("kind: trian\n", "job.yaml:1: kind: 'trian' is not known; did you mean 'train'?");
+}
+END_TEST
+
+START_TEST(misspelt_keys_are_named)
+{
+    refuses(
+        "kind: train\nname: x\ndata: {format: idx}\ntrain:\n  epochs: 1\n  optimzer: {name: sgd}\n",
+        "job.yaml:6: train.optimzer: unknown key; did you mean 'optimizer'? "
+        "allowed: epochs, batch_size, seed, optimizer, schedule, consistency, clip_norm, codec");
+}
+END_TEST
+
+START_TEST(names_are_of_a_small_alphabet)
+{
+    refuses("kind: train\nname: Big\ndata: {format: idx}\n",
+            "job.yaml:2: name: 'Big' is not a name; allowed: 1 to 64 of a-z 0-9 . _ -");
+    refuses(TRAIN "initialize_from: ../x\n", "job.yaml:10: initialize_from: '../x' is not a name");
+    ck_assert(ps_job_spec_name_ok("a-b_c.9"));
+    ck_assert(!ps_job_spec_name_ok(""));
+    ck_assert(!ps_job_spec_name_ok(".hidden"));
+    ck_assert(!ps_job_spec_name_ok("a/b"));
+    ck_assert(
+        !ps_job_spec_name_ok("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
+}
+END_TEST
+
+START_TEST(rules_across_keys_name_the_line)
+{
+    refuses(TRAIN "durability: log\n",
+            "job.yaml:10: durability: log is not available in this version, use checkpoint");
+    refuses(TRAIN "durability: memory\ncheckpoint: {every: 5s}\n",
+            "job.yaml:11: checkpoint: durability memory takes no checkpoints");
+    refuses(TRAIN "min_workers: 2\n", "job.yaml:10: min_workers: 2 is more than workers, 1");
+    refuses(TRAIN "shards: {rows_per_task: 100}\n",
+            "job.yaml:10: shards.rows_per_task: 100 is less than train.batch_size, 128");
+    refuses(TRAIN "  consistency: {staleness: 3}\n",
+            "job.yaml:10: train.consistency.staleness: mode asp has no bound to set");
+    refuses("kind: train\nname: a\nmodel: {architecture: mlp, layers: [4, 1]}\n"
+            "data:\n  format: idx\n  train: {features: /x, labels: /y}\n"
+            "train: {epochs: 1, optimizer: {name: sgd, learning_rate: 1}}\n",
+            "job.yaml:3: model.layers: the last layer is the number of classes");
+}
+END_TEST
+
+START_TEST(settings_of_another_optimizer_are_refused)
+{
+    refuses("kind: train\nname: a\nmodel: {architecture: mlp, layers: [4, 3]}\n"
+            "data: {format: idx, train: {features: /x, labels: /y}}\n"
+            "train:\n  epochs: 1\n  optimizer:\n    name: sgd\n    learning_rate: 1\n"
+            "    beta1: 0.5\n",
+            "job.yaml:10: train.optimizer.beta1: optimizer sgd has no such setting, adamw has");
+}
+END_TEST
+
+#define DATA(text)                                                                         \
+    "kind: train\nname: a\ntrain: {epochs: 1, optimizer: {name: sgd, learning_rate: 1}}\n" \
+    "model: {architecture: mlp, layers: [4, 3]}\ndata:\n" text
+
+START_TEST(data_is_checked_against_its_format)
+{
+    refuses(DATA("  format: idx\n  train: {features: /x}\n"),
+            "job.yaml:7: data.train.labels: missing; format idx keeps labels in a file");
+    refuses(DATA("  format: csv\n  train: {features: /x, labels: /y}\n"),
+            "job.yaml:7: data.train.labels: not for format csv");
+    refuses(DATA("  format: idx\n  train: {features: x, labels: /y}\n"),
+            "job.yaml:7: data.train.features: 'x' must be an absolute path");
+    refuses(DATA("  format: idx\n  train: {features: /x, labels: /y}\n  csv: {header: true}\n"),
+            "job.yaml:8: data.csv: only for format csv, not idx");
+    refuses(DATA("  format: csv\n  train: {features: /x}\n  csv: {delimiter: \"5\"}\n"),
+            "job.yaml:8: data.csv.delimiter: '5' cannot separate numbers");
+    refuses(DATA("  format: csv\n  train: {features: /x}\n  csv: {label_column: species}\n"),
+            "job.yaml:8: data.csv.label_column: 'species' is a column's name, but");
+    refuses(DATA("  format: csv\n  train: {features: /x}\n  csv: {targets: 2}\n"),
+            "job.yaml:8: data.csv.targets: 2 columns; loss cross_entropy has one, the class");
+    refuses(DATA("  format: tokens\n  train: {features: /x}\n"),
+            "job.yaml:6: data.format: 'tokens' is not known; allowed: idx, csv");
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {&the_main_example_is_the_job_it_describes},
+    {&the_other_examples_parse},
+    {&the_main_example_documents_every_key},
+    {&a_short_job_gets_the_defaults},
+    {&evaluate_and_predict_name_a_stored_model},
+    {&a_train_job_needs_its_sections},
+    {&misspelt_keys_are_named},
+    {&names_are_of_a_small_alphabet},
+    {&rules_across_keys_name_the_line},
+    {&settings_of_another_optimizer_are_refused},
+    {&data_is_checked_against_its_format},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("conf/job_spec", tests);
+}

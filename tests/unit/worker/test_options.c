@@ -1,0 +1,138 @@
+/* options of psworker, and which files a job may name. */
+#include "common/base/mem.h"
+#include "tests/lib/check_main.h"
+#include "tests/lib/conf_example.h"
+#include "worker/options.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TLS "tls: {ca: /c, certificate: /d, key: /k}\n"
+
+static char path[64];
+
+static void write_config(const char *yaml)
+{
+    (void)snprintf(path, sizeof path, "/tmp/psworker-options-%d.yaml", (int)getpid());
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs(yaml, file);
+    fclose(file);
+}
+
+static ps_status parse(ps_worker_options **out, const char *flag)
+{
+    static char program[] = "psworker", config[] = "-c", text[100];
+    char *argv[] = {program, config, path, NULL, NULL};
+    if (flag)
+        argv[3] = strcpy(text, flag);
+    return ps_worker_options_parse(flag ? 4 : 3, argv, out);
+}
+
+START_TEST(the_example_has_every_key_and_shows_the_defaults)
+{
+    ps_test_example_has_every_key(&ps_worker_schema, "deploy/examples/psworker.yaml");
+    ps_test_example_has_the_defaults(&ps_worker_schema, "deploy/examples/psworker.yaml", TLS);
+}
+END_TEST
+
+START_TEST(flags_win_over_the_file)
+{
+    write_config(TLS "server: [::1]:80\n");
+    ps_worker_options *o = NULL;
+    ck_assert_int_eq(parse(&o, NULL), PS_INVALID_ARGUMENT); /* [ starts a list in YAML */
+    write_config(TLS "server: '[::1]:80'\ndevice: cpu\nthreads: 3\n");
+    ck_assert_int_eq(parse(&o, NULL), PS_OK);
+    ck_assert_str_eq(o->server_host, "::1");
+    ck_assert_int_eq(o->server_port, 80);
+    ck_assert_uint_eq(o->conf->device, PS_WORKER_CPU);
+    ck_assert_int_eq(o->conf->threads, 3);
+    ps_worker_options_free(&o);
+    ck_assert_int_eq(parse(&o, "--server=there"), PS_OK);
+    ck_assert_str_eq(o->server_host, "there");
+    ck_assert_int_eq(o->server_port, 7600);
+    ps_worker_options_free(&o);
+    ck_assert_int_eq(parse(&o, "--device=cuda"), PS_OK);
+    ck_assert_uint_eq(o->conf->device, PS_WORKER_CUDA);
+    ps_worker_options_free(&o);
+    unlink(path);
+}
+END_TEST
+
+START_TEST(wrong_settings_get_one_clear_line)
+{
+    ps_worker_options *o = NULL;
+    write_config(TLS);
+    ck_assert_int_eq(parse(&o, "--threads=-1"), PS_INVALID_ARGUMENT);
+    ck_assert_str_eq(ps_error_message(), "--threads: -1 is out of range, allowed 0 to 1024");
+    ck_assert_int_eq(parse(&o, "--server=:80"), PS_INVALID_ARGUMENT);
+    ck_assert_str_eq(ps_error_message(), "--server: ':80' needs a host and a port that is not 0");
+    write_config(TLS "data_roots: [/a, b]\n");
+    ck_assert_int_eq(parse(&o, NULL), PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), ":2: data_roots: 'b' must be an absolute"));
+    write_config(TLS "reconnect: {min: 1m}\n");
+    ck_assert_int_eq(parse(&o, NULL), PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), ":2: reconnect.min: is more than"));
+    ck_assert_ptr_null(o);
+    unlink(path);
+}
+END_TEST
+
+static void touch(const char *name)
+{
+    int fd = open(name, O_CREAT | O_WRONLY, 0600);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+}
+
+START_TEST(a_job_reads_below_the_roots_only)
+{
+    char top[] = "/tmp/psd-roots-XXXXXX";
+    ck_assert_ptr_nonnull(mkdtemp(top));
+    char *root = ps_asprintf("%s/data", top), *sibling = ps_asprintf("%s/data2", top);
+    char *good = ps_asprintf("%s/x", root), *bad = ps_asprintf("%s/y", sibling);
+    char *link = ps_asprintf("%s/link", root), *dots = ps_asprintf("%s/../data2/y", root);
+    char *missing = ps_asprintf("%s/missing", root), *out = ps_asprintf("%s/missing", top);
+    mkdir(root, 0700);
+    mkdir(sibling, 0700);
+    touch(good);
+    touch(bad);
+    ck_assert_int_eq(symlink(bad, link), 0);
+    ps_worker_conf conf = {.data_roots = &root, .n_data_roots = 1};
+    ck_assert_int_eq(ps_worker_data_path_check(&conf, good), PS_OK);
+    ck_assert_int_eq(ps_worker_data_path_check(&conf, bad), PS_PERMISSION_DENIED);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), root));
+    ck_assert_int_eq(ps_worker_data_path_check(&conf, link), PS_PERMISSION_DENIED);
+    ck_assert_int_eq(ps_worker_data_path_check(&conf, dots), PS_PERMISSION_DENIED);
+    ck_assert_int_eq(ps_worker_data_path_check(&conf, missing), PS_NOT_FOUND);
+    ck_assert_int_eq(ps_worker_data_path_check(&conf, out), PS_PERMISSION_DENIED);
+    ck_assert_int_eq(ps_worker_data_path_check(&conf, "x"), PS_PERMISSION_DENIED);
+    conf.n_data_roots = 0;
+    ck_assert_int_eq(ps_worker_data_path_check(&conf, good), PS_PERMISSION_DENIED);
+    unlink(link);
+    unlink(good);
+    unlink(bad);
+    rmdir(root);
+    rmdir(sibling);
+    rmdir(top);
+    char *texts[] = {root, sibling, good, bad, link, dots, missing, out};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        ps_free(&texts[i]);
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {&the_example_has_every_key_and_shows_the_defaults},
+    {&flags_win_over_the_file},
+    {&wrong_settings_get_one_clear_line},
+    {&a_job_reads_below_the_roots_only},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("worker/options", tests);
+}
