@@ -196,8 +196,9 @@ static int days_until(int64_t then, int64_t now)
     return (int)(left >= 0 ? left / 86400 : -((-left + 86399) / 86400));
 }
 
-static void inspect_certificate(X509 *cert, ps_certificate_info *out)
+void ps_certificate_describe(X509 *cert, ps_certificate_info *out)
 {
+    *out = (ps_certificate_info){0};
     name_text(X509_get_subject_name(cert), out->subject, sizeof out->subject);
     name_text(X509_get_issuer_name(cert), out->issuer, sizeof out->issuer);
     out->is_ca = X509_check_ca(cert) == 1;
@@ -226,8 +227,7 @@ ps_status ps_certificate_inspect(const char *path, ps_certificate_info *out)
     ps_status st = ps_pem_read_certificate(path, "certificate", &cert);
     if (st)
         return st;
-    *out = (ps_certificate_info){0};
-    inspect_certificate(cert, out);
+    ps_certificate_describe(cert, out);
     X509_free(cert);
     return PS_OK;
 }

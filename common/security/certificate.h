@@ -37,6 +37,8 @@ typedef struct ps_certificate_info {
 
 /* Fills *out from the first certificate of a PEM file; ps_certificate_info_clear() afterwards. */
 PS_MUST_CHECK ps_status ps_certificate_inspect(const char *path, ps_certificate_info *out);
+/* The same of a certificate in memory. */
+void ps_certificate_describe(struct x509_st *cert, ps_certificate_info *out);
 void ps_certificate_info_clear(ps_certificate_info *info);
 
 /* Of a leaf: PS_UNAUTHENTICATED unless exactly one URI SAN is there and is an identity. */

@@ -136,6 +136,7 @@ static int choose_alpn_cb(SSL *ssl, const unsigned char **out, unsigned char *ou
 static bool set_protocol(SSL_CTX *ssl, ps_tls_side side)
 {
     static const unsigned char h2[] = {2, 'h', '2'};
+    char groups[] = GROUPS; /* OpenSSL's macro drops const */
     SSL_CTX_set_security_level(ssl, 2);
     SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE);
@@ -149,7 +150,7 @@ static bool set_protocol(SSL_CTX *ssl, ps_tls_side side)
     return SSL_CTX_set_min_proto_version(ssl, TLS1_3_VERSION) == 1 &&
            SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) == 1 &&
            SSL_CTX_set_num_tickets(ssl, 0) == 1 && SSL_CTX_set_ciphersuites(ssl, CIPHERS) == 1 &&
-           SSL_CTX_set1_groups_list(ssl, GROUPS) == 1;
+           SSL_CTX_set1_groups_list(ssl, groups) == 1;
 }
 
 static bool set_trust(SSL_CTX *ssl, const material *m)

@@ -21,7 +21,7 @@ static bool is_address(const char *host)
     return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
 }
 
-static bool expect_host(SSL *ssl, const char *host)
+static bool expect_host(SSL *ssl, char *host)
 {
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
@@ -38,8 +38,8 @@ ps_status ps_tls_session_new(ps_tls_context *context, const char *host, SSL **ou
     if (client && (!host || !*host))
         return ps_fail(PS_INVALID_ARGUMENT, "tls: a client needs the server's host name");
     SSL *ssl = SSL_new(ps_tls_context_ssl(context));
-    if (!ssl || !ps_tls_state_attach(ssl, context, client ? host : NULL) ||
-        (client && !expect_host(ssl, host))) {
+    ps_tls_state *state = ssl ? ps_tls_state_attach(ssl, context, client ? host : NULL) : NULL;
+    if (!state || (client && !expect_host(ssl, state->host))) {
         SSL_free(ssl);
         return ps_crypto_fail(PS_INVALID_ARGUMENT, "tls session for %s",
                               client ? host : "a client");
