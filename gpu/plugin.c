@@ -19,7 +19,7 @@ ps_status ps_plugin_open(const char *path, const ps_backend_options *options, ps
 {
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library)
-        return ps_fail(PS_UNAVAILABLE, "no plugin %s", path);
+        return ps_fail(PS_UNAVAILABLE, "no plugin: %s", dlerror());
     ps_backend_plugin_function entry_of = NULL;
     if (!find(library, "ps_backend_plugin", &entry_of, sizeof entry_of)) {
         (void)dlclose(library);

@@ -1,0 +1,125 @@
+/* Memory, copies, streams and how a stream keeps its first failure. */
+#include "gpu/backend.h"
+
+#include "common/base/mem.h"
+#include "tests/lib/check_main.h"
+#include "tests/lib/device.h"
+
+#include <string.h>
+
+static ps_test_device device;
+
+START_TEST(what_is_copied_in_comes_out)
+{
+    ps_test_device_open(&device, "cpu");
+    const float values[] = {1, 2, 3, 4, 5, 6};
+    ps_tensor t = ps_test_f32(&device, 2, 3, values);
+    ps_tensor row = ps_tensor_1d(t.buffer, 3 * sizeof(float), PS_DTYPE_F32, 3);
+    float got[3];
+    ck_assert_int_eq(ps_copy_to_host(device.stream, got, row, sizeof got), PS_OK);
+    ck_assert_mem_eq(got, values + 3, sizeof got);
+
+    ps_tensor other = ps_test_f32(&device, 0, 3, NULL);
+    ps_copy(device.stream, other, row);
+    memset(got, 0, sizeof got);
+    ck_assert_int_eq(ps_copy_to_host(device.stream, got, other, sizeof got), PS_OK);
+    ck_assert_mem_eq(got, values + 3, sizeof got);
+    ps_test_device_close(&device);
+}
+END_TEST
+
+START_TEST(the_host_sees_memory_that_it_shares)
+{
+    ps_test_device_open(&device, "cpu");
+    const float values[] = {1, 2, 3};
+    ps_tensor t = ps_test_f32(&device, 0, 3, values);
+    ck_assert(device.backend->info.host_addressable);
+    ck_assert_mem_eq(ps_tensor_host(device.backend, t), values, sizeof values);
+    device.backend->info.host_addressable = false;
+    ck_assert_ptr_null(ps_tensor_host(device.backend, t));
+    ps_test_device_close(&device);
+}
+END_TEST
+
+START_TEST(a_buffer_too_large_is_an_error_and_leaves_nothing)
+{
+    ps_test_device_open(&device, "cpu");
+    ps_buffer *buffer = NULL;
+    ck_assert_int_eq(ps_buffer_new(device.backend, SIZE_MAX / 4, &buffer), PS_NO_MEMORY);
+    ck_assert_ptr_null(buffer);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "buffer of 4611686018427387903 bytes"));
+    ps_mem_fail_after(1);
+    ck_assert_int_eq(ps_buffer_new(device.backend, 16, &buffer), PS_NO_MEMORY);
+    ck_assert_ptr_null(buffer);
+    ps_buffer_free(device.backend, &buffer); /* NULL is nothing */
+    ps_test_device_close(&device);
+}
+END_TEST
+
+/* The stream is broken by hand, as a device does when a launch is refused. */
+START_TEST(a_stream_that_has_failed_does_nothing_more_and_says_why)
+{
+    ps_test_device_open(&device, "cpu");
+    const float values[] = {1, 2, 3};
+    ps_tensor t = ps_test_f32(&device, 0, 3, values);
+    ps_stream *s = NULL;
+    ck_assert_int_eq(ps_stream_new(device.backend, &s), PS_OK);
+    ck_assert_int_eq(ps_stream_sync(s), PS_OK);
+    ps_stream_fail(s, ps_fail(PS_IO, "launch refused"));
+    ps_stream_fail(s, ps_fail(PS_INTERNAL, "a later one"));
+    ps_op_fill(s, t, 9);
+    ps_op_axpy(s, t, 1, t);
+    ps_copy_to_device(s, t, (const float[]){7, 7, 7}, sizeof values);
+
+    float got[3] = {0};
+    ck_assert_int_eq(ps_copy_to_host(s, got, t, sizeof got), PS_IO);
+    ck_assert_str_eq(ps_error_message(), "launch refused");
+    ck_assert(got[0] == 0);
+    (void)ps_fail(PS_END, "something else in between");
+    ck_assert_int_eq(ps_stream_sync(s), PS_IO);
+    ck_assert_str_eq(ps_error_message(), "launch refused");
+    ps_stream_free(&s);
+    ck_assert_ptr_null(s);
+
+    /* another stream of the same device goes on */
+    ck_assert_int_eq(ps_copy_to_host(device.stream, got, t, sizeof got), PS_OK);
+    ck_assert_mem_eq(got, values, sizeof got);
+    ps_test_device_close(&device);
+}
+END_TEST
+
+START_TEST(events_order_two_streams)
+{
+    ps_test_device_open(&device, "cpu");
+    ps_tensor t = ps_test_f32(&device, 0, 3, NULL);
+    ps_stream *s = NULL;
+    ps_event *e = NULL;
+    ck_assert_int_eq(ps_stream_new(device.backend, &s), PS_OK);
+    ck_assert_int_eq(ps_event_new(device.backend, &e), PS_OK);
+    ps_op_fill(device.stream, t, 4);
+    ps_event_record(device.stream, e);
+    ps_event_wait(s, e);
+    ps_op_axpy(s, t, 1, t);
+    float got[3];
+    ck_assert_int_eq(ps_copy_to_host(s, got, t, sizeof got), PS_OK);
+    ck_assert_int_eq(ps_event_sync(device.backend, e), PS_OK);
+    ck_assert(got[0] == 8 && got[1] == 8 && got[2] == 8);
+    ps_event_free(device.backend, &e);
+    ps_stream_free(&s);
+    ps_test_device_close(&device);
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {.test = &what_is_copied_in_comes_out},
+    {.test = &the_host_sees_memory_that_it_shares},
+    {.test = &a_buffer_too_large_is_an_error_and_leaves_nothing},
+    {.test = &a_stream_that_has_failed_does_nothing_more_and_says_why},
+    {.test = &events_order_two_streams},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("gpu/backend", tests);
+}
