@@ -1,0 +1,122 @@
+/* The linear layer against float64, and its gradients against finite differences there. */
+#include "worker/layers/linear.h"
+
+#include "common/base/mem.h"
+#include "tests/lib/check_main.h"
+#include "tests/lib/device.h"
+#include "tests/lib/ref64.h"
+
+#include <math.h>
+
+enum { ROWS = 9, IN = 13, OUT = 7 };
+
+static ps_test_device device;
+
+typedef struct fixture {
+    ps_linear linear;
+    ps_tensor x, y, dx, dy;
+    double *weight64, *bias64, *x64, *dy64;
+} fixture;
+
+static void open_fixture(fixture *f)
+{
+    ps_test_device_open(&device, "cpu");
+    f->linear = (ps_linear){.weight = ps_test_f32(&device, OUT, IN, NULL),
+                            .bias = ps_test_f32(&device, 0, OUT, NULL),
+                            .weight_gradient = ps_test_f32(&device, OUT, IN, NULL),
+                            .bias_gradient = ps_test_f32(&device, 0, OUT, NULL)};
+    f->x = ps_test_f32(&device, ROWS, IN, NULL);
+    f->y = ps_test_f32(&device, ROWS, OUT, NULL);
+    f->dx = ps_test_f32(&device, ROWS, IN, NULL);
+    f->dy = ps_test_f32(&device, ROWS, OUT, NULL);
+    f->weight64 = ps_test_read64(&device, f->linear.weight);
+    f->bias64 = ps_test_read64(&device, f->linear.bias);
+    f->x64 = ps_test_read64(&device, f->x);
+    f->dy64 = ps_test_read64(&device, f->dy);
+}
+
+static void close_fixture(fixture *f)
+{
+    ps_free(&f->weight64);
+    ps_free(&f->bias64);
+    ps_free(&f->x64);
+    ps_free(&f->dy64);
+    ps_test_device_close(&device);
+}
+
+/* y[r][o] = b[o] + sum of x[r][i]·W[o][i] */
+static void reference(const fixture *f, double *y)
+{
+    for (int r = 0; r < ROWS; r++) {
+        for (int o = 0; o < OUT; o++) {
+            double sum = f->bias64[o];
+            for (int i = 0; i < IN; i++)
+                sum += f->x64[r * IN + i] * f->weight64[o * IN + i];
+            y[r * OUT + o] = sum;
+        }
+    }
+}
+
+/* The sum over y·dy: its slope along a parameter is that parameter's gradient. */
+static double projected(const fixture *f)
+{
+    double y[ROWS * OUT], sum = 0;
+    reference(f, y);
+    for (int i = 0; i < ROWS * OUT; i++)
+        sum += y[i] * f->dy64[i];
+    return sum;
+}
+
+static void differences(const fixture *f, double *x, int n, double *out)
+{
+    const double h = 1e-4;
+    for (int i = 0; i < n; i++) {
+        double kept = x[i];
+        x[i] = kept + h;
+        double above = projected(f);
+        x[i] = kept - h;
+        out[i] = (above - projected(f)) / (2 * h);
+        x[i] = kept;
+    }
+}
+
+START_TEST(forward_agrees_with_float64)
+{
+    fixture f;
+    open_fixture(&f);
+    double want[ROWS * OUT];
+    reference(&f, want);
+    ps_linear_forward(device.stream, &f.linear, f.y, f.x);
+    ck_assert_double_lt(ps_test_error(&device, f.y, want), 1e-6);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(gradients_agree_with_finite_differences)
+{
+    fixture f;
+    open_fixture(&f);
+    double weight[OUT * IN], bias[OUT], x[ROWS * IN];
+    differences(&f, f.weight64, OUT * IN, weight);
+    differences(&f, f.bias64, OUT, bias);
+    differences(&f, f.x64, ROWS * IN, x);
+    ps_linear_backward_weight(device.stream, &f.linear, f.dy, f.x);
+    ps_linear_backward_bias(device.stream, &f.linear, f.dy);
+    ps_linear_backward_input(device.stream, &f.linear, f.dx, f.dy);
+    ck_assert_double_lt(ps_test_error(&device, f.linear.weight_gradient, weight), 1e-6);
+    ck_assert_double_lt(ps_test_error(&device, f.linear.bias_gradient, bias), 1e-6);
+    ck_assert_double_lt(ps_test_error(&device, f.dx, x), 1e-6);
+    close_fixture(&f);
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {.test = &forward_agrees_with_float64},
+    {.test = &gradients_agree_with_finite_differences},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("layers/linear", tests);
+}
