@@ -292,6 +292,29 @@ START_TEST(softmax_agrees_with_float64)
 }
 END_TEST
 
+/* Of (-x, 0) the first probability is e^-x/(1 + e^-x): small, and relatively as good as others. */
+START_TEST(small_probabilities_are_relatively_precise)
+{
+    open_device();
+    enum { ROWS = 8000 };
+    float x[2 * ROWS];
+    for (int i = 0; i < ROWS; i++) {
+        x[2 * i] = -(float)i / 100;
+        x[2 * i + 1] = 0;
+    }
+    ps_tensor t = ps_test_f32(&device, ROWS, 2, x);
+    ps_op_softmax(device.stream, t, t);
+    float *y = ps_test_read(&device, t);
+    for (int i = 0; i < ROWS; i++) {
+        double e = exp((double)x[2 * i]), want = e / (1 + e);
+        ck_assert_msg(fabs((double)y[2 * i] - want) <= 2.5e-7 * want, "softmax(%g, 0) = %.9g",
+                      (double)x[2 * i], (double)y[2 * i]);
+    }
+    ps_free(&y);
+    close_device();
+}
+END_TEST
+
 START_TEST(argmax_finds_the_first_of_the_largest)
 {
     open_device();
@@ -387,6 +410,7 @@ static const ps_check_case tests[] = {
     {.test = &a_nan_among_the_logits_shows_in_the_loss},
     {.test = &squared_error_and_its_gradient_agree_with_float64, .repeat = SIZES},
     {.test = &softmax_agrees_with_float64, .repeat = SIZES},
+    {.test = &small_probabilities_are_relatively_precise},
     {.test = &argmax_finds_the_first_of_the_largest, .repeat = SIZES},
     {.test = &fill_axpy_and_norm_agree_with_float64, .repeat = SIZES},
     {.test = &a_norm_loses_nothing_over_many_elements},

@@ -90,6 +90,22 @@ START_TEST(rows_that_are_right_are_counted)
 }
 END_TEST
 
+START_TEST(a_second_batch_does_not_see_the_labels_of_the_first)
+{
+    ps_loss l;
+    open_loss(&l, "squared_error", OUT);
+    static const int32_t first[] = {0, 0}, second[] = {1, 2};
+    ps_tensor y = ps_test_f32(&device, 2, OUT, (const float[2 * OUT]){0});
+    ps_loss_value value;
+    l.row->run(device.stream, &l, &(ps_loss_goal){.rows = 2, .labels = first}, NULL, y);
+    ps_loss_goal goal = {.rows = 2, .labels = second};
+    l.row->run(device.stream, &l, &goal, NULL, y);
+    ck_assert_int_eq(l.row->value(device.stream, &l, &goal, &value), PS_OK);
+    ck_assert_double_eq_tol(value.loss, 2.0 / (2 * OUT), 1e-7);
+    close_loss(&l);
+}
+END_TEST
+
 START_TEST(targets_have_no_right_and_wrong)
 {
     ps_loss l;
@@ -168,6 +184,7 @@ END_TEST
 static const ps_check_case tests[] = {
     {.test = &gradients_agree_with_finite_differences, .repeat = 2},
     {.test = &rows_that_are_right_are_counted, .repeat = 2},
+    {.test = &a_second_batch_does_not_see_the_labels_of_the_first},
     {.test = &targets_have_no_right_and_wrong},
     {.test = &a_label_is_the_target_where_there_is_one_output},
     {.test = &a_label_out_of_range_is_named_with_its_row, .repeat = 2},
