@@ -1,7 +1,7 @@
 /* json: RFC 8259, strictly: a pull parser for hostile bytes and a writer.
  *
  * The parser hands out one token after the other and holds nothing but a stack of bits and the
- * last string; depth is bounded by PS_JSON_MAX_DEPTH, and everything else by the input's length.
+ * last string; depth and strings are bounded as below, everything else by the input's length.
  * Refused: anything after the value, bad UTF-8, lone surrogates, control characters in strings,
  * numbers that are not of the grammar, commas too many or missing. Duplicate keys are the caller's
  * to see (it knows which matter). Not thread-safe.
@@ -13,7 +13,10 @@
 #include "common/base/slice.h"
 #include "common/base/status.h"
 
-enum { PS_JSON_MAX_DEPTH = 32 };
+enum {
+    PS_JSON_MAX_DEPTH = 32,
+    PS_JSON_MAX_TEXT = 16 << 20, /* bytes of one string */
+};
 
 typedef enum ps_json_kind {
     PS_JSON_END, /* the whole value was read and nothing follows */

@@ -1,0 +1,12 @@
+/* utf8: RFC 3629, strictly: shortest forms, no surrogates, at most U+10FFFF. Any thread. */
+#ifndef PS_FORMAT_UTF8_H
+#define PS_FORMAT_UTF8_H
+
+#include "common/base/slice.h"
+
+/* Bytes of the sequence at the start of text; 0 when it is not one or text is empty. */
+size_t ps_utf8_length(ps_slice text);
+/* Writes the code point (below 0x110000) and returns how many bytes that took. */
+size_t ps_utf8_encode(uint32_t code_point, uint8_t out[4]);
+
+#endif
