@@ -158,7 +158,7 @@ START_TEST(hostile_headers_are_refused_with_the_tensor)
             "\"data_offsets\":[0,0]}}",
             0, "safetensors: tensor a: its shape is too large");
     refuses("{\"__metadata__\":{\"a\":1}}", 0,
-            "safetensors: __metadata__: byte 20: expected a string, got a number");
+            "safetensors: __metadata__: byte 22: expected a string, got a number");
     refuses("{\"__metadata__\":{},\"__metadata__\":{}}", 0,
             "safetensors: __metadata__ is there twice");
     refuses("{\"a\\u0000b\":{}}", 0, "safetensors: a zero byte in a name");
