@@ -1,11 +1,15 @@
 #include "common/transport/tls_context.h"
 #include "common/transport/tls_holder.h"
+#include "common/transport/tls_session.h"
 
 #include "common/base/log.h"
 
 #include "tests/lib/check_main.h"
 #include "tests/lib/pki.h"
 
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,6 +250,41 @@ START_TEST(a_reload_does_not_move_to_another_cluster)
 }
 END_TEST
 
+static atomic_bool reloading;
+
+static void *take_contexts(void *holder)
+{
+    while (atomic_load(&reloading)) {
+        ps_tls_context *context = ps_tls_holder_get(holder);
+        SSL *ssl = NULL;
+        if (ps_tls_session_new(context, NULL, &ssl) != PS_OK)
+            abort();
+        ps_tls_context_unref(&context);
+        SSL_free(ssl);
+    }
+    return NULL;
+}
+
+START_TEST(sessions_are_made_while_files_are_reloaded)
+{
+    setup();
+    ps_tls_options options = files(PS_TLS_SERVER, "psd", "psd");
+    ps_tls_holder *holder = NULL;
+    ck_assert_int_eq(ps_tls_holder_new(&options, &holder), PS_OK);
+    pthread_t threads[3];
+    atomic_store(&reloading, true);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, take_contexts, holder), 0);
+    for (int i = 0; i < 20; i++)
+        ck_assert_int_eq(ps_tls_holder_reload(holder), PS_OK);
+    atomic_store(&reloading, false);
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    ps_tls_holder_free(&holder);
+    ps_test_pki_close(&pki);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&a_context_knows_who_it_is},
     {&every_bad_file_is_named_with_what_is_wrong},
@@ -254,6 +293,7 @@ static const ps_check_case cases[] = {
     {&open_keys_and_near_ends_are_warned_of},
     {&a_reload_swaps_and_a_bad_file_keeps_the_old},
     {&a_reload_does_not_move_to_another_cluster},
+    {&sessions_are_made_while_files_are_reloaded, 60},
     {0},
 };
 
