@@ -41,8 +41,9 @@ typedef struct ps_controller_ops {
     bool (*clock_cancel)(ps_controller *c, const char *member, void *user);
     void (*stop)(ps_controller *c);
     void (*stats)(ps_controller *c, ps_param_stats *out); /* clock and members */
-    /* (gate, exclusive) What a restart needs; members are not part of it: they join again. */
-    void (*save)(ps_controller *c, ps_buf *out);
+    /* (gate, exclusive) What a restart needs; members are not part of it: they join again. Returns
+     * the clock that is unfinished: pushes pending for it are forgotten (0: none). */
+    uint64_t (*save)(ps_controller *c, ps_buf *out);
     PS_MUST_CHECK ps_status (*load)(ps_controller *c, ps_slice bytes);
     uint64_t (*bytes)(ps_controller *c); /* of memory held that grows with the model */
 } ps_controller_ops;

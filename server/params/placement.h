@@ -65,4 +65,13 @@ void ps_placement_free(ps_placement **placement);
 PS_MUST_CHECK ps_status ps_placement_find(const ps_placement *placement, const char *name,
                                           uint32_t *id);
 
+/* Element `index` (row-major) of a tensor: which shard has it, where, and how many elements from
+ * there on lie side by side in the tensor and in the shard alike. */
+typedef struct ps_param_run {
+    uint32_t shard;
+    uint64_t offset;
+    uint64_t count;
+} ps_param_run;
+ps_param_run ps_placement_locate(const ps_param_tensor *tensor, uint64_t index);
+
 #endif

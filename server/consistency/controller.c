@@ -1,0 +1,23 @@
+/* The table. */
+#include "server/consistency/controller.h"
+
+#include "server/consistency/rows.h"
+
+#include <string.h>
+
+static const ps_controller_ops *const table[] = {
+    &ps_controller_asp,
+};
+
+ps_status ps_controller_find(const char *name, const ps_controller_ops **out)
+{
+    if (!name)
+        name = ps_controller_asp.name;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (strcmp(table[i]->name, name) == 0) {
+            *out = table[i];
+            return PS_OK;
+        }
+    }
+    return ps_fail(PS_INVALID_ARGUMENT, "consistency: there is no %s; there are asp and bsp", name);
+}

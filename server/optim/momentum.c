@@ -1,0 +1,53 @@
+/* momentum: g' = s·g + λθ; u ← μu + g'; θ ← θ − ηu, or with Nesterov's θ ← θ − η(g' + μu), as
+ * torch.optim.SGD(momentum=μ, dampening=0) (Sutskever et al. 2013). One slot: u. */
+#include "common/base/vector.h"
+#include "server/optim/rows.h"
+
+typedef struct factors {
+    float scale, rate, decay, momentum;
+    float ahead; /* of u in the step: 1, with Nesterov μ */
+    float now;   /* of g' in the step: 0, with Nesterov 1 */
+} factors;
+
+PS_VECTOR_CLONES
+static void kernel(size_t n, const float *in, float *out, const ps_wire_float *g, float *u,
+                   factors f)
+{
+#pragma GCC ivdep
+    for (size_t i = 0; i < n; i++) {
+        float slope = f.scale * g[i] + f.decay * in[i];
+        float moved = f.momentum * u[i] + slope;
+        u[i] = moved;
+        out[i] = in[i] - f.rate * (f.now * slope + f.ahead * moved);
+    }
+}
+
+static void step(const ps_optimizer_config *config, const ps_optimizer_step *step, size_t n,
+                 const float *in, float *out, const ps_wire_float *g,
+                 float *slot[PS_OPTIMIZER_SLOTS_MAX])
+{
+    factors f = {
+        .scale = (float)step->gradient_scale,
+        .rate = (float)step->rate,
+        .decay = (float)config->weight_decay,
+        .momentum = (float)config->momentum,
+        .ahead = config->nesterov ? (float)config->momentum : 1,
+        .now = config->nesterov ? 1 : 0,
+    };
+    kernel(n, in, out, g, slot[0], f);
+}
+
+static ps_status check(const ps_optimizer_config *config)
+{
+    if (!(config->momentum >= 0 && config->momentum < 1))
+        return ps_fail(PS_INVALID_ARGUMENT, "optimizer: momentum %g, must be in 0..1 and below 1",
+                       config->momentum);
+    return ps_optimizer_check_common(config);
+}
+
+const ps_optimizer ps_optimizer_momentum = {
+    .name = "momentum",
+    .slots = 1,
+    .check = check,
+    .step = step,
+};

@@ -1,0 +1,39 @@
+/* The table, and the checks that all rules share. */
+#include "server/optim/optimizer.h"
+
+#include "server/optim/rows.h"
+
+#include <math.h>
+#include <string.h>
+
+static const ps_optimizer *const table[] = {
+    &ps_optimizer_adamw,
+    &ps_optimizer_momentum,
+    &ps_optimizer_sgd,
+};
+
+ps_status ps_optimizer_check_common(const ps_optimizer_config *config)
+{
+    if (!(config->learning_rate >= 0) || isinf(config->learning_rate))
+        return ps_fail(PS_INVALID_ARGUMENT, "optimizer: learning_rate %g, must be 0 or more",
+                       config->learning_rate);
+    if (!(config->weight_decay >= 0) || isinf(config->weight_decay))
+        return ps_fail(PS_INVALID_ARGUMENT, "optimizer: weight_decay %g, must be 0 or more",
+                       config->weight_decay);
+    return PS_OK;
+}
+
+ps_status ps_optimizer_find(const ps_optimizer_config *config, const ps_optimizer **out)
+{
+    const char *name = config->name ? config->name : ps_optimizer_sgd.name;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (strcmp(table[i]->name, name) != 0)
+            continue;
+        ps_status st = table[i]->check(config);
+        if (!st)
+            *out = table[i];
+        return st;
+    }
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "optimizer: there is no %s; there are adamw, momentum and sgd", name);
+}

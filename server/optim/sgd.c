@@ -1,0 +1,28 @@
+/* sgd: θ ← θ − η (s·g + λθ), with s the gradient's scale and λ the weight decay (as torch.optim.SGD
+ * without momentum). */
+#include "common/base/vector.h"
+#include "server/optim/rows.h"
+
+PS_VECTOR_CLONES
+static void kernel(size_t n, const float *in, float *out, const ps_wire_float *g, float scale,
+                   float rate, float decay)
+{
+#pragma GCC ivdep
+    for (size_t i = 0; i < n; i++)
+        out[i] = in[i] - rate * (scale * g[i] + decay * in[i]);
+}
+
+static void step(const ps_optimizer_config *config, const ps_optimizer_step *step, size_t n,
+                 const float *in, float *out, const ps_wire_float *g,
+                 float *slot[PS_OPTIMIZER_SLOTS_MAX])
+{
+    kernel(n, in, out, g, (float)step->gradient_scale, (float)step->rate,
+           (float)config->weight_decay);
+}
+
+const ps_optimizer ps_optimizer_sgd = {
+    .name = "sgd",
+    .slots = 0,
+    .check = ps_optimizer_check_common,
+    .step = step,
+};

@@ -1,0 +1,142 @@
+/* Both directions walk the tensor in row-major runs that lie side by side in one shard, cut at
+ * block borders. Export keeps one view a shard while its block is being read, so that each block is
+ * one state; it fails for want of memory or when the sink does. */
+#include "server/params/export.h"
+
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+#include "server/params/pull.h"
+#include "server/params/store_private.h"
+
+#include <string.h>
+
+enum { DRAW = 16384 }; /* values drawn at a time */
+
+static ps_status find_tensor(ps_param_store *store, uint32_t id, const ps_param_tensor **out)
+{
+    if (id >= store->placement->n_tensors)
+        return ps_fail(PS_NOT_FOUND, "tensor %u: the job has %zu", id, store->placement->n_tensors);
+    *out = &store->placement->tensors[id];
+    return PS_OK;
+}
+
+/* The view that holds the run's first element; taken anew when the shard's last one does not. */
+static ps_status view_at(ps_param_store *store, uint32_t tensor, ps_param_run run,
+                         ps_block_view *view)
+{
+    if (view->buffer && run.offset < view->offset + view->count)
+        return PS_OK;
+    if (view->buffer)
+        ps_block_view_release(view);
+    uint32_t block = (uint32_t)(run.offset / store->placement->block_elements);
+    return ps_block_view_take(store, tensor, run.shard, block, view);
+}
+
+ps_status ps_param_export(ps_param_store *store, uint32_t id, ps_param_sink sink)
+{
+    const ps_param_tensor *t = NULL;
+    ps_status st = find_tensor(store, id, &t);
+    if (st)
+        return st;
+    ps_block_view *views = ps_try_alloc(t->n_shards * sizeof *views);
+    if (!views)
+        return ps_fail(PS_NO_MEMORY, "tensor %s: out of memory for its export", t->name);
+    uint64_t total = t->rows * t->columns;
+    for (uint64_t at = 0; at < total && !st;) {
+        ps_param_run run = ps_placement_locate(t, at);
+        ps_block_view *view = &views[run.shard];
+        st = view_at(store, id, run, view);
+        if (st)
+            break;
+        uint64_t skip = run.offset - view->offset;
+        uint64_t n = view->count - skip < run.count ? view->count - skip : run.count;
+        st = sink.write(sink.state, (const float *)(const void *)view->bytes.data + skip, n);
+        at += n;
+    }
+    for (uint32_t i = 0; i < t->n_shards; i++)
+        if (views[i].buffer)
+            ps_block_view_release(&views[i]);
+    free(views);
+    return st;
+}
+
+static void put_values(ps_param_store *store, uint32_t id, uint64_t offset,
+                       const ps_wire_float *values, uint64_t count)
+{
+    const ps_param_tensor *t = &store->placement->tensors[id];
+    uint32_t size = store->placement->block_elements;
+    while (count) {
+        ps_param_run run = ps_placement_locate(t, offset);
+        uint32_t skip = (uint32_t)(run.offset % size);
+        ps_dense_block *block = ps_store_block(store, id, run.shard, (uint32_t)(run.offset / size));
+        uint64_t n = run.count < count ? run.count : count;
+        if (n > block->elements - skip)
+            n = block->elements - skip;
+        pthread_mutex_lock(&block->lock);
+        memcpy(block->current->data + skip, values, n * sizeof *values);
+        pthread_mutex_unlock(&block->lock);
+        values += n;
+        offset += n;
+        count -= n;
+    }
+}
+
+ps_status ps_param_import(ps_param_store *store, uint32_t id, uint64_t offset,
+                          const ps_wire_float *values, uint64_t count)
+{
+    const ps_param_tensor *t = NULL;
+    ps_status st = find_tensor(store, id, &t);
+    if (st)
+        return st;
+    uint64_t total = t->rows * t->columns;
+    if (offset > total || count > total - offset)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "tensor %s: values for elements %llu to %llu, it has %llu", t->name,
+                       (unsigned long long)offset, (unsigned long long)(offset + count),
+                       (unsigned long long)total);
+    if (!ps_codec_scan_values(values, count, false).finite)
+        return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: NaN or infinity in its values", t->name);
+    put_values(store, id, offset, values, count);
+    return PS_OK;
+}
+
+static void draw(ps_rng *rng, const ps_param_plan *plan, float *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        switch (plan->init) {
+        case PS_PARAM_UNIFORM:
+            out[i] = (float)(plan->scale * (2 * ps_rng_uniform(rng) - 1));
+            break;
+        case PS_PARAM_NORMAL:
+            out[i] = (float)(plan->scale * ps_rng_normal(rng));
+            break;
+        case PS_PARAM_ONES:
+            out[i] = 1;
+            break;
+        case PS_PARAM_ZEROS:
+        default:
+            out[i] = 0;
+        }
+    }
+}
+
+/* Row-major, whatever the column blocks: the same numbers for any of them. */
+ps_status ps_param_store_initialise(ps_param_store *store)
+{
+    float *values = ps_try_alloc_raw(DRAW * sizeof *values);
+    if (!values)
+        return ps_fail(PS_NO_MEMORY, "out of memory for initial values");
+    for (uint32_t id = 0; id < store->placement->n_tensors; id++) {
+        const ps_param_tensor *t = &store->placement->tensors[id];
+        ps_rng rng;
+        ps_rng_seed_named(&rng, store->config.seed, t->name);
+        uint64_t total = t->rows * t->columns;
+        for (uint64_t at = 0; at < total; at += DRAW) {
+            size_t n = total - at < DRAW ? (size_t)(total - at) : DRAW;
+            draw(&rng, &store->config.plans[id], values, n);
+            put_values(store, id, at, values, n);
+        }
+    }
+    free(values);
+    return PS_OK;
+}

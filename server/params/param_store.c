@@ -1,0 +1,280 @@
+/* Creation: check the configuration, place the tensors, take memory block by block, draw initial
+ * values, make the controller. Fails on a configuration that cannot be and when memory is out; what
+ * was made is then freed by the same function that frees a whole store. */
+#include "server/params/param_store.h"
+
+#include "common/base/mem.h"
+#include "server/params/snapshot.h"
+#include "server/params/store_private.h"
+
+#include <assert.h>
+#include <math.h>
+
+#define PUSH_BYTES_DEFAULT (UINT64_C(1) << 30)
+#define KEEP_BYTES_MIN     (UINT64_C(4) << 20)
+#define SAVE_BYTES_MIN     (UINT64_C(64) << 20)
+
+static ps_status check_config(const ps_param_config *config)
+{
+    if (!(config->clip_norm >= 0) || isinf(config->clip_norm))
+        return ps_fail(PS_INVALID_ARGUMENT, "clip_norm %g, must be 0 or more", config->clip_norm);
+    for (size_t i = 0; i < config->n_plans; i++) {
+        const ps_param_plan *plan = &config->plans[i];
+        if (plan->init > PS_PARAM_NORMAL)
+            return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: unknown initializer %d",
+                           plan->name ? plan->name : "", (int)plan->init);
+        if (!(plan->scale >= 0) || plan->scale > 1e30)
+            return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: initial scale %g, must be in 0..1e30",
+                           plan->name ? plan->name : "", plan->scale);
+    }
+    return ps_schedule_check(&config->schedule);
+}
+
+static ps_status place(ps_param_store *store, const ps_param_config *config)
+{
+    ps_placement_request *requests = ps_try_alloc(config->n_plans * sizeof *requests);
+    if (!requests)
+        return ps_fail(PS_NO_MEMORY, "out of memory for the plan of %zu tensors", config->n_plans);
+    for (size_t i = 0; i < config->n_plans; i++) {
+        requests[i] = (ps_placement_request){
+            .name = config->plans[i].name,
+            .rank = config->plans[i].rank,
+            .shape = config->plans[i].shape,
+        };
+    }
+    ps_status st = ps_placement_create(
+        requests, config->n_plans, config->column_blocks ? config->column_blocks : 1,
+        config->block_elements ? config->block_elements : PS_PARAM_BLOCK_MAX, 1, &store->placement);
+    free(requests);
+    return st;
+}
+
+/* The store's own configuration: texts point into what lives as long as it does. */
+static ps_status copy_config(ps_param_store *store, const ps_param_config *config)
+{
+    ps_param_plan *plans = ps_try_alloc(config->n_plans * sizeof *plans);
+    if (!plans)
+        return ps_fail(PS_NO_MEMORY, "out of memory for the plan of %zu tensors", config->n_plans);
+    for (size_t i = 0; i < config->n_plans; i++) {
+        plans[i] = config->plans[i];
+        plans[i].name = store->placement->tensors[i].name;
+    }
+    store->config = *config;
+    store->config.plans = plans;
+    store->config.column_blocks = config->column_blocks ? config->column_blocks : 1;
+    store->config.block_elements = store->placement->block_elements;
+    store->config.optimizer.name = store->rule->name;
+    store->config.consistency = store->ops->name;
+    if (!store->config.push_bytes)
+        store->config.push_bytes = PUSH_BYTES_DEFAULT;
+    return PS_OK;
+}
+
+static ps_status make_block(ps_param_store *store, ps_dense_block *block, uint32_t elements)
+{
+    block->store = store;
+    block->elements = elements;
+    ps_block_buffer *buffer = ps_block_pool_get(ps_block_pool_class(store->pool, elements));
+    if (!buffer)
+        return PS_NO_MEMORY;
+    buffer->block = block;
+    buffer->refs = 1;
+    buffer->version = 0;
+    block->current = buffer;
+    size_t bytes = (size_t)store->rule->slots * elements * sizeof(float);
+    if (!bytes)
+        return PS_OK;
+    block->slots = ps_try_alloc(bytes);
+    if (!block->slots)
+        return PS_NO_MEMORY;
+    store->slot_bytes += bytes;
+    return PS_OK;
+}
+
+static ps_status make_shard_blocks(ps_param_store *store, const ps_param_shard *shard)
+{
+    uint64_t left = shard->elements;
+    for (uint32_t i = 0; i < shard->blocks; i++) {
+        uint64_t size = store->placement->block_elements;
+        if (size > left)
+            size = left;
+        left -= size;
+        ps_status st = make_block(store, &store->blocks[shard->first_block + i], (uint32_t)size);
+        if (st)
+            return st;
+    }
+    return PS_OK;
+}
+
+static ps_status make_blocks(ps_param_store *store)
+{
+    const ps_placement *p = store->placement;
+    store->blocks = ps_try_alloc(p->blocks * sizeof *store->blocks);
+    if (!store->blocks)
+        goto no_memory;
+    for (uint64_t i = 0; i < p->blocks; i++)
+        pthread_mutex_init(&store->blocks[i].lock, NULL);
+    for (size_t t = 0; t < p->n_tensors; t++)
+        for (uint32_t s = 0; s < p->tensors[t].n_shards; s++)
+            if (make_shard_blocks(store, &p->tensors[t].shards[s]))
+                goto no_memory;
+    return PS_OK;
+
+no_memory:
+    return ps_fail(PS_NO_MEMORY,
+                   "out of memory for %llu parameters at %u bytes each: use a machine with more "
+                   "memory, or an optimizer with less state",
+                   (unsigned long long)p->elements, 4 * (1 + store->rule->slots));
+}
+
+static void init_locks(ps_param_store *store)
+{
+    pthread_rwlockattr_t attr;
+    pthread_rwlockattr_init(&attr);
+    /* a snapshot is not kept waiting by a stream of updates */
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&store->gate, &attr);
+    pthread_rwlockattr_destroy(&attr);
+    pthread_mutex_init(&store->updates.lock, NULL);
+    pthread_mutex_init(&store->snapshot.lock, NULL);
+    pthread_cond_init(&store->snapshot.moved, NULL);
+    pthread_mutex_init(&store->stats_lock, NULL);
+    ps_list_init(&store->updates.under_way);
+}
+
+static ps_status build(ps_param_store *store, const ps_param_config *config)
+{
+    ps_status st = check_config(config);
+    if (!st)
+        st = ps_optimizer_find(&config->optimizer, &store->rule);
+    if (!st)
+        st = ps_controller_find(config->consistency, &store->ops);
+    if (!st)
+        st = place(store, config);
+    if (!st)
+        st = copy_config(store, config);
+    if (st)
+        return st;
+    uint64_t bytes = store->placement->elements * sizeof(float);
+    ps_block_pool_create(KEEP_BYTES_MIN + bytes / 50, &store->pool);
+    store->snapshot.budget = SAVE_BYTES_MIN + bytes / 20;
+    st = make_blocks(store);
+    if (!st)
+        st = ps_param_store_initialise(store);
+    if (!st)
+        st = store->ops->create(store, &store->controller);
+    return st;
+}
+
+ps_status ps_param_store_create(const ps_param_config *config, ps_param_store **out)
+{
+    ps_param_store *store = ps_new(ps_param_store);
+    atomic_init(&store->refs, 1);
+    atomic_init(&store->stopped, false);
+    init_locks(store);
+    ps_push_windows_create(&store->windows);
+    ps_status st = build(store, config);
+    if (st)
+        ps_param_store_unref(&store);
+    else
+        *out = store;
+    return st;
+}
+
+ps_param_store *ps_param_store_ref(ps_param_store *store)
+{
+    atomic_fetch_add_explicit(&store->refs, 1, memory_order_relaxed);
+    return store;
+}
+
+static void free_blocks(ps_param_store *store)
+{
+    for (uint64_t i = 0; store->blocks && i < store->placement->blocks; i++) {
+        ps_dense_block *block = &store->blocks[i];
+        assert(!block->saved && !block->reserve);
+        if (block->current)
+            ps_block_pool_put(block->current);
+        free(block->slots);
+        pthread_mutex_destroy(&block->lock);
+    }
+    free(store->blocks);
+}
+
+void ps_param_store_unref(ps_param_store **out)
+{
+    ps_param_store *store = *out;
+    *out = NULL;
+    if (!store || atomic_fetch_sub_explicit(&store->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    if (store->controller)
+        store->ops->free(store->controller);
+    free_blocks(store);
+    ps_block_pool_free(&store->pool);
+    ps_push_windows_free(&store->windows);
+    ps_placement_free(&store->placement);
+    free((void *)(uintptr_t)store->config.plans);
+    pthread_rwlock_destroy(&store->gate);
+    pthread_mutex_destroy(&store->updates.lock);
+    pthread_mutex_destroy(&store->snapshot.lock);
+    pthread_cond_destroy(&store->snapshot.moved);
+    pthread_mutex_destroy(&store->stats_lock);
+    free(store);
+}
+
+ps_dense_block *ps_store_block(ps_param_store *store, uint32_t tensor, uint32_t shard,
+                               uint32_t block)
+{
+    assert(tensor < store->placement->n_tensors);
+    const ps_param_tensor *t = &store->placement->tensors[tensor];
+    assert(shard < t->n_shards && block < t->shards[shard].blocks);
+    return &store->blocks[t->shards[shard].first_block + block];
+}
+
+const ps_placement *ps_param_store_placement(const ps_param_store *store)
+{
+    return store->placement;
+}
+
+const ps_param_config *ps_param_store_config(const ps_param_store *store)
+{
+    return &store->config;
+}
+
+const char *ps_param_store_optimizer(const ps_param_store *store)
+{
+    return store->rule->name;
+}
+
+unsigned ps_param_store_slots(const ps_param_store *store)
+{
+    return store->rule->slots;
+}
+
+uint64_t ps_param_store_blocks(const ps_param_store *store)
+{
+    return store->placement->blocks;
+}
+
+const char *ps_param_store_consistency(const ps_param_store *store)
+{
+    return store->ops->name;
+}
+
+uint64_t ps_param_store_block_version(ps_param_store *store, uint32_t tensor, uint32_t shard,
+                                      uint32_t index)
+{
+    ps_dense_block *block = ps_store_block(store, tensor, shard, index);
+    pthread_mutex_lock(&block->lock);
+    uint64_t version = block->current->version;
+    pthread_mutex_unlock(&block->lock);
+    return version;
+}
+
+uint64_t ps_param_store_bytes(ps_param_store *store)
+{
+    pthread_mutex_lock(&store->snapshot.lock);
+    uint64_t saved = store->snapshot.saved_bytes;
+    pthread_mutex_unlock(&store->snapshot.lock);
+    return ps_block_pool_bytes(store->pool) + store->slot_bytes + saved +
+           store->placement->blocks * sizeof(ps_dense_block) + store->ops->bytes(store->controller);
+}

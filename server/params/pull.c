@@ -1,0 +1,193 @@
+/* A pull checks its ranges first and then goes over them block by block, taking a reference to each
+ * as it comes to it; so a slow reader holds no more than what it has asked for. */
+#include "server/params/pull.h"
+
+#include "common/base/mem.h"
+#include "server/params/store_private.h"
+
+#include <assert.h>
+
+struct ps_pull {
+    ps_param_store *store;
+    uint64_t newer_than;
+    bool everything;
+    ps_pull_range *ranges; /* counts filled in */
+    size_t n_ranges;
+    size_t range; /* where we are: in ranges, or tensor and shard when everything */
+    uint32_t tensor, shard;
+    uint64_t done; /* elements of the range at hand */
+};
+
+static ps_block_view view_of(uint32_t tensor, uint32_t shard, uint64_t offset,
+                             ps_block_buffer *buffer)
+{
+    return (ps_block_view){
+        .tensor = tensor,
+        .shard = shard,
+        .offset = offset,
+        .count = buffer->block->elements,
+        .version = buffer->version,
+        .bytes = ps_slice_of(buffer->data, buffer->block->elements * sizeof(float)),
+        .buffer = buffer,
+    };
+}
+
+ps_status ps_block_view_take(ps_param_store *store, uint32_t tensor, uint32_t shard, uint32_t index,
+                             ps_block_view *out)
+{
+    ps_dense_block *block = ps_store_block(store, tensor, shard, index);
+    ps_block_buffer *buffer = ps_dense_block_take(block);
+    if (!buffer)
+        return ps_fail(PS_RESOURCE_EXHAUSTED, "tensor %s: out of memory to send block %u of it",
+                       store->placement->tensors[tensor].name, index);
+    ps_param_store_ref(store);
+    *out = view_of(tensor, shard, (uint64_t)index * store->placement->block_elements, buffer);
+    return PS_OK;
+}
+
+void ps_block_buffer_release(ps_block_buffer *buffer)
+{
+    ps_param_store *store = buffer->block->store;
+    ps_dense_block_release(buffer->block, buffer);
+    ps_param_store_unref(&store);
+}
+
+void ps_block_view_release(ps_block_view *view)
+{
+    ps_block_buffer_release(view->buffer);
+    view->buffer = NULL;
+}
+
+static ps_status check_range(const ps_placement *p, ps_pull_range *range)
+{
+    if (range->tensor >= p->n_tensors)
+        return ps_fail(PS_NOT_FOUND, "tensor %u: the job has %zu", range->tensor, p->n_tensors);
+    const ps_param_tensor *t = &p->tensors[range->tensor];
+    if (range->shard >= t->n_shards)
+        return ps_fail(PS_NOT_FOUND, "tensor %s: no shard %u, it has %u", t->name, range->shard,
+                       t->n_shards);
+    const ps_param_shard *s = &t->shards[range->shard];
+    if (range->offset > s->elements || range->count > s->elements - range->offset)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "tensor %s: %llu elements from %llu of shard %u, it has %llu", t->name,
+                       (unsigned long long)range->count, (unsigned long long)range->offset,
+                       range->shard, (unsigned long long)s->elements);
+    if (range->count == 0)
+        range->count = s->elements - range->offset;
+    return PS_OK;
+}
+
+static ps_status copy_ranges(ps_pull *pull, const ps_pull_range *ranges)
+{
+    pull->ranges = ps_try_alloc(pull->n_ranges * sizeof *ranges);
+    if (!pull->ranges)
+        return ps_fail(PS_RESOURCE_EXHAUSTED, "out of memory for %zu ranges", pull->n_ranges);
+    for (size_t i = 0; i < pull->n_ranges; i++) {
+        pull->ranges[i] = ranges[i];
+        ps_status st = check_range(pull->store->placement, &pull->ranges[i]);
+        if (st)
+            return st;
+    }
+    return PS_OK;
+}
+
+ps_status ps_pull_begin(ps_param_store *store, const ps_pull_range *ranges, size_t n_ranges,
+                        uint64_t newer_than, uint64_t *version, ps_pull **out)
+{
+    ps_pull *pull = ps_new(ps_pull);
+    *pull = (ps_pull){
+        .store = ps_param_store_ref(store),
+        .newer_than = newer_than,
+        .everything = n_ranges == 0,
+        .n_ranges = n_ranges,
+    };
+    ps_status st = n_ranges ? copy_ranges(pull, ranges) : PS_OK;
+    if (st) {
+        ps_pull_free(&pull);
+        return st;
+    }
+    /* before the first block is taken: what is complete now is in every one of them */
+    *version = ps_param_store_version(store);
+    *out = pull;
+    return PS_OK;
+}
+
+/* The range at hand; false after the last. */
+static bool at_hand(const ps_pull *pull, ps_pull_range *out)
+{
+    const ps_placement *p = pull->store->placement;
+    if (!pull->everything) {
+        if (pull->range < pull->n_ranges)
+            *out = pull->ranges[pull->range];
+        return pull->range < pull->n_ranges;
+    }
+    if (pull->tensor >= p->n_tensors)
+        return false;
+    *out = (ps_pull_range){
+        .tensor = pull->tensor,
+        .shard = pull->shard,
+        .count = p->tensors[pull->tensor].shards[pull->shard].elements,
+    };
+    return true;
+}
+
+static void next_range(ps_pull *pull)
+{
+    pull->done = 0;
+    if (!pull->everything) {
+        pull->range++;
+        return;
+    }
+    if (++pull->shard < pull->store->placement->tensors[pull->tensor].n_shards)
+        return;
+    pull->shard = 0;
+    pull->tensor++;
+}
+
+/* Cuts the view of a whole block down to the range. */
+static void cut_view(ps_block_view *view, uint64_t offset, uint64_t count)
+{
+    uint64_t skip = offset - view->offset;
+    view->bytes = ps_slice_of(view->bytes.data + skip * sizeof(float), count * sizeof(float));
+    view->offset = offset;
+    view->count = (uint32_t)count;
+}
+
+ps_status ps_pull_next(ps_pull *pull, ps_block_view *out)
+{
+    ps_pull_range range;
+    uint32_t size = pull->store->placement->block_elements;
+    while (at_hand(pull, &range)) {
+        if (pull->done >= range.count) {
+            next_range(pull);
+            continue;
+        }
+        uint64_t offset = range.offset + pull->done;
+        uint64_t count = size - offset % size;
+        if (count > range.count - pull->done)
+            count = range.count - pull->done;
+        ps_block_view view;
+        ps_status st = ps_block_view_take(pull->store, range.tensor, range.shard,
+                                          (uint32_t)(offset / size), &view);
+        if (st)
+            return st;
+        pull->done += count;
+        if (pull->newer_than && view.version <= pull->newer_than) {
+            ps_block_view_release(&view);
+            continue;
+        }
+        cut_view(&view, offset, count);
+        *out = view;
+        return PS_OK;
+    }
+    return PS_END;
+}
+
+void ps_pull_free(ps_pull **pull)
+{
+    if (!*pull)
+        return;
+    ps_param_store_unref(&(*pull)->store);
+    free((*pull)->ranges);
+    ps_free(pull);
+}

@@ -1,0 +1,366 @@
+/* begin takes the push's place in its client's window; chunks are checked and noted; commit sorts
+ * the notes by place, refuses overlaps, and hands the whole to the consistency controller inside
+ * the store's gate. What a peer can get wrong is found before anything is applied; after that
+ * nothing fails. */
+#include "server/params/push.h"
+
+#include "common/base/mem.h"
+#include "server/params/store_private.h"
+
+#include <assert.h>
+#include <math.h>
+
+enum {
+    CHUNK_COST = 64, /* what a chunk counts against push_bytes beside its payload */
+    CHUNKS_FIRST = 64,
+};
+
+typedef struct push_chunk {
+    uint64_t block;
+    uint32_t begin, count; /* elements, within the block */
+    const ps_codec *codec;
+    ps_slice payload;
+    ps_push_owner owner;
+} push_chunk;
+
+struct ps_push {
+    ps_param_store *store;
+    ps_push_header header;
+    ps_push_ticket ticket;
+    bool duplicate; /* no ticket; reply is the stored one */
+    ps_push_reply reply;
+    push_chunk *chunks;
+    size_t n, capacity;
+    bool sorted;
+    uint64_t bytes;
+    double sum_sq;
+    float *scratch;         /* one block, for codecs that have to be decoded */
+    ps_block_piece *pieces; /* room for the pieces of one block: made at commit */
+};
+
+static void count_refused(ps_param_store *store)
+{
+    pthread_mutex_lock(&store->stats_lock);
+    store->stats.refused++;
+    pthread_mutex_unlock(&store->stats_lock);
+}
+
+static ps_status take_place(ps_push *push, const char *client)
+{
+    ps_param_store *store = push->store;
+    const ps_push_header *h = &push->header;
+    if (!(h->weight >= 0) || isinf(h->weight))
+        return ps_fail(PS_INVALID_ARGUMENT, "push: weight %g, must be 0 or more", h->weight);
+    if (h->weight == 0)
+        push->header.weight = 1;
+    ps_status st = ps_push_windows_begin(store->windows, client, h->incarnation, h->sequence,
+                                         &push->ticket, &push->duplicate, &push->reply);
+    if (st || push->duplicate)
+        return st;
+    st = store->ops->check(store->controller, h);
+    if (st)
+        ps_push_windows_drop(store->windows, &push->ticket);
+    return st;
+}
+
+ps_status ps_push_begin(ps_param_store *store, const char *client, const ps_push_header *header,
+                        ps_push **out)
+{
+    if (atomic_load(&store->stopped))
+        return ps_fail(PS_FAILED_PRECONDITION, "the job has ended");
+    ps_push *push = ps_new(ps_push);
+    push->store = store;
+    push->header = *header;
+    push->sorted = true;
+    ps_status st = take_place(push, client);
+    if (st) {
+        count_refused(store);
+        free(push);
+        return st;
+    }
+    ps_param_store_ref(store);
+    *out = push;
+    return PS_OK;
+}
+
+/* The tensor and the shard it names, and that it lies within one block of it. */
+static ps_status check_place(const ps_placement *p, const ps_push_chunk_header *c, uint64_t *block)
+{
+    if (c->tensor >= p->n_tensors)
+        return ps_fail(PS_NOT_FOUND, "tensor %u: the job has %zu", c->tensor, p->n_tensors);
+    const ps_param_tensor *t = &p->tensors[c->tensor];
+    if (c->shard >= t->n_shards)
+        return ps_fail(PS_NOT_FOUND, "tensor %s: no shard %u, it has %u", t->name, c->shard,
+                       t->n_shards);
+    const ps_param_shard *s = &t->shards[c->shard];
+    if (s->server != 0)
+        return ps_fail(PS_UNAVAILABLE, "tensor %s: shard %u is held by server %u", t->name,
+                       c->shard, s->server);
+    if (c->count == 0)
+        return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: a chunk of no elements", t->name);
+    if (c->offset >= s->elements || c->count > s->elements - c->offset)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "tensor %s: a chunk of %u elements at %llu of shard %u, it has %llu",
+                       t->name, c->count, (unsigned long long)c->offset, c->shard,
+                       (unsigned long long)s->elements);
+    if (c->offset % p->block_elements + c->count > p->block_elements)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "tensor %s: a chunk of %u elements at %llu crosses the border of a block "
+                       "(every %u elements)",
+                       t->name, c->count, (unsigned long long)c->offset, p->block_elements);
+    *block = s->first_block + c->offset / p->block_elements;
+    return PS_OK;
+}
+
+/* What the numbers are; also adds to the norm. */
+static ps_status check_values(ps_push *push, const char *tensor, const push_chunk *c)
+{
+    const ps_wire_float *values = (const ps_wire_float *)(const void *)c->payload.data;
+    if (!c->codec->identity) {
+        size_t room = push->store->placement->block_elements * sizeof(float);
+        if (!push->scratch)
+            push->scratch = ps_try_alloc_raw(room);
+        if (!push->scratch)
+            return ps_fail(PS_RESOURCE_EXHAUSTED, "tensor %s: out of memory to decode it", tensor);
+        c->codec->decode(c->payload, c->count, push->scratch);
+        values = push->scratch;
+    }
+    ps_codec_scan scan = ps_codec_scan_values(values, c->count, push->store->config.clip_norm > 0);
+    if (!scan.finite)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "tensor %s: NaN or infinity in its gradient; lower the learning rate or "
+                       "look at the data",
+                       tensor);
+    push->sum_sq += scan.sum_sq;
+    return PS_OK;
+}
+
+static ps_status reserve_chunk(ps_push *push, const char *tensor, size_t payload)
+{
+    uint64_t limit = push->store->config.push_bytes;
+    uint64_t after = push->bytes + payload + (push->n + 1) * CHUNK_COST;
+    if (after > limit)
+        return ps_fail(PS_RESOURCE_EXHAUSTED,
+                       "tensor %s: this push holds more than %llu bytes (limits.push_bytes); send "
+                       "it as several",
+                       tensor, (unsigned long long)limit);
+    if (push->n < push->capacity)
+        return PS_OK;
+    size_t capacity = push->capacity ? 2 * push->capacity : CHUNKS_FIRST;
+    push_chunk *more = ps_try_alloc_raw(capacity * sizeof *more);
+    if (!more)
+        return ps_fail(PS_RESOURCE_EXHAUSTED, "tensor %s: out of memory for this push", tensor);
+    if (push->n)
+        memcpy(more, push->chunks, push->n * sizeof *more);
+    free(push->chunks);
+    push->chunks = more;
+    push->capacity = capacity;
+    return PS_OK;
+}
+
+static bool before(const push_chunk *a, const push_chunk *b)
+{
+    return a->block < b->block || (a->block == b->block && a->begin < b->begin);
+}
+
+static ps_status add_chunk(ps_push *push, const ps_push_chunk_header *header, ps_slice payload,
+                           ps_push_owner owner)
+{
+    const ps_placement *p = push->store->placement;
+    push_chunk c = {.count = header->count, .payload = payload, .owner = owner};
+    ps_status st = check_place(p, header, &c.block);
+    if (st)
+        return st;
+    const char *tensor = p->tensors[header->tensor].name;
+    c.begin = (uint32_t)(header->offset % p->block_elements);
+    c.codec = ps_codec_by_number(header->codec);
+    if (!c.codec)
+        return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: unknown codec %u", tensor, header->codec);
+    st = c.codec->check(payload, c.count);
+    if (st)
+        return ps_wrap(st, "tensor %s", tensor);
+    st = reserve_chunk(push, tensor, payload.len);
+    if (st)
+        return st;
+    st = check_values(push, tensor, &c);
+    if (st)
+        return st;
+    if (push->n && !before(&push->chunks[push->n - 1], &c))
+        push->sorted = false;
+    push->chunks[push->n++] = c;
+    push->bytes += payload.len;
+    return PS_OK;
+}
+
+ps_status ps_push_chunk(ps_push *push, const ps_push_chunk_header *chunk, ps_slice payload,
+                        ps_push_owner owner)
+{
+    ps_status st = PS_OK;
+    if (!push->duplicate)
+        st = add_chunk(push, chunk, payload, owner);
+    if ((st || push->duplicate) && owner.release)
+        owner.release(owner.user);
+    return st;
+}
+
+uint64_t ps_push_bytes(const ps_push *push)
+{
+    return push->bytes;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    return before(a, b) ? -1 : before(b, a);
+}
+
+/* Sorted, without overlaps; and room for the pieces of the block that has most. */
+static ps_status arrange(ps_push *push)
+{
+    if (push->n == 0)
+        return ps_fail(PS_INVALID_ARGUMENT, "push without a chunk");
+    if (!push->sorted)
+        qsort(push->chunks, push->n, sizeof *push->chunks, by_place);
+    size_t most = 1, run = 1;
+    for (size_t i = 1; i < push->n; i++) {
+        const push_chunk *last = &push->chunks[i - 1], *c = &push->chunks[i];
+        run = c->block == last->block ? run + 1 : 1;
+        most = run > most ? run : most;
+        if (run > 1 && c->begin < last->begin + last->count)
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "push: two chunks have the same elements (%u and %u elements at %u and "
+                           "%u of a block)",
+                           last->count, c->count, last->begin, c->begin);
+    }
+    push->pieces = ps_try_alloc_raw(most * sizeof *push->pieces);
+    if (!push->pieces)
+        return ps_fail(PS_RESOURCE_EXHAUSTED, "out of memory for this push");
+    return PS_OK;
+}
+
+/* In the gate, so that a snapshot has the update and its reply or neither. */
+static ps_status apply(ps_push *push, ps_push_reply *reply)
+{
+    ps_param_store *store = push->store;
+    ps_status st = ps_push_windows_confirm(store->windows, &push->ticket);
+    if (st)
+        return st;
+    ps_controller_outcome outcome = {0};
+    st = store->ops->on_push(store->controller, push, &outcome);
+    if (st)
+        return st;
+    *reply = (ps_push_reply){.version = outcome.version, .staleness = outcome.staleness};
+    ps_push_windows_finish(store->windows, &push->ticket, reply, outcome.pending_clock);
+    return PS_OK;
+}
+
+static void count_accepted(const ps_push *push, const ps_push_reply *reply)
+{
+    ps_param_store *store = push->store;
+    pthread_mutex_lock(&store->stats_lock);
+    if (push->duplicate) {
+        store->stats.duplicates++;
+    } else {
+        store->stats.pushes++;
+        store->stats.push_bytes += push->bytes;
+        store->stats.staleness_sum += (double)reply->staleness;
+        if (reply->staleness > store->stats.staleness_max)
+            store->stats.staleness_max = reply->staleness;
+    }
+    pthread_mutex_unlock(&store->stats_lock);
+}
+
+static void free_push(ps_push **out)
+{
+    ps_push *push = *out;
+    for (size_t i = 0; i < push->n; i++)
+        if (push->chunks[i].owner.release)
+            push->chunks[i].owner.release(push->chunks[i].owner.user);
+    free(push->chunks);
+    free(push->scratch);
+    free(push->pieces);
+    ps_param_store_unref(&push->store);
+    ps_free(out);
+}
+
+ps_status ps_push_commit(ps_push **out, ps_push_reply *reply)
+{
+    ps_push *push = *out;
+    if (push->duplicate) {
+        *reply = push->reply;
+        count_accepted(push, reply);
+        free_push(out);
+        return PS_OK;
+    }
+    ps_status st = arrange(push);
+    if (!st) {
+        ps_update_enter(push->store);
+        st = apply(push, reply);
+        ps_update_leave(push->store);
+    }
+    if (st) {
+        ps_push_abort(out);
+        return st;
+    }
+    count_accepted(push, reply);
+    free_push(out);
+    return PS_OK;
+}
+
+void ps_push_abort(ps_push **out)
+{
+    ps_push *push = *out;
+    if (!push)
+        return;
+    if (!push->duplicate) {
+        ps_push_windows_drop(push->store->windows, &push->ticket);
+        count_refused(push->store);
+    }
+    free_push(out);
+}
+
+const ps_push_header *ps_push_header_of(const ps_push *push)
+{
+    return &push->header;
+}
+
+const char *ps_push_client(const ps_push *push)
+{
+    return ps_push_peer_name(push->ticket.client);
+}
+
+double ps_push_clip_scale(const ps_push *push)
+{
+    double limit = push->store->config.clip_norm, norm = sqrt(push->sum_sq);
+    return limit > 0 && norm > limit ? limit / norm : 1;
+}
+
+/* Decoded ones lie one after the other in scratch: they do not overlap, so that they fit. */
+static size_t gather(const ps_push *push, size_t first)
+{
+    float *room = push->scratch;
+    size_t n = 0;
+    for (size_t i = first; i < push->n && push->chunks[i].block == push->chunks[first].block; i++) {
+        const push_chunk *c = &push->chunks[i];
+        const void *values = c->payload.data;
+        if (!c->codec->identity) {
+            c->codec->decode(c->payload, c->count, room);
+            values = room;
+            room += c->count;
+        }
+        push->pieces[n++] =
+            (ps_block_piece){.begin = c->begin, .count = c->count, .values = values};
+    }
+    return n;
+}
+
+void ps_push_each_block(const ps_push *push,
+                        void (*each)(void *user, uint64_t block, const ps_block_piece *pieces,
+                                     size_t n),
+                        void *user)
+{
+    for (size_t i = 0; i < push->n;) {
+        size_t n = gather(push, i);
+        each(user, push->chunks[i].block, push->pieces, n);
+        i += n;
+    }
+}

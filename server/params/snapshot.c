@@ -1,0 +1,264 @@
+/* The happy path is in the header. Only memory can fail: for a block that the reader asks for
+ * (reported), and for one an update puts aside (the update waits for the reader instead). */
+#include "server/params/snapshot.h"
+
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "server/params/store_private.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct ps_block_saved {
+    ps_block_buffer *values; /* a reference of its own */
+    uint64_t updates;
+    uint64_t bytes; /* counted against the budget */
+    _Alignas(64) float slots[];
+};
+
+struct ps_snapshot {
+    ps_param_store *store;
+    ps_snapshot_small small;
+    uint64_t next;           /* block */
+    ps_block_buffer *values; /* of the block that was given last */
+    ps_block_saved *saved;   /* its slots, when it was put aside */
+    float *slots;            /* room for them otherwise */
+};
+
+static uint64_t slot_bytes(const ps_dense_block *block)
+{
+    return (uint64_t)block->store->rule->slots * block->elements * sizeof(float);
+}
+
+/* Takes from the budget what one block needs. */
+static bool budget_take(ps_snapshot_state *s, uint64_t bytes)
+{
+    pthread_mutex_lock(&s->lock);
+    bool fits = s->saved_bytes + bytes <= s->budget;
+    if (fits)
+        s->saved_bytes += bytes;
+    pthread_mutex_unlock(&s->lock);
+    return fits;
+}
+
+static void budget_give(ps_snapshot_state *s, uint64_t bytes)
+{
+    pthread_mutex_lock(&s->lock);
+    s->saved_bytes -= bytes;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static bool save_block(ps_dense_block *block)
+{
+    ps_snapshot_state *s = &block->store->snapshot;
+    uint64_t bytes = slot_bytes(block) + (uint64_t)block->elements * sizeof(float);
+    if (!budget_take(s, bytes))
+        return false;
+    ps_block_saved *saved = ps_try_alloc_raw(sizeof *saved + slot_bytes(block));
+    if (!saved)
+        goto give_budget;
+    saved->values = ps_dense_block_take_locked(block);
+    if (!saved->values)
+        goto free_saved;
+    saved->updates = block->updates;
+    saved->bytes = bytes;
+    if (block->slots)
+        memcpy(saved->slots, block->slots, slot_bytes(block));
+    block->saved = saved;
+    block->epoch = s->epoch;
+    return true;
+
+free_saved:
+    free(saved);
+give_budget:
+    budget_give(s, bytes);
+    return false;
+}
+
+void ps_snapshot_put_aside(ps_dense_block *block)
+{
+    ps_snapshot_state *s = &block->store->snapshot;
+    while (block->epoch != s->epoch && !save_block(block)) {
+        uint64_t index = (uint64_t)(block - block->store->blocks);
+        pthread_mutex_unlock(&block->lock);
+        pthread_mutex_lock(&s->lock);
+        while (s->active && s->passed <= index)
+            pthread_cond_wait(&s->moved, &s->lock);
+        pthread_mutex_unlock(&s->lock);
+        pthread_mutex_lock(&block->lock);
+    }
+}
+
+/* The instant itself, with the gate closed. */
+static void take_small(ps_param_store *store, void (*progress)(void *, ps_buf *), void *user,
+                       ps_snapshot_small *small)
+{
+    small->version = store->updates.issued;
+    ps_buf_clear(&small->controller);
+    uint64_t unfinished = store->ops->save(store->controller, &small->controller);
+    ps_push_windows_save(store->windows, unfinished, &small->windows);
+    if (progress)
+        progress(user, &small->progress);
+    store->snapshot.epoch++;
+}
+
+ps_status ps_snapshot_begin(ps_param_store *store, void (*progress)(void *user, ps_buf *out),
+                            void *user, ps_snapshot **out)
+{
+    ps_snapshot_state *s = &store->snapshot;
+    size_t room = (size_t)store->rule->slots * store->placement->block_elements * sizeof(float);
+    float *slots = ps_try_alloc_raw(room);
+    if (!slots)
+        return ps_fail(PS_NO_MEMORY, "out of memory for a snapshot");
+    pthread_mutex_lock(&s->lock);
+    bool busy = s->active;
+    if (!busy) {
+        s->active = true;
+        s->passed = 0;
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (busy) {
+        free(slots);
+        return ps_fail(PS_ABORTED, "a checkpoint of this job is being written already");
+    }
+    ps_snapshot *snapshot = ps_new(ps_snapshot);
+    snapshot->store = ps_param_store_ref(store);
+    snapshot->slots = slots;
+    uint64_t start = ps_clock_ns(&ps_clock_system);
+    pthread_rwlock_wrlock(&store->gate);
+    take_small(store, progress, user, &snapshot->small);
+    pthread_rwlock_unlock(&store->gate);
+    snapshot->small.pause_ns = ps_clock_ns(&ps_clock_system) - start;
+    *out = snapshot;
+    return PS_OK;
+}
+
+const ps_snapshot_small *ps_snapshot_small_state(const ps_snapshot *snapshot)
+{
+    return &snapshot->small;
+}
+
+/* What the last ps_snapshot_block gave. */
+static void drop_given(ps_snapshot *snapshot)
+{
+    if (snapshot->values)
+        ps_dense_block_release(snapshot->values->block, snapshot->values);
+    snapshot->values = NULL;
+    if (snapshot->saved)
+        budget_give(&snapshot->store->snapshot, snapshot->saved->bytes);
+    ps_free(&snapshot->saved);
+}
+
+static void pass(ps_snapshot_state *s, uint64_t passed)
+{
+    pthread_mutex_lock(&s->lock);
+    s->passed = passed;
+    pthread_cond_broadcast(&s->moved);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* From the block as it is, or from what an update put aside. */
+static bool take_block(ps_snapshot *snapshot, ps_dense_block *block, uint64_t *updates)
+{
+    bool ok = true;
+    pthread_mutex_lock(&block->lock);
+    if (block->saved) {
+        snapshot->saved = block->saved;
+        snapshot->values = block->saved->values;
+        *updates = block->saved->updates;
+        block->saved = NULL;
+    } else {
+        assert(block->epoch != snapshot->store->snapshot.epoch);
+        snapshot->values = ps_dense_block_take_locked(block);
+        ok = snapshot->values != NULL;
+        if (ok && block->slots)
+            memcpy(snapshot->slots, block->slots, slot_bytes(block));
+        if (ok)
+            block->epoch = snapshot->store->snapshot.epoch;
+        *updates = block->updates;
+    }
+    pthread_mutex_unlock(&block->lock);
+    return ok;
+}
+
+ps_status ps_snapshot_block(ps_snapshot *snapshot, uint64_t index, ps_block_state *out)
+{
+    assert(index == snapshot->next);
+    drop_given(snapshot);
+    ps_dense_block *block = &snapshot->store->blocks[index];
+    uint64_t updates;
+    if (!take_block(snapshot, block, &updates))
+        return ps_fail(PS_NO_MEMORY, "out of memory for a block of the snapshot");
+    snapshot->next++;
+    pass(&snapshot->store->snapshot, snapshot->next);
+    const float *slots = snapshot->saved ? snapshot->saved->slots : snapshot->slots;
+    *out = (ps_block_state){
+        .version = snapshot->values->version,
+        .updates = updates,
+        .elements = block->elements,
+        .values = snapshot->values->data,
+        .slots = snapshot->store->rule->slots ? slots : NULL,
+    };
+    return PS_OK;
+}
+
+/* A block that was not read: nothing of it is needed any more. */
+static void skip_block(ps_dense_block *block, ps_snapshot_state *s)
+{
+    pthread_mutex_lock(&block->lock);
+    ps_block_saved *saved = block->saved;
+    block->saved = NULL;
+    block->epoch = s->epoch;
+    if (saved)
+        ps_dense_block_release_locked(block, saved->values);
+    pthread_mutex_unlock(&block->lock);
+    if (saved)
+        budget_give(s, saved->bytes);
+    free(saved);
+}
+
+void ps_snapshot_end(ps_snapshot **out)
+{
+    ps_snapshot *snapshot = *out;
+    if (!snapshot)
+        return;
+    ps_param_store *store = snapshot->store;
+    drop_given(snapshot);
+    for (uint64_t i = snapshot->next; i < store->placement->blocks; i++) {
+        skip_block(&store->blocks[i], &store->snapshot);
+        pass(&store->snapshot, i + 1);
+    }
+    pthread_mutex_lock(&store->snapshot.lock);
+    store->snapshot.active = false;
+    pthread_cond_broadcast(&store->snapshot.moved);
+    pthread_mutex_unlock(&store->snapshot.lock);
+    ps_buf_free(&snapshot->small.windows);
+    ps_buf_free(&snapshot->small.controller);
+    ps_buf_free(&snapshot->small.progress);
+    free(snapshot->slots);
+    ps_free(out);
+    ps_param_store_unref(&store);
+}
+
+ps_block_restore ps_param_store_restore_block(ps_param_store *store, uint64_t index,
+                                              uint64_t version, uint64_t updates)
+{
+    ps_dense_block *block = &store->blocks[index];
+    block->updates = updates;
+    block->current->version = version;
+    return (ps_block_restore){
+        .elements = block->elements,
+        .values = block->current->data,
+        .slots = block->slots,
+    };
+}
+
+ps_status ps_param_store_restore(ps_param_store *store, uint64_t version, ps_slice windows,
+                                 ps_slice controller)
+{
+    store->updates.issued = version;
+    ps_status st = ps_push_windows_load(store->windows, windows);
+    if (st)
+        return st;
+    return store->ops->load(store->controller, controller);
+}

@@ -1,0 +1,62 @@
+/* store_private: what a param_store is made of, for this folder only. */
+#ifndef PS_PARAMS_STORE_PRIVATE_H
+#define PS_PARAMS_STORE_PRIVATE_H
+
+#include "common/base/list.h"
+#include "server/consistency/controller.h"
+#include "server/params/block_pool.h"
+#include "server/params/dense_block.h"
+#include "server/params/push_window.h"
+
+#include <stdatomic.h>
+
+/* Counts updates. `complete` follows `issued` when updates end out of order. */
+typedef struct ps_update_counter {
+    pthread_mutex_t lock;
+    uint64_t issued;
+    ps_list under_way; /* ps_update.link, in order of version */
+} ps_update_counter;
+
+/* One snapshot's traffic with the updates beside it. */
+typedef struct ps_snapshot_state {
+    pthread_mutex_t lock;
+    pthread_cond_t moved; /* `passed` grew, or the snapshot ended */
+    bool active;
+    uint64_t passed;      /* blocks the reader has been at */
+    uint64_t saved_bytes; /* put aside now */
+    uint64_t budget;      /* for them */
+    uint64_t epoch;       /* written under the closed gate only */
+} ps_snapshot_state;
+
+struct ps_param_store {
+    atomic_uint refs;
+    atomic_bool stopped;
+    ps_param_config config; /* plans and texts are the store's own */
+    ps_placement *placement;
+    const ps_optimizer *rule;
+    ps_block_pool *pool;
+    ps_dense_block *blocks; /* [placement->blocks] */
+    uint64_t slot_bytes;    /* of all blocks together */
+    pthread_rwlock_t gate;  /* shared: an update; exclusive: a snapshot's instant */
+    ps_update_counter updates;
+    ps_snapshot_state snapshot;
+    ps_push_windows *windows;
+    const ps_controller_ops *ops;
+    ps_controller *controller;
+    pthread_mutex_t stats_lock;
+    struct {
+        uint64_t pushes, duplicates, refused, push_bytes, staleness_max;
+        double staleness_sum;
+    } stats;
+};
+
+/* The block by its place; asserts that it is there. */
+ps_dense_block *ps_store_block(ps_param_store *store, uint32_t tensor, uint32_t shard,
+                               uint32_t block);
+/* Under the block's lock, which may be let go and taken again meanwhile: a snapshot that has not
+ * had this block yet gets its state put aside. */
+void ps_snapshot_put_aside(ps_dense_block *block);
+/* Fills the store with what the plans say. */
+PS_MUST_CHECK ps_status ps_param_store_initialise(ps_param_store *store);
+
+#endif

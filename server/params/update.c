@@ -1,0 +1,124 @@
+/* Numbers for updates, and the store's statistics. Nothing can fail. */
+#include "server/params/update.h"
+
+#include "server/params/store_private.h"
+
+#include <assert.h>
+
+void ps_update_enter(ps_param_store *store)
+{
+    pthread_rwlock_rdlock(&store->gate);
+}
+
+void ps_update_leave(ps_param_store *store)
+{
+    pthread_rwlock_unlock(&store->gate);
+}
+
+void ps_update_begin(ps_param_store *store, ps_update *out)
+{
+    ps_update_counter *counter = &store->updates;
+    out->store = store;
+    pthread_mutex_lock(&counter->lock);
+    out->version = ++counter->issued;
+    ps_list_append(&counter->under_way, &out->link);
+    pthread_mutex_unlock(&counter->lock);
+    out->rate = store->config.optimizer.learning_rate *
+                ps_schedule_factor(&store->config.schedule, out->version - 1);
+}
+
+void ps_update_end(ps_update *update)
+{
+    ps_update_counter *counter = &update->store->updates;
+    pthread_mutex_lock(&counter->lock);
+    ps_list_remove(&update->link);
+    pthread_mutex_unlock(&counter->lock);
+}
+
+uint64_t ps_update_count(ps_param_store *store)
+{
+    pthread_mutex_lock(&store->updates.lock);
+    uint64_t issued = store->updates.issued;
+    pthread_mutex_unlock(&store->updates.lock);
+    return issued;
+}
+
+uint64_t ps_param_store_version(ps_param_store *store)
+{
+    ps_update_counter *counter = &store->updates;
+    pthread_mutex_lock(&counter->lock);
+    uint64_t complete = counter->issued;
+    if (!ps_list_empty(&counter->under_way))
+        complete = ps_container(counter->under_way.next, ps_update, link)->version - 1;
+    pthread_mutex_unlock(&counter->lock);
+    return complete;
+}
+
+void ps_update_block(const ps_update *update, uint64_t block, const ps_block_piece *pieces,
+                     size_t n, double scale)
+{
+    ps_param_store *store = update->store;
+    assert(block < store->placement->blocks);
+    const ps_block_change change = {
+        .rule = store->rule,
+        .config = &store->config.optimizer,
+        .version = update->version,
+        .rate = update->rate,
+        .gradient_scale = scale,
+    };
+    ps_dense_block_update(&store->blocks[block], &change, pieces, n);
+}
+
+uint64_t ps_update_blocks(const ps_param_store *store)
+{
+    return store->placement->blocks;
+}
+
+uint32_t ps_update_block_elements(const ps_param_store *store, uint64_t block)
+{
+    return store->blocks[block].elements;
+}
+
+void ps_param_store_stats(ps_param_store *store, ps_param_stats *out)
+{
+    *out = (ps_param_stats){.version = ps_param_store_version(store)};
+    pthread_mutex_lock(&store->stats_lock);
+    out->pushes = store->stats.pushes;
+    out->duplicates = store->stats.duplicates;
+    out->refused = store->stats.refused;
+    out->push_bytes = store->stats.push_bytes;
+    out->staleness_max = store->stats.staleness_max;
+    if (store->stats.pushes)
+        out->staleness_mean = store->stats.staleness_sum / (double)store->stats.pushes;
+    pthread_mutex_unlock(&store->stats_lock);
+    store->ops->stats(store->controller, out);
+}
+
+ps_status ps_param_store_join(ps_param_store *store, const char *member, uint64_t *first_clock)
+{
+    return store->ops->join(store->controller, member, first_clock);
+}
+
+void ps_param_store_leave(ps_param_store *store, const char *member)
+{
+    store->ops->leave(store->controller, member);
+}
+
+ps_status ps_param_store_clock(ps_param_store *store, const char *member, uint64_t clock,
+                               ps_clock_reply *reply, bool *parked, ps_clock_cb cb, void *user)
+{
+    if (atomic_load(&store->stopped))
+        return ps_fail(PS_FAILED_PRECONDITION, "the job has ended");
+    return store->ops->clock(store->controller, member, clock, reply, parked, cb, user);
+}
+
+bool ps_param_store_clock_cancel(ps_param_store *store, const char *member, void *user)
+{
+    return store->ops->clock_cancel(store->controller, member, user);
+}
+
+void ps_param_store_stop(ps_param_store *store)
+{
+    atomic_store(&store->stopped, true);
+    store->ops->stop(store->controller);
+}

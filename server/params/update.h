@@ -1,0 +1,54 @@
+/* update: how a consistency controller changes parameters. For server/consistency.
+ *
+ *     ps_update_enter(store);                 // the gate: no snapshot is taken meanwhile
+ *     ps_update_begin(store, &update);        // takes the update's number and its learning rate
+ *     ps_update_block(&update, block, ...);   // once for each block that changes
+ *     ps_update_end(&update);
+ *     ps_update_leave(store);
+ *
+ * Many updates run at the same time, each on its thread.
+ */
+#ifndef PS_PARAMS_UPDATE_H
+#define PS_PARAMS_UPDATE_H
+
+#include "common/base/list.h"
+#include "common/codec/codec.h"
+#include "server/params/push.h"
+
+/* Part of a block's gradient: elements [begin, begin + count) of the block. */
+typedef struct ps_block_piece {
+    uint32_t begin, count;
+    const ps_wire_float *values;
+} ps_block_piece;
+
+typedef struct ps_update {
+    ps_param_store *store;
+    uint64_t version; /* this update's number */
+    double rate;
+    ps_list link; /* updates under way; the struct must not move */
+} ps_update;
+
+void ps_update_enter(ps_param_store *store);
+void ps_update_leave(ps_param_store *store);
+void ps_update_begin(ps_param_store *store, ps_update *out);
+void ps_update_end(ps_update *update);
+/* block: among all of the store. pieces: ascending, not overlapping. The gradient is multiplied by
+ * scale. Elements that no piece covers stay as they are, but the block counts one update. */
+void ps_update_block(const ps_update *update, uint64_t block, const ps_block_piece *pieces,
+                     size_t n, double scale);
+uint64_t ps_update_blocks(const ps_param_store *store); /* how many */
+uint32_t ps_update_block_elements(const ps_param_store *store, uint64_t block);
+uint64_t ps_update_count(ps_param_store *store); /* the number of the last one begun */
+
+/* ---- what a push holds ---- */
+
+/* Calls `each` for every block the push touches, in ascending order, with its pieces. */
+void ps_push_each_block(const ps_push *push,
+                        void (*each)(void *user, uint64_t block, const ps_block_piece *pieces,
+                                     size_t n),
+                        void *user);
+const ps_push_header *ps_push_header_of(const ps_push *push); /* weight is not 0 */
+const char *ps_push_client(const ps_push *push);
+double ps_push_clip_scale(const ps_push *push); /* 1, or less by clip_norm */
+
+#endif

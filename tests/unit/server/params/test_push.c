@@ -1,0 +1,304 @@
+#include "server/params/push.h"
+
+#include "tests/lib/check_main.h"
+#include "tests/lib/params.h"
+
+#include <math.h>
+
+static float by_index(void *user, uint64_t index)
+{
+    return (float)index * 0.5f;
+}
+
+START_TEST(a_push_is_applied_to_every_element_whatever_the_blocks)
+{
+    for (uint32_t k = 1; k <= 4; k++) {
+        test_params p;
+        test_params_init(&p, 13, 7);
+        p.config.column_blocks = k;
+        p.config.block_elements = 5;
+        ps_param_store *store;
+        ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+        float *before = test_params_read(store, 0);
+        ps_push *push;
+        ck_assert_int_eq(test_params_begin(store, 1, &push), PS_OK);
+        ck_assert_int_eq(test_params_add(store, push, 0, by_index, NULL), PS_OK);
+        ck_assert_uint_eq(ps_push_bytes(push), 13 * 7 * 4);
+        ps_push_reply reply;
+        ck_assert_int_eq(ps_push_commit(&push, &reply), PS_OK);
+        ck_assert_ptr_null(push);
+        ck_assert_uint_eq(reply.version, 1);
+        ck_assert(!reply.duplicate);
+        float *after = test_params_read(store, 0);
+        for (int i = 0; i < 13 * 7; i++)
+            ck_assert_float_eq(after[i], before[i] - (float)i * 0.5f);
+        free(before);
+        free(after);
+        ps_param_store_unref(&store);
+    }
+}
+END_TEST
+
+static ps_param_store *small_store(void)
+{
+    test_params p;
+    test_params_init(&p, 4, 6);
+    p.config.block_elements = 8;
+    p.config.push_bytes = 4096;
+    ps_param_store *store;
+    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    return store;
+}
+
+static unsigned released;
+
+static void count_release(void *user)
+{
+    released++;
+}
+
+/* One chunk of a push of its own, which is committed when the chunk is taken. */
+static ps_status one_chunk(ps_param_store *store, ps_push_chunk_header at, const float *values,
+                           size_t bytes)
+{
+    static uint64_t sequence;
+    ps_push *push;
+    ck_assert_int_eq(test_params_begin(store, ++sequence, &push), PS_OK);
+    released = 0;
+    ps_status st =
+        ps_push_chunk(push, &at, ps_slice_of(values, bytes), (ps_push_owner){count_release, NULL});
+    ps_push_reply reply;
+    if (st)
+        ps_push_abort(&push);
+    else
+        st = ps_push_commit(&push, &reply);
+    ck_assert_uint_eq(released, 1);
+    return st;
+}
+
+START_TEST(bad_chunks_are_refused_by_name_and_change_nothing)
+{
+    ps_param_store *store = small_store();
+    float *before = test_params_read(store, 0);
+    const float zero[16] = {0}, ones[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+    const struct {
+        ps_push_chunk_header at;
+        const float *values;
+        size_t bytes;
+        ps_status want;
+        const char *says;
+    } cases[] = {
+        {{.tensor = 2, .count = 1}, zero, 4, PS_NOT_FOUND, "tensor 2"},
+        {{.shard = 1, .count = 1}, zero, 4, PS_NOT_FOUND, "tensor w: no shard 1"},
+        {{.count = 0}, zero, 0, PS_INVALID_ARGUMENT, "tensor w: a chunk of no elements"},
+        {{.offset = 24, .count = 1}, zero, 4, PS_INVALID_ARGUMENT, "it has 24"},
+        {{.offset = UINT64_MAX, .count = 2}, zero, 8, PS_INVALID_ARGUMENT, "it has 24"},
+        {{.offset = 23, .count = 2}, zero, 8, PS_INVALID_ARGUMENT, "it has 24"},
+        {{.offset = 0, .count = UINT32_MAX}, zero, 8, PS_INVALID_ARGUMENT, "it has 24"},
+        {{.offset = 7, .count = 2}, zero, 8, PS_INVALID_ARGUMENT, "crosses the border"},
+        {{.count = 4}, ones, 12, PS_INVALID_ARGUMENT, "a payload of 12 bytes"},
+        {{.count = 4}, ones, 17, PS_INVALID_ARGUMENT, "a payload of 17 bytes"},
+        {{.count = 4, .codec = 99}, ones, 16, PS_INVALID_ARGUMENT, "unknown codec 99"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ck_assert_int_eq(one_chunk(store, cases[i].at, cases[i].values, cases[i].bytes),
+                         cases[i].want);
+        ck_assert_ptr_nonnull(strstr(ps_error_message(), cases[i].says));
+    }
+    const float bad[] = {NAN, -NAN, INFINITY, -INFINITY};
+    for (int i = 0; i < 4; i++) {
+        for (uint32_t at = 0; at < 8; at++) {
+            float values[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+            values[at] = bad[i];
+            ck_assert_int_eq(one_chunk(store, (ps_push_chunk_header){.count = 8}, values, 32),
+                             PS_INVALID_ARGUMENT);
+            ck_assert_ptr_nonnull(strstr(ps_error_message(), "tensor w: NaN or infinity"));
+        }
+    }
+    ck_assert_uint_eq(ps_param_store_version(store), 0);
+    float *after = test_params_read(store, 0);
+    ck_assert_mem_eq(before, after, 24 * sizeof *before);
+    ck_assert_int_eq(one_chunk(store, (ps_push_chunk_header){.count = 8}, ones, 32), PS_OK);
+    ck_assert_uint_eq(ps_param_store_version(store), 1);
+    free(before);
+    free(after);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+START_TEST(the_largest_finite_numbers_pass)
+{
+    ps_param_store *store = small_store();
+    const float edge[8] = {3.4e38f, -3.4e38f, 1e-45f, 0, -0.0f, 1, 2, 3};
+    ck_assert_int_eq(one_chunk(store, (ps_push_chunk_header){.count = 8}, edge, 32), PS_OK);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+START_TEST(a_push_is_applied_as_a_whole_or_not_at_all)
+{
+    ps_param_store *store = small_store();
+    float *before = test_params_read(store, 0);
+    const float ones[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+    ps_push *push;
+    ps_push_owner owner = {count_release, NULL};
+    released = 0;
+    ck_assert_int_eq(test_params_begin(store, 1, &push), PS_OK);
+    ps_push_chunk_header good = {.offset = 8, .count = 8};
+    ck_assert_int_eq(ps_push_chunk(push, &good, ps_slice_of(ones, 32), owner), PS_OK);
+    ps_push_chunk_header bad = {.offset = 0, .count = 9};
+    ck_assert_int_eq(ps_push_chunk(push, &bad, ps_slice_of(ones, 32), owner), PS_INVALID_ARGUMENT);
+    ck_assert_uint_eq(released, 1); /* the bad one; the good one is still kept */
+    ps_push_abort(&push);
+    ck_assert_uint_eq(released, 2);
+    float *after = test_params_read(store, 0);
+    ck_assert_mem_eq(before, after, 24 * sizeof *before);
+    free(before);
+    free(after);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+/* Chunks [a, a+n) and [b, b+m), in this order. */
+static ps_status two_chunks(ps_param_store *store, uint64_t sequence, uint32_t a, uint32_t n,
+                            uint32_t b, uint32_t m)
+{
+    const float ones[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+    ps_push *push;
+    ck_assert_int_eq(test_params_begin(store, sequence, &push), PS_OK);
+    ps_push_chunk_header first = {.offset = a, .count = n}, second = {.offset = b, .count = m};
+    ps_push_owner owner = {NULL, NULL};
+    ck_assert_int_eq(ps_push_chunk(push, &first, ps_slice_of(ones, n * 4), owner), PS_OK);
+    ck_assert_int_eq(ps_push_chunk(push, &second, ps_slice_of(ones, m * 4), owner), PS_OK);
+    ps_push_reply reply;
+    return ps_push_commit(&push, &reply);
+}
+
+START_TEST(chunks_that_overlap_are_refused)
+{
+    ps_param_store *store = small_store();
+    float *before = test_params_read(store, 0);
+    ck_assert_int_eq(two_chunks(store, 1, 0, 4, 3, 2), PS_INVALID_ARGUMENT);
+    ck_assert_int_eq(two_chunks(store, 1, 3, 2, 0, 4), PS_INVALID_ARGUMENT);
+    ck_assert_int_eq(two_chunks(store, 1, 2, 1, 2, 1), PS_INVALID_ARGUMENT);
+    ck_assert_uint_eq(ps_param_store_version(store), 0);
+    /* side by side, in any order, is fine; the same sequence may still be used */
+    ck_assert_int_eq(two_chunks(store, 1, 12, 4, 1, 3), PS_OK);
+    float *after = test_params_read(store, 0);
+    for (int i = 0; i < 24; i++) {
+        bool touched = (i >= 12 && i < 16) || (i >= 1 && i < 4);
+        ck_assert_float_eq(after[i], touched ? before[i] - 1 : before[i]);
+    }
+    free(before);
+    free(after);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+START_TEST(a_push_over_its_limit_is_refused)
+{
+    ps_param_store *store = small_store(); /* 4096 bytes */
+    const float one = 1;
+    ps_push *push;
+    ck_assert_int_eq(test_params_begin(store, 1, &push), PS_OK);
+    ps_status st = PS_OK;
+    unsigned chunks = 0;
+    ps_push_chunk_header at = {.count = 1};
+    while (!st && chunks < 4096) {
+        st = ps_push_chunk(push, &at, ps_slice_of(&one, 4), (ps_push_owner){NULL, NULL});
+        chunks++;
+    }
+    ck_assert_int_eq(st, PS_RESOURCE_EXHAUSTED);
+    ck_assert_uint_le(chunks, 4096 / 64 + 1);
+    ps_push_abort(&push);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+START_TEST(an_empty_push_and_bad_headers_are_refused)
+{
+    ps_param_store *store = small_store();
+    ps_push *push;
+    ck_assert_int_eq(test_params_begin(store, 1, &push), PS_OK);
+    ps_push_reply reply;
+    ck_assert_int_eq(ps_push_commit(&push, &reply), PS_INVALID_ARGUMENT);
+    ck_assert_int_eq(test_params_begin(store, 0, &push), PS_INVALID_ARGUMENT);
+    const double weights[] = {-1, NAN, INFINITY};
+    for (int i = 0; i < 3; i++) {
+        ps_push_header header = {.incarnation = 1, .sequence = 2, .weight = weights[i]};
+        ck_assert_int_eq(ps_push_begin(store, "worker", &header, &push), PS_INVALID_ARGUMENT);
+    }
+    ps_param_store_stop(store);
+    ck_assert_int_eq(test_params_begin(store, 3, &push), PS_FAILED_PRECONDITION);
+    ps_param_stats stats;
+    ps_param_store_stats(store, &stats);
+    ck_assert_uint_eq(stats.pushes, 0);
+    ck_assert_uint_ge(stats.refused, 5);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+START_TEST(a_repeated_push_gets_the_first_answer_and_changes_nothing)
+{
+    ps_param_store *store = small_store();
+    ps_push_header header = {.incarnation = 1, .sequence = 1};
+    ps_push_reply first, other, again;
+    ck_assert_int_eq(test_params_push(store, "a", &header, 1, &first), PS_OK);
+    ck_assert_int_eq(test_params_push(store, "b", &header, 1, &other), PS_OK);
+    ck_assert_uint_eq(other.version, 2); /* another client's 1 is another push */
+    ck_assert_uint_eq(other.staleness, 1);
+    float *before = test_params_read(store, 0);
+    ck_assert_int_eq(test_params_push(store, "a", &header, 1, &again), PS_OK);
+    ck_assert(again.duplicate);
+    ck_assert_uint_eq(again.version, first.version);
+    ck_assert_uint_eq(again.staleness, first.staleness);
+    float *after = test_params_read(store, 0);
+    ck_assert_mem_eq(before, after, 24 * sizeof *before);
+    ck_assert_uint_eq(ps_param_store_version(store), 2);
+    free(before);
+    free(after);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+START_TEST(a_gradient_over_the_clip_norm_is_scaled_down_to_it)
+{
+    test_params p;
+    test_params_init(&p, 1, 2);
+    p.config.clip_norm = 1;
+    ps_param_store *store;
+    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    float *before = test_params_read(store, 0);
+    const float g[2] = {3, -4};
+    ck_assert_int_eq(one_chunk(store, (ps_push_chunk_header){.count = 2}, g, 8), PS_OK);
+    float *after = test_params_read(store, 0);
+    ck_assert_float_eq_tol(after[0], before[0] - 0.6f, 1e-6f);
+    ck_assert_float_eq_tol(after[1], before[1] + 0.8f, 1e-6f);
+    const float small[2] = {0.3f, 0.4f};
+    ck_assert_int_eq(one_chunk(store, (ps_push_chunk_header){.count = 2}, small, 8), PS_OK);
+    float *last = test_params_read(store, 0);
+    ck_assert_float_eq(last[0], after[0] - 0.3f);
+    free(before);
+    free(after);
+    free(last);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&a_push_is_applied_to_every_element_whatever_the_blocks},
+    {&bad_chunks_are_refused_by_name_and_change_nothing},
+    {&the_largest_finite_numbers_pass},
+    {&a_push_is_applied_as_a_whole_or_not_at_all},
+    {&chunks_that_overlap_are_refused},
+    {&a_push_over_its_limit_is_refused},
+    {&an_empty_push_and_bad_headers_are_refused},
+    {&a_repeated_push_gets_the_first_answer_and_changes_nothing},
+    {&a_gradient_over_the_clip_norm_is_scaled_down_to_it},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("params/push", cases);
+}
