@@ -34,9 +34,7 @@ ps_status ps_plugin_open(const char *path, const ps_backend_options *options, ps
 
 static ps_status probe_driver(void)
 {
-    static void *driver;
-    if (!driver)
-        driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+    void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
     if (!driver)
         return ps_fail(PS_UNAVAILABLE, "no CUDA driver");
     int (*init)(unsigned flags) = NULL;
