@@ -305,16 +305,38 @@ static void gauges_out(void *user, uint64_t job_id, ps_job_gauges *out)
     ps_run_unref(&run);
 }
 
-void ps_lifecycle_fill(ps_sched_out *out)
+/* ---- workers ---- */
+
+static void send_task_out(void *user, uint64_t session, const Psd__V1__Task *task)
 {
-    out->enter = enter_out;
-    out->leave = leave_out;
-    out->create_store = create_store_out;
-    out->checkpoint_due = checkpoint_due_out;
-    out->finish = finish_out;
-    out->ended = ended_out;
-    out->gauges = gauges_out;
+    const ps_worker_link *workers = &((ps_lifecycle *)user)->conf.workers;
+    workers->send_task(workers->user, session, task);
 }
+
+static void send_cancel_out(void *user, uint64_t session, uint64_t lease_id, const char *reason)
+{
+    const ps_worker_link *workers = &((ps_lifecycle *)user)->conf.workers;
+    workers->send_cancel(workers->user, session, lease_id, reason);
+}
+
+static void drop_session_out(void *user, uint64_t session, const char *reason)
+{
+    const ps_worker_link *workers = &((ps_lifecycle *)user)->conf.workers;
+    workers->drop_session(workers->user, session, reason);
+}
+
+const ps_sched_out ps_lifecycle_sched_out = {
+    .send_task = send_task_out,
+    .send_cancel = send_cancel_out,
+    .drop_session = drop_session_out,
+    .enter = enter_out,
+    .leave = leave_out,
+    .create_store = create_store_out,
+    .checkpoint_due = checkpoint_due_out,
+    .finish = finish_out,
+    .ended = ended_out,
+    .gauges = gauges_out,
+};
 
 ps_status ps_lifecycle_restore(void *lifecycle, uint64_t job_id, const ps_job_spec *spec,
                                ps_buf *blob)

@@ -1,9 +1,9 @@
-/* lifecycle: what the scheduler has done with a training job's parameters:
+/* lifecycle: the scheduler's hands. What it has done with a training job's parameters:
  *
  *     create_store ─▶ (checkpoint_due)* ─▶ finish ─▶ ended        or restore after a restart
  *
- * It is the scheduler's `out` table, but for the three functions that talk to workers. Everything
- * that touches the disk or fills parameters runs on the thread pool.
+ * It is the scheduler's `out` table; what is said to workers it hands on. Everything that touches
+ * the disk or fills parameters runs on the thread pool.
  *
  * data_dir/checkpoints/JOB holds a job's checkpoints until it has ended; data_dir/models the
  * models.
@@ -17,7 +17,16 @@
 
 typedef struct ps_lifecycle ps_lifecycle;
 
+/* How workers are spoken to; the functions are those of ps_sched_out. */
+typedef struct ps_worker_link {
+    void (*send_task)(void *user, uint64_t session, const Psd__V1__Task *task);
+    void (*send_cancel)(void *user, uint64_t session, uint64_t lease_id, const char *reason);
+    void (*drop_session)(void *user, uint64_t session, const char *reason);
+    void *user;
+} ps_worker_link;
+
 typedef struct ps_lifecycle_conf {
+    ps_worker_link workers;
     ps_model_files files; /* borrowed members */
     ps_runs *runs;        /* borrowed */
     ps_loop *loop;        /* whose pool does the work; borrowed */
@@ -31,8 +40,8 @@ void ps_lifecycle_free(ps_lifecycle **lifecycle); /* when nothing is pending any
 /* Before anything happens: the scheduler that is to be answered. */
 void ps_lifecycle_set_sched(ps_lifecycle *lifecycle, ps_sched *sched);
 
-/* Fills the members of out that are not about workers; their user must be the lifecycle. */
-void ps_lifecycle_fill(ps_sched_out *out);
+/* For ps_sched_create; its user is the lifecycle. */
+extern const ps_sched_out ps_lifecycle_sched_out;
 
 /* For ps_sched_recover. */
 PS_MUST_CHECK ps_status ps_lifecycle_restore(void *lifecycle, uint64_t job_id,

@@ -2,7 +2,7 @@
 
 #include "common/base/mem.h"
 
-#include <string.h>
+#include <stdio.h>
 
 typedef struct piece {
     ps_list link;
@@ -252,7 +252,7 @@ void ps_file_in(ps_call *call, ps_services *services, const ps_file_in_kind *kin
     f->file = -1;
     f->caller.identity = *ps_call_peer(call);
     ps_identity_format(&f->caller.identity, f->caller.name);
-    strncpy(f->caller.address, ps_call_peer_address(call), sizeof f->caller.address - 1);
+    (void)snprintf(f->caller.address, sizeof f->caller.address, "%s", ps_call_peer_address(call));
     ps_list_init(&f->queue);
     ps_list_init(&f->batch);
     ps_call_ref(call);

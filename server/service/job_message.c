@@ -16,7 +16,7 @@ void ps_job_message_borrow(const ps_job_record *record, Psd__V1__Progress *progr
     out->submitted_ms = record->submitted_ms;
     out->started_ms = record->started_ms;
     out->ended_ms = record->ended_ms;
-    out->spec = record->spec ? record->spec : (char *)protobuf_c_empty_string;
+    out->spec = record->spec ? record->spec : (char *)(uintptr_t)protobuf_c_empty_string;
     out->result = record->result;
     out->progress = progress;
 }

@@ -10,6 +10,8 @@
 #include "psd/v1/parameters.pb-c.h"
 #include "server/service/services.h"
 
+#include <stdio.h>
+
 typedef struct clock_call {
     ps_work work;
     ps_job released;
@@ -133,7 +135,7 @@ void ps_parameters_clock(ps_call *call, const ProtobufCMessage *request, void *s
     c->call = call;
     c->services = services;
     c->run = run;
-    strncpy(c->member, ps_call_peer(call)->name, sizeof c->member - 1);
+    (void)snprintf(c->member, sizeof c->member, "%s", ps_call_peer(call)->name);
     c->clock = in->clock;
     c->work = (ps_work){.work = work_cb, .done = done_cb};
     ps_job_init(&c->released, released_cb);

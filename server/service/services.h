@@ -5,6 +5,7 @@
 
 #include "common/security/audit.h"
 #include "common/transport/rpc_server.h"
+#include "psd/v1/admin.pb-c.h"
 #include "server/catalog/artifacts.h"
 #include "server/runs/lifecycle.h"
 #include "server/service/sessions.h"

@@ -161,7 +161,8 @@ static void enqueue(ps_sessions *sessions, uint64_t number, outgoing *o)
         outgoing_free(o);
 }
 
-void ps_sessions_send(ps_sessions *sessions, uint64_t number, const Psd__V1__ServerMessage *message)
+static void send_message(ps_sessions *sessions, uint64_t number,
+                         const Psd__V1__ServerMessage *message)
 {
     size_t bytes = psd__v1__server_message__get_packed_size(message);
     uint8_t *packed = ps_alloc(bytes);
@@ -173,7 +174,7 @@ void ps_sessions_send(ps_sessions *sessions, uint64_t number, const Psd__V1__Ser
     enqueue(sessions, number, o);
 }
 
-void ps_sessions_drop(ps_sessions *sessions, uint64_t number, const char *reason)
+void ps_sessions_drop(void *sessions, uint64_t number, const char *reason)
 {
     outgoing *o = ps_new(outgoing);
     o->reason = ps_strdup(reason);
@@ -188,16 +189,15 @@ unsigned ps_sessions_count(ps_sessions *sessions)
     return count;
 }
 
-void ps_sessions_send_task(ps_sessions *sessions, uint64_t number, const Psd__V1__Task *task)
+void ps_sessions_send_task(void *sessions, uint64_t number, const Psd__V1__Task *task)
 {
     Psd__V1__ServerMessage message = PSD__V1__SERVER_MESSAGE__INIT;
     message.body_case = PSD__V1__SERVER_MESSAGE__BODY_TASK;
     message.task = (Psd__V1__Task *)(uintptr_t)task; /* packed, not changed */
-    ps_sessions_send(sessions, number, &message);
+    send_message(sessions, number, &message);
 }
 
-void ps_sessions_send_cancel(ps_sessions *sessions, uint64_t number, uint64_t lease_id,
-                             const char *reason)
+void ps_sessions_send_cancel(void *sessions, uint64_t number, uint64_t lease_id, const char *reason)
 {
     Psd__V1__CancelTask cancel = PSD__V1__CANCEL_TASK__INIT;
     cancel.lease_id = lease_id;
@@ -205,5 +205,5 @@ void ps_sessions_send_cancel(ps_sessions *sessions, uint64_t number, uint64_t le
     Psd__V1__ServerMessage message = PSD__V1__SERVER_MESSAGE__INIT;
     message.body_case = PSD__V1__SERVER_MESSAGE__BODY_CANCEL;
     message.cancel = &cancel;
-    ps_sessions_send(sessions, number, &message);
+    send_message(sessions, number, &message);
 }

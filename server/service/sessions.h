@@ -19,16 +19,13 @@ void ps_sessions_free(ps_sessions **sessions); /* when all are closed */
 uint64_t ps_sessions_open(ps_sessions *sessions, ps_call *call);
 void ps_sessions_close(ps_sessions *sessions, uint64_t session);
 
-void ps_sessions_send(ps_sessions *sessions, uint64_t session,
-                      const Psd__V1__ServerMessage *message);
-/* Ends the stream with PS_UNAVAILABLE and this reason. */
-void ps_sessions_drop(ps_sessions *sessions, uint64_t session, const char *reason);
 unsigned ps_sessions_count(ps_sessions *sessions);
 
-/* The three functions of the scheduler's table that talk to workers; their user is a ps_sessions.
- */
-void ps_sessions_send_task(ps_sessions *sessions, uint64_t session, const Psd__V1__Task *task);
-void ps_sessions_send_cancel(ps_sessions *sessions, uint64_t session, uint64_t lease_id,
+/* What the scheduler says to workers (ps_worker_link); the user is the ps_sessions. drop ends the
+ * stream with PS_UNAVAILABLE and the reason. */
+void ps_sessions_send_task(void *sessions, uint64_t session, const Psd__V1__Task *task);
+void ps_sessions_send_cancel(void *sessions, uint64_t session, uint64_t lease_id,
                              const char *reason);
+void ps_sessions_drop(void *sessions, uint64_t session, const char *reason);
 
 #endif

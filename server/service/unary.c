@@ -2,7 +2,7 @@
 
 #include "common/base/mem.h"
 
-#include <string.h>
+#include <stdio.h>
 
 typedef struct unary_call {
     ps_work work;
@@ -71,7 +71,7 @@ void ps_unary_run(ps_call *call, const ProtobufCMessage *request, void *services
     u->caller.identity = *ps_call_peer(call);
     ps_identity_format(&u->caller.identity, u->caller.name);
     const char *address = ps_call_peer_address(call);
-    strncpy(u->caller.address, address, sizeof u->caller.address - 1);
+    (void)snprintf(u->caller.address, sizeof u->caller.address, "%s", address);
     u->work = (ps_work){.work = work_cb, .done = done_cb};
     ps_call_ref(call);
     ps_call_set_events(call, &events, u);

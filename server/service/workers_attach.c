@@ -8,7 +8,7 @@
 #include "psd/v1/workers.pb-c.h"
 #include "server/service/services.h"
 
-#include <string.h>
+#include <stdio.h>
 
 enum { QUEUE_MAX = 256 }; /* messages of one worker that wait; more is no honest worker */
 
@@ -197,8 +197,8 @@ void ps_workers_attach(ps_call *call, void *services)
     attach_call *a = ps_new(attach_call);
     a->call = call;
     a->services = services;
-    strncpy(a->worker, ps_call_peer(call)->name, sizeof a->worker - 1);
-    strncpy(a->address, ps_call_peer_address(call), sizeof a->address - 1);
+    (void)snprintf(a->worker, sizeof a->worker, "%s", ps_call_peer(call)->name);
+    (void)snprintf(a->address, sizeof a->address, "%s", ps_call_peer_address(call));
     ps_list_init(&a->queue);
     ps_list_init(&a->batch);
     ps_call_ref(call);
