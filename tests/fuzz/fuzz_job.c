@@ -1,0 +1,40 @@
+/* A job file out of any bytes: refused in one printable line, or a job whose model section reads
+ * back as itself. */
+#include "common/conf/job_spec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_model(const ps_spec_model *model)
+{
+    ps_buf once = PS_BUF_EMPTY, twice = PS_BUF_EMPTY;
+    ps_spec_model *again = NULL;
+    ps_spec_model_format(model, &once);
+    if (ps_spec_model_parse(ps_buf_slice(&once), "model", &again) != PS_OK)
+        abort();
+    ps_spec_model_format(again, &twice);
+    if (once.len != twice.len || memcmp(once.data, twice.data, once.len) != 0)
+        abort();
+    ps_spec_model_free(&again);
+    ps_buf_free(&once);
+    ps_buf_free(&twice);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    ps_job_spec *spec = NULL;
+    if (ps_job_spec_parse(ps_slice_of(data, size), "job.yaml", &spec) != PS_OK) {
+        for (const char *c = ps_error_message(); *c; c++)
+            if ((unsigned char)*c < 0x20 || *c == 0x7f)
+                abort();
+        return 0;
+    }
+    if ((spec->kind == PS_SPEC_TRAIN) != (spec->model != NULL) || !ps_job_spec_name_ok(spec->name))
+        abort();
+    if (spec->model)
+        check_model(spec->model);
+    ps_job_spec_free(&spec);
+    return 0;
+}
