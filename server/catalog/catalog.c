@@ -1,0 +1,188 @@
+/* Happy path: open, check that the file is whole, bring its schema up to date, and keep the
+ * connection. A file that is not a catalog, is damaged, is of a newer psd or in use is refused
+ * before anything is written to it. */
+#include "server/catalog/catalog.h"
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "server/catalog/db.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Step i brings a catalog of version i to i + 1. Never change one that has been released: add. */
+static const char *const migrations[] = {
+    "CREATE TABLE job ("
+    "  id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, kind TEXT NOT NULL,"
+    "  state INTEGER NOT NULL, reason TEXT NOT NULL, submitter TEXT NOT NULL,"
+    "  submitted_ms INTEGER NOT NULL, started_ms INTEGER NOT NULL, ended_ms INTEGER NOT NULL,"
+    "  spec TEXT NOT NULL, result TEXT NOT NULL, progress BLOB NOT NULL) STRICT;"
+    "CREATE INDEX job_state ON job(state);"
+    "CREATE TABLE model ("
+    "  name TEXT PRIMARY KEY, config TEXT NOT NULL, parameters INTEGER NOT NULL,"
+    "  bytes INTEGER NOT NULL, job_id INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
+    "  has_test INTEGER NOT NULL, test_loss REAL, test_accuracy REAL,"
+    "  path TEXT NOT NULL) STRICT;"
+    "CREATE TABLE model_tensor ("
+    "  model TEXT NOT NULL REFERENCES model(name) ON DELETE CASCADE, position INTEGER NOT NULL,"
+    "  name TEXT NOT NULL, shape BLOB NOT NULL, PRIMARY KEY (model, position)) STRICT;"
+    "CREATE TABLE artifact ("
+    "  job_id INTEGER NOT NULL REFERENCES job(id), name TEXT NOT NULL, bytes INTEGER NOT NULL,"
+    "  created_ms INTEGER NOT NULL, path TEXT NOT NULL, PRIMARY KEY (job_id, name)) STRICT;",
+};
+enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };
+
+static const char *const settings =
+    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+    "PRAGMA trusted_schema=OFF;";
+
+/* One number that a pragma answers with. */
+static ps_status pragma_number(ps_catalog *c, const char *sql, int64_t *out)
+{
+    sqlite3_stmt *stmt = NULL;
+    int code = sqlite3_prepare_v2(c->db, sql, -1, &stmt, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(stmt);
+    ps_status st = PS_OK;
+    if (code == SQLITE_ROW)
+        *out = sqlite3_column_int64(stmt, 0);
+    else
+        st = ps_db_fail(c, code);
+    (void)sqlite3_finalize(stmt);
+    return st;
+}
+
+/* Pages, records and their order; not the indexes' every entry, so it stays fast when large. */
+static ps_status check_whole(ps_catalog *c)
+{
+    sqlite3_stmt *stmt = NULL;
+    int code = sqlite3_prepare_v2(c->db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(stmt);
+    ps_status st = PS_OK;
+    if (code != SQLITE_ROW) {
+        st = ps_db_fail(c, code);
+    } else {
+        const char *said = (const char *)sqlite3_column_text(stmt, 0);
+        if (!said || strcmp(said, "ok") != 0)
+            st = ps_fail(PS_CORRUPT, "catalog %s: is damaged (%s); restore it from a backup",
+                         c->path, said ? said : "no answer");
+    }
+    (void)sqlite3_finalize(stmt);
+    return st;
+}
+
+static ps_status migrate_step(ps_catalog *c, int64_t from)
+{
+    char version[64];
+    (void)sqlite3_snprintf(sizeof version, version, "PRAGMA user_version=%d", (int)from + 1);
+    ps_status st = ps_db_transaction(c);
+    if (st)
+        return st;
+    st = ps_db_exec(c, migrations[from]);
+    if (!st)
+        st = ps_db_exec(c, version);
+    return ps_db_transaction_end(c, st);
+}
+
+/* A file of somebody else's has version 0 and tables, and is left alone. */
+static ps_status check_empty(ps_catalog *c)
+{
+    int64_t tables = 0;
+    ps_status st = pragma_number(c, "SELECT count(*) FROM sqlite_master", &tables);
+    if (!st && tables > 0)
+        return ps_fail(PS_CORRUPT, "catalog %s: is not a catalog of psd; move it away", c->path);
+    return st;
+}
+
+static ps_status migrate(ps_catalog *c)
+{
+    int64_t version = 0;
+    ps_status st = pragma_number(c, "PRAGMA user_version", &version);
+    if (st)
+        return st;
+    if (version < 0 || version > SCHEMA_VERSION)
+        return ps_fail(PS_FAILED_PRECONDITION,
+                       "catalog %s: schema %lld is of a newer psd, this one knows up to %d; "
+                       "start that newer psd",
+                       c->path, (long long)version, SCHEMA_VERSION);
+    st = version == 0 ? check_empty(c) : check_whole(c);
+    if (!st) /* WAL is a property of the file: only set once it is known to be ours */
+        st = ps_db_exec(c, settings);
+    for (; !st && version < SCHEMA_VERSION; version++) {
+        st = migrate_step(c, version);
+        if (!st)
+            ps_log_info("catalog", "schema=%lld -> %lld path=%s", (long long)version,
+                        (long long)version + 1, c->path);
+    }
+    return st;
+}
+
+/* SQLite would make the file with the umask's rights; specs and paths are nobody else's. */
+static ps_status make_private(const char *path)
+{
+    if (strcmp(path, ":memory:") == 0)
+        return PS_OK;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return ps_fail_errno(errno, "catalog %s", path);
+    close(fd);
+    return PS_OK;
+}
+
+ps_status ps_catalog_open(const char *path, ps_catalog **out)
+{
+    ps_status st = make_private(path);
+    if (st)
+        return st;
+    ps_catalog *c = ps_new(ps_catalog);
+    c->path = ps_strdup(path);
+    pthread_mutexattr_t recursive;
+    pthread_mutexattr_init(&recursive);
+    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&c->mutex, &recursive);
+    pthread_mutexattr_destroy(&recursive);
+    int code = sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (code != SQLITE_OK) {
+        st = ps_db_fail(c, code);
+        goto close;
+    }
+    (void)sqlite3_extended_result_codes(c->db, 1);
+    (void)sqlite3_busy_timeout(c->db, 1000);
+    (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    st = migrate(c);
+    if (st)
+        goto close;
+    *out = c;
+    return PS_OK;
+
+close:
+    ps_catalog_close(&c);
+    return st;
+}
+
+void ps_catalog_close(ps_catalog **catalog)
+{
+    ps_catalog *c = *catalog;
+    if (!c)
+        return;
+    for (size_t i = 0; i < c->n_kept; i++)
+        (void)sqlite3_finalize(c->kept[i].stmt);
+    (void)sqlite3_close(c->db);
+    pthread_mutex_destroy(&c->mutex);
+    ps_free(&c->path);
+    ps_free(catalog);
+}
+
+void ps_catalog_limit_pages(ps_catalog *catalog, unsigned pages)
+{
+    char sql[64];
+    (void)sqlite3_snprintf(sizeof sql, sql, "PRAGMA max_page_count=%u",
+                           pages ? pages : 0xfffffffeu);
+    pthread_mutex_lock(&catalog->mutex);
+    if (ps_db_exec(catalog, sql))
+        ps_log_warning("catalog", "%s", ps_error_message());
+    pthread_mutex_unlock(&catalog->mutex);
+}

@@ -1,0 +1,176 @@
+/* Happy path: a statement is found among those prepared before, bound, stepped and reset. Failures
+ * are SQLite's; a full disk and a damaged file get codes of their own, since callers act on them.
+ */
+#include "server/catalog/db.h"
+
+#include "common/base/mem.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+ps_status ps_db_fail(ps_catalog *catalog, int code)
+{
+    const char *said = catalog->db ? sqlite3_errmsg(catalog->db) : sqlite3_errstr(code);
+    switch (code & 0xff) {
+    case SQLITE_FULL:
+        return ps_fail(PS_NO_SPACE, "catalog %s: the disk is full; free space and try again",
+                       catalog->path);
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return ps_fail(PS_CORRUPT, "catalog %s: is damaged (%s); restore it from a backup",
+                       catalog->path, said);
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return ps_fail(PS_FAILED_PRECONDITION, "catalog %s: is in use by another process",
+                       catalog->path);
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+        return ps_fail(PS_IO, "catalog %s: %s; check the folder and its permissions", catalog->path,
+                       said);
+    case SQLITE_NOMEM:
+        return ps_fail(PS_NO_MEMORY, "catalog %s: out of memory", catalog->path);
+    default:
+        return ps_fail(PS_IO, "catalog %s: %s", catalog->path, said);
+    }
+}
+
+ps_status ps_db_exec(ps_catalog *catalog, const char *sql)
+{
+    int code = sqlite3_exec(catalog->db, sql, NULL, NULL, NULL);
+    return code == SQLITE_OK ? PS_OK : ps_db_fail(catalog, code);
+}
+
+ps_status ps_db_transaction(ps_catalog *catalog)
+{
+    pthread_mutex_lock(&catalog->mutex);
+    ps_status st = ps_db_exec(catalog, "BEGIN IMMEDIATE");
+    if (st)
+        pthread_mutex_unlock(&catalog->mutex);
+    return st;
+}
+
+ps_status ps_db_transaction_end(ps_catalog *catalog, ps_status st)
+{
+    if (!st)
+        st = ps_db_exec(catalog, "COMMIT");
+    /* a full disk may have rolled it back already: then this says so, and that is all right */
+    if (st && !sqlite3_get_autocommit(catalog->db))
+        (void)sqlite3_exec(catalog->db, "ROLLBACK", NULL, NULL, NULL);
+    pthread_mutex_unlock(&catalog->mutex);
+    return st;
+}
+
+static ps_status find(ps_catalog *catalog, const char *sql, sqlite3_stmt **out)
+{
+    for (size_t i = 0; i < catalog->n_kept; i++) {
+        if (catalog->kept[i].sql == sql) {
+            *out = catalog->kept[i].stmt;
+            return PS_OK;
+        }
+    }
+    assert(catalog->n_kept < PS_DB_STATEMENTS);
+    sqlite3_stmt *stmt = NULL;
+    int code = sqlite3_prepare_v3(catalog->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL);
+    if (code != SQLITE_OK)
+        return ps_db_fail(catalog, code);
+    catalog->kept[catalog->n_kept].sql = sql;
+    catalog->kept[catalog->n_kept++].stmt = stmt;
+    *out = stmt;
+    return PS_OK;
+}
+
+ps_status ps_stmt_begin(ps_stmt *q, ps_catalog *catalog, const char *sql)
+{
+    pthread_mutex_lock(&catalog->mutex);
+    *q = (ps_stmt){.catalog = catalog};
+    ps_status st = find(catalog, sql, &q->stmt);
+    if (st)
+        pthread_mutex_unlock(&catalog->mutex);
+    return st;
+}
+
+/* Binding fails only for a wrong number (our bug) or when memory is out, which stepping reports. */
+void ps_stmt_i64(ps_stmt *q, int at, int64_t v)
+{
+    (void)sqlite3_bind_int64(q->stmt, at, v);
+}
+
+void ps_stmt_u64(ps_stmt *q, int at, uint64_t v)
+{
+    (void)sqlite3_bind_int64(q->stmt, at, v > INT64_MAX ? INT64_MAX : (int64_t)v);
+}
+
+void ps_stmt_real(ps_stmt *q, int at, double v)
+{
+    (void)sqlite3_bind_double(q->stmt, at, v);
+}
+
+void ps_stmt_text(ps_stmt *q, int at, const char *v)
+{
+    (void)sqlite3_bind_text(q->stmt, at, v ? v : "", -1, SQLITE_STATIC);
+}
+
+void ps_stmt_blob(ps_stmt *q, int at, ps_slice v)
+{
+    (void)sqlite3_bind_blob64(q->stmt, at, v.len ? (const void *)v.data : "", v.len, SQLITE_STATIC);
+}
+
+ps_status ps_stmt_row(ps_stmt *q)
+{
+    int code = sqlite3_step(q->stmt);
+    if (code == SQLITE_ROW)
+        return PS_OK;
+    return code == SQLITE_DONE ? PS_END : ps_db_fail(q->catalog, code);
+}
+
+ps_status ps_stmt_run(ps_stmt *q)
+{
+    ps_status st = ps_stmt_row(q);
+    return st == PS_END ? PS_OK : st;
+}
+
+uint64_t ps_stmt_get_u64(ps_stmt *q, int column)
+{
+    int64_t v = sqlite3_column_int64(q->stmt, column);
+    return v < 0 ? 0 : (uint64_t)v;
+}
+
+int64_t ps_stmt_get_i64(ps_stmt *q, int column)
+{
+    return sqlite3_column_int64(q->stmt, column);
+}
+
+double ps_stmt_get_real(ps_stmt *q, int column)
+{
+    /* NaN (the loss of a job that diverged) is kept as null */
+    return sqlite3_column_type(q->stmt, column) == SQLITE_NULL
+               ? NAN
+               : sqlite3_column_double(q->stmt, column);
+}
+
+char *ps_stmt_get_text(ps_stmt *q, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(q->stmt, column);
+    return ps_strdup(text ? text : "");
+}
+
+ps_slice ps_stmt_get_blob(ps_stmt *q, int column)
+{
+    const void *data = sqlite3_column_blob(q->stmt, column);
+    return ps_slice_of(data, (size_t)sqlite3_column_bytes(q->stmt, column));
+}
+
+int ps_stmt_changes(const ps_stmt *q)
+{
+    return sqlite3_changes(q->catalog->db);
+}
+
+ps_status ps_stmt_end(ps_stmt *q, ps_status st)
+{
+    (void)sqlite3_reset(q->stmt); /* repeats the failure of the step, which st has */
+    (void)sqlite3_clear_bindings(q->stmt);
+    pthread_mutex_unlock(&q->catalog->mutex);
+    return st;
+}

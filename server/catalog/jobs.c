@@ -1,0 +1,198 @@
+/* Happy path: a record is bound to a row and read back from one. Progress is kept as the message's
+ * bytes, so that fields added to it later need no new column. */
+#include "server/catalog/jobs.h"
+
+#include "common/base/mem.h"
+#include "server/catalog/db.h"
+
+#include <inttypes.h>
+
+#define COLUMNS \
+    "id,name,kind,state,reason,submitter,submitted_ms,started_ms,ended_ms,result,progress"
+
+void ps_job_record_free(ps_job_record **record)
+{
+    ps_job_record *r = *record;
+    if (!r)
+        return;
+    free(r->name);
+    free(r->kind);
+    free(r->reason);
+    free(r->submitter);
+    free(r->spec);
+    free(r->result);
+    ps_free(record);
+}
+
+void ps_job_records_free(ps_job_record ***records)
+{
+    if (!*records)
+        return;
+    for (ps_job_record **r = *records; *r; r++)
+        ps_job_record_free(r);
+    ps_free(records);
+}
+
+ps_job_record *ps_job_record_copy(const ps_job_record *record)
+{
+    ps_job_record *copy = ps_new(ps_job_record);
+    *copy = *record;
+    copy->name = ps_strdup(record->name);
+    copy->kind = ps_strdup(record->kind);
+    copy->reason = ps_strdup(record->reason);
+    copy->submitter = ps_strdup(record->submitter);
+    copy->spec = ps_strdup(record->spec);
+    copy->result = ps_strdup(record->result);
+    return copy;
+}
+
+/* The message has only numbers: a few hundred bytes at most. */
+enum { PROGRESS_MAX = 512 };
+
+static ps_slice pack_progress(const Psd__V1__Progress *progress, uint8_t bytes[PROGRESS_MAX])
+{
+    if (psd__v1__progress__get_packed_size(progress) > PROGRESS_MAX)
+        return ps_slice_of(NULL, 0);
+    return ps_slice_of(bytes, psd__v1__progress__pack(progress, bytes));
+}
+
+static void unpack_progress(ps_slice bytes, Psd__V1__Progress *out)
+{
+    psd__v1__progress__init(out);
+    Psd__V1__Progress *read = psd__v1__progress__unpack(NULL, bytes.len, bytes.data);
+    if (!read)
+        return;
+    Psd__V1__Progress copy = *read;
+    copy.base.n_unknown_fields = 0; /* of a newer psd: freed with `read` */
+    copy.base.unknown_fields = NULL;
+    *out = copy;
+    psd__v1__progress__free_unpacked(read, NULL);
+}
+
+ps_status ps_catalog_job_add(ps_catalog *catalog, const ps_job_record *r, uint64_t *id)
+{
+    uint8_t progress[PROGRESS_MAX];
+    ps_stmt q;
+    ps_status st = ps_stmt_begin(
+        &q, catalog,
+        "INSERT INTO job(name,kind,state,reason,submitter,submitted_ms,started_ms,ended_ms,result,"
+        "progress,spec) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)");
+    if (st)
+        return st;
+    ps_stmt_text(&q, 1, r->name);
+    ps_stmt_text(&q, 2, r->kind);
+    ps_stmt_i64(&q, 3, r->state);
+    ps_stmt_text(&q, 4, r->reason);
+    ps_stmt_text(&q, 5, r->submitter);
+    ps_stmt_i64(&q, 6, r->submitted_ms);
+    ps_stmt_i64(&q, 7, r->started_ms);
+    ps_stmt_i64(&q, 8, r->ended_ms);
+    ps_stmt_text(&q, 9, r->result);
+    ps_stmt_blob(&q, 10, pack_progress(&r->progress, progress));
+    ps_stmt_text(&q, 11, r->spec);
+    st = ps_stmt_run(&q);
+    if (!st)
+        *id = (uint64_t)sqlite3_last_insert_rowid(catalog->db);
+    return ps_stmt_end(&q, st);
+}
+
+ps_status ps_catalog_job_update(ps_catalog *catalog, const ps_job_record *r)
+{
+    uint8_t progress[PROGRESS_MAX];
+    ps_stmt q;
+    ps_status st = ps_stmt_begin(
+        &q, catalog,
+        "UPDATE job SET state=?2,reason=?3,started_ms=?4,ended_ms=?5,result=?6,progress=?7"
+        " WHERE id=?1");
+    if (st)
+        return st;
+    ps_stmt_u64(&q, 1, r->id);
+    ps_stmt_i64(&q, 2, r->state);
+    ps_stmt_text(&q, 3, r->reason);
+    ps_stmt_i64(&q, 4, r->started_ms);
+    ps_stmt_i64(&q, 5, r->ended_ms);
+    ps_stmt_text(&q, 6, r->result);
+    ps_stmt_blob(&q, 7, pack_progress(&r->progress, progress));
+    st = ps_stmt_run(&q);
+    if (!st && ps_stmt_changes(&q) == 0)
+        st = ps_fail(PS_NOT_FOUND, "job %" PRIu64 " does not exist", r->id);
+    return ps_stmt_end(&q, st);
+}
+
+/* Of a row that starts with COLUMNS; spec is column 11 where it was asked for. */
+static ps_job_record *read_row(ps_stmt *q, bool with_spec)
+{
+    ps_job_record *r = ps_new(ps_job_record);
+    r->id = ps_stmt_get_u64(q, 0);
+    r->name = ps_stmt_get_text(q, 1);
+    r->kind = ps_stmt_get_text(q, 2);
+    int64_t state = ps_stmt_get_i64(q, 3);
+    r->state =
+        state > PS_JOB_NONE && state < PS_JOB_STATE_COUNT ? (ps_job_state)state : PS_JOB_FAILED;
+    r->reason = ps_stmt_get_text(q, 4);
+    r->submitter = ps_stmt_get_text(q, 5);
+    r->submitted_ms = ps_stmt_get_i64(q, 6);
+    r->started_ms = ps_stmt_get_i64(q, 7);
+    r->ended_ms = ps_stmt_get_i64(q, 8);
+    r->result = ps_stmt_get_text(q, 9);
+    unpack_progress(ps_stmt_get_blob(q, 10), &r->progress);
+    r->spec = with_spec ? ps_stmt_get_text(q, 11) : ps_strdup("");
+    return r;
+}
+
+static ps_status read_all(ps_stmt *q, bool with_spec, ps_job_record ***out)
+{
+    size_t n = 0;
+    ps_job_record **all = ps_alloc_array(1, sizeof *all);
+    ps_status st;
+    while ((st = ps_stmt_row(q)) == PS_OK) {
+        all = ps_realloc(all, (n + 2) * sizeof *all);
+        all[n++] = read_row(q, with_spec);
+        all[n] = NULL;
+    }
+    if (st != PS_END) {
+        ps_job_records_free(&all);
+        return st;
+    }
+    *out = all;
+    return PS_OK;
+}
+
+ps_status ps_catalog_job_get(ps_catalog *catalog, uint64_t id, ps_job_record **out)
+{
+    ps_stmt q;
+    ps_status st = ps_stmt_begin(&q, catalog, "SELECT " COLUMNS ",spec FROM job WHERE id=?1");
+    if (st)
+        return st;
+    ps_stmt_u64(&q, 1, id);
+    st = ps_stmt_row(&q);
+    if (!st)
+        *out = read_row(&q, true);
+    else if (st == PS_END)
+        st = ps_fail(PS_NOT_FOUND, "job %" PRIu64 " does not exist", id);
+    return ps_stmt_end(&q, st);
+}
+
+ps_status ps_catalog_job_list(ps_catalog *catalog, ps_job_state state, size_t limit,
+                              ps_job_record ***out)
+{
+    ps_stmt q;
+    ps_status st = ps_stmt_begin(&q, catalog,
+                                 "SELECT " COLUMNS " FROM job WHERE ?1=0 OR state=?1"
+                                 " ORDER BY id DESC LIMIT ?2");
+    if (st)
+        return st;
+    ps_stmt_i64(&q, 1, state);
+    ps_stmt_u64(&q, 2, limit ? limit : 1000);
+    return ps_stmt_end(&q, read_all(&q, false, out));
+}
+
+ps_status ps_catalog_job_unfinished(ps_catalog *catalog, ps_job_record ***out)
+{
+    ps_stmt q;
+    ps_status st = ps_stmt_begin(
+        &q, catalog, "SELECT " COLUMNS ",spec FROM job WHERE state IN (1,2,3) ORDER BY id");
+    if (st)
+        return st;
+    return ps_stmt_end(&q, read_all(&q, true, out));
+}

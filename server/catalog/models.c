@@ -1,0 +1,274 @@
+/* Happy path: a model is one row and a row a tensor, written together. A shape is its dimensions as
+ * u64, little-endian. A row that cannot be read (a shape too long) is PS_CORRUPT. */
+#include "server/catalog/models.h"
+
+#include "common/base/mem.h"
+#include "common/base/slice.h"
+#include "server/catalog/db.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define COLUMNS \
+    "name,config,parameters,bytes,job_id,created_ms,has_test,test_loss,test_accuracy,path"
+
+void ps_model_record_free(ps_model_record **record)
+{
+    ps_model_record *r = *record;
+    if (!r)
+        return;
+    for (size_t i = 0; i < r->n_tensors; i++)
+        free(r->tensors[i].name);
+    free(r->tensors);
+    free(r->name);
+    free(r->config);
+    free(r->path);
+    ps_free(record);
+}
+
+void ps_model_records_free(ps_model_record ***records)
+{
+    if (!*records)
+        return;
+    for (ps_model_record **r = *records; *r; r++)
+        ps_model_record_free(r);
+    ps_free(records);
+}
+
+static ps_status put_row(ps_catalog *catalog, const ps_model_record *r)
+{
+    ps_stmt q;
+    ps_status st = ps_stmt_begin(&q, catalog,
+                                 "INSERT INTO model(" COLUMNS ")"
+                                 " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)");
+    if (st)
+        return st;
+    ps_stmt_text(&q, 1, r->name);
+    ps_stmt_text(&q, 2, r->config);
+    ps_stmt_u64(&q, 3, r->parameters);
+    ps_stmt_u64(&q, 4, r->bytes);
+    ps_stmt_u64(&q, 5, r->job_id);
+    ps_stmt_i64(&q, 6, r->created_ms);
+    ps_stmt_i64(&q, 7, r->has_test);
+    ps_stmt_real(&q, 8, r->test_loss);
+    ps_stmt_real(&q, 9, r->test_accuracy);
+    ps_stmt_text(&q, 10, r->path);
+    return ps_stmt_end(&q, ps_stmt_run(&q));
+}
+
+static ps_status put_tensor(ps_catalog *catalog, const char *model, size_t position,
+                            const ps_model_tensor *t)
+{
+    uint8_t shape[PS_MODEL_RANK_MAX * 8];
+    for (uint32_t d = 0; d < t->rank && d < PS_MODEL_RANK_MAX; d++)
+        ps_put_u64le(&shape[8 * d], t->shape[d]);
+    ps_stmt q;
+    ps_status st = ps_stmt_begin(
+        &q, catalog, "INSERT INTO model_tensor(model,position,name,shape) VALUES(?1,?2,?3,?4)");
+    if (st)
+        return st;
+    ps_stmt_text(&q, 1, model);
+    ps_stmt_u64(&q, 2, position);
+    ps_stmt_text(&q, 3, t->name);
+    ps_stmt_blob(&q, 4, ps_slice_of(shape, (size_t)t->rank * 8));
+    return ps_stmt_end(&q, ps_stmt_run(&q));
+}
+
+static ps_status delete_row(ps_catalog *catalog, const char *name, int *deleted)
+{
+    ps_stmt q;
+    ps_status st = ps_stmt_begin(&q, catalog, "DELETE FROM model WHERE name=?1");
+    if (st)
+        return st;
+    ps_stmt_text(&q, 1, name);
+    st = ps_stmt_run(&q);
+    *deleted = ps_stmt_changes(&q);
+    return ps_stmt_end(&q, st);
+}
+
+ps_status ps_catalog_model_put(ps_catalog *catalog, const ps_model_record *record)
+{
+    for (size_t i = 0; i < record->n_tensors; i++)
+        if (record->tensors[i].rank > PS_MODEL_RANK_MAX)
+            return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: rank %u, at most %d",
+                           record->tensors[i].name, record->tensors[i].rank, PS_MODEL_RANK_MAX);
+    ps_status st = ps_db_transaction(catalog);
+    if (st)
+        return st;
+    int replaced = 0;
+    st = delete_row(catalog, record->name, &replaced);
+    if (!st)
+        st = put_row(catalog, record);
+    for (size_t i = 0; !st && i < record->n_tensors; i++)
+        st = put_tensor(catalog, record->name, i, &record->tensors[i]);
+    st = ps_db_transaction_end(catalog, st);
+    return st ? ps_wrap(st, "model '%s'", record->name) : PS_OK;
+}
+
+static ps_model_record *read_row(ps_stmt *q)
+{
+    ps_model_record *r = ps_new(ps_model_record);
+    r->name = ps_stmt_get_text(q, 0);
+    r->config = ps_stmt_get_text(q, 1);
+    r->parameters = ps_stmt_get_u64(q, 2);
+    r->bytes = ps_stmt_get_u64(q, 3);
+    r->job_id = ps_stmt_get_u64(q, 4);
+    r->created_ms = ps_stmt_get_i64(q, 5);
+    r->has_test = ps_stmt_get_i64(q, 6) != 0;
+    r->test_loss = ps_stmt_get_real(q, 7);
+    r->test_accuracy = ps_stmt_get_real(q, 8);
+    r->path = ps_stmt_get_text(q, 9);
+    return r;
+}
+
+static ps_status read_tensor(ps_stmt *q, ps_model_record *r)
+{
+    ps_slice shape = ps_stmt_get_blob(q, 1);
+    if (shape.len % 8 != 0 || shape.len / 8 > PS_MODEL_RANK_MAX)
+        return ps_fail(PS_CORRUPT, "catalog: model '%s': tensor %zu has no valid shape", r->name,
+                       r->n_tensors);
+    r->tensors = ps_realloc(r->tensors, (r->n_tensors + 1) * sizeof *r->tensors);
+    ps_model_tensor *t = &r->tensors[r->n_tensors++];
+    *t = (ps_model_tensor){.name = ps_stmt_get_text(q, 0), .rank = (uint32_t)(shape.len / 8)};
+    ps_cursor c = ps_cursor_of(shape);
+    for (uint32_t d = 0; d < t->rank; d++)
+        t->shape[d] = ps_read_u64le(&c);
+    return PS_OK;
+}
+
+static ps_status read_tensors(ps_catalog *catalog, ps_model_record *r)
+{
+    ps_stmt q;
+    ps_status st = ps_stmt_begin(
+        &q, catalog, "SELECT name,shape FROM model_tensor WHERE model=?1 ORDER BY position");
+    if (st)
+        return st;
+    ps_stmt_text(&q, 1, r->name);
+    while ((st = ps_stmt_row(&q)) == PS_OK) {
+        st = read_tensor(&q, r);
+        if (st)
+            break;
+    }
+    return ps_stmt_end(&q, st == PS_END ? PS_OK : st);
+}
+
+static ps_status get_row(ps_catalog *catalog, const char *name, ps_model_record **out)
+{
+    ps_stmt q;
+    ps_status st = ps_stmt_begin(&q, catalog, "SELECT " COLUMNS " FROM model WHERE name=?1");
+    if (st)
+        return st;
+    ps_stmt_text(&q, 1, name);
+    st = ps_stmt_row(&q);
+    if (!st)
+        *out = read_row(&q);
+    else if (st == PS_END)
+        st = ps_fail(PS_NOT_FOUND, "model '%s' does not exist", name);
+    return ps_stmt_end(&q, st);
+}
+
+ps_status ps_catalog_model_get(ps_catalog *catalog, const char *name, ps_model_record **out)
+{
+    ps_model_record *r = NULL;
+    pthread_mutex_lock(&catalog->mutex); /* row and tensors of one moment */
+    ps_status st = get_row(catalog, name, &r);
+    if (!st)
+        st = read_tensors(catalog, r);
+    pthread_mutex_unlock(&catalog->mutex);
+    if (st)
+        ps_model_record_free(&r);
+    else
+        *out = r;
+    return st;
+}
+
+ps_status ps_catalog_model_list(ps_catalog *catalog, ps_model_record ***out)
+{
+    ps_stmt q;
+    ps_status st = ps_stmt_begin(&q, catalog, "SELECT " COLUMNS " FROM model ORDER BY name");
+    if (st)
+        return st;
+    size_t n = 0;
+    ps_model_record **all = ps_alloc_array(1, sizeof *all);
+    while ((st = ps_stmt_row(&q)) == PS_OK) {
+        all = ps_realloc(all, (n + 2) * sizeof *all);
+        all[n++] = read_row(&q);
+        all[n] = NULL;
+    }
+    if (st != PS_END) {
+        ps_model_records_free(&all);
+        return ps_stmt_end(&q, st);
+    }
+    *out = all;
+    return ps_stmt_end(&q, PS_OK);
+}
+
+ps_status ps_catalog_model_delete(ps_catalog *catalog, const char *name)
+{
+    int deleted = 0;
+    ps_status st = delete_row(catalog, name, &deleted);
+    if (!st && deleted == 0)
+        return ps_fail(PS_NOT_FOUND, "model '%s' does not exist", name);
+    return st;
+}
+
+/* "[784, 10]" */
+static void shape_text(const ps_model_tensor *t, char *out, size_t size)
+{
+    size_t at = (size_t)snprintf(out, size, "[");
+    for (uint32_t d = 0; d < t->rank && at < size; d++)
+        at += (size_t)snprintf(out + at, size - at, "%s%" PRIu64, d ? ", " : "", t->shape[d]);
+    if (at < size)
+        (void)snprintf(out + at, size - at, "]");
+}
+
+static const ps_model_tensor *find_tensor(const ps_model_record *r, const char *name)
+{
+    for (size_t i = 0; i < r->n_tensors; i++)
+        if (strcmp(r->tensors[i].name, name) == 0)
+            return &r->tensors[i];
+    return NULL;
+}
+
+static ps_status fits(const ps_model_record *stored, const ps_model_tensor *tensors, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const ps_model_tensor *mine = &tensors[i];
+        const ps_model_tensor *there = find_tensor(stored, mine->name);
+        if (!there)
+            return ps_fail(PS_FAILED_PRECONDITION,
+                           "model '%s' exists and has no tensor %s; use another name or delete it",
+                           stored->name, mine->name);
+        if (there->rank == mine->rank &&
+            memcmp(there->shape, mine->shape, mine->rank * sizeof *mine->shape) == 0)
+            continue;
+        char is[192], wants[192];
+        shape_text(there, is, sizeof is);
+        shape_text(mine, wants, sizeof wants);
+        return ps_fail(PS_FAILED_PRECONDITION,
+                       "model '%s' exists with other shapes: tensor %s is %s there and %s in this "
+                       "job; use another name or delete it",
+                       stored->name, mine->name, is, wants);
+    }
+    if (stored->n_tensors != n)
+        return ps_fail(PS_FAILED_PRECONDITION,
+                       "model '%s' exists with %zu tensors, this job has %zu; use another name or "
+                       "delete it",
+                       stored->name, stored->n_tensors, n);
+    return PS_OK;
+}
+
+ps_status ps_catalog_model_fits(ps_catalog *catalog, const char *name,
+                                const ps_model_tensor *tensors, size_t n)
+{
+    ps_model_record *stored = NULL;
+    ps_status st = ps_catalog_model_get(catalog, name, &stored);
+    if (st == PS_NOT_FOUND)
+        return PS_OK;
+    if (st)
+        return st;
+    st = fits(stored, tensors, n);
+    ps_model_record_free(&stored);
+    return st;
+}
