@@ -1,0 +1,162 @@
+/* core: what the scheduler's files share: jobs, workers, leases, the mutex over them all, and how a
+ * public call runs.
+ *
+ *     ps_core_lock(s);
+ *     ... change something; what must happen outside is put into the outbox ...
+ *     ps_core_unlock(s);   // shares workers out, gives the mutex back, then runs the outbox
+ *
+ * Everything here needs the mutex, unless said. Inside this folder only.
+ */
+#ifndef PS_SCHED_CORE_H
+#define PS_SCHED_CORE_H
+
+#include "common/base/list.h"
+#include "common/base/log.h"
+#include "server/sched/job_kind.h"
+#include "server/sched/lease_index.h"
+#include "server/sched/meter.h"
+#include "server/sched/outbox.h"
+#include "server/sched/rows.h"
+#include "server/sched/sched.h"
+#include "server/sched/watch.h"
+
+#include <pthread.h>
+
+typedef enum ps_task_kind {
+    PS_TASK_PLAN,
+    PS_TASK_TRAIN,
+    PS_TASK_EVALUATE,
+    PS_TASK_PREDICT,
+} ps_task_kind;
+const char *ps_task_kind_name(ps_task_kind kind);
+
+struct ps_worker {
+    ps_list link; /* ps_sched.workers */
+    char name[PS_WORKER_MAX];
+    char *address;
+    Psd__V1__Hello *hello; /* a copy */
+    uint64_t session;      /* 0: its stream has ended */
+    uint32_t slots;
+    bool silent; /* heard nothing for lease_timeout_ms; its leases are gone */
+    uint64_t heard_ns;
+    int64_t attached_ms, heard_ms; /* since 1970 */
+    uint64_t used_ns;              /* was last given a task */
+    uint64_t last_job;             /* of that task: its data may still be in memory there */
+    ps_list leases;                /* ps_lease.of_worker */
+    uint32_t n_leases;             /* occupied slots */
+};
+
+/* A lease occupies a slot of its worker until that answers or goes silent. It is the job's until
+ * then too, unless the job ended first: then job is NULL and the answer means nothing. */
+struct ps_lease {
+    ps_list of_worker, of_job;
+    uint64_t id;
+    ps_worker *worker;
+    ps_job *job;
+    ps_task_kind kind;
+    ps_piece piece;        /* train: begin moves as rows are done; evaluate: epoch */
+    bool cancelled;        /* the worker was told, */
+    uint64_t cancelled_ns; /* then */
+};
+
+enum { PS_JOB_LOG_LINES = 64, PS_JOB_LOG_BYTES = 1024 };
+
+struct ps_job {
+    ps_list link; /* ps_sched.jobs, oldest first */
+    ps_sched *sched;
+    unsigned refs; /* the list, the outbox, watches */
+    ps_job_record *record;
+    ps_job_spec *spec; /* never changes; may be read without the mutex while a reference is held */
+    const ps_job_kind *kind;
+    void *work; /* the kind's; NULL before it runs */
+    ps_list leases;
+    uint32_t n_leases;      /* that are not cancelled */
+    uint64_t began_ns;      /* running since (in this process) */
+    uint64_t checkpoint_ns; /* the last one was asked for */
+    bool waiting;           /* for the answer of create_store or finish */
+    bool ended_waits;       /* `ended` is to be called after that answer */
+    bool ended;             /* it was called */
+    bool unsaved;           /* the catalog does not have its state yet */
+    ps_meter meter;
+    struct {
+        int64_t time_ms;
+        int level;
+        char *source, *text;
+    } lines[PS_JOB_LOG_LINES]; /* line i is at i % PS_JOB_LOG_LINES */
+    uint64_t n_lines;          /* said so far */
+    uint64_t version;          /* of what Job says; changes wake the watches */
+    ps_list watches;
+    struct ps_member *members; /* workers in the consistency controller */
+    size_t n_members;
+};
+
+struct ps_sched {
+    ps_sched_conf conf;
+    ps_catalog *catalog;
+    const ps_sched_out *out;
+    void *user;
+    pthread_mutex_t mutex;
+    pthread_cond_t notified; /* a watch's notify() has returned */
+    ps_list jobs, workers;
+    uint64_t next_lease;
+    bool draining;
+    bool recovered;
+    ps_outbox outbox;
+    ps_lease_index index;
+    uint64_t saved_ns, shown_ns; /* last retries of saving, last refresh of progress */
+    uint64_t tasks_sent, tasks_done, tasks_failed, leases_lost;
+};
+
+void ps_core_lock(ps_sched *sched);
+void ps_core_unlock(ps_sched *sched);
+static inline uint64_t ps_core_now(const ps_sched *sched)
+{
+    return ps_clock_ns(&sched->conf.clock);
+}
+
+/* assign.c: gives free slots work, fairly; looks at so many free workers at a time. */
+enum { PS_ASSIGN_TRIES = 256 };
+void ps_assign(ps_sched *sched);
+
+/* job.c */
+ps_job *ps_job_find(ps_sched *sched, uint64_t id); /* NULL: none in memory */
+ps_job *ps_job_make(ps_sched *sched, ps_job_record *record, ps_job_spec *spec); /* takes both */
+void ps_job_ref(ps_job *job);
+void ps_job_unref(ps_job *job);
+bool ps_job_runs(const ps_job *job); /* state running */
+void ps_job_start(ps_job *job);      /* queued -> running */
+/* Moves the state and saves it. reason and result may be NULL: as they are. An end takes the leases
+ * and calls `ended`. */
+void ps_job_move(ps_job *job, ps_job_state to, const char *reason, const char *result);
+void ps_job_fail(ps_job *job, const char *format, ...) PS_PRINTF(2, 3);
+void ps_job_cancelled_when_free(ps_job *job); /* cancelling -> cancelled, if nothing is out */
+void ps_job_say(ps_job *job, int level, const char *source, const char *format, ...)
+    PS_PRINTF(4, 5);
+void ps_job_changed(ps_job *job);                    /* wakes its watches */
+void ps_job_show(ps_job *job);                       /* refreshes record->progress */
+void ps_job_save(ps_job *job);                       /* writes the record, outside */
+void ps_job_member(ps_job *job, const char *worker); /* entered */
+void ps_job_leave_unused(ps_sched *sched);           /* members without a training task */
+
+/* lease.c */
+ps_lease *ps_lease_begin(ps_job *job, ps_worker *worker, const ps_lease *task);
+ps_lease *ps_lease_find(ps_worker *worker, uint64_t id);
+/* The lease is over: out of all tables and freed. The kind has been told before. */
+void ps_lease_end(ps_lease *lease);
+void ps_lease_lose(ps_lease *lease);                       /* its work goes back to the job */
+void ps_lease_cancel(ps_lease *lease, const char *reason); /* the worker is told */
+void ps_lease_orphan(ps_lease *lease);                     /* its job ended; the slot stays taken */
+
+/* worker.c */
+ps_worker *ps_worker_find_session(ps_sched *sched, uint64_t session);
+bool ps_worker_does(const ps_worker *worker, ps_task_kind kind);
+void ps_worker_expire(ps_sched *sched); /* those silent for too long */
+void ps_worker_free(ps_worker *worker);
+/* Could any other worker than this one take tasks of this kind? */
+bool ps_worker_others(const ps_worker *worker, ps_sched *sched, ps_task_kind kind);
+
+/* watch.c */
+void ps_watch_wake(ps_job *job);
+void ps_watch_run(ps_watch *watch, ps_sched *sched); /* the outbox's; without the mutex */
+
+#endif

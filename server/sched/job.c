@@ -1,0 +1,288 @@
+/* Happy path: queued, running, done. Each move is checked against the table, logged, shown to those
+ * who watch, and written into the catalog (which may fail: then it is tried again until it works,
+ * and the state in memory is the one that counts). An end takes the job's leases first. */
+#include "common/base/mem.h"
+#include "common/base/sm.h"
+#include "server/sched/core.h"
+#include "server/sched/text.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/*            ╭──────────── cancel ────────────────────────────╮
+ *  ● ─▶ queued ─▶ running ─▶ done                             ▼
+ *         │          ├───── cancel ─▶ cancelling ─────────▶ cancelled
+ *         ╰──────────┴─▶ failed            ╰─▶ done (its model was being written)
+ */
+static const char *const state_names[] = {
+    [PS_JOB_NONE] = "none",           [PS_JOB_QUEUED] = "queued",
+    [PS_JOB_RUNNING] = "running",     [PS_JOB_CANCELLING] = "cancelling",
+    [PS_JOB_DONE] = "done",           [PS_JOB_FAILED] = "failed",
+    [PS_JOB_CANCELLED] = "cancelled",
+};
+static const ps_sm_set state_next[PS_JOB_STATE_COUNT] = {
+    [PS_JOB_QUEUED] = PS_SM(PS_JOB_RUNNING) | PS_SM(PS_JOB_CANCELLED) | PS_SM(PS_JOB_FAILED),
+    [PS_JOB_RUNNING] = PS_SM(PS_JOB_DONE) | PS_SM(PS_JOB_FAILED) | PS_SM(PS_JOB_CANCELLING),
+    [PS_JOB_CANCELLING] = PS_SM(PS_JOB_CANCELLED) | PS_SM(PS_JOB_DONE),
+};
+static const ps_sm machine = {.tag = "job",
+                              .names = state_names,
+                              .next = state_next,
+                              .count = PS_JOB_STATE_COUNT,
+                              .level = PS_LOG_INFO};
+
+typedef struct ps_member {
+    char worker[PS_WORKER_MAX];
+} ps_member;
+
+ps_job *ps_job_find(ps_sched *s, uint64_t id)
+{
+    ps_list_each(node, &s->jobs)
+    {
+        ps_job *job = ps_container(node, ps_job, link);
+        if (job->record->id == id)
+            return job;
+    }
+    return NULL;
+}
+
+/* Oldest first: two submissions at once may get here in the wrong order. */
+static void link_by_id(ps_sched *s, ps_job *job)
+{
+    ps_list *at = &s->jobs;
+    while (at->prev != &s->jobs &&
+           ps_container(at->prev, ps_job, link)->record->id > job->record->id)
+        at = at->prev;
+    ps_list_append(at, &job->link);
+}
+
+ps_job *ps_job_make(ps_sched *s, ps_job_record *record, ps_job_spec *spec)
+{
+    ps_job *job = ps_new(ps_job);
+    job->sched = s;
+    job->refs = 1;
+    job->record = record;
+    job->spec = spec;
+    job->kind = ps_job_kind_find(record->kind);
+    job->version = 1;
+    ps_list_init(&job->leases);
+    ps_list_init(&job->watches);
+    link_by_id(s, job);
+    return job;
+}
+
+void ps_job_ref(ps_job *job)
+{
+    job->refs++;
+}
+
+void ps_job_unref(ps_job *job)
+{
+    assert(job->refs > 0);
+    if (--job->refs > 0)
+        return;
+    if (job->work)
+        job->kind->free(job->work);
+    for (size_t i = 0; i < PS_JOB_LOG_LINES; i++) {
+        free(job->lines[i].source);
+        free(job->lines[i].text);
+    }
+    free(job->members);
+    ps_job_spec_free(&job->spec);
+    ps_job_record_free(&job->record);
+    free(job);
+}
+
+bool ps_job_runs(const ps_job *job)
+{
+    return job->record->state == PS_JOB_RUNNING;
+}
+
+void ps_job_changed(ps_job *job)
+{
+    job->version++;
+    ps_watch_wake(job);
+}
+
+void ps_job_save(ps_job *job)
+{
+    ps_outbox_save(job);
+}
+
+void ps_job_say(ps_job *job, int level, const char *source, const char *format, ...)
+{
+    char text[PS_JOB_LOG_BYTES];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    ps_text_clean(text);
+    size_t at = job->n_lines++ % PS_JOB_LOG_LINES;
+    free(job->lines[at].source);
+    free(job->lines[at].text);
+    job->lines[at].time_ms = ps_clock_wall_ms(&job->sched->conf.clock);
+    job->lines[at].level = level;
+    job->lines[at].source = ps_strdup(source);
+    job->lines[at].text = ps_strdup(text);
+    ps_log((ps_log_level)level, "job", "job=%" PRIu64 " source=%s %s", job->record->id, source,
+           text);
+    ps_watch_wake(job);
+}
+
+static void replace(char **text, const char *with)
+{
+    if (!with)
+        return;
+    char *copy = ps_strdup(with); /* with may be the old text */
+    free(*text);
+    *text = copy;
+}
+
+static void end_leases(ps_job *job)
+{
+    ps_list_each_safe(node, &job->leases)
+    {
+        ps_lease *lease = ps_container(node, ps_lease, of_job);
+        if (!lease->cancelled)
+            ps_lease_cancel(lease, "the job has ended");
+        ps_lease_orphan(lease);
+    }
+}
+
+static void on_end(ps_job *job)
+{
+    end_leases(job);
+    ps_job_leave_unused(job->sched);
+    if (job->waiting)
+        job->ended_waits = true;
+    else
+        ps_outbox_ended(job);
+}
+
+void ps_job_move(ps_job *job, ps_job_state to, const char *reason, const char *result)
+{
+    ps_job_record *r = job->record;
+    int64_t now = ps_clock_wall_ms(&job->sched->conf.clock);
+    if (ps_job_runs(job))
+        ps_job_show(job);
+    unsigned state = r->state;
+    if (ps_sm_move(&machine, &state, to, "job=%" PRIu64, r->id))
+        return; /* a bug of ours, and logged as one */
+    r->state = (ps_job_state)state;
+    replace(&r->reason, reason);
+    replace(&r->result, result);
+    if (to == PS_JOB_RUNNING)
+        r->started_ms = now;
+    bool ends = ps_sm_ended(&machine, state);
+    if (ends) {
+        r->ended_ms = now;
+        r->progress.workers = 0;
+        r->progress.samples_per_second = 0;
+        r->progress.eta_seconds = to == PS_JOB_DONE ? 0 : -1;
+    }
+    ps_job_save(job);
+    ps_job_changed(job);
+    if (ends)
+        on_end(job);
+}
+
+void ps_job_start(ps_job *job)
+{
+    job->began_ns = job->checkpoint_ns = ps_core_now(job->sched);
+    ps_job_move(job, PS_JOB_RUNNING, "", NULL);
+    job->kind->start(job);
+}
+
+void ps_job_fail(ps_job *job, const char *format, ...)
+{
+    char text[PS_ERROR_MAX];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    ps_text_clean(text);
+    if (job->record->state == PS_JOB_CANCELLING) { /* it was to end anyway */
+        ps_job_cancelled_when_free(job);
+        return;
+    }
+    ps_job_say(job, PS_LOG_ERROR, "psd", "%s", text);
+    ps_job_move(job, PS_JOB_FAILED, text, NULL);
+}
+
+void ps_job_cancelled_when_free(ps_job *job)
+{
+    if (job->record->state == PS_JOB_CANCELLING && ps_list_empty(&job->leases) && !job->waiting)
+        ps_job_move(job, PS_JOB_CANCELLED, NULL, NULL);
+}
+
+void ps_job_show(ps_job *job)
+{
+    enum { RATE_SECONDS = 5, ETA_SECONDS = 30 };
+    Psd__V1__Progress *p = &job->record->progress;
+    uint64_t now = ps_core_now(job->sched);
+    if (!job->work)
+        return;
+    job->kind->show(job);
+    ps_meter_means(&job->meter, now, RATE_SECONDS);
+    p->samples_per_second = ps_meter_rate(&job->meter, now, RATE_SECONDS);
+    p->loss = job->meter.loss;
+    p->accuracy = job->meter.accuracy;
+    p->workers = 0;
+    ps_list_each(node, &job->sched->workers)
+    {
+        const ps_worker *worker = ps_container(node, ps_worker, link);
+        p->workers += ps_lease_index_has(&job->sched->index, worker->name, job->record->id);
+    }
+    double rate = ps_meter_rate(&job->meter, now, ETA_SECONDS);
+    p->eta_seconds =
+        p->samples_total > 0 && rate > 0 ? (double)(p->samples_total - p->samples) / rate : -1;
+    if (!job->sched->out->gauges)
+        return;
+    ps_job_gauges gauges = {0};
+    job->sched->out->gauges(job->sched->user, job->record->id, &gauges);
+    p->bytes_in_per_second = gauges.bytes_in_per_second;
+    p->bytes_out_per_second = gauges.bytes_out_per_second;
+    p->staleness_mean = gauges.staleness_mean;
+    p->staleness_max = gauges.staleness_max;
+}
+
+/* ---- members of the consistency controller ---- */
+
+void ps_job_member(ps_job *job, const char *worker)
+{
+    for (size_t i = 0; i < job->n_members; i++)
+        if (strcmp(job->members[i].worker, worker) == 0)
+            return;
+    job->members = ps_realloc(job->members, (job->n_members + 1) * sizeof *job->members);
+    memcpy(job->members[job->n_members++].worker, worker, strlen(worker) + 1);
+}
+
+static bool trains(const ps_job *job, const char *worker)
+{
+    ps_list_each(node, &job->leases)
+    {
+        const ps_lease *lease = ps_container(node, ps_lease, of_job);
+        if (lease->kind == PS_TASK_TRAIN && strcmp(lease->worker->name, worker) == 0)
+            return true;
+    }
+    return false;
+}
+
+void ps_job_leave_unused(ps_sched *s)
+{
+    ps_list_each(node, &s->jobs)
+    {
+        ps_job *job = ps_container(node, ps_job, link);
+        for (size_t i = 0; i < job->n_members;) {
+            if (trains(job, job->members[i].worker)) {
+                i++;
+                continue;
+            }
+            ps_outbox_leave(job, job->members[i].worker);
+            job->members[i] = job->members[--job->n_members];
+        }
+    }
+}

@@ -1,0 +1,128 @@
+/* Jobs on a stored model: evaluate and predict. One task over all the rows; psd does not know how
+ * many there are, so the task's row_end is 0, which means to the end. A predict task leaves its
+ * artifact, predictions.jsonl, with psd before it answers. A restart of psd begins the task anew.
+ *
+ * Fails: the model does not exist (at submission, or when the task is sent), the task fails three
+ * times or says that no other worker would do better. */
+#include "common/base/mem.h"
+#include "server/catalog/models.h"
+#include "server/sched/core.h"
+#include "server/sched/result.h"
+
+#include <string.h>
+
+typedef struct work {
+    ps_task_kind task;
+    bool out;
+    ps_piece piece;
+    uint64_t samples; /* reported */
+} work;
+
+static const char artifact_name[] = "predictions.jsonl";
+
+static ps_status check(ps_catalog *catalog, const ps_job_spec *spec)
+{
+    ps_model_record *model = NULL;
+    ps_status st = ps_catalog_model_get(catalog, spec->model_name, &model);
+    ps_model_record_free(&model);
+    return st;
+}
+
+static void start(ps_job *job)
+{
+    work *w = ps_new(work);
+    w->task = strcmp(job->kind->name, "predict") == 0 ? PS_TASK_PREDICT : PS_TASK_EVALUATE;
+    job->work = w;
+}
+
+static void work_free(void *of)
+{
+    free(of);
+}
+
+static bool next(ps_job *job, ps_worker *worker, ps_lease *task)
+{
+    work *w = job->work;
+    bool avoided =
+        strcmp(w->piece.avoid, worker->name) == 0 && ps_worker_others(worker, job->sched, w->task);
+    if (w->out || avoided || w->piece.ready_ns > ps_core_now(job->sched) ||
+        !ps_worker_does(worker, w->task))
+        return false;
+    w->out = true;
+    task->kind = w->task;
+    task->piece = w->piece;
+    return true;
+}
+
+static void progress(ps_job *job, ps_lease *lease, const Psd__V1__TaskProgress *report)
+{
+    work *w = job->work;
+    w->samples += report->samples;
+    ps_meter_add(&job->meter, ps_core_now(job->sched), report->samples, report->samples,
+                 report->loss_sum, report->correct);
+    ps_job_changed(job);
+}
+
+static void done(ps_job *job, ps_lease *lease, const Psd__V1__TaskResult *result)
+{
+    work *w = job->work;
+    const Psd__V1__EvaluateResult *e = result->evaluate;
+    Psd__V1__Progress *p = &job->record->progress;
+    bool predicts = w->task == PS_TASK_PREDICT;
+    if (!predicts && (!e || e->samples == 0)) {
+        ps_job_fail(job, "worker %s: an evaluate task without a result", lease->worker->name);
+        return;
+    }
+    if (e)
+        w->samples = p->samples_total = e->samples;
+    if (!predicts) {
+        p->has_test = true;
+        p->test_loss = e->loss;
+        p->test_accuracy = ps_result_accuracy(e);
+    }
+    ps_buf json = PS_BUF_EMPTY;
+    double seconds = (double)(ps_core_now(job->sched) - job->began_ns) / 1e9;
+    ps_result_model_task(e, seconds, predicts ? artifact_name : NULL, &json);
+    ps_job_move(job, PS_JOB_DONE, "", ps_buf_cstr(&json));
+    ps_buf_free(&json);
+}
+
+static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
+{
+    work *w = job->work;
+    if (!ps_job_kind_retry(job, lease, failed, message))
+        return;
+    w->piece = lease->piece;
+    w->out = false;
+    w->samples = 0;
+}
+
+static void show(ps_job *job)
+{
+    const work *w = job->work;
+    job->record->progress.samples = w->samples;
+}
+
+const ps_job_kind ps_job_kind_evaluate = {
+    .name = "evaluate",
+    .check = check,
+    .start = start,
+    .free = work_free,
+    .next = next,
+    .progress = progress,
+    .done = done,
+    .back = back,
+    .show = show,
+};
+
+const ps_job_kind ps_job_kind_predict = {
+    .name = "predict",
+    .check = check,
+    .start = start,
+    .free = work_free,
+    .next = next,
+    .progress = progress,
+    .done = done,
+    .back = back,
+    .show = show,
+};

@@ -1,0 +1,451 @@
+/* A training job.
+ *
+ *   plan ──▶ creating ──▶ training ──▶ finishing ──▶ (done)
+ *   one      psd makes    epochs of     psd writes
+ *   task     the store    train tasks   the model
+ *                         + evaluate
+ *
+ * Training: the rows of each epoch are given out in tasks (rows.h). Under asp the next epoch's rows
+ * are given out when all of this one's are out; under bsp when this epoch is done and evaluated, so
+ * that every epoch begins with all workers at the same parameters. After each epoch its test data
+ * are evaluated: beside training under asp, by the first worker that is free (a newer epoch's takes
+ * the place of one that nobody has begun); the last epoch's only when all is trained, so that it
+ * says what the model came to. A worker has at most one train task of a job: its clock is one.
+ *
+ * Fails: a plan that makes no sense, psd cannot make the store or write the model, a task failing
+ * three times. */
+#include "common/base/mem.h"
+#include "server/sched/core.h"
+#include "server/sched/plan.h"
+#include "server/sched/result.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+typedef enum phase { PLAN, CREATING, TRAINING, FINISHING } phase;
+
+typedef struct work {
+    phase phase;
+    ps_piece plan; /* of the plan task: failures, ready_ns, avoid */
+    bool plan_out; /* a worker has it */
+    uint64_t test_rows;
+    ps_rows rows; /* set from TRAINING on */
+    uint64_t steps;
+    double seconds; /* of running, in processes before this one */
+    /* evaluation: epochs before `evaluated` need none any more */
+    uint32_t evaluated;
+    bool evaluate_out;
+    ps_piece evaluate; /* epoch, failures, ready_ns, avoid of the one that waits or is out */
+    bool has_test;
+    double test_loss, test_accuracy;
+} work;
+
+static work *work_of(const ps_job *job)
+{
+    return job->work;
+}
+
+static void work_free(void *of)
+{
+    work *w = of;
+    ps_rows_free(&w->rows);
+    free(w);
+}
+
+static bool is_bsp(const ps_job *job)
+{
+    return strcmp(job->spec->train->consistency.mode, "bsp") == 0;
+}
+
+static void start(ps_job *job)
+{
+    work *w = ps_new(work);
+    job->work = w;
+    job->record->progress.epochs = (uint32_t)job->spec->train->epochs;
+    ps_job_say(job, PS_LOG_INFO, "psd", "looking at the data and the model");
+}
+
+/* ---- giving tasks ---- */
+
+/* Each worker gets several tasks an epoch, so that one that is slow, late or lost costs little; a
+ * task is whole batches. */
+static uint64_t rows_per_task(const ps_job_spec *spec, uint64_t n_rows)
+{
+    enum { TASKS_A_WORKER = 8 };
+    uint64_t batch = (uint64_t)spec->train->batch_size;
+    uint64_t rows = (uint64_t)spec->shards.rows_per_task;
+    if (rows == 0)
+        rows = n_rows / ((uint64_t)spec->workers * TASKS_A_WORKER);
+    rows = (rows + batch - 1) / batch * batch;
+    return rows ? rows : batch;
+}
+
+static bool take(const ps_piece *piece, ps_worker *worker, ps_sched *s, ps_task_kind kind)
+{
+    return ps_worker_does(worker, kind) && piece->ready_ns <= ps_core_now(s) &&
+           (strcmp(piece->avoid, worker->name) != 0 || !ps_worker_others(worker, s, kind));
+}
+
+/* The epoch whose end is to be evaluated now: the newest that is done. */
+static bool evaluation_due(const work *w)
+{
+    return w->test_rows > 0 && w->evaluated < w->rows.done_epochs;
+}
+
+static bool next_evaluate(ps_job *job, ps_worker *worker, ps_lease *task)
+{
+    work *w = work_of(job);
+    if (w->evaluate_out || !evaluation_due(w))
+        return false;
+    if (w->evaluate.epoch != w->rows.done_epochs - 1) /* a newer one takes its place */
+        w->evaluate = (ps_piece){.epoch = w->rows.done_epochs - 1};
+    if (!take(&w->evaluate, worker, job->sched, PS_TASK_EVALUATE))
+        return false;
+    w->evaluate_out = true;
+    task->kind = PS_TASK_EVALUATE;
+    task->piece = w->evaluate;
+    task->piece.begin = 0;
+    task->piece.end = w->test_rows;
+    return true;
+}
+
+static bool may_train(const ps_job *job, const ps_worker *worker)
+{
+    int64_t training = 0;
+    ps_list_each(node, &job->leases)
+    {
+        const ps_lease *lease = ps_container(node, ps_lease, of_job);
+        if (lease->kind != PS_TASK_TRAIN)
+            continue;
+        if (lease->worker == worker)
+            return false;
+        training++;
+    }
+    return training < job->spec->workers && ps_worker_does(worker, PS_TASK_TRAIN);
+}
+
+static bool next_train(ps_job *job, ps_worker *worker, ps_lease *task)
+{
+    work *w = work_of(job);
+    if (!may_train(job, worker))
+        return false;
+    bool fresh = !is_bsp(job) || !(evaluation_due(w) || w->evaluate_out);
+    bool others = ps_worker_others(worker, job->sched, PS_TASK_TRAIN);
+    ps_piece piece;
+    if (ps_rows_take(&w->rows, worker->name, others, fresh, ps_core_now(job->sched), &piece))
+        return false;
+    task->kind = PS_TASK_TRAIN;
+    task->piece = piece;
+    return true;
+}
+
+static bool next(ps_job *job, ps_worker *worker, ps_lease *task)
+{
+    work *w = work_of(job);
+    switch (w->phase) {
+    case PLAN:
+        if (w->plan_out || !take(&w->plan, worker, job->sched, PS_TASK_PLAN))
+            return false;
+        w->plan_out = true;
+        task->kind = PS_TASK_PLAN;
+        task->piece = w->plan;
+        return true;
+    case TRAINING:
+        return next_evaluate(job, worker, task) || next_train(job, worker, task);
+    case CREATING:
+    case FINISHING:
+        break;
+    }
+    return false;
+}
+
+/* ---- what comes of them ---- */
+
+static double seconds(const ps_job *job)
+{
+    return work_of(job)->seconds + (double)(ps_core_now(job->sched) - job->began_ns) / 1e9;
+}
+
+static ps_job_outcome outcome_of(const ps_job *job)
+{
+    const work *w = work_of(job);
+    return (ps_job_outcome){.epochs = w->rows.done_epochs,
+                            .samples = ps_rows_count_done(&w->rows),
+                            .seconds = seconds(job),
+                            .has_test = w->has_test,
+                            .test_loss = w->test_loss,
+                            .test_accuracy = w->test_accuracy};
+}
+
+static void finish_if_done(ps_job *job)
+{
+    work *w = work_of(job);
+    if (w->phase != TRAINING || !ps_rows_all_done(&w->rows) || w->evaluate_out || evaluation_due(w))
+        return;
+    w->phase = FINISHING;
+    ps_job_outcome outcome = outcome_of(job);
+    ps_job_say(job, PS_LOG_INFO, "psd", "training is done, writing the model");
+    ps_outbox_finish(job, &outcome);
+}
+
+/* Rows before `position` of the lease's task are done. Never goes back. */
+static uint64_t advance(ps_job *job, ps_lease *lease, uint64_t position)
+{
+    work *w = work_of(job);
+    if (position <= lease->piece.begin || position > lease->piece.end)
+        return 0;
+    uint64_t count = position - lease->piece.begin;
+    uint32_t before = w->rows.done_epochs;
+    lease->piece.begin = position;
+    lease->piece.failures = lease->piece.losses = 0; /* those were of rows that are done now */
+    ps_rows_done(&w->rows, lease->piece.epoch, count);
+    if (w->rows.done_epochs != before)
+        ps_job_say(job, PS_LOG_INFO, "psd", "epoch %u of %u is done", w->rows.done_epochs,
+                   w->rows.n_epochs);
+    return count;
+}
+
+static void progress(ps_job *job, ps_lease *lease, const Psd__V1__TaskProgress *report)
+{
+    work *w = work_of(job);
+    if (lease->kind != PS_TASK_TRAIN)
+        return;
+    uint64_t count = advance(job, lease, report->position);
+    w->steps += report->steps;
+    ps_meter_add(&job->meter, ps_core_now(job->sched), count, report->samples, report->loss_sum,
+                 report->correct);
+    ps_job_changed(job);
+}
+
+static void planned(ps_job *job, const Psd__V1__PlanResult *plan)
+{
+    work *w = work_of(job);
+    if (ps_plan_check(plan, job->spec)) {
+        ps_job_fail(job, "%s", ps_error_message());
+        return;
+    }
+    w->test_rows = job->spec->data.test ? plan->test_rows : 0;
+    ps_rows_init(&w->rows, plan->train_rows, (uint32_t)job->spec->train->epochs,
+                 rows_per_task(job->spec, plan->train_rows), !is_bsp(job));
+    w->phase = CREATING;
+    ps_job_say(job, PS_LOG_INFO, "psd",
+               "planned: %" PRIu64 " rows to train, %" PRIu64 " to test, %zu tensors, %" PRIu64
+               " rows a task",
+               plan->train_rows, w->test_rows, plan->n_tensors, w->rows.per_task);
+    ps_outbox_create(job, plan);
+}
+
+static void evaluated(ps_job *job, const ps_lease *lease, const Psd__V1__EvaluateResult *result)
+{
+    work *w = work_of(job);
+    w->evaluate_out = false;
+    w->evaluated = lease->piece.epoch + 1;
+    w->has_test = true;
+    w->test_loss = result->loss;
+    w->test_accuracy = ps_result_accuracy(result);
+    ps_job_say(job, PS_LOG_INFO, "psd", "epoch %u: test accuracy %.4f, test loss %.4f",
+               w->evaluated, w->test_accuracy, w->test_loss);
+    ps_job_changed(job);
+    finish_if_done(job);
+}
+
+static void done(ps_job *job, ps_lease *lease, const Psd__V1__TaskResult *result)
+{
+    switch (lease->kind) {
+    case PS_TASK_PLAN:
+        work_of(job)->plan_out = false;
+        if (result->plan)
+            planned(job, result->plan);
+        else
+            ps_job_fail(job, "worker %s: a plan task without a plan", lease->worker->name);
+        break;
+    case PS_TASK_EVALUATE:
+        if (result->evaluate && result->evaluate->samples > 0)
+            evaluated(job, lease, result->evaluate);
+        else
+            ps_job_fail(job, "worker %s: an evaluate task without a result", lease->worker->name);
+        break;
+    case PS_TASK_TRAIN:
+        ps_meter_add(&job->meter, ps_core_now(job->sched), advance(job, lease, lease->piece.end), 0,
+                     0, 0);
+        ps_job_changed(job);
+        finish_if_done(job);
+        break;
+    case PS_TASK_PREDICT:
+        break;
+    }
+}
+
+static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
+{
+    work *w = work_of(job);
+    if (!ps_job_kind_retry(job, lease, failed, message))
+        return;
+    switch (lease->kind) {
+    case PS_TASK_PLAN:
+        w->plan = lease->piece;
+        w->plan_out = false;
+        break;
+    case PS_TASK_EVALUATE:
+        w->evaluate = lease->piece;
+        w->evaluate_out = false;
+        break;
+    case PS_TASK_TRAIN:
+        ps_rows_back(&w->rows, &lease->piece);
+        break;
+    case PS_TASK_PREDICT:
+        break;
+    }
+}
+
+static void answered(ps_job *job)
+{
+    work *w = work_of(job);
+    if (w->phase == CREATING) {
+        w->phase = TRAINING;
+        job->checkpoint_ns = ps_core_now(job->sched);
+        ps_job_say(job, PS_LOG_INFO, "psd", "training begins");
+    } else if (w->phase == FINISHING) {
+        ps_job_outcome outcome = outcome_of(job);
+        ps_buf json = PS_BUF_EMPTY;
+        ps_result_outcome(&outcome, &json);
+        ps_job_move(job, PS_JOB_DONE, "", ps_buf_cstr(&json));
+        ps_buf_free(&json);
+    }
+}
+
+static void show(ps_job *job)
+{
+    const work *w = work_of(job);
+    Psd__V1__Progress *p = &job->record->progress;
+    p->epochs = (uint32_t)job->spec->train->epochs;
+    p->steps = w->steps;
+    p->has_test = w->has_test;
+    p->test_loss = w->test_loss;
+    p->test_accuracy = w->test_accuracy;
+    if (w->phase < TRAINING)
+        return;
+    p->epoch = w->rows.done_epochs < w->rows.n_epochs ? w->rows.done_epochs + 1 : w->rows.n_epochs;
+    p->samples = ps_rows_count_done(&w->rows);
+    p->samples_total = w->rows.n_rows * w->rows.n_epochs;
+}
+
+/* ---- checkpoints: version u32, test_rows, steps, seconds u64, evaluated u32, has_test u32,
+ * test_loss, test_accuracy u64, then the rows; little-endian, doubles by their bits ---- */
+
+enum { BLOB_VERSION = 1 };
+
+static void put_u32(ps_buf *b, uint32_t v)
+{
+    uint8_t bytes[4];
+    ps_put_u32le(bytes, v);
+    ps_buf_append(b, bytes, sizeof bytes);
+}
+
+static void put_u64(ps_buf *b, uint64_t v)
+{
+    uint8_t bytes[8];
+    ps_put_u64le(bytes, v);
+    ps_buf_append(b, bytes, sizeof bytes);
+}
+
+static void put_double(ps_buf *b, double v)
+{
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    put_u64(b, bits);
+}
+
+static double read_double(ps_cursor *c)
+{
+    uint64_t bits = ps_read_u64le(c);
+    double v;
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
+static ps_status save(ps_job *job, ps_buf *blob)
+{
+    const work *w = work_of(job);
+    if (w->phase < TRAINING)
+        return ps_fail(PS_FAILED_PRECONDITION, "job %" PRIu64 " has no parameters yet",
+                       job->record->id);
+    put_u32(blob, BLOB_VERSION);
+    put_u64(blob, w->test_rows);
+    put_u64(blob, w->steps);
+    put_double(blob, seconds(job));
+    put_u32(blob, w->evaluated);
+    put_u32(blob, w->has_test);
+    put_double(blob, w->test_loss);
+    put_double(blob, w->test_accuracy);
+    size_t n = 0;
+    ps_piece *out = NULL;
+    ps_list_each(node, &job->leases)
+    {
+        const ps_lease *lease = ps_container(node, ps_lease, of_job);
+        if (lease->kind != PS_TASK_TRAIN)
+            continue;
+        out = ps_realloc(out, (n + 1) * sizeof *out);
+        out[n++] = lease->piece;
+    }
+    ps_rows_save(&w->rows, out, n, blob);
+    free(out);
+    return PS_OK;
+}
+
+static ps_status read_blob(ps_job *job, ps_slice blob, work *w)
+{
+    ps_cursor c = ps_cursor_of(blob);
+    uint32_t version = ps_read_u32le(&c);
+    if (version != BLOB_VERSION)
+        return ps_fail(PS_CORRUPT, "progress: version %u, this psd knows %d", version,
+                       BLOB_VERSION);
+    w->test_rows = ps_read_u64le(&c);
+    w->steps = ps_read_u64le(&c);
+    w->seconds = read_double(&c);
+    w->evaluated = ps_read_u32le(&c);
+    w->has_test = ps_read_u32le(&c) != 0;
+    w->test_loss = read_double(&c);
+    w->test_accuracy = read_double(&c);
+    ps_status st = ps_rows_load(&w->rows, 1, !is_bsp(job), &c);
+    if (st)
+        return st;
+    if (ps_cursor_left(&c) != 0 || !isfinite(w->seconds) || w->evaluated > w->rows.done_epochs ||
+        w->test_rows > PS_ROWS_MAX || w->rows.n_epochs != (uint64_t)job->spec->train->epochs)
+        return ps_fail(PS_CORRUPT, "progress: it is not this job's");
+    w->rows.per_task = rows_per_task(job->spec, w->rows.n_rows);
+    return PS_OK;
+}
+
+static ps_status load(ps_job *job, ps_slice blob)
+{
+    work *w = ps_new(work);
+    ps_status st = read_blob(job, blob, w);
+    if (st) {
+        work_free(w);
+        return st;
+    }
+    w->phase = TRAINING;
+    job->work = w;
+    ps_job_say(job, PS_LOG_NOTICE, "psd",
+               "goes on from its checkpoint: epoch %u, %" PRIu64 " of %" PRIu64 " samples",
+               w->rows.done_epochs + 1, ps_rows_count_done(&w->rows),
+               w->rows.n_rows * w->rows.n_epochs);
+    finish_if_done(job);
+    return PS_OK;
+}
+
+const ps_job_kind ps_job_kind_train = {
+    .name = "train",
+    .start = start,
+    .free = work_free,
+    .next = next,
+    .progress = progress,
+    .done = done,
+    .back = back,
+    .answered = answered,
+    .show = show,
+    .save = save,
+    .load = load,
+};

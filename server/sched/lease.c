@@ -1,0 +1,86 @@
+/* Happy path: begun, answered, ended. A lease is known to its worker, to its job and to the index
+ * that pushes are checked against; it enters and leaves all three together. */
+#include "common/base/mem.h"
+#include "server/sched/core.h"
+
+#include <inttypes.h>
+
+ps_lease *ps_lease_begin(ps_job *job, ps_worker *worker, const ps_lease *task)
+{
+    ps_sched *s = job->sched;
+    ps_lease *lease = ps_new(ps_lease);
+    *lease = *task;
+    lease->id = s->next_lease++;
+    lease->job = job;
+    lease->worker = worker;
+    ps_list_append(&job->leases, &lease->of_job);
+    ps_list_append(&worker->leases, &lease->of_worker);
+    job->n_leases++;
+    worker->n_leases++;
+    worker->used_ns = ps_core_now(s);
+    worker->last_job = job->record->id;
+    ps_lease_index_add(&s->index, worker->name, job->record->id);
+    if (lease->kind == PS_TASK_TRAIN)
+        ps_job_member(job, worker->name);
+    s->tasks_sent++;
+    ps_outbox_task(lease);
+    ps_log_debug("sched",
+                 "lease=%" PRIu64 " begins job=%" PRIu64 " worker=%s task=%s epoch=%u rows=%" PRIu64
+                 "..%" PRIu64,
+                 lease->id, job->record->id, worker->name, ps_task_kind_name(lease->kind),
+                 lease->piece.epoch, lease->piece.begin, lease->piece.end);
+    return lease;
+}
+
+ps_lease *ps_lease_find(ps_worker *worker, uint64_t id)
+{
+    ps_list_each(node, &worker->leases)
+    {
+        ps_lease *lease = ps_container(node, ps_lease, of_worker);
+        if (lease->id == id)
+            return lease;
+    }
+    return NULL;
+}
+
+void ps_lease_orphan(ps_lease *lease)
+{
+    ps_job *job = lease->job;
+    if (!job)
+        return;
+    ps_lease_index_remove(&job->sched->index, lease->worker->name, job->record->id);
+    ps_list_remove(&lease->of_job);
+    if (!lease->cancelled)
+        job->n_leases--;
+    lease->job = NULL;
+}
+
+void ps_lease_end(ps_lease *lease)
+{
+    ps_lease_orphan(lease);
+    ps_list_remove(&lease->of_worker);
+    lease->worker->n_leases--;
+    free(lease);
+}
+
+void ps_lease_lose(ps_lease *lease)
+{
+    ps_job *job = lease->job;
+    if (job) {
+        job->sched->leases_lost++;
+        if (ps_job_runs(job))
+            job->kind->back(job, lease, false, "");
+    }
+    ps_lease_end(lease);
+    if (job)
+        ps_job_cancelled_when_free(job);
+}
+
+void ps_lease_cancel(ps_lease *lease, const char *reason)
+{
+    lease->cancelled = true;
+    lease->cancelled_ns = ps_core_now(lease->job->sched);
+    lease->job->n_leases--;
+    if (lease->worker->session)
+        ps_outbox_cancel(lease->job->sched, lease->worker->session, lease->id, reason);
+}

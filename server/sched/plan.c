@@ -1,0 +1,71 @@
+#include "server/sched/plan.h"
+
+#include "common/base/mem.h"
+#include "server/catalog/models.h"
+#include "server/sched/rows.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TENSORS_MAX = 65536, NAME_MAX_BYTES = 255 };
+#define ELEMENTS_MAX ((uint64_t)1 << 48)
+
+static ps_status check_tensor(const Psd__V1__TensorPlan *t)
+{
+    size_t len = strlen(t->name);
+    if (len == 0 || len > NAME_MAX_BYTES)
+        return ps_fail(PS_INVALID_ARGUMENT, "plan: a tensor's name has %zu bytes, allowed 1 to %d",
+                       len, NAME_MAX_BYTES);
+    if (t->n_shape == 0 || t->n_shape > PS_MODEL_RANK_MAX)
+        return ps_fail(PS_INVALID_ARGUMENT, "plan: tensor %s has %zu dimensions, allowed 1 to %d",
+                       t->name, t->n_shape, PS_MODEL_RANK_MAX);
+    uint64_t elements = 1;
+    for (size_t d = 0; d < t->n_shape; d++) {
+        if (t->shape[d] == 0 || t->shape[d] > ELEMENTS_MAX / elements)
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "plan: tensor %s: dimension %zu is %" PRIu64
+                           ", allowed at least 1, and at most 2^48 elements in all",
+                           t->name, d, t->shape[d]);
+        elements *= t->shape[d];
+    }
+    return PS_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static ps_status check_names(const Psd__V1__PlanResult *plan)
+{
+    const char **names = ps_alloc_array(plan->n_tensors, sizeof *names);
+    for (size_t i = 0; i < plan->n_tensors; i++)
+        names[i] = plan->tensors[i]->name;
+    qsort(names, plan->n_tensors, sizeof *names, by_name);
+    ps_status st = PS_OK;
+    for (size_t i = 1; !st && i < plan->n_tensors; i++)
+        if (strcmp(names[i - 1], names[i]) == 0)
+            st = ps_fail(PS_INVALID_ARGUMENT, "plan: tensor %s is there twice", names[i]);
+    free(names);
+    return st;
+}
+
+ps_status ps_plan_check(const Psd__V1__PlanResult *plan, const ps_job_spec *spec)
+{
+    if (plan->train_rows == 0 || plan->train_rows > PS_ROWS_MAX)
+        return ps_fail(PS_INVALID_ARGUMENT, "plan: %" PRIu64 " rows to train on, allowed 1 to 2^48",
+                       plan->train_rows);
+    if (spec->data.test && (plan->test_rows == 0 || plan->test_rows > PS_ROWS_MAX))
+        return ps_fail(PS_INVALID_ARGUMENT, "plan: %" PRIu64 " rows to test on, allowed 1 to 2^48",
+                       plan->test_rows);
+    if (plan->n_tensors == 0 || plan->n_tensors > TENSORS_MAX)
+        return ps_fail(PS_INVALID_ARGUMENT, "plan: %zu tensors, allowed 1 to %d", plan->n_tensors,
+                       TENSORS_MAX);
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        ps_status st = check_tensor(plan->tensors[i]);
+        if (st)
+            return st;
+    }
+    return check_names(plan);
+}

@@ -1,0 +1,13 @@
+/* plan: is what a worker found out about data and model possible? It is a peer's word, and sizes
+ * everything that follows. Pure. */
+#ifndef PS_SCHED_PLAN_H
+#define PS_SCHED_PLAN_H
+
+#include "common/conf/job_spec.h"
+#include "psd/v1/workers.pb-c.h"
+
+/* PS_INVALID_ARGUMENT says what cannot be: no rows, no tensors, a shape with a zero or too large,
+ * a name twice or missing. After PS_OK, every rank fits ps_model_tensor. */
+PS_MUST_CHECK ps_status ps_plan_check(const Psd__V1__PlanResult *plan, const ps_job_spec *spec);
+
+#endif

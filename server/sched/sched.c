@@ -1,0 +1,430 @@
+/* Happy path: submit, tick, and the answers of psd's other parts; workers' messages are in
+ * worker.c, watches in watch.c. What can fail is the catalog at a submission (nothing is queued
+ * then) and, at the start, the reading of jobs that had not ended. */
+#include "server/sched/sched.h"
+
+#include "common/base/mem.h"
+#include "server/sched/core.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SECOND_NS UINT64_C(1000000000)
+enum { MAX_RUNNING = 8 };
+
+ps_sched *ps_sched_create(const ps_sched_conf *conf, ps_catalog *catalog, const ps_sched_out *out,
+                          void *user)
+{
+    ps_sched *s = ps_new(ps_sched);
+    s->conf = *conf;
+    if (s->conf.max_running == 0)
+        s->conf.max_running = MAX_RUNNING;
+    s->catalog = catalog;
+    s->out = out;
+    s->user = user;
+    pthread_mutex_init(&s->mutex, NULL);
+    pthread_cond_init(&s->notified, NULL);
+    ps_list_init(&s->jobs);
+    ps_list_init(&s->workers);
+    ps_outbox_init(&s->outbox);
+    ps_lease_index_init(&s->index);
+    /* a restarted psd must not give a number again that a worker still holds from before */
+    s->next_lease = ((uint64_t)ps_clock_wall_ms(&s->conf.clock) << 20) + 1;
+    return s;
+}
+
+void ps_sched_free(ps_sched **sched)
+{
+    ps_sched *s = *sched;
+    if (!s)
+        return;
+    ps_outbox_drop_all(s);
+    ps_list_each_safe(node, &s->workers)
+    {
+        ps_worker *worker = ps_container(node, ps_worker, link);
+        ps_list_each_safe(held, &worker->leases)
+            ps_lease_end(ps_container(held, ps_lease, of_worker));
+        ps_worker_free(worker);
+    }
+    ps_list_each_safe(job, &s->jobs)
+    {
+        ps_list_remove(job);
+        ps_job_unref(ps_container(job, ps_job, link));
+    }
+    ps_lease_index_free(&s->index);
+    pthread_cond_destroy(&s->notified);
+    pthread_mutex_destroy(&s->mutex);
+    ps_free(sched);
+}
+
+/* ---- the start ---- */
+
+typedef ps_status (*restore_fn)(void *user, uint64_t job_id, const ps_job_spec *spec, ps_buf *blob);
+
+static void resume(ps_job *job, restore_fn restore)
+{
+    ps_buf blob = PS_BUF_EMPTY;
+    uint64_t id = job->record->id;
+    ps_status st = PS_NOT_FOUND;
+    job->began_ns = job->checkpoint_ns = ps_core_now(job->sched);
+    if (job->kind->load && restore)
+        st = restore(job->sched->user, id, job->spec, &blob);
+    if (!st)
+        st = job->kind->load(job, ps_buf_slice(&blob));
+    if (st == PS_NOT_FOUND) {
+        ps_job_say(job, PS_LOG_NOTICE, "psd",
+                   "psd has restarted and there is no checkpoint: the job "
+                   "starts anew");
+        psd__v1__progress__init(&job->record->progress);
+        job->kind->start(job);
+    } else if (st) {
+        ps_job_fail(job, "cannot go on after the restart: %s", ps_error_message());
+    }
+    ps_buf_free(&blob);
+}
+
+static void recover_job(ps_sched *s, ps_job_record *record, restore_fn restore)
+{
+    ps_job_spec *spec = NULL;
+    ps_status st = ps_job_spec_parse(ps_slice_str(record->spec), record->name, &spec);
+    ps_job *job = ps_job_make(s, record, spec);
+    if (!st && !job->kind)
+        st = ps_fail(PS_UNIMPLEMENTED, "kind %s is not known", record->kind);
+    if (record->state == PS_JOB_CANCELLING)
+        ps_job_cancelled_when_free(job);
+    else if (st)
+        ps_job_fail(job, "this psd cannot read the job any more: %s", ps_error_message());
+    else if (record->state == PS_JOB_RUNNING)
+        resume(job, restore);
+}
+
+ps_status ps_sched_recover(ps_sched *s, restore_fn restore)
+{
+    ps_job_record **records = NULL;
+    ps_status st = ps_catalog_job_unfinished(s->catalog, &records);
+    if (st)
+        return st;
+    ps_core_lock(s);
+    for (ps_job_record **r = records; *r; r++)
+        recover_job(s, *r, restore);
+    s->recovered = true;
+    ps_core_unlock(s);
+    ps_free(&records);
+    return PS_OK;
+}
+
+/* ---- time ---- */
+
+/* A worker that was told and does not answer keeps its slot, but not the job. */
+static void give_up_cancelled(ps_job *job, uint64_t now)
+{
+    uint64_t timeout_ns = job->sched->conf.lease_timeout_ms * 1000000;
+    ps_list_each_safe(node, &job->leases)
+    {
+        ps_lease *lease = ps_container(node, ps_lease, of_job);
+        if (lease->cancelled && now - lease->cancelled_ns > timeout_ns)
+            ps_lease_orphan(lease);
+    }
+    ps_job_cancelled_when_free(job);
+}
+
+static bool checkpoint_due(const ps_job *job, uint64_t now)
+{
+    uint64_t every_ms = job->spec->checkpoint.every_ms;
+    return job->kind->save && job->spec->durability != PS_SPEC_MEMORY && every_ms > 0 &&
+           now - job->checkpoint_ns >= every_ms * 1000000;
+}
+
+static void tick_job(ps_sched *s, ps_job *job, uint64_t now, bool save, bool show)
+{
+    if (job->unsaved && save)
+        ps_job_save(job);
+    if (job->record->state == PS_JOB_CANCELLING)
+        give_up_cancelled(job, now);
+    if (!ps_job_runs(job) || !job->work)
+        return;
+    if (show) {
+        ps_job_show(job);
+        ps_job_changed(job);
+    }
+    ps_buf nothing = PS_BUF_EMPTY;
+    if (checkpoint_due(job, now) && !job->waiting && job->kind->save(job, &nothing) == PS_OK) {
+        job->checkpoint_ns = now;
+        ps_outbox_checkpoint(job);
+    }
+    ps_buf_free(&nothing);
+}
+
+void ps_sched_tick(ps_sched *s)
+{
+    ps_core_lock(s);
+    uint64_t now = ps_core_now(s);
+    bool save = now - s->saved_ns >= SECOND_NS;
+    bool show = now - s->shown_ns >= SECOND_NS;
+    if (save)
+        s->saved_ns = now;
+    if (show)
+        s->shown_ns = now;
+    ps_worker_expire(s);
+    ps_list_each(node, &s->jobs) tick_job(s, ps_container(node, ps_job, link), now, save, show);
+    ps_core_unlock(s);
+}
+
+void ps_sched_drain(ps_sched *s, bool on)
+{
+    ps_core_lock(s);
+    s->draining = on;
+    ps_core_unlock(s);
+}
+
+/* ---- jobs ---- */
+
+static ps_job_record *make_record(ps_sched *s, const char *submitter, const ps_job_spec *spec,
+                                  ps_slice yaml)
+{
+    ps_job_record *r = ps_new(ps_job_record);
+    r->name = ps_strdup(spec->name);
+    r->kind = ps_strdup(ps_job_spec_kind_name(spec->kind));
+    r->state = PS_JOB_QUEUED;
+    r->reason = ps_strdup("");
+    r->submitter = ps_strdup(submitter);
+    r->submitted_ms = ps_clock_wall_ms(&s->conf.clock);
+    r->spec = ps_alloc(yaml.len + 1);
+    memcpy(r->spec, yaml.data, yaml.len);
+    r->result = ps_strdup("");
+    psd__v1__progress__init(&r->progress);
+    r->progress.eta_seconds = -1;
+    return r;
+}
+
+ps_status ps_sched_submit(ps_sched *s, const char *submitter, ps_slice yaml, uint64_t *job_id)
+{
+    ps_job_spec *spec = NULL;
+    ps_status st = ps_job_spec_parse(yaml, "job", &spec);
+    if (st)
+        return st;
+    ps_job_record *record = make_record(s, submitter, spec, yaml);
+    const ps_job_kind *kind = ps_job_kind_find(record->kind);
+    if (!kind)
+        st = ps_fail(PS_UNIMPLEMENTED, "kind %s is not available in this version", record->kind);
+    else if (kind->check)
+        st = kind->check(s->catalog, spec);
+    if (!st)
+        st = ps_catalog_job_add(s->catalog, record, &record->id);
+    if (st) {
+        ps_job_record_free(&record);
+        ps_job_spec_free(&spec);
+        return st;
+    }
+    *job_id = record->id;
+    ps_core_lock(s);
+    ps_job *job = ps_job_make(s, record, spec);
+    ps_job_say(job, PS_LOG_INFO, "psd", "submitted by %s", submitter);
+    ps_core_unlock(s);
+    return PS_OK;
+}
+
+/* Writing the model is not interrupted: that job is as good as done. */
+static ps_status cancel(ps_job *job, const char *by, const char *reason)
+{
+    char text[PS_ERROR_MAX];
+    (void)snprintf(text, sizeof text, "cancelled by %s%s%s", by, reason && *reason ? ": " : "",
+                   reason ? reason : "");
+    switch (job->record->state) {
+    case PS_JOB_QUEUED:
+        ps_job_say(job, PS_LOG_NOTICE, "psd", "%s", text);
+        ps_job_move(job, PS_JOB_CANCELLED, text, NULL);
+        return PS_OK;
+    case PS_JOB_CANCELLING:
+        return PS_OK;
+    case PS_JOB_RUNNING:
+        break;
+    default:
+        return ps_fail(PS_FAILED_PRECONDITION, "job %" PRIu64 " has already ended",
+                       job->record->id);
+    }
+    ps_job_say(job, PS_LOG_NOTICE, "psd", "%s", text);
+    ps_job_move(job, PS_JOB_CANCELLING, text, NULL);
+    ps_list_each_safe(node, &job->leases)
+    {
+        ps_lease *lease = ps_container(node, ps_lease, of_job);
+        ps_lease_cancel(lease, text);
+    }
+    ps_job_cancelled_when_free(job);
+    return PS_OK;
+}
+
+/* The job is not in memory: it has ended, or does not exist. */
+static ps_status cancel_unknown(ps_sched *s, uint64_t job_id)
+{
+    ps_job_record *record = NULL;
+    ps_status st = ps_catalog_job_get(s->catalog, job_id, &record);
+    if (st)
+        return st;
+    st = record->state >= PS_JOB_DONE
+             ? ps_fail(PS_FAILED_PRECONDITION, "job %" PRIu64 " has already ended", job_id)
+             : ps_fail(PS_ABORTED, "job %" PRIu64 " is being submitted; try again", job_id);
+    ps_job_record_free(&record);
+    return st;
+}
+
+ps_status ps_sched_cancel(ps_sched *s, uint64_t job_id, const char *by, const char *reason,
+                          ps_job_record **out)
+{
+    ps_error error;
+    ps_core_lock(s);
+    ps_job *job = ps_job_find(s, job_id);
+    ps_status st = job ? cancel(job, by, reason) : PS_OK;
+    ps_error_save(&error, st);
+    if (job && !st && out)
+        *out = ps_job_record_copy(job->record);
+    ps_core_unlock(s);
+    if (!job)
+        return cancel_unknown(s, job_id);
+    return st ? ps_error_raise(&error) : PS_OK;
+}
+
+/* As it is now, if it is in memory; NULL otherwise. */
+static ps_job_record *live_record(ps_sched *s, uint64_t job_id)
+{
+    ps_job *job = ps_job_find(s, job_id);
+    if (!job)
+        return NULL;
+    if (ps_job_runs(job))
+        ps_job_show(job);
+    return ps_job_record_copy(job->record);
+}
+
+ps_status ps_sched_job_get(ps_sched *s, uint64_t job_id, ps_job_record **out)
+{
+    pthread_mutex_lock(&s->mutex);
+    ps_job_record *record = live_record(s, job_id);
+    pthread_mutex_unlock(&s->mutex);
+    if (!record)
+        return ps_catalog_job_get(s->catalog, job_id, out);
+    *out = record;
+    return PS_OK;
+}
+
+ps_status ps_sched_job_list(ps_sched *s, ps_job_state state, ps_job_record ***out)
+{
+    ps_job_record **all = NULL;
+    ps_status st = ps_catalog_job_list(s->catalog, state, 0, &all);
+    if (st)
+        return st;
+    size_t kept = 0;
+    pthread_mutex_lock(&s->mutex);
+    for (size_t i = 0; all[i]; i++) {
+        ps_job_record *live = live_record(s, all[i]->id);
+        if (live) {
+            ps_job_record_free(&all[i]);
+            live->spec[0] = 0;
+            all[i] = live;
+        }
+        if (state == PS_JOB_NONE || all[i]->state == state)
+            all[kept++] = all[i];
+        else
+            ps_job_record_free(&all[i]);
+    }
+    all[kept] = NULL;
+    pthread_mutex_unlock(&s->mutex);
+    *out = all;
+    return PS_OK;
+}
+
+void ps_sched_count(ps_sched *s, ps_sched_counts *out)
+{
+    pthread_mutex_lock(&s->mutex);
+    *out = (ps_sched_counts){.tasks_sent = s->tasks_sent,
+                             .tasks_done = s->tasks_done,
+                             .tasks_failed = s->tasks_failed,
+                             .leases_lost = s->leases_lost};
+    ps_list_each(node, &s->jobs)
+    {
+        ps_job_state state = ps_container(node, ps_job, link)->record->state;
+        out->queued += state == PS_JOB_QUEUED;
+        out->running += state == PS_JOB_RUNNING;
+        out->cancelling += state == PS_JOB_CANCELLING;
+    }
+    ps_list_each(node, &s->workers)
+    {
+        const ps_worker *worker = ps_container(node, ps_worker, link);
+        bool here = worker->session != 0;
+        out->workers_silent += !here;
+        out->workers_busy += here && worker->n_leases > 0;
+        out->workers_idle += here && worker->n_leases == 0;
+        out->leases += worker->n_leases;
+    }
+    pthread_mutex_unlock(&s->mutex);
+}
+
+/* ---- answers of psd's other parts ---- */
+
+static void answer(ps_sched *s, uint64_t job_id, const ps_error *error, bool finished)
+{
+    ps_core_lock(s);
+    ps_job *job = ps_job_find(s, job_id);
+    if (!job || !job->waiting) {
+        ps_log_warning("sched", "job=%" PRIu64 " an answer that nobody waits for", job_id);
+        ps_core_unlock(s);
+        return;
+    }
+    job->waiting = false;
+    if (job->ended_waits) {
+        ps_outbox_ended(job);
+    } else if (job->record->state == PS_JOB_CANCELLING && (error || !finished)) {
+        ps_job_cancelled_when_free(job);
+    } else if (error) {
+        ps_job_fail(job, "%s", error->message);
+    } else {
+        job->kind->answered(job);
+    }
+    ps_core_unlock(s);
+}
+
+void ps_sched_store_created(ps_sched *s, uint64_t job_id, const ps_error *error)
+{
+    answer(s, job_id, error, false);
+}
+
+void ps_sched_finished(ps_sched *s, uint64_t job_id, const ps_error *error)
+{
+    answer(s, job_id, error, true);
+}
+
+void ps_sched_fail_job(ps_sched *s, uint64_t job_id, const ps_error *error)
+{
+    ps_core_lock(s);
+    ps_job *job = ps_job_find(s, job_id);
+    if (job && ps_job_runs(job))
+        ps_job_fail(job, "%s", error->message);
+    ps_core_unlock(s);
+}
+
+void ps_sched_job_log(ps_sched *s, uint64_t job_id, int level, const char *text)
+{
+    ps_core_lock(s);
+    ps_job *job = ps_job_find(s, job_id);
+    if (job)
+        ps_job_say(job, level, "psd", "%s", text);
+    ps_core_unlock(s);
+}
+
+ps_status ps_sched_progress_save(ps_sched *s, uint64_t job_id, ps_buf *blob)
+{
+    pthread_mutex_lock(&s->mutex);
+    ps_job *job = ps_job_find(s, job_id);
+    ps_status st;
+    if (!job || !ps_job_runs(job) || !job->work || !job->kind->save)
+        st = ps_fail(PS_NOT_FOUND, "job %" PRIu64 " is not training", job_id);
+    else
+        st = job->kind->save(job, blob);
+    pthread_mutex_unlock(&s->mutex);
+    return st;
+}
+
+bool ps_sched_holds_lease(ps_sched *s, const char *worker, uint64_t job_id)
+{
+    return strlen(worker) < PS_WORKER_MAX && ps_lease_index_has(&s->index, worker, job_id);
+}

@@ -1,0 +1,182 @@
+/* Happy path: something changes, the watch's notify() runs once, its owner asks for events until
+ * there are none, and the watch is armed again. Lines come before the job's state, so that the last
+ * thing said of a job is how it ended. */
+#include "server/sched/watch.h"
+
+#include "common/base/mem.h"
+#include "server/sched/core.h"
+
+#include <inttypes.h>
+
+void ps_watch_unref(ps_watch *watch)
+{
+    if (--watch->refs > 0)
+        return;
+    ps_job_unref(watch->job);
+    free(watch);
+}
+
+static void wake(ps_watch *watch)
+{
+    if (!watch->armed)
+        return;
+    watch->armed = false;
+    ps_outbox_notify(watch->job, watch);
+}
+
+void ps_watch_wake(ps_job *job)
+{
+    ps_list_each(node, &job->watches) wake(ps_container(node, ps_watch, link));
+}
+
+void ps_watch_run(ps_watch *watch, ps_sched *s)
+{
+    pthread_mutex_lock(&s->mutex);
+    bool run = !watch->closed;
+    watch->notifying = run;
+    pthread_mutex_unlock(&s->mutex);
+    if (!run)
+        return;
+    watch->notify(watch->user);
+    pthread_mutex_lock(&s->mutex);
+    watch->notifying = false;
+    pthread_cond_broadcast(&s->notified);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+/* A job that ended before is known to the catalog only; it gets a job of its own, in no list. */
+static ps_status find_or_load(ps_sched *s, uint64_t job_id, ps_job **out)
+{
+    ps_job *job = ps_job_find(s, job_id);
+    if (job) {
+        ps_job_ref(job);
+        *out = job;
+        return PS_OK;
+    }
+    ps_job_record *record = NULL;
+    pthread_mutex_unlock(&s->mutex); /* not over the disk */
+    ps_status st = ps_catalog_job_get(s->catalog, job_id, &record);
+    pthread_mutex_lock(&s->mutex);
+    if (st)
+        return st;
+    job = ps_job_find(s, job_id);
+    if (job) {
+        ps_job_record_free(&record);
+        ps_job_ref(job);
+    } else {
+        job = ps_job_make(s, record, NULL);
+        ps_list_remove(&job->link); /* its one reference is the watch's */
+    }
+    *out = job;
+    return PS_OK;
+}
+
+ps_status ps_sched_watch(ps_sched *s, uint64_t job_id, void (*notify)(void *), void *user,
+                         ps_watch **out)
+{
+    ps_job *job = NULL;
+    ps_error error;
+    ps_core_lock(s);
+    ps_status st = find_or_load(s, job_id, &job);
+    ps_error_save(&error, st);
+    if (!st) {
+        ps_watch *watch = ps_new(ps_watch);
+        *watch = (ps_watch){.job = job, .notify = notify, .user = user, .armed = true, .refs = 1};
+        uint64_t kept = job->n_lines < PS_JOB_LOG_LINES ? job->n_lines : PS_JOB_LOG_LINES;
+        watch->next_line = job->n_lines - kept;
+        ps_list_append(&job->watches, &watch->link);
+        *out = watch; /* before notify() can run on another thread */
+        wake(watch);
+    }
+    ps_core_unlock(s);
+    return st ? ps_error_raise(&error) : PS_OK;
+}
+
+static Psd__V1__LogEvent *make_line(int64_t time_ms, int level, const char *source, char *text)
+{
+    Psd__V1__LogEvent *log = ps_new(Psd__V1__LogEvent);
+    psd__v1__log_event__init(log);
+    log->time_ms = time_ms;
+    log->level = level;
+    log->source = ps_strdup(source);
+    log->text = text;
+    return log;
+}
+
+static Psd__V1__LogEvent *next_line(ps_watch *watch)
+{
+    const ps_job *job = watch->job;
+    uint64_t kept = job->n_lines < PS_JOB_LOG_LINES ? job->n_lines : PS_JOB_LOG_LINES;
+    uint64_t oldest = job->n_lines - kept;
+    if (watch->next_line < oldest) {
+        uint64_t missed = oldest - watch->next_line;
+        watch->next_line = oldest;
+        return make_line(job->lines[oldest % PS_JOB_LOG_LINES].time_ms, PS_LOG_NOTICE, "psd",
+                         ps_asprintf("%" PRIu64 " lines were left out", missed));
+    }
+    size_t at = watch->next_line++ % PS_JOB_LOG_LINES;
+    return make_line(job->lines[at].time_ms, job->lines[at].level, job->lines[at].source,
+                     ps_strdup(job->lines[at].text));
+}
+
+static ps_job_record *snapshot(ps_job *job)
+{
+    if (ps_job_runs(job))
+        ps_job_show(job);
+    ps_job_record *copy = ps_job_record_copy(job->record);
+    copy->spec[0] = 0;
+    return copy;
+}
+
+static bool has_ended(const ps_job *job)
+{
+    return job->record->state >= PS_JOB_DONE;
+}
+
+ps_status ps_watch_next(ps_watch *watch, ps_watch_event *out)
+{
+    ps_job *job = watch->job;
+    ps_sched *s = job->sched;
+    ps_status st = PS_OK;
+    pthread_mutex_lock(&s->mutex);
+    *out = (ps_watch_event){0};
+    if (watch->next_line < job->n_lines) {
+        out->log = next_line(watch);
+    } else if (watch->seen_version != job->version) {
+        watch->seen_version = job->version;
+        out->job = snapshot(job);
+    } else if (has_ended(job)) {
+        st = PS_END;
+    } else {
+        watch->armed = true;
+        st = PS_AGAIN;
+    }
+    pthread_mutex_unlock(&s->mutex);
+    return st;
+}
+
+void ps_watch_event_clear(ps_watch_event *event)
+{
+    ps_job_record_free(&event->job);
+    if (event->log) {
+        free(event->log->source);
+        free(event->log->text);
+        ps_free(&event->log);
+    }
+}
+
+void ps_watch_close(ps_watch **watch)
+{
+    ps_watch *w = *watch;
+    if (!w)
+        return;
+    ps_sched *s = w->job->sched;
+    pthread_mutex_lock(&s->mutex);
+    w->closed = true;
+    ps_list_remove(&w->link);
+    while (w->notifying && !pthread_equal(s->outbox.runner, pthread_self()))
+        pthread_cond_wait(&s->notified, &s->mutex);
+    ps_watch_unref(w);
+    pthread_mutex_unlock(&s->mutex);
+    *watch = NULL;
+}

@@ -1,0 +1,379 @@
+/* Happy path: a worker attaches, is heard of, and detaches. One that is silent for too long loses
+ * its leases; one that comes back in time keeps those it says it still has. A worker is its
+ * certificate's name: of two daemons with one name the later wins, and the earlier is told to go.
+ */
+#include "common/base/mem.h"
+#include "server/sched/core.h"
+#include "server/sched/text.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* What a hello may be at most; and how long a silent worker is still listed. */
+enum { TEXT_MAX = 1024, KINDS_MAX = 64, LEASES_MAX = 4096, SLOTS_MAX = 64 };
+#define FORGET_NS (3600 * UINT64_C(1000000000))
+
+ps_worker *ps_worker_find_session(ps_sched *s, uint64_t session)
+{
+    ps_list_each(node, &s->workers)
+    {
+        ps_worker *worker = ps_container(node, ps_worker, link);
+        if (session != 0 && worker->session == session)
+            return worker;
+    }
+    return NULL;
+}
+
+static ps_worker *find_name(ps_sched *s, const char *name)
+{
+    ps_list_each(node, &s->workers)
+    {
+        ps_worker *worker = ps_container(node, ps_worker, link);
+        if (strcmp(worker->name, name) == 0)
+            return worker;
+    }
+    return NULL;
+}
+
+void ps_worker_free(ps_worker *worker)
+{
+    ps_list_remove(&worker->link);
+    psd__v1__hello__free_unpacked(worker->hello, NULL);
+    free(worker->address);
+    free(worker);
+}
+
+/* A worker that says nothing of kinds does all; one that trains can plan. */
+bool ps_worker_does(const ps_worker *worker, ps_task_kind kind)
+{
+    const Psd__V1__Hello *hello = worker->hello;
+    const char *name = ps_task_kind_name(kind);
+    for (size_t i = 0; i < hello->n_kinds; i++)
+        if (strcmp(hello->kinds[i], name) == 0)
+            return true;
+    if (kind == PS_TASK_PLAN)
+        return ps_worker_does(worker, PS_TASK_TRAIN);
+    return hello->n_kinds == 0;
+}
+
+bool ps_worker_others(const ps_worker *worker, ps_sched *s, ps_task_kind kind)
+{
+    ps_list_each(node, &s->workers)
+    {
+        const ps_worker *other = ps_container(node, ps_worker, link);
+        if (other != worker && other->session != 0 && ps_worker_does(other, kind))
+            return true;
+    }
+    return false;
+}
+
+static ps_status check_hello(const char *name, const Psd__V1__Hello *hello)
+{
+    if (strlen(name) >= PS_WORKER_MAX || !*name)
+        return ps_fail(PS_INVALID_ARGUMENT, "hello: a worker's name has 1 to %d characters",
+                       PS_WORKER_MAX - 1);
+    if (strlen(hello->version) > TEXT_MAX || strlen(hello->device) > TEXT_MAX ||
+        strlen(hello->device_reason) > TEXT_MAX)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "hello: version, device and device_reason have at most "
+                       "%d characters each",
+                       TEXT_MAX);
+    if (hello->n_kinds > KINDS_MAX || hello->n_leases > LEASES_MAX)
+        return ps_fail(PS_INVALID_ARGUMENT, "hello: at most %d kinds and %d leases", KINDS_MAX,
+                       LEASES_MAX);
+    for (size_t i = 0; i < hello->n_kinds; i++)
+        if (strlen(hello->kinds[i]) > TEXT_MAX)
+            return ps_fail(PS_INVALID_ARGUMENT, "hello: a kind has at most %d characters",
+                           TEXT_MAX);
+    return PS_OK;
+}
+
+static Psd__V1__Hello *copy_hello(const Psd__V1__Hello *hello)
+{
+    size_t size = psd__v1__hello__get_packed_size(hello);
+    uint8_t *bytes = ps_alloc(size ? size : 1);
+    psd__v1__hello__pack(hello, bytes);
+    Psd__V1__Hello *copy = psd__v1__hello__unpack(NULL, size, bytes);
+    free(bytes);
+    if (!copy)
+        return NULL;
+    ps_text_clean(copy->version);
+    ps_text_clean(copy->device);
+    ps_text_clean(copy->device_reason);
+    for (size_t i = 0; i < copy->n_kinds; i++)
+        ps_text_clean(copy->kinds[i]);
+    return copy;
+}
+
+static bool lists_lease(const Psd__V1__Hello *hello, uint64_t id)
+{
+    for (size_t i = 0; i < hello->n_leases; i++)
+        if (hello->leases[i] == id)
+            return true;
+    return false;
+}
+
+/* The worker's side and ours are made to agree on what it holds. */
+static void reconcile(ps_sched *s, ps_worker *worker, const Psd__V1__Hello *hello)
+{
+    ps_list_each_safe(node, &worker->leases)
+    {
+        ps_lease *lease = ps_container(node, ps_lease, of_worker);
+        if (!lists_lease(hello, lease->id))
+            ps_lease_lose(lease); /* the task never reached it, or it has started anew */
+    }
+    for (size_t i = 0; i < hello->n_leases; i++) {
+        const ps_lease *lease = ps_lease_find(worker, hello->leases[i]);
+        if (!lease)
+            ps_outbox_cancel(s, worker->session, hello->leases[i], "the lease has expired");
+        else if (lease->cancelled)
+            ps_outbox_cancel(s, worker->session, lease->id, "the job has been cancelled");
+    }
+}
+
+static void heard(ps_sched *s, ps_worker *worker)
+{
+    worker->heard_ns = ps_core_now(s);
+    worker->heard_ms = ps_clock_wall_ms(&s->conf.clock);
+    worker->silent = false;
+}
+
+static ps_worker *make_worker(ps_sched *s, const char *name)
+{
+    ps_worker *worker = ps_new(ps_worker);
+    memcpy(worker->name, name, strlen(name) + 1);
+    ps_list_init(&worker->leases);
+    ps_list_append(&s->workers, &worker->link);
+    return worker;
+}
+
+static ps_status attach(ps_sched *s, uint64_t session, const char *name, const char *address,
+                        const Psd__V1__Hello *hello)
+{
+    ps_worker *worker = find_name(s, name);
+    if (worker && hello->incarnation < worker->hello->incarnation)
+        return ps_fail(
+            PS_FAILED_PRECONDITION,
+            "worker %s: a later psworker of this name has attached; two daemons need two "
+            "certificates",
+            name);
+    Psd__V1__Hello *copy = copy_hello(hello);
+    if (!copy)
+        return ps_fail(PS_NO_MEMORY, "worker %s: hello", name);
+    if (!worker)
+        worker = make_worker(s, name);
+    if (worker->session)
+        ps_outbox_drop(s, worker->session, "the worker has attached again");
+    if (worker->hello)
+        psd__v1__hello__free_unpacked(worker->hello, NULL);
+    worker->hello = copy;
+    free(worker->address);
+    worker->address = ps_strdup(address ? address : "");
+    worker->session = session;
+    worker->slots = hello->slots == 0 ? 1 : hello->slots > SLOTS_MAX ? SLOTS_MAX : hello->slots;
+    worker->attached_ms = ps_clock_wall_ms(&s->conf.clock);
+    heard(s, worker);
+    reconcile(s, worker, hello);
+    ps_log_info("sched", "worker=%s attached address=%s device=\"%s\" slots=%u leases=%u", name,
+                worker->address, hello->device, worker->slots, worker->n_leases);
+    return PS_OK;
+}
+
+ps_status ps_sched_attach(ps_sched *s, uint64_t session, const char *worker, const char *address,
+                          const Psd__V1__Hello *hello)
+{
+    ps_status st = check_hello(worker, hello);
+    if (st)
+        return st;
+    ps_error error;
+    ps_core_lock(s);
+    st = attach(s, session, worker, address, hello);
+    ps_error_save(&error, st);
+    ps_core_unlock(s);
+    return st ? ps_error_raise(&error) : PS_OK;
+}
+
+void ps_sched_detach(ps_sched *s, uint64_t session)
+{
+    ps_core_lock(s);
+    ps_worker *worker = ps_worker_find_session(s, session);
+    if (worker) {
+        worker->session = 0;
+        ps_log_info("sched", "worker=%s detached leases=%u", worker->name, worker->n_leases);
+    }
+    ps_core_unlock(s);
+}
+
+/* Tells every job of the worker's leases once. */
+static void say_silent(ps_sched *s, const ps_worker *worker, uint64_t silent_ns)
+{
+    ps_list_each(node, &s->jobs)
+    {
+        ps_job *job = ps_container(node, ps_job, link);
+        if (ps_lease_index_has(&s->index, worker->name, job->record->id))
+            ps_job_say(job, PS_LOG_WARNING, "psd",
+                       "worker %s has been silent for %" PRIu64 " s: its work goes to others",
+                       worker->name, silent_ns / UINT64_C(1000000000));
+    }
+}
+
+static void silence(ps_sched *s, ps_worker *worker, uint64_t silent_ns)
+{
+    ps_log_warning("sched", "worker=%s silent ms=%" PRIu64 " leases=%u", worker->name,
+                   silent_ns / 1000000, worker->n_leases);
+    worker->silent = true;
+    say_silent(s, worker, silent_ns);
+    ps_list_each_safe(node, &worker->leases) ps_lease_lose(ps_container(node, ps_lease, of_worker));
+    if (worker->session)
+        ps_outbox_drop(s, worker->session, "silent for longer than the lease timeout");
+    worker->session = 0;
+}
+
+void ps_worker_expire(ps_sched *s)
+{
+    uint64_t now = ps_core_now(s);
+    ps_list_each_safe(node, &s->workers)
+    {
+        ps_worker *worker = ps_container(node, ps_worker, link);
+        uint64_t silent_ns = now - worker->heard_ns;
+        if (!worker->silent && silent_ns > s->conf.lease_timeout_ms * 1000000)
+            silence(s, worker, silent_ns);
+        else if (worker->silent && silent_ns > FORGET_NS)
+            ps_worker_free(worker);
+    }
+}
+
+/* ---- what a worker says ---- */
+
+/* Locks; *out is the worker of the session. On failure nothing is locked. */
+static ps_status enter_session(ps_sched *s, uint64_t session, ps_worker **out)
+{
+    ps_core_lock(s);
+    ps_worker *worker = ps_worker_find_session(s, session);
+    if (!worker) {
+        ps_core_unlock(s);
+        return ps_fail(PS_NOT_FOUND, "this stream has lost its leases; attach again");
+    }
+    heard(s, worker);
+    *out = worker;
+    return PS_OK;
+}
+
+ps_status ps_sched_heartbeat(ps_sched *s, uint64_t session)
+{
+    ps_worker *worker = NULL;
+    ps_status st = enter_session(s, session, &worker);
+    if (!st)
+        ps_core_unlock(s);
+    return st;
+}
+
+static void take_log(const ps_worker *worker, ps_job *job, const Psd__V1__LogEvent *log)
+{
+    int level = log->level < PS_LOG_ERROR   ? PS_LOG_ERROR
+                : log->level > PS_LOG_DEBUG ? PS_LOG_DEBUG
+                                            : log->level;
+    ps_job_say(job, level, worker->name, "%s", log->text);
+}
+
+ps_status ps_sched_progress(ps_sched *s, uint64_t session, const Psd__V1__TaskProgress *report)
+{
+    ps_worker *worker = NULL;
+    ps_status st = enter_session(s, session, &worker);
+    if (st)
+        return st;
+    ps_lease *lease = ps_lease_find(worker, report->lease_id);
+    if (lease && lease->job && ps_job_runs(lease->job)) {
+        if (report->log)
+            take_log(worker, lease->job, report->log);
+        if (lease->job->kind->progress)
+            lease->job->kind->progress(lease->job, lease, report);
+    }
+    ps_core_unlock(s);
+    return PS_OK;
+}
+
+/* Code 1 (cancelled) from a worker that was not told to is one that is stopping. */
+static void take_result(ps_sched *s, ps_lease *lease, const Psd__V1__TaskResult *result)
+{
+    enum { GRPC_OK = 0, GRPC_CANCELLED = 1 };
+    ps_job *job = lease->job;
+    bool counts = job && ps_job_runs(job) && !lease->cancelled;
+    const char *message = result->message[0] ? result->message : "no reason given";
+    if (counts && result->code == GRPC_OK) {
+        s->tasks_done++;
+        job->kind->done(job, lease, result);
+    } else if (counts && result->code == GRPC_CANCELLED) {
+        job->kind->back(job, lease, false, message);
+    } else if (counts && result->retry) {
+        s->tasks_failed++;
+        job->kind->back(job, lease, true, message);
+    } else if (counts) {
+        s->tasks_failed++;
+        ps_job_fail(job, "worker %s: %s", lease->worker->name, message);
+    }
+    ps_lease_end(lease);
+    if (job)
+        ps_job_cancelled_when_free(job);
+}
+
+ps_status ps_sched_result(ps_sched *s, uint64_t session, const Psd__V1__TaskResult *result)
+{
+    ps_worker *worker = NULL;
+    ps_status st = enter_session(s, session, &worker);
+    if (st)
+        return st;
+    ps_lease *lease = ps_lease_find(worker, result->lease_id);
+    if (lease)
+        take_result(s, lease, result);
+    ps_core_unlock(s);
+    return PS_OK;
+}
+
+/* ---- listing ---- */
+
+static const char *state_of(const ps_sched *s, const ps_worker *worker)
+{
+    if (worker->silent || worker->session == 0)
+        return "silent";
+    if (s->draining)
+        return "draining";
+    return worker->n_leases ? "busy" : "idle";
+}
+
+static Psd__V1__Worker *describe(const ps_sched *s, const ps_worker *worker)
+{
+    Psd__V1__Worker *w = ps_new(Psd__V1__Worker);
+    psd__v1__worker__init(w);
+    w->name = ps_strdup(worker->name);
+    w->address = ps_strdup(worker->address);
+    w->hello = copy_hello(worker->hello);
+    w->attached_ms = worker->attached_ms;
+    w->heard_ms = worker->heard_ms;
+    w->state = ps_strdup(state_of(s, worker));
+    w->jobs = ps_alloc_array(worker->n_leases + 1, sizeof *w->jobs);
+    ps_list_each(node, &worker->leases)
+    {
+        const ps_lease *lease = ps_container(node, ps_lease, of_worker);
+        bool known = !lease->job;
+        for (size_t i = 0; !known && i < w->n_jobs; i++)
+            known = w->jobs[i] == lease->job->record->id;
+        if (!known)
+            w->jobs[w->n_jobs++] = lease->job->record->id;
+    }
+    return w;
+}
+
+Psd__V1__ListWorkersResponse *ps_sched_workers(ps_sched *s)
+{
+    Psd__V1__ListWorkersResponse *r = ps_new(Psd__V1__ListWorkersResponse);
+    psd__v1__list_workers_response__init(r);
+    pthread_mutex_lock(&s->mutex);
+    size_t n = 0;
+    ps_list_each(node, &s->workers) n++;
+    r->workers = ps_alloc_array(n + 1, sizeof *r->workers);
+    ps_list_each(node, &s->workers) r->workers[r->n_workers++] =
+        describe(s, ps_container(node, ps_worker, link));
+    pthread_mutex_unlock(&s->mutex);
+    return r;
+}

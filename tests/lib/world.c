@@ -1,0 +1,340 @@
+#include "tests/lib/world.h"
+
+#include "common/base/mem.h"
+#include "tests/lib/check_main.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static void send_task(void *user, uint64_t session, const Psd__V1__Task *t)
+{
+    ps_world *w = user;
+    w->tasks = ps_realloc(w->tasks, (w->n_tasks + 1) * sizeof *w->tasks);
+    ps_world_task *task = &w->tasks[w->n_tasks++];
+    *task = (ps_world_task){.session = session,
+                            .lease = t->lease_id,
+                            .job = t->job_id,
+                            .epoch = t->epoch,
+                            .begin = t->row_begin,
+                            .end = t->row_end,
+                            .clock = t->first_clock};
+    (void)snprintf(task->kind, sizeof task->kind, "%s", t->kind);
+    ck_assert_str_ne(t->spec, "");
+    if (t->model_config[0])
+        ps_buf_printf(&w->trace, "config %s\n", t->model_config);
+}
+
+static void send_cancel(void *user, uint64_t session, uint64_t lease_id, const char *reason)
+{
+    ps_world *w = user;
+    ps_buf_printf(&w->trace, "cancel %" PRIu64 "\n", session);
+    for (size_t i = 0; i < w->n_tasks; i++)
+        if (w->tasks[i].lease == lease_id)
+            w->tasks[i].cancelled = true;
+    ck_assert_str_ne(reason, "");
+}
+
+static void drop_session(void *user, uint64_t session, const char *reason)
+{
+    ps_buf_printf(&((ps_world *)user)->trace, "drop %" PRIu64 "\n", session);
+}
+
+static uint64_t enter(void *user, uint64_t job_id, const char *worker)
+{
+    ps_world *w = user;
+    ps_buf_printf(&w->trace, "enter %" PRIu64 " %s\n", job_id, worker);
+    return ++w->clock;
+}
+
+static void leave(void *user, uint64_t job_id, const char *worker)
+{
+    ps_buf_printf(&((ps_world *)user)->trace, "leave %" PRIu64 " %s\n", job_id, worker);
+}
+
+static void answer(ps_world *w, ps_world_answer how, uint64_t job_id,
+                   void (*to)(ps_sched *, uint64_t, const ps_error *))
+{
+    ps_error error;
+    ps_error_save(&error, ps_fail(PS_NO_SPACE, "the disk is full"));
+    if (how != PS_WORLD_LATER)
+        to(w->sched, job_id, how == PS_WORLD_NO ? &error : NULL);
+}
+
+static void create_store(void *user, uint64_t job_id, const ps_job_spec *spec,
+                         const Psd__V1__PlanResult *plan)
+{
+    ps_world *w = user;
+    ps_buf_printf(&w->trace, "create %" PRIu64 " %zu\n", job_id, plan->n_tensors);
+    answer(w, w->on_create, job_id, ps_sched_store_created);
+}
+
+static void checkpoint_due(void *user, uint64_t job_id)
+{
+    ((ps_world *)user)->n_checkpoints++;
+}
+
+static void finish(void *user, uint64_t job_id, const ps_job_spec *spec,
+                   const ps_job_outcome *outcome)
+{
+    ps_world *w = user;
+    ps_buf_printf(&w->trace, "finish %" PRIu64 "\n", job_id);
+    w->outcome = *outcome;
+    answer(w, w->on_finish, job_id, ps_sched_finished);
+}
+
+static void ended(void *user, uint64_t job_id, ps_job_state state)
+{
+    static const char *const names[] = {
+        [PS_JOB_DONE] = "done", [PS_JOB_FAILED] = "failed", [PS_JOB_CANCELLED] = "cancelled"};
+    ck_assert_int_ge(state, PS_JOB_DONE);
+    ps_buf_printf(&((ps_world *)user)->trace, "ended %" PRIu64 " %s\n", job_id, names[state]);
+}
+
+static void gauges(void *user, uint64_t job_id, ps_job_gauges *out)
+{
+    out->staleness_max = 3;
+}
+
+static const ps_sched_out table = {
+    .send_task = send_task,
+    .send_cancel = send_cancel,
+    .drop_session = drop_session,
+    .enter = enter,
+    .leave = leave,
+    .create_store = create_store,
+    .checkpoint_due = checkpoint_due,
+    .finish = finish,
+    .ended = ended,
+    .gauges = gauges,
+};
+
+static void start(ps_world *w)
+{
+    ps_sched_conf conf = {.max_running = 4,
+                          .lease_timeout_ms = PS_WORLD_TIMEOUT_MS,
+                          .clock = ps_clock_virtual_table(&w->time)};
+    w->sched = ps_sched_create(&conf, w->catalog, &table, w);
+}
+
+static ps_status restore(void *user, uint64_t job_id, const ps_job_spec *spec, ps_buf *blob)
+{
+    ps_world *w = user;
+    ck_assert_ptr_nonnull(spec);
+    if (w->blob.len == 0)
+        return ps_fail(PS_NOT_FOUND, "no checkpoint");
+    ps_buf_append(blob, w->blob.data, w->blob.len);
+    return PS_OK;
+}
+
+void ps_world_recover(ps_world *w)
+{
+    ck_assert_int_eq(ps_sched_recover(w->sched, restore), PS_OK);
+}
+
+ps_world *ps_world_new(const char *path, bool recover)
+{
+    ps_world *w = ps_new(ps_world);
+    w->time.now_ns = UINT64_C(1000000000000);
+    ps_status st = ps_catalog_open(path ? path : ":memory:", &w->catalog);
+    ck_assert_msg(st == PS_OK, "%s", ps_error_message());
+    start(w);
+    if (recover)
+        ps_world_recover(w);
+    return w;
+}
+
+void ps_world_free(ps_world **world)
+{
+    ps_world *w = *world;
+    ps_sched_free(&w->sched);
+    ps_catalog_close(&w->catalog);
+    ps_buf_free(&w->trace);
+    ps_buf_free(&w->blob);
+    free(w->tasks);
+    ps_free(world);
+}
+
+void ps_world_restart(ps_world *w)
+{
+    ps_sched_free(&w->sched);
+    ps_buf_clear(&w->trace);
+    w->n_tasks = 0;
+    w->time.now_ns += UINT64_C(1000000000);
+    start(w);
+    ps_world_recover(w);
+}
+
+void ps_world_run_ms(ps_world *w, uint64_t ms)
+{
+    enum { STEP_MS = 250 };
+    for (uint64_t at = 0; at < ms; at += STEP_MS) {
+        w->time.now_ns += (ms - at < STEP_MS ? ms - at : STEP_MS) * UINT64_C(1000000);
+        ps_sched_tick(w->sched);
+    }
+}
+
+uint64_t ps_world_submit(ps_world *w, const char *name, unsigned epochs, const char *mode,
+                         bool has_test, const char *extra)
+{
+    ps_buf yaml = PS_BUF_EMPTY;
+    ps_buf_printf(&yaml,
+                  "kind: train\nname: %s\nmodel: {architecture: mlp, layers: [4, 3]}\n"
+                  "data:\n  format: idx\n  train: {features: /d/x.gz, labels: /d/y.gz}\n%s"
+                  "train:\n  epochs: %u\n  batch_size: 10\n  optimizer: {name: sgd, learning_rate: "
+                  "0.1}\n  consistency: {mode: %s}\n%s",
+                  name, has_test ? "  test: {features: /d/tx.gz, labels: /d/ty.gz}\n" : "", epochs,
+                  mode, extra);
+    uint64_t id = 0;
+    ps_status st = ps_sched_submit(w->sched, "anna", ps_buf_slice(&yaml), &id);
+    ck_assert_msg(st == PS_OK, "%s", ps_error_message());
+    ps_buf_free(&yaml);
+    return id;
+}
+
+ps_job_record *ps_world_job(ps_world *w, uint64_t id)
+{
+    ps_job_record *record = NULL;
+    ck_assert_int_eq(ps_sched_job_get(w->sched, id, &record), PS_OK);
+    return record;
+}
+
+ps_job_state ps_world_state(ps_world *w, uint64_t id)
+{
+    ps_job_record *record = ps_world_job(w, id);
+    ps_job_state state = record->state;
+    ps_job_record_free(&record);
+    return state;
+}
+
+bool ps_world_traced(const ps_world *w, const char *line)
+{
+    size_t len = strlen(line);
+    const char *at = (const char *)w->trace.data;
+    const char *end = at + w->trace.len;
+    while (at < end) {
+        const char *next = memchr(at, '\n', (size_t)(end - at));
+        if ((size_t)(next - at) == len && memcmp(at, line, len) == 0)
+            return true;
+        at = next + 1;
+    }
+    return false;
+}
+
+ps_status ps_world_hello(ps_world *w, uint64_t session, const char *name, uint64_t incarnation,
+                         uint32_t slots, const uint64_t *leases, size_t n_leases)
+{
+    Psd__V1__Hello hello;
+    psd__v1__hello__init(&hello);
+    uint64_t copy[16];
+    ck_assert_uint_le(n_leases, 16);
+    if (n_leases)
+        memcpy(copy, leases, n_leases * sizeof *copy);
+    hello.incarnation = incarnation;
+    hello.slots = slots;
+    hello.n_leases = n_leases;
+    hello.leases = copy;
+    return ps_sched_attach(w->sched, session, name, "127.0.0.1:9", &hello);
+}
+
+void ps_world_attach(ps_world *w, uint64_t session, const char *name)
+{
+    ck_assert_int_eq(ps_world_hello(w, session, name, 1, 1, NULL, 0), PS_OK);
+}
+
+ps_world_task *ps_world_task_of(ps_world *w, uint64_t session)
+{
+    for (size_t i = w->n_tasks; i-- > 0;)
+        if (w->tasks[i].session == session && !w->tasks[i].answered)
+            return &w->tasks[i];
+    return NULL;
+}
+
+/* May move w->tasks: task is not to be used after it. */
+static void send_result(ps_world *w, ps_world_task *task, Psd__V1__TaskResult *result)
+{
+    ck_assert(!task->answered);
+    task->answered = true;
+    result->lease_id = task->lease;
+    ck_assert_int_eq(ps_sched_result(w->sched, task->session, result), PS_OK);
+}
+
+void ps_world_plan(ps_world *w, ps_world_task *task, uint64_t train_rows, uint64_t test_rows,
+                   uint64_t shape)
+{
+    char name[] = "layers.0.weight";
+    uint64_t dims[] = {shape, 3};
+    Psd__V1__TensorPlan tensor;
+    psd__v1__tensor_plan__init(&tensor);
+    tensor.name = name;
+    tensor.n_shape = 2;
+    tensor.shape = dims;
+    Psd__V1__TensorPlan *tensors[] = {&tensor};
+    Psd__V1__PlanResult plan;
+    psd__v1__plan_result__init(&plan);
+    plan.train_rows = train_rows;
+    plan.test_rows = test_rows;
+    plan.n_tensors = 1;
+    plan.tensors = tensors;
+    Psd__V1__TaskResult result;
+    psd__v1__task_result__init(&result);
+    result.plan = &plan;
+    ck_assert_str_eq(task->kind, "plan");
+    send_result(w, task, &result);
+}
+
+void ps_world_trained(ps_world *w, ps_world_task *task)
+{
+    Psd__V1__TaskResult result;
+    psd__v1__task_result__init(&result);
+    ck_assert_str_eq(task->kind, "train");
+    send_result(w, task, &result);
+}
+
+void ps_world_evaluated(ps_world *w, ps_world_task *task, uint64_t correct)
+{
+    Psd__V1__EvaluateResult evaluate;
+    psd__v1__evaluate_result__init(&evaluate);
+    evaluate.samples = 100;
+    evaluate.correct = correct;
+    evaluate.loss = 0.5;
+    Psd__V1__TaskResult result;
+    psd__v1__task_result__init(&result);
+    result.evaluate = &evaluate;
+    send_result(w, task, &result);
+}
+
+void ps_world_failed(ps_world *w, ps_world_task *task, int code, bool retry, const char *why)
+{
+    char message[256];
+    (void)snprintf(message, sizeof message, "%s", why);
+    Psd__V1__TaskResult result;
+    psd__v1__task_result__init(&result);
+    result.code = code;
+    result.message = message;
+    result.retry = retry;
+    send_result(w, task, &result);
+}
+
+void ps_world_report(ps_world *w, ps_world_task *task, uint64_t position, double loss)
+{
+    Psd__V1__TaskProgress report;
+    psd__v1__task_progress__init(&report);
+    report.lease_id = task->lease;
+    report.position = position;
+    report.samples = 10;
+    report.steps = 1;
+    report.loss_sum = 10 * loss;
+    report.correct = 5;
+    ck_assert_int_eq(ps_sched_progress(w->sched, task->session, &report), PS_OK);
+}
+
+void ps_world_do(ps_world *w, ps_world_task *task, uint64_t train_rows, uint64_t test_rows)
+{
+    if (strcmp(task->kind, "plan") == 0)
+        ps_world_plan(w, task, train_rows, test_rows, 4);
+    else if (strcmp(task->kind, "train") == 0)
+        ps_world_trained(w, task);
+    else
+        ps_world_evaluated(w, task, 80);
+}
