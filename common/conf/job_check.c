@@ -107,9 +107,11 @@ static ps_status check_csv(const ps_job_spec *s, const ps_conf_doc *doc)
             return ps_conf_fail(doc, "data.csv", "only for format csv, not %s", s->data.format);
         return PS_OK;
     }
-    if (strlen(csv->delimiter) != 1 || strchr("0123456789+-.eE\"", csv->delimiter[0]))
+    bool one = strlen(csv->delimiter) == 1 && !strchr("0123456789+-.eE\"", csv->delimiter[0]);
+    if (!one && strcmp(csv->delimiter, "tab") != 0)
         return ps_conf_fail(doc, "data.csv.delimiter",
-                            "'%s' cannot separate numbers; allowed: one character such as , ; or |",
+                            "'%s' cannot separate numbers; allowed: tab, or one character "
+                            "such as , ; or |",
                             csv->delimiter);
     bool number = strspn(csv->label_column, "0123456789") == strlen(csv->label_column);
     bool word = !strcmp(csv->label_column, "first") || !strcmp(csv->label_column, "last");

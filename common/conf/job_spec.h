@@ -62,7 +62,7 @@ typedef struct ps_spec_csv {
     char *label_column; /* "last", "first", a number from 0, or a name of the header line */
     int64_t targets;    /* columns from there on that are labels (label_column last: the last) */
     bool header;        /* the first line names the columns */
-    char *delimiter;    /* one character */
+    char *delimiter;    /* one character, or "tab" */
 } ps_spec_csv;
 
 typedef struct ps_spec_normalise {

@@ -32,7 +32,7 @@ typedef struct ps_prefetch_options {
 
 PS_MUST_CHECK ps_status ps_prefetch_start(const ps_prefetch_options *options, ps_prefetch **out);
 /* Waits for the next batch. PS_END after the last one. The batch stays valid until it is given
- * back; hold one at a time, or give each back before asking for more than the budget holds. */
+ * back. PS_FAILED_PRECONDITION when all that the budget allows are held: hold one at a time. */
 PS_MUST_CHECK ps_status ps_prefetch_next(ps_prefetch *prefetch, const ps_batch **out);
 void ps_prefetch_give_back(ps_prefetch *prefetch, const ps_batch *batch);
 /* Stops the thread, waits for it, and frees everything, batches not given back too. */

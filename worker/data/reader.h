@@ -23,6 +23,8 @@ typedef struct ps_dataset_options {
     const ps_spec_files *files; /* the paths */
     ps_label_kind labels;
     int64_t classes;    /* CLASSES: labels must be 0..classes-1; 0: any */
+    int64_t features;   /* what the model takes; 0: any. Without labels, the label columns of a csv
+                         * file are left out when the number of columns says that they are there */
     uint64_t max_bytes; /* in memory; 0: 16 GiB */
 } ps_dataset_options;
 

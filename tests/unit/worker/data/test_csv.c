@@ -1,0 +1,215 @@
+/* csv: rows, labels in every place a job file can name, and the line and column of what is wrong.
+ */
+#include "common/base/buf.h"
+#include "common/base/mem.h"
+#include "tests/lib/check_main.h"
+#include "tests/lib/data_file.h"
+#include "worker/data/csv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static ps_dataset_options options; /* what the next file is opened with */
+static ps_spec_data data;
+static ps_spec_files files;
+
+static void use(const char *label_column, int64_t targets, bool header, const char *delimiter)
+{
+    static char name[] = "csv", column[50], separator[4];
+    data = (ps_spec_data){
+        .format = name,
+        .csv = {.label_column = strcpy(column, label_column),
+                .targets = targets,
+                .header = header,
+                .delimiter = strcpy(separator, delimiter)},
+        .normalise = {.std = 1},
+    };
+    options = (ps_dataset_options){.data = &data, .files = &files, .labels = PS_LABELS_CLASSES};
+}
+
+static ps_status open_text(const char *text, bool gz, ps_dataset **out)
+{
+    char *path = ps_test_file(ps_slice_str(text), gz);
+    files.features = path;
+    ps_status st = ps_dataset_open(&options, out);
+    if (st && st != PS_NO_MEMORY)
+        ck_assert_ptr_nonnull(strstr(ps_error_message(), path));
+    ps_test_file_drop(&path);
+    return st;
+}
+
+static ps_dataset *open_good(const char *text)
+{
+    ps_dataset *ds = NULL;
+    ps_status st = open_text(text, false, &ds);
+    ck_assert_msg(st == PS_OK, "%s", ps_error_message());
+    return ds;
+}
+
+static void refuses(const char *text, ps_status code, const char *message)
+{
+    ps_dataset *ds = NULL;
+    ps_status st = open_text(text, false, &ds);
+    ck_assert_msg(st == code, "%s: %s", ps_status_name(st), ps_error_message());
+    ck_assert_msg(strstr(ps_error_message(), message), "%s", ps_error_message());
+    ck_assert_ptr_null(ds);
+}
+
+/* Row `row` is x0, x1 with a class. */
+static void is_row(const ps_dataset *ds, uint64_t row, float x0, float x1, int32_t label)
+{
+    float x[2];
+    int32_t y = -1;
+    ck_assert_int_eq(ps_dataset_read(ds, &row, 1, x, &y), PS_OK);
+    ck_assert(x[0] == x0 && x[1] == x1);
+    ck_assert_int_eq(y, label);
+}
+
+START_TEST(the_label_can_be_anywhere)
+{
+    use("last", 1, false, ",");
+    ps_dataset *ds = open_good("1,2,0\n-3.5,4e1,2\n");
+    ck_assert_uint_eq(ps_dataset_rows(ds), 2);
+    ck_assert_uint_eq(ps_dataset_features(ds), 2);
+    ck_assert_int_eq(ps_dataset_classes(ds), 3);
+    is_row(ds, 1, -3.5f, 40, 2);
+    ps_dataset_close(&ds);
+    use("first", 1, false, ";");
+    ds = open_good("0;1;2\r\n\r\n2; -3.5 ;40"); /* no newline at the end */
+    is_row(ds, 1, -3.5f, 40, 2);
+    ps_dataset_close(&ds);
+    use("1", 1, false, "tab");
+    ds = open_good("1\t0\t2\n-3.5\t2\t 40\n");
+    is_row(ds, 1, -3.5f, 40, 2);
+    ps_dataset_close(&ds);
+    use("kind", 1, true, ",");
+    ds = open_good("width, \"kind\",height\n1,0,2\n-3.5,2,40\n");
+    ck_assert_uint_eq(ps_dataset_rows(ds), 2);
+    is_row(ds, 1, -3.5f, 40, 2);
+    ps_dataset_close(&ds);
+}
+END_TEST
+
+START_TEST(targets_are_several_columns)
+{
+    use("last", 2, true, ",");
+    options.labels = PS_LABELS_REALS;
+    ps_dataset *ds = open_good("a,b,c\n1,0.25,-7\n");
+    ck_assert_uint_eq(ps_dataset_features(ds), 1);
+    ck_assert_uint_eq(ps_dataset_targets(ds), 2);
+    float x = 0, y[2];
+    uint64_t row = 0;
+    ck_assert_int_eq(ps_dataset_read(ds, &row, 1, &x, y), PS_OK);
+    ck_assert(x == 1 && y[0] == 0.25f && y[1] == -7);
+    ps_dataset_close(&ds);
+}
+END_TEST
+
+START_TEST(predicting_leaves_label_columns_out_when_they_are_there)
+{
+    use("first", 1, false, ",");
+    options.labels = PS_LABELS_NONE;
+    options.features = 2;
+    float x[2];
+    uint64_t row = 0;
+    ps_dataset *ds = open_good("9,1,2\n");
+    ck_assert_int_eq(ps_dataset_read(ds, &row, 1, x, NULL), PS_OK);
+    ck_assert(x[0] == 1 && x[1] == 2);
+    ps_dataset_close(&ds);
+    ds = open_good("1,2\n");
+    ck_assert_int_eq(ps_dataset_read(ds, &row, 1, x, NULL), PS_OK);
+    ck_assert(x[0] == 1 && x[1] == 2);
+    ps_dataset_close(&ds);
+    refuses("1,2,3,4\n", PS_INVALID_ARGUMENT, "rows of 4 features, but the model takes 2");
+}
+END_TEST
+
+START_TEST(what_is_wrong_is_named_with_line_and_column)
+{
+    use("last", 1, false, ",");
+    options.classes = 3;
+    refuses("1,2,0\n\n1,x,0\n", PS_CORRUPT, ":3: column 1: 'x' is not a number");
+    refuses("1,2,0\n1,,0\n", PS_CORRUPT, ":2: column 1: '' is not a number");
+    refuses("1,2,0\n1,2 3,0\n", PS_CORRUPT, ":2: column 1: '2 3' is not a number");
+    refuses("1,nan,0\n", PS_CORRUPT, ":1: column 1: 'nan' is not a number");
+    refuses("1,1e99,0\n", PS_CORRUPT, ":1: column 1: '1e99' is not a number");
+    refuses("1,2,0\n1,2\n", PS_CORRUPT, ":2: 2 columns, but the first line has 3");
+    refuses("1,2,0\n1,2,0,0\n", PS_CORRUPT, ":2: 4 columns, but the first line has 3");
+    refuses("1,2,0\n1,2,3\n", PS_INVALID_ARGUMENT, ":2: row 1 has label 3, allowed 0 to 2");
+    refuses("1,2,-1\n", PS_INVALID_ARGUMENT, ":1: row 0 has label -1, allowed 0 to 2");
+    refuses("1,2,0.5\n", PS_INVALID_ARGUMENT, ":1: row 0 has label 0.5, allowed 0 to 2");
+    refuses("7\n", PS_INVALID_ARGUMENT, ":1: 1 columns; 1 label columns from column 0 on");
+    refuses("", PS_INVALID_ARGUMENT, "no rows");
+    refuses("\n\r\n", PS_INVALID_ARGUMENT, "no rows");
+    use("5", 1, false, ",");
+    refuses("1,2\n", PS_INVALID_ARGUMENT, "1 label columns from column 5 on do not fit");
+    use("colour", 1, true, ",");
+    refuses("a,b\n1,2\n", PS_INVALID_ARGUMENT, ":1: no column 'colour' (data.csv.label_column)");
+}
+END_TEST
+
+START_TEST(a_binary_file_is_not_text)
+{
+    use("last", 1, false, ",");
+    char *path = ps_test_file(ps_slice_of("1,\0,3\n", 6), false);
+    files.features = path;
+    ps_dataset *ds = NULL;
+    ck_assert_int_eq(ps_dataset_open(&options, &ds), PS_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), ":1: a zero byte; is it text?"));
+    ps_test_file_drop(&path);
+}
+END_TEST
+
+START_TEST(many_rows_are_read_also_from_gzip)
+{
+    use("last", 1, false, ",");
+    ps_buf text = PS_BUF_EMPTY;
+    for (int i = 0; i < 20000; i++)
+        ps_buf_printf(&text, "%d,%d.5,%d\n", i, -i, i % 7);
+    ps_dataset *ds = NULL;
+    ck_assert_int_eq(open_text(ps_buf_cstr(&text), true, &ds), PS_OK);
+    ck_assert_uint_eq(ps_dataset_rows(ds), 20000);
+    is_row(ds, 19999, 19999, -19999.5f, 19999 % 7);
+    is_row(ds, 1025, 1025, -1025.5f, 1025 % 7);
+    ps_dataset_close(&ds);
+    options.max_bytes = 100000;
+    ck_assert_int_eq(open_text(ps_buf_cstr(&text), true, &ds), PS_RESOURCE_EXHAUSTED);
+    options.max_bytes = 0;
+    for (unsigned long k = 1; k <= 4; k++) {
+        ps_mem_fail_after(k);
+        ck_assert_int_eq(open_text(ps_buf_cstr(&text), false, &ds), PS_NO_MEMORY);
+        ps_mem_fail_after(0);
+    }
+    ck_assert_ptr_null(ds);
+    ps_buf_free(&text);
+}
+END_TEST
+
+START_TEST(a_line_has_a_limit)
+{
+    use("last", 1, false, ",");
+    size_t len = (16u << 20) + 200000;
+    char *text = ps_alloc(len + 1);
+    memset(text, '1', len);
+    ps_dataset *ds = NULL;
+    ck_assert_int_eq(open_text(text, false, &ds), PS_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), ":1: a line of more than 16777216 bytes"));
+    ps_free(&text);
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {&the_label_can_be_anywhere},
+    {&targets_are_several_columns},
+    {&predicting_leaves_label_columns_out_when_they_are_there},
+    {&what_is_wrong_is_named_with_line_and_column},
+    {&a_binary_file_is_not_text},
+    {&many_rows_are_read_also_from_gzip},
+    {&a_line_has_a_limit},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("data/csv", tests);
+}

@@ -1,0 +1,280 @@
+/* Happy path: header, bounds, one allocation, one read; labels likewise, then every label is looked
+ * at. Values stay as they are in the file and become floats row by row. It fails on a header that
+ * cannot be, a file that is shorter or longer than it says, and labels that do not fit. */
+#include "worker/data/idx.h"
+
+#include "common/base/mem.h"
+#include "common/base/slice.h"
+#include "worker/data/source.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+enum { MAX_DIMS = 8 };
+
+typedef enum idx_type {
+    IDX_U8 = 0x08,
+    IDX_I8 = 0x09,
+    IDX_I16 = 0x0b,
+    IDX_I32 = 0x0c,
+    IDX_F32 = 0x0d,
+    IDX_F64 = 0x0e,
+} idx_type;
+
+/* One file in memory. */
+typedef struct idx_file {
+    char *path;
+    idx_type type;
+    size_t rows, columns; /* columns: the product of the other dimensions */
+    size_t data_start;    /* bytes of the header */
+    uint8_t *values;
+} idx_file;
+
+typedef struct idx_state {
+    idx_file features;
+    idx_file labels; /* values NULL: none */
+    ps_label_kind kind;
+} idx_state;
+
+static size_t size_of(idx_type type)
+{
+    switch (type) {
+    case IDX_U8:
+    case IDX_I8:
+        return 1;
+    case IDX_I16:
+        return 2;
+    case IDX_I32:
+    case IDX_F32:
+        return 4;
+    case IDX_F64:
+        return 8;
+    }
+    return 0;
+}
+
+static uint64_t read_be(const uint8_t *p, size_t bytes)
+{
+    uint64_t v = 0;
+    for (size_t i = 0; i < bytes; i++)
+        v = v << 8 | p[i];
+    return v;
+}
+
+static double value_at(const idx_file *f, size_t i)
+{
+    const uint8_t *p = f->values + i * size_of(f->type);
+    uint32_t word = 0;
+    uint64_t wide = 0;
+    float narrow = 0;
+    double real = 0;
+    switch (f->type) {
+    case IDX_U8:
+        return *p;
+    case IDX_I8:
+        return (int8_t)*p;
+    case IDX_I16:
+        return (int16_t)read_be(p, 2);
+    case IDX_I32:
+        return (int32_t)read_be(p, 4);
+    case IDX_F32:
+        word = (uint32_t)read_be(p, 4);
+        memcpy(&narrow, &word, sizeof narrow);
+        return (double)narrow;
+    case IDX_F64:
+        wide = read_be(p, 8);
+        memcpy(&real, &wide, sizeof real);
+        return real;
+    }
+    return 0;
+}
+
+static ps_status read_dimensions(ps_source *source, unsigned n, idx_file *f)
+{
+    uint8_t bytes[4 * MAX_DIMS];
+    ps_status st = ps_source_read_exactly(source, bytes, 4 * (size_t)n);
+    if (st)
+        return st;
+    ps_cursor c = ps_cursor_of(ps_slice_of(bytes, 4 * (size_t)n));
+    f->rows = ps_read_u32be(&c);
+    f->columns = 1;
+    for (unsigned d = 1; d < n; d++)
+        if (__builtin_mul_overflow(f->columns, (size_t)ps_read_u32be(&c), &f->columns))
+            return ps_fail(PS_CORRUPT, "%s: its dimensions are too large", f->path);
+    if (f->columns == 0)
+        return ps_fail(PS_CORRUPT, "%s: a dimension of 0", f->path);
+    f->data_start = 4 + 4 * (size_t)n;
+    return PS_OK;
+}
+
+static ps_status read_header(ps_source *source, idx_file *f)
+{
+    uint8_t magic[4];
+    ps_status st = ps_source_read_exactly(source, magic, sizeof magic);
+    if (st)
+        return st;
+    f->type = (idx_type)magic[2];
+    if (magic[0] || magic[1] || !size_of(f->type) || magic[3] < 1 || magic[3] > MAX_DIMS)
+        return ps_fail(PS_CORRUPT,
+                       "%s: byte 0: not an idx file, its first bytes are %02x %02x %02x %02x",
+                       f->path, magic[0], magic[1], magic[2], magic[3]);
+    return read_dimensions(source, magic[3], f);
+}
+
+/* What the header claims, against the budget and against what the file could hold. */
+static ps_status check_size(const ps_source *source, const idx_file *f, uint64_t budget,
+                            size_t *bytes)
+{
+    if (__builtin_mul_overflow(f->rows, f->columns, bytes) ||
+        __builtin_mul_overflow(*bytes, size_of(f->type), bytes) ||
+        *bytes > SIZE_MAX - f->data_start || *bytes + f->data_start > ps_source_most(source))
+        return ps_fail(
+            PS_CORRUPT,
+            "%s: truncated, its header says %zu rows of %zu values, which it cannot hold", f->path,
+            f->rows, f->columns);
+    if (*bytes > budget)
+        return ps_fail(PS_RESOURCE_EXHAUSTED, "%s: %zu bytes in memory, at most %" PRIu64, f->path,
+                       *bytes, budget);
+    return PS_OK;
+}
+
+static ps_status read_values(ps_source *source, idx_file *f, uint64_t *budget)
+{
+    size_t bytes = 0;
+    ps_status st = read_header(source, f);
+    if (!st)
+        st = check_size(source, f, *budget, &bytes);
+    if (st)
+        return st;
+    f->values = ps_try_alloc_raw(bytes ? bytes : 1);
+    if (!f->values)
+        return ps_fail(PS_NO_MEMORY, "%s: no memory for %zu bytes", f->path, bytes);
+    *budget -= bytes;
+    st = ps_source_read_exactly(source, f->values, bytes);
+    return st ? st : ps_source_expect_end(source);
+}
+
+static ps_status check_finite(const idx_file *f)
+{
+    if (f->type != IDX_F32 && f->type != IDX_F64)
+        return PS_OK;
+    for (size_t i = 0; i < f->rows * f->columns; i++)
+        if (!isfinite((float)value_at(f, i)))
+            return ps_fail(PS_CORRUPT, "%s: byte %zu: row %zu has a value that is not a number",
+                           f->path, f->data_start + i * size_of(f->type), i / f->columns);
+    return PS_OK;
+}
+
+static ps_status load(const char *path, uint64_t *budget, idx_file *f)
+{
+    ps_source *source = NULL;
+    ps_status st = ps_source_open(path, &source);
+    if (st)
+        return st;
+    f->path = ps_strdup(path);
+    st = read_values(source, f, budget);
+    ps_source_close(&source);
+    return st ? st : check_finite(f);
+}
+
+static ps_status check_classes(const idx_file *f, int64_t classes, int64_t *found)
+{
+    if (f->type == IDX_F32 || f->type == IDX_F64 || f->columns != 1)
+        return ps_fail(PS_CORRUPT, "%s: classes must be one integer a row", f->path);
+    int64_t largest = -1;
+    for (size_t i = 0; i < f->rows; i++) {
+        int64_t label = (int64_t)value_at(f, i);
+        if (label < 0 || (classes && label >= classes))
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "%s: byte %zu: row %zu has label %" PRId64 ", allowed 0 to %" PRId64,
+                           f->path, f->data_start + i * size_of(f->type), i, label,
+                           classes ? classes - 1 : INT32_MAX);
+        largest = label > largest ? label : largest;
+    }
+    *found = largest + 1;
+    return PS_OK;
+}
+
+static ps_status load_labels(const ps_dataset_options *o, uint64_t *budget, idx_state *s,
+                             ps_dataset_shape *shape)
+{
+    if (o->labels == PS_LABELS_NONE)
+        return PS_OK;
+    ps_status st = load(o->files->labels, budget, &s->labels);
+    if (st)
+        return st;
+    if (s->labels.rows != s->features.rows)
+        return ps_fail(PS_INVALID_ARGUMENT, "%s has %zu rows, but %s has %zu", s->labels.path,
+                       s->labels.rows, s->features.path, s->features.rows);
+    if (o->labels == PS_LABELS_CLASSES)
+        return check_classes(&s->labels, o->classes, &shape->classes);
+    shape->targets = s->labels.columns;
+    return PS_OK;
+}
+
+static void drop(idx_file *f)
+{
+    ps_free(&f->path);
+    ps_free(&f->values);
+}
+
+static void idx_close(void *state)
+{
+    idx_state *s = state;
+    drop(&s->features);
+    drop(&s->labels);
+    ps_free(&s);
+}
+
+static ps_status idx_open(const ps_dataset_options *o, ps_dataset_shape *shape, void **state)
+{
+    idx_state *s = ps_new(idx_state);
+    uint64_t budget = o->max_bytes;
+    s->kind = o->labels;
+    ps_status st = load(o->files->features, &budget, &s->features);
+    if (!st)
+        st = load_labels(o, &budget, s, shape);
+    if (st) {
+        idx_close(s);
+        return st;
+    }
+    shape->rows = s->features.rows;
+    shape->features = s->features.columns;
+    *state = s;
+    return PS_OK;
+}
+
+static void idx_row(const void *state, size_t row, float *features, void *label)
+{
+    const idx_state *s = state;
+    const idx_file *f = &s->features;
+    size_t at = row * f->columns;
+    if (f->type == IDX_U8) /* by far the most common: a loop that vectorises */
+        for (size_t i = 0; i < f->columns; i++)
+            features[i] = f->values[at + i];
+    else
+        for (size_t i = 0; i < f->columns; i++)
+            features[i] = (float)value_at(f, at + i);
+    if (!label)
+        return;
+    if (s->kind == PS_LABELS_CLASSES) {
+        *(int32_t *)label = (int32_t)value_at(&s->labels, row);
+        return;
+    }
+    for (size_t i = 0; i < s->labels.columns; i++)
+        ((float *)label)[i] = (float)value_at(&s->labels, row * s->labels.columns + i);
+}
+
+static float idx_scale(const void *state)
+{
+    return ((const idx_state *)state)->features.type == IDX_U8 ? 1.0f / 255.0f : 1.0f;
+}
+
+const ps_reader ps_reader_idx = {
+    .name = "idx",
+    .open = idx_open,
+    .close = idx_close,
+    .row = idx_row,
+    .scale = idx_scale,
+};

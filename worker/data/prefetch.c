@@ -1,0 +1,246 @@
+/* Happy path: the thread takes a free slot, fills it and puts it in the ring; the consumer takes
+ * the oldest and gives it back. Slots move free -> ready -> held -> free under one lock:
+ *
+ *     free --filled--> ready --next--> held --give back--> free
+ *
+ * It fails when not even one batch fits the budget, when memory is out, or when a read fails: the
+ * consumer gets that failure after the batches before it. */
+#include "worker/data/prefetch.h"
+
+#include "common/base/mem.h"
+
+#include <pthread.h>
+#include <string.h>
+
+typedef enum slot_state { SLOT_FREE, SLOT_FILLING, SLOT_READY, SLOT_HELD } slot_state;
+
+typedef struct slot {
+    ps_batch batch;
+    slot_state state;
+    float *features;
+    void *labels;
+} slot;
+
+struct ps_prefetch {
+    const ps_dataset *dataset;
+    ps_shuffle shuffle;
+    bool shuffled;
+    uint64_t at, end; /* the thread's next position */
+    size_t batch_size;
+    uint64_t *rows; /* [batch_size], the thread's */
+
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    slot slots[PS_PREFETCH_SLOTS];
+    unsigned n_slots;
+    unsigned fill, take; /* slots are filled and taken in turn */
+    bool stop;           /* the consumer wants no more */
+    bool done;           /* the thread has ended */
+    ps_error error;      /* why, when not at the end */
+};
+
+static size_t label_bytes(const ps_dataset *ds)
+{
+    switch (ps_dataset_labels(ds)) {
+    case PS_LABELS_CLASSES:
+        return sizeof(int32_t);
+    case PS_LABELS_REALS:
+        return ps_dataset_targets(ds) * sizeof(float);
+    default:
+        return 0;
+    }
+}
+
+static ps_status fill(ps_prefetch *p, slot *s)
+{
+    uint64_t left = p->end - p->at;
+    size_t n = left < p->batch_size ? (size_t)left : p->batch_size;
+    for (size_t i = 0; i < n; i++)
+        p->rows[i] = p->shuffled ? ps_shuffle_at(&p->shuffle, p->at + i) : p->at + i;
+    ps_status st = ps_dataset_read(p->dataset, p->rows, n, s->features, s->labels);
+    if (st)
+        return st;
+    ps_label_kind kind = ps_dataset_labels(p->dataset);
+    s->batch = (ps_batch){
+        .rows = n,
+        .features = s->features,
+        .classes = kind == PS_LABELS_CLASSES ? s->labels : NULL,
+        .targets = kind == PS_LABELS_REALS ? s->labels : NULL,
+        .first = p->at,
+    };
+    p->at += n;
+    return PS_OK;
+}
+
+/* The next slot in turn once it is free; NULL: stop. */
+static slot *wait_free(ps_prefetch *p)
+{
+    slot *s = &p->slots[p->fill];
+    pthread_mutex_lock(&p->lock);
+    while (!p->stop && s->state != SLOT_FREE)
+        pthread_cond_wait(&p->changed, &p->lock);
+    s = p->stop ? NULL : s;
+    if (s)
+        s->state = SLOT_FILLING;
+    pthread_mutex_unlock(&p->lock);
+    return s;
+}
+
+static void set_ready(ps_prefetch *p, slot *s)
+{
+    pthread_mutex_lock(&p->lock);
+    s->state = SLOT_READY;
+    p->fill = (p->fill + 1) % p->n_slots;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void set_done(ps_prefetch *p, ps_status st)
+{
+    pthread_mutex_lock(&p->lock);
+    ps_error_save(&p->error, st);
+    p->done = true;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void *run(void *arg)
+{
+    ps_prefetch *p = arg;
+    ps_status st = PS_OK;
+    while (p->at < p->end && !st) {
+        slot *s = wait_free(p);
+        if (!s)
+            break;
+        st = fill(p, s);
+        if (!st)
+            set_ready(p, s);
+    }
+    set_done(p, st);
+    return NULL;
+}
+
+static void free_slots(ps_prefetch *p)
+{
+    for (unsigned i = 0; i < PS_PREFETCH_SLOTS; i++) {
+        ps_free(&p->slots[i].features);
+        ps_free(&p->slots[i].labels);
+    }
+    ps_free(&p->rows);
+}
+
+static ps_status make_slots(ps_prefetch *p, uint64_t max_bytes)
+{
+    size_t features = ps_dataset_features(p->dataset) * sizeof(float);
+    size_t labels = label_bytes(p->dataset), bytes = 0;
+    if (__builtin_mul_overflow(features + labels, p->batch_size, &bytes) || bytes > max_bytes)
+        return ps_fail(PS_RESOURCE_EXHAUSTED,
+                       "a batch of %zu rows of %zu bytes does not fit into %llu bytes; use a "
+                       "smaller batch_size or a larger memory_bytes",
+                       p->batch_size, features + labels, (unsigned long long)max_bytes);
+    uint64_t batches = (p->end - p->at + p->batch_size - 1) / p->batch_size;
+    uint64_t fit = max_bytes / bytes;
+    fit = fit < batches ? fit : batches;
+    p->n_slots = fit > PS_PREFETCH_SLOTS ? PS_PREFETCH_SLOTS : fit ? (unsigned)fit : 1;
+    p->rows = ps_try_alloc_raw(p->batch_size * sizeof *p->rows);
+    bool ok = p->rows != NULL;
+    for (unsigned i = 0; i < p->n_slots && ok; i++) {
+        p->slots[i].features = ps_try_alloc_raw(features * p->batch_size);
+        p->slots[i].labels = ps_try_alloc_raw(labels ? labels * p->batch_size : 1);
+        ok = p->slots[i].features && p->slots[i].labels;
+    }
+    return ok ? PS_OK : ps_fail(PS_NO_MEMORY, "no memory for batches of %zu bytes", bytes);
+}
+
+static ps_status check(const ps_prefetch_options *o)
+{
+    size_t rows = ps_dataset_rows(o->dataset);
+    if (o->begin > o->end || o->end > rows || (o->shuffle && o->shuffle->rows != rows))
+        return ps_fail(PS_OUT_OF_RANGE, "rows %llu to %llu of a data set of %zu",
+                       (unsigned long long)o->begin, (unsigned long long)o->end, rows);
+    if (o->batch_size == 0)
+        return ps_fail(PS_INVALID_ARGUMENT, "batch_size is 0");
+    return PS_OK;
+}
+
+ps_status ps_prefetch_start(const ps_prefetch_options *options, ps_prefetch **out)
+{
+    ps_status st = check(options);
+    if (st)
+        return st;
+    ps_prefetch *p = ps_new(ps_prefetch);
+    p->dataset = options->dataset;
+    p->shuffled = options->shuffle != NULL;
+    if (p->shuffled)
+        p->shuffle = *options->shuffle;
+    p->at = options->begin;
+    p->end = options->end;
+    p->batch_size = options->batch_size;
+    st = make_slots(p, options->max_bytes);
+    if (st)
+        goto free_all;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_cond_init(&p->changed, NULL);
+    int error = pthread_create(&p->thread, NULL, run, p);
+    if (error) {
+        st = ps_fail_errno(error, "prefetch thread");
+        goto destroy_lock;
+    }
+    *out = p;
+    return PS_OK;
+destroy_lock:
+    pthread_cond_destroy(&p->changed);
+    pthread_mutex_destroy(&p->lock);
+free_all:
+    free_slots(p);
+    ps_free(&p);
+    return st;
+}
+
+ps_status ps_prefetch_next(ps_prefetch *prefetch, const ps_batch **out)
+{
+    ps_prefetch *p = prefetch;
+    ps_status st = PS_OK;
+    pthread_mutex_lock(&p->lock);
+    slot *s = &p->slots[p->take];
+    while (s->state != SLOT_READY && s->state != SLOT_HELD && !p->done)
+        pthread_cond_wait(&p->changed, &p->lock);
+    if (s->state == SLOT_READY) {
+        s->state = SLOT_HELD;
+        p->take = (p->take + 1) % p->n_slots;
+        *out = &s->batch;
+    } else if (s->state == SLOT_HELD && !p->done) { /* in turn, so all are: nothing could come */
+        st = ps_fail(PS_FAILED_PRECONDITION, "all %u batches are held; give one back", p->n_slots);
+    } else {
+        st = p->error.code ? ps_error_raise(&p->error) : ps_fail(PS_END, "no more batches");
+    }
+    pthread_mutex_unlock(&p->lock);
+    return st;
+}
+
+void ps_prefetch_give_back(ps_prefetch *prefetch, const ps_batch *batch)
+{
+    pthread_mutex_lock(&prefetch->lock);
+    for (unsigned i = 0; i < prefetch->n_slots; i++)
+        if (&prefetch->slots[i].batch == batch)
+            prefetch->slots[i].state = SLOT_FREE;
+    pthread_cond_broadcast(&prefetch->changed);
+    pthread_mutex_unlock(&prefetch->lock);
+}
+
+void ps_prefetch_free(ps_prefetch **prefetch)
+{
+    ps_prefetch *p = *prefetch;
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->stop = true;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+    pthread_join(p->thread, NULL);
+    pthread_cond_destroy(&p->changed);
+    pthread_mutex_destroy(&p->lock);
+    free_slots(p);
+    ps_free(prefetch);
+}

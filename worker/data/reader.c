@@ -1,0 +1,126 @@
+/* Happy path: the format's row opens the files, the shape is checked against what was asked, and
+ * rows are read through it and normalised. */
+#include "worker/data/reader.h"
+
+#include "common/base/mem.h"
+#include "worker/data/csv.h"
+#include "worker/data/idx.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+struct ps_dataset {
+    const ps_reader *reader;
+    void *state;
+    ps_dataset_shape shape;
+    ps_label_kind labels;
+    float factor, shift; /* value * factor + shift */
+};
+
+static const ps_reader *const readers[] = {&ps_reader_idx, &ps_reader_csv};
+
+const ps_reader *ps_reader_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++)
+        if (!strcmp(readers[i]->name, name))
+            return readers[i];
+    return NULL;
+}
+
+static ps_status check_shape(const ps_dataset_options *o, const ps_dataset_shape *shape)
+{
+    if (shape->rows == 0)
+        return ps_fail(PS_INVALID_ARGUMENT, "%s: no rows", o->files->features);
+    if (o->features && (uint64_t)o->features != shape->features)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "%s: rows of %zu features, but the model takes %" PRId64, o->files->features,
+                       shape->features, o->features);
+    return PS_OK;
+}
+
+ps_status ps_dataset_open(const ps_dataset_options *options, ps_dataset **out)
+{
+    ps_dataset_options o = *options;
+    const ps_reader *reader = ps_reader_find(o.data->format);
+    if (!reader)
+        return ps_fail(PS_INVALID_ARGUMENT, "data.format '%s' is not known", o.data->format);
+    if (!o.max_bytes)
+        o.max_bytes = UINT64_C(16) << 30;
+    ps_dataset_shape shape = {0};
+    void *state = NULL;
+    ps_status st = reader->open(&o, &shape, &state);
+    if (st)
+        return st;
+    st = check_shape(&o, &shape);
+    if (st) {
+        reader->close(state);
+        return st;
+    }
+    const ps_spec_normalise *n = &o.data->normalise;
+    double scale = n->scale != 0 ? n->scale : (double)reader->scale(state);
+    ps_dataset *ds = ps_new(ps_dataset);
+    ds->reader = reader;
+    ds->state = state;
+    ds->shape = shape;
+    ds->labels = o.labels;
+    ds->factor = (float)(scale / n->std);
+    ds->shift = (float)(-n->mean / n->std);
+    *out = ds;
+    return PS_OK;
+}
+
+void ps_dataset_close(ps_dataset **dataset)
+{
+    if (!*dataset)
+        return;
+    (*dataset)->reader->close((*dataset)->state);
+    ps_free(dataset);
+}
+
+size_t ps_dataset_rows(const ps_dataset *dataset)
+{
+    return dataset->shape.rows;
+}
+
+size_t ps_dataset_features(const ps_dataset *dataset)
+{
+    return dataset->shape.features;
+}
+
+ps_label_kind ps_dataset_labels(const ps_dataset *dataset)
+{
+    return dataset->labels;
+}
+
+size_t ps_dataset_targets(const ps_dataset *dataset)
+{
+    return dataset->shape.targets;
+}
+
+int64_t ps_dataset_classes(const ps_dataset *dataset)
+{
+    return dataset->shape.classes;
+}
+
+ps_status ps_dataset_read(const ps_dataset *dataset, const uint64_t *rows, size_t n,
+                          float *features, void *labels)
+{
+    size_t d = dataset->shape.features;
+    size_t label_bytes = dataset->labels == PS_LABELS_CLASSES ? sizeof(int32_t)
+                         : dataset->labels == PS_LABELS_REALS
+                             ? dataset->shape.targets * sizeof(float)
+                             : 0;
+    char *label = label_bytes ? labels : NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i] >= dataset->shape.rows)
+            return ps_fail(PS_OUT_OF_RANGE, "row %" PRIu64 " of a data set of %zu rows", rows[i],
+                           dataset->shape.rows);
+        float *x = features + i * d;
+        dataset->reader->row(dataset->state, (size_t)rows[i], x, label);
+        for (size_t k = 0; k < d; k++)
+            x[k] = x[k] * dataset->factor + dataset->shift;
+        if (label)
+            label += label_bytes;
+    }
+    return PS_OK;
+}
