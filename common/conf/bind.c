@@ -48,6 +48,15 @@ static cyaml_schema_value_t map(const ps_conf_key *key)
     return v;
 }
 
+/* A list of structs; its entry's schema is freed by free_fields. */
+static cyaml_schema_value_t named(const ps_conf_key *key)
+{
+    cyaml_schema_value_t *entry = ps_new(cyaml_schema_value_t);
+    *entry = scalar(CYAML_MAPPING, key->size);
+    entry->mapping.fields = make_fields(key->keys);
+    return list(entry, key->size);
+}
+
 static const cyaml_schema_value_t int_entry = {.type = CYAML_INT, .data_size = sizeof(int64_t)};
 static const cyaml_schema_value_t text_entry = {.type = CYAML_STRING,
                                                 .flags = CYAML_FLAG_POINTER,
@@ -75,6 +84,8 @@ static cyaml_schema_value_t value_of(const ps_conf_key *key)
     case PS_CONF_TYPE_MAP:
     case PS_CONF_TYPE_MAP_OPT:
         return map(key);
+    case PS_CONF_TYPE_NAMED:
+        return named(key);
     default:
         return text();
     }
@@ -96,16 +107,27 @@ static const cyaml_schema_field_t *make_fields(const ps_conf_key *keys)
     return out;
 }
 
+/* libcyaml's tables are const */
+static void free_const(const void *made)
+{
+    union {
+        const void *kept;
+        void *gone;
+    } p = {.kept = made};
+    ps_free(&p.gone);
+}
+
 static void free_fields(const cyaml_schema_field_t *made)
 {
-    for (const cyaml_schema_field_t *f = made; f->key; f++)
-        if (f->value.type == CYAML_MAPPING)
-            free_fields(f->value.mapping.fields);
-    union {
-        const cyaml_schema_field_t *kept;
-        cyaml_schema_field_t *gone;
-    } p = {.kept = made}; /* libcyaml's tables are const */
-    ps_free(&p.gone);
+    for (const cyaml_schema_field_t *f = made; f->key; f++) {
+        const cyaml_schema_value_t *entry =
+            f->value.type == CYAML_SEQUENCE ? f->value.sequence.entry : &f->value;
+        if (entry->type == CYAML_MAPPING)
+            free_fields(entry->mapping.fields);
+        if (entry->type == CYAML_MAPPING && entry != &f->value)
+            free_const(entry);
+    }
+    free_const(made);
 }
 
 static cyaml_schema_value_t top(const ps_conf_schema *schema)

@@ -3,6 +3,7 @@
  * ends it, with file, line and path before the words of value.c. */
 #include "common/conf/check.h"
 
+#include "common/conf/nearest.h"
 #include "common/conf/value.h"
 
 #include <stdio.h>
@@ -15,7 +16,7 @@ typedef struct checker {
 } checker;
 
 static ps_status check_map(checker *c, const ps_conf_key *keys, const ps_conf_node *map,
-                           unsigned line);
+                           unsigned line, bool opened);
 
 /* file:line: path: before this thread's message */
 static ps_status at(checker *c, unsigned line, ps_status st)
@@ -156,28 +157,73 @@ static ps_status check_default(checker *c, const ps_conf_key *key, unsigned line
     return PS_OK;
 }
 
+/* One struct of a NAMED map: its name is the value of the first key. */
+static ps_status check_entry(checker *c, const ps_conf_key *keys, const ps_conf_node *node)
+{
+    ps_conf_value name;
+    ps_status st = ps_conf_value_parse(keys, node->key, &name);
+    if (st)
+        return at(c, node->line, ps_wrap(st, "a name here"));
+    for (const ps_conf_node *n = node->next; n; n = n->next)
+        if (!strcmp(n->key, node->key))
+            return at(c, n->line,
+                      ps_fail(PS_INVALID_ARGUMENT, "'%s' is there twice, first on line %u",
+                              node->key, node->line));
+    size_t before = enter(c, node->key);
+    ps_buf_printf(c->out, "{\"%s\": ", keys->name);
+    ps_conf_value_write(keys, &name, c->out);
+    st = check_map(c, keys + 1, ps_conf_node_is_null(node) ? NULL : node, node->line, true);
+    leave(c, before);
+    return st;
+}
+
+static ps_status check_named(checker *c, const ps_conf_key *key, const ps_conf_node *map)
+{
+    if (map && ps_conf_node_is_null(map))
+        map = NULL;
+    if (map && map->kind != PS_CONF_NODE_MAP)
+        return wrong_kind(c, key, map);
+    size_t n = 0;
+    ps_buf_putc(c->out, '[');
+    for (const ps_conf_node *e = map ? map->first : NULL; e; e = e->next, n++) {
+        if (n == key->most)
+            return at(c, e->line, ps_fail(PS_INVALID_ARGUMENT, "more than %zu of them", key->most));
+        if (n)
+            ps_buf_puts(c->out, ", ");
+        ps_status st = check_entry(c, key->keys, e);
+        if (st)
+            return st;
+    }
+    ps_buf_putc(c->out, ']');
+    return PS_OK;
+}
+
 static ps_status check_key(checker *c, const ps_conf_key *key, const ps_conf_node *node,
                            unsigned line)
 {
     if (is_map(key)) /* `tls:` with every line below it commented out is an empty section */
         return check_map(c, key->keys, node && !ps_conf_node_is_null(node) ? node : NULL,
-                         node ? node->line : line);
+                         node ? node->line : line, false);
+    if (key->type == PS_CONF_TYPE_NAMED)
+        return check_named(c, key, node);
     if (!node)
         return check_default(c, key, line);
     return is_list(key) ? check_list(c, key, node) : check_scalar(c, key, node);
 }
 
-/* map may be NULL: absent. line is where a missing key is reported. */
+/* map may be NULL: absent. line is where a missing key is reported. opened: the caller has written
+ * the brace and a first key. */
 static ps_status check_map(checker *c, const ps_conf_key *keys, const ps_conf_node *map,
-                           unsigned line)
+                           unsigned line, bool opened)
 {
     if (map && map->kind != PS_CONF_NODE_MAP)
         return wrong_kind(c, &(ps_conf_key){.type = PS_CONF_TYPE_MAP}, map);
     ps_status st = map ? check_names(c, keys, map) : PS_OK;
     if (st)
         return st;
-    bool comma = false;
-    ps_buf_putc(c->out, '{');
+    bool comma = opened;
+    if (!opened)
+        ps_buf_putc(c->out, '{');
     for (const ps_conf_key *key = keys; key->name; key++) {
         const ps_conf_node *node = map ? ps_conf_node_child(map, key->name) : NULL;
         if (!node && key->type == PS_CONF_TYPE_MAP_OPT)
@@ -198,7 +244,7 @@ ps_status ps_conf_check(const ps_conf_key *keys, const ps_conf_node *root, const
                         ps_buf *out)
 {
     checker c = {.file = file_name, .out = out};
-    ps_status st = check_map(&c, keys, root, root->line);
+    ps_status st = check_map(&c, keys, root, root->line, false);
     ps_buf_free(&c.path);
     return st;
 }

@@ -46,6 +46,7 @@ typedef enum ps_conf_type {
     PS_CONF_TYPE_TEXTS,    /* char ** and size_t: a list; min..max bytes each */
     PS_CONF_TYPE_MAP,      /* a struct of its own keys; always there, filled with its defaults */
     PS_CONF_TYPE_MAP_OPT, /* a pointer to such a struct; NULL when the file does not have the key */
+    PS_CONF_TYPE_NAMED,   /* T * and size_t: a map of structs under names of the user's choice */
 } ps_conf_type;
 
 typedef struct ps_conf_key {
@@ -58,8 +59,8 @@ typedef struct ps_conf_key {
     double real_min, real_max; /* REAL */
     size_t least, most;        /* lists: number of entries */
     const char *const *words;  /* WORD, TEXT: allowed words, NULL-terminated; TEXT: may be NULL */
-    const struct ps_conf_key *keys; /* MAP, MAP_OPT */
-    size_t size;                    /* MAP, MAP_OPT: sizeof of the struct */
+    const struct ps_conf_key *keys; /* MAP, MAP_OPT, NAMED (the first one is the name's TEXT) */
+    size_t size;                    /* MAP, MAP_OPT, NAMED: sizeof of the struct */
 } ps_conf_key;
 
 /* The offset of T.member, refused by the compiler when the member is not of type. */
@@ -129,6 +130,13 @@ typedef struct ps_conf_key {
     {                                                                               \
         .name = (key), .type = PS_CONF_TYPE_MAP_OPT, .offset = offsetof(T, member), \
         .keys = (keys_), .size = sizeof(*((T *)0)->member)                          \
+    }
+/* At most `most_` structs; the first key of keys_, a TEXT, takes the name each stands under. */
+#define PS_CONF_NAMED(key, T, member, keys_, most_)                               \
+    {                                                                             \
+        .name = (key), .type = PS_CONF_TYPE_NAMED, .offset = offsetof(T, member), \
+        .count_offset = PS_CONF_AT(T, n_##member, size_t), .keys = (keys_),       \
+        .size = sizeof(*((T *)0)->member), .most = (most_)                        \
     }
 #define PS_CONF_END  \
     {                \

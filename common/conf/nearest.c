@@ -1,6 +1,6 @@
 /* The spelling that was probably meant: Damerau's distance with adjacent transpositions (optimal
  * string alignment), over words short enough for a table on the stack. Cannot fail. */
-#include "common/conf/value.h"
+#include "common/conf/nearest.h"
 
 #include <string.h>
 

@@ -3,6 +3,7 @@
 #include "common/conf/value.h"
 
 #include "common/base/mem.h"
+#include "common/conf/nearest.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -64,6 +65,7 @@ const char *ps_conf_type_words(const ps_conf_key *key)
         [PS_CONF_TYPE_TEXTS] = "a list of texts",
         [PS_CONF_TYPE_MAP] = "keys and values",
         [PS_CONF_TYPE_MAP_OPT] = "keys and values",
+        [PS_CONF_TYPE_NAMED] = "names with keys and values",
     };
     return words[key->type];
 }

@@ -32,12 +32,4 @@ typedef struct ps_conf_quoted {
 } ps_conf_quoted;
 ps_conf_quoted ps_conf_quote(const char *text);
 
-/* The word nearest to text if it is near enough to be meant, else NULL. next(state, i) gives the
- * i-th word, NULL after the last. */
-const char *ps_conf_nearest(const char *text, const char *(*next)(const void *state, size_t i),
-                            const void *state);
-/* "; did you mean 'x'? allowed: a, b, c" into out. */
-void ps_conf_allowed(const char *text, const char *(*next)(const void *state, size_t i),
-                     const void *state, ps_buf *out);
-
 #endif

@@ -15,6 +15,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,6 +77,24 @@ static ps_status check_files(const char *cert_file, const char *key_file, bool f
         st = ps_fail(PS_INVALID_ARGUMENT, "certificate and key need two files, not one: %s",
                      cert_file);
     return st;
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* A client named "ca" and --force must not be the end of the CA. */
+static ps_status check_not_authority(const ps_leaf_request *request)
+{
+    const char *written[] = {request->cert_file, request->key_file};
+    for (int i = 0; i < 2; i++)
+        if (same_file(written[i], request->ca_cert_file) ||
+            same_file(written[i], request->ca_key_file))
+            return ps_fail(PS_INVALID_ARGUMENT, "%s is a file of the CA itself; choose another",
+                           written[i]);
+    return PS_OK;
 }
 
 static ps_status set_validity(ps_certificate_facts *facts, ps_validity asked, int days, int most)
@@ -176,6 +195,8 @@ static ps_status create_leaf(const ps_leaf_request *request, ps_role role)
     ps_status st = check_files(request->cert_file, request->key_file, request->force);
     if (!st)
         st = authority_read(request, &ca);
+    if (!st)
+        st = check_not_authority(request);
     const char *name = request->name ? request->name : request->n_hosts ? request->hosts[0] : "";
     if (!st)
         st = ps_identity_make(ca.cluster, role, name, &who);

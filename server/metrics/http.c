@@ -86,8 +86,7 @@ static ps_status listen_on(const char *address, uint16_t port, int *out, uint16_
     struct addrinfo *found = NULL;
     int error = getaddrinfo(address, service, &hints, &found);
     if (error)
-        return ps_fail(PS_INVALID_ARGUMENT, "metrics.address %s: %s", address,
-                       gai_strerror(error));
+        return ps_fail(PS_INVALID_ARGUMENT, "metrics.address %s: %s", address, gai_strerror(error));
     ps_status st = PS_OK;
     int one = 1;
     struct sockaddr_storage name;

@@ -22,8 +22,8 @@ typedef struct ps_http_page {
 
 /* address is numeric; port 0: any free one. PS_UNAVAILABLE names a taken port. pages and user must
  * outlive the server. */
-PS_MUST_CHECK ps_status ps_http_start(const char *address, uint16_t port,
-                                      const ps_http_page *pages, void *user, ps_http **out);
+PS_MUST_CHECK ps_status ps_http_start(const char *address, uint16_t port, const ps_http_page *pages,
+                                      void *user, ps_http **out);
 uint16_t ps_http_port(const ps_http *http);
 void ps_http_stop(ps_http **http); /* waits for requests at hand; NULL is allowed */
 

@@ -30,6 +30,18 @@ typedef struct outer {
     inner *maybe;
 } outer;
 
+typedef struct place {
+    char *name;
+    int64_t port;
+    char *text;
+} place;
+
+typedef struct places {
+    char *current;
+    place *at;
+    size_t n_at;
+} places;
+
 static const char *const words[] = {"red", "green", "blue", NULL};
 static const char *const modes[] = {"asp", "bsp", NULL};
 static const ps_conf_key inner_keys[] = {
@@ -54,6 +66,19 @@ static const ps_conf_key outer_keys[] = {
 };
 static const ps_conf_schema schema = {.keys = outer_keys, .size = sizeof(outer)};
 
+static const ps_conf_key place_keys[] = {
+    PS_CONF_TEXT("name", place, name, NULL, 1, 8),
+    PS_CONF_INT("port", place, port, NULL, 1, 65535),
+    PS_CONF_TEXT("text", place, text, "none", 0, 20),
+    PS_CONF_END,
+};
+static const ps_conf_key places_keys[] = {
+    PS_CONF_TEXT("current", places, current, "", 0, 8),
+    PS_CONF_NAMED("places", places, at, place_keys, 3),
+    PS_CONF_END,
+};
+static const ps_conf_schema places_schema = {.keys = places_keys, .size = sizeof(places)};
+
 static outer *load(const char *yaml)
 {
     void *data = NULL;
@@ -70,6 +95,57 @@ static void refuses(const char *yaml, const char *message)
     ck_assert_ptr_null(data);
     ck_assert_str_eq(ps_error_message(), message);
 }
+
+START_TEST(structs_stand_under_names_of_the_users_choice)
+{
+    void *data = NULL;
+    const char *yaml = "current: b\nplaces:\n  b: {port: 2, text: x}\n  a: {port: 1}\n";
+    ps_status st = ps_conf_load(&places_schema, ps_slice_str(yaml), "t.yaml", NULL, &data);
+    ck_assert_msg(st == PS_OK, "%s", ps_error_message());
+    places *p = data;
+    ck_assert_uint_eq(p->n_at, 2);
+    ck_assert_str_eq(p->at[0].name, "b");
+    ck_assert_int_eq(p->at[0].port, 2);
+    ck_assert_str_eq(p->at[0].text, "x");
+    ck_assert_str_eq(p->at[1].name, "a");
+    ck_assert_str_eq(p->at[1].text, "none");
+    ps_conf_free(&places_schema, data);
+    static const char *const none[] = {"", "places:\n", "places: {}\n"};
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(ps_conf_load(&places_schema, ps_slice_str(none[i]), "t.yaml", NULL, &data),
+                         PS_OK);
+        ck_assert_uint_eq(((places *)data)->n_at, 0);
+        ps_conf_free(&places_schema, data);
+    }
+}
+END_TEST
+
+START_TEST(faults_below_such_a_name_have_its_line_and_path)
+{
+    static const struct {
+        const char *yaml, *message;
+    } faults[] = {
+        {"places: 3\n", "t.yaml:1: places: expected names with keys and values, got '3'"},
+        {"places:\n  a: {}\n", "t.yaml:2: places.a.port: missing; an integer is required here"},
+        {"places:\n  a: {port: 1}\n  a: {port: 2}\n",
+         "t.yaml:3: places: 'a' is there twice, first on line 2"},
+        {"places:\n  a: {name: b, port: 1}\n",
+         "t.yaml:2: places.a.name: unknown key; allowed: port, text"},
+        {"places: {a: {port: 1}, b: {port: 1}, c: {port: 1}, d: {port: 1}}\n",
+         "t.yaml:1: places: more than 3 of them"},
+        {"places: {a23456789: {port: 1}}\n", NULL},
+    };
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        void *data = NULL;
+        ps_status st =
+            ps_conf_load(&places_schema, ps_slice_str(faults[i].yaml), "t.yaml", NULL, &data);
+        ck_assert_int_eq(st, PS_INVALID_ARGUMENT);
+        ck_assert_ptr_null(data);
+        if (faults[i].message)
+            ck_assert_str_eq(ps_error_message(), faults[i].message);
+    }
+}
+END_TEST
 
 START_TEST(an_empty_file_gives_every_default)
 {
@@ -342,6 +418,8 @@ static const ps_check_case tests[] = {
     {&a_flag_is_checked_like_the_file},
     {&a_file_is_read_and_a_missing_one_is_named},
     {&endpoints_are_taken_apart},
+    {&faults_below_such_a_name_have_its_line_and_path},
+    {&structs_stand_under_names_of_the_users_choice},
     {0},
 };
 

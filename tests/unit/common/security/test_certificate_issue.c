@@ -189,6 +189,9 @@ START_TEST(nothing_is_overwritten_without_force)
     expect_output("sha256sum -c before", 1, "FAILED");
     ck_assert_uint_eq(mode_of("w.key"), 0600);
     ck_assert_int_eq(client_into("w.pem", "w.pem", true), PS_INVALID_ARGUMENT);
+    ck_assert_int_eq(client_into("ca.pem", "w.key", true), PS_INVALID_ARGUMENT);
+    ck_assert_int_eq(client_into("w.pem", "./ca.key", true), PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "ca.key is a file of the CA itself"));
     ck_assert_int_eq(client_into("no/such.pem", "x.key", false), PS_NOT_FOUND);
     expect_output("test ! -e x.key && echo none", 0, "none"); /* the key went with it */
     ps_test_pki_close(&pki);

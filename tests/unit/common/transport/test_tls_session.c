@@ -208,6 +208,90 @@ START_TEST(a_certificate_serves_one_side_only)
 }
 END_TEST
 
+/* Certificates that our CA signed, but that psctl would not have made: x.pem, with extensions in
+ * openssl's own language. */
+static void sign_foreign(const ps_test_pki *pki, const char *extensions)
+{
+    char command[1024];
+    (void)snprintf(
+        command, sizeof command,
+        "cd %s && printf '%s' > e && openssl req -new -newkey ec -pkeyopt "
+        "ec_paramgen_curve:P-256 -nodes -keyout x.key -subj /CN=x 2>&1 | openssl x509 "
+        "-req -CA ca.pem -CAkey ca.key -CAcreateserial -days 9 -extfile e -out x.pem 2>/dev/null",
+        pki->folder, extensions);
+    ck_assert_int_eq(system(command), 0);
+}
+
+/* A plain OpenSSL client shows x.pem to our server. */
+static void dial_plain(link_t *l, const ps_test_pki *pki, const char *cert_name, int version,
+                       const char *alpn);
+
+START_TEST(a_signed_certificate_without_a_proper_identity_is_refused)
+{
+    static const struct {
+        const char *extensions, *says;
+    } foreign[] = {
+        {"extendedKeyUsage=clientAuth", "certificate has no URI name"},
+        {"extendedKeyUsage=clientAuth\\nsubjectAltName=DNS:w1", "certificate has no URI name"},
+        {"extendedKeyUsage=clientAuth\\nsubjectAltName=URI:spiffe://lab/worker/a,"
+         "URI:spiffe://lab/admin/b",
+         "certificate has 2 URI names"},
+        {"extendedKeyUsage=clientAuth\\nsubjectAltName=URI:spiffe://lab/root/a",
+         "role 'root' is not one of"},
+        {"extendedKeyUsage=clientAuth\\nsubjectAltName=URI:spiffe://other/worker/a",
+         "certificate of spiffe://other/worker/a is of cluster other, not of ours, lab"},
+        {"subjectAltName=URI:spiffe://lab/worker/a", /* good for everything, OpenSSL would say */
+         "certificate of spiffe://lab/worker/a is not one for a client (clientAuth)"},
+        {"extendedKeyUsage=serverAuth\\nsubjectAltName=URI:spiffe://lab/worker/a",
+         "certificate of spiffe://lab/worker/a is not one for a client (clientAuth)"},
+        {"extendedKeyUsage=clientAuth\\nsubjectAltName=URI:spiffe://lab/server/a",
+         "role server may not connect here (spiffe://lab/server/a); allowed roles: worker, "
+         "submitter, observer, admin"},
+    };
+    ps_test_pki pki;
+    link_t l;
+    ps_test_pki_open(&pki, "lab");
+    ps_test_pki_server(&pki, "psd", "localhost");
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) {
+        sign_foreign(&pki, foreign[i].extensions);
+        dial_plain(&l, &pki, "x", TLS1_3_VERSION, "\x02h2");
+        expect_refused(&l, foreign[i].says, "the server rejected our certificate: ");
+    }
+    sign_foreign(&pki, "extendedKeyUsage=clientAuth\\nsubjectAltName=URI:spiffe://lab/worker/a");
+    dial_plain(&l, &pki, "x", TLS1_3_VERSION, "\x02h2");
+    ck_assert_msg(!l.server_status, "%s", l.server_error); /* the way of making them is sound */
+    link_end(&l);
+    ps_test_pki_close(&pki);
+}
+END_TEST
+
+START_TEST(a_leaf_cannot_sign_another)
+{
+    ps_test_pki pki;
+    link_t l;
+    ps_test_pki_open(&pki, "lab");
+    ps_test_pki_server(&pki, "psd", "localhost");
+    ps_test_pki_client(&pki, PS_ROLE_WORKER, "w1");
+    char command[1024];
+    (void)snprintf(command, sizeof command,
+                   "cd %s && mv ca.key real.key && mv ca.pem real.pem && cp w1.key ca.key && "
+                   "cp w1.pem ca.pem",
+                   pki.folder);
+    ck_assert_int_eq(system(command), 0);
+    sign_foreign(&pki, "extendedKeyUsage=clientAuth\\nsubjectAltName=URI:spiffe://lab/admin/root");
+    (void)snprintf(command, sizeof command, "cd %s && cat w1.pem >> x.pem && mv real.pem ca.pem",
+                   pki.folder);
+    ck_assert_int_eq(system(command), 0);
+    dial_plain(&l, &pki, "x", TLS1_3_VERSION, "\x02h2");
+    ck_assert_int_eq(l.server_status, PS_UNAUTHENTICATED);
+    assert_contains(l.server_error,
+                    "client refused: certificate of spiffe://lab/admin/root is "
+                    "signed by an unknown CA (issuer O = lab, OU = worker, CN = w1)");
+    link_end(&l);
+    ps_test_pki_close(&pki);
+}
+END_TEST
+
 START_TEST(a_server_of_another_name_is_refused)
 {
     ps_test_pki pki;
@@ -356,6 +440,8 @@ static const ps_check_case cases[] = {
     {&an_expired_server_certificate_is_refused_by_the_client},
     {&a_certificate_of_another_ca_is_refused},
     {&a_certificate_serves_one_side_only},
+    {&a_signed_certificate_without_a_proper_identity_is_refused, 60},
+    {&a_leaf_cannot_sign_another, 60},
     {&a_server_of_another_name_is_refused},
     {&a_role_that_may_not_be_there_is_refused},
     {&strangers_are_refused_each_with_its_reason},

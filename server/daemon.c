@@ -1,0 +1,347 @@
+/* Start: configuration, certificates, data folder (catalog, checkpoints), scheduler with the jobs
+ * that had not ended, services, listeners; then READY. What fails on the way undoes what was done.
+ *
+ * Stop: no new tasks, checkpoints of what runs, GOAWAY and grace, close. Jobs stay as they are in
+ * the catalog: the next psd goes on with them. */
+#include "server/daemon.h"
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/notify.h"
+#include "common/security/policy.h"
+#include "server/daemon_internal.h"
+#include "server/runs/off_loop.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TICK_MS = 200, AUDIT_TICK_MS = 5000 };
+
+/* ---- what the server asks on every call ---- */
+
+static ps_status authorise(void *user, const ps_identity *peer, const char *path)
+{
+    return ps_policy_check(peer, path);
+}
+
+static void refused(void *user, const char *address, const ps_identity *peer, const char *path,
+                    const char *reason)
+{
+    ps_daemon *d = user;
+    ps_audit_event event = {.event = path ? "call" : "handshake",
+                            .address = address,
+                            .identity = peer,
+                            .call = path,
+                            .outcome = PS_AUDIT_REFUSED,
+                            .reason = reason};
+    ps_audit_write(d->audit, &event);
+}
+
+/* ---- create ---- */
+
+static ps_status open_security(ps_daemon *d)
+{
+    const ps_conf_tls *tls = &d->conf->tls;
+    const ps_tls_options options = {.side = PS_TLS_SERVER,
+                                    .ca_file = tls->ca,
+                                    .cert_file = tls->certificate,
+                                    .key_file = tls->key,
+                                    .read_ahead = true,
+                                    .read_buffer = 256 * 1024};
+    ps_status st = ps_tls_holder_new(&options, &d->tls);
+    if (st)
+        return st;
+    char *path = *d->conf->audit_log ? ps_strdup(d->conf->audit_log)
+                                     : ps_asprintf("%s/audit.log", d->conf->data_dir);
+    st = ps_audit_open(path, &d->clock, &d->audit);
+    ps_free(&path);
+    return st;
+}
+
+static ps_status open_state(ps_daemon *d)
+{
+    char *path = ps_asprintf("%s/psd.db", d->conf->data_dir);
+    ps_status st = ps_catalog_open(path, &d->catalog);
+    ps_free(&path);
+    if (st)
+        return st;
+    d->runs = ps_runs_create(d->clock);
+    d->sessions = ps_sessions_create();
+    const ps_lifecycle_conf conf = {
+        .workers = {.send_task = ps_sessions_send_task,
+                    .send_cancel = ps_sessions_send_cancel,
+                    .drop_session = ps_sessions_drop,
+                    .user = d->sessions},
+        .files = {.disk = &ps_disk_system,
+                  .data_dir = d->conf->data_dir,
+                  .catalog = d->catalog,
+                  .clock = d->clock},
+        .runs = d->runs,
+        .loop = d->loop,
+        .push_bytes = d->conf->limits.push_bytes,
+        .keep_checkpoints = (unsigned)d->conf->checkpoint.keep,
+    };
+    st = ps_lifecycle_create(&conf, &d->lifecycle);
+    if (st)
+        return st;
+    const ps_sched_conf sched = {.max_running = (uint32_t)d->conf->jobs.max_running,
+                                 .lease_timeout_ms = d->conf->jobs.lease_timeout_ms,
+                                 .clock = d->clock};
+    d->sched = ps_sched_create(&sched, d->catalog, &ps_lifecycle_sched_out, d->lifecycle);
+    ps_lifecycle_set_sched(d->lifecycle, d->sched);
+    d->services.files = conf.files;
+    return ps_sched_recover(d->sched, ps_lifecycle_restore);
+}
+
+static void fill_limits(const ps_server_conf *conf, ps_rpc_limits *out)
+{
+    *out = PS_RPC_LIMITS_DEFAULT;
+    out->message_bytes = conf->limits.message_bytes;
+    out->memory_bytes = conf->limits.memory_bytes;
+    if (!out->memory_bytes)
+        out->memory_bytes = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 2;
+    out->connection_bytes = conf->limits.connection_bytes;
+    out->call_bytes = conf->limits.call_bytes;
+    out->streams = (unsigned)conf->limits.streams;
+    out->connections = (unsigned)conf->limits.connections;
+    out->keepalive_ms = (unsigned)conf->keepalive.interval_ms;
+    out->keepalive_timeout_ms = (unsigned)conf->keepalive.timeout_ms;
+}
+
+static void fill_services(ps_daemon *d)
+{
+    d->services.sched = d->sched;
+    d->services.runs = d->runs;
+    d->services.lifecycle = d->lifecycle;
+    d->services.sessions = d->sessions;
+    d->services.audit = d->audit;
+    d->services.heartbeat_ms = (unsigned)d->conf->jobs.heartbeat_ms;
+    d->services.lease_timeout_ms = (unsigned)d->conf->jobs.lease_timeout_ms;
+    d->services.version = d->version;
+    d->services.daemon = (ps_services_daemon){.reload = ps_daemon_reload,
+                                              .status = ps_daemon_status,
+                                              .drain = ps_daemon_drain,
+                                              .user = d};
+}
+
+static ps_status open_listeners(ps_daemon *d)
+{
+    ps_tls_context *tls = ps_tls_holder_get(d->tls);
+    ps_rpc_server_options options = {.loops = d->loops,
+                                     .address = d->conf->listen.address,
+                                     .port = (uint16_t)d->conf->listen.port,
+                                     .tls = tls,
+                                     .authorise = authorise,
+                                     .refused = refused,
+                                     .user = d};
+    fill_limits(d->conf, &options.limits);
+    d->memory_budget = options.limits.memory_bytes;
+    memcpy(d->cluster, ps_tls_context_identity(tls)->cluster, sizeof d->cluster);
+    ps_status st = ps_rpc_server_create(&options, &d->server);
+    ps_tls_context_unref(&tls);
+    if (st)
+        return st;
+    fill_services(d);
+    ps_services_add(&d->services, d->server);
+    if (d->conf->metrics.enabled) {
+        st = ps_http_start(d->conf->metrics.at.address, (uint16_t)d->conf->metrics.at.port,
+                           ps_daemon_pages, d, &d->http);
+        if (st)
+            return st;
+    }
+    return ps_rpc_server_start(d->server);
+}
+
+static ps_status write_port_file(ps_daemon *d)
+{
+    if (!d->options->port_file)
+        return PS_OK;
+    return ps_server_port_file_write(d->options->port_file, ps_rpc_server_port(d->server),
+                                     d->http ? ps_http_port(d->http) : 0);
+}
+
+static ps_status open_all(ps_daemon *d)
+{
+    ps_log_set_level(ps_conf_log_level(&d->conf->log));
+    ps_status st = ps_disk_mkdir_if_missing(&ps_disk_system, d->conf->data_dir);
+    if (!st)
+        st = ps_loop_create(&d->loop);
+    if (!st)
+        st = ps_loops_create((unsigned)d->conf->loops, &d->loops);
+    if (!st)
+        st = open_security(d);
+    if (!st)
+        st = open_state(d);
+    if (!st)
+        st = open_listeners(d);
+    return st;
+}
+
+ps_status ps_daemon_create(const ps_server_options *options, const char *version, ps_daemon **out)
+{
+    ps_daemon *d = ps_new(ps_daemon);
+    d->options = options;
+    d->conf = options->conf;
+    d->version = version;
+    d->clock = ps_clock_system;
+    d->started_ms = ps_clock_wall_ms(&d->clock);
+    ps_status st = open_all(d);
+    if (st) {
+        ps_error error;
+        ps_error_save(&error, st);
+        ps_daemon_free(&d);
+        return ps_error_raise(&error);
+    }
+    *out = d;
+    return PS_OK;
+}
+
+/* ---- run ---- */
+
+static void tick_cb(void *user)
+{
+    ps_daemon *d = user;
+    ps_sched_tick(d->sched);
+}
+
+static void audit_tick_cb(void *user)
+{
+    ps_daemon *d = user;
+    ps_audit_tick(d->audit);
+}
+
+static void watchdog_cb(void *user)
+{
+    ps_notify_watchdog();
+}
+
+static void stop_cb(void *user, int number)
+{
+    ps_daemon *d = user;
+    ps_log_notice("psd", "stopping signal=%s", number == SIGINT ? "SIGINT" : "SIGTERM");
+    ps_loop_stop(d->loop);
+}
+
+static void hangup_cb(void *user, int number)
+{
+    int64_t expires;
+    ps_notify_reloading();
+    if (ps_daemon_reload(user, &expires))
+        ps_log_error("psd", "reload: %s; going on with what was there", ps_error_message());
+    ps_notify_ready(NULL);
+}
+
+static ps_status watch_signals(ps_daemon *d)
+{
+    ps_status st = ps_signal_watch(d->loop, SIGTERM, stop_cb, d, &d->on_term);
+    if (!st)
+        st = ps_signal_watch(d->loop, SIGINT, stop_cb, d, &d->on_int);
+    if (!st)
+        st = ps_signal_watch(d->loop, SIGHUP, hangup_cb, d, &d->on_hup);
+    return st;
+}
+
+static void start_timers(ps_daemon *d)
+{
+    ps_timer_create(d->loop, tick_cb, d, &d->tick);
+    ps_timer_start(d->tick, TICK_MS, TICK_MS);
+    ps_timer_create(d->loop, audit_tick_cb, d, &d->audit_tick);
+    ps_timer_start(d->audit_tick, AUDIT_TICK_MS, AUDIT_TICK_MS);
+    uint64_t watchdog_ms = ps_notify_watchdog_ms();
+    if (watchdog_ms) {
+        ps_timer_create(d->loop, watchdog_cb, d, &d->watchdog);
+        ps_timer_start(d->watchdog, watchdog_ms, watchdog_ms);
+    }
+}
+
+/* What was handed to the pool before the loop stopped still needs the loop to come back to. */
+static void finish_pending_cb(void *user)
+{
+    ps_daemon *d = user;
+    if (!ps_off_loop_pending())
+        ps_loop_stop(d->loop);
+}
+
+static void run_until_idle(ps_daemon *d)
+{
+    ps_timer *poll = NULL;
+    ps_timer_create(d->loop, finish_pending_cb, d, &poll);
+    ps_timer_start(poll, 1, 10);
+    ps_loop_run(d->loop);
+    ps_timer_free(&poll);
+}
+
+static void checkpoint_all(ps_daemon *d)
+{
+    size_t n;
+    uint64_t *jobs = ps_runs_list(d->runs, &n);
+    for (size_t i = 0; i < n; i++) {
+        ps_run *run = ps_runs_get(d->runs, jobs[i]);
+        uint64_t bytes;
+        if (run && ps_run_durable(run) && ps_lifecycle_checkpoint(d->lifecycle, jobs[i], &bytes))
+            ps_log_warning("checkpoint", "%s", ps_error_message());
+        ps_run_unref(&run);
+    }
+    ps_free(&jobs);
+}
+
+static void shut_down(ps_daemon *d)
+{
+    ps_notify_stopping();
+    ps_daemon_drain(d, true);
+    ps_rpc_server_set_serving(d->server, false);
+    ps_timer_free(&d->tick);
+    run_until_idle(d);
+    checkpoint_all(d);
+    ps_rpc_server_stop(d->server, (unsigned)d->conf->shutdown_grace_ms);
+    run_until_idle(d);
+}
+
+ps_status ps_daemon_run(ps_daemon *d)
+{
+    ps_status st = watch_signals(d);
+    if (!st)
+        st = write_port_file(d);
+    if (st)
+        return st;
+    start_timers(d);
+    ps_rpc_server_set_serving(d->server, true);
+    atomic_store(&d->ready, true);
+    ps_log_notice("psd", "ready version=%s listen=%s:%u metrics=%u", d->version,
+                  d->conf->listen.address, ps_rpc_server_port(d->server),
+                  d->http ? ps_http_port(d->http) : 0);
+    ps_notify_ready("serving");
+    ps_audit_write(d->audit, &(ps_audit_event){.event = "start", .reason = d->version});
+    ps_loop_run(d->loop);
+    atomic_store(&d->ready, false);
+    shut_down(d);
+    ps_audit_write(d->audit, &(ps_audit_event){.event = "stop"});
+    ps_log_notice("psd", "stopped");
+    return PS_OK;
+}
+
+void ps_daemon_free(ps_daemon **daemon)
+{
+    ps_daemon *d = *daemon;
+    if (!d)
+        return;
+    ps_http_stop(&d->http);
+    ps_timer_free(&d->tick);
+    ps_timer_free(&d->audit_tick);
+    ps_timer_free(&d->watchdog);
+    ps_signal_free(&d->on_term);
+    ps_signal_free(&d->on_int);
+    ps_signal_free(&d->on_hup);
+    ps_rpc_server_free(&d->server);
+    ps_loops_free(&d->loops);
+    ps_loop_free(&d->loop);
+    ps_sched_free(&d->sched);
+    ps_sessions_free(&d->sessions);
+    ps_lifecycle_free(&d->lifecycle);
+    ps_runs_free(&d->runs);
+    ps_catalog_close(&d->catalog);
+    ps_audit_close(&d->audit);
+    ps_tls_holder_free(&d->tls);
+    ps_free(daemon);
+}

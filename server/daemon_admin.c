@@ -1,0 +1,91 @@
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "server/daemon_internal.h"
+
+/* Certificates, log level and audit file are read again; other keys need a restart. */
+ps_status ps_daemon_reload(void *daemon, int64_t *certificate_expires_ms)
+{
+    ps_daemon *d = daemon;
+    ps_server_conf *fresh = NULL;
+    ps_status st = ps_server_options_reread(d->options, &fresh);
+    if (st)
+        return st;
+    ps_log_level level = ps_conf_log_level(&fresh->log);
+    ps_server_conf_free(&fresh);
+    st = ps_tls_holder_reload(d->tls);
+    if (st)
+        return st;
+    st = ps_audit_reopen(d->audit);
+    if (st)
+        return st;
+    ps_log_set_level(level);
+    ps_tls_context *tls = ps_tls_holder_get(d->tls);
+    ps_rpc_server_set_tls(d->server, tls);
+    *certificate_expires_ms = ps_tls_context_not_after(tls) * 1000;
+    ps_tls_context_unref(&tls);
+    ps_log_notice("psd", "reloaded certificates, log level and audit file");
+    return PS_OK;
+}
+
+void ps_daemon_drain(void *daemon, bool on)
+{
+    ps_daemon *d = daemon;
+    atomic_store(&d->draining, on);
+    ps_sched_drain(d->sched, on);
+    ps_log_notice("psd", on ? "draining: no new tasks" : "no longer draining");
+}
+
+uint64_t ps_daemon_parameter_bytes(ps_daemon *d)
+{
+    uint64_t bytes = 0;
+    size_t n;
+    uint64_t *jobs = ps_runs_list(d->runs, &n);
+    for (size_t i = 0; i < n; i++) {
+        ps_run *run = ps_runs_get(d->runs, jobs[i]);
+        if (run)
+            bytes += ps_param_store_bytes(ps_run_store(run));
+        ps_run_unref(&run);
+    }
+    ps_free(&jobs);
+    return bytes;
+}
+
+static uint32_t count_models(ps_catalog *catalog)
+{
+    ps_model_record **records = NULL;
+    uint32_t n = 0;
+    if (ps_catalog_model_list(catalog, &records))
+        return 0;
+    while (records[n])
+        n++;
+    ps_model_records_free(&records);
+    return n;
+}
+
+void ps_daemon_status(void *daemon, Psd__V1__StatusResponse *out)
+{
+    ps_daemon *d = daemon;
+    ps_rpc_stats rpc;
+    ps_sched_counts counts;
+    ps_rpc_server_stats(d->server, &rpc);
+    ps_sched_count(d->sched, &counts);
+    ps_tls_context *tls = ps_tls_holder_get(d->tls);
+    out->version = (char *)(uintptr_t)d->version;
+    out->cluster = d->cluster;
+    out->certificate_expires_ms = ps_tls_context_not_after(tls) * 1000;
+    out->started_ms = d->started_ms;
+    out->connections = (uint32_t)rpc.connections;
+    out->workers = counts.workers_idle + counts.workers_busy;
+    out->jobs_queued = counts.queued;
+    out->jobs_running = counts.running + counts.cancelling;
+    out->models = count_models(d->catalog);
+    out->parameter_bytes = ps_daemon_parameter_bytes(d);
+    out->memory_budget = d->memory_budget;
+    out->memory_used = rpc.memory_used;
+    out->draining = atomic_load(&d->draining);
+    out->pushes = atomic_load(&d->services.pushes);
+    out->pulls = atomic_load(&d->services.pulls);
+    out->bytes_in = rpc.bytes_in;
+    out->bytes_out = rpc.bytes_out;
+    ps_tls_context_unref(&tls);
+}

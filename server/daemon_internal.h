@@ -1,0 +1,49 @@
+/* daemon_internal: what the files of the daemon share: starting and stopping (daemon.c), what Admin
+ * and SIGHUP ask (daemon_admin.c), the plain HTTP pages (daemon_pages.c). */
+#ifndef PS_SERVER_DAEMON_INTERNAL_H
+#define PS_SERVER_DAEMON_INTERNAL_H
+
+#include "common/transport/tls_holder.h"
+#include "server/daemon.h"
+#include "server/metrics/http.h"
+#include "server/service/services.h"
+
+struct ps_daemon {
+    const ps_server_options *options;
+    ps_server_conf *conf; /* the options' own */
+    const char *version;
+    ps_clock clock;
+    int64_t started_ms;
+    uint64_t memory_budget; /* for messages, bytes */
+    char cluster[PS_IDENTITY_PART_MAX + 1];
+
+    ps_loop *loop;   /* signals, timers, work off the loops; the main thread's */
+    ps_loops *loops; /* connections */
+    ps_tls_holder *tls;
+    ps_audit *audit;
+    ps_catalog *catalog;
+    ps_runs *runs;
+    ps_sessions *sessions;
+    ps_lifecycle *lifecycle;
+    ps_sched *sched;
+    ps_services services;
+    ps_rpc_server *server;
+    ps_http *http;
+
+    ps_timer *tick, *audit_tick, *watchdog;
+    ps_signal *on_term, *on_int, *on_hup;
+    atomic_bool ready;    /* /readyz */
+    atomic_bool draining; /* by Admin.Drain, or stopping */
+};
+
+/* As in ps_services_daemon; the user is the daemon. */
+PS_MUST_CHECK ps_status ps_daemon_reload(void *daemon, int64_t *certificate_expires_ms);
+void ps_daemon_status(void *daemon, Psd__V1__StatusResponse *out);
+void ps_daemon_drain(void *daemon, bool on);
+
+/* Bytes held by all running jobs' parameters. */
+uint64_t ps_daemon_parameter_bytes(ps_daemon *daemon);
+
+extern const ps_http_page ps_daemon_pages[];
+
+#endif

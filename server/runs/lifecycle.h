@@ -1,0 +1,60 @@
+/* lifecycle: the scheduler's hands. What it has done with a training job's parameters:
+ *
+ *     create_store ─▶ (checkpoint_due)* ─▶ finish ─▶ ended        or restore after a restart
+ *
+ * It is the scheduler's `out` table; what is said to workers it hands on. Everything that touches
+ * the disk or fills parameters runs on the thread pool.
+ *
+ * data_dir/checkpoints/JOB holds a job's checkpoints until it has ended; data_dir/models the
+ * models.
+ */
+#ifndef PS_RUNS_LIFECYCLE_H
+#define PS_RUNS_LIFECYCLE_H
+
+#include "common/loop/loop.h"
+#include "server/runs/model_file.h"
+#include "server/runs/run.h"
+
+typedef struct ps_lifecycle ps_lifecycle;
+
+/* How workers are spoken to; the functions are those of ps_sched_out. */
+typedef struct ps_worker_link {
+    void (*send_task)(void *user, uint64_t session, const Psd__V1__Task *task);
+    void (*send_cancel)(void *user, uint64_t session, uint64_t lease_id, const char *reason);
+    void (*drop_session)(void *user, uint64_t session, const char *reason);
+    void *user;
+} ps_worker_link;
+
+typedef struct ps_lifecycle_conf {
+    ps_worker_link workers;
+    ps_model_files files; /* borrowed members */
+    ps_runs *runs;        /* borrowed */
+    ps_loop *loop;        /* whose pool does the work; borrowed */
+    uint64_t push_bytes;
+    unsigned keep_checkpoints;
+} ps_lifecycle_conf;
+
+/* Makes the folders that are missing. */
+PS_MUST_CHECK ps_status ps_lifecycle_create(const ps_lifecycle_conf *conf, ps_lifecycle **out);
+void ps_lifecycle_free(ps_lifecycle **lifecycle); /* when nothing is pending any more */
+/* Before anything happens: the scheduler that is to be answered. */
+void ps_lifecycle_set_sched(ps_lifecycle *lifecycle, ps_sched *sched);
+
+/* For ps_sched_create; its user is the lifecycle. */
+extern const ps_sched_out ps_lifecycle_sched_out;
+
+/* For ps_sched_recover. */
+PS_MUST_CHECK ps_status ps_lifecycle_restore(void *lifecycle, uint64_t job_id,
+                                             const ps_job_spec *spec, ps_buf *blob);
+
+/* Writes a checkpoint of the job now. Blocks: off the loop. *bytes is its size. */
+PS_MUST_CHECK ps_status ps_lifecycle_checkpoint(ps_lifecycle *lifecycle, uint64_t job_id,
+                                                uint64_t *bytes);
+
+typedef struct ps_lifecycle_stats {
+    uint64_t checkpoints, checkpoint_failures, checkpoint_bytes;
+    uint64_t last_pause_ns; /* for how long updates were held off */
+} ps_lifecycle_stats;
+void ps_lifecycle_count(ps_lifecycle *lifecycle, ps_lifecycle_stats *out); /* any thread */
+
+#endif

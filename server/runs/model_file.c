@@ -1,0 +1,378 @@
+#include "server/runs/model_file.h"
+
+#include "common/base/buf.h"
+#include "common/base/mem.h"
+#include "server/params/export.h"
+
+#include <stdio.h>
+
+enum { COPY_BYTES = 1 << 20 };
+
+static char *absolute(const ps_model_files *files, const char *path)
+{
+    return ps_asprintf("%s/%s", files->data_dir, path);
+}
+
+/* ---- store: from parameters to a file ---- */
+
+typedef struct file_sink {
+    const ps_disk *disk;
+    int file;
+} file_sink;
+
+static ps_status sink_write(void *state, const void *data, size_t len)
+{
+    const file_sink *sink = state;
+    return ps_disk_write_all(sink->disk, sink->file, data, len);
+}
+
+static ps_status forward_values(void *state, const float *values, size_t count)
+{
+    return ps_safetensors_writer_data(state, values, count * sizeof *values);
+}
+
+static ps_safetensors_tensor *describe(const ps_placement *placement)
+{
+    ps_safetensors_tensor *out = ps_alloc_array(placement->n_tensors, sizeof *out);
+    for (size_t i = 0; i < placement->n_tensors; i++) {
+        const ps_param_tensor *t = &placement->tensors[i];
+        out[i].name = t->name;
+        out[i].dtype = PS_SAFETENSORS_F32;
+        out[i].n_dims = t->rank;
+        memcpy(out[i].shape, t->shape, t->rank * sizeof *t->shape);
+    }
+    return out;
+}
+
+static ps_status write_tensors(file_sink *sink, ps_param_store *store, const char *config,
+                               uint64_t *bytes)
+{
+    const ps_placement *placement = ps_param_store_placement(store);
+    ps_safetensors_tensor *tensors = describe(placement);
+    ps_safetensors_pair metadata[] = {{"format", "pt"}, {PS_MODEL_FILE_CONFIG, config}};
+    ps_safetensors_writer *writer = NULL;
+    ps_status st = ps_safetensors_writer_new(tensors, placement->n_tensors, metadata, 2,
+                                             (ps_safetensors_sink){sink_write, sink}, &writer);
+    if (!st)
+        *bytes = ps_safetensors_writer_total(writer);
+    for (size_t i = 0; !st && i < placement->n_tensors; i++)
+        st = ps_param_export(store, (uint32_t)ps_safetensors_writer_order(writer, i),
+                             (ps_param_sink){forward_values, writer});
+    if (!st)
+        st = ps_safetensors_writer_finish(&writer);
+    ps_safetensors_writer_free(&writer);
+    ps_free(&tensors);
+    return st;
+}
+
+static ps_status write_file(const ps_model_files *files, const char *path, ps_param_store *store,
+                            const char *config, uint64_t *bytes)
+{
+    char *temporary = ps_asprintf("%s/%s.tmp", files->data_dir, path);
+    char *final = absolute(files, path);
+    char *folder = absolute(files, "models");
+    file_sink sink = {.disk = files->disk};
+    ps_status st = files->disk->open(files->disk->state, temporary, PS_DISK_REPLACE, &sink.file);
+    if (st)
+        goto free_names;
+    st = write_tensors(&sink, store, config, bytes);
+    if (!st)
+        st = files->disk->fsync(files->disk->state, sink.file);
+    files->disk->close(files->disk->state, sink.file);
+    if (!st)
+        st = files->disk->rename(files->disk->state, temporary, final);
+    if (!st)
+        st = files->disk->sync_folder(files->disk->state, folder);
+    if (st) {
+        ps_error kept;
+        ps_error_save(&kept, st);
+        ps_status removed = files->disk->unlink(files->disk->state, temporary);
+        (void)removed; /* the first failure is the one to tell */
+        st = ps_error_raise(&kept);
+    }
+free_names:
+    ps_free(&temporary);
+    ps_free(&final);
+    ps_free(&folder);
+    return st;
+}
+
+static void set_tensors(ps_model_record *record, const ps_placement *placement)
+{
+    record->tensors = ps_alloc_array(placement->n_tensors, sizeof *record->tensors);
+    record->n_tensors = placement->n_tensors;
+    record->parameters = placement->elements;
+    for (size_t i = 0; i < placement->n_tensors; i++) {
+        const ps_param_tensor *t = &placement->tensors[i];
+        record->tensors[i].name = ps_strdup(t->name);
+        record->tensors[i].rank = t->rank;
+        memcpy(record->tensors[i].shape, t->shape, t->rank * sizeof *t->shape);
+    }
+}
+
+/* Puts the row; the file of the row before is no longer needed then. */
+static ps_status replace_row(const ps_model_files *files, const ps_model_record *record)
+{
+    ps_model_record *old = NULL;
+    if (ps_catalog_model_get(files->catalog, record->name, &old))
+        old = NULL;
+    ps_status st = ps_catalog_model_put(files->catalog, record);
+    if (!st && old && strcmp(old->path, record->path) != 0) {
+        char *path = absolute(files, old->path);
+        ps_status removed = files->disk->unlink(files->disk->state, path);
+        (void)removed; /* a file nobody names is only space */
+        ps_free(&path);
+    }
+    if (old)
+        ps_model_record_free(&old);
+    return st;
+}
+
+ps_status ps_model_file_store(const ps_model_files *files, ps_param_store *store, uint64_t job_id,
+                              const ps_job_spec *spec, const ps_job_outcome *outcome)
+{
+    ps_buf config = PS_BUF_EMPTY;
+    ps_spec_model_format(spec->model, &config);
+    ps_model_record *record = ps_new(ps_model_record);
+    record->name = ps_strdup(spec->name);
+    record->config = ps_strdup(ps_buf_cstr(&config));
+    record->path =
+        ps_asprintf("models/%s.%llu.safetensors", spec->name, (unsigned long long)job_id);
+    record->job_id = job_id;
+    record->created_ms = ps_clock_wall_ms(&files->clock);
+    record->has_test = outcome->has_test;
+    record->test_loss = outcome->test_loss;
+    record->test_accuracy = outcome->test_accuracy;
+    set_tensors(record, ps_param_store_placement(store));
+    ps_status st = write_file(files, record->path, store, record->config, &record->bytes);
+    if (!st)
+        st = replace_row(files, record);
+    if (st)
+        st = ps_wrap(st, "model %s", spec->name);
+    ps_model_record_free(&record);
+    ps_buf_free(&config);
+    return st;
+}
+
+/* ---- reading a file's header ---- */
+
+static ps_status read_header(const ps_disk *disk, int file, ps_safetensors **out)
+{
+    uint8_t first[8];
+    uint64_t file_bytes, head_bytes;
+    ps_status st = disk->size(disk->state, file, &file_bytes);
+    if (!st)
+        st = ps_disk_read_full(disk, file, first, sizeof first);
+    if (!st)
+        st = ps_safetensors_header_bytes(ps_slice_of(first, sizeof first), &head_bytes);
+    if (st)
+        return st;
+    if (head_bytes > file_bytes)
+        return ps_fail(PS_CORRUPT, "header of %llu bytes in a file of %llu",
+                       (unsigned long long)head_bytes, (unsigned long long)file_bytes);
+    uint8_t *head = ps_try_alloc_raw((size_t)head_bytes);
+    if (!head)
+        return ps_fail(PS_NO_MEMORY, "header of %llu bytes", (unsigned long long)head_bytes);
+    memcpy(head, first, sizeof first);
+    st = ps_disk_read_full(disk, file, head + sizeof first, (size_t)head_bytes - sizeof first);
+    if (!st)
+        st = ps_safetensors_parse(ps_slice_of(head, (size_t)head_bytes), file_bytes, out);
+    ps_free(&head);
+    return st;
+}
+
+static ps_status open_header(const ps_model_files *files, const char *path, int *file,
+                             ps_safetensors **out)
+{
+    char *full = absolute(files, path);
+    ps_status st = files->disk->open(files->disk->state, full, PS_DISK_READ, file);
+    if (!st) {
+        st = read_header(files->disk, *file, out);
+        if (st)
+            files->disk->close(files->disk->state, *file);
+    }
+    if (st)
+        st = ps_wrap(st, "%s", full);
+    ps_free(&full);
+    return st;
+}
+
+/* ---- adopt: an imported file ---- */
+
+static ps_status copy_tensors(const ps_safetensors *file, ps_model_record *record)
+{
+    record->tensors =
+        ps_try_alloc((file->n_tensors ? file->n_tensors : 1) * sizeof *record->tensors);
+    if (!record->tensors)
+        return ps_fail(PS_NO_MEMORY, "%zu tensors", file->n_tensors);
+    for (size_t i = 0; i < file->n_tensors; i++) {
+        const ps_safetensors_tensor *from = &file->tensors[i];
+        if (from->dtype != PS_SAFETENSORS_F32)
+            return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is %s; psd holds F32", from->name,
+                           ps_safetensors_dtype_name(from->dtype));
+        ps_model_tensor *to = &record->tensors[record->n_tensors++];
+        to->name = ps_strdup(from->name);
+        to->rank = from->n_dims;
+        memcpy(to->shape, from->shape, from->n_dims * sizeof *from->shape);
+        record->parameters += (from->end - from->begin) / sizeof(float);
+    }
+    if (!file->n_tensors)
+        return ps_fail(PS_INVALID_ARGUMENT, "a file without tensors is no model");
+    return PS_OK;
+}
+
+static ps_status choose_config(const ps_safetensors *file, const char *config, char **out)
+{
+    if (!*config)
+        config = ps_safetensors_metadata(file, PS_MODEL_FILE_CONFIG);
+    if (!config)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "the file does not say its architecture (metadata '%s'): give it, as "
+                       "{architecture: mlp, layers: [784, 10]}",
+                       PS_MODEL_FILE_CONFIG);
+    ps_spec_model *model = NULL;
+    ps_status st = ps_spec_model_parse(ps_slice_str(config), "model", &model);
+    if (st)
+        return st;
+    ps_buf text = PS_BUF_EMPTY;
+    ps_spec_model_format(model, &text);
+    *out = ps_strdup(ps_buf_cstr(&text));
+    ps_buf_free(&text);
+    ps_spec_model_free(&model);
+    return PS_OK;
+}
+
+static ps_status check_free(const ps_model_files *files, const char *name, bool replace)
+{
+    ps_model_record *old = NULL;
+    if (!ps_job_spec_name_ok(name))
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "model name: 1 to 64 of a-z, 0-9, '.', '_', '-', first a letter or digit");
+    if (replace || ps_catalog_model_get(files->catalog, name, &old))
+        return PS_OK;
+    ps_model_record_free(&old);
+    return ps_fail(PS_ALREADY_EXISTS, "model %s exists; say that it is to be replaced", name);
+}
+
+ps_status ps_model_file_adopt(const ps_model_files *files, const char *path, const char *name,
+                              const char *config, bool replace, ps_model_record **out)
+{
+    ps_status st = check_free(files, name, replace);
+    if (st)
+        return st;
+    int file;
+    ps_safetensors *header = NULL;
+    st = open_header(files, path, &file, &header);
+    if (st)
+        return st;
+    files->disk->close(files->disk->state, file);
+    ps_model_record *record = ps_new(ps_model_record);
+    record->name = ps_strdup(name);
+    record->path = ps_strdup(path);
+    record->bytes = header->data_start + header->data_bytes;
+    record->created_ms = ps_clock_wall_ms(&files->clock);
+    st = choose_config(header, config, &record->config);
+    if (!st)
+        st = copy_tensors(header, record);
+    if (!st)
+        st = replace_row(files, record);
+    ps_safetensors_free(&header);
+    if (st) {
+        ps_model_record_free(&record);
+        return ps_wrap(st, "model %s", name);
+    }
+    *out = record;
+    return PS_OK;
+}
+
+/* ---- load: a file into parameters ---- */
+
+static ps_status check_shape(const ps_param_tensor *have, const ps_safetensors_tensor *stored)
+{
+    if (!stored)
+        return ps_fail(PS_FAILED_PRECONDITION, "it has no tensor %s", have->name);
+    if (stored->n_dims != have->rank ||
+        memcmp(stored->shape, have->shape, have->rank * sizeof *have->shape) != 0)
+        return ps_fail(PS_FAILED_PRECONDITION, "tensor %s has another shape there", have->name);
+    return PS_OK;
+}
+
+/* The file is read from front to back: its tensors are in the order of their data. */
+static ps_status load_tensor(const ps_model_files *files, int file, ps_param_store *store,
+                             uint32_t id, uint64_t bytes, uint8_t *copy)
+{
+    for (uint64_t at = 0; at < bytes;) {
+        size_t now = bytes - at < COPY_BYTES ? (size_t)(bytes - at) : COPY_BYTES;
+        ps_status st = ps_disk_read_full(files->disk, file, copy, now);
+        if (!st)
+            st = ps_param_import(store, id, at / sizeof(float), (const ps_wire_float *)copy,
+                                 now / sizeof(float));
+        if (st)
+            return st;
+        at += now;
+    }
+    return PS_OK;
+}
+
+static ps_status load_all(const ps_model_files *files, int file, const ps_safetensors *header,
+                          ps_param_store *store)
+{
+    const ps_placement *placement = ps_param_store_placement(store);
+    for (size_t i = 0; i < placement->n_tensors; i++) {
+        const ps_param_tensor *t = &placement->tensors[i];
+        ps_status st = check_shape(t, ps_safetensors_find(header, t->name));
+        if (st)
+            return st;
+    }
+    if (header->n_tensors != placement->n_tensors)
+        return ps_fail(PS_FAILED_PRECONDITION, "it has %zu tensors, the job %zu", header->n_tensors,
+                       placement->n_tensors);
+    uint8_t *copy = ps_try_alloc_raw(COPY_BYTES);
+    if (!copy)
+        return ps_fail(PS_NO_MEMORY, "a buffer of 1 MiB");
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < header->n_tensors; i++) {
+        uint32_t id;
+        st = ps_placement_find(placement, header->tensors[i].name, &id);
+        if (!st)
+            st = load_tensor(files, file, store, id,
+                             header->tensors[i].end - header->tensors[i].begin, copy);
+    }
+    ps_free(&copy);
+    return st;
+}
+
+ps_status ps_model_file_load(const ps_model_files *files, const char *name, ps_param_store *store)
+{
+    ps_model_record *record = NULL;
+    ps_status st = ps_catalog_model_get(files->catalog, name, &record);
+    if (st)
+        return st;
+    int file;
+    ps_safetensors *header = NULL;
+    st = open_header(files, record->path, &file, &header);
+    ps_model_record_free(&record);
+    if (st)
+        return st;
+    st = load_all(files, file, header, store);
+    files->disk->close(files->disk->state, file);
+    ps_safetensors_free(&header);
+    return st ? ps_wrap(st, "model %s", name) : PS_OK;
+}
+
+ps_status ps_model_file_delete(const ps_model_files *files, const char *name)
+{
+    ps_model_record *record = NULL;
+    ps_status st = ps_catalog_model_get(files->catalog, name, &record);
+    if (st)
+        return st;
+    st = ps_catalog_model_delete(files->catalog, name);
+    if (!st) {
+        char *path = absolute(files, record->path);
+        ps_status removed = files->disk->unlink(files->disk->state, path);
+        (void)removed;
+        ps_free(&path);
+    }
+    ps_model_record_free(&record);
+    return st;
+}

@@ -1,0 +1,21 @@
+/* off_loop: work of any thread, done on the thread pool. The pool belongs to one loop (psd's main
+ * one), to which every piece of work hops first. */
+#ifndef PS_RUNS_OFF_LOOP_H
+#define PS_RUNS_OFF_LOOP_H
+
+#include "common/loop/loop.h"
+
+/* Embedded first in the caller's struct; run is called once on a pool thread and frees it. */
+typedef struct ps_off_loop ps_off_loop;
+struct ps_off_loop {
+    void (*run)(ps_off_loop *self);
+    ps_loop *loop; /* private from here */
+    ps_job job;
+};
+
+/* Any thread. The loop must run until it has been done (ps_off_loop_pending() == 0). */
+void ps_off_loop_submit(ps_loop *loop, ps_off_loop *self, void (*run)(ps_off_loop *self));
+/* Submitted and not yet finished, of all loops. */
+unsigned ps_off_loop_pending(void);
+
+#endif

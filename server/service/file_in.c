@@ -1,0 +1,260 @@
+#include "server/service/file_in.h"
+
+#include "common/base/mem.h"
+
+#include <stdio.h>
+
+typedef struct piece {
+    ps_list link;
+    ps_message *message;
+    ps_slice payload;
+} piece;
+
+typedef struct file_in {
+    ps_work work;
+    ps_call *call;
+    ps_services *services;
+    const ps_file_in_kind *kind;
+    ps_caller caller;
+    void *data; /* of the kind, after the header */
+    char *path; /* below data_dir; NULL before the header */
+    int file;   /* -1: not open */
+    uint64_t bytes;
+    ps_list queue, batch; /* of pieces: received; being written */
+    ProtobufCMessage *reply;
+    ps_error error;
+    bool working, half_closed, answered, ended, completed;
+} file_in;
+
+static void drop_pieces(ps_list *list)
+{
+    ps_list_each_safe(node, list)
+    {
+        piece *p = ps_container(node, piece, link);
+        ps_list_remove(node);
+        ps_message_release(&p->message);
+        ps_free(&p);
+    }
+}
+
+static void finish(file_in *f, ps_status st, const char *message)
+{
+    if (!f->answered && !f->ended)
+        ps_call_finish(f->call, st, message);
+    f->answered = true;
+}
+
+/* ---- on the pool ---- */
+
+static ps_status open_file(file_in *f)
+{
+    if (f->file >= 0)
+        return PS_OK;
+    char *full = ps_asprintf("%s/%s", f->services->files.data_dir, f->path);
+    const ps_disk *disk = f->services->files.disk;
+    ps_status st = disk->open(disk->state, full, PS_DISK_REPLACE, &f->file);
+    ps_free(&full);
+    return st;
+}
+
+static ps_status write_batch(file_in *f)
+{
+    ps_status st = open_file(f);
+    ps_list_each(node, &f->batch)
+    {
+        const piece *p = ps_container(node, piece, link);
+        if (!st)
+            st = ps_disk_write_all(f->services->files.disk, f->file, p->payload.data,
+                                   p->payload.len);
+        f->bytes += p->payload.len;
+    }
+    return st;
+}
+
+static ps_status complete(file_in *f)
+{
+    const ps_disk *disk = f->services->files.disk;
+    ps_status st = open_file(f); /* a file of no bytes */
+    if (!st)
+        st = disk->fsync(disk->state, f->file);
+    if (f->file >= 0)
+        disk->close(disk->state, f->file);
+    f->file = -1;
+    if (!st)
+        st = f->kind->complete(f->services, &f->caller, f->data, f->path, f->bytes, &f->reply);
+    f->completed = !st;
+    return st;
+}
+
+static void write_cb(ps_work *w)
+{
+    file_in *f = ps_container(w, file_in, work);
+    ps_error_save(&f->error, write_batch(f));
+    drop_pieces(&f->batch);
+}
+
+static void complete_cb(ps_work *w)
+{
+    file_in *f = ps_container(w, file_in, work);
+    ps_error_save(&f->error, complete(f));
+}
+
+static void clean_up_cb(ps_work *w)
+{
+    file_in *f = ps_container(w, file_in, work);
+    const ps_disk *disk = f->services->files.disk;
+    if (f->file >= 0)
+        disk->close(disk->state, f->file);
+    if (f->completed || !f->path)
+        return;
+    char *full = ps_asprintf("%s/%s", f->services->files.data_dir, f->path);
+    ps_status removed = disk->unlink(disk->state, full);
+    (void)removed; /* it may never have been made */
+    ps_free(&full);
+}
+
+/* ---- on the loop ---- */
+
+static void go_on(file_in *f);
+
+static void submit(file_in *f, void (*work)(ps_work *), void (*done)(ps_work *))
+{
+    f->working = true;
+    f->work = (ps_work){.work = work, .done = done};
+    ps_work_submit(ps_call_loop(f->call), &f->work);
+}
+
+static void worked_cb(ps_work *w)
+{
+    file_in *f = ps_container(w, file_in, work);
+    f->working = false;
+    if (f->error.code)
+        finish(f, f->error.code, f->error.message);
+    go_on(f);
+}
+
+static void completed_cb(ps_work *w)
+{
+    file_in *f = ps_container(w, file_in, work);
+    f->working = false;
+    if (f->error.code)
+        finish(f, f->error.code, f->error.message);
+    else if (!f->ended && !f->answered)
+        ps_call_reply(f->call, f->reply);
+    f->answered = true;
+    go_on(f);
+}
+
+static void freed_cb(ps_work *w)
+{
+    file_in *f = ps_container(w, file_in, work);
+    if (f->data)
+        f->kind->free(f->data);
+    if (f->reply)
+        protobuf_c_message_free_unpacked(f->reply, NULL);
+    ps_free(&f->path);
+    ps_call_unref(f->call);
+    ps_free(&f);
+}
+
+static void go_on(file_in *f)
+{
+    if (f->working)
+        return;
+    if (f->answered || f->ended)
+        drop_pieces(&f->queue);
+    if (f->ended) {
+        submit(f, clean_up_cb, freed_cb);
+    } else if (!ps_list_empty(&f->queue)) {
+        ps_list_each_safe(node, &f->queue)
+        {
+            ps_list_remove(node);
+            ps_list_append(&f->batch, node);
+        }
+        submit(f, write_cb, worked_cb);
+    } else if (f->half_closed && !f->answered) {
+        submit(f, complete_cb, completed_cb);
+    }
+}
+
+static ps_status begin(file_in *f, const ProtobufCMessage *message)
+{
+    if (f->path)
+        return ps_fail(PS_INVALID_ARGUMENT, "a second header");
+    ps_status st = f->kind->begin(f->services, f->call, message, &f->data);
+    if (!st)
+        f->path = ps_asprintf("%s/incoming-%llx", f->kind->folder,
+                              (unsigned long long)atomic_fetch_add(&f->services->files_made, 1));
+    return st;
+}
+
+static ps_status take(file_in *f, ps_message *message)
+{
+    ProtobufCMessage *decoded = NULL;
+    ps_slice payload;
+    ps_status st =
+        ps_message_unpack(ps_message_bytes(message), f->kind->request, &decoded, &payload);
+    if (!st && f->kind->has_header(decoded))
+        st = begin(f, decoded);
+    else if (!st && !f->path)
+        st = ps_fail(PS_INVALID_ARGUMENT, "the first message is the header");
+    if (decoded)
+        protobuf_c_message_free_unpacked(decoded, NULL);
+    if (st || !payload.len) {
+        ps_message_release(&message);
+        return st;
+    }
+    piece *p = ps_new(piece);
+    p->message = message;
+    p->payload = payload;
+    ps_list_append(&f->queue, &p->link);
+    return PS_OK;
+}
+
+static void on_message(ps_call *call, ps_message *message, void *user)
+{
+    file_in *f = user;
+    if (f->answered) {
+        ps_message_release(&message);
+        return;
+    }
+    ps_status st = take(f, message);
+    if (st)
+        finish(f, st, ps_error_message());
+    go_on(f);
+}
+
+static void on_half_close(ps_call *call, void *user)
+{
+    file_in *f = user;
+    f->half_closed = true;
+    if (!f->path)
+        finish(f, PS_INVALID_ARGUMENT, "no header came");
+    go_on(f);
+}
+
+static void on_end(ps_call *call, ps_status status, const char *message, void *user)
+{
+    file_in *f = user;
+    f->ended = true;
+    go_on(f);
+}
+
+static const ps_call_events in_events = {
+    .on_message = on_message, .on_half_close = on_half_close, .on_end = on_end};
+
+void ps_file_in(ps_call *call, ps_services *services, const ps_file_in_kind *kind)
+{
+    file_in *f = ps_new(file_in);
+    f->call = call;
+    f->services = services;
+    f->kind = kind;
+    f->file = -1;
+    f->caller.identity = *ps_call_peer(call);
+    ps_identity_format(&f->caller.identity, f->caller.name);
+    (void)snprintf(f->caller.address, sizeof f->caller.address, "%s", ps_call_peer_address(call));
+    ps_list_init(&f->queue);
+    ps_list_init(&f->batch);
+    ps_call_ref(call);
+    ps_call_set_events(call, &in_events, f);
+}

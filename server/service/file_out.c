@@ -1,0 +1,130 @@
+#include "server/service/file_out.h"
+
+#include "common/base/mem.h"
+#include "psd/v1/models.pb-c.h"
+
+enum { CHUNK_BYTES = 1 << 20 };
+
+typedef struct file_out {
+    ps_work work;
+    ps_call *call;
+    const ps_disk *disk;
+    char *path;
+    int file; /* -1 before the first read */
+    uint64_t total, sent;
+    uint8_t *chunk; /* read, not yet sent */
+    size_t chunk_len;
+    ps_error error;
+    bool reading, ended, first_sent;
+} file_out;
+
+static void free_out(file_out *f)
+{
+    if (f->file >= 0)
+        f->disk->close(f->disk->state, f->file);
+    ps_free(&f->chunk);
+    ps_free(&f->path);
+    ps_call_unref(f->call);
+    ps_free(&f);
+}
+
+static ps_status read_chunk(file_out *f)
+{
+    ps_status st = PS_OK;
+    if (f->file < 0) {
+        st = f->disk->open(f->disk->state, f->path, PS_DISK_READ, &f->file);
+        if (!st)
+            st = f->disk->size(f->disk->state, f->file, &f->total);
+        if (st)
+            return st;
+    }
+    uint64_t left = f->total - f->sent;
+    f->chunk_len = left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES;
+    f->chunk = ps_try_alloc_raw(CHUNK_BYTES);
+    if (!f->chunk)
+        return ps_fail(PS_NO_MEMORY, "a buffer of 1 MiB");
+    return ps_disk_read_full(f->disk, f->file, f->chunk, f->chunk_len);
+}
+
+static void work_cb(ps_work *w)
+{
+    file_out *f = ps_container(w, file_out, work);
+    ps_error_save(&f->error, read_chunk(f));
+}
+
+static void release_cb(void *user)
+{
+    ps_free(&user);
+}
+
+static void send_chunk(file_out *f)
+{
+    Psd__V1__FileChunk message = PSD__V1__FILE_CHUNK__INIT;
+    message.total_bytes = f->first_sent ? 0 : f->total;
+    f->first_sent = true;
+    const ps_payload payload = {
+        .bytes = ps_slice_of(f->chunk, f->chunk_len), .release = release_cb, .user = f->chunk};
+    f->sent += f->chunk_len;
+    f->chunk = NULL;
+    ps_call_send(f->call, &message.base, &payload);
+}
+
+static void go_on(file_out *f);
+
+static void done_cb(ps_work *w)
+{
+    file_out *f = ps_container(w, file_out, work);
+    f->reading = false;
+    if (f->ended) {
+        free_out(f);
+        return;
+    }
+    if (f->error.code) {
+        ps_call_finish(f->call, f->error.code, f->error.message);
+        return;
+    }
+    send_chunk(f);
+    if (f->sent == f->total)
+        ps_call_finish(f->call, PS_OK, NULL);
+    else
+        go_on(f);
+}
+
+static void go_on(file_out *f)
+{
+    if (f->reading || !ps_call_writable(f->call))
+        return;
+    f->reading = true;
+    ps_work_submit(ps_call_loop(f->call), &f->work);
+}
+
+static void on_writable(ps_call *call, void *user)
+{
+    file_out *f = user;
+    if (!f->first_sent || f->sent < f->total)
+        go_on(f);
+}
+
+static void on_end(ps_call *call, ps_status status, const char *message, void *user)
+{
+    file_out *f = user;
+    f->ended = true;
+    if (!f->reading)
+        free_out(f);
+}
+
+static const ps_call_events out_events = {.on_writable = on_writable, .on_end = on_end};
+
+void ps_file_out(ps_call *call, const ps_disk *disk, char *path)
+{
+    file_out *f = ps_new(file_out);
+    f->call = call;
+    f->disk = disk;
+    f->path = path;
+    f->file = -1;
+    f->work = (ps_work){.work = work_cb, .done = done_cb};
+    ps_call_ref(call);
+    ps_call_set_events(call, &out_events, f);
+    f->reading = true;
+    ps_work_submit(ps_call_loop(call), &f->work);
+}

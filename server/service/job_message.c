@@ -1,0 +1,34 @@
+#include "server/service/job_message.h"
+
+#include "common/base/mem.h"
+
+void ps_job_message_borrow(const ps_job_record *record, Psd__V1__Progress *progress,
+                           Psd__V1__Job *out)
+{
+    psd__v1__job__init(out);
+    *progress = record->progress;
+    out->id = record->id;
+    out->name = record->name;
+    out->kind = record->kind;
+    out->state = (Psd__V1__JobState)record->state;
+    out->reason = record->reason;
+    out->submitter = record->submitter;
+    out->submitted_ms = record->submitted_ms;
+    out->started_ms = record->started_ms;
+    out->ended_ms = record->ended_ms;
+    out->spec = record->spec ? record->spec : (char *)(uintptr_t)protobuf_c_empty_string;
+    out->result = record->result;
+    out->progress = progress;
+}
+
+Psd__V1__Job *ps_job_message_new(const ps_job_record *record)
+{
+    Psd__V1__Progress *progress = ps_new(Psd__V1__Progress);
+    Psd__V1__Job *out = ps_new(Psd__V1__Job);
+    ps_job_message_borrow(record, progress, out);
+    char **const texts[] = {&out->name,      &out->kind, &out->reason,
+                            &out->submitter, &out->spec, &out->result};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        *texts[i] = ps_strdup(*texts[i] ? *texts[i] : "");
+    return out;
+}

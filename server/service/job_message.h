@@ -1,0 +1,14 @@
+/* job_message: a job's record as the message Job. */
+#ifndef PS_SERVICE_JOB_MESSAGE_H
+#define PS_SERVICE_JOB_MESSAGE_H
+
+#include "psd/v1/jobs.pb-c.h"
+#include "server/catalog/jobs.h"
+
+/* A message that borrows the record's texts; progress is storage of the caller's. */
+void ps_job_message_borrow(const ps_job_record *record, Psd__V1__Progress *progress,
+                           Psd__V1__Job *out);
+/* One of its own (malloc), for protobuf_c_message_free_unpacked. */
+Psd__V1__Job *ps_job_message_new(const ps_job_record *record);
+
+#endif

@@ -1,0 +1,89 @@
+#include "psd/v1/jobs.pb-c.h"
+
+#include "common/base/mem.h"
+#include "server/service/job_message.h"
+#include "server/service/unary.h"
+
+#include <stdio.h>
+
+static ps_status submit(ps_services *services, const ps_caller *caller,
+                        const ProtobufCMessage *request, ProtobufCMessage **reply)
+{
+    const Psd__V1__SubmitRequest *in = (const Psd__V1__SubmitRequest *)request;
+    Psd__V1__SubmitResponse *out = PS_REPLY_NEW(Psd__V1__SubmitResponse, psd__v1__submit_response);
+    *reply = &out->base;
+    ps_status st =
+        ps_sched_submit(services->sched, caller->name, ps_slice_str(in->spec), &out->job_id);
+    char number[64] = "";
+    if (!st)
+        (void)snprintf(number, sizeof number, "job %llu", (unsigned long long)out->job_id);
+    ps_error error;
+    ps_error_save(&error, st);
+    ps_caller_audit(services, caller, "/psd.v1.Jobs/Submit", st, st ? error.message : number);
+    return st ? ps_error_raise(&error) : PS_OK;
+}
+PS_UNARY(submit)
+
+static ps_status get(ps_services *services, const ps_caller *caller,
+                     const ProtobufCMessage *request, ProtobufCMessage **reply)
+{
+    const Psd__V1__GetJobRequest *in = (const Psd__V1__GetJobRequest *)request;
+    ps_job_record *record = NULL;
+    ps_status st = ps_sched_job_get(services->sched, in->job_id, &record);
+    if (st)
+        return st;
+    *reply = &ps_job_message_new(record)->base;
+    ps_job_record_free(&record);
+    return PS_OK;
+}
+PS_UNARY(get)
+
+static ps_status list(ps_services *services, const ps_caller *caller,
+                      const ProtobufCMessage *request, ProtobufCMessage **reply)
+{
+    const Psd__V1__ListJobsRequest *in = (const Psd__V1__ListJobsRequest *)request;
+    if ((unsigned)in->state >= PS_JOB_STATE_COUNT)
+        return ps_fail(PS_INVALID_ARGUMENT, "job state %d is not known", (int)in->state);
+    ps_job_record **records = NULL;
+    ps_status st = ps_sched_job_list(services->sched, (ps_job_state)in->state, &records);
+    if (st)
+        return st;
+    Psd__V1__ListJobsResponse *out =
+        PS_REPLY_NEW(Psd__V1__ListJobsResponse, psd__v1__list_jobs_response);
+    size_t n = 0;
+    while (records[n])
+        n++;
+    out->jobs = ps_alloc_array(n, sizeof *out->jobs);
+    for (; out->n_jobs < n; out->n_jobs++)
+        out->jobs[out->n_jobs] = ps_job_message_new(records[out->n_jobs]);
+    ps_job_records_free(&records);
+    *reply = &out->base;
+    return PS_OK;
+}
+PS_UNARY(list)
+
+static ps_status cancel(ps_services *services, const ps_caller *caller,
+                        const ProtobufCMessage *request, ProtobufCMessage **reply)
+{
+    const Psd__V1__CancelJobRequest *in = (const Psd__V1__CancelJobRequest *)request;
+    ps_job_record *record = NULL;
+    ps_status st = ps_sched_cancel(services->sched, in->job_id, caller->name, in->reason, &record);
+    ps_error error;
+    ps_error_save(&error, st);
+    ps_caller_audit(services, caller, "/psd.v1.Jobs/Cancel", st, st ? error.message : in->reason);
+    if (st)
+        return ps_error_raise(&error);
+    *reply = &ps_job_message_new(record)->base;
+    ps_job_record_free(&record);
+    return PS_OK;
+}
+PS_UNARY(cancel)
+
+const ps_rpc_method ps_jobs_methods[] = {
+    {.name = "Submit", .request = &psd__v1__submit_request__descriptor, .unary = submit_cb},
+    {.name = "Get", .request = &psd__v1__get_job_request__descriptor, .unary = get_cb},
+    {.name = "List", .request = &psd__v1__list_jobs_request__descriptor, .unary = list_cb},
+    {.name = "Cancel", .request = &psd__v1__cancel_job_request__descriptor, .unary = cancel_cb},
+    {.name = "Watch", .request = &psd__v1__watch_job_request__descriptor, .unary = ps_jobs_watch},
+    {0},
+};

@@ -1,0 +1,110 @@
+/* Watch: what the scheduler has to tell of a job, as fast as the client takes it and no faster.
+ *
+ * The scheduler's notify comes on any thread and hops to the call's loop; there events are fetched
+ * while the call is writable. Closing the watch makes sure that no notify runs or begins; one that
+ * has already been posted still arrives, so the struct waits for it. */
+#include "common/base/mem.h"
+#include "server/service/job_message.h"
+#include "server/service/services.h"
+
+typedef struct watch_call {
+    ps_job hop;
+    atomic_bool posted; /* hop is on its way to the loop */
+    ps_call *call;
+    ps_loop *loop;
+    ps_watch *watch;
+    bool ended;
+} watch_call;
+
+static void free_call(watch_call *w)
+{
+    ps_call_unref(w->call);
+    ps_free(&w);
+}
+
+static void send_event(watch_call *w, const ps_watch_event *event)
+{
+    Psd__V1__WatchEvent out = PSD__V1__WATCH_EVENT__INIT;
+    Psd__V1__Job job;
+    Psd__V1__Progress progress;
+    if (event->job) {
+        ps_job_message_borrow(event->job, &progress, &job);
+        out.job = &job;
+    }
+    out.log = event->log;
+    ps_call_send(w->call, &out.base, NULL);
+}
+
+static void pump(watch_call *w)
+{
+    while (!w->ended && ps_call_writable(w->call)) {
+        ps_watch_event event = {0};
+        ps_status st = ps_watch_next(w->watch, &event);
+        if (st == PS_AGAIN)
+            return;
+        if (st) {
+            ps_watch_close(&w->watch);
+            if (st == PS_END)
+                ps_call_finish(w->call, PS_OK, NULL);
+            else
+                ps_call_fail(w->call, st);
+            return;
+        }
+        send_event(w, &event);
+        ps_watch_event_clear(&event);
+    }
+}
+
+static void hop_cb(ps_job *job)
+{
+    watch_call *w = ps_container(job, watch_call, hop);
+    atomic_store(&w->posted, false);
+    if (w->ended)
+        free_call(w);
+    else if (w->watch)
+        pump(w);
+}
+
+static void notify(void *user)
+{
+    watch_call *w = user;
+    if (!atomic_exchange(&w->posted, true))
+        ps_loop_post(w->loop, &w->hop);
+}
+
+static void on_writable(ps_call *call, void *user)
+{
+    watch_call *w = user;
+    if (w->watch)
+        pump(w);
+}
+
+static void on_end(ps_call *call, ps_status status, const char *message, void *user)
+{
+    watch_call *w = user;
+    if (w->watch)
+        ps_watch_close(&w->watch);
+    w->ended = true;
+    if (!atomic_load(&w->posted))
+        free_call(w);
+}
+
+static const ps_call_events watch_events = {.on_writable = on_writable, .on_end = on_end};
+
+void ps_jobs_watch(ps_call *call, const ProtobufCMessage *request, void *state)
+{
+    ps_services *services = state;
+    const Psd__V1__WatchJobRequest *in = (const Psd__V1__WatchJobRequest *)request;
+    watch_call *w = ps_new(watch_call);
+    w->call = call;
+    w->loop = ps_call_loop(call);
+    ps_job_init(&w->hop, hop_cb);
+    ps_call_ref(call);
+    ps_status st = ps_sched_watch(services->sched, in->job_id, notify, w, &w->watch);
+    if (st) {
+        ps_call_fail(call, st);
+        free_call(w);
+        return;
+    }
+    ps_call_set_events(call, &watch_events, w);
+}

@@ -1,0 +1,99 @@
+/* Models: what is in the catalog; files come and go in models_files.c. */
+#include "psd/v1/models.pb-c.h"
+
+#include "common/base/mem.h"
+#include "server/service/model_message.h"
+#include "server/service/unary.h"
+
+static ps_status list(ps_services *services, const ps_caller *caller,
+                      const ProtobufCMessage *request, ProtobufCMessage **reply)
+{
+    ps_model_record **records = NULL;
+    ps_status st = ps_catalog_model_list(services->files.catalog, &records);
+    if (st)
+        return st;
+    Psd__V1__ListModelsResponse *out =
+        PS_REPLY_NEW(Psd__V1__ListModelsResponse, psd__v1__list_models_response);
+    size_t n = 0;
+    while (records[n])
+        n++;
+    out->models = ps_alloc_array(n, sizeof *out->models);
+    for (; out->n_models < n; out->n_models++)
+        out->models[out->n_models] = ps_model_message_new(records[out->n_models]);
+    ps_model_records_free(&records);
+    *reply = &out->base;
+    return PS_OK;
+}
+PS_UNARY(list)
+
+static ps_status get(ps_services *services, const ps_caller *caller,
+                     const ProtobufCMessage *request, ProtobufCMessage **reply)
+{
+    const Psd__V1__GetModelRequest *in = (const Psd__V1__GetModelRequest *)request;
+    ps_model_record *record = NULL;
+    ps_status st = ps_catalog_model_get(services->files.catalog, in->name, &record);
+    if (st)
+        return st;
+    *reply = &ps_model_message_new(record)->base;
+    ps_model_record_free(&record);
+    return PS_OK;
+}
+PS_UNARY(get)
+
+static ps_status remove_model(ps_services *services, const ps_caller *caller,
+                              const ProtobufCMessage *request, ProtobufCMessage **reply)
+{
+    const Psd__V1__DeleteModelRequest *in = (const Psd__V1__DeleteModelRequest *)request;
+    ps_status st = ps_model_file_delete(&services->files, in->name);
+    ps_error error;
+    ps_error_save(&error, st);
+    ps_caller_audit(services, caller, "/psd.v1.Models/Delete", st, st ? error.message : in->name);
+    if (st)
+        return ps_error_raise(&error);
+    *reply = ps_reply_new(sizeof(Psd__V1__DeleteModelResponse),
+                          (ps_message_init)psd__v1__delete_model_response__init);
+    return PS_OK;
+}
+PS_UNARY(remove_model)
+
+static ps_status list_artifacts(ps_services *services, const ps_caller *caller,
+                                const ProtobufCMessage *request, ProtobufCMessage **reply)
+{
+    const Psd__V1__ListArtifactsRequest *in = (const Psd__V1__ListArtifactsRequest *)request;
+    ps_artifact_record **records = NULL;
+    ps_status st = ps_catalog_artifact_list(services->files.catalog, in->job_id, &records);
+    if (st)
+        return st;
+    Psd__V1__ListArtifactsResponse *out =
+        PS_REPLY_NEW(Psd__V1__ListArtifactsResponse, psd__v1__list_artifacts_response);
+    size_t n = 0;
+    while (records[n])
+        n++;
+    out->artifacts = ps_alloc_array(n, sizeof *out->artifacts);
+    for (; out->n_artifacts < n; out->n_artifacts++)
+        out->artifacts[out->n_artifacts] = ps_artifact_message_new(records[out->n_artifacts]);
+    ps_artifact_records_free(&records);
+    *reply = &out->base;
+    return PS_OK;
+}
+PS_UNARY(list_artifacts)
+
+const ps_rpc_method ps_models_methods[] = {
+    {.name = "List", .request = &psd__v1__list_models_request__descriptor, .unary = list_cb},
+    {.name = "Get", .request = &psd__v1__get_model_request__descriptor, .unary = get_cb},
+    {.name = "Delete",
+     .request = &psd__v1__delete_model_request__descriptor,
+     .unary = remove_model_cb},
+    {.name = "ListArtifacts",
+     .request = &psd__v1__list_artifacts_request__descriptor,
+     .unary = list_artifacts_cb},
+    {.name = "Import", .request = &psd__v1__import_request__descriptor, .stream = ps_models_import},
+    {.name = "Export", .request = &psd__v1__export_request__descriptor, .unary = ps_models_export},
+    {.name = "PutArtifact",
+     .request = &psd__v1__put_artifact_request__descriptor,
+     .stream = ps_models_put_artifact},
+    {.name = "GetArtifact",
+     .request = &psd__v1__get_artifact_request__descriptor,
+     .unary = ps_models_get_artifact},
+    {0},
+};

@@ -1,0 +1,145 @@
+/* Clock: a worker's clock has ended. The controller may apply updates (so it is asked on the thread
+ * pool) and may park the call until others have come as far.
+ *
+ *     asking ──answer──▶ answered
+ *        ╰────parked──▶ waiting ──released──▶ answered
+ *
+ * The struct is shared by up to three holders: the call's events, the work on the pool, and the
+ * parked callback; the last to let go frees it. */
+#include "common/base/mem.h"
+#include "psd/v1/parameters.pb-c.h"
+#include "server/service/services.h"
+
+#include <stdio.h>
+
+typedef struct clock_call {
+    ps_work work;
+    ps_job released;
+    atomic_uint holders;
+    ps_call *call;
+    ps_services *services;
+    ps_run *run;
+    char member[PS_IDENTITY_PART_MAX + 1];
+    uint64_t clock;
+    bool parked;    /* said by the controller; read on the loop after the work is done */
+    bool worked;    /* the work is done: parked may be read; on the loop only */
+    bool ended;     /* on the loop only */
+    ps_error error; /* of the work */
+    ps_status late; /* of the parked answer */
+    ps_clock_reply reply;
+} clock_call;
+
+static void let_go(clock_call *c)
+{
+    if (atomic_fetch_sub(&c->holders, 1) != 1)
+        return;
+    ps_run_unref(&c->run);
+    ps_free(&c);
+}
+
+static void answer(clock_call *c, ps_status st, const char *message)
+{
+    if (c->ended)
+        return;
+    if (st) {
+        ps_call_finish(c->call, st, message);
+        return;
+    }
+    Psd__V1__ClockResponse reply = PSD__V1__CLOCK_RESPONSE__INIT;
+    reply.version = c->reply.version;
+    reply.slowest_clock = c->reply.slowest_clock;
+    ps_call_reply(c->call, &reply.base);
+}
+
+/* On the loop: the controller has let a parked call go on. */
+static void released_cb(ps_job *job)
+{
+    clock_call *c = ps_container(job, clock_call, released);
+    answer(c, c->late,
+           c->late == PS_ABORTED ? "the worker has left the job" : ps_status_text(c->late));
+    ps_call_unref(c->call);
+    let_go(c);
+}
+
+/* On any thread, perhaps before the work that parked it is done. */
+static void release_cb(void *user, ps_status status, const ps_clock_reply *reply)
+{
+    clock_call *c = user;
+    c->late = status;
+    if (reply)
+        c->reply = *reply;
+    ps_loop_post(ps_call_loop(c->call), &c->released);
+}
+
+static void work_cb(ps_work *w)
+{
+    clock_call *c = ps_container(w, clock_call, work);
+    ps_clock_reply reply = {0};
+    bool parked = false;
+    ps_status st = ps_param_store_clock(ps_run_store(c->run), c->member, c->clock, &reply, &parked,
+                                        release_cb, c);
+    ps_error_save(&c->error, st);
+    c->parked = !st && parked;
+    if (!c->parked)
+        c->reply = reply;
+}
+
+/* The parked callback will not come: give up what it would have given up. */
+static void cancel_parked(clock_call *c)
+{
+    if (!ps_param_store_clock_cancel(ps_run_store(c->run), c->member, c))
+        return; /* it is on its way */
+    ps_call_unref(c->call);
+    let_go(c);
+}
+
+static void done_cb(ps_work *w)
+{
+    clock_call *c = ps_container(w, clock_call, work);
+    c->worked = true;
+    if (!c->parked) {
+        answer(c, c->error.code, c->error.message);
+        ps_call_unref(c->call);
+        let_go(c); /* the parked callback's share: it never comes */
+    } else if (c->ended) {
+        cancel_parked(c);
+    }
+    let_go(c);
+}
+
+static void on_end(ps_call *call, ps_status status, const char *message, void *user)
+{
+    clock_call *c = user;
+    c->ended = true;
+    if (c->worked && c->parked)
+        cancel_parked(c);
+    let_go(c);
+}
+
+static const ps_call_events clock_events = {.on_end = on_end};
+
+void ps_parameters_clock(ps_call *call, const ProtobufCMessage *request, void *state)
+{
+    ps_services *services = state;
+    const Psd__V1__ClockRequest *in = (const Psd__V1__ClockRequest *)request;
+    ps_run *run = NULL;
+    ps_status st = ps_services_may_touch(services, call, in->job_id);
+    if (!st)
+        st = ps_runs_find(services->runs, in->job_id, &run);
+    if (st) {
+        ps_call_fail(call, st);
+        return;
+    }
+    clock_call *c = ps_new(clock_call);
+    atomic_init(&c->holders, 3);
+    c->call = call;
+    c->services = services;
+    c->run = run;
+    (void)snprintf(c->member, sizeof c->member, "%s", ps_call_peer(call)->name);
+    c->clock = in->clock;
+    c->work = (ps_work){.work = work_cb, .done = done_cb};
+    ps_job_init(&c->released, released_cb);
+    ps_call_ref(call);
+    ps_call_set_events(call, &clock_events, c);
+    ps_work_submit(ps_call_loop(call), &c->work);
+}

@@ -1,0 +1,116 @@
+/* Pull: a header, then blocks as they are, sent from where they lie. The call is filled up to its
+ * high-water mark and goes on when it is writable again, so a slow reader holds references to a few
+ * blocks and nothing more. */
+#include "common/base/mem.h"
+#include "psd/v1/parameters.pb-c.h"
+#include "server/params/pull.h"
+#include "server/service/services.h"
+
+typedef struct pull_call {
+    ps_call *call;
+    ps_run *run;
+    ps_pull *pull;
+    bool answered;
+} pull_call;
+
+static void release_cb(void *user)
+{
+    ps_block_buffer_release(user);
+}
+
+static void send_view(pull_call *p, const ps_block_view *view)
+{
+    Psd__V1__Chunk chunk = PSD__V1__CHUNK__INIT;
+    chunk.tensor_id = view->tensor;
+    chunk.shard = view->shard;
+    chunk.offset = view->offset;
+    chunk.count = view->count;
+    chunk.codec = PSD__V1__CODEC__CODEC_FLOAT32;
+    chunk.version = view->version;
+    Psd__V1__PullResponse response = PSD__V1__PULL_RESPONSE__INIT;
+    response.chunk = &chunk;
+    const ps_payload payload = {.bytes = view->bytes, .release = release_cb, .user = view->buffer};
+    ps_run_count(p->run, 0, view->bytes.len);
+    ps_call_send(p->call, &response.base, &payload);
+}
+
+static void pump(pull_call *p)
+{
+    while (!p->answered && ps_call_writable(p->call)) {
+        ps_block_view view;
+        ps_status st = ps_pull_next(p->pull, &view);
+        if (!st) {
+            send_view(p, &view);
+            continue;
+        }
+        p->answered = true;
+        if (st == PS_END)
+            ps_call_finish(p->call, PS_OK, NULL);
+        else
+            ps_call_fail(p->call, st);
+    }
+}
+
+static void on_writable(ps_call *call, void *user)
+{
+    pump(user);
+}
+
+static void on_end(ps_call *call, ps_status status, const char *message, void *user)
+{
+    pull_call *p = user;
+    ps_pull_free(&p->pull);
+    ps_run_unref(&p->run);
+    ps_call_unref(p->call);
+    ps_free(&p);
+}
+
+static const ps_call_events pull_events = {.on_writable = on_writable, .on_end = on_end};
+
+static ps_status begin(pull_call *p, const Psd__V1__PullRequest *in, uint64_t *version)
+{
+    ps_pull_range *ranges = ps_try_alloc((in->n_ranges ? in->n_ranges : 1) * sizeof *ranges);
+    if (!ranges)
+        return ps_fail(PS_NO_MEMORY, "a pull of %zu ranges", in->n_ranges);
+    for (size_t i = 0; i < in->n_ranges; i++)
+        ranges[i] = (ps_pull_range){.tensor = in->ranges[i]->tensor_id,
+                                    .shard = in->ranges[i]->shard,
+                                    .offset = in->ranges[i]->offset,
+                                    .count = in->ranges[i]->count};
+    ps_status st = ps_pull_begin(ps_run_store(p->run), ranges, in->n_ranges, in->newer_than,
+                                 version, &p->pull);
+    ps_free(&ranges);
+    return st;
+}
+
+void ps_parameters_pull(ps_call *call, const ProtobufCMessage *request, void *state)
+{
+    ps_services *services = state;
+    const Psd__V1__PullRequest *in = (const Psd__V1__PullRequest *)request;
+    ps_run *run = NULL;
+    ps_status st = ps_services_may_touch(services, call, in->job_id);
+    if (!st)
+        st = ps_runs_find(services->runs, in->job_id, &run);
+    if (st) {
+        ps_call_fail(call, st);
+        return;
+    }
+    pull_call *p = ps_new(pull_call);
+    p->call = call;
+    p->run = run;
+    Psd__V1__PullHeader header = PSD__V1__PULL_HEADER__INIT;
+    st = begin(p, in, &header.version);
+    if (st) {
+        ps_call_fail(call, st);
+        ps_run_unref(&p->run);
+        ps_free(&p);
+        return;
+    }
+    atomic_fetch_add_explicit(&services->pulls, 1, memory_order_relaxed);
+    ps_call_ref(call);
+    ps_call_set_events(call, &pull_events, p);
+    Psd__V1__PullResponse response = PSD__V1__PULL_RESPONSE__INIT;
+    response.header = &header;
+    ps_call_send(call, &response.base, NULL);
+    pump(p);
+}

@@ -1,0 +1,66 @@
+/* services: what the five services share, and their tables. A service file decodes, calls, and
+ * replies; nothing else is decided here. */
+#ifndef PS_SERVICE_SERVICES_H
+#define PS_SERVICE_SERVICES_H
+
+#include "common/security/audit.h"
+#include "common/transport/rpc_server.h"
+#include "psd/v1/admin.pb-c.h"
+#include "server/catalog/artifacts.h"
+#include "server/runs/lifecycle.h"
+#include "server/service/sessions.h"
+
+#include <stdatomic.h>
+
+typedef struct ps_services ps_services;
+
+/* What Admin asks of the daemon. Off the loop; any thread. */
+typedef struct ps_services_daemon {
+    PS_MUST_CHECK ps_status (*reload)(void *user, int64_t *certificate_expires_ms);
+    void (*status)(void *user, Psd__V1__StatusResponse *out); /* texts are borrowed */
+    void (*drain)(void *user, bool on);
+    void *user;
+} ps_services_daemon;
+
+/* All borrowed; they outlive the server. */
+struct ps_services {
+    ps_sched *sched;
+    ps_runs *runs;
+    ps_lifecycle *lifecycle;
+    ps_model_files files;
+    ps_sessions *sessions;
+    ps_audit *audit;
+    ps_services_daemon daemon;
+    unsigned heartbeat_ms, lease_timeout_ms;
+    const char *version;
+    size_t artifact_bytes; /* the largest artifact or imported model; 0: no limit */
+    atomic_uint_fast64_t pushes, pulls, files_made;
+};
+
+/* Adds all services to the server. */
+void ps_services_add(ps_services *services, ps_rpc_server *server);
+
+/* May this caller touch the job's parameters or leave files with it? A worker only with a lease of
+ * it (PS_PERMISSION_DENIED says so); who else may call at all is the policy's to say. */
+PS_MUST_CHECK ps_status ps_services_may_touch(ps_services *services, const ps_call *call,
+                                              uint64_t job_id);
+
+/* The tables, each in a file of its own. */
+extern const ps_rpc_method ps_parameters_methods[];
+extern const ps_rpc_method ps_jobs_methods[];
+extern const ps_rpc_method ps_workers_methods[];
+extern const ps_rpc_method ps_models_methods[];
+extern const ps_rpc_method ps_admin_methods[];
+
+/* Handlers that are more than one call down and one answer up. */
+void ps_parameters_pull(ps_call *call, const ProtobufCMessage *request, void *services);
+void ps_parameters_push(ps_call *call, void *services);
+void ps_parameters_clock(ps_call *call, const ProtobufCMessage *request, void *services);
+void ps_jobs_watch(ps_call *call, const ProtobufCMessage *request, void *services);
+void ps_workers_attach(ps_call *call, void *services);
+void ps_models_import(ps_call *call, void *services);
+void ps_models_export(ps_call *call, const ProtobufCMessage *request, void *services);
+void ps_models_put_artifact(ps_call *call, void *services);
+void ps_models_get_artifact(ps_call *call, const ProtobufCMessage *request, void *services);
+
+#endif

@@ -1,0 +1,209 @@
+/* A session has two holders: the table (until closed) and a hop that is under way; the last frees
+ * it, on the loop. */
+#include "server/service/sessions.h"
+
+#include "common/base/list.h"
+#include "common/base/mem.h"
+
+#include <pthread.h>
+#include <string.h>
+
+typedef struct outgoing {
+    ps_list link;
+    ProtobufCMessage *message; /* NULL: end the stream */
+    char *reason;
+} outgoing;
+
+typedef struct session {
+    ps_list link;
+    ps_sessions *table;
+    uint64_t number;
+    ps_call *call;
+    ps_loop *loop;
+    ps_job hop;
+    ps_list queue; /* of outgoing; under the table's lock */
+    bool posted;   /* likewise */
+    bool closed;   /* likewise */
+} session;
+
+struct ps_sessions {
+    pthread_mutex_t lock;
+    ps_list all;
+    uint64_t last;
+    unsigned count;
+};
+
+ps_sessions *ps_sessions_create(void)
+{
+    ps_sessions *s = ps_new(ps_sessions);
+    pthread_mutex_init(&s->lock, NULL);
+    ps_list_init(&s->all);
+    return s;
+}
+
+void ps_sessions_free(ps_sessions **sessions)
+{
+    if (!*sessions)
+        return;
+    pthread_mutex_destroy(&(*sessions)->lock);
+    ps_free(sessions);
+}
+
+static void outgoing_free(outgoing *o)
+{
+    if (o->message)
+        protobuf_c_message_free_unpacked(o->message, NULL);
+    ps_free(&o->reason);
+    ps_free(&o);
+}
+
+static void session_free(session *s)
+{
+    ps_list_each_safe(node, &s->queue)
+    {
+        outgoing_free(ps_container(node, outgoing, link));
+    }
+    ps_call_unref(s->call);
+    ps_free(&s);
+}
+
+static void deliver(session *s, outgoing *o)
+{
+    if (o->message)
+        ps_call_send(s->call, o->message, NULL);
+    else
+        ps_call_finish(s->call, PS_UNAVAILABLE, o->reason);
+    outgoing_free(o);
+}
+
+static void hop_cb(ps_job *job)
+{
+    session *s = ps_container(job, session, hop);
+    ps_sessions *table = s->table;
+    ps_list mine;
+    ps_list_init(&mine);
+    pthread_mutex_lock(&table->lock);
+    ps_list_each_safe(node, &s->queue)
+    {
+        ps_list_remove(node);
+        ps_list_append(&mine, node);
+    }
+    s->posted = false;
+    bool closed = s->closed;
+    pthread_mutex_unlock(&table->lock);
+    ps_list_each_safe(node, &mine)
+    {
+        outgoing *o = ps_container(node, outgoing, link);
+        if (closed)
+            outgoing_free(o);
+        else
+            deliver(s, o);
+    }
+    if (closed)
+        session_free(s);
+}
+
+uint64_t ps_sessions_open(ps_sessions *sessions, ps_call *call)
+{
+    session *s = ps_new(session);
+    s->table = sessions;
+    s->call = call;
+    s->loop = ps_call_loop(call);
+    ps_call_ref(call);
+    ps_list_init(&s->queue);
+    ps_job_init(&s->hop, hop_cb);
+    pthread_mutex_lock(&sessions->lock);
+    s->number = ++sessions->last;
+    sessions->count++;
+    ps_list_append(&sessions->all, &s->link);
+    pthread_mutex_unlock(&sessions->lock);
+    return s->number;
+}
+
+static session *lookup(const ps_sessions *sessions, uint64_t number)
+{
+    ps_list_each(node, &sessions->all)
+    {
+        session *s = ps_container(node, session, link);
+        if (s->number == number)
+            return s;
+    }
+    return NULL;
+}
+
+void ps_sessions_close(ps_sessions *sessions, uint64_t number)
+{
+    pthread_mutex_lock(&sessions->lock);
+    session *s = lookup(sessions, number);
+    if (s) {
+        ps_list_remove(&s->link);
+        sessions->count--;
+        s->closed = true;
+    }
+    bool now = s && !s->posted; /* otherwise the hop frees it */
+    pthread_mutex_unlock(&sessions->lock);
+    if (now)
+        session_free(s);
+}
+
+static void enqueue(ps_sessions *sessions, uint64_t number, outgoing *o)
+{
+    pthread_mutex_lock(&sessions->lock);
+    session *s = lookup(sessions, number);
+    if (s)
+        ps_list_append(&s->queue, &o->link);
+    if (s && !s->posted) {
+        s->posted = true;
+        ps_loop_post(s->loop, &s->hop);
+    }
+    pthread_mutex_unlock(&sessions->lock);
+    if (!s)
+        outgoing_free(o);
+}
+
+static void send_message(ps_sessions *sessions, uint64_t number,
+                         const Psd__V1__ServerMessage *message)
+{
+    size_t bytes = psd__v1__server_message__get_packed_size(message);
+    uint8_t *packed = ps_alloc(bytes);
+    psd__v1__server_message__pack(message, packed);
+    outgoing *o = ps_new(outgoing);
+    o->message =
+        protobuf_c_message_unpack(&psd__v1__server_message__descriptor, NULL, bytes, packed);
+    ps_free(&packed);
+    enqueue(sessions, number, o);
+}
+
+void ps_sessions_drop(void *sessions, uint64_t number, const char *reason)
+{
+    outgoing *o = ps_new(outgoing);
+    o->reason = ps_strdup(reason);
+    enqueue(sessions, number, o);
+}
+
+unsigned ps_sessions_count(ps_sessions *sessions)
+{
+    pthread_mutex_lock(&sessions->lock);
+    unsigned count = sessions->count;
+    pthread_mutex_unlock(&sessions->lock);
+    return count;
+}
+
+void ps_sessions_send_task(void *sessions, uint64_t number, const Psd__V1__Task *task)
+{
+    Psd__V1__ServerMessage message = PSD__V1__SERVER_MESSAGE__INIT;
+    message.body_case = PSD__V1__SERVER_MESSAGE__BODY_TASK;
+    message.task = (Psd__V1__Task *)(uintptr_t)task; /* packed, not changed */
+    send_message(sessions, number, &message);
+}
+
+void ps_sessions_send_cancel(void *sessions, uint64_t number, uint64_t lease_id, const char *reason)
+{
+    Psd__V1__CancelTask cancel = PSD__V1__CANCEL_TASK__INIT;
+    cancel.lease_id = lease_id;
+    cancel.reason = (char *)(uintptr_t)reason;
+    Psd__V1__ServerMessage message = PSD__V1__SERVER_MESSAGE__INIT;
+    message.body_case = PSD__V1__SERVER_MESSAGE__BODY_CANCEL;
+    message.cancel = &cancel;
+    send_message(sessions, number, &message);
+}

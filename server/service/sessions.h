@@ -1,0 +1,31 @@
+/* sessions: the Attach streams that are open, by the number the scheduler knows them by.
+ *
+ * The scheduler speaks from any thread; what it says is queued and sent on the stream's own loop,
+ * in order. A session that has ended swallows what is said to it. Any thread, but for _open and
+ * _close, which are for the stream's loop.
+ */
+#ifndef PS_SERVICE_SESSIONS_H
+#define PS_SERVICE_SESSIONS_H
+
+#include "common/transport/grpc_call.h"
+#include "server/sched/sched.h"
+
+typedef struct ps_sessions ps_sessions;
+
+ps_sessions *ps_sessions_create(void);
+void ps_sessions_free(ps_sessions **sessions); /* when all are closed */
+
+/* Numbers begin at 1. Holds a reference of the call until closed. */
+uint64_t ps_sessions_open(ps_sessions *sessions, ps_call *call);
+void ps_sessions_close(ps_sessions *sessions, uint64_t session);
+
+unsigned ps_sessions_count(ps_sessions *sessions);
+
+/* What the scheduler says to workers (ps_worker_link); the user is the ps_sessions. drop ends the
+ * stream with PS_UNAVAILABLE and the reason. */
+void ps_sessions_send_task(void *sessions, uint64_t session, const Psd__V1__Task *task);
+void ps_sessions_send_cancel(void *sessions, uint64_t session, uint64_t lease_id,
+                             const char *reason);
+void ps_sessions_drop(void *sessions, uint64_t session, const char *reason);
+
+#endif

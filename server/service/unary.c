@@ -1,0 +1,98 @@
+#include "server/service/unary.h"
+
+#include "common/base/mem.h"
+
+#include <stdio.h>
+
+typedef struct unary_call {
+    ps_work work;
+    ps_call *call;
+    ps_services *services;
+    ps_unary_body body;
+    ps_caller caller;
+    ProtobufCMessage *request; /* ours: the handler's is gone when it returns */
+    ProtobufCMessage *reply;
+    ps_error error;
+    bool ended;
+} unary_call;
+
+static ProtobufCMessage *copy(const ProtobufCMessage *message)
+{
+    size_t bytes = protobuf_c_message_get_packed_size(message);
+    uint8_t *packed = ps_alloc(bytes); /* of a message that was within the limits */
+    protobuf_c_message_pack(message, packed);
+    ProtobufCMessage *out = protobuf_c_message_unpack(message->descriptor, NULL, bytes, packed);
+    ps_free(&packed);
+    return out;
+}
+
+static void on_end(ps_call *call, ps_status status, const char *message, void *user)
+{
+    unary_call *u = user;
+    u->ended = true; /* the work cannot be stopped; its answer is dropped */
+}
+
+static const ps_call_events events = {.on_end = on_end};
+
+static void work_cb(ps_work *w)
+{
+    unary_call *u = ps_container(w, unary_call, work);
+    ps_error_save(&u->error, u->body(u->services, &u->caller, u->request, &u->reply));
+}
+
+static void done_cb(ps_work *w)
+{
+    unary_call *u = ps_container(w, unary_call, work);
+    if (!u->ended && u->error.code)
+        ps_call_finish(u->call, u->error.code, u->error.message);
+    else if (!u->ended)
+        ps_call_reply(u->call, u->reply);
+    ps_call_set_events(u->call, NULL, NULL);
+    ps_call_unref(u->call);
+    if (u->reply)
+        protobuf_c_message_free_unpacked(u->reply, NULL);
+    protobuf_c_message_free_unpacked(u->request, NULL);
+    ps_free(&u);
+}
+
+void ps_unary_run(ps_call *call, const ProtobufCMessage *request, void *services,
+                  ps_unary_body body)
+{
+    ProtobufCMessage *mine = copy(request);
+    if (!mine) {
+        ps_call_finish(call, PS_NO_MEMORY, "no memory for the request");
+        return;
+    }
+    unary_call *u = ps_new(unary_call);
+    u->call = call;
+    u->services = services;
+    u->body = body;
+    u->request = mine;
+    u->caller.identity = *ps_call_peer(call);
+    ps_identity_format(&u->caller.identity, u->caller.name);
+    const char *address = ps_call_peer_address(call);
+    (void)snprintf(u->caller.address, sizeof u->caller.address, "%s", address);
+    u->work = (ps_work){.work = work_cb, .done = done_cb};
+    ps_call_ref(call);
+    ps_call_set_events(call, &events, u);
+    ps_work_submit(ps_call_loop(call), &u->work);
+}
+
+void *ps_reply_new(size_t size, ps_message_init init)
+{
+    ProtobufCMessage *out = ps_alloc(size);
+    init(out);
+    return out;
+}
+
+void ps_caller_audit(ps_services *services, const ps_caller *caller, const char *path, ps_status st,
+                     const char *what)
+{
+    ps_audit_event event = {.event = "call",
+                            .address = caller->address,
+                            .identity = &caller->identity,
+                            .call = path,
+                            .outcome = st ? PS_AUDIT_FAILED : PS_AUDIT_ALLOWED,
+                            .reason = what};
+    ps_audit_write(services->audit, &event);
+}
