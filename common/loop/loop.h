@@ -24,6 +24,9 @@ struct uv_loop_s;
 PS_MUST_CHECK ps_status ps_loop_create(ps_loop **out);
 /* Runs until ps_loop_stop; deferred and posted jobs first. Called by the thread that owns it. */
 void ps_loop_run(ps_loop *loop);
+/* The same, but also ends once *done is true, which a callback of this loop sets. Returns *done:
+ * false when the loop was stopped. Not from inside a callback. */
+bool ps_loop_run_until(ps_loop *loop, const bool *done);
 /* Any thread, any time. The loop ends after the callbacks at hand. */
 void ps_loop_stop(ps_loop *loop);
 /* After run has returned: closes what is left, runs close callbacks, frees. NULL is allowed. */

@@ -32,6 +32,7 @@ typedef struct ps_channel_options {
 PS_MUST_CHECK ps_status ps_channel_create(ps_loop *loop, const ps_channel_options *options,
                                           ps_channel **out);
 void ps_channel_set_tls(ps_channel *channel, struct ps_tls_context *tls);
+ps_loop *ps_channel_loop(const ps_channel *channel);
 bool ps_channel_is_up(const ps_channel *channel);
 /* Ends its calls with PS_CANCELLED, closes, frees later on its loop. */
 void ps_channel_free(ps_channel **channel);

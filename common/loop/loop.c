@@ -1,0 +1,229 @@
+/* Happy path: a callback of libuv defers jobs; the check handle runs them when this round of I/O is
+ * over, the prepare handle those of timers, before the loop sleeps. A post takes the lock, appends
+ * and wakes; the wake callback takes the whole list at once and runs it in order.
+ *
+ * Failure: only creation can fail (no file descriptors left). */
+#include "common/loop/loop.h"
+
+#include "common/loop/loop_internal.h"
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+
+#include <assert.h>
+
+#define ROUNDS_OF_DEFERRED 4 /* jobs that defer jobs, before I/O gets its turn again */
+
+void ps_job_init(ps_job *job, ps_job_cb cb)
+{
+    ps_list_init(&job->link);
+    job->cb = cb;
+    job->queued = false;
+}
+
+/* Runs what is in the list now; what the jobs append waits for the next call. */
+static void run_jobs(ps_list *list)
+{
+    ps_list batch;
+    ps_list_init(&batch);
+    while (!ps_list_empty(list)) {
+        ps_list *node = list->next;
+        ps_list_remove(node);
+        ps_list_append(&batch, node);
+    }
+    while (!ps_list_empty(&batch)) {
+        ps_job *job = ps_container(batch.next, ps_job, link);
+        ps_list_remove(&job->link);
+        job->queued = false;
+        job->cb(job);
+    }
+}
+
+static void run_deferred(ps_loop *loop)
+{
+    for (int i = 0; i < ROUNDS_OF_DEFERRED && !ps_list_empty(&loop->deferred); i++)
+        run_jobs(&loop->deferred);
+}
+
+static void run_posted(ps_loop *loop)
+{
+    ps_list batch;
+    ps_list_init(&batch);
+    pthread_mutex_lock(&loop->lock);
+    while (!ps_list_empty(&loop->posted)) {
+        ps_job *job = ps_container(loop->posted.next, ps_job, link);
+        ps_list_remove(&job->link);
+        ps_list_append(&batch, &job->link);
+        job->queued = false;
+    }
+    pthread_mutex_unlock(&loop->lock);
+    while (!ps_list_empty(&batch)) {
+        ps_job *job = ps_container(batch.next, ps_job, link);
+        ps_list_remove(&job->link);
+        job->cb(job);
+    }
+}
+
+static void check_cb(uv_check_t *handle)
+{
+    run_deferred(handle->data);
+}
+
+static void idle_cb(uv_idle_t *handle)
+{
+    (void)handle; /* its being active is what counts */
+}
+
+static void prepare_cb(uv_prepare_t *handle)
+{
+    ps_loop *loop = handle->data;
+    run_deferred(loop);
+    if (ps_list_empty(&loop->deferred))
+        uv_idle_stop(&loop->idle);
+    else
+        uv_idle_start(&loop->idle, idle_cb);
+}
+
+static void wake_cb(uv_async_t *handle)
+{
+    ps_loop *loop = handle->data;
+    run_posted(loop);
+    if (atomic_load(&loop->stop))
+        uv_stop(&loop->uv);
+}
+
+ps_status ps_loop_create(ps_loop **out)
+{
+    ps_loop *loop = ps_new(ps_loop);
+    int rc = uv_loop_init(&loop->uv);
+    if (rc)
+        goto free_loop;
+    rc = uv_async_init(&loop->uv, &loop->wake, wake_cb);
+    if (rc)
+        goto close_uv;
+    uv_prepare_init(&loop->uv, &loop->prepare);
+    uv_check_init(&loop->uv, &loop->check);
+    uv_idle_init(&loop->uv, &loop->idle);
+    loop->uv.data = loop->wake.data = loop->prepare.data = loop->check.data = loop->idle.data =
+        loop;
+    uv_prepare_start(&loop->prepare, prepare_cb);
+    uv_check_start(&loop->check, check_cb);
+    ps_list_init(&loop->deferred);
+    ps_list_init(&loop->posted);
+    pthread_mutex_init(&loop->lock, NULL);
+    atomic_store(&loop->owner, (unsigned long)pthread_self());
+    *out = loop;
+    return PS_OK;
+close_uv:
+    uv_loop_close(&loop->uv);
+free_loop:
+    ps_free(&loop);
+    return ps_fail(PS_IO, "event loop: %s", uv_strerror(rc));
+}
+
+void ps_loop_run(ps_loop *loop)
+{
+    static const bool never = false;
+    (void)ps_loop_run_until(loop, &never);
+}
+
+bool ps_loop_run_until(ps_loop *loop, const bool *done)
+{
+    atomic_store(&loop->owner, (unsigned long)pthread_self());
+    while (!*done && !atomic_load(&loop->stop))
+        uv_run(&loop->uv, UV_RUN_ONCE);
+    if (*done)
+        return true;
+    atomic_store(&loop->stop, false);
+    return false;
+}
+
+void ps_loop_stop(ps_loop *loop)
+{
+    atomic_store(&loop->stop, true);
+    uv_async_send(&loop->wake);
+}
+
+bool ps_loop_is_current(const ps_loop *loop)
+{
+    return atomic_load(&loop->owner) == (unsigned long)pthread_self();
+}
+
+struct uv_loop_s *ps_loop_uv(ps_loop *loop)
+{
+    return &loop->uv;
+}
+
+static void close_left_cb(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    if (uv_is_closing(handle))
+        return;
+    ps_log_warning("loop", "a %s was left open", uv_handle_type_name(handle->type));
+    uv_close(handle, NULL);
+}
+
+static void run_what_is_left(ps_loop *loop)
+{
+    for (;;) {
+        run_posted(loop);
+        run_deferred(loop);
+        uv_run(&loop->uv, UV_RUN_NOWAIT);
+        pthread_mutex_lock(&loop->lock);
+        bool idle = ps_list_empty(&loop->posted) && ps_list_empty(&loop->deferred);
+        pthread_mutex_unlock(&loop->lock);
+        if (idle)
+            return;
+    }
+}
+
+void ps_loop_free(ps_loop **pointer)
+{
+    ps_loop *loop = *pointer;
+    if (!loop)
+        return;
+    atomic_store(&loop->owner, (unsigned long)pthread_self());
+    run_what_is_left(loop);
+    uv_close((uv_handle_t *)&loop->wake, NULL);
+    uv_close((uv_handle_t *)&loop->prepare, NULL);
+    uv_close((uv_handle_t *)&loop->check, NULL);
+    uv_close((uv_handle_t *)&loop->idle, NULL);
+    uv_walk(&loop->uv, close_left_cb, NULL);
+    uv_run(&loop->uv, UV_RUN_DEFAULT); /* close callbacks, and work that is still in the pool */
+    run_deferred(loop);
+    int rc = uv_loop_close(&loop->uv);
+    assert(rc == 0);
+    (void)rc;
+    pthread_mutex_destroy(&loop->lock);
+    ps_free(pointer);
+}
+
+void ps_loop_defer(ps_loop *loop, ps_job *job)
+{
+    assert(ps_loop_is_current(loop));
+    if (job->queued)
+        return;
+    job->queued = true;
+    ps_list_append(&loop->deferred, &job->link);
+}
+
+void ps_loop_cancel(ps_loop *loop, ps_job *job)
+{
+    assert(ps_loop_is_current(loop));
+    if (!job->queued)
+        return;
+    job->queued = false;
+    ps_list_remove(&job->link);
+}
+
+void ps_loop_post(ps_loop *loop, ps_job *job)
+{
+    pthread_mutex_lock(&loop->lock);
+    job->queued = true;
+    bool first = ps_list_empty(&loop->posted);
+    ps_list_append(&loop->posted, &job->link);
+    /* Under the lock: once it is released, the loop may run the job and end. */
+    if (first)
+        uv_async_send(&loop->wake);
+    pthread_mutex_unlock(&loop->lock);
+}

@@ -1,0 +1,24 @@
+/* loop_internal: the fields of a loop, for the files of this folder. */
+#ifndef PS_LOOP_LOOP_INTERNAL_H
+#define PS_LOOP_LOOP_INTERNAL_H
+
+#include "common/loop/loop.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+struct ps_loop {
+    uv_loop_t uv;
+    uv_async_t wake;      /* posts and stop */
+    uv_prepare_t prepare; /* runs deferred jobs before the loop sleeps */
+    uv_check_t check;     /* and right after the callbacks of one round of I/O */
+    uv_idle_t idle;       /* active while jobs are left: then the loop does not sleep */
+    ps_list deferred;
+    pthread_mutex_t lock; /* posted */
+    ps_list posted;
+    atomic_bool stop;
+    atomic_ulong owner; /* the thread that runs it; before that, the one that made it */
+};
+
+#endif

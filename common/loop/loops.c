@@ -1,0 +1,87 @@
+/* Happy path: n loops, a thread each, which runs until ps_loops_free stops it.
+ * Failure: no threads or file descriptors left; what was made is taken down again. */
+#include "common/loop/loop_internal.h"
+
+#include "common/base/mem.h"
+
+#include <signal.h>
+#include <sys/sysinfo.h>
+
+#define LOOPS_MAX 256
+
+struct ps_loops {
+    unsigned n;
+    ps_loop **loops;
+    pthread_t *threads;
+    unsigned running;
+};
+
+static void *loop_thread(void *arg)
+{
+    ps_loop_run(arg);
+    return NULL;
+}
+
+/* Signals are for the main loop: a thread of this kind blocks them all. */
+static int start_thread(pthread_t *thread, ps_loop *loop)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(thread, NULL, loop_thread, loop);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
+
+ps_status ps_loops_create(unsigned n, ps_loops **out)
+{
+    if (n == 0)
+        n = (unsigned)get_nprocs();
+    if (n > LOOPS_MAX)
+        n = LOOPS_MAX;
+    ps_loops *loops = ps_new(ps_loops);
+    loops->loops = ps_alloc_array(n, sizeof *loops->loops);
+    loops->threads = ps_alloc_array(n, sizeof *loops->threads);
+    for (unsigned i = 0; i < n; i++) {
+        ps_status st = ps_loop_create(&loops->loops[i]);
+        if (st) {
+            ps_loops_free(&loops);
+            return st;
+        }
+        loops->n++;
+        int rc = start_thread(&loops->threads[i], loops->loops[i]);
+        if (rc) {
+            ps_loops_free(&loops);
+            return ps_fail_errno(rc, "thread %u of %u", i + 1, n);
+        }
+        loops->running++;
+    }
+    *out = loops;
+    return PS_OK;
+}
+
+unsigned ps_loops_count(const ps_loops *loops)
+{
+    return loops->n;
+}
+
+ps_loop *ps_loops_get(ps_loops *loops, unsigned i)
+{
+    return loops->loops[i % loops->n];
+}
+
+void ps_loops_free(ps_loops **pointer)
+{
+    ps_loops *loops = *pointer;
+    if (!loops)
+        return;
+    for (unsigned i = 0; i < loops->running; i++)
+        ps_loop_stop(loops->loops[i]);
+    for (unsigned i = 0; i < loops->running; i++)
+        pthread_join(loops->threads[i], NULL);
+    for (unsigned i = 0; i < loops->n; i++)
+        ps_loop_free(&loops->loops[i]);
+    ps_free(&loops->loops);
+    ps_free(&loops->threads);
+    ps_free(pointer);
+}

@@ -1,0 +1,33 @@
+/* Happy path: libuv's thread pool runs `work`, then the loop runs `done`. Cannot fail; a loop that
+ * is freed waits for what is still in the pool. */
+#include "common/loop/loop_internal.h"
+
+#include "common/base/mem.h"
+
+#include <assert.h>
+
+static void work_cb(uv_work_t *request)
+{
+    ps_work *w = request->data;
+    w->work(w);
+}
+
+static void done_cb(uv_work_t *request, int status)
+{
+    (void)status; /* never cancelled */
+    ps_work *w = request->data;
+    free(request);
+    w->priv = NULL;
+    w->done(w);
+}
+
+void ps_work_submit(ps_loop *loop, ps_work *w)
+{
+    assert(ps_loop_is_current(loop));
+    uv_work_t *request = ps_new(uv_work_t);
+    request->data = w;
+    w->priv = request;
+    int rc = uv_queue_work(&loop->uv, request, work_cb, done_cb);
+    assert(rc == 0);
+    (void)rc;
+}

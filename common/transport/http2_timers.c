@@ -1,0 +1,118 @@
+/* One timer of a connection for all that time decides, looked at in one tick:
+ *
+ *     handshake   TLS and the peer's SETTINGS within handshake_ms         else closed
+ *     keepalive   PING after keepalive_ms of silence, an answer (or any
+ *                 byte) within keepalive_timeout_ms                       else closed
+ *     stall       the layer takes something of what waits for it within
+ *                 stall_ms; server: the peer's windows let every call move else closed, reset
+ *     deadlines   of the calls                                            else ended
+ *
+ * Each tick works out when the next one is due. Failure: closing, with the reason. */
+#include "common/transport/http2_internal.h"
+
+#include <stdio.h>
+
+#define MS 1000000ull
+
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+void ps_http2_timer_at(ps_http2 *conn, uint64_t when)
+{
+    if (!conn->timer || when >= conn->timer_ns)
+        return;
+    uint64_t now = ps_http2_now(conn);
+    conn->timer_ns = when;
+    ps_timer_start(conn->timer, when > now ? (when - now) / MS + 1 : 1, 0);
+}
+
+void ps_http2_heard(ps_http2 *conn)
+{
+    conn->heard_ns = ps_http2_now(conn);
+    conn->pinged_ns = PS_NEVER;
+}
+
+static void fail(ps_http2 *conn, const char *what, unsigned ms)
+{
+    char text[96];
+    snprintf(text, sizeof text, "%s within %u ms", what, ms);
+    ps_http2_close(conn, PS_UNAVAILABLE, text);
+}
+
+static uint64_t check_handshake(ps_http2 *conn, uint64_t now)
+{
+    uint64_t due = conn->begun_ns + conn->limits.handshake_ms * MS;
+    if (conn->up)
+        return PS_NEVER;
+    if (now >= due)
+        fail(conn, conn->state == PS_HTTP2_HANDSHAKE ? "no TLS handshake" : "no HTTP/2 settings",
+             conn->limits.handshake_ms);
+    return due;
+}
+
+static uint64_t check_keepalive(ps_http2 *conn, uint64_t now)
+{
+    if (conn->state != PS_HTTP2_OPEN)
+        return PS_NEVER;
+    if (conn->pinged_ns != PS_NEVER) {
+        uint64_t due = conn->pinged_ns + conn->limits.keepalive_timeout_ms * MS;
+        if (now >= due)
+            fail(conn, "keepalive: no answer", conn->limits.keepalive_timeout_ms);
+        return due;
+    }
+    uint64_t due = conn->heard_ns + conn->limits.keepalive_ms * MS;
+    if (now < due)
+        return due;
+    conn->pinged_ns = now;
+    nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, NULL);
+    ps_http2_write_soon(conn);
+    return now + conn->limits.keepalive_timeout_ms * MS;
+}
+
+static uint64_t check_stall(ps_http2 *conn, uint64_t now)
+{
+    if (conn->blocked_ns == PS_NEVER)
+        return PS_NEVER;
+    uint64_t due = conn->blocked_ns + conn->limits.stall_ms * MS;
+    if (now >= due)
+        fail(conn, "the peer took nothing of what waits for it", conn->limits.stall_ms);
+    return due;
+}
+
+static uint64_t check_call(ps_call *call, uint64_t now)
+{
+    uint64_t next = PS_NEVER;
+    if (call->ended)
+        return next;
+    if (now >= call->deadline_ns) {
+        ps_call_deadline(call);
+        return next;
+    }
+    next = call->deadline_ns;
+    if (call->kind == PS_CALL_CLIENT || call->queued == 0)
+        return next;
+    uint64_t due = call->moved_ns + call->conn->limits.stall_ms * MS;
+    if (now < due)
+        return sooner(next, due);
+    ps_call_end(call, PS_UNAVAILABLE, "the client does not read what it asked for");
+    ps_call_reset(call, NGHTTP2_CANCEL);
+    return PS_NEVER;
+}
+
+void ps_http2_timer_cb(void *user)
+{
+    ps_http2 *conn = user;
+    uint64_t now = ps_http2_now(conn);
+    conn->timer_ns = PS_NEVER;
+    uint64_t next = check_handshake(conn, now);
+    if (ps_http2_is_alive(conn))
+        next = sooner(next, check_keepalive(conn, now));
+    if (ps_http2_is_alive(conn))
+        next = sooner(next, check_stall(conn, now));
+    ps_list_each_safe(node, &conn->calls) next =
+        sooner(next, check_call(ps_container(node, ps_call, link), now));
+    if (ps_http2_is_alive(conn) && next != PS_NEVER)
+        ps_http2_timer_at(conn, next);
+}

@@ -1,0 +1,17 @@
+/* message_internal: how the transport makes messages. */
+#ifndef PS_TRANSPORT_MESSAGE_INTERNAL_H
+#define PS_TRANSPORT_MESSAGE_INTERNAL_H
+
+#include "common/loop/loop.h"
+#include "common/transport/budget.h"
+#include "common/transport/message.h"
+
+/* A message of len bytes, not yet filled, charged to the budget; it keeps a reference of it. The
+ * last release calls on_release(owner, len) on the loop. PS_RESOURCE_EXHAUSTED over the budget,
+ * PS_NO_MEMORY. on_release may be NULL. */
+PS_MUST_CHECK ps_status ps_message_create(ps_budget *budget, ps_loop *loop, size_t len,
+                                          void (*on_release)(void *owner, size_t len), void *owner,
+                                          ps_message **out);
+uint8_t *ps_message_data(ps_message *message);
+
+#endif

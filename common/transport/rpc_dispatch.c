@@ -1,0 +1,112 @@
+/* Happy path: the path is looked up, the caller is authorised, and the method is given the call (a
+ * stream) or, when it is complete, its decoded request (unary and server-streaming).
+ * Failure: UNIMPLEMENTED, the authoriser's reason (told to the audit as well), INVALID_ARGUMENT. */
+#include "common/transport/rpc_internal.h"
+
+#include "common/base/log.h"
+
+#include <string.h>
+
+void ps_rpc_refused(ps_rpc_server *server, const char *address, const ps_identity *peer,
+                    const char *path, const char *reason)
+{
+    char who[PS_IDENTITY_TEXT_MAX] = "?";
+    if (peer)
+        ps_identity_format(peer, who);
+    ps_log_info("rpc", "refused address=%s peer=%s path=%s reason=\"%s\"", address, who,
+                path ? path : "-", reason);
+    if (server->options.refused)
+        server->options.refused(server->options.user, address, peer, path, reason);
+}
+
+/* "/service/method" */
+static bool find(ps_rpc_server *server, ps_call *call)
+{
+    const char *path = call->path;
+    const char *slash = path[0] == '/' ? strchr(path + 1, '/') : NULL;
+    if (!slash)
+        return false;
+    size_t len = (size_t)(slash - path - 1);
+    for (unsigned i = 0; i < server->n_services; i++) {
+        const ps_rpc_service *service = &server->services[i];
+        if (strlen(service->name) != len || memcmp(service->name, path + 1, len) != 0)
+            continue;
+        for (const ps_rpc_method *m = service->methods; m->name; m++)
+            if (strcmp(m->name, slash + 1) == 0) {
+                call->method = m;
+                call->service = service->state;
+                call->kind = m->unary ? PS_CALL_UNARY : PS_CALL_STREAM;
+                return true;
+            }
+    }
+    return false;
+}
+
+static void request_cb(void *owner, ps_call *call)
+{
+    ps_rpc_connection *connection = owner;
+    ps_rpc_server *server = connection->home->server;
+    server->calls++;
+    if (!find(server, call)) {
+        server->calls_refused++;
+        call->no_reading = true;
+        ps_call_fail(call, ps_fail(PS_UNIMPLEMENTED, "there is no method %s", call->path));
+        return;
+    }
+    const ps_identity *peer = ps_call_peer(call);
+    ps_status st = server->options.authorise
+                       ? server->options.authorise(server->options.user, peer, call->path)
+                       : PS_OK;
+    if (st) {
+        ps_error kept;
+        ps_error_save(&kept, st);
+        server->calls_refused++;
+        call->no_reading = true;
+        ps_rpc_refused(server, call->conn->address, peer, call->path, kept.message);
+        ps_call_finish(call, kept.code, kept.message);
+        return;
+    }
+    if (call->kind == PS_CALL_STREAM)
+        call->method->stream(call, call->service);
+}
+
+static void unary_cb(void *owner, ps_call *call, ps_slice bytes)
+{
+    (void)owner;
+    ProtobufCMessage *request = NULL;
+    ps_status st = ps_message_unpack(bytes, call->method->request, &request, NULL);
+    if (st) {
+        ps_call_fail(call, st);
+        return;
+    }
+    call->method->unary(call, request, call->service);
+    protobuf_c_message_free_unpacked(request, NULL);
+}
+
+static void up_cb(void *owner, ps_http2 *conn)
+{
+    (void)conn;
+    ps_rpc_connection *connection = owner;
+    connection->up = true;
+}
+
+static void closed_cb(void *owner, ps_http2 *conn, ps_status status, const char *reason)
+{
+    (void)conn;
+    ps_rpc_connection *connection = owner;
+    ps_rpc_server *server = connection->home->server;
+    if (!connection->up && status) {
+        server->handshakes_refused++;
+        ps_rpc_refused(server, connection->address, NULL, NULL, reason);
+    } else {
+        ps_log_debug("rpc", "closed address=%s reason=\"%s\"", connection->address, reason);
+    }
+    ps_rpc_connection_gone(connection);
+}
+
+const ps_http2_events ps_rpc_http2_events = {
+    .on_up = up_cb,
+    .on_request = request_cb,
+    .on_unary = unary_cb,
+    .on_closed = closed_cb,
+};
