@@ -1,0 +1,396 @@
+/* The agent against a psd, tasks and a clock that are this test. */
+#include "worker/agent.h"
+
+#include "common/base/mem.h"
+#include "tests/lib/check_main.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { SENT_MAX = 64 };
+
+static struct {
+    ps_clock_virtual time;
+    ps_clock clock;
+    ps_agent *agent;
+    Psd__V1__Hello hello;
+    Psd__V1__WorkerMessage *sent[SENT_MAX];
+    size_t count;
+    unsigned opened, closed, stopped, gone, cancelled, started;
+    uint64_t wake_ms, cancelled_lease;
+} w;
+
+static void open_stream(void *user)
+{
+    (void)user;
+    w.opened++;
+}
+
+static void send_message(void *user, const Psd__V1__WorkerMessage *message)
+{
+    (void)user;
+    uint8_t bytes[4096];
+    size_t n = psd__v1__worker_message__pack(message, bytes);
+    ck_assert_uint_lt(w.count, SENT_MAX);
+    w.sent[w.count++] = psd__v1__worker_message__unpack(NULL, n, bytes);
+}
+
+static void close_stream(void *user)
+{
+    (void)user;
+    w.closed++;
+}
+
+static void start_task(void *user, Psd__V1__Task *task)
+{
+    (void)user;
+    w.started++;
+    psd__v1__task__free_unpacked(task, NULL);
+}
+
+static void cancel_task(void *user, uint64_t lease_id, const char *reason)
+{
+    (void)user;
+    (void)reason;
+    w.cancelled++;
+    w.cancelled_lease = lease_id;
+}
+
+static void stop_tasks(void *user)
+{
+    (void)user;
+    w.stopped++;
+}
+
+static void wake(void *user, uint64_t delay_ms)
+{
+    (void)user;
+    w.wake_ms = delay_ms;
+}
+
+static void gone(void *user)
+{
+    (void)user;
+    w.gone++;
+}
+
+static const ps_agent_port port = {.open = open_stream,
+                                   .send = send_message,
+                                   .close = close_stream,
+                                   .start = start_task,
+                                   .cancel = cancel_task,
+                                   .stop_tasks = stop_tasks,
+                                   .wake = wake,
+                                   .gone = gone};
+
+static void forget_sent(void)
+{
+    for (size_t i = 0; i < w.count; i++)
+        psd__v1__worker_message__free_unpacked(w.sent[i], NULL);
+    w.count = 0;
+}
+
+static void begin(void)
+{
+    memset(&w, 0, sizeof(w));
+    w.clock = ps_clock_virtual_table(&w.time);
+    psd__v1__hello__init(&w.hello);
+    w.hello.slots = 1;
+    w.hello.incarnation = 99;
+    ps_agent_create(
+        &(ps_agent_options){.port = &port, .clock = &w.clock, .hello = &w.hello, .stop_ms = 5000},
+        &w.agent);
+    ps_agent_start(w.agent);
+}
+
+static void end(void)
+{
+    forget_sent();
+    ps_agent_free(&w.agent);
+}
+
+static void pass(uint64_t ms)
+{
+    w.time.now_ns += ms * 1000000;
+    ps_agent_tick(w.agent);
+}
+
+static void welcome(void)
+{
+    Psd__V1__Welcome welcome;
+    psd__v1__welcome__init(&welcome);
+    welcome.heartbeat_ms = 1000;
+    Psd__V1__ServerMessage message = PSD__V1__SERVER_MESSAGE__INIT;
+    message.body_case = PSD__V1__SERVER_MESSAGE__BODY_WELCOME;
+    message.welcome = &welcome;
+    ps_agent_message(w.agent, &message);
+}
+
+static void give_task(uint64_t lease_id)
+{
+    Psd__V1__Task *task = ps_new(Psd__V1__Task);
+    psd__v1__task__init(task);
+    task->lease_id = lease_id;
+    task->row_begin = 100;
+    Psd__V1__ServerMessage message = PSD__V1__SERVER_MESSAGE__INIT;
+    message.body_case = PSD__V1__SERVER_MESSAGE__BODY_TASK;
+    message.task = task;
+    ps_agent_message(w.agent, &message);
+    if (message.body_case == PSD__V1__SERVER_MESSAGE__BODY_TASK)
+        psd__v1__task__free_unpacked(message.task, NULL);
+}
+
+static void cancel_lease(uint64_t lease_id)
+{
+    Psd__V1__CancelTask cancel;
+    psd__v1__cancel_task__init(&cancel);
+    cancel.lease_id = lease_id;
+    Psd__V1__ServerMessage message = PSD__V1__SERVER_MESSAGE__INIT;
+    message.body_case = PSD__V1__SERVER_MESSAGE__BODY_CANCEL;
+    message.cancel = &cancel;
+    ps_agent_message(w.agent, &message);
+}
+
+static void progress(uint64_t lease_id, uint64_t position, uint64_t samples, const char *text)
+{
+    Psd__V1__LogEvent log;
+    psd__v1__log_event__init(&log);
+    log.text = (char *)(uintptr_t)text;
+    Psd__V1__TaskProgress p = PSD__V1__TASK_PROGRESS__INIT;
+    p.lease_id = lease_id;
+    p.position = position;
+    p.samples = samples;
+    p.steps = 1;
+    p.loss_sum = 0.5 * (double)samples;
+    p.correct = samples / 2;
+    p.log = text ? &log : NULL;
+    ps_agent_progress(w.agent, &p);
+}
+
+static void result(uint64_t lease_id)
+{
+    Psd__V1__TaskResult *r = ps_new(Psd__V1__TaskResult);
+    psd__v1__task_result__init(r);
+    r->lease_id = lease_id;
+    ps_agent_result(w.agent, r);
+}
+
+static int kind(size_t i)
+{
+    ck_assert_uint_lt(i, w.count);
+    return (int)w.sent[i]->body_case;
+}
+
+START_TEST(hello_goes_first_and_heartbeats_follow_the_welcome)
+{
+    begin();
+    ck_assert_uint_eq(w.opened, 1);
+    ck_assert_int_eq(kind(0), PSD__V1__WORKER_MESSAGE__BODY_HELLO);
+    ck_assert_uint_eq(w.sent[0]->hello->incarnation, 99);
+    ck_assert_uint_eq(w.sent[0]->hello->n_leases, 0);
+    pass(5000);
+    ck_assert_uint_eq(w.count, 1); /* nothing before the welcome */
+    welcome();
+    ck_assert_str_eq(ps_agent_state(w.agent), "attached");
+    ck_assert_uint_eq(w.wake_ms, 1000);
+    pass(999);
+    ck_assert_uint_eq(w.count, 1);
+    pass(1);
+    ck_assert_int_eq(kind(1), PSD__V1__WORKER_MESSAGE__BODY_HEARTBEAT);
+    pass(1000);
+    ck_assert_uint_eq(w.count, 3);
+    end();
+}
+END_TEST
+
+START_TEST(reports_made_while_away_arrive_as_one_after_the_reconnect)
+{
+    begin();
+    welcome();
+    give_task(7);
+    ck_assert_uint_eq(w.started, 1);
+    progress(7, 228, 128, NULL);
+    ck_assert_int_eq(kind(1), PSD__V1__WORKER_MESSAGE__BODY_PROGRESS);
+    ck_assert_uint_eq(w.sent[1]->progress->samples, 128);
+    ps_agent_ended(w.agent, PS_UNAVAILABLE, "reset");
+    ck_assert_str_eq(ps_agent_state(w.agent), "waiting");
+    forget_sent();
+    progress(7, 356, 128, NULL);
+    progress(7, 484, 128, NULL);
+    ck_assert_uint_eq(w.count, 0);
+    pass(PS_AGENT_RETRY_MIN_MS);
+    ck_assert_uint_eq(w.opened, 2);
+    ck_assert_uint_eq(w.sent[0]->hello->n_leases, 1);
+    ck_assert_uint_eq(w.sent[0]->hello->leases[0], 7);
+    welcome();
+    ck_assert_uint_eq(w.count, 2);
+    const Psd__V1__TaskProgress *p = w.sent[1]->progress;
+    ck_assert_uint_eq(p->position, 484);
+    ck_assert_uint_eq(p->samples, 256);
+    ck_assert_uint_eq(p->steps, 2);
+    ck_assert_uint_eq(p->correct, 128);
+    ck_assert_double_eq(p->loss_sum, 128.0);
+    end();
+}
+END_TEST
+
+START_TEST(a_result_that_may_be_lost_is_sent_again_and_then_forgotten)
+{
+    begin();
+    welcome();
+    give_task(7);
+    result(7);
+    ck_assert_int_eq(kind(1), PSD__V1__WORKER_MESSAGE__BODY_RESULT);
+    ps_agent_ended(w.agent, PS_UNAVAILABLE, "reset");
+    forget_sent();
+    pass(PS_AGENT_RETRY_MIN_MS);
+    ck_assert_uint_eq(w.sent[0]->hello->leases[0], 7);
+    welcome();
+    ck_assert_int_eq(kind(1), PSD__V1__WORKER_MESSAGE__BODY_RESULT);
+    ck_assert_uint_eq(w.sent[1]->result->lease_id, 7);
+    pass(PS_AGENT_RESULT_MS); /* psd has had time to lose us */
+    ps_agent_ended(w.agent, PS_UNAVAILABLE, "reset");
+    forget_sent();
+    pass(PS_AGENT_RETRY_MIN_MS);
+    ck_assert_uint_eq(w.sent[0]->hello->n_leases, 0);
+    end();
+}
+END_TEST
+
+START_TEST(of_many_log_lines_the_last_are_kept)
+{
+    begin();
+    welcome();
+    give_task(7);
+    ps_agent_ended(w.agent, PS_UNAVAILABLE, "reset");
+    forget_sent();
+    for (int i = 0; i < PS_AGENT_LOGS + 5; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "line %d", i);
+        progress(7, 100, 1, text);
+    }
+    pass(PS_AGENT_RETRY_MIN_MS);
+    welcome();
+    ck_assert_uint_eq(w.count, 1 + PS_AGENT_LOGS);
+    ck_assert_str_eq(w.sent[1]->progress->log->text, "line 5");
+    uint64_t samples = 0;
+    for (size_t i = 1; i < w.count; i++)
+        samples += w.sent[i]->progress->samples;
+    ck_assert_uint_eq(samples, PS_AGENT_LOGS + 5); /* numbers are never dropped */
+    end();
+}
+END_TEST
+
+START_TEST(a_second_task_finds_the_slot_busy_and_the_same_lease_is_not_run_twice)
+{
+    begin();
+    welcome();
+    give_task(7);
+    give_task(7);
+    ck_assert_uint_eq(w.started, 1);
+    ck_assert_uint_eq(w.count, 1);
+    give_task(8);
+    ck_assert_uint_eq(w.started, 1);
+    ck_assert_uint_eq(w.sent[1]->result->lease_id, 8);
+    ck_assert_int_eq(w.sent[1]->result->code, 8); /* RESOURCE_EXHAUSTED */
+    ck_assert(w.sent[1]->result->retry);
+    result(7);
+    give_task(9);
+    ck_assert_uint_eq(w.started, 2);
+    end();
+}
+END_TEST
+
+START_TEST(a_cancelled_lease_reaches_its_task)
+{
+    begin();
+    welcome();
+    give_task(7);
+    cancel_lease(7);
+    ck_assert_uint_eq(w.cancelled, 1);
+    ck_assert_uint_eq(w.cancelled_lease, 7);
+    cancel_lease(1234); /* unknown: nothing */
+    ck_assert_uint_eq(w.cancelled, 1);
+    end();
+}
+END_TEST
+
+START_TEST(stopping_sends_the_result_then_closes_then_goes)
+{
+    begin();
+    welcome();
+    give_task(7);
+    ps_agent_stop(w.agent);
+    ck_assert_uint_eq(w.stopped, 1);
+    ck_assert_uint_eq(w.closed, 0);
+    give_task(8); /* crossed our stop */
+    ck_assert_int_eq(w.sent[1]->result->code, 14);
+    result(7);
+    ck_assert_uint_eq(w.closed, 1);
+    ck_assert_uint_eq(w.gone, 0);
+    ps_agent_ended(w.agent, PS_OK, "");
+    ck_assert_uint_eq(w.gone, 1);
+    end();
+}
+END_TEST
+
+START_TEST(a_task_that_does_not_stop_in_time_is_cancelled)
+{
+    begin();
+    welcome();
+    give_task(7);
+    ps_agent_stop(w.agent);
+    pass(4999);
+    ck_assert_uint_eq(w.cancelled, 0);
+    pass(1);
+    ck_assert_uint_eq(w.cancelled, 1);
+    result(7);
+    pass(PS_AGENT_CLOSING_MS); /* psd never ends the stream */
+    ck_assert_uint_eq(w.gone, 1);
+    end();
+}
+END_TEST
+
+START_TEST(without_a_psd_stopping_waits_for_nothing)
+{
+    begin();
+    ps_agent_ended(w.agent, PS_UNAVAILABLE, "connection refused");
+    ps_agent_stop(w.agent);
+    ck_assert_uint_eq(w.gone, 1);
+    end();
+}
+END_TEST
+
+START_TEST(refused_attempts_are_spaced_out)
+{
+    begin();
+    uint64_t before = 0;
+    for (int i = 0; i < 12; i++) {
+        ps_agent_ended(w.agent, PS_PERMISSION_DENIED, "role observer may not attach");
+        ck_assert_uint_ge(w.wake_ms, before);
+        ck_assert_uint_le(w.wake_ms, PS_AGENT_RETRY_MAX_MS);
+        before = w.wake_ms;
+        pass(w.wake_ms);
+    }
+    ck_assert_uint_eq(before, PS_AGENT_RETRY_MAX_MS);
+    end();
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {&hello_goes_first_and_heartbeats_follow_the_welcome},
+    {&reports_made_while_away_arrive_as_one_after_the_reconnect},
+    {&a_result_that_may_be_lost_is_sent_again_and_then_forgotten},
+    {&of_many_log_lines_the_last_are_kept},
+    {&a_second_task_finds_the_slot_busy_and_the_same_lease_is_not_run_twice},
+    {&a_cancelled_lease_reaches_its_task},
+    {&stopping_sends_the_result_then_closes_then_goes},
+    {&a_task_that_does_not_stop_in_time_is_cancelled},
+    {&without_a_psd_stopping_waits_for_nothing},
+    {&refused_attempts_are_spaced_out},
+    {0}};
+
+int main(void)
+{
+    return ps_check_main("worker/agent", tests);
+}

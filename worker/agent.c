@@ -1,0 +1,435 @@
+/* Happy path: hello goes out with the stream, welcome comes back, tasks come, reports and results
+ * go. Every event ends in advance(), which does what the state allows and asks to be woken. A
+ * stream that ends is nothing unusual: the leases stay and are named in the next hello. */
+#include "worker/agent.h"
+
+#include "common/base/list.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/sm.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+typedef enum agent_state { IDLE, DIALLING, ATTACHED, WAITING, CLOSING, GONE } agent_state;
+static const char *const state_names[] = {"idle",    "dialling", "attached",
+                                          "waiting", "closing",  "gone"};
+static const ps_sm_set next_states[] = {
+    [IDLE] = PS_SM(DIALLING) | PS_SM(GONE),
+    [DIALLING] = PS_SM(ATTACHED) | PS_SM(WAITING) | PS_SM(GONE),
+    [ATTACHED] = PS_SM(WAITING) | PS_SM(CLOSING),
+    [WAITING] = PS_SM(DIALLING) | PS_SM(GONE),
+    [CLOSING] = PS_SM(GONE),
+    [GONE] = 0,
+};
+static const ps_sm machine = {
+    .tag = "agent", .names = state_names, .next = next_states, .count = GONE + 1};
+
+typedef struct lease {
+    ps_list link;
+    uint64_t id, job_id;
+    Psd__V1__TaskProgress progress; /* not yet sent; log unused */
+    bool has_progress;
+    Psd__V1__LogEvent *logs[PS_AGENT_LOGS];
+    size_t log_count;
+    Psd__V1__TaskResult *result; /* NULL: the task runs */
+    bool sent;                   /* the result, */
+    uint64_t sent_ms;            /* then */
+} lease;
+
+struct ps_agent {
+    ps_agent_options o;
+    unsigned state; /* agent_state */
+    ps_list leases;
+    uint64_t heartbeat_ms, next_heartbeat_ms;
+    uint64_t until_ms; /* WAITING: next attempt; CLOSING: patience */
+    unsigned attempts;
+    bool stopping, cancelled;
+    uint64_t stop_at_ms;
+};
+
+static void move(ps_agent *a, agent_state to)
+{
+    if (ps_sm_move(&machine, &a->state, to, NULL))
+        abort(); /* our own bug */
+}
+
+static uint64_t now_ms(const ps_agent *a)
+{
+    return ps_clock_ms(a->o.clock);
+}
+
+/* ---- leases ---- */
+
+static lease *lease_find(ps_agent *a, uint64_t id)
+{
+    ps_list_each(node, &a->leases)
+    {
+        lease *l = ps_container(node, lease, link);
+        if (l->id == id)
+            return l;
+    }
+    return NULL;
+}
+
+static void lease_free(lease *l)
+{
+    ps_list_remove(&l->link);
+    for (size_t i = 0; i < l->log_count; i++)
+        psd__v1__log_event__free_unpacked(l->logs[i], NULL);
+    if (l->result)
+        psd__v1__task_result__free_unpacked(l->result, NULL);
+    ps_free(&l);
+}
+
+unsigned ps_agent_running(const ps_agent *a)
+{
+    unsigned n = 0;
+    ps_list_each(node, &a->leases) n += !ps_container(node, lease, link)->result;
+    return n;
+}
+
+/* ---- what goes out ---- */
+
+static void send_progress(ps_agent *a, lease *l, Psd__V1__LogEvent *log)
+{
+    Psd__V1__WorkerMessage message = PSD__V1__WORKER_MESSAGE__INIT;
+    message.body_case = PSD__V1__WORKER_MESSAGE__BODY_PROGRESS;
+    l->progress.log = log;
+    message.progress = &l->progress;
+    a->o.port->send(a->o.user, &message);
+    uint64_t position = l->progress.position;
+    psd__v1__task_progress__init(&l->progress);
+    l->progress.lease_id = l->id;
+    l->progress.position = position;
+    l->has_progress = false;
+}
+
+static void flush_lease(ps_agent *a, lease *l)
+{
+    for (size_t i = 0; i < l->log_count; i++) {
+        send_progress(a, l, l->logs[i]);
+        psd__v1__log_event__free_unpacked(l->logs[i], NULL);
+    }
+    l->log_count = 0;
+    if (l->has_progress)
+        send_progress(a, l, NULL);
+    if (!l->result || l->sent)
+        return;
+    Psd__V1__WorkerMessage message = PSD__V1__WORKER_MESSAGE__INIT;
+    message.body_case = PSD__V1__WORKER_MESSAGE__BODY_RESULT;
+    message.result = l->result;
+    a->o.port->send(a->o.user, &message);
+    l->sent = true;
+    l->sent_ms = now_ms(a);
+}
+
+static void flush(ps_agent *a)
+{
+    ps_list_each_safe(node, &a->leases)
+    {
+        lease *l = ps_container(node, lease, link);
+        if (l->sent && now_ms(a) - l->sent_ms >= PS_AGENT_RESULT_MS)
+            lease_free(l);
+        else
+            flush_lease(a, l);
+    }
+}
+
+static void heartbeat(ps_agent *a)
+{
+    if (now_ms(a) < a->next_heartbeat_ms)
+        return;
+    Psd__V1__Heartbeat beat = PSD__V1__HEARTBEAT__INIT;
+    Psd__V1__WorkerMessage message = PSD__V1__WORKER_MESSAGE__INIT;
+    message.body_case = PSD__V1__WORKER_MESSAGE__BODY_HEARTBEAT;
+    message.heartbeat = &beat;
+    a->o.port->send(a->o.user, &message);
+    a->next_heartbeat_ms = now_ms(a) + a->heartbeat_ms;
+}
+
+static void dial(ps_agent *a)
+{
+    move(a, DIALLING);
+    a->o.port->open(a->o.user);
+    Psd__V1__Hello hello = *a->o.hello;
+    size_t count = 0;
+    ps_list_each(node, &a->leases) count++;
+    hello.leases = ps_alloc_array(count + 1, sizeof(uint64_t));
+    ps_list_each(node, &a->leases) hello.leases[hello.n_leases++] =
+        ps_container(node, lease, link)->id;
+    Psd__V1__WorkerMessage message = PSD__V1__WORKER_MESSAGE__INIT;
+    message.body_case = PSD__V1__WORKER_MESSAGE__BODY_HELLO;
+    message.hello = &hello;
+    a->o.port->send(a->o.user, &message);
+    ps_free(&hello.leases);
+}
+
+/* ---- the machine ---- */
+
+static bool all_said(const ps_agent *a)
+{
+    ps_list_each(node, &a->leases) if (!ps_container(node, lease, link)->sent) return false;
+    return true;
+}
+
+static void go(ps_agent *a)
+{
+    move(a, GONE);
+    a->o.port->gone(a->o.user);
+}
+
+static void overdue_tasks(ps_agent *a)
+{
+    if (!a->stopping || a->cancelled || now_ms(a) < a->stop_at_ms)
+        return;
+    a->cancelled = true;
+    ps_list_each(node, &a->leases)
+    {
+        lease *l = ps_container(node, lease, link);
+        if (!l->result)
+            a->o.port->cancel(a->o.user, l->id, "the worker is stopping");
+    }
+}
+
+static void ask_wake(ps_agent *a)
+{
+    uint64_t at = UINT64_MAX;
+    if (a->state == ATTACHED)
+        at = a->next_heartbeat_ms;
+    if (a->state == WAITING || a->state == CLOSING)
+        at = a->until_ms;
+    if (a->stopping && !a->cancelled && a->stop_at_ms < at)
+        at = a->stop_at_ms;
+    uint64_t now = now_ms(a);
+    if (at != UINT64_MAX && a->state != GONE)
+        a->o.port->wake(a->o.user, at > now ? at - now : 0);
+}
+
+static void advance(ps_agent *a)
+{
+    overdue_tasks(a);
+    switch (a->state) {
+    case DIALLING:
+    case WAITING:
+        if (a->stopping && !ps_agent_running(a))
+            go(a);
+        else if (a->state == WAITING && now_ms(a) >= a->until_ms)
+            dial(a);
+        break;
+    case ATTACHED:
+        flush(a);
+        heartbeat(a);
+        if (a->stopping && !ps_agent_running(a) && all_said(a)) {
+            move(a, CLOSING);
+            a->until_ms = now_ms(a) + PS_AGENT_CLOSING_MS;
+            a->o.port->close(a->o.user);
+        }
+        break;
+    case CLOSING:
+        if (now_ms(a) >= a->until_ms)
+            go(a);
+        break;
+    case IDLE:
+        if (a->stopping)
+            go(a);
+        break;
+    case GONE:
+        break;
+    }
+    ask_wake(a);
+}
+
+void ps_agent_tick(ps_agent *a)
+{
+    advance(a);
+}
+
+/* ---- what comes in ---- */
+
+static void welcomed(ps_agent *a, const Psd__V1__Welcome *welcome)
+{
+    if (a->state != DIALLING)
+        return;
+    move(a, ATTACHED);
+    a->attempts = 0;
+    a->heartbeat_ms = welcome->heartbeat_ms;
+    if (a->heartbeat_ms < 50)
+        a->heartbeat_ms = 50;
+    if (a->heartbeat_ms > 60000)
+        a->heartbeat_ms = 60000;
+    a->next_heartbeat_ms = now_ms(a) + a->heartbeat_ms;
+    ps_log_info("agent", "attached server_version=%s heartbeat_ms=%" PRIu64,
+                welcome->server_version, a->heartbeat_ms);
+}
+
+static void refuse(ps_agent *a, const Psd__V1__Task *task, ps_status code, const char *why)
+{
+    Psd__V1__TaskResult result;
+    psd__v1__task_result__init(&result);
+    result.lease_id = task->lease_id;
+    result.code = ps_status_grpc(code);
+    result.message = (char *)(uintptr_t)why; /* only read */
+    result.retry = true;
+    Psd__V1__WorkerMessage message = PSD__V1__WORKER_MESSAGE__INIT;
+    message.body_case = PSD__V1__WORKER_MESSAGE__BODY_RESULT;
+    message.result = &result;
+    a->o.port->send(a->o.user, &message);
+}
+
+static void tasked(ps_agent *a, Psd__V1__ServerMessage *message)
+{
+    Psd__V1__Task *task = message->task;
+    if (a->state != ATTACHED || lease_find(a, task->lease_id))
+        return; /* the same lease again: it runs */
+    if (a->stopping) {
+        refuse(a, task, PS_UNAVAILABLE, "the worker is stopping");
+        return;
+    }
+    if (ps_agent_running(a) >= a->o.hello->slots) {
+        refuse(a, task, PS_RESOURCE_EXHAUSTED, "all slots of the worker are busy");
+        return;
+    }
+    lease *l = ps_new(lease);
+    l->id = task->lease_id;
+    l->job_id = task->job_id;
+    psd__v1__task_progress__init(&l->progress);
+    l->progress.lease_id = l->id;
+    l->progress.position = task->row_begin;
+    ps_list_append(&a->leases, &l->link);
+    message->task = NULL;
+    message->body_case = PSD__V1__SERVER_MESSAGE__BODY__NOT_SET;
+    a->o.port->start(a->o.user, task);
+}
+
+static void cancelled(ps_agent *a, const Psd__V1__CancelTask *cancel)
+{
+    lease *l = lease_find(a, cancel->lease_id);
+    if (l && l->result)
+        lease_free(l); /* psd has forgotten it: so may we */
+    else if (l)
+        a->o.port->cancel(a->o.user, l->id, cancel->reason);
+}
+
+void ps_agent_message(ps_agent *a, Psd__V1__ServerMessage *message)
+{
+    switch (message->body_case) {
+    case PSD__V1__SERVER_MESSAGE__BODY_WELCOME:
+        welcomed(a, message->welcome);
+        break;
+    case PSD__V1__SERVER_MESSAGE__BODY_TASK:
+        tasked(a, message);
+        break;
+    case PSD__V1__SERVER_MESSAGE__BODY_CANCEL:
+        cancelled(a, message->cancel);
+        break;
+    default:
+        break; /* of a later psd */
+    }
+    advance(a);
+}
+
+void ps_agent_ended(ps_agent *a, ps_status status, const char *message)
+{
+    if (a->state == CLOSING) {
+        go(a);
+        return;
+    }
+    if (a->state != DIALLING && a->state != ATTACHED)
+        return;
+    ps_log_warning("agent", "not attached: %s", status ? message : "psd ended the stream");
+    ps_list_each(node, &a->leases) ps_container(node, lease, link)->sent =
+        false; /* it may not have arrived */
+    move(a, WAITING);
+    uint64_t delay = PS_AGENT_RETRY_MIN_MS;
+    for (unsigned i = 0; i < a->attempts && delay < PS_AGENT_RETRY_MAX_MS; i++)
+        delay *= 2;
+    a->until_ms = now_ms(a) + (delay < PS_AGENT_RETRY_MAX_MS ? delay : PS_AGENT_RETRY_MAX_MS);
+    a->attempts++;
+    advance(a);
+}
+
+static void keep_log(lease *l, const Psd__V1__LogEvent *log)
+{
+    if (l->log_count == PS_AGENT_LOGS) {
+        psd__v1__log_event__free_unpacked(l->logs[0], NULL);
+        for (size_t i = 1; i < l->log_count; i++)
+            l->logs[i - 1] = l->logs[i];
+        l->log_count--;
+    }
+    Psd__V1__LogEvent *copy = ps_new(Psd__V1__LogEvent);
+    psd__v1__log_event__init(copy);
+    copy->time_ms = log->time_ms;
+    copy->level = log->level;
+    copy->source = ps_strdup(log->source);
+    copy->text = ps_strdup(log->text);
+    l->logs[l->log_count++] = copy;
+}
+
+void ps_agent_progress(ps_agent *a, const Psd__V1__TaskProgress *progress)
+{
+    lease *l = lease_find(a, progress->lease_id);
+    if (!l || l->result)
+        return;
+    if (progress->position > l->progress.position)
+        l->progress.position = progress->position;
+    l->progress.samples += progress->samples;
+    l->progress.steps += progress->steps;
+    l->progress.loss_sum += progress->loss_sum;
+    l->progress.correct += progress->correct;
+    l->has_progress = true;
+    if (progress->log)
+        keep_log(l, progress->log);
+    advance(a);
+}
+
+void ps_agent_result(ps_agent *a, Psd__V1__TaskResult *result)
+{
+    lease *l = lease_find(a, result->lease_id);
+    if (!l || l->result) {
+        psd__v1__task_result__free_unpacked(result, NULL);
+        return;
+    }
+    l->result = result;
+    advance(a);
+}
+
+/* ---- making, stopping, freeing ---- */
+
+void ps_agent_create(const ps_agent_options *options, ps_agent **out)
+{
+    ps_agent *a = ps_new(ps_agent);
+    a->o = *options;
+    ps_list_init(&a->leases);
+    *out = a;
+}
+
+void ps_agent_free(ps_agent **agent)
+{
+    ps_agent *a = *agent;
+    if (!a)
+        return;
+    ps_list_each_safe(node, &a->leases) lease_free(ps_container(node, lease, link));
+    ps_free(agent);
+}
+
+void ps_agent_start(ps_agent *a)
+{
+    dial(a);
+    ask_wake(a);
+}
+
+void ps_agent_stop(ps_agent *a)
+{
+    if (a->stopping)
+        return;
+    a->stopping = true;
+    a->stop_at_ms = now_ms(a) + a->o.stop_ms;
+    a->o.port->stop_tasks(a->o.user);
+    advance(a);
+}
+
+const char *ps_agent_state(const ps_agent *a)
+{
+    return ps_sm_name(&machine, a->state);
+}

@@ -1,0 +1,27 @@
+/* One walk from the last tensor to the first. */
+#include "worker/exchange/bucket.h"
+
+#include "common/base/mem.h"
+
+void ps_buckets_plan(const uint64_t *bytes, size_t count, uint64_t limit, ps_buckets *out)
+{
+    uint64_t small = limit / PS_BUCKET_SMALL;
+    ps_buckets plan = {.list = ps_alloc_array(count, sizeof(ps_bucket))};
+    for (size_t i = count; i-- > 0;) {
+        ps_bucket *open = plan.count ? &plan.list[plan.count - 1] : NULL;
+        /* neither half leaves a bucket that is small by itself */
+        if (open && (open->bytes + bytes[i] <= limit || open->bytes < small || bytes[i] < small)) {
+            open->last = i;
+            open->bytes += bytes[i];
+        } else {
+            plan.list[plan.count++] = (ps_bucket){.first = i, .last = i, .bytes = bytes[i]};
+        }
+    }
+    *out = plan;
+}
+
+void ps_buckets_free(ps_buckets *buckets)
+{
+    ps_free(&buckets->list);
+    *buckets = (ps_buckets){0};
+}

@@ -1,0 +1,28 @@
+/* bucket: which tensors are pushed together. The backward pass makes gradients from the last
+ * tensor to the first; a bucket is a run of them in that order, closed once it holds about `limit`
+ * bytes, so that a push is neither a handful of bytes nor a whole model. A small tensor joins the
+ * bucket that is open, or the last one. Pure; any thread. */
+#ifndef PS_EXCHANGE_BUCKET_H
+#define PS_EXCHANGE_BUCKET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Holds tensors first, first-1, …, last. */
+typedef struct ps_bucket {
+    size_t first, last;
+    uint64_t bytes;
+} ps_bucket;
+
+typedef struct ps_buckets {
+    ps_bucket *list; /* in the order of the backward pass */
+    size_t count;
+} ps_buckets;
+
+/* Small is below limit / PS_BUCKET_SMALL. */
+enum { PS_BUCKET_BYTES = 4 << 20, PS_BUCKET_SMALL = 8 };
+
+void ps_buckets_plan(const uint64_t *bytes, size_t count, uint64_t limit, ps_buckets *out);
+void ps_buckets_free(ps_buckets *buckets);
+
+#endif

@@ -1,0 +1,355 @@
+/* Puts model, puller and pusher together. What can fail is the network (see remote.h), the device,
+ * and a psd whose tensors are not this model's. */
+#include "worker/exchange/exchange.h"
+
+#include "common/base/mem.h"
+
+static const char describe_path[] = "/psd.v1.Parameters/Describe";
+static const char clock_path[] = "/psd.v1.Parameters/Clock";
+
+/* Clocks that are told without waiting: one call at a time. Freed by the last of its two users. */
+typedef struct teller {
+    ps_job job;
+    ps_remote remote;
+    uint64_t job_id, incarnation;
+    /* under the gate's lock */
+    uint64_t wanted, told;
+    bool posted, calling, closed;
+} teller;
+
+struct ps_exchange {
+    ps_exchange_options options;
+    ps_remote *remote;
+    ps_tensor_maps maps;
+    ps_tensor_shape *shapes;
+    ps_puller *puller;
+    ps_pusher *pusher;
+    ps_model_hooks hooks;
+    float **landing; /* where pulls land */
+    bool *staged;    /* landing[i] is ours: copy to the device before use */
+    bool *fresh;     /* staged and not yet copied in this pull */
+    float **leaving; /* where gradients are sent from */
+    bool *fetched;   /* leaving[i] is ours: copy from the device first */
+    float *memory;
+    teller *teller;
+};
+
+/* ---- the hooks ---- */
+
+static ps_status before_use(void *user, size_t i)
+{
+    ps_exchange *x = user;
+    ps_status st = ps_puller_wait(x->puller, i);
+    if (!st && x->staged[i] && x->fresh[i]) {
+        ps_tensor parameter = ps_model_parameter(x->options.model, i);
+        ps_copy_to_device(ps_model_stream(x->options.model), parameter, x->landing[i],
+                          ps_tensor_bytes(parameter));
+        x->fresh[i] = false;
+    }
+    return st;
+}
+
+static ps_status gradient_ready(void *user, size_t i)
+{
+    ps_exchange *x = user;
+    if (x->fetched[i]) {
+        ps_tensor gradient = ps_model_gradient(x->options.model, i);
+        ps_status st = ps_copy_to_host(ps_model_stream(x->options.model), x->leaving[i], gradient,
+                                       ps_tensor_bytes(gradient));
+        if (st)
+            return st;
+    }
+    return ps_pusher_ready(x->pusher, i);
+}
+
+const ps_model_hooks *ps_exchange_hooks(const ps_exchange *x)
+{
+    return &x->hooks;
+}
+
+/* ---- opening ---- */
+
+static ps_status describe(ps_exchange *x, ps_tensor_maps *out)
+{
+    Psd__V1__DescribeRequest request;
+    psd__v1__describe_request__init(&request);
+    request.job_id = x->options.job_id;
+    ProtobufCMessage *reply = NULL;
+    ps_status st = ps_remote_unary(x->remote, describe_path, &request.base,
+                                   &psd__v1__describe_response__descriptor, &reply);
+    if (st)
+        return st;
+    size_t count = ps_model_parameters(x->options.model)->count;
+    st = ps_tensor_maps_make((const Psd__V1__DescribeResponse *)reply, x->shapes, count, out);
+    protobuf_c_message_free_unpacked(reply, NULL);
+    return st;
+}
+
+static void list_shapes(ps_exchange *x)
+{
+    const ps_model_layout *layout = ps_model_parameters(x->options.model);
+    x->shapes = ps_alloc_array(layout->count, sizeof(*x->shapes));
+    for (size_t i = 0; i < layout->count; i++)
+        x->shapes[i] = (ps_tensor_shape){.name = layout->parameters[i].name,
+                                         .rank = layout->parameters[i].rank,
+                                         .shape = layout->parameters[i].shape};
+}
+
+/* The model's memory where the host may follow it, ours elsewhere. */
+static ps_status place(ps_exchange *x)
+{
+    const ps_exchange_options *o = &x->options;
+    size_t count = x->maps.count;
+    x->landing = ps_alloc_array(count, sizeof(*x->landing));
+    x->leaving = ps_alloc_array(count, sizeof(*x->leaving));
+    x->staged = ps_alloc_array(count, sizeof(bool));
+    x->fresh = ps_alloc_array(count, sizeof(bool));
+    x->fetched = ps_alloc_array(count, sizeof(bool));
+    uint64_t needed = 0;
+    for (size_t i = 0; i < count; i++) {
+        x->landing[i] =
+            o->pull_ahead ? NULL : ps_tensor_host(o->backend, ps_model_parameter(o->model, i));
+        x->staged[i] = !x->landing[i];
+        if (o->train) {
+            x->leaving[i] = ps_tensor_host(o->backend, ps_model_gradient(o->model, i));
+            x->fetched[i] = !x->leaving[i];
+        }
+        needed += (x->staged[i] + x->fetched[i]) * x->maps.tensors[i].elements;
+    }
+    if (needed && !(x->memory = ps_try_alloc_raw(needed * sizeof(float))))
+        return ps_fail(PS_NO_MEMORY, "parameters of %llu elements beside the device",
+                       (unsigned long long)needed);
+    float *at = x->memory;
+    for (size_t i = 0; i < count; i++) {
+        if (x->staged[i]) {
+            x->landing[i] = at;
+            at += x->maps.tensors[i].elements;
+        }
+        if (x->fetched[i]) {
+            x->leaving[i] = at;
+            at += x->maps.tensors[i].elements;
+        }
+    }
+    return PS_OK;
+}
+
+static ps_status make_pusher(ps_exchange *x)
+{
+    const ps_exchange_options *o = &x->options;
+    return ps_pusher_create(&(ps_pusher_options){.remote = x->remote,
+                                                 .job_id = o->job_id,
+                                                 .incarnation = o->incarnation,
+                                                 .sequence = o->sequence,
+                                                 .maps = &x->maps,
+                                                 .train = o->train,
+                                                 .gradients = x->leaving,
+                                                 .sets = o->pull_ahead ? 2 : 1},
+                            &x->pusher);
+}
+
+ps_status ps_exchange_open(const ps_exchange_options *options, ps_exchange **out)
+{
+    ps_exchange *x = ps_new(ps_exchange);
+    x->options = *options;
+    x->remote = options->remote;
+    list_shapes(x);
+    ps_status st = describe(x, &x->maps);
+    if (!st)
+        st = place(x);
+    if (!st && options->train)
+        st = make_pusher(x);
+    if (st) {
+        ps_exchange_close(&x);
+        return ps_wrap(st, "job %llu", (unsigned long long)options->job_id);
+    }
+    ps_puller_create(&(ps_puller_options){.remote = x->remote,
+                                          .job_id = options->job_id,
+                                          .maps = &x->maps,
+                                          .targets = x->landing},
+                     &x->puller);
+    x->hooks = (ps_model_hooks){.before_use = before_use,
+                                .gradient_ready = options->train ? gradient_ready : NULL,
+                                .user = x};
+    *out = x;
+    return PS_OK;
+}
+
+ps_status ps_exchange_refresh(ps_exchange *x)
+{
+    ps_tensor_maps maps;
+    ps_status st = describe(x, &maps);
+    if (st)
+        return st;
+    bool same = ps_tensor_maps_equal(&maps, &x->maps);
+    ps_tensor_maps_free(&maps);
+    ps_puller_forget(x->puller);
+    return same ? PS_OK : ps_fail(PS_ABORTED, "psd has cut the tensors anew");
+}
+
+/* ---- the steps ---- */
+
+void ps_exchange_stop(ps_exchange *x)
+{
+    if (x->puller)
+        ps_puller_stop(x->puller);
+    if (x->pusher)
+        ps_pusher_stop(x->pusher);
+}
+
+void ps_exchange_pull_start(ps_exchange *x)
+{
+    for (size_t i = 0; i < x->maps.count; i++)
+        x->fresh[i] = true;
+    ps_puller_start(x->puller);
+}
+
+ps_status ps_exchange_pull_finish(ps_exchange *x, uint64_t *version)
+{
+    return ps_puller_finish(x->puller, version);
+}
+
+ps_status ps_exchange_pull(ps_exchange *x, uint64_t *version)
+{
+    ps_exchange_pull_start(x);
+    ps_status st = ps_exchange_pull_finish(x, version);
+    for (size_t i = 0; !st && i < x->maps.count; i++)
+        st = before_use(x, i);
+    return st ? st : ps_stream_sync(ps_model_stream(x->options.model));
+}
+
+ps_status ps_exchange_push_begin(ps_exchange *x, const ps_pusher_step *step)
+{
+    return ps_pusher_begin(x->pusher, step);
+}
+
+ps_status ps_exchange_push_end(ps_exchange *x)
+{
+    return ps_pusher_end(x->pusher);
+}
+
+ps_status ps_exchange_drain(ps_exchange *x)
+{
+    return ps_pusher_drain(x->pusher);
+}
+
+uint64_t ps_exchange_position(ps_exchange *x)
+{
+    return ps_pusher_position(x->pusher);
+}
+
+void ps_exchange_stats(ps_exchange *x, ps_pusher_stats *pushed, uint64_t *pulled_bytes)
+{
+    *pushed = (ps_pusher_stats){0};
+    if (x->pusher)
+        ps_pusher_stats_get(x->pusher, pushed);
+    *pulled_bytes = ps_puller_bytes(x->puller);
+}
+
+/* ---- clocks ---- */
+
+ps_status ps_exchange_clock_wait(ps_exchange *x, uint64_t clock)
+{
+    Psd__V1__ClockRequest request = PSD__V1__CLOCK_REQUEST__INIT;
+    request.job_id = x->options.job_id;
+    request.incarnation = x->options.incarnation;
+    request.clock = clock;
+    ProtobufCMessage *reply = NULL;
+    ps_status st = ps_remote_unary(x->remote, clock_path, &request.base,
+                                   &psd__v1__clock_response__descriptor, &reply);
+    if (st)
+        return st;
+    protobuf_c_message_free_unpacked(reply, NULL);
+    return PS_OK;
+}
+
+static void tell_next(teller *t);
+
+/* A clock that did not arrive is not told again: the next one says more. */
+static void told_cb(void *user, ps_status status, const char *message, ProtobufCMessage *reply)
+{
+    teller *t = user;
+    (void)status;
+    (void)message;
+    if (reply)
+        protobuf_c_message_free_unpacked(reply, NULL);
+    tell_next(t);
+}
+
+static void tell_next(teller *t)
+{
+    ps_gate *gate = t->remote.gate;
+    Psd__V1__ClockRequest request = PSD__V1__CLOCK_REQUEST__INIT;
+    request.job_id = t->job_id;
+    request.incarnation = t->incarnation;
+    ps_gate_lock(gate);
+    t->posted = false;
+    t->calling = !t->closed && t->wanted != t->told;
+    t->told = request.clock = t->wanted;
+    bool calling = t->calling, closed = t->closed;
+    ps_gate_unlock(gate);
+    if (calling)
+        ps_channel_unary_async(t->remote.channel, clock_path, &request.base,
+                               &psd__v1__clock_response__descriptor, NULL, told_cb, t);
+    else if (closed)
+        ps_free(&t);
+}
+
+static void tell_cb(ps_job *job)
+{
+    tell_next(ps_container(job, teller, job));
+}
+
+void ps_exchange_clock_tell(ps_exchange *x, uint64_t clock)
+{
+    teller *t = x->teller;
+    if (!t) {
+        t = x->teller = ps_new(teller);
+        t->remote = *x->remote;
+        t->job_id = x->options.job_id;
+        t->incarnation = x->options.incarnation;
+        t->wanted = t->told = UINT64_MAX;
+        ps_job_init(&t->job, tell_cb);
+    }
+    ps_gate_lock(x->remote->gate);
+    t->wanted = clock;
+    bool post = !t->posted && !t->calling;
+    t->posted |= post;
+    ps_gate_unlock(x->remote->gate);
+    if (post)
+        ps_loop_post(x->remote->loop, &t->job);
+}
+
+/* The loop frees it, when nothing of it is under way any more. */
+static void teller_close(ps_exchange *x)
+{
+    teller *t = x->teller;
+    if (!t)
+        return;
+    ps_gate_lock(x->remote->gate);
+    t->closed = true;
+    bool post = !t->posted && !t->calling;
+    t->posted |= post;
+    ps_gate_unlock(x->remote->gate);
+    if (post)
+        ps_loop_post(x->remote->loop, &t->job);
+    x->teller = NULL;
+}
+
+void ps_exchange_close(ps_exchange **exchange)
+{
+    ps_exchange *x = *exchange;
+    if (!x)
+        return;
+    teller_close(x);
+    ps_puller_free(&x->puller);
+    ps_pusher_free(&x->pusher);
+    ps_tensor_maps_free(&x->maps);
+    ps_free(&x->shapes);
+    ps_free(&x->landing);
+    ps_free(&x->leaving);
+    ps_free(&x->staged);
+    ps_free(&x->fresh);
+    ps_free(&x->fetched);
+    ps_free(&x->memory);
+    ps_free(exchange);
+}

@@ -1,0 +1,263 @@
+/* Happy path: begin takes a free set, ready() marks a tensor and wakes the loop (push_send.c), and
+ * the set is free again when all its buckets are acknowledged. Fails when a push failed for good:
+ * the first such failure is what every call returns from then on, until stop. */
+#include "worker/exchange/push.h"
+
+#include "common/base/mem.h"
+#include "worker/exchange/push_internal.h"
+
+static void wake(ps_pusher *p)
+{
+    ps_gate_lock(p->remote.gate);
+    bool post = !p->wake_posted;
+    p->wake_posted = true;
+    ps_gate_unlock(p->remote.gate);
+    if (post)
+        ps_loop_post(p->remote.loop, &p->wake_job);
+}
+
+ps_status ps_pusher_begin(ps_pusher *p, const ps_pusher_step *about)
+{
+    ps_gate *gate = p->remote.gate;
+    ps_push_step *step = &p->steps[p->next];
+    ps_status st = PS_OK;
+    ps_gate_lock(gate);
+    while (!st && !p->error.code && step->busy)
+        st = ps_gate_wait(gate);
+    if (!st)
+        st = ps_error_raise(&p->error);
+    if (!st) {
+        step->busy = true;
+        step->open = p->buckets.count;
+        p->position = about->next_position;
+    }
+    ps_gate_unlock(gate);
+    if (st)
+        return st;
+    step->about = *about;
+    for (size_t i = 0; i < p->maps->count; i++)
+        atomic_store(&step->ready[i], false);
+    for (size_t b = 0; b < p->buckets.count; b++) {
+        ps_push_send *s = &step->sends[b];
+        s->sequence = ++*p->sequence;
+        s->state = PS_SEND_IDLE; /* the loop leaves it alone until a tensor is ready */
+    }
+    p->current = step;
+    p->next = (p->next + 1) % p->sets;
+    return PS_OK;
+}
+
+static void give(ps_pusher *p, size_t i)
+{
+    float *wire = p->current->wire[i];
+    if (wire != p->gradients[i])
+        ps_tensor_map_gather(&p->maps->tensors[i], p->gradients[i], wire);
+    atomic_store(&p->current->ready[i], true);
+}
+
+static ps_status apply_stages(ps_pusher *p, size_t first, size_t count)
+{
+    return ps_stages_apply(&(ps_stage_step){.train = p->train,
+                                            .gradients = p->gradients + first,
+                                            .elements = p->elements + first,
+                                            .count = count,
+                                            .clock = p->current->about.clock});
+}
+
+ps_status ps_pusher_ready(ps_pusher *p, size_t tensor)
+{
+    if (p->whole)
+        return PS_OK; /* at the end */
+    ps_status st = apply_stages(p, tensor, 1);
+    if (st)
+        return st;
+    give(p, tensor);
+    wake(p);
+    return PS_OK;
+}
+
+ps_status ps_pusher_end(ps_pusher *p)
+{
+    if (!p->whole)
+        return PS_OK;
+    ps_status st = apply_stages(p, 0, p->maps->count);
+    if (st)
+        return st;
+    for (size_t i = p->maps->count; i-- > 0;)
+        give(p, i);
+    wake(p);
+    return PS_OK;
+}
+
+ps_status ps_pusher_drain(ps_pusher *p)
+{
+    ps_gate *gate = p->remote.gate;
+    ps_status st = PS_OK;
+    ps_gate_lock(gate);
+    for (unsigned i = 0; i < p->sets; i++)
+        while (!st && !p->error.code && p->steps[i].busy)
+            st = ps_gate_wait(gate);
+    if (!st)
+        st = ps_error_raise(&p->error);
+    ps_gate_unlock(gate);
+    return st;
+}
+
+/* With the lock held. */
+static bool payload_held(const ps_pusher *p)
+{
+    for (unsigned i = 0; i < p->sets; i++)
+        for (size_t b = 0; b < p->buckets.count; b++)
+            if (p->steps[i].sends[b].held)
+                return true;
+    return false;
+}
+
+void ps_pusher_stop(ps_pusher *p)
+{
+    ps_gate *gate = p->remote.gate;
+    ps_gate_lock(gate);
+    p->stopping = true;
+    ps_gate_unlock(gate);
+    ps_remote_run(&p->remote, ps_pusher_stop_sends, p); /* after a wake that was posted before */
+    ps_gate_lock(gate);
+    while (p->live || payload_held(p))
+        ps_gate_wait_always(gate);
+    for (unsigned i = 0; i < p->sets; i++) {
+        p->steps[i].busy = false;
+        p->steps[i].open = 0;
+        for (size_t b = 0; b < p->buckets.count; b++)
+            p->steps[i].sends[b].acked = false;
+    }
+    p->stopping = false;
+    p->error = (ps_error){.code = PS_OK};
+    ps_gate_unlock(gate);
+}
+
+uint64_t ps_pusher_position(ps_pusher *p)
+{
+    ps_gate_lock(p->remote.gate);
+    uint64_t position = p->position;
+    for (unsigned i = 0; i < p->sets; i++)
+        if (p->steps[i].busy && p->steps[i].about.position < position)
+            position = p->steps[i].about.position;
+    ps_gate_unlock(p->remote.gate);
+    return position;
+}
+
+void ps_pusher_stats_get(ps_pusher *p, ps_pusher_stats *out)
+{
+    ps_gate_lock(p->remote.gate);
+    *out = p->stats;
+    ps_gate_unlock(p->remote.gate);
+}
+
+/* ---- making and freeing ---- */
+
+static ps_status step_init(ps_pusher *p, ps_push_step *step)
+{
+    size_t count = p->maps->count;
+    step->wire = ps_alloc_array(count, sizeof(*step->wire));
+    step->ready = ps_alloc_array(count, sizeof(*step->ready));
+    step->sends = ps_alloc_array(p->buckets.count, sizeof(*step->sends));
+    for (size_t b = 0; b < p->buckets.count; b++) {
+        ps_push_send *s = &step->sends[b];
+        s->pusher = p;
+        s->step = step;
+        s->bucket = &p->buckets.list[b];
+        s->state = PS_SEND_DONE;
+    }
+    uint64_t copied = 0;
+    for (size_t i = 0; i < count; i++)
+        if (p->sets > 1 || !p->maps->tensors[i].same_order)
+            copied += p->elements[i];
+    if (copied && !(step->memory = ps_try_alloc_raw(copied * sizeof(float))))
+        return ps_fail(PS_NO_MEMORY, "gradients of %llu elements on their way",
+                       (unsigned long long)copied);
+    float *at = step->memory;
+    for (size_t i = 0; i < count; i++) {
+        bool copy = p->sets > 1 || !p->maps->tensors[i].same_order;
+        step->wire[i] = copy ? at : p->gradients[i];
+        at += copy ? p->elements[i] : 0;
+    }
+    return PS_OK;
+}
+
+static void create_timer(void *state)
+{
+    ps_pusher *p = state;
+    ps_timer_create(p->remote.loop, ps_pusher_retry_cb, p, &p->timer);
+}
+
+static void free_timer(void *state)
+{
+    ps_pusher *p = state;
+    ps_timer_free(&p->timer);
+}
+
+static void free_memory(ps_pusher *p)
+{
+    for (unsigned i = 0; i < p->sets; i++) {
+        ps_free(&p->steps[i].sends);
+        ps_free(&p->steps[i].wire);
+        ps_free(&p->steps[i].ready);
+        ps_free(&p->steps[i].memory);
+    }
+    ps_buckets_free(&p->buckets);
+    ps_free(&p->steps);
+    ps_free(&p->gradients);
+    ps_free(&p->elements);
+    ps_free(&p);
+}
+
+ps_status ps_pusher_create(const ps_pusher_options *options, ps_pusher **out)
+{
+    const ps_tensor_maps *maps = options->maps;
+    const ps_codec_row *codec;
+    ps_status st = ps_codec_row_find(options->train->codec, &codec);
+    if (st)
+        return st;
+    ps_pusher *p = ps_new(ps_pusher);
+    p->remote = *options->remote;
+    p->job_id = options->job_id;
+    p->incarnation = options->incarnation;
+    p->sequence = options->sequence;
+    p->maps = maps;
+    p->train = options->train;
+    p->codec = codec;
+    p->sets = options->sets;
+    p->whole = ps_stages_whole(options->train);
+    p->steps = ps_alloc_array(p->sets, sizeof(*p->steps));
+    p->gradients = ps_alloc_array(maps->count, sizeof(*p->gradients));
+    p->elements = ps_alloc_array(maps->count, sizeof(*p->elements));
+    uint64_t *bytes = ps_alloc_array(maps->count, sizeof(*bytes));
+    for (size_t i = 0; i < maps->count; i++) {
+        p->gradients[i] = options->gradients[i];
+        p->elements[i] = maps->tensors[i].elements;
+        bytes[i] = p->elements[i] * codec->element_bytes;
+    }
+    ps_buckets_plan(bytes, maps->count,
+                    options->bucket_bytes ? options->bucket_bytes : PS_BUCKET_BYTES, &p->buckets);
+    ps_free(&bytes);
+    for (unsigned i = 0; !st && i < p->sets; i++)
+        st = step_init(p, &p->steps[i]);
+    if (st) {
+        free_memory(p);
+        return st;
+    }
+    ps_job_init(&p->wake_job, ps_pusher_wake_cb);
+    ps_remote_run(&p->remote, create_timer, p);
+    *out = p;
+    return PS_OK;
+}
+
+void ps_pusher_free(ps_pusher **pusher)
+{
+    ps_pusher *p = *pusher;
+    if (!p)
+        return;
+    ps_pusher_stop(p);
+    ps_remote_run(&p->remote, free_timer, p);
+    free_memory(p);
+    *pusher = NULL;
+}

@@ -1,0 +1,89 @@
+/* push_internal: what push.c (the task's thread) and push_send.c (the loop's) share.
+ *
+ *     IDLE ─ first tensor ready ─▶ OPEN ─ all sent ─▶ SENT ─ acknowledged ─▶ DONE
+ *      ▲                            │                  │
+ *      ╰──── timer ──── WAITING ◀───┴── broken ────────╯   any other failure: the pusher's error
+ *
+ * A step is over when its buckets are DONE and no payload is held by the transport any more. */
+#ifndef PS_EXCHANGE_PUSH_INTERNAL_H
+#define PS_EXCHANGE_PUSH_INTERNAL_H
+
+#include "worker/exchange/push.h"
+
+#include <stdatomic.h>
+
+typedef enum ps_push_send_state {
+    PS_SEND_IDLE,
+    PS_SEND_OPEN,
+    PS_SEND_SENT,
+    PS_SEND_WAITING,
+    PS_SEND_DONE
+} ps_push_send_state;
+
+struct ps_push_step;
+
+/* One bucket of one step. */
+typedef struct ps_push_send {
+    ps_pusher *pusher;
+    struct ps_push_step *step;
+    const ps_bucket *bucket;
+    uint64_t sequence;
+    /* under the gate's lock */
+    bool acked;
+    unsigned held;                    /* payloads not yet released */
+    _Atomic ps_push_send_state state; /* the loop's, but for begin, which makes a DONE one IDLE */
+    /* the loop's */
+    ps_call *call;
+    size_t tensor; /* the next chunk: of this one, */
+    uint32_t shard;
+    uint64_t offset;
+    bool has_reply;
+    bool duplicate;
+    uint64_t staleness, version; /* of the reply */
+} ps_push_send;
+
+typedef struct ps_push_step {
+    ps_pusher_step about;
+    bool busy;           /* under the gate's lock */
+    size_t open;         /* sends that are not over; likewise */
+    ps_push_send *sends; /* [buckets.count] */
+    float **wire;        /* [maps->count]: gradients in wire order */
+    atomic_bool *ready;
+    float *memory; /* what wire points to, unless it is the model's */
+} ps_push_step;
+
+struct ps_pusher {
+    ps_remote remote;
+    uint64_t job_id, incarnation;
+    uint64_t *sequence;
+    const ps_tensor_maps *maps;
+    const ps_spec_train *train;
+    const ps_codec_row *codec;
+    float **gradients;
+    uint64_t *elements;
+    ps_buckets buckets;
+    bool whole; /* a stage needs all gradients */
+    ps_push_step *steps;
+    unsigned sets, next; /* steps[next] is used by the next begin */
+    ps_push_step *current;
+    ps_job wake_job;
+
+    /* under the gate's lock */
+    bool wake_posted;
+    bool stopping;
+    unsigned live; /* calls whose end has not come */
+    ps_error error;
+    uint64_t position; /* after the last step that was begun */
+    ps_pusher_stats stats;
+
+    /* the loop's */
+    ps_timer *timer;
+    ps_retry retry;
+};
+
+/* On the loop. */
+void ps_pusher_wake_cb(ps_job *job);     /* tensors have become ready */
+void ps_pusher_retry_cb(void *user);     /* of the timer */
+void ps_pusher_stop_sends(void *pusher); /* their ends come later */
+
+#endif

@@ -1,0 +1,228 @@
+/* The loop's side of a push: a bucket's call is opened at its first tensor, takes the chunks of
+ * what is ready as long as it is writable, is half-closed after the last, and its answer is
+ * counted. What breaks it and passes makes it WAITING, and it begins again with the same sequence.
+ */
+#include "worker/exchange/push_internal.h"
+
+#include "common/base/mem.h"
+
+static const char path[] = "/psd.v1.Parameters/Push";
+
+/* With the lock held. */
+static void settle(ps_push_send *s)
+{
+    if (!s->acked || s->held || !s->step->open)
+        return;
+    s->acked = false; /* counted once */
+    if (--s->step->open == 0)
+        s->step->busy = false;
+    ps_gate_notify(s->pusher->remote.gate);
+}
+
+static void release_cb(void *user)
+{
+    ps_push_send *s = user;
+    ps_gate *gate = s->pusher->remote.gate;
+    ps_gate_lock(gate);
+    s->held--;
+    settle(s);
+    if (!s->held)
+        ps_gate_notify(gate);
+    ps_gate_unlock(gate);
+}
+
+static void send_chunk(ps_push_send *s)
+{
+    ps_pusher *p = s->pusher;
+    const ps_tensor_map *map = &p->maps->tensors[s->tensor];
+    uint32_t count = ps_tensor_map_chunk(map, s->shard, s->offset);
+    Psd__V1__Chunk chunk = PSD__V1__CHUNK__INIT;
+    chunk.tensor_id = map->id;
+    chunk.shard = s->shard;
+    chunk.offset = s->offset;
+    chunk.count = count;
+    chunk.codec = p->codec->wire;
+    Psd__V1__PushRequest request = PSD__V1__PUSH_REQUEST__INIT;
+    request.chunk = &chunk;
+    const float *from = s->step->wire[s->tensor] + map->shards[s->shard].wire_offset + s->offset;
+    ps_payload payload = {.bytes = ps_slice_of(from, count * p->codec->element_bytes),
+                          .release = release_cb,
+                          .user = s};
+    ps_gate_lock(p->remote.gate);
+    s->held++;
+    ps_gate_unlock(p->remote.gate);
+    s->offset += count;
+    if (s->offset == map->shards[s->shard].elements) {
+        s->offset = 0;
+        s->shard++;
+    }
+    ps_call_send(s->call, &request.base, &payload);
+}
+
+static void open_call(ps_push_send *s);
+
+/* Sends what is ready and fits; half-closes after the last chunk. */
+static void pump(ps_push_send *s)
+{
+    if (s->state == PS_SEND_IDLE && atomic_load(&s->step->ready[s->bucket->first]))
+        open_call(s);
+    while (s->state == PS_SEND_OPEN && ps_call_writable(s->call)) {
+        if (s->shard == s->pusher->maps->tensors[s->tensor].shard_count) {
+            if (s->tensor == s->bucket->last) {
+                s->state = PS_SEND_SENT;
+                ps_call_half_close(s->call);
+                return;
+            }
+            s->tensor--;
+            s->shard = 0;
+        }
+        if (!atomic_load(&s->step->ready[s->tensor]))
+            return;
+        send_chunk(s);
+    }
+}
+
+static void pump_all(ps_pusher *p)
+{
+    for (unsigned i = 0; i < p->sets; i++)
+        for (size_t b = 0; b < p->buckets.count; b++)
+            pump(&p->steps[i].sends[b]);
+}
+
+void ps_pusher_wake_cb(ps_job *job)
+{
+    ps_pusher *p = ps_container(job, ps_pusher, wake_job);
+    ps_gate_lock(p->remote.gate);
+    p->wake_posted = false;
+    bool stopping = p->stopping;
+    ps_gate_unlock(p->remote.gate);
+    if (!stopping)
+        pump_all(p);
+}
+
+static void writable_cb(ps_call *call, void *user)
+{
+    ps_push_send *s = user;
+    if (call == s->call)
+        pump(s);
+}
+
+static void message_cb(ps_call *call, ps_message *message, void *user)
+{
+    ps_push_send *s = user;
+    ProtobufCMessage *reply = NULL;
+    ps_status st = ps_message_unpack(ps_message_bytes(message), &psd__v1__push_response__descriptor,
+                                     &reply, NULL);
+    if (!st && call == s->call) {
+        const Psd__V1__PushResponse *response = (const Psd__V1__PushResponse *)reply;
+        s->has_reply = true;
+        s->duplicate = response->duplicate;
+        s->staleness = response->staleness;
+        s->version = response->version;
+    }
+    if (reply)
+        protobuf_c_message_free_unpacked(reply, NULL);
+    ps_message_release(&message);
+}
+
+/* With the lock held. */
+static void acknowledged(ps_push_send *s)
+{
+    ps_pusher_stats *stats = &s->pusher->stats;
+    stats->pushes++;
+    stats->duplicates += s->duplicate;
+    stats->bytes += s->bucket->bytes;
+    stats->staleness_sum += s->staleness;
+    if (s->staleness > stats->staleness_max)
+        stats->staleness_max = s->staleness;
+    stats->version = s->version;
+    s->acked = true;
+    settle(s);
+}
+
+static void failed(ps_push_send *s, ps_status status, const char *message)
+{
+    ps_pusher *p = s->pusher;
+    if (!p->error.code)
+        ps_error_save(&p->error, ps_fail(status, "push: %s", message));
+    ps_gate_notify(p->remote.gate);
+}
+
+static void end_cb(ps_call *call, ps_status status, const char *message, void *user)
+{
+    ps_push_send *s = user;
+    ps_pusher *p = s->pusher;
+    uint64_t delay_ms;
+    ps_call_unref(call);
+    s->call = NULL;
+    s->state = PS_SEND_DONE;
+    ps_gate_lock(p->remote.gate);
+    if (!status && s->has_reply) {
+        ps_retry_succeeded(&p->retry);
+        acknowledged(s);
+    } else if (!status) {
+        failed(s, PS_PROTOCOL, "psd answered nothing");
+    } else if (!p->stopping &&
+               ps_retry_after(&p->retry, status, ps_clock_ms(p->remote.clock), &delay_ms)) {
+        p->stats.retries++;
+        s->state = PS_SEND_WAITING;
+        ps_timer_start(p->timer, delay_ms, 0);
+    } else {
+        failed(s, status, message);
+    }
+    p->live--; /* last: who waits for it may free us */
+    ps_gate_notify(p->remote.gate);
+    ps_gate_unlock(p->remote.gate);
+}
+
+static const ps_call_events events = {
+    .on_message = message_cb, .on_writable = writable_cb, .on_end = end_cb};
+
+static void open_call(ps_push_send *s)
+{
+    ps_pusher *p = s->pusher;
+    Psd__V1__PushHeader header = PSD__V1__PUSH_HEADER__INIT;
+    header.job_id = p->job_id;
+    header.incarnation = p->incarnation;
+    header.sequence = s->sequence;
+    header.clock = s->step->about.clock;
+    header.pulled_version = s->step->about.pulled_version;
+    header.weight = s->step->about.weight;
+    Psd__V1__PushRequest request = PSD__V1__PUSH_REQUEST__INIT;
+    request.header = &header;
+    s->tensor = s->bucket->first;
+    s->shard = 0;
+    s->offset = 0;
+    s->has_reply = false;
+    s->state = PS_SEND_OPEN;
+    ps_gate_lock(p->remote.gate);
+    p->live++;
+    ps_gate_unlock(p->remote.gate);
+    s->call = ps_channel_call(p->remote.channel, path, &(ps_call_options){.wait_for_ready = true},
+                              &events, s);
+    ps_call_send(s->call, &request.base, NULL);
+}
+
+void ps_pusher_retry_cb(void *user)
+{
+    ps_pusher *p = user;
+    for (unsigned i = 0; i < p->sets; i++)
+        for (size_t b = 0; b < p->buckets.count; b++)
+            if (p->steps[i].sends[b].state == PS_SEND_WAITING)
+                p->steps[i].sends[b].state = PS_SEND_IDLE;
+    pump_all(p);
+}
+
+void ps_pusher_stop_sends(void *state)
+{
+    ps_pusher *p = state;
+    ps_timer_stop(p->timer);
+    for (unsigned i = 0; i < p->sets; i++)
+        for (size_t b = 0; b < p->buckets.count; b++) {
+            ps_push_send *s = &p->steps[i].sends[b];
+            if (s->call)
+                ps_call_cancel(s->call);
+            else
+                s->state = PS_SEND_DONE;
+        }
+}

@@ -1,0 +1,73 @@
+/* The tables, and the rows that are small enough to stand beside them. */
+#include "worker/exchange/stage.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool clip_wanted(const ps_spec_train *train)
+{
+    return train->clip_norm > 0;
+}
+
+/* Gradient clipping by the global L2 norm (Pascanu, Mikolov, Bengio 2013): all gradients of a step
+ * are scaled by min(1, clip_norm / ‖g‖). The norm is added up in float64. */
+static ps_status clip_apply(const ps_stage_step *step)
+{
+    double sum = 0;
+    for (size_t i = 0; i < step->count; i++) {
+        const float *g = step->gradients[i];
+        double tensor = 0;
+        for (uint64_t k = 0; k < step->elements[i]; k++)
+            tensor += (double)g[k] * (double)g[k];
+        sum += tensor;
+    }
+    double norm = sqrt(sum);
+    if (!isfinite(norm))
+        return ps_fail(PS_INVALID_ARGUMENT, "the gradients' norm is %s at clock %llu",
+                       isnan(norm) ? "NaN" : "infinite", (unsigned long long)step->clock);
+    if (norm <= step->train->clip_norm)
+        return PS_OK;
+    float scale = (float)(step->train->clip_norm / norm);
+    for (size_t i = 0; i < step->count; i++)
+        for (uint64_t k = 0; k < step->elements[i]; k++)
+            step->gradients[i][k] *= scale;
+    return PS_OK;
+}
+
+static const ps_stage stages[] = {
+    {.name = "clip_norm", .whole = true, .wanted = clip_wanted, .apply = clip_apply},
+};
+
+bool ps_stages_whole(const ps_spec_train *train)
+{
+    for (size_t i = 0; i < sizeof(stages) / sizeof(*stages); i++)
+        if (stages[i].whole && stages[i].wanted(train))
+            return true;
+    return false;
+}
+
+ps_status ps_stages_apply(const ps_stage_step *step)
+{
+    for (size_t i = 0; i < sizeof(stages) / sizeof(*stages); i++) {
+        if (!stages[i].wanted(step->train))
+            continue;
+        ps_status st = stages[i].apply(step);
+        if (st)
+            return ps_wrap(st, "%s", stages[i].name);
+    }
+    return PS_OK;
+}
+
+static const ps_codec_row codecs[] = {
+    {.name = "float32", .wire = PSD__V1__CODEC__CODEC_FLOAT32, .element_bytes = sizeof(float)},
+};
+
+ps_status ps_codec_row_find(const char *name, const ps_codec_row **out)
+{
+    for (size_t i = 0; i < sizeof(codecs) / sizeof(*codecs); i++)
+        if (!strcmp(codecs[i].name, name)) {
+            *out = &codecs[i];
+            return PS_OK;
+        }
+    return ps_fail(PS_UNIMPLEMENTED, "codec '%s': this worker has only float32", name);
+}

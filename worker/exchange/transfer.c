@@ -1,0 +1,179 @@
+/* One struct for both directions, on the task's stack: the task's thread stays until the call's end
+ * has come and every payload is released, also when it was cancelled. */
+#include "worker/exchange/transfer.h"
+
+#include "common/base/mem.h"
+#include "psd/v1/models.pb-c.h"
+
+enum { PIECE_BYTES = 1 << 20 };
+
+typedef struct transfer {
+    ps_job job;
+    ps_remote *remote;
+    const char *path;
+    const ProtobufCMessage *first; /* the request, or the header */
+    const ps_transfer_sink *sink;  /* down */
+    const ProtobufCMessage *piece; /* up */
+    ps_slice left;
+    bool sent;
+    ps_call *call;
+    ps_error refused; /* by the sink */
+    /* under the gate's lock */
+    bool ended;
+    unsigned held;
+    ps_error error;
+} transfer;
+
+static void release_cb(void *user)
+{
+    transfer *t = user;
+    ps_gate *gate = t->remote->gate;
+    ps_gate_lock(gate);
+    t->held--;
+    ps_gate_notify(gate);
+    ps_gate_unlock(gate);
+}
+
+static void pump(transfer *t)
+{
+    while (!t->sent && ps_call_writable(t->call)) {
+        if (!t->left.len) {
+            t->sent = true;
+            ps_call_half_close(t->call);
+            return;
+        }
+        size_t n = t->left.len < PIECE_BYTES ? t->left.len : PIECE_BYTES;
+        ps_payload payload = {
+            .bytes = ps_slice_of(t->left.data, n), .release = release_cb, .user = t};
+        t->left = ps_slice_of(t->left.data + n, t->left.len - n);
+        ps_gate_lock(t->remote->gate);
+        t->held++;
+        ps_gate_unlock(t->remote->gate);
+        ps_call_send(t->call, t->piece, &payload);
+    }
+}
+
+static void writable_cb(ps_call *call, void *user)
+{
+    (void)call;
+    pump(user);
+}
+
+static void message_cb(ps_call *call, ps_message *message, void *user)
+{
+    transfer *t = user;
+    if (t->sink && !t->refused.code) {
+        ProtobufCMessage *chunk = NULL;
+        ps_slice payload;
+        ps_status st = ps_message_unpack(ps_message_bytes(message),
+                                         &psd__v1__file_chunk__descriptor, &chunk, &payload);
+        if (!st)
+            st = t->sink->take(t->sink->state, payload);
+        if (chunk)
+            protobuf_c_message_free_unpacked(chunk, NULL);
+        if (st) {
+            ps_error_save(&t->refused, st);
+            ps_call_cancel(call);
+        }
+    }
+    ps_message_release(&message);
+}
+
+static void end_cb(ps_call *call, ps_status status, const char *message, void *user)
+{
+    transfer *t = user;
+    ps_gate *gate = t->remote->gate;
+    ps_call_unref(call);
+    ps_gate_lock(gate);
+    t->call = NULL;
+    if (t->refused.code)
+        t->error = t->refused;
+    else if (status)
+        ps_error_save(&t->error, ps_fail(status, "%s", message));
+    t->ended = true;
+    ps_gate_notify(gate);
+    ps_gate_unlock(gate);
+}
+
+static const ps_call_events events = {
+    .on_message = message_cb, .on_writable = writable_cb, .on_end = end_cb};
+
+static void start_cb(ps_job *job)
+{
+    transfer *t = ps_container(job, transfer, job);
+    t->call = ps_channel_call(t->remote->channel, t->path,
+                              &(ps_call_options){.wait_for_ready = true}, &events, t);
+    ps_call_send(t->call, t->first, NULL);
+    if (t->sink)
+        ps_call_half_close(t->call);
+    else
+        pump(t);
+}
+
+static void cancel_on_loop(void *state)
+{
+    transfer *t = state;
+    t->sent = true; /* nothing more */
+    if (t->call)
+        ps_call_cancel(t->call);
+}
+
+static ps_status attempt(transfer *t)
+{
+    ps_gate *gate = t->remote->gate;
+    ps_job_init(&t->job, start_cb);
+    ps_loop_post(t->remote->loop, &t->job);
+    ps_status st = PS_OK;
+    ps_gate_lock(gate);
+    while (!st && !t->ended)
+        st = ps_gate_wait(gate);
+    ps_gate_unlock(gate);
+    if (st) {
+        ps_error cancelled;
+        ps_error_save(&cancelled, st);
+        ps_remote_run(t->remote, cancel_on_loop, t);
+        ps_gate_lock(gate);
+        while (!t->ended)
+            ps_gate_wait_always(gate);
+        ps_gate_unlock(gate);
+        st = ps_error_raise(&cancelled);
+    }
+    ps_gate_lock(gate);
+    while (t->held)
+        ps_gate_wait_always(gate);
+    ps_gate_unlock(gate);
+    return st ? st : ps_error_raise(&t->error);
+}
+
+static ps_status repeat(const transfer *what)
+{
+    ps_remote *remote = what->remote;
+    for (;;) {
+        transfer t = *what;
+        uint64_t delay_ms = 0;
+        if (t.sink)
+            t.sink->restart(t.sink->state);
+        ps_status st = attempt(&t);
+        if (!st)
+            ps_retry_succeeded(&remote->retry);
+        if (!st || t.refused.code ||
+            !ps_retry_after(&remote->retry, st, ps_clock_ms(remote->clock), &delay_ms))
+            return st;
+        st = ps_remote_pause(remote, delay_ms);
+        if (st)
+            return st;
+    }
+}
+
+ps_status ps_transfer_download(ps_remote *remote, const char *path, const ProtobufCMessage *request,
+                               const ps_transfer_sink *sink)
+{
+    return repeat(&(transfer){.remote = remote, .path = path, .first = request, .sink = sink});
+}
+
+ps_status ps_transfer_upload(ps_remote *remote, const char *path, const ProtobufCMessage *header,
+                             const ProtobufCMessage *piece, ps_slice bytes)
+{
+    return repeat(&(transfer){
+        .remote = remote, .path = path, .first = header, .piece = piece, .left = bytes});
+}

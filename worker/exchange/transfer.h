@@ -1,0 +1,26 @@
+/* transfer: whole files between a task and psd, as streams of pieces: stored models down, what a
+ * task leaves with its job up. Blocks the task's thread; a broken transfer begins again. */
+#ifndef PS_EXCHANGE_TRANSFER_H
+#define PS_EXCHANGE_TRANSFER_H
+
+#include "worker/exchange/remote.h"
+
+/* Called on the loop's thread while the task's waits. */
+typedef struct ps_transfer_sink {
+    void (*restart)(void *state);                   /* what came so far is void; also at first */
+    ps_status (*take)(void *state, ps_slice bytes); /* the next bytes of the file */
+    void *state;
+} ps_transfer_sink;
+
+/* A call that answers with a stream of FileChunk. Fails as take does, too. */
+PS_MUST_CHECK ps_status ps_transfer_download(ps_remote *remote, const char *path,
+                                             const ProtobufCMessage *request,
+                                             const ps_transfer_sink *sink);
+
+/* A call that takes `header`, then `piece` with parts of bytes as payload, and answers once (the
+ * answer is dropped). */
+PS_MUST_CHECK ps_status ps_transfer_upload(ps_remote *remote, const char *path,
+                                           const ProtobufCMessage *header,
+                                           const ProtobufCMessage *piece, ps_slice bytes);
+
+#endif

@@ -1,0 +1,290 @@
+/* A few entries, searched in a line. A job's push sequence must never go back while this process
+ * lives (its incarnation does not change), so the counters outlive the entries. */
+#include "worker/job_cache.h"
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "worker/train/stored_model.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { BATCH_ROWS = 256 }; /* of jobs that do not train */
+
+struct ps_job_entry {
+    uint64_t job_id; /* 0: free */
+    uint64_t used;
+    char *text, *model_config; /* as the task had them */
+    ps_job_spec *spec;
+    ps_spec_model *stored; /* parsed model_config; NULL: the job's own model */
+    ps_dataset *data[PS_JOB_DATA_COUNT];
+    ps_model *model;
+    ps_exchange *exchange;
+    ps_remote *remote; /* of the thread */
+    struct sequence *sequence;
+};
+
+typedef struct sequence {
+    struct sequence *next;
+    uint64_t job_id;
+    uint64_t last;
+} sequence;
+
+struct ps_job_cache {
+    ps_job_entry entries[PS_JOB_CACHE_ENTRIES];
+    uint64_t uses;
+    sequence *sequences;
+};
+
+void ps_job_cache_create(ps_job_cache **out)
+{
+    *out = ps_new(ps_job_cache);
+}
+
+static void entry_clear(ps_job_entry *e)
+{
+    ps_exchange_close(&e->exchange);
+    ps_model_free(&e->model);
+    for (int i = 0; i < PS_JOB_DATA_COUNT; i++)
+        if (e->data[i])
+            ps_dataset_close(&e->data[i]);
+    if (e->spec)
+        ps_job_spec_free(&e->spec);
+    if (e->stored)
+        ps_spec_model_free(&e->stored);
+    ps_free(&e->text);
+    ps_free(&e->model_config);
+    *e = (ps_job_entry){0};
+}
+
+void ps_job_cache_free(ps_job_cache **cache)
+{
+    ps_job_cache *c = *cache;
+    if (!c)
+        return;
+    for (int i = 0; i < PS_JOB_CACHE_ENTRIES; i++)
+        entry_clear(&c->entries[i]);
+    while (c->sequences) {
+        sequence *s = c->sequences;
+        c->sequences = s->next;
+        ps_free(&s);
+    }
+    ps_free(cache);
+}
+
+static sequence *sequence_of(ps_job_cache *c, uint64_t job_id)
+{
+    for (sequence *s = c->sequences; s; s = s->next)
+        if (s->job_id == job_id)
+            return s;
+    sequence *s = ps_new(sequence);
+    *s = (sequence){.next = c->sequences, .job_id = job_id};
+    c->sequences = s;
+    return s;
+}
+
+static ps_status entry_fill(ps_job_entry *e, ps_task_run *run)
+{
+    const Psd__V1__Task *task = run->task;
+    e->text = ps_strdup(task->spec);
+    e->model_config = ps_strdup(task->model_config);
+    ps_status st = ps_job_spec_parse(ps_slice_str(task->spec), "job file", &e->spec);
+    if (!st && *task->model_config)
+        st = ps_spec_model_parse(ps_slice_str(task->model_config), "stored model", &e->stored);
+    if (!st && !e->stored && !e->spec->model)
+        st =
+            ps_fail(PS_INVALID_ARGUMENT, "the task names neither a model nor a stored one's shape");
+    if (st)
+        return st;
+    e->job_id = task->job_id;
+    e->remote = run->remote;
+    e->sequence = sequence_of(run->cache, task->job_id);
+    return PS_OK;
+}
+
+static bool entry_is(const ps_job_entry *e, const Psd__V1__Task *task)
+{
+    return e->job_id == task->job_id && !strcmp(e->text, task->spec) &&
+           !strcmp(e->model_config, task->model_config);
+}
+
+ps_status ps_job_cache_get(ps_task_run *run, ps_job_entry **out)
+{
+    ps_job_cache *c = run->cache;
+    ps_job_entry *oldest = &c->entries[0];
+    for (int i = 0; i < PS_JOB_CACHE_ENTRIES; i++) {
+        ps_job_entry *e = &c->entries[i];
+        if (e->job_id && entry_is(e, run->task)) {
+            e->used = ++c->uses;
+            *out = e;
+            return PS_OK;
+        }
+        if (e->used < oldest->used)
+            oldest = e;
+    }
+    entry_clear(oldest);
+    ps_status st = entry_fill(oldest, run);
+    if (st) {
+        entry_clear(oldest);
+        return st;
+    }
+    oldest->used = ++c->uses;
+    *out = oldest;
+    return PS_OK;
+}
+
+void ps_job_cache_drop(ps_task_run *run)
+{
+    for (int i = 0; i < PS_JOB_CACHE_ENTRIES; i++)
+        if (run->cache->entries[i].job_id == run->task->job_id)
+            entry_clear(&run->cache->entries[i]);
+}
+
+const ps_job_spec *ps_job_entry_spec(const ps_job_entry *e)
+{
+    return e->spec;
+}
+
+const ps_spec_model *ps_job_entry_model_spec(const ps_job_entry *e)
+{
+    return e->stored ? e->stored : e->spec->model;
+}
+
+bool ps_job_entry_stored(const ps_job_entry *e)
+{
+    return e->stored != NULL;
+}
+
+size_t ps_job_entry_batch(const ps_job_entry *e)
+{
+    return e->spec->train ? (size_t)e->spec->train->batch_size : BATCH_ROWS;
+}
+
+ps_model_config ps_job_model_config(const ps_spec_model *model)
+{
+    static const char *const activations[] = {
+        [PS_SPEC_RELU] = "relu", [PS_SPEC_GELU] = "gelu", [PS_SPEC_TANH] = "tanh"};
+    static const char *const losses[] = {
+        [PS_SPEC_CROSS_ENTROPY] = "cross_entropy", [PS_SPEC_SQUARED_ERROR] = "squared_error"};
+    return (ps_model_config){.architecture = model->architecture,
+                             .layers = model->layers,
+                             .layer_count = model->n_layers,
+                             .activation = activations[model->activation],
+                             .loss = losses[model->loss]};
+}
+
+/* ---- data ---- */
+
+static ps_status check_widths(const ps_spec_model *model, const ps_dataset *data, const char *path)
+{
+    int64_t inputs = model->layers[0], outputs = model->layers[model->n_layers - 1];
+    if ((int64_t)ps_dataset_features(data) != inputs)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "%s has %zu numbers a row, but model.layers begins with %" PRId64, path,
+                       ps_dataset_features(data), inputs);
+    if (ps_dataset_labels(data) == PS_LABELS_REALS && (int64_t)ps_dataset_targets(data) != outputs)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "%s has %zu targets a row, but model.layers ends with %" PRId64, path,
+                       ps_dataset_targets(data), outputs);
+    return PS_OK;
+}
+
+static ps_label_kind labels_of(const ps_job_entry *e, const ps_task_run *run)
+{
+    if (!strcmp(run->task->kind, "predict") || e->spec->kind == PS_SPEC_PREDICT)
+        return PS_LABELS_NONE;
+    return ps_job_entry_model_spec(e)->loss == PS_SPEC_SQUARED_ERROR ? PS_LABELS_REALS
+                                                                     : PS_LABELS_CLASSES;
+}
+
+ps_status ps_job_entry_data(ps_job_entry *e, ps_task_run *run, ps_job_data which, ps_dataset **out)
+{
+    if (e->data[which]) {
+        *out = e->data[which];
+        return PS_OK;
+    }
+    const ps_spec_data *data = &e->spec->data;
+    const ps_spec_files *files = which == PS_JOB_TRAIN_DATA ? data->train : data->test;
+    if (!files)
+        return ps_fail(PS_INVALID_ARGUMENT, "the job names no %s data",
+                       which == PS_JOB_TRAIN_DATA ? "training" : "test");
+    const ps_spec_model *model = ps_job_entry_model_spec(e);
+    ps_label_kind labels = labels_of(e, run);
+    ps_status st = ps_worker_data_path_check(run->env->conf, files->features);
+    if (!st && *files->labels && labels != PS_LABELS_NONE)
+        st = ps_worker_data_path_check(run->env->conf, files->labels);
+    if (st)
+        return st;
+    ps_dataset *opened;
+    st = ps_dataset_open(&(ps_dataset_options){.data = data,
+                                               .files = files,
+                                               .labels = labels,
+                                               .classes = labels == PS_LABELS_CLASSES
+                                                              ? model->layers[model->n_layers - 1]
+                                                              : 0},
+                         &opened);
+    if (st)
+        return st;
+    st = check_widths(model, opened, files->features);
+    if (st) {
+        ps_dataset_close(&opened);
+        return st;
+    }
+    ps_log_info("task", "data open job=%" PRIu64 " rows=%zu features=%zu path=%s", e->job_id,
+                ps_dataset_rows(opened), ps_dataset_features(opened), files->features);
+    *out = e->data[which] = opened;
+    return PS_OK;
+}
+
+/* ---- the model and its parameters ---- */
+
+ps_status ps_job_entry_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
+{
+    if (e->model) {
+        *out = e->model;
+        return PS_OK;
+    }
+    ps_model_config config = ps_job_model_config(ps_job_entry_model_spec(e));
+    ps_model_options options = {.max_batch = (int64_t)ps_job_entry_batch(e),
+                                .inference = e->stored != NULL};
+    ps_model *model;
+    ps_status st = ps_model_create(run->env->backend, &config, &options, &model);
+    if (!st && e->stored) {
+        st = ps_stored_model_load(run->remote, run->env->backend, e->spec->model_name, model);
+        if (st)
+            ps_model_free(&model);
+    }
+    if (!st)
+        *out = e->model = model;
+    return st;
+}
+
+static ps_status open_exchange(ps_job_entry *e, ps_task_run *run, ps_model *model)
+{
+    return ps_exchange_open(&(ps_exchange_options){.remote = e->remote,
+                                                   .job_id = e->job_id,
+                                                   .backend = run->env->backend,
+                                                   .model = model,
+                                                   .train = e->spec->train,
+                                                   .incarnation = run->env->incarnation,
+                                                   .sequence = &e->sequence->last},
+                            &e->exchange);
+}
+
+ps_status ps_job_entry_exchange(ps_job_entry *e, ps_task_run *run, ps_exchange **out)
+{
+    ps_model *model;
+    ps_status st = ps_job_entry_model(e, run, &model);
+    if (!st && e->exchange) {
+        st = ps_exchange_refresh(e->exchange);
+        if (st == PS_ABORTED) {
+            ps_exchange_close(&e->exchange);
+            st = PS_OK;
+        }
+    }
+    if (!st && !e->exchange)
+        st = open_exchange(e, run, model);
+    if (!st)
+        *out = e->exchange;
+    return st;
+}

@@ -1,0 +1,47 @@
+/* psworker: the worker daemon. Reads its options, builds the daemon, runs it until SIGTERM.
+ *
+ * Exit status: 0 stopped as asked; 1 could not start; 2 wrong flags or configuration. */
+#include "common/base/log.h"
+#include "worker/daemon.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+#ifndef PSD_VERSION
+#error "PSD_VERSION is set by the build"
+#endif
+
+enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
+
+static int work(const ps_worker_options *options, int argc, char **argv)
+{
+    ps_worker_daemon *daemon = NULL;
+    ps_worker_start start = {
+        .options = options, .version = PSD_VERSION, .argc = argc, .argv = argv};
+    if (ps_worker_daemon_create(&start, &daemon)) {
+        ps_log_error("psworker", "%s", ps_error_message());
+        return EXIT_FAILED;
+    }
+    ps_worker_daemon_run(daemon);
+    ps_worker_daemon_free(&daemon);
+    return EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    ps_worker_options *options = NULL;
+    if (ps_worker_options_parse(argc, argv, &options)) {
+        (void)fprintf(stderr, "psworker: %s\n", ps_error_message());
+        return EXIT_USAGE;
+    }
+    int status = EXIT_OK;
+    if (options->help)
+        (void)fputs(ps_worker_usage, stdout);
+    else if (options->version)
+        (void)puts("psworker " PSD_VERSION);
+    else
+        status = work(options, argc, argv);
+    ps_worker_options_free(&options);
+    return status;
+}

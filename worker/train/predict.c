@@ -1,0 +1,98 @@
+/* predict: what the model says of rows of the test data, one line of JSON a row, left with the job
+ * as the artifact predictions.jsonl:
+ *
+ *     {"row":0,"class":9,"probabilities":[0.001,…]}      cross_entropy
+ *     {"row":0,"outputs":[0.25]}                         squared_error
+ */
+#include "common/base/mem.h"
+#include "common/format/json.h"
+#include "psd/v1/models.pb-c.h"
+#include "worker/exchange/transfer.h"
+#include "worker/job_kind.h"
+#include "worker/train/pass.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static const char path[] = "/psd.v1.Models/PutArtifact";
+
+/* What one task's predictions may take before they leave. */
+enum { LINES_MAX_BYTES = 1 << 30 };
+
+typedef struct predicting {
+    ps_buf lines;
+    float *outputs; /* [batch, outputs] */
+} predicting;
+
+static void write_row(ps_buf *lines, uint64_t row, const float *outputs, size_t n, bool classes)
+{
+    ps_json_writer json = ps_json_writer_to(lines);
+    ps_json_object(&json);
+    ps_json_put_uint(&json, "row", row);
+    if (classes) {
+        size_t best = 0;
+        for (size_t i = 1; i < n; i++)
+            if (outputs[i] > outputs[best])
+                best = i;
+        ps_json_put_uint(&json, "class", best);
+    }
+    ps_json_key(&json, classes ? "probabilities" : "outputs");
+    ps_json_array(&json);
+    for (size_t i = 0; i < n; i++)
+        ps_json_float(&json, outputs[i]);
+    ps_json_array_end(&json);
+    ps_json_object_end(&json);
+    ps_buf_putc(lines, '\n');
+}
+
+static ps_status predict_batch(void *user, const ps_pass *pass, const ps_batch *batch)
+{
+    predicting *p = user;
+    ps_model_batch input = ps_pass_model_batch(batch);
+    ps_status st = ps_model_predict(pass->model, &input, NULL, p->outputs);
+    if (st)
+        return st;
+    size_t n = (size_t)ps_model_outputs(pass->model);
+    bool classes = ps_job_entry_model_spec(pass->entry)->loss == PS_SPEC_CROSS_ENTROPY;
+    for (size_t i = 0; i < batch->rows; i++)
+        write_row(&p->lines, batch->first + i, p->outputs + i * n, n, classes);
+    if (p->lines.len > LINES_MAX_BYTES)
+        return ps_fail(PS_RESOURCE_EXHAUSTED, "predictions of more than 1 GiB in one task");
+    return PS_OK;
+}
+
+static ps_status upload(ps_task_run *run, const ps_buf *lines)
+{
+    char name[64] = "predictions.jsonl";
+    if (run->task->row_begin)
+        snprintf(name, sizeof(name), "predictions-%" PRIu64 ".jsonl", run->task->row_begin);
+    Psd__V1__PutArtifactHeader header;
+    psd__v1__put_artifact_header__init(&header);
+    header.job_id = run->task->job_id;
+    header.name = name;
+    Psd__V1__PutArtifactRequest first = PSD__V1__PUT_ARTIFACT_REQUEST__INIT;
+    first.header = &header;
+    Psd__V1__PutArtifactRequest piece = PSD__V1__PUT_ARTIFACT_REQUEST__INIT;
+    ps_status st =
+        ps_transfer_upload(run->remote, path, &first.base, &piece.base, ps_buf_slice(lines));
+    return st ? ps_wrap(st, "artifact %s", name) : PS_OK;
+}
+
+ps_status ps_kind_predict(ps_task_run *run, Psd__V1__TaskResult *result)
+{
+    (void)result;
+    ps_pass pass;
+    ps_status st = ps_pass_open(run, &pass);
+    if (st)
+        return st;
+    size_t n = ps_job_entry_batch(pass.entry) * (size_t)ps_model_outputs(pass.model);
+    predicting p = {.outputs = ps_try_alloc_raw(n * sizeof(float))};
+    if (!p.outputs)
+        return ps_fail(PS_NO_MEMORY, "%zu predicted numbers", n);
+    st = ps_pass_run(&pass, predict_batch, &p);
+    if (!st)
+        st = upload(run, &p.lines);
+    ps_buf_free(&p.lines);
+    ps_free(&p.outputs);
+    return st;
+}

@@ -1,0 +1,15 @@
+/* stored_model: a stored model's parameters into a model on this device, out of the safetensors
+ * stream of Models.Export. Nothing of it is held twice: bytes go from the stream to their tensor.
+ */
+#ifndef PS_TRAIN_STORED_MODEL_H
+#define PS_TRAIN_STORED_MODEL_H
+
+#include "worker/exchange/transfer.h"
+#include "worker/models/model.h"
+
+/* PS_NOT_FOUND: no such model; PS_FAILED_PRECONDITION: its tensors are not the model's (which one,
+ * how); PS_CORRUPT. */
+PS_MUST_CHECK ps_status ps_stored_model_load(ps_remote *remote, ps_backend *backend,
+                                             const char *name, ps_model *model);
+
+#endif

@@ -1,0 +1,174 @@
+/* train: rows [row_begin, row_end) of the epoch's permutation, one gradient a batch.
+ *
+ * A step: pull (what has changed; the forward pass waits for each layer as it comes to it) →
+ * forward → loss → backward (each gradient leaves as it is made) → the clock's end, which waits
+ * where the job's consistency model wants that. A step allocates nothing of the model's size.
+ *
+ * Failing: a loss that is not finite fails the task, since what comes after would only be worse; a
+ * broken connection is waited out (remote.h); a cancelled task gives up what is under way. A worker
+ * that is stopping ends after the step at hand, and the position it reports says where the next one
+ * goes on. */
+#include "worker/data/prefetch.h"
+#include "worker/job_kind.h"
+#include "worker/train/pass.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+typedef struct training {
+    ps_task_run *run;
+    ps_job_entry *entry;
+    const ps_spec_train *spec;
+    ps_dataset *data;
+    ps_model *model;
+    ps_exchange *exchange;
+    bool clocks_wait; /* else they are only told */
+    uint64_t clock;
+    uint64_t steps;
+} training;
+
+/* Consistency models that never make a worker wait; for all others Clock is waited for. */
+static bool never_waits(const char *mode)
+{
+    return !strcmp(mode, "asp");
+}
+
+static ps_status open_all(ps_task_run *run, training *t)
+{
+    *t = (training){.run = run, .clock = run->task->first_clock};
+    ps_status st = ps_job_cache_get(run, &t->entry);
+    if (st)
+        return st;
+    const ps_job_spec *spec = ps_job_entry_spec(t->entry);
+    if (!spec->train)
+        return ps_fail(PS_INVALID_ARGUMENT, "a job of kind %s is not trained",
+                       ps_job_spec_kind_name(spec->kind));
+    t->spec = spec->train;
+    t->clocks_wait = !never_waits(spec->train->consistency.mode);
+    st = ps_job_entry_data(t->entry, run, PS_JOB_TRAIN_DATA, &t->data);
+    if (!st)
+        st = ps_pass_check_rows(run->task, t->data);
+    if (!st)
+        st = ps_job_entry_model(t->entry, run, &t->model);
+    if (!st)
+        st = ps_job_entry_exchange(t->entry, run, &t->exchange);
+    return st;
+}
+
+static ps_status check_loss(const training *t, const ps_model_result *result)
+{
+    if (isfinite(result->loss))
+        return PS_OK;
+    return ps_fail(PS_OUT_OF_RANGE,
+                   "the loss is %s at step %" PRIu64 " of epoch %u (clock %" PRIu64
+                   "); try a lower learning rate than %g",
+                   isnan(result->loss) ? "NaN" : "infinite", t->steps + 1, t->run->task->epoch + 1,
+                   t->clock, t->spec->optimizer.learning_rate);
+}
+
+static ps_status end_clock(training *t)
+{
+    if (!t->clocks_wait) {
+        ps_exchange_clock_tell(t->exchange, t->clock);
+        return PS_OK;
+    }
+    ps_status st = ps_exchange_drain(t->exchange);
+    return st ? st : ps_exchange_clock_wait(t->exchange, t->clock);
+}
+
+static ps_status gradient(training *t, const ps_batch *batch, uint64_t version)
+{
+    ps_pusher_step step = {.clock = t->clock,
+                           .pulled_version = version,
+                           .weight = (double)batch->rows,
+                           .position = batch->first,
+                           .next_position = batch->first + batch->rows};
+    ps_status st = ps_exchange_push_begin(t->exchange, &step);
+    if (!st)
+        st = ps_model_backward(t->model, ps_exchange_hooks(t->exchange));
+    return st ? st : ps_exchange_push_end(t->exchange);
+}
+
+static ps_status train_batch(training *t, const ps_batch *batch)
+{
+    ps_model_batch input = ps_pass_model_batch(batch);
+    ps_model_result result = {.loss = 0};
+    uint64_t version = 0;
+    ps_exchange_pull_start(t->exchange);
+    ps_status st = ps_model_forward(t->model, &input, ps_exchange_hooks(t->exchange));
+    if (!st)
+        st = ps_exchange_pull_finish(t->exchange, &version);
+    if (!st)
+        st = ps_model_loss(t->model, &input);
+    if (!st)
+        st = gradient(t, batch, version);
+    if (!st)
+        st = ps_model_result_get(t->model, &result);
+    if (!st)
+        st = check_loss(t, &result);
+    if (!st)
+        st = end_clock(t);
+    if (st)
+        return st;
+    t->clock++;
+    t->steps++;
+    Psd__V1__TaskProgress numbers = PSD__V1__TASK_PROGRESS__INIT;
+    numbers.samples = batch->rows;
+    numbers.steps = 1;
+    numbers.loss_sum = result.loss * (double)batch->rows;
+    numbers.correct = result.correct > 0 ? (uint64_t)result.correct : 0;
+    ps_task_report(t->run, ps_exchange_position(t->exchange), &numbers);
+    return PS_OK;
+}
+
+static ps_status train_batches(training *t, ps_prefetch *prefetch)
+{
+    const ps_batch *batch;
+    ps_status st = PS_OK;
+    while (!ps_task_stopping(t->run) && !(st = ps_prefetch_next(prefetch, &batch))) {
+        st = train_batch(t, batch);
+        ps_prefetch_give_back(prefetch, batch);
+        if (st)
+            return st;
+    }
+    if (st && st != PS_END)
+        return st;
+    bool complete = st == PS_END;
+    st = ps_exchange_drain(t->exchange);
+    if (st)
+        return st;
+    Psd__V1__TaskProgress none = PSD__V1__TASK_PROGRESS__INIT;
+    ps_task_report(t->run, ps_exchange_position(t->exchange), &none);
+    return complete ? PS_OK : ps_fail(PS_CANCELLED, "the worker is stopping");
+}
+
+ps_status ps_kind_train(ps_task_run *run, Psd__V1__TaskResult *result)
+{
+    (void)result;
+    training t;
+    ps_status st = open_all(run, &t);
+    if (st || run->task->row_begin == run->task->row_end)
+        return st;
+    ps_shuffle shuffle =
+        ps_shuffle_make(ps_dataset_rows(t.data), run->task->seed, run->task->epoch);
+    ps_prefetch_options options = {.dataset = t.data,
+                                   .shuffle = &shuffle,
+                                   .begin = run->task->row_begin,
+                                   .end = run->task->row_end,
+                                   .batch_size = (size_t)t.spec->batch_size,
+                                   .max_bytes = run->env->conf->memory_bytes};
+    ps_prefetch *prefetch;
+    st = ps_prefetch_start(&options, &prefetch);
+    if (st)
+        return st;
+    st = train_batches(&t, prefetch);
+    if (st) { /* the message of what failed must survive the clean-up */
+        ps_error error;
+        ps_error_save(&error, st);
+        ps_exchange_stop(t.exchange);
+        st = ps_error_raise(&error);
+    }
+    ps_prefetch_free(&prefetch);
+    return st;
+}
