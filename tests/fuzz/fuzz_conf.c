@@ -1,0 +1,104 @@
+/* Any bytes as a configuration with a key of every type: what is accepted is within its ranges,
+ * what is refused is so in one line that starts with the file's name, and libcyaml always takes
+ * what the check has written. */
+#include "common/conf/conf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+typedef struct inner {
+    char *name;
+    int64_t port;
+} inner;
+
+typedef struct outer {
+    bool flag;
+    int64_t number;
+    double real;
+    char *name;
+    char *mode;
+    unsigned word;
+    uint64_t bytes;
+    uint64_t wait_ms;
+    int64_t *widths;
+    size_t n_widths;
+    char **roots;
+    size_t n_roots;
+    inner always;
+    inner *maybe;
+    inner *all;
+    size_t n_all;
+} outer;
+
+static const char *const words[] = {"red", "green", "blue", NULL};
+static const ps_conf_key inner_keys[] = {
+    PS_CONF_TEXT("name", inner, name, "x", 1, 20),
+    PS_CONF_INT("port", inner, port, "7600", 1, 65535),
+    PS_CONF_END,
+};
+static const ps_conf_key outer_keys[] = {
+    PS_CONF_BOOL("flag", outer, flag, "true"),
+    PS_CONF_INT("number", outer, number, "-3", INT64_MIN, INT64_MAX),
+    PS_CONF_REAL("real", outer, real, "0.1", -1e300, 1e300),
+    PS_CONF_TEXT("name", outer, name, "", 0, 50),
+    PS_CONF_NAME("mode", outer, mode, "red", words),
+    PS_CONF_WORD("word", outer, word, "green", words),
+    PS_CONF_BYTES("bytes", outer, bytes, "64MiB", 0, INT64_MAX),
+    PS_CONF_DURATION("wait", outer, wait_ms, "30s", 0, INT64_MAX),
+    PS_CONF_INTS("widths", outer, widths, "[]", 0, 4, 1, 100),
+    PS_CONF_TEXTS("roots", outer, roots, "[/a]", 0, 3, 0, 100),
+    PS_CONF_MAP("always", outer, always, inner_keys),
+    PS_CONF_MAP_OPT("maybe", outer, maybe, inner_keys),
+    PS_CONF_NAMED("all", outer, all, inner_keys, 5),
+    PS_CONF_END,
+};
+static const ps_conf_schema schema = {.keys = outer_keys, .size = sizeof(outer)};
+
+static void check_inner(const inner *i)
+{
+    require(i->port >= 1 && i->port <= 65535 && strlen(i->name) >= 1 && strlen(i->name) <= 20);
+}
+
+static void check(const outer *o)
+{
+    require(o->real >= -1e300 && o->real <= 1e300 && o->word < 3);
+    require(strlen(o->name) <= 50 && strlen(o->mode) >= 3);
+    require(o->bytes <= INT64_MAX && o->wait_ms <= INT64_MAX);
+    require(o->n_widths <= 4 && o->n_roots <= 3 && o->n_all <= 5);
+    for (size_t i = 0; i < o->n_widths; i++)
+        require(o->widths[i] >= 1 && o->widths[i] <= 100);
+    for (size_t i = 0; i < o->n_roots; i++)
+        require(strlen(o->roots[i]) <= 100);
+    for (size_t i = 0; i < o->n_all; i++)
+        check_inner(&o->all[i]);
+    check_inner(&o->always);
+    if (o->maybe)
+        check_inner(o->maybe);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    void *out = NULL;
+    ps_conf_doc *doc = NULL;
+    ps_status st = ps_conf_load(&schema, ps_slice_of(data, size), "fuzz.yaml", &doc, &out);
+    if (st) {
+        require(st == PS_INVALID_ARGUMENT && !strchr(ps_error_message(), '\n'));
+        require(!strncmp(ps_error_message(), "fuzz.yaml:", 10));
+        require(!out && !doc);
+        return 0;
+    }
+    check(out);
+    (void)ps_conf_fail(doc, "all.x.port", "said");
+    (void)ps_conf_fail(doc, "widths[3]", "said");
+    ps_conf_doc_free(&doc);
+    ps_conf_free(&schema, out);
+    return 0;
+}
