@@ -14,43 +14,43 @@
  * admin does everything but stand in for a worker. Servers do not call servers yet. */
 // clang-format off
 static const ps_policy_rule rules[] = {
-    /*                                         server worker submitter observer admin  audited */
-    {"/psd.v1.Parameters/Describe",       ROLES(0,     1,     1,        0,       1),    false},
-    {"/psd.v1.Parameters/Pull",           ROLES(0,     1,     1,        0,       1),    false},
-    {"/psd.v1.Parameters/Push",           ROLES(0,     1,     0,        0,       0),    false},
-    {"/psd.v1.Parameters/Clock",          ROLES(0,     1,     0,        0,       0),    false},
+    /*                                         server worker submitter observer admin */
+    {"/psd.v1.Parameters/Describe",       ROLES(0,     1,     1,        0,       1)},
+    {"/psd.v1.Parameters/Pull",           ROLES(0,     1,     1,        0,       1)},
+    {"/psd.v1.Parameters/Push",           ROLES(0,     1,     0,        0,       0)},
+    {"/psd.v1.Parameters/Clock",          ROLES(0,     1,     0,        0,       0)},
 
-    {"/psd.v1.Jobs/Submit",               ROLES(0,     0,     1,        0,       1),    true},
-    {"/psd.v1.Jobs/Get",                  ROLES(0,     0,     1,        1,       1),    false},
-    {"/psd.v1.Jobs/List",                 ROLES(0,     0,     1,        1,       1),    false},
-    {"/psd.v1.Jobs/Cancel",               ROLES(0,     0,     1,        0,       1),    true},
-    {"/psd.v1.Jobs/Watch",                ROLES(0,     0,     1,        1,       1),    false},
+    {"/psd.v1.Jobs/Submit",               ROLES(0,     0,     1,        0,       1)},
+    {"/psd.v1.Jobs/Get",                  ROLES(0,     0,     1,        1,       1)},
+    {"/psd.v1.Jobs/List",                 ROLES(0,     0,     1,        1,       1)},
+    {"/psd.v1.Jobs/Cancel",               ROLES(0,     0,     1,        0,       1)},
+    {"/psd.v1.Jobs/Watch",                ROLES(0,     0,     1,        1,       1)},
 
-    {"/psd.v1.Workers/Attach",            ROLES(0,     1,     0,        0,       0),    true},
-    {"/psd.v1.Workers/List",              ROLES(0,     0,     1,        1,       1),    false},
+    {"/psd.v1.Workers/Attach",            ROLES(0,     1,     0,        0,       0)},
+    {"/psd.v1.Workers/List",              ROLES(0,     0,     1,        1,       1)},
 
-    {"/psd.v1.Models/List",               ROLES(0,     0,     1,        1,       1),    false},
-    {"/psd.v1.Models/Get",                ROLES(0,     0,     1,        1,       1),    false},
-    {"/psd.v1.Models/Import",             ROLES(0,     0,     1,        0,       1),    true},
-    {"/psd.v1.Models/Export",             ROLES(0,     0,     1,        0,       1),    true},
-    {"/psd.v1.Models/Delete",             ROLES(0,     0,     1,        0,       1),    true},
-    {"/psd.v1.Models/ListArtifacts",      ROLES(0,     0,     1,        1,       1),    false},
-    {"/psd.v1.Models/PutArtifact",        ROLES(0,     1,     1,        0,       1),    false},
-    {"/psd.v1.Models/GetArtifact",        ROLES(0,     0,     1,        0,       1),    false},
+    {"/psd.v1.Models/List",               ROLES(0,     0,     1,        1,       1)},
+    {"/psd.v1.Models/Get",                ROLES(0,     0,     1,        1,       1)},
+    {"/psd.v1.Models/Import",             ROLES(0,     0,     1,        0,       1)},
+    {"/psd.v1.Models/Export",             ROLES(0,     0,     1,        0,       1)},
+    {"/psd.v1.Models/Delete",             ROLES(0,     0,     1,        0,       1)},
+    {"/psd.v1.Models/ListArtifacts",      ROLES(0,     0,     1,        1,       1)},
+    {"/psd.v1.Models/PutArtifact",        ROLES(0,     1,     1,        0,       1)},
+    {"/psd.v1.Models/GetArtifact",        ROLES(0,     0,     1,        0,       1)},
 
-    {"/psd.v1.Admin/Status",              ROLES(0,     0,     1,        1,       1),    false},
-    {"/psd.v1.Admin/Reload",              ROLES(0,     0,     0,        0,       1),    true},
-    {"/psd.v1.Admin/Checkpoint",          ROLES(0,     0,     0,        0,       1),    true},
-    {"/psd.v1.Admin/Drain",               ROLES(0,     0,     0,        0,       1),    true},
+    {"/psd.v1.Admin/Status",              ROLES(0,     0,     1,        1,       1)},
+    {"/psd.v1.Admin/Reload",              ROLES(0,     0,     0,        0,       1)},
+    {"/psd.v1.Admin/Checkpoint",          ROLES(0,     0,     0,        0,       1)},
+    {"/psd.v1.Admin/Drain",               ROLES(0,     0,     0,        0,       1)},
 
     /* gRPC's own: everybody with an identity */
-    {"/grpc.health.v1.Health/Check",      ROLES(1,     1,     1,        1,       1),    false},
-    {"/grpc.health.v1.Health/List",       ROLES(1,     1,     1,        1,       1),    false},
-    {"/grpc.health.v1.Health/Watch",      ROLES(1,     1,     1,        1,       1),    false},
+    {"/grpc.health.v1.Health/Check",      ROLES(1,     1,     1,        1,       1)},
+    {"/grpc.health.v1.Health/List",       ROLES(1,     1,     1,        1,       1)},
+    {"/grpc.health.v1.Health/Watch",      ROLES(1,     1,     1,        1,       1)},
     {"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-                                          ROLES(1,     1,     1,        1,       1),    false},
+                                          ROLES(1,     1,     1,        1,       1)},
     {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-                                          ROLES(1,     1,     1,        1,       1),    false},
+                                          ROLES(1,     1,     1,        1,       1)},
 };
 // clang-format on
 
@@ -91,10 +91,4 @@ ps_status ps_policy_check(const ps_identity *who, const char *path)
     return ps_fail(PS_PERMISSION_DENIED, "role %s may not call %s; allowed roles: %s",
                    ps_role_name(who->role), path + 1,
                    ps_role_set_text(rule->roles, allowed, sizeof allowed));
-}
-
-bool ps_policy_audited(const char *path)
-{
-    const ps_policy_rule *rule = find(path);
-    return rule && rule->audited;
 }

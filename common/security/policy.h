@@ -15,14 +15,10 @@
  * "role observer may not call psd.v1.Jobs/Submit; allowed roles: submitter, admin". */
 PS_MUST_CHECK ps_status ps_policy_check(const ps_identity *who, const char *path);
 
-/* Is a call of this path written to the audit log also when it is allowed? */
-bool ps_policy_audited(const char *path);
-
 /* The table, for tests and for documentation; NULL behind its end. */
 typedef struct ps_policy_rule {
     const char *path;
     ps_role_set roles;
-    bool audited;
 } ps_policy_rule;
 const ps_policy_rule *ps_policy_rule_at(size_t i);
 

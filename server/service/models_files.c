@@ -170,12 +170,26 @@ void ps_models_put_artifact(ps_call *call, void *services)
 
 /* ---- Export, GetArtifact ---- */
 
+/* Weights and reports that leave are on record, as are those that were asked for in vain. */
+static void audit_file_out(ps_services *services, const ps_call *call, ps_status st,
+                           const char *name)
+{
+    ps_audit_event event = {.event = "call",
+                            .address = ps_call_peer_address(call),
+                            .identity = ps_call_peer(call),
+                            .call = ps_call_path(call),
+                            .outcome = st ? PS_AUDIT_FAILED : PS_AUDIT_ALLOWED,
+                            .reason = st ? ps_error_message() : name};
+    ps_audit_write(services->audit, &event);
+}
+
 void ps_models_export(ps_call *call, const ProtobufCMessage *request, void *state)
 {
     ps_services *services = state;
     const Psd__V1__ExportRequest *in = (const Psd__V1__ExportRequest *)request;
     ps_model_record *record = NULL;
     ps_status st = ps_catalog_model_get(services->files.catalog, in->name, &record);
+    audit_file_out(services, call, st, in->name);
     if (st) {
         ps_call_fail(call, st);
         return;
@@ -191,6 +205,7 @@ void ps_models_get_artifact(ps_call *call, const ProtobufCMessage *request, void
     const Psd__V1__GetArtifactRequest *in = (const Psd__V1__GetArtifactRequest *)request;
     ps_artifact_record *record = NULL;
     ps_status st = ps_catalog_artifact_get(services->files.catalog, in->job_id, in->name, &record);
+    audit_file_out(services, call, st, in->name);
     if (st) {
         ps_call_fail(call, st);
         return;

@@ -156,23 +156,12 @@ START_TEST(a_refusal_names_role_call_and_who_may)
 }
 END_TEST
 
-START_TEST(what_changes_things_is_audited)
-{
-    ck_assert(ps_policy_audited("/psd.v1.Jobs/Submit"));
-    ck_assert(ps_policy_audited("/psd.v1.Admin/Drain"));
-    ck_assert(ps_policy_audited("/psd.v1.Models/Delete"));
-    ck_assert(!ps_policy_audited("/psd.v1.Parameters/Push"));
-    ck_assert(!ps_policy_audited("/psd.v1.Unknown/Call"));
-}
-END_TEST
-
 static const ps_check_case cases[] = {
     {&every_call_of_the_proto_files_has_a_row},
     {&what_has_no_row_is_denied_to_everybody},
     {&nobody_may_nothing},
     {&roles_may_what_the_design_says},
     {&a_refusal_names_role_call_and_who_may},
-    {&what_changes_things_is_audited},
     {0},
 };
 
