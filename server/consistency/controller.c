@@ -7,6 +7,7 @@
 
 static const ps_controller_ops *const table[] = {
     &ps_controller_asp,
+    &ps_controller_bsp,
 };
 
 ps_status ps_controller_find(const char *name, const ps_controller_ops **out)

@@ -6,5 +6,6 @@
 #include "server/consistency/controller.h"
 
 extern const ps_controller_ops ps_controller_asp;
+extern const ps_controller_ops ps_controller_bsp;
 
 #endif

@@ -94,7 +94,8 @@ typedef struct ps_clock_reply {
     uint64_t slowest_clock;
 } ps_clock_reply;
 /* status PS_OK, or PS_ABORTED (the member left) or PS_CANCELLED (the store is stopped). Never from
- * inside ps_param_store_clock of the same call; on whatever thread let it go on. */
+ * inside ps_param_store_clock of the same call; on whatever thread let it go on, inside the store's
+ * gate: it hands the answer on and calls no function of the store. */
 typedef void (*ps_clock_cb)(void *user, ps_status status, const ps_clock_reply *reply);
 
 /* The member's clock has ended. *parked false: *reply is the answer and cb is never called.

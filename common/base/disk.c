@@ -1,0 +1,237 @@
+/* The row of the real file system, and what is built from the table alone. Failures are errno's,
+ * with the path where there is one. */
+#include "common/base/disk.h"
+
+#include "common/base/mem.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum { READ_STEP = 65536 };
+
+static ps_status system_open(void *state, const char *path, ps_disk_mode mode, int *file)
+{
+    static const int flags[] = {
+        [PS_DISK_READ] = O_RDONLY,
+        [PS_DISK_CREATE] = O_WRONLY | O_CREAT | O_EXCL,
+        [PS_DISK_REPLACE] = O_WRONLY | O_CREAT | O_TRUNC,
+    };
+    int fd = open(path, flags[mode] | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return ps_fail_errno(errno, "open %s", path);
+    *file = fd;
+    return PS_OK;
+}
+
+static void system_close(void *state, int file)
+{
+    (void)close(file);
+}
+
+static ps_status system_write(void *state, int file, const void *data, size_t len, size_t *written)
+{
+    ssize_t n;
+    do {
+        n = write(file, data, len);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return ps_fail_errno(errno, "write");
+    *written = (size_t)n;
+    return PS_OK;
+}
+
+static ps_status system_read(void *state, int file, void *data, size_t len, size_t *got)
+{
+    ssize_t n;
+    do {
+        n = read(file, data, len);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return ps_fail_errno(errno, "read");
+    *got = (size_t)n;
+    return PS_OK;
+}
+
+static ps_status system_size(void *state, int file, uint64_t *out)
+{
+    struct stat st;
+    if (fstat(file, &st) != 0)
+        return ps_fail_errno(errno, "stat");
+    *out = (uint64_t)st.st_size;
+    return PS_OK;
+}
+
+static ps_status system_fsync(void *state, int file)
+{
+    return fsync(file) == 0 ? PS_OK : ps_fail_errno(errno, "fsync");
+}
+
+static ps_status system_rename(void *state, const char *from, const char *to)
+{
+    return rename(from, to) == 0 ? PS_OK : ps_fail_errno(errno, "rename %s to %s", from, to);
+}
+
+static ps_status system_unlink(void *state, const char *path)
+{
+    return unlink(path) == 0 ? PS_OK : ps_fail_errno(errno, "remove %s", path);
+}
+
+static ps_status system_mkdir(void *state, const char *path)
+{
+    return mkdir(path, 0700) == 0 ? PS_OK : ps_fail_errno(errno, "make folder %s", path);
+}
+
+static ps_status system_list(void *state, const char *path,
+                             void (*each)(void *user, const char *name), void *user)
+{
+    DIR *dir = opendir(path);
+    if (!dir)
+        return ps_fail_errno(errno, "open folder %s", path);
+    const struct dirent *entry;
+    for (errno = 0; (entry = readdir(dir)); errno = 0)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            each(user, entry->d_name);
+    int error = errno;
+    (void)closedir(dir);
+    return error ? ps_fail_errno(error, "read folder %s", path) : PS_OK;
+}
+
+static ps_status system_sync_folder(void *state, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return ps_fail_errno(errno, "open folder %s", path);
+    int error = fsync(fd) == 0 ? 0 : errno;
+    (void)close(fd);
+    return error ? ps_fail_errno(error, "fsync folder %s", path) : PS_OK;
+}
+
+static ps_status system_free_space(void *state, const char *path, uint64_t *bytes)
+{
+    struct statvfs fs;
+    if (statvfs(path, &fs) != 0)
+        return ps_fail_errno(errno, "free space of %s", path);
+    *bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    return PS_OK;
+}
+
+const ps_disk ps_disk_system = {
+    .open = system_open,
+    .close = system_close,
+    .write = system_write,
+    .read = system_read,
+    .size = system_size,
+    .fsync = system_fsync,
+    .rename = system_rename,
+    .unlink = system_unlink,
+    .mkdir = system_mkdir,
+    .list = system_list,
+    .sync_folder = system_sync_folder,
+    .free_space = system_free_space,
+};
+
+ps_status ps_disk_write_all(const ps_disk *disk, int file, const void *data, size_t len)
+{
+    const uint8_t *at = data;
+    while (len) {
+        size_t written = 0;
+        ps_status st = disk->write(disk->state, file, at, len, &written);
+        if (st)
+            return st;
+        if (written == 0)
+            return ps_fail(PS_IO, "write: nothing was written");
+        at += written;
+        len -= written;
+    }
+    return PS_OK;
+}
+
+ps_status ps_disk_read_full(const ps_disk *disk, int file, void *data, size_t len)
+{
+    uint8_t *at = data;
+    while (len) {
+        size_t got = 0;
+        ps_status st = disk->read(disk->state, file, at, len, &got);
+        if (st)
+            return st;
+        if (got == 0)
+            return ps_fail(PS_CORRUPT, "the file ends %zu bytes early", len);
+        at += got;
+        len -= got;
+    }
+    return PS_OK;
+}
+
+ps_status ps_disk_mkdir_if_missing(const ps_disk *disk, const char *path)
+{
+    ps_status st = disk->mkdir(disk->state, path);
+    return st == PS_ALREADY_EXISTS ? PS_OK : st;
+}
+
+static ps_status write_temporary(const ps_disk *disk, const char *path, ps_slice bytes)
+{
+    int file;
+    ps_status st = disk->open(disk->state, path, PS_DISK_REPLACE, &file);
+    if (st)
+        return st;
+    st = ps_disk_write_all(disk, file, bytes.data, bytes.len);
+    if (!st)
+        st = disk->fsync(disk->state, file);
+    disk->close(disk->state, file);
+    return st ? ps_wrap(st, "%s", path) : PS_OK;
+}
+
+ps_status ps_disk_write_file(const ps_disk *disk, const char *path, ps_slice bytes)
+{
+    char *temporary = ps_asprintf("%s.tmp", path);
+    char *folder = ps_strdup(path);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = 0; /* "/name" is in "/" */
+    else
+        strcpy(folder, "."); /* a path of no folder has room for it, not being empty */
+    ps_status st = write_temporary(disk, temporary, bytes);
+    if (!st)
+        st = disk->rename(disk->state, temporary, path);
+    if (st) {
+        ps_error error;
+        ps_error_save(&error, st);
+        (void)!disk->unlink(disk->state, temporary);
+        st = ps_error_raise(&error);
+    } else {
+        st = disk->sync_folder(disk->state, folder);
+    }
+    free(folder);
+    free(temporary);
+    return st;
+}
+
+ps_status ps_disk_read_file(const ps_disk *disk, const char *path, size_t limit, ps_buf *out)
+{
+    int file;
+    ps_status st = disk->open(disk->state, path, PS_DISK_READ, &file);
+    if (st)
+        return st;
+    uint8_t *step = ps_alloc(READ_STEP);
+    size_t before = out->len, got;
+    do {
+        got = 0;
+        st = disk->read(disk->state, file, step, READ_STEP, &got);
+        if (!st && got > limit - (out->len - before))
+            st = ps_fail(PS_RESOURCE_EXHAUSTED, "more than %zu bytes", limit);
+        if (!st)
+            ps_buf_append(out, step, got);
+    } while (!st && got);
+    free(step);
+    disk->close(disk->state, file);
+    if (!st)
+        return PS_OK;
+    out->len = before;
+    return ps_wrap(st, "%s", path);
+}

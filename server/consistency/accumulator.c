@@ -1,0 +1,129 @@
+/* One sum and one lock a block. The first push that covers a whole block is stored, so that nothing
+ * has to be cleared after an update. Fails only at creation. */
+#include "server/consistency/accumulator.h"
+
+#include "common/base/mem.h"
+#include "common/base/vector.h"
+
+#include <pthread.h>
+#include <string.h>
+
+typedef struct block_sum {
+    pthread_mutex_t lock;
+    double weight; /* Σ w; 0: no push has touched it, and the sum is undefined */
+    float *sum;
+    uint32_t elements;
+} block_sum;
+
+struct ps_accumulator {
+    ps_param_store *store;
+    uint64_t n;
+    block_sum *blocks;
+    uint64_t bytes;
+};
+
+ps_status ps_accumulator_create(ps_param_store *store, ps_accumulator **out)
+{
+    ps_accumulator *a = ps_new(ps_accumulator);
+    a->store = store;
+    a->n = ps_update_blocks(store);
+    a->blocks = ps_try_alloc(a->n * sizeof *a->blocks);
+    if (!a->blocks)
+        goto no_memory;
+    for (uint64_t i = 0; i < a->n; i++)
+        pthread_mutex_init(&a->blocks[i].lock, NULL);
+    for (uint64_t i = 0; i < a->n; i++) {
+        block_sum *b = &a->blocks[i];
+        b->elements = ps_update_block_elements(store, i);
+        b->sum = ps_try_alloc_raw(b->elements * sizeof *b->sum);
+        if (!b->sum)
+            goto no_memory;
+        a->bytes += sizeof *b + b->elements * sizeof *b->sum;
+    }
+    *out = a;
+    return PS_OK;
+
+no_memory:
+    ps_accumulator_free(&a);
+    return ps_fail(PS_NO_MEMORY, "out of memory for the sums of gradients, 4 bytes a parameter");
+}
+
+void ps_accumulator_free(ps_accumulator **accumulator)
+{
+    ps_accumulator *a = *accumulator;
+    if (!a)
+        return;
+    for (uint64_t i = 0; a->blocks && i < a->n; i++) {
+        pthread_mutex_destroy(&a->blocks[i].lock);
+        free(a->blocks[i].sum);
+    }
+    free(a->blocks);
+    ps_free(accumulator);
+}
+
+PS_VECTOR_CLONES
+static void set_scaled(float *sum, const ps_wire_float *g, size_t n, float factor)
+{
+#pragma GCC ivdep
+    for (size_t i = 0; i < n; i++)
+        sum[i] = factor * g[i];
+}
+
+PS_VECTOR_CLONES
+static void add_scaled(float *sum, const ps_wire_float *g, size_t n, float factor)
+{
+#pragma GCC ivdep
+    for (size_t i = 0; i < n; i++)
+        sum[i] += factor * g[i];
+}
+
+typedef struct addition {
+    ps_accumulator *accumulator;
+    double weight;
+    float factor;
+} addition;
+
+static void add_block(void *user, uint64_t block, const ps_block_piece *pieces, size_t n)
+{
+    const addition *a = user;
+    block_sum *b = &a->accumulator->blocks[block];
+    pthread_mutex_lock(&b->lock);
+    bool first = b->weight == 0;
+    if (first && n == 1 && pieces[0].count == b->elements) {
+        set_scaled(b->sum, pieces[0].values, b->elements, a->factor);
+    } else {
+        if (first)
+            memset(b->sum, 0, b->elements * sizeof *b->sum);
+        for (size_t i = 0; i < n; i++)
+            add_scaled(b->sum + pieces[i].begin, pieces[i].values, pieces[i].count, a->factor);
+    }
+    b->weight += a->weight;
+    pthread_mutex_unlock(&b->lock);
+}
+
+void ps_accumulator_add(ps_accumulator *accumulator, const ps_push *push, double weight,
+                        double scale)
+{
+    addition a = {accumulator, weight, (float)(weight * scale)};
+    ps_push_each_block(push, add_block, &a);
+}
+
+void ps_accumulator_apply(ps_accumulator *a)
+{
+    ps_update update;
+    ps_update_begin(a->store, &update);
+    for (uint64_t i = 0; i < a->n; i++) {
+        block_sum *b = &a->blocks[i];
+        if (b->weight == 0)
+            continue;
+        ps_block_piece whole = {.begin = 0, .count = b->elements, .values = b->sum};
+        ps_update_block(&update, i, &whole, 1, 1 / b->weight);
+        b->weight = 0;
+    }
+    ps_update_end(&update);
+}
+
+uint64_t ps_accumulator_bytes(const ps_accumulator *accumulator)
+{
+    return accumulator->bytes;
+}

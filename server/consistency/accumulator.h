@@ -1,0 +1,27 @@
+/* accumulator: the weighted sum of several pushes, block by block, until it is applied as one
+ * update: Σ w·g / Σ w, with Σ w taken for each block over the pushes that touch it. Elements of a
+ * block that a push does not cover count as zero in that push.
+ *
+ * All memory is taken at creation: 4 bytes a parameter. Summation order: in float32, in the order
+ * in which pushes come to a block; so two pushes give the same bits in either order, and more of
+ * them give sums that differ in rounding only.
+ *
+ * add: any thread. apply: while no add is under way.
+ */
+#ifndef PS_CONSISTENCY_ACCUMULATOR_H
+#define PS_CONSISTENCY_ACCUMULATOR_H
+
+#include "server/params/update.h"
+
+typedef struct ps_accumulator ps_accumulator;
+
+PS_MUST_CHECK ps_status ps_accumulator_create(ps_param_store *store, ps_accumulator **out);
+void ps_accumulator_free(ps_accumulator **accumulator);
+/* weight > 0 multiplies the gradient; scale (clipping) too, without counting in Σ w. */
+void ps_accumulator_add(ps_accumulator *accumulator, const ps_push *push, double weight,
+                        double scale);
+/* Applies the means as one update and is empty again. (gate) */
+void ps_accumulator_apply(ps_accumulator *accumulator);
+uint64_t ps_accumulator_bytes(const ps_accumulator *accumulator);
+
+#endif

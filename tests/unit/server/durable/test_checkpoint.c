@@ -1,0 +1,411 @@
+#include "server/durable/checkpoint.h"
+
+#include "tests/lib/check_main.h"
+#include "tests/lib/fault_disk.h"
+#include "tests/lib/params.h"
+
+#include "common/base/mem.h"
+#include "server/params/snapshot.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static char folder[64];
+
+static void make_folder(void)
+{
+    strcpy(folder, "/tmp/psd-test-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+}
+
+static void remove_folder(void)
+{
+    ck_assert_int_eq(ps_checkpoint_delete(&ps_disk_system, folder), PS_OK);
+    ck_assert_int_eq(rmdir(folder), 0);
+}
+
+/* 30 + 6 parameters in blocks of 4, two column blocks, adamw. */
+static ps_param_store *new_store(const char *consistency)
+{
+    test_params p;
+    test_params_init(&p, 5, 6);
+    p.config.column_blocks = 2;
+    p.config.block_elements = 4;
+    p.config.consistency = consistency;
+    p.config.clip_norm = 3;
+    p.config.schedule =
+        (ps_schedule){.kind = PS_SCHEDULE_COSINE, .warmup_steps = 3, .total_steps = 40};
+    p.config.optimizer = (ps_optimizer_config){.name = "adamw",
+                                               .learning_rate = 0.01,
+                                               .beta1 = 0.9,
+                                               .beta2 = 0.99,
+                                               .epsilon = 1e-8,
+                                               .weight_decay = 0.1};
+    ps_param_store *store;
+    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    return store;
+}
+
+static float wave(void *user, uint64_t index)
+{
+    uint64_t step = *(uint64_t *)user;
+    return (float)((int)((index * 7 + step * 13) % 23) - 11) / 8.0f;
+}
+
+/* Push number `step`; every third one has part of the model only. */
+static void train(ps_param_store *store, uint64_t from, uint64_t to)
+{
+    for (uint64_t step = from; step < to; step++) {
+        ps_push *push;
+        ps_push_reply reply;
+        ck_assert_int_eq(test_params_begin(store, step, &push), PS_OK);
+        ck_assert_int_eq(test_params_add(store, push, 0, wave, &step), PS_OK);
+        if (step % 3)
+            ck_assert_int_eq(test_params_add(store, push, 1, wave, &step), PS_OK);
+        ck_assert_int_eq(ps_push_commit(&push, &reply), PS_OK);
+        ck_assert(!reply.duplicate);
+    }
+}
+
+/* Everything that matters, as bytes. */
+static ps_buf image(ps_param_store *store)
+{
+    ps_buf out = PS_BUF_EMPTY;
+    ps_snapshot *snapshot;
+    ck_assert_int_eq(ps_snapshot_begin(store, NULL, NULL, &snapshot), PS_OK);
+    const ps_snapshot_small *small = ps_snapshot_small_state(snapshot);
+    ps_buf_append(&out, &small->version, sizeof small->version);
+    ps_buf_append(&out, small->windows.data, small->windows.len);
+    ps_buf_append(&out, small->controller.data, small->controller.len);
+    for (uint64_t i = 0; i < ps_param_store_blocks(store); i++) {
+        ps_block_state b;
+        ck_assert_int_eq(ps_snapshot_block(snapshot, i, &b), PS_OK);
+        ps_buf_append(&out, &b.version, sizeof b.version);
+        ps_buf_append(&out, &b.updates, sizeof b.updates);
+        ps_buf_append(&out, b.values, b.elements * sizeof(float));
+        ps_buf_append(&out, b.slots, b.elements * ps_param_store_slots(store) * sizeof(float));
+    }
+    ps_snapshot_end(&snapshot);
+    return out;
+}
+
+static void assert_same(ps_param_store *a, ps_param_store *b)
+{
+    ps_buf x = image(a), y = image(b);
+    ck_assert_uint_eq(x.len, y.len);
+    ck_assert_mem_eq(x.data, y.data, x.len);
+    ps_buf_free(&x);
+    ps_buf_free(&y);
+}
+
+static ps_param_store *load(ps_checkpoint_info *info)
+{
+    ps_param_store *store;
+    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, 0, &store, NULL, info), PS_OK);
+    return store;
+}
+
+static ps_status write_to(const ps_disk *disk, ps_param_store *store)
+{
+    return ps_checkpoint_write(disk, folder, store, 0, NULL, NULL, NULL);
+}
+
+static void say_progress(void *user, ps_buf *out)
+{
+    ps_buf_puts(out, user);
+}
+
+START_TEST(training_goes_on_from_a_checkpoint_bit_for_bit)
+{
+    make_folder();
+    ps_param_store *store = new_store("asp");
+    train(store, 1, 11);
+    ps_checkpoint_info written, loaded;
+    ck_assert_int_eq(ps_checkpoint_write(&ps_disk_system, folder, store, 0, say_progress,
+                                         (void *)(uintptr_t) "epoch 3", &written),
+                     PS_OK);
+    ck_assert_uint_eq(written.number, 1);
+    ck_assert_uint_eq(written.version, 10);
+    ps_param_store *again;
+    ps_buf progress = PS_BUF_EMPTY;
+    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, 0, &again, &progress, &loaded),
+                     PS_OK);
+    ck_assert_str_eq(ps_buf_cstr(&progress), "epoch 3");
+    ck_assert_uint_eq(loaded.version, 10);
+    ck_assert_uint_eq(loaded.damaged, 0);
+    assert_same(store, again);
+    train(store, 11, 31);
+    train(again, 11, 31);
+    assert_same(store, again);
+    ps_buf_free(&progress);
+    ps_param_store_unref(&store);
+    ps_param_store_unref(&again);
+    remove_folder();
+}
+END_TEST
+
+START_TEST(a_push_applied_before_the_checkpoint_is_a_duplicate_after_it)
+{
+    make_folder();
+    ps_param_store *store = new_store("asp");
+    train(store, 1, 6);
+    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    ps_param_store_unref(&store);
+    store = load(NULL);
+    ps_push_header header = {.incarnation = 1, .sequence = 4};
+    ps_push_reply reply;
+    ck_assert_int_eq(test_params_push(store, "worker", &header, 1, &reply), PS_OK);
+    ck_assert(reply.duplicate);
+    ck_assert_uint_eq(reply.version, 4);
+    ck_assert_uint_eq(ps_param_store_version(store), 5);
+    ps_push *push;
+    header.incarnation = 0;
+    ck_assert_int_eq(ps_push_begin(store, "worker", &header, &push), PS_FAILED_PRECONDITION);
+    ps_param_store_unref(&store);
+    remove_folder();
+}
+END_TEST
+
+START_TEST(a_push_of_an_unfinished_bsp_clock_is_made_again_after_a_restart)
+{
+    make_folder();
+    ps_param_store *store = new_store("bsp");
+    uint64_t first;
+    ps_clock_reply answer;
+    bool parked;
+    ck_assert_int_eq(ps_param_store_join(store, "a", &first), PS_OK);
+    train(store, 1, 2);
+    ck_assert_int_eq(ps_param_store_clock(store, "a", 1, &answer, &parked, NULL, NULL), PS_OK);
+    ck_assert(!parked);
+    train(store, 2, 3); /* of clock 2, which does not end */
+    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    ps_param_store_unref(&store);
+    store = load(NULL);
+    ck_assert_uint_eq(ps_param_store_version(store), 1);
+    ck_assert_int_eq(ps_param_store_join(store, "a", &first), PS_OK);
+    ck_assert_uint_eq(first, 2);
+    ps_push_header header = {.incarnation = 1, .sequence = 1};
+    ps_push_reply reply;
+    ck_assert_int_eq(test_params_push(store, "worker", &header, 1, &reply), PS_OK);
+    ck_assert(reply.duplicate);
+    header = (ps_push_header){.incarnation = 1, .sequence = 2, .clock = 2};
+    ck_assert_int_eq(test_params_push(store, "worker", &header, 1, &reply), PS_OK);
+    ck_assert(!reply.duplicate);
+    ck_assert_int_eq(ps_param_store_clock(store, "a", 2, &answer, &parked, NULL, NULL), PS_OK);
+    ck_assert_uint_eq(answer.version, 2);
+    ps_param_store_unref(&store);
+    remove_folder();
+}
+END_TEST
+
+static unsigned count_checkpoints;
+
+static void count_cb(void *user, const char *name)
+{
+    count_checkpoints += strncmp(name, "checkpoint-", 11) == 0;
+}
+
+START_TEST(two_checkpoints_are_kept)
+{
+    make_folder();
+    ps_param_store *store = new_store("asp");
+    for (uint64_t i = 1; i <= 5; i++) {
+        train(store, i, i + 1);
+        ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+        count_checkpoints = 0;
+        ck_assert_int_eq(ps_disk_system.list(NULL, folder, count_cb, NULL), PS_OK);
+        ck_assert_uint_eq(count_checkpoints, i < 2 ? i : 2);
+    }
+    ps_checkpoint_info info;
+    ps_param_store *again = load(&info);
+    ck_assert_uint_eq(info.number, 5);
+    ps_param_store_unref(&again);
+    ps_param_store_unref(&store);
+    remove_folder();
+}
+END_TEST
+
+START_TEST(whatever_operation_fails_the_previous_checkpoint_still_loads)
+{
+    for (int most = 0; most <= 100; most += 100) { /* whole writes, and short ones */
+        make_folder();
+        ps_param_store *store = new_store("asp");
+        train(store, 1, 3);
+        ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+        ps_param_store *old = load(NULL);
+        train(store, 3, 5);
+        ps_status st;
+        unsigned long k = 0;
+        fault_disk faults;
+        do {
+            ps_disk disk = fault_disk_table(&faults);
+            faults.fail_at = ++k;
+            faults.write_most = (size_t)most;
+            st = write_to(&disk, store);
+            ck_assert_uint_eq(faults.fsyncs_after_error, 0);
+            ps_checkpoint_info info;
+            ps_param_store *again = load(&info);
+            ck_assert_uint_eq(info.damaged, 0);
+            /* what failed after the rename left a whole new one */
+            assert_same(again, info.version == 2 ? old : store);
+            ps_param_store_unref(&again);
+        } while (faults.operations >= k);
+        ck_assert_int_eq(st, PS_OK);
+        ck_assert_uint_gt(k, 12);
+        train(store, 5, 7); /* the job goes on */
+        ps_param_store_unref(&old);
+        ps_param_store_unref(&store);
+        remove_folder();
+    }
+}
+END_TEST
+
+START_TEST(a_full_disk_is_said_clearly_and_costs_nothing_but_the_new_one)
+{
+    make_folder();
+    ps_param_store *store = new_store("asp");
+    train(store, 1, 3);
+    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    ps_param_store *old = load(NULL);
+    train(store, 3, 5);
+    for (uint64_t room = 0; room < 1500; room += 100) {
+        fault_disk faults;
+        ps_disk disk = fault_disk_table(&faults);
+        faults.room = room;
+        ck_assert_int_eq(write_to(&disk, store), PS_NO_SPACE);
+        ck_assert_ptr_nonnull(strstr(ps_error_message(), folder));
+        ps_param_store *again = load(NULL);
+        assert_same(again, old);
+        ps_param_store_unref(&again);
+    }
+    fault_disk faults;
+    ps_disk disk = fault_disk_table(&faults);
+    faults.free_bytes = 100;
+    ck_assert_int_eq(write_to(&disk, store), PS_NO_SPACE);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "make room"));
+    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    ps_param_store_unref(&old);
+    ps_param_store_unref(&store);
+    remove_folder();
+}
+END_TEST
+
+static ps_status load_bytes(const char *path, const ps_buf *bytes, size_t len)
+{
+    int file;
+    ck_assert_int_eq(ps_disk_system.open(NULL, path, PS_DISK_REPLACE, &file), PS_OK);
+    ck_assert_int_eq(ps_disk_write_all(&ps_disk_system, file, bytes->data, len), PS_OK);
+    ps_disk_system.close(NULL, file);
+    ps_param_store *store = NULL;
+    ps_status st = ps_checkpoint_load_file(&ps_disk_system, path, 0, &store, NULL);
+    ck_assert((st == PS_OK) == (store != NULL));
+    ps_param_store_unref(&store);
+    return st;
+}
+
+START_TEST(every_flipped_bit_and_every_truncation_is_found)
+{
+    make_folder();
+    ps_param_store *store = new_store("asp");
+    train(store, 1, 3);
+    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    char path[128], copy[128];
+    (void)snprintf(path, sizeof path, "%s/checkpoint-1", folder);
+    (void)snprintf(copy, sizeof copy, "%s/copy", folder);
+    ps_buf bytes = PS_BUF_EMPTY;
+    ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, path, 1 << 20, &bytes), PS_OK);
+    ck_assert_int_eq(load_bytes(copy, &bytes, bytes.len), PS_OK);
+    for (size_t i = 0; i < bytes.len; i++) {
+        uint8_t bit = (uint8_t)(1 << (i % 8));
+        bytes.data[i] ^= bit;
+        ck_assert_int_eq(load_bytes(copy, &bytes, bytes.len), PS_CORRUPT);
+        bytes.data[i] ^= bit;
+        ck_assert_int_eq(load_bytes(copy, &bytes, i), PS_CORRUPT);
+    }
+    ps_buf_putc(&bytes, 0);
+    ck_assert_int_eq(load_bytes(copy, &bytes, bytes.len), PS_CORRUPT);
+    ps_buf_free(&bytes);
+    ck_assert_int_eq(unlink(copy), 0);
+    ps_param_store_unref(&store);
+    remove_folder();
+}
+END_TEST
+
+static void damage(unsigned number)
+{
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/checkpoint-%u", folder, number);
+    ck_assert_int_eq(truncate(path, 700), 0);
+}
+
+START_TEST(a_damaged_checkpoint_gives_way_to_the_one_before)
+{
+    make_folder();
+    ps_param_store *store = new_store("asp"), *out;
+    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, 0, &out, NULL, NULL),
+                     PS_NOT_FOUND);
+    train(store, 1, 3);
+    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    ps_param_store *old = load(NULL);
+    train(store, 3, 5);
+    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    damage(2);
+    ps_checkpoint_info info;
+    ps_param_store *again = load(&info);
+    ck_assert_uint_eq(info.number, 1);
+    ck_assert_uint_eq(info.damaged, 1);
+    assert_same(again, old);
+    damage(1);
+    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, 0, &out, NULL, NULL), PS_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "checkpoint-2"));
+    ps_param_store_unref(&again);
+    ps_param_store_unref(&old);
+    ps_param_store_unref(&store);
+    remove_folder();
+}
+END_TEST
+
+START_TEST(a_checkpoint_that_is_gone_is_noticed)
+{
+    make_folder();
+    ps_param_store *store = new_store("asp"), *out;
+    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/checkpoint-2", folder);
+    ck_assert_int_eq(unlink(path), 0);
+    ps_checkpoint_info info;
+    ps_param_store *again = load(&info);
+    ck_assert_uint_eq(info.damaged, 1);
+    ps_param_store_unref(&again);
+    /* the next one takes a number that was never used */
+    ck_assert_int_eq(ps_checkpoint_write(&ps_disk_system, folder, store, 0, NULL, NULL, &info),
+                     PS_OK);
+    ck_assert_uint_eq(info.number, 3);
+    (void)snprintf(path, sizeof path, "%s/checkpoint-1", folder);
+    ck_assert_int_eq(unlink(path), 0);
+    (void)snprintf(path, sizeof path, "%s/checkpoint-3", folder);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, 0, &out, NULL, NULL), PS_CORRUPT);
+    ps_param_store_unref(&store);
+    remove_folder();
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&training_goes_on_from_a_checkpoint_bit_for_bit},
+    {&a_push_applied_before_the_checkpoint_is_a_duplicate_after_it},
+    {&a_push_of_an_unfinished_bsp_clock_is_made_again_after_a_restart},
+    {&two_checkpoints_are_kept},
+    {&whatever_operation_fails_the_previous_checkpoint_still_loads, 60},
+    {&a_full_disk_is_said_clearly_and_costs_nothing_but_the_new_one},
+    {&every_flipped_bit_and_every_truncation_is_found, 60},
+    {&a_damaged_checkpoint_gives_way_to_the_one_before},
+    {&a_checkpoint_that_is_gone_is_noticed},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("durable/checkpoint", cases);
+}
