@@ -1,0 +1,240 @@
+/* cert create-…: a key and a certificate, as NAME.key and NAME.pem in --dir. What is there already
+ * stays, unless --force. */
+#include "client/client.h"
+#include "client/commands/commands.h"
+#include "common/base/mem.h"
+#include "common/security/certificate.h"
+#include "common/security/certificate_issue.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+typedef struct options {
+    const char *cluster; /* ca */
+    const char *dir;
+    const char *name;
+    const char *role;     /* client */
+    ps_texts hosts;       /* server */
+    const char *ca, *key; /* of the CA */
+    uint64_t days;
+    bool force;
+} options;
+
+#define FLAG(name_, type_, member, value_, help_)                                                 \
+    {                                                                                             \
+        .name = (name_), .type = (type_), .offset = offsetof(options, member), .value = (value_), \
+        .help = (help_)                                                                           \
+    }
+#define FLAG_DIR   FLAG("dir", PS_FLAG_TEXT, dir, "DIR", "where the files go (default: here)")
+#define FLAG_DAYS  FLAG("days", PS_FLAG_NUMBER, days, "N", "in force for so many days")
+#define FLAG_FORCE FLAG("force", PS_FLAG_SWITCH, force, NULL, "overwrite files that are there")
+#define FLAG_CA    FLAG("ca-cert", PS_FLAG_TEXT, ca, "FILE", "the CA (default: DIR/ca.pem)")
+#define FLAG_KEY   FLAG("ca-key", PS_FLAG_TEXT, key, "FILE", "the CA's key (default: DIR/ca.key)")
+
+/* The files of one request. */
+typedef struct files {
+    char *cert, *key, *ca_cert, *ca_key;
+} files;
+
+/* DIR/NAME.EXT, or just NAME.EXT here. */
+static char *file_in(const char *dir, const char *name, const char *extension)
+{
+    return dir ? ps_asprintf("%s/%s.%s", dir, name, extension)
+               : ps_asprintf("%s.%s", name, extension);
+}
+
+static files files_of(const options *o, const char *name)
+{
+    return (files){.cert = file_in(o->dir, name, "pem"),
+                   .key = file_in(o->dir, name, "key"),
+                   .ca_cert = o->ca ? ps_strdup(o->ca) : file_in(o->dir, "ca", "pem"),
+                   .ca_key = o->key ? ps_strdup(o->key) : file_in(o->dir, "ca", "key")};
+}
+
+static void files_clear(files *f)
+{
+    ps_free(&f->cert);
+    ps_free(&f->key);
+    ps_free(&f->ca_cert);
+    ps_free(&f->ca_key);
+}
+
+static ps_status make_dir(const options *o)
+{
+    if (o->dir && mkdir(o->dir, 0755) != 0 && errno != EEXIST)
+        return ps_fail_errno(errno, "cannot make the folder %s", o->dir);
+    return PS_OK;
+}
+
+static ps_status report(ps_client *client, const files *f)
+{
+    ps_certificate_info info;
+    ps_status st = ps_certificate_inspect(f->cert, &info);
+    if (st)
+        return st;
+    char who[PS_IDENTITY_TEXT_MAX], until[PS_CERTIFICATE_TIME_MAX];
+    if (info.is_ca)
+        snprintf(who, sizeof who, "spiffe://%s", info.identity.cluster);
+    else
+        ps_identity_format(&info.identity, who);
+    ps_certificate_time_text(info.not_after, until);
+    if (client->json) {
+        ps_json_writer w = ps_json_writer_to(&client->out);
+        ps_json_object(&w);
+        ps_json_put_string(&w, "identity", who);
+        ps_json_put_string(&w, "certificate", f->cert);
+        ps_json_put_string(&w, "key", f->key);
+        ps_json_put_int(&w, "not_after", info.not_after);
+        ps_json_object_end(&w);
+        ps_buf_putc(&client->out, '\n');
+    } else {
+        ps_buf_printf(&client->out, "%s\n  certificate  %s  (until %s)\n  key          %s\n", who,
+                      f->cert, until, f->key);
+    }
+    ps_certificate_info_clear(&info);
+    return PS_OK;
+}
+
+static ps_status check_days(ps_client *client, const options *o, uint64_t most)
+{
+    if (o->days > most)
+        return ps_client_usage(client, "--days: %llu is too long, at most %llu",
+                               (unsigned long long)o->days, (unsigned long long)most);
+    return make_dir(o);
+}
+
+static ps_status run_ca(ps_client *client, const ps_args *args)
+{
+    const options *o = args->options;
+    if (!o->cluster)
+        return ps_client_usage(client, "--cluster is missing: the name of the cluster this CA is "
+                                       "for, such as 'lab'");
+    ps_status st = check_days(client, o, 36500);
+    if (st)
+        return st;
+    files f = files_of(o, o->name ? o->name : "ca");
+    ps_ca_request request = {.cluster = o->cluster,
+                             .cert_file = f.cert,
+                             .key_file = f.key,
+                             .days = (int)o->days,
+                             .force = o->force};
+    st = ps_certificate_create_ca(&request);
+    if (!st)
+        st = report(client, &f);
+    files_clear(&f);
+    return st;
+}
+
+static ps_status run_leaf(ps_client *client, const options *o, ps_role role, const char *name,
+                          ps_status (*create)(const ps_leaf_request *))
+{
+    ps_status st = ps_identity_check_part("name", ps_slice_str(name));
+    if (!st)
+        st = check_days(client, o, PS_LEAF_DAYS_MAX);
+    if (st)
+        return st;
+    files f = files_of(o, name);
+    ps_leaf_request request = {.ca_cert_file = f.ca_cert,
+                               .ca_key_file = f.ca_key,
+                               .role = role,
+                               .name = name,
+                               .hosts = (const char *const *)o->hosts.at,
+                               .n_hosts = o->hosts.n,
+                               .cert_file = f.cert,
+                               .key_file = f.key,
+                               .days = (int)o->days,
+                               .force = o->force};
+    st = create(&request);
+    if (!st)
+        st = report(client, &f);
+    files_clear(&f);
+    return st;
+}
+
+static ps_status run_server(ps_client *client, const ps_args *args)
+{
+    const options *o = args->options;
+    if (o->hosts.n == 0)
+        return ps_client_usage(client, "--host is missing: a name or address that clients dial; "
+                                       "give it once for each");
+    const char *name = o->name ? o->name : o->hosts.at[0];
+    return run_leaf(client, o, PS_ROLE_SERVER, name, ps_certificate_create_server);
+}
+
+static ps_status run_client(ps_client *client, const ps_args *args)
+{
+    const options *o = args->options;
+    if (!o->role || !o->name)
+        return ps_client_usage(client, "--%s is missing", o->role ? "name" : "role");
+    ps_role role;
+    ps_status st = ps_role_parse(ps_slice_str(o->role), &role);
+    return st ? st : run_leaf(client, o, role, o->name, ps_certificate_create_client);
+}
+
+static const ps_flag ca_flags[] = {
+    FLAG("cluster", PS_FLAG_TEXT, cluster, "NAME", "the cluster's name, part of every identity"),
+    FLAG("name", PS_FLAG_TEXT, name, "NAME", "of the files (default: ca)"),
+    FLAG_DIR,
+    FLAG_DAYS,
+    FLAG_FORCE,
+    {.name = NULL},
+};
+static const ps_flag server_flags[] = {
+    FLAG("host", PS_FLAG_TEXTS, hosts, "HOST", "a name or address of it; may be repeated"),
+    FLAG("name", PS_FLAG_TEXT, name, "NAME", "its name (default: the first host)"),
+    FLAG_DIR,
+    FLAG_CA,
+    FLAG_KEY,
+    FLAG_DAYS,
+    FLAG_FORCE,
+    {.name = NULL},
+};
+static const char *const roles[] = {"worker", "submitter", "observer", "admin", NULL};
+static const ps_flag client_flags[] = {
+    {.name = "role",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, role),
+     .value = "ROLE",
+     .words = roles,
+     .help = "worker, submitter, observer or admin"},
+    FLAG("name", PS_FLAG_TEXT, name, "NAME", "who it is for"),
+    FLAG_DIR,
+    FLAG_CA,
+    FLAG_KEY,
+    FLAG_DAYS,
+    FLAG_FORCE,
+    {.name = NULL},
+};
+
+const ps_command ps_command_cert_create_ca = {
+    .name = "cert create-ca",
+    .operands = "--cluster NAME",
+    .help = "make the CA of a new cluster",
+    .details = "Writes ca.pem, which every daemon and user gets, and ca.key (mode 0600), which\n"
+               "signs certificates: keep it off the machines that run psd.\n",
+    .flags = ca_flags,
+    .options_size = sizeof(options),
+    .run = run_ca,
+};
+
+const ps_command ps_command_cert_create_server = {
+    .name = "cert create-server",
+    .operands = "--host HOST ...",
+    .help = "make a certificate for psd",
+    .details = "Clients accept the server only under a name or address it was made for.\n",
+    .flags = server_flags,
+    .options_size = sizeof(options),
+    .run = run_server,
+};
+
+const ps_command ps_command_cert_create_client = {
+    .name = "cert create-client",
+    .operands = "--role ROLE --name NAME",
+    .help = "make a certificate for a worker or a user",
+    .details = "Roles: worker (psworker), submitter (submits jobs, fetches models), observer\n"
+               "(looks, changes nothing), admin (everything an operator does).\n",
+    .flags = client_flags,
+    .options_size = sizeof(options),
+    .run = run_client,
+};

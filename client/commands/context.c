@@ -1,0 +1,203 @@
+/* context: servers and identities under names, in the user's context file. */
+#include "client/context.h"
+#include "client/commands/commands.h"
+#include "client/support.h"
+#include "common/base/mem.h"
+#include "common/security/identity.h"
+
+#include <string.h>
+
+typedef struct options {
+    bool use;
+} options;
+
+static ps_status load(char **path, ps_contexts **all)
+{
+    *path = ps_context_path();
+    if (!*path)
+        return ps_fail(PS_FAILED_PRECONDITION, "neither PSCTL_CONFIG nor HOME is set");
+    ps_status st = ps_contexts_load(*path, all);
+    if (st)
+        ps_free(path);
+    return st;
+}
+
+static void show(ps_client *client, const ps_contexts *all)
+{
+    static const char *const headers[] = {"", "NAME", "SERVER", "CERTIFICATE", NULL};
+    if (all->n_contexts == 0) {
+        ps_buf_puts(&client->out, "no contexts; 'psctl help context set' says how to make one\n");
+        return;
+    }
+    ps_table *t = ps_table_new(headers);
+    for (size_t i = 0; i < all->n_contexts; i++) {
+        const ps_context *c = &all->contexts[i];
+        bool current = !strcmp(c->name, all->current);
+        ps_table_text(t, current ? "*" : "");
+        ps_table_color(t, current ? PS_COLOR_GREEN : PS_COLOR_NONE, c->name);
+        ps_table_text(t, c->server);
+        ps_table_text(t, c->certificate);
+    }
+    ps_table_render(t, &client->style, &client->out);
+    ps_table_free(&t);
+}
+
+static void show_json(ps_client *client, const ps_contexts *all)
+{
+    ps_json_writer w = ps_json_begin(client);
+    ps_json_object(&w);
+    ps_json_put_string(&w, "current", *all->current ? all->current : NULL);
+    ps_json_key(&w, "contexts");
+    ps_json_array(&w);
+    for (size_t i = 0; i < all->n_contexts; i++) {
+        const ps_context *c = &all->contexts[i];
+        ps_json_object(&w);
+        ps_json_put_string(&w, "name", c->name);
+        ps_json_put_string(&w, "server", c->server);
+        ps_json_put_string(&w, "ca", c->ca);
+        ps_json_put_string(&w, "certificate", c->certificate);
+        ps_json_put_string(&w, "key", c->key);
+        ps_json_object_end(&w);
+    }
+    ps_json_array_end(&w);
+    ps_json_object_end(&w);
+    ps_json_finish(client);
+}
+
+static ps_status run_list(ps_client *client, const ps_args *args)
+{
+    (void)args;
+    char *path = NULL;
+    ps_contexts *all = NULL;
+    ps_status st = load(&path, &all);
+    if (st)
+        return st;
+    if (client->json)
+        show_json(client, all);
+    else
+        show(client, all);
+    ps_contexts_free(&all);
+    ps_free(&path);
+    return PS_OK;
+}
+
+static ps_status run_use(ps_client *client, const ps_args *args)
+{
+    const char *name = args->operands.at[0];
+    char *path = NULL;
+    ps_contexts *all = NULL;
+    ps_status st = load(&path, &all);
+    if (st)
+        return st;
+    if (ps_contexts_find(all, name)) {
+        ps_free(&all->current);
+        all->current = ps_strdup(name);
+        st = ps_contexts_save(path, all);
+    } else {
+        st = ps_fail(PS_NOT_FOUND, "no context '%s' in %s; 'psctl context list' shows those there",
+                     name, path);
+    }
+    if (!st && client->json)
+        show_json(client, all);
+    else if (!st)
+        ps_buf_printf(&client->out, "psctl talks to %s now (context %s)\n",
+                      ps_contexts_find(all, name)->server, name);
+    ps_contexts_free(&all);
+    ps_free(&path);
+    return st;
+}
+
+/* Files are kept as paths that are right wherever psctl is started. */
+static ps_status set_path(char **part, const char *value)
+{
+    char *absolute = NULL;
+    ps_status st = value ? ps_absolute_path(value, &absolute) : PS_OK;
+    if (!st && absolute) {
+        ps_free(part);
+        *part = absolute;
+    }
+    return st;
+}
+
+static ps_status set_parts(ps_context *c, const ps_globals *g)
+{
+    if (g->server) {
+        ps_free(&c->server);
+        c->server = ps_strdup(g->server);
+    }
+    ps_status st = set_path(&c->ca, g->ca);
+    if (!st)
+        st = set_path(&c->certificate, g->cert);
+    return st ? st : set_path(&c->key, g->key);
+}
+
+static ps_status run_set(ps_client *client, const ps_args *args)
+{
+    const options *o = args->options;
+    const char *name = args->operands.at[0];
+    ps_status st = ps_identity_check_part("context", ps_slice_str(name));
+    char *path = NULL;
+    ps_contexts *all = NULL;
+    if (!st)
+        st = load(&path, &all);
+    if (st)
+        return st;
+    ps_context *c = ps_contexts_find(all, name);
+    if (!c)
+        c = ps_contexts_add(all, name);
+    st = set_parts(c, &client->globals);
+    if (!st && (o->use || !*all->current)) {
+        ps_free(&all->current);
+        all->current = ps_strdup(name);
+    }
+    if (!st)
+        st = ps_contexts_save(path, all);
+    if (!st && client->json)
+        show_json(client, all);
+    else if (!st)
+        ps_buf_printf(&client->out, "context %s is kept in %s%s\n", name, path,
+                      strcmp(all->current, name) ? "" : " and is the current one");
+    ps_contexts_free(&all);
+    ps_free(&path);
+    return st;
+}
+
+static const ps_flag set_flags[] = {
+    {.name = "use",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, use),
+     .help = "make it the current one"},
+    {.name = NULL},
+};
+
+const ps_command ps_command_context_list = {
+    .name = "context list",
+    .operands = "",
+    .help = "list the contexts; * is the current one",
+    .run = run_list,
+};
+
+const ps_command ps_command_context_use = {
+    .name = "context use",
+    .operands = "NAME",
+    .help = "make a context the current one",
+    .least = 1,
+    .most = 1,
+    .run = run_use,
+};
+
+const ps_command ps_command_context_set = {
+    .name = "context set",
+    .operands = "NAME",
+    .help = "make or change a context",
+    .details = "What it holds is given by the flags of every command:\n\n"
+               "  psctl context set lab --server psd.example.org:7600 --ca ca.pem \\\n"
+               "      --cert you.pem --key you.key\n\n"
+               "Flags that are not given leave their part as it was. The first context that is\n"
+               "made becomes the current one.\n",
+    .flags = set_flags,
+    .options_size = sizeof(options),
+    .least = 1,
+    .most = 1,
+    .run = run_set,
+};

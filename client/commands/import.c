@@ -1,0 +1,128 @@
+/* import: a safetensors file becomes a stored model. The file goes up in pieces of 1 MiB, no more
+ * of them at a time than the connection takes. */
+#include "client/client.h"
+#include "client/commands/commands.h"
+#include "client/model_view.h"
+#include "client/support.h"
+#include "common/base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PIECE = 1 << 20 };
+
+typedef struct options {
+    const char *config;
+    bool replace;
+} options;
+
+static const ps_flag flags[] = {
+    {.name = "model",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, config),
+     .value = "CONFIG",
+     .help = "its architecture: '{architecture: mlp, layers: [784, 10]}'"},
+    {.name = "replace",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, replace),
+     .help = "take the place of a model of that name"},
+    {.name = NULL},
+};
+
+typedef struct source {
+    const char *path;
+    int fd;
+    const Psd__V1__ImportHeader *header; /* NULL once it is sent */
+} source;
+
+static void release_piece(void *user)
+{
+    ps_free(&user);
+}
+
+static ps_status next(void *user, ps_call *call)
+{
+    source *s = user;
+    Psd__V1__ImportRequest request = PSD__V1__IMPORT_REQUEST__INIT;
+    if (s->header) {
+        Psd__V1__ImportHeader header = *s->header;
+        s->header = NULL;
+        request.header = &header;
+        ps_call_send(call, &request.base, NULL);
+        return PS_OK;
+    }
+    uint8_t *piece = ps_alloc(PIECE);
+    ssize_t n = 0;
+    do
+        n = read(s->fd, piece, PIECE);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0) {
+        ps_status st = n < 0 ? ps_fail_errno(errno, "%s", s->path) : PS_END;
+        ps_free(&piece);
+        return st;
+    }
+    ps_payload payload = {
+        .bytes = ps_slice_of(piece, (size_t)n), .release = release_piece, .user = piece};
+    ps_call_send(call, &request.base, &payload);
+    return PS_OK;
+}
+
+static ps_status open_file(source *s)
+{
+    struct stat about;
+    s->fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (s->fd < 0)
+        return ps_fail_errno(errno, "%s", s->path);
+    if (fstat(s->fd, &about) == 0 && S_ISDIR(about.st_mode))
+        return ps_fail(PS_INVALID_ARGUMENT, "%s is a folder; a safetensors file is wanted",
+                       s->path);
+    return PS_OK;
+}
+
+static ps_status run(ps_client *client, const ps_args *args)
+{
+    const options *o = args->options;
+    Psd__V1__ImportHeader header = PSD__V1__IMPORT_HEADER__INIT;
+    header.name = ps_borrow(args->operands.at[1]);
+    header.config = ps_borrow(o->config ? o->config : "");
+    header.replace = o->replace;
+    source s = {.path = args->operands.at[0], .fd = -1, .header = &header};
+    ProtobufCMessage *reply = NULL;
+    ps_status st = ps_check_model_name(header.name);
+    if (!st)
+        st = open_file(&s);
+    if (!st)
+        st = ps_client_upload(client, "/psd.v1.Models/Import", next, &s,
+                              &psd__v1__model__descriptor, &reply);
+    if (s.fd >= 0)
+        (void)close(s.fd);
+    if (st)
+        return st;
+    const Psd__V1__Model *model = (const Psd__V1__Model *)(void *)reply;
+    if (client->json) {
+        ps_json_writer w = ps_json_begin(client);
+        ps_model_json(&w, model);
+        ps_json_finish(client);
+    } else {
+        ps_model_text(&client->out, &client->style, model);
+    }
+    ps_reply_free(&reply);
+    return PS_OK;
+}
+
+const ps_command ps_command_import = {
+    .name = "import",
+    .operands = "FILE NAME",
+    .help = "store a safetensors file as a model",
+    .details =
+        "Without --model the architecture is that of the file's metadata (psd.model), which\n"
+        "every file that psd exports has.\n",
+    .flags = flags,
+    .options_size = sizeof(options),
+    .least = 2,
+    .most = 2,
+    .run = run,
+};

@@ -1,0 +1,94 @@
+/* predict: what a stored model says of rows: a predict job leaves predictions.jsonl, which is
+ * fetched and shown. */
+#include "client/client.h"
+#include "client/commands/commands.h"
+#include "client/infer.h"
+#include "client/prediction.h"
+#include "client/support.h"
+#include "psd/v1/models.pb-c.h"
+
+#include <unistd.h>
+
+typedef struct options {
+    ps_infer_options how;
+    const char *rows;
+} options;
+
+static const ps_flag flags[] = {
+    {.name = "rows",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, rows),
+     .value = "A:B",
+     .help = "only rows A to B-1, counted from 0"},
+    PS_INFER_FLAGS,
+    {.name = NULL},
+};
+
+typedef struct receiver {
+    ps_client *client;
+    ps_predictions predictions;
+} receiver;
+
+static ps_status chunk(void *user, ps_slice bytes)
+{
+    receiver *r = user;
+    ProtobufCMessage *any = NULL;
+    ps_slice payload = {0};
+    ps_status st = ps_message_unpack(bytes, &psd__v1__file_chunk__descriptor, &any, &payload);
+    if (st)
+        return st;
+    ps_reply_free(&any);
+    st = ps_predictions_feed(&r->predictions, payload, &r->client->out);
+    ps_status written = ps_output_flush(&r->client->out, STDOUT_FILENO);
+    return st ? st : written;
+}
+
+static ps_status fetch(ps_client *client, uint64_t job_id, uint64_t begin, uint64_t end)
+{
+    Psd__V1__GetArtifactRequest request = PSD__V1__GET_ARTIFACT_REQUEST__INIT;
+    request.job_id = job_id;
+    request.name = ps_borrow("predictions.jsonl");
+    receiver r = {.client = client};
+    ps_predictions_init(&r.predictions, begin, end, client->json, client->style);
+    ps_status st = ps_client_stream(client, "/psd.v1.Models/GetArtifact", &request.base, chunk, &r);
+    if (!st)
+        st = ps_predictions_finish(&r.predictions, &client->out);
+    ps_predictions_free(&r.predictions);
+    return st;
+}
+
+static ps_status run(ps_client *client, const ps_args *args)
+{
+    const options *o = args->options;
+    const ps_texts *given = &args->operands;
+    uint64_t begin = 0, end = UINT64_MAX;
+    ps_status st = o->rows ? ps_predictions_rows(o->rows, &begin, &end) : PS_OK;
+    if (st) {
+        client->usage = true;
+        return st;
+    }
+    ps_buf spec = PS_BUF_EMPTY;
+    Psd__V1__Job *job = NULL;
+    st = ps_infer_spec(client, &o->how, "predict", given->at[0], given->at[1], NULL, &spec);
+    if (!st)
+        st = ps_infer_run(client, ps_buf_cstr(&spec), &job);
+    ps_buf_free(&spec);
+    if (st)
+        return st;
+    st = fetch(client, job->id, begin, end);
+    ps_reply_free(&job);
+    return st;
+}
+
+const ps_command ps_command_predict = {
+    .name = "predict",
+    .operands = "NAME FEATURES",
+    .help = "class and probabilities for the rows of a file",
+    .details = "The file is read by the workers, under the same path; a relative one is below the\n"
+               "current folder. Values are normalised as the job that trained the model did.\n",
+    .flags = flags,
+    .options_size = sizeof(options),
+    .least = 2,
+    .most = 2,
+    .run = run,
+};

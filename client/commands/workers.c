@@ -1,0 +1,121 @@
+/* workers: who is attached, with which device, and what they are at. */
+#include "client/client.h"
+#include "client/commands/commands.h"
+#include "client/human.h"
+#include "client/support.h"
+#include "common/base/clock.h"
+#include "psd/v1/workers.pb-c.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const Psd__V1__Hello nothing = PSD__V1__HELLO__INIT;
+
+static const Psd__V1__Hello *hello_of(const Psd__V1__Worker *worker)
+{
+    return worker->hello ? worker->hello : &nothing;
+}
+
+static void worker_json(ps_json_writer *w, const Psd__V1__Worker *worker)
+{
+    const Psd__V1__Hello *hello = hello_of(worker);
+    ps_json_object(w);
+    ps_json_put_string(w, "name", worker->name);
+    ps_json_put_string(w, "address", worker->address);
+    ps_json_put_string(w, "state", worker->state);
+    ps_json_put_string(w, "version", hello->version);
+    ps_json_put_string(w, "device", hello->device);
+    ps_json_put_string(w, "device_reason", hello->device_reason);
+    ps_json_put_uint(w, "memory_bytes", hello->memory_bytes);
+    ps_json_put_uint(w, "slots", hello->slots);
+    ps_json_key(w, "kinds");
+    ps_json_array(w);
+    for (size_t i = 0; i < hello->n_kinds; i++)
+        ps_json_string(w, hello->kinds[i]);
+    ps_json_array_end(w);
+    ps_json_key(w, "jobs");
+    ps_json_array(w);
+    for (size_t i = 0; i < worker->n_jobs; i++)
+        ps_json_uint(w, worker->jobs[i]);
+    ps_json_array_end(w);
+    ps_json_put_int(w, "attached_ms", worker->attached_ms);
+    ps_json_put_int(w, "heard_ms", worker->heard_ms);
+    ps_json_object_end(w);
+}
+
+static ps_color state_color(const char *state)
+{
+    if (!strcmp(state, "busy"))
+        return PS_COLOR_CYAN;
+    if (!strcmp(state, "idle"))
+        return PS_COLOR_GREEN;
+    return !strcmp(state, "silent") ? PS_COLOR_RED : PS_COLOR_YELLOW;
+}
+
+static void worker_row(ps_table *t, const Psd__V1__Worker *worker, int64_t now_ms)
+{
+    const Psd__V1__Hello *hello = hello_of(worker);
+    ps_buf jobs = PS_BUF_EMPTY;
+    for (size_t i = 0; i < worker->n_jobs; i++)
+        ps_buf_printf(&jobs, "%s%" PRIu64, i ? "," : "", worker->jobs[i]);
+    ps_table_text(t, worker->name);
+    ps_table_color(t, state_color(worker->state), worker->state);
+    ps_table_text(t, ps_buf_cstr(&jobs));
+    ps_table_text(t, hello->memory_bytes ? ps_human_bytes((double)hello->memory_bytes).text : "");
+    ps_table_text(t, ps_human_ago(worker->heard_ms, now_ms).text);
+    ps_table_text(t, worker->address);
+    ps_table_text(t, hello->version);
+    if (*hello->device_reason)
+        ps_table_printf(t, "%s (%s)", hello->device, hello->device_reason);
+    else
+        ps_table_text(t, hello->device);
+    ps_buf_free(&jobs);
+}
+
+static void show(ps_client *client, const Psd__V1__ListWorkersResponse *list)
+{
+    static const char *const headers[] = {"NAME",    "STATE",   "JOBS",   ">MEMORY", "HEARD",
+                                          "ADDRESS", "VERSION", "DEVICE", NULL};
+    if (client->json) {
+        ps_json_writer w = ps_json_begin(client);
+        ps_json_object(&w);
+        ps_json_key(&w, "workers");
+        ps_json_array(&w);
+        for (size_t i = 0; i < list->n_workers; i++)
+            worker_json(&w, list->workers[i]);
+        ps_json_array_end(&w);
+        ps_json_object_end(&w);
+        ps_json_finish(client);
+        return;
+    }
+    if (list->n_workers == 0) {
+        ps_buf_puts(&client->out, "no workers\n");
+        return;
+    }
+    ps_table *t = ps_table_new(headers);
+    for (size_t i = 0; i < list->n_workers; i++)
+        worker_row(t, list->workers[i], ps_clock_wall_ms(&ps_clock_system));
+    ps_table_render(t, &client->style, &client->out);
+    ps_table_free(&t);
+}
+
+static ps_status run(ps_client *client, const ps_args *args)
+{
+    (void)args;
+    Psd__V1__ListWorkersRequest request = PSD__V1__LIST_WORKERS_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    ps_status st = ps_client_unary(client, "/psd.v1.Workers/List", &request.base,
+                                   &psd__v1__list_workers_response__descriptor, &reply);
+    if (st)
+        return st;
+    show(client, (const Psd__V1__ListWorkersResponse *)(void *)reply);
+    ps_reply_free(&reply);
+    return PS_OK;
+}
+
+const ps_command ps_command_workers = {
+    .name = "workers",
+    .operands = "",
+    .help = "list the workers that are attached",
+    .run = run,
+};

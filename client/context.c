@@ -1,0 +1,259 @@
+/* Happy path: a part comes from its flag, else from the environment, else from the context that
+ * --context, PSCTL_CONTEXT or the file's `current` names. Fails with what is missing and the three
+ * ways to give it. */
+#include "client/context.h"
+
+#include "common/base/mem.h"
+#include "common/conf/conf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const ps_conf_key context_keys[] = {
+    PS_CONF_TEXT("name", ps_context, name, NULL, 1, 63),
+    PS_CONF_TEXT("server", ps_context, server, "", 0, 300),
+    PS_CONF_TEXT("ca", ps_context, ca, "", 0, 4095),
+    PS_CONF_TEXT("certificate", ps_context, certificate, "", 0, 4095),
+    PS_CONF_TEXT("key", ps_context, key, "", 0, 4095),
+    PS_CONF_END,
+};
+static const ps_conf_key contexts_keys[] = {
+    PS_CONF_TEXT("current", ps_contexts, current, "", 0, 63),
+    PS_CONF_NAMED("contexts", ps_contexts, contexts, context_keys, 1000),
+    PS_CONF_END,
+};
+static const ps_conf_schema contexts_schema = {.keys = contexts_keys, .size = sizeof(ps_contexts)};
+
+static const char *env(const char *name)
+{
+    const char *value = getenv(name);
+    return value && *value ? value : NULL;
+}
+
+char *ps_context_path(void)
+{
+    const char *file = env("PSCTL_CONFIG"), *base = env("XDG_CONFIG_HOME"), *home = env("HOME");
+    if (file)
+        return ps_strdup(file);
+    if (base)
+        return ps_asprintf("%s/psctl/config.yaml", base);
+    return home ? ps_asprintf("%s/.config/psctl/config.yaml", home) : NULL;
+}
+
+/* The file ------------------------------------------------------------------------------------- */
+
+ps_status ps_contexts_load(const char *path, ps_contexts **out)
+{
+    void *data = NULL;
+    ps_status st = ps_conf_load_file(&contexts_schema, path, NULL, &data);
+    if (st == PS_NOT_FOUND)
+        st = ps_conf_defaults(&contexts_schema, &data);
+    if (st)
+        return st;
+    *out = data;
+    return PS_OK;
+}
+
+void ps_contexts_free(ps_contexts **contexts)
+{
+    ps_conf_free(&contexts_schema, *contexts);
+    *contexts = NULL;
+}
+
+ps_context *ps_contexts_find(const ps_contexts *contexts, const char *name)
+{
+    for (size_t i = 0; i < contexts->n_contexts; i++)
+        if (!strcmp(contexts->contexts[i].name, name))
+            return &contexts->contexts[i];
+    return NULL;
+}
+
+ps_context *ps_contexts_add(ps_contexts *contexts, const char *name)
+{
+    size_t n = contexts->n_contexts;
+    contexts->contexts = ps_realloc(contexts->contexts, (n + 1) * sizeof *contexts->contexts);
+    contexts->n_contexts = n + 1;
+    ps_context *c = &contexts->contexts[n];
+    *c = (ps_context){.name = ps_strdup(name),
+                      .server = ps_strdup(""),
+                      .ca = ps_strdup(""),
+                      .certificate = ps_strdup(""),
+                      .key = ps_strdup("")};
+    return c;
+}
+
+/* YAML's double-quoted form is JSON's. */
+static void put_line(ps_buf *out, const char *key, const char *value)
+{
+    if (!*value)
+        return;
+    ps_buf_printf(out, "    %s: ", key);
+    ps_json_writer w = ps_json_writer_to(out);
+    ps_json_string(&w, value);
+    ps_buf_putc(out, '\n');
+}
+
+static void write_yaml(const ps_contexts *contexts, ps_buf *out)
+{
+    ps_buf_puts(out, "# written by psctl context; see psctl(1)\n");
+    if (*contexts->current)
+        ps_buf_printf(out, "current: \"%s\"\n", contexts->current);
+    ps_buf_puts(out, "contexts:\n");
+    for (size_t i = 0; i < contexts->n_contexts; i++) {
+        const ps_context *c = &contexts->contexts[i];
+        bool empty = !*c->server && !*c->ca && !*c->certificate && !*c->key;
+        ps_buf_printf(out, "  \"%s\":%s\n", c->name, empty ? " {}" : "");
+        put_line(out, "server", c->server);
+        put_line(out, "ca", c->ca);
+        put_line(out, "certificate", c->certificate);
+        put_line(out, "key", c->key);
+    }
+}
+
+static ps_status make_parents(const char *path)
+{
+    char *copy = ps_strdup(path);
+    ps_status st = PS_OK;
+    for (char *slash = strchr(copy + 1, '/'); slash && !st; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(copy, 0700) != 0 && errno != EEXIST)
+            st = ps_fail_errno(errno, "cannot make the folder %s", copy);
+        *slash = '/';
+    }
+    ps_free(&copy);
+    return st;
+}
+
+static ps_status write_new(const char *path, ps_buf *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return ps_fail_errno(errno, "%s", path);
+    ps_status st = ps_output_flush(text, fd);
+    if (!st && fsync(fd) != 0)
+        st = ps_fail_errno(errno, "%s", path);
+    if (close(fd) != 0 && !st)
+        st = ps_fail_errno(errno, "%s", path);
+    return st;
+}
+
+ps_status ps_contexts_save(const char *path, const ps_contexts *contexts)
+{
+    ps_status st = make_parents(path);
+    if (st)
+        return st;
+    ps_buf text = PS_BUF_EMPTY;
+    write_yaml(contexts, &text);
+    char *fresh = ps_asprintf("%s.new", path);
+    st = write_new(fresh, &text);
+    if (!st && rename(fresh, path) != 0)
+        st = ps_fail_errno(errno, "%s", path);
+    if (st)
+        (void)unlink(fresh);
+    ps_free(&fresh);
+    ps_buf_free(&text);
+    return st;
+}
+
+/* What is to be used ----------------------------------------------------------------------------
+ */
+
+/* A path of the file, made usable from here. */
+static char *beside(const char *file, const char *path)
+{
+    const char *slash = strrchr(file, '/');
+    if (!*path || *path == '/' || !slash)
+        return ps_strdup(path);
+    return ps_asprintf("%.*s/%s", (int)(slash - file), file, path);
+}
+
+static ps_status from_file(const ps_globals *globals, ps_context *out)
+{
+    const char *name = globals->context ? globals->context : env("PSCTL_CONTEXT");
+    char *path = ps_context_path();
+    if (!path)
+        return name ? ps_fail(PS_NOT_FOUND, "no context '%s': neither PSCTL_CONFIG nor HOME is set",
+                              name)
+                    : PS_OK;
+    ps_contexts *all = NULL;
+    ps_status st = ps_contexts_load(path, &all);
+    if (st)
+        goto free_path;
+    if (!name && *all->current)
+        name = all->current;
+    const ps_context *found = name ? ps_contexts_find(all, name) : NULL;
+    if (name && !found)
+        st = ps_fail(PS_NOT_FOUND, "no context '%s' in %s; 'psctl context list' shows those there",
+                     name, path);
+    if (found)
+        *out = (ps_context){.name = ps_strdup(found->name),
+                            .server = ps_strdup(found->server),
+                            .ca = beside(path, found->ca),
+                            .certificate = beside(path, found->certificate),
+                            .key = beside(path, found->key)};
+    ps_contexts_free(&all);
+free_path:
+    ps_free(&path);
+    return st;
+}
+
+static void override(char **part, const char *flag, const char *variable)
+{
+    const char *value = flag ? flag : env(variable);
+    if (!value)
+        return;
+    ps_free(part);
+    *part = ps_strdup(value);
+}
+
+static ps_status check_complete(const ps_context *c)
+{
+    const struct {
+        const char *value, *what, *flag, *variable;
+    } parts[] = {
+        {c->server, "server", "--server HOST:PORT", "PSCTL_SERVER"},
+        {c->ca, "CA certificate", "--ca FILE", "PSCTL_CA"},
+        {c->certificate, "certificate", "--cert FILE", "PSCTL_CERT"},
+        {c->key, "key", "--key FILE", "PSCTL_KEY"},
+    };
+    for (size_t i = 0; i < 4; i++)
+        if (!parts[i].value || !*parts[i].value)
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "no %s: give %s, or %s in the environment, or make a context "
+                           "('psctl help context set')",
+                           parts[i].what, parts[i].flag, parts[i].variable);
+    return PS_OK;
+}
+
+ps_status ps_context_resolve(const ps_globals *globals, ps_context *out)
+{
+    ps_context c = {0};
+    bool complete = globals->server && globals->ca && globals->cert && globals->key;
+    ps_status st = complete && !globals->context ? PS_OK : from_file(globals, &c);
+    if (st)
+        return st;
+    override(&c.server, globals->server, "PSCTL_SERVER");
+    override(&c.ca, globals->ca, "PSCTL_CA");
+    override(&c.certificate, globals->cert, "PSCTL_CERT");
+    override(&c.key, globals->key, "PSCTL_KEY");
+    st = check_complete(&c);
+    if (st) {
+        ps_context_clear(&c);
+        return st;
+    }
+    *out = c;
+    return PS_OK;
+}
+
+void ps_context_clear(ps_context *context)
+{
+    ps_free(&context->name);
+    ps_free(&context->server);
+    ps_free(&context->ca);
+    ps_free(&context->certificate);
+    ps_free(&context->key);
+}

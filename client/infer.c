@@ -1,0 +1,153 @@
+/* Happy path: ask for the model, take over how its training job read its data, write a job file of
+ * that and of the paths, submit, follow. A model that was imported, or whose job is no longer
+ * known, is read by defaults. */
+#include "client/infer.h"
+
+#include "client/follow.h"
+#include "client/support.h"
+#include "common/base/mem.h"
+#include "common/conf/job_spec.h"
+#include "psd/v1/models.pb-c.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *const ps_infer_formats[] = {"idx", "csv", NULL};
+
+/* The job that trained the model; NULL when there is none to learn from. */
+static ps_status training_spec(ps_client *client, const char *model, ps_job_spec **out)
+{
+    Psd__V1__GetModelRequest ask = PSD__V1__GET_MODEL_REQUEST__INIT;
+    ask.name = ps_borrow(model);
+    ProtobufCMessage *reply = NULL;
+    ps_status st = ps_client_unary(client, "/psd.v1.Models/Get", &ask.base,
+                                   &psd__v1__model__descriptor, &reply);
+    if (st)
+        return st;
+    Psd__V1__GetJobRequest get = PSD__V1__GET_JOB_REQUEST__INIT;
+    get.job_id = ((Psd__V1__Model *)(void *)reply)->job_id;
+    ps_reply_free(&reply);
+    if (!get.job_id || ps_client_unary(client, "/psd.v1.Jobs/Get", &get.base,
+                                       &psd__v1__job__descriptor, &reply) != PS_OK)
+        return PS_OK;
+    const char *spec = ((Psd__V1__Job *)(void *)reply)->spec;
+    if (ps_job_spec_parse(ps_slice_str(spec), "training job", out) != PS_OK)
+        *out = NULL; /* written for another version: its ways are of no use here */
+    ps_reply_free(&reply);
+    return PS_OK;
+}
+
+static void put_text(ps_buf *out, const char *key, const char *value)
+{
+    ps_buf_printf(out, "%s: ", key);
+    ps_json_writer w = ps_json_writer_to(out);
+    ps_json_string(&w, value);
+}
+
+/* The form of a double that reads back as the same one is JSON's. */
+static void put_real(ps_buf *out, const char *key, double value)
+{
+    ps_buf_printf(out, "%s: ", key);
+    ps_json_writer w = ps_json_writer_to(out);
+    ps_json_double(&w, value);
+}
+
+static bool looks_like_csv(const char *path)
+{
+    const char *dot = strstr(path, ".csv");
+    return dot && (dot[4] == '\0' || dot[4] == '.');
+}
+
+static void put_csv(ps_buf *out, const ps_infer_options *o, const ps_spec_csv *trained)
+{
+    ps_buf_puts(out, "  csv: {");
+    put_text(out, "label_column",
+             o->label_column ? o->label_column : (trained ? trained->label_column : "last"));
+    ps_buf_puts(out, ", ");
+    put_text(out, "delimiter", o->delimiter ? o->delimiter : (trained ? trained->delimiter : ","));
+    ps_buf_printf(out, ", header: %s",
+                  o->header || (trained && trained->header) ? "true" : "false");
+    if (trained)
+        ps_buf_printf(out, ", targets: %" PRId64, trained->targets);
+    ps_buf_puts(out, "}\n");
+}
+
+static void put_normalise(ps_buf *out, const ps_infer_options *o, const ps_spec_normalise *trained)
+{
+    if (o->normalise) {
+        ps_buf_printf(out, "  normalise: %s\n", o->normalise);
+    } else if (trained) {
+        ps_buf_puts(out, "  normalise: {");
+        put_real(out, "scale", trained->scale);
+        ps_buf_puts(out, ", ");
+        put_real(out, "mean", trained->mean);
+        ps_buf_puts(out, ", ");
+        put_real(out, "std", trained->std);
+        ps_buf_puts(out, "}\n");
+    }
+}
+
+ps_status ps_infer_spec(ps_client *client, const ps_infer_options *options, const char *kind,
+                        const char *model, const char *features, const char *labels, ps_buf *spec)
+{
+    ps_job_spec *trained = NULL;
+    char *features_path = NULL, *labels_path = NULL;
+    ps_status st = ps_check_model_name(model);
+    if (!st)
+        st = ps_absolute_path(features, &features_path);
+    if (!st && labels)
+        st = ps_absolute_path(labels, &labels_path);
+    if (!st)
+        st = training_spec(client, model, &trained);
+    if (st)
+        goto free_paths;
+    const char *format = options->format            ? options->format
+                         : looks_like_csv(features) ? "csv"
+                         : trained                  ? trained->data.format
+                                                    : "idx";
+    bool csv = !strcmp(format, "csv"), same = trained && !strcmp(trained->data.format, format);
+    ps_buf_printf(spec, "kind: %s\nname: %s-%.50s\nmodel_name: %s\ndata:\n  format: %s\n", kind,
+                  kind, model, model, format);
+    ps_buf_puts(spec, "  test: {");
+    put_text(spec, "features", features_path);
+    if (labels) {
+        ps_buf_puts(spec, ", ");
+        put_text(spec, "labels", labels_path);
+    }
+    ps_buf_puts(spec, "}\n");
+    if (csv)
+        put_csv(spec, options, same ? &trained->data.csv : NULL);
+    put_normalise(spec, options, same ? &trained->data.normalise : NULL);
+    if (trained)
+        ps_job_spec_free(&trained);
+    if (!csv && !labels && !strcmp(kind, "evaluate"))
+        st = ps_client_usage(client,
+                             "format %s keeps labels in a file of their own: psctl "
+                             "evaluate %s FEATURES LABELS",
+                             format, model);
+free_paths:
+    ps_free(&features_path);
+    ps_free(&labels_path);
+    return st;
+}
+
+ps_status ps_infer_run(ps_client *client, const char *spec, Psd__V1__Job **job)
+{
+    ps_job_spec *checked = NULL;
+    ps_status st = ps_job_spec_parse(ps_slice_str(spec), "job", &checked);
+    if (st)
+        return st;
+    ps_job_spec_free(&checked);
+    uint64_t id = 0;
+    st = ps_submit_spec(client, spec, &id);
+    if (st)
+        return st;
+    ps_follow_options how = {.form = PS_FOLLOW_QUIET, .fd = STDERR_FILENO, .patient = true};
+    st = ps_follow(client, id, &how, job);
+    if (!st)
+        st = ps_follow_verdict(*job);
+    if (st)
+        ps_reply_free(job);
+    return st;
+}

@@ -1,0 +1,56 @@
+/* infer: what evaluate and predict have in common: a stored model and files become a job, which is
+ * followed to its end. One thread. */
+#ifndef PS_CLIENT_INFER_H
+#define PS_CLIENT_INFER_H
+
+#include "client/client.h"
+#include "psd/v1/jobs.pb-c.h"
+
+/* How the files are to be read; NULL and false: as the model's training job says, or by what the
+ * files' names look like when there is none. */
+typedef struct ps_infer_options {
+    const char *format;       /* "idx", "csv" */
+    const char *label_column; /* csv */
+    const char *delimiter;    /* csv */
+    bool header;              /* csv */
+    const char *normalise;    /* a flow mapping: "{scale: 1, mean: 0, std: 1}" */
+} ps_infer_options;
+
+/* The flags of ps_infer_options, for a command whose struct of options starts with one. */
+#define PS_INFER_FLAGS                                                       \
+    {.name = "format",                                                       \
+     .type = PS_FLAG_TEXT,                                                   \
+     .offset = offsetof(ps_infer_options, format),                           \
+     .value = "idx|csv",                                                     \
+     .words = ps_infer_formats,                                              \
+     .help = "of the files"},                                                \
+        {.name = "header",                                                   \
+         .type = PS_FLAG_SWITCH,                                             \
+         .offset = offsetof(ps_infer_options, header),                       \
+         .help = "csv: the first line names the columns"},                   \
+        {.name = "label-column",                                             \
+         .type = PS_FLAG_TEXT,                                               \
+         .offset = offsetof(ps_infer_options, label_column),                 \
+         .value = "COLUMN",                                                  \
+         .help = "csv: last, first, a number from 0, or a name"},            \
+        {.name = "delimiter",                                                \
+         .type = PS_FLAG_TEXT,                                               \
+         .offset = offsetof(ps_infer_options, delimiter),                    \
+         .value = "C",                                                       \
+         .help = "csv: what stands between two values"},                     \
+    {                                                                        \
+        .name = "normalise", .type = PS_FLAG_TEXT,                           \
+        .offset = offsetof(ps_infer_options, normalise), .value = "MAPPING", \
+        .help = "'{scale: 1, mean: 0, std: 1}'"                              \
+    }
+extern const char *const ps_infer_formats[];
+
+/* The job file for `kind` ("evaluate", "predict"): model, features and, unless NULL, labels. */
+PS_MUST_CHECK ps_status ps_infer_spec(ps_client *client, const ps_infer_options *options,
+                                      const char *kind, const char *model, const char *features,
+                                      const char *labels, ps_buf *spec);
+/* Submits it and waits until it is done, with a bar on standard error if that is a terminal. *job
+ * is the caller's. PS_ABORTED when the job failed. */
+PS_MUST_CHECK ps_status ps_infer_run(ps_client *client, const char *spec, Psd__V1__Job **job);
+
+#endif

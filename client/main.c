@@ -1,0 +1,79 @@
+/* psctl: parses the command line, runs one command, writes what it has to say, and turns its status
+ * into the exit status. The only place that ends the process. */
+#include "client/args.h"
+#include "client/client.h"
+#include "client/exit_code.h"
+#include "common/base/log.h"
+
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* One line, with nothing in it that could move a cursor. */
+static void complain(const char *command, const char *message)
+{
+    ps_buf line = PS_BUF_EMPTY;
+    ps_style style = ps_style_for(STDERR_FILENO, false);
+    style.width = 0;
+    ps_put_text(&line, &style, PS_COLOR_RED, "psctl:");
+    ps_buf_putc(&line, ' ');
+    if (command)
+        ps_buf_printf(&line, "%s: ", command);
+    ps_put_clean(&line, &style, message, SIZE_MAX);
+    ps_buf_putc(&line, '\n');
+    if (ps_output_flush(&line, STDERR_FILENO) != PS_OK)
+        (void)0; /* nobody is left to be told */
+    ps_buf_free(&line);
+}
+
+static ps_status run_command(ps_client *client, const ps_command_line *line)
+{
+    ps_client_prepare(client);
+    if (line->version)
+        return ps_command_find("version")->run(client, &line->args);
+    if (line->help && line->command)
+        ps_command_help(line->command, &client->out);
+    else if (line->group && !line->command)
+        ps_command_help_group(line->group, &client->out);
+    else if (!line->command && line->help)
+        ps_command_help_all(&client->out);
+    else if (!line->command)
+        ps_command_help_short(&client->out);
+    else
+        return line->command->run(client, &line->args);
+    return PS_OK;
+}
+
+int main(int argc, char **argv)
+{
+    /* numbers stay in the C locale: JSON and scripts read them */
+    (void)setlocale(LC_CTYPE, "");
+    (void)signal(SIGPIPE, SIG_IGN);
+    ps_log_set_level(PS_LOG_WARNING);
+    ps_client client;
+    ps_client_init(&client);
+    ps_command_line line = {0};
+    int skip = argc > 0;
+    ps_status st = ps_args_parse(ps_global_flags, &client.globals, (size_t)(argc - skip),
+                                 (const char *const *)argv + skip, &line);
+    client.usage = st != PS_OK;
+    if (!st)
+        st = run_command(&client, &line);
+    ps_error error;
+    ps_error_save(&error, st);
+    ps_status written = ps_output_flush(&client.out, STDOUT_FILENO);
+    if (!st && written) {
+        st = written;
+        ps_error_save(&error, st);
+    }
+    if (st && !client.interrupted)
+        complain(line.command ? line.command->name : NULL, error.message);
+    int code = client.interrupted   ? PS_EXIT_INTERRUPTED
+               : client.usage && st ? PS_EXIT_USAGE
+                                    : (int)ps_exit_of(st);
+    ps_command_line_clear(&line);
+    ps_client_clear(&client);
+    return code;
+}

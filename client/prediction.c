@@ -1,0 +1,244 @@
+/* Happy path: cut the bytes into lines, parse each (bounded: a line has at most 1 MiB), leave out
+ * rows that are not wanted, write the others. A damaged line ends it. */
+#include "client/prediction.h"
+
+#include "common/base/mem.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LINE_MOST = 1 << 20, BEST = 3 };
+
+typedef struct prediction {
+    uint64_t row;
+    bool has_class;
+    uint64_t class;
+    double *values;
+    size_t n;
+    bool probabilities;
+} prediction;
+
+void ps_predictions_init(ps_predictions *p, uint64_t begin, uint64_t end, bool json, ps_style style)
+{
+    *p = (ps_predictions){.begin = begin, .end = end, .json = json, .style = style};
+}
+
+void ps_predictions_free(ps_predictions *p)
+{
+    ps_buf_free(&p->rest);
+}
+
+/* Parsing -------------------------------------------------------------------------------------- */
+
+static ps_status read_values(ps_json_reader *r, prediction *out)
+{
+    ps_json_token token;
+    ps_status st = ps_json_expect(r, PS_JSON_ARRAY, &token);
+    while (!st) {
+        st = ps_json_next(r, &token);
+        if (st || token.kind == PS_JSON_ARRAY_END)
+            return st;
+        if (token.kind != PS_JSON_NUMBER)
+            return ps_fail(PS_CORRUPT, "not a number among the outputs");
+        if ((out->n & (out->n - 1)) == 0)
+            out->values = ps_realloc(out->values, (out->n ? 2 * out->n : 1) * sizeof(double));
+        out->values[out->n++] = token.number;
+    }
+    return st;
+}
+
+static ps_status read_uint(ps_json_reader *r, uint64_t *out)
+{
+    ps_json_token token;
+    ps_status st = ps_json_expect(r, PS_JSON_NUMBER, &token);
+    if (st)
+        return st;
+    if (!token.is_u64)
+        return ps_fail(PS_CORRUPT, "not a whole number");
+    *out = token.u64;
+    return PS_OK;
+}
+
+static ps_status read_member(ps_json_reader *r, const char *key, prediction *out)
+{
+    if (!strcmp(key, "row"))
+        return read_uint(r, &out->row);
+    if (!strcmp(key, "class")) {
+        out->has_class = true;
+        return read_uint(r, &out->class);
+    }
+    bool probabilities = !strcmp(key, "probabilities");
+    if (!out->n && (probabilities || !strcmp(key, "outputs"))) {
+        out->probabilities = probabilities;
+        return read_values(r, out);
+    }
+    return ps_json_skip(r);
+}
+
+static ps_status parse(ps_slice line, prediction *out)
+{
+    ps_json_reader r;
+    ps_json_reader_init(&r, line);
+    ps_json_token token;
+    ps_status st = ps_json_expect(&r, PS_JSON_OBJECT, &token);
+    while (!st) {
+        st = ps_json_next(&r, &token);
+        if (st || token.kind != PS_JSON_KEY)
+            break;
+        char *key = ps_strdup((const char *)token.text.data);
+        st = read_member(&r, key, out);
+        ps_free(&key);
+    }
+    if (!st)
+        st = ps_json_expect(&r, PS_JSON_END, &token);
+    ps_json_reader_free(&r);
+    return st;
+}
+
+/* Writing -------------------------------------------------------------------------------------- */
+
+/* The classes with the next best probabilities: "6 0.031, 0 0.012". */
+static void put_others(const prediction *x, ps_buf *out)
+{
+    size_t before = SIZE_MAX;
+    double limit = 2;
+    for (size_t k = 0; k < BEST; k++) {
+        size_t best = SIZE_MAX;
+        for (size_t i = 0; i < x->n; i++) {
+            bool later = x->values[i] < limit || (x->values[i] == limit && i > before);
+            if (later && (best == SIZE_MAX || x->values[i] > x->values[best]))
+                best = i;
+        }
+        if (best == SIZE_MAX)
+            return;
+        if (k)
+            ps_buf_printf(out, "%s%zu %.4f", k > 1 ? ", " : "", best, x->values[best]);
+        before = best;
+        limit = x->values[best];
+    }
+}
+
+static void put_text(ps_predictions *p, const prediction *x, ps_buf *out)
+{
+    if (p->shown == 0) {
+        ps_buf_printf(out, "%8s  ", "ROW");
+        ps_buf_puts(out, x->has_class ? "CLASS  PROBABILITY  NEXT\n" : "OUTPUTS\n");
+    }
+    ps_buf_printf(out, "%8" PRIu64 "  ", x->row);
+    if (!x->has_class) {
+        for (size_t i = 0; i < x->n; i++)
+            ps_buf_printf(out, "%s%.6g", i ? "  " : "", x->values[i]);
+    } else {
+        ps_buf_printf(out, "%5" PRIu64 "  ", x->class);
+        if (x->class < x->n)
+            ps_buf_printf(out, "%11.4f  ", x->values[x->class]);
+        if (x->probabilities)
+            put_others(x, out);
+    }
+    ps_buf_putc(out, '\n');
+}
+
+static void put_json(ps_predictions *p, const prediction *x, ps_buf *out)
+{
+    ps_buf_puts(out, p->shown ? "," : "{\"predictions\":[");
+    ps_json_writer w = ps_json_writer_to(out);
+    ps_json_object(&w);
+    ps_json_put_uint(&w, "row", x->row);
+    if (x->has_class)
+        ps_json_put_uint(&w, "class", x->class);
+    ps_json_key(&w, x->probabilities ? "probabilities" : "outputs");
+    ps_json_array(&w);
+    for (size_t i = 0; i < x->n; i++)
+        ps_json_double(&w, x->values[i]);
+    ps_json_array_end(&w);
+    ps_json_object_end(&w);
+}
+
+static ps_status take_line(ps_predictions *p, ps_slice line, ps_buf *out)
+{
+    if (line.len == 0)
+        return PS_OK;
+    prediction x = {.row = p->line};
+    ps_status st = parse(line, &x);
+    if (st)
+        st = ps_wrap(PS_CORRUPT, "predictions, line %" PRIu64, p->line + 1);
+    p->line++;
+    if (!st && x.row >= p->begin && x.row < p->end) {
+        if (p->json)
+            put_json(p, &x, out);
+        else
+            put_text(p, &x, out);
+        p->shown++;
+    }
+    ps_free(&x.values);
+    /* rows may be in any order, but there is one line a row */
+    return st ? st : p->shown == p->end - p->begin ? PS_END : PS_OK;
+}
+
+ps_status ps_predictions_feed(ps_predictions *p, ps_slice bytes, ps_buf *out)
+{
+    while (bytes.len) {
+        const uint8_t *end = memchr(bytes.data, '\n', bytes.len);
+        size_t len = end ? (size_t)(end - bytes.data) : bytes.len;
+        if (p->rest.len + len > LINE_MOST)
+            return ps_fail(PS_CORRUPT, "predictions, line %" PRIu64 ": more than %d bytes",
+                           p->line + 1, LINE_MOST);
+        ps_buf_append(&p->rest, bytes.data, len);
+        bytes.data += len + (end != NULL);
+        bytes.len -= len + (end != NULL);
+        if (!end)
+            return PS_OK;
+        ps_status st = take_line(p, ps_buf_slice(&p->rest), out);
+        ps_buf_clear(&p->rest);
+        if (st)
+            return st;
+    }
+    return PS_OK;
+}
+
+ps_status ps_predictions_finish(ps_predictions *p, ps_buf *out)
+{
+    ps_status st = take_line(p, ps_buf_slice(&p->rest), out);
+    ps_buf_clear(&p->rest);
+    if (st && st != PS_END)
+        return st;
+    if (p->json)
+        ps_buf_puts(out, p->shown ? "]}\n" : "{\"predictions\":[]}\n");
+    return PS_OK;
+}
+
+/* Rows ----------------------------------------------------------------------------------------- */
+
+static bool row_number(const char **at, uint64_t *out)
+{
+    if (**at < '0' || **at > '9')
+        return false;
+    char *end = NULL;
+    errno = 0;
+    *out = strtoull(*at, &end, 10);
+    *at = end;
+    return errno == 0;
+}
+
+ps_status ps_predictions_rows(const char *text, uint64_t *begin, uint64_t *end)
+{
+    const char *at = text;
+    uint64_t a = 0, b = UINT64_MAX;
+    bool first = row_number(&at, &a), range = *at == ':', last = false;
+    if (range) {
+        at++;
+        last = row_number(&at, &b);
+    } else {
+        b = a + 1;
+    }
+    if (*at || (!first && !last) || (range && !last && b != UINT64_MAX) || a >= b)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "--rows: '%s' is no range of rows; allowed: A:B, A: or :B with A below B, "
+                       "or one row",
+                       text);
+    *begin = a;
+    *end = b;
+    return PS_OK;
+}

@@ -1,0 +1,98 @@
+/* Each function stands for itself; its contract says how it fails. */
+#include "client/support.h"
+
+#include "common/base/mem.h"
+#include "common/conf/job_spec.h"
+#include "psd/v1/jobs.pb-c.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+ps_status ps_parse_job_id(ps_client *client, const char *text, uint64_t *out)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long long id = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end || errno || id == 0)
+        return ps_client_usage(client, "'%s' is not a job's number; 'psctl jobs' lists them", text);
+    *out = id;
+    return PS_OK;
+}
+
+ps_status ps_check_model_name(const char *name)
+{
+    if (ps_job_spec_name_ok(name))
+        return PS_OK;
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "'%s' cannot be a model's name; allowed: 1 to 64 of a-z 0-9 . _ -, first a "
+                   "letter or digit",
+                   name);
+}
+
+ps_status ps_read_small_file(const char *path, size_t limit, ps_buf *out)
+{
+    bool input = !strcmp(path, "-");
+    int fd = input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return ps_fail_errno(errno, "%s", path);
+    ps_status st = PS_OK;
+    ssize_t n = 1;
+    while (n > 0 && !st) {
+        ps_buf_reserve(out, 65536);
+        n = read(fd, out->data + out->len, 65536);
+        if (n < 0 && errno == EINTR)
+            n = 1;
+        else if (n < 0)
+            st = ps_fail_errno(errno, "%s", path);
+        else
+            out->len += (size_t)n;
+        if (out->len > limit)
+            st = ps_fail(PS_INVALID_ARGUMENT, "%s: more than %zu bytes", path, limit);
+    }
+    if (!input)
+        (void)close(fd);
+    return st;
+}
+
+ps_json_writer ps_json_begin(ps_client *client)
+{
+    return ps_json_writer_to(&client->out);
+}
+
+void ps_json_finish(ps_client *client)
+{
+    ps_buf_putc(&client->out, '\n');
+}
+
+ps_status ps_absolute_path(const char *path, char **out)
+{
+    if (*path == '/') {
+        *out = ps_strdup(path);
+        return PS_OK;
+    }
+    char *here = getcwd(NULL, 0);
+    if (!here)
+        return ps_fail_errno(errno, "the current folder");
+    while (!strncmp(path, "./", 2))
+        path += 2;
+    *out = ps_asprintf("%s/%s", here, path);
+    free(here);
+    return PS_OK;
+}
+
+ps_status ps_submit_spec(ps_client *client, const char *spec, uint64_t *job_id)
+{
+    Psd__V1__SubmitRequest request = PSD__V1__SUBMIT_REQUEST__INIT;
+    request.spec = ps_borrow(spec);
+    ProtobufCMessage *reply = NULL;
+    ps_status st = ps_client_unary(client, "/psd.v1.Jobs/Submit", &request.base,
+                                   &psd__v1__submit_response__descriptor, &reply);
+    if (st)
+        return st;
+    *job_id = ((Psd__V1__SubmitResponse *)(void *)reply)->job_id;
+    ps_reply_free(&reply);
+    return PS_OK;
+}

@@ -1,0 +1,33 @@
+/* support: the small things that several commands need. One thread. */
+#ifndef PS_CLIENT_SUPPORT_H
+#define PS_CLIENT_SUPPORT_H
+
+#include "client/client.h"
+
+/* For the fields of a request: protobuf-c takes char * and only reads it. */
+static inline char *ps_borrow(const char *text)
+{
+    union {
+        const char *kept;
+        char *given;
+    } p = {.kept = text};
+    return p.given;
+}
+
+/* "7" as a job id; a usage failure otherwise. */
+PS_MUST_CHECK ps_status ps_parse_job_id(ps_client *client, const char *text, uint64_t *out);
+/* PS_INVALID_ARGUMENT unless the text may be the name of a model. */
+PS_MUST_CHECK ps_status ps_check_model_name(const char *name);
+/* A whole small file, "-" for standard input; PS_INVALID_ARGUMENT beyond `limit` bytes. */
+PS_MUST_CHECK ps_status ps_read_small_file(const char *path, size_t limit, ps_buf *out);
+/* Begins a JSON document on the client's output, and ends it with a newline. */
+ps_json_writer ps_json_begin(ps_client *client);
+void ps_json_finish(ps_client *client);
+/* The path as it is from the root folder: relative ones are below the current folder; nothing is
+ * resolved, as the file may be on another machine. The caller's. */
+PS_MUST_CHECK ps_status ps_absolute_path(const char *path, char **out);
+
+/* Submits a job file; its id. */
+PS_MUST_CHECK ps_status ps_submit_spec(ps_client *client, const char *spec, uint64_t *job_id);
+
+#endif

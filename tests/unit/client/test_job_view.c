@@ -1,0 +1,75 @@
+/* job_view: the names that JSON promises, and how far a job is. */
+#include "client/job_view.h"
+#include "tests/lib/check_main.h"
+
+START_TEST(json_has_the_fields_of_the_proto_files)
+{
+    Psd__V1__Progress progress = PSD__V1__PROGRESS__INIT;
+    progress.epoch = 1;
+    progress.epochs = 2;
+    progress.samples = 5;
+    progress.samples_total = 20;
+    progress.eta_seconds = -1;
+    Psd__V1__Job job = PSD__V1__JOB__INIT;
+    static char name[] = "tiny", kind[] = "train", result[] = "{\"accuracy\": 0.5}";
+    job.id = 18446744073709551615u;
+    job.name = name;
+    job.kind = kind;
+    job.state = PSD__V1__JOB_STATE__JOB_STATE_RUNNING;
+    job.submitted_ms = 12;
+    job.progress = &progress;
+    job.result = result;
+    ps_buf out = PS_BUF_EMPTY;
+    ps_json_writer w = ps_json_writer_to(&out);
+    ps_job_json(&w, &job);
+    ck_assert_str_eq(
+        ps_buf_cstr(&out),
+        "{\"id\":18446744073709551615,\"name\":\"tiny\",\"kind\":\"train\",\"state\":\"running\","
+        "\"reason\":\"\",\"submitter\":\"\",\"submitted_ms\":12,\"started_ms\":0,\"ended_ms\":0,"
+        "\"progress\":{\"epoch\":1,\"epochs\":2,\"samples\":5,\"samples_total\":20,\"steps\":0,"
+        "\"samples_per_second\":0,\"loss\":0,\"accuracy\":0,\"bytes_in_per_second\":0,"
+        "\"bytes_out_per_second\":0,\"staleness_mean\":0,\"staleness_max\":0,\"workers\":0,"
+        "\"eta_seconds\":null},\"result\":{\"accuracy\":0.5}}");
+    ps_buf_free(&out);
+}
+END_TEST
+
+START_TEST(a_state_that_is_not_known_yet_is_no_end)
+{
+    ck_assert_str_eq(ps_job_state_name(99), "unknown");
+    ck_assert_str_eq(ps_job_state_name(-1), "unknown");
+    ck_assert(!ps_job_has_ended(99));
+    ck_assert(ps_job_has_ended(PSD__V1__JOB_STATE__JOB_STATE_FAILED));
+    ck_assert(!ps_job_has_ended(PSD__V1__JOB_STATE__JOB_STATE_CANCELLING));
+}
+END_TEST
+
+START_TEST(share_and_time_are_known_only_when_they_are)
+{
+    Psd__V1__Progress progress = PSD__V1__PROGRESS__INIT;
+    Psd__V1__Job job = PSD__V1__JOB__INIT;
+    ck_assert(ps_job_share(&job) < 0);
+    job.progress = &progress;
+    ck_assert(ps_job_share(&job) < 0);
+    progress.samples_total = 4;
+    progress.samples = 1;
+    ck_assert_double_eq(ps_job_share(&job), 0.25);
+    ck_assert(ps_job_seconds(&job, 5000) < 0);
+    job.started_ms = 2000;
+    ck_assert_double_eq(ps_job_seconds(&job, 5000), 3);
+    job.ended_ms = 3500;
+    ck_assert_double_eq(ps_job_seconds(&job, 5000), 1.5);
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {&json_has_the_fields_of_the_proto_files},
+    {&a_state_that_is_not_known_yet_is_no_end},
+    {&share_and_time_are_known_only_when_they_are},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("client/job_view", tests);
+}
