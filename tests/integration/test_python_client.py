@@ -1,0 +1,234 @@
+"""A stock gRPC client (python3-grpcio, stubs made by protoc) calls every service."""
+import json
+import struct
+
+import grpc
+import numpy as np
+
+from fake_worker import FakeWorker
+from harness import SLOW, Cluster, run, stubs, wait_until
+
+SERVICES = {"psd.v1.Parameters", "psd.v1.Jobs", "psd.v1.Workers", "psd.v1.Models", "psd.v1.Admin",
+            "grpc.health.v1.Health"}
+
+
+def pool_with(files):
+    """A descriptor pool of serialized FileDescriptorProtos, in any order."""
+    from google.protobuf import descriptor_pb2, descriptor_pool
+    pool, left = descriptor_pool.DescriptorPool(), [descriptor_pb2.FileDescriptorProto.FromString(f) for f in files]
+    while left:
+        for proto in left:
+            try:
+                pool.Add(proto)
+            except (TypeError, KeyError):
+                continue
+            left.remove(proto)
+            break
+        else:
+            raise AssertionError("descriptors with missing imports: " + ", ".join(p.name for p in left))
+    return pool
+
+
+def varint_field(number, wire, value):
+    return bytes([number << 3 | wire]) + value
+
+
+def text_field(number, text):
+    return varint_field(number, 2, bytes([len(text)]) + text.encode())
+
+
+def fields_of(data):
+    """(number, value) pairs of a serialized message: enough of protobuf to read reflection's answers by hand."""
+    at, out = 0, []
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while at < len(data):
+        key = varint()
+        if key & 7 == 0:
+            out.append((key >> 3, varint()))
+        elif key & 7 == 2:
+            size = varint()
+            out.append((key >> 3, data[at:at + size]))
+            at += size
+        else:
+            raise AssertionError(f"wire type {key & 7}")
+    return out
+
+
+def reflect(channel, version, request):
+    call = channel.stream_stream(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+                                 request_serializer=lambda b: b, response_deserializer=lambda b: b)
+    return dict(fields_of(next(call(iter([request]), timeout=10 * SLOW))))
+
+
+def reflection_lists_services_and_describes_them():
+    with Cluster() as cluster:
+        cluster.start_server()
+        with cluster.channel() as channel:
+            for version in ("v1", "v1alpha"):
+                listed = reflect(channel, version, text_field(7, "*"))[6]
+                names = {dict(fields_of(s))[1].decode() for n, s in fields_of(listed) if n == 1}
+                assert SERVICES <= names, names
+                files = reflect(channel, version, text_field(4, "psd.v1.Workers"))[4]
+                serialized = [f for n, f in fields_of(files) if n == 1]
+                if len(serialized) == 1:  # imports may be asked for one by one
+                    more = reflect(channel, version, text_field(3, "psd/v1/jobs.proto"))[4]
+                    serialized += [f for n, f in fields_of(more) if n == 1]
+                pool = pool_with(serialized)
+                service = pool.FindServiceByName("psd.v1.Workers")
+                assert [m.name for m in service.methods] == ["Attach", "List"]
+
+
+def health_says_serving():
+    with Cluster() as cluster:
+        cluster.start_server()
+        with cluster.channel() as channel:
+            check = channel.unary_unary("/grpc.health.v1.Health/Check", request_serializer=lambda b: b,
+                                        response_deserializer=lambda b: b)
+            assert check(b"", timeout=10 * SLOW) == b"\x08\x01"
+            assert check(text_field(1, "psd.v1.Jobs"), timeout=10 * SLOW) == b"\x08\x01"
+            try:
+                check(text_field(1, "no.such.Service"), timeout=10 * SLOW)
+                raise AssertionError("an unknown service has no health")
+            except grpc.RpcError as error:
+                assert error.code() == grpc.StatusCode.NOT_FOUND
+
+
+def a_job_is_submitted_watched_and_its_parameters_pulled():
+    jobs_pb, jobs_grpc = stubs()["jobs"]
+    models_pb, models_grpc = stubs()["models"]
+    parameters_pb, parameters_grpc = stubs()["parameters"]
+    with Cluster() as cluster:
+        cluster.tiny_data()
+        cluster.start_server()
+        cluster.start_worker("w1")
+        with cluster.channel() as channel:
+            jobs, models = jobs_grpc.JobsStub(channel), models_grpc.ModelsStub(channel)
+            job_id = jobs.Submit(jobs_pb.SubmitRequest(spec=cluster.tiny_job(workers=1)), timeout=10 * SLOW).job_id
+            pulled, last = None, None
+            for event in jobs.Watch(jobs_pb.WatchJobRequest(job_id=job_id), timeout=60 * SLOW):
+                if not event.HasField("job"):
+                    continue
+                last = event.job
+                if last.state == jobs_pb.JOB_STATE_RUNNING and last.progress.samples and pulled is None:
+                    parameters = parameters_grpc.ParametersStub(channel)
+                    described = parameters.Describe(parameters_pb.DescribeRequest(job_id=job_id))
+                    assert [t.name for t in described.tensors] == ["layers.0.weight", "layers.0.bias",
+                                                                   "layers.1.weight", "layers.1.bias"]
+                    pulled = sum(r.chunk.count for r in
+                                 parameters.Pull(parameters_pb.PullRequest(job_id=job_id)))
+            assert last.state == jobs_pb.JOB_STATE_DONE, last
+            assert pulled == 16 * 32 + 32 + 32 * 4 + 4
+            assert last.progress.test_accuracy > 0.9
+            assert json.loads(last.result)["test_accuracy"] == last.progress.test_accuracy
+            data = b"".join(c.payload for c in models.Export(models_pb.ExportRequest(name="tiny")))
+            (length,) = struct.unpack("<Q", data[:8])
+            header = json.loads(data[8:8 + length])
+            assert header["layers.0.weight"]["shape"] == [32, 16]
+            assert models.Get(models_pb.GetModelRequest(name="tiny")).parameters == pulled
+
+
+def expect(code, words, call):
+    try:
+        call()
+    except grpc.RpcError as error:
+        assert error.code() == code, f"{error.code()}: {error.details()}"
+        for word in words:
+            assert word in error.details(), f"'{word}' is not in: {error.details()}"
+        return
+    raise AssertionError(f"no error; expected {code}")
+
+
+def floats(n, value=0.5):
+    return np.full(n, value, "<f4").tobytes()
+
+
+def a_push_needs_a_lease_and_is_applied_once_as_a_whole():
+    jobs_pb, jobs_grpc = stubs()["jobs"]
+    S = grpc.StatusCode
+    with Cluster() as cluster:
+        cluster.tiny_data()
+        cluster.start_server()
+        cluster.make_client("worker", "w1")
+        cluster.make_client("worker", "w2")
+        with cluster.channel() as user, cluster.channel("w1") as channel, cluster.channel("w2") as other:
+            spec = cluster.tiny_job(workers=1).replace("adamw, learning_rate: 0.003, weight_decay: 0.01",
+                                                       "sgd, learning_rate: 1.0")
+            job_id = jobs_grpc.JobsStub(user).Submit(jobs_pb.SubmitRequest(spec=spec)).job_id
+            worker = FakeWorker(channel, [("w", [100, 8]), ("b", [8])])
+            worker.task()
+            before, version = worker.pull(job_id)
+            theta = np.frombuffer(before[(0, 0)][0], "<f4")
+            good = dict(tensor_id=0, shard=0, offset=0, count=800, payload=floats(800))
+
+            stranger = FakeWorker(other, [])
+            expect(S.PERMISSION_DENIED, ["w2", "no lease", str(job_id)], lambda: stranger.push(job_id, [good]))
+            expect(S.PERMISSION_DENIED, ["Push"],
+                   lambda: stubs()["parameters"][1].ParametersStub(user).Push(iter([])))
+            stranger.close()
+
+            nan = np.full(800, 1, "<f4")
+            nan[799] = np.nan
+            inf = np.full(8, np.inf, "<f4")
+            bad = [
+                (S.NOT_FOUND, ["7"], [dict(good, tensor_id=7)]),
+                (S.NOT_FOUND, ["w"], [dict(good, shard=3)]),
+                (S.INVALID_ARGUMENT, ["w"], [dict(good, offset=8)]),
+                (S.INVALID_ARGUMENT, ["w"], [dict(good, offset=2**63)]),
+                (S.INVALID_ARGUMENT, ["w"], [dict(good, payload=floats(799))]),
+                (S.INVALID_ARGUMENT, ["w", "NaN"], [dict(good, payload=nan.tobytes())]),
+                (S.INVALID_ARGUMENT, ["b"], [good, dict(tensor_id=1, count=8, payload=inf.tobytes())]),
+                (S.INVALID_ARGUMENT, ["w"], [dict(good, codec=77)]),
+                (S.INVALID_ARGUMENT, ["w"], [good, dict(good, offset=792, count=8, payload=floats(8))]),
+            ]
+            for code, words, chunks in bad:
+                expect(code, words, lambda c=chunks: worker.push(job_id, c))
+            expect(S.PERMISSION_DENIED, ["job 999"], lambda: worker.push(999, [good]))
+            expect(S.INVALID_ARGUMENT, ["header"], lambda: worker.push(job_id, [good], header=False))
+            after, _ = worker.pull(job_id)
+            assert after == before, "a refused push changed something"
+
+            first = worker.push(job_id, [good], sequence=1000)
+            assert not first.duplicate
+            again = worker.push(job_id, [good], sequence=1000)
+            assert again.duplicate and again.version == first.version
+            now, newer = worker.pull(job_id, newer_than=version)
+            assert list(now) == [(0, 0)] and newer > version
+            assert np.abs(np.frombuffer(now[(0, 0)][0], "<f4") - (theta - 0.5)).max() < 1e-6, "applied once"
+            expect(S.FAILED_PRECONDITION, ["incarnation"],
+                   lambda: (worker.push(job_id, [good], sequence=1, incarnation=5),
+                            worker.push(job_id, [good], sequence=2000, incarnation=4)))
+            worker.close()
+            cluster.psctl("cancel", job_id)
+            wait_until("the job is cancelled", lambda: cluster.job(job_id)["state"] == "cancelled", 40)
+
+
+def every_admin_call_answers_an_admin():
+    admin_pb, admin_grpc = stubs()["admin"]
+    with Cluster() as cluster:
+        cluster.start_server()
+        with cluster.channel("root") as channel:
+            admin = admin_grpc.AdminStub(channel)
+            status = admin.Status(admin_pb.StatusRequest())
+            assert status.cluster == "test" and status.memory_budget > 0
+            assert admin.Reload(admin_pb.ReloadRequest()).certificate_expires_ms == status.certificate_expires_ms
+            assert admin.Checkpoint(admin_pb.CheckpointRequest()).jobs == 0
+            admin.Drain(admin_pb.DrainRequest())
+            assert admin.Status(admin_pb.StatusRequest()).draining
+            admin.Drain(admin_pb.DrainRequest(off=True))
+            assert not admin.Status(admin_pb.StatusRequest()).draining
+
+
+run([reflection_lists_services_and_describes_them, health_says_serving,
+     a_job_is_submitted_watched_and_its_parameters_pulled, a_push_needs_a_lease_and_is_applied_once_as_a_whole,
+     every_admin_call_answers_an_admin])
