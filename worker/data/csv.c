@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "worker/data/source.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -206,9 +207,14 @@ static const char *blanks(const csv_file *f)
 static ps_status read_number(const csv_file *f, const char *field, size_t column, float *out,
                              const char **after)
 {
-    char *end = NULL;
     field += strspn(field, blanks(f));
-    float v = strtof(field, &end);
+    const char *end = field;
+    float v = 0;
+    if (!isspace((unsigned char)*field)) { /* which strtof would pass over, separators or not */
+        char *stop = NULL;
+        v = strtof(field, &stop);
+        end = stop;
+    }
     bool none = end == field;
     end += strspn(end, blanks(f));
     if (none || (*end && *end != f->delimiter) || !isfinite(v)) {
@@ -295,6 +301,7 @@ static ps_status csv_open(const ps_dataset_options *o, ps_dataset_shape *shape, 
     csv_state *s = ps_new(csv_state);
     s->kind = o->labels;
     f.state = s;
+    ps_buf_reserve(&f.bytes, READ_BYTES + 1);
     st = read_lines(&f);
     ps_buf_free(&f.bytes);
     ps_source_close(&f.source);

@@ -141,6 +141,10 @@ START_TEST(what_is_wrong_is_named_with_line_and_column)
     refuses("7\n", PS_INVALID_ARGUMENT, ":1: 1 columns; 1 label columns from column 0 on");
     refuses("", PS_INVALID_ARGUMENT, "no rows");
     refuses("\n\r\n", PS_INVALID_ARGUMENT, "no rows");
+    use("last", 1, false, "tab");
+    refuses("1\t2\t0\n1\t\t0\n", PS_CORRUPT, ":2: column 1: '' is not a number");
+    use("last", 1, false, " ");
+    refuses("1 2 0\n1  0\n", PS_CORRUPT, ":2: column 1: '' is not a number");
     use("5", 1, false, ",");
     refuses("1,2\n", PS_INVALID_ARGUMENT, "1 label columns from column 5 on do not fit");
     use("colour", 1, true, ",");
