@@ -1,0 +1,49 @@
+/* fake_parameters: a Parameters service for tests of those who call it, over the real transport.
+ *
+ * Tensors are plain arrays in the model's order; every matrix is cut into two column shards of
+ * unequal widths and into small blocks. A push subtracts its gradient once it is whole. What goes
+ * wrong is told by the fields that count down. All fields under lock.
+ */
+#ifndef PS_TEST_FAKE_PARAMETERS_H
+#define PS_TEST_FAKE_PARAMETERS_H
+
+#include "common/transport/rpc_server.h"
+
+#include <pthread.h>
+
+enum { FAKE_TENSORS = 8, FAKE_ELEMENTS = 4096, FAKE_BLOCK = 7, FAKE_PUSHES = 64 };
+
+typedef struct fake_tensor {
+    char name[64];
+    int rank;
+    uint64_t shape[4];
+    uint64_t rows, columns, split; /* shard 0 is columns [0, split); split == columns: one shard */
+    float values[FAKE_ELEMENTS];
+    uint64_t version; /* of all its blocks */
+} fake_tensor;
+
+typedef struct fake_parameters {
+    pthread_mutex_t lock;
+    fake_tensor tensors[FAKE_TENSORS];
+    size_t count;
+    uint64_t version;
+    uint64_t applied[FAKE_PUSHES]; /* sequences */
+    size_t applied_count;
+    /* what it saw */
+    unsigned pulls, pushes, clocks;
+    uint64_t newer_than; /* of the last pull, */
+    size_t ranges;       /* and its ranges */
+    uint64_t clock, pulled_version;
+    double weight;
+    /* what goes wrong, so many times */
+    unsigned lose_acks;     /* applied, but answered UNAVAILABLE */
+    unsigned break_pulls;   /* end UNAVAILABLE after half of the chunks */
+    unsigned refuse_pushes; /* INVALID_ARGUMENT "NaN in tensor x" */
+    bool silent;            /* pulls and clocks are never answered */
+} fake_parameters;
+
+void fake_parameters_init(fake_parameters *fake);
+void fake_parameters_add(fake_parameters *fake, const char *name, int rank, const int64_t *shape);
+ps_rpc_service fake_parameters_service(fake_parameters *fake);
+
+#endif

@@ -1,0 +1,393 @@
+/* A real model on the CPU, the real transport over mTLS on loopback, and a Parameters service that
+ * can lose, break and refuse. What arrives is compared with what is there, element by element. */
+#include "worker/exchange/exchange.h"
+
+#include "tests/lib/check_main.h"
+#include "tests/lib/fake_parameters.h"
+#include "tests/lib/pki.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { INPUTS = 6, HIDDEN = 8, CLASSES = 3, ROWS = 4 };
+
+static struct {
+    ps_test_pki pki;
+    ps_tls_context *server_tls, *client_tls;
+    ps_loops *server_loops, *client_loops;
+    ps_rpc_server *server;
+    ps_channel *channel;
+    char target[32];
+    fake_parameters fake;
+    ps_gate gate;
+    ps_remote remote;
+    ps_backend *backend;
+    ps_model *model;
+    ps_spec_train train;
+    uint64_t sequence;
+    ps_exchange *exchange;
+    ps_error created;
+} r;
+
+static void make_channel(void *state)
+{
+    (void)state;
+    ps_channel_options options = {
+        .target = r.target, .tls = r.client_tls, .backoff_min_ms = 20, .backoff_max_ms = 50};
+    ps_status st = ps_channel_create(r.remote.loop, &options, &r.channel);
+    ck_assert_int_eq(st, PS_OK);
+}
+
+static void drop_channel(void *state)
+{
+    (void)state;
+    ps_channel_free(&r.channel);
+}
+
+static void open_server(void)
+{
+    ps_test_pki_open(&r.pki, "lab");
+    ps_test_pki_server(&r.pki, "psd", "localhost");
+    ps_test_pki_client(&r.pki, PS_ROLE_WORKER, "w1");
+    r.server_tls = ps_test_pki_context(&r.pki, PS_TLS_SERVER, "psd");
+    r.client_tls = ps_test_pki_context(&r.pki, PS_TLS_CLIENT, "w1");
+    ck_assert_int_eq(ps_loops_create(1, &r.server_loops), PS_OK);
+    ck_assert_int_eq(ps_loops_create(1, &r.client_loops), PS_OK);
+    ps_rpc_server_options options = {.loops = r.server_loops,
+                                     .address = "127.0.0.1",
+                                     .tls = r.server_tls,
+                                     .limits = PS_RPC_LIMITS_DEFAULT};
+    ck_assert_int_eq(ps_rpc_server_create(&options, &r.server), PS_OK);
+    ps_rpc_service service = fake_parameters_service(&r.fake);
+    ps_rpc_server_add(r.server, &service);
+    ck_assert_int_eq(ps_rpc_server_start(r.server), PS_OK);
+    snprintf(r.target, sizeof(r.target), "127.0.0.1:%u", ps_rpc_server_port(r.server));
+}
+
+static void begin(double clip_norm)
+{
+    static const int64_t layers[] = {INPUTS, HIDDEN, CLASSES};
+    memset(&r, 0, sizeof(r));
+    fake_parameters_init(&r.fake);
+    open_server();
+    ps_gate_init(&r.gate);
+    r.remote = (ps_remote){
+        .loop = ps_loops_get(r.client_loops, 0), .gate = &r.gate, .clock = &ps_clock_system};
+    ps_remote_run(&r.remote, make_channel, NULL);
+    r.remote.channel = r.channel;
+    ck_assert_int_eq(ps_backend_open("cpu", &(ps_backend_options){.threads = 1}, &r.backend),
+                     PS_OK);
+    ps_model_config config = {.architecture = "mlp", .layers = layers, .layer_count = 3};
+    ck_assert_int_eq(
+        ps_model_create(r.backend, &config, &(ps_model_options){.max_batch = ROWS}, &r.model),
+        PS_OK);
+    const ps_model_layout *layout = ps_model_parameters(r.model);
+    for (size_t i = 0; i < layout->count; i++)
+        fake_parameters_add(&r.fake, layout->parameters[i].name, layout->parameters[i].rank,
+                            layout->parameters[i].shape);
+    r.train = (ps_spec_train){.codec = (char *)(uintptr_t) "float32", .clip_norm = clip_norm};
+}
+
+static ps_status open_exchange(bool pull_ahead)
+{
+    return ps_exchange_open(&(ps_exchange_options){.remote = &r.remote,
+                                                   .job_id = 1,
+                                                   .backend = r.backend,
+                                                   .model = r.model,
+                                                   .train = &r.train,
+                                                   .incarnation = 5,
+                                                   .sequence = &r.sequence,
+                                                   .pull_ahead = pull_ahead},
+                            &r.exchange);
+}
+
+static void end(void)
+{
+    ps_exchange_close(&r.exchange);
+    ps_model_free(&r.model);
+    ps_backend_close(&r.backend);
+    ps_remote_run(&r.remote, drop_channel, NULL);
+    ps_loops_free(&r.client_loops);
+    ps_rpc_server_free(&r.server);
+    ps_loops_free(&r.server_loops);
+    ps_tls_context_unref(&r.server_tls);
+    ps_tls_context_unref(&r.client_tls);
+    ps_test_pki_close(&r.pki);
+    ps_gate_destroy(&r.gate);
+}
+
+static void assert_model_is_server(void)
+{
+    for (size_t i = 0; i < r.fake.count; i++) {
+        const float *p = ps_tensor_host(r.backend, ps_model_parameter(r.model, i));
+        const fake_tensor *t = &r.fake.tensors[i];
+        for (uint64_t k = 0; k < t->rows * t->columns; k++)
+            ck_assert_msg(p[k] == t->values[k], "%s[%d]: %g, not %g", t->name, (int)k, (double)p[k],
+                          (double)t->values[k]);
+    }
+}
+
+/* One step of training on fixed rows; the gradients stay in the model. */
+static ps_status train_step(uint64_t clock)
+{
+    static const float features[ROWS * INPUTS] = {1, -2, 3, 0.5f, 1, 2, -1, 1, 2, 1, 0, 1};
+    static const int32_t labels[ROWS] = {0, 2, 1, 2};
+    ps_model_batch batch = {.rows = ROWS, .features = features, .labels = labels};
+    ps_model_result result;
+    uint64_t version = 0;
+    ps_exchange_pull_start(r.exchange);
+    ps_status st = ps_model_forward(r.model, &batch, ps_exchange_hooks(r.exchange));
+    if (!st)
+        st = ps_exchange_pull_finish(r.exchange, &version);
+    if (!st)
+        st = ps_model_loss(r.model, &batch);
+    ps_pusher_step step = {.clock = clock,
+                           .pulled_version = version,
+                           .weight = ROWS,
+                           .position = clock * ROWS,
+                           .next_position = (clock + 1) * ROWS};
+    if (!st)
+        st = ps_exchange_push_begin(r.exchange, &step);
+    if (!st)
+        st = ps_model_backward(r.model, ps_exchange_hooks(r.exchange));
+    if (!st)
+        st = ps_exchange_push_end(r.exchange);
+    if (!st)
+        st = ps_model_result_get(r.model, &result);
+    return st ? st : ps_exchange_drain(r.exchange);
+}
+
+/* The server's values are what they were, minus the model's gradients, exactly once. */
+static void assert_applied_once(const fake_tensor *before)
+{
+    double moved = 0;
+    for (size_t i = 0; i < r.fake.count; i++) {
+        const float *g = ps_tensor_host(r.backend, ps_model_gradient(r.model, i));
+        const fake_tensor *t = &r.fake.tensors[i];
+        for (uint64_t k = 0; k < t->rows * t->columns; k++) {
+            ck_assert_msg(t->values[k] == before[i].values[k] - g[k], "%s[%d]", t->name, (int)k);
+            moved += fabs((double)g[k]);
+        }
+    }
+    ck_assert_double_gt(moved, 0.01); /* there was a gradient at all */
+}
+
+START_TEST(a_pull_puts_every_column_block_where_it_belongs)
+{
+    begin(0);
+    uint64_t version;
+    ck_assert_int_eq(open_exchange(false), PS_OK);
+    ck_assert_int_eq(ps_exchange_pull(r.exchange, &version), PS_OK);
+    ck_assert_uint_eq(version, 10);
+    assert_model_is_server();
+    end();
+}
+END_TEST
+
+START_TEST(the_next_pull_asks_only_for_what_is_newer)
+{
+    begin(0);
+    uint64_t version, bytes, again;
+    ps_pusher_stats stats;
+    ck_assert_int_eq(open_exchange(false), PS_OK);
+    ck_assert_int_eq(ps_exchange_pull(r.exchange, &version), PS_OK);
+    ps_exchange_stats(r.exchange, &stats, &bytes);
+    r.fake.version = r.fake.tensors[1].version = 11;
+    r.fake.tensors[1].values[2] = 77;
+    ck_assert_int_eq(ps_exchange_pull(r.exchange, &version), PS_OK);
+    ck_assert_uint_eq(r.fake.newer_than, 10);
+    ck_assert_uint_eq(version, 11);
+    ps_exchange_stats(r.exchange, &stats, &again);
+    ck_assert_uint_eq(again - bytes, HIDDEN * sizeof(float)); /* one bias */
+    assert_model_is_server();
+    end();
+}
+END_TEST
+
+START_TEST(a_broken_pull_goes_on_with_what_is_missing_and_the_next_is_whole)
+{
+    begin(0);
+    uint64_t version;
+    r.fake.break_pulls = 2;
+    ck_assert_int_eq(open_exchange(false), PS_OK);
+    ck_assert_int_eq(ps_exchange_pull(r.exchange, &version), PS_OK);
+    ck_assert_uint_eq(r.fake.pulls, 3);
+    ck_assert_uint_gt(r.fake.ranges, 0);
+    assert_model_is_server();
+    ck_assert_int_eq(ps_exchange_pull(r.exchange, &version), PS_OK);
+    ck_assert_uint_eq(r.fake.newer_than, 0);
+    ck_assert_uint_eq(r.fake.ranges, 0);
+    end();
+}
+END_TEST
+
+START_TEST(gradients_arrive_and_are_applied)
+{
+    begin(0);
+    static fake_tensor before[FAKE_TENSORS];
+    memcpy(before, r.fake.tensors, sizeof(before));
+    ck_assert_int_eq(open_exchange(false), PS_OK);
+    ck_assert_int_eq(train_step(3), PS_OK);
+    assert_applied_once(before);
+    ck_assert_uint_eq(r.fake.clock, 3);
+    ck_assert_uint_eq(r.fake.pulled_version, 10);
+    ck_assert_double_eq(r.fake.weight, ROWS);
+    ck_assert_uint_eq(ps_exchange_position(r.exchange), 4 * ROWS);
+    ck_assert_uint_eq(r.sequence, 1); /* one bucket */
+    end();
+}
+END_TEST
+
+START_TEST(a_push_whose_answers_are_lost_is_applied_once)
+{
+    begin(0);
+    static fake_tensor before[FAKE_TENSORS];
+    memcpy(before, r.fake.tensors, sizeof(before));
+    r.fake.lose_acks = 3;
+    ck_assert_int_eq(open_exchange(false), PS_OK);
+    ck_assert_int_eq(train_step(0), PS_OK);
+    ck_assert_uint_eq(r.fake.pushes, 4);
+    ck_assert_uint_eq(r.fake.applied_count, 1);
+    assert_applied_once(before);
+    uint64_t bytes;
+    ps_pusher_stats stats;
+    ps_exchange_stats(r.exchange, &stats, &bytes);
+    ck_assert_uint_eq(stats.pushes, 1);
+    ck_assert_uint_eq(stats.duplicates, 1);
+    ck_assert_uint_eq(stats.retries, 3);
+    end();
+}
+END_TEST
+
+START_TEST(a_refused_push_is_not_repeated_and_says_why)
+{
+    begin(0);
+    r.fake.refuse_pushes = 1;
+    ck_assert_int_eq(open_exchange(false), PS_OK);
+    ck_assert_int_eq(train_step(0), PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "NaN in tensor x"));
+    ck_assert_uint_eq(r.fake.pushes, 1);
+    ps_exchange_stop(r.exchange); /* and after that it goes on */
+    ck_assert_int_eq(train_step(1), PS_OK);
+    end();
+}
+END_TEST
+
+START_TEST(clipped_gradients_have_the_norm_that_was_asked_for)
+{
+    begin(0.125);
+    static fake_tensor before[FAKE_TENSORS];
+    memcpy(before, r.fake.tensors, sizeof(before));
+    ck_assert_int_eq(open_exchange(false), PS_OK);
+    ck_assert_int_eq(train_step(0), PS_OK);
+    double sum = 0;
+    for (size_t i = 0; i < r.fake.count; i++)
+        for (uint64_t k = 0; k < r.fake.tensors[i].rows * r.fake.tensors[i].columns; k++) {
+            double d = (double)before[i].values[k] - (double)r.fake.tensors[i].values[k];
+            sum += d * d;
+        }
+    ck_assert_double_eq_tol(sqrt(sum), 0.125, 1e-5);
+    end();
+}
+END_TEST
+
+START_TEST(through_host_memory_the_same_arrives)
+{
+    begin(0);
+    static fake_tensor before[FAKE_TENSORS];
+    memcpy(before, r.fake.tensors, sizeof(before));
+    ck_assert_int_eq(open_exchange(true), PS_OK);
+    ck_assert_int_eq(train_step(0), PS_OK);
+    assert_applied_once(before);
+    memcpy(before, r.fake.tensors, sizeof(before));
+    ck_assert_int_eq(train_step(1), PS_OK);
+    assert_applied_once(before);
+    end();
+}
+END_TEST
+
+static void *cancel_soon(void *argument)
+{
+    (void)argument;
+    for (bool waits = false; !waits;) {
+        pthread_mutex_lock(&r.fake.lock);
+        waits = r.fake.pulls + r.fake.clocks > 0;
+        pthread_mutex_unlock(&r.fake.lock);
+    }
+    ps_gate_cancel(&r.gate, "job 1 was cancelled by you");
+    return NULL;
+}
+
+START_TEST(a_cancelled_task_does_not_wait_for_psd)
+{
+    begin(0);
+    r.fake.silent = true;
+    ck_assert_int_eq(open_exchange(false), PS_OK);
+    pthread_t thread;
+    pthread_create(&thread, NULL, cancel_soon, NULL);
+    ck_assert_int_eq(train_step(0), PS_CANCELLED);
+    ck_assert_str_eq(ps_error_message(), "job 1 was cancelled by you");
+    pthread_join(thread, NULL);
+    ps_exchange_stop(r.exchange);
+    r.fake.pulls = 0;
+    ps_gate_reset(&r.gate);
+    pthread_create(&thread, NULL, cancel_soon, NULL);
+    ck_assert_int_eq(ps_exchange_clock_wait(r.exchange, 1), PS_CANCELLED);
+    pthread_join(thread, NULL);
+    r.fake.silent = false;
+    ps_gate_reset(&r.gate);
+    ck_assert_int_eq(train_step(1), PS_OK);
+    end();
+}
+END_TEST
+
+START_TEST(clocks_that_are_told_do_not_wait_and_the_last_arrives)
+{
+    begin(0);
+    ck_assert_int_eq(open_exchange(false), PS_OK);
+    for (uint64_t clock = 0; clock < 100; clock++)
+        ps_exchange_clock_tell(r.exchange, clock);
+    uint64_t seen = 0;
+    while (seen != 99) { /* the case's time limit ends it */
+        pthread_mutex_lock(&r.fake.lock);
+        seen = r.fake.clock;
+        pthread_mutex_unlock(&r.fake.lock);
+    }
+    ck_assert_int_eq(ps_exchange_clock_wait(r.exchange, 100), PS_OK);
+    ck_assert_uint_eq(r.fake.clock, 100);
+    end();
+}
+END_TEST
+
+START_TEST(another_shape_at_psd_is_refused_by_name)
+{
+    begin(0);
+    r.fake.tensors[2].shape[1]++;
+    ck_assert_int_eq(open_exchange(false), PS_FAILED_PRECONDITION);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), r.fake.tensors[2].name));
+    r.fake.tensors[2].shape[1]--;
+    r.fake.count--;
+    ck_assert_int_eq(open_exchange(false), PS_FAILED_PRECONDITION);
+    end();
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {&a_pull_puts_every_column_block_where_it_belongs},
+    {&the_next_pull_asks_only_for_what_is_newer},
+    {&a_broken_pull_goes_on_with_what_is_missing_and_the_next_is_whole},
+    {&gradients_arrive_and_are_applied},
+    {&a_push_whose_answers_are_lost_is_applied_once},
+    {&a_refused_push_is_not_repeated_and_says_why},
+    {&clipped_gradients_have_the_norm_that_was_asked_for},
+    {&through_host_memory_the_same_arrives},
+    {&a_cancelled_task_does_not_wait_for_psd},
+    {&clocks_that_are_told_do_not_wait_and_the_last_arrives},
+    {&another_shape_at_psd_is_refused_by_name},
+    {0}};
+
+int main(void)
+{
+    return ps_check_main("worker/exchange/exchange", tests);
+}
