@@ -73,7 +73,7 @@ static bool better(const ps_job *job, const ps_worker *a, const ps_worker *b)
 
 static bool is_free(const ps_worker *worker)
 {
-    return worker->session != 0 && worker->n_leases < worker->slots;
+    return worker->session != 0 && !worker->stopping && worker->n_leases < worker->slots;
 }
 
 /* One task of the job to the best worker that can take one. */

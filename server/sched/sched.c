@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define SECOND_NS UINT64_C(1000000000)
-enum { MAX_RUNNING = 8 };
+enum { MAX_RUNNING = 8, MAX_UNFINISHED = 1000 };
 
 ps_sched *ps_sched_create(const ps_sched_conf *conf, ps_catalog *catalog, const ps_sched_out *out,
                           void *user)
@@ -152,6 +152,7 @@ static void tick_job(ps_sched *s, ps_job *job, uint64_t now, bool save, bool sho
     if (checkpoint_due(job, now) && !job->waiting && job->kind->save(job, &nothing) == PS_OK) {
         job->checkpoint_ns = now;
         ps_outbox_checkpoint(job);
+        ps_job_save(job); /* its progress, for those who ask while psd is down */
     }
     ps_buf_free(&nothing);
 }
@@ -179,6 +180,18 @@ void ps_sched_drain(ps_sched *s, bool on)
 }
 
 /* ---- jobs ---- */
+
+static ps_status check_room(ps_sched *s)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&s->mutex);
+    ps_list_each(node, &s->jobs) n++;
+    pthread_mutex_unlock(&s->mutex);
+    if (n < MAX_UNFINISHED)
+        return PS_OK;
+    return ps_fail(PS_RESOURCE_EXHAUSTED, "%zu jobs have not ended, at most %d may wait; try later",
+                   n, MAX_UNFINISHED);
+}
 
 static ps_job_record *make_record(ps_sched *s, const char *submitter, const ps_job_spec *spec,
                                   ps_slice yaml)
@@ -210,6 +223,8 @@ ps_status ps_sched_submit(ps_sched *s, const char *submitter, ps_slice yaml, uin
         st = ps_fail(PS_UNIMPLEMENTED, "kind %s is not available in this version", record->kind);
     else if (kind->check)
         st = kind->check(s->catalog, spec);
+    if (!st)
+        st = check_room(s);
     if (!st)
         st = ps_catalog_job_add(s->catalog, record, &record->id);
     if (st) {

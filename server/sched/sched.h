@@ -101,7 +101,8 @@ void ps_sched_drain(ps_sched *sched, bool on);
 
 /* ---- jobs ---- */
 
-/* Checks the job file and queues the job. PS_INVALID_ARGUMENT: line, key, what is allowed. */
+/* Checks the job file and queues the job. PS_INVALID_ARGUMENT: line, key, what is allowed;
+ * PS_NOT_FOUND: the model it is to use; PS_RESOURCE_EXHAUSTED: too many jobs wait; PS_NO_SPACE. */
 PS_MUST_CHECK ps_status ps_sched_submit(ps_sched *sched, const char *submitter, ps_slice yaml,
                                         uint64_t *job_id);
 /* *out is how the job is after it. A job that has ended: PS_FAILED_PRECONDITION; one that is being
@@ -147,7 +148,8 @@ PS_MUST_CHECK ps_status ps_sched_attach(ps_sched *sched, uint64_t session, const
 void ps_sched_detach(ps_sched *sched, uint64_t session);
 /* The three messages of a session; hostile. A lease that is not this worker's is ignored (a lost
  * one's report may be under way); every message is a sign of life. PS_NOT_FOUND: no such session,
- * end its stream. */
+ * end its stream. A worker answers every task once, a cancelled one too; code 1 (cancelled) without
+ * having been told to says that it is stopping: it gets nothing more before it attaches again. */
 PS_MUST_CHECK ps_status ps_sched_heartbeat(ps_sched *sched, uint64_t session);
 PS_MUST_CHECK ps_status ps_sched_progress(ps_sched *sched, uint64_t session,
                                           const Psd__V1__TaskProgress *progress);
@@ -179,7 +181,8 @@ typedef struct ps_watch_event {
  * a line that says how many were left out. So a slow watcher costs nothing. */
 PS_MUST_CHECK ps_status ps_watch_next(ps_watch *watch, ps_watch_event *out);
 void ps_watch_event_clear(ps_watch_event *event);
-/* No notify() is running or begins after this has returned (but for the one that calls it). */
+/* No notify() is running or begins after this has returned (but for the one that calls it). Hold no
+ * lock that notify() takes. */
 void ps_watch_close(ps_watch **watch);
 
 #endif

@@ -1,6 +1,7 @@
 #include "tests/lib/world.h"
 
 #include "common/base/mem.h"
+#include "server/catalog/models.h"
 #include "tests/lib/check_main.h"
 
 #include <inttypes.h>
@@ -337,4 +338,52 @@ void ps_world_do(ps_world *w, ps_world_task *task, uint64_t train_rows, uint64_t
         ps_world_trained(w, task);
     else
         ps_world_evaluated(w, task, 80);
+}
+
+size_t ps_world_serve(ps_world *w, const uint64_t *sessions, size_t n, uint64_t train_rows,
+                      uint64_t test_rows)
+{
+    size_t served = 0;
+    for (bool any = true; any;) {
+        any = false;
+        for (size_t i = 0; i < n; i++) {
+            ps_world_task *task = ps_world_task_of(w, sessions[i]);
+            if (!task)
+                continue;
+            ps_world_do(w, task, train_rows, test_rows);
+            any = true;
+            served++;
+        }
+    }
+    return served;
+}
+
+void ps_world_assert_reason(ps_world *w, uint64_t id, const char *part)
+{
+    ps_job_record *record = ps_world_job(w, id);
+    ck_assert_msg(strstr(record->reason, part) != NULL, "reason: %s, not: %s", record->reason,
+                  part);
+    ps_job_record_free(&record);
+}
+
+uint64_t ps_world_training(ps_world *w, const char *mode, bool has_test, const char *extra)
+{
+    uint64_t id = ps_world_submit(w, "a", 2, mode, has_test, extra);
+    ps_world_attach(w, 1, "w1");
+    ps_world_plan(w, ps_world_task_of(w, 1), 100, 20, 4);
+    return id;
+}
+
+void ps_world_store_model(ps_world *w, const char *name, uint64_t rows)
+{
+    ps_model_tensor tensor = {.name = ps_strdup("layers.0.weight"), .rank = 2, .shape = {rows, 3}};
+    ps_model_record *model = ps_new(ps_model_record);
+    model->name = ps_strdup(name);
+    model->config = ps_strdup("{architecture: mlp, layers: [4, 3]}");
+    model->path = ps_strdup("models/x");
+    model->tensors = ps_new(ps_model_tensor);
+    model->tensors[0] = tensor;
+    model->n_tensors = 1;
+    ck_assert_int_eq(ps_catalog_model_put(w->catalog, model), PS_OK);
+    ps_model_record_free(&model);
 }

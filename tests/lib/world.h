@@ -71,4 +71,14 @@ void ps_world_report(ps_world *world, ps_world_task *task, uint64_t position, do
 /* Does whatever the task asks for, successfully: plan (sizes as given), train, evaluate. */
 void ps_world_do(ps_world *world, ps_world_task *task, uint64_t train_rows, uint64_t test_rows);
 
+/* Answers everything that is asked of these sessions until nothing is; returns how many. */
+size_t ps_world_serve(ps_world *world, const uint64_t *sessions, size_t n, uint64_t train_rows,
+                      uint64_t test_rows);
+/* Until the job (of two epochs) trains: attaches w1 on session 1, answers its plan of 100 rows and
+ * 20 to test. */
+uint64_t ps_world_training(ps_world *world, const char *mode, bool has_test, const char *extra);
+void ps_world_assert_reason(ps_world *world, uint64_t id, const char *part);
+/* A model with one tensor, layers.0.weight [rows, 3]. */
+void ps_world_store_model(ps_world *world, const char *name, uint64_t rows);
+
 #endif

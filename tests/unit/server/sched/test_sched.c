@@ -1,48 +1,22 @@
-/* sched: the whole life of jobs, with a test that plays workers and the rest of psd. */
-#include "common/base/mem.h"
+/* sched: the life of jobs: submitted, cancelled, failed, restarted. A test plays the workers and
+ * the rest of psd. */
 #include "tests/lib/check_main.h"
 #include "tests/lib/world.h"
 
 #include <string.h>
-
-/* Answers everything that is asked until nothing is; returns how many tasks there were. */
-static size_t serve(ps_world *w, const uint64_t *sessions, size_t n, uint64_t train_rows,
-                    uint64_t test_rows)
-{
-    size_t served = 0;
-    for (bool any = true; any;) {
-        any = false;
-        for (size_t i = 0; i < n; i++) {
-            ps_world_task *task = ps_world_task_of(w, sessions[i]);
-            if (!task)
-                continue;
-            ps_world_do(w, task, train_rows, test_rows);
-            any = true;
-            served++;
-        }
-    }
-    return served;
-}
-
-static void assert_reason(ps_world *w, uint64_t id, const char *part)
-{
-    ps_job_record *record = ps_world_job(w, id);
-    ck_assert_msg(strstr(record->reason, part), "reason: %s", record->reason);
-    ps_job_record_free(&record);
-}
 
 START_TEST(a_job_goes_from_plan_to_done)
 {
     ps_world *w = ps_world_new(NULL, true);
     uint64_t id = ps_world_submit(w, "a", 2, "asp", true, "workers: 1\n");
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_QUEUED);
-    assert_reason(w, id, "waits for workers: 0 here, 1 needed");
+    ps_world_assert_reason(w, id, "waits for workers: 0 here, 1 needed");
     ps_world_attach(w, 1, "w1");
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_RUNNING);
     ck_assert(ps_sched_holds_lease(w->sched, "w1", id));
     ck_assert(!ps_sched_holds_lease(w->sched, "w2", id));
     ck_assert(!ps_sched_holds_lease(w->sched, "w1", id + 1));
-    serve(w, (uint64_t[]){1}, 1, 100, 100);
+    ps_world_serve(w, (uint64_t[]){1}, 1, 100, 100);
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_DONE);
     ck_assert(ps_world_traced(w, "create 1 1"));
     ck_assert(ps_world_traced(w, "finish 1"));
@@ -59,12 +33,202 @@ START_TEST(a_job_goes_from_plan_to_done)
 }
 END_TEST
 
+START_TEST(a_failed_job_cancels_what_other_workers_do_for_it)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "asp", false, "workers: 2\nshards: {rows_per_task: 50}\n");
+    ps_world_attach(w, 2, "w2");
+    ps_world_failed(w, ps_world_task_of(w, 1), 3, false, "row 3: label 11 of 3 classes");
+    ck_assert(ps_world_traced(w, "cancel 2"));
+    ck_assert(!ps_sched_holds_lease(w->sched, "w2", id));
+    ck_assert(ps_world_traced(w, "leave 1 w2"));
+    uint64_t next = ps_world_submit(w, "b", 1, "asp", false, "");
+    ck_assert_uint_ne(ps_world_task_of(w, 1)->job, id);
+    ps_world_task *old = ps_world_task_of(w, 2);
+    ck_assert_uint_eq(old->job, id); /* its slot is taken until it answers */
+    ps_world_failed(w, old, 1, false, "cancelled");
+    ps_world_plan(w, ps_world_task_of(w, 1), 100, 0, 4);
+    ck_assert_int_eq(ps_world_state(w, next), PS_JOB_RUNNING);
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(cancelling_works_in_each_state)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    ps_job_record *r = NULL;
+    uint64_t queued = ps_world_submit(w, "q", 1, "asp", false, "");
+    ck_assert_int_eq(ps_sched_cancel(w->sched, queued, "anna", "no need", &r), PS_OK);
+    ck_assert_int_eq(r->state, PS_JOB_CANCELLED);
+    ck_assert_str_eq(r->reason, "cancelled by anna: no need");
+    ps_job_record_free(&r);
+    ck_assert_int_eq(ps_sched_cancel(w->sched, queued, "anna", "", NULL), PS_FAILED_PRECONDITION);
+    ck_assert_int_eq(ps_sched_cancel(w->sched, 77, "anna", "", NULL), PS_NOT_FOUND);
+
+    uint64_t id = ps_world_training(w, "asp", false, "shards: {rows_per_task: 50}\n");
+    ck_assert_int_eq(ps_sched_cancel(w->sched, id, "anna", "", &r), PS_OK);
+    ck_assert_int_eq(r->state, PS_JOB_CANCELLING);
+    ps_job_record_free(&r);
+    ck_assert(ps_world_traced(w, "cancel 1"));
+    ck_assert_int_eq(ps_sched_cancel(w->sched, id, "anna", "", NULL), PS_OK); /* once more */
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_CANCELLING);
+    ps_world_failed(w, ps_world_task_of(w, 1), 1, false, "cancelled");
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_CANCELLED);
+    ck_assert(ps_world_traced(w, "ended 2 cancelled"));
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(a_cancelled_worker_that_never_answers_does_not_hold_the_job)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "asp", false, "");
+    ck_assert_int_eq(ps_sched_cancel(w->sched, id, "anna", "", NULL), PS_OK);
+    for (int i = 0; i < 12; i++) {
+        ps_world_run_ms(w, 1000);
+        ck_assert_int_eq(ps_sched_heartbeat(w->sched, 1), PS_OK); /* alive, but hung */
+    }
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_CANCELLED);
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(a_cancelled_job_waits_for_psds_own_work_and_a_written_model_counts)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    w->on_create = w->on_finish = PS_WORLD_LATER;
+    uint64_t id = ps_world_training(w, "asp", false, "");
+    ck_assert_int_eq(ps_sched_cancel(w->sched, id, "anna", "", NULL), PS_OK);
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_CANCELLING);
+    ck_assert(!ps_world_traced(w, "ended 1 cancelled"));
+    ps_sched_store_created(w->sched, id, NULL);
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_CANCELLED);
+
+    w->on_create = PS_WORLD_YES;
+    uint64_t late = ps_world_submit(w, "b", 1, "asp", false, "");
+    ps_world_serve(w, (uint64_t[]){1}, 1, 50, 0);
+    ck_assert(ps_world_traced(w, "finish 2"));
+    ck_assert_int_eq(ps_sched_cancel(w->sched, late, "anna", "", NULL), PS_OK);
+    ps_sched_finished(w->sched, late, NULL);
+    ck_assert_int_eq(ps_world_state(w, late), PS_JOB_DONE);
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(what_psd_cannot_do_fails_the_job_with_its_reason)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    w->on_create = PS_WORLD_NO;
+    uint64_t a = ps_world_training(w, "asp", false, "");
+    ck_assert_int_eq(ps_world_state(w, a), PS_JOB_FAILED);
+    ps_world_assert_reason(w, a, "the disk is full");
+    w->on_create = PS_WORLD_YES;
+    w->on_finish = PS_WORLD_NO;
+    uint64_t b = ps_world_submit(w, "b", 1, "asp", false, "");
+    ps_world_serve(w, (uint64_t[]){1}, 1, 50, 0);
+    ck_assert_int_eq(ps_world_state(w, b), PS_JOB_FAILED);
+    w->on_finish = PS_WORLD_YES;
+    uint64_t c = ps_world_submit(w, "c", 1, "asp", false, "");
+    ps_error error;
+    ps_error_save(&error, ps_fail(PS_IO, "checkpoint /x: torn"));
+    ps_sched_fail_job(w->sched, c, &error);
+    ps_world_assert_reason(w, c, "checkpoint /x: torn");
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(after_a_restart_the_job_goes_on_exactly_from_its_checkpoint)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "asp", true, "shards: {rows_per_task: 50}\n");
+    ps_world_trained(w, ps_world_task_of(w, 1));
+    ps_world_report(w, ps_world_task_of(w, 1), 70, 1);
+    ck_assert_int_eq(ps_sched_progress_save(w->sched, id, &w->blob), PS_OK);
+    ps_world_report(w, ps_world_task_of(w, 1), 90, 1); /* not in the checkpoint */
+    uint64_t old_lease = ps_world_task_of(w, 1)->lease;
+    ps_world_restart(w);
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_RUNNING);
+    ck_assert_int_eq(ps_world_hello(w, 7, "w1", 1, 1, &old_lease, 1), PS_OK);
+    ck_assert(ps_world_traced(w, "cancel 7"));
+    ps_world_task *task = ps_world_task_of(w, 7);
+    ck_assert_str_eq(task->kind, "train");
+    ck_assert_uint_ne(task->lease, old_lease);
+    ck_assert_uint_eq(task->epoch, 0);
+    ck_assert_uint_eq(task->begin, 70);
+    ck_assert_uint_eq(task->end, 100);
+    ps_world_serve(w, (uint64_t[]){7}, 1, 100, 20);
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_DONE);
+    ck_assert_uint_eq(w->outcome.samples, 200);
+    ck_assert(!ps_world_traced(w, "create 1 1"));
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(after_a_restart_without_a_checkpoint_the_job_starts_anew)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "asp", false, "");
+    uint64_t queued = ps_world_submit(w, "b", 1, "asp", false, "min_workers: 2\nworkers: 2\n");
+    uint64_t cancelling = ps_world_submit(w, "c", 1, "asp", false, "");
+    ps_world_attach(w, 2, "w2");
+    ck_assert_int_eq(ps_sched_cancel(w->sched, cancelling, "anna", "", NULL), PS_OK);
+    ps_world_restart(w);
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_RUNNING);
+    ck_assert_int_eq(ps_world_state(w, cancelling), PS_JOB_CANCELLED);
+    ps_world_attach(w, 3, "w1");
+    ck_assert_str_eq(ps_world_task_of(w, 3)->kind, "plan");
+    ps_world_attach(w, 4, "w2");
+    ps_world_serve(w, (uint64_t[]){3, 4}, 2, 100, 0);
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_DONE);
+    ck_assert_int_eq(ps_world_state(w, queued), PS_JOB_DONE);
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(a_checkpoint_that_is_damaged_fails_the_job_with_a_reason)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "asp", false, "");
+    ps_buf_puts(&w->blob, "not a checkpoint");
+    ps_world_restart(w);
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_FAILED);
+    ps_world_assert_reason(w, id, "cannot go on after the restart: progress: version");
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(checkpoints_are_asked_for_at_their_interval_once_there_are_parameters)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_submit(w, "a", 1, "asp", false, "checkpoint: {every: 2s}\n");
+    ps_buf blob = PS_BUF_EMPTY;
+    ps_world_attach(w, 1, "w1");
+    ck_assert_int_eq(ps_sched_progress_save(w->sched, id, &blob), PS_FAILED_PRECONDITION);
+    ck_assert_int_eq(ps_sched_progress_save(w->sched, 9, &blob), PS_NOT_FOUND);
+    ps_world_run_ms(w, 5000);
+    ck_assert_uint_eq(w->n_checkpoints, 0);
+    ps_world_plan(w, ps_world_task_of(w, 1), 100, 0, 4);
+    ps_world_run_ms(w, 5000);
+    ck_assert_uint_eq(w->n_checkpoints, 2);
+    ps_world_free(&w);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&a_job_goes_from_plan_to_done},
+    {&a_failed_job_cancels_what_other_workers_do_for_it},
+    {&cancelling_works_in_each_state},
+    {&a_cancelled_worker_that_never_answers_does_not_hold_the_job},
+    {&a_cancelled_job_waits_for_psds_own_work_and_a_written_model_counts},
+    {&what_psd_cannot_do_fails_the_job_with_its_reason},
+    {&after_a_restart_the_job_goes_on_exactly_from_its_checkpoint},
+    {&after_a_restart_without_a_checkpoint_the_job_starts_anew},
+    {&a_checkpoint_that_is_damaged_fails_the_job_with_a_reason},
+    {&checkpoints_are_asked_for_at_their_interval_once_there_are_parameters},
     {0},
 };
 
 int main(void)
 {
-    return ps_check_main("server/sched", cases);
+    return ps_check_main("server/sched/sched", cases);
 }

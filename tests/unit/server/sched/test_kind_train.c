@@ -1,0 +1,171 @@
+/* kind_train: plan, epochs, evaluation, and what fails a training job. */
+#include "tests/lib/check_main.h"
+#include "tests/lib/world.h"
+
+START_TEST(under_bsp_an_epoch_begins_when_the_one_before_is_done_and_evaluated)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    ps_world_training(w, "bsp", true, "workers: 2\nshards: {rows_per_task: 50}\n");
+    ps_world_attach(w, 2, "w2");
+    ps_world_trained(w, ps_world_task_of(w, 1));
+    ck_assert_ptr_null(ps_world_task_of(w, 1)); /* w2 still trains epoch 0 */
+    ck_assert(ps_world_traced(w, "leave 1 w1"));
+    ps_world_trained(w, ps_world_task_of(w, 2));
+    uint64_t at = ps_world_task_of(w, 1) ? 1 : 2;
+    ck_assert_str_eq(ps_world_task_of(w, at)->kind, "evaluate");
+    ck_assert_uint_eq(ps_world_task_of(w, at)->end, 20);
+    ck_assert_ptr_null(ps_world_task_of(w, 3 - at));
+    ps_world_evaluated(w, ps_world_task_of(w, at), 70);
+    ck_assert_uint_eq(ps_world_task_of(w, 1)->epoch, 1);
+    ck_assert_uint_eq(ps_world_task_of(w, 2)->epoch, 1);
+    ck_assert_uint_ne(ps_world_task_of(w, 1)->clock, 0); /* what enter() said */
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(under_asp_evaluation_runs_beside_training_and_the_last_one_after_it)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "asp", true, "workers: 2\nshards: {rows_per_task: 50}\n");
+    ps_world_attach(w, 2, "w2");
+    ps_world_trained(w, ps_world_task_of(w, 1)); /* w1 goes on with epoch 1 */
+    ck_assert_str_eq(ps_world_task_of(w, 1)->kind, "train");
+    ck_assert_uint_eq(ps_world_task_of(w, 1)->epoch, 1);
+    ps_world_trained(w, ps_world_task_of(w, 2));
+    ck_assert_str_eq(ps_world_task_of(w, 2)->kind, "evaluate");
+    ck_assert_uint_eq(ps_world_task_of(w, 2)->epoch, 0);
+    ps_world_trained(w, ps_world_task_of(w, 1));
+    ps_world_trained(w, ps_world_task_of(w, 1));
+    ck_assert_ptr_null(ps_world_task_of(w, 1)); /* all is trained; epoch 0 is still evaluated */
+    ps_world_evaluated(w, ps_world_task_of(w, 2), 10);
+    uint64_t at = ps_world_task_of(w, 1) ? 1 : 2;
+    ck_assert_str_eq(ps_world_task_of(w, at)->kind, "evaluate");
+    ck_assert_uint_eq(ps_world_task_of(w, at)->epoch, 1);
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_RUNNING);
+    ps_world_evaluated(w, ps_world_task_of(w, at), 90);
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_DONE);
+    ck_assert(w->outcome.has_test);
+    ck_assert_double_eq(w->outcome.test_accuracy, 0.9);
+    ck_assert_uint_eq(w->outcome.samples, 200);
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(a_failing_task_goes_to_another_worker_and_the_third_time_fails_the_job)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "asp", false, "shards: {rows_per_task: 100}\n");
+    ps_world_attach(w, 2, "w2");
+    ps_world_failed(w, ps_world_task_of(w, 1), 14, true, "the device is busy");
+    ps_world_run_ms(w, 500); /* not at once */
+    uint64_t early = ps_world_task_of(w, 2) ? ps_world_task_of(w, 2)->epoch : 1;
+    ck_assert_uint_eq(early, 1);
+    if (ps_world_task_of(w, 2))
+        ps_world_trained(w, ps_world_task_of(w, 2));
+    if (ps_world_task_of(w, 1))
+        ps_world_trained(w, ps_world_task_of(w, 1));
+    ps_world_run_ms(w, 1000);
+    ck_assert_ptr_null(ps_world_task_of(w, 1)); /* not to w1 again */
+    ck_assert_uint_eq(ps_world_task_of(w, 2)->epoch, 0);
+    ps_world_failed(w, ps_world_task_of(w, 2), 14, true, "the device is busy");
+    ps_world_run_ms(w, 2500);
+    ps_world_failed(w, ps_world_task_of(w, 1), 14, true, "the device is \xff gone");
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_FAILED);
+    ps_world_assert_reason(w, id,
+                           "a train task failed 3 times, last on worker w1: the device is ? gone");
+    ck_assert(ps_world_traced(w, "ended 1 failed"));
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(a_failure_that_no_other_worker_would_avoid_ends_the_job_at_once)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_submit(w, "a", 1, "asp", false, "");
+    ps_world_attach(w, 1, "w1");
+    ps_world_failed(w, ps_world_task_of(w, 1), 5, false, "/d/x.gz: No such file");
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_FAILED);
+    ps_world_assert_reason(w, id, "worker w1: /d/x.gz: No such file");
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(a_plan_that_cannot_be_fails_the_job)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    ps_world_attach(w, 1, "w1");
+    uint64_t a = ps_world_submit(w, "a", 1, "asp", false, "");
+    ps_world_plan(w, ps_world_task_of(w, 1), 0, 0, 4);
+    ps_world_assert_reason(w, a, "plan: 0 rows to train on");
+    uint64_t b = ps_world_submit(w, "a", 1, "asp", true, "");
+    ps_world_plan(w, ps_world_task_of(w, 1), 10, 0, 4);
+    ps_world_assert_reason(w, b, "plan: 0 rows to test on");
+    uint64_t c = ps_world_submit(w, "a", 1, "asp", false, "");
+    ps_world_plan(w, ps_world_task_of(w, 1), 10, 0, UINT64_MAX / 2);
+    ps_world_assert_reason(w, c, "plan: tensor layers.0.weight: dimension 0");
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(a_stored_model_of_other_shapes_fails_the_job_and_one_of_the_same_does_not)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    ps_world_store_model(w, "a", 5);
+    uint64_t id = ps_world_training(w, "asp", false, "");
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_FAILED);
+    ps_world_assert_reason(
+        w, id,
+        "model 'a' exists with other shapes: tensor layers.0.weight is [5, 3] there "
+        "and [4, 3] in this job");
+    ck_assert(!ps_world_traced(w, "create 1 1"));
+    ps_world_store_model(w, "a", 4);
+    uint64_t again = ps_world_submit(w, "a", 1, "asp", false, "");
+    ps_world_serve(w, (uint64_t[]){1}, 1, 50, 0);
+    ck_assert_int_eq(ps_world_state(w, again), PS_JOB_DONE);
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(progress_counts_rows_and_means_over_the_last_seconds)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "asp", false, "shards: {rows_per_task: 100}\n");
+    for (uint64_t at = 10; at <= 80; at += 10) {
+        ps_world_run_ms(w, 500);
+        ps_world_report(w, ps_world_task_of(w, 1), at, at < 40 ? 100 : 2);
+    }
+    ps_world_run_ms(w, 3000);
+    ps_job_record *r = ps_world_job(w, id);
+    ck_assert_uint_eq(r->progress.samples, 80);
+    ck_assert_uint_eq(r->progress.samples_total, 200);
+    ck_assert_uint_eq(r->progress.epoch, 1);
+    ck_assert_uint_eq(r->progress.epochs, 2);
+    ck_assert_uint_eq(r->progress.steps, 8);
+    ck_assert_uint_eq(r->progress.workers, 1);
+    ck_assert_uint_eq(r->progress.staleness_max, 3);
+    ck_assert_double_eq(r->progress.loss, 2);
+    ck_assert_double_eq(r->progress.accuracy, 0.5);
+    ck_assert_double_gt(r->progress.samples_per_second, 5);
+    ck_assert_double_lt(r->progress.samples_per_second, 25);
+    ck_assert_double_gt(r->progress.eta_seconds, 5);
+    ck_assert_double_lt(r->progress.eta_seconds, 20);
+    ps_job_record_free(&r);
+    ps_world_free(&w);
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&under_bsp_an_epoch_begins_when_the_one_before_is_done_and_evaluated},
+    {&under_asp_evaluation_runs_beside_training_and_the_last_one_after_it},
+    {&a_failing_task_goes_to_another_worker_and_the_third_time_fails_the_job},
+    {&a_failure_that_no_other_worker_would_avoid_ends_the_job_at_once},
+    {&a_plan_that_cannot_be_fails_the_job},
+    {&a_stored_model_of_other_shapes_fails_the_job_and_one_of_the_same_does_not},
+    {&progress_counts_rows_and_means_over_the_last_seconds},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("server/sched/kind_train", cases);
+}

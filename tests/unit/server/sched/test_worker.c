@@ -1,0 +1,149 @@
+/* worker: leases are kept by a sign of life, lost by silence, and never anybody else's. */
+#include "tests/lib/check_main.h"
+#include "tests/lib/world.h"
+
+START_TEST(a_silent_worker_loses_only_what_it_has_not_done)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "asp", false, "shards: {rows_per_task: 50}\nworkers: 2\n");
+    ps_world_report(w, ps_world_task_of(w, 1), 30, 2.5);
+    ps_world_run_ms(w, PS_WORLD_TIMEOUT_MS - 500);
+    ck_assert(ps_sched_holds_lease(w->sched, "w1", id));
+    ps_world_attach(w, 2, "w2"); /* late: gets the second half */
+    ck_assert_uint_eq(ps_world_task_of(w, 2)->begin, 50);
+    ps_world_run_ms(w, 1000);
+    ck_assert(!ps_sched_holds_lease(w->sched, "w1", id));
+    ck_assert(ps_world_traced(w, "drop 1"));
+    ck_assert(ps_world_traced(w, "leave 1 w1"));
+    ck_assert(!ps_world_traced(w, "leave 1 w2"));
+    ps_world_trained(w, ps_world_task_of(w, 2));
+    ck_assert_uint_eq(ps_world_task_of(w, 2)->begin, 30);
+    ck_assert_uint_eq(ps_world_task_of(w, 2)->end, 50);
+    ck_assert_uint_eq(ps_world_task_of(w, 2)->epoch, 0);
+    ck_assert_int_eq(ps_sched_heartbeat(w->sched, 1), PS_NOT_FOUND);
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(heartbeats_keep_leases_and_a_worker_that_comes_back_in_time_too)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "asp", false, "shards: {rows_per_task: 50}\n");
+    for (int i = 0; i < 5; i++) {
+        ps_world_run_ms(w, PS_WORLD_TIMEOUT_MS - 1000);
+        ck_assert_int_eq(ps_sched_heartbeat(w->sched, 1), PS_OK);
+    }
+    uint64_t lease = ps_world_task_of(w, 1)->lease;
+    ps_sched_detach(w->sched, 1);
+    ps_world_run_ms(w, 5000);
+    ck_assert_int_eq(ps_world_hello(w, 2, "w1", 1, 1, (uint64_t[]){lease, 99}, 2), PS_OK);
+    ck_assert(ps_world_traced(w, "cancel 2")); /* 99 is nobody's */
+    ck_assert(ps_sched_holds_lease(w->sched, "w1", id));
+    ck_assert_ptr_null(ps_world_task_of(w, 2)); /* its slot is taken by the lease it has kept */
+    ps_world_task *task = &w->tasks[w->n_tasks - 1];
+    task->session = 2;
+    ps_world_trained(w, task);
+    ck_assert_uint_eq(ps_world_task_of(w, 2)->begin, 50);
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(a_worker_that_started_anew_has_nothing_and_an_older_one_is_refused)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    ps_world_training(w, "asp", false, "shards: {rows_per_task: 50}\n");
+    ps_world_report(w, ps_world_task_of(w, 1), 20, 1);
+    ck_assert_int_eq(ps_world_hello(w, 2, "w1", 5, 1, NULL, 0), PS_OK);
+    ck_assert(ps_world_traced(w, "drop 1"));
+    ck_assert_uint_eq(ps_world_task_of(w, 2)->begin, 20);
+    ck_assert_int_eq(ps_world_hello(w, 3, "w1", 4, 1, NULL, 0), PS_FAILED_PRECONDITION);
+    ck_assert_int_eq(ps_sched_heartbeat(w->sched, 2), PS_OK);
+    ck_assert_int_eq(ps_sched_heartbeat(w->sched, 1), PS_NOT_FOUND);
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(a_worker_that_is_stopping_gets_nothing_more)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    ps_world_training(w, "asp", false, "shards: {rows_per_task: 50}\n");
+    ps_world_report(w, ps_world_task_of(w, 1), 40, 1);
+    ps_world_failed(w, ps_world_task_of(w, 1), 1, true, "stopping");
+    ps_world_run_ms(w, 3000);
+    ck_assert_ptr_null(ps_world_task_of(w, 1));
+    ps_world_attach(w, 2, "w2");
+    ck_assert_uint_eq(ps_world_task_of(w, 2)->begin, 40);
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(a_worker_lost_again_and_again_without_progress_fails_the_job)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "asp", false, "shards: {rows_per_task: 100}\n");
+    for (uint64_t i = 2; i < 12 && ps_world_state(w, id) == PS_JOB_RUNNING; i++)
+        ck_assert_int_eq(ps_world_hello(w, i, "w1", i, 1, NULL, 0), PS_OK);
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_FAILED);
+    ps_world_assert_reason(w, id, "lost its worker 8 times in a row");
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(what_a_worker_makes_up_changes_nothing)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "asp", false, "workers: 2\nshards: {rows_per_task: 50}\n");
+    ps_world_attach(w, 2, "w2");
+    ps_world_task stolen = *ps_world_task_of(w, 1);
+    stolen.session = 2;
+    ps_world_report(w, &stolen, 50, 0); /* another's lease */
+    ps_world_trained(w, &stolen);
+    ps_world_report(w, ps_world_task_of(w, 1), 51, 0); /* beyond its end */
+    ps_world_report(w, ps_world_task_of(w, 1), UINT64_MAX, 0);
+    ps_world_report(w, ps_world_task_of(w, 1), 20, 0);
+    ps_world_report(w, ps_world_task_of(w, 1), 10, 0); /* back */
+    ps_job_record *r = ps_world_job(w, id);
+    ck_assert_uint_eq(r->progress.samples, 20);
+    ps_job_record_free(&r);
+    Psd__V1__Hello hello;
+    psd__v1__hello__init(&hello);
+    hello.n_leases = 5000;
+    ck_assert_int_eq(ps_sched_attach(w->sched, 9, "w9", "", &hello), PS_INVALID_ARGUMENT);
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(a_draining_psd_gives_out_nothing)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "asp", false, "shards: {rows_per_task: 50}\n");
+    ps_sched_drain(w->sched, true);
+    ps_world_trained(w, ps_world_task_of(w, 1));
+    ck_assert_ptr_null(ps_world_task_of(w, 1));
+    Psd__V1__ListWorkersResponse *list = ps_sched_workers(w->sched);
+    ck_assert_uint_eq(list->n_workers, 1);
+    ck_assert_str_eq(list->workers[0]->state, "draining");
+    ck_assert_str_eq(list->workers[0]->name, "w1");
+    psd__v1__list_workers_response__free_unpacked(list, NULL);
+    ps_sched_drain(w->sched, false);
+    ps_world_serve(w, (uint64_t[]){1}, 1, 100, 0);
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_DONE);
+    ps_world_free(&w);
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&a_silent_worker_loses_only_what_it_has_not_done},
+    {&heartbeats_keep_leases_and_a_worker_that_comes_back_in_time_too},
+    {&a_worker_that_started_anew_has_nothing_and_an_older_one_is_refused},
+    {&a_worker_that_is_stopping_gets_nothing_more},
+    {&a_worker_lost_again_and_again_without_progress_fails_the_job},
+    {&what_a_worker_makes_up_changes_nothing},
+    {&a_draining_psd_gives_out_nothing},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("server/sched/worker", cases);
+}
