@@ -79,10 +79,10 @@ static void poll_cb(uv_poll_t *handle, int status, int events)
     ps_tcp_dial *dial = handle->data;
     int error = 0;
     socklen_t len = sizeof error;
-    if (status < 0)
+    /* libuv says EBADF of every socket with an error; the socket itself knows which one */
+    getsockopt(dial->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+    if (error == 0 && status < 0)
         error = -status;
-    else
-        getsockopt(dial->fd, SOL_SOCKET, SO_ERROR, &error, &len);
     uv_poll_stop(&dial->poll);
     if (error == 0) {
         uv_close((uv_handle_t *)&dial->poll, connected_closed_cb);
