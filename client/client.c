@@ -59,8 +59,8 @@ static ps_status open_channel(ps_client *client, const ps_context *context)
                             .key_file = context->key};
     ps_tls_context *tls = NULL;
     ps_status st = ps_tls_context_new(&files, &tls);
-    if (st)
-        return st;
+    if (st) /* a certificate that is of no use is a refusal, whoever noticed it */
+        return st == PS_FAILED_PRECONDITION ? PS_UNAUTHENTICATED : st;
     uint64_t limit = client->globals.timeout_ms;
     ps_channel_options options = {.target = context->server,
                                   .tls = tls,

@@ -3,6 +3,7 @@
 #include "client/commands/commands.h"
 #include "client/support.h"
 #include "common/base/mem.h"
+#include "common/conf/blocks.h"
 #include "common/security/identity.h"
 
 #include <string.h>
@@ -121,11 +122,20 @@ static ps_status set_path(char **part, const char *value)
 
 static ps_status set_parts(ps_context *c, const ps_globals *g)
 {
+    ps_status st = PS_OK;
     if (g->server) {
+        char *host = ps_strdup("");
+        int64_t port = 0;
+        st = ps_conf_parse_endpoint(g->server, "--server", &host, &port);
+        if (!st && (!*host || port == 0))
+            st = ps_fail(PS_INVALID_ARGUMENT, "--server: '%s' is not HOST:PORT", g->server);
+        ps_free(&host);
+        if (st)
+            return st;
         ps_free(&c->server);
         c->server = ps_strdup(g->server);
     }
-    ps_status st = set_path(&c->ca, g->ca);
+    st = set_path(&c->ca, g->ca);
     if (!st)
         st = set_path(&c->certificate, g->cert);
     return st ? st : set_path(&c->key, g->key);
