@@ -82,7 +82,7 @@ void ps_snapshot_put_aside(ps_dense_block *block)
         uint64_t index = (uint64_t)(block - block->store->blocks);
         pthread_mutex_unlock(&block->lock);
         pthread_mutex_lock(&s->lock);
-        while (s->active && s->passed <= index)
+        while (s->reading == s->epoch && s->passed <= index)
             pthread_cond_wait(&s->moved, &s->lock);
         pthread_mutex_unlock(&s->lock);
         pthread_mutex_lock(&block->lock);
@@ -99,7 +99,13 @@ static void take_small(ps_param_store *store, void (*progress)(void *, ps_buf *)
     ps_push_windows_save(store->windows, unfinished, &small->windows);
     if (progress)
         progress(user, &small->progress);
-    store->snapshot.epoch++;
+    /* from here on updates compare their blocks with it; whoever still waits for the snapshot
+     * before is inside the gate, so nobody is */
+    ps_snapshot_state *s = &store->snapshot;
+    pthread_mutex_lock(&s->lock);
+    s->reading = ++s->epoch;
+    s->passed = 0;
+    pthread_mutex_unlock(&s->lock);
 }
 
 ps_status ps_snapshot_begin(ps_param_store *store, void (*progress)(void *user, ps_buf *out),
@@ -112,10 +118,7 @@ ps_status ps_snapshot_begin(ps_param_store *store, void (*progress)(void *user, 
         return ps_fail(PS_NO_MEMORY, "out of memory for a snapshot");
     pthread_mutex_lock(&s->lock);
     bool busy = s->active;
-    if (!busy) {
-        s->active = true;
-        s->passed = 0;
-    }
+    s->active = true;
     pthread_mutex_unlock(&s->lock);
     if (busy) {
         free(slots);
@@ -230,6 +233,7 @@ void ps_snapshot_end(ps_snapshot **out)
     }
     pthread_mutex_lock(&store->snapshot.lock);
     store->snapshot.active = false;
+    store->snapshot.reading = 0;
     pthread_cond_broadcast(&store->snapshot.moved);
     pthread_mutex_unlock(&store->snapshot.lock);
     ps_buf_free(&snapshot->small.windows);

@@ -21,7 +21,8 @@ typedef struct ps_update_counter {
 typedef struct ps_snapshot_state {
     pthread_mutex_t lock;
     pthread_cond_t moved; /* `passed` grew, or the snapshot ended */
-    bool active;
+    bool active;          /* from begin to end */
+    uint64_t reading;     /* the epoch whose blocks are being read; 0: none */
     uint64_t passed;      /* blocks the reader has been at */
     uint64_t saved_bytes; /* put aside now */
     uint64_t budget;      /* for them */

@@ -1,0 +1,251 @@
+#include "server/params/param_store.h"
+
+#include "tests/lib/check_main.h"
+#include "tests/lib/params.h"
+
+static ps_param_store *store;
+
+static void make_store(void)
+{
+    test_params p;
+    test_params_init(&p, 4, 6);
+    p.config.block_elements = 8;
+    p.config.consistency = "bsp";
+    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+}
+
+static uint64_t join(const char *name)
+{
+    uint64_t first = 0;
+    ck_assert_int_eq(ps_param_store_join(store, name, &first), PS_OK);
+    return first;
+}
+
+static ps_status push(const char *name, uint64_t sequence, uint64_t clock, double weight, float g)
+{
+    ps_push_header header = {
+        .incarnation = 1, .sequence = sequence, .clock = clock, .weight = weight};
+    ps_push_reply reply;
+    return test_params_push(store, name, &header, g, &reply);
+}
+
+/* What a parked call was answered. */
+typedef struct answer {
+    unsigned times;
+    ps_status status;
+    ps_clock_reply reply;
+} answer;
+
+static void answered(void *user, ps_status status, const ps_clock_reply *reply)
+{
+    answer *a = user;
+    a->times++;
+    a->status = status;
+    if (reply)
+        a->reply = *reply;
+}
+
+/* true: parked */
+static bool end_clock(const char *name, uint64_t clock, answer *a)
+{
+    bool parked = false;
+    ps_status st = ps_param_store_clock(store, name, clock, &a->reply, &parked, answered, a);
+    ck_assert_int_eq(st, PS_OK);
+    return parked;
+}
+
+START_TEST(gradients_of_a_clock_are_averaged_by_weight_and_applied_once)
+{
+    make_store();
+    ck_assert_uint_eq(join("a"), 1);
+    ck_assert_uint_eq(join("b"), 1);
+    float *before = test_params_read(store, 0);
+    answer a = {0}, b = {0};
+    ck_assert_int_eq(push("a", 1, 1, 3, 1.0f), PS_OK);
+    ck_assert(end_clock("a", 1, &a));
+    ck_assert_uint_eq(ps_param_store_version(store), 0);
+    ck_assert_int_eq(push("b", 1, 1, 1, 5.0f), PS_OK);
+    ck_assert_uint_eq(a.times, 0);
+    ck_assert(!end_clock("b", 1, &b));
+    ck_assert_uint_eq(b.reply.version, 1);
+    ck_assert_uint_eq(b.reply.slowest_clock, 1);
+    ck_assert_uint_eq(a.times, 1);
+    ck_assert_int_eq(a.status, PS_OK);
+    ck_assert_uint_eq(a.reply.version, 1);
+    ck_assert_uint_eq(b.times, 0); /* it was answered at once */
+    float *after = test_params_read(store, 0);
+    for (int i = 0; i < 24; i++)
+        ck_assert_double_eq_tol(after[i], before[i] - (3 * 1.0 + 1 * 5.0) / 4, 1e-6);
+    free(before);
+    free(after);
+    /* the next clock starts from nothing */
+    ck_assert_int_eq(push("a", 2, 2, 1, 0), PS_OK);
+    ck_assert(end_clock("a", 2, &a));
+    ck_assert(!end_clock("b", 2, &b));
+    before = test_params_read(store, 0);
+    ck_assert_uint_eq(ps_param_store_version(store), 2);
+    free(before);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+START_TEST(two_pushes_give_the_same_bits_in_either_order)
+{
+    float *result[2];
+    for (int order = 0; order < 2; order++) {
+        make_store();
+        answer a = {0};
+        (void)join("a");
+        ck_assert_int_eq(push(order ? "x" : "y", 1, 1, order ? 3 : 7, order ? 0.1f : 0.7f), PS_OK);
+        ck_assert_int_eq(push(order ? "y" : "x", 1, 1, order ? 7 : 3, order ? 0.7f : 0.1f), PS_OK);
+        ck_assert(!end_clock("a", 1, &a));
+        result[order] = test_params_read(store, 0);
+        ps_param_store_unref(&store);
+    }
+    ck_assert_mem_eq(result[0], result[1], 24 * sizeof(float));
+    free(result[0]);
+    free(result[1]);
+}
+END_TEST
+
+START_TEST(a_member_that_leaves_is_not_waited_for_and_its_pushes_stay)
+{
+    make_store();
+    (void)join("a");
+    (void)join("b");
+    (void)join("c");
+    float *before = test_params_read(store, 0);
+    answer a = {0}, b = {0};
+    ck_assert_int_eq(push("a", 1, 1, 1, 1), PS_OK);
+    ck_assert_int_eq(push("c", 1, 1, 1, 3), PS_OK);
+    ck_assert(end_clock("a", 1, &a));
+    ck_assert(end_clock("b", 1, &b));
+    ps_param_store_leave(store, "c");
+    ck_assert_uint_eq(a.times, 1);
+    ck_assert_uint_eq(b.times, 1);
+    float *after = test_params_read(store, 0);
+    ck_assert_double_eq_tol(after[0], before[0] - 2.0, 1e-6);
+    free(before);
+    free(after);
+    /* one that is parked itself is told */
+    ck_assert(end_clock("a", 2, &a));
+    ps_param_store_leave(store, "a");
+    ck_assert_uint_eq(a.times, 2);
+    ck_assert_int_eq(a.status, PS_ABORTED);
+    ps_param_store_leave(store, "nobody");
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+START_TEST(a_late_member_enters_at_the_next_clock)
+{
+    make_store();
+    (void)join("a");
+    ck_assert_int_eq(push("a", 1, 1, 1, 1), PS_OK);
+    ck_assert_uint_eq(join("late"), 2);
+    ck_assert_uint_eq(join("late"), 2);
+    answer late = {0}, a = {0};
+    ck_assert(end_clock("late", 0, &late)); /* waits for its first clock */
+    ck_assert_int_eq(push("late", 1, 2, 1, 1), PS_FAILED_PRECONDITION);
+    ck_assert(!end_clock("a", 1, &a)); /* nobody waits for the late one yet */
+    ck_assert_uint_eq(late.times, 1);
+    ck_assert_uint_eq(late.reply.slowest_clock, 1);
+    ck_assert(end_clock("a", 2, &a)); /* now they do */
+    ck_assert_int_eq(push("late", 1, 2, 1, 1), PS_OK);
+    ck_assert(!end_clock("late", 2, &late));
+    ck_assert_uint_eq(a.times, 1);
+    ck_assert_uint_eq(join("early"), 3); /* clock 3 has not started: it is in */
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+START_TEST(wrong_clocks_are_refused_and_old_ones_answered)
+{
+    make_store();
+    (void)join("a");
+    answer a = {0};
+    bool parked;
+    ck_assert_int_eq(push("a", 1, 2, 1, 1), PS_FAILED_PRECONDITION);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "the job is at 1"));
+    ck_assert_int_eq(ps_param_store_clock(store, "a", 2, &a.reply, &parked, answered, &a),
+                     PS_FAILED_PRECONDITION);
+    ck_assert_int_eq(ps_param_store_clock(store, "b", 1, &a.reply, &parked, answered, &a),
+                     PS_FAILED_PRECONDITION);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "b is not a member"));
+    ck_assert(!end_clock("a", 1, &a));
+    ck_assert_uint_eq(a.reply.version, 0); /* no gradients, no update */
+    ck_assert(!end_clock("a", 1, &a));
+    ck_assert(!end_clock("a", 0, &a));
+    ck_assert_int_eq(push("a", 1, 1, 1, 1), PS_FAILED_PRECONDITION);
+    ck_assert_int_eq(push("a", 1, 0, 1, 1), PS_OK); /* not said: whichever is open */
+    ck_assert_uint_eq(a.times, 0);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+START_TEST(parked_calls_can_be_cancelled_replaced_and_stopped)
+{
+    make_store();
+    (void)join("a");
+    (void)join("b");
+    answer first = {0}, second = {0}, b = {0};
+    ck_assert(end_clock("a", 1, &first));
+    ck_assert(!ps_param_store_clock_cancel(store, "a", &second));
+    ck_assert(ps_param_store_clock_cancel(store, "a", &first));
+    ck_assert(!ps_param_store_clock_cancel(store, "a", &first));
+    ck_assert(end_clock("a", 1, &first)); /* came back */
+    ck_assert(end_clock("a", 1, &second));
+    ck_assert_uint_eq(first.times, 1);
+    ck_assert_int_eq(first.status, PS_ABORTED);
+    ps_param_store_stop(store);
+    ck_assert_uint_eq(second.times, 1);
+    ck_assert_int_eq(second.status, PS_CANCELLED);
+    bool parked;
+    ck_assert_int_eq(ps_param_store_clock(store, "b", 1, &b.reply, &parked, answered, &b),
+                     PS_FAILED_PRECONDITION);
+    ck_assert_uint_eq(b.times + first.times, 1);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+START_TEST(a_push_of_part_of_the_model_leaves_the_rest_as_it_is)
+{
+    make_store();
+    (void)join("a");
+    float *before = test_params_read(store, 0);
+    const float ones[3] = {1, 1, 1};
+    ps_push *half;
+    ps_push_reply reply;
+    answer a = {0};
+    ck_assert_int_eq(test_params_begin(store, 1, &half), PS_OK);
+    ps_push_chunk_header at = {.offset = 10, .count = 3};
+    ck_assert_int_eq(ps_push_chunk(half, &at, ps_slice_of(ones, sizeof ones), (ps_push_owner){0}),
+                     PS_OK);
+    ck_assert_int_eq(ps_push_commit(&half, &reply), PS_OK);
+    ck_assert(!end_clock("a", 1, &a));
+    float *after = test_params_read(store, 0);
+    for (int i = 0; i < 24; i++)
+        ck_assert_float_eq(after[i], i >= 10 && i < 13 ? before[i] - 1 : before[i]);
+    ck_assert_uint_eq(ps_param_store_block_version(store, 0, 0, 0), 0);
+    ck_assert_uint_eq(ps_param_store_block_version(store, 0, 0, 1), 1);
+    free(before);
+    free(after);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&gradients_of_a_clock_are_averaged_by_weight_and_applied_once},
+    {&two_pushes_give_the_same_bits_in_either_order},
+    {&a_member_that_leaves_is_not_waited_for_and_its_pushes_stay},
+    {&a_late_member_enters_at_the_next_clock},
+    {&wrong_clocks_are_refused_and_old_ones_answered},
+    {&parked_calls_can_be_cancelled_replaced_and_stopped},
+    {&a_push_of_part_of_the_model_leaves_the_rest_as_it_is},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("consistency/bsp", cases);
+}
