@@ -256,7 +256,7 @@ ps_status ps_server_port_file_write(const char *path, int listen_port, int metri
 {
     char *next = ps_asprintf("%s.new", path);
     char text[64];
-    int len = snprintf(text, sizeof text, "grpc %d\nmetrics %d\n", listen_port, metrics_port);
+    int len = snprintf(text, sizeof text, "listen %d\nmetrics %d\n", listen_port, metrics_port);
     ps_status st = PS_OK;
     int fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0) {

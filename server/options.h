@@ -51,7 +51,7 @@ typedef struct ps_server_conf {
 typedef struct ps_server_options {
     ps_server_conf *conf; /* NULL with help and version */
     char *config_path;    /* the file that was read; NULL with help and version */
-    char *port_file;      /* --port-file: "grpc PORT\nmetrics PORT\n" goes there; NULL: not */
+    char *port_file;      /* --port-file: "listen PORT\nmetrics PORT\n" goes there; NULL: not */
     bool help;            /* --help: the caller prints ps_server_usage and leaves */
     bool version;
     /* private: the flags, kept so that a reload applies them again */

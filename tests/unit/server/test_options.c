@@ -158,7 +158,7 @@ START_TEST(the_port_file_is_whole_or_not_there)
     char text[100] = "";
     ck_assert_uint_eq(fread(text, 1, sizeof text - 1, f), 21);
     fclose(f);
-    ck_assert_str_eq(text, "grpc 4321\nmetrics 80\n");
+    ck_assert_str_eq(text, "listen 4321\nmetrics 80\n");
     unlink(file);
     ck_assert_int_eq(rmdir(name), 0); /* nothing else was left */
     ck_assert_int_eq(ps_server_port_file_write(file, 1, 2), PS_NOT_FOUND);
