@@ -152,7 +152,7 @@ tls: {{ca: {self.certs}/ca.pem, certificate: {self.certs}/psd.pem, key: {self.ce
             wait_until("psd says its port", lambda: port_file.exists() or not self.server.alive())
             assert self.server.alive(), "psd did not start:\n" + self.server.text()
             ports = dict(line.split() for line in port_file.read_text().splitlines())
-            self.port, self.metrics_port = int(ports["grpc"]), int(ports["metrics"])
+            self.port, self.metrics_port = int(ports["listen"]), int(ports["metrics"])
         return self.server
 
     def start_worker(self, name, extra="", env=None):
