@@ -1,0 +1,339 @@
+/* catalog: what was written is there after reopening; what is damaged, newer or somebody else's is
+ * refused and left as it was; a full disk is said and harms nothing. */
+#include "server/catalog/catalog.h"
+
+#include "common/base/mem.h"
+#include "server/catalog/artifacts.h"
+#include "server/catalog/jobs.h"
+#include "server/catalog/models.h"
+#include "tests/lib/check_main.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char folder[32];
+static char path[128];
+
+static void make_folder(void)
+{
+    (void)snprintf(folder, sizeof folder, "/tmp/psd-catalog-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/catalog.db", folder);
+}
+
+static void remove_folder(void)
+{
+    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
+    char name[160];
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        (void)snprintf(name, sizeof name, "%s%s", path, suffixes[i]);
+        (void)unlink(name);
+    }
+    (void)rmdir(folder);
+}
+
+static ps_catalog *open_ok(const char *at)
+{
+    ps_catalog *catalog = NULL;
+    ps_status st = ps_catalog_open(at, &catalog);
+    ck_assert_msg(st == PS_OK, "%s", ps_error_message());
+    return catalog;
+}
+
+static void refuses(ps_status code, const char *part)
+{
+    ps_catalog *catalog = NULL;
+    ck_assert_int_eq(ps_catalog_open(path, &catalog), code);
+    ck_assert_ptr_null(catalog);
+    ck_assert_msg(strstr(ps_error_message(), part) != NULL, "%s", ps_error_message());
+}
+
+static ps_job_record *make_job(const char *name)
+{
+    ps_job_record *r = ps_new(ps_job_record);
+    r->name = ps_strdup(name);
+    r->kind = ps_strdup("train");
+    r->state = PS_JOB_QUEUED;
+    r->reason = ps_strdup("");
+    r->submitter = ps_strdup("anna");
+    r->submitted_ms = 1234567890123;
+    r->spec = ps_strdup("kind: train\n# \xc3\xa9\n");
+    r->result = ps_strdup("");
+    psd__v1__progress__init(&r->progress);
+    return r;
+}
+
+static uint64_t add_job(ps_catalog *catalog, const char *name)
+{
+    ps_job_record *r = make_job(name);
+    uint64_t id = 0;
+    ck_assert_int_eq(ps_catalog_job_add(catalog, r, &id), PS_OK);
+    ps_job_record_free(&r);
+    return id;
+}
+
+START_TEST(a_job_comes_back_whole_after_reopening)
+{
+    make_folder();
+    ps_catalog *catalog = open_ok(path);
+    uint64_t id = add_job(catalog, "a");
+    ps_job_record *r = NULL;
+    ck_assert_int_eq(ps_catalog_job_get(catalog, id, &r), PS_OK);
+    r->state = PS_JOB_RUNNING;
+    r->started_ms = 5;
+    r->progress.samples = 77;
+    r->progress.loss = 0.25;
+    r->progress.has_test = true;
+    ck_assert_int_eq(ps_catalog_job_update(catalog, r), PS_OK);
+    ps_job_record_free(&r);
+    ps_catalog_close(&catalog);
+
+    struct stat s;
+    ck_assert_int_eq(stat(path, &s), 0);
+    ck_assert_uint_eq(s.st_mode & 0777, 0600);
+    catalog = open_ok(path);
+    ck_assert_int_eq(ps_catalog_job_get(catalog, id, &r), PS_OK);
+    ck_assert_str_eq(r->name, "a");
+    ck_assert_str_eq(r->submitter, "anna");
+    ck_assert_str_eq(r->spec, "kind: train\n# \xc3\xa9\n");
+    ck_assert_int_eq(r->state, PS_JOB_RUNNING);
+    ck_assert_int_eq(r->submitted_ms, 1234567890123);
+    ck_assert_int_eq(r->started_ms, 5);
+    ck_assert_uint_eq(r->progress.samples, 77);
+    ck_assert_double_eq(r->progress.loss, 0.25);
+    ck_assert(r->progress.has_test);
+    ps_job_record_free(&r);
+    ps_catalog_close(&catalog);
+    remove_folder();
+}
+END_TEST
+
+START_TEST(lists_are_newest_first_by_state_and_the_unfinished_oldest_first)
+{
+    ps_catalog *catalog = open_ok(":memory:");
+    ps_job_record **list = NULL;
+    ps_job_record *r = NULL;
+    uint64_t a = add_job(catalog, "a"), b = add_job(catalog, "b"), c = add_job(catalog, "c");
+    ck_assert_int_eq(ps_catalog_job_get(catalog, b, &r), PS_OK);
+    r->state = PS_JOB_DONE;
+    ck_assert_int_eq(ps_catalog_job_update(catalog, r), PS_OK);
+    ck_assert_int_eq(ps_catalog_job_list(catalog, PS_JOB_NONE, 0, &list), PS_OK);
+    ck_assert_uint_eq(list[0]->id, c);
+    ck_assert_uint_eq(list[2]->id, a);
+    ck_assert_ptr_null(list[3]);
+    ck_assert_str_eq(list[0]->spec, "");
+    ps_job_records_free(&list);
+    ck_assert_int_eq(ps_catalog_job_list(catalog, PS_JOB_DONE, 0, &list), PS_OK);
+    ck_assert_uint_eq(list[0]->id, b);
+    ck_assert_ptr_null(list[1]);
+    ps_job_records_free(&list);
+    ck_assert_int_eq(ps_catalog_job_unfinished(catalog, &list), PS_OK);
+    ck_assert_uint_eq(list[0]->id, a);
+    ck_assert_uint_eq(list[1]->id, c);
+    ck_assert_str_ne(list[0]->spec, "");
+    ck_assert_ptr_null(list[2]);
+    ps_job_records_free(&list);
+    r->id = 99;
+    ck_assert_int_eq(ps_catalog_job_update(catalog, r), PS_NOT_FOUND);
+    ps_job_record_free(&r);
+    ck_assert_int_eq(ps_catalog_job_get(catalog, 99, &r), PS_NOT_FOUND);
+    ck_assert_str_eq(ps_error_message(), "job 99 does not exist");
+    ps_catalog_close(&catalog);
+}
+END_TEST
+
+static ps_model_record *make_model(const char *name, size_t n_tensors)
+{
+    ps_model_record *m = ps_new(ps_model_record);
+    m->name = ps_strdup(name);
+    m->config = ps_strdup("{architecture: mlp}");
+    m->parameters = 40;
+    m->bytes = 400;
+    m->has_test = true;
+    m->test_loss = NAN;
+    m->test_accuracy = 0.88;
+    m->path = ps_strdup("models/a.safetensors");
+    m->tensors = ps_alloc_array(n_tensors, sizeof *m->tensors);
+    for (size_t i = 0; i < n_tensors; i++)
+        m->tensors[m->n_tensors++] =
+            (ps_model_tensor){.name = ps_asprintf("t%zu", i), .rank = 2, .shape = {i + 1, 3}};
+    return m;
+}
+
+START_TEST(a_model_is_replaced_whole_and_fits_only_the_same_shapes)
+{
+    ps_catalog *catalog = open_ok(":memory:");
+    ps_model_record *three = make_model("a", 3), *two = make_model("a", 2), *r = NULL;
+    ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", three->tensors, 3), PS_OK); /* no such */
+    ck_assert_int_eq(ps_catalog_model_put(catalog, three), PS_OK);
+    ck_assert_int_eq(ps_catalog_model_put(catalog, two), PS_OK);
+    ck_assert_int_eq(ps_catalog_model_get(catalog, "a", &r), PS_OK);
+    ck_assert_uint_eq(r->n_tensors, 2);
+    ck_assert_str_eq(r->tensors[1].name, "t1");
+    ck_assert_uint_eq(r->tensors[1].rank, 2);
+    ck_assert_uint_eq(r->tensors[1].shape[0], 2);
+    ck_assert_double_eq(r->test_accuracy, 0.88);
+    ck_assert(isnan(r->test_loss));
+    ps_model_record_free(&r);
+    ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", two->tensors, 2), PS_OK);
+    ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", three->tensors, 3),
+                     PS_FAILED_PRECONDITION);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "has no tensor t2"));
+    ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", two->tensors, 1), PS_FAILED_PRECONDITION);
+    two->tensors[1].shape[1] = 4;
+    ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", two->tensors, 2), PS_FAILED_PRECONDITION);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "t1 is [2, 3] there and [2, 4] in this job"));
+    ps_model_record **list = NULL;
+    ck_assert_int_eq(ps_catalog_model_list(catalog, &list), PS_OK);
+    ck_assert_str_eq(list[0]->name, "a");
+    ck_assert_ptr_null(list[1]);
+    ps_model_records_free(&list);
+    ck_assert_int_eq(ps_catalog_model_delete(catalog, "a"), PS_OK);
+    ck_assert_int_eq(ps_catalog_model_delete(catalog, "a"), PS_NOT_FOUND);
+    ck_assert_int_eq(ps_catalog_model_get(catalog, "a", &r), PS_NOT_FOUND);
+    ps_model_record_free(&two);
+    ps_model_record_free(&three);
+    ps_catalog_close(&catalog);
+}
+END_TEST
+
+START_TEST(an_artifact_belongs_to_a_job_and_is_replaced_by_name)
+{
+    ps_catalog *catalog = open_ok(":memory:");
+    uint64_t id = add_job(catalog, "a");
+    char name[] = "predictions.jsonl", at[] = "artifacts/1/p";
+    ps_artifact_record a = {.job_id = id, .name = name, .bytes = 10, .path = at}, *r = NULL;
+    ck_assert_int_eq(ps_catalog_artifact_put(catalog, &a), PS_OK);
+    a.bytes = 20;
+    ck_assert_int_eq(ps_catalog_artifact_put(catalog, &a), PS_OK);
+    ck_assert_int_eq(ps_catalog_artifact_get(catalog, id, name, &r), PS_OK);
+    ck_assert_uint_eq(r->bytes, 20);
+    ps_artifact_record_free(&r);
+    ps_artifact_record **list = NULL;
+    ck_assert_int_eq(ps_catalog_artifact_list(catalog, id, &list), PS_OK);
+    ck_assert_str_eq(list[0]->path, "artifacts/1/p");
+    ck_assert_ptr_null(list[1]);
+    ps_artifact_records_free(&list);
+    ck_assert_int_eq(ps_catalog_artifact_get(catalog, id, "x", &r), PS_NOT_FOUND);
+    a.job_id = 99;
+    ck_assert_int_eq(ps_catalog_artifact_put(catalog, &a), PS_NOT_FOUND);
+    ps_catalog_close(&catalog);
+}
+END_TEST
+
+static void raw(const char *sql)
+{
+    sqlite3 *db = NULL;
+    ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+}
+
+START_TEST(a_newer_schema_and_a_file_of_somebody_elses_are_refused)
+{
+    make_folder();
+    ps_catalog *catalog = open_ok(path);
+    ps_catalog_close(&catalog);
+    raw("PRAGMA user_version=9000");
+    refuses(PS_FAILED_PRECONDITION, "schema 9000 is of a newer psd");
+    remove_folder();
+    make_folder();
+    raw("CREATE TABLE recipes(name TEXT)");
+    refuses(PS_CORRUPT, "is not a catalog of psd; move it away");
+    remove_folder();
+}
+END_TEST
+
+static void overwrite(off_t at, const void *bytes, size_t len)
+{
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(pwrite(fd, bytes, len, at), (ssize_t)len);
+    ck_assert_int_eq(close(fd), 0);
+}
+
+START_TEST(a_damaged_file_is_refused_and_not_touched)
+{
+    make_folder();
+    overwrite(0, "this is not a database, though it is long enough to be one.....", 64);
+    refuses(PS_CORRUPT, "is damaged");
+    remove_folder();
+
+    make_folder();
+    ps_catalog *catalog = open_ok(path);
+    for (int i = 0; i < 200; i++)
+        add_job(catalog, "a");
+    ps_catalog_close(&catalog);
+    uint8_t rubbish[2048];
+    memset(rubbish, 0xa5, sizeof rubbish);
+    struct stat before, after;
+    ck_assert_int_eq(stat(path, &before), 0);
+    ck_assert_int_gt(before.st_size, 12288);
+    for (off_t at = 4096; at + 4096 <= before.st_size; at += 4096)
+        overwrite(at, rubbish, sizeof rubbish);
+    refuses(PS_CORRUPT, "is damaged");
+    ck_assert_int_eq(stat(path, &after), 0);
+    ck_assert_int_eq(before.st_size, after.st_size);
+    remove_folder();
+}
+END_TEST
+
+START_TEST(a_full_disk_is_said_and_the_catalog_stays_good)
+{
+    make_folder();
+    ps_catalog *catalog = open_ok(path);
+    uint64_t id = add_job(catalog, "a"), other = 0;
+    ps_catalog_limit_pages(catalog, 1); /* no more than it has */
+    ps_job_record *big = make_job("big");
+    free(big->spec);
+    big->spec = ps_alloc(100001);
+    memset(big->spec, 'x', 100000);
+    ck_assert_int_eq(ps_catalog_job_add(catalog, big, &other), PS_NO_SPACE);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "the disk is full; free space"));
+    ck_assert_uint_eq(other, 0);
+    ps_model_record *model = make_model("m", 3000);
+    ck_assert_int_eq(ps_catalog_model_put(catalog, model), PS_NO_SPACE);
+    ps_model_record *r = NULL;
+    ck_assert_int_eq(ps_catalog_model_get(catalog, "m", &r), PS_NOT_FOUND); /* nothing of it */
+    ps_catalog_limit_pages(catalog, 0);
+    ck_assert_int_eq(ps_catalog_job_add(catalog, big, &other), PS_OK);
+    ck_assert_uint_gt(other, id);
+    ck_assert_int_eq(ps_catalog_model_put(catalog, model), PS_OK);
+    ps_model_record_free(&model);
+    ps_job_record_free(&big);
+    ps_catalog_close(&catalog);
+    catalog = open_ok(path);
+    ps_catalog_close(&catalog);
+    remove_folder();
+}
+END_TEST
+
+START_TEST(a_folder_that_is_not_there_is_a_clear_error)
+{
+    (void)snprintf(path, sizeof path, "/tmp/psd-no-such-folder/catalog.db");
+    refuses(PS_NOT_FOUND, "catalog /tmp/psd-no-such-folder/catalog.db: No such file");
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&a_job_comes_back_whole_after_reopening},
+    {&lists_are_newest_first_by_state_and_the_unfinished_oldest_first},
+    {&a_model_is_replaced_whole_and_fits_only_the_same_shapes},
+    {&an_artifact_belongs_to_a_job_and_is_replaced_by_name},
+    {&a_newer_schema_and_a_file_of_somebody_elses_are_refused},
+    {&a_damaged_file_is_refused_and_not_touched},
+    {&a_full_disk_is_said_and_the_catalog_stays_good},
+    {&a_folder_that_is_not_there_is_a_clear_error},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("server/catalog", cases);
+}
