@@ -177,8 +177,7 @@ ps_status ps_conf_fail(const ps_conf_doc *doc, const char *path, const char *for
 bool ps_conf_has(const ps_conf_doc *doc, const char *path); /* was it written in the file? */
 void ps_conf_doc_free(ps_conf_doc **doc);
 
-/* "64MiB" to bytes, "30s" to milliseconds, as in a file. */
-PS_MUST_CHECK ps_status ps_conf_parse_bytes(const char *text, uint64_t *out);
+/* "30s" to milliseconds, as in a file; for flags that are no key of one. */
 PS_MUST_CHECK ps_status ps_conf_parse_duration(const char *text, uint64_t *out_ms);
 
 #endif

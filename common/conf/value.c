@@ -120,12 +120,6 @@ static ps_status parse_ranged_amount(const ps_conf_key *key, const char *text, c
     return PS_OK;
 }
 
-ps_status ps_conf_parse_bytes(const char *text, uint64_t *out)
-{
-    ps_conf_key key = {.type = PS_CONF_TYPE_BYTES, .max = INT64_MAX};
-    return parse_ranged_amount(&key, text, byte_units, out);
-}
-
 ps_status ps_conf_parse_duration(const char *text, uint64_t *out_ms)
 {
     ps_conf_key key = {.type = PS_CONF_TYPE_DURATION, .max = INT64_MAX};

@@ -82,6 +82,8 @@ static ps_status next_line(csv_file *f, char **out)
             return at_line(f, ps_fail(PS_CORRUPT, "a zero byte; is it text?"));
         if (len && start[len - 1] == '\r')
             start[len - 1] = '\0';
+        if (f->number == 1 && !strncmp(start, "\xef\xbb\xbf", 3)) /* a byte order mark */
+            start += 3;
         if (!start[strspn(start, " \t")])
             continue;
         *out = start;

@@ -1,5 +1,6 @@
 /* csv: lines of numbers with one separator, as data.csv of the job file says; plain or .gz. Lines
- * end in \n or \r\n; empty lines are passed over; blanks around a number do not matter. */
+ * end in \n or \r\n; empty lines are passed over, and so is a byte order mark; blanks around a
+ * number do not matter. */
 #ifndef PS_WORKER_DATA_CSV_H
 #define PS_WORKER_DATA_CSV_H
 

@@ -373,6 +373,27 @@ START_TEST(a_file_is_read_and_a_missing_one_is_named)
 }
 END_TEST
 
+START_TEST(durations_have_units)
+{
+    static const struct {
+        const char *text;
+        uint64_t ms;
+    } good[] = {{"0", 0},         {"250ms", 250},   {"30s", 30000},  {"5m", 300000},
+                {"5min", 300000}, {"2 h", 7200000}, {"1d", 86400000}};
+    static const char *const bad[] = {"", "s", "30", "-1s", "1.5s", "30S", "1s ", "1s2m", "0x1s"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        uint64_t ms = 1;
+        ck_assert_int_eq(ps_conf_parse_duration(good[i].text, &ms), PS_OK);
+        ck_assert_uint_eq(ms, good[i].ms);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        uint64_t ms = 1;
+        ck_assert_int_eq(ps_conf_parse_duration(bad[i], &ms), PS_INVALID_ARGUMENT);
+        ck_assert_uint_eq(ms, 1);
+    }
+}
+END_TEST
+
 START_TEST(endpoints_are_taken_apart)
 {
     char *host = ps_strdup("old");
@@ -417,6 +438,7 @@ static const ps_check_case tests[] = {
     {&a_document_knows_the_lines_of_its_keys},
     {&a_flag_is_checked_like_the_file},
     {&a_file_is_read_and_a_missing_one_is_named},
+    {&durations_have_units},
     {&endpoints_are_taken_apart},
     {&faults_below_such_a_name_have_its_line_and_path},
     {&structs_stand_under_names_of_the_users_choice},

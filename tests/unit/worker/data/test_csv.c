@@ -75,7 +75,8 @@ START_TEST(the_label_can_be_anywhere)
     is_row(ds, 1, -3.5f, 40, 2);
     ps_dataset_close(&ds);
     use("first", 1, false, ";");
-    ds = open_good("0;1;2\r\n\r\n2; -3.5 ;40"); /* no newline at the end */
+    ds = open_good("\xef\xbb\xbf"
+                   "0;1;2\r\n\r\n2; -3.5 ;40"); /* no newline at the end */
     is_row(ds, 1, -3.5f, 40, 2);
     ps_dataset_close(&ds);
     use("1", 1, false, "tab");
