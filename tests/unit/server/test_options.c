@@ -156,7 +156,7 @@ START_TEST(the_port_file_is_whole_or_not_there)
     ck_assert_int_eq(ps_server_port_file_write(file, 4321, 80), PS_OK);
     FILE *f = fopen(file, "r");
     char text[100] = "";
-    ck_assert_uint_eq(fread(text, 1, sizeof text - 1, f), 21);
+    ck_assert_uint_eq(fread(text, 1, sizeof text - 1, f), 23);
     fclose(f);
     ck_assert_str_eq(text, "listen 4321\nmetrics 80\n");
     unlink(file);
