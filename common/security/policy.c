@@ -32,7 +32,7 @@ static const ps_policy_rule rules[] = {
     {"/psd.v1.Models/List",               ROLES(0,     0,     1,        1,       1)},
     {"/psd.v1.Models/Get",                ROLES(0,     0,     1,        1,       1)},
     {"/psd.v1.Models/Import",             ROLES(0,     0,     1,        0,       1)},
-    {"/psd.v1.Models/Export",             ROLES(0,     0,     1,        0,       1)},
+    {"/psd.v1.Models/Export",             ROLES(0,     1,     1,        0,       1)},
     {"/psd.v1.Models/Delete",             ROLES(0,     0,     1,        0,       1)},
     {"/psd.v1.Models/ListArtifacts",      ROLES(0,     0,     1,        1,       1)},
     {"/psd.v1.Models/PutArtifact",        ROLES(0,     1,     1,        0,       1)},

@@ -183,12 +183,37 @@ static void audit_file_out(ps_services *services, const ps_call *call, ps_status
     ps_audit_write(services->audit, &event);
 }
 
+/* A worker gets the weights of the model that a job of its lease works on, and of no other. */
+static ps_status may_export(ps_services *services, const ps_call *call,
+                            const Psd__V1__ExportRequest *in)
+{
+    if (ps_call_peer(call)->role != PS_ROLE_WORKER)
+        return PS_OK;
+    ps_status st = ps_services_may_touch(services, call, in->job_id);
+    if (st)
+        return st;
+    ps_job_record *record = NULL;
+    ps_job_spec *spec = NULL;
+    st = ps_sched_job_get(services->sched, in->job_id, &record);
+    if (!st)
+        st = ps_job_spec_parse(ps_slice_str(record->spec), "job", &spec);
+    if (!st && strcmp(spec->model_name, in->name) != 0)
+        st = ps_fail(PS_PERMISSION_DENIED, "job %llu does not work on model %s",
+                     (unsigned long long)in->job_id, in->name);
+    if (spec)
+        ps_job_spec_free(&spec);
+    ps_job_record_free(&record);
+    return st;
+}
+
 void ps_models_export(ps_call *call, const ProtobufCMessage *request, void *state)
 {
     ps_services *services = state;
     const Psd__V1__ExportRequest *in = (const Psd__V1__ExportRequest *)request;
     ps_model_record *record = NULL;
-    ps_status st = ps_catalog_model_get(services->files.catalog, in->name, &record);
+    ps_status st = may_export(services, call, in);
+    if (!st)
+        st = ps_catalog_model_get(services->files.catalog, in->name, &record);
     audit_file_out(services, call, st, in->name);
     if (st) {
         ps_call_fail(call, st);

@@ -29,6 +29,8 @@ ps_status ps_pass_open(ps_task_run *run, ps_pass *out)
         st = ps_job_entry_data(pass.entry, run, PS_JOB_TEST_DATA, &pass.data);
     if (!st)
         st = ps_pass_check_rows(run->task, pass.data);
+    if (!st && !pass.end) /* psd does not know how many rows a file of evaluate or predict has */
+        pass.end = ps_dataset_rows(pass.data);
     if (!st)
         st = ps_job_entry_model(pass.entry, run, &pass.model);
     if (!st && !ps_job_entry_stored(pass.entry)) {

@@ -142,12 +142,13 @@ static ps_status to_device(loading *l)
     return ps_stream_sync(stream);
 }
 
-ps_status ps_stored_model_load(ps_remote *remote, ps_backend *backend, const char *name,
-                               ps_model *model)
+ps_status ps_stored_model_load(ps_remote *remote, ps_backend *backend, uint64_t job_id,
+                               const char *name, ps_model *model)
 {
     loading l = {.backend = backend, .model = model};
     Psd__V1__ExportRequest request;
     psd__v1__export_request__init(&request);
+    request.job_id = job_id;
     request.name = (char *)(uintptr_t)name; /* only read */
     ps_status st =
         ps_transfer_download(remote, path, &request.base,

@@ -7,9 +7,10 @@
 #include "worker/exchange/transfer.h"
 #include "worker/models/model.h"
 
-/* PS_NOT_FOUND: no such model; PS_FAILED_PRECONDITION: its tensors are not the model's (which one,
- * how); PS_CORRUPT. */
+/* job_id: the job that works on the model, of which this worker holds a lease. PS_NOT_FOUND: no
+ * such model; PS_FAILED_PRECONDITION: its tensors are not the model's (which one, how); PS_CORRUPT.
+ */
 PS_MUST_CHECK ps_status ps_stored_model_load(ps_remote *remote, ps_backend *backend,
-                                             const char *name, ps_model *model);
+                                             uint64_t job_id, const char *name, ps_model *model);
 
 #endif

@@ -122,7 +122,7 @@ START_TEST(roles_may_what_the_design_says)
         {"/psd.v1.Models/List", "soa"},
         {"/psd.v1.Models/Get", "soa"},
         {"/psd.v1.Models/Import", "sa"},
-        {"/psd.v1.Models/Export", "sa"},
+        {"/psd.v1.Models/Export", "wsa"},
         {"/psd.v1.Models/Delete", "sa"},
         {"/psd.v1.Models/ListArtifacts", "soa"},
         {"/psd.v1.Models/PutArtifact", "wsa"},
