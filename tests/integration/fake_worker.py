@@ -49,7 +49,7 @@ class FakeWorker:
             self.error = error
 
     def answer_plan(self, task):
-        plan = self.workers_pb.PlanResult(train_rows=self.rows, features=16, classes=4)
+        plan = self.workers_pb.PlanResult(train_rows=self.rows, test_rows=self.rows, features=16, classes=4)
         for name, shape in self.tensors:
             plan.tensors.add(name=name, shape=shape, initializer=self.workers_pb.INITIALIZER_UNIFORM, scale=0.1)
         self.send(result=self.workers_pb.TaskResult(lease_id=task.lease_id, plan=plan))
