@@ -152,6 +152,10 @@ static void show_log(follower *f, const Psd__V1__LogEvent *log)
 static void say_lost(follower *f, const char *why)
 {
     bool first = f->lost[0] == '\0';
+    const char *server = f->client->server;
+    size_t len = strlen(server);
+    if (why && !strncmp(why, server, len) && !strncmp(why + len, ": ", 2))
+        why += len + 2; /* who was asked is known here */
     snprintf(f->lost, sizeof f->lost, "%s", why && *why ? why : "psd has gone");
     if (first) {
         f->lost_since_ms = now();

@@ -18,8 +18,20 @@ static void put_command(ps_buf *out, const ps_command *command, const char *grou
         return;
     if (group && !strncmp(command->name, group, len) && command->name[len] == ' ')
         ps_buf_printf(out, "%s\n", command->name + len + 1);
-    else if (!group)
-        ps_buf_printf(out, "%.*s\n", (int)strcspn(command->name, " "), command->name);
+    else if (!group && !strchr(command->name, ' '))
+        ps_buf_printf(out, "%s\n", command->name);
+}
+
+/* The first words of groups, each once; rows of a group stand together. */
+static void put_groups(ps_buf *out)
+{
+    const char *last = "";
+    for (const ps_command *const *c = ps_commands; *c; c++) {
+        size_t len = strcspn((*c)->name, " ");
+        if ((*c)->name[len] && strncmp((*c)->name, last, len + 1) != 0)
+            ps_buf_printf(out, "%.*s\n", (int)len, (*c)->name);
+        last = (*c)->name;
+    }
 }
 
 static void put_flags(ps_buf *out, const ps_flag *flags)
@@ -89,6 +101,8 @@ static ps_status run(ps_client *client, const ps_args *args)
     if (!strcmp(what, "commands")) {
         for (const ps_command *const *c = ps_commands; *c; c++)
             put_command(&client->out, *c, name);
+        if (!name)
+            put_groups(&client->out);
     } else if (!strcmp(what, "flags")) {
         const ps_command *command = name ? ps_command_find(name) : NULL;
         put_flags(&client->out, command ? command->flags : NULL);

@@ -1,0 +1,91 @@
+"""The manual pages are well-formed and know everything that there is to know.
+
+    manuals.py SOURCE_ROOT PSCTL
+
+mandoc finds no fault; every key of the example files is in the page of that file, every command and flag of
+psctl in psctl(1), every flag of the daemons in theirs. Prints what is missing; status 1 if any.
+"""
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+ROOT, PSCTL = pathlib.Path(sys.argv[1]), sys.argv[2]
+MAN = ROOT / "deploy/man"
+EXAMPLES = ROOT / "deploy/examples"
+
+
+def page(name):
+    """The page as plain text, without the spaces of justified lines."""
+    done = subprocess.run(["mandoc", "-T", "ascii", str(MAN / name)], capture_output=True, text=True, check=True)
+    plain = re.sub(r".\x08", "", done.stdout)
+    return re.sub(r"\s+", " ", plain)
+
+
+def faults():
+    for path in sorted(MAN.iterdir()):
+        done = subprocess.run(["mandoc", "-T", "lint", "-W", "warning", str(path)], capture_output=True, text=True,
+                              check=False)
+        yield from done.stdout.splitlines()
+
+
+def keys(path):
+    """The dotted keys of an example file in block style."""
+    above = []
+    for line in path.read_text().splitlines():
+        found = re.match(r"( *)([a-z_0-9]+):( |$)(.*)", line)
+        if not found:
+            continue
+        depth = len(found[1]) // 2
+        above[depth:] = [found[2]]
+        value = found[4]
+        for inner in re.findall(r"[{,] *([a-z_]+):", value):
+            yield ".".join(above + [inner])
+        if value and not value.startswith(("{", "#")):
+            yield ".".join(above)
+
+
+def flags(program):
+    text = (ROOT / program / "options.c").read_text()
+    return re.findall(r'^\s*\{"([a-z-]+)", (?:no|required)_argument', text, re.M)
+
+
+def missing():
+    for name, example in (("psd.yaml.5", "psd.yaml"), ("psctl-job.5", "fashion-mlp.yaml"),
+                          ("psworker.8", "psworker.yaml")):
+        text, n = page(name), 0
+        for key in keys(EXAMPLES / example):
+            n += 1
+            if not re.search(rf"(?<![\w.]){re.escape(key)}(?![\w])", text):
+                yield f"{name}: key {key} is missing"
+        if n < 10:
+            yield f"{example}: only {n} keys found, this test is blind"
+    for name, program in (("psd.8", "server"), ("psworker.8", "worker")):
+        text = page(name)
+        for flag in flags(program):
+            if f"--{flag}" not in text:
+                yield f"{name}: --{flag} is missing"
+    text = page("psctl.1")
+
+    def words(*what):
+        return subprocess.run([PSCTL, "__complete", *what], capture_output=True, text=True,
+                              check=True).stdout.splitlines()
+
+    commands = words("commands")
+    commands += [f"{c} {sub}" for c in commands for sub in words("commands", c)]
+    if len(commands) < 20:
+        yield f"only {len(commands)} commands found, this test is blind"
+    for command in commands:
+        if command not in text:
+            yield f"psctl.1: command {command} is missing"
+        for flag in words("flags", command):
+            if flag.split()[0] not in text:
+                yield f"psctl.1: {command} {flag.split()[0]} is missing"
+
+
+if not shutil.which("mandoc"):
+    sys.exit(77)
+found = [*faults(), *missing()]
+print("\n".join(found))
+sys.exit(1 if found else 0)
