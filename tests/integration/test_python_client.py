@@ -198,6 +198,8 @@ def a_push_needs_a_lease_and_is_applied_once_as_a_whole():
             after, _ = worker.pull(job_id)
             assert after == before, "a refused push changed something"
 
+            bias = dict(tensor_id=1, shard=0, offset=0, count=8, payload=floats(8))
+            version = worker.push(job_id, [bias]).version
             first = worker.push(job_id, [good], sequence=1000)
             assert not first.duplicate
             again = worker.push(job_id, [good], sequence=1000)
@@ -208,9 +210,9 @@ def a_push_needs_a_lease_and_is_applied_once_as_a_whole():
             expect(S.FAILED_PRECONDITION, ["incarnation"],
                    lambda: (worker.push(job_id, [good], sequence=1, incarnation=5),
                             worker.push(job_id, [good], sequence=2000, incarnation=4)))
-            worker.close()
             cluster.psctl("cancel", job_id)
-            wait_until("the job is cancelled", lambda: cluster.job(job_id)["state"] == "cancelled", 40)
+            wait_until("the job is cancelled", lambda: cluster.job(job_id)["state"] == "cancelled")
+            worker.close()
 
 
 def every_admin_call_answers_an_admin():
