@@ -20,22 +20,24 @@ void echo_rig_refused(echo_rig *rig, char out[PS_ERROR_MAX])
     pthread_mutex_unlock(&rig->lock);
 }
 
-void echo_rig_open(echo_rig *rig, const ps_rpc_limits *limits)
+void echo_rig_pki(echo_rig *rig)
 {
-    *rig = (echo_rig){0};
-    pthread_mutex_init(&rig->lock, NULL);
     ps_test_pki_open(&rig->pki, "lab");
     ps_test_pki_server(&rig->pki, "psd", "localhost");
     ps_test_pki_client(&rig->pki, PS_ROLE_WORKER, "w1");
+}
+
+void echo_rig_serve(echo_rig *rig, const ps_rpc_limits *limits)
+{
+    pthread_mutex_init(&rig->lock, NULL);
     rig->server_tls = ps_test_pki_context(&rig->pki, PS_TLS_SERVER, "psd");
-    rig->client_tls = ps_test_pki_context(&rig->pki, PS_TLS_CLIENT, "w1");
     ck_assert_int_eq(ps_loops_create(2, &rig->loops), PS_OK);
-    ck_assert_int_eq(ps_loop_create(&rig->loop), PS_OK);
     rig->options = (ps_rpc_server_options){
         .loops = rig->loops,
         .address = "127.0.0.1",
         .tls = rig->server_tls,
         .limits = limits ? *limits : PS_RPC_LIMITS_DEFAULT,
+        .authorise = rig->authorise,
         .refused = refused_cb,
         .user = rig,
     };
@@ -44,6 +46,22 @@ void echo_rig_open(echo_rig *rig, const ps_rpc_limits *limits)
     ps_rpc_server_add(rig->server, &service);
     ck_assert_int_eq(ps_rpc_server_start(rig->server), PS_OK);
     snprintf(rig->target, sizeof rig->target, "127.0.0.1:%u", ps_rpc_server_port(rig->server));
+}
+
+void echo_rig_open(echo_rig *rig, const ps_rpc_limits *limits)
+{
+    echo_rig_pki(rig);
+    echo_rig_serve(rig, limits);
+    rig->client_tls = ps_test_pki_context(&rig->pki, PS_TLS_CLIENT, "w1");
+    ck_assert_int_eq(ps_loop_create(&rig->loop), PS_OK);
+}
+
+void echo_rig_dial(echo_rig *rig, uint16_t port)
+{
+    snprintf(rig->target, sizeof rig->target, "127.0.0.1:%u", port);
+    rig->client_tls = ps_test_pki_context(&rig->pki, PS_TLS_CLIENT, "w1");
+    ck_assert_int_eq(ps_loop_create(&rig->loop), PS_OK);
+    echo_rig_connect(rig, NULL);
 }
 
 static void state_cb(void *user, bool up, const char *reason)
@@ -64,16 +82,21 @@ void echo_rig_connect(echo_rig *rig, const ps_channel_options *options)
     ck_assert_int_eq(ps_channel_create(rig->loop, &o, &rig->channel), PS_OK);
 }
 
+void echo_rig_stop(echo_rig *rig)
+{
+    ps_rpc_server_free(&rig->server);
+    ps_loops_free(&rig->loops);
+    ps_tls_context_unref(&rig->server_tls);
+    pthread_mutex_destroy(&rig->lock);
+}
+
 void echo_rig_close(echo_rig *rig)
 {
     ps_channel_free(&rig->channel);
     ps_loop_free(&rig->loop);
-    ps_rpc_server_free(&rig->server);
-    ps_loops_free(&rig->loops);
-    ps_tls_context_unref(&rig->server_tls);
     ps_tls_context_unref(&rig->client_tls);
+    echo_rig_stop(rig);
     ps_test_pki_close(&rig->pki);
-    pthread_mutex_destroy(&rig->lock);
 }
 
 static void message_cb(ps_call *call, ps_message *message, void *user)
@@ -93,7 +116,8 @@ static void message_cb(ps_call *call, ps_message *message, void *user)
                                        &decoded, &payload),
                      PS_OK);
     c->bytes += payload.len;
-    c->crc = ps_test_crc32(c->crc, payload);
+    if (!c->no_crc)
+        c->crc = ps_test_crc32(c->crc, payload);
     if (c->on_message)
         c->on_message(c, (const void *)decoded);
     protobuf_c_message_free_unpacked(decoded, NULL);

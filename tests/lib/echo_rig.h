@@ -24,16 +24,23 @@ typedef struct echo_rig {
     ps_rpc_server *server;
     ps_channel *channel;
     ps_test_echo echo;
+    ps_status (*authorise)(void *user, const ps_identity *peer, const char *path);
     char target[64];
     pthread_mutex_t lock;
     char refused[PS_ERROR_MAX]; /* the last refusal: "path: reason" */
     char states[4096];          /* "up;" and "down: reason;" of the channel */
 } echo_rig;
 
-/* limits may be NULL. The channel is not made yet. */
+/* All of it but the channel. limits may be NULL. rig is zero but for echo and authorise. */
 void echo_rig_open(echo_rig *rig, const ps_rpc_limits *limits);
 void echo_rig_connect(echo_rig *rig, const ps_channel_options *options /* or NULL */);
 void echo_rig_close(echo_rig *rig);
+/* The parts, for two processes. */
+void echo_rig_pki(echo_rig *rig);
+void echo_rig_serve(echo_rig *rig, const ps_rpc_limits *limits);
+void echo_rig_stop(echo_rig *rig);
+void echo_rig_dial(echo_rig *rig, uint16_t port);
+
 void echo_rig_refused(echo_rig *rig, char out[PS_ERROR_MAX]);
 
 /* One call and what came of it. */
@@ -41,7 +48,7 @@ typedef struct echo_call {
     ps_call *call;
     ps_status status;
     char message[PS_ERROR_MAX];
-    bool done, keep; /* keep: messages are not released but kept */
+    bool done, keep, no_crc; /* keep: messages are not released but kept */
     unsigned messages;
     uint64_t bytes;
     uint32_t crc;
