@@ -82,6 +82,8 @@ static void prepare_cb(uv_prepare_t *handle)
         uv_idle_stop(&loop->idle);
     else
         uv_idle_start(&loop->idle, idle_cb);
+    if (loop->until && *loop->until)
+        uv_stop(&loop->uv); /* so that this round does not sleep */
 }
 
 static void wake_cb(uv_async_t *handle)
@@ -130,8 +132,10 @@ void ps_loop_run(ps_loop *loop)
 bool ps_loop_run_until(ps_loop *loop, const bool *done)
 {
     atomic_store(&loop->owner, (unsigned long)pthread_self());
+    loop->until = done;
     while (!*done && !atomic_load(&loop->stop))
         uv_run(&loop->uv, UV_RUN_ONCE);
+    loop->until = NULL;
     if (*done)
         return true;
     atomic_store(&loop->stop, false);

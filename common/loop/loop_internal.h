@@ -18,6 +18,7 @@ struct ps_loop {
     pthread_mutex_t lock; /* posted */
     ps_list posted;
     atomic_bool stop;
+    const bool *until;  /* of ps_loop_run_until */
     atomic_ulong owner; /* the thread that runs it; before that, the one that made it */
 };
 

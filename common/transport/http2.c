@@ -101,6 +101,7 @@ static void handshake(ps_http2 *conn)
         return;
     }
     ps_http2_heard(conn);
+    ps_http2_timer_at(conn, conn->heard_ns + conn->limits.keepalive_ms * 1000000ull);
     conn->layer->ops->want(conn->layer, PS_LAYER_READABLE);
     ps_http2_write_soon(conn);
     ps_loop_defer(conn->loop, &conn->read_job); /* TLS may hold bytes already */

@@ -264,6 +264,11 @@ static void close_task(ps_rpc_home *home)
                        "the server is stopping");
 }
 
+static void nothing_task(ps_rpc_home *home)
+{
+    (void)home;
+}
+
 /* Until no connection is left, or for ms. */
 static void wait_for_connections(ps_rpc_server *server, unsigned ms)
 {
@@ -291,6 +296,7 @@ void ps_rpc_server_stop(ps_rpc_server *server, unsigned grace_ms)
     wait_for_connections(server, grace_ms);
     ps_rpc_on_every_loop(server, close_task);
     wait_for_connections(server, 5000);
+    ps_rpc_on_every_loop(server, nothing_task); /* what was deferred, on_end above all, is done */
 }
 
 void ps_rpc_server_free(ps_rpc_server **pointer)

@@ -92,7 +92,8 @@ void ps_rpc_server_stats(const ps_rpc_server *server, ps_rpc_stats *out); /* any
 /* grpc.health.v1: what Check("") and Check(service) answer. Any thread. */
 void ps_rpc_server_set_serving(ps_rpc_server *server, bool serving);
 /* Stops listening, sends GOAWAY, lets calls end for grace_ms, then closes. Blocks the caller, which
- * must not be one of the loops' threads. */
+ * must not be one of the loops' threads; afterwards every on_end has been called, and no handler of
+ * this server runs any more. */
 void ps_rpc_server_stop(ps_rpc_server *server, unsigned grace_ms);
 void ps_rpc_server_free(ps_rpc_server **server);
 

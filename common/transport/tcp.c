@@ -24,7 +24,8 @@ typedef struct tcp {
     ps_layer layer;
     uv_poll_t poll;
     int fd;
-    int events; /* UV_READABLE | UV_WRITABLE that are polled for */
+    bool drained; /* the last read left nothing */
+    int events;   /* UV_READABLE | UV_WRITABLE that are polled for */
 } tcp;
 
 static tcp *of(ps_layer *layer)
@@ -35,7 +36,9 @@ static tcp *of(ps_layer *layer)
 static void poll_cb(uv_poll_t *handle, int status, int events)
 {
     tcp *t = handle->data;
-    /* An error is found by the read that follows. */
+    /* An error is found by the read that follows; libuv has stopped polling, want() starts again */
+    if (status < 0)
+        t->events = 0;
     unsigned ready = status < 0 || (events & UV_READABLE) ? PS_LAYER_READABLE : 0;
     if (events & UV_WRITABLE)
         ready |= PS_LAYER_WRITABLE;
@@ -51,11 +54,17 @@ static ps_status tcp_handshake(ps_layer *layer)
 
 static ps_status tcp_recv(ps_layer *layer, void *data, size_t len, size_t *got)
 {
+    tcp *t = of(layer);
+    if (t->drained) { /* the poll tells when there is more: saves a call that would find nothing */
+        t->drained = false;
+        return PS_AGAIN;
+    }
     ssize_t n;
     do
-        n = recv(of(layer)->fd, data, len, 0);
+        n = recv(t->fd, data, len, 0);
     while (n < 0 && errno == EINTR);
     if (n > 0) {
+        t->drained = (size_t)n < len;
         *got = (size_t)n;
         return PS_OK;
     }

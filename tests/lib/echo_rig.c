@@ -162,6 +162,18 @@ void echo_send(echo_call *c, uint64_t number, const char *text, ps_slice payload
     ps_call_send(c->call, &piece.base, payload.data ? &p : NULL);
 }
 
+static void counted_cb(void *user)
+{
+    ++*(unsigned *)user;
+}
+
+void echo_send_counted(echo_call *c, ps_slice payload, unsigned *released)
+{
+    Psd__Test__V1__Piece piece = PSD__TEST__V1__PIECE__INIT;
+    ps_payload p = {.bytes = payload, .release = counted_cb, .user = released};
+    ps_call_send(c->call, &piece.base, &p);
+}
+
 void echo_wait(echo_rig *rig, echo_call *c)
 {
     ck_assert(ps_loop_run_until(rig->loop, &c->done));

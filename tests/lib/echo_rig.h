@@ -62,6 +62,7 @@ typedef struct echo_call {
 
 void echo_start(echo_rig *rig, echo_call *c, const char *path, const ps_call_options *options);
 void echo_send(echo_call *c, uint64_t number, const char *text, ps_slice payload);
+void echo_send_counted(echo_call *c, ps_slice payload, unsigned *released);
 void echo_wait(echo_rig *rig, echo_call *c); /* to its end */
 void echo_run_ms(echo_rig *rig, unsigned ms);
 void echo_clear(echo_call *c);
