@@ -1,6 +1,7 @@
 /* Happy path: the path is looked up, the caller is authorised, and the method is given the call (a
  * stream) or, when it is complete, its decoded request (unary and server-streaming).
- * Failure: UNIMPLEMENTED, the authoriser's reason (told to the audit as well), INVALID_ARGUMENT. */
+ * Failure: UNIMPLEMENTED and the authoriser's reason (both told to the audit as well),
+ * INVALID_ARGUMENT. */
 #include "common/transport/rpc_internal.h"
 
 #include "common/base/log.h"
@@ -42,15 +43,23 @@ static bool find(ps_rpc_server *server, ps_call *call)
     return false;
 }
 
+static void refuse(ps_rpc_server *server, ps_call *call, ps_status st)
+{
+    ps_error kept;
+    ps_error_save(&kept, st);
+    server->calls_refused++;
+    call->no_reading = true;
+    ps_rpc_refused(server, call->conn->address, ps_call_peer(call), call->path, kept.message);
+    ps_call_finish(call, kept.code, kept.message);
+}
+
 static void request_cb(void *owner, ps_call *call)
 {
     ps_rpc_connection *connection = owner;
     ps_rpc_server *server = connection->home->server;
     server->calls++;
     if (!find(server, call)) {
-        server->calls_refused++;
-        call->no_reading = true;
-        ps_call_fail(call, ps_fail(PS_UNIMPLEMENTED, "there is no method %s", call->path));
+        refuse(server, call, ps_fail(PS_UNIMPLEMENTED, "there is no method %s", call->path));
         return;
     }
     const ps_identity *peer = ps_call_peer(call);
@@ -58,12 +67,7 @@ static void request_cb(void *owner, ps_call *call)
                        ? server->options.authorise(server->options.user, peer, call->path)
                        : PS_OK;
     if (st) {
-        ps_error kept;
-        ps_error_save(&kept, st);
-        server->calls_refused++;
-        call->no_reading = true;
-        ps_rpc_refused(server, call->conn->address, peer, call->path, kept.message);
-        ps_call_finish(call, kept.code, kept.message);
+        refuse(server, call, st);
         return;
     }
     if (call->kind == PS_CALL_STREAM)
