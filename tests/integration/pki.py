@@ -1,0 +1,30 @@
+"""Certificates that psctl does not make: expired, of another use, without an identity. Made with the openssl program.
+
+    Pki(cluster).issue("late", "spiffe://test/submitter/late", days=-1)
+
+writes late.pem and late.key into the cluster's folder of certificates, signed by its CA (or by another one)."""
+import subprocess
+
+
+def openssl(*arguments):
+    subprocess.run(["openssl", *[str(a) for a in arguments]], check=True, capture_output=True, text=True)
+
+
+class Pki:
+    def __init__(self, certs):
+        self.certs = certs
+
+    def issue(self, name, uri, days=30, usage="clientAuth", ca=None, hosts=()):
+        """uri None: a certificate without an identity. ca: the folder of another CA."""
+        ca = ca or self.certs
+        key, request, extensions = (self.certs / f"{name}.{end}" for end in ("key", "csr", "ext"))
+        openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
+        key.chmod(0o600)
+        openssl("req", "-new", "-key", key, "-subj", f"/CN={name}", "-out", request)
+        names = ([f"URI:{uri}"] if uri else []) + [f"DNS:{h}" for h in hosts]
+        lines = ["keyUsage=digitalSignature"]
+        lines += [f"subjectAltName={','.join(names)}"] if names else []
+        lines += [f"extendedKeyUsage={usage}"] if usage else []
+        extensions.write_text("\n".join(lines) + "\n")
+        openssl("x509", "-req", "-in", request, "-CA", ca / "ca.pem", "-CAkey", ca / "ca.key", "-days", days,
+                "-extfile", extensions, "-out", self.certs / f"{name}.pem")

@@ -1,0 +1,252 @@
+"""Who gets in, who may call what, and what each side is told: against a running psd."""
+import json
+import signal
+import ssl
+import subprocess
+import time
+
+import grpc
+
+from harness import PSCTL, SLOW, Cluster, run, stubs, wait_until
+from pki import Pki
+from raw_http2 import connect, tls_connect
+
+# call × role, written down a second time: w(orker), s(ubmitter), o(bserver), a(dmin)
+POLICY = {
+    "Parameters": {"Describe": "wsa", "Pull": "wsa", "Push": "w", "Clock": "w"},
+    "Jobs": {"Submit": "sa", "Get": "soa", "List": "soa", "Cancel": "sa", "Watch": "soa"},
+    "Workers": {"Attach": "w", "List": "soa"},
+    "Models": {"List": "soa", "Get": "soa", "Import": "sa", "Export": "sa", "Delete": "sa", "ListArtifacts": "soa",
+               "PutArtifact": "wsa", "GetArtifact": "sa"},
+    "Admin": {"Status": "soa", "Reload": "a", "Checkpoint": "a", "Drain": "a"},
+}
+GRPC_OWN = ["grpc.health.v1.Health/Check", "grpc.health.v1.Health/List", "grpc.health.v1.Health/Watch",
+            "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"]
+PEOPLE = {"w": "w1", "s": "alice", "o": "eve", "a": "root"}
+ROLES = {"w": "worker", "s": "submitter", "o": "observer", "a": "admin"}
+
+
+def audit(cluster, **fields):
+    """The lines of the audit log with these fields."""
+    lines = [json.loads(line) for line in (cluster.dir / "audit.log").read_text().splitlines()]
+    return [line for line in lines if all(line.get(k) == v for k, v in fields.items())]
+
+
+def other_ca(cluster, cluster_name="test"):
+    folder = cluster.dir / f"other-{cluster_name}"
+    folder.mkdir()
+    subprocess.run([str(PSCTL), "cert", "create-ca", "--cluster", cluster_name, "--dir", str(folder)], check=True,
+                   capture_output=True)
+    return folder
+
+
+def alert_of(cluster, who, **options):
+    """What a stock TLS client is told: the alert's name."""
+    try:
+        with tls_connect(cluster, who, **options) as sock:
+            sock.recv(1)
+    except ssl.SSLError as error:
+        return str(error.reason)
+    raise AssertionError(f"{who} was let in")
+
+
+def refused_everywhere(cluster, who, alert, reason):
+    """The stock TLS client sees the alert, the stock gRPC client cannot connect, log and audit have the reason."""
+    before = len(audit(cluster, event="handshake", outcome="refused"))
+    told = alert_of(cluster, who)
+    assert alert in told, f"{who}: {told}, expected {alert}"
+    lines = wait_until(f"{who} is audited",
+                       lambda: audit(cluster, event="handshake", outcome="refused")[before:], 5)
+    assert reason in lines[0]["reason"] and lines[0]["address"].startswith("127.0.0.1:"), lines
+    assert f'reason="{lines[0]["reason"]}"' in cluster.server.text()
+    if who:
+        with cluster.channel(who) as channel:
+            try:
+                channel.unary_unary("/psd.v1.Jobs/List")(b"", timeout=10 * SLOW)
+                raise AssertionError(f"{who} was let in")
+            except grpc.RpcError as error:
+                assert error.code() == grpc.StatusCode.UNAVAILABLE, error
+
+
+def a_wrong_certificate_is_refused_with_its_reason_on_both_sides():
+    with Cluster() as cluster:
+        cluster.start_server()
+        pki, other = Pki(cluster.certs), other_ca(cluster)
+        me = "spiffe://test/submitter/"
+        pki.issue("late", me + "late", days=-1)
+        pki.issue("stranger", me + "stranger", ca=other)
+        pki.issue("wronguse", me + "wronguse", usage="serverAuth")
+        pki.issue("nouse", me + "nouse", usage=None)
+        pki.issue("nobody", None)
+        pki.issue("king", "spiffe://test/king/x")
+        pki.issue("foreign", "spiffe://elsewhere/submitter/foreign")
+        pki.issue("server2", "spiffe://test/server/two")
+        # name, alert, psd's words, and psctl's own words about the same certificate
+        cases = [
+            (None, "CERTIFICATE_REQUIRED", "the client showed no certificate", None),
+            ("late", "CERTIFICATE_EXPIRED", f"certificate of {me}late expired on ", "late.pem expired on "),
+            ("stranger", "UNKNOWN_CA", f"certificate of {me}stranger is signed by an unknown CA",
+             "is signed by an unknown CA"),
+            ("wronguse", "UNSUPPORTED_CERTIFICATE", "is not one for a client (clientAuth)",
+             "is not one for a client (clientAuth)"),
+            ("nouse", "HANDSHAKE_FAILURE", "is not one for a client (clientAuth)",
+             "is not one for a client (clientAuth)"),
+            ("nobody", "HANDSHAKE_FAILURE", "certificate has no URI name spiffe://CLUSTER/ROLE/NAME",
+             "certificate has no URI name"),
+            ("king", "HANDSHAKE_FAILURE", "role 'king' is not one of", "role 'king' is not one of"),
+            ("foreign", "HANDSHAKE_FAILURE", "is of cluster elsewhere, not of ours, test",
+             "is of cluster test, not of ours, elsewhere"),
+            ("server2", "HANDSHAKE_FAILURE", "role server may not connect here",
+             "its identity may not connect there (wrong cluster or role)"),
+        ]
+        for who, alert, reason, own in cases:
+            refused_everywhere(cluster, who, alert, reason)
+            if own:
+                done = cluster.psctl("jobs", who=who, check=False)
+                assert own in done.stderr and done.returncode == 4, (who, done.returncode, done.stderr)
+        cluster.psctl("jobs")
+
+
+def psctl_says_what_is_wrong_with_the_server():
+    with Cluster() as cluster:
+        other = other_ca(cluster)
+        cluster.cert("create-server", "--name", "psd", "--host", "elsewhere.example", "--force")
+        cluster.start_server()
+        done = cluster.psctl("jobs", check=False)
+        assert done.returncode == 4 and "is for elsewhere.example, not for localhost" in done.stderr, done
+        reason = "the client rejected our certificate: bad, not yet in force, or for another host name"
+        wait_until("psd's side", lambda: audit(cluster, event="handshake", outcome="refused", reason=reason), 5)
+        try:
+            tls_connect(cluster, "alice", ca=other / "ca.pem")
+            raise AssertionError("a server of an unknown CA was believed")
+        except ssl.SSLCertVerificationError:
+            pass
+        reason = "the client rejected our certificate: signed by a CA unknown there"
+        wait_until("psd's side", lambda: audit(cluster, event="handshake", outcome="refused", reason=reason), 5)
+
+
+def outcome(channel, call):
+    """The status of a call with one empty message; streams that last are cancelled after their first answer."""
+    stream = channel.stream_stream("/" + call)(iter([b""]), timeout=10 * SLOW)
+    try:
+        next(stream)
+        stream.cancel()
+    except StopIteration:
+        pass
+    except grpc.RpcError as error:
+        return error.code(), error.details()
+    return grpc.StatusCode.OK, ""
+
+
+def every_call_is_open_to_exactly_the_roles_of_the_table():
+    described = {m.full_name for pb, _ in stubs().values() for s in pb.DESCRIPTOR.services_by_name.values()
+                 for m in s.methods}
+    table = {f"psd.v1.{service}/{call}": roles for service, calls in POLICY.items() for call, roles in calls.items()}
+    assert described == {call.replace("/", ".") for call in table}, "proto/ and the table of this test differ"
+    table.update({call: "wsoa" for call in GRPC_OWN})
+    with Cluster() as cluster:
+        cluster.start_server()
+        cluster.make_client("worker", "w1")
+        for letter, who in PEOPLE.items():
+            with cluster.channel(who) as channel:
+                for call, roles in table.items():
+                    code, details = outcome(channel, call)
+                    allowed = "role" not in details or "may not call" not in details
+                    assert allowed == (letter in roles), f"{call} as {ROLES[letter]}: {code} {details}"
+                    if allowed:
+                        assert code != grpc.StatusCode.UNIMPLEMENTED, f"{call}: {details}"
+                        continue
+                    assert code == grpc.StatusCode.PERMISSION_DENIED, f"{call}: {code}"
+                    expected = f"role {ROLES[letter]} may not call {call}; allowed roles: "
+                    assert details.startswith(expected), details
+                    listed = details[len(expected):]
+                    assert {ROLES[r] for r in roles} == set(listed.split(", ")), details
+
+
+def a_refused_call_is_told_to_both_sides_and_audited():
+    with Cluster() as cluster:
+        cluster.tiny_data()
+        cluster.start_server()
+        cluster.make_client("worker", "w1")
+        (cluster.dir / "job.yaml").write_text(cluster.tiny_job())
+        done = cluster.psctl("submit", cluster.dir / "job.yaml", who="eve", check=False)
+        text = "role observer may not call psd.v1.Jobs/Submit; allowed roles: submitter, admin"
+        assert done.returncode == 4 and text in done.stderr, done
+        line = audit(cluster, event="call", call="/psd.v1.Jobs/Submit")
+        assert len(line) == 1 and line[0]["outcome"] == "refused" and line[0]["reason"] == text
+        assert line[0]["identity"] == "spiffe://test/observer/eve"
+        assert f'peer=spiffe://test/observer/eve path=/psd.v1.Jobs/Submit reason="{text}"' in cluster.server.text()
+        with cluster.channel("w1") as channel:
+            code, details = outcome(channel, "psd.v1.Jobs/Cancel")
+            assert code == grpc.StatusCode.PERMISSION_DENIED and "role worker may not call" in details
+            assert audit(cluster, call="/psd.v1.Jobs/Cancel", identity="spiffe://test/worker/w1", outcome="refused")
+            # a call that does not exist is nobody's
+            code, details = outcome(channel, "psd.v1.Jobs/Steal")
+            assert code == grpc.StatusCode.UNIMPLEMENTED and "/psd.v1.Jobs/Steal" in details, details
+            assert audit(cluster, call="/psd.v1.Jobs/Steal", identity="spiffe://test/worker/w1", outcome="refused")
+        cluster.psctl("submit", cluster.dir / "job.yaml")
+        assert audit(cluster, call="/psd.v1.Jobs/Submit", identity="spiffe://test/submitter/alice", outcome="allowed")
+
+
+def serial_of(cluster):
+    with tls_connect(cluster) as sock:
+        return sock.getpeercert()["serialNumber"]
+
+
+def hangup(cluster, words):
+    before = len(cluster.server.text())
+    cluster.server.signal(signal.SIGHUP)
+    wait_until(f"psd's log says '{words}'", lambda: words in cluster.server.text()[before:], 10)
+
+
+def a_reload_changes_new_connections_only_and_a_bad_file_changes_nothing():
+    with Cluster() as cluster:
+        cluster.start_server()
+        first = serial_of(cluster)
+        with cluster.channel() as channel, connect(cluster) as open_before:
+            watch = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"")
+            assert next(watch) == b"\x08\x01"
+            cluster.cert("create-server", "--name", "psd", "--host", "localhost", "--force")
+            hangup(cluster, "reloaded certificates")
+            second = serial_of(cluster)
+            assert second != first, "new connections still get the old certificate"
+
+            bad = {"garbage": lambda: (cluster.certs / "psd.pem").write_text("this is no certificate\n"),
+                   "another's key": lambda: (cluster.certs / "psd.key").write_bytes(
+                       (cluster.certs / "eve.key").read_bytes()),
+                   "expired": lambda: Pki(cluster.certs).issue("psd", "spiffe://test/server/psd", days=-1,
+                                                               usage="serverAuth", hosts=["localhost"]),
+                   "missing": (cluster.certs / "psd.key").unlink}
+            keep = {n: (cluster.certs / n).read_bytes() for n in ("psd.pem", "psd.key")}
+            for what, spoil in bad.items():
+                spoil()
+                hangup(cluster, "certificates not reloaded, the old ones stay: ")
+                assert serial_of(cluster) == second, what
+                done = cluster.psctl("reload", who="root", check=False)
+                assert done.returncode != 0 and "certificates not reloaded" in done.stderr, (what, done)
+                for name, data in keep.items():
+                    (cluster.certs / name).write_bytes(data)
+
+            (cluster.dir / "audit.log").rename(cluster.dir / "audit.log.1")
+            config = cluster.dir / "psd.yaml"
+            config.write_text(config.read_text() + "log: {level: loud}\n")
+            hangup(cluster, "log.level: ")
+            assert not (cluster.dir / "audit.log").exists()
+            config.write_text(config.read_text().replace("loud", "debug"))
+            hangup(cluster, "reloaded certificates")
+            assert (cluster.dir / "audit.log").exists(), "the audit file is opened again"
+            with connect(cluster) as peer:
+                peer.answer(peer.request("/psd.v1.Jobs/List"))
+            wait_until("the new level is in force", lambda: " debug   rpc: closed " in cluster.server.text(), 5)
+
+            stream = open_before.request("/psd.v1.Jobs/List")
+            assert open_before.answer(stream)["grpc-status"] == "0", "the old connection is gone"
+            assert channel.unary_unary("/psd.v1.Jobs/List")(b"", timeout=10 * SLOW) == b""
+            assert watch.code() is None if watch.done() else True
+            watch.cancel()
+
+
+run([a_wrong_certificate_is_refused_with_its_reason_on_both_sides, psctl_says_what_is_wrong_with_the_server,
+     every_call_is_open_to_exactly_the_roles_of_the_table, a_refused_call_is_told_to_both_sides_and_audited,
+     a_reload_changes_new_connections_only_and_a_bad_file_changes_nothing])
