@@ -16,7 +16,7 @@ POLICY = {
     "Parameters": {"Describe": "wsa", "Pull": "wsa", "Push": "w", "Clock": "w"},
     "Jobs": {"Submit": "sa", "Get": "soa", "List": "soa", "Cancel": "sa", "Watch": "soa"},
     "Workers": {"Attach": "w", "List": "soa"},
-    "Models": {"List": "soa", "Get": "soa", "Import": "sa", "Export": "sa", "Delete": "sa", "ListArtifacts": "soa",
+    "Models": {"List": "soa", "Get": "soa", "Import": "sa", "Export": "wsa", "Delete": "sa", "ListArtifacts": "soa",
                "PutArtifact": "wsa", "GetArtifact": "sa"},
     "Admin": {"Status": "soa", "Reload": "a", "Checkpoint": "a", "Drain": "a"},
 }
