@@ -34,6 +34,9 @@ static const char *const migrations[] = {
 };
 enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };
 
+/* The lock is kept as long as the catalog is open: two psd on one file would run every job twice.
+ */
+static const char *const exclusive = "PRAGMA locking_mode=EXCLUSIVE";
 static const char *const settings =
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
     "PRAGMA trusted_schema=OFF;";
@@ -100,7 +103,9 @@ static ps_status check_empty(ps_catalog *c)
 static ps_status migrate(ps_catalog *c)
 {
     int64_t version = 0;
-    ps_status st = pragma_number(c, "PRAGMA user_version", &version);
+    ps_status st = ps_db_exec(c, exclusive);
+    if (!st)
+        st = pragma_number(c, "PRAGMA user_version", &version);
     if (st)
         return st;
     if (version < 0 || version > SCHEMA_VERSION)

@@ -71,19 +71,20 @@ static bool better(const ps_job *job, const ps_worker *a, const ps_worker *b)
     return a->used_ns < b->used_ns;
 }
 
-static bool is_free(const ps_worker *worker)
+static bool is_free(const ps_worker *worker, uint64_t now)
 {
-    return worker->session != 0 && !worker->stopping && worker->n_leases < worker->slots;
+    return worker->session != 0 && now >= worker->stopping_ns && worker->n_leases < worker->slots;
 }
 
 /* One task of the job to the best worker that can take one. */
 static bool give_one(ps_job *job, ps_worker **free_workers, size_t n)
 {
     bool tried[PS_ASSIGN_TRIES] = {false};
+    uint64_t now = ps_core_now(job->sched);
     for (size_t round = 0; round < n; round++) {
         size_t best = n;
         for (size_t i = 0; i < n; i++)
-            if (!tried[i] && is_free(free_workers[i]) &&
+            if (!tried[i] && is_free(free_workers[i], now) &&
                 (best == n || better(job, free_workers[i], free_workers[best])))
                 best = i;
         if (best == n)
@@ -104,7 +105,7 @@ static size_t collect_free(ps_sched *s, ps_worker *out[PS_ASSIGN_TRIES])
     ps_list_each(node, &s->workers)
     {
         ps_worker *worker = ps_container(node, ps_worker, link);
-        if (is_free(worker) && n < PS_ASSIGN_TRIES)
+        if (is_free(worker, ps_core_now(s)) && n < PS_ASSIGN_TRIES)
             out[n++] = worker;
     }
     return n;

@@ -37,8 +37,8 @@ struct ps_worker {
     Psd__V1__Hello *hello; /* a copy */
     uint64_t session;      /* 0: its stream has ended */
     uint32_t slots;
-    bool stopping; /* gave a task back unasked: gets none before it attaches again */
-    bool silent;   /* heard nothing for lease_timeout_ms; its leases are gone */
+    uint64_t stopping_ns; /* gave a task back unasked: gets none before this, or attaching again */
+    bool silent;          /* heard nothing for lease_timeout_ms; its leases are gone */
     uint64_t heard_ns;
     int64_t attached_ms, heard_ms; /* since 1970 */
     uint64_t used_ns;              /* was last given a task */

@@ -173,10 +173,15 @@ void ps_rows_save(const ps_rows *rows, const ps_piece *out, size_t n, ps_buf *by
 
 static bool header_ok(const ps_rows *r)
 {
-    return r->n_rows > 0 && r->n_rows <= PS_ROWS_MAX && r->n_epochs > 0 &&
-           r->done_epochs <= r->n_epochs && r->fresh_epoch >= r->done_epochs &&
-           r->fresh_epoch <= r->n_epochs && r->fresh_epoch - r->done_epochs <= 2 &&
-           r->fresh_row < r->n_rows;
+    if (r->n_rows == 0 || r->n_rows > PS_ROWS_MAX || r->n_epochs == 0 ||
+        r->done_epochs > r->n_epochs || r->fresh_row >= r->n_rows)
+        return false;
+    if (r->fresh_epoch < r->done_epochs || r->fresh_epoch > r->n_epochs)
+        return false;
+    /* of the epoch after the two open ones, and after the last, nothing was given out */
+    uint32_t ahead = r->fresh_epoch - r->done_epochs;
+    bool begun = r->fresh_row > 0;
+    return ahead <= 2 && (!begun || (ahead < 2 && r->fresh_epoch < r->n_epochs));
 }
 
 /* Rows of `epoch` that were never out. */

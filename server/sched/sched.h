@@ -149,7 +149,8 @@ void ps_sched_detach(ps_sched *sched, uint64_t session);
 /* The three messages of a session; hostile. A lease that is not this worker's is ignored (a lost
  * one's report may be under way); every message is a sign of life. PS_NOT_FOUND: no such session,
  * end its stream. A worker answers every task once, a cancelled one too; code 1 (cancelled) without
- * having been told to says that it is stopping: it gets nothing more before it attaches again. */
+ * having been told to says that it is stopping: it gets nothing more before it attaches again, or
+ * lease_timeout_ms have passed. */
 PS_MUST_CHECK ps_status ps_sched_heartbeat(ps_sched *sched, uint64_t session);
 PS_MUST_CHECK ps_status ps_sched_progress(ps_sched *sched, uint64_t session,
                                           const Psd__V1__TaskProgress *progress);

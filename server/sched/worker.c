@@ -170,7 +170,7 @@ static ps_status attach(ps_sched *s, uint64_t session, const char *name, const c
     free(worker->address);
     worker->address = ps_strdup(address ? address : "");
     worker->session = session;
-    worker->stopping = false;
+    worker->stopping_ns = 0;
     worker->slots = hello->slots == 0 ? 1 : hello->slots > SLOTS_MAX ? SLOTS_MAX : hello->slots;
     worker->attached_ms = ps_clock_wall_ms(&s->conf.clock);
     heard(s, worker);
@@ -305,7 +305,7 @@ static void take_result(ps_sched *s, ps_lease *lease, const Psd__V1__TaskResult 
         s->tasks_done++;
         job->kind->done(job, lease, result);
     } else if (counts && result->code == GRPC_CANCELLED) {
-        lease->worker->stopping = true;
+        lease->worker->stopping_ns = ps_core_now(s) + s->conf.lease_timeout_ms * 1000000;
         job->kind->back(job, lease, false, message);
     } else if (counts && result->retry) {
         s->tasks_failed++;
@@ -338,7 +338,7 @@ static const char *state_of(const ps_sched *s, const ps_worker *worker)
 {
     if (worker->silent || worker->session == 0)
         return "silent";
-    if (s->draining || worker->stopping)
+    if (s->draining || ps_core_now(s) < worker->stopping_ns)
         return "draining";
     return worker->n_leases ? "busy" : "idle";
 }

@@ -321,6 +321,19 @@ START_TEST(a_folder_that_is_not_there_is_a_clear_error)
 }
 END_TEST
 
+START_TEST(a_file_that_another_psd_has_open_is_refused)
+{
+    make_folder();
+    ps_catalog *catalog = open_ok(path);
+    refuses(PS_FAILED_PRECONDITION, "is in use by another process");
+    add_job(catalog, "a");
+    ps_catalog_close(&catalog);
+    catalog = open_ok(path);
+    ps_catalog_close(&catalog);
+    remove_folder();
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&a_job_comes_back_whole_after_reopening},
     {&lists_are_newest_first_by_state_and_the_unfinished_oldest_first},
@@ -329,6 +342,7 @@ static const ps_check_case cases[] = {
     {&a_newer_schema_and_a_file_of_somebody_elses_are_refused},
     {&a_damaged_file_is_refused_and_not_touched},
     {&a_full_disk_is_said_and_the_catalog_stays_good},
+    {&a_file_that_another_psd_has_open_is_refused},
     {&a_folder_that_is_not_there_is_a_clear_error},
     {0},
 };

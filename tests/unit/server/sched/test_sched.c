@@ -214,7 +214,47 @@ START_TEST(checkpoints_are_asked_for_at_their_interval_once_there_are_parameters
 }
 END_TEST
 
+static unsigned in_state(ps_world *w, ps_job_state state)
+{
+    unsigned n = 0;
+    ps_job_record **list = NULL;
+    ck_assert_int_eq(ps_catalog_job_list(w->catalog, state, 0, &list), PS_OK);
+    while (list[n])
+        n++;
+    ps_job_records_free(&list);
+    return n;
+}
+
+START_TEST(a_state_that_the_disk_had_no_room_for_is_written_later)
+{
+    enum { JOBS = 60 };
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t ids[JOBS];
+    char reason[400];
+    memset(reason, 'x', sizeof reason - 1);
+    reason[sizeof reason - 1] = 0;
+    for (size_t i = 0; i < JOBS; i++)
+        ids[i] = ps_world_submit(w, "a", 1, "asp", false, "");
+    ps_catalog_limit_pages(w->catalog, 1); /* no more than it has */
+    for (size_t i = 0; i < JOBS; i++) {
+        ck_assert_int_eq(ps_sched_cancel(w->sched, ids[i], "anna", reason, NULL), PS_OK);
+        ck_assert_int_eq(ps_world_state(w, ids[i]), PS_JOB_CANCELLED);
+    }
+    ck_assert_uint_gt(in_state(w, PS_JOB_QUEUED), 0);
+    uint64_t id = 0;
+    ck_assert_int_eq(ps_sched_submit(w->sched, "anna", ps_slice_str("kind: nonsense"), &id),
+                     PS_INVALID_ARGUMENT);
+    ps_world_run_ms(w, 3000);
+    ck_assert_uint_gt(in_state(w, PS_JOB_QUEUED), 0);
+    ps_catalog_limit_pages(w->catalog, 0);
+    ps_world_run_ms(w, 3000);
+    ck_assert_uint_eq(in_state(w, PS_JOB_CANCELLED), JOBS);
+    ps_world_free(&w);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
+    {&a_state_that_the_disk_had_no_room_for_is_written_later},
     {&a_job_goes_from_plan_to_done},
     {&a_failed_job_cancels_what_other_workers_do_for_it},
     {&cancelling_works_in_each_state},

@@ -73,6 +73,14 @@ START_TEST(a_worker_that_is_stopping_gets_nothing_more)
     ck_assert_ptr_null(ps_world_task_of(w, 1));
     ps_world_attach(w, 2, "w2");
     ck_assert_uint_eq(ps_world_task_of(w, 2)->begin, 40);
+    ps_world_run_ms(w, 5000);
+    ck_assert_int_eq(ps_sched_heartbeat(w->sched, 1), PS_OK);
+    ck_assert_int_eq(ps_sched_heartbeat(w->sched, 2), PS_OK);
+    ps_world_trained(w, ps_world_task_of(w, 2));
+    ps_world_run_ms(w, 5000); /* it did not stop after all */
+    ck_assert_int_eq(ps_sched_heartbeat(w->sched, 1), PS_OK);
+    uint64_t again = ps_world_submit(w, "b", 1, "asp", false, "");
+    ck_assert_uint_eq(ps_world_task_of(w, 1)->job, again);
     ps_world_free(&w);
 }
 END_TEST
