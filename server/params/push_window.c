@@ -110,6 +110,12 @@ static slot *slot_of(ps_push_peer *client, uint64_t sequence)
     return &client->slots[sequence % PS_PUSH_WINDOW];
 }
 
+/* Whether the window reaches to it. A slot may still hold one that it no longer does. */
+static bool is_covered(const ps_push_peer *client, uint64_t sequence)
+{
+    return sequence && sequence <= client->newest && client->newest - sequence < PS_PUSH_WINDOW;
+}
+
 /* The client with this incarnation as its newest. */
 static ps_status enter_client(ps_push_windows *w, const char *name, uint64_t incarnation,
                               ps_push_peer **out)
@@ -150,15 +156,15 @@ static ps_status begin(ps_push_windows *w, const char *name, uint64_t incarnatio
     if (st)
         return st;
     *duplicate = false;
-    slot *s = slot_of(client, sequence);
-    if (s->state != SLOT_EMPTY && s->sequence == sequence)
-        return seen_before(client, s, duplicate, reply);
-    if (client->newest >= PS_PUSH_WINDOW && sequence <= client->newest - PS_PUSH_WINDOW)
+    if (sequence <= client->newest && !is_covered(client, sequence))
         return ps_fail(PS_OUT_OF_RANGE,
                        "client %s: push %llu is older than the last %d before %llu; whether it was "
                        "applied is no longer known, and it will not be",
                        name, (unsigned long long)sequence, PS_PUSH_WINDOW,
                        (unsigned long long)client->newest);
+    slot *s = slot_of(client, sequence);
+    if (s->state != SLOT_EMPTY && s->sequence == sequence)
+        return seen_before(client, s, duplicate, reply);
     if (s->state == SLOT_BEGUN || s->state == SLOT_COMMITTING)
         return ps_fail(PS_ABORTED, "client %s: %d pushes are under way", name, PS_PUSH_WINDOW);
     if (sequence > client->newest)
@@ -236,16 +242,17 @@ static void put_u64(ps_buf *out, uint64_t v)
     ps_buf_append(out, bytes, sizeof bytes);
 }
 
-static bool is_final(const slot *s, uint64_t unfinished_clock)
+static bool is_final(const ps_push_peer *client, const slot *s, uint64_t unfinished_clock)
 {
-    return s->state == SLOT_DONE && !(unfinished_clock && s->pending_clock == unfinished_clock);
+    return s->state == SLOT_DONE && is_covered(client, s->sequence) &&
+           !(unfinished_clock && s->pending_clock == unfinished_clock);
 }
 
 static void save_client(const ps_push_peer *client, uint64_t unfinished_clock, ps_buf *out)
 {
     uint64_t n = 0;
     for (int i = 0; i < PS_PUSH_WINDOW; i++)
-        n += is_final(&client->slots[i], unfinished_clock);
+        n += is_final(client, &client->slots[i], unfinished_clock);
     put_u64(out, strlen(client->name));
     ps_buf_puts(out, client->name);
     put_u64(out, client->incarnation);
@@ -253,7 +260,7 @@ static void save_client(const ps_push_peer *client, uint64_t unfinished_clock, p
     put_u64(out, n);
     for (int i = 0; i < PS_PUSH_WINDOW; i++) {
         const slot *s = &client->slots[i];
-        if (!is_final(s, unfinished_clock))
+        if (!is_final(client, s, unfinished_clock))
             continue;
         put_u64(out, s->sequence);
         put_u64(out, s->version);
@@ -283,8 +290,7 @@ static bool load_slots(ps_cursor *c, ps_push_peer *client)
         s.version = ps_read_u64le(c);
         s.staleness = ps_read_u64le(c);
         slot *place = slot_of(client, s.sequence);
-        bool covered = s.sequence <= client->newest && client->newest - s.sequence < PS_PUSH_WINDOW;
-        if (c->failed || !s.sequence || !covered || place->state != SLOT_EMPTY)
+        if (c->failed || !is_covered(client, s.sequence) || place->state != SLOT_EMPTY)
             return false;
         *place = s;
     }

@@ -1,0 +1,120 @@
+#include "common/base/disk.h"
+
+#include "tests/lib/check_main.h"
+#include "tests/lib/fault_disk.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char folder[64], path[96];
+
+static void make_folder(void)
+{
+    strcpy(folder, "/tmp/psd-test-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/file", folder);
+}
+
+static void remove_folder(void)
+{
+    (void)unlink(path);
+    ck_assert_int_eq(rmdir(folder), 0); /* and so nothing else was left in it */
+}
+
+static void expect(const char *text)
+{
+    ps_buf got = PS_BUF_EMPTY;
+    ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, path, 100, &got), PS_OK);
+    ck_assert_str_eq(ps_buf_cstr(&got), text);
+    ps_buf_free(&got);
+}
+
+START_TEST(a_file_is_replaced_as_a_whole_or_not_at_all)
+{
+    for (size_t most = 0; most < 3; most++) {
+        make_folder();
+        ck_assert_int_eq(ps_disk_write_file(&ps_disk_system, path, ps_slice_str("old")), PS_OK);
+        struct stat st;
+        ck_assert_int_eq(stat(path, &st), 0);
+        ck_assert_int_eq(st.st_mode & 0777, 0600);
+        unsigned long k = 0;
+        fault_disk faults;
+        do {
+            ps_disk disk = fault_disk_table(&faults);
+            faults.fail_at = ++k;
+            faults.write_most = most;
+            ps_status result = ps_disk_write_file(&disk, path, ps_slice_str("newer"));
+            ck_assert_uint_eq(faults.fsyncs_after_error, 0);
+            ps_buf got = PS_BUF_EMPTY;
+            ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, path, 100, &got), PS_OK);
+            const char *text = ps_buf_cstr(&got);
+            ck_assert(strcmp(text, "newer") == 0 || (result && strcmp(text, "old") == 0));
+            ps_buf_free(&got);
+        } while (faults.operations >= k);
+        ck_assert_uint_ge(k, 5);
+        expect("newer");
+        remove_folder();
+    }
+}
+END_TEST
+
+START_TEST(failures_have_their_code_and_the_path)
+{
+    make_folder();
+    const ps_disk *d = &ps_disk_system;
+    int file;
+    ck_assert_int_eq(d->open(d->state, path, PS_DISK_READ, &file), PS_NOT_FOUND);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), path));
+    ck_assert_int_eq(d->open(d->state, path, PS_DISK_CREATE, &file), PS_OK);
+    d->close(d->state, file);
+    ck_assert_int_eq(d->open(d->state, path, PS_DISK_CREATE, &file), PS_ALREADY_EXISTS);
+    ck_assert_int_eq(d->mkdir(d->state, folder), PS_ALREADY_EXISTS);
+    ck_assert_int_eq(ps_disk_mkdir_if_missing(d, folder), PS_OK);
+    ck_assert_int_eq(d->unlink(d->state, path), PS_OK);
+    ck_assert_int_eq(d->unlink(d->state, path), PS_NOT_FOUND);
+    ck_assert_int_eq(d->rename(d->state, path, folder), PS_NOT_FOUND);
+    ck_assert_int_eq(d->sync_folder(d->state, path), PS_NOT_FOUND);
+    uint64_t bytes;
+    ck_assert_int_eq(d->free_space(d->state, path, &bytes), PS_NOT_FOUND);
+    ck_assert_int_eq(d->free_space(d->state, folder, &bytes), PS_OK);
+    ck_assert_uint_gt(bytes, 0);
+    remove_folder();
+}
+END_TEST
+
+START_TEST(reading_stops_at_its_limit_and_says_what_is_missing)
+{
+    make_folder();
+    ck_assert_int_eq(ps_disk_write_file(&ps_disk_system, path, ps_slice_str("0123456789")), PS_OK);
+    ps_buf got = PS_BUF_EMPTY;
+    ps_buf_puts(&got, "kept");
+    ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, path, 9, &got), PS_RESOURCE_EXHAUSTED);
+    ck_assert_str_eq(ps_buf_cstr(&got), "kept");
+    ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, path, 10, &got), PS_OK);
+    ck_assert_str_eq(ps_buf_cstr(&got), "kept0123456789");
+    ps_buf_free(&got);
+    int file;
+    char bytes[16];
+    ck_assert_int_eq(ps_disk_system.open(NULL, path, PS_DISK_READ, &file), PS_OK);
+    ck_assert_int_eq(ps_disk_read_full(&ps_disk_system, file, bytes, 4), PS_OK);
+    ck_assert_mem_eq(bytes, "0123", 4);
+    ck_assert_int_eq(ps_disk_read_full(&ps_disk_system, file, bytes, 7), PS_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "1 bytes early"));
+    ps_disk_system.close(NULL, file);
+    remove_folder();
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&a_file_is_replaced_as_a_whole_or_not_at_all},
+    {&failures_have_their_code_and_the_path},
+    {&reading_stops_at_its_limit_and_says_what_is_missing},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("base/disk", cases);
+}

@@ -1,0 +1,102 @@
+#include "common/codec/codec.h"
+
+#include "tests/lib/check_main.h"
+
+#include "common/base/rng.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+START_TEST(the_table_is_found_by_number_and_by_name)
+{
+    const ps_codec *codec = ps_codec_by_number(1); /* CODEC_FLOAT32 of parameters.proto */
+    ck_assert_ptr_nonnull(codec);
+    ck_assert_str_eq(codec->name, "float32");
+    ck_assert_ptr_eq(ps_codec_by_number(0), codec);
+    ck_assert_ptr_eq(ps_codec_by_name("float32"), codec);
+    ck_assert_ptr_null(ps_codec_by_number(99));
+    ck_assert_ptr_null(ps_codec_by_name("float33"));
+}
+END_TEST
+
+START_TEST(float32_is_ieee_754_little_endian)
+{
+    const ps_codec *codec = ps_codec_by_name("float32");
+    const float values[] = {1.0f, -2.0f, 0.15625f};
+    const uint8_t want[] = {0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0, 0, 0, 0x20, 0x3e};
+    uint8_t bytes[12];
+    float again[3];
+    size_t len;
+    ck_assert_uint_eq(codec->encoded_max(3), sizeof bytes);
+    codec->encode(values, 3, bytes, &len);
+    ck_assert_uint_eq(len, sizeof bytes);
+    ck_assert_mem_eq(bytes, want, sizeof want);
+    ck_assert_int_eq(codec->check(ps_slice_of(bytes, len), 3), PS_OK);
+    codec->decode(ps_slice_of(bytes, len), 3, again);
+    ck_assert_mem_eq(again, values, sizeof values);
+    for (size_t n = 0; n < 20; n++)
+        ck_assert_int_eq(codec->check(ps_slice_of(bytes, n), 3),
+                         n == 12 ? PS_OK : PS_INVALID_ARGUMENT);
+    ck_assert_int_eq(codec->check(ps_slice_of(bytes, 0), UINT32_MAX), PS_INVALID_ARGUMENT);
+}
+END_TEST
+
+static ps_codec_scan scan_at(size_t odd, const float *values, size_t n, bool norm)
+{
+    static uint8_t bytes[40000];
+    memcpy(bytes + odd, values, n * sizeof *values);
+    return ps_codec_scan_values((const ps_wire_float *)(const void *)(bytes + odd), n, norm);
+}
+
+START_TEST(nan_and_infinity_are_found_wherever_they_are)
+{
+    static float values[9000];
+    const float bad[] = {NAN, -NAN, INFINITY, -INFINITY};
+    const size_t places[] = {0, 1, 7, 15, 4095, 4096, 8191, 8999};
+    for (size_t odd = 0; odd < 3; odd++) {
+        ck_assert(scan_at(odd, values, 9000, false).finite);
+        for (int b = 0; b < 4; b++) {
+            for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+                values[places[i]] = bad[b];
+                ck_assert(!scan_at(odd, values, 9000, b % 2).finite);
+                values[places[i]] = 0;
+            }
+        }
+    }
+    for (size_t n = 0; n < 70; n++) { /* the bad one is just outside */
+        values[n] = NAN;
+        ck_assert(scan_at(1, values, n, true).finite);
+        values[n] = 3.402823e38f;
+    }
+}
+END_TEST
+
+START_TEST(the_norm_is_that_of_float64)
+{
+    static float values[9001];
+    ps_rng rng;
+    ps_rng_seed(&rng, 5);
+    for (size_t n = 0; n <= 9001; n += n < 40 ? 1 : 1493) {
+        double want = 0;
+        for (size_t i = 0; i < n; i++) {
+            values[i] = (float)ps_rng_normal(&rng) * (i % 3 ? 1e-3f : 1e15f);
+            want += (double)values[i] * (double)values[i];
+        }
+        ck_assert_double_eq_tol(scan_at(1, values, n, true).sum_sq, want, 1e-12 * want + 1e-300);
+        ck_assert_double_eq(scan_at(1, values, n, false).sum_sq, 0);
+    }
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&the_table_is_found_by_number_and_by_name},
+    {&float32_is_ieee_754_little_endian},
+    {&nan_and_infinity_are_found_wherever_they_are},
+    {&the_norm_is_that_of_float64},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("codec/codec", cases);
+}
