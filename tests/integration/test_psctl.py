@@ -1,0 +1,173 @@
+"""psctl as people and scripts use it: exit statuses, one line an error, the bar on a terminal, JSON lines."""
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+
+from harness import PSCTL, SLOW, SOURCE, Cluster, run, wait_until
+
+
+def fails(cluster, status, text, *arguments, who="alice", **options):
+    done = cluster.psctl(*arguments, who=who, check=False, **options)
+    assert done.returncode == status, f"{arguments}: status {done.returncode}, expected {status}: {done.stderr}"
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("psctl: "), done.stderr
+    assert text in lines[0], f"{arguments}: '{text}' is not in: {lines[0]}"
+    assert done.stdout == "", done.stdout
+
+
+def every_failure_has_one_line_and_its_status():
+    with Cluster() as cluster:
+        cluster.tiny_data(rows=200)
+        cluster.start_server()
+        job = cluster.dir / "bad.yaml"
+        job.write_text(cluster.tiny_job().replace("epochs", "epocs"))
+        fails(cluster, 2, "unknown command 'sumbit'; did you mean 'submit'?", "sumbit", job)
+        fails(cluster, 2, "'x' is not a job's number", "watch", "x")
+        fails(cluster, 6, f"{job}:9: train.epocs: unknown key; did you mean 'epochs'?", "submit", job)
+        fails(cluster, 5, "job 77 does not exist", "watch", "77")
+        fails(cluster, 5, "nothing.yaml", "submit", cluster.dir / "nothing.yaml")
+        fails(cluster, 5, "'none' does not exist", "export", "none", "-o", cluster.dir / "none.safetensors")
+        assert not list(cluster.dir.glob("none.safetensors*")), "a failed export has left a file"
+        fails(cluster, 4, "role observer may not call", "cancel", "1", who="eve")
+        fails(cluster, 6, "cannot be a model's name", "import", job, "No Name")
+        fails(cluster, 3, "Connection refused", "--server", "127.0.0.1:1", "jobs")
+        other = cluster.dir / "other"
+        subprocess.run([PSCTL, "cert", "create-ca", "--cluster", "test", "--dir", other], check=True,
+                       capture_output=True)
+        subprocess.run([PSCTL, "cert", "create-client", "--role", "admin", "--name", "mallory", "--dir", other],
+                       check=True, capture_output=True)
+        fails(cluster, 4, "unknown CA", "--ca", other / "ca.pem", "--cert", other / "mallory.pem", "--key",
+              other / "mallory.key", "jobs")
+        fails(cluster, 7, "exists", "cert", "create-client", "--role", "worker", "--name", "mallory", "--dir", other)
+
+
+def a_followed_job_ends_with_its_result():
+    with Cluster() as cluster:
+        cluster.tiny_data()
+        cluster.start_server()
+        cluster.start_worker("w1")
+        path = cluster.dir / "job.yaml"
+        path.write_text(cluster.tiny_job())
+        done = cluster.psctl("submit", path, "--follow")
+        assert "\033" not in done.stdout, "colours in a pipe"
+        assert done.stdout.splitlines()[-1].startswith("job 1 tiny is done after "), done.stdout
+        assert "epoch 5/5" in done.stdout, done.stdout
+        path.write_text(cluster.tiny_job(name="broken").replace("train-labels", "missing-labels"))
+        done = cluster.psctl("submit", path, "--follow", check=False)
+        assert done.returncode == 1 and "missing-labels" in done.stderr, done.stderr
+
+        model, again = cluster.dir / "m.safetensors", cluster.dir / "again.safetensors"
+        cluster.psctl("export", "tiny", "-o", model)
+        fails(cluster, 7, "--force overwrites it", "export", "tiny", "-o", model)
+        cluster.psctl("export", "tiny", "-o", model, "--force")
+        cluster.psctl("import", model, "copy")
+        fails(cluster, 7, "copy", "import", model, "copy")
+        cluster.psctl("export", "copy", "-o", again)
+        assert model.read_bytes() == again.read_bytes(), "import and export change the file"
+        few = cluster.psctl_json("predict", "copy", cluster.dir / "test-features.gz", "--rows", "2:5")
+        assert [p["row"] for p in few["predictions"]] == [2, 3, 4], few
+        text = cluster.psctl("predict", "copy", cluster.dir / "test-features.gz", "--rows", "7").stdout
+        assert text.split()[:6] == ["ROW", "CLASS", "PROBABILITY", "NEXT", "7", text.split()[5]], text
+
+
+class Terminal:
+    """psctl on a terminal of its own; everything it writes is kept."""
+
+    def __init__(self, cluster, *arguments):
+        self.text = b""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ.update(TERM="xterm", LANG="C.UTF-8")
+            certs = cluster.certs
+            os.execv(PSCTL, ["psctl", "--server", f"localhost:{cluster.port}", "--ca", f"{certs}/ca.pem", "--cert",
+                             f"{certs}/alice.pem", "--key", f"{certs}/alice.key", *[str(a) for a in arguments]])
+
+    def read(self):
+        ready, _, _ = select.select([self.fd], [], [], 0.1)
+        try:
+            self.text += os.read(self.fd, 65536) if ready else b""
+        except OSError:
+            pass  # it has ended
+        return self.text
+
+    def status(self, timeout=20):
+        end = time.monotonic() + timeout * SLOW
+        while time.monotonic() < end:
+            self.read()
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.read()
+                return os.waitstatus_to_exitcode(status)
+        os.kill(self.pid, signal.SIGKILL)
+        raise AssertionError(f"psctl does not end: {self.text[-500:]!r}")
+
+
+def control_c_detaches_and_watching_outlives_psd():
+    with Cluster() as cluster:
+        cluster.tiny_data(rows=20000)
+        cluster.start_server()
+        cluster.start_worker("w1")
+        path = cluster.dir / "job.yaml"
+        path.write_text(cluster.tiny_job(epochs=1000, batch=16))
+        terminal = Terminal(cluster, "submit", path, "--follow")
+        wait_until("the bar", lambda: b"epoch 1/1000" in terminal.read())
+        os.write(terminal.fd, b"\x03")
+        assert terminal.status() == 130
+        assert b"detached: job 1 goes on" in terminal.text and b"psctl watch 1" in terminal.text
+        assert terminal.text.rfind(b"\033[?25h") > terminal.text.rfind(b"\033[?25l"), "the cursor is still hidden"
+        assert cluster.job(1)["state"] == "running"
+
+        watch = subprocess.Popen([PSCTL, "--server", f"localhost:{cluster.port}", "--ca", cluster.certs / "ca.pem",
+                                  "--cert", cluster.certs / "alice.pem", "--key", cluster.certs / "alice.key",
+                                  "--output", "json", "--timeout", "20s", "watch", "1"], stdout=subprocess.PIPE, text=True)
+        try:
+            while json.loads(watch.stdout.readline())["event"] != "job":
+                pass
+            cluster.server.kill()
+            cluster.start_server()
+            cluster.psctl("cancel", "1", "--reason", "enough")
+            events = [json.loads(line) for line in watch.stdout]
+            assert watch.wait(20 * SLOW) == 1
+        finally:
+            watch.kill()
+        last = [e for e in events if e["event"] == "job"][-1]["job"]
+        assert last["state"] == "cancelled" and "enough" in last["reason"], last
+
+
+def the_shell_completes_commands_jobs_and_models():
+    with Cluster() as cluster:
+        cluster.tiny_data(rows=400)
+        cluster.start_server()
+        cluster.start_worker("w1")
+        cluster.wait_job(cluster.submit(cluster.tiny_job(epochs=1)))
+        certs, config = cluster.certs, cluster.dir / "contexts.yaml"
+        environment = {**os.environ, "PSCTL_CONFIG": str(config), "PATH": f"{PSCTL.parent}:{os.environ['PATH']}"}
+        subprocess.run([PSCTL, "context", "set", "here", "--server", f"localhost:{cluster.port}", "--ca",
+                        certs / "ca.pem", "--cert", certs / "alice.pem", "--key", certs / "alice.key"],
+                       env=environment, check=True, capture_output=True)
+
+        def complete(*words):
+            script = ('source "$0"; compopt() { :; }; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _psctl; '
+                      'printf "%s\\n" "${COMPREPLY[@]}"')
+            return subprocess.run(["bash", "-c", script, SOURCE / "deploy/completion/psctl.bash", *words],
+                                  env=environment, check=True, capture_output=True, text=True).stdout.split()
+
+        assert complete("psctl", "su") == ["submit"]
+        assert complete("psctl", "cert", "ins") == ["inspect"]
+        assert complete("psctl", "watch", "") == ["1"]
+        assert complete("psctl", "export", "") == ["tiny"]
+        assert complete("psctl", "jobs", "--st") == ["--state"]
+        assert complete("psctl", "--context", "") == ["here"]
+        assert complete("psctl", "--output", "j") == ["json"]
+        cluster.server.kill()
+        begin = time.monotonic()
+        assert complete("psctl", "watch", "") == []
+        assert time.monotonic() - begin < 3 * SLOW
+
+
+run([every_failure_has_one_line_and_its_status, a_followed_job_ends_with_its_result,
+     control_c_detaches_and_watching_outlives_psd, the_shell_completes_commands_jobs_and_models])
