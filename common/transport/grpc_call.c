@@ -139,6 +139,7 @@ void ps_call_reset(ps_call *call, uint32_t error_code)
     if (call->stream_id == 0 || !ps_http2_is_alive(call->conn))
         return;
     nghttp2_submit_rst_stream(call->conn->session, NGHTTP2_FLAG_NONE, call->stream_id, error_code);
+    call->end_sent = true; /* once is enough: resets are counted on the other side */
     ps_http2_write_soon(call->conn);
 }
 

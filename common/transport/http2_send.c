@@ -69,6 +69,10 @@ int ps_http2_send_data_cb(nghttp2_session *session, nghttp2_frame *frame, const 
     ps_call *call = source->ptr;
     if (conn->tx.call)
         return NGHTTP2_ERR_WOULDBLOCK;
+    /* It may have waited here while the call ended and its queue was dropped: nghttp2 gives the
+     * frame up and resets the stream. */
+    if (call->ended || call->queued < length)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     ps_call_ref(call);
     conn->tx = (ps_http2_tx){.call = call, .len = length + 9};
     memcpy(conn->tx.head, head, 9);
