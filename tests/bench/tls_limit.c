@@ -31,8 +31,9 @@ static const size_t chunks[CHUNKS] = {16384, 65536, 262144, LARGEST};
 
 typedef struct results {
     const char *cipher;
-    double rate[CHUNKS], best; /* GB/s */
-    double p50, p99;           /* microseconds */
+    double rate[CHUNKS], best;    /* GB/s */
+    double send_cpu, receive_cpu; /* CPU seconds for a GB, mean over the sizes */
+    double p50, p99;              /* microseconds */
 } results;
 
 static double seconds(void)
@@ -62,7 +63,7 @@ static SSL *session(const SSL_METHOD *method, const char *ca, const char *cert, 
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
     SSL_CTX_set_num_tickets(ctx, 0);
     SSL_CTX_set_read_ahead(ctx, 1);
-    SSL_CTX_set_default_read_buffer_len(ctx, 256 * 1024);
+    SSL_CTX_set_default_read_buffer_len(ctx, 64 * 1024);
     int one = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     SSL *ssl = SSL_new(ctx);
@@ -88,18 +89,27 @@ static void get(SSL *ssl, uint8_t *data, size_t len)
     }
 }
 
-/* The receiving process: all of a stream is answered with one byte, a ping with the same bytes. */
+static double cpu_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* The receiving process: a stream is answered with the CPU time it took, a ping with its bytes. */
 static void serve(SSL *ssl, uint8_t *buffer, size_t bytes)
 {
     if (SSL_accept(ssl) != 1)
         die("accept");
     for (int i = 0; i < CHUNKS; i++) {
+        double begun = cpu_seconds();
         for (size_t left = bytes; left;) {
             size_t piece = left < LARGEST ? left : LARGEST;
             get(ssl, buffer, piece);
             left -= piece;
         }
-        put(ssl, buffer, 1);
+        double took = cpu_seconds() - begun;
+        put(ssl, (const uint8_t *)&took, sizeof took);
     }
     for (int i = 0; i < PINGS; i++) {
         get(ssl, buffer, PING_BYTES);
@@ -108,16 +118,19 @@ static void serve(SSL *ssl, uint8_t *buffer, size_t bytes)
     SSL_free(ssl);
 }
 
-static double stream(SSL *ssl, uint8_t *buffer, size_t chunk, size_t bytes)
+static double stream(SSL *ssl, uint8_t *buffer, size_t chunk, size_t bytes, results *out)
 {
-    double begun = seconds();
+    double begun = seconds(), cpu_begun = cpu_seconds(), took = 0;
     for (size_t left = bytes; left;) {
         size_t piece = left < chunk ? left : chunk;
         put(ssl, buffer, piece);
         left -= piece;
     }
-    get(ssl, buffer, 1);
-    return (double)bytes / (seconds() - begun) / 1e9;
+    get(ssl, (uint8_t *)&took, sizeof took);
+    double gb = (double)bytes / 1e9;
+    out->send_cpu += (cpu_seconds() - cpu_begun) / gb / CHUNKS;
+    out->receive_cpu += took / gb / CHUNKS;
+    return gb / (seconds() - begun);
 }
 
 static int by_value(const void *a, const void *b)
@@ -146,7 +159,7 @@ static void measure(SSL *ssl, uint8_t *buffer, size_t bytes, results *out)
         die("connect");
     out->cipher = SSL_get_cipher(ssl);
     for (int i = 0; i < CHUNKS; i++) {
-        out->rate[i] = stream(ssl, buffer, chunks[i], bytes);
+        out->rate[i] = stream(ssl, buffer, chunks[i], bytes, out);
         if (out->rate[i] > out->best)
             out->best = out->rate[i];
     }
@@ -159,9 +172,11 @@ static void print(const results *r, bool json)
            r->cipher);
     for (int i = 0; i < CHUNKS; i++)
         printf(json ? "%s\"%zu\": %.4f" : "%s %zu: %.3f GB/s", i ? "," : "", chunks[i], r->rate[i]);
-    printf(json ? "}, \"gbps\": %.4f, \"p50_us\": %.1f, \"p99_us\": %.1f}\n"
-                : "; best %.3f GB/s; 1 KiB there and back p50 %.0f us p99 %.0f us\n",
-           r->best, r->p50, r->p99);
+    printf(json ? "}, \"gbps\": %.4f, \"p50_us\": %.1f, \"p99_us\": %.1f, "
+                  "\"send_cpu_s\": %.3f, \"receive_cpu_s\": %.3f}\n"
+                : "; best %.3f GB/s; 1 KiB there and back p50 %.0f us p99 %.0f us; CPU s a GB, "
+                  "sender and receiver: %.2f %.2f\n",
+           r->best, r->p50, r->p99, r->send_cpu, r->receive_cpu);
 }
 
 int main(int argc, char **argv)
