@@ -141,6 +141,9 @@ void ps_job_leave_unused(ps_sched *sched);           /* members without a traini
 
 /* lease.c */
 ps_lease *ps_lease_begin(ps_job *job, ps_worker *worker, const ps_lease *task);
+/* One that the worker says it holds and nobody here knows (psd has restarted, or it has expired):
+ * it is no job's, but takes the slot until the worker has answered for it. */
+void ps_lease_adopt(ps_worker *worker, uint64_t id, uint64_t now_ns);
 ps_lease *ps_lease_find(ps_worker *worker, uint64_t id);
 /* The lease is over: out of all tables and freed. The kind has been told before. */
 void ps_lease_end(ps_lease *lease);

@@ -32,6 +32,14 @@ ps_lease *ps_lease_begin(ps_job *job, ps_worker *worker, const ps_lease *task)
     return lease;
 }
 
+void ps_lease_adopt(ps_worker *worker, uint64_t id, uint64_t now_ns)
+{
+    ps_lease *lease = ps_new(ps_lease);
+    *lease = (ps_lease){.id = id, .worker = worker, .cancelled = true, .cancelled_ns = now_ns};
+    ps_list_append(&worker->leases, &lease->of_worker);
+    worker->n_leases++;
+}
+
 ps_lease *ps_lease_find(ps_worker *worker, uint64_t id)
 {
     ps_list_each(node, &worker->leases)

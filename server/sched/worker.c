@@ -124,9 +124,12 @@ static void reconcile(ps_sched *s, ps_worker *worker, const Psd__V1__Hello *hell
     }
     for (size_t i = 0; i < hello->n_leases; i++) {
         const ps_lease *lease = ps_lease_find(worker, hello->leases[i]);
-        if (!lease)
+        if (!lease) {
             ps_outbox_cancel(s, worker->session, hello->leases[i], "the lease has expired");
-        else if (lease->cancelled)
+            if (worker->n_leases < SLOTS_MAX)
+                ps_lease_adopt(worker, hello->leases[i], ps_core_now(s));
+        }
+        if (lease && lease->cancelled)
             ps_outbox_cancel(s, worker->session, lease->id, "the job has been cancelled");
     }
 }
@@ -230,6 +233,20 @@ static void silence(ps_sched *s, ps_worker *worker, uint64_t silent_ns)
     worker->session = 0;
 }
 
+/* A worker that lives and never answers for a task that was taken from it gets its slot back in the
+ * end: should it still be busy, it will say so. */
+static void free_slots(ps_sched *s, ps_worker *worker, uint64_t now)
+{
+    enum { TIMEOUTS = 4 };
+    uint64_t limit_ns = TIMEOUTS * s->conf.lease_timeout_ms * 1000000;
+    ps_list_each_safe(node, &worker->leases)
+    {
+        ps_lease *lease = ps_container(node, ps_lease, of_worker);
+        if (!lease->job && now - lease->cancelled_ns > limit_ns)
+            ps_lease_end(lease);
+    }
+}
+
 void ps_worker_expire(ps_sched *s)
 {
     uint64_t now = ps_core_now(s);
@@ -237,6 +254,7 @@ void ps_worker_expire(ps_sched *s)
     {
         ps_worker *worker = ps_container(node, ps_worker, link);
         uint64_t silent_ns = now - worker->heard_ns;
+        free_slots(s, worker, now);
         if (!worker->silent && silent_ns > s->conf.lease_timeout_ms * 1000000)
             silence(s, worker, silent_ns);
         else if (worker->silent && silent_ns > FORGET_NS)

@@ -89,6 +89,13 @@ START_TEST(a_cancelled_worker_that_never_answers_does_not_hold_the_job)
         ck_assert_int_eq(ps_sched_heartbeat(w->sched, 1), PS_OK); /* alive, but hung */
     }
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_CANCELLED);
+    uint64_t next = ps_world_submit(w, "b", 1, "asp", false, "");
+    ck_assert_uint_eq(ps_world_task_of(w, 1)->job, id); /* its slot is taken, for a while */
+    for (int i = 0; i < 30; i++) {
+        ps_world_run_ms(w, 1000);
+        ck_assert_int_eq(ps_sched_heartbeat(w->sched, 1), PS_OK);
+    }
+    ck_assert_uint_eq(ps_world_task_of(w, 1)->job, next);
     ps_world_free(&w);
 }
 END_TEST
@@ -150,6 +157,9 @@ START_TEST(after_a_restart_the_job_goes_on_exactly_from_its_checkpoint)
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_RUNNING);
     ck_assert_int_eq(ps_world_hello(w, 7, "w1", 1, 1, &old_lease, 1), PS_OK);
     ck_assert(ps_world_traced(w, "cancel 7"));
+    ck_assert_ptr_null(ps_world_task_of(w, 7)); /* it is still busy with what it held */
+    ps_world_task old = {.session = 7, .lease = old_lease};
+    ps_world_failed(w, &old, 1, true, "cancelled");
     ps_world_task *task = ps_world_task_of(w, 7);
     ck_assert_str_eq(task->kind, "train");
     ck_assert_uint_ne(task->lease, old_lease);

@@ -43,6 +43,9 @@ START_TEST(heartbeats_keep_leases_and_a_worker_that_comes_back_in_time_too)
     ps_world_task *task = &w->tasks[w->n_tasks - 1];
     task->session = 2;
     ps_world_trained(w, task);
+    ck_assert_ptr_null(ps_world_task_of(w, 2)); /* still busy with 99 */
+    ps_world_task other = {.session = 2, .lease = 99};
+    ps_world_failed(w, &other, 1, true, "cancelled");
     ck_assert_uint_eq(ps_world_task_of(w, 2)->begin, 50);
     ps_world_free(&w);
 }
