@@ -1,4 +1,4 @@
-/* models, model, delete: what is stored. */
+/* models: the list of those that are stored. */
 #include "client/client.h"
 #include "client/commands/commands.h"
 #include "client/model_view.h"
@@ -30,7 +30,7 @@ static void show_list(ps_client *client, const Psd__V1__ListModelsResponse *list
     ps_table_free(&t);
 }
 
-static ps_status run_models(ps_client *client, const ps_args *args)
+static ps_status run(ps_client *client, const ps_args *args)
 {
     (void)args;
     Psd__V1__ListModelsRequest request = PSD__V1__LIST_MODELS_REQUEST__INIT;
@@ -44,70 +44,9 @@ static ps_status run_models(ps_client *client, const ps_args *args)
     return PS_OK;
 }
 
-static ps_status run_model(ps_client *client, const ps_args *args)
-{
-    Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
-    request.name = ps_borrow(args->operands.at[0]);
-    ProtobufCMessage *reply = NULL;
-    ps_status st = ps_client_unary(client, "/psd.v1.Models/Get", &request.base,
-                                   &psd__v1__model__descriptor, &reply);
-    if (st)
-        return st;
-    const Psd__V1__Model *model = (const Psd__V1__Model *)(void *)reply;
-    if (client->json) {
-        ps_json_writer w = ps_json_begin(client);
-        ps_model_json(&w, model);
-        ps_json_finish(client);
-    } else {
-        ps_model_text(&client->out, &client->style, model);
-    }
-    ps_reply_free(&reply);
-    return PS_OK;
-}
-
-static ps_status run_delete(ps_client *client, const ps_args *args)
-{
-    Psd__V1__DeleteModelRequest request = PSD__V1__DELETE_MODEL_REQUEST__INIT;
-    request.name = ps_borrow(args->operands.at[0]);
-    ProtobufCMessage *reply = NULL;
-    ps_status st = ps_client_unary(client, "/psd.v1.Models/Delete", &request.base,
-                                   &psd__v1__delete_model_response__descriptor, &reply);
-    if (st)
-        return st;
-    ps_reply_free(&reply);
-    if (client->json) {
-        ps_json_writer w = ps_json_begin(client);
-        ps_json_object(&w);
-        ps_json_put_string(&w, "deleted", request.name);
-        ps_json_object_end(&w);
-        ps_json_finish(client);
-    } else {
-        ps_buf_printf(&client->out, "model %s is deleted\n", request.name);
-    }
-    return PS_OK;
-}
-
 const ps_command ps_command_models = {
     .name = "models",
     .operands = "",
     .help = "list the stored models",
-    .run = run_models,
-};
-
-const ps_command ps_command_model = {
-    .name = "model",
-    .operands = "NAME",
-    .help = "show one model and its tensors",
-    .least = 1,
-    .most = 1,
-    .run = run_model,
-};
-
-const ps_command ps_command_delete = {
-    .name = "delete",
-    .operands = "NAME",
-    .help = "delete a stored model",
-    .least = 1,
-    .most = 1,
-    .run = run_delete,
+    .run = run,
 };

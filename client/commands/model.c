@@ -1,0 +1,35 @@
+/* model: one stored model, with its tensors. */
+#include "client/client.h"
+#include "client/commands/commands.h"
+#include "client/model_view.h"
+#include "client/support.h"
+
+static ps_status run(ps_client *client, const ps_args *args)
+{
+    Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
+    request.name = ps_borrow(args->operands.at[0]);
+    ProtobufCMessage *reply = NULL;
+    ps_status st = ps_client_unary(client, "/psd.v1.Models/Get", &request.base,
+                                   &psd__v1__model__descriptor, &reply);
+    if (st)
+        return st;
+    const Psd__V1__Model *model = (const Psd__V1__Model *)(void *)reply;
+    if (client->json) {
+        ps_json_writer w = ps_json_begin(client);
+        ps_model_json(&w, model);
+        ps_json_finish(client);
+    } else {
+        ps_model_text(&client->out, &client->style, model);
+    }
+    ps_reply_free(&reply);
+    return PS_OK;
+}
+
+const ps_command ps_command_model = {
+    .name = "model",
+    .operands = "NAME",
+    .help = "show one model and its tensors",
+    .least = 1,
+    .most = 1,
+    .run = run,
+};

@@ -1,0 +1,87 @@
+/* status: how the server is. */
+#include "client/client.h"
+#include "client/commands/commands.h"
+#include "client/human.h"
+#include "client/support.h"
+#include "common/base/clock.h"
+#include "psd/v1/admin.pb-c.h"
+
+#include <inttypes.h>
+
+static void show_json(ps_client *client, const Psd__V1__StatusResponse *s)
+{
+    ps_json_writer w = ps_json_begin(client);
+    ps_json_object(&w);
+    ps_json_put_string(&w, "server", client->server);
+    ps_json_put_string(&w, "version", s->version);
+    ps_json_put_string(&w, "cluster", s->cluster);
+    ps_json_put_int(&w, "started_ms", s->started_ms);
+    ps_json_put_uint(&w, "connections", s->connections);
+    ps_json_put_uint(&w, "workers", s->workers);
+    ps_json_put_uint(&w, "jobs_queued", s->jobs_queued);
+    ps_json_put_uint(&w, "jobs_running", s->jobs_running);
+    ps_json_put_uint(&w, "models", s->models);
+    ps_json_put_uint(&w, "parameter_bytes", s->parameter_bytes);
+    ps_json_put_uint(&w, "memory_budget", s->memory_budget);
+    ps_json_put_uint(&w, "memory_used", s->memory_used);
+    ps_json_put_bool(&w, "draining", s->draining);
+    ps_json_put_int(&w, "certificate_expires_ms", s->certificate_expires_ms);
+    ps_json_put_uint(&w, "pushes", s->pushes);
+    ps_json_put_uint(&w, "pulls", s->pulls);
+    ps_json_put_uint(&w, "bytes_in", s->bytes_in);
+    ps_json_put_uint(&w, "bytes_out", s->bytes_out);
+    ps_json_object_end(&w);
+    ps_json_finish(client);
+}
+
+static void show_text(ps_client *client, const Psd__V1__StatusResponse *s)
+{
+    int64_t now_ms = ps_clock_wall_ms(&ps_clock_system);
+    ps_table *t = ps_table_new(NULL);
+    ps_table_field(t, "server", "%s", client->server);
+    ps_table_field(t, "cluster", "%s", s->cluster);
+    ps_table_field(t, "version", "%s", s->version);
+    ps_table_color(t, PS_COLOR_DIM, "state");
+    ps_table_color(t, s->draining ? PS_COLOR_YELLOW : PS_COLOR_GREEN,
+                   s->draining ? "draining: no new jobs, no new tasks" : "serving");
+    ps_table_field(t, "up for", "%s",
+                   ps_human_duration((double)((now_ms - s->started_ms) / 1000)).text);
+    ps_table_field(t, "workers", "%u", s->workers);
+    ps_table_field(t, "jobs", "%u running, %u queued", s->jobs_running, s->jobs_queued);
+    ps_table_field(t, "models", "%u", s->models);
+    ps_table_field(t, "connections", "%u", s->connections);
+    ps_table_field(t, "parameters", "%s", ps_human_bytes((double)s->parameter_bytes).text);
+    ps_table_field(t, "messages", "%s of %s", ps_human_bytes((double)s->memory_used).text,
+                   ps_human_bytes((double)s->memory_budget).text);
+    ps_table_field(t, "pushes", "%" PRIu64, s->pushes);
+    ps_table_field(t, "pulls", "%" PRIu64, s->pulls);
+    ps_table_field(t, "network", "%s in, %s out", ps_human_bytes((double)s->bytes_in).text,
+                   ps_human_bytes((double)s->bytes_out).text);
+    ps_table_field(t, "certificate", "until %s", ps_human_time(s->certificate_expires_ms).text);
+    ps_table_render(t, &client->style, &client->out);
+    ps_table_free(&t);
+}
+
+static ps_status run(ps_client *client, const ps_args *args)
+{
+    (void)args;
+    Psd__V1__StatusRequest request = PSD__V1__STATUS_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    ps_status st = ps_client_unary(client, "/psd.v1.Admin/Status", &request.base,
+                                   &psd__v1__status_response__descriptor, &reply);
+    if (st)
+        return st;
+    if (client->json)
+        show_json(client, (const Psd__V1__StatusResponse *)(void *)reply);
+    else
+        show_text(client, (const Psd__V1__StatusResponse *)(void *)reply);
+    ps_reply_free(&reply);
+    return PS_OK;
+}
+
+const ps_command ps_command_status = {
+    .name = "status",
+    .operands = "",
+    .help = "how the server is",
+    .run = run,
+};
