@@ -2,7 +2,9 @@
 
 ps_cursor ps_cursor_of(ps_slice bytes)
 {
-    return (ps_cursor){.at = bytes.data, .end = bytes.data + bytes.len, .failed = false};
+    /* no arithmetic with NULL, not even adding 0 (C17 6.5.6) */
+    const uint8_t *start = bytes.data ? bytes.data : (const uint8_t *)"";
+    return (ps_cursor){.at = start, .end = start + bytes.len, .failed = false};
 }
 
 size_t ps_cursor_left(const ps_cursor *c)

@@ -13,4 +13,12 @@
 #define PS_VECTOR_CLONES
 #endif
 
+/* Before a loop whose turns do not depend on each other, whatever the pointers: arrays are the same
+ * or do not overlap. Compilers without the word for it look at the pointers when they run. */
+#if defined(__clang__)
+#define PS_VECTOR_LOOP
+#else
+#define PS_VECTOR_LOOP _Pragma("GCC ivdep")
+#endif
+
 #endif

@@ -64,7 +64,7 @@ void ps_accumulator_free(ps_accumulator **accumulator)
 PS_VECTOR_CLONES
 static void set_scaled(float *sum, const ps_wire_float *g, size_t n, float factor)
 {
-#pragma GCC ivdep
+    PS_VECTOR_LOOP
     for (size_t i = 0; i < n; i++)
         sum[i] = factor * g[i];
 }
@@ -72,7 +72,7 @@ static void set_scaled(float *sum, const ps_wire_float *g, size_t n, float facto
 PS_VECTOR_CLONES
 static void add_scaled(float *sum, const ps_wire_float *g, size_t n, float factor)
 {
-#pragma GCC ivdep
+    PS_VECTOR_LOOP
     for (size_t i = 0; i < n; i++)
         sum[i] += factor * g[i];
 }

@@ -13,7 +13,7 @@ PS_VECTOR_CLONES
 static void kernel(size_t n, const float *in, float *out, const ps_wire_float *g, float *u,
                    factors f)
 {
-#pragma GCC ivdep
+    PS_VECTOR_LOOP
     for (size_t i = 0; i < n; i++) {
         float slope = f.scale * g[i] + f.decay * in[i];
         float moved = f.momentum * u[i] + slope;

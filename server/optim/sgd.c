@@ -7,7 +7,7 @@ PS_VECTOR_CLONES
 static void kernel(size_t n, const float *in, float *out, const ps_wire_float *g, float scale,
                    float rate, float decay)
 {
-#pragma GCC ivdep
+    PS_VECTOR_LOOP
     for (size_t i = 0; i < n; i++)
         out[i] = in[i] - rate * (scale * g[i] + decay * in[i]);
 }

@@ -19,7 +19,7 @@ enum { ROUNDS = 15, STREAMS = 7 };
 PS_VECTOR_CLONES
 static void plain(float *theta, float *m, float *v, const float *g, size_t n)
 {
-#pragma GCC ivdep
+    PS_VECTOR_LOOP
     for (size_t i = 0; i < n; i++) {
         m[i] += g[i];
         v[i] += g[i];
