@@ -126,8 +126,7 @@ static void go_on(attach_call *a)
     if (!a->ended && ps_list_empty(&a->queue))
         return;
     a->working = true;
-    if (a->ended) {
-        drop_list(&a->queue);
+    if (a->ended && ps_list_empty(&a->queue)) { /* a leaving worker's last result counts */
         a->work = (ps_work){.work = detach_work_cb, .done = detached_cb};
     } else {
         ps_list_each_safe(node, &a->queue)

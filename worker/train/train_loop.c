@@ -122,6 +122,15 @@ static ps_status train_batch(training *t, const ps_batch *batch)
     return PS_OK;
 }
 
+/* A gradient that psd refused says more with where it came from. */
+static ps_status with_step(const training *t, ps_status st)
+{
+    if (st != PS_INVALID_ARGUMENT)
+        return st;
+    return ps_wrap(st, "step %" PRIu64 " of epoch %u, learning rate %g", t->steps + 1,
+                   t->run->task->epoch + 1, t->spec->optimizer.learning_rate);
+}
+
 static ps_status train_batches(training *t, ps_prefetch *prefetch)
 {
     const ps_batch *batch;
@@ -130,7 +139,7 @@ static ps_status train_batches(training *t, ps_prefetch *prefetch)
         st = train_batch(t, batch);
         ps_prefetch_give_back(prefetch, batch);
         if (st)
-            return st;
+            return with_step(t, st);
     }
     if (st && st != PS_END)
         return st;

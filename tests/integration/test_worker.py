@@ -1,0 +1,183 @@
+"""The worker's half: what a task does with odd jobs, bad data and interruptions, seen from outside."""
+import signal
+import time
+
+import numpy as np
+
+from harness import Cluster, run, wait_until, write_idx
+
+
+def long_job(cluster, mode="asp", epochs=6, name="long"):
+    """Some seconds of training; checkpoints every half second, four tasks an epoch."""
+    return cluster.tiny_job(name=name, mode=mode, epochs=epochs, layers="[16, 256, 4]", batch=16,
+                            more="checkpoint: {every: 500ms}\nshards: {rows_per_task: 4000}")
+
+
+def trained_beyond(cluster, job_id, samples):
+    wait_until(f"job {job_id} has trained {samples} rows",
+               lambda: cluster.job(job_id)["progress"]["samples"] > samples, 30)
+
+
+def fails_with(cluster, text, *words):
+    job = cluster.wait_job(cluster.submit(text), ("failed",))
+    for word in words:
+        assert word in job["reason"], f"'{word}' is not in: {job['reason']}"
+
+
+def a_stopped_worker_returns_its_lease_and_a_late_one_joins():
+    with Cluster() as cluster:
+        cluster.tiny_data(rows=16000)
+        cluster.start_server()
+        first = cluster.start_worker("w1")
+        job_id = cluster.submit(long_job(cluster))
+        trained_beyond(cluster, job_id, 4000)
+        cluster.start_worker("w2")
+        wait_until("the late worker has a task", lambda: cluster.job(job_id)["progress"]["workers"] == 2)
+        begin = time.monotonic()
+        assert first.stop() == 0
+        assert time.monotonic() - begin < 3, "stopping took too long"
+        assert "the worker is stopping" in first.text()
+        begin = time.monotonic()
+        job = cluster.wait_job(job_id)
+        assert time.monotonic() - begin < 10, "the lease came back only when it expired"
+        assert job["progress"]["samples"] == 6 * 16000, job["progress"]  # nothing twice, nothing left out
+        assert job["progress"]["test_accuracy"] > 0.98
+
+
+def psd_is_killed_and_the_workers_go_on(mode):
+    with Cluster() as cluster:
+        cluster.tiny_data(rows=16000)
+        cluster.start_server()
+        workers = [cluster.start_worker("w1"), cluster.start_worker("w2")]
+        job_id = cluster.submit(long_job(cluster, mode, epochs=12))
+        trained_beyond(cluster, job_id, 20000)
+        time.sleep(0.7)  # a checkpoint
+        cluster.server.kill()
+        time.sleep(0.5)
+        cluster.start_server()
+        job = cluster.wait_job(job_id, timeout=90)
+        assert job["progress"]["test_accuracy"] > 0.98
+        assert all(w.alive() for w in workers)
+
+
+def psd_is_killed_under_asp():
+    psd_is_killed_and_the_workers_go_on("asp")
+
+
+def psd_is_killed_under_bsp():
+    psd_is_killed_and_the_workers_go_on("bsp")
+
+
+def a_killed_workers_rows_are_trained_by_the_other():
+    with Cluster() as cluster:
+        cluster.tiny_data(rows=16000)
+        cluster.start_server(extra="jobs: {lease_timeout: 2s, heartbeat: 300ms}")
+        victim = cluster.start_worker("w1")
+        cluster.start_worker("w2")
+        job_id = cluster.submit(long_job(cluster))
+        trained_beyond(cluster, job_id, 8000)
+        victim.kill()
+        assert cluster.wait_job(job_id, timeout=90)["progress"]["test_accuracy"] > 0.98
+
+
+def a_cancelled_job_leaves_the_worker_at_once_and_ready():
+    with Cluster() as cluster:
+        cluster.tiny_data(rows=16000)
+        cluster.start_server()
+        cluster.start_worker("w1")
+        job_id = cluster.submit(long_job(cluster, epochs=1000))
+        trained_beyond(cluster, job_id, 2000)
+        begin = time.monotonic()
+        cluster.psctl("cancel", job_id)
+        cluster.wait_job(job_id, ("cancelled",))
+        next_id = cluster.submit(long_job(cluster, epochs=1, name="next"))
+        trained_beyond(cluster, next_id, 0)
+        assert time.monotonic() - begin < 5
+
+
+def odd_jobs_train_as_well():
+    with Cluster() as cluster:
+        cluster.tiny_data()
+        cluster.start_server()
+        cluster.start_worker("w1")
+        cluster.start_worker("w2")
+        text = cluster.tiny_job(name="blocks", layers="[16, 33, 17, 4]", batch=37, more="column_blocks: 3")
+        text = text.replace("  epochs: 5", "  epochs: 8\n  clip_norm: 1.0")
+        job = cluster.wait_job(cluster.submit(text))
+        assert job["progress"]["test_accuracy"] > 0.9, job["progress"]
+
+
+def line_job(cluster, learning_rate, epochs=40):
+    """y = x·(1, −2, 0.5) + 0.25, as csv, and a job that finds it."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(0, 1, (1200, 3))
+    y = x @ [1.0, -2.0, 0.5] + 0.25
+    for name, part in (("train", slice(0, 1000)), ("test", slice(1000, None))):
+        lines = [",".join(f"{v:.6f}" for v in (*row, t)) for row, t in zip(x[part], y[part])]
+        (cluster.dir / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    return f"""kind: train
+name: line
+model: {{architecture: mlp, layers: [3, 1], loss: squared_error}}
+data:
+  format: csv
+  train: {{features: {cluster.dir}/train.csv}}
+  test: {{features: {cluster.dir}/test.csv}}
+train:
+  epochs: {epochs}
+  batch_size: 32
+  optimizer: {{name: sgd, learning_rate: {learning_rate}}}
+"""
+
+
+def a_line_is_fitted_from_csv():
+    with Cluster() as cluster:
+        cluster.start_server()
+        cluster.start_worker("w1")
+        job = cluster.wait_job(cluster.submit(line_job(cluster, 0.05)))
+        assert job["progress"]["test_loss"] < 1e-4, job["progress"]
+
+
+def bad_data_fails_the_job_with_what_and_where():
+    with Cluster() as cluster:
+        x, y, _, _ = cluster.tiny_data()
+        cluster.start_server()
+        cluster.start_worker("w1")
+        good = cluster.tiny_job(workers=1)
+        features, labels = f"{cluster.dir}/train-features.gz", f"{cluster.dir}/train-labels.gz"
+        fails_with(cluster, good.replace(features, f"{cluster.dir}/none.gz"), "none.gz")
+        fails_with(cluster, good.replace(features, "/etc/hostname"), "/etc/hostname", "data_roots")
+        fails_with(cluster, good.replace("[16, 32, 4]", "[15, 32, 4]"), "16", "15", "model.layers")
+        write_idx(cluster.dir / "short.gz", y[:-1])
+        fails_with(cluster, good.replace(labels, f"{cluster.dir}/short.gz"), "short.gz")
+        y[5] = 9
+        write_idx(cluster.dir / "wrong.gz", y)
+        fails_with(cluster, good.replace(labels, f"{cluster.dir}/wrong.gz"), "wrong.gz", "9")
+        assert cluster.wait_job(cluster.submit(good))["progress"]["test_accuracy"] > 0.9
+
+
+def a_loss_that_blows_up_fails_the_job_with_the_learning_rate():
+    with Cluster() as cluster:
+        cluster.start_server()
+        cluster.start_worker("w1")
+        fails_with(cluster, line_job(cluster, 1000), "learning rate", "1000", "step")
+
+
+def certificates_and_log_level_are_read_again():
+    with Cluster() as cluster:
+        cluster.start_server()
+        worker = cluster.start_worker("w1", extra="log: {level: info}")
+        wait_until("attached", lambda: "attached" in worker.text())
+        config = cluster.dir / "w1.yaml"
+        config.write_text(config.read_text().replace("level: info", "level: debug"))
+        worker.signal(signal.SIGHUP)
+        wait_until("reloaded", lambda: "reloaded certificates and log level" in worker.text())
+        (cluster.certs / "w1.pem").write_text("not a certificate\n")
+        worker.signal(signal.SIGHUP)
+        wait_until("refused", lambda: "certificates not reloaded" in worker.text())
+        assert worker.alive()
+
+
+run([a_stopped_worker_returns_its_lease_and_a_late_one_joins, psd_is_killed_under_asp, psd_is_killed_under_bsp,
+     a_killed_workers_rows_are_trained_by_the_other, a_cancelled_job_leaves_the_worker_at_once_and_ready,
+     odd_jobs_train_as_well, a_line_is_fitted_from_csv, bad_data_fails_the_job_with_what_and_where,
+     a_loss_that_blows_up_fails_the_job_with_the_learning_rate, certificates_and_log_level_are_read_again])
