@@ -13,6 +13,7 @@
 #include "client/job_view.h"
 #include "client/progress.h"
 #include "client/screen.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 
 #include <inttypes.h>
@@ -142,7 +143,7 @@ static void show_json(follower *f, const Psd__V1__WatchEvent *event)
 
 static void show_log(follower *f, const Psd__V1__LogEvent *log)
 {
-    if (f->options->form == PS_FOLLOW_QUIET && !f->bar)
+    if (f->options->form == PS_FOLLOW_QUIET && (!f->bar || log->level > PS_LOG_WARNING))
         return;
     ps_progress_log(f->bar ? &f->screen.above : &f->out, &f->style, log);
     if (!f->bar)

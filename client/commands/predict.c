@@ -7,6 +7,7 @@
 #include "client/support.h"
 #include "psd/v1/models.pb-c.h"
 
+#include <inttypes.h>
 #include <unistd.h>
 
 typedef struct options {
@@ -53,6 +54,10 @@ static ps_status fetch(ps_client *client, uint64_t job_id, uint64_t begin, uint6
     ps_status st = ps_client_stream(client, "/psd.v1.Models/GetArtifact", &request.base, chunk, &r);
     if (!st)
         st = ps_predictions_finish(&r.predictions, &client->out);
+    if (!st && r.predictions.shown == 0 && begin > 0)
+        st = ps_fail(PS_OUT_OF_RANGE,
+                     "--rows begins with %" PRIu64 ", but there are %" PRIu64 " rows", begin,
+                     r.predictions.line);
     ps_predictions_free(&r.predictions);
     return st;
 }

@@ -70,6 +70,7 @@ def a_followed_job_ends_with_its_result():
         assert model.read_bytes() == again.read_bytes(), "import and export change the file"
         few = cluster.psctl_json("predict", "copy", cluster.dir / "test-features.gz", "--rows", "2:5")
         assert [p["row"] for p in few["predictions"]] == [2, 3, 4], few
+        fails(cluster, 6, "but there are 500 rows", "predict", "copy", cluster.dir / "test-features.gz", "--rows", "500:")
         text = cluster.psctl("predict", "copy", cluster.dir / "test-features.gz", "--rows", "7").stdout
         assert text.split()[:6] == ["ROW", "CLASS", "PROBABILITY", "NEXT", "7", text.split()[5]], text
 
