@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <stdio.h>
 
 enum { PUSHERS = 3, PULLERS = 3, PUSHES = 200, SNAPSHOTS = 20, PIECES = 500 };
@@ -178,9 +179,86 @@ START_TEST(without_memory_to_put_blocks_aside_updates_wait_for_the_snapshot)
 }
 END_TEST
 
+/* ---- bsp: every clock adds 1, whoever pushes first ---- */
+
+enum { CLOCKS = 100 };
+
+static void wake(void *user, ps_status status, const ps_clock_reply *reply)
+{
+    sem_post(user);
+}
+
+static void *bsp_worker(void *user)
+{
+    pusher *p = user;
+    shared *all = p->all;
+    sem_t answered;
+    sem_init(&answered, 0, 0);
+    pthread_barrier_wait(&all->start);
+    for (uint64_t clock = 1; clock <= CLOCKS; clock++) {
+        /* weights 1, 1 and 2: their mean is exact */
+        ps_push_header header = {.incarnation = 1,
+                                 .sequence = clock,
+                                 .clock = clock,
+                                 .weight = p->name[1] == '2' ? 2 : 1};
+        ps_push_reply reply;
+        ps_clock_reply went_on;
+        bool parked = false;
+        if (test_params_push(all->store, p->name, &header, -1, &reply))
+            atomic_fetch_add(&all->bad, 1);
+        if (ps_param_store_clock(all->store, p->name, clock, &went_on, &parked, wake, &answered))
+            atomic_fetch_add(&all->bad, 1);
+        if (parked)
+            sem_wait(&answered);
+        if (ps_param_store_version(all->store) != clock)
+            atomic_fetch_add(&all->bad, 1);
+    }
+    ps_param_store_leave(all->store, p->name);
+    atomic_fetch_sub(&all->running, 1);
+    sem_destroy(&answered);
+    return NULL;
+}
+
+START_TEST(clocks_of_bsp_end_together_beside_snapshots)
+{
+    test_params p;
+    test_params_init(&p, 16, 32);
+    p.plans[0].init = PS_PARAM_ZEROS;
+    p.config.block_elements = 64;
+    p.config.consistency = "bsp";
+    p.config.optimizer = (ps_optimizer_config){.name = "momentum", .learning_rate = 1};
+    shared all = {.running = PUSHERS};
+    ck_assert_int_eq(ps_param_store_create(&p.config, &all.store), PS_OK);
+    all.store->snapshot.budget = 0;
+    pthread_barrier_init(&all.start, NULL, PUSHERS + 1);
+    pusher workers[PUSHERS];
+    pthread_t snapshotter;
+    for (int i = 0; i < PUSHERS; i++) {
+        uint64_t first;
+        workers[i].all = &all;
+        (void)snprintf(workers[i].name, sizeof workers[i].name, "w%d", i);
+        ck_assert_int_eq(ps_param_store_join(all.store, workers[i].name, &first), PS_OK);
+        pthread_create(&workers[i].thread, NULL, bsp_worker, &workers[i]);
+    }
+    pthread_create(&snapshotter, NULL, snapshot_all, &all);
+    for (int i = 0; i < PUSHERS; i++)
+        pthread_join(workers[i].thread, NULL);
+    pthread_join(snapshotter, NULL);
+    pthread_barrier_destroy(&all.start);
+    unsigned bad = all.bad;
+    ck_assert_uint_eq(bad, 0);
+    float *w = test_params_read(all.store, 0);
+    for (int i = 0; i < 16 * 32; i++)
+        ck_assert_float_eq(w[i], CLOCKS);
+    free(w);
+    ps_param_store_unref(&all.store);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&states_are_consistent_while_all_push_pull_and_snapshot, 60},
     {&without_memory_to_put_blocks_aside_updates_wait_for_the_snapshot, 60},
+    {&clocks_of_bsp_end_together_beside_snapshots, 60},
     {0},
 };
 
