@@ -89,6 +89,77 @@ def reflection_lists_services_and_describes_them():
                 assert [m.name for m in service.methods] == ["Attach", "List"]
 
 
+def services_are_called_with_nothing_but_reflection():
+    from google.protobuf import message_factory
+    with Cluster() as cluster:
+        cluster.start_server()
+        with cluster.channel() as channel:
+            serialized = []
+            for name in ("psd/v1/jobs.proto", "psd/v1/workers.proto", "psd/v1/models.proto", "psd/v1/parameters.proto",
+                         "psd/v1/admin.proto"):
+                answer = reflect(channel, "v1", text_field(3, name))[4]
+                serialized += [f for n, f in fields_of(answer) if n == 1 and f not in serialized]
+            pool = pool_with(serialized)
+            classes = message_factory.MessageFactory(pool)
+
+            def call(service, method, **fields):
+                found = pool.FindServiceByName(service).FindMethodByName(method)
+                request = classes.GetPrototype(found.input_type)(**fields)
+                return channel.unary_unary(f"/{service}/{method}", request_serializer=lambda m: m.SerializeToString(),
+                                           response_deserializer=classes.GetPrototype(found.output_type).FromString)(
+                                               request, timeout=10 * SLOW)
+
+            assert not call("psd.v1.Jobs", "List").jobs
+            assert not call("psd.v1.Workers", "List").workers
+            assert not call("psd.v1.Models", "List").models
+            assert call("psd.v1.Admin", "Status").cluster == "test"
+            for service, method, fields, words in (("psd.v1.Jobs", "Get", {"job_id": 9}, "9"),
+                                                   ("psd.v1.Jobs", "Cancel", {"job_id": 9}, "9"),
+                                                   ("psd.v1.Models", "Get", {"name": "none"}, "none"),
+                                                   ("psd.v1.Models", "Delete", {"name": "none"}, "none"),
+                                                   ("psd.v1.Models", "ListArtifacts", {"job_id": 9}, None),
+                                                   ("psd.v1.Parameters", "Describe", {"job_id": 9}, "9")):
+                if words:
+                    expect(grpc.StatusCode.NOT_FOUND, [words], lambda: call(service, method, **fields))
+                else:
+                    assert not call(service, method, **fields).artifacts
+
+
+def models_are_imported_listed_exported_and_deleted():
+    models_pb, models_grpc = stubs()["models"]
+    body = np.arange(40, dtype="<f4").tobytes() + np.zeros(4, "<f4").tobytes()
+    header = json.dumps({"layers.0.weight": {"dtype": "F32", "shape": [4, 10], "data_offsets": [0, 160]},
+                         "layers.0.bias": {"dtype": "F32", "shape": [4], "data_offsets": [160, 176]}}).encode()
+    file = struct.pack("<Q", len(header)) + header + body
+
+    def pieces(name, data, config="{architecture: mlp, layers: [10, 4]}", replace=False):
+        yield models_pb.ImportRequest(header=models_pb.ImportHeader(name=name, config=config, replace=replace))
+        for at in range(0, len(data), 50):
+            yield models_pb.ImportRequest(payload=data[at:at + 50])
+
+    with Cluster() as cluster:
+        cluster.start_server()
+        with cluster.channel() as channel:
+            models = models_grpc.ModelsStub(channel)
+            model = models.Import(pieces("imported", file), timeout=10 * SLOW)
+            assert model.parameters == 44 and [t.name for t in model.tensors] == ["layers.0.weight", "layers.0.bias"]
+            S = grpc.StatusCode
+            expect(S.ALREADY_EXISTS, ["imported"], lambda: models.Import(pieces("imported", file)))
+            expect(S.DATA_LOSS, ["broken"], lambda: models.Import(pieces("broken", file[:-1])))
+            expect(S.INVALID_ARGUMENT, ["name"], lambda: models.Import(pieces("../x", file)))
+            expect(S.INVALID_ARGUMENT, ["architecture"], lambda: models.Import(pieces("other", file, config="")))
+            models.Import(pieces("imported", file, replace=True), timeout=10 * SLOW)
+            assert [m.name for m in models.List(models_pb.ListModelsRequest()).models] == ["imported"]
+            out = b"".join(c.payload for c in models.Export(models_pb.ExportRequest(name="imported")))
+            assert out == file
+            models.Delete(models_pb.DeleteModelRequest(name="imported"))
+            expect(S.NOT_FOUND, ["imported"], lambda: models.Get(models_pb.GetModelRequest(name="imported")))
+            expect(S.NOT_FOUND, ["imported"],
+                   lambda: list(models.Export(models_pb.ExportRequest(name="imported"))))
+            left = list((cluster.dir / "state/models").iterdir())
+            assert not left, left
+
+
 def health_says_serving():
     with Cluster() as cluster:
         cluster.start_server()
@@ -231,6 +302,7 @@ def every_admin_call_answers_an_admin():
             assert not admin.Status(admin_pb.StatusRequest()).draining
 
 
-run([reflection_lists_services_and_describes_them, health_says_serving,
+run([reflection_lists_services_and_describes_them, services_are_called_with_nothing_but_reflection,
+     models_are_imported_listed_exported_and_deleted, health_says_serving,
      a_job_is_submitted_watched_and_its_parameters_pulled, a_push_needs_a_lease_and_is_applied_once_as_a_whole,
      every_admin_call_answers_an_admin])
