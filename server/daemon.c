@@ -294,6 +294,7 @@ static void shut_down(ps_daemon *d)
     ps_timer_free(&d->tick);
     run_until_idle(d);
     checkpoint_all(d);
+    ps_sessions_drop_all(d->sessions, "psd is stopping");
     ps_rpc_server_stop(d->server, (unsigned)d->conf->shutdown_grace_ms);
     run_until_idle(d);
 }

@@ -146,16 +146,22 @@ void ps_sessions_close(ps_sessions *sessions, uint64_t number)
         session_free(s);
 }
 
+/* With the lock held. */
+static void append(session *s, outgoing *o)
+{
+    ps_list_append(&s->queue, &o->link);
+    if (!s->posted) {
+        s->posted = true;
+        ps_loop_post(s->loop, &s->hop);
+    }
+}
+
 static void enqueue(ps_sessions *sessions, uint64_t number, outgoing *o)
 {
     pthread_mutex_lock(&sessions->lock);
     session *s = lookup(sessions, number);
     if (s)
-        ps_list_append(&s->queue, &o->link);
-    if (s && !s->posted) {
-        s->posted = true;
-        ps_loop_post(s->loop, &s->hop);
-    }
+        append(s, o);
     pthread_mutex_unlock(&sessions->lock);
     if (!s)
         outgoing_free(o);
@@ -179,6 +185,18 @@ void ps_sessions_drop(void *sessions, uint64_t number, const char *reason)
     outgoing *o = ps_new(outgoing);
     o->reason = ps_strdup(reason);
     enqueue(sessions, number, o);
+}
+
+void ps_sessions_drop_all(ps_sessions *sessions, const char *reason)
+{
+    pthread_mutex_lock(&sessions->lock);
+    ps_list_each(node, &sessions->all)
+    {
+        outgoing *o = ps_new(outgoing);
+        o->reason = ps_strdup(reason);
+        append(ps_container(node, session, link), o);
+    }
+    pthread_mutex_unlock(&sessions->lock);
 }
 
 unsigned ps_sessions_count(ps_sessions *sessions)

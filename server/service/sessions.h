@@ -28,4 +28,7 @@ void ps_sessions_send_cancel(void *sessions, uint64_t session, uint64_t lease_id
                              const char *reason);
 void ps_sessions_drop(void *sessions, uint64_t session, const char *reason);
 
+/* psd stops: every stream ends so, and no worker keeps it waiting. */
+void ps_sessions_drop_all(ps_sessions *sessions, const char *reason);
+
 #endif

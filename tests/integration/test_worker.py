@@ -60,6 +60,20 @@ def psd_is_killed_and_the_workers_go_on(mode):
         assert all(w.alive() for w in workers)
 
 
+def psd_is_restarted_without_waiting_for_its_workers():
+    with Cluster() as cluster:
+        cluster.tiny_data(rows=16000)
+        cluster.start_server()
+        cluster.start_worker("w1")
+        job_id = cluster.submit(long_job(cluster, epochs=12))
+        trained_beyond(cluster, job_id, 4000)
+        begin = time.monotonic()
+        assert cluster.server.stop() == 0
+        assert time.monotonic() - begin < 5, "psd waited for a stream that never ends by itself"
+        cluster.start_server()
+        assert cluster.wait_job(job_id, timeout=90)["progress"]["test_accuracy"] > 0.98
+
+
 def psd_is_killed_under_asp():
     psd_is_killed_and_the_workers_go_on("asp")
 
@@ -177,7 +191,8 @@ def certificates_and_log_level_are_read_again():
         assert worker.alive()
 
 
-run([a_stopped_worker_returns_its_lease_and_a_late_one_joins, psd_is_killed_under_asp, psd_is_killed_under_bsp,
+run([a_stopped_worker_returns_its_lease_and_a_late_one_joins, psd_is_restarted_without_waiting_for_its_workers,
+     psd_is_killed_under_asp, psd_is_killed_under_bsp,
      a_killed_workers_rows_are_trained_by_the_other, a_cancelled_job_leaves_the_worker_at_once_and_ready,
      odd_jobs_train_as_well, a_line_is_fitted_from_csv, bad_data_fails_the_job_with_what_and_where,
      a_loss_that_blows_up_fails_the_job_with_the_learning_rate, certificates_and_log_level_are_read_again])
