@@ -13,6 +13,8 @@ typedef struct watch_call {
     ps_call *call;
     ps_loop *loop;
     ps_watch *watch;
+    ps_sessions *sessions;
+    uint64_t session;
     bool ended;
 } watch_call;
 
@@ -84,6 +86,7 @@ static void on_end(ps_call *call, ps_status status, const char *message, void *u
     watch_call *w = user;
     if (w->watch)
         ps_watch_close(&w->watch);
+    ps_sessions_close(w->sessions, w->session);
     w->ended = true;
     if (!atomic_load(&w->posted))
         free_call(w);
@@ -106,5 +109,7 @@ void ps_jobs_watch(ps_call *call, const ProtobufCMessage *request, void *state)
         free_call(w);
         return;
     }
+    w->sessions = services->sessions;
+    w->session = ps_sessions_open(w->sessions, call);
     ps_call_set_events(call, &watch_events, w);
 }

@@ -1,4 +1,5 @@
-/* sessions: the Attach streams that are open, by the number the scheduler knows them by.
+/* sessions: the streams that stay open until somebody ends them (Attach, Watch), by number: the
+ * scheduler knows a worker by it, and a stopping psd ends them all at once.
  *
  * The scheduler speaks from any thread; what it says is queued and sent on the stream's own loop,
  * in order. A session that has ended swallows what is said to it. Any thread, but for _open and
