@@ -107,6 +107,21 @@ static void handshake(ps_http2 *conn)
     ps_loop_defer(conn->loop, &conn->read_job); /* TLS may hold bytes already */
 }
 
+/* All that there was to write has left. nghttp2 wants nothing more after an error of the whole
+ * connection or too many resets: its GOAWAY has left, and bytes that come are only thrown away. */
+static void close_if_over(ps_http2 *conn)
+{
+    if (conn->draining && conn->goaway_final && conn->n_calls == 0) {
+        ps_http2_close(conn, PS_OK, "drained");
+    } else if (!nghttp2_session_want_read(conn->session) &&
+               !nghttp2_session_want_write(conn->session)) {
+        char text[128];
+        snprintf(text, sizeof text, "the peer broke the rules of HTTP/2%s%s",
+                 conn->fault ? ": " : "", conn->fault ? nghttp2_strerror(conn->fault) : "");
+        ps_http2_close(conn, PS_PROTOCOL, text);
+    }
+}
+
 static void write_now(ps_http2 *conn)
 {
     if (conn->state != PS_HTTP2_OPEN)
@@ -115,8 +130,8 @@ static void write_now(ps_http2 *conn)
     if (st == PS_OK || st == PS_AGAIN) {
         unsigned more = st == PS_AGAIN ? PS_LAYER_WRITABLE : 0;
         conn->layer->ops->want(conn->layer, PS_LAYER_READABLE | more);
-        if (st == PS_OK && conn->draining && conn->goaway_final && conn->n_calls == 0)
-            ps_http2_close(conn, PS_OK, "drained");
+        if (st == PS_OK)
+            close_if_over(conn);
         return;
     }
     ps_error kept;

@@ -186,6 +186,15 @@ static int frame_cb(nghttp2_session *session, const nghttp2_frame *frame, void *
     return 0;
 }
 
+static int invalid_frame_cb(nghttp2_session *session, const nghttp2_frame *frame, int code,
+                            void *user)
+{
+    (void)session, (void)frame;
+    ps_http2 *conn = user;
+    conn->fault = code;
+    return 0;
+}
+
 static int frame_sent_cb(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     ps_http2 *conn = user;
@@ -242,6 +251,7 @@ static void set_callbacks(nghttp2_session_callbacks *callbacks)
     nghttp2_session_callbacks_set_on_header_callback(callbacks, header_cb);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, data_cb);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, frame_cb);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, invalid_frame_cb);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, frame_sent_cb);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, stream_close_cb);
     nghttp2_session_callbacks_set_send_data_callback(callbacks, ps_http2_send_data_cb);

@@ -59,6 +59,7 @@ struct ps_http2 {
     ps_call *data_call;  /* of the DATA frame under way, without reference */
     size_t data_left;    /* of it */
     size_t header_bytes; /* decoded of the header block under way */
+    int fault;           /* nghttp2's error code of the last frame that it refused; 0: none */
 
     /* writing */
     ps_job write_job;
