@@ -141,8 +141,8 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
     } else if (!status) {
         ps_retry_succeeded(&p->retry);
         ended(p, PS_OK, "");
-    } else if (!stopping &&
-               ps_retry_after(&p->retry, status, ps_clock_ms(p->remote.clock), &delay_ms)) {
+    } else if (!stopping && ps_retry_after(&p->retry, status, message, ps_clock_ms(p->remote.clock),
+                                           &delay_ms)) {
         p->again = true;
         ps_timer_start(p->timer, delay_ms, 0);
     } else {

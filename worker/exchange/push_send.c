@@ -162,8 +162,8 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
         acknowledged(s);
     } else if (!status) {
         failed(s, PS_PROTOCOL, "psd answered nothing");
-    } else if (!p->stopping &&
-               ps_retry_after(&p->retry, status, ps_clock_ms(p->remote.clock), &delay_ms)) {
+    } else if (!p->stopping && ps_retry_after(&p->retry, status, message,
+                                              ps_clock_ms(p->remote.clock), &delay_ms)) {
         p->stats.retries++;
         s->state = PS_SEND_WAITING;
         ps_timer_start(p->timer, delay_ms, 0);

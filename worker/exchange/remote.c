@@ -3,11 +3,13 @@
  * cancelled and left. */
 #include "worker/exchange/remote.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 
-enum { RETRY_FIRST_MS = 50, RETRY_MOST_MS = 2000 };
+enum { RETRY_FIRST_MS = 50, RETRY_MOST_MS = 2000, LOG_EVERY = 15 };
 
-bool ps_retry_after(ps_retry *retry, ps_status status, uint64_t now_ms, uint64_t *delay_ms)
+bool ps_retry_after(ps_retry *retry, ps_status status, const char *message, uint64_t now_ms,
+                    uint64_t *delay_ms)
 {
     bool again = ps_status_retryable(status);
     if (status == PS_UNAVAILABLE) {
@@ -17,8 +19,12 @@ bool ps_retry_after(ps_retry *retry, ps_status status, uint64_t now_ms, uint64_t
     bool shaken = retry->broken && now_ms - retry->broken_at_ms < PS_RETRY_GRACE_MS;
     if (shaken && (status == PS_PERMISSION_DENIED || status == PS_NOT_FOUND))
         again = true;
+    if (status == PS_RESOURCE_EXHAUSTED && retry->attempts >= PS_RETRY_EXHAUSTED)
+        again = false;
     if (!again)
         return false;
+    if (retry->attempts % LOG_EVERY == 0)
+        ps_log_warning("exchange", "trying again attempt=%u: %s", retry->attempts + 1, message);
     unsigned doublings = retry->attempts < 6 ? retry->attempts : 6;
     uint64_t delay = (uint64_t)RETRY_FIRST_MS << doublings;
     *delay_ms = delay < RETRY_MOST_MS ? delay : RETRY_MOST_MS;
@@ -133,7 +139,8 @@ ps_status ps_remote_unary(ps_remote *remote, const char *path, const ProtobufCMe
         ps_status st = ps_remote_unary_once(remote, path, message, reply_type, reply);
         if (!st)
             ps_retry_succeeded(&remote->retry);
-        if (!st || !ps_retry_after(&remote->retry, st, ps_clock_ms(remote->clock), &delay_ms))
+        if (!st || !ps_retry_after(&remote->retry, st, ps_error_message(),
+                                   ps_clock_ms(remote->clock), &delay_ms))
             return st;
         ps_status waited = ps_remote_pause(remote, delay_ms);
         if (waited)

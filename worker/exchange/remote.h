@@ -21,8 +21,12 @@ typedef struct ps_retry {
     unsigned attempts;     /* in a row */
 } ps_retry;
 
-/* Is a call that ended so to be made again, and after how long? Counts attempts. */
-bool ps_retry_after(ps_retry *retry, ps_status status, uint64_t now_ms, uint64_t *delay_ms);
+/* Is a call that ended so to be made again, and after how long? Counts attempts, and logs the first
+ * and then now and again, so that nothing waits silently. "Resource exhausted" may be a limit that
+ * will not move: it is given up after PS_RETRY_EXHAUSTED attempts. */
+enum { PS_RETRY_EXHAUSTED = 20 };
+bool ps_retry_after(ps_retry *retry, ps_status status, const char *message, uint64_t now_ms,
+                    uint64_t *delay_ms);
 void ps_retry_succeeded(ps_retry *retry);
 
 typedef struct ps_remote {

@@ -157,7 +157,8 @@ static ps_status repeat(const transfer *what)
         if (!st)
             ps_retry_succeeded(&remote->retry);
         if (!st || t.refused.code ||
-            !ps_retry_after(&remote->retry, st, ps_clock_ms(remote->clock), &delay_ms))
+            !ps_retry_after(&remote->retry, st, ps_error_message(), ps_clock_ms(remote->clock),
+                            &delay_ms))
             return st;
         st = ps_remote_pause(remote, delay_ms);
         if (st)
