@@ -46,9 +46,7 @@ static ps_status open_security(ps_daemon *d)
     const ps_tls_options options = {.side = PS_TLS_SERVER,
                                     .ca_file = tls->ca,
                                     .cert_file = tls->certificate,
-                                    .key_file = tls->key,
-                                    .read_ahead = true,
-                                    .read_buffer = 256 * 1024};
+                                    .key_file = tls->key};
     ps_status st = ps_tls_holder_new(&options, &d->tls);
     if (st)
         return st;

@@ -221,8 +221,7 @@ ps_status ps_tls_layer_create(ps_layer *below, ps_tls_context *context, const ch
     if (st)
         goto close_below;
     SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_set_read_ahead(ssl, 1);
-    SSL_set_default_read_buffer_len(ssl, PS_TLS_READ_BUFFER);
+    SSL_set_read_ahead(ssl, 0); /* see tls_bio.h */
     tls *t = ps_new(tls);
     st = ps_tls_bio_init(&t->bio, below, OUT_CAPACITY + HANDSHAKE_ROOM, ssl);
     if (st)

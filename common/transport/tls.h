@@ -11,9 +11,6 @@
 #include "common/transport/layer.h"
 #include "common/transport/tls_context.h"
 
-/* How the sockets' contexts should be made: what to put into ps_tls_options. */
-#define PS_TLS_READ_BUFFER (256u * 1024u)
-
 /* Takes the layer below (closed on failure, too). host: see ps_tls_session_new. */
 PS_MUST_CHECK ps_status ps_tls_layer_create(ps_layer *below, ps_tls_context *context,
                                             const char *host, ps_layer **out);

@@ -1,5 +1,5 @@
-/* Happy path: a read goes straight to the layer below, into OpenSSL's buffer; a write is appended
- * to `out`. Failure: the status of the layer below is kept for ssl_outcome in tls.c, which knows
+/* Happy path: a read is served from `in`, which the layer below fills; a write is appended to
+ * `out`. Failure: the status of the layer below is kept for ssl_outcome in tls.c, which knows
  * better than OpenSSL's "syscall". */
 #include "common/transport/tls_bio.h"
 
@@ -9,13 +9,24 @@
 #include <openssl/ssl.h>
 #include <pthread.h>
 
+#define IN_CAPACITY (128u << 10) /* stays in the core's cache */
+
 static int bio_read(BIO *b, char *data, size_t len, size_t *got)
 {
     ps_tls_bio *bio = BIO_get_data(b);
     BIO_clear_retry_flags(b);
-    ps_status st = bio->below->ops->recv(bio->below, data, len, got);
-    if (!st)
+    ps_status st = PS_OK;
+    if (bio->in_off == bio->in_len) {
+        bio->in_off = bio->in_len = 0;
+        st = bio->below->ops->recv(bio->below, bio->in, IN_CAPACITY, &bio->in_len);
+    }
+    if (!st) {
+        size_t left = bio->in_len - bio->in_off;
+        *got = len < left ? len : left;
+        memcpy(data, bio->in + bio->in_off, *got);
+        bio->in_off += *got;
         return 1;
+    }
     *got = 0;
     if (st == PS_AGAIN) {
         BIO_set_retry_read(b);
@@ -88,9 +99,11 @@ ps_status ps_tls_bio_init(ps_tls_bio *bio, ps_layer *below, size_t capacity, SSL
     if (!b)
         return ps_fail(PS_NO_MEMORY, "tls: out of memory");
     bio->out = ps_try_alloc_raw(capacity);
-    if (!bio->out) {
+    bio->in = ps_try_alloc_raw(IN_CAPACITY);
+    if (!bio->out || !bio->in) {
         BIO_free(b);
-        return ps_fail(PS_NO_MEMORY, "tls: no %zu bytes for a send buffer", capacity);
+        ps_tls_bio_clear(bio);
+        return ps_fail(PS_NO_MEMORY, "tls: no memory for the buffers of a connection");
     }
     bio->below = below;
     bio->out_capacity = capacity;
@@ -103,6 +116,7 @@ ps_status ps_tls_bio_init(ps_tls_bio *bio, ps_layer *below, size_t capacity, SSL
 void ps_tls_bio_clear(ps_tls_bio *bio)
 {
     ps_free(&bio->out);
+    ps_free(&bio->in);
 }
 
 size_t ps_tls_bio_room(const ps_tls_bio *bio, size_t limit)

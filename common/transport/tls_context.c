@@ -169,9 +169,6 @@ static bool set_trust(SSL_CTX *ssl, const material *m)
 
 static void set_buffers(SSL_CTX *ssl, const ps_tls_options *options)
 {
-    SSL_CTX_set_read_ahead(ssl, options->read_ahead);
-    if (options->read_buffer)
-        SSL_CTX_set_default_read_buffer_len(ssl, options->read_buffer);
     if (options->release_buffers)
         SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
 }

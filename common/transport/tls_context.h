@@ -31,8 +31,6 @@ typedef struct ps_tls_options {
     const char *key_file;   /* PEM, its private key, without a pass phrase */
     ps_role_set peer_roles; /* who may be on the other side; 0: a server admits PS_ROLES_CLIENTS,
                                a client only PS_ROLE_SERVER */
-    bool read_ahead;        /* SSL_CTX_set_read_ahead: fewer reads; not with SSL_pending() alone */
-    size_t read_buffer;     /* bytes of SSL_CTX_set_default_read_buffer_len; 0: OpenSSL's 16 KiB */
     bool release_buffers;   /* SSL_MODE_RELEASE_BUFFERS: less memory an idle connection */
     bool unchecked;         /* tests only: show a certificate of our own that peers must refuse */
 } ps_tls_options;

@@ -11,7 +11,7 @@
  */
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/transport/tls.h"
+#include "common/transport/tls_context.h"
 #include "tests/bench/bench_worker.h"
 #include "tests/bench/traffic.h"
 
@@ -109,13 +109,10 @@ static ps_status run(const options *o, results *r)
     ps_channel *channel = NULL;
     ps_status st = ps_loop_create(&loop);
     if (!st)
-        st = ps_tls_context_new(&(ps_tls_options){.side = PS_TLS_CLIENT,
-                                                  .ca_file = o->ca,
-                                                  .cert_file = o->cert,
-                                                  .key_file = o->key,
-                                                  .read_ahead = true,
-                                                  .read_buffer = PS_TLS_READ_BUFFER},
-                                &tls);
+        st = ps_tls_context_new(
+            &(ps_tls_options){
+                .side = PS_TLS_CLIENT, .ca_file = o->ca, .cert_file = o->cert, .key_file = o->key},
+            &tls);
     if (!st)
         st = ps_channel_create(loop, &(ps_channel_options){.target = o->target, .tls = tls},
                                &channel);
