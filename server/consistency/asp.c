@@ -157,6 +157,7 @@ const ps_controller_ops ps_controller_asp = {
     .join = join,
     .leave = leave,
     .clock = clock_ended,
+    .clock_is_quick = true,
     .clock_cancel = clock_cancel,
     .stop = stop,
     .stats = stats,

@@ -38,6 +38,7 @@ typedef struct ps_controller_ops {
     PS_MUST_CHECK ps_status (*clock)(ps_controller *c, const char *member, uint64_t clock,
                                      ps_clock_reply *reply, bool *parked, ps_clock_cb cb,
                                      void *user);
+    bool clock_is_quick; /* clock never parks and applies nothing: it may be called on a loop */
     bool (*clock_cancel)(ps_controller *c, const char *member, void *user);
     void (*stop)(ps_controller *c);
     void (*stats)(ps_controller *c, ps_param_stats *out); /* clock and members */

@@ -106,6 +106,8 @@ typedef void (*ps_clock_cb)(void *user, ps_status status, const ps_clock_reply *
 PS_MUST_CHECK ps_status ps_param_store_clock(ps_param_store *store, const char *member,
                                              uint64_t clock, ps_clock_reply *reply, bool *parked,
                                              ps_clock_cb cb, void *user);
+/* Whether that is done in no time and never parks (asp): then it may be called on a loop. */
+bool ps_param_store_clock_is_quick(const ps_param_store *store);
 /* The call is no longer waited for. true: cb will not be called; false: it was, or is being. The
  * clock stays ended; the same call may come again. */
 bool ps_param_store_clock_cancel(ps_param_store *store, const char *member, void *user);

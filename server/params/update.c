@@ -112,6 +112,11 @@ ps_status ps_param_store_clock(ps_param_store *store, const char *member, uint64
     return store->ops->clock(store->controller, member, clock, reply, parked, cb, user);
 }
 
+bool ps_param_store_clock_is_quick(const ps_param_store *store)
+{
+    return store->ops->clock_is_quick;
+}
+
 bool ps_param_store_clock_cancel(ps_param_store *store, const char *member, void *user)
 {
     return store->ops->clock_cancel(store->controller, member, user);
