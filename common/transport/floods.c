@@ -1,5 +1,6 @@
 /* A token bucket: BURST points at first and at most, REFILL a second. A stock client with keepalive
- * and bandwidth probing (some PINGs a second) stays far below. Pure. */
+ * and bandwidth probing (some PINGs a second) stays far below. For resets that is 100 at first and
+ * 10 a second: nghttp2's own limit for them takes effect only once its GOAWAY has left. Pure. */
 #include "common/transport/floods.h"
 
 #define BURST  10000.0

@@ -1,6 +1,7 @@
 /* floods: counts frames that cost a peer little and us something: PING, SETTINGS, PRIORITY,
- * WINDOW_UPDATE, empty DATA, and resets that its errors make us send (CVE-2019-9511 to 9518,
- * CVE-2025-8671 "MadeYouReset"). nghttp2 1.52 has no such count of its own. One of a connection.
+ * WINDOW_UPDATE, empty DATA, resets (CVE-2023-44487), and resets that its errors make us send
+ * (CVE-2019-9511 to 9518, CVE-2025-8671 "MadeYouReset"). nghttp2 1.52 has no such count of its own.
+ * One of a connection.
  */
 #ifndef PS_TRANSPORT_FLOODS_H
 #define PS_TRANSPORT_FLOODS_H
@@ -16,7 +17,7 @@
     X(PING, 10)           \
     X(SETTINGS, 50)       \
     X(FORCED_RESET, 50)   \
-    X(UNKNOWN, 10)
+    X(RESET, 100)
 
 typedef enum ps_flood_kind {
 #define X(name, points) PS_FLOOD_##name,

@@ -42,13 +42,10 @@ static bool count_frame(ps_http2 *conn, const nghttp2_frame_hd *hd)
     case NGHTTP2_DATA:
         return hd->length == 0 && !(hd->flags & NGHTTP2_FLAG_END_STREAM) &&
                flood(conn, PS_FLOOD_EMPTY_DATA);
-    case NGHTTP2_HEADERS:
-    case NGHTTP2_RST_STREAM: /* nghttp2 has a rate limit for these */
-    case NGHTTP2_GOAWAY:
-    case NGHTTP2_CONTINUATION:
-        return false;
+    case NGHTTP2_RST_STREAM:
+        return conn->server && flood(conn, PS_FLOOD_RESET);
     default:
-        return flood(conn, PS_FLOOD_UNKNOWN);
+        return false;
     }
 }
 
