@@ -85,6 +85,7 @@ static ps_status open_state(ps_daemon *d)
         return st;
     const ps_sched_conf sched = {.max_running = (uint32_t)d->conf->jobs.max_running,
                                  .lease_timeout_ms = d->conf->jobs.lease_timeout_ms,
+                                 .checkpoint_ms = d->conf->checkpoint.interval_ms,
                                  .clock = d->clock};
     d->sched = ps_sched_create(&sched, d->catalog, &ps_lifecycle_sched_out, d->lifecycle);
     ps_lifecycle_set_sched(d->lifecycle, d->sched);

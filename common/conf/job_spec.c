@@ -133,6 +133,7 @@ ps_status ps_job_spec_parse(ps_slice yaml, const char *file_name, ps_job_spec **
         return st;
     ps_job_spec *spec = data;
     st = ps_job_check(spec, doc);
+    spec->checkpoint.said = ps_conf_has(doc, "checkpoint.every");
     ps_conf_doc_free(&doc);
     if (st) {
         ps_job_spec_free(&spec);

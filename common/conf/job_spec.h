@@ -117,6 +117,7 @@ typedef struct ps_spec_shards {
 } ps_spec_shards;
 
 typedef struct ps_spec_checkpoint {
+    bool said;         /* the file has `every`; without, psd's own interval counts */
     uint64_t every_ms; /* between checkpoints; 0: only at the end */
 } ps_spec_checkpoint;
 

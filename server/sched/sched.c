@@ -131,7 +131,8 @@ static void give_up_cancelled(ps_job *job, uint64_t now)
 
 static bool checkpoint_due(const ps_job *job, uint64_t now)
 {
-    uint64_t every_ms = job->spec->checkpoint.every_ms;
+    const ps_spec_checkpoint *said = &job->spec->checkpoint;
+    uint64_t every_ms = said->said ? said->every_ms : job->sched->conf.checkpoint_ms;
     return job->kind->save && job->spec->durability != PS_SPEC_MEMORY && every_ms > 0 &&
            now - job->checkpoint_ns >= every_ms * 1000000;
 }

@@ -31,6 +31,7 @@ typedef struct ps_sched ps_sched;
 typedef struct ps_sched_conf {
     uint32_t max_running; /* jobs side by side; 0: 8 */
     uint64_t lease_timeout_ms;
+    uint64_t checkpoint_ms; /* between checkpoints of jobs that do not say; 0: only at the end */
     ps_clock clock;
 } ps_sched_conf;
 
@@ -66,7 +67,8 @@ typedef struct ps_sched_out {
      * stored model of this name has the same shapes has been checked. */
     void (*create_store)(void *user, uint64_t job_id, const ps_job_spec *spec,
                          const Psd__V1__PlanResult *plan);
-    /* A checkpoint of the job is due (the job file's checkpoint.every_ms have passed). */
+    /* A checkpoint of the job is due (the job file's checkpoint.every, or else
+     * checkpoint_ms, have passed). */
     void (*checkpoint_due)(void *user, uint64_t job_id);
     /* Training is over: write the model; answer once with ps_sched_finished. */
     void (*finish)(void *user, uint64_t job_id, const ps_job_spec *spec,

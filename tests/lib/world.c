@@ -114,6 +114,7 @@ static void start(ps_world *w)
 {
     ps_sched_conf conf = {.max_running = 4,
                           .lease_timeout_ms = PS_WORLD_TIMEOUT_MS,
+                          .checkpoint_ms = PS_WORLD_CHECKPOINT_MS,
                           .clock = ps_clock_virtual_table(&w->time)};
     w->sched = ps_sched_create(&conf, w->catalog, &table, w);
 }

@@ -33,7 +33,8 @@ typedef struct ps_world {
     uint64_t n_checkpoints;
 } ps_world;
 
-#define PS_WORLD_TIMEOUT_MS 10000 /* lease_timeout_ms */
+#define PS_WORLD_TIMEOUT_MS    10000 /* lease_timeout_ms */
+#define PS_WORLD_CHECKPOINT_MS 30000 /* checkpoint_ms */
 
 /* path NULL: a catalog in memory. recover: the scheduler is ready to be used. */
 ps_world *ps_world_new(const char *path, bool recover);

@@ -67,6 +67,7 @@ START_TEST(the_main_example_is_the_job_it_describes)
     ck_assert_int_eq(s->workers, 2);
     ck_assert_uint_eq(s->durability, PS_SPEC_CHECKPOINT);
     ck_assert_uint_eq(s->checkpoint.every_ms, 30000);
+    ck_assert(s->checkpoint.said);
     ps_job_spec_free(&s);
     ck_assert_ptr_null(s);
 }

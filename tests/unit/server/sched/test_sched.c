@@ -224,6 +224,20 @@ START_TEST(checkpoints_are_asked_for_at_their_interval_once_there_are_parameters
 }
 END_TEST
 
+START_TEST(a_job_that_says_no_interval_has_the_daemons)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    ps_world_submit(w, "a", 1, "asp", false, "");
+    ps_world_attach(w, 1, "w1");
+    ps_world_plan(w, ps_world_task_of(w, 1), 100, 0, 4);
+    ps_world_run_ms(w, PS_WORLD_CHECKPOINT_MS - 1000);
+    ck_assert_uint_eq(w->n_checkpoints, 0);
+    ps_world_run_ms(w, 2000);
+    ck_assert_uint_eq(w->n_checkpoints, 1);
+    ps_world_free(&w);
+}
+END_TEST
+
 static unsigned in_state(ps_world *w, ps_job_state state)
 {
     unsigned n = 0;
@@ -275,6 +289,7 @@ static const ps_check_case cases[] = {
     {&after_a_restart_without_a_checkpoint_the_job_starts_anew},
     {&a_checkpoint_that_is_damaged_fails_the_job_with_a_reason},
     {&checkpoints_are_asked_for_at_their_interval_once_there_are_parameters},
+    {&a_job_that_says_no_interval_has_the_daemons},
     {0},
 };
 
