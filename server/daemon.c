@@ -90,7 +90,10 @@ static ps_status open_state(ps_daemon *d)
     d->sched = ps_sched_create(&sched, d->catalog, &ps_lifecycle_sched_out, d->lifecycle);
     ps_lifecycle_set_sched(d->lifecycle, d->sched);
     d->services.files = conf.files;
-    return ps_sched_recover(d->sched, ps_lifecycle_restore);
+    st = ps_sched_recover(d->sched, ps_lifecycle_restore);
+    if (!st)
+        ps_lifecycle_sweep(d->lifecycle);
+    return st;
 }
 
 static void fill_limits(const ps_server_conf *conf, ps_rpc_limits *out)

@@ -87,6 +87,11 @@ static ps_status system_mkdir(void *state, const char *path)
     return mkdir(path, 0700) == 0 ? PS_OK : ps_fail_errno(errno, "make folder %s", path);
 }
 
+static ps_status system_rmdir(void *state, const char *path)
+{
+    return rmdir(path) == 0 ? PS_OK : ps_fail_errno(errno, "remove folder %s", path);
+}
+
 static ps_status system_list(void *state, const char *path,
                              void (*each)(void *user, const char *name), void *user)
 {
@@ -131,6 +136,7 @@ const ps_disk ps_disk_system = {
     .rename = system_rename,
     .unlink = system_unlink,
     .mkdir = system_mkdir,
+    .rmdir = system_rmdir,
     .list = system_list,
     .sync_folder = system_sync_folder,
     .free_space = system_free_space,

@@ -35,6 +35,8 @@ typedef struct ps_disk {
     PS_MUST_CHECK ps_status (*rename)(void *state, const char *from, const char *to);
     PS_MUST_CHECK ps_status (*unlink)(void *state, const char *path);
     PS_MUST_CHECK ps_status (*mkdir)(void *state, const char *path); /* PS_ALREADY_EXISTS; 0700 */
+    /* Of an empty folder; PS_FAILED_PRECONDITION: it is not. */
+    PS_MUST_CHECK ps_status (*rmdir)(void *state, const char *path);
     /* Calls `each` with every name in the folder except . and .., in no order. */
     PS_MUST_CHECK ps_status (*list)(void *state, const char *path,
                                     void (*each)(void *user, const char *name), void *user);

@@ -59,6 +59,8 @@ static ps_status code_of_errno(int error)
     case EACCES:
     case EPERM:
         return PS_PERMISSION_DENIED;
+    case ENOTEMPTY:
+        return PS_FAILED_PRECONDITION;
     case ENOMEM:
         return PS_NO_MEMORY;
     case ENOSPC:

@@ -301,6 +301,8 @@ ps_status ps_checkpoint_delete(const ps_disk *disk, const char *folder)
             (void)snprintf(name, sizeof name, PREFIX "%" PRIu64, found.list[i]);
             remove_one(disk, folder, name, &error);
         }
+        if (!error.code)
+            ps_error_save(&error, disk->rmdir(disk->state, folder));
         if (error.code)
             st = ps_error_raise(&error);
     }

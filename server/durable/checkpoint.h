@@ -53,7 +53,8 @@ PS_MUST_CHECK ps_status ps_checkpoint_load_file(const ps_disk *disk, const char 
                                                 uint64_t push_bytes, ps_param_store **store,
                                                 ps_buf *progress);
 
-/* Removes a job's checkpoints and the folder's manifest; what is not there is fine. */
+/* Removes a job's folder with its checkpoints and manifest; what is not there is fine. Anything
+ * else in it stays, and the folder then: PS_FAILED_PRECONDITION. Not while one is written. */
 PS_MUST_CHECK ps_status ps_checkpoint_delete(const ps_disk *disk, const char *folder);
 
 #endif

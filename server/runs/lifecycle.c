@@ -11,6 +11,8 @@
 #include "server/runs/store_config.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 
 struct ps_lifecycle {
     ps_lifecycle_conf conf;
@@ -76,19 +78,29 @@ static ps_status write_checkpoint(ps_lifecycle *l, ps_run *run, const ps_buf *pr
     return st;
 }
 
+static ps_status save_run(ps_lifecycle *l, ps_run *run, ps_checkpoint_info *info)
+{
+    ps_status st = ps_run_checkpoint_begin(run);
+    if (st)
+        return st;
+    /* first how far the job is, then the parameters: what lies between is done again */
+    ps_buf progress = PS_BUF_EMPTY;
+    st = ps_sched_progress_save(l->sched, ps_run_job(run), &progress);
+    if (!st)
+        st = write_checkpoint(l, run, &progress, info);
+    ps_buf_free(&progress);
+    ps_run_checkpoint_done(run);
+    return st;
+}
+
 ps_status ps_lifecycle_checkpoint(ps_lifecycle *l, uint64_t job_id, uint64_t *bytes)
 {
     ps_run *run = NULL;
     ps_status st = ps_runs_find(l->conf.runs, job_id, &run);
     if (st)
         return st;
-    /* first how far the job is, then the parameters: what lies between is done again */
-    ps_buf progress = PS_BUF_EMPTY;
     ps_checkpoint_info info = {0};
-    st = ps_sched_progress_save(l->sched, job_id, &progress);
-    if (!st)
-        st = write_checkpoint(l, run, &progress, &info);
-    ps_buf_free(&progress);
+    st = save_run(l, run, &info);
     ps_run_unref(&run);
     if (st) {
         atomic_fetch_add(&l->failures, 1);
@@ -253,6 +265,7 @@ static void ended_run(ps_off_loop *off)
     ps_run *run = ps_runs_get(l->conf.runs, s->job_id);
     if (run) {
         ps_param_store_stop(ps_run_store(run));
+        ps_run_end(run); /* before the folder goes */
         ps_runs_remove(l->conf.runs, s->job_id);
         ps_run_unref(&run);
     }
@@ -357,4 +370,43 @@ ps_status ps_lifecycle_restore(void *lifecycle, uint64_t job_id, const ps_job_sp
                   (unsigned long long)info.version);
     ps_runs_add(l->conf.runs, job_id, store, true);
     return PS_OK;
+}
+
+/* ---- what a crash left ---- */
+
+typedef struct sweep {
+    ps_lifecycle *lifecycle;
+    unsigned swept;
+} sweep;
+
+static void sweep_one(void *user, const char *name)
+{
+    sweep *s = user;
+    ps_lifecycle *l = s->lifecycle;
+    char again[24];
+    uint64_t job_id = strtoull(name, NULL, 10);
+    (void)snprintf(again, sizeof again, "%llu", (unsigned long long)job_id);
+    ps_job_record *record = NULL;
+    /* a job that the catalog does not know keeps its files: the catalog may be the wrong one */
+    if (strcmp(again, name) != 0 || ps_sched_job_get(l->sched, job_id, &record))
+        return;
+    char *folder = checkpoint_folder(l, job_id);
+    if (record->state >= PS_JOB_DONE && ps_checkpoint_delete(l->conf.files.disk, folder))
+        ps_log_warning("checkpoint", "job %llu has ended: %s", (unsigned long long)job_id,
+                       ps_error_message());
+    else
+        s->swept += record->state >= PS_JOB_DONE;
+    ps_free(&folder);
+    ps_job_record_free(&record);
+}
+
+void ps_lifecycle_sweep(ps_lifecycle *l)
+{
+    sweep s = {.lifecycle = l};
+    char *folder = ps_asprintf("%s/checkpoints", l->conf.files.data_dir);
+    if (l->conf.files.disk->list(l->conf.files.disk->state, folder, sweep_one, &s))
+        ps_log_warning("checkpoint", "%s", ps_error_message());
+    if (s.swept)
+        ps_log_info("checkpoint", "removed those of ended jobs=%u", s.swept);
+    ps_free(&folder);
 }

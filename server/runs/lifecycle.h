@@ -47,6 +47,9 @@ extern const ps_sched_out ps_lifecycle_sched_out;
 PS_MUST_CHECK ps_status ps_lifecycle_restore(void *lifecycle, uint64_t job_id,
                                              const ps_job_spec *spec, ps_buf *blob);
 
+/* After that: removes checkpoints that a crash left of jobs that have ended. */
+void ps_lifecycle_sweep(ps_lifecycle *lifecycle);
+
 /* Writes a checkpoint of the job now. Blocks: off the loop. *bytes is its size. */
 PS_MUST_CHECK ps_status ps_lifecycle_checkpoint(ps_lifecycle *lifecycle, uint64_t job_id,
                                                 uint64_t *bytes);

@@ -12,6 +12,8 @@ struct ps_run {
     uint64_t job_id;
     ps_param_store *store;
     bool durable;
+    pthread_mutex_t checkpoint; /* held while one is written */
+    bool ended;                 /* under it */
     atomic_uint_fast64_t bytes_in, bytes_out;
 
     ps_clock clock;
@@ -70,6 +72,7 @@ void ps_runs_add(ps_runs *runs, uint64_t job_id, ps_param_store *store, bool dur
     run->clock = runs->clock;
     run->sampled_ns = ps_clock_ns(&runs->clock);
     pthread_mutex_init(&run->lock, NULL);
+    pthread_mutex_init(&run->checkpoint, NULL);
     ps_runs_remove(runs, job_id);
     pthread_rwlock_wrlock(&runs->lock);
     ps_list_append(&runs->all, &run->link);
@@ -133,6 +136,7 @@ void ps_run_unref(ps_run **run)
         return;
     ps_param_store_unref(&mine->store);
     pthread_mutex_destroy(&mine->lock);
+    pthread_mutex_destroy(&mine->checkpoint);
     ps_free(&mine);
 }
 
@@ -149,6 +153,27 @@ ps_param_store *ps_run_store(const ps_run *run)
 bool ps_run_durable(const ps_run *run)
 {
     return run->durable;
+}
+
+ps_status ps_run_checkpoint_begin(ps_run *run)
+{
+    pthread_mutex_lock(&run->checkpoint);
+    if (!run->ended)
+        return PS_OK;
+    pthread_mutex_unlock(&run->checkpoint);
+    return ps_fail(PS_FAILED_PRECONDITION, "job %llu has ended", (unsigned long long)run->job_id);
+}
+
+void ps_run_checkpoint_done(ps_run *run)
+{
+    pthread_mutex_unlock(&run->checkpoint);
+}
+
+void ps_run_end(ps_run *run)
+{
+    pthread_mutex_lock(&run->checkpoint);
+    run->ended = true;
+    pthread_mutex_unlock(&run->checkpoint);
 }
 
 void ps_run_count(ps_run *run, uint64_t bytes_in, uint64_t bytes_out)

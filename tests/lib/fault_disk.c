@@ -82,6 +82,12 @@ static ps_status fault_mkdir(void *state, const char *path)
     return ps_disk_system.mkdir(NULL, path);
 }
 
+static ps_status fault_rmdir(void *state, const char *path)
+{
+    FAIL_HERE(state, "remove folder");
+    return ps_disk_system.rmdir(NULL, path);
+}
+
 static ps_status fault_list(void *state, const char *path,
                             void (*each)(void *user, const char *name), void *user)
 {
@@ -116,6 +122,7 @@ ps_disk fault_disk_table(fault_disk *state)
         .rename = fault_rename,
         .unlink = fault_unlink,
         .mkdir = fault_mkdir,
+        .rmdir = fault_rmdir,
         .list = fault_list,
         .sync_folder = fault_sync_folder,
         .free_space = fault_free_space,
