@@ -155,11 +155,12 @@ tls: {{ca: {self.certs}/ca.pem, certificate: {self.certs}/psd.pem, key: {self.ce
             self.port, self.metrics_port = int(ports["listen"]), int(ports["metrics"])
         return self.server
 
-    def start_worker(self, name, extra="", env=None):
+    def start_worker(self, name, extra="", env=None, port=None):
+        """port: of a proxy that stands before psd."""
         if not (self.certs / f"{name}.pem").exists():
             self.make_client("worker", name)
         config = self.dir / f"{name}.yaml"
-        config.write_text(f"""server: localhost:{self.port}
+        config.write_text(f"""server: localhost:{port or self.port}
 name: {name}
 device: cpu
 threads: 1
@@ -203,14 +204,14 @@ tls: {{ca: {self.certs}/ca.pem, certificate: {self.certs}/{name}.pem, key: {self
         return job
 
     # data ---------------------------------------------------------------------------------------------
-    def tiny_data(self, rows=2000, classes=4, features=16, seed=1):
+    def tiny_data(self, rows=2000, classes=4, features=16, seed=1, noise=30):
         """Noisy blobs, as idx files of bytes: returns (train features, train labels, test features, test labels)."""
         rng = np.random.default_rng(seed)
         centres = rng.uniform(40, 215, (classes, features))
         out = []
         for part, n in (("train", rows), ("test", rows // 4)):
             labels = rng.integers(0, classes, n).astype(np.uint8)
-            x = np.clip(centres[labels] + rng.normal(0, 30, (n, features)), 0, 255).astype(np.uint8)
+            x = np.clip(centres[labels] + rng.normal(0, noise, (n, features)), 0, 255).astype(np.uint8)
             side = int(features ** 0.5)
             write_idx(self.dir / f"{part}-features.gz", x.reshape(n, side, side))
             write_idx(self.dir / f"{part}-labels.gz", labels)

@@ -1,0 +1,171 @@
+"""What the tests of failures share: a job long enough to have a middle, and a wire that can be cut."""
+import re
+import socket
+import threading
+import time
+
+from harness import SLOW, wait_until
+
+# Fast detection, so that a test need not wait for the defaults of a real network.
+QUICK = f"jobs: {{heartbeat: 200ms, lease_timeout: {int(1500 * SLOW)}ms}}\nlog: {{level: debug}}"
+# Nothing of the test may depend on a lease that expires.
+SLOW_LEASES = "jobs: {heartbeat: 200ms, lease_timeout: 10m}\nlog: {level: debug}"
+WORKER = "log: {level: debug}\nreconnect: {min: 100ms, max: 1s}\nshutdown_grace: 20s"
+
+ROWS, EPOCHS, BATCH = 16000, 4, 32
+
+
+def prepare(cluster):
+    """Blobs that overlap: an accuracy near 0.94, so that a job that lost or repeated much would show it."""
+    cluster.tiny_data(rows=ROWS, noise=60)
+
+
+def job_text(cluster, name, mode="asp", workers=2, epochs=EPOCHS, more=""):
+    """Some seconds of work: ROWS / BATCH * epochs steps."""
+    return cluster.tiny_job(name=name, mode=mode, workers=workers, epochs=epochs, batch=BATCH, more=more)
+
+
+def wait_share(cluster, job_id, share, timeout=60):
+    """Until the running job has done that share of its samples; returns the samples done."""
+    def reached():
+        job = cluster.job(job_id)
+        assert job["state"] in ("queued", "running"), f"job {job_id} is {job['state']}: {job['reason']}"
+        progress = job["progress"]
+        total = progress["samples_total"]
+        return progress["samples"] if total and progress["samples"] >= share * total else 0
+    done = wait_until(f"job {job_id} comes to {share:.0%}", reached, timeout)
+    return done
+
+
+def run_undisturbed(cluster, mode="asp", epochs=EPOCHS):
+    """The accuracy that the job comes to when nothing happens."""
+    job_id = cluster.submit(job_text(cluster, f"calm-{mode}", mode, epochs=epochs))
+    return cluster.wait_job(job_id)["progress"]["test_accuracy"]
+
+
+def finish_like(cluster, job_id, accuracy, timeout=90):
+    """The job ends well, all of it done, within 0.01 of that accuracy."""
+    job = cluster.wait_job(job_id, timeout=timeout)
+    progress = job["progress"]
+    assert progress["samples"] == progress["samples_total"] > 0, progress
+    assert abs(progress["test_accuracy"] - accuracy) <= 0.01, f"{progress['test_accuracy']} is not {accuracy}"
+    return job
+
+
+def workers(cluster):
+    return {w["name"]: w for w in cluster.psctl_json("workers")["workers"]}
+
+
+def metrics(cluster):
+    """{name or name{label="value"}: number} of the metrics page."""
+    from urllib.request import urlopen
+    text = urlopen(f"http://127.0.0.1:{cluster.metrics_port}/metrics", timeout=10 * SLOW).read().decode()
+    return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+            if line and not line.startswith("#")}
+
+
+def tasks_begun(worker, job_id, kind="train"):
+    """How many tasks of the job a worker (its log at level debug) has begun."""
+    return len(re.findall(rf"begun lease=\d+ job={job_id} kind={kind}", worker.text()))
+
+
+def updates_of(cluster, job_id):
+    """The number of updates in the job's last checkpoint, from psd's log."""
+    found = re.findall(rf"checkpoint: written job={job_id} number=\d+ version=(\d+)", cluster.server.text())
+    assert found, f"no checkpoint of job {job_id} in psd's log"
+    return int(found[-1])
+
+
+def said_of(cluster, job_id):
+    """The lines psd has logged for a job."""
+    return [m.group(1) for m in re.finditer(rf"job: job={job_id} source=\S+ (.*)", cluster.server.text())]
+
+
+class Proxy:
+    """A TCP wire between psworker and psd. `mode` is one of
+
+    pass    bytes go both ways
+    hold    nothing moves, connections stay (a firewall that has forgotten them)
+    mute    what psd answers is swallowed, what it is sent arrives
+    refuse  new connections are closed at once
+    """
+
+    def __init__(self, to_port):
+        self.to_port, self.mode, self.delay, self.accepted = to_port, "pass", 0.0, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.lock, self.pairs, self.closing = threading.Lock(), [], False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            try:
+                if self.mode == "refuse":
+                    raise OSError("refused")
+                server = socket.create_connection(("127.0.0.1", self.to_port))
+            except OSError:
+                client.close()
+                continue
+            pair = (client, server)
+            with self.lock:
+                self.pairs.append(pair)
+            for source, sink, answers in ((client, server, False), (server, client, True)):
+                source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=self._pump, args=(pair, source, sink, answers), daemon=True).start()
+
+    def _pump(self, pair, source, sink, answers):
+        try:
+            while True:
+                data = source.recv(65536)
+                if not data:
+                    break
+                if self.delay:
+                    time.sleep(self.delay)
+                while self.mode == "hold" and pair in self.pairs:
+                    time.sleep(0.01)
+                if not (self.mode == "mute" and answers):
+                    sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._drop(pair)
+
+    def _drop(self, pair):
+        with self.lock:
+            if pair in self.pairs:
+                self.pairs.remove(pair)
+        for end in pair:
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            end.close()
+
+    def cut(self):
+        """Every connection ends, in the middle of whatever it carries."""
+        with self.lock:
+            pairs = list(self.pairs)
+        for pair in pairs:
+            self._drop(pair)
+
+    def half_close(self):
+        """psd sees the end of what the workers send, the workers go on listening."""
+        with self.lock:
+            pairs = list(self.pairs)
+        for _, server in pairs:
+            try:
+                server.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+
+    def close(self):
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.listener.close()
+        self.cut()

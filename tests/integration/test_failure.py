@@ -1,0 +1,184 @@
+"""Workers that die, sleep, leave and come late; jobs cancelled, side by side and in a queue."""
+import signal
+import time
+
+from harness import Cluster, run, wait_until
+from scenes import (QUICK, SLOW_LEASES, WORKER, finish_like, job_text, metrics, prepare, run_undisturbed, said_of,
+                    tasks_begun, wait_share, workers)
+
+
+def start(cluster, config, *names):
+    prepare(cluster)
+    cluster.start_server(config)
+    return [cluster.start_worker(name, WORKER) for name in names]
+
+
+def kill_one_of_two_workers(mode):
+    with Cluster() as cluster:
+        _, w2 = start(cluster, QUICK, "w1", "w2")
+        calm = run_undisturbed(cluster, mode)
+        job_id = cluster.submit(job_text(cluster, "killed", mode))
+        wait_share(cluster, job_id, 0.25)
+        assert tasks_begun(w2, job_id) > 0, "the one that is killed had work"
+        w2.kill()
+        assert cluster.job(job_id)["state"] == "running", "the job ended before its worker died"
+        finish_like(cluster, job_id, calm)
+        assert any("worker w2 has been silent" in line for line in said_of(cluster, job_id)) or \
+            metrics(cluster)["psd_leases_lost_total"] == 0
+        assert workers(cluster)["w2"]["state"] == "silent"
+
+
+def asp_survives_kill_9_of_one_of_two_workers():
+    kill_one_of_two_workers("asp")
+
+
+def bsp_survives_kill_9_of_one_of_two_workers():
+    kill_one_of_two_workers("bsp")
+
+
+def all_workers_die_and_others_finish():
+    with Cluster() as cluster:
+        w1, w2 = start(cluster, QUICK, "w1", "w2")
+        job_id = cluster.submit(job_text(cluster, "relay"))
+        wait_share(cluster, job_id, 0.2)
+        w1.kill()
+        w2.kill()
+        wait_until("both are known to be gone",
+                   lambda: {w["state"] for w in workers(cluster).values()} == {"silent"})
+        assert cluster.job(job_id)["state"] == "running", "a job waits for workers"
+        cluster.start_worker("w1", WORKER)  # the same certificate, a new incarnation
+        job = cluster.wait_job(job_id)
+        assert job["progress"]["samples"] == job["progress"]["samples_total"]
+        assert job["progress"]["test_accuracy"] > 0.92
+
+
+def late_worker_joins(mode):
+    with Cluster() as cluster:
+        (w1,) = start(cluster, SLOW_LEASES, "w1")
+        job_id = cluster.submit(job_text(cluster, "late", mode, epochs=10))
+        wait_share(cluster, job_id, 0.05)
+        w2 = cluster.start_worker("w2", WORKER)
+        wait_until("the late worker trains", lambda: tasks_begun(w2, job_id) > 0)
+        assert job_id in workers(cluster)["w2"]["jobs"] or cluster.job(job_id)["state"] == "running"
+        before = tasks_begun(w1, job_id)
+        job = cluster.wait_job(job_id, timeout=120)
+        assert job["progress"]["samples"] == job["progress"]["samples_total"]
+        assert job["progress"]["test_accuracy"] > 0.92
+        assert tasks_begun(w2, job_id) > 1 and tasks_begun(w1, job_id) > before, "both go on to the end"
+
+
+def a_late_worker_joins_an_asp_job():
+    late_worker_joins("asp")
+
+
+def a_late_worker_joins_a_bsp_job():
+    late_worker_joins("bsp")
+
+
+def sigterm_in_the_middle(mode):
+    """With leases of ten minutes the job could not end if the lease were not given back."""
+    with Cluster() as cluster:
+        _, w2 = start(cluster, SLOW_LEASES, "w1", "w2")
+        job_id = cluster.submit(job_text(cluster, "leaver", mode))
+        wait_share(cluster, job_id, 0.2)
+        wait_until("the leaver has a task", lambda: job_id in workers(cluster)["w2"]["jobs"])
+        begin = time.monotonic()
+        assert w2.stop() == 0
+        assert time.monotonic() - begin < 20, "it waited for its grace to end"
+        job = cluster.wait_job(job_id)
+        assert job["progress"]["samples"] == job["progress"]["samples_total"]
+        assert job["progress"]["test_accuracy"] > 0.92
+        assert metrics(cluster)["psd_leases_lost_total"] == 0, "a lease had to expire"
+        assert metrics(cluster)["psd_tasks_failed_total"] == 0, "leaving is no failure"
+
+
+def a_worker_leaves_an_asp_job_at_once():
+    sigterm_in_the_middle("asp")
+
+
+def a_worker_leaves_a_bsp_job_at_once():
+    sigterm_in_the_middle("bsp")
+
+
+def a_worker_that_slept_comes_back():
+    """While one sleeps the other is put to sleep too, so that what is done after it woke is its own work."""
+    with Cluster() as cluster:
+        w1, w2 = start(cluster, QUICK, "w1", "w2")
+        calm = run_undisturbed(cluster)
+        job_id = cluster.submit(job_text(cluster, "sleeper"))
+        wait_share(cluster, job_id, 0.1)
+        w1.signal(signal.SIGSTOP)
+        w2.signal(signal.SIGSTOP)
+        wait_until("both have lost their leases",
+                   lambda: {w["state"] for w in workers(cluster).values()} == {"silent"})
+        lost = metrics(cluster)["psd_leases_lost_total"]
+        assert lost >= 1 and metrics(cluster)["psd_leases"] == 0, "nobody holds a lease"
+        assert any("has been silent" in line for line in said_of(cluster, job_id))
+        done = cluster.job(job_id)["progress"]["samples"]
+        w2.signal(signal.SIGCONT)
+        wait_until("the one that woke works again", lambda: cluster.job(job_id)["progress"]["samples"] > done)
+        w1.signal(signal.SIGCONT)
+        wait_until("the other has come back", lambda: workers(cluster)["w1"]["state"] != "silent")
+        finish_like(cluster, job_id, calm)
+
+
+def a_cancelled_job_frees_its_workers():
+    with Cluster() as cluster:
+        start(cluster, SLOW_LEASES + "\ncheckpoint: {interval: 200ms}", "w1", "w2")
+        job_id = cluster.submit(job_text(cluster, "stopped", epochs=50, more="checkpoint: {every: 200ms}"))
+        wait_share(cluster, job_id, 0.02)
+        wait_until("a checkpoint is there", lambda: list((cluster.dir / "state/checkpoints").glob("1/checkpoint-*")))
+        cluster.psctl("cancel", job_id, "--reason", "enough")
+        job = cluster.wait_job(job_id, states=("cancelled",))
+        assert "enough" in job["reason"] and "alice" in job["reason"], job["reason"]
+        wait_until("the workers are free",
+                   lambda: {w["state"] for w in workers(cluster).values()} == {"idle"}, timeout=10)
+        wait_until("its checkpoints are gone", lambda: not list((cluster.dir / "state/checkpoints").iterdir()))
+        assert not list((cluster.dir / "state/models").iterdir()), "a cancelled job leaves no model"
+        assert cluster.psctl("cancel", job_id, check=False).returncode == 7, "it has ended"
+        cluster.wait_job(cluster.submit(job_text(cluster, "next", epochs=1)))
+
+
+def two_jobs_share_two_workers():
+    with Cluster() as cluster:
+        w1, w2 = start(cluster, SLOW_LEASES, "w1", "w2")
+        first = cluster.submit(job_text(cluster, "first"))
+        second = cluster.submit(job_text(cluster, "second", "bsp", workers=1))
+
+        def both():
+            a, b = cluster.job(first), cluster.job(second)
+            running = a["state"] == b["state"] == "running"
+            return running and a["progress"]["samples"] > 0 and b["progress"]["samples"] > 0
+        wait_until("both make progress at the same time", both)
+        for job_id in (first, second):
+            job = cluster.wait_job(job_id)
+            assert job["progress"]["samples"] == job["progress"]["samples_total"]
+            assert job["progress"]["test_accuracy"] > 0.92
+        for job_id in (first, second):
+            assert tasks_begun(w1, job_id) + tasks_begun(w2, job_id) > 0
+        assert {m["name"] for m in cluster.psctl_json("models")["models"]} == {"first", "second"}
+
+
+def a_queue_runs_one_after_the_other():
+    with Cluster() as cluster:
+        start(cluster, QUICK.replace("jobs: {", "jobs: {max_running: 1, "), "w1", "w2")
+        ids = [cluster.submit(job_text(cluster, f"queued-{i}", epochs=1)) for i in range(3)]
+        most, waited = 0, False
+
+        def all_ended():
+            nonlocal most, waited
+            jobs = [cluster.job(i) for i in ids]
+            most = max(most, sum(j["state"] == "running" for j in jobs))
+            waited = waited or any(j["state"] == "queued" and "at most 1 may" in j["reason"] for j in jobs)
+            return all(j["state"] == "done" for j in jobs)
+        wait_until("all three are done", all_ended, timeout=60)
+        assert most == 1 and waited
+        ends = [cluster.job(i) for i in ids]
+        for before, after in zip(ends, ends[1:]):
+            assert before["ended_ms"] <= after["started_ms"], "one began before the other had ended"
+
+
+run([asp_survives_kill_9_of_one_of_two_workers, bsp_survives_kill_9_of_one_of_two_workers,
+     all_workers_die_and_others_finish, a_late_worker_joins_an_asp_job, a_late_worker_joins_a_bsp_job,
+     a_worker_leaves_an_asp_job_at_once, a_worker_leaves_a_bsp_job_at_once, a_worker_that_slept_comes_back,
+     a_cancelled_job_frees_its_workers, two_jobs_share_two_workers, a_queue_runs_one_after_the_other])
