@@ -184,9 +184,25 @@ static void end_calls(ps_http2 *conn)
     }
 }
 
+/* A GOAWAY, if it can leave at once. From the job: nghttp2 may not be asked to send from inside its
+ * own callbacks, where most reasons to close are found. */
+static void say_why(ps_http2 *conn)
+{
+    ps_status status = conn->close_error.code;
+    if (!conn->session || status == PS_UNAVAILABLE)
+        return;
+    nghttp2_session_terminate_session(conn->session, status == PS_RESOURCE_EXHAUSTED
+                                                         ? NGHTTP2_ENHANCE_YOUR_CALM
+                                                     : status ? NGHTTP2_PROTOCOL_ERROR
+                                                              : NGHTTP2_NO_ERROR);
+    ps_status st = ps_http2_write(conn);
+    (void)st;
+}
+
 static void close_job_cb(ps_job *job)
 {
     ps_http2 *conn = ps_container(job, ps_http2, close_job);
+    say_why(conn);
     conn->state = PS_HTTP2_CLOSED;
     ps_loop_cancel(conn->loop, &conn->read_job);
     ps_loop_cancel(conn->loop, &conn->write_job);
@@ -211,18 +227,8 @@ void ps_http2_close(ps_http2 *conn, ps_status status, const char *reason)
 {
     if (!ps_http2_is_alive(conn))
         return;
-    if (conn->state == PS_HTTP2_OPEN && conn->session && status != PS_UNAVAILABLE) {
-        uint32_t code = status == PS_OK ? NGHTTP2_NO_ERROR : NGHTTP2_PROTOCOL_ERROR;
-        nghttp2_session_terminate_session(conn->session, code);
-        ps_error kept = {.code = status};
-        snprintf(kept.message, sizeof kept.message, "%s", reason);
-        ps_status st = ps_http2_write(conn); /* the GOAWAY, if it can leave at once */
-        conn->close_error = kept;
-        (void)st;
-    } else {
-        conn->close_error.code = status;
-        snprintf(conn->close_error.message, PS_ERROR_MAX, "%s", reason);
-    }
+    conn->close_error.code = status;
+    snprintf(conn->close_error.message, PS_ERROR_MAX, "%s", reason);
     conn->state = PS_HTTP2_CLOSING;
     ps_loop_defer(conn->loop, &conn->close_job);
 }

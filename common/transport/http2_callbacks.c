@@ -18,7 +18,6 @@ static bool flood(ps_http2 *conn, ps_flood_kind kind)
 {
     if (ps_floods_count(&conn->floods, kind, ps_http2_now(conn)))
         return false;
-    nghttp2_submit_goaway(conn->session, NGHTTP2_FLAG_NONE, 0, NGHTTP2_ENHANCE_YOUR_CALM, NULL, 0);
     ps_http2_close(conn, PS_RESOURCE_EXHAUSTED, "control frames flood");
     return true;
 }
