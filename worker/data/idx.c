@@ -129,10 +129,10 @@ static ps_status check_size(const ps_source *source, const idx_file *f, uint64_t
     if (__builtin_mul_overflow(f->rows, f->columns, bytes) ||
         __builtin_mul_overflow(*bytes, size_of(f->type), bytes) ||
         *bytes > SIZE_MAX - f->data_start || *bytes + f->data_start > ps_source_most(source))
-        return ps_fail(
-            PS_CORRUPT,
-            "%s: truncated, its header says %zu rows of %zu values, which it cannot hold", f->path,
-            f->rows, f->columns);
+        return ps_fail(PS_CORRUPT,
+                       "%s: truncated, its header says %zu rows of %zu values from byte %zu on, "
+                       "which it cannot hold",
+                       f->path, f->rows, f->columns, f->data_start);
     if (*bytes > budget)
         return ps_fail(PS_RESOURCE_EXHAUSTED, "%s: %zu bytes in memory, at most %" PRIu64, f->path,
                        *bytes, budget);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -91,8 +92,12 @@ static ps_status failed(const ps_source *s)
         return ps_fail_errno(errno, "%s: byte %" PRIu64, s->path, s->offset);
     if (code == Z_MEM_ERROR)
         return ps_fail(PS_NO_MEMORY, "%s: out of memory", s->path);
+    const char *words = strstr(text, ">: "); /* after zlib's name of the file, "<fd:7>: " */
     return ps_fail(PS_CORRUPT, "%s: byte %" PRIu64 ": gzip data is damaged or cut short (%s)",
-                   s->path, s->offset, code == Z_BUF_ERROR ? "unexpected end" : text);
+                   s->path, s->offset,
+                   code == Z_BUF_ERROR ? "unexpected end"
+                   : words             ? words + 3
+                                       : text);
 }
 
 ps_status ps_source_read(ps_source *source, void *out, size_t len, size_t *got)
