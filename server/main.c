@@ -32,6 +32,7 @@ static int serve(const ps_server_options *options)
 int main(int argc, char **argv)
 {
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is like a full disk: write says so */
     ps_server_options *options = NULL;
     if (ps_server_options_parse(argc, argv, &options)) {
         (void)fprintf(stderr, "psd: %s\n", ps_error_message());

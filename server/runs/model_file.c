@@ -191,8 +191,6 @@ static ps_status open_header(const ps_model_files *files, const char *path, int 
         if (st)
             files->disk->close(files->disk->state, *file);
     }
-    if (st)
-        st = ps_wrap(st, "%s", full);
     ps_free(&full);
     return st;
 }
@@ -263,8 +261,8 @@ ps_status ps_model_file_adopt(const ps_model_files *files, const char *path, con
     int file;
     ps_safetensors *header = NULL;
     st = open_header(files, path, &file, &header);
-    if (st)
-        return st;
+    if (st) /* what is wrong with it is wrong with the request; where we keep it is our affair */
+        return ps_wrap(st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st, "model %s", name);
     files->disk->close(files->disk->state, file);
     ps_model_record *record = ps_new(ps_model_record);
     record->name = ps_strdup(name);
@@ -353,7 +351,7 @@ ps_status ps_model_file_load(const ps_model_files *files, const char *name, ps_p
     st = open_header(files, record->path, &file, &header);
     ps_model_record_free(&record);
     if (st)
-        return st;
+        return ps_wrap(st, "model %s", name);
     st = load_all(files, file, header, store);
     files->disk->close(files->disk->state, file);
     ps_safetensors_free(&header);
