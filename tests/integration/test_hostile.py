@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import struct
+import threading
 import time
 import urllib.parse
 import urllib.request
@@ -182,7 +183,7 @@ keepalive: {interval: 2s, timeout: 1s}"""
 
             # deaf: gives all the window there is, and then never touches its socket again
             deaf = [client(True) for _ in range(6)]
-            # chatty: as deaf, but sends a PING now and then, so that keepalive has nothing to say
+            # chatty: as deaf, but sends something now and then, so that keepalive has nothing to say
             chatty = client(True)
             # stingy: reads and answers everything, but never gives a byte of window
             stingy = client(False, 0)
@@ -191,11 +192,17 @@ keepalive: {interval: 2s, timeout: 1s}"""
                     peer.request(export, export_request())
             streams = [stingy.request(export, export_request()) for _ in range(8)]
 
+            def chat():
+                with contextlib.suppress(Closed):
+                    while not hush.wait(0.25):
+                        chatty.send(frame(PRIORITY, 0, 1, b"\0\0\0\0\1"))
+            hush = threading.Event()
+            stack.callback(hush.set)
+            threading.Thread(target=chat, daemon=True).start()
+
             most_memory = most_resident = 0
             ended = {}
             while time.monotonic() - begin < 50 and len(ended) < 2:
-                with contextlib.suppress(Closed):
-                    chatty.send(frame(PING, payload=bytes(8)))
                 most_memory = max(most_memory, metric(cluster, "psd_message_memory_bytes"))
                 most_resident = max(most_resident, resident(cluster))
                 bystander.is_served("deaf clients")
@@ -206,7 +213,7 @@ keepalive: {interval: 2s, timeout: 1s}"""
                     ended.setdefault("stingy", time.monotonic() - begin)
                 if "the peer took nothing of what waits for it within 30000 ms" in cluster.server.text():
                     ended.setdefault("chatty", time.monotonic() - begin)
-            assert set(ended) == {"stingy", "chatty"}, ended
+            assert set(ended) == {"stingy", "chatty"}, (ended, cluster.server.text()[-3000:])
             assert cluster.server.text().count("keepalive: no answer within 1000 ms") == len(deaf)
             for stream in streams:
                 assert stingy.resets[stream] == CANCEL, stingy.answers[stream]
