@@ -105,6 +105,7 @@ struct ps_sched {
     ps_outbox outbox;
     ps_lease_index index;
     uint64_t saved_ns, shown_ns; /* last retries of saving, last refresh of progress */
+    uint64_t ticked_ns;          /* last look at who is silent */
     uint64_t tasks_sent, tasks_done, tasks_failed, leases_lost;
 };
 

@@ -247,9 +247,26 @@ static void free_slots(ps_sched *s, ps_worker *worker, uint64_t now)
     }
 }
 
+/* psd itself slept (it was stopped, or the machine was): what workers said meanwhile still waits in
+ * its sockets, and that time is nobody's silence. */
+static void forgive(ps_sched *s, uint64_t now)
+{
+    uint64_t slept = s->ticked_ns ? now - s->ticked_ns : 0;
+    s->ticked_ns = now;
+    if (slept < s->conf.lease_timeout_ms * 1000000 / 2)
+        return;
+    ps_list_each(node, &s->workers)
+    {
+        ps_worker *worker = ps_container(node, ps_worker, link);
+        uint64_t silent = now - worker->heard_ns;
+        worker->heard_ns += slept < silent ? slept : silent;
+    }
+}
+
 void ps_worker_expire(ps_sched *s)
 {
     uint64_t now = ps_core_now(s);
+    forgive(s, now);
     ps_list_each_safe(node, &s->workers)
     {
         ps_worker *worker = ps_container(node, ps_worker, link);

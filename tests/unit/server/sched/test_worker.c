@@ -51,6 +51,21 @@ START_TEST(heartbeats_keep_leases_and_a_worker_that_comes_back_in_time_too)
 }
 END_TEST
 
+START_TEST(the_sleep_of_psd_itself_is_nobodys_silence)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "asp", false, "shards: {rows_per_task: 50}\n");
+    ps_world_run_ms(w, 1000);
+    w->time.now_ns += 3 * PS_WORLD_TIMEOUT_MS * UINT64_C(1000000); /* no tick in between */
+    ps_world_run_ms(w, 250);
+    ck_assert(ps_sched_holds_lease(w->sched, "w1", id));
+    ck_assert_int_eq(ps_sched_heartbeat(w->sched, 1), PS_OK);
+    ps_world_run_ms(w, PS_WORLD_TIMEOUT_MS + 500); /* this silence is the worker's */
+    ck_assert(!ps_sched_holds_lease(w->sched, "w1", id));
+    ps_world_free(&w);
+}
+END_TEST
+
 START_TEST(a_worker_that_started_anew_has_nothing_and_an_older_one_is_refused)
 {
     ps_world *w = ps_world_new(NULL, true);
@@ -146,6 +161,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {&a_silent_worker_loses_only_what_it_has_not_done},
     {&heartbeats_keep_leases_and_a_worker_that_comes_back_in_time_too},
+    {&the_sleep_of_psd_itself_is_nobodys_silence},
     {&a_worker_that_started_anew_has_nothing_and_an_older_one_is_refused},
     {&a_worker_that_is_stopping_gets_nothing_more},
     {&a_worker_lost_again_and_again_without_progress_fails_the_job},
