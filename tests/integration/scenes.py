@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 
-from harness import SLOW, wait_until
+from harness import SLOW, Cluster, wait_until
 
 # Fast detection, so that a test need not wait for the defaults of a real network.
 QUICK = f"jobs: {{heartbeat: 200ms, lease_timeout: {int(1500 * SLOW)}ms}}\nlog: {{level: debug}}"
@@ -12,12 +12,36 @@ QUICK = f"jobs: {{heartbeat: 200ms, lease_timeout: {int(1500 * SLOW)}ms}}\nlog: 
 SLOW_LEASES = "jobs: {heartbeat: 200ms, lease_timeout: 10m}\nlog: {level: debug}"
 WORKER = "log: {level: debug}\nreconnect: {min: 100ms, max: 1s}\nshutdown_grace: 20s"
 
-ROWS, EPOCHS, BATCH = 16000, 4, 32
+ROWS, EPOCHS, BATCH = 8000, 4, 32
 
 
-def prepare(cluster):
-    """Blobs that overlap: an accuracy near 0.94, so that a job that lost or repeated much would show it."""
-    cluster.tiny_data(rows=ROWS, noise=60)
+# What a step waits for on the wire, so that a job has a middle on a fast machine too: its calls one after another.
+LATENCY = {"asp": 0.001, "bsp": 0.0002}
+
+
+class Scene(Cluster):
+    """A cluster whose workers reach psd through a Proxy (`wire`)."""
+
+    wire = None
+
+    def begin(self, config, names=("w1", "w2"), mode="asp"):
+        """Data, psd, the wire and these workers, which are returned. The blobs overlap: an accuracy near 0.94, so
+        that a job that lost or repeated much would show it."""
+        self.tiny_data(rows=ROWS, noise=60)
+        self.start_server(config)
+        self.wire = Proxy(self.port)
+        self.wire.delay = LATENCY[mode]
+        return [self.join(name) for name in names]
+
+    def join(self, name):
+        return self.start_worker(name, WORKER, port=self.wire.port)
+
+    def __exit__(self, kind, value, trace):
+        try:
+            return super().__exit__(kind, value, trace)
+        finally:
+            if self.wire:
+                self.wire.close()
 
 
 def job_text(cluster, name, mode="asp", workers=2, epochs=EPOCHS, more=""):

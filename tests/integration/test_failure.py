@@ -2,20 +2,14 @@
 import signal
 import time
 
-from harness import Cluster, run, wait_until
-from scenes import (QUICK, SLOW_LEASES, WORKER, finish_like, job_text, metrics, prepare, run_undisturbed, said_of,
+from harness import run, wait_until
+from scenes import (QUICK, SLOW_LEASES, Scene, finish_like, job_text, metrics, run_undisturbed, said_of,
                     tasks_begun, wait_share, workers)
 
 
-def start(cluster, config, *names):
-    prepare(cluster)
-    cluster.start_server(config)
-    return [cluster.start_worker(name, WORKER) for name in names]
-
-
 def kill_one_of_two_workers(mode):
-    with Cluster() as cluster:
-        _, w2 = start(cluster, QUICK, "w1", "w2")
+    with Scene() as cluster:
+        _, w2 = cluster.begin(QUICK, mode=mode)
         calm = run_undisturbed(cluster, mode)
         job_id = cluster.submit(job_text(cluster, "killed", mode))
         wait_share(cluster, job_id, 0.25)
@@ -37,8 +31,8 @@ def bsp_survives_kill_9_of_one_of_two_workers():
 
 
 def all_workers_die_and_others_finish():
-    with Cluster() as cluster:
-        w1, w2 = start(cluster, QUICK, "w1", "w2")
+    with Scene() as cluster:
+        w1, w2 = cluster.begin(QUICK)
         job_id = cluster.submit(job_text(cluster, "relay"))
         wait_share(cluster, job_id, 0.2)
         w1.kill()
@@ -46,18 +40,18 @@ def all_workers_die_and_others_finish():
         wait_until("both are known to be gone",
                    lambda: {w["state"] for w in workers(cluster).values()} == {"silent"})
         assert cluster.job(job_id)["state"] == "running", "a job waits for workers"
-        cluster.start_worker("w1", WORKER)  # the same certificate, a new incarnation
+        cluster.join("w1")  # the same certificate, a new incarnation
         job = cluster.wait_job(job_id)
         assert job["progress"]["samples"] == job["progress"]["samples_total"]
         assert job["progress"]["test_accuracy"] > 0.92
 
 
 def late_worker_joins(mode):
-    with Cluster() as cluster:
-        (w1,) = start(cluster, SLOW_LEASES, "w1")
-        job_id = cluster.submit(job_text(cluster, "late", mode, epochs=10))
+    with Scene() as cluster:
+        (w1,) = cluster.begin(SLOW_LEASES, ["w1"], mode)
+        job_id = cluster.submit(job_text(cluster, "late", mode, epochs=6))
         wait_share(cluster, job_id, 0.05)
-        w2 = cluster.start_worker("w2", WORKER)
+        w2 = cluster.join("w2")
         wait_until("the late worker trains", lambda: tasks_begun(w2, job_id) > 0)
         assert job_id in workers(cluster)["w2"]["jobs"] or cluster.job(job_id)["state"] == "running"
         before = tasks_begun(w1, job_id)
@@ -77,8 +71,8 @@ def a_late_worker_joins_a_bsp_job():
 
 def sigterm_in_the_middle(mode):
     """With leases of ten minutes the job could not end if the lease were not given back."""
-    with Cluster() as cluster:
-        _, w2 = start(cluster, SLOW_LEASES, "w1", "w2")
+    with Scene() as cluster:
+        _, w2 = cluster.begin(SLOW_LEASES, mode=mode)
         job_id = cluster.submit(job_text(cluster, "leaver", mode))
         wait_share(cluster, job_id, 0.2)
         wait_until("the leaver has a task", lambda: job_id in workers(cluster)["w2"]["jobs"])
@@ -102,8 +96,8 @@ def a_worker_leaves_a_bsp_job_at_once():
 
 def a_worker_that_slept_comes_back():
     """While one sleeps the other is put to sleep too, so that what is done after it woke is its own work."""
-    with Cluster() as cluster:
-        w1, w2 = start(cluster, QUICK, "w1", "w2")
+    with Scene() as cluster:
+        w1, w2 = cluster.begin(QUICK)
         calm = run_undisturbed(cluster)
         job_id = cluster.submit(job_text(cluster, "sleeper"))
         wait_share(cluster, job_id, 0.1)
@@ -123,8 +117,8 @@ def a_worker_that_slept_comes_back():
 
 
 def a_cancelled_job_frees_its_workers():
-    with Cluster() as cluster:
-        start(cluster, SLOW_LEASES + "\ncheckpoint: {interval: 200ms}", "w1", "w2")
+    with Scene() as cluster:
+        cluster.begin(SLOW_LEASES + "\ncheckpoint: {interval: 200ms}")
         job_id = cluster.submit(job_text(cluster, "stopped", epochs=50, more="checkpoint: {every: 200ms}"))
         wait_share(cluster, job_id, 0.02)
         wait_until("a checkpoint is there", lambda: list((cluster.dir / "state/checkpoints").glob("1/checkpoint-*")))
@@ -140,8 +134,8 @@ def a_cancelled_job_frees_its_workers():
 
 
 def two_jobs_share_two_workers():
-    with Cluster() as cluster:
-        w1, w2 = start(cluster, SLOW_LEASES, "w1", "w2")
+    with Scene() as cluster:
+        w1, w2 = cluster.begin(SLOW_LEASES)
         first = cluster.submit(job_text(cluster, "first"))
         second = cluster.submit(job_text(cluster, "second", "bsp", workers=1))
 
@@ -160,8 +154,8 @@ def two_jobs_share_two_workers():
 
 
 def a_queue_runs_one_after_the_other():
-    with Cluster() as cluster:
-        start(cluster, QUICK.replace("jobs: {", "jobs: {max_running: 1, "), "w1", "w2")
+    with Scene() as cluster:
+        cluster.begin(QUICK.replace("jobs: {", "jobs: {max_running: 1, "))
         ids = [cluster.submit(job_text(cluster, f"queued-{i}", epochs=1)) for i in range(3)]
         most, waited = 0, False
 
