@@ -339,10 +339,9 @@ void ps_call_remote_end(ps_call *call)
     } else if (!call->request) {
         ps_call_refuse_data(call, ps_fail(PS_INVALID_ARGUMENT, "no request message"));
     } else if (!call->local_end) {
-        ps_message *request = call->request;
-        call->request = NULL;
-        call->conn->events->on_unary(call->conn->owner, call, ps_message_bytes(request));
-        ps_message_release(&request);
+        /* Its bytes stay in the budget until the call ends, for what the handler makes of them:
+         * so calls that wait for their turn hold back the client who makes them. */
+        call->conn->events->on_unary(call->conn->owner, call, ps_message_bytes(call->request));
     }
 }
 

@@ -121,7 +121,7 @@ struct ps_call {
 
     /* receiving */
     ps_grpc_frame frame;
-    ps_message *request;  /* a unary call's */
+    ps_message *request;  /* a unary call's, until it ends */
     size_t held, lacking; /* as of the connection */
     bool pushback;        /* refused for want of memory: worth a retry */
     bool remote_end, no_reading;
