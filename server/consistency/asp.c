@@ -150,6 +150,7 @@ static uint64_t bytes_held(ps_controller *c)
 
 const ps_controller_ops ps_controller_asp = {
     .name = "asp",
+    .never_waits = true,
     .create = create,
     .free = asp_free,
     .check = check,

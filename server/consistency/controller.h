@@ -24,6 +24,7 @@ typedef struct ps_controller_outcome {
 
 typedef struct ps_controller_ops {
     const char *name;
+    bool never_waits; /* on_push does not wait for another's update to be applied */
     PS_MUST_CHECK ps_status (*create)(ps_param_store *store, ps_controller **out);
     void (*free)(ps_controller *c);
     /* May this push begin? PS_FAILED_PRECONDITION tells the worker what to do. */

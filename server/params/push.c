@@ -13,6 +13,7 @@
 enum {
     CHUNK_COST = 64, /* what a chunk counts against push_bytes beside its payload */
     CHUNKS_FIRST = 64,
+    QUICK_BYTES = 64 * 1024, /* applied in some tens of microseconds */
 };
 
 typedef struct push_chunk {
@@ -206,6 +207,11 @@ ps_status ps_push_chunk(ps_push *push, const ps_push_chunk_header *chunk, ps_sli
 uint64_t ps_push_bytes(const ps_push *push)
 {
     return push->bytes;
+}
+
+bool ps_push_is_quick(const ps_push *push)
+{
+    return push->bytes <= QUICK_BYTES && push->store->ops->never_waits;
 }
 
 static int by_place(const void *a, const void *b)

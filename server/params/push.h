@@ -62,12 +62,15 @@ PS_MUST_CHECK ps_status ps_push_begin(ps_param_store *store, const char *client,
 PS_MUST_CHECK ps_status ps_push_chunk(ps_push *push, const ps_push_chunk_header *chunk,
                                       ps_slice payload, ps_push_owner owner);
 /* Applies (asp) or adds to its clock's mean (bsp), frees, and answers. Takes as long as the memory
- * needs for all of it: off the loop when it is large (ps_push_bytes). May wait for a checkpoint to
- * take its snapshot. PS_INVALID_ARGUMENT: chunks that overlap, or none at all;
- * PS_FAILED_PRECONDITION: fenced meanwhile, or its clock has ended. */
+ * needs for all of it, and may wait for the update of others: off the loop unless
+ * ps_push_is_quick. May wait for a checkpoint to take its snapshot. PS_INVALID_ARGUMENT: chunks
+ * that overlap, or none at all; PS_FAILED_PRECONDITION: fenced meanwhile, or its clock has ended.
+ */
 PS_MUST_CHECK ps_status ps_push_commit(ps_push **push, ps_push_reply *reply);
 /* Drops it; the same sequence may come again. */
 void ps_push_abort(ps_push **push);
 uint64_t ps_push_bytes(const ps_push *push); /* of payload, so far */
+/* Is its commit done sooner than another thread is woken? */
+bool ps_push_is_quick(const ps_push *push);
 
 #endif

@@ -1,15 +1,13 @@
 /* Push: header, chunks, one acknowledgement.
  *
  * Each chunk is checked as it comes and kept in the message that brought it; when the client has
- * said its last, the update is applied: at once when it is small, on the thread pool when it is
+ * said its last, the update is applied: at once when that is quick, on the thread pool when it is
  * not, so that the loop goes on receiving. The first failure ends the call; what comes after it is
  * dropped. A call that ends before its half-close leaves nothing behind. */
 #include "common/base/mem.h"
 #include "psd/v1/parameters.pb-c.h"
 #include "server/params/push.h"
 #include "server/service/services.h"
-
-enum { INLINE_BYTES = 64 * 1024 }; /* a push that is applied faster than a thread is woken */
 
 typedef struct push_call {
     ps_work work;
@@ -48,7 +46,7 @@ static ps_status begin(push_call *p, const Psd__V1__PushHeader *header)
 {
     if (p->push)
         return ps_fail(PS_INVALID_ARGUMENT, "a second header in one push");
-    ps_status st = ps_services_may_touch(p->services, p->call, header->job_id);
+    ps_status st = ps_services_may_touch(p->services, ps_call_peer(p->call), header->job_id);
     if (!st)
         st = ps_runs_find(p->services->runs, header->job_id, &p->run);
     if (st)
@@ -163,7 +161,7 @@ static void on_half_close(ps_call *call, void *user)
         return;
     }
     p->work = (ps_work){.work = commit_cb, .done = committed_cb};
-    if (ps_push_bytes(p->push) <= INLINE_BYTES) {
+    if (ps_push_is_quick(p->push)) {
         commit_cb(&p->work);
         answer(p);
         return;
