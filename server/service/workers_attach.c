@@ -29,9 +29,10 @@ typedef struct attach_call {
     ps_error error; /* of the work */
 } attach_call;
 
+/* Kept as it came, so that what waits holds back the worker who sends it. */
 typedef struct received {
     ps_list link;
-    Psd__V1__WorkerMessage *message;
+    ps_message *message;
 } received;
 
 static void drop_list(ps_list *list)
@@ -40,7 +41,7 @@ static void drop_list(ps_list *list)
     {
         received *r = ps_container(node, received, link);
         ps_list_remove(node);
-        psd__v1__worker_message__free_unpacked(r->message, NULL);
+        ps_message_release(&r->message);
         ps_free(&r);
     }
 }
@@ -80,6 +81,18 @@ static ps_status handle(attach_call *a, const Psd__V1__WorkerMessage *m)
     }
 }
 
+static ps_status decode_and_handle(attach_call *a, const ps_message *message)
+{
+    ProtobufCMessage *decoded = NULL;
+    ps_status st = ps_message_unpack(ps_message_bytes(message),
+                                     &psd__v1__worker_message__descriptor, &decoded, NULL);
+    if (st)
+        return st;
+    st = handle(a, (const Psd__V1__WorkerMessage *)decoded);
+    protobuf_c_message_free_unpacked(decoded, NULL);
+    return st;
+}
+
 static void work_cb(ps_work *w)
 {
     attach_call *a = ps_container(w, attach_call, work);
@@ -87,7 +100,7 @@ static void work_cb(ps_work *w)
     ps_list_each(node, &a->batch)
     {
         if (!st)
-            st = handle(a, ps_container(node, received, link)->message);
+            st = decode_and_handle(a, ps_container(node, received, link)->message);
     }
     ps_error_save(&a->error, st);
     drop_list(&a->batch);
@@ -155,22 +168,17 @@ static void welcome(attach_call *a)
 static void on_message(ps_call *call, ps_message *message, void *user)
 {
     attach_call *a = user;
-    ProtobufCMessage *decoded = NULL;
-    ps_status st = ps_message_unpack(ps_message_bytes(message),
-                                     &psd__v1__worker_message__descriptor, &decoded, NULL);
-    ps_message_release(&message);
-    if (!st && ++a->queued > QUEUE_MAX)
-        st = ps_fail(PS_RESOURCE_EXHAUSTED, "worker %s: %d messages wait to be handled", a->worker,
-                     QUEUE_MAX);
-    if (st || a->answered) {
-        if (decoded)
-            protobuf_c_message_free_unpacked(decoded, NULL);
-        if (st)
-            finish(a, st, ps_error_message());
+    if (!a->answered && ++a->queued > QUEUE_MAX)
+        finish(a,
+               ps_fail(PS_RESOURCE_EXHAUSTED, "worker %s: %d messages wait to be handled",
+                       a->worker, QUEUE_MAX),
+               ps_error_message());
+    if (a->answered) {
+        ps_message_release(&message);
         return;
     }
     received *r = ps_new(received);
-    r->message = (Psd__V1__WorkerMessage *)decoded;
+    r->message = message;
     ps_list_append(&a->queue, &r->link);
     go_on(a);
 }
