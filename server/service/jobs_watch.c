@@ -1,25 +1,32 @@
 /* Watch: what the scheduler has to tell of a job, as fast as the client takes it and no faster.
  *
+ *     opening (on the pool: the job may have to be read) ──▶ open ──▶ ended
+ *
  * The scheduler's notify comes on any thread and hops to the call's loop; there events are fetched
  * while the call is writable. Closing the watch makes sure that no notify runs or begins; one that
- * has already been posted still arrives, so the struct waits for it. */
+ * has already been posted still arrives, so the struct waits for it, as it waits for the pool. */
 #include "common/base/mem.h"
 #include "server/service/job_message.h"
 #include "server/service/services.h"
 
 typedef struct watch_call {
+    ps_work work;
     ps_job hop;
     atomic_bool posted; /* hop is on its way to the loop */
     ps_call *call;
     ps_loop *loop;
-    ps_watch *watch;
-    ps_sessions *sessions;
-    uint64_t session;
-    bool ended;
+    ps_services *services;
+    uint64_t job_id, session;
+    ps_watch *watch; /* the pool's while opening */
+    ps_error error;  /* of opening */
+    bool opening, ended;
 } watch_call;
 
-static void free_call(watch_call *w)
+/* When the call has ended and nobody is on the way to it any more. */
+static void free_if_last(watch_call *w)
 {
+    if (!w->ended || w->opening || atomic_load(&w->posted))
+        return;
     ps_call_unref(w->call);
     ps_free(&w);
 }
@@ -61,10 +68,9 @@ static void hop_cb(ps_job *job)
 {
     watch_call *w = ps_container(job, watch_call, hop);
     atomic_store(&w->posted, false);
-    if (w->ended)
-        free_call(w);
-    else if (w->watch)
+    if (!w->opening && w->watch)
         pump(w);
+    free_if_last(w);
 }
 
 static void notify(void *user)
@@ -74,42 +80,56 @@ static void notify(void *user)
         ps_loop_post(w->loop, &w->hop);
 }
 
+static void open_cb(ps_work *work)
+{
+    watch_call *w = ps_container(work, watch_call, work);
+    ps_error_save(&w->error, ps_sched_watch(w->services->sched, w->job_id, notify, w, &w->watch));
+}
+
+static void opened_cb(ps_work *work)
+{
+    watch_call *w = ps_container(work, watch_call, work);
+    w->opening = false;
+    if (w->ended)
+        ps_watch_close(&w->watch);
+    else if (w->error.code)
+        ps_call_finish(w->call, w->error.code, w->error.message);
+    else
+        pump(w);
+    free_if_last(w);
+}
+
 static void on_writable(ps_call *call, void *user)
 {
     watch_call *w = user;
-    if (w->watch)
+    if (!w->opening && w->watch)
         pump(w);
 }
 
 static void on_end(ps_call *call, ps_status status, const char *message, void *user)
 {
     watch_call *w = user;
-    if (w->watch)
-        ps_watch_close(&w->watch);
-    ps_sessions_close(w->sessions, w->session);
     w->ended = true;
-    if (!atomic_load(&w->posted))
-        free_call(w);
+    ps_sessions_close(w->services->sessions, w->session);
+    if (!w->opening)
+        ps_watch_close(&w->watch);
+    free_if_last(w);
 }
 
 static const ps_call_events watch_events = {.on_writable = on_writable, .on_end = on_end};
 
-void ps_jobs_watch(ps_call *call, const ProtobufCMessage *request, void *state)
+void ps_jobs_watch(ps_call *call, const ProtobufCMessage *request, void *services)
 {
-    ps_services *services = state;
-    const Psd__V1__WatchJobRequest *in = (const Psd__V1__WatchJobRequest *)request;
     watch_call *w = ps_new(watch_call);
     w->call = call;
     w->loop = ps_call_loop(call);
+    w->services = services;
+    w->job_id = ((const Psd__V1__WatchJobRequest *)request)->job_id;
+    w->opening = true;
+    w->work = (ps_work){.work = open_cb, .done = opened_cb};
     ps_job_init(&w->hop, hop_cb);
     ps_call_ref(call);
-    ps_status st = ps_sched_watch(services->sched, in->job_id, notify, w, &w->watch);
-    if (st) {
-        ps_call_fail(call, st);
-        free_call(w);
-        return;
-    }
-    w->sessions = services->sessions;
-    w->session = ps_sessions_open(w->sessions, call);
     ps_call_set_events(call, &watch_events, w);
+    w->session = ps_sessions_open(w->services->sessions, call);
+    ps_work_submit(w->loop, &w->work);
 }
