@@ -1,8 +1,10 @@
 /* Start: configuration, certificates, data folder (catalog, checkpoints), scheduler with the jobs
  * that had not ended, services, listeners; then READY. What fails on the way undoes what was done.
  *
- * Stop: no new tasks, checkpoints of what runs, GOAWAY and grace, close. Jobs stay as they are in
- * the catalog: the next psd goes on with them. */
+ * Stop: no new tasks, GOAWAY and grace, close; then, when nothing can be pushed any more,
+ * checkpoints of what runs: so what was acknowledged is in them. Jobs stay as they are in the
+ * catalog: the next psd goes on with them. SIGTERM before READY ends psd at once, which the state
+ * on disk allows at any time. */
 #include "server/daemon.h"
 
 #include "common/base/log.h"
@@ -163,12 +165,26 @@ static ps_status write_port_file(ps_daemon *d)
                                      d->http ? ps_http_port(d->http) : 0);
 }
 
+static void hangup_cb(void *user, int number)
+{
+    ps_daemon *d = user;
+    int64_t expires;
+    if (!atomic_load(&d->ready)) /* stopping: there is no server any more */
+        return;
+    ps_notify_reloading();
+    if (ps_daemon_reload(d, &expires))
+        ps_log_error("psd", "reload: %s; going on with what was there", ps_error_message());
+    ps_notify_ready(NULL);
+}
+
 static ps_status open_all(ps_daemon *d)
 {
     ps_log_set_level(ps_conf_log_level(&d->conf->log));
     ps_status st = ps_disk_mkdir_if_missing(&ps_disk_system, d->conf->data_dir);
     if (!st)
         st = ps_loop_create(&d->loop);
+    if (!st) /* early: until then it would end psd; handled when psd runs */
+        st = ps_signal_watch(d->loop, SIGHUP, hangup_cb, d, &d->on_hup);
     if (!st)
         st = ps_loops_create((unsigned)d->conf->loops, &d->loops);
     if (!st)
@@ -225,22 +241,11 @@ static void stop_cb(void *user, int number)
     ps_loop_stop(d->loop);
 }
 
-static void hangup_cb(void *user, int number)
-{
-    int64_t expires;
-    ps_notify_reloading();
-    if (ps_daemon_reload(user, &expires))
-        ps_log_error("psd", "reload: %s; going on with what was there", ps_error_message());
-    ps_notify_ready(NULL);
-}
-
 static ps_status watch_signals(ps_daemon *d)
 {
     ps_status st = ps_signal_watch(d->loop, SIGTERM, stop_cb, d, &d->on_term);
     if (!st)
         st = ps_signal_watch(d->loop, SIGINT, stop_cb, d, &d->on_int);
-    if (!st)
-        st = ps_signal_watch(d->loop, SIGHUP, hangup_cb, d, &d->on_hup);
     return st;
 }
 
@@ -257,7 +262,7 @@ static void start_timers(ps_daemon *d)
     }
 }
 
-/* What was handed to the pool before the loop stopped still needs the loop to come back to. */
+/* What was handed to the pool still needs the loop to come back to. */
 static void finish_pending_cb(void *user)
 {
     ps_daemon *d = user;
@@ -270,22 +275,29 @@ static void run_until_idle(ps_daemon *d)
     ps_timer *poll = NULL;
     ps_timer_create(d->loop, finish_pending_cb, d, &poll);
     ps_timer_start(poll, 1, 10);
-    ps_loop_run(d->loop);
+    do /* a second SIGTERM stops the loop, too */
+        ps_loop_run(d->loop);
+    while (ps_off_loop_pending());
     ps_timer_free(&poll);
 }
 
 static void checkpoint_all(ps_daemon *d)
 {
-    size_t n;
-    uint64_t *jobs = ps_runs_list(d->runs, &n);
-    for (size_t i = 0; i < n; i++) {
-        ps_run *run = ps_runs_get(d->runs, jobs[i]);
-        uint64_t bytes;
-        if (run && ps_run_durable(run) && ps_lifecycle_checkpoint(d->lifecycle, jobs[i], &bytes))
-            ps_log_warning("checkpoint", "%s", ps_error_message());
-        ps_run_unref(&run);
-    }
-    ps_free(&jobs);
+    uint32_t jobs = 0;
+    uint64_t bytes = 0;
+    if (ps_lifecycle_checkpoint_all(d->lifecycle, &jobs, &bytes))
+        ps_log_warning("checkpoint", "%s", ps_error_message());
+}
+
+/* Everything through which somebody may still ask for something, and what was asked for. */
+static void close_doors(ps_daemon *d)
+{
+    ps_sessions_drop_all(d->sessions, "psd is stopping");
+    ps_rpc_server_stop(d->server, (unsigned)d->conf->shutdown_grace_ms);
+    ps_http_stop(&d->http); /* it shows the server's numbers */
+    ps_rpc_server_free(&d->server);
+    ps_loops_free(&d->loops); /* waits for the connections' work in the pool */
+    run_until_idle(d);
 }
 
 static void shut_down(ps_daemon *d)
@@ -294,11 +306,8 @@ static void shut_down(ps_daemon *d)
     ps_daemon_drain(d, true);
     ps_rpc_server_set_serving(d->server, false);
     ps_timer_free(&d->tick);
-    run_until_idle(d);
+    close_doors(d);
     checkpoint_all(d);
-    ps_sessions_drop_all(d->sessions, "psd is stopping");
-    ps_rpc_server_stop(d->server, (unsigned)d->conf->shutdown_grace_ms);
-    run_until_idle(d);
 }
 
 ps_status ps_daemon_run(ps_daemon *d)
@@ -329,15 +338,17 @@ void ps_daemon_free(ps_daemon **daemon)
     ps_daemon *d = *daemon;
     if (!d)
         return;
-    ps_http_stop(&d->http);
-    ps_timer_free(&d->tick);
-    ps_timer_free(&d->audit_tick);
-    ps_timer_free(&d->watchdog);
     ps_signal_free(&d->on_term);
     ps_signal_free(&d->on_int);
     ps_signal_free(&d->on_hup);
+    ps_http_stop(&d->http);
     ps_rpc_server_free(&d->server);
     ps_loops_free(&d->loops);
+    if (d->loop)
+        run_until_idle(d); /* of a start that failed: what recovery began */
+    ps_timer_free(&d->tick);
+    ps_timer_free(&d->audit_tick);
+    ps_timer_free(&d->watchdog);
     ps_loop_free(&d->loop);
     ps_sched_free(&d->sched);
     ps_sessions_free(&d->sessions);

@@ -2,7 +2,7 @@
  *
  * ps_daemon_create opens everything and binds both listeners, so that what can fail at start fails
  * before psd says that it is ready. ps_daemon_run serves until SIGTERM or SIGINT, then drains:
- * no new work, checkpoints, GOAWAY, close. SIGHUP reloads certificates and the log level.
+ * no new work, GOAWAY, close, checkpoints. SIGHUP reloads certificates and the log level.
  */
 #ifndef PS_SERVER_DAEMON_H
 #define PS_SERVER_DAEMON_H

@@ -78,43 +78,82 @@ static ps_status write_checkpoint(ps_lifecycle *l, ps_run *run, const ps_buf *pr
     return st;
 }
 
-static ps_status save_run(ps_lifecycle *l, ps_run *run, ps_checkpoint_info *info)
+/* The job has ended, has just begun, keeps none, or another one is being written. */
+static bool is_no_failure(ps_status st)
 {
-    ps_status st = ps_run_checkpoint_begin(run);
-    if (st)
-        return st;
-    /* first how far the job is, then the parameters: what lies between is done again */
+    return st == PS_OK || st == PS_NOT_FOUND || st == PS_FAILED_PRECONDITION || st == PS_ABORTED ||
+           st == PS_AGAIN;
+}
+
+/* In the run's turn. First how far the job is, then the parameters: what lies between is done
+ * again. */
+static ps_status checkpoint(ps_lifecycle *l, ps_run *run, ps_checkpoint_info *info)
+{
     ps_buf progress = PS_BUF_EMPTY;
-    st = ps_sched_progress_save(l->sched, ps_run_job(run), &progress);
+    ps_status st = ps_sched_progress_save(l->sched, ps_run_job(run), &progress);
     if (!st)
         st = write_checkpoint(l, run, &progress, info);
     ps_buf_free(&progress);
-    ps_run_checkpoint_done(run);
     return st;
 }
 
-ps_status ps_lifecycle_checkpoint(ps_lifecycle *l, uint64_t job_id, uint64_t *bytes)
+static ps_status checkpoint_in_turn(ps_lifecycle *l, ps_run *run, bool wait, uint64_t *bytes)
 {
-    ps_run *run = NULL;
-    ps_status st = ps_runs_find(l->conf.runs, job_id, &run);
+    ps_checkpoint_info info = {0};
+    ps_status st = ps_run_checkpoint_begin(run, wait);
     if (st)
         return st;
-    ps_checkpoint_info info = {0};
-    st = save_run(l, run, &info);
-    ps_run_unref(&run);
+    st = checkpoint(l, run, &info);
+    ps_run_checkpoint_done(run);
+    unsigned long long job = ps_run_job(run);
     if (st) {
         atomic_fetch_add(&l->failures, 1);
-        return ps_wrap(st, "checkpoint of job %llu", (unsigned long long)job_id);
+        return ps_wrap(st, "checkpoint of job %llu", job);
     }
     atomic_fetch_add(&l->checkpoints, 1);
     atomic_fetch_add(&l->bytes, info.bytes);
     atomic_store(&l->pause_ns, info.pause_ns);
     ps_log_debug("checkpoint", "written job=%llu number=%llu version=%llu bytes=%llu pause_us=%llu",
-                 (unsigned long long)job_id, (unsigned long long)info.number,
-                 (unsigned long long)info.version, (unsigned long long)info.bytes,
-                 (unsigned long long)(info.pause_ns / 1000));
+                 job, (unsigned long long)info.number, (unsigned long long)info.version,
+                 (unsigned long long)info.bytes, (unsigned long long)(info.pause_ns / 1000));
     *bytes = info.bytes;
     return PS_OK;
+}
+
+static ps_status checkpoint_job(ps_lifecycle *l, uint64_t job_id, bool wait, uint64_t *bytes)
+{
+    ps_run *run = NULL;
+    ps_status st = ps_runs_find(l->conf.runs, job_id, &run);
+    if (st)
+        return st;
+    st = ps_run_durable(run) ? checkpoint_in_turn(l, run, wait, bytes)
+                             : ps_fail(PS_FAILED_PRECONDITION, "job %llu keeps no checkpoints",
+                                       (unsigned long long)job_id);
+    ps_run_unref(&run);
+    return st;
+}
+
+ps_status ps_lifecycle_checkpoint(ps_lifecycle *l, uint64_t job_id, uint64_t *bytes)
+{
+    return checkpoint_job(l, job_id, true, bytes);
+}
+
+ps_status ps_lifecycle_checkpoint_all(ps_lifecycle *l, uint32_t *jobs, uint64_t *bytes)
+{
+    size_t n;
+    uint64_t *all = ps_runs_list(l->conf.runs, &n);
+    ps_error first = {0};
+    for (size_t i = 0; i < n; i++) {
+        uint64_t now = 0;
+        ps_status st = checkpoint_job(l, all[i], true, &now);
+        *jobs += st == PS_OK;
+        *bytes += now;
+        if (is_no_failure(st) || first.code)
+            continue;
+        ps_error_save(&first, st);
+    }
+    ps_free(&all);
+    return first.code ? ps_error_raise(&first) : PS_OK;
 }
 
 /* ---- steps that run on the pool ---- */
@@ -202,8 +241,8 @@ static void due_run(ps_off_loop *off)
 {
     step *s = ps_container(off, step, off);
     uint64_t bytes;
-    ps_status st = ps_lifecycle_checkpoint(s->lifecycle, s->job_id, &bytes);
-    if (st && st != PS_NOT_FOUND && st != PS_FAILED_PRECONDITION && st != PS_ABORTED) {
+    ps_status st = checkpoint_job(s->lifecycle, s->job_id, false, &bytes);
+    if (!is_no_failure(st)) {
         ps_error error;
         ps_error_save(&error, st);
         ps_log_error("checkpoint", "%s; the last one stays good", error.message);
@@ -232,7 +271,7 @@ static ps_status finish_job(step *s)
     if (st)
         return st;
     uint64_t bytes;
-    if (ps_run_durable(run) && ps_lifecycle_checkpoint(l, s->job_id, &bytes))
+    if (ps_run_durable(run) && checkpoint_in_turn(l, run, true, &bytes))
         ps_log_warning("checkpoint", "at the end of the job: %s", ps_error_message());
     st = ps_model_file_store(&l->conf.files, ps_run_store(run), s->job_id, s->spec, &s->outcome);
     ps_run_unref(&run);
@@ -409,4 +448,6 @@ void ps_lifecycle_sweep(ps_lifecycle *l)
     if (s.swept)
         ps_log_info("checkpoint", "removed those of ended jobs=%u", s.swept);
     ps_free(&folder);
+    if (ps_stored_files_sweep(&l->conf.files))
+        ps_log_warning("files", "%s", ps_error_message());
 }

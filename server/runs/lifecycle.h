@@ -27,9 +27,9 @@ typedef struct ps_worker_link {
 
 typedef struct ps_lifecycle_conf {
     ps_worker_link workers;
-    ps_model_files files; /* borrowed members */
-    ps_runs *runs;        /* borrowed */
-    ps_loop *loop;        /* whose pool does the work; borrowed */
+    ps_stored_files files; /* borrowed members */
+    ps_runs *runs;         /* borrowed */
+    ps_loop *loop;         /* whose pool does the work; borrowed */
     uint64_t push_bytes;
     unsigned keep_checkpoints;
 } ps_lifecycle_conf;
@@ -47,12 +47,19 @@ extern const ps_sched_out ps_lifecycle_sched_out;
 PS_MUST_CHECK ps_status ps_lifecycle_restore(void *lifecycle, uint64_t job_id,
                                              const ps_job_spec *spec, ps_buf *blob);
 
-/* After that: removes checkpoints that a crash left of jobs that have ended. */
+/* After that: removes checkpoints that a crash left of jobs that have ended, and files that it left
+ * half-written. */
 void ps_lifecycle_sweep(ps_lifecycle *lifecycle);
 
-/* Writes a checkpoint of the job now. Blocks: off the loop. *bytes is its size. */
+/* Writes a checkpoint of the job now, after one that is being written. Blocks: off the loop. *bytes
+ * is its size. PS_NOT_FOUND, PS_FAILED_PRECONDITION: the job has no parameters (any more, or yet),
+ * or keeps no checkpoints. */
 PS_MUST_CHECK ps_status ps_lifecycle_checkpoint(ps_lifecycle *lifecycle, uint64_t job_id,
                                                 uint64_t *bytes);
+/* Of every job that keeps checkpoints; adds to *jobs how many, and to *bytes. One that fails does
+ * not keep the others from theirs; the first failure is returned. */
+PS_MUST_CHECK ps_status ps_lifecycle_checkpoint_all(ps_lifecycle *lifecycle, uint32_t *jobs,
+                                                    uint64_t *bytes);
 
 typedef struct ps_lifecycle_stats {
     uint64_t checkpoints, checkpoint_failures, checkpoint_bytes;

@@ -8,11 +8,6 @@
 
 enum { COPY_BYTES = 1 << 20 };
 
-static char *absolute(const ps_model_files *files, const char *path)
-{
-    return ps_asprintf("%s/%s", files->data_dir, path);
-}
-
 /* ---- store: from parameters to a file ---- */
 
 typedef struct file_sink {
@@ -65,35 +60,22 @@ static ps_status write_tensors(file_sink *sink, ps_param_store *store, const cha
     return st;
 }
 
-static ps_status write_file(const ps_model_files *files, const char *path, ps_param_store *store,
+/* To data_dir/path, whole and on disk; whatever fails leaves no file. */
+static ps_status write_file(const ps_stored_files *files, const char *path, ps_param_store *store,
                             const char *config, uint64_t *bytes)
 {
-    char *temporary = ps_asprintf("%s/%s.tmp", files->data_dir, path);
-    char *final = absolute(files, path);
-    char *folder = absolute(files, "models");
+    char *full = ps_stored_file_full(files, path);
     file_sink sink = {.disk = files->disk};
-    ps_status st = files->disk->open(files->disk->state, temporary, PS_DISK_REPLACE, &sink.file);
+    ps_status st = files->disk->open(files->disk->state, full, PS_DISK_REPLACE, &sink.file);
+    ps_free(&full);
     if (st)
-        goto free_names;
+        return st;
     st = write_tensors(&sink, store, config, bytes);
     if (!st)
         st = files->disk->fsync(files->disk->state, sink.file);
     files->disk->close(files->disk->state, sink.file);
-    if (!st)
-        st = files->disk->rename(files->disk->state, temporary, final);
-    if (!st)
-        st = files->disk->sync_folder(files->disk->state, folder);
-    if (st) {
-        ps_error kept;
-        ps_error_save(&kept, st);
-        ps_status removed = files->disk->unlink(files->disk->state, temporary);
-        (void)removed; /* the first failure is the one to tell */
-        st = ps_error_raise(&kept);
-    }
-free_names:
-    ps_free(&temporary);
-    ps_free(&final);
-    ps_free(&folder);
+    if (st)
+        ps_stored_file_remove(files, path);
     return st;
 }
 
@@ -110,25 +92,45 @@ static void set_tensors(ps_model_record *record, const ps_placement *placement)
     }
 }
 
-/* Puts the row; the file of the row before is no longer needed then. */
-static ps_status replace_row(const ps_model_files *files, const ps_model_record *record)
+/* With the lock. The complete file at `incoming` becomes the model that the record describes, and
+ * record->path its name; the file of the model before is no longer needed then. */
+static ps_status replace(const ps_stored_files *files, const char *incoming,
+                         ps_model_record *record)
 {
     ps_model_record *old = NULL;
     if (ps_catalog_model_get(files->catalog, record->name, &old))
         old = NULL;
-    ps_status st = ps_catalog_model_put(files->catalog, record);
-    if (!st && old && strcmp(old->path, record->path) != 0) {
-        char *path = absolute(files, old->path);
-        ps_status removed = files->disk->unlink(files->disk->state, path);
-        (void)removed; /* a file nobody names is only space */
-        ps_free(&path);
+    ps_status st = ps_stored_file_place(files, incoming, "models", record->name, ".safetensors",
+                                        &record->path);
+    if (!st) {
+        st = ps_catalog_model_put(files->catalog, record);
+        if (st)
+            ps_stored_file_remove(files, record->path);
+        else if (old)
+            ps_stored_file_remove(files, old->path);
     }
-    if (old)
-        ps_model_record_free(&old);
+    ps_model_record_free(&old);
     return st;
 }
 
-ps_status ps_model_file_store(const ps_model_files *files, ps_param_store *store, uint64_t job_id,
+static ps_status write_and_replace(const ps_stored_files *files, ps_param_store *store,
+                                   ps_model_record *record)
+{
+    char *incoming =
+        ps_asprintf("models/" PS_STORED_INCOMING "job-%llu", (unsigned long long)record->job_id);
+    ps_status st = write_file(files, incoming, store, record->config, &record->bytes);
+    if (!st) {
+        ps_stored_files_lock();
+        st = replace(files, incoming, record);
+        ps_stored_files_unlock();
+        if (st)
+            ps_stored_file_remove(files, incoming);
+    }
+    ps_free(&incoming);
+    return st;
+}
+
+ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *store, uint64_t job_id,
                               const ps_job_spec *spec, const ps_job_outcome *outcome)
 {
     ps_buf config = PS_BUF_EMPTY;
@@ -136,17 +138,13 @@ ps_status ps_model_file_store(const ps_model_files *files, ps_param_store *store
     ps_model_record *record = ps_new(ps_model_record);
     record->name = ps_strdup(spec->name);
     record->config = ps_strdup(ps_buf_cstr(&config));
-    record->path =
-        ps_asprintf("models/%s.%llu.safetensors", spec->name, (unsigned long long)job_id);
     record->job_id = job_id;
     record->created_ms = ps_clock_wall_ms(&files->clock);
     record->has_test = outcome->has_test;
     record->test_loss = outcome->test_loss;
     record->test_accuracy = outcome->test_accuracy;
     set_tensors(record, ps_param_store_placement(store));
-    ps_status st = write_file(files, record->path, store, record->config, &record->bytes);
-    if (!st)
-        st = replace_row(files, record);
+    ps_status st = write_and_replace(files, store, record);
     if (st)
         st = ps_wrap(st, "model %s", spec->name);
     ps_model_record_free(&record);
@@ -181,17 +179,16 @@ static ps_status read_header(const ps_disk *disk, int file, ps_safetensors **out
     return st;
 }
 
-static ps_status open_header(const ps_model_files *files, const char *path, int *file,
+/* *file stays open behind the header. */
+static ps_status open_header(const ps_stored_files *files, const char *path, int *file,
                              ps_safetensors **out)
 {
-    char *full = absolute(files, path);
-    ps_status st = files->disk->open(files->disk->state, full, PS_DISK_READ, file);
-    if (!st) {
-        st = read_header(files->disk, *file, out);
-        if (st)
-            files->disk->close(files->disk->state, *file);
-    }
-    ps_free(&full);
+    ps_status st = ps_stored_file_open(files, path, file);
+    if (st)
+        return st;
+    st = read_header(files->disk, *file, out);
+    if (st)
+        files->disk->close(files->disk->state, *file);
     return st;
 }
 
@@ -240,41 +237,50 @@ static ps_status choose_config(const ps_safetensors *file, const char *config, c
     return PS_OK;
 }
 
-static ps_status check_free(const ps_model_files *files, const char *name, bool replace)
+/* With the lock. */
+static ps_status check_free(const ps_stored_files *files, const char *name, bool replace)
 {
     ps_model_record *old = NULL;
-    if (!ps_job_spec_name_ok(name))
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "model name: 1 to 64 of a-z, 0-9, '.', '_', '-', first a letter or digit");
     if (replace || ps_catalog_model_get(files->catalog, name, &old))
         return PS_OK;
     ps_model_record_free(&old);
-    return ps_fail(PS_ALREADY_EXISTS, "model %s exists; say that it is to be replaced", name);
+    return ps_fail(PS_ALREADY_EXISTS, "it exists; say that it is to be replaced");
 }
 
-ps_status ps_model_file_adopt(const ps_model_files *files, const char *path, const char *name,
-                              const char *config, bool replace, ps_model_record **out)
+static ps_status describe_file(const ps_stored_files *files, const char *incoming,
+                               const char *config, ps_model_record *record)
 {
-    ps_status st = check_free(files, name, replace);
-    if (st)
-        return st;
     int file;
     ps_safetensors *header = NULL;
-    st = open_header(files, path, &file, &header);
-    if (st) /* what is wrong with it is wrong with the request; where we keep it is our affair */
-        return ps_wrap(st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st, "model %s", name);
+    ps_status st = open_header(files, incoming, &file, &header);
+    if (st) /* what is wrong with it is wrong with the request */
+        return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
     files->disk->close(files->disk->state, file);
-    ps_model_record *record = ps_new(ps_model_record);
-    record->name = ps_strdup(name);
-    record->path = ps_strdup(path);
     record->bytes = header->data_start + header->data_bytes;
-    record->created_ms = ps_clock_wall_ms(&files->clock);
     st = choose_config(header, config, &record->config);
     if (!st)
         st = copy_tensors(header, record);
-    if (!st)
-        st = replace_row(files, record);
     ps_safetensors_free(&header);
+    return st;
+}
+
+ps_status ps_model_file_adopt(const ps_stored_files *files, const char *incoming, const char *name,
+                              const char *config, bool replaces, ps_model_record **out)
+{
+    if (!ps_job_spec_name_ok(name))
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "model name: 1 to 64 of a-z, 0-9, '.', '_', '-', first a letter or digit");
+    ps_model_record *record = ps_new(ps_model_record);
+    record->name = ps_strdup(name);
+    record->created_ms = ps_clock_wall_ms(&files->clock);
+    ps_status st = describe_file(files, incoming, config, record);
+    if (!st) {
+        ps_stored_files_lock();
+        st = check_free(files, name, replaces);
+        if (!st)
+            st = replace(files, incoming, record);
+        ps_stored_files_unlock();
+    }
     if (st) {
         ps_model_record_free(&record);
         return ps_wrap(st, "model %s", name);
@@ -296,7 +302,7 @@ static ps_status check_shape(const ps_param_tensor *have, const ps_safetensors_t
 }
 
 /* The file is read from front to back: its tensors are in the order of their data. */
-static ps_status load_tensor(const ps_model_files *files, int file, ps_param_store *store,
+static ps_status load_tensor(const ps_stored_files *files, int file, ps_param_store *store,
                              uint32_t id, uint64_t bytes, uint8_t *copy)
 {
     for (uint64_t at = 0; at < bytes;) {
@@ -312,7 +318,7 @@ static ps_status load_tensor(const ps_model_files *files, int file, ps_param_sto
     return PS_OK;
 }
 
-static ps_status load_all(const ps_model_files *files, int file, const ps_safetensors *header,
+static ps_status load_all(const ps_stored_files *files, int file, const ps_safetensors *header,
                           ps_param_store *store)
 {
     const ps_placement *placement = ps_param_store_placement(store);
@@ -340,37 +346,43 @@ static ps_status load_all(const ps_model_files *files, int file, const ps_safete
     return st;
 }
 
-ps_status ps_model_file_load(const ps_model_files *files, const char *name, ps_param_store *store)
+ps_status ps_model_file_open(const ps_stored_files *files, const char *name, int *file)
 {
     ps_model_record *record = NULL;
+    ps_stored_files_lock();
     ps_status st = ps_catalog_model_get(files->catalog, name, &record);
-    if (st)
-        return st;
+    if (!st)
+        st = ps_stored_file_open(files, record->path, file);
+    ps_stored_files_unlock();
+    ps_model_record_free(&record);
+    return st;
+}
+
+ps_status ps_model_file_load(const ps_stored_files *files, const char *name, ps_param_store *store)
+{
     int file;
     ps_safetensors *header = NULL;
-    st = open_header(files, record->path, &file, &header);
-    ps_model_record_free(&record);
+    ps_status st = ps_model_file_open(files, name, &file);
     if (st)
         return ps_wrap(st, "model %s", name);
-    st = load_all(files, file, header, store);
+    st = read_header(files->disk, file, &header);
+    if (!st)
+        st = load_all(files, file, header, store);
     files->disk->close(files->disk->state, file);
     ps_safetensors_free(&header);
     return st ? ps_wrap(st, "model %s", name) : PS_OK;
 }
 
-ps_status ps_model_file_delete(const ps_model_files *files, const char *name)
+ps_status ps_model_file_delete(const ps_stored_files *files, const char *name)
 {
     ps_model_record *record = NULL;
+    ps_stored_files_lock();
     ps_status st = ps_catalog_model_get(files->catalog, name, &record);
-    if (st)
-        return st;
-    st = ps_catalog_model_delete(files->catalog, name);
-    if (!st) {
-        char *path = absolute(files, record->path);
-        ps_status removed = files->disk->unlink(files->disk->state, path);
-        (void)removed;
-        ps_free(&path);
-    }
+    if (!st)
+        st = ps_catalog_model_delete(files->catalog, name);
+    if (!st)
+        ps_stored_file_remove(files, record->path);
+    ps_stored_files_unlock();
     ps_model_record_free(&record);
     return st;
 }

@@ -1,3 +1,5 @@
+/* Happy path: a job begins and its run is added; pushes and pulls take references; the job ends and
+ * the run is ended and removed; the last reference frees it. */
 #include "server/runs/run.h"
 
 #include "common/base/list.h"
@@ -73,10 +75,13 @@ void ps_runs_add(ps_runs *runs, uint64_t job_id, ps_param_store *store, bool dur
     run->sampled_ns = ps_clock_ns(&runs->clock);
     pthread_mutex_init(&run->lock, NULL);
     pthread_mutex_init(&run->checkpoint, NULL);
-    ps_runs_remove(runs, job_id);
     pthread_rwlock_wrlock(&runs->lock);
+    ps_run *before = lookup(runs, job_id);
+    if (before)
+        ps_list_remove(&before->link);
     ps_list_append(&runs->all, &run->link);
     pthread_rwlock_unlock(&runs->lock);
+    ps_run_unref(&before);
 }
 
 void ps_runs_remove(ps_runs *runs, uint64_t job_id)
@@ -86,8 +91,7 @@ void ps_runs_remove(ps_runs *runs, uint64_t job_id)
     if (run)
         ps_list_remove(&run->link);
     pthread_rwlock_unlock(&runs->lock);
-    if (run)
-        ps_run_unref(&run);
+    ps_run_unref(&run);
 }
 
 ps_run *ps_runs_get(ps_runs *runs, uint64_t job_id)
@@ -155,9 +159,13 @@ bool ps_run_durable(const ps_run *run)
     return run->durable;
 }
 
-ps_status ps_run_checkpoint_begin(ps_run *run)
+ps_status ps_run_checkpoint_begin(ps_run *run, bool wait)
 {
-    pthread_mutex_lock(&run->checkpoint);
+    if (wait)
+        pthread_mutex_lock(&run->checkpoint);
+    else if (pthread_mutex_trylock(&run->checkpoint) != 0)
+        return ps_fail(PS_AGAIN, "job %llu: a checkpoint is being written",
+                       (unsigned long long)run->job_id);
     if (!run->ended)
         return PS_OK;
     pthread_mutex_unlock(&run->checkpoint);

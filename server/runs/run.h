@@ -31,9 +31,10 @@ void ps_run_unref(ps_run **run);
 uint64_t ps_run_job(const ps_run *run);
 ps_param_store *ps_run_store(const ps_run *run); /* borrowed */
 bool ps_run_durable(const ps_run *run);
-/* Around the writing of a checkpoint: one at a time, others wait. PS_FAILED_PRECONDITION: the job
- * has ended, nothing may be written any more (and _done is not to be called). */
-PS_MUST_CHECK ps_status ps_run_checkpoint_begin(ps_run *run);
+/* Around the writing of a checkpoint: one at a time, others wait, or (wait false) get PS_AGAIN.
+ * PS_FAILED_PRECONDITION: the job has ended, nothing may be written any more. After a failure _done
+ * is not to be called. */
+PS_MUST_CHECK ps_status ps_run_checkpoint_begin(ps_run *run, bool wait);
 void ps_run_checkpoint_done(ps_run *run);
 /* From now on no checkpoint begins; waits for the one that is being written. */
 void ps_run_end(ps_run *run);

@@ -1,3 +1,4 @@
+/* Admin: the daemon itself. */
 #include "psd/v1/admin.pb-c.h"
 
 #include "common/base/mem.h"
@@ -37,22 +38,9 @@ static ps_status checkpoint(ps_services *services, const ps_caller *caller,
     Psd__V1__CheckpointResponse *out =
         PS_REPLY_NEW(Psd__V1__CheckpointResponse, psd__v1__checkpoint_response);
     *reply = &out->base;
-    size_t n;
-    uint64_t *jobs = ps_runs_list(services->runs, &n);
-    ps_status st = PS_OK;
-    for (size_t i = 0; !st && i < n; i++) {
-        uint64_t bytes = 0;
-        st = ps_lifecycle_checkpoint(services->lifecycle, jobs[i], &bytes);
-        if (st == PS_NOT_FOUND || st == PS_FAILED_PRECONDITION) {
-            st = PS_OK; /* it has just ended, or just begun */
-            continue;
-        }
-        out->jobs += !st;
-        out->bytes += bytes;
-    }
+    ps_status st = ps_lifecycle_checkpoint_all(services->lifecycle, &out->jobs, &out->bytes);
     ps_error error;
     ps_error_save(&error, st);
-    ps_free(&jobs);
     ps_caller_audit(services, caller, "/psd.v1.Admin/Checkpoint", st, st ? error.message : NULL);
     return ps_error_raise(&error);
 }

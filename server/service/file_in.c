@@ -2,7 +2,7 @@
 
 #include "common/base/mem.h"
 
-#include <stdio.h>
+enum { RESERVE_BYTES = 64 << 20 };
 
 typedef struct piece {
     ps_list link;
@@ -50,16 +50,31 @@ static ps_status open_file(file_in *f)
 {
     if (f->file >= 0)
         return PS_OK;
-    char *full = ps_asprintf("%s/%s", f->services->files.data_dir, f->path);
+    char *full = ps_stored_file_full(&f->services->files, f->path);
     const ps_disk *disk = f->services->files.disk;
     ps_status st = disk->open(disk->state, full, PS_DISK_REPLACE, &f->file);
     ps_free(&full);
     return st;
 }
 
+/* Files that come in may fill the disk up to here: the catalog and the checkpoints go on. */
+static ps_status check_space(const file_in *f)
+{
+    const ps_stored_files *files = &f->services->files;
+    uint64_t have;
+    ps_status st = files->disk->free_space(files->disk->state, files->data_dir, &have);
+    if (!st && have < RESERVE_BYTES)
+        st = ps_fail(PS_NO_SPACE,
+                     "data_dir has %llu MB left, and %d MB are kept for psd's own state: make room",
+                     (unsigned long long)(have >> 20), RESERVE_BYTES >> 20);
+    return st;
+}
+
 static ps_status write_batch(file_in *f)
 {
-    ps_status st = open_file(f);
+    ps_status st = check_space(f);
+    if (!st)
+        st = open_file(f);
     ps_list_each(node, &f->batch)
     {
         const piece *p = ps_container(node, piece, link);
@@ -107,10 +122,7 @@ static void clean_up_cb(ps_work *w)
         disk->close(disk->state, f->file);
     if (f->completed || !f->path)
         return;
-    char *full = ps_asprintf("%s/%s", f->services->files.data_dir, f->path);
-    ps_status removed = disk->unlink(disk->state, full);
-    (void)removed; /* it may never have been made */
-    ps_free(&full);
+    ps_stored_file_remove(&f->services->files, f->path);
 }
 
 /* ---- on the loop ---- */
@@ -183,7 +195,7 @@ static ps_status begin(file_in *f, const ProtobufCMessage *message)
         return ps_fail(PS_INVALID_ARGUMENT, "a second header");
     ps_status st = f->kind->begin(f->services, f->call, message, &f->data);
     if (!st)
-        f->path = ps_asprintf("%s/incoming-%llx", f->kind->folder,
+        f->path = ps_asprintf("%s/" PS_STORED_INCOMING "%llx", f->kind->folder,
                               (unsigned long long)atomic_fetch_add(&f->services->files_made, 1));
     return st;
 }
@@ -250,9 +262,7 @@ void ps_file_in(ps_call *call, ps_services *services, const ps_file_in_kind *kin
     f->services = services;
     f->kind = kind;
     f->file = -1;
-    f->caller.identity = *ps_call_peer(call);
-    ps_identity_format(&f->caller.identity, f->caller.name);
-    (void)snprintf(f->caller.address, sizeof f->caller.address, "%s", ps_call_peer_address(call));
+    ps_caller_of(call, &f->caller);
     ps_list_init(&f->queue);
     ps_list_init(&f->batch);
     ps_call_ref(call);

@@ -16,8 +16,8 @@ typedef struct ps_file_in_kind {
     /* On the loop: may this caller, and this header? *data is kept for the other two. */
     PS_MUST_CHECK ps_status (*begin)(ps_services *services, const ps_call *call,
                                      const ProtobufCMessage *message, void **data);
-    /* Off the loop: the file is whole and on disk at data_dir/path. It must be renamed or adopted;
-     * on failure it is removed. */
+    /* Off the loop: the file is whole and on disk at data_dir/path. It must be placed under
+     * another name; on failure it is removed. */
     PS_MUST_CHECK ps_status (*complete)(ps_services *services, const ps_caller *caller, void *data,
                                         const char *path, uint64_t bytes, ProtobufCMessage **reply);
     void (*free)(void *data);

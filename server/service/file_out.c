@@ -1,3 +1,6 @@
+/* Happy path: open, then read and send in turn until all is sent. A file that is cut short while it
+ * is read, and a disk that fails, end the call; so does a client that goes, after the read at hand.
+ */
 #include "server/service/file_out.h"
 
 #include "common/base/mem.h"
@@ -8,9 +11,12 @@ enum { CHUNK_BYTES = 1 << 20 };
 typedef struct file_out {
     ps_work work;
     ps_call *call;
-    const ps_disk *disk;
-    char *path;
-    int file; /* -1 before the first read */
+    ps_services *services;
+    ps_caller caller;
+    ProtobufCMessage *request; /* ours; NULL once it is opened */
+    ps_file_out_open open;
+    char *what;
+    int file; /* -1: not open */
     uint64_t total, sent;
     uint8_t *chunk; /* read, not yet sent */
     size_t chunk_len;
@@ -18,32 +24,46 @@ typedef struct file_out {
     bool reading, ended, first_sent;
 } file_out;
 
+static const ps_disk *disk_of(const file_out *f)
+{
+    return f->services->files.disk;
+}
+
 static void free_out(file_out *f)
 {
     if (f->file >= 0)
-        f->disk->close(f->disk->state, f->file);
+        disk_of(f)->close(disk_of(f)->state, f->file);
+    if (f->request)
+        protobuf_c_message_free_unpacked(f->request, NULL);
     ps_free(&f->chunk);
-    ps_free(&f->path);
+    ps_free(&f->what);
     ps_call_unref(f->call);
     ps_free(&f);
 }
 
+static ps_status open_file(file_out *f)
+{
+    ps_status st = f->open(f->services, &f->caller, f->request, &f->file);
+    if (!st)
+        st = disk_of(f)->size(disk_of(f)->state, f->file, &f->total);
+    ps_error error;
+    ps_error_save(&error, st);
+    ps_caller_audit(f->services, &f->caller, f->caller.path, st, st ? error.message : f->what);
+    return st ? ps_error_raise(&error) : PS_OK;
+}
+
 static ps_status read_chunk(file_out *f)
 {
-    ps_status st = PS_OK;
-    if (f->file < 0) {
-        st = f->disk->open(f->disk->state, f->path, PS_DISK_READ, &f->file);
-        if (!st)
-            st = f->disk->size(f->disk->state, f->file, &f->total);
-        if (st)
-            return st;
-    }
+    ps_status st = f->file < 0 ? open_file(f) : PS_OK;
+    if (st)
+        return st;
     uint64_t left = f->total - f->sent;
     f->chunk_len = left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES;
     f->chunk = ps_try_alloc_raw(CHUNK_BYTES);
     if (!f->chunk)
-        return ps_fail(PS_NO_MEMORY, "a buffer of 1 MiB");
-    return ps_disk_read_full(f->disk, f->file, f->chunk, f->chunk_len);
+        return ps_fail(PS_NO_MEMORY, "%s: a buffer of 1 MiB", f->what);
+    st = ps_disk_read_full(disk_of(f), f->file, f->chunk, f->chunk_len);
+    return st ? ps_wrap(st, "%s", f->what) : PS_OK;
 }
 
 static void work_cb(ps_work *w)
@@ -115,15 +135,24 @@ static void on_end(ps_call *call, ps_status status, const char *message, void *u
 
 static const ps_call_events out_events = {.on_writable = on_writable, .on_end = on_end};
 
-void ps_file_out(ps_call *call, const ps_disk *disk, char *path)
+void ps_file_out(ps_call *call, ps_services *services, const ProtobufCMessage *request,
+                 ps_file_out_open open, const char *what)
 {
     file_out *f = ps_new(file_out);
     f->call = call;
-    f->disk = disk;
-    f->path = path;
+    f->services = services;
+    f->request = ps_request_copy(request);
+    f->open = open;
+    f->what = ps_strdup(what);
     f->file = -1;
+    ps_caller_of(call, &f->caller);
     f->work = (ps_work){.work = work_cb, .done = done_cb};
     ps_call_ref(call);
+    if (!f->request) {
+        ps_call_finish(call, PS_NO_MEMORY, "no memory for the request");
+        free_out(f);
+        return;
+    }
     ps_call_set_events(call, &out_events, f);
     f->reading = true;
     ps_work_submit(ps_call_loop(call), &f->work);

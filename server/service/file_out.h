@@ -1,13 +1,18 @@
-/* file_out: a file down a server stream, FileChunk by FileChunk of 1 MiB. Reading is done on the
- * thread pool, one chunk ahead of what the call takes. */
+/* file_out: a file down a server stream, FileChunk by FileChunk of 1 MiB. Finding, opening and
+ * reading are done on the thread pool, one chunk ahead of what the call takes. */
 #ifndef PS_SERVICE_FILE_OUT_H
 #define PS_SERVICE_FILE_OUT_H
 
-#include "common/base/disk.h"
-#include "common/transport/rpc_server.h"
+#include "server/service/unary.h"
 
-/* On the call's loop. Takes over path (ps_strdup). What cannot be opened or read fails the call.
- * The file may be unlinked meanwhile: what was opened is sent. */
-void ps_file_out(ps_call *call, const ps_disk *disk, char *path);
+/* On the pool: finds out whether the caller may, and opens the file. On failure the call fails with
+ * this thread's message. */
+typedef ps_status (*ps_file_out_open)(ps_services *services, const ps_caller *caller,
+                                      const ProtobufCMessage *request, int *file);
+
+/* On the call's loop. `what` is for the audit log: files that leave are on record, as are those
+ * that were asked for in vain. The file may be replaced meanwhile: what was opened is sent. */
+void ps_file_out(ps_call *call, ps_services *services, const ProtobufCMessage *request,
+                 ps_file_out_open open, const char *what);
 
 #endif

@@ -1,6 +1,7 @@
 /* Models: files in (Import, PutArtifact) and out (Export, GetArtifact). */
 #include "common/base/mem.h"
 #include "psd/v1/models.pb-c.h"
+#include "server/runs/artifact_file.h"
 #include "server/service/file_in.h"
 #include "server/service/file_out.h"
 #include "server/service/model_message.h"
@@ -47,27 +48,9 @@ static ps_status import_complete(ps_services *services, const ps_caller *caller,
                                  const char *path, uint64_t bytes, ProtobufCMessage **reply)
 {
     const import_data *d = data;
-    const ps_disk *disk = services->files.disk;
-    /* incoming-N is unique for this process only; the time makes the final name unique for good */
-    char *final = ps_asprintf("models/%s.import-%lld.safetensors", d->name,
-                              (long long)ps_clock_wall_ms(&services->files.clock));
-    char *from = ps_asprintf("%s/%s", services->files.data_dir, path);
-    char *to = ps_asprintf("%s/%s", services->files.data_dir, final);
     ps_model_record *record = NULL;
-    ps_status st = disk->rename(disk->state, from, to);
-    if (!st) {
-        st = ps_model_file_adopt(&services->files, final, d->name, d->config, d->replace, &record);
-        if (st) { /* back to the name that is removed */
-            ps_error error;
-            ps_error_save(&error, st);
-            ps_status back = disk->rename(disk->state, to, from);
-            (void)back;
-            st = ps_error_raise(&error);
-        }
-    }
-    ps_free(&final);
-    ps_free(&from);
-    ps_free(&to);
+    ps_status st =
+        ps_model_file_adopt(&services->files, path, d->name, d->config, d->replace, &record);
     ps_error error;
     ps_error_save(&error, st);
     ps_caller_audit(services, caller, "/psd.v1.Models/Import", st, st ? error.message : d->name);
@@ -91,14 +74,6 @@ void ps_models_import(ps_call *call, void *services)
 
 /* ---- PutArtifact ---- */
 
-static bool artifact_name_ok(const char *name)
-{
-    static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    size_t len = strlen(name);
-    return len >= 1 && len <= 64 && name[0] != '.' && strspn(name, allowed) == len;
-}
-
 typedef struct artifact_data {
     uint64_t job_id;
     char *name;
@@ -121,10 +96,10 @@ static ps_status artifact_begin(ps_services *services, const ps_call *call,
 {
     const Psd__V1__PutArtifactHeader *header =
         ((const Psd__V1__PutArtifactRequest *)message)->header;
-    if (!artifact_name_ok(header->name))
+    if (!ps_artifact_name_ok(header->name))
         return ps_fail(PS_INVALID_ARGUMENT,
                        "artifact name: 1 to 64 letters, digits, '.', '_', '-', not first a '.'");
-    ps_status st = ps_services_may_touch(services, call, header->job_id);
+    ps_status st = ps_services_may_touch(services, ps_call_peer(call), header->job_id);
     if (st)
         return st;
     artifact_data *d = ps_new(artifact_data);
@@ -138,23 +113,18 @@ static ps_status artifact_complete(ps_services *services, const ps_caller *calle
                                    const char *path, uint64_t bytes, ProtobufCMessage **reply)
 {
     const artifact_data *d = data;
-    const ps_disk *disk = services->files.disk;
-    ps_artifact_record record = {.job_id = d->job_id,
-                                 .name = d->name,
-                                 .bytes = bytes,
-                                 .created_ms = ps_clock_wall_ms(&services->files.clock)};
-    record.path = ps_asprintf("artifacts/%llu.%s", (unsigned long long)d->job_id, d->name);
-    char *from = ps_asprintf("%s/%s", services->files.data_dir, path);
-    char *to = ps_asprintf("%s/%s", services->files.data_dir, record.path);
-    ps_status st = disk->rename(disk->state, from, to);
-    if (!st)
-        st = ps_catalog_artifact_put(services->files.catalog, &record);
-    if (!st)
-        *reply = &ps_artifact_message_new(&record)->base;
-    ps_free(&record.path);
-    ps_free(&from);
-    ps_free(&to);
-    return st;
+    ps_artifact_record *record = NULL;
+    ps_status st =
+        ps_artifact_file_adopt(&services->files, path, d->job_id, d->name, bytes, &record);
+    ps_error error;
+    ps_error_save(&error, st);
+    ps_caller_audit(services, caller, "/psd.v1.Models/PutArtifact", st,
+                    st ? error.message : d->name);
+    if (st)
+        return ps_error_raise(&error);
+    *reply = &ps_artifact_message_new(record)->base;
+    ps_artifact_record_free(&record);
+    return PS_OK;
 }
 
 void ps_models_put_artifact(ps_call *call, void *services)
@@ -170,26 +140,13 @@ void ps_models_put_artifact(ps_call *call, void *services)
 
 /* ---- Export, GetArtifact ---- */
 
-/* Weights and reports that leave are on record, as are those that were asked for in vain. */
-static void audit_file_out(ps_services *services, const ps_call *call, ps_status st,
-                           const char *name)
-{
-    ps_audit_event event = {.event = "call",
-                            .address = ps_call_peer_address(call),
-                            .identity = ps_call_peer(call),
-                            .call = ps_call_path(call),
-                            .outcome = st ? PS_AUDIT_FAILED : PS_AUDIT_ALLOWED,
-                            .reason = st ? ps_error_message() : name};
-    ps_audit_write(services->audit, &event);
-}
-
 /* A worker gets the weights of the model that a job of its lease works on, and of no other. */
-static ps_status may_export(ps_services *services, const ps_call *call,
+static ps_status may_export(ps_services *services, const ps_caller *caller,
                             const Psd__V1__ExportRequest *in)
 {
-    if (ps_call_peer(call)->role != PS_ROLE_WORKER)
+    if (caller->identity.role != PS_ROLE_WORKER)
         return PS_OK;
-    ps_status st = ps_services_may_touch(services, call, in->job_id);
+    ps_status st = ps_services_may_touch(services, &caller->identity, in->job_id);
     if (st)
         return st;
     ps_job_record *record = NULL;
@@ -206,36 +163,29 @@ static ps_status may_export(ps_services *services, const ps_call *call,
     return st;
 }
 
-void ps_models_export(ps_call *call, const ProtobufCMessage *request, void *state)
+static ps_status open_model(ps_services *services, const ps_caller *caller,
+                            const ProtobufCMessage *request, int *file)
 {
-    ps_services *services = state;
     const Psd__V1__ExportRequest *in = (const Psd__V1__ExportRequest *)request;
-    ps_model_record *record = NULL;
-    ps_status st = may_export(services, call, in);
-    if (!st)
-        st = ps_catalog_model_get(services->files.catalog, in->name, &record);
-    audit_file_out(services, call, st, in->name);
-    if (st) {
-        ps_call_fail(call, st);
-        return;
-    }
-    ps_file_out(call, services->files.disk,
-                ps_asprintf("%s/%s", services->files.data_dir, record->path));
-    ps_model_record_free(&record);
+    ps_status st = may_export(services, caller, in);
+    return st ? st : ps_model_file_open(&services->files, in->name, file);
 }
 
-void ps_models_get_artifact(ps_call *call, const ProtobufCMessage *request, void *state)
+static ps_status open_artifact(ps_services *services, const ps_caller *caller,
+                               const ProtobufCMessage *request, int *file)
 {
-    ps_services *services = state;
     const Psd__V1__GetArtifactRequest *in = (const Psd__V1__GetArtifactRequest *)request;
-    ps_artifact_record *record = NULL;
-    ps_status st = ps_catalog_artifact_get(services->files.catalog, in->job_id, in->name, &record);
-    audit_file_out(services, call, st, in->name);
-    if (st) {
-        ps_call_fail(call, st);
-        return;
-    }
-    ps_file_out(call, services->files.disk,
-                ps_asprintf("%s/%s", services->files.data_dir, record->path));
-    ps_artifact_record_free(&record);
+    return ps_artifact_file_open(&services->files, in->job_id, in->name, file);
+}
+
+void ps_models_export(ps_call *call, const ProtobufCMessage *request, void *services)
+{
+    ps_file_out(call, services, request, open_model,
+                ((const Psd__V1__ExportRequest *)request)->name);
+}
+
+void ps_models_get_artifact(ps_call *call, const ProtobufCMessage *request, void *services)
+{
+    ps_file_out(call, services, request, open_artifact,
+                ((const Psd__V1__GetArtifactRequest *)request)->name);
 }

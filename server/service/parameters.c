@@ -77,12 +77,10 @@ static ps_status describe(ps_services *services, const ps_caller *caller,
         return ps_fail(PS_INVALID_ARGUMENT, "job_id or model, not both");
     if (*in->model)
         return describe_model(services, in->model, out);
-    if (caller->identity.role == PS_ROLE_WORKER &&
-        !ps_sched_holds_lease(services->sched, caller->identity.name, in->job_id))
-        return ps_fail(PS_PERMISSION_DENIED, "worker %s holds no lease of job %llu",
-                       caller->identity.name, (unsigned long long)in->job_id);
     ps_run *run = NULL;
-    ps_status st = ps_runs_find(services->runs, in->job_id, &run);
+    ps_status st = ps_services_may_touch(services, &caller->identity, in->job_id);
+    if (!st)
+        st = ps_runs_find(services->runs, in->job_id, &run);
     if (st)
         return st;
     describe_run(ps_run_store(run), out);

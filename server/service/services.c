@@ -18,9 +18,8 @@ void ps_services_add(ps_services *services, ps_rpc_server *server)
     }
 }
 
-ps_status ps_services_may_touch(ps_services *services, const ps_call *call, uint64_t job_id)
+ps_status ps_services_may_touch(ps_services *services, const ps_identity *peer, uint64_t job_id)
 {
-    const ps_identity *peer = ps_call_peer(call);
     if (peer->role != PS_ROLE_WORKER || ps_sched_holds_lease(services->sched, peer->name, job_id))
         return PS_OK;
     return ps_fail(PS_PERMISSION_DENIED, "worker %s holds no lease of job %llu", peer->name,

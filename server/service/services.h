@@ -27,13 +27,12 @@ struct ps_services {
     ps_sched *sched;
     ps_runs *runs;
     ps_lifecycle *lifecycle;
-    ps_model_files files;
+    ps_stored_files files;
     ps_sessions *sessions;
     ps_audit *audit;
     ps_services_daemon daemon;
     unsigned heartbeat_ms, lease_timeout_ms;
     const char *version;
-    size_t artifact_bytes; /* the largest artifact or imported model; 0: no limit */
     atomic_uint_fast64_t pushes, pulls, files_made;
 };
 
@@ -42,7 +41,7 @@ void ps_services_add(ps_services *services, ps_rpc_server *server);
 
 /* May this caller touch the job's parameters or leave files with it? A worker only with a lease of
  * it (PS_PERMISSION_DENIED says so); who else may call at all is the policy's to say. */
-PS_MUST_CHECK ps_status ps_services_may_touch(ps_services *services, const ps_call *call,
+PS_MUST_CHECK ps_status ps_services_may_touch(ps_services *services, const ps_identity *peer,
                                               uint64_t job_id);
 
 /* The tables, each in a file of its own. */

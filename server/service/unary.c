@@ -16,12 +16,22 @@ typedef struct unary_call {
     bool ended;
 } unary_call;
 
-static ProtobufCMessage *copy(const ProtobufCMessage *message)
+void ps_caller_of(const ps_call *call, ps_caller *out)
 {
-    size_t bytes = protobuf_c_message_get_packed_size(message);
-    uint8_t *packed = ps_alloc(bytes); /* of a message that was within the limits */
-    protobuf_c_message_pack(message, packed);
-    ProtobufCMessage *out = protobuf_c_message_unpack(message->descriptor, NULL, bytes, packed);
+    out->identity = *ps_call_peer(call);
+    ps_identity_format(&out->identity, out->name);
+    (void)snprintf(out->address, sizeof out->address, "%s", ps_call_peer_address(call));
+    (void)snprintf(out->path, sizeof out->path, "%s", ps_call_path(call));
+}
+
+ProtobufCMessage *ps_request_copy(const ProtobufCMessage *request)
+{
+    size_t bytes = protobuf_c_message_get_packed_size(request);
+    uint8_t *packed = ps_try_alloc_raw(bytes ? bytes : 1);
+    if (!packed)
+        return NULL;
+    protobuf_c_message_pack(request, packed);
+    ProtobufCMessage *out = protobuf_c_message_unpack(request->descriptor, NULL, bytes, packed);
     ps_free(&packed);
     return out;
 }
@@ -58,7 +68,7 @@ static void done_cb(ps_work *w)
 void ps_unary_run(ps_call *call, const ProtobufCMessage *request, void *services,
                   ps_unary_body body)
 {
-    ProtobufCMessage *mine = copy(request);
+    ProtobufCMessage *mine = ps_request_copy(request);
     if (!mine) {
         ps_call_finish(call, PS_NO_MEMORY, "no memory for the request");
         return;
@@ -68,10 +78,7 @@ void ps_unary_run(ps_call *call, const ProtobufCMessage *request, void *services
     u->services = services;
     u->body = body;
     u->request = mine;
-    u->caller.identity = *ps_call_peer(call);
-    ps_identity_format(&u->caller.identity, u->caller.name);
-    const char *address = ps_call_peer_address(call);
-    (void)snprintf(u->caller.address, sizeof u->caller.address, "%s", address);
+    ps_caller_of(call, &u->caller);
     u->work = (ps_work){.work = work_cb, .done = done_cb};
     ps_call_ref(call);
     ps_call_set_events(call, &events, u);

@@ -5,12 +5,17 @@
 
 #include "server/service/services.h"
 
-/* Who calls, for those bodies that want to know. */
+/* Who calls and what, by value: for work off the loop, where the call may not be touched. */
 typedef struct ps_caller {
     ps_identity identity;
     char name[PS_IDENTITY_TEXT_MAX]; /* spiffe://… */
     char address[64];
+    char path[64]; /* "/psd.v1.Jobs/Submit" */
 } ps_caller;
+
+void ps_caller_of(const ps_call *call, ps_caller *out);
+/* A copy for the same reason, freed with protobuf_c_message_free_unpacked; NULL without memory. */
+ProtobufCMessage *ps_request_copy(const ProtobufCMessage *request);
 
 /* *reply is made with the allocation of protobuf-c (malloc) and freed by the caller with
  * protobuf_c_message_free_unpacked. On failure the call fails with this thread's message. */
