@@ -145,7 +145,7 @@ def models_are_imported_listed_exported_and_deleted():
             assert model.parameters == 44 and [t.name for t in model.tensors] == ["layers.0.weight", "layers.0.bias"]
             S = grpc.StatusCode
             expect(S.ALREADY_EXISTS, ["imported"], lambda: models.Import(pieces("imported", file)))
-            expect(S.DATA_LOSS, ["broken"], lambda: models.Import(pieces("broken", file[:-1])))
+            expect(S.INVALID_ARGUMENT, ["broken"], lambda: models.Import(pieces("broken", file[:-1])))
             expect(S.INVALID_ARGUMENT, ["name"], lambda: models.Import(pieces("../x", file)))
             expect(S.INVALID_ARGUMENT, ["architecture"], lambda: models.Import(pieces("other", file, config="")))
             models.Import(pieces("imported", file, replace=True), timeout=10 * SLOW)
