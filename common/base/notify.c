@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #ifdef PS_HAVE_SYSTEMD
 #include <systemd/sd-daemon.h>
@@ -41,7 +42,13 @@ void ps_notify_ready(const char *status)
 
 void ps_notify_reloading(void)
 {
-    send_state("RELOADING=1");
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    char state[64]; /* the time is for Type=notify-reload: which of two reloads this is */
+    (void)snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%llu",
+                   (unsigned long long)now.tv_sec * 1000000 +
+                       (unsigned long long)now.tv_nsec / 1000);
+    send_state(state);
 }
 
 void ps_notify_stopping(void)
