@@ -12,6 +12,7 @@
 #include "common/base/notify.h"
 #include "common/security/policy.h"
 #include "server/daemon_internal.h"
+#include "server/data_lock.h"
 #include "server/runs/off_loop.h"
 
 #include <signal.h>
@@ -182,6 +183,8 @@ static ps_status open_all(ps_daemon *d)
     ps_log_set_level(ps_conf_log_level(&d->conf->log));
     ps_status st = ps_disk_mkdir_if_missing(&ps_disk_system, d->conf->data_dir);
     if (!st)
+        st = ps_data_lock_take(d->conf->data_dir, &d->data_lock);
+    if (!st)
         st = ps_loop_create(&d->loop);
     if (!st) /* early: until then it would end psd; handled when psd runs */
         st = ps_signal_watch(d->loop, SIGHUP, hangup_cb, d, &d->on_hup);
@@ -202,6 +205,7 @@ ps_status ps_daemon_create(const ps_server_options *options, const char *version
     d->options = options;
     d->conf = options->conf;
     d->version = version;
+    d->data_lock = -1;
     d->clock = ps_clock_system;
     d->started_ms = ps_clock_wall_ms(&d->clock);
     ps_status st = open_all(d);
@@ -357,5 +361,6 @@ void ps_daemon_free(ps_daemon **daemon)
     ps_catalog_close(&d->catalog);
     ps_audit_close(&d->audit);
     ps_tls_holder_free(&d->tls);
+    ps_data_lock_release(&d->data_lock); /* last: all that is in there is closed */
     ps_free(daemon);
 }
