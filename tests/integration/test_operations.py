@@ -1,0 +1,355 @@
+"""psd as an operator has it: signals, draining, the metrics page, systemd's protocols, files and logs."""
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+
+from harness import PSCTL, PSD, PSWORKER, SLOW, Cluster, run, wait_until
+from scenes import SLOW_LEASES, Scene, job_text, metrics, said_of, updates_of, wait_share, workers
+
+
+def get(cluster, path, method="GET"):
+    """(status, content type, text) of a page of the second listener."""
+    connection = http.client.HTTPConnection("127.0.0.1", cluster.metrics_port, timeout=10 * SLOW)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("Content-Type"), answer.read().decode()
+    finally:
+        connection.close()
+
+
+NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\"n])*"'
+SAMPLE = re.compile(rf"({NAME})(\{{{LABEL}(?:,{LABEL})*\}})? (\S+)")
+
+
+def parse_exposition(text):
+    """Prometheus' text format 0.0.4, strictly: ({name: type}, {name + labels: number})."""
+    assert text.endswith("\n"), "the last line has no end"
+    kinds, helped, samples, current = {}, set(), {}, None
+    for line in text[:-1].split("\n"):
+        if line.startswith("# HELP "):
+            name = line.split(" ", 3)[2]
+            assert re.fullmatch(NAME, name) and name not in helped and len(line.split(" ", 3)) == 4, line
+            helped.add(name)
+        elif line.startswith("# TYPE "):
+            name, kind = line.split(" ")[2:]
+            assert name not in kinds and kind in ("counter", "gauge"), line
+            kinds[name] = kind
+            current = name
+        else:
+            found = SAMPLE.fullmatch(line)
+            assert found, f"no sample: {line}"
+            assert found[1] == current, f"{found[1]} stands under {current}"
+            key = found[1] + (found[2] or "")
+            assert key not in samples, f"{key} twice"
+            samples[key] = float(found[3])
+            if kinds[current] == "counter":
+                assert current.endswith("_total") and samples[key] >= 0, line
+    assert helped == set(kinds)
+    return kinds, samples
+
+
+def the_metrics_page_is_prometheus_text_and_its_counters_grow():
+    with Scene() as cluster:
+        cluster.begin("log: {level: debug}")
+        status, content, text = get(cluster, "/metrics")
+        assert status == 200 and content == "text/plain; version=0.0.4"
+        kinds, before = parse_exposition(text)
+        job_id = cluster.submit(job_text(cluster, "counted", more="checkpoint: {every: 200ms}"))
+        wait_share(cluster, job_id, 0.3)
+        _, during = parse_exposition(get(cluster, "/metrics")[2])
+        assert during['psd_jobs{state="running"}'] == 1 and during["psd_leases"] >= 1
+        assert during[f'psd_job_updates{{job="{job_id}"}}'] > 0 and during["psd_parameter_bytes"] > 0
+        cluster.wait_job(job_id)
+        _, after = parse_exposition(get(cluster, "/metrics")[2])
+        for name, kind in kinds.items():
+            if kind == "counter":
+                assert before[name] <= during[name] <= after[name], f"{name} went back"
+        for name in ("psd_pushes_total", "psd_pulls_total", "psd_calls_total", "psd_received_bytes_total",
+                     "psd_sent_bytes_total", "psd_tasks_sent_total", "psd_tasks_done_total", "psd_checkpoints_total",
+                     "psd_checkpoint_bytes_total", "psd_audit_lines_total", "psd_connections_total"):
+            assert after[name] > before[name], f"{name} did not grow"
+        assert after["psd_pushes_total"] - before["psd_pushes_total"] == updates_of(cluster, job_id)
+        assert after["psd_certificate_expires_seconds"] > time.time() > after["psd_start_time_seconds"]
+
+
+def other_pages_and_methods():
+    with Cluster() as cluster:
+        cluster.start_server()
+        assert get(cluster, "/healthz")[0] == 200 and get(cluster, "/readyz")[::2] == (200, "ready\n")
+        assert get(cluster, "/metrics", "HEAD")[::2] == (200, "")
+        assert get(cluster, "/metrics", "POST")[0] == 405
+        status, _, text = get(cluster, "/")
+        assert status == 404 and "/metrics" in text
+        assert get(cluster, "/../../etc/passwd")[0] == 404
+
+
+def draining_gives_out_no_tasks():
+    with Scene() as cluster:
+        cluster.begin(SLOW_LEASES)
+        job_id = cluster.submit(job_text(cluster, "drained"))
+        wait_share(cluster, job_id, 0.1)
+        assert cluster.psctl_json("drain", who="root")["draining"]
+        assert get(cluster, "/readyz")[::2] == (503, "draining\n") and get(cluster, "/healthz")[0] == 200
+        wait_until("the tasks that were out are done", lambda: metrics(cluster)["psd_leases"] == 0)
+        done = cluster.job(job_id)["progress"]["samples"]
+        time.sleep(0.5)
+        assert cluster.job(job_id)["progress"]["samples"] == done and cluster.job(job_id)["state"] == "running"
+        assert {w["state"] for w in workers(cluster).values()} == {"draining"}
+        assert cluster.psctl("drain", check=False).returncode == 4, "not for a submitter"
+        cluster.psctl("drain", "--off", who="root")
+        assert get(cluster, "/readyz")[0] == 200
+        cluster.wait_job(job_id)
+
+
+def sigterm_writes_a_checkpoint_and_the_next_psd_goes_on():
+    with Scene() as cluster:
+        cluster.begin(SLOW_LEASES + "\ncheckpoint: {interval: 0s}\nshutdown_grace: 5s")
+        job_id = cluster.submit(job_text(cluster, "stopped"))
+        wait_share(cluster, job_id, 0.3)
+        done = cluster.job(job_id)["progress"]["samples"]
+        begin = time.monotonic()
+        assert cluster.server.stop() == 0
+        assert time.monotonic() - begin < 5 * SLOW + 2, "longer than its grace"
+        assert list((cluster.dir / f"state/checkpoints/{job_id}").glob("checkpoint-[0-9]*")), "no checkpoint at the end"
+        cluster.start_server(SLOW_LEASES)
+        assert cluster.job(job_id)["progress"]["samples"] >= done, "it went back"
+        job = cluster.wait_job(job_id)
+        assert job["progress"]["samples"] == job["progress"]["samples_total"]
+        assert job["progress"]["test_accuracy"] > 0.92
+        assert any("goes on from its checkpoint" in line for line in said_of(cluster, job_id))
+
+
+def sigterm_to_an_idle_psd_is_quick():
+    """Attached workers and a watch do not hold it up, and workers say no more than that it has gone."""
+    with Scene() as cluster:
+        cluster.begin("shutdown_grace: 10s\n", ["w1"])
+        wait_until("the worker is there", lambda: "w1" in workers(cluster))
+        begin = time.monotonic()
+        assert cluster.server.stop() == 0
+        assert time.monotonic() - begin < 5 * SLOW, "an idle psd waited for its grace"
+        worker = cluster.processes[1]
+        wait_until("the worker knows", lambda: "not connected" in worker.text())
+        assert worker.stop() == 0
+        assert "Bad file descriptor" not in worker.text(), worker.text()
+
+
+def sighup_reads_certificates_log_level_and_audit_file_again():
+    with Cluster() as cluster:
+        server = cluster.start_server("log: {level: info}")
+        until = cluster.psctl_json("status", who="root")["certificate_expires_ms"]
+        config = cluster.dir / "psd.yaml"
+        config.write_text(config.read_text().replace("log: {level: info}", "log: {level: debug}"))
+        audit = cluster.dir / "audit.log"
+        audit.rename(cluster.dir / "audit.log.1")
+        cluster.cert("create-server", "--name", "psd", "--host", "localhost", "--host", "127.0.0.1", "--days", "9",
+                     "--force")
+        server.signal(signal.SIGHUP)
+        wait_until("it is reloaded", lambda: "reloaded certificates, log level and audit file" in server.text())
+        new = cluster.psctl_json("status", who="root")["certificate_expires_ms"]
+        assert new < until, "the new certificate ends sooner"
+        wait_until("debug lines", lambda: " debug " in server.text())
+        cluster.psctl("cancel", "1", who="eve", check=False)
+        wait_until("the audit log is a new file", lambda: audit.exists() and "eve" in audit.read_text())
+
+        (cluster.certs / "psd.key").write_text("no key")
+        server.signal(signal.SIGHUP)
+        wait_until("it says what is wrong", lambda: "going on with what was there" in server.text())
+        assert "psd.key" in server.text()
+        config.write_text(config.read_text() + "unknwon: 1\n")
+        assert cluster.psctl("reload", who="root", check=False).returncode == 6
+        assert cluster.psctl_json("status", who="root")["certificate_expires_ms"] == new, "still the good one"
+
+
+class Notify:
+    """The service manager's end of sd_notify."""
+
+    def __init__(self):
+        self.dir = tempfile.TemporaryDirectory(prefix="psd-notify.")
+        self.path = self.dir.name + "/socket"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        self.got = []  # (when, line)
+
+    def lines(self, wait=0.05):
+        self.socket.settimeout(wait)
+        try:
+            while True:
+                for line in self.socket.recv(4096).decode().split("\n"):
+                    self.got.append((time.monotonic(), line))
+        except TimeoutError:
+            pass
+        return [line for _, line in self.got]
+
+    def close(self):
+        self.socket.close()
+        self.dir.cleanup()
+
+
+def check_notify(cluster, notify, start):
+    env = dict(os.environ, NOTIFY_SOCKET=notify.path, WATCHDOG_USEC=str(int(600000 * SLOW)))
+    env.pop("WATCHDOG_PID", None)
+    process = start(env)
+    wait_until("READY=1", lambda: "READY=1" in notify.lines())
+    wait_until("five signs of life", lambda: notify.lines().count("WATCHDOG=1") >= 5)
+    beats = [when for when, line in notify.got if line == "WATCHDOG=1"]
+    gaps = [b - a for a, b in zip(beats, beats[1:])]
+    assert max(gaps) < 0.6 * SLOW, f"systemd would have killed it: {gaps}"
+    assert sum(gaps) / len(gaps) > 0.1 * SLOW, f"too often: {gaps}"
+    process.signal(signal.SIGHUP)
+    wait_until("RELOADING, then READY", lambda: "READY=1" in after(notify.lines(), "RELOADING=1"))
+    assert any(re.fullmatch(r"MONOTONIC_USEC=\d+", line) for line in after(notify.lines(), "RELOADING=1")), \
+        "Type=notify-reload needs the time"
+    process.signal(signal.SIGTERM)
+    wait_until("STOPPING=1", lambda: "STOPPING=1" in notify.lines())
+    assert process.popen.wait(20 * SLOW) == 0
+    notify.close()
+
+
+def after(lines, word):
+    return lines[lines.index(word) + 1:] if word in lines else []
+
+
+def psd_tells_the_service_manager():
+    with Cluster() as cluster:
+        check_notify(cluster, Notify(), lambda env: cluster.start_server(env=env))
+
+
+def psworker_tells_the_service_manager():
+    with Cluster() as cluster:
+        cluster.start_server()
+        check_notify(cluster, Notify(), lambda env: cluster.start_worker("w1", env=env))
+
+
+def journald_gets_priorities_and_people_get_times():
+    with Cluster() as cluster:
+        log = open(cluster.dir / "psd.log", "ab")
+        status = os.fstat(log.fileno())
+        env = dict(os.environ, JOURNAL_STREAM=f"{status.st_dev}:{status.st_ino}")
+        server = cluster.start_server(env=env)
+        cluster.psctl("cancel", "1", who="eve", check=False)
+        server.stop()
+        lines = server.text().splitlines()
+        assert lines and all(re.match(r"<[3-7]>[a-z0-9_]+: ", line) for line in lines), lines
+        assert any(line.startswith("<5>psd: ready ") for line in lines), lines
+        (cluster.dir / "psd.log").write_text("")
+        other = cluster.start_server(env=dict(env, JOURNAL_STREAM="1:1"))
+        other.stop()
+        lines = other.text().splitlines()
+        assert lines and all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (error|warning|notice|info|debug) +\S",
+                                      line) for line in lines), lines
+        log.close()
+
+
+def nothing_secret_is_written_and_nobody_else_may_read():
+    with Scene() as cluster:
+        cluster.begin("log: {level: debug}")
+        job_id = cluster.submit(job_text(cluster, "modest", more="checkpoint: {every: 100ms}"))
+        wait_share(cluster, job_id, 0.3)
+        checked = 0
+        state = cluster.dir / "state"
+        for path in [state, *state.rglob("*")]:
+            try:
+                mode = path.lstat().st_mode
+            except FileNotFoundError:
+                continue  # a checkpoint that has given way
+            wanted = 0o700 if stat.S_ISDIR(mode) else 0o600
+            assert stat.S_IMODE(mode) == wanted, f"{path}: {stat.S_IMODE(mode):o}"
+            checked += 1
+        assert checked >= 8
+        assert stat.S_IMODE((cluster.dir / "audit.log").stat().st_mode) in (0o600, 0o640)
+        cluster.wait_job(job_id)
+        cluster.psctl("cancel", job_id, who="eve", check=False)
+        keys = [k.read_text() for k in cluster.certs.glob("*.key")]
+        secrets = {line for key in keys for line in key.splitlines() if not line.startswith("-----")}
+        assert len(secrets) >= 10
+        written = [cluster.dir / "audit.log", *cluster.dir.glob("*.log")]
+        for path in written:
+            text = path.read_text()
+            assert "PRIVATE KEY" not in text and not any(s in text for s in secrets), path
+        for line in (cluster.dir / "audit.log").read_text().splitlines():
+            json.loads(line)
+        events = [json.loads(line) for line in (cluster.dir / "audit.log").read_text().splitlines()]
+        assert any(e.get("outcome") == "refused" and "eve" in str(e) for e in events), events
+
+
+def the_port_file_is_complete_and_new_at_each_start():
+    with Cluster() as cluster:
+        cluster.start_server()
+        text = (cluster.dir / "port").read_text()
+        assert text == f"listen {cluster.port}\nmetrics {cluster.metrics_port}\n"
+        assert not list(cluster.dir.glob("port?*")), "a temporary file stays"
+
+
+def start_fails(cluster, status, words, *arguments):
+    done = subprocess.run([str(a) for a in arguments], capture_output=True, text=True, timeout=30 * SLOW, check=False)
+    assert done.returncode == status, f"{done.returncode}: {done.stderr}"
+    for word in words:
+        assert word in done.stderr, f"'{word}' is not in: {done.stderr}"
+
+
+def a_psd_that_cannot_start_says_why():
+    with Cluster() as cluster:
+        cluster.start_server()
+        config = (cluster.dir / "psd.yaml").read_text()
+
+        def fails(status, words, **changes):
+            text = config.replace(f"{cluster.dir}/state", f"{cluster.dir}/other")
+            for old, new in changes.get("change", []):
+                assert old in text, old
+                text = text.replace(old, new)
+            path = cluster.dir / "bad.yaml"
+            path.write_text(text)
+            start_fails(cluster, status, words, PSD, "--config", path)
+        listen, page = "listen: {address: 127.0.0.1, port: 0}", "metrics: {address: 127.0.0.1, port: 0}"
+        fails(1, ["127.0.0.1", str(cluster.port), "in use"],
+              change=[(listen, listen.replace("port: 0", f"port: {cluster.port}"))])
+        fails(1, ["metrics", str(cluster.metrics_port), "in use"],
+              change=[(page, page.replace("port: 0", f"port: {cluster.metrics_port}"))])
+        fails(1, ["missing.key"], change=[("psd.key", "missing.key")])
+        fails(1, ["psd.key"], change=[("psd.pem", "alice.pem")])
+        fails(2, ["bad.yaml:1", "listen.port", "65535"], change=[("port: 0}\nmetrics", "port: 65536}\nmetrics")])
+        fails(1, [f"{cluster.dir}/no/where"], change=[(f"data_dir: {cluster.dir}/other",
+                                                       f"data_dir: {cluster.dir}/no/where")])
+        fails(1, ["another psd works in it", str(cluster.server.popen.pid)], change=[(f"{cluster.dir}/other", f"{cluster.dir}/state")])
+        start_fails(cluster, 2, ["nothing.yaml"], PSD, "--config", cluster.dir / "nothing.yaml")
+        start_fails(cluster, 2, ["--frobnicate"], PSD, "--frobnicate")
+        start_fails(cluster, 2, ["nothing.yaml"], PSWORKER, "--config", cluster.dir / "nothing.yaml")
+        assert cluster.psctl_json("status", who="root")["cluster"] == "test", "the first is not disturbed"
+
+
+def admin_commands_in_json_and_their_statuses():
+    with Cluster() as cluster:
+        cluster.start_server()
+        status = cluster.psctl_json("status", who="root")
+        assert status["workers"] == 0 and not status["draining"] and status["cluster"] == "test"
+        assert cluster.psctl_json("reload", who="root") == {
+            "certificate_expires_ms": status["certificate_expires_ms"]}
+        assert cluster.psctl_json("checkpoint", who="root") == {"jobs": 0, "bytes": 0}
+        assert cluster.psctl_json("drain", who="root") == {"draining": True, "running_tasks": 0}
+        assert cluster.psctl_json("drain", "--off", who="root")["draining"] is False
+        for command, key in (("jobs", "jobs"), ("workers", "workers"), ("models", "models")):
+            assert cluster.psctl_json(command) == {key: []}
+        for arguments, expected in ((("reload",), 4), (("job", "7"), 5), (("model", "none"), 5), (("job",), 2),
+                                    (("--output", "xml", "jobs"), 2), (("nonsense",), 2)):
+            done = cluster.psctl(*arguments, check=False)
+            assert done.returncode == expected, f"{arguments}: {done.returncode}: {done.stderr}"
+        cluster.server.stop()
+        assert cluster.psctl("jobs", check=False).returncode == 3
+
+
+run([the_metrics_page_is_prometheus_text_and_its_counters_grow, other_pages_and_methods, draining_gives_out_no_tasks,
+     sigterm_writes_a_checkpoint_and_the_next_psd_goes_on, sigterm_to_an_idle_psd_is_quick,
+     sighup_reads_certificates_log_level_and_audit_file_again, psd_tells_the_service_manager,
+     psworker_tells_the_service_manager, journald_gets_priorities_and_people_get_times,
+     nothing_secret_is_written_and_nobody_else_may_read, the_port_file_is_complete_and_new_at_each_start,
+     a_psd_that_cannot_start_says_why, admin_commands_in_json_and_their_statuses])
