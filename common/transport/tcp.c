@@ -128,11 +128,13 @@ static void tcp_close(ps_layer *layer)
 {
     tcp *t = of(layer);
     t->layer.on_ready = NULL;
-    uv_poll_stop(&t->poll);
-    /* What was sent shall arrive, a TLS alert above all, even when there is unread input. */
-    shutdown(t->fd, SHUT_WR);
-    close(t->fd);
+    int fd = t->fd;
+    /* The handle first: it takes the descriptor out of epoll, which by its number may soon be
+     * another thread's. */
     uv_close((uv_handle_t *)&t->poll, closed_cb);
+    /* What was sent shall arrive, a TLS alert above all, even when there is unread input. */
+    shutdown(fd, SHUT_WR);
+    close(fd);
 }
 
 static const ps_layer_ops tcp_ops = {

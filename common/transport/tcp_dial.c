@@ -89,10 +89,10 @@ static void poll_cb(uv_poll_t *handle, int status, int events)
         return;
     }
     (void)ps_fail_errno(error, "connect to %s", dial->target);
-    close(dial->fd);
+    uv_close((uv_handle_t *)&dial->poll, poll_closed_cb);
+    close(dial->fd); /* after the handle, which takes it out of epoll by its number */
     dial->fd = -1;
     dial->at = dial->at->ai_next;
-    uv_close((uv_handle_t *)&dial->poll, poll_closed_cb);
 }
 
 /* Starts to connect to dial->at; false when that failed at once. */
@@ -201,9 +201,9 @@ void ps_tcp_dial_free(ps_tcp_dial **pointer)
     if (dial->resolving)
         uv_cancel((uv_req_t *)&dial->resolve);
     if (dial->polling && !uv_is_closing((uv_handle_t *)&dial->poll)) {
+        uv_close((uv_handle_t *)&dial->poll, poll_closed_cb);
         close(dial->fd);
         dial->fd = -1;
-        uv_close((uv_handle_t *)&dial->poll, poll_closed_cb);
     }
     release(dial);
 }

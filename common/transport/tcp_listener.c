@@ -140,7 +140,7 @@ void ps_tcp_listener_free(ps_tcp_listener **pointer)
         return;
     }
     ps_timer_free(&listener->resume);
-    uv_poll_stop(&listener->poll);
-    close(listener->fd);
+    int fd = listener->fd;
     uv_close((uv_handle_t *)&listener->poll, closed_cb);
+    close(fd); /* after the handle, which takes it out of epoll by its number */
 }
