@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MATRICES_MAX = 32, VECTORS = 4, COLUMNS = 1024, HEARTBEAT_MS = 1000, PATIENCE_MS = 20000 };
+enum { MATRICES_MAX = 32, VECTORS = 4, COLUMNS = 1024, HEARTBEAT_MS = 500, PATIENCE_MS = 20000 };
 
 struct bench_worker {
     ps_loop *loop;
