@@ -175,25 +175,53 @@ static void spaces(ps_buf *out, size_t n)
 static void render_row(const ps_table *t, const cell *row, const size_t *widths,
                        const ps_style *style, ps_buf *out)
 {
-    size_t used = 0;
     for (size_t i = 0; i < t->columns; i++) {
         bool last = i + 1 == t->columns;
+        if (!widths[i])
+            continue;
         size_t columns = ps_human_columns(row[i].text, strlen(row[i].text));
-        size_t pad = widths[i] - columns;
+        size_t pad = widths[i] > columns ? widths[i] - columns : 0;
         if (t->right[i])
             spaces(out, pad);
         bool on = style->color && row[i].color != PS_COLOR_NONE;
         if (on)
             ps_buf_printf(out, "\033[%sm", color_codes[row[i].color]);
-        size_t room = style->width > used + 8 ? style->width - used : 8;
-        ps_put_clean(out, style, row[i].text, last && style->width ? room : SIZE_MAX);
+        ps_put_clean(out, style, row[i].text, style->width ? widths[i] : SIZE_MAX);
         if (on)
             ps_buf_puts(out, "\033[0m");
         if (!last)
             spaces(out, (t->right[i] ? 0 : pad) + 2);
-        used += widths[i] + 2;
     }
     ps_buf_putc(out, '\n');
+}
+
+/* On a terminal a table does not wrap: columns in which no row says anything are left out (width
+ * 0), then the last column gives way, then the widest of texts, none to less than LEAST. Numbers
+ * stay. */
+static void fit(const ps_table *t, size_t *widths, size_t rows, size_t room)
+{
+    enum { LEAST = 8 };
+    size_t total = 0, last = t->columns - 1;
+    for (size_t i = 0; i < t->columns; i++) {
+        bool said = !t->headed || rows < 2;
+        for (size_t r = 1; r < rows && !said; r++)
+            said = t->cells[r * t->columns + i].text[0] != 0;
+        widths[i] = said ? widths[i] : 0;
+        total += said ? widths[i] + 2 : 0;
+    }
+    total -= 2;
+    while (total > room) {
+        size_t widest = last;
+        for (size_t i = 0; i < t->columns && widths[last] <= LEAST; i++)
+            if (!t->right[i] && widths[i] > widths[widest])
+                widest = i;
+        if (widths[widest] <= LEAST)
+            return;
+        size_t cut = widths[widest] - LEAST < total - room ? widths[widest] - LEAST : total - room;
+        cut = widest == last ? cut : 1;
+        widths[widest] -= cut;
+        total -= cut;
+    }
 }
 
 void ps_table_render(const ps_table *table, const ps_style *style, ps_buf *out)
@@ -205,6 +233,8 @@ void ps_table_render(const ps_table *table, const ps_style *style, ps_buf *out)
         if (columns > widths[i % table->columns])
             widths[i % table->columns] = columns;
     }
+    if (style->width && table->columns > 1)
+        fit(table, widths, rows, style->width);
     for (size_t r = 0; r < rows; r++)
         render_row(table, table->cells + r * table->columns, widths, style, out);
     ps_free(&widths);

@@ -55,7 +55,8 @@ const char ps_worker_usage[] =
     "  -h, --help              this text\n"
     "      --version           the version\n"
     "\n"
-    "Signals: SIGTERM stops in order and returns the leases.\n"
+    "Signals: SIGTERM stops in order and returns the leases, SIGHUP reads certificates and log\n"
+    "level again.\n"
     "Exit status: 0 stopped in order, 1 failed, 2 wrong options or configuration.\n";
 
 enum { OPT_NAME = 256, OPT_DEVICE, OPT_THREADS, OPT_LOG_LEVEL, OPT_VERSION };

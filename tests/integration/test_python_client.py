@@ -6,7 +6,7 @@ import grpc
 import numpy as np
 
 from fake_worker import FakeWorker
-from harness import SLOW, Cluster, run, stubs, wait_until
+from harness import SLOW, SOURCE, Cluster, run, stubs, wait_until
 
 SERVICES = {"psd.v1.Parameters", "psd.v1.Jobs", "psd.v1.Workers", "psd.v1.Models", "psd.v1.Admin",
             "grpc.health.v1.Health"}
@@ -302,7 +302,28 @@ def every_admin_call_answers_an_admin():
             assert not admin.Status(admin_pb.StatusRequest()).draining
 
 
+def the_example_client_submits_and_watches():
+    import subprocess
+    import sys
+    script = SOURCE / "deploy/examples/submit.py"
+    with Cluster() as cluster:
+        cluster.start_server()
+        cluster.start_worker("w1")
+        cluster.tiny_data()
+        spec = cluster.dir / "example.yaml"
+        spec.write_text(cluster.tiny_job(name="by-example", workers=1))
+
+        def submit(who):
+            return subprocess.run([sys.executable, script, f"localhost:{cluster.port}", cluster.certs, who, spec],
+                                  capture_output=True, text=True, timeout=60 * SLOW)
+        done = submit("alice")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "by-example: JOB_STATE_DONE" in done.stdout and "test accuracy: " in done.stdout, done.stdout
+        refused = submit("w1")
+        assert refused.returncode == 1 and "PERMISSION_DENIED" in refused.stderr, refused.stderr
+
+
 run([reflection_lists_services_and_describes_them, services_are_called_with_nothing_but_reflection,
      models_are_imported_listed_exported_and_deleted, health_says_serving,
      a_job_is_submitted_watched_and_its_parameters_pulled, a_push_needs_a_lease_and_is_applied_once_as_a_whole,
-     every_admin_call_answers_an_admin])
+     every_admin_call_answers_an_admin, the_example_client_submits_and_watches])

@@ -56,6 +56,24 @@ START_TEST(the_last_column_is_cut_where_a_terminal_would_wrap)
 }
 END_TEST
 
+START_TEST(a_terminal_gets_no_empty_columns_and_no_wrapped_lines)
+{
+    setup_out();
+    static const char *const headers[] = {"ID", "NAME", ">LOSS", "WHO", "REASON", NULL};
+    ps_table *t = ps_table_new(headers);
+    ps_table_text(t, "1");
+    ps_table_text(t, "evaluate-fashion-mlp");
+    ps_table_text(t, "");
+    ps_table_text(t, "operator");
+    ps_table_text(t, "");
+    ps_table_render(t, &(ps_style){.width = 80}, &out);
+    is("ID  NAME                  WHO       \n1   evaluate-fashion-mlp  operator  \n");
+    ps_table_render(t, &(ps_style){.width = 24, .utf8 = true}, &out);
+    is("ID  NAME        WHO       \n1   evaluate-…  operator  \n");
+    ps_table_free(&t);
+}
+END_TEST
+
 START_TEST(colours_do_not_change_the_alignment)
 {
     setup_out();
@@ -198,6 +216,7 @@ END_TEST
 static const ps_check_case tests[] = {
     {&columns_are_as_wide_as_their_widest_cell},
     {&the_last_column_is_cut_where_a_terminal_would_wrap},
+    {&a_terminal_gets_no_empty_columns_and_no_wrapped_lines},
     {&colours_do_not_change_the_alignment},
     {&fields_without_a_value_are_left_out},
     {&text_from_elsewhere_cannot_move_the_cursor},
