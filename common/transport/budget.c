@@ -58,6 +58,11 @@ bool ps_budget_take(ps_budget *budget, size_t bytes)
     return true;
 }
 
+void ps_budget_charge(ps_budget *budget, size_t bytes)
+{
+    atomic_fetch_add(&budget->used, bytes);
+}
+
 void ps_budget_give(ps_budget *budget, size_t bytes)
 {
     size_t before = atomic_fetch_sub(&budget->used, bytes);

@@ -23,9 +23,28 @@ typedef struct outgoing {
     uint8_t head[];
 } outgoing;
 
-static void free_outgoing(outgoing *o)
+static size_t whole_of(const outgoing *o)
+{
+    return o->head_len + o->payload.bytes.len;
+}
+
+/* Answers count as memory held for the peer, for as long as it does not take them. */
+static void queue(ps_call *call, outgoing *o)
+{
+    ps_list_append(&call->out, &o->link);
+    if (call->kind == PS_CALL_CLIENT)
+        return;
+    call->conn->waiting += whole_of(o);
+    ps_budget_charge(call->conn->budget, whole_of(o));
+}
+
+static void free_outgoing(ps_call *call, outgoing *o)
 {
     ps_list_remove(&o->link);
+    if (call->kind != PS_CALL_CLIENT) {
+        call->conn->waiting -= whole_of(o);
+        ps_budget_give(call->conn->budget, whole_of(o));
+    }
     if (o->payload.release)
         o->payload.release(o->payload.user);
     free(o);
@@ -34,7 +53,7 @@ static void free_outgoing(outgoing *o)
 void ps_call_drop_queue(ps_call *call)
 {
     while (!ps_list_empty(&call->out))
-        free_outgoing(ps_container(call->out.next, outgoing, link));
+        free_outgoing(call, ps_container(call->out.next, outgoing, link));
     call->out_off = 0;
     call->queued = 0;
 }
@@ -160,7 +179,7 @@ void ps_call_send(ps_call *call, const ProtobufCMessage *head, const ps_payload 
     if (payload)
         o->payload = *payload;
     ps_message_head_write(head, payload, o->head, head_len);
-    ps_list_append(&call->out, &o->link);
+    queue(call, o);
     if (call->ended || call->local_end) {
         /* Nobody will take it. A call that was finished drops it when it ends. */
         if (call->ended)
@@ -173,7 +192,7 @@ void ps_call_send(ps_call *call, const ProtobufCMessage *head, const ps_payload 
             ps_http2_timer_at(call->conn,
                               call->moved_ns + call->conn->limits.stall_ms * 1000000ull);
     }
-    call->queued += head_len + (payload ? payload->bytes.len : 0);
+    call->queued += whole_of(o);
     call->was_high |= call->queued >= PS_CALL_HIGH_WATER;
     if (call->conn)
         call->conn->stats->messages_out++;
@@ -211,11 +230,10 @@ void ps_call_sent(ps_call *call, size_t bytes)
     call->moved_ns = ps_clock_ns(&ps_clock_system);
     while (!ps_list_empty(&call->out)) {
         outgoing *o = ps_container(call->out.next, outgoing, link);
-        size_t whole = o->head_len + o->payload.bytes.len;
-        if (call->out_off < whole)
+        if (call->out_off < whole_of(o))
             break;
-        call->out_off -= whole;
-        free_outgoing(o);
+        call->out_off -= whole_of(o);
+        free_outgoing(call, o);
     }
     if (call->was_high && call->queued < PS_CALL_LOW_WATER && !call->ended) {
         call->was_high = false;

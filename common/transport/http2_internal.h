@@ -72,6 +72,7 @@ struct ps_http2 {
     /* flow control: bytes of messages, see flow.c */
     size_t held;    /* of all that were begun and are not released */
     size_t lacking; /* of them, what has not come yet */
+    size_t waiting; /* server: of answers that the layer has not taken */
 
     /* draining: GOAWAY was sent or received */
     bool draining, goaway_final;

@@ -1,7 +1,7 @@
 /* Happy path: the path is looked up, the caller is authorised, and the method is given the call (a
  * stream) or, when it is complete, its decoded request (unary and server-streaming).
- * Failure: UNIMPLEMENTED and the authoriser's reason (both told to the audit as well),
- * INVALID_ARGUMENT. */
+ * Failure: RESOURCE_EXHAUSTED when too much waits to be taken already, UNIMPLEMENTED and the
+ * authoriser's reason (both told to the audit as well), INVALID_ARGUMENT. */
 #include "common/transport/rpc_internal.h"
 
 #include "common/base/log.h"
@@ -53,6 +53,22 @@ static void refuse(ps_rpc_server *server, ps_call *call, ps_status st)
     ps_call_finish(call, kept.code, kept.message);
 }
 
+/* A peer that does not read what it asked for, call after call, is not given more to keep. */
+static ps_status admit(ps_call *call)
+{
+    const ps_http2 *conn = call->conn;
+    call->pushback = true;
+    if (conn->waiting > conn->limits.connection_bytes)
+        return ps_fail(PS_RESOURCE_EXHAUSTED,
+                       "%zu bytes of answers wait on this connection, over the limit of %zu: "
+                       "read them, then retry",
+                       conn->waiting, conn->limits.connection_bytes);
+    if (ps_budget_left(conn->budget) == 0)
+        return ps_fail(PS_RESOURCE_EXHAUSTED, "the server's memory for messages is in use, retry");
+    call->pushback = false;
+    return PS_OK;
+}
+
 static void request_cb(void *owner, ps_call *call)
 {
     ps_rpc_connection *connection = owner;
@@ -68,6 +84,12 @@ static void request_cb(void *owner, ps_call *call)
                        : PS_OK;
     if (st) {
         refuse(server, call, st);
+        return;
+    }
+    st = admit(call);
+    if (st) {
+        call->no_reading = true;
+        ps_call_fail(call, st);
         return;
     }
     if (call->kind == PS_CALL_STREAM)
