@@ -284,7 +284,7 @@ def a_model_of_other_shapes_is_not_overwritten():
             assert str(cluster.dir / "state") not in done.stderr, f"where psd keeps its files: {done.stderr}"
         assert not any("wrong" in p.name for p in (folder / "state").rglob("*")), "refused files are kept"
         model.write_bytes(good)
-        fails(7, "model tiny exists; say that it is to be replaced", "import", model, "tiny")
+        fails(7, "model tiny: it exists; say that it is to be replaced", "import", model, "tiny")
         fails(6, "'../tiny' cannot be a model's name; allowed: 1 to 64 of a-z 0-9 . _ -", "import", model, "../tiny")
         assert cluster.psctl_json("model", "tiny") == before
 
@@ -326,7 +326,8 @@ def keys_folders_and_ports_that_cannot_be_used_are_said():
         fails(f"{cluster.dir}/readonly", state, f"{cluster.dir}/readonly")
 
         cluster.start_server()
-        fails(f"{cluster.dir}/state/psd.db: is in use by another process", state, f"{cluster.dir}/state")
+        fails(f"data_dir {cluster.dir}/state: another psd works in it, process {cluster.server.popen.pid}",
+              state, f"{cluster.dir}/state")
         fails(f"listen on 127.0.0.1 port {cluster.port}: Address already in use", "port: 0}\nm",
               f"port: {cluster.port}}}\nm")
         fails(f"127.0.0.1 port {cluster.metrics_port}: Address already in use", "metrics: {address: 127.0.0.1, port: 0",
