@@ -161,7 +161,7 @@ def a_queue_runs_one_after_the_other():
 
         def all_ended():
             nonlocal most, waited
-            jobs = [cluster.job(i) for i in ids]
+            jobs = cluster.psctl_json("jobs")["jobs"]  # of one moment
             most = max(most, sum(j["state"] == "running" for j in jobs))
             waited = waited or any(j["state"] == "queued" and "at most 1 may" in j["reason"] for j in jobs)
             return all(j["state"] == "done" for j in jobs)
