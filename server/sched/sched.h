@@ -148,6 +148,9 @@ PS_MUST_CHECK ps_status ps_sched_attach(ps_sched *sched, uint64_t session, const
                                         const char *address, const Psd__V1__Hello *hello);
 /* The stream has ended. Its leases wait for it to come back until they expire. */
 void ps_sched_detach(ps_sched *sched, uint64_t session);
+/* The worker has ended the stream itself, after all it had to say: what it holds by our count (a
+ * task that crossed its leaving on the wire) returns at once. */
+void ps_sched_leave(ps_sched *sched, uint64_t session);
 /* The three messages of a session; hostile. A lease that is not this worker's is ignored (a lost
  * one's report may be under way); every message is a sign of life. PS_NOT_FOUND: no such session,
  * end its stream. A worker answers every task once, a cancelled one too; code 1 (cancelled) without

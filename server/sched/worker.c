@@ -208,6 +208,28 @@ void ps_sched_detach(ps_sched *s, uint64_t session)
     ps_core_unlock(s);
 }
 
+static void give_back(ps_lease *lease)
+{
+    ps_job *job = lease->job;
+    if (job && ps_job_runs(job) && !lease->cancelled)
+        job->kind->back(job, lease, false, "the worker has left");
+    ps_lease_end(lease);
+    if (job)
+        ps_job_cancelled_when_free(job);
+}
+
+void ps_sched_leave(ps_sched *s, uint64_t session)
+{
+    ps_core_lock(s);
+    ps_worker *worker = ps_worker_find_session(s, session);
+    if (worker) {
+        worker->session = 0;
+        ps_log_info("sched", "worker=%s left leases=%u", worker->name, worker->n_leases);
+        ps_list_each_safe(node, &worker->leases) give_back(ps_container(node, ps_lease, of_worker));
+    }
+    ps_core_unlock(s);
+}
+
 /* Tells every job of the worker's leases once. */
 static void say_silent(ps_sched *s, const ps_worker *worker, uint64_t silent_ns)
 {

@@ -22,6 +22,7 @@ typedef struct attach_call {
     unsigned queued;
     ps_list batch; /* what the work at hand handles */
     bool working;
+    bool left; /* the worker has ended its side */
     bool ended;
     bool answered;
     uint64_t session; /* 0 before hello */
@@ -109,7 +110,9 @@ static void work_cb(ps_work *w)
 static void detach_work_cb(ps_work *w)
 {
     attach_call *a = ps_container(w, attach_call, work);
-    if (a->attached)
+    if (a->attached && a->left)
+        ps_sched_leave(a->services->sched, a->session);
+    else if (a->attached)
         ps_sched_detach(a->services->sched, a->session);
 }
 
@@ -185,7 +188,9 @@ static void on_message(ps_call *call, ps_message *message, void *user)
 
 static void on_half_close(ps_call *call, void *user)
 {
-    finish(user, PS_OK, NULL); /* the worker leaves; its leases come back when it says so */
+    attach_call *a = user;
+    a->left = true;
+    finish(a, PS_OK, NULL);
 }
 
 static void on_end(ps_call *call, ps_status status, const char *message, void *user)

@@ -81,6 +81,23 @@ START_TEST(a_worker_that_started_anew_has_nothing_and_an_older_one_is_refused)
 }
 END_TEST
 
+START_TEST(a_task_that_crossed_a_workers_leaving_returns_at_once)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "asp", false, "shards: {rows_per_task: 50}\n");
+    ps_world_report(w, ps_world_task_of(w, 1), 40, 1);
+    ps_sched_leave(w->sched, 1);
+    ck_assert(!ps_sched_holds_lease(w->sched, "w1", id));
+    ck_assert(ps_world_traced(w, "leave 1 w1"));
+    ps_world_attach(w, 2, "w2");
+    ck_assert_uint_eq(ps_world_task_of(w, 2)->begin, 40);
+    ps_sched_counts counts;
+    ps_sched_count(w->sched, &counts);
+    ck_assert_uint_eq(counts.leases_lost, 0);
+    ps_world_free(&w);
+}
+END_TEST
+
 START_TEST(a_worker_that_is_stopping_gets_nothing_more)
 {
     ps_world *w = ps_world_new(NULL, true);
@@ -163,6 +180,7 @@ static const ps_check_case cases[] = {
     {&heartbeats_keep_leases_and_a_worker_that_comes_back_in_time_too},
     {&the_sleep_of_psd_itself_is_nobodys_silence},
     {&a_worker_that_started_anew_has_nothing_and_an_older_one_is_refused},
+    {&a_task_that_crossed_a_workers_leaving_returns_at_once},
     {&a_worker_that_is_stopping_gets_nothing_more},
     {&a_worker_lost_again_and_again_without_progress_fails_the_job},
     {&what_a_worker_makes_up_changes_nothing},
