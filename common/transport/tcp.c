@@ -17,7 +17,9 @@
 #include <unistd.h>
 #include <uv.h>
 
-#define USER_TIMEOUT_MS 30000
+/* A net below HTTP/2's own clocks (keepalive and stall, 40 s as they come), which know more to say
+ * of a peer that went away. */
+#define USER_TIMEOUT_MS 45000
 #define SLICES_AT_ONCE  16
 
 typedef struct tcp {
