@@ -121,6 +121,8 @@ static void fill_services(ps_daemon *d)
     d->services.lifecycle = d->lifecycle;
     d->services.sessions = d->sessions;
     d->services.audit = d->audit;
+    /* the message that is one too many comes before it is refused */
+    d->services.push_bytes = d->conf->limits.push_bytes + d->conf->limits.message_bytes;
     d->services.heartbeat_ms = (unsigned)d->conf->jobs.heartbeat_ms;
     d->services.lease_timeout_ms = (unsigned)d->conf->jobs.lease_timeout_ms;
     d->services.version = d->version;

@@ -8,9 +8,15 @@
  * are the limits, but no more than a share of what the budget (all connections) or the connection
  * (all calls) has left: each gets less when others hold much, and nobody is shut out.
  *
+ * A call whose handler releases nothing before its end (ps_call_keep) could never come to it when
+ * the limits are less than it brings, nor could several that fill the connection together. So the
+ * oldest of them counts beside the limits, with a target of its own; when it has released what it
+ * holds, the next one does.
+ *
  * Failure: the memory itself is charged when a message begins (ps_message_create): a peer that gets
  * past its windows by many streams meets PS_RESOURCE_EXHAUSTED there, which is worth a retry. */
 #include "common/transport/http2_internal.h"
+#include "common/transport/rpc_server.h"
 
 #define CONNECTION_LEAST (256u << 10) /* a connection's window, however little is left */
 #define CALL_LEAST       (64u << 10)
@@ -26,6 +32,36 @@ static size_t most(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* The one that may go on whatever others hold; NULL: none keeps anything. One that is whole stays
+ * it until it has released what it holds. */
+static ps_call *first_keeper(const ps_http2 *conn)
+{
+    ps_list_each(node, &conn->calls)
+    {
+        ps_call *call = ps_container(node, ps_call, link);
+        bool whole = call->remote_end || call->ended || call->no_reading;
+        if (call->keeps && (!whole || call->held > 0))
+            return call;
+    }
+    return NULL;
+}
+
+/* Held by the others, which the limits of the connection are for. */
+static size_t held_beside(const ps_http2 *conn, const ps_call *keeper)
+{
+    return keeper ? conn->held - keeper->held : conn->held;
+}
+
+/* For those that wait for their turn: windows that are given are not taken back, so what all of
+ * them may send counts, and the other half is for the messages they have begun then. */
+static size_t keeper_share(const ps_http2 *conn)
+{
+    size_t keepers = 0;
+    ps_list_each(node, &conn->calls) keepers += ps_container(node, ps_call, link)->keeps > 0;
+    size_t share = conn->limits.connection_bytes / 2 / most(keepers, 1);
+    return least(conn->limits.call_bytes, most(share, CALL_LEAST));
+}
+
 static size_t connection_target(const ps_http2 *conn)
 {
     size_t share = (ps_budget_left(conn->budget) + conn->held) / SHARE;
@@ -34,7 +70,12 @@ static size_t connection_target(const ps_http2 *conn)
 
 static size_t call_target(const ps_http2 *conn, const ps_call *call)
 {
-    size_t others = conn->held - call->held;
+    const ps_call *keeper = first_keeper(conn);
+    if (call == keeper)
+        return most(call->keeps, conn->limits.call_bytes);
+    if (call->keeps)
+        return keeper_share(conn);
+    size_t others = held_beside(conn, keeper) - call->held;
     size_t limit = conn->limits.connection_bytes;
     size_t share = others < limit ? (limit - others) / SHARE : 0;
     return least(conn->limits.call_bytes, most(share, CALL_LEAST));
@@ -58,7 +99,9 @@ void ps_flow_update(ps_http2 *conn, ps_call *call)
 {
     if (!ps_http2_is_alive(conn) || !conn->session)
         return;
-    fill(conn, 0, connection_target(conn), conn->held - conn->lacking, conn->lacking + CALL_LEAST,
+    const ps_call *keeper = first_keeper(conn);
+    size_t received = held_beside(conn, keeper) - (conn->lacking - (keeper ? keeper->lacking : 0));
+    fill(conn, 0, connection_target(conn), received, conn->lacking + CALL_LEAST,
          nghttp2_session_get_local_window_size(conn->session));
     if (!call || call->stream_id == 0 || call->remote_end || call->no_reading)
         return;
@@ -72,7 +115,22 @@ static void released(void *owner, size_t len)
     call->held -= len;
     call->conn->held -= len;
     ps_flow_update(call->conn, call);
+    if (call->keeps)
+        ps_flow_next(call->conn);
     ps_call_unref(call);
+}
+
+void ps_flow_next(ps_http2 *conn)
+{
+    ps_call *keeper = first_keeper(conn);
+    if (keeper)
+        ps_flow_update(conn, keeper);
+}
+
+void ps_call_keep(ps_call *call, size_t bytes)
+{
+    call->keeps = bytes;
+    ps_flow_update(call->conn, call);
 }
 
 /* A message begins: the limits, then the memory. */
@@ -84,7 +142,11 @@ ps_status ps_flow_make(void *user, size_t len, ps_message **out)
         return ps_fail(PS_RESOURCE_EXHAUSTED, "message of %zu bytes is over the limit of %zu", len,
                        conn->limits.message_bytes);
     call->pushback = true; /* what fails from here on may succeed later */
-    if (conn->held + len > conn->limits.connection_bytes + conn->limits.message_bytes)
+    const ps_call *keeper = first_keeper(conn);
+    size_t held = call == keeper ? call->held : held_beside(conn, keeper);
+    size_t limit = call == keeper ? call->keeps : 0;
+    limit = most(limit, conn->limits.connection_bytes) + conn->limits.message_bytes;
+    if (held + len > limit)
         return ps_fail(PS_RESOURCE_EXHAUSTED,
                        "message of %zu bytes: the memory of this connection is in use, retry", len);
     ps_status st = ps_message_create(conn->budget, conn->loop, len, released, call, out);
@@ -113,4 +175,6 @@ void ps_flow_forget(ps_call *call)
     call->conn->lacking -= call->lacking;
     call->lacking = 0;
     ps_grpc_frame_clear(&call->frame);
+    if (call->keeps)
+        ps_flow_next(call->conn);
 }

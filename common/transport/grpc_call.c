@@ -347,6 +347,8 @@ void ps_call_refuse_data(ps_call *call, ps_status status)
 void ps_call_remote_end(ps_call *call)
 {
     call->remote_end = true;
+    if (call->keeps)
+        ps_flow_next(call->conn);
     if (call->kind == PS_CALL_CLIENT || call->ended || call->no_reading)
         return; /* a client's call ends with its stream, or by its trailers */
     if (ps_grpc_frame_is_partial(&call->frame)) {

@@ -124,6 +124,7 @@ struct ps_call {
     ps_grpc_frame frame;
     ps_message *request;  /* a unary call's, until it ends */
     size_t held, lacking; /* as of the connection */
+    size_t keeps;         /* of ps_call_keep; 0: what is received is released as it comes */
     bool pushback;        /* refused for want of memory: worth a retry */
     bool remote_end, no_reading;
     ps_error refuse; /* server: why the headers are not acceptable; code PS_OK: they are */
@@ -175,6 +176,7 @@ ps_status ps_flow_make(void *call, size_t len, ps_message **out); /* a ps_grpc_f
 void ps_flow_filled(ps_call *call);
 void ps_flow_forget(ps_call *call); /* what is partial is not waited for any more */
 void ps_flow_update(ps_http2 *conn, ps_call *call);
+void ps_flow_next(ps_http2 *conn); /* the oldest call that keeps what it gets may be another */
 
 /* grpc_call.c */
 void ps_call_create(ps_loop *loop, ps_call_kind kind, const char *path, ps_call **out);

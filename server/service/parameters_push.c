@@ -188,4 +188,5 @@ void ps_parameters_push(ps_call *call, void *services)
     p->services = services;
     ps_call_ref(call);
     ps_call_set_events(call, &push_events, p);
+    ps_call_keep(call, p->services->push_bytes);
 }

@@ -31,6 +31,7 @@ struct ps_services {
     ps_sessions *sessions;
     ps_audit *audit;
     ps_services_daemon daemon;
+    size_t push_bytes; /* what one push may make us hold */
     unsigned heartbeat_ms, lease_timeout_ms;
     const char *version;
     atomic_uint_fast64_t pushes, pulls, files_made;

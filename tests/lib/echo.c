@@ -32,14 +32,19 @@ void ps_test_echo_fill(uint64_t number, uint8_t *out, size_t size)
         out[i] = (uint8_t)(number * 31 + i);
 }
 
+static void release_held(session *s)
+{
+    while (s->n_held > 0)
+        ps_message_release(&s->held[--s->n_held]);
+}
+
 static void end_cb(ps_call *call, ps_status status, const char *message, void *user)
 {
     (void)message;
     session *s = user;
     s->echo->ended[status]++;
     ps_timer_free(&s->timer);
-    for (size_t i = 0; i < s->n_held; i++)
-        ps_message_release(&s->held[i]);
+    release_held(s);
     free(s->late_text);
     free(s->bytes);
     free(s);
@@ -149,6 +154,7 @@ static void uploaded_cb(ps_call *call, ps_message *message, void *user)
 static void uploaded_all_cb(ps_call *call, void *user)
 {
     session *s = user;
+    release_held(s);
     ps_call_reply(call, &s->sum.base);
 }
 
@@ -157,7 +163,10 @@ static const ps_call_events upload_events = {
 
 static void upload(ps_call *call, void *service)
 {
+    const ps_test_echo *echo = service;
     begin(call, service, &upload_events);
+    if (echo->keep)
+        ps_call_keep(call, echo->keep);
 }
 
 static void said_cb(ps_call *call, ps_message *message, void *user)

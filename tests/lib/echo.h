@@ -14,6 +14,7 @@
 /* What the server saw; read by tests on another thread. */
 typedef struct ps_test_echo {
     bool no_crc;                        /* of uploads: for measuring */
+    size_t keep;                        /* bytes that an upload may keep to its end; 0: not said */
     atomic_uint ended[PS_STATUS_COUNT]; /* on_end by its status */
     atomic_uint messages;               /* received by Upload and Talk */
     atomic_size_t sent;                 /* bytes that Download has queued */

@@ -85,6 +85,41 @@ START_TEST(a_handler_that_never_releases_stops_its_client)
 }
 END_TEST
 
+/* Each alone is more than a call's limit, and all together are more than the connection's. */
+START_TEST(uploads_that_are_kept_to_their_end_all_come_to_it)
+{
+    enum { UPLOADS = 6, EACH = 7 };
+    ps_rpc_limits limits = PS_RPC_LIMITS_DEFAULT;
+    limits.call_bytes = 4 * MIB;
+    limits.connection_bytes = 16 * MIB;
+    rig.echo.keep = 8 * MIB;
+    echo_rig_open(&rig, &limits);
+    echo_rig_connect(&rig, NULL);
+    echo_call c[UPLOADS] = {0};
+    for (int i = 0; i < UPLOADS; i++) {
+        echo_start(&rig, &c[i], ECHO_UPLOAD, &(ps_call_options){.deadline_ms = 20000});
+        Psd__Test__V1__Piece first = PSD__TEST__V1__PIECE__INIT;
+        first.hold = true;
+        ps_call_send(c[i].call, &first.base, NULL);
+    }
+    for (int n = 0; n < EACH; n++) /* side by side */
+        for (int i = 0; i < UPLOADS; i++)
+            echo_send(&c[i], (uint64_t)n, "", ps_slice_of(mib, sizeof mib));
+    for (int i = 0; i < UPLOADS; i++)
+        ps_call_half_close(c[i].call);
+    for (int i = 0; i < UPLOADS; i++) {
+        echo_wait(&rig, &c[i]);
+        ck_assert_msg(c[i].status == PS_OK, "%d: %s", i, c[i].message);
+        ck_assert_uint_eq(c[i].sum->bytes, (uint64_t)EACH * sizeof mib);
+        echo_clear(&c[i]);
+    }
+    for (int i = 0; i < 200 && stats().memory_used; i++)
+        echo_run_ms(&rig, 10);
+    ck_assert_uint_eq(stats().memory_used, 0);
+    echo_rig_close(&rig);
+}
+END_TEST
+
 START_TEST(a_client_that_does_not_release_slows_the_server)
 {
     echo_rig_open(&rig, NULL);
@@ -409,6 +444,7 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&a_handler_that_never_releases_stops_its_client, 30},
+    {&uploads_that_are_kept_to_their_end_all_come_to_it, 60},
     {&a_client_that_does_not_release_slows_the_server, 60},
     {&a_client_that_never_reads_is_cut_off_in_time, 30},
     {&a_client_that_is_stopped_is_cut_off_in_time, 30},
