@@ -111,7 +111,7 @@ void ps_accumulator_add(ps_accumulator *accumulator, const ps_push *push, double
 void ps_accumulator_apply(ps_accumulator *a)
 {
     ps_update update;
-    ps_update_begin(a->store, &update);
+    ps_update_begin(a->store, ps_update_elements(a->store), &update); /* one a clock */
     for (uint64_t i = 0; i < a->n; i++) {
         block_sum *b = &a->blocks[i];
         if (b->weight == 0)

@@ -52,7 +52,7 @@ static void apply_block(void *user, uint64_t block, const ps_block_piece *pieces
 static ps_status on_push(ps_controller *c, const ps_push *push, ps_controller_outcome *out)
 {
     application a = {.scale = ps_push_clip_scale(push)};
-    ps_update_begin(c->store, &a.update);
+    ps_update_begin(c->store, ps_push_elements(push), &a.update);
     ps_push_each_block(push, apply_block, &a);
     ps_update_end(&a.update);
     uint64_t before = a.update.version - 1, pulled = ps_push_header_of(push)->pulled_version;
@@ -123,9 +123,15 @@ static void stats(ps_controller *c, ps_param_stats *out)
     pthread_mutex_unlock(&c->lock);
 }
 
+/* The fastest clock, then how far the schedule is: updates do not tell, they may be parts of steps.
+ */
 static uint64_t save(ps_controller *c, ps_buf *out)
 {
-    uint8_t bytes[8];
+    uint8_t bytes[24];
+    uint64_t steps, part;
+    ps_update_steps(c->store, &steps, &part);
+    ps_put_u64le(bytes + 8, steps);
+    ps_put_u64le(bytes + 16, part);
     pthread_mutex_lock(&c->lock);
     ps_put_u64le(bytes, c->fastest);
     pthread_mutex_unlock(&c->lock);
@@ -137,9 +143,15 @@ static ps_status load(ps_controller *c, ps_slice bytes)
 {
     ps_cursor cursor = ps_cursor_of(bytes);
     uint64_t fastest = ps_read_u64le(&cursor);
-    if (cursor.failed || ps_cursor_left(&cursor))
-        return ps_fail(PS_CORRUPT, "state of asp: %zu bytes, must be 8", bytes.len);
+    if (!cursor.failed && ps_cursor_left(&cursor) == 0) { /* of a psd that took updates for steps */
+        c->fastest = fastest;
+        return PS_OK;
+    }
+    uint64_t steps = ps_read_u64le(&cursor), part = ps_read_u64le(&cursor);
+    if (cursor.failed || ps_cursor_left(&cursor) || part >= ps_update_elements(c->store))
+        return ps_fail(PS_CORRUPT, "state of asp: %zu bytes, must be 24", bytes.len);
     c->fastest = fastest;
+    ps_update_restore_steps(c->store, steps, part);
     return PS_OK;
 }
 

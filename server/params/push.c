@@ -334,6 +334,14 @@ const char *ps_push_client(const ps_push *push)
     return ps_push_peer_name(push->ticket.client);
 }
 
+uint64_t ps_push_elements(const ps_push *push)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < push->n; i++)
+        n += push->chunks[i].count;
+    return n;
+}
+
 double ps_push_clip_scale(const ps_push *push)
 {
     double limit = push->store->config.clip_norm, norm = sqrt(push->sum_sq);

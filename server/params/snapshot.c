@@ -260,7 +260,7 @@ ps_block_restore ps_param_store_restore_block(ps_param_store *store, uint64_t in
 ps_status ps_param_store_restore(ps_param_store *store, uint64_t version, ps_slice windows,
                                  ps_slice controller)
 {
-    store->updates.issued = version;
+    store->updates.issued = store->updates.steps = version;
     ps_status st = ps_push_windows_load(store->windows, windows);
     if (st)
         return st;

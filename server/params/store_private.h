@@ -14,6 +14,9 @@
 typedef struct ps_update_counter {
     pthread_mutex_t lock;
     uint64_t issued;
+    /* elements that were updated, in whole models and what is left: a worker's step may come as
+     * several pushes, and the schedule counts steps */
+    uint64_t steps, part;
     ps_list under_way; /* ps_update.link, in order of version */
 } ps_update_counter;
 

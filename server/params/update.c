@@ -15,16 +15,37 @@ void ps_update_leave(ps_param_store *store)
     pthread_rwlock_unlock(&store->gate);
 }
 
-void ps_update_begin(ps_param_store *store, ps_update *out)
+void ps_update_begin(ps_param_store *store, uint64_t elements, ps_update *out)
 {
     ps_update_counter *counter = &store->updates;
     out->store = store;
     pthread_mutex_lock(&counter->lock);
     out->version = ++counter->issued;
+    uint64_t step = counter->steps, all = store->placement->elements;
+    counter->part += elements;
+    counter->steps += counter->part / all;
+    counter->part %= all;
     ps_list_append(&counter->under_way, &out->link);
     pthread_mutex_unlock(&counter->lock);
-    out->rate = store->config.optimizer.learning_rate *
-                ps_schedule_factor(&store->config.schedule, out->version - 1);
+    out->rate =
+        store->config.optimizer.learning_rate * ps_schedule_factor(&store->config.schedule, step);
+}
+
+uint64_t ps_update_elements(const ps_param_store *store)
+{
+    return store->placement->elements;
+}
+
+void ps_update_steps(const ps_param_store *store, uint64_t *steps, uint64_t *part)
+{
+    *steps = store->updates.steps;
+    *part = store->updates.part;
+}
+
+void ps_update_restore_steps(ps_param_store *store, uint64_t steps, uint64_t part)
+{
+    store->updates.steps = steps;
+    store->updates.part = part;
 }
 
 void ps_update_end(ps_update *update)

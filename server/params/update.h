@@ -1,7 +1,7 @@
 /* update: how a consistency controller changes parameters. For server/consistency.
  *
  *     ps_update_enter(store);                 // the gate: no snapshot is taken meanwhile
- *     ps_update_begin(store, &update);        // takes the update's number and its learning rate
+ *     ps_update_begin(store, n, &update);     // takes the update's number and its learning rate
  *     ps_update_block(&update, block, ...);   // once for each block that changes
  *     ps_update_end(&update);
  *     ps_update_leave(store);
@@ -30,7 +30,8 @@ typedef struct ps_update {
 
 void ps_update_enter(ps_param_store *store);
 void ps_update_leave(ps_param_store *store);
-void ps_update_begin(ps_param_store *store, ps_update *out);
+/* elements: of the store's, how many change; so much of a step it is, for the schedule. */
+void ps_update_begin(ps_param_store *store, uint64_t elements, ps_update *out);
 void ps_update_end(ps_update *update);
 /* block: among all of the store. pieces: ascending, not overlapping. The gradient is multiplied by
  * scale. Elements that no piece covers stay as they are, but the block counts one update. */
@@ -38,7 +39,11 @@ void ps_update_block(const ps_update *update, uint64_t block, const ps_block_pie
                      size_t n, double scale);
 uint64_t ps_update_blocks(const ps_param_store *store); /* how many */
 uint32_t ps_update_block_elements(const ps_param_store *store, uint64_t block);
-uint64_t ps_update_count(ps_param_store *store); /* the number of the last one begun */
+uint64_t ps_update_count(ps_param_store *store);          /* the number of the last one begun */
+uint64_t ps_update_elements(const ps_param_store *store); /* of all of the store */
+/* How far the schedule is, for a checkpoint; no update is under way (gate, exclusive). */
+void ps_update_steps(const ps_param_store *store, uint64_t *steps, uint64_t *part);
+void ps_update_restore_steps(ps_param_store *store, uint64_t steps, uint64_t part);
 
 /* ---- what a push holds ---- */
 
@@ -49,6 +54,7 @@ void ps_push_each_block(const ps_push *push,
                         void *user);
 const ps_push_header *ps_push_header_of(const ps_push *push); /* weight is not 0 */
 const char *ps_push_client(const ps_push *push);
+uint64_t ps_push_elements(const ps_push *push);
 double ps_push_clip_scale(const ps_push *push); /* 1, or less by clip_norm */
 
 #endif

@@ -285,6 +285,38 @@ START_TEST(a_gradient_over_the_clip_norm_is_scaled_down_to_it)
 }
 END_TEST
 
+static float one(void *user, uint64_t index)
+{
+    return 1;
+}
+
+/* What a worker pushes in a step is one step of the schedule, in however many pushes it comes. */
+START_TEST(the_schedule_counts_steps_and_not_their_pushes)
+{
+    test_params p;
+    test_params_init(&p, 4, 6);
+    p.config.schedule = (ps_schedule){.kind = PS_SCHEDULE_LINEAR, .total_steps = 4};
+    ps_param_store *store;
+    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    const float rates[] = {1, 0.75f, 0.5f, 0.25f};
+    for (uint64_t step = 0; step < 4; step++)
+        for (uint32_t tensor = 2; tensor-- > 0;) {
+            float *before = test_params_read(store, tensor);
+            ps_push *push;
+            ps_push_reply reply;
+            ck_assert_int_eq(test_params_begin(store, 2 * step + 2 - tensor, &push), PS_OK);
+            ck_assert_int_eq(test_params_add(store, push, tensor, one, NULL), PS_OK);
+            ck_assert_int_eq(ps_push_commit(&push, &reply), PS_OK);
+            float *after = test_params_read(store, tensor);
+            ck_assert_float_eq_tol(before[0] - after[0], rates[step], 1e-5f);
+            free(before);
+            free(after);
+        }
+    ck_assert_uint_eq(ps_param_store_version(store), 8);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&a_push_is_applied_to_every_element_whatever_the_blocks},
     {&bad_chunks_are_refused_by_name_and_change_nothing},
@@ -295,6 +327,7 @@ static const ps_check_case cases[] = {
     {&an_empty_push_and_bad_headers_are_refused},
     {&a_repeated_push_gets_the_first_answer_and_changes_nothing},
     {&a_gradient_over_the_clip_norm_is_scaled_down_to_it},
+    {&the_schedule_counts_steps_and_not_their_pushes},
     {0},
 };
 
