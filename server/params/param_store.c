@@ -106,6 +106,22 @@ static ps_status make_shard_blocks(ps_param_store *store, const ps_param_shard *
     return PS_OK;
 }
 
+/* Before the first byte is taken: a machine that promises memory it has not ends psd instead. */
+static ps_status check_memory(const ps_param_store *store)
+{
+    const ps_placement *p = store->placement;
+    uint64_t each = 1 + store->rule->slots + !store->ops->never_waits; /* floats a parameter */
+    uint64_t need = p->elements * each * sizeof(float) + p->blocks * sizeof(ps_dense_block);
+    uint64_t have = ps_mem_available();
+    if (need <= have)
+        return PS_OK;
+    return ps_fail(PS_NO_MEMORY,
+                   "%llu parameters need %llu MB, and %llu MB are free: use a machine with more "
+                   "memory, or an optimizer with less state",
+                   (unsigned long long)p->elements, (unsigned long long)(need >> 20),
+                   (unsigned long long)(have >> 20));
+}
+
 static ps_status make_blocks(ps_param_store *store)
 {
     const ps_placement *p = store->placement;
@@ -151,6 +167,8 @@ static ps_status build(ps_param_store *store, const ps_param_config *config)
         st = ps_controller_find(config->consistency, &store->ops);
     if (!st)
         st = place(store, config);
+    if (!st)
+        st = check_memory(store);
     if (!st)
         st = copy_config(store, config);
     if (st)

@@ -117,6 +117,16 @@ START_TEST(plans_that_cannot_be_are_refused_by_name)
 }
 END_TEST
 
+START_TEST(a_model_that_no_machine_holds_is_refused_before_memory_is_taken)
+{
+    ps_param_plan plan = {.name = "w", .rank = 2, .shape = {1u << 22, 1u << 22}};
+    ps_param_config config = {.plans = &plan, .n_plans = 1};
+    ps_param_store *store;
+    ck_assert_int_eq(ps_param_store_create(&config, &store), PS_NO_MEMORY);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "17592186044416 parameters need 671"));
+}
+END_TEST
+
 START_TEST(every_failed_allocation_is_an_answer_and_leaks_nothing)
 {
     test_params p;
@@ -258,6 +268,7 @@ static const ps_check_case cases[] = {
     {&initial_values_do_not_depend_on_how_the_tensor_is_cut},
     {&initial_values_are_what_the_plan_says},
     {&plans_that_cannot_be_are_refused_by_name},
+    {&a_model_that_no_machine_holds_is_refused_before_memory_is_taken},
     {&every_failed_allocation_is_an_answer_and_leaks_nothing},
     {&adamw_takes_twelve_bytes_a_parameter_and_at_most_five_percent_more},
     {&values_go_in_and_out_row_major_in_any_pieces},
