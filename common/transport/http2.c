@@ -292,6 +292,13 @@ void ps_http2_drain(ps_http2 *conn)
     if (conn->draining)
         return;
     conn->draining = true;
+    if (!conn->server) { /* the server opens no streams: there is nothing to wait for */
+        conn->goaway_final = true;
+        if (conn->events->on_draining)
+            conn->events->on_draining(conn->owner, conn);
+        ps_http2_write_soon(conn);
+        return;
+    }
     /* First "no more, soon", and when the answer to a PING shows that the peer has read that, the
      * last stream it got in (RFC 9113 section 6.8). */
     nghttp2_submit_shutdown_notice(conn->session);

@@ -2,6 +2,8 @@
 #include "tests/lib/check_main.h"
 #include "tests/lib/echo_rig.h"
 
+#include "common/transport/channel_internal.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -306,6 +308,23 @@ START_TEST(a_channel_comes_back_when_its_server_does)
 }
 END_TEST
 
+/* A connection has 2^30 streams, which a worker may use up in some days. */
+START_TEST(a_connection_whose_streams_are_used_up_is_replaced)
+{
+    echo_rig_open(&rig, NULL);
+    echo_rig_connect(&rig, NULL);
+    Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
+    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_OK);
+    nghttp2_session *session = rig.channel->current->conn->session;
+    ck_assert_int_eq(nghttp2_session_set_next_stream_id(session, INT32_MAX), 0);
+    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_OK); /* the last one */
+    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_UNAVAILABLE);
+    ps_call_options wait = {.deadline_ms = 5000, .wait_for_ready = true};
+    ck_assert_int_eq(echo_unary(&rig, &request, &wait, NULL), PS_OK);
+    echo_rig_close(&rig);
+}
+END_TEST
+
 START_TEST(a_taken_port_is_named)
 {
     echo_rig_open(&rig, NULL);
@@ -452,6 +471,7 @@ static const ps_check_case cases[] = {
     {&a_stopping_server_lets_calls_end_and_takes_no_new_ones, 30},
     {&a_call_that_outlives_the_grace_is_cut, 30},
     {&a_channel_comes_back_when_its_server_does, 30},
+    {&a_connection_whose_streams_are_used_up_is_replaced, 30},
     {&a_taken_port_is_named, 30},
     {&a_certificate_that_is_refused_is_explained_on_both_sides, 30},
     {&what_is_not_tls_is_closed_with_a_reason, 30},
