@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/sm.h"
+#include "worker/lease.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -24,18 +25,6 @@ static const ps_sm_set next_states[] = {
 };
 static const ps_sm machine = {
     .tag = "agent", .names = state_names, .next = next_states, .count = GONE + 1};
-
-typedef struct lease {
-    ps_list link;
-    uint64_t id, job_id;
-    Psd__V1__TaskProgress progress; /* not yet sent; log unused */
-    bool has_progress;
-    Psd__V1__LogEvent *logs[PS_AGENT_LOGS];
-    size_t log_count;
-    Psd__V1__TaskResult *result; /* NULL: the task runs */
-    bool sent;                   /* the result, */
-    uint64_t sent_ms;            /* then */
-} lease;
 
 struct ps_agent {
     ps_agent_options o;
@@ -61,78 +50,35 @@ static uint64_t now_ms(const ps_agent *a)
 
 /* ---- leases ---- */
 
-static lease *lease_find(ps_agent *a, uint64_t id)
+static ps_task_lease *lease_find(ps_agent *a, uint64_t id)
 {
     ps_list_each(node, &a->leases)
     {
-        lease *l = ps_container(node, lease, link);
+        ps_task_lease *l = ps_container(node, ps_task_lease, link);
         if (l->id == id)
             return l;
     }
     return NULL;
 }
 
-static void lease_free(lease *l)
-{
-    ps_list_remove(&l->link);
-    for (size_t i = 0; i < l->log_count; i++)
-        psd__v1__log_event__free_unpacked(l->logs[i], NULL);
-    if (l->result)
-        psd__v1__task_result__free_unpacked(l->result, NULL);
-    ps_free(&l);
-}
-
 unsigned ps_agent_running(const ps_agent *a)
 {
     unsigned n = 0;
-    ps_list_each(node, &a->leases) n += !ps_container(node, lease, link)->result;
+    ps_list_each(node, &a->leases) n += !ps_container(node, ps_task_lease, link)->result;
     return n;
 }
 
 /* ---- what goes out ---- */
 
-static void send_progress(ps_agent *a, lease *l, Psd__V1__LogEvent *log)
-{
-    Psd__V1__WorkerMessage message = PSD__V1__WORKER_MESSAGE__INIT;
-    message.body_case = PSD__V1__WORKER_MESSAGE__BODY_PROGRESS;
-    l->progress.log = log;
-    message.progress = &l->progress;
-    a->o.port->send(a->o.user, &message);
-    uint64_t position = l->progress.position;
-    psd__v1__task_progress__init(&l->progress);
-    l->progress.lease_id = l->id;
-    l->progress.position = position;
-    l->has_progress = false;
-}
-
-static void flush_lease(ps_agent *a, lease *l)
-{
-    for (size_t i = 0; i < l->log_count; i++) {
-        send_progress(a, l, l->logs[i]);
-        psd__v1__log_event__free_unpacked(l->logs[i], NULL);
-    }
-    l->log_count = 0;
-    if (l->has_progress)
-        send_progress(a, l, NULL);
-    if (!l->result || l->sent)
-        return;
-    Psd__V1__WorkerMessage message = PSD__V1__WORKER_MESSAGE__INIT;
-    message.body_case = PSD__V1__WORKER_MESSAGE__BODY_RESULT;
-    message.result = l->result;
-    a->o.port->send(a->o.user, &message);
-    l->sent = true;
-    l->sent_ms = now_ms(a);
-}
-
 static void flush(ps_agent *a)
 {
     ps_list_each_safe(node, &a->leases)
     {
-        lease *l = ps_container(node, lease, link);
+        ps_task_lease *l = ps_container(node, ps_task_lease, link);
         if (l->sent && now_ms(a) - l->sent_ms >= PS_AGENT_RESULT_MS)
-            lease_free(l);
+            ps_task_lease_free(l);
         else
-            flush_lease(a, l);
+            ps_task_lease_flush(l, a->o.port->send, a->o.user, now_ms(a));
     }
 }
 
@@ -157,7 +103,7 @@ static void dial(ps_agent *a)
     ps_list_each(node, &a->leases) count++;
     hello.leases = ps_alloc_array(count + 1, sizeof(uint64_t));
     ps_list_each(node, &a->leases) hello.leases[hello.n_leases++] =
-        ps_container(node, lease, link)->id;
+        ps_container(node, ps_task_lease, link)->id;
     Psd__V1__WorkerMessage message = PSD__V1__WORKER_MESSAGE__INIT;
     message.body_case = PSD__V1__WORKER_MESSAGE__BODY_HELLO;
     message.hello = &hello;
@@ -169,7 +115,7 @@ static void dial(ps_agent *a)
 
 static bool all_said(const ps_agent *a)
 {
-    ps_list_each(node, &a->leases) if (!ps_container(node, lease, link)->sent) return false;
+    ps_list_each(node, &a->leases) if (!ps_container(node, ps_task_lease, link)->sent) return false;
     return true;
 }
 
@@ -186,7 +132,7 @@ static void overdue_tasks(ps_agent *a)
     a->cancelled = true;
     ps_list_each(node, &a->leases)
     {
-        lease *l = ps_container(node, lease, link);
+        ps_task_lease *l = ps_container(node, ps_task_lease, link);
         if (!l->result)
             a->o.port->cancel(a->o.user, l->id, "the worker is stopping");
     }
@@ -290,12 +236,7 @@ static void tasked(ps_agent *a, Psd__V1__ServerMessage *message)
         refuse(a, task, PS_RESOURCE_EXHAUSTED, "all slots of the worker are busy");
         return;
     }
-    lease *l = ps_new(lease);
-    l->id = task->lease_id;
-    l->job_id = task->job_id;
-    psd__v1__task_progress__init(&l->progress);
-    l->progress.lease_id = l->id;
-    l->progress.position = task->row_begin;
+    ps_task_lease *l = ps_task_lease_new(task);
     ps_list_append(&a->leases, &l->link);
     message->task = NULL;
     message->body_case = PSD__V1__SERVER_MESSAGE__BODY__NOT_SET;
@@ -304,9 +245,9 @@ static void tasked(ps_agent *a, Psd__V1__ServerMessage *message)
 
 static void cancelled(ps_agent *a, const Psd__V1__CancelTask *cancel)
 {
-    lease *l = lease_find(a, cancel->lease_id);
+    ps_task_lease *l = lease_find(a, cancel->lease_id);
     if (l && l->result)
-        lease_free(l); /* psd has forgotten it: so may we */
+        ps_task_lease_free(l); /* psd has forgotten it: so may we */
     else if (l)
         a->o.port->cancel(a->o.user, l->id, cancel->reason);
 }
@@ -338,7 +279,7 @@ void ps_agent_ended(ps_agent *a, ps_status status, const char *message)
     if (a->state != DIALLING && a->state != ATTACHED)
         return;
     ps_log_warning("agent", "not attached: %s", status ? message : "psd ended the stream");
-    ps_list_each(node, &a->leases) ps_container(node, lease, link)->sent =
+    ps_list_each(node, &a->leases) ps_container(node, ps_task_lease, link)->sent =
         false; /* it may not have arrived */
     move(a, WAITING);
     uint64_t delay = PS_AGENT_RETRY_MIN_MS;
@@ -349,43 +290,18 @@ void ps_agent_ended(ps_agent *a, ps_status status, const char *message)
     advance(a);
 }
 
-static void keep_log(lease *l, const Psd__V1__LogEvent *log)
-{
-    if (l->log_count == PS_AGENT_LOGS) {
-        psd__v1__log_event__free_unpacked(l->logs[0], NULL);
-        for (size_t i = 1; i < l->log_count; i++)
-            l->logs[i - 1] = l->logs[i];
-        l->log_count--;
-    }
-    Psd__V1__LogEvent *copy = ps_new(Psd__V1__LogEvent);
-    psd__v1__log_event__init(copy);
-    copy->time_ms = log->time_ms;
-    copy->level = log->level;
-    copy->source = ps_strdup(log->source);
-    copy->text = ps_strdup(log->text);
-    l->logs[l->log_count++] = copy;
-}
-
 void ps_agent_progress(ps_agent *a, const Psd__V1__TaskProgress *progress)
 {
-    lease *l = lease_find(a, progress->lease_id);
+    ps_task_lease *l = lease_find(a, progress->lease_id);
     if (!l || l->result)
         return;
-    if (progress->position > l->progress.position)
-        l->progress.position = progress->position;
-    l->progress.samples += progress->samples;
-    l->progress.steps += progress->steps;
-    l->progress.loss_sum += progress->loss_sum;
-    l->progress.correct += progress->correct;
-    l->has_progress = true;
-    if (progress->log)
-        keep_log(l, progress->log);
+    ps_task_lease_add(l, progress);
     advance(a);
 }
 
 void ps_agent_result(ps_agent *a, Psd__V1__TaskResult *result)
 {
-    lease *l = lease_find(a, result->lease_id);
+    ps_task_lease *l = lease_find(a, result->lease_id);
     if (!l || l->result) {
         psd__v1__task_result__free_unpacked(result, NULL);
         return;
@@ -409,7 +325,7 @@ void ps_agent_free(ps_agent **agent)
     ps_agent *a = *agent;
     if (!a)
         return;
-    ps_list_each_safe(node, &a->leases) lease_free(ps_container(node, lease, link));
+    ps_list_each_safe(node, &a->leases) ps_task_lease_free(ps_container(node, ps_task_lease, link));
     ps_free(agent);
 }
 

@@ -8,7 +8,7 @@
  *          stopping, and no task runs any more: DIALLING, WAITING ─────────────────────────▶ GONE
  *
  * What tasks report while there is no stream is kept and sent after the next welcome: numbers of
- * one lease are added up into one report, log lines are kept up to PS_AGENT_LOGS, and a result is
+ * one lease are added up into one report, log lines are kept up to PS_LEASE_LOGS, and a result is
  * sent again after a reconnect if it may have been lost with the old stream (psd ignores one it
  * has).
  *
@@ -23,7 +23,6 @@
 #include "psd/v1/workers.pb-c.h"
 
 enum {
-    PS_AGENT_LOGS = 16,          /* lines kept of a lease */
     PS_AGENT_RESULT_MS = 30000,  /* a sent result may be sent again for so long */
     PS_AGENT_CLOSING_MS = 2000,  /* for psd to end the stream */
     PS_AGENT_RETRY_MIN_MS = 200, /* between attempts that psd itself refused; doubled */

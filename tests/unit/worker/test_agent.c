@@ -3,6 +3,7 @@
 
 #include "common/base/mem.h"
 #include "tests/lib/check_main.h"
+#include "worker/lease.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -264,19 +265,19 @@ START_TEST(of_many_log_lines_the_last_are_kept)
     give_task(7);
     ps_agent_ended(w.agent, PS_UNAVAILABLE, "reset");
     forget_sent();
-    for (int i = 0; i < PS_AGENT_LOGS + 5; i++) {
+    for (int i = 0; i < PS_LEASE_LOGS + 5; i++) {
         char text[16];
         snprintf(text, sizeof(text), "line %d", i);
         progress(7, 100, 1, text);
     }
     pass(PS_AGENT_RETRY_MIN_MS);
     welcome();
-    ck_assert_uint_eq(w.count, 1 + PS_AGENT_LOGS);
+    ck_assert_uint_eq(w.count, 1 + PS_LEASE_LOGS);
     ck_assert_str_eq(w.sent[1]->progress->log->text, "line 5");
     uint64_t samples = 0;
     for (size_t i = 1; i < w.count; i++)
         samples += w.sent[i]->progress->samples;
-    ck_assert_uint_eq(samples, PS_AGENT_LOGS + 5); /* numbers are never dropped */
+    ck_assert_uint_eq(samples, PS_LEASE_LOGS + 5); /* numbers are never dropped */
     end();
 }
 END_TEST
