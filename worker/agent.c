@@ -34,7 +34,8 @@ struct ps_agent {
     uint64_t until_ms; /* WAITING: next attempt; CLOSING: patience */
     unsigned attempts;
     bool stopping, cancelled;
-    uint64_t stop_at_ms;
+    uint64_t stop_at_ms;     /* stopping: tasks that still run are cancelled then, */
+    uint64_t alone_since_ms; /* and this is since when there has been no stream */
 };
 
 static void move(ps_agent *a, agent_state to)
@@ -125,9 +126,9 @@ static void go(ps_agent *a)
     a->o.port->gone(a->o.user);
 }
 
-static void overdue_tasks(ps_agent *a)
+static void cancel_tasks(ps_agent *a)
 {
-    if (!a->stopping || a->cancelled || now_ms(a) < a->stop_at_ms)
+    if (a->cancelled)
         return;
     a->cancelled = true;
     ps_list_each(node, &a->leases)
@@ -136,6 +137,27 @@ static void overdue_tasks(ps_agent *a)
         if (!l->result)
             a->o.port->cancel(a->o.user, l->id, "the worker is stopping");
     }
+}
+
+/* Stopping, and no stream: is there anything to wait for, and still time? */
+static void go_alone(ps_agent *a)
+{
+    unsigned unfinished = ps_agent_running(a), unsent = 0;
+    ps_list_each(node, &a->leases)
+    {
+        const ps_task_lease *l = ps_container(node, ps_task_lease, link);
+        unsent += l->result && !l->sent;
+    }
+    if (unfinished + unsent > 0) {
+        if (now_ms(a) < a->alone_since_ms + PS_AGENT_RECONNECT_MS)
+            return;
+        ps_log_warning("agent",
+                       "leaving without psd: lost are tasks=%u that have not ended and results=%u "
+                       "that were not delivered; psd gives their rows out again",
+                       unfinished, unsent);
+    }
+    cancel_tasks(a);
+    go(a);
 }
 
 static void ask_wake(ps_agent *a)
@@ -147,6 +169,9 @@ static void ask_wake(ps_agent *a)
         at = a->until_ms;
     if (a->stopping && !a->cancelled && a->stop_at_ms < at)
         at = a->stop_at_ms;
+    bool alone = a->state == DIALLING || a->state == WAITING;
+    if (a->stopping && alone && a->alone_since_ms + PS_AGENT_RECONNECT_MS < at)
+        at = a->alone_since_ms + PS_AGENT_RECONNECT_MS;
     uint64_t now = now_ms(a);
     if (at != UINT64_MAX && a->state != GONE)
         a->o.port->wake(a->o.user, at > now ? at - now : 0);
@@ -154,13 +179,13 @@ static void ask_wake(ps_agent *a)
 
 static void advance(ps_agent *a)
 {
-    overdue_tasks(a);
+    if (a->stopping && now_ms(a) >= a->stop_at_ms)
+        cancel_tasks(a);
+    if (a->stopping && (a->state == DIALLING || a->state == WAITING))
+        go_alone(a);
     switch (a->state) {
-    case DIALLING:
     case WAITING:
-        if (a->stopping && !ps_agent_running(a))
-            go(a);
-        else if (a->state == WAITING && now_ms(a) >= a->until_ms)
+        if (now_ms(a) >= a->until_ms)
             dial(a);
         break;
     case ATTACHED:
@@ -180,6 +205,7 @@ static void advance(ps_agent *a)
         if (a->stopping)
             go(a);
         break;
+    case DIALLING:
     case GONE:
         break;
     }
@@ -281,6 +307,8 @@ void ps_agent_ended(ps_agent *a, ps_status status, const char *message)
     ps_log_warning("agent", "not attached: %s", status ? message : "psd ended the stream");
     ps_list_each(node, &a->leases) ps_container(node, ps_task_lease, link)->sent =
         false; /* it may not have arrived */
+    if (a->state == ATTACHED)
+        a->alone_since_ms = now_ms(a);
     move(a, WAITING);
     uint64_t delay = PS_AGENT_RETRY_MIN_MS;
     for (unsigned i = 0; i < a->attempts && delay < PS_AGENT_RETRY_MAX_MS; i++)
@@ -340,6 +368,7 @@ void ps_agent_stop(ps_agent *a)
     if (a->stopping)
         return;
     a->stopping = true;
+    a->alone_since_ms = now_ms(a);
     a->stop_at_ms = now_ms(a) + a->o.stop_ms;
     a->o.port->stop_tasks(a->o.user);
     advance(a);

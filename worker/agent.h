@@ -5,12 +5,13 @@
  *                             ▲    │ ended              │    │ stopping, and nothing left to say
  *                        tick │    ▼                    │    ▼
  *                            WAITING ◀──────── ended ───╯  CLOSING ── ended, or time over ─▶ GONE
- *          stopping, and no task runs any more: DIALLING, WAITING ─────────────────────────▶ GONE
+ *          stopping, and nothing left to say, or no stream in time: DIALLING, WAITING ─────▶ GONE
  *
  * What tasks report while there is no stream is kept and sent after the next welcome: numbers of
  * one lease are added up into one report, log lines are kept up to PS_LEASE_LOGS, and a result is
  * sent again after a reconnect if it may have been lost with the old stream (psd ignores one it
- * has).
+ * has). A worker that is stopping waits for a stream only PS_AGENT_RECONNECT_MS: without psd nobody
+ * takes its results, and psd gives the rows out again.
  *
  * It touches nothing but its port, a table of functions; so a test can be psd, the tasks and the
  * clock. One thread (the loop's). The port's functions must not call back into the agent.
@@ -23,9 +24,10 @@
 #include "psd/v1/workers.pb-c.h"
 
 enum {
-    PS_AGENT_RESULT_MS = 30000,  /* a sent result may be sent again for so long */
-    PS_AGENT_CLOSING_MS = 2000,  /* for psd to end the stream */
-    PS_AGENT_RETRY_MIN_MS = 200, /* between attempts that psd itself refused; doubled */
+    PS_AGENT_RESULT_MS = 30000,   /* a sent result may be sent again for so long */
+    PS_AGENT_CLOSING_MS = 2000,   /* for psd to end the stream */
+    PS_AGENT_RECONNECT_MS = 1500, /* stopping: for the stream that is being made */
+    PS_AGENT_RETRY_MIN_MS = 200,  /* between attempts that psd itself refused; doubled */
     PS_AGENT_RETRY_MAX_MS = 10000,
 };
 

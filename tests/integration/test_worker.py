@@ -74,6 +74,20 @@ def psd_is_restarted_without_waiting_for_its_workers():
         assert cluster.wait_job(job_id, timeout=90)["progress"]["test_accuracy"] > 0.98
 
 
+def a_worker_whose_psd_is_gone_leaves_at_once_and_says_what_is_lost():
+    with Cluster() as cluster:
+        cluster.tiny_data(rows=16000)
+        cluster.start_server()
+        worker = cluster.start_worker("w1", extra="shutdown_grace: 30s")
+        trained_beyond(cluster, cluster.submit(long_job(cluster, epochs=50)), 4000)
+        cluster.server.kill()
+        wait_until("it is seen", lambda: "not attached" in worker.text())
+        begin = time.monotonic()
+        assert worker.stop() == 0
+        assert time.monotonic() - begin < 5, "it waited for a psd that is gone"
+        assert "leaving without psd: lost are tasks=1" in worker.text()
+
+
 def psd_is_killed_under_asp():
     psd_is_killed_and_the_workers_go_on("asp")
 
@@ -191,7 +205,8 @@ def certificates_and_log_level_are_read_again():
         assert worker.alive()
 
 
-run([a_stopped_worker_returns_its_lease_and_a_late_one_joins, psd_is_restarted_without_waiting_for_its_workers,
+run([a_stopped_worker_returns_its_lease_and_a_late_one_joins,
+     a_worker_whose_psd_is_gone_leaves_at_once_and_says_what_is_lost, psd_is_restarted_without_waiting_for_its_workers,
      psd_is_killed_under_asp, psd_is_killed_under_bsp,
      a_killed_workers_rows_are_trained_by_the_other, a_cancelled_job_leaves_the_worker_at_once_and_ready,
      odd_jobs_train_as_well, a_line_is_fitted_from_csv, bad_data_fails_the_job_with_what_and_where,

@@ -362,6 +362,71 @@ START_TEST(without_a_psd_stopping_waits_for_nothing)
 }
 END_TEST
 
+START_TEST(without_a_psd_a_running_task_holds_up_stopping_only_for_the_reconnect)
+{
+    begin();
+    welcome();
+    give_task(7);
+    ps_agent_ended(w.agent, PS_UNAVAILABLE, "reset");
+    pass(60000); /* gone for long: dialling */
+    ps_agent_stop(w.agent);
+    ck_assert_uint_eq(w.stopped, 1);
+    ck_assert_uint_eq(w.wake_ms, PS_AGENT_RECONNECT_MS);
+    pass(PS_AGENT_RECONNECT_MS - 1);
+    ck_assert_uint_eq(w.gone, 0);
+    ck_assert_uint_eq(w.cancelled, 0);
+    pass(1);
+    ck_assert_uint_eq(w.cancelled_lease, 7);
+    ck_assert_uint_eq(w.gone, 1);
+    result(7); /* the thread's last word */
+    pass(60000);
+    ck_assert_uint_eq(w.gone, 1);
+    end();
+}
+END_TEST
+
+START_TEST(psd_that_is_back_in_time_takes_the_result_of_a_stopping_worker)
+{
+    begin();
+    welcome();
+    give_task(7);
+    ps_agent_stop(w.agent);
+    pass(1000);
+    ps_agent_ended(w.agent, PS_UNAVAILABLE, "reset"); /* the time begins here */
+    result(7);
+    forget_sent();
+    ck_assert_uint_eq(w.gone, 0);
+    pass(PS_AGENT_RECONNECT_MS - 1);
+    ck_assert_int_eq(kind(0), PSD__V1__WORKER_MESSAGE__BODY_HELLO);
+    welcome();
+    ck_assert_int_eq(kind(1), PSD__V1__WORKER_MESSAGE__BODY_RESULT);
+    ck_assert_uint_eq(w.closed, 1);
+    pass(1); /* attached: that time is over and means nothing */
+    ck_assert_uint_eq(w.gone, 0);
+    ps_agent_ended(w.agent, PS_OK, "");
+    ck_assert_uint_eq(w.gone, 1);
+    end();
+}
+END_TEST
+
+START_TEST(a_result_that_nobody_takes_is_given_up_with_the_worker)
+{
+    begin();
+    welcome();
+    give_task(7);
+    ps_agent_ended(w.agent, PS_UNAVAILABLE, "reset");
+    result(7);
+    ps_agent_stop(w.agent);
+    for (unsigned ms = 0; ms < PS_AGENT_RECONNECT_MS; ms += 100) {
+        ck_assert_uint_eq(w.gone, 0);
+        pass(100);
+        ps_agent_ended(w.agent, PS_UNAVAILABLE, "connection refused"); /* whenever it dials */
+    }
+    ck_assert_uint_eq(w.gone, 1);
+    end();
+}
+END_TEST
+
 START_TEST(refused_attempts_are_spaced_out)
 {
     begin();
@@ -388,6 +453,9 @@ static const ps_check_case tests[] = {
     {&stopping_sends_the_result_then_closes_then_goes},
     {&a_task_that_does_not_stop_in_time_is_cancelled},
     {&without_a_psd_stopping_waits_for_nothing},
+    {&without_a_psd_a_running_task_holds_up_stopping_only_for_the_reconnect},
+    {&psd_that_is_back_in_time_takes_the_result_of_a_stopping_worker},
+    {&a_result_that_nobody_takes_is_given_up_with_the_worker},
     {&refused_attempts_are_spaced_out},
     {0}};
 
