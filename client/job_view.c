@@ -1,7 +1,9 @@
-/* Field names in JSON are those of proto/psd/v1/jobs.proto: they do not change. Cannot fail. */
+/* Field names in JSON are those of proto/psd/v1/jobs.proto: they do not change. A metric is a field
+ * of its name. Cannot fail. */
 #include "client/job_view.h"
 
 #include "client/human.h"
+#include "client/metrics.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -63,6 +65,16 @@ double ps_job_share(const Psd__V1__Job *job)
     return share > 1 ? 1 : share;
 }
 
+static ps_metrics metrics_of(const Psd__V1__Progress *p)
+{
+    return (ps_metrics){.list = p->metrics, .n = p->n_metrics};
+}
+
+static ps_metrics test_metrics_of(const Psd__V1__Progress *p)
+{
+    return (ps_metrics){.list = p->test_metrics, .n = p->n_test_metrics};
+}
+
 /* Lists ---------------------------------------------------------------------------------------- */
 
 const char *const ps_job_headers[] = {">ID",   "NAME",      "KIND",      "STATE",  ">DONE", ">LOSS",
@@ -92,7 +104,7 @@ void ps_job_row(ps_table *table, const Psd__V1__Job *job, int64_t now_ms)
     else
         ps_table_text(table, "");
     if (p && p->has_test)
-        ps_table_printf(table, "%.4f", p->test_accuracy);
+        ps_metrics_test_cell(table, test_metrics_of(p), p->test_loss);
     else
         ps_table_text(table, "");
     ps_table_text(table, ps_human_ago(job->submitted_ms, now_ms).text);
@@ -112,13 +124,13 @@ static void progress_fields(ps_table *t, const Psd__V1__Progress *p, double shar
     if (p->steps) {
         ps_table_field(t, "steps", "%" PRIu64, p->steps);
         ps_table_field(t, "loss", "%.4f", p->loss);
-        ps_table_field(t, "accuracy", "%.4f", p->accuracy);
+        ps_metrics_fields(t, "", metrics_of(p));
         ps_table_field(t, "staleness", "%.1f on average, %" PRIu64 " at most", p->staleness_mean,
                        p->staleness_max);
     }
     if (p->has_test) {
         ps_table_field(t, "test loss", "%.4f", p->test_loss);
-        ps_table_field(t, "test accuracy", "%.4f", p->test_accuracy);
+        ps_metrics_fields(t, "test ", test_metrics_of(p));
     }
 }
 
@@ -169,10 +181,10 @@ static void progress_json(ps_json_writer *w, const Psd__V1__Progress *p)
     ps_json_put_uint(w, "steps", p->steps);
     ps_json_put_double(w, "samples_per_second", p->samples_per_second);
     ps_json_put_double(w, "loss", p->loss);
-    ps_json_put_double(w, "accuracy", p->accuracy);
+    ps_metrics_json(w, "", metrics_of(p));
     if (p->has_test) {
         ps_json_put_double(w, "test_loss", p->test_loss);
-        ps_json_put_double(w, "test_accuracy", p->test_accuracy);
+        ps_metrics_json(w, "test_", test_metrics_of(p));
     }
     ps_json_put_double(w, "bytes_in_per_second", p->bytes_in_per_second);
     ps_json_put_double(w, "bytes_out_per_second", p->bytes_out_per_second);

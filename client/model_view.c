@@ -2,11 +2,17 @@
 #include "client/model_view.h"
 
 #include "client/human.h"
+#include "client/metrics.h"
 
 #include <inttypes.h>
 
-const char *const ps_model_headers[] = {"NAME", ">PARAMETERS", ">SIZE",  ">TEST ACCURACY",
+const char *const ps_model_headers[] = {"NAME", ">PARAMETERS", ">SIZE",  ">TEST",
                                         ">JOB", "CREATED",     "CONFIG", NULL};
+
+static ps_metrics test_metrics_of(const Psd__V1__Model *m)
+{
+    return (ps_metrics){.list = m->test_metrics, .n = m->n_test_metrics};
+}
 
 void ps_model_row(ps_table *table, const Psd__V1__Model *m, int64_t now_ms)
 {
@@ -14,7 +20,7 @@ void ps_model_row(ps_table *table, const Psd__V1__Model *m, int64_t now_ms)
     ps_table_text(table, ps_human_count((double)m->parameters).text);
     ps_table_text(table, ps_human_bytes((double)m->bytes).text);
     if (m->has_test)
-        ps_table_printf(table, "%.4f", m->test_accuracy);
+        ps_metrics_test_cell(table, test_metrics_of(m), m->test_loss);
     else
         ps_table_text(table, "");
     if (m->job_id)
@@ -60,7 +66,7 @@ void ps_model_text(ps_buf *out, const ps_style *style, const Psd__V1__Model *m)
         ps_table_field(t, "trained by", "imported");
     ps_table_field(t, "created", "%s", ps_human_time(m->created_ms).text);
     if (m->has_test) {
-        ps_table_field(t, "test accuracy", "%.4f", m->test_accuracy);
+        ps_metrics_fields(t, "test ", test_metrics_of(m));
         ps_table_field(t, "test loss", "%.4f", m->test_loss);
     }
     ps_table_render(t, style, out);
@@ -82,7 +88,7 @@ void ps_model_json(ps_json_writer *w, const Psd__V1__Model *m)
     ps_json_put_int(w, "created_ms", m->created_ms);
     if (m->has_test) {
         ps_json_put_double(w, "test_loss", m->test_loss);
-        ps_json_put_double(w, "test_accuracy", m->test_accuracy);
+        ps_metrics_json(w, "test_", test_metrics_of(m));
     }
     if (m->n_tensors) {
         ps_json_key(w, "tensors");

@@ -5,6 +5,7 @@
 
 #include "client/human.h"
 #include "client/job_view.h"
+#include "client/metrics.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -88,15 +89,29 @@ static void set(field *f, unsigned rank, const char *format, ...)
     f->rank = rank;
 }
 
+/* Of many metrics, the first: a line has room for one. */
+static const Psd__V1__Metric *metric_of(const Psd__V1__Progress *p)
+{
+    return ps_metrics_first((ps_metrics){.list = p->metrics, .n = p->n_metrics});
+}
+
+static const Psd__V1__Metric *test_metric_of(const Psd__V1__Progress *p)
+{
+    return ps_metrics_first((ps_metrics){.list = p->test_metrics, .n = p->n_test_metrics});
+}
+
 static size_t numbers(const Psd__V1__Progress *p, const ps_style *style, field f[FIELDS])
 {
     size_t n = 0;
-    if (p->steps) {
+    const Psd__V1__Metric *metric = metric_of(p), *test = test_metric_of(p);
+    if (p->steps)
         set(&f[n++], 1, "loss %.4f", p->loss);
-        set(&f[n++], 2, "accuracy %.4f", p->accuracy);
-    }
-    if (p->has_test)
-        set(&f[n++], 3, "test %.4f", p->test_accuracy);
+    if (p->steps && metric)
+        set(&f[n++], 2, "%s %.4f", metric->name, metric->value);
+    if (p->has_test && test)
+        set(&f[n++], 3, "test %.4f", test->value);
+    else if (p->has_test)
+        set(&f[n++], 3, "test loss %.4f", p->test_loss);
     set(&f[n++], 4, "%s samples/s", ps_human_count(p->samples_per_second).text);
     set(&f[n++], 5, "%u worker%s", p->workers, p->workers == 1 ? "" : "s");
     if (style->utf8)
@@ -213,6 +228,20 @@ void ps_progress_log(ps_buf *out, const ps_style *style, const Psd__V1__LogEvent
     ps_buf_putc(out, '\n');
 }
 
+static void put_outcome(ps_buf *out, const Psd__V1__Progress *p)
+{
+    const Psd__V1__Metric *metric = p->has_test ? test_metric_of(p) : metric_of(p);
+    if (p->has_test && metric)
+        ps_buf_printf(out, ": test %s %.4f, test loss %.4f", metric->name, metric->value,
+                      p->test_loss);
+    else if (p->has_test)
+        ps_buf_printf(out, ": test loss %.4f", p->test_loss);
+    else if (p->steps)
+        ps_buf_printf(out, ": loss %.4f", p->loss);
+    if (!p->has_test && p->steps && metric)
+        ps_buf_printf(out, ", %s %.4f", metric->name, metric->value);
+}
+
 void ps_progress_result(ps_buf *out, const ps_style *style, const Psd__V1__Job *job, int64_t now_ms)
 {
     const Psd__V1__Progress *p = job->progress;
@@ -232,9 +261,7 @@ void ps_progress_result(ps_buf *out, const ps_style *style, const Psd__V1__Job *
         ps_buf_puts(out, ": ");
         ps_put_clean(out, style, job->reason, 400);
     }
-    if (job->state == PSD__V1__JOB_STATE__JOB_STATE_DONE && p && p->has_test)
-        ps_buf_printf(out, ": test accuracy %.4f, test loss %.4f", p->test_accuracy, p->test_loss);
-    else if (job->state == PSD__V1__JOB_STATE__JOB_STATE_DONE && p && p->steps)
-        ps_buf_printf(out, ": loss %.4f, accuracy %.4f", p->loss, p->accuracy);
+    if (job->state == PSD__V1__JOB_STATE__JOB_STATE_DONE && p)
+        put_outcome(out, p);
     ps_buf_putc(out, '\n');
 }

@@ -49,7 +49,7 @@ void ps_task_lease_add(ps_task_lease *l, const Psd__V1__TaskProgress *report)
     l->progress.samples += report->samples;
     l->progress.steps += report->steps;
     l->progress.loss_sum += report->loss_sum;
-    l->progress.correct += report->correct;
+    ps_metric_list_add_messages(&l->metric_sums, report->metric_sums, report->n_metric_sums);
     l->has_progress = true;
     if (report->log)
         keep_log(l, report->log);
@@ -64,6 +64,9 @@ static void send_progress(ps_task_lease *l, const outlet *out, Psd__V1__LogEvent
 {
     Psd__V1__WorkerMessage message = PSD__V1__WORKER_MESSAGE__INIT;
     message.body_case = PSD__V1__WORKER_MESSAGE__BODY_PROGRESS;
+    ps_metric_view metrics;
+    l->progress.n_metric_sums = ps_metric_list_view(&l->metric_sums, &metrics);
+    l->progress.metric_sums = metrics.list;
     l->progress.log = log;
     message.progress = &l->progress;
     out->send(out->user, &message);
@@ -71,6 +74,7 @@ static void send_progress(ps_task_lease *l, const outlet *out, Psd__V1__LogEvent
     psd__v1__task_progress__init(&l->progress);
     l->progress.lease_id = l->id;
     l->progress.position = position;
+    l->metric_sums.count = 0;
     l->has_progress = false;
 }
 

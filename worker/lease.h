@@ -4,6 +4,7 @@
 #define PS_WORKER_LEASE_H
 
 #include "common/base/list.h"
+#include "common/format/metric_list.h"
 #include "psd/v1/workers.pb-c.h"
 
 enum { PS_LEASE_LOGS = 16 }; /* lines kept of a lease */
@@ -11,7 +12,8 @@ enum { PS_LEASE_LOGS = 16 }; /* lines kept of a lease */
 typedef struct ps_task_lease {
     ps_list link; /* the agent's */
     uint64_t id;
-    Psd__V1__TaskProgress progress; /* not yet sent; log unused */
+    Psd__V1__TaskProgress progress; /* not yet sent; log and metric_sums unused */
+    ps_metric_list metric_sums;     /* its own */
     bool has_progress;
     Psd__V1__LogEvent *logs[PS_LEASE_LOGS];
     size_t log_count;

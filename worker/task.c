@@ -80,16 +80,14 @@ bool ps_task_stopping(const ps_task_run *run)
     return atomic_load(run->stop);
 }
 
-static Psd__V1__TaskProgress *progress_copy(const Psd__V1__TaskProgress *from)
-{
-    Psd__V1__TaskProgress *to = ps_new(Psd__V1__TaskProgress);
-    *to = *from;
-    return to;
-}
-
 static void report_now(ps_task_run *run)
 {
-    post(run->runner, progress_copy(&run->pending), NULL, false);
+    Psd__V1__TaskProgress *report = ps_new(Psd__V1__TaskProgress);
+    *report = run->pending;
+    report->n_metric_sums = run->metric_sums.count;
+    report->metric_sums = ps_metric_list_messages(&run->metric_sums);
+    post(run->runner, report, NULL, false);
+    run->metric_sums.count = 0;
     uint64_t position = run->pending.position;
     psd__v1__task_progress__init(&run->pending);
     run->pending.lease_id = run->task->lease_id;
@@ -103,7 +101,7 @@ void ps_task_report(ps_task_run *run, uint64_t position, const Psd__V1__TaskProg
     run->pending.samples += numbers->samples;
     run->pending.steps += numbers->steps;
     run->pending.loss_sum += numbers->loss_sum;
-    run->pending.correct += numbers->correct;
+    ps_metric_list_add_messages(&run->metric_sums, numbers->metric_sums, numbers->n_metric_sums);
     if (ps_clock_ms(run->env->clock) - run->reported_ms >= PS_TASK_REPORT_MS)
         report_now(run);
 }

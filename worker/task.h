@@ -6,6 +6,7 @@
 #ifndef PS_WORKER_TASK_H
 #define PS_WORKER_TASK_H
 
+#include "common/format/metric_list.h"
 #include "gpu/backend.h"
 #include "psd/v1/workers.pb-c.h"
 #include "worker/exchange/remote.h"
@@ -35,6 +36,7 @@ typedef struct ps_task_run {
     /* private: numbers not yet reported */
     struct ps_runner *runner;
     Psd__V1__TaskProgress pending;
+    ps_metric_list metric_sums; /* of pending */
     uint64_t reported_ms;
 } ps_task_run;
 

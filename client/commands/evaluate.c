@@ -1,12 +1,11 @@
-/* evaluate: loss and accuracy of a stored model on given data, computed by the workers. */
+/* evaluate: loss and metrics of a stored model on given data, computed by the workers. */
 #include "client/client.h"
 #include "client/commands/commands.h"
 #include "client/infer.h"
+#include "client/metrics.h"
 #include "client/support.h"
 
 #include <inttypes.h>
-#include <math.h>
-#include <string.h>
 
 typedef struct options {
     ps_infer_options how;
@@ -14,41 +13,46 @@ typedef struct options {
 
 static const ps_flag flags[] = {PS_INFER_FLAGS, {.name = NULL}};
 
-typedef struct finding {
-    double loss, accuracy;
-    uint64_t samples;
-} finding;
-
-/* A number of the job's result, a flat JSON object; NaN when it is not there. */
-static double number(const char *json, const char *key)
+/* What the job found stands in its progress. */
+static void put_json(ps_client *client, const char *model, const Psd__V1__Job *job,
+                     ps_metrics metrics)
 {
-    ps_json_reader reader;
-    ps_json_reader_init(&reader, ps_slice_str(json));
-    ps_json_token token;
-    double found = NAN;
-    bool wanted = false;
-    while (ps_json_next(&reader, &token) == PS_OK && token.kind != PS_JSON_END) {
-        if (wanted && token.kind == PS_JSON_NUMBER)
-            found = token.number;
-        wanted = token.kind == PS_JSON_KEY && !strcmp((const char *)token.text.data, key);
-    }
-    ps_json_reader_free(&reader);
-    return found;
+    const Psd__V1__Progress *p = job->progress;
+    ps_json_writer w = ps_json_begin(client);
+    ps_json_object(&w);
+    ps_json_put_string(&w, "model", model);
+    ps_json_put_uint(&w, "job_id", job->id);
+    ps_json_put_uint(&w, "samples", p->samples);
+    ps_json_put_double(&w, "loss", p->test_loss);
+    ps_metrics_json(&w, "", metrics);
+    ps_json_object_end(&w);
+    ps_json_finish(client);
 }
 
-static finding finding_of(const Psd__V1__Job *job)
+static void put_table(ps_client *client, const char *model, const Psd__V1__Progress *p,
+                      ps_metrics metrics)
 {
-    finding f = {.loss = number(job->result, "loss"), .accuracy = number(job->result, "accuracy")};
-    double samples = number(job->result, "samples");
-    f.samples = samples > 0 ? (uint64_t)samples : 0;
+    ps_table *t = ps_table_new(NULL);
+    ps_table_field(t, "model", "%s", model);
+    ps_table_field(t, "samples", "%" PRIu64, p->samples);
+    ps_table_field(t, "loss", "%.4f", p->test_loss);
+    ps_metrics_fields(t, "", metrics);
+    ps_table_render(t, &client->style, &client->out);
+    ps_table_free(&t);
+}
+
+static ps_status found(ps_client *client, const char *model, const Psd__V1__Job *job)
+{
     const Psd__V1__Progress *p = job->progress;
-    if (isnan(f.loss) && p && p->has_test)
-        f.loss = p->test_loss;
-    if (isnan(f.accuracy) && p && p->has_test)
-        f.accuracy = p->test_accuracy;
-    if (!f.samples && p)
-        f.samples = p->samples;
-    return f;
+    if (!p || !p->has_test)
+        return ps_fail(PS_INTERNAL, "job %" PRIu64 " is done, and psd does not say what it found",
+                       job->id);
+    ps_metrics metrics = {.list = p->test_metrics, .n = p->n_test_metrics};
+    if (client->json)
+        put_json(client, model, job, metrics);
+    else
+        put_table(client, model, p, metrics);
+    return PS_OK;
 }
 
 static ps_status run(ps_client *client, const ps_args *args)
@@ -64,36 +68,15 @@ static ps_status run(ps_client *client, const ps_args *args)
     ps_buf_free(&spec);
     if (st)
         return st;
-    finding f = finding_of(job);
-    if (client->json) {
-        ps_json_writer w = ps_json_begin(client);
-        ps_json_object(&w);
-        ps_json_put_string(&w, "model", given->at[0]);
-        ps_json_put_uint(&w, "job_id", job->id);
-        ps_json_put_uint(&w, "samples", f.samples);
-        ps_json_put_double(&w, "loss", f.loss);
-        ps_json_put_double(&w, "accuracy", f.accuracy);
-        ps_json_object_end(&w);
-        ps_json_finish(client);
-    } else {
-        ps_table *t = ps_table_new(NULL);
-        ps_table_field(t, "model", "%s", given->at[0]);
-        ps_table_field(t, "samples", "%" PRIu64, f.samples);
-        if (!isnan(f.loss))
-            ps_table_field(t, "loss", "%.4f", f.loss);
-        if (!isnan(f.accuracy))
-            ps_table_field(t, "accuracy", "%.4f", f.accuracy);
-        ps_table_render(t, &client->style, &client->out);
-        ps_table_free(&t);
-    }
+    st = found(client, given->at[0], job);
     ps_reply_free(&job);
-    return PS_OK;
+    return st;
 }
 
 const ps_command ps_command_evaluate = {
     .name = "evaluate",
     .operands = "NAME FEATURES [LABELS]",
-    .help = "loss and accuracy of a stored model on data",
+    .help = "loss and metrics of a stored model on data",
     .details = "The files are read by the workers, under the same paths; relative ones are below\n"
                "the current folder. csv has its labels in a column and needs no second file.\n"
                "Values are normalised as the job that trained the model did.\n",

@@ -39,7 +39,9 @@ def main(server, certs, name, job_file):
                 job = event.job
         print(f"job {job.id} {job.name}: {jobs.JobState.Name(job.state)} {job.reason}".rstrip())
         if job.progress.has_test:
-            print(f"test accuracy: {job.progress.test_accuracy:.4f}")
+            for metric in job.progress.test_metrics:
+                print(f"test {metric.name}: {metric.value:.4f}")
+            print(f"test loss: {job.progress.test_loss:.4f}")
         return 0 if job.state == jobs.JOB_STATE_DONE else 1
 
 

@@ -31,6 +31,10 @@ static const char *const migrations[] = {
     "CREATE TABLE artifact ("
     "  job_id INTEGER NOT NULL REFERENCES job(id), name TEXT NOT NULL, bytes INTEGER NOT NULL,"
     "  created_ms INTEGER NOT NULL, path TEXT NOT NULL, PRIMARY KEY (job_id, name)) STRICT;",
+    /* a model's test metrics: {"accuracy":0.9} */
+    "ALTER TABLE model ADD COLUMN test_metrics TEXT NOT NULL DEFAULT '{}';"
+    "UPDATE model SET test_metrics=json_object('accuracy',test_accuracy) WHERE has_test;"
+    "ALTER TABLE model DROP COLUMN test_accuracy;",
 };
 enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };
 

@@ -46,26 +46,42 @@ ps_job_record *ps_job_record_copy(const ps_job_record *record)
     return copy;
 }
 
-/* The message has only numbers: a few hundred bytes at most. */
-enum { PROGRESS_MAX = 512 };
-
-static ps_slice pack_progress(const Psd__V1__Progress *progress, uint8_t bytes[PROGRESS_MAX])
+Psd__V1__Progress ps_job_record_progress(const ps_job_record *record, ps_job_lists *lists)
 {
-    if (psd__v1__progress__get_packed_size(progress) > PROGRESS_MAX)
-        return ps_slice_of(NULL, 0);
-    return ps_slice_of(bytes, psd__v1__progress__pack(progress, bytes));
+    Psd__V1__Progress out = record->progress;
+    out.n_metrics = ps_metric_list_view(&record->metrics, &lists->metrics);
+    out.metrics = lists->metrics.list;
+    out.n_test_metrics = ps_metric_list_view(&record->test_metrics, &lists->test_metrics);
+    out.test_metrics = lists->test_metrics.list;
+    return out;
 }
 
-static void unpack_progress(ps_slice bytes, Psd__V1__Progress *out)
+/* Numbers, and two short lists: 16 names of 31 bytes are most of it. */
+enum { PROGRESS_MAX = 1536 };
+
+static ps_slice pack_progress(const ps_job_record *record, uint8_t bytes[PROGRESS_MAX])
 {
-    psd__v1__progress__init(out);
+    ps_job_lists lists;
+    Psd__V1__Progress progress = ps_job_record_progress(record, &lists);
+    if (psd__v1__progress__get_packed_size(&progress) > PROGRESS_MAX)
+        return ps_slice_of(NULL, 0);
+    return ps_slice_of(bytes, psd__v1__progress__pack(&progress, bytes));
+}
+
+static void unpack_progress(ps_slice bytes, ps_job_record *out)
+{
+    psd__v1__progress__init(&out->progress);
     Psd__V1__Progress *read = psd__v1__progress__unpack(NULL, bytes.len, bytes.data);
     if (!read)
         return;
+    ps_metric_list_add_messages(&out->metrics, read->metrics, read->n_metrics);
+    ps_metric_list_add_messages(&out->test_metrics, read->test_metrics, read->n_test_metrics);
     Psd__V1__Progress copy = *read;
-    copy.base.n_unknown_fields = 0; /* of a newer psd: freed with `read` */
+    copy.n_metrics = copy.n_test_metrics = 0; /* these, and what is of a newer psd, */
+    copy.metrics = copy.test_metrics = NULL;
+    copy.base.n_unknown_fields = 0; /* are freed with `read` */
     copy.base.unknown_fields = NULL;
-    *out = copy;
+    out->progress = copy;
     psd__v1__progress__free_unpacked(read, NULL);
 }
 
@@ -88,7 +104,7 @@ ps_status ps_catalog_job_add(ps_catalog *catalog, const ps_job_record *r, uint64
     ps_stmt_i64(&q, 7, r->started_ms);
     ps_stmt_i64(&q, 8, r->ended_ms);
     ps_stmt_text(&q, 9, r->result);
-    ps_stmt_blob(&q, 10, pack_progress(&r->progress, progress));
+    ps_stmt_blob(&q, 10, pack_progress(r, progress));
     ps_stmt_text(&q, 11, r->spec);
     st = ps_stmt_run(&q);
     if (!st)
@@ -112,7 +128,7 @@ ps_status ps_catalog_job_update(ps_catalog *catalog, const ps_job_record *r)
     ps_stmt_i64(&q, 4, r->started_ms);
     ps_stmt_i64(&q, 5, r->ended_ms);
     ps_stmt_text(&q, 6, r->result);
-    ps_stmt_blob(&q, 7, pack_progress(&r->progress, progress));
+    ps_stmt_blob(&q, 7, pack_progress(r, progress));
     st = ps_stmt_run(&q);
     if (!st && ps_stmt_changes(&q) == 0)
         st = ps_fail(PS_NOT_FOUND, "job %" PRIu64 " does not exist", r->id);
@@ -135,7 +151,7 @@ static ps_job_record *read_row(ps_stmt *q, bool with_spec)
     r->started_ms = ps_stmt_get_i64(q, 7);
     r->ended_ms = ps_stmt_get_i64(q, 8);
     r->result = ps_stmt_get_text(q, 9);
-    unpack_progress(ps_stmt_get_blob(q, 10), &r->progress);
+    unpack_progress(ps_stmt_get_blob(q, 10), r);
     r->spec = with_spec ? ps_stmt_get_text(q, 11) : ps_strdup("");
     return r;
 }

@@ -2,6 +2,7 @@
 #ifndef PS_CATALOG_JOBS_H
 #define PS_CATALOG_JOBS_H
 
+#include "common/format/metric_list.h"
 #include "psd/v1/jobs.pb-c.h"
 #include "server/catalog/catalog.h"
 
@@ -20,7 +21,7 @@ typedef enum ps_job_state {
 #define PS_JOB_STATE_COUNT 7
 
 /* One job. Texts are owned and never NULL ("" for none). progress has no pointers and can be
- * copied as a struct. */
+ * copied as a struct: its lists are beside it. */
 typedef struct ps_job_record {
     uint64_t id;
     char *name;
@@ -34,10 +35,16 @@ typedef struct ps_job_record {
     char *spec;   /* the job file as submitted */
     char *result; /* JSON, one line */
     Psd__V1__Progress progress;
+    ps_metric_list metrics, test_metrics;
 } ps_job_record;
 
 void ps_job_record_free(ps_job_record **record); /* NULL is nothing */
 ps_job_record *ps_job_record_copy(const ps_job_record *record);
+/* Progress as a message, with its lists; all of it borrows the record and the views. */
+typedef struct ps_job_lists {
+    ps_metric_view metrics, test_metrics;
+} ps_job_lists;
+Psd__V1__Progress ps_job_record_progress(const ps_job_record *record, ps_job_lists *lists);
 
 /* Adds a job; its id (greater than any before, never used again) goes to *id. */
 PS_MUST_CHECK ps_status ps_catalog_job_add(ps_catalog *catalog, const ps_job_record *record,

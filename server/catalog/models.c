@@ -1,5 +1,6 @@
 /* Happy path: a model is one row and a row a tensor, written together. A shape is its dimensions as
- * u64, little-endian. A row that cannot be read (a shape too long) is PS_CORRUPT. */
+ * u64, little-endian; test metrics are JSON. A row that cannot be read (a shape too long) is
+ * PS_CORRUPT. */
 #include "server/catalog/models.h"
 
 #include "common/base/mem.h"
@@ -11,7 +12,7 @@
 #include <string.h>
 
 #define COLUMNS \
-    "name,config,parameters,bytes,job_id,created_ms,has_test,test_loss,test_accuracy,path"
+    "name,config,parameters,bytes,job_id,created_ms,has_test,test_loss,test_metrics,path"
 
 void ps_model_record_free(ps_model_record **record)
 {
@@ -38,6 +39,7 @@ void ps_model_records_free(ps_model_record ***records)
 
 static ps_status put_row(ps_catalog *catalog, const ps_model_record *r)
 {
+    ps_buf metrics = PS_BUF_EMPTY;
     ps_stmt q;
     ps_status st = ps_stmt_begin(&q, catalog,
                                  "INSERT INTO model(" COLUMNS ")"
@@ -52,9 +54,12 @@ static ps_status put_row(ps_catalog *catalog, const ps_model_record *r)
     ps_stmt_i64(&q, 6, r->created_ms);
     ps_stmt_i64(&q, 7, r->has_test);
     ps_stmt_real(&q, 8, r->test_loss);
-    ps_stmt_real(&q, 9, r->test_accuracy);
+    ps_metric_list_format(&r->test_metrics, &metrics);
+    ps_stmt_text(&q, 9, ps_buf_cstr(&metrics));
     ps_stmt_text(&q, 10, r->path);
-    return ps_stmt_end(&q, ps_stmt_run(&q));
+    st = ps_stmt_end(&q, ps_stmt_run(&q));
+    ps_buf_free(&metrics);
+    return st;
 }
 
 static ps_status put_tensor(ps_catalog *catalog, const char *model, size_t position,
@@ -106,7 +111,7 @@ ps_status ps_catalog_model_put(ps_catalog *catalog, const ps_model_record *recor
     return st ? ps_wrap(st, "model '%s'", record->name) : PS_OK;
 }
 
-static ps_model_record *read_row(ps_stmt *q)
+static ps_status read_row(ps_stmt *q, ps_model_record **out)
 {
     ps_model_record *r = ps_new(ps_model_record);
     r->name = ps_stmt_get_text(q, 0);
@@ -117,9 +122,17 @@ static ps_model_record *read_row(ps_stmt *q)
     r->created_ms = ps_stmt_get_i64(q, 5);
     r->has_test = ps_stmt_get_i64(q, 6) != 0;
     r->test_loss = ps_stmt_get_real(q, 7);
-    r->test_accuracy = ps_stmt_get_real(q, 8);
     r->path = ps_stmt_get_text(q, 9);
-    return r;
+    char *metrics = ps_stmt_get_text(q, 8);
+    ps_status st = ps_metric_list_parse(ps_slice_str(metrics), &r->test_metrics);
+    ps_free(&metrics);
+    if (st) {
+        st = ps_wrap(st, "catalog: model '%s'", r->name);
+        ps_model_record_free(&r);
+        return st;
+    }
+    *out = r;
+    return PS_OK;
 }
 
 static ps_status read_tensor(ps_stmt *q, ps_model_record *r)
@@ -162,7 +175,7 @@ static ps_status get_row(ps_catalog *catalog, const char *name, ps_model_record 
     ps_stmt_text(&q, 1, name);
     st = ps_stmt_row(&q);
     if (!st)
-        *out = read_row(&q);
+        st = read_row(&q, out);
     else if (st == PS_END)
         st = ps_fail(PS_NOT_FOUND, "model '%s' does not exist", name);
     return ps_stmt_end(&q, st);
@@ -193,8 +206,11 @@ ps_status ps_catalog_model_list(ps_catalog *catalog, ps_model_record ***out)
     ps_model_record **all = ps_alloc_array(1, sizeof *all);
     while ((st = ps_stmt_row(&q)) == PS_OK) {
         all = ps_realloc(all, (n + 2) * sizeof *all);
-        all[n++] = read_row(&q);
-        all[n] = NULL;
+        all[n] = all[n + 1] = NULL;
+        st = read_row(&q, &all[n]);
+        if (st)
+            break;
+        n++;
     }
     if (st != PS_END) {
         ps_model_records_free(&all);

@@ -2,6 +2,7 @@
 #ifndef PS_CATALOG_MODELS_H
 #define PS_CATALOG_MODELS_H
 
+#include "common/format/metric_list.h"
 #include "server/catalog/catalog.h"
 
 #include <stdbool.h>
@@ -25,7 +26,7 @@ typedef struct ps_model_record {
     int64_t created_ms;
     bool has_test;
     double test_loss;
-    double test_accuracy;
+    ps_metric_list test_metrics;
     char *path; /* of the safetensors file; relative to psd's data folder */
     ps_model_tensor *tensors;
     size_t n_tensors; /* 0 in a list */

@@ -142,7 +142,7 @@ ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *stor
     record->created_ms = ps_clock_wall_ms(&files->clock);
     record->has_test = outcome->has_test;
     record->test_loss = outcome->test_loss;
-    record->test_accuracy = outcome->test_accuracy;
+    record->test_metrics = outcome->test_metrics;
     set_tensors(record, ps_param_store_placement(store));
     ps_status st = write_and_replace(files, store, record);
     if (st)

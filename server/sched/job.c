@@ -229,7 +229,7 @@ void ps_job_show(ps_job *job)
     ps_meter_means(&job->meter, now, RATE_SECONDS);
     p->samples_per_second = ps_meter_rate(&job->meter, now, RATE_SECONDS);
     p->loss = job->meter.loss;
-    p->accuracy = job->meter.accuracy;
+    job->record->metrics = job->meter.metrics;
     p->workers = 0;
     ps_list_each(node, &job->sched->workers)
     {

@@ -58,8 +58,7 @@ static void progress(ps_job *job, ps_lease *lease, const Psd__V1__TaskProgress *
 {
     work *w = job->work;
     w->samples += report->samples;
-    ps_meter_add(&job->meter, ps_core_now(job->sched), report->samples, report->samples,
-                 report->loss_sum, report->correct);
+    ps_meter_report(&job->meter, ps_core_now(job->sched), report->samples, report);
     ps_job_changed(job);
 }
 
@@ -78,7 +77,8 @@ static void done(ps_job *job, ps_lease *lease, const Psd__V1__TaskResult *result
     if (!predicts) {
         p->has_test = true;
         p->test_loss = e->loss;
-        p->test_accuracy = ps_result_accuracy(e);
+        job->record->test_metrics.count = 0;
+        ps_metric_list_add_messages(&job->record->test_metrics, e->metrics, e->n_metrics);
     }
     ps_buf json = PS_BUF_EMPTY;
     double seconds = (double)(ps_core_now(job->sched) - job->began_ns) / 1e9;

@@ -38,7 +38,8 @@ typedef struct work {
     bool evaluate_out;
     ps_piece evaluate; /* epoch, failures, ready_ns, avoid of the one that waits or is out */
     bool has_test;
-    double test_loss, test_accuracy;
+    double test_loss;
+    ps_metric_list test_metrics;
 } work;
 
 static work *work_of(const ps_job *job)
@@ -175,7 +176,7 @@ static ps_job_outcome outcome_of(const ps_job *job)
                             .seconds = seconds(job),
                             .has_test = w->has_test,
                             .test_loss = w->test_loss,
-                            .test_accuracy = w->test_accuracy};
+                            .test_metrics = w->test_metrics};
 }
 
 static void finish_if_done(ps_job *job)
@@ -213,8 +214,7 @@ static void progress(ps_job *job, ps_lease *lease, const Psd__V1__TaskProgress *
         return;
     uint64_t count = advance(job, lease, report->position);
     w->steps += report->steps;
-    ps_meter_add(&job->meter, ps_core_now(job->sched), count, report->samples, report->loss_sum,
-                 report->correct);
+    ps_meter_report(&job->meter, ps_core_now(job->sched), count, report);
     ps_job_changed(job);
 }
 
@@ -236,6 +236,18 @@ static void planned(ps_job *job, const Psd__V1__PlanResult *plan)
     ps_outbox_create(job, plan);
 }
 
+static void say_tested(ps_job *job)
+{
+    const work *w = work_of(job);
+    ps_buf text = PS_BUF_EMPTY;
+    for (size_t i = 0; i < w->test_metrics.count; i++)
+        ps_buf_printf(&text, "test %s %.4f, ", w->test_metrics.at[i].name,
+                      w->test_metrics.at[i].value);
+    ps_job_say(job, PS_LOG_INFO, "psd", "epoch %u: %stest loss %.4f", w->evaluated,
+               ps_buf_cstr(&text), w->test_loss);
+    ps_buf_free(&text);
+}
+
 static void evaluated(ps_job *job, const ps_lease *lease, const Psd__V1__EvaluateResult *result)
 {
     work *w = work_of(job);
@@ -243,9 +255,9 @@ static void evaluated(ps_job *job, const ps_lease *lease, const Psd__V1__Evaluat
     w->evaluated = lease->piece.epoch + 1;
     w->has_test = true;
     w->test_loss = result->loss;
-    w->test_accuracy = ps_result_accuracy(result);
-    ps_job_say(job, PS_LOG_INFO, "psd", "epoch %u: test accuracy %.4f, test loss %.4f",
-               w->evaluated, w->test_accuracy, w->test_loss);
+    w->test_metrics.count = 0;
+    ps_metric_list_add_messages(&w->test_metrics, result->metrics, result->n_metrics);
+    say_tested(job);
     ps_job_changed(job);
     finish_if_done(job);
 }
@@ -267,8 +279,7 @@ static void done(ps_job *job, ps_lease *lease, const Psd__V1__TaskResult *result
             ps_job_fail(job, "worker %s: an evaluate task without a result", lease->worker->name);
         break;
     case PS_TASK_TRAIN:
-        ps_meter_add(&job->meter, ps_core_now(job->sched), advance(job, lease, lease->piece.end), 0,
-                     0, 0);
+        ps_meter_rows(&job->meter, ps_core_now(job->sched), advance(job, lease, lease->piece.end));
         ps_job_changed(job);
         finish_if_done(job);
         break;
@@ -323,7 +334,7 @@ static void show(ps_job *job)
     p->steps = w->steps;
     p->has_test = w->has_test;
     p->test_loss = w->test_loss;
-    p->test_accuracy = w->test_accuracy;
+    job->record->test_metrics = w->test_metrics;
     if (w->phase < TRAINING)
         return;
     p->epoch = w->rows.done_epochs < w->rows.n_epochs ? w->rows.done_epochs + 1 : w->rows.n_epochs;
@@ -332,9 +343,10 @@ static void show(ps_job *job)
 }
 
 /* ---- checkpoints: version u32, test_rows, steps, seconds u64, evaluated u32, has_test u32,
- * test_loss, test_accuracy u64, then the rows; little-endian, doubles by their bits ---- */
+ * test_loss u64, u32 and as many bytes of JSON: the test metrics, then the rows; little-endian,
+ * doubles by their bits ---- */
 
-enum { BLOB_VERSION = 1 };
+enum { BLOB_VERSION = 2 };
 
 static void put_u32(ps_buf *b, uint32_t v)
 {
@@ -355,6 +367,15 @@ static void put_double(ps_buf *b, double v)
     uint64_t bits;
     memcpy(&bits, &v, sizeof bits);
     put_u64(b, bits);
+}
+
+static void put_metrics(ps_buf *b, const ps_metric_list *metrics)
+{
+    ps_buf json = PS_BUF_EMPTY;
+    ps_metric_list_format(metrics, &json);
+    put_u32(b, (uint32_t)json.len);
+    ps_buf_append(b, json.data, json.len);
+    ps_buf_free(&json);
 }
 
 static double read_double(ps_cursor *c)
@@ -378,7 +399,7 @@ static ps_status save(ps_job *job, ps_buf *blob)
     put_u32(blob, w->evaluated);
     put_u32(blob, w->has_test);
     put_double(blob, w->test_loss);
-    put_double(blob, w->test_accuracy);
+    put_metrics(blob, &w->test_metrics);
     size_t n = 0;
     ps_piece *out = NULL;
     ps_list_each(node, &job->leases)
@@ -407,8 +428,9 @@ static ps_status read_blob(ps_job *job, ps_slice blob, work *w)
     w->evaluated = ps_read_u32le(&c);
     w->has_test = ps_read_u32le(&c) != 0;
     w->test_loss = read_double(&c);
-    w->test_accuracy = read_double(&c);
-    ps_status st = ps_rows_load(&w->rows, 1, !is_bsp(job), &c);
+    ps_status st = ps_metric_list_parse(ps_read_bytes(&c, ps_read_u32le(&c)), &w->test_metrics);
+    if (!st)
+        st = ps_rows_load(&w->rows, 1, !is_bsp(job), &c);
     if (st)
         return st;
     if (ps_cursor_left(&c) != 0 || !isfinite(w->seconds) || w->evaluated > w->rows.done_epochs ||

@@ -2,24 +2,43 @@
  * Counts are a peer's and may be anything: sums wrap rather than overflow, means stay in range. */
 #include "server/sched/meter.h"
 
+#include <string.h>
+
 #define SECOND_NS UINT64_C(1000000000)
 
-void ps_meter_add(ps_meter *meter, uint64_t now_ns, uint64_t rows, uint64_t samples,
-                  double loss_sum, uint64_t correct)
+/* The bucket of this second, empty where it held an older one. */
+static unsigned bucket_of(ps_meter *meter, uint64_t now_ns)
 {
     uint64_t second = now_ns / SECOND_NS + 1;
     unsigned at = (unsigned)(second % PS_METER_SECONDS);
     if (meter->buckets[at].second != second) {
+        memset(&meter->buckets[at], 0, sizeof meter->buckets[at]);
         meter->buckets[at].second = second;
-        meter->buckets[at].rows = meter->buckets[at].samples = meter->buckets[at].correct = 0;
-        meter->buckets[at].loss_sum = 0;
     }
     if (meter->first_ns == 0)
         meter->first_ns = now_ns ? now_ns : 1;
+    return at;
+}
+
+void ps_meter_rows(ps_meter *meter, uint64_t now_ns, uint64_t rows)
+{
+    meter->buckets[bucket_of(meter, now_ns)].rows += rows;
+}
+
+void ps_meter_report(ps_meter *meter, uint64_t now_ns, uint64_t rows,
+                     const Psd__V1__TaskProgress *report)
+{
+    unsigned at = bucket_of(meter, now_ns);
     meter->buckets[at].rows += rows;
-    meter->buckets[at].samples += samples;
-    meter->buckets[at].loss_sum += loss_sum;
-    meter->buckets[at].correct += correct < samples ? correct : samples;
+    meter->buckets[at].samples += report->samples;
+    meter->buckets[at].loss_sum += report->loss_sum;
+    ps_metric_list sums = {0};
+    ps_metric_list_add_messages(&sums, report->metric_sums, report->n_metric_sums);
+    for (size_t i = 0; i < sums.count; i++) {
+        size_t m = ps_metric_list_place(&meter->metrics, sums.at[i].name);
+        if (m < PS_METRICS_MAX)
+            meter->buckets[at].metric_sums[m] += sums.at[i].value;
+    }
 }
 
 double ps_meter_rate(const ps_meter *meter, uint64_t now_ns, unsigned seconds)
@@ -42,17 +61,19 @@ double ps_meter_rate(const ps_meter *meter, uint64_t now_ns, unsigned seconds)
 void ps_meter_means(ps_meter *meter, uint64_t now_ns, unsigned seconds)
 {
     uint64_t now = now_ns / SECOND_NS + 1;
-    uint64_t samples = 0, correct = 0;
-    double loss_sum = 0;
+    uint64_t samples = 0;
+    double loss_sum = 0, metric_sums[PS_METRICS_MAX] = {0};
     for (unsigned i = 0; i < PS_METER_SECONDS; i++) {
         if (meter->buckets[i].second == 0 || meter->buckets[i].second + seconds < now)
             continue;
         samples += meter->buckets[i].samples;
-        correct += meter->buckets[i].correct;
         loss_sum += meter->buckets[i].loss_sum;
+        for (size_t m = 0; m < meter->metrics.count; m++)
+            metric_sums[m] += meter->buckets[i].metric_sums[m];
     }
     if (samples == 0)
         return;
     meter->loss = loss_sum / (double)samples;
-    meter->accuracy = correct < samples ? (double)correct / (double)samples : 1;
+    for (size_t m = 0; m < meter->metrics.count; m++)
+        meter->metrics.at[m].value = metric_sums[m] / (double)samples;
 }

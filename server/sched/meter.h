@@ -2,6 +2,9 @@
 #ifndef PS_SCHED_METER_H
 #define PS_SCHED_METER_H
 
+#include "common/format/metric_list.h"
+#include "psd/v1/workers.pb-c.h"
+
 #include <stdint.h>
 
 enum { PS_METER_SECONDS = 32 };
@@ -12,18 +15,21 @@ typedef struct ps_meter {
         uint64_t rows;    /* done */
         uint64_t samples; /* of the reports, for the means */
         double loss_sum;
-        uint64_t correct;
+        double metric_sums[PS_METRICS_MAX]; /* in the order of metrics */
     } buckets[PS_METER_SECONDS];
-    uint64_t first_ns;     /* of the first report; 0: none yet */
-    double loss, accuracy; /* the last that were known */
+    uint64_t first_ns;      /* of the first report; 0: none yet */
+    double loss;            /* the last that was known, */
+    ps_metric_list metrics; /* and these; none before one is reported */
 } ps_meter;
 
-void ps_meter_add(ps_meter *meter, uint64_t now_ns, uint64_t rows, uint64_t samples,
-                  double loss_sum, uint64_t correct);
+void ps_meter_rows(ps_meter *meter, uint64_t now_ns, uint64_t rows);
+/* Rows, and what the report says of its samples. */
+void ps_meter_report(ps_meter *meter, uint64_t now_ns, uint64_t rows,
+                     const Psd__V1__TaskProgress *report);
 /* Rows a second over the last `seconds` (fewer than PS_METER_SECONDS), or since the first report.
  */
 double ps_meter_rate(const ps_meter *meter, uint64_t now_ns, unsigned seconds);
-/* Sets meter->loss and accuracy to the means of the last `seconds`, where there was any report. */
+/* Sets meter->loss and metrics to the means of the last `seconds`, where there was any report. */
 void ps_meter_means(ps_meter *meter, uint64_t now_ns, unsigned seconds);
 
 #endif

@@ -3,27 +3,26 @@
 #include <inttypes.h>
 #include <math.h>
 
-double ps_result_accuracy(const Psd__V1__EvaluateResult *result)
-{
-    return result->correct < result->samples ? (double)result->correct / (double)result->samples
-                                             : 1;
-}
-
-static void put_double(ps_buf *json, const char *key, double v)
+static void put_test(ps_buf *json, const char *key, double v)
 {
     if (isfinite(v))
-        ps_buf_printf(json, "\"%s\":%.9g,", key, v);
+        ps_buf_printf(json, "\"test_%s\":%.9g,", key, v);
     else
-        ps_buf_printf(json, "\"%s\":null,", key);
+        ps_buf_printf(json, "\"test_%s\":null,", key);
+}
+
+static void put_tests(ps_buf *json, const ps_metric_list *metrics, double loss)
+{
+    for (size_t i = 0; i < metrics->count; i++)
+        put_test(json, metrics->at[i].name, metrics->at[i].value);
+    put_test(json, "loss", loss);
 }
 
 void ps_result_outcome(const ps_job_outcome *o, ps_buf *json)
 {
     ps_buf_putc(json, '{');
-    if (o->has_test) {
-        put_double(json, "test_accuracy", o->test_accuracy);
-        put_double(json, "test_loss", o->test_loss);
-    }
+    if (o->has_test)
+        put_tests(json, &o->test_metrics, o->test_loss);
     ps_buf_printf(json, "\"epochs\":%" PRIu64 ",\"samples\":%" PRIu64 ",\"seconds\":%.3f}",
                   o->epochs, o->samples, o->seconds);
 }
@@ -34,8 +33,9 @@ void ps_result_model_task(const Psd__V1__EvaluateResult *evaluation, double seco
 {
     ps_buf_putc(json, '{');
     if (evaluation && !artifact) {
-        put_double(json, "test_accuracy", ps_result_accuracy(evaluation));
-        put_double(json, "test_loss", evaluation->loss);
+        ps_metric_list metrics = {0};
+        ps_metric_list_add_messages(&metrics, evaluation->metrics, evaluation->n_metrics);
+        put_tests(json, &metrics, evaluation->loss);
     }
     if (evaluation)
         ps_buf_printf(json, "\"samples\":%" PRIu64 ",", evaluation->samples);

@@ -6,11 +6,9 @@
 #include "psd/v1/workers.pb-c.h"
 #include "server/sched/sched.h"
 
-/* correct / samples, in 0..1 whatever the worker said; samples must not be 0 */
-double ps_result_accuracy(const Psd__V1__EvaluateResult *result);
-
-/* {"test_accuracy":…,"test_loss":…,"epochs":…,"samples":…,"seconds":…}; without the first two when
- * there were no test data. A loss that is not a number is null. */
+/* {"test_accuracy":…,"test_loss":…,"epochs":…,"samples":…,"seconds":…}; without those of the test
+ * when there were no test data. Metrics are as many as the evaluation had, each test_NAME. What is
+ * not a number is null. */
 void ps_result_outcome(const ps_job_outcome *outcome, ps_buf *json);
 /* Of a job on a stored model: the same without epochs; artifact NULL, or the name of the file that
  * the worker has left. evaluation may be NULL. */

@@ -40,7 +40,8 @@ typedef struct ps_job_outcome {
     uint64_t epochs, samples;
     double seconds;
     bool has_test;
-    double test_loss, test_accuracy;
+    double test_loss;
+    ps_metric_list test_metrics;
 } ps_job_outcome;
 
 /* What psd knows of a job and the scheduler shows in its progress. */

@@ -2,11 +2,10 @@
 
 #include "common/base/mem.h"
 
-void ps_job_message_borrow(const ps_job_record *record, Psd__V1__Progress *progress,
-                           Psd__V1__Job *out)
+void ps_job_message_borrow(const ps_job_record *record, ps_job_parts *parts, Psd__V1__Job *out)
 {
     psd__v1__job__init(out);
-    *progress = record->progress;
+    parts->progress = ps_job_record_progress(record, &parts->lists);
     out->id = record->id;
     out->name = record->name;
     out->kind = record->kind;
@@ -18,14 +17,18 @@ void ps_job_message_borrow(const ps_job_record *record, Psd__V1__Progress *progr
     out->ended_ms = record->ended_ms;
     out->spec = record->spec ? record->spec : (char *)(uintptr_t)protobuf_c_empty_string;
     out->result = record->result;
-    out->progress = progress;
+    out->progress = &parts->progress;
 }
 
 Psd__V1__Job *ps_job_message_new(const ps_job_record *record)
 {
-    Psd__V1__Progress *progress = ps_new(Psd__V1__Progress);
+    ps_job_parts parts;
     Psd__V1__Job *out = ps_new(Psd__V1__Job);
-    ps_job_message_borrow(record, progress, out);
+    ps_job_message_borrow(record, &parts, out);
+    out->progress = ps_new(Psd__V1__Progress);
+    *out->progress = parts.progress;
+    out->progress->metrics = ps_metric_list_messages(&record->metrics);
+    out->progress->test_metrics = ps_metric_list_messages(&record->test_metrics);
     char **const texts[] = {&out->name,      &out->kind, &out->reason,
                             &out->submitter, &out->spec, &out->result};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)

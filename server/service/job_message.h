@@ -5,9 +5,12 @@
 #include "psd/v1/jobs.pb-c.h"
 #include "server/catalog/jobs.h"
 
-/* A message that borrows the record's texts; progress is storage of the caller's. */
-void ps_job_message_borrow(const ps_job_record *record, Psd__V1__Progress *progress,
-                           Psd__V1__Job *out);
+typedef struct ps_job_parts {
+    Psd__V1__Progress progress;
+    ps_job_lists lists;
+} ps_job_parts;
+/* A message that borrows the record's texts; parts is storage of the caller's. */
+void ps_job_message_borrow(const ps_job_record *record, ps_job_parts *parts, Psd__V1__Job *out);
 /* One of its own (malloc), for protobuf_c_message_free_unpacked. */
 Psd__V1__Job *ps_job_message_new(const ps_job_record *record);
 

@@ -35,9 +35,9 @@ static void send_event(watch_call *w, const ps_watch_event *event)
 {
     Psd__V1__WatchEvent out = PSD__V1__WATCH_EVENT__INIT;
     Psd__V1__Job job;
-    Psd__V1__Progress progress;
+    ps_job_parts parts;
     if (event->job) {
-        ps_job_message_borrow(event->job, &progress, &job);
+        ps_job_message_borrow(event->job, &parts, &job);
         out.job = &job;
     }
     out.log = event->log;

@@ -26,7 +26,8 @@ Psd__V1__Model *ps_model_message_new(const ps_model_record *record)
     out->created_ms = record->created_ms;
     out->has_test = record->has_test;
     out->test_loss = record->test_loss;
-    out->test_accuracy = record->test_accuracy;
+    out->n_test_metrics = record->test_metrics.count;
+    out->test_metrics = ps_metric_list_messages(&record->test_metrics);
     out->tensors = ps_alloc_array(record->n_tensors, sizeof *out->tensors);
     for (; out->n_tensors < record->n_tensors; out->n_tensors++)
         out->tensors[out->n_tensors] = tensor_new(&record->tensors[out->n_tensors]);

@@ -200,8 +200,9 @@ def a_job_is_submitted_watched_and_its_parameters_pulled():
                                  parameters.Pull(parameters_pb.PullRequest(job_id=job_id)))
             assert last.state == jobs_pb.JOB_STATE_DONE, last
             assert pulled == 16 * 32 + 32 + 32 * 4 + 4
-            assert last.progress.test_accuracy > 0.9
-            assert json.loads(last.result)["test_accuracy"] == last.progress.test_accuracy
+            (accuracy,) = last.progress.test_metrics
+            assert accuracy.name == "accuracy" and accuracy.value > 0.9
+            assert json.loads(last.result)["test_accuracy"] == accuracy.value
             data = b"".join(c.payload for c in models.Export(models_pb.ExportRequest(name="tiny")))
             (length,) = struct.unpack("<Q", data[:8])
             header = json.loads(data[8:8 + length])

@@ -163,6 +163,14 @@ def a_line_is_fitted_from_csv():
         cluster.start_worker("w1")
         job = cluster.wait_job(cluster.submit(line_job(cluster, 0.05)))
         assert job["progress"]["test_loss"] < 1e-4, job["progress"]
+        # there are no right answers to count: no accuracy, which is not 0
+        assert not any("accuracy" in key for key in job["progress"]), job["progress"]
+        assert "accuracy" not in job["result"] and "test_accuracy" not in job["result"], job["result"]
+        assert "accuracy" not in cluster.psctl("job", job["id"]).stdout
+        model = cluster.psctl_json("model", job["name"])
+        assert model["test_loss"] == job["progress"]["test_loss"] and "test_accuracy" not in model
+        found = cluster.psctl_json("evaluate", "line", f"{cluster.dir}/test.csv")
+        assert found["loss"] < 1e-4 and "accuracy" not in found, found
 
 
 def bad_data_fails_the_job_with_what_and_where():

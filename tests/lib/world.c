@@ -298,7 +298,12 @@ void ps_world_evaluated(ps_world *w, ps_world_task *task, uint64_t correct)
     Psd__V1__EvaluateResult evaluate;
     psd__v1__evaluate_result__init(&evaluate);
     evaluate.samples = 100;
-    evaluate.correct = correct;
+    Psd__V1__Metric accuracy, *metrics[] = {&accuracy};
+    psd__v1__metric__init(&accuracy);
+    accuracy.name = (char *)(uintptr_t) "accuracy";
+    accuracy.value = (double)correct / 100;
+    evaluate.metrics = metrics;
+    evaluate.n_metrics = correct != PS_WORLD_NO_ACCURACY;
     evaluate.loss = 0.5;
     Psd__V1__TaskResult result;
     psd__v1__task_result__init(&result);
@@ -327,7 +332,12 @@ void ps_world_report(ps_world *w, ps_world_task *task, uint64_t position, double
     report.samples = 10;
     report.steps = 1;
     report.loss_sum = 10 * loss;
-    report.correct = 5;
+    Psd__V1__Metric right, *sums[] = {&right};
+    psd__v1__metric__init(&right);
+    right.name = (char *)(uintptr_t) "accuracy";
+    right.value = 5;
+    report.metric_sums = sums;
+    report.n_metric_sums = 1;
     ck_assert_int_eq(ps_sched_progress(w->sched, task->session, &report), PS_OK);
 }
 

@@ -66,6 +66,7 @@ ps_world_task *ps_world_task_of(ps_world *world, uint64_t session);
 void ps_world_plan(ps_world *world, ps_world_task *task, uint64_t train_rows, uint64_t test_rows,
                    uint64_t shape);
 void ps_world_trained(ps_world *world, ps_world_task *task);
+#define PS_WORLD_NO_ACCURACY UINT64_MAX /* of a model that tells nothing but its loss */
 void ps_world_evaluated(ps_world *world, ps_world_task *task, uint64_t correct);
 void ps_world_failed(ps_world *world, ps_world_task *task, int code, bool retry, const char *why);
 void ps_world_report(ps_world *world, ps_world_task *task, uint64_t position, double loss);

@@ -1,11 +1,17 @@
-/* evaluate: the loss and the right answers over rows of the test data. */
+/* evaluate: the loss, and what the model says beside it, over rows of the test data. */
 #include "common/base/mem.h"
 #include "worker/job_kind.h"
 #include "worker/train/pass.h"
 
+typedef struct evaluating {
+    uint64_t samples;
+    double loss; /* summed over samples, as the metrics are */
+    ps_metric_list metrics;
+} evaluating;
+
 static ps_status evaluate_batch(void *user, const ps_pass *pass, const ps_batch *batch)
 {
-    Psd__V1__EvaluateResult *sum = user;
+    evaluating *sum = user;
     ps_model_batch input = ps_pass_model_batch(batch);
     ps_model_result result;
     ps_status st = ps_model_forward(pass->model, &input, NULL);
@@ -16,9 +22,23 @@ static ps_status evaluate_batch(void *user, const ps_pass *pass, const ps_batch 
     if (st)
         return st;
     sum->samples += batch->rows;
-    sum->loss += result.loss * (double)batch->rows; /* a sum until the end */
-    sum->correct += result.correct > 0 ? (uint64_t)result.correct : 0;
+    sum->loss += result.loss * (double)batch->rows;
+    ps_pass_add_metrics(&result, &sum->metrics);
     return PS_OK;
+}
+
+static Psd__V1__EvaluateResult *means_of(evaluating *sum)
+{
+    Psd__V1__EvaluateResult *means = ps_new(Psd__V1__EvaluateResult);
+    psd__v1__evaluate_result__init(means);
+    means->samples = sum->samples;
+    if (!sum->samples)
+        return means;
+    means->loss = sum->loss / (double)sum->samples;
+    ps_metric_list_divide(&sum->metrics, (double)sum->samples);
+    means->n_metrics = sum->metrics.count;
+    means->metrics = ps_metric_list_messages(&sum->metrics);
+    return means;
 }
 
 ps_status ps_kind_evaluate(ps_task_run *run, Psd__V1__TaskResult *result)
@@ -27,10 +47,9 @@ ps_status ps_kind_evaluate(ps_task_run *run, Psd__V1__TaskResult *result)
     ps_status st = ps_pass_open(run, &pass);
     if (st)
         return st;
-    result->evaluate = ps_new(Psd__V1__EvaluateResult);
-    psd__v1__evaluate_result__init(result->evaluate);
-    st = ps_pass_run(&pass, evaluate_batch, result->evaluate);
-    if (!st && result->evaluate->samples)
-        result->evaluate->loss /= (double)result->evaluate->samples;
+    evaluating sum = {0};
+    st = ps_pass_run(&pass, evaluate_batch, &sum);
+    if (!st)
+        result->evaluate = means_of(&sum);
     return st;
 }

@@ -11,6 +11,12 @@ ps_model_batch ps_pass_model_batch(const ps_batch *batch)
                             .targets = batch->targets};
 }
 
+void ps_pass_add_metrics(const ps_model_result *result, ps_metric_list *sums)
+{
+    if (result->correct >= 0)
+        ps_metric_list_add(sums, "accuracy", (double)result->correct);
+}
+
 ps_status ps_pass_check_rows(const Psd__V1__Task *task, const ps_dataset *data)
 {
     if (task->row_begin <= task->row_end && task->row_end <= ps_dataset_rows(data))

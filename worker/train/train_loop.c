@@ -117,7 +117,11 @@ static ps_status train_batch(training *t, const ps_batch *batch)
     numbers.samples = batch->rows;
     numbers.steps = 1;
     numbers.loss_sum = result.loss * (double)batch->rows;
-    numbers.correct = result.correct > 0 ? (uint64_t)result.correct : 0;
+    ps_metric_list sums = {0};
+    ps_metric_view metrics;
+    ps_pass_add_metrics(&result, &sums);
+    numbers.n_metric_sums = ps_metric_list_view(&sums, &metrics);
+    numbers.metric_sums = metrics.list;
     ps_task_report(t->run, ps_exchange_position(t->exchange), &numbers);
     return PS_OK;
 }

@@ -2,6 +2,8 @@
 #include "client/job_view.h"
 #include "tests/lib/check_main.h"
 
+#include <string.h>
+
 START_TEST(json_has_the_fields_of_the_proto_files)
 {
     Psd__V1__Progress progress = PSD__V1__PROGRESS__INIT;
@@ -27,9 +29,40 @@ START_TEST(json_has_the_fields_of_the_proto_files)
         "{\"id\":18446744073709551615,\"name\":\"tiny\",\"kind\":\"train\",\"state\":\"running\","
         "\"reason\":\"\",\"submitter\":\"\",\"submitted_ms\":12,\"started_ms\":0,\"ended_ms\":0,"
         "\"progress\":{\"epoch\":1,\"epochs\":2,\"samples\":5,\"samples_total\":20,\"steps\":0,"
-        "\"samples_per_second\":0,\"loss\":0,\"accuracy\":0,\"bytes_in_per_second\":0,"
+        "\"samples_per_second\":0,\"loss\":0,\"bytes_in_per_second\":0,"
         "\"bytes_out_per_second\":0,\"staleness_mean\":0,\"staleness_max\":0,\"workers\":0,"
         "\"eta_seconds\":null},\"result\":{\"accuracy\":0.5}}");
+    ps_buf_free(&out);
+}
+END_TEST
+
+START_TEST(a_metric_is_a_field_and_none_is_no_field)
+{
+    Psd__V1__Metric accuracy = PSD__V1__METRIC__INIT, perplexity = PSD__V1__METRIC__INIT;
+    static char names[][16] = {"accuracy", "perplexity"};
+    accuracy.name = names[0];
+    accuracy.value = 0.5;
+    perplexity.name = names[1];
+    perplexity.value = 12;
+    Psd__V1__Metric *list[] = {&accuracy, &perplexity};
+    Psd__V1__Progress progress = PSD__V1__PROGRESS__INIT;
+    progress.has_test = true;
+    progress.test_loss = 0.25;
+    Psd__V1__Job job = PSD__V1__JOB__INIT;
+    job.progress = &progress;
+    ps_buf out = PS_BUF_EMPTY;
+    ps_json_writer w = ps_json_writer_to(&out);
+    ps_job_json(&w, &job);
+    ck_assert_ptr_nonnull(strstr(ps_buf_cstr(&out), "\"loss\":0,\"test_loss\":0.25,\"bytes_in"));
+    ps_buf_clear(&out);
+    progress.metrics = progress.test_metrics = list;
+    progress.n_metrics = 1;
+    progress.n_test_metrics = 2;
+    w = ps_json_writer_to(&out);
+    ps_job_json(&w, &job);
+    ck_assert_ptr_nonnull(strstr(ps_buf_cstr(&out), "\"loss\":0,\"accuracy\":0.5,\"test_loss\""));
+    ck_assert_ptr_nonnull(
+        strstr(ps_buf_cstr(&out), ",\"test_accuracy\":0.5,\"test_perplexity\":12,"));
     ps_buf_free(&out);
 }
 END_TEST
@@ -64,6 +97,7 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {&json_has_the_fields_of_the_proto_files},
+    {&a_metric_is_a_field_and_none_is_no_field},
     {&a_state_that_is_not_known_yet_is_no_end},
     {&share_and_time_are_known_only_when_they_are},
     {0},

@@ -8,8 +8,26 @@
 #include <time.h>
 
 static Psd__V1__Progress progress;
+static Psd__V1__Metric metric, test_metric;
 static Psd__V1__Job job;
 static ps_buf out;
+
+static void set_metric(Psd__V1__Metric *m, double value)
+{
+    static char accuracy[] = "accuracy";
+    psd__v1__metric__init(m);
+    m->name = accuracy;
+    m->value = value;
+}
+
+static void tested(double accuracy)
+{
+    static Psd__V1__Metric *list[] = {&test_metric};
+    set_metric(&test_metric, accuracy);
+    progress.has_test = true;
+    progress.test_metrics = list;
+    progress.n_test_metrics = 1;
+}
 
 /* Job 7, in the third of ten epochs, 27% done. */
 static void running(void)
@@ -22,7 +40,10 @@ static void running(void)
     progress.steps = 1265;
     progress.samples_per_second = 12400;
     progress.loss = 0.38124;
-    progress.accuracy = 0.8621;
+    static Psd__V1__Metric *list[] = {&metric};
+    set_metric(&metric, 0.8621);
+    progress.metrics = list;
+    progress.n_metrics = 1;
     progress.bytes_in_per_second = 3.2e6;
     progress.bytes_out_per_second = 4.1e6;
     progress.staleness_mean = 1.2;
@@ -89,8 +110,7 @@ END_TEST
 START_TEST(no_line_is_as_wide_as_the_terminal)
 {
     running();
-    progress.has_test = true;
-    progress.test_accuracy = 0.8512;
+    tested(0.8512);
     static char reason[] = "waits for a worker that can read the data, and for another one as well";
     for (unsigned width = 20; width < 200; width++) {
         for (int state = 0; state < 6; state++) {
@@ -161,8 +181,7 @@ END_TEST
 START_TEST(a_pipe_gets_everything_in_one_line)
 {
     running();
-    progress.has_test = true;
-    progress.test_accuracy = 0.8512;
+    tested(0.8512);
     ps_progress_line(&out, &(ps_style){0}, &job, 1012000);
     ck_assert_str_eq(ps_buf_cstr(&out),
                      "epoch 3/10  27%  loss 0.3812  accuracy 0.8621  test 0.8512  12.4k samples/s  "
@@ -192,6 +211,30 @@ START_TEST(log_lines_have_their_time_and_colour)
 }
 END_TEST
 
+START_TEST(a_model_without_right_answers_has_no_accuracy)
+{
+    running();
+    progress.n_metrics = 0;
+    progress.has_test = true;
+    progress.test_loss = 0.3211;
+    bar_is(60, false, NULL,
+           "job 7 fashion-mlp  epoch 3/10 [##--------]  27%  ETA 1m 12s\n"
+           "  loss 0.3812  test loss 0.3211  12.4k samples/s  2 workers\n");
+    static char name[] = "perplexity", bad[] = "\033[2J";
+    set_metric(&metric, 21.5);
+    metric.name = name;
+    progress.n_metrics = 1;
+    progress.has_test = false;
+    bar_is(60, false, NULL,
+           "job 7 fashion-mlp  epoch 3/10 [##--------]  27%  ETA 1m 12s\n"
+           "  loss 0.3812  perplexity 21.5000  12.4k samples/s\n");
+    metric.name = bad; /* a name of no use */
+    bar_is(60, false, NULL,
+           "job 7 fashion-mlp  epoch 3/10 [##--------]  27%  ETA 1m 12s\n"
+           "  loss 0.3812  12.4k samples/s  2 workers\n");
+}
+END_TEST
+
 static void result_is(const char *expected)
 {
     ps_progress_result(&out, &(ps_style){0}, &job, 0);
@@ -205,10 +248,14 @@ START_TEST(the_last_line_says_what_has_become_of_it)
     job.ended_ms = job.started_ms + 192000;
     job.state = PSD__V1__JOB_STATE__JOB_STATE_DONE;
     result_is("job 7 fashion-mlp is done after 3m 12s: loss 0.3812, accuracy 0.8621\n");
-    progress.has_test = true;
-    progress.test_accuracy = 0.884;
+    tested(0.884);
     progress.test_loss = 0.3211;
     result_is("job 7 fashion-mlp is done after 3m 12s: test accuracy 0.8840, test loss 0.3211\n");
+    progress.n_test_metrics = 0;
+    result_is("job 7 fashion-mlp is done after 3m 12s: test loss 0.3211\n");
+    progress.has_test = false;
+    progress.n_metrics = 0;
+    result_is("job 7 fashion-mlp is done after 3m 12s: loss 0.3812\n");
     static char reason[] = "no worker can read /x";
     job.reason = reason;
     job.state = PSD__V1__JOB_STATE__JOB_STATE_FAILED;
@@ -220,12 +267,19 @@ START_TEST(the_last_line_says_what_has_become_of_it)
 END_TEST
 
 static const ps_check_case tests[] = {
-    {&a_wide_terminal_shows_everything},         {&utf8_draws_eighths_of_a_column},
-    {&a_narrow_terminal_keeps_what_matters},     {&no_line_is_as_wide_as_the_terminal},
-    {&progress_at_its_ends_fills_none_and_all},  {&before_the_first_step_there_is_no_loss},
-    {&a_job_that_waits_says_for_what},           {&a_lost_connection_stands_below_the_bar},
-    {&a_pipe_gets_everything_in_one_line},       {&log_lines_have_their_time_and_colour},
-    {&the_last_line_says_what_has_become_of_it}, {0},
+    {&a_wide_terminal_shows_everything},
+    {&utf8_draws_eighths_of_a_column},
+    {&a_narrow_terminal_keeps_what_matters},
+    {&no_line_is_as_wide_as_the_terminal},
+    {&progress_at_its_ends_fills_none_and_all},
+    {&before_the_first_step_there_is_no_loss},
+    {&a_job_that_waits_says_for_what},
+    {&a_lost_connection_stands_below_the_bar},
+    {&a_pipe_gets_everything_in_one_line},
+    {&log_lines_have_their_time_and_colour},
+    {&a_model_without_right_answers_has_no_accuracy},
+    {&the_last_line_says_what_has_become_of_it},
+    {0},
 };
 
 int main(void)

@@ -163,7 +163,12 @@ static void progress(uint64_t lease_id, uint64_t position, uint64_t samples, con
     p.samples = samples;
     p.steps = 1;
     p.loss_sum = 0.5 * (double)samples;
-    p.correct = samples / 2;
+    Psd__V1__Metric right, *sums[] = {&right};
+    psd__v1__metric__init(&right);
+    right.name = (char *)(uintptr_t) "accuracy";
+    right.value = (double)samples / 2;
+    p.metric_sums = sums;
+    p.n_metric_sums = 1;
     p.log = text ? &log : NULL;
     ps_agent_progress(w.agent, &p);
 }
@@ -229,7 +234,9 @@ START_TEST(reports_made_while_away_arrive_as_one_after_the_reconnect)
     ck_assert_uint_eq(p->position, 484);
     ck_assert_uint_eq(p->samples, 256);
     ck_assert_uint_eq(p->steps, 2);
-    ck_assert_uint_eq(p->correct, 128);
+    ck_assert_uint_eq(p->n_metric_sums, 1);
+    ck_assert_str_eq(p->metric_sums[0]->name, "accuracy");
+    ck_assert_double_eq(p->metric_sums[0]->value, 128);
     ck_assert_double_eq(p->loss_sum, 128.0);
     end();
 }

@@ -90,6 +90,8 @@ START_TEST(a_job_comes_back_whole_after_reopening)
     r->progress.samples = 77;
     r->progress.loss = 0.25;
     r->progress.has_test = true;
+    ps_metric_list_add(&r->metrics, "accuracy", 0.75);
+    ps_metric_list_add(&r->metrics, "f1", 0.5);
     ck_assert_int_eq(ps_catalog_job_update(catalog, r), PS_OK);
     ps_job_record_free(&r);
     ps_catalog_close(&catalog);
@@ -108,6 +110,11 @@ START_TEST(a_job_comes_back_whole_after_reopening)
     ck_assert_uint_eq(r->progress.samples, 77);
     ck_assert_double_eq(r->progress.loss, 0.25);
     ck_assert(r->progress.has_test);
+    ck_assert_uint_eq(r->metrics.count, 2);
+    ck_assert_str_eq(r->metrics.at[1].name, "f1");
+    ck_assert_double_eq(r->metrics.at[1].value, 0.5);
+    ck_assert_uint_eq(r->test_metrics.count, 0); /* none is not 0 */
+    ck_assert_ptr_null(r->progress.metrics);
     ps_job_record_free(&r);
     ps_catalog_close(&catalog);
     remove_folder();
@@ -157,7 +164,8 @@ static ps_model_record *make_model(const char *name, size_t n_tensors)
     m->bytes = 400;
     m->has_test = true;
     m->test_loss = NAN;
-    m->test_accuracy = 0.88;
+    ps_metric_list_add(&m->test_metrics, "accuracy", 0.88);
+    ps_metric_list_add(&m->test_metrics, "perplexity", NAN);
     m->path = ps_strdup("models/a.safetensors");
     m->tensors = ps_alloc_array(n_tensors, sizeof *m->tensors);
     for (size_t i = 0; i < n_tensors; i++)
@@ -178,7 +186,10 @@ START_TEST(a_model_is_replaced_whole_and_fits_only_the_same_shapes)
     ck_assert_str_eq(r->tensors[1].name, "t1");
     ck_assert_uint_eq(r->tensors[1].rank, 2);
     ck_assert_uint_eq(r->tensors[1].shape[0], 2);
-    ck_assert_double_eq(r->test_accuracy, 0.88);
+    ck_assert_uint_eq(r->test_metrics.count, 2);
+    ck_assert_double_eq(r->test_metrics.at[0].value, 0.88);
+    ck_assert_str_eq(r->test_metrics.at[1].name, "perplexity");
+    ck_assert(isnan(r->test_metrics.at[1].value));
     ck_assert(isnan(r->test_loss));
     ps_model_record_free(&r);
     ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", two->tensors, 2), PS_OK);
@@ -234,6 +245,41 @@ static void raw(const char *sql)
     ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
     ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
 }
+
+START_TEST(a_catalog_of_the_first_schema_keeps_its_models_accuracy)
+{
+    make_folder();
+    ps_catalog *catalog = open_ok(path);
+    ps_model_record *m = make_model("a", 1), *untested = make_model("b", 1);
+    untested->has_test = false;
+    ck_assert_int_eq(ps_catalog_model_put(catalog, m), PS_OK);
+    ck_assert_int_eq(ps_catalog_model_put(catalog, untested), PS_OK);
+    ps_model_record_free(&m);
+    ps_model_record_free(&untested);
+    ps_catalog_close(&catalog);
+    raw("ALTER TABLE model DROP COLUMN test_metrics;"
+        "ALTER TABLE model ADD COLUMN test_accuracy REAL;"
+        "UPDATE model SET test_accuracy=0.75; PRAGMA user_version=1");
+    catalog = open_ok(path);
+    ck_assert_int_eq(ps_catalog_model_get(catalog, "a", &m), PS_OK);
+    ck_assert_uint_eq(m->test_metrics.count, 1);
+    ck_assert_str_eq(m->test_metrics.at[0].name, "accuracy");
+    ck_assert_double_eq(m->test_metrics.at[0].value, 0.75);
+    ps_model_record_free(&m);
+    ck_assert_int_eq(ps_catalog_model_get(catalog, "b", &m), PS_OK);
+    ck_assert_uint_eq(m->test_metrics.count, 0);
+    ps_model_record_free(&m);
+    ps_catalog_close(&catalog);
+    raw("UPDATE model SET test_metrics='{\"accuracy\":'");
+    catalog = open_ok(path);
+    ps_model_record **list = NULL;
+    ck_assert_int_eq(ps_catalog_model_list(catalog, &list), PS_CORRUPT);
+    ck_assert_int_eq(ps_catalog_model_get(catalog, "a", &m), PS_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "model 'a'"));
+    ps_catalog_close(&catalog);
+    remove_folder();
+}
+END_TEST
 
 START_TEST(a_newer_schema_and_a_file_of_somebody_elses_are_refused)
 {
@@ -339,6 +385,7 @@ static const ps_check_case cases[] = {
     {&lists_are_newest_first_by_state_and_the_unfinished_oldest_first},
     {&a_model_is_replaced_whole_and_fits_only_the_same_shapes},
     {&an_artifact_belongs_to_a_job_and_is_replaced_by_name},
+    {&a_catalog_of_the_first_schema_keeps_its_models_accuracy},
     {&a_newer_schema_and_a_file_of_somebody_elses_are_refused},
     {&a_damaged_file_is_refused_and_not_touched},
     {&a_full_disk_is_said_and_the_catalog_stays_good},

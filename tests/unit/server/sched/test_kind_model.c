@@ -42,6 +42,25 @@ START_TEST(evaluate_and_predict_are_one_task_on_a_stored_model)
 }
 END_TEST
 
+START_TEST(a_model_that_has_no_accuracy_has_none_in_its_result)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = 0;
+    ps_world_store_model(w, "line", 4);
+    ps_world_attach(w, 1, "w1");
+    ck_assert_int_eq(submit_model_job(w, "evaluate", "line", &id), PS_OK);
+    ps_world_evaluated(w, ps_world_task_of(w, 1), PS_WORLD_NO_ACCURACY);
+    ps_job_record *r = ps_world_job(w, id);
+    ck_assert_int_eq(r->state, PS_JOB_DONE);
+    ck_assert_str_eq(r->result, "{\"test_loss\":0.5,\"samples\":100,\"seconds\":0.000}");
+    ck_assert(r->progress.has_test);
+    ck_assert_uint_eq(r->test_metrics.count, 0);
+    ck_assert_uint_eq(r->metrics.count, 0);
+    ps_job_record_free(&r);
+    ps_world_free(&w);
+}
+END_TEST
+
 START_TEST(a_model_deleted_before_its_task_is_sent_fails_the_job_and_frees_the_slot)
 {
     ps_world *w = ps_world_new(NULL, true);
@@ -61,6 +80,7 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&evaluate_and_predict_are_one_task_on_a_stored_model},
+    {&a_model_that_has_no_accuracy_has_none_in_its_result},
     {&a_model_deleted_before_its_task_is_sent_fails_the_job_and_frees_the_slot},
     {0},
 };

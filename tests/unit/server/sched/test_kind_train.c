@@ -45,7 +45,9 @@ START_TEST(under_asp_evaluation_runs_beside_training_and_the_last_one_after_it)
     ps_world_evaluated(w, ps_world_task_of(w, at), 90);
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_DONE);
     ck_assert(w->outcome.has_test);
-    ck_assert_double_eq(w->outcome.test_accuracy, 0.9);
+    ck_assert_uint_eq(w->outcome.test_metrics.count, 1);
+    ck_assert_str_eq(w->outcome.test_metrics.at[0].name, "accuracy");
+    ck_assert_double_eq(w->outcome.test_metrics.at[0].value, 0.9);
     ck_assert_uint_eq(w->outcome.samples, 200);
     ps_world_free(&w);
 }
@@ -144,7 +146,9 @@ START_TEST(progress_counts_rows_and_means_over_the_last_seconds)
     ck_assert_uint_eq(r->progress.workers, 1);
     ck_assert_uint_eq(r->progress.staleness_max, 3);
     ck_assert_double_eq(r->progress.loss, 2);
-    ck_assert_double_eq(r->progress.accuracy, 0.5);
+    ck_assert_uint_eq(r->metrics.count, 1);
+    ck_assert_str_eq(r->metrics.at[0].name, "accuracy");
+    ck_assert_double_eq(r->metrics.at[0].value, 0.5);
     ck_assert_double_gt(r->progress.samples_per_second, 5);
     ck_assert_double_lt(r->progress.samples_per_second, 25);
     ck_assert_double_gt(r->progress.eta_seconds, 5);
