@@ -17,6 +17,7 @@ struct ps_job_entry {
     char *text, *model_config; /* as the task had them */
     ps_job_spec *spec;
     ps_spec_model *stored; /* parsed model_config; NULL: the job's own model */
+    bool checked;          /* it is what its architecture says */
     ps_dataset *data[PS_JOB_DATA_COUNT];
     ps_model *model;
     ps_exchange *exchange;
@@ -237,6 +238,21 @@ ps_status ps_job_entry_data(ps_job_entry *e, ps_task_run *run, ps_job_data which
 }
 
 /* ---- the model and its parameters ---- */
+
+ps_status ps_job_entry_check(ps_job_entry *e, ps_task_run *run)
+{
+    if (!e->stored || e->checked)
+        return PS_OK;
+    ps_model_config config = ps_job_model_config(e->stored);
+    ps_model_layout layout;
+    ps_status st = ps_model_describe(&config, &layout);
+    if (st)
+        return ps_wrap(st, "model %s", e->spec->model_name);
+    st = ps_stored_model_check(run->remote, run->task->job_id, e->spec->model_name, &layout);
+    ps_model_layout_free(&layout);
+    e->checked = !st;
+    return st;
+}
 
 ps_status ps_job_entry_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
 {

@@ -27,6 +27,9 @@ void ps_job_cache_drop(ps_task_run *run);
 const ps_job_spec *ps_job_entry_spec(const ps_job_entry *entry);
 /* The job's model, or the stored one's that the task came with. */
 const ps_spec_model *ps_job_entry_model_spec(const ps_job_entry *entry);
+/* Is the stored model what its architecture says? Asked once, of the file's header, so that it is
+ * known before data are read. PS_FAILED_PRECONDITION names the tensor. No stored one: PS_OK. */
+PS_MUST_CHECK ps_status ps_job_entry_check(ps_job_entry *entry, ps_task_run *run);
 bool ps_job_entry_stored(const ps_job_entry *entry); /* is it of a stored model? */
 
 typedef enum ps_job_data { PS_JOB_TRAIN_DATA, PS_JOB_TEST_DATA, PS_JOB_DATA_COUNT } ps_job_data;

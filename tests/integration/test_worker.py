@@ -173,6 +173,27 @@ def a_line_is_fitted_from_csv():
         assert found["loss"] < 1e-4 and "accuracy" not in found, found
 
 
+def a_model_that_contradicts_its_architecture_is_said_before_data_is_read():
+    with Cluster() as cluster:
+        cluster.tiny_data()
+        cluster.start_server()
+        cluster.start_worker("w1")
+        cluster.wait_job(cluster.submit(cluster.tiny_job(workers=1)))
+        model = cluster.dir / "tiny.safetensors"
+        cluster.psctl("export", "tiny", "-o", model)
+        none = cluster.dir / "none.gz"
+        for layers, words in (
+                ("[16, 33, 4]", "tensor layers.0.weight is [32, 16] in the file, and the architecture wants [33, 16]"),
+                ("[16, 32, 8, 4]", "tensor layers.1.weight is [4, 32] in the file, and the architecture wants [8, 32]"),
+                ("[16, 32]", "tensor layers.1.weight of the file is not in the architecture"),
+                ("[16, 32, 4, 2]", "the architecture has a tensor layers.2.weight, and the file has none of that name")):
+            cluster.psctl("import", "--replace", "--model", f"{{architecture: mlp, layers: {layers}}}", model, "wrong")
+            for command in (["evaluate", "wrong", none, none], ["predict", "wrong", none]):
+                done = cluster.psctl(*command, check=False)
+                assert done.returncode != 0 and "model wrong: " + words in done.stderr, (layers, done)
+                assert len(done.stderr.splitlines()) == 1 and "none.gz" not in done.stderr, done.stderr
+
+
 def bad_data_fails_the_job_with_what_and_where():
     with Cluster() as cluster:
         x, y, _, _ = cluster.tiny_data()
@@ -217,5 +238,5 @@ run([a_stopped_worker_returns_its_lease_and_a_late_one_joins,
      a_worker_whose_psd_is_gone_leaves_at_once_and_says_what_is_lost, psd_is_restarted_without_waiting_for_its_workers,
      psd_is_killed_under_asp, psd_is_killed_under_bsp,
      a_killed_workers_rows_are_trained_by_the_other, a_cancelled_job_leaves_the_worker_at_once_and_ready,
-     odd_jobs_train_as_well, a_line_is_fitted_from_csv, bad_data_fails_the_job_with_what_and_where,
+     odd_jobs_train_as_well, a_model_that_contradicts_its_architecture_is_said_before_data_is_read, a_line_is_fitted_from_csv, bad_data_fails_the_job_with_what_and_where,
      a_loss_that_blows_up_fails_the_job_with_the_learning_rate, certificates_and_log_level_are_read_again])

@@ -32,6 +32,8 @@ ps_status ps_pass_open(ps_task_run *run, ps_pass *out)
     ps_pass pass = {.run = run, .begin = run->task->row_begin, .end = run->task->row_end};
     ps_status st = ps_job_cache_get(run, &pass.entry);
     if (!st)
+        st = ps_job_entry_check(pass.entry, run);
+    if (!st)
         st = ps_job_entry_data(pass.entry, run, PS_JOB_TEST_DATA, &pass.data);
     if (!st)
         st = ps_pass_check_rows(run->task, pass.data);

@@ -1,5 +1,6 @@
 /* The stream's first bytes say how long the header is; when the header is there, each tensor of the
- * file is matched with a parameter; then data goes by in the order of the file. */
+ * file is matched with a parameter; then data goes by in the order of the file. Who only checks
+ * lets the stream go after the header. */
 #include "worker/train/stored_model.h"
 
 #include "common/base/buf.h"
@@ -13,8 +14,9 @@
 static const char path[] = "/psd.v1.Models/Export";
 
 typedef struct loading {
+    const ps_model_layout *layout;
     ps_backend *backend;
-    ps_model *model;
+    ps_model *model; /* NULL: only the header is wanted */
     ps_buf head;
     uint64_t head_bytes; /* 0: not known yet */
     ps_safetensors *file;
@@ -41,29 +43,92 @@ static void restart(void *state)
 {
     loading *l = state;
     forget(l);
-    *l = (loading){.backend = l->backend, .model = l->model};
+    *l = (loading){.layout = l->layout, .backend = l->backend, .model = l->model};
 }
 
-static ps_status match(loading *l, size_t i)
+/* ---- is it the architecture's? ---- */
+
+/* "[256, 784]" */
+static void put_shape(ps_buf *out, const uint64_t *shape, size_t rank)
 {
-    const ps_safetensors_tensor *tensor = &l->file->tensors[i];
-    const ps_model_layout *layout = ps_model_parameters(l->model);
-    size_t p;
-    if (ps_model_find(l->model, tensor->name, &p))
-        return ps_fail(PS_FAILED_PRECONDITION, "tensor %s of the file is not in the architecture",
-                       tensor->name);
-    const ps_model_parameter_spec *want = &layout->parameters[p];
-    bool same = tensor->dtype == PS_SAFETENSORS_F32 && tensor->n_dims == (uint32_t)want->rank;
+    ps_buf_puts(out, "[");
+    for (size_t d = 0; d < rank; d++)
+        ps_buf_printf(out, "%s%" PRIu64, d ? ", " : "", shape[d]);
+    ps_buf_puts(out, "]");
+}
+
+static ps_status other_shape(const ps_safetensors_tensor *tensor,
+                             const ps_model_parameter_spec *want)
+{
+    uint64_t shape[PS_TENSOR_RANK_MAX];
+    for (int d = 0; d < want->rank; d++)
+        shape[d] = (uint64_t)want->shape[d];
+    ps_buf text = PS_BUF_EMPTY;
+    put_shape(&text, tensor->shape, tensor->n_dims);
+    ps_buf_puts(&text, " in the file, and the architecture wants ");
+    put_shape(&text, shape, (size_t)want->rank);
+    ps_status st =
+        ps_fail(PS_FAILED_PRECONDITION, "tensor %s is %s", tensor->name, ps_buf_cstr(&text));
+    ps_buf_free(&text);
+    return st;
+}
+
+static ps_status fits(const ps_safetensors_tensor *tensor, const ps_model_parameter_spec *want)
+{
+    if (tensor->dtype != PS_SAFETENSORS_F32)
+        return ps_fail(PS_FAILED_PRECONDITION, "tensor %s is %s in the file, only F32 can be used",
+                       tensor->name, ps_safetensors_dtype_name(tensor->dtype));
+    bool same = tensor->n_dims == (uint32_t)want->rank;
     for (int d = 0; same && d < want->rank; d++)
         same = tensor->shape[d] == (uint64_t)want->shape[d];
-    if (!same)
-        return ps_fail(PS_FAILED_PRECONDITION,
-                       "tensor %s of the file is not F32 of the architecture's shape",
-                       tensor->name);
-    l->parameter[i] = p;
-    ps_tensor t = ps_model_parameter(l->model, p);
-    if (!ps_tensor_host(l->backend, t) && !(l->staging[i] = ps_try_alloc_raw(ps_tensor_bytes(t))))
-        return ps_fail(PS_NO_MEMORY, "tensor %s", tensor->name);
+    return same ? PS_OK : other_shape(tensor, want);
+}
+
+static size_t parameter_of(const ps_model_layout *layout, const char *name)
+{
+    size_t p = 0;
+    while (p < layout->count && strcmp(layout->parameters[p].name, name) != 0)
+        p++;
+    return p;
+}
+
+/* Names are unique on both sides, so after this each parameter is one tensor of the file. */
+static ps_status check_head(const ps_safetensors *file, const ps_model_layout *layout)
+{
+    for (size_t p = 0; p < layout->count; p++) {
+        const ps_model_parameter_spec *want = &layout->parameters[p];
+        const ps_safetensors_tensor *tensor = ps_safetensors_find(file, want->name);
+        if (!tensor)
+            return ps_fail(PS_FAILED_PRECONDITION,
+                           "the architecture has a tensor %s, and the file has none of that name",
+                           want->name);
+        ps_status st = fits(tensor, want);
+        if (st)
+            return st;
+    }
+    for (size_t i = 0; i < file->n_tensors; i++)
+        if (parameter_of(layout, file->tensors[i].name) == layout->count)
+            return ps_fail(PS_FAILED_PRECONDITION,
+                           "tensor %s of the file is not in the architecture",
+                           file->tensors[i].name);
+    return PS_OK;
+}
+
+/* ---- the stream ---- */
+
+/* Where the file's tensors go. */
+static ps_status match(loading *l)
+{
+    size_t count = l->file->n_tensors;
+    l->parameter = ps_alloc_array(count, sizeof(*l->parameter));
+    l->staging = ps_alloc_array(count, sizeof(*l->staging));
+    for (size_t i = 0; i < count; i++) {
+        l->parameter[i] = parameter_of(l->layout, l->file->tensors[i].name);
+        ps_tensor t = ps_model_parameter(l->model, l->parameter[i]);
+        if (!ps_tensor_host(l->backend, t) &&
+            !(l->staging[i] = ps_try_alloc_raw(ps_tensor_bytes(t))))
+            return ps_fail(PS_NO_MEMORY, "tensor %s", l->file->tensors[i].name);
+    }
     return PS_OK;
 }
 
@@ -85,15 +150,10 @@ static ps_status take_head(loading *l, ps_slice *bytes)
     ps_status st = ps_safetensors_parse(ps_buf_slice(&l->head), UINT64_MAX, &l->file);
     if (st)
         return st;
-    size_t count = l->file->n_tensors;
-    if (count != ps_model_parameters(l->model)->count)
-        return ps_fail(PS_FAILED_PRECONDITION, "the file has %zu tensors, the architecture %zu",
-                       count, ps_model_parameters(l->model)->count);
-    l->parameter = ps_alloc_array(count, sizeof(*l->parameter));
-    l->staging = ps_alloc_array(count, sizeof(*l->staging));
-    for (size_t i = 0; !st && i < count; i++)
-        st = match(l, i);
-    return st;
+    st = check_head(l->file, l->layout);
+    if (st)
+        return st;
+    return l->model ? match(l) : PS_END; /* which ends the transfer */
 }
 
 static char *destination(loading *l, size_t i)
@@ -142,19 +202,38 @@ static ps_status to_device(loading *l)
     return ps_stream_sync(stream);
 }
 
-ps_status ps_stored_model_load(ps_remote *remote, ps_backend *backend, uint64_t job_id,
-                               const char *name, ps_model *model)
+static ps_status run(loading *l, ps_remote *remote, uint64_t job_id, const char *name)
 {
-    loading l = {.backend = backend, .model = model};
     Psd__V1__ExportRequest request;
     psd__v1__export_request__init(&request);
     request.job_id = job_id;
     request.name = (char *)(uintptr_t)name; /* only read */
-    ps_status st =
-        ps_transfer_download(remote, path, &request.base,
-                             &(ps_transfer_sink){.restart = restart, .take = take, .state = &l});
+    return ps_transfer_download(remote, path, &request.base,
+                                &(ps_transfer_sink){.restart = restart, .take = take, .state = l});
+}
+
+static ps_status finish(loading *l, const char *name, ps_status st)
+{
+    forget(l);
+    return st ? ps_wrap(st, "model %s", name) : PS_OK;
+}
+
+ps_status ps_stored_model_check(ps_remote *remote, uint64_t job_id, const char *name,
+                                const ps_model_layout *layout)
+{
+    loading l = {.layout = layout};
+    ps_status st = run(&l, remote, job_id, name);
+    if (!st)
+        st = ps_fail(PS_CORRUPT, "the file ends within its header");
+    return finish(&l, name, st == PS_END ? PS_OK : st);
+}
+
+ps_status ps_stored_model_load(ps_remote *remote, ps_backend *backend, uint64_t job_id,
+                               const char *name, ps_model *model)
+{
+    loading l = {.layout = ps_model_parameters(model), .backend = backend, .model = model};
+    ps_status st = run(&l, remote, job_id, name);
     if (!st)
         st = to_device(&l);
-    forget(&l);
-    return st ? ps_wrap(st, "model %s", name) : PS_OK;
+    return finish(&l, name, st);
 }

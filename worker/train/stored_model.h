@@ -7,8 +7,14 @@
 #include "worker/exchange/transfer.h"
 #include "worker/models/model.h"
 
+/* Only whether the file's tensors are those of the layout: the stream is let go after its header.
+ * Fails as _load does. */
+PS_MUST_CHECK ps_status ps_stored_model_check(ps_remote *remote, uint64_t job_id, const char *name,
+                                              const ps_model_layout *layout);
+
 /* job_id: the job that works on the model, of which this worker holds a lease. PS_NOT_FOUND: no
- * such model; PS_FAILED_PRECONDITION: its tensors are not the model's (which one, how); PS_CORRUPT.
+ * such model; PS_FAILED_PRECONDITION: its tensors are not the model's (which one, what is
+ * wanted, what is there); PS_CORRUPT.
  */
 PS_MUST_CHECK ps_status ps_stored_model_load(ps_remote *remote, ps_backend *backend,
                                              uint64_t job_id, const char *name, ps_model *model);
