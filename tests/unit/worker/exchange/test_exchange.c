@@ -4,83 +4,32 @@
 
 #include "tests/lib/check_main.h"
 #include "tests/lib/fake_parameters.h"
-#include "tests/lib/pki.h"
+#include "tests/lib/remote_rig.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { INPUTS = 6, HIDDEN = 8, CLASSES = 3, ROWS = 4 };
 
 static struct {
-    ps_test_pki pki;
-    ps_tls_context *server_tls, *client_tls;
-    ps_loops *server_loops, *client_loops;
-    ps_rpc_server *server;
-    ps_channel *channel;
-    char target[32];
+    ps_test_remote_rig rig;
     fake_parameters fake;
-    ps_gate gate;
-    ps_remote remote;
-    ps_backend *backend;
     ps_model *model;
     ps_spec_train train;
     uint64_t sequence;
     ps_exchange *exchange;
-    ps_error created;
 } r;
-
-static void make_channel(void *state)
-{
-    (void)state;
-    ps_channel_options options = {
-        .target = r.target, .tls = r.client_tls, .backoff_min_ms = 20, .backoff_max_ms = 50};
-    ps_status st = ps_channel_create(r.remote.loop, &options, &r.channel);
-    ck_assert_int_eq(st, PS_OK);
-}
-
-static void drop_channel(void *state)
-{
-    (void)state;
-    ps_channel_free(&r.channel);
-}
-
-static void open_server(void)
-{
-    ps_test_pki_open(&r.pki, "lab");
-    ps_test_pki_server(&r.pki, "psd", "localhost");
-    ps_test_pki_client(&r.pki, PS_ROLE_WORKER, "w1");
-    r.server_tls = ps_test_pki_context(&r.pki, PS_TLS_SERVER, "psd");
-    r.client_tls = ps_test_pki_context(&r.pki, PS_TLS_CLIENT, "w1");
-    ck_assert_int_eq(ps_loops_create(1, &r.server_loops), PS_OK);
-    ck_assert_int_eq(ps_loops_create(1, &r.client_loops), PS_OK);
-    ps_rpc_server_options options = {.loops = r.server_loops,
-                                     .address = "127.0.0.1",
-                                     .tls = r.server_tls,
-                                     .limits = PS_RPC_LIMITS_DEFAULT};
-    ck_assert_int_eq(ps_rpc_server_create(&options, &r.server), PS_OK);
-    ps_rpc_service service = fake_parameters_service(&r.fake);
-    ps_rpc_server_add(r.server, &service);
-    ck_assert_int_eq(ps_rpc_server_start(r.server), PS_OK);
-    snprintf(r.target, sizeof(r.target), "127.0.0.1:%u", ps_rpc_server_port(r.server));
-}
 
 static void begin(double clip_norm)
 {
     static const int64_t layers[] = {INPUTS, HIDDEN, CLASSES};
     memset(&r, 0, sizeof(r));
     fake_parameters_init(&r.fake);
-    open_server();
-    ps_gate_init(&r.gate);
-    r.remote = (ps_remote){
-        .loop = ps_loops_get(r.client_loops, 0), .gate = &r.gate, .clock = &ps_clock_system};
-    ps_remote_run(&r.remote, make_channel, NULL);
-    r.remote.channel = r.channel;
-    ck_assert_int_eq(ps_backend_open("cpu", &(ps_backend_options){.threads = 1}, &r.backend),
-                     PS_OK);
+    ps_rpc_service service = fake_parameters_service(&r.fake);
+    ps_test_remote_rig_open(&r.rig, &service, 1);
     ps_model_config config = {.architecture = "mlp", .layers = layers, .layer_count = 3};
     ck_assert_int_eq(
-        ps_model_create(r.backend, &config, &(ps_model_options){.max_batch = ROWS}, &r.model),
+        ps_model_create(r.rig.backend, &config, &(ps_model_options){.max_batch = ROWS}, &r.model),
         PS_OK);
     const ps_model_layout *layout = ps_model_parameters(r.model);
     for (size_t i = 0; i < layout->count; i++)
@@ -91,9 +40,9 @@ static void begin(double clip_norm)
 
 static ps_status open_exchange(bool pull_ahead)
 {
-    return ps_exchange_open(&(ps_exchange_options){.remote = &r.remote,
+    return ps_exchange_open(&(ps_exchange_options){.remote = &r.rig.remote,
                                                    .job_id = 1,
-                                                   .backend = r.backend,
+                                                   .backend = r.rig.backend,
                                                    .model = r.model,
                                                    .train = &r.train,
                                                    .incarnation = 5,
@@ -106,21 +55,13 @@ static void end(void)
 {
     ps_exchange_close(&r.exchange);
     ps_model_free(&r.model);
-    ps_backend_close(&r.backend);
-    ps_remote_run(&r.remote, drop_channel, NULL);
-    ps_loops_free(&r.client_loops);
-    ps_rpc_server_free(&r.server);
-    ps_loops_free(&r.server_loops);
-    ps_tls_context_unref(&r.server_tls);
-    ps_tls_context_unref(&r.client_tls);
-    ps_test_pki_close(&r.pki);
-    ps_gate_destroy(&r.gate);
+    ps_test_remote_rig_close(&r.rig);
 }
 
 static void assert_model_is_server(void)
 {
     for (size_t i = 0; i < r.fake.count; i++) {
-        const float *p = ps_tensor_host(r.backend, ps_model_parameter(r.model, i));
+        const float *p = ps_tensor_host(r.rig.backend, ps_model_parameter(r.model, i));
         const fake_tensor *t = &r.fake.tensors[i];
         for (uint64_t k = 0; k < t->rows * t->columns; k++)
             ck_assert_msg(p[k] == t->values[k], "%s[%d]: %g, not %g", t->name, (int)k, (double)p[k],
@@ -163,7 +104,7 @@ static void assert_applied_once(const fake_tensor *before)
 {
     double moved = 0;
     for (size_t i = 0; i < r.fake.count; i++) {
-        const float *g = ps_tensor_host(r.backend, ps_model_gradient(r.model, i));
+        const float *g = ps_tensor_host(r.rig.backend, ps_model_gradient(r.model, i));
         const fake_tensor *t = &r.fake.tensors[i];
         for (uint64_t k = 0; k < t->rows * t->columns; k++) {
             ck_assert_msg(t->values[k] == before[i].values[k] - g[k], "%s[%d]", t->name, (int)k);
@@ -315,7 +256,7 @@ static void *cancel_soon(void *argument)
         waits = r.fake.pulls + r.fake.clocks > 0;
         pthread_mutex_unlock(&r.fake.lock);
     }
-    ps_gate_cancel(&r.gate, "job 1 was cancelled by you");
+    ps_gate_cancel(&r.rig.gate, "job 1 was cancelled by you");
     return NULL;
 }
 
@@ -331,12 +272,12 @@ START_TEST(a_cancelled_task_does_not_wait_for_psd)
     pthread_join(thread, NULL);
     ps_exchange_stop(r.exchange);
     r.fake.pulls = 0;
-    ps_gate_reset(&r.gate);
+    ps_gate_reset(&r.rig.gate);
     pthread_create(&thread, NULL, cancel_soon, NULL);
     ck_assert_int_eq(ps_exchange_clock_wait(r.exchange, 1), PS_CANCELLED);
     pthread_join(thread, NULL);
     r.fake.silent = false;
-    ps_gate_reset(&r.gate);
+    ps_gate_reset(&r.rig.gate);
     ck_assert_int_eq(train_step(1), PS_OK);
     end();
 }

@@ -1,0 +1,63 @@
+#include "tests/lib/remote_rig.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <string.h>
+
+static void make_channel(void *state)
+{
+    ps_test_remote_rig *r = state;
+    ps_channel_options options = {
+        .target = r->target, .tls = r->client_tls, .backoff_min_ms = 20, .backoff_max_ms = 50};
+    ck_assert_int_eq(ps_channel_create(r->remote.loop, &options, &r->remote.channel), PS_OK);
+}
+
+static void drop_channel(void *state)
+{
+    ps_channel_free(&((ps_test_remote_rig *)state)->remote.channel);
+}
+
+static void open_server(ps_test_remote_rig *r, const ps_rpc_service *services, size_t n)
+{
+    ps_test_pki_open(&r->pki, "lab");
+    ps_test_pki_server(&r->pki, "psd", "localhost");
+    ps_test_pki_client(&r->pki, PS_ROLE_WORKER, "w1");
+    r->server_tls = ps_test_pki_context(&r->pki, PS_TLS_SERVER, "psd");
+    r->client_tls = ps_test_pki_context(&r->pki, PS_TLS_CLIENT, "w1");
+    ck_assert_int_eq(ps_loops_create(1, &r->server_loops), PS_OK);
+    ck_assert_int_eq(ps_loops_create(1, &r->client_loops), PS_OK);
+    ps_rpc_server_options options = {.loops = r->server_loops,
+                                     .address = "127.0.0.1",
+                                     .tls = r->server_tls,
+                                     .limits = PS_RPC_LIMITS_DEFAULT};
+    ck_assert_int_eq(ps_rpc_server_create(&options, &r->server), PS_OK);
+    for (size_t i = 0; i < n; i++)
+        ps_rpc_server_add(r->server, &services[i]);
+    ck_assert_int_eq(ps_rpc_server_start(r->server), PS_OK);
+    snprintf(r->target, sizeof(r->target), "127.0.0.1:%u", ps_rpc_server_port(r->server));
+}
+
+void ps_test_remote_rig_open(ps_test_remote_rig *r, const ps_rpc_service *services, size_t n)
+{
+    memset(r, 0, sizeof(*r));
+    open_server(r, services, n);
+    ps_gate_init(&r->gate);
+    r->remote = (ps_remote){
+        .loop = ps_loops_get(r->client_loops, 0), .gate = &r->gate, .clock = &ps_clock_system};
+    ps_remote_run(&r->remote, make_channel, r);
+    ck_assert_int_eq(ps_backend_open("cpu", &(ps_backend_options){.threads = 1}, &r->backend),
+                     PS_OK);
+}
+
+void ps_test_remote_rig_close(ps_test_remote_rig *r)
+{
+    ps_backend_close(&r->backend);
+    ps_remote_run(&r->remote, drop_channel, r);
+    ps_loops_free(&r->client_loops);
+    ps_rpc_server_free(&r->server);
+    ps_loops_free(&r->server_loops);
+    ps_tls_context_unref(&r->server_tls);
+    ps_tls_context_unref(&r->client_tls);
+    ps_test_pki_close(&r->pki);
+    ps_gate_destroy(&r->gate);
+}
