@@ -176,13 +176,10 @@ ps_model_config ps_job_model_config(const ps_spec_model *model)
 
 /* ---- data ---- */
 
-static ps_status check_widths(const ps_spec_model *model, const ps_dataset *data, const char *path)
+/* The reader has compared the features. */
+static ps_status check_targets(const ps_spec_model *model, const ps_dataset *data, const char *path)
 {
-    int64_t inputs = model->layers[0], outputs = model->layers[model->n_layers - 1];
-    if ((int64_t)ps_dataset_features(data) != inputs)
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "%s has %zu numbers a row, but model.layers begins with %" PRId64, path,
-                       ps_dataset_features(data), inputs);
+    int64_t outputs = model->layers[model->n_layers - 1];
     if (ps_dataset_labels(data) == PS_LABELS_REALS && (int64_t)ps_dataset_targets(data) != outputs)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "%s has %zu targets a row, but model.layers ends with %" PRId64, path,
@@ -220,13 +217,14 @@ ps_status ps_job_entry_data(ps_job_entry *e, ps_task_run *run, ps_job_data which
     st = ps_dataset_open(&(ps_dataset_options){.data = data,
                                                .files = files,
                                                .labels = labels,
+                                               .features = model->layers[0],
                                                .classes = labels == PS_LABELS_CLASSES
                                                               ? model->layers[model->n_layers - 1]
                                                               : 0},
                          &opened);
     if (st)
         return st;
-    st = check_widths(model, opened, files->features);
+    st = check_targets(model, opened, files->features);
     if (st) {
         ps_dataset_close(&opened);
         return st;

@@ -33,8 +33,8 @@ static ps_status check_shape(const ps_dataset_options *o, const ps_dataset_shape
         return ps_fail(PS_INVALID_ARGUMENT, "%s: no rows", o->files->features);
     if (o->features && (uint64_t)o->features != shape->features)
         return ps_fail(PS_INVALID_ARGUMENT,
-                       "%s: rows of %zu features, but the model takes %" PRId64, o->files->features,
-                       shape->features, o->features);
+                       "%s has %zu numbers a row, but model.layers begins with %" PRId64,
+                       o->files->features, shape->features, o->features);
     return PS_OK;
 }
 

@@ -121,7 +121,8 @@ START_TEST(predicting_leaves_label_columns_out_when_they_are_there)
     ck_assert_int_eq(ps_dataset_read(ds, &row, 1, x, NULL), PS_OK);
     ck_assert(x[0] == 1 && x[1] == 2);
     ps_dataset_close(&ds);
-    refuses("1,2,3,4\n", PS_INVALID_ARGUMENT, "rows of 4 features, but the model takes 2");
+    refuses("1,2,3,4\n", PS_INVALID_ARGUMENT,
+            "has 4 numbers a row, but model.layers begins with 2");
 }
 END_TEST
 
