@@ -152,7 +152,8 @@ static ps_status train_batches(training *t, ps_prefetch *prefetch)
     if (st)
         return st;
     Psd__V1__TaskProgress none = PSD__V1__TASK_PROGRESS__INIT;
-    ps_task_report(t->run, ps_exchange_position(t->exchange), &none);
+    if (t->steps) /* the exchange still has the last task's position until there is a step */
+        ps_task_report(t->run, ps_exchange_position(t->exchange), &none);
     return complete ? PS_OK : ps_fail(PS_CANCELLED, "the worker is stopping");
 }
 
