@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 char *ps_test_file(ps_slice bytes, bool gz)
@@ -40,4 +41,17 @@ uint8_t *ps_test_idx(uint8_t type, unsigned n_dims, const uint32_t *dims, ps_sli
     if (data.len)
         memcpy(out + 4 + 4 * (size_t)n_dims, data.data, data.len);
     return out;
+}
+
+uint8_t *ps_test_safetensors(const char *header, ps_slice data, size_t *len)
+{
+    size_t n = strlen(header);
+    *len = 8 + n + data.len;
+    uint8_t *bytes = ps_alloc(*len);
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (uint8_t)((uint64_t)n >> (8 * i));
+    memcpy(bytes + 8, header, n);
+    if (data.len)
+        memcpy(bytes + 8 + n, data.data, data.len);
+    return bytes;
 }

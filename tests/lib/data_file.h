@@ -12,4 +12,8 @@ void ps_test_file_drop(char **path);
 uint8_t *ps_test_idx(uint8_t type, unsigned n_dims, const uint32_t *dims, ps_slice data,
                      size_t *len);
 
+/* A safetensors file's bytes: the header's length, the header as it is given, then data. free() it.
+ */
+uint8_t *ps_test_safetensors(const char *header, ps_slice data, size_t *len);
+
 #endif
