@@ -1,23 +1,21 @@
 /* Happy path: certificates, device, loop, two channels (one for the agent's stream, one for data,
- * so that a heartbeat never waits behind a gradient), runner, agent; then the loop runs. Being
- * unable to reach psd is not a failure: the channels try again for as long as the daemon runs. */
+ * so that a heartbeat never waits behind a gradient), the core; then the loop runs. Being unable to
+ * reach psd is not a failure: the channels try again for as long as the daemon runs. */
 #include "worker/daemon.h"
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/notify.h"
+#include "common/transport/channel.h"
 #include "common/transport/tls_context.h"
 #include "common/transport/tls_holder.h"
-#include "worker/agent.h"
-#include "worker/attach.h"
-#include "worker/job_kind.h"
-#include "worker/task.h"
+#include "worker/core.h"
 
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 
-enum { SLOTS = 1, SIGNALS = 3 };
+enum { SIGNALS = 3 };
 
 struct ps_worker_daemon {
     ps_worker_start start;
@@ -27,88 +25,13 @@ struct ps_worker_daemon {
     ps_loop *loop;
     ps_channel *control, *data;
     char *target;
-    bool up; /* the control channel */
-    ps_runner *runner;
-    ps_attach *attach;
-    ps_agent *agent;
-    Psd__V1__Hello hello;
-    ps_timer *wake, *watchdog;
+    ps_worker_core *core;
+    ps_timer *watchdog;
     ps_signal *signals[SIGNALS];
     ps_job end_job;
 };
 
-/* ---- the agent's port ---- */
-
-static void port_open(void *user)
-{
-    ps_attach_open(((ps_worker_daemon *)user)->attach);
-}
-
-static void port_send(void *user, const Psd__V1__WorkerMessage *message)
-{
-    ps_attach_send(((ps_worker_daemon *)user)->attach, message);
-}
-
-static void port_close(void *user)
-{
-    ps_attach_close(((ps_worker_daemon *)user)->attach);
-}
-
-static void port_start(void *user, Psd__V1__Task *task)
-{
-    ps_runner_start(((ps_worker_daemon *)user)->runner, task);
-}
-
-static void port_cancel(void *user, uint64_t lease_id, const char *reason)
-{
-    ps_runner_cancel(((ps_worker_daemon *)user)->runner, lease_id, reason);
-}
-
-static void port_stop_tasks(void *user)
-{
-    ps_runner_stop(((ps_worker_daemon *)user)->runner);
-}
-
-static void port_wake(void *user, uint64_t delay_ms)
-{
-    ps_timer_start(((ps_worker_daemon *)user)->wake, delay_ms, 0);
-}
-
-static void port_gone(void *user)
-{
-    ps_runner_quit(((ps_worker_daemon *)user)->runner);
-}
-
-static const ps_agent_port agent_port = {.open = port_open,
-                                         .send = port_send,
-                                         .close = port_close,
-                                         .start = port_start,
-                                         .cancel = port_cancel,
-                                         .stop_tasks = port_stop_tasks,
-                                         .wake = port_wake,
-                                         .gone = port_gone};
-
 /* ---- events ---- */
-
-static void attach_message_cb(void *user, Psd__V1__ServerMessage *message)
-{
-    ps_agent_message(((ps_worker_daemon *)user)->agent, message);
-}
-
-static void attach_ended_cb(void *user, ps_status status, const char *text)
-{
-    ps_agent_ended(((ps_worker_daemon *)user)->agent, status, text);
-}
-
-static void progress_cb(void *user, const Psd__V1__TaskProgress *progress)
-{
-    ps_agent_progress(((ps_worker_daemon *)user)->agent, progress);
-}
-
-static void result_cb(void *user, Psd__V1__TaskResult *result)
-{
-    ps_agent_result(((ps_worker_daemon *)user)->agent, result);
-}
 
 static void end_cb(ps_job *job)
 {
@@ -119,20 +42,14 @@ static void end_cb(ps_job *job)
 static void stopped_cb(void *user)
 {
     ps_worker_daemon *d = user;
-    ps_attach_free(&d->attach);
+    ps_worker_core_close(d->core);
     ps_channel_free(&d->data);
     ps_channel_free(&d->control);
-    ps_timer_free(&d->wake);
     ps_timer_free(&d->watchdog);
     for (int i = 0; i < SIGNALS; i++)
         ps_signal_free(&d->signals[i]);
     ps_job_init(&d->end_job, end_cb);
     ps_loop_defer(d->loop, &d->end_job);
-}
-
-static void wake_cb(void *user)
-{
-    ps_agent_tick(((ps_worker_daemon *)user)->agent);
 }
 
 static void watchdog_cb(void *user)
@@ -145,9 +62,9 @@ static void terminate_cb(void *user, int number)
 {
     ps_worker_daemon *d = user;
     ps_log_notice("psworker", "stopping signal=%s tasks=%u", strsignal(number),
-                  ps_agent_running(d->agent));
+                  ps_worker_core_running(d->core));
     ps_notify_stopping();
-    ps_agent_stop(d->agent);
+    ps_worker_core_stop(d->core);
 }
 
 static void use_tls(ps_worker_daemon *d)
@@ -248,53 +165,6 @@ static ps_status watch_signals(ps_worker_daemon *d)
     return st;
 }
 
-static void say_hello(ps_worker_daemon *d, uint64_t incarnation)
-{
-    psd__v1__hello__init(&d->hello);
-    d->hello.version = ps_strdup(d->start.version);
-    d->hello.device = ps_asprintf("%s %s", d->backend->info.name, d->backend->info.device);
-    d->hello.device_reason = ps_strdup(d->backend->info.reason);
-    d->hello.memory_bytes = d->backend->info.memory;
-    d->hello.slots = SLOTS;
-    d->hello.incarnation = incarnation;
-    size_t kinds = 0;
-    while (ps_worker_kinds[kinds].name)
-        kinds++;
-    d->hello.kinds = ps_alloc_array(kinds, sizeof(char *));
-    for (; d->hello.n_kinds < kinds; d->hello.n_kinds++)
-        d->hello.kinds[d->hello.n_kinds] = ps_strdup(ps_worker_kinds[d->hello.n_kinds].name);
-}
-
-static void make_agent(ps_worker_daemon *d)
-{
-    const ps_worker_conf *conf = d->start.options->conf;
-    /* greater at each start as long as the machine's clock does not go back by more than it was
-     * down; psd refuses an older one and says so */
-    uint64_t incarnation = (uint64_t)ps_clock_wall_ms(&ps_clock_system);
-    say_hello(d, incarnation);
-    ps_worker_env env = {.conf = conf,
-                         .backend = d->backend,
-                         .loop = d->loop,
-                         .channel = d->data,
-                         .clock = &ps_clock_system,
-                         .incarnation = incarnation};
-    ps_runner_create(
-        &env, SLOTS,
-        &(ps_runner_events){
-            .progress = progress_cb, .result = result_cb, .stopped = stopped_cb, .user = d},
-        &d->runner);
-    ps_attach_create(
-        d->control,
-        &(ps_attach_events){.message = attach_message_cb, .ended = attach_ended_cb, .user = d},
-        &d->attach);
-    ps_agent_create(&(ps_agent_options){.port = &agent_port,
-                                        .user = d,
-                                        .clock = &ps_clock_system,
-                                        .hello = &d->hello,
-                                        .stop_ms = conf->shutdown_grace_ms},
-                    &d->agent);
-}
-
 ps_status ps_worker_daemon_create(const ps_worker_start *start, ps_worker_daemon **out)
 {
     const ps_worker_conf *conf = start->options->conf;
@@ -316,9 +186,16 @@ ps_status ps_worker_daemon_create(const ps_worker_start *start, ps_worker_daemon
         ps_worker_daemon_free(&d);
         return st;
     }
-    ps_timer_create(d->loop, wake_cb, d, &d->wake);
     ps_timer_create(d->loop, watchdog_cb, d, &d->watchdog);
-    make_agent(d);
+    ps_worker_core_create(&(ps_worker_core_options){.conf = conf,
+                                                    .backend = d->backend,
+                                                    .loop = d->loop,
+                                                    .control = d->control,
+                                                    .data = d->data,
+                                                    .version = start->version,
+                                                    .stopped = stopped_cb,
+                                                    .user = d},
+                          &d->core);
     *out = d;
     return PS_OK;
 }
@@ -328,22 +205,10 @@ void ps_worker_daemon_run(ps_worker_daemon *d)
     uint64_t every_ms = ps_notify_watchdog_ms();
     if (every_ms)
         ps_timer_start(d->watchdog, every_ms, every_ms);
-    ps_agent_start(d->agent);
+    ps_worker_core_start(d->core);
     ps_notify_ready(d->device);
     ps_loop_run(d->loop);
     ps_log_notice("psworker", "stopped");
-}
-
-static void free_hello(Psd__V1__Hello *hello)
-{
-    if (!hello->kinds)
-        return;
-    for (size_t i = 0; i < hello->n_kinds; i++)
-        ps_free(&hello->kinds[i]);
-    ps_free(&hello->kinds);
-    ps_free(&hello->version);
-    ps_free(&hello->device);
-    ps_free(&hello->device_reason);
 }
 
 void ps_worker_daemon_free(ps_worker_daemon **daemon)
@@ -351,8 +216,7 @@ void ps_worker_daemon_free(ps_worker_daemon **daemon)
     ps_worker_daemon *d = *daemon;
     if (!d)
         return;
-    ps_runner_free(&d->runner);
-    ps_agent_free(&d->agent);
+    ps_worker_core_free(&d->core);
     if (d->data)
         ps_channel_free(&d->data);
     if (d->control)
@@ -363,7 +227,6 @@ void ps_worker_daemon_free(ps_worker_daemon **daemon)
     ps_loop_free(&d->loop);
     ps_backend_close(&d->backend);
     ps_tls_holder_free(&d->tls);
-    free_hello(&d->hello);
     ps_free(&d->target);
     ps_free(daemon);
 }

@@ -1,0 +1,34 @@
+/* core: the agent, its stream and the threads that run tasks, wired to each other. All on the loop.
+ *
+ *     psd ◀── attach ──▶ agent ──start, cancel, stop──▶ runner
+ *                          ◀──── progress, results ─────╯
+ */
+#ifndef PS_WORKER_CORE_H
+#define PS_WORKER_CORE_H
+
+#include "common/transport/channel.h"
+#include "gpu/backend.h"
+#include "worker/options.h"
+
+typedef struct ps_worker_core ps_worker_core;
+
+typedef struct ps_worker_core_options {
+    const ps_worker_conf *conf; /* must outlive the core, as all of these */
+    ps_backend *backend;
+    ps_loop *loop;
+    ps_channel *control; /* of the agent's stream, */
+    ps_channel *data;    /* and for what tasks send and get */
+    const char *version;
+    void (*stopped)(void *user); /* after ps_worker_core_stop: no stream and no task is left */
+    void *user;
+} ps_worker_core_options;
+
+void ps_worker_core_create(const ps_worker_core_options *options, ps_worker_core **out);
+void ps_worker_core_start(ps_worker_core *core);             /* dials */
+void ps_worker_core_stop(ps_worker_core *core);              /* see ps_agent_stop */
+unsigned ps_worker_core_running(const ps_worker_core *core); /* tasks */
+/* In stopped(): what lives on the loop goes, before the channels do. */
+void ps_worker_core_close(ps_worker_core *core);
+void ps_worker_core_free(ps_worker_core **core); /* closed, and the loop has ended */
+
+#endif
