@@ -157,6 +157,8 @@ ps_worker *ps_worker_find_session(ps_sched *sched, uint64_t session);
 bool ps_worker_does(const ps_worker *worker, ps_task_kind kind);
 void ps_worker_expire(ps_sched *sched); /* those silent for too long */
 void ps_worker_free(ps_worker *worker);
+void ps_worker_heard(ps_sched *sched, ps_worker *worker);          /* a sign of life */
+Psd__V1__Hello *ps_worker_hello_copy(const Psd__V1__Hello *hello); /* NULL: no memory */
 /* Could any other worker than this one take tasks of this kind? */
 bool ps_worker_others(const ps_worker *worker, ps_sched *sched, ps_task_kind kind);
 

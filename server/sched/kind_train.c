@@ -14,54 +14,36 @@
  *
  * Fails: a plan that makes no sense, psd cannot make the store or write the model, a task failing
  * three times. */
+#include "server/sched/kind_train.h"
+
 #include "common/base/mem.h"
 #include "server/sched/core.h"
 #include "server/sched/plan.h"
 #include "server/sched/result.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
-typedef enum phase { PLAN, CREATING, TRAINING, FINISHING } phase;
-
-typedef struct work {
-    phase phase;
-    ps_piece plan; /* of the plan task: failures, ready_ns, avoid */
-    bool plan_out; /* a worker has it */
-    uint64_t test_rows;
-    ps_rows rows; /* set from TRAINING on */
-    uint64_t steps;
-    double seconds; /* of running, in processes before this one */
-    /* evaluation: epochs before `evaluated` need none any more */
-    uint32_t evaluated;
-    bool evaluate_out;
-    ps_piece evaluate; /* epoch, failures, ready_ns, avoid of the one that waits or is out */
-    bool has_test;
-    double test_loss;
-    ps_metric_list test_metrics;
-} work;
-
-static work *work_of(const ps_job *job)
+static ps_train *work_of(const ps_job *job)
 {
     return job->work;
 }
 
 static void work_free(void *of)
 {
-    work *w = of;
+    ps_train *w = of;
     ps_rows_free(&w->rows);
     free(w);
 }
 
-static bool is_bsp(const ps_job *job)
+bool ps_train_is_bsp(const ps_job *job)
 {
     return strcmp(job->spec->train->consistency.mode, "bsp") == 0;
 }
 
 static void start(ps_job *job)
 {
-    work *w = ps_new(work);
+    ps_train *w = ps_new(ps_train);
     job->work = w;
     job->record->progress.epochs = (uint32_t)job->spec->train->epochs;
     ps_job_say(job, PS_LOG_INFO, "psd", "looking at the data and the model");
@@ -89,14 +71,14 @@ static bool take(const ps_piece *piece, ps_worker *worker, ps_sched *s, ps_task_
 }
 
 /* The epoch whose end is to be evaluated now: the newest that is done. */
-static bool evaluation_due(const work *w)
+static bool evaluation_due(const ps_train *w)
 {
     return w->test_rows > 0 && w->evaluated < w->rows.done_epochs;
 }
 
 static bool next_evaluate(ps_job *job, ps_worker *worker, ps_lease *task)
 {
-    work *w = work_of(job);
+    ps_train *w = work_of(job);
     if (w->evaluate_out || !evaluation_due(w))
         return false;
     if (w->evaluate.epoch != w->rows.done_epochs - 1) /* a newer one takes its place */
@@ -128,10 +110,10 @@ static bool may_train(const ps_job *job, const ps_worker *worker)
 
 static bool next_train(ps_job *job, ps_worker *worker, ps_lease *task)
 {
-    work *w = work_of(job);
+    ps_train *w = work_of(job);
     if (!may_train(job, worker))
         return false;
-    bool fresh = !is_bsp(job) || !(evaluation_due(w) || w->evaluate_out);
+    bool fresh = !ps_train_is_bsp(job) || !(evaluation_due(w) || w->evaluate_out);
     bool others = ps_worker_others(worker, job->sched, PS_TASK_TRAIN);
     ps_piece piece;
     if (ps_rows_take(&w->rows, worker->name, others, fresh, ps_core_now(job->sched), &piece))
@@ -143,19 +125,19 @@ static bool next_train(ps_job *job, ps_worker *worker, ps_lease *task)
 
 static bool next(ps_job *job, ps_worker *worker, ps_lease *task)
 {
-    work *w = work_of(job);
+    ps_train *w = work_of(job);
     switch (w->phase) {
-    case PLAN:
+    case PS_PLANNING:
         if (w->plan_out || !take(&w->plan, worker, job->sched, PS_TASK_PLAN))
             return false;
         w->plan_out = true;
         task->kind = PS_TASK_PLAN;
         task->piece = w->plan;
         return true;
-    case TRAINING:
+    case PS_TRAINING:
         return next_evaluate(job, worker, task) || next_train(job, worker, task);
-    case CREATING:
-    case FINISHING:
+    case PS_CREATING:
+    case PS_FINISHING:
         break;
     }
     return false;
@@ -163,17 +145,17 @@ static bool next(ps_job *job, ps_worker *worker, ps_lease *task)
 
 /* ---- what comes of them ---- */
 
-static double seconds(const ps_job *job)
+double ps_train_seconds(const ps_job *job)
 {
     return work_of(job)->seconds + (double)(ps_core_now(job->sched) - job->began_ns) / 1e9;
 }
 
 static ps_job_outcome outcome_of(const ps_job *job)
 {
-    const work *w = work_of(job);
+    const ps_train *w = work_of(job);
     return (ps_job_outcome){.epochs = w->rows.done_epochs,
                             .samples = ps_rows_count_done(&w->rows),
-                            .seconds = seconds(job),
+                            .seconds = ps_train_seconds(job),
                             .has_test = w->has_test,
                             .test_loss = w->test_loss,
                             .test_metrics = w->test_metrics};
@@ -181,10 +163,11 @@ static ps_job_outcome outcome_of(const ps_job *job)
 
 static void finish_if_done(ps_job *job)
 {
-    work *w = work_of(job);
-    if (w->phase != TRAINING || !ps_rows_all_done(&w->rows) || w->evaluate_out || evaluation_due(w))
+    ps_train *w = work_of(job);
+    if (w->phase != PS_TRAINING || !ps_rows_all_done(&w->rows) || w->evaluate_out ||
+        evaluation_due(w))
         return;
-    w->phase = FINISHING;
+    w->phase = PS_FINISHING;
     ps_job_outcome outcome = outcome_of(job);
     ps_job_say(job, PS_LOG_INFO, "psd", "training is done, writing the model");
     ps_outbox_finish(job, &outcome);
@@ -193,7 +176,7 @@ static void finish_if_done(ps_job *job)
 /* Rows before `position` of the lease's task are done. Never goes back. */
 static uint64_t advance(ps_job *job, ps_lease *lease, uint64_t position)
 {
-    work *w = work_of(job);
+    ps_train *w = work_of(job);
     if (position <= lease->piece.begin || position > lease->piece.end)
         return 0;
     uint64_t count = position - lease->piece.begin;
@@ -209,7 +192,7 @@ static uint64_t advance(ps_job *job, ps_lease *lease, uint64_t position)
 
 static void progress(ps_job *job, ps_lease *lease, const Psd__V1__TaskProgress *report)
 {
-    work *w = work_of(job);
+    ps_train *w = work_of(job);
     if (lease->kind != PS_TASK_TRAIN)
         return;
     uint64_t count = advance(job, lease, report->position);
@@ -220,15 +203,15 @@ static void progress(ps_job *job, ps_lease *lease, const Psd__V1__TaskProgress *
 
 static void planned(ps_job *job, const Psd__V1__PlanResult *plan)
 {
-    work *w = work_of(job);
+    ps_train *w = work_of(job);
     if (ps_plan_check(plan, job->spec)) {
         ps_job_fail(job, "%s", ps_error_message());
         return;
     }
     w->test_rows = job->spec->data.test ? plan->test_rows : 0;
     ps_rows_init(&w->rows, plan->train_rows, (uint32_t)job->spec->train->epochs,
-                 rows_per_task(job->spec, plan->train_rows), !is_bsp(job));
-    w->phase = CREATING;
+                 rows_per_task(job->spec, plan->train_rows), !ps_train_is_bsp(job));
+    w->phase = PS_CREATING;
     ps_job_say(job, PS_LOG_INFO, "psd",
                "planned: %" PRIu64 " rows to train, %" PRIu64 " to test, %zu tensors, %" PRIu64
                " rows a task",
@@ -238,7 +221,7 @@ static void planned(ps_job *job, const Psd__V1__PlanResult *plan)
 
 static void say_tested(ps_job *job)
 {
-    const work *w = work_of(job);
+    const ps_train *w = work_of(job);
     ps_buf text = PS_BUF_EMPTY;
     for (size_t i = 0; i < w->test_metrics.count; i++)
         ps_buf_printf(&text, "test %s %.4f, ", w->test_metrics.at[i].name,
@@ -250,7 +233,7 @@ static void say_tested(ps_job *job)
 
 static void evaluated(ps_job *job, const ps_lease *lease, const Psd__V1__EvaluateResult *result)
 {
-    work *w = work_of(job);
+    ps_train *w = work_of(job);
     w->evaluate_out = false;
     w->evaluated = lease->piece.epoch + 1;
     w->has_test = true;
@@ -290,7 +273,7 @@ static void done(ps_job *job, ps_lease *lease, const Psd__V1__TaskResult *result
 
 static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
 {
-    work *w = work_of(job);
+    ps_train *w = work_of(job);
     if (!ps_job_kind_retry(job, lease, failed, message))
         return;
     switch (lease->kind) {
@@ -312,12 +295,12 @@ static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
 
 static void answered(ps_job *job)
 {
-    work *w = work_of(job);
-    if (w->phase == CREATING) {
-        w->phase = TRAINING;
+    ps_train *w = work_of(job);
+    if (w->phase == PS_CREATING) {
+        w->phase = PS_TRAINING;
         job->checkpoint_ns = ps_core_now(job->sched);
         ps_job_say(job, PS_LOG_INFO, "psd", "training begins");
-    } else if (w->phase == FINISHING) {
+    } else if (w->phase == PS_FINISHING) {
         ps_job_outcome outcome = outcome_of(job);
         ps_buf json = PS_BUF_EMPTY;
         ps_result_outcome(&outcome, &json);
@@ -328,127 +311,32 @@ static void answered(ps_job *job)
 
 static void show(ps_job *job)
 {
-    const work *w = work_of(job);
+    const ps_train *w = work_of(job);
     Psd__V1__Progress *p = &job->record->progress;
     p->epochs = (uint32_t)job->spec->train->epochs;
     p->steps = w->steps;
     p->has_test = w->has_test;
     p->test_loss = w->test_loss;
     job->record->test_metrics = w->test_metrics;
-    if (w->phase < TRAINING)
+    if (w->phase < PS_TRAINING)
         return;
     p->epoch = w->rows.done_epochs < w->rows.n_epochs ? w->rows.done_epochs + 1 : w->rows.n_epochs;
     p->samples = ps_rows_count_done(&w->rows);
     p->samples_total = w->rows.n_rows * w->rows.n_epochs;
 }
 
-/* ---- checkpoints: version u32, test_rows, steps, seconds u64, evaluated u32, has_test u32,
- * test_loss u64, u32 and as many bytes of JSON: the test metrics, then the rows; little-endian,
- * doubles by their bits ---- */
-
-enum { BLOB_VERSION = 2 };
-
-static void put_u32(ps_buf *b, uint32_t v)
-{
-    uint8_t bytes[4];
-    ps_put_u32le(bytes, v);
-    ps_buf_append(b, bytes, sizeof bytes);
-}
-
-static void put_u64(ps_buf *b, uint64_t v)
-{
-    uint8_t bytes[8];
-    ps_put_u64le(bytes, v);
-    ps_buf_append(b, bytes, sizeof bytes);
-}
-
-static void put_double(ps_buf *b, double v)
-{
-    uint64_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    put_u64(b, bits);
-}
-
-static void put_metrics(ps_buf *b, const ps_metric_list *metrics)
-{
-    ps_buf json = PS_BUF_EMPTY;
-    ps_metric_list_format(metrics, &json);
-    put_u32(b, (uint32_t)json.len);
-    ps_buf_append(b, json.data, json.len);
-    ps_buf_free(&json);
-}
-
-static double read_double(ps_cursor *c)
-{
-    uint64_t bits = ps_read_u64le(c);
-    double v;
-    memcpy(&v, &bits, sizeof v);
-    return v;
-}
-
-static ps_status save(ps_job *job, ps_buf *blob)
-{
-    const work *w = work_of(job);
-    if (w->phase < TRAINING)
-        return ps_fail(PS_FAILED_PRECONDITION, "job %" PRIu64 " has no parameters yet",
-                       job->record->id);
-    put_u32(blob, BLOB_VERSION);
-    put_u64(blob, w->test_rows);
-    put_u64(blob, w->steps);
-    put_double(blob, seconds(job));
-    put_u32(blob, w->evaluated);
-    put_u32(blob, w->has_test);
-    put_double(blob, w->test_loss);
-    put_metrics(blob, &w->test_metrics);
-    size_t n = 0;
-    ps_piece *out = NULL;
-    ps_list_each(node, &job->leases)
-    {
-        const ps_lease *lease = ps_container(node, ps_lease, of_job);
-        if (lease->kind != PS_TASK_TRAIN)
-            continue;
-        out = ps_realloc(out, (n + 1) * sizeof *out);
-        out[n++] = lease->piece;
-    }
-    ps_rows_save(&w->rows, out, n, blob);
-    free(out);
-    return PS_OK;
-}
-
-static ps_status read_blob(ps_job *job, ps_slice blob, work *w)
-{
-    ps_cursor c = ps_cursor_of(blob);
-    uint32_t version = ps_read_u32le(&c);
-    if (version != BLOB_VERSION)
-        return ps_fail(PS_CORRUPT, "progress: version %u, this psd knows %d", version,
-                       BLOB_VERSION);
-    w->test_rows = ps_read_u64le(&c);
-    w->steps = ps_read_u64le(&c);
-    w->seconds = read_double(&c);
-    w->evaluated = ps_read_u32le(&c);
-    w->has_test = ps_read_u32le(&c) != 0;
-    w->test_loss = read_double(&c);
-    ps_status st = ps_metric_list_parse(ps_read_bytes(&c, ps_read_u32le(&c)), &w->test_metrics);
-    if (!st)
-        st = ps_rows_load(&w->rows, 1, !is_bsp(job), &c);
-    if (st)
-        return st;
-    if (ps_cursor_left(&c) != 0 || !isfinite(w->seconds) || w->evaluated > w->rows.done_epochs ||
-        w->test_rows > PS_ROWS_MAX || w->rows.n_epochs != (uint64_t)job->spec->train->epochs)
-        return ps_fail(PS_CORRUPT, "progress: it is not this job's");
-    w->rows.per_task = rows_per_task(job->spec, w->rows.n_rows);
-    return PS_OK;
-}
+/* ---- after a restart ---- */
 
 static ps_status load(ps_job *job, ps_slice blob)
 {
-    work *w = ps_new(work);
-    ps_status st = read_blob(job, blob, w);
+    ps_train *w = ps_new(ps_train);
+    ps_status st = ps_train_read(job, blob, w);
     if (st) {
         work_free(w);
         return st;
     }
-    w->phase = TRAINING;
+    w->rows.per_task = rows_per_task(job->spec, w->rows.n_rows);
+    w->phase = PS_TRAINING;
     job->work = w;
     ps_job_say(job, PS_LOG_NOTICE, "psd",
                "goes on from its checkpoint: epoch %u, %" PRIu64 " of %" PRIu64 " samples",
@@ -468,6 +356,6 @@ const ps_job_kind ps_job_kind_train = {
     .back = back,
     .answered = answered,
     .show = show,
-    .save = save,
+    .save = ps_train_save,
     .load = load,
 };

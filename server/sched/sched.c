@@ -1,17 +1,16 @@
-/* Happy path: submit, tick, and the answers of psd's other parts; workers' messages are in
- * worker.c, watches in watch.c. What can fail is the catalog at a submission (nothing is queued
- * then) and, at the start, the reading of jobs that had not ended. */
+/* Happy path: recover, tick, and the answers of psd's other parts; what people ask of jobs is in
+ * jobs.c, what workers say in worker_says.c, watches are in watch.c. What can fail is, at the
+ * start, the reading of jobs that had not ended. */
 #include "server/sched/sched.h"
 
 #include "common/base/mem.h"
 #include "server/sched/core.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #define SECOND_NS UINT64_C(1000000000)
-enum { MAX_RUNNING = 8, MAX_UNFINISHED = 1000 };
+enum { MAX_RUNNING = 8 };
 
 ps_sched *ps_sched_create(const ps_sched_conf *conf, ps_catalog *catalog, const ps_sched_out *out,
                           void *user)
@@ -180,174 +179,7 @@ void ps_sched_drain(ps_sched *s, bool on)
     ps_core_unlock(s);
 }
 
-/* ---- jobs ---- */
-
-static ps_status check_room(ps_sched *s)
-{
-    size_t n = 0;
-    pthread_mutex_lock(&s->mutex);
-    ps_list_each(node, &s->jobs) n++;
-    pthread_mutex_unlock(&s->mutex);
-    if (n < MAX_UNFINISHED)
-        return PS_OK;
-    return ps_fail(PS_RESOURCE_EXHAUSTED, "%zu jobs have not ended, at most %d may wait; try later",
-                   n, MAX_UNFINISHED);
-}
-
-static ps_job_record *make_record(ps_sched *s, const char *submitter, const ps_job_spec *spec,
-                                  ps_slice yaml)
-{
-    ps_job_record *r = ps_new(ps_job_record);
-    r->name = ps_strdup(spec->name);
-    r->kind = ps_strdup(ps_job_spec_kind_name(spec->kind));
-    r->state = PS_JOB_QUEUED;
-    r->reason = ps_strdup("");
-    r->submitter = ps_strdup(submitter);
-    r->submitted_ms = ps_clock_wall_ms(&s->conf.clock);
-    r->spec = ps_alloc(yaml.len + 1);
-    memcpy(r->spec, yaml.data, yaml.len);
-    r->result = ps_strdup("");
-    psd__v1__progress__init(&r->progress);
-    r->progress.eta_seconds = -1;
-    return r;
-}
-
-ps_status ps_sched_submit(ps_sched *s, const char *submitter, ps_slice yaml, uint64_t *job_id)
-{
-    ps_job_spec *spec = NULL;
-    ps_status st = ps_job_spec_parse(yaml, "job", &spec);
-    if (st)
-        return st;
-    ps_job_record *record = make_record(s, submitter, spec, yaml);
-    const ps_job_kind *kind = ps_job_kind_find(record->kind);
-    if (!kind)
-        st = ps_fail(PS_UNIMPLEMENTED, "kind %s is not available in this version", record->kind);
-    else if (kind->check)
-        st = kind->check(s->catalog, spec);
-    if (!st)
-        st = check_room(s);
-    if (!st)
-        st = ps_catalog_job_add(s->catalog, record, &record->id);
-    if (st) {
-        ps_job_record_free(&record);
-        ps_job_spec_free(&spec);
-        return st;
-    }
-    *job_id = record->id;
-    ps_core_lock(s);
-    ps_job *job = ps_job_make(s, record, spec);
-    ps_job_say(job, PS_LOG_INFO, "psd", "submitted by %s", submitter);
-    ps_core_unlock(s);
-    return PS_OK;
-}
-
-/* Writing the model is not interrupted: that job is as good as done. */
-static ps_status cancel(ps_job *job, const char *by, const char *reason)
-{
-    char text[PS_ERROR_MAX];
-    (void)snprintf(text, sizeof text, "cancelled by %s%s%s", by, reason && *reason ? ": " : "",
-                   reason ? reason : "");
-    switch (job->record->state) {
-    case PS_JOB_QUEUED:
-        ps_job_say(job, PS_LOG_NOTICE, "psd", "%s", text);
-        ps_job_move(job, PS_JOB_CANCELLED, text, NULL);
-        return PS_OK;
-    case PS_JOB_CANCELLING:
-        return PS_OK;
-    case PS_JOB_RUNNING:
-        break;
-    default:
-        return ps_fail(PS_FAILED_PRECONDITION, "job %" PRIu64 " has already ended",
-                       job->record->id);
-    }
-    ps_job_say(job, PS_LOG_NOTICE, "psd", "%s", text);
-    ps_job_move(job, PS_JOB_CANCELLING, text, NULL);
-    ps_list_each_safe(node, &job->leases)
-    {
-        ps_lease *lease = ps_container(node, ps_lease, of_job);
-        ps_lease_cancel(lease, text);
-    }
-    ps_job_cancelled_when_free(job);
-    return PS_OK;
-}
-
-/* The job is not in memory: it has ended, or does not exist. */
-static ps_status cancel_unknown(ps_sched *s, uint64_t job_id)
-{
-    ps_job_record *record = NULL;
-    ps_status st = ps_catalog_job_get(s->catalog, job_id, &record);
-    if (st)
-        return st;
-    st = record->state >= PS_JOB_DONE
-             ? ps_fail(PS_FAILED_PRECONDITION, "job %" PRIu64 " has already ended", job_id)
-             : ps_fail(PS_ABORTED, "job %" PRIu64 " is being submitted; try again", job_id);
-    ps_job_record_free(&record);
-    return st;
-}
-
-ps_status ps_sched_cancel(ps_sched *s, uint64_t job_id, const char *by, const char *reason,
-                          ps_job_record **out)
-{
-    ps_error error;
-    ps_core_lock(s);
-    ps_job *job = ps_job_find(s, job_id);
-    ps_status st = job ? cancel(job, by, reason) : PS_OK;
-    ps_error_save(&error, st);
-    if (job && !st && out)
-        *out = ps_job_record_copy(job->record);
-    ps_core_unlock(s);
-    if (!job)
-        return cancel_unknown(s, job_id);
-    return st ? ps_error_raise(&error) : PS_OK;
-}
-
-/* As it is now, if it is in memory; NULL otherwise. */
-static ps_job_record *live_record(ps_sched *s, uint64_t job_id)
-{
-    ps_job *job = ps_job_find(s, job_id);
-    if (!job)
-        return NULL;
-    if (ps_job_runs(job))
-        ps_job_show(job);
-    return ps_job_record_copy(job->record);
-}
-
-ps_status ps_sched_job_get(ps_sched *s, uint64_t job_id, ps_job_record **out)
-{
-    pthread_mutex_lock(&s->mutex);
-    ps_job_record *record = live_record(s, job_id);
-    pthread_mutex_unlock(&s->mutex);
-    if (!record)
-        return ps_catalog_job_get(s->catalog, job_id, out);
-    *out = record;
-    return PS_OK;
-}
-
-ps_status ps_sched_job_list(ps_sched *s, ps_job_state state, ps_job_record ***out)
-{
-    ps_job_record **all = NULL;
-    ps_status st = ps_catalog_job_list(s->catalog, state, 0, &all);
-    if (st)
-        return st;
-    size_t kept = 0;
-    pthread_mutex_lock(&s->mutex);
-    for (size_t i = 0; all[i]; i++) {
-        ps_job_record *live = live_record(s, all[i]->id);
-        if (live) {
-            ps_job_record_free(&all[i]);
-            live->spec[0] = 0;
-            all[i] = live;
-        }
-        if (state == PS_JOB_NONE || all[i]->state == state)
-            all[kept++] = all[i];
-        else
-            ps_job_record_free(&all[i]);
-    }
-    all[kept] = NULL;
-    pthread_mutex_unlock(&s->mutex);
-    *out = all;
-    return PS_OK;
-}
+/* ---- counts ---- */
 
 void ps_sched_count(ps_sched *s, ps_sched_counts *out)
 {

@@ -1,7 +1,7 @@
 /* Happy path: a worker attaches, is heard of, and detaches. One that is silent for too long loses
  * its leases; one that comes back in time keeps those it says it still has. A worker is its
  * certificate's name: of two daemons with one name the later wins, and the earlier is told to go.
- */
+ * What workers say between is in worker_says.c. */
 #include "common/base/mem.h"
 #include "server/sched/core.h"
 #include "server/sched/text.h"
@@ -88,7 +88,7 @@ static ps_status check_hello(const char *name, const Psd__V1__Hello *hello)
     return PS_OK;
 }
 
-static Psd__V1__Hello *copy_hello(const Psd__V1__Hello *hello)
+Psd__V1__Hello *ps_worker_hello_copy(const Psd__V1__Hello *hello)
 {
     size_t size = psd__v1__hello__get_packed_size(hello);
     uint8_t *bytes = ps_alloc(size ? size : 1);
@@ -134,7 +134,7 @@ static void reconcile(ps_sched *s, ps_worker *worker, const Psd__V1__Hello *hell
     }
 }
 
-static void heard(ps_sched *s, ps_worker *worker)
+void ps_worker_heard(ps_sched *s, ps_worker *worker)
 {
     worker->heard_ns = ps_core_now(s);
     worker->heard_ms = ps_clock_wall_ms(&s->conf.clock);
@@ -160,7 +160,7 @@ static ps_status attach(ps_sched *s, uint64_t session, const char *name, const c
             "worker %s: a later psworker of this name has attached; two daemons need two "
             "certificates",
             name);
-    Psd__V1__Hello *copy = copy_hello(hello);
+    Psd__V1__Hello *copy = ps_worker_hello_copy(hello);
     if (!copy)
         return ps_fail(PS_NO_MEMORY, "worker %s: hello", name);
     if (!worker)
@@ -176,7 +176,7 @@ static ps_status attach(ps_sched *s, uint64_t session, const char *name, const c
     worker->stopping_ns = 0;
     worker->slots = hello->slots == 0 ? 1 : hello->slots > SLOTS_MAX ? SLOTS_MAX : hello->slots;
     worker->attached_ms = ps_clock_wall_ms(&s->conf.clock);
-    heard(s, worker);
+    ps_worker_heard(s, worker);
     reconcile(s, worker, hello);
     ps_log_info("sched", "worker=%s attached address=%s device=\"%s\" slots=%u leases=%u", name,
                 worker->address, hello->device, worker->slots, worker->n_leases);
@@ -299,140 +299,4 @@ void ps_worker_expire(ps_sched *s)
         else if (worker->silent && silent_ns > FORGET_NS)
             ps_worker_free(worker);
     }
-}
-
-/* ---- what a worker says ---- */
-
-/* Locks; *out is the worker of the session. On failure nothing is locked. */
-static ps_status enter_session(ps_sched *s, uint64_t session, ps_worker **out)
-{
-    ps_core_lock(s);
-    ps_worker *worker = ps_worker_find_session(s, session);
-    if (!worker) {
-        ps_core_unlock(s);
-        return ps_fail(PS_NOT_FOUND, "this stream has lost its leases; attach again");
-    }
-    heard(s, worker);
-    *out = worker;
-    return PS_OK;
-}
-
-ps_status ps_sched_heartbeat(ps_sched *s, uint64_t session)
-{
-    ps_worker *worker = NULL;
-    ps_status st = enter_session(s, session, &worker);
-    if (!st)
-        ps_core_unlock(s);
-    return st;
-}
-
-static void take_log(const ps_worker *worker, ps_job *job, const Psd__V1__LogEvent *log)
-{
-    int level = log->level < PS_LOG_ERROR   ? PS_LOG_ERROR
-                : log->level > PS_LOG_DEBUG ? PS_LOG_DEBUG
-                                            : log->level;
-    ps_job_say(job, level, worker->name, "%s", log->text);
-}
-
-ps_status ps_sched_progress(ps_sched *s, uint64_t session, const Psd__V1__TaskProgress *report)
-{
-    ps_worker *worker = NULL;
-    ps_status st = enter_session(s, session, &worker);
-    if (st)
-        return st;
-    ps_lease *lease = ps_lease_find(worker, report->lease_id);
-    if (lease && lease->job && ps_job_runs(lease->job)) {
-        if (report->log)
-            take_log(worker, lease->job, report->log);
-        if (lease->job->kind->progress)
-            lease->job->kind->progress(lease->job, lease, report);
-    }
-    ps_core_unlock(s);
-    return PS_OK;
-}
-
-/* Code 1 (cancelled) from a worker that was not told to is one that is stopping. */
-static void take_result(ps_sched *s, ps_lease *lease, const Psd__V1__TaskResult *result)
-{
-    enum { GRPC_OK = 0, GRPC_CANCELLED = 1 };
-    ps_job *job = lease->job;
-    bool counts = job && ps_job_runs(job) && !lease->cancelled;
-    const char *message = result->message[0] ? result->message : "no reason given";
-    if (counts && result->code == GRPC_OK) {
-        s->tasks_done++;
-        job->kind->done(job, lease, result);
-    } else if (counts && result->code == GRPC_CANCELLED) {
-        lease->worker->stopping_ns = ps_core_now(s) + s->conf.lease_timeout_ms * 1000000;
-        job->kind->back(job, lease, false, message);
-    } else if (counts && result->retry) {
-        s->tasks_failed++;
-        job->kind->back(job, lease, true, message);
-    } else if (counts) {
-        s->tasks_failed++;
-        ps_job_fail(job, "worker %s: %s", lease->worker->name, message);
-    }
-    ps_lease_end(lease);
-    if (job)
-        ps_job_cancelled_when_free(job);
-}
-
-ps_status ps_sched_result(ps_sched *s, uint64_t session, const Psd__V1__TaskResult *result)
-{
-    ps_worker *worker = NULL;
-    ps_status st = enter_session(s, session, &worker);
-    if (st)
-        return st;
-    ps_lease *lease = ps_lease_find(worker, result->lease_id);
-    if (lease)
-        take_result(s, lease, result);
-    ps_core_unlock(s);
-    return PS_OK;
-}
-
-/* ---- listing ---- */
-
-static const char *state_of(const ps_sched *s, const ps_worker *worker)
-{
-    if (worker->silent || worker->session == 0)
-        return "silent";
-    if (s->draining || ps_core_now(s) < worker->stopping_ns)
-        return "draining";
-    return worker->n_leases ? "busy" : "idle";
-}
-
-static Psd__V1__Worker *describe(const ps_sched *s, const ps_worker *worker)
-{
-    Psd__V1__Worker *w = ps_new(Psd__V1__Worker);
-    psd__v1__worker__init(w);
-    w->name = ps_strdup(worker->name);
-    w->address = ps_strdup(worker->address);
-    w->hello = copy_hello(worker->hello);
-    w->attached_ms = worker->attached_ms;
-    w->heard_ms = worker->heard_ms;
-    w->state = ps_strdup(state_of(s, worker));
-    w->jobs = ps_alloc_array(worker->n_leases + 1, sizeof *w->jobs);
-    ps_list_each(node, &worker->leases)
-    {
-        const ps_lease *lease = ps_container(node, ps_lease, of_worker);
-        bool known = !lease->job;
-        for (size_t i = 0; !known && i < w->n_jobs; i++)
-            known = w->jobs[i] == lease->job->record->id;
-        if (!known)
-            w->jobs[w->n_jobs++] = lease->job->record->id;
-    }
-    return w;
-}
-
-Psd__V1__ListWorkersResponse *ps_sched_workers(ps_sched *s)
-{
-    Psd__V1__ListWorkersResponse *r = ps_new(Psd__V1__ListWorkersResponse);
-    psd__v1__list_workers_response__init(r);
-    pthread_mutex_lock(&s->mutex);
-    size_t n = 0;
-    ps_list_each(node, &s->workers) n++;
-    r->workers = ps_alloc_array(n + 1, sizeof *r->workers);
-    ps_list_each(node, &s->workers) r->workers[r->n_workers++] =
-        describe(s, ps_container(node, ps_worker, link));
-    pthread_mutex_unlock(&s->mutex);
-    return r;
 }

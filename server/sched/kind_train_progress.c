@@ -1,0 +1,105 @@
+/* How far a training job is, as bytes: version u32, test_rows, steps, seconds u64, evaluated u32,
+ * has_test u32, test_loss u64, u32 and as many bytes of JSON: the test metrics, then the rows;
+ * little-endian, doubles by their bits. Reading fails on bytes that are not such, or not this
+ * job's. */
+#include "server/sched/kind_train.h"
+
+#include "common/base/mem.h"
+#include "server/sched/core.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+enum { BLOB_VERSION = 2 };
+
+static void put_u32(ps_buf *b, uint32_t v)
+{
+    uint8_t bytes[4];
+    ps_put_u32le(bytes, v);
+    ps_buf_append(b, bytes, sizeof bytes);
+}
+
+static void put_u64(ps_buf *b, uint64_t v)
+{
+    uint8_t bytes[8];
+    ps_put_u64le(bytes, v);
+    ps_buf_append(b, bytes, sizeof bytes);
+}
+
+static void put_double(ps_buf *b, double v)
+{
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    put_u64(b, bits);
+}
+
+static void put_metrics(ps_buf *b, const ps_metric_list *metrics)
+{
+    ps_buf json = PS_BUF_EMPTY;
+    ps_metric_list_format(metrics, &json);
+    put_u32(b, (uint32_t)json.len);
+    ps_buf_append(b, json.data, json.len);
+    ps_buf_free(&json);
+}
+
+static double read_double(ps_cursor *c)
+{
+    uint64_t bits = ps_read_u64le(c);
+    double v;
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
+ps_status ps_train_save(ps_job *job, ps_buf *blob)
+{
+    const ps_train *w = job->work;
+    if (w->phase < PS_TRAINING)
+        return ps_fail(PS_FAILED_PRECONDITION, "job %" PRIu64 " has no parameters yet",
+                       job->record->id);
+    put_u32(blob, BLOB_VERSION);
+    put_u64(blob, w->test_rows);
+    put_u64(blob, w->steps);
+    put_double(blob, ps_train_seconds(job));
+    put_u32(blob, w->evaluated);
+    put_u32(blob, w->has_test);
+    put_double(blob, w->test_loss);
+    put_metrics(blob, &w->test_metrics);
+    size_t n = 0;
+    ps_piece *out = NULL;
+    ps_list_each(node, &job->leases)
+    {
+        const ps_lease *lease = ps_container(node, ps_lease, of_job);
+        if (lease->kind != PS_TASK_TRAIN)
+            continue;
+        out = ps_realloc(out, (n + 1) * sizeof *out);
+        out[n++] = lease->piece;
+    }
+    ps_rows_save(&w->rows, out, n, blob);
+    free(out);
+    return PS_OK;
+}
+
+ps_status ps_train_read(const ps_job *job, ps_slice blob, ps_train *w)
+{
+    ps_cursor c = ps_cursor_of(blob);
+    uint32_t version = ps_read_u32le(&c);
+    if (version != BLOB_VERSION)
+        return ps_fail(PS_CORRUPT, "progress: version %u, this psd knows %d", version,
+                       BLOB_VERSION);
+    w->test_rows = ps_read_u64le(&c);
+    w->steps = ps_read_u64le(&c);
+    w->seconds = read_double(&c);
+    w->evaluated = ps_read_u32le(&c);
+    w->has_test = ps_read_u32le(&c) != 0;
+    w->test_loss = read_double(&c);
+    ps_status st = ps_metric_list_parse(ps_read_bytes(&c, ps_read_u32le(&c)), &w->test_metrics);
+    if (!st)
+        st = ps_rows_load(&w->rows, 1, !ps_train_is_bsp(job), &c);
+    if (st)
+        return st;
+    if (ps_cursor_left(&c) != 0 || !isfinite(w->seconds) || w->evaluated > w->rows.done_epochs ||
+        w->test_rows > PS_ROWS_MAX || w->rows.n_epochs != (uint64_t)job->spec->train->epochs)
+        return ps_fail(PS_CORRUPT, "progress: it is not this job's");
+    return PS_OK;
+}

@@ -1,0 +1,89 @@
+/* Happy path: a heartbeat, progress, and the result of a task, which ends its lease. All three are
+ * a sign of life. What a worker says of a lease that is not its own (any more) is ignored. */
+#include "server/sched/core.h"
+
+/* Locks; *out is the worker of the session. On failure nothing is locked. */
+static ps_status enter_session(ps_sched *s, uint64_t session, ps_worker **out)
+{
+    ps_core_lock(s);
+    ps_worker *worker = ps_worker_find_session(s, session);
+    if (!worker) {
+        ps_core_unlock(s);
+        return ps_fail(PS_NOT_FOUND, "this stream has lost its leases; attach again");
+    }
+    ps_worker_heard(s, worker);
+    *out = worker;
+    return PS_OK;
+}
+
+ps_status ps_sched_heartbeat(ps_sched *s, uint64_t session)
+{
+    ps_worker *worker = NULL;
+    ps_status st = enter_session(s, session, &worker);
+    if (!st)
+        ps_core_unlock(s);
+    return st;
+}
+
+static void take_log(const ps_worker *worker, ps_job *job, const Psd__V1__LogEvent *log)
+{
+    int level = log->level < PS_LOG_ERROR   ? PS_LOG_ERROR
+                : log->level > PS_LOG_DEBUG ? PS_LOG_DEBUG
+                                            : log->level;
+    ps_job_say(job, level, worker->name, "%s", log->text);
+}
+
+ps_status ps_sched_progress(ps_sched *s, uint64_t session, const Psd__V1__TaskProgress *report)
+{
+    ps_worker *worker = NULL;
+    ps_status st = enter_session(s, session, &worker);
+    if (st)
+        return st;
+    ps_lease *lease = ps_lease_find(worker, report->lease_id);
+    if (lease && lease->job && ps_job_runs(lease->job)) {
+        if (report->log)
+            take_log(worker, lease->job, report->log);
+        if (lease->job->kind->progress)
+            lease->job->kind->progress(lease->job, lease, report);
+    }
+    ps_core_unlock(s);
+    return PS_OK;
+}
+
+/* Code 1 (cancelled) from a worker that was not told to is one that is stopping. */
+static void take_result(ps_sched *s, ps_lease *lease, const Psd__V1__TaskResult *result)
+{
+    enum { GRPC_OK = 0, GRPC_CANCELLED = 1 };
+    ps_job *job = lease->job;
+    bool counts = job && ps_job_runs(job) && !lease->cancelled;
+    const char *message = result->message[0] ? result->message : "no reason given";
+    if (counts && result->code == GRPC_OK) {
+        s->tasks_done++;
+        job->kind->done(job, lease, result);
+    } else if (counts && result->code == GRPC_CANCELLED) {
+        lease->worker->stopping_ns = ps_core_now(s) + s->conf.lease_timeout_ms * 1000000;
+        job->kind->back(job, lease, false, message);
+    } else if (counts && result->retry) {
+        s->tasks_failed++;
+        job->kind->back(job, lease, true, message);
+    } else if (counts) {
+        s->tasks_failed++;
+        ps_job_fail(job, "worker %s: %s", lease->worker->name, message);
+    }
+    ps_lease_end(lease);
+    if (job)
+        ps_job_cancelled_when_free(job);
+}
+
+ps_status ps_sched_result(ps_sched *s, uint64_t session, const Psd__V1__TaskResult *result)
+{
+    ps_worker *worker = NULL;
+    ps_status st = enter_session(s, session, &worker);
+    if (st)
+        return st;
+    ps_lease *lease = ps_lease_find(worker, result->lease_id);
+    if (lease)
+        take_result(s, lease, result);
+    ps_core_unlock(s);
+    return PS_OK;
+}
