@@ -1,0 +1,183 @@
+/* Happy path: in the job's turn its progress is taken, then its parameters, and both are written.
+ * A checkpoint that cannot be written leaves those before it good. */
+#include "server/runs/lifecycle_internal.h"
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "server/durable/checkpoint.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+char *ps_lifecycle_folder(const ps_lifecycle *l, uint64_t job_id)
+{
+    return ps_asprintf("%s/checkpoints/%llu", l->conf.files.data_dir, (unsigned long long)job_id);
+}
+
+static void append_progress_cb(void *user, ps_buf *out)
+{
+    const ps_buf *progress = user;
+    ps_buf_append(out, progress->data, progress->len);
+}
+
+static ps_status write_checkpoint(ps_lifecycle *l, ps_run *run, const ps_buf *progress,
+                                  ps_checkpoint_info *info)
+{
+    char *folder = ps_lifecycle_folder(l, ps_run_job(run));
+    ps_status st =
+        ps_checkpoint_write(l->conf.files.disk, folder, ps_run_store(run), l->conf.keep_checkpoints,
+                            append_progress_cb, (void *)(uintptr_t)progress, info);
+    ps_free(&folder);
+    return st;
+}
+
+/* The job has ended, has just begun, keeps none, or another one is being written. */
+bool ps_lifecycle_no_failure(ps_status st)
+{
+    return st == PS_OK || st == PS_NOT_FOUND || st == PS_FAILED_PRECONDITION || st == PS_ABORTED ||
+           st == PS_AGAIN;
+}
+
+/* In the run's turn. First how far the job is, then the parameters: what lies between is done
+ * again. */
+static ps_status checkpoint(ps_lifecycle *l, ps_run *run, ps_checkpoint_info *info)
+{
+    ps_buf progress = PS_BUF_EMPTY;
+    ps_status st = ps_sched_progress_save(l->sched, ps_run_job(run), &progress);
+    if (!st)
+        st = write_checkpoint(l, run, &progress, info);
+    ps_buf_free(&progress);
+    return st;
+}
+
+ps_status ps_lifecycle_in_turn(ps_lifecycle *l, ps_run *run, bool wait, uint64_t *bytes)
+{
+    ps_checkpoint_info info = {0};
+    ps_status st = ps_run_checkpoint_begin(run, wait);
+    if (st)
+        return st;
+    st = checkpoint(l, run, &info);
+    ps_run_checkpoint_done(run);
+    unsigned long long job = ps_run_job(run);
+    if (st) {
+        atomic_fetch_add(&l->failures, 1);
+        return ps_wrap(st, "checkpoint of job %llu", job);
+    }
+    atomic_fetch_add(&l->checkpoints, 1);
+    atomic_fetch_add(&l->bytes, info.bytes);
+    atomic_store(&l->pause_ns, info.pause_ns);
+    ps_log_debug("checkpoint", "written job=%llu number=%llu version=%llu bytes=%llu pause_us=%llu",
+                 job, (unsigned long long)info.number, (unsigned long long)info.version,
+                 (unsigned long long)info.bytes, (unsigned long long)(info.pause_ns / 1000));
+    *bytes = info.bytes;
+    return PS_OK;
+}
+
+ps_status ps_lifecycle_one(ps_lifecycle *l, uint64_t job_id, bool wait, uint64_t *bytes)
+{
+    ps_run *run = NULL;
+    ps_status st = ps_runs_find(l->conf.runs, job_id, &run);
+    if (st)
+        return st;
+    st = ps_run_durable(run) ? ps_lifecycle_in_turn(l, run, wait, bytes)
+                             : ps_fail(PS_FAILED_PRECONDITION, "job %llu keeps no checkpoints",
+                                       (unsigned long long)job_id);
+    ps_run_unref(&run);
+    return st;
+}
+
+ps_status ps_lifecycle_checkpoint(ps_lifecycle *l, uint64_t job_id, uint64_t *bytes)
+{
+    return ps_lifecycle_one(l, job_id, true, bytes);
+}
+
+ps_status ps_lifecycle_checkpoint_all(ps_lifecycle *l, uint32_t *jobs, uint64_t *bytes)
+{
+    size_t n;
+    uint64_t *all = ps_runs_list(l->conf.runs, &n);
+    ps_error first = {0};
+    for (size_t i = 0; i < n; i++) {
+        uint64_t now = 0;
+        ps_status st = ps_lifecycle_one(l, all[i], true, &now);
+        *jobs += st == PS_OK;
+        *bytes += now;
+        if (ps_lifecycle_no_failure(st) || first.code)
+            continue;
+        ps_error_save(&first, st);
+    }
+    ps_free(&all);
+    return first.code ? ps_error_raise(&first) : PS_OK;
+}
+
+void ps_lifecycle_count(ps_lifecycle *l, ps_lifecycle_stats *out)
+{
+    out->checkpoints = atomic_load(&l->checkpoints);
+    out->checkpoint_failures = atomic_load(&l->failures);
+    out->checkpoint_bytes = atomic_load(&l->bytes);
+    out->last_pause_ns = atomic_load(&l->pause_ns);
+}
+
+/* ---- after a restart ---- */
+
+ps_status ps_lifecycle_restore(void *lifecycle, uint64_t job_id, const ps_job_spec *spec,
+                               ps_buf *blob)
+{
+    ps_lifecycle *l = lifecycle;
+    if (spec->durability == PS_SPEC_MEMORY)
+        return ps_fail(PS_NOT_FOUND, "job %llu keeps no checkpoints", (unsigned long long)job_id);
+    char *folder = ps_lifecycle_folder(l, job_id);
+    ps_param_store *store = NULL;
+    ps_checkpoint_info info = {0};
+    ps_status st =
+        ps_checkpoint_load(l->conf.files.disk, folder, l->conf.push_bytes, &store, blob, &info);
+    ps_free(&folder);
+    if (st)
+        return st;
+    ps_log_notice("checkpoint", "restored job=%llu number=%llu version=%llu",
+                  (unsigned long long)job_id, (unsigned long long)info.number,
+                  (unsigned long long)info.version);
+    ps_runs_add(l->conf.runs, job_id, store, true);
+    return PS_OK;
+}
+
+/* ---- what a crash left ---- */
+
+typedef struct sweep {
+    ps_lifecycle *lifecycle;
+    unsigned swept;
+} sweep;
+
+static void sweep_one(void *user, const char *name)
+{
+    sweep *s = user;
+    ps_lifecycle *l = s->lifecycle;
+    char again[24];
+    uint64_t job_id = strtoull(name, NULL, 10);
+    (void)snprintf(again, sizeof again, "%llu", (unsigned long long)job_id);
+    ps_job_record *record = NULL;
+    /* a job that the catalog does not know keeps its files: the catalog may be the wrong one */
+    if (strcmp(again, name) != 0 || ps_sched_job_get(l->sched, job_id, &record))
+        return;
+    char *folder = ps_lifecycle_folder(l, job_id);
+    if (record->state >= PS_JOB_DONE && ps_checkpoint_delete(l->conf.files.disk, folder))
+        ps_log_warning("checkpoint", "job %llu has ended: %s", (unsigned long long)job_id,
+                       ps_error_message());
+    else
+        s->swept += record->state >= PS_JOB_DONE;
+    ps_free(&folder);
+    ps_job_record_free(&record);
+}
+
+void ps_lifecycle_sweep(ps_lifecycle *l)
+{
+    sweep s = {.lifecycle = l};
+    char *folder = ps_asprintf("%s/checkpoints", l->conf.files.data_dir);
+    if (l->conf.files.disk->list(l->conf.files.disk->state, folder, sweep_one, &s))
+        ps_log_warning("checkpoint", "%s", ps_error_message());
+    if (s.swept)
+        ps_log_info("checkpoint", "removed those of ended jobs=%u", s.swept);
+    ps_free(&folder);
+    if (ps_stored_files_sweep(&l->conf.files))
+        ps_log_warning("files", "%s", ps_error_message());
+}

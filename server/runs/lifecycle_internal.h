@@ -1,0 +1,28 @@
+/* lifecycle_internal: what the two files of the lifecycle share. */
+#ifndef PS_RUNS_LIFECYCLE_INTERNAL_H
+#define PS_RUNS_LIFECYCLE_INTERNAL_H
+
+#include "server/runs/lifecycle.h"
+
+#include <stdatomic.h>
+
+struct ps_lifecycle {
+    ps_lifecycle_conf conf;
+    ps_sched *sched;
+    atomic_uint_fast64_t checkpoints, failures, bytes, pause_ns;
+};
+
+/* Where the job's checkpoints are; freed by the caller. */
+char *ps_lifecycle_folder(const ps_lifecycle *lifecycle, uint64_t job_id);
+
+/* Writes one when no other of the run is being written. wait false: PS_AGAIN then. */
+PS_MUST_CHECK ps_status ps_lifecycle_in_turn(ps_lifecycle *lifecycle, ps_run *run, bool wait,
+                                             uint64_t *bytes);
+/* The same by the job's number, if the job keeps checkpoints (PS_FAILED_PRECONDITION). */
+PS_MUST_CHECK ps_status ps_lifecycle_one(ps_lifecycle *lifecycle, uint64_t job_id, bool wait,
+                                         uint64_t *bytes);
+/* It was written; or the job has ended, has just begun, keeps none, or another one is being
+ * written. */
+bool ps_lifecycle_no_failure(ps_status st);
+
+#endif
