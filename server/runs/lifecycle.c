@@ -1,7 +1,8 @@
 /* A create_store or finish makes one struct `step`, which goes to the pool, does its work and
- * answers the scheduler. What can fail there (no memory, a full disk, a model to start from that
- * does not fit) ends the job with that reason; a checkpoint that cannot be written is told to those
- * who watch, and the job goes on. How one is written is in lifecycle_checkpoint.c. */
+ * answers the scheduler. What can fail at the beginning (no memory, a model to start from that does
+ * not fit) ends the job with that reason; a checkpoint that cannot be written is told to those who
+ * watch, and the job goes on; a model that cannot be written is asked for again by the scheduler.
+ * How one is written is in lifecycle_checkpoint.c. */
 #include "server/runs/lifecycle.h"
 
 #include "common/base/log.h"
@@ -142,19 +143,43 @@ static void checkpoint_due_out(void *user, uint64_t job_id)
         ps_off_loop_submit(l->conf.loop, &step_new(l, job_id)->off, due_run);
 }
 
-static ps_status finish_job(step *s)
+/* So that a restart of psd while the model cannot be written loses nothing. */
+static void final_checkpoint(ps_lifecycle *l, ps_run *run)
+{
+    uint64_t bytes;
+    if (!ps_run_durable(run) || ps_run_is_final(run))
+        return;
+    if (ps_lifecycle_in_turn(l, run, true, &bytes))
+        ps_log_warning("checkpoint", "at the end of the job: %s", ps_error_message());
+    else
+        ps_run_set_final(run);
+}
+
+/* When it was tried in vain before, room is for the model first. */
+static ps_status write_model(step *s, ps_run *run)
 {
     ps_lifecycle *l = s->lifecycle;
+    bool again = s->outcome.failed_writes > 0;
+    if (!again)
+        final_checkpoint(l, run);
+    ps_status st =
+        ps_model_file_store(&l->conf.files, ps_run_store(run), s->job_id, s->spec, &s->outcome);
+    if (!st || !again)
+        return st;
+    ps_error error;
+    ps_error_save(&error, st);
+    final_checkpoint(l, run);
+    return ps_error_raise(&error);
+}
+
+static ps_status finish_job(step *s)
+{
     ps_run *run = NULL;
     ps_status st = copy_spec(s);
     if (!st)
-        st = ps_runs_find(l->conf.runs, s->job_id, &run);
-    if (st)
-        return st;
-    uint64_t bytes;
-    if (ps_run_durable(run) && ps_lifecycle_in_turn(l, run, true, &bytes))
-        ps_log_warning("checkpoint", "at the end of the job: %s", ps_error_message());
-    st = ps_model_file_store(&l->conf.files, ps_run_store(run), s->job_id, s->spec, &s->outcome);
+        st = ps_runs_find(s->lifecycle->conf.runs, s->job_id, &run);
+    if (!st)
+        st = write_model(s, run);
     ps_run_unref(&run);
     return st;
 }

@@ -67,15 +67,18 @@ static ps_status write_file(const ps_stored_files *files, const char *path, ps_p
     char *full = ps_stored_file_full(files, path);
     file_sink sink = {.disk = files->disk};
     ps_status st = files->disk->open(files->disk->state, full, PS_DISK_REPLACE, &sink.file);
-    ps_free(&full);
     if (st)
-        return st;
+        goto free_name;
     st = write_tensors(&sink, store, config, bytes);
     if (!st)
         st = files->disk->fsync(files->disk->state, sink.file);
     files->disk->close(files->disk->state, sink.file);
-    if (st)
+    if (st) {
+        st = ps_wrap(st, "%s", full);
         ps_stored_file_remove(files, path);
+    }
+free_name:
+    ps_free(&full);
     return st;
 }
 

@@ -16,6 +16,7 @@ struct ps_run {
     bool durable;
     pthread_mutex_t checkpoint; /* held while one is written */
     bool ended;                 /* under it */
+    atomic_bool final;
     atomic_uint_fast64_t bytes_in, bytes_out;
 
     ps_clock clock;
@@ -182,6 +183,16 @@ void ps_run_end(ps_run *run)
     pthread_mutex_lock(&run->checkpoint);
     run->ended = true;
     pthread_mutex_unlock(&run->checkpoint);
+}
+
+void ps_run_set_final(ps_run *run)
+{
+    atomic_store(&run->final, true);
+}
+
+bool ps_run_is_final(const ps_run *run)
+{
+    return atomic_load(&run->final);
 }
 
 void ps_run_count(ps_run *run, uint64_t bytes_in, uint64_t bytes_out)

@@ -22,7 +22,7 @@ void ps_runs_add(ps_runs *runs, uint64_t job_id, ps_param_store *store, bool dur
 void ps_runs_remove(ps_runs *runs, uint64_t job_id);
 /* A reference, or NULL. */
 ps_run *ps_runs_get(ps_runs *runs, uint64_t job_id);
-/* As _get; PS_NOT_FOUND: "job 7 is not running". */
+/* As _get; PS_NOT_FOUND: "job 7 has no parameters here: it is not running". */
 PS_MUST_CHECK ps_status ps_runs_find(ps_runs *runs, uint64_t job_id, ps_run **out);
 /* The numbers of all runs: *n of them, freed by the caller. */
 uint64_t *ps_runs_list(ps_runs *runs, size_t *n);
@@ -38,6 +38,10 @@ PS_MUST_CHECK ps_status ps_run_checkpoint_begin(ps_run *run, bool wait);
 void ps_run_checkpoint_done(ps_run *run);
 /* From now on no checkpoint begins; waits for the one that is being written. */
 void ps_run_end(ps_run *run);
+/* A checkpoint of what the job came to has been written; said and asked by whoever writes the
+ * model. */
+void ps_run_set_final(ps_run *run);
+bool ps_run_is_final(const ps_run *run);
 /* Payload bytes that came in by pushes and went out by pulls. */
 void ps_run_count(ps_run *run, uint64_t bytes_in, uint64_t bytes_out);
 void ps_run_bytes(ps_run *run, uint64_t *bytes_in, uint64_t *bytes_out);

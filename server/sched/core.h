@@ -75,6 +75,8 @@ struct ps_job {
     uint64_t began_ns;      /* running since (in this process) */
     uint64_t checkpoint_ns; /* the last one was asked for */
     bool waiting;           /* for the answer of create_store or finish */
+    ps_job_outcome outcome; /* from ps_finish_begin on */
+    uint64_t finish_ns;     /* the model could not be written and is tried again then; 0: no */
     bool ended_waits;       /* `ended` is to be called after that answer */
     bool ended;             /* it was called */
     bool unsaved;           /* the catalog does not have its state yet */
@@ -139,6 +141,11 @@ void ps_job_show(ps_job *job);                       /* refreshes record->progre
 void ps_job_save(ps_job *job);                       /* writes the record, outside */
 void ps_job_member(ps_job *job, const char *worker); /* entered */
 void ps_job_leave_unused(ps_sched *sched);           /* members without a training task */
+
+/* finish.c: the model is written, again and again if need be; then comes the kind's `answered`. */
+void ps_finish_begin(ps_job *job, const ps_job_outcome *outcome);
+void ps_finish_failed(ps_job *job, const ps_error *error); /* ends the job, or waits */
+void ps_finish_tick(ps_job *job, uint64_t now);            /* of a running job */
 
 /* lease.c */
 ps_lease *ps_lease_begin(ps_job *job, ps_worker *worker, const ps_lease *task);

@@ -35,7 +35,8 @@ typedef struct ps_job_kind {
      * the worker said so, and another may succeed (this may fail the job, at the third time);
      * otherwise the worker was lost or is stopping. */
     void (*back)(ps_job *job, ps_lease *lease, bool failed, const char *message);
-    /* psd has done what it was asked to by ps_outbox_create or _finish. NULL: never asked. */
+    /* psd has done what it was asked to by ps_outbox_create or ps_finish_begin. NULL: never asked.
+     */
     void (*answered)(ps_job *job);
     /* Fills what only the kind knows of record->progress. */
     void (*show)(ps_job *job);

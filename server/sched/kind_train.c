@@ -12,8 +12,8 @@
  * the place of one that nobody has begun); the last epoch's only when all is trained, so that it
  * says what the model came to. A worker has at most one train task of a job: its clock is one.
  *
- * Fails: a plan that makes no sense, psd cannot make the store or write the model, a task failing
- * three times. */
+ * Fails: a plan that makes no sense, psd cannot make the store, a task failing three times. A model
+ * that cannot be written is tried again (finish.c). */
 #include "server/sched/kind_train.h"
 
 #include "common/base/mem.h"
@@ -170,7 +170,7 @@ static void finish_if_done(ps_job *job)
     w->phase = PS_FINISHING;
     ps_job_outcome outcome = outcome_of(job);
     ps_job_say(job, PS_LOG_INFO, "psd", "training is done, writing the model");
-    ps_outbox_finish(job, &outcome);
+    ps_finish_begin(job, &outcome);
 }
 
 /* Rows before `position` of the lease's task are done. Never goes back. */

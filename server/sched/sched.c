@@ -67,6 +67,7 @@ static void resume(ps_job *job, restore_fn restore)
     uint64_t id = job->record->id;
     ps_status st = PS_NOT_FOUND;
     job->began_ns = job->checkpoint_ns = ps_core_now(job->sched);
+    job->record->reason[0] = 0; /* why it waited when psd stopped */
     if (job->kind->load && restore)
         st = restore(job->sched->user, id, job->spec, &blob);
     if (!st)
@@ -144,12 +145,14 @@ static void tick_job(ps_sched *s, ps_job *job, uint64_t now, bool save, bool sho
         give_up_cancelled(job, now);
     if (!ps_job_runs(job) || !job->work)
         return;
+    ps_finish_tick(job, now);
     if (show) {
         ps_job_show(job);
         ps_job_changed(job);
     }
     ps_buf nothing = PS_BUF_EMPTY;
-    if (checkpoint_due(job, now) && !job->waiting && job->kind->save(job, &nothing) == PS_OK) {
+    bool busy = job->waiting || job->finish_ns; /* whoever writes the model sees to a checkpoint */
+    if (checkpoint_due(job, now) && !busy && job->kind->save(job, &nothing) == PS_OK) {
         job->checkpoint_ns = now;
         ps_outbox_checkpoint(job);
         ps_job_save(job); /* its progress, for those who ask while psd is down */
@@ -223,6 +226,8 @@ static void answer(ps_sched *s, uint64_t job_id, const ps_error *error, bool fin
         ps_outbox_ended(job);
     } else if (job->record->state == PS_JOB_CANCELLING && (error || !finished)) {
         ps_job_cancelled_when_free(job);
+    } else if (error && finished) {
+        ps_finish_failed(job, error);
     } else if (error) {
         ps_job_fail(job, "%s", error->message);
     } else {

@@ -42,6 +42,7 @@ typedef struct ps_job_outcome {
     bool has_test;
     double test_loss;
     ps_metric_list test_metrics;
+    uint32_t failed_writes; /* of the model, before this one */
 } ps_job_outcome;
 
 /* What psd knows of a job and the scheduler shows in its progress. */
@@ -71,7 +72,8 @@ typedef struct ps_sched_out {
     /* A checkpoint of the job is due (the job file's checkpoint.every, or else
      * checkpoint_ms, have passed). */
     void (*checkpoint_due)(void *user, uint64_t job_id);
-    /* Training is over: write the model; answer once with ps_sched_finished. */
+    /* Training is over: write the model; answer once with ps_sched_finished. It is asked again,
+     * later, when that could not be done. */
     void (*finish)(void *user, uint64_t job_id, const ps_job_spec *spec,
                    const ps_job_outcome *outcome);
     /* The job has ended in this state, and its leases are gone: release what it holds. */

@@ -436,8 +436,67 @@ def a_checkpoint_on_a_full_disk_leaves_the_old_one_good():
             subprocess.run(["umount", str(state)], check=True)
 
 
+def models(cluster):
+    return sorted(p.name for p in (cluster.dir / "state/models").iterdir())
+
+
+def a_model_that_cannot_be_written_waits_for_room():
+    """A model of 5.25 MiB: a limit of 5 MiB leaves the catalog's files alone."""
+    settings, words = "jobs: {lease_timeout: 2s, heartbeat: 200ms}", "the model is not written yet: model tiny: "
+    with Cluster() as cluster:
+        cluster.tiny_data(rows=320)
+        cluster.start_server(settings)
+        cluster.start_worker("w1", QUICK)
+
+        def limit(size=resource.RLIM_INFINITY):
+            resource.prlimit(cluster.server.popen.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+        def submit(epochs):
+            return cluster.submit(cluster.tiny_job(workers=1, epochs=epochs, layers="[16, 65536, 4]",
+                                                   more="checkpoint: {every: 300ms}"))
+
+        def waits(job_id):
+            job = wait_until("psd says that it cannot", lambda: [
+                job for job in [cluster.job(job_id)]
+                if job["reason"].startswith(words) or job["state"] not in ("queued", "running")], 100)[0]
+            assert job["state"] == "running", job
+            assert re.search(r"/models/\.incoming-job-\d+: write: File too large; put that right, or cancel the job; "
+                             r"what was trained is kept \(\d+ tr", job["reason"]), job["reason"]
+            assert job["progress"]["samples"] == job["progress"]["samples_total"] > 0, job
+
+        limit(5 << 20)
+        job_id = submit(1)
+        waits(job_id)
+        assert words in cluster.psctl("job", job_id).stdout
+        assert not models(cluster), models(cluster)
+        limit()
+        cluster.wait_job(job_id, timeout=60)
+        assert cluster.job(job_id)["reason"] == "" and len(models(cluster)) == 1
+        before = models(cluster)
+
+        limit(5 << 20)
+        job_id = submit(1)
+        waits(job_id)
+        cluster.psctl("cancel", job_id)
+        wait_until("it is cancelled", lambda: cluster.job(job_id)["state"] == "cancelled", 20)
+        assert models(cluster) == before, models(cluster)
+
+        limit()
+        job_id, folder = submit(10), cluster.dir / "state/checkpoints"
+        wait_until("a checkpoint", lambda: checkpoint_files(folder / str(job_id)), 60)
+        limit(5 << 20)
+        waits(job_id)
+        assert checkpoint_files(folder / str(job_id)), "the checkpoints are gone"
+        cluster.server.kill()
+        cluster.start_server(settings)
+        cluster.wait_job(job_id, timeout=100)
+        assert "goes on from its checkpoint" in cluster.server.text()
+        assert len(models(cluster)) == 1 and models(cluster) != before, models(cluster)
+        wait_until("its checkpoints are gone", lambda: not checkpoint_files(folder), 20)
+
+
 run([wrong_keys_of_psd_are_named_with_file_and_line, wrong_keys_of_psworker_are_named_with_file_and_line,
      wrong_keys_of_a_job_are_named_with_file_and_line, wrong_data_fails_the_job_with_file_and_offset,
      a_model_of_other_shapes_is_not_overwritten, keys_folders_and_ports_that_cannot_be_used_are_said,
      a_damaged_catalog_stops_psd_with_a_clear_line, a_checkpoint_over_a_limit_of_file_sizes_leaves_the_old_one_good,
-     a_checkpoint_on_a_full_disk_leaves_the_old_one_good])
+     a_checkpoint_on_a_full_disk_leaves_the_old_one_good, a_model_that_cannot_be_written_waits_for_room])

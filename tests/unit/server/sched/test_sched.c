@@ -130,11 +130,6 @@ START_TEST(what_psd_cannot_do_fails_the_job_with_its_reason)
     ck_assert_int_eq(ps_world_state(w, a), PS_JOB_FAILED);
     ps_world_assert_reason(w, a, "the disk is full");
     w->on_create = PS_WORLD_YES;
-    w->on_finish = PS_WORLD_NO;
-    uint64_t b = ps_world_submit(w, "b", 1, "asp", false, "");
-    ps_world_serve(w, (uint64_t[]){1}, 1, 50, 0);
-    ck_assert_int_eq(ps_world_state(w, b), PS_JOB_FAILED);
-    w->on_finish = PS_WORLD_YES;
     uint64_t c = ps_world_submit(w, "c", 1, "asp", false, "");
     ps_error error;
     ps_error_save(&error, ps_fail(PS_IO, "checkpoint /x: torn"));
