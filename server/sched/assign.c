@@ -46,8 +46,8 @@ static void start_jobs(ps_sched *s)
         if (job->record->state != PS_JOB_QUEUED)
             continue;
         if (running >= s->conf.max_running) {
-            (void)snprintf(why, sizeof why, "waits: %u jobs run, at most %u may", running,
-                           s->conf.max_running);
+            (void)snprintf(why, sizeof why, "waits its turn: jobs running: %u, at most %u may",
+                           running, s->conf.max_running);
             say_why(job, why);
         } else if (here == 0 || here < job->spec->min_workers) {
             (void)snprintf(why, sizeof why, "waits for workers: %u here, %" PRId64 " needed", here,

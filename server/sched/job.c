@@ -181,6 +181,7 @@ void ps_job_move(ps_job *job, ps_job_state to, const char *reason, const char *r
         r->ended_ms = now;
         r->progress.workers = 0;
         r->progress.samples_per_second = 0;
+        r->progress.bytes_in_per_second = r->progress.bytes_out_per_second = 0;
         r->progress.eta_seconds = to == PS_JOB_DONE ? 0 : -1;
     }
     ps_job_save(job);

@@ -309,6 +309,12 @@ static void answered(ps_job *job)
     }
 }
 
+/* The one under way, from 1. */
+static uint32_t epoch_at(const ps_train *w)
+{
+    return w->rows.done_epochs < w->rows.n_epochs ? w->rows.done_epochs + 1 : w->rows.n_epochs;
+}
+
 static void show(ps_job *job)
 {
     const ps_train *w = work_of(job);
@@ -320,7 +326,7 @@ static void show(ps_job *job)
     job->record->test_metrics = w->test_metrics;
     if (w->phase < PS_TRAINING)
         return;
-    p->epoch = w->rows.done_epochs < w->rows.n_epochs ? w->rows.done_epochs + 1 : w->rows.n_epochs;
+    p->epoch = epoch_at(w);
     p->samples = ps_rows_count_done(&w->rows);
     p->samples_total = w->rows.n_rows * w->rows.n_epochs;
 }
@@ -340,8 +346,7 @@ static ps_status load(ps_job *job, ps_slice blob)
     job->work = w;
     ps_job_say(job, PS_LOG_NOTICE, "psd",
                "goes on from its checkpoint: epoch %u, %" PRIu64 " of %" PRIu64 " samples",
-               w->rows.done_epochs + 1, ps_rows_count_done(&w->rows),
-               w->rows.n_rows * w->rows.n_epochs);
+               epoch_at(w), ps_rows_count_done(&w->rows), w->rows.n_rows * w->rows.n_epochs);
     finish_if_done(job);
     return PS_OK;
 }

@@ -163,7 +163,7 @@ def a_queue_runs_one_after_the_other():
             nonlocal most, waited
             jobs = cluster.psctl_json("jobs")["jobs"]  # of one moment
             most = max(most, sum(j["state"] == "running" for j in jobs))
-            waited = waited or any(j["state"] == "queued" and "at most 1 may" in j["reason"] for j in jobs)
+            waited = waited or any(j["state"] == "queued" and "jobs running: 1, at most 1 may" in j["reason"] for j in jobs)
             return all(j["state"] == "done" for j in jobs)
         wait_until("all three are done", all_ended, timeout=60)
         assert most == 1 and waited

@@ -94,7 +94,7 @@ static void ended(void *user, uint64_t job_id, ps_job_state state)
 
 static void gauges(void *user, uint64_t job_id, ps_job_gauges *out)
 {
-    out->staleness_max = 3;
+    *out = (ps_job_gauges){.staleness_max = 3, .bytes_in_per_second = 7, .bytes_out_per_second = 9};
 }
 
 static const ps_sched_out table = {

@@ -65,7 +65,7 @@ START_TEST(no_more_jobs_run_at_once_than_max_running)
         ids[i] = ps_world_submit(w, "a", 1, "asp", false, "");
     ck_assert_int_eq(ps_world_state(w, ids[3]), PS_JOB_RUNNING);
     ck_assert_int_eq(ps_world_state(w, ids[4]), PS_JOB_QUEUED);
-    ps_world_assert_reason(w, ids[4], "waits: 4 jobs run, at most 4 may");
+    ps_world_assert_reason(w, ids[4], "waits its turn: jobs running: 4, at most 4 may");
     ps_world_serve(w, (uint64_t[]){1}, 1, 50, 0);
     for (size_t i = 0; i < 6; i++)
         ck_assert_int_eq(ps_world_state(w, ids[i]), PS_JOB_DONE);

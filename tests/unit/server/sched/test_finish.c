@@ -16,6 +16,23 @@ static size_t count(const ps_world *w, const char *line)
     return n;
 }
 
+static void nothing_cb(void *user)
+{
+}
+
+/* Of what the job has said since psd started. */
+static void assert_first_line(ps_world *w, uint64_t id, const char *line)
+{
+    ps_watch *watch = NULL;
+    ps_watch_event event;
+    ck_assert_int_eq(ps_sched_watch(w->sched, id, nothing_cb, NULL, &watch), PS_OK);
+    ck_assert_int_eq(ps_watch_next(watch, &event), PS_OK);
+    ck_assert_ptr_nonnull(event.log);
+    ck_assert_str_eq(event.log->text, line);
+    ps_watch_event_clear(&event);
+    ps_watch_close(&watch);
+}
+
 /* A job whose rows are done and whose model psd cannot write. */
 static uint64_t unwritten(ps_world *w)
 {
@@ -127,7 +144,9 @@ START_TEST(after_a_restart_it_is_tried_at_once_with_the_same_outcome)
     ps_job_record *r = ps_world_job(w, id);
     ck_assert_int_eq(r->state, PS_JOB_RUNNING);
     ck_assert_str_eq(r->reason, "");
+    ck_assert_uint_eq(r->progress.epoch, 2);
     ps_job_record_free(&r);
+    assert_first_line(w, id, "goes on from its checkpoint: epoch 2, 200 of 200 samples");
     ps_sched_finished(w->sched, id, NULL);
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_DONE);
     ps_world_free(&w);

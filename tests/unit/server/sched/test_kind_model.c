@@ -61,6 +61,28 @@ START_TEST(a_model_that_has_no_accuracy_has_none_in_its_result)
 }
 END_TEST
 
+START_TEST(what_failed_is_said_in_good_english)
+{
+    static const struct {
+        const char *kind, *words;
+    } rows[] = {{"evaluate", "an evaluate task failed 3 times, last on worker w1: no card"},
+                {"predict", "a predict task failed 3 times, last on worker w1: no card"}};
+    ps_world *w = ps_world_new(NULL, true);
+    ps_world_store_model(w, "digits", 4);
+    ps_world_attach(w, 1, "w1");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t id = 0;
+        ck_assert_int_eq(submit_model_job(w, rows[i].kind, "digits", &id), PS_OK);
+        for (int n = 0; n < 3; n++) {
+            ps_world_failed(w, ps_world_task_of(w, 1), 14, true, "no card");
+            ps_world_run_ms(w, 3000);
+        }
+        ps_world_assert_reason(w, id, rows[i].words);
+    }
+    ps_world_free(&w);
+}
+END_TEST
+
 START_TEST(a_model_deleted_before_its_task_is_sent_fails_the_job_and_frees_the_slot)
 {
     ps_world *w = ps_world_new(NULL, true);
@@ -79,6 +101,7 @@ START_TEST(a_model_deleted_before_its_task_is_sent_fails_the_job_and_frees_the_s
 END_TEST
 
 static const ps_check_case cases[] = {
+    {&what_failed_is_said_in_good_english},
     {&evaluate_and_predict_are_one_task_on_a_stored_model},
     {&a_model_that_has_no_accuracy_has_none_in_its_result},
     {&a_model_deleted_before_its_task_is_sent_fails_the_job_and_frees_the_slot},
