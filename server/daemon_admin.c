@@ -32,7 +32,7 @@ void ps_daemon_drain(void *daemon, bool on)
     ps_daemon *d = daemon;
     atomic_store(&d->draining, on);
     ps_sched_drain(d->sched, on);
-    ps_log_notice("psd", on ? "draining: no new tasks" : "no longer draining");
+    ps_log_notice("psd", on ? "draining: no new tasks and jobs" : "no longer draining");
 }
 
 uint64_t ps_daemon_parameter_bytes(ps_daemon *d)

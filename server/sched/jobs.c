@@ -10,12 +10,17 @@
 
 enum { MAX_UNFINISHED = 1000 };
 
+/* Does psd take a job now? */
 static ps_status check_room(ps_sched *s)
 {
     size_t n = 0;
     pthread_mutex_lock(&s->mutex);
+    bool draining = s->draining;
     ps_list_each(node, &s->jobs) n++;
     pthread_mutex_unlock(&s->mutex);
+    if (draining)
+        return ps_fail(PS_UNAVAILABLE,
+                       "psd is draining or about to stop and takes no new jobs; submit it later");
     if (n < MAX_UNFINISHED)
         return PS_OK;
     return ps_fail(PS_RESOURCE_EXHAUSTED, "%zu jobs have not ended, at most %d may wait; try later",

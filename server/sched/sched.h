@@ -101,13 +101,15 @@ PS_MUST_CHECK ps_status ps_sched_recover(ps_sched *sched,
 /* Time passes: expires leases, starts jobs, asks for checkpoints, refreshes progress. Call it a few
  * times a second. */
 void ps_sched_tick(ps_sched *sched);
-/* From now on no task is given out (psd is about to stop, or Admin.Drain); false takes it back. */
+/* From now on no task is given out and no job taken (psd is about to stop, or Admin.Drain); false
+ * takes it back. */
 void ps_sched_drain(ps_sched *sched, bool on);
 
 /* ---- jobs ---- */
 
 /* Checks the job file and queues the job. PS_INVALID_ARGUMENT: line, key, what is allowed;
- * PS_NOT_FOUND: the model it is to use; PS_RESOURCE_EXHAUSTED: too many jobs wait; PS_NO_SPACE. */
+ * PS_NOT_FOUND: the model it is to use; PS_RESOURCE_EXHAUSTED: too many jobs wait; PS_UNAVAILABLE:
+ * draining; PS_NO_SPACE. */
 PS_MUST_CHECK ps_status ps_sched_submit(ps_sched *sched, const char *submitter, ps_slice yaml,
                                         uint64_t *job_id);
 /* *out is how the job is after it. A job that has ended: PS_FAILED_PRECONDITION; one that is being

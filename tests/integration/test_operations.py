@@ -106,6 +106,10 @@ def draining_gives_out_no_tasks():
         assert cluster.job(job_id)["progress"]["samples"] == done and cluster.job(job_id)["state"] == "running"
         assert {w["state"] for w in workers(cluster).values()} == {"draining"}
         assert cluster.psctl("drain", check=False).returncode == 4, "not for a submitter"
+        (cluster.dir / "other.yaml").write_text(job_text(cluster, "other"))
+        refused = cluster.psctl("submit", cluster.dir / "other.yaml", check=False)
+        assert refused.returncode == 3 and "psd is draining or about to stop and takes no new jobs" in refused.stderr
+        assert [j["id"] for j in cluster.psctl_json("jobs")["jobs"]] == [job_id]
         cluster.psctl("drain", "--off", who="root")
         assert get(cluster, "/readyz")[0] == 200
         cluster.wait_job(job_id)

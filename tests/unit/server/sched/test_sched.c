@@ -272,7 +272,53 @@ START_TEST(a_state_that_the_disk_had_no_room_for_is_written_later)
 }
 END_TEST
 
+START_TEST(a_draining_psd_takes_no_job_and_keeps_those_that_wait)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t waits = ps_world_submit(w, "a", 1, "asp", false, "");
+    ps_job_record *r = ps_world_job(w, waits);
+    ps_slice again = ps_slice_str(r->spec);
+    uint64_t id = 0;
+    ps_sched_drain(w->sched, true);
+    ck_assert_int_eq(ps_sched_submit(w->sched, "anna", again, &id), PS_UNAVAILABLE);
+    ck_assert_str_eq(ps_error_message(),
+                     "psd is draining or about to stop and takes no new jobs; submit it later");
+    ck_assert_int_eq(ps_world_state(w, waits), PS_JOB_QUEUED);
+    ck_assert_uint_eq(in_state(w, PS_JOB_NONE), 1);
+    ps_sched_drain(w->sched, false);
+    ck_assert_int_eq(ps_sched_submit(w->sched, "anna", again, &id), PS_OK);
+    ck_assert_uint_gt(id, waits);
+    ps_job_record_free(&r);
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(a_job_that_has_ended_has_no_rates)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "asp", false, "");
+    ps_world_run_ms(w, 1000);
+    ps_job_record *r = ps_world_job(w, id);
+    ck_assert_double_eq(r->progress.bytes_in_per_second, 7);
+    ck_assert_uint_eq(r->progress.workers, 1);
+    ps_job_record_free(&r);
+    ck_assert_int_eq(ps_sched_cancel(w->sched, id, "anna", "", NULL), PS_OK);
+    ps_sched_leave(w->sched, 1); /* without a word about its task */
+    r = ps_world_job(w, id);
+    ck_assert_int_eq(r->state, PS_JOB_CANCELLED);
+    ck_assert_str_eq(r->reason, "cancelled by anna");
+    ck_assert_uint_eq(r->progress.workers, 0);
+    ck_assert_double_eq(r->progress.bytes_in_per_second, 0);
+    ck_assert_double_eq(r->progress.bytes_out_per_second, 0);
+    ck_assert_uint_eq(r->progress.staleness_max, 3);
+    ps_job_record_free(&r);
+    ps_world_free(&w);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
+    {&a_draining_psd_takes_no_job_and_keeps_those_that_wait},
+    {&a_job_that_has_ended_has_no_rates},
     {&a_state_that_the_disk_had_no_room_for_is_written_later},
     {&a_job_goes_from_plan_to_done},
     {&a_failed_job_cancels_what_other_workers_do_for_it},
