@@ -183,6 +183,8 @@ static void hangup_cb(void *user, int number)
 static ps_status open_all(ps_daemon *d)
 {
     ps_log_set_level(ps_conf_log_level(&d->conf->log));
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    ps_work_set_threads(ps_server_threads(d->conf, cores > 0 ? (unsigned)cores : 1));
     ps_status st = ps_disk_mkdir_if_missing(&ps_disk_system, d->conf->data_dir);
     if (!st)
         st = ps_data_lock_take(d->conf->data_dir, &d->data_lock);

@@ -61,6 +61,7 @@ static const ps_conf_key server_keys[] = {
     PS_CONF_MAP("log", ps_server_conf, log, ps_conf_log_keys),
     PS_CONF_TEXT("audit_log", ps_server_conf, audit_log, "", 0, 4095),
     PS_CONF_INT("loops", ps_server_conf, loops, "0", 0, 256),
+    PS_CONF_INT("threads", ps_server_conf, threads, "0", 0, 1024),
     PS_CONF_MAP("limits", ps_server_conf, limits, limits_keys),
     PS_CONF_MAP("jobs", ps_server_conf, jobs, jobs_keys),
     PS_CONF_MAP("checkpoint", ps_server_conf, checkpoint, checkpoint_keys),
@@ -86,6 +87,16 @@ const char ps_server_usage[] =
     "\n"
     "Signals: SIGTERM stops in order, SIGHUP reads certificates and log level again.\n"
     "Exit status: 0 stopped in order, 1 failed, 2 wrong options or configuration.\n";
+
+/* Most of them wait for the disk most of the time. */
+unsigned ps_server_threads(const ps_server_conf *conf, unsigned cores)
+{
+    enum { A_CORE = 2, LEAST = 8, MOST = 128 };
+    unsigned n = cores < MOST ? A_CORE * cores : MOST;
+    if (conf->threads)
+        return (unsigned)conf->threads;
+    return n < LEAST ? LEAST : n > MOST ? MOST : n;
+}
 
 enum { OPT_LOG_LEVEL = 256, OPT_METRICS, OPT_PORT_FILE, OPT_VERSION };
 

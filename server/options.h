@@ -41,6 +41,7 @@ typedef struct ps_server_conf {
     ps_conf_log log;
     char *audit_log; /* "": audit.log in data_dir */
     int64_t loops;   /* 0: one a core */
+    int64_t threads; /* of the pool for what may wait; 0: ps_server_threads decides */
     ps_server_limits limits;
     ps_server_jobs jobs;
     ps_server_checkpoint checkpoint;
@@ -61,6 +62,9 @@ typedef struct ps_server_options {
 
 extern const ps_conf_schema ps_server_schema;
 extern const char ps_server_usage[];
+
+/* How many threads the pool gets: what is said, or else by the number of cores. */
+unsigned ps_server_threads(const ps_server_conf *conf, unsigned cores);
 
 /* Reads flags and the file they name (default /etc/psd/psd.yaml; it must be there). argv must
  * outlive the options. Not thread-safe (getopt). */

@@ -49,7 +49,12 @@ void ps_loop_cancel(ps_loop *loop, ps_job *job); /* a deferred job; nothing if n
  * one thread arrive in order. */
 void ps_loop_post(ps_loop *loop, ps_job *job);
 
-/* Off the loop: `work` runs on a pool thread, then `done` on the loop's thread. */
+/* Off the loop: `work` runs on a pool thread, then `done` on the loop's thread.
+ *
+ * All loops share one pool. Work may wait for the disk, for a lock, and for other work that runs
+ * already; never for work that may still be in the queue, nor for a loop: so a pool of one thread
+ * is slow, and never stuck. What must wait for others to come (a clock, a watch) is parked and
+ * answered by a callback. */
 typedef struct ps_work ps_work;
 struct ps_work {
     void (*work)(ps_work *w);
@@ -57,6 +62,9 @@ struct ps_work {
     void *priv; /* the loop's own */
 };
 void ps_work_submit(ps_loop *loop, ps_work *w);
+/* How many threads the pool has, 1 to 1024; libuv's 4 otherwise. Once, at the start of the program:
+ * no other thread may run, and no work have been submitted. */
+void ps_work_set_threads(unsigned n);
 
 /* Timers: one shot or repeated; freed (asynchronously) by ps_timer_free. */
 typedef struct ps_timer ps_timer;

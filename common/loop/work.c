@@ -5,6 +5,8 @@
 #include "common/base/mem.h"
 
 #include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 static void work_cb(uv_work_t *request)
 {
@@ -30,4 +32,13 @@ void ps_work_submit(ps_loop *loop, ps_work *w)
     int rc = uv_queue_work(&loop->uv, request, work_cb, done_cb);
     assert(rc == 0);
     (void)rc;
+}
+
+/* libuv reads it at the first work; there is no other way to say it */
+void ps_work_set_threads(unsigned n)
+{
+    char text[16];
+    assert(n >= 1 && n <= 1024);
+    (void)snprintf(text, sizeof text, "%u", n);
+    (void)setenv("UV_THREADPOOL_SIZE", text, 1);
 }

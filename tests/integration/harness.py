@@ -173,10 +173,14 @@ tls: {{ca: {self.certs}/ca.pem, certificate: {self.certs}/{name}.pem, key: {self
         return worker
 
     # psctl --------------------------------------------------------------------------------------------
+    def flags(self, who="alice"):
+        """How psctl reaches this psd, as somebody."""
+        return ["--server", f"localhost:{self.port}", "--ca", f"{self.certs}/ca.pem", "--cert",
+                f"{self.certs}/{who}.pem", "--key", f"{self.certs}/{who}.key"]
+
     def psctl(self, *arguments, who="alice", check=True, timeout=120):
         done = subprocess.run(
-            [str(PSCTL), "--server", f"localhost:{self.port}", "--ca", f"{self.certs}/ca.pem", "--cert",
-             f"{self.certs}/{who}.pem", "--key", f"{self.certs}/{who}.key", *[str(a) for a in arguments]],
+            [str(PSCTL), *self.flags(who), *[str(a) for a in arguments]],
             capture_output=True, text=True, timeout=timeout * SLOW, check=False)
         for mark in REPORTS:
             assert mark not in done.stderr, done.stderr

@@ -115,6 +115,26 @@ def draining_gives_out_no_tasks():
         cluster.wait_job(job_id)
 
 
+def a_pool_of_one_thread_is_slow_and_never_stuck():
+    """Clocks that wait, merging, checkpoints and files share the one thread: none may wait for another in the queue."""
+    with Scene() as cluster:
+        cluster.begin(SLOW_LEASES + "\nloops: 1\nthreads: 1", mode="bsp")
+        sync = cluster.submit(job_text(cluster, "sync", "bsp", more="checkpoint: {every: 100ms}"))
+        free = cluster.submit(job_text(cluster, "free", "asp", workers=1, epochs=1, more="checkpoint: {every: 100ms}"))
+        wait_share(cluster, sync, 0.1)
+        watching = subprocess.Popen([PSCTL, *cluster.flags(), "watch", str(sync)], stdout=subprocess.DEVNULL)
+        while any(cluster.job(job_id)["state"] == "running" for job_id in (sync, free)):
+            cluster.psctl("checkpoint", who="root")
+            cluster.psctl("jobs")
+            if cluster.psctl_json("models")["models"]:
+                cluster.psctl("export", "--force", "-o", cluster.dir / "free.safetensors", "free")
+        cluster.wait_job(sync)
+        cluster.wait_job(free)
+        assert watching.wait(20 * SLOW) == 0
+        threads = len(list(pathlib.Path(f"/proc/{cluster.server.popen.pid}/task").iterdir()))
+        assert threads < 8, f"{threads}: main, loop, metrics and one of the pool are four"
+
+
 def sigterm_writes_a_checkpoint_and_the_next_psd_goes_on():
     with Scene() as cluster:
         cluster.begin(SLOW_LEASES + "\ncheckpoint: {interval: 0s}\nshutdown_grace: 5s")
@@ -352,6 +372,7 @@ def admin_commands_in_json_and_their_statuses():
 
 
 run([the_metrics_page_is_prometheus_text_and_its_counters_grow, other_pages_and_methods, draining_gives_out_no_tasks,
+     a_pool_of_one_thread_is_slow_and_never_stuck,
      sigterm_writes_a_checkpoint_and_the_next_psd_goes_on, sigterm_to_an_idle_psd_is_quick,
      sighup_reads_certificates_log_level_and_audit_file_again, psd_tells_the_service_manager,
      psworker_tells_the_service_manager, journald_gets_priorities_and_people_get_times,

@@ -34,6 +34,20 @@ static ps_status parse(ps_server_options **out, const char *a, const char *b)
     return ps_server_options_parse(argc, argv, out);
 }
 
+START_TEST(the_pool_has_two_threads_a_core_or_what_is_said)
+{
+    static const struct {
+        int64_t said;
+        unsigned cores, threads;
+    } rows[] = {{0, 1, 8},    {0, 4, 8},  {0, 5, 10},      {0, 64, 128},
+                {0, 65, 128}, {1, 64, 1}, {1024, 2, 1024}, {0, UINT32_MAX, 128}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ps_server_conf conf = {.threads = rows[i].said};
+        ck_assert_uint_eq(ps_server_threads(&conf, rows[i].cores), rows[i].threads);
+    }
+}
+END_TEST
+
 START_TEST(the_example_has_every_key_and_shows_the_defaults)
 {
     ps_test_example_has_every_key(&ps_server_schema, "deploy/examples/psd.yaml");
@@ -167,6 +181,7 @@ START_TEST(the_port_file_is_whole_or_not_there)
 END_TEST
 
 static const ps_check_case tests[] = {
+    {&the_pool_has_two_threads_a_core_or_what_is_said},
     {&the_example_has_every_key_and_shows_the_defaults},
     {&flags_win_over_the_file},
     {&a_reload_reads_the_file_again_and_keeps_the_flags},
