@@ -52,14 +52,8 @@ uint64_t ps_daemon_parameter_bytes(ps_daemon *d)
 
 static uint32_t count_models(ps_catalog *catalog)
 {
-    ps_model_record **records = NULL;
-    uint32_t n = 0;
-    if (ps_catalog_model_list(catalog, &records))
-        return 0;
-    while (records[n])
-        n++;
-    ps_model_records_free(&records);
-    return n;
+    uint64_t n = 0;
+    return ps_catalog_model_count(catalog, &n) ? 0 : (uint32_t)n;
 }
 
 void ps_daemon_status(void *daemon, Psd__V1__StatusResponse *out)

@@ -3,6 +3,7 @@
 #include "client/client.h"
 #include "client/commands/commands.h"
 #include "client/context.h"
+#include "client/list.h"
 #include "client/support.h"
 #include "common/base/mem.h"
 #include "psd/v1/jobs.pb-c.h"
@@ -50,8 +51,8 @@ static ps_status put_jobs(ps_client *client)
 {
     Psd__V1__ListJobsRequest request = PSD__V1__LIST_JOBS_REQUEST__INIT;
     ProtobufCMessage *reply = NULL;
-    ps_status st = ps_client_unary(client, "/psd.v1.Jobs/List", &request.base,
-                                   &psd__v1__list_jobs_response__descriptor, &reply);
+    ps_status st = ps_client_list(client, "/psd.v1.Jobs/List", &request.base,
+                                  &psd__v1__list_jobs_response__descriptor, 0, &reply);
     if (st)
         return st;
     const Psd__V1__ListJobsResponse *list = (const Psd__V1__ListJobsResponse *)(void *)reply;
@@ -65,8 +66,8 @@ static ps_status put_models(ps_client *client)
 {
     Psd__V1__ListModelsRequest request = PSD__V1__LIST_MODELS_REQUEST__INIT;
     ProtobufCMessage *reply = NULL;
-    ps_status st = ps_client_unary(client, "/psd.v1.Models/List", &request.base,
-                                   &psd__v1__list_models_response__descriptor, &reply);
+    ps_status st = ps_client_list(client, "/psd.v1.Models/List", &request.base,
+                                  &psd__v1__list_models_response__descriptor, 0, &reply);
     if (st)
         return st;
     const Psd__V1__ListModelsResponse *list = (const Psd__V1__ListModelsResponse *)(void *)reply;

@@ -2,6 +2,7 @@
 #include "client/client.h"
 #include "client/commands/commands.h"
 #include "client/job_view.h"
+#include "client/list.h"
 #include "client/support.h"
 #include "common/base/clock.h"
 
@@ -9,6 +10,7 @@
 
 typedef struct options {
     const char *state;
+    uint64_t limit;
 } options;
 
 /* In the order of JobState, from QUEUED on. */
@@ -21,6 +23,11 @@ static const ps_flag flags[] = {
      .value = "STATE",
      .words = states,
      .help = "only jobs in this state"},
+    {.name = "limit",
+     .type = PS_FLAG_NUMBER,
+     .offset = offsetof(options, limit),
+     .value = "N",
+     .help = "only the newest N"},
     {.name = NULL},
 };
 
@@ -57,8 +64,8 @@ static ps_status run(ps_client *client, const ps_args *args)
         if (!strcmp(o->state, states[i]))
             request.state = (Psd__V1__JobState)(i + PSD__V1__JOB_STATE__JOB_STATE_QUEUED);
     ProtobufCMessage *reply = NULL;
-    ps_status st = ps_client_unary(client, "/psd.v1.Jobs/List", &request.base,
-                                   &psd__v1__list_jobs_response__descriptor, &reply);
+    ps_status st = ps_client_list(client, "/psd.v1.Jobs/List", &request.base,
+                                  &psd__v1__list_jobs_response__descriptor, o->limit, &reply);
     if (st)
         return st;
     show(client, (const Psd__V1__ListJobsResponse *)(void *)reply);

@@ -1,6 +1,7 @@
 /* models: the list of those that are stored. */
 #include "client/client.h"
 #include "client/commands/commands.h"
+#include "client/list.h"
 #include "client/model_view.h"
 #include "client/support.h"
 #include "common/base/clock.h"
@@ -35,8 +36,8 @@ static ps_status run(ps_client *client, const ps_args *args)
     (void)args;
     Psd__V1__ListModelsRequest request = PSD__V1__LIST_MODELS_REQUEST__INIT;
     ProtobufCMessage *reply = NULL;
-    ps_status st = ps_client_unary(client, "/psd.v1.Models/List", &request.base,
-                                   &psd__v1__list_models_response__descriptor, &reply);
+    ps_status st = ps_client_list(client, "/psd.v1.Models/List", &request.base,
+                                  &psd__v1__list_models_response__descriptor, 0, &reply);
     if (st)
         return st;
     show_list(client, (const Psd__V1__ListModelsResponse *)(void *)reply);

@@ -2,6 +2,7 @@
 #include "client/client.h"
 #include "client/commands/commands.h"
 #include "client/human.h"
+#include "client/list.h"
 #include "client/support.h"
 #include "common/base/clock.h"
 #include "psd/v1/workers.pb-c.h"
@@ -104,8 +105,8 @@ static ps_status run(ps_client *client, const ps_args *args)
     (void)args;
     Psd__V1__ListWorkersRequest request = PSD__V1__LIST_WORKERS_REQUEST__INIT;
     ProtobufCMessage *reply = NULL;
-    ps_status st = ps_client_unary(client, "/psd.v1.Workers/List", &request.base,
-                                   &psd__v1__list_workers_response__descriptor, &reply);
+    ps_status st = ps_client_list(client, "/psd.v1.Workers/List", &request.base,
+                                  &psd__v1__list_workers_response__descriptor, 0, &reply);
     if (st)
         return st;
     show(client, (const Psd__V1__ListWorkersResponse *)(void *)reply);

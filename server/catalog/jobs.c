@@ -189,17 +189,18 @@ ps_status ps_catalog_job_get(ps_catalog *catalog, uint64_t id, ps_job_record **o
     return ps_stmt_end(&q, st);
 }
 
-ps_status ps_catalog_job_list(ps_catalog *catalog, ps_job_state state, size_t limit,
-                              ps_job_record ***out)
+ps_status ps_catalog_job_list(ps_catalog *catalog, ps_job_state state, uint64_t before,
+                              size_t limit, ps_job_record ***out)
 {
     ps_stmt q;
     ps_status st = ps_stmt_begin(&q, catalog,
-                                 "SELECT " COLUMNS " FROM job WHERE ?1=0 OR state=?1"
+                                 "SELECT " COLUMNS " FROM job WHERE id<?3 AND (?1=0 OR state=?1)"
                                  " ORDER BY id DESC LIMIT ?2");
     if (st)
         return st;
     ps_stmt_i64(&q, 1, state);
-    ps_stmt_u64(&q, 2, limit ? limit : 1000);
+    ps_stmt_i64(&q, 2, limit ? (int64_t)limit : -1);
+    ps_stmt_i64(&q, 3, before && before < INT64_MAX ? (int64_t)before : INT64_MAX);
     return ps_stmt_end(&q, read_all(&q, false, out));
 }
 

@@ -53,10 +53,10 @@ PS_MUST_CHECK ps_status ps_catalog_job_add(ps_catalog *catalog, const ps_job_rec
 PS_MUST_CHECK ps_status ps_catalog_job_update(ps_catalog *catalog, const ps_job_record *record);
 /* PS_NOT_FOUND: "job 7 does not exist". */
 PS_MUST_CHECK ps_status ps_catalog_job_get(ps_catalog *catalog, uint64_t id, ps_job_record **out);
-/* A NULL-terminated array, newest first, without spec; state PS_JOB_NONE: all. At most `limit`
- * (0: 1000). Free with ps_job_records_free. */
-PS_MUST_CHECK ps_status ps_catalog_job_list(ps_catalog *catalog, ps_job_state state, size_t limit,
-                                            ps_job_record ***out);
+/* A NULL-terminated array, newest first, without spec; state PS_JOB_NONE: all. Only those with an
+ * id below `before` (0: all), at most `limit` (0: all). Free with ps_job_records_free. */
+PS_MUST_CHECK ps_status ps_catalog_job_list(ps_catalog *catalog, ps_job_state state,
+                                            uint64_t before, size_t limit, ps_job_record ***out);
 /* Those that have not ended, oldest first, with spec: what a starting psd goes on with. */
 PS_MUST_CHECK ps_status ps_catalog_job_unfinished(ps_catalog *catalog, ps_job_record ***out);
 void ps_job_records_free(ps_job_record ***records);

@@ -196,12 +196,28 @@ ps_status ps_catalog_model_get(ps_catalog *catalog, const char *name, ps_model_r
     return st;
 }
 
-ps_status ps_catalog_model_list(ps_catalog *catalog, ps_model_record ***out)
+ps_status ps_catalog_model_count(ps_catalog *catalog, uint64_t *out)
 {
     ps_stmt q;
-    ps_status st = ps_stmt_begin(&q, catalog, "SELECT " COLUMNS " FROM model ORDER BY name");
+    ps_status st = ps_stmt_begin(&q, catalog, "SELECT COUNT(*) FROM model");
     if (st)
         return st;
+    st = ps_stmt_row(&q);
+    if (!st)
+        *out = ps_stmt_get_u64(&q, 0);
+    return ps_stmt_end(&q, st);
+}
+
+ps_status ps_catalog_model_list(ps_catalog *catalog, const char *after, size_t limit,
+                                ps_model_record ***out)
+{
+    ps_stmt q;
+    ps_status st = ps_stmt_begin(
+        &q, catalog, "SELECT " COLUMNS " FROM model WHERE name>?1 ORDER BY name LIMIT ?2");
+    if (st)
+        return st;
+    ps_stmt_text(&q, 1, after);
+    ps_stmt_i64(&q, 2, limit ? (int64_t)limit : -1);
     size_t n = 0;
     ps_model_record **all = ps_alloc_array(1, sizeof *all);
     while ((st = ps_stmt_row(&q)) == PS_OK) {

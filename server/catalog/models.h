@@ -39,8 +39,11 @@ PS_MUST_CHECK ps_status ps_catalog_model_put(ps_catalog *catalog, const ps_model
 /* PS_NOT_FOUND: "model 'x' does not exist". */
 PS_MUST_CHECK ps_status ps_catalog_model_get(ps_catalog *catalog, const char *name,
                                              ps_model_record **out);
-/* A NULL-terminated array by name, without tensors. */
-PS_MUST_CHECK ps_status ps_catalog_model_list(ps_catalog *catalog, ps_model_record ***out);
+/* A NULL-terminated array by name, without tensors: those whose name comes after `after` (""
+ * all), at most `limit` (0: all). */
+PS_MUST_CHECK ps_status ps_catalog_model_list(ps_catalog *catalog, const char *after, size_t limit,
+                                              ps_model_record ***out);
+PS_MUST_CHECK ps_status ps_catalog_model_count(ps_catalog *catalog, uint64_t *out);
 void ps_model_records_free(ps_model_record ***records);
 /* Forgets the model; its file is the caller's. PS_NOT_FOUND. */
 PS_MUST_CHECK ps_status ps_catalog_model_delete(ps_catalog *catalog, const char *name);

@@ -152,7 +152,7 @@ static ps_status sweep(const ps_stored_files *files, const char *folder,
 ps_status ps_stored_files_sweep(const ps_stored_files *files)
 {
     ps_model_record **models = NULL;
-    ps_status st = ps_catalog_model_list(files->catalog, &models);
+    ps_status st = ps_catalog_model_list(files->catalog, "", 0, &models);
     if (!st)
         st = sweep(files, "models", models);
     if (!st)

@@ -156,12 +156,9 @@ ps_status ps_sched_job_get(ps_sched *s, uint64_t job_id, ps_job_record **out)
     return PS_OK;
 }
 
-ps_status ps_sched_job_list(ps_sched *s, ps_job_state state, ps_job_record ***out)
+/* What is in memory is newer than its row, and may be in another state by now. */
+static void refresh(ps_sched *s, ps_job_state state, ps_job_record **all)
 {
-    ps_job_record **all = NULL;
-    ps_status st = ps_catalog_job_list(s->catalog, state, 0, &all);
-    if (st)
-        return st;
     size_t kept = 0;
     pthread_mutex_lock(&s->mutex);
     for (size_t i = 0; all[i]; i++) {
@@ -178,6 +175,24 @@ ps_status ps_sched_job_list(ps_sched *s, ps_job_state state, ps_job_record ***ou
     }
     all[kept] = NULL;
     pthread_mutex_unlock(&s->mutex);
+}
+
+ps_status ps_sched_job_list(ps_sched *s, ps_job_state state, uint64_t before, size_t limit,
+                            ps_job_record ***out, uint64_t *next)
+{
+    ps_job_record **all = NULL;
+    size_t n = 0;
+    ps_status st = ps_catalog_job_list(s->catalog, state, before, limit + 1, &all);
+    if (st)
+        return st;
+    while (all[n])
+        n++;
+    *next = 0;
+    if (n > limit) { /* one more, which says that there are more */
+        ps_job_record_free(&all[limit]);
+        *next = all[limit - 1]->id;
+    }
+    refresh(s, state, all);
     *out = all;
     return PS_OK;
 }

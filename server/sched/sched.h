@@ -117,9 +117,11 @@ PS_MUST_CHECK ps_status ps_sched_submit(ps_sched *sched, const char *submitter, 
 PS_MUST_CHECK ps_status ps_sched_cancel(ps_sched *sched, uint64_t job_id, const char *by,
                                         const char *reason, ps_job_record **out);
 PS_MUST_CHECK ps_status ps_sched_job_get(ps_sched *sched, uint64_t job_id, ps_job_record **out);
-/* Newest first, without spec; PS_JOB_NONE: all. Free with ps_job_records_free. */
-PS_MUST_CHECK ps_status ps_sched_job_list(ps_sched *sched, ps_job_state state,
-                                          ps_job_record ***out);
+/* Newest first, without spec; state PS_JOB_NONE: all. At most `limit` (at least 1) of those with an
+ * id below `before` (0: all); *next is where to go on before, 0 when these were the last. Fewer may
+ * come though there are more. Free with ps_job_records_free. */
+PS_MUST_CHECK ps_status ps_sched_job_list(ps_sched *sched, ps_job_state state, uint64_t before,
+                                          size_t limit, ps_job_record ***out, uint64_t *next);
 /* Jobs in memory by state, for the metrics page. */
 typedef struct ps_sched_counts {
     uint32_t queued, running, cancelling;
@@ -169,8 +171,9 @@ PS_MUST_CHECK ps_status ps_sched_result(ps_sched *sched, uint64_t session,
 /* Does the worker of this name hold a lease of the job? For every push and pull: takes only a
  * reader lock that is written when a lease begins or ends. */
 bool ps_sched_holds_lease(ps_sched *sched, const char *worker, uint64_t job_id);
-/* All known workers; free with psd__v1__list_workers_response__free_unpacked(x, NULL). */
-Psd__V1__ListWorkersResponse *ps_sched_workers(ps_sched *sched);
+/* The known workers by name, those after `after` ("": all), at most `limit` (0: all); free with
+ * psd__v1__list_workers_response__free_unpacked(x, NULL). */
+Psd__V1__ListWorkersResponse *ps_sched_workers(ps_sched *sched, const char *after, size_t limit);
 
 /* ---- watching ---- */
 

@@ -1,7 +1,8 @@
-/* Happy path: the known workers, for people. Cannot fail. */
+/* Happy path: the known workers, by name, for people. Cannot fail. */
 #include "common/base/mem.h"
 #include "server/sched/core.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const char *state_of(const ps_sched *s, const ps_worker *worker)
@@ -36,16 +37,43 @@ static Psd__V1__Worker *describe(const ps_sched *s, const ps_worker *worker)
     return w;
 }
 
-Psd__V1__ListWorkersResponse *ps_sched_workers(ps_sched *s)
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(ps_worker *const *)a)->name, (*(ps_worker *const *)b)->name);
+}
+
+/* Those after `after`, by name: *n of them. */
+static ps_worker **sorted(ps_sched *s, const char *after, size_t *n)
+{
+    size_t all = 0;
+    ps_list_each(node, &s->workers) all++;
+    ps_worker **out = ps_alloc_array(all + 1, sizeof(ps_worker *));
+    *n = 0;
+    ps_list_each(node, &s->workers)
+    {
+        ps_worker *worker = ps_container(node, ps_worker, link);
+        if (strcmp(worker->name, after) > 0)
+            out[(*n)++] = worker;
+    }
+    qsort(out, *n, sizeof *out, by_name);
+    return out;
+}
+
+Psd__V1__ListWorkersResponse *ps_sched_workers(ps_sched *s, const char *after, size_t limit)
 {
     Psd__V1__ListWorkersResponse *r = ps_new(Psd__V1__ListWorkersResponse);
     psd__v1__list_workers_response__init(r);
+    size_t n;
     pthread_mutex_lock(&s->mutex);
-    size_t n = 0;
-    ps_list_each(node, &s->workers) n++;
+    ps_worker **workers = sorted(s, after, &n);
+    if (limit && n > limit)
+        n = limit;
     r->workers = ps_alloc_array(n + 1, sizeof *r->workers);
-    ps_list_each(node, &s->workers) r->workers[r->n_workers++] =
-        describe(s, ps_container(node, ps_worker, link));
+    while (r->n_workers < n) {
+        r->workers[r->n_workers] = describe(s, workers[r->n_workers]);
+        r->n_workers++;
+    }
     pthread_mutex_unlock(&s->mutex);
+    free(workers);
     return r;
 }

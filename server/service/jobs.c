@@ -2,9 +2,11 @@
 
 #include "common/base/mem.h"
 #include "server/service/job_message.h"
+#include "server/service/page.h"
 #include "server/service/unary.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static ps_status submit(ps_services *services, const ps_caller *caller,
                         const ProtobufCMessage *request, ProtobufCMessage **reply)
@@ -38,26 +40,52 @@ static ps_status get(ps_services *services, const ps_caller *caller,
 }
 PS_UNARY(get)
 
+static char *token_after(uint32_t filter, uint64_t id)
+{
+    char key[24];
+    (void)snprintf(key, sizeof key, "%llu", (unsigned long long)id);
+    return ps_page_token("jobs", filter, key);
+}
+
+/* As many as a page holds; next is where to go on behind all of them. */
+static Psd__V1__ListJobsResponse *jobs_page(ps_job_record *const *records, uint32_t filter,
+                                            uint64_t next)
+{
+    Psd__V1__ListJobsResponse *out =
+        PS_REPLY_NEW(Psd__V1__ListJobsResponse, psd__v1__list_jobs_response);
+    size_t n = 0, bytes = 0;
+    while (records[n])
+        n++;
+    out->jobs = ps_alloc_array(n, sizeof *out->jobs);
+    while (out->n_jobs < n && bytes < PS_PAGE_BYTES) {
+        Psd__V1__Job *job = ps_job_message_new(records[out->n_jobs]);
+        bytes += psd__v1__job__get_packed_size(job);
+        out->jobs[out->n_jobs++] = job;
+    }
+    if (out->n_jobs < n)
+        next = records[out->n_jobs - 1]->id;
+    if (next)
+        out->next_page_token = token_after(filter, next);
+    return out;
+}
+
 static ps_status list(ps_services *services, const ps_caller *caller,
                       const ProtobufCMessage *request, ProtobufCMessage **reply)
 {
     const Psd__V1__ListJobsRequest *in = (const Psd__V1__ListJobsRequest *)request;
     if ((unsigned)in->state >= PS_JOB_STATE_COUNT)
         return ps_fail(PS_INVALID_ARGUMENT, "job state %d is not known", (int)in->state);
+    ps_page page;
+    uint64_t next;
     ps_job_record **records = NULL;
-    ps_status st = ps_sched_job_list(services->sched, (ps_job_state)in->state, &records);
+    ps_status st = ps_page_read("jobs", in->state, in->page_size, in->page_token, &page);
+    if (!st)
+        st = ps_sched_job_list(services->sched, (ps_job_state)in->state,
+                               strtoull(page.after, NULL, 10), page.rows, &records, &next);
     if (st)
         return st;
-    Psd__V1__ListJobsResponse *out =
-        PS_REPLY_NEW(Psd__V1__ListJobsResponse, psd__v1__list_jobs_response);
-    size_t n = 0;
-    while (records[n])
-        n++;
-    out->jobs = ps_alloc_array(n, sizeof *out->jobs);
-    for (; out->n_jobs < n; out->n_jobs++)
-        out->jobs[out->n_jobs] = ps_job_message_new(records[out->n_jobs]);
+    *reply = &jobs_page(records, in->state, next)->base;
     ps_job_records_free(&records);
-    *reply = &out->base;
     return PS_OK;
 }
 PS_UNARY(list)

@@ -3,25 +3,39 @@
 
 #include "common/base/mem.h"
 #include "server/service/model_message.h"
+#include "server/service/page.h"
 #include "server/service/unary.h"
+
+/* As many of the records as a page holds; one more than `rows` says that there are more. */
+static Psd__V1__ListModelsResponse *models_page(ps_model_record *const *records, size_t rows)
+{
+    Psd__V1__ListModelsResponse *out =
+        PS_REPLY_NEW(Psd__V1__ListModelsResponse, psd__v1__list_models_response);
+    size_t bytes = 0;
+    out->models = ps_alloc_array(rows, sizeof *out->models);
+    while (records[out->n_models] && out->n_models < rows && bytes < PS_PAGE_BYTES) {
+        Psd__V1__Model *model = ps_model_message_new(records[out->n_models]);
+        bytes += psd__v1__model__get_packed_size(model);
+        out->models[out->n_models++] = model;
+    }
+    if (records[out->n_models])
+        out->next_page_token = ps_page_token("models", 0, out->models[out->n_models - 1]->name);
+    return out;
+}
 
 static ps_status list(ps_services *services, const ps_caller *caller,
                       const ProtobufCMessage *request, ProtobufCMessage **reply)
 {
+    const Psd__V1__ListModelsRequest *in = (const Psd__V1__ListModelsRequest *)request;
+    ps_page page;
     ps_model_record **records = NULL;
-    ps_status st = ps_catalog_model_list(services->files.catalog, &records);
+    ps_status st = ps_page_read("models", 0, in->page_size, in->page_token, &page);
+    if (!st)
+        st = ps_catalog_model_list(services->files.catalog, page.after, page.rows + 1, &records);
     if (st)
         return st;
-    Psd__V1__ListModelsResponse *out =
-        PS_REPLY_NEW(Psd__V1__ListModelsResponse, psd__v1__list_models_response);
-    size_t n = 0;
-    while (records[n])
-        n++;
-    out->models = ps_alloc_array(n, sizeof *out->models);
-    for (; out->n_models < n; out->n_models++)
-        out->models[out->n_models] = ps_model_message_new(records[out->n_models]);
+    *reply = &models_page(records, page.rows)->base;
     ps_model_records_free(&records);
-    *reply = &out->base;
     return PS_OK;
 }
 PS_UNARY(list)

@@ -1,5 +1,7 @@
 """A stock gRPC client (python3-grpcio, stubs made by protoc) calls every service."""
+import contextlib
 import json
+import sqlite3
 import struct
 
 import grpc
@@ -123,6 +125,80 @@ def services_are_called_with_nothing_but_reflection():
                     expect(grpc.StatusCode.NOT_FOUND, [words], lambda: call(service, method, **fields))
                 else:
                     assert not call(service, method, **fields).artifacts
+
+
+def fill_catalog(cluster, jobs, models, large):
+    """Rows of ended jobs and of models, as if psd had been there for years; the newest `large` jobs have long reasons."""
+    with contextlib.closing(sqlite3.connect(cluster.dir / "state/psd.db")) as database:
+        columns = "name,kind,state,reason,submitter,submitted_ms,started_ms,ended_ms,result,progress,spec"
+        database.executemany(f"INSERT INTO job({columns}) VALUES(?,?,?,?,?,?,?,?,?,?,?)", (
+            (f"old-{n}", "train", 4 + n % 3, "x" * 300_000 if n >= jobs - large else "", "alice", n, n, n, "", b"",
+             "kind: train") for n in range(jobs)))
+        database.executemany(
+            "INSERT INTO model(name,config,parameters,bytes,job_id,created_ms,has_test,test_loss,path)"
+            " VALUES(?,'{}',1,4,0,1,0,0,'models/none')", ((f"m{n:04}",) for n in range(models)))
+        database.commit()
+
+
+def walk(method, request, rows, **fields):
+    """All pages of a list, as lists of rows."""
+    pages, token = [], ""
+    while True:
+        page = method(request(page_token=token, **fields))
+        pages.append(list(getattr(page, rows)))
+        token = page.next_page_token
+        if not token:
+            return pages
+
+
+def long_lists_come_in_pages():
+    jobs_pb, jobs_grpc = stubs()["jobs"]
+    models_pb, models_grpc = stubs()["models"]
+    workers_pb, workers_grpc = stubs()["workers"]
+    with Cluster() as cluster:
+        cluster.start_server()
+        cluster.server.stop()
+        fill_catalog(cluster, jobs=2350, models=1203, large=20)
+        cluster.start_server()
+        with cluster.channel() as channel:
+            jobs, models = jobs_grpc.JobsStub(channel), models_grpc.ModelsStub(channel)
+            pages = walk(jobs.List, jobs_pb.ListJobsRequest, "jobs", page_size=5000)
+            assert [job.id for page in pages for job in page] == list(range(2350, 0, -1))
+            sizes = [len(page) for page in pages]
+            assert max(sizes) <= 1000 and sizes[0] == 4, "large rows make small pages, which every client can take"
+            ended = walk(jobs.List, jobs_pb.ListJobsRequest, "jobs", state=jobs_pb.JOB_STATE_FAILED, page_size=100)
+            assert [job.id for page in ended for job in page] == [n + 1 for n in reversed(range(2350)) if n % 3 == 1]
+
+            begin = jobs.List(jobs_pb.ListJobsRequest(page_size=3))
+            assert [job.id for job in begin.jobs] == [2350, 2349, 2348]
+            late = jobs.Submit(jobs_pb.SubmitRequest(spec=cluster.tiny_job())).job_id
+            after = jobs.List(jobs_pb.ListJobsRequest(page_size=2, page_token=begin.next_page_token))
+            assert [job.id for job in after.jobs] == [2347, 2346], "a job that came meanwhile shifts nothing"
+            S = grpc.StatusCode
+            for words, fields in (("page_size -1", {"page_size": -1}), ("page_token: not one of the list of jobs",
+                                                                        {"page_token": "nonsense"}),
+                                  ("another filter", {"page_token": begin.next_page_token, "state": 5})):
+                expect(S.INVALID_ARGUMENT, [words], lambda: jobs.List(jobs_pb.ListJobsRequest(**fields)))
+
+            first = models.List(models_pb.ListModelsRequest())
+            assert [m.name for m in first.models] == [f"m{n:04}" for n in range(100)], "100 when nothing is said"
+            pages = walk(models.List, models_pb.ListModelsRequest, "models", page_size=500)
+            assert [len(page) for page in pages] == [500, 500, 203]
+            assert [m.name for page in pages for m in page] == [f"m{n:04}" for n in range(1203)]
+            expect(S.INVALID_ARGUMENT, ["list of models"], lambda: models.List(
+                models_pb.ListModelsRequest(page_token=begin.next_page_token)))
+
+            for name in ("w3", "w1", "w2"):
+                cluster.start_worker(name)
+            stub = workers_grpc.WorkersStub(channel)
+            wait_until("they are there", lambda: len(stub.List(workers_pb.ListWorkersRequest()).workers) == 3)
+            pages = walk(stub.List, workers_pb.ListWorkersRequest, "workers", page_size=2)
+            assert [[w.name for w in page] for page in pages] == [["w1", "w2"], ["w3"]]
+        assert [j["id"] for j in cluster.psctl_json("jobs")["jobs"]] == list(range(late, 0, -1))
+        assert [j["id"] for j in cluster.psctl_json("jobs", "--limit", "1500")["jobs"]] == list(range(late, late - 1500, -1))
+        assert [j["id"] for j in cluster.psctl_json("jobs", "--limit", "2", "--state", "done")["jobs"]] == [2350, 2347]
+        assert len(cluster.psctl_json("models")["models"]) == 1203
+        assert [w["name"] for w in cluster.psctl_json("workers")["workers"]] == ["w1", "w2", "w3"]
 
 
 def models_are_imported_listed_exported_and_deleted():
@@ -325,6 +401,6 @@ def the_example_client_submits_and_watches():
 
 
 run([reflection_lists_services_and_describes_them, services_are_called_with_nothing_but_reflection,
-     models_are_imported_listed_exported_and_deleted, health_says_serving,
+     long_lists_come_in_pages, models_are_imported_listed_exported_and_deleted, health_says_serving,
      a_job_is_submitted_watched_and_its_parameters_pulled, a_push_needs_a_lease_and_is_applied_once_as_a_whole,
      every_admin_call_answers_an_admin, the_example_client_submits_and_watches])

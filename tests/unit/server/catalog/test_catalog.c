@@ -130,13 +130,13 @@ START_TEST(lists_are_newest_first_by_state_and_the_unfinished_oldest_first)
     ck_assert_int_eq(ps_catalog_job_get(catalog, b, &r), PS_OK);
     r->state = PS_JOB_DONE;
     ck_assert_int_eq(ps_catalog_job_update(catalog, r), PS_OK);
-    ck_assert_int_eq(ps_catalog_job_list(catalog, PS_JOB_NONE, 0, &list), PS_OK);
+    ck_assert_int_eq(ps_catalog_job_list(catalog, PS_JOB_NONE, 0, 0, &list), PS_OK);
     ck_assert_uint_eq(list[0]->id, c);
     ck_assert_uint_eq(list[2]->id, a);
     ck_assert_ptr_null(list[3]);
     ck_assert_str_eq(list[0]->spec, "");
     ps_job_records_free(&list);
-    ck_assert_int_eq(ps_catalog_job_list(catalog, PS_JOB_DONE, 0, &list), PS_OK);
+    ck_assert_int_eq(ps_catalog_job_list(catalog, PS_JOB_DONE, 0, 0, &list), PS_OK);
     ck_assert_uint_eq(list[0]->id, b);
     ck_assert_ptr_null(list[1]);
     ps_job_records_free(&list);
@@ -151,6 +151,33 @@ START_TEST(lists_are_newest_first_by_state_and_the_unfinished_oldest_first)
     ps_job_record_free(&r);
     ck_assert_int_eq(ps_catalog_job_get(catalog, 99, &r), PS_NOT_FOUND);
     ck_assert_str_eq(ps_error_message(), "job 99 does not exist");
+    ps_catalog_close(&catalog);
+}
+END_TEST
+
+START_TEST(pages_of_jobs_go_on_below_an_id)
+{
+    ps_catalog *catalog = open_ok(":memory:");
+    ps_job_record **list = NULL;
+    uint64_t ids[6];
+    for (size_t i = 0; i < 6; i++)
+        ids[i] = add_job(catalog, "a");
+    ck_assert_int_eq(ps_catalog_job_list(catalog, PS_JOB_NONE, 0, 2, &list), PS_OK);
+    ck_assert_uint_eq(list[0]->id, ids[5]);
+    ck_assert_uint_eq(list[1]->id, ids[4]);
+    ck_assert_ptr_null(list[2]);
+    ps_job_records_free(&list);
+    ck_assert_int_eq(ps_catalog_job_list(catalog, PS_JOB_QUEUED, ids[4], 3, &list), PS_OK);
+    ck_assert_uint_eq(list[0]->id, ids[3]);
+    ck_assert_uint_eq(list[2]->id, ids[1]);
+    ck_assert_ptr_null(list[3]);
+    ps_job_records_free(&list);
+    ck_assert_int_eq(ps_catalog_job_list(catalog, PS_JOB_NONE, ids[0], 3, &list), PS_OK);
+    ck_assert_ptr_null(list[0]);
+    ps_job_records_free(&list);
+    ck_assert_int_eq(ps_catalog_job_list(catalog, PS_JOB_NONE, UINT64_MAX, 0, &list), PS_OK);
+    ck_assert_uint_eq(list[5]->id, ids[0]);
+    ps_job_records_free(&list);
     ps_catalog_close(&catalog);
 }
 END_TEST
@@ -201,7 +228,7 @@ START_TEST(a_model_is_replaced_whole_and_fits_only_the_same_shapes)
     ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", two->tensors, 2), PS_FAILED_PRECONDITION);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "t1 is [2, 3] there and [2, 4] in this job"));
     ps_model_record **list = NULL;
-    ck_assert_int_eq(ps_catalog_model_list(catalog, &list), PS_OK);
+    ck_assert_int_eq(ps_catalog_model_list(catalog, "", 0, &list), PS_OK);
     ck_assert_str_eq(list[0]->name, "a");
     ck_assert_ptr_null(list[1]);
     ps_model_records_free(&list);
@@ -210,6 +237,38 @@ START_TEST(a_model_is_replaced_whole_and_fits_only_the_same_shapes)
     ck_assert_int_eq(ps_catalog_model_get(catalog, "a", &r), PS_NOT_FOUND);
     ps_model_record_free(&two);
     ps_model_record_free(&three);
+    ps_catalog_close(&catalog);
+}
+END_TEST
+
+START_TEST(pages_of_models_go_on_behind_a_name)
+{
+    static const char *const names[] = {"c", "a.1", "b", "a"};
+    ps_catalog *catalog = open_ok(":memory:");
+    ps_model_record **list = NULL;
+    uint64_t n = 9;
+    for (size_t i = 0; i < 4; i++) {
+        ps_model_record *m = make_model(names[i], 1);
+        ck_assert_int_eq(ps_catalog_model_put(catalog, m), PS_OK);
+        ps_model_record_free(&m);
+    }
+    ck_assert_int_eq(ps_catalog_model_count(catalog, &n), PS_OK);
+    ck_assert_uint_eq(n, 4);
+    ck_assert_int_eq(ps_catalog_model_list(catalog, "", 2, &list), PS_OK);
+    ck_assert_str_eq(list[0]->name, "a");
+    ck_assert_str_eq(list[1]->name, "a.1");
+    ck_assert_ptr_null(list[2]);
+    ps_model_records_free(&list);
+    ck_assert_int_eq(ps_catalog_model_list(catalog, "a.1", 7, &list), PS_OK);
+    ck_assert_str_eq(list[0]->name, "b");
+    ck_assert_str_eq(list[1]->name, "c");
+    ck_assert_ptr_null(list[2]);
+    ps_model_records_free(&list);
+    ck_assert_int_eq(ps_catalog_model_delete(catalog, "b"), PS_OK); /* a token's row may go */
+    ck_assert_int_eq(ps_catalog_model_list(catalog, "b", 7, &list), PS_OK);
+    ck_assert_str_eq(list[0]->name, "c");
+    ck_assert_ptr_null(list[1]);
+    ps_model_records_free(&list);
     ps_catalog_close(&catalog);
 }
 END_TEST
@@ -273,7 +332,7 @@ START_TEST(a_catalog_of_the_first_schema_keeps_its_models_accuracy)
     raw("UPDATE model SET test_metrics='{\"accuracy\":'");
     catalog = open_ok(path);
     ps_model_record **list = NULL;
-    ck_assert_int_eq(ps_catalog_model_list(catalog, &list), PS_CORRUPT);
+    ck_assert_int_eq(ps_catalog_model_list(catalog, "", 0, &list), PS_CORRUPT);
     ck_assert_int_eq(ps_catalog_model_get(catalog, "a", &m), PS_CORRUPT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "model 'a'"));
     ps_catalog_close(&catalog);
@@ -382,6 +441,8 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&a_job_comes_back_whole_after_reopening},
+    {&pages_of_jobs_go_on_below_an_id},
+    {&pages_of_models_go_on_behind_a_name},
     {&lists_are_newest_first_by_state_and_the_unfinished_oldest_first},
     {&a_model_is_replaced_whole_and_fits_only_the_same_shapes},
     {&an_artifact_belongs_to_a_job_and_is_replaced_by_name},

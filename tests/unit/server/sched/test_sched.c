@@ -237,7 +237,7 @@ static unsigned in_state(ps_world *w, ps_job_state state)
 {
     unsigned n = 0;
     ps_job_record **list = NULL;
-    ck_assert_int_eq(ps_catalog_job_list(w->catalog, state, 0, &list), PS_OK);
+    ck_assert_int_eq(ps_catalog_job_list(w->catalog, state, 0, 0, &list), PS_OK);
     while (list[n])
         n++;
     ps_job_records_free(&list);
@@ -293,6 +293,50 @@ START_TEST(a_draining_psd_takes_no_job_and_keeps_those_that_wait)
 }
 END_TEST
 
+/* All pages of `limit`; a job is submitted between any two of them. */
+static size_t walk(ps_world *w, ps_job_state state, size_t limit, uint64_t *ids)
+{
+    size_t n = 0;
+    uint64_t before = 0;
+    do {
+        ps_job_record **page = NULL;
+        ck_assert_int_eq(ps_sched_job_list(w->sched, state, before, limit, &page, &before), PS_OK);
+        size_t rows = 0;
+        for (; page[rows]; rows++) {
+            ck_assert_str_eq(page[rows]->spec, "");
+            ck_assert(state == PS_JOB_NONE || page[rows]->state == state);
+            ids[n++] = page[rows]->id;
+        }
+        ck_assert_uint_le(rows, limit);
+        ps_job_records_free(&page);
+        ps_world_submit(w, "late", 1, "asp", false, "");
+    } while (before);
+    return n;
+}
+
+START_TEST(pages_have_every_job_once_newest_first_though_others_come_meanwhile)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t ids[64];
+    for (int i = 0; i < 9; i++)
+        ps_world_submit(w, "a", 1, "asp", false, "");
+    for (uint64_t id = 2; id <= 9; id += 2)
+        ck_assert_int_eq(ps_sched_cancel(w->sched, id, "anna", "", NULL), PS_OK);
+    static const size_t limits[] = {50, 7, 3, 1};
+    for (size_t l = 0; l < sizeof limits / sizeof *limits; l++) {
+        size_t n = walk(w, PS_JOB_NONE, limits[l], ids);
+        uint64_t newest = ids[0];
+        ck_assert_uint_eq(n, newest);
+        for (size_t i = 0; i < n; i++)
+            ck_assert_uint_eq(ids[i], newest - i);
+        ck_assert_uint_eq(walk(w, PS_JOB_CANCELLED, limits[l], ids), 4);
+        for (size_t i = 0; i < 4; i++)
+            ck_assert_uint_eq(ids[i], 8 - 2 * i);
+    }
+    ps_world_free(&w);
+}
+END_TEST
+
 START_TEST(a_job_that_has_ended_has_no_rates)
 {
     ps_world *w = ps_world_new(NULL, true);
@@ -318,6 +362,7 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&a_draining_psd_takes_no_job_and_keeps_those_that_wait},
+    {&pages_have_every_job_once_newest_first_though_others_come_meanwhile},
     {&a_job_that_has_ended_has_no_rates},
     {&a_state_that_the_disk_had_no_room_for_is_written_later},
     {&a_job_goes_from_plan_to_done},

@@ -163,7 +163,7 @@ START_TEST(a_draining_psd_gives_out_nothing)
     ps_sched_drain(w->sched, true);
     ps_world_trained(w, ps_world_task_of(w, 1));
     ck_assert_ptr_null(ps_world_task_of(w, 1));
-    Psd__V1__ListWorkersResponse *list = ps_sched_workers(w->sched);
+    Psd__V1__ListWorkersResponse *list = ps_sched_workers(w->sched, "", 0);
     ck_assert_uint_eq(list->n_workers, 1);
     ck_assert_str_eq(list->workers[0]->state, "draining");
     ck_assert_str_eq(list->workers[0]->name, "w1");
@@ -175,7 +175,30 @@ START_TEST(a_draining_psd_gives_out_nothing)
 }
 END_TEST
 
+START_TEST(workers_are_listed_by_name_and_in_pages)
+{
+    static const char *const names[] = {"w3", "w1", "w10", "w2"};
+    static const char *const sorted[] = {"w1", "w10", "w2", "w3"};
+    ps_world *w = ps_world_new(NULL, true);
+    for (size_t i = 0; i < 4; i++)
+        ps_world_attach(w, i + 1, names[i]);
+    for (size_t limit = 0; limit < 6; limit++) {
+        for (size_t from = 0; from <= 4; from++) {
+            Psd__V1__ListWorkersResponse *list =
+                ps_sched_workers(w->sched, from ? sorted[from - 1] : "", limit);
+            size_t left = 4 - from;
+            ck_assert_uint_eq(list->n_workers, limit && limit < left ? limit : left);
+            for (size_t i = 0; i < list->n_workers; i++)
+                ck_assert_str_eq(list->workers[i]->name, sorted[from + i]);
+            psd__v1__list_workers_response__free_unpacked(list, NULL);
+        }
+    }
+    ps_world_free(&w);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
+    {&workers_are_listed_by_name_and_in_pages},
     {&a_silent_worker_loses_only_what_it_has_not_done},
     {&heartbeats_keep_leases_and_a_worker_that_comes_back_in_time_too},
     {&the_sleep_of_psd_itself_is_nobodys_silence},
