@@ -20,6 +20,8 @@ static void fault_close(void *state, int file)
     fault_disk *d = state;
     if (d->broken_file == file)
         d->broken_file = -1;
+    d->closed_unsynced += d->dirty[file];
+    d->dirty[file] = false;
     ps_disk_system.close(NULL, file);
 }
 
@@ -34,6 +36,7 @@ static ps_status fault_write(void *state, int file, const void *data, size_t len
     if (len > d->room)
         len = (size_t)d->room;
     ps_status st = ps_disk_system.write(NULL, file, data, len, written);
+    d->dirty[file] = true;
     if (!st && d->room != UINT64_MAX)
         d->room -= *written;
     return st;
@@ -61,6 +64,7 @@ static ps_status fault_fsync(void *state, int file)
         d->broken_file = file;
         return ps_fail(PS_IO, "fsync: failed on purpose");
     }
+    d->dirty[file] = false;
     return ps_disk_system.fsync(NULL, file);
 }
 

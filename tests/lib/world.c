@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void send_task(void *user, uint64_t session, const Psd__V1__Task *t)
+void ps_world_send_task(void *user, uint64_t session, const Psd__V1__Task *t)
 {
     ps_world *w = user;
     w->tasks = ps_realloc(w->tasks, (w->n_tasks + 1) * sizeof *w->tasks);
@@ -98,7 +98,7 @@ static void gauges(void *user, uint64_t job_id, ps_job_gauges *out)
 }
 
 static const ps_sched_out table = {
-    .send_task = send_task,
+    .send_task = ps_world_send_task,
     .send_cancel = send_cancel,
     .drop_session = drop_session,
     .enter = enter,

@@ -43,6 +43,10 @@ void ps_world_free(ps_world **world);
 void ps_world_restart(ps_world *world);
 void ps_world_recover(ps_world *world);
 
+/* What a scheduler sends to workers is kept in world->tasks; for a test that has a ps_sched_out, or
+ * a lifecycle, of its own. */
+void ps_world_send_task(void *world, uint64_t session, const Psd__V1__Task *task);
+
 /* Time passes; ticks every 250 ms. */
 void ps_world_run_ms(ps_world *world, uint64_t ms);
 
