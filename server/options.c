@@ -1,12 +1,11 @@
-/* Happy path: flags say which file, the file gives the struct, flags are set on top of it. A fault
- * in a flag starts with the flag's name, one in the file with file and line. */
+/* The tables of psd's keys and flags; common/conf/options reads them. */
 #include "server/options.h"
 
 #include "common/base/mem.h"
+#include "common/conf/options.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -98,87 +97,30 @@ unsigned ps_server_threads(const ps_server_conf *conf, unsigned cores)
     return n < LEAST ? LEAST : n > MOST ? MOST : n;
 }
 
-enum { OPT_LOG_LEVEL = 256, OPT_METRICS, OPT_PORT_FILE, OPT_VERSION };
+static ps_status listen_at(void *conf, const char *text, const char *origin)
+{
+    ps_conf_listen *at = &((ps_server_conf *)conf)->listen;
+    return ps_conf_parse_endpoint(text, origin, &at->address, &at->port);
+}
 
-static const struct option flags[] = {
-    {"config", required_argument, NULL, 'c'},
-    {"listen", required_argument, NULL, 'l'},
-    {"metrics", required_argument, NULL, OPT_METRICS},
-    {"data-dir", required_argument, NULL, 'd'},
-    {"log-level", required_argument, NULL, OPT_LOG_LEVEL},
-    {"port-file", required_argument, NULL, OPT_PORT_FILE},
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, OPT_VERSION},
-    {0},
+static ps_status metrics_at(void *conf, const char *text, const char *origin)
+{
+    ps_conf_listen *at = &((ps_server_conf *)conf)->metrics.at;
+    return ps_conf_parse_endpoint(text, origin, &at->address, &at->port);
+}
+
+enum { LISTEN, METRICS, DATA_DIR, LOG_LEVEL, PORT_FILE, N_FLAGS };
+static const ps_conf_flag flags[N_FLAGS + 1] = {
+    [LISTEN] = {"listen", .letter = 'l', .apply = listen_at},
+    [METRICS] = {"metrics", .apply = metrics_at},
+    [DATA_DIR] = {"data-dir", .letter = 'd', .path = "data_dir"},
+    [LOG_LEVEL] = {"log-level", .path = "log.level"},
+    [PORT_FILE] = {"port-file"},
 };
 
-/* The texts of the flags, as they stand in argv. */
-typedef struct given {
-    const char *config, *listen, *metrics, *data_dir, *log_level, *port_file;
-    bool help, version;
-} given;
-
-static ps_status read_flags(int argc, char **argv, given *g)
+static ps_status check(const void *conf, const ps_conf_doc *doc)
 {
-    optind = 0; /* glibc: start over */
-    opterr = 0;
-    for (int c = 0; (c = getopt_long(argc, argv, ":c:l:d:h", flags, NULL)) != -1;) {
-        switch (c) {
-        case 'c':
-            g->config = optarg;
-            break;
-        case 'l':
-            g->listen = optarg;
-            break;
-        case 'd':
-            g->data_dir = optarg;
-            break;
-        case OPT_METRICS:
-            g->metrics = optarg;
-            break;
-        case OPT_LOG_LEVEL:
-            g->log_level = optarg;
-            break;
-        case OPT_PORT_FILE:
-            g->port_file = optarg;
-            break;
-        case 'h':
-            g->help = true;
-            break;
-        case OPT_VERSION:
-            g->version = true;
-            break;
-        case ':':
-            return ps_fail(PS_INVALID_ARGUMENT, "%s needs a value; see --help", argv[optind - 1]);
-        default:
-            return ps_fail(PS_INVALID_ARGUMENT, "%s is not an option of psd; see --help",
-                           argv[optind - 1]);
-        }
-    }
-    if (optind < argc)
-        return ps_fail(PS_INVALID_ARGUMENT, "'%s': psd takes no arguments; see --help",
-                       argv[optind]);
-    return PS_OK;
-}
-
-static ps_status apply_flags(const given *g, ps_server_conf *conf)
-{
-    ps_status st = PS_OK;
-    if (g->listen)
-        st = ps_conf_parse_endpoint(g->listen, "--listen", &conf->listen.address,
-                                    &conf->listen.port);
-    if (!st && g->metrics)
-        st = ps_conf_parse_endpoint(g->metrics, "--metrics", &conf->metrics.at.address,
-                                    &conf->metrics.at.port);
-    if (!st && g->data_dir)
-        st = ps_conf_set(&ps_server_schema, conf, "data_dir", g->data_dir, "--data-dir");
-    if (!st && g->log_level)
-        st = ps_conf_set(&ps_server_schema, conf, "log.level", g->log_level, "--log-level");
-    return st;
-}
-
-static ps_status check(const ps_server_conf *c, const ps_conf_doc *doc)
-{
+    const ps_server_conf *c = conf;
     if (c->jobs.lease_timeout_ms < 2 * c->jobs.heartbeat_ms)
         return ps_conf_fail(doc, "jobs.lease_timeout",
                             "must be at least twice jobs.heartbeat, or a single late heartbeat "
@@ -190,59 +132,40 @@ static ps_status check(const ps_server_conf *c, const ps_conf_doc *doc)
     return PS_OK;
 }
 
-static ps_status load(const given *g, const char **path, ps_server_conf **out)
-{
-    ps_conf_doc *doc = NULL;
-    void *data = NULL;
-    *path = g->config ? g->config : DEFAULT_CONFIG;
-    ps_status st = ps_conf_load_file(&ps_server_schema, *path, &doc, &data);
-    if (st == PS_NOT_FOUND && !g->config)
-        return ps_wrap(st, "no configuration, and no --config");
-    if (st)
-        return st;
-    ps_server_conf *conf = data;
-    st = check(conf, doc);
-    if (!st)
-        st = apply_flags(g, conf);
-    ps_conf_doc_free(&doc);
-    if (st)
-        ps_server_conf_free(&conf);
-    else
-        *out = conf;
-    return st;
-}
+static const ps_conf_program program = {
+    .name = "psd",
+    .default_config = DEFAULT_CONFIG,
+    .schema = &ps_server_schema,
+    .flags = flags,
+    .check = check,
+};
 
 ps_status ps_server_options_parse(int argc, char **argv, ps_server_options **out)
 {
-    given g = {0};
-    ps_status st = read_flags(argc, argv, &g);
+    ps_conf_options said;
+    ps_status st = ps_conf_options_parse(&program, argc, argv, &said);
     if (st)
         return st;
-    ps_server_conf *conf = NULL;
-    const char *path = NULL;
-    if (!g.help && !g.version) {
-        st = load(&g, &path, &conf);
-        if (st)
-            return st;
-    }
-    ps_server_options *o = ps_new(ps_server_options);
-    o->conf = conf;
-    o->config_path = ps_strdup(path);
-    o->port_file = ps_strdup(g.port_file);
-    o->help = g.help;
-    o->version = g.version;
+    ps_server_options *o = *out = ps_new(ps_server_options);
+    o->conf = said.conf;
+    o->config_path = said.config_path;
+    o->port_file = ps_strdup(said.given[PORT_FILE]);
+    o->help = said.help;
+    o->version = said.version;
     o->argc = argc;
     o->argv = argv;
-    *out = o;
     return PS_OK;
 }
 
 ps_status ps_server_options_reread(const ps_server_options *options, ps_server_conf **out)
 {
-    given g = {0};
-    const char *path = NULL;
-    ps_status st = read_flags(options->argc, options->argv, &g);
-    return st ? st : load(&g, &path, out);
+    ps_conf_options said;
+    ps_status st = ps_conf_options_parse(&program, options->argc, options->argv, &said);
+    if (st)
+        return st;
+    *out = said.conf;
+    ps_free(&said.config_path);
+    return PS_OK;
 }
 
 void ps_server_conf_free(ps_server_conf **conf)

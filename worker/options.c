@@ -1,11 +1,11 @@
-/* Happy path: flags say which file, the file gives the struct, flags are set on top of it. A fault
- * in a flag starts with the flag's name, one in the file with file and line. */
+/* The tables of psworker's keys and flags, which common/conf/options reads; and which files a job
+ * may name. */
 #include "worker/options.h"
 
 #include "common/base/mem.h"
+#include "common/conf/options.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,91 +59,18 @@ const char ps_worker_usage[] =
     "level again.\n"
     "Exit status: 0 stopped in order, 1 failed, 2 wrong options or configuration.\n";
 
-enum { OPT_NAME = 256, OPT_DEVICE, OPT_THREADS, OPT_LOG_LEVEL, OPT_VERSION };
-
-static const struct option flags[] = {
-    {"config", required_argument, NULL, 'c'},
-    {"server", required_argument, NULL, 's'},
-    {"name", required_argument, NULL, OPT_NAME},
-    {"device", required_argument, NULL, OPT_DEVICE},
-    {"threads", required_argument, NULL, OPT_THREADS},
-    {"log-level", required_argument, NULL, OPT_LOG_LEVEL},
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, OPT_VERSION},
-    {0},
+enum { SERVER, NAME, DEVICE, THREADS, LOG_LEVEL, N_FLAGS };
+static const ps_conf_flag flags[N_FLAGS + 1] = {
+    [SERVER] = {"server", .letter = 's', .path = "server"},
+    [NAME] = {"name", .path = "name"},
+    [DEVICE] = {"device", .path = "device"},
+    [THREADS] = {"threads", .path = "threads"},
+    [LOG_LEVEL] = {"log-level", .path = "log.level"},
 };
 
-/* Flags that are a key of the file, and their texts as they stand in argv. */
-enum { SERVER, NAME, DEVICE, THREADS, LOG_LEVEL, N_SETTINGS };
-static const struct {
-    int flag;
-    const char *path, *origin;
-} settings[N_SETTINGS] = {
-    [SERVER] = {'s', "server", "--server"},
-    [NAME] = {OPT_NAME, "name", "--name"},
-    [DEVICE] = {OPT_DEVICE, "device", "--device"},
-    [THREADS] = {OPT_THREADS, "threads", "--threads"},
-    [LOG_LEVEL] = {OPT_LOG_LEVEL, "log.level", "--log-level"},
-};
-
-typedef struct given {
-    const char *config;
-    const char *setting[N_SETTINGS];
-    bool help, version;
-} given;
-
-static void take_setting(given *g, int flag)
+static ps_status check(const void *conf, const ps_conf_doc *doc)
 {
-    for (size_t i = 0; i < N_SETTINGS; i++)
-        if (settings[i].flag == flag)
-            g->setting[i] = optarg;
-}
-
-static ps_status read_flags(int argc, char **argv, given *g)
-{
-    optind = 0; /* glibc: start over */
-    opterr = 0;
-    for (int c = 0; (c = getopt_long(argc, argv, ":c:s:h", flags, NULL)) != -1;) {
-        switch (c) {
-        case 'c':
-            g->config = optarg;
-            break;
-        case 'h':
-            g->help = true;
-            break;
-        case OPT_VERSION:
-            g->version = true;
-            break;
-        case ':':
-            return ps_fail(PS_INVALID_ARGUMENT, "%s needs a value; see --help", argv[optind - 1]);
-        case '?':
-            return ps_fail(PS_INVALID_ARGUMENT, "%s is not an option of psworker; see --help",
-                           argv[optind - 1]);
-        default:
-            take_setting(g, c);
-        }
-    }
-    if (optind < argc)
-        return ps_fail(PS_INVALID_ARGUMENT, "'%s': psworker takes no arguments; see --help",
-                       argv[optind]);
-    return PS_OK;
-}
-
-static ps_status apply_flags(const given *g, ps_worker_conf *conf)
-{
-    for (size_t i = 0; i < N_SETTINGS; i++) {
-        if (!g->setting[i])
-            continue;
-        ps_status st = ps_conf_set(&ps_worker_schema, conf, settings[i].path, g->setting[i],
-                                   settings[i].origin);
-        if (st)
-            return st;
-    }
-    return PS_OK;
-}
-
-static ps_status check(const ps_worker_conf *c, const ps_conf_doc *doc)
-{
+    const ps_worker_conf *c = conf;
     if (c->reconnect.min_ms > c->reconnect.max_ms)
         return ps_conf_fail(doc, "reconnect.min", "is more than reconnect.max");
     for (size_t i = 0; i < c->n_data_roots; i++)
@@ -153,10 +80,10 @@ static ps_status check(const ps_worker_conf *c, const ps_conf_doc *doc)
     return PS_OK;
 }
 
-static ps_status split_server(ps_worker_options *o, const given *g)
+static ps_status split_server(ps_worker_options *o, bool by_flag)
 {
     char *origin = NULL;
-    if (!g->setting[SERVER])
+    if (!by_flag)
         origin = ps_asprintf("%s: server", o->config_path);
     o->server_port = DEFAULT_PORT;
     ps_status st = ps_conf_parse_endpoint(o->conf->server, origin ? origin : "--server",
@@ -168,36 +95,27 @@ static ps_status split_server(ps_worker_options *o, const given *g)
     return st;
 }
 
-static ps_status load(const given *g, ps_worker_options *o)
-{
-    ps_conf_doc *doc = NULL;
-    void *data = NULL;
-    const char *path = g->config ? g->config : DEFAULT_CONFIG;
-    ps_status st = ps_conf_load_file(&ps_worker_schema, path, &doc, &data);
-    if (st == PS_NOT_FOUND && !g->config)
-        return ps_wrap(st, "no configuration, and no --config");
-    if (st)
-        return st;
-    o->conf = data;
-    o->config_path = ps_strdup(path);
-    st = check(o->conf, doc);
-    ps_conf_doc_free(&doc);
-    if (!st)
-        st = apply_flags(g, o->conf);
-    return st ? st : split_server(o, g);
-}
+static const ps_conf_program program = {
+    .name = "psworker",
+    .default_config = DEFAULT_CONFIG,
+    .schema = &ps_worker_schema,
+    .flags = flags,
+    .check = check,
+};
 
 ps_status ps_worker_options_parse(int argc, char **argv, ps_worker_options **out)
 {
-    given g = {0};
-    ps_status st = read_flags(argc, argv, &g);
+    ps_conf_options said;
+    ps_status st = ps_conf_options_parse(&program, argc, argv, &said);
     if (st)
         return st;
     ps_worker_options *o = ps_new(ps_worker_options);
-    o->help = g.help;
-    o->version = g.version;
-    if (!g.help && !g.version)
-        st = load(&g, o);
+    o->conf = said.conf;
+    o->config_path = said.config_path;
+    o->help = said.help;
+    o->version = said.version;
+    if (o->conf)
+        st = split_server(o, said.given[SERVER]);
     if (st)
         ps_worker_options_free(&o);
     else
