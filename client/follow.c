@@ -385,3 +385,17 @@ ps_status ps_follow_verdict(const Psd__V1__Job *job)
     return ps_fail(PS_ABORTED, "job %" PRIu64 " %s%s%s", job->id, what, *job->reason ? ": " : "",
                    job->reason);
 }
+
+ps_status ps_follow_to_end(ps_client *client, uint64_t job_id, bool patient)
+{
+    ps_follow_options how = {.form = client->json ? PS_FOLLOW_JSON : PS_FOLLOW_TEXT,
+                             .fd = STDOUT_FILENO,
+                             .patient = patient};
+    Psd__V1__Job *job = NULL;
+    ps_status st = ps_follow(client, job_id, &how, &job);
+    if (st)
+        return st;
+    st = ps_follow_verdict(job);
+    ps_reply_free(&job);
+    return st;
+}

@@ -24,6 +24,8 @@ typedef struct ps_follow_options {
  * detached, client->interrupted is set. */
 PS_MUST_CHECK ps_status ps_follow(ps_client *client, uint64_t job_id,
                                   const ps_follow_options *options, Psd__V1__Job **job);
+/* ps_follow on standard output, as --output asks, and the verdict. */
+PS_MUST_CHECK ps_status ps_follow_to_end(ps_client *client, uint64_t job_id, bool patient);
 /* PS_OK when the job is done; PS_ABORTED with its reason when it failed or was cancelled. */
 PS_MUST_CHECK ps_status ps_follow_verdict(const Psd__V1__Job *job);
 

@@ -242,42 +242,6 @@ void ps_table_render(const ps_table *table, const ps_style *style, ps_buf *out)
 
 /* JSON ---------------------------------------------------------------------------------------- */
 
-static void embed_token(ps_json_writer *w, const ps_json_token *token)
-{
-    switch (token->kind) {
-    case PS_JSON_OBJECT:
-        ps_json_object(w);
-        break;
-    case PS_JSON_OBJECT_END:
-        ps_json_object_end(w);
-        break;
-    case PS_JSON_ARRAY:
-        ps_json_array(w);
-        break;
-    case PS_JSON_ARRAY_END:
-        ps_json_array_end(w);
-        break;
-    case PS_JSON_KEY:
-        ps_json_key(w, (const char *)token->text.data);
-        break;
-    case PS_JSON_STRING:
-        ps_json_string_n(w, token->text);
-        break;
-    case PS_JSON_NUMBER:
-        if (token->is_u64)
-            ps_json_uint(w, token->u64);
-        else
-            ps_json_double(w, token->number);
-        break;
-    case PS_JSON_TRUE:
-    case PS_JSON_FALSE:
-        ps_json_bool(w, token->kind == PS_JSON_TRUE);
-        break;
-    default:
-        ps_json_null(w);
-    }
-}
-
 /* How deep the document goes; -1 when it is no JSON. */
 static int json_depth(const char *text)
 {
@@ -310,7 +274,7 @@ void ps_json_embed(ps_json_writer *w, const char *json)
     ps_json_reader_init(&reader, ps_slice_str(json));
     ps_json_token token = {0};
     while (ps_json_next(&reader, &token) == PS_OK && token.kind != PS_JSON_END)
-        embed_token(w, &token);
+        ps_json_token_write(w, &token);
     ps_json_reader_free(&reader);
 }
 

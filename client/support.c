@@ -1,6 +1,7 @@
 /* Each function stands for itself; its contract says how it fails. */
 #include "client/support.h"
 
+#include "client/model_view.h"
 #include "common/base/mem.h"
 #include "common/conf/job_spec.h"
 #include "psd/v1/jobs.pb-c.h"
@@ -81,6 +82,17 @@ ps_status ps_absolute_path(const char *path, char **out)
     *out = ps_asprintf("%s/%s", here, path);
     free(here);
     return PS_OK;
+}
+
+void ps_show_model(ps_client *client, const Psd__V1__Model *model)
+{
+    if (client->json) {
+        ps_json_writer w = ps_json_begin(client);
+        ps_model_json(&w, model);
+        ps_json_finish(client);
+    } else {
+        ps_model_text(&client->out, &client->style, model);
+    }
 }
 
 ps_status ps_submit_spec(ps_client *client, const char *spec, uint64_t *job_id)

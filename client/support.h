@@ -3,6 +3,7 @@
 #define PS_CLIENT_SUPPORT_H
 
 #include "client/client.h"
+#include "psd/v1/models.pb-c.h"
 
 /* For the fields of a request: protobuf-c takes char * and only reads it. */
 static inline char *ps_borrow(const char *text)
@@ -27,6 +28,8 @@ void ps_json_finish(ps_client *client);
  * resolved, as the file may be on another machine. The caller's. */
 PS_MUST_CHECK ps_status ps_absolute_path(const char *path, char **out);
 
+/* A stored model, with its tensors, onto the client's output. */
+void ps_show_model(ps_client *client, const Psd__V1__Model *model);
 /* Submits a job file; its id. */
 PS_MUST_CHECK ps_status ps_submit_spec(ps_client *client, const char *spec, uint64_t *job_id);
 

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define CA_DAYS_MAX 36500
+
 typedef struct options {
     const char *cluster; /* ca */
     const char *dir;
@@ -104,52 +106,62 @@ static ps_status check_days(ps_client *client, const options *o, uint64_t most)
     return make_dir(o);
 }
 
-static ps_status run_ca(ps_client *client, const ps_args *args)
+static ps_status create_ca(const options *o, const files *f, ps_role role, const char *name)
 {
-    const options *o = args->options;
-    if (!o->cluster)
-        return ps_client_usage(client, "--cluster is missing: the name of the cluster this CA is "
-                                       "for, such as 'lab'");
-    ps_status st = check_days(client, o, 36500);
-    if (st)
-        return st;
-    files f = files_of(o, o->name ? o->name : "ca");
+    (void)role, (void)name;
     ps_ca_request request = {.cluster = o->cluster,
-                             .cert_file = f.cert,
-                             .key_file = f.key,
+                             .cert_file = f->cert,
+                             .key_file = f->key,
                              .days = (int)o->days,
                              .force = o->force};
-    st = ps_certificate_create_ca(&request);
+    return ps_certificate_create_ca(&request);
+}
+
+static ps_status create_leaf(const options *o, const files *f, ps_role role, const char *name)
+{
+    ps_leaf_request request = {.ca_cert_file = f->ca_cert,
+                               .ca_key_file = f->ca_key,
+                               .role = role,
+                               .name = name,
+                               .hosts = (const char *const *)o->hosts.at,
+                               .n_hosts = o->hosts.n,
+                               .cert_file = f->cert,
+                               .key_file = f->key,
+                               .days = (int)o->days,
+                               .force = o->force};
+    return role == PS_ROLE_SERVER ? ps_certificate_create_server(&request)
+                                  : ps_certificate_create_client(&request);
+}
+
+static ps_status issue(ps_client *client, const options *o, uint64_t days_most,
+                       ps_status (*create)(const options *, const files *, ps_role, const char *),
+                       ps_role role, const char *name)
+{
+    ps_status st = check_days(client, o, days_most);
+    if (st)
+        return st;
+    files f = files_of(o, name);
+    st = create(o, &f, role, name);
     if (!st)
         st = report(client, &f);
     files_clear(&f);
     return st;
 }
 
-static ps_status run_leaf(ps_client *client, const options *o, ps_role role, const char *name,
-                          ps_status (*create)(const ps_leaf_request *))
+static ps_status issue_leaf(ps_client *client, const options *o, ps_role role, const char *name)
 {
     ps_status st = ps_identity_check_part("name", ps_slice_str(name));
-    if (!st)
-        st = check_days(client, o, PS_LEAF_DAYS_MAX);
-    if (st)
-        return st;
-    files f = files_of(o, name);
-    ps_leaf_request request = {.ca_cert_file = f.ca_cert,
-                               .ca_key_file = f.ca_key,
-                               .role = role,
-                               .name = name,
-                               .hosts = (const char *const *)o->hosts.at,
-                               .n_hosts = o->hosts.n,
-                               .cert_file = f.cert,
-                               .key_file = f.key,
-                               .days = (int)o->days,
-                               .force = o->force};
-    st = create(&request);
-    if (!st)
-        st = report(client, &f);
-    files_clear(&f);
-    return st;
+    return st ? st : issue(client, o, PS_LEAF_DAYS_MAX, create_leaf, role, name);
+}
+
+static ps_status run_ca(ps_client *client, const ps_args *args)
+{
+    const options *o = args->options;
+    if (!o->cluster)
+        return ps_client_usage(client, "--cluster is missing: the name of the cluster this CA is "
+                                       "for, such as 'lab'");
+    const char *name = o->name ? o->name : "ca";
+    return issue(client, o, CA_DAYS_MAX, create_ca, PS_ROLE_SERVER /* not used */, name);
 }
 
 static ps_status run_server(ps_client *client, const ps_args *args)
@@ -158,8 +170,7 @@ static ps_status run_server(ps_client *client, const ps_args *args)
     if (o->hosts.n == 0)
         return ps_client_usage(client, "--host is missing: a name or address that clients dial; "
                                        "give it once for each");
-    const char *name = o->name ? o->name : o->hosts.at[0];
-    return run_leaf(client, o, PS_ROLE_SERVER, name, ps_certificate_create_server);
+    return issue_leaf(client, o, PS_ROLE_SERVER, o->name ? o->name : o->hosts.at[0]);
 }
 
 static ps_status run_client(ps_client *client, const ps_args *args)
@@ -169,7 +180,7 @@ static ps_status run_client(ps_client *client, const ps_args *args)
         return ps_client_usage(client, "--%s is missing", o->role ? "name" : "role");
     ps_role role;
     ps_status st = ps_role_parse(ps_slice_str(o->role), &role);
-    return st ? st : run_leaf(client, o, role, o->name, ps_certificate_create_client);
+    return st ? st : issue_leaf(client, o, role, o->name);
 }
 
 static const ps_flag ca_flags[] = {

@@ -2,7 +2,6 @@
  * of them at a time than the connection takes. */
 #include "client/client.h"
 #include "client/commands/commands.h"
-#include "client/model_view.h"
 #include "client/support.h"
 #include "common/base/mem.h"
 
@@ -101,14 +100,7 @@ static ps_status run(ps_client *client, const ps_args *args)
         (void)close(s.fd);
     if (st)
         return st;
-    const Psd__V1__Model *model = (const Psd__V1__Model *)(void *)reply;
-    if (client->json) {
-        ps_json_writer w = ps_json_begin(client);
-        ps_model_json(&w, model);
-        ps_json_finish(client);
-    } else {
-        ps_model_text(&client->out, &client->style, model);
-    }
+    ps_show_model(client, (const Psd__V1__Model *)(void *)reply);
     ps_reply_free(&reply);
     return PS_OK;
 }

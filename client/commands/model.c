@@ -1,7 +1,6 @@
 /* model: one stored model, with its tensors. */
 #include "client/client.h"
 #include "client/commands/commands.h"
-#include "client/model_view.h"
 #include "client/support.h"
 
 static ps_status run(ps_client *client, const ps_args *args)
@@ -13,14 +12,7 @@ static ps_status run(ps_client *client, const ps_args *args)
                                    &psd__v1__model__descriptor, &reply);
     if (st)
         return st;
-    const Psd__V1__Model *model = (const Psd__V1__Model *)(void *)reply;
-    if (client->json) {
-        ps_json_writer w = ps_json_begin(client);
-        ps_model_json(&w, model);
-        ps_json_finish(client);
-    } else {
-        ps_model_text(&client->out, &client->style, model);
-    }
+    ps_show_model(client, (const Psd__V1__Model *)(void *)reply);
     ps_reply_free(&reply);
     return PS_OK;
 }

@@ -70,18 +70,7 @@ static ps_status run(ps_client *client, const ps_args *args)
     if (!o->follow)
         return PS_OK;
     st = ps_output_flush(&client->out, STDOUT_FILENO);
-    if (st)
-        return st;
-    ps_follow_options how = {.form = client->json ? PS_FOLLOW_JSON : PS_FOLLOW_TEXT,
-                             .fd = STDOUT_FILENO,
-                             .patient = true};
-    Psd__V1__Job *job = NULL;
-    st = ps_follow(client, id, &how, &job);
-    if (st)
-        return st;
-    st = ps_follow_verdict(job);
-    ps_reply_free(&job);
-    return st;
+    return st ? st : ps_follow_to_end(client, id, true);
 }
 
 const ps_command ps_command_submit = {

@@ -86,6 +86,8 @@ void ps_json_double(ps_json_writer *w, double v); /* reads back as the same doub
 void ps_json_float(ps_json_writer *w, float v);   /* reads back as the same float, shorter */
 void ps_json_bool(ps_json_writer *w, bool v);
 void ps_json_null(ps_json_writer *w);
+/* What a reader gave, all but PS_JSON_END. Keys are C strings: up to a zero byte. */
+void ps_json_token_write(ps_json_writer *w, const ps_json_token *token);
 
 /* Key and value at once. */
 void ps_json_put_string(ps_json_writer *w, const char *key, const char *text);

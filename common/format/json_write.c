@@ -188,6 +188,46 @@ void ps_json_null(ps_json_writer *w)
     ps_buf_puts(w->out, "null");
 }
 
+void ps_json_token_write(ps_json_writer *w, const ps_json_token *token)
+{
+    switch (token->kind) {
+    case PS_JSON_END:
+        assert(!"the end is not written");
+        break;
+    case PS_JSON_OBJECT:
+        ps_json_object(w);
+        break;
+    case PS_JSON_OBJECT_END:
+        ps_json_object_end(w);
+        break;
+    case PS_JSON_ARRAY:
+        ps_json_array(w);
+        break;
+    case PS_JSON_ARRAY_END:
+        ps_json_array_end(w);
+        break;
+    case PS_JSON_KEY:
+        ps_json_key(w, (const char *)token->text.data);
+        break;
+    case PS_JSON_STRING:
+        ps_json_string_n(w, token->text);
+        break;
+    case PS_JSON_NUMBER:
+        if (token->is_u64)
+            ps_json_uint(w, token->u64);
+        else
+            ps_json_double(w, token->number);
+        break;
+    case PS_JSON_TRUE:
+    case PS_JSON_FALSE:
+        ps_json_bool(w, token->kind == PS_JSON_TRUE);
+        break;
+    case PS_JSON_NULL:
+        ps_json_null(w);
+        break;
+    }
+}
+
 void ps_json_put_string(ps_json_writer *w, const char *key, const char *text)
 {
     ps_json_key(w, key);

@@ -2,6 +2,7 @@
  * what is refused is so in one line that starts with the file's name, and libcyaml always takes
  * what the check has written. */
 #include "common/conf/conf.h"
+#include "tests/lib/conf_sample.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,29 +15,8 @@ static void require(bool condition)
         abort();
 }
 
-typedef struct inner {
-    char *name;
-    int64_t port;
-} inner;
-
-typedef struct outer {
-    bool flag;
-    int64_t number;
-    double real;
-    char *name;
-    char *mode;
-    unsigned word;
-    uint64_t bytes;
-    uint64_t wait_ms;
-    int64_t *widths;
-    size_t n_widths;
-    char **roots;
-    size_t n_roots;
-    inner always;
-    inner *maybe;
-    inner *all;
-    size_t n_all;
-} outer;
+typedef ps_test_conf_inner inner;
+typedef ps_test_conf outer;
 
 static const char *const words[] = {"red", "green", "blue", NULL};
 static const ps_conf_key inner_keys[] = {

@@ -3,44 +3,14 @@
 #include "common/base/mem.h"
 #include "common/conf/blocks.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/conf_sample.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-typedef struct inner {
-    int64_t port;
-    char *text;
-} inner;
-
-typedef struct outer {
-    bool flag;
-    int64_t number;
-    double real;
-    char *name;
-    char *mode;
-    unsigned word;
-    uint64_t bytes;
-    uint64_t wait_ms;
-    int64_t *widths;
-    size_t n_widths;
-    char **roots;
-    size_t n_roots;
-    inner always;
-    inner *maybe;
-} outer;
-
-typedef struct place {
-    char *name;
-    int64_t port;
-    char *text;
-} place;
-
-typedef struct places {
-    char *current;
-    place *at;
-    size_t n_at;
-} places;
+typedef ps_test_conf_inner inner;
+typedef ps_test_conf outer;
 
 static const char *const words[] = {"red", "green", "blue", NULL};
 static const char *const modes[] = {"asp", "bsp", NULL};
@@ -67,17 +37,17 @@ static const ps_conf_key outer_keys[] = {
 static const ps_conf_schema schema = {.keys = outer_keys, .size = sizeof(outer)};
 
 static const ps_conf_key place_keys[] = {
-    PS_CONF_TEXT("name", place, name, NULL, 1, 8),
-    PS_CONF_INT("port", place, port, NULL, 1, 65535),
-    PS_CONF_TEXT("text", place, text, "none", 0, 20),
+    PS_CONF_TEXT("name", inner, name, NULL, 1, 8),
+    PS_CONF_INT("port", inner, port, NULL, 1, 65535),
+    PS_CONF_TEXT("text", inner, text, "none", 0, 20),
     PS_CONF_END,
 };
 static const ps_conf_key places_keys[] = {
-    PS_CONF_TEXT("current", places, current, "", 0, 8),
-    PS_CONF_NAMED("places", places, at, place_keys, 3),
+    PS_CONF_TEXT("current", outer, name, "", 0, 8),
+    PS_CONF_NAMED("places", outer, all, place_keys, 3),
     PS_CONF_END,
 };
-static const ps_conf_schema places_schema = {.keys = places_keys, .size = sizeof(places)};
+static const ps_conf_schema places_schema = {.keys = places_keys, .size = sizeof(outer)};
 
 static outer *load(const char *yaml)
 {
@@ -102,19 +72,19 @@ START_TEST(structs_stand_under_names_of_the_users_choice)
     const char *yaml = "current: b\nplaces:\n  b: {port: 2, text: x}\n  a: {port: 1}\n";
     ps_status st = ps_conf_load(&places_schema, ps_slice_str(yaml), "t.yaml", NULL, &data);
     ck_assert_msg(st == PS_OK, "%s", ps_error_message());
-    places *p = data;
-    ck_assert_uint_eq(p->n_at, 2);
-    ck_assert_str_eq(p->at[0].name, "b");
-    ck_assert_int_eq(p->at[0].port, 2);
-    ck_assert_str_eq(p->at[0].text, "x");
-    ck_assert_str_eq(p->at[1].name, "a");
-    ck_assert_str_eq(p->at[1].text, "none");
+    outer *p = data;
+    ck_assert_uint_eq(p->n_all, 2);
+    ck_assert_str_eq(p->all[0].name, "b");
+    ck_assert_int_eq(p->all[0].port, 2);
+    ck_assert_str_eq(p->all[0].text, "x");
+    ck_assert_str_eq(p->all[1].name, "a");
+    ck_assert_str_eq(p->all[1].text, "none");
     ps_conf_free(&places_schema, data);
     static const char *const none[] = {"", "places:\n", "places: {}\n"};
     for (size_t i = 0; i < 3; i++) {
         ck_assert_int_eq(ps_conf_load(&places_schema, ps_slice_str(none[i]), "t.yaml", NULL, &data),
                          PS_OK);
-        ck_assert_uint_eq(((places *)data)->n_at, 0);
+        ck_assert_uint_eq(((outer *)data)->n_all, 0);
         ps_conf_free(&places_schema, data);
     }
 }
