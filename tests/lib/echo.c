@@ -5,6 +5,7 @@
 #include <zlib.h>
 
 typedef struct session {
+    unsigned refs; /* the call's, and one of each payload that is not sent yet */
     ps_test_echo *echo;
     ps_call *call;
     ps_timer *timer; /* a delayed answer */
@@ -38,6 +39,16 @@ static void release_held(session *s)
         ps_message_release(&s->held[--s->n_held]);
 }
 
+static void unref_cb(void *user)
+{
+    session *s = user;
+    if (--s->refs > 0)
+        return;
+    free(s->late_text);
+    free(s->bytes);
+    free(s);
+}
+
 static void end_cb(ps_call *call, ps_status status, const char *message, void *user)
 {
     (void)message;
@@ -45,15 +56,14 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
     s->echo->ended[status]++;
     ps_timer_free(&s->timer);
     release_held(s);
-    free(s->late_text);
-    free(s->bytes);
-    free(s);
+    unref_cb(s);
     ps_call_unref(call);
 }
 
 static session *begin(ps_call *call, ps_test_echo *echo, const ps_call_events *events)
 {
     session *s = ps_new(session);
+    s->refs = 1;
     s->echo = echo;
     s->call = call;
     psd__test__v1__sum__init(&s->sum);
@@ -99,7 +109,9 @@ static void download_more(ps_call *call, void *user)
     while (s->next < s->count && ps_call_writable(call)) {
         Psd__Test__V1__Piece head = PSD__TEST__V1__PIECE__INIT;
         head.number = s->next++;
-        ps_payload payload = {.bytes = ps_slice_of(s->bytes, s->size)};
+        ps_payload payload = {
+            .bytes = ps_slice_of(s->bytes, s->size), .release = unref_cb, .user = s};
+        s->refs++;
         ps_call_send(call, &head.base, &payload);
         s->echo->sent += s->size;
     }
@@ -113,6 +125,10 @@ static void download(ps_call *call, const ProtobufCMessage *request, void *servi
 {
     const Psd__Test__V1__Ask *ask = (const void *)request;
     session *s = begin(call, service, &download_events);
+    if (ask->size > PS_TEST_ECHO_SIZE_MAX) {
+        ps_call_finish(call, PS_INVALID_ARGUMENT, "pieces are 4 MiB at most");
+        return;
+    }
     s->count = ask->count;
     s->size = ask->size;
     s->bytes = ps_alloc(ask->size + 1);

@@ -11,6 +11,8 @@
 #include <echo.pb-c.h>
 #include <stdatomic.h>
 
+#define PS_TEST_ECHO_SIZE_MAX (4u << 20) /* of a Download's piece */
+
 /* What the server saw; read by tests on another thread. */
 typedef struct ps_test_echo {
     bool no_crc;                        /* of uploads: for measuring */
