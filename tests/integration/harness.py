@@ -6,7 +6,7 @@
         job = cluster.submit(cluster.tiny_job())
         cluster.wait_job(job)
 
-Everything lives in one temporary folder and on free loopback ports. At the end every daemon gets SIGTERM and
+Everything lives in one temporary folder and on loopback ports of its own. At the end every daemon gets SIGTERM and
 must leave with status 0 and without a sanitizer's report; what it wrote is shown when a test fails.
 PSD_BUILD names the build folder, PSD_SOURCE the source tree.
 """
@@ -25,6 +25,8 @@ import time
 import traceback
 
 import numpy as np
+
+import ports
 
 BUILD = pathlib.Path(os.environ["PSD_BUILD"])
 SOURCE = pathlib.Path(os.environ["PSD_SOURCE"])
@@ -90,7 +92,8 @@ class Cluster:
     def __init__(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="psd-test."))
         self.certs = self.dir / "certs"
-        self.processes, self.port, self.metrics_port, self.server = [], 0, 0, None
+        self.processes, self.server = [], None
+        self.port, self.metrics_port = ports.reserve(), ports.reserve()
 
     def __enter__(self):
         try:
@@ -151,8 +154,8 @@ tls: {{ca: {self.certs}/ca.pem, certificate: {self.certs}/psd.pem, key: {self.ce
         if wait:
             wait_until("psd says its port", lambda: port_file.exists() or not self.server.alive())
             assert self.server.alive(), "psd did not start:\n" + self.server.text()
-            ports = dict(line.split() for line in port_file.read_text().splitlines())
-            self.port, self.metrics_port = int(ports["listen"]), int(ports["metrics"])
+            said = dict(line.split() for line in port_file.read_text().splitlines())
+            self.port, self.metrics_port = int(said["listen"]), int(said["metrics"])
         return self.server
 
     def start_worker(self, name, extra="", env=None, port=None):

@@ -308,7 +308,9 @@ def nothing_secret_is_written_and_nobody_else_may_read():
 
 def the_port_file_is_complete_and_new_at_each_start():
     with Cluster() as cluster:
+        cluster.port = cluster.metrics_port = 0  # any free ones
         cluster.start_server()
+        assert cluster.port > 0 and cluster.metrics_port > 0
         text = (cluster.dir / "port").read_text()
         assert text == f"listen {cluster.port}\nmetrics {cluster.metrics_port}\n"
         assert not list(cluster.dir.glob("port?*")), "a temporary file stays"
@@ -323,6 +325,7 @@ def start_fails(cluster, status, words, *arguments):
 
 def a_psd_that_cannot_start_says_why():
     with Cluster() as cluster:
+        cluster.port = cluster.metrics_port = 0
         cluster.start_server()
         config = (cluster.dir / "psd.yaml").read_text()
 
