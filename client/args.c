@@ -239,11 +239,15 @@ static ps_status check_count(const ps_command_line *line)
     size_t n = line->args.operands.n;
     if (!c || (n >= c->least && n <= c->most))
         return PS_OK;
+    const char *gap = *c->operands ? " " : "";
     if (n > c->most)
-        return ps_fail(PS_INVALID_ARGUMENT, "too many arguments: '%s'; usage: psctl %s %s",
-                       line->args.operands.at[c->most], c->name, c->operands);
-    return ps_fail(PS_INVALID_ARGUMENT, "something is missing; usage: psctl %s %s", c->name,
-                   c->operands);
+        return ps_fail(PS_INVALID_ARGUMENT, "too many arguments: '%s'; usage: psctl %s%s%s",
+                       line->args.operands.at[c->most], c->name, gap, c->operands);
+    const char *missing = c->operands;
+    while (n--) /* "FILE NAME": behind those that were given */
+        missing += strcspn(missing, " ") + 1;
+    return ps_fail(PS_INVALID_ARGUMENT, "%.*s is missing; usage: psctl %s%s%s",
+                   (int)strcspn(missing, " "), missing, c->name, gap, c->operands);
 }
 
 /* -h anywhere before "--" wins over every other fault: who asks for help gets it. */

@@ -119,14 +119,14 @@ ps_status ps_infer_spec(ps_client *client, const ps_infer_options *options, cons
     if (csv)
         put_csv(spec, options, same ? &trained->data.csv : NULL);
     put_normalise(spec, options, same ? &trained->data.normalise : NULL);
-    if (trained)
-        ps_job_spec_free(&trained);
     if (!csv && !labels && !strcmp(kind, "evaluate"))
         st = ps_client_usage(client,
                              "format %s keeps labels in a file of their own: psctl "
                              "evaluate %s FEATURES LABELS",
                              format, model);
 free_paths:
+    if (trained)
+        ps_job_spec_free(&trained);
     ps_free(&features_path);
     ps_free(&labels_path);
     return st;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define CA_DAYS_MAX 36500
 
@@ -28,8 +29,9 @@ typedef struct options {
         .name = (name_), .type = (type_), .offset = offsetof(options, member), .value = (value_), \
         .help = (help_)                                                                           \
     }
-#define FLAG_DIR   FLAG("dir", PS_FLAG_TEXT, dir, "DIR", "where the files go (default: here)")
-#define FLAG_DAYS  FLAG("days", PS_FLAG_NUMBER, days, "N", "in force for so many days")
+#define FLAG_DIR FLAG("dir", PS_FLAG_TEXT, dir, "DIR", "where the files go (default: here)")
+#define FLAG_DAYS \
+    FLAG("days", PS_FLAG_NUMBER, days, "N", "in force for so long (default, most: 90)")
 #define FLAG_FORCE FLAG("force", PS_FLAG_SWITCH, force, NULL, "overwrite files that are there")
 #define FLAG_CA    FLAG("ca-cert", PS_FLAG_TEXT, ca, "FILE", "the CA (default: DIR/ca.pem)")
 #define FLAG_KEY   FLAG("ca-key", PS_FLAG_TEXT, key, "FILE", "the CA's key (default: DIR/ca.key)")
@@ -62,9 +64,10 @@ static void files_clear(files *f)
     ps_free(&f->ca_key);
 }
 
-static ps_status make_dir(const options *o)
+static ps_status make_dir(const options *o, bool *made)
 {
-    if (o->dir && mkdir(o->dir, 0755) != 0 && errno != EEXIST)
+    *made = o->dir && mkdir(o->dir, 0755) == 0;
+    if (o->dir && !*made && errno != EEXIST)
         return ps_fail_errno(errno, "cannot make the folder %s", o->dir);
     return PS_OK;
 }
@@ -103,7 +106,7 @@ static ps_status check_days(ps_client *client, const options *o, uint64_t most)
     if (o->days > most)
         return ps_client_usage(client, "--days: %llu is too long, at most %llu",
                                (unsigned long long)o->days, (unsigned long long)most);
-    return make_dir(o);
+    return PS_OK;
 }
 
 static ps_status create_ca(const options *o, const files *f, ps_role role, const char *name)
@@ -137,7 +140,10 @@ static ps_status issue(ps_client *client, const options *o, uint64_t days_most,
                        ps_status (*create)(const options *, const files *, ps_role, const char *),
                        ps_role role, const char *name)
 {
+    bool made = false;
     ps_status st = check_days(client, o, days_most);
+    if (!st)
+        st = make_dir(o, &made);
     if (st)
         return st;
     files f = files_of(o, name);
@@ -145,6 +151,8 @@ static ps_status issue(ps_client *client, const options *o, uint64_t days_most,
     if (!st)
         st = report(client, &f);
     files_clear(&f);
+    if (st && made)
+        (void)rmdir(o->dir); /* unless something is in it */
     return st;
 }
 
@@ -187,7 +195,7 @@ static const ps_flag ca_flags[] = {
     FLAG("cluster", PS_FLAG_TEXT, cluster, "NAME", "the cluster's name, part of every identity"),
     FLAG("name", PS_FLAG_TEXT, name, "NAME", "of the files (default: ca)"),
     FLAG_DIR,
-    FLAG_DAYS,
+    FLAG("days", PS_FLAG_NUMBER, days, "N", "in force for so long (default: 3650)"),
     FLAG_FORCE,
     {.name = NULL},
 };

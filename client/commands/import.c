@@ -98,6 +98,8 @@ static ps_status run(ps_client *client, const ps_args *args)
                               &psd__v1__model__descriptor, &reply);
     if (s.fd >= 0)
         (void)close(s.fd);
+    if (st == PS_ALREADY_EXISTS)
+        return ps_fail(st, "%s (--replace)", ps_error_message());
     if (st)
         return st;
     ps_show_model(client, (const Psd__V1__Model *)(void *)reply);

@@ -2,6 +2,7 @@
  * string alignment), over words short enough for a table on the stack. Cannot fail. */
 #include "common/conf/nearest.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 enum { LONGEST = 40 };
@@ -36,11 +37,13 @@ const char *ps_conf_nearest(const char *text, const char *(*next)(const void *st
                             const void *state)
 {
     const char *best = NULL;
-    unsigned limit = (unsigned)strlen(text) / 3 + 1; /* one slip in three letters */
+    unsigned length = (unsigned)strlen(text);
+    unsigned limit = length < 5 ? 1 : length / 3 + 1; /* one slip in three letters */
     unsigned least = limit + 1;
     const char *word = NULL;
     for (size_t i = 0; (word = next(state, i)); i++) {
-        unsigned d = distance(text, word);
+        bool begun = length >= 3 && !strncmp(text, word, length); /* half said is no slip */
+        unsigned d = begun ? 0 : distance(text, word);
         if (d < least && d < strlen(word)) {
             least = d;
             best = word;

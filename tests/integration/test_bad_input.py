@@ -250,6 +250,8 @@ def a_model_of_other_shapes_is_not_overwritten():
 
         write_idx(folder / "wide.gz", np.zeros((10, 5, 5), np.uint8))
         fails(1, "wide.gz has 25 numbers a row, but model.layers begins with 16", "predict", "tiny", folder / "wide.gz")
+        fails(2, "format idx keeps labels in a file of their own: psctl evaluate tiny FEATURES LABELS",
+              "evaluate", "tiny", folder / "test-features.gz")
         fails(1, "test-labels.gz has 500 rows, but ", "evaluate", "tiny", folder / "wide.gz", folder / "test-labels.gz")
         fails(5, "model 'nobody' does not exist", "predict", "nobody", folder / "test-features.gz")
         fails(5, "model 'nobody' does not exist", "export", "nobody", "-o", folder / "nothing")
@@ -284,7 +286,7 @@ def a_model_of_other_shapes_is_not_overwritten():
             assert str(cluster.dir / "state") not in done.stderr, f"where psd keeps its files: {done.stderr}"
         assert not any("wrong" in p.name for p in (folder / "state").rglob("*")), "refused files are kept"
         model.write_bytes(good)
-        fails(7, "model tiny: it exists; say that it is to be replaced", "import", model, "tiny")
+        fails(7, "model tiny: it exists; say that it is to be replaced (--replace)", "import", model, "tiny")
         fails(6, "'../tiny' cannot be a model's name; allowed: 1 to 64 of a-z 0-9 . _ -", "import", model, "../tiny")
         assert cluster.psctl_json("model", "tiny") == before
 

@@ -97,9 +97,13 @@ END_TEST
 
 START_TEST(operands_are_counted)
 {
-    refuses("job", "something is missing; usage: psctl job ID");
+    refuses("job", "ID is missing; usage: psctl job ID");
+    refuses("import file", "NAME is missing; usage: psctl import FILE NAME");
+    refuses("jobs x", "too many arguments: 'x'; usage: psctl jobs");
+    refuses("eval x", "unknown command 'eval'; did you mean 'evaluate'?");
+    refuses("frob", "unknown command 'frob'; 'psctl help' lists them");
     refuses("job 1 2", "too many arguments: '2'; usage: psctl job ID");
-    refuses("jobs 1", "too many arguments: '1'; usage: psctl jobs ");
+    refuses("jobs 1", "too many arguments: '1'; usage: psctl jobs");
 }
 END_TEST
 
