@@ -104,7 +104,7 @@ START_TEST(an_independent_reader_sees_the_same)
     close(fd);
     const char *root = getenv("PSD_SOURCE_ROOT");
     char *command =
-        ps_asprintf("PYTHONIOENCODING=utf-8 python3 %s/tests/lib/read_safetensors.py %s",
+        ps_asprintf("PYTHONIOENCODING=utf-8 python3 '%s/tests/lib/read_safetensors.py' %s",
                     root ? root : ".", path);
     FILE *reader = popen(command, "r");
     ck_assert_ptr_nonnull(reader);
