@@ -226,16 +226,21 @@ START_TEST(doubles_and_floats_survive)
 }
 END_TEST
 
+static bool is_encoded_and_recognised(uint32_t cp)
+{
+    uint8_t bytes[4];
+    size_t n = ps_utf8_encode(cp, bytes);
+    bool surrogate = cp >= 0xd800 && cp < 0xe000;
+    return ps_utf8_length(ps_slice_of(bytes, n)) == (surrogate ? 0 : n) &&
+           (n == 1 || ps_utf8_length(ps_slice_of(bytes, n - 1)) == 0);
+}
+
 START_TEST(every_code_point_is_encoded_and_recognised)
 {
-    for (uint32_t cp = 0; cp < 0x110000; cp++) {
-        uint8_t bytes[4];
-        size_t n = ps_utf8_encode(cp, bytes);
-        bool surrogate = cp >= 0xd800 && cp < 0xe000;
-        ck_assert_uint_eq(ps_utf8_length(ps_slice_of(bytes, n)), surrogate ? 0 : n);
-        if (n > 1)
-            ck_assert_uint_eq(ps_utf8_length(ps_slice_of(bytes, n - 1)), 0);
-    }
+    uint32_t cp = 0;
+    while (cp < 0x110000 && is_encoded_and_recognised(cp)) /* an assertion each takes seconds */
+        cp++;
+    ck_assert_msg(cp == 0x110000, "U+%04X", cp);
 }
 END_TEST
 
