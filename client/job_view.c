@@ -77,8 +77,8 @@ static ps_metrics test_metrics_of(const Psd__V1__Progress *p)
 
 /* Lists ---------------------------------------------------------------------------------------- */
 
-const char *const ps_job_headers[] = {">ID",   "NAME",      "KIND",      "STATE",  ">DONE", ">LOSS",
-                                      ">TEST", "SUBMITTED", "SUBMITTER", "REASON", NULL};
+const char *const ps_job_headers[] = {">ID",   "NAME", "KIND", "STATE",  ">DONE", ">LOSS",
+                                      ">TEST", "AGE",  "BY",   "REASON", NULL};
 
 /* "spiffe://lab/submitter/ann" as "ann": the rest is the same in every line. */
 static const char *short_name(const char *identity)
@@ -107,7 +107,8 @@ void ps_job_row(ps_table *table, const Psd__V1__Job *job, int64_t now_ms)
         ps_metrics_test_cell(table, test_metrics_of(p), p->test_loss);
     else
         ps_table_text(table, "");
-    ps_table_text(table, ps_human_ago(job->submitted_ms, now_ms).text);
+    int64_t age_ms = now_ms > job->submitted_ms ? now_ms - job->submitted_ms : 0;
+    ps_table_text(table, ps_human_duration((double)(age_ms / 1000)).text);
     ps_table_text(table, short_name(job->submitter));
     ps_table_text(table, job->reason);
 }

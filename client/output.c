@@ -195,15 +195,15 @@ static void render_row(const ps_table *t, const cell *row, const size_t *widths,
     ps_buf_putc(out, '\n');
 }
 
-/* On a terminal a table does not wrap: columns in which no row says anything are left out (width
- * 0), then the last column gives way, then the widest of texts, none to less than LEAST. Numbers
- * stay. */
+/* On a terminal a list does not wrap (the fields of one thing may: nothing of it is lost): columns
+ * in which no row says anything are left out (width 0), then the last column gives way, then the
+ * widest of texts, none to less than LEAST. Numbers stay. */
 static void fit(const ps_table *t, size_t *widths, size_t rows, size_t room)
 {
     enum { LEAST = 8 };
     size_t total = 0, last = t->columns - 1;
     for (size_t i = 0; i < t->columns; i++) {
-        bool said = !t->headed || rows < 2;
+        bool said = rows < 2;
         for (size_t r = 1; r < rows && !said; r++)
             said = t->cells[r * t->columns + i].text[0] != 0;
         widths[i] = said ? widths[i] : 0;
@@ -233,7 +233,7 @@ void ps_table_render(const ps_table *table, const ps_style *style, ps_buf *out)
         if (columns > widths[i % table->columns])
             widths[i % table->columns] = columns;
     }
-    if (style->width && table->columns > 1)
+    if (style->width && table->headed && table->columns > 1)
         fit(table, widths, rows, style->width);
     for (size_t r = 0; r < rows; r++)
         render_row(table, table->cells + r * table->columns, widths, style, out);

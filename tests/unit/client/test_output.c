@@ -74,6 +74,17 @@ START_TEST(a_terminal_gets_no_empty_columns_and_no_wrapped_lines)
 }
 END_TEST
 
+START_TEST(a_field_is_shown_whole_on_a_terminal)
+{
+    setup_out();
+    ps_table *t = ps_table_new(NULL);
+    ps_table_field(t, "reason", "%s", "worker has gone for good");
+    ps_table_render(t, &(ps_style){.width = 16, .utf8 = true}, &out);
+    is("reason  worker has gone for good\n");
+    ps_table_free(&t);
+}
+END_TEST
+
 START_TEST(colours_do_not_change_the_alignment)
 {
     setup_out();
@@ -217,6 +228,7 @@ static const ps_check_case tests[] = {
     {&columns_are_as_wide_as_their_widest_cell},
     {&the_last_column_is_cut_where_a_terminal_would_wrap},
     {&a_terminal_gets_no_empty_columns_and_no_wrapped_lines},
+    {&a_field_is_shown_whole_on_a_terminal},
     {&colours_do_not_change_the_alignment},
     {&fields_without_a_value_are_left_out},
     {&text_from_elsewhere_cannot_move_the_cursor},
