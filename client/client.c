@@ -6,12 +6,14 @@
 #include "common/base/mem.h"
 #include "common/transport/tls_context.h"
 
+#include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { UNARY_MS = 30000 };
+enum { UNARY_MS = 30000, CONNECT_MS = 5000 };
 
 void ps_client_init(ps_client *client)
 {
@@ -51,6 +53,13 @@ static void state_cb(void *user, bool up, const char *reason)
         client->on_state(client->on_state_user, up, reason);
 }
 
+/* --timeout in milliseconds, as calls take it. */
+static unsigned timeout_of(const ps_client *client, unsigned standard)
+{
+    uint64_t limit = client->globals.timeout_ms;
+    return limit > UINT_MAX ? UINT_MAX : limit ? (unsigned)limit : standard;
+}
+
 static ps_status open_channel(ps_client *client, const ps_context *context)
 {
     ps_tls_options files = {.side = PS_TLS_CLIENT,
@@ -61,10 +70,10 @@ static ps_status open_channel(ps_client *client, const ps_context *context)
     ps_status st = ps_tls_context_new(&files, &tls);
     if (st) /* a certificate that is of no use is a refusal, whoever noticed it */
         return st == PS_FAILED_PRECONDITION ? PS_UNAUTHENTICATED : st;
-    uint64_t limit = client->globals.timeout_ms;
+    unsigned limit = timeout_of(client, CONNECT_MS);
     ps_channel_options options = {.target = context->server,
                                   .tls = tls,
-                                  .connect_ms = limit && limit < 5000 ? (unsigned)limit : 5000,
+                                  .connect_ms = limit < CONNECT_MS ? limit : CONNECT_MS,
                                   .backoff_max_ms = 2000,
                                   .on_state = state_cb,
                                   .user = client};
@@ -109,16 +118,19 @@ ps_status ps_client_unary(ps_client *client, const char *path, const ProtobufCMe
     ps_status st = ps_client_connect(client);
     if (st)
         return st;
-    uint64_t limit = client->globals.timeout_ms;
-    ps_call_options options = {.deadline_ms = limit ? (unsigned)limit : UNARY_MS};
+    ps_call_options options = {.deadline_ms = timeout_of(client, UNARY_MS)};
     st = ps_channel_unary(client->channel, path, request, type, &options, reply);
     return st ? ps_client_explain(client, st) : PS_OK;
 }
 
-/* Streams ------------------------------------------------------------------------------------- */
+/* Streams: Ctrl-C ends one in order, so that nothing half done stays behind. ------------------- */
+
+static const int endings[] = {SIGINT, SIGTERM, SIGHUP};
+enum { ENDINGS = sizeof endings / sizeof *endings };
 
 typedef struct stream {
     ps_client *client;
+    ps_call *call;
     ps_status (*on_message)(void *user, ps_slice bytes);
     ps_status (*next)(void *user, ps_call *call);
     void *user;
@@ -169,11 +181,33 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
     s->end.code = status;
     snprintf(s->end.message, sizeof s->end.message, "%s", message);
     ps_call_unref(call);
+    s->call = NULL;
     ps_loop_stop(s->client->loop);
 }
 
 static const ps_call_events stream_events = {
     .on_message = message_cb, .on_writable = writable_cb, .on_end = end_cb};
+
+static void signal_cb(void *user, int number)
+{
+    (void)number;
+    stream *s = user;
+    if (!s->call)
+        return; /* too late */
+    s->client->interrupted = true;
+    stop_early(s, s->call, ps_fail(PS_CANCELLED, "interrupted"));
+}
+
+static void run_loop(stream *s)
+{
+    ps_signal *signals[ENDINGS] = {0};
+    for (size_t i = 0; i < ENDINGS; i++)
+        if (ps_signal_watch(s->client->loop, endings[i], signal_cb, s, &signals[i]) != PS_OK)
+            signals[i] = NULL; /* then it ends us as it always does */
+    ps_loop_run(s->client->loop);
+    for (size_t i = 0; i < ENDINGS; i++)
+        ps_signal_free(&signals[i]);
+}
 
 static ps_status run_stream(stream *s, const char *path, const ProtobufCMessage *request)
 {
@@ -181,15 +215,16 @@ static ps_status run_stream(stream *s, const char *path, const ProtobufCMessage 
     ps_status st = ps_client_connect(client);
     if (st)
         return st;
-    ps_call_options options = {.deadline_ms = (unsigned)client->globals.timeout_ms};
+    ps_call_options options = {.deadline_ms = timeout_of(client, 0)};
     ps_call *call = ps_channel_call(client->channel, path, &options, &stream_events, s);
+    s->call = call;
     if (request) {
         ps_call_send(call, request, NULL);
         ps_call_half_close(call);
     } else {
         writable_cb(call, s);
     }
-    ps_loop_run(client->loop);
+    run_loop(s);
     if (s->error.code)
         return ps_error_raise(&s->error);
     if (s->enough || s->end.code == PS_OK)

@@ -49,7 +49,7 @@ static ps_status write_all(sink *s, ps_slice bytes)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return ps_fail_errno(errno, "%s", s->temporary);
+            return ps_fail_errno(errno, "%s", s->path);
         bytes.data += n;
         bytes.len -= (size_t)n;
         s->got += (uint64_t)n;
@@ -93,8 +93,10 @@ static ps_status finish(sink *s, bool force)
         return ps_fail(PS_DATA_LOSS, "%" PRIu64 " bytes of %" PRIu64 " have come", s->got,
                        s->total);
     if (fsync(s->fd) != 0)
-        return ps_fail_errno(errno, "%s", s->temporary);
-    int bad = force ? rename(s->temporary, s->path) : link(s->temporary, s->path);
+        return ps_fail_errno(errno, "%s", s->path);
+    int bad = renameat2(AT_FDCWD, s->temporary, AT_FDCWD, s->path, force ? 0 : RENAME_NOREPLACE);
+    if (bad && errno == EINVAL) /* a file system that cannot tell in one step */
+        bad = force ? rename(s->temporary, s->path) : link(s->temporary, s->path);
     if (bad && errno == EEXIST)
         return ps_fail(PS_ALREADY_EXISTS, "%s is there already; --force overwrites it", s->path);
     if (bad)

@@ -4,6 +4,7 @@ import os
 import pty
 import select
 import signal
+import socket
 import subprocess
 import time
 
@@ -73,6 +74,21 @@ def a_followed_job_ends_with_its_result():
         fails(cluster, 6, "but there are 500 rows", "predict", "copy", cluster.dir / "test-features.gz", "--rows", "500:")
         text = cluster.psctl("predict", "copy", cluster.dir / "test-features.gz", "--rows", "7").stdout
         assert text.split()[:6] == ["ROW", "CLASS", "PROBABILITY", "NEXT", "7", text.split()[5]], text
+
+
+def an_interrupted_export_leaves_nothing():
+    """The server takes the connection and says nothing."""
+    with Cluster() as cluster, socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(20 * SLOW)
+        export = subprocess.Popen([PSCTL, "--server", f"localhost:{silent.getsockname()[1]}", "--ca",
+                                   cluster.certs / "ca.pem", "--cert", cluster.certs / "alice.pem", "--key",
+                                   cluster.certs / "alice.key", "export", "tiny", "-o", cluster.dir / "cut.safetensors"])
+        connection, _ = silent.accept()
+        assert list(cluster.dir.glob("cut.safetensors*")), "the file is begun"
+        export.send_signal(signal.SIGINT)
+        assert export.wait(20 * SLOW) == 130
+        assert not list(cluster.dir.glob("cut.safetensors*"))
+        connection.close()
 
 
 class Terminal:
@@ -171,4 +187,4 @@ def the_shell_completes_commands_jobs_and_models():
 
 
 run([every_failure_has_one_line_and_its_status, a_followed_job_ends_with_its_result,
-     control_c_detaches_and_watching_outlives_psd, the_shell_completes_commands_jobs_and_models])
+     an_interrupted_export_leaves_nothing, control_c_detaches_and_watching_outlives_psd, the_shell_completes_commands_jobs_and_models])
