@@ -193,16 +193,9 @@ static ps_status write_temporary(const ps_disk *disk, const char *path, ps_slice
     return st ? ps_wrap(st, "%s", path) : PS_OK;
 }
 
-ps_status ps_disk_write_file(const ps_disk *disk, const char *path, ps_slice bytes)
+ps_status ps_disk_publish(const ps_disk *disk, ps_status st, const char *temporary,
+                          const char *path, const char *folder)
 {
-    char *temporary = ps_asprintf("%s.tmp", path);
-    char *folder = ps_strdup(path);
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        slash[slash == folder] = 0; /* "/name" is in "/" */
-    else
-        strcpy(folder, "."); /* a path of no folder has room for it, not being empty */
-    ps_status st = write_temporary(disk, temporary, bytes);
     if (!st)
         st = disk->rename(disk->state, temporary, path);
     if (st) {
@@ -213,6 +206,20 @@ ps_status ps_disk_write_file(const ps_disk *disk, const char *path, ps_slice byt
     } else {
         st = disk->sync_folder(disk->state, folder);
     }
+    return st;
+}
+
+ps_status ps_disk_write_file(const ps_disk *disk, const char *path, ps_slice bytes)
+{
+    char *temporary = ps_asprintf("%s.tmp", path);
+    char *folder = ps_strdup(path);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = 0; /* "/name" is in "/" */
+    else
+        strcpy(folder, "."); /* a path of no folder has room for it, not being empty */
+    ps_status st = write_temporary(disk, temporary, bytes);
+    st = ps_disk_publish(disk, st, temporary, path, folder);
     free(folder);
     free(temporary);
     return st;

@@ -54,6 +54,11 @@ PS_MUST_CHECK ps_status ps_disk_write_all(const ps_disk *disk, int file, const v
 PS_MUST_CHECK ps_status ps_disk_read_full(const ps_disk *disk, int file, void *data, size_t len);
 /* Like mkdir, but one that is there already is fine. */
 PS_MUST_CHECK ps_status ps_disk_mkdir_if_missing(const ps_disk *disk, const char *path);
+/* The end of writing a file so that it is there whole or not at all: with PS_OK, the temporary
+ * file, which is synced, takes the name path in folder; otherwise it is removed and st comes back.
+ */
+PS_MUST_CHECK ps_status ps_disk_publish(const ps_disk *disk, ps_status st, const char *temporary,
+                                        const char *path, const char *folder);
 /* Writes path so that a reader, or a start after power loss, finds the old contents or the new:
  * temporary file beside it, fsync, rename, fsync of the folder. */
 PS_MUST_CHECK ps_status ps_disk_write_file(const ps_disk *disk, const char *path, ps_slice bytes);

@@ -114,19 +114,9 @@ static ps_status write_temporary(const writing *w, const char *path)
 
 static ps_status publish(const writing *w, const char *folder, const char *temporary)
 {
-    const ps_disk *disk = w->disk;
     char *path = path_of(folder, w->info->number);
     ps_status st = write_temporary(w, temporary);
-    if (!st)
-        st = disk->rename(disk->state, temporary, path);
-    if (st) {
-        ps_error error;
-        ps_error_save(&error, st);
-        (void)!disk->unlink(disk->state, temporary);
-        st = ps_error_raise(&error);
-    } else {
-        st = disk->sync_folder(disk->state, folder);
-    }
+    st = ps_disk_publish(w->disk, st, temporary, path, folder);
     free(path);
     return st;
 }
