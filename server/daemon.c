@@ -193,7 +193,7 @@ static ps_status open_all(ps_daemon *d)
     if (!st) /* early: until then it would end psd; handled when psd runs */
         st = ps_signal_watch(d->loop, SIGHUP, hangup_cb, d, &d->on_hup);
     if (!st)
-        st = ps_loops_create((unsigned)d->conf->loops, &d->loops);
+        st = ps_loops_create((unsigned)d->conf->loops, d->conf->busy_poll, &d->loops);
     if (!st)
         st = open_security(d);
     if (!st)

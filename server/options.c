@@ -61,6 +61,7 @@ static const ps_conf_key server_keys[] = {
     PS_CONF_TEXT("audit_log", ps_server_conf, audit_log, "", 0, 4095),
     PS_CONF_INT("loops", ps_server_conf, loops, "0", 0, 256),
     PS_CONF_INT("threads", ps_server_conf, threads, "0", 0, 1024),
+    PS_CONF_BOOL("busy_poll", ps_server_conf, busy_poll, "true"),
     PS_CONF_MAP("limits", ps_server_conf, limits, limits_keys),
     PS_CONF_MAP("jobs", ps_server_conf, jobs, jobs_keys),
     PS_CONF_MAP("checkpoint", ps_server_conf, checkpoint, checkpoint_keys),

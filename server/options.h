@@ -42,6 +42,7 @@ typedef struct ps_server_conf {
     char *audit_log; /* "": audit.log in data_dir */
     int64_t loops;   /* 0: one a core */
     int64_t threads; /* of the pool for what may wait; 0: ps_server_threads decides */
+    bool busy_poll;  /* connections' loops look again before they sleep */
     ps_server_limits limits;
     ps_server_jobs jobs;
     ps_server_checkpoint checkpoint;

@@ -149,6 +149,8 @@ static ps_status open_network(ps_worker_daemon *d)
                             options->server_port);
     ps_status st = ps_loop_create(&d->loop);
     if (!st)
+        ps_loop_set_busy_poll(d->loop, options->conf->busy_poll);
+    if (!st)
         st = open_channel(d, true, &d->control);
     if (!st)
         st = open_channel(d, false, &d->data);

@@ -24,6 +24,7 @@ typedef struct ps_worker_conf {
     ps_conf_tls tls;
     unsigned device;   /* ps_worker_device */
     int64_t threads;   /* of the CPU backend; 0: one a core */
+    bool busy_poll;    /* the loop looks again before it sleeps */
     char **data_roots; /* a job may only name files below these folders */
     size_t n_data_roots;
     ps_conf_log log;

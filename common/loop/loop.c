@@ -11,8 +11,12 @@
 #include "common/base/mem.h"
 
 #include <assert.h>
+#include <sched.h>
 
 #define ROUNDS_OF_DEFERRED 4 /* jobs that defer jobs, before I/O gets its turn again */
+/* Longer than it takes to wake a thread and to serve a small call: before both sides of a
+ * connection look, one of them waits for that. */
+#define BUSY_POLL_NS 200000u
 
 void ps_job_init(ps_job *job, ps_job_cb cb)
 {
@@ -89,6 +93,7 @@ static void prepare_cb(uv_prepare_t *handle)
 static void wake_cb(uv_async_t *handle)
 {
     ps_loop *loop = handle->data;
+    ps_loop_woken(&loop->uv);
     run_posted(loop);
     if (atomic_load(&loop->stop))
         uv_stop(&loop->uv);
@@ -110,6 +115,7 @@ ps_status ps_loop_create(ps_loop **out)
         loop;
     uv_prepare_start(&loop->prepare, prepare_cb);
     uv_check_start(&loop->check, check_cb);
+    ps_loop_set_busy_poll(loop, false);
     ps_list_init(&loop->deferred);
     ps_list_init(&loop->posted);
     pthread_mutex_init(&loop->lock, NULL);
@@ -123,6 +129,31 @@ free_loop:
     return ps_fail(PS_IO, "event loop: %s", uv_strerror(rc));
 }
 
+/* Either sleeps until something comes, or looks once whether something has. Both run the same
+ * callbacks in the same order. */
+static void run_round(ps_loop *loop)
+{
+    if (ps_spin_looks(&loop->spin, loop->spin.limit_ns ? ps_clock_ns(&ps_clock_system) : 0)) {
+        uv_run(&loop->uv, UV_RUN_NOWAIT);
+        if (loop->spin.waiting)
+            sched_yield(); /* whoever needs the core has it */
+    } else {
+        uv_run(&loop->uv, UV_RUN_ONCE);
+    }
+}
+
+void ps_loop_woken(struct uv_loop_s *uv)
+{
+    ps_loop *loop = uv->data;
+    if (loop->spin.waiting)
+        ps_spin_woken(&loop->spin, ps_clock_ns(&ps_clock_system));
+}
+
+void ps_loop_set_busy_poll(ps_loop *loop, bool on)
+{
+    ps_spin_init(&loop->spin, on ? BUSY_POLL_NS : 0);
+}
+
 void ps_loop_run(ps_loop *loop)
 {
     static const bool never = false;
@@ -133,8 +164,9 @@ bool ps_loop_run_until(ps_loop *loop, const bool *done)
 {
     atomic_store(&loop->owner, (unsigned long)pthread_self());
     loop->until = done;
+    ps_spin_forget(&loop->spin);
     while (!*done && !atomic_load(&loop->stop))
-        uv_run(&loop->uv, UV_RUN_ONCE);
+        run_round(loop);
     loop->until = NULL;
     if (*done)
         return true;

@@ -32,7 +32,13 @@ void ps_loop_stop(ps_loop *loop);
 /* After run has returned: closes what is left, runs close callbacks, frees. NULL is allowed. */
 void ps_loop_free(ps_loop **loop);
 bool ps_loop_is_current(const ps_loop *loop);
-struct uv_loop_s *ps_loop_uv(ps_loop *loop); /* for common/loop and common/transport only */
+/* On: while its waits are short, the loop looks for more a little longer before it sleeps, so that
+ * nobody has to wake it (spin.h). Off, as it is at first, it sleeps at once. On its thread, or
+ * before it runs. */
+void ps_loop_set_busy_poll(ps_loop *loop, bool on);
+/* For common/loop and common/transport only. */
+struct uv_loop_s *ps_loop_uv(ps_loop *loop);
+void ps_loop_woken(struct uv_loop_s *uv); /* first thing in a callback of I/O */
 
 typedef struct ps_job ps_job;
 typedef void (*ps_job_cb)(ps_job *job);
@@ -81,9 +87,10 @@ PS_MUST_CHECK ps_status ps_signal_watch(ps_loop *loop, int number, ps_signal_cb 
                                         ps_signal **out);
 void ps_signal_free(ps_signal **signal);
 
-/* Threads with a loop each: ps_loops_create starts n of them (0: one a core). */
+/* Threads with a loop each: ps_loops_create starts n of them (0: one a core); busy_poll: as
+ * ps_loop_set_busy_poll. */
 typedef struct ps_loops ps_loops;
-PS_MUST_CHECK ps_status ps_loops_create(unsigned n, ps_loops **out);
+PS_MUST_CHECK ps_status ps_loops_create(unsigned n, bool busy_poll, ps_loops **out);
 unsigned ps_loops_count(const ps_loops *loops);
 ps_loop *ps_loops_get(ps_loops *loops, unsigned i);
 /* Stops all, joins the threads, frees. */

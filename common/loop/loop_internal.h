@@ -3,6 +3,7 @@
 #define PS_LOOP_LOOP_INTERNAL_H
 
 #include "common/loop/loop.h"
+#include "common/loop/spin.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,6 +15,7 @@ struct ps_loop {
     uv_prepare_t prepare; /* runs deferred jobs before the loop sleeps */
     uv_check_t check;     /* and right after the callbacks of one round of I/O */
     uv_idle_t idle;       /* active while jobs are left: then the loop does not sleep */
+    ps_spin spin;         /* sleep, or look again */
     ps_list deferred;
     pthread_mutex_t lock; /* posted */
     ps_list posted;

@@ -33,7 +33,7 @@ static int start_thread(pthread_t *thread, ps_loop *loop)
     return rc;
 }
 
-ps_status ps_loops_create(unsigned n, ps_loops **out)
+ps_status ps_loops_create(unsigned n, bool busy_poll, ps_loops **out)
 {
     if (n == 0)
         n = (unsigned)get_nprocs();
@@ -49,6 +49,7 @@ ps_status ps_loops_create(unsigned n, ps_loops **out)
             return st;
         }
         loops->n++;
+        ps_loop_set_busy_poll(loops->loops[i], busy_poll);
         int rc = start_thread(&loops->threads[i], loops->loops[i]);
         if (rc) {
             ps_loops_free(&loops);

@@ -18,6 +18,7 @@ static void done_cb(uv_work_t *request, int status)
 {
     (void)status; /* never cancelled */
     ps_work *w = request->data;
+    ps_loop_woken(request->loop);
     free(request);
     w->priv = NULL;
     w->done(w);

@@ -38,6 +38,7 @@ static tcp *of(ps_layer *layer)
 static void poll_cb(uv_poll_t *handle, int status, int events)
 {
     tcp *t = handle->data;
+    ps_loop_woken(handle->loop);
     /* An error is found by the read that follows; libuv has stopped polling, want() starts again */
     if (status < 0)
         t->events = 0;

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import PSCTL, PSD, PSWORKER, SLOW, Cluster, run, wait_until
+from harness import PSCTL, PSD, PSWORKER, SLOW, Cluster, run, stubs, wait_until
 from scenes import SLOW_LEASES, Scene, job_text, metrics, said_of, updates_of, wait_share, workers
 
 
@@ -165,6 +165,29 @@ def sigterm_to_an_idle_psd_is_quick():
         wait_until("the worker knows", lambda: "not connected" in worker.text())
         assert worker.stop() == 0
         assert "Bad file descriptor" not in worker.text(), worker.text()
+
+
+def cpu_seconds(process):
+    """What all threads of a daemon have used so far."""
+    threads = pathlib.Path(f"/proc/{process.popen.pid}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
+
+
+def psd_at_rest_uses_no_cpu_time_nor_with_a_call_now_and_then():
+    with Cluster() as cluster:
+        cluster.start_server()
+        messages, services = stubs()["jobs"]
+        with cluster.channel() as channel:
+            jobs = services.JobsStub(channel)
+            for _ in range(1000):  # one right after the other, so that loops begin to poll
+                jobs.List(messages.ListJobsRequest(), timeout=10 * SLOW)
+            for pause, calls, share in ((3, 1, 0.03), (0.05, 60, 0.1)):
+                before, began = cpu_seconds(cluster.server), time.monotonic()
+                for _ in range(calls):
+                    jobs.List(messages.ListJobsRequest(), timeout=10 * SLOW)
+                    time.sleep(pause)
+                used, took = cpu_seconds(cluster.server) - before, time.monotonic() - began
+                assert used < share * SLOW * took, f"{used:.3f} s of CPU in {took:.1f} s, {calls} calls"
 
 
 def sighup_reads_certificates_log_level_and_audit_file_again():
@@ -377,6 +400,7 @@ def admin_commands_in_json_and_their_statuses():
 run([the_metrics_page_is_prometheus_text_and_its_counters_grow, other_pages_and_methods, draining_gives_out_no_tasks,
      a_pool_of_one_thread_is_slow_and_never_stuck,
      sigterm_writes_a_checkpoint_and_the_next_psd_goes_on, sigterm_to_an_idle_psd_is_quick,
+     psd_at_rest_uses_no_cpu_time_nor_with_a_call_now_and_then,
      sighup_reads_certificates_log_level_and_audit_file_again, psd_tells_the_service_manager,
      psworker_tells_the_service_manager, journald_gets_priorities_and_people_get_times,
      nothing_secret_is_written_and_nobody_else_may_read, the_port_file_is_complete_and_new_at_each_start,

@@ -31,7 +31,7 @@ void echo_rig_serve(echo_rig *rig, const ps_rpc_limits *limits)
 {
     pthread_mutex_init(&rig->lock, NULL);
     rig->server_tls = ps_test_pki_context(&rig->pki, PS_TLS_SERVER, "psd");
-    ck_assert_int_eq(ps_loops_create(2, &rig->loops), PS_OK);
+    ck_assert_int_eq(ps_loops_create(2, true, &rig->loops), PS_OK);
     rig->options = (ps_rpc_server_options){
         .loops = rig->loops,
         .address = "127.0.0.1",

@@ -72,7 +72,7 @@ int main(int argc, char **argv)
     if (!st)
         st = ps_tls_context_new(&options, &tls);
     if (!st)
-        st = ps_loops_create(2, &loops);
+        st = ps_loops_create(2, true, &loops);
     if (!st)
         st = serve(loops, tls, &echo);
     if (st)

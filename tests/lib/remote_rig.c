@@ -24,8 +24,8 @@ static void open_server(ps_test_remote_rig *r, const ps_rpc_service *services, s
     ps_test_pki_client(&r->pki, PS_ROLE_WORKER, "w1");
     r->server_tls = ps_test_pki_context(&r->pki, PS_TLS_SERVER, "psd");
     r->client_tls = ps_test_pki_context(&r->pki, PS_TLS_CLIENT, "w1");
-    ck_assert_int_eq(ps_loops_create(1, &r->server_loops), PS_OK);
-    ck_assert_int_eq(ps_loops_create(1, &r->client_loops), PS_OK);
+    ck_assert_int_eq(ps_loops_create(1, false, &r->server_loops), PS_OK);
+    ck_assert_int_eq(ps_loops_create(1, false, &r->client_loops), PS_OK);
     ps_rpc_server_options options = {.loops = r->server_loops,
                                      .address = "127.0.0.1",
                                      .tls = r->server_tls,

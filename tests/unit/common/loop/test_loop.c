@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
 
 static ps_loop *loop;
 
@@ -227,7 +229,7 @@ static void hop_cb(ps_job *job)
 START_TEST(each_of_several_loops_has_its_thread)
 {
     ps_loops *loops = NULL;
-    ck_assert_int_eq(ps_loops_create(3, &loops), PS_OK);
+    ck_assert_int_eq(ps_loops_create(3, true, &loops), PS_OK);
     ck_assert_uint_eq(ps_loops_count(loops), 3);
     for (unsigned i = 0; i < 300; i++) {
         hop *h = ps_new(hop);
@@ -237,6 +239,65 @@ START_TEST(each_of_several_loops_has_its_thread)
     }
     ps_loops_free(&loops); /* what was posted is still run */
     ck_assert_uint_eq(on_own_loop, 300);
+}
+END_TEST
+
+enum { BOUNCES = 20000 };
+
+typedef struct ball {
+    ps_job job;
+    ps_loops *loops;
+    unsigned bounces, at_home;
+    uint64_t cpu_ns[2];
+    atomic_bool landed, rested;
+} ball;
+
+static uint64_t thread_cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void bounce_cb(ps_job *job)
+{
+    ball *b = ps_container(job, ball, job);
+    b->at_home += ps_loop_is_current(ps_loops_get(b->loops, b->bounces % 2));
+    if (++b->bounces < BOUNCES) {
+        ps_loop_post(ps_loops_get(b->loops, b->bounces % 2), job);
+        return;
+    }
+    b->cpu_ns[0] = thread_cpu_ns();
+    atomic_store(&b->landed, true);
+}
+
+static void rested_cb(ps_job *job)
+{
+    ball *b = ps_container(job, ball, job);
+    b->cpu_ns[1] = thread_cpu_ns();
+    atomic_store(&b->rested, true);
+}
+
+static void wait_for(const atomic_bool *flag)
+{
+    while (!atomic_load(flag))
+        usleep(1000);
+}
+
+START_TEST(loops_that_poll_miss_nothing_and_sleep_when_nothing_comes)
+{
+    ball b = {.bounces = 0};
+    ck_assert_int_eq(ps_loops_create(2, true, &b.loops), PS_OK);
+    ps_job_init(&b.job, bounce_cb);
+    ps_loop_post(ps_loops_get(b.loops, 0), &b.job);
+    wait_for(&b.landed);
+    ck_assert_uint_eq(b.at_home, BOUNCES);
+    usleep(300000);
+    ps_job_init(&b.job, rested_cb);
+    ps_loop_post(ps_loops_get(b.loops, (BOUNCES - 1) % 2), &b.job);
+    wait_for(&b.rested);
+    ck_assert_uint_lt(b.cpu_ns[1] - b.cpu_ns[0], 30000000); /* a tenth of the time */
+    ps_loops_free(&b.loops);
 }
 END_TEST
 
@@ -260,6 +321,7 @@ static const ps_check_case cases[] = {
     {&run_until_ends_when_a_timer_says_so_and_not_later},
     {&a_signal_is_delivered_on_the_loop},
     {&each_of_several_loops_has_its_thread, 60},
+    {&loops_that_poll_miss_nothing_and_sleep_when_nothing_comes, 60},
     {&a_stop_from_another_thread_is_not_lost},
     {0},
 };
