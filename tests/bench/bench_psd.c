@@ -109,6 +109,8 @@ static ps_status run(const options *o, results *r)
     ps_channel *channel = NULL;
     ps_status st = ps_loop_create(&loop);
     if (!st)
+        ps_loop_set_busy_poll(loop, true); /* as psworker's */
+    if (!st)
         st = ps_tls_context_new(
             &(ps_tls_options){
                 .side = PS_TLS_CLIENT, .ca_file = o->ca, .cert_file = o->cert, .key_file = o->key},

@@ -174,7 +174,8 @@ static void feed(push *p)
     if (p->at == p->end && t->sending == p) {
         ps_call_half_close(p->call);
         t->sending = NULL;
-        begin_push(t);
+        if (!t->small)
+            begin_push(t);
     }
 }
 
