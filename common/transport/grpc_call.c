@@ -28,23 +28,57 @@ static size_t whole_of(const outgoing *o)
     return o->head_len + o->payload.bytes.len;
 }
 
+static void job_soon(ps_call *call);
+
 /* Answers count as memory held for the peer, for as long as it does not take them. */
+static void add_waiting(ps_http2 *conn, size_t bytes)
+{
+    conn->waiting += bytes;
+    conn->was_full |= conn->waiting >= conn->limits.connection_bytes;
+    ps_budget_charge(conn->budget, bytes);
+}
+
+static void sub_waiting(ps_http2 *conn, size_t bytes)
+{
+    conn->waiting -= bytes;
+    ps_budget_give(conn->budget, bytes);
+    if (!conn->was_full || conn->waiting >= conn->limits.connection_bytes / 2)
+        return;
+    conn->was_full = false;
+    ps_list_each(node, &conn->calls)
+    {
+        ps_call *call = ps_container(node, ps_call, link);
+        call->tell_writable = true;
+        job_soon(call);
+    }
+}
+
+static void forget_expected(ps_call *call)
+{
+    size_t bytes = call->expected;
+    call->expected = 0;
+    if (bytes)
+        sub_waiting(call->conn, bytes);
+}
+
 static void queue(ps_call *call, outgoing *o)
 {
     ps_list_append(&call->out, &o->link);
     if (call->kind == PS_CALL_CLIENT)
         return;
-    call->conn->waiting += whole_of(o);
-    ps_budget_charge(call->conn->budget, whole_of(o));
+    if (!ps_list_empty(&call->link)) { /* when the connection has room again, it is the last */
+        ps_list_remove(&call->link);
+        ps_list_append(&call->conn->calls, &call->link);
+    }
+    add_waiting(call->conn, whole_of(o));
+    forget_expected(call);
 }
 
 static void free_outgoing(ps_call *call, outgoing *o)
 {
     ps_list_remove(&o->link);
-    if (call->kind != PS_CALL_CLIENT) {
-        call->conn->waiting -= whole_of(o);
-        ps_budget_give(call->conn->budget, whole_of(o));
-    }
+    if (call->kind != PS_CALL_CLIENT)
+        sub_waiting(call->conn, whole_of(o));
     if (o->payload.release)
         o->payload.release(o->payload.user);
     free(o);
@@ -69,9 +103,10 @@ static void job_cb(ps_job *job)
     const ps_call_events *events = call->events;
     if (call->ended && !is_sending(call))
         ps_call_drop_queue(call);
-    if (call->tell_writable && !call->ended && events && events->on_writable)
+    bool tell = call->tell_writable && ps_call_writable(call);
+    call->tell_writable = false; /* what it does may make another one due */
+    if (tell && events && events->on_writable)
         events->on_writable(call, call->user);
-    call->tell_writable = false;
     if (call->ended && !call->told_end) {
         call->told_end = true;
         if (call->kind == PS_CALL_CLIENT && !call->end_sent)
@@ -127,6 +162,7 @@ void ps_call_unref(ps_call *call)
     if (--call->refs > 0)
         return;
     ps_call_drop_queue(call);
+    forget_expected(call);
     ps_buf_free(&call->metadata);
     ps_buf_free(&call->grpc_message);
     ps_http2_unref(&call->conn);
@@ -249,7 +285,16 @@ size_t ps_call_queued(const ps_call *call)
 
 bool ps_call_writable(const ps_call *call)
 {
-    return !call->ended && !call->local_end && call->queued < PS_CALL_HIGH_WATER;
+    if (call->ended || call->local_end || call->queued >= PS_CALL_HIGH_WATER)
+        return false;
+    return call->kind == PS_CALL_CLIENT || !call->conn->was_full;
+}
+
+void ps_call_expect(ps_call *call, size_t bytes)
+{
+    assert(call->kind != PS_CALL_CLIENT);
+    add_waiting(call->conn, bytes);
+    call->expected += bytes;
 }
 
 void ps_call_finish(ps_call *call, ps_status status, const char *message)

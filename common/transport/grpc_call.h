@@ -4,8 +4,9 @@
  * (ps_call_loop; hop with ps_loop_post). Events come in the order on_message* on_half_close?
  * on_end; on_end comes exactly once and is last, after that only ps_call_unref is allowed.
  *
- * Back-pressure: ps_call_send queues; when ps_call_queued passes the high-water mark (1 MiB) stop
- * sending until on_writable. A received message takes window until it is released.
+ * Back-pressure: ps_call_send queues; when ps_call_writable says no (ps_call_queued has passed the
+ * high-water mark, 1 MiB, or the connection is full) stop sending until on_writable. A received
+ * message takes window until it is released.
  */
 #ifndef PS_TRANSPORT_GRPC_CALL_H
 #define PS_TRANSPORT_GRPC_CALL_H
@@ -22,7 +23,9 @@ typedef struct ps_call_events {
     void (*on_message)(ps_call *call, ps_message *message, void *user);
     /* Server: the client sends no more. May be NULL. Not used on the client side. */
     void (*on_half_close)(ps_call *call, void *user);
-    /* What is queued fell below the low-water mark (256 KiB). May be NULL. */
+    /* The call is writable again: what is queued for it fell below the low-water mark (256 KiB), or
+     * on a server what is queued on its connection fell far enough below the limit. It may come
+     * without need. May be NULL. */
     void (*on_writable)(ps_call *call, void *user);
     /* The end, exactly once. Client: the call's outcome. Server: PS_OK when the status was sent,
      * otherwise why not (PS_CANCELLED, PS_DEADLINE_EXCEEDED, PS_UNAVAILABLE). `message` is never
@@ -34,7 +37,12 @@ typedef struct ps_call_events {
  * PS_PAYLOAD_FIELD by reference. After on_end or finish it is dropped (payload released). */
 void ps_call_send(ps_call *call, const ProtobufCMessage *head, const ps_payload *payload);
 size_t ps_call_queued(const ps_call *call);
-bool ps_call_writable(const ps_call *call); /* below the high-water mark and not ended */
+/* Not ended, below the high-water mark, and on a server all that waits on the connection has not
+ * reached its limit. When false, and not ended, on_writable follows. */
+bool ps_call_writable(const ps_call *call);
+/* Server: bytes that are being made for the next ps_call_send of this call. They count as waiting
+ * on its connection from now until then. */
+void ps_call_expect(ps_call *call, size_t bytes);
 
 /* Server: ends the call with a status; message may be NULL for PS_OK. */
 void ps_call_finish(ps_call *call, ps_status status, const char *message);

@@ -73,6 +73,7 @@ struct ps_http2 {
     size_t held;    /* of all that were begun and are not released */
     size_t lacking; /* of them, what has not come yet */
     size_t waiting; /* server: of answers that the layer has not taken */
+    bool was_full;  /* these reached the limit, and have not fallen to half of it since */
 
     /* draining: GOAWAY was sent or received */
     bool draining, goaway_final;
@@ -115,6 +116,7 @@ struct ps_call {
     bool submitted;    /* the stream has a data source */
     bool was_high;     /* on_writable is owed, once the queue is low */
     bool tell_writable;
+    size_t expected; /* ps_call_expect */
     bool local_end;  /* nothing follows what is queued: half-closed or finished */
     bool end_sent;   /* END_STREAM has left us */
     int finish_grpc; /* server: the status to send; -1: not finished */

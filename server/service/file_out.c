@@ -115,6 +115,7 @@ static void go_on(file_out *f)
     if (f->reading || !ps_call_writable(f->call))
         return;
     f->reading = true;
+    ps_call_expect(f->call, CHUNK_BYTES); /* many may read at once */
     ps_work_submit(ps_call_loop(f->call), &f->work);
 }
 
@@ -154,6 +155,5 @@ void ps_file_out(ps_call *call, ps_services *services, const ProtobufCMessage *r
         return;
     }
     ps_call_set_events(call, &out_events, f);
-    f->reading = true;
-    ps_work_submit(ps_call_loop(call), &f->work);
+    go_on(f);
 }

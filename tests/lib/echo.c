@@ -119,6 +119,12 @@ static void download_more(ps_call *call, void *user)
         ps_call_finish(call, PS_OK, NULL);
 }
 
+static void download_late(void *user)
+{
+    session *s = user;
+    download_more(s->call, s);
+}
+
 static const ps_call_events download_events = {.on_writable = download_more, .on_end = end_cb};
 
 static void download(ps_call *call, const ProtobufCMessage *request, void *service)
@@ -133,7 +139,12 @@ static void download(ps_call *call, const ProtobufCMessage *request, void *servi
     s->size = ask->size;
     s->bytes = ps_alloc(ask->size + 1);
     ps_test_echo_fill(0, s->bytes, ask->size);
-    download_more(call, s);
+    if (!ask->delay_ms) {
+        download_more(call, s);
+        return;
+    }
+    ps_timer_create(ps_call_loop(call), download_late, s, &s->timer);
+    ps_timer_start(s->timer, ask->delay_ms, 0);
 }
 
 static void keep_or_release(session *s, ps_message *message, bool hold)
