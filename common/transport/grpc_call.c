@@ -287,7 +287,10 @@ bool ps_call_writable(const ps_call *call)
 {
     if (call->ended || call->local_end || call->queued >= PS_CALL_HIGH_WATER)
         return false;
-    return call->kind == PS_CALL_CLIENT || !call->conn->was_full;
+    if (call->kind == PS_CALL_CLIENT || !call->conn->was_full)
+        return true;
+    /* What was admitted begins at once; the next messages wait for their turn. */
+    return !call->submitted && call->conn->waiting < call->conn->limits.connection_bytes;
 }
 
 void ps_call_expect(ps_call *call, size_t bytes)

@@ -58,9 +58,9 @@ static ps_status admit(ps_call *call)
 {
     const ps_http2 *conn = call->conn;
     call->pushback = true;
-    if (conn->waiting > conn->limits.connection_bytes)
+    if (conn->waiting >= conn->limits.connection_bytes)
         return ps_fail(PS_RESOURCE_EXHAUSTED,
-                       "%zu bytes of answers wait on this connection, over the limit of %zu: "
+                       "%zu bytes of answers wait on this connection, the limit is %zu: "
                        "read them, then retry",
                        conn->waiting, conn->limits.connection_bytes);
     if (ps_budget_left(conn->budget) == 0)
