@@ -225,7 +225,8 @@ def a_crowd_that_comes_and_goes_leaves_nothing():
             pb, services = stubs()["admin"]
             status = services.AdminStub(root)
 
-            # connections are not counted: gRPC for Python closes its own when it comes to it
+            # connections are not counted: gRPC for Python keeps those of closed channels open, unread, until psd's
+            # keepalive ends them (ss shows ESTAB on both sides, and psd's PING in the client's receive queue)
             wait_until("the crowd's memory is given back",
                        lambda: status.Status(pb.StatusRequest(), timeout=10).memory_used < 1 << 16)
             models = {m["name"] for m in cluster.psctl_json("models")["models"]}
