@@ -3,6 +3,10 @@
 #include "tests/lib/check_main.h"
 #include "tests/lib/echo_rig.h"
 
+#include <poll.h>
+
+#define MIB (1u << 20)
+
 static echo_rig rig;
 
 static void open_rig(const ps_rpc_limits *limits)
@@ -274,7 +278,54 @@ START_TEST(a_thousand_calls_at_once_are_all_answered)
 }
 END_TEST
 
+static uint64_t memory_used(void)
+{
+    ps_rpc_stats s;
+    ps_rpc_server_stats(rig.server, &s);
+    return s.memory_used;
+}
+
+/* Admitted together, before any of them has queued anything. */
+START_TEST(calls_of_one_connection_share_what_may_wait_for_it)
+{
+    enum { CALLS = 16, PIECES = 32, PIECE = 256 << 10 };
+    ps_rpc_limits limits = PS_RPC_LIMITS_DEFAULT;
+    limits.connection_bytes = 4 * MIB;
+    limits.call_bytes = 4 * MIB;
+    echo_rig_open(&rig, &limits);
+    echo_rig_connect(&rig, NULL);
+    static echo_call calls[CALLS];
+    for (int i = 0; i < CALLS; i++) {
+        calls[i] = (echo_call){0};
+        Psd__Test__V1__Ask ask = PSD__TEST__V1__ASK__INIT;
+        ask.count = PIECES;
+        ask.size = PIECE;
+        ask.delay_ms = 300;
+        echo_start(&rig, &calls[i], ECHO_DOWNLOAD, NULL);
+        ps_call_send(calls[i].call, &ask.base, NULL);
+        ps_call_half_close(calls[i].call);
+    }
+    echo_run_ms(&rig, 100);
+    uint64_t most = 0;
+    for (int i = 0; i < 100; i++) { /* the client's loop does not run: its socket fills */
+        poll(NULL, 0, 10);
+        most = memory_used() > most ? memory_used() : most;
+    }
+    ck_assert_uint_ge(most, MIB);
+    ck_assert_uint_le(most, 4 * MIB + 2 * PIECE);
+    for (int i = 0; i < CALLS; i++) { /* and each gets its turn */
+        echo_wait(&rig, &calls[i]);
+        ck_assert_msg(calls[i].status == PS_OK, "%s", calls[i].message);
+        ck_assert_uint_eq(calls[i].messages, PIECES);
+        echo_clear(&calls[i]);
+    }
+    ck_assert_uint_eq(memory_used(), 0);
+    echo_rig_close(&rig);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
+    {&calls_of_one_connection_share_what_may_wait_for_it, 60},
     {&a_status_arrives_with_its_text_in_any_script, 30},
     {&a_deadline_ends_the_call_on_both_sides, 30},
     {&a_client_cancels_and_the_handler_hears_of_it, 30},

@@ -147,45 +147,6 @@ START_TEST(a_client_that_does_not_release_slows_the_server)
 }
 END_TEST
 
-/* Admitted together, before any of them has queued anything. */
-START_TEST(calls_of_one_connection_share_what_may_wait_for_it)
-{
-    enum { CALLS = 16, PIECES = 32, PIECE = 256 << 10 };
-    ps_rpc_limits limits = PS_RPC_LIMITS_DEFAULT;
-    limits.connection_bytes = 4 * MIB;
-    limits.call_bytes = 4 * MIB;
-    echo_rig_open(&rig, &limits);
-    echo_rig_connect(&rig, NULL);
-    static echo_call calls[CALLS];
-    for (int i = 0; i < CALLS; i++) {
-        calls[i] = (echo_call){0};
-        Psd__Test__V1__Ask ask = PSD__TEST__V1__ASK__INIT;
-        ask.count = PIECES;
-        ask.size = PIECE;
-        ask.delay_ms = 300;
-        echo_start(&rig, &calls[i], ECHO_DOWNLOAD, NULL);
-        ps_call_send(calls[i].call, &ask.base, NULL);
-        ps_call_half_close(calls[i].call);
-    }
-    echo_run_ms(&rig, 100);
-    uint64_t most = 0;
-    for (int i = 0; i < 100; i++) { /* the client's loop does not run: its socket fills */
-        poll(NULL, 0, 10);
-        most = stats().memory_used > most ? stats().memory_used : most;
-    }
-    ck_assert_uint_ge(most, MIB);
-    ck_assert_uint_le(most, 4 * MIB + 2 * PIECE);
-    for (int i = 0; i < CALLS; i++) { /* and each gets its turn */
-        echo_wait(&rig, &calls[i]);
-        ck_assert_msg(calls[i].status == PS_OK, "%s", calls[i].message);
-        ck_assert_uint_eq(calls[i].messages, PIECES);
-        echo_clear(&calls[i]);
-    }
-    ck_assert_uint_eq(stats().memory_used, 0);
-    echo_rig_close(&rig);
-}
-END_TEST
-
 START_TEST(a_client_that_never_reads_is_cut_off_in_time)
 {
     ps_rpc_limits limits = PS_RPC_LIMITS_DEFAULT;
@@ -504,7 +465,6 @@ static const ps_check_case cases[] = {
     {&a_handler_that_never_releases_stops_its_client, 30},
     {&uploads_that_are_kept_to_their_end_all_come_to_it, 60},
     {&a_client_that_does_not_release_slows_the_server, 60},
-    {&calls_of_one_connection_share_what_may_wait_for_it, 60},
     {&a_client_that_never_reads_is_cut_off_in_time, 30},
     {&a_client_that_is_stopped_is_cut_off_in_time, 30},
     {&memory_for_messages_is_bounded_and_over_it_is_worth_a_retry, 30},
