@@ -80,7 +80,7 @@ static void open_rig(void)
     r.client_tls = ps_test_pki_context(&r.pki, PS_TLS_CLIENT, "w1");
     r.sessions = ps_sessions_create();
     ck_assert_int_eq(ps_loop_create(&r.loop), PS_OK);
-    ck_assert_int_eq(ps_loops_create(2, &r.loops), PS_OK);
+    ck_assert_int_eq(ps_loops_create(2, true, &r.loops), PS_OK);
     const ps_rpc_server_options options = {.loops = r.loops,
                                            .address = "127.0.0.1",
                                            .tls = r.server_tls,
