@@ -37,7 +37,10 @@ PRIVATE = {
 }
 
 
-def product_files(root, suffixes=(".c", ".h")):
+SUFFIXES = (".c", ".h", ".cc", ".cu")
+
+
+def product_files(root, suffixes=SUFFIXES):
     for top in BORDERS:
         for path in sorted((root / top).rglob("*")):
             if path.suffix in suffixes:
@@ -46,8 +49,9 @@ def product_files(root, suffixes=(".c", ".h")):
 
 def all_sources(root):
     yield from product_files(root)
-    for path in sorted((root / "tests").rglob("*.[ch]")):
-        yield path, path.relative_to(root).as_posix()
+    for path in sorted((root / "tests").rglob("*")):
+        if path.suffix in SUFFIXES:
+            yield path, path.relative_to(root).as_posix()
 
 
 def rule_length(root):
