@@ -24,7 +24,7 @@
 #undef __launch_bounds__
 #define __launch_bounds__(...)
 #undef __shared__
-#define __shared__ static __attribute__((section("ps_shared")))
+#define __shared__ static __thread /* why: shared.cc */
 
 /* Where the running thread stands. */
 extern uint3 *ps_shim_thread_index;
@@ -88,6 +88,27 @@ ps_shim_launch_kernel(const char *name, void (*kernel)(P...), dim3 grid, dim3 bl
                              new copy{kernel, std::tuple<P...>(arguments...)},
                              sizeof(copy)};
     return ps_shim_launch_enqueue(&launch, stream);
+}
+
+/* The toolkit's own conveniences, which it has for nvcc alone. */
+template <typename T>
+static inline cudaError_t cudaFuncSetAttribute(T *kernel, cudaFuncAttribute attribute, int value)
+{
+    return cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel), attribute, value);
+}
+
+template <typename T>
+static inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *out, T *kernel)
+{
+    return cudaFuncGetAttributes(out, reinterpret_cast<const void *>(kernel));
+}
+
+template <typename T>
+static inline cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, T *kernel,
+                                                                        int threads, size_t shared)
+{
+    return cudaOccupancyMaxActiveBlocksPerMultiprocessor(
+        blocks, reinterpret_cast<const void *>(kernel), threads, shared);
 }
 
 #endif

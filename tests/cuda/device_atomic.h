@@ -57,9 +57,12 @@ PS_SHIM_COMPARE_AND_SWAP(unsigned)
 PS_SHIM_COMPARE_AND_SWAP(unsigned short)
 PS_SHIM_COMPARE_AND_SWAP(unsigned long long)
 
-/* Threads take turns, so every write is seen at once. */
+/* Threads take turns, so every write is seen at once; the checker is told. */
+void ps_shim_fence(void);
+
 static inline void __threadfence(void)
 {
+    ps_shim_fence();
 }
 
 static inline void __threadfence_block(void)

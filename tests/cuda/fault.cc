@@ -42,12 +42,12 @@ static const char *verb(const void *context)
 static void device_fault(const void *address, const void *context)
 {
     char where[200];
+    size_t offset = 0, left = 0;
     ps_memory_describe(address, where, sizeof where);
     if (ps_block_stack_overflow(address))
         ps_report(instruction(context), "uses more stack than a thread has");
-    else if (ps_shared_guard_holds(address))
-        ps_report(instruction(context), "%s out of the bounds of dynamic shared memory",
-                  verb(context));
+    else if (ps_shared_find(address, &offset, &left))
+        ps_report(instruction(context), "%s out of the bounds of shared memory", verb(context));
     else
         ps_report(instruction(context), "%s out of bounds: %s", verb(context), where);
     ps_sticky_error = cudaErrorIllegalAddress;

@@ -6,6 +6,7 @@
 #include "tests/cuda/order.h"
 #include "tests/cuda/report.h"
 #include "tests/cuda/runtime.h"
+#include "tests/cuda/shared.h"
 #include "tests/cuda/stream.h"
 
 #include <map>
@@ -75,13 +76,16 @@ static cudaError_t check(const ps_shim_launch *l)
 static void run_grid(const ps_shim_launch *l)
 {
     uint32_t number = ++launches, blocks = l->grid.x * l->grid.y * l->grid.z;
+    ps_checker_launch();
     ps_fault_stack_begin();
+    ps_shared_grid_begin();
     for (uint32_t i = 0; i < blocks; i++)
         if (!ps_block_run(l, number, ps_order_block(i, blocks, number))) {
             if (ps_sticky_error == cudaSuccess)
                 ps_sticky_error = cudaErrorLaunchFailure;
             break;
         }
+    ps_shared_grid_end();
     ps_fault_stack_end();
 }
 

@@ -53,6 +53,11 @@ char *ps_memory_arena(void)
     return arena;
 }
 
+size_t ps_memory_arena_size(void)
+{
+    return ARENA;
+}
+
 static void protect(const ps_allocation *a, int how)
 {
     if (mprotect(a->pages, a->pages_size, how) != 0) {
@@ -165,15 +170,22 @@ void ps_memory_describe(const void *address, char *out, size_t size)
                        (size_t)(at - a->start));
 }
 
-bool ps_memory_check(const void *start, size_t bytes, const char *what)
+const void *ps_memory_missing(const ps_allocation *a, const void *start, size_t bytes)
 {
     const char *at = (const char *)start;
-    const ps_allocation *a = ps_memory_find(start);
-    if (bytes == 0 || (a && a->live && at >= a->start && at + bytes <= a->start + a->size))
+    if (!a || !a->live || at < a->start || at >= a->start + a->size)
+        return at;
+    return at + bytes > a->start + a->size ? a->start + a->size : NULL;
+}
+
+bool ps_memory_check(const void *start, size_t bytes, const char *what)
+{
+    const void *missing = bytes ? ps_memory_missing(ps_memory_find(start), start, bytes) : NULL;
+    if (!missing)
         return true;
     char where[200];
-    ps_memory_describe(a && at >= a->start ? at + bytes - 1 : at, where, sizeof where);
-    ps_report(NULL, "%s: %zu bytes from %p reach %s", what, bytes, start, where);
+    ps_memory_describe(missing, where, sizeof where);
+    ps_report(NULL, "%s: %zu bytes from %p go out of bounds: %s", what, bytes, start, where);
     return false;
 }
 

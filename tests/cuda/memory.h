@@ -27,6 +27,11 @@ bool ps_memory_is_pinned(const void *address);
 /* The allocation, live or freed, that address belongs to, its surroundings included; or NULL. */
 ps_allocation *ps_memory_find(const void *address);
 bool ps_memory_in_arena(const void *address);
+char *ps_memory_arena(void);
+size_t ps_memory_arena_size(void);
+int ps_memory_live(void);
+/* The first of size bytes from start that a does not have; NULL: it has all. a may be NULL. */
+const void *ps_memory_missing(const ps_allocation *a, const void *start, size_t bytes);
 /* A live device allocation (pinned ones too) that holds bytes from start on; otherwise a finding,
  * "what: ...", and false. */
 bool ps_memory_check(const void *start, size_t bytes, const char *what);

@@ -16,11 +16,6 @@ cudaError_t ps_sticky_error;
 static bool keep;
 static char first[1024];
 
-bool ps_report_kept(void)
-{
-    return keep;
-}
-
 const char *ps_shim_finding(void)
 {
     return first;
@@ -58,6 +53,9 @@ static void find_line(const void *pc, char *out, size_t size)
         return;
     if (fgets(line, sizeof line, pipe) && line[0] != '?') {
         line[strcspn(line, "\n ")] = 0;
+        char *unknown = strstr(line, ":?");
+        if (unknown)
+            *unknown = 0;
         const char *name = strrchr(line, '/');
         (void)snprintf(out, size, " (%s)", name ? name + 1 : line);
     }

@@ -11,9 +11,8 @@ std::recursive_mutex ps_runtime_mutex;
 static thread_local cudaError_t last_error;
 static unsigned until_failure;
 static bool failed;
+static bool forbid;
 static int objects;
-int ps_memory_live(void);
-void ps_report_reset(void);
 
 void ps_shim_fail_call(unsigned k)
 {
@@ -34,6 +33,11 @@ bool ps_inject(void)
         return false;
     failed = true;
     return true;
+}
+
+void ps_runtime_forbid(bool forbidden)
+{
+    forbid = forbidden;
 }
 
 void ps_runtime_count(int change)
@@ -62,6 +66,8 @@ cudaError_t ps_runtime_begin(cudaError_t injected)
     ps_fault_watch();
     if (ps_sticky_error != cudaSuccess)
         return ps_sticky_error;
+    if (forbid)
+        return cudaErrorNotPermitted;
     return ps_inject() ? injected : cudaSuccess;
 }
 

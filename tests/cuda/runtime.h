@@ -14,6 +14,8 @@ extern std::recursive_mutex ps_runtime_mutex;
 cudaError_t ps_runtime_begin(cudaError_t injected);
 /* Becomes the thread's last error, unless it is none; returned. */
 cudaError_t ps_runtime_end(cudaError_t code);
+/* While a host function runs every call that may fail is refused. */
+void ps_runtime_forbid(bool forbidden);
 /* Objects made and released. */
 void ps_runtime_count(int change);
 /* Whether the next call that may fail has been asked to. */

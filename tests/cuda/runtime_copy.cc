@@ -31,13 +31,12 @@ static bool on_device(const void *address)
 /* Whether a side is where the kind says, all of it. */
 static bool side_is(const void *start, size_t bytes, bool device, const char *what)
 {
-    if (device || ps_memory_in_arena(start))
-        if (!ps_memory_check(start, bytes, what))
-            return false;
-    if (on_device(start) == device)
-        return true;
-    ps_report(NULL, "%s is %s memory, the kind says otherwise", what, device ? "host" : "device");
-    return false;
+    if (on_device(start) != device) {
+        ps_report(NULL, "%s is %s memory, the kind says otherwise", what,
+                  device ? "host" : "device");
+        return false;
+    }
+    return !ps_memory_in_arena(start) || ps_memory_check(start, bytes, what);
 }
 
 static cudaError_t check(const ps_copy2d *c, cudaMemcpyKind *kind)

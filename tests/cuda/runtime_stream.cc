@@ -108,7 +108,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     return ps_runtime_end(code);
 }
 
-/* The host function runs when its stream gets there, with the device's memory closed to it. */
+/* The host function runs when its stream gets there, with the device's memory closed to it, and may
+ * call nothing of CUDA. */
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void *context)
 {
     PS_RUNTIME_LOCK;
@@ -117,7 +118,9 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void 
     if (code == cudaSuccess)
         ps_stream_enqueue(s, [=] {
             ps_device_pause();
+            ps_runtime_forbid(true);
             function(context);
+            ps_runtime_forbid(false);
             ps_device_resume();
         });
     return ps_runtime_end(code);

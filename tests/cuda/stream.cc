@@ -11,7 +11,9 @@
 
 #include <utility>
 
-static std::vector<CUstream_st *> streams; /* destroyed ones too: their places may be asked for */
+/* Destroyed ones too, since their places may be asked for; never freed, as threads may still run
+ * when the program ends. */
+static std::vector<CUstream_st *> &streams = *new std::vector<CUstream_st *>();
 
 static CUstream_st *legacy(void)
 {

@@ -1,24 +1,10 @@
 /* Kernels of every shape run and give what plain C in float64 gives. */
 #include "tests/cuda/kernels.h"
-#include "tests/cuda/shim.h"
+#include "tests/cuda/rig.h"
 #include "tests/lib/check_main.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-static void *on_device(const void *values, size_t bytes)
-{
-    void *memory = NULL;
-    ck_assert_int_eq(cudaMalloc(&memory, bytes), cudaSuccess);
-    if (values)
-        ck_assert_int_eq(cudaMemcpy(memory, values, bytes, cudaMemcpyHostToDevice), cudaSuccess);
-    return memory;
-}
-
-static void to_host(void *values, const void *memory, size_t bytes)
-{
-    ck_assert_int_eq(cudaMemcpy(values, memory, bytes, cudaMemcpyDeviceToHost), cudaSuccess);
-}
 
 static void some(float *values, size_t n)
 {
@@ -32,9 +18,9 @@ START_TEST(a_kernel_without_barriers)
     float x[N], y[N], got[N];
     some(x, N);
     some(y, N);
-    float *dx = on_device(x, sizeof x), *dy = on_device(y, sizeof y);
+    float *dx = rig_device(x, sizeof x), *dy = rig_device(y, sizeof y);
     ck_assert_int_eq(run_saxpy(NULL, dy, dx, 3, N), cudaSuccess);
-    to_host(got, dy, sizeof got);
+    rig_to_host(got, dy, sizeof got);
     for (int i = 0; i < N; i++)
         ck_assert_float_eq_tol(got[i], y[i] + 3 * x[i], 1e-5f);
     ck_assert_int_eq(cudaFree(dx), cudaSuccess);
@@ -48,9 +34,9 @@ START_TEST(shuffles_and_shared_memory)
     enum { ROWS = 5, COLUMNS = 300 };
     float x[ROWS * COLUMNS], got[ROWS * COLUMNS];
     some(x, ROWS * COLUMNS);
-    float *dx = on_device(x, sizeof x), *dy = on_device(NULL, sizeof x);
+    float *dx = rig_device(x, sizeof x), *dy = rig_device(NULL, sizeof x);
     ck_assert_int_eq(run_layernorm(NULL, dy, dx, ROWS, COLUMNS), cudaSuccess);
-    to_host(got, dy, sizeof got);
+    rig_to_host(got, dy, sizeof got);
     for (int r = 0; r < ROWS; r++) {
         const float *row = x + r * COLUMNS;
         double mean = 0, squares = 0;
@@ -71,9 +57,9 @@ START_TEST(dynamic_shared_memory)
     double x[N], got[N];
     for (int i = 0; i < N; i++)
         x[i] = i;
-    double *dx = on_device(x, sizeof x), *dy = on_device(NULL, sizeof x);
+    double *dx = rig_device(x, sizeof x), *dy = rig_device(NULL, sizeof x);
     ck_assert_int_eq(run_reversed(NULL, dy, dx, N), cudaSuccess);
-    to_host(got, dy, sizeof got);
+    rig_to_host(got, dy, sizeof got);
     for (int i = 0; i < N; i++)
         ck_assert_double_eq(got[i], N - 1 - i);
 }
