@@ -207,6 +207,9 @@ ps_status ps_job_entry_data(ps_job_entry *e, ps_task_run *run, ps_job_data which
         return ps_fail(PS_INVALID_ARGUMENT, "the job names no %s data",
                        which == PS_JOB_TRAIN_DATA ? "training" : "test");
     const ps_spec_model *model = ps_job_entry_model_spec(e);
+    if (ps_spec_model_is_language(model))
+        return ps_fail(PS_INVALID_ARGUMENT, "architecture %s does not read data of format %s",
+                       model->architecture, data->format);
     ps_label_kind labels = labels_of(e, run);
     ps_status st = ps_worker_data_path_check(run->env->conf, files->features);
     if (!st && *files->labels && labels != PS_LABELS_NONE)

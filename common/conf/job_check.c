@@ -2,6 +2,8 @@
  * does not hold is reported on the line of its key. */
 #include "common/conf/job_check.h"
 
+#include "common/conf/model_spec.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -61,15 +63,7 @@ static ps_status check_sections(const ps_job_spec *s, const ps_conf_doc *doc)
 
 static ps_status check_model(const ps_job_spec *s, const ps_conf_doc *doc)
 {
-    if (!s->model || s->model->loss != PS_SPEC_CROSS_ENTROPY)
-        return PS_OK;
-    int64_t last = s->model->layers[s->model->n_layers - 1];
-    if (last < 2)
-        return ps_conf_fail(doc, "model.layers",
-                            "the last layer is the number of classes and must be at least 2 "
-                            "with loss cross_entropy, not %" PRId64,
-                            last);
-    return PS_OK;
+    return s->model ? ps_spec_model_settle(s->model, doc, "model.") : PS_OK;
 }
 
 static ps_status check_path(const ps_conf_doc *doc, const char *key, const char *path)
@@ -120,7 +114,7 @@ static ps_status check_csv(const ps_job_spec *s, const ps_conf_doc *doc)
                             "'%s' is a column's name, but data.csv.header is false; "
                             "allowed: first, last, a number from 0, or a name with header: true",
                             csv->label_column);
-    if (!s->model)
+    if (!s->model || ps_spec_model_is_language(s->model))
         return PS_OK;
     int64_t last = s->model->layers[s->model->n_layers - 1];
     if (s->model->loss == PS_SPEC_CROSS_ENTROPY && csv->targets != 1)

@@ -1,32 +1,23 @@
 /* The schema of a job file: an added key is a line here, a member in the header, and a line in
- * deploy/examples/fashion-mlp.yaml. Rules across keys are in job_check.c. */
+ * deploy/examples/fashion-mlp.yaml. Rules across keys are in job_check.c; the model section is in
+ * model_spec.c. */
 #include "common/conf/job_spec.h"
 
 #include "common/conf/conf.h"
 #include "common/conf/job_check.h"
+#include "common/conf/model_spec.h"
 
 #include <string.h>
 
 /* In the order of the enums of the header. */
 static const char *const kind_words[] = {"train", "evaluate", "predict", NULL};
-static const char *const activation_words[] = {"relu", "gelu", "tanh", NULL};
-static const char *const loss_words[] = {"cross_entropy", "squared_error", NULL};
 static const char *const schedule_words[] = {"constant", "linear", "cosine", NULL};
 static const char *const durability_words[] = {"memory", "checkpoint", "log", NULL};
 /* Names of tables that live in the daemons: a row there is a word here. */
-static const char *const architecture_names[] = {"mlp", NULL};
 static const char *const format_names[] = {"idx", "csv", NULL};
 static const char *const optimizer_names[] = {"sgd", "momentum", "adamw", NULL};
 static const char *const mode_names[] = {"asp", "bsp", NULL};
 static const char *const codec_names[] = {"float32", NULL};
-
-static const ps_conf_key model_keys[] = {
-    PS_CONF_NAME("architecture", ps_spec_model, architecture, NULL, architecture_names),
-    PS_CONF_INTS("layers", ps_spec_model, layers, NULL, 2, 256, 1, 1 << 20),
-    PS_CONF_WORD("activation", ps_spec_model, activation, "relu", activation_words),
-    PS_CONF_WORD("loss", ps_spec_model, loss, "cross_entropy", loss_words),
-    PS_CONF_END,
-};
 
 static const ps_conf_key files_keys[] = {
     PS_CONF_TEXT("features", ps_spec_files, features, NULL, 1, 4095),
@@ -110,7 +101,7 @@ static const ps_conf_key job_keys[] = {
     PS_CONF_TEXT("name", ps_job_spec, name, NULL, 1, 64),
     PS_CONF_TEXT("model_name", ps_job_spec, model_name, "", 0, 64),
     PS_CONF_TEXT("initialize_from", ps_job_spec, initialize_from, "", 0, 64),
-    PS_CONF_MAP_OPT("model", ps_job_spec, model, model_keys),
+    PS_CONF_MAP_OPT("model", ps_job_spec, model, ps_spec_model_keys),
     PS_CONF_MAP("data", ps_job_spec, data, data_keys),
     PS_CONF_MAP_OPT("train", ps_job_spec, train, train_keys),
     PS_CONF_INT("workers", ps_job_spec, workers, "1", 1, 4096),
@@ -160,31 +151,4 @@ bool ps_job_spec_name_ok(const char *name)
 const char *ps_job_spec_kind_name(unsigned kind)
 {
     return kind <= PS_SPEC_PREDICT ? kind_words[kind] : "unknown";
-}
-
-static const ps_conf_schema model_schema = {.keys = model_keys, .size = sizeof(ps_spec_model)};
-
-ps_status ps_spec_model_parse(ps_slice yaml, const char *origin, ps_spec_model **out)
-{
-    void *model = NULL;
-    ps_status st = ps_conf_load(&model_schema, yaml, origin, NULL, &model);
-    if (st)
-        return st;
-    *out = model;
-    return PS_OK;
-}
-
-void ps_spec_model_free(ps_spec_model **model)
-{
-    ps_conf_free(&model_schema, *model);
-    *model = NULL;
-}
-
-void ps_spec_model_format(const ps_spec_model *model, ps_buf *out)
-{
-    ps_buf_printf(out, "{architecture: %s, layers: [", model->architecture);
-    for (size_t i = 0; i < model->n_layers; i++)
-        ps_buf_printf(out, "%s%lld", i ? ", " : "", (long long)model->layers[i]);
-    ps_buf_printf(out, "], activation: %s, loss: %s}", activation_words[model->activation],
-                  loss_words[model->loss]);
 }

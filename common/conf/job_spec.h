@@ -45,12 +45,27 @@ typedef enum ps_spec_durability {
     PS_SPEC_LOG,        /* known, but refused in this version */
 } ps_spec_durability;
 
+/* Keys that the architecture does not have are refused in the file, and hold 0 or the default. */
 typedef struct ps_spec_model {
-    char *architecture; /* "mlp": a row of the worker's table of models */
-    int64_t *layers;    /* widths: inputs, hidden ones, outputs; at least 2 */
+    char *architecture; /* "mlp", "gpt2", "llama": a row of the worker's table of models */
+    /* mlp */
+    int64_t *layers; /* widths: inputs, hidden ones, outputs; at least 2. gpt2, llama: none */
     size_t n_layers;
     unsigned activation; /* ps_spec_activation, after every layer but the last */
-    unsigned loss;       /* ps_spec_loss */
+    unsigned loss;       /* ps_spec_loss; gpt2, llama: PS_SPEC_CROSS_ENTROPY */
+    /* gpt2 and llama, under the names of Hugging Face's LlamaConfig */
+    int64_t vocab_size;
+    int64_t context_length;    /* tokens of the longest sequence */
+    int64_t hidden_size;       /* a multiple of num_heads */
+    int64_t num_layers;        /* blocks */
+    int64_t num_heads;         /* of queries; llama: hidden_size / num_heads is even, for RoPE */
+    int64_t num_kv_heads;      /* of keys and values; divides num_heads; gpt2: num_heads */
+    int64_t intermediate_size; /* width of the MLP of a block */
+    double rope_theta;         /* llama */
+    double norm_epsilon;       /* of LayerNorm (gpt2) or RMSNorm (llama) */
+    bool tie_embeddings;       /* the head is the embedding; gpt2: true */
+    double dropout;
+    char *tokenizer; /* "bytes", "gpt2" (byte-level BPE; its file travels with the model) or "" */
 } ps_spec_model;
 
 typedef struct ps_spec_files {
@@ -146,11 +161,14 @@ void ps_job_spec_free(ps_job_spec **spec);
 extern const ps_conf_schema ps_job_schema;
 
 /* A model section on its own, as stored models carry it: a flow mapping,
- * "{architecture: mlp, layers: [784, 10], activation: relu, loss: cross_entropy}".
+ * "{architecture: mlp, layers: [784, 10], activation: relu, loss: cross_entropy}"; format writes
+ * every key that the architecture has.
  * parse: bytes are hostile, origin starts the messages; *out is freed with ps_spec_model_free. */
 PS_MUST_CHECK ps_status ps_spec_model_parse(ps_slice yaml, const char *origin, ps_spec_model **out);
 void ps_spec_model_free(ps_spec_model **model);
 void ps_spec_model_format(const ps_spec_model *model, ps_buf *out);
+/* gpt2 or llama: it reads tokens, and has no layers. */
+bool ps_spec_model_is_language(const ps_spec_model *model);
 
 /* A model or job name: 1..64 of [a-z0-9._-], first a letter or digit. */
 bool ps_job_spec_name_ok(const char *name);

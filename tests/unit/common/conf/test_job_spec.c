@@ -241,6 +241,106 @@ START_TEST(data_is_checked_against_its_format)
 }
 END_TEST
 
+#define JOB(model)                                                                         \
+    "kind: train\nname: a\ntrain: {epochs: 1, optimizer: {name: sgd, learning_rate: 1}}\n" \
+    "data: {format: idx, train: {features: /x, labels: /y}}\nmodel:\n" model
+#define SIZES                                                           \
+    "  vocab_size: 50257\n  context_length: 1024\n  hidden_size: 768\n" \
+    "  num_layers: 12\n  num_heads: 12\n"
+
+START_TEST(a_language_model_gets_what_follows_from_its_sizes)
+{
+    ps_job_spec *s = parse(JOB("  architecture: gpt2\n" SIZES));
+    ck_assert_int_eq(s->model->intermediate_size, 3072);
+    ck_assert_int_eq(s->model->num_kv_heads, 12);
+    ck_assert(s->model->tie_embeddings);
+    ck_assert_double_eq(s->model->norm_epsilon, 1e-5);
+    ck_assert_str_eq(s->model->tokenizer, "");
+    ck_assert_uint_eq(s->model->n_layers, 0);
+    ck_assert(ps_spec_model_is_language(s->model));
+    ps_job_spec_free(&s);
+    s = parse(JOB("  architecture: llama\n" SIZES "  num_kv_heads: 4\n  intermediate_size: 2048\n"
+                  "  rope_theta: 5e5\n  norm_epsilon: 1e-6\n  tokenizer: gpt2\n"));
+    ck_assert_int_eq(s->model->num_kv_heads, 4);
+    ck_assert_int_eq(s->model->intermediate_size, 2048);
+    ck_assert_double_eq(s->model->rope_theta, 500000);
+    ck_assert(!s->model->tie_embeddings);
+    ps_job_spec_free(&s);
+    s = parse(TRAIN);
+    ck_assert(!ps_spec_model_is_language(s->model));
+    ps_job_spec_free(&s);
+}
+END_TEST
+
+START_TEST(a_model_section_reads_back_as_it_was_written)
+{
+    static const char *const written[] = {
+        "{architecture: mlp, layers: [784, 10], activation: tanh, loss: squared_error}",
+        "{architecture: gpt2, vocab_size: 257, context_length: 64, hidden_size: 48, "
+        "num_layers: 2, num_heads: 3, intermediate_size: 100, norm_epsilon: 1e-06, dropout: 0.1, "
+        "tokenizer: \"bytes\"}",
+        "{architecture: llama, vocab_size: 300, context_length: 64, hidden_size: 48, "
+        "num_layers: 2, num_heads: 6, num_kv_heads: 2, intermediate_size: 100, "
+        "rope_theta: 500000, norm_epsilon: 1e-05, tie_embeddings: true, dropout: 0, "
+        "tokenizer: \"\"}",
+    };
+    for (size_t i = 0; i < sizeof written / sizeof *written; i++) {
+        ps_spec_model *model = NULL;
+        ck_assert_int_eq(ps_spec_model_parse(ps_slice_str(written[i]), "model", &model), PS_OK);
+        ps_buf out = PS_BUF_EMPTY;
+        ps_spec_model_format(model, &out);
+        ck_assert_str_eq(ps_buf_cstr(&out), written[i]);
+        ps_buf_free(&out);
+        ps_spec_model_free(&model);
+    }
+}
+END_TEST
+
+START_TEST(a_key_of_another_architecture_is_refused)
+{
+    refuses(JOB("  architecture: gpt2\n" SIZES "  layers: [4, 3]\n"),
+            "job.yaml:12: model.layers: not for architecture gpt2");
+    refuses(JOB("  architecture: gpt2\n" SIZES "  rope_theta: 10000\n"),
+            "job.yaml:12: model.rope_theta: not for architecture gpt2");
+    refuses(JOB("  architecture: llama\n" SIZES "  loss: cross_entropy\n"),
+            "job.yaml:12: model.loss: not for architecture llama");
+    refuses(JOB("  architecture: mlp\n  layers: [4, 3]\n  hidden_size: 8\n"),
+            "job.yaml:8: model.hidden_size: not for architecture mlp");
+    refuses(JOB("  architecture: mlp\n"),
+            "job.yaml:5: model.layers: missing; a list of integers is required here");
+    refuses(JOB("  architecture: mlp\n  layers: [4]\n"),
+            "job.yaml:7: model.layers: 1 entries, allowed 2 to 256");
+    refuses(JOB("  architecture: bert\n"),
+            "job.yaml:6: model.architecture: 'bert' is not known; allowed: mlp, gpt2, llama");
+}
+END_TEST
+
+START_TEST(sizes_of_a_language_model_fit_each_other)
+{
+    refuses(JOB("  architecture: gpt2\n  vocab_size: 300\n"),
+            "job.yaml:5: model.context_length: missing; architecture gpt2 needs it");
+    refuses(JOB("  architecture: gpt2\n  vocab_size: 0\n"),
+            "job.yaml:7: model.vocab_size: 0 is out of range, allowed from 1");
+    refuses(JOB("  architecture: gpt2\n" SIZES "  tie_embeddings: false\n"),
+            "job.yaml:12: model.tie_embeddings: false is not for architecture gpt2");
+    refuses(JOB("  architecture: llama\n" SIZES),
+            "job.yaml:5: model.intermediate_size: missing; architecture llama needs it");
+    refuses(JOB("  architecture: llama\n" SIZES "  intermediate_size: 8\n  num_kv_heads: 5\n"),
+            "job.yaml:13: model.num_kv_heads: 5 does not divide num_heads, 12");
+    refuses(JOB("  architecture: llama\n  vocab_size: 9\n  context_length: 9\n  hidden_size: 9\n"
+                "  num_layers: 1\n  num_heads: 3\n  intermediate_size: 8\n"),
+            "job.yaml:9: model.hidden_size: a head has 3 numbers (hidden_size / num_heads); RoPE");
+    refuses(JOB("  architecture: gpt2\n  vocab_size: 9\n  context_length: 9\n  hidden_size: 9\n"
+                "  num_layers: 1\n  num_heads: 2\n"),
+            "job.yaml:9: model.hidden_size: 9 is not a multiple of num_heads, 2");
+    refuses(JOB("  architecture: gpt2\n" SIZES "  tokenizer: bpe\n"),
+            "job.yaml:12: model.tokenizer: 'bpe' is not known; allowed: bytes, gpt2");
+    refuses(JOB("  architecture: gpt2\n  vocab_size: 255\n  context_length: 9\n"
+                "  hidden_size: 8\n  num_layers: 1\n  num_heads: 2\n  tokenizer: bytes\n"),
+            "job.yaml:7: model.vocab_size: 255 is less than the 256 of tokenizer bytes");
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&the_main_example_is_the_job_it_describes},
     {&the_other_examples_parse},
@@ -253,6 +353,10 @@ static const ps_check_case tests[] = {
     {&rules_across_keys_name_the_line},
     {&settings_of_another_optimizer_are_refused},
     {&data_is_checked_against_its_format},
+    {&a_language_model_gets_what_follows_from_its_sizes},
+    {&a_model_section_reads_back_as_it_was_written},
+    {&a_key_of_another_architecture_is_refused},
+    {&sizes_of_a_language_model_fit_each_other},
     {0},
 };
 

@@ -1,0 +1,269 @@
+/* Happy path: every key that was written is one of the architecture's, those it needs are there,
+ * what follows from others is filled in, and the sizes fit each other. The first rule that does
+ * not hold is reported on the line of its key. */
+#include "common/conf/model_spec.h"
+
+#include "common/conf/value.h"
+#include "common/format/json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* In the order of the enums of job_spec.h. */
+static const char *const activation_words[] = {"relu", "gelu", "tanh", NULL};
+static const char *const loss_words[] = {"cross_entropy", "squared_error", NULL};
+/* The worker's table of models: a row there is a word here. */
+static const char *const architecture_names[] = {"mlp", "gpt2", "llama", NULL};
+
+/* Whether a key is needed depends on the architecture, so 0 and [] stand for "not said". */
+const ps_conf_key ps_spec_model_keys[] = {
+    PS_CONF_NAME("architecture", ps_spec_model, architecture, NULL, architecture_names),
+    PS_CONF_INTS("layers", ps_spec_model, layers, "[]", 0, 256, 1, 1 << 20),
+    PS_CONF_WORD("activation", ps_spec_model, activation, "relu", activation_words),
+    PS_CONF_WORD("loss", ps_spec_model, loss, "cross_entropy", loss_words),
+    PS_CONF_INT("vocab_size", ps_spec_model, vocab_size, "0", 0, 1 << 24),
+    PS_CONF_INT("context_length", ps_spec_model, context_length, "0", 0, 1 << 20),
+    PS_CONF_INT("hidden_size", ps_spec_model, hidden_size, "0", 0, 1 << 17),
+    PS_CONF_INT("num_layers", ps_spec_model, num_layers, "0", 0, 1024),
+    PS_CONF_INT("num_heads", ps_spec_model, num_heads, "0", 0, 1024),
+    PS_CONF_INT("num_kv_heads", ps_spec_model, num_kv_heads, "0", 0, 1024),
+    PS_CONF_INT("intermediate_size", ps_spec_model, intermediate_size, "0", 0, 1 << 20),
+    PS_CONF_REAL("rope_theta", ps_spec_model, rope_theta, "10000", 1, 1e9),
+    PS_CONF_REAL("norm_epsilon", ps_spec_model, norm_epsilon, "1e-5", 1e-12, 0.1),
+    PS_CONF_BOOL("tie_embeddings", ps_spec_model, tie_embeddings, "false"),
+    PS_CONF_REAL("dropout", ps_spec_model, dropout, "0", 0, 0.9),
+    PS_CONF_TEXT("tokenizer", ps_spec_model, tokenizer, "", 0, 32),
+    PS_CONF_END,
+};
+
+enum { MLP = 1, GPT2 = 2, LLAMA = 4 };
+
+/* Which architectures have a key; architecture itself is in no list. */
+static const struct {
+    const char *key;
+    unsigned owners;
+    bool needed;
+    size_t offset; /* of the integer, when it is needed */
+} owners[] = {
+    {"layers", MLP, false, 0},
+    {"activation", MLP, false, 0},
+    {"loss", MLP, false, 0},
+    {"vocab_size", GPT2 | LLAMA, true, offsetof(ps_spec_model, vocab_size)},
+    {"context_length", GPT2 | LLAMA, true, offsetof(ps_spec_model, context_length)},
+    {"hidden_size", GPT2 | LLAMA, true, offsetof(ps_spec_model, hidden_size)},
+    {"num_layers", GPT2 | LLAMA, true, offsetof(ps_spec_model, num_layers)},
+    {"num_heads", GPT2 | LLAMA, true, offsetof(ps_spec_model, num_heads)},
+    {"num_kv_heads", LLAMA, false, 0},
+    {"intermediate_size", GPT2 | LLAMA, false, 0},
+    {"rope_theta", LLAMA, false, 0},
+    {"norm_epsilon", GPT2 | LLAMA, false, 0},
+    {"tie_embeddings", GPT2 | LLAMA, false, 0},
+    {"dropout", GPT2 | LLAMA, false, 0},
+    {"tokenizer", GPT2 | LLAMA, false, 0},
+};
+
+typedef struct section {
+    ps_spec_model *model;
+    const ps_conf_doc *doc;
+    const char *prefix;
+    unsigned architecture; /* one of the bits above */
+} section;
+
+typedef struct path {
+    char text[64];
+} path;
+
+static path path_of(const section *s, const char *key)
+{
+    path p;
+    (void)snprintf(p.text, sizeof p.text, "%s%s", s->prefix, key);
+    return p;
+}
+
+static bool written(const section *s, const char *key)
+{
+    return ps_conf_has(s->doc, path_of(s, key).text);
+}
+
+static ps_status check_keys(const section *s)
+{
+    const ps_spec_model *m = s->model;
+    for (size_t i = 0; i < sizeof owners / sizeof *owners; i++) {
+        bool has = owners[i].owners & s->architecture, said = written(s, owners[i].key);
+        path p = path_of(s, owners[i].key);
+        if (said && !has)
+            return ps_conf_fail(s->doc, p.text, "not for architecture %s", m->architecture);
+        if (!has || !owners[i].needed)
+            continue;
+        int64_t value = 0;
+        memcpy(&value, (const char *)m + owners[i].offset, sizeof value);
+        if (!said)
+            return ps_conf_fail(s->doc, p.text, "missing; architecture %s needs it",
+                                m->architecture);
+        if (value == 0)
+            return ps_conf_fail(s->doc, p.text, "0 is out of range, allowed from 1");
+    }
+    return PS_OK;
+}
+
+static ps_status check_mlp(const section *s)
+{
+    const ps_spec_model *m = s->model;
+    const char *key = "layers";
+    if (!written(s, key))
+        return ps_conf_fail(s->doc, path_of(s, key).text,
+                            "missing; a list of integers is required here");
+    if (m->n_layers < 2)
+        return ps_conf_fail(s->doc, path_of(s, key).text, "%zu entries, allowed 2 to 256",
+                            m->n_layers);
+    int64_t last = m->layers[m->n_layers - 1];
+    if (m->loss == PS_SPEC_CROSS_ENTROPY && last < 2)
+        return ps_conf_fail(s->doc, path_of(s, key).text,
+                            "the last layer is the number of classes and must be at least 2 "
+                            "with loss cross_entropy, not %" PRId64,
+                            last);
+    return PS_OK;
+}
+
+static ps_status settle_heads(const section *s)
+{
+    ps_spec_model *m = s->model;
+    if (!m->num_kv_heads)
+        m->num_kv_heads = m->num_heads;
+    if (m->hidden_size % m->num_heads)
+        return ps_conf_fail(s->doc, path_of(s, "hidden_size").text,
+                            "%" PRId64 " is not a multiple of num_heads, %" PRId64, m->hidden_size,
+                            m->num_heads);
+    if (m->num_heads % m->num_kv_heads)
+        return ps_conf_fail(s->doc, path_of(s, "num_kv_heads").text,
+                            "%" PRId64 " does not divide num_heads, %" PRId64, m->num_kv_heads,
+                            m->num_heads);
+    if (s->architecture == LLAMA && m->hidden_size / m->num_heads % 2)
+        return ps_conf_fail(s->doc, path_of(s, "hidden_size").text,
+                            "a head has %" PRId64 " numbers (hidden_size / num_heads); RoPE needs "
+                            "an even number",
+                            m->hidden_size / m->num_heads);
+    return PS_OK;
+}
+
+static ps_status check_tokenizer(const section *s)
+{
+    const ps_spec_model *m = s->model;
+    bool bytes = !strcmp(m->tokenizer, "bytes");
+    if (*m->tokenizer && !bytes && strcmp(m->tokenizer, "gpt2") != 0)
+        return ps_conf_fail(s->doc, path_of(s, "tokenizer").text,
+                            "%s is not known; allowed: bytes, gpt2, or \"\" for none",
+                            ps_conf_quote(m->tokenizer).text);
+    if (bytes && m->vocab_size < 256)
+        return ps_conf_fail(s->doc, path_of(s, "vocab_size").text,
+                            "%" PRId64 " is less than the 256 of tokenizer bytes", m->vocab_size);
+    return PS_OK;
+}
+
+static ps_status settle_language(const section *s)
+{
+    ps_spec_model *m = s->model;
+    bool gpt2 = s->architecture == GPT2;
+    if (!m->intermediate_size && !gpt2)
+        return ps_conf_fail(s->doc, path_of(s, "intermediate_size").text,
+                            "missing; architecture llama needs it, from 1");
+    if (!m->intermediate_size)
+        m->intermediate_size = 4 * m->hidden_size;
+    if (gpt2 && written(s, "tie_embeddings") && !m->tie_embeddings)
+        return ps_conf_fail(s->doc, path_of(s, "tie_embeddings").text,
+                            "false is not for architecture gpt2, whose head is the embedding");
+    m->tie_embeddings |= gpt2;
+    ps_status st = settle_heads(s);
+    return st ? st : check_tokenizer(s);
+}
+
+ps_status ps_spec_model_settle(ps_spec_model *model, const ps_conf_doc *doc, const char *prefix)
+{
+    section s = {.model = model, .doc = doc, .prefix = prefix};
+    while (strcmp(model->architecture, architecture_names[s.architecture]) != 0)
+        s.architecture++; /* a word of the table: the schema has seen to that */
+    s.architecture = 1u << s.architecture;
+    ps_status st = check_keys(&s);
+    if (st)
+        return st;
+    return s.architecture == MLP ? check_mlp(&s) : settle_language(&s);
+}
+
+bool ps_spec_model_is_language(const ps_spec_model *model)
+{
+    return strcmp(model->architecture, "mlp") != 0;
+}
+
+/* ---- a section on its own ---- */
+
+static const ps_conf_schema model_schema = {.keys = ps_spec_model_keys,
+                                            .size = sizeof(ps_spec_model)};
+
+ps_status ps_spec_model_parse(ps_slice yaml, const char *origin, ps_spec_model **out)
+{
+    void *data = NULL;
+    ps_conf_doc *doc = NULL;
+    ps_status st = ps_conf_load(&model_schema, yaml, origin, &doc, &data);
+    if (st)
+        return st;
+    ps_spec_model *model = data;
+    st = ps_spec_model_settle(model, doc, "");
+    ps_conf_doc_free(&doc);
+    if (st)
+        ps_spec_model_free(&model);
+    else
+        *out = model;
+    return st;
+}
+
+void ps_spec_model_free(ps_spec_model **model)
+{
+    ps_conf_free(&model_schema, *model);
+    *model = NULL;
+}
+
+static void put_real(ps_buf *out, const char *key, double value)
+{
+    ps_json_writer w = ps_json_writer_to(out); /* for the shortest form that reads back the same */
+    ps_buf_printf(out, ", %s: ", key);
+    ps_json_double(&w, value);
+}
+
+static void format_mlp(const ps_spec_model *m, ps_buf *out)
+{
+    ps_buf_puts(out, ", layers: [");
+    for (size_t i = 0; i < m->n_layers; i++)
+        ps_buf_printf(out, "%s%" PRId64, i ? ", " : "", m->layers[i]);
+    ps_buf_printf(out, "], activation: %s, loss: %s", activation_words[m->activation],
+                  loss_words[m->loss]);
+}
+
+static void format_language(const ps_spec_model *m, ps_buf *out)
+{
+    bool llama = !strcmp(m->architecture, "llama");
+    ps_buf_printf(out,
+                  ", vocab_size: %" PRId64 ", context_length: %" PRId64 ", hidden_size: %" PRId64
+                  ", num_layers: %" PRId64 ", num_heads: %" PRId64,
+                  m->vocab_size, m->context_length, m->hidden_size, m->num_layers, m->num_heads);
+    if (llama)
+        ps_buf_printf(out, ", num_kv_heads: %" PRId64, m->num_kv_heads);
+    ps_buf_printf(out, ", intermediate_size: %" PRId64, m->intermediate_size);
+    if (llama)
+        put_real(out, "rope_theta", m->rope_theta);
+    put_real(out, "norm_epsilon", m->norm_epsilon);
+    if (llama)
+        ps_buf_printf(out, ", tie_embeddings: %s", m->tie_embeddings ? "true" : "false");
+    put_real(out, "dropout", m->dropout);
+    ps_buf_printf(out, ", tokenizer: \"%s\"", m->tokenizer);
+}
+
+void ps_spec_model_format(const ps_spec_model *model, ps_buf *out)
+{
+    ps_buf_printf(out, "{architecture: %s", model->architecture);
+    if (ps_spec_model_is_language(model))
+        format_language(model, out);
+    else
+        format_mlp(model, out);
+    ps_buf_putc(out, '}');
+}

@@ -1,0 +1,16 @@
+/* model_spec: the model section of a job file: its keys and rules; private to common/conf (others
+ * use the functions of job_spec.h). */
+#ifndef PS_CONF_MODEL_SPEC_H
+#define PS_CONF_MODEL_SPEC_H
+
+#include "common/conf/job_spec.h"
+
+extern const ps_conf_key ps_spec_model_keys[];
+
+/* Checks the rules across keys and fills in what follows from other keys (num_kv_heads,
+ * intermediate_size, tie_embeddings). prefix is the section's path with its dot, "model.", or "".
+ * PS_INVALID_ARGUMENT with file, line and key. */
+PS_MUST_CHECK ps_status ps_spec_model_settle(ps_spec_model *model, const ps_conf_doc *doc,
+                                             const char *prefix);
+
+#endif
