@@ -32,7 +32,8 @@ PRIVATE = {
     r"cu(blas|da).*": ("gpu/cuda/",),
     r"(cyaml/.*|yaml\.h)": ("common/conf/",),
     r"microhttpd\.h": ("server/metrics/",),
-    r"zlib\.h": ("worker/data/",),
+    r"utf8proc\.h": ("common/tokenizer/",),
+    r"zlib\.h": ("common/format/",),
     r"systemd/.*": ("common/base/",),
 }
 

@@ -5,7 +5,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/mem.h"
-#include "worker/data/source.h"
+#include "common/format/source.h"
 
 #include <ctype.h>
 #include <inttypes.h>

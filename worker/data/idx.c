@@ -5,7 +5,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/slice.h"
-#include "worker/data/source.h"
+#include "common/format/source.h"
 
 #include <inttypes.h>
 #include <math.h>

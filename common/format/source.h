@@ -1,7 +1,7 @@
 /* source: a data file's bytes in order, plain or gzip (told apart by the first bytes); the one user
  * of zlib. Errors name the file and the byte (after decompression). Not thread-safe. */
-#ifndef PS_WORKER_DATA_SOURCE_H
-#define PS_WORKER_DATA_SOURCE_H
+#ifndef PS_FORMAT_SOURCE_H
+#define PS_FORMAT_SOURCE_H
 
 #include "common/base/status.h"
 

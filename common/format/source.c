@@ -1,6 +1,6 @@
 /* Happy path: gzread, which passes plain files through. It fails when the file cannot be opened or
  * read, and when compressed data is damaged or ends early. */
-#include "worker/data/source.h"
+#include "common/format/source.h"
 
 #include "common/base/mem.h"
 

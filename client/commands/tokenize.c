@@ -1,0 +1,243 @@
+/* tokenize: texts become one token file, which a worker's reader maps. Files are read in pieces, so
+ * memory does not grow with them. On a terminal a line says how far it is. Needs no server. */
+#include "client/client.h"
+#include "client/commands/commands.h"
+#include "client/human.h"
+#include "client/screen.h"
+#include "client/support.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/format/source.h"
+#include "common/format/token_file.h"
+#include "common/tokenizer/tokenizer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { PIECE = 256 * 1024, DRAW_EVERY_MS = 200 };
+
+typedef struct options {
+    const char *tokenizer;
+    const char *path;
+    const char *end;
+    bool added;
+    bool force;
+} options;
+
+static const ps_flag flags[] = {
+    {.name = "tokenizer",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, tokenizer),
+     .value = "bytes|PATH",
+     .help = "bytes (default), a tokenizer.json, or a folder that has one"},
+    {.name = "to",
+     .letter = 'o',
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, path),
+     .value = "FILE",
+     .help = "the token file to write"},
+    {.name = "end",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, end),
+     .value = "TOKEN",
+     .help = "put this added token behind each input: '<|endoftext|>'"},
+    {.name = "added",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, added),
+     .help = "added tokens that stand in the text become their ids"},
+    {.name = "force",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, force),
+     .help = "overwrite a file that is there"},
+    {.name = NULL},
+};
+
+typedef struct count {
+    uint64_t bytes, tokens;
+} count;
+
+typedef struct job {
+    ps_client *client;
+    const options *options;
+    const ps_texts *inputs;
+    ps_tokenizer *tokenizer;
+    ps_encoder *encoder;
+    ps_token_writer *writer;
+    uint32_t end; /* the token behind each input, when options->end is given */
+    uint8_t *piece;
+    ps_ids ids;
+    count *each, all; /* of each input, and of all of them */
+    size_t at;        /* the input */
+    /* on a terminal */
+    bool shows;
+    ps_style style;
+    ps_screen screen;
+    uint64_t begun_ms, drawn_ms;
+} job;
+
+/* ---- the line on a terminal ---- */
+
+static void show(job *j, bool over)
+{
+    uint64_t now = ps_clock_ms(&ps_clock_system);
+    if (!j->shows || (!over && now - j->drawn_ms < DRAW_EVERY_MS))
+        return;
+    j->drawn_ms = now;
+    ps_buf line = PS_BUF_EMPTY, out = PS_BUF_EMPTY;
+    double seconds = (double)(now - j->begun_ms) / 1000;
+    ps_buf_printf(&line, "file %zu of %zu  %s  %s tokens  %s/s\n", j->at + 1, j->inputs->n,
+                  ps_human_bytes((double)j->all.bytes).text,
+                  ps_human_count((double)j->all.tokens).text,
+                  ps_human_bytes(seconds > 0 ? (double)j->all.bytes / seconds : 0).text);
+    if (over)
+        ps_screen_end(&j->screen, j->style.width, &out);
+    else
+        ps_screen_draw(&j->screen, j->style.width, ps_buf_cstr(&line), &out);
+    if (ps_output_flush(&out, STDERR_FILENO))
+        j->shows = false; /* nobody looks any more */
+    ps_buf_free(&line);
+    ps_buf_free(&out);
+}
+
+/* ---- the texts ---- */
+
+static ps_status put(job *j)
+{
+    ps_status st = ps_token_writer_add(j->writer, j->ids.at, j->ids.n);
+    j->each[j->at].tokens += j->ids.n;
+    j->all.tokens += j->ids.n;
+    j->ids.n = 0;
+    return st;
+}
+
+static ps_status read_input(job *j, ps_source *source)
+{
+    size_t got = 0;
+    do {
+        ps_status st = ps_source_read(source, j->piece, PIECE, &got);
+        if (st)
+            return st;
+        ps_encoder_feed(j->encoder, ps_slice_of(j->piece, got), &j->ids);
+        j->each[j->at].bytes += got;
+        j->all.bytes += got;
+        st = put(j);
+        if (st)
+            return st;
+        show(j, false);
+    } while (got);
+    ps_encoder_finish(j->encoder, &j->ids);
+    if (j->options->end)
+        ps_ids_add(&j->ids, j->end);
+    return put(j);
+}
+
+static ps_status read_inputs(job *j)
+{
+    for (j->at = 0; j->at < j->inputs->n; j->at++) {
+        ps_source *source = NULL;
+        ps_status st = ps_source_open(j->inputs->at[j->at], &source);
+        if (!st)
+            st = read_input(j, source);
+        ps_source_close(&source);
+        if (st)
+            return st;
+    }
+    return PS_OK;
+}
+
+static ps_status prepare(job *j)
+{
+    const options *o = j->options;
+    ps_status st = ps_tokenizer_open(o->tokenizer ? o->tokenizer : "bytes", &j->tokenizer);
+    if (st)
+        return st;
+    if (o->end && !ps_tokenizer_added(j->tokenizer, o->end, &j->end))
+        return ps_fail(PS_INVALID_ARGUMENT, "--end: the tokenizer has no added token '%s'", o->end);
+    ps_token_file_info about = {.vocab_size = ps_tokenizer_vocab_size(j->tokenizer),
+                                .tokenizer_hash = ps_tokenizer_hash(j->tokenizer)};
+    (void)snprintf(about.tokenizer, sizeof about.tokenizer, "%s", ps_tokenizer_name(j->tokenizer));
+    j->encoder = ps_encoder_new(j->tokenizer, o->added);
+    return ps_token_writer_new(o->path, o->force, &about, &j->writer);
+}
+
+static void report_json(const job *j, uint64_t file_bytes)
+{
+    ps_json_writer w = ps_json_begin(j->client);
+    ps_json_object(&w);
+    ps_json_put_string(&w, "file", j->options->path);
+    ps_json_put_uint(&w, "file_bytes", file_bytes);
+    ps_json_put_string(&w, "tokenizer", ps_tokenizer_name(j->tokenizer));
+    ps_json_put_uint(&w, "vocab_size", ps_tokenizer_vocab_size(j->tokenizer));
+    ps_json_put_uint(&w, "bytes", j->all.bytes);
+    ps_json_put_uint(&w, "tokens", j->all.tokens);
+    ps_json_key(&w, "inputs");
+    ps_json_array(&w);
+    for (size_t i = 0; i < j->inputs->n; i++) {
+        ps_json_object(&w);
+        ps_json_put_string(&w, "file", j->inputs->at[i]);
+        ps_json_put_uint(&w, "bytes", j->each[i].bytes);
+        ps_json_put_uint(&w, "tokens", j->each[i].tokens);
+        ps_json_object_end(&w);
+    }
+    ps_json_array_end(&w);
+    ps_json_object_end(&w);
+    ps_json_finish(j->client);
+}
+
+static void report(const job *j, uint64_t file_bytes)
+{
+    if (j->client->json) {
+        report_json(j, file_bytes);
+        return;
+    }
+    ps_buf_printf(&j->client->out, "%" PRIu64 " tokens of %s are in %s (%s)", j->all.tokens,
+                  ps_human_bytes((double)j->all.bytes).text, j->options->path,
+                  ps_human_bytes((double)file_bytes).text);
+    if (j->all.tokens)
+        ps_buf_printf(&j->client->out, "; %.2f bytes a token",
+                      (double)j->all.bytes / (double)j->all.tokens);
+    ps_buf_putc(&j->client->out, '\n');
+}
+
+static ps_status run(ps_client *client, const ps_args *args)
+{
+    job j = {.client = client, .options = args->options, .inputs = &args->operands};
+    if (!j.options->path)
+        return ps_client_usage(client, "--to (-o) is missing: the token file to write");
+    j.shows = isatty(STDERR_FILENO);
+    j.style = ps_style_for(STDERR_FILENO, client->globals.no_color);
+    j.begun_ms = ps_clock_ms(&ps_clock_system);
+    j.piece = ps_alloc(PIECE);
+    j.each = ps_alloc_array(j.inputs->n, sizeof *j.each);
+    ps_status st = prepare(&j);
+    if (!st)
+        st = read_inputs(&j);
+    show(&j, true);
+    uint64_t file_bytes = st ? 0 : ps_token_writer_bytes(j.writer);
+    if (!st)
+        st = ps_token_writer_finish(&j.writer);
+    if (!st)
+        report(&j, file_bytes);
+    ps_token_writer_drop(&j.writer);
+    ps_encoder_free(&j.encoder);
+    ps_tokenizer_free(&j.tokenizer);
+    ps_ids_free(&j.ids);
+    ps_screen_free(&j.screen);
+    ps_free(&j.piece);
+    ps_free(&j.each);
+    return st;
+}
+
+const ps_command ps_command_tokenize = {
+    .name = "tokenize",
+    .operands = "INPUT ...",
+    .help = "turn texts into a token file",
+    .details = "Inputs are plain or gzip (.gz, .dz), and follow one another in the file, which a\n"
+               "job's data of format tokens names. No server is needed.\n",
+    .flags = flags,
+    .options_size = sizeof(options),
+    .least = 1,
+    .most = 4096,
+    .run = run,
+};

@@ -1,0 +1,69 @@
+/* token_file: a text as tokens: what `psctl tokenize` writes and the worker's reader `tokens` maps.
+ *
+ * A header of 64 bytes, all little-endian, then the tokens, as many as the file's size has room
+ * for:
+ *
+ *      0  8  "PSDTOKEN"
+ *      8  u32  version, 1
+ *     12  u32  bytes of a token: 2, when vocab_size is at most 65536, or 4
+ *     16  u64  count
+ *     24  u32  vocab_size: every token is below it
+ *     28  u32  0
+ *     32  u64  hash of the tokenizer (ps_tokenizer_hash)
+ *     40  24   its name, "bytes" or "gpt2", filled up with zeros
+ *
+ * Reading: the file is hostile, but nobody may change it while it is mapped. A mapped file is
+ * read-only and may be shared by threads. */
+#ifndef PS_FORMAT_TOKEN_FILE_H
+#define PS_FORMAT_TOKEN_FILE_H
+
+#include "common/base/slice.h"
+#include "common/base/status.h"
+
+enum { PS_TOKEN_FILE_HEADER = 64, PS_TOKEN_FILE_NAME = 24 };
+
+typedef struct ps_token_file_info {
+    uint64_t count;
+    uint32_t vocab_size;                /* 1 to 2^31 - 1: a token is an int32 */
+    uint64_t tokenizer_hash;            /* 0: unknown */
+    char tokenizer[PS_TOKEN_FILE_NAME]; /* ends with a zero */
+} ps_token_file_info;
+
+/* ---- reading ---- */
+
+typedef struct ps_token_file ps_token_file;
+
+/* The first bytes of a file (at least the header), and its size. PS_CORRUPT: what is wrong. */
+PS_MUST_CHECK ps_status ps_token_file_parse(ps_slice head, uint64_t file_bytes,
+                                            ps_token_file_info *out);
+/* Maps the file. PS_NOT_FOUND, PS_CORRUPT; PS_INVALID_ARGUMENT: no regular file. */
+PS_MUST_CHECK ps_status ps_token_file_open(const char *path, ps_token_file **out);
+void ps_token_file_close(ps_token_file **file);
+const ps_token_file_info *ps_token_file_about(const ps_token_file *file);
+uint64_t ps_token_file_count(const ps_token_file *file);
+/* i < count. Not checked against vocab_size: use copy, or check once. */
+uint32_t ps_token_file_at(const ps_token_file *file, uint64_t i);
+/* Tokens first to first + n - 1, which must be there (PS_OUT_OF_RANGE), into out. PS_CORRUPT names
+ * the first that is not below vocab_size. */
+PS_MUST_CHECK ps_status ps_token_file_copy(const ps_token_file *file, uint64_t first, size_t n,
+                                           int32_t *out);
+/* All of them: reads the whole file. */
+PS_MUST_CHECK ps_status ps_token_file_check(const ps_token_file *file);
+
+/* ---- writing ---- */
+
+typedef struct ps_token_writer ps_token_writer;
+
+/* about->count is ignored. The file is there whole after finish, and not before (new_file.h). */
+PS_MUST_CHECK ps_status ps_token_writer_new(const char *path, bool force,
+                                            const ps_token_file_info *about, ps_token_writer **out);
+/* Each below vocab_size. */
+PS_MUST_CHECK ps_status ps_token_writer_add(ps_token_writer *writer, const uint32_t *tokens,
+                                            size_t n);
+uint64_t ps_token_writer_count(const ps_token_writer *writer);
+uint64_t ps_token_writer_bytes(const ps_token_writer *writer); /* of the whole file */
+/* Frees the writer in any case. */
+PS_MUST_CHECK ps_status ps_token_writer_finish(ps_token_writer **writer);
+void ps_token_writer_drop(ps_token_writer **writer); /* for giving up; NULL is allowed */
+
+#endif

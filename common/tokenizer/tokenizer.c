@@ -1,0 +1,184 @@
+/* What the rows have in common: opening by name or path, and reading what a tokenizer holds. */
+#include "common/tokenizer/tokenizer.h"
+
+#include "common/base/disk.h"
+#include "common/base/mem.h"
+#include "common/format/utf8.h"
+#include "common/tokenizer/byte_text.h"
+#include "common/tokenizer/tokenizer_internal.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+
+static ps_status read_file(const char *folder, const char *name, ps_buf *out)
+{
+    char *path = ps_asprintf("%s%s%s", folder, *name ? "/" : "", name);
+    ps_status st = ps_disk_read_file(&ps_disk_system, path, PS_TOKENIZER_MAX_FILE, out);
+    ps_free(&path);
+    return st;
+}
+
+static ps_status open_json(const char *folder, const char *name, ps_tokenizer **out)
+{
+    ps_buf json = PS_BUF_EMPTY;
+    ps_status st = read_file(folder, name, &json);
+    if (!st) {
+        st = ps_tokenizer_from_json(ps_buf_slice(&json), out);
+        if (st)
+            st = ps_wrap(st, "%s%s%s", folder, *name ? "/" : "", name);
+    }
+    ps_buf_free(&json);
+    return st;
+}
+
+static ps_status open_vocab(const char *folder, ps_tokenizer **out)
+{
+    ps_buf vocab = PS_BUF_EMPTY, merges = PS_BUF_EMPTY;
+    ps_status st = read_file(folder, "vocab.json", &vocab);
+    if (!st)
+        st = read_file(folder, "merges.txt", &merges);
+    if (!st) {
+        st = ps_tokenizer_from_vocab(ps_buf_slice(&vocab), ps_buf_slice(&merges), out);
+        if (st)
+            st = ps_wrap(st, "%s", folder);
+    }
+    ps_buf_free(&vocab);
+    ps_buf_free(&merges);
+    return st;
+}
+
+ps_status ps_tokenizer_open(const char *source, ps_tokenizer **out)
+{
+    if (!strcmp(source, "bytes")) {
+        *out = ps_tokenizer_bytes();
+        return PS_OK;
+    }
+    struct stat about;
+    if (stat(source, &about) != 0 || !S_ISDIR(about.st_mode))
+        return open_json(source, "", out);
+    ps_status st = open_json(source, "tokenizer.json", out);
+    if (st != PS_NOT_FOUND)
+        return st;
+    st = open_vocab(source, out);
+    if (st == PS_NOT_FOUND)
+        return ps_fail(PS_NOT_FOUND,
+                       "%s has no tokenizer: tokenizer.json, or vocab.json and merges.txt", source);
+    return st;
+}
+
+void ps_tokenizer_free(ps_tokenizer **tokenizer)
+{
+    ps_tokenizer *t = *tokenizer;
+    if (!t)
+        return;
+    ps_vocab_free(&t->vocab);
+    ps_bpe_free(&t->bpe);
+    ps_free(&t->added);
+    ps_free(tokenizer);
+}
+
+const char *ps_tokenizer_name(const ps_tokenizer *t)
+{
+    return t->row->name;
+}
+
+uint32_t ps_tokenizer_vocab_size(const ps_tokenizer *t)
+{
+    return t->vocab_size;
+}
+
+uint64_t ps_tokenizer_hash(const ps_tokenizer *t)
+{
+    return t->hash;
+}
+
+const ps_added_token *ps_tokenizer_find_added(const ps_tokenizer *t, uint32_t id)
+{
+    for (size_t i = 0; i < t->n_added; i++)
+        if (t->added[i].id == id)
+            return &t->added[i];
+    return NULL;
+}
+
+bool ps_tokenizer_added(const ps_tokenizer *t, const char *text, uint32_t *id)
+{
+    uint32_t found = 0;
+    if (!t->vocab || !ps_vocab_find(t->vocab, ps_slice_str(text), &found) ||
+        !ps_tokenizer_find_added(t, found))
+        return false;
+    *id = found;
+    return true;
+}
+
+void ps_tokenizer_token(const ps_tokenizer *t, uint32_t id, ps_buf *out)
+{
+    if (!t->vocab) {
+        if (id < t->vocab_size)
+            ps_buf_putc(out, (char)id);
+        return;
+    }
+    /* A text with a letter that stands for no byte stands for itself, as in `tokenizers`. */
+    ps_slice text = ps_vocab_at(t->vocab, id);
+    if (text.len && (ps_tokenizer_find_added(t, id) || !ps_byte_text_decode(text, out)))
+        ps_buf_append(out, text.data, text.len);
+}
+
+ps_token_kind ps_tokenizer_kind(const ps_tokenizer *t, uint32_t id)
+{
+    const ps_added_token *added = ps_tokenizer_find_added(t, id);
+    if (added)
+        return added->special ? PS_TOKEN_SPECIAL : PS_TOKEN_ADDED;
+    return ps_tokenizer_text(t, id).len ? PS_TOKEN_NORMAL : PS_TOKEN_UNUSED;
+}
+
+ps_slice ps_tokenizer_text(const ps_tokenizer *t, uint32_t id)
+{
+    return t->vocab ? ps_vocab_at(t->vocab, id) : (ps_slice){0};
+}
+
+size_t ps_tokenizer_merges(const ps_tokenizer *t)
+{
+    return t->bpe ? ps_bpe_merges(t->bpe) : 0;
+}
+
+void ps_tokenizer_merge(const ps_tokenizer *t, size_t i, uint32_t *left, uint32_t *right)
+{
+    ps_bpe_merge(t->bpe, i, left, right);
+}
+
+/* ---- decoding ---- */
+
+void ps_decoder_init(ps_decoder *d, const ps_tokenizer *tokenizer)
+{
+    *d = (ps_decoder){.tokenizer = tokenizer};
+}
+
+/* Moves held to out as UTF-8, up to a beginning whose rest may come. */
+static void release(ps_decoder *d, bool whole, ps_buf *out)
+{
+    size_t at = 0;
+    while (at < d->held.len) {
+        ps_slice rest = ps_slice_of(d->held.data + at, d->held.len - at);
+        size_t n = ps_utf8_length(rest), part = ps_utf8_partial(rest);
+        if (!n && part == rest.len && !whole)
+            break;
+        if (n)
+            ps_buf_append(out, rest.data, n);
+        else
+            ps_buf_puts(out, "\xef\xbf\xbd");
+        at += n ? n : part ? part : 1;
+    }
+    ps_buf_consume(&d->held, at);
+}
+
+void ps_decoder_put(ps_decoder *d, uint32_t id, ps_buf *out)
+{
+    ps_tokenizer_token(d->tokenizer, id, &d->held);
+    release(d, false, out);
+}
+
+void ps_decoder_finish(ps_decoder *d, ps_buf *out)
+{
+    release(d, true, out);
+    ps_buf_free(&d->held);
+}

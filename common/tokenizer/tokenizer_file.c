@@ -1,0 +1,439 @@
+/* Happy path: a tokenizer.json is read twice, first for everything but the merges, then for the
+ * merges, which are written in the vocabulary's texts and may stand before it. What would make
+ * other ids than here (a normalizer, another pattern, an unknown model) is refused by name; what
+ * does not change the ids (post_processor, decoder, padding) is read over. It fails with
+ * PS_INVALID_ARGUMENT: a line about what in the file it was. */
+#include "common/base/mem.h"
+#include "common/format/json.h"
+#include "common/tokenizer/byte_text.h"
+#include "common/tokenizer/tokenizer_internal.h"
+
+#include <inttypes.h>
+
+typedef struct maker {
+    ps_tokenizer *t;
+    ps_json_reader json;
+    bool merges; /* the second time */
+    bool seen_model, seen_vocab, seen_pre_tokenizer, seen_merges;
+} maker;
+
+static ps_status unsupported(const char *what)
+{
+    return ps_fail(PS_INVALID_ARGUMENT, "%s is not supported: only byte-level BPE as GPT-2 has it",
+                   what);
+}
+
+static bool is(ps_slice text, const char *word)
+{
+    return text.len == strlen(word) && !memcmp(text.data, word, text.len);
+}
+
+/* A value in an object: called with its key. It must read the whole value. */
+typedef ps_status (*field)(maker *m, const char *key);
+
+/* The object that begins with the next token. */
+static ps_status each_field(maker *m, field read)
+{
+    ps_json_token token;
+    ps_status st = ps_json_expect(&m->json, PS_JSON_OBJECT, &token);
+    while (!st) {
+        st = ps_json_next(&m->json, &token);
+        if (st || token.kind == PS_JSON_OBJECT_END)
+            return st;
+        char key[64]; /* longer ones are none of ours */
+        size_t n = token.text.len < sizeof key - 1 ? token.text.len : sizeof key - 1;
+        memcpy(key, token.text.data, n);
+        key[n] = '\0';
+        st = read(m, key);
+    }
+    return st;
+}
+
+/* ---- values that must be what GPT-2 has ---- */
+
+/* null, false, "", as such keys are where nothing is asked for. */
+static ps_status expect_nothing(maker *m, const char *key)
+{
+    ps_json_token token;
+    ps_status st = ps_json_next(&m->json, &token);
+    if (st || token.kind == PS_JSON_NULL || token.kind == PS_JSON_FALSE ||
+        (token.kind == PS_JSON_STRING && !token.text.len))
+        return st;
+    return unsupported(key);
+}
+
+static ps_status expect_word(maker *m, const char *word, const char *what)
+{
+    ps_json_token token;
+    ps_status st = ps_json_next(&m->json, &token);
+    if (st || (token.kind == PS_JSON_STRING && is(token.text, word)))
+        return st;
+    return unsupported(what);
+}
+
+static ps_status read_bool(maker *m, const char *key, bool *out)
+{
+    ps_json_token token;
+    ps_status st = ps_json_next(&m->json, &token);
+    if (!st && token.kind != PS_JSON_TRUE && token.kind != PS_JSON_FALSE)
+        st = ps_fail(PS_INVALID_ARGUMENT, "%s must be true or false", key);
+    if (!st)
+        *out = token.kind == PS_JSON_TRUE;
+    return st;
+}
+
+static ps_status read_pre_tokenizer(maker *m, const char *key)
+{
+    if (!strcmp(key, "type")) {
+        m->seen_pre_tokenizer = true;
+        return expect_word(m, "ByteLevel", "this pre_tokenizer");
+    }
+    if (!strcmp(key, "add_prefix_space"))
+        return read_bool(m, key, &m->t->prefix_space);
+    if (strcmp(key, "use_regex") != 0)
+        return ps_json_skip(&m->json); /* trim_offsets: not about ids */
+    bool regex = false;
+    ps_status st = read_bool(m, key, &regex);
+    return st || regex ? st : unsupported("a pre_tokenizer without GPT-2's pattern");
+}
+
+/* ---- vocabulary ---- */
+
+static ps_status read_vocab(maker *m)
+{
+    ps_json_token token;
+    ps_buf text = PS_BUF_EMPTY;
+    ps_status st = ps_json_expect(&m->json, PS_JSON_OBJECT, &token);
+    while (!st) {
+        st = ps_json_next(&m->json, &token);
+        if (st || token.kind == PS_JSON_OBJECT_END)
+            break;
+        ps_buf_clear(&text); /* the token's text goes with the next one */
+        st = ps_buf_append_limited(&text, token.text.data, token.text.len, PS_TOKENIZER_MAX_TOKEN);
+        if (st)
+            st = ps_fail(PS_INVALID_ARGUMENT, "a token of %zu bytes, allowed %d", token.text.len,
+                         PS_TOKENIZER_MAX_TOKEN);
+        else
+            st = ps_json_expect(&m->json, PS_JSON_NUMBER, &token);
+        if (!st && !token.is_u64)
+            st = ps_fail(PS_INVALID_ARGUMENT, "a token's id must be an integer from 0");
+        if (!st)
+            st = ps_vocab_add(m->t->vocab, ps_buf_slice(&text), token.u64);
+    }
+    ps_buf_free(&text);
+    m->seen_vocab = true;
+    return st ? ps_wrap(st, "vocab") : PS_OK;
+}
+
+/* ---- added tokens ---- */
+
+typedef struct added {
+    ps_buf text;
+    uint64_t id;
+    bool has_id, special;
+} added;
+
+static ps_status add_token(maker *m, ps_slice text, uint64_t id, bool special)
+{
+    ps_tokenizer *t = m->t;
+    if (t->n_added == PS_TOKENIZER_MAX_ADDED)
+        return ps_fail(PS_INVALID_ARGUMENT, "more than %d added tokens", PS_TOKENIZER_MAX_ADDED);
+    uint32_t have = 0;
+    if (!ps_vocab_find(t->vocab, text, &have)) {
+        ps_status st = ps_vocab_add(t->vocab, text, id);
+        if (st)
+            return st;
+        have = (uint32_t)id;
+    }
+    if (have != id || ps_tokenizer_find_added(t, have))
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "its text has another id, %" PRIu32 ", or is there "
+                       "twice",
+                       have);
+    if (!t->added)
+        t->added = ps_alloc_array(PS_TOKENIZER_MAX_ADDED, sizeof *t->added);
+    t->added[t->n_added++] = (ps_added_token){.id = have, .special = special};
+    return PS_OK;
+}
+
+static ps_status read_added_field(maker *m, ps_slice key, added *a)
+{
+    ps_json_token token;
+    bool id = is(key, "id"), content = is(key, "content"), special = is(key, "special");
+    bool strips = is(key, "single_word") || is(key, "lstrip") || is(key, "rstrip");
+    ps_status st = ps_json_next(&m->json, &token);
+    if (st)
+        return st;
+    if (id && token.is_u64) {
+        a->id = token.u64;
+        a->has_id = true;
+    } else if (content && token.kind == PS_JSON_STRING) {
+        ps_buf_clear(&a->text);
+        return ps_buf_append_limited(&a->text, token.text.data, token.text.len,
+                                     PS_TOKENIZER_MAX_TOKEN);
+    } else if (special) {
+        a->special = token.kind == PS_JSON_TRUE;
+    } else if (strips && token.kind == PS_JSON_TRUE) {
+        return unsupported("an added token with single_word, lstrip or rstrip");
+    } else if (id || content) {
+        return ps_fail(PS_INVALID_ARGUMENT, "it needs an id from 0 and a content");
+    }
+    return PS_OK;
+}
+
+static ps_status read_added(maker *m)
+{
+    added a = {0};
+    ps_json_token token;
+    ps_status st = PS_OK;
+    while (!st) {
+        st = ps_json_next(&m->json, &token);
+        if (st || token.kind == PS_JSON_OBJECT_END)
+            break;
+        char key[16] = "";
+        size_t n = token.text.len < sizeof key ? token.text.len : 0;
+        memcpy(key, token.text.data, n);
+        st = read_added_field(m, ps_slice_of(key, n), &a);
+    }
+    if (!st && (!a.has_id || !a.text.len))
+        st = ps_fail(PS_INVALID_ARGUMENT, "it needs an id from 0 and a content");
+    if (!st)
+        st = add_token(m, ps_buf_slice(&a.text), a.id, a.special);
+    ps_buf_free(&a.text);
+    return st;
+}
+
+/* In the second pass, when the vocabulary is there: an added token may be one of it. */
+static ps_status read_added_tokens(maker *m)
+{
+    ps_json_token token;
+    ps_status st = ps_json_next(&m->json, &token);
+    if (st || token.kind == PS_JSON_NULL)
+        return st;
+    if (token.kind != PS_JSON_ARRAY)
+        return ps_fail(PS_INVALID_ARGUMENT, "added_tokens must be a list");
+    for (size_t i = 0; !st; i++) {
+        st = ps_json_next(&m->json, &token);
+        if (st || token.kind == PS_JSON_ARRAY_END)
+            return st;
+        if (token.kind != PS_JSON_OBJECT)
+            return ps_fail(PS_INVALID_ARGUMENT, "added_tokens must be a list of objects");
+        st = read_added(m);
+        if (st)
+            st = ps_wrap(st, "added_tokens[%zu]", i);
+    }
+    return st;
+}
+
+/* ---- merges ---- */
+
+static ps_status add_merge(ps_tokenizer *t, ps_slice left, ps_slice right)
+{
+    uint32_t ids[3];
+    ps_buf both = PS_BUF_EMPTY;
+    ps_buf_append(&both, left.data, left.len);
+    ps_buf_append(&both, right.data, right.len);
+    bool known = ps_vocab_find(t->vocab, left, &ids[0]) &&
+                 ps_vocab_find(t->vocab, right, &ids[1]) &&
+                 ps_vocab_find(t->vocab, ps_buf_slice(&both), &ids[2]);
+    ps_buf_free(&both);
+    size_t n = ps_bpe_merges(t->bpe);
+    if (!known)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "merges[%zu]: its parts or what they make are not in "
+                       "the vocabulary",
+                       n);
+    return ps_bpe_add(t->bpe, ids[0], ids[1], ids[2]);
+}
+
+/* "a b" */
+static ps_status add_merge_line(ps_tokenizer *t, ps_slice line)
+{
+    const uint8_t *space = line.len ? memchr(line.data, ' ', line.len) : NULL;
+    size_t n = space ? (size_t)(space - line.data) : 0;
+    ps_slice left = ps_slice_of(line.data, n);
+    if (!n || n + 1 == line.len || memchr(space + 1, ' ', line.len - n - 1))
+        return ps_fail(PS_INVALID_ARGUMENT, "merges[%zu]: two texts and a space between are wanted",
+                       ps_bpe_merges(t->bpe));
+    return add_merge(t, left, ps_slice_of(space + 1, line.len - n - 1));
+}
+
+/* ["a", "b"], after its bracket */
+static ps_status read_merge_pair(maker *m)
+{
+    ps_json_token token;
+    ps_buf left = PS_BUF_EMPTY;
+    ps_status st = ps_json_expect(&m->json, PS_JSON_STRING, &token);
+    if (!st)
+        st = ps_buf_append_limited(&left, token.text.data, token.text.len, PS_TOKENIZER_MAX_TOKEN);
+    if (!st)
+        st = ps_json_expect(&m->json, PS_JSON_STRING, &token);
+    if (!st)
+        st = add_merge(m->t, ps_buf_slice(&left), token.text);
+    ps_buf_free(&left);
+    return st ? st : ps_json_expect(&m->json, PS_JSON_ARRAY_END, &token);
+}
+
+static ps_status make_bpe(ps_tokenizer *t)
+{
+    uint32_t first[256];
+    for (unsigned byte = 0; byte < 256; byte++) {
+        uint8_t text[4];
+        size_t n = ps_byte_text((uint8_t)byte, text);
+        if (!ps_vocab_find(t->vocab, ps_slice_of(text, n), &first[byte]))
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "the vocabulary has no token for byte 0x%02x; a byte-level one has all "
+                           "256",
+                           byte);
+    }
+    t->bpe = ps_bpe_new(first);
+    return PS_OK;
+}
+
+static ps_status read_merges(maker *m)
+{
+    ps_json_token token;
+    ps_status st = ps_json_expect(&m->json, PS_JSON_ARRAY, &token);
+    while (!st) {
+        st = ps_json_next(&m->json, &token);
+        if (st || token.kind == PS_JSON_ARRAY_END)
+            break;
+        if (token.kind == PS_JSON_STRING)
+            st = add_merge_line(m->t, token.text);
+        else if (token.kind == PS_JSON_ARRAY)
+            st = read_merge_pair(m);
+        else
+            st = ps_fail(PS_INVALID_ARGUMENT, "merges must be a list of texts or pairs");
+    }
+    return st;
+}
+
+/* ---- the two passes ---- */
+
+static ps_status read_model_field(maker *m, const char *key)
+{
+    bool vocab = !strcmp(key, "vocab"), merges = !strcmp(key, "merges");
+    if (m->merges ? !merges : merges)
+        return ps_json_skip(&m->json);
+    static const char *const nothing[] = {"dropout", "continuing_subword_prefix",
+                                          "end_of_word_suffix", "byte_fallback", "ignore_merges"};
+    for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++)
+        if (!strcmp(key, nothing[i]))
+            return expect_nothing(m, key);
+    if (!strcmp(key, "type"))
+        return expect_word(m, "BPE", "this model type");
+    if (!vocab && !merges)
+        return ps_json_skip(&m->json); /* unk_token, fuse_unk: every byte has a token */
+    bool *seen = vocab ? &m->seen_vocab : &m->seen_merges;
+    if (*seen)
+        return ps_fail(PS_INVALID_ARGUMENT, "%s is there twice", key);
+    *seen = true;
+    return vocab ? read_vocab(m) : read_merges(m);
+}
+
+static ps_status read_top_field(maker *m, const char *key)
+{
+    if (!strcmp(key, "model")) {
+        if (!m->merges && m->seen_model)
+            return ps_fail(PS_INVALID_ARGUMENT, "model is there twice");
+        m->seen_model = true;
+        ps_status st = each_field(m, read_model_field);
+        return st ? ps_wrap(st, "model") : PS_OK;
+    }
+    if (!strcmp(key, "added_tokens") && m->merges)
+        return read_added_tokens(m);
+    if (m->merges)
+        return ps_json_skip(&m->json);
+    if (!strcmp(key, "normalizer"))
+        return expect_nothing(m, "a normalizer");
+    if (!strcmp(key, "pre_tokenizer"))
+        return each_field(m, read_pre_tokenizer);
+    return ps_json_skip(&m->json);
+}
+
+static ps_status pass(maker *m, ps_slice json, bool merges)
+{
+    ps_json_token token;
+    m->merges = merges;
+    ps_json_reader_init(&m->json, json);
+    ps_status st = each_field(m, read_top_field);
+    if (!st)
+        st = ps_json_expect(&m->json, PS_JSON_END, &token);
+    ps_json_reader_free(&m->json);
+    return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
+}
+
+static ps_status check_parts(const maker *m)
+{
+    if (!m->seen_model || !m->seen_vocab)
+        return ps_fail(PS_INVALID_ARGUMENT, "it has no model with a vocab");
+    return m->seen_pre_tokenizer ? PS_OK : unsupported("no pre_tokenizer");
+}
+
+static ps_status finish(ps_tokenizer *t, ps_status st, ps_tokenizer **out)
+{
+    if (!st)
+        st = ps_tokenizer_settle(t);
+    if (st)
+        ps_tokenizer_free(&t);
+    else
+        *out = t;
+    return st;
+}
+
+ps_status ps_tokenizer_from_json(ps_slice json, ps_tokenizer **out)
+{
+    maker m = {.t = ps_new(ps_tokenizer)};
+    m.t->vocab = ps_vocab_new();
+    m.t->prefix_space = true; /* the default of `tokenizers` */
+    ps_status st = pass(&m, json, false);
+    if (!st)
+        st = check_parts(&m);
+    if (!st)
+        st = make_bpe(m.t);
+    if (!st)
+        st = pass(&m, json, true);
+    return finish(m.t, st, out);
+}
+
+/* ---- vocab.json and merges.txt ---- */
+
+static ps_status read_merge_lines(ps_tokenizer *t, ps_slice text)
+{
+    ps_status st = PS_OK;
+    for (bool first = true; text.len && !st; first = false) {
+        const uint8_t *newline = memchr(text.data, '\n', text.len);
+        size_t n = newline ? (size_t)(newline - text.data) : text.len;
+        ps_slice line = ps_slice_of(text.data, n);
+        if (line.len && line.data[line.len - 1] == '\r')
+            line.len--;
+        bool version = first && line.len >= 8 && !memcmp(line.data, "#version", 8);
+        if (line.len && !version)
+            st = add_merge_line(t, line);
+        n += newline != NULL;
+        text = ps_slice_of(text.data + n, text.len - n);
+    }
+    return st ? ps_wrap(st, "merges.txt") : PS_OK;
+}
+
+ps_status ps_tokenizer_from_vocab(ps_slice vocab, ps_slice merges, ps_tokenizer **out)
+{
+    static const char end[] = "<|endoftext|>";
+    maker m = {.t = ps_new(ps_tokenizer)};
+    ps_json_token token;
+    uint32_t id = 0;
+    m.t->vocab = ps_vocab_new();
+    ps_json_reader_init(&m.json, vocab);
+    ps_status st = read_vocab(&m);
+    if (!st)
+        st = ps_json_expect(&m.json, PS_JSON_END, &token);
+    ps_json_reader_free(&m.json);
+    st = st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
+    if (!st)
+        st = make_bpe(m.t);
+    if (!st)
+        st = read_merge_lines(m.t, merges);
+    if (!st && ps_vocab_find(m.t->vocab, ps_slice_str(end), &id))
+        st = add_token(&m, ps_slice_str(end), id, true);
+    return finish(m.t, st, out);
+}

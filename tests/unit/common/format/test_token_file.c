@@ -1,0 +1,212 @@
+/* token_file: what is written is read back; the bytes are those of the documented format; damaged
+ * files are refused; whatever fails leaves no file. */
+#include "common/base/disk.h"
+#include "common/base/mem.h"
+#include "common/format/token_file.h"
+#include "tests/lib/check_main.h"
+#include "tests/lib/data_file.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static char folder[] = "/tmp/psd-token-file-XXXXXX";
+static char *path;
+
+static void set_up(void)
+{
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    path = ps_asprintf("%s/out.tok", folder);
+}
+
+static size_t files_in_folder(void)
+{
+    size_t n = 0;
+    DIR *d = opendir(folder);
+    for (const struct dirent *e; (e = readdir(d));)
+        n += e->d_name[0] != '.';
+    (void)closedir(d);
+    return n;
+}
+
+static void tear_down(void)
+{
+    (void)unlink(path);
+    ck_assert_uint_eq(files_in_folder(), 0);
+    (void)rmdir(folder);
+    ps_free(&path);
+    memcpy(folder + sizeof folder - 7, "XXXXXX", 6);
+}
+
+static void write_tokens(uint32_t vocab_size, const uint32_t *tokens, size_t n, bool force)
+{
+    ps_token_file_info about = {
+        .vocab_size = vocab_size, .tokenizer_hash = 0x1122334455667788, .tokenizer = "gpt2"};
+    ps_token_writer *w = NULL;
+    ck_assert_int_eq(ps_token_writer_new(path, force, &about, &w), PS_OK);
+    ck_assert_int_eq(ps_token_writer_add(w, tokens, n / 2), PS_OK);
+    ck_assert_int_eq(ps_token_writer_add(w, tokens + n / 2, n - n / 2), PS_OK);
+    ck_assert_uint_eq(ps_token_writer_count(w), n);
+    ck_assert_int_eq(ps_token_writer_finish(&w), PS_OK);
+    ck_assert_ptr_null(w);
+}
+
+START_TEST(the_bytes_are_those_of_the_format)
+{
+    static const uint8_t want[] = "PSDTOKEN"
+                                  "\1\0\0\0"
+                                  "\2\0\0\0"
+                                  "\3\0\0\0\0\0\0\0"
+                                  "\0\0\1\0"
+                                  "\0\0\0\0"
+                                  "\x88\x77\x66\x55\x44\x33\x22\x11"
+                                  "gpt2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+                                  "\1\0"
+                                  "\xff\xff"
+                                  "\x34\x12";
+    set_up();
+    write_tokens(65536, (uint32_t[]){1, 65535, 0x1234}, 3, false);
+    ps_buf got = PS_BUF_EMPTY;
+    ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, path, 1000, &got), PS_OK);
+    ck_assert_uint_eq(got.len, sizeof want - 1);
+    ck_assert_mem_eq(got.data, want, got.len);
+    ps_buf_free(&got);
+    tear_down();
+}
+END_TEST
+
+START_TEST(tokens_come_back)
+{
+    enum { N = 50000 }; /* more than the writer's buffer holds */
+    static const uint32_t sizes[] = {65536, 65537};
+    uint32_t *tokens = ps_alloc_array(N, sizeof *tokens);
+    int32_t *copy = ps_alloc_array(N, sizeof *copy);
+    for (size_t s = 0; s < 2; s++) {
+        set_up();
+        for (uint32_t i = 0; i < N; i++)
+            tokens[i] = i * 7919 % sizes[s];
+        write_tokens(sizes[s], tokens, N, false);
+        ps_token_file *f = NULL;
+        ck_assert_int_eq(ps_token_file_open(path, &f), PS_OK);
+        ck_assert_uint_eq(ps_token_file_count(f), N);
+        ck_assert_str_eq(ps_token_file_about(f)->tokenizer, "gpt2");
+        ck_assert_uint_eq(ps_token_file_about(f)->tokenizer_hash, 0x1122334455667788);
+        ck_assert_int_eq(ps_token_file_check(f), PS_OK);
+        ck_assert_int_eq(ps_token_file_copy(f, 1, N - 1, copy), PS_OK);
+        for (size_t i = 1; i < N; i++) {
+            ck_assert_int_eq(copy[i - 1], (int32_t)tokens[i]);
+            ck_assert_uint_eq(ps_token_file_at(f, i), tokens[i]);
+        }
+        ck_assert_int_eq(ps_token_file_copy(f, N, 0, copy), PS_OK);
+        ck_assert_int_eq(ps_token_file_copy(f, N, 1, copy), PS_OUT_OF_RANGE);
+        ck_assert_int_eq(ps_token_file_copy(f, UINT64_MAX, 2, copy), PS_OUT_OF_RANGE);
+        ps_token_file_close(&f);
+        tear_down();
+    }
+    ps_free(&tokens);
+    ps_free(&copy);
+}
+END_TEST
+
+START_TEST(a_file_that_is_there_is_kept)
+{
+    set_up();
+    write_tokens(300, (uint32_t[]){1, 2}, 2, false);
+    ps_token_file_info about = {.vocab_size = 300};
+    ps_token_writer *w = NULL;
+    ck_assert_int_eq(ps_token_writer_new(path, false, &about, &w), PS_ALREADY_EXISTS);
+    ck_assert_ptr_null(w);
+    ck_assert_int_eq(ps_token_writer_new(path, true, &about, &w), PS_OK);
+    ck_assert_uint_eq(files_in_folder(), 2);
+    ps_token_writer_drop(&w);
+    ck_assert_uint_eq(files_in_folder(), 1);
+    ps_token_file *f = NULL;
+    ck_assert_int_eq(ps_token_file_open(path, &f), PS_OK);
+    ck_assert_uint_eq(ps_token_file_count(f), 2);
+    ps_token_file_close(&f);
+    write_tokens(300, (uint32_t[]){1, 2, 3}, 3, true);
+    ck_assert_int_eq(ps_token_file_open(path, &f), PS_OK);
+    ck_assert_uint_eq(ps_token_file_count(f), 3);
+    ps_token_file_close(&f);
+    tear_down();
+}
+END_TEST
+
+/* The good file with one byte changed, or cut to len. */
+static void refuses(size_t at, uint8_t value, size_t len, const char *message)
+{
+    uint8_t bytes[] = "PSDTOKEN"
+                      "\1\0\0\0"
+                      "\2\0\0\0"
+                      "\2\0\0\0\0\0\0\0"
+                      "\x2c\1\0\0"
+                      "\0\0\0\0"
+                      "\0\0\0\0\0\0\0\0"
+                      "bytes\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+                      "\1\0"
+                      "\2\0";
+    bytes[at] = value;
+    char *name = ps_test_file(ps_slice_of(bytes, len), false);
+    ps_token_file *f = NULL;
+    ck_assert_int_eq(ps_token_file_open(name, &f), PS_CORRUPT);
+    ck_assert_ptr_null(f);
+    ck_assert_msg(strstr(ps_error_message(), message), "%s", ps_error_message());
+    ps_test_file_drop(&name);
+}
+
+START_TEST(damaged_files_are_refused)
+{
+    enum { WHOLE = 68 };
+    refuses(0, 'p', WHOLE, "not a token file; psctl tokenize makes one");
+    refuses(8, 2, WHOLE, "a token file of version 2, this is for 1");
+    refuses(28, 1, WHOLE, "a token file of version 1"); /* what is reserved is zero */
+    refuses(12, 4, WHOLE, "4 bytes a token with a vocabulary of 300");
+    refuses(26, 1, WHOLE, "2 bytes a token with a vocabulary of 65836");
+    refuses(27, 0x80, WHOLE, "bytes a token with a vocabulary of 2147483948");
+    refuses(16, 3, WHOLE, "3 tokens of 2 bytes and a header of 64 are not 68 bytes");
+    refuses(23, 0x80, WHOLE, "are not 68 bytes"); /* a count that overflows */
+    refuses(0, 'P', WHOLE - 1, "are not 67 bytes");
+    refuses(0, 'P', 63, "not a token file");
+    refuses(63, 'x', WHOLE, "the tokenizer's name has no end");
+}
+END_TEST
+
+START_TEST(a_token_beyond_the_vocabulary_is_named)
+{
+    uint8_t bytes[] = "PSDTOKEN"
+                      "\1\0\0\0"
+                      "\2\0\0\0"
+                      "\3\0\0\0\0\0\0\0"
+                      "\x2c\1\0\0"
+                      "\0\0\0\0"
+                      "\0\0\0\0\0\0\0\0"
+                      "bytes\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+                      "\1\0"
+                      "\x2b\1"
+                      "\x2c\1";
+    char *name = ps_test_file(ps_slice_of(bytes, sizeof bytes - 1), false);
+    ps_token_file *f = NULL;
+    int32_t out[3];
+    ck_assert_int_eq(ps_token_file_open(name, &f), PS_OK);
+    ck_assert_int_eq(ps_token_file_copy(f, 0, 2, out), PS_OK);
+    ck_assert_int_eq(ps_token_file_copy(f, 1, 2, out), PS_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), ": token 2 is 300, the vocabulary has 300"));
+    ck_assert_int_eq(ps_token_file_check(f), PS_CORRUPT);
+    ps_token_file_close(&f);
+    ps_test_file_drop(&name);
+    ck_assert_int_eq(ps_token_file_open("/tmp", &f), PS_INVALID_ARGUMENT);
+    ck_assert_int_eq(ps_token_file_open("/nonexistent", &f), PS_NOT_FOUND);
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {&the_bytes_are_those_of_the_format},      {&tokens_come_back},
+    {&a_file_that_is_there_is_kept},           {&damaged_files_are_refused},
+    {&a_token_beyond_the_vocabulary_is_named}, {0},
+};
+
+int main(void)
+{
+    return ps_check_main("format/token_file", tests);
+}
