@@ -1,32 +1,48 @@
-/* export: a stored model into a safetensors file, which is there whole or not at all: pieces go to
- * a temporary file beside it, which is synced and then takes the name. */
+/* export: a stored model into a file or folder, which is there whole or not at all. safetensors is
+ * psd's own file as it is; the other formats are made of it while it arrives. */
 #include "client/client.h"
 #include "client/commands/commands.h"
 #include "client/human.h"
 #include "client/support.h"
 #include "common/base/mem.h"
+#include "common/format/model_out.h"
+#include "common/format/new_file.h"
 #include "psd/v1/models.pb-c.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 typedef struct options {
     const char *path;
+    const char *format;
+    const char *dtype;
     bool force;
 } options;
+
+static const char *const formats[] = {"safetensors", "hf", "gguf", NULL};
+static const char *const dtypes[] = {"f32", "bf16", "f16", "q8_0", NULL};
+static const ps_model_out_row *const rows[] = {NULL, &ps_model_out_hf, &ps_model_out_gguf};
+static const char *const endings[] = {".safetensors", "", ".gguf"};
 
 static const ps_flag flags[] = {
     {.name = "to",
      .letter = 'o',
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, path),
-     .value = "FILE",
-     .help = "where to (default: NAME.safetensors here)"},
+     .value = "PATH",
+     .help = "where to (default: NAME.safetensors, NAME.gguf or NAME here)"},
+    {.name = "format",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, format),
+     .value = "FORMAT",
+     .words = formats,
+     .help = "safetensors (default), hf: a Hugging Face folder, or gguf"},
+    {.name = "dtype",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, dtype),
+     .value = "TYPE",
+     .words = dtypes,
+     .help = "hf: f32 (default), bf16, f16; gguf: f16 (default), f32, q8_0"},
     {.name = "force",
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, force),
@@ -35,27 +51,11 @@ static const ps_flag flags[] = {
 };
 
 typedef struct sink {
-    const char *path;
-    char *temporary;
-    int fd;
+    ps_new_file *file;       /* safetensors */
+    ps_model_stream *stream; /* or this */
     uint64_t total, got;
     bool begun;
 } sink;
-
-static ps_status write_all(sink *s, ps_slice bytes)
-{
-    while (bytes.len) {
-        ssize_t n = write(s->fd, bytes.data, bytes.len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return ps_fail_errno(errno, "%s", s->path);
-        bytes.data += n;
-        bytes.len -= (size_t)n;
-        s->got += (uint64_t)n;
-    }
-    return PS_OK;
-}
 
 static ps_status chunk(void *user, ps_slice bytes)
 {
@@ -69,55 +69,83 @@ static ps_status chunk(void *user, ps_slice bytes)
         s->total = ((Psd__V1__FileChunk *)(void *)any)->total_bytes;
     s->begun = true;
     ps_reply_free(&any);
-    return write_all(s, payload);
+    s->got += payload.len;
+    return s->stream ? ps_model_stream_feed(s->stream, payload)
+                     : ps_new_file_write(s->file, payload.data, payload.len);
 }
 
-static ps_status open_temporary(sink *s)
-{
-    s->temporary = ps_asprintf("%s.XXXXXX", s->path);
-    s->fd = mkostemp(s->temporary, O_CLOEXEC);
-    if (s->fd < 0) {
-        ps_status st = ps_fail_errno(errno, "%s", s->path);
-        ps_free(&s->temporary);
-        return st;
-    }
-    mode_t mask = umask(0);
-    (void)umask(mask);
-    (void)fchmod(s->fd, 0666 & ~mask);
-    return PS_OK;
-}
-
-static ps_status finish(sink *s, bool force)
+static ps_status finish(sink *s, uint64_t *bytes)
 {
     if (s->got != s->total)
         return ps_fail(PS_DATA_LOSS, "%" PRIu64 " bytes of %" PRIu64 " have come", s->got,
                        s->total);
-    if (fsync(s->fd) != 0)
-        return ps_fail_errno(errno, "%s", s->path);
-    int bad = renameat2(AT_FDCWD, s->temporary, AT_FDCWD, s->path, force ? 0 : RENAME_NOREPLACE);
-    if (bad && errno == EINVAL) /* a file system that cannot tell in one step */
-        bad = force ? rename(s->temporary, s->path) : link(s->temporary, s->path);
-    if (bad && errno == EEXIST)
-        return ps_fail(PS_ALREADY_EXISTS, "%s is there already; --force overwrites it", s->path);
-    if (bad)
-        return ps_fail_errno(errno, "%s", s->path);
-    return PS_OK;
+    if (s->stream)
+        return ps_model_stream_finish(s->stream, bytes);
+    *bytes = s->got;
+    return ps_new_file_finish(&s->file);
 }
 
-static void report(ps_client *client, const char *name, const sink *s)
+static void report(ps_client *client, const char *name, const char *path, uint64_t bytes)
 {
     if (client->json) {
         ps_json_writer w = ps_json_begin(client);
         ps_json_object(&w);
         ps_json_put_string(&w, "model", name);
-        ps_json_put_string(&w, "file", s->path);
-        ps_json_put_uint(&w, "bytes", s->got);
+        ps_json_put_string(&w, "file", path);
+        ps_json_put_uint(&w, "bytes", bytes);
         ps_json_object_end(&w);
         ps_json_finish(client);
     } else {
-        ps_buf_printf(&client->out, "model %s is in %s (%s)\n", name, s->path,
-                      ps_human_bytes((double)s->got).text);
+        ps_buf_printf(&client->out, "model %s is in %s (%s)\n", name, path,
+                      ps_human_bytes((double)bytes).text);
     }
+}
+
+static size_t format_of(const options *o)
+{
+    size_t i = 0;
+    while (o->format && strcmp(formats[i], o->format) != 0)
+        i++; /* a word of the table: the parser has seen to that */
+    return i;
+}
+
+/* The row's own word for --dtype, or its default; *out NULL: it has none of that name. */
+static void find_dtype(const ps_model_out_row *row, const char *wanted, const char **out)
+{
+    *out = row->dtypes[0];
+    for (size_t i = 0; wanted && (*out = row->dtypes[i]) && strcmp(*out, wanted) != 0;)
+        i++;
+}
+
+/* The stream of a format that is made of psd's file; it needs the config that the catalog has. */
+static ps_status open_stream(ps_client *client, const char *name, const ps_model_out_row *row,
+                             const ps_model_out_options *out, sink *s)
+{
+    Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    request.name = ps_borrow(name);
+    ps_status st = ps_client_unary(client, "/psd.v1.Models/Get", &request.base,
+                                   &psd__v1__model__descriptor, &reply);
+    if (st)
+        return st;
+    s->stream = ps_model_stream_new(row, ((Psd__V1__Model *)(void *)reply)->config, out);
+    ps_reply_free(&reply);
+    return PS_OK;
+}
+
+static ps_status open_sink(ps_client *client, const char *name, const options *o, const char *path,
+                           sink *s)
+{
+    const ps_model_out_row *row = rows[format_of(o)];
+    ps_model_out_options out = {.path = path, .force = o->force};
+    if (!row && o->dtype)
+        return ps_client_usage(client, "--dtype is for the formats hf and gguf");
+    if (!row)
+        return ps_new_file_open(path, o->force, &s->file);
+    find_dtype(row, o->dtype, &out.dtype);
+    if (!out.dtype)
+        return ps_client_usage(client, "format %s has no dtype %s", row->name, o->dtype);
+    return open_stream(client, name, row, &out, s);
 }
 
 static ps_status run(ps_client *client, const ps_args *args)
@@ -128,31 +156,29 @@ static ps_status run(ps_client *client, const ps_args *args)
     ps_status st = ps_check_model_name(request.name);
     if (st)
         return st;
-    char *fallback = ps_asprintf("%s.safetensors", request.name);
-    sink s = {.path = o->path ? o->path : fallback, .fd = -1};
-    if (!o->force && access(s.path, F_OK) == 0)
-        st = ps_fail(PS_ALREADY_EXISTS, "%s is there already; --force overwrites it", s.path);
-    if (!st)
-        st = open_temporary(&s);
+    char *path =
+        o->path ? ps_strdup(o->path) : ps_asprintf("%s%s", request.name, endings[format_of(o)]);
+    sink s = {0};
+    uint64_t bytes = 0;
+    st = open_sink(client, request.name, o, path, &s);
     if (!st)
         st = ps_client_stream(client, "/psd.v1.Models/Export", &request.base, chunk, &s);
     if (!st)
-        st = finish(&s, o->force);
+        st = finish(&s, &bytes);
     if (!st)
-        report(client, request.name, &s);
-    if (s.fd >= 0)
-        (void)close(s.fd);
-    if (s.temporary)
-        (void)unlink(s.temporary); /* gone already when it was renamed */
-    ps_free(&s.temporary);
-    ps_free(&fallback);
+        report(client, request.name, path, bytes);
+    ps_new_file_drop(&s.file);
+    ps_model_stream_free(&s.stream);
+    ps_free(&path);
     return st;
 }
 
 const ps_command ps_command_export = {
     .name = "export",
     .operands = "NAME",
-    .help = "write a stored model into a safetensors file",
+    .help = "write a stored model into a file, or a folder that transformers loads",
+    .details = "Formats hf and gguf are for gpt2 and llama models. A tokenizer that came with the\n"
+               "model goes with it.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 1,

@@ -1,12 +1,15 @@
-/* import: a safetensors file becomes a stored model. The file goes up in pieces of 1 MiB, no more
- * of them at a time than the connection takes. */
+/* import: a safetensors file, or the folder of a Hugging Face model, becomes a stored model. It
+ * goes up in pieces of 1 MiB, no more of them at a time than the connection takes; a folder's
+ * tensors are turned into psd's file on the way. */
 #include "client/client.h"
 #include "client/commands/commands.h"
 #include "client/support.h"
 #include "common/base/mem.h"
+#include "common/format/hf_read.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,13 +36,29 @@ static const ps_flag flags[] = {
 
 typedef struct source {
     const char *path;
-    int fd;
+    int fd;                              /* of a file; -1 */
+    ps_hf_reader *folder;                /* or this */
     const Psd__V1__ImportHeader *header; /* NULL once it is sent */
 } source;
 
 static void release_piece(void *user)
 {
     ps_free(&user);
+}
+
+/* *got is 0 at the end. */
+static ps_status read_piece(source *s, uint8_t *piece, size_t *got)
+{
+    if (s->folder)
+        return ps_hf_reader_read(s->folder, piece, PIECE, got);
+    ssize_t n = 0;
+    do
+        n = read(s->fd, piece, PIECE);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return ps_fail_errno(errno, "%s", s->path);
+    *got = (size_t)n;
+    return PS_OK;
 }
 
 static ps_status next(void *user, ps_call *call)
@@ -54,31 +73,33 @@ static ps_status next(void *user, ps_call *call)
         return PS_OK;
     }
     uint8_t *piece = ps_alloc(PIECE);
-    ssize_t n = 0;
-    do
-        n = read(s->fd, piece, PIECE);
-    while (n < 0 && errno == EINTR);
-    if (n <= 0) {
-        ps_status st = n < 0 ? ps_fail_errno(errno, "%s", s->path) : PS_END;
+    size_t n = 0;
+    ps_status st = read_piece(s, piece, &n);
+    if (st || !n) {
         ps_free(&piece);
-        return st;
+        return st ? st : PS_END;
     }
-    ps_payload payload = {
-        .bytes = ps_slice_of(piece, (size_t)n), .release = release_piece, .user = piece};
+    ps_payload payload = {.bytes = ps_slice_of(piece, n), .release = release_piece, .user = piece};
     ps_call_send(call, &request.base, &payload);
     return PS_OK;
 }
 
-static ps_status open_file(source *s)
+static ps_status open_source(source *s)
 {
     struct stat about;
+    if (stat(s->path, &about) == 0 && S_ISDIR(about.st_mode))
+        return ps_hf_reader_open(s->path, &s->folder);
     s->fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (s->fd < 0)
         return ps_fail_errno(errno, "%s", s->path);
-    if (fstat(s->fd, &about) == 0 && S_ISDIR(about.st_mode))
-        return ps_fail(PS_INVALID_ARGUMENT, "%s is a folder; a safetensors file is wanted",
-                       s->path);
     return PS_OK;
+}
+
+static void remark(const source *s)
+{
+    const char *why = s->folder ? ps_hf_reader_remark(s->folder) : NULL;
+    if (why)
+        (void)fprintf(stderr, "psctl: the tokenizer is kept, but psd cannot use it: %s\n", why);
 }
 
 static ps_status run(ps_client *client, const ps_args *args)
@@ -92,12 +113,17 @@ static ps_status run(ps_client *client, const ps_args *args)
     ProtobufCMessage *reply = NULL;
     ps_status st = ps_check_model_name(header.name);
     if (!st)
-        st = open_file(&s);
+        st = open_source(&s);
+    if (!st && s.folder && o->config)
+        st = ps_client_usage(client, "--model is for a file; a folder has its config.json");
+    if (!st)
+        remark(&s);
     if (!st)
         st = ps_client_upload(client, "/psd.v1.Models/Import", next, &s,
                               &psd__v1__model__descriptor, &reply);
     if (s.fd >= 0)
         (void)close(s.fd);
+    ps_hf_reader_close(&s.folder);
     if (st == PS_ALREADY_EXISTS)
         return ps_fail(st, "%s (--replace)", ps_error_message());
     if (st)
@@ -109,11 +135,12 @@ static ps_status run(ps_client *client, const ps_args *args)
 
 const ps_command ps_command_import = {
     .name = "import",
-    .operands = "FILE NAME",
-    .help = "store a safetensors file as a model",
+    .operands = "FILE|FOLDER NAME",
+    .help = "store a safetensors file, or a Hugging Face folder, as a model",
     .details =
         "Without --model the architecture is that of the file's metadata (psd.model), which\n"
-        "every file that psd exports has.\n",
+        "every file that psd exports has. A folder has config.json, of a gpt2 or llama model, and\n"
+        "model.safetensors or its shards; F16 and BF16 become float32.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 2,

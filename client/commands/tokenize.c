@@ -12,6 +12,7 @@
 #include "common/tokenizer/tokenizer.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -76,6 +77,23 @@ typedef struct job {
     uint64_t begun_ms, drawn_ms;
 } job;
 
+/* ---- Ctrl-C: there is no loop to hear it, and the temporary file must go ---- */
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt_cb(int number)
+{
+    interrupted = 1;
+}
+
+static void hear_interrupts(void)
+{
+    struct sigaction action = {.sa_handler = interrupt_cb, .sa_flags = SA_RESTART};
+    interrupted = 0;
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+}
+
 /* ---- the line on a terminal ---- */
 
 static void show(job *j, bool over)
@@ -125,6 +143,10 @@ static ps_status read_input(job *j, ps_source *source)
         if (st)
             return st;
         show(j, false);
+        if (interrupted) {
+            j->client->interrupted = true;
+            return ps_fail(PS_CANCELLED, "interrupted");
+        }
     } while (got);
     ps_encoder_finish(j->encoder, &j->ids);
     if (j->options->end)
@@ -210,6 +232,7 @@ static ps_status run(ps_client *client, const ps_args *args)
     j.begun_ms = ps_clock_ms(&ps_clock_system);
     j.piece = ps_alloc(PIECE);
     j.each = ps_alloc_array(j.inputs->n, sizeof *j.each);
+    hear_interrupts();
     ps_status st = prepare(&j);
     if (!st)
         st = read_inputs(&j);

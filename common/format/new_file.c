@@ -53,7 +53,7 @@ static ps_status write_all(const ps_new_file *f, uint64_t at, const uint8_t *dat
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return ps_fail_errno(errno, "%s", f->temporary);
+            return ps_fail_errno(errno, "%s", f->path);
         data += n;
         len -= (size_t)n;
         if (at != UINT64_MAX)
@@ -97,8 +97,10 @@ static ps_status sync_folder(const char *path)
 static ps_status place(const ps_new_file *f)
 {
     if (fsync(f->fd) != 0)
-        return ps_fail_errno(errno, "%s", f->temporary);
-    int bad = f->force ? rename(f->temporary, f->path) : link(f->temporary, f->path);
+        return ps_fail_errno(errno, "%s", f->path);
+    int bad = renameat2(AT_FDCWD, f->temporary, AT_FDCWD, f->path, f->force ? 0 : RENAME_NOREPLACE);
+    if (bad && errno == EINVAL) /* a file system that cannot tell in one step */
+        bad = f->force ? rename(f->temporary, f->path) : link(f->temporary, f->path);
     if (bad && errno == EEXIST)
         return exists(f->path);
     if (bad)

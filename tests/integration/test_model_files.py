@@ -1,14 +1,21 @@
-"""Files of other tools: texts become tokens."""
+"""Files of other tools: texts become tokens; models of Hugging Face come and go, and leave as GGUF."""
 import gzip
 import json
 import pathlib
 import struct
 import subprocess
+import sys
 import tempfile
 
-from harness import PSCTL, SOURCE, run
+import numpy as np
+from harness import PSCTL, SOURCE, Cluster, run
 
 GOLDEN = pathlib.Path(SOURCE) / "tests/golden"
+sys.path[:0] = [str(GOLDEN / "hf"), str(SOURCE / "build/pypi")]
+import make as hf  # noqa: E402
+
+TOKENIZER = [GOLDEN / "tokenizer/tokenizer.json"]
+VOCAB = [GOLDEN / "tokenizer/vocab.json", GOLDEN / "tokenizer/merges.txt"]
 
 
 def psctl(*arguments, status=0):
@@ -60,4 +67,212 @@ def texts_become_token_files():
         assert out.read_bytes() == before and not list(folder.glob("out.tok.*")), "a failure has changed the folder"
 
 
-run([texts_become_token_files])
+def same(got, want):
+    """The bits of float32 arrays."""
+    assert set(got) == set(want), set(got) ^ set(want)
+    for name, values in want.items():
+        assert got[name].shape == values.shape and got[name].tobytes() == values.astype("<f4").tobytes(), name
+
+
+def widened(folder):
+    """The tensors of an exported folder as float32."""
+    out = {}
+    for name, (dtype, values) in hf.read_safetensors(folder / "model.safetensors")[0].items():
+        out[name] = (values.astype("u4") << 16).view("f4") if dtype == "BF16" else values.astype("f4")
+    return out
+
+
+def hugging_face_folders_come_and_go_bit_for_bit():
+    with Cluster() as cluster:
+        cluster.start_server()
+        variants = [
+            ("gpt2", dict(tokenizer=TOKENIZER)),
+            ("gpt2", dict(shards=3, prefix="transformer.", extras=True, dtype="F16", tokenizer=VOCAB)),
+            ("llama", dict(tokenizer=TOKENIZER)),
+            ("llama", dict(shards=2, extras=True, tied=True, dtype="BF16")),
+        ]
+        for n, (kind, how) in enumerate(variants):
+            folder, name, dtype = cluster.dir / f"in{n}", f"m{n}", how.get("dtype", "F32")
+            means = hf.write(folder, kind, **how)
+            cluster.psctl("import", folder, name)
+            stored = cluster.dir / f"{name}.safetensors"
+            cluster.psctl("export", name, "-o", stored)
+            tensors, metadata = hf.read_safetensors(stored)
+            same({k: v for k, (d, v) in tensors.items()}, means)
+            assert all(d == "F32" for d, _ in tensors.values())
+            config = metadata["psd.model"]
+            assert config == cluster.psctl_json("model", name)["config"]
+            assert f"architecture: {kind}, vocab_size: 1003, context_length: 40, hidden_size: 64" in config, config
+            assert ("tokenizer: \"gpt2\"" in config) == ("tokenizer" in how), config
+            assert ("tie_embeddings: true" in config) == bool(how.get("tied")), config
+
+            out = cluster.dir / f"out{n}"
+            said = cluster.psctl_json("export", name, "-o", out, "--format", "hf", "--dtype", dtype.lower())
+            assert said["bytes"] == sum(f.stat().st_size for f in out.iterdir())
+            same(widened(out), means)
+            assert all(d == dtype for d, _ in hf.read_safetensors(out / "model.safetensors")[0].values())
+            written = json.loads((out / "config.json").read_text())
+            for key in ("architectures", "model_type", "n_positions", "n_embd", "n_layer", "n_head", "hidden_size",
+                        "num_key_value_heads", "rms_norm_eps", "rope_theta", "max_position_embeddings", "vocab_size"):
+                assert written.get(key) == hf.CONFIG[kind].get(key), key
+            assert written["tie_word_embeddings"] == (kind == "gpt2" or bool(how.get("tied")))
+            if how.get("tokenizer") == TOKENIZER:
+                assert (out / "tokenizer.json").read_bytes() == TOKENIZER[0].read_bytes()
+                assert written["eos_token_id"] == 0
+            cluster.psctl("import", out, name, "--replace")
+            again = cluster.dir / f"{name}-again.safetensors"
+            cluster.psctl("export", name, "-o", again)
+            assert again.read_bytes() == stored.read_bytes(), f"{kind} {how}: the second import differs"
+
+
+def folders_that_do_not_fit_are_refused_in_one_line():
+    with Cluster() as cluster:
+        cluster.start_server()
+
+        def refuses(text, kind="gpt2", change=None, status=6, **how):
+            folder = cluster.dir / "bad"
+            hf.write(folder, kind, **how)
+            if change:
+                change(folder)
+            done = cluster.psctl("import", folder, "bad", check=False)
+            lines = done.stderr.splitlines()
+            assert done.returncode == status and len(lines) == 1 and text in lines[0], done.stderr
+            for file in folder.iterdir():
+                file.unlink()
+            folder.rmdir()
+
+        def index(folder, entry):
+            path = folder / "model.safetensors.index.json"
+            path.write_text(json.dumps({"weight_map": {"wte.weight": entry}}))
+            (folder / "model.safetensors").unlink()
+
+        refuses("model_type 'bert' is not known; allowed: gpt2, llama", config={"model_type": "bert"})
+        refuses("rope_type: llama3 is not supported, only default", "llama", config={"rope_scaling": {"rope_type": "llama3"}})
+        refuses("attention_bias: true is not supported", "llama", config={"attention_bias": True})
+        refuses("activation_function: relu is not supported, only gelu_new", config={"activation_function": "relu"})
+        refuses("head_dim: 32 is not supported", "llama", config={"head_dim": 32})
+        refuses("hidden_size: 66 is not a multiple of num_heads, 4", config={"n_embd": 66})
+        refuses("wpe.weight has another shape than config.json says: [41, 64]", config={"n_positions": 41})
+        refuses("tensor h.2.ln_1.weight is missing", config={"n_layer": 3})
+        refuses("is none of a gpt2 model", config={"n_layer": 1})
+        refuses("no weights", change=lambda f: (f / "model.safetensors").unlink(), status=5)
+        refuses("config.json", change=lambda f: (f / "config.json").unlink(), status=5)
+        refuses("byte 1", change=lambda f: (f / "config.json").write_text("{]"))
+        refuses("'../secret' is no file of this folder", change=lambda f: index(f, "../secret"))
+        refuses("other.safetensors", change=lambda f: index(f, "other.safetensors"), status=5)
+        cut = lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-4])
+        refuses("its header says", change=cut)
+        assert cluster.psctl_json("models")["models"] == []
+
+        # a tokenizer that psd cannot use travels all the same
+        folder = cluster.dir / "odd"
+        hf.write(folder, "gpt2", tokenizer=TOKENIZER)
+        text = (folder / "tokenizer.json").read_text().replace('"type":"BPE"', '"type":"Unigram"')
+        (folder / "tokenizer.json").write_text(text)
+        done = cluster.psctl("import", folder, "odd")
+        assert "the tokenizer is kept, but psd cannot use it" in done.stderr, done.stderr
+        cluster.psctl("export", "odd", "-o", cluster.dir / "odd-out", "--format", "hf")
+        assert (cluster.dir / "odd-out/tokenizer.json").read_text() == text
+
+        # exports that cannot be leave nothing
+        def no_export(text, *arguments, status=2):
+            done = cluster.psctl("export", *arguments, check=False)
+            assert done.returncode == status and text in done.stderr, done.stderr
+
+        no_export("format hf has no dtype q8_0", "odd", "-o", cluster.dir / "x", "--format", "hf", "--dtype", "q8_0")
+        no_export("--dtype is for", "odd", "-o", cluster.dir / "x", "--dtype", "f16")
+        no_export("is there already", "odd", "-o", cluster.dir / "odd-out", "--format", "hf", status=7)
+        cluster.psctl("export", "odd", "-o", cluster.dir / "odd-out", "--format", "hf", "--dtype", "f16", "--force")
+        assert json.loads((cluster.dir / "odd-out/config.json").read_text())["torch_dtype"] == "float16"
+        plain = {"layers.0.weight": np.zeros((3, 4), "f4"), "layers.0.bias": np.zeros(3, "f4")}
+        hf.write_safetensors(cluster.dir / "mlp.safetensors", {k: (v.tobytes(), v.shape) for k, v in plain.items()}, "F32")
+        cluster.psctl("import", cluster.dir / "mlp.safetensors", "mlp", "--model", "{architecture: mlp, layers: [4, 3]}")
+        no_export("is for architectures gpt2 and llama, this model is of mlp", "mlp", "-o", cluster.dir / "x", "--format",
+                  "gguf", status=7)
+        assert not [p for p in cluster.dir.iterdir() if p.name.startswith(("x", "odd-out."))]
+
+
+def expected_gguf(kind, means):
+    """GGUF's names and what is in them, by llama.cpp's convert_hf_to_gguf: names, transposes, permutation."""
+    blocks = {"ln_1": "attn_norm", "attn.c_attn": "attn_qkv", "attn.c_proj": "attn_output", "ln_2": "ffn_norm",
+              "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down", "input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q",
+              "self_attn.k_proj": "attn_k", "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output",
+              "post_attention_layernorm": "ffn_norm", "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up",
+              "mlp.down_proj": "ffn_down"}
+    outside = {"wte": "token_embd", "wpe": "position_embd", "ln_f": "output_norm", "model.embed_tokens": "token_embd",
+               "model.norm": "output_norm", "lm_head": "output"}
+    out = {}
+    for name, values in means.items():
+        stem, kind_of = name.rsplit(".", 1)
+        if stem in outside:
+            target = outside[stem]
+        else:
+            parts = stem.removeprefix("model.layers.").removeprefix("h.").split(".", 1)
+            target = f"blk.{parts[0]}.{blocks[parts[1]]}"
+        if kind == "gpt2" and values.ndim == 2 and stem not in outside:
+            values = values.T
+        if stem.endswith(("q_proj", "k_proj")):
+            heads = 4 if stem.endswith("q_proj") else 2
+            values = values.reshape(heads, 2, values.shape[0] // heads // 2, 64).swapaxes(1, 2).reshape(values.shape)
+        out[f"{target}.{kind_of}"] = np.ascontiguousarray(values)
+    return out
+
+
+def gguf_files_are_what_an_independent_reader_expects():
+    try:
+        import gguf
+    except ImportError:
+        print("skipped: the package gguf is not in build/pypi (tests/run puts it there)", flush=True)
+        return
+    types = gguf.GGMLQuantizationType
+    tokenizer = json.loads(TOKENIZER[0].read_text())
+    with Cluster() as cluster:
+        cluster.start_server()
+        for kind in ("gpt2", "llama"):
+            means = hf.write(cluster.dir / kind, kind, tokenizer=TOKENIZER if kind == "gpt2" else None)
+            cluster.psctl("import", cluster.dir / kind, kind)
+            want = expected_gguf(kind, means)
+            for dtype in ("f32", "f16", "q8_0"):
+                path = cluster.dir / f"{kind}-{dtype}.gguf"
+                cluster.psctl("export", kind, "-o", path, "--format", "gguf", "--dtype", dtype)
+                reader = gguf.GGUFReader(path)
+                fields = {k: f.contents() for k, f in reader.fields.items()}
+                assert fields["general.architecture"] == kind and fields["GGUF.version"] == 3
+                assert fields[f"{kind}.context_length"] == 40 and fields[f"{kind}.embedding_length"] == 64
+                assert fields[f"{kind}.block_count"] == 2 and fields[f"{kind}.attention.head_count"] == 4
+                assert fields[f"{kind}.vocab_size"] == 1003
+                assert fields["general.file_type"] == {"f32": 0, "f16": 1, "q8_0": 7}[dtype]
+                assert fields.get("general.quantization_version") == (2 if dtype == "q8_0" else None)
+                if kind == "gpt2":
+                    assert abs(fields["gpt2.attention.layer_norm_epsilon"] - 1e-5) < 1e-12
+                    assert fields["gpt2.feed_forward_length"] == 256
+                    assert fields["tokenizer.ggml.model"] == "gpt2" and fields["tokenizer.ggml.pre"] == "gpt-2"
+                    tokens, vocab = fields["tokenizer.ggml.tokens"], tokenizer["model"]["vocab"]
+                    assert len(tokens) == 1003 and all(tokens[i] == t for t, i in vocab.items())
+                    assert tokens[998:] == ["<x>", "<xx>", "[PAD1000]", "[PAD1001]", "[PAD1002]"]
+                    kinds = fields["tokenizer.ggml.token_type"]
+                    assert kinds[0] == 3 and set(kinds[1:998]) == {1} and kinds[998:] == [4, 4, 5, 5, 5]
+                    assert fields["tokenizer.ggml.merges"] == [" ".join(m) for m in tokenizer["model"]["merges"]]
+                    assert fields["tokenizer.ggml.eos_token_id"] == 0
+                else:
+                    assert fields["llama.attention.head_count_kv"] == 2 and fields["llama.rope.dimension_count"] == 16
+                    assert fields["llama.rope.freq_base"] == 500000 and fields["llama.feed_forward_length"] == 96
+                    assert abs(fields["llama.attention.layer_norm_rms_epsilon"] - 1e-6) < 1e-12
+                    assert fields["tokenizer.ggml.model"] == "none"
+                assert {t.name for t in reader.tensors} == set(want)
+                at = reader.data_offset
+                for tensor in reader.tensors:
+                    values = want[tensor.name]
+                    assert tensor.data_offset == at and at % 32 == 0, tensor.name
+                    at += -(-tensor.n_bytes // 32) * 32
+                    assert list(tensor.shape) == list(values.shape[::-1]), tensor.name
+                    plain = values.ndim == 1 or tensor.name == "position_embd.weight" or dtype == "f32"
+                    kind_of = types.F32 if plain else types.F16 if dtype == "f16" else types.Q8_0
+                    assert tensor.tensor_type == kind_of, tensor.name
+                    expected = values if plain else gguf.quants.quantize(values, kind_of)
+                    assert tensor.data.tobytes() == expected.tobytes(), f"{path.name}: {tensor.name}"
+                assert at == path.stat().st_size
+
+
+run([texts_become_token_files, hugging_face_folders_come_and_go_bit_for_bit,
+     folders_that_do_not_fit_are_refused_in_one_line, gguf_files_are_what_an_independent_reader_expects])

@@ -1,0 +1,14 @@
+/* half: float32 and the two 16-bit floats, as little-endian bytes of files; rounded to nearest,
+ * ties to even, as IEEE 754 and numpy do it. Not a number stays not a number. Any thread. */
+#ifndef PS_FORMAT_HALF_H
+#define PS_FORMAT_HALF_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+uint16_t ps_f16_of(float v); /* beyond 65504: infinity */
+float ps_f16_value(uint16_t h);
+uint16_t ps_bf16_of(float v);
+float ps_bf16_value(uint16_t b);
+
+#endif

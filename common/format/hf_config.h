@@ -1,0 +1,16 @@
+/* hf_config: the config.json of a Hugging Face model folder, for architectures gpt2 and llama. */
+#ifndef PS_FORMAT_HF_CONFIG_H
+#define PS_FORMAT_HF_CONFIG_H
+
+#include "common/conf/job_spec.h"
+
+/* json is hostile. What psd's models cannot do (scaled RoPE, biases in llama, another activation)
+ * is refused by its key: PS_INVALID_ARGUMENT. Keys that are absent have the defaults of
+ * transformers. tokenizer is "" unless an export of ours says bytes. *out: ps_spec_model_free. */
+PS_MUST_CHECK ps_status ps_hf_config_parse(ps_slice json, ps_spec_model **out);
+/* Every key that GPT2Config or LlamaConfig needs. dtype: "float32", "bfloat16", "float16";
+ * end_token: the id of "<|endoftext|>", or -1. */
+void ps_hf_config_write(const ps_spec_model *model, const char *dtype, int64_t end_token,
+                        ps_buf *out);
+
+#endif

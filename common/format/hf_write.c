@@ -1,0 +1,238 @@
+/* The row `hf`. Happy path: a folder under a temporary name beside its own gets config.json and the
+ * tokenizer's files, model.safetensors is written as the numbers come, and the folder takes its
+ * name. With force, and a folder there already, each of these files replaces the one of its name.
+ */
+#include "common/base/buf.h"
+#include "common/base/mem.h"
+#include "common/format/half.h"
+#include "common/format/hf_config.h"
+#include "common/format/json.h"
+#include "common/format/model_out.h"
+#include "common/format/new_file.h"
+#include "common/tokenizer/tokenizer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const dtypes[] = {"f32", "bf16", "f16", NULL};
+static const char *const files[] = {"config.json", "tokenizer.json", "tokenizer_config.json",
+                                    "model.safetensors", NULL};
+
+struct ps_model_out {
+    char *path, *temporary; /* temporary NULL: the folder was there */
+    ps_safetensors_dtype dtype;
+    ps_new_file *file;
+    ps_safetensors_writer *writer;
+    uint64_t bytes;
+};
+
+static const char *folder_of(const ps_model_out *o)
+{
+    return o->temporary ? o->temporary : o->path;
+}
+
+static ps_status open_folder(ps_model_out *o, bool force)
+{
+    struct stat about;
+    bool there = stat(o->path, &about) == 0;
+    if (there && !force)
+        return ps_fail(PS_ALREADY_EXISTS, "%s is there already; --force overwrites its files",
+                       o->path);
+    if (there)
+        return S_ISDIR(about.st_mode) ? PS_OK
+                                      : ps_fail(PS_INVALID_ARGUMENT, "%s is no folder", o->path);
+    char *name = ps_asprintf("%s.XXXXXX", o->path);
+    if (!mkdtemp(name)) {
+        ps_status st = ps_fail_errno(errno, "%s", o->path);
+        ps_free(&name);
+        return st;
+    }
+    o->temporary = name;
+    mode_t mask = umask(0);
+    (void)umask(mask);
+    (void)chmod(name, 0777 & ~mask);
+    return PS_OK;
+}
+
+static ps_status open_file(const ps_model_out *o, const char *name, ps_new_file **out)
+{
+    char *path = ps_asprintf("%s/%s", folder_of(o), name);
+    ps_status st = ps_new_file_open(path, true, out);
+    ps_free(&path);
+    return st;
+}
+
+static ps_status write_text(ps_model_out *o, const char *name, ps_slice text)
+{
+    ps_new_file *file = NULL;
+    ps_status st = open_file(o, name, &file);
+    if (!st)
+        st = ps_new_file_write(file, text.data, text.len);
+    if (!st)
+        st = ps_new_file_finish(&file);
+    ps_new_file_drop(&file);
+    o->bytes += text.len;
+    return st;
+}
+
+/* What AutoTokenizer needs besides tokenizer.json, whatever the model's type is. */
+static ps_status write_tokenizer(ps_model_out *o, const ps_model_about *about, int64_t *end_token)
+{
+    static const char end[] = "<|endoftext|>";
+    ps_tokenizer *t = NULL;
+    uint32_t id = 0;
+    if (!about->tokenizer)
+        return PS_OK;
+    ps_slice text = ps_slice_str(about->tokenizer);
+    bool has_end = ps_tokenizer_from_json(text, &t) == PS_OK && ps_tokenizer_added(t, end, &id) &&
+                   id < about->model->vocab_size;
+    ps_tokenizer_free(&t);
+    if (has_end)
+        *end_token = id;
+    ps_buf config = PS_BUF_EMPTY;
+    ps_json_writer w = ps_json_writer_to(&config);
+    ps_json_object(&w);
+    ps_json_put_string(&w, "tokenizer_class", "PreTrainedTokenizerFast");
+    ps_json_put_int(&w, "model_max_length", about->model->context_length);
+    ps_json_put_bool(&w, "clean_up_tokenization_spaces", false);
+    if (has_end) {
+        ps_json_put_string(&w, "bos_token", end);
+        ps_json_put_string(&w, "eos_token", end);
+    }
+    ps_json_object_end(&w);
+    ps_buf_putc(&config, '\n');
+    ps_status st = write_text(o, "tokenizer.json", text);
+    if (!st)
+        st = write_text(o, "tokenizer_config.json", ps_buf_slice(&config));
+    ps_buf_free(&config);
+    return st;
+}
+
+static ps_status write_config(ps_model_out *o, const ps_model_about *about, int64_t end_token)
+{
+    static const char *const names[PS_SAFETENSORS_DTYPE_COUNT] = {[PS_SAFETENSORS_F32] = "float32",
+                                                                  [PS_SAFETENSORS_BF16] =
+                                                                      "bfloat16",
+                                                                  [PS_SAFETENSORS_F16] = "float16"};
+    ps_buf text = PS_BUF_EMPTY;
+    ps_hf_config_write(about->model, names[o->dtype], end_token, &text);
+    ps_status st = write_text(o, "config.json", ps_buf_slice(&text));
+    ps_buf_free(&text);
+    return st;
+}
+
+static ps_status sink(void *state, const void *data, size_t len)
+{
+    return ps_new_file_write(((ps_model_out *)state)->file, data, len);
+}
+
+/* One dtype, so the order of the data is the order here. */
+static ps_status begin_tensors(ps_model_out *o, const ps_model_about *about)
+{
+    ps_status st = open_file(o, "model.safetensors", &o->file);
+    if (st)
+        return st;
+    ps_safetensors_pair format = {"format", "pt"};
+    ps_safetensors_tensor *tensors = ps_alloc_array(about->n, sizeof *tensors);
+    for (size_t i = 0; i < about->n; i++) {
+        tensors[i] = (ps_safetensors_tensor){
+            .name = about->tensors[i].name, .dtype = o->dtype, .n_dims = about->tensors[i].n_dims};
+        memcpy(tensors[i].shape, about->tensors[i].shape, sizeof about->tensors[i].shape);
+    }
+    st = ps_safetensors_writer_new(tensors, about->n, &format, 1, (ps_safetensors_sink){sink, o},
+                                   &o->writer);
+    ps_free(&tensors);
+    return st;
+}
+
+static void hf_drop(ps_model_out **out)
+{
+    ps_model_out *o = *out;
+    if (!o)
+        return;
+    ps_safetensors_writer_free(&o->writer);
+    ps_new_file_drop(&o->file);
+    for (size_t i = 0; o->temporary && files[i]; i++) {
+        char *path = ps_asprintf("%s/%s", o->temporary, files[i]);
+        (void)unlink(path);
+        ps_free(&path);
+    }
+    if (o->temporary)
+        (void)rmdir(o->temporary);
+    ps_free(&o->temporary);
+    ps_free(&o->path);
+    ps_free(out);
+}
+
+static ps_status hf_open(const ps_model_out_options *options, const ps_model_about *about,
+                         ps_model_out **out)
+{
+    ps_model_out *o = ps_new(ps_model_out);
+    int64_t end_token = -1;
+    o->path = ps_strdup(options->path);
+    o->dtype = !strcmp(options->dtype, "f32")   ? PS_SAFETENSORS_F32
+               : !strcmp(options->dtype, "f16") ? PS_SAFETENSORS_F16
+                                                : PS_SAFETENSORS_BF16;
+    for (size_t n = strlen(o->path); n > 1 && o->path[n - 1] == '/'; n--)
+        o->path[n - 1] = '\0'; /* the temporary one stands beside it, not in it */
+    ps_status st = open_folder(o, options->force);
+    if (!st)
+        st = write_tokenizer(o, about, &end_token);
+    if (!st)
+        st = write_config(o, about, end_token);
+    if (!st)
+        st = begin_tensors(o, about);
+    if (st)
+        hf_drop(&o);
+    else
+        *out = o;
+    return st;
+}
+
+static ps_status hf_data(ps_model_out *o, const float *values, size_t n)
+{
+    if (o->dtype == PS_SAFETENSORS_F32)
+        return ps_safetensors_writer_data(o->writer, values, n * sizeof *values);
+    uint8_t halves[4096];
+    for (size_t at = 0; at < n;) {
+        size_t part = n - at < sizeof halves / 2 ? n - at : sizeof halves / 2;
+        for (size_t i = 0; i < part; i++) {
+            uint16_t half = o->dtype == PS_SAFETENSORS_F16 ? ps_f16_of(values[at + i])
+                                                           : ps_bf16_of(values[at + i]);
+            halves[2 * i] = (uint8_t)half;
+            halves[2 * i + 1] = (uint8_t)(half >> 8);
+        }
+        ps_status st = ps_safetensors_writer_data(o->writer, halves, 2 * part);
+        if (st)
+            return st;
+        at += part;
+    }
+    return PS_OK;
+}
+
+static ps_status hf_finish(ps_model_out **out, uint64_t *bytes)
+{
+    ps_model_out *o = *out;
+    ps_status st = ps_safetensors_writer_finish(&o->writer);
+    o->bytes += ps_new_file_bytes(o->file);
+    if (!st)
+        st = ps_new_file_finish(&o->file);
+    if (!st && o->temporary) {
+        if (rename(o->temporary, o->path) != 0)
+            st = ps_fail_errno(errno, "%s", o->path);
+        else
+            ps_free(&o->temporary);
+    }
+    *bytes = o->bytes;
+    hf_drop(out);
+    return st;
+}
+
+const ps_model_out_row ps_model_out_hf = {.name = "hf",
+                                          .dtypes = dtypes,
+                                          .open = hf_open,
+                                          .data = hf_data,
+                                          .finish = hf_finish,
+                                          .drop = hf_drop};
