@@ -46,7 +46,9 @@ typedef struct ps_param_config {
     ps_optimizer_config optimizer;
     ps_schedule schedule;
     const char *consistency; /* a row of the table of controllers; NULL: "asp" */
-    double clip_norm;        /* each push is scaled down to this L2 norm; 0: not */
+    double clip_norm;        /* each push is scaled down to this L2 norm; 0: not. What a worker has
+                                clipped as a whole is not changed by it: no part of a gradient has a
+                                larger norm than all of it. */
     uint64_t push_bytes;     /* what one push may hold, all chunks together; 0: 1 GiB */
 } ps_param_config;
 

@@ -5,6 +5,7 @@ import struct
 import numpy as np
 
 from harness import Cluster, run
+from scenes import metrics
 
 
 def read_safetensors(path):
@@ -69,4 +70,24 @@ def bsp_trains_exports_and_predicts():
     train_and_check("bsp")
 
 
-run([asp_trains_exports_and_predicts, bsp_trains_exports_and_predicts])
+def a_layer_larger_than_a_push_trains():
+    """80 MB of one tensor, where limits.push_bytes is 64 MiB: pushed in pieces of at most 9 MiB."""
+    inputs, hidden, rows, batch, epochs = 25, 800000, 64, 16, 2
+    for mode, names in (("asp", ["w1"]), ("bsp", ["w1", "w2"])):
+        with Cluster() as cluster:
+            cluster.tiny_data(rows=rows, features=inputs)
+            cluster.start_server()
+            for name in names:
+                cluster.start_worker(name)
+            job = cluster.tiny_job(mode=mode, workers=len(names), layers=f"[{inputs}, {hidden}, 4]", batch=batch,
+                                   epochs=epochs)
+            job_id = cluster.submit(job.replace("adamw, learning_rate: 0.003, weight_decay: 0.01",
+                                                "sgd, learning_rate: 0.00006"))
+            job = cluster.wait_job(job_id, timeout=120)
+            pieces = -(-inputs * hidden * 4 // (9 << 20))
+            steps = epochs * rows // batch
+            assert metrics(cluster)["psd_pushes_total"] >= steps * pieces, job
+            assert job["progress"]["samples"] == epochs * rows and job["progress"]["test_loss"] < 1.34, job
+
+
+run([asp_trains_exports_and_predicts, bsp_trains_exports_and_predicts, a_layer_larger_than_a_push_trains])

@@ -210,6 +210,10 @@ static void push_message_cb(ps_call *call, ps_message *message, void *user)
         p->clock = request->header->clock;
         p->pulled_version = request->header->pulled_version;
         p->weight = request->header->weight;
+        pthread_mutex_lock(&p->fake->lock);
+        if (p->sequence > p->fake->newest_push)
+            p->fake->newest_push = p->sequence;
+        pthread_mutex_unlock(&p->fake->lock);
     }
     if (request->chunk)
         take_gradient(p, request->chunk, payload);
@@ -222,7 +226,8 @@ static bool apply(fake_parameters *f, pushing *p)
     for (size_t i = 0; i < f->applied_count; i++)
         if (f->applied[i] == p->sequence)
             return false;
-    f->applied[f->applied_count++ % FAKE_PUSHES] = p->sequence;
+    ck_assert_uint_lt(f->applied_count, FAKE_PUSHES);
+    f->applied[f->applied_count++] = p->sequence;
     f->version++;
     for (size_t i = 0; i < f->count; i++) {
         fake_tensor *t = &f->tensors[i];
@@ -247,6 +252,8 @@ static void push_all_cb(ps_call *call, void *user)
     if (f->refuse_pushes) {
         f->refuse_pushes--;
         ps_call_finish(call, PS_INVALID_ARGUMENT, "NaN in tensor x");
+    } else if (p->sequence + FAKE_WINDOW <= f->newest_push) {
+        ps_call_finish(call, PS_OUT_OF_RANGE, "older than the window");
     } else {
         response.duplicate = !apply(f, p);
         response.version = f->version;

@@ -11,7 +11,13 @@
 
 #include <pthread.h>
 
-enum { FAKE_TENSORS = 8, FAKE_ELEMENTS = 4096, FAKE_BLOCK = 7, FAKE_PUSHES = 64 };
+enum {
+    FAKE_TENSORS = 8,
+    FAKE_ELEMENTS = 4096,
+    FAKE_BLOCK = 7,
+    FAKE_PUSHES = 4096,
+    FAKE_WINDOW = 256
+};
 
 typedef struct fake_tensor {
     char name[64];
@@ -29,6 +35,7 @@ typedef struct fake_parameters {
     uint64_t version;
     uint64_t applied[FAKE_PUSHES]; /* sequences */
     size_t applied_count;
+    uint64_t newest_push; /* its sequence; one that is FAKE_WINDOW older is refused */
     /* what it saw */
     unsigned pulls, pushes, clocks;
     uint64_t newer_than; /* of the last pull, */

@@ -1,7 +1,13 @@
-/* One walk from the last tensor to the first. */
+/* One walk from the last piece to the first. */
 #include "worker/exchange/bucket.h"
 
 #include "common/base/mem.h"
+
+static void join(ps_bucket *bucket, size_t piece, uint64_t bytes)
+{
+    bucket->last = piece;
+    bucket->bytes += bytes;
+}
 
 void ps_buckets_plan(const uint64_t *bytes, size_t count, uint64_t limit, ps_buckets *out)
 {
@@ -10,12 +16,18 @@ void ps_buckets_plan(const uint64_t *bytes, size_t count, uint64_t limit, ps_buc
     for (size_t i = count; i-- > 0;) {
         ps_bucket *open = plan.count ? &plan.list[plan.count - 1] : NULL;
         /* neither half leaves a bucket that is small by itself */
-        if (open && (open->bytes + bytes[i] <= limit || open->bytes < small || bytes[i] < small)) {
-            open->last = i;
-            open->bytes += bytes[i];
+        if (open && (open->bytes + bytes[i] <= limit || open->bytes < small)) {
+            join(open, i, bytes[i]);
+        } else if (open && open->beyond + bytes[i] < small) {
+            join(open, i, bytes[i]);
+            open->beyond += bytes[i];
         } else {
             plan.list[plan.count++] = (ps_bucket){.first = i, .last = i, .bytes = bytes[i]};
         }
+    }
+    if (plan.count > 1 && plan.list[plan.count - 1].bytes < small) {
+        ps_bucket *rest = &plan.list[--plan.count];
+        join(rest - 1, rest->last, rest->bytes);
     }
     *out = plan;
 }

@@ -143,7 +143,9 @@ static ps_status make_pusher(ps_exchange *x)
                                                  .maps = &x->maps,
                                                  .train = o->train,
                                                  .gradients = x->leaving,
-                                                 .sets = o->pull_ahead ? 2 : 1},
+                                                 .sets = o->pull_ahead ? 2 : 1,
+                                                 .bucket_bytes = o->bucket_bytes,
+                                                 .piece_bytes = o->piece_bytes},
                             &x->pusher);
 }
 

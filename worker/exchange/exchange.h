@@ -26,6 +26,7 @@ typedef struct ps_exchange_options {
     uint64_t *sequence; /* see push.h */
     bool pull_ahead;    /* the pull of the next step runs beside this one's backward pass, at the
                            price of missing what is pushed meanwhile */
+    uint64_t bucket_bytes, piece_bytes; /* see push.h */
 } ps_exchange_options;
 
 /* Asks psd for the job's tensors and matches them with the model's: PS_FAILED_PRECONDITION when

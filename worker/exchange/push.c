@@ -16,6 +16,22 @@ static void wake(ps_pusher *p)
         ps_loop_post(p->remote.loop, &p->wake_job);
 }
 
+/* With the lock held: the loop sees all of the step's sends or none. */
+static void begin_step(ps_pusher *p, ps_push_step *step, const ps_pusher_step *about)
+{
+    step->busy = true;
+    step->open = p->buckets.count;
+    step->about = *about;
+    p->position = about->next_position;
+    for (size_t i = 0; i < p->maps->count; i++)
+        atomic_store(&step->ready[i], false);
+    for (size_t b = 0; b < p->buckets.count; b++) {
+        ps_push_send *s = &step->sends[b];
+        s->sequence = ++*p->sequence;
+        s->state = PS_SEND_IDLE; /* the loop leaves it alone until a piece is ready */
+    }
+}
+
 ps_status ps_pusher_begin(ps_pusher *p, const ps_pusher_step *about)
 {
     ps_gate *gate = p->remote.gate;
@@ -26,22 +42,11 @@ ps_status ps_pusher_begin(ps_pusher *p, const ps_pusher_step *about)
         st = ps_gate_wait(gate);
     if (!st)
         st = ps_error_raise(&p->error);
-    if (!st) {
-        step->busy = true;
-        step->open = p->buckets.count;
-        p->position = about->next_position;
-    }
+    if (!st)
+        begin_step(p, step, about);
     ps_gate_unlock(gate);
     if (st)
         return st;
-    step->about = *about;
-    for (size_t i = 0; i < p->maps->count; i++)
-        atomic_store(&step->ready[i], false);
-    for (size_t b = 0; b < p->buckets.count; b++) {
-        ps_push_send *s = &step->sends[b];
-        s->sequence = ++*p->sequence;
-        s->state = PS_SEND_IDLE; /* the loop leaves it alone until a tensor is ready */
-    }
     p->current = step;
     p->next = (p->next + 1) % p->sets;
     return PS_OK;
@@ -204,10 +209,24 @@ static void free_memory(ps_pusher *p)
         ps_free(&p->steps[i].memory);
     }
     ps_buckets_free(&p->buckets);
+    ps_pieces_free(&p->pieces);
     ps_free(&p->steps);
     ps_free(&p->gradients);
     ps_free(&p->elements);
     ps_free(&p);
+}
+
+static void plan(ps_pusher *p, const ps_pusher_options *options)
+{
+    size_t one = p->codec->element_bytes;
+    ps_pieces_make(p->maps, one, options->piece_bytes ? options->piece_bytes : PS_PIECE_BYTES,
+                   &p->pieces);
+    uint64_t *bytes = ps_alloc_array(p->pieces.count, sizeof(*bytes));
+    for (size_t i = 0; i < p->pieces.count; i++)
+        bytes[i] = (p->pieces.list[i].end - p->pieces.list[i].begin) * one;
+    ps_buckets_plan(bytes, p->pieces.count,
+                    options->bucket_bytes ? options->bucket_bytes : PS_BUCKET_BYTES, &p->buckets);
+    ps_free(&bytes);
 }
 
 ps_status ps_pusher_create(const ps_pusher_options *options, ps_pusher **out)
@@ -230,15 +249,11 @@ ps_status ps_pusher_create(const ps_pusher_options *options, ps_pusher **out)
     p->steps = ps_alloc_array(p->sets, sizeof(*p->steps));
     p->gradients = ps_alloc_array(maps->count, sizeof(*p->gradients));
     p->elements = ps_alloc_array(maps->count, sizeof(*p->elements));
-    uint64_t *bytes = ps_alloc_array(maps->count, sizeof(*bytes));
     for (size_t i = 0; i < maps->count; i++) {
         p->gradients[i] = options->gradients[i];
         p->elements[i] = maps->tensors[i].elements;
-        bytes[i] = p->elements[i] * codec->element_bytes;
     }
-    ps_buckets_plan(bytes, maps->count,
-                    options->bucket_bytes ? options->bucket_bytes : PS_BUCKET_BYTES, &p->buckets);
-    ps_free(&bytes);
+    plan(p, options);
     for (unsigned i = 0; !st && i < p->sets; i++)
         st = step_init(p, &p->steps[i]);
     if (st) {

@@ -2,12 +2,13 @@
  *
  *     begin ─▶ ready(i) for each gradient, last layer first ─▶ end ─▶ … acknowledged later
  *
- * Each bucket of tensors (bucket.h) is one Push call, one transaction with a sequence number of its
- * own; its chunks leave as its gradients are made. A push that broke is made again with the same
- * sequence until psd acknowledges it, so that it is applied exactly once. Payloads are sent from
- * where the gradients lie: their memory may be written again when begin returns, which waits while
- * `sets` steps are under way. With one set that is the model's own memory; with more, gradients are
- * copied and the next backward pass need not wait for the network.
+ * Each bucket (bucket.h) of tensors and of pieces of large tensors (piece.h) is one Push call, one
+ * transaction with a sequence number of its own: under asp psd applies it when it is there, under
+ * bsp it adds up all of a clock's. Its chunks leave as its gradients are made. A push that broke is
+ * made again with the same sequence until psd acknowledges it, so that it is applied exactly once.
+ * Payloads are sent from where the gradients lie: their memory may be written again when begin
+ * returns, which waits while `sets` steps are under way. With one set that is the model's own
+ * memory; with more, gradients are copied and the next backward pass need not wait for the network.
  *
  * All functions: the task's thread.
  */
@@ -15,6 +16,7 @@
 #define PS_EXCHANGE_PUSH_H
 
 #include "worker/exchange/bucket.h"
+#include "worker/exchange/piece.h"
 #include "worker/exchange/remote.h"
 #include "worker/exchange/stage.h"
 #include "worker/exchange/tensor_map.h"
@@ -31,6 +33,7 @@ typedef struct ps_pusher_options {
     float *const *gradients;    /* [maps->count], host memory in the model's order; copied */
     unsigned sets;              /* steps under way at most, at least 1 */
     uint64_t bucket_bytes;      /* 0: PS_BUCKET_BYTES */
+    uint64_t piece_bytes;       /* 0: PS_PIECE_BYTES */
 } ps_pusher_options;
 
 typedef struct ps_pusher_step {

@@ -1,6 +1,6 @@
 /* push_internal: what push.c (the task's thread) and push_send.c (the loop's) share.
  *
- *     IDLE ─ first tensor ready ─▶ OPEN ─ all sent ─▶ SENT ─ acknowledged ─▶ DONE
+ *     IDLE ─ first piece ready ──▶ OPEN ─ all sent ─▶ SENT ─ acknowledged ─▶ DONE
  *      ▲                            │                  │
  *      ╰──── timer ──── WAITING ◀───┴── broken ────────╯   any other failure: the pusher's error
  *
@@ -20,6 +20,11 @@ typedef enum ps_push_send_state {
     PS_SEND_DONE
 } ps_push_send_state;
 
+/* psd keeps the answers to so many of a client's last sequences (PS_PUSH_WINDOW there): a push that
+ * is made again must still be among them, so no push leaves that is so much younger than the oldest
+ * one without an answer. */
+enum { PS_PUSH_AHEAD = 256 };
+
 struct ps_push_step;
 
 /* One bucket of one step. */
@@ -34,9 +39,9 @@ typedef struct ps_push_send {
     _Atomic ps_push_send_state state; /* the loop's, but for begin, which makes a DONE one IDLE */
     /* the loop's */
     ps_call *call;
-    size_t tensor; /* the next chunk: of this one, */
-    uint32_t shard;
-    uint64_t offset;
+    size_t piece;   /* the next chunk: of this one, */
+    uint64_t at;    /* from this element on, in wire order, */
+    uint32_t shard; /* which lies in this shard or a later one */
     bool has_reply;
     bool duplicate;
     uint64_t staleness, version; /* of the reply */
@@ -61,6 +66,7 @@ struct ps_pusher {
     const ps_codec_row *codec;
     float **gradients;
     uint64_t *elements;
+    ps_pieces pieces;
     ps_buckets buckets;
     bool whole; /* a stage needs all gradients */
     ps_push_step *steps;
@@ -79,6 +85,8 @@ struct ps_pusher {
     /* the loop's */
     ps_timer *timer;
     ps_retry retry;
+    uint64_t oldest; /* sequence without an answer, when the sends were last looked at */
+    bool held_back;  /* by PS_PUSH_AHEAD: look again when an answer has come */
 };
 
 /* On the loop. */

@@ -1,4 +1,4 @@
-/* The loop's side of a push: a bucket's call is opened at its first tensor, takes the chunks of
+/* The loop's side of a push: a bucket's call is opened at its first piece, takes the chunks of
  * what is ready as long as it is writable, is half-closed after the last, and its answer is
  * counted. What breaks it and passes makes it WAITING, and it begins again with the same sequence.
  */
@@ -31,32 +31,53 @@ static void release_cb(void *user)
     ps_gate_unlock(gate);
 }
 
+static void begin_piece(ps_push_send *s, size_t piece)
+{
+    s->piece = piece;
+    s->at = s->pusher->pieces.list[piece].begin;
+    s->shard = 0;
+}
+
 static void send_chunk(ps_push_send *s)
 {
     ps_pusher *p = s->pusher;
-    const ps_tensor_map *map = &p->maps->tensors[s->tensor];
-    uint32_t count = ps_tensor_map_chunk(map, s->shard, s->offset);
+    const ps_piece *piece = &p->pieces.list[s->piece];
+    const ps_tensor_map *map = &p->maps->tensors[piece->tensor];
+    while (s->at - map->shards[s->shard].wire_offset >= map->shards[s->shard].elements)
+        s->shard++;
+    uint64_t offset = s->at - map->shards[s->shard].wire_offset;
+    uint32_t count = ps_tensor_map_chunk(map, s->shard, offset); /* pieces end where blocks do */
     Psd__V1__Chunk chunk = PSD__V1__CHUNK__INIT;
     chunk.tensor_id = map->id;
     chunk.shard = s->shard;
-    chunk.offset = s->offset;
+    chunk.offset = offset;
     chunk.count = count;
     chunk.codec = p->codec->wire;
     Psd__V1__PushRequest request = PSD__V1__PUSH_REQUEST__INIT;
     request.chunk = &chunk;
-    const float *from = s->step->wire[s->tensor] + map->shards[s->shard].wire_offset + s->offset;
-    ps_payload payload = {.bytes = ps_slice_of(from, count * p->codec->element_bytes),
-                          .release = release_cb,
-                          .user = s};
+    ps_payload payload = {
+        .bytes = ps_slice_of(s->step->wire[piece->tensor] + s->at, count * p->codec->element_bytes),
+        .release = release_cb,
+        .user = s};
     ps_gate_lock(p->remote.gate);
     s->held++;
     ps_gate_unlock(p->remote.gate);
-    s->offset += count;
-    if (s->offset == map->shards[s->shard].elements) {
-        s->offset = 0;
-        s->shard++;
-    }
+    s->at += count;
     ps_call_send(s->call, &request.base, &payload);
+}
+
+static bool ready(const ps_push_send *s, size_t piece)
+{
+    return atomic_load(&s->step->ready[s->pusher->pieces.list[piece].tensor]);
+}
+
+/* Would psd still know its answer if it had to be made again? */
+static bool may_leave(ps_push_send *s)
+{
+    ps_pusher *p = s->pusher;
+    bool may = s->sequence - p->oldest < PS_PUSH_AHEAD;
+    p->held_back |= !may;
+    return may;
 }
 
 static void open_call(ps_push_send *s);
@@ -64,26 +85,44 @@ static void open_call(ps_push_send *s);
 /* Sends what is ready and fits; half-closes after the last chunk. */
 static void pump(ps_push_send *s)
 {
-    if (s->state == PS_SEND_IDLE && atomic_load(&s->step->ready[s->bucket->first]))
+    if (s->state == PS_SEND_IDLE && ready(s, s->bucket->first) && may_leave(s))
         open_call(s);
     while (s->state == PS_SEND_OPEN && ps_call_writable(s->call)) {
-        if (s->shard == s->pusher->maps->tensors[s->tensor].shard_count) {
-            if (s->tensor == s->bucket->last) {
+        if (s->at == s->pusher->pieces.list[s->piece].end) {
+            if (s->piece == s->bucket->last) {
                 s->state = PS_SEND_SENT;
                 ps_call_half_close(s->call);
                 return;
             }
-            s->tensor--;
-            s->shard = 0;
+            begin_piece(s, s->piece - 1);
         }
-        if (!atomic_load(&s->step->ready[s->tensor]))
+        if (!ready(s, s->piece))
             return;
         send_chunk(s);
     }
 }
 
+/* Of what has no answer; UINT64_MAX when all have. */
+static uint64_t oldest_sequence(ps_pusher *p)
+{
+    uint64_t oldest = UINT64_MAX;
+    ps_gate_lock(p->remote.gate); /* no step is half begun */
+    for (unsigned i = 0; i < p->sets; i++)
+        for (size_t b = 0; b < p->buckets.count; b++) {
+            const ps_push_send *s = &p->steps[i].sends[b];
+            if (s->state != PS_SEND_DONE && s->sequence < oldest)
+                oldest = s->sequence;
+        }
+    ps_gate_unlock(p->remote.gate);
+    return oldest;
+}
+
 static void pump_all(ps_pusher *p)
 {
+    p->held_back = false;
+    p->oldest = oldest_sequence(p);
+    if (p->oldest == UINT64_MAX)
+        return; /* what is begun from now on wakes us again */
     for (unsigned i = 0; i < p->sets; i++)
         for (size_t b = 0; b < p->buckets.count; b++)
             pump(&p->steps[i].sends[b]);
@@ -170,6 +209,11 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
     } else {
         failed(s, status, message);
     }
+    bool more = p->held_back && !p->stopping && !p->error.code;
+    ps_gate_unlock(p->remote.gate);
+    if (more)
+        pump_all(p);
+    ps_gate_lock(p->remote.gate);
     p->live--; /* last: who waits for it may free us */
     ps_gate_notify(p->remote.gate);
     ps_gate_unlock(p->remote.gate);
@@ -190,9 +234,7 @@ static void open_call(ps_push_send *s)
     header.weight = s->step->about.weight;
     Psd__V1__PushRequest request = PSD__V1__PUSH_REQUEST__INIT;
     request.header = &header;
-    s->tensor = s->bucket->first;
-    s->shard = 0;
-    s->offset = 0;
+    begin_piece(s, s->bucket->first);
     s->has_reply = false;
     s->state = PS_SEND_OPEN;
     ps_gate_lock(p->remote.gate);

@@ -54,6 +54,9 @@ START_TEST(every_tensor_is_in_one_bucket_and_none_is_small_unless_all_is)
                 sum += bytes[i];
             ck_assert_uint_eq(sum, b.list[k].bytes);
             ck_assert(b.count == 1 || sum >= 4 * MIB / PS_BUCKET_SMALL);
+            /* 8 MiB are the largest tensor here; before it, beside it and at the end 512 KiB each
+             */
+            ck_assert_uint_le(sum, 8 * MIB + 3 * 512 * KIB);
             next = b.list[k].last;
         }
         ck_assert_uint_eq(next, 0);
@@ -63,10 +66,26 @@ START_TEST(every_tensor_is_in_one_bucket_and_none_is_small_unless_all_is)
 }
 END_TEST
 
+START_TEST(many_small_ones_do_not_become_one_push)
+{
+    enum { N = 1000 };
+    uint64_t bytes[N];
+    for (int i = 0; i < N; i++)
+        bytes[i] = 400 * KIB;
+    ps_buckets b;
+    ps_buckets_plan(bytes, N, 4 * MIB, &b);
+    for (size_t k = 0; k < b.count; k++)
+        ck_assert_uint_le(b.list[k].bytes, 5 * MIB);
+    ck_assert_uint_le(b.count, N * 400 / 4096 + 1 + 10); /* and are not many either */
+    ps_buckets_free(&b);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&the_example_model_is_one_bucket},
     {&large_layers_are_pushed_one_by_one_with_their_biases},
     {&every_tensor_is_in_one_bucket_and_none_is_small_unless_all_is},
+    {&many_small_ones_do_not_become_one_push},
     {0}};
 
 int main(void)

@@ -20,9 +20,9 @@ static struct {
     ps_exchange *exchange;
 } r;
 
-static void begin(double clip_norm)
+static void begin_hidden(double clip_norm, int64_t hidden)
 {
-    static const int64_t layers[] = {INPUTS, HIDDEN, CLASSES};
+    const int64_t layers[] = {INPUTS, hidden, CLASSES};
     memset(&r, 0, sizeof(r));
     fake_parameters_init(&r.fake);
     ps_rpc_service service = fake_parameters_service(&r.fake);
@@ -38,7 +38,12 @@ static void begin(double clip_norm)
     r.train = (ps_spec_train){.codec = (char *)(uintptr_t) "float32", .clip_norm = clip_norm};
 }
 
-static ps_status open_exchange(bool pull_ahead)
+static void begin(double clip_norm)
+{
+    begin_hidden(clip_norm, HIDDEN);
+}
+
+static ps_status open_cut(bool pull_ahead, uint64_t bucket_bytes, uint64_t piece_bytes)
 {
     return ps_exchange_open(&(ps_exchange_options){.remote = &r.rig.remote,
                                                    .job_id = 1,
@@ -47,8 +52,15 @@ static ps_status open_exchange(bool pull_ahead)
                                                    .train = &r.train,
                                                    .incarnation = 5,
                                                    .sequence = &r.sequence,
-                                                   .pull_ahead = pull_ahead},
+                                                   .pull_ahead = pull_ahead,
+                                                   .bucket_bytes = bucket_bytes,
+                                                   .piece_bytes = piece_bytes},
                             &r.exchange);
+}
+
+static ps_status open_exchange(bool pull_ahead)
+{
+    return open_cut(pull_ahead, 0, 0);
 }
 
 static void end(void)
@@ -176,6 +188,41 @@ START_TEST(gradients_arrive_and_are_applied)
     ck_assert_double_eq(r.fake.weight, ROWS);
     ck_assert_uint_eq(ps_exchange_position(r.exchange), 4 * ROWS);
     ck_assert_uint_eq(r.sequence, 1); /* one bucket */
+    end();
+}
+END_TEST
+
+START_TEST(a_tensor_that_is_cut_arrives_whole)
+{
+    static fake_tensor before[FAKE_TENSORS];
+    for (int ahead = 0; ahead < 2; ahead++) {
+        begin(0);
+        memcpy(before, r.fake.tensors, sizeof(before));
+        r.fake.lose_acks = 2;
+        ck_assert_int_eq(open_cut(ahead, 64, 64), PS_OK);
+        ck_assert_int_eq(train_step(0), PS_OK);
+        assert_applied_once(before);
+        /* 6×8, 8, 8×3 and 3 floats, in pieces of at most 64 bytes and a block of 28 */
+        ck_assert_uint_ge(r.sequence, 4 * (6 * 8 + 8 + 8 * 3 + 3) / (64 + 28) + 1);
+        ck_assert_uint_eq(r.fake.applied_count, r.sequence);
+        end();
+    }
+}
+END_TEST
+
+START_TEST(a_push_that_is_made_again_has_not_fallen_out_of_the_window)
+{
+    begin_hidden(0, 400);
+    static fake_tensor before[FAKE_TENSORS];
+    memcpy(before, r.fake.tensors, sizeof(before));
+    ck_assert_int_eq(open_cut(false, 28, 28), PS_OK);
+    for (uint64_t clock = 0; clock < 2; clock++) {
+        memcpy(before, r.fake.tensors, sizeof(before));
+        r.fake.lose_acks = 3;
+        ck_assert_int_eq(train_step(clock), PS_OK);
+        assert_applied_once(before);
+    }
+    ck_assert_uint_gt(r.sequence, 2 * FAKE_WINDOW); /* it would have, else */
     end();
 }
 END_TEST
@@ -319,6 +366,8 @@ static const ps_check_case tests[] = {
     {&the_next_pull_asks_only_for_what_is_newer},
     {&a_broken_pull_goes_on_with_what_is_missing_and_the_next_is_whole},
     {&gradients_arrive_and_are_applied},
+    {&a_tensor_that_is_cut_arrives_whole},
+    {&a_push_that_is_made_again_has_not_fallen_out_of_the_window},
     {&a_push_whose_answers_are_lost_is_applied_once},
     {&a_refused_push_is_not_repeated_and_says_why},
     {&clipped_gradients_have_the_norm_that_was_asked_for},
