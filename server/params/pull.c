@@ -1,11 +1,14 @@
 /* A pull checks its ranges first and then goes over them block by block, taking a reference to each
- * as it comes to it; so a slow reader holds no more than what it has asked for. */
+ * as it comes to it; so a slow reader holds no more than what it has asked for. Blocks that are not
+ * newer cost time and send nothing: a call skips only so many of them. */
 #include "server/params/pull.h"
 
 #include "common/base/mem.h"
 #include "server/params/store_private.h"
 
 #include <assert.h>
+
+enum { SKIPPED_AT_ONCE = 1024 }; /* some hundred microseconds */
 
 struct ps_pull {
     ps_param_store *store;
@@ -77,6 +80,19 @@ static ps_status check_range(const ps_placement *p, ps_pull_range *range)
     return PS_OK;
 }
 
+/* Ranges are for who was cut off and asks for the rest: many a shard are a mistake, or worse. */
+static ps_status check_count(const ps_placement *p, size_t n_ranges)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; i < p->n_tensors; i++)
+        most += PS_PULL_RANGES_A_SHARD * (uint64_t)p->tensors[i].n_shards;
+    if (n_ranges > most)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "a pull of %zu ranges, at most %llu (%d for each shard)", n_ranges,
+                       (unsigned long long)most, PS_PULL_RANGES_A_SHARD);
+    return PS_OK;
+}
+
 static ps_status copy_ranges(ps_pull *pull, const ps_pull_range *ranges)
 {
     pull->ranges = ps_try_alloc(pull->n_ranges * sizeof *ranges);
@@ -101,7 +117,9 @@ ps_status ps_pull_begin(ps_param_store *store, const ps_pull_range *ranges, size
         .everything = n_ranges == 0,
         .n_ranges = n_ranges,
     };
-    ps_status st = n_ranges ? copy_ranges(pull, ranges) : PS_OK;
+    ps_status st = check_count(store->placement, n_ranges);
+    if (!st && n_ranges)
+        st = copy_ranges(pull, ranges);
     if (st) {
         ps_pull_free(&pull);
         return st;
@@ -157,7 +175,9 @@ ps_status ps_pull_next(ps_pull *pull, ps_block_view *out)
 {
     ps_pull_range range;
     uint32_t size = pull->store->placement->block_elements;
-    while (at_hand(pull, &range)) {
+    for (unsigned turns = 0; at_hand(pull, &range); turns++) {
+        if (turns == SKIPPED_AT_ONCE)
+            return PS_AGAIN;
         if (pull->done >= range.count) {
             next_range(pull);
             continue;

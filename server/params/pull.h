@@ -29,6 +29,9 @@ void ps_block_view_release(ps_block_view *view);
 /* The same for callbacks that keep only view.buffer. */
 void ps_block_buffer_release(ps_block_buffer *buffer);
 
+/* A pull has as many ranges at most for each shard of the store. */
+enum { PS_PULL_RANGES_A_SHARD = 16 };
+
 /* A range of one shard; count 0: to its end. */
 typedef struct ps_pull_range {
     uint32_t tensor, shard;
@@ -41,11 +44,12 @@ typedef struct ps_pull ps_pull;
 /* No ranges: everything. newer_than: only blocks whose version is greater. *version is of the
  * header: every update up to it is in the pieces that follow; it is what the next newer_than should
  * be. PS_NOT_FOUND names a tensor or shard that is not there; PS_INVALID_ARGUMENT a range that is
- * outside, with the tensor's name. */
+ * outside, with the tensor's name, or says that there are too many. */
 PS_MUST_CHECK ps_status ps_pull_begin(ps_param_store *store, const ps_pull_range *ranges,
                                       size_t n_ranges, uint64_t newer_than, uint64_t *version,
                                       ps_pull **out);
-/* The next piece, to be released by the caller; PS_END after the last;
+/* The next piece, to be released by the caller; PS_END after the last; PS_AGAIN when it has gone
+ * over many blocks that are not newer, so that the caller can let others have their turn;
  * PS_RESOURCE_EXHAUSTED as above (calling again later is fine). */
 PS_MUST_CHECK ps_status ps_pull_next(ps_pull *pull, ps_block_view *out);
 void ps_pull_free(ps_pull **pull);

@@ -1,6 +1,7 @@
 /* Pull: a header, then blocks as they are, sent from where they lie. The call is filled up to its
  * high-water mark and goes on when it is writable again, so a slow reader holds references to a few
- * blocks and nothing more. */
+ * blocks and nothing more. Where there is much to skip and little to send, the loop's other calls
+ * get their turn in between. */
 #include "common/base/mem.h"
 #include "psd/v1/parameters.pb-c.h"
 #include "server/params/pull.h"
@@ -10,6 +11,7 @@ typedef struct pull_call {
     ps_call *call;
     ps_run *run;
     ps_pull *pull;
+    ps_job later; /* goes on with skipping */
     bool answered;
 } pull_call;
 
@@ -43,12 +45,21 @@ static void pump(pull_call *p)
             send_view(p, &view);
             continue;
         }
+        if (st == PS_AGAIN) {
+            ps_loop_defer(ps_call_loop(p->call), &p->later);
+            return;
+        }
         p->answered = true;
         if (st == PS_END)
             ps_call_finish(p->call, PS_OK, NULL);
         else
             ps_call_fail(p->call, st);
     }
+}
+
+static void later_cb(ps_job *job)
+{
+    pump(ps_container(job, pull_call, later));
 }
 
 static void on_writable(ps_call *call, void *user)
@@ -59,6 +70,7 @@ static void on_writable(ps_call *call, void *user)
 static void on_end(ps_call *call, ps_status status, const char *message, void *user)
 {
     pull_call *p = user;
+    ps_loop_cancel(ps_call_loop(call), &p->later);
     ps_pull_free(&p->pull);
     ps_run_unref(&p->run);
     ps_call_unref(p->call);
@@ -98,6 +110,7 @@ void ps_parameters_pull(ps_call *call, const ProtobufCMessage *request, void *st
     pull_call *p = ps_new(pull_call);
     p->call = call;
     p->run = run;
+    ps_job_init(&p->later, later_cb);
     Psd__V1__PullHeader header = PSD__V1__PULL_HEADER__INIT;
     st = begin(p, in, &header.version);
     if (st) {

@@ -134,6 +134,57 @@ START_TEST(only_newer_blocks_come_when_asked_for)
 }
 END_TEST
 
+START_TEST(skipping_lets_others_have_their_turn)
+{
+    test_params p;
+    test_params_init(&p, 100, 500);
+    p.config.block_elements = 5; /* 10000 blocks and more */
+    ps_param_store *store;
+    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    uint64_t version;
+    ps_pull *pull;
+    ps_block_view v;
+    ck_assert_int_eq(ps_pull_begin(store, NULL, 0, UINT64_MAX, &version, &pull), PS_OK);
+    unsigned turns = 0;
+    ps_status st;
+    while ((st = ps_pull_next(pull, &v)) == PS_AGAIN)
+        turns++;
+    ck_assert_int_eq(st, PS_END);
+    ck_assert_uint_ge(turns, 4);
+    ps_pull_free(&pull);
+
+    push_one(store, 1, 0, 0);
+    push_one(store, 2, 0, 42000); /* what is newer is found behind all that is skipped */
+    ck_assert_int_eq(ps_pull_begin(store, NULL, 0, 1, &version, &pull), PS_OK);
+    while ((st = ps_pull_next(pull, &v)) == PS_AGAIN)
+        ;
+    ck_assert_int_eq(st, PS_OK);
+    ck_assert_uint_eq(v.offset, 42000);
+    ps_block_view_release(&v);
+    while ((st = ps_pull_next(pull, &v)) == PS_AGAIN)
+        ;
+    ck_assert_int_eq(st, PS_END);
+    ps_pull_free(&pull);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+START_TEST(more_ranges_than_anybody_needs_are_refused)
+{
+    ps_param_store *store = new_store(); /* 4 shards */
+    ps_pull_range ranges[4 * PS_PULL_RANGES_A_SHARD + 1] = {{0}};
+    uint64_t version;
+    ps_pull *pull;
+    ck_assert_int_eq(ps_pull_begin(store, ranges, 4 * PS_PULL_RANGES_A_SHARD, 0, &version, &pull),
+                     PS_OK);
+    ps_pull_free(&pull);
+    ck_assert_int_eq(
+        ps_pull_begin(store, ranges, 4 * PS_PULL_RANGES_A_SHARD + 1, 0, &version, &pull),
+        PS_INVALID_ARGUMENT);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
 START_TEST(a_view_stays_as_it_is_while_the_block_changes)
 {
     ps_param_store *store = new_store();
@@ -194,6 +245,8 @@ static const ps_check_case cases[] = {
     {&a_pull_gives_every_block_once_and_in_order},
     {&ranges_are_cut_at_blocks_and_checked},
     {&only_newer_blocks_come_when_asked_for},
+    {&skipping_lets_others_have_their_turn},
+    {&more_ranges_than_anybody_needs_are_refused},
     {&a_view_stays_as_it_is_while_the_block_changes},
     {&without_memory_the_pull_fails_and_pushes_do_not},
     {0},
