@@ -79,7 +79,9 @@ struct ps_job {
     uint64_t finish_ns;     /* the model could not be written and is tried again then; 0: no */
     bool ended_waits;       /* `ended` is to be called after that answer */
     bool ended;             /* it was called */
-    bool unsaved;           /* the catalog does not have its state yet */
+    bool unsaved;           /* the catalog does not have its state yet, */
+    unsigned saves;         /* and so many writes of it are on their way */
+    bool end_unsaved;       /* it has ended, and that waits for the catalog */
     ps_meter meter;
     struct {
         int64_t time_ms;

@@ -99,18 +99,35 @@ static void run_save(ps_sched *s, entry *e)
         ps_log_error("sched", "job=%" PRIu64 " state not saved, trying again: %s", e->record->id,
                      ps_error_message());
     pthread_mutex_lock(&s->mutex);
-    e->job->unsaved = st != PS_OK;
-    retire(e->job);
+    ps_job *job = e->job;
+    job->saves--;
+    job->unsaved = st || job->saves;
+    if (job->end_unsaved && !job->unsaved) {
+        job->end_unsaved = false;
+        ps_outbox_ended(job);
+    }
+    if (!job->unsaved && job->record->state >= PS_JOB_DONE)
+        ps_watch_wake(job); /* its end is told only now */
+    retire(job);
     pthread_mutex_unlock(&s->mutex);
 }
 
 void ps_outbox_save(ps_job *job)
 {
+    job->unsaved = true;
+    job->saves++;
     add(job->sched, job, run_save)->record = ps_job_record_copy(job->record);
 }
 
+/* The job's checkpoints go with its end: only when the catalog knows of it. A psd that died before
+ * would find a job that runs and has no checkpoint, and train it anew. */
 static void run_ended(ps_sched *s, entry *e)
 {
+    pthread_mutex_lock(&s->mutex);
+    bool unsaved = e->job->end_unsaved = e->job->unsaved;
+    pthread_mutex_unlock(&s->mutex);
+    if (unsaved)
+        return;
     s->out->ended(s->user, e->job->record->id, e->state);
     pthread_mutex_lock(&s->mutex);
     e->job->ended = true;

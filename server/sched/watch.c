@@ -140,8 +140,12 @@ ps_status ps_watch_next(ps_watch *watch, ps_watch_event *out)
     ps_status st = PS_OK;
     pthread_mutex_lock(&s->mutex);
     *out = (ps_watch_event){0};
+    bool held = has_ended(job) && job->unsaved; /* an end is told when it is on disk */
     if (watch->next_line < job->n_lines) {
         out->log = next_line(watch);
+    } else if (held) {
+        watch->armed = true;
+        st = PS_AGAIN;
     } else if (watch->seen_version != job->version) {
         watch->seen_version = job->version;
         out->job = snapshot(job);

@@ -1,5 +1,6 @@
 /* sched: the life of jobs: submitted, cancelled, failed, restarted. A test plays the workers and
  * the rest of psd. */
+#include "server/catalog/db.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/world.h"
 
@@ -360,6 +361,55 @@ START_TEST(a_job_that_has_ended_has_no_rates)
 }
 END_TEST
 
+static void nothing_cb(void *user)
+{
+}
+
+/* The last state that the watch tells, and whether that was the end. */
+static bool watched_to_the_end(ps_watch *watch, ps_job_state *state)
+{
+    ps_watch_event event;
+    ps_status st;
+    while (!(st = ps_watch_next(watch, &event))) {
+        if (event.job)
+            *state = event.job->state;
+        ps_watch_event_clear(&event);
+    }
+    return st == PS_END;
+}
+
+START_TEST(an_end_that_is_not_on_disk_has_not_come)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "asp", false, "");
+    ps_watch *watch = NULL;
+    ps_job_state seen = PS_JOB_QUEUED;
+    ck_assert_int_eq(ps_sched_watch(w->sched, id, nothing_cb, NULL, &watch), PS_OK);
+    ck_assert(!watched_to_the_end(watch, &seen));
+    ck_assert_int_eq(seen, PS_JOB_RUNNING);
+    ck_assert_int_eq(ps_db_exec(w->catalog, "CREATE TRIGGER full BEFORE UPDATE ON job BEGIN SELECT "
+                                            "RAISE(FAIL, 'disk full'); END"),
+                     PS_OK);
+    ps_world_serve(w, (uint64_t[]){1}, 1, 100, 0);
+    ck_assert(ps_world_traced(w, "finish 1"));
+    ps_world_run_ms(w, 3000);
+    ck_assert(!ps_world_traced(w, "ended 1 done")); /* its checkpoints are there */
+    ck_assert(!watched_to_the_end(watch, &seen));
+    ck_assert_int_eq(seen, PS_JOB_RUNNING);
+    ck_assert_int_eq(ps_db_exec(w->catalog, "DROP TRIGGER full"), PS_OK);
+    ps_world_run_ms(w, 2000);
+    ck_assert(ps_world_traced(w, "ended 1 done"));
+    ck_assert(watched_to_the_end(watch, &seen));
+    ck_assert_int_eq(seen, PS_JOB_DONE);
+    ps_watch_close(&watch);
+    ps_job_record *record = NULL;
+    ck_assert_int_eq(ps_catalog_job_get(w->catalog, id, &record), PS_OK);
+    ck_assert_int_eq(record->state, PS_JOB_DONE);
+    ps_job_record_free(&record);
+    ps_world_free(&w);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&a_draining_psd_takes_no_job_and_keeps_those_that_wait},
     {&pages_have_every_job_once_newest_first_though_others_come_meanwhile},
@@ -376,6 +426,7 @@ static const ps_check_case cases[] = {
     {&a_checkpoint_that_is_damaged_fails_the_job_with_a_reason},
     {&checkpoints_are_asked_for_at_their_interval_once_there_are_parameters},
     {&a_job_that_says_no_interval_has_the_daemons},
+    {&an_end_that_is_not_on_disk_has_not_come},
     {0},
 };
 
