@@ -50,8 +50,9 @@ static ps_status take_place(ps_push *push, const char *client)
 {
     ps_param_store *store = push->store;
     const ps_push_header *h = &push->header;
-    if (!(h->weight >= 0) || isinf(h->weight))
-        return ps_fail(PS_INVALID_ARGUMENT, "push: weight %g, must be 0 or more", h->weight);
+    if (h->weight != 0 && !(h->weight >= PS_PUSH_WEIGHT_MIN && h->weight <= PS_PUSH_WEIGHT_MAX))
+        return ps_fail(PS_INVALID_ARGUMENT, "push: weight %g, must be 0 (as 1) or %g to %g",
+                       h->weight, PS_PUSH_WEIGHT_MIN, PS_PUSH_WEIGHT_MAX);
     if (h->weight == 0)
         push->header.weight = 1;
     ps_status st = ps_push_windows_begin(store->windows, client, h->incarnation, h->sequence,
@@ -64,11 +65,16 @@ static ps_status take_place(ps_push *push, const char *client)
     return st;
 }
 
+static ps_status ended(void)
+{
+    return ps_fail(PS_FAILED_PRECONDITION, "the job has ended");
+}
+
 ps_status ps_push_begin(ps_param_store *store, const char *client, const ps_push_header *header,
                         ps_push **out)
 {
     if (atomic_load(&store->stopped))
-        return ps_fail(PS_FAILED_PRECONDITION, "the job has ended");
+        return ended();
     ps_push *push = ps_new(ps_push);
     push->store = store;
     push->header = *header;
@@ -247,6 +253,8 @@ static ps_status arrange(ps_push *push)
 static ps_status apply(ps_push *push, ps_push_reply *reply)
 {
     ps_param_store *store = push->store;
+    if (atomic_load(&store->stopped))
+        return ended();
     ps_status st = ps_push_windows_confirm(store->windows, &push->ticket);
     if (st)
         return st;

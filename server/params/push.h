@@ -15,6 +15,10 @@
 
 enum { PS_PUSH_WINDOW = 256 };
 
+/* Of a push's weight: sums of weighted gradients stay what a float can hold. */
+#define PS_PUSH_WEIGHT_MIN 1e-12
+#define PS_PUSH_WEIGHT_MAX 1e12
+
 typedef struct ps_push ps_push;
 
 typedef struct ps_push_header {
@@ -47,7 +51,7 @@ typedef struct ps_push_chunk_header {
 
 /* client: the identity. A push that was applied before is begun all the same: its chunks are
  * dropped unread and commit answers with the stored reply.
- * PS_INVALID_ARGUMENT: sequence 0, or a weight that is negative or not finite.
+ * PS_INVALID_ARGUMENT: sequence 0, or a weight that is out of range.
  * PS_FAILED_PRECONDITION: an incarnation older than one seen (a new one fences the old), a stopped
  * job, or the wrong clock (bsp). PS_OUT_OF_RANGE: a sequence older than the window: it may have
  * been applied and will not be again. PS_ABORTED: the same push is under way at this moment (try
@@ -64,7 +68,8 @@ PS_MUST_CHECK ps_status ps_push_chunk(ps_push *push, const ps_push_chunk_header 
 /* Applies (asp) or adds to its clock's mean (bsp), frees, and answers. Takes as long as the memory
  * needs for all of it, and may wait for the update of others: off the loop unless
  * ps_push_is_quick. May wait for a checkpoint to take its snapshot. PS_INVALID_ARGUMENT: chunks
- * that overlap, or none at all; PS_FAILED_PRECONDITION: fenced meanwhile, or its clock has ended.
+ * that overlap, or none at all; PS_FAILED_PRECONDITION: fenced meanwhile, its clock has ended, or
+ * the store was stopped.
  */
 PS_MUST_CHECK ps_status ps_push_commit(ps_push **push, ps_push_reply *reply);
 /* Drops it; the same sequence may come again. */

@@ -146,5 +146,7 @@ bool ps_param_store_clock_cancel(ps_param_store *store, const char *member, void
 void ps_param_store_stop(ps_param_store *store)
 {
     atomic_store(&store->stopped, true);
+    pthread_rwlock_wrlock(&store->gate); /* pushes that did not see it are over */
+    pthread_rwlock_unlock(&store->gate);
     store->ops->stop(store->controller);
 }

@@ -178,8 +178,10 @@ static ps_status finish_job(step *s)
     ps_status st = copy_spec(s);
     if (!st)
         st = ps_runs_find(s->lifecycle->conf.runs, s->job_id, &run);
-    if (!st)
+    if (!st) {
+        ps_param_store_stop(ps_run_store(run)); /* no push that was late is in half of the model */
         st = write_model(s, run);
+    }
     ps_run_unref(&run);
     return st;
 }

@@ -215,6 +215,21 @@ START_TEST(a_push_over_its_limit_is_refused)
 }
 END_TEST
 
+START_TEST(a_push_that_was_begun_before_the_job_ended_is_not_applied_after)
+{
+    ps_param_store *store = small_store();
+    ps_push *push;
+    ps_push_reply reply;
+    ck_assert_int_eq(test_params_begin(store, 1, &push), PS_OK);
+    ck_assert_int_eq(test_params_add(store, push, 0, by_index, NULL), PS_OK);
+    ps_param_store_stop(store);
+    ck_assert_int_eq(ps_push_commit(&push, &reply), PS_FAILED_PRECONDITION);
+    ck_assert_ptr_null(push);
+    ck_assert_uint_eq(ps_param_store_version(store), 0);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
 START_TEST(an_empty_push_and_bad_headers_are_refused)
 {
     ps_param_store *store = small_store();
@@ -223,8 +238,8 @@ START_TEST(an_empty_push_and_bad_headers_are_refused)
     ps_push_reply reply;
     ck_assert_int_eq(ps_push_commit(&push, &reply), PS_INVALID_ARGUMENT);
     ck_assert_int_eq(test_params_begin(store, 0, &push), PS_INVALID_ARGUMENT);
-    const double weights[] = {-1, NAN, INFINITY};
-    for (int i = 0; i < 3; i++) {
+    const double weights[] = {-1, NAN, INFINITY, 1e300, 1e-320};
+    for (size_t i = 0; i < sizeof weights / sizeof *weights; i++) {
         ps_push_header header = {.incarnation = 1, .sequence = 2, .weight = weights[i]};
         ck_assert_int_eq(ps_push_begin(store, "worker", &header, &push), PS_INVALID_ARGUMENT);
     }
@@ -324,6 +339,7 @@ static const ps_check_case cases[] = {
     {&a_push_is_applied_as_a_whole_or_not_at_all},
     {&chunks_that_overlap_are_refused},
     {&a_push_over_its_limit_is_refused},
+    {&a_push_that_was_begun_before_the_job_ended_is_not_applied_after},
     {&an_empty_push_and_bad_headers_are_refused},
     {&a_repeated_push_gets_the_first_answer_and_changes_nothing},
     {&a_gradient_over_the_clip_norm_is_scaled_down_to_it},
