@@ -114,8 +114,11 @@ static ps_status artifact_complete(ps_services *services, const ps_caller *calle
 {
     const artifact_data *d = data;
     ps_artifact_record *record = NULL;
-    ps_status st =
-        ps_artifact_file_adopt(&services->files, path, d->job_id, d->name, bytes, &record);
+    /* again: a worker that has lost its lease since the header must not replace what another, who
+     * has it now, has left */
+    ps_status st = ps_services_may_touch(services, &caller->identity, d->job_id);
+    if (!st)
+        st = ps_artifact_file_adopt(&services->files, path, d->job_id, d->name, bytes, &record);
     ps_error error;
     ps_error_save(&error, st);
     ps_caller_audit(services, caller, "/psd.v1.Models/PutArtifact", st,
