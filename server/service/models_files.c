@@ -143,34 +143,11 @@ void ps_models_put_artifact(ps_call *call, void *services)
 
 /* ---- Export, GetArtifact ---- */
 
-/* A worker gets the weights of the model that a job of its lease works on, and of no other. */
-static ps_status may_export(ps_services *services, const ps_caller *caller,
-                            const Psd__V1__ExportRequest *in)
-{
-    if (caller->identity.role != PS_ROLE_WORKER)
-        return PS_OK;
-    ps_status st = ps_services_may_touch(services, &caller->identity, in->job_id);
-    if (st)
-        return st;
-    ps_job_record *record = NULL;
-    ps_job_spec *spec = NULL;
-    st = ps_sched_job_get(services->sched, in->job_id, &record);
-    if (!st)
-        st = ps_job_spec_parse(ps_slice_str(record->spec), "job", &spec);
-    if (!st && strcmp(spec->model_name, in->name) != 0)
-        st = ps_fail(PS_PERMISSION_DENIED, "job %llu does not work on model %s",
-                     (unsigned long long)in->job_id, in->name);
-    if (spec)
-        ps_job_spec_free(&spec);
-    ps_job_record_free(&record);
-    return st;
-}
-
 static ps_status open_model(ps_services *services, const ps_caller *caller,
                             const ProtobufCMessage *request, int *file)
 {
     const Psd__V1__ExportRequest *in = (const Psd__V1__ExportRequest *)request;
-    ps_status st = may_export(services, caller, in);
+    ps_status st = ps_services_may_use_model(services, &caller->identity, in->name, in->job_id);
     return st ? st : ps_model_file_open(&services->files, in->name, file);
 }
 

@@ -73,10 +73,13 @@ static ps_status describe(ps_services *services, const ps_caller *caller,
     Psd__V1__DescribeResponse *out =
         PS_REPLY_NEW(Psd__V1__DescribeResponse, psd__v1__describe_response);
     *reply = &out->base;
-    if (*in->model && in->job_id)
+    if (*in->model && in->job_id && caller->identity.role != PS_ROLE_WORKER)
         return ps_fail(PS_INVALID_ARGUMENT, "job_id or model, not both");
-    if (*in->model)
-        return describe_model(services, in->model, out);
+    if (*in->model) {
+        ps_status may =
+            ps_services_may_use_model(services, &caller->identity, in->model, in->job_id);
+        return may ? may : describe_model(services, in->model, out);
+    }
     ps_run *run = NULL;
     ps_status st = ps_services_may_touch(services, &caller->identity, in->job_id);
     if (!st)

@@ -1,5 +1,7 @@
 #include "server/service/services.h"
 
+#include <string.h>
+
 static const struct {
     const char *name;
     const ps_rpc_method *methods;
@@ -24,4 +26,26 @@ ps_status ps_services_may_touch(ps_services *services, const ps_identity *peer, 
         return PS_OK;
     return ps_fail(PS_PERMISSION_DENIED, "worker %s holds no lease of job %llu", peer->name,
                    (unsigned long long)job_id);
+}
+
+ps_status ps_services_may_use_model(ps_services *services, const ps_identity *peer,
+                                    const char *model, uint64_t job_id)
+{
+    if (peer->role != PS_ROLE_WORKER)
+        return PS_OK;
+    ps_status st = ps_services_may_touch(services, peer, job_id);
+    if (st)
+        return st;
+    ps_job_record *record = NULL;
+    ps_job_spec *spec = NULL;
+    st = ps_sched_job_get(services->sched, job_id, &record);
+    if (!st)
+        st = ps_job_spec_parse(ps_slice_str(record->spec), "job", &spec);
+    if (!st && strcmp(spec->model_name, model) != 0)
+        st = ps_fail(PS_PERMISSION_DENIED, "job %llu does not work on model %s",
+                     (unsigned long long)job_id, model);
+    if (spec)
+        ps_job_spec_free(&spec);
+    ps_job_record_free(&record);
+    return st;
 }

@@ -45,6 +45,10 @@ void ps_services_add(ps_services *services, ps_rpc_server *server);
 PS_MUST_CHECK ps_status ps_services_may_touch(ps_services *services, const ps_identity *peer,
                                               uint64_t job_id);
 
+/* The same for a stored model: a worker only for a job of its lease that works on that model. */
+PS_MUST_CHECK ps_status ps_services_may_use_model(ps_services *services, const ps_identity *peer,
+                                                  const char *model, uint64_t job_id);
+
 /* The tables, each in a file of its own. */
 extern const ps_rpc_method ps_parameters_methods[];
 extern const ps_rpc_method ps_jobs_methods[];
