@@ -172,6 +172,7 @@ unsigned ps_worker_core_running(const ps_worker_core *c)
 
 void ps_worker_core_close(ps_worker_core *c)
 {
+    ps_runner_join(c->runner);
     ps_attach_free(&c->attach);
     ps_timer_free(&c->wake);
 }

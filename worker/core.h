@@ -29,6 +29,8 @@ void ps_worker_core_stop(ps_worker_core *core);              /* see ps_agent_sto
 unsigned ps_worker_core_running(const ps_worker_core *core); /* tasks */
 /* In stopped(): what lives on the loop goes, before the channels do. */
 void ps_worker_core_close(ps_worker_core *core);
-void ps_worker_core_free(ps_worker_core **core); /* closed, and the loop has ended */
+/* Closed, and channels and loop are gone: calls that nobody waits for end with them, and tell it.
+ */
+void ps_worker_core_free(ps_worker_core **core);
 
 #endif

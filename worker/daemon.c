@@ -218,7 +218,6 @@ void ps_worker_daemon_free(ps_worker_daemon **daemon)
     ps_worker_daemon *d = *daemon;
     if (!d)
         return;
-    ps_worker_core_free(&d->core);
     if (d->data)
         ps_channel_free(&d->data);
     if (d->control)
@@ -227,6 +226,7 @@ void ps_worker_daemon_free(ps_worker_daemon **daemon)
         if (d->signals[i])
             ps_signal_free(&d->signals[i]);
     ps_loop_free(&d->loop);
+    ps_worker_core_free(&d->core);
     ps_backend_close(&d->backend);
     ps_tls_holder_free(&d->tls);
     ps_free(&d->target);

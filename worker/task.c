@@ -37,6 +37,7 @@ struct ps_runner {
     atomic_bool stop;
     slot *slots;
     unsigned slot_count;
+    bool joined;
     unsigned ended; /* threads; on the loop */
 };
 
@@ -309,15 +310,21 @@ void ps_runner_quit(ps_runner *r)
     pthread_mutex_unlock(&r->lock);
 }
 
+void ps_runner_join(ps_runner *r)
+{
+    for (unsigned i = 0; i < r->slot_count && !r->joined; i++)
+        pthread_join(r->slots[i].thread, NULL);
+    r->joined = true;
+}
+
 void ps_runner_free(ps_runner **runner)
 {
     ps_runner *r = *runner;
     if (!r)
         return;
-    for (unsigned i = 0; i < r->slot_count; i++) {
-        pthread_join(r->slots[i].thread, NULL);
+    ps_runner_join(r);
+    for (unsigned i = 0; i < r->slot_count; i++)
         ps_gate_destroy(&r->slots[i].gate);
-    }
     ps_free(&r->slots);
     pthread_cond_destroy(&r->more);
     pthread_mutex_destroy(&r->lock);

@@ -69,7 +69,10 @@ void ps_runner_cancel(ps_runner *runner, uint64_t lease_id, const char *reason);
 void ps_runner_stop(ps_runner *runner);
 /* Ends the threads, when what they keep is released; stopped() follows. */
 void ps_runner_quit(ps_runner *runner);
-/* After stopped(). */
+/* After stopped(), or in it: the threads are gone, and post nothing to the loop any more. */
+void ps_runner_join(ps_runner *runner);
+/* Joins, if that was not done. When calls of its tasks may be under way that nobody waits for: only
+ * after the channel and the loop are gone, for their ends still use the runner's gates. */
 void ps_runner_free(ps_runner **runner);
 
 #endif
