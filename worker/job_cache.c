@@ -255,6 +255,41 @@ ps_status ps_job_entry_check(ps_job_entry *e, ps_task_run *run)
     return st;
 }
 
+static uint64_t elements_of(const ps_model_layout *layout)
+{
+    uint64_t all = 0;
+    for (size_t i = 0; i < layout->count; i++) {
+        uint64_t n = 1;
+        for (int d = 0; d < layout->parameters[i].rank; d++)
+            n *= (uint64_t)layout->parameters[i].shape[d];
+        all += n;
+    }
+    return all;
+}
+
+/* What is larger than the machine is not begun: Linux would give the memory and end somebody for it
+ * later. A device of its own says so itself when its memory is out. */
+static ps_status check_room(const ps_job_entry *e, const ps_backend *backend,
+                            const ps_model_config *config, bool inference)
+{
+    if (!backend->info.host_addressable)
+        return PS_OK;
+    ps_model_layout layout;
+    ps_status st = ps_model_describe(config, &layout);
+    if (st)
+        return st;
+    uint64_t elements = elements_of(&layout), available = ps_mem_available();
+    uint64_t bytes = elements * sizeof(float) * (inference ? 1 : 2);
+    ps_model_layout_free(&layout);
+    if (bytes <= available)
+        return PS_OK;
+    return ps_fail(PS_NO_MEMORY,
+                   "model %s has %" PRIu64 " parameters and needs %" PRIu64
+                   " bytes here%s, %" PRIu64 " are available",
+                   e->stored ? e->spec->model_name : e->spec->name, elements, bytes,
+                   inference ? "" : " with its gradients", available);
+}
+
 ps_status ps_job_entry_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
 {
     if (e->model) {
@@ -265,7 +300,9 @@ ps_status ps_job_entry_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
     ps_model_options options = {.max_batch = (int64_t)ps_job_entry_batch(e),
                                 .inference = e->stored != NULL};
     ps_model *model;
-    ps_status st = ps_model_create(run->env->backend, &config, &options, &model);
+    ps_status st = check_room(e, run->env->backend, &config, options.inference);
+    if (!st)
+        st = ps_model_create(run->env->backend, &config, &options, &model);
     if (!st && e->stored) {
         st = ps_stored_model_load(run->remote, run->env->backend, run->task->job_id,
                                   e->spec->model_name, model);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define THREADS_MAX 1024
+#define LARGE       (16 << 20) /* bytes; Linux promises what it does not have: ask before */
 
 struct ps_event {
     char nothing;
@@ -21,6 +22,10 @@ static void close_backend(ps_backend *b)
 static ps_status buffer_new(ps_backend *b, size_t bytes, ps_buffer **out)
 {
     (void)b;
+    uint64_t available = bytes >= LARGE ? ps_mem_available() : UINT64_MAX;
+    if (bytes > available)
+        return ps_fail(PS_NO_MEMORY, "cpu: no room for a buffer of %zu MiB, %llu are available",
+                       bytes >> 20, (unsigned long long)available >> 20);
     void *memory = ps_try_alloc_raw(bytes);
     if (!memory)
         return ps_fail(PS_NO_MEMORY, "cpu: no room for a buffer of %zu bytes", bytes);

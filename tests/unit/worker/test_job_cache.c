@@ -281,15 +281,34 @@ START_TEST(a_stored_model_is_checked_once_and_filled)
 }
 END_TEST
 
-static const ps_check_case tests[] = {{&the_next_task_of_a_job_finds_what_the_last_one_opened},
-                                      {&another_job_file_under_the_same_number_is_another_job},
-                                      {&the_job_that_was_not_used_for_longest_leaves},
-                                      {&a_job_that_cannot_be_read_leaves_nothing_behind},
-                                      {&data_is_read_only_where_it_may_be_and_fits_the_model},
-                                      {&a_link_out_of_the_data_roots_is_not_followed},
-                                      {&predictions_are_made_of_files_with_and_without_labels},
-                                      {&a_stored_model_is_checked_once_and_filled},
-                                      {0}};
+START_TEST(a_model_larger_than_the_machine_is_refused_with_both_numbers)
+{
+    begin();
+    job j = training(1, "[2, 1048576, 1048576, 1]", t.data);
+    ps_job_entry *entry;
+    ps_model *model;
+    ck_assert_int_eq(ps_job_cache_get(run_of(&j), &entry), PS_OK);
+    ck_assert_int_eq(ps_job_entry_model(entry, run_of(&j), &model), PS_NO_MEMORY);
+    /* 2·2^20 + 2^20 + 2^40 + 2^20 + 2^20 + 1 parameters, of 4 bytes, twice */
+    ck_assert_ptr_nonnull(strstr(ps_error_message(),
+                                 "model line has 1099516870657 parameters and needs 8796134965256 "
+                                 "bytes here with its gradients, "));
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), " are available"));
+    end();
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {&the_next_task_of_a_job_finds_what_the_last_one_opened},
+    {&another_job_file_under_the_same_number_is_another_job},
+    {&the_job_that_was_not_used_for_longest_leaves},
+    {&a_job_that_cannot_be_read_leaves_nothing_behind},
+    {&data_is_read_only_where_it_may_be_and_fits_the_model},
+    {&a_link_out_of_the_data_roots_is_not_followed},
+    {&predictions_are_made_of_files_with_and_without_labels},
+    {&a_stored_model_is_checked_once_and_filled},
+    {&a_model_larger_than_the_machine_is_refused_with_both_numbers},
+    {0}};
 
 int main(void)
 {
