@@ -64,6 +64,8 @@ void ps_model_text(ps_buf *out, const ps_style *style, const Psd__V1__Model *m)
         ps_table_field(t, "trained by", "job %" PRIu64, m->job_id);
     else
         ps_table_field(t, "trained by", "imported");
+    if (*m->owner)
+        ps_table_field(t, "owner", "%s", m->owner);
     ps_table_field(t, "created", "%s", ps_human_time(m->created_ms).text);
     if (m->has_test) {
         ps_metrics_fields(t, "test ", test_metrics_of(m));
@@ -85,6 +87,7 @@ void ps_model_json(ps_json_writer *w, const Psd__V1__Model *m)
     ps_json_put_uint(w, "parameters", m->parameters);
     ps_json_put_uint(w, "bytes", m->bytes);
     ps_json_put_uint(w, "job_id", m->job_id);
+    ps_json_put_string(w, "owner", m->owner);
     ps_json_put_int(w, "created_ms", m->created_ms);
     if (m->has_test) {
         ps_json_put_double(w, "test_loss", m->test_loss);

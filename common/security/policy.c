@@ -9,9 +9,11 @@
      (submitter)*PS_ROLE_BIT(PS_ROLE_SUBMITTER) | (observer)*PS_ROLE_BIT(PS_ROLE_OBSERVER) | \
      (admin)*PS_ROLE_BIT(PS_ROLE_ADMIN))
 
-/* A worker exchanges parameters and takes tasks. A submitter has jobs and models. An observer sees
- * what goes on, but never a weight: parameters, model files and artifacts are what psd guards. An
- * admin does everything but stand in for a worker. Servers do not call servers yet. */
+/* A worker exchanges parameters and takes tasks. A submitter has jobs and models: it looks at and
+ * uses everybody's, but cancels, replaces and deletes only its own (server/service/owner.c). An
+ * observer sees what goes on, but never a weight: parameters, model files and artifacts are what
+ * psd guards. An admin does everything but stand in for a worker. Servers do not call servers yet.
+ */
 // clang-format off
 static const ps_policy_rule rules[] = {
     /*                                         server worker submitter observer admin */

@@ -35,6 +35,9 @@ static const char *const migrations[] = {
     "ALTER TABLE model ADD COLUMN test_metrics TEXT NOT NULL DEFAULT '{}';"
     "UPDATE model SET test_metrics=json_object('accuracy',test_accuracy) WHERE has_test;"
     "ALTER TABLE model DROP COLUMN test_accuracy;",
+    /* who may replace and delete a model; '' (imported before): an admin */
+    "ALTER TABLE model ADD COLUMN owner TEXT NOT NULL DEFAULT '';"
+    "UPDATE model SET owner=coalesce((SELECT submitter FROM job WHERE job.id=model.job_id),'');",
 };
 enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };
 

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define COLUMNS \
-    "name,config,parameters,bytes,job_id,created_ms,has_test,test_loss,test_metrics,path"
+    "name,config,parameters,bytes,job_id,created_ms,has_test,test_loss,test_metrics,path,owner"
 
 void ps_model_record_free(ps_model_record **record)
 {
@@ -25,6 +25,7 @@ void ps_model_record_free(ps_model_record **record)
     free(r->name);
     free(r->config);
     free(r->path);
+    free(r->owner);
     ps_free(record);
 }
 
@@ -43,7 +44,7 @@ static ps_status put_row(ps_catalog *catalog, const ps_model_record *r)
     ps_stmt q;
     ps_status st = ps_stmt_begin(&q, catalog,
                                  "INSERT INTO model(" COLUMNS ")"
-                                 " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)");
+                                 " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)");
     if (st)
         return st;
     ps_stmt_text(&q, 1, r->name);
@@ -57,6 +58,7 @@ static ps_status put_row(ps_catalog *catalog, const ps_model_record *r)
     ps_metric_list_format(&r->test_metrics, &metrics);
     ps_stmt_text(&q, 9, ps_buf_cstr(&metrics));
     ps_stmt_text(&q, 10, r->path);
+    ps_stmt_text(&q, 11, r->owner ? r->owner : "");
     st = ps_stmt_end(&q, ps_stmt_run(&q));
     ps_buf_free(&metrics);
     return st;
@@ -123,6 +125,7 @@ static ps_status read_row(ps_stmt *q, ps_model_record **out)
     r->has_test = ps_stmt_get_i64(q, 6) != 0;
     r->test_loss = ps_stmt_get_real(q, 7);
     r->path = ps_stmt_get_text(q, 9);
+    r->owner = ps_stmt_get_text(q, 10);
     char *metrics = ps_stmt_get_text(q, 8);
     ps_status st = ps_metric_list_parse(ps_slice_str(metrics), &r->test_metrics);
     ps_free(&metrics);

@@ -23,6 +23,7 @@ typedef struct ps_model_record {
     uint64_t parameters;
     uint64_t bytes;  /* of the file */
     uint64_t job_id; /* that trained it; 0: imported */
+    char *owner;     /* who submitted that job, or imported it: an identity; "": not known */
     int64_t created_ms;
     bool has_test;
     double test_loss;

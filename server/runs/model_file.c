@@ -2,6 +2,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/mem.h"
+#include "server/catalog/jobs.h"
 #include "server/params/export.h"
 
 #include <stdio.h>
@@ -133,6 +134,17 @@ static ps_status write_and_replace(const ps_stored_files *files, ps_param_store 
     return st;
 }
 
+/* A job that is not in the catalog has no submitter. */
+static char *submitter_of(const ps_stored_files *files, uint64_t job_id)
+{
+    ps_job_record *job = NULL;
+    if (ps_catalog_job_get(files->catalog, job_id, &job))
+        return ps_strdup("");
+    char *out = ps_strdup(job->submitter);
+    ps_job_record_free(&job);
+    return out;
+}
+
 ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *store, uint64_t job_id,
                               const ps_job_spec *spec, const ps_job_outcome *outcome)
 {
@@ -142,6 +154,7 @@ ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *stor
     record->name = ps_strdup(spec->name);
     record->config = ps_strdup(ps_buf_cstr(&config));
     record->job_id = job_id;
+    record->owner = submitter_of(files, job_id);
     record->created_ms = ps_clock_wall_ms(&files->clock);
     record->has_test = outcome->has_test;
     record->test_loss = outcome->test_loss;
@@ -268,13 +281,15 @@ static ps_status describe_file(const ps_stored_files *files, const char *incomin
 }
 
 ps_status ps_model_file_adopt(const ps_stored_files *files, const char *incoming, const char *name,
-                              const char *config, bool replaces, ps_model_record **out)
+                              const char *config, const char *owner, bool replaces,
+                              ps_model_record **out)
 {
     if (!ps_job_spec_name_ok(name))
         return ps_fail(PS_INVALID_ARGUMENT,
                        "model name: 1 to 64 of a-z, 0-9, '.', '_', '-', first a letter or digit");
     ps_model_record *record = ps_new(ps_model_record);
     record->name = ps_strdup(name);
+    record->owner = ps_strdup(owner);
     record->created_ms = ps_clock_wall_ms(&files->clock);
     ps_status st = describe_file(files, incoming, config, record);
     if (!st) {

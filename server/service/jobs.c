@@ -8,14 +8,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* What it trains replaces the stored model of its name. */
+static ps_status may_submit(ps_services *services, const ps_caller *caller, const char *text)
+{
+    ps_job_spec *spec = NULL;
+    ps_status st = ps_job_spec_parse(ps_slice_str(text), "job", &spec);
+    if (st)
+        return PS_OK; /* the scheduler says what is wrong with it */
+    if (spec->kind == PS_SPEC_TRAIN)
+        st = ps_caller_may_change_model(services, caller, spec->name);
+    ps_job_spec_free(&spec);
+    return st;
+}
+
 static ps_status submit(ps_services *services, const ps_caller *caller,
                         const ProtobufCMessage *request, ProtobufCMessage **reply)
 {
     const Psd__V1__SubmitRequest *in = (const Psd__V1__SubmitRequest *)request;
     Psd__V1__SubmitResponse *out = PS_REPLY_NEW(Psd__V1__SubmitResponse, psd__v1__submit_response);
     *reply = &out->base;
-    ps_status st =
-        ps_sched_submit(services->sched, caller->name, ps_slice_str(in->spec), &out->job_id);
+    ps_status st = may_submit(services, caller, in->spec);
+    if (!st)
+        st = ps_sched_submit(services->sched, caller->name, ps_slice_str(in->spec), &out->job_id);
     char number[64] = "";
     if (!st)
         (void)snprintf(number, sizeof number, "job %llu", (unsigned long long)out->job_id);
@@ -95,7 +109,9 @@ static ps_status cancel(ps_services *services, const ps_caller *caller,
 {
     const Psd__V1__CancelJobRequest *in = (const Psd__V1__CancelJobRequest *)request;
     ps_job_record *record = NULL;
-    ps_status st = ps_sched_cancel(services->sched, in->job_id, caller->name, in->reason, &record);
+    ps_status st = ps_caller_may_change_job(services, caller, in->job_id);
+    if (!st)
+        st = ps_sched_cancel(services->sched, in->job_id, caller->name, in->reason, &record);
     ps_error error;
     ps_error_save(&error, st);
     ps_caller_audit(services, caller, "/psd.v1.Jobs/Cancel", st, st ? error.message : in->reason);

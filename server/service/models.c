@@ -58,7 +58,9 @@ static ps_status remove_model(ps_services *services, const ps_caller *caller,
                               const ProtobufCMessage *request, ProtobufCMessage **reply)
 {
     const Psd__V1__DeleteModelRequest *in = (const Psd__V1__DeleteModelRequest *)request;
-    ps_status st = ps_model_file_delete(&services->files, in->name);
+    ps_status st = ps_caller_may_change_model(services, caller, in->name);
+    if (!st)
+        st = ps_model_file_delete(&services->files, in->name);
     ps_error error;
     ps_error_save(&error, st);
     ps_caller_audit(services, caller, "/psd.v1.Models/Delete", st, st ? error.message : in->name);

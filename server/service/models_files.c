@@ -49,8 +49,10 @@ static ps_status import_complete(ps_services *services, const ps_caller *caller,
 {
     const import_data *d = data;
     ps_model_record *record = NULL;
-    ps_status st =
-        ps_model_file_adopt(&services->files, path, d->name, d->config, d->replace, &record);
+    ps_status st = ps_caller_may_change_model(services, caller, d->name);
+    if (!st)
+        st = ps_model_file_adopt(&services->files, path, d->name, d->config, caller->name,
+                                 d->replace, &record);
     ps_error error;
     ps_error_save(&error, st);
     ps_caller_audit(services, caller, "/psd.v1.Models/Import", st, st ? error.message : d->name);
@@ -117,6 +119,8 @@ static ps_status artifact_complete(ps_services *services, const ps_caller *calle
     /* again: a worker that has lost its lease since the header must not replace what another, who
      * has it now, has left */
     ps_status st = ps_services_may_touch(services, &caller->identity, d->job_id);
+    if (!st)
+        st = ps_caller_may_change_job(services, caller, d->job_id);
     if (!st)
         st = ps_artifact_file_adopt(&services->files, path, d->job_id, d->name, bytes, &record);
     ps_error error;

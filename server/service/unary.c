@@ -99,7 +99,9 @@ void ps_caller_audit(ps_services *services, const ps_caller *caller, const char 
                             .address = caller->address,
                             .identity = &caller->identity,
                             .call = path,
-                            .outcome = st ? PS_AUDIT_FAILED : PS_AUDIT_ALLOWED,
+                            .outcome = st == PS_PERMISSION_DENIED ? PS_AUDIT_REFUSED
+                                       : st                       ? PS_AUDIT_FAILED
+                                                                  : PS_AUDIT_ALLOWED,
                             .reason = what};
     ps_audit_write(services->audit, &event);
 }

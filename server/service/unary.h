@@ -22,6 +22,14 @@ ProtobufCMessage *ps_request_copy(const ProtobufCMessage *request);
 typedef ps_status (*ps_unary_body)(ps_services *services, const ps_caller *caller,
                                    const ProtobufCMessage *request, ProtobufCMessage **reply);
 
+/* May the caller cancel, replace or delete it? A submitter only what is its own; whoever else may
+ * call at all, may. PS_PERMISSION_DENIED: "job 7 belongs to …". A job that does not exist is
+ * PS_NOT_FOUND; a model that does not exist is nobody's. */
+PS_MUST_CHECK ps_status ps_caller_may_change_job(ps_services *services, const ps_caller *caller,
+                                                 uint64_t job_id);
+PS_MUST_CHECK ps_status ps_caller_may_change_model(ps_services *services, const ps_caller *caller,
+                                                   const char *name);
+
 /* A method's unary handler calls this with its body. */
 void ps_unary_run(ps_call *call, const ProtobufCMessage *request, void *services,
                   ps_unary_body body);

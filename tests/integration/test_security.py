@@ -3,13 +3,16 @@ import json
 import signal
 import ssl
 import subprocess
+import threading
 import time
 
 import grpc
 
+from fake_worker import FakeWorker
 from harness import PSCTL, SLOW, Cluster, run, stubs, wait_until
 from pki import Pki
 from raw_http2 import connect, tls_connect
+from scenes import SLOW_LEASES
 
 # call × role, written down a second time: w(orker), s(ubmitter), o(bserver), a(dmin)
 POLICY = {
@@ -189,6 +192,76 @@ def a_refused_call_is_told_to_both_sides_and_audited():
         assert audit(cluster, call="/psd.v1.Jobs/Submit", identity="spiffe://test/submitter/alice", outcome="allowed")
 
 
+def a_submitter_changes_only_what_is_its_own():
+    with Cluster() as cluster:
+        cluster.tiny_data()
+        cluster.start_server()
+        cluster.make_client("submitter", "bob")
+        cluster.start_worker("w1")
+        job_id = cluster.submit(cluster.tiny_job(workers=1, epochs=1))
+        cluster.wait_job(job_id)
+        waits = cluster.submit(cluster.tiny_job(name="waits", epochs=10000))
+        out = cluster.dir / "model.safetensors"
+        # looking and using is for all
+        assert cluster.psctl_json("job", job_id, who="bob")["submitter"] == "spiffe://test/submitter/alice"
+        assert cluster.psctl_json("model", "tiny", who="bob")["owner"] == "spiffe://test/submitter/alice"
+        cluster.psctl("export", "tiny", "-o", out, who="bob")
+        cluster.psctl("import", out, "copy", who="bob")
+        assert cluster.psctl_json("model", "copy")["owner"] == "spiffe://test/submitter/bob"
+        (cluster.dir / "again.yaml").write_text(cluster.tiny_job())
+        end = " belongs to spiffe://test/submitter/alice; only its owner and an admin may change it"
+        for what, call, command in (
+                (f"job {waits}", "/psd.v1.Jobs/Cancel", ["cancel", waits]),
+                ("model tiny", "/psd.v1.Models/Delete", ["delete", "tiny"]),
+                ("model tiny", "/psd.v1.Models/Import", ["import", out, "tiny", "--replace"]),
+                ("model tiny", "/psd.v1.Jobs/Submit", ["submit", cluster.dir / "again.yaml"])):
+            done = cluster.psctl(*command, who="bob", check=False)
+            assert done.returncode == 4 and what + end in done.stderr, done
+            lines = audit(cluster, call=call, identity="spiffe://test/submitter/bob", outcome="refused")
+            assert [line["reason"] for line in lines] == [what + end], lines
+        assert cluster.job(waits)["state"] in ("queued", "running")
+        cluster.psctl("cancel", waits)
+        cluster.psctl("delete", "copy", who="root")
+        cluster.psctl("delete", "tiny")
+
+
+def a_worker_without_its_lease_leaves_and_reads_nothing():
+    models_pb, models_grpc = stubs()["models"]
+    jobs_pb, jobs_grpc = stubs()["jobs"]
+    with Cluster() as cluster:
+        cluster.tiny_data()
+        cluster.start_server(SLOW_LEASES)
+        cluster.make_client("worker", "w1")
+        with cluster.channel() as user, cluster.channel("w1") as channel:
+            job_id = jobs_grpc.JobsStub(user).Submit(jobs_pb.SubmitRequest(spec=cluster.tiny_job(workers=1))).job_id
+            worker = FakeWorker(channel, [("w", [10, 10])])
+            worker.task()
+            lost = threading.Event()
+
+            def upload():
+                yield models_pb.PutArtifactRequest(header=models_pb.PutArtifactHeader(job_id=job_id, name="a.txt"))
+                yield models_pb.PutArtifactRequest(payload=b"old")
+                assert lost.wait(20 * SLOW)
+
+            call = models_grpc.ModelsStub(channel).PutArtifact.future(upload(), timeout=30 * SLOW)
+            wait_until("the upload has begun", lambda: any((cluster.dir / "state/artifacts").iterdir()))
+            cluster.psctl("cancel", job_id)
+            cluster.wait_job(job_id, ("cancelled",))
+            lost.set()
+            error = call.exception()
+            assert error.code() == grpc.StatusCode.PERMISSION_DENIED, error
+            assert f"worker w1 holds no lease of job {job_id}" in error.details(), error
+            listed = models_grpc.ModelsStub(user).ListArtifacts(models_pb.ListArtifactsRequest(job_id=job_id))
+            assert not listed.artifacts
+            parameters_pb, parameters_grpc = stubs()["parameters"]
+            try:
+                parameters_grpc.ParametersStub(channel).Describe(parameters_pb.DescribeRequest(model="tiny"))
+                raise AssertionError("a worker may not look at any model")
+            except grpc.RpcError as refused:
+                assert refused.code() == grpc.StatusCode.PERMISSION_DENIED, refused
+            worker.close()
+
+
 def serial_of(cluster):
     with tls_connect(cluster) as sock:
         return sock.getpeercert()["serialNumber"]
@@ -247,6 +320,7 @@ def a_reload_changes_new_connections_only_and_a_bad_file_changes_nothing():
             watch.cancel()
 
 
-run([a_wrong_certificate_is_refused_with_its_reason_on_both_sides, psctl_says_what_is_wrong_with_the_server,
+run([a_submitter_changes_only_what_is_its_own, a_worker_without_its_lease_leaves_and_reads_nothing,
+     a_wrong_certificate_is_refused_with_its_reason_on_both_sides, psctl_says_what_is_wrong_with_the_server,
      every_call_is_open_to_exactly_the_roles_of_the_table, a_refused_call_is_told_to_both_sides_and_audited,
      a_reload_changes_new_connections_only_and_a_bad_file_changes_nothing])

@@ -316,7 +316,9 @@ START_TEST(a_catalog_of_the_first_schema_keeps_its_models_accuracy)
     ps_model_record_free(&m);
     ps_model_record_free(&untested);
     ps_catalog_close(&catalog);
-    raw("ALTER TABLE model DROP COLUMN test_metrics;"
+    raw("INSERT INTO job VALUES(1,'a','train',4,'','anna',0,0,0,'','',x'');"
+        "UPDATE model SET job_id=1 WHERE name='a'; ALTER TABLE model DROP COLUMN owner;"
+        "ALTER TABLE model DROP COLUMN test_metrics;"
         "ALTER TABLE model ADD COLUMN test_accuracy REAL;"
         "UPDATE model SET test_accuracy=0.75; PRAGMA user_version=1");
     catalog = open_ok(path);
@@ -324,8 +326,10 @@ START_TEST(a_catalog_of_the_first_schema_keeps_its_models_accuracy)
     ck_assert_uint_eq(m->test_metrics.count, 1);
     ck_assert_str_eq(m->test_metrics.at[0].name, "accuracy");
     ck_assert_double_eq(m->test_metrics.at[0].value, 0.75);
+    ck_assert_str_eq(m->owner, "anna"); /* who submitted its job */
     ps_model_record_free(&m);
     ck_assert_int_eq(ps_catalog_model_get(catalog, "b", &m), PS_OK);
+    ck_assert_str_eq(m->owner, "");
     ck_assert_uint_eq(m->test_metrics.count, 0);
     ps_model_record_free(&m);
     ps_catalog_close(&catalog);

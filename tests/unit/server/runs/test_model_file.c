@@ -201,7 +201,7 @@ static ps_status adopt(test_stored *t, const char *json, size_t data, const char
     ps_model_record *r = NULL;
     size_t len = make_file(file, json, data);
     test_stored_write(t, INCOMING, file, len);
-    ps_status st = ps_model_file_adopt(&t->files, INCOMING, name, config, replaces, &r);
+    ps_status st = ps_model_file_adopt(&t->files, INCOMING, name, config, "anna", replaces, &r);
     if (!st) {
         ck_assert_str_eq(r->name, name);
         ck_assert_uint_eq(r->bytes, len);
