@@ -2,6 +2,8 @@
  * through the table; a stream that has failed takes nothing more. */
 #include "gpu/backend.h"
 
+#include "gpu/ops.h"
+
 #include <assert.h>
 #include <stdio.h>
 
@@ -31,6 +33,18 @@ void ps_buffer_free(ps_backend *b, ps_buffer **buffer)
     if (*buffer)
         b->ops->buffer_free(b, *buffer);
     *buffer = NULL;
+}
+
+ps_status ps_host_new(ps_backend *b, size_t bytes, void **out)
+{
+    return b->ops->host_new(b, bytes, out);
+}
+
+void ps_host_free(ps_backend *b, void **memory)
+{
+    if (*memory)
+        b->ops->host_free(b, *memory);
+    *memory = NULL;
 }
 
 ps_status ps_stream_new(ps_backend *b, ps_stream **out)
@@ -99,6 +113,13 @@ ps_status ps_copy_to_host(ps_stream *s, void *dst, ps_tensor src, size_t bytes)
     if (s->error.code)
         return ps_error_raise(&s->error);
     return s->backend->ops->copy_to_host(s, dst, src, bytes);
+}
+
+void ps_copy_to_host_async(ps_stream *s, void *dst, ps_tensor src, size_t bytes)
+{
+    assert(bytes <= ps_tensor_bytes(src));
+    if (!s->error.code)
+        s->backend->ops->copy_to_host_async(s, dst, src, bytes);
 }
 
 void ps_copy(ps_stream *s, ps_tensor dst, ps_tensor src)

@@ -5,6 +5,7 @@
 
 #include "common/base/dtype.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define PS_TENSOR_RANK_MAX 4
@@ -53,6 +54,12 @@ static inline size_t ps_tensor_bytes(ps_tensor t)
 static inline void *ps_tensor_address(ps_tensor t)
 {
     return (char *)t.buffer->memory + t.offset;
+}
+
+/* Is it there at all? */
+static inline bool ps_tensor_present(ps_tensor t)
+{
+    return t.buffer != NULL;
 }
 
 /* The first n of the slowest dimension: how a small last batch uses buffers made for a full one. */

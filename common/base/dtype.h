@@ -9,7 +9,8 @@
 #define PS_DTYPE_TABLE(X) \
     X(F32, "F32", 4)      \
     X(I32, "I32", 4)      \
-    X(BF16, "BF16", 2)
+    X(BF16, "BF16", 2)    \
+    X(I8, "I8", 1)
 
 typedef enum ps_dtype {
 #define X(name, text, bytes) PS_DTYPE_##name,

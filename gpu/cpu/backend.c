@@ -42,6 +42,20 @@ static void buffer_free(ps_backend *b, ps_buffer *buffer)
     ps_free(&buffer);
 }
 
+/* All memory is the host's. */
+static ps_status host_new(ps_backend *b, size_t bytes, void **out)
+{
+    (void)b;
+    *out = ps_try_alloc_raw(bytes);
+    return *out ? PS_OK : ps_fail(PS_NO_MEMORY, "cpu: no room for %zu bytes", bytes);
+}
+
+static void host_free(ps_backend *b, void *memory)
+{
+    (void)b;
+    ps_free(&memory);
+}
+
 static ps_status stream_new(ps_backend *b, ps_stream **out)
 {
     ps_stream *s = ps_new(ps_stream);
@@ -100,6 +114,12 @@ static ps_status copy_to_host(ps_stream *s, void *dst, ps_tensor src, size_t byt
     return PS_OK;
 }
 
+static void copy_to_host_async(ps_stream *s, void *dst, ps_tensor src, size_t bytes)
+{
+    (void)s;
+    memcpy(dst, ps_tensor_address(src), bytes);
+}
+
 static void copy(ps_stream *s, ps_tensor dst, ps_tensor src, size_t bytes)
 {
     copy_to_device(s, dst, ps_tensor_address(src), bytes);
@@ -109,6 +129,8 @@ static const ps_backend_ops cpu_ops = {
     .close = close_backend,
     .buffer_new = buffer_new,
     .buffer_free = buffer_free,
+    .host_new = host_new,
+    .host_free = host_free,
     .stream_new = stream_new,
     .stream_free = stream_free,
     .stream_sync = stream_sync,
@@ -119,6 +141,7 @@ static const ps_backend_ops cpu_ops = {
     .event_sync = event_sync,
     .copy_to_device = copy_to_device,
     .copy_to_host = copy_to_host,
+    .copy_to_host_async = copy_to_host_async,
     .copy = copy,
     .gemm = ps_cpu_gemm,
     .bias_add = ps_cpu_bias_add,

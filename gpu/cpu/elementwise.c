@@ -40,11 +40,12 @@ static double sum_of_squares(const float *x, int64_t n)
     return sum;
 }
 
-void ps_cpu_squared_norm(ps_stream *s, ps_tensor out, ps_tensor x)
+void ps_cpu_squared_norm(ps_stream *s, ps_tensor out, ps_tensor x, bool add)
 {
     (void)s;
-    *(float *)ps_tensor_address(out) =
-        (float)sum_of_squares(ps_tensor_address(x), ps_tensor_count(x));
+    float *sum = ps_tensor_address(out);
+    double before = add ? (double)*sum : 0;
+    *sum = (float)(before + sum_of_squares(ps_tensor_address(x), ps_tensor_count(x)));
 }
 
 /* NaN and infinity are the numbers whose exponent is all ones. */

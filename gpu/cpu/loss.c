@@ -77,15 +77,22 @@ typedef struct loss_sum {
     int32_t correct;
 } loss_sum;
 
-/* loss of a row = log(sum of e^(x - max)) - (x[label] - max); d = (softmax - onehot) / rows */
+/* loss of a row = log(sum of e^(x - max)) - (x[label] - max); d = weight · (softmax - onehot) */
 PS_VECTOR
 static loss_sum cross_entropy_rows(float *d, const float *x, const int32_t *labels, int64_t rows,
-                                   int64_t n)
+                                   int64_t n, float weight)
 {
     loss_sum total = {0};
     for (int64_t r = 0; r < rows; r++, x += n) {
         int64_t label = labels[r];
-        assert(label >= 0 && label < n);
+        assert(label >= -1 && label < n);
+        if (label < 0) { /* left out */
+            if (d) {
+                memset(d, 0, (size_t)n * sizeof *d);
+                d += n;
+            }
+            continue;
+        }
         float max = row_max(x, n);
         float at_label = x[label] - max;
         total.correct += row_argmax(x, n, max) == label;
@@ -93,26 +100,27 @@ static loss_sum cross_entropy_rows(float *d, const float *x, const int32_t *labe
         total.loss += log((double)sum) - (double)at_label;
         if (!d)
             continue;
-        float scale = 1.0f / (sum * (float)rows);
+        float scale = weight / sum;
         PS_SIMD
         for (int64_t i = 0; i < n; i++)
             d[i] *= scale;
-        d[label] -= 1.0f / (float)rows;
+        d[label] -= weight;
         d += n;
     }
     return total;
 }
 
-void ps_cpu_cross_entropy(ps_stream *s, ps_tensor loss, ps_tensor correct, ps_tensor dlogits,
-                          ps_tensor logits, ps_tensor labels)
+void ps_cpu_cross_entropy(ps_stream *s, const ps_cross_entropy *c)
 {
     (void)s;
-    int64_t rows = logits.shape[0];
-    loss_sum total = cross_entropy_rows(dlogits.buffer ? ps_tensor_address(dlogits) : NULL,
-                                        ps_tensor_address(logits), ps_tensor_address(labels), rows,
-                                        logits.shape[1]);
-    *(float *)ps_tensor_address(loss) = (float)(total.loss / (double)rows);
-    *(int32_t *)ps_tensor_address(correct) = total.correct;
+    float *d = ps_tensor_present(c->dlogits) ? ps_tensor_address(c->dlogits) : NULL;
+    loss_sum total =
+        cross_entropy_rows(d, ps_tensor_address(c->logits), ps_tensor_address(c->labels),
+                           c->logits.shape[0], c->logits.shape[1], c->scale);
+    float *loss = ps_tensor_address(c->loss);
+    int32_t *correct = ps_tensor_address(c->correct);
+    *loss = (c->add ? *loss : 0) + (float)(total.loss * (double)c->scale);
+    *correct = (c->add ? *correct : 0) + total.correct;
 }
 
 PS_VECTOR

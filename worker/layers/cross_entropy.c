@@ -14,7 +14,12 @@ static void run(ps_stream *s, const ps_loss *l, const ps_loss_goal *goal, const 
 {
     ps_tensor labels = ps_tensor_head(l->goal, goal->rows);
     ps_copy_to_device(s, labels, goal->labels, ps_tensor_bytes(labels));
-    ps_op_cross_entropy(s, ps_loss_result_loss(l), ps_loss_result_correct(l), dy, y, labels);
+    ps_op_cross_entropy(s, &(ps_cross_entropy){.loss = ps_loss_result_loss(l),
+                                               .correct = ps_loss_result_correct(l),
+                                               .dlogits = dy ? *dy : (ps_tensor){0},
+                                               .logits = y,
+                                               .labels = labels,
+                                               .scale = 1.0f / (float)goal->rows});
 }
 
 static ps_status value(ps_stream *s, const ps_loss *l, const ps_loss_goal *goal, ps_loss_value *out)

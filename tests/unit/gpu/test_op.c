@@ -148,6 +148,20 @@ START_TEST(activations_keep_nan_and_limits)
 }
 END_TEST
 
+/* The mean over the rows; gradient NULL: not wanted. */
+static void mean_cross_entropy(ps_tensor loss, ps_tensor correct, const ps_tensor *gradient,
+                               ps_tensor logits, ps_tensor labels)
+{
+    ps_op_cross_entropy(device.stream, &(ps_cross_entropy){
+                                           .loss = loss,
+                                           .correct = correct,
+                                           .dlogits = gradient ? *gradient : (ps_tensor){0},
+                                           .logits = logits,
+                                           .labels = labels,
+                                           .scale = 1.0f / (float)logits.shape[0],
+                                       });
+}
+
 typedef struct cross_entropy_case {
     ps_tensor logits, labels, loss, correct, gradient;
     double *logits64, *gradient64;
@@ -184,17 +198,17 @@ START_TEST(cross_entropy_and_its_gradient_agree_with_float64)
     open_device();
     cross_entropy_case c;
     open_cross_entropy(&c, 13, sizes[_i], 3);
-    ps_op_cross_entropy(device.stream, c.loss, c.correct, &c.gradient, c.logits, c.labels);
+    mean_cross_entropy(c.loss, c.correct, &c.gradient, c.logits, c.labels);
     ck_assert_double_lt(ps_test_error(&device, c.gradient, c.gradient64), 1e-5);
     float *loss = ps_test_read(&device, c.loss);
     ck_assert_double_eq_tol((double)*loss, c.loss64, 1e-6 * (1 + c.loss64));
 
     /* without a gradient, and with it over the logits */
     ps_op_fill(device.stream, c.loss, -1);
-    ps_op_cross_entropy(device.stream, c.loss, c.correct, NULL, c.logits, c.labels);
+    mean_cross_entropy(c.loss, c.correct, NULL, c.logits, c.labels);
     float *again = ps_test_read(&device, c.loss);
     ck_assert_double_eq_tol((double)*again, c.loss64, 1e-6 * (1 + c.loss64));
-    ps_op_cross_entropy(device.stream, c.loss, c.correct, &c.logits, c.logits, c.labels);
+    mean_cross_entropy(c.loss, c.correct, &c.logits, c.logits, c.labels);
     ck_assert_double_lt(ps_test_error(&device, c.logits, c.gradient64), 1e-5);
     ps_free(&loss);
     ps_free(&again);
@@ -210,7 +224,7 @@ START_TEST(cross_entropy_does_not_overflow)
     ps_tensor x = ps_test_f32(&device, 3, 3, logits), loss = ps_test_f32(&device, 0, 1, NULL);
     ps_tensor labels = ps_test_i32(&device, 3, (const int32_t[]){0, 1, 1});
     ps_tensor correct = ps_test_i32(&device, 1, NULL);
-    ps_op_cross_entropy(device.stream, loss, correct, &x, x, labels);
+    mean_cross_entropy(loss, correct, &x, x, labels);
     float *value = ps_test_read(&device, loss);
     ck_assert_double_eq_tol((double)*value, (0 + log(2) + log(2)) / 3, 1e-6);
     const double want[] = {0, 0, 0, 0, -1.0 / 6, 1.0 / 6, 1.0 / 6, -1.0 / 6, 0};
@@ -227,7 +241,7 @@ START_TEST(cross_entropy_counts_rows_whose_first_largest_is_the_label)
     ps_tensor x = ps_test_f32(&device, 4, 3, logits), loss = ps_test_f32(&device, 0, 1, NULL);
     ps_tensor labels = ps_test_i32(&device, 4, (const int32_t[]){1, 0, 1, 0});
     ps_tensor correct = ps_test_i32(&device, 1, NULL);
-    ps_op_cross_entropy(device.stream, loss, correct, NULL, x, labels);
+    mean_cross_entropy(loss, correct, NULL, x, labels);
     int32_t *n = ps_test_read(&device, correct);
     ck_assert_int_eq(*n, 3);
     ps_free(&n);
@@ -242,7 +256,7 @@ START_TEST(a_nan_among_the_logits_shows_in_the_loss)
     ps_tensor x = ps_test_f32(&device, 2, 3, logits), loss = ps_test_f32(&device, 0, 1, NULL);
     ps_tensor labels = ps_test_i32(&device, 2, (const int32_t[]){0, 0});
     ps_tensor correct = ps_test_i32(&device, 1, NULL);
-    ps_op_cross_entropy(device.stream, loss, correct, NULL, x, labels);
+    mean_cross_entropy(loss, correct, NULL, x, labels);
     float *value = ps_test_read(&device, loss);
     ck_assert(isnan(*value));
     ps_free(&value);
@@ -348,7 +362,7 @@ START_TEST(fill_axpy_and_norm_agree_with_float64)
     }
     ps_op_axpy(device.stream, y, -1.25f, x);
     ck_assert_double_lt(ps_test_error(&device, y, want), 1e-6);
-    ps_op_squared_norm(device.stream, norm, x);
+    ps_op_squared_norm(device.stream, norm, x, false);
     ck_assert_double_lt(ps_test_error(&device, norm, &sum), 1e-6);
     ps_op_fill(device.stream, y, 2.5f);
     for (int64_t i = 0; i < n; i++)
@@ -366,7 +380,7 @@ START_TEST(a_norm_loses_nothing_over_many_elements)
     enum { N = 3000000 };
     ps_tensor x = ps_test_f32(&device, 0, N, NULL), norm = ps_test_f32(&device, 0, 1, NULL);
     ps_op_fill(device.stream, x, 0.1f);
-    ps_op_squared_norm(device.stream, norm, x);
+    ps_op_squared_norm(device.stream, norm, x, false);
     double want = N * (double)0.1f * (double)0.1f;
     ck_assert_double_lt(ps_test_error(&device, norm, &want), 1e-7);
     close_device();

@@ -1,0 +1,48 @@
+/* Checks, then one call through the table: losses, and what becomes of outputs. */
+#include "gpu/op.h"
+#include "gpu/op_check.h"
+
+#include <assert.h>
+
+void ps_op_cross_entropy(ps_stream *s, const ps_cross_entropy *c)
+{
+    ps_op_check_shape(c->logits, PS_DTYPE_F32, 2);
+    ps_op_check_count(c->labels, PS_DTYPE_I32, c->logits.shape[0]);
+    ps_op_check_count(c->loss, PS_DTYPE_F32, 1);
+    ps_op_check_count(c->correct, PS_DTYPE_I32, 1);
+    if (ps_tensor_present(c->dlogits)) {
+        ps_op_check_real(c->dlogits);
+        assert(ps_tensor_count(c->dlogits) == ps_tensor_count(c->logits));
+        assert(c->dlogits.dtype == PS_DTYPE_F32 || !ps_op_overlap(c->dlogits, c->logits));
+    }
+    if (!ps_op_skip(s))
+        s->backend->ops->cross_entropy(s, c);
+}
+
+void ps_op_squared_error(ps_stream *s, ps_tensor loss, const ps_tensor *dy, ps_tensor y,
+                         ps_tensor target)
+{
+    ps_op_check(y, PS_DTYPE_F32);
+    ps_op_check_same(target, y);
+    ps_op_check_count(loss, PS_DTYPE_F32, 1);
+    if (dy)
+        ps_op_check_same(*dy, y);
+    if (!ps_op_skip(s))
+        s->backend->ops->squared_error(s, loss, dy ? *dy : (ps_tensor){0}, y, target);
+}
+
+void ps_op_softmax(ps_stream *s, ps_tensor y, ps_tensor x)
+{
+    ps_op_check_shape(x, PS_DTYPE_F32, 2);
+    ps_op_check_same(y, x);
+    if (!ps_op_skip(s))
+        s->backend->ops->softmax(s, y, x);
+}
+
+void ps_op_argmax(ps_stream *s, ps_tensor index, ps_tensor x)
+{
+    ps_op_check_shape(x, PS_DTYPE_F32, 2);
+    ps_op_check_count(index, PS_DTYPE_I32, x.shape[0]);
+    if (!ps_op_skip(s))
+        s->backend->ops->argmax(s, index, x);
+}

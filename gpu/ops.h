@@ -1,0 +1,240 @@
+/* ops: what a backend can compute: the arguments of its operations, and the table of them.
+ *
+ * Types. T is F32 or BF16, the same for all tensors of a call that are marked T; sums are kept in
+ * float32 or better whatever T is. Gradients of parameters, statistics and losses are F32, indices
+ * I32. Rows of a matrix lie one after the other unless a leading dimension (ld, in elements) is
+ * given. A tensor whose buffer is NULL is not there; which may be so is said.
+ *
+ * Arguments have been checked by gpu/op.c (shapes, types, bounds: a wrong one is our own bug), and
+ * sizes are > 0. Callers use those calls, not this table. Where a source is named, the operation is
+ * that one's, so that models of the ecosystem compute here what they compute there.
+ *
+ * A new operation is one more member here, one checked entry in gpu/op, one function a backend.
+ * Members are only added at the end and PS_BACKEND_API is raised, since the table crosses a plugin
+ * border.
+ */
+#ifndef PS_GPU_OPS_H
+#define PS_GPU_OPS_H
+
+#include "gpu/backend.h"
+
+/* C[m,n] = alpha · op(A)[m,k] · op(B)[k,n] + beta · C, op(X) = X or its transpose; `batch` of them,
+ * `stride_*` elements apart. ld*: elements from one stored row to the next, so A is stored as
+ * [m,k] with ld_a >= k, or, transposed, as [k,m] with ld_a >= m. beta 0 never reads C (it may
+ * hold NaN). Shapes of the tensors are not looked at, only their address, type and buffer. A and B
+ * are T, C is T or F32. */
+typedef struct ps_gemm {
+    bool transpose_a, transpose_b;
+    int64_t m, n, k;
+    float alpha, beta;
+    ps_tensor a, b, c;
+    int64_t ld_a, ld_b, ld_c;
+    int64_t batch; /* 1: plain */
+    int64_t stride_a, stride_b, stride_c;
+} ps_gemm;
+
+typedef enum ps_activation {
+    PS_ACTIVATION_RELU, /* max(x, 0); gradient 0 at 0, as PyTorch */
+    PS_ACTIVATION_GELU, /* x·Φ(x), the exact one by erf (PyTorch's default approximate='none') */
+    PS_ACTIVATION_TANH,
+    PS_ACTIVATION_GELU_TANH, /* 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))): GPT-2's "gelu_new" */
+    PS_ACTIVATION_SILU,      /* x·sigmoid(x) */
+    PS_ACTIVATION_COUNT
+} ps_activation;
+
+/* Softmax cross-entropy and its gradient in one pass.
+ *     loss    = (add ? loss : 0) + scale · Σ over rows of -log softmax(logits)[label]
+ *     correct = (add ? correct : 0) + rows whose largest logit (the first of equals) is the label's
+ *     dlogits = scale · (softmax - onehot)
+ * A row whose label is -1 is left out: no loss, gradient 0. So the mean over n rows is scale 1/n,
+ * also in several calls of some rows each. */
+typedef struct ps_cross_entropy {
+    ps_tensor loss;    /* F32 [1] */
+    ps_tensor correct; /* I32 [1] */
+    ps_tensor
+        dlogits; /* T [rows,classes]; may be logits' own memory if T is F32; may be not there */
+    ps_tensor logits; /* F32 [rows,classes] */
+    ps_tensor labels; /* I32 [rows], each in [-1, classes): the caller has checked */
+    float scale;
+    bool add;
+} ps_cross_entropy;
+
+/* y[rows,columns] = (x - mean) · rstd · gain + bias, row by row; rstd = 1/√(variance + epsilon),
+ * variance over all columns (not columns - 1). Ba, Kiros, Hinton 2016; PyTorch's LayerNorm.
+ * RMSNorm: mean 0, rstd = 1/√(mean of x² + epsilon), no bias. Zhang, Sennrich 2019. */
+typedef struct ps_norm {
+    ps_tensor y, x; /* T [rows,columns]; not the same memory */
+    ps_tensor gain; /* T [columns] */
+    ps_tensor bias; /* T [columns]; rmsnorm: not there */
+    ps_tensor mean; /* F32 [rows]; for the backward pass; rmsnorm: not there */
+    ps_tensor rstd; /* F32 [rows]; likewise */
+    float epsilon;
+} ps_norm;
+
+typedef struct ps_norm_backward {
+    ps_tensor dx;          /* T [rows,columns] = its gradient, or += where add_dx: then it is the
+                              residual's gradient, and not dy's memory; else it may be */
+    ps_tensor dgain;       /* F32 [columns] = its gradient + beta · dgain (0: not read) */
+    ps_tensor dbias;       /* F32 [columns], likewise; rmsnorm: not there */
+    ps_tensor dy, x, gain; /* T, as the forward pass had them */
+    ps_tensor mean, rstd;  /* as it left them */
+    float beta;
+    bool add_dx;
+} ps_norm_backward;
+
+/* Rotary positions (Su 2021) in place, in the halves' form of Llama and of Hugging Face: with
+ * i < head_dim/2 and angle a(p,i) of position p,
+ *     x[i], x[i + head_dim/2] = x[i]·cos a - x[i + head_dim/2]·sin a,
+ *                               x[i + head_dim/2]·cos a + x[i]·sin a
+ * for every head; inverse (the gradient) turns the other way. */
+typedef struct ps_rope {
+    ps_tensor x;         /* T; row r, head h begins at element r·ld + h·head_dim */
+    ps_tensor positions; /* I32 [rows], each in [0, positions of the table) */
+    ps_tensor table;     /* F32 [positions, head_dim/2, 2]: cos and sin */
+    int64_t rows, heads, head_dim, ld;
+    bool inverse;
+} ps_rope;
+
+/* y = softmax(scale · q·kᵀ)·v for each sequence and head, without the matrix of scores in memory
+ * (Dao 2022: one pass with a running maximum). Grouped queries (Ainslie 2023): head h reads the
+ * keys of h / (heads / kv_heads).
+ *
+ * A sequence has `queries` rows of q and y, and `keys` rows of k and v, >= queries; query t stands
+ * at position keys - queries + t. causal: it sees the keys up to its own position, else all. Row r
+ * of sequence b: q and y (b·queries + r), k and v (b·key_rows + r), each times its ld; head h is
+ * h·head_dim further on. So q, k and v may be parts of one packed row, and k and v a cache with
+ * room for key_rows rows. */
+typedef struct ps_attention {
+    int64_t batch, queries, keys, key_rows;
+    int64_t heads, kv_heads, head_dim; /* heads % kv_heads == 0 */
+    int64_t ld_q, ld_k, ld_v, ld_y;
+    ps_tensor y, q, k, v; /* T */
+    ps_tensor lse; /* F32 [batch,heads,queries]: log Σ e^(scale·q·k); for the backward pass; may
+                      be not there */
+    float scale;   /* 1/√head_dim */
+    bool causal;
+} ps_attention;
+
+/* dq, dk, dv are overwritten; each has the lds of q, k, v. forward's arguments as they were. */
+typedef struct ps_attention_backward {
+    const ps_attention *forward; /* lse is there; keys == key_rows == queries */
+    ps_tensor dq, dk, dv;        /* T */
+    ps_tensor dy;                /* T, with y's ld */
+    ps_tensor delta;             /* F32 [batch,heads,queries]: memory to work in */
+} ps_attention_backward;
+
+/* Inverted dropout: y = x / (1 - rate) where a random bit says so, else 0. Element i's bit depends
+ * on (seed, offset + i) alone (Philox 4x32-10, Salmon 2011; the same on all backends), so the same
+ * call on dy is the gradient, and nothing is kept. y may be x's memory. */
+typedef struct ps_dropout {
+    ps_tensor y, x; /* T */
+    float rate;     /* in [0, 1) */
+    uint64_t seed, offset;
+} ps_dropout;
+
+/* One step of AdamW (Loshchilov and Hutter 2019; as PyTorch's), all F32 [n]:
+ *     θ -= rate·decay·θ;  m = β1·m + (1-β1)·g;  v = β2·v + (1-β2)·g²
+ *     θ -= rate · (m / (1 - β1^step)) / (√(v / (1 - β2^step)) + epsilon) */
+typedef struct ps_adamw {
+    ps_tensor parameter, m, v, gradient;
+    float rate, beta1, beta2, epsilon, decay;
+    int64_t step; /* from 1 */
+} ps_adamw;
+
+struct ps_backend_ops {
+    void (*close)(ps_backend *b);
+
+    /* Memory, 256-byte aligned, contents undefined. PS_NO_MEMORY names the bytes asked for. */
+    ps_status (*buffer_new)(ps_backend *b, size_t bytes, ps_buffer **out);
+    void (*buffer_free)(ps_backend *b, ps_buffer *buffer);
+    /* Host memory that copies to and from the device can use while the host goes on (pinned). */
+    ps_status (*host_new)(ps_backend *b, size_t bytes, void **out);
+    void (*host_free)(ps_backend *b, void *memory);
+
+    ps_status (*stream_new)(ps_backend *b, ps_stream **out);
+    void (*stream_free)(ps_stream *s); /* waits for what is enqueued */
+    ps_status (*stream_sync)(ps_stream *s);
+    ps_status (*event_new)(ps_backend *b, ps_event **out);
+    void (*event_free)(ps_backend *b, ps_event *e);
+    void (*event_record)(ps_stream *s, ps_event *e);
+    void (*event_wait)(ps_stream *s, ps_event *e);       /* what s does next comes after e */
+    ps_status (*event_sync)(ps_backend *b, ps_event *e); /* blocks the host */
+
+    /* Host memory must stay as it is until the stream (or an event recorded after the copy) is
+     * synchronised. copy_to_host does so itself; copy_to_host_async leaves it to the caller, and
+     * dst is from host_new. */
+    void (*copy_to_device)(ps_stream *s, ps_tensor dst, const void *src, size_t bytes);
+    ps_status (*copy_to_host)(ps_stream *s, void *dst, ps_tensor src, size_t bytes);
+    void (*copy_to_host_async)(ps_stream *s, void *dst, ps_tensor src, size_t bytes);
+    void (*copy)(ps_stream *s, ps_tensor dst, ps_tensor src, size_t bytes); /* no overlap */
+
+    void (*gemm)(ps_stream *s, const ps_gemm *g);
+
+    /* y[rows,columns] += bias[columns], for every row; T */
+    void (*bias_add)(ps_stream *s, ps_tensor y, ps_tensor bias);
+    /* dbias[columns] = sum over rows of dy[rows,columns] + beta · dbias; dy T, dbias F32 */
+    void (*bias_backward)(ps_stream *s, ps_tensor dbias, ps_tensor dy, float beta);
+
+    /* y = f(x), dx = dy · f'(x), element by element; T. y may be x's own memory, dx may be dy's.
+     * The gradient takes f's input x and output y, and each kind reads what it needs: relu and
+     * tanh y only, the others x only; so the first two may run in place. */
+    void (*activation)(ps_stream *s, ps_activation kind, ps_tensor y, ps_tensor x);
+    void (*activation_backward)(ps_stream *s, ps_activation kind, ps_tensor dx, ps_tensor dy,
+                                ps_tensor x, ps_tensor y);
+    /* y = silu(gate) · up (Shazeer 2020), element by element; T. dgate may be gate's memory and dup
+     * may be up's. */
+    void (*swiglu)(ps_stream *s, ps_tensor y, ps_tensor gate, ps_tensor up);
+    void (*swiglu_backward)(ps_stream *s, ps_tensor dgate, ps_tensor dup, ps_tensor dy,
+                            ps_tensor gate, ps_tensor up);
+
+    void (*cross_entropy)(ps_stream *s, const ps_cross_entropy *c);
+    /* loss[1] = mean over all elements of (y - target)², dy = 2 (y - target) / elements; F32. dy
+     * may be y's own memory, and may be not there. */
+    void (*squared_error)(ps_stream *s, ps_tensor loss, ps_tensor dy, ps_tensor y,
+                          ps_tensor target);
+    /* y[rows,classes] = softmax of every row of x; F32; y may be x's own memory */
+    void (*softmax)(ps_stream *s, ps_tensor y, ps_tensor x);
+    /* index I32 [rows] = where each row of x[rows,columns] is largest, the first of equals; F32 */
+    void (*argmax)(ps_stream *s, ps_tensor index, ps_tensor x);
+
+    /* y[rows,columns] = (add ? y : 0) + table[ids[row], columns]; T; ids I32 [rows] in the table */
+    void (*embedding)(ps_stream *s, ps_tensor y, ps_tensor table, ps_tensor ids, bool add);
+    /* dtable[ids[row], columns] += dy[row, columns]; dy T, dtable F32 */
+    void (*embedding_backward)(ps_stream *s, ps_tensor dtable, ps_tensor dy, ps_tensor ids);
+
+    void (*layernorm)(ps_stream *s, const ps_norm *n);
+    void (*layernorm_backward)(ps_stream *s, const ps_norm_backward *n);
+    void (*rmsnorm)(ps_stream *s, const ps_norm *n);
+    void (*rmsnorm_backward)(ps_stream *s, const ps_norm_backward *n);
+
+    void (*rope)(ps_stream *s, const ps_rope *r);
+    void (*attention)(ps_stream *s, const ps_attention *a);
+    void (*attention_backward)(ps_stream *s, const ps_attention_backward *a);
+
+    /* y = a + b; T; y may be either's memory */
+    void (*add)(ps_stream *s, ps_tensor y, ps_tensor a, ps_tensor b);
+    void (*dropout)(ps_stream *s, const ps_dropout *d);
+
+    /* F32, all of them */
+    void (*fill)(ps_stream *s, ps_tensor x, float value);
+    void (*axpy)(ps_stream *s, ps_tensor y, float a, ps_tensor x); /* y += a·x */
+    void (*scale)(ps_stream *s, ps_tensor x, float a);             /* x *= a */
+    /* out[1] = (add ? out : 0) + sum of squares of x, added up in float64 */
+    void (*squared_norm)(ps_stream *s, ps_tensor out, ps_tensor x, bool add);
+    /* x *= min(1, limit / √squared_norm[0]): clipping by a norm that stays on the device */
+    void (*clip_norm)(ps_stream *s, ps_tensor x, ps_tensor squared_norm, float limit);
+    /* out I32 [1] = 1 when no element of x is NaN or infinite, else 0 */
+    void (*all_finite)(ps_stream *s, ps_tensor out, ps_tensor x);
+    void (*adamw)(ps_stream *s, const ps_adamw *a);
+
+    /* Between F32 and BF16 either way, or a plain copy; to BF16 the nearest, ties to even; a NaN
+     * stays one. No overlap. */
+    void (*cast)(ps_stream *s, ps_tensor y, ps_tensor x);
+    /* For each `block` elements of x F32 [n] (the last may be shorter): scales F32 [blocks] =
+     * largest |x| / 127, q I8 [n] = x / scale, rounded to the nearest, ties to even; a block of
+     * zeros has scale 0. x = q · scale is the way back. */
+    void (*quantise)(ps_stream *s, ps_tensor q, ps_tensor scales, ps_tensor x, int64_t block);
+    void (*dequantise)(ps_stream *s, ps_tensor x, ps_tensor q, ps_tensor scales, int64_t block);
+};
+
+#endif
