@@ -61,6 +61,52 @@ static void tanh_backward(float *dx, const float *dy, const float *y, int64_t n)
         dx[i] = dy[i] * (1.0f - y[i] * y[i]);
 }
 
+/* gelu_tanh: 0.5·x·(1 + tanh(u)) = x·sigmoid(2u), u = √(2/π)·(x + 0.044715·x³) */
+#define GELU_SCALE 1.59576912f /* 2·√(2/π) */
+#define GELU_CUBIC 0.044715f
+
+PS_VECTOR
+static void gelu_tanh(float *y, const float *x, int64_t n)
+{
+    PS_SIMD
+    for (int64_t i = 0; i < n; i++)
+        y[i] = x[i] * ps_vector_sigmoid(GELU_SCALE * x[i] * (1.0f + GELU_CUBIC * x[i] * x[i]));
+}
+
+/* dx = dy·(s + x·s·(1-s)·2u'), s = 1/(1+e), 1-s = e·s; beyond 8, where s is 0 or 1, as at 8 */
+PS_VECTOR
+static void gelu_tanh_backward(float *dx, const float *dy, const float *x, int64_t n)
+{
+    PS_SIMD
+    for (int64_t i = 0; i < n; i++) {
+        float v = x[i] < -8.0f ? -8.0f : x[i];
+        v = v > 8.0f ? 8.0f : v;
+        float q = GELU_CUBIC * v * v;
+        float e = ps_vector_exp(-GELU_SCALE * v * (1.0f + q)), s = 1.0f / (1.0f + e);
+        dx[i] = dy[i] * (s + v * s * e * s * GELU_SCALE * (1.0f + 3.0f * q));
+    }
+}
+
+/* silu: x·sigmoid(x) */
+PS_VECTOR
+static void silu(float *y, const float *x, int64_t n)
+{
+    PS_SIMD
+    for (int64_t i = 0; i < n; i++)
+        y[i] = x[i] * ps_vector_sigmoid(x[i]);
+}
+
+/* dx = dy·(s + x·s·(1-s)), s = sigmoid(x), 1-s = sigmoid(-x) */
+PS_VECTOR
+static void silu_backward(float *dx, const float *dy, const float *x, int64_t n)
+{
+    PS_SIMD
+    for (int64_t i = 0; i < n; i++) {
+        float s = ps_vector_sigmoid(x[i]);
+        dx[i] = dy[i] * (s + x[i] * s * ps_vector_sigmoid(-x[i]));
+    }
+}
+
 void ps_cpu_activation(ps_stream *s, ps_activation kind, ps_tensor y, ps_tensor x)
 {
     (void)s;
@@ -76,6 +122,12 @@ void ps_cpu_activation(ps_stream *s, ps_activation kind, ps_tensor y, ps_tensor 
         break;
     case PS_ACTIVATION_TANH:
         tanh_forward(to, from, n);
+        break;
+    case PS_ACTIVATION_GELU_TANH:
+        gelu_tanh(to, from, n);
+        break;
+    case PS_ACTIVATION_SILU:
+        silu(to, from, n);
         break;
     case PS_ACTIVATION_COUNT:
         break;
@@ -98,6 +150,12 @@ void ps_cpu_activation_backward(ps_stream *s, ps_activation kind, ps_tensor dx, 
         break;
     case PS_ACTIVATION_TANH:
         tanh_backward(to, from, ps_tensor_address(y), n);
+        break;
+    case PS_ACTIVATION_GELU_TANH:
+        gelu_tanh_backward(to, from, ps_tensor_address(x), n);
+        break;
+    case PS_ACTIVATION_SILU:
+        silu_backward(to, from, ps_tensor_address(x), n);
         break;
     case PS_ACTIVATION_COUNT:
         break;

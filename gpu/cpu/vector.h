@@ -62,6 +62,13 @@ static inline float ps_vector_tanh(float x)
     return copysignf(a < 1.0f ? near : far, x);
 }
 
+/* 1/(1 + e^-x) within 3e-7 relative to -87, exactly 0 below it; NaN stays. */
+static inline float ps_vector_sigmoid(float x)
+{
+    float y = 1.0f / (1.0f + ps_vector_exp(-x));
+    return x < -87.0f ? 0.0f : y;
+}
+
 /* Φ(x), the normal distribution, within 1e-7, and *density = φ(x). Abramowitz and Stegun 7.1.26
  * for erfc(|x|/√2): e^(-x²/2) times a polynomial in 1/(1 + p·|x|/√2). */
 static inline float ps_vector_normal(float x, float *density)

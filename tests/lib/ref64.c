@@ -34,8 +34,28 @@ void ps_ref64_gemm(bool transpose_a, bool transpose_b, int m, int n, int k, doub
     }
 }
 
+/* what gelu_tanh takes the hyperbolic tangent of, and its slope */
+static double gelu_inner(double x)
+{
+    return sqrt(2 / M_PI) * (x + 0.044715 * x * x * x);
+}
+
+static double gelu_inner_slope(double x)
+{
+    return sqrt(2 / M_PI) * (1 + 3 * 0.044715 * x * x);
+}
+
+static double sigmoid(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+
 double ps_ref64_activation(const char *name, double x)
 {
+    if (strcmp(name, "gelu_tanh") == 0)
+        return 0.5 * x * (1 + tanh(gelu_inner(x)));
+    if (strcmp(name, "silu") == 0)
+        return x * sigmoid(x);
     if (strcmp(name, "gelu") == 0)
         return 0.5 * x * (1 + erf(x / sqrt(2)));
     if (strcmp(name, "tanh") == 0)
@@ -45,6 +65,12 @@ double ps_ref64_activation(const char *name, double x)
 
 double ps_ref64_activation_slope(const char *name, double x)
 {
+    if (strcmp(name, "gelu_tanh") == 0) {
+        double t = tanh(gelu_inner(x));
+        return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * gelu_inner_slope(x);
+    }
+    if (strcmp(name, "silu") == 0)
+        return sigmoid(x) + x * sigmoid(x) * (1 - sigmoid(x));
     if (strcmp(name, "gelu") == 0)
         return 0.5 * (1 + erf(x / sqrt(2))) + x * exp(-x * x / 2) / sqrt(2 * M_PI);
     if (strcmp(name, "tanh") == 0)

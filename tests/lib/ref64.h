@@ -15,7 +15,7 @@ void ps_ref64_gemm(bool transpose_a, bool transpose_b, int m, int n, int k, doub
                    const double *a, int ld_a, const double *b, int ld_b, double beta, double *c,
                    int ld_c);
 
-/* name: "relu", "gelu", "tanh"; f(x) and f'(x) */
+/* name: "relu", "gelu", "tanh", "gelu_tanh", "silu"; f(x) and f'(x) */
 double ps_ref64_activation(const char *name, double x);
 double ps_ref64_activation_slope(const char *name, double x);
 

@@ -6,9 +6,9 @@ static const struct {
     const char *name;
     bool keeps_input;
 } kinds[PS_ACTIVATION_COUNT] = {
-    [PS_ACTIVATION_RELU] = {"relu", false},
-    [PS_ACTIVATION_GELU] = {"gelu", true},
-    [PS_ACTIVATION_TANH] = {"tanh", false},
+    [PS_ACTIVATION_RELU] = {"relu", false}, [PS_ACTIVATION_GELU] = {"gelu", true},
+    [PS_ACTIVATION_TANH] = {"tanh", false}, [PS_ACTIVATION_GELU_TANH] = {"gelu_tanh", true},
+    [PS_ACTIVATION_SILU] = {"silu", true},
 };
 
 ps_status ps_activation_parse(const char *name, ps_activation *out)
@@ -19,8 +19,8 @@ ps_status ps_activation_parse(const char *name, ps_activation *out)
             return PS_OK;
         }
     }
-    return ps_fail(PS_INVALID_ARGUMENT, "activation: %s is unknown, there are relu, gelu, tanh",
-                   name);
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "activation: %s is unknown, there are relu, gelu, tanh, gelu_tanh, silu", name);
 }
 
 bool ps_activation_keeps_input(ps_activation kind)

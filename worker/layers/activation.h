@@ -1,10 +1,11 @@
-/* activation: y = f(x), element by element; what each f is, gpu/backend.h says. */
+/* activation: y = f(x), element by element; what each f is, gpu/ops.h says. */
 #ifndef PS_LAYERS_ACTIVATION_H
 #define PS_LAYERS_ACTIVATION_H
 
 #include "gpu/op.h"
 
-/* "relu", "gelu", "tanh"; NULL is relu. PS_INVALID_ARGUMENT names what there is. */
+/* "relu", "gelu", "tanh", "gelu_tanh", "silu"; NULL is relu. PS_INVALID_ARGUMENT names what there
+ * is. */
 PS_MUST_CHECK ps_status ps_activation_parse(const char *name, ps_activation *out);
 
 /* Whether backward reads forward's input: where not, forward may run in place. */

@@ -24,7 +24,7 @@ typedef struct ps_model_config {
     const char *architecture; /* "mlp" */
     const int64_t *layers; /* mlp: sizes from input to output, 2 to PS_MODEL_LAYERS_MAX of them */
     size_t layer_count;
-    const char *activation; /* "relu", "gelu", "tanh"; NULL: relu */
+    const char *activation; /* "relu", "gelu", "tanh", "gelu_tanh", "silu"; NULL: relu */
     const char *loss;       /* "cross_entropy", "squared_error"; NULL: cross_entropy */
 } ps_model_config;
 

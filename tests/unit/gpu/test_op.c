@@ -9,7 +9,8 @@
 #include <string.h>
 
 static ps_test_device device;
-static const char *const names[] = {"relu", "gelu", "tanh"}; /* in the order of ps_activation */
+/* in the order of ps_activation */
+static const char *const names[] = {"relu", "gelu", "tanh", "gelu_tanh", "silu"};
 
 /* Around the places where vector code changes over: one, a few, a full vector and one more. */
 static const int64_t sizes[] = {1, 3, 8, 15, 16, 17, 33, 64, 100, 257};
@@ -87,8 +88,9 @@ START_TEST(activations_agree_with_float64)
     float *y = ps_test_read(&device, out), *in_place = ps_test_read(&device, in);
     for (int i = 0; i < POINTS; i++) {
         double want = ps_ref64_activation(names[_i], (double)x[i]);
-        /* relative to the result, or for gelu's tail to the input */
-        double scale = _i == PS_ACTIVATION_GELU ? fabs((double)x[i]) : fabs(want);
+        /* relative to the result, or for a gelu's tail to the input */
+        bool tail = _i == PS_ACTIVATION_GELU || _i == PS_ACTIVATION_GELU_TANH;
+        double scale = tail ? fabs((double)x[i]) : fabs(want);
         ck_assert_msg(fabs((double)y[i] - want) <= 4e-7 * scale, "%s(%g) = %.9g, not %.9g",
                       names[_i], (double)x[i], (double)y[i], want);
         ck_assert_float_eq(in_place[i], y[i]);
@@ -127,17 +129,19 @@ START_TEST(activations_keep_nan_and_limits)
 {
     open_device();
     const float x[] = {NAN, INFINITY, -INFINITY, 1e30f, -1e30f, 0, -0.0f, 1e-20f};
-    static const float want[3][8] = {
+    static const float want[PS_ACTIVATION_COUNT][8] = {
         {NAN, INFINITY, 0, 1e30f, 0, 0, 0, 1e-20f},
         {NAN, INFINITY, 0, 1e30f, 0, 0, 0, 0.5e-20f},
         {NAN, 1, -1, 1, -1, 0, 0, 1e-20f},
+        {NAN, INFINITY, 0, 1e30f, 0, 0, 0, 0.5e-20f},
+        {NAN, INFINITY, 0, 1e30f, 0, 0, 0, 0.5e-20f},
     };
     ps_tensor t = ps_test_f32(&device, 0, 8, x);
     ps_op_activation(device.stream, (ps_activation)_i, t, t);
     float *y = ps_test_read(&device, t);
     ck_assert(isnan(y[0]));
     for (int i = 1; i < 8; i++) {
-        if (_i == PS_ACTIVATION_GELU && isinf(x[i]) && x[i] < 0)
+        if (_i != PS_ACTIVATION_RELU && _i != PS_ACTIVATION_TANH && isinf(x[i]) && x[i] < 0)
             continue; /* -infinity·0 is NaN, as everywhere */
         ck_assert_msg(fabsf(y[i] - want[_i][i]) <= 1e-6f * fabsf(want[_i][i]) ||
                           y[i] == want[_i][i],

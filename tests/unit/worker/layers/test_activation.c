@@ -10,7 +10,7 @@
 
 enum { ROWS = 11, COLUMNS = 19 };
 
-static const char *const names[] = {"relu", "gelu", "tanh"};
+static const char *const names[] = {"relu", "gelu", "tanh", "gelu_tanh", "silu"};
 
 START_TEST(gradients_agree_with_finite_differences)
 {
@@ -44,13 +44,13 @@ START_TEST(relu_is_the_default_and_unknown_names_are_told_what_there_is)
     ck_assert_int_eq(kind, PS_ACTIVATION_RELU);
     ck_assert_int_eq(ps_activation_parse("swish", &kind), PS_INVALID_ARGUMENT);
     ck_assert_str_eq(ps_error_message(),
-                     "activation: swish is unknown, there are relu, gelu, tanh");
+                     "activation: swish is unknown, there are relu, gelu, tanh, gelu_tanh, silu");
     ck_assert_int_eq(kind, PS_ACTIVATION_RELU);
 }
 END_TEST
 
 static const ps_check_case tests[] = {
-    {.test = &gradients_agree_with_finite_differences, .repeat = 3},
+    {.test = &gradients_agree_with_finite_differences, .repeat = PS_ACTIVATION_COUNT},
     {.test = &relu_is_the_default_and_unknown_names_are_told_what_there_is},
     {0},
 };

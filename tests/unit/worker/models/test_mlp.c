@@ -5,9 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const activations[] = {"relu", "gelu", "tanh"};
+static const char *const activations[] = {"relu", "gelu", "tanh", "gelu_tanh", "silu"};
 static const char *const losses[] = {"cross_entropy", "squared_error"};
-#define COMBINATIONS 6
+#define COMBINATIONS 10
 
 static ps_model_config config_of(const int64_t *layers, size_t count, int combination)
 {

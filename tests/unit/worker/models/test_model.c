@@ -54,7 +54,7 @@ static const bad_config bad_configs[] = {
     {{MLP(huge)}, "layers[1]: 9223372036854775807, allowed are 1 to 16777216"},
     {{MLP(wide)}, "layers[1]: a weight of 4194304 × 4194304, at most 1099511627776 elements"},
     {{MLP(layers), .activation = "swish"},
-     "activation: swish is unknown, there are relu, gelu, tanh"},
+     "activation: swish is unknown, there are relu, gelu, tanh, gelu_tanh, silu"},
     {{MLP(layers), .loss = "hinge"},
      "loss: hinge is unknown, there are cross_entropy, squared_error"},
     {{MLP(single)}, "loss: cross_entropy needs a last layer of at least 2, not 1"},
