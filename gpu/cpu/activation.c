@@ -1,6 +1,7 @@
 /* Activations, element by element: each function beside its gradient. In place is allowed, so the
  * pointers are not restrict; PS_SIMD says that element i needs no other. */
 #include "gpu/cpu/cpu.h"
+#include "gpu/cpu/run.h"
 #include "gpu/cpu/vector.h"
 
 /* relu: max(x, 0); written so that NaN stays NaN */
@@ -107,57 +108,95 @@ static void silu_backward(float *dx, const float *dy, const float *x, int64_t n)
     }
 }
 
+typedef struct kind_row {
+    void (*forward)(float *y, const float *x, int64_t n);
+    void (*backward)(float *dx, const float *dy, const float *from, int64_t n);
+    bool from_output; /* the gradient reads y, else x */
+} kind_row;
+
+static const kind_row kinds[PS_ACTIVATION_COUNT] = {
+    [PS_ACTIVATION_RELU] = {relu, relu_backward, true},
+    [PS_ACTIVATION_GELU] = {gelu, gelu_backward, false},
+    [PS_ACTIVATION_TANH] = {tanh_forward, tanh_backward, true},
+    [PS_ACTIVATION_GELU_TANH] = {gelu_tanh, gelu_tanh_backward, false},
+    [PS_ACTIVATION_SILU] = {silu, silu_backward, false},
+};
+
+static void forward_cb(float *const *out, const float *const *in, int64_t n, int64_t at,
+                       const void *context)
+{
+    (void)at;
+    ((const kind_row *)context)->forward(out[0], in[0], n);
+}
+
+static void backward_cb(float *const *out, const float *const *in, int64_t n, int64_t at,
+                        const void *context)
+{
+    (void)at;
+    ((const kind_row *)context)->backward(out[0], in[0], in[1], n);
+}
+
 void ps_cpu_activation(ps_stream *s, ps_activation kind, ps_tensor y, ps_tensor x)
 {
-    (void)s;
-    float *to = ps_tensor_address(y);
-    const float *from = ps_tensor_address(x);
-    int64_t n = ps_tensor_count(x);
-    switch (kind) {
-    case PS_ACTIVATION_RELU:
-        relu(to, from, n);
-        break;
-    case PS_ACTIVATION_GELU:
-        gelu(to, from, n);
-        break;
-    case PS_ACTIVATION_TANH:
-        tanh_forward(to, from, n);
-        break;
-    case PS_ACTIVATION_GELU_TANH:
-        gelu_tanh(to, from, n);
-        break;
-    case PS_ACTIVATION_SILU:
-        silu(to, from, n);
-        break;
-    case PS_ACTIVATION_COUNT:
-        break;
-    }
+    ps_cpu_map_run(
+        s, &(ps_cpu_map){.out = {y}, .in = {x}, .body_cb = forward_cb, .context = &kinds[kind]});
 }
 
 void ps_cpu_activation_backward(ps_stream *s, ps_activation kind, ps_tensor dx, ps_tensor dy,
                                 ps_tensor x, ps_tensor y)
 {
-    (void)s;
-    float *to = ps_tensor_address(dx);
-    const float *from = ps_tensor_address(dy);
-    int64_t n = ps_tensor_count(dx);
-    switch (kind) {
-    case PS_ACTIVATION_RELU:
-        relu_backward(to, from, ps_tensor_address(y), n);
-        break;
-    case PS_ACTIVATION_GELU:
-        gelu_backward(to, from, ps_tensor_address(x), n);
-        break;
-    case PS_ACTIVATION_TANH:
-        tanh_backward(to, from, ps_tensor_address(y), n);
-        break;
-    case PS_ACTIVATION_GELU_TANH:
-        gelu_tanh_backward(to, from, ps_tensor_address(x), n);
-        break;
-    case PS_ACTIVATION_SILU:
-        silu_backward(to, from, ps_tensor_address(x), n);
-        break;
-    case PS_ACTIVATION_COUNT:
-        break;
+    ps_cpu_map_run(s, &(ps_cpu_map){.out = {dx},
+                                    .in = {dy, kinds[kind].from_output ? y : x},
+                                    .body_cb = backward_cb,
+                                    .context = &kinds[kind]});
+}
+
+/* y = silu(gate)·up */
+PS_VECTOR
+static void swiglu(float *y, const float *gate, const float *up, int64_t n)
+{
+    PS_SIMD
+    for (int64_t i = 0; i < n; i++)
+        y[i] = gate[i] * ps_vector_sigmoid(gate[i]) * up[i];
+}
+
+/* dup = dy·silu(gate), dgate = dy·up·silu'(gate) */
+PS_VECTOR
+static void swiglu_backward(float *dgate, float *dup, const float *dy, const float *gate,
+                            const float *up, int64_t n)
+{
+    PS_SIMD
+    for (int64_t i = 0; i < n; i++) {
+        float g = gate[i], u = up[i], d = dy[i], s = ps_vector_sigmoid(g);
+        dgate[i] = d * u * (s + g * s * ps_vector_sigmoid(-g));
+        dup[i] = d * g * s;
     }
+}
+
+static void swiglu_cb(float *const *out, const float *const *in, int64_t n, int64_t at,
+                      const void *context)
+{
+    (void)at;
+    (void)context;
+    swiglu(out[0], in[0], in[1], n);
+}
+
+static void swiglu_backward_cb(float *const *out, const float *const *in, int64_t n, int64_t at,
+                               const void *context)
+{
+    (void)at;
+    (void)context;
+    swiglu_backward(out[0], out[1], in[0], in[1], in[2], n);
+}
+
+void ps_cpu_swiglu(ps_stream *s, ps_tensor y, ps_tensor gate, ps_tensor up)
+{
+    ps_cpu_map_run(s, &(ps_cpu_map){.out = {y}, .in = {gate, up}, .body_cb = swiglu_cb});
+}
+
+void ps_cpu_swiglu_backward(ps_stream *s, ps_tensor dgate, ps_tensor dup, ps_tensor dy,
+                            ps_tensor gate, ps_tensor up)
+{
+    ps_cpu_map_run(
+        s, &(ps_cpu_map){.out = {dgate, dup}, .in = {dy, gate, up}, .body_cb = swiglu_backward_cb});
 }

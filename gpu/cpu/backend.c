@@ -1,6 +1,7 @@
 /* The CPU's row: memory is the host's, a stream is the calling thread, an event is nothing. */
 #include "common/base/mem.h"
 #include "gpu/cpu/cpu.h"
+#include "gpu/cpu/run.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -14,8 +15,10 @@ struct ps_event {
     char nothing;
 };
 
-static void close_backend(ps_backend *b)
+static void close_backend(ps_backend *backend)
 {
+    ps_cpu_backend *b = (ps_cpu_backend *)backend;
+    ps_threads_free(&b->threads);
     ps_free(&b);
 }
 
@@ -58,14 +61,16 @@ static void host_free(ps_backend *b, void *memory)
 
 static ps_status stream_new(ps_backend *b, ps_stream **out)
 {
-    ps_stream *s = ps_new(ps_stream);
-    s->backend = b;
-    *out = s;
+    ps_cpu_stream *s = ps_new(ps_cpu_stream);
+    s->base.backend = b;
+    *out = &s->base;
     return PS_OK;
 }
 
-static void stream_free(ps_stream *s)
+static void stream_free(ps_stream *stream)
 {
+    ps_cpu_stream *s = (ps_cpu_stream *)stream;
+    ps_free(&s->scratch);
     ps_free(&s);
 }
 
@@ -148,14 +153,33 @@ static const ps_backend_ops cpu_ops = {
     .bias_backward = ps_cpu_bias_backward,
     .activation = ps_cpu_activation,
     .activation_backward = ps_cpu_activation_backward,
+    .swiglu = ps_cpu_swiglu,
+    .swiglu_backward = ps_cpu_swiglu_backward,
     .cross_entropy = ps_cpu_cross_entropy,
     .squared_error = ps_cpu_squared_error,
     .softmax = ps_cpu_softmax,
     .argmax = ps_cpu_argmax,
+    .embedding = ps_cpu_embedding,
+    .embedding_backward = ps_cpu_embedding_backward,
+    .layernorm = ps_cpu_layernorm,
+    .layernorm_backward = ps_cpu_layernorm_backward,
+    .rmsnorm = ps_cpu_rmsnorm,
+    .rmsnorm_backward = ps_cpu_rmsnorm_backward,
+    .rope = ps_cpu_rope,
+    .attention = ps_cpu_attention,
+    .attention_backward = ps_cpu_attention_backward,
+    .add = ps_cpu_add,
+    .dropout = ps_cpu_dropout,
     .fill = ps_cpu_fill,
     .axpy = ps_cpu_axpy,
+    .scale = ps_cpu_scale,
     .squared_norm = ps_cpu_squared_norm,
+    .clip_norm = ps_cpu_clip_norm,
     .all_finite = ps_cpu_all_finite,
+    .adamw = ps_cpu_adamw,
+    .cast = ps_cpu_cast,
+    .quantise = ps_cpu_quantise,
+    .dequantise = ps_cpu_dequantise,
 };
 
 /* "model name : AMD EPYC ..." of the first processor; other architectures have no such line. */
@@ -186,6 +210,18 @@ static int usable_cores(void)
     return n > 0 && n <= THREADS_MAX ? (int)n : 1;
 }
 
+static void fill_info(ps_backend_info *info, int threads)
+{
+    char model[96];
+    read_model(model, sizeof model);
+    info->name = "cpu";
+    info->threads = threads;
+    info->host_addressable = true;
+    info->memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    (void)snprintf(info->device, sizeof info->device, "%s, %d thread%s", model, threads,
+                   threads == 1 ? "" : "s");
+}
+
 ps_status ps_cpu_open(const ps_backend_options *options, ps_backend **out)
 {
     int threads = options ? options->threads : 0;
@@ -195,17 +231,15 @@ ps_status ps_cpu_open(const ps_backend_options *options, ps_backend **out)
     if (threads == 0)
         threads = usable_cores();
 
-    char model[96];
-    read_model(model, sizeof model);
-    ps_backend *b = ps_new(ps_backend);
-    b->ops = &cpu_ops;
-    b->info.name = "cpu";
-    b->info.threads = threads;
-    b->info.host_addressable = true;
-    b->info.memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-    (void)snprintf(b->info.device, sizeof b->info.device, "%s, %d thread%s", model, threads,
-                   threads == 1 ? "" : "s");
-    ps_cpu_set_threads(threads);
-    *out = b;
+    ps_threads *pool;
+    ps_status st = ps_threads_new(threads, &pool);
+    if (st)
+        return st;
+    ps_cpu_backend *b = ps_new(ps_cpu_backend);
+    b->threads = pool;
+    b->base.ops = &cpu_ops;
+    fill_info(&b->base.info, threads);
+    ps_cpu_gemm_open();
+    *out = &b->base;
     return PS_OK;
 }

@@ -1,21 +1,18 @@
-/* Fill, scaled addition, norm and the search for NaN and infinity. */
+/* Fill, sums, scaling, casts. */
 #include "gpu/cpu/cpu.h"
+#include "gpu/cpu/run.h"
 #include "gpu/cpu/vector.h"
 
+/* y = value */
 PS_VECTOR
-static void fill(float *x, float value, int64_t n)
+static void fill(float *y, float value, int64_t n)
 {
     PS_SIMD
     for (int64_t i = 0; i < n; i++)
-        x[i] = value;
+        y[i] = value;
 }
 
-void ps_cpu_fill(ps_stream *s, ps_tensor x, float value)
-{
-    (void)s;
-    fill(ps_tensor_address(x), value, ps_tensor_count(x));
-}
-
+/* y += a·x */
 PS_VECTOR
 static void axpy(float *y, float a, const float *x, int64_t n)
 {
@@ -24,45 +21,85 @@ static void axpy(float *y, float a, const float *x, int64_t n)
         y[i] += a * x[i];
 }
 
+/* y *= a */
+PS_VECTOR
+static void scale(float *y, float a, int64_t n)
+{
+    PS_SIMD
+    for (int64_t i = 0; i < n; i++)
+        y[i] *= a;
+}
+
+/* y = a + b */
+PS_VECTOR
+static void add(float *y, const float *a, const float *b, int64_t n)
+{
+    PS_SIMD
+    for (int64_t i = 0; i < n; i++)
+        y[i] = a[i] + b[i];
+}
+
+static void fill_cb(float *const *out, const float *const *in, int64_t n, int64_t at,
+                    const void *context)
+{
+    (void)in;
+    (void)at;
+    fill(out[0], *(const float *)context, n);
+}
+
+static void axpy_cb(float *const *out, const float *const *in, int64_t n, int64_t at,
+                    const void *context)
+{
+    (void)at;
+    axpy(out[0], *(const float *)context, in[0], n);
+}
+
+static void scale_cb(float *const *out, const float *const *in, int64_t n, int64_t at,
+                     const void *context)
+{
+    (void)in;
+    (void)at;
+    scale(out[0], *(const float *)context, n);
+}
+
+static void add_cb(float *const *out, const float *const *in, int64_t n, int64_t at,
+                   const void *context)
+{
+    (void)at;
+    (void)context;
+    add(out[0], in[0], in[1], n);
+}
+
+static void copy_cb(float *const *out, const float *const *in, int64_t n, int64_t at,
+                    const void *context)
+{
+    (void)at;
+    (void)context;
+    memcpy(out[0], in[0], (size_t)n * sizeof(float));
+}
+
+void ps_cpu_fill(ps_stream *s, ps_tensor x, float value)
+{
+    ps_cpu_map_run(s, &(ps_cpu_map){.out = {x}, .body_cb = fill_cb, .context = &value});
+}
+
 void ps_cpu_axpy(ps_stream *s, ps_tensor y, float a, ps_tensor x)
 {
-    (void)s;
-    axpy(ps_tensor_address(y), a, ps_tensor_address(x), ps_tensor_count(x));
+    ps_cpu_map_run(s, &(ps_cpu_map){.out = {y}, .in = {x}, .body_cb = axpy_cb, .context = &a});
 }
 
-PS_VECTOR
-static double sum_of_squares(const float *x, int64_t n)
+void ps_cpu_scale(ps_stream *s, ps_tensor x, float a)
 {
-    double sum = 0;
-    PS_SIMD_SUM(sum)
-    for (int64_t i = 0; i < n; i++)
-        sum += (double)x[i] * (double)x[i];
-    return sum;
+    ps_cpu_map_run(s, &(ps_cpu_map){.out = {x}, .body_cb = scale_cb, .context = &a});
 }
 
-void ps_cpu_squared_norm(ps_stream *s, ps_tensor out, ps_tensor x, bool add)
+void ps_cpu_add(ps_stream *s, ps_tensor y, ps_tensor a, ps_tensor b)
 {
-    (void)s;
-    float *sum = ps_tensor_address(out);
-    double before = add ? (double)*sum : 0;
-    *sum = (float)(before + sum_of_squares(ps_tensor_address(x), ps_tensor_count(x)));
+    ps_cpu_map_run(s, &(ps_cpu_map){.out = {y}, .in = {a, b}, .body_cb = add_cb});
 }
 
-/* NaN and infinity are the numbers whose exponent is all ones. */
-PS_VECTOR
-static int32_t all_finite(const float *x, int64_t n)
+/* Loading and storing is where the types change. */
+void ps_cpu_cast(ps_stream *s, ps_tensor y, ps_tensor x)
 {
-    uint32_t bad = 0;
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &x[i], sizeof bits);
-        bad |= (bits & 0x7F800000u) == 0x7F800000u;
-    }
-    return bad == 0;
-}
-
-void ps_cpu_all_finite(ps_stream *s, ps_tensor out, ps_tensor x)
-{
-    (void)s;
-    *(int32_t *)ps_tensor_address(out) = all_finite(ps_tensor_address(x), ps_tensor_count(x));
+    ps_cpu_map_run(s, &(ps_cpu_map){.out = {y}, .in = {x}, .body_cb = copy_cb});
 }

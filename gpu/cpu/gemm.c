@@ -1,22 +1,171 @@
-/* Matrix products by OpenBLAS. The only file that sees cblas.h. */
+/* Matrix products: cut into tiles, one at a time by OpenBLAS in each thread. The only file that
+ * sees cblas.h. */
+#include "gpu/cpu/gemm.h"
+
 #include "gpu/cpu/cpu.h"
+#include "gpu/cpu/run.h"
 
 #include <cblas.h>
 
-void ps_cpu_set_threads(int threads)
+#define SMALL 1000000 /* multiplications: less is not worth a second thread */
+
+/* For BF16: how large a tile is, and how much of k it takes at a time. */
+enum { TILE_M = 256, TILE_N = 256, TILE_K = 512 };
+
+void ps_cpu_gemm_open(void)
 {
-    openblas_set_num_threads(threads);
+    openblas_set_num_threads(1);
+}
+
+void ps_cpu_product_run(const ps_cpu_product *p)
+{
+    cblas_sgemm(CblasRowMajor, p->transpose_a ? CblasTrans : CblasNoTrans,
+                p->transpose_b ? CblasTrans : CblasNoTrans, (blasint)p->m, (blasint)p->n,
+                (blasint)p->k, p->alpha, p->a, (blasint)p->ld_a, p->b, (blasint)p->ld_b, p->beta,
+                p->c, (blasint)p->ld_c);
+}
+
+typedef struct gemm_run {
+    const ps_gemm *g;
+    int64_t tile_m, tile_n;   /* of C */
+    int64_t tiles_m, tiles_n; /* a product */
+    float *scratch;           /* BF16 */
+    size_t scratch_floats;    /* a thread */
+} gemm_run;
+
+/* Part [row, row + m) × [column, column + n) of C of product i. */
+typedef struct tile {
+    int64_t i, row, column, m, n;
+} tile;
+
+static tile tile_of(const gemm_run *r, int64_t unit)
+{
+    const ps_gemm *g = r->g;
+    tile t = {.i = unit / (r->tiles_m * r->tiles_n)};
+    unit %= r->tiles_m * r->tiles_n;
+    t.row = unit % r->tiles_m * r->tile_m;
+    t.column = unit / r->tiles_m * r->tile_n;
+    t.m = g->m - t.row < r->tile_m ? g->m - t.row : r->tile_m;
+    t.n = g->n - t.column < r->tile_n ? g->n - t.column : r->tile_n;
+    return t;
+}
+
+/* The element where op(A)'s row and column `k` lie, and op(B)'s and C's. */
+static int64_t at_a(const ps_gemm *g, const tile *t, int64_t k)
+{
+    return t->i * g->stride_a + (g->transpose_a ? k * g->ld_a + t->row : t->row * g->ld_a + k);
+}
+
+static int64_t at_b(const ps_gemm *g, const tile *t, int64_t k)
+{
+    return t->i * g->stride_b +
+           (g->transpose_b ? t->column * g->ld_b + k : k * g->ld_b + t->column);
+}
+
+static int64_t at_c(const ps_gemm *g, const tile *t)
+{
+    return t->i * g->stride_c + t->row * g->ld_c + t->column;
+}
+
+static void tile_f32(const gemm_run *r, const tile *t)
+{
+    const ps_gemm *g = r->g;
+    ps_cpu_product_run(&(ps_cpu_product){
+        .transpose_a = g->transpose_a,
+        .transpose_b = g->transpose_b,
+        .m = t->m,
+        .n = t->n,
+        .k = g->k,
+        .alpha = g->alpha,
+        .beta = g->beta,
+        .a = (const float *)ps_tensor_address(g->a) + at_a(g, t, 0),
+        .b = (const float *)ps_tensor_address(g->b) + at_b(g, t, 0),
+        .c = (float *)ps_tensor_address(g->c) + at_c(g, t),
+        .ld_a = g->ld_a,
+        .ld_b = g->ld_b,
+        .ld_c = g->ld_c,
+    });
+}
+
+static void load_rows(ps_tensor t, int64_t at, int64_t ld, int64_t rows, int64_t columns,
+                      float *out)
+{
+    for (int64_t i = 0; i < rows; i++)
+        (void)ps_cpu_load(t, at + i * ld, columns, out + i * columns);
+}
+
+/* Converts a block of A and of B, multiplies, and so on along k; C, if it is BF16, at the end. */
+static void tile_bf16(const gemm_run *r, const tile *t, float *scratch)
+{
+    const ps_gemm *g = r->g;
+    float *a = scratch, *b = a + TILE_M * TILE_K, *c = b + TILE_K * TILE_N;
+    bool direct = g->c.dtype == PS_DTYPE_F32;
+    int64_t ld_c = direct ? g->ld_c : t->n;
+    if (direct)
+        c = (float *)ps_tensor_address(g->c) + at_c(g, t);
+    else if (g->beta != 0)
+        load_rows(g->c, at_c(g, t), g->ld_c, t->m, t->n, c);
+    for (int64_t k = 0; k < g->k; k += TILE_K) {
+        int64_t some = g->k - k < TILE_K ? g->k - k : TILE_K;
+        int64_t columns_a = g->transpose_a ? t->m : some, columns_b = g->transpose_b ? some : t->n;
+        load_rows(g->a, at_a(g, t, k), g->ld_a, g->transpose_a ? some : t->m, columns_a, a);
+        load_rows(g->b, at_b(g, t, k), g->ld_b, g->transpose_b ? t->n : some, columns_b, b);
+        ps_cpu_product_run(&(ps_cpu_product){.transpose_a = g->transpose_a,
+                                             .transpose_b = g->transpose_b,
+                                             .m = t->m,
+                                             .n = t->n,
+                                             .k = some,
+                                             .alpha = g->alpha,
+                                             .beta = k ? 1 : g->beta,
+                                             .a = a,
+                                             .b = b,
+                                             .c = c,
+                                             .ld_a = columns_a,
+                                             .ld_b = columns_b,
+                                             .ld_c = ld_c});
+    }
+    for (int64_t i = 0; i < t->m && !direct; i++)
+        ps_cpu_store(g->c, at_c(g, t) + i * g->ld_c, t->n, c + i * t->n);
+}
+
+static void tiles_cb(void *context, int64_t begin, int64_t end, int slot)
+{
+    const gemm_run *r = context;
+    for (int64_t unit = begin; unit < end; unit++) {
+        tile t = tile_of(r, unit);
+        if (r->scratch)
+            tile_bf16(r, &t, r->scratch + r->scratch_floats * (size_t)slot);
+        else
+            tile_f32(r, &t);
+    }
+}
+
+/* OpenBLAS packs A and B once a tile, so tiles are large: two a thread, cut along the longer side
+ * of C. */
+static void cut_f32(gemm_run *r, int threads)
+{
+    const ps_gemm *g = r->g;
+    r->tile_m = g->m;
+    r->tile_n = g->n;
+    if (threads == 1 || g->batch >= 2 * threads || g->m * g->n * g->k < SMALL)
+        return;
+    int64_t *longer = g->m > g->n ? &r->tile_m : &r->tile_n;
+    *longer = (int64_t)ps_cpu_padded((*longer + 2 * threads - 1) / (2 * threads));
 }
 
 void ps_cpu_gemm(ps_stream *s, const ps_gemm *g)
 {
-    (void)s;
-    const float *a = ps_tensor_address(g->a), *b = ps_tensor_address(g->b);
-    float *c = ps_tensor_address(g->c);
-    for (int64_t i = 0; i < g->batch; i++)
-        cblas_sgemm(CblasRowMajor, g->transpose_a ? CblasTrans : CblasNoTrans,
-                    g->transpose_b ? CblasTrans : CblasNoTrans, (blasint)g->m, (blasint)g->n,
-                    (blasint)g->k, g->alpha, a + i * g->stride_a, (blasint)g->ld_a,
-                    b + i * g->stride_b, (blasint)g->ld_b, g->beta, c + i * g->stride_c,
-                    (blasint)g->ld_c);
+    gemm_run r = {.g = g, .tile_m = TILE_M, .tile_n = TILE_N};
+    int threads = ps_cpu_threads(s);
+    if (g->a.dtype == PS_DTYPE_F32) {
+        cut_f32(&r, threads);
+    } else {
+        r.scratch_floats = TILE_M * TILE_K + TILE_K * TILE_N + TILE_M * TILE_N;
+        r.scratch = ps_cpu_scratch(s, r.scratch_floats * (size_t)threads);
+        if (!r.scratch)
+            return;
+    }
+    r.tiles_m = (g->m + r.tile_m - 1) / r.tile_m;
+    r.tiles_n = (g->n + r.tile_n - 1) / r.tile_n;
+    ps_cpu_for(s, r.tiles_m * r.tiles_n * g->batch, 1, tiles_cb, &r);
 }

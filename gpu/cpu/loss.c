@@ -1,6 +1,7 @@
 /* Softmax and the losses, row by row: maximum, exponentials of the differences to it and their sum
  * (so nothing overflows), then what is asked for. A NaN in a row makes its results NaN. */
 #include "gpu/cpu/cpu.h"
+#include "gpu/cpu/run.h"
 #include "gpu/cpu/vector.h"
 
 #include <assert.h>
@@ -47,29 +48,62 @@ static inline float row_exp_sum(const float *x, int64_t n, float max)
 }
 
 PS_VECTOR
-static void softmax_rows(float *y, const float *x, int64_t rows, int64_t n)
+static void softmax_row(float *y, const float *x, int64_t n)
 {
-    for (int64_t r = 0; r < rows; r++, x += n, y += n) {
-        float scale = 1.0f / row_exp(y, x, n, row_max(x, n));
-        PS_SIMD
-        for (int64_t i = 0; i < n; i++)
-            y[i] *= scale;
-    }
+    float scale = 1.0f / row_exp(y, x, n, row_max(x, n));
+    PS_SIMD
+    for (int64_t i = 0; i < n; i++)
+        y[i] *= scale;
+}
+
+/* Sums of pieces are added in the pieces' order: the same for any number of threads. */
+enum { PIECES = 64 };
+
+static int64_t piece_grain(int64_t n, int64_t least)
+{
+    int64_t grain = (n + PIECES - 1) / PIECES;
+    return grain > least ? grain : least;
+}
+
+typedef struct rows_run {
+    float *y;
+    const float *x;
+    int32_t *index;
+    int64_t n;
+} rows_run;
+
+static void softmax_cb(void *context, int64_t begin, int64_t end, int slot)
+{
+    (void)slot;
+    const rows_run *r = context;
+    for (int64_t row = begin; row < end; row++)
+        softmax_row(r->y + row * r->n, r->x + row * r->n, r->n);
 }
 
 void ps_cpu_softmax(ps_stream *s, ps_tensor y, ps_tensor x)
 {
-    (void)s;
-    softmax_rows(ps_tensor_address(y), ps_tensor_address(x), x.shape[0], x.shape[1]);
+    rows_run r = {.y = ps_tensor_address(y), .x = ps_tensor_address(x), .n = x.shape[1]};
+    ps_cpu_for(s, x.shape[0], ps_cpu_grain(2 * r.n), softmax_cb, &r);
+}
+
+PS_VECTOR
+static int64_t find_largest(const float *x, int64_t n)
+{
+    return row_argmax(x, n, row_max(x, n));
+}
+
+static void argmax_cb(void *context, int64_t begin, int64_t end, int slot)
+{
+    (void)slot;
+    const rows_run *r = context;
+    for (int64_t row = begin; row < end; row++)
+        r->index[row] = (int32_t)find_largest(r->x + row * r->n, r->n);
 }
 
 void ps_cpu_argmax(ps_stream *s, ps_tensor index, ps_tensor x)
 {
-    (void)s;
-    int32_t *out = ps_tensor_address(index);
-    const float *row = ps_tensor_address(x);
-    for (int64_t r = 0; r < x.shape[0]; r++, row += x.shape[1])
-        out[r] = (int32_t)row_argmax(row, x.shape[1], row_max(row, x.shape[1]));
+    rows_run r = {.x = ps_tensor_address(x), .index = ps_tensor_address(index), .n = x.shape[1]};
+    ps_cpu_for(s, x.shape[0], ps_cpu_grain(r.n), argmax_cb, &r);
 }
 
 typedef struct loss_sum {
@@ -77,46 +111,73 @@ typedef struct loss_sum {
     int32_t correct;
 } loss_sum;
 
-/* loss of a row = log(sum of e^(x - max)) - (x[label] - max); d = weight · (softmax - onehot) */
+/* loss = log(sum of e^(x - max)) - (x[label] - max); d, unless NULL, = weight · (softmax - onehot)
+ */
 PS_VECTOR
-static loss_sum cross_entropy_rows(float *d, const float *x, const int32_t *labels, int64_t rows,
-                                   int64_t n, float weight)
+static loss_sum cross_entropy_row(float *d, const float *x, int64_t label, int64_t n, float weight)
 {
+    float max = row_max(x, n);
+    float at_label = x[label] - max;
+    loss_sum one = {.correct = row_argmax(x, n, max) == label};
+    float sum = d ? row_exp(d, x, n, max) : row_exp_sum(x, n, max);
+    one.loss = log((double)sum) - (double)at_label;
+    if (!d)
+        return one;
+    float scale = weight / sum;
+    PS_SIMD
+    for (int64_t i = 0; i < n; i++)
+        d[i] *= scale;
+    d[label] -= weight;
+    return one;
+}
+
+typedef struct cross_entropy_run {
+    const ps_cross_entropy *c;
+    int64_t grain;
+    loss_sum sums[PIECES];
+    float *scratch; /* for BF16: a row a thread */
+} cross_entropy_run;
+
+static void cross_entropy_cb(void *context, int64_t begin, int64_t end, int slot)
+{
+    cross_entropy_run *r = context;
+    const ps_cross_entropy *c = r->c;
+    int64_t n = c->logits.shape[1];
+    const int32_t *labels = ps_tensor_address(c->labels);
+    const float *logits = ps_tensor_address(c->logits);
+    float *scratch = r->scratch + ps_cpu_padded(n) * (size_t)slot;
     loss_sum total = {0};
-    for (int64_t r = 0; r < rows; r++, x += n) {
-        int64_t label = labels[r];
+    for (int64_t row = begin; row < end; row++) {
+        int64_t label = labels[row];
         assert(label >= -1 && label < n);
-        if (label < 0) { /* left out */
-            if (d) {
-                memset(d, 0, (size_t)n * sizeof *d);
-                d += n;
-            }
-            continue;
+        float *d =
+            ps_tensor_present(c->dlogits) ? ps_cpu_place(c->dlogits, row * n, scratch) : NULL;
+        if (label >= 0) {
+            loss_sum one = cross_entropy_row(d, logits + row * n, label, n, c->scale);
+            total.loss += one.loss;
+            total.correct += one.correct;
+        } else if (d) {
+            memset(d, 0, (size_t)n * sizeof *d); /* left out */
         }
-        float max = row_max(x, n);
-        float at_label = x[label] - max;
-        total.correct += row_argmax(x, n, max) == label;
-        float sum = d ? row_exp(d, x, n, max) : row_exp_sum(x, n, max);
-        total.loss += log((double)sum) - (double)at_label;
-        if (!d)
-            continue;
-        float scale = weight / sum;
-        PS_SIMD
-        for (int64_t i = 0; i < n; i++)
-            d[i] *= scale;
-        d[label] -= weight;
-        d += n;
+        if (d)
+            ps_cpu_store(c->dlogits, row * n, n, d);
     }
-    return total;
+    r->sums[begin / r->grain] = total;
 }
 
 void ps_cpu_cross_entropy(ps_stream *s, const ps_cross_entropy *c)
 {
-    (void)s;
-    float *d = ps_tensor_present(c->dlogits) ? ps_tensor_address(c->dlogits) : NULL;
-    loss_sum total =
-        cross_entropy_rows(d, ps_tensor_address(c->logits), ps_tensor_address(c->labels),
-                           c->logits.shape[0], c->logits.shape[1], c->scale);
+    int64_t rows = c->logits.shape[0], n = c->logits.shape[1];
+    cross_entropy_run r = {.c = c, .grain = piece_grain(rows, ps_cpu_grain(3 * n))};
+    r.scratch = ps_cpu_scratch(s, ps_cpu_padded(n) * (size_t)ps_cpu_threads(s));
+    if (!r.scratch)
+        return;
+    ps_cpu_for(s, rows, r.grain, cross_entropy_cb, &r);
+    loss_sum total = {0};
+    for (int i = 0; i < PIECES; i++) {
+        total.loss += r.sums[i].loss;
+        total.correct += r.sums[i].correct;
+    }
     float *loss = ps_tensor_address(c->loss);
     int32_t *correct = ps_tensor_address(c->correct);
     *loss = (c->add ? *loss : 0) + (float)(total.loss * (double)c->scale);
@@ -135,22 +196,44 @@ static double squared_error(const float *y, const float *target, int64_t n)
     return sum;
 }
 
-/* dy = 2 (y - target) / n */
+/* dy = scale·(y - target) */
 PS_VECTOR
-static void squared_error_gradient(float *dy, const float *y, const float *target, int64_t n)
+static void squared_error_gradient(float *dy, const float *y, const float *target, float scale,
+                                   int64_t n)
 {
-    float scale = 2.0f / (float)n;
     PS_SIMD
     for (int64_t i = 0; i < n; i++)
         dy[i] = scale * (y[i] - target[i]);
 }
 
+typedef struct squared_error_run {
+    float *dy;
+    const float *y, *target;
+    int64_t n, grain;
+    double sums[PIECES];
+} squared_error_run;
+
+static void squared_error_cb(void *context, int64_t begin, int64_t end, int slot)
+{
+    (void)slot;
+    squared_error_run *r = context;
+    const float *y = r->y + begin, *target = r->target + begin;
+    r->sums[begin / r->grain] = squared_error(y, target, end - begin);
+    if (r->dy)
+        squared_error_gradient(r->dy + begin, y, target, 2.0f / (float)r->n, end - begin);
+}
+
 void ps_cpu_squared_error(ps_stream *s, ps_tensor loss, ps_tensor dy, ps_tensor y, ps_tensor target)
 {
-    (void)s;
-    const float *a = ps_tensor_address(y), *b = ps_tensor_address(target);
     int64_t n = ps_tensor_count(y);
-    *(float *)ps_tensor_address(loss) = (float)(squared_error(a, b, n) / (double)n);
-    if (dy.buffer)
-        squared_error_gradient(ps_tensor_address(dy), a, b, n);
+    squared_error_run r = {.dy = ps_tensor_present(dy) ? ps_tensor_address(dy) : NULL,
+                           .y = ps_tensor_address(y),
+                           .target = ps_tensor_address(target),
+                           .n = n,
+                           .grain = piece_grain(n, ps_cpu_grain(2))};
+    ps_cpu_for(s, n, r.grain, squared_error_cb, &r);
+    double sum = 0;
+    for (int i = 0; i < PIECES; i++)
+        sum += r.sums[i];
+    *(float *)ps_tensor_address(loss) = (float)(sum / (double)n);
 }

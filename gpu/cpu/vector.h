@@ -19,10 +19,11 @@
 #define PS_VECTOR
 #endif
 
-#define PS_PRAGMA(text) _Pragma(#text)
-#define PS_SIMD         PS_PRAGMA(omp simd)
-#define PS_SIMD_SUM(v)  PS_PRAGMA(omp simd reduction(+ : v))
-#define PS_SIMD_MAX(v)  PS_PRAGMA(omp simd reduction(max : v))
+#define PS_PRAGMA(text)   _Pragma(#text)
+#define PS_SIMD           PS_PRAGMA(omp simd)
+#define PS_SIMD_SUM(v)    PS_PRAGMA(omp simd reduction(+ : v))
+#define PS_SIMD_SUMS(...) PS_PRAGMA(omp simd reduction(+ : __VA_ARGS__))
+#define PS_SIMD_MAX(v)    PS_PRAGMA(omp simd reduction(max : v))
 
 /* e^x within 2e-7 relative for -87 <= x <= 88; further out the value at the border; NaN stays.
  * x = n·ln 2 + r, |r| <= ln 2 / 2: 2^n by its bits, e^r by its Taylor series (rest 5e-9). Adding

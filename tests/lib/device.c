@@ -4,16 +4,35 @@
 #include "tests/lib/ref64.h"
 
 #include <check.h>
+#include <math.h>
 #include <string.h>
 
 #define CANARY_BYTES 64
 #define CANARY       0xA5
 
+const ps_dtype ps_test_types[PS_TEST_TYPES] = {PS_DTYPE_F32, PS_DTYPE_BF16};
+
+double ps_test_tolerance(ps_dtype type, double f32)
+{
+    return type == PS_DTYPE_BF16 ? f32 + 1.0 / 256 : f32;
+}
+
+const char *ps_test_backend(void)
+{
+    const char *name = getenv("PSD_TEST_BACKEND");
+    return name && *name ? name : "cpu";
+}
+
 void ps_test_device_open(ps_test_device *d, const char *backend)
 {
+    ps_test_device_open_threads(d, backend, 2);
+}
+
+void ps_test_device_open_threads(ps_test_device *d, const char *backend, int threads)
+{
     *d = (ps_test_device){0};
-    ck_assert_int_eq(ps_backend_open(backend, &(ps_backend_options){.threads = 2}, &d->backend),
-                     PS_OK);
+    ps_backend_options options = {.threads = threads};
+    ck_assert_int_eq(ps_backend_open(backend, &options, &d->backend), PS_OK);
     ck_assert_int_eq(ps_stream_new(d->backend, &d->stream), PS_OK);
     ps_rng_seed(&d->rng, 7);
 }
@@ -54,16 +73,36 @@ static ps_tensor make(ps_test_device *d, ps_tensor t, const void *values)
 
 ps_tensor ps_test_f32(ps_test_device *d, int64_t rows, int64_t columns, const float *values)
 {
-    ps_tensor t = rows ? ps_tensor_2d(NULL, 0, PS_DTYPE_F32, rows, columns)
-                       : ps_tensor_1d(NULL, 0, PS_DTYPE_F32, columns);
-    float *random = NULL;
-    if (!values) {
-        random = ps_alloc(ps_tensor_bytes(t));
-        for (int64_t i = 0; i < ps_tensor_count(t); i++)
-            random[i] = (float)ps_rng_normal(&d->rng);
+    return ps_test_real(d, PS_DTYPE_F32, rows, columns, values);
+}
+
+/* To the nearest of 8 bits, ties to even, by arithmetic: nothing of the product's. */
+static uint16_t round_to_bf16(float x)
+{
+    int exponent;
+    double fraction = frexp((double)x, &exponent);
+    float rounded = (float)ldexp(nearbyint(ldexp(fraction, 8)), exponent - 8);
+    uint32_t bits;
+    memcpy(&bits, &rounded, sizeof bits);
+    return (uint16_t)(bits >> 16);
+}
+
+ps_tensor ps_test_real(ps_test_device *d, ps_dtype type, int64_t rows, int64_t columns,
+                       const float *values)
+{
+    ps_tensor t =
+        rows ? ps_tensor_2d(NULL, 0, type, rows, columns) : ps_tensor_1d(NULL, 0, type, columns);
+    int64_t n = ps_tensor_count(t);
+    float *x = ps_alloc_array((size_t)n, sizeof *x);
+    uint16_t *rounded = ps_alloc_array((size_t)n, sizeof *rounded);
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = values ? values[i] : (float)ps_rng_normal(&d->rng);
+        if (type == PS_DTYPE_BF16)
+            rounded[i] = round_to_bf16(x[i]);
     }
-    t = make(d, t, values ? values : random);
-    free(random);
+    t = make(d, t, type == PS_DTYPE_BF16 ? (void *)rounded : x);
+    free(x);
+    free(rounded);
     return t;
 }
 
@@ -86,9 +125,25 @@ void *ps_test_read(ps_test_device *d, ps_tensor t)
     return out;
 }
 
+/* The elements as float32; the caller frees. */
+static float *read_f32(ps_test_device *d, ps_tensor t)
+{
+    if (t.dtype == PS_DTYPE_F32)
+        return ps_test_read(d, t);
+    ck_assert_int_eq(t.dtype, PS_DTYPE_BF16);
+    uint16_t *host = ps_test_read(d, t);
+    float *out = ps_alloc_array((size_t)ps_tensor_count(t), sizeof *out);
+    for (int64_t i = 0; i < ps_tensor_count(t); i++) {
+        uint32_t bits = (uint32_t)host[i] << 16;
+        memcpy(&out[i], &bits, sizeof bits);
+    }
+    free(host);
+    return out;
+}
+
 double *ps_test_read64(ps_test_device *d, ps_tensor t)
 {
-    float *host = ps_test_read(d, t);
+    float *host = read_f32(d, t);
     double *out = ps_ref64_from_f32(host, (size_t)ps_tensor_count(t));
     free(host);
     return out;
@@ -96,7 +151,7 @@ double *ps_test_read64(ps_test_device *d, ps_tensor t)
 
 double ps_test_error(ps_test_device *d, ps_tensor t, const double *want)
 {
-    float *host = ps_test_read(d, t);
+    float *host = read_f32(d, t);
     double error = ps_ref64_error(host, want, (size_t)ps_tensor_count(t));
     free(host);
     return error;

@@ -18,7 +18,7 @@ static const int64_t sizes[] = {1, 3, 8, 15, 16, 17, 33, 64, 100, 257};
 
 static void open_device(void)
 {
-    ps_test_device_open(&device, "cpu");
+    ps_test_device_open(&device, ps_test_backend());
 }
 
 static void close_device(void)

@@ -60,7 +60,7 @@ static void check_gemm(const gemm_case *c, bool ta, bool tb)
 
 START_TEST(products_agree_with_float64_for_all_transposes_and_strides)
 {
-    ps_test_device_open(&device, "cpu");
+    ps_test_device_open(&device, ps_test_backend());
     for (int t = 0; t < 4; t++)
         check_gemm(&cases[_i], t & 1, t & 2);
     ps_test_device_close(&device);
@@ -69,7 +69,7 @@ END_TEST
 
 START_TEST(a_beta_of_zero_does_not_read_the_result)
 {
-    ps_test_device_open(&device, "cpu");
+    ps_test_device_open(&device, ps_test_backend());
     float nan[35 * 9];
     for (int i = 0; i < 35 * 9; i++)
         nan[i] = NAN;
@@ -92,7 +92,7 @@ END_TEST
 START_TEST(a_batch_of_products_uses_its_strides)
 {
     enum { M = 5, N = 7, K = 6, BATCH = 4, STEP_A = M * K + 3, STEP_C = M * N + 8 };
-    ps_test_device_open(&device, "cpu");
+    ps_test_device_open(&device, ps_test_backend());
     ps_tensor a = ps_test_f32(&device, 0, BATCH * STEP_A, NULL);
     ps_tensor b = ps_test_f32(&device, K, N, NULL);
     ps_tensor c = ps_test_f32(&device, 0, BATCH * STEP_C, NULL);
@@ -125,7 +125,7 @@ END_TEST
 
 START_TEST(a_view_into_the_middle_of_a_buffer_is_used_from_there)
 {
-    ps_test_device_open(&device, "cpu");
+    ps_test_device_open(&device, ps_test_backend());
     ps_tensor whole = ps_test_f32(&device, 10, 4, NULL);
     ps_tensor a = ps_tensor_2d(whole.buffer, 8 * sizeof(float), PS_DTYPE_F32, 3, 4);
     ps_tensor b = ps_test_f32(&device, 4, 5, NULL), c = ps_test_f32(&device, 3, 5, NULL);

@@ -1,0 +1,37 @@
+/* attention: what its forward and its backward share: parts of q, k, v as float32 matrices. */
+#ifndef PS_CPU_ATTENTION_H
+#define PS_CPU_ATTENTION_H
+
+#include "gpu/ops.h"
+
+/* Queries a tile, and keys: a tile of scores stays in the caches. */
+enum { PS_CPU_QUERIES = 64, PS_CPU_KEYS = 128 };
+
+/* [rows, head_dim] of one head, ld floats apart. */
+typedef struct ps_cpu_part {
+    float *x;
+    int64_t ld;
+} ps_cpu_part;
+
+/* Where a head's rows begin, in elements. */
+int64_t ps_cpu_query_at(const ps_attention *a, int64_t batch, int64_t row, int64_t head,
+                        int64_t ld);
+int64_t ps_cpu_key_at(const ps_attention *a, int64_t batch, int64_t row, int64_t head, int64_t ld);
+
+/* In place, or for BF16 converted into scratch [rows, head_dim]. Not to be written to but through
+ * ps_cpu_part_place, which does not read, and ps_cpu_part_store. */
+ps_cpu_part ps_cpu_part_load(ps_tensor t, int64_t at, int64_t ld, int64_t rows, int64_t head_dim,
+                             float *scratch);
+ps_cpu_part ps_cpu_part_place(ps_tensor t, int64_t at, int64_t ld, int64_t head_dim,
+                              float *scratch);
+void ps_cpu_part_store(ps_tensor t, int64_t at, int64_t ld, int64_t rows, int64_t head_dim,
+                       ps_cpu_part from);
+
+/* s[rows,keys] = scale · q·kᵀ, rows ld apart */
+void ps_cpu_scores(float *s, int64_t ld, ps_cpu_part q, ps_cpu_part k, int64_t rows, int64_t keys,
+                   int64_t head_dim, float scale);
+
+/* How many of `keys` keys, the first of which is number `first`, query number t sees. */
+int64_t ps_cpu_visible(const ps_attention *a, int64_t t, int64_t first, int64_t keys);
+
+#endif

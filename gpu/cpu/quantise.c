@@ -1,0 +1,94 @@
+/* To eight bits and back, block by block. */
+#include "gpu/cpu/cpu.h"
+#include "gpu/cpu/run.h"
+#include "gpu/cpu/vector.h"
+
+typedef struct quantise_run {
+    float *x, *scales;
+    int8_t *q;
+    int64_t n, block;
+} quantise_run;
+
+PS_VECTOR
+static float largest(const float *x, int64_t n)
+{
+    float max = 0;
+    PS_SIMD_MAX(max)
+    for (int64_t i = 0; i < n; i++)
+        max = fabsf(x[i]) > max ? fabsf(x[i]) : max;
+    return max;
+}
+
+/* Adding 1.5·2^23 rounds to the nearest integer, ties to even, and leaves it in the low bits. A
+ * scale among the smallest numbers is imprecise, hence the limits. */
+PS_VECTOR
+static void to_bytes(int8_t *restrict q, const float *restrict x, float scale, int64_t n)
+{
+    PS_SIMD
+    for (int64_t i = 0; i < n; i++) {
+        float v = x[i] / scale;
+        v = v > 127.0f ? 127.0f : v;
+        v = v < -127.0f ? -127.0f : v;
+        v += 12582912.0f;
+        uint32_t bits;
+        memcpy(&bits, &v, sizeof bits);
+        q[i] = (int8_t)(uint8_t)bits;
+    }
+}
+
+PS_VECTOR
+static void from_bytes(float *restrict x, const int8_t *restrict q, float scale, int64_t n)
+{
+    PS_SIMD
+    for (int64_t i = 0; i < n; i++)
+        x[i] = (float)q[i] * scale;
+}
+
+static int64_t block_length(const quantise_run *r, int64_t block)
+{
+    int64_t rest = r->n - block * r->block;
+    return rest < r->block ? rest : r->block;
+}
+
+static void quantise_cb(void *context, int64_t begin, int64_t end, int slot)
+{
+    (void)slot;
+    const quantise_run *r = context;
+    for (int64_t b = begin; b < end; b++) {
+        int64_t at = b * r->block, n = block_length(r, b);
+        r->scales[b] = largest(r->x + at, n) / 127.0f;
+        if (r->scales[b] == 0)
+            memset(r->q + at, 0, (size_t)n);
+        else
+            to_bytes(r->q + at, r->x + at, r->scales[b], n);
+    }
+}
+
+static void dequantise_cb(void *context, int64_t begin, int64_t end, int slot)
+{
+    (void)slot;
+    const quantise_run *r = context;
+    for (int64_t b = begin; b < end; b++)
+        from_bytes(r->x + b * r->block, r->q + b * r->block, r->scales[b], block_length(r, b));
+}
+
+static void run(ps_stream *s, ps_tensor q, ps_tensor scales, ps_tensor x, int64_t block,
+                ps_threads_cb body_cb)
+{
+    quantise_run r = {.x = ps_tensor_address(x),
+                      .scales = ps_tensor_address(scales),
+                      .q = ps_tensor_address(q),
+                      .n = ps_tensor_count(x),
+                      .block = block};
+    ps_cpu_for(s, ps_tensor_count(scales), ps_cpu_grain(block), body_cb, &r);
+}
+
+void ps_cpu_quantise(ps_stream *s, ps_tensor q, ps_tensor scales, ps_tensor x, int64_t block)
+{
+    run(s, q, scales, x, block, quantise_cb);
+}
+
+void ps_cpu_dequantise(ps_stream *s, ps_tensor x, ps_tensor q, ps_tensor scales, int64_t block)
+{
+    run(s, q, scales, x, block, dequantise_cb);
+}

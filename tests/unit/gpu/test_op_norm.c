@@ -1,0 +1,213 @@
+/* LayerNorm and RMSNorm of every backend against float64. */
+#include "common/base/mem.h"
+#include "tests/lib/check_main.h"
+#include "tests/lib/device.h"
+#include "tests/lib/ref64.h"
+#include "tests/lib/ref64_transformer.h"
+
+#include <math.h>
+
+static ps_test_device device;
+
+static const int shapes[][2] = {{1, 1},    {3, 2},     {5, 17},  {16, 64},
+                                {33, 100}, {130, 768}, {2, 4099}};
+#define SHAPES  (int)(sizeof shapes / sizeof *shapes)
+#define EPSILON 1e-5f
+
+typedef struct norm_case {
+    ps_norm n;
+    ps_ref64_norm ref;
+    bool centred;
+    double tolerance;
+} norm_case;
+
+static double *doubles(int64_t n)
+{
+    return ps_alloc_array((size_t)n, sizeof(double));
+}
+
+static void open_case(norm_case *c, ps_dtype type, int rows, int n, bool centred)
+{
+    ps_test_device_open(&device, ps_test_backend());
+    *c = (norm_case){.centred = centred, .tolerance = ps_test_tolerance(type, 4e-6)};
+    c->n = (ps_norm){.x = ps_test_real(&device, type, rows, n, NULL),
+                     .y = ps_test_real(&device, type, rows, n, NULL),
+                     .gain = ps_test_real(&device, type, 0, n, NULL),
+                     .rstd = ps_test_f32(&device, 0, rows, NULL),
+                     .epsilon = EPSILON};
+    if (centred) {
+        c->n.bias = ps_test_real(&device, type, 0, n, NULL);
+        c->n.mean = ps_test_f32(&device, 0, rows, NULL);
+    }
+    c->ref = (ps_ref64_norm){.rows = rows,
+                             .n = n,
+                             .epsilon = (double)EPSILON,
+                             .x = ps_test_read64(&device, c->n.x),
+                             .gain = ps_test_read64(&device, c->n.gain),
+                             .bias = centred ? ps_test_read64(&device, c->n.bias) : NULL,
+                             .y = doubles((int64_t)rows * n),
+                             .mean = doubles(rows),
+                             .rstd = doubles(rows)};
+    ps_ref64_norm_forward(&c->ref);
+}
+
+static void close_case(norm_case *c)
+{
+    ps_test_device_close(&device);
+    free((void *)(uintptr_t)c->ref.x);
+    free((void *)(uintptr_t)c->ref.gain);
+    free((void *)(uintptr_t)c->ref.bias);
+    ps_free(&c->ref.y);
+    ps_free(&c->ref.mean);
+    ps_free(&c->ref.rstd);
+}
+
+static void run_forward(const norm_case *c)
+{
+    if (c->centred)
+        ps_op_layernorm(device.stream, &c->n);
+    else
+        ps_op_rmsnorm(device.stream, &c->n);
+}
+
+static void check_forward(ps_dtype type, const int *shape, bool centred)
+{
+    norm_case c;
+    open_case(&c, type, shape[0], shape[1], centred);
+    run_forward(&c);
+    ck_assert_double_lt(ps_test_error(&device, c.n.y, c.ref.y), c.tolerance);
+    /* of one column the variance is 0 but for epsilon */
+    ck_assert_double_lt(ps_test_error(&device, c.n.rstd, c.ref.rstd), 4e-6);
+    if (centred)
+        ck_assert_double_lt(ps_test_error(&device, c.n.mean, c.ref.mean), 4e-6);
+    close_case(&c);
+}
+
+START_TEST(rows_are_normalised_as_in_float64)
+{
+    for (int t = 0; t < PS_TEST_TYPES; t++) {
+        check_forward(ps_test_types[t], shapes[_i], true);
+        check_forward(ps_test_types[t], shapes[_i], false);
+    }
+}
+END_TEST
+
+/* Numbers of 1000 ± 1: what is squared must be the difference. */
+START_TEST(a_mean_far_from_zero_costs_no_precision)
+{
+    norm_case c;
+    open_case(&c, PS_DTYPE_F32, 4, 512, true);
+    float *x = ps_test_read(&device, c.n.x);
+    double *shifted = doubles(4 * 512);
+    for (int i = 0; i < 4 * 512; i++)
+        shifted[i] = (double)(x[i] += 1000);
+    ps_copy_to_device(device.stream, c.n.x, x, ps_tensor_bytes(c.n.x));
+    free((void *)(uintptr_t)c.ref.x);
+    c.ref.x = shifted;
+    ps_ref64_norm_forward(&c.ref);
+    run_forward(&c);
+    ck_assert_double_lt(ps_test_error(&device, c.n.y, c.ref.y), 1e-4);
+    ps_free(&x);
+    close_case(&c);
+}
+END_TEST
+
+typedef struct gradients {
+    ps_tensor dy, dx, dgain, dbias;
+    double *dy64, *dx64, *dgain64, *dbias64; /* wanted, of dgain and dbias the whole result */
+} gradients;
+
+/* beta 0: dgain and dbias hold NaN before. */
+static void open_gradients(gradients *g, const norm_case *c, float beta)
+{
+    int rows = c->ref.rows, n = c->ref.n;
+    *g = (gradients){.dy = ps_test_real(&device, c->n.x.dtype, rows, n, NULL),
+                     .dx = ps_test_real(&device, c->n.x.dtype, rows, n, NULL),
+                     .dgain = ps_test_f32(&device, 0, n, NULL),
+                     .dbias = ps_test_f32(&device, 0, n, NULL),
+                     .dx64 = doubles((int64_t)rows * n),
+                     .dgain64 = doubles(n),
+                     .dbias64 = doubles(n)};
+    g->dy64 = ps_test_read64(&device, g->dy);
+    ps_ref64_norm_backward(&c->ref, g->dy64, g->dx64, g->dgain64, c->centred ? g->dbias64 : NULL);
+    double *gain = ps_test_read64(&device, g->dgain), *bias = ps_test_read64(&device, g->dbias);
+    for (int i = 0; i < n; i++) {
+        g->dgain64[i] += (double)beta * gain[i];
+        g->dbias64[i] += (double)beta * bias[i];
+    }
+    if (beta == 0) {
+        ps_op_fill(device.stream, g->dgain, NAN);
+        ps_op_fill(device.stream, g->dbias, NAN);
+    }
+    ps_free(&gain);
+    ps_free(&bias);
+}
+
+static void close_gradients(gradients *g)
+{
+    ps_free(&g->dy64);
+    ps_free(&g->dx64);
+    ps_free(&g->dgain64);
+    ps_free(&g->dbias64);
+}
+
+static void run_backward(const norm_case *c, const gradients *g, ps_tensor dx, float beta, bool add)
+{
+    ps_norm_backward b = {.dx = dx,
+                          .dgain = g->dgain,
+                          .dbias = c->centred ? g->dbias : (ps_tensor){0},
+                          .dy = g->dy,
+                          .x = c->n.x,
+                          .gain = c->n.gain,
+                          .mean = c->n.mean,
+                          .rstd = c->n.rstd,
+                          .beta = beta,
+                          .add_dx = add};
+    if (c->centred)
+        ps_op_layernorm_backward(device.stream, &b);
+    else
+        ps_op_rmsnorm_backward(device.stream, &b);
+}
+
+static void check_backward(ps_dtype type, const int *shape, bool centred, float beta, bool add)
+{
+    norm_case c;
+    gradients g;
+    open_case(&c, type, shape[0], shape[1], centred);
+    open_gradients(&g, &c, beta);
+    run_forward(&c);
+    ps_tensor dx = add ? g.dx : g.dy; /* else over dy, which is allowed */
+    double *before = ps_test_read64(&device, g.dx);
+    for (int i = 0; add && i < shape[0] * shape[1]; i++)
+        g.dx64[i] += before[i];
+    run_backward(&c, &g, dx, beta, add);
+    double e = ps_test_error(&device, dx, g.dx64);
+    if (shape[1] > 2) /* of one or two columns the gradient is the difference of equals */
+        ck_assert_msg(e < ps_test_tolerance(type, 2e-5), "%d × %d: dx off by %g", shape[0],
+                      shape[1], e);
+    ck_assert_double_lt(ps_test_error(&device, g.dgain, g.dgain64), 1e-5);
+    if (centred)
+        ck_assert_double_lt(ps_test_error(&device, g.dbias, g.dbias64), 1e-5);
+    ps_free(&before);
+    close_gradients(&g);
+    close_case(&c);
+}
+
+START_TEST(gradients_agree_with_float64)
+{
+    for (int i = 0; i < 8; i++)
+        check_backward(ps_test_types[i & 1], shapes[_i], i & 2, i & 4 ? 1.0f : 0.0f, i & 4);
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {.test = &rows_are_normalised_as_in_float64, .repeat = SHAPES},
+    {.test = &a_mean_far_from_zero_costs_no_precision},
+    {.test = &gradients_agree_with_float64, .repeat = SHAPES},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("gpu/op_norm", tests);
+}
