@@ -123,9 +123,11 @@ typedef struct ps_attention_backward {
     ps_tensor delta;             /* F32 [batch,heads,queries]: memory to work in */
 } ps_attention_backward;
 
-/* Inverted dropout: y = x / (1 - rate) where a random bit says so, else 0. Element i's bit depends
- * on (seed, offset + i) alone (Philox 4x32-10, Salmon 2011; the same on all backends), so the same
- * call on dy is the gradient, and nothing is kept. y may be x's memory. */
+/* Inverted dropout: y = x / (1 - rate) where a random word says so, else 0. Element i's word
+ * depends on (seed, offset + i) alone, so the same call on dy is the gradient, and nothing is kept.
+ * It is the same on all backends: with j = offset + i, word j % 4 of Philox 4x32-10 (Salmon 2011)
+ * of the counter (j / 4, 0) under the key seed, both 64 bits with the low half first. The element
+ * is dropped where its word < rate · 2^32 (rounded down). y may be x's memory. */
 typedef struct ps_dropout {
     ps_tensor y, x; /* T */
     float rate;     /* in [0, 1) */
