@@ -8,20 +8,34 @@ typedef struct moments {
     float mean, rstd;
 } moments;
 
+/* The second pass also finds by how much rounding put the first one's mean off. */
 PS_VECTOR
-static moments row_moments(const float *x, int64_t n, bool centred, float epsilon)
+static moments centred_moments(const float *x, int64_t n, float epsilon)
 {
-    float sum = 0, squares = 0;
-    if (centred) {
-        PS_SIMD_SUM(sum)
-        for (int64_t i = 0; i < n; i++)
-            sum += x[i];
-    }
+    float sum = 0, squares = 0, off = 0;
+    PS_SIMD_SUM(sum)
+    for (int64_t i = 0; i < n; i++)
+        sum += x[i];
     float mean = sum / (float)n;
+    PS_SIMD_SUMS(squares, off)
+    for (int64_t i = 0; i < n; i++) {
+        float d = x[i] - mean;
+        squares += d * d;
+        off += d;
+    }
+    off /= (float)n;
+    float variance = squares / (float)n - off * off;
+    return (moments){.mean = mean + off, .rstd = 1.0f / sqrtf(variance + epsilon)};
+}
+
+PS_VECTOR
+static moments root_mean_square(const float *x, int64_t n, float epsilon)
+{
+    float squares = 0;
     PS_SIMD_SUM(squares)
     for (int64_t i = 0; i < n; i++)
-        squares += (x[i] - mean) * (x[i] - mean);
-    return (moments){.mean = mean, .rstd = 1.0f / sqrtf(squares / (float)n + epsilon)};
+        squares += x[i] * x[i];
+    return (moments){.rstd = 1.0f / sqrtf(squares / (float)n + epsilon)};
 }
 
 /* y = (x - mean)·rstd·gain + bias */
@@ -59,7 +73,8 @@ static void forward_cb(void *context, int64_t begin, int64_t end, int slot)
     for (int64_t row = begin; row < end; row++) {
         const float *x = ps_cpu_load(n->x, row * columns, columns, scratch);
         float *y = ps_cpu_place(n->y, row * columns, scratch + padded);
-        moments m = row_moments(x, columns, r->centred, n->epsilon);
+        moments m = r->centred ? centred_moments(x, columns, n->epsilon)
+                               : root_mean_square(x, columns, n->epsilon);
         normalise(y, x, columns, m, r->gain, r->bias);
         ps_cpu_store(n->y, row * columns, columns, y);
         rstd[row] = m.rstd;

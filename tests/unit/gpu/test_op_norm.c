@@ -70,6 +70,15 @@ static void run_forward(const norm_case *c)
         ps_op_rmsnorm(device.stream, &c->n);
 }
 
+/* A mean may be near 0: it is off by parts of its row's spread, which is what it is used for. */
+static void check_means(const norm_case *c)
+{
+    double *mean = ps_test_read64(&device, c->n.mean);
+    for (int r = 0; r < c->ref.rows; r++)
+        ck_assert_double_lt(fabs(mean[r] - c->ref.mean[r]) * c->ref.rstd[r], 1e-6);
+    ps_free(&mean);
+}
+
 static void check_forward(ps_dtype type, const int *shape, bool centred)
 {
     norm_case c;
@@ -79,7 +88,7 @@ static void check_forward(ps_dtype type, const int *shape, bool centred)
     /* of one column the variance is 0 but for epsilon */
     ck_assert_double_lt(ps_test_error(&device, c.n.rstd, c.ref.rstd), 4e-6);
     if (centred)
-        ck_assert_double_lt(ps_test_error(&device, c.n.mean, c.ref.mean), 4e-6);
+        check_means(&c);
     close_case(&c);
 }
 
