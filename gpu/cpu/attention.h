@@ -5,7 +5,7 @@
 #include "gpu/ops.h"
 
 /* Queries a tile, and keys: a tile of scores stays in the caches. */
-enum { PS_CPU_QUERIES = 64, PS_CPU_KEYS = 128 };
+enum { PS_CPU_QUERIES = 128, PS_CPU_KEYS = 128 };
 
 /* [rows, head_dim] of one head, ld floats apart. */
 typedef struct ps_cpu_part {
