@@ -135,19 +135,25 @@ static void update_row(float *restrict s, int64_t visible, int64_t keys, float *
         sum[i] *= kept;
 }
 
-static void add_keys(const attention_run *r, const tile *t, ps_cpu_part q, int64_t first,
-                     int64_t keys)
+enum { FEW = 4 }; /* queries for which nothing is copied */
+
+static void make_scores(const tile *t, ps_cpu_part q, ps_cpu_part k, int64_t keys, int64_t d,
+                        float scale)
 {
-    const ps_attention *a = r->a;
-    int64_t d = a->head_dim, head = t->head / (a->heads / a->kv_heads);
-    ps_cpu_part k = ps_cpu_part_load(a->k, ps_cpu_key_at(a, t->batch, first, head, a->ld_k),
-                                     a->ld_k, keys, d, t->k);
-    ps_cpu_part v = ps_cpu_part_load(a->v, ps_cpu_key_at(a, t->batch, first, head, a->ld_v),
-                                     a->ld_v, keys, d, t->v);
-    ps_cpu_scores(t->scores, PS_CPU_KEYS, q, k, t->rows, keys, d, a->scale);
+    if (t->rows > FEW) {
+        ps_cpu_scores(t->scores, PS_CPU_KEYS, q, k, t->rows, keys, d, scale);
+        return;
+    }
     for (int64_t i = 0; i < t->rows; i++)
-        update_row(t->scores + i * PS_CPU_KEYS, ps_cpu_visible(a, t->first + i, first, keys), keys,
-                   t->sum + i * d, d, t->max + i, t->total + i);
+        ps_cpu_few_scores(t->scores + i * PS_CPU_KEYS, q.x + i * q.ld, k, keys, d, scale);
+}
+
+static void add_values(const tile *t, ps_cpu_part v, int64_t keys, int64_t d)
+{
+    for (int64_t i = 0; i < t->rows && t->rows <= FEW; i++)
+        ps_cpu_few_values(t->sum + i * d, t->scores + i * PS_CPU_KEYS, v, keys, d);
+    if (t->rows <= FEW)
+        return;
     ps_cpu_product_run(&(ps_cpu_product){.m = t->rows,
                                          .n = d,
                                          .k = keys,
@@ -159,6 +165,22 @@ static void add_keys(const attention_run *r, const tile *t, ps_cpu_part q, int64
                                          .ld_b = v.ld,
                                          .c = t->sum,
                                          .ld_c = d});
+}
+
+static void add_keys(const attention_run *r, const tile *t, ps_cpu_part q, int64_t first,
+                     int64_t keys)
+{
+    const ps_attention *a = r->a;
+    int64_t d = a->head_dim, head = t->head / (a->heads / a->kv_heads);
+    ps_cpu_part k = ps_cpu_part_load(a->k, ps_cpu_key_at(a, t->batch, first, head, a->ld_k),
+                                     a->ld_k, keys, d, t->k);
+    ps_cpu_part v = ps_cpu_part_load(a->v, ps_cpu_key_at(a, t->batch, first, head, a->ld_v),
+                                     a->ld_v, keys, d, t->v);
+    make_scores(t, q, k, keys, d, a->scale);
+    for (int64_t i = 0; i < t->rows; i++)
+        update_row(t->scores + i * PS_CPU_KEYS, ps_cpu_visible(a, t->first + i, first, keys), keys,
+                   t->sum + i * d, d, t->max + i, t->total + i);
+    add_values(t, v, keys, d);
 }
 
 PS_VECTOR

@@ -7,7 +7,9 @@
 
 #include <cblas.h>
 
-#define SMALL 1000000 /* multiplications: less is not worth a second thread */
+#define SMALL   1000000 /* multiplications: less is not worth a second thread */
+#define COPY    30      /* multiplications that copying an element costs */
+#define HELD_UP 1.05    /* what waiting for another thread's only tile costs */
 
 /* For BF16: how large a tile is, and how much of k it takes at a time. */
 enum { TILE_M = 256, TILE_N = 256, TILE_K = 512 };
@@ -140,8 +142,17 @@ static void tiles_cb(void *context, int64_t begin, int64_t end, int slot)
     }
 }
 
-/* OpenBLAS packs A and B once a tile, so tiles are large: two a thread, cut along the longer side
- * of C. */
+/* How long the product takes, in multiplications of one thread, when it is cut into rows × columns
+ * tiles: OpenBLAS first copies a tile's parts of A and B, and a thread's last tile is waited for.
+ */
+static double cost_of(const ps_gemm *g, int rows, int columns, int threads)
+{
+    double m = (double)((g->m + rows - 1) / rows), n = (double)((g->n + columns - 1) / columns);
+    int turns = (rows * columns + threads - 1) / threads;
+    return turns * (double)g->k * (m * n + COPY * (m + n));
+}
+
+/* One tile a thread, or two, so that a thread that is held up loses less; of these the cheapest. */
 static void cut_f32(gemm_run *r, int threads)
 {
     const ps_gemm *g = r->g;
@@ -149,8 +160,18 @@ static void cut_f32(gemm_run *r, int threads)
     r->tile_n = g->n;
     if (threads == 1 || g->batch >= 2 * threads || g->m * g->n * g->k < SMALL)
         return;
-    int64_t *longer = g->m > g->n ? &r->tile_m : &r->tile_n;
-    *longer = (int64_t)ps_cpu_padded((*longer + 2 * threads - 1) / (2 * threads));
+    double best = 0;
+    for (int tiles = threads; tiles <= 2 * threads; tiles += threads) {
+        for (int rows = 1; rows <= tiles; rows++) {
+            double cost = cost_of(g, rows, tiles / rows, threads);
+            cost *= tiles == threads ? HELD_UP : 1;
+            if (best == 0 || cost < best) {
+                best = cost;
+                r->tile_m = (int64_t)ps_cpu_padded((g->m + rows - 1) / rows);
+                r->tile_n = (int64_t)ps_cpu_padded((g->n + tiles / rows - 1) / (tiles / rows));
+            }
+        }
+    }
 }
 
 void ps_cpu_gemm(ps_stream *s, const ps_gemm *g)

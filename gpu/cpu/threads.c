@@ -15,12 +15,16 @@
 #include "common/base/mem.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 
-#define SPINS 2000 /* some 30 µs */
+/* How often to look before sleeping, and how many pauses apart: some 200 µs in all, and others who
+ * want the core get it in between. */
+#define LOOKS  120
+#define PAUSES 64
 
 typedef struct helper {
     ps_threads *pool;
@@ -50,10 +54,13 @@ struct ps_threads {
     pthread_cond_t work, idle;
 };
 
-static inline void pause_briefly(void)
+static void pause_briefly(int look)
 {
+    if (look % 8 == 7)
+        (void)sched_yield();
 #if defined(__x86_64__)
-    __builtin_ia32_pause();
+    for (int i = 0; i < PAUSES; i++)
+        __builtin_ia32_pause();
 #endif
 }
 
@@ -76,10 +83,10 @@ static bool has_work(ps_threads *t, unsigned seen)
 
 static void wait_for_work(ps_threads *t, unsigned seen)
 {
-    for (int i = 0; i < SPINS; i++) {
+    for (int i = 0; i < LOOKS; i++) {
         if (has_work(t, seen))
             return;
-        pause_briefly();
+        pause_briefly(i);
     }
     (void)pthread_mutex_lock(&t->lock);
     atomic_fetch_add(&t->sleepers, 1);
@@ -131,10 +138,10 @@ static void open_loop(ps_threads *t)
 static void close_loop(ps_threads *t)
 {
     atomic_store(&t->open, 0);
-    for (int i = 0; i < SPINS; i++) {
+    for (int i = 0; i < LOOKS; i++) {
         if (!atomic_load(&t->inside))
             return;
-        pause_briefly();
+        pause_briefly(i);
     }
     (void)pthread_mutex_lock(&t->lock);
     atomic_store(&t->waiting, true);

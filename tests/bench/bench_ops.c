@@ -159,7 +159,8 @@ static void run_cross_entropy(bench *b, const row *r)
 
 static ps_attention attention_of(const bench *b)
 {
-    ps_tensor qkv = part(b, 1, b->type, b->rows, 3 * WIDTH), k = qkv, v = qkv;
+    /* as many rows as the cached one needs, too */
+    ps_tensor qkv = part(b, 1, b->type, b->batch * 1024, 3 * WIDTH), k = qkv, v = qkv;
     k.offset += WIDTH * ps_dtype_bytes(b->type);
     v.offset += 2 * WIDTH * ps_dtype_bytes(b->type);
     return (ps_attention){.batch = b->batch,
@@ -186,6 +187,16 @@ static void run_attention(bench *b, const row *r)
 {
     (void)r;
     ps_attention a = attention_of(b);
+    ps_op_attention(b->stream, &a);
+}
+
+/* One more token of each sequence, after r->m / batch in a cache. */
+static void run_attention_cached(bench *b, const row *r)
+{
+    ps_attention a = attention_of(b);
+    a.queries = 1;
+    a.keys = a.key_rows = r->m / b->batch;
+    a.lse = (ps_tensor){0};
     ps_op_attention(b->stream, &a);
 }
 
@@ -299,6 +310,7 @@ static void report_others(bench *b, int64_t part_rows, int parts, bool json)
         {"bias backward", LAYERS, n, 4 * WIDTH, 0, 1, .run = run_bias_backward},
         {"attention", LAYERS, n, WIDTH, 0, 4, .run = run_attention},
         {"attention backward", LAYERS, n, WIDTH, 0, 8, .run = run_attention_backward},
+        {"attention cached", 0, b->batch * 1024, WIDTH, 0, 2, .run = run_attention_cached},
         {"gelu_tanh", LAYERS, n, 4 * WIDTH, 0, 2, .run = run_gelu},
         {"gelu_tanh backward", LAYERS, n, 4 * WIDTH, 0, 3, .run = run_gelu_backward},
         {"add", 2 * LAYERS, n, WIDTH, 0, 3, .run = run_add},
@@ -373,7 +385,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "--json") == 0)
             json = true;
         else if (strcmp(argv[i], "--long") == 0)
-            b.batch = 8, b.length = 1024;
+            b = (bench){.batch = 8, .length = 1024, .type = b.type};
         else if (strcmp(argv[i], "--threads") == 0 && i + 1 < argc)
             threads = atoi(argv[++i]);
         else if (strcmp(argv[i], "--type") == 0 && i + 1 < argc)

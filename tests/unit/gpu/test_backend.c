@@ -88,6 +88,33 @@ START_TEST(a_stream_that_has_failed_does_nothing_more_and_says_why)
 }
 END_TEST
 
+/* The CPU's streams get memory to work in with their first operation. */
+START_TEST(an_operation_without_memory_to_work_in_fails_its_stream)
+{
+    ps_test_device_open(&device, "cpu");
+    ps_tensor t = ps_test_f32(&device, 4, 4, NULL);
+    ps_stream *s = NULL;
+    ck_assert_int_eq(ps_stream_new(device.backend, &s), PS_OK);
+    float *before = ps_test_read(&device, t);
+    ps_mem_fail_after(1);
+    ps_op_softmax(s, t, t); /* needs none */
+    ps_op_activation(s, PS_ACTIVATION_TANH, t, t);
+    ps_mem_fail_after(0);
+    ps_op_activation(s, PS_ACTIVATION_TANH, t, t);
+    ck_assert_int_eq(ps_stream_sync(s), PS_NO_MEMORY);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "floats to work in"));
+    float *after = ps_test_read(&device, t);
+    ps_op_softmax(device.stream, t, ps_test_f32(&device, 4, 4, before));
+    float *want = ps_test_read(&device, t);
+    ck_assert_mem_eq(after, want, 16 * sizeof *want);
+    ps_free(&before);
+    ps_free(&after);
+    ps_free(&want);
+    ps_stream_free(&s);
+    ps_test_device_close(&device);
+}
+END_TEST
+
 START_TEST(events_order_two_streams)
 {
     ps_test_device_open(&device, "cpu");
@@ -115,6 +142,7 @@ static const ps_check_case tests[] = {
     {.test = &the_host_sees_memory_that_it_shares},
     {.test = &a_buffer_too_large_is_an_error_and_leaves_nothing},
     {.test = &a_stream_that_has_failed_does_nothing_more_and_says_why},
+    {.test = &an_operation_without_memory_to_work_in_fails_its_stream},
     {.test = &events_order_two_streams},
     {0},
 };
