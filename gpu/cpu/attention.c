@@ -7,6 +7,7 @@
 #include "gpu/cpu/attention.h"
 
 #include "gpu/cpu/cpu.h"
+#include "gpu/cpu/few.h"
 #include "gpu/cpu/gemm.h"
 #include "gpu/cpu/run.h"
 #include "gpu/cpu/vector.h"
@@ -135,7 +136,7 @@ static void update_row(float *restrict s, int64_t visible, int64_t keys, float *
         sum[i] *= kept;
 }
 
-enum { FEW = 4 }; /* queries for which nothing is copied */
+enum { FEW = 4 }; /* queries for which keys and values are not copied */
 
 static void make_scores(const tile *t, ps_cpu_part q, ps_cpu_part k, int64_t keys, int64_t d,
                         float scale)
@@ -145,13 +146,13 @@ static void make_scores(const tile *t, ps_cpu_part q, ps_cpu_part k, int64_t key
         return;
     }
     for (int64_t i = 0; i < t->rows; i++)
-        ps_cpu_few_scores(t->scores + i * PS_CPU_KEYS, q.x + i * q.ld, k, keys, d, scale);
+        ps_cpu_few_dots(t->scores + i * PS_CPU_KEYS, q.x + i * q.ld, k.x, k.ld, keys, d, scale);
 }
 
 static void add_values(const tile *t, ps_cpu_part v, int64_t keys, int64_t d)
 {
     for (int64_t i = 0; i < t->rows && t->rows <= FEW; i++)
-        ps_cpu_few_values(t->sum + i * d, t->scores + i * PS_CPU_KEYS, v, keys, d);
+        ps_cpu_few_sums(t->sum + i * d, t->scores + i * PS_CPU_KEYS, v.x, v.ld, keys, d);
     if (t->rows <= FEW)
         return;
     ps_cpu_product_run(&(ps_cpu_product){.m = t->rows,

@@ -31,12 +31,6 @@ void ps_cpu_part_store(ps_tensor t, int64_t at, int64_t ld, int64_t rows, int64_
 void ps_cpu_scores(float *s, int64_t ld, ps_cpu_part q, ps_cpu_part k, int64_t rows, int64_t keys,
                    int64_t head_dim, float scale);
 
-/* One query's s[keys] = scale · q·k, and sum[head_dim] += s·v, keys and values as they lie: for a
- * few queries that is faster than a product, which first copies them. */
-void ps_cpu_few_scores(float *s, const float *q, ps_cpu_part k, int64_t keys, int64_t head_dim,
-                       float scale);
-void ps_cpu_few_values(float *sum, const float *s, ps_cpu_part v, int64_t keys, int64_t head_dim);
-
 /* How many of `keys` keys, the first of which is number `first`, query number t sees. */
 int64_t ps_cpu_visible(const ps_attention *a, int64_t t, int64_t first, int64_t keys);
 

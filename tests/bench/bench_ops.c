@@ -366,6 +366,12 @@ static void report_step(bench *b, bool json)
     report_linear(b, LAYERS, b->rows, WIDTH, 4 * WIDTH, json);
     report_linear(b, LAYERS, b->rows, 4 * WIDTH, WIDTH, json);
     report_linear(b, parts, logits, WIDTH, WORDS, json);
+    static const int64_t few[] = {1, 4, 8, 16};
+    for (int i = 0; i < 4; i++) {
+        row one = {.name = "linear few", .m = few[i], .n = WORDS, .k = WIDTH, .transpose_b = true};
+        if (wanted(&one))
+            report(b, &one, json);
+    }
     double all = b->gemm_ms + b->other_ms;
     if (json)
         printf("{\"bench\": \"ops\", \"step_ms\": %.1f, \"products_ms\": %.1f, \"other_ms\": %.1f, "
