@@ -61,8 +61,12 @@ static void host_free(ps_backend *b, void *memory)
 
 static ps_status stream_new(ps_backend *b, ps_stream **out)
 {
+    size_t floats = PS_CPU_MAP_FLOATS * (size_t)ps_threads_count(((ps_cpu_backend *)b)->threads);
+    float *scratch = ps_try_alloc_raw(floats * sizeof *scratch);
+    if (!scratch)
+        return ps_fail(PS_NO_MEMORY, "cpu: no room for a stream");
     ps_cpu_stream *s = ps_new(ps_cpu_stream);
-    s->base.backend = b;
+    *s = (ps_cpu_stream){.base.backend = b, .scratch = scratch, .floats = floats};
     *out = &s->base;
     return PS_OK;
 }

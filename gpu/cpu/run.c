@@ -3,12 +3,7 @@
 #include "common/base/mem.h"
 #include "gpu/cpu/vector.h"
 
-#include <assert.h>
-
 #define PIECE 16384 /* elements touched: some microseconds */
-#define BLOCK                                                                          \
-    1024 /* elements converted at a time: what a map works on stays in the first cache \
-          */
 
 static ps_threads *threads_of(const ps_stream *s)
 {
@@ -108,16 +103,16 @@ typedef struct map_run {
     float *scratch;
 } map_run;
 
-enum { MAP_TENSORS = PS_CPU_MAP_OUT + PS_CPU_MAP_IN };
-
 static void map_block(const map_run *r, int64_t at, int64_t n, float *scratch)
 {
     const ps_cpu_map *m = r->map;
     float *out[PS_CPU_MAP_OUT] = {0};
     const float *in[PS_CPU_MAP_IN] = {0};
-    for (int i = 0; i < PS_CPU_MAP_IN && ps_tensor_present(m->in[i]); i++, scratch += BLOCK)
+    for (int i = 0; i < PS_CPU_MAP_IN && ps_tensor_present(m->in[i]);
+         i++, scratch += PS_CPU_MAP_BLOCK)
         in[i] = ps_cpu_load(m->in[i], at, n, scratch);
-    for (int i = 0; i < PS_CPU_MAP_OUT && ps_tensor_present(m->out[i]); i++, scratch += BLOCK)
+    for (int i = 0; i < PS_CPU_MAP_OUT && ps_tensor_present(m->out[i]);
+         i++, scratch += PS_CPU_MAP_BLOCK)
         out[i] = ps_cpu_place(m->out[i], at, scratch);
     m->body_cb(out, in, n, at, m->context);
     for (int i = 0; i < PS_CPU_MAP_OUT && ps_tensor_present(m->out[i]); i++)
@@ -127,7 +122,7 @@ static void map_block(const map_run *r, int64_t at, int64_t n, float *scratch)
 static void map_piece_cb(void *context, int64_t begin, int64_t end, int slot)
 {
     const map_run *r = context;
-    float *scratch = r->scratch + slot * MAP_TENSORS * BLOCK;
+    float *scratch = r->scratch + slot * PS_CPU_MAP_FLOATS;
     for (int64_t at = begin; at < end; at += r->block)
         map_block(r, at, end - at < r->block ? end - at : r->block, scratch);
 }
@@ -144,8 +139,8 @@ static bool has_bf16(const ps_tensor *t, int n)
 void ps_cpu_map_run(ps_stream *s, const ps_cpu_map *m)
 {
     bool converts = has_bf16(m->out, PS_CPU_MAP_OUT) || has_bf16(m->in, PS_CPU_MAP_IN);
-    map_run r = {.map = m, .block = converts ? BLOCK : PIECE};
-    r.scratch = ps_cpu_scratch(s, (size_t)ps_cpu_threads(s) * MAP_TENSORS * BLOCK);
+    map_run r = {.map = m, .block = converts ? PS_CPU_MAP_BLOCK : PIECE};
+    r.scratch = ps_cpu_scratch(s, (size_t)ps_cpu_threads(s) * PS_CPU_MAP_FLOATS);
     if (r.scratch)
         ps_cpu_for(s, ps_tensor_count(m->out[0]), PIECE, map_piece_cb, &r);
 }

@@ -13,7 +13,8 @@ typedef struct ps_cpu_backend {
 
 typedef struct ps_cpu_stream {
     ps_stream base;
-    float *scratch; /* grown to the most that an operation has asked for; never shrinks */
+    float *scratch; /* from the start enough for ps_cpu_map_run; grown to the most that an
+                       operation has asked for; never shrinks */
     size_t floats;
 } ps_cpu_stream;
 
@@ -60,6 +61,10 @@ typedef struct ps_cpu_map {
     ps_cpu_map_cb body_cb;
     const void *context;
 } ps_cpu_map;
+enum {
+    PS_CPU_MAP_BLOCK = 1024, /* elements converted at a time: they stay in the first cache */
+    PS_CPU_MAP_FLOATS = (PS_CPU_MAP_OUT + PS_CPU_MAP_IN) * PS_CPU_MAP_BLOCK /* a thread */
+};
 void ps_cpu_map_run(ps_stream *s, const ps_cpu_map *m);
 
 #endif
