@@ -101,14 +101,16 @@ START_TEST(rows_are_normalised_as_in_float64)
 }
 END_TEST
 
-/* Numbers of 1000 ± 1: what is squared must be the difference. */
+/* Numbers of 1000 ± 1, so many that their sum is imprecise: what is squared must be the difference.
+ */
 START_TEST(a_mean_far_from_zero_costs_no_precision)
 {
     norm_case c;
-    open_case(&c, PS_DTYPE_F32, 4, 512, true);
+    enum { ROWS = 4, COLUMNS = 8192 };
+    open_case(&c, PS_DTYPE_F32, ROWS, COLUMNS, true);
     float *x = ps_test_read(&device, c.n.x);
-    double *shifted = doubles(4 * 512);
-    for (int i = 0; i < 4 * 512; i++)
+    double *shifted = doubles(ROWS * COLUMNS);
+    for (int i = 0; i < ROWS * COLUMNS; i++)
         shifted[i] = (double)(x[i] += 1000);
     ps_copy_to_device(device.stream, c.n.x, x, ps_tensor_bytes(c.n.x));
     free((void *)(uintptr_t)c.ref.x);

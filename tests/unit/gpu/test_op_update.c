@@ -117,7 +117,9 @@ START_TEST(dropout_keeps_what_its_random_words_say)
     for (int t = 0; t < PS_TEST_TYPES; t++) {
         check_dropout(ps_test_types[t], sizes[_i], 0.1f, 0, 0);
         check_dropout(ps_test_types[t], sizes[_i], 0.5f, 0x123456789ABCDEF0, 3);
-        check_dropout(ps_test_types[t], sizes[_i], 0, 99, 0x3FFFFFFFFFFFFF); /* counter's carry */
+        check_dropout(ps_test_types[t], sizes[_i], 0, 99, 5);
+        /* here the counter's low half turns over */
+        check_dropout(ps_test_types[t], sizes[_i], 0.4f, 99, (UINT64_C(1) << 34) - 500);
     }
 }
 END_TEST
