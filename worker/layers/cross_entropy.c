@@ -14,24 +14,24 @@ static void run(ps_stream *s, const ps_loss *l, const ps_loss_goal *goal, const 
 {
     ps_tensor labels = ps_tensor_head(l->goal, goal->rows);
     ps_copy_to_device(s, labels, goal->labels, ps_tensor_bytes(labels));
-    ps_op_cross_entropy(s, &(ps_cross_entropy){.loss = ps_loss_result_loss(l),
-                                               .correct = ps_loss_result_correct(l),
-                                               .dlogits = dy ? *dy : (ps_tensor){0},
-                                               .logits = y,
-                                               .labels = labels,
-                                               .scale = 1.0f / (float)goal->rows});
+    ps_op_cross_entropy(s,
+                        &(ps_cross_entropy){.loss = ps_loss_result_loss(l),
+                                            .correct = ps_loss_result_correct(l),
+                                            .dlogits = dy ? *dy : (ps_tensor){0},
+                                            .logits = y,
+                                            .labels = labels,
+                                            .scale = (float)(goal->weight / (double)goal->rows)});
 }
 
 static ps_status value(ps_stream *s, const ps_loss *l, const ps_loss_goal *goal, ps_loss_value *out)
 {
-    (void)goal;
     struct {
         float loss;
         int32_t correct;
     } got;
     ps_status st = ps_copy_to_host(s, &got, l->result, sizeof got);
     if (!st)
-        *out = (ps_loss_value){.loss = (double)got.loss, .correct = got.correct};
+        *out = (ps_loss_value){.loss = (double)got.loss / goal->weight, .correct = got.correct};
     return st;
 }
 

@@ -1,26 +1,75 @@
+/* Each pass is one product; transposes say how the weight is stored. */
 #include "worker/layers/linear.h"
 
-/* y[rows,out] = x[rows,in] · W[out,in]ᵀ + b[out] */
-void ps_linear_forward(ps_stream *s, const ps_linear *l, ps_tensor y, ps_tensor x)
+static int64_t ld_of(ps_tensor t, int64_t ld)
 {
-    ps_op_matmul(s, y, x, false, l->weight, true, 0);
-    ps_op_bias_add(s, y, l->bias);
+    return ld ? ld : t.shape[1];
+}
+
+/* y[rows,out] = x[rows,in] · W[out,in]ᵀ + b[out] */
+void ps_linear_forward(ps_stream *s, const ps_linear *l, ps_tensor y, int64_t ld_y, ps_tensor x)
+{
+    ps_op_gemm(s, &(ps_gemm){.transpose_b = !l->input_major,
+                             .m = y.shape[0],
+                             .n = y.shape[1],
+                             .k = x.shape[1],
+                             .alpha = 1,
+                             .a = x,
+                             .b = l->weight,
+                             .c = y,
+                             .ld_a = x.shape[1],
+                             .ld_b = l->weight.shape[1],
+                             .ld_c = ld_of(y, ld_y),
+                             .batch = 1});
+    if (ps_tensor_present(l->bias))
+        ps_op_bias_add(s, y, l->bias);
 }
 
 /* db[out] = sum over rows of dy[rows,out] */
-void ps_linear_backward_bias(ps_stream *s, const ps_linear *l, ps_tensor dy)
+void ps_linear_backward_bias(ps_stream *s, const ps_linear *l, ps_tensor dy, float beta)
 {
-    ps_op_bias_backward(s, l->bias_gradient, dy, 0);
+    ps_op_bias_backward(s, l->bias_gradient, dy, beta);
 }
 
-/* dW[out,in] = dy[rows,out]ᵀ · x[rows,in] */
-void ps_linear_backward_weight(ps_stream *s, const ps_linear *l, ps_tensor dy, ps_tensor x)
+/* dW[out,in] = dy[rows,out]ᵀ · x[rows,in]; stored [in,out]: xᵀ · dy */
+void ps_linear_backward_weight(ps_stream *s, const ps_linear *l, ps_tensor dy, int64_t ld_dy,
+                               ps_tensor x, float beta)
 {
-    ps_op_matmul(s, l->weight_gradient, dy, true, x, false, 0);
+    ps_gemm g = {.transpose_a = true,
+                 .m = l->weight_gradient.shape[0],
+                 .n = l->weight_gradient.shape[1],
+                 .k = x.shape[0],
+                 .alpha = 1,
+                 .beta = beta,
+                 .a = dy,
+                 .b = x,
+                 .c = l->weight_gradient,
+                 .ld_a = ld_of(dy, ld_dy),
+                 .ld_b = x.shape[1],
+                 .ld_c = l->weight_gradient.shape[1],
+                 .batch = 1};
+    if (l->input_major) {
+        g.a = x, g.b = dy;
+        g.ld_a = x.shape[1], g.ld_b = ld_of(dy, ld_dy);
+    }
+    ps_op_gemm(s, &g);
 }
 
 /* dx[rows,in] = dy[rows,out] · W[out,in] */
-void ps_linear_backward_input(ps_stream *s, const ps_linear *l, ps_tensor dx, ps_tensor dy)
+void ps_linear_backward_input(ps_stream *s, const ps_linear *l, ps_tensor dx, ps_tensor dy,
+                              int64_t ld_dy, float beta)
 {
-    ps_op_matmul(s, dx, dy, false, l->weight, false, 0);
+    ps_op_gemm(s, &(ps_gemm){.transpose_b = l->input_major,
+                             .m = dx.shape[0],
+                             .n = dx.shape[1],
+                             .k = dy.shape[1],
+                             .alpha = 1,
+                             .beta = beta,
+                             .a = dy,
+                             .b = l->weight,
+                             .c = dx,
+                             .ld_a = ld_of(dy, ld_dy),
+                             .ld_b = l->weight.shape[1],
+                             .ld_c = dx.shape[1],
+                             .batch = 1});
 }

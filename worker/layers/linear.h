@@ -1,26 +1,33 @@
-/* linear: y = x·Wᵀ + b, with the weight stored [out,in] as PyTorch's nn.Linear.
+/* linear: y = x·Wᵀ + b, with the weight stored [out,in] as PyTorch's nn.Linear, or [in,out] as
+ * GPT-2's Conv1D.
  *
- * Only enqueues; all tensors F32. */
+ * Only enqueues. Weight, bias, x, y and their gradients are of one type, F32 or BF16; gradients of
+ * parameters are F32. y and dy may be columns of wider rows: ld_y and ld_dy are the elements from
+ * one row to the next, 0 where rows are dense. */
 #ifndef PS_LAYERS_LINEAR_H
 #define PS_LAYERS_LINEAR_H
 
 #include "gpu/op.h"
 
 typedef struct ps_linear {
-    ps_tensor weight;          /* [out,in] */
-    ps_tensor bias;            /* [out] */
-    ps_tensor weight_gradient; /* [out,in] */
-    ps_tensor bias_gradient;   /* [out] */
+    ps_tensor weight;          /* [out,in], or [in,out] */
+    ps_tensor bias;            /* [out]; may be not there */
+    ps_tensor weight_gradient; /* as weight */
+    ps_tensor bias_gradient;   /* as bias */
+    bool input_major;          /* the weight is stored [in,out] */
 } ps_linear;
 
-/* x[rows,in] -> y[rows,out] */
-void ps_linear_forward(ps_stream *s, const ps_linear *l, ps_tensor y, ps_tensor x);
+/* x[rows,in] -> y[rows,out]; with a bias, y is dense */
+void ps_linear_forward(ps_stream *s, const ps_linear *l, ps_tensor y, int64_t ld_y, ps_tensor x);
 
-/* The parameters' gradients, from dy[rows,out] and forward's x[rows,in]. The bias's and the
- * weight's come apart so that each may be sent as soon as it is there. */
-void ps_linear_backward_bias(ps_stream *s, const ps_linear *l, ps_tensor dy);
-void ps_linear_backward_weight(ps_stream *s, const ps_linear *l, ps_tensor dy, ps_tensor x);
-/* The input's gradient dx[rows,in]; reads the weight. */
-void ps_linear_backward_input(ps_stream *s, const ps_linear *l, ps_tensor dx, ps_tensor dy);
+/* The parameters' gradients + beta times what they hold, from dy[rows,out] and forward's
+ * x[rows,in]. The bias's and the weight's come apart so that each may be sent as soon as it is
+ * there. */
+void ps_linear_backward_bias(ps_stream *s, const ps_linear *l, ps_tensor dy, float beta);
+void ps_linear_backward_weight(ps_stream *s, const ps_linear *l, ps_tensor dy, int64_t ld_dy,
+                               ps_tensor x, float beta);
+/* The input's gradient dx[rows,in] + beta · dx; reads the weight. */
+void ps_linear_backward_input(ps_stream *s, const ps_linear *l, ps_tensor dx, ps_tensor dy,
+                              int64_t ld_dy, float beta);
 
 #endif

@@ -13,6 +13,7 @@ typedef struct ps_loss_goal {
     int64_t rows;
     const int32_t *labels; /* [rows] */
     const float *targets;  /* [rows,outputs] */
+    double weight;         /* the gradient is times this, the value is not */
 } ps_loss_goal;
 
 /* An instance's memory, made for its largest batch. */

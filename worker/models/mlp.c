@@ -112,24 +112,24 @@ static size_t place_all(mlp *m, const ps_model_config *config, ps_buffer *buffer
 {
     int64_t rows = m->base.options.max_batch;
     size_t end = 0;
-    size_t at = ps_model_place(&end, rows * m->base.inputs);
+    size_t at = ps_model_place(&end, rows * m->base.inputs, PS_DTYPE_F32);
     m->base.input = ps_tensor_2d(buffer, at, PS_DTYPE_F32, rows, m->base.inputs);
     for (size_t i = 0; i < m->count; i++) {
         mlp_layer *layer = &m->layers[i];
         int64_t n = config->layers[i + 1];
-        at = ps_model_place(&end, rows * n);
+        at = ps_model_place(&end, rows * n, PS_DTYPE_F32);
         layer->z = layer->a = ps_tensor_2d(buffer, at, PS_DTYPE_F32, rows, n);
         if (i + 1 == m->count || !ps_activation_keeps_input(m->activation) ||
             m->base.options.inference)
             continue;
-        at = ps_model_place(&end, rows * n);
+        at = ps_model_place(&end, rows * n, PS_DTYPE_F32);
         layer->a = ps_tensor_2d(buffer, at, PS_DTYPE_F32, rows, n);
     }
     m->base.output = m->layers[m->count - 1].z;
 
     int64_t widest = m->base.options.inference ? 0 : widest_hidden(m, config);
     for (int i = 0; i < 2 && widest; i++) {
-        at = ps_model_place(&end, rows * widest);
+        at = ps_model_place(&end, rows * widest, PS_DTYPE_F32);
         m->deltas[i] = ps_tensor_2d(buffer, at, PS_DTYPE_F32, rows, widest);
     }
     return end;
@@ -204,14 +204,14 @@ static ps_status forward(ps_model *base, const ps_model_hooks *hooks)
     mlp *m = (mlp *)base;
     ps_tensor x = ps_tensor_head(base->input, base->rows);
     for (size_t i = 0; i < m->count; i++) {
-        ps_status st = ps_model_use(hooks, weight_of(i));
+        ps_status st = ps_model_use(base, hooks, weight_of(i));
         if (!st)
-            st = ps_model_use(hooks, bias_of(i));
+            st = ps_model_use(base, hooks, bias_of(i));
         if (st)
             return st;
         ps_tensor z = ps_tensor_head(m->layers[i].z, base->rows);
         ps_tensor a = ps_tensor_head(m->layers[i].a, base->rows);
-        ps_linear_forward(base->stream, &m->layers[i].linear, z, x);
+        ps_linear_forward(base->stream, &m->layers[i].linear, z, 0, x);
         if (i + 1 < m->count)
             ps_activation_forward(base->stream, m->activation, a, z);
         x = a;
@@ -224,11 +224,12 @@ static ps_status backward_parameters(mlp *m, size_t i, ps_tensor dy, const ps_mo
 {
     ps_model *base = &m->base;
     ps_tensor x = ps_tensor_head(i ? m->layers[i - 1].a : base->input, base->rows);
-    ps_linear_backward_weight(base->stream, &m->layers[i].linear, dy, x);
+    float beta = base->add_gradients ? 1 : 0;
+    ps_linear_backward_weight(base->stream, &m->layers[i].linear, dy, 0, x, beta);
     ps_status st = ps_model_ready(hooks, weight_of(i));
     if (st)
         return st;
-    ps_linear_backward_bias(base->stream, &m->layers[i].linear, dy);
+    ps_linear_backward_bias(base->stream, &m->layers[i].linear, dy, beta);
     return ps_model_ready(hooks, bias_of(i));
 }
 
@@ -245,7 +246,7 @@ static ps_status backward(ps_model *base, const ps_model_hooks *hooks)
         ps_tensor dx = m->deltas[i % 2];
         dx.shape[0] = base->rows;
         dx.shape[1] = a.shape[1];
-        ps_linear_backward_input(base->stream, &m->layers[i].linear, dx, dy);
+        ps_linear_backward_input(base->stream, &m->layers[i].linear, dx, dy, 0, 0);
         ps_activation_backward(base->stream, m->activation, dx, z, a);
         dy = dx;
     }

@@ -10,7 +10,7 @@
 #include <assert.h>
 #include <string.h>
 
-static const ps_model_row *const rows[] = {&ps_model_mlp};
+static const ps_model_row *const rows[] = {&ps_model_mlp, &ps_model_gpt2, &ps_model_llama};
 static const ps_model_hooks no_hooks;
 
 static ps_status find_row(const char *architecture, const ps_model_row **out)
@@ -21,13 +21,13 @@ static ps_status find_row(const char *architecture, const ps_model_row **out)
             return PS_OK;
         }
     }
-    return ps_fail(PS_INVALID_ARGUMENT, "architecture: %s is unknown, there is mlp",
+    return ps_fail(PS_INVALID_ARGUMENT, "architecture: %s is unknown, there are mlp, gpt2, llama",
                    architecture ? architecture : "(none)");
 }
 
 ps_status ps_model_describe(const ps_model_config *config, ps_model_layout *out)
 {
-    const ps_model_row *row;
+    const ps_model_row *row = NULL;
     ps_status st = find_row(config->architecture, &row);
     return st ? st : row->describe(config, out);
 }
@@ -38,7 +38,7 @@ ps_status ps_model_create(ps_backend *backend, const ps_model_config *config,
     if (options->max_batch < 1 || options->max_batch > PS_MODEL_BATCH_MAX)
         return ps_fail(PS_INVALID_ARGUMENT, "batch of %lld rows, allowed are 1 to %lld",
                        (long long)options->max_batch, (long long)PS_MODEL_BATCH_MAX);
-    const ps_model_row *row;
+    const ps_model_row *row = NULL;
     ps_status st = find_row(config->architecture, &row);
     return st ? st : row->create(backend, config, options, out);
 }
@@ -100,7 +100,44 @@ uint64_t ps_model_memory(const ps_model *m)
 
 static ps_loss_goal goal_of(const ps_model_batch *batch)
 {
-    return (ps_loss_goal){.rows = batch->rows, .labels = batch->labels, .targets = batch->targets};
+    return (ps_loss_goal){.rows = batch->rows * (batch->tokens ? batch->length : 1),
+                          .labels = batch->labels,
+                          .targets = batch->targets,
+                          .weight = batch->weight > 0 ? batch->weight : 1};
+}
+
+/* What forward reads, checked, and onto the device. */
+static ps_status take_features(ps_model *m, const ps_model_batch *batch)
+{
+    if (!batch->features)
+        return ps_fail(PS_INVALID_ARGUMENT, "batch without features");
+    ps_tensor x = ps_tensor_head(m->input, batch->rows);
+    ps_copy_to_device(m->stream, x, batch->features, ps_tensor_bytes(x));
+    return PS_OK;
+}
+
+static ps_status check_tokens(const ps_model *m, const int32_t *tokens, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        if (tokens[i] < 0 || tokens[i] >= m->outputs)
+            return ps_fail(PS_INVALID_ARGUMENT, "token %d at %lld, the vocabulary has %lld",
+                           (int)tokens[i], (long long)i, (long long)m->outputs);
+    }
+    return PS_OK;
+}
+
+static ps_status take_tokens(ps_model *m, const ps_model_batch *batch)
+{
+    if (!batch->tokens)
+        return ps_fail(PS_INVALID_ARGUMENT, "batch without tokens");
+    if (batch->length < 1 || batch->length > m->options.max_length)
+        return ps_fail(PS_INVALID_ARGUMENT, "rows of %lld tokens, the model was made for 1 to %lld",
+                       (long long)batch->length, (long long)m->options.max_length);
+    int64_t n = batch->rows * batch->length;
+    ps_status st = check_tokens(m, batch->tokens, n);
+    if (!st)
+        ps_copy_to_device(m->stream, m->input, batch->tokens, (size_t)n * sizeof *batch->tokens);
+    return st;
 }
 
 ps_status ps_model_forward(ps_model *m, const ps_model_batch *batch, const ps_model_hooks *hooks)
@@ -108,13 +145,14 @@ ps_status ps_model_forward(ps_model *m, const ps_model_batch *batch, const ps_mo
     if (batch->rows < 1 || batch->rows > m->options.max_batch)
         return ps_fail(PS_INVALID_ARGUMENT, "batch of %lld rows, the model was made for 1 to %lld",
                        (long long)batch->rows, (long long)m->options.max_batch);
-    if (!batch->features)
-        return ps_fail(PS_INVALID_ARGUMENT, "batch without features");
     m->stage = PS_MODEL_EMPTY;
     m->rows = batch->rows;
-    ps_tensor x = ps_tensor_head(m->input, m->rows);
-    ps_copy_to_device(m->stream, x, batch->features, ps_tensor_bytes(x));
-    ps_status st = m->row->forward(m, hooks ? hooks : &no_hooks);
+    m->length = batch->length;
+    m->train = batch->train;
+    m->add_gradients = batch->add_gradients;
+    ps_status st = m->row->takes_tokens ? take_tokens(m, batch) : take_features(m, batch);
+    if (!st)
+        st = m->row->forward(m, hooks ? hooks : &no_hooks);
     if (!st)
         m->stage = PS_MODEL_FORWARD;
     return st;
@@ -124,11 +162,12 @@ ps_status ps_model_loss(ps_model *m, const ps_model_batch *batch)
 {
     assert(m->stage == PS_MODEL_FORWARD && batch->rows == m->rows);
     ps_loss_goal goal = goal_of(batch);
-    ps_status st = m->loss.row->check(&m->loss, &goal);
+    ps_status st = m->row->loss ? m->row->loss(m, &goal) : m->loss.row->check(&m->loss, &goal);
     if (st)
         return st;
     ps_tensor y = ps_tensor_head(m->output, m->rows);
-    m->loss.row->run(m->stream, &m->loss, &goal, m->options.inference ? NULL : &y, y);
+    if (!m->row->loss)
+        m->loss.row->run(m->stream, &m->loss, &goal, m->options.inference ? NULL : &y, y);
     m->goal = goal;
     m->stage = PS_MODEL_LOSS;
     return PS_OK;
@@ -147,8 +186,10 @@ ps_status ps_model_result_get(ps_model *m, ps_model_result *out)
     ps_loss_value value;
     ps_status st = m->loss.row->value(m->stream, &m->loss, &m->goal, &value);
     if (!st)
-        *out =
-            (ps_model_result){.loss = value.loss, .rows = m->goal.rows, .correct = value.correct};
+        *out = (ps_model_result){.loss = value.loss,
+                                 .rows = m->rows,
+                                 .labels = m->goal.labels ? m->goal.rows : 0,
+                                 .correct = value.correct};
     return st;
 }
 
@@ -159,8 +200,31 @@ ps_status ps_model_predict(ps_model *m, const ps_model_batch *batch, const ps_mo
     if (st)
         return st;
     m->stage = PS_MODEL_EMPTY; /* the softmax overwrites the outputs */
+    if (m->row->answer)
+        m->row->answer(m);
     ps_tensor y = ps_tensor_head(m->output, m->rows);
     if (m->loss.row->probabilities)
         ps_op_softmax(m->stream, y, y);
     return ps_copy_to_host(m->stream, out, y, ps_tensor_bytes(y));
+}
+
+ps_status ps_model_extend(ps_model *m, const int32_t *tokens, int64_t count, int64_t before,
+                          float *out)
+{
+    assert(m->row->extend && m->options.decode && count > 0 && before >= 0);
+    if (before > m->options.max_length || count > m->options.max_length - before)
+        return ps_fail(PS_OUT_OF_RANGE, "%lld tokens, the model was made for %lld",
+                       (long long)(before + count), (long long)m->options.max_length);
+    ps_status st = check_tokens(m, tokens, count);
+    if (st)
+        return st;
+    m->stage = PS_MODEL_EMPTY;
+    m->rows = 1;
+    return m->row->extend(m, tokens, count, before, out);
+}
+
+void ps_model_refresh(ps_model *m)
+{
+    for (size_t i = 0; i < m->layout.count; i++)
+        m->stale[i] = true;
 }

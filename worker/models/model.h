@@ -1,4 +1,5 @@
-/* model: the table of architectures (rows: mlp), and one model ready to be trained on a device.
+/* model: the table of architectures (rows: mlp, gpt2, llama), and one model ready to be trained on
+ * a device.
  *
  * A training step, on the thread that owns the model:
  *
@@ -19,13 +20,26 @@
 
 typedef struct ps_model ps_model;
 
+/* The sizes of a language model, under Hugging Face's names. */
+typedef struct ps_model_language {
+    int64_t vocab_size, context_length; /* tokens that there are, and of the longest sequence */
+    int64_t hidden_size, num_layers, num_heads;
+    int64_t num_kv_heads; /* llama */
+    int64_t intermediate_size;
+    double rope_theta; /* llama */
+    double norm_epsilon;
+    double dropout;      /* of embeddings and of what each block adds, in training */
+    bool tie_embeddings; /* the embedding is the head's weight, too */
+} ps_model_language;
+
 /* What to build; borrowed for the call. Names are those of the job file. */
 typedef struct ps_model_config {
-    const char *architecture; /* "mlp" */
+    const char *architecture; /* "mlp", "gpt2", "llama" */
     const int64_t *layers; /* mlp: sizes from input to output, 2 to PS_MODEL_LAYERS_MAX of them */
     size_t layer_count;
-    const char *activation; /* "relu", "gelu", "tanh", "gelu_tanh", "silu"; NULL: relu */
-    const char *loss;       /* "cross_entropy", "squared_error"; NULL: cross_entropy */
+    const char *activation;     /* "relu", "gelu", "tanh", "gelu_tanh", "silu"; NULL: relu */
+    const char *loss;           /* "cross_entropy", "squared_error"; NULL: cross_entropy */
+    ps_model_language language; /* gpt2, llama */
 } ps_model_config;
 
 #define PS_MODEL_LAYERS_MAX 256
@@ -62,12 +76,20 @@ void ps_model_layout_free(ps_model_layout *layout);
 
 /* Rows of host memory; borrowed until ps_model_result_get, ps_model_predict or the next forward.
  * cross_entropy needs labels. squared_error needs targets, or labels: those stand for a one-hot
- * row, or for the number itself where the model has one output. */
+ * row, or for the number itself where the model has one output. Language models take tokens, and a
+ * label for each: the token that follows it, or -1 for one that does not count. */
 typedef struct ps_model_batch {
     int64_t rows;          /* 1 to max_batch */
     const float *features; /* [rows, inputs] */
-    const int32_t *labels; /* [rows] or NULL */
+    const int32_t *tokens; /* [rows, length] */
+    int64_t length;        /* tokens a row, 1 to max_length */
+    const int32_t *labels; /* [rows], or [rows, length]; or NULL */
     const float *targets;  /* [rows, outputs] or NULL */
+
+    /* Training alone; zeros are one batch a step. */
+    bool train;         /* dropout is on */
+    bool add_gradients; /* to those of the batches before: gradient accumulation */
+    double weight;      /* the loss's gradient is times this: 1/batches of a step; 0: 1 */
 } ps_model_batch;
 
 /* Called on the thread of the pass; each member may be NULL, and so may the table. */
@@ -85,15 +107,24 @@ typedef struct ps_model_hooks {
 typedef struct ps_model_result {
     double loss; /* mean over the batch (squared_error: over all its elements) */
     int64_t rows;
-    int64_t correct; /* rows whose largest output is the label's; -1 when there were no labels */
+    int64_t labels;  /* rows, or tokens, that had one */
+    int64_t correct; /* of these, how often the largest output was the label's; -1 when there were
+                        none */
 } ps_model_result;
 
 /* PS_NO_MEMORY when the device cannot hold it, PS_INVALID_ARGUMENT as ps_model_describe. Borrows
  * the backend, which must outlive it. inference: no gradients are kept and backward must not be
  * called. Parameters are zero until they are filled. */
 typedef struct ps_model_options {
-    int64_t max_batch; /* rows of the largest batch, at least 1 */
+    int64_t max_batch;  /* rows of the largest batch, at least 1 */
+    int64_t max_length; /* language models: tokens of the longest row; 0: context_length */
     bool inference;
+    bool bf16; /* language models: weights and activations are rounded to bfloat16 for computing;
+                  parameters and gradients stay float32 */
+    bool recompute; /* language models: of a block only the input is kept, and the rest computed
+                       again for the backward pass: a third more work, far less memory */
+    bool decode;    /* language models: ps_model_extend may be called; inference is set as well */
+    uint64_t seed;  /* of dropout */
 } ps_model_options;
 PS_MUST_CHECK ps_status ps_model_create(ps_backend *backend, const ps_model_config *config,
                                         const ps_model_options *options, ps_model **out);
@@ -104,10 +135,12 @@ const ps_model_layout *ps_model_parameters(const ps_model *m);
 /* The number of the parameter of that name; PS_NOT_FOUND. */
 PS_MUST_CHECK ps_status ps_model_find(const ps_model *m, const char *name, size_t *out);
 ps_tensor ps_model_parameter(const ps_model *m, size_t i); /* F32, shape as in the layout */
-ps_tensor ps_model_gradient(const ps_model *m, size_t i);  /* same shape; not with inference */
+ps_tensor ps_model_gradient(const ps_model *m, size_t i);  /* likewise; not with inference */
+/* Parameters have been written otherwise than in before_use (which sees to its own). */
+void ps_model_refresh(ps_model *m);
 ps_stream *ps_model_stream(const ps_model *m);
-int64_t ps_model_inputs(const ps_model *m);  /* numbers of a row of features */
-int64_t ps_model_outputs(const ps_model *m); /* classes, or numbers of a row of targets */
+int64_t ps_model_inputs(const ps_model *m);  /* numbers of a row of features; 0: takes tokens */
+int64_t ps_model_outputs(const ps_model *m); /* classes, tokens, or numbers of a row of targets */
 uint64_t ps_model_memory(const ps_model *m); /* bytes of device memory it holds */
 
 /* PS_INVALID_ARGUMENT for a batch that does not fit the model (rows, missing labels, a label out of
@@ -119,8 +152,15 @@ PS_MUST_CHECK ps_status ps_model_backward(ps_model *m, const ps_model_hooks *hoo
 PS_MUST_CHECK ps_status ps_model_result_get(ps_model *m, ps_model_result *out);
 
 /* forward, and then what it says of every row into out[rows, outputs]: probabilities that add up to
- * 1 under cross_entropy, the outputs themselves under squared_error. Waits for the device. */
+ * 1 under cross_entropy (of the token after the row), the outputs themselves under squared_error.
+ * Waits for the device. */
 PS_MUST_CHECK ps_status ps_model_predict(ps_model *m, const ps_model_batch *batch,
                                          const ps_model_hooks *hooks, float *out);
+
+/* Generation, with option decode: `count` tokens more of one sequence that had `before` of them so
+ * far (0 begins anew), and the logits after the last, out[outputs]. Keys and values of what was
+ * said before stay on the device. PS_OUT_OF_RANGE: longer than max_length. Waits for the device. */
+PS_MUST_CHECK ps_status ps_model_extend(ps_model *m, const int32_t *tokens, int64_t count,
+                                        int64_t before, float *out);
 
 #endif

@@ -3,6 +3,8 @@
 #include "common/base/mem.h"
 #include "worker/models/model_row.h"
 
+#include <string.h>
+
 #define ALIGNMENT 256
 
 void ps_model_layout_add(ps_model_layout *layout, const ps_model_parameter_spec *spec)
@@ -18,9 +20,18 @@ void ps_model_layout_free(ps_model_layout *layout)
     layout->count = 0;
 }
 
-ps_status ps_model_use(const ps_model_hooks *hooks, size_t parameter)
+ps_status ps_model_use(ps_model *m, const ps_model_hooks *hooks, size_t i)
 {
-    return hooks->before_use ? hooks->before_use(hooks->user, parameter) : PS_OK;
+    if (hooks->before_use) {
+        ps_status st = hooks->before_use(hooks->user, i);
+        if (st)
+            return st;
+        m->stale[i] = true;
+    }
+    if (m->stale[i] && m->options.bf16)
+        ps_op_cast(m->stream, m->weights[i], m->parameters[i]);
+    m->stale[i] = false;
+    return PS_OK;
 }
 
 ps_status ps_model_ready(const ps_model_hooks *hooks, size_t parameter)
@@ -28,10 +39,10 @@ ps_status ps_model_ready(const ps_model_hooks *hooks, size_t parameter)
     return hooks->gradient_ready ? hooks->gradient_ready(hooks->user, parameter) : PS_OK;
 }
 
-size_t ps_model_place(size_t *offset, int64_t elements)
+size_t ps_model_place(size_t *offset, int64_t elements, ps_dtype dtype)
 {
-    size_t at = *offset;
-    *offset += ((size_t)elements * sizeof(float) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    size_t at = *offset, bytes = (size_t)elements * ps_dtype_bytes(dtype);
+    *offset += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     return at;
 }
 
@@ -43,29 +54,40 @@ static int64_t elements_of(const ps_model_parameter_spec *spec)
     return n;
 }
 
-/* One buffer of zeros with a view a parameter. */
-static ps_status make_tensors(ps_model *m, ps_buffer **memory, ps_tensor **views)
+/* One buffer with a view a parameter; float32 begins as zeros. */
+static ps_status make_tensors(ps_model *m, ps_dtype dtype, ps_buffer **memory, ps_tensor **views)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < m->layout.count; i++)
-        (void)ps_model_place(&bytes, elements_of(&m->layout.parameters[i]));
+        (void)ps_model_place(&bytes, elements_of(&m->layout.parameters[i]), dtype);
     ps_status st = ps_buffer_new(m->backend, bytes, memory);
     if (st)
         return st;
     m->memory += bytes;
-    ps_op_fill(m->stream, ps_tensor_1d(*memory, 0, PS_DTYPE_F32, (int64_t)(bytes / sizeof(float))),
-               0);
+    if (dtype == PS_DTYPE_F32)
+        ps_op_fill(m->stream, ps_tensor_1d(*memory, 0, dtype, (int64_t)(bytes / sizeof(float))), 0);
 
     *views = ps_alloc_array(m->layout.count, sizeof **views);
     size_t offset = 0;
     for (size_t i = 0; i < m->layout.count; i++) {
         const ps_model_parameter_spec *spec = &m->layout.parameters[i];
-        ps_tensor t = {.buffer = *memory, .dtype = PS_DTYPE_F32, .rank = spec->rank};
-        t.offset = ps_model_place(&offset, elements_of(spec));
+        ps_tensor t = {.buffer = *memory, .dtype = dtype, .rank = spec->rank};
+        t.offset = ps_model_place(&offset, elements_of(spec), dtype);
         for (int d = 0; d < spec->rank; d++)
             t.shape[d] = spec->shape[d];
         (*views)[i] = t;
     }
+    return PS_OK;
+}
+
+static ps_status make_weights(ps_model *m)
+{
+    m->stale = ps_alloc_array(m->layout.count, sizeof *m->stale);
+    ps_model_refresh(m);
+    if (m->options.bf16)
+        return make_tensors(m, PS_DTYPE_BF16, &m->weight_memory, &m->weights);
+    m->weights = ps_alloc_array(m->layout.count, sizeof *m->weights);
+    memcpy(m->weights, m->parameters, m->layout.count * sizeof *m->weights);
     return PS_OK;
 }
 
@@ -78,12 +100,15 @@ static ps_status fill(ps_model *m, const ps_model_config *config)
     st = ps_stream_new(m->backend, &m->stream);
     if (st)
         return st;
-    st = make_tensors(m, &m->parameter_memory, &m->parameters);
+    st = make_tensors(m, PS_DTYPE_F32, &m->parameter_memory, &m->parameters);
     if (st)
         return ps_wrap(st, "parameters of the model");
+    st = make_weights(m);
+    if (st)
+        return ps_wrap(st, "bfloat16 weights of the model");
     if (m->options.inference)
         return PS_OK;
-    st = make_tensors(m, &m->gradient_memory, &m->gradients);
+    st = make_tensors(m, PS_DTYPE_F32, &m->gradient_memory, &m->gradients);
     return st ? ps_wrap(st, "gradients of the model") : PS_OK;
 }
 
@@ -103,6 +128,9 @@ void ps_model_base_fini(ps_model *m)
     ps_loss_fini(&m->loss, m->backend);
     ps_buffer_free(m->backend, &m->gradient_memory);
     ps_buffer_free(m->backend, &m->parameter_memory);
+    ps_buffer_free(m->backend, &m->weight_memory);
+    ps_free(&m->weights);
+    ps_free(&m->stale);
     ps_free(&m->gradients);
     ps_free(&m->parameters);
     ps_model_layout_free(&m->layout);

@@ -19,13 +19,25 @@ typedef struct ps_model_row {
     ps_status (*create)(ps_backend *backend, const ps_model_config *config,
                         const ps_model_options *options, ps_model **out);
     void (*free)(ps_model *m);
-    /* The passes, over m->rows rows; the batch has been checked and its features are in m->input.
-     * Hooks are never NULL; their members are called through ps_model_use and ps_model_ready. */
+    /* The passes, over m->rows rows (of m->length tokens); the batch has been checked and its
+     * features or tokens are in m->input. Hooks are never NULL; their members are called through
+     * ps_model_use and ps_model_ready. */
     ps_status (*forward)(ps_model *m, const ps_model_hooks *hooks);
+    /* Checks the goal, and leaves the loss in m->loss and what backward begins with. NULL: m->loss
+     * over m->output, whose gradient replaces it. */
+    ps_status (*loss)(ps_model *m, const ps_loss_goal *goal);
     ps_status (*backward)(ps_model *m, const ps_model_hooks *hooks);
+    /* What forward found, into m->output [rows,outputs]; NULL: forward did that. */
+    void (*answer)(ps_model *m);
+    /* As ps_model_extend, checked; NULL: the model does not generate. */
+    ps_status (*extend)(ps_model *m, const int32_t *tokens, int64_t count, int64_t before,
+                        float *out);
+    bool takes_tokens;
 } ps_model_row;
 
 extern const ps_model_row ps_model_mlp;
+extern const ps_model_row ps_model_gpt2;
+extern const ps_model_row ps_model_llama;
 
 /* What has been done with the current batch: each pass needs the one before it. */
 typedef enum ps_model_stage {
@@ -42,18 +54,22 @@ struct ps_model {
     ps_model_layout layout;
     ps_buffer *parameter_memory;
     ps_buffer *gradient_memory; /* NULL: inference */
-    ps_tensor *parameters;      /* [layout.count], views into the two */
+    ps_buffer *weight_memory;   /* NULL unless options.bf16 */
+    ps_tensor *parameters;      /* [layout.count], views into the three */
     ps_tensor *gradients;
-    uint64_t memory; /* bytes of device memory */
+    ps_tensor *weights; /* what is computed with: the parameters, or their bfloat16 */
+    bool *stale;        /* [layout.count]: weights[i] is to be made of parameters[i] */
+    uint64_t memory;    /* bytes of device memory */
 
     int64_t inputs, outputs;
-    ps_tensor input;  /* [max_batch,inputs]; made by the row */
+    ps_tensor input;  /* [max_batch,inputs], or I32 tokens; made by the row */
     ps_tensor output; /* [max_batch,outputs]; made by the row. loss leaves its gradient here */
     ps_loss loss;
 
     ps_model_stage stage;
-    int64_t rows;      /* of the current batch */
-    ps_loss_goal goal; /* of the batch whose loss was computed last */
+    int64_t rows, length;      /* of the current batch */
+    bool train, add_gradients; /* likewise */
+    ps_loss_goal goal;         /* of the batch whose loss was computed last */
 };
 
 /* Layout, stream, parameters and gradients (all zero), loss. On failure nothing is left over. */
@@ -64,12 +80,12 @@ void ps_model_base_fini(ps_model *m);
 
 void ps_model_layout_add(ps_model_layout *layout, const ps_model_parameter_spec *spec);
 
-/* Calls the hook for one parameter, if there is one. */
-PS_MUST_CHECK ps_status ps_model_use(const ps_model_hooks *hooks, size_t parameter);
+/* Calls the hook for one parameter, if there is one; then its weight is up to date. */
+PS_MUST_CHECK ps_status ps_model_use(ps_model *m, const ps_model_hooks *hooks, size_t parameter);
 PS_MUST_CHECK ps_status ps_model_ready(const ps_model_hooks *hooks, size_t parameter);
 
 /* Places tensors one after the other in a buffer that is made later: each *offset is aligned, and
  * ends as the bytes needed. */
-size_t ps_model_place(size_t *offset, int64_t elements);
+size_t ps_model_place(size_t *offset, int64_t elements, ps_dtype dtype);
 
 #endif

@@ -1,0 +1,111 @@
+/* Views into the packed rows, then rope and attention over them. */
+#include "worker/layers/attention.h"
+
+#include <math.h>
+
+int64_t ps_attention_layer_width(const ps_attention_layer *l)
+{
+    return (l->heads + 2 * l->kv_heads) * l->head_dim;
+}
+
+ps_tensor ps_attention_layer_part(const ps_attention_layer *l, ps_tensor packed,
+                                  ps_attention_part part)
+{
+    const int64_t begin[] = {0, l->heads, l->heads + l->kv_heads};
+    packed.offset += (size_t)(begin[part] * l->head_dim) * ps_dtype_bytes(packed.dtype);
+    packed.shape[1] = (part == PS_ATTENTION_QUERIES ? l->heads : l->kv_heads) * l->head_dim;
+    return packed;
+}
+
+/* Queries and keys lie side by side, so one call turns both. */
+static void turn(ps_stream *s, const ps_attention_layer *l, ps_tensor rows, bool inverse)
+{
+    if (!ps_tensor_present(l->rope))
+        return;
+    ps_op_rope(s, &(ps_rope){.x = rows,
+                             .positions = ps_tensor_head(l->positions, rows.shape[0]),
+                             .table = l->rope,
+                             .rows = rows.shape[0],
+                             .heads = l->heads + l->kv_heads,
+                             .head_dim = l->head_dim,
+                             .ld = ps_attention_layer_width(l),
+                             .inverse = inverse});
+}
+
+static ps_attention describe(const ps_attention_layer *l, ps_tensor y, ps_tensor packed)
+{
+    int64_t width = ps_attention_layer_width(l);
+    return (ps_attention){.heads = l->heads,
+                          .kv_heads = l->kv_heads,
+                          .head_dim = l->head_dim,
+                          .ld_q = width,
+                          .ld_k = width,
+                          .ld_v = width,
+                          .ld_y = l->heads * l->head_dim,
+                          .y = y,
+                          .q = ps_attention_layer_part(l, packed, PS_ATTENTION_QUERIES),
+                          .k = ps_attention_layer_part(l, packed, PS_ATTENTION_KEYS),
+                          .v = ps_attention_layer_part(l, packed, PS_ATTENTION_VALUES),
+                          .scale = 1.0f / sqrtf((float)l->head_dim),
+                          .causal = true};
+}
+
+static ps_attention whole(const ps_attention_layer *l, ps_tensor y, ps_tensor packed, int64_t batch)
+{
+    ps_attention a = describe(l, y, packed);
+    a.batch = batch;
+    a.queries = a.keys = a.key_rows = packed.shape[0] / batch;
+    return a;
+}
+
+void ps_attention_layer_forward(ps_stream *s, const ps_attention_layer *l, ps_tensor y,
+                                ps_tensor lse, ps_tensor packed, int64_t batch)
+{
+    turn(s, l, packed, false);
+    ps_attention a = whole(l, y, packed, batch);
+    a.lse = lse;
+    ps_op_attention(s, &a);
+}
+
+void ps_attention_layer_backward(ps_stream *s, const ps_attention_layer *l,
+                                 const ps_attention_layer_gradient *g)
+{
+    ps_attention a = whole(l, g->y, g->packed, g->batch);
+    a.lse = g->lse;
+    ps_op_attention_backward(
+        s,
+        &(ps_attention_backward){.forward = &a,
+                                 .dq = ps_attention_layer_part(l, g->dpacked, PS_ATTENTION_QUERIES),
+                                 .dk = ps_attention_layer_part(l, g->dpacked, PS_ATTENTION_KEYS),
+                                 .dv = ps_attention_layer_part(l, g->dpacked, PS_ATTENTION_VALUES),
+                                 .dy = g->dy,
+                                 .delta = g->delta});
+    turn(s, l, g->dpacked, true);
+}
+
+void ps_attention_layer_extend(ps_stream *s, const ps_attention_layer *l, ps_tensor y,
+                               ps_tensor cache, int64_t before)
+{
+    int64_t added = y.shape[0], width = ps_attention_layer_width(l);
+    ps_tensor rows = ps_tensor_head(cache, added);
+    rows.offset += (size_t)(before * width) * ps_dtype_bytes(cache.dtype);
+    turn(s, l, rows, false);
+    ps_attention a = describe(l, y, cache);
+    a.q = ps_attention_layer_part(l, rows, PS_ATTENTION_QUERIES);
+    a.batch = 1;
+    a.queries = added;
+    a.keys = before + added;
+    a.key_rows = cache.shape[0];
+    ps_op_attention(s, &a);
+}
+
+void ps_attention_rope_table(float *table, int64_t positions, int64_t head_dim, double theta)
+{
+    for (int64_t p = 0; p < positions; p++) {
+        for (int64_t i = 0; i < head_dim / 2; i++) {
+            double angle = (double)p * pow(theta, -2.0 * (double)i / (double)head_dim);
+            *table++ = (float)cos(angle);
+            *table++ = (float)sin(angle);
+        }
+    }
+}

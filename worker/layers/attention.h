@@ -1,0 +1,53 @@
+/* attention: causal self-attention over one packed projection, with grouped queries, and rotary
+ * positions where the layer has them.
+ *
+ *     packed[rows, width]   width = (heads + 2·kv_heads)·head_dim: queries | keys | values
+ *     y[rows, heads·head_dim]
+ *
+ * Rows are `batch` sequences of `length` tokens. Only enqueues. */
+#ifndef PS_LAYERS_ATTENTION_H
+#define PS_LAYERS_ATTENTION_H
+
+#include "gpu/op.h"
+
+typedef struct ps_attention_layer {
+    int64_t heads, kv_heads, head_dim;
+    ps_tensor rope;      /* F32 [positions, head_dim/2, 2], see ps_attention_rope_table; not there:
+                            positions come otherwise */
+    ps_tensor positions; /* I32 [rows]: of each row in its sequence; read with rope alone */
+} ps_attention_layer;
+
+int64_t ps_attention_layer_width(const ps_attention_layer *l);
+/* The packed rows' columns of queries, keys or values. */
+typedef enum ps_attention_part {
+    PS_ATTENTION_QUERIES,
+    PS_ATTENTION_KEYS,
+    PS_ATTENTION_VALUES
+} ps_attention_part;
+ps_tensor ps_attention_layer_part(const ps_attention_layer *l, ps_tensor packed,
+                                  ps_attention_part part);
+
+/* Queries and keys of packed are turned in place; y and lse [batch,heads,length] (may be not there)
+ * are written. */
+void ps_attention_layer_forward(ps_stream *s, const ps_attention_layer *l, ps_tensor y,
+                                ps_tensor lse, ps_tensor packed, int64_t batch);
+
+typedef struct ps_attention_layer_gradient {
+    ps_tensor dpacked;    /* written */
+    ps_tensor dy, y, lse; /* y, lse and packed as forward left them */
+    ps_tensor packed;
+    ps_tensor delta; /* as lse; memory to work in */
+    int64_t batch;
+} ps_attention_layer_gradient;
+void ps_attention_layer_backward(ps_stream *s, const ps_attention_layer *l,
+                                 const ps_attention_layer_gradient *g);
+
+/* One sequence goes on: cache[positions, width] holds the packed rows of `before` tokens, turned,
+ * and behind them those of the new ones, not yet turned; y[new, heads·head_dim] is written. */
+void ps_attention_layer_extend(ps_stream *s, const ps_attention_layer *l, ps_tensor y,
+                               ps_tensor cache, int64_t before);
+
+/* cos and sin of p·theta^(-2i/head_dim) into table[positions, head_dim/2, 2]. Host; in float64. */
+void ps_attention_rope_table(float *table, int64_t positions, int64_t head_dim, double theta);
+
+#endif

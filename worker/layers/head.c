@@ -1,0 +1,63 @@
+/* Chunks of rows, each from logits to gradients before the next. */
+#include "worker/layers/head.h"
+
+int64_t ps_head_rows(int64_t rows, int64_t vocabulary)
+{
+    int64_t n = PS_HEAD_BYTES / ((int64_t)sizeof(float) * vocabulary);
+    n = n < 1 ? 1 : n;
+    return n < rows ? n : rows;
+}
+
+/* y[rows,V] = x[rows,C] · W[V,C]ᵀ */
+void ps_head_logits(ps_stream *s, const ps_head *h, ps_tensor y, ps_tensor x, int64_t ld_x)
+{
+    ps_op_gemm(s, &(ps_gemm){.transpose_b = true,
+                             .m = y.shape[0],
+                             .n = y.shape[1],
+                             .k = h->weight.shape[1],
+                             .alpha = 1,
+                             .a = x,
+                             .b = h->weight,
+                             .c = y,
+                             .ld_a = ld_x ? ld_x : x.shape[1],
+                             .ld_b = h->weight.shape[1],
+                             .ld_c = y.shape[1],
+                             .batch = 1});
+}
+
+static ps_tensor rows_of(ps_tensor t, int64_t begin, int64_t n)
+{
+    int64_t columns = ps_tensor_count(t) / t.shape[0];
+    t.offset += (size_t)(begin * columns) * ps_dtype_bytes(t.dtype);
+    return ps_tensor_head(t, n);
+}
+
+/* dW[V,C] += dlogits[rows,V]ᵀ · x[rows,C];  dx[rows,C] = dlogits[rows,V] · W[V,C] */
+static void backward(ps_stream *s, const ps_head *h, ps_tensor dlogits, ps_tensor x, ps_tensor dx,
+                     float beta)
+{
+    ps_op_matmul(s, h->weight_gradient, dlogits, true, x, false, beta);
+    ps_op_matmul(s, dx, dlogits, false, h->weight, false, 0);
+}
+
+void ps_head_loss(ps_stream *s, const ps_head *h, const ps_head_pass *p)
+{
+    int64_t rows = p->x.shape[0], at_once = h->logits.shape[0];
+    bool gradients = ps_tensor_present(p->dx);
+    for (int64_t begin = 0; begin < rows; begin += at_once) {
+        int64_t n = rows - begin < at_once ? rows - begin : at_once;
+        ps_tensor x = rows_of(p->x, begin, n);
+        ps_tensor logits = ps_tensor_head(h->logits, n);
+        ps_tensor dlogits = gradients ? ps_tensor_head(h->dlogits, n) : (ps_tensor){0};
+        ps_head_logits(s, h, logits, x, 0);
+        ps_op_cross_entropy(s, &(ps_cross_entropy){.loss = p->loss,
+                                                   .correct = p->correct,
+                                                   .dlogits = dlogits,
+                                                   .logits = logits,
+                                                   .labels = rows_of(p->labels, begin, n),
+                                                   .scale = p->scale,
+                                                   .add = begin > 0});
+        if (gradients)
+            backward(s, h, dlogits, x, rows_of(p->dx, begin, n), begin ? 1 : p->beta);
+    }
+}

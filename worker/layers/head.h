@@ -1,0 +1,33 @@
+/* head: the last layer of a language model with its loss: logits = x·Wᵀ, cross-entropy, and the
+ * gradients of both, some rows at a time. So the logits of a whole batch, rows × vocabulary, are
+ * never in memory together. Only enqueues. */
+#ifndef PS_LAYERS_HEAD_H
+#define PS_LAYERS_HEAD_H
+
+#include "gpu/op.h"
+
+typedef struct ps_head {
+    ps_tensor weight;          /* T [vocabulary,columns] */
+    ps_tensor weight_gradient; /* F32, the same shape; not there: only losses are wanted */
+    ps_tensor logits;          /* F32 [rows at a time,vocabulary] */
+    ps_tensor dlogits;         /* T, the same shape; logits' own memory where T is F32 */
+} ps_head;
+
+/* How many rows at a time: what fits PS_HEAD_BYTES, at least 1 and at most `rows`. */
+#define PS_HEAD_BYTES (INT64_C(128) << 20)
+int64_t ps_head_rows(int64_t rows, int64_t vocabulary);
+
+typedef struct ps_head_pass {
+    ps_tensor x;             /* T [rows,columns] */
+    ps_tensor dx;            /* T, the same shape: x's gradient, unless not there */
+    ps_tensor labels;        /* I32 [rows], -1: left out */
+    ps_tensor loss, correct; /* F32 [1], I32 [1]: as ps_cross_entropy's, of all rows */
+    float scale;             /* of loss and gradients: 1/rows for their mean */
+    float beta;              /* weight_gradient = its gradient + beta · weight_gradient */
+} ps_head_pass;
+void ps_head_loss(ps_stream *s, const ps_head *h, const ps_head_pass *p);
+
+/* y F32 [rows,vocabulary] = x·Wᵀ, for rows of x that are ld_x elements apart (0: dense). */
+void ps_head_logits(ps_stream *s, const ps_head *h, ps_tensor y, ps_tensor x, int64_t ld_x);
+
+#endif

@@ -1,0 +1,52 @@
+/* One call of the kind that the parameters say. */
+#include "worker/layers/norm.h"
+
+static bool centred(const ps_norm_layer *l)
+{
+    return ps_tensor_present(l->bias);
+}
+
+/* y = (x - mean)·rstd·gain + bias, or x·rstd·gain */
+void ps_norm_layer_forward(ps_stream *s, const ps_norm_layer *l, ps_norm_state state, ps_tensor y,
+                           ps_tensor x)
+{
+    ps_norm n = {.y = y,
+                 .x = x,
+                 .gain = l->gain,
+                 .bias = l->bias,
+                 .rstd = ps_tensor_head(state.rstd, x.shape[0]),
+                 .epsilon = l->epsilon};
+    if (centred(l)) {
+        n.mean = ps_tensor_head(state.mean, x.shape[0]);
+        ps_op_layernorm(s, &n);
+    } else {
+        ps_op_rmsnorm(s, &n);
+    }
+}
+
+static void backward(ps_stream *s, const ps_norm_layer *l, ps_norm_state state, ps_norm_backward n)
+{
+    n.rstd = ps_tensor_head(state.rstd, n.x.shape[0]);
+    n.gain = l->gain;
+    n.dgain = l->gain_gradient;
+    n.dbias = l->bias_gradient;
+    if (centred(l)) {
+        n.mean = ps_tensor_head(state.mean, n.x.shape[0]);
+        ps_op_layernorm_backward(s, &n);
+    } else {
+        ps_op_rmsnorm_backward(s, &n);
+    }
+}
+
+void ps_norm_layer_backward(ps_stream *s, const ps_norm_layer *l, ps_norm_state state, ps_tensor dx,
+                            ps_tensor dy, ps_tensor x, float beta)
+{
+    backward(s, l, state,
+             (ps_norm_backward){.dx = dx, .add_dx = true, .dy = dy, .x = x, .beta = beta});
+}
+
+void ps_norm_layer_backward_in_place(ps_stream *s, const ps_norm_layer *l, ps_norm_state state,
+                                     ps_tensor dy, ps_tensor x, float beta)
+{
+    backward(s, l, state, (ps_norm_backward){.dx = dy, .dy = dy, .x = x, .beta = beta});
+}

@@ -1,0 +1,32 @@
+/* norm: LayerNorm, and RMSNorm where there is no bias; what each computes, gpu/ops.h says.
+ *
+ * Only enqueues. Statistics of the forward pass belong to who keeps x: one pair a use of the
+ * layer. */
+#ifndef PS_LAYERS_NORM_H
+#define PS_LAYERS_NORM_H
+
+#include "gpu/op.h"
+
+typedef struct ps_norm_layer {
+    ps_tensor gain, bias;                   /* [columns]; bias not there: RMSNorm */
+    ps_tensor gain_gradient, bias_gradient; /* F32 */
+    float epsilon;
+} ps_norm_layer;
+
+/* What forward leaves for backward, F32 [rows or more]; mean is not used by RMSNorm. */
+typedef struct ps_norm_state {
+    ps_tensor mean, rstd;
+} ps_norm_state;
+
+/* x[rows,columns] -> y[rows,columns] */
+void ps_norm_layer_forward(ps_stream *s, const ps_norm_layer *l, ps_norm_state state, ps_tensor y,
+                           ps_tensor x);
+/* dx += the input's gradient (dx is a residual's), parameters' gradients + beta times what they
+ * hold; from dy and forward's x. */
+void ps_norm_layer_backward(ps_stream *s, const ps_norm_layer *l, ps_norm_state state, ps_tensor dx,
+                            ps_tensor dy, ps_tensor x, float beta);
+/* dx = the input's gradient, in dy's place. */
+void ps_norm_layer_backward_in_place(ps_stream *s, const ps_norm_layer *l, ps_norm_state state,
+                                     ps_tensor dy, ps_tensor x, float beta);
+
+#endif

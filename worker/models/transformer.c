@@ -1,0 +1,293 @@
+/* The frame around the blocks, in the order of a step: embeddings, blocks, norm, head and loss, and
+ * all of it back. Making and freeing is in transformer_init.c, memory in transformer_memory.c,
+ * generation in transformer_extend.c.
+ *
+ * Fails with what a hook says, and on labels that are no tokens. */
+#include "worker/models/transformer.h"
+
+#include <assert.h>
+
+ps_tensor ps_transformer_rows(const ps_transformer *t, ps_tensor tensor)
+{
+    return ps_tensor_head(tensor, t->n);
+}
+
+/* ---- parameters as blocks see them ---- */
+
+static size_t of_block(const ps_transformer *t, int64_t l, size_t i)
+{
+    return t->block_parameter + (size_t)l * t->block->parameters + i;
+}
+
+ps_status ps_transformer_use(ps_transformer *t, int64_t l, size_t first, size_t count,
+                             const ps_model_hooks *hooks)
+{
+    ps_status st = PS_OK;
+    for (size_t i = first; !st && i < first + count; i++)
+        st = ps_model_use(&t->base, hooks, of_block(t, l, i));
+    return st;
+}
+
+ps_status ps_transformer_ready(ps_transformer *t, int64_t l, size_t first, size_t count,
+                               const ps_model_hooks *hooks)
+{
+    ps_status st = PS_OK;
+    for (size_t i = first + count; !st && i-- > first;)
+        st = ps_model_ready(hooks, of_block(t, l, i));
+    return st;
+}
+
+ps_linear ps_transformer_linear(const ps_transformer *t, int64_t l, size_t i, bool bias)
+{
+    size_t at = of_block(t, l, i);
+    ps_linear linear = {.weight = t->base.weights[at]};
+    if (bias)
+        linear.bias = t->base.weights[at + 1];
+    if (t->base.options.inference)
+        return linear;
+    linear.weight_gradient = t->base.gradients[at];
+    if (bias)
+        linear.bias_gradient = t->base.gradients[at + 1];
+    return linear;
+}
+
+ps_norm_layer ps_transformer_norm(const ps_transformer *t, int64_t l, size_t i, bool bias)
+{
+    ps_linear both = ps_transformer_linear(t, l, i, bias); /* a gain and a bias, likewise */
+    return (ps_norm_layer){.gain = both.weight,
+                           .bias = both.bias,
+                           .gain_gradient = both.weight_gradient,
+                           .bias_gradient = both.bias_gradient,
+                           .epsilon = (float)t->size.norm_epsilon};
+}
+
+/* ---- attention as blocks see it ---- */
+
+ps_tensor ps_transformer_packed(const ps_transformer *t, int64_t l)
+{
+    if (t->before < 0)
+        return ps_transformer_rows(t, t->states[l].packed);
+    ps_tensor rows = ps_transformer_rows(t, t->caches[l]);
+    rows.offset += (size_t)(t->before * rows.shape[1]) * ps_dtype_bytes(rows.dtype);
+    return rows;
+}
+
+static ps_tensor per_head(const ps_transformer *t, ps_tensor lse)
+{
+    return ps_tensor_head(lse, t->n * t->size.num_heads);
+}
+
+void ps_transformer_attend(ps_transformer *t, int64_t l)
+{
+    const ps_block_state *state = &t->states[l];
+    ps_tensor mixed = ps_transformer_rows(t, state->mixed);
+    if (t->before >= 0)
+        ps_attention_layer_extend(t->base.stream, &t->attention, mixed, t->caches[l], t->before);
+    else
+        ps_attention_layer_forward(t->base.stream, &t->attention, mixed, per_head(t, state->lse),
+                                   ps_transformer_rows(t, state->packed), t->batch);
+}
+
+void ps_transformer_attend_backward(ps_transformer *t, int64_t l)
+{
+    const ps_block_state *state = &t->states[l];
+    ps_attention_layer_backward(
+        t->base.stream, &t->attention,
+        &(ps_attention_layer_gradient){.dpacked = ps_transformer_rows(t, t->dpacked),
+                                       .dy = ps_transformer_rows(t, t->dmixed),
+                                       .y = ps_transformer_rows(t, state->mixed),
+                                       .lse = per_head(t, state->lse),
+                                       .packed = ps_transformer_rows(t, state->packed),
+                                       .delta = per_head(t, t->delta),
+                                       .batch = t->batch});
+}
+
+/* ---- dropout ---- */
+
+/* Bits depend on the seed, the pass and the branch, so a pass that is computed again, and its
+ * gradients, find the same. A branch has fewer than 2^40 elements. */
+static void drop(ps_transformer *t, ps_tensor y, ps_tensor x, int64_t branch)
+{
+    ps_op_dropout(t->base.stream,
+                  &(ps_dropout){.y = y,
+                                .x = x,
+                                .rate = (float)t->size.dropout,
+                                .seed = t->base.options.seed + t->passes * 0x9E3779B97F4A7C15u,
+                                .offset = (uint64_t)branch << 40});
+}
+
+void ps_transformer_drop(ps_transformer *t, ps_tensor x, int64_t branch)
+{
+    if (t->dropping)
+        drop(t, x, x, branch);
+}
+
+ps_tensor ps_transformer_drop_backward(ps_transformer *t, ps_tensor room, int64_t branch)
+{
+    ps_tensor dx = ps_transformer_rows(t, t->dx);
+    if (!t->dropping)
+        return dx;
+    room = ps_transformer_rows(t, room);
+    drop(t, room, dx, branch);
+    return room;
+}
+
+/* ---- forward ---- */
+
+/* x0[n,C] = token_table[tokens] (+ position_table[positions]) */
+static ps_status embed(ps_transformer *t, const ps_model_hooks *hooks)
+{
+    ps_stream *s = t->base.stream;
+    ps_tensor x = ps_transformer_rows(t, t->states[0].input);
+    ps_status st = ps_model_use(&t->base, hooks, t->token_parameter);
+    if (st)
+        return st;
+    ps_op_embedding(s, x, t->base.weights[t->token_parameter],
+                    ps_transformer_rows(t, t->base.input), false);
+    if (!t->block->names.positions)
+        return PS_OK;
+    st = ps_model_use(&t->base, hooks, t->position_parameter);
+    if (!st)
+        ps_op_embedding(s, x, t->base.weights[t->position_parameter],
+                        ps_transformer_rows(t, t->positions), true);
+    return st;
+}
+
+static ps_tensor output_of(const ps_transformer *t, int64_t l)
+{
+    return ps_transformer_rows(t, l + 1 < t->size.num_layers ? t->states[l + 1].input : t->last);
+}
+
+ps_status ps_transformer_run(ps_transformer *t, const ps_model_hooks *hooks)
+{
+    ps_copy_to_device(t->base.stream, ps_transformer_rows(t, t->positions), t->positions_host,
+                      (size_t)t->n * sizeof *t->positions_host);
+    ps_status st = embed(t, hooks);
+    ps_transformer_drop(t, ps_transformer_rows(t, t->states[0].input), 0);
+    for (int64_t l = 0; !st && l < t->size.num_layers; l++)
+        st = t->block->forward(t, l, output_of(t, l), hooks);
+    size_t norm_count = t->block->names.norm_bias ? 2 : 1;
+    for (size_t i = 0; !st && i < norm_count; i++)
+        st = ps_model_use(&t->base, hooks, t->norm_parameter + i);
+    if (!st)
+        st = ps_model_use(&t->base, hooks, t->head_parameter);
+    if (!st)
+        ps_norm_layer_forward(t->base.stream, &t->norm, t->norm_state,
+                              ps_transformer_rows(t, t->normed), ps_transformer_rows(t, t->last));
+    return st;
+}
+
+ps_status ps_transformer_forward(ps_model *m, const ps_model_hooks *hooks)
+{
+    ps_transformer *t = (ps_transformer *)m;
+    t->batch = m->rows;
+    t->length = m->length;
+    t->n = m->rows * m->length;
+    t->before = -1;
+    t->beta = m->add_gradients ? 1 : 0;
+    t->dropping = m->train && t->size.dropout > 0;
+    t->passes += m->train;
+    for (int64_t i = 0; i < t->n; i++)
+        t->positions_host[i] = (int32_t)(i % t->length);
+    return ps_transformer_run(t, hooks);
+}
+
+/* ---- loss ---- */
+
+static ps_status count_labels(const ps_transformer *t, const ps_loss_goal *goal, int64_t *out)
+{
+    if (!goal->labels)
+        return ps_fail(PS_INVALID_ARGUMENT, "a language model needs the tokens that follow");
+    int64_t count = 0;
+    for (int64_t i = 0; i < goal->rows; i++) {
+        if (goal->labels[i] < -1 || goal->labels[i] >= t->size.vocab_size)
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "label %d at token %lld of the batch, the vocabulary has %lld",
+                           (int)goal->labels[i], (long long)i, (long long)t->size.vocab_size);
+        count += goal->labels[i] >= 0;
+    }
+    *out = count;
+    return PS_OK;
+}
+
+ps_status ps_transformer_loss(ps_model *m, const ps_loss_goal *goal)
+{
+    ps_transformer *t = (ps_transformer *)m;
+    int64_t count = 0;
+    ps_status st = count_labels(t, goal, &count);
+    if (st)
+        return st;
+    ps_tensor labels = ps_tensor_head(m->loss.goal, goal->rows);
+    ps_copy_to_device(m->stream, labels, goal->labels, ps_tensor_bytes(labels));
+    ps_head_pass pass = {.x = ps_transformer_rows(t, t->normed),
+                         .labels = labels,
+                         .loss = ps_loss_result_loss(&m->loss),
+                         .correct = ps_loss_result_correct(&m->loss),
+                         .scale = count ? (float)(goal->weight / (double)count) : 0,
+                         .beta = t->beta};
+    if (!m->options.inference)
+        pass.dx = ps_transformer_rows(t, t->dx);
+    ps_head_loss(m->stream, &t->head, &pass);
+    return PS_OK;
+}
+
+void ps_transformer_answer(ps_model *m)
+{
+    ps_transformer *t = (ps_transformer *)m;
+    ps_tensor last = ps_transformer_rows(t, t->normed);
+    last.offset += (size_t)((t->length - 1) * t->size.hidden_size) * ps_dtype_bytes(t->type);
+    ps_head_logits(m->stream, &t->head, ps_tensor_head(m->output, t->batch), last,
+                   t->length * t->size.hidden_size);
+}
+
+/* ---- backward ---- */
+
+/* dx[n,C] -> the tables' gradients. A tied token table holds the head's already. */
+static ps_status backward_embedding(ps_transformer *t, const ps_model_hooks *hooks)
+{
+    ps_stream *s = t->base.stream;
+    ps_tensor dx = ps_transformer_drop_backward(t, t->dbranch, 0);
+    if (t->block->names.positions) {
+        ps_tensor dpositions = t->base.gradients[t->position_parameter];
+        if (t->beta == 0)
+            ps_op_fill(s, dpositions, 0);
+        ps_op_embedding_backward(s, dpositions, dx, ps_transformer_rows(t, t->positions));
+        ps_status st = ps_model_ready(hooks, t->position_parameter);
+        if (st)
+            return st;
+    }
+    ps_tensor dtokens = t->base.gradients[t->token_parameter];
+    if (t->beta == 0 && t->head_parameter != t->token_parameter)
+        ps_op_fill(s, dtokens, 0);
+    ps_op_embedding_backward(s, dtokens, dx, ps_transformer_rows(t, t->base.input));
+    return ps_model_ready(hooks, t->token_parameter);
+}
+
+static ps_status backward_norm(ps_transformer *t, const ps_model_hooks *hooks)
+{
+    ps_norm_layer_backward_in_place(t->base.stream, &t->norm, t->norm_state,
+                                    ps_transformer_rows(t, t->dx), ps_transformer_rows(t, t->last),
+                                    t->beta);
+    ps_status st = PS_OK;
+    if (t->block->names.norm_bias)
+        st = ps_model_ready(hooks, t->norm_parameter + 1);
+    return st ? st : ps_model_ready(hooks, t->norm_parameter);
+}
+
+ps_status ps_transformer_backward(ps_model *m, const ps_model_hooks *hooks)
+{
+    static const ps_model_hooks silent;
+    ps_transformer *t = (ps_transformer *)m;
+    ps_status st = PS_OK;
+    if (t->head_parameter != t->token_parameter)
+        st = ps_model_ready(hooks, t->head_parameter);
+    if (!st)
+        st = backward_norm(t, hooks);
+    for (int64_t l = t->size.num_layers; !st && l-- > 0;) {
+        if (m->options.recompute)
+            st = t->block->forward(t, l, (ps_tensor){0}, &silent);
+        if (!st)
+            st = t->block->backward(t, l, hooks);
+    }
+    return st ? st : backward_embedding(t, hooks);
+}

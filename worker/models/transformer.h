@@ -1,0 +1,150 @@
+/* transformer: what the decoders of language models share: embeddings, a residual stream through
+ * blocks, a last norm, the head with its loss, the memory of all that, and generation with a cache.
+ * gpt2.c and llama.c bring a block each. For the files of this folder.
+ *
+ *     x0 = embedding(tokens)            [n,C]     n = batch·length, C = hidden_size
+ *     x(l+1) = block_l(x(l))            [n,C]     l = 0 .. L-1
+ *     logits = head(norm(x(L)))         [n,V]
+ *
+ * Names in shapes: n rows, C hidden, H heads, K key-value heads, D head size, Q = (H + 2K)·D,
+ * F intermediate, V vocabulary. All activations are of the model's type, F32 or BF16.
+ */
+#ifndef PS_MODELS_TRANSFORMER_H
+#define PS_MODELS_TRANSFORMER_H
+
+#include "worker/layers/attention.h"
+#include "worker/layers/head.h"
+#include "worker/layers/linear.h"
+#include "worker/layers/norm.h"
+#include "worker/models/model_row.h"
+
+/* What a block's forward pass leaves for its backward pass. With recompute and without gradients
+ * all blocks share all of it but the input. */
+typedef struct ps_block_state {
+    ps_tensor input;            /* [n,C] the residual stream that comes in */
+    ps_tensor normed_attention; /* [n,C] */
+    ps_norm_state norm_attention;
+    ps_tensor packed;     /* [n,Q] queries, keys and values */
+    ps_tensor lse;        /* F32 [batch,H,length] */
+    ps_tensor mixed;      /* [n,C] what attention gives */
+    ps_tensor middle;     /* [n,C] the residual stream after attention */
+    ps_tensor normed_mlp; /* [n,C] */
+    ps_norm_state norm_mlp;
+    ps_tensor hidden; /* [n,F] the mlp's first product */
+    ps_tensor up;     /* [n,F] its second one, where it has two */
+    ps_tensor active; /* [n,F] after the activation */
+} ps_block_state;
+
+typedef struct ps_transformer ps_transformer;
+
+/* What an architecture brings. */
+typedef struct ps_block_row {
+    const ps_model_row *model;
+    /* Of the parameters outside blocks. No positions: the attention has rope. No norm_bias: the
+     * norms are RMSNorms. */
+    struct {
+        const char *tokens, *positions, *norm_gain, *norm_bias, *head;
+    } names;
+    bool gated;        /* the mlp has two products: state.up is needed */
+    size_t parameters; /* of one block */
+    /* Adds the parameters of block l. */
+    void (*describe)(const ps_model_language *size, int64_t l, ps_model_layout *out);
+    /* Makes block l's layers of its parameters. */
+    void (*bind)(ps_transformer *t, int64_t l);
+    /* state.input -> out[n,C]; with out not there it stops when the state is complete. */
+    ps_status (*forward)(ps_transformer *t, int64_t l, ps_tensor out, const ps_model_hooks *hooks);
+    /* t->dx: out's gradient -> the input's, in place. */
+    ps_status (*backward)(ps_transformer *t, int64_t l, const ps_model_hooks *hooks);
+} ps_block_row;
+
+struct ps_transformer {
+    ps_model base;
+    const ps_block_row *block;
+    ps_model_language size;
+    ps_dtype type;
+
+    size_t token_parameter, position_parameter, block_parameter, norm_parameter, head_parameter;
+    ps_attention_layer attention;
+    ps_norm_layer norm;
+    ps_head head;
+
+    ps_buffer *memory;      /* of all below */
+    ps_block_state *states; /* [L] */
+    ps_tensor *caches;      /* decode: [L], each [max_length,Q] */
+    ps_tensor last;         /* [n,C] x(L) */
+    ps_tensor normed;       /* [n,C] */
+    ps_norm_state norm_state;
+    ps_tensor positions; /* I32 [n] */
+    /* gradients under way; not with inference */
+    ps_tensor dx;      /* [n,C] of the residual stream */
+    ps_tensor dbranch; /* [n,C] of a norm's output, or of what a block adds */
+    ps_tensor dmixed;  /* [n,C] */
+    ps_tensor dpacked; /* [n,Q] */
+    ps_tensor dactive; /* [n,F] */
+    ps_tensor delta;   /* F32 [batch,H,length] */
+
+    int32_t *positions_host;  /* [n] */
+    int64_t batch, length, n; /* of the current pass */
+    int64_t before;           /* decode: tokens in the cache; -1: not generating */
+    bool dropping;            /* dropout is on in the current pass */
+    float beta;               /* of parameters' gradients in the current pass */
+    uint64_t passes;          /* training passes so far, for dropout */
+};
+
+/* Rows of the longest prompt that generation takes in one pass. */
+enum { PS_EXTEND_ROWS = 128 };
+int64_t ps_transformer_max_rows(const ps_transformer *t); /* n of the largest pass */
+
+/* PS_INVALID_ARGUMENT names the size that makes no model. */
+PS_MUST_CHECK ps_status ps_transformer_check(const ps_model_config *config);
+/* From t->base.input and t->positions_host to t->normed; n, before and the rest are set. */
+PS_MUST_CHECK ps_status ps_transformer_run(ps_transformer *t, const ps_model_hooks *hooks);
+
+/* The row's functions, for an architecture's ps_model_row. */
+PS_MUST_CHECK ps_status ps_transformer_describe(const ps_block_row *block,
+                                                const ps_model_config *config,
+                                                ps_model_layout *out);
+/* *t is zeroed, and what the architecture's bind needs is there. On failure nothing is left over.
+ */
+PS_MUST_CHECK ps_status ps_transformer_init(ps_transformer *t, const ps_block_row *block,
+                                            ps_backend *backend, const ps_model_config *config,
+                                            const ps_model_options *options);
+void ps_transformer_fini(ps_transformer *t);
+PS_MUST_CHECK ps_status ps_transformer_forward(ps_model *m, const ps_model_hooks *hooks);
+PS_MUST_CHECK ps_status ps_transformer_loss(ps_model *m, const ps_loss_goal *goal);
+PS_MUST_CHECK ps_status ps_transformer_backward(ps_model *m, const ps_model_hooks *hooks);
+void ps_transformer_answer(ps_model *m);
+PS_MUST_CHECK ps_status ps_transformer_extend(ps_model *m, const int32_t *tokens, int64_t count,
+                                              int64_t before, float *out);
+
+/* Gives every tensor its place and returns the bytes that they take; memory NULL: only counts.
+ * transformer_memory.c */
+size_t ps_transformer_place(ps_transformer *t, ps_buffer *memory);
+
+/* ---- for blocks ---- */
+
+/* The first n rows, those of the current pass. */
+ps_tensor ps_transformer_rows(const ps_transformer *t, ps_tensor tensor);
+/* Waits for parameters [first, first + count) of block l; likewise says that gradients are ready.
+ */
+PS_MUST_CHECK ps_status ps_transformer_use(ps_transformer *t, int64_t l, size_t first, size_t count,
+                                           const ps_model_hooks *hooks);
+PS_MUST_CHECK ps_status ps_transformer_ready(ps_transformer *t, int64_t l, size_t first,
+                                             size_t count, const ps_model_hooks *hooks);
+/* Layers out of parameters [i] and, with a bias, [i + 1] of block l. */
+ps_linear ps_transformer_linear(const ps_transformer *t, int64_t l, size_t i, bool bias);
+ps_norm_layer ps_transformer_norm(const ps_transformer *t, int64_t l, size_t i, bool bias);
+/* Where block l's queries, keys and values go: its state, or the cache. */
+ps_tensor ps_transformer_packed(const ps_transformer *t, int64_t l);
+/* packed -> state.mixed */
+void ps_transformer_attend(ps_transformer *t, int64_t l);
+/* t->dmixed -> t->dpacked */
+void ps_transformer_attend_backward(ps_transformer *t, int64_t l);
+
+/* Dropout in place where the pass has it. branch 0: of the embedding; 1 + 2l and 2 + 2l: of what
+ * block l adds. */
+void ps_transformer_drop(ps_transformer *t, ps_tensor x, int64_t branch);
+/* The gradient of such a branch, of t->dx: in `room`, or t->dx itself where nothing is dropped. */
+ps_tensor ps_transformer_drop_backward(ps_transformer *t, ps_tensor room, int64_t branch);
+
+#endif

@@ -1,0 +1,116 @@
+/* Where everything lies: one buffer, each tensor on a 256-byte border. The same walk first counts
+ * the bytes (memory NULL) and then, when the buffer is there, sets the views. */
+#include "worker/models/transformer.h"
+
+typedef struct cursor {
+    ps_buffer *memory;
+    size_t end;
+    ps_dtype type; /* of activations */
+} cursor;
+
+static ps_tensor take(cursor *c, ps_dtype dtype, int64_t rows, int64_t columns)
+{
+    size_t at = ps_model_place(&c->end, rows * columns, dtype);
+    return ps_tensor_2d(c->memory, at, dtype, rows, columns);
+}
+
+static ps_norm_state take_norm(cursor *c, int64_t rows)
+{
+    return (ps_norm_state){.mean = take(c, PS_DTYPE_F32, rows, 1),
+                           .rstd = take(c, PS_DTYPE_F32, rows, 1)};
+}
+
+/* The longest pass: rows, and rows × heads. */
+typedef struct extent {
+    int64_t rows, lse;
+} extent;
+
+static void take_state(cursor *c, const ps_transformer *t, extent e, ps_block_state *out)
+{
+    int64_t width = t->size.hidden_size, f = t->size.intermediate_size;
+    out->normed_attention = take(c, c->type, e.rows, width);
+    out->norm_attention = take_norm(c, e.rows);
+    out->packed = take(c, c->type, e.rows, ps_attention_layer_width(&t->attention));
+    out->lse = take(c, PS_DTYPE_F32, e.lse, 1);
+    out->mixed = take(c, c->type, e.rows, width);
+    out->middle = take(c, c->type, e.rows, width);
+    out->normed_mlp = take(c, c->type, e.rows, width);
+    out->norm_mlp = take_norm(c, e.rows);
+    out->hidden = take(c, c->type, e.rows, f);
+    if (t->block->gated)
+        out->up = take(c, c->type, e.rows, f);
+    out->active = take(c, c->type, e.rows, f);
+}
+
+/* Without gradients two inputs in turns are enough. */
+static void take_states(cursor *c, ps_transformer *t, extent e)
+{
+    int64_t width = t->size.hidden_size;
+    bool share = t->base.options.inference || t->base.options.recompute;
+    ps_tensor turns[2] = {0};
+    for (int i = 0; i < 2 && t->base.options.inference; i++)
+        turns[i] = take(c, c->type, e.rows, width);
+    ps_block_state shared = {0};
+    if (share)
+        take_state(c, t, e, &shared);
+    for (int64_t l = 0; l < t->size.num_layers; l++) {
+        t->states[l] = shared;
+        if (!share)
+            take_state(c, t, e, &t->states[l]);
+        t->states[l].input =
+            t->base.options.inference ? turns[l % 2] : take(c, c->type, e.rows, width);
+    }
+    t->last =
+        t->base.options.inference ? turns[t->size.num_layers % 2] : take(c, c->type, e.rows, width);
+}
+
+static void take_gradients(cursor *c, ps_transformer *t, extent e)
+{
+    int64_t width = t->size.hidden_size;
+    t->dx = take(c, c->type, e.rows, width);
+    t->dbranch = take(c, c->type, e.rows, width);
+    t->dmixed = take(c, c->type, e.rows, width);
+    t->dpacked = take(c, c->type, e.rows, ps_attention_layer_width(&t->attention));
+    t->dactive = take(c, c->type, e.rows, t->size.intermediate_size);
+    t->delta = take(c, PS_DTYPE_F32, e.lse, 1);
+}
+
+static void take_head(cursor *c, ps_transformer *t, extent e)
+{
+    int64_t v = t->size.vocab_size, batch = t->base.options.max_batch;
+    int64_t rows = ps_head_rows(e.rows, v);
+    rows = rows < batch ? batch : rows; /* answer wants the last token of each sequence at once */
+    t->head.logits = take(c, PS_DTYPE_F32, rows, v);
+    t->head.dlogits = t->head.logits;
+    if (!t->base.options.inference && c->type != PS_DTYPE_F32)
+        t->head.dlogits = take(c, c->type, rows, v);
+    t->base.output = ps_tensor_head(t->head.logits, batch);
+}
+
+size_t ps_transformer_place(ps_transformer *t, ps_buffer *memory)
+{
+    cursor c = {.memory = memory, .type = t->type};
+    extent e = {.rows = ps_transformer_max_rows(t)};
+    e.lse = e.rows * t->size.num_heads;
+    t->base.input = take(&c, PS_DTYPE_I32, e.rows, 1);
+    t->positions = take(&c, PS_DTYPE_I32, e.rows, 1);
+    if (!t->block->names.positions) {
+        int64_t half = t->attention.head_dim / 2, positions = t->base.options.max_length;
+        ps_tensor rope = take(&c, PS_DTYPE_F32, positions, half * 2);
+        rope.rank = 3;
+        rope.shape[1] = half;
+        rope.shape[2] = 2;
+        t->attention.rope = rope;
+    }
+    t->attention.positions = t->positions;
+    take_states(&c, t, e);
+    t->normed = take(&c, c.type, e.rows, t->size.hidden_size);
+    t->norm_state = take_norm(&c, e.rows);
+    take_head(&c, t, e);
+    if (!t->base.options.inference)
+        take_gradients(&c, t, e);
+    for (int64_t l = 0; l < t->size.num_layers && t->base.options.decode; l++)
+        t->caches[l] =
+            take(&c, c.type, t->base.options.max_length, ps_attention_layer_width(&t->attention));
+    return c.end;
+}
