@@ -1,0 +1,320 @@
+/* gpt2 and llama: every gradient against finite differences of a float64 forward pass, and what the
+ * options promise (recomputing, accumulating, bfloat16, generating with a cache) against the plain
+ * model. */
+#include "common/base/mem.h"
+#include "tests/lib/check_main.h"
+#include "tests/lib/device.h"
+#include "tests/lib/ref64.h"
+#include "tests/lib/ref64_language.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { ROWS = 2, LENGTH = 5, TOKENS = ROWS * LENGTH, KINDS = 3 };
+
+static ps_model_config config_of(int kind)
+{
+    ps_model_language size = {.vocab_size = 13,
+                              .context_length = 8,
+                              .hidden_size = 8,
+                              .num_layers = 2,
+                              .num_heads = 4,
+                              .num_kv_heads = 4,
+                              .intermediate_size = 12,
+                              .rope_theta = 10000,
+                              .norm_epsilon = 1e-5,
+                              .tie_embeddings = true};
+    if (kind > 0)
+        size.num_kv_heads = 2;
+    size.tie_embeddings = kind != 1;
+    return (ps_model_config){.architecture = kind ? "llama" : "gpt2", .language = size};
+}
+
+typedef struct fixture {
+    ps_test_device device;
+    ps_model_config config;
+    ps_model *model;
+    double **parameters;
+    size_t count;
+    int32_t tokens[TOKENS], labels[TOKENS];
+    ps_model_batch batch;
+} fixture;
+
+static ps_model *create(fixture *f, ps_model_options options)
+{
+    ps_model *model = NULL;
+    options.max_batch = options.max_batch ? options.max_batch : ROWS;
+    ck_assert_msg(ps_model_create(f->device.backend, &f->config, &options, &model) == PS_OK, "%s",
+                  ps_error_message());
+    return model;
+}
+
+/* f's parameters, rounded to float32 once, into the model. */
+static void load(fixture *f, ps_model *model)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        ps_tensor t = ps_model_parameter(model, i);
+        int64_t n = ps_tensor_count(t);
+        float *values = ps_alloc_array((size_t)n, sizeof *values);
+        for (int64_t j = 0; j < n; j++)
+            values[j] = (float)f->parameters[i][j];
+        ps_copy_to_device(ps_model_stream(model), t, values, ps_tensor_bytes(t));
+        ck_assert_int_eq(ps_stream_sync(ps_model_stream(model)), PS_OK);
+        ps_free(&values);
+    }
+    ps_model_refresh(model);
+}
+
+/* Gains around 1, the rest around 0, all far enough from it to matter. */
+static void draw_parameters(fixture *f)
+{
+    const ps_model_layout *layout = ps_model_parameters(f->model);
+    f->count = layout->count;
+    f->parameters = ps_alloc_array(f->count, sizeof *f->parameters);
+    for (size_t i = 0; i < f->count; i++) {
+        int64_t n = ps_tensor_count(ps_model_parameter(f->model, i));
+        f->parameters[i] = ps_alloc_array((size_t)n, sizeof(double));
+        double around = layout->parameters[i].init == PS_INIT_ONES ? 1 : 0;
+        for (int64_t j = 0; j < n; j++)
+            f->parameters[i][j] = (double)(float)(around + 0.3 * ps_rng_normal(&f->device.rng));
+    }
+}
+
+static void open_fixture(fixture *f, int kind)
+{
+    *f = (fixture){.config = config_of(kind)};
+    ps_test_device_open(&f->device, "cpu");
+    f->model = create(f, (ps_model_options){0});
+    draw_parameters(f);
+    load(f, f->model);
+    uint64_t vocabulary = (uint64_t)f->config.language.vocab_size;
+    for (int i = 0; i < TOKENS; i++) {
+        f->tokens[i] = (int32_t)ps_rng_below(&f->device.rng, vocabulary);
+        f->labels[i] = (int32_t)ps_rng_below(&f->device.rng, vocabulary);
+    }
+    f->labels[3] = -1; /* one that does not count */
+    f->batch = (ps_model_batch){
+        .rows = ROWS, .tokens = f->tokens, .length = LENGTH, .labels = f->labels, .train = true};
+}
+
+static void close_fixture(fixture *f)
+{
+    for (size_t i = 0; i < f->count; i++)
+        ps_free(&f->parameters[i]);
+    ps_free(&f->parameters);
+    ps_model_free(&f->model);
+    ps_test_device_close(&f->device);
+}
+
+static ps_ref64_language reference(const fixture *f)
+{
+    return (ps_ref64_language){
+        .config = &f->config, .layout = ps_model_parameters(f->model), .parameters = f->parameters};
+}
+
+static double reference_loss(const fixture *f)
+{
+    ps_ref64_language ref = reference(f);
+    return ps_ref64_language_loss(&ref, f->tokens, f->labels, ROWS, LENGTH, NULL);
+}
+
+static ps_model_result step(ps_model *model, const ps_model_batch *batch)
+{
+    ps_model_result result;
+    ck_assert_msg(ps_model_forward(model, batch, NULL) == PS_OK, "%s", ps_error_message());
+    ck_assert_msg(ps_model_loss(model, batch) == PS_OK, "%s", ps_error_message());
+    ck_assert_int_eq(ps_model_backward(model, NULL), PS_OK);
+    ck_assert_int_eq(ps_model_result_get(model, &result), PS_OK);
+    return result;
+}
+
+/* The float64 slope of the loss along element j of parameter i. */
+static double slope(fixture *f, size_t i, int64_t j)
+{
+    const double h = 1e-5;
+    double kept = f->parameters[i][j];
+    f->parameters[i][j] = kept + h;
+    double above = reference_loss(f);
+    f->parameters[i][j] = kept - h;
+    double below = reference_loss(f);
+    f->parameters[i][j] = kept;
+    return (above - below) / (2 * h);
+}
+
+START_TEST(every_gradient_agrees_with_finite_differences_in_float64)
+{
+    fixture f;
+    open_fixture(&f, _i);
+    ps_model_result result = step(f.model, &f.batch);
+    ck_assert_double_eq_tol(result.loss, reference_loss(&f), 1e-5);
+    ck_assert_int_eq(result.rows, ROWS);
+    for (size_t i = 0; i < f.count; i++) {
+        ps_tensor gradient = ps_model_gradient(f.model, i);
+        int64_t n = ps_tensor_count(gradient);
+        double *want = ps_alloc_array((size_t)n, sizeof *want);
+        for (int64_t j = 0; j < n; j++)
+            want[j] = slope(&f, i, j);
+        double e = ps_test_error(&f.device, gradient, want);
+        ck_assert_msg(e < 2e-5, "%s: the gradient of %s is off by %g", f.config.architecture,
+                      ps_model_parameters(f.model)->parameters[i].name, e);
+        ps_free(&want);
+    }
+    close_fixture(&f);
+}
+END_TEST
+
+static void same_gradients(fixture *f, ps_model *got, double tolerance)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        double *want = ps_test_read64(&f->device, ps_model_gradient(f->model, i));
+        double e = ps_test_error(&f->device, ps_model_gradient(got, i), want);
+        ck_assert_msg(e <= tolerance, "%s: the gradient of %s is off by %g", f->config.architecture,
+                      ps_model_parameters(got)->parameters[i].name, e);
+        ps_free(&want);
+    }
+}
+
+START_TEST(recomputing_changes_no_bit)
+{
+    fixture f;
+    open_fixture(&f, _i);
+    f.config.language.dropout = 0.2;
+    ps_model *plain = create(&f, (ps_model_options){.seed = 5});
+    ps_model *again = create(&f, (ps_model_options){.seed = 5, .recompute = true});
+    load(&f, plain);
+    load(&f, again);
+    ck_assert_uint_lt(ps_model_memory(again), ps_model_memory(plain));
+    ps_model_free(&f.model);
+    f.model = plain;
+    for (int i = 0; i < 2; i++) {
+        double loss = step(plain, &f.batch).loss;
+        ck_assert_double_eq(step(again, &f.batch).loss, loss);
+        same_gradients(&f, again, 0);
+    }
+    ps_model_free(&again);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(accumulated_gradients_are_those_of_one_batch)
+{
+    fixture f;
+    open_fixture(&f, _i);
+    f.labels[3] = 1; /* halves of equal weight */
+    double loss = step(f.model, &f.batch).loss;
+    ps_model *halves = create(&f, (ps_model_options){.max_batch = 1});
+    load(&f, halves);
+    ps_model_batch half = f.batch;
+    half.rows = 1;
+    half.weight = 0.5;
+    double first = step(halves, &half).loss;
+    half.tokens += LENGTH;
+    half.labels += LENGTH;
+    half.add_gradients = true;
+    double second = step(halves, &half).loss;
+    ck_assert_double_eq_tol((first + second) / 2, loss, 1e-6);
+    same_gradients(&f, halves, 2e-6);
+    ps_model_free(&halves);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(bfloat16_is_near)
+{
+    fixture f;
+    open_fixture(&f, _i);
+    double loss = step(f.model, &f.batch).loss;
+    ps_model *rounded = create(&f, (ps_model_options){.bf16 = true});
+    load(&f, rounded);
+    /* 8 bits of fraction: relative errors of 2^-9 a rounding, some dozens of them in a row */
+    ck_assert_double_eq_tol(step(rounded, &f.batch).loss, loss, 0.02 * loss);
+    same_gradients(&f, rounded, 0.1);
+    ps_model_free(&rounded);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(generating_with_a_cache_gives_the_logits_of_the_whole)
+{
+    fixture f;
+    open_fixture(&f, _i);
+    int v = (int)f.config.language.vocab_size;
+    double *want = ps_alloc_array((size_t)(TOKENS * v), sizeof *want);
+    ps_ref64_language ref = reference(&f);
+    (void)ps_ref64_language_loss(&ref, f.tokens, f.labels, ROWS, LENGTH, want);
+    ps_model *decoder = create(&f, (ps_model_options){.decode = true, .max_batch = 1});
+    load(&f, decoder);
+    float *got = ps_alloc_array((size_t)v, sizeof *got);
+    for (int row = 0; row < ROWS; row++) {
+        const int32_t *tokens = f.tokens + row * LENGTH;
+        ck_assert_int_eq(ps_model_extend(decoder, tokens, 2, 0, got), PS_OK);
+        ck_assert_double_lt(ps_ref64_error(got, want + (row * LENGTH + 1) * v, (size_t)v), 2e-5);
+        for (int t = 2; t < LENGTH; t++) {
+            ck_assert_int_eq(ps_model_extend(decoder, tokens + t, 1, t, got), PS_OK);
+            ck_assert_double_lt(ps_ref64_error(got, want + (row * LENGTH + t) * v, (size_t)v),
+                                2e-5);
+        }
+    }
+    ck_assert_int_eq(ps_model_extend(decoder, f.tokens, 4, LENGTH, got), PS_OUT_OF_RANGE);
+    ps_free(&want);
+    ps_free(&got);
+    ps_model_free(&decoder);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(predictions_are_of_the_token_after_each_row)
+{
+    fixture f;
+    open_fixture(&f, _i);
+    int v = (int)f.config.language.vocab_size;
+    double *logits = ps_alloc_array((size_t)(TOKENS * v), sizeof *logits);
+    double *want = ps_alloc_array((size_t)(ROWS * v), sizeof *want);
+    ps_ref64_language ref = reference(&f);
+    (void)ps_ref64_language_loss(&ref, f.tokens, f.labels, ROWS, LENGTH, logits);
+    for (int row = 0; row < ROWS; row++)
+        ps_ref64_softmax(want + row * v, logits + ((row + 1) * LENGTH - 1) * v, 1, v);
+    float got[ROWS * 13];
+    ck_assert_int_eq(ps_model_predict(f.model, &f.batch, NULL, got), PS_OK);
+    ck_assert_double_lt(ps_ref64_error(got, want, (size_t)(ROWS * v)), 1e-5);
+    ps_free(&logits);
+    ps_free(&want);
+    close_fixture(&f);
+}
+END_TEST
+
+START_TEST(what_does_not_fit_is_refused_with_its_place)
+{
+    fixture f;
+    open_fixture(&f, _i);
+    ps_model_batch batch = f.batch;
+    batch.length = f.config.language.context_length + 1;
+    ck_assert_int_eq(ps_model_forward(f.model, &batch, NULL), PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "rows of 9 tokens"));
+    f.tokens[7] = 13;
+    ck_assert_int_eq(ps_model_forward(f.model, &f.batch, NULL), PS_INVALID_ARGUMENT);
+    ck_assert_str_eq(ps_error_message(), "token 13 at 7, the vocabulary has 13");
+    f.tokens[7] = 0;
+    f.labels[2] = -2;
+    ck_assert_int_eq(ps_model_forward(f.model, &f.batch, NULL), PS_OK);
+    ck_assert_int_eq(ps_model_loss(f.model, &f.batch), PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "label -2 at token 2"));
+    close_fixture(&f);
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {.test = &every_gradient_agrees_with_finite_differences_in_float64, .repeat = KINDS},
+    {.test = &recomputing_changes_no_bit, .repeat = KINDS},
+    {.test = &accumulated_gradients_are_those_of_one_batch, .repeat = KINDS},
+    {.test = &bfloat16_is_near, .repeat = KINDS},
+    {.test = &generating_with_a_cache_gives_the_logits_of_the_whole, .repeat = KINDS},
+    {.test = &predictions_are_of_the_token_after_each_row, .repeat = KINDS},
+    {.test = &what_does_not_fit_is_refused_with_its_place, .repeat = KINDS},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("models/transformer", tests);
+}
