@@ -66,6 +66,11 @@ static ps_status check_model(const ps_job_spec *s, const ps_conf_doc *doc)
     return s->model ? ps_spec_model_settle(s->model, doc, "model.") : PS_OK;
 }
 
+static bool is_tokens(const ps_job_spec *s)
+{
+    return !strcmp(s->data.format, "tokens");
+}
+
 static ps_status check_path(const ps_conf_doc *doc, const char *key, const char *path)
 {
     if (path[0] != '/')
@@ -73,12 +78,35 @@ static ps_status check_path(const ps_conf_doc *doc, const char *key, const char 
     return PS_OK;
 }
 
-static ps_status check_files(const ps_job_spec *s, const ps_conf_doc *doc,
-                             const ps_spec_files *files, const char *features, const char *labels)
+/* The keys of data.train or data.test. */
+typedef struct files_keys {
+    const char *features, *labels, *tokens;
+} files_keys;
+
+static ps_status check_tokens_file(const ps_conf_doc *doc, const ps_spec_files *files,
+                                   files_keys key)
 {
+    if (given(files->features) || given(files->labels))
+        return ps_conf_fail(doc, given(files->features) ? key.features : key.labels,
+                            "not for format tokens: the file of tokens is all");
+    if (!given(files->tokens))
+        return ps_conf_fail(doc, key.tokens, "missing; format tokens reads it");
+    return check_path(doc, key.tokens, files->tokens);
+}
+
+static ps_status check_files(const ps_job_spec *s, const ps_conf_doc *doc,
+                             const ps_spec_files *files, files_keys key)
+{
+    const char *labels = key.labels;
     if (!files)
         return PS_OK;
-    ps_status st = check_path(doc, features, files->features);
+    if (is_tokens(s))
+        return check_tokens_file(doc, files, key);
+    if (given(files->tokens))
+        return ps_conf_fail(doc, key.tokens, "only for format tokens, not %s", s->data.format);
+    if (!given(files->features))
+        return ps_conf_fail(doc, key.features, "missing; format %s reads it", s->data.format);
+    ps_status st = check_path(doc, key.features, files->features);
     if (!st && given(files->labels))
         st = check_path(doc, labels, files->labels);
     if (st)
@@ -129,12 +157,41 @@ static ps_status check_csv(const ps_job_spec *s, const ps_conf_doc *doc)
     return PS_OK;
 }
 
+/* Language models read tokens, and nothing else does. */
+static ps_status check_language(const ps_job_spec *s, const ps_conf_doc *doc)
+{
+    if (s->model && ps_spec_model_is_language(s->model) != is_tokens(s))
+        return ps_conf_fail(doc, "data.format", "'%s' is not what architecture %s reads: %s",
+                            s->data.format, s->model->architecture,
+                            is_tokens(s) ? "allowed: idx, csv" : "allowed: tokens");
+    if (!is_tokens(s)) {
+        static const char *const keys[] = {"data.sequence_length", "train.recompute"};
+        for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+            if (ps_conf_has(doc, keys[i]))
+                return ps_conf_fail(doc, keys[i], "only for language models");
+    } else if (ps_conf_has(doc, "data.normalise")) {
+        return ps_conf_fail(doc, "data.normalise", "not for format tokens");
+    }
+    if (s->model && s->data.sequence_length > s->model->context_length && is_tokens(s))
+        return ps_conf_fail(doc, "data.sequence_length",
+                            "%" PRId64 " is more than model.context_length, %" PRId64,
+                            s->data.sequence_length, s->model->context_length);
+    if (s->train && s->train->precision == PS_SPEC_BF16 && !is_tokens(s))
+        return ps_conf_fail(doc, "train.precision", "bf16 is for language models");
+    return PS_OK;
+}
+
 static ps_status check_data(const ps_job_spec *s, const ps_conf_doc *doc)
 {
-    ps_status st = check_files(s, doc, s->data.train, "data.train.features", "data.train.labels");
+    static const files_keys train = {"data.train.features", "data.train.labels",
+                                     "data.train.tokens"};
+    static const files_keys test = {"data.test.features", "data.test.labels", "data.test.tokens"};
+    ps_status st = check_files(s, doc, s->data.train, train);
     if (!st)
-        st = check_files(s, doc, s->data.test, "data.test.features", "data.test.labels");
-    return st ? st : check_csv(s, doc);
+        st = check_files(s, doc, s->data.test, test);
+    if (!st)
+        st = check_csv(s, doc);
+    return st ? st : check_language(s, doc);
 }
 
 /* Settings of one optimizer under the name of another would be silently without effect. */
@@ -166,12 +223,12 @@ static ps_status check_train(const ps_job_spec *s, const ps_conf_doc *doc)
     if (s->train->consistency.staleness != 0)
         return ps_conf_fail(doc, "train.consistency.staleness", "mode %s has no bound to set",
                             s->train->consistency.mode);
-    int64_t rows = s->shards.rows_per_task;
-    if (rows != 0 && rows < s->train->batch_size)
+    int64_t rows = s->shards.rows_per_task, step = s->train->batch_size * s->train->accumulate;
+    if (rows != 0 && rows < step)
         return ps_conf_fail(doc, "shards.rows_per_task",
-                            "%" PRId64 " is less than train.batch_size, %" PRId64
-                            "; allowed: 0, or at least a batch",
-                            rows, s->train->batch_size);
+                            "%" PRId64 " is less than train.batch_size times train.accumulate, "
+                            "%" PRId64 "; allowed: 0, or at least a step",
+                            rows, step);
     return PS_OK;
 }
 

@@ -12,16 +12,18 @@
 /* In the order of the enums of the header. */
 static const char *const kind_words[] = {"train", "evaluate", "predict", NULL};
 static const char *const schedule_words[] = {"constant", "linear", "cosine", NULL};
+static const char *const precision_words[] = {"float32", "bf16", NULL};
 static const char *const durability_words[] = {"memory", "checkpoint", "log", NULL};
 /* Names of tables that live in the daemons: a row there is a word here. */
-static const char *const format_names[] = {"idx", "csv", NULL};
+static const char *const format_names[] = {"idx", "csv", "tokens", NULL};
 static const char *const optimizer_names[] = {"sgd", "momentum", "adamw", NULL};
 static const char *const mode_names[] = {"asp", "bsp", NULL};
 static const char *const codec_names[] = {"float32", NULL};
 
 static const ps_conf_key files_keys[] = {
-    PS_CONF_TEXT("features", ps_spec_files, features, NULL, 1, 4095),
+    PS_CONF_TEXT("features", ps_spec_files, features, "", 0, 4095),
     PS_CONF_TEXT("labels", ps_spec_files, labels, "", 0, 4095),
+    PS_CONF_TEXT("tokens", ps_spec_files, tokens, "", 0, 4095),
     PS_CONF_END,
 };
 
@@ -46,6 +48,7 @@ static const ps_conf_key data_keys[] = {
     PS_CONF_MAP_OPT("test", ps_spec_data, test, files_keys),
     PS_CONF_MAP("csv", ps_spec_data, csv, csv_keys),
     PS_CONF_MAP("normalise", ps_spec_data, normalise, normalise_keys),
+    PS_CONF_INT("sequence_length", ps_spec_data, sequence_length, "0", 0, 1 << 20),
     PS_CONF_END,
 };
 
@@ -77,6 +80,9 @@ static const ps_conf_key consistency_keys[] = {
 static const ps_conf_key train_keys[] = {
     PS_CONF_INT("epochs", ps_spec_train, epochs, NULL, 1, 1000000),
     PS_CONF_INT("batch_size", ps_spec_train, batch_size, "128", 1, 1 << 20),
+    PS_CONF_INT("accumulate", ps_spec_train, accumulate, "1", 1, 1 << 16),
+    PS_CONF_WORD("precision", ps_spec_train, precision, "float32", precision_words),
+    PS_CONF_BOOL("recompute", ps_spec_train, recompute, "false"),
     PS_CONF_INT("seed", ps_spec_train, seed, "1", 0, INT64_MAX),
     PS_CONF_MAP("optimizer", ps_spec_train, optimizer, optimizer_keys),
     PS_CONF_MAP("schedule", ps_spec_train, schedule, schedule_keys),

@@ -39,6 +39,11 @@ typedef enum ps_spec_schedule {
     PS_SPEC_COSINE, /* the same along half a cosine (Loshchilov and Hutter 2017) */
 } ps_spec_schedule;
 
+typedef enum ps_spec_precision {
+    PS_SPEC_FLOAT32,
+    PS_SPEC_BF16, /* language models: weights and activations; parameters and sums stay float32 */
+} ps_spec_precision;
+
 typedef enum ps_spec_durability {
     PS_SPEC_MEMORY,     /* nothing is kept before the job's end */
     PS_SPEC_CHECKPOINT, /* a restart goes on from the last checkpoint */
@@ -69,8 +74,9 @@ typedef struct ps_spec_model {
 } ps_spec_model;
 
 typedef struct ps_spec_files {
-    char *features; /* absolute path on the workers */
-    char *labels;   /* "" for csv (a column) and for predict */
+    char *features; /* absolute path on the workers; "" for format tokens */
+    char *labels;   /* "" for csv (a column), for tokens and for predict */
+    char *tokens;   /* absolute path; format tokens alone, "" otherwise */
 } ps_spec_files;
 
 typedef struct ps_spec_csv {
@@ -87,11 +93,12 @@ typedef struct ps_spec_normalise {
 } ps_spec_normalise;
 
 typedef struct ps_spec_data {
-    char *format;         /* "idx" or "csv": a row of the worker's table of readers */
+    char *format;         /* "idx", "csv", "tokens": a row of the worker's table of readers */
     ps_spec_files *train; /* kind train; NULL otherwise */
     ps_spec_files *test;  /* may be NULL for train; what evaluate and predict read */
     ps_spec_csv csv;
     ps_spec_normalise normalise;
+    int64_t sequence_length; /* tokens: of a row; 0: the model's context_length */
 } ps_spec_data;
 
 typedef struct ps_spec_optimizer {
@@ -118,7 +125,10 @@ typedef struct ps_spec_consistency {
 
 typedef struct ps_spec_train {
     int64_t epochs;
-    int64_t batch_size; /* rows a gradient, on each worker */
+    int64_t batch_size; /* rows a batch, on each worker */
+    int64_t accumulate; /* batches a gradient */
+    unsigned precision; /* ps_spec_precision */
+    bool recompute;     /* language models: activations are computed again for the backward pass */
     int64_t seed;       /* of initial weights and of the shuffle */
     ps_spec_optimizer optimizer;
     ps_spec_rate_schedule schedule;

@@ -17,7 +17,7 @@ typedef enum slot_state { SLOT_FREE, SLOT_FILLING, SLOT_READY, SLOT_HELD } slot_
 typedef struct slot {
     ps_batch batch;
     slot_state state;
-    float *features;
+    void *features;
     void *labels;
 } slot;
 
@@ -40,18 +40,6 @@ struct ps_prefetch {
     ps_error error;      /* why, when not at the end */
 };
 
-static size_t label_bytes(const ps_dataset *ds)
-{
-    switch (ps_dataset_labels(ds)) {
-    case PS_LABELS_CLASSES:
-        return sizeof(int32_t);
-    case PS_LABELS_REALS:
-        return ps_dataset_targets(ds) * sizeof(float);
-    default:
-        return 0;
-    }
-}
-
 static ps_status fill(ps_prefetch *p, slot *s)
 {
     uint64_t left = p->end - p->at;
@@ -62,9 +50,13 @@ static ps_status fill(ps_prefetch *p, slot *s)
     if (st)
         return st;
     ps_label_kind kind = ps_dataset_labels(p->dataset);
+    bool tokens = ps_dataset_has_tokens(p->dataset);
     s->batch = (ps_batch){
         .rows = n,
-        .features = s->features,
+        .features = tokens ? NULL : s->features,
+        .tokens = tokens ? s->features : NULL,
+        .next = kind == PS_LABELS_NEXT ? s->labels : NULL,
+        .length = tokens ? ps_dataset_features(p->dataset) : 0,
         .classes = kind == PS_LABELS_CLASSES ? s->labels : NULL,
         .targets = kind == PS_LABELS_REALS ? s->labels : NULL,
         .first = p->at,
@@ -133,7 +125,7 @@ static void free_slots(ps_prefetch *p)
 static ps_status make_slots(ps_prefetch *p, uint64_t max_bytes)
 {
     size_t features = ps_dataset_features(p->dataset) * sizeof(float);
-    size_t labels = label_bytes(p->dataset), bytes = 0;
+    size_t labels = ps_dataset_label_bytes(p->dataset), bytes = 0;
     if (__builtin_mul_overflow(features + labels, p->batch_size, &bytes) || bytes > max_bytes)
         return ps_fail(PS_RESOURCE_EXHAUSTED,
                        "a batch of %zu rows of %zu bytes does not fit into %llu bytes; use a "

@@ -14,7 +14,10 @@ enum { PS_PREFETCH_SLOTS = 8 };
 
 typedef struct ps_batch {
     size_t rows;
-    const float *features;  /* [rows, features] */
+    const float *features;  /* [rows, features]; NULL: tokens */
+    const int32_t *tokens;  /* [rows, length]; NULL: features */
+    const int32_t *next;    /* [rows, length]; NULL unless labels are NEXT */
+    size_t length;          /* tokens a row */
     const int32_t *classes; /* [rows]; NULL unless labels are CLASSES */
     const float *targets;   /* [rows, targets]; NULL unless labels are REALS */
     uint64_t first;         /* position of its first row */

@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "worker/data/csv.h"
 #include "worker/data/idx.h"
+#include "worker/data/tokens.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -17,7 +18,7 @@ struct ps_dataset {
     float factor, shift; /* value * factor + shift */
 };
 
-static const ps_reader *const readers[] = {&ps_reader_idx, &ps_reader_csv};
+static const ps_reader *const readers[] = {&ps_reader_idx, &ps_reader_csv, &ps_reader_tokens};
 
 const ps_reader *ps_reader_find(const char *name)
 {
@@ -57,7 +58,9 @@ ps_status ps_dataset_open(const ps_dataset_options *options, ps_dataset **out)
         return st;
     }
     const ps_spec_normalise *n = &o.data->normalise;
-    double scale = n->scale != 0 ? n->scale : (double)reader->scale(state);
+    double scale = n->scale;
+    if (scale == 0)
+        scale = reader->scale ? (double)reader->scale(state) : 1;
     ps_dataset *ds = ps_new(ps_dataset);
     ds->reader = reader;
     ds->state = state;
@@ -102,25 +105,52 @@ int64_t ps_dataset_classes(const ps_dataset *dataset)
     return dataset->shape.classes;
 }
 
-ps_status ps_dataset_read(const ps_dataset *dataset, const uint64_t *rows, size_t n,
-                          float *features, void *labels)
+bool ps_dataset_has_tokens(const ps_dataset *dataset)
 {
-    size_t d = dataset->shape.features;
-    size_t label_bytes = dataset->labels == PS_LABELS_CLASSES ? sizeof(int32_t)
-                         : dataset->labels == PS_LABELS_REALS
-                             ? dataset->shape.targets * sizeof(float)
-                             : 0;
-    char *label = label_bytes ? labels : NULL;
-    for (size_t i = 0; i < n; i++) {
+    return dataset->reader->tokens != NULL;
+}
+
+size_t ps_dataset_label_bytes(const ps_dataset *dataset)
+{
+    switch (dataset->labels) {
+    case PS_LABELS_CLASSES:
+        return sizeof(int32_t);
+    case PS_LABELS_REALS:
+        return dataset->shape.targets * sizeof(float);
+    case PS_LABELS_NEXT:
+        return dataset->shape.features * sizeof(int32_t);
+    case PS_LABELS_NONE:
+        break;
+    }
+    return 0;
+}
+
+/* Features of one row, normalised, or its tokens; 4 bytes each. */
+static ps_status read_row(const ps_dataset *ds, size_t row, void *features, void *label)
+{
+    if (ds->reader->tokens)
+        return ds->reader->tokens(ds->state, row, features, label);
+    float *x = features;
+    ds->reader->row(ds->state, row, x, label);
+    for (size_t k = 0; k < ds->shape.features; k++)
+        x[k] = x[k] * ds->factor + ds->shift;
+    return PS_OK;
+}
+
+ps_status ps_dataset_read(const ps_dataset *dataset, const uint64_t *rows, size_t n, void *features,
+                          void *labels)
+{
+    size_t label_bytes = ps_dataset_label_bytes(dataset);
+    char *x = features, *label = label_bytes ? labels : NULL;
+    ps_status st = PS_OK;
+    for (size_t i = 0; i < n && !st; i++) {
         if (rows[i] >= dataset->shape.rows)
             return ps_fail(PS_OUT_OF_RANGE, "row %" PRIu64 " of a data set of %zu rows", rows[i],
                            dataset->shape.rows);
-        float *x = features + i * d;
-        dataset->reader->row(dataset->state, (size_t)rows[i], x, label);
-        for (size_t k = 0; k < d; k++)
-            x[k] = x[k] * dataset->factor + dataset->shift;
+        st = read_row(dataset, (size_t)rows[i], x, label);
+        x += dataset->shape.features * sizeof(float);
         if (label)
             label += label_bytes;
     }
-    return PS_OK;
+    return st;
 }

@@ -1,8 +1,8 @@
 /* reader: a table of file formats, and the data set that one of them opened.
  *
- * A data set is rows of float32 features with labels. Opening reads the files (plain or .gz)
- * into memory, checked and bounded; reading a row converts and normalises it. Errors name file and
- * byte or line. A new format is one file and one row in reader.c.
+ * A data set is rows of float32 features, or of tokens, with labels. Opening reads the files (plain
+ * or .gz) into memory, checked and bounded, or maps them; reading a row converts and normalises it.
+ * Errors name file and byte or line. A new format is one file and one row in reader.c.
  *
  * An open data set is read-only: several threads may read from it.
  */
@@ -16,13 +16,14 @@ typedef enum ps_label_kind {
     PS_LABELS_NONE,    /* predict */
     PS_LABELS_CLASSES, /* int32, [rows] */
     PS_LABELS_REALS,   /* float32, [rows, targets] */
+    PS_LABELS_NEXT,    /* int32, [rows, tokens]: the token after each */
 } ps_label_kind;
 
 typedef struct ps_dataset_options {
     const ps_spec_data *data;   /* format, csv, normalise */
     const ps_spec_files *files; /* the paths */
     ps_label_kind labels;
-    int64_t classes;    /* CLASSES: labels must be 0..classes-1; 0: any */
+    int64_t classes;    /* CLASSES: labels must be 0..classes-1, and tokens likewise; 0: any */
     int64_t features;   /* what the model takes; 0: any. Without labels, the label columns of a csv
                          * file are left out when the number of columns says that they are there */
     uint64_t max_bytes; /* in memory; 0: 16 GiB */
@@ -35,16 +36,21 @@ PS_MUST_CHECK ps_status ps_dataset_open(const ps_dataset_options *options, ps_da
 void ps_dataset_close(ps_dataset **dataset);
 
 size_t ps_dataset_rows(const ps_dataset *dataset);
-size_t ps_dataset_features(const ps_dataset *dataset); /* floats a row */
+size_t ps_dataset_features(const ps_dataset *dataset); /* floats or tokens a row */
+bool ps_dataset_has_tokens(const ps_dataset *dataset);
 ps_label_kind ps_dataset_labels(const ps_dataset *dataset);
 size_t ps_dataset_targets(const ps_dataset *dataset);  /* REALS: floats a row; else 0 */
 int64_t ps_dataset_classes(const ps_dataset *dataset); /* CLASSES: largest label + 1; else 0 */
 
-/* Rows by number, in the order asked. features: [n, features]. labels: int32 [n] for CLASSES,
- * float [n, targets] for REALS; not touched for NONE or when NULL. PS_OUT_OF_RANGE names the row.
+size_t ps_dataset_label_bytes(const ps_dataset *dataset); /* of one row; 0: NONE */
+
+/* Rows by number, in the order asked. features: float [n, features], or int32 tokens. labels: int32
+ * [n] for CLASSES, float [n, targets] for REALS, int32 [n, features] for NEXT; not touched for NONE
+ * or when NULL. PS_OUT_OF_RANGE names the row; PS_CORRUPT a token that the vocabulary does not
+ * have.
  */
 PS_MUST_CHECK ps_status ps_dataset_read(const ps_dataset *dataset, const uint64_t *rows, size_t n,
-                                        float *features, void *labels);
+                                        void *features, void *labels);
 
 /* A row of the table. state is the format's own. */
 typedef struct ps_dataset_shape {
@@ -60,6 +66,8 @@ typedef struct ps_reader {
     void (*row)(const void *state, size_t row, float *features, void *label);
     /* What values are multiplied by when the job does not say. */
     float (*scale)(const void *state);
+    /* Instead of both, where rows are tokens. */
+    ps_status (*tokens)(const void *state, size_t row, int32_t *tokens, int32_t *next);
 } ps_reader;
 
 const ps_reader *ps_reader_find(const char *name); /* NULL when there is none */
