@@ -170,7 +170,8 @@ START_TEST(misspelt_keys_are_named)
     refuses(
         "kind: train\nname: x\ndata: {format: idx}\ntrain:\n  epochs: 1\n  optimzer: {name: sgd}\n",
         "job.yaml:6: train.optimzer: unknown key; did you mean 'optimizer'? "
-        "allowed: epochs, batch_size, seed, optimizer, schedule, consistency, clip_norm, codec");
+        "allowed: epochs, batch_size, accumulate, precision, recompute, seed, optimizer, "
+        "schedule, consistency, clip_norm, codec");
 }
 END_TEST
 
@@ -196,7 +197,8 @@ START_TEST(rules_across_keys_name_the_line)
             "job.yaml:11: checkpoint: durability memory takes no checkpoints");
     refuses(TRAIN "min_workers: 2\n", "job.yaml:10: min_workers: 2 is more than workers, 1");
     refuses(TRAIN "shards: {rows_per_task: 100}\n",
-            "job.yaml:10: shards.rows_per_task: 100 is less than train.batch_size, 128");
+            "job.yaml:10: shards.rows_per_task: 100 is less than train.batch_size times "
+            "train.accumulate, 128");
     refuses(TRAIN "  consistency: {staleness: 3}\n",
             "job.yaml:10: train.consistency.staleness: mode asp has no bound to set");
     refuses("kind: train\nname: a\nmodel: {architecture: mlp, layers: [4, 1]}\n"
@@ -236,14 +238,28 @@ START_TEST(data_is_checked_against_its_format)
             "job.yaml:8: data.csv.label_column: 'species' is a column's name, but");
     refuses(DATA("  format: csv\n  train: {features: /x}\n  csv: {targets: 2}\n"),
             "job.yaml:8: data.csv.targets: 2 columns; loss cross_entropy has one, the class");
+    refuses(DATA("  format: parquet\n  train: {features: /x}\n"),
+            "job.yaml:6: data.format: 'parquet' is not known; allowed: idx, csv, tokens");
+    refuses(DATA("  format: csv\n  train: {tokens: /x}\n"),
+            "job.yaml:7: data.train.tokens: only for format tokens, not csv");
+    refuses(DATA("  format: csv\n  train: {}\n"),
+            "job.yaml:7: data.train.features: missing; format csv reads it");
     refuses(DATA("  format: tokens\n  train: {features: /x}\n"),
-            "job.yaml:6: data.format: 'tokens' is not known; allowed: idx, csv");
+            "job.yaml:7: data.train.features: not for format tokens");
+    refuses(DATA("  format: tokens\n  train: {}\n"),
+            "job.yaml:7: data.train.tokens: missing; format tokens reads it");
+    refuses(DATA("  format: tokens\n  train: {tokens: x}\n"),
+            "job.yaml:7: data.train.tokens: 'x' must be an absolute path");
+    refuses(DATA("  format: tokens\n  train: {tokens: /x}\n"),
+            "job.yaml:6: data.format: 'tokens' is not what architecture mlp reads: allowed: idx");
+    refuses(DATA("  format: csv\n  train: {features: /x}\n  sequence_length: 8\n"),
+            "job.yaml:8: data.sequence_length: only for language models");
 }
 END_TEST
 
 #define JOB(model)                                                                         \
     "kind: train\nname: a\ntrain: {epochs: 1, optimizer: {name: sgd, learning_rate: 1}}\n" \
-    "data: {format: idx, train: {features: /x, labels: /y}}\nmodel:\n" model
+    "data: {format: tokens, train: {tokens: /x}}\nmodel:\n" model
 #define SIZES                                                           \
     "  vocab_size: 50257\n  context_length: 1024\n  hidden_size: 768\n" \
     "  num_layers: 12\n  num_heads: 12\n"

@@ -55,10 +55,11 @@ START_TEST(gradients_agree_with_finite_differences)
         y64[i] = kept + 1e-5;
         double above = loss64(names[_i], y64);
         y64[i] = kept - 1e-5;
-        want[i] = (above - loss64(names[_i], y64)) / 2e-5;
+        want[i] = 0.5 * (above - loss64(names[_i], y64)) / 2e-5; /* 0.5: the goal's weight */
         y64[i] = kept;
     }
-    ps_loss_goal goal = {.rows = ROWS, .labels = labels, .targets = _i ? targets : NULL};
+    ps_loss_goal goal = {
+        .rows = ROWS, .labels = labels, .targets = _i ? targets : NULL, .weight = 0.5};
     ps_loss_value value;
     ck_assert_int_eq(l.row->check(&l, &goal), PS_OK);
     l.row->run(device.stream, &l, &goal, &y, y);
@@ -80,7 +81,7 @@ START_TEST(rows_that_are_right_are_counted)
     for (int r = 0; r < ROWS; r++)
         values[r * OUT + largest[r]] = 1.5f;
     ps_tensor y = ps_test_f32(&device, ROWS, OUT, values);
-    ps_loss_goal goal = {.rows = ROWS, .labels = labels};
+    ps_loss_goal goal = {.rows = ROWS, .labels = labels, .weight = 1};
     ps_loss_value value;
     ck_assert_int_eq(l.row->check(&l, &goal), PS_OK);
     l.row->run(device.stream, &l, &goal, &y, y);
@@ -97,8 +98,9 @@ START_TEST(a_second_batch_does_not_see_the_labels_of_the_first)
     static const int32_t first[] = {0, 0}, second[] = {1, 2};
     ps_tensor y = ps_test_f32(&device, 2, OUT, (const float[2 * OUT]){0});
     ps_loss_value value;
-    l.row->run(device.stream, &l, &(ps_loss_goal){.rows = 2, .labels = first}, NULL, y);
-    ps_loss_goal goal = {.rows = 2, .labels = second};
+    l.row->run(device.stream, &l, &(ps_loss_goal){.rows = 2, .labels = first, .weight = 1}, NULL,
+               y);
+    ps_loss_goal goal = {.rows = 2, .labels = second, .weight = 1};
     l.row->run(device.stream, &l, &goal, NULL, y);
     ck_assert_int_eq(l.row->value(device.stream, &l, &goal, &value), PS_OK);
     ck_assert_double_eq_tol(value.loss, 2.0 / (2 * OUT), 1e-7);
@@ -111,7 +113,7 @@ START_TEST(targets_have_no_right_and_wrong)
     ps_loss l;
     open_loss(&l, "squared_error", OUT);
     ps_tensor y = ps_test_f32(&device, ROWS, OUT, NULL);
-    ps_loss_goal goal = {.rows = ROWS, .targets = targets};
+    ps_loss_goal goal = {.rows = ROWS, .targets = targets, .weight = 1};
     ps_loss_value value;
     l.row->run(device.stream, &l, &goal, NULL, y);
     ck_assert_int_eq(l.row->value(device.stream, &l, &goal, &value), PS_OK);
@@ -126,7 +128,7 @@ START_TEST(a_label_is_the_target_where_there_is_one_output)
     open_loss(&l, "squared_error", 1);
     static const int32_t counts[] = {-3, 70000, 2};
     ps_tensor y = ps_test_f32(&device, 3, 1, (const float[]){-2, 70000, 4});
-    ps_loss_goal goal = {.rows = 3, .labels = counts};
+    ps_loss_goal goal = {.rows = 3, .labels = counts, .weight = 1};
     ps_loss_value value;
     ck_assert_int_eq(l.row->check(&l, &goal), PS_OK);
     l.row->run(device.stream, &l, &goal, NULL, y);
@@ -141,7 +143,7 @@ START_TEST(a_label_out_of_range_is_named_with_its_row)
 {
     ps_loss l;
     open_loss(&l, names[_i], OUT);
-    ps_loss_goal goal = {.rows = 3, .labels = (const int32_t[]){0, 4, 5}};
+    ps_loss_goal goal = {.rows = 3, .labels = (const int32_t[]){0, 4, 5}, .weight = 1};
     ck_assert_int_eq(l.row->check(&l, &goal), PS_INVALID_ARGUMENT);
     ck_assert_str_eq(ps_error_message(),
                      "label 5 in row 2 of the batch, the model has classes 0 to 4");
