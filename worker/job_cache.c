@@ -4,12 +4,13 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "worker/job_data.h"
 #include "worker/train/stored_model.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-enum { BATCH_ROWS = 256 }; /* of jobs that do not train */
+enum { BATCH_ROWS = 256, BATCH_SEQUENCES = 4 }; /* of jobs that do not train */
 
 struct ps_job_entry {
     uint64_t job_id; /* 0: free */
@@ -158,7 +159,9 @@ bool ps_job_entry_stored(const ps_job_entry *e)
 
 size_t ps_job_entry_batch(const ps_job_entry *e)
 {
-    return e->spec->train ? (size_t)e->spec->train->batch_size : BATCH_ROWS;
+    if (e->spec->train)
+        return (size_t)e->spec->train->batch_size;
+    return ps_spec_model_is_language(ps_job_entry_model_spec(e)) ? BATCH_SEQUENCES : BATCH_ROWS;
 }
 
 ps_model_config ps_job_model_config(const ps_spec_model *model)
@@ -171,70 +174,38 @@ ps_model_config ps_job_model_config(const ps_spec_model *model)
                              .layers = model->layers,
                              .layer_count = model->n_layers,
                              .activation = activations[model->activation],
-                             .loss = losses[model->loss]};
+                             .loss = losses[model->loss],
+                             .language = {.vocab_size = model->vocab_size,
+                                          .context_length = model->context_length,
+                                          .hidden_size = model->hidden_size,
+                                          .num_layers = model->num_layers,
+                                          .num_heads = model->num_heads,
+                                          .num_kv_heads = model->num_kv_heads,
+                                          .intermediate_size = model->intermediate_size,
+                                          .rope_theta = model->rope_theta,
+                                          .norm_epsilon = model->norm_epsilon,
+                                          .dropout = model->dropout,
+                                          .tie_embeddings = model->tie_embeddings}};
 }
 
 /* ---- data ---- */
 
-/* The reader has compared the features. */
-static ps_status check_targets(const ps_spec_model *model, const ps_dataset *data, const char *path)
-{
-    int64_t outputs = model->layers[model->n_layers - 1];
-    if (ps_dataset_labels(data) == PS_LABELS_REALS && (int64_t)ps_dataset_targets(data) != outputs)
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "%s has %zu targets a row, but model.layers ends with %" PRId64, path,
-                       ps_dataset_targets(data), outputs);
-    return PS_OK;
-}
-
-static ps_label_kind labels_of(const ps_job_entry *e, const ps_task_run *run)
-{
-    if (!strcmp(run->task->kind, "predict") || e->spec->kind == PS_SPEC_PREDICT)
-        return PS_LABELS_NONE;
-    return ps_job_entry_model_spec(e)->loss == PS_SPEC_SQUARED_ERROR ? PS_LABELS_REALS
-                                                                     : PS_LABELS_CLASSES;
-}
-
 ps_status ps_job_entry_data(ps_job_entry *e, ps_task_run *run, ps_job_data which, ps_dataset **out)
 {
-    if (e->data[which]) {
-        *out = e->data[which];
-        return PS_OK;
+    if (!e->data[which]) {
+        bool predict = !strcmp(run->task->kind, "predict") || e->spec->kind == PS_SPEC_PREDICT;
+        ps_status st = ps_job_data_open(&(ps_job_data_request){.spec = e->spec,
+                                                               .model = ps_job_entry_model_spec(e),
+                                                               .train = which == PS_JOB_TRAIN_DATA,
+                                                               .unlabelled = predict,
+                                                               .conf = run->env->conf},
+                                        &e->data[which]);
+        if (st)
+            return st;
+        ps_log_info("task", "data open job=%" PRIu64 " rows=%zu features=%zu", e->job_id,
+                    ps_dataset_rows(e->data[which]), ps_dataset_features(e->data[which]));
     }
-    const ps_spec_data *data = &e->spec->data;
-    const ps_spec_files *files = which == PS_JOB_TRAIN_DATA ? data->train : data->test;
-    if (!files)
-        return ps_fail(PS_INVALID_ARGUMENT, "the job names no %s data",
-                       which == PS_JOB_TRAIN_DATA ? "training" : "test");
-    const ps_spec_model *model = ps_job_entry_model_spec(e);
-    if (ps_spec_model_is_language(model))
-        return ps_fail(PS_INVALID_ARGUMENT, "architecture %s does not read data of format %s",
-                       model->architecture, data->format);
-    ps_label_kind labels = labels_of(e, run);
-    ps_status st = ps_worker_data_path_check(run->env->conf, files->features);
-    if (!st && *files->labels && labels != PS_LABELS_NONE)
-        st = ps_worker_data_path_check(run->env->conf, files->labels);
-    if (st)
-        return st;
-    ps_dataset *opened;
-    st = ps_dataset_open(&(ps_dataset_options){.data = data,
-                                               .files = files,
-                                               .labels = labels,
-                                               .features = model->layers[0],
-                                               .classes = labels == PS_LABELS_CLASSES
-                                                              ? model->layers[model->n_layers - 1]
-                                                              : 0},
-                         &opened);
-    if (st)
-        return st;
-    st = check_targets(model, opened, files->features);
-    if (st) {
-        ps_dataset_close(&opened);
-        return st;
-    }
-    ps_log_info("task", "data open job=%" PRIu64 " rows=%zu features=%zu path=%s", e->job_id,
-                ps_dataset_rows(opened), ps_dataset_features(opened), files->features);
-    *out = e->data[which] = opened;
+    *out = e->data[which];
     return PS_OK;
 }
 
@@ -290,6 +261,18 @@ static ps_status check_room(const ps_job_entry *e, const ps_backend *backend,
                    inference ? "" : " with its gradients", available);
 }
 
+/* Dropout differs from job to job, and from one start of a worker to the next. */
+static ps_model_options model_options(const ps_job_entry *e)
+{
+    const ps_spec_train *train = e->spec->train;
+    return (ps_model_options){.max_batch = (int64_t)ps_job_entry_batch(e),
+                              .max_length = e->spec->data.sequence_length,
+                              .inference = e->stored != NULL,
+                              .bf16 = train && train->precision == PS_SPEC_BF16,
+                              .recompute = train && train->recompute,
+                              .seed = train ? (uint64_t)train->seed ^ e->sequence->last : 0};
+}
+
 ps_status ps_job_entry_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
 {
     if (e->model) {
@@ -297,8 +280,7 @@ ps_status ps_job_entry_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
         return PS_OK;
     }
     ps_model_config config = ps_job_model_config(ps_job_entry_model_spec(e));
-    ps_model_options options = {.max_batch = (int64_t)ps_job_entry_batch(e),
-                                .inference = e->stored != NULL};
+    ps_model_options options = model_options(e);
     ps_model *model;
     ps_status st = check_room(e, run->env->backend, &config, options.inference);
     if (!st)

@@ -223,7 +223,7 @@ static ps_status check_train(const ps_job_spec *s, const ps_conf_doc *doc)
     if (s->train->consistency.staleness != 0)
         return ps_conf_fail(doc, "train.consistency.staleness", "mode %s has no bound to set",
                             s->train->consistency.mode);
-    int64_t rows = s->shards.rows_per_task, step = s->train->batch_size * s->train->accumulate;
+    int64_t rows = s->shards.rows_per_task, step = (int64_t)ps_spec_step_rows(s->train);
     if (rows != 0 && rows < step)
         return ps_conf_fail(doc, "shards.rows_per_task",
                             "%" PRId64 " is less than train.batch_size times train.accumulate, "

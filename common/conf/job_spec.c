@@ -154,6 +154,11 @@ bool ps_job_spec_name_ok(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == len;
 }
 
+uint64_t ps_spec_step_rows(const ps_spec_train *train)
+{
+    return (uint64_t)train->batch_size * (uint64_t)train->accumulate;
+}
+
 const char *ps_job_spec_kind_name(unsigned kind)
 {
     return kind <= PS_SPEC_PREDICT ? kind_words[kind] : "unknown";

@@ -180,6 +180,9 @@ void ps_spec_model_format(const ps_spec_model *model, ps_buf *out);
 /* gpt2 or llama: it reads tokens, and has no layers. */
 bool ps_spec_model_is_language(const ps_spec_model *model);
 
+/* Rows of one gradient. */
+uint64_t ps_spec_step_rows(const ps_spec_train *train);
+
 /* A model or job name: 1..64 of [a-z0-9._-], first a letter or digit. */
 bool ps_job_spec_name_ok(const char *name);
 const char *ps_job_spec_kind_name(unsigned kind); /* "train", ... */

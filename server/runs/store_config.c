@@ -54,8 +54,8 @@ static ps_schedule_kind map_schedule(unsigned name)
 /* How many updates the job will make: a synchronous one makes one a clock, for all its workers. */
 static uint64_t total_updates(const ps_job_spec *spec, uint64_t rows)
 {
-    uint64_t batch = (uint64_t)spec->train->batch_size;
-    uint64_t steps = (rows + batch - 1) / batch * (uint64_t)spec->train->epochs;
+    uint64_t step = ps_spec_step_rows(spec->train);
+    uint64_t steps = (rows + step - 1) / step * (uint64_t)spec->train->epochs;
     if (strcmp(spec->train->consistency.mode, "bsp") == 0 && spec->workers > 1)
         steps = (steps + (uint64_t)spec->workers - 1) / (uint64_t)spec->workers;
     return steps;

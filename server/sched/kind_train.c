@@ -56,7 +56,7 @@ static void start(ps_job *job)
 static uint64_t rows_per_task(const ps_job_spec *spec, uint64_t n_rows)
 {
     enum { TASKS_A_WORKER = 8 };
-    uint64_t batch = (uint64_t)spec->train->batch_size;
+    uint64_t batch = ps_spec_step_rows(spec->train);
     uint64_t rows = (uint64_t)spec->shards.rows_per_task;
     if (rows == 0)
         rows = n_rows / ((uint64_t)spec->workers * TASKS_A_WORKER);

@@ -56,6 +56,21 @@ def write_idx(path, array):
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
 
 
+def read_safetensors(path):
+    """Straight from the format's description: u64 length, JSON header, little-endian tensors."""
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8:8 + length])
+    body = data[8 + length:]
+    metadata = header.pop("__metadata__", {})
+    tensors = {}
+    for name, entry in header.items():
+        assert entry["dtype"] == "F32", entry
+        begin, end = entry["data_offsets"]
+        tensors[name] = np.frombuffer(body[begin:end], "<f4").reshape(entry["shape"])
+    return metadata, tensors
+
+
 class Process:
     """A daemon with its log."""
 

@@ -1,26 +1,9 @@
 """A tiny job from submission to predictions, checked with an independent reader and numpy."""
-import json
-import struct
 
 import numpy as np
 
-from harness import Cluster, run
+from harness import Cluster, read_safetensors, run
 from scenes import metrics
-
-
-def read_safetensors(path):
-    """Straight from the format's description: u64 length, JSON header, little-endian tensors."""
-    data = path.read_bytes()
-    (length,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8:8 + length])
-    body = data[8 + length:]
-    metadata = header.pop("__metadata__", {})
-    tensors = {}
-    for name, entry in header.items():
-        assert entry["dtype"] == "F32", entry
-        begin, end = entry["data_offsets"]
-        tensors[name] = np.frombuffer(body[begin:end], "<f4").reshape(entry["shape"])
-    return metadata, tensors
 
 
 def forward(tensors, x):

@@ -32,7 +32,7 @@ static ps_status check_shape(const ps_dataset_options *o, const ps_dataset_shape
 {
     if (shape->rows == 0)
         return ps_fail(PS_INVALID_ARGUMENT, "%s: no rows", o->files->features);
-    if (o->features && (uint64_t)o->features != shape->features)
+    if (o->features && (uint64_t)o->features != shape->features) /* tokens are cut to fit */
         return ps_fail(PS_INVALID_ARGUMENT,
                        "%s has %zu numbers a row, but model.layers begins with %" PRId64,
                        o->files->features, shape->features, o->features);

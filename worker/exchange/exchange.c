@@ -216,6 +216,7 @@ ps_status ps_exchange_pull(ps_exchange *x, uint64_t *version)
     ps_status st = ps_exchange_pull_finish(x, version);
     for (size_t i = 0; !st && i < x->maps.count; i++)
         st = before_use(x, i);
+    ps_model_refresh(x->options.model);
     return st ? st : ps_stream_sync(ps_model_stream(x->options.model));
 }
 

@@ -63,6 +63,7 @@ ps_status ps_transformer_describe(const ps_block_row *block, const ps_model_conf
     if (st)
         return st;
     const ps_model_language *size = &config->language;
+    *out = (ps_model_layout){0};
     add(out, block->names.tokens, size->vocab_size, size->hidden_size, 0.02f);
     if (block->names.positions)
         add(out, block->names.positions, size->context_length, size->hidden_size, 0.02f);

@@ -7,14 +7,17 @@ ps_model_batch ps_pass_model_batch(const ps_batch *batch)
 {
     return (ps_model_batch){.rows = (int64_t)batch->rows,
                             .features = batch->features,
-                            .labels = batch->classes,
+                            .tokens = batch->tokens,
+                            .length = (int64_t)batch->length,
+                            .labels = batch->tokens ? batch->next : batch->classes,
                             .targets = batch->targets};
 }
 
 void ps_pass_add_metrics(const ps_model_result *result, ps_metric_list *sums)
 {
-    if (result->correct >= 0)
-        ps_metric_list_add(sums, "accuracy", (double)result->correct);
+    if (result->correct >= 0 && result->labels)
+        ps_metric_list_add(sums, "accuracy",
+                           (double)result->correct / (double)result->labels * (double)result->rows);
 }
 
 ps_status ps_pass_check_rows(const Psd__V1__Task *task, const ps_dataset *data)

@@ -59,7 +59,9 @@ static ps_status plan_data(ps_task_run *run, ps_job_entry *entry, Psd__V1__PlanR
         plan->test_rows = ps_dataset_rows(data);
         plan->features = ps_dataset_features(data);
     }
-    if (model->loss == PS_SPEC_CROSS_ENTROPY)
+    if (ps_spec_model_is_language(model))
+        plan->classes = (uint64_t)model->vocab_size;
+    else if (model->loss == PS_SPEC_CROSS_ENTROPY)
         plan->classes = (uint64_t)model->layers[model->n_layers - 1];
     return PS_OK;
 }

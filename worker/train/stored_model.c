@@ -199,6 +199,7 @@ static ps_status to_device(loading *l)
         if (l->staging[i])
             ps_copy_to_device(stream, t, l->staging[i], ps_tensor_bytes(t));
     }
+    ps_model_refresh(l->model);
     return ps_stream_sync(stream);
 }
 

@@ -1,8 +1,10 @@
-/* train: rows [row_begin, row_end) of the epoch's permutation, one gradient a batch.
+/* train: rows [row_begin, row_end) of the epoch's permutation, one gradient a step.
  *
  * A step: pull (what has changed; the forward pass waits for each layer as it comes to it) →
  * forward → loss → backward (each gradient leaves as it is made) → the clock's end, which waits
- * where the job's consistency model wants that. A step allocates nothing of the model's size.
+ * where the job's consistency model wants that. With accumulate, forward to backward are done for
+ * so many batches; the first waits for the pull, the last one's gradients leave. A step allocates
+ * nothing of the model's size.
  *
  * Failing: a loss that is not finite fails the task, since what comes after would only be worse; a
  * broken connection is waited out (remote.h); a cancelled task gives up what is under way. A worker
@@ -77,52 +79,86 @@ static ps_status end_clock(training *t)
     return st ? st : ps_exchange_clock_wait(t->exchange, t->clock);
 }
 
-static ps_status gradient(training *t, const ps_batch *batch, uint64_t version)
+/* A step under way: one gradient, of one batch or of several (accumulate). */
+typedef struct step {
+    uint64_t first, rows; /* of the task's rows */
+    uint64_t done;        /* of these */
+    uint64_t version;     /* that its parameters have */
+    double loss_sum;
+    ps_metric_list metric_sums;
+} step;
+
+/* Parameters arrive while the first batch computes; with all of them there, gradients may be
+ * written: begin waits until the last step's have been sent. */
+static ps_status begin(training *t, step *s, const ps_model_batch *input)
 {
-    ps_pusher_step step = {.clock = t->clock,
-                           .pulled_version = version,
-                           .weight = (double)batch->rows,
-                           .position = batch->first,
-                           .next_position = batch->first + batch->rows};
-    ps_status st = ps_exchange_push_begin(t->exchange, &step);
+    ps_exchange_pull_start(t->exchange);
+    ps_status st = ps_model_forward(t->model, input, ps_exchange_hooks(t->exchange));
     if (!st)
-        st = ps_model_backward(t->model, ps_exchange_hooks(t->exchange));
+        st = ps_exchange_pull_finish(t->exchange, &s->version);
+    if (st)
+        return st;
+    ps_pusher_step about = {.clock = t->clock,
+                            .pulled_version = s->version,
+                            .weight = (double)s->rows,
+                            .position = s->first,
+                            .next_position = s->first + s->rows};
+    return ps_exchange_push_begin(t->exchange, &about);
+}
+
+/* Gradients leave while the last batch's backward pass runs. */
+static ps_status backward(training *t, const step *s, const ps_model_batch *input)
+{
+    if (s->done + (uint64_t)input->rows < s->rows)
+        return ps_model_backward(t->model, NULL);
+    ps_status st = ps_model_backward(t->model, ps_exchange_hooks(t->exchange));
     return st ? st : ps_exchange_push_end(t->exchange);
 }
 
-static ps_status train_batch(training *t, const ps_batch *batch)
+static ps_status train_batch(training *t, step *s, const ps_batch *batch)
 {
     ps_model_batch input = ps_pass_model_batch(batch);
+    input.train = true;
+    input.add_gradients = s->done > 0;
+    input.weight = (double)batch->rows / (double)s->rows;
     ps_model_result result = {.loss = 0};
-    uint64_t version = 0;
-    ps_exchange_pull_start(t->exchange);
-    ps_status st = ps_model_forward(t->model, &input, ps_exchange_hooks(t->exchange));
-    if (!st)
-        st = ps_exchange_pull_finish(t->exchange, &version);
+    ps_status st = s->done ? ps_model_forward(t->model, &input, NULL) : begin(t, s, &input);
     if (!st)
         st = ps_model_loss(t->model, &input);
     if (!st)
-        st = gradient(t, batch, version);
+        st = backward(t, s, &input);
     if (!st)
         st = ps_model_result_get(t->model, &result);
     if (!st)
         st = check_loss(t, &result);
-    if (!st)
-        st = end_clock(t);
+    if (st)
+        return st;
+    s->done += batch->rows;
+    s->loss_sum += result.loss * (double)batch->rows;
+    ps_pass_add_metrics(&result, &s->metric_sums);
+    return PS_OK;
+}
+
+static void report(training *t, const step *s)
+{
+    Psd__V1__TaskProgress numbers = PSD__V1__TASK_PROGRESS__INIT;
+    numbers.samples = s->rows;
+    numbers.steps = 1;
+    numbers.loss_sum = s->loss_sum;
+    ps_metric_view metrics;
+    numbers.n_metric_sums = ps_metric_list_view(&s->metric_sums, &metrics);
+    numbers.metric_sums = metrics.list;
+    ps_task_report(t->run, ps_exchange_position(t->exchange), &numbers);
+}
+
+static ps_status end_step(training *t, const step *s)
+{
+    ps_status st = end_clock(t);
     if (st)
         return st;
     t->clock++;
     t->steps++;
-    Psd__V1__TaskProgress numbers = PSD__V1__TASK_PROGRESS__INIT;
-    numbers.samples = batch->rows;
-    numbers.steps = 1;
-    numbers.loss_sum = result.loss * (double)batch->rows;
-    ps_metric_list sums = {0};
-    ps_metric_view metrics;
-    ps_pass_add_metrics(&result, &sums);
-    numbers.n_metric_sums = ps_metric_list_view(&sums, &metrics);
-    numbers.metric_sums = metrics.list;
-    ps_task_report(t->run, ps_exchange_position(t->exchange), &numbers);
+    report(t, s);
     return PS_OK;
 }
 
@@ -135,26 +171,45 @@ static ps_status with_step(const training *t, ps_status st)
                    t->run->task->epoch + 1, t->spec->optimizer.learning_rate);
 }
 
-static ps_status train_batches(training *t, ps_prefetch *prefetch)
+/* The rows of the next step; 0 when the task has none left. */
+static uint64_t rows_of_step(const training *t, uint64_t first)
 {
-    const ps_batch *batch;
+    uint64_t left = t->run->task->row_end - first;
+    uint64_t rows = ps_spec_step_rows(t->spec);
+    return rows < left ? rows : left;
+}
+
+static ps_status train_step(training *t, step *s, ps_prefetch *prefetch)
+{
     ps_status st = PS_OK;
-    while (!ps_task_stopping(t->run) && !(st = ps_prefetch_next(prefetch, &batch))) {
-        st = train_batch(t, batch);
+    while (!st && s->done < s->rows) {
+        const ps_batch *batch;
+        st = ps_prefetch_next(prefetch, &batch);
+        if (st)
+            break;
+        st = train_batch(t, s, batch);
         ps_prefetch_give_back(prefetch, batch);
+    }
+    return st ? st : end_step(t, s);
+}
+
+static ps_status train_steps(training *t, ps_prefetch *prefetch)
+{
+    uint64_t first = t->run->task->row_begin, rows;
+    while ((rows = rows_of_step(t, first)) && !ps_task_stopping(t->run)) {
+        step s = {.first = first, .rows = rows};
+        ps_status st = train_step(t, &s, prefetch);
         if (st)
             return with_step(t, st);
+        first += rows;
     }
-    if (st && st != PS_END)
-        return st;
-    bool complete = st == PS_END;
-    st = ps_exchange_drain(t->exchange);
+    ps_status st = ps_exchange_drain(t->exchange);
     if (st)
         return st;
     Psd__V1__TaskProgress none = PSD__V1__TASK_PROGRESS__INIT;
     if (t->steps) /* the exchange still has the last task's position until there is a step */
         ps_task_report(t->run, ps_exchange_position(t->exchange), &none);
-    return complete ? PS_OK : ps_fail(PS_CANCELLED, "the worker is stopping");
+    return rows ? ps_fail(PS_CANCELLED, "the worker is stopping") : PS_OK;
 }
 
 ps_status ps_kind_train(ps_task_run *run, Psd__V1__TaskResult *result)
@@ -176,7 +231,7 @@ ps_status ps_kind_train(ps_task_run *run, Psd__V1__TaskResult *result)
     st = ps_prefetch_start(&options, &prefetch);
     if (st)
         return st;
-    st = train_batches(&t, prefetch);
+    st = train_steps(&t, prefetch);
     if (st) { /* the message of what failed must survive the clean-up */
         ps_error error;
         ps_error_save(&error, st);

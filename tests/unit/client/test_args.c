@@ -98,7 +98,7 @@ END_TEST
 START_TEST(operands_are_counted)
 {
     refuses("job", "ID is missing; usage: psctl job ID");
-    refuses("import file", "NAME is missing; usage: psctl import FILE NAME");
+    refuses("import file", "NAME is missing; usage: psctl import FILE|FOLDER NAME");
     refuses("jobs x", "too many arguments: 'x'; usage: psctl jobs");
     refuses("eval x", "unknown command 'eval'; did you mean 'evaluate'?");
     refuses("frob", "unknown command 'frob'; 'psctl help' lists them");

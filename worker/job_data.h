@@ -1,0 +1,20 @@
+/* job_data: a job's data set, opened as its model needs it. */
+#ifndef PS_WORKER_JOB_DATA_H
+#define PS_WORKER_JOB_DATA_H
+
+#include "worker/data/reader.h"
+#include "worker/options.h"
+
+typedef struct ps_job_data_request {
+    const ps_job_spec *spec;
+    const ps_spec_model *model; /* the job's, or the stored one's */
+    bool train;                 /* data.train; else data.test */
+    bool unlabelled;            /* predict: labels are not wanted */
+    const ps_worker_conf *conf; /* whose data_roots count */
+} ps_job_data_request;
+
+/* Checks the paths against data_roots, opens, and compares with the model's widths or vocabulary.
+ * PS_NOT_FOUND, PS_PERMISSION_DENIED (data_roots), PS_INVALID_ARGUMENT, PS_CORRUPT. */
+PS_MUST_CHECK ps_status ps_job_data_open(const ps_job_data_request *request, ps_dataset **out);
+
+#endif
