@@ -219,7 +219,7 @@ static double sequence(const walk *w, const int32_t *tokens, const int32_t *labe
 }
 
 double ps_ref64_language_loss(const ps_ref64_language *m, const int32_t *tokens,
-                                 const int32_t *labels, int rows, int length, double *logits)
+                              const int32_t *labels, int rows, int length, double *logits)
 {
     const ps_model_language *size = &m->config->language;
     walk w = {.m = m,

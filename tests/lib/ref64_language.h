@@ -14,6 +14,6 @@ typedef struct ps_ref64_language {
 /* The mean loss of tokens[rows,length] with labels of the same shape (-1: left out). logits, unless
  * NULL: [rows,length,vocab_size]. */
 double ps_ref64_language_loss(const ps_ref64_language *m, const int32_t *tokens,
-                                 const int32_t *labels, int rows, int length, double *logits);
+                              const int32_t *labels, int rows, int length, double *logits);
 
 #endif

@@ -45,8 +45,8 @@ static const int64_t one[] = {784}, zero[] = {784, 0, 10}, negative[] = {-1, 10}
 #define MLP(sizes) \
     .architecture = "mlp", .layers = sizes, .layer_count = sizeof sizes / sizeof *sizes
 static const bad_config bad_configs[] = {
-    {{.architecture = "cnn"}, "architecture: cnn is unknown, there is mlp"},
-    {{.architecture = NULL}, "architecture: (none) is unknown, there is mlp"},
+    {{.architecture = "cnn"}, "architecture: cnn is unknown, there are mlp, gpt2, llama"},
+    {{.architecture = NULL}, "architecture: (none) is unknown, there are mlp, gpt2, llama"},
     {{MLP(one)}, "layers: 1 sizes, an mlp has 2 (input, output) to 256"},
     {{.architecture = "mlp"}, "layers: 0 sizes, an mlp has 2 (input, output) to 256"},
     {{MLP(zero)}, "layers[1]: 0, allowed are 1 to 16777216"},
