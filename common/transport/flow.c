@@ -4,18 +4,22 @@
  *
  *     max(target - received bytes held, bytes that messages under way still lack)
  *
- * so a message that was begun, whose memory is charged already, can always be completed. Targets
- * are the limits, but no more than a share of what the budget (all connections) or the connection
- * (all calls) has left: each gets less when others hold much, and nobody is shut out.
+ * where a message that is held counts as what it costs, which is more than its bytes. So one that
+ * was begun, whose memory is charged already, can always be completed. Targets are the limits, but
+ * no more than a share of what the budget (all connections) or the connection (all calls) has left:
+ * each gets less when others hold much, and nobody is shut out.
  *
  * A call whose handler releases nothing before its end (ps_call_keep) could never come to it when
  * the limits are less than it brings, nor could several that fill the connection together. So the
  * oldest of them counts beside the limits, with a target of its own; when it has released what it
- * holds, the next one does.
+ * holds, the next one does. Its target is of payload alone: it must not stand still, with nobody to
+ * tell it why, before its handler has got what it may keep. Messages that are too small for what
+ * they cost are refused instead.
  *
  * Failure: the memory itself is charged when a message begins (ps_message_create): a peer that gets
  * past its windows by many streams meets PS_RESOURCE_EXHAUSTED there, which is worth a retry. */
 #include "common/transport/http2_internal.h"
+#include "common/transport/message_internal.h"
 #include "common/transport/rpc_server.h"
 
 #define CONNECTION_LEAST (256u << 10) /* a connection's window, however little is left */
@@ -71,8 +75,8 @@ static size_t connection_target(const ps_http2 *conn)
 static size_t call_target(const ps_http2 *conn, const ps_call *call)
 {
     const ps_call *keeper = first_keeper(conn);
-    if (call == keeper)
-        return most(call->keeps, conn->limits.call_bytes);
+    if (call == keeper) /* beside, and as much again for what each message has beside its payload */
+        return most(call->keeps, conn->limits.call_bytes) + 2 * call->beside;
     if (call->keeps)
         return keeper_share(conn);
     size_t others = held_beside(conn, keeper) - call->held;
@@ -112,8 +116,10 @@ void ps_flow_update(ps_http2 *conn, ps_call *call)
 static void released(void *owner, size_t len)
 {
     ps_call *call = owner;
-    call->held -= len;
-    call->conn->held -= len;
+    size_t cost = ps_message_cost(len);
+    call->held -= cost;
+    call->beside -= cost - len;
+    call->conn->held -= cost;
     ps_flow_update(call->conn, call);
     if (call->keeps)
         ps_flow_next(call->conn);
@@ -133,6 +139,19 @@ void ps_call_keep(ps_call *call, size_t bytes)
     ps_flow_update(call->conn, call);
 }
 
+/* What a call, or all of a connection, may hold. For one that keeps what it gets a quarter more, so
+ * that messages of more than a KiB never meet it. */
+static bool is_too_much(const ps_http2 *conn, const ps_call *call, size_t cost)
+{
+    const ps_call *keeper = first_keeper(conn);
+    size_t limit = conn->limits.connection_bytes, held = held_beside(conn, keeper);
+    if (call == keeper) {
+        limit = most(limit, call->keeps) / 4 * 5;
+        held = call->held;
+    }
+    return held + cost > limit + conn->limits.message_bytes;
+}
+
 /* A message begins: the limits, then the memory. */
 ps_status ps_flow_make(void *user, size_t len, ps_message **out)
 {
@@ -142,11 +161,8 @@ ps_status ps_flow_make(void *user, size_t len, ps_message **out)
         return ps_fail(PS_RESOURCE_EXHAUSTED, "message of %zu bytes is over the limit of %zu", len,
                        conn->limits.message_bytes);
     call->pushback = true; /* what fails from here on may succeed later */
-    const ps_call *keeper = first_keeper(conn);
-    size_t held = call == keeper ? call->held : held_beside(conn, keeper);
-    size_t limit = call == keeper ? call->keeps : 0;
-    limit = most(limit, conn->limits.connection_bytes) + conn->limits.message_bytes;
-    if (held + len > limit)
+    size_t cost = ps_message_cost(len);
+    if (is_too_much(conn, call, cost))
         return ps_fail(PS_RESOURCE_EXHAUSTED,
                        "message of %zu bytes: the memory of this connection is in use, retry", len);
     ps_status st = ps_message_create(conn->budget, conn->loop, len, released, call, out);
@@ -154,8 +170,9 @@ ps_status ps_flow_make(void *user, size_t len, ps_message **out)
         return st;
     call->pushback = false;
     ps_call_ref(call); /* the message's, until it is released */
-    call->held += len;
-    conn->held += len;
+    call->held += cost;
+    call->beside += cost - len;
+    conn->held += cost;
     call->lacking += len;
     conn->lacking += len;
     return PS_OK;

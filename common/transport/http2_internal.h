@@ -70,7 +70,7 @@ struct ps_http2 {
     uint64_t blocked_ns; /* since when the layer has taken nothing; PS_NEVER: not blocked */
 
     /* flow control: bytes of messages, see flow.c */
-    size_t held;    /* of all that were begun and are not released */
+    size_t held;    /* the cost of all that were begun and are not released */
     size_t lacking; /* of them, what has not come yet */
     size_t waiting; /* server: of answers that the layer has not taken */
     bool was_full;  /* these reached the limit, and have not fallen to half of it since */
@@ -126,6 +126,7 @@ struct ps_call {
     ps_grpc_frame frame;
     ps_message *request;  /* a unary call's, until it ends */
     size_t held, lacking; /* as of the connection */
+    size_t beside;        /* of held, what is not bytes of messages */
     size_t keeps;         /* of ps_call_keep; 0: what is received is released as it comes */
     bool pushback;        /* refused for want of memory: worth a retry */
     bool remote_end, no_reading;

@@ -1,6 +1,7 @@
-/* Happy path: bytes from the budget; the end of the message is aligned, so that a payload, which is
- * its last field, is aligned for floats when its size is a multiple of theirs. The last release
- * goes to the loop of the message when it is made on another thread.
+/* Happy path: bytes from the budget, of the message and of what goes with it; the end of the
+ * message is aligned, so that a payload, which is its last field, is aligned for floats when its
+ * size is a multiple of theirs. The last release goes to the loop of the message when it is made on
+ * another thread.
  *
  * Failure: over the budget, or no memory. */
 #include "common/transport/message.h"
@@ -12,6 +13,9 @@
 #include <stdatomic.h>
 
 #define ALIGN 64u
+/* The struct, what its handler keeps beside it (a chunk of a push), and malloc's own: else a peer
+ * could make us hold many times what it may by messages of a few bytes. */
+#define BESIDE 256u
 
 struct ps_message {
     atomic_uint refs;
@@ -26,18 +30,28 @@ struct ps_message {
     void *owner;
 };
 
+static size_t room_for(size_t len)
+{
+    return len ? (len + ALIGN - 1) / ALIGN * ALIGN : ALIGN;
+}
+
+size_t ps_message_cost(size_t len)
+{
+    return room_for(len) + BESIDE;
+}
+
 ps_status ps_message_create(ps_budget *budget, ps_loop *loop, size_t len,
                             void (*on_release)(void *owner, size_t len), void *owner,
                             ps_message **out)
 {
-    if (!ps_budget_take(budget, len))
+    if (!ps_budget_take(budget, ps_message_cost(len)))
         return ps_fail(PS_RESOURCE_EXHAUSTED,
                        "message of %zu bytes: the memory for messages is in use, retry", len);
     size_t capacity = 0;
-    size_t room = (len + ALIGN - 1) / ALIGN * ALIGN;
-    uint8_t *buffer = ps_budget_buffer(budget, room ? room : ALIGN, &capacity);
+    size_t room = room_for(len);
+    uint8_t *buffer = ps_budget_buffer(budget, room, &capacity);
     if (!buffer) {
-        ps_budget_give(budget, len);
+        ps_budget_give(budget, ps_message_cost(len));
         return ps_fail(PS_NO_MEMORY, "message of %zu bytes: out of memory", len);
     }
     ps_message *message = ps_new(ps_message);
@@ -73,7 +87,7 @@ void ps_message_ref(ps_message *message)
 static void give_back(ps_message *message)
 {
     ps_budget_buffer_give(message->budget, message->buffer, message->capacity);
-    ps_budget_give(message->budget, message->len);
+    ps_budget_give(message->budget, ps_message_cost(message->len));
     if (message->on_release)
         message->on_release(message->owner, message->len);
     ps_budget_unref(&message->budget);

@@ -6,6 +6,8 @@
 #include "common/transport/budget.h"
 #include "common/transport/message.h"
 
+/* What a message of len bytes takes of the budget: its memory, with all that goes with it. */
+size_t ps_message_cost(size_t len);
 /* A message of len bytes, not yet filled, charged to the budget; it keeps a reference of it. The
  * last release calls on_release(owner, len) on the loop. PS_RESOURCE_EXHAUSTED over the budget,
  * PS_NO_MEMORY. on_release may be NULL. */

@@ -2,6 +2,8 @@
 
 #include "tests/lib/check_main.h"
 
+#include <malloc.h>
+
 static ps_budget *budget;
 static size_t limit = 1000;
 
@@ -90,7 +92,7 @@ static ps_status feed_prefix(const uint8_t prefix[5])
 
 START_TEST(what_is_not_acceptable_is_refused_before_memory_is_taken)
 {
-    ps_budget_create(500, &budget);
+    ps_budget_create(800, &budget);
     ck_assert_int_eq(feed_prefix((const uint8_t[]){1, 0, 0, 0, 4}), PS_UNIMPLEMENTED);
     ck_assert_int_eq(feed_prefix((const uint8_t[]){2, 0, 0, 0, 4}), PS_PROTOCOL);
     ck_assert_int_eq(feed_prefix((const uint8_t[]){0, 255, 255, 255, 255}), PS_RESOURCE_EXHAUSTED);
@@ -102,7 +104,31 @@ START_TEST(what_is_not_acceptable_is_refused_before_memory_is_taken)
 }
 END_TEST
 
+/* Judged by the allocator (which says 0 under a sanitizer). */
+START_TEST(a_message_is_charged_at_least_what_it_takes)
+{
+    enum { N = 1000 };
+    static ps_message *messages[N];
+    static const size_t sizes[] = {0, 1, 20, 64, 1000, 40000};
+    limit = 100000;
+    ps_budget_create(N * limit, &budget);
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        size_t before = mallinfo2().uordblks;
+        for (int i = 0; i < N; i++)
+            ck_assert_int_eq(make(NULL, sizes[k], &messages[i]), PS_OK);
+        size_t takes = mallinfo2().uordblks - before;
+        ck_assert_uint_ge(ps_budget_used(budget), takes);
+        ck_assert_uint_ge(ps_budget_used(budget), N * (sizes[k] + 128));
+        for (int i = 0; i < N; i++)
+            ps_message_release(&messages[i]);
+        ck_assert_uint_eq(ps_budget_used(budget), 0);
+    }
+    ps_budget_unref(&budget);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
+    {&a_message_is_charged_at_least_what_it_takes},
     {&messages_come_out_whole_however_they_are_cut},
     {&bytes_that_were_read_into_their_place_are_not_moved},
     {&what_is_not_acceptable_is_refused_before_memory_is_taken},

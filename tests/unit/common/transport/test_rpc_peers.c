@@ -229,6 +229,36 @@ START_TEST(memory_for_messages_is_bounded_and_over_it_is_worth_a_retry)
 }
 END_TEST
 
+/* A connection's limit in messages of a few bytes is many times as much memory. */
+START_TEST(small_messages_count_as_what_they_cost)
+{
+    enum { MESSAGES = 8000 };
+    ps_rpc_limits limits = PS_RPC_LIMITS_DEFAULT;
+    limits.message_bytes = 64 << 10;
+    limits.connection_bytes = limits.call_bytes = MIB / 2;
+    for (int kept = 0; kept < 2; kept++) {
+        rig = (echo_rig){.echo.keep = kept ? MIB / 2 : 0};
+        echo_rig_open(&rig, &limits);
+        echo_rig_connect(&rig, NULL);
+        echo_call c = {0};
+        echo_start(&rig, &c, ECHO_UPLOAD, NULL);
+        Psd__Test__V1__Piece small = PSD__TEST__V1__PIECE__INIT;
+        small.hold = true;
+        for (int i = 0; i < MESSAGES; i++)
+            ps_call_send(c.call, &small.base, NULL);
+        ps_call_half_close(c.call);
+        echo_wait(&rig, &c);
+        ck_assert_int_eq(c.status, PS_RESOURCE_EXHAUSTED);
+        ck_assert_uint_le(rig.echo.messages, 4096); /* of which each takes 256 bytes at least */
+        echo_clear(&c);
+        for (int i = 0; i < 200 && stats().memory_used; i++)
+            echo_run_ms(&rig, 10);
+        ck_assert_uint_eq(stats().memory_used, 0);
+        echo_rig_close(&rig);
+    }
+}
+END_TEST
+
 static void *stop_server(void *grace)
 {
     ps_rpc_server_stop(rig.server, *(unsigned *)grace);
@@ -468,6 +498,7 @@ static const ps_check_case cases[] = {
     {&a_client_that_never_reads_is_cut_off_in_time, 30},
     {&a_client_that_is_stopped_is_cut_off_in_time, 30},
     {&memory_for_messages_is_bounded_and_over_it_is_worth_a_retry, 30},
+    {&small_messages_count_as_what_they_cost, 30},
     {&a_stopping_server_lets_calls_end_and_takes_no_new_ones, 30},
     {&a_call_that_outlives_the_grace_is_cut, 30},
     {&a_channel_comes_back_when_its_server_does, 30},
