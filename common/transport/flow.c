@@ -175,6 +175,7 @@ ps_status ps_flow_make(void *user, size_t len, ps_message **out)
     conn->held += cost;
     call->lacking += len;
     conn->lacking += len;
+    ps_http2_timer_at(conn, call->fed_ns + conn->limits.stall_ms * 1000000ull);
     return PS_OK;
 }
 

@@ -344,7 +344,7 @@ void ps_call_cancel(ps_call *call)
     ps_call_reset(call, NGHTTP2_CANCEL);
 }
 
-void ps_call_deadline(ps_call *call)
+void ps_call_give_up(ps_call *call, ps_status status, const char *text)
 {
     if (call->ended)
         return;
@@ -352,9 +352,9 @@ void ps_call_deadline(ps_call *call)
     bool client = call->kind == PS_CALL_CLIENT;
     if (!client && call->stream_id && !call->local_end) {
         call->queued = 0; /* what no frame was made of is dropped with the end */
-        ps_call_finish(call, PS_DEADLINE_EXCEEDED, "deadline exceeded");
+        ps_call_finish(call, status, text);
     }
-    ps_call_end(call, PS_DEADLINE_EXCEEDED, "deadline exceeded");
+    ps_call_end(call, status, text);
     /* A peer that takes no more data would never let the status pass. */
     if (client ||
         (call->submitted && call->stream_id &&

@@ -72,6 +72,7 @@ static void read_some(ps_http2 *conn)
             return;
         }
         total += got;
+        conn->received += got;
         conn->stats->bytes_in += got;
         if (!feed(conn, to, got))
             return;

@@ -107,6 +107,8 @@ static int header_cb(nghttp2_session *session, const nghttp2_frame *frame, const
 
 static void feed_call(ps_call *call, ps_slice in)
 {
+    call->fed_ns = ps_http2_now(call->conn);
+    call->fed_at = call->conn->received;
     while (in.len > 0 && !call->no_reading) {
         ps_message *message = NULL;
         ps_status st = ps_grpc_frame_feed(&call->frame, &in, ps_flow_make, call, &message);

@@ -59,6 +59,7 @@ struct ps_http2 {
     ps_call *data_call;  /* of the DATA frame under way, without reference */
     size_t data_left;    /* of it */
     size_t header_bytes; /* decoded of the header block under way */
+    uint64_t received;   /* bytes, of all calls and of HTTP/2 itself */
     int fault;           /* nghttp2's error code of the last frame that it refused; 0: none */
 
     /* writing */
@@ -127,6 +128,8 @@ struct ps_call {
     ps_message *request;  /* a unary call's, until it ends */
     size_t held, lacking; /* as of the connection */
     size_t beside;        /* of held, what is not bytes of messages */
+    uint64_t fed_ns;      /* when data last came */
+    uint64_t fed_at;      /* and what the connection had received then */
     size_t keeps;         /* of ps_call_keep; 0: what is received is released as it comes */
     bool pushback;        /* refused for want of memory: worth a retry */
     bool remote_end, no_reading;
@@ -195,6 +198,7 @@ void ps_call_sent(ps_call *call, size_t bytes);
 size_t ps_call_peek(const ps_call *call, ps_slice *slices, size_t n, size_t bytes);
 void ps_call_reset(ps_call *call, uint32_t error_code);
 void ps_call_drop_queue(ps_call *call);
-void ps_call_deadline(ps_call *call); /* has passed */
+/* Ends it for a reason of time: a client is told with the status, as far as it lets itself be. */
+void ps_call_give_up(ps_call *call, ps_status status, const char *text);
 
 #endif

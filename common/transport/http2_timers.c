@@ -5,6 +5,7 @@
  *                 byte) within keepalive_timeout_ms                       else closed
  *     stall       the layer takes something of what waits for it within
  *                 stall_ms; server: the peer's windows let every call move else closed, reset
+ *     arrival     a message that was begun goes on within stall_ms        else its call is ended
  *     deadlines   of the calls                                            else ended
  *
  * Each tick works out when the next one is due. Failure: closing, with the reason. */
@@ -13,6 +14,8 @@
 #include <stdio.h>
 
 #define MS 1000000ull
+/* While other calls of a connection get so much, one may wait for its turn. */
+#define SLOWEST_PER_MS 16u
 
 static uint64_t sooner(uint64_t a, uint64_t b)
 {
@@ -81,24 +84,41 @@ static uint64_t check_stall(ps_http2 *conn, uint64_t now)
     return due;
 }
 
+/* The server's queue for the call must move. */
+static uint64_t check_queue(ps_call *call, uint64_t now)
+{
+    if (call->kind == PS_CALL_CLIENT || call->queued == 0)
+        return PS_NEVER;
+    uint64_t due = call->moved_ns + call->conn->limits.stall_ms * MS;
+    if (now >= due) {
+        ps_call_end(call, PS_UNAVAILABLE, "the client does not read what it asked for");
+        ps_call_reset(call, NGHTTP2_CANCEL);
+    }
+    return due;
+}
+
+/* A message that was begun holds its whole memory, and always has the window that it lacks. */
+static uint64_t check_arrival(ps_call *call, uint64_t now)
+{
+    if (call->lacking == 0)
+        return PS_NEVER;
+    uint64_t others = call->conn->received - call->fed_at;
+    uint64_t due = call->fed_ns + (call->conn->limits.stall_ms + others / SLOWEST_PER_MS) * MS;
+    if (now >= due)
+        ps_call_give_up(call, PS_UNAVAILABLE, "the rest of a message did not come");
+    return due;
+}
+
 static uint64_t check_call(ps_call *call, uint64_t now)
 {
-    uint64_t next = PS_NEVER;
-    if (call->ended)
-        return next;
-    if (now >= call->deadline_ns) {
-        ps_call_deadline(call);
-        return next;
-    }
-    next = call->deadline_ns;
-    if (call->kind == PS_CALL_CLIENT || call->queued == 0)
-        return next;
-    uint64_t due = call->moved_ns + call->conn->limits.stall_ms * MS;
-    if (now < due)
-        return sooner(next, due);
-    ps_call_end(call, PS_UNAVAILABLE, "the client does not read what it asked for");
-    ps_call_reset(call, NGHTTP2_CANCEL);
-    return PS_NEVER;
+    if (!call->ended && now >= call->deadline_ns)
+        ps_call_give_up(call, PS_DEADLINE_EXCEEDED, "deadline exceeded");
+    uint64_t next = call->deadline_ns;
+    if (!call->ended)
+        next = sooner(next, check_queue(call, now));
+    if (!call->ended)
+        next = sooner(next, check_arrival(call, now));
+    return call->ended ? PS_NEVER : next;
 }
 
 void ps_http2_timer_cb(void *user)

@@ -47,8 +47,8 @@ typedef struct ps_rpc_limits {
     unsigned handshake_ms;   /* deadline of the TLS handshake; default 5,000 */
     unsigned keepalive_ms;   /* PING after this much silence; default 20,000 */
     unsigned keepalive_timeout_ms; /* no answer: closed; default 10,000 */
-    unsigned
-        stall_ms; /* a peer that takes nothing of what is queued for it: closed; default 30,000 */
+    unsigned stall_ms; /* a peer that takes nothing of what is queued for it: closed; one that does
+                          not go on with a message it began: that call is ended; default 30,000 */
 } ps_rpc_limits;
 #define PS_RPC_LIMITS_DEFAULT                        \
     ((ps_rpc_limits){.message_bytes = 4u << 20,      \

@@ -18,14 +18,23 @@ static ps_http2 *conn;
 static ps_budget *budget;
 static ps_http2_stats traffic;
 static bool closed;
-static unsigned requests;
+static unsigned requests, stall_ms = 60000;
+static ps_status ended[4]; /* of calls, in their order */
+static unsigned n_ended;
 static char reason[256];
+
+static void ended_cb(ps_call *call, ps_status status, const char *message, void *user)
+{
+    (void)call, (void)message, (void)user;
+    if (n_ended < 4)
+        ended[n_ended++] = status;
+}
 
 static void request_cb(void *owner, ps_call *call)
 {
     (void)owner;
     requests++;
-    static const ps_call_events none;
+    static const ps_call_events none = {.on_end = ended_cb};
     ps_call_set_events(call, &none, NULL);
 }
 
@@ -45,7 +54,7 @@ static void begin(void)
     ps_pipe_create(loop, NULL, NULL, &near, &far);
     ps_budget_create(1 << 20, &budget);
     closed = false;
-    requests = 0;
+    requests = n_ended = 0;
     ps_http2_options options = {
         .loop = loop,
         .layer = near,
@@ -57,7 +66,7 @@ static void begin(void)
                    .handshake_ms = 5000,
                    .keepalive_ms = 60000,
                    .keepalive_timeout_ms = 60000,
-                   .stall_ms = 60000},
+                   .stall_ms = stall_ms},
         .budget = budget,
         .stats = &traffic,
         .address = "pipe",
@@ -242,7 +251,45 @@ START_TEST(calls_over_the_limit_of_streams_are_refused)
 }
 END_TEST
 
+/* For ms, a byte of a message now and then. */
+static void trickle(uint32_t stream, unsigned ms)
+{
+    uint64_t until = ps_clock_ms(&ps_clock_system) + ms;
+    while (ps_clock_ms(&ps_clock_system) < until) {
+        ps_buf out = PS_BUF_EMPTY;
+        put_frame(&out, DATA, 0, stream, "x", 1);
+        ck_assert(!deliver(&out));
+    }
+}
+
+START_TEST(a_message_that_is_begun_and_not_finished_gives_its_memory_back)
+{
+    static const uint8_t prefix[] = {0, 0, 0, 3, 0}; /* of 768 bytes */
+    ps_buf out = PS_BUF_EMPTY, block = PS_BUF_EMPTY;
+    stall_ms = 500;
+    begin();
+    put_request(&block);
+    put_preface(&out);
+    for (unsigned i = 0; i < 3; i++) {
+        put_frame(&out, HEADERS, END_HEADERS, 2 * i + 1, block.data, block.len);
+        put_frame(&out, DATA, 0, 2 * i + 1, prefix, sizeof prefix);
+    }
+    ck_assert(!deliver(&out));
+    ck_assert_uint_ge(ps_budget_used(budget), 3 * 768);
+    trickle(5, 1500);
+    ck_assert_uint_eq(n_ended, 2); /* not the slow one, nor the connection */
+    ck_assert_int_eq(ended[0], PS_UNAVAILABLE);
+    ck_assert_int_eq(ended[1], PS_UNAVAILABLE);
+    ck_assert_uint_ge(ps_budget_used(budget), 768);
+    ck_assert_uint_lt(ps_budget_used(budget), 2 * 768);
+    ps_buf_free(&block);
+    end();
+    stall_ms = 60000;
+}
+END_TEST
+
 static const ps_check_case cases[] = {
+    {&a_message_that_is_begun_and_not_finished_gives_its_memory_back, 30},
     {&floods_of_control_frames_are_cut_off_and_a_few_are_not, 30},
     {&rapid_resets_are_cut_off, 30},
     {&endless_header_blocks_are_cut_off, 30},
