@@ -20,8 +20,9 @@ void ps_tcp_peer_text(int fd, char out[PS_ADDRESS_TEXT]);
 /* Splits "host:port", "[::1]:port". host has room for 256. */
 PS_MUST_CHECK ps_status ps_tcp_split(const char *target, char host[256], char port[8]);
 
-/* Resolves and connects, one address after the other. done comes once, on the loop: with the layer
- * and the peer's address, or with the reason. A dial that is freed calls back no more. */
+/* Resolves and connects: to one address after the other, the next one when the last has failed or
+ * said nothing for 250 ms; the first to connect is taken. done comes once, on the loop: with the
+ * layer and the peer's address, or with the reason. A dial that is freed calls back no more. */
 typedef struct ps_tcp_dial ps_tcp_dial;
 typedef void (*ps_tcp_dial_cb)(void *user, ps_status status, ps_layer *layer, const char *address);
 PS_MUST_CHECK ps_status ps_tcp_dial_start(ps_loop *loop, const char *target, ps_tcp_dial_cb done,
