@@ -6,6 +6,7 @@
 #include "common/transport/channel_internal.h"
 
 #include "common/base/mem.h"
+#include "common/transport/tls.h"
 
 #include <stdio.h>
 
@@ -97,6 +98,13 @@ void ps_channel_set_tls(ps_channel *channel, struct ps_tls_context *tls)
     ps_tls_context *before = channel->tls;
     channel->tls = ps_tls_context_ref(tls);
     ps_tls_context_unref(&before);
+    ps_list_each_safe(node, &channel->links)
+    {
+        ps_http2 *conn = ps_container(node, ps_channel_link, link)->conn;
+        ps_layer *layer = ps_http2_layer(conn);
+        if (layer && ps_tls_layer_verify_again(layer, tls))
+            ps_http2_retire(conn, ps_error_message());
+    }
 }
 
 ps_loop *ps_channel_loop(const ps_channel *channel)

@@ -112,6 +112,7 @@ static ps_status greet(ps_channel *channel, ps_layer *tcp, const char *address)
         .stats = channel->traffic,
         .address = address,
         .peer = ps_tls_layer_peer,
+        .peer_not_after = ps_tls_layer_peer_not_after,
         .events = &events,
         .owner = link,
     };

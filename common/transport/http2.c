@@ -95,6 +95,8 @@ static void handshake(ps_http2 *conn)
     }
     if (conn->peer_of)
         conn->peer = *conn->peer_of(conn->layer);
+    if (conn->peer_not_after_of)
+        conn->peer_not_after = conn->peer_not_after_of(conn->layer);
     conn->state = PS_HTTP2_OPEN;
     st = ps_http2_session_create(conn);
     if (st) {
@@ -102,7 +104,7 @@ static void handshake(ps_http2 *conn)
         return;
     }
     ps_http2_heard(conn);
-    ps_http2_timer_at(conn, conn->heard_ns + conn->limits.keepalive_ms * 1000000ull);
+    ps_http2_timer_at(conn, conn->heard_ns); /* it works out what is due next */
     conn->layer->ops->want(conn->layer, PS_LAYER_READABLE);
     ps_http2_write_soon(conn);
     ps_loop_defer(conn->loop, &conn->read_job); /* TLS may hold bytes already */
@@ -246,11 +248,14 @@ ps_status ps_http2_create(const ps_http2_options *options, ps_http2 **out)
                        .stats = options->stats,
                        .clock = &ps_clock_system,
                        .peer_of = options->peer,
+                       .peer_not_after_of = options->peer_not_after,
+                       .peer_not_after = INT64_MAX,
                        .events = options->events,
                        .owner = options->owner,
                        .blocked_ns = PS_NEVER,
                        .timer_ns = PS_NEVER,
-                       .pinged_ns = PS_NEVER};
+                       .pinged_ns = PS_NEVER,
+                       .retired_ns = PS_NEVER};
     ps_budget_ref(conn->budget);
     ps_list_init(&conn->calls);
     snprintf(conn->address, sizeof conn->address, "%s", options->address);
@@ -305,6 +310,19 @@ void ps_http2_drain(ps_http2 *conn)
     nghttp2_submit_shutdown_notice(conn->session);
     nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, (const uint8_t *)"drained?");
     ps_http2_write_soon(conn);
+}
+
+void ps_http2_retire(ps_http2 *conn, const char *reason)
+{
+    if (!ps_http2_is_alive(conn) || conn->retired_ns != PS_NEVER)
+        return;
+    char who[PS_IDENTITY_TEXT_MAX];
+    ps_log_notice("http2", "connection retired address=%s peer=%s reason=\"%s\"", conn->address,
+                  ps_identity_format(&conn->peer, who), reason);
+    snprintf(conn->retired_for, sizeof conn->retired_for, "%s", reason);
+    conn->retired_ns = ps_http2_now(conn) + conn->limits.stall_ms * 1000000ull;
+    ps_http2_timer_at(conn, conn->retired_ns);
+    ps_http2_drain(conn);
 }
 
 ps_layer *ps_http2_layer(const ps_http2 *conn)

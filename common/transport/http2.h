@@ -49,7 +49,10 @@ typedef struct ps_http2_options {
     ps_budget *budget;     /* a reference is taken */
     ps_http2_stats *stats; /* borrowed, outlives the connection's on_closed */
     const char *address;   /* of the peer */
-    const ps_identity *(*peer)(const ps_layer *layer); /* asked when the handshake is done */
+    /* Asked when the handshake is done: who the peer is, and until when (seconds since 1970; NULL:
+     * for ever). */
+    const ps_identity *(*peer)(const ps_layer *layer);
+    int64_t (*peer_not_after)(const ps_layer *layer);
     const ps_http2_events *events;
     void *owner;
 } ps_http2_options;
@@ -61,6 +64,9 @@ void ps_http2_unref(ps_http2 **conn);
 void ps_http2_close(ps_http2 *conn, ps_status status, const char *reason);
 /* GOAWAY: calls under way may end; then closed. */
 void ps_http2_drain(ps_http2 *conn);
+/* The same for a peer that is not trusted any more: closed after stall_ms in any case, for the
+ * reason (which is logged). */
+void ps_http2_retire(ps_http2 *conn, const char *reason);
 
 ps_layer *ps_http2_layer(const ps_http2 *conn); /* NULL once closed */
 const char *ps_http2_address(const ps_http2 *conn);

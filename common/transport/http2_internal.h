@@ -45,10 +45,12 @@ struct ps_http2 {
     ps_http2_stats *stats;
     const ps_clock *clock;
     const ps_identity *(*peer_of)(const ps_layer *layer);
+    int64_t (*peer_not_after_of)(const ps_layer *layer);
     const ps_http2_events *events;
     void *owner;
     char address[PS_ADDRESS_TEXT];
     ps_identity peer;
+    int64_t peer_not_after; /* INT64_MAX: for ever */
     nghttp2_session *session;
     ps_list calls;
     unsigned n_calls;
@@ -78,6 +80,8 @@ struct ps_http2 {
 
     /* draining: GOAWAY was sent or received */
     bool draining, goaway_final;
+    uint64_t retired_ns; /* closed at the latest then, for this reason; PS_NEVER: not retired */
+    char retired_for[PS_ERROR_MAX];
 
     /* timers, see http2_timers.c */
     ps_timer *timer;

@@ -7,6 +7,8 @@
  *                 stall_ms; server: the peer's windows let every call move else closed, reset
  *     arrival     a message that was begun goes on within stall_ms        else its call is ended
  *     deadlines   of the calls                                            else ended
+ *     trust       the peer's certificate is in force                      else retired: drained,
+ *                                                         and closed when that takes stall_ms
  *
  * Each tick works out when the next one is due. Failure: closing, with the reason. */
 #include "common/transport/http2_internal.h"
@@ -16,6 +18,7 @@
 #define MS 1000000ull
 /* While other calls of a connection get so much, one may wait for its turn. */
 #define SLOWEST_PER_MS 16u
+#define ASK_AGAIN_MS   3600000u
 
 static uint64_t sooner(uint64_t a, uint64_t b)
 {
@@ -84,6 +87,22 @@ static uint64_t check_stall(ps_http2 *conn, uint64_t now)
     return due;
 }
 
+static uint64_t check_trust(ps_http2 *conn, uint64_t now)
+{
+    if (conn->retired_ns != PS_NEVER) {
+        if (now >= conn->retired_ns)
+            ps_http2_close(conn, PS_UNAVAILABLE, conn->retired_for);
+        return conn->retired_ns;
+    }
+    if (conn->state != PS_HTTP2_OPEN || conn->peer_not_after == INT64_MAX)
+        return PS_NEVER;
+    int64_t left_ms = (conn->peer_not_after + 1) * 1000 - ps_clock_wall_ms(conn->clock);
+    if (left_ms > 0) /* the wall clock may be set: each tick asks again */
+        return now + sooner((uint64_t)left_ms, ASK_AGAIN_MS) * MS;
+    ps_http2_retire(conn, "the certificate of the peer has expired");
+    return conn->retired_ns;
+}
+
 /* The server's queue for the call must move. */
 static uint64_t check_queue(ps_call *call, uint64_t now)
 {
@@ -131,6 +150,8 @@ void ps_http2_timer_cb(void *user)
         next = sooner(next, check_keepalive(conn, now));
     if (ps_http2_is_alive(conn))
         next = sooner(next, check_stall(conn, now));
+    if (ps_http2_is_alive(conn))
+        next = sooner(next, check_trust(conn, now));
     ps_list_each_safe(node, &conn->calls) next =
         sooner(next, check_call(ps_container(node, ps_call, link), now));
     if (ps_http2_is_alive(conn) && next != PS_NEVER)

@@ -114,6 +114,7 @@ static void up_cb(void *owner, ps_http2 *conn)
     (void)conn;
     ps_rpc_connection *connection = owner;
     connection->up = true;
+    ps_rpc_connection_verify(connection);
 }
 
 static void closed_cb(void *owner, ps_http2 *conn, ps_status status, const char *reason)

@@ -19,6 +19,8 @@ typedef struct ps_rpc_home {
     ps_list watchers; /* of health */
     ps_job job;       /* of start, drain, close and serving: one at a time, see rpc_server.c */
     void (*task)(struct ps_rpc_home *home);
+    ps_job verify_job; /* the server's TLS context is another one */
+    atomic_bool verify_soon;
 } ps_rpc_home;
 
 typedef struct ps_rpc_connection {
@@ -26,6 +28,7 @@ typedef struct ps_rpc_connection {
     ps_rpc_home *home;
     ps_http2 *conn;
     bool up;
+    unsigned tls_number; /* of the context it was made with, or has been verified by since */
     char address[PS_ADDRESS_TEXT];
 } ps_rpc_connection;
 
@@ -42,6 +45,7 @@ struct ps_rpc_server {
     ps_http2_stats traffic;
     _Atomic uint64_t connections_total, handshakes_refused, calls, calls_refused;
     atomic_bool serving, accepting;
+    atomic_uint tls_number; /* how often tls was replaced */
 
     pthread_mutex_t lock; /* the following */
     pthread_cond_t changed;
@@ -53,6 +57,8 @@ struct ps_rpc_server {
 extern const ps_http2_events ps_rpc_http2_events; /* rpc_dispatch.c */
 void ps_rpc_refused(ps_rpc_server *server, const char *address, const ps_identity *peer,
                     const char *path, const char *reason);
+/* Retires it when the server's TLS context, a newer one than its own, does not accept the peer. */
+void ps_rpc_connection_verify(ps_rpc_connection *connection);
 void ps_rpc_connection_gone(ps_rpc_connection *connection);
 /* Runs task on every loop of the server, and waits for all. Not on a loop's thread. */
 void ps_rpc_on_every_loop(ps_rpc_server *server, void (*task)(ps_rpc_home *home));

@@ -49,6 +49,32 @@ static ps_tls_context *current_tls(ps_rpc_server *server)
     return tls;
 }
 
+void ps_rpc_connection_verify(ps_rpc_connection *connection)
+{
+    ps_rpc_server *server = connection->home->server;
+    unsigned number = server->tls_number; /* before its context: a newer one is met again */
+    ps_layer *layer = ps_http2_layer(connection->conn);
+    if (!layer || connection->tls_number == number)
+        return;
+    connection->tls_number = number;
+    ps_tls_context *tls = current_tls(server);
+    if (ps_tls_layer_verify_again(layer, tls))
+        ps_http2_retire(connection->conn, ps_error_message());
+    ps_tls_context_unref(&tls);
+}
+
+static void verify_cb(ps_job *job)
+{
+    ps_rpc_home *home = ps_container(job, ps_rpc_home, verify_job);
+    home->verify_soon = false;
+    ps_list_each_safe(node, &home->connections)
+    {
+        ps_rpc_connection *connection = ps_container(node, ps_rpc_connection, link);
+        if (connection->up) /* else when it is */
+            ps_rpc_connection_verify(connection);
+    }
+}
+
 static ps_status make_connection(ps_rpc_home *home, int fd, ps_rpc_connection *connection)
 {
     ps_rpc_server *server = home->server;
@@ -56,6 +82,7 @@ static ps_status make_connection(ps_rpc_home *home, int fd, ps_rpc_connection *c
     ps_status st = ps_tcp_layer_create(home->loop, fd, &tcp);
     if (st)
         return st;
+    connection->tls_number = server->tls_number;
     ps_tls_context *tls = current_tls(server);
     st = ps_tls_layer_create(tcp, tls, NULL, &top);
     ps_tls_context_unref(&tls);
@@ -78,6 +105,7 @@ static ps_status make_connection(ps_rpc_home *home, int fd, ps_rpc_connection *c
         .stats = &server->traffic,
         .address = connection->address,
         .peer = ps_tls_layer_peer,
+        .peer_not_after = ps_tls_layer_peer_not_after,
         .events = &ps_rpc_http2_events,
         .owner = connection,
     };
@@ -172,6 +200,7 @@ ps_status ps_rpc_server_create(const ps_rpc_server_options *options, ps_rpc_serv
         ps_list_init(&home->connections);
         ps_list_init(&home->watchers);
         ps_job_init(&home->job, task_cb);
+        ps_job_init(&home->verify_job, verify_cb);
     }
     ps_health_add(server);
     ps_reflection_add(server);
@@ -222,6 +251,10 @@ void ps_rpc_server_set_tls(ps_rpc_server *server, struct ps_tls_context *tls)
     server->tls = ps_tls_context_ref(tls);
     pthread_mutex_unlock(&server->lock);
     ps_tls_context_unref(&before);
+    server->tls_number++;
+    for (unsigned i = 0; i < server->n_homes; i++)
+        if (!atomic_exchange(&server->homes[i].verify_soon, true))
+            ps_loop_post(server->homes[i].loop, &server->homes[i].verify_job);
 }
 
 void ps_rpc_server_stats(const ps_rpc_server *constant, ps_rpc_stats *out)

@@ -90,7 +90,8 @@ void ps_rpc_server_add(ps_rpc_server *server, const ps_rpc_service *service);
 /* Binds and listens. PS_UNAVAILABLE when the port is taken (named in the message). */
 PS_MUST_CHECK ps_status ps_rpc_server_start(ps_rpc_server *server);
 uint16_t ps_rpc_server_port(const ps_rpc_server *server);
-/* New connections use this context from now on (certificates reloaded). Any thread. */
+/* New connections use this context from now on (certificates reloaded). Those whose peer it does
+ * not accept get no new calls, and are closed after stall_ms at the latest. Any thread. */
 void ps_rpc_server_set_tls(ps_rpc_server *server, struct ps_tls_context *tls);
 void ps_rpc_server_stats(const ps_rpc_server *server, ps_rpc_stats *out); /* any thread */
 /* grpc.health.v1: what Check("") and Check(service) answer. Any thread. */

@@ -11,6 +11,7 @@
 #include "common/base/mem.h"
 #include "common/transport/tls_bio.h"
 #include "common/transport/tls_session.h"
+#include "common/transport/tls_verify.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -245,6 +246,17 @@ close_below:
 const ps_identity *ps_tls_layer_peer(const ps_layer *layer)
 {
     return &((const tls *)(const void *)((const char *)layer - offsetof(tls, layer)))->peer;
+}
+
+int64_t ps_tls_layer_peer_not_after(const ps_layer *layer)
+{
+    const tls *t = (const void *)((const char *)layer - offsetof(tls, layer));
+    return ps_tls_peer_not_after(t->ssl);
+}
+
+ps_status ps_tls_layer_verify_again(ps_layer *layer, const ps_tls_context *context)
+{
+    return ps_tls_verify_again(of(layer)->ssl, context);
 }
 
 const char *ps_tls_layer_claim(const ps_layer *layer)

@@ -2,7 +2,7 @@
  *
  * A ps_tls_context is made of a CA file, a certificate and its key, never changes, and is counted.
  * tls_holder.h has the current one and swaps it when the files are reloaded (SIGHUP); connections
- * keep the context they began with.
+ * keep the context they began with, and their peer is verified by the new one as well.
  *
  * Every context: TLS 1.3 only (RFC 8446), AES-256-GCM first, groups X25519 and P-256, ALPN h2
  * mandatory (RFC 9113 section 3.2), no tickets and no resumption (that would skip the

@@ -73,6 +73,12 @@ ps_status ps_tls_session_established(SSL *ssl, ps_identity *peer)
     return ps_tls_peer_identity(ssl, peer);
 }
 
+int64_t ps_tls_peer_not_after(const SSL *ssl)
+{
+    const ps_tls_state *state = ps_tls_state_of(ssl);
+    return state && state->verified ? state->not_after : 0;
+}
+
 const char *ps_tls_verify_reason(const SSL *ssl)
 {
     const ps_tls_state *state = ps_tls_state_of(ssl);

@@ -27,6 +27,9 @@ PS_MUST_CHECK ps_status ps_tls_session_established(struct ssl_st *ssl, ps_identi
 /* The identity of the peer's verified certificate. PS_UNAUTHENTICATED when there is none. */
 PS_MUST_CHECK ps_status ps_tls_peer_identity(struct ssl_st *ssl, ps_identity *out);
 
+/* Until when the peer's whole chain is in force, seconds since 1970; 0 when none was verified. */
+int64_t ps_tls_peer_not_after(const struct ssl_st *ssl);
+
 /* Why we refused the peer, in words ("certificate of spiffe://c/worker/w1 expired on 2026-01-01");
  * "" when we did not. Valid as long as the session. */
 const char *ps_tls_verify_reason(const struct ssl_st *ssl);

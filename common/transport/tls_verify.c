@@ -9,6 +9,7 @@
 #include "common/base/mem.h"
 #include "common/security/certificate.h"
 #include "common/security/certificate_check.h"
+#include "common/security/crypto_error.h"
 
 #include <openssl/ssl.h>
 #include <pthread.h>
@@ -59,6 +60,30 @@ static void note_claim(ps_tls_state *state, X509 *cert)
         ps_identity_format(&who, state->claim);
 }
 
+static ps_certificate_use peer_use(const ps_tls_context *context)
+{
+    return ps_tls_context_side(context) == PS_TLS_CLIENT ? PS_CERTIFICATE_FOR_SERVER
+                                                         : PS_CERTIFICATE_FOR_CLIENT;
+}
+
+/* A certificate is worth no more than those it depends on. */
+static int64_t chain_not_after(X509_STORE_CTX *store)
+{
+    int64_t earliest = INT64_MAX;
+    STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(store);
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        int64_t one = ps_certificate_not_after(sk_X509_value(chain, i));
+        earliest = one < earliest ? one : earliest;
+    }
+    return earliest;
+}
+
+static ps_status check_peer(const ps_tls_context *context, X509 *cert, ps_identity *out)
+{
+    return ps_certificate_check(cert, peer_use(context), ps_tls_context_identity(context)->cluster,
+                                ps_tls_context_peer_roles(context), out);
+}
+
 int ps_tls_verify_cb(X509_STORE_CTX *store, void *unused)
 {
     (void)unused;
@@ -69,21 +94,51 @@ int ps_tls_verify_cb(X509_STORE_CTX *store, void *unused)
         X509_STORE_CTX_set_error(store, X509_V_ERR_UNSPECIFIED);
         return 0;
     }
-    bool is_client = ps_tls_context_side(state->context) == PS_TLS_CLIENT;
-    ps_certificate_use use = is_client ? PS_CERTIFICATE_FOR_SERVER : PS_CERTIFICATE_FOR_CLIENT;
     state->verified = false;
     note_claim(state, cert);
     if (X509_verify_cert(store) != 1) {
-        ps_certificate_explain(store, use, state->host, state->reason, sizeof state->reason);
+        ps_certificate_explain(store, peer_use(state->context), state->host, state->reason,
+                               sizeof state->reason);
         return 0;
     }
-    const ps_identity *self = ps_tls_context_identity(state->context);
-    if (ps_certificate_check(cert, use, self->cluster, ps_tls_context_peer_roles(state->context),
-                             &state->peer)) {
+    if (check_peer(state->context, cert, &state->peer)) {
         (void)snprintf(state->reason, sizeof state->reason, "%s", ps_error_message());
         X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
         return 0;
     }
+    state->not_after = chain_not_after(store);
     state->verified = true;
     return 1;
+}
+
+static ps_status verify_chain(X509_STORE_CTX *store, SSL *ssl, X509 *cert,
+                              const ps_tls_context *context)
+{
+    SSL_CTX *trust = ps_tls_context_ssl(context);
+    if (X509_STORE_CTX_init(store, SSL_CTX_get_cert_store(trust), cert,
+                            SSL_get_peer_cert_chain(ssl)) != 1)
+        return ps_crypto_fail(PS_UNAUTHENTICATED, "certificate of the peer");
+    ps_certificate_use use = peer_use(context);
+    X509_STORE_CTX_set_default(store,
+                               use == PS_CERTIFICATE_FOR_SERVER ? "ssl_server" : "ssl_client");
+    X509_STORE_CTX_set_depth(store, SSL_CTX_get_verify_depth(trust));
+    if (X509_verify_cert(store) == 1)
+        return PS_OK;
+    char why[PS_ERROR_MAX];
+    ps_certificate_explain(store, use, NULL, why, sizeof why);
+    return ps_crypto_fail(PS_UNAUTHENTICATED, "%s", why);
+}
+
+ps_status ps_tls_verify_again(SSL *ssl, const ps_tls_context *context)
+{
+    const ps_tls_state *state = ps_tls_state_of(ssl);
+    X509 *cert = SSL_get0_peer_certificate(ssl);
+    if (!state || !state->verified || !cert)
+        return ps_fail(PS_UNAUTHENTICATED, "the peer has no verified certificate");
+    X509_STORE_CTX *store = X509_STORE_CTX_new();
+    ps_status st = store ? verify_chain(store, ssl, cert, context)
+                         : ps_fail(PS_NO_MEMORY, "certificate of the peer: out of memory");
+    X509_STORE_CTX_free(store);
+    ps_identity who;
+    return st ? st : check_peer(context, cert, &who);
 }
