@@ -344,6 +344,13 @@ void ps_call_cancel(ps_call *call)
     ps_call_reset(call, NGHTTP2_CANCEL);
 }
 
+static bool may_send(const ps_call *call)
+{
+    nghttp2_session *session = call->conn->session;
+    return nghttp2_session_get_remote_window_size(session) > 0 &&
+           nghttp2_session_get_stream_remote_window_size(session, call->stream_id) > 0;
+}
+
 void ps_call_give_up(ps_call *call, ps_status status, const char *text)
 {
     if (call->ended)
@@ -356,9 +363,7 @@ void ps_call_give_up(ps_call *call, ps_status status, const char *text)
     }
     ps_call_end(call, status, text);
     /* A peer that takes no more data would never let the status pass. */
-    if (client ||
-        (call->submitted && call->stream_id &&
-         nghttp2_session_get_stream_remote_window_size(call->conn->session, call->stream_id) <= 0))
+    if (client || (call->submitted && call->stream_id && !may_send(call)))
         ps_call_reset(call, NGHTTP2_CANCEL);
     ps_call_unref(call);
 }

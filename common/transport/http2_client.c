@@ -71,7 +71,7 @@ void ps_http2_client_headers_done(ps_call *call)
         ps_call_reset(call, NGHTTP2_CANCEL);
     } else if (call->grpc_status >= 0) {
         /* These were the trailers, and the call is over even when our side is not closed yet. */
-        if (ps_grpc_frame_is_partial(&call->frame))
+        if (call->grpc_status == 0 && ps_grpc_frame_is_partial(&call->frame))
             ps_call_end(call, PS_INTERNAL, "the last message is incomplete");
         else
             end_by_headers(call);

@@ -67,19 +67,19 @@ int ps_http2_send_data_cb(nghttp2_session *session, nghttp2_frame *frame, const 
     (void)session, (void)frame;
     ps_http2 *conn = user;
     ps_call *call = source->ptr;
-    if (conn->tx.call)
-        return NGHTTP2_ERR_WOULDBLOCK;
-    /* It may have waited here while the call ended and its queue was dropped: nghttp2 gives the
-     * frame up and resets the stream. */
-    if (call->ended || call->queued < length)
-        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    if (conn->tx.call || call->queued < length) /* never: it is sent right after it was asked for */
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
     ps_call_ref(call);
     conn->tx = (ps_http2_tx){.call = call, .len = length + 9};
     memcpy(conn->tx.head, head, 9);
     call->queued -= length;
     ps_floods_earn(&conn->floods);
-    /* A failure is met again by the next push. */
-    return push_tx(conn) == PS_OK || conn->tx.call ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+    /* A failure is met again by the next push. While some of this frame waits no other is made: its
+     * call could end before its turn comes, and then it could only be reset, without a status. */
+    ps_status st = push_tx(conn);
+    if (conn->tx.call)
+        return NGHTTP2_ERR_PAUSE;
+    return st ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 ssize_t ps_http2_frame_size_cb(nghttp2_session *session, uint8_t type, int32_t stream_id,

@@ -3,6 +3,8 @@
 #include "tests/lib/check_main.h"
 #include "tests/lib/echo_rig.h"
 
+#include "common/transport/http2_internal.h"
+
 #include <poll.h>
 
 #define MIB (1u << 20)
@@ -57,6 +59,60 @@ START_TEST(a_deadline_ends_the_call_on_both_sides)
         echo_run_ms(&rig, 10);
     /* whichever clock was first: the server's own, or the client's reset */
     ck_assert_uint_eq(rig.echo.ended[PS_DEADLINE_EXCEEDED] + rig.echo.ended[PS_CANCELLED], 1);
+    echo_rig_close(&rig);
+}
+END_TEST
+
+/* The client's own clock does not end these calls: what comes is what the server says. */
+static void start_without_clock(echo_call *c, const char *path, unsigned deadline_ms)
+{
+    *c = (echo_call){0};
+    echo_start(&rig, c, path, &(ps_call_options){.deadline_ms = deadline_ms});
+    c->call->deadline_ns = PS_NEVER;
+}
+
+START_TEST(a_stream_that_has_begun_ends_with_the_status_of_its_deadline)
+{
+    open_rig(NULL);
+    Psd__Test__V1__Piece first = piece(0, "");
+    ck_assert_int_eq(echo_unary(&rig, &first, NULL, NULL), PS_OK); /* connected */
+    echo_call c;
+    start_without_clock(&c, ECHO_TALK, 300);
+    echo_send(&c, 0, "hello", (ps_slice){0});
+    echo_wait(&rig, &c);
+    ck_assert_uint_eq(c.messages, 1);
+    ck_assert_msg(c.status == PS_DEADLINE_EXCEEDED, "%s", c.message);
+    await_ended(PS_DEADLINE_EXCEEDED, 1);
+    echo_clear(&c);
+    echo_rig_close(&rig);
+}
+END_TEST
+
+/* What they have queued does not fit into the socket when their time is up. */
+START_TEST(so_do_streams_that_wait_for_their_turn)
+{
+    enum { CALLS = 6 };
+    open_rig(NULL);
+    Psd__Test__V1__Piece first = piece(0, "");
+    ck_assert_int_eq(echo_unary(&rig, &first, NULL, NULL), PS_OK);
+    echo_call c[CALLS];
+    for (int i = 0; i < CALLS; i++) {
+        start_without_clock(&c[i], ECHO_DOWNLOAD, 400);
+        Psd__Test__V1__Ask ask = PSD__TEST__V1__ASK__INIT;
+        ask.count = 1000;
+        ask.size = MIB;
+        ps_call_send(c[i].call, &ask.base, NULL);
+        ps_call_half_close(c[i].call);
+    }
+    echo_run_ms(&rig, 20);
+    for (int i = 0; i < 300 && rig.echo.ended[PS_DEADLINE_EXCEEDED] < CALLS; i++)
+        poll(NULL, 0, 10); /* the client's loop does not run */
+    for (int i = 0; i < CALLS; i++) {
+        echo_wait(&rig, &c[i]);
+        ck_assert_msg(c[i].status == PS_DEADLINE_EXCEEDED, "%d: %s", i, c[i].message);
+        echo_clear(&c[i]);
+    }
+    ck_assert_str_eq(rig.states, "up;");
     echo_rig_close(&rig);
 }
 END_TEST
@@ -328,6 +384,8 @@ static const ps_check_case cases[] = {
     {&calls_of_one_connection_share_what_may_wait_for_it, 60},
     {&a_status_arrives_with_its_text_in_any_script, 30},
     {&a_deadline_ends_the_call_on_both_sides, 30},
+    {&a_stream_that_has_begun_ends_with_the_status_of_its_deadline, 30},
+    {&so_do_streams_that_wait_for_their_turn, 30},
     {&a_client_cancels_and_the_handler_hears_of_it, 30},
     {&a_server_ends_a_stream_while_the_client_still_sends, 30},
     {&a_message_over_the_limit_is_refused_before_it_is_held, 30},
