@@ -89,6 +89,8 @@ struct ps_http2 {
     uint64_t begun_ns;  /* the handshake */
     uint64_t heard_ns;  /* the last byte from the peer */
     uint64_t pinged_ns; /* keepalive PING under way; PS_NEVER: none */
+    bool looked;        /* what had come was read since the last tick found somebody late */
+    bool look;          /* it did in this one */
     ps_floods floods;
 
     ps_job close_job;

@@ -10,6 +10,10 @@
  *     trust       the peer's certificate is in force                      else retired: drained,
  *                                                         and closed when that takes stall_ms
  *
+ * A loop that stood still (a stopped process, a sleeping machine) finds everybody late, and what
+ * they have sent in its sockets: so who is late is judged in the next tick, before which the loop
+ * reads.
+ *
  * Each tick works out when the next one is due. Failure: closing, with the reason. */
 #include "common/transport/http2_internal.h"
 
@@ -40,6 +44,13 @@ void ps_http2_heard(ps_http2 *conn)
     conn->pinged_ns = PS_NEVER;
 }
 
+/* Only what the peer does is asked for here; deadlines are no matter of who was asleep. */
+static bool is_late(ps_http2 *conn, uint64_t now, uint64_t due)
+{
+    conn->look |= now >= due;
+    return now >= due && conn->looked;
+}
+
 static void fail(ps_http2 *conn, const char *what, unsigned ms)
 {
     char text[96];
@@ -52,7 +63,7 @@ static uint64_t check_handshake(ps_http2 *conn, uint64_t now)
     uint64_t due = conn->begun_ns + conn->limits.handshake_ms * MS;
     if (conn->up)
         return PS_NEVER;
-    if (now >= due)
+    if (is_late(conn, now, due))
         fail(conn, conn->state == PS_HTTP2_HANDSHAKE ? "no TLS handshake" : "no HTTP/2 settings",
              conn->limits.handshake_ms);
     return due;
@@ -64,7 +75,7 @@ static uint64_t check_keepalive(ps_http2 *conn, uint64_t now)
         return PS_NEVER;
     if (conn->pinged_ns != PS_NEVER) {
         uint64_t due = conn->pinged_ns + conn->limits.keepalive_timeout_ms * MS;
-        if (now >= due)
+        if (is_late(conn, now, due))
             fail(conn, "keepalive: no answer", conn->limits.keepalive_timeout_ms);
         return due;
     }
@@ -82,7 +93,7 @@ static uint64_t check_stall(ps_http2 *conn, uint64_t now)
     if (conn->blocked_ns == PS_NEVER)
         return PS_NEVER;
     uint64_t due = conn->blocked_ns + conn->limits.stall_ms * MS;
-    if (now >= due)
+    if (is_late(conn, now, due))
         fail(conn, "the peer took nothing of what waits for it", conn->limits.stall_ms);
     return due;
 }
@@ -109,7 +120,7 @@ static uint64_t check_queue(ps_call *call, uint64_t now)
     if (call->kind == PS_CALL_CLIENT || call->queued == 0)
         return PS_NEVER;
     uint64_t due = call->moved_ns + call->conn->limits.stall_ms * MS;
-    if (now >= due) {
+    if (is_late(call->conn, now, due)) {
         ps_call_end(call, PS_UNAVAILABLE, "the client does not read what it asked for");
         ps_call_reset(call, NGHTTP2_CANCEL);
     }
@@ -123,7 +134,7 @@ static uint64_t check_arrival(ps_call *call, uint64_t now)
         return PS_NEVER;
     uint64_t others = call->conn->received - call->fed_at;
     uint64_t due = call->fed_ns + (call->conn->limits.stall_ms + others / SLOWEST_PER_MS) * MS;
-    if (now >= due)
+    if (is_late(call->conn, now, due))
         ps_call_give_up(call, PS_UNAVAILABLE, "the rest of a message did not come");
     return due;
 }
@@ -145,6 +156,7 @@ void ps_http2_timer_cb(void *user)
     ps_http2 *conn = user;
     uint64_t now = ps_http2_now(conn);
     conn->timer_ns = PS_NEVER;
+    conn->look = false;
     uint64_t next = check_handshake(conn, now);
     if (ps_http2_is_alive(conn))
         next = sooner(next, check_keepalive(conn, now));
@@ -154,6 +166,7 @@ void ps_http2_timer_cb(void *user)
         next = sooner(next, check_trust(conn, now));
     ps_list_each_safe(node, &conn->calls) next =
         sooner(next, check_call(ps_container(node, ps_call, link), now));
+    conn->looked = conn->look;
     if (ps_http2_is_alive(conn) && next != PS_NEVER)
         ps_http2_timer_at(conn, next);
 }

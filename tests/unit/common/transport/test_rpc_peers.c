@@ -597,6 +597,29 @@ START_TEST(a_silent_peer_is_noticed_by_keepalive)
 }
 END_TEST
 
+/* The answer is in its socket when it looks at the clock. */
+START_TEST(a_loop_that_stood_still_hears_what_has_come_before_it_judges)
+{
+    echo_rig_open(&rig, NULL);
+    ps_channel_options o = {.keepalive_ms = 300, .keepalive_timeout_ms = 300};
+    echo_rig_connect(&rig, &o);
+    Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
+    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_OK);
+    echo_call c = {0};
+    start_slow(&c, 200);
+    echo_run_ms(&rig, 20);
+    ps_http2 *conn = rig.channel->current->conn;
+    conn->pinged_ns = ps_http2_now(conn); /* as if it had asked just now */
+    poll(NULL, 0, 1500);
+    echo_wait(&rig, &c);
+    ck_assert_msg(c.status == PS_OK, "%s", c.message);
+    echo_run_ms(&rig, 50);
+    ck_assert_str_eq(rig.states, "up;");
+    echo_clear(&c);
+    echo_rig_close(&rig);
+}
+END_TEST
+
 START_TEST(connections_over_the_limit_are_closed)
 {
     ps_rpc_limits limits = PS_RPC_LIMITS_DEFAULT;
@@ -631,6 +654,7 @@ static const ps_check_case cases[] = {
     {&a_channel_leaves_a_server_whose_ca_was_removed, 30},
     {&what_is_not_tls_is_closed_with_a_reason, 30},
     {&a_silent_peer_is_noticed_by_keepalive, 30},
+    {&a_loop_that_stood_still_hears_what_has_come_before_it_judges, 30},
     {&connections_over_the_limit_are_closed, 30},
     {0},
 };
