@@ -153,6 +153,15 @@ void echo_start(echo_rig *rig, echo_call *c, const char *path, const ps_call_opt
     c->call = ps_channel_call(rig->channel, path, options, &events, c);
 }
 
+void echo_start_slow(echo_rig *rig, echo_call *c, unsigned delay_ms)
+{
+    Psd__Test__V1__Piece slow = PSD__TEST__V1__PIECE__INIT;
+    slow.delay_ms = delay_ms;
+    echo_start(rig, c, ECHO_UNARY, NULL);
+    ps_call_send(c->call, &slow.base, NULL);
+    ps_call_half_close(c->call);
+}
+
 void echo_send(echo_call *c, uint64_t number, const char *text, ps_slice payload)
 {
     Psd__Test__V1__Piece piece = PSD__TEST__V1__PIECE__INIT;

@@ -61,6 +61,8 @@ typedef struct echo_call {
 } echo_call;
 
 void echo_start(echo_rig *rig, echo_call *c, const char *path, const ps_call_options *options);
+/* A whole unary call, answered after delay_ms. */
+void echo_start_slow(echo_rig *rig, echo_call *c, unsigned delay_ms);
 void echo_send(echo_call *c, uint64_t number, const char *text, ps_slice payload);
 void echo_send_counted(echo_call *c, ps_slice payload, unsigned *released);
 void echo_wait(echo_rig *rig, echo_call *c); /* to its end */

@@ -9,7 +9,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define MIB (1u << 20)
@@ -270,11 +269,7 @@ START_TEST(a_stopping_server_lets_calls_end_and_takes_no_new_ones)
     echo_rig_open(&rig, NULL);
     echo_rig_connect(&rig, NULL);
     echo_call c = {0};
-    echo_start(&rig, &c, ECHO_UNARY, NULL);
-    Psd__Test__V1__Piece slow = PSD__TEST__V1__PIECE__INIT;
-    slow.delay_ms = 400;
-    ps_call_send(c.call, &slow.base, NULL);
-    ps_call_half_close(c.call);
+    echo_start_slow(&rig, &c, 400);
     echo_run_ms(&rig, 100);
     unsigned grace = 5000;
     pthread_t stopper;
@@ -370,167 +365,6 @@ START_TEST(a_taken_port_is_named)
 }
 END_TEST
 
-/* Both sides' words when `client` shows this certificate. */
-static void expect_rejected(ps_tls_context *client, const char *to_client, const char *to_server)
-{
-    ps_channel_options o = {.tls = client};
-    echo_rig_connect(&rig, &o);
-    Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
-    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_UNAUTHENTICATED);
-    ck_assert_msg(strstr(ps_error_message(), to_client), "client: %s", ps_error_message());
-    char refused[PS_ERROR_MAX] = "";
-    for (int i = 0; i < 100 && !strstr(refused, to_server); i++) {
-        echo_run_ms(&rig, 10);
-        echo_rig_refused(&rig, refused);
-    }
-    ck_assert_msg(strstr(refused, to_server), "server: %s", refused);
-    ps_channel_free(&rig.channel);
-}
-
-START_TEST(a_certificate_that_is_refused_is_explained_on_both_sides)
-{
-    echo_rig_open(&rig, NULL);
-    ps_test_pki other;
-    ps_test_pki_open(&other, "lab");
-    ps_test_pki_client(&other, PS_ROLE_WORKER, "w2");
-    int64_t now = time(NULL);
-    ps_test_pki_client_at(&rig.pki, PS_ROLE_WORKER, "old", now - 7200, now - 3600);
-    ps_tls_context *expired = ps_test_pki_context(&rig.pki, PS_TLS_CLIENT, "old");
-    expect_rejected(expired, "rejected our certificate: expired", "expired");
-    ps_tls_context_unref(&expired);
-    ps_tls_context *stranger = ps_test_pki_context(&other, PS_TLS_CLIENT, "w2");
-    ps_channel_options o = {.tls = stranger};
-    echo_rig_connect(&rig, &o);
-    Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
-    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_UNAUTHENTICATED);
-    ps_channel_free(&rig.channel);
-    ps_tls_context_unref(&stranger);
-    ps_test_pki_close(&other);
-    echo_rig_close(&rig);
-}
-END_TEST
-
-static void run_until_none(void)
-{
-    for (int i = 0; i < 400 && stats().connections; i++)
-        echo_run_ms(&rig, 10);
-    ck_assert_uint_eq(stats().connections, 0);
-}
-
-static void start_slow(echo_call *c, unsigned delay_ms)
-{
-    Psd__Test__V1__Piece slow = PSD__TEST__V1__PIECE__INIT;
-    slow.delay_ms = delay_ms;
-    echo_start(&rig, c, ECHO_UNARY, NULL);
-    ps_call_send(c->call, &slow.base, NULL);
-    ps_call_half_close(c->call);
-}
-
-/* One call ends in time, the other would go on for ever. */
-START_TEST(a_connection_does_not_outlive_its_certificate)
-{
-    ps_rpc_limits limits = PS_RPC_LIMITS_DEFAULT;
-    limits.stall_ms = 1500;
-    echo_rig_open(&rig, &limits);
-    int64_t now = time(NULL);
-    ps_test_pki_client_at(&rig.pki, PS_ROLE_WORKER, "brief", now - 60, now + 2);
-    ps_tls_context *brief = ps_test_pki_context(&rig.pki, PS_TLS_CLIENT, "brief");
-    echo_rig_connect(&rig, &(ps_channel_options){.tls = brief, .backoff_min_ms = 5000});
-    echo_call slow = {0}, endless = {0};
-    echo_start(&rig, &endless, ECHO_TALK, NULL);
-    echo_send(&endless, 0, "", (ps_slice){0});
-    start_slow(&slow, 3300);
-    while (endless.messages == 0)
-        echo_run_ms(&rig, 5);
-    echo_wait(&rig, &slow);
-    ck_assert_msg(slow.status == PS_OK, "%s", slow.message);
-    ck_assert(time(NULL) > now + 2);
-    ck_assert(!endless.done);
-    Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
-    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_UNAUTHENTICATED);
-    ck_assert_msg(strstr(ps_error_message(), "expired"), "%s", ps_error_message());
-    echo_wait(&rig, &endless);
-    ck_assert_int_eq(endless.status, PS_UNAVAILABLE);
-    run_until_none();
-    echo_clear(&slow);
-    echo_clear(&endless);
-    ps_tls_context_unref(&brief);
-    echo_rig_close(&rig);
-}
-END_TEST
-
-/* The certificates of another CA of the same cluster. */
-static ps_tls_context *from_other_ca(ps_tls_side side)
-{
-    ps_test_pki other;
-    ps_test_pki_open(&other, "lab");
-    ps_test_pki_server(&other, "psd", "localhost");
-    ps_test_pki_client(&other, PS_ROLE_WORKER, "w1");
-    ps_tls_context *context =
-        ps_test_pki_context(&other, side, side == PS_TLS_SERVER ? "psd" : "w1");
-    ps_test_pki_close(&other);
-    return context;
-}
-
-static void start_endless(echo_call *c)
-{
-    *c = (echo_call){0};
-    echo_start(&rig, c, ECHO_TALK, NULL);
-    echo_send(c, 0, "", (ps_slice){0});
-    while (c->messages == 0 && !c->done)
-        echo_run_ms(&rig, 5);
-    ck_assert(!c->done);
-}
-
-START_TEST(who_has_a_certificate_of_a_ca_that_was_removed_is_let_go)
-{
-    ps_rpc_limits limits = PS_RPC_LIMITS_DEFAULT;
-    limits.stall_ms = 500;
-    echo_rig_open(&rig, &limits);
-    echo_rig_connect(&rig, &(ps_channel_options){.backoff_min_ms = 5000});
-    echo_call endless;
-    start_endless(&endless);
-    ps_tls_context *same = ps_test_pki_context(&rig.pki, PS_TLS_SERVER, "psd");
-    ps_rpc_server_set_tls(rig.server, same);
-    echo_run_ms(&rig, 1000);
-    ck_assert(!endless.done); /* it is still good */
-    ck_assert_str_eq(rig.states, "up;");
-    ps_tls_context *other = from_other_ca(PS_TLS_SERVER);
-    ps_rpc_server_set_tls(rig.server, other);
-    echo_wait(&rig, &endless);
-    ck_assert_int_eq(endless.status, PS_UNAVAILABLE);
-    run_until_none();
-    ck_assert_msg(strstr(rig.states, "unknown CA"), "%s", rig.states); /* said by the client */
-    echo_clear(&endless);
-    ps_tls_context_unref(&same);
-    ps_tls_context_unref(&other);
-    echo_rig_close(&rig);
-}
-END_TEST
-
-START_TEST(a_channel_leaves_a_server_whose_ca_was_removed)
-{
-    echo_rig_open(&rig, NULL);
-    echo_rig_connect(&rig, NULL);
-    echo_call quick = {0};
-    Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
-    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_OK);
-    ps_channel_set_tls(rig.channel, rig.client_tls);
-    start_slow(&quick, 300);
-    echo_run_ms(&rig, 100);
-    ck_assert_str_eq(rig.states, "up;");
-    ps_tls_context *other = from_other_ca(PS_TLS_CLIENT);
-    ps_channel_set_tls(rig.channel, other);
-    echo_wait(&rig, &quick);
-    ck_assert_msg(quick.status == PS_OK, "%s", quick.message); /* it was under way */
-    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_UNAUTHENTICATED);
-    run_until_none();
-    echo_clear(&quick);
-    ps_tls_context_unref(&other);
-    echo_rig_close(&rig);
-}
-END_TEST
-
 static int plain_socket(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
@@ -606,7 +440,7 @@ START_TEST(a_loop_that_stood_still_hears_what_has_come_before_it_judges)
     Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
     ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_OK);
     echo_call c = {0};
-    start_slow(&c, 200);
+    echo_start_slow(&rig, &c, 200);
     echo_run_ms(&rig, 20);
     ps_http2 *conn = rig.channel->current->conn;
     conn->pinged_ns = ps_http2_now(conn); /* as if it had asked just now */
@@ -648,10 +482,6 @@ static const ps_check_case cases[] = {
     {&a_channel_comes_back_when_its_server_does, 30},
     {&a_connection_whose_streams_are_used_up_is_replaced, 30},
     {&a_taken_port_is_named, 30},
-    {&a_certificate_that_is_refused_is_explained_on_both_sides, 30},
-    {&a_connection_does_not_outlive_its_certificate, 30},
-    {&who_has_a_certificate_of_a_ca_that_was_removed_is_let_go, 30},
-    {&a_channel_leaves_a_server_whose_ca_was_removed, 30},
     {&what_is_not_tls_is_closed_with_a_reason, 30},
     {&a_silent_peer_is_noticed_by_keepalive, 30},
     {&a_loop_that_stood_still_hears_what_has_come_before_it_judges, 30},

@@ -1,0 +1,180 @@
+/* Whom a connection trusts, and for how long: certificates that are refused, expire, or lose their
+ * CA; over mTLS on loopback. */
+#include "tests/lib/check_main.h"
+#include "tests/lib/echo_rig.h"
+
+#include <time.h>
+
+static echo_rig rig;
+
+static ps_rpc_stats stats(void)
+{
+    ps_rpc_stats s;
+    ps_rpc_server_stats(rig.server, &s);
+    return s;
+}
+
+/* Both sides' words when `client` shows this certificate. */
+static void expect_rejected(ps_tls_context *client, const char *to_client, const char *to_server)
+{
+    ps_channel_options o = {.tls = client};
+    echo_rig_connect(&rig, &o);
+    Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
+    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_UNAUTHENTICATED);
+    ck_assert_msg(strstr(ps_error_message(), to_client), "client: %s", ps_error_message());
+    char refused[PS_ERROR_MAX] = "";
+    for (int i = 0; i < 100 && !strstr(refused, to_server); i++) {
+        echo_run_ms(&rig, 10);
+        echo_rig_refused(&rig, refused);
+    }
+    ck_assert_msg(strstr(refused, to_server), "server: %s", refused);
+    ps_channel_free(&rig.channel);
+}
+
+START_TEST(a_certificate_that_is_refused_is_explained_on_both_sides)
+{
+    echo_rig_open(&rig, NULL);
+    ps_test_pki other;
+    ps_test_pki_open(&other, "lab");
+    ps_test_pki_client(&other, PS_ROLE_WORKER, "w2");
+    int64_t now = time(NULL);
+    ps_test_pki_client_at(&rig.pki, PS_ROLE_WORKER, "old", now - 7200, now - 3600);
+    ps_tls_context *expired = ps_test_pki_context(&rig.pki, PS_TLS_CLIENT, "old");
+    expect_rejected(expired, "rejected our certificate: expired", "expired");
+    ps_tls_context_unref(&expired);
+    ps_tls_context *stranger = ps_test_pki_context(&other, PS_TLS_CLIENT, "w2");
+    ps_channel_options o = {.tls = stranger};
+    echo_rig_connect(&rig, &o);
+    Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
+    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_UNAUTHENTICATED);
+    ps_channel_free(&rig.channel);
+    ps_tls_context_unref(&stranger);
+    ps_test_pki_close(&other);
+    echo_rig_close(&rig);
+}
+END_TEST
+
+static void run_until_none(void)
+{
+    for (int i = 0; i < 400 && stats().connections; i++)
+        echo_run_ms(&rig, 10);
+    ck_assert_uint_eq(stats().connections, 0);
+}
+
+/* One call ends in time, the other would go on for ever. */
+START_TEST(a_connection_does_not_outlive_its_certificate)
+{
+    ps_rpc_limits limits = PS_RPC_LIMITS_DEFAULT;
+    limits.stall_ms = 1500;
+    echo_rig_open(&rig, &limits);
+    int64_t now = time(NULL);
+    ps_test_pki_client_at(&rig.pki, PS_ROLE_WORKER, "brief", now - 60, now + 2);
+    ps_tls_context *brief = ps_test_pki_context(&rig.pki, PS_TLS_CLIENT, "brief");
+    echo_rig_connect(&rig, &(ps_channel_options){.tls = brief, .backoff_min_ms = 5000});
+    echo_call slow = {0}, endless = {0};
+    echo_start(&rig, &endless, ECHO_TALK, NULL);
+    echo_send(&endless, 0, "", (ps_slice){0});
+    echo_start_slow(&rig, &slow, 3300);
+    while (endless.messages == 0)
+        echo_run_ms(&rig, 5);
+    echo_wait(&rig, &slow);
+    ck_assert_msg(slow.status == PS_OK, "%s", slow.message);
+    ck_assert(time(NULL) > now + 2);
+    ck_assert(!endless.done);
+    Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
+    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_UNAUTHENTICATED);
+    ck_assert_msg(strstr(ps_error_message(), "expired"), "%s", ps_error_message());
+    echo_wait(&rig, &endless);
+    ck_assert_int_eq(endless.status, PS_UNAVAILABLE);
+    run_until_none();
+    echo_clear(&slow);
+    echo_clear(&endless);
+    ps_tls_context_unref(&brief);
+    echo_rig_close(&rig);
+}
+END_TEST
+
+/* The certificates of another CA of the same cluster. */
+static ps_tls_context *from_other_ca(ps_tls_side side)
+{
+    ps_test_pki other;
+    ps_test_pki_open(&other, "lab");
+    ps_test_pki_server(&other, "psd", "localhost");
+    ps_test_pki_client(&other, PS_ROLE_WORKER, "w1");
+    ps_tls_context *context =
+        ps_test_pki_context(&other, side, side == PS_TLS_SERVER ? "psd" : "w1");
+    ps_test_pki_close(&other);
+    return context;
+}
+
+static void start_endless(echo_call *c)
+{
+    *c = (echo_call){0};
+    echo_start(&rig, c, ECHO_TALK, NULL);
+    echo_send(c, 0, "", (ps_slice){0});
+    while (c->messages == 0 && !c->done)
+        echo_run_ms(&rig, 5);
+    ck_assert(!c->done);
+}
+
+START_TEST(who_has_a_certificate_of_a_ca_that_was_removed_is_let_go)
+{
+    ps_rpc_limits limits = PS_RPC_LIMITS_DEFAULT;
+    limits.stall_ms = 500;
+    echo_rig_open(&rig, &limits);
+    echo_rig_connect(&rig, &(ps_channel_options){.backoff_min_ms = 5000});
+    echo_call endless;
+    start_endless(&endless);
+    ps_tls_context *same = ps_test_pki_context(&rig.pki, PS_TLS_SERVER, "psd");
+    ps_rpc_server_set_tls(rig.server, same);
+    echo_run_ms(&rig, 1000);
+    ck_assert(!endless.done); /* it is still good */
+    ck_assert_str_eq(rig.states, "up;");
+    ps_tls_context *other = from_other_ca(PS_TLS_SERVER);
+    ps_rpc_server_set_tls(rig.server, other);
+    echo_wait(&rig, &endless);
+    ck_assert_int_eq(endless.status, PS_UNAVAILABLE);
+    run_until_none();
+    ck_assert_msg(strstr(rig.states, "unknown CA"), "%s", rig.states); /* said by the client */
+    echo_clear(&endless);
+    ps_tls_context_unref(&same);
+    ps_tls_context_unref(&other);
+    echo_rig_close(&rig);
+}
+END_TEST
+
+START_TEST(a_channel_leaves_a_server_whose_ca_was_removed)
+{
+    echo_rig_open(&rig, NULL);
+    echo_rig_connect(&rig, NULL);
+    echo_call quick = {0};
+    Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
+    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_OK);
+    ps_channel_set_tls(rig.channel, rig.client_tls);
+    echo_start_slow(&rig, &quick, 300);
+    echo_run_ms(&rig, 100);
+    ck_assert_str_eq(rig.states, "up;");
+    ps_tls_context *other = from_other_ca(PS_TLS_CLIENT);
+    ps_channel_set_tls(rig.channel, other);
+    echo_wait(&rig, &quick);
+    ck_assert_msg(quick.status == PS_OK, "%s", quick.message); /* it was under way */
+    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_UNAUTHENTICATED);
+    run_until_none();
+    echo_clear(&quick);
+    ps_tls_context_unref(&other);
+    echo_rig_close(&rig);
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&a_certificate_that_is_refused_is_explained_on_both_sides, 30},
+    {&a_connection_does_not_outlive_its_certificate, 30},
+    {&who_has_a_certificate_of_a_ca_that_was_removed_is_let_go, 30},
+    {&a_channel_leaves_a_server_whose_ca_was_removed, 30},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("transport/rpc_trust", cases);
+}
