@@ -24,7 +24,7 @@ typedef enum section_type {
 
 enum {
     STATE_BYTES = 16,     /* u64 version, u64 blocks */
-    BLOCK_HEAD_BYTES = 32 /* u64 block, version, updates; u32 elements, slots */
+    BLOCK_HEAD_BYTES = 32 /* u64 block, version, updates; u32 elements, state format */
 };
 #define SMALL_MAX ((size_t)1 << 30)
 
@@ -58,7 +58,7 @@ static ps_status write_small(ps_section_writer *w, ps_param_store *store,
     return st;
 }
 
-static ps_status write_block(ps_section_writer *w, uint64_t index, unsigned slots,
+static ps_status write_block(ps_section_writer *w, uint64_t index, uint32_t format,
                              const ps_block_state *block)
 {
     uint8_t head[BLOCK_HEAD_BYTES];
@@ -66,14 +66,13 @@ static ps_status write_block(ps_section_writer *w, uint64_t index, unsigned slot
     ps_put_u64le(head + 8, block->version);
     ps_put_u64le(head + 16, block->updates);
     ps_put_u32le(head + 24, block->elements);
-    ps_put_u32le(head + 28, slots);
-    size_t bytes = block->elements * sizeof(float);
+    ps_put_u32le(head + 28, format);
     ps_slice parts[PS_SECTION_PARTS_MAX] = {
         ps_slice_of(head, sizeof head),
-        ps_slice_of(block->values, bytes),
-        ps_slice_of(block->slots, slots * bytes),
+        ps_slice_of(block->values, block->elements * sizeof(float)),
+        ps_slice_of(block->state, block->state_bytes),
     };
-    return ps_section_write(w, SECTION_BLOCK, parts, slots ? 3 : 2);
+    return ps_section_write(w, SECTION_BLOCK, parts, block->state_bytes ? 3 : 2);
 }
 
 static ps_status write_blocks(ps_section_writer *w, ps_param_store *store, ps_snapshot *snapshot)
@@ -83,7 +82,7 @@ static ps_status write_blocks(ps_section_writer *w, ps_param_store *store, ps_sn
         ps_block_state block;
         ps_status st = ps_snapshot_block(snapshot, i, &block);
         if (!st)
-            st = write_block(w, i, ps_param_store_slots(store), &block);
+            st = write_block(w, i, ps_param_store_state_format(store), &block);
         if (st)
             return st;
     }
@@ -109,7 +108,7 @@ ps_status ps_checkpoint_file_write(const ps_disk *disk, int file, ps_param_store
 uint64_t ps_checkpoint_file_estimate(const ps_param_store *store)
 {
     const ps_placement *p = ps_param_store_placement(store);
-    return p->elements * sizeof(float) * (1 + ps_param_store_slots(store)) +
+    return p->elements * sizeof(float) + ps_param_store_state_bytes(store) +
            p->blocks * (PS_SECTION_HEADER + BLOCK_HEAD_BYTES) + p->n_tensors * 64;
 }
 
@@ -161,15 +160,14 @@ static ps_status read_block(ps_section_reader *r, ps_param_store *store, uint64_
         return st;
     ps_cursor c = ps_cursor_of(ps_slice_of(head, sizeof head));
     uint64_t number = ps_read_u64le(&c), version = ps_read_u64le(&c), updates = ps_read_u64le(&c);
-    uint32_t elements = ps_read_u32le(&c), slots = ps_read_u32le(&c);
+    uint32_t elements = ps_read_u32le(&c), format = ps_read_u32le(&c);
     ps_block_restore to = ps_param_store_restore_block(store, index, version, updates);
-    if (number != index || elements != to.elements || slots != ps_param_store_slots(store))
+    if (number != index || elements != to.elements || format != ps_param_store_state_format(store))
         return ps_fail(PS_CORRUPT, "byte %llu: not block %llu of the job",
                        (unsigned long long)r->at, (unsigned long long)index);
-    size_t bytes = elements * sizeof(float);
-    st = ps_section_read(r, to.values, bytes);
-    if (!st && slots)
-        st = ps_section_read(r, to.slots, slots * bytes);
+    st = ps_section_read(r, to.values, elements * sizeof(float));
+    if (!st && to.state_bytes)
+        st = ps_section_read(r, to.state, to.state_bytes);
     return st ? st : ps_section_end(r);
 }
 

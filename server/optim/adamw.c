@@ -5,25 +5,18 @@
  *     m ← β1 m + (1 − β1) g,    v ← β2 v + (1 − β2) g²
  *     θ ← θ − η (m / (1 − β1^t)) / (√v / √(1 − β2^t) + ε)
  *
- * Two slots: m and v. Seven streams of memory and one division and root for each element: bound by
- * memory when the loop is vector code. */
+ * State: m, then v, as floats. Seven streams of memory and one division and root for each element:
+ * bound by memory when the loop is vector code. */
+#include "server/optim/adamw.h"
+
 #include "common/base/vector.h"
 #include "server/optim/rows.h"
 
 #include <math.h>
 
-typedef struct factors {
-    float scale, keep; /* of g; of θ: 1 − ηλ */
-    float beta1, beta2;
-    float new1, new2; /* 1 − β */
-    float root2;      /* 1 / √(1 − β2^t) */
-    float epsilon;
-    float rate1; /* η / (1 − β1^t) */
-} factors;
-
 PS_VECTOR_CLONES
-static void kernel(size_t n, const float *in, float *out, const ps_wire_float *g, float *m,
-                   float *v, factors f)
+void ps_adamw_apply(size_t n, const float *in, float *out, const ps_wire_float *g, float *m,
+                    float *v, ps_adamw_factors f)
 {
     PS_VECTOR_LOOP
     for (size_t i = 0; i < n; i++) {
@@ -36,12 +29,10 @@ static void kernel(size_t n, const float *in, float *out, const ps_wire_float *g
     }
 }
 
-static void step(const ps_optimizer_config *config, const ps_optimizer_step *step, size_t n,
-                 const float *in, float *out, const ps_wire_float *g,
-                 float *slot[PS_OPTIMIZER_SLOTS_MAX])
+ps_adamw_factors ps_adamw_prepare(const ps_optimizer_config *config, const ps_optimizer_step *step)
 {
     double t = (double)step->count;
-    factors f = {
+    return (ps_adamw_factors){
         .scale = (float)step->gradient_scale,
         .keep = (float)(1 - step->rate * config->weight_decay),
         .beta1 = (float)config->beta1,
@@ -52,10 +43,21 @@ static void step(const ps_optimizer_config *config, const ps_optimizer_step *ste
         .epsilon = (float)config->epsilon,
         .rate1 = (float)(step->rate / (1 - pow(config->beta1, t))),
     };
-    kernel(n, in, out, g, slot[0], slot[1], f);
 }
 
-static ps_status check(const ps_optimizer_config *config)
+static void step(const ps_optimizer_config *config, const ps_optimizer_step *step,
+                 const ps_optimizer_part *part)
+{
+    ps_adamw_apply(part->count, part->in, part->out, part->g, ps_optimizer_floats(part, 0),
+                   ps_optimizer_floats(part, 1), ps_adamw_prepare(config, step));
+}
+
+static size_t state_bytes(size_t elements)
+{
+    return 2 * elements * sizeof(float);
+}
+
+ps_status ps_adamw_check(const ps_optimizer_config *config)
 {
     const double betas[] = {config->beta1, config->beta2};
     for (int i = 0; i < 2; i++)
@@ -70,7 +72,8 @@ static ps_status check(const ps_optimizer_config *config)
 
 const ps_optimizer ps_optimizer_adamw = {
     .name = "adamw",
-    .slots = 2,
-    .check = check,
+    .state_format = 2,
+    .state_bytes = state_bytes,
+    .check = ps_adamw_check,
     .step = step,
 };

@@ -1,5 +1,5 @@
 /* momentum: g' = s·g + λθ; u ← μu + g'; θ ← θ − ηu, or with Nesterov's θ ← θ − η(g' + μu), as
- * torch.optim.SGD(momentum=μ, dampening=0) (Sutskever et al. 2013). One slot: u. */
+ * torch.optim.SGD(momentum=μ, dampening=0) (Sutskever et al. 2013). State: u, as floats. */
 #include "common/base/vector.h"
 #include "server/optim/rows.h"
 
@@ -22,9 +22,8 @@ static void kernel(size_t n, const float *in, float *out, const ps_wire_float *g
     }
 }
 
-static void step(const ps_optimizer_config *config, const ps_optimizer_step *step, size_t n,
-                 const float *in, float *out, const ps_wire_float *g,
-                 float *slot[PS_OPTIMIZER_SLOTS_MAX])
+static void step(const ps_optimizer_config *config, const ps_optimizer_step *step,
+                 const ps_optimizer_part *part)
 {
     factors f = {
         .scale = (float)step->gradient_scale,
@@ -34,7 +33,12 @@ static void step(const ps_optimizer_config *config, const ps_optimizer_step *ste
         .ahead = config->nesterov ? (float)config->momentum : 1,
         .now = config->nesterov ? 1 : 0,
     };
-    kernel(n, in, out, g, slot[0], f);
+    kernel(part->count, part->in, part->out, part->g, ps_optimizer_floats(part, 0), f);
+}
+
+static size_t state_bytes(size_t elements)
+{
+    return elements * sizeof(float);
 }
 
 static ps_status check(const ps_optimizer_config *config)
@@ -47,7 +51,8 @@ static ps_status check(const ps_optimizer_config *config)
 
 const ps_optimizer ps_optimizer_momentum = {
     .name = "momentum",
-    .slots = 1,
+    .state_format = 1,
+    .state_bytes = state_bytes,
     .check = check,
     .step = step,
 };

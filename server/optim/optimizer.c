@@ -37,3 +37,21 @@ ps_status ps_optimizer_find(const ps_optimizer_config *config, const ps_optimize
     return ps_fail(PS_INVALID_ARGUMENT,
                    "optimizer: there is no %s; there are adamw, momentum and sgd", name);
 }
+
+size_t ps_optimizer_state_bytes(const ps_optimizer *rule, size_t elements)
+{
+    return rule->state_bytes ? rule->state_bytes(elements) : 0;
+}
+
+void ps_optimizer_state_init(const ps_optimizer *rule, void *state, size_t elements)
+{
+    if (rule->state_init)
+        rule->state_init(state, elements);
+    else if (state)
+        memset(state, 0, ps_optimizer_state_bytes(rule, elements));
+}
+
+float *ps_optimizer_floats(const ps_optimizer_part *part, unsigned k)
+{
+    return (float *)part->state + k * part->elements + part->begin;
+}

@@ -1,6 +1,7 @@
-/* optimizer: the table of update rules (rows: sgd, momentum, adamw). A row is one file; a rule
- * turns parameters θ, a gradient g and its own state (slots: floats beside every parameter) into
- * new parameters.
+/* optimizer: the table of update rules (rows: sgd, momentum, adamw). A row is one file;
+ * a rule turns parameters θ, a gradient g and its own state into new parameters. The state is kept
+ * beside each block of parameters and is bytes to everybody else: a rule says how many and lays
+ * them out.
  *
  * Step functions are pure and vectorised; any thread. in and out may be the same buffer, or not
  * overlap: so a block is updated in place or into a spare one.
@@ -32,18 +33,30 @@ typedef struct ps_optimizer_step {
     uint64_t count;        /* this is the block's count-th update, from 1 (bias correction) */
 } ps_optimizer_step;
 
-enum { PS_OPTIMIZER_SLOTS_MAX = 2 };
+/* What it changes: elements [begin, begin + count) of a block of `elements`. */
+typedef struct ps_optimizer_part {
+    size_t elements, begin, count;
+    const float *in; /* count of them, as out and g */
+    float *out;
+    const ps_wire_float *g;
+    void *state; /* of the whole block, 64-byte aligned; NULL without one */
+} ps_optimizer_part;
 
 typedef struct ps_optimizer {
     const char *name;
-    unsigned slots; /* floats of state for every parameter; all start at 0 */
+    /* Which layout the state has, as checkpoints say it (sgd 0, momentum 1, adamw 2).
+     * A changed layout is another number. */
+    uint32_t state_format;
+    size_t (*state_bytes)(size_t elements);           /* beside a block of so many; NULL: none */
+    void (*state_init)(void *state, size_t elements); /* NULL: all bytes 0 */
     /* PS_INVALID_ARGUMENT says which value, and what is allowed. */
     PS_MUST_CHECK ps_status (*check)(const ps_optimizer_config *config);
-    /* n elements; slot[i] for i < slots. */
-    void (*step)(const ps_optimizer_config *config, const ps_optimizer_step *step, size_t n,
-                 const float *in, float *out, const ps_wire_float *g,
-                 float *slot[PS_OPTIMIZER_SLOTS_MAX]);
+    void (*step)(const ps_optimizer_config *config, const ps_optimizer_step *step,
+                 const ps_optimizer_part *part);
 } ps_optimizer;
+
+size_t ps_optimizer_state_bytes(const ps_optimizer *rule, size_t elements);
+void ps_optimizer_state_init(const ps_optimizer *rule, void *state, size_t elements);
 
 /* The row of that name with its values checked; PS_INVALID_ARGUMENT lists the names there are. */
 PS_MUST_CHECK ps_status ps_optimizer_find(const ps_optimizer_config *config,

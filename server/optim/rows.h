@@ -12,4 +12,8 @@ extern const ps_optimizer ps_optimizer_adamw;
 /* For check functions: rate and decay are what all rules have. */
 PS_MUST_CHECK ps_status ps_optimizer_check_common(const ps_optimizer_config *config);
 
+/* For step functions of rules whose state is arrays of floats [k][elements]: the part's place in
+ * the k-th. */
+float *ps_optimizer_floats(const ps_optimizer_part *part, unsigned k);
+
 #endif

@@ -12,17 +12,16 @@ static void kernel(size_t n, const float *in, float *out, const ps_wire_float *g
         out[i] = in[i] - rate * (scale * g[i] + decay * in[i]);
 }
 
-static void step(const ps_optimizer_config *config, const ps_optimizer_step *step, size_t n,
-                 const float *in, float *out, const ps_wire_float *g,
-                 float *slot[PS_OPTIMIZER_SLOTS_MAX])
+static void step(const ps_optimizer_config *config, const ps_optimizer_step *step,
+                 const ps_optimizer_part *part)
 {
-    kernel(n, in, out, g, (float)step->gradient_scale, (float)step->rate,
-           (float)config->weight_decay);
+    kernel(part->count, part->in, part->out, part->g, (float)step->gradient_scale,
+           (float)step->rate, (float)config->weight_decay);
 }
 
 const ps_optimizer ps_optimizer_sgd = {
     .name = "sgd",
-    .slots = 0,
+    .state_format = 0,
     .check = ps_optimizer_check_common,
     .step = step,
 };

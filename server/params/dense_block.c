@@ -66,11 +66,16 @@ static void apply(ps_dense_block *block, const ps_block_change *change, const fl
     for (size_t i = 0; i < n; i++) {
         uint32_t begin = pieces[i].begin;
         keep(in, out, done, begin);
-        float *slot[PS_OPTIMIZER_SLOTS_MAX] = {0};
-        for (unsigned s = 0; s < change->rule->slots; s++)
-            slot[s] = block->slots + (size_t)s * block->elements + begin;
-        change->rule->step(change->config, &step, pieces[i].count, in + begin, out + begin,
-                           pieces[i].values, slot);
+        const ps_optimizer_part part = {
+            .elements = block->elements,
+            .begin = begin,
+            .count = pieces[i].count,
+            .in = in + begin,
+            .out = out + begin,
+            .g = pieces[i].values,
+            .state = block->state,
+        };
+        change->rule->step(change->config, &step, &part);
         done = begin + pieces[i].count;
     }
     keep(in, out, done, block->elements);

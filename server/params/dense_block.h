@@ -29,7 +29,7 @@ typedef struct ps_dense_block {
     ps_param_store *store;
     ps_block_buffer *current;
     ps_block_buffer *reserve; /* held exactly while current has readers */
-    float *slots;             /* [optimizer's slots][elements]; touched under the lock only */
+    void *state;              /* the optimizer's, or NULL; touched under the lock only */
     uint64_t updates;         /* applied to this block */
     uint64_t epoch;           /* the last snapshot that has this block */
     ps_block_saved *saved;    /* its state at the snapshot's instant, put aside by an update */

@@ -81,13 +81,13 @@ static ps_status make_block(ps_param_store *store, ps_dense_block *block, uint32
     buffer->refs = 1;
     buffer->version = 0;
     block->current = buffer;
-    size_t bytes = (size_t)store->rule->slots * elements * sizeof(float);
+    size_t bytes = ps_optimizer_state_bytes(store->rule, elements);
     if (!bytes)
         return PS_OK;
-    block->slots = ps_try_alloc(bytes);
-    if (!block->slots)
+    block->state = ps_try_alloc_raw(bytes);
+    if (!block->state)
         return PS_NO_MEMORY;
-    store->slot_bytes += bytes;
+    ps_optimizer_state_init(store->rule, block->state, elements);
     return PS_OK;
 }
 
@@ -106,19 +106,39 @@ static ps_status make_shard_blocks(ps_param_store *store, const ps_param_shard *
     return PS_OK;
 }
 
+static uint64_t count_state(const ps_param_store *store)
+{
+    const ps_placement *p = store->placement;
+    uint64_t whole = ps_optimizer_state_bytes(store->rule, p->block_elements), bytes = 0;
+    for (size_t t = 0; t < p->n_tensors; t++) {
+        for (uint32_t s = 0; s < p->tensors[t].n_shards; s++) {
+            uint64_t elements = p->tensors[t].shards[s].elements;
+            bytes += elements / p->block_elements * whole;
+            bytes += ps_optimizer_state_bytes(store->rule, elements % p->block_elements);
+        }
+    }
+    return bytes;
+}
+
+static uint64_t bytes_needed(const ps_param_store *store)
+{
+    const ps_placement *p = store->placement;
+    uint64_t floats = 1 + !store->ops->never_waits; /* a parameter */
+    return p->elements * floats * sizeof(float) + store->state_bytes +
+           p->blocks * (sizeof(ps_dense_block) + sizeof(ps_block_buffer));
+}
+
 /* Before the first byte is taken: a machine that promises memory it has not ends psd instead. */
 static ps_status check_memory(const ps_param_store *store)
 {
-    const ps_placement *p = store->placement;
-    uint64_t each = 1 + store->rule->slots + !store->ops->never_waits; /* floats a parameter */
-    uint64_t need = p->elements * each * sizeof(float) + p->blocks * sizeof(ps_dense_block);
+    uint64_t need = bytes_needed(store);
     uint64_t have = ps_mem_available();
     if (need <= have)
         return PS_OK;
     return ps_fail(PS_NO_MEMORY,
                    "%llu parameters need %llu MB, and %llu MB are free: use a machine with more "
                    "memory, or an optimizer with less state",
-                   (unsigned long long)p->elements, (unsigned long long)(need >> 20),
+                   (unsigned long long)store->placement->elements, (unsigned long long)(need >> 20),
                    (unsigned long long)(have >> 20));
 }
 
@@ -138,9 +158,10 @@ static ps_status make_blocks(ps_param_store *store)
 
 no_memory:
     return ps_fail(PS_NO_MEMORY,
-                   "out of memory for %llu parameters at %u bytes each: use a machine with more "
-                   "memory, or an optimizer with less state",
-                   (unsigned long long)p->elements, 4 * (1 + store->rule->slots));
+                   "out of memory for %llu parameters, which need %llu MB: use a machine with "
+                   "more memory, or an optimizer with less state",
+                   (unsigned long long)p->elements,
+                   (unsigned long long)(bytes_needed(store) >> 20));
 }
 
 static void init_locks(ps_param_store *store)
@@ -167,8 +188,10 @@ static ps_status build(ps_param_store *store, const ps_param_config *config)
         st = ps_controller_find(config->consistency, &store->ops);
     if (!st)
         st = place(store, config);
-    if (!st)
-        st = check_memory(store);
+    if (st)
+        return st;
+    store->state_bytes = count_state(store);
+    st = check_memory(store);
     if (!st)
         st = copy_config(store, config);
     if (st)
@@ -212,7 +235,7 @@ static void free_blocks(ps_param_store *store)
         assert(!block->saved && !block->reserve);
         if (block->current)
             ps_block_pool_put(block->current);
-        free(block->slots);
+        free(block->state);
         pthread_mutex_destroy(&block->lock);
     }
     free(store->blocks);
@@ -263,9 +286,14 @@ const char *ps_param_store_optimizer(const ps_param_store *store)
     return store->rule->name;
 }
 
-unsigned ps_param_store_slots(const ps_param_store *store)
+uint32_t ps_param_store_state_format(const ps_param_store *store)
 {
-    return store->rule->slots;
+    return store->rule->state_format;
+}
+
+uint64_t ps_param_store_state_bytes(const ps_param_store *store)
+{
+    return store->state_bytes;
 }
 
 uint64_t ps_param_store_blocks(const ps_param_store *store)
@@ -293,6 +321,6 @@ uint64_t ps_param_store_bytes(ps_param_store *store)
     pthread_mutex_lock(&store->snapshot.lock);
     uint64_t saved = store->snapshot.saved_bytes;
     pthread_mutex_unlock(&store->snapshot.lock);
-    return ps_block_pool_bytes(store->pool) + store->slot_bytes + saved +
+    return ps_block_pool_bytes(store->pool) + store->state_bytes + saved +
            store->placement->blocks * sizeof(ps_dense_block) + store->ops->bytes(store->controller);
 }

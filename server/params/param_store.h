@@ -6,9 +6,9 @@
  * have a lock each; an update takes its number, and says it is done, under a lock held for
  * nanoseconds; a checkpoint holds off new updates only while it copies the small state.
  *
- * Memory: 4 bytes a parameter, and 4 for every slot of the optimizer (adamw: 12 in all), under bsp
- * 4 more; plus below 1 % for headers, plus what pulls in flight make necessary (a spare block for
- * every block being sent that is pushed to meanwhile).
+ * Memory: 4 bytes a parameter and the optimizer's state (adamw: 12 in all), under
+ * bsp 4 more; plus below 1 % for headers, plus what pulls in flight make necessary (a spare block
+ * for every block being sent that is pushed to meanwhile).
  */
 #ifndef PS_PARAMS_PARAM_STORE_H
 #define PS_PARAMS_PARAM_STORE_H

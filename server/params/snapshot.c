@@ -12,8 +12,8 @@
 struct ps_block_saved {
     ps_block_buffer *values; /* a reference of its own */
     uint64_t updates;
-    uint64_t bytes; /* counted against the budget */
-    _Alignas(64) float slots[];
+    uint64_t bytes;               /* counted against the budget */
+    _Alignas(64) uint8_t state[]; /* the optimizer's */
 };
 
 struct ps_snapshot {
@@ -21,13 +21,13 @@ struct ps_snapshot {
     ps_snapshot_small small;
     uint64_t next;           /* block */
     ps_block_buffer *values; /* of the block that was given last */
-    ps_block_saved *saved;   /* its slots, when it was put aside */
-    float *slots;            /* room for them otherwise */
+    ps_block_saved *saved;   /* its optimizer's state, when it was put aside */
+    void *state;             /* room for it otherwise */
 };
 
-static uint64_t slot_bytes(const ps_dense_block *block)
+static size_t state_bytes(const ps_dense_block *block)
 {
-    return (uint64_t)block->store->rule->slots * block->elements * sizeof(float);
+    return ps_optimizer_state_bytes(block->store->rule, block->elements);
 }
 
 /* Takes from the budget what one block needs. */
@@ -51,10 +51,10 @@ static void budget_give(ps_snapshot_state *s, uint64_t bytes)
 static bool save_block(ps_dense_block *block)
 {
     ps_snapshot_state *s = &block->store->snapshot;
-    uint64_t bytes = slot_bytes(block) + (uint64_t)block->elements * sizeof(float);
+    uint64_t bytes = state_bytes(block) + (uint64_t)block->elements * sizeof(float);
     if (!budget_take(s, bytes))
         return false;
-    ps_block_saved *saved = ps_try_alloc_raw(sizeof *saved + slot_bytes(block));
+    ps_block_saved *saved = ps_try_alloc_raw(sizeof *saved + state_bytes(block));
     if (!saved)
         goto give_budget;
     saved->values = ps_dense_block_take_locked(block);
@@ -62,8 +62,8 @@ static bool save_block(ps_dense_block *block)
         goto free_saved;
     saved->updates = block->updates;
     saved->bytes = bytes;
-    if (block->slots)
-        memcpy(saved->slots, block->slots, slot_bytes(block));
+    if (block->state)
+        memcpy(saved->state, block->state, state_bytes(block));
     block->saved = saved;
     block->epoch = s->epoch;
     return true;
@@ -112,21 +112,21 @@ ps_status ps_snapshot_begin(ps_param_store *store, void (*progress)(void *user, 
                             void *user, ps_snapshot **out)
 {
     ps_snapshot_state *s = &store->snapshot;
-    size_t room = (size_t)store->rule->slots * store->placement->block_elements * sizeof(float);
-    float *slots = ps_try_alloc_raw(room);
-    if (!slots)
+    void *state =
+        ps_try_alloc_raw(ps_optimizer_state_bytes(store->rule, store->placement->block_elements));
+    if (!state)
         return ps_fail(PS_NO_MEMORY, "out of memory for a snapshot");
     pthread_mutex_lock(&s->lock);
     bool busy = s->active;
     s->active = true;
     pthread_mutex_unlock(&s->lock);
     if (busy) {
-        free(slots);
+        free(state);
         return ps_fail(PS_ABORTED, "a checkpoint of this job is being written already");
     }
     ps_snapshot *snapshot = ps_new(ps_snapshot);
     snapshot->store = ps_param_store_ref(store);
-    snapshot->slots = slots;
+    snapshot->state = state;
     uint64_t start = ps_clock_ns(&ps_clock_system);
     pthread_rwlock_wrlock(&store->gate);
     take_small(store, progress, user, &snapshot->small);
@@ -174,8 +174,8 @@ static bool take_block(ps_snapshot *snapshot, ps_dense_block *block, uint64_t *u
         assert(block->epoch != snapshot->store->snapshot.epoch);
         snapshot->values = ps_dense_block_take_locked(block);
         ok = snapshot->values != NULL;
-        if (ok && block->slots)
-            memcpy(snapshot->slots, block->slots, slot_bytes(block));
+        if (ok && block->state)
+            memcpy(snapshot->state, block->state, state_bytes(block));
         if (ok)
             block->epoch = snapshot->store->snapshot.epoch;
         *updates = block->updates;
@@ -194,13 +194,13 @@ ps_status ps_snapshot_block(ps_snapshot *snapshot, uint64_t index, ps_block_stat
         return ps_fail(PS_NO_MEMORY, "out of memory for a block of the snapshot");
     snapshot->next++;
     pass(&snapshot->store->snapshot, snapshot->next);
-    const float *slots = snapshot->saved ? snapshot->saved->slots : snapshot->slots;
     *out = (ps_block_state){
         .version = snapshot->values->version,
         .updates = updates,
         .elements = block->elements,
         .values = snapshot->values->data,
-        .slots = snapshot->store->rule->slots ? slots : NULL,
+        .state = snapshot->saved ? snapshot->saved->state : snapshot->state,
+        .state_bytes = state_bytes(block),
     };
     return PS_OK;
 }
@@ -239,7 +239,7 @@ void ps_snapshot_end(ps_snapshot **out)
     ps_buf_free(&snapshot->small.windows);
     ps_buf_free(&snapshot->small.controller);
     ps_buf_free(&snapshot->small.progress);
-    free(snapshot->slots);
+    free(snapshot->state);
     ps_free(out);
     ps_param_store_unref(&store);
 }
@@ -253,7 +253,8 @@ ps_block_restore ps_param_store_restore_block(ps_param_store *store, uint64_t in
     return (ps_block_restore){
         .elements = block->elements,
         .values = block->current->data,
-        .slots = block->slots,
+        .state = block->state,
+        .state_bytes = state_bytes(block),
     };
 }
 

@@ -30,7 +30,8 @@ typedef struct ps_block_state {
     uint64_t updates; /* applied to this block (bias correction) */
     uint32_t elements;
     const float *values;
-    const float *slots; /* [optimizer's slots][elements]; NULL without slots */
+    const void *state; /* the optimizer's */
+    size_t state_bytes;
 } ps_block_state;
 
 /* progress (may be NULL) is called at the instant. PS_ABORTED: another snapshot is under way;
@@ -51,13 +52,14 @@ void ps_snapshot_end(ps_snapshot **snapshot);
 /* The configuration the store was made with, plans included; the store's own. */
 const ps_param_config *ps_param_store_config(const ps_param_store *store);
 const char *ps_param_store_optimizer(const ps_param_store *store); /* the rule's name */
-unsigned ps_param_store_slots(const ps_param_store *store);
-/* Where the block's values and slots are to be put: the caller fills values[elements] and
- * slots[ps_param_store_slots][elements]. */
+uint32_t ps_param_store_state_format(const ps_param_store *store); /* as in optimizer.h */
+uint64_t ps_param_store_state_bytes(const ps_param_store *store);  /* of all blocks together */
+/* Where the block's values and the optimizer's state are to be put: the caller fills both. */
 typedef struct ps_block_restore {
     uint32_t elements;
     float *values;
-    float *slots;
+    void *state;
+    size_t state_bytes;
 } ps_block_restore;
 uint64_t ps_param_store_blocks(const ps_param_store *store);
 ps_block_restore ps_param_store_restore_block(ps_param_store *store, uint64_t block,

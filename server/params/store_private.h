@@ -40,7 +40,7 @@ struct ps_param_store {
     const ps_optimizer *rule;
     ps_block_pool *pool;
     ps_dense_block *blocks; /* [placement->blocks] */
-    uint64_t slot_bytes;    /* of all blocks together */
+    uint64_t state_bytes;   /* the optimizer's, of all blocks together */
     pthread_rwlock_t gate;  /* shared: an update; exclusive: a snapshot's instant */
     ps_update_counter updates;
     ps_snapshot_state snapshot;

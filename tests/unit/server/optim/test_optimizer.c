@@ -42,7 +42,7 @@ static void adamw64(const ps_optimizer_config *c, double rate, double t, referen
 }
 
 static reference want;
-static float theta[2][N], slot[2][N];
+static float theta[2][N], state[2 * N];
 static uint8_t gradient[N * sizeof(float) + 1];
 
 static void fill_gradient(ps_rng *rng, float *g)
@@ -59,10 +59,10 @@ static void compare(const ps_optimizer_config *config, rule64 by64)
     ps_rng rng;
     ps_rng_seed(&rng, 3);
     want = (reference){0};
-    memset(slot, 0, sizeof slot);
+    ck_assert_uint_le(ps_optimizer_state_bytes(rule, N), sizeof state);
+    ps_optimizer_state_init(rule, state, N);
     for (int i = 0; i < N; i++)
         want.theta[i] = theta[0][i] = (float)ps_rng_normal(&rng);
-    float *slots[PS_OPTIMIZER_SLOTS_MAX] = {slot[0], slot[1]};
     int now = 0;
     for (int t = 1; t <= STEPS; t++) {
         static float g[N];
@@ -70,8 +70,13 @@ static void compare(const ps_optimizer_config *config, rule64 by64)
         double rate = config->learning_rate * (1 + 0.5 * sin(t)), scale = t % 3 ? 1 : 0.25;
         ps_optimizer_step step = {.rate = rate, .gradient_scale = scale, .count = (uint64_t)t};
         int out = t % 2 ? 1 - now : now;
-        rule->step(config, &step, N, theta[now], theta[out],
-                   (const ps_wire_float *)(const void *)(gradient + 1), slots);
+        rule->step(config, &step,
+                   &(ps_optimizer_part){.elements = N,
+                                        .count = N,
+                                        .in = theta[now],
+                                        .out = theta[out],
+                                        .g = (const ps_wire_float *)(const void *)(gradient + 1),
+                                        .state = state});
         now = out;
         for (int i = 0; i < N; i++)
             by64(config, rate, t, &want, i, scale * g[i]);
@@ -118,9 +123,10 @@ START_TEST(the_first_step_of_adamw_is_the_rate_whatever_the_gradient)
     ck_assert_int_eq(ps_optimizer_find(&c, &rule), PS_OK);
     const ps_wire_float g[3] = {1e-3f, -7, 1e4f};
     const float in[3] = {1, 1, 1};
-    float out[3], m[3] = {0}, v[3] = {0};
-    rule->step(&c, &(ps_optimizer_step){.rate = 0.125, .gradient_scale = 1, .count = 1}, 3, in, out,
-               g, (float *[]){m, v});
+    float out[3], moments[6] = {0};
+    rule->step(&c, &(ps_optimizer_step){.rate = 0.125, .gradient_scale = 1, .count = 1},
+               &(ps_optimizer_part){
+                   .elements = 3, .count = 3, .in = in, .out = out, .g = g, .state = moments});
     ck_assert_double_eq_tol(out[0], 0.875, 1e-5);
     ck_assert_double_eq_tol(out[1], 1.125, 1e-5);
     ck_assert_double_eq_tol(out[2], 0.875, 1e-5);

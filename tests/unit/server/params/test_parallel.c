@@ -115,7 +115,8 @@ static void *snapshot_all(void *user)
             ps_block_state b;
             if (ps_snapshot_block(snapshot, i, &b) || !uniform(b.values, b.elements) ||
                 b.values[0] != version || (float)b.updates != version ||
-                !uniform(b.slots, b.elements) || b.slots[0] != (version > 0 ? -1.0f : 0.0f))
+                !uniform(b.state, b.elements) ||
+                *(const float *)b.state != (version > 0 ? -1.0f : 0.0f))
                 atomic_fetch_add(&all->bad, 1);
             sched_yield();
         }
