@@ -4,13 +4,10 @@
 #include "server/params/export.h"
 
 #include "common/base/mem.h"
-#include "common/base/rng.h"
 #include "server/params/pull.h"
 #include "server/params/store_private.h"
 
 #include <string.h>
-
-enum { DRAW = 16384 }; /* values drawn at a time */
 
 static ps_status find_tensor(ps_param_store *store, uint32_t id, const ps_param_tensor **out)
 {
@@ -60,8 +57,8 @@ ps_status ps_param_export(ps_param_store *store, uint32_t id, ps_param_sink sink
     return st;
 }
 
-static void put_values(ps_param_store *store, uint32_t id, uint64_t offset,
-                       const ps_wire_float *values, uint64_t count)
+void ps_param_put_values(ps_param_store *store, uint32_t id, uint64_t offset,
+                         const ps_wire_float *values, uint64_t count)
 {
     const ps_param_tensor *t = &store->placement->tensors[id];
     uint32_t size = store->placement->block_elements;
@@ -96,47 +93,6 @@ ps_status ps_param_import(ps_param_store *store, uint32_t id, uint64_t offset,
                        (unsigned long long)total);
     if (!ps_codec_scan_values(values, count, false).finite)
         return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: NaN or infinity in its values", t->name);
-    put_values(store, id, offset, values, count);
-    return PS_OK;
-}
-
-static void draw(ps_rng *rng, const ps_param_plan *plan, float *out, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        switch (plan->init) {
-        case PS_PARAM_UNIFORM:
-            out[i] = (float)(plan->scale * (2 * ps_rng_uniform(rng) - 1));
-            break;
-        case PS_PARAM_NORMAL:
-            out[i] = (float)(plan->scale * ps_rng_normal(rng));
-            break;
-        case PS_PARAM_ONES:
-            out[i] = 1;
-            break;
-        case PS_PARAM_ZEROS:
-        default:
-            out[i] = 0;
-        }
-    }
-}
-
-/* Row-major, whatever the column blocks: the same numbers for any of them. */
-ps_status ps_param_store_initialise(ps_param_store *store)
-{
-    float *values = ps_try_alloc_raw(DRAW * sizeof *values);
-    if (!values)
-        return ps_fail(PS_NO_MEMORY, "out of memory for initial values");
-    for (uint32_t id = 0; id < store->placement->n_tensors; id++) {
-        const ps_param_tensor *t = &store->placement->tensors[id];
-        ps_rng rng;
-        ps_rng_seed_named(&rng, store->config.seed, t->name);
-        uint64_t total = t->rows * t->columns;
-        for (uint64_t at = 0; at < total; at += DRAW) {
-            size_t n = total - at < DRAW ? (size_t)(total - at) : DRAW;
-            draw(&rng, &store->config.plans[id], values, n);
-            put_values(store, id, at, values, n);
-        }
-    }
-    free(values);
+    ps_param_put_values(store, id, offset, values, count);
     return PS_OK;
 }

@@ -60,6 +60,9 @@ ps_dense_block *ps_store_block(ps_param_store *store, uint32_t tensor, uint32_t 
 /* Under the block's lock, which may be let go and taken again meanwhile: a snapshot that has not
  * had this block yet gets its state put aside. */
 void ps_snapshot_put_aside(ps_dense_block *block);
+/* As ps_param_import, of values that are known to be good and to fit. */
+void ps_param_put_values(ps_param_store *store, uint32_t tensor, uint64_t offset,
+                         const ps_wire_float *values, uint64_t count);
 /* Fills the store with what the plans say. */
 PS_MUST_CHECK ps_status ps_param_store_initialise(ps_param_store *store);
 

@@ -148,6 +148,37 @@ START_TEST(every_failed_allocation_is_an_answer_and_leaks_nothing)
 }
 END_TEST
 
+/* Large enough that threads share it out; each tensor as when it is alone. */
+START_TEST(initial_values_of_many_tensors_are_those_of_each)
+{
+    enum { TENSORS = 5, ROWS = 600, COLUMNS = 1000 };
+    static const char *const names[TENSORS] = {"a", "b", "c", "d", "e"};
+    ps_param_plan plans[TENSORS];
+    for (int i = 0; i < TENSORS; i++)
+        plans[i] = (ps_param_plan){
+            .name = names[i],
+            .rank = 2,
+            .shape = {ROWS - 100 * (i % 2), COLUMNS},
+            .init = i == 3 ? PS_PARAM_UNIFORM : PS_PARAM_NORMAL,
+            .scale = 1,
+        };
+    ps_param_config config = {.plans = plans, .n_plans = TENSORS, .seed = 4};
+    ps_param_store *all, *one;
+    ck_assert_int_eq(ps_param_store_create(&config, &all), PS_OK);
+    for (uint32_t i = 0; i < TENSORS; i++) {
+        config.plans = &plans[i];
+        config.n_plans = 1;
+        ck_assert_int_eq(ps_param_store_create(&config, &one), PS_OK);
+        float *x = test_params_read(all, i), *y = test_params_read(one, 0);
+        ck_assert_mem_eq(x, y, plans[i].shape[0] * COLUMNS * sizeof *x);
+        free(x);
+        free(y);
+        ps_param_store_unref(&one);
+    }
+    ps_param_store_unref(&all);
+}
+END_TEST
+
 START_TEST(adamw_takes_twelve_bytes_a_parameter_and_at_most_five_percent_more)
 {
     test_params p;
@@ -270,6 +301,7 @@ static const ps_check_case cases[] = {
     {&plans_that_cannot_be_are_refused_by_name},
     {&a_model_that_no_machine_holds_is_refused_before_memory_is_taken},
     {&every_failed_allocation_is_an_answer_and_leaks_nothing},
+    {&initial_values_of_many_tensors_are_those_of_each},
     {&adamw_takes_twelve_bytes_a_parameter_and_at_most_five_percent_more},
     {&values_go_in_and_out_row_major_in_any_pieces},
     {&clocks_of_asp_are_counted_and_nobody_waits},
