@@ -199,15 +199,19 @@ static ps_status check_optimizer(const ps_job_spec *s, const ps_conf_doc *doc)
 {
     static const struct {
         const char *key;
-        const char *owner;
+        const char *owner, *other; /* rows that have it; other may be NULL */
     } settings[] = {
-        {"train.optimizer.momentum", "momentum"}, {"train.optimizer.nesterov", "momentum"},
-        {"train.optimizer.beta1", "adamw"},       {"train.optimizer.beta2", "adamw"},
-        {"train.optimizer.epsilon", "adamw"},
+        {"train.optimizer.momentum", "momentum"},
+        {"train.optimizer.nesterov", "momentum"},
+        {"train.optimizer.beta1", "adamw", "adamw8bit"},
+        {"train.optimizer.beta2", "adamw", "adamw8bit"},
+        {"train.optimizer.epsilon", "adamw", "adamw8bit"},
     };
     const char *name = s->train->optimizer.name;
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
-        if (strcmp(settings[i].owner, name) != 0 && ps_conf_has(doc, settings[i].key))
+        if (strcmp(settings[i].owner, name) != 0 &&
+            (!settings[i].other || strcmp(settings[i].other, name) != 0) &&
+            ps_conf_has(doc, settings[i].key))
             return ps_conf_fail(doc, settings[i].key, "optimizer %s has no such setting, %s has",
                                 name, settings[i].owner);
     return PS_OK;

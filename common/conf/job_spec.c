@@ -16,7 +16,7 @@ static const char *const precision_words[] = {"float32", "bf16", NULL};
 static const char *const durability_words[] = {"memory", "checkpoint", "log", NULL};
 /* Names of tables that live in the daemons: a row there is a word here. */
 static const char *const format_names[] = {"idx", "csv", "tokens", NULL};
-static const char *const optimizer_names[] = {"sgd", "momentum", "adamw", NULL};
+static const char *const optimizer_names[] = {"sgd", "momentum", "adamw", "adamw8bit", NULL};
 static const char *const mode_names[] = {"asp", "bsp", NULL};
 static const char *const codec_names[] = {"float32", NULL};
 

@@ -102,13 +102,14 @@ typedef struct ps_spec_data {
 } ps_spec_data;
 
 typedef struct ps_spec_optimizer {
-    char *name; /* "sgd", "momentum", "adamw": a row of the server's table of optimizers */
+    char *name; /* "sgd", "momentum", "adamw", "adamw8bit": a row of the server's table of
+                   optimizers */
     double learning_rate;
     double momentum; /* momentum */
     bool nesterov;   /* momentum */
-    double beta1;    /* adamw */
-    double beta2;    /* adamw */
-    double epsilon;  /* adamw */
+    double beta1;    /* adamw, adamw8bit */
+    double beta2;    /* adamw, adamw8bit */
+    double epsilon;  /* adamw, adamw8bit */
     double weight_decay;
 } ps_spec_optimizer;
 

@@ -8,6 +8,7 @@
 
 static const ps_optimizer *const table[] = {
     &ps_optimizer_adamw,
+    &ps_optimizer_adamw8bit,
     &ps_optimizer_momentum,
     &ps_optimizer_sgd,
 };
@@ -35,7 +36,7 @@ ps_status ps_optimizer_find(const ps_optimizer_config *config, const ps_optimize
         return st;
     }
     return ps_fail(PS_INVALID_ARGUMENT,
-                   "optimizer: there is no %s; there are adamw, momentum and sgd", name);
+                   "optimizer: there is no %s; there are adamw, adamw8bit, momentum and sgd", name);
 }
 
 size_t ps_optimizer_state_bytes(const ps_optimizer *rule, size_t elements)

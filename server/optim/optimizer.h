@@ -1,4 +1,4 @@
-/* optimizer: the table of update rules (rows: sgd, momentum, adamw). A row is one file;
+/* optimizer: the table of update rules (rows: sgd, momentum, adamw, adamw8bit). A row is one file;
  * a rule turns parameters θ, a gradient g and its own state into new parameters. The state is kept
  * beside each block of parameters and is bytes to everybody else: a rule says how many and lays
  * them out.
@@ -20,9 +20,9 @@ typedef struct ps_optimizer_config {
     double learning_rate;
     double momentum; /* momentum: μ in [0, 1) */
     bool nesterov;
-    double beta1; /* adamw, in [0, 1) */
+    double beta1; /* adamw, adamw8bit: in [0, 1) */
     double beta2;
-    double epsilon; /* adamw, > 0 */
+    double epsilon; /* > 0 */
     double weight_decay;
 } ps_optimizer_config;
 
@@ -44,7 +44,7 @@ typedef struct ps_optimizer_part {
 
 typedef struct ps_optimizer {
     const char *name;
-    /* Which layout the state has, as checkpoints say it (sgd 0, momentum 1, adamw 2).
+    /* Which layout the state has, as checkpoints say it (sgd 0, momentum 1, adamw 2, adamw8bit 3).
      * A changed layout is another number. */
     uint32_t state_format;
     size_t (*state_bytes)(size_t elements);           /* beside a block of so many; NULL: none */

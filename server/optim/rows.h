@@ -8,6 +8,7 @@
 extern const ps_optimizer ps_optimizer_sgd;
 extern const ps_optimizer ps_optimizer_momentum;
 extern const ps_optimizer ps_optimizer_adamw;
+extern const ps_optimizer ps_optimizer_adamw8bit;
 
 /* For check functions: rate and decay are what all rules have. */
 PS_MUST_CHECK ps_status ps_optimizer_check_common(const ps_optimizer_config *config);

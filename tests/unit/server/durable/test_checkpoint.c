@@ -122,7 +122,7 @@ static void say_progress(void *user, ps_buf *out)
 
 START_TEST(training_goes_on_from_a_checkpoint_bit_for_bit)
 {
-    static const char *const optimizers[] = {"sgd", "momentum", "adamw"};
+    static const char *const optimizers[] = {"sgd", "momentum", "adamw", "adamw8bit"};
     make_folder();
     ps_param_store *store = store_of(optimizers[_i], "asp");
     train(store, 1, 11);
@@ -399,7 +399,7 @@ START_TEST(a_checkpoint_that_is_gone_is_noticed)
 END_TEST
 
 static const ps_check_case cases[] = {
-    {&training_goes_on_from_a_checkpoint_bit_for_bit, .repeat = 3},
+    {&training_goes_on_from_a_checkpoint_bit_for_bit, .repeat = 4},
     {&a_push_applied_before_the_checkpoint_is_a_duplicate_after_it},
     {&a_push_of_an_unfinished_bsp_clock_is_made_again_after_a_restart},
     {&two_checkpoints_are_kept},

@@ -140,7 +140,7 @@ START_TEST(values_that_make_no_sense_are_refused_by_name)
         ps_optimizer_config config;
         const char *says;
     } bad[] = {
-        {{.name = "adam"}, "there is no adam"},
+        {{.name = "adam"}, "there is no adam; there are adamw, adamw8bit, momentum and sgd"},
         {{.name = "sgd", .learning_rate = -1}, "learning_rate"},
         {{.name = "sgd", .learning_rate = NAN}, "learning_rate"},
         {{.name = "sgd", .learning_rate = 1, .weight_decay = INFINITY}, "weight_decay"},
@@ -148,6 +148,7 @@ START_TEST(values_that_make_no_sense_are_refused_by_name)
         {{.name = "adamw", .beta1 = 1, .epsilon = 1}, "beta1"},
         {{.name = "adamw", .beta2 = -0.1, .epsilon = 1}, "beta2"},
         {{.name = "adamw", .epsilon = 0}, "epsilon"},
+        {{.name = "adamw8bit", .beta1 = 1, .epsilon = 1}, "beta1"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ck_assert_int_eq(ps_optimizer_find(&bad[i].config, &rule), PS_INVALID_ARGUMENT);

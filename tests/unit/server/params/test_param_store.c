@@ -148,6 +148,20 @@ START_TEST(every_failed_allocation_is_an_answer_and_leaks_nothing)
 }
 END_TEST
 
+START_TEST(adamw8bit_takes_hardly_more_than_six_bytes_a_parameter)
+{
+    test_params p;
+    test_params_init(&p, 1100, 1000);
+    p.config.optimizer = (ps_optimizer_config){.name = "adamw8bit", .epsilon = 1e-8};
+    ps_param_store *store;
+    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    double each = (double)ps_param_store_bytes(store) / 1101000;
+    ck_assert_double_ge(each, 4 + 2);
+    ck_assert_double_le(each, 6.1);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
 /* Large enough that threads share it out; each tensor as when it is alone. */
 START_TEST(initial_values_of_many_tensors_are_those_of_each)
 {
@@ -301,6 +315,7 @@ static const ps_check_case cases[] = {
     {&plans_that_cannot_be_are_refused_by_name},
     {&a_model_that_no_machine_holds_is_refused_before_memory_is_taken},
     {&every_failed_allocation_is_an_answer_and_leaks_nothing},
+    {&adamw8bit_takes_hardly_more_than_six_bytes_a_parameter},
     {&initial_values_of_many_tensors_are_those_of_each},
     {&adamw_takes_twelve_bytes_a_parameter_and_at_most_five_percent_more},
     {&values_go_in_and_out_row_major_in_any_pieces},
