@@ -1,8 +1,10 @@
-/* bench_merge: merging a gradient with adamw on one core, beside the bandwidth of the memory.
+/* bench_merge: merging a gradient with adamw on one core, beside the bandwidth of the memory, and
+ * with adamw8bit beside adamw.
  *
- * The limit is a plain kernel with the same streams (reads θ, m, v and g; writes θ, m and v) over
- * arrays of the same size and layout, in the same run. `commit` goes through the store, as a push
- * does once its chunks are there; `push` counts their checks (sizes, NaN and infinity), too.
+ * The limit is a plain kernel with the streams of adamw (reads θ, m, v and g; writes θ, m and v)
+ * over arrays of the same size and layout, in the same run. `commit` goes through the store, as a
+ * push does once its chunks are there; `push` counts their checks (sizes, NaN and infinity), too.
+ * GB are those of adamw's streams for both rules, so that they compare in time.
  *
  *     bench_merge [--json] [millions of parameters, default 16]
  */
@@ -14,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { ROUNDS = 15, STREAMS = 7 };
+enum { ROUNDS = 15, STREAMS = 7, RULES = 2 };
 
 PS_VECTOR_CLONES
 static void plain(float *theta, float *m, float *v, const float *g, size_t n)
@@ -31,9 +33,13 @@ typedef struct bench {
     size_t n;       /* parameters */
     float **arrays; /* [4][blocks] for the plain kernel: as blocks lie in a store */
     float *g;
-    ps_param_store *store;
-    double plain_s, commit_s, push_s; /* best */
-    uint64_t sequence;
+    double plain_s; /* best, as those below */
+    struct merge {
+        const char *rule;
+        ps_param_store *store;
+        double commit_s, push_s;
+        uint64_t sequence;
+    } rules[RULES];
 } bench;
 
 /* Of processor time: on a shared machine the thread may have to wait for its core. */
@@ -65,12 +71,12 @@ static void run_plain(bench *b)
     keep_best(&b->plain_s, seconds_since(start));
 }
 
-static ps_status run_push(bench *b)
+static ps_status run_push(const bench *b, struct merge *m)
 {
     ps_push *push;
-    ps_push_header header = {.incarnation = 1, .sequence = ++b->sequence};
+    ps_push_header header = {.incarnation = 1, .sequence = ++m->sequence};
     double start = now();
-    ps_status st = ps_push_begin(b->store, "bench", &header, &push);
+    ps_status st = ps_push_begin(m->store, "bench", &header, &push);
     if (st)
         return st;
     for (size_t at = 0; at < b->n; at += PS_PARAM_BLOCK_MAX) {
@@ -87,18 +93,18 @@ static ps_status run_push(bench *b)
         return st;
     }
     st = ps_push_commit(&push, &reply);
-    keep_best(&b->commit_s, seconds_since(commit_start));
-    keep_best(&b->push_s, seconds_since(start));
+    keep_best(&m->commit_s, seconds_since(commit_start));
+    keep_best(&m->push_s, seconds_since(start));
     return st;
 }
 
-static ps_status prepare(bench *b)
+static ps_status make_store(const bench *b, struct merge *m)
 {
     ps_param_plan plan = {.name = "w", .rank = 1, .shape = {b->n}, .init = PS_PARAM_ZEROS};
     ps_param_config config = {
         .plans = &plan,
         .n_plans = 1,
-        .optimizer = {.name = "adamw",
+        .optimizer = {.name = m->rule,
                       .learning_rate = 1e-3,
                       .beta1 = 0.9,
                       .beta2 = 0.999,
@@ -106,9 +112,16 @@ static ps_status prepare(bench *b)
                       .weight_decay = 0.01},
         .push_bytes = UINT64_MAX,
     };
-    ps_status st = ps_param_store_create(&config, &b->store);
-    if (st)
-        return st;
+    return ps_param_store_create(&config, &m->store);
+}
+
+static ps_status prepare(bench *b)
+{
+    for (int i = 0; i < RULES; i++) {
+        ps_status st = make_store(b, &b->rules[i]);
+        if (st)
+            return st;
+    }
     size_t arrays = 3 * b->n / PS_PARAM_BLOCK_MAX;
     b->arrays = ps_alloc_array(arrays, sizeof *b->arrays);
     b->g = ps_try_alloc(b->n * sizeof *b->g);
@@ -127,18 +140,26 @@ static ps_status prepare(bench *b)
 static void report(const bench *b, bool json)
 {
     double gigabytes = (double)b->n * STREAMS * sizeof(float) * 1e-9;
-    double limit = gigabytes / b->plain_s, commit = gigabytes / b->commit_s,
-           push = gigabytes / b->push_s;
-    if (json)
-        printf("{\"name\": \"merge_adamw\", \"parameters\": %zu, \"limit_gb_s\": %.3f, "
-               "\"commit_gb_s\": %.3f, \"push_gb_s\": %.3f, \"ratio\": %.3f, \"goal\": 0.8}\n",
-               b->n, limit, commit, push, commit / limit);
-    else
-        printf("merging %zu M parameters, adamw, one core\n"
-               "  memory, same streams   %6.2f GB/s\n"
-               "  commit                 %6.2f GB/s   ratio %.2f (goal 0.80)\n"
-               "  checks and commit      %6.2f GB/s   ratio %.2f\n",
-               b->n / 1000000, limit, commit, commit / limit, push, push / limit);
+    double limit = gigabytes / b->plain_s;
+    if (!json)
+        printf("merging %zu M parameters, one core\n  memory, same streams    %6.2f GB/s\n",
+               b->n / 1000000, limit);
+    for (int i = 0; i < RULES; i++) {
+        const struct merge *m = &b->rules[i];
+        double commit = gigabytes / m->commit_s, push = gigabytes / m->push_s;
+        if (json)
+            printf("{\"name\": \"merge_%s\", \"parameters\": %zu, \"limit_gb_s\": %.3f, "
+                   "\"commit_gb_s\": %.3f, \"push_gb_s\": %.3f, \"ratio\": %.3f, "
+                   "\"bytes_a_parameter\": %.3f%s}\n",
+                   m->rule, b->n, limit, commit, push, commit / limit,
+                   (double)ps_param_store_bytes(m->store) / (double)b->n,
+                   i == 0 ? ", \"goal\": 0.8" : "");
+        else
+            printf("  %-9s commit        %6.2f GB/s   ratio %.2f%s   %.2f ns a parameter\n"
+                   "            with checks   %6.2f GB/s   ratio %.2f\n",
+                   m->rule, commit, commit / limit, i == 0 ? " (goal 0.80)" : "",
+                   m->commit_s * 1e9 / (double)b->n, push, push / limit);
+    }
 }
 
 int main(int argc, char **argv)
@@ -147,11 +168,13 @@ int main(int argc, char **argv)
     size_t millions = 16;
     if (argc > 1 + json)
         millions = strtoul(argv[1 + json], NULL, 10);
-    bench b = {.n = (millions * 1000000 / PS_PARAM_BLOCK_MAX + 1) * PS_PARAM_BLOCK_MAX};
+    bench b = {.n = (millions * 1000000 / PS_PARAM_BLOCK_MAX + 1) * PS_PARAM_BLOCK_MAX,
+               .rules = {{.rule = "adamw"}, {.rule = "adamw8bit"}}};
     ps_status st = prepare(&b);
     for (int i = 0; i < ROUNDS && !st; i++) {
         run_plain(&b);
-        st = run_push(&b);
+        for (int k = 0; k < RULES && !st; k++)
+            st = run_push(&b, &b.rules[k]);
     }
     if (st)
         (void)fprintf(stderr, "bench_merge: %s\n", ps_error_message());
@@ -161,6 +184,7 @@ int main(int argc, char **argv)
         free(b.arrays[i]);
     free(b.arrays);
     free(b.g);
-    ps_param_store_unref(&b.store);
+    for (int i = 0; i < RULES; i++)
+        ps_param_store_unref(&b.rules[i].store);
     return st ? 1 : 0;
 }

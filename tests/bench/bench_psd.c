@@ -11,7 +11,7 @@
  */
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/transport/tls_context.h"
+#include "tests/bench/bench_session.h"
 #include "tests/bench/bench_worker.h"
 #include "tests/bench/traffic.h"
 
@@ -23,7 +23,7 @@
 enum { SEGMENTS = 4, CALLS = 2000, WATCHDOG_S = 240 };
 
 typedef struct options {
-    const char *target, *ca, *cert, *key;
+    bench_target target;
     unsigned model_mib;
     uint64_t bytes;
     int pid; /* of psd, on this machine; 0: not known */
@@ -84,47 +84,28 @@ static ps_status measure(const options *o, traffic *t, results *r)
     return st;
 }
 
-static ps_status as_worker(ps_loop *loop, ps_channel *channel, const options *o, results *r)
+typedef struct bench {
+    options o;
+    results r;
+} bench;
+
+static ps_status as_worker(ps_loop *loop, ps_channel *channel, void *user)
 {
+    bench *b = user;
     bench_worker *worker = NULL;
-    ps_status st = bench_worker_open(loop, channel, o->model_mib, &worker);
+    ps_status st =
+        bench_worker_open(loop, channel, &(bench_model_size){.mib = b->o.model_mib}, &worker);
     if (st)
         return st;
     traffic *t = NULL;
     st = traffic_open(loop, channel, bench_worker_job(worker), bench_worker_incarnation(worker),
                       bench_worker_first_clock(worker), &t);
     if (!st)
-        st = measure(o, t, r);
+        st = measure(&b->o, t, &b->r);
     ps_error kept;
     ps_error_save(&kept, st);
     bench_worker_close(&worker);
     traffic_close(&t);
-    return st ? ps_error_raise(&kept) : PS_OK;
-}
-
-static ps_status run(const options *o, results *r)
-{
-    ps_loop *loop = NULL;
-    ps_tls_context *tls = NULL;
-    ps_channel *channel = NULL;
-    ps_status st = ps_loop_create(&loop);
-    if (!st)
-        ps_loop_set_busy_poll(loop, true); /* as psworker's */
-    if (!st)
-        st = ps_tls_context_new(
-            &(ps_tls_options){
-                .side = PS_TLS_CLIENT, .ca_file = o->ca, .cert_file = o->cert, .key_file = o->key},
-            &tls);
-    if (!st)
-        st = ps_channel_create(loop, &(ps_channel_options){.target = o->target, .tls = tls},
-                               &channel);
-    if (!st)
-        st = as_worker(loop, channel, o, r);
-    ps_error kept;
-    ps_error_save(&kept, st);
-    ps_channel_free(&channel);
-    ps_tls_context_unref(&tls);
-    ps_loop_free(&loop);
     return st ? ps_error_raise(&kept) : PS_OK;
 }
 
@@ -146,12 +127,8 @@ static bool parse(int argc, char **argv, options *o)
 {
     if (argc < 5)
         return false;
-    *o = (options){.target = argv[1],
-                   .ca = argv[2],
-                   .cert = argv[3],
-                   .key = argv[4],
-                   .model_mib = 64,
-                   .bytes = 512u << 20};
+    *o = (options){
+        .target = {argv[1], argv[2], argv[3], argv[4]}, .model_mib = 64, .bytes = 512u << 20};
     for (int i = 5; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0)
             o->json = true;
@@ -169,18 +146,17 @@ static bool parse(int argc, char **argv, options *o)
 
 int main(int argc, char **argv)
 {
-    options o;
-    if (!parse(argc, argv, &o)) {
+    bench b = {0};
+    if (!parse(argc, argv, &b.o)) {
         (void)fprintf(stderr, "usage: bench_psd HOST:PORT CA.pem WORKER.pem WORKER.key "
                               "[--model-mib M] [--bytes N] [--pid PSD] [--json]\n");
         return 2;
     }
     (void)alarm(WATCHDOG_S);
-    results r = {0};
-    if (run(&o, &r)) {
+    if (bench_session_run(&b.o.target, as_worker, &b)) {
         (void)fprintf(stderr, "bench_psd: %s\n", ps_error_message());
         return 1;
     }
-    print(&o, &r);
+    print(&b.o, &b.r);
     return 0;
 }

@@ -5,16 +5,15 @@
 #include "common/base/mem.h"
 #include "psd/v1/workers.pb-c.h"
 
-#include <stdio.h>
 #include <string.h>
 
-enum { MATRICES_MAX = 32, VECTORS = 4, COLUMNS = 1024, HEARTBEAT_MS = 500, PATIENCE_MS = 20000 };
+enum { HEARTBEAT_MS = 500 };
 
 struct bench_worker {
     ps_loop *loop;
     ps_call *call;
     ps_timer *heartbeat, *patience;
-    unsigned mib;
+    bench_model_size size;
     uint64_t incarnation, job, first_clock;
     bool leased, settled, ended, closing;
     ps_error error;
@@ -64,55 +63,13 @@ static void patience_cb(void *user)
     settle(user, PS_DEADLINE_EXCEEDED, "psd gave no training task; is a job submitted?");
 }
 
-/* The tensors of the plan: their rows halve until the last matrix completes the sum. */
-typedef struct shapes {
-    Psd__V1__TensorPlan tensors[MATRICES_MAX + VECTORS];
-    Psd__V1__TensorPlan *list[MATRICES_MAX + VECTORS];
-    uint64_t sides[MATRICES_MAX + VECTORS][2];
-    char names[MATRICES_MAX + VECTORS][32];
-    size_t n;
-} shapes;
-
-static void add_tensor(shapes *s, uint64_t rows)
-{
-    Psd__V1__TensorPlan *t = &s->tensors[s->n];
-    *t = (Psd__V1__TensorPlan)PSD__V1__TENSOR_PLAN__INIT;
-    (void)snprintf(s->names[s->n], sizeof s->names[s->n], "layers.%zu.%s", s->n,
-                   rows > 1 ? "weight" : "bias");
-    t->name = s->names[s->n];
-    s->sides[s->n][0] = rows > 1 ? rows : COLUMNS;
-    s->sides[s->n][1] = COLUMNS;
-    t->shape = s->sides[s->n];
-    t->n_shape = rows > 1 ? 2 : 1;
-    t->initializer = PSD__V1__INITIALIZER__INITIALIZER_UNIFORM;
-    t->scale = 0.1;
-    s->list[s->n++] = t;
-}
-
-static void make_shapes(shapes *s, unsigned mib)
-{
-    const uint64_t least = (1u << 20) / (COLUMNS * sizeof(float)); /* rows of a block */
-    uint64_t left = mib * least;
-    while (left > least && s->n < MATRICES_MAX - 1) {
-        uint64_t rows = (left / 2 + least - 1) / least * least;
-        add_tensor(s, rows);
-        left -= rows;
-    }
-    if (left)
-        add_tensor(s, left);
-    for (int i = 0; i < VECTORS; i++)
-        add_tensor(s, 1);
-}
-
 static void answer_plan(bench_worker *w, const Psd__V1__Task *task)
 {
-    shapes s = {.n = 0};
-    make_shapes(&s, w->mib);
+    bench_model *model = bench_model_new(&w->size);
     Psd__V1__PlanResult plan = PSD__V1__PLAN_RESULT__INIT;
     plan.train_rows = 1ull << 40; /* never done */
-    plan.features = plan.classes = COLUMNS;
-    plan.n_tensors = s.n;
-    plan.tensors = s.list;
+    plan.features = plan.classes = 1024;
+    plan.n_tensors = bench_model_tensors(model, &plan.tensors);
     Psd__V1__TaskResult result = PSD__V1__TASK_RESULT__INIT;
     result.lease_id = task->lease_id;
     result.plan = &plan;
@@ -120,6 +77,7 @@ static void answer_plan(bench_worker *w, const Psd__V1__Task *task)
     message.body_case = PSD__V1__WORKER_MESSAGE__BODY_RESULT;
     message.result = &result;
     say(w, &message);
+    bench_model_free(&model);
 }
 
 static void take_task(bench_worker *w, const Psd__V1__Task *task)
@@ -167,18 +125,19 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
 
 static const ps_call_events events = {.on_message = message_cb, .on_end = end_cb};
 
-ps_status bench_worker_open(ps_loop *loop, ps_channel *channel, unsigned mib, bench_worker **out)
+ps_status bench_worker_open(ps_loop *loop, ps_channel *channel, const bench_model_size *size,
+                            bench_worker **out)
 {
     bench_worker *w = ps_new(bench_worker);
     w->loop = loop;
-    w->mib = mib;
+    w->size = *size;
     w->incarnation = (uint64_t)ps_clock_wall_ms(&ps_clock_system);
     w->call = ps_channel_call(channel, "/psd.v1.Workers/Attach",
                               &(ps_call_options){.wait_for_ready = true}, &events, w);
     ps_timer_create(loop, heartbeat_cb, w, &w->heartbeat);
     ps_timer_create(loop, patience_cb, w, &w->patience);
     ps_timer_start(w->heartbeat, HEARTBEAT_MS, HEARTBEAT_MS);
-    ps_timer_start(w->patience, PATIENCE_MS, 0);
+    ps_timer_start(w->patience, bench_model_patience_ms(size), 0);
     hello(w);
     ps_loop_run_until(loop, &w->settled);
     ps_timer_stop(w->patience);

@@ -8,12 +8,13 @@
 #define PS_BENCH_WORKER_H
 
 #include "common/transport/channel.h"
+#include "tests/bench/bench_model.h"
 
 typedef struct bench_worker bench_worker;
 
-/* Tensors of mib MiB in all: matrices, each half as large as the one before, and a few vectors. */
-PS_MUST_CHECK ps_status bench_worker_open(ps_loop *loop, ps_channel *channel, unsigned mib,
-                                          bench_worker **out);
+/* Plans a model of that size when psd asks for one. */
+PS_MUST_CHECK ps_status bench_worker_open(ps_loop *loop, ps_channel *channel,
+                                          const bench_model_size *size, bench_worker **out);
 uint64_t bench_worker_job(const bench_worker *worker);
 uint64_t bench_worker_incarnation(const bench_worker *worker);
 uint64_t bench_worker_first_clock(const bench_worker *worker);

@@ -3,12 +3,19 @@
  * Failure: the first call that ends badly; the rest is cancelled by closing the channel. */
 #include "tests/bench/traffic.h"
 
+#include "common/base/crc32c.h"
 #include "common/base/mem.h"
 #include "psd/v1/parameters.pb-c.h"
 
 #include <string.h>
 
-enum { CHUNK = 262144, PUSH_BYTES = 16 << 20, UNACKNOWLEDGED = 4, SMALL = 256, CALLS_MAX = 20000 };
+enum {
+    GRADIENT = 16 << 20,
+    PUSH_BYTES = 16 << 20,
+    UNACKNOWLEDGED = 4,
+    SMALL = 256,
+    CALLS_MAX = 20000
+};
 
 typedef struct piece {
     uint32_t tensor, shard, count;
@@ -40,6 +47,8 @@ struct traffic {
     bool small; /* pushes of 1 KiB, one at a time */
 
     uint64_t pulled_bytes;
+    bool checks;
+    uint32_t crc; /* of what was pulled, when checks */
     ps_call *pull;
 
     double *us;
@@ -80,15 +89,18 @@ static void add_shard(traffic *t, uint32_t tensor, const Psd__V1__Shard *shard)
 
 static ps_status make_gradient(traffic *t)
 {
-    t->gradient = ps_try_alloc(t->bytes);
+    uint64_t room = t->bytes / sizeof(float) < GRADIENT ? t->bytes / sizeof(float) : GRADIENT;
+    t->gradient = ps_try_alloc(room * sizeof(float));
     if (!t->gradient)
         return ps_fail(PS_NO_MEMORY, "no memory for a gradient");
-    for (uint64_t i = 0; i < t->bytes / sizeof(float); i++)
+    for (uint64_t i = 0; i < room; i++)
         t->gradient[i] = (float)((int)(i % 17) - 8) * 0.001f;
-    const float *values = t->gradient;
+    uint64_t at = 0;
     for (size_t i = 0; i < t->n; i++) {
-        t->pieces[i].values = values;
-        values += t->pieces[i].count;
+        if (at + t->pieces[i].count > room)
+            at = 0;
+        t->pieces[i].values = t->gradient + at;
+        at += t->pieces[i].count;
     }
     return PS_OK;
 }
@@ -281,6 +293,8 @@ static void pull_message_cb(ps_call *call, ps_message *message, void *user)
         if (r->chunk && payload.len != r->chunk->count * sizeof(float))
             fail(t, PS_PROTOCOL, "pull", "a chunk of another size than it says");
         t->pulled_bytes += payload.len;
+        if (t->checks)
+            t->crc = ps_crc32c(t->crc, payload.data, payload.len);
         protobuf_c_message_free_unpacked(head, NULL);
     }
     ps_message_release(&message);
@@ -321,6 +335,16 @@ ps_status traffic_pull(traffic *t, uint64_t bytes, double *rate)
     begin_pull(t);
     ps_status st = run(t);
     *rate = (double)t->pulled_bytes / (double)(now() - begun);
+    return st;
+}
+
+ps_status traffic_pull_checked(traffic *t, double *rate, uint32_t *crc)
+{
+    t->checks = true;
+    t->crc = 0;
+    ps_status st = traffic_pull(t, t->bytes, rate);
+    t->checks = false;
+    *crc = t->crc;
     return st;
 }
 

@@ -11,7 +11,8 @@
 
 typedef struct traffic traffic;
 
-/* Asks for the job's tensors and makes a gradient of the same size. */
+/* Asks for the job's tensors and makes a gradient: of the same size, or 64 MiB that are sent again
+ * and again. */
 PS_MUST_CHECK ps_status traffic_open(ps_loop *loop, ps_channel *channel, uint64_t job,
                                      uint64_t incarnation, uint64_t first_clock, traffic **out);
 void traffic_close(traffic **t);
@@ -23,6 +24,8 @@ uint64_t traffic_bytes(const traffic *t); /* of all parameters, as float32 */
 PS_MUST_CHECK ps_status traffic_push(traffic *t, uint64_t bytes, double *rate);
 /* Whole models, one pull after the other, each chunk read in place. */
 PS_MUST_CHECK ps_status traffic_pull(traffic *t, uint64_t bytes, double *rate);
+/* One whole model, and the CRC32C of all its bytes in the order of psd's tensors. */
+PS_MUST_CHECK ps_status traffic_pull_checked(traffic *t, double *rate, uint32_t *crc);
 
 typedef enum traffic_call {
     TRAFFIC_CLOCK,     /* Parameters.Clock, the call of every training step, with a request of 1 KiB
