@@ -28,7 +28,7 @@ data:
 train:
   epochs: 12
   batch_size: 8
-  optimizer: {{name: adamw, learning_rate: 0.005}}
+  optimizer: {{name: adamw, learning_rate: 0.002}}
   consistency: {{mode: {mode}}}
 {train}workers: 2
 """
