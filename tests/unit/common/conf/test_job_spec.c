@@ -84,6 +84,17 @@ START_TEST(the_other_examples_parse)
     ck_assert(s->data.csv.header);
     ck_assert_uint_eq(s->train->schedule.name, PS_SPEC_COSINE);
     ps_job_spec_free(&s);
+    s = parse_example("deploy/examples/gcide-gpt.yaml");
+    ck_assert_str_eq(s->model->tokenizer, "bytes");
+    ps_job_spec_free(&s);
+    s = parse_example("deploy/examples/gpt2-124m.yaml");
+    ck_assert_uint_eq(s->train->precision, PS_SPEC_BF16);
+    ck_assert_uint_eq(ps_spec_step_rows(s->train), 64);
+    ps_job_spec_free(&s);
+    s = parse_example("deploy/examples/llama-1b.yaml");
+    ck_assert_int_eq(s->model->num_kv_heads, 4);
+    ck_assert(s->train->recompute);
+    ps_job_spec_free(&s);
 }
 END_TEST
 
