@@ -161,7 +161,6 @@ static void timer_cb(void *user)
 
 static void release(ps_tcp_dial *dial)
 {
-    ps_timer_free(&dial->timer);
     if (dial->addresses)
         uv_freeaddrinfo(dial->addresses);
     free(dial);
@@ -235,6 +234,8 @@ void ps_tcp_dial_free(ps_tcp_dial **pointer)
         return;
     *pointer = NULL;
     abandon_all(dial);
+    /* now, not with the rest: a loop that ends closes what it finds before names resolve */
+    ps_timer_free(&dial->timer);
     if (dial->won)
         dial->won->dial = NULL;
     dial->dead = true;
