@@ -270,7 +270,8 @@ START_TEST(a_stopping_server_lets_calls_end_and_takes_no_new_ones)
     echo_rig_connect(&rig, NULL);
     echo_call c = {0};
     echo_start_slow(&rig, &c, 400);
-    echo_run_ms(&rig, 100);
+    while (stats().messages_in == 0) /* the call has begun */
+        echo_run_ms(&rig, 5);
     unsigned grace = 5000;
     pthread_t stopper;
     uint64_t begin = ps_clock_ms(&ps_clock_system);
