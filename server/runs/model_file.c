@@ -1,6 +1,7 @@
 #include "server/runs/model_file.h"
 
 #include "common/base/buf.h"
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "server/catalog/jobs.h"
 #include "server/params/export.h"
@@ -8,6 +9,46 @@
 #include <stdio.h>
 
 enum { COPY_BYTES = 1 << 20 };
+
+/* ---- reading a file's header ---- */
+
+static ps_status read_header(const ps_disk *disk, int file, ps_safetensors **out)
+{
+    uint8_t first[8];
+    uint64_t file_bytes, head_bytes;
+    ps_status st = disk->size(disk->state, file, &file_bytes);
+    if (!st)
+        st = ps_disk_read_full(disk, file, first, sizeof first);
+    if (!st)
+        st = ps_safetensors_header_bytes(ps_slice_of(first, sizeof first), &head_bytes);
+    if (st)
+        return st;
+    if (head_bytes > file_bytes)
+        return ps_fail(PS_CORRUPT, "header of %llu bytes in a file of %llu",
+                       (unsigned long long)head_bytes, (unsigned long long)file_bytes);
+    uint8_t *head = ps_try_alloc_raw((size_t)head_bytes);
+    if (!head)
+        return ps_fail(PS_NO_MEMORY, "header of %llu bytes", (unsigned long long)head_bytes);
+    memcpy(head, first, sizeof first);
+    st = ps_disk_read_full(disk, file, head + sizeof first, (size_t)head_bytes - sizeof first);
+    if (!st)
+        st = ps_safetensors_parse(ps_slice_of(head, (size_t)head_bytes), file_bytes, out);
+    ps_free(&head);
+    return st;
+}
+
+/* *file stays open behind the header. */
+static ps_status open_header(const ps_stored_files *files, const char *path, int *file,
+                             ps_safetensors **out)
+{
+    ps_status st = ps_stored_file_open(files, path, file);
+    if (st)
+        return st;
+    st = read_header(files->disk, *file, out);
+    if (st)
+        files->disk->close(files->disk->state, *file);
+    return st;
+}
 
 /* ---- store: from parameters to a file ---- */
 
@@ -40,14 +81,37 @@ static ps_safetensors_tensor *describe(const ps_placement *placement)
     return out;
 }
 
-static ps_status write_tensors(file_sink *sink, ps_param_store *store, const char *config,
+/* What is written beside the tensors. */
+typedef struct about {
+    const char *config;
+    const ps_safetensors *origin; /* the model that the job began from; NULL: none */
+} about;
+
+/* Ours, and what else the model had from which the job began: its tokenizer, say. */
+static size_t metadata_of(const about *a, ps_safetensors_pair **out)
+{
+    size_t n = 0, others = a->origin ? a->origin->n_metadata : 0;
+    ps_safetensors_pair *pairs = ps_alloc_array(2 + others, sizeof *pairs);
+    pairs[n++] = (ps_safetensors_pair){"format", "pt"};
+    pairs[n++] = (ps_safetensors_pair){PS_MODEL_FILE_CONFIG, a->config};
+    for (size_t i = 0; i < others; i++) {
+        const ps_safetensors_pair *pair = &a->origin->metadata[i];
+        if (strcmp(pair->key, "format") != 0 && strcmp(pair->key, PS_MODEL_FILE_CONFIG) != 0)
+            pairs[n++] = *pair;
+    }
+    *out = pairs;
+    return n;
+}
+
+static ps_status write_tensors(file_sink *sink, ps_param_store *store, const about *a,
                                uint64_t *bytes)
 {
     const ps_placement *placement = ps_param_store_placement(store);
     ps_safetensors_tensor *tensors = describe(placement);
-    ps_safetensors_pair metadata[] = {{"format", "pt"}, {PS_MODEL_FILE_CONFIG, config}};
+    ps_safetensors_pair *metadata = NULL;
+    size_t n_metadata = metadata_of(a, &metadata);
     ps_safetensors_writer *writer = NULL;
-    ps_status st = ps_safetensors_writer_new(tensors, placement->n_tensors, metadata, 2,
+    ps_status st = ps_safetensors_writer_new(tensors, placement->n_tensors, metadata, n_metadata,
                                              (ps_safetensors_sink){sink_write, sink}, &writer);
     if (!st)
         *bytes = ps_safetensors_writer_total(writer);
@@ -57,20 +121,21 @@ static ps_status write_tensors(file_sink *sink, ps_param_store *store, const cha
     if (!st)
         st = ps_safetensors_writer_finish(&writer);
     ps_safetensors_writer_free(&writer);
+    ps_free(&metadata);
     ps_free(&tensors);
     return st;
 }
 
 /* To data_dir/path, whole and on disk; whatever fails leaves no file. */
 static ps_status write_file(const ps_stored_files *files, const char *path, ps_param_store *store,
-                            const char *config, uint64_t *bytes)
+                            const about *a, uint64_t *bytes)
 {
     char *full = ps_stored_file_full(files, path);
     file_sink sink = {.disk = files->disk};
     ps_status st = files->disk->open(files->disk->state, full, PS_DISK_REPLACE, &sink.file);
     if (st)
         goto free_name;
-    st = write_tensors(&sink, store, config, bytes);
+    st = write_tensors(&sink, store, a, bytes);
     if (!st)
         st = files->disk->fsync(files->disk->state, sink.file);
     files->disk->close(files->disk->state, sink.file);
@@ -118,11 +183,11 @@ static ps_status replace(const ps_stored_files *files, const char *incoming,
 }
 
 static ps_status write_and_replace(const ps_stored_files *files, ps_param_store *store,
-                                   ps_model_record *record)
+                                   const about *a, ps_model_record *record)
 {
     char *incoming =
         ps_asprintf("models/" PS_STORED_INCOMING "job-%llu", (unsigned long long)record->job_id);
-    ps_status st = write_file(files, incoming, store, record->config, &record->bytes);
+    ps_status st = write_file(files, incoming, store, a, &record->bytes);
     if (!st) {
         ps_stored_files_lock();
         st = replace(files, incoming, record);
@@ -145,6 +210,26 @@ static char *submitter_of(const ps_stored_files *files, uint64_t job_id)
     return out;
 }
 
+/* The header of the model that the job began from, for its metadata; NULL: there is none. It may
+ * have been deleted since, which is no reason to lose what was trained. */
+static ps_status origin_of(const ps_stored_files *files, const ps_job_spec *spec,
+                           ps_safetensors **out)
+{
+    int file;
+    if (!*spec->initialize_from)
+        return PS_OK;
+    ps_status st = ps_model_file_open(files, spec->initialize_from, &file);
+    if (!st) {
+        st = read_header(files->disk, file, out);
+        files->disk->close(files->disk->state, file);
+    }
+    if (st != PS_NOT_FOUND && st != PS_CORRUPT)
+        return st ? ps_wrap(st, "model %s", spec->initialize_from) : PS_OK;
+    ps_log_warning("runs", "model=%s goes without the tokenizer that it may have had: %s",
+                   spec->name, ps_error_message());
+    return PS_OK;
+}
+
 ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *store, uint64_t job_id,
                               const ps_job_spec *spec, const ps_job_outcome *outcome)
 {
@@ -160,51 +245,16 @@ ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *stor
     record->test_loss = outcome->test_loss;
     record->test_metrics = outcome->test_metrics;
     set_tensors(record, ps_param_store_placement(store));
-    ps_status st = write_and_replace(files, store, record);
+    ps_safetensors *origin = NULL;
+    ps_status st = origin_of(files, spec, &origin);
+    if (!st)
+        st = write_and_replace(files, store, &(about){.config = record->config, .origin = origin},
+                               record);
+    ps_safetensors_free(&origin);
     if (st)
         st = ps_wrap(st, "model %s", spec->name);
     ps_model_record_free(&record);
     ps_buf_free(&config);
-    return st;
-}
-
-/* ---- reading a file's header ---- */
-
-static ps_status read_header(const ps_disk *disk, int file, ps_safetensors **out)
-{
-    uint8_t first[8];
-    uint64_t file_bytes, head_bytes;
-    ps_status st = disk->size(disk->state, file, &file_bytes);
-    if (!st)
-        st = ps_disk_read_full(disk, file, first, sizeof first);
-    if (!st)
-        st = ps_safetensors_header_bytes(ps_slice_of(first, sizeof first), &head_bytes);
-    if (st)
-        return st;
-    if (head_bytes > file_bytes)
-        return ps_fail(PS_CORRUPT, "header of %llu bytes in a file of %llu",
-                       (unsigned long long)head_bytes, (unsigned long long)file_bytes);
-    uint8_t *head = ps_try_alloc_raw((size_t)head_bytes);
-    if (!head)
-        return ps_fail(PS_NO_MEMORY, "header of %llu bytes", (unsigned long long)head_bytes);
-    memcpy(head, first, sizeof first);
-    st = ps_disk_read_full(disk, file, head + sizeof first, (size_t)head_bytes - sizeof first);
-    if (!st)
-        st = ps_safetensors_parse(ps_slice_of(head, (size_t)head_bytes), file_bytes, out);
-    ps_free(&head);
-    return st;
-}
-
-/* *file stays open behind the header. */
-static ps_status open_header(const ps_stored_files *files, const char *path, int *file,
-                             ps_safetensors **out)
-{
-    ps_status st = ps_stored_file_open(files, path, file);
-    if (st)
-        return st;
-    st = read_header(files->disk, *file, out);
-    if (st)
-        files->disk->close(files->disk->state, *file);
     return st;
 }
 

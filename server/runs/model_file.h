@@ -13,7 +13,8 @@
 #include "server/runs/stored_file.h"
 #include "server/sched/sched.h"
 
-/* The store's tensors become model spec->name of this job. */
+/* The store's tensors become model spec->name of this job, with the metadata (a tokenizer, say) of
+ * the model it began from, if that is still there. */
 PS_MUST_CHECK ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *store,
                                             uint64_t job_id, const ps_job_spec *spec,
                                             const ps_job_outcome *outcome);

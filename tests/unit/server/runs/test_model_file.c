@@ -25,28 +25,35 @@ static ps_param_store *new_store(uint64_t seed, uint64_t columns)
     return store;
 }
 
-static ps_job_spec *new_spec(const char *name)
+static ps_job_spec *new_spec(const char *name, const char *from)
 {
     char yaml[512];
     ps_job_spec *spec = NULL;
     (void)snprintf(yaml, sizeof yaml,
                    "kind: train\nname: %s\nmodel: {architecture: mlp, layers: [3, 4]}\n"
                    "data: {format: idx, train: {features: /x, labels: /y}}\n"
-                   "train: {epochs: 1, batch_size: 1, optimizer: {name: sgd, learning_rate: 1}}\n",
-                   name);
+                   "train: {epochs: 1, batch_size: 1, optimizer: {name: sgd, learning_rate: 1}}\n"
+                   "initialize_from: '%s'\n",
+                   name, from);
     ck_assert_msg(ps_job_spec_parse(ps_slice_str(yaml), "job", &spec) == PS_OK, "%s",
                   ps_error_message());
     return spec;
 }
 
-static ps_status store_model(test_stored *t, ps_param_store *store, uint64_t job_id)
+static ps_status store_from(test_stored *t, ps_param_store *store, uint64_t job_id,
+                            const char *from)
 {
-    ps_job_spec *spec = new_spec("m");
+    ps_job_spec *spec = new_spec("m", from);
     ps_job_outcome outcome = {.has_test = true, .test_loss = 0.5};
     ps_metric_list_add(&outcome.test_metrics, "accuracy", 0.75);
     ps_status st = ps_model_file_store(&t->files, store, job_id, spec, &outcome);
     ps_job_spec_free(&spec);
     return st;
+}
+
+static ps_status store_model(test_stored *t, ps_param_store *store, uint64_t job_id)
+{
+    return store_from(t, store, job_id, "");
 }
 
 /* The tensor's bytes in a file, found by its name in the JSON: not by our own reader. */
@@ -190,8 +197,9 @@ static size_t make_file(char *out, const char *json, size_t data)
     return 8 + head + data;
 }
 
-#define TWO                                                               \
-    "{\"w\":{\"dtype\":\"F32\",\"shape\":[3,4],\"data_offsets\":[0,48]}," \
+#define TWO "{" TWO_TENSORS
+#define TWO_TENSORS                                                      \
+    "\"w\":{\"dtype\":\"F32\",\"shape\":[3,4],\"data_offsets\":[0,48]}," \
     "\"b\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[48,64]}}"
 
 static ps_status adopt(test_stored *t, const char *json, size_t data, const char *name,
@@ -375,7 +383,48 @@ START_TEST(a_row_that_the_catalog_has_no_room_for_leaves_no_file)
 }
 END_TEST
 
+/* {"format": "pt", …}: of the stored model m, as its file's JSON has it. */
+static bool metadata_has(test_stored *t, const char *text)
+{
+    int file;
+    char *data;
+    uint64_t head;
+    ck_assert_int_eq(ps_model_file_open(&t->files, "m", &file), PS_OK);
+    (void)test_stored_drain(file, &data);
+    memcpy(&head, data, 8);
+    data[8 + head] = 0; /* of a tensor, which is of no use here */
+    bool has = strstr(data + 8, text) != NULL;
+    free(data);
+    return has;
+}
+
+START_TEST(what_the_model_before_had_beside_its_tensors_stays_with_the_new_one)
+{
+    test_stored t;
+    test_stored_open(&t);
+    ps_param_store *store = new_store(1, COLUMNS);
+    static const char json[] =
+        "{\"__metadata__\":{\"format\":\"np\",\"psd.model\":\"{architecture: mlp, layers: [9, "
+        "9]}\",\"tokenizer.json\":\"{\\\"a\\\":1}\"}," TWO_TENSORS;
+    ck_assert_int_eq(adopt(&t, json, 64, "base", CONFIG, false), PS_OK);
+    ck_assert_int_eq(store_from(&t, store, 1, "base"), PS_OK);
+    ck_assert(metadata_has(&t, "\"tokenizer.json\":\"{\\\"a\\\":1}\""));
+    ck_assert(metadata_has(&t, "layers: [3, 4]"));
+    ck_assert(!metadata_has(&t, "layers: [9"));
+    ck_assert(!metadata_has(&t, "\"np\""));
+    ck_assert_int_eq(store_from(&t, store, 2, "m"), PS_OK); /* from itself, which it replaces */
+    ck_assert(metadata_has(&t, "tokenizer.json"));
+    assert_model_is(&t, store);
+    ck_assert_int_eq(ps_model_file_delete(&t.files, "base"), PS_OK);
+    ck_assert_int_eq(store_from(&t, store, 3, "base"), PS_OK); /* what was trained is not lost */
+    ck_assert(!metadata_has(&t, "tokenizer.json"));
+    ps_param_store_unref(&store);
+    test_stored_close(&t);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
+    {&what_the_model_before_had_beside_its_tensors_stays_with_the_new_one},
     {&a_row_that_the_catalog_has_no_room_for_leaves_no_file},
     {&the_file_and_the_row_say_what_the_store_holds},
     {&whatever_fails_at_storing_the_model_before_is_there_whole},
