@@ -13,10 +13,22 @@
 #include <string.h>
 #include <unistd.h>
 
-const char *const ps_infer_formats[] = {"idx", "csv", NULL};
+const char *const ps_infer_formats[] = {"idx", "csv", "tokens", NULL};
+
+/* Does it read tokens? A config of another version says nothing of use here. */
+static bool is_language(const char *config)
+{
+    ps_spec_model *model = NULL;
+    if (ps_spec_model_parse(ps_slice_str(config), "model", &model) != PS_OK)
+        return false;
+    bool language = ps_spec_model_is_language(model);
+    ps_spec_model_free(&model);
+    return language;
+}
 
 /* The job that trained the model; NULL when there is none to learn from. */
-static ps_status training_spec(ps_client *client, const char *model, ps_job_spec **out)
+static ps_status training_spec(ps_client *client, const char *model, ps_job_spec **out,
+                               bool *language)
 {
     Psd__V1__GetModelRequest ask = PSD__V1__GET_MODEL_REQUEST__INIT;
     ask.name = ps_borrow(model);
@@ -27,6 +39,7 @@ static ps_status training_spec(ps_client *client, const char *model, ps_job_spec
         return st;
     Psd__V1__GetJobRequest get = PSD__V1__GET_JOB_REQUEST__INIT;
     get.job_id = ((Psd__V1__Model *)(void *)reply)->job_id;
+    *language = is_language(((Psd__V1__Model *)(void *)reply)->config);
     ps_reply_free(&reply);
     if (!get.job_id || ps_client_unary(client, "/psd.v1.Jobs/Get", &get.base,
                                        &psd__v1__job__descriptor, &reply) != PS_OK)
@@ -92,6 +105,7 @@ ps_status ps_infer_spec(ps_client *client, const ps_infer_options *options, cons
                         const char *model, const char *features, const char *labels, ps_buf *spec)
 {
     ps_job_spec *trained = NULL;
+    bool language = false;
     char *features_path = NULL, *labels_path = NULL;
     ps_status st = ps_check_model_name(model);
     if (!st)
@@ -99,10 +113,11 @@ ps_status ps_infer_spec(ps_client *client, const ps_infer_options *options, cons
     if (!st && labels)
         st = ps_absolute_path(labels, &labels_path);
     if (!st)
-        st = training_spec(client, model, &trained);
+        st = training_spec(client, model, &trained, &language);
     if (st)
         goto free_paths;
     const char *format = options->format            ? options->format
+                         : language                 ? "tokens"
                          : looks_like_csv(features) ? "csv"
                          : trained                  ? trained->data.format
                                                     : "idx";
@@ -110,7 +125,8 @@ ps_status ps_infer_spec(ps_client *client, const ps_infer_options *options, cons
     ps_buf_printf(spec, "kind: %s\nname: %s-%.50s\nmodel_name: %s\ndata:\n  format: %s\n", kind,
                   kind, model, model, format);
     ps_buf_puts(spec, "  test: {");
-    put_text(spec, "features", features_path);
+    bool tokens = !strcmp(format, "tokens");
+    put_text(spec, tokens ? "tokens" : "features", features_path);
     if (labels) {
         ps_buf_puts(spec, ", ");
         put_text(spec, "labels", labels_path);
@@ -118,8 +134,16 @@ ps_status ps_infer_spec(ps_client *client, const ps_infer_options *options, cons
     ps_buf_puts(spec, "}\n");
     if (csv)
         put_csv(spec, options, same ? &trained->data.csv : NULL);
-    put_normalise(spec, options, same ? &trained->data.normalise : NULL);
-    if (!csv && !labels && !strcmp(kind, "evaluate"))
+    if (!tokens)
+        put_normalise(spec, options, same ? &trained->data.normalise : NULL);
+    else if (same && trained->data.sequence_length)
+        ps_buf_printf(spec, "  sequence_length: %" PRId64 "\n", trained->data.sequence_length);
+    if (tokens && labels)
+        st = ps_client_usage(client,
+                             "a language model's file of tokens has its labels in it: "
+                             "psctl %s %s TOKENS",
+                             kind, model);
+    else if (!csv && !tokens && !labels && !strcmp(kind, "evaluate"))
         st = ps_client_usage(client,
                              "format %s keeps labels in a file of their own: psctl "
                              "evaluate %s FEATURES LABELS",

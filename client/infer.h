@@ -9,7 +9,7 @@
 /* How the files are to be read; NULL and false: as the model's training job says, or by what the
  * files' names look like when there is none. */
 typedef struct ps_infer_options {
-    const char *format;       /* "idx", "csv" */
+    const char *format;       /* "idx", "csv", "tokens" */
     const char *label_column; /* csv */
     const char *delimiter;    /* csv */
     bool header;              /* csv */
@@ -21,7 +21,7 @@ typedef struct ps_infer_options {
     {.name = "format",                                                       \
      .type = PS_FLAG_TEXT,                                                   \
      .offset = offsetof(ps_infer_options, format),                           \
-     .value = "idx|csv",                                                     \
+     .value = "idx|csv|tokens",                                              \
      .words = ps_infer_formats,                                              \
      .help = "of the files"},                                                \
         {.name = "header",                                                   \

@@ -2,6 +2,8 @@
 
 #include "common/format/metric_list.h"
 
+#include <string.h>
+
 const Psd__V1__Metric *ps_metrics_first(ps_metrics metrics)
 {
     for (size_t i = 0; i < metrics.n; i++)
@@ -13,8 +15,10 @@ const Psd__V1__Metric *ps_metrics_first(ps_metrics metrics)
 void ps_metrics_test_cell(ps_table *table, ps_metrics metrics, double loss)
 {
     const Psd__V1__Metric *first = ps_metrics_first(metrics);
-    if (first)
+    if (first && !strcmp(first->name, "accuracy"))
         ps_table_printf(table, "%.4f", first->value);
+    else if (first)
+        ps_table_printf(table, "%s %.4f", first->name, first->value);
     else
         ps_table_printf(table, "loss %.4f", loss);
 }

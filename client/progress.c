@@ -108,7 +108,9 @@ static size_t numbers(const Psd__V1__Progress *p, const ps_style *style, field f
         set(&f[n++], 1, "loss %.4f", p->loss);
     if (p->steps && metric)
         set(&f[n++], 2, "%s %.4f", metric->name, metric->value);
-    if (p->has_test && test)
+    if (p->has_test && test && metric && strcmp(test->name, metric->name) != 0)
+        set(&f[n++], 3, "test %s %.4f", test->name, test->value);
+    else if (p->has_test && test)
         set(&f[n++], 3, "test %.4f", test->value);
     else if (p->has_test)
         set(&f[n++], 3, "test loss %.4f", p->test_loss);

@@ -75,10 +75,11 @@ static ps_status run(ps_client *client, const ps_args *args)
 
 const ps_command ps_command_evaluate = {
     .name = "evaluate",
-    .operands = "NAME FEATURES [LABELS]",
+    .operands = "NAME FEATURES|TOKENS [LABELS]",
     .help = "loss and metrics of a stored model on data",
     .details = "The files are read by the workers, under the same paths; relative ones are below\n"
-               "the current folder. csv has its labels in a column and needs no second file.\n"
+               "the current folder. csv has its labels in a column and needs no second file;\n"
+               "a language model reads a file of psctl tokenize, and its perplexity is shown.\n"
                "Values are normalised as the job that trained the model did.\n",
     .flags = flags,
     .options_size = sizeof(options),

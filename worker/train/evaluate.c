@@ -1,7 +1,10 @@
-/* evaluate: the loss, and what the model says beside it, over rows of the test data. */
+/* evaluate: the loss, and what the model says beside it, over rows of the test data; of a language
+ * model first its perplexity, which is the exponential of the mean loss. */
 #include "common/base/mem.h"
 #include "worker/job_kind.h"
 #include "worker/train/pass.h"
+
+#include <math.h>
 
 typedef struct evaluating {
     uint64_t samples;
@@ -27,7 +30,7 @@ static ps_status evaluate_batch(void *user, const ps_pass *pass, const ps_batch 
     return PS_OK;
 }
 
-static Psd__V1__EvaluateResult *means_of(evaluating *sum)
+static Psd__V1__EvaluateResult *means_of(evaluating *sum, bool language)
 {
     Psd__V1__EvaluateResult *means = ps_new(Psd__V1__EvaluateResult);
     psd__v1__evaluate_result__init(means);
@@ -36,8 +39,13 @@ static Psd__V1__EvaluateResult *means_of(evaluating *sum)
         return means;
     means->loss = sum->loss / (double)sum->samples;
     ps_metric_list_divide(&sum->metrics, (double)sum->samples);
-    means->n_metrics = sum->metrics.count;
-    means->metrics = ps_metric_list_messages(&sum->metrics);
+    ps_metric_list all = {0};
+    if (language)
+        ps_metric_list_add(&all, "perplexity", exp(means->loss));
+    for (size_t i = 0; i < sum->metrics.count; i++)
+        ps_metric_list_add(&all, sum->metrics.at[i].name, sum->metrics.at[i].value);
+    means->n_metrics = all.count;
+    means->metrics = ps_metric_list_messages(&all);
     return means;
 }
 
@@ -50,6 +58,7 @@ ps_status ps_kind_evaluate(ps_task_run *run, Psd__V1__TaskResult *result)
     evaluating sum = {0};
     st = ps_pass_run(&pass, evaluate_batch, &sum);
     if (!st)
-        result->evaluate = means_of(&sum);
+        result->evaluate =
+            means_of(&sum, ps_spec_model_is_language(ps_job_entry_model_spec(pass.entry)));
     return st;
 }
