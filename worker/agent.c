@@ -305,8 +305,7 @@ void ps_agent_ended(ps_agent *a, ps_status status, const char *message)
     if (a->state != DIALLING && a->state != ATTACHED)
         return;
     ps_log_warning("agent", "not attached: %s", status ? message : "psd ended the stream");
-    ps_list_each(node, &a->leases) ps_container(node, ps_task_lease, link)->sent =
-        false; /* it may not have arrived */
+    ps_list_each(node, &a->leases) ps_task_lease_unsend(ps_container(node, ps_task_lease, link));
     if (a->state == ATTACHED)
         a->alone_since_ms = now_ms(a);
     move(a, WAITING);
@@ -324,6 +323,15 @@ void ps_agent_progress(ps_agent *a, const Psd__V1__TaskProgress *progress)
     if (!l || l->result)
         return;
     ps_task_lease_add(l, progress);
+    advance(a);
+}
+
+void ps_agent_output(ps_agent *a, const Psd__V1__TaskOutput *output)
+{
+    ps_task_lease *l = lease_find(a, output->lease_id);
+    if (!l || l->result)
+        return;
+    ps_task_lease_say(l, output->output);
     advance(a);
 }
 

@@ -10,8 +10,8 @@
  * What tasks report while there is no stream is kept and sent after the next welcome: numbers of
  * one lease are added up into one report, log lines are kept up to PS_LEASE_LOGS, and a result is
  * sent again after a reconnect if it may have been lost with the old stream (psd ignores one it
- * has). A worker that is stopping waits for a stream only PS_AGENT_RECONNECT_MS: without psd nobody
- * takes its results, and psd gives the rows out again.
+ * has), and so is all that a task said. A worker that is stopping waits for a stream only
+ * PS_AGENT_RECONNECT_MS: without psd nobody takes its results, and psd gives the rows out again.
  *
  * It touches nothing but its port, a table of functions; so a test can be psd, the tasks and the
  * clock. One thread (the loop's). The port's functions must not call back into the agent.
@@ -61,8 +61,10 @@ void ps_agent_tick(ps_agent *agent); /* time has passed */
 void ps_agent_message(ps_agent *agent, Psd__V1__ServerMessage *message);
 void ps_agent_ended(ps_agent *agent, ps_status status, const char *message);
 
-/* From tasks. Progress is copied; the result is owned (psd__v1__task_result__free_unpacked). */
+/* From tasks. Progress and output are copied; the result is owned
+ * (psd__v1__task_result__free_unpacked). */
 void ps_agent_progress(ps_agent *agent, const Psd__V1__TaskProgress *progress);
+void ps_agent_output(ps_agent *agent, const Psd__V1__TaskOutput *output);
 void ps_agent_result(ps_agent *agent, Psd__V1__TaskResult *result);
 
 /* No new tasks; those that run are stopped, their results sent, the stream closed; then gone. */

@@ -87,6 +87,11 @@ static void progress_cb(void *user, const Psd__V1__TaskProgress *progress)
     ps_agent_progress(((ps_worker_core *)user)->agent, progress);
 }
 
+static void output_cb(void *user, const Psd__V1__TaskOutput *output)
+{
+    ps_agent_output(((ps_worker_core *)user)->agent, output);
+}
+
 static void result_cb(void *user, Psd__V1__TaskResult *result)
 {
     ps_agent_result(((ps_worker_core *)user)->agent, result);
@@ -137,11 +142,13 @@ void ps_worker_core_create(const ps_worker_core_options *options, ps_worker_core
                          .channel = c->o.data,
                          .clock = &ps_clock_system,
                          .incarnation = incarnation};
-    ps_runner_create(
-        &env, SLOTS,
-        &(ps_runner_events){
-            .progress = progress_cb, .result = result_cb, .stopped = stopped_cb, .user = c},
-        &c->runner);
+    ps_runner_create(&env, SLOTS,
+                     &(ps_runner_events){.progress = progress_cb,
+                                         .output = output_cb,
+                                         .result = result_cb,
+                                         .stopped = stopped_cb,
+                                         .user = c},
+                     &c->runner);
     ps_attach_create(
         c->o.control,
         &(ps_attach_events){.message = attach_message_cb, .ended = attach_ended_cb, .user = c},

@@ -5,6 +5,8 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "worker/job_data.h"
+#include "worker/job_model.h"
+#include "worker/train/served_model.h"
 #include "worker/train/stored_model.h"
 
 #include <inttypes.h>
@@ -64,8 +66,7 @@ void ps_job_cache_free(ps_job_cache **cache)
     ps_job_cache *c = *cache;
     if (!c)
         return;
-    for (int i = 0; i < PS_JOB_CACHE_ENTRIES; i++)
-        entry_clear(&c->entries[i]);
+    ps_job_cache_clear(c);
     while (c->sequences) {
         sequence *s = c->sequences;
         c->sequences = s->next;
@@ -135,6 +136,12 @@ ps_status ps_job_cache_get(ps_task_run *run, ps_job_entry **out)
     return PS_OK;
 }
 
+void ps_job_cache_clear(ps_job_cache *c)
+{
+    for (int i = 0; i < PS_JOB_CACHE_ENTRIES; i++)
+        entry_clear(&c->entries[i]);
+}
+
 void ps_job_cache_drop(ps_task_run *run)
 {
     for (int i = 0; i < PS_JOB_CACHE_ENTRIES; i++)
@@ -162,30 +169,6 @@ size_t ps_job_entry_batch(const ps_job_entry *e)
     if (e->spec->train)
         return (size_t)e->spec->train->batch_size;
     return ps_spec_model_is_language(ps_job_entry_model_spec(e)) ? BATCH_SEQUENCES : BATCH_ROWS;
-}
-
-ps_model_config ps_job_model_config(const ps_spec_model *model)
-{
-    static const char *const activations[] = {
-        [PS_SPEC_RELU] = "relu", [PS_SPEC_GELU] = "gelu", [PS_SPEC_TANH] = "tanh"};
-    static const char *const losses[] = {
-        [PS_SPEC_CROSS_ENTROPY] = "cross_entropy", [PS_SPEC_SQUARED_ERROR] = "squared_error"};
-    return (ps_model_config){.architecture = model->architecture,
-                             .layers = model->layers,
-                             .layer_count = model->n_layers,
-                             .activation = activations[model->activation],
-                             .loss = losses[model->loss],
-                             .language = {.vocab_size = model->vocab_size,
-                                          .context_length = model->context_length,
-                                          .hidden_size = model->hidden_size,
-                                          .num_layers = model->num_layers,
-                                          .num_heads = model->num_heads,
-                                          .num_kv_heads = model->num_kv_heads,
-                                          .intermediate_size = model->intermediate_size,
-                                          .rope_theta = model->rope_theta,
-                                          .norm_epsilon = model->norm_epsilon,
-                                          .dropout = model->dropout,
-                                          .tie_embeddings = model->tie_embeddings}};
 }
 
 /* ---- data ---- */
@@ -226,41 +209,6 @@ ps_status ps_job_entry_check(ps_job_entry *e, ps_task_run *run)
     return st;
 }
 
-static uint64_t elements_of(const ps_model_layout *layout)
-{
-    uint64_t all = 0;
-    for (size_t i = 0; i < layout->count; i++) {
-        uint64_t n = 1;
-        for (int d = 0; d < layout->parameters[i].rank; d++)
-            n *= (uint64_t)layout->parameters[i].shape[d];
-        all += n;
-    }
-    return all;
-}
-
-/* What is larger than the machine is not begun: Linux would give the memory and end somebody for it
- * later. A device of its own says so itself when its memory is out. */
-static ps_status check_room(const ps_job_entry *e, const ps_backend *backend,
-                            const ps_model_config *config, bool inference)
-{
-    if (!backend->info.host_addressable)
-        return PS_OK;
-    ps_model_layout layout;
-    ps_status st = ps_model_describe(config, &layout);
-    if (st)
-        return st;
-    uint64_t elements = elements_of(&layout), available = ps_mem_available();
-    uint64_t bytes = elements * sizeof(float) * (inference ? 1 : 2);
-    ps_model_layout_free(&layout);
-    if (bytes <= available)
-        return PS_OK;
-    return ps_fail(PS_NO_MEMORY,
-                   "model %s has %" PRIu64 " parameters and needs %" PRIu64
-                   " bytes here%s, %" PRIu64 " are available",
-                   e->stored ? e->spec->model_name : e->spec->name, elements, bytes,
-                   inference ? "" : " with its gradients", available);
-}
-
 /* Dropout differs from job to job, and from one start of a worker to the next. */
 static ps_model_options model_options(const ps_job_entry *e)
 {
@@ -282,7 +230,10 @@ ps_status ps_job_entry_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
     ps_model_config config = ps_job_model_config(ps_job_entry_model_spec(e));
     ps_model_options options = model_options(e);
     ps_model *model;
-    ps_status st = check_room(e, run->env->backend, &config, options.inference);
+    const char *name = e->stored ? e->spec->model_name : e->spec->name;
+    if (run->served)
+        ps_served_model_drop(run->served); /* two at once are for the machines of others */
+    ps_status st = ps_job_model_room(name, &config, run->env->backend, options.inference);
     if (!st)
         st = ps_model_create(run->env->backend, &config, &options, &model);
     if (!st && e->stored) {

@@ -21,6 +21,8 @@ void ps_job_cache_free(ps_job_cache **cache); /* the loop must still run */
 
 /* The entry of the run's job; valid for this task. PS_INVALID_ARGUMENT: the job file. */
 PS_MUST_CHECK ps_status ps_job_cache_get(ps_task_run *run, ps_job_entry **out);
+/* Forgets all jobs: somebody needs their memory more. What a task has of it is gone, too. */
+void ps_job_cache_clear(ps_job_cache *cache);
 /* Forgets the job: after a failure of which it is not known what it left behind. */
 void ps_job_cache_drop(ps_task_run *run);
 
@@ -43,8 +45,5 @@ PS_MUST_CHECK ps_status ps_job_entry_model(ps_job_entry *entry, ps_task_run *run
 PS_MUST_CHECK ps_status ps_job_entry_exchange(ps_job_entry *entry, ps_task_run *run,
                                               ps_exchange **out);
 size_t ps_job_entry_batch(const ps_job_entry *entry); /* rows of a batch */
-
-/* The job file's model as the table of models wants it; borrows. */
-ps_model_config ps_job_model_config(const ps_spec_model *model);
 
 #endif

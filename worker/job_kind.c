@@ -4,11 +4,9 @@
 #include <string.h>
 
 const ps_worker_kind ps_worker_kinds[] = {
-    {.name = "plan", .run = ps_kind_plan},
-    {.name = "train", .run = ps_kind_train},
-    {.name = "evaluate", .run = ps_kind_evaluate},
-    {.name = "predict", .run = ps_kind_predict},
-    {.name = NULL},
+    {.name = "plan", .run = ps_kind_plan},         {.name = "train", .run = ps_kind_train},
+    {.name = "evaluate", .run = ps_kind_evaluate}, {.name = "predict", .run = ps_kind_predict},
+    {.name = "generate", .run = ps_kind_generate}, {.name = NULL},
 };
 
 const ps_worker_kind *ps_worker_kind_find(const char *name)

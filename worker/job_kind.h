@@ -1,5 +1,5 @@
-/* job_kind: the table of what a task can be (rows: plan, train, evaluate, predict). A new kind is
- * one file and one row. */
+/* job_kind: the table of what a task can be (rows: plan, train, evaluate, predict,
+ * generate). A new kind is one file and one row. */
 #ifndef PS_WORKER_JOB_KIND_H
 #define PS_WORKER_JOB_KIND_H
 
@@ -8,7 +8,7 @@
 typedef struct ps_worker_kind {
     const char *name; /* as in Task.kind */
     /* Runs the task to its end on the caller's thread. Fills the result's own part (plan,
-     * evaluate); code and message are made of what it returns. */
+     * evaluate, generate); code and message are made of what it returns. */
     ps_status (*run)(ps_task_run *run, Psd__V1__TaskResult *result);
 } ps_worker_kind;
 
@@ -21,5 +21,6 @@ ps_status ps_kind_plan(ps_task_run *run, Psd__V1__TaskResult *result);
 ps_status ps_kind_train(ps_task_run *run, Psd__V1__TaskResult *result);
 ps_status ps_kind_evaluate(ps_task_run *run, Psd__V1__TaskResult *result);
 ps_status ps_kind_predict(ps_task_run *run, Psd__V1__TaskResult *result);
+ps_status ps_kind_generate(ps_task_run *run, Psd__V1__TaskResult *result);
 
 #endif

@@ -4,6 +4,8 @@
 
 #include "common/base/mem.h"
 
+#include <string.h>
+
 ps_task_lease *ps_task_lease_new(const Psd__V1__Task *task)
 {
     ps_task_lease *l = ps_new(ps_task_lease);
@@ -12,6 +14,8 @@ ps_task_lease *ps_task_lease_new(const Psd__V1__Task *task)
     psd__v1__task_progress__init(&l->progress);
     l->progress.lease_id = l->id;
     l->progress.position = task->row_begin;
+    psd__v1__output__init(&l->output);
+    l->output.first = task->n_said;
     return l;
 }
 
@@ -22,6 +26,7 @@ void ps_task_lease_free(ps_task_lease *l)
         psd__v1__log_event__free_unpacked(l->logs[i], NULL);
     if (l->result)
         psd__v1__task_result__free_unpacked(l->result, NULL);
+    ps_free(&l->output.tokens);
     ps_free(&l);
 }
 
@@ -55,6 +60,25 @@ void ps_task_lease_add(ps_task_lease *l, const Psd__V1__TaskProgress *report)
         keep_log(l, report->log);
 }
 
+void ps_task_lease_say(ps_task_lease *l, const Psd__V1__Output *more)
+{
+    size_t n = l->output.n_tokens + more->n_tokens;
+    if (n > l->output_capacity) {
+        l->output_capacity = 2 * n;
+        l->output.tokens =
+            ps_realloc(l->output.tokens, l->output_capacity * sizeof *l->output.tokens);
+    }
+    memcpy(l->output.tokens + l->output.n_tokens, more->tokens,
+           more->n_tokens * sizeof *more->tokens);
+    l->output.n_tokens = n;
+}
+
+void ps_task_lease_unsend(ps_task_lease *l)
+{
+    l->sent = false;
+    l->output_sent = 0;
+}
+
 typedef struct outlet {
     void (*send)(void *user, const Psd__V1__WorkerMessage *message);
     void *user;
@@ -78,6 +102,24 @@ static void send_progress(ps_task_lease *l, const outlet *out, Psd__V1__LogEvent
     l->has_progress = false;
 }
 
+static void send_output(ps_task_lease *l, const outlet *out)
+{
+    if (l->output_sent == l->output.n_tokens)
+        return;
+    Psd__V1__Output rest = l->output;
+    rest.first += l->output_sent;
+    rest.tokens += l->output_sent;
+    rest.n_tokens -= l->output_sent;
+    Psd__V1__TaskOutput output = PSD__V1__TASK_OUTPUT__INIT;
+    output.lease_id = l->id;
+    output.output = &rest;
+    Psd__V1__WorkerMessage message = PSD__V1__WORKER_MESSAGE__INIT;
+    message.body_case = PSD__V1__WORKER_MESSAGE__BODY_OUTPUT;
+    message.output = &output;
+    out->send(out->user, &message);
+    l->output_sent = l->output.n_tokens;
+}
+
 void ps_task_lease_flush(ps_task_lease *l,
                          void (*send)(void *user, const Psd__V1__WorkerMessage *message),
                          void *user, uint64_t now_ms)
@@ -90,6 +132,7 @@ void ps_task_lease_flush(ps_task_lease *l,
     l->log_count = 0;
     if (l->has_progress)
         send_progress(l, &out, NULL);
+    send_output(l, &out);
     if (!l->result || l->sent)
         return;
     Psd__V1__WorkerMessage message = PSD__V1__WORKER_MESSAGE__INIT;

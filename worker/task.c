@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "worker/job_cache.h"
 #include "worker/job_kind.h"
+#include "worker/train/served_model.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -24,6 +25,7 @@ typedef struct slot {
     ps_gate gate;
     ps_remote remote;
     ps_job_cache *cache;
+    ps_served_model *served;
     uint64_t lease_id; /* under the runner's lock; 0: idle */
 } slot;
 
@@ -45,6 +47,7 @@ typedef struct event {
     ps_job job;
     ps_runner *runner;
     Psd__V1__TaskProgress *progress;
+    Psd__V1__TaskOutput *output;
     Psd__V1__TaskResult *result;
     bool ended;
 } event;
@@ -57,6 +60,11 @@ static void event_cb(ps_job *job)
         r->events.progress(r->events.user, e->progress);
         psd__v1__task_progress__free_unpacked(e->progress, NULL);
     }
+    if (e->output) {
+        if (r->events.output)
+            r->events.output(r->events.user, e->output);
+        psd__v1__task_output__free_unpacked(e->output, NULL);
+    }
     if (e->result)
         r->events.result(r->events.user, e->result);
     bool last = e->ended && ++r->ended == r->slot_count;
@@ -65,11 +73,12 @@ static void event_cb(ps_job *job)
         r->events.stopped(r->events.user);
 }
 
-static void post(ps_runner *r, Psd__V1__TaskProgress *progress, Psd__V1__TaskResult *result,
-                 bool ended)
+/* what is copied; what its members point to becomes the event's */
+static void post(ps_runner *r, const event *what)
 {
     event *e = ps_new(event);
-    *e = (event){.runner = r, .progress = progress, .result = result, .ended = ended};
+    *e = *what;
+    e->runner = r;
     ps_job_init(&e->job, event_cb);
     ps_loop_post(r->env.loop, &e->job);
 }
@@ -87,7 +96,7 @@ static void report_now(ps_task_run *run)
     *report = run->pending;
     report->n_metric_sums = run->metric_sums.count;
     report->metric_sums = ps_metric_list_messages(&run->metric_sums);
-    post(run->runner, report, NULL, false);
+    post(run->runner, &(event){.progress = report});
     run->metric_sums.count = 0;
     uint64_t position = run->pending.position;
     psd__v1__task_progress__init(&run->pending);
@@ -125,7 +134,38 @@ void ps_task_log(ps_task_run *run, int level, const char *format, ...)
     progress->lease_id = run->task->lease_id;
     progress->position = run->pending.position;
     progress->log = log;
-    post(run->runner, progress, NULL, false);
+    post(run->runner, &(event){.progress = progress});
+}
+
+static void say_now(ps_task_run *run)
+{
+    if (!run->said)
+        return;
+    Psd__V1__TaskOutput *output = ps_new(Psd__V1__TaskOutput);
+    psd__v1__task_output__init(output);
+    output->lease_id = run->task->lease_id;
+    output->output = run->said;
+    post(run->runner, &(event){.output = output});
+    run->said = NULL;
+    run->said_capacity = 0;
+    run->said_ms = ps_clock_ms(run->env->clock);
+}
+
+void ps_task_say(ps_task_run *run, uint64_t index, int32_t token)
+{
+    if (!run->said) {
+        run->said = ps_new(Psd__V1__Output);
+        psd__v1__output__init(run->said);
+        run->said->first = index;
+    }
+    Psd__V1__Output *said = run->said;
+    if (said->n_tokens == run->said_capacity) {
+        run->said_capacity = run->said_capacity ? 2 * run->said_capacity : 16;
+        said->tokens = ps_realloc(said->tokens, run->said_capacity * sizeof *said->tokens);
+    }
+    said->tokens[said->n_tokens++] = (uint32_t)token;
+    if (!run->said_ms || ps_clock_ms(run->env->clock) - run->said_ms >= PS_TASK_OUTPUT_MS)
+        say_now(run);
 }
 
 /* ---- a thread ---- */
@@ -157,8 +197,11 @@ static void result_fail(Psd__V1__TaskResult *result, const Psd__V1__Task *task, 
         psd__v1__plan_result__free_unpacked(result->plan, NULL);
     if (result->evaluate)
         psd__v1__evaluate_result__free_unpacked(result->evaluate, NULL);
+    if (result->generate)
+        psd__v1__generate_result__free_unpacked(result->generate, NULL);
     result->plan = NULL;
     result->evaluate = NULL;
+    result->generate = NULL;
 }
 
 static void run_task(slot *s, const Psd__V1__Task *task)
@@ -168,6 +211,7 @@ static void run_task(slot *s, const Psd__V1__Task *task)
                        .task = task,
                        .remote = &s->remote,
                        .cache = s->cache,
+                       .served = s->served,
                        .stop = &r->stop,
                        .runner = r,
                        .pending = PSD__V1__TASK_PROGRESS__INIT,
@@ -195,7 +239,8 @@ static void run_task(slot *s, const Psd__V1__Task *task)
     }
     if (run.pending.steps || st)
         report_now(&run);
-    post(r, NULL, result, false);
+    say_now(&run);
+    post(r, &(event){.result = result});
 }
 
 static Psd__V1__Task *next_task(slot *s)
@@ -222,12 +267,14 @@ static void *slot_main(void *argument)
 {
     slot *s = argument;
     ps_job_cache_create(&s->cache);
+    ps_served_model_create(&s->served);
     for (Psd__V1__Task *task; (task = next_task(s));) {
         run_task(s, task);
         psd__v1__task__free_unpacked(task, NULL);
     }
     ps_job_cache_free(&s->cache);
-    post(s->runner, NULL, NULL, true);
+    ps_served_model_free(&s->served);
+    post(s->runner, &(event){.ended = true});
     return NULL;
 }
 
@@ -272,7 +319,7 @@ static void cancel_queued(ps_runner *r, queued *q, const char *reason)
 {
     Psd__V1__TaskResult *result = result_new(q->task);
     result_fail(result, q->task, ps_fail(PS_CANCELLED, "%s", reason));
-    post(r, NULL, result, false);
+    post(r, &(event){.result = result});
     ps_list_remove(&q->link);
     psd__v1__task__free_unpacked(q->task, NULL);
     ps_free(&q);

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 struct ps_job_cache;
+struct ps_served_model;
 
 /* What all tasks of the process share. */
 typedef struct ps_worker_env {
@@ -30,22 +31,29 @@ typedef struct ps_worker_env {
 typedef struct ps_task_run {
     const ps_worker_env *env;
     const Psd__V1__Task *task;
-    ps_remote *remote;          /* gate included */
-    struct ps_job_cache *cache; /* what the thread keeps between tasks */
-    const atomic_bool *stop;    /* end where that loses nothing, with PS_CANCELLED */
+    ps_remote *remote;              /* gate included */
+    struct ps_job_cache *cache;     /* what the thread keeps between tasks, */
+    struct ps_served_model *served; /* and between jobs; may be NULL */
+    const atomic_bool *stop;        /* end where that loses nothing, with PS_CANCELLED */
     /* private: numbers not yet reported */
     struct ps_runner *runner;
     Psd__V1__TaskProgress pending;
     ps_metric_list metric_sums; /* of pending */
     uint64_t reported_ms;
+    Psd__V1__Output *said; /* not yet on its way; NULL: nothing */
+    size_t said_capacity;
+    uint64_t said_ms; /* when the last went */
 } ps_task_run;
 
-enum { PS_TASK_REPORT_MS = 500 };
+enum { PS_TASK_REPORT_MS = 500, PS_TASK_OUTPUT_MS = 25 };
 
 bool ps_task_stopping(const ps_task_run *run);
 /* Adds numbers; they leave at most every PS_TASK_REPORT_MS, and at the end. position as in
  * TaskProgress. */
 void ps_task_report(ps_task_run *run, uint64_t position, const Psd__V1__TaskProgress *numbers);
+/* The job's index-th token. A task's first leaves at once, others at most every PS_TASK_OUTPUT_MS:
+ * fast enough to be read, and no flood of messages from a small model. */
+void ps_task_say(ps_task_run *run, uint64_t index, int32_t token);
 /* A line for those who follow the job. */
 void ps_task_log(ps_task_run *run, int level, const char *format, ...) PS_PRINTF(3, 4);
 
@@ -54,7 +62,8 @@ typedef struct ps_runner ps_runner;
 /* All on the loop. */
 typedef struct ps_runner_events {
     void (*progress)(void *user, const Psd__V1__TaskProgress *progress);
-    void (*result)(void *user, Psd__V1__TaskResult *result); /* owned by the callee */
+    void (*output)(void *user, const Psd__V1__TaskOutput *output); /* may be NULL */
+    void (*result)(void *user, Psd__V1__TaskResult *result);       /* owned by the callee */
     void (*stopped)(void *user); /* after ps_runner_stop: no thread left */
     void *user;
 } ps_runner_events;

@@ -32,10 +32,39 @@ static ps_status check_names(const ps_job_spec *s, const ps_conf_doc *doc)
     return st;
 }
 
+/* Sections of other kinds: the first key of a NULL-terminated list that the file has. */
+static ps_status check_none(const ps_job_spec *s, const ps_conf_doc *doc, const char *const *keys,
+                            const char *owner)
+{
+    for (; *keys; keys++)
+        if (ps_conf_has(doc, *keys))
+            return ps_conf_fail(doc, *keys, "not for kind %s, only for %s",
+                                ps_job_spec_kind_name(s->kind), owner);
+    return PS_OK;
+}
+
+/* Data have no default format, but for kind generate, which has no data. */
+static ps_status check_generate(const ps_job_spec *s, const ps_conf_doc *doc)
+{
+    static const char *const data[] = {"data", NULL};
+    static const char *const generate[] = {"generate", NULL};
+    if (s->kind == PS_SPEC_GENERATE) {
+        if (!s->generate)
+            return ps_conf_fail(doc, "generate", "missing; kind generate needs it");
+        return check_none(s, doc, data, "kinds that read some");
+    }
+    if (!ps_conf_has(doc, "data.format"))
+        return ps_conf_fail(doc, "data.format", "missing; a text is required here");
+    return check_none(s, doc, generate, "generate");
+}
+
 /* Which sections a kind has. */
 static ps_status check_sections(const ps_job_spec *s, const ps_conf_doc *doc)
 {
     const char *kind = ps_job_spec_kind_name(s->kind);
+    ps_status st = check_generate(s, doc);
+    if (st)
+        return st;
     if (s->kind == PS_SPEC_TRAIN) {
         if (!s->model)
             return ps_conf_fail(doc, "model", "missing; kind train needs it");
@@ -52,13 +81,11 @@ static ps_status check_sections(const ps_job_spec *s, const ps_conf_doc *doc)
     if (!given(s->model_name))
         return ps_conf_fail(doc, "model_name", "missing; kind %s needs a stored model's name",
                             kind);
-    if (!s->data.test)
+    if (!s->data.test && s->kind != PS_SPEC_GENERATE)
         return ps_conf_fail(doc, "data.test", "missing; kind %s reads it", kind);
-    static const char *const train_only[] = {"model", "train", "data.train", "initialize_from"};
-    for (size_t i = 0; i < sizeof train_only / sizeof *train_only; i++)
-        if (ps_conf_has(doc, train_only[i]))
-            return ps_conf_fail(doc, train_only[i], "not for kind %s, only for train", kind);
-    return PS_OK;
+    static const char *const train_only[] = {"model", "train", "data.train", "initialize_from",
+                                             NULL};
+    return check_none(s, doc, train_only, "train");
 }
 
 static ps_status check_model(const ps_job_spec *s, const ps_conf_doc *doc)

@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* In the order of the enums of the header. */
-static const char *const kind_words[] = {"train", "evaluate", "predict", NULL};
+static const char *const kind_words[] = {"train", "evaluate", "predict", "generate", NULL};
 static const char *const schedule_words[] = {"constant", "linear", "cosine", NULL};
 static const char *const precision_words[] = {"float32", "bf16", NULL};
 static const char *const durability_words[] = {"memory", "checkpoint", "log", NULL};
@@ -43,7 +43,7 @@ static const ps_conf_key normalise_keys[] = {
 };
 
 static const ps_conf_key data_keys[] = {
-    PS_CONF_NAME("format", ps_spec_data, format, NULL, format_names),
+    PS_CONF_NAME("format", ps_spec_data, format, "tokens", format_names), /* see job_check.c */
     PS_CONF_MAP_OPT("train", ps_spec_data, train, files_keys),
     PS_CONF_MAP_OPT("test", ps_spec_data, test, files_keys),
     PS_CONF_MAP("csv", ps_spec_data, csv, csv_keys),
@@ -92,6 +92,18 @@ static const ps_conf_key train_keys[] = {
     PS_CONF_END,
 };
 
+/* Lists are bounded by what a file may hold: PS_CONF_MAX_NODES. */
+static const ps_conf_key generate_keys[] = {
+    PS_CONF_INTS("prompt", ps_spec_generate, prompt, NULL, 1, 16000, 0, INT32_MAX),
+    PS_CONF_INT("max_tokens", ps_spec_generate, max_tokens, "128", 1, PS_GENERATE_TOKENS_MAX),
+    PS_CONF_REAL("temperature", ps_spec_generate, temperature, "1", 0, 100),
+    PS_CONF_INT("top_k", ps_spec_generate, top_k, "0", 0, INT32_MAX),
+    PS_CONF_REAL("top_p", ps_spec_generate, top_p, "1", 1e-6, 1),
+    PS_CONF_INT("seed", ps_spec_generate, seed, "1", 0, INT64_MAX),
+    PS_CONF_INTS("stop", ps_spec_generate, stop, "[]", 0, 64, 0, INT32_MAX),
+    PS_CONF_END,
+};
+
 static const ps_conf_key shards_keys[] = {
     PS_CONF_INT("rows_per_task", ps_spec_shards, rows_per_task, "0", 0, INT64_C(1) << 40),
     PS_CONF_END,
@@ -110,6 +122,7 @@ static const ps_conf_key job_keys[] = {
     PS_CONF_MAP_OPT("model", ps_job_spec, model, ps_spec_model_keys),
     PS_CONF_MAP("data", ps_job_spec, data, data_keys),
     PS_CONF_MAP_OPT("train", ps_job_spec, train, train_keys),
+    PS_CONF_MAP_OPT("generate", ps_job_spec, generate, generate_keys),
     PS_CONF_INT("workers", ps_job_spec, workers, "1", 1, 4096),
     PS_CONF_INT("min_workers", ps_job_spec, min_workers, "1", 1, 4096),
     PS_CONF_MAP("shards", ps_job_spec, shards, shards_keys),
@@ -119,6 +132,7 @@ static const ps_conf_key job_keys[] = {
     PS_CONF_END,
 };
 
+const ps_conf_schema ps_generate_schema = {.keys = generate_keys, .size = sizeof(ps_spec_generate)};
 const ps_conf_schema ps_job_schema = {.keys = job_keys, .size = sizeof(ps_job_spec)};
 
 ps_status ps_job_spec_parse(ps_slice yaml, const char *file_name, ps_job_spec **out)
@@ -161,5 +175,5 @@ uint64_t ps_spec_step_rows(const ps_spec_train *train)
 
 const char *ps_job_spec_kind_name(unsigned kind)
 {
-    return kind <= PS_SPEC_PREDICT ? kind_words[kind] : "unknown";
+    return kind <= PS_SPEC_GENERATE ? kind_words[kind] : "unknown";
 }

@@ -20,6 +20,7 @@ typedef enum ps_spec_kind {
     PS_SPEC_TRAIN,
     PS_SPEC_EVALUATE,
     PS_SPEC_PREDICT,
+    PS_SPEC_GENERATE,
 } ps_spec_kind;
 
 typedef enum ps_spec_activation {
@@ -138,6 +139,22 @@ typedef struct ps_spec_train {
     char *codec;      /* of gradients on the wire: "float32": a row of the table of codecs */
 } ps_spec_train;
 
+/* Tokens that a job may say: psd keeps them until the job has ended, and then in its result. */
+enum { PS_GENERATE_TOKENS_MAX = 1 << 17 };
+
+/* What the model says after a prompt. */
+typedef struct ps_spec_generate {
+    int64_t *prompt; /* tokens; at least one */
+    size_t n_prompt;
+    int64_t max_tokens; /* to say at most */
+    double temperature; /* logits are divided by it; 0: the likeliest token, always */
+    int64_t top_k;      /* only so many of the likeliest; 0: all */
+    double top_p;       /* only the likeliest that make up this share; 1: all */
+    int64_t seed;
+    int64_t *stop; /* tokens that end it, and are not said */
+    size_t n_stop;
+} ps_spec_generate;
+
 typedef struct ps_spec_shards {
     int64_t rows_per_task; /* rows a lease; 0: psd chooses */
 } ps_spec_shards;
@@ -148,15 +165,16 @@ typedef struct ps_spec_checkpoint {
 } ps_spec_checkpoint;
 
 typedef struct ps_job_spec {
-    unsigned kind;         /* ps_spec_kind */
-    char *name;            /* of the job, and of the model a train job makes: [a-z0-9._-] */
-    char *model_name;      /* evaluate, predict: the stored model; "" for train */
-    char *initialize_from; /* train: start from this stored model; "": from random weights */
-    ps_spec_model *model;  /* train; NULL otherwise */
-    ps_spec_data data;
-    ps_spec_train *train; /* train; NULL otherwise */
-    int64_t workers;      /* leases go to so many at most; workers may come and go */
-    int64_t min_workers;  /* the job starts when so many are there */
+    unsigned kind;              /* ps_spec_kind */
+    char *name;                 /* of the job, and of the model a train job makes: [a-z0-9._-] */
+    char *model_name;           /* evaluate, predict, generate: the stored model; "" for train */
+    char *initialize_from;      /* train: start from this stored model; "": from random weights */
+    ps_spec_model *model;       /* train; NULL otherwise */
+    ps_spec_data data;          /* generate: none, and format is tokens */
+    ps_spec_train *train;       /* train; NULL otherwise */
+    ps_spec_generate *generate; /* generate; NULL otherwise */
+    int64_t workers;            /* leases go to so many at most; workers may come and go */
+    int64_t min_workers;        /* the job starts when so many are there */
     ps_spec_shards shards;
     int64_t column_blocks; /* how many column blocks each matrix is cut into, 1..64 */
     unsigned durability;   /* ps_spec_durability */
@@ -170,6 +188,8 @@ void ps_job_spec_free(ps_job_spec **spec);
 
 /* For tests and tools: the schema alone, without the rules across keys. */
 extern const ps_conf_schema ps_job_schema;
+/* The section generate, for flags: each of its keys on its own (ps_conf_set). */
+extern const ps_conf_schema ps_generate_schema;
 
 /* A model section on its own, as stored models carry it: a flow mapping,
  * "{architecture: mlp, layers: [784, 10], activation: relu, loss: cross_entropy}"; format writes

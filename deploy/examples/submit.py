@@ -35,7 +35,7 @@ def main(server, certs, name, job_file):
         for event in psd.Watch(jobs.WatchJobRequest(job_id=job_id)):
             if event.HasField("log"):
                 print(event.log.text, flush=True)
-            else:
+            elif event.HasField("job"):
                 job = event.job
         print(f"job {job.id} {job.name}: {jobs.JobState.Name(job.state)} {job.reason}".rstrip())
         if job.progress.has_test:

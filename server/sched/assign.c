@@ -4,7 +4,8 @@
  * free slot, until no job can use any: so slots are shared evenly up to what each job wants. A job
  * over its share gives way when one of its (short) tasks ends; nothing is taken from it.
  *
- * Of the free workers a job gets one that had its last task (data and code are warm there), else
+ * Of the free workers a job gets one that had its last task (data and code are warm there), or, to
+ * generate, the last of its model (which is still loaded there), else
  * the least loaded, else the one that has waited longest. */
 #include "common/base/mem.h"
 #include "server/sched/core.h"
@@ -60,10 +61,18 @@ static void start_jobs(ps_sched *s)
     }
 }
 
+static bool is_warm(const ps_job *job, const ps_worker *worker)
+{
+    if (worker->last_job == job->record->id)
+        return true;
+    return job->spec->kind == PS_SPEC_GENERATE &&
+           strcmp(worker->last_model, job->spec->model_name) == 0;
+}
+
 /* Is a better than b for this job? */
 static bool better(const ps_job *job, const ps_worker *a, const ps_worker *b)
 {
-    bool warm_a = a->last_job == job->record->id, warm_b = b->last_job == job->record->id;
+    bool warm_a = is_warm(job, a), warm_b = is_warm(job, b);
     if (warm_a != warm_b)
         return warm_a;
     if (a->n_leases != b->n_leases)

@@ -16,6 +16,7 @@
 #include "server/sched/lease_index.h"
 #include "server/sched/meter.h"
 #include "server/sched/outbox.h"
+#include "server/sched/output.h"
 #include "server/sched/rows.h"
 #include "server/sched/sched.h"
 #include "server/sched/watch.h"
@@ -27,8 +28,11 @@ typedef enum ps_task_kind {
     PS_TASK_TRAIN,
     PS_TASK_EVALUATE,
     PS_TASK_PREDICT,
+    PS_TASK_GENERATE,
 } ps_task_kind;
 const char *ps_task_kind_name(ps_task_kind kind);
+
+enum { PS_MODEL_NAME = 65 }; /* bytes of a model's name and its zero */
 
 struct ps_worker {
     ps_list link; /* ps_sched.workers */
@@ -40,11 +44,12 @@ struct ps_worker {
     uint64_t stopping_ns; /* gave a task back unasked: gets none before this, or attaching again */
     bool silent;          /* heard nothing for lease_timeout_ms; its leases are gone */
     uint64_t heard_ns;
-    int64_t attached_ms, heard_ms; /* since 1970 */
-    uint64_t used_ns;              /* was last given a task */
-    uint64_t last_job;             /* of that task: its data may still be in memory there */
-    ps_list leases;                /* ps_lease.of_worker */
-    uint32_t n_leases;             /* occupied slots */
+    int64_t attached_ms, heard_ms;  /* since 1970 */
+    uint64_t used_ns;               /* was last given a task */
+    uint64_t last_job;              /* of that task: its data may still be in memory there */
+    char last_model[PS_MODEL_NAME]; /* of the last generate task: likewise; "": none */
+    ps_list leases;                 /* ps_lease.of_worker */
+    uint32_t n_leases;              /* occupied slots */
 };
 
 /* A lease occupies a slot of its worker until that answers or goes silent. It is the job's until
@@ -89,6 +94,7 @@ struct ps_job {
         char *source, *text;
     } lines[PS_JOB_LOG_LINES]; /* line i is at i % PS_JOB_LOG_LINES */
     uint64_t n_lines;          /* said so far */
+    ps_output output;          /* kind generate */
     uint64_t version;          /* of what Job says; changes wake the watches */
     ps_list watches;
     struct ps_member *members; /* workers in the consistency controller */

@@ -91,6 +91,7 @@ void ps_job_unref(ps_job *job)
         free(job->lines[i].text);
     }
     free(job->members);
+    ps_output_free(&job->output);
     ps_job_spec_free(&job->spec);
     ps_job_record_free(&job->record);
     free(job);

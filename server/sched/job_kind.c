@@ -6,6 +6,7 @@
 
 static const ps_job_kind *const kinds[] = {
     &ps_job_kind_evaluate,
+    &ps_job_kind_generate,
     &ps_job_kind_predict,
     &ps_job_kind_train,
 };
@@ -24,6 +25,7 @@ static const char *const task_names[][2] = {
     [PS_TASK_TRAIN] = {"train", "a train task"},
     [PS_TASK_EVALUATE] = {"evaluate", "an evaluate task"},
     [PS_TASK_PREDICT] = {"predict", "a predict task"},
+    [PS_TASK_GENERATE] = {"generate", "a generate task"},
 };
 
 const char *ps_task_kind_name(ps_task_kind kind)

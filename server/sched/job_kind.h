@@ -1,4 +1,5 @@
-/* job_kind: the table of kinds of jobs (rows: train, evaluate, predict): what a running job has to
+/* job_kind: the table of kinds of jobs (rows: train, evaluate, predict,
+ * generate): what a running job has to
  * be done, task by task. A new kind is a new file and a line in job_kind.c.
  *
  * All hooks are called with the scheduler's mutex held and must not touch disk or network; they say
@@ -29,6 +30,8 @@ typedef struct ps_job_kind {
     bool (*next)(ps_job *job, ps_worker *worker, ps_lease *task);
     /* The worker is further on. May be NULL. */
     void (*progress)(ps_job *job, ps_lease *lease, const Psd__V1__TaskProgress *report);
+    /* The worker says something. May be NULL. */
+    void (*output)(ps_job *job, ps_lease *lease, const Psd__V1__Output *output);
     /* It is done, with code 0. */
     void (*done)(ps_job *job, ps_lease *lease, const Psd__V1__TaskResult *result);
     /* It is not going to be done under this lease: what is left must be given out again. failed:
@@ -48,6 +51,7 @@ typedef struct ps_job_kind {
 extern const ps_job_kind ps_job_kind_train;
 extern const ps_job_kind ps_job_kind_evaluate;
 extern const ps_job_kind ps_job_kind_predict;
+extern const ps_job_kind ps_job_kind_generate;
 
 /* NULL when there is none of that name. */
 const ps_job_kind *ps_job_kind_find(const char *name);

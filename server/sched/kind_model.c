@@ -1,14 +1,17 @@
-/* Jobs on a stored model: evaluate and predict. One task over all the rows; psd does not know how
- * many there are, so the task's row_end is 0, which means to the end. A predict task leaves its
- * artifact, predictions.jsonl, with psd before it answers. A restart of psd begins the task anew.
+/* Jobs on a stored model: evaluate, predict and generate. One task: over all the rows; psd does not
+ * know how many there are, so the task's row_end is 0, which means to the end. A predict task
+ * leaves its artifact, predictions.jsonl, with psd before it answers. A generate task says tokens
+ * while it runs; when its worker is lost the next one goes on behind what was said, so nothing that
+ * somebody has read is taken back. A restart of psd begins the task anew.
  *
- * Fails: the model does not exist (at submission, or when the task is sent), the task fails three
- * times or says that no other worker would do better. */
+ * Fails: the model does not exist (at submission, or when the task is sent) or cannot do it, the
+ * task fails three times or says that no other worker would do better. */
 #include "common/base/mem.h"
 #include "server/catalog/models.h"
 #include "server/sched/core.h"
 #include "server/sched/result.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 typedef struct work {
@@ -28,11 +31,62 @@ static ps_status check(ps_catalog *catalog, const ps_job_spec *spec)
     return st;
 }
 
-static void start(ps_job *job)
+static ps_status check_prompt(const ps_spec_generate *how, const ps_spec_model *model)
+{
+    if (!ps_spec_model_is_language(model))
+        return ps_fail(PS_INVALID_ARGUMENT, "architecture %s says no tokens; gpt2 and llama do",
+                       model->architecture);
+    if (how->n_prompt > (size_t)model->context_length)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "the prompt has %zu tokens, the model's context is %" PRId64
+                       "; shorten the prompt",
+                       how->n_prompt, model->context_length);
+    for (size_t i = 0; i < how->n_prompt; i++)
+        if (how->prompt[i] >= model->vocab_size)
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "generate.prompt[%zu]: token %" PRId64 ", the vocabulary has %" PRId64
+                           "; is it this model's tokenizer?",
+                           i, how->prompt[i], model->vocab_size);
+    return PS_OK;
+}
+
+static ps_status check_generate(ps_catalog *catalog, const ps_job_spec *spec)
+{
+    ps_model_record *record = NULL;
+    ps_spec_model *model = NULL;
+    ps_status st = ps_catalog_model_get(catalog, spec->model_name, &record);
+    if (st)
+        return st;
+    st = ps_spec_model_parse(ps_slice_str(record->config), "its config", &model);
+    if (!st) {
+        st = check_prompt(spec->generate, model);
+        ps_spec_model_free(&model);
+    }
+    ps_model_record_free(&record);
+    return st ? ps_wrap(st, "model %s", spec->model_name) : PS_OK;
+}
+
+static void start_as(ps_job *job, ps_task_kind task)
 {
     work *w = ps_new(work);
-    w->task = strcmp(job->kind->name, "predict") == 0 ? PS_TASK_PREDICT : PS_TASK_EVALUATE;
+    w->task = task;
     job->work = w;
+}
+
+static void start_evaluate(ps_job *job)
+{
+    start_as(job, PS_TASK_EVALUATE);
+}
+
+static void start_predict(ps_job *job)
+{
+    start_as(job, PS_TASK_PREDICT);
+}
+
+static void start_generate(ps_job *job)
+{
+    start_as(job, PS_TASK_GENERATE);
+    job->record->progress.samples_total = (uint64_t)job->spec->generate->max_tokens;
 }
 
 static void work_free(void *of)
@@ -87,6 +141,33 @@ static void done(ps_job *job, ps_lease *lease, const Psd__V1__TaskResult *result
     ps_buf_free(&json);
 }
 
+static void output(ps_job *job, ps_lease *lease, const Psd__V1__Output *more)
+{
+    work *w = job->work;
+    size_t n = ps_output_add(&job->output, more, (size_t)job->spec->generate->max_tokens);
+    w->samples = job->output.n;
+    lease->piece.losses = 0;
+    ps_meter_rows(&job->meter, ps_core_now(job->sched), n);
+    if (n)
+        ps_watch_wake(job);
+}
+
+static void generated(ps_job *job, ps_lease *lease, const Psd__V1__TaskResult *result)
+{
+    const Psd__V1__GenerateResult *g = result->generate;
+    if (!g || g->tokens != job->output.n) {
+        ps_job_fail(job, "worker %s: a generate task whose tokens have not all come",
+                    lease->worker->name);
+        return;
+    }
+    job->record->progress.samples_total = job->output.n;
+    ps_buf json = PS_BUF_EMPTY;
+    double seconds = (double)(ps_core_now(job->sched) - job->began_ns) / 1e9;
+    ps_result_generate(g, &job->output, job->spec->generate->n_prompt, seconds, &json);
+    ps_job_move(job, PS_JOB_DONE, "", ps_buf_cstr(&json));
+    ps_buf_free(&json);
+}
+
 static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
 {
     work *w = job->work;
@@ -94,7 +175,7 @@ static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
         return;
     w->piece = lease->piece;
     w->out = false;
-    w->samples = 0;
+    w->samples = job->output.n; /* none but of generate */
 }
 
 static void show(ps_job *job)
@@ -106,7 +187,7 @@ static void show(ps_job *job)
 const ps_job_kind ps_job_kind_evaluate = {
     .name = "evaluate",
     .check = check,
-    .start = start,
+    .start = start_evaluate,
     .free = work_free,
     .next = next,
     .progress = progress,
@@ -118,11 +199,23 @@ const ps_job_kind ps_job_kind_evaluate = {
 const ps_job_kind ps_job_kind_predict = {
     .name = "predict",
     .check = check,
-    .start = start,
+    .start = start_predict,
     .free = work_free,
     .next = next,
     .progress = progress,
     .done = done,
+    .back = back,
+    .show = show,
+};
+
+const ps_job_kind ps_job_kind_generate = {
+    .name = "generate",
+    .check = check_generate,
+    .start = start_generate,
+    .free = work_free,
+    .next = next,
+    .output = output,
+    .done = generated,
     .back = back,
     .show = show,
 };

@@ -267,6 +267,7 @@ static void done(ps_job *job, ps_lease *lease, const Psd__V1__TaskResult *result
         finish_if_done(job);
         break;
     case PS_TASK_PREDICT:
+    case PS_TASK_GENERATE:
         break;
     }
 }
@@ -289,6 +290,7 @@ static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
         ps_rows_back(&w->rows, &lease->piece);
         break;
     case PS_TASK_PREDICT:
+    case PS_TASK_GENERATE:
         break;
     }
 }

@@ -22,6 +22,7 @@ typedef struct entry {
     ps_watch *watch; /* a reference */
     ps_task_kind task;
     ps_piece piece;
+    Psd__V1__Output *said; /* before this task; NULL: nothing */
     ps_job_outcome outcome;
     ps_job_state state;
 } entry;
@@ -49,6 +50,8 @@ static void drop(ps_sched *s, entry *e)
     ps_job_record_free(&e->record);
     if (e->plan)
         psd__v1__plan_result__free_unpacked(e->plan, NULL);
+    if (e->said)
+        psd__v1__output__free_unpacked(e->said, NULL);
     if (e->watch)
         ps_watch_unref(e->watch);
     if (e->job)
@@ -172,6 +175,7 @@ static void run_task(ps_sched *s, entry *e)
             return;
         }
         task.model_config = model->config;
+        task.model_version = model->path; /* a name never used before */
     }
     task.lease_id = e->lease_id;
     task.job_id = record->id;
@@ -185,6 +189,10 @@ static void run_task(ps_sched *s, entry *e)
     task.epoch = e->piece.epoch;
     task.row_begin = e->piece.begin;
     task.row_end = e->piece.end;
+    if (e->said) {
+        task.said = e->said->tokens;
+        task.n_said = e->said->n_tokens;
+    }
     task.seed = spec->train ? (uint64_t)spec->train->seed : 0;
     if (e->task == PS_TASK_TRAIN)
         task.first_clock = s->out->enter(s->user, record->id, e->text);
@@ -200,6 +208,9 @@ void ps_outbox_task(const ps_lease *lease)
     e->task = lease->kind;
     e->piece = lease->piece;
     e->text = ps_strdup(lease->worker->name);
+    const ps_output *output = &lease->job->output;
+    if (output->n)
+        e->said = ps_output_message(output, 0, output->n);
 }
 
 static void run_cancel(ps_sched *s, entry *e)

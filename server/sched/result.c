@@ -43,3 +43,25 @@ void ps_result_model_task(const Psd__V1__EvaluateResult *evaluation, double seco
         ps_buf_printf(json, "\"artifact\":\"%s\",", artifact);
     ps_buf_printf(json, "\"seconds\":%.3f}", seconds);
 }
+
+/* A worker's number, which may be anything. */
+static void put_seconds(ps_buf *json, const char *key, double v)
+{
+    if (isfinite(v))
+        ps_buf_printf(json, ",\"%s\":%.6g", key, v);
+}
+
+void ps_result_generate(const Psd__V1__GenerateResult *result, const ps_output *output,
+                        size_t prompt_tokens, double seconds, ps_buf *json)
+{
+    static const char *const ends[] = {"unspecified", "length", "stop", "context"};
+    unsigned end = (unsigned)result->end < sizeof ends / sizeof *ends ? (unsigned)result->end : 0;
+    ps_buf_puts(json, "{\"tokens\":[");
+    for (size_t i = 0; i < output->n; i++)
+        ps_buf_printf(json, "%s%" PRIu32, i ? "," : "", output->tokens[i]);
+    ps_buf_printf(json, "],\"prompt_tokens\":%zu,\"ended\":\"%s\"", prompt_tokens, ends[end]);
+    put_seconds(json, "load_seconds", result->load_seconds);
+    put_seconds(json, "prompt_seconds", result->prompt_seconds);
+    put_seconds(json, "generate_seconds", result->seconds);
+    ps_buf_printf(json, ",\"seconds\":%.3f}", seconds);
+}

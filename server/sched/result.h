@@ -4,6 +4,7 @@
 
 #include "common/base/buf.h"
 #include "psd/v1/workers.pb-c.h"
+#include "server/sched/output.h"
 #include "server/sched/sched.h"
 
 /* {"test_accuracy":…,"test_loss":…,"epochs":…,"samples":…,"seconds":…}; without those of the test
@@ -14,5 +15,10 @@ void ps_result_outcome(const ps_job_outcome *outcome, ps_buf *json);
  * the worker has left. evaluation may be NULL. */
 void ps_result_model_task(const Psd__V1__EvaluateResult *evaluation, double seconds,
                           const char *artifact, ps_buf *json);
+
+/* Of a job that generated: {"tokens":[…],"prompt_tokens":…,"ended":"length",…,"seconds":…}; the
+ * times are the last worker's, seconds is the whole job's. */
+void ps_result_generate(const Psd__V1__GenerateResult *result, const ps_output *output,
+                        size_t prompt_tokens, double seconds, ps_buf *json);
 
 #endif

@@ -158,7 +158,7 @@ void ps_sched_detach(ps_sched *sched, uint64_t session);
 /* The worker has ended the stream itself, after all it had to say: what it holds by our count (a
  * task that crossed its leaving on the wire) returns at once. */
 void ps_sched_leave(ps_sched *sched, uint64_t session);
-/* The three messages of a session; hostile. A lease that is not this worker's is ignored (a lost
+/* The messages of a session; hostile. A lease that is not this worker's is ignored (a lost
  * one's report may be under way); every message is a sign of life. PS_NOT_FOUND: no such session,
  * end its stream. A worker answers every task once, a cancelled one too; code 1 (cancelled) without
  * having been told to says that it is stopping: it gets nothing more before it attaches again, or
@@ -166,6 +166,8 @@ void ps_sched_leave(ps_sched *sched, uint64_t session);
 PS_MUST_CHECK ps_status ps_sched_heartbeat(ps_sched *sched, uint64_t session);
 PS_MUST_CHECK ps_status ps_sched_progress(ps_sched *sched, uint64_t session,
                                           const Psd__V1__TaskProgress *progress);
+PS_MUST_CHECK ps_status ps_sched_output(ps_sched *sched, uint64_t session,
+                                        const Psd__V1__TaskOutput *output);
 PS_MUST_CHECK ps_status ps_sched_result(ps_sched *sched, uint64_t session,
                                         const Psd__V1__TaskResult *result);
 /* Does the worker of this name hold a lease of the job? For every push and pull: takes only a
@@ -186,13 +188,15 @@ PS_MUST_CHECK ps_status ps_sched_watch(ps_sched *sched, uint64_t job_id, void (*
                                        void *user, ps_watch **out);
 
 typedef struct ps_watch_event {
-    ps_job_record *job;     /* without spec; or NULL */
-    Psd__V1__LogEvent *log; /* or NULL; text and source are owned by the event */
+    ps_job_record *job;      /* without spec; or NULL */
+    Psd__V1__LogEvent *log;  /* or NULL; text and source are owned by the event */
+    Psd__V1__Output *output; /* or NULL; likewise */
 } ps_watch_event;
 
 /* The next event: PS_AGAIN when there is none yet, PS_END when the job has ended and everything was
  * said. Changes of a job that nobody fetched become one; of log lines the last 64 are kept, with
- * a line that says how many were left out. So a slow watcher costs nothing. */
+ * a line that says how many were left out; of output, all until the job has ended and was saved
+ * (its result has it then). So a slow watcher costs nothing. */
 PS_MUST_CHECK ps_status ps_watch_next(ps_watch *watch, ps_watch_event *out);
 void ps_watch_event_clear(ps_watch_event *event);
 /* No notify() is running or begins after this has returned (but for the one that calls it). Hold no

@@ -1,6 +1,6 @@
 /* Happy path: something changes, the watch's notify() runs once, its owner asks for events until
- * there are none, and the watch is armed again. Lines come before the job's state, so that the last
- * thing said of a job is how it ended. */
+ * there are none, and the watch is armed again. Lines and output come before the job's state, so
+ * that the last thing said of a job is how it ended. */
 #include "server/sched/watch.h"
 
 #include "common/base/mem.h"
@@ -119,6 +119,15 @@ static Psd__V1__LogEvent *next_line(ps_watch *watch)
                      ps_strdup(job->lines[at].text));
 }
 
+static Psd__V1__Output *next_output(ps_watch *watch)
+{
+    enum { TOKENS_AT_ONCE = 16384 };
+    Psd__V1__Output *more =
+        ps_output_message(&watch->job->output, watch->next_token, TOKENS_AT_ONCE);
+    watch->next_token += more->n_tokens;
+    return more;
+}
+
 static ps_job_record *snapshot(ps_job *job)
 {
     if (ps_job_runs(job))
@@ -143,6 +152,8 @@ ps_status ps_watch_next(ps_watch *watch, ps_watch_event *out)
     bool held = has_ended(job) && job->unsaved; /* an end is told when it is on disk */
     if (watch->next_line < job->n_lines) {
         out->log = next_line(watch);
+    } else if (watch->next_token < job->output.n) {
+        out->output = next_output(watch);
     } else if (held) {
         watch->armed = true;
         st = PS_AGAIN;
@@ -167,6 +178,9 @@ void ps_watch_event_clear(ps_watch_event *event)
         free(event->log->text);
         ps_free(&event->log);
     }
+    if (event->output)
+        psd__v1__output__free_unpacked(event->output, NULL);
+    event->output = NULL;
 }
 
 void ps_watch_close(ps_watch **watch)

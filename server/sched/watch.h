@@ -14,6 +14,7 @@ struct ps_watch {
     void (*notify)(void *user);
     void *user;
     uint64_t next_line;    /* of job->n_lines */
+    size_t next_token;     /* of job->output */
     uint64_t seen_version; /* of job->version */
     bool armed;            /* notify at the next change */
     bool closed;

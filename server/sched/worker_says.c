@@ -1,5 +1,5 @@
-/* Happy path: a heartbeat, progress, and the result of a task, which ends its lease. All three are
- * a sign of life. What a worker says of a lease that is not its own (any more) is ignored. */
+/* Happy path: a heartbeat, progress, output, and the result of a task, which ends its lease. All
+ * are a sign of life. What a worker says of a lease that is not its own (any more) is ignored. */
 #include "server/sched/core.h"
 
 /* Locks; *out is the worker of the session. On failure nothing is locked. */
@@ -46,6 +46,20 @@ ps_status ps_sched_progress(ps_sched *s, uint64_t session, const Psd__V1__TaskPr
         if (lease->job->kind->progress)
             lease->job->kind->progress(lease->job, lease, report);
     }
+    ps_core_unlock(s);
+    return PS_OK;
+}
+
+ps_status ps_sched_output(ps_sched *s, uint64_t session, const Psd__V1__TaskOutput *said)
+{
+    ps_worker *worker = NULL;
+    ps_status st = enter_session(s, session, &worker);
+    if (st)
+        return st;
+    ps_lease *lease = ps_lease_find(worker, said->lease_id);
+    bool counts = lease && lease->job && ps_job_runs(lease->job) && !lease->cancelled;
+    if (counts && said->output && lease->job->kind->output)
+        lease->job->kind->output(lease->job, lease, said->output);
     ps_core_unlock(s);
     return PS_OK;
 }

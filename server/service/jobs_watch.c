@@ -41,6 +41,7 @@ static void send_event(watch_call *w, const ps_watch_event *event)
         out.job = &job;
     }
     out.log = event->log;
+    out.output = event->output;
     ps_call_send(w->call, &out.base, NULL);
 }
 

@@ -75,6 +75,8 @@ static ps_status handle(attach_call *a, const Psd__V1__WorkerMessage *m)
         return ps_sched_heartbeat(sched, a->session);
     case PSD__V1__WORKER_MESSAGE__BODY_PROGRESS:
         return ps_sched_progress(sched, a->session, m->progress);
+    case PSD__V1__WORKER_MESSAGE__BODY_OUTPUT:
+        return ps_sched_output(sched, a->session, m->output);
     case PSD__V1__WORKER_MESSAGE__BODY_RESULT:
         return ps_sched_result(sched, a->session, m->result);
     default: /* of a newer worker: a sign of life */

@@ -24,6 +24,8 @@ void ps_world_send_task(void *user, uint64_t session, const Psd__V1__Task *t)
     ck_assert_str_ne(t->spec, "");
     if (t->model_config[0])
         ps_buf_printf(&w->trace, "config %s\n", t->model_config);
+    if (t->n_said)
+        ps_buf_printf(&w->trace, "said %zu, last %u\n", t->n_said, t->said[t->n_said - 1]);
 }
 
 static void send_cancel(void *user, uint64_t session, uint64_t lease_id, const char *reason)

@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "worker/job_cache.h"
 #include "worker/job_kind.h"
+#include "worker/job_model.h"
 
 #include <inttypes.h>
 

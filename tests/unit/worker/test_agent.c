@@ -181,6 +181,15 @@ static void result(uint64_t lease_id)
     ps_agent_result(w.agent, r);
 }
 
+static void say(uint64_t lease_id, uint32_t token)
+{
+    Psd__V1__Output more = PSD__V1__OUTPUT__INIT;
+    more.tokens = &token, more.n_tokens = 1;
+    Psd__V1__TaskOutput o = PSD__V1__TASK_OUTPUT__INIT;
+    o.lease_id = lease_id, o.output = &more;
+    ps_agent_output(w.agent, &o);
+}
+
 static int kind(size_t i)
 {
     ck_assert_uint_lt(i, w.count);
@@ -261,6 +270,24 @@ START_TEST(a_result_that_may_be_lost_is_sent_again_and_then_forgotten)
     forget_sent();
     pass(PS_AGENT_RETRY_MIN_MS);
     ck_assert_uint_eq(w.sent[0]->hello->n_leases, 0);
+    end();
+}
+END_TEST
+
+START_TEST(what_a_task_said_is_sent_again_after_a_reconnect)
+{
+    begin();
+    welcome();
+    give_task(5);
+    say(5, 70);
+    ps_agent_ended(w.agent, PS_UNAVAILABLE, "gone");
+    result(5);
+    forget_sent();
+    pass(PS_AGENT_RETRY_MAX_MS);
+    welcome();
+    ck_assert_int_eq(kind(1), PSD__V1__WORKER_MESSAGE__BODY_OUTPUT);
+    ck_assert_uint_eq(w.sent[1]->output->output->n_tokens, 1);
+    ck_assert_int_eq(kind(2), PSD__V1__WORKER_MESSAGE__BODY_RESULT);
     end();
 }
 END_TEST
@@ -454,6 +481,7 @@ static const ps_check_case tests[] = {
     {&hello_goes_first_and_heartbeats_follow_the_welcome},
     {&reports_made_while_away_arrive_as_one_after_the_reconnect},
     {&a_result_that_may_be_lost_is_sent_again_and_then_forgotten},
+    {&what_a_task_said_is_sent_again_after_a_reconnect},
     {&of_many_log_lines_the_last_are_kept},
     {&a_second_task_finds_the_slot_busy_and_the_same_lease_is_not_run_twice},
     {&a_cancelled_lease_reaches_its_task},

@@ -368,7 +368,41 @@ START_TEST(sizes_of_a_language_model_fit_each_other)
 }
 END_TEST
 
+#define GENERATE "kind: generate\nname: say\nmodel_name: poet\n"
+
+START_TEST(a_generate_job_has_a_prompt_and_no_data)
+{
+    ps_job_spec *s = parse(GENERATE "generate: {prompt: [5, 0, 7]}\n");
+    ck_assert_uint_eq(s->kind, PS_SPEC_GENERATE);
+    ck_assert_str_eq(ps_job_spec_kind_name(s->kind), "generate");
+    ck_assert_uint_eq(s->generate->n_prompt, 3);
+    ck_assert_int_eq(s->generate->prompt[2], 7);
+    ck_assert_int_eq(s->generate->max_tokens, 128);
+    ck_assert_double_eq(s->generate->temperature, 1);
+    ck_assert_int_eq(s->generate->top_k, 0);
+    ck_assert_double_eq(s->generate->top_p, 1);
+    ck_assert_uint_eq(s->generate->n_stop, 0);
+    ps_job_spec_free(&s);
+    refuses(GENERATE, "job.yaml:1: generate: missing; kind generate needs it");
+    refuses(GENERATE "generate: {max_tokens: 5}\n", "job.yaml:4: generate.prompt: missing; a list");
+    refuses(GENERATE "data: {format: idx}\ngenerate: {prompt: [1]}\n",
+            "job.yaml:4: data: not for kind generate, only for kinds that read some");
+    refuses(GENERATE "generate: {prompt: [1], max_tokens: 131073}\n",
+            "job.yaml:4: generate.max_tokens: 131073 is out of range, allowed 1 to 131072");
+    refuses(GENERATE "generate: {prompt: [1]}\ntrain: {epochs: 1, optimizer: {name: sgd, "
+                     "learning_rate: 1}}\n",
+            "job.yaml:5: train: not for kind generate, only for train");
+    refuses("kind: generate\nname: say\ngenerate: {prompt: [1]}\n",
+            "job.yaml:1: model_name: missing; kind generate needs a stored model's name");
+    refuses(TRAIN "generate: {prompt: [1]}\n",
+            "job.yaml:10: generate: not for kind train, only for generate");
+    refuses("kind: predict\nname: a\nmodel_name: b\ndata: {test: {features: /x}}\n",
+            "job.yaml:4: data.format: missing; a text is required here");
+}
+END_TEST
+
 static const ps_check_case tests[] = {
+    {&a_generate_job_has_a_prompt_and_no_data},
     {&the_main_example_is_the_job_it_describes},
     {&the_other_examples_parse},
     {&the_main_example_documents_every_key},

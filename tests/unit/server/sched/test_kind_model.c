@@ -1,4 +1,5 @@
-/* kind_model: evaluate and predict, on a stored model. */
+/* kind_model: evaluate, predict and generate, on a stored model. */
+#include "common/base/mem.h"
 #include "server/catalog/models.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/world.h"
@@ -100,7 +101,193 @@ START_TEST(a_model_deleted_before_its_task_is_sent_fails_the_job_and_frees_the_s
 }
 END_TEST
 
+/* ---- generate ---- */
+
+static void store_language_model(ps_world *w)
+{
+    ps_model_record *model = NULL;
+    ps_world_store_model(w, "poet", 4);
+    ck_assert_int_eq(ps_catalog_model_get(w->catalog, "poet", &model), PS_OK);
+    free(model->config);
+    model->config = ps_strdup("{architecture: gpt2, vocab_size: 300, context_length: 8, "
+                              "hidden_size: 8, num_layers: 1, num_heads: 2}");
+    ck_assert_int_eq(ps_catalog_model_put(w->catalog, model), PS_OK);
+    ps_model_record_free(&model);
+}
+
+static ps_status submit_generate(ps_world *w, const char *model, const char *prompt, uint64_t *id)
+{
+    char yaml[256];
+    (void)snprintf(yaml, sizeof yaml,
+                   "kind: generate\nname: say\nmodel_name: %s\n"
+                   "generate: {prompt: %s, max_tokens: 6}\n",
+                   model, prompt);
+    return ps_sched_submit(w->sched, "anna", ps_slice_str(yaml), id);
+}
+
+static void says(ps_world *w, const ps_world_task *task, uint64_t first, uint32_t *tokens, size_t n)
+{
+    Psd__V1__Output output = PSD__V1__OUTPUT__INIT;
+    Psd__V1__TaskOutput message = PSD__V1__TASK_OUTPUT__INIT;
+    output.first = first;
+    output.tokens = tokens;
+    output.n_tokens = n;
+    message.lease_id = task->lease;
+    message.output = &output;
+    ck_assert_int_eq(ps_sched_output(w->sched, task->session, &message), PS_OK);
+}
+
+static void has_said(ps_world *w, const ps_world_task *task, uint64_t tokens)
+{
+    Psd__V1__GenerateResult generate = PSD__V1__GENERATE_RESULT__INIT;
+    Psd__V1__TaskResult result = PSD__V1__TASK_RESULT__INIT;
+    generate.tokens = tokens;
+    generate.end = PSD__V1__GENERATE_END__GENERATE_END_LENGTH;
+    generate.load_seconds = 0.5;
+    result.lease_id = task->lease;
+    result.generate = &generate;
+    ck_assert_int_eq(ps_sched_result(w->sched, task->session, &result), PS_OK);
+}
+
+START_TEST(the_next_worker_goes_on_behind_what_was_said)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = 0;
+    uint32_t tokens[] = {10, 11, 12, 13, 14, 15, 16};
+    store_language_model(w);
+    ps_world_attach(w, 1, "w1");
+    ck_assert_int_eq(submit_generate(w, "poet", "[1, 2]", &id), PS_OK);
+    ps_world_task *first = ps_world_task_of(w, 1);
+    ck_assert_str_eq(first->kind, "generate");
+    says(w, first, 0, tokens, 2);
+    says(w, first, 0, tokens, 3);     /* again after a reconnect, and one more */
+    says(w, first, 5, tokens + 5, 1); /* with a hole before it: not taken */
+    ps_sched_leave(w->sched, 1);
+    ps_world_attach(w, 2, "w2");
+    ck_assert(ps_world_traced(w, "said 3, last 12"));
+    ps_world_task *second = ps_world_task_of(w, 2);
+    says(w, second, 3, tokens + 3, 4); /* one more than the job wants */
+    has_said(w, second, 6);
+    ps_job_record *r = ps_world_job(w, id);
+    ck_assert_int_eq(r->state, PS_JOB_DONE);
+    ck_assert_str_eq(r->result, "{\"tokens\":[10,11,12,13,14,15],\"prompt_tokens\":2,"
+                                "\"ended\":\"length\",\"load_seconds\":0.5,\"prompt_seconds\":0,"
+                                "\"generate_seconds\":0,\"seconds\":0.000}");
+    ck_assert_uint_eq(r->progress.samples, 6);
+    ck_assert_uint_eq(r->progress.samples_total, 6);
+    ps_job_record_free(&r);
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(tokens_that_have_not_all_come_fail_the_job)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = 0;
+    uint32_t tokens[] = {10};
+    store_language_model(w);
+    ps_world_attach(w, 1, "w1");
+    ck_assert_int_eq(submit_generate(w, "poet", "[1]", &id), PS_OK);
+    says(w, ps_world_task_of(w, 1), 0, tokens, 1);
+    has_said(w, ps_world_task_of(w, 1), 2);
+    ps_world_assert_reason(w, id, "worker w1: a generate task whose tokens have not all come");
+    ps_world_free(&w);
+}
+END_TEST
+
+static void ignore_cb(void *user)
+{
+    (void)user;
+}
+
+/* The output of all events up to the first PS_AGAIN or end; *n of them. */
+static size_t take_output(ps_watch *watch, uint32_t *out)
+{
+    size_t n = 0;
+    ps_watch_event event;
+    while (ps_watch_next(watch, &event) == PS_OK) {
+        for (size_t i = 0; event.output && i < event.output->n_tokens; i++)
+            out[n++] = event.output->tokens[i];
+        ps_watch_event_clear(&event);
+    }
+    return n;
+}
+
+START_TEST(who_watches_late_gets_what_was_said_before)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    ps_watch *early = NULL, *late = NULL;
+    uint64_t id = 0;
+    uint32_t tokens[] = {10, 11, 12}, seen[8];
+    store_language_model(w);
+    ps_world_attach(w, 1, "w1");
+    ck_assert_int_eq(submit_generate(w, "poet", "[1]", &id), PS_OK);
+    ck_assert_int_eq(ps_sched_watch(w->sched, id, ignore_cb, NULL, &early), PS_OK);
+    says(w, ps_world_task_of(w, 1), 0, tokens, 2);
+    ck_assert_uint_eq(take_output(early, seen), 2);
+    says(w, ps_world_task_of(w, 1), 2, tokens + 2, 1);
+    ck_assert_uint_eq(take_output(early, seen), 1);
+    ck_assert_uint_eq(seen[0], 12);
+    ck_assert_int_eq(ps_sched_watch(w->sched, id, ignore_cb, NULL, &late), PS_OK);
+    ck_assert_uint_eq(take_output(late, seen), 3);
+    ck_assert_mem_eq(seen, tokens, sizeof tokens);
+    ps_watch_close(&early);
+    ps_watch_close(&late);
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(a_prompt_goes_to_the_worker_that_has_the_model)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = 0;
+    store_language_model(w);
+    ps_world_attach(w, 1, "w1");
+    ck_assert_int_eq(submit_generate(w, "poet", "[1]", &id), PS_OK);
+    ps_world_attach(w, 2, "w2"); /* has waited longer than w1, when that is done */
+    ps_world_run_ms(w, 1000);
+    has_said(w, ps_world_task_of(w, 1), 0);
+    ck_assert_int_eq(submit_generate(w, "poet", "[1]", &id), PS_OK);
+    ck_assert_ptr_nonnull(ps_world_task_of(w, 1));
+    ck_assert_int_eq(submit_generate(w, "poet", "[1]", &id), PS_OK);
+    ck_assert_ptr_nonnull(ps_world_task_of(w, 2)); /* rather than waiting */
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(a_prompt_that_the_model_cannot_take_is_refused)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = 0;
+    store_language_model(w);
+    ps_world_store_model(w, "digits", 4);
+    static const struct {
+        const char *model, *prompt, *why;
+    } rows[] = {
+        {"digits", "[1]", "model digits: architecture mlp says no tokens; gpt2 and llama do"},
+        {"poet", "[1, 2, 3, 4, 5, 6, 7, 8, 9]",
+         "model poet: the prompt has 9 tokens, the model's context is 8; shorten the prompt"},
+        {"poet", "[1, 300]",
+         "model poet: generate.prompt[1]: token 300, the vocabulary has 300; is it this model's "
+         "tokenizer?"},
+        {"poet", "[]", "job:4: generate.prompt: 0 entries, allowed 1 to 16000"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ck_assert_int_eq(submit_generate(w, rows[i].model, rows[i].prompt, &id),
+                         PS_INVALID_ARGUMENT);
+        ck_assert_str_eq(ps_error_message(), rows[i].why);
+    }
+    ck_assert_int_eq(submit_generate(w, "nobody", "[1]", &id), PS_NOT_FOUND);
+    ps_world_free(&w);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
+    {&the_next_worker_goes_on_behind_what_was_said},
+    {&tokens_that_have_not_all_come_fail_the_job},
+    {&who_watches_late_gets_what_was_said_before},
+    {&a_prompt_goes_to_the_worker_that_has_the_model},
+    {&a_prompt_that_the_model_cannot_take_is_refused},
     {&what_failed_is_said_in_good_english},
     {&evaluate_and_predict_are_one_task_on_a_stored_model},
     {&a_model_that_has_no_accuracy_has_none_in_its_result},
