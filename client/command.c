@@ -20,6 +20,7 @@ const ps_command *const ps_commands[] = {
     &ps_command_delete,
     &ps_command_evaluate,
     &ps_command_predict,
+    &ps_command_generate,
     &ps_command_tokenize,
     &ps_command_status,
     &ps_command_drain,

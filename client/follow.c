@@ -138,7 +138,35 @@ static void show_json(follower *f, const Psd__V1__WatchEvent *event)
         ps_json_object_end(&w);
         ps_buf_putc(&f->out, '\n');
     }
+    if (event->output) {
+        ps_json_writer w = ps_json_writer_to(&f->out);
+        ps_json_object(&w);
+        ps_json_put_string(&w, "event", "output");
+        ps_json_put_uint(&w, "first", event->output->first);
+        ps_json_key(&w, "tokens");
+        ps_json_array(&w);
+        for (size_t i = 0; i < event->output->n_tokens; i++)
+            ps_json_uint(&w, event->output->tokens[i]);
+        ps_json_array_end(&w);
+        ps_json_object_end(&w);
+        ps_buf_putc(&f->out, '\n');
+    }
     flush(f);
+}
+
+/* Text goes where the bar may be, so that goes first. */
+static void pass_output(follower *f, const Psd__V1__Output *more)
+{
+    if (!f->options->output)
+        return;
+    if (f->bar) {
+        ps_screen_end(&f->screen, f->style.width, &f->out);
+        f->bar = false;
+        flush(f);
+    }
+    ps_status st = f->options->output(f->options->user, more);
+    if (st)
+        fail(f, st);
 }
 
 static void show_log(follower *f, const Psd__V1__LogEvent *log)
@@ -195,6 +223,8 @@ static void message_cb(ps_call *call, ps_message *message, void *user)
         show_json(f, event);
     else if (event->log)
         show_log(f, event->log);
+    if (event->output)
+        pass_output(f, event->output);
     if (event->job) { /* taken out of the event */
         ps_reply_free(&f->job);
         f->job = event->job;
@@ -345,7 +375,8 @@ static ps_status run(follower *f)
     last_words(f);
     if (f->detached) {
         client->interrupted = true;
-        say_detached(f);
+        if (!f->options->ends)
+            say_detached(f);
     }
     return f->error.code ? ps_error_raise(&f->error) : PS_OK;
 }

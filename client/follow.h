@@ -10,7 +10,8 @@
 
 typedef enum ps_follow_form {
     PS_FOLLOW_TEXT,  /* a bar on a terminal, lines elsewhere */
-    PS_FOLLOW_JSON,  /* one document a line: {"event":"job","job":…} or {"event":"log",…} */
+    PS_FOLLOW_JSON,  /* one document a line: {"event":"job","job":…}, {"event":"log",…}
+                      or {"event":"output","first":0,"tokens":[…]} */
     PS_FOLLOW_QUIET, /* a bar on a terminal that is gone at the end; elsewhere nothing */
 } ps_follow_form;
 
@@ -18,6 +19,10 @@ typedef struct ps_follow_options {
     ps_follow_form form;
     int fd;       /* where to */
     bool patient; /* psd has answered before: its absence now is worth waiting for */
+    bool ends;    /* who is interrupted ends the job then: nothing is said of how it goes on */
+    /* Of a job that generates; may be NULL. The bar makes way for it. A failure ends the watch. */
+    ps_status (*output)(void *user, const Psd__V1__Output *more);
+    void *user;
 } ps_follow_options;
 
 /* PS_OK: the job has ended, and *job (the caller's: ps_reply_free) says how. PS_CANCELLED:

@@ -29,6 +29,15 @@ ps_style ps_style_for(int fd, bool no_color)
     return style;
 }
 
+/* One byte, or a control character as '?'; how many bytes it took. */
+static size_t put_clean_byte(ps_buf *out, const char *text, size_t len)
+{
+    unsigned char c = (unsigned char)text[0];
+    bool c1 = c == 0xc2 && len > 1 && (unsigned char)text[1] < 0xa0; /* U+0080.. */
+    ps_buf_putc(out, c < ' ' || c == 0x7f || c1 ? '?' : text[0]);
+    return c1 ? 2 : 1;
+}
+
 void ps_put_clean(ps_buf *out, const ps_style *style, const char *text, size_t columns)
 {
     size_t len = strlen(text);
@@ -37,19 +46,23 @@ void ps_put_clean(ps_buf *out, const ps_style *style, const char *text, size_t c
     bool cut = ps_human_columns(text, len) > columns;
     size_t left = cut ? (columns > room ? columns - room : 0) : columns;
     for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if ((c & 0xc0) != 0x80 && left-- == 0)
+        if (((unsigned char)text[i] & 0xc0) != 0x80 && left-- == 0)
             break;
-        bool c1 = c == 0xc2 && i + 1 < len && (unsigned char)text[i + 1] < 0xa0; /* U+0080.. */
-        if (c < ' ' || c == 0x7f)
-            ps_buf_putc(out, '?');
-        else if (c1)
-            ps_buf_putc(out, '?'), i++;
-        else
-            ps_buf_putc(out, (char)c);
+        i += put_clean_byte(out, text + i, len - i) - 1;
     }
     if (cut && columns >= room)
         ps_buf_puts(out, mark);
+}
+
+void ps_put_clean_lines(ps_buf *out, ps_slice text)
+{
+    const char *bytes = (const char *)text.data;
+    for (size_t i = 0; i < text.len;) {
+        if (bytes[i] == '\n' || bytes[i] == '\t')
+            ps_buf_putc(out, bytes[i++]);
+        else
+            i += put_clean_byte(out, bytes + i, text.len - i);
+    }
 }
 
 void ps_put_text(ps_buf *out, const ps_style *style, ps_color color, const char *text)

@@ -39,6 +39,9 @@ void ps_put_text(ps_buf *out, const ps_style *style, ps_color color, const char 
  * ends with "..." (or its one character with utf8). */
 void ps_put_clean(ps_buf *out, const ps_style *style, const char *text, size_t columns);
 
+/* Appends several lines of text, whole UTF-8, with control characters but tabs as '?'. */
+void ps_put_clean_lines(ps_buf *out, ps_slice text);
+
 /* A table: columns as wide as their widest cell, two spaces between. On a terminal the last column
  * is cut where the line would wrap. */
 typedef struct ps_table ps_table;

@@ -17,6 +17,7 @@ extern const ps_command ps_command_import;
 extern const ps_command ps_command_delete;
 extern const ps_command ps_command_evaluate;
 extern const ps_command ps_command_predict;
+extern const ps_command ps_command_generate;
 extern const ps_command ps_command_tokenize;
 extern const ps_command ps_command_status;
 extern const ps_command ps_command_drain;

@@ -81,7 +81,7 @@ _psctl() {
     :job:0 | :watch:0 | :cancel:0)
         takes=$("$psctl" "${connection[@]}" --timeout 1s __complete jobs 2>/dev/null)
         ;;
-    :model:0 | :export:0 | :delete:0 | :evaluate:0 | :predict:0 | :import:1) takes=$(_psctl_models "$psctl") ;;
+    :model:0 | :export:0 | :delete:0 | :evaluate:0 | :predict:0 | :generate:0 | :import:1) takes=$(_psctl_models "$psctl") ;;
     :help:0) takes=$("$psctl" __complete commands 2>/dev/null) ;;
     :help:1) [[ $prev == cert || $prev == context ]] && takes=$("$psctl" __complete commands "$prev" 2>/dev/null) ;;
     "context:context use:0" | "context:context set:0") takes=$("$psctl" __complete contexts 2>/dev/null) ;;

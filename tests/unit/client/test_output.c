@@ -120,6 +120,9 @@ START_TEST(text_from_elsewhere_cannot_move_the_cursor)
                  "d é",
                  SIZE_MAX);
     is("a?[2Jb?c??d é");
+    ps_put_clean_lines(&out, ps_slice_str("a\tb\n\033[2J\r\xc2\x9b"
+                                          "é\n"));
+    is("a\tb\n?[2J??é\n");
     static const char *const headers[] = {"N", NULL};
     ps_table *t = ps_table_new(headers);
     ps_table_text(t, "x\033]0;owned\007");

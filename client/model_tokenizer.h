@@ -1,0 +1,17 @@
+/* model_tokenizer: the tokenizer of a stored language model: bytes when its config says so,
+ * otherwise the tokenizer.json in the header of its file, of which no more than that is fetched.
+ * One thread. */
+#ifndef PS_CLIENT_MODEL_TOKENIZER_H
+#define PS_CLIENT_MODEL_TOKENIZER_H
+
+#include "client/client.h"
+#include "common/conf/job_spec.h"
+#include "common/tokenizer/tokenizer.h"
+
+/* path: as ps_tokenizer_open takes it, instead of the model's own; NULL: the model's. PS_NOT_FOUND:
+ * the model came without one. */
+PS_MUST_CHECK ps_status ps_model_tokenizer(ps_client *client, const char *name,
+                                           const ps_spec_model *model, const char *path,
+                                           ps_tokenizer **out);
+
+#endif
