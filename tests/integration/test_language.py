@@ -130,6 +130,8 @@ def trained(model, mode="asp", train="", tolerance=1e-5):
         cluster.start_worker("w2")
         progress = cluster.wait_job(cluster.submit(job(cluster, model, mode, train)), timeout=180)["progress"]
         assert progress["test_loss"] < 2.0, progress
+        assert abs(progress["test_perplexity"] / np.exp(progress["test_loss"]) - 1) < 1e-6, progress
+        assert f"test perplexity  {progress['test_perplexity']:.4f}" in cluster.psctl("model", model).stdout
         cluster.psctl("export", model, "-o", cluster.dir / "model.safetensors")
         _, tensors = read_safetensors(cluster.dir / "model.safetensors")
         loss, accuracy = numpy_loss(model, tensors)
