@@ -113,7 +113,7 @@ def rule_names(root):
                 yield f"{name}:1: include guard {guard} expected"
         elif path.with_suffix(".h").exists():
             first = re.search(r'^#include\s+(\S+)', text, re.M)
-            own = f'"{name[:-2]}.h"'
+            own = f'"{name[:-len(path.suffix)]}.h"'
             if not first or first.group(1) != own:
                 yield f"{name}:1: {own} must be its first include"
 
