@@ -4,11 +4,12 @@
 
 __attribute__((visibility("default"))) const ps_backend_plugin_entry *ps_backend_plugin(void);
 
-static ps_status refuse(const ps_backend_options *options, ps_backend **out)
+static ps_status refuse(const ps_plugin_host *host, const ps_backend_options *options,
+                        ps_backend **out)
 {
     (void)options;
     *out = NULL;
-    return PS_RESOURCE_EXHAUSTED;
+    return host->fail(PS_RESOURCE_EXHAUSTED, "the fake %s", "refuses");
 }
 
 const ps_backend_plugin_entry *ps_backend_plugin(void)

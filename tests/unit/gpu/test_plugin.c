@@ -21,6 +21,7 @@ static ps_status open_fake(const char *name)
 START_TEST(a_plugin_is_asked_to_open_its_device)
 {
     ck_assert_int_eq(open_fake("libplugin_fake.so"), PS_RESOURCE_EXHAUSTED);
+    ck_assert_str_eq(ps_error_message(), "the fake refuses");
 }
 END_TEST
 
