@@ -23,6 +23,12 @@ const char *ps_test_backend(void)
     return name && *name ? name : "cpu";
 }
 
+bool ps_test_leave_out(int64_t elements)
+{
+    const char *most = getenv("PSD_TEST_MOST");
+    return most && elements > strtoll(most, NULL, 10);
+}
+
 void ps_test_device_open(ps_test_device *d, const char *backend)
 {
     ps_test_device_open_threads(d, backend, 2);

@@ -20,6 +20,10 @@ typedef struct ps_test_device {
  * run unchanged on others. */
 const char *ps_test_backend(void);
 
+/* True for a case of more than PSD_TEST_MOST elements, where that is set: on a backend that is
+ * slow, as a simulated one is, the small cases have to do. */
+bool ps_test_leave_out(int64_t elements);
+
 void ps_test_device_open(ps_test_device *d, const char *backend); /* two threads */
 void ps_test_device_open_threads(ps_test_device *d, const char *backend, int threads);
 void ps_test_device_close(ps_test_device *d);

@@ -94,6 +94,8 @@ static void check_forward(ps_dtype type, const int *shape, bool centred)
 
 START_TEST(rows_are_normalised_as_in_float64)
 {
+    if (ps_test_leave_out((int64_t)shapes[_i][0] * shapes[_i][1]))
+        return;
     for (int t = 0; t < PS_TEST_TYPES; t++) {
         check_forward(ps_test_types[t], shapes[_i], true);
         check_forward(ps_test_types[t], shapes[_i], false);
@@ -206,6 +208,8 @@ static void check_backward(ps_dtype type, const int *shape, bool centred, float 
 
 START_TEST(gradients_agree_with_float64)
 {
+    if (ps_test_leave_out((int64_t)shapes[_i][0] * shapes[_i][1]))
+        return;
     for (int i = 0; i < 8; i++)
         check_backward(ps_test_types[i & 1], shapes[_i], i & 2, i & 4 ? 1.0f : 0.0f, i & 4);
 }
