@@ -1,0 +1,200 @@
+/* Activations, element by element: each function beside its gradient. */
+#include "gpu/cuda/map.h"
+
+namespace
+{
+__device__ float sigmoid(float x)
+{
+    return 1.0f / (1.0f + expf(-x));
+}
+
+/* y from x; dx from dy and, as the kind wants, x or y */
+#define FORWARD(name)                     \
+    struct name {                         \
+        enum { inputs = 1, outputs = 1 }; \
+        __device__ void operator()(float *y, const float *x) const
+#define BACKWARD(name, output)                                  \
+    struct name##_backward {                                    \
+        enum { inputs = 2, outputs = 1, from_output = output }; \
+        __device__ void operator()(float *dx, const float *x) const
+
+/* relu: max(x, 0); written so that NaN stays NaN */
+FORWARD(relu)
+{
+    y[0] = x[0] < 0 ? 0 : x[0];
+}
+};
+
+/* dx = dy where y > 0, else 0 */
+BACKWARD(relu, true)
+{
+    dx[0] = x[1] > 0 ? x[0] : 0;
+}
+}
+;
+
+/* gelu: x·Φ(x), Φ(x) = erfc(-x/√2)/2, which is exact also where it is small */
+__device__ float normal(float x)
+{
+    return 0.5f * erfcf(x * -0.707106781f);
+}
+
+FORWARD(gelu)
+{
+    y[0] = x[0] * normal(x[0]);
+}
+}
+;
+
+/* dx = dy·(Φ(x) + x·φ(x)) */
+BACKWARD(gelu, false)
+{
+    float density = 0.39894228f * expf(-0.5f * x[1] * x[1]);
+    dx[0] = x[0] * (normal(x[1]) + x[1] * density);
+}
+}
+;
+
+FORWARD(tanh)
+{
+    y[0] = tanhf(x[0]);
+}
+}
+;
+
+/* dx = dy·(1 - tanh²(x)) */
+BACKWARD(tanh, true)
+{
+    dx[0] = x[0] * (1.0f - x[1] * x[1]);
+}
+}
+;
+
+/* gelu_tanh: 0.5·x·(1 + tanh(u)) = x·sigmoid(2u), u = √(2/π)·(x + 0.044715·x³) */
+#define GELU_SCALE 1.59576912f /* 2·√(2/π) */
+#define GELU_CUBIC 0.044715f
+
+FORWARD(gelu_tanh)
+{
+    y[0] = x[0] * sigmoid(GELU_SCALE * x[0] * (1.0f + GELU_CUBIC * x[0] * x[0]));
+}
+}
+;
+
+/* dx = dy·(s + x·s·(1-s)·2u'), s = 1/(1+e), 1-s = e·s; beyond 8, where s is 0 or 1, as at 8 */
+BACKWARD(gelu_tanh, false)
+{
+    float v = x[1] < -8.0f ? -8.0f : x[1];
+    v = v > 8.0f ? 8.0f : v;
+    float q = GELU_CUBIC * v * v;
+    float e = expf(-GELU_SCALE * v * (1.0f + q)), s = 1.0f / (1.0f + e);
+    dx[0] = x[0] * (s + v * s * e * s * GELU_SCALE * (1.0f + 3.0f * q));
+}
+}
+;
+
+/* silu: x·sigmoid(x) */
+FORWARD(silu)
+{
+    y[0] = x[0] * sigmoid(x[0]);
+}
+}
+;
+
+/* dx = dy·(s + x·s·(1-s)), s = sigmoid(x), 1-s = sigmoid(-x) */
+BACKWARD(silu, false)
+{
+    float s = sigmoid(x[1]);
+    dx[0] = x[0] * (s + x[1] * s * sigmoid(-x[1]));
+}
+}
+;
+
+/* y = silu(gate)·up, of gate and up */
+struct swiglu {
+    enum { inputs = 2, outputs = 1 };
+    __device__ void operator()(float *y, const float *x) const
+    {
+        y[0] = x[0] * sigmoid(x[0]) * x[1];
+    }
+};
+
+/* dup = dy·silu(gate), dgate = dy·up·silu'(gate); dgate and dup, of dy, gate and up */
+struct swiglu_backward {
+    enum { inputs = 3, outputs = 2 };
+    __device__ void operator()(float *y, const float *x) const
+    {
+        float d = x[0], g = x[1], u = x[2], s = sigmoid(g);
+        y[0] = d * u * (s + g * s * sigmoid(-g));
+        y[1] = d * g * s;
+    }
+};
+
+template <typename T, typename F> void forward(ps_stream *s, ps_tensor y, ps_tensor x)
+{
+    ps_map<T, T, F> m = {{ps_at<T>(y)}, {ps_at<T>(x)}, ps_tensor_count(y)};
+    ps_map_run(s, "activation", F(), m);
+}
+
+template <typename T, typename F>
+void backward(ps_stream *s, ps_tensor dx, ps_tensor dy, ps_tensor x, ps_tensor y)
+{
+    ps_map<T, T, F> m = {
+        {ps_at<T>(dx)}, {ps_at<T>(dy), ps_at<T>(F::from_output ? y : x)}, ps_tensor_count(dx)};
+    ps_map_run(s, "activation_backward", F(), m);
+}
+
+typedef struct kind_row {
+    void (*forward)(ps_stream *s, ps_tensor y, ps_tensor x);
+    void (*backward)(ps_stream *s, ps_tensor dx, ps_tensor dy, ps_tensor x, ps_tensor y);
+} kind_row;
+
+/* in the order of ps_activation */
+#define KIND(T, name)                                  \
+    {                                                  \
+        forward<T, name>, backward<T, name##_backward> \
+    }
+#define KINDS(T)                                                                       \
+    {                                                                                  \
+        KIND(T, relu), KIND(T, gelu), KIND(T, tanh), KIND(T, gelu_tanh), KIND(T, silu) \
+    }
+const kind_row kinds[2][PS_ACTIVATION_COUNT] = {KINDS(float), KINDS(__nv_bfloat16)};
+
+template <typename T> void run_swiglu(ps_stream *s, ps_tensor y, ps_tensor gate, ps_tensor up)
+{
+    ps_map<T, T, swiglu> m = {{ps_at<T>(y)}, {ps_at<T>(gate), ps_at<T>(up)}, ps_tensor_count(y)};
+    ps_map_run(s, "swiglu", swiglu(), m);
+}
+
+template <typename T>
+void run_swiglu_backward(ps_stream *s, ps_tensor dgate, ps_tensor dup, ps_tensor dy, ps_tensor gate,
+                         ps_tensor up)
+{
+    ps_map<T, T, swiglu_backward> m = {{ps_at<T>(dgate), ps_at<T>(dup)},
+                                       {ps_at<T>(dy), ps_at<T>(gate), ps_at<T>(up)},
+                                       ps_tensor_count(dy)};
+    ps_map_run(s, "swiglu_backward", swiglu_backward(), m);
+}
+} // namespace
+
+void ps_cuda_activation(ps_stream *s, ps_activation kind, ps_tensor y, ps_tensor x)
+{
+    kinds[x.dtype == PS_DTYPE_BF16][kind].forward(s, y, x);
+}
+
+void ps_cuda_activation_backward(ps_stream *s, ps_activation kind, ps_tensor dx, ps_tensor dy,
+                                 ps_tensor x, ps_tensor y)
+{
+    kinds[dx.dtype == PS_DTYPE_BF16][kind].backward(s, dx, dy, x, y);
+}
+
+void ps_cuda_swiglu(ps_stream *s, ps_tensor y, ps_tensor gate, ps_tensor up)
+{
+    PS_CUDA_CALL(y, run_swiglu, s, y, gate, up);
+}
+
+void ps_cuda_swiglu_backward(ps_stream *s, ps_tensor dgate, ps_tensor dup, ps_tensor dy,
+                             ps_tensor gate, ps_tensor up)
+{
+    PS_CUDA_CALL(dy, run_swiglu_backward, s, dgate, dup, dy, gate, up);
+}

@@ -1,0 +1,121 @@
+/* attention: tiles of q, k, v in shared memory, for the forward pass and both kernels of the
+ * backward pass. They keep their type there and are computed with in float32.
+ *
+ * A block is lanes × lanes threads. Of a tile of rows × columns, thread (y, x) has the elements
+ * (y + lanes·i, x + lanes·j): i < rows / lanes, j < columns / lanes. The lanes of one y lie in one
+ * warp, next to each other. */
+#ifndef PS_CUDA_ATTENTION_H
+#define PS_CUDA_ATTENTION_H
+
+#include "gpu/cuda/reduce.h"
+
+#define PS_ATTENTION_DIM 256 /* the most that head_dim may be */
+
+/* Elements from one row of a tile to the next: lanes that read the same column of different rows
+ * then hit different banks. */
+template <typename T, int Dim> struct ps_tile {
+    enum { ld = Dim + 4 / (int)sizeof(T) };
+};
+
+/* ps_attention for kernels. */
+template <typename T> struct ps_heads {
+    int64_t batch, queries, keys, key_rows;
+    int heads, kv_heads, head_dim;
+    int64_t ld_q, ld_k, ld_v, ld_y;
+    T *y;
+    const T *q, *k, *v;
+    float *lse; /* may be NULL */
+    float scale;
+    bool causal;
+
+    __device__ int64_t query_at(int64_t b, int64_t row, int head, int64_t ld) const
+    {
+        return (b * queries + row) * ld + (int64_t)head * head_dim;
+    }
+    __device__ int64_t key_at(int64_t b, int64_t row, int head, int64_t ld) const
+    {
+        return (b * key_rows + row) * ld + (int64_t)head * head_dim;
+    }
+    /* of lse and delta */
+    __device__ int64_t statistic_at(int64_t b, int64_t row, int head) const
+    {
+        return (b * heads + head) * queries + row;
+    }
+    /* how many keys query number t sees, from the first on */
+    __device__ int64_t visible(int64_t t) const
+    {
+        return causal ? keys - queries + t + 1 : keys;
+    }
+};
+
+template <typename T> static inline ps_heads<T> ps_heads_of(const ps_attention *a)
+{
+    return {a->batch,       a->queries,       a->keys,          a->key_rows,
+            (int)a->heads,  (int)a->kv_heads, (int)a->head_dim, a->ld_q,
+            a->ld_k,        a->ld_v,          a->ld_y,          ps_at<T>(a->y),
+            ps_at<T>(a->q), ps_at<T>(a->k),   ps_at<T>(a->v),   ps_at<float>(a->lse),
+            a->scale,       a->causal};
+}
+
+/* `rows` rows of a tile from memory, of which `there` exist; the others are 0. A warp a row. */
+template <int Dim, int Threads, typename T>
+static __device__ __forceinline__ void ps_tile_load(T *tile, const T *from, int64_t ld, int rows,
+                                                    int64_t there, int head_dim)
+{
+    constexpr int warp = (int)PS_CUDA_WARP;
+    for (int row = threadIdx.x / warp; row < rows; row += Threads / warp) {
+        T *to = tile + row * ps_tile<T, Dim>::ld;
+        for (int i = threadIdx.x % warp; i < head_dim; i += warp) {
+            if (row < there)
+                to[i] = from[row * ld + i];
+            else
+                ps_store(to + i, 0.0f);
+        }
+    }
+}
+
+/* s[i][j] = sum over head_dim of a's row · b's row, for this thread's elements */
+template <int Dim, int Lanes, int I, int J, typename T>
+static __device__ __forceinline__ void ps_tile_product(float (&s)[I][J], const T *a, const T *b,
+                                                       int head_dim)
+{
+    constexpr int ld = ps_tile<T, Dim>::ld;
+    int y = threadIdx.x / Lanes, x = threadIdx.x % Lanes;
+    for (int i = 0; i < I; i++)
+        for (int j = 0; j < J; j++)
+            s[i][j] = 0;
+#pragma unroll 4
+    for (int d = 0; d < head_dim; d++) {
+        float column[J];
+        for (int j = 0; j < J; j++)
+            column[j] = ps_float(b[(x + Lanes * j) * ld + d]);
+        for (int i = 0; i < I; i++) {
+            float row = ps_float(a[(y + Lanes * i) * ld + d]);
+            for (int j = 0; j < J; j++)
+                s[i][j] += row * column[j];
+        }
+    }
+}
+
+/* sum[i][c] += sum over r < rows of w(i, r) · x's row r, column c, for this thread's elements;
+ * w[i·step_i + r·step_r], from this thread's first row on. */
+template <int Dim, int Lanes, int I, typename T>
+static __device__ __forceinline__ void ps_tile_add(float (&sum)[I][Dim / Lanes], const float *w,
+                                                   int step_i, int step_r, const T *x, int rows)
+{
+    constexpr int ld = ps_tile<T, Dim>::ld;
+    x += threadIdx.x % Lanes;
+    for (int r = 0; r < rows; r++) {
+        float weight[I];
+        for (int i = 0; i < I; i++)
+            weight[i] = w[i * step_i + r * step_r];
+#pragma unroll
+        for (int c = 0; c < Dim / Lanes; c++) {
+            float value = ps_float(x[r * ld + Lanes * c]);
+            for (int i = 0; i < I; i++)
+                sum[i][c] += weight[i] * value;
+        }
+    }
+}
+
+#endif
