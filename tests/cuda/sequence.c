@@ -1,0 +1,215 @@
+#include "tests/cuda/sequence.h"
+
+#include <check.h>
+#include <string.h>
+
+enum { ROWS = 37, COLUMNS = 24, COUNT = ROWS * COLUMNS };
+
+static ps_tensor place(sequence *q, ps_dtype type, int64_t rows, int64_t columns)
+{
+    ps_tensor t = ps_tensor_2d(q->buffer, q->used, type, rows, columns);
+    q->used += (ps_tensor_bytes(t) + 255) & ~(size_t)255;
+    ck_assert_uint_le(q->used, SEQUENCE_BYTES);
+    ck_assert_uint_lt(q->count, SEQUENCE_TENSORS);
+    q->tensors[q->count++] = t;
+    return t;
+}
+
+/* Random numbers, of BF16 those that it has. */
+static ps_tensor matrix(sequence *q, ps_dtype type, int64_t rows, int64_t columns)
+{
+    ps_tensor t = place(q, type, rows, columns);
+    float x[COUNT];
+    uint16_t high[COUNT];
+    for (int64_t i = 0; i < rows * columns; i++) {
+        x[i] = (float)ps_rng_normal(&q->rng);
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        high[i] = (uint16_t)(bits >> 16);
+    }
+    ps_copy_to_device(q->stream, t, type == PS_DTYPE_BF16 ? (void *)high : x, ps_tensor_bytes(t));
+    return t;
+}
+
+static ps_tensor all(sequence *q, ps_dtype type)
+{
+    return matrix(q, type, ROWS, COLUMNS);
+}
+
+static ps_tensor floats(sequence *q, int64_t n)
+{
+    return matrix(q, PS_DTYPE_F32, 1, n);
+}
+
+static ps_tensor numbers(sequence *q, int32_t below)
+{
+    ps_tensor t = place(q, PS_DTYPE_I32, 1, ROWS);
+    int32_t x[ROWS];
+    for (int i = 0; i < ROWS; i++)
+        x[i] = i * 5 % below;
+    ps_copy_to_device(q->stream, t, x, sizeof x);
+    return t;
+}
+
+static void run_products(sequence *q, ps_dtype type)
+{
+    ps_tensor a = all(q, type), b = all(q, type);
+    ps_op_matmul(q->stream, matrix(q, type, COLUMNS, COLUMNS), a, true, b, false, 0);
+    ps_op_matmul(q->stream, matrix(q, PS_DTYPE_F32, COLUMNS, COLUMNS), a, true, b, false, 0.5f);
+    ps_op_gemm(q->stream, &(ps_gemm){.m = 3,
+                                     .n = 5,
+                                     .k = 4,
+                                     .alpha = 1,
+                                     .a = a,
+                                     .b = b,
+                                     .c = all(q, type),
+                                     .ld_a = 4,
+                                     .ld_b = 5,
+                                     .ld_c = 6,
+                                     .batch = 3,
+                                     .stride_a = 12,
+                                     .stride_b = 20,
+                                     .stride_c = 40});
+    ps_op_bias_add(q->stream, all(q, type), matrix(q, type, 1, COLUMNS));
+    ps_op_bias_backward(q->stream, floats(q, COLUMNS), a, 0.5f);
+}
+
+static void run_elements(sequence *q, ps_dtype type)
+{
+    for (int kind = 0; kind < PS_ACTIVATION_COUNT; kind++) {
+        ps_tensor x = all(q, type), y = all(q, type);
+        ps_op_activation(q->stream, (ps_activation)kind, y, x);
+        ps_op_activation_backward(q->stream, (ps_activation)kind, all(q, type), x, x, y);
+    }
+    ps_op_swiglu(q->stream, all(q, type), all(q, type), all(q, type));
+    ps_op_swiglu_backward(q->stream, all(q, type), all(q, type), all(q, type), all(q, type),
+                          all(q, type));
+    ps_op_add(q->stream, all(q, type), all(q, type), all(q, type));
+    ps_op_dropout(q->stream, &(ps_dropout){all(q, type), all(q, type), 0.25f, 99, 6});
+    ps_op_cast(q->stream, all(q, PS_DTYPE_BF16), all(q, type));
+    ps_op_cast(q->stream, all(q, PS_DTYPE_F32), all(q, type));
+}
+
+static void run_rows(sequence *q, ps_dtype type)
+{
+    ps_tensor mean = floats(q, ROWS), rstd = floats(q, ROWS);
+    ps_norm n = {.y = all(q, type),
+                 .x = all(q, type),
+                 .gain = matrix(q, type, 1, COLUMNS),
+                 .bias = matrix(q, type, 1, COLUMNS),
+                 .mean = mean,
+                 .rstd = rstd,
+                 .epsilon = 1e-5f};
+    ps_norm_backward b = {.dx = all(q, type),
+                          .dgain = floats(q, COLUMNS),
+                          .dbias = floats(q, COLUMNS),
+                          .dy = all(q, type),
+                          .x = n.x,
+                          .gain = n.gain,
+                          .mean = mean,
+                          .rstd = rstd,
+                          .add_dx = true};
+    ps_op_layernorm(q->stream, &n);
+    ps_op_layernorm_backward(q->stream, &b);
+    n.bias = n.mean = b.dbias = b.mean = (ps_tensor){0};
+    n.y = all(q, type);
+    b.dx = all(q, type);
+    ps_op_rmsnorm(q->stream, &n);
+    ps_op_rmsnorm_backward(q->stream, &b);
+    ps_tensor ids = numbers(q, ROWS);
+    ps_op_embedding(q->stream, all(q, type), all(q, type), ids, true);
+    ps_op_embedding_backward(q->stream, all(q, PS_DTYPE_F32), all(q, type), numbers(q, 7));
+    ps_tensor table = floats(q, ROWS * COLUMNS / 2);
+    table.rank = 3;
+    table.shape[0] = ROWS;
+    table.shape[1] = COLUMNS / 4;
+    table.shape[2] = 2;
+    ps_op_rope(q->stream, &(ps_rope){.x = all(q, type),
+                                     .positions = ids,
+                                     .table = table,
+                                     .rows = ROWS,
+                                     .heads = 2,
+                                     .head_dim = COLUMNS / 2,
+                                     .ld = COLUMNS});
+}
+
+static void run_attention(sequence *q, ps_dtype type)
+{
+    ps_tensor keys = matrix(q, type, ROWS, COLUMNS / 2),
+              values = matrix(q, type, ROWS, COLUMNS / 2);
+    ps_attention a = {.batch = 1,
+                      .queries = ROWS,
+                      .keys = ROWS,
+                      .key_rows = ROWS,
+                      .heads = 2,
+                      .kv_heads = 1,
+                      .head_dim = COLUMNS / 2,
+                      .ld_q = COLUMNS,
+                      .ld_k = COLUMNS / 2,
+                      .ld_v = COLUMNS / 2,
+                      .ld_y = COLUMNS,
+                      .y = all(q, type),
+                      .q = all(q, type),
+                      .k = keys,
+                      .v = values,
+                      .lse = floats(q, 2 * ROWS),
+                      .scale = 0.3f,
+                      .causal = true};
+    ps_op_attention(q->stream, &a);
+    ps_op_attention_backward(q->stream,
+                             &(ps_attention_backward){.forward = &a,
+                                                      .dq = all(q, type),
+                                                      .dk = matrix(q, type, ROWS, COLUMNS / 2),
+                                                      .dv = matrix(q, type, ROWS, COLUMNS / 2),
+                                                      .dy = all(q, type),
+                                                      .delta = floats(q, 2 * ROWS)});
+}
+
+static void run_losses(sequence *q, ps_dtype type)
+{
+    ps_tensor logits = all(q, PS_DTYPE_F32);
+    ps_op_cross_entropy(q->stream, &(ps_cross_entropy){.loss = floats(q, 1),
+                                                       .correct = place(q, PS_DTYPE_I32, 1, 1),
+                                                       .dlogits = all(q, type),
+                                                       .logits = logits,
+                                                       .labels = numbers(q, COLUMNS),
+                                                       .scale = 0.1f});
+}
+
+static void run_f32(sequence *q)
+{
+    ps_tensor x = all(q, PS_DTYPE_F32), y = all(q, PS_DTYPE_F32), dy = all(q, PS_DTYPE_F32);
+    ps_tensor norm = floats(q, 1), one = place(q, PS_DTYPE_I32, 1, 1);
+    ps_op_squared_error(q->stream, floats(q, 1), &dy, x, y);
+    ps_op_softmax(q->stream, all(q, PS_DTYPE_F32), x);
+    ps_op_argmax(q->stream, numbers(q, 2), x);
+    ps_op_fill(q->stream, all(q, PS_DTYPE_F32), 2.5f);
+    ps_op_axpy(q->stream, y, -0.5f, x);
+    ps_op_scale(q->stream, all(q, PS_DTYPE_F32), 3);
+    ps_op_squared_norm(q->stream, norm, x, true);
+    ps_op_clip_norm(q->stream, all(q, PS_DTYPE_F32), norm, 0.5f);
+    ps_op_all_finite(q->stream, one, x);
+    ps_tensor v = all(q, PS_DTYPE_F32);
+    ps_op_fill(q->stream, v, 0.25f);
+    ps_op_adamw(q->stream, &(ps_adamw){all(q, PS_DTYPE_F32), all(q, PS_DTYPE_F32), v, x, 0.01f,
+                                       0.9f, 0.99f, 1e-8f, 0.1f, 3});
+    ps_tensor bytes = place(q, PS_DTYPE_I8, 1, COUNT), scales = floats(q, (COUNT + 63) / 64);
+    ps_op_quantise(q->stream, bytes, scales, x, 64);
+    ps_op_dequantise(q->stream, all(q, PS_DTYPE_F32), bytes, scales, 64);
+    ps_copy(q->stream, all(q, PS_DTYPE_F32), x);
+}
+
+void sequence_run(sequence *q, ps_stream *s, ps_buffer *buffer, int count)
+{
+    *q = (sequence){.stream = s, .buffer = buffer};
+    ps_rng_seed(&q->rng, 11);
+    static const ps_dtype types[] = {PS_DTYPE_F32, PS_DTYPE_BF16};
+    for (int i = 0; i < count; i++) {
+        run_products(q, types[i]);
+        run_elements(q, types[i]);
+        run_rows(q, types[i]);
+        run_attention(q, types[i]);
+        run_losses(q, types[i]);
+    }
+    run_f32(q);
+}
