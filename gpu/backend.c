@@ -23,6 +23,17 @@ const char *ps_backend_describe(const ps_backend *b, char *out, size_t size)
     return out;
 }
 
+ps_status ps_backend_check(ps_backend *b)
+{
+    ps_stream *s;
+    ps_status st = ps_stream_new(b, &s);
+    if (st)
+        return st;
+    st = ps_stream_sync(s);
+    ps_stream_free(&s);
+    return st;
+}
+
 ps_status ps_buffer_new(ps_backend *b, size_t bytes, ps_buffer **out)
 {
     return b->ops->buffer_new(b, bytes, out);
@@ -87,17 +98,23 @@ void ps_event_record(ps_stream *s, ps_event *e)
 {
     if (!s->error.code)
         s->backend->ops->event_record(s, e);
+    e->error.code = PS_OK;
+    if (s->error.code)
+        e->error = s->error;
 }
 
 void ps_event_wait(ps_stream *s, ps_event *e)
 {
+    if (e->error.code && !s->error.code)
+        s->error = e->error;
     if (!s->error.code)
         s->backend->ops->event_wait(s, e);
 }
 
 ps_status ps_event_sync(ps_backend *b, ps_event *e)
 {
-    return b->ops->event_sync(b, e);
+    ps_status st = b->ops->event_sync(b, e);
+    return e->error.code ? ps_error_raise(&e->error) : st;
 }
 
 void ps_copy_to_device(ps_stream *s, ps_tensor dst, const void *src, size_t bytes)

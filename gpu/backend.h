@@ -7,7 +7,8 @@
  *
  * Failing: an operation cannot fail at its call. The first failure (a launch refused, a device
  * lost) stays with the stream, everything enqueued on it afterwards is skipped, and the next
- * ps_stream_sync or ps_copy_to_host on it returns it: so no result reaches the host unchecked.
+ * ps_stream_sync or ps_copy_to_host on it returns it; an event recorded on it carries it to who
+ * waits for the event, host or stream: so no result reaches the host unchecked.
  * Shapes and types are checked by the ps_op_* calls of gpu/op.h; a wrong one is our own bug and an
  * assertion. Callers use those, not the table.
  *
@@ -21,7 +22,7 @@
 #include "common/base/status.h"
 #include "gpu/tensor.h"
 
-#define PS_BACKEND_API 2
+#define PS_BACKEND_API 3
 
 typedef struct ps_backend ps_backend;
 typedef struct ps_backend_ops ps_backend_ops;
@@ -32,8 +33,11 @@ typedef struct ps_stream {
     ps_error error; /* the first failure; code PS_OK while there is none */
 } ps_stream;
 
-/* A point in a stream, reached when all enqueued before it is done. Opaque: a backend's own. */
-typedef struct ps_event ps_event;
+/* A point in a stream, reached when all enqueued before it is done. Backends embed it as the first
+ * member of their own. */
+typedef struct ps_event {
+    ps_error error; /* the stream's, if it had failed when the event was recorded */
+} ps_event;
 
 typedef struct ps_backend_info {
     const char *name; /* the row: "cpu", "cuda" */
@@ -66,6 +70,10 @@ void ps_backend_close(ps_backend **b);
 /* "cpu (no CUDA driver)": the row and why, for the line that psworker logs at start. Returns out.
  */
 const char *ps_backend_describe(const ps_backend *b, char *out, size_t size);
+
+/* Does the device still work? After a failure that may have been its end: a device that is lost
+ * stays so for this process. */
+PS_MUST_CHECK ps_status ps_backend_check(ps_backend *b);
 
 PS_MUST_CHECK ps_status ps_buffer_new(ps_backend *b, size_t bytes, ps_buffer **out);
 void ps_buffer_free(ps_backend *b, ps_buffer **buffer); /* NULL is nothing */

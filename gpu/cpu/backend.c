@@ -1,4 +1,5 @@
-/* The CPU's row: memory is the host's, a stream is the calling thread, an event is nothing. */
+/* The CPU's row: memory is the host's, a stream is the calling thread, an event is reached at once.
+ */
 #include "common/base/mem.h"
 #include "gpu/cpu/cpu.h"
 #include "gpu/cpu/run.h"
@@ -10,10 +11,6 @@
 
 #define THREADS_MAX 1024
 #define LARGE       (16 << 20) /* bytes; Linux promises what it does not have: ask before */
-
-struct ps_event {
-    char nothing;
-};
 
 static void close_backend(ps_backend *backend)
 {

@@ -5,9 +5,15 @@
 #include "common/base/mem.h"
 #include "gpu/cuda/run.h"
 
-struct ps_event {
+typedef struct cuda_event {
+    ps_event base;
     cudaEvent_t event;
-};
+} cuda_event;
+
+static cudaEvent_t event_of(const ps_event *e)
+{
+    return ((const cuda_event *)e)->event;
+}
 
 ps_status ps_cuda_use(const ps_backend *b)
 {
@@ -128,15 +134,16 @@ ps_status ps_cuda_event_new(ps_backend *b, ps_event **out)
     st = ps_cuda_status(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "event");
     if (st)
         return st;
-    *out = ps_new(ps_event);
-    (*out)->event = event;
+    cuda_event *e = ps_new(cuda_event);
+    e->event = event;
+    *out = &e->base;
     return PS_OK;
 }
 
 void ps_cuda_event_free(ps_backend *b, ps_event *e)
 {
     ps_cuda_use_to_free(b);
-    (void)cudaEventDestroy(e->event);
+    (void)cudaEventDestroy(event_of(e));
     (void)cudaGetLastError();
     ps_free(&e);
 }
@@ -144,17 +151,17 @@ void ps_cuda_event_free(ps_backend *b, ps_event *e)
 void ps_cuda_event_record(ps_stream *s, ps_event *e)
 {
     if (ps_cuda_begin(s))
-        (void)ps_cuda_end(s, "event", cudaEventRecord(e->event, ps_cuda_queue(s)));
+        (void)ps_cuda_end(s, "event", cudaEventRecord(event_of(e), ps_cuda_queue(s)));
 }
 
 void ps_cuda_event_wait(ps_stream *s, ps_event *e)
 {
     if (ps_cuda_begin(s))
-        (void)ps_cuda_end(s, "event", cudaStreamWaitEvent(ps_cuda_queue(s), e->event, 0));
+        (void)ps_cuda_end(s, "event", cudaStreamWaitEvent(ps_cuda_queue(s), event_of(e), 0));
 }
 
 ps_status ps_cuda_event_sync(ps_backend *b, ps_event *e)
 {
     ps_status st = ps_cuda_use(b);
-    return st ? st : ps_cuda_status(cudaEventSynchronize(e->event), "event");
+    return st ? st : ps_cuda_status(cudaEventSynchronize(event_of(e)), "event");
 }

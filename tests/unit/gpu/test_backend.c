@@ -139,6 +139,31 @@ START_TEST(events_order_two_streams)
 }
 END_TEST
 
+START_TEST(what_waits_for_a_failed_stream_fails_with_it)
+{
+    ps_test_device_open(&device, "cpu");
+    ps_stream *failed = NULL, *s = NULL;
+    ps_event *e = NULL;
+    ck_assert_int_eq(ps_stream_new(device.backend, &failed), PS_OK);
+    ck_assert_int_eq(ps_stream_new(device.backend, &s), PS_OK);
+    ck_assert_int_eq(ps_event_new(device.backend, &e), PS_OK);
+    ps_event_record(device.stream, e); /* an event that was well before */
+    ps_stream_fail(failed, ps_fail(PS_INTERNAL, "a launch was refused"));
+    ps_event_record(failed, e);
+    ps_event_wait(s, e);
+    ck_assert_int_eq(ps_event_sync(device.backend, e), PS_INTERNAL);
+    ck_assert_str_eq(ps_error_message(), "a launch was refused");
+    ck_assert_int_eq(ps_stream_sync(s), PS_INTERNAL);
+    ck_assert_str_eq(ps_error_message(), "a launch was refused");
+    ps_event_record(device.stream, e); /* and is so again */
+    ck_assert_int_eq(ps_event_sync(device.backend, e), PS_OK);
+    ps_event_free(device.backend, &e);
+    ps_stream_free(&s);
+    ps_stream_free(&failed);
+    ps_test_device_close(&device);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {.test = &what_is_copied_in_comes_out},
     {.test = &the_host_sees_memory_that_it_shares},
@@ -146,6 +171,7 @@ static const ps_check_case tests[] = {
     {.test = &a_stream_that_has_failed_does_nothing_more_and_says_why},
     {.test = &an_operation_without_memory_to_work_in_fails_its_stream},
     {.test = &events_order_two_streams},
+    {.test = &what_waits_for_a_failed_stream_fails_with_it},
     {0},
 };
 
