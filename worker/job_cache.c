@@ -237,8 +237,7 @@ ps_status ps_job_entry_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
     if (!st)
         st = ps_model_create(run->env->backend, &config, &options, &model);
     if (!st && e->stored) {
-        st = ps_stored_model_load(run->remote, run->env->backend, run->task->job_id,
-                                  e->spec->model_name, model);
+        st = ps_stored_model_load(run->remote, run->task->job_id, e->spec->model_name, model);
         if (st)
             ps_model_free(&model);
     }

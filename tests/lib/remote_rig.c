@@ -1,5 +1,7 @@
 #include "tests/lib/remote_rig.h"
 
+#include "tests/lib/lazy_backend.h"
+
 #include <check.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,7 +39,7 @@ static void open_server(ps_test_remote_rig *r, const ps_rpc_service *services, s
     snprintf(r->target, sizeof(r->target), "127.0.0.1:%u", ps_rpc_server_port(r->server));
 }
 
-void ps_test_remote_rig_open(ps_test_remote_rig *r, const ps_rpc_service *services, size_t n)
+static void open_remote(ps_test_remote_rig *r, const ps_rpc_service *services, size_t n)
 {
     memset(r, 0, sizeof(*r));
     open_server(r, services, n);
@@ -45,8 +47,19 @@ void ps_test_remote_rig_open(ps_test_remote_rig *r, const ps_rpc_service *servic
     r->remote = (ps_remote){
         .loop = ps_loops_get(r->client_loops, 0), .gate = &r->gate, .clock = &ps_clock_system};
     ps_remote_run(&r->remote, make_channel, r);
+}
+
+void ps_test_remote_rig_open(ps_test_remote_rig *r, const ps_rpc_service *services, size_t n)
+{
+    open_remote(r, services, n);
     ck_assert_int_eq(ps_backend_open("cpu", &(ps_backend_options){.threads = 1}, &r->backend),
                      PS_OK);
+}
+
+void ps_test_remote_rig_open_lazy(ps_test_remote_rig *r, const ps_rpc_service *services, size_t n)
+{
+    open_remote(r, services, n);
+    ps_test_lazy_open(&r->backend);
 }
 
 void ps_test_remote_rig_close(ps_test_remote_rig *r)

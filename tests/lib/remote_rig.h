@@ -27,6 +27,9 @@ typedef struct ps_test_remote_rig {
 } ps_test_remote_rig;
 
 void ps_test_remote_rig_open(ps_test_remote_rig *rig, const ps_rpc_service *services, size_t n);
+/* The same with a device that has memory of its own (lazy_backend.h). */
+void ps_test_remote_rig_open_lazy(ps_test_remote_rig *rig, const ps_rpc_service *services,
+                                  size_t n);
 void ps_test_remote_rig_close(ps_test_remote_rig *rig);
 
 #endif

@@ -3,6 +3,8 @@
 #include "worker/exchange/exchange.h"
 
 #include "common/base/mem.h"
+#include "worker/exchange/download.h"
+#include "worker/exchange/upload.h"
 
 static const char describe_path[] = "/psd.v1.Parameters/Describe";
 static const char clock_path[] = "/psd.v1.Parameters/Clock";
@@ -25,12 +27,8 @@ struct ps_exchange {
     ps_puller *puller;
     ps_pusher *pusher;
     ps_model_hooks hooks;
-    float **landing; /* where pulls land */
-    bool *staged;    /* landing[i] is ours: copy to the device before use */
-    bool *fresh;     /* staged and not yet copied in this pull */
-    float **leaving; /* where gradients are sent from */
-    bool *fetched;   /* leaving[i] is ours: copy from the device first */
-    float *memory;
+    ps_upload *upload;     /* NULL: pulls land in the model's memory */
+    ps_download *download; /* NULL: gradients leave from the model's memory */
     teller *teller;
 };
 
@@ -40,11 +38,10 @@ static ps_status before_use(void *user, size_t i)
 {
     ps_exchange *x = user;
     ps_status st = ps_puller_wait(x->puller, i);
-    if (!st && x->staged[i] && x->fresh[i]) {
-        ps_tensor parameter = ps_model_parameter(x->options.model, i);
-        ps_copy_to_device(ps_model_stream(x->options.model), parameter, x->landing[i],
-                          ps_tensor_bytes(parameter));
-        x->fresh[i] = false;
+    if (!st && x->upload) {
+        ps_ranges written;
+        ps_puller_take(x->puller, i, &written);
+        ps_upload_send(x->upload, i, &written);
     }
     return st;
 }
@@ -52,14 +49,21 @@ static ps_status before_use(void *user, size_t i)
 static ps_status gradient_ready(void *user, size_t i)
 {
     ps_exchange *x = user;
-    if (x->fetched[i]) {
-        ps_tensor gradient = ps_model_gradient(x->options.model, i);
-        ps_status st = ps_copy_to_host(ps_model_stream(x->options.model), x->leaving[i], gradient,
-                                       ps_tensor_bytes(gradient));
-        if (st)
-            return st;
-    }
-    return ps_pusher_ready(x->pusher, i);
+    if (!x->download)
+        return ps_pusher_ready(x->pusher, i);
+    ps_download_begin(x->download, i, ps_pusher_memory(x->pusher, i),
+                      ps_model_gradient(x->options.model, i));
+    return PS_OK;
+}
+
+/* Gradients leave as they come from the device. */
+static ps_status fetch(ps_exchange *x)
+{
+    size_t i;
+    ps_status st;
+    while (!(st = ps_download_next(x->download, &i)) && !(st = ps_pusher_ready(x->pusher, i)))
+        ;
+    return st == PS_END ? PS_OK : st;
 }
 
 const ps_model_hooks *ps_exchange_hooks(const ps_exchange *x)
@@ -95,58 +99,72 @@ static void list_shapes(ps_exchange *x)
                                          .shape = layout->parameters[i].shape};
 }
 
-/* The model's memory where the host may follow it, ours elsewhere. */
-static ps_status place(ps_exchange *x)
+static ps_status make_upload(ps_exchange *x)
 {
     const ps_exchange_options *o = &x->options;
-    size_t count = x->maps.count;
-    x->landing = ps_alloc_array(count, sizeof(*x->landing));
-    x->leaving = ps_alloc_array(count, sizeof(*x->leaving));
-    x->staged = ps_alloc_array(count, sizeof(bool));
-    x->fresh = ps_alloc_array(count, sizeof(bool));
-    x->fetched = ps_alloc_array(count, sizeof(bool));
-    uint64_t needed = 0;
-    for (size_t i = 0; i < count; i++) {
-        x->landing[i] =
-            o->pull_ahead ? NULL : ps_tensor_host(o->backend, ps_model_parameter(o->model, i));
-        x->staged[i] = !x->landing[i];
-        if (o->train) {
-            x->leaving[i] = ps_tensor_host(o->backend, ps_model_gradient(o->model, i));
-            x->fetched[i] = !x->leaving[i];
-        }
-        needed += (x->staged[i] + x->fetched[i]) * x->maps.tensors[i].elements;
-    }
-    if (needed && !(x->memory = ps_try_alloc_raw(needed * sizeof(float))))
-        return ps_fail(PS_NO_MEMORY, "parameters of %llu elements beside the device",
-                       (unsigned long long)needed);
-    float *at = x->memory;
-    for (size_t i = 0; i < count; i++) {
-        if (x->staged[i]) {
-            x->landing[i] = at;
-            at += x->maps.tensors[i].elements;
-        }
-        if (x->fetched[i]) {
-            x->leaving[i] = at;
-            at += x->maps.tensors[i].elements;
-        }
-    }
-    return PS_OK;
+    ps_tensor *parameters = ps_alloc_array(x->maps.count, sizeof(*parameters));
+    for (size_t i = 0; i < x->maps.count; i++)
+        parameters[i] = ps_model_parameter(o->model, i);
+    ps_status st = ps_upload_create(&(ps_upload_options){.backend = o->backend,
+                                                         .compute = ps_model_stream(o->model),
+                                                         .parameters = parameters,
+                                                         .count = x->maps.count},
+                                    &x->upload);
+    ps_free(&parameters);
+    return st;
+}
+
+static void make_puller(ps_exchange *x)
+{
+    float **landing = ps_alloc_array(x->maps.count, sizeof(*landing));
+    for (size_t i = 0; i < x->maps.count; i++)
+        landing[i] =
+            x->upload ? ps_upload_landing(x->upload, i)
+                      : ps_tensor_host(x->options.backend, ps_model_parameter(x->options.model, i));
+    ps_puller_create(
+        &(ps_puller_options){
+            .remote = x->remote, .job_id = x->options.job_id, .maps = &x->maps, .targets = landing},
+        &x->puller);
+    ps_free(&landing);
 }
 
 static ps_status make_pusher(ps_exchange *x)
 {
     const ps_exchange_options *o = &x->options;
-    return ps_pusher_create(&(ps_pusher_options){.remote = x->remote,
-                                                 .job_id = o->job_id,
-                                                 .incarnation = o->incarnation,
-                                                 .sequence = o->sequence,
-                                                 .maps = &x->maps,
-                                                 .train = o->train,
-                                                 .gradients = x->leaving,
-                                                 .sets = o->pull_ahead ? 2 : 1,
-                                                 .bucket_bytes = o->bucket_bytes,
-                                                 .piece_bytes = o->piece_bytes},
-                            &x->pusher);
+    float **gradients = ps_alloc_array(x->maps.count, sizeof(*gradients));
+    for (size_t i = 0; i < x->maps.count; i++)
+        gradients[i] = ps_tensor_host(o->backend, ps_model_gradient(o->model, i));
+    ps_status st = ps_pusher_create(&(ps_pusher_options){.remote = x->remote,
+                                                         .job_id = o->job_id,
+                                                         .incarnation = o->incarnation,
+                                                         .sequence = o->sequence,
+                                                         .maps = &x->maps,
+                                                         .train = o->train,
+                                                         .backend = o->backend,
+                                                         .gradients = gradients,
+                                                         .sets = o->pull_ahead ? 2 : 1,
+                                                         .bucket_bytes = o->bucket_bytes,
+                                                         .piece_bytes = o->piece_bytes},
+                                    &x->pusher);
+    ps_free(&gradients);
+    return st;
+}
+
+/* What stands between the network and the model: nothing, where they share memory. */
+static ps_status make_all(ps_exchange *x)
+{
+    const ps_exchange_options *o = &x->options;
+    bool shared = o->backend->info.host_addressable;
+    ps_status st = describe(x, &x->maps);
+    if (!st && (!shared || o->pull_ahead))
+        st = make_upload(x);
+    if (!st && o->train && !shared)
+        st = ps_download_create(o->backend, ps_model_stream(o->model), x->maps.count, &x->download);
+    if (!st && o->train)
+        st = make_pusher(x);
+    if (!st)
+        make_puller(x);
+    return st;
 }
 
 ps_status ps_exchange_open(const ps_exchange_options *options, ps_exchange **out)
@@ -155,20 +173,11 @@ ps_status ps_exchange_open(const ps_exchange_options *options, ps_exchange **out
     x->options = *options;
     x->remote = options->remote;
     list_shapes(x);
-    ps_status st = describe(x, &x->maps);
-    if (!st)
-        st = place(x);
-    if (!st && options->train)
-        st = make_pusher(x);
+    ps_status st = make_all(x);
     if (st) {
         ps_exchange_close(&x);
         return ps_wrap(st, "job %llu", (unsigned long long)options->job_id);
     }
-    ps_puller_create(&(ps_puller_options){.remote = x->remote,
-                                          .job_id = options->job_id,
-                                          .maps = &x->maps,
-                                          .targets = x->landing},
-                     &x->puller);
     x->hooks = (ps_model_hooks){.before_use = before_use,
                                 .gradient_ready = options->train ? gradient_ready : NULL,
                                 .user = x};
@@ -194,15 +203,19 @@ void ps_exchange_stop(ps_exchange *x)
 {
     if (x->puller)
         ps_puller_stop(x->puller);
+    if (x->download)
+        ps_download_drop(x->download);
+    (void)!ps_stream_sync(ps_model_stream(x->options.model)); /* it may still read the batch */
     if (x->pusher)
         ps_pusher_stop(x->pusher);
 }
 
-void ps_exchange_pull_start(ps_exchange *x)
+ps_status ps_exchange_pull_start(ps_exchange *x)
 {
-    for (size_t i = 0; i < x->maps.count; i++)
-        x->fresh[i] = true;
-    ps_puller_start(x->puller);
+    ps_status st = x->upload ? ps_upload_wait(x->upload) : PS_OK;
+    if (!st)
+        ps_puller_start(x->puller);
+    return st;
 }
 
 ps_status ps_exchange_pull_finish(ps_exchange *x, uint64_t *version)
@@ -212,8 +225,9 @@ ps_status ps_exchange_pull_finish(ps_exchange *x, uint64_t *version)
 
 ps_status ps_exchange_pull(ps_exchange *x, uint64_t *version)
 {
-    ps_exchange_pull_start(x);
-    ps_status st = ps_exchange_pull_finish(x, version);
+    ps_status st = ps_exchange_pull_start(x);
+    if (!st)
+        st = ps_exchange_pull_finish(x, version);
     for (size_t i = 0; !st && i < x->maps.count; i++)
         st = before_use(x, i);
     ps_model_refresh(x->options.model);
@@ -227,7 +241,8 @@ ps_status ps_exchange_push_begin(ps_exchange *x, const ps_pusher_step *step)
 
 ps_status ps_exchange_push_end(ps_exchange *x)
 {
-    return ps_pusher_end(x->pusher);
+    ps_status st = x->download ? fetch(x) : PS_OK;
+    return st ? st : ps_pusher_end(x->pusher);
 }
 
 ps_status ps_exchange_drain(ps_exchange *x)
@@ -345,14 +360,10 @@ void ps_exchange_close(ps_exchange **exchange)
         return;
     teller_close(x);
     ps_puller_free(&x->puller);
+    ps_download_free(&x->download);
     ps_pusher_free(&x->pusher);
+    ps_upload_free(&x->upload);
     ps_tensor_maps_free(&x->maps);
     ps_free(&x->shapes);
-    ps_free(&x->landing);
-    ps_free(&x->leaving);
-    ps_free(&x->staged);
-    ps_free(&x->fresh);
-    ps_free(&x->fetched);
-    ps_free(&x->memory);
     ps_free(exchange);
 }

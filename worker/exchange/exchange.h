@@ -4,8 +4,10 @@
  *                          push_begin ─ backward(gradient_ready) ─ push_end ─ clock } … ─▶ drain
  *
  * Where the device shares the host's memory, pulls land in the model's parameters themselves and
- * gradients are sent from where they are; elsewhere, and with pull_ahead, both go through host
- * memory of this module. One thread.
+ * gradients are sent from where they are. Elsewhere both go through pinned host memory, as much as
+ * the parameters and the gradients take: what a pull brought goes to the device beside the
+ * computing (upload.h), gradients come from it beside the rest of the backward pass and leave as
+ * they come (download.h), while push_end waits for them. One thread.
  */
 #ifndef PS_EXCHANGE_EXCHANGE_H
 #define PS_EXCHANGE_EXCHANGE_H
@@ -37,13 +39,13 @@ void ps_exchange_close(ps_exchange **exchange);
 /* At the start of a task: psd may have been restarted since the last one, so the next pull is
  * whole. PS_ABORTED: it has cut the tensors otherwise; close and open again. */
 PS_MUST_CHECK ps_status ps_exchange_refresh(ps_exchange *exchange);
-/* Gives up pulls and pushes under way, after a failure. */
+/* Gives up pulls and pushes under way, after a failure; nothing is computed any more. */
 void ps_exchange_stop(ps_exchange *exchange);
 
-void ps_exchange_pull_start(ps_exchange *exchange);
+PS_MUST_CHECK ps_status ps_exchange_pull_start(ps_exchange *exchange);
 /* After the forward pass; the parameters are whole and of this version. */
 PS_MUST_CHECK ps_status ps_exchange_pull_finish(ps_exchange *exchange, uint64_t *version);
-/* All parameters, in one go. */
+/* All parameters, in one go; they are on the device. */
 PS_MUST_CHECK ps_status ps_exchange_pull(ps_exchange *exchange, uint64_t *version);
 
 PS_MUST_CHECK ps_status ps_exchange_push_begin(ps_exchange *exchange, const ps_pusher_step *step);

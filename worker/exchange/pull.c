@@ -32,8 +32,9 @@ struct ps_puller {
     ps_call *call;
     ps_timer *timer;
     ps_retry retry;
-    bool again;     /* this pull has been broken */
-    uint64_t *left; /* elements not yet arrived, of each tensor */
+    bool again;         /* this pull has been broken */
+    uint64_t *left;     /* elements not yet arrived, of each tensor */
+    ps_ranges *written; /* [maps->count]; the task's thread takes those of tensors that are ready */
     uint64_t header_version;
     bool has_header;
     Psd__V1__Range *ranges; /* room for every shard */
@@ -78,6 +79,8 @@ static ps_status take_chunk(ps_puller *p, const Psd__V1__Chunk *chunk, ps_slice 
         return ps_fail(PS_PROTOCOL, "pull: tensor %s: unknown codec %d", map->name, chunk->codec);
     ps_tensor_map_scatter(map, chunk->shard, chunk->offset, chunk->count, payload.data,
                           p->targets[i]);
+    ps_range span = ps_tensor_map_span(map, chunk->shard, chunk->offset, chunk->count);
+    ps_ranges_add(&p->written[i], span.begin, span.end);
     p->left[i] -= chunk->count;
     ps_gate_lock(p->remote.gate);
     p->bytes += payload.len;
@@ -224,6 +227,7 @@ void ps_puller_create(const ps_puller_options *options, ps_puller **out)
     p->targets = ps_alloc_array(maps->count, sizeof(*p->targets));
     p->ready = ps_alloc_array(maps->count, sizeof(*p->ready));
     p->left = ps_alloc_array(maps->count, sizeof(*p->left));
+    p->written = ps_alloc_array(maps->count, sizeof(*p->written));
     size_t shards = 0;
     for (size_t i = 0; i < maps->count; i++) {
         p->targets[i] = options->targets[i];
@@ -254,6 +258,7 @@ void ps_puller_free(ps_puller **puller)
     ps_free(&p->targets);
     ps_free(&p->ready);
     ps_free(&p->left);
+    ps_free(&p->written);
     ps_free(&p->ranges);
     ps_free(&p->range_pointers);
     ps_free(puller);
@@ -281,6 +286,12 @@ ps_status ps_puller_wait(ps_puller *p, size_t i)
         st = ps_error_raise(&p->error);
     ps_gate_unlock(p->remote.gate);
     return st;
+}
+
+void ps_puller_take(ps_puller *p, size_t i, ps_ranges *out)
+{
+    *out = p->written[i];
+    p->written[i].count = 0;
 }
 
 ps_status ps_puller_finish(ps_puller *p, uint64_t *version)

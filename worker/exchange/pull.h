@@ -6,8 +6,8 @@
  * ps_puller_forget makes the next one whole. A broken pull goes on by itself, asking again for the
  * tensors that had not arrived, so that one that is being computed with does not change.
  *
- * start, wait, finish, stop, forget: the task's thread. targets[i] (elements of tensor i, in the
- * model's order) is written by the loop's thread between start and the return of wait(i).
+ * start, wait, take, finish, stop, forget: the task's thread. targets[i] (elements of tensor i, in
+ * the model's order) is written by the loop's thread between start and the return of wait(i).
  */
 #ifndef PS_EXCHANGE_PULL_H
 #define PS_EXCHANGE_PULL_H
@@ -31,6 +31,9 @@ void ps_puller_free(ps_puller **puller);
 void ps_puller_start(ps_puller *puller);
 /* Until tensor i has arrived. Fails as the pull does, or with PS_CANCELLED. */
 PS_MUST_CHECK ps_status ps_puller_wait(ps_puller *puller, size_t i);
+/* After wait(i): what of tensor i has been written, by this pull and those before it, since it was
+ * taken last. */
+void ps_puller_take(ps_puller *puller, size_t i, ps_ranges *out);
 /* Until all have. *version: every update up to it is in the parameters. */
 PS_MUST_CHECK ps_status ps_puller_finish(ps_puller *puller, uint64_t *version);
 /* Ends a pull that nobody wants any more; what has arrived stays, and the next one is whole. */

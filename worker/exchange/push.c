@@ -54,19 +54,24 @@ ps_status ps_pusher_begin(ps_pusher *p, const ps_pusher_step *about)
 
 static void give(ps_pusher *p, size_t i)
 {
-    float *wire = p->current->wire[i];
-    if (wire != p->gradients[i])
-        ps_tensor_map_gather(&p->maps->tensors[i], p->gradients[i], wire);
-    atomic_store(&p->current->ready[i], true);
+    ps_push_step *step = p->current;
+    if (step->wire[i] != step->gradients[i])
+        ps_tensor_map_gather(&p->maps->tensors[i], step->gradients[i], step->wire[i]);
+    atomic_store(&step->ready[i], true);
 }
 
 static ps_status apply_stages(ps_pusher *p, size_t first, size_t count)
 {
     return ps_stages_apply(&(ps_stage_step){.train = p->train,
-                                            .gradients = p->gradients + first,
+                                            .gradients = p->current->gradients + first,
                                             .elements = p->elements + first,
                                             .count = count,
                                             .clock = p->current->about.clock});
+}
+
+float *ps_pusher_memory(const ps_pusher *p, size_t tensor)
+{
+    return p->current->gradients[tensor];
 }
 
 ps_status ps_pusher_ready(ps_pusher *p, size_t tensor)
@@ -159,11 +164,8 @@ void ps_pusher_stats_get(ps_pusher *p, ps_pusher_stats *out)
 
 /* ---- making and freeing ---- */
 
-static ps_status step_init(ps_pusher *p, ps_push_step *step)
+static void sends_init(ps_pusher *p, ps_push_step *step)
 {
-    size_t count = p->maps->count;
-    step->wire = ps_alloc_array(count, sizeof(*step->wire));
-    step->ready = ps_alloc_array(count, sizeof(*step->ready));
     step->sends = ps_alloc_array(p->buckets.count, sizeof(*step->sends));
     for (size_t b = 0; b < p->buckets.count; b++) {
         ps_push_send *s = &step->sends[b];
@@ -172,20 +174,61 @@ static ps_status step_init(ps_pusher *p, ps_push_step *step)
         s->bucket = &p->buckets.list[b];
         s->state = PS_SEND_DONE;
     }
-    uint64_t copied = 0;
+}
+
+static ps_status take_memory(ps_pusher *p, uint64_t elements, void **out)
+{
+    ps_status st = elements ? ps_host_new(p->backend, elements * sizeof(float), out) : PS_OK;
+    return st ? ps_wrap(st, "gradients on their way") : PS_OK;
+}
+
+/* Is what is sent a copy of the model's memory? */
+static bool copied(const ps_pusher *p, const ps_pusher_options *options, size_t i)
+{
+    return p->sets > 1 || !p->maps->tensors[i].same_order || !options->gradients[i];
+}
+
+static ps_status step_init(ps_pusher *p, const ps_pusher_options *options, ps_push_step *step)
+{
+    size_t count = p->maps->count;
+    step->gradients = ps_alloc_array(count, sizeof(*step->gradients));
+    step->wire = ps_alloc_array(count, sizeof(*step->wire));
+    step->ready = ps_alloc_array(count, sizeof(*step->ready));
+    sends_init(p, step);
+    uint64_t elements = 0;
     for (size_t i = 0; i < count; i++)
-        if (p->sets > 1 || !p->maps->tensors[i].same_order)
-            copied += p->elements[i];
-    if (copied && !(step->memory = ps_try_alloc_raw(copied * sizeof(float))))
-        return ps_fail(PS_NO_MEMORY, "gradients of %llu elements on their way",
-                       (unsigned long long)copied);
-    float *at = step->memory;
+        elements += copied(p, options, i) ? p->elements[i] : 0;
+    ps_status st = take_memory(p, elements, &step->memory);
+    if (st)
+        return st;
+    float *at = step->memory, *unordered = p->unordered;
     for (size_t i = 0; i < count; i++) {
-        bool copy = p->sets > 1 || !p->maps->tensors[i].same_order;
-        step->wire[i] = copy ? at : p->gradients[i];
-        at += copy ? p->elements[i] : 0;
+        step->gradients[i] = step->wire[i] = options->gradients[i];
+        if (copied(p, options, i)) {
+            step->wire[i] = at;
+            at += p->elements[i];
+        }
+        if (options->gradients[i])
+            continue;
+        step->gradients[i] = step->wire[i];
+        if (!p->maps->tensors[i].same_order) {
+            step->gradients[i] = unordered;
+            unordered += p->elements[i];
+        }
     }
     return PS_OK;
+}
+
+static ps_status steps_init(ps_pusher *p, const ps_pusher_options *options)
+{
+    uint64_t unordered = 0;
+    for (size_t i = 0; i < p->maps->count; i++)
+        if (!options->gradients[i] && !p->maps->tensors[i].same_order)
+            unordered += p->elements[i];
+    ps_status st = take_memory(p, unordered, &p->unordered);
+    for (unsigned i = 0; !st && i < p->sets; i++)
+        st = step_init(p, options, &p->steps[i]);
+    return st;
 }
 
 static void create_timer(void *state)
@@ -204,14 +247,15 @@ static void free_memory(ps_pusher *p)
 {
     for (unsigned i = 0; i < p->sets; i++) {
         ps_free(&p->steps[i].sends);
+        ps_free(&p->steps[i].gradients);
         ps_free(&p->steps[i].wire);
         ps_free(&p->steps[i].ready);
-        ps_free(&p->steps[i].memory);
+        ps_host_free(p->backend, &p->steps[i].memory);
     }
+    ps_host_free(p->backend, &p->unordered);
     ps_buckets_free(&p->buckets);
     ps_pieces_free(&p->pieces);
     ps_free(&p->steps);
-    ps_free(&p->gradients);
     ps_free(&p->elements);
     ps_free(&p);
 }
@@ -244,18 +288,15 @@ ps_status ps_pusher_create(const ps_pusher_options *options, ps_pusher **out)
     p->maps = maps;
     p->train = options->train;
     p->codec = codec;
+    p->backend = options->backend;
     p->sets = options->sets;
     p->whole = ps_stages_whole(options->train);
     p->steps = ps_alloc_array(p->sets, sizeof(*p->steps));
-    p->gradients = ps_alloc_array(maps->count, sizeof(*p->gradients));
     p->elements = ps_alloc_array(maps->count, sizeof(*p->elements));
-    for (size_t i = 0; i < maps->count; i++) {
-        p->gradients[i] = options->gradients[i];
+    for (size_t i = 0; i < maps->count; i++)
         p->elements[i] = maps->tensors[i].elements;
-    }
     plan(p, options);
-    for (unsigned i = 0; !st && i < p->sets; i++)
-        st = step_init(p, &p->steps[i]);
+    st = steps_init(p, options);
     if (st) {
         free_memory(p);
         return st;

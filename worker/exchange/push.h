@@ -8,13 +8,16 @@
  * made again with the same sequence until psd acknowledges it, so that it is applied exactly once.
  * Payloads are sent from where the gradients lie: their memory may be written again when begin
  * returns, which waits while `sets` steps are under way. With one set that is the model's own
- * memory; with more, gradients are copied and the next backward pass need not wait for the network.
+ * memory where the host may follow it; with more, gradients are copied and the next backward pass
+ * need not wait for the network. Gradients of a device with memory of its own are put by the caller
+ * where ps_pusher_memory says.
  *
  * All functions: the task's thread.
  */
 #ifndef PS_EXCHANGE_PUSH_H
 #define PS_EXCHANGE_PUSH_H
 
+#include "gpu/backend.h"
 #include "worker/exchange/bucket.h"
 #include "worker/exchange/piece.h"
 #include "worker/exchange/remote.h"
@@ -30,7 +33,9 @@ typedef struct ps_pusher_options {
     uint64_t *sequence;         /* the last one used by this process for the job; counted on */
     const ps_tensor_maps *maps; /* must outlive it */
     const ps_spec_train *train; /* likewise: the stages' settings and the codec */
-    float *const *gradients;    /* [maps->count], host memory in the model's order; copied */
+    ps_backend *backend;        /* host memory is taken from it; must outlive it */
+    float *const *gradients;    /* [maps->count], host memory in the model's order; copied. NULL: it
+                                   comes to ps_pusher_memory */
     unsigned sets;              /* steps under way at most, at least 1 */
     uint64_t bucket_bytes;      /* 0: PS_BUCKET_BYTES */
     uint64_t piece_bytes;       /* 0: PS_PIECE_BYTES */
@@ -57,6 +62,8 @@ void ps_pusher_free(ps_pusher **pusher);
 
 /* Each fails as a push did that is not worth repeating, or with PS_CANCELLED. */
 PS_MUST_CHECK ps_status ps_pusher_begin(ps_pusher *pusher, const ps_pusher_step *step);
+/* Where gradient i of the step that has begun lies, in the model's order. */
+float *ps_pusher_memory(const ps_pusher *pusher, size_t tensor);
 PS_MUST_CHECK ps_status ps_pusher_ready(ps_pusher *pusher, size_t tensor);
 PS_MUST_CHECK ps_status ps_pusher_end(ps_pusher *pusher); /* all were ready */
 /* Until every step is acknowledged. */

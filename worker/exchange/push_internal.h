@@ -52,9 +52,10 @@ typedef struct ps_push_step {
     bool busy;           /* under the gate's lock */
     size_t open;         /* sends that are not over; likewise */
     ps_push_send *sends; /* [buckets.count] */
-    float **wire;        /* [maps->count]: gradients in wire order */
+    float **gradients;   /* [maps->count]: in the model's order */
+    float **wire;        /* [maps->count]: in wire order; the same memory where that is the same */
     atomic_bool *ready;
-    float *memory; /* what wire points to, unless it is the model's */
+    void *memory; /* what both point to, unless it is the model's */
 } ps_push_step;
 
 struct ps_pusher {
@@ -64,8 +65,10 @@ struct ps_pusher {
     const ps_tensor_maps *maps;
     const ps_spec_train *train;
     const ps_codec_row *codec;
-    float **gradients;
+    ps_backend *backend;
     uint64_t *elements;
+    void *unordered; /* gradients that are not sent in the model's order and come by themselves: of
+                        all steps, since they are put in wire order at once */
     ps_pieces pieces;
     ps_buckets buckets;
     bool whole; /* a stage needs all gradients */

@@ -145,6 +145,23 @@ void ps_tensor_map_scatter(const ps_tensor_map *map, uint32_t shard, uint64_t of
     }
 }
 
+/* Of the shard's element offset, in the model's order. */
+static uint64_t place_of(const ps_tensor_map *map, const ps_shard_map *s, uint64_t offset)
+{
+    if (map->same_order)
+        return s->wire_offset + offset;
+    return offset / s->width * map->columns + s->column_begin + offset % s->width;
+}
+
+ps_range ps_tensor_map_span(const ps_tensor_map *map, uint32_t shard, uint64_t offset,
+                            uint64_t count)
+{
+    const ps_shard_map *s = &map->shards[shard];
+    if (!count)
+        return (ps_range){0, 0};
+    return (ps_range){place_of(map, s, offset), place_of(map, s, offset + count - 1) + 1};
+}
+
 void ps_tensor_map_gather(const ps_tensor_map *map, const float *tensor, float *wire)
 {
     if (map->same_order) {

@@ -9,6 +9,7 @@
 
 #include "common/base/status.h"
 #include "psd/v1/parameters.pb-c.h"
+#include "worker/exchange/ranges.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -57,6 +58,10 @@ bool ps_tensor_maps_equal(const ps_tensor_maps *a, const ps_tensor_maps *b);
 /* A received chunk into the model's order; the caller has checked the range. */
 void ps_tensor_map_scatter(const ps_tensor_map *map, uint32_t shard, uint64_t offset,
                            uint64_t count, const void *payload, float *tensor);
+/* Where such a chunk lies in the model's order: from its first element to its last; with several
+ * shards, elements of others lie between. */
+ps_range ps_tensor_map_span(const ps_tensor_map *map, uint32_t shard, uint64_t offset,
+                            uint64_t count);
 /* The whole tensor into wire order. */
 void ps_tensor_map_gather(const ps_tensor_map *map, const float *tensor, float *wire);
 /* The next piece of a shard from offset on: within a block, at most PS_CHUNK_ELEMENTS. */

@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "common/format/safetensors.h"
 #include "psd/v1/models.pb-c.h"
+#include "worker/train/fill.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -15,7 +16,6 @@ static const char path[] = "/psd.v1.Models/Export";
 
 typedef struct loading {
     const ps_model_layout *layout;
-    ps_backend *backend;
     ps_model *model; /* NULL: only the header is wanted */
     ps_buf head;
     uint64_t head_bytes; /* 0: not known yet */
@@ -24,15 +24,12 @@ typedef struct loading {
     size_t at;         /* the tensor whose data comes next, */
     uint64_t done;     /* and how much of it has come */
     uint64_t taken;    /* bytes of data */
-    float **staging; /* [file's tensors]: where data goes when the host may not follow the device */
+    ps_fill *fill;
 } loading;
 
 static void forget(loading *l)
 {
-    if (l->file && l->staging)
-        for (size_t i = 0; i < l->file->n_tensors; i++)
-            ps_free(&l->staging[i]);
-    ps_free(&l->staging);
+    ps_fill_close(&l->fill);
     ps_free(&l->parameter);
     if (l->file)
         ps_safetensors_free(&l->file);
@@ -43,7 +40,7 @@ static void restart(void *state)
 {
     loading *l = state;
     forget(l);
-    *l = (loading){.layout = l->layout, .backend = l->backend, .model = l->model};
+    *l = (loading){.layout = l->layout, .model = l->model};
 }
 
 /* ---- is it the architecture's? ---- */
@@ -121,15 +118,9 @@ static ps_status match(loading *l)
 {
     size_t count = l->file->n_tensors;
     l->parameter = ps_alloc_array(count, sizeof(*l->parameter));
-    l->staging = ps_alloc_array(count, sizeof(*l->staging));
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         l->parameter[i] = parameter_of(l->layout, l->file->tensors[i].name);
-        ps_tensor t = ps_model_parameter(l->model, l->parameter[i]);
-        if (!ps_tensor_host(l->backend, t) &&
-            !(l->staging[i] = ps_try_alloc_raw(ps_tensor_bytes(t))))
-            return ps_fail(PS_NO_MEMORY, "tensor %s", l->file->tensors[i].name);
-    }
-    return PS_OK;
+    return ps_fill_open(ps_model_stream(l->model), &l->fill);
 }
 
 static ps_status take_head(loading *l, ps_slice *bytes)
@@ -156,13 +147,6 @@ static ps_status take_head(loading *l, ps_slice *bytes)
     return l->model ? match(l) : PS_END; /* which ends the transfer */
 }
 
-static char *destination(loading *l, size_t i)
-{
-    if (l->staging[i])
-        return (char *)l->staging[i];
-    return ps_tensor_host(l->backend, ps_model_parameter(l->model, l->parameter[i]));
-}
-
 static ps_status take(void *state, ps_slice bytes)
 {
     loading *l = state;
@@ -177,7 +161,10 @@ static ps_status take(void *state, ps_slice bytes)
         const ps_safetensors_tensor *tensor = &l->file->tensors[l->at];
         uint64_t left = tensor->end - tensor->begin - l->done;
         size_t n = left < bytes.len ? (size_t)left : bytes.len;
-        memcpy(destination(l, l->at) + l->done, bytes.data, n);
+        ps_status st = ps_fill_write(l->fill, ps_model_parameter(l->model, l->parameter[l->at]),
+                                     l->done, bytes.data, n);
+        if (st)
+            return st;
         bytes = ps_slice_of(bytes.data + n, bytes.len - n);
         l->taken += n;
         l->done += n;
@@ -189,18 +176,12 @@ static ps_status take(void *state, ps_slice bytes)
     return PS_OK;
 }
 
-static ps_status to_device(loading *l)
+static ps_status end(loading *l)
 {
     if (!l->file || l->taken != l->file->data_bytes)
         return ps_fail(PS_CORRUPT, "the file ends after %" PRIu64 " bytes of data", l->taken);
-    ps_stream *stream = ps_model_stream(l->model);
-    for (size_t i = 0; i < l->file->n_tensors; i++) {
-        ps_tensor t = ps_model_parameter(l->model, l->parameter[i]);
-        if (l->staging[i])
-            ps_copy_to_device(stream, t, l->staging[i], ps_tensor_bytes(t));
-    }
     ps_model_refresh(l->model);
-    return ps_stream_sync(stream);
+    return ps_fill_end(l->fill);
 }
 
 static ps_status run(loading *l, ps_remote *remote, uint64_t job_id, const char *name)
@@ -229,12 +210,12 @@ ps_status ps_stored_model_check(ps_remote *remote, uint64_t job_id, const char *
     return finish(&l, name, st == PS_END ? PS_OK : st);
 }
 
-ps_status ps_stored_model_load(ps_remote *remote, ps_backend *backend, uint64_t job_id,
-                               const char *name, ps_model *model)
+ps_status ps_stored_model_load(ps_remote *remote, uint64_t job_id, const char *name,
+                               ps_model *model)
 {
-    loading l = {.layout = ps_model_parameters(model), .backend = backend, .model = model};
+    loading l = {.layout = ps_model_parameters(model), .model = model};
     ps_status st = run(&l, remote, job_id, name);
     if (!st)
-        st = to_device(&l);
+        st = end(&l);
     return finish(&l, name, st);
 }

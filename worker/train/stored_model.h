@@ -1,5 +1,6 @@
 /* stored_model: a stored model's parameters into a model on this device, out of the safetensors
- * stream of Models.Export. Nothing of it is held twice: bytes go from the stream to their tensor.
+ * stream of Models.Export. Nothing of it is held twice: bytes go from the stream to their tensor,
+ * by two small pieces of pinned memory where the device has memory of its own (fill.h).
  */
 #ifndef PS_TRAIN_STORED_MODEL_H
 #define PS_TRAIN_STORED_MODEL_H
@@ -16,7 +17,7 @@ PS_MUST_CHECK ps_status ps_stored_model_check(ps_remote *remote, uint64_t job_id
  * such model; PS_FAILED_PRECONDITION: its tensors are not the model's (which one, what is
  * wanted, what is there); PS_CORRUPT.
  */
-PS_MUST_CHECK ps_status ps_stored_model_load(ps_remote *remote, ps_backend *backend,
-                                             uint64_t job_id, const char *name, ps_model *model);
+PS_MUST_CHECK ps_status ps_stored_model_load(ps_remote *remote, uint64_t job_id, const char *name,
+                                             ps_model *model);
 
 #endif

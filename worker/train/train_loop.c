@@ -92,8 +92,9 @@ typedef struct step {
  * written: begin waits until the last step's have been sent. */
 static ps_status begin(training *t, step *s, const ps_model_batch *input)
 {
-    ps_exchange_pull_start(t->exchange);
-    ps_status st = ps_model_forward(t->model, input, ps_exchange_hooks(t->exchange));
+    ps_status st = ps_exchange_pull_start(t->exchange);
+    if (!st)
+        st = ps_model_forward(t->model, input, ps_exchange_hooks(t->exchange));
     if (!st)
         st = ps_exchange_pull_finish(t->exchange, &s->version);
     if (st)

@@ -1,134 +1,14 @@
-/* A real model on the CPU, the real transport over mTLS on loopback, and a Parameters service that
- * can lose, break and refuse. What arrives is compared with what is there, element by element. */
-#include "worker/exchange/exchange.h"
-
+/* A real model on the CPU, and on a device with memory of its own, the real transport over mTLS on
+ * loopback, and a Parameters service that can lose, break and refuse. What arrives is compared with
+ * what is there, element by element. */
 #include "tests/lib/check_main.h"
-#include "tests/lib/fake_parameters.h"
-#include "tests/lib/remote_rig.h"
+#include "tests/unit/worker/exchange/exchange_rig.h"
 
 #include <math.h>
-#include <string.h>
-
-enum { INPUTS = 6, HIDDEN = 8, CLASSES = 3, ROWS = 4 };
-
-static struct {
-    ps_test_remote_rig rig;
-    fake_parameters fake;
-    ps_model *model;
-    ps_spec_train train;
-    uint64_t sequence;
-    ps_exchange *exchange;
-} r;
-
-static void begin_hidden(double clip_norm, int64_t hidden)
-{
-    const int64_t layers[] = {INPUTS, hidden, CLASSES};
-    memset(&r, 0, sizeof(r));
-    fake_parameters_init(&r.fake);
-    ps_rpc_service service = fake_parameters_service(&r.fake);
-    ps_test_remote_rig_open(&r.rig, &service, 1);
-    ps_model_config config = {.architecture = "mlp", .layers = layers, .layer_count = 3};
-    ck_assert_int_eq(
-        ps_model_create(r.rig.backend, &config, &(ps_model_options){.max_batch = ROWS}, &r.model),
-        PS_OK);
-    const ps_model_layout *layout = ps_model_parameters(r.model);
-    for (size_t i = 0; i < layout->count; i++)
-        fake_parameters_add(&r.fake, layout->parameters[i].name, layout->parameters[i].rank,
-                            layout->parameters[i].shape);
-    r.train = (ps_spec_train){.codec = (char *)(uintptr_t) "float32", .clip_norm = clip_norm};
-}
-
-static void begin(double clip_norm)
-{
-    begin_hidden(clip_norm, HIDDEN);
-}
-
-static ps_status open_cut(bool pull_ahead, uint64_t bucket_bytes, uint64_t piece_bytes)
-{
-    return ps_exchange_open(&(ps_exchange_options){.remote = &r.rig.remote,
-                                                   .job_id = 1,
-                                                   .backend = r.rig.backend,
-                                                   .model = r.model,
-                                                   .train = &r.train,
-                                                   .incarnation = 5,
-                                                   .sequence = &r.sequence,
-                                                   .pull_ahead = pull_ahead,
-                                                   .bucket_bytes = bucket_bytes,
-                                                   .piece_bytes = piece_bytes},
-                            &r.exchange);
-}
-
-static ps_status open_exchange(bool pull_ahead)
-{
-    return open_cut(pull_ahead, 0, 0);
-}
-
-static void end(void)
-{
-    ps_exchange_close(&r.exchange);
-    ps_model_free(&r.model);
-    ps_test_remote_rig_close(&r.rig);
-}
-
-static void assert_model_is_server(void)
-{
-    for (size_t i = 0; i < r.fake.count; i++) {
-        const float *p = ps_tensor_host(r.rig.backend, ps_model_parameter(r.model, i));
-        const fake_tensor *t = &r.fake.tensors[i];
-        for (uint64_t k = 0; k < t->rows * t->columns; k++)
-            ck_assert_msg(p[k] == t->values[k], "%s[%d]: %g, not %g", t->name, (int)k, (double)p[k],
-                          (double)t->values[k]);
-    }
-}
-
-/* One step of training on fixed rows; the gradients stay in the model. */
-static ps_status train_step(uint64_t clock)
-{
-    static const float features[ROWS * INPUTS] = {1, -2, 3, 0.5f, 1, 2, -1, 1, 2, 1, 0, 1};
-    static const int32_t labels[ROWS] = {0, 2, 1, 2};
-    ps_model_batch batch = {.rows = ROWS, .features = features, .labels = labels};
-    ps_model_result result;
-    uint64_t version = 0;
-    ps_exchange_pull_start(r.exchange);
-    ps_status st = ps_model_forward(r.model, &batch, ps_exchange_hooks(r.exchange));
-    if (!st)
-        st = ps_exchange_pull_finish(r.exchange, &version);
-    if (!st)
-        st = ps_model_loss(r.model, &batch);
-    ps_pusher_step step = {.clock = clock,
-                           .pulled_version = version,
-                           .weight = ROWS,
-                           .position = clock * ROWS,
-                           .next_position = (clock + 1) * ROWS};
-    if (!st)
-        st = ps_exchange_push_begin(r.exchange, &step);
-    if (!st)
-        st = ps_model_backward(r.model, ps_exchange_hooks(r.exchange));
-    if (!st)
-        st = ps_exchange_push_end(r.exchange);
-    if (!st)
-        st = ps_model_result_get(r.model, &result);
-    return st ? st : ps_exchange_drain(r.exchange);
-}
-
-/* The server's values are what they were, minus the model's gradients, exactly once. */
-static void assert_applied_once(const fake_tensor *before)
-{
-    double moved = 0;
-    for (size_t i = 0; i < r.fake.count; i++) {
-        const float *g = ps_tensor_host(r.rig.backend, ps_model_gradient(r.model, i));
-        const fake_tensor *t = &r.fake.tensors[i];
-        for (uint64_t k = 0; k < t->rows * t->columns; k++) {
-            ck_assert_msg(t->values[k] == before[i].values[k] - g[k], "%s[%d]", t->name, (int)k);
-            moved += fabs((double)g[k]);
-        }
-    }
-    ck_assert_double_gt(moved, 0.01); /* there was a gradient at all */
-}
 
 START_TEST(a_pull_puts_every_column_block_where_it_belongs)
 {
-    begin(0);
+    begin(_i, 0);
     uint64_t version;
     ck_assert_int_eq(open_exchange(false), PS_OK);
     ck_assert_int_eq(ps_exchange_pull(r.exchange, &version), PS_OK);
@@ -140,7 +20,7 @@ END_TEST
 
 START_TEST(the_next_pull_asks_only_for_what_is_newer)
 {
-    begin(0);
+    begin(_i, 0);
     uint64_t version, bytes, again;
     ps_pusher_stats stats;
     ck_assert_int_eq(open_exchange(false), PS_OK);
@@ -160,7 +40,7 @@ END_TEST
 
 START_TEST(a_broken_pull_goes_on_with_what_is_missing_and_the_next_is_whole)
 {
-    begin(0);
+    begin(_i, 0);
     uint64_t version;
     r.fake.break_pulls = 2;
     ck_assert_int_eq(open_exchange(false), PS_OK);
@@ -177,7 +57,7 @@ END_TEST
 
 START_TEST(gradients_arrive_and_are_applied)
 {
-    begin(0);
+    begin(_i, 0);
     static fake_tensor before[FAKE_TENSORS];
     memcpy(before, r.fake.tensors, sizeof(before));
     ck_assert_int_eq(open_exchange(false), PS_OK);
@@ -196,7 +76,7 @@ START_TEST(a_tensor_that_is_cut_arrives_whole)
 {
     static fake_tensor before[FAKE_TENSORS];
     for (int ahead = 0; ahead < 2; ahead++) {
-        begin(0);
+        begin(_i, 0);
         memcpy(before, r.fake.tensors, sizeof(before));
         r.fake.lose_acks = 2;
         ck_assert_int_eq(open_cut(ahead, 64, 64), PS_OK);
@@ -212,7 +92,7 @@ END_TEST
 
 START_TEST(a_push_that_is_made_again_has_not_fallen_out_of_the_window)
 {
-    begin_hidden(0, 400);
+    begin_hidden(_i, 0, 400);
     static fake_tensor before[FAKE_TENSORS];
     memcpy(before, r.fake.tensors, sizeof(before));
     ck_assert_int_eq(open_cut(false, 28, 28), PS_OK);
@@ -229,7 +109,7 @@ END_TEST
 
 START_TEST(a_push_whose_answers_are_lost_is_applied_once)
 {
-    begin(0);
+    begin(_i, 0);
     static fake_tensor before[FAKE_TENSORS];
     memcpy(before, r.fake.tensors, sizeof(before));
     r.fake.lose_acks = 3;
@@ -250,7 +130,7 @@ END_TEST
 
 START_TEST(a_refused_push_is_not_repeated_and_says_why)
 {
-    begin(0);
+    begin(_i, 0);
     r.fake.refuse_pushes = 1;
     ck_assert_int_eq(open_exchange(false), PS_OK);
     ck_assert_int_eq(train_step(0), PS_INVALID_ARGUMENT);
@@ -264,7 +144,7 @@ END_TEST
 
 START_TEST(clipped_gradients_have_the_norm_that_was_asked_for)
 {
-    begin(0.125);
+    begin(_i, 0.125);
     static fake_tensor before[FAKE_TENSORS];
     memcpy(before, r.fake.tensors, sizeof(before));
     ck_assert_int_eq(open_exchange(false), PS_OK);
@@ -282,7 +162,7 @@ END_TEST
 
 START_TEST(through_host_memory_the_same_arrives)
 {
-    begin(0);
+    begin(_i, 0);
     static fake_tensor before[FAKE_TENSORS];
     memcpy(before, r.fake.tensors, sizeof(before));
     ck_assert_int_eq(open_exchange(true), PS_OK);
@@ -309,7 +189,7 @@ static void *cancel_soon(void *argument)
 
 START_TEST(a_cancelled_task_does_not_wait_for_psd)
 {
-    begin(0);
+    begin(_i, 0);
     r.fake.silent = true;
     ck_assert_int_eq(open_exchange(false), PS_OK);
     pthread_t thread;
@@ -332,7 +212,7 @@ END_TEST
 
 START_TEST(clocks_that_are_told_do_not_wait_and_the_last_arrives)
 {
-    begin(0);
+    begin(_i, 0);
     ck_assert_int_eq(open_exchange(false), PS_OK);
     for (uint64_t clock = 0; clock < 100; clock++)
         ps_exchange_clock_tell(r.exchange, clock);
@@ -350,7 +230,7 @@ END_TEST
 
 START_TEST(another_shape_at_psd_is_refused_by_name)
 {
-    begin(0);
+    begin(_i, 0);
     r.fake.tensors[2].shape[1]++;
     ck_assert_int_eq(open_exchange(false), PS_FAILED_PRECONDITION);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), r.fake.tensors[2].name));
@@ -362,19 +242,19 @@ START_TEST(another_shape_at_psd_is_refused_by_name)
 END_TEST
 
 static const ps_check_case tests[] = {
-    {&a_pull_puts_every_column_block_where_it_belongs},
-    {&the_next_pull_asks_only_for_what_is_newer},
-    {&a_broken_pull_goes_on_with_what_is_missing_and_the_next_is_whole},
-    {&gradients_arrive_and_are_applied},
-    {&a_tensor_that_is_cut_arrives_whole},
-    {&a_push_that_is_made_again_has_not_fallen_out_of_the_window},
-    {&a_push_whose_answers_are_lost_is_applied_once},
-    {&a_refused_push_is_not_repeated_and_says_why},
-    {&clipped_gradients_have_the_norm_that_was_asked_for},
-    {&through_host_memory_the_same_arrives},
-    {&a_cancelled_task_does_not_wait_for_psd},
-    {&clocks_that_are_told_do_not_wait_and_the_last_arrives},
-    {&another_shape_at_psd_is_refused_by_name},
+    {&a_pull_puts_every_column_block_where_it_belongs, .repeat = DEVICES},
+    {&the_next_pull_asks_only_for_what_is_newer, .repeat = DEVICES},
+    {&a_broken_pull_goes_on_with_what_is_missing_and_the_next_is_whole, .repeat = DEVICES},
+    {&gradients_arrive_and_are_applied, .repeat = DEVICES},
+    {&a_tensor_that_is_cut_arrives_whole, .repeat = DEVICES},
+    {&a_push_that_is_made_again_has_not_fallen_out_of_the_window, .repeat = DEVICES},
+    {&a_push_whose_answers_are_lost_is_applied_once, .repeat = DEVICES},
+    {&a_refused_push_is_not_repeated_and_says_why, .repeat = DEVICES},
+    {&clipped_gradients_have_the_norm_that_was_asked_for, .repeat = DEVICES},
+    {&through_host_memory_the_same_arrives, .repeat = DEVICES},
+    {&a_cancelled_task_does_not_wait_for_psd, .repeat = DEVICES},
+    {&clocks_that_are_told_do_not_wait_and_the_last_arrives, .repeat = DEVICES},
+    {&another_shape_at_psd_is_refused_by_name, .repeat = DEVICES},
     {0}};
 
 int main(void)

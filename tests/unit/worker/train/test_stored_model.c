@@ -67,7 +67,7 @@ static void serve(const char *header, size_t data_bytes, size_t piece)
 
 static ps_status load(void)
 {
-    return ps_stored_model_load(&t.rig.remote, t.rig.backend, 7, "line", t.model);
+    return ps_stored_model_load(&t.rig.remote, 7, "line", t.model);
 }
 
 static ps_status check(void)

@@ -1,0 +1,138 @@
+/* The exchange with a device that has memory of its own: what goes there and back is what would
+ * have been shared, only what arrived is copied, and a device that is lost at any point ends the
+ * step, the exchange and nothing else. */
+#include "tests/lib/check_main.h"
+#include "tests/unit/worker/exchange/exchange_rig.h"
+
+enum { STEPS = 12, LOST_MAX = 200 };
+
+/* The server's values after some steps, which another device is to reach as well. */
+static void train_all(int device, bool pull_ahead, fake_tensor *out)
+{
+    begin(device, 0);
+    ck_assert_int_eq(open_cut(pull_ahead, 128, 64), PS_OK);
+    for (uint64_t clock = 0; clock < STEPS; clock++)
+        ck_assert_int_eq(train_step(clock), PS_OK);
+    memcpy(out, r.fake.tensors, sizeof(r.fake.tensors));
+    end();
+}
+
+START_TEST(training_ends_at_the_same_bits_as_in_shared_memory)
+{
+    static fake_tensor shared[FAKE_TENSORS], apart[FAKE_TENSORS];
+    train_all(CPU, false, shared);
+    train_all(LAZY, _i, apart);
+    for (size_t i = 0; i < FAKE_TENSORS; i++)
+        ck_assert_msg(!memcmp(shared[i].values, apart[i].values, sizeof(shared[i].values)), "%s",
+                      shared[i].name);
+}
+END_TEST
+
+static void mark(size_t i, float value)
+{
+    float *values = read_tensor(ps_model_parameter(r.model, i));
+    ps_tensor t = ps_model_parameter(r.model, i);
+    for (size_t k = 0; k < ps_tensor_bytes(t) / sizeof(float); k++)
+        values[k] = value;
+    ps_copy_to_device(ps_model_stream(r.model), t, values, ps_tensor_bytes(t));
+    ck_assert_int_eq(ps_stream_sync(ps_model_stream(r.model)), PS_OK);
+    ps_free(&values);
+}
+
+static size_t marked(size_t i, float value)
+{
+    ps_tensor t = ps_model_parameter(r.model, i);
+    float *values = read_tensor(t);
+    size_t n = 0;
+    for (size_t k = 0; k < ps_tensor_bytes(t) / sizeof(float); k++)
+        n += values[k] == value;
+    ps_free(&values);
+    return n;
+}
+
+START_TEST(only_what_has_arrived_goes_to_the_device)
+{
+    begin(LAZY, 0);
+    uint64_t version;
+    ck_assert_int_eq(open_exchange(false), PS_OK);
+    ck_assert_int_eq(ps_exchange_pull(r.exchange, &version), PS_OK);
+    assert_model_is_server();
+    for (size_t i = 0; i < r.fake.count; i++)
+        mark(i, 5000);
+    r.fake.version = r.fake.tensors[1].version = 11;
+    ck_assert_int_eq(ps_exchange_pull(r.exchange, &version), PS_OK);
+    for (size_t i = 0; i < r.fake.count; i++)
+        ck_assert_uint_eq(marked(i, 5000),
+                          i == 1 ? 0 : r.fake.tensors[i].rows * r.fake.tensors[i].columns);
+    ps_exchange_stop(r.exchange); /* the next pull is whole */
+    ck_assert_int_eq(ps_exchange_pull(r.exchange, &version), PS_OK);
+    assert_model_is_server();
+    end();
+}
+END_TEST
+
+/* Trains until the n-th thing that the device does loses it. False: the step did not get so far. */
+static bool lose_at(unsigned n, bool pull_ahead)
+{
+    static fake_tensor before[FAKE_TENSORS];
+    begin(LAZY, 0);
+    ck_assert_int_eq(open_cut(pull_ahead, 64, 64), PS_OK);
+    ck_assert_int_eq(train_step(0), PS_OK);
+    memcpy(before, r.fake.tensors, sizeof(before));
+    ps_test_lazy_lose_after(r.rig.backend, n);
+    ps_status st = train_step(1);
+    if (st) {
+        ck_assert_int_eq(st, PS_INTERNAL);
+        ck_assert_ptr_nonnull(strstr(ps_error_message(), "the device was lost"));
+        ps_exchange_stop(r.exchange);
+        /* what has left is a true gradient, and never what a copy had not brought */
+        pthread_mutex_lock(&r.fake.lock);
+        for (size_t i = 0; i < r.fake.count; i++)
+            for (uint64_t k = 0; k < r.fake.tensors[i].rows * r.fake.tensors[i].columns; k++)
+                ck_assert(isfinite(r.fake.tensors[i].values[k]));
+        pthread_mutex_unlock(&r.fake.lock);
+    }
+    end();
+    return st != PS_OK;
+}
+
+START_TEST(a_device_that_is_lost_at_any_point_ends_the_step)
+{
+    unsigned n = 1;
+    while (n < LOST_MAX && lose_at(n, _i))
+        n++;
+    ck_assert_uint_gt(n, 30); /* copies of four tensors there and back, and the passes between */
+    ck_assert_uint_lt(n, LOST_MAX);
+}
+END_TEST
+
+START_TEST(no_room_on_the_host_is_said_and_leaves_nothing)
+{
+    begin(LAZY, 0);
+    for (int nth = 1;; nth++) {
+        ps_mem_fail_after(nth);
+        ps_status st = open_exchange(false);
+        ps_mem_fail_after(0);
+        if (!st) {
+            ck_assert_int_gt(nth, 2);
+            break;
+        }
+        ck_assert_int_eq(st, PS_NO_MEMORY);
+        ck_assert_ptr_null(r.exchange);
+    }
+    ck_assert_int_eq(train_step(0), PS_OK);
+    end();
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {&training_ends_at_the_same_bits_as_in_shared_memory, .timeout_s = 30, .repeat = 2},
+    {&only_what_has_arrived_goes_to_the_device},
+    {&a_device_that_is_lost_at_any_point_ends_the_step, .timeout_s = 60, .repeat = 2},
+    {&no_room_on_the_host_is_said_and_leaves_nothing},
+    {0}};
+
+int main(void)
+{
+    return ps_check_main("worker/exchange/exchange_device", tests);
+}

@@ -1,0 +1,74 @@
+/* One stream, an event a tensor, and a queue of the tensors in the order they were begun. */
+#include "worker/exchange/download.h"
+
+#include "common/base/mem.h"
+
+#include <assert.h>
+
+struct ps_download {
+    ps_backend *backend;
+    ps_stream *compute, *copies;
+    ps_event *computed; /* of the tensor begun last */
+    ps_event **copied;  /* [count] */
+    size_t *queue;      /* [count] */
+    size_t count, first, last;
+};
+
+ps_status ps_download_create(ps_backend *backend, ps_stream *compute, size_t count,
+                             ps_download **out)
+{
+    ps_download *d = ps_new(ps_download);
+    *d = (ps_download){.backend = backend, .compute = compute, .count = count};
+    d->copied = ps_alloc_array(count, sizeof *d->copied);
+    d->queue = ps_alloc_array(count, sizeof *d->queue);
+    ps_status st = ps_stream_new(backend, &d->copies);
+    if (!st)
+        st = ps_event_new(backend, &d->computed);
+    for (size_t i = 0; !st && i < count; i++)
+        st = ps_event_new(backend, &d->copied[i]);
+    if (st)
+        ps_download_free(&d);
+    else
+        *out = d;
+    return st;
+}
+
+void ps_download_free(ps_download **download)
+{
+    ps_download *d = *download;
+    if (!d)
+        return;
+    ps_stream_free(&d->copies); /* first: it waits for what still uses the rest */
+    ps_event_free(d->backend, &d->computed);
+    for (size_t i = 0; i < d->count; i++)
+        ps_event_free(d->backend, &d->copied[i]);
+    ps_free(&d->copied);
+    ps_free(&d->queue);
+    ps_free(download);
+}
+
+void ps_download_begin(ps_download *d, size_t i, void *dst, ps_tensor src)
+{
+    assert(i < d->count && d->last < d->count);
+    ps_event_record(d->compute, d->computed);
+    ps_event_wait(d->copies, d->computed);
+    ps_copy_to_host_async(d->copies, dst, src, ps_tensor_bytes(src));
+    ps_event_record(d->copies, d->copied[i]);
+    d->queue[d->last++] = i;
+}
+
+ps_status ps_download_next(ps_download *d, size_t *i)
+{
+    if (d->first == d->last) {
+        d->first = d->last = 0;
+        return PS_END;
+    }
+    *i = d->queue[d->first++];
+    return ps_event_sync(d->backend, d->copied[*i]);
+}
+
+void ps_download_drop(ps_download *d)
+{
+    (void)!ps_stream_sync(d->copies); /* whoever asks for results hears of a failure */
+    d->first = d->last = 0;
+}
