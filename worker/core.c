@@ -97,6 +97,12 @@ static void result_cb(void *user, Psd__V1__TaskResult *result)
     ps_agent_result(((ps_worker_core *)user)->agent, result);
 }
 
+static void lost_cb(void *user, const char *why)
+{
+    ps_worker_core *c = user;
+    c->o.lost(c->o.user, why);
+}
+
 static void stopped_cb(void *user)
 {
     ps_worker_core *c = user;
@@ -146,6 +152,7 @@ void ps_worker_core_create(const ps_worker_core_options *options, ps_worker_core
                      &(ps_runner_events){.progress = progress_cb,
                                          .output = output_cb,
                                          .result = result_cb,
+                                         .lost = lost_cb,
                                          .stopped = stopped_cb,
                                          .user = c},
                      &c->runner);

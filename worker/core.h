@@ -19,6 +19,7 @@ typedef struct ps_worker_core_options {
     ps_channel *control; /* of the agent's stream, */
     ps_channel *data;    /* and for what tasks send and get */
     const char *version;
+    void (*lost)(void *user, const char *why); /* the device; what runs fails, and what comes */
     void (*stopped)(void *user); /* after ps_worker_core_stop: no stream and no task is left */
     void *user;
 } ps_worker_core_options;

@@ -29,6 +29,7 @@ struct ps_worker_daemon {
     ps_timer *watchdog;
     ps_signal *signals[SIGNALS];
     ps_job end_job;
+    bool lost; /* the device */
 };
 
 /* ---- events ---- */
@@ -63,6 +64,17 @@ static void terminate_cb(void *user, int number)
     ps_worker_daemon *d = user;
     ps_log_notice("psworker", "stopping signal=%s tasks=%u", strsignal(number),
                   ps_worker_core_running(d->core));
+    ps_notify_stopping();
+    ps_worker_core_stop(d->core);
+}
+
+/* A GPU that has failed is lost to the process that used it, and another one may find it well. */
+static void lost_cb(void *user, const char *why)
+{
+    ps_worker_daemon *d = user;
+    ps_log_error("psworker", "the device is lost, stopping so that a new psworker opens it: %s",
+                 why);
+    d->lost = true;
     ps_notify_stopping();
     ps_worker_core_stop(d->core);
 }
@@ -195,6 +207,7 @@ ps_status ps_worker_daemon_create(const ps_worker_start *start, ps_worker_daemon
                                                     .control = d->control,
                                                     .data = d->data,
                                                     .version = start->version,
+                                                    .lost = lost_cb,
                                                     .stopped = stopped_cb,
                                                     .user = d},
                           &d->core);
@@ -202,7 +215,7 @@ ps_status ps_worker_daemon_create(const ps_worker_start *start, ps_worker_daemon
     return PS_OK;
 }
 
-void ps_worker_daemon_run(ps_worker_daemon *d)
+ps_status ps_worker_daemon_run(ps_worker_daemon *d)
 {
     uint64_t every_ms = ps_notify_watchdog_ms();
     if (every_ms)
@@ -211,6 +224,7 @@ void ps_worker_daemon_run(ps_worker_daemon *d)
     ps_notify_ready(d->device);
     ps_loop_run(d->loop);
     ps_log_notice("psworker", "stopped");
+    return d->lost ? ps_fail(PS_UNAVAILABLE, "the device was lost") : PS_OK;
 }
 
 void ps_worker_daemon_free(ps_worker_daemon **daemon)

@@ -1,6 +1,7 @@
 /* psworker: the worker daemon. Reads its options, builds the daemon, runs it until SIGTERM.
  *
- * Exit status: 0 stopped as asked; 1 could not start; 2 wrong flags or configuration. */
+ * Exit status: 0 stopped as asked; 1 could not start, or the device was lost; 2 wrong flags or
+ * configuration. */
 #include "common/base/log.h"
 #include "worker/daemon.h"
 
@@ -22,9 +23,9 @@ static int work(const ps_worker_options *options, int argc, char **argv)
         ps_log_error("psworker", "%s", ps_error_message());
         return EXIT_FAILED;
     }
-    ps_worker_daemon_run(daemon);
+    ps_status st = ps_worker_daemon_run(daemon);
     ps_worker_daemon_free(&daemon);
-    return EXIT_OK;
+    return st ? EXIT_FAILED : EXIT_OK;
 }
 
 int main(int argc, char **argv)

@@ -49,6 +49,7 @@ typedef struct event {
     Psd__V1__TaskProgress *progress;
     Psd__V1__TaskOutput *output;
     Psd__V1__TaskResult *result;
+    char *lost;
     bool ended;
 } event;
 
@@ -67,6 +68,9 @@ static void event_cb(ps_job *job)
     }
     if (e->result)
         r->events.result(r->events.user, e->result);
+    if (e->lost && r->events.lost)
+        r->events.lost(r->events.user, e->lost);
+    ps_free(&e->lost);
     bool last = e->ended && ++r->ended == r->slot_count;
     ps_free(&e);
     if (last)
@@ -204,6 +208,21 @@ static void result_fail(Psd__V1__TaskResult *result, const Psd__V1__Task *task, 
     result->generate = NULL;
 }
 
+/* A stream that has failed stays so, and what the task left on the device is not known: all that is
+ * kept there is made anew. Returns why the device is lost, or NULL; then nothing helps but another
+ * process, and the task is another worker's. */
+static char *make_anew(ps_task_run *run, ps_status st, Psd__V1__TaskResult *result)
+{
+    if (st != PS_INTERNAL && st != PS_NO_MEMORY)
+        return NULL;
+    ps_job_cache_drop(run);
+    ps_served_model_drop(run->served);
+    if (st != PS_INTERNAL || !ps_backend_check(run->env->backend))
+        return NULL;
+    result->retry = true;
+    return ps_strdup(ps_error_message());
+}
+
 static void run_task(slot *s, const Psd__V1__Task *task)
 {
     ps_runner *r = s->runner;
@@ -228,8 +247,10 @@ static void run_task(slot *s, const Psd__V1__Task *task)
     ps_status st =
         kind ? kind->run(&run, result)
              : ps_fail(PS_UNIMPLEMENTED, "this worker has no task of kind '%s'", task->kind);
+    char *lost = NULL;
     if (st) {
         result_fail(result, task, st);
+        lost = make_anew(&run, st, result);
         ps_log(st == PS_CANCELLED ? PS_LOG_INFO : PS_LOG_WARNING, "task",
                "failed lease=%" PRIu64 " job=%" PRIu64 " kind=%s: %s", task->lease_id, task->job_id,
                task->kind, result->message);
@@ -240,7 +261,7 @@ static void run_task(slot *s, const Psd__V1__Task *task)
     if (run.pending.steps || st)
         report_now(&run);
     say_now(&run);
-    post(r, &(event){.result = result});
+    post(r, &(event){.result = result, .lost = lost});
 }
 
 static Psd__V1__Task *next_task(slot *s)

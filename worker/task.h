@@ -64,7 +64,9 @@ typedef struct ps_runner_events {
     void (*progress)(void *user, const Psd__V1__TaskProgress *progress);
     void (*output)(void *user, const Psd__V1__TaskOutput *output); /* may be NULL */
     void (*result)(void *user, Psd__V1__TaskResult *result);       /* owned by the callee */
-    void (*stopped)(void *user); /* after ps_runner_stop: no thread left */
+    void (*lost)(void *user, const char *why); /* the device, to this process; after the result of
+                                                  the task that found it; may be NULL */
+    void (*stopped)(void *user);               /* after ps_runner_stop: no thread left */
     void *user;
 } ps_runner_events;
 
