@@ -96,13 +96,16 @@ double ps_ref64_cross_entropy(double *dx, const double *x, const int32_t *labels
     double *p = doubles((int64_t)rows * n);
     ps_ref64_softmax(p, x, rows, n);
     double loss = 0;
+    int count = 0;
+    for (int r = 0; r < rows; r++)
+        count += labels[r] >= 0;
     for (int r = 0; r < rows; r++) {
-        loss -= log(p[r * n + labels[r]]);
+        loss -= labels[r] < 0 ? 0 : log(p[r * n + labels[r]]) / count;
         for (int i = 0; dx && i < n; i++)
-            dx[r * n + i] = (p[r * n + i] - (i == labels[r])) / rows;
+            dx[r * n + i] = labels[r] < 0 ? 0 : (p[r * n + i] - (i == labels[r])) / count;
     }
     ps_free(&p);
-    return loss / rows;
+    return loss;
 }
 
 double ps_ref64_squared_error(double *dy, const double *y, const double *target, int count)
@@ -180,6 +183,28 @@ double ps_ref64_mlp_run(const ps_ref64_mlp *m, const double *x, int rows, const 
     ps_free(&z);
     ps_free(&a);
     return loss;
+}
+
+void ps_ref64_differences(ps_ref64_cb f, void *context, double *x, size_t n, double *slopes)
+{
+    const double h = 1e-5;
+    for (size_t i = 0; i < n; i++) {
+        double kept = x[i];
+        x[i] = kept + h;
+        double above = f(context);
+        x[i] = kept - h;
+        double below = f(context);
+        x[i] = kept;
+        slopes[i] = (above - below) / (2 * h);
+    }
+}
+
+double ps_ref64_dot(const double *a, const double *b, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += a[i] * b[i];
+    return sum;
 }
 
 double ps_ref64_error(const float *got, const double *want, size_t n)

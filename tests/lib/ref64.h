@@ -20,7 +20,8 @@ double ps_ref64_activation(const char *name, double x);
 double ps_ref64_activation_slope(const char *name, double x);
 
 void ps_ref64_softmax(double *y, const double *x, int rows, int n);
-/* The mean over rows; dx, unless NULL, gets the gradient. */
+/* The mean over rows; dx, unless NULL, gets the gradient. A row whose label is -1 is left out, of
+ * the mean too: loss and gradient are 0 where none is left. */
 double ps_ref64_cross_entropy(double *dx, const double *x, const int32_t *labels, int rows, int n);
 double ps_ref64_squared_error(double *dy, const double *y, const double *target, int count);
 
@@ -37,6 +38,13 @@ typedef struct ps_ref64_mlp {
 
 double ps_ref64_mlp_run(const ps_ref64_mlp *m, const double *x, int rows, const int32_t *labels,
                         const double *targets);
+
+/* A function of what context holds. */
+typedef double (*ps_ref64_cb)(void *context);
+/* slopes[n] of f along x[n], which f reads: central differences, off by some 1e-10 where f and its
+ * third derivatives are about 1. */
+void ps_ref64_differences(ps_ref64_cb f, void *context, double *x, size_t n, double *slopes);
+double ps_ref64_dot(const double *a, const double *b, size_t n);
 
 /* The largest |got - want|, over the largest |want| (or over 1e-30): NaN counts as infinite. */
 double ps_ref64_error(const float *got, const double *want, size_t n);

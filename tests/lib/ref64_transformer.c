@@ -63,23 +63,14 @@ static int k_at(const ps_ref64_attention *r, int b, int t, int h)
     return ((b * r->keys + t) * r->kv_heads + h / (r->heads / r->kv_heads)) * r->head_dim;
 }
 
-static double dot(const double *a, const double *b, int n)
-{
-    double sum = 0;
-    for (int i = 0; i < n; i++)
-        sum += a[i] * b[i];
-    return sum;
-}
-
 /* p[keys] = softmax of the scores of one query; returns log Σ e^score */
 static double probabilities(const ps_ref64_attention *r, int b, int t, int h, double *p)
 {
     int seen = r->causal ? r->keys - r->queries + t + 1 : r->keys;
     double max = -INFINITY, sum = 0;
     for (int j = 0; j < r->keys; j++) {
-        p[j] = j < seen
-                   ? r->scale * dot(r->q + q_at(r, b, t, h), r->k + k_at(r, b, j, h), r->head_dim)
-                   : -INFINITY;
+        const double *q = r->q + q_at(r, b, t, h), *k = r->k + k_at(r, b, j, h);
+        p[j] = j < seen ? r->scale * ps_ref64_dot(q, k, (size_t)r->head_dim) : -INFINITY;
         max = fmax(max, p[j]);
     }
     for (int j = 0; j < r->keys; j++)
@@ -119,7 +110,7 @@ static void query_backward(const ps_ref64_attention *r, int b, int t, int h, con
     (void)probabilities(r, b, t, h, p);
     double mean = 0;
     for (int j = 0; j < r->keys; j++) {
-        dp[j] = dot(dy, r->v + k_at(r, b, j, h), n);
+        dp[j] = ps_ref64_dot(dy, r->v + k_at(r, b, j, h), (size_t)n);
         mean += p[j] * dp[j];
     }
     for (int j = 0; j < r->keys; j++) {

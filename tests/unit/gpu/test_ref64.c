@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/ref64.h"
 
 #include <math.h>
 
@@ -17,32 +18,15 @@ static double *random_numbers(int n)
     return x;
 }
 
-/* A function of some inputs to one number: Σ weight·output. */
-typedef double (*loss_cb)(void *context);
-
-static void check_differences(loss_cb loss, void *context, double *x, const double *gradient, int n,
-                              const char *name)
+static void check_differences(ps_ref64_cb loss, void *context, double *x, const double *gradient,
+                              int n, const char *name)
 {
-    const double h = 1e-5;
-    for (int i = 0; i < n; i++) {
-        double kept = x[i];
-        x[i] = kept + h;
-        double above = loss(context);
-        x[i] = kept - h;
-        double below = loss(context);
-        x[i] = kept;
-        double slope = (above - below) / (2 * h);
-        ck_assert_msg(fabs(slope - gradient[i]) < 1e-7 + 1e-7 * fabs(slope),
-                      "%s[%d]: %g by differences, %g", name, i, slope, gradient[i]);
-    }
-}
-
-static double weighted(const double *y, const double *weights, int n)
-{
-    double sum = 0;
+    double *slopes = ps_alloc_array((size_t)n, sizeof *slopes);
+    ps_ref64_differences(loss, context, x, (size_t)n, slopes);
     for (int i = 0; i < n; i++)
-        sum += y[i] * weights[i];
-    return sum;
+        ck_assert_msg(fabs(slopes[i] - gradient[i]) < 1e-7 + 1e-7 * fabs(slopes[i]),
+                      "%s[%d]: %g by differences, %g", name, i, slopes[i], gradient[i]);
+    ps_free(&slopes);
 }
 
 typedef struct norm_case {
@@ -54,7 +38,7 @@ static double norm_loss_cb(void *context)
 {
     norm_case *c = context;
     ps_ref64_norm_forward(&c->r);
-    return weighted(c->r.y, c->weights, c->r.rows * c->r.n);
+    return ps_ref64_dot(c->r.y, c->weights, c->r.rows * c->r.n);
 }
 
 START_TEST(gradients_of_norms_agree_with_finite_differences)
@@ -90,7 +74,7 @@ static double attention_loss_cb(void *context)
 {
     attention_case *c = context;
     ps_ref64_attention_forward(&c->r);
-    return weighted(c->r.y, c->weights, QUERIES);
+    return ps_ref64_dot(c->r.y, c->weights, QUERIES);
 }
 
 START_TEST(gradients_of_attention_agree_with_finite_differences)
@@ -126,14 +110,14 @@ START_TEST(rotary_positions_are_relative)
         }
         ps_ref64_rope(q, 1, 1, N, &(int32_t){shift + 9}, 10000, false);
         ps_ref64_rope(k, 1, 1, N, &shift, 10000, false);
-        double score = weighted(q, k, N);
+        double score = ps_ref64_dot(q, k, N);
         if (shift == 0)
             first = score;
         ck_assert_double_eq_tol(score, first, 1e-12);
         ps_ref64_rope(k, 1, 1, N, &shift, 10000, true);
-        ck_assert_double_eq_tol(weighted(k, b, N), weighted(b, b, N), 1e-12);
+        ck_assert_double_eq_tol(ps_ref64_dot(k, b, N), ps_ref64_dot(b, b, N), 1e-12);
     }
-    ck_assert_double_gt(fabs(first - weighted(a, b, N)), 1e-3);
+    ck_assert_double_gt(fabs(first - ps_ref64_dot(a, b, N)), 1e-3);
     ps_free(&a);
     ps_free(&b);
 }

@@ -74,26 +74,14 @@ static void reference(const fixture *f, double *y)
 }
 
 /* The sum over y·dy: its slope along a parameter is that parameter's gradient. */
-static double projected(const fixture *f)
+static double projected_cb(void *context)
 {
+    const fixture *f = context;
     double y[ROWS * (OUT + 3)], sum = 0;
     reference(f, y);
     for (int i = 0; i < ROWS * f->ld; i++)
         sum += i % f->ld < OUT ? y[i] * f->dy64[i] : 0;
     return sum;
-}
-
-static void differences(const fixture *f, double *x, int n, double *out)
-{
-    const double h = 1e-4;
-    for (int i = 0; i < n; i++) {
-        double kept = x[i];
-        x[i] = kept + h;
-        double above = projected(f);
-        x[i] = kept - h;
-        out[i] = (above - projected(f)) / (2 * h);
-        x[i] = kept;
-    }
 }
 
 START_TEST(forward_agrees_with_float64)
@@ -116,9 +104,9 @@ START_TEST(gradients_agree_with_finite_differences)
     fixture f;
     open_fixture(&f, _i);
     double weight[OUT * IN], bias[OUT], x[ROWS * IN];
-    differences(&f, f.weight64, OUT * IN, weight);
-    differences(&f, f.bias64, OUT, bias);
-    differences(&f, f.x64, ROWS * IN, x);
+    ps_ref64_differences(projected_cb, &f, f.weight64, OUT * IN, weight);
+    ps_ref64_differences(projected_cb, &f, f.bias64, OUT, bias);
+    ps_ref64_differences(projected_cb, &f, f.x64, ROWS * IN, x);
     ps_linear_backward_weight(device.stream, &f.linear, f.dy, f.ld, f.x, 0);
     if (_i == 0)
         ps_linear_backward_bias(device.stream, &f.linear, f.dy, 0);
@@ -141,8 +129,8 @@ START_TEST(gradients_add_up)
         ps_linear_backward_input(device.stream, &f.linear, f.dx, f.dy, f.ld, (float)i);
     }
     double weight[OUT * IN], x[ROWS * IN];
-    differences(&f, f.weight64, OUT * IN, weight);
-    differences(&f, f.x64, ROWS * IN, x);
+    ps_ref64_differences(projected_cb, &f, f.weight64, OUT * IN, weight);
+    ps_ref64_differences(projected_cb, &f, f.x64, ROWS * IN, x);
     for (int i = 0; i < OUT * IN; i++)
         weight[i] *= 2;
     for (int i = 0; i < ROWS * IN; i++)

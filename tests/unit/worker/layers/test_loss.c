@@ -31,14 +31,20 @@ static void close_loss(ps_loss *l)
     ps_test_device_close(&device);
 }
 
-static double loss64(const char *name, const double *y)
+typedef struct loss_case {
+    const char *name;
+    const double *y;
+} loss_case;
+
+static double loss64_cb(void *context)
 {
-    if (strcmp(name, "cross_entropy") == 0)
-        return ps_ref64_cross_entropy(NULL, y, labels, ROWS, OUT);
+    const loss_case *c = context;
+    if (strcmp(c->name, "cross_entropy") == 0)
+        return ps_ref64_cross_entropy(NULL, c->y, labels, ROWS, OUT);
     double t[ROWS * OUT];
     for (int i = 0; i < ROWS * OUT; i++)
         t[i] = (double)targets[i];
-    return ps_ref64_squared_error(NULL, y, t, ROWS * OUT);
+    return ps_ref64_squared_error(NULL, c->y, t, ROWS * OUT);
 }
 
 static const char *const names[] = {"cross_entropy", "squared_error"};
@@ -49,15 +55,11 @@ START_TEST(gradients_agree_with_finite_differences)
     open_loss(&l, names[_i], OUT);
     ps_tensor y = ps_test_f32(&device, ROWS, OUT, NULL);
     double *y64 = ps_test_read64(&device, y), want[ROWS * OUT];
-    double loss = loss64(names[_i], y64);
-    for (int i = 0; i < ROWS * OUT; i++) {
-        double kept = y64[i];
-        y64[i] = kept + 1e-5;
-        double above = loss64(names[_i], y64);
-        y64[i] = kept - 1e-5;
-        want[i] = 0.5 * (above - loss64(names[_i], y64)) / 2e-5; /* 0.5: the goal's weight */
-        y64[i] = kept;
-    }
+    loss_case c = {names[_i], y64};
+    double loss = loss64_cb(&c);
+    ps_ref64_differences(loss64_cb, &c, y64, ROWS * OUT, want);
+    for (int i = 0; i < ROWS * OUT; i++)
+        want[i] *= 0.5; /* the goal's weight */
     ps_loss_goal goal = {
         .rows = ROWS, .labels = labels, .targets = _i ? targets : NULL, .weight = 0.5};
     ps_loss_value value;

@@ -18,36 +18,37 @@ static ps_model_config config_of(const int64_t *layers, size_t count, int combin
                              .loss = losses[combination % 2]};
 }
 
-static double run_reference(mlp_fixture *f, int combination)
+typedef struct reference {
+    mlp_fixture *f;
+    int combination;
+} reference;
+
+static double run_reference_cb(void *context)
 {
+    const reference *r = context;
+    mlp_fixture *f = r->f;
     return ps_ref64_mlp_run(&f->ref, f->features64, (int)f->batch.rows,
-                            combination % 2 ? NULL : f->labels, f->targets64);
+                            r->combination % 2 ? NULL : f->labels, f->targets64);
 }
 
 /* Central differences of the reference's loss over every parameter. */
 static void check_differences(mlp_fixture *f, int combination)
 {
     double *want[FIXTURE_PARAMETERS_MAX];
-    (void)run_reference(f, combination);
+    reference r = {f, combination};
+    (void)run_reference_cb(&r);
     for (size_t i = 0; i < f->count; i++)
         want[i] = f->gradients[i];
     f->ref.gradients = NULL;
-    const double h = 1e-5;
     for (size_t i = 0; i < f->count; i++) {
-        int64_t n = ps_tensor_count(ps_model_parameter(f->model, i));
-        for (int64_t j = 0; j < n; j++) {
-            double kept = f->parameters[i][j];
-            f->parameters[i][j] = kept + h;
-            double above = run_reference(f, combination);
-            f->parameters[i][j] = kept - h;
-            double below = run_reference(f, combination);
-            f->parameters[i][j] = kept;
-            double slope = (above - below) / (2 * h);
-            ck_assert_msg(fabs(slope - want[i][j]) < 1e-7 + 1e-6 * fabs(slope),
-                          "%s, %s: parameter %zu, element %lld: %g by differences, %g",
-                          f->ref.activation, losses[combination % 2], i, (long long)j, slope,
-                          want[i][j]);
-        }
+        size_t n = (size_t)ps_tensor_count(ps_model_parameter(f->model, i));
+        double *slopes = ps_alloc_array(n, sizeof *slopes);
+        ps_ref64_differences(run_reference_cb, &r, f->parameters[i], n, slopes);
+        for (size_t j = 0; j < n; j++)
+            ck_assert_msg(fabs(slopes[j] - want[i][j]) < 1e-7 + 1e-6 * fabs(slopes[j]),
+                          "%s, %s: parameter %zu, element %zu: %g by differences, %g",
+                          f->ref.activation, losses[combination % 2], i, j, slopes[j], want[i][j]);
+        ps_free(&slopes);
     }
     f->ref.gradients = f->gradients;
 }
@@ -79,7 +80,7 @@ static void check_against_reference(const int64_t *layers, size_t count, int com
     fixture_open(&f, &config, max_batch, rows);
     ps_model_result result;
     run_step(&f, &result);
-    double loss = run_reference(&f, combination);
+    double loss = run_reference_cb(&(reference){&f, combination});
     ck_assert_double_eq_tol(result.loss, loss, 1e-5 * fabs(loss));
     ck_assert_int_eq(result.rows, rows);
     for (size_t i = 0; i < f.count; i++) {
@@ -121,7 +122,7 @@ START_TEST(a_second_step_does_not_see_the_first)
     f.batch.rows = 16;
     run_step(&f, &second);
     ck_assert_double_eq(first.loss, second.loss);
-    (void)run_reference(&f, 2);
+    (void)run_reference_cb(&(reference){&f, 2});
     for (size_t i = 0; i < f.count; i++)
         ck_assert_double_lt(ps_test_error(&f.device, ps_model_gradient(f.model, i), f.gradients[i]),
                             1e-5);
@@ -139,7 +140,7 @@ START_TEST(predictions_are_probabilities_under_cross_entropy)
     double logits[9 * 5], want[9 * 5];
     ck_assert_int_eq(ps_model_predict(f.model, &f.batch, NULL, got), PS_OK);
     f.ref.outputs = logits;
-    (void)run_reference(&f, 0);
+    (void)run_reference_cb(&(reference){&f, 0});
     ps_ref64_softmax(want, logits, 9, 5);
     ck_assert_double_lt(ps_ref64_error(got, want, 45), 1e-5);
     fixture_close(&f);
@@ -156,7 +157,7 @@ START_TEST(predictions_are_the_outputs_under_squared_error)
     double want[6];
     ck_assert_int_eq(ps_model_predict(f.model, &f.batch, NULL, got), PS_OK);
     f.ref.outputs = want;
-    (void)run_reference(&f, 5);
+    (void)run_reference_cb(&(reference){&f, 5});
     ck_assert_double_lt(ps_ref64_error(got, want, 6), 1e-5);
     fixture_close(&f);
 }
@@ -174,7 +175,7 @@ START_TEST(labels_stand_for_one_hot_rows_under_squared_error)
         f.targets64[r * 5 + f.labels[r]] = 1;
     double outputs[45];
     f.ref.outputs = outputs;
-    double loss = run_reference(&f, 1);
+    double loss = run_reference_cb(&(reference){&f, 1});
     int64_t correct = 0;
     for (int r = 0; r < 9; r++) {
         int best = 0;
@@ -234,7 +235,7 @@ START_TEST(hooks_fire_once_each_in_the_order_of_use)
     ck_assert_uint_eq(log.ready_count, 6);
     ck_assert_mem_eq(log.used, used, sizeof used);
     ck_assert_mem_eq(log.ready, ready, sizeof ready);
-    (void)run_reference(&f, 0);
+    (void)run_reference_cb(&(reference){&f, 0});
     for (size_t i = 0; i < f.count; i++) {
         size_t n = (size_t)ps_tensor_count(ps_model_gradient(f.model, i));
         ck_assert_double_lt(ps_ref64_error(log.seen[i], f.gradients[i], n), 1e-5);

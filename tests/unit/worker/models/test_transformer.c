@@ -112,8 +112,9 @@ static ps_ref64_language reference(const fixture *f)
         .config = &f->config, .layout = ps_model_parameters(f->model), .parameters = f->parameters};
 }
 
-static double reference_loss(const fixture *f)
+static double reference_loss_cb(void *context)
 {
+    const fixture *f = context;
     ps_ref64_language ref = reference(f);
     return ps_ref64_language_loss(&ref, f->tokens, f->labels, ROWS, LENGTH, NULL);
 }
@@ -128,32 +129,18 @@ static ps_model_result step(ps_model *model, const ps_model_batch *batch)
     return result;
 }
 
-/* The float64 slope of the loss along element j of parameter i. */
-static double slope(fixture *f, size_t i, int64_t j)
-{
-    const double h = 1e-5;
-    double kept = f->parameters[i][j];
-    f->parameters[i][j] = kept + h;
-    double above = reference_loss(f);
-    f->parameters[i][j] = kept - h;
-    double below = reference_loss(f);
-    f->parameters[i][j] = kept;
-    return (above - below) / (2 * h);
-}
-
 START_TEST(every_gradient_agrees_with_finite_differences_in_float64)
 {
     fixture f;
     open_fixture(&f, _i);
     ps_model_result result = step(f.model, &f.batch);
-    ck_assert_double_eq_tol(result.loss, reference_loss(&f), 1e-5);
+    ck_assert_double_eq_tol(result.loss, reference_loss_cb(&f), 1e-5);
     ck_assert_int_eq(result.rows, ROWS);
     for (size_t i = 0; i < f.count; i++) {
         ps_tensor gradient = ps_model_gradient(f.model, i);
         int64_t n = ps_tensor_count(gradient);
         double *want = ps_alloc_array((size_t)n, sizeof *want);
-        for (int64_t j = 0; j < n; j++)
-            want[j] = slope(&f, i, j);
+        ps_ref64_differences(reference_loss_cb, &f, f.parameters[i], (size_t)n, want);
         double e = ps_test_error(&f.device, gradient, want);
         ck_assert_msg(e < 2e-5, "%s: the gradient of %s is off by %g", f.config.architecture,
                       ps_model_parameters(f.model)->parameters[i].name, e);
