@@ -39,9 +39,11 @@ ps_status ps_token_file_parse(ps_slice head, uint64_t file_bytes, ps_token_file_
     if (c.failed)
         return ps_fail(PS_CORRUPT, "a token file's header takes %d bytes, only %zu are there",
                        PS_TOKEN_FILE_HEADER, head.len);
-    if (version != VERSION || zero)
+    if (version != VERSION)
         return ps_fail(PS_CORRUPT, "a token file of version %" PRIu32 ", this is for %d", version,
                        VERSION);
+    if (zero)
+        return ps_fail(PS_CORRUPT, "a token file's header has bytes that are not zero at 28");
     if (info.vocab_size < 1 || info.vocab_size > INT32_MAX || width != width_of(info.vocab_size))
         return ps_fail(PS_CORRUPT, "%" PRIu32 " bytes a token with a vocabulary of %" PRIu32, width,
                        info.vocab_size);

@@ -160,7 +160,7 @@ START_TEST(damaged_files_are_refused)
     enum { WHOLE = 68 };
     refuses(0, 'p', WHOLE, "not a token file; psctl tokenize makes one");
     refuses(8, 2, WHOLE, "a token file of version 2, this is for 1");
-    refuses(28, 1, WHOLE, "a token file of version 1"); /* what is reserved is zero */
+    refuses(28, 1, WHOLE, "header has bytes that are not zero at 28");
     refuses(12, 4, WHOLE, "4 bytes a token with a vocabulary of 300");
     refuses(26, 1, WHOLE, "2 bytes a token with a vocabulary of 65836");
     refuses(27, 0x80, WHOLE, "bytes a token with a vocabulary of 2147483948");
