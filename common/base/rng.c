@@ -1,6 +1,5 @@
 #include "common/base/rng.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -58,17 +57,6 @@ uint64_t ps_rng_below(ps_rng *rng, uint64_t n)
 double ps_rng_uniform(ps_rng *rng)
 {
     return (double)(ps_rng_next(rng) >> 11) * 0x1.0p-53;
-}
-
-double ps_rng_normal(ps_rng *rng)
-{
-    double u, v, s;
-    do {
-        u = 2 * ps_rng_uniform(rng) - 1;
-        v = 2 * ps_rng_uniform(rng) - 1;
-        s = u * u + v * v;
-    } while (s >= 1 || s == 0);
-    return u * sqrt(-2 * log(s) / s);
 }
 
 uint64_t ps_rng_entropy(void)

@@ -15,7 +15,7 @@ void ps_rng_seed_named(ps_rng *rng, uint64_t seed, const char *name);
 uint64_t ps_rng_next(ps_rng *rng);
 uint64_t ps_rng_below(ps_rng *rng, uint64_t n); /* uniform in [0, n), unbiased; n > 0 */
 double ps_rng_uniform(ps_rng *rng);             /* [0, 1), 53 bits */
-double ps_rng_normal(ps_rng *rng);              /* mean 0, deviation 1 (Marsaglia's polar method) */
+double ps_rng_normal(ps_rng *rng);              /* mean 0, deviation 1 */
 /* A seed from the operating system, for what need not be repeated (ids, jitter). */
 uint64_t ps_rng_entropy(void);
 

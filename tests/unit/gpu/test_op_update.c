@@ -61,14 +61,15 @@ START_TEST(clipping_shortens_what_is_longer_and_nothing_else)
     ps_op_squared_norm(device.stream, norm, x, false);
     ps_op_clip_norm(device.stream, x, norm, 1.01f * (float)sqrt(sum));
     ck_assert_double_eq(ps_test_error(&device, x, want), 0);
-    ps_op_clip_norm(device.stream, x, norm, 0.25f);
+    double limit = 0.25 * sqrt(sum); /* below the norm, whatever was drawn */
+    ps_op_clip_norm(device.stream, x, norm, (float)limit);
     for (int64_t i = 0; i < n; i++)
-        want[i] *= 0.25 / sqrt(sum);
+        want[i] *= 0.25;
     ck_assert_double_lt(ps_test_error(&device, x, want), 5e-7);
 
     ps_op_squared_norm(device.stream, norm, x, false);
     ps_op_squared_norm(device.stream, norm, x, true);
-    double twice = 2 * 0.25 * 0.25;
+    double twice = 2 * limit * limit;
     ck_assert_double_lt(ps_test_error(&device, norm, &twice), 2e-6);
     ps_free(&want);
     ps_test_device_close(&device);
