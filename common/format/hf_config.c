@@ -80,9 +80,11 @@ static ps_status read_value(reader *r, const char *key, char *out, size_t size)
                            : NULL;
     if (!text || token.text.len >= size)
         return ps_fail(PS_INVALID_ARGUMENT, "%s has no value that is known here", key);
-    for (const char *c = text; *c; c++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-._", *c))
-            return ps_fail(PS_INVALID_ARGUMENT, "%s has no value that is known here", key);
+    size_t known = strspn(text, "abcdefghijklmnopqrstuvwxyz"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-._");
+    bool zero = token.kind == PS_JSON_STRING && strlen(text) != token.text.len;
+    if (text[known] || zero)
+        return ps_fail(PS_INVALID_ARGUMENT, "%s has no value that is known here", key);
     (void)snprintf(out, size, "%s", text);
     return PS_OK;
 }
@@ -137,14 +139,13 @@ static ps_status read_object(reader *r, bool top)
 /* head_dim, where it is written, must be hidden_size / num_attention_heads. */
 static ps_status check_head(const reader *r, const ps_spec_model *m)
 {
-    long long said = 0;
+    char want[32];
+    (void)snprintf(want, sizeof want, "%lld", (long long)(m->hidden_size / m->num_heads));
     for (size_t i = 0; i < FIELDS; i++)
-        if (!strcmp(fields[i].key, "head_dim") && *r->values[i])
-            (void)sscanf(r->values[i], "%lld", &said);
-    if (said && said != m->hidden_size / m->num_heads)
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "head_dim: %lld is not supported, only hidden_size / num_attention_heads",
-                       said);
+        if (!strcmp(fields[i].key, "head_dim") && *r->values[i] && strcmp(r->values[i], want) != 0)
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "head_dim: %s is not supported, only hidden_size / num_attention_heads",
+                           r->values[i]);
     return PS_OK;
 }
 
