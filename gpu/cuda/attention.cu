@@ -156,7 +156,8 @@ __device__ void add_keys(tiles<T, Dim> &t, const ps_heads<T> &a, const place &p,
 
 /* Of a causal head, the last tiles see the most keys: they go first. */
 template <typename T, int Dim>
-__global__ void __launch_bounds__(tiles<T, Dim>::threads) forward(ps_heads<T> a, int64_t count)
+__global__ void __launch_bounds__(tiles<T, Dim>::threads, PS_ATTENTION_BLOCKS)
+    forward(ps_heads<T> a, int64_t count)
 {
     typedef tiles<T, Dim> S;
     constexpr int I = S::queries / S::lanes;

@@ -11,6 +11,15 @@
 
 #define PS_ATTENTION_DIM 256 /* the most that head_dim may be */
 
+/* Blocks that an SM is to have registers for at once: with three, 80 for each of 256 threads, which
+ * all kernels get by with; left alone, ptxas goes down to 64 for some GPUs, and spills. Before
+ * compute capability 8.0 an SM has the shared memory for one. */
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+#define PS_ATTENTION_BLOCKS 1
+#else
+#define PS_ATTENTION_BLOCKS 3
+#endif
+
 /* Elements from one row of a tile to the next: lanes that read the same column of different rows
  * then hit different banks. */
 template <typename T, int Dim> struct ps_tile {

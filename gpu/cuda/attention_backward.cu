@@ -154,7 +154,8 @@ __device__ void write_rows(T *out, int64_t ld, int64_t there, int head_dim,
 }
 
 template <typename T, int Dim>
-__global__ void __launch_bounds__(tiles<T, Dim>::threads) make_dq(backward<T> g, int64_t count)
+__global__ void __launch_bounds__(tiles<T, Dim>::threads, PS_ATTENTION_BLOCKS)
+    make_dq(backward<T> g, int64_t count)
 {
     typedef tiles<T, Dim> S;
     __shared__ S t;
@@ -182,7 +183,8 @@ __global__ void __launch_bounds__(tiles<T, Dim>::threads) make_dq(backward<T> g,
 }
 
 template <typename T, int Dim>
-__global__ void __launch_bounds__(tiles<T, Dim>::threads) make_dk_dv(backward<T> g, int64_t count)
+__global__ void __launch_bounds__(tiles<T, Dim>::threads, PS_ATTENTION_BLOCKS)
+    make_dk_dv(backward<T> g, int64_t count)
 {
     typedef tiles<T, Dim> S;
     __shared__ S t;
