@@ -17,9 +17,9 @@ void ps_backend_close(ps_backend **b)
 const char *ps_backend_describe(const ps_backend *b, char *out, size_t size)
 {
     if (b->info.reason[0])
-        (void)snprintf(out, size, "%s (%s)", b->info.name, b->info.reason);
+        (void)snprintf(out, size, "%s (%s)", b->info.label, b->info.reason);
     else
-        (void)snprintf(out, size, "%s", b->info.name);
+        (void)snprintf(out, size, "%s", b->info.label);
     return out;
 }
 

@@ -22,7 +22,7 @@
 #include "common/base/status.h"
 #include "gpu/tensor.h"
 
-#define PS_BACKEND_API 3
+#define PS_BACKEND_API 4
 
 typedef struct ps_backend ps_backend;
 typedef struct ps_backend_ops ps_backend_ops;
@@ -41,10 +41,12 @@ typedef struct ps_event {
 
 typedef struct ps_backend_info {
     const char *name; /* the row: "cpu", "cuda" */
-    char device[128]; /* "AMD EPYC 9654 96-Core Processor, 2 threads" */
+    char label[16];   /* which of its devices: "cpu", "cuda:1" */
+    char device[128]; /* what that is: "AMD EPYC 9654 96-Core Processor, 2 threads" */
     char reason[192]; /* why this row and no other: "no CUDA driver"; "" when it was asked for */
     uint64_t memory;  /* bytes of device memory in all */
     int threads;      /* host threads that it computes with */
+    bool tf32;        /* products of F32 round, as they were allowed to */
     bool host_addressable; /* ps_buffer.memory may be followed by the host */
 } ps_backend_info;
 
@@ -56,7 +58,7 @@ struct ps_backend {
 
 typedef struct ps_backend_options {
     int threads; /* host threads for computing; 0: one a core that the process may run on */
-    int device;  /* which GPU of the node, from 0 */
+    int device;  /* which GPU of those that the CUDA driver shows, from 0 */
     bool tf32;   /* products of F32 may round their inputs to 10 bits of fraction (TF32), where the
                     device has it: several times faster */
 } ps_backend_options;
@@ -67,8 +69,8 @@ PS_MUST_CHECK ps_status ps_backend_open(const char *name, const ps_backend_optio
                                         ps_backend **out);
 void ps_backend_close(ps_backend **b);
 
-/* "cpu (no CUDA driver)": the row and why, for the line that psworker logs at start. Returns out.
- */
+/* "cpu (no CUDA driver)", "cuda:0": the device and why, for the line that psworker logs at start.
+ * Returns out. */
 const char *ps_backend_describe(const ps_backend *b, char *out, size_t size);
 
 /* Does the device still work? After a failure that may have been its end: a device that is lost

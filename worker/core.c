@@ -120,7 +120,7 @@ static void say_hello(ps_worker_core *c, uint64_t incarnation)
 {
     psd__v1__hello__init(&c->hello);
     c->hello.version = ps_strdup(c->o.version);
-    c->hello.device = ps_asprintf("%s %s", c->o.backend->info.name, c->o.backend->info.device);
+    c->hello.device = ps_asprintf("%s %s", c->o.backend->info.label, c->o.backend->info.device);
     c->hello.device_reason = ps_strdup(c->o.backend->info.reason);
     c->hello.memory_bytes = c->o.backend->info.memory;
     c->hello.slots = SLOTS;

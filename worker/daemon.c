@@ -122,16 +122,17 @@ static void state_cb(void *user, bool up, const char *reason)
 
 static ps_status open_device(ps_worker_daemon *d)
 {
-    static const char *const names[] = {
-        [PS_WORKER_AUTO] = "auto", [PS_WORKER_CPU] = "cpu", [PS_WORKER_CUDA] = "cuda"};
-    const ps_worker_conf *conf = d->start.options->conf;
-    ps_backend_options options = {.threads = (int)conf->threads};
-    ps_status st = ps_backend_open(names[conf->device], &options, &d->backend);
+    const ps_worker_options *asked = d->start.options;
+    ps_backend_options options = {.threads = (int)asked->conf->threads,
+                                  .device = asked->device.number,
+                                  .tf32 = asked->conf->tf32};
+    ps_status st = ps_backend_open(asked->device.backend, &options, &d->backend);
     if (st)
-        return ps_wrap(st, "device %s", names[conf->device]);
+        return st;
+    const ps_backend_info *info = &d->backend->info;
     ps_backend_describe(d->backend, d->device, sizeof(d->device));
-    ps_log_notice("psworker", "device: %s model=\"%s\" memory=%" PRIu64 " threads=%d", d->device,
-                  d->backend->info.device, d->backend->info.memory, d->backend->info.threads);
+    ps_log_notice("psworker", "device: %s %s memory=%.1fGiB tf32=%s", d->device, info->device,
+                  (double)info->memory / (double)(1 << 30), info->tf32 ? "on" : "off");
     return PS_OK;
 }
 

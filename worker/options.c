@@ -3,18 +3,18 @@
 #include "worker/options.h"
 
 #include "common/base/mem.h"
+#include "common/conf/nearest.h"
 #include "common/conf/options.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define DEFAULT_CONFIG "/etc/psd/psworker.yaml"
 #define DEFAULT_PORT   7600
-
-static const char *const device_words[] = {"auto", "cpu", "cuda", NULL};
 
 static const ps_conf_key reconnect_keys[] = {
     PS_CONF_DURATION("min", ps_worker_reconnect, min_ms, "250ms", 10, 600000),
@@ -26,7 +26,8 @@ static const ps_conf_key worker_keys[] = {
     PS_CONF_TEXT("server", ps_worker_conf, server, "localhost:7600", 1, 300),
     PS_CONF_TEXT("name", ps_worker_conf, name, "", 0, 64),
     PS_CONF_MAP("tls", ps_worker_conf, tls, ps_conf_tls_keys),
-    PS_CONF_WORD("device", ps_worker_conf, device, "auto", device_words),
+    PS_CONF_TEXT("device", ps_worker_conf, device, "auto", 1, 64),
+    PS_CONF_BOOL("tf32", ps_worker_conf, tf32, "false"),
     PS_CONF_INT("threads", ps_worker_conf, threads, "0", 0, 1024),
     PS_CONF_BOOL("busy_poll", ps_worker_conf, busy_poll, "true"),
     PS_CONF_TEXTS("data_roots", ps_worker_conf, data_roots, "[/usr/share/datasets]", 0, 64, 1,
@@ -50,8 +51,8 @@ const char ps_worker_usage[] =
     "  -c, --config FILE       configuration (default " DEFAULT_CONFIG ")\n"
     "  -s, --server HOST:PORT  psd\n"
     "      --name NAME         shown to people (default: the host's name)\n"
-    "      --device DEVICE     auto, cpu or cuda\n"
-    "      --threads N         of the CPU backend; 0: one a core\n"
+    "      --device DEVICE     auto, cpu, cuda or cuda:N (a GPU, from 0)\n"
+    "      --threads N         of the CPU; 0: one a core\n"
     "      --log-level LEVEL   error, warning, notice, info or debug\n"
     "  -h, --help              this text\n"
     "      --version           the version\n"
@@ -60,11 +61,57 @@ const char ps_worker_usage[] =
     "level again.\n"
     "Exit status: 0 stopped in order, 1 failed, 2 wrong options or configuration.\n";
 
+/* "cuda:12"; written as it is said, so that a GPU has one name. */
+static bool parse_gpu(const char *text, int *number)
+{
+    if (strncmp(text, "cuda:", strlen("cuda:")))
+        return false;
+    const char *digits = text + strlen("cuda:");
+    size_t n = strspn(digits, "0123456789");
+    if (n < 1 || n > 4 || digits[n] || (n > 1 && digits[0] == '0'))
+        return false;
+    *number = atoi(digits);
+    return true;
+}
+
+static const char *nth_word(const void *words, size_t i)
+{
+    return ((const char *const *)words)[i];
+}
+
+static ps_status parse_device(const char *text, ps_worker_device *out)
+{
+    static const char *const words[] = {"auto", "cpu", "cuda", "cuda:N", NULL};
+    *out = (ps_worker_device){.backend = "cuda"};
+    if (parse_gpu(text, &out->number))
+        return PS_OK;
+    for (size_t i = 0; i < 3; i++) {
+        out->backend = words[i];
+        if (!strcmp(text, words[i]))
+            return PS_OK;
+    }
+    ps_buf allowed = PS_BUF_EMPTY;
+    ps_conf_allowed(text, nth_word, words, &allowed);
+    ps_status st = ps_fail(PS_INVALID_ARGUMENT, "'%s' is not known%s (N: which GPU, from 0)", text,
+                           ps_buf_cstr(&allowed));
+    ps_buf_free(&allowed);
+    return st;
+}
+
+static ps_status set_device(void *conf, const char *text, const char *origin)
+{
+    ps_worker_device device;
+    ps_status st = ps_conf_set(&ps_worker_schema, conf, "device", text, origin);
+    if (!st && parse_device(text, &device))
+        st = ps_wrap(PS_INVALID_ARGUMENT, "%s", origin);
+    return st;
+}
+
 enum { SERVER, NAME, DEVICE, THREADS, LOG_LEVEL, N_FLAGS };
 static const ps_conf_flag flags[N_FLAGS + 1] = {
     [SERVER] = {"server", .letter = 's', .path = "server"},
     [NAME] = {"name", .path = "name"},
-    [DEVICE] = {"device", .path = "device"},
+    [DEVICE] = {"device", .apply = set_device},
     [THREADS] = {"threads", .path = "threads"},
     [LOG_LEVEL] = {"log-level", .path = "log.level"},
 };
@@ -72,6 +119,9 @@ static const ps_conf_flag flags[N_FLAGS + 1] = {
 static ps_status check(const void *conf, const ps_conf_doc *doc)
 {
     const ps_worker_conf *c = conf;
+    ps_worker_device device;
+    if (parse_device(c->device, &device))
+        return ps_conf_fail(doc, "device", "%s", ps_error_message());
     if (c->reconnect.min_ms > c->reconnect.max_ms)
         return ps_conf_fail(doc, "reconnect.min", "is more than reconnect.max");
     for (size_t i = 0; i < c->n_data_roots; i++)
@@ -116,6 +166,8 @@ ps_status ps_worker_options_parse(int argc, char **argv, ps_worker_options **out
     o->help = said.help;
     o->version = said.version;
     if (o->conf)
+        st = parse_device(o->conf->device, &o->device);
+    if (o->conf && !st)
         st = split_server(o, said.given[SERVER]);
     if (st)
         ps_worker_options_free(&o);

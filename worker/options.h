@@ -7,10 +7,11 @@
 
 #include "common/conf/blocks.h"
 
-typedef enum ps_worker_device {
-    PS_WORKER_AUTO, /* cuda if it works, else cpu */
-    PS_WORKER_CPU,
-    PS_WORKER_CUDA, /* nothing else: psworker ends with an error when it does not work */
+/* "auto": cuda if it works, else cpu. "cpu". "cuda", which is "cuda:0", "cuda:1" and so on: nothing
+ * else, psworker ends with an error when it does not work. */
+typedef struct ps_worker_device {
+    const char *backend; /* what ps_backend_open takes: "auto", "cpu", "cuda"; static */
+    int number;          /* which GPU, from 0 */
 } ps_worker_device;
 
 /* Waits between attempts grow from min to max, with jitter. */
@@ -22,7 +23,8 @@ typedef struct ps_worker_conf {
     char *server; /* "host:port" of psd */
     char *name;   /* "": the host's name; only for people, the certificate is the identity */
     ps_conf_tls tls;
-    unsigned device;   /* ps_worker_device */
+    char *device;      /* "cuda:1", as ps_worker_device */
+    bool tf32;         /* GPUs: products of F32 may round */
     int64_t threads;   /* of the CPU backend; 0: one a core */
     bool busy_poll;    /* the loop looks again before it sleeps */
     char **data_roots; /* a job may only name files below these folders */
@@ -40,7 +42,8 @@ typedef struct ps_worker_options {
     char *config_path;    /* the file that was read; NULL with help and version */
     char *server_host;    /* conf->server taken apart */
     int64_t server_port;
-    bool help; /* --help: the caller prints ps_worker_usage and leaves */
+    ps_worker_device device; /* conf->device taken apart */
+    bool help;               /* --help: the caller prints ps_worker_usage and leaves */
     bool version;
 } ps_worker_options;
 

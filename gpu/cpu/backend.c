@@ -216,6 +216,7 @@ static void fill_info(ps_backend_info *info, int threads)
     char model[96];
     read_model(model, sizeof model);
     info->name = "cpu";
+    (void)snprintf(info->label, sizeof info->label, "cpu");
     info->threads = threads;
     info->host_addressable = true;
     info->memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);

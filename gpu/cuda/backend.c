@@ -73,16 +73,18 @@ static ps_status check_number(int device)
     if (st)
         return st;
     if (device < 0 || device >= devices)
-        return ps_cuda_fail(PS_UNAVAILABLE, "device %d: this node has %d, from 0", device, devices);
+        return ps_cuda_fail(PS_UNAVAILABLE, "no GPU %d: the driver shows %d, counted from 0",
+                            device, devices);
     return PS_OK;
 }
 
 static void fill_info(ps_backend_info *info, const struct cudaDeviceProp *p, int device)
 {
     info->name = "cuda";
+    (void)snprintf(info->label, sizeof info->label, "cuda:%d", device);
     info->threads = 1;
     info->memory = p->totalGlobalMem;
-    (void)snprintf(info->device, sizeof info->device, "cuda:%d %.100s", device, p->name);
+    (void)snprintf(info->device, sizeof info->device, "%.100s", p->name);
 }
 
 ps_status ps_cuda_device_open(const ps_plugin_host *host, const ps_backend_options *options,
@@ -107,6 +109,7 @@ ps_status ps_cuda_device_open(const ps_plugin_host *host, const ps_backend_optio
     b->tf32 = options && options->tf32;
     b->workspace = p.major >= 9 ? WORKSPACE_HOPPER : WORKSPACE;
     fill_info(&b->base.info, &p, device);
+    b->base.info.tf32 = b->tf32 && p.major >= 8; /* older ones compute in F32 all the same */
     *out = &b->base;
     return PS_OK;
 }

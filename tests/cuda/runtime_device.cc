@@ -4,9 +4,17 @@
 #include "tests/cuda/shim.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static int devices = 1;
 static thread_local int device;
+
+__attribute__((constructor)) static void from_environment(void)
+{
+    const char *n = getenv("PS_SHIM_DEVICES");
+    if (n)
+        devices = atoi(n);
+}
 
 void ps_shim_set_devices(int n)
 {

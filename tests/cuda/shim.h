@@ -25,7 +25,8 @@ void ps_shim_set_order(ps_shim_order order, uint64_t seed);
 
 /* Bytes of device memory that there are; 0: 8 GiB, the default. */
 void ps_shim_set_memory(size_t bytes);
-/* Devices that there are, 1 by default; all share one memory. */
+/* Devices that there are, by default PS_SHIM_DEVICES in the environment or 1; all share one
+ * memory. */
 void ps_shim_set_devices(int devices);
 
 /* Keeps findings instead of ending: the first one's text stays readable, the kernel it was found in

@@ -29,7 +29,8 @@ START_TEST(a_device_says_what_it_is)
     ps_backend *b = NULL;
     ck_assert_int_eq(open_cuda((ps_backend_options){.device = 1}, &b), PS_OK);
     ck_assert_str_eq(b->info.name, "cuda");
-    ck_assert_str_eq(b->info.device, "cuda:1 psd test device 1");
+    ck_assert_str_eq(b->info.label, "cuda:1");
+    ck_assert_str_eq(b->info.device, "psd test device 1");
     ck_assert_str_eq(b->info.reason, "");
     ck_assert_uint_eq(b->info.memory, (uint64_t)8 << 30);
     ck_assert(!b->info.host_addressable);
@@ -47,8 +48,8 @@ static void check_refused(int device, const char *words)
 
 START_TEST(a_device_that_is_not_there_is_refused)
 {
-    check_refused(1, "cuda: device 1: this node has 1, from 0");
-    check_refused(-1, "cuda: device -1: this node has 1");
+    check_refused(1, "cuda: no GPU 1: the driver shows 1, counted from 0");
+    check_refused(-1, "cuda: no GPU -1: the driver shows 1");
     ps_shim_set_devices(0);
     check_refused(0, "cudaErrorNoDevice");
 }
@@ -61,6 +62,7 @@ START_TEST(tf32_is_for_those_who_ask)
         ps_stream *s = NULL;
         cublasMath_t mode;
         ck_assert_int_eq(open_cuda((ps_backend_options){.tf32 = tf32}, &b), PS_OK);
+        ck_assert_int_eq(b->info.tf32, tf32);
         ck_assert_int_eq(ps_stream_new(b, &s), PS_OK);
         ck_assert_int_eq(cublasGetMathMode(((ps_cuda_stream *)s)->blas, &mode), 0);
         ck_assert_int_eq((mode & CUBLAS_TF32_TENSOR_OP_MATH) != 0, tf32);

@@ -91,7 +91,12 @@ def wrong_keys_of_psd_are_named_with_file_and_line():
 def wrong_keys_of_psworker_are_named_with_file_and_line():
     cases = [
         ("devise: cpu", "devise: unknown key; did you mean 'device'? allowed: server, name, tls, device, "),
-        ("device: tpu", "device: 'tpu' is not known; did you mean 'cpu'? allowed: auto, cpu, cuda"),
+        ("device: tpu", "device: 'tpu' is not known; did you mean 'cpu'? allowed: auto, cpu, cuda, cuda:N (N: which GPU, from 0)"),
+        ("device: 'cuda:'", "device: 'cuda:' is not known; did you mean 'cuda:N'? allowed: auto, cpu, cuda, cuda:N (N: "),
+        ("device: 'cuda:01'", "device: 'cuda:01' is not known; "),
+        ("device: cuda:-1", "device: 'cuda:-1' is not known; "),
+        ("device: [cuda:0, cuda:1]", "device: expected a text, got a list"),
+        ("tf32: yes", "tf32: expected true or false, got 'yes'"),
         ("threads: 2000", "threads: 2000 is out of range, allowed 0 to 1024"),
         ("threads: x", "threads: expected an integer, got 'x'"),
         ("data_roots: /x", "data_roots: expected a list of texts, got '/x'"),
@@ -105,6 +110,9 @@ def wrong_keys_of_psworker_are_named_with_file_and_line():
         for text, words in cases:
             path.write_text(worker_yaml(cluster) + text + "\n")
             refused([PSWORKER, "--config", path], MISUSE, f"psworker: {path}:3: {words}")
+        path.write_text(worker_yaml(cluster))
+        refused([PSWORKER, "--config", path, "--device", "cuda:x"], MISUSE,
+                "psworker: --device: 'cuda:x' is not known; did you mean 'cuda:N'? allowed: auto, cpu, cuda, cuda:N (N: ")
         path.write_text(worker_yaml(cluster).replace("w1.key", "alice.key"))
         refused([PSWORKER, "--config", path], FAILED, "does not belong to the certificate")
         path.write_text(worker_yaml(cluster).replace("w1.", "psd."))

@@ -89,6 +89,7 @@ START_TEST(the_cpu_says_what_it_is)
     ps_backend *b = NULL;
     ck_assert_int_eq(ps_backend_open("cpu", &(ps_backend_options){.threads = 3}, &b), PS_OK);
     ck_assert_int_eq(b->info.threads, 3);
+    ck_assert_str_eq(b->info.label, "cpu");
     ck_assert_ptr_nonnull(strstr(b->info.device, ", 3 threads"));
     ck_assert_uint_gt(b->info.memory, 1 << 20);
     ps_backend_close(&b);

@@ -48,16 +48,59 @@ START_TEST(flags_win_over_the_file)
     ck_assert_int_eq(parse(&o, NULL), PS_OK);
     ck_assert_str_eq(o->server_host, "::1");
     ck_assert_int_eq(o->server_port, 80);
-    ck_assert_uint_eq(o->conf->device, PS_WORKER_CPU);
+    ck_assert_str_eq(o->device.backend, "cpu");
     ck_assert_int_eq(o->conf->threads, 3);
     ps_worker_options_free(&o);
     ck_assert_int_eq(parse(&o, "--server=there"), PS_OK);
     ck_assert_str_eq(o->server_host, "there");
     ck_assert_int_eq(o->server_port, 7600);
     ps_worker_options_free(&o);
-    ck_assert_int_eq(parse(&o, "--device=cuda"), PS_OK);
-    ck_assert_uint_eq(o->conf->device, PS_WORKER_CUDA);
-    ps_worker_options_free(&o);
+    unlink(path);
+}
+END_TEST
+
+/* text, of the file or of the flag, is this device. */
+static void check_device(const char *text, const char *backend, int number)
+{
+    char *file = ps_asprintf(TLS "device: %s\n", text), *flag = ps_asprintf("--device=%s", text);
+    ps_worker_options *o = NULL;
+    for (int by_flag = 0; by_flag < 2; by_flag++) {
+        write_config(by_flag ? TLS "device: cuda:3\n" : file);
+        ck_assert_int_eq(parse(&o, by_flag ? flag : NULL), PS_OK);
+        ck_assert_str_eq(o->device.backend, backend);
+        ck_assert_int_eq(o->device.number, number);
+        ps_worker_options_free(&o);
+    }
+    unlink(path);
+    ps_free(&file);
+    ps_free(&flag);
+}
+
+START_TEST(a_device_is_a_backend_and_a_number)
+{
+    check_device("auto", "auto", 0);
+    check_device("cpu", "cpu", 0);
+    check_device("cuda", "cuda", 0);
+    check_device("cuda:0", "cuda", 0);
+    check_device("cuda:15", "cuda", 15);
+    check_device("cuda:9999", "cuda", 9999);
+}
+END_TEST
+
+START_TEST(what_is_no_device_is_refused)
+{
+    static const char *const texts[] = {"",        "gpu",        "CUDA",     "cuda:",   "cuda: 1",
+                                        "cuda:-1", "cuda:+1",    "cuda:00",  "cuda:07", "cuda:1 ",
+                                        "cuda:1x", "cuda:10000", "cuda:0x1", "cpu:0",   "auto:0"};
+    write_config(TLS);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        ps_worker_options *o = NULL;
+        char *flag = ps_asprintf("--device=%s", texts[i]);
+        ck_assert_msg(parse(&o, flag) == PS_INVALID_ARGUMENT, "'%s' is taken", texts[i]);
+        ck_assert_ptr_null(o);
+        ck_assert_msg(strncmp(ps_error_message(), "--device: ", 10) == 0, "%s", ps_error_message());
+        ps_free(&flag);
+    }
     unlink(path);
 }
 END_TEST
@@ -127,6 +170,8 @@ END_TEST
 static const ps_check_case tests[] = {
     {&the_example_has_every_key_and_shows_the_defaults},
     {&flags_win_over_the_file},
+    {&a_device_is_a_backend_and_a_number},
+    {&what_is_no_device_is_refused},
     {&wrong_settings_get_one_clear_line},
     {&a_job_reads_below_the_roots_only},
     {0},
