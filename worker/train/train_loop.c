@@ -10,6 +10,7 @@
  * broken connection is waited out (remote.h); a cancelled task gives up what is under way. A worker
  * that is stopping ends after the step at hand, and the position it reports says where the next one
  * goes on. */
+#include "common/base/log.h"
 #include "worker/data/prefetch.h"
 #include "worker/job_kind.h"
 #include "worker/train/pass.h"
@@ -157,6 +158,8 @@ static ps_status end_step(training *t, const step *s)
     ps_status st = end_clock(t);
     if (st)
         return st;
+    ps_log_debug("train", "step job=%" PRIu64 " clock=%" PRIu64 " rows=%" PRIu64 " loss=%.9g",
+                 t->run->task->job_id, t->clock, s->rows, s->loss_sum / (double)s->rows);
     t->clock++;
     t->steps++;
     report(t, s);
