@@ -1,15 +1,17 @@
 """The device that psworker computes on: which one it takes and what it says of it; and that a GPU learns what the CPU
 learns. The GPU is tests/cuda, the CUDA backend on a simulated device: PSD_TEST_CUDA_PLUGIN and PSD_TEST_CUDA_DRIVER name
 the plugin and the folder of its driver, unless PSD_TEST_CUDA_LEFT_OUT says why there is none."""
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 
 import numpy as np
 
-from harness import PSCTL, PSD, PSWORKER, SLOW, Cluster, read_safetensors, run
+from harness import BUILD, PSCTL, PSD, PSWORKER, SLOW, Cluster, read_safetensors, run
 
 PLUGIN, DRIVER = os.environ.get("PSD_TEST_CUDA_PLUGIN", ""), os.environ.get("PSD_TEST_CUDA_DRIVER", "")
 LEFT_OUT = os.environ["PSD_TEST_CUDA_LEFT_OUT"]
@@ -107,6 +109,23 @@ def a_gpu_that_is_not_there_is_refused_with_how_many_there_are():
         assert done.stderr.endswith("device cuda: cuda: no GPU 7: the driver shows 2, counted from 0\n"), done.stderr
 
 
+def the_plugin_is_looked_for_where_it_is_installed():
+    if LEFT_OUT:
+        return skip(LEFT_OUT)
+    installed = json.loads((BUILD / "meson-info/intro-installed.json").read_text()).values()
+    places = [place for place in installed if place.endswith("/libpsd-cuda.so")]
+    if not places:
+        return skip("the plugin is not built here")
+    if os.path.exists(places[0]):
+        return skip(f"there is a {places[0]}")
+    with Cluster() as cluster:
+        config = cluster.worker_config("w", device="cuda")
+        elsewhere = shutil.copy(PSWORKER, cluster.dir)  # else it takes the build's
+        done = subprocess.run([elsewhere, "--config", config], env=environment_with(DRIVER), capture_output=True,
+                              text=True, timeout=20, check=False)
+        assert done.stderr.endswith(f"device cuda: a CUDA driver, but no plugin {places[0]}\n"), done.stderr
+
+
 # ---- what is learnt ----
 
 def job(cluster, name, precision, epochs, rate):
@@ -173,4 +192,5 @@ def a_gpu_learns_what_the_cpu_learns():
 
 if __name__ == "__main__":
     run([programs_name_no_library_of_cuda, auto_without_a_driver_is_the_cpu_and_at_once, a_gpu_is_named_with_its_number,
-         a_gpu_that_is_not_there_is_refused_with_how_many_there_are, a_gpu_learns_what_the_cpu_learns])
+         a_gpu_that_is_not_there_is_refused_with_how_many_there_are, the_plugin_is_looked_for_where_it_is_installed,
+         a_gpu_learns_what_the_cpu_learns])
