@@ -58,6 +58,11 @@ static ps_status system_read(void *state, int file, void *data, size_t len, size
     return PS_OK;
 }
 
+static ps_status system_seek(void *state, int file, uint64_t at)
+{
+    return lseek(file, (off_t)at, SEEK_SET) < 0 ? ps_fail_errno(errno, "seek") : PS_OK;
+}
+
 static ps_status system_size(void *state, int file, uint64_t *out)
 {
     struct stat st;
@@ -131,6 +136,7 @@ const ps_disk ps_disk_system = {
     .close = system_close,
     .write = system_write,
     .read = system_read,
+    .seek = system_seek,
     .size = system_size,
     .fsync = system_fsync,
     .rename = system_rename,

@@ -30,6 +30,8 @@ typedef struct ps_disk {
                                      size_t *written);
     /* From where the last read ended; *got 0 is the end of the file. */
     PS_MUST_CHECK ps_status (*read)(void *state, int file, void *data, size_t len, size_t *got);
+    /* The next read begins there; past the end it finds none. */
+    PS_MUST_CHECK ps_status (*seek)(void *state, int file, uint64_t at);
     PS_MUST_CHECK ps_status (*size)(void *state, int file, uint64_t *out);
     PS_MUST_CHECK ps_status (*fsync)(void *state, int file);
     PS_MUST_CHECK ps_status (*rename)(void *state, const char *from, const char *to);

@@ -200,7 +200,7 @@ static ps_status build(ps_param_store *store, const ps_param_config *config)
     ps_block_pool_create(KEEP_BYTES_MIN + bytes / 50, &store->pool);
     store->snapshot.budget = SAVE_BYTES_MIN + bytes / 20;
     st = make_blocks(store);
-    if (!st)
+    if (!st && !config->restored)
         st = ps_param_store_initialise(store);
     if (!st)
         st = store->ops->create(store, &store->controller);

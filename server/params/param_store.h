@@ -50,6 +50,7 @@ typedef struct ps_param_config {
                                 clipped as a whole is not changed by it: no part of a gradient has a
                                 larger norm than all of it. */
     uint64_t push_bytes;     /* what one push may hold, all chunks together; 0: 1 GiB */
+    bool restored;           /* no values are drawn: all are put back (snapshot.h) */
 } ps_param_config;
 
 /* PS_INVALID_ARGUMENT says what is wrong with the configuration; PS_NO_MEMORY. One reference. */

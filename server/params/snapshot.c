@@ -244,18 +244,23 @@ void ps_snapshot_end(ps_snapshot **out)
     ps_param_store_unref(&store);
 }
 
-ps_block_restore ps_param_store_restore_block(ps_param_store *store, uint64_t index,
-                                              uint64_t version, uint64_t updates)
+ps_block_restore ps_param_store_block_room(const ps_param_store *store, uint64_t index)
 {
-    ps_dense_block *block = &store->blocks[index];
-    block->updates = updates;
-    block->current->version = version;
+    const ps_dense_block *block = &store->blocks[index];
     return (ps_block_restore){
         .elements = block->elements,
         .values = block->current->data,
         .state = block->state,
         .state_bytes = state_bytes(block),
     };
+}
+
+void ps_param_store_restore_block(ps_param_store *store, uint64_t index, uint64_t version,
+                                  uint64_t updates)
+{
+    ps_dense_block *block = &store->blocks[index];
+    block->updates = updates;
+    block->current->version = version;
 }
 
 ps_status ps_param_store_restore(ps_param_store *store, uint64_t version, ps_slice windows,

@@ -62,8 +62,10 @@ typedef struct ps_block_restore {
     size_t state_bytes;
 } ps_block_restore;
 uint64_t ps_param_store_blocks(const ps_param_store *store);
-ps_block_restore ps_param_store_restore_block(ps_param_store *store, uint64_t block,
-                                              uint64_t version, uint64_t updates);
+ps_block_restore ps_param_store_block_room(const ps_param_store *store, uint64_t block);
+/* Any thread for a block, one at a time. */
+void ps_param_store_restore_block(ps_param_store *store, uint64_t block, uint64_t version,
+                                  uint64_t updates);
 /* PS_CORRUPT: windows or controller are no such state. */
 PS_MUST_CHECK ps_status ps_param_store_restore(ps_param_store *store, uint64_t version,
                                                ps_slice windows, ps_slice controller);

@@ -2,7 +2,7 @@
 
 static bool fails(fault_disk *d)
 {
-    return ++d->operations == d->fail_at;
+    return atomic_fetch_add(&d->operations, 1) + 1 == d->fail_at;
 }
 
 #define FAIL_HERE(d, what) \
@@ -46,6 +46,12 @@ static ps_status fault_read(void *state, int file, void *data, size_t len, size_
 {
     FAIL_HERE(state, "read");
     return ps_disk_system.read(NULL, file, data, len, got);
+}
+
+static ps_status fault_seek(void *state, int file, uint64_t at)
+{
+    FAIL_HERE(state, "seek");
+    return ps_disk_system.seek(NULL, file, at);
 }
 
 static ps_status fault_size(void *state, int file, uint64_t *out)
@@ -121,6 +127,7 @@ ps_disk fault_disk_table(fault_disk *state)
         .close = fault_close,
         .write = fault_write,
         .read = fault_read,
+        .seek = fault_seek,
         .size = fault_size,
         .fsync = fault_fsync,
         .rename = fault_rename,

@@ -5,9 +5,11 @@
 
 #include "common/base/disk.h"
 
+#include <stdatomic.h>
+
 typedef struct fault_disk {
-    unsigned long operations; /* so far; every call but close, list and free_space counts */
-    unsigned long fail_at;    /* this operation, from 1, fails with PS_IO; 0: none */
+    atomic_ulong operations; /* so far; every call but close, list and free_space counts */
+    unsigned long fail_at;   /* this operation, from 1, fails with PS_IO; 0: none */
     unsigned long fsync_errors, fsyncs_after_error; /* what was seen */
     unsigned long closed_unsynced; /* files closed with bytes behind their last good fsync */
     bool dirty[1024];              /* by file: it has such */

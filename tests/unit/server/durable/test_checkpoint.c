@@ -337,6 +337,75 @@ START_TEST(every_flipped_bit_and_every_truncation_is_found)
 }
 END_TEST
 
+/* 18 million parameters: 72 MB, three parts that are read side by side. */
+static ps_param_store *large_store(void)
+{
+    test_params p;
+    test_params_init(&p, 3000, 6000);
+    p.config.column_blocks = 2;
+    p.config.optimizer = (ps_optimizer_config){.name = "sgd", .learning_rate = 0.01};
+    ps_param_store *store;
+    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    train(store, 1, 3);
+    return store;
+}
+
+START_TEST(a_large_checkpoint_is_read_in_parts)
+{
+    make_folder();
+    ps_param_store *store = large_store();
+    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    ps_param_store *again = load(NULL);
+    assert_same(again, store);
+    ps_param_store_unref(&again);
+
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/checkpoint-1", folder);
+    unsigned long failures = 0;
+    for (unsigned long k = 1; k < 4000; k = 3 * k + 1) { /* a file not opened is a thread less */
+        fault_disk faults;
+        ps_disk disk = fault_disk_table(&faults);
+        faults.fail_at = k;
+        ps_status st = ps_checkpoint_load_file(&disk, path, 0, &again, NULL);
+        ck_assert(st == PS_OK || st == PS_IO);
+        failures += st == PS_IO;
+        if (!st)
+            assert_same(again, store);
+        ps_param_store_unref(&again);
+    }
+    ck_assert_uint_gt(failures, 2);
+    ps_param_store_unref(&store);
+    remove_folder();
+}
+END_TEST
+
+START_TEST(of_two_damages_in_a_large_checkpoint_the_first_is_told)
+{
+    make_folder();
+    ps_param_store *store = large_store();
+    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    char path[128];
+    (void)snprintf(path, sizeof path, "%s/checkpoint-1", folder);
+    ps_buf bytes = PS_BUF_EMPTY;
+    ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, path, 1 << 27, &bytes), PS_OK);
+    static const size_t at[] = {68 << 20, 36 << 20, 1 << 20};
+    size_t told = SIZE_MAX;
+    for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
+        bytes.data[at[i]] ^= 4;
+        ck_assert_int_eq(load_bytes(path, &bytes, bytes.len), PS_CORRUPT);
+        size_t byte = strtoul(strstr(ps_error_message(), "byte ") + 5, NULL, 10);
+        ck_assert_uint_gt(byte, at[i]); /* the block's end */
+        ck_assert_uint_lt(byte, told);
+        told = byte;
+    }
+    ck_assert_int_eq(load_bytes(path, &bytes, bytes.len - 100), PS_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "its blocks end at"));
+    ps_buf_free(&bytes);
+    ps_param_store_unref(&store);
+    remove_folder();
+}
+END_TEST
+
 static void damage(unsigned number)
 {
     char path[128];
@@ -406,6 +475,8 @@ static const ps_check_case cases[] = {
     {&whatever_operation_fails_the_previous_checkpoint_still_loads, 60},
     {&a_full_disk_is_said_clearly_and_costs_nothing_but_the_new_one},
     {&every_flipped_bit_and_every_truncation_is_found, 60},
+    {&a_large_checkpoint_is_read_in_parts, 60},
+    {&of_two_damages_in_a_large_checkpoint_the_first_is_told, 60},
     {&a_damaged_checkpoint_gives_way_to_the_one_before},
     {&a_checkpoint_that_is_gone_is_noticed},
     {0},
