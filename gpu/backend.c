@@ -26,7 +26,7 @@ const char *ps_backend_describe(const ps_backend *b, char *out, size_t size)
 ps_status ps_backend_check(ps_backend *b)
 {
     ps_stream *s;
-    ps_status st = ps_stream_new(b, &s);
+    ps_status st = ps_stream_new_copies(b, &s);
     if (st)
         return st;
     st = ps_stream_sync(s);
@@ -63,6 +63,11 @@ ps_status ps_stream_new(ps_backend *b, ps_stream **out)
     return b->ops->stream_new(b, out);
 }
 
+ps_status ps_stream_new_copies(ps_backend *b, ps_stream **out)
+{
+    return b->ops->stream_new_copies(b, out);
+}
+
 void ps_stream_free(ps_stream **s)
 {
     if (*s)
@@ -74,6 +79,14 @@ ps_status ps_stream_sync(ps_stream *s)
 {
     ps_status st = s->backend->ops->stream_sync(s);
     return s->error.code ? ps_error_raise(&s->error) : st;
+}
+
+void ps_stream_settle(ps_stream *s)
+{
+    ps_error before;
+    ps_error_save(&before, PS_UNKNOWN);
+    (void)!s->backend->ops->stream_sync(s);
+    (void)ps_error_raise(&before);
 }
 
 void ps_stream_fail(ps_stream *s, ps_status code)

@@ -22,7 +22,7 @@
 #include "common/base/status.h"
 #include "gpu/tensor.h"
 
-#define PS_BACKEND_API 4
+#define PS_BACKEND_API 5
 
 typedef struct ps_backend ps_backend;
 typedef struct ps_backend_ops ps_backend_ops;
@@ -74,7 +74,7 @@ void ps_backend_close(ps_backend **b);
 const char *ps_backend_describe(const ps_backend *b, char *out, size_t size);
 
 /* Does the device still work? After a failure that may have been its end: a device that is lost
- * stays so for this process. */
+ * stays so for this process. PS_NO_MEMORY: it is full, not lost. */
 PS_MUST_CHECK ps_status ps_backend_check(ps_backend *b);
 
 PS_MUST_CHECK ps_status ps_buffer_new(ps_backend *b, size_t bytes, ps_buffer **out);
@@ -85,9 +85,20 @@ PS_MUST_CHECK ps_status ps_host_new(ps_backend *b, size_t bytes, void **out);
 void ps_host_free(ps_backend *b, void **memory); /* NULL is nothing */
 
 PS_MUST_CHECK ps_status ps_stream_new(ps_backend *b, ps_stream **out);
-void ps_stream_free(ps_stream **s);
+/* One on which only copies are enqueued, and events: it takes none of the memory that others
+ * compute with. */
+PS_MUST_CHECK ps_status ps_stream_new_copies(ps_backend *b, ps_stream **out);
+void ps_stream_free(ps_stream **s); /* waits; NULL is nothing */
 /* Waits until all is done; the stream's first failure, if there was one. */
 PS_MUST_CHECK ps_status ps_stream_sync(ps_stream *s);
+/* Has it failed, so far as is known without waiting? It stays so. */
+static inline bool ps_stream_failed(const ps_stream *s)
+{
+    return s->error.code != PS_OK;
+}
+/* Waits until nothing is under way, for who cleans up: what failed stays with the stream, and this
+ * thread's last error is what it was. */
+void ps_stream_settle(ps_stream *s);
 /* Makes the stream fail, unless it has: from this thread's last error. For backends. */
 void ps_stream_fail(ps_stream *s, ps_status code);
 

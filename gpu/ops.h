@@ -237,6 +237,8 @@ struct ps_backend_ops {
      * zeros has scale 0. x = q · scale is the way back. */
     void (*quantise)(ps_stream *s, ps_tensor q, ps_tensor scales, ps_tensor x, int64_t block);
     void (*dequantise)(ps_stream *s, ps_tensor x, ps_tensor q, ps_tensor scales, int64_t block);
+
+    ps_status (*stream_new_copies)(ps_backend *b, ps_stream **out); /* without memory to work in */
 };
 
 #endif

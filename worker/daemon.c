@@ -216,7 +216,7 @@ ps_status ps_worker_daemon_create(const ps_worker_start *start, ps_worker_daemon
     return PS_OK;
 }
 
-ps_status ps_worker_daemon_run(ps_worker_daemon *d)
+bool ps_worker_daemon_run(ps_worker_daemon *d)
 {
     uint64_t every_ms = ps_notify_watchdog_ms();
     if (every_ms)
@@ -225,7 +225,7 @@ ps_status ps_worker_daemon_run(ps_worker_daemon *d)
     ps_notify_ready(d->device);
     ps_loop_run(d->loop);
     ps_log_notice("psworker", "stopped");
-    return d->lost ? ps_fail(PS_UNAVAILABLE, "the device was lost") : PS_OK;
+    return !d->lost;
 }
 
 void ps_worker_daemon_free(ps_worker_daemon **daemon)

@@ -22,8 +22,8 @@ typedef struct ps_worker_start {
 /* Reads the certificates and opens the device. */
 PS_MUST_CHECK ps_status ps_worker_daemon_create(const ps_worker_start *start,
                                                 ps_worker_daemon **out);
-/* Until a signal, PS_OK; or until the device is lost, PS_UNAVAILABLE. */
-PS_MUST_CHECK ps_status ps_worker_daemon_run(ps_worker_daemon *daemon);
+/* Until a signal; false: until the device was lost. */
+bool ps_worker_daemon_run(ps_worker_daemon *daemon);
 void ps_worker_daemon_free(ps_worker_daemon **daemon);
 
 #endif

@@ -142,11 +142,21 @@ void ps_job_cache_clear(ps_job_cache *c)
         entry_clear(&c->entries[i]);
 }
 
-void ps_job_cache_drop(ps_task_run *run)
+static bool entry_failed(const ps_job_entry *e)
 {
+    return (e->model && ps_stream_failed(ps_model_stream(e->model))) ||
+           (e->exchange && ps_exchange_failed(e->exchange));
+}
+
+bool ps_job_cache_mend(ps_job_cache *c)
+{
+    bool some = false;
     for (int i = 0; i < PS_JOB_CACHE_ENTRIES; i++)
-        if (run->cache->entries[i].job_id == run->task->job_id)
-            entry_clear(&run->cache->entries[i]);
+        if (entry_failed(&c->entries[i])) {
+            entry_clear(&c->entries[i]);
+            some = true;
+        }
+    return some;
 }
 
 const ps_job_spec *ps_job_entry_spec(const ps_job_entry *e)

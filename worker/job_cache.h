@@ -23,8 +23,9 @@ void ps_job_cache_free(ps_job_cache **cache); /* the loop must still run */
 PS_MUST_CHECK ps_status ps_job_cache_get(ps_task_run *run, ps_job_entry **out);
 /* Forgets all jobs: somebody needs their memory more. What a task has of it is gone, too. */
 void ps_job_cache_clear(ps_job_cache *cache);
-/* Forgets the job: after a failure of which it is not known what it left behind. */
-void ps_job_cache_drop(ps_task_run *run);
+/* Forgets the jobs under which the device has failed: a stream that has failed stays so. True:
+ * there were some. */
+bool ps_job_cache_mend(ps_job_cache *cache);
 
 const ps_job_spec *ps_job_entry_spec(const ps_job_entry *entry);
 /* The job's model, or the stored one's that the task came with. */

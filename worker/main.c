@@ -23,9 +23,9 @@ static int work(const ps_worker_options *options, int argc, char **argv)
         ps_log_error("psworker", "%s", ps_error_message());
         return EXIT_FAILED;
     }
-    ps_status st = ps_worker_daemon_run(daemon);
+    bool well = ps_worker_daemon_run(daemon);
     ps_worker_daemon_free(&daemon);
-    return st ? EXIT_FAILED : EXIT_OK;
+    return well ? EXIT_OK : EXIT_FAILED;
 }
 
 int main(int argc, char **argv)

@@ -208,16 +208,17 @@ static void result_fail(Psd__V1__TaskResult *result, const Psd__V1__Task *task, 
     result->generate = NULL;
 }
 
-/* A stream that has failed stays so, and what the task left on the device is not known: all that is
- * kept there is made anew. Returns why the device is lost, or NULL; then nothing helps but another
- * process, and the task is another worker's. */
-static char *make_anew(ps_task_run *run, ps_status st, Psd__V1__TaskResult *result)
+/* After a failure: what the device has failed under is forgotten. Why the device is lost to this
+ * process, so that nothing but another one helps; the task is then another worker's. NULL: it is
+ * not. */
+static char *look_at_device(ps_task_run *run, ps_status st, Psd__V1__TaskResult *result)
 {
-    if (st != PS_INTERNAL && st != PS_NO_MEMORY)
+    bool failed = ps_job_cache_mend(run->cache);
+    failed |= ps_served_model_mend(run->served);
+    if (!failed && st != PS_INTERNAL)
         return NULL;
-    ps_job_cache_drop(run);
-    ps_served_model_drop(run->served);
-    if (st != PS_INTERNAL || !ps_backend_check(run->env->backend))
+    ps_status device = ps_backend_check(run->env->backend);
+    if (!device || device == PS_NO_MEMORY)
         return NULL;
     result->retry = true;
     return ps_strdup(ps_error_message());
@@ -250,7 +251,7 @@ static void run_task(slot *s, const Psd__V1__Task *task)
     char *lost = NULL;
     if (st) {
         result_fail(result, task, st);
-        lost = make_anew(&run, st, result);
+        lost = look_at_device(&run, st, result);
         ps_log(st == PS_CANCELLED ? PS_LOG_INFO : PS_LOG_WARNING, "task",
                "failed lease=%" PRIu64 " job=%" PRIu64 " kind=%s: %s", task->lease_id, task->job_id,
                task->kind, result->message);

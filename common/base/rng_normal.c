@@ -2,8 +2,9 @@
  * sign and place, and in 99 of 100 draws that is all. Words are of 64 bits, so that the place does
  * not depend on the layer (Doornik 2005 on why it must not).
  *
- * Layer i > 0 is as wide as x[i], where the density's height is f[i]; layer 0 is the lowest one
- * with the tail beyond RADIUS beside it. The tables are filled before main. */
+ * A layer is a rectangle under the curve and what is left beside it; the lowest, layer 0, has the
+ * tail beyond RADIUS beside it. The tables are filled before main; nothing fails.
+ */
 #include "common/base/rng.h"
 
 #include <math.h>

@@ -68,6 +68,14 @@ static ps_status stream_new(ps_backend *b, ps_stream **out)
     return PS_OK;
 }
 
+static ps_status stream_new_copies(ps_backend *b, ps_stream **out)
+{
+    ps_cpu_stream *s = ps_new(ps_cpu_stream);
+    s->base.backend = b;
+    *out = &s->base;
+    return PS_OK;
+}
+
 static void stream_free(ps_stream *stream)
 {
     ps_cpu_stream *s = (ps_cpu_stream *)stream;
@@ -181,6 +189,7 @@ static const ps_backend_ops cpu_ops = {
     .cast = ps_cpu_cast,
     .quantise = ps_cpu_quantise,
     .dequantise = ps_cpu_dequantise,
+    .stream_new_copies = stream_new_copies,
 };
 
 /* "model name : AMD EPYC ..." of the first processor; other architectures have no such line. */

@@ -64,6 +64,7 @@ static const ps_backend_ops cuda_ops = {
     .cast = ps_cuda_cast,
     .quantise = ps_cuda_quantise,
     .dequantise = ps_cuda_dequantise,
+    .stream_new_copies = ps_cuda_stream_new_copies,
 };
 
 static ps_status check_number(int device)

@@ -32,6 +32,7 @@ ps_status ps_cuda_copy_to_host(ps_stream *s, void *dst, ps_tensor src, size_t by
 void ps_cuda_copy_to_host_async(ps_stream *s, void *dst, ps_tensor src, size_t bytes);
 void ps_cuda_copy(ps_stream *s, ps_tensor dst, ps_tensor src, size_t bytes);
 ps_status ps_cuda_stream_new(ps_backend *b, ps_stream **out);
+ps_status ps_cuda_stream_new_copies(ps_backend *b, ps_stream **out);
 void ps_cuda_stream_free(ps_stream *s);
 ps_status ps_cuda_stream_sync(ps_stream *s);
 ps_status ps_cuda_event_new(ps_backend *b, ps_event **out);

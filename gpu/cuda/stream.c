@@ -1,4 +1,4 @@
-/* Streams, each with a cuBLAS handle and memory of its own, and events.
+/* Streams, each that computes with a cuBLAS handle and memory of its own, and events.
  *
  * cuBLAS is given its workspace when the stream is made: else it would allocate one inside the
  * first product. The order matters: setting a handle's stream takes its workspace back. */
@@ -68,11 +68,9 @@ static ps_status open_blas(const ps_cuda_backend *b, ps_cuda_stream *s)
     return ps_cuda_blas_status(code, "cuBLAS");
 }
 
-static ps_status open_queue(const ps_cuda_backend *b, ps_cuda_stream *s)
+static ps_status open_memory(const ps_cuda_backend *b, ps_cuda_stream *s)
 {
-    cudaError_t code = cudaStreamCreateWithFlags(&s->queue, cudaStreamNonBlocking);
-    if (code == cudaSuccess)
-        code = cudaMalloc(&s->workspace, b->workspace);
+    cudaError_t code = cudaMalloc(&s->workspace, b->workspace);
     if (code == cudaSuccess)
         code = cudaMalloc(&s->scratch, PS_CUDA_SCRATCH);
     return ps_cuda_status(code, "stream");
@@ -93,7 +91,7 @@ static void release(ps_cuda_stream *s)
     ps_free(&s);
 }
 
-ps_status ps_cuda_stream_new(ps_backend *backend, ps_stream **out)
+static ps_status open_stream(ps_backend *backend, bool computes, ps_stream **out)
 {
     const ps_cuda_backend *b = (const ps_cuda_backend *)backend;
     ps_status st = ps_cuda_use(backend);
@@ -101,8 +99,10 @@ ps_status ps_cuda_stream_new(ps_backend *backend, ps_stream **out)
         return st;
     ps_cuda_stream *s = ps_new(ps_cuda_stream);
     s->base.backend = backend;
-    st = open_queue(b, s);
-    if (!st)
+    st = ps_cuda_status(cudaStreamCreateWithFlags(&s->queue, cudaStreamNonBlocking), "stream");
+    if (!st && computes)
+        st = open_memory(b, s);
+    if (!st && computes)
         st = open_blas(b, s);
     if (st) {
         release(s);
@@ -110,6 +110,16 @@ ps_status ps_cuda_stream_new(ps_backend *backend, ps_stream **out)
     }
     *out = &s->base;
     return PS_OK;
+}
+
+ps_status ps_cuda_stream_new(ps_backend *b, ps_stream **out)
+{
+    return open_stream(b, true, out);
+}
+
+ps_status ps_cuda_stream_new_copies(ps_backend *b, ps_stream **out)
+{
+    return open_stream(b, false, out);
 }
 
 void ps_cuda_stream_free(ps_stream *s)

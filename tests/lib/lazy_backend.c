@@ -123,11 +123,12 @@ static ps_status check_lost(lazy_backend *b)
 
 /* ---- streams and events ---- */
 
-static ps_status stream_new(ps_backend *backend, ps_stream **out)
+static ps_status open_stream(ps_backend *backend, bool computes, ps_stream **out)
 {
     lazy_backend *b = (lazy_backend *)backend;
     ps_stream *inner;
-    ps_status st = ps_stream_new(b->inner, &inner);
+    ps_status st =
+        computes ? ps_stream_new(b->inner, &inner) : ps_stream_new_copies(b->inner, &inner);
     if (st)
         return st;
     lazy_stream *s = ps_new(lazy_stream);
@@ -139,6 +140,16 @@ static ps_status stream_new(ps_backend *backend, ps_stream **out)
     b->streams = s;
     *out = &s->base;
     return PS_OK;
+}
+
+static ps_status stream_new(ps_backend *b, ps_stream **out)
+{
+    return open_stream(b, true, out);
+}
+
+static ps_status stream_new_copies(ps_backend *b, ps_stream **out)
+{
+    return open_stream(b, false, out);
 }
 
 static void stream_free(ps_stream *stream)
@@ -393,6 +404,7 @@ static const ps_backend_ops lazy_ops = {
     .host_new = host_new,
     .host_free = host_free,
     .stream_new = stream_new,
+    .stream_new_copies = stream_new_copies,
     .stream_free = stream_free,
     .stream_sync = stream_sync,
     .event_new = event_new,

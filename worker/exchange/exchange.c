@@ -3,8 +3,8 @@
 #include "worker/exchange/exchange.h"
 
 #include "common/base/mem.h"
-#include "worker/exchange/download.h"
-#include "worker/exchange/upload.h"
+#include "worker/exchange/device_get.h"
+#include "worker/exchange/device_put.h"
 
 static const char describe_path[] = "/psd.v1.Parameters/Describe";
 static const char clock_path[] = "/psd.v1.Parameters/Clock";
@@ -27,32 +27,34 @@ struct ps_exchange {
     ps_puller *puller;
     ps_pusher *pusher;
     ps_model_hooks hooks;
-    ps_upload *upload;     /* NULL: pulls land in the model's memory */
-    ps_download *download; /* NULL: gradients leave from the model's memory */
+    ps_device_put *put; /* NULL: pulls land in the model's memory */
+    ps_device_get *get; /* NULL: gradients leave from the model's memory */
     teller *teller;
 };
 
 /* ---- the hooks ---- */
 
-static ps_status before_use(void *user, size_t i)
+static ps_status before_use(void *user, size_t i, bool *changed)
 {
     ps_exchange *x = user;
     ps_status st = ps_puller_wait(x->puller, i);
-    if (!st && x->upload) {
-        ps_ranges written;
-        ps_puller_take(x->puller, i, &written);
-        ps_upload_send(x->upload, i, &written);
-    }
-    return st;
+    if (st)
+        return st;
+    ps_ranges written;
+    ps_puller_take(x->puller, i, &written);
+    *changed = written.count;
+    if (x->put)
+        ps_device_put_send(x->put, i, &written);
+    return PS_OK;
 }
 
 static ps_status gradient_ready(void *user, size_t i)
 {
     ps_exchange *x = user;
-    if (!x->download)
+    if (!x->get)
         return ps_pusher_ready(x->pusher, i);
-    ps_download_begin(x->download, i, ps_pusher_memory(x->pusher, i),
-                      ps_model_gradient(x->options.model, i));
+    ps_device_get_begin(x->get, i, ps_pusher_memory(x->pusher, i),
+                        ps_model_gradient(x->options.model, i));
     return PS_OK;
 }
 
@@ -61,7 +63,7 @@ static ps_status fetch(ps_exchange *x)
 {
     size_t i;
     ps_status st;
-    while (!(st = ps_download_next(x->download, &i)) && !(st = ps_pusher_ready(x->pusher, i)))
+    while (!(st = ps_device_get_next(x->get, &i)) && !(st = ps_pusher_ready(x->pusher, i)))
         ;
     return st == PS_END ? PS_OK : st;
 }
@@ -99,17 +101,18 @@ static void list_shapes(ps_exchange *x)
                                          .shape = layout->parameters[i].shape};
 }
 
-static ps_status make_upload(ps_exchange *x)
+static ps_status make_put(ps_exchange *x)
 {
     const ps_exchange_options *o = &x->options;
     ps_tensor *parameters = ps_alloc_array(x->maps.count, sizeof(*parameters));
     for (size_t i = 0; i < x->maps.count; i++)
         parameters[i] = ps_model_parameter(o->model, i);
-    ps_status st = ps_upload_create(&(ps_upload_options){.backend = o->backend,
-                                                         .compute = ps_model_stream(o->model),
-                                                         .parameters = parameters,
-                                                         .count = x->maps.count},
-                                    &x->upload);
+    ps_status st =
+        ps_device_put_create(&(ps_device_put_options){.backend = o->backend,
+                                                      .compute = ps_model_stream(o->model),
+                                                      .parameters = parameters,
+                                                      .count = x->maps.count},
+                             &x->put);
     ps_free(&parameters);
     return st;
 }
@@ -119,8 +122,8 @@ static void make_puller(ps_exchange *x)
     float **landing = ps_alloc_array(x->maps.count, sizeof(*landing));
     for (size_t i = 0; i < x->maps.count; i++)
         landing[i] =
-            x->upload ? ps_upload_landing(x->upload, i)
-                      : ps_tensor_host(x->options.backend, ps_model_parameter(x->options.model, i));
+            x->put ? ps_device_put_landing(x->put, i)
+                   : ps_tensor_host(x->options.backend, ps_model_parameter(x->options.model, i));
     ps_puller_create(
         &(ps_puller_options){
             .remote = x->remote, .job_id = x->options.job_id, .maps = &x->maps, .targets = landing},
@@ -157,9 +160,9 @@ static ps_status make_all(ps_exchange *x)
     bool shared = o->backend->info.host_addressable;
     ps_status st = describe(x, &x->maps);
     if (!st && (!shared || o->pull_ahead))
-        st = make_upload(x);
+        st = make_put(x);
     if (!st && o->train && !shared)
-        st = ps_download_create(o->backend, ps_model_stream(o->model), x->maps.count, &x->download);
+        st = ps_device_get_create(o->backend, ps_model_stream(o->model), x->maps.count, &x->get);
     if (!st && o->train)
         st = make_pusher(x);
     if (!st)
@@ -203,16 +206,22 @@ void ps_exchange_stop(ps_exchange *x)
 {
     if (x->puller)
         ps_puller_stop(x->puller);
-    if (x->download)
-        ps_download_drop(x->download);
-    (void)!ps_stream_sync(ps_model_stream(x->options.model)); /* it may still read the batch */
+    if (x->get)
+        ps_device_get_drop(x->get);
+    ps_stream_settle(ps_model_stream(x->options.model)); /* it may still read the batch */
     if (x->pusher)
         ps_pusher_stop(x->pusher);
 }
 
+bool ps_exchange_failed(const ps_exchange *x)
+{
+    return ps_stream_failed(ps_model_stream(x->options.model)) ||
+           (x->put && ps_device_put_failed(x->put)) || (x->get && ps_device_get_failed(x->get));
+}
+
 ps_status ps_exchange_pull_start(ps_exchange *x)
 {
-    ps_status st = x->upload ? ps_upload_wait(x->upload) : PS_OK;
+    ps_status st = x->put ? ps_device_put_wait(x->put) : PS_OK;
     if (!st)
         ps_puller_start(x->puller);
     return st;
@@ -228,8 +237,9 @@ ps_status ps_exchange_pull(ps_exchange *x, uint64_t *version)
     ps_status st = ps_exchange_pull_start(x);
     if (!st)
         st = ps_exchange_pull_finish(x, version);
+    bool changed;
     for (size_t i = 0; !st && i < x->maps.count; i++)
-        st = before_use(x, i);
+        st = before_use(x, i, &changed);
     ps_model_refresh(x->options.model);
     return st ? st : ps_stream_sync(ps_model_stream(x->options.model));
 }
@@ -241,7 +251,7 @@ ps_status ps_exchange_push_begin(ps_exchange *x, const ps_pusher_step *step)
 
 ps_status ps_exchange_push_end(ps_exchange *x)
 {
-    ps_status st = x->download ? fetch(x) : PS_OK;
+    ps_status st = x->get ? fetch(x) : PS_OK;
     return st ? st : ps_pusher_end(x->pusher);
 }
 
@@ -360,9 +370,9 @@ void ps_exchange_close(ps_exchange **exchange)
         return;
     teller_close(x);
     ps_puller_free(&x->puller);
-    ps_download_free(&x->download);
+    ps_device_get_free(&x->get);
     ps_pusher_free(&x->pusher);
-    ps_upload_free(&x->upload);
+    ps_device_put_free(&x->put);
     ps_tensor_maps_free(&x->maps);
     ps_free(&x->shapes);
     ps_free(exchange);

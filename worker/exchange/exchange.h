@@ -5,9 +5,10 @@
  *
  * Where the device shares the host's memory, pulls land in the model's parameters themselves and
  * gradients are sent from where they are. Elsewhere both go through pinned host memory, as much as
- * the parameters and the gradients take: what a pull brought goes to the device beside the
- * computing (upload.h), gradients come from it beside the rest of the backward pass and leave as
- * they come (download.h), while push_end waits for them. One thread.
+ * the parameters take and as the gradients of the steps under way: what a pull brought goes to the
+ * device beside the computing (device_put.h), gradients come from it beside the rest of the
+ * backward pass and leave as they come (device_get.h), while push_end waits for them. A matrix of
+ * several shards lies there twice, in the model's order and in the wire's. One thread.
  */
 #ifndef PS_EXCHANGE_EXCHANGE_H
 #define PS_EXCHANGE_EXCHANGE_H
@@ -41,7 +42,10 @@ void ps_exchange_close(ps_exchange **exchange);
 PS_MUST_CHECK ps_status ps_exchange_refresh(ps_exchange *exchange);
 /* Gives up pulls and pushes under way, after a failure; nothing is computed any more. */
 void ps_exchange_stop(ps_exchange *exchange);
+/* Has the device failed under it, so that it is of no use any more? */
+bool ps_exchange_failed(const ps_exchange *exchange);
 
+/* Waits for what the last pull has still to copy to the device; fails as that did. */
 PS_MUST_CHECK ps_status ps_exchange_pull_start(ps_exchange *exchange);
 /* After the forward pass; the parameters are whole and of this version. */
 PS_MUST_CHECK ps_status ps_exchange_pull_finish(ps_exchange *exchange, uint64_t *version);

@@ -17,7 +17,7 @@ struct ps_puller {
     uint64_t job_id;
     const ps_tensor_maps *maps;
     float **targets;
-    ps_job start_job, stop_job;
+    ps_job start_job;
 
     /* under the gate's lock */
     bool running;

@@ -1,4 +1,5 @@
-/* What arrives mostly follows what arrived before it, and so only lengthens the last range. */
+/* Happy path: what arrives mostly follows what arrived before it, and so only lengthens the last
+ * range. Cannot fail. */
 #include "worker/exchange/ranges.h"
 
 #include <string.h>

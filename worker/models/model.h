@@ -94,9 +94,10 @@ typedef struct ps_model_batch {
 
 /* Called on the thread of the pass; each member may be NULL, and so may the table. */
 typedef struct ps_model_hooks {
-    /* Before forward first uses parameter i: may block until a pull has filled it. A failure ends
-     * the pass, and forward returns it. */
-    ps_status (*before_use)(void *user, size_t parameter);
+    /* Before forward uses parameter i: may block until a pull has filled it. *changed, false at
+     * first: it has been written since the last time. A failure ends the pass, and forward returns
+     * it. */
+    ps_status (*before_use)(void *user, size_t parameter, bool *changed);
     /* Gradient i is complete in the model's stream: it may be read at once where the backend is
      * host_addressable; elsewhere record an event on ps_model_stream and wait for it. It stays as
      * it is until the next backward. A failure ends the pass. */
@@ -136,7 +137,7 @@ const ps_model_layout *ps_model_parameters(const ps_model *m);
 PS_MUST_CHECK ps_status ps_model_find(const ps_model *m, const char *name, size_t *out);
 ps_tensor ps_model_parameter(const ps_model *m, size_t i); /* F32, shape as in the layout */
 ps_tensor ps_model_gradient(const ps_model *m, size_t i);  /* likewise; not with inference */
-/* Parameters have been written otherwise than in before_use (which sees to its own). */
+/* Parameters have been written otherwise than as before_use says. */
 void ps_model_refresh(ps_model *m);
 ps_stream *ps_model_stream(const ps_model *m);
 int64_t ps_model_inputs(const ps_model *m);  /* numbers of a row of features; 0: takes tokens */

@@ -23,10 +23,11 @@ void ps_model_layout_free(ps_model_layout *layout)
 ps_status ps_model_use(ps_model *m, const ps_model_hooks *hooks, size_t i)
 {
     if (hooks->before_use) {
-        ps_status st = hooks->before_use(hooks->user, i);
+        bool changed = false;
+        ps_status st = hooks->before_use(hooks->user, i, &changed);
         if (st)
             return st;
-        m->stale[i] = true;
+        m->stale[i] |= changed;
     }
     if (m->stale[i] && m->options.bf16)
         ps_op_cast(m->stream, m->weights[i], m->parameters[i]);

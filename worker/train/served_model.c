@@ -33,6 +33,14 @@ void ps_served_model_drop(ps_served_model *s)
     ps_free(&s->version);
 }
 
+bool ps_served_model_mend(ps_served_model *s)
+{
+    bool failed = s->model && ps_stream_failed(ps_model_stream(s->model));
+    if (failed)
+        ps_served_model_drop(s);
+    return failed;
+}
+
 void ps_served_model_free(ps_served_model **served)
 {
     if (!*served)

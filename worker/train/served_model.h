@@ -14,6 +14,8 @@ typedef struct ps_served_model ps_served_model;
 void ps_served_model_create(ps_served_model **out);
 void ps_served_model_free(ps_served_model **served);
 void ps_served_model_drop(ps_served_model *served); /* gives its memory back */
+/* Drops it if the device has failed under it; true: it had. */
+bool ps_served_model_mend(ps_served_model *served);
 
 /* The model of the run's task, ready for ps_model_extend, for sequences of `length` tokens (more
  * than its context: for its context). Both are valid for this task. Fails as ps_stored_model_load;

@@ -7,7 +7,7 @@
 #include "common/base/mem.h"
 #include "common/format/safetensors.h"
 #include "psd/v1/models.pb-c.h"
-#include "worker/train/fill.h"
+#include "worker/train/staging.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -24,12 +24,12 @@ typedef struct loading {
     size_t at;         /* the tensor whose data comes next, */
     uint64_t done;     /* and how much of it has come */
     uint64_t taken;    /* bytes of data */
-    ps_fill *fill;
+    ps_staging *staging;
 } loading;
 
 static void forget(loading *l)
 {
-    ps_fill_close(&l->fill);
+    ps_staging_close(&l->staging);
     ps_free(&l->parameter);
     if (l->file)
         ps_safetensors_free(&l->file);
@@ -120,7 +120,7 @@ static ps_status match(loading *l)
     l->parameter = ps_alloc_array(count, sizeof(*l->parameter));
     for (size_t i = 0; i < count; i++)
         l->parameter[i] = parameter_of(l->layout, l->file->tensors[i].name);
-    return ps_fill_open(ps_model_stream(l->model), &l->fill);
+    return ps_staging_open(ps_model_stream(l->model), &l->staging);
 }
 
 static ps_status take_head(loading *l, ps_slice *bytes)
@@ -161,8 +161,8 @@ static ps_status take(void *state, ps_slice bytes)
         const ps_safetensors_tensor *tensor = &l->file->tensors[l->at];
         uint64_t left = tensor->end - tensor->begin - l->done;
         size_t n = left < bytes.len ? (size_t)left : bytes.len;
-        ps_status st = ps_fill_write(l->fill, ps_model_parameter(l->model, l->parameter[l->at]),
-                                     l->done, bytes.data, n);
+        ps_status st = ps_staging_write(
+            l->staging, ps_model_parameter(l->model, l->parameter[l->at]), l->done, bytes.data, n);
         if (st)
             return st;
         bytes = ps_slice_of(bytes.data + n, bytes.len - n);
@@ -181,7 +181,7 @@ static ps_status end(loading *l)
     if (!l->file || l->taken != l->file->data_bytes)
         return ps_fail(PS_CORRUPT, "the file ends after %" PRIu64 " bytes of data", l->taken);
     ps_model_refresh(l->model);
-    return ps_fill_end(l->fill);
+    return ps_staging_end(l->staging);
 }
 
 static ps_status run(loading *l, ps_remote *remote, uint64_t job_id, const char *name)

@@ -1,6 +1,6 @@
 /* stored_model: a stored model's parameters into a model on this device, out of the safetensors
  * stream of Models.Export. Nothing of it is held twice: bytes go from the stream to their tensor,
- * by two small pieces of pinned memory where the device has memory of its own (fill.h).
+ * by two small pieces of pinned memory where the device has memory of its own (staging.h).
  */
 #ifndef PS_TRAIN_STORED_MODEL_H
 #define PS_TRAIN_STORED_MODEL_H

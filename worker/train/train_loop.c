@@ -89,8 +89,8 @@ typedef struct step {
     ps_metric_list metric_sums;
 } step;
 
-/* Parameters arrive while the first batch computes; with all of them there, gradients may be
- * written: begin waits until the last step's have been sent. */
+/* Parameters arrive while the first batch computes; then gradients may be written: begin waits
+ * until the last step's have been sent from where they go, in the model or on the host. */
 static ps_status begin(training *t, step *s, const ps_model_batch *input)
 {
     ps_status st = ps_exchange_pull_start(t->exchange);

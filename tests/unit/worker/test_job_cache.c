@@ -148,7 +148,10 @@ START_TEST(the_next_task_of_a_job_finds_what_the_last_one_opened)
     ck_assert_int_eq(ps_job_entry_model(entry_of(&j), run_of(&j), &same), PS_OK);
     ck_assert_ptr_eq(model, same);
     ck_assert_uint_eq(ps_job_entry_batch(entry_of(&j)), 2);
-    ps_job_cache_drop(run_of(&j));
+    ck_assert(!ps_job_cache_mend(run_of(&j)->cache)); /* all is well */
+    ck_assert_int_eq(data_of(&j, PS_JOB_TRAIN_DATA, &again), PS_OK);
+    ps_stream_fail(ps_model_stream(model), ps_fail(PS_INTERNAL, "a launch was refused"));
+    ck_assert(ps_job_cache_mend(run_of(&j)->cache));
     ck_assert_int_eq(data_of(&j, PS_JOB_TRAIN_DATA, &again), PS_NOT_FOUND);
     end();
 }

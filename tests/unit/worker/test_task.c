@@ -236,6 +236,17 @@ START_TEST(a_device_that_is_lost_is_said_and_what_was_on_it_made_anew)
 }
 END_TEST
 
+START_TEST(an_internal_error_of_psd_is_not_the_devices)
+{
+    begin_on(ps_test_remote_rig_open_lazy);
+    t.models.refuse = PS_INTERNAL;
+    failed(run(stored_task(1, "evaluate", classes, t.labelled)), 13, false, "no");
+    is_done(run(train_all(2)));
+    ck_assert_str_eq(t.lost, "");
+    end();
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&a_plan_says_rows_and_tensors},
     {&predictions_are_lines_of_probabilities},
@@ -247,6 +258,7 @@ static const ps_check_case tests[] = {
     {&stopping_gives_back_what_waits_at_once},
     {&a_stopping_worker_ends_training_between_steps_and_says_where},
     {&a_device_that_is_lost_is_said_and_what_was_on_it_made_anew},
+    {&an_internal_error_of_psd_is_not_the_devices},
     {0}};
 
 int main(void)

@@ -100,13 +100,12 @@ static inline void assert_model_is_server(void)
     }
 }
 
-/* One step of training on fixed rows; the gradients stay in the model. */
-static inline ps_status train_step(uint64_t clock)
+/* One step of training on fixed rows, up to the end of the backward pass. */
+static inline ps_status begin_step(uint64_t clock)
 {
     static const float features[ROWS * INPUTS] = {1, -2, 3, 0.5f, 1, 2, -1, 1, 2, 1, 0, 1};
     static const int32_t labels[ROWS] = {0, 2, 1, 2};
     ps_model_batch batch = {.rows = ROWS, .features = features, .labels = labels};
-    ps_model_result result;
     uint64_t version = 0;
     ps_status st = ps_exchange_pull_start(r.exchange);
     if (!st)
@@ -122,12 +121,23 @@ static inline ps_status train_step(uint64_t clock)
                            .next_position = (clock + 1) * ROWS};
     if (!st)
         st = ps_exchange_push_begin(r.exchange, &step);
-    if (!st)
-        st = ps_model_backward(r.model, ps_exchange_hooks(r.exchange));
+    return st ? st : ps_model_backward(r.model, ps_exchange_hooks(r.exchange));
+}
+
+/* A whole one, without waiting for psd's answers. */
+static inline ps_status train_step_ahead(uint64_t clock)
+{
+    ps_model_result result;
+    ps_status st = begin_step(clock);
     if (!st)
         st = ps_exchange_push_end(r.exchange);
-    if (!st)
-        st = ps_model_result_get(r.model, &result);
+    return st ? st : ps_model_result_get(r.model, &result);
+}
+
+/* The same; the gradients stay in the model. */
+static inline ps_status train_step(uint64_t clock)
+{
+    ps_status st = train_step_ahead(clock);
     return st ? st : ps_exchange_drain(r.exchange);
 }
 

@@ -106,6 +106,51 @@ START_TEST(a_device_that_is_lost_at_any_point_ends_the_step)
 }
 END_TEST
 
+START_TEST(a_step_that_is_given_up_leaves_nothing_under_way)
+{
+    begin(LAZY, 0);
+    static fake_tensor before[FAKE_TENSORS];
+    ck_assert_int_eq(open_cut(_i, 64, 64), PS_OK);
+    ck_assert_int_eq(begin_step(0), PS_OK);
+    ps_exchange_stop(r.exchange); /* its gradients are computed, and on their way to the host */
+    ck_assert(!ps_exchange_failed(r.exchange));
+    memcpy(before, r.fake.tensors, sizeof(before));
+    ck_assert_int_eq(train_step(1), PS_OK);
+    assert_applied_once(before);
+    ck_assert_int_eq(begin_step(2), PS_OK);
+    end(); /* closes with all of it under way */
+}
+END_TEST
+
+START_TEST(steps_that_do_not_wait_for_answers_are_all_applied)
+{
+    begin(_i / 2, 0);
+    ck_assert_int_eq(open_cut(_i % 2, 64, 64), PS_OK);
+    double sum = 0, before = 0;
+    for (size_t i = 0; i < r.fake.count; i++)
+        for (uint64_t k = 0; k < r.fake.tensors[i].rows * r.fake.tensors[i].columns; k++)
+            before += (double)r.fake.tensors[i].values[k];
+    for (uint64_t clock = 0; clock < STEPS; clock++) {
+        ck_assert_int_eq(train_step_ahead(clock), PS_OK);
+        for (size_t i = 0; i < r.fake.count; i++) {
+            float *g = read_tensor(ps_model_gradient(r.model, i));
+            for (uint64_t k = 0; k < r.fake.tensors[i].rows * r.fake.tensors[i].columns; k++)
+                sum += (double)g[k];
+            ps_free(&g);
+        }
+    }
+    ck_assert_int_eq(ps_exchange_drain(r.exchange), PS_OK);
+    double after = 0;
+    for (size_t i = 0; i < r.fake.count; i++)
+        for (uint64_t k = 0; k < r.fake.tensors[i].rows * r.fake.tensors[i].columns; k++)
+            after += (double)r.fake.tensors[i].values[k];
+    ck_assert_double_gt(fabs(sum), 0.1);
+    ck_assert_double_eq_tol(before - after, sum, 1e-3 * fabs(sum));
+    ck_assert_uint_eq(r.fake.applied_count, r.sequence);
+    end();
+}
+END_TEST
+
 START_TEST(no_room_on_the_host_is_said_and_leaves_nothing)
 {
     begin(LAZY, 0);
@@ -129,6 +174,8 @@ static const ps_check_case tests[] = {
     {&training_ends_at_the_same_bits_as_in_shared_memory, .timeout_s = 30, .repeat = 2},
     {&only_what_has_arrived_goes_to_the_device},
     {&a_device_that_is_lost_at_any_point_ends_the_step, .timeout_s = 60, .repeat = 2},
+    {&a_step_that_is_given_up_leaves_nothing_under_way, .repeat = 2},
+    {&steps_that_do_not_wait_for_answers_are_all_applied, .repeat = 2 * DEVICES},
     {&no_room_on_the_host_is_said_and_leaves_nothing},
     {0}};
 

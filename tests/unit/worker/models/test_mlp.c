@@ -202,8 +202,9 @@ typedef struct hook_log {
     size_t fail_at;  /* the parameter whose hook fails; SIZE_MAX: none */
 } hook_log;
 
-static ps_status log_use(void *user, size_t parameter)
+static ps_status log_use(void *user, size_t parameter, bool *changed)
 {
+    *changed = true;
     hook_log *log = user;
     log->used[log->used_count++] = parameter;
     return parameter == log->fail_at ? ps_fail(PS_CANCELLED, "stop") : PS_OK;

@@ -26,16 +26,26 @@ static struct {
     size_t len;
 } t;
 
-static void begin(void)
+enum { CPU, LAZY, DEVICES };
+
+static void begin_on(int device)
 {
     memset(&t, 0, sizeof(t));
     fake_models_init(&t.fake, ps_slice_of(NULL, 0), 1);
     ps_rpc_service service = fake_models_service(&t.fake);
-    ps_test_remote_rig_open(&t.rig, &service, 1);
+    if (device == LAZY)
+        ps_test_remote_rig_open_lazy(&t.rig, &service, 1);
+    else
+        ps_test_remote_rig_open(&t.rig, &service, 1);
     ck_assert_int_eq(ps_model_create(t.rig.backend, &config,
                                      &(ps_model_options){.max_batch = 1, .inference = true},
                                      &t.model),
                      PS_OK);
+}
+
+static void begin(void)
+{
+    begin_on(CPU);
 }
 
 static void end(void)
@@ -77,17 +87,28 @@ static ps_status check(void)
 
 static void assert_loaded(void)
 {
-    const float *w = ps_tensor_host(t.rig.backend, ps_model_parameter(t.model, 0));
-    const float *b = ps_tensor_host(t.rig.backend, ps_model_parameter(t.model, 1));
-    ck_assert_int_eq(memcmp(b, values, 2 * sizeof(float)), 0);
-    ck_assert_int_eq(memcmp(w, values + 2, 6 * sizeof(float)), 0);
+    float w[6], b[2];
+    ps_stream *s = ps_model_stream(t.model);
+    ck_assert_int_eq(ps_copy_to_host(s, w, ps_model_parameter(t.model, 0), sizeof w), PS_OK);
+    ck_assert_int_eq(ps_copy_to_host(s, b, ps_model_parameter(t.model, 1), sizeof b), PS_OK);
+    ck_assert_int_eq(memcmp(b, values, sizeof b), 0);
+    ck_assert_int_eq(memcmp(w, values + 2, sizeof w), 0);
+}
+
+static void forget_all(void)
+{
+    for (size_t i = 0; i < 2; i++) {
+        ps_tensor p = ps_model_parameter(t.model, i);
+        static const float zeros[6];
+        ps_copy_to_device(ps_model_stream(t.model), p, zeros, ps_tensor_bytes(p));
+    }
 }
 
 START_TEST(tensors_arrive_under_their_names_however_the_stream_is_cut)
 {
-    begin();
+    begin_on(_i);
     for (size_t piece = 1; piece <= 40; piece += 3) {
-        memset(ps_tensor_host(t.rig.backend, ps_model_parameter(t.model, 0)), 0, 24);
+        forget_all();
         serve("{" BIAS "," WEIGHT "}", sizeof(values), piece);
         ck_assert_msg(load() == PS_OK, "pieces of %zu: %s", piece, ps_error_message());
         assert_loaded();
@@ -100,7 +121,7 @@ END_TEST
 
 START_TEST(a_broken_stream_begins_again)
 {
-    begin();
+    begin_on(_i);
     serve("{\"__metadata__\":{\"psd.model\":\"{}\"}," BIAS "," WEIGHT "}", sizeof(values), 1);
     t.fake.break_exports = 2;
     ck_assert_int_eq(load(), PS_OK);
@@ -223,8 +244,8 @@ START_TEST(a_model_that_is_not_there_is_not_found)
 END_TEST
 
 static const ps_check_case tests[] = {
-    {&tensors_arrive_under_their_names_however_the_stream_is_cut},
-    {&a_broken_stream_begins_again},
+    {&tensors_arrive_under_their_names_however_the_stream_is_cut, .repeat = DEVICES},
+    {&a_broken_stream_begins_again, .repeat = DEVICES},
     {&a_file_cut_anywhere_is_corrupt},
     {&bytes_behind_the_last_tensor_are_corrupt},
     {&hostile_headers_are_corrupt},

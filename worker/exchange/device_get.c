@@ -1,11 +1,12 @@
-/* One stream, an event a tensor, and a queue of the tensors in the order they were begun. */
-#include "worker/exchange/download.h"
+/* Happy path: one stream for the copies, an event a tensor, and a queue of the tensors in the order
+ * they were begun. Fails as the computing before a copy did, or the copy: its event says so. */
+#include "worker/exchange/device_get.h"
 
 #include "common/base/mem.h"
 
 #include <assert.h>
 
-struct ps_download {
+struct ps_device_get {
     ps_backend *backend;
     ps_stream *compute, *copies;
     ps_event *computed; /* of the tensor begun last */
@@ -14,28 +15,28 @@ struct ps_download {
     size_t count, first, last;
 };
 
-ps_status ps_download_create(ps_backend *backend, ps_stream *compute, size_t count,
-                             ps_download **out)
+ps_status ps_device_get_create(ps_backend *backend, ps_stream *compute, size_t count,
+                               ps_device_get **out)
 {
-    ps_download *d = ps_new(ps_download);
-    *d = (ps_download){.backend = backend, .compute = compute, .count = count};
+    ps_device_get *d = ps_new(ps_device_get);
+    *d = (ps_device_get){.backend = backend, .compute = compute, .count = count};
     d->copied = ps_alloc_array(count, sizeof *d->copied);
     d->queue = ps_alloc_array(count, sizeof *d->queue);
-    ps_status st = ps_stream_new(backend, &d->copies);
+    ps_status st = ps_stream_new_copies(backend, &d->copies);
     if (!st)
         st = ps_event_new(backend, &d->computed);
     for (size_t i = 0; !st && i < count; i++)
         st = ps_event_new(backend, &d->copied[i]);
     if (st)
-        ps_download_free(&d);
+        ps_device_get_free(&d);
     else
         *out = d;
     return st;
 }
 
-void ps_download_free(ps_download **download)
+void ps_device_get_free(ps_device_get **get)
 {
-    ps_download *d = *download;
+    ps_device_get *d = *get;
     if (!d)
         return;
     ps_stream_free(&d->copies); /* first: it waits for what still uses the rest */
@@ -44,10 +45,10 @@ void ps_download_free(ps_download **download)
         ps_event_free(d->backend, &d->copied[i]);
     ps_free(&d->copied);
     ps_free(&d->queue);
-    ps_free(download);
+    ps_free(get);
 }
 
-void ps_download_begin(ps_download *d, size_t i, void *dst, ps_tensor src)
+void ps_device_get_begin(ps_device_get *d, size_t i, void *dst, ps_tensor src)
 {
     assert(i < d->count && d->last < d->count);
     ps_event_record(d->compute, d->computed);
@@ -57,7 +58,7 @@ void ps_download_begin(ps_download *d, size_t i, void *dst, ps_tensor src)
     d->queue[d->last++] = i;
 }
 
-ps_status ps_download_next(ps_download *d, size_t *i)
+ps_status ps_device_get_next(ps_device_get *d, size_t *i)
 {
     if (d->first == d->last) {
         d->first = d->last = 0;
@@ -67,8 +68,13 @@ ps_status ps_download_next(ps_download *d, size_t *i)
     return ps_event_sync(d->backend, d->copied[*i]);
 }
 
-void ps_download_drop(ps_download *d)
+void ps_device_get_drop(ps_device_get *d)
 {
-    (void)!ps_stream_sync(d->copies); /* whoever asks for results hears of a failure */
+    ps_stream_settle(d->copies);
     d->first = d->last = 0;
+}
+
+bool ps_device_get_failed(const ps_device_get *d)
+{
+    return ps_stream_failed(d->copies);
 }

@@ -1,13 +1,16 @@
-/* One stream and two events. `computed` is recorded once a step, at the first send: if it were
- * recorded at each, the copy of a layer would wait for the computing of those before it. A wait for
- * an event means the point at which it was last recorded, so one event serves all copies. */
-#include "worker/exchange/upload.h"
+/* Happy path: one stream for the copies and two events that order them and what is computed. Fails
+ * when there is no pinned memory, or as a copy did.
+ *
+ * `computed` is recorded once a step, at the first send: if it were recorded at each, the copy of a
+ * layer would wait for the computing of those before it. A wait for an event means the point at
+ * which it was last recorded, so one event serves all copies. */
+#include "worker/exchange/device_put.h"
 
 #include "common/base/mem.h"
 
 #include <string.h>
 
-struct ps_upload {
+struct ps_device_put {
     ps_backend *backend;
     ps_stream *compute, *copies;
     ps_event *computed, *copied;
@@ -18,7 +21,7 @@ struct ps_upload {
     void *memory; /* pinned */
 };
 
-static ps_status make_memory(ps_upload *u)
+static ps_status make_memory(ps_device_put *u)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < u->count; i++)
@@ -35,16 +38,16 @@ static ps_status make_memory(ps_upload *u)
     return PS_OK;
 }
 
-ps_status ps_upload_create(const ps_upload_options *options, ps_upload **out)
+ps_status ps_device_put_create(const ps_device_put_options *options, ps_device_put **out)
 {
-    ps_upload *u = ps_new(ps_upload);
+    ps_device_put *u = ps_new(ps_device_put);
     u->backend = options->backend;
     u->compute = options->compute;
     u->count = options->count;
     u->landing = ps_alloc_array(u->count, sizeof *u->landing);
     u->parameters = ps_alloc_array(u->count, sizeof *u->parameters);
     memcpy(u->parameters, options->parameters, u->count * sizeof *u->parameters);
-    ps_status st = ps_stream_new(u->backend, &u->copies);
+    ps_status st = ps_stream_new_copies(u->backend, &u->copies);
     if (!st)
         st = ps_event_new(u->backend, &u->computed);
     if (!st)
@@ -52,15 +55,15 @@ ps_status ps_upload_create(const ps_upload_options *options, ps_upload **out)
     if (!st)
         st = make_memory(u);
     if (st)
-        ps_upload_free(&u);
+        ps_device_put_free(&u);
     else
         *out = u;
     return st;
 }
 
-void ps_upload_free(ps_upload **upload)
+void ps_device_put_free(ps_device_put **put)
 {
-    ps_upload *u = *upload;
+    ps_device_put *u = *put;
     if (!u)
         return;
     ps_stream_free(&u->copies); /* first: it waits for what still uses the rest */
@@ -69,15 +72,15 @@ void ps_upload_free(ps_upload **upload)
     ps_host_free(u->backend, &u->memory);
     ps_free(&u->landing);
     ps_free(&u->parameters);
-    ps_free(upload);
+    ps_free(put);
 }
 
-float *ps_upload_landing(const ps_upload *u, size_t i)
+float *ps_device_put_landing(const ps_device_put *u, size_t i)
 {
     return u->landing[i];
 }
 
-static void order(ps_upload *u)
+static void order(ps_device_put *u)
 {
     if (u->ordered)
         return;
@@ -86,7 +89,7 @@ static void order(ps_upload *u)
     u->ordered = true;
 }
 
-void ps_upload_send(ps_upload *u, size_t i, const ps_ranges *ranges)
+void ps_device_put_send(ps_device_put *u, size_t i, const ps_ranges *ranges)
 {
     if (!ranges->count)
         return;
@@ -102,8 +105,13 @@ void ps_upload_send(ps_upload *u, size_t i, const ps_ranges *ranges)
     ps_event_wait(u->compute, u->copied);
 }
 
-ps_status ps_upload_wait(ps_upload *u)
+ps_status ps_device_put_wait(ps_device_put *u)
 {
     u->ordered = false;
     return ps_stream_sync(u->copies);
+}
+
+bool ps_device_put_failed(const ps_device_put *u)
+{
+    return ps_stream_failed(u->copies);
 }
