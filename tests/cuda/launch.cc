@@ -10,6 +10,7 @@
 #include "tests/cuda/stream.h"
 
 #include <map>
+#include <stdlib.h>
 
 #define SHARED_DEFAULT (48u << 10) /* without cudaFuncSetAttribute */
 #define SHARED_MOST    (99u << 10) /* as compute capability 8.6 */
@@ -73,8 +74,19 @@ static cudaError_t check(const ps_shim_launch *l)
     return cudaSuccess;
 }
 
+/* As when a GPU falls off its bus: PS_SHIM_LOSE_AT, a number of a kernel from 1. */
+static bool device_is_lost(uint32_t number)
+{
+    static const char *const at = getenv("PS_SHIM_LOSE_AT");
+    if (at && number == strtoul(at, nullptr, 10))
+        ps_sticky_error = cudaErrorLaunchFailure;
+    return ps_sticky_error != cudaSuccess;
+}
+
 static void run_grid(const ps_shim_launch *l)
 {
+    if (device_is_lost(launches + 1))
+        return;
     uint32_t number = ++launches, blocks = l->grid.x * l->grid.y * l->grid.z;
     ps_checker_launch();
     ps_fault_stack_begin();

@@ -5,7 +5,8 @@
  * "cuda shim: ..." and ends the program, unless it is kept.
  *
  * Thread: settings are made while nothing is enqueued. The environment's PS_SHIM_ORDER (forward,
- * backward, random) and PS_SHIM_SEED set the order at the start.
+ * backward, random) and PS_SHIM_SEED set the order at the start, PS_SHIM_LOSE_AT (k = 1, 2, ...)
+ * loses the device in its k-th kernel: every later call answers the sticky error.
  */
 #ifndef PS_TEST_CUDA_SHIM_H
 #define PS_TEST_CUDA_SHIM_H

@@ -29,8 +29,8 @@ def environment_with(*folders, **more):
     return os.environ | {"LD_LIBRARY_PATH": ":".join([*folders, *others])} | more
 
 
-def gpu_environment(devices=1):
-    return environment_with(DRIVER, PSD_CUDA_PLUGIN=PLUGIN, PS_SHIM_DEVICES=str(devices))
+def gpu_environment(devices=1, **more):
+    return environment_with(DRIVER, PSD_CUDA_PLUGIN=PLUGIN, PS_SHIM_DEVICES=str(devices), **more)
 
 
 def skip(why):
@@ -190,7 +190,25 @@ def a_gpu_learns_what_the_cpu_learns():
         check_alike(precision, start, learnt["cpu", precision], learnt["cuda", precision])
 
 
+def a_gpu_that_is_lost_costs_its_worker_and_not_the_job():
+    if LEFT_OUT:
+        return skip(LEFT_OUT)
+    with Cluster() as cluster:
+        (cluster.dir / "text").write_text(TEXT)
+        cluster.psctl("tokenize", cluster.dir / "text", "-o", cluster.dir / "train.tokens")
+        cluster.start_server()
+        broken = cluster.start_worker("w1", env=gpu_environment(PS_SHIM_LOSE_AT="2000"), device="cuda")
+        job_id = cluster.submit(job(cluster, "lost", "float32", 2, 0.05))
+        status = broken.popen.wait(60 * SLOW)
+        assert status == 1, f"psworker ended with {status}: {broken.text()}"
+        cluster.processes.remove(broken)
+        said = re.search(r"psworker: the device is lost, .*: (cuda: .*)", broken.text())
+        assert said and "cudaErrorLaunchFailure" in said[1], broken.text()
+        cluster.start_worker("w2", env=gpu_environment(), device="cuda")  # as its supervisor starts it anew
+        cluster.wait_job(job_id, timeout=120)
+
+
 if __name__ == "__main__":
     run([programs_name_no_library_of_cuda, auto_without_a_driver_is_the_cpu_and_at_once, a_gpu_is_named_with_its_number,
          a_gpu_that_is_not_there_is_refused_with_how_many_there_are, the_plugin_is_looked_for_where_it_is_installed,
-         a_gpu_learns_what_the_cpu_learns])
+         a_gpu_learns_what_the_cpu_learns, a_gpu_that_is_lost_costs_its_worker_and_not_the_job])
