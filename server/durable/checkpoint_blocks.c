@@ -12,7 +12,7 @@
 
 enum {
     HEAD_BYTES = 32, /* u64 block, version, updates; u32 elements, state format */
-    PART_BYTES = 32 << 20,
+    PART_BYTES = 8 << 20,
     THREADS_MAX = 16,
 };
 

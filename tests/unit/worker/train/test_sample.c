@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORDS = 50, DRAWS = 200000 };
+enum { WORDS = 50, DRAWS = 60000 };
 
 typedef struct word {
     int token;
