@@ -136,6 +136,11 @@ ps_slice ps_tokenizer_text(const ps_tokenizer *t, uint32_t id)
     return t->vocab ? ps_vocab_at(t->vocab, id) : (ps_slice){0};
 }
 
+bool ps_tokenizer_prefix_space(const ps_tokenizer *t)
+{
+    return t->prefix_space;
+}
+
 size_t ps_tokenizer_merges(const ps_tokenizer *t)
 {
     return t->bpe ? ps_bpe_merges(t->bpe) : 0;

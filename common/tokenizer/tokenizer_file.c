@@ -5,7 +5,6 @@
  * PS_INVALID_ARGUMENT: a line about what in the file it was. */
 #include "common/base/mem.h"
 #include "common/format/json.h"
-#include "common/tokenizer/byte_text.h"
 #include "common/tokenizer/tokenizer_internal.h"
 
 #include <inttypes.h>
@@ -133,29 +132,6 @@ typedef struct added {
     bool has_id, special;
 } added;
 
-static ps_status add_token(maker *m, ps_slice text, uint64_t id, bool special)
-{
-    ps_tokenizer *t = m->t;
-    if (t->n_added == PS_TOKENIZER_MAX_ADDED)
-        return ps_fail(PS_INVALID_ARGUMENT, "more than %d added tokens", PS_TOKENIZER_MAX_ADDED);
-    uint32_t have = 0;
-    if (!ps_vocab_find(t->vocab, text, &have)) {
-        ps_status st = ps_vocab_add(t->vocab, text, id);
-        if (st)
-            return st;
-        have = (uint32_t)id;
-    }
-    if (have != id || ps_tokenizer_find_added(t, have))
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "its text has another id, %" PRIu32 ", or is there "
-                       "twice",
-                       have);
-    if (!t->added)
-        t->added = ps_alloc_array(PS_TOKENIZER_MAX_ADDED, sizeof *t->added);
-    t->added[t->n_added++] = (ps_added_token){.id = have, .special = special};
-    return PS_OK;
-}
-
 static ps_status read_added_field(maker *m, ps_slice key, added *a)
 {
     ps_json_token token;
@@ -198,7 +174,7 @@ static ps_status read_added(maker *m)
     if (!st && (!a.has_id || !a.text.len))
         st = ps_fail(PS_INVALID_ARGUMENT, "it needs an id from 0 and a content");
     if (!st)
-        st = add_token(m, ps_buf_slice(&a.text), a.id, a.special);
+        st = ps_tokenizer_add_added(m->t, ps_buf_slice(&a.text), a.id, a.special);
     ps_buf_free(&a.text);
     return st;
 }
@@ -227,37 +203,6 @@ static ps_status read_added_tokens(maker *m)
 
 /* ---- merges ---- */
 
-static ps_status add_merge(ps_tokenizer *t, ps_slice left, ps_slice right)
-{
-    uint32_t ids[3];
-    ps_buf both = PS_BUF_EMPTY;
-    ps_buf_append(&both, left.data, left.len);
-    ps_buf_append(&both, right.data, right.len);
-    bool known = ps_vocab_find(t->vocab, left, &ids[0]) &&
-                 ps_vocab_find(t->vocab, right, &ids[1]) &&
-                 ps_vocab_find(t->vocab, ps_buf_slice(&both), &ids[2]);
-    ps_buf_free(&both);
-    size_t n = ps_bpe_merges(t->bpe);
-    if (!known)
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "merges[%zu]: its parts or what they make are not in "
-                       "the vocabulary",
-                       n);
-    return ps_bpe_add(t->bpe, ids[0], ids[1], ids[2]);
-}
-
-/* "a b" */
-static ps_status add_merge_line(ps_tokenizer *t, ps_slice line)
-{
-    const uint8_t *space = line.len ? memchr(line.data, ' ', line.len) : NULL;
-    size_t n = space ? (size_t)(space - line.data) : 0;
-    ps_slice left = ps_slice_of(line.data, n);
-    if (!n || n + 1 == line.len || memchr(space + 1, ' ', line.len - n - 1))
-        return ps_fail(PS_INVALID_ARGUMENT, "merges[%zu]: two texts and a space between are wanted",
-                       ps_bpe_merges(t->bpe));
-    return add_merge(t, left, ps_slice_of(space + 1, line.len - n - 1));
-}
-
 /* ["a", "b"], after its bracket */
 static ps_status read_merge_pair(maker *m)
 {
@@ -269,25 +214,9 @@ static ps_status read_merge_pair(maker *m)
     if (!st)
         st = ps_json_expect(&m->json, PS_JSON_STRING, &token);
     if (!st)
-        st = add_merge(m->t, ps_buf_slice(&left), token.text);
+        st = ps_tokenizer_add_merge(m->t, ps_buf_slice(&left), token.text);
     ps_buf_free(&left);
     return st ? st : ps_json_expect(&m->json, PS_JSON_ARRAY_END, &token);
-}
-
-static ps_status make_bpe(ps_tokenizer *t)
-{
-    uint32_t first[256];
-    for (unsigned byte = 0; byte < 256; byte++) {
-        uint8_t text[4];
-        size_t n = ps_byte_text((uint8_t)byte, text);
-        if (!ps_vocab_find(t->vocab, ps_slice_of(text, n), &first[byte]))
-            return ps_fail(PS_INVALID_ARGUMENT,
-                           "the vocabulary has no token for byte 0x%02x; a byte-level one has all "
-                           "256",
-                           byte);
-    }
-    t->bpe = ps_bpe_new(first);
-    return PS_OK;
 }
 
 static ps_status read_merges(maker *m)
@@ -299,7 +228,7 @@ static ps_status read_merges(maker *m)
         if (st || token.kind == PS_JSON_ARRAY_END)
             break;
         if (token.kind == PS_JSON_STRING)
-            st = add_merge_line(m->t, token.text);
+            st = ps_tokenizer_add_merge_line(m->t, token.text);
         else if (token.kind == PS_JSON_ARRAY)
             st = read_merge_pair(m);
         else
@@ -370,17 +299,6 @@ static ps_status check_parts(const maker *m)
     return m->seen_pre_tokenizer ? PS_OK : unsupported("no pre_tokenizer");
 }
 
-static ps_status finish(ps_tokenizer *t, ps_status st, ps_tokenizer **out)
-{
-    if (!st)
-        st = ps_tokenizer_settle(t);
-    if (st)
-        ps_tokenizer_free(&t);
-    else
-        *out = t;
-    return st;
-}
-
 ps_status ps_tokenizer_from_json(ps_slice json, ps_tokenizer **out)
 {
     maker m = {.t = ps_new(ps_tokenizer)};
@@ -390,10 +308,10 @@ ps_status ps_tokenizer_from_json(ps_slice json, ps_tokenizer **out)
     if (!st)
         st = check_parts(&m);
     if (!st)
-        st = make_bpe(m.t);
+        st = ps_tokenizer_make_bpe(m.t);
     if (!st)
         st = pass(&m, json, true);
-    return finish(m.t, st, out);
+    return ps_tokenizer_made(m.t, st, out);
 }
 
 /* ---- vocab.json and merges.txt ---- */
@@ -409,7 +327,7 @@ static ps_status read_merge_lines(ps_tokenizer *t, ps_slice text)
             line.len--;
         bool version = first && line.len >= 8 && !memcmp(line.data, "#version", 8);
         if (line.len && !version)
-            st = add_merge_line(t, line);
+            st = ps_tokenizer_add_merge_line(t, line);
         n += newline != NULL;
         text = ps_slice_of(text.data + n, text.len - n);
     }
@@ -430,10 +348,10 @@ ps_status ps_tokenizer_from_vocab(ps_slice vocab, ps_slice merges, ps_tokenizer 
     ps_json_reader_free(&m.json);
     st = st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
     if (!st)
-        st = make_bpe(m.t);
+        st = ps_tokenizer_make_bpe(m.t);
     if (!st)
         st = read_merge_lines(m.t, merges);
     if (!st && ps_vocab_find(m.t->vocab, ps_slice_str(end), &id))
-        st = add_token(&m, ps_slice_str(end), id, true);
-    return finish(m.t, st, out);
+        st = ps_tokenizer_add_added(m.t, ps_slice_str(end), id, true);
+    return ps_tokenizer_made(m.t, st, out);
 }

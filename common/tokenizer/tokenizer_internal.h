@@ -41,6 +41,21 @@ extern const ps_tokenizer_row ps_tokenizer_row_gpt2;
 
 /* NULL: the id is of no added token. */
 const ps_added_token *ps_tokenizer_find_added(const ps_tokenizer *tokenizer, uint32_t id);
+
+/* ---- making one (tokenizer_make.c) ---- */
+
+/* text becomes part of the vocabulary when it is not yet. */
+PS_MUST_CHECK ps_status ps_tokenizer_add_added(ps_tokenizer *tokenizer, ps_slice text, uint64_t id,
+                                               bool special);
+/* Once the vocabulary is there, and before the merges: finds the 256 bytes in it. */
+PS_MUST_CHECK ps_status ps_tokenizer_make_bpe(ps_tokenizer *tokenizer);
+PS_MUST_CHECK ps_status ps_tokenizer_add_merge(ps_tokenizer *tokenizer, ps_slice left,
+                                               ps_slice right);
+/* "left right" */
+PS_MUST_CHECK ps_status ps_tokenizer_add_merge_line(ps_tokenizer *tokenizer, ps_slice line);
+/* The end of making: with PS_OK it is settled and given out, otherwise freed and st comes back. */
+PS_MUST_CHECK ps_status ps_tokenizer_made(ps_tokenizer *tokenizer, ps_status st,
+                                          ps_tokenizer **out);
 /* Checks that a gpt2 tokenizer is complete, and fills in what follows from its parts. */
 PS_MUST_CHECK ps_status ps_tokenizer_settle(ps_tokenizer *tokenizer);
 
