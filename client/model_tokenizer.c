@@ -3,7 +3,7 @@
 #include "client/model_tokenizer.h"
 
 #include "client/support.h"
-#include "common/format/hf_read.h"
+#include "common/format/model_in.h"
 #include "common/format/safetensors.h"
 #include "psd/v1/models.pb-c.h"
 

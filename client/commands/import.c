@@ -1,17 +1,16 @@
-/* import: a safetensors file, or the folder of a Hugging Face model, becomes a stored model. It
- * goes up in pieces of 1 MiB, no more of them at a time than the connection takes; a folder's
- * tensors are turned into psd's file on the way. */
+/* import: a safetensors file, the folder of a Hugging Face model, or a GGUF file becomes a stored
+ * model. It goes up in pieces of 1 MiB, no more of them at a time than the connection takes; what
+ * is not psd's own file is turned into one on the way. */
 #include "client/client.h"
 #include "client/commands/commands.h"
 #include "client/support.h"
 #include "common/base/mem.h"
-#include "common/format/hf_read.h"
+#include "common/format/model_in.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PIECE = 1 << 20 };
@@ -37,7 +36,7 @@ static const ps_flag flags[] = {
 typedef struct source {
     const char *path;
     int fd;                              /* of a file; -1 */
-    ps_hf_reader *folder;                /* or this */
+    ps_model_in *model;                  /* or this */
     const Psd__V1__ImportHeader *header; /* NULL once it is sent */
 } source;
 
@@ -49,8 +48,8 @@ static void release_piece(void *user)
 /* *got is 0 at the end. */
 static ps_status read_piece(source *s, uint8_t *piece, size_t *got)
 {
-    if (s->folder)
-        return ps_hf_reader_read(s->folder, piece, PIECE, got);
+    if (s->model)
+        return ps_model_in_read(s->model, piece, PIECE, got);
     ssize_t n = 0;
     do
         n = read(s->fd, piece, PIECE);
@@ -86,9 +85,10 @@ static ps_status next(void *user, ps_call *call)
 
 static ps_status open_source(source *s)
 {
-    struct stat about;
-    if (stat(s->path, &about) == 0 && S_ISDIR(about.st_mode))
-        return ps_hf_reader_open(s->path, &s->folder);
+    bool ours = false;
+    ps_status st = ps_model_in_takes(s->path, &ours);
+    if (st || ours)
+        return st ? st : ps_model_in_open(s->path, &s->model);
     s->fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (s->fd < 0)
         return ps_fail_errno(errno, "%s", s->path);
@@ -97,9 +97,9 @@ static ps_status open_source(source *s)
 
 static void remark(const source *s)
 {
-    const char *why = s->folder ? ps_hf_reader_remark(s->folder) : NULL;
+    const char *why = s->model ? ps_model_in_remark(s->model) : NULL;
     if (why)
-        (void)fprintf(stderr, "psctl: the tokenizer is kept, but psd cannot use it: %s\n", why);
+        (void)fprintf(stderr, "psctl: %s\n", why);
 }
 
 static ps_status run(ps_client *client, const ps_args *args)
@@ -114,8 +114,9 @@ static ps_status run(ps_client *client, const ps_args *args)
     ps_status st = ps_check_model_name(header.name);
     if (!st)
         st = open_source(&s);
-    if (!st && s.folder && o->config)
-        st = ps_client_usage(client, "--model is for a file; a folder has its config.json");
+    if (!st && s.model && o->config)
+        st = ps_client_usage(client, "--model is for a safetensors file; folders and GGUF files "
+                                     "say what they are");
     if (!st)
         remark(&s);
     if (!st)
@@ -123,7 +124,7 @@ static ps_status run(ps_client *client, const ps_args *args)
                               &psd__v1__model__descriptor, &reply);
     if (s.fd >= 0)
         (void)close(s.fd);
-    ps_hf_reader_close(&s.folder);
+    ps_model_in_close(&s.model);
     if (st == PS_ALREADY_EXISTS)
         return ps_fail(st, "%s (--replace)", ps_error_message());
     if (st)
@@ -136,11 +137,13 @@ static ps_status run(ps_client *client, const ps_args *args)
 const ps_command ps_command_import = {
     .name = "import",
     .operands = "FILE|FOLDER NAME",
-    .help = "store a safetensors file, or a Hugging Face folder, as a model",
+    .help = "store a safetensors or GGUF file, or a Hugging Face folder, as a model",
     .details =
         "Without --model the architecture is that of the file's metadata (psd.model), which\n"
         "every file that psd exports has. A folder has config.json, of a gpt2 or llama model, and\n"
-        "model.safetensors or its shards; F16 and BF16 become float32.\n",
+        "model.safetensors or its shards. A GGUF file is of a gpt2 or llama model too, its "
+        "tensors\n"
+        "F32, F16, BF16 or Q8_0. Numbers become float32.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 2,

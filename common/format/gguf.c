@@ -4,11 +4,9 @@
 #include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "common/format/gguf_header.h"
-#include "common/format/half.h"
 #include "common/format/new_file.h"
 
 #include <inttypes.h>
-#include <math.h>
 
 static const char *const dtypes[] = {"f16", "f32", "q8_0", NULL};
 
@@ -28,49 +26,10 @@ struct ps_model_out {
     uint8_t bytes[BUFFER * sizeof(float)];
 };
 
-/* ---- numbers to bytes ---- */
-
-/* ggml's quantize_row_q8_0: the largest becomes 127, the others are rounded to the nearest. */
-static void put_block(const float *values, uint8_t *out)
-{
-    float most = 0;
-    for (size_t i = 0; i < PS_GGUF_BLOCK; i++)
-        most = fabsf(values[i]) > most ? fabsf(values[i]) : most;
-    float scale = most / 127, inverse = scale != 0 ? 1 / scale : 0;
-    uint16_t half = ps_f16_of(scale);
-    out[0] = (uint8_t)half;
-    out[1] = (uint8_t)(half >> 8);
-    for (size_t i = 0; i < PS_GGUF_BLOCK; i++) {
-        float q = roundf(values[i] * inverse);
-        out[2 + i] = (uint8_t)(int8_t)(q > 127    ? 127
-                                       : q > -127 ? q
-                                                  : -127); /* not a number: -127 */
-    }
-}
-
-static size_t convert(const float *values, size_t n, ps_gguf_type type, uint8_t *out)
-{
-    if (type == PS_GGUF_F32) {
-        memcpy(out, values, n * sizeof *values);
-        return n * sizeof *values;
-    }
-    if (type == PS_GGUF_Q8_0) {
-        for (size_t i = 0; i < n / PS_GGUF_BLOCK; i++)
-            put_block(values + i * PS_GGUF_BLOCK, out + 34 * i);
-        return n / PS_GGUF_BLOCK * 34;
-    }
-    for (size_t i = 0; i < n; i++) {
-        uint16_t half = ps_f16_of(values[i]);
-        out[2 * i] = (uint8_t)half;
-        out[2 * i + 1] = (uint8_t)(half >> 8);
-    }
-    return 2 * n;
-}
-
 static ps_status flush(ps_model_out *o)
 {
     ps_gguf_type type = ps_gguf_type_of(&o->tensors[o->at], o->type);
-    size_t len = convert(o->buffer, o->used, type, o->bytes);
+    size_t len = ps_gguf_encode(type, o->buffer, o->used, o->bytes);
     o->used = 0;
     return ps_new_file_write(o->file, o->bytes, len);
 }
@@ -146,14 +105,13 @@ static ps_status end_tensor(ps_model_out *o)
 static ps_status gguf_data(ps_model_out *o, const float *values, size_t n)
 {
     const ps_lm_tensor *t = &o->tensors[o->at];
-    uint64_t all = t->shape[0] * (t->n_dims == 2 ? t->shape[1] : 1);
     ps_status st = PS_OK;
     if (o->gathered)
         memcpy(o->gathered + o->came, values, n * sizeof *values);
     else
         st = put(o, values, n);
     o->came += n;
-    return st || o->came < all ? st : end_tensor(o);
+    return st || o->came < ps_lm_numbers(t) ? st : end_tensor(o);
 }
 
 /* ---- the file ---- */

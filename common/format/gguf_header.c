@@ -7,11 +7,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* Types of values, in ggml's numbering. */
-enum { U32 = 4, I32 = 5, FLOAT = 6, STRING = 8, ARRAY = 9 };
-/* Kinds of tokens, in llama.cpp's numbering. */
-enum { NORMAL = 1, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5 };
-
 typedef struct keys {
     ps_buf *out;
     uint64_t n;
@@ -50,7 +45,7 @@ static void begin(keys *k, const char *key, uint32_t type)
 
 static void key_u32(keys *k, const char *key, int64_t v)
 {
-    begin(k, key, U32);
+    begin(k, key, PS_GGUF_U32);
     put_u32(k->out, (uint32_t)v);
 }
 
@@ -59,19 +54,25 @@ static void key_float(keys *k, const char *key, double v)
     float narrow = (float)v;
     uint32_t bits;
     memcpy(&bits, &narrow, sizeof bits);
-    begin(k, key, FLOAT);
+    begin(k, key, PS_GGUF_FLOAT);
     put_u32(k->out, bits);
 }
 
 static void key_text(keys *k, const char *key, const char *v)
 {
-    begin(k, key, STRING);
+    begin(k, key, PS_GGUF_STRING);
     put_text(k->out, ps_slice_str(v));
+}
+
+static void key_true(keys *k, const char *key)
+{
+    begin(k, key, PS_GGUF_BOOL);
+    ps_buf_putc(k->out, 1);
 }
 
 static void key_array(keys *k, const char *key, uint32_t type, uint64_t n)
 {
-    begin(k, key, ARRAY);
+    begin(k, key, PS_GGUF_ARRAY);
     put_u32(k->out, type);
     put_u64(k->out, n);
 }
@@ -96,27 +97,27 @@ static void put_model(keys *k, const ps_spec_model *m)
 
 static uint32_t kind_of(const ps_tokenizer *t, uint32_t id)
 {
-    static const uint32_t kinds[] = {[PS_TOKEN_NORMAL] = NORMAL,
-                                     [PS_TOKEN_ADDED] = USER_DEFINED,
-                                     [PS_TOKEN_SPECIAL] = CONTROL,
-                                     [PS_TOKEN_UNUSED] = UNUSED};
+    static const uint32_t kinds[] = {[PS_TOKEN_NORMAL] = PS_GGUF_TOKEN_NORMAL,
+                                     [PS_TOKEN_ADDED] = PS_GGUF_TOKEN_USER_DEFINED,
+                                     [PS_TOKEN_SPECIAL] = PS_GGUF_TOKEN_CONTROL,
+                                     [PS_TOKEN_UNUSED] = PS_GGUF_TOKEN_UNUSED};
     return kinds[ps_tokenizer_kind(t, id)];
 }
 
 /* llama.cpp wants a text for each row of the embedding: those without a token get a name. */
 static void put_tokens(keys *k, const ps_tokenizer *t, uint32_t n)
 {
-    key_array(k, "tokenizer.ggml.tokens", STRING, n);
+    key_array(k, "tokenizer.ggml.tokens", PS_GGUF_STRING, n);
     for (uint32_t id = 0; id < n; id++) {
         char pad[24];
         (void)snprintf(pad, sizeof pad, "[PAD%" PRIu32 "]", id);
         ps_slice text = ps_tokenizer_text(t, id);
         put_text(k->out, text.len ? text : ps_slice_str(pad));
     }
-    key_array(k, "tokenizer.ggml.token_type", I32, n);
+    key_array(k, "tokenizer.ggml.token_type", PS_GGUF_I32, n);
     for (uint32_t id = 0; id < n; id++)
         put_u32(k->out, kind_of(t, id));
-    key_array(k, "tokenizer.ggml.merges", STRING, ps_tokenizer_merges(t));
+    key_array(k, "tokenizer.ggml.merges", PS_GGUF_STRING, ps_tokenizer_merges(t));
     ps_buf line = PS_BUF_EMPTY;
     for (size_t i = 0; i < ps_tokenizer_merges(t); i++) {
         uint32_t left, right;
@@ -142,11 +143,15 @@ static void put_tokenizer(keys *k, const ps_model_about *about)
     if (usable) {
         key_text(k, "tokenizer.ggml.pre", "gpt-2");
         put_tokens(k, t, (uint32_t)about->model->vocab_size);
+        if (ps_tokenizer_prefix_space(t))
+            key_true(k, PS_GGUF_KEY_PREFIX_SPACE);
         if (ps_tokenizer_added(t, "<|endoftext|>", &end)) {
             key_u32(k, "tokenizer.ggml.bos_token_id", end);
             key_u32(k, "tokenizer.ggml.eos_token_id", end);
         }
     }
+    if (!strcmp(about->model->tokenizer, "bytes"))
+        key_text(k, PS_GGUF_KEY_TOKENIZER, "bytes");
     ps_tokenizer_free(&t);
 }
 
@@ -172,8 +177,7 @@ uint64_t ps_gguf_bytes(const ps_lm_tensor *t, ps_gguf_type type)
 {
     uint64_t sides[2];
     ps_gguf_sides(t, sides);
-    uint64_t n = sides[0] * sides[1];
-    return type == PS_GGUF_F32 ? 4 * n : type == PS_GGUF_F16 ? 2 * n : n / PS_GGUF_BLOCK * 34;
+    return sides[0] * sides[1] / ps_gguf_block_numbers(type) * ps_gguf_block_bytes(type);
 }
 
 static void put_tensors(const ps_model_about *about, ps_gguf_type type, ps_buf *out)

@@ -4,15 +4,8 @@
 #define PS_FORMAT_GGUF_HEADER_H
 
 #include "common/base/buf.h"
+#include "common/format/gguf_types.h"
 #include "common/format/model_out.h"
-
-enum { PS_GGUF_ALIGNMENT = 32, PS_GGUF_BLOCK = 32 /* numbers of a Q8_0 block */ };
-
-typedef enum ps_gguf_type {
-    PS_GGUF_F32 = 0,
-    PS_GGUF_F16 = 1,
-    PS_GGUF_Q8_0 = 8, /* blocks of 32: an f16 scale and 32 int8 */
-} ps_gguf_type;
 
 /* What a tensor is stored as when the file is of `type`: norms, biases and positions stay F32, and
  * rows that are no multiple of a block become F16 instead of Q8_0. */

@@ -1,14 +1,12 @@
-/* Happy path: config and headers are read; each tensor of the shards finds its place in the layout;
- * then psd's header is written into a buffer, and after it tensor by tensor, in the layout's order,
- * what comes out of the shards. */
-#include "common/format/hf_read.h"
-
+/* The row `hf`: a folder with config.json and model.safetensors, or model.safetensors.index.json
+ * and its shards (F32, F16, BF16). Happy path: config and headers are read, and each tensor of the
+ * shards finds its place in the layout; a tokenizer that psd cannot use is kept with a remark. */
 #include "common/base/disk.h"
 #include "common/base/mem.h"
 #include "common/format/hf_config.h"
 #include "common/format/hf_shards.h"
 #include "common/format/json.h"
-#include "common/format/lm_layout.h"
+#include "common/format/model_in.h"
 #include "common/tokenizer/tokenizer.h"
 
 #include <inttypes.h>
@@ -21,31 +19,22 @@ typedef struct place {
     size_t shard;
 } place;
 
-struct ps_hf_reader {
-    ps_spec_model *model;
-    ps_lm_tensor *layout;
-    place *places;
-    size_t n;
+struct ps_model_reader {
+    const ps_model_in_about *about;
+    place *places; /* by the layout's order */
     const ps_lm_tensor **by_name;
     ps_hf_shards shards;
-    ps_buf tokenizer; /* the text of tokenizer.json; empty: there is none */
-    char *remark;
-    ps_safetensors_writer *writer;
-    ps_buf ready;  /* bytes of the file that nobody has taken */
-    size_t at;     /* the tensor that comes next, */
-    uint64_t done; /* and how many of its elements have come */
-    float *piece;
 };
 
 /* ---- config and tokenizer ---- */
 
-static ps_status read_config(ps_hf_reader *r, const char *folder)
+static ps_status read_config(ps_model_in_about *about, const char *folder)
 {
     ps_buf json = PS_BUF_EMPTY;
     char *path = ps_asprintf("%s/config.json", folder);
     ps_status st = ps_disk_read_file(&ps_disk_system, path, MAX_CONFIG, &json);
     if (!st) {
-        st = ps_hf_config_parse(ps_buf_slice(&json), &r->model);
+        st = ps_hf_config_parse(ps_buf_slice(&json), &about->model);
         st = st ? ps_wrap(st, "%s", path) : PS_OK;
     }
     ps_free(&path);
@@ -55,14 +44,14 @@ static ps_status read_config(ps_hf_reader *r, const char *folder)
 
 /* tokenizer.json as it is, whatever tokenizer that is; but it must be JSON, as it goes into a
  * header. */
-static ps_status read_tokenizer_text(ps_hf_reader *r, const char *folder)
+static ps_status read_tokenizer_text(ps_model_in_about *about, const char *folder)
 {
     char *path = ps_asprintf("%s/tokenizer.json", folder);
-    ps_status st = ps_disk_read_file(&ps_disk_system, path, PS_JSON_MAX_TEXT, &r->tokenizer);
+    ps_status st = ps_disk_read_file(&ps_disk_system, path, PS_JSON_MAX_TEXT, &about->tokenizer);
     if (!st) {
         ps_json_reader json;
         ps_json_token token;
-        ps_json_reader_init(&json, ps_buf_slice(&r->tokenizer));
+        ps_json_reader_init(&json, ps_buf_slice(&about->tokenizer));
         st = ps_json_skip(&json);
         if (!st)
             st = ps_json_expect(&json, PS_JSON_END, &token);
@@ -73,24 +62,27 @@ static ps_status read_tokenizer_text(ps_hf_reader *r, const char *folder)
     return st;
 }
 
-static ps_status read_tokenizer(ps_hf_reader *r, const char *folder)
+static ps_status read_tokenizer(ps_model_in_about *about, const char *folder)
 {
     ps_tokenizer *t = NULL;
     ps_status opened = ps_tokenizer_open(folder, &t);
     if (opened == PS_NOT_FOUND)
         return PS_OK;
     if (opened)
-        r->remark = ps_strdup(ps_error_message());
-    else if (ps_tokenizer_vocab_size(t) > r->model->vocab_size)
-        r->remark = ps_asprintf("%s: the tokenizer has %" PRIu32 " ids, vocab_size is %" PRId64,
-                                folder, ps_tokenizer_vocab_size(t), r->model->vocab_size);
-    ps_status st = read_tokenizer_text(r, folder);
+        about->remark =
+            ps_asprintf("the tokenizer is kept, but psd cannot use it: %s", ps_error_message());
+    else if (ps_tokenizer_vocab_size(t) > about->model->vocab_size)
+        about->remark =
+            ps_asprintf("the tokenizer is kept, but psd cannot use it: %s: the tokenizer "
+                        "has %" PRIu32 " ids, vocab_size is %" PRId64,
+                        folder, ps_tokenizer_vocab_size(t), about->model->vocab_size);
+    ps_status st = read_tokenizer_text(about, folder);
     if (st == PS_NOT_FOUND && t) /* vocab.json and merges.txt */
-        ps_tokenizer_to_json(t, &r->tokenizer);
+        ps_tokenizer_to_json(t, &about->tokenizer);
     st = st == PS_NOT_FOUND ? PS_OK : st;
-    if (!st && !r->remark) {
-        ps_free(&r->model->tokenizer);
-        r->model->tokenizer = ps_strdup(ps_tokenizer_name(t));
+    if (!st && !about->remark) {
+        ps_free(&about->model->tokenizer);
+        about->model->tokenizer = ps_strdup(ps_tokenizer_name(t));
     }
     ps_tokenizer_free(&t);
     return st;
@@ -110,11 +102,11 @@ static bool ends(const char *name, const char *end)
 }
 
 /* Buffers that follow from the config, and a head that is the embedding. */
-static bool is_dropped(const ps_hf_reader *r, const char *name)
+static bool is_dropped(const ps_model_reader *r, const char *name)
 {
-    if (r->model->tie_embeddings && !strcmp(name, "lm_head.weight"))
+    if (r->about->model->tie_embeddings && !strcmp(name, "lm_head.weight"))
         return true;
-    return strcmp(r->model->architecture, "gpt2")
+    return strcmp(r->about->model->architecture, "gpt2")
                ? ends(name, ".rotary_emb.inv_freq")
                : ends(name, ".attn.bias") || ends(name, ".attn.masked_bias");
 }
@@ -135,10 +127,10 @@ static ps_status check_tensor(const ps_lm_tensor *want, const ps_safetensors_ten
     return PS_OK;
 }
 
-static ps_status find_place(ps_hf_reader *r, size_t shard, const ps_safetensors_tensor *tensor)
+static ps_status find_place(ps_model_reader *r, size_t shard, const ps_safetensors_tensor *tensor)
 {
     static const char prefix[] = "transformer.";
-    bool prefixed = !strcmp(r->model->architecture, "gpt2") &&
+    bool prefixed = !strcmp(r->about->model->architecture, "gpt2") &&
                     !strncmp(tensor->name, prefix, sizeof prefix - 1);
     const char *name = tensor->name + (prefixed ? sizeof prefix - 1 : 0);
     if (is_dropped(r, name))
@@ -147,25 +139,25 @@ static ps_status find_place(ps_hf_reader *r, size_t shard, const ps_safetensors_
     const ps_lm_tensor *wanted = &key;
     if (strlen(name) < sizeof key.name)
         memcpy(key.name, name, strlen(name));
-    const ps_lm_tensor **found = bsearch(&wanted, r->by_name, r->n, sizeof *r->by_name, compare);
+    const ps_lm_tensor **found =
+        bsearch(&wanted, r->by_name, r->about->n, sizeof *r->by_name, compare);
     if (!found)
         return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is none of a %s model", tensor->name,
-                       r->model->architecture);
-    place *p = &r->places[*found - r->layout];
+                       r->about->model->architecture);
+    place *p = &r->places[*found - r->about->tensors];
     if (p->tensor)
         return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is there twice", tensor->name);
     *p = (place){.tensor = tensor, .shard = shard};
     return check_tensor(*found, tensor);
 }
 
-static ps_status find_places(ps_hf_reader *r)
+static ps_status find_places(ps_model_reader *r)
 {
-    ps_lm_layout(r->model, &r->layout, &r->n);
-    r->places = ps_alloc_array(r->n, sizeof *r->places);
-    r->by_name = ps_alloc_array(r->n, sizeof *r->by_name);
-    for (size_t i = 0; i < r->n; i++)
-        r->by_name[i] = &r->layout[i];
-    qsort(r->by_name, r->n, sizeof *r->by_name, compare);
+    r->places = ps_alloc_array(r->about->n, sizeof *r->places);
+    r->by_name = ps_alloc_array(r->about->n, sizeof *r->by_name);
+    for (size_t i = 0; i < r->about->n; i++)
+        r->by_name[i] = &r->about->tensors[i];
+    qsort(r->by_name, r->about->n, sizeof *r->by_name, compare);
     for (size_t s = 0; s < r->shards.n; s++) {
         const ps_safetensors *header = r->shards.at[s].header;
         for (size_t i = 0; i < header->n_tensors; i++) {
@@ -174,115 +166,50 @@ static ps_status find_places(ps_hf_reader *r)
                 return ps_wrap(st, "%s", r->shards.at[s].path);
         }
     }
-    for (size_t i = 0; i < r->n; i++)
+    for (size_t i = 0; i < r->about->n; i++)
         if (!r->places[i].tensor)
-            return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is missing", r->layout[i].name);
+            return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is missing", r->about->tensors[i].name);
     return PS_OK;
 }
 
-/* ---- the file ---- */
+/* ---- the row ---- */
 
-static ps_status keep(void *state, const void *data, size_t len)
+static ps_status hf_read(ps_model_reader *r, size_t i, uint64_t first, size_t n, float *out)
 {
-    ps_buf_append(state, data, len);
-    return PS_OK;
+    return ps_hf_shards_read(&r->shards, r->places[i].shard, r->places[i].tensor, first, n, out);
 }
 
-static ps_status begin_file(ps_hf_reader *r)
+static void hf_close(ps_model_reader **reader)
 {
-    ps_buf config = PS_BUF_EMPTY;
-    ps_spec_model_format(r->model, &config);
-    ps_safetensors_pair metadata[] = {{"format", "pt"},
-                                      {PS_MODEL_META_CONFIG, ps_buf_cstr(&config)},
-                                      {PS_MODEL_META_TOKENIZER, ps_buf_cstr(&r->tokenizer)}};
-    ps_safetensors_tensor *tensors = ps_alloc_array(r->n, sizeof *tensors);
-    for (size_t i = 0; i < r->n; i++) {
-        tensors[i] = (ps_safetensors_tensor){
-            .name = r->layout[i].name, .dtype = PS_SAFETENSORS_F32, .n_dims = r->layout[i].n_dims};
-        memcpy(tensors[i].shape, r->layout[i].shape, sizeof r->layout[i].shape);
-    }
-    ps_status st = ps_safetensors_writer_new(tensors, r->n, metadata, r->tokenizer.len ? 3 : 2,
-                                             (ps_safetensors_sink){keep, &r->ready}, &r->writer);
-    ps_free(&tensors);
-    ps_buf_free(&config);
-    return st;
+    ps_model_reader *r = *reader;
+    if (!r)
+        return;
+    ps_hf_shards_clear(&r->shards);
+    ps_free(&r->places);
+    ps_free(&r->by_name);
+    ps_free(reader);
 }
 
-/* All are F32, so they come in the order in which they were given. */
-static ps_status next_piece(ps_hf_reader *r)
+static ps_status hf_open(const char *folder, ps_model_in_about *about, ps_model_reader **out)
 {
-    const place *p = &r->places[r->at];
-    uint64_t left = r->layout[r->at].shape[0] - r->done;
-    if (r->layout[r->at].n_dims == 2)
-        left = r->layout[r->at].shape[0] * r->layout[r->at].shape[1] - r->done;
-    size_t n = left < PS_HF_PIECE ? (size_t)left : PS_HF_PIECE;
-    ps_status st = ps_hf_shards_read(&r->shards, p->shard, p->tensor, r->done, n, r->piece);
-    if (!st)
-        st = ps_safetensors_writer_data(r->writer, r->piece, n * sizeof *r->piece);
-    r->done += n;
-    if (n == left) {
-        r->at++;
-        r->done = 0;
-    }
-    return st;
-}
-
-ps_status ps_hf_reader_read(ps_hf_reader *r, void *out, size_t len, size_t *got)
-{
-    while (!r->ready.len && r->at < r->n) {
-        ps_status st = next_piece(r);
-        if (st)
-            return st;
-    }
-    *got = r->ready.len < len ? r->ready.len : len;
-    if (*got) {
-        memcpy(out, r->ready.data, *got);
-        ps_buf_consume(&r->ready, *got);
-    }
-    return PS_OK;
-}
-
-ps_status ps_hf_reader_open(const char *folder, ps_hf_reader **out)
-{
-    ps_hf_reader *r = ps_new(ps_hf_reader);
-    r->piece = ps_alloc_array(PS_HF_PIECE, sizeof *r->piece);
+    ps_model_reader *r = ps_new(ps_model_reader);
+    r->about = about;
     r->shards.fd = -1;
-    ps_status st = read_config(r, folder);
+    ps_status st = read_config(about, folder);
     if (!st)
-        st = read_tokenizer(r, folder);
+        st = read_tokenizer(about, folder);
+    if (!st)
+        ps_lm_layout(about->model, &about->tensors, &about->n);
     if (!st)
         st = ps_hf_shards_open(folder, &r->shards);
     if (!st)
         st = find_places(r);
-    if (!st)
-        st = begin_file(r);
     if (st)
-        ps_hf_reader_close(&r);
+        hf_close(&r);
     else
         *out = r;
-    return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
+    return st;
 }
 
-void ps_hf_reader_close(ps_hf_reader **reader)
-{
-    ps_hf_reader *r = *reader;
-    if (!r)
-        return;
-    if (r->model)
-        ps_spec_model_free(&r->model);
-    ps_hf_shards_clear(&r->shards);
-    ps_safetensors_writer_free(&r->writer);
-    ps_buf_free(&r->tokenizer);
-    ps_buf_free(&r->ready);
-    ps_free(&r->layout);
-    ps_free(&r->places);
-    ps_free(&r->by_name);
-    ps_free(&r->remark);
-    ps_free(&r->piece);
-    ps_free(reader);
-}
-
-const char *ps_hf_reader_remark(const ps_hf_reader *r)
-{
-    return r->remark;
-}
+const ps_model_in_row ps_model_in_hf = {
+    .name = "hf", .open = hf_open, .read = hf_read, .close = hf_close};

@@ -7,54 +7,20 @@
 #include "common/base/mem.h"
 #include "common/format/half.h"
 #include "common/format/json.h"
+#include "common/format/model_in.h"
+#include "common/format/regular_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MAX_INDEX = 64 << 20 };
-
-static ps_status read_at(int fd, const char *path, uint64_t at, void *out, size_t len)
-{
-    uint8_t *to = out;
-    while (len) {
-        ssize_t n = pread(fd, to, len, (off_t)at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return ps_fail_errno(errno, "%s", path);
-        if (n == 0)
-            return ps_fail(PS_CORRUPT, "%s: ends at byte %" PRIu64, path, at);
-        to += n;
-        at += (uint64_t)n;
-        len -= (size_t)n;
-    }
-    return PS_OK;
-}
-
-static ps_status open_file(const char *path, int *out, uint64_t *size)
-{
-    struct stat about;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0)
-        return ps_fail_errno(errno, "%s", path);
-    if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode)) {
-        (void)close(fd);
-        return ps_fail(PS_INVALID_ARGUMENT, "%s: not a regular file", path);
-    }
-    *out = fd;
-    *size = (uint64_t)about.st_size;
-    return PS_OK;
-}
 
 static ps_status read_header_of(int fd, const char *path, uint64_t size, ps_safetensors **out)
 {
     uint8_t first[8];
     uint64_t head = 0;
     ps_status st = size < sizeof first ? ps_fail(PS_CORRUPT, "%s: not a safetensors file", path)
-                                       : read_at(fd, path, 0, first, sizeof first);
+                                       : ps_regular_read(fd, path, 0, first, sizeof first);
     if (!st)
         st = ps_safetensors_header_bytes(ps_slice_of(first, sizeof first), &head);
     if (!st && head > size)
@@ -64,7 +30,7 @@ static ps_status read_header_of(int fd, const char *path, uint64_t size, ps_safe
     uint8_t *bytes = ps_try_alloc_raw((size_t)head);
     if (!bytes)
         return ps_fail(PS_NO_MEMORY, "header of %" PRIu64 " bytes", head);
-    st = read_at(fd, path, 0, bytes, (size_t)head);
+    st = ps_regular_read(fd, path, 0, bytes, (size_t)head);
     if (!st)
         st = ps_safetensors_parse(ps_slice_of(bytes, (size_t)head), size, out);
     ps_free(&bytes);
@@ -83,7 +49,7 @@ static ps_status add_shard(ps_hf_shards *s, const char *folder, const char *name
     *shard = (ps_hf_shard){.path = ps_asprintf("%s/%s", folder, name)};
     int fd = -1;
     uint64_t size = 0;
-    ps_status st = open_file(shard->path, &fd, &size);
+    ps_status st = ps_regular_open(shard->path, &fd, &size);
     if (st)
         return st;
     st = read_header_of(fd, shard->path, size, &shard->header);
@@ -146,7 +112,7 @@ static ps_status open_index(ps_hf_shards *s, const char *folder)
 
 ps_status ps_hf_shards_open(const char *folder, ps_hf_shards *out)
 {
-    *out = (ps_hf_shards){.fd = -1, .bytes = ps_alloc(PS_HF_PIECE * sizeof(float))};
+    *out = (ps_hf_shards){.fd = -1, .bytes = ps_alloc(PS_MODEL_IN_PIECE * sizeof(float))};
     char *one = ps_asprintf("%s/model.safetensors", folder);
     ps_status st = access(one, F_OK) == 0 ? add_shard(out, folder, "model.safetensors")
                                           : open_index(out, folder);
@@ -190,13 +156,14 @@ ps_status ps_hf_shards_read(ps_hf_shards *s, size_t i, const ps_safetensors_tens
         (void)close(s->fd);
         s->fd = -1;
     }
-    ps_status st = s->fd < 0 ? open_file(shard->path, &s->fd, &ignored) : PS_OK;
+    ps_status st = s->fd < 0 ? ps_regular_open(shard->path, &s->fd, &ignored) : PS_OK;
     if (st)
         return st;
     s->open = i;
     size_t size = ps_safetensors_dtype_size(tensor->dtype);
-    st = read_at(s->fd, shard->path, shard->header->data_start + tensor->begin + first * size,
-                 s->bytes, n * size);
+    st = ps_regular_read(s->fd, shard->path,
+                         shard->header->data_start + tensor->begin + first * size, s->bytes,
+                         n * size);
     if (!st)
         convert(tensor->dtype, s->bytes, n, out);
     return st;

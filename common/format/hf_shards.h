@@ -24,8 +24,7 @@ typedef struct ps_hf_shards {
 PS_MUST_CHECK ps_status ps_hf_shards_open(const char *folder, ps_hf_shards *out);
 void ps_hf_shards_clear(ps_hf_shards *shards);
 /* Elements first to first + n - 1 of a tensor (F32, F16 or BF16) of shard i; n at most
- * PS_HF_PIECE. */
-enum { PS_HF_PIECE = 64 * 1024 };
+ * PS_MODEL_IN_PIECE. */
 PS_MUST_CHECK ps_status ps_hf_shards_read(ps_hf_shards *shards, size_t i,
                                           const ps_safetensors_tensor *tensor, uint64_t first,
                                           size_t n, float *out);

@@ -25,6 +25,11 @@ typedef struct ps_lm_tensor {
     uint64_t heads;        /* PS_LM_ROPE_PAIRS */
 } ps_lm_tensor;
 
+static inline uint64_t ps_lm_numbers(const ps_lm_tensor *tensor)
+{
+    return tensor->shape[0] * (tensor->n_dims == 2 ? tensor->shape[1] : 1);
+}
+
 /* In the order of the forward pass. model is a language model; *out is the caller's (ps_free). */
 void ps_lm_layout(const ps_spec_model *model, ps_lm_tensor **out, size_t *n);
 

@@ -2,7 +2,7 @@
  * order its tensors come; from there on every four bytes are a number of the next tensor. */
 #include "common/base/buf.h"
 #include "common/base/mem.h"
-#include "common/format/hf_read.h"
+#include "common/format/model_in.h"
 #include "common/format/model_out.h"
 
 #include <inttypes.h>

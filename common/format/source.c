@@ -3,12 +3,11 @@
 #include "common/format/source.h"
 
 #include "common/base/mem.h"
+#include "common/format/regular_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -22,26 +21,11 @@ struct ps_source {
 /* deflate makes at most 1032 bytes of one (zlib's documentation, "maximum compression factor"). */
 enum { DEFLATE_FACTOR = 1032, READ_AHEAD = 256 * 1024 };
 
-static ps_status open_regular(const char *path, int *out, uint64_t *size)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0)
-        return ps_fail_errno(errno, "%s", path);
-    struct stat info;
-    if (fstat(fd, &info) < 0 || !S_ISREG(info.st_mode)) {
-        (void)close(fd);
-        return ps_fail(PS_INVALID_ARGUMENT, "%s: not a regular file", path);
-    }
-    *out = fd;
-    *size = (uint64_t)info.st_size;
-    return PS_OK;
-}
-
 ps_status ps_source_open(const char *path, ps_source **out)
 {
     int fd = -1;
     uint64_t size = 0;
-    ps_status st = open_regular(path, &fd, &size);
+    ps_status st = ps_regular_open(path, &fd, &size);
     if (st)
         return st;
     gzFile file = gzdopen(fd, "rb");

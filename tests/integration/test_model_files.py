@@ -274,5 +274,64 @@ def gguf_files_are_what_an_independent_reader_expects():
                 assert at == path.stat().st_size
 
 
+def gguf_files_come_back_bit_for_bit():
+    """Hugging Face, GGUF, and back: every number that GGUF's type can hold is the same one."""
+    with Cluster() as cluster:
+        cluster.start_server()
+
+        def comes_back(name, dtype, back):
+            path, out = cluster.dir / f"{name}-{dtype}.gguf", cluster.dir / f"{name}-{dtype}-out"
+            cluster.psctl("export", name, "-o", path, "--format", "gguf", "--dtype", dtype)
+            said = cluster.psctl("import", path, back, "--replace")
+            assert not said.stderr, said.stderr
+            cluster.psctl("export", back, "-o", out, "--format", "hf")
+            return out, path
+
+        for kind, how in (("gpt2", dict(tokenizer=TOKENIZER)), ("llama", dict(tokenizer=TOKENIZER)), ("llama", dict(tied=True))):
+            name = f"{kind}-tied" if "tied" in how else kind
+            means = hf.write(cluster.dir / name, kind, **how)
+            cluster.psctl("import", cluster.dir / name, name)
+            cluster.psctl("export", name, "-o", cluster.dir / f"{name}-out", "--format", "hf")
+            out, path = comes_back(name, "f32", "back")
+            same(widened(out), means)
+            config = json.loads((cluster.dir / f"{name}-out/config.json").read_text())
+            if kind == "gpt2":  # GGUF does not say what it was trained with
+                config |= {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
+            assert json.loads((out / "config.json").read_text()) == config
+            if "tokenizer" in how:
+                tokenizer, want = (json.loads(p.read_text()) for p in (out / "tokenizer.json", TOKENIZER[0]))
+                assert tokenizer["model"]["merges"] == want["model"]["merges"]
+                added = lambda t: {(a["id"], a["content"], a["special"]) for a in t["added_tokens"]}
+                assert added(tokenizer) == added(want)
+                assert tokenizer["model"]["vocab"] == want["model"]["vocab"] | {a["content"]: a["id"] for a in want["added_tokens"]}
+            again = cluster.dir / f"{name}-again.gguf"
+            cluster.psctl("export", "back", "-o", again, "--format", "gguf", "--dtype", "f32")
+            assert again.read_bytes() == path.read_bytes(), f"{name}: the second file differs"
+
+            for dtype in ("f16", "q8_0"):
+                got = widened(comes_back(name, dtype, "narrow")[0])
+                assert set(got) == set(means)
+                for tensor, values in means.items():
+                    stays = values.ndim == 1 or tensor == "wpe.weight"
+                    rows = values.T if kind == "gpt2" and values.ndim == 2 and tensor.startswith("h.") else values
+                    have = got[tensor].T if rows is not values else got[tensor]
+                    if stays:
+                        assert have.tobytes() == values.tobytes(), tensor
+                    elif dtype == "f16":
+                        assert np.array_equal(have, rows.astype("f2").astype("f4")), tensor
+                    else:  # half a step of the block, and what the scale as an F16 adds at most
+                        blocks = rows.reshape(-1, 32).astype("f8")
+                        most = np.abs(blocks).max(1, keepdims=True)
+                        off = np.abs(have.reshape(-1, 32) - blocks)
+                        assert (off <= most / 254 + most / 2048).all() and off.any(), tensor
+
+        # a model of bytes is one of bytes again
+        hf.write(cluster.dir / "bytes", "llama", config={"psd_tokenizer": "bytes"})
+        cluster.psctl("import", cluster.dir / "bytes", "bytes")
+        comes_back("bytes", "f32", "back")
+        assert "tokenizer: \"bytes\"" in cluster.psctl_json("model", "back")["config"]
+
+
 run([texts_become_token_files, hugging_face_folders_come_and_go_bit_for_bit,
-     folders_that_do_not_fit_are_refused_in_one_line, gguf_files_are_what_an_independent_reader_expects])
+     folders_that_do_not_fit_are_refused_in_one_line, gguf_files_are_what_an_independent_reader_expects,
+     gguf_files_come_back_bit_for_bit])

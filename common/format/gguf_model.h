@@ -1,0 +1,15 @@
+/* gguf_model: what the keys of a GGUF file say about its model. Private to gguf_*.c. */
+#ifndef PS_FORMAT_GGUF_MODEL_H
+#define PS_FORMAT_GGUF_MODEL_H
+
+#include "common/format/gguf_parse.h"
+#include "common/format/model_in.h"
+
+/* The model section; tokenizer is "", or "bytes" when psd wrote the file. PS_INVALID_ARGUMENT with
+ * the key: it is missing, or says what psd's models cannot do. *out: ps_spec_model_free. */
+PS_MUST_CHECK ps_status ps_gguf_model(const ps_gguf *file, ps_spec_model **out);
+/* Fills in tokenizer and remark of about, whose model is there. A tokenizer that psd cannot use, or
+ * whose keys do not fit each other, is left out with a remark. */
+PS_MUST_CHECK ps_status ps_gguf_tokenizer(const ps_gguf *file, ps_model_in_about *about);
+
+#endif

@@ -1,0 +1,257 @@
+/* The row `gguf` of model_in: a file of llama.cpp with a gpt2 or llama model. Happy path: as much
+ * of the file is read as its header takes; keys say the model, each tensor of the layout is found
+ * by its name, and then its numbers are read piece by piece, with the writer's changes (gguf.c)
+ * undone. A matrix that has to be transposed is gathered first; so memory is that of the largest
+ * such matrix, and never the model's. */
+#include "common/base/mem.h"
+#include "common/format/gguf_header.h"
+#include "common/format/gguf_model.h"
+#include "common/format/regular_file.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+enum { FIRST_READ = 1 << 20, MOST_BYTES = PS_MODEL_IN_PIECE * sizeof(float) };
+
+/* Where a tensor of the layout is. */
+typedef struct place {
+    ps_gguf_type type;
+    uint64_t begin; /* byte of the file */
+} place;
+
+struct ps_model_reader {
+    const ps_model_in_about *about;
+    char *path;
+    int fd;
+    uint64_t size;
+    uint8_t *head; /* the file's first bytes, while it is opened */
+    ps_gguf *file; /* the same */
+    place *places; /* by the layout's order */
+    uint8_t *bytes;
+    size_t gathered_of; /* the tensor that is gathered, in the file's order of numbers */
+    float *gathered;    /* or NULL */
+};
+
+/* ---- the header ---- */
+
+static ps_status read_head(ps_model_reader *r)
+{
+    for (uint64_t len = FIRST_READ;; len *= 4) {
+        len = len < r->size ? len : r->size;
+        len = len < PS_GGUF_MAX_HEADER ? len : PS_GGUF_MAX_HEADER;
+        r->head = ps_try_alloc_raw((size_t)len);
+        if (!r->head)
+            return ps_fail(PS_NO_MEMORY, "header of %" PRIu64 " bytes", len);
+        ps_status st = ps_regular_read(r->fd, r->path, 0, r->head, (size_t)len);
+        if (st)
+            return st;
+        st = ps_gguf_parse(ps_slice_of(r->head, (size_t)len), r->size, &r->file);
+        if (st == PS_AGAIN && len == PS_GGUF_MAX_HEADER)
+            st = ps_fail(PS_CORRUPT, "a header of more than %d bytes", PS_GGUF_MAX_HEADER);
+        if (st != PS_AGAIN)
+            return st ? ps_wrap(st, "%s", r->path) : PS_OK;
+        ps_free(&r->head);
+    }
+}
+
+/* ---- tensors ---- */
+
+static ps_status find_place(const ps_gguf *file, const ps_lm_tensor *want, place *out, bool *used)
+{
+    uint64_t sides[2];
+    const ps_gguf_tensor *have = ps_gguf_find_tensor(file, want->gguf);
+    if (!have)
+        return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is missing", want->gguf);
+    ps_gguf_sides(want, sides);
+    if (have->sides[0] != sides[0] || have->sides[1] != sides[1] || have->sides[2] != 1 ||
+        have->sides[3] != 1)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "tensor %s has another shape than the keys say: %" PRIu64 " rows of %" PRIu64
+                       " are expected",
+                       want->gguf, sides[1], sides[0]);
+    *out = (place){.type = have->type, .begin = have->begin};
+    used[have - file->tensors] = true;
+    return PS_OK;
+}
+
+/* gpt2's head is the embedding; older files have it a second time. */
+static ps_status check_head(ps_model_reader *r, bool *used)
+{
+    const ps_gguf_tensor *embedding = ps_gguf_find_tensor(r->file, "token_embd.weight");
+    const ps_gguf_tensor *head = ps_gguf_find_tensor(r->file, "output.weight");
+    if (!head || !r->about->model->tie_embeddings)
+        return PS_OK;
+    used[head - r->file->tensors] = true;
+    uint64_t bytes = head->end - head->begin;
+    bool same = head->type == embedding->type && bytes == embedding->end - embedding->begin;
+    for (uint64_t at = 0; same && at < bytes;) {
+        size_t n = bytes - at < MOST_BYTES / 2 ? (size_t)(bytes - at) : MOST_BYTES / 2;
+        uint8_t *other = r->bytes + MOST_BYTES / 2;
+        ps_status st = ps_regular_read(r->fd, r->path, head->begin + at, r->bytes, n);
+        if (!st)
+            st = ps_regular_read(r->fd, r->path, embedding->begin + at, other, n);
+        if (st)
+            return st;
+        same = !memcmp(r->bytes, other, n);
+        at += n;
+    }
+    return same ? PS_OK
+                : ps_fail(PS_INVALID_ARGUMENT,
+                          "tensor output.weight is not the same as token_embd.weight, as the head "
+                          "of a gpt2 model has to be");
+}
+
+static ps_status find_places(ps_model_reader *r)
+{
+    const ps_model_in_about *about = r->about;
+    bool *used = ps_alloc_array(r->file->n_tensors + 1, sizeof *used);
+    ps_status st = PS_OK;
+    r->places = ps_alloc_array(about->n, sizeof *r->places);
+    for (size_t i = 0; !st && i < about->n; i++)
+        st = find_place(r->file, &about->tensors[i], &r->places[i], used);
+    if (!st)
+        st = check_head(r, used);
+    for (size_t i = 0; !st && i < r->file->n_tensors; i++)
+        if (!used[i])
+            st = ps_fail(PS_INVALID_ARGUMENT, "tensor %.*s is none of a %s model",
+                         PS_GGUF_NAME(r->file->tensors[i].name), about->model->architecture);
+    ps_free(&used);
+    return st;
+}
+
+/* ---- numbers ---- */
+
+/* Numbers first to first + n - 1 in the file's order; whole blocks, at most PS_MODEL_IN_PIECE. */
+static ps_status read_stored(ps_model_reader *r, const place *p, uint64_t first, size_t n,
+                             float *out)
+{
+    size_t numbers = ps_gguf_block_numbers(p->type), bytes = ps_gguf_block_bytes(p->type);
+    ps_status st = ps_regular_read(r->fd, r->path, p->begin + first / numbers * bytes, r->bytes,
+                                   n / numbers * bytes);
+    if (!st)
+        ps_gguf_decode(p->type, r->bytes, n, out);
+    return st;
+}
+
+/* Row of psd's q and k in the file: halves that rotate come from pairs that rotate. */
+static uint64_t paired_row(const ps_lm_tensor *t, uint64_t row)
+{
+    uint64_t size = t->shape[0] / t->heads, half = size / 2, inside = row % size;
+    return row - inside + inside % half * 2 + inside / half;
+}
+
+static ps_status read_paired(ps_model_reader *r, const ps_lm_tensor *t, const place *p,
+                             uint64_t first, size_t n, float *out)
+{
+    uint64_t columns = t->shape[1];
+    ps_status st = PS_OK;
+    while (!st && n) {
+        uint64_t row = first / columns, column = first % columns;
+        size_t part = columns - column < n ? (size_t)(columns - column) : n;
+        st = read_stored(r, p, paired_row(t, row) * columns + column, part, out);
+        first += part;
+        out += part;
+        n -= part;
+    }
+    return st;
+}
+
+static ps_status gather(ps_model_reader *r, size_t i)
+{
+    const ps_lm_tensor *t = &r->about->tensors[i];
+    uint64_t all = ps_lm_numbers(t);
+    ps_free(&r->gathered);
+    r->gathered = ps_try_alloc_raw((size_t)all * sizeof *r->gathered);
+    if (!r->gathered)
+        return ps_fail(PS_NO_MEMORY, "%s: no memory for the %" PRIu64 " numbers of tensor %s",
+                       r->path, all, t->gguf);
+    r->gathered_of = i;
+    ps_status st = PS_OK;
+    for (uint64_t at = 0; !st && at < all; at += PS_MODEL_IN_PIECE) {
+        size_t n = all - at < PS_MODEL_IN_PIECE ? (size_t)(all - at) : PS_MODEL_IN_PIECE;
+        st = read_stored(r, &r->places[i], at, n, r->gathered + at);
+    }
+    return st;
+}
+
+static ps_status read_transposed(ps_model_reader *r, size_t i, uint64_t first, size_t n, float *out)
+{
+    const uint64_t *shape = r->about->tensors[i].shape;
+    ps_status st = r->gathered && r->gathered_of == i ? PS_OK : gather(r, i);
+    for (size_t k = 0; !st && k < n; k++) {
+        uint64_t row = (first + k) / shape[1], column = (first + k) % shape[1];
+        out[k] = r->gathered[column * shape[0] + row];
+    }
+    if (!st && first + n == shape[0] * shape[1])
+        ps_free(&r->gathered);
+    return st;
+}
+
+static ps_status gguf_read(ps_model_reader *r, size_t i, uint64_t first, size_t n, float *out)
+{
+    const ps_lm_tensor *t = &r->about->tensors[i];
+    switch (t->change) {
+    case PS_LM_TRANSPOSE:
+        return read_transposed(r, i, first, n, out);
+    case PS_LM_ROPE_PAIRS:
+        return read_paired(r, t, &r->places[i], first, n, out);
+    case PS_LM_SAME:
+        break;
+    }
+    return read_stored(r, &r->places[i], first, n, out);
+}
+
+/* ---- the row ---- */
+
+static void gguf_close(ps_model_reader **reader)
+{
+    ps_model_reader *r = *reader;
+    if (!r)
+        return;
+    if (r->fd >= 0)
+        (void)close(r->fd);
+    ps_gguf_free(&r->file);
+    ps_free(&r->head);
+    ps_free(&r->path);
+    ps_free(&r->places);
+    ps_free(&r->bytes);
+    ps_free(&r->gathered);
+    ps_free(reader);
+}
+
+static ps_status understand(ps_model_reader *r, ps_model_in_about *about)
+{
+    ps_status st = ps_gguf_model(r->file, &about->model);
+    if (!st)
+        st = ps_gguf_tokenizer(r->file, about);
+    if (!st)
+        ps_lm_layout(about->model, &about->tensors, &about->n);
+    return st ? st : find_places(r);
+}
+
+static ps_status gguf_open(const char *path, ps_model_in_about *about, ps_model_reader **out)
+{
+    ps_model_reader *r = ps_new(ps_model_reader);
+    r->about = about;
+    r->path = ps_strdup(path);
+    r->bytes = ps_alloc(MOST_BYTES);
+    ps_status st = ps_regular_open(path, &r->fd, &r->size);
+    if (st)
+        r->fd = -1;
+    if (!st)
+        st = read_head(r);
+    if (!st) {
+        st = understand(r, about);
+        st = st ? ps_wrap(st, "%s", path) : PS_OK;
+    }
+    ps_gguf_free(&r->file); /* of which nothing is needed any more, and it may be large */
+    ps_free(&r->head);
+    if (st)
+        gguf_close(&r);
+    else
+        *out = r;
+    return st;
+}
+
+const ps_model_in_row ps_model_in_gguf = {
+    .name = "gguf", .open = gguf_open, .read = gguf_read, .close = gguf_close};

@@ -1,0 +1,162 @@
+/* Happy path: the row reads what it needs to know the model and where its tensors are; then psd's
+ * header is written into a buffer, and after it tensor by tensor, in the layout's order, what the
+ * row makes of the source. */
+#include "common/format/model_in.h"
+
+#include "common/base/mem.h"
+#include "common/format/gguf_types.h"
+#include "common/format/regular_file.h"
+#include "common/format/safetensors.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct ps_model_in {
+    const ps_model_in_row *row;
+    ps_model_reader *reader;
+    ps_model_in_about about;
+    ps_safetensors_writer *writer;
+    ps_buf ready;  /* bytes of the file that nobody has taken */
+    size_t at;     /* the tensor that comes next, */
+    uint64_t done; /* and how many of its numbers have come */
+    float *piece;
+};
+
+/* *out is NULL for a file that no row takes. */
+static ps_status find_row(const char *path, const ps_model_in_row **out)
+{
+    struct stat about;
+    if (stat(path, &about) != 0)
+        return ps_fail_errno(errno, "%s", path);
+    *out = NULL;
+    if (S_ISDIR(about.st_mode)) {
+        *out = &ps_model_in_hf;
+        return PS_OK;
+    }
+    int fd = -1;
+    uint64_t size = 0;
+    char first[sizeof PS_GGUF_MAGIC - 1];
+    ps_status st = ps_regular_open(path, &fd, &size);
+    if (st)
+        return st;
+    if (size >= sizeof first) {
+        st = ps_regular_read(fd, path, 0, first, sizeof first);
+        if (!st && !memcmp(first, PS_GGUF_MAGIC, sizeof first))
+            *out = &ps_model_in_gguf;
+    }
+    (void)close(fd);
+    return st;
+}
+
+ps_status ps_model_in_takes(const char *path, bool *out)
+{
+    const ps_model_in_row *row = NULL;
+    ps_status st = find_row(path, &row);
+    if (!st)
+        *out = row != NULL;
+    return st;
+}
+
+static ps_status keep(void *state, const void *data, size_t len)
+{
+    ps_buf_append(state, data, len);
+    return PS_OK;
+}
+
+static ps_status begin_file(ps_model_in *in)
+{
+    ps_model_in_about *about = &in->about;
+    ps_buf config = PS_BUF_EMPTY;
+    ps_spec_model_format(about->model, &config);
+    ps_safetensors_pair metadata[] = {{"format", "pt"},
+                                      {PS_MODEL_META_CONFIG, ps_buf_cstr(&config)},
+                                      {PS_MODEL_META_TOKENIZER, ps_buf_cstr(&about->tokenizer)}};
+    ps_safetensors_tensor *tensors = ps_alloc_array(about->n, sizeof *tensors);
+    for (size_t i = 0; i < about->n; i++) {
+        const ps_lm_tensor *t = &about->tensors[i];
+        tensors[i] = (ps_safetensors_tensor){
+            .name = t->name, .dtype = PS_SAFETENSORS_F32, .n_dims = t->n_dims};
+        memcpy(tensors[i].shape, t->shape, sizeof t->shape);
+    }
+    ps_status st =
+        ps_safetensors_writer_new(tensors, about->n, metadata, about->tokenizer.len ? 3 : 2,
+                                  (ps_safetensors_sink){keep, &in->ready}, &in->writer);
+    ps_free(&tensors);
+    ps_buf_free(&config);
+    return st;
+}
+
+/* All are F32, so they come in the order in which they were given. */
+static ps_status next_piece(ps_model_in *in)
+{
+    uint64_t left = ps_lm_numbers(&in->about.tensors[in->at]) - in->done;
+    size_t n = left < PS_MODEL_IN_PIECE ? (size_t)left : PS_MODEL_IN_PIECE;
+    ps_status st = in->row->read(in->reader, in->at, in->done, n, in->piece);
+    if (!st)
+        st = ps_safetensors_writer_data(in->writer, in->piece, n * sizeof *in->piece);
+    in->done += n;
+    if (n == left) {
+        in->at++;
+        in->done = 0;
+    }
+    return st;
+}
+
+ps_status ps_model_in_read(ps_model_in *in, void *out, size_t len, size_t *got)
+{
+    while (!in->ready.len && in->at < in->about.n) {
+        ps_status st = next_piece(in);
+        if (st)
+            return st;
+    }
+    *got = in->ready.len < len ? in->ready.len : len;
+    if (*got) {
+        memcpy(out, in->ready.data, *got);
+        ps_buf_consume(&in->ready, *got);
+    }
+    return PS_OK;
+}
+
+ps_status ps_model_in_open(const char *path, ps_model_in **out)
+{
+    const ps_model_in_row *row = NULL;
+    ps_status st = find_row(path, &row);
+    if (!st && !row)
+        st = ps_fail(PS_INVALID_ARGUMENT, "%s: neither a folder nor a GGUF file", path);
+    if (st)
+        return st;
+    ps_model_in *in = ps_new(ps_model_in);
+    in->row = row;
+    in->piece = ps_alloc_array(PS_MODEL_IN_PIECE, sizeof *in->piece);
+    st = row->open(path, &in->about, &in->reader);
+    if (!st)
+        st = begin_file(in);
+    if (st)
+        ps_model_in_close(&in);
+    else
+        *out = in;
+    return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
+}
+
+void ps_model_in_close(ps_model_in **in)
+{
+    ps_model_in *m = *in;
+    if (!m)
+        return;
+    m->row->close(&m->reader);
+    if (m->about.model)
+        ps_spec_model_free(&m->about.model);
+    ps_safetensors_writer_free(&m->writer);
+    ps_buf_free(&m->about.tokenizer);
+    ps_buf_free(&m->ready);
+    ps_free(&m->about.tensors);
+    ps_free(&m->about.remark);
+    ps_free(&m->piece);
+    ps_free(in);
+}
+
+const char *ps_model_in_remark(const ps_model_in *in)
+{
+    return in->about.remark;
+}
