@@ -286,6 +286,10 @@ train: {{epochs: 1, batch_size: 8, optimizer: {{name: adamw, learning_rate: 0.00
         (cluster.dir / "hf/tokenizer.json").write_bytes(tokenizer.read_bytes())
         cluster.psctl("import", cluster.dir / "hf", "full")
         assert say(cluster, "full", "the quick", *how)["tokens"] == bare["tokens"], "its own tokenizer"
+        cluster.psctl("export", "full", "--format", "gguf", "--dtype", "f32", "-o", cluster.dir / "full.gguf")
+        cluster.psctl("import", cluster.dir / "full.gguf", "back")
+        back = say(cluster, "back", "the quick", *how)
+        assert (back["tokens"], back["text"]) == (bare["tokens"], bare["text"]), "by way of a GGUF file"
 
         cluster.wait_job(cluster.submit(train.replace("NAME", "tuned") + "initialize_from: full\n"))
         tuned = say(cluster, "tuned", "the quick", *how)

@@ -11,7 +11,7 @@ import numpy as np
 from harness import PSCTL, SOURCE, Cluster, run
 
 GOLDEN = pathlib.Path(SOURCE) / "tests/golden"
-sys.path[:0] = [str(GOLDEN / "hf"), str(SOURCE / "build/pypi")]
+sys.path[:0] = [str(GOLDEN / "hf"), str(GOLDEN / "gguf"), str(SOURCE / "build/pypi")]
 import make as hf  # noqa: E402
 
 TOKENIZER = [GOLDEN / "tokenizer/tokenizer.json"]
@@ -332,6 +332,108 @@ def gguf_files_come_back_bit_for_bit():
         assert "tokenizer: \"bytes\"" in cluster.psctl_json("model", "back")["config"]
 
 
+def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
+    try:
+        import gguf
+    except ImportError:
+        print("skipped: the package gguf is not in build/pypi (tests/run puts it there)", flush=True)
+        return
+    import make_gguf
+    types = gguf.GGMLQuantizationType
+    with Cluster() as cluster:
+        cluster.start_server()
+        path = cluster.dir / "other.gguf"
+
+        def write(kind, **how):
+            path.unlink(missing_ok=True)
+            return make_gguf.write(path, kind, **how)
+
+        def reads(kind, remark="", **how):
+            means = write(kind, **how)
+            done = cluster.psctl("import", path, "other", "--replace")
+            assert remark in done.stderr and len(done.stderr.splitlines()) == bool(remark), done.stderr
+            cluster.psctl("export", "other", "-o", cluster.dir / "other.safetensors", "--force")
+            tensors, metadata = hf.read_safetensors(cluster.dir / "other.safetensors")
+            same({k: v for k, (d, v) in tensors.items()}, means)
+            return metadata
+
+        def refuses(text, kind="llama", **how):
+            write(kind, **how)
+            done = cluster.psctl("import", path, "bad", check=False)
+            lines = done.stderr.splitlines()
+            assert done.returncode == 6 and len(lines) == 1 and text in lines[0] and str(path) in lines[0], done.stderr
+
+        def drop(name):
+            return lambda w, t: [d.pop(name) for d in w.kv_data if name in d]
+
+        def put(name, value, type):
+            return lambda w, t: (drop(name)(w, t), w.add_key_value(name, value, type))
+
+        def tied(w, tensors):
+            del tensors["output.weight"]
+
+        def twice(w, tensors):
+            tensors["output.weight"] = tensors["token_embd.weight"]
+
+        def other_head(w, tensors):
+            values = tensors["token_embd.weight"][0] + np.float32(1)
+            tensors["output.weight"] = values, types.F32, values
+
+        def extra(w, tensors):
+            tensors["blk.0.attn_q.bias"] = tensors["output_norm.weight"]
+
+        def quantised(w, tensors):
+            del tensors["blk.0.attn_v.weight"]
+            w.add_tensor("blk.0.attn_v.weight", np.zeros((16, 18), "u1"), raw_shape=(16, 18), raw_dtype=types.Q4_0)
+
+        def wide(w, tensors):
+            tensors["blk.0.attn_v.weight"] = tensors["blk.0.attn_q.weight"]
+
+        value = gguf.GGUFValueType
+        u32, f32, text, i64, f64 = value.UINT32, value.FLOAT32, value.STRING, value.INT64, value.FLOAT64
+        assert "tokenizer.json" in reads("gpt2", types=(types.F16, types.BF16, types.Q8_0))
+        assert "tie_embeddings: true" in reads("llama", change=tied)["psd.model"]
+        assert "tie_embeddings: false" in reads("llama", change=make_gguf.every_value)["psd.model"]
+        assert "rope_theta: 10000," in reads("llama", change=drop("llama.rope.freq_base"))["psd.model"]
+        assert "num_kv_heads: 1," in reads("llama", change=put("llama.attention.head_count_kv", 1, i64))["psd.model"]
+        assert "norm_epsilon: 1e-06" in reads("llama", change=put("llama.attention.layer_norm_rms_epsilon", 1e-6, f64))["psd.model"]
+        reads("gpt2", change=twice)
+        assert "tokenizer: \"gpt2\"" in reads("gpt2", change=drop("tokenizer.ggml.pre"))["psd.model"]
+
+        # a tokenizer that psd cannot use stays behind, and psctl says so
+        left_out = "psctl: the tokenizer is left out, as psd cannot use it: key "
+        for why, change in (("pre: 'llama-bpe' is not supported, only gpt-2", put("tokenizer.ggml.pre", "llama-bpe", text)),
+                            ("model: 'llama' is not supported, only gpt2", put("tokenizer.ggml.model", "llama", text)),
+                            ("merges is missing", drop("tokenizer.ggml.merges"))):
+            metadata = reads("llama", left_out + "tokenizer.ggml." + why, change=change)
+            assert "tokenizer.json" not in metadata and "tokenizer: \"\"" in metadata["psd.model"], metadata
+
+        refuses("general.architecture: 'phi3' is not known; allowed: gpt2, llama", change=put("general.architecture", "phi3", text))
+        refuses("key general.architecture is missing", change=drop("general.architecture"))
+        refuses("key llama.block_count is missing", change=drop("llama.block_count"))
+        refuses("key llama.block_count must be an integer", change=put("llama.block_count", "1", text))
+        refuses("tensor blk.1.attn_norm.weight is missing", change=put("llama.block_count", 2, u32))
+        refuses("hidden_size: 32 is not a multiple of num_heads, 3", change=put("llama.attention.head_count", 3, u32))
+        refuses("tensor token_embd.weight has another shape than the keys say: 263 rows of 32", change=put("llama.vocab_size", 263, u32))
+        refuses("tensor blk.0.attn_v.weight has another shape", change=wide)
+        refuses("tensor blk.0.attn_q.bias is none of a llama model", change=extra)
+        refuses("tensor blk.0.attn_v.weight: it is Q4_0; allowed: F32, F16, BF16, Q8_0", change=quantised)
+        refuses("key llama.rope.scaling.type: scaled RoPE", change=put("llama.rope.scaling.type", "yarn", text))
+        refuses("key llama.rope.scaling.factor: 8 is not supported", change=put("llama.rope.scaling.factor", 8.0, f32))
+        refuses("key llama.rope.dimension_count: 8 is not supported, only 16", change=put("llama.rope.dimension_count", 8, u32))
+        refuses("key llama.attention.key_length: 64 is not", change=put("llama.attention.key_length", 64, u32))
+        refuses("key llama.expert_count: 8 is not", change=put("llama.expert_count", 8, u32))
+        refuses("tensor output.weight is not the same as token_embd.weight", "gpt2", change=other_head)
+        write("gpt2")
+        path.write_bytes(path.read_bytes()[:-70])
+        done = cluster.psctl("import", path, "bad", check=False)
+        assert done.returncode == 6 and "its data ends at byte" in done.stderr, done.stderr
+        write("gpt2")
+        done = cluster.psctl("import", path, "bad", "--model", "{architecture: mlp, layers: [4, 3]}", check=False)
+        assert done.returncode == 2 and "--model is for a safetensors file" in done.stderr, done.stderr
+        assert [m["name"] for m in cluster.psctl_json("models")["models"]] == ["other"]
+
+
 run([texts_become_token_files, hugging_face_folders_come_and_go_bit_for_bit,
      folders_that_do_not_fit_are_refused_in_one_line, gguf_files_are_what_an_independent_reader_expects,
-     gguf_files_come_back_bit_for_bit])
+     gguf_files_come_back_bit_for_bit, gguf_files_of_another_writer_are_read_or_refused_in_one_line])
