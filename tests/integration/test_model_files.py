@@ -325,6 +325,14 @@ def gguf_files_come_back_bit_for_bit():
                         off = np.abs(have.reshape(-1, 32) - blocks)
                         assert (off <= most / 254 + most / 2048).all() and off.any(), tensor
 
+        # texts that get a space in front still get it
+        hf.write(cluster.dir / "space", "gpt2", tokenizer=TOKENIZER)
+        words = cluster.dir / "space/tokenizer.json"
+        words.write_text(words.read_text().replace('"add_prefix_space":false', '"add_prefix_space":true'))
+        cluster.psctl("import", cluster.dir / "space", "space")
+        out = comes_back("space", "f16", "back")[0]
+        assert json.loads((out / "tokenizer.json").read_text())["pre_tokenizer"]["add_prefix_space"] is True
+
         # a model of bytes is one of bytes again
         hf.write(cluster.dir / "bytes", "llama", config={"psd_tokenizer": "bytes"})
         cluster.psctl("import", cluster.dir / "bytes", "bytes")
@@ -398,6 +406,7 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
         assert "num_kv_heads: 1," in reads("llama", change=put("llama.attention.head_count_kv", 1, i64))["psd.model"]
         assert "norm_epsilon: 1e-06" in reads("llama", change=put("llama.attention.layer_norm_rms_epsilon", 1e-6, f64))["psd.model"]
         reads("gpt2", change=twice)
+        reads("gpt2", change=lambda w, t: w.add_string("x.long", "long" * 500000))
         assert "tokenizer: \"gpt2\"" in reads("gpt2", change=drop("tokenizer.ggml.pre"))["psd.model"]
 
         # a tokenizer that psd cannot use stays behind, and psctl says so
