@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 
-from harness import Cluster, run, wait_until, write_idx
+from harness import SLOW, Cluster, run, wait_until, write_idx
 
 
 def long_job(cluster, mode="asp", epochs=6, name="long"):
@@ -25,14 +25,15 @@ def fails_with(cluster, text, *words):
 
 
 def a_stopped_worker_returns_its_lease_and_a_late_one_joins():
-    """A signal that comes with the very last batch of a task stops nothing, and shows nothing: then once more."""
+    """A signal that comes with the very last batch of a task stops nothing, and shows nothing: then once more.
+    With leases of ten minutes the job could not end if the lease were not given back."""
     assert any(a_worker_is_stopped() for _ in range(3)), "it was never in the middle of a task"
 
 
 def a_worker_is_stopped():
     with Cluster() as cluster:
         cluster.tiny_data(rows=16000)
-        cluster.start_server()
+        cluster.start_server(extra="jobs: {lease_timeout: 10m}")
         first = cluster.start_worker("w1")
         job_id = cluster.submit(long_job(cluster))
         trained_beyond(cluster, job_id, 4000)
@@ -40,10 +41,8 @@ def a_worker_is_stopped():
         wait_until("the late worker has a task", lambda: cluster.job(job_id)["progress"]["workers"] == 2)
         begin = time.monotonic()
         assert first.stop() == 0
-        assert time.monotonic() - begin < 3, "stopping took too long"
-        begin = time.monotonic()
+        assert time.monotonic() - begin < 3 * SLOW, "stopping took too long"
         job = cluster.wait_job(job_id)
-        assert time.monotonic() - begin < 10, "the lease came back only when it expired"
         assert job["progress"]["samples"] == 6 * 16000, job["progress"]  # nothing twice, nothing left out
         assert job["progress"]["test_accuracy"] > 0.98
         return "the worker is stopping" in first.text()
@@ -74,7 +73,7 @@ def psd_is_restarted_without_waiting_for_its_workers():
         trained_beyond(cluster, job_id, 4000)
         begin = time.monotonic()
         assert cluster.server.stop() == 0
-        assert time.monotonic() - begin < 5, "psd waited for a stream that never ends by itself"
+        assert time.monotonic() - begin < 5 * SLOW, "psd waited for a stream that never ends by itself"
         cluster.start_server()
         assert cluster.wait_job(job_id, timeout=90)["progress"]["test_accuracy"] > 0.98
 
@@ -89,7 +88,7 @@ def a_worker_whose_psd_is_gone_leaves_at_once_and_says_what_is_lost():
         wait_until("it is seen", lambda: "not attached" in worker.text())
         begin = time.monotonic()
         assert worker.stop() == 0
-        assert time.monotonic() - begin < 5, "it waited for a psd that is gone"
+        assert time.monotonic() - begin < 5 * SLOW, "it waited for a psd that is gone"
         assert "leaving without psd: lost are tasks=1" in worker.text()
 
 
@@ -125,7 +124,7 @@ def a_cancelled_job_leaves_the_worker_at_once_and_ready():
         cluster.wait_job(job_id, ("cancelled",))
         next_id = cluster.submit(long_job(cluster, epochs=1, name="next"))
         trained_beyond(cluster, next_id, 0)
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 5 * SLOW
 
 
 def odd_jobs_train_as_well():
