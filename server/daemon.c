@@ -10,6 +10,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/notify.h"
+#include "common/base/parallel.h"
 #include "common/security/policy.h"
 #include "server/daemon_internal.h"
 #include "server/data_lock.h"
@@ -17,7 +18,6 @@
 
 #include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { TICK_MS = 200, AUDIT_TICK_MS = 5000 };
 
@@ -183,8 +183,7 @@ static void hangup_cb(void *user, int number)
 static ps_status open_all(ps_daemon *d)
 {
     ps_log_set_level(ps_conf_log_level(&d->conf->log));
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    ps_work_set_threads(ps_server_threads(d->conf, cores > 0 ? (unsigned)cores : 1));
+    ps_work_set_threads(ps_server_threads(d->conf, ps_cores()));
     ps_status st = ps_disk_mkdir_if_missing(&ps_disk_system, d->conf->data_dir);
     if (!st)
         st = ps_data_lock_take(d->conf->data_dir, &d->data_lock);

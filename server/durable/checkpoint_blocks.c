@@ -5,15 +5,14 @@
 #include "server/durable/checkpoint_blocks.h"
 
 #include "common/base/mem.h"
+#include "common/base/parallel.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
 enum {
     HEAD_BYTES = 32, /* u64 block, version, updates; u32 elements, state format */
     PART_BYTES = 8 << 20,
-    THREADS_MAX = 16,
 };
 
 typedef struct part {
@@ -29,6 +28,7 @@ typedef struct reading {
     part *parts;
     size_t count;
     atomic_size_t next;
+    atomic_int open_file; /* the caller's, for the first thread that comes; then -1 */
     pthread_mutex_t lock; /* of what follows */
     size_t failed;        /* the first part that did; count: none */
     ps_error error;
@@ -153,35 +153,24 @@ static void read_parts(reading *g, int file)
 }
 
 /* A file that cannot be opened once more is a thread less. */
-static void *read_main(void *user)
+static void read_with_own_file(void *user)
 {
     reading *g = user;
-    int file;
-    if (g->disk->open(g->disk->state, g->path, PS_DISK_READ, &file) == PS_OK) {
+    int file = atomic_exchange(&g->open_file, -1);
+    if (file >= 0) {
+        read_parts(g, file);
+    } else if (g->disk->open(g->disk->state, g->path, PS_DISK_READ, &file) == PS_OK) {
         read_parts(g, file);
         g->disk->close(g->disk->state, file);
     }
-    return NULL;
-}
-
-static size_t helpers(size_t parts)
-{
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t n = cores < 1 ? 1 : cores > THREADS_MAX ? THREADS_MAX : (size_t)cores;
-    return (n < parts ? n : parts) - 1;
 }
 
 static ps_status read_together(reading *g, ps_section_reader *r, uint64_t end)
 {
-    pthread_t threads[THREADS_MAX];
-    size_t n = 0, want = helpers(g->count);
     pthread_mutex_init(&g->lock, NULL);
     g->failed = g->count;
-    while (n < want && pthread_create(&threads[n], NULL, read_main, g) == 0)
-        n++;
-    read_parts(g, r->file);
-    while (n)
-        pthread_join(threads[--n], NULL);
+    g->open_file = r->file;
+    ps_parallel_run(g->count, read_with_own_file, g);
     pthread_mutex_destroy(&g->lock);
     if (g->error.code)
         return ps_error_raise(&g->error);

@@ -2,16 +2,13 @@
  * threads, the largest first. Fails when there is no memory for the lists; a thread that cannot be
  * had is one less. */
 #include "common/base/mem.h"
+#include "common/base/parallel.h"
 #include "common/base/rng.h"
 #include "server/params/store_private.h"
 
 #include <string.h>
-#include <unistd.h>
 
-enum {
-    DRAW = 16384, /* values drawn at a time */
-    THREADS_MAX = 16,
-};
+enum { DRAW = 16384 };          /* values drawn at a time */
 #define FEW (UINT64_C(1) << 20) /* elements that are not worth a thread */
 
 typedef struct item {
@@ -58,26 +55,17 @@ static void fill_tensor(ps_param_store *store, const item *what)
     }
 }
 
-static void *fill_some(void *user)
+static void fill_some(void *user)
 {
     work *w = user;
     for (size_t i; (i = atomic_fetch_add(&w->next, 1)) < w->store->placement->n_tensors;)
         fill_tensor(w->store, &w->items[i]);
-    return NULL;
 }
 
 static int by_size(const void *a, const void *b)
 {
     const item *x = a, *y = b;
     return x->elements > y->elements ? -1 : x->elements < y->elements;
-}
-
-static size_t helpers(const ps_placement *p)
-{
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t n = cores < 1 ? 1 : cores > THREADS_MAX ? THREADS_MAX : (size_t)cores;
-    n = n < p->n_tensors ? n : p->n_tensors;
-    return p->elements <= FEW ? 0 : n - 1;
 }
 
 ps_status ps_param_store_initialise(ps_param_store *store)
@@ -89,13 +77,7 @@ ps_status ps_param_store_initialise(ps_param_store *store)
     for (size_t i = 0; i < p->n_tensors; i++)
         w.items[i] = (item){p->tensors[i].rows * p->tensors[i].columns, (uint32_t)i};
     qsort(w.items, p->n_tensors, sizeof *w.items, by_size);
-    pthread_t threads[THREADS_MAX];
-    size_t n = 0, want = helpers(p);
-    while (n < want && pthread_create(&threads[n], NULL, fill_some, &w) == 0)
-        n++;
-    fill_some(&w);
-    while (n)
-        pthread_join(threads[--n], NULL);
+    ps_parallel_run(p->elements > FEW ? p->n_tensors : 1, fill_some, &w);
     free(w.items);
     return PS_OK;
 }
