@@ -17,12 +17,11 @@ typedef struct heading {
 static ps_status chunk(void *user, ps_slice message)
 {
     heading *h = user;
-    ProtobufCMessage *any = NULL;
-    ps_slice payload = {0};
-    ps_status st = ps_message_unpack(message, &psd__v1__file_chunk__descriptor, &any, &payload);
+    ps_slice payload;
+    uint64_t total;
+    ps_status st = ps_read_file_chunk(message, &payload, &total);
     if (st)
         return st;
-    ps_reply_free(&any);
     ps_buf_append(&h->bytes, payload.data, payload.len);
     if (!h->size && h->bytes.len >= 8)
         st = ps_safetensors_header_bytes(ps_buf_slice(&h->bytes), &h->size);

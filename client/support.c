@@ -108,3 +108,15 @@ ps_status ps_submit_spec(ps_client *client, const char *spec, uint64_t *job_id)
     ps_reply_free(&reply);
     return PS_OK;
 }
+
+ps_status ps_read_file_chunk(ps_slice message, ps_slice *bytes, uint64_t *total)
+{
+    ProtobufCMessage *chunk = NULL;
+    *bytes = ps_slice_of(NULL, 0);
+    ps_status st = ps_message_unpack(message, &psd__v1__file_chunk__descriptor, &chunk, bytes);
+    if (st)
+        return st;
+    *total = ((const Psd__V1__FileChunk *)(const void *)chunk)->total_bytes;
+    ps_reply_free(&chunk);
+    return PS_OK;
+}

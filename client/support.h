@@ -30,6 +30,9 @@ PS_MUST_CHECK ps_status ps_absolute_path(const char *path, char **out);
 
 /* A stored model, with its tensors, onto the client's output. */
 void ps_show_model(ps_client *client, const Psd__V1__Model *model);
+/* The bytes that a FileChunk of a stream brings, as long as message; *total: what it says of the
+ * file's size, in the first one. */
+PS_MUST_CHECK ps_status ps_read_file_chunk(ps_slice message, ps_slice *bytes, uint64_t *total);
 /* Submits a job file; its id. */
 PS_MUST_CHECK ps_status ps_submit_spec(ps_client *client, const char *spec, uint64_t *job_id);
 

@@ -60,15 +60,14 @@ typedef struct sink {
 static ps_status chunk(void *user, ps_slice bytes)
 {
     sink *s = user;
-    ProtobufCMessage *any = NULL;
-    ps_slice payload = {0};
-    ps_status st = ps_message_unpack(bytes, &psd__v1__file_chunk__descriptor, &any, &payload);
+    ps_slice payload;
+    uint64_t total;
+    ps_status st = ps_read_file_chunk(bytes, &payload, &total);
     if (st)
         return st;
     if (!s->begun)
-        s->total = ((Psd__V1__FileChunk *)(void *)any)->total_bytes;
+        s->total = total;
     s->begun = true;
-    ps_reply_free(&any);
     s->got += payload.len;
     return s->stream ? ps_model_stream_feed(s->stream, payload)
                      : ps_new_file_write(s->file, payload.data, payload.len);

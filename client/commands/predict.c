@@ -33,12 +33,11 @@ typedef struct receiver {
 static ps_status chunk(void *user, ps_slice bytes)
 {
     receiver *r = user;
-    ProtobufCMessage *any = NULL;
-    ps_slice payload = {0};
-    ps_status st = ps_message_unpack(bytes, &psd__v1__file_chunk__descriptor, &any, &payload);
+    ps_slice payload;
+    uint64_t total;
+    ps_status st = ps_read_file_chunk(bytes, &payload, &total);
     if (st)
         return st;
-    ps_reply_free(&any);
     st = ps_predictions_feed(&r->predictions, payload, &r->client->out);
     ps_status written = ps_output_flush(&r->client->out, STDOUT_FILENO);
     return st ? st : written;
