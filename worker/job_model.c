@@ -31,12 +31,8 @@ ps_model_config ps_job_model_config(const ps_spec_model *model)
 static uint64_t elements_of(const ps_model_layout *layout)
 {
     uint64_t all = 0;
-    for (size_t i = 0; i < layout->count; i++) {
-        uint64_t n = 1;
-        for (int d = 0; d < layout->parameters[i].rank; d++)
-            n *= (uint64_t)layout->parameters[i].shape[d];
-        all += n;
-    }
+    for (size_t i = 0; i < layout->count; i++)
+        all += (uint64_t)ps_model_parameter_elements(&layout->parameters[i]);
     return all;
 }
 

@@ -69,6 +69,8 @@ typedef struct ps_model_layout {
     size_t count;
 } ps_model_layout;
 
+int64_t ps_model_parameter_elements(const ps_model_parameter_spec *spec);
+
 /* Checks the configuration (PS_INVALID_ARGUMENT: which key, what is allowed) and lists its
  * parameters, in the order of the forward pass. Free with ps_model_layout_free. */
 PS_MUST_CHECK ps_status ps_model_describe(const ps_model_config *config, ps_model_layout *out);

@@ -47,7 +47,7 @@ size_t ps_model_place(size_t *offset, int64_t elements, ps_dtype dtype)
     return at;
 }
 
-static int64_t elements_of(const ps_model_parameter_spec *spec)
+int64_t ps_model_parameter_elements(const ps_model_parameter_spec *spec)
 {
     int64_t n = 1;
     for (int i = 0; i < spec->rank; i++)
@@ -60,7 +60,7 @@ static ps_status make_tensors(ps_model *m, ps_dtype dtype, ps_buffer **memory, p
 {
     size_t bytes = 0;
     for (size_t i = 0; i < m->layout.count; i++)
-        (void)ps_model_place(&bytes, elements_of(&m->layout.parameters[i]), dtype);
+        (void)ps_model_place(&bytes, ps_model_parameter_elements(&m->layout.parameters[i]), dtype);
     ps_status st = ps_buffer_new(m->backend, bytes, memory);
     if (st)
         return st;
@@ -73,7 +73,7 @@ static ps_status make_tensors(ps_model *m, ps_dtype dtype, ps_buffer **memory, p
     for (size_t i = 0; i < m->layout.count; i++) {
         const ps_model_parameter_spec *spec = &m->layout.parameters[i];
         ps_tensor t = {.buffer = *memory, .dtype = dtype, .rank = spec->rank};
-        t.offset = ps_model_place(&offset, elements_of(spec), dtype);
+        t.offset = ps_model_place(&offset, ps_model_parameter_elements(spec), dtype);
         for (int d = 0; d < spec->rank; d++)
             t.shape[d] = spec->shape[d];
         (*views)[i] = t;
