@@ -49,17 +49,20 @@ static void open_remote(ps_test_remote_rig *r, const ps_rpc_service *services, s
     ps_remote_run(&r->remote, make_channel, r);
 }
 
-void ps_test_remote_rig_open(ps_test_remote_rig *r, const ps_rpc_service *services, size_t n)
+void ps_test_remote_rig_open_on(ps_test_remote_rig *r, ps_test_where where,
+                                const ps_rpc_service *services, size_t n)
 {
     open_remote(r, services, n);
-    ck_assert_int_eq(ps_backend_open("cpu", &(ps_backend_options){.threads = 1}, &r->backend),
-                     PS_OK);
+    if (where == PS_TEST_LAZY)
+        ps_test_lazy_open(&r->backend);
+    else
+        ck_assert_int_eq(ps_backend_open("cpu", &(ps_backend_options){.threads = 1}, &r->backend),
+                         PS_OK);
 }
 
-void ps_test_remote_rig_open_lazy(ps_test_remote_rig *r, const ps_rpc_service *services, size_t n)
+void ps_test_remote_rig_open(ps_test_remote_rig *r, const ps_rpc_service *services, size_t n)
 {
-    open_remote(r, services, n);
-    ps_test_lazy_open(&r->backend);
+    ps_test_remote_rig_open_on(r, PS_TEST_CPU, services, n);
 }
 
 void ps_test_remote_rig_close(ps_test_remote_rig *r)

@@ -27,9 +27,11 @@ typedef struct ps_test_remote_rig {
 } ps_test_remote_rig;
 
 void ps_test_remote_rig_open(ps_test_remote_rig *rig, const ps_rpc_service *services, size_t n);
-/* The same with a device that has memory of its own (lazy_backend.h). */
-void ps_test_remote_rig_open_lazy(ps_test_remote_rig *rig, const ps_rpc_service *services,
-                                  size_t n);
+/* The same on a device of which a case is repeated over all: LAZY has memory of its own
+ * (lazy_backend.h). */
+typedef enum ps_test_where { PS_TEST_CPU, PS_TEST_LAZY, PS_TEST_DEVICES } ps_test_where;
+void ps_test_remote_rig_open_on(ps_test_remote_rig *rig, ps_test_where where,
+                                const ps_rpc_service *services, size_t n);
 void ps_test_remote_rig_close(ps_test_remote_rig *rig);
 
 #endif

@@ -127,8 +127,7 @@ static inline void make_model_file(size_t *len)
         ps_slice_of(values, sizeof(values)), len);
 }
 
-static inline void begin_on(void (*open_rig)(ps_test_remote_rig *rig,
-                                             const ps_rpc_service *services, size_t n))
+static inline void begin_on(ps_test_where where)
 {
     static char tmp[] = "/tmp", name[] = "w1";
     static const int64_t weight_shape[] = {2, 2}, bias_shape[] = {2};
@@ -144,7 +143,7 @@ static inline void begin_on(void (*open_rig)(ps_test_remote_rig *rig,
     fake_parameters_add(&t.parameters, "layers.0.bias", 1, bias_shape);
     ps_rpc_service services[] = {fake_models_service(&t.models),
                                  fake_parameters_service(&t.parameters)};
-    open_rig(&t.rig, services, 2);
+    ps_test_remote_rig_open_on(&t.rig, where, services, 2);
     t.roots[0] = tmp;
     t.conf = (ps_worker_conf){
         .name = name, .data_roots = t.roots, .n_data_roots = 1, .memory_bytes = 1 << 20};
@@ -159,7 +158,7 @@ static inline void begin_on(void (*open_rig)(ps_test_remote_rig *rig,
 
 static inline void begin(void)
 {
-    begin_on(ps_test_remote_rig_open);
+    begin_on(PS_TEST_CPU);
 }
 
 static inline void quit(void *state)

@@ -221,7 +221,7 @@ static Psd__V1__Task *train_all(uint64_t lease)
 
 START_TEST(a_device_that_is_lost_is_said_and_what_was_on_it_made_anew)
 {
-    begin_on(ps_test_remote_rig_open_lazy);
+    begin_on(PS_TEST_LAZY);
     is_done(run(train_all(1)));
     ps_test_lazy_lose_after(t.rig.backend, 5);
     failed(run(train_all(2)), 13, true, "the device was lost");
@@ -238,7 +238,7 @@ END_TEST
 
 START_TEST(an_internal_error_of_psd_is_not_the_devices)
 {
-    begin_on(ps_test_remote_rig_open_lazy);
+    begin_on(PS_TEST_LAZY);
     t.models.refuse = PS_INTERNAL;
     failed(run(stored_task(1, "evaluate", classes, t.labelled)), 13, false, "no");
     is_done(run(train_all(2)));

@@ -13,9 +13,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Where the model is: cases are repeated over these. */
-enum { CPU, LAZY, DEVICES };
-
 enum { INPUTS = 6, HIDDEN = 8, CLASSES = 3, ROWS = 4 };
 
 static struct {
@@ -27,16 +24,13 @@ static struct {
     ps_exchange *exchange;
 } r;
 
-static inline void begin_hidden(int device, double clip_norm, int64_t hidden)
+static inline void begin_hidden(ps_test_where where, double clip_norm, int64_t hidden)
 {
     const int64_t layers[] = {INPUTS, hidden, CLASSES};
     memset(&r, 0, sizeof(r));
     fake_parameters_init(&r.fake);
     ps_rpc_service service = fake_parameters_service(&r.fake);
-    if (device == LAZY)
-        ps_test_remote_rig_open_lazy(&r.rig, &service, 1);
-    else
-        ps_test_remote_rig_open(&r.rig, &service, 1);
+    ps_test_remote_rig_open_on(&r.rig, where, &service, 1);
     ps_model_config config = {.architecture = "mlp", .layers = layers, .layer_count = 3};
     ck_assert_int_eq(
         ps_model_create(r.rig.backend, &config, &(ps_model_options){.max_batch = ROWS}, &r.model),
@@ -48,9 +42,9 @@ static inline void begin_hidden(int device, double clip_norm, int64_t hidden)
     r.train = (ps_spec_train){.codec = (char *)(uintptr_t) "float32", .clip_norm = clip_norm};
 }
 
-static inline void begin(int device, double clip_norm)
+static inline void begin(ps_test_where where, double clip_norm)
 {
-    begin_hidden(device, clip_norm, HIDDEN);
+    begin_hidden(where, clip_norm, HIDDEN);
 }
 
 static inline ps_status open_cut(bool pull_ahead, uint64_t bucket_bytes, uint64_t piece_bytes)

@@ -1,6 +1,6 @@
-/* A real model on the CPU, and on a device with memory of its own, the real transport over mTLS on
- * loopback, and a Parameters service that can lose, break and refuse. What arrives is compared with
- * what is there, element by element. */
+/* A real model on the PS_TEST_CPU, and on a device with memory of its own, the real transport over
+ * mTLS on loopback, and a Parameters service that can lose, break and refuse. What arrives is
+ * compared with what is there, element by element. */
 #include "tests/lib/check_main.h"
 #include "tests/unit/worker/exchange/exchange_rig.h"
 
@@ -242,19 +242,19 @@ START_TEST(another_shape_at_psd_is_refused_by_name)
 END_TEST
 
 static const ps_check_case tests[] = {
-    {&a_pull_puts_every_column_block_where_it_belongs, .repeat = DEVICES},
-    {&the_next_pull_asks_only_for_what_is_newer, .repeat = DEVICES},
-    {&a_broken_pull_goes_on_with_what_is_missing_and_the_next_is_whole, .repeat = DEVICES},
-    {&gradients_arrive_and_are_applied, .repeat = DEVICES},
-    {&a_tensor_that_is_cut_arrives_whole, .repeat = DEVICES},
-    {&a_push_that_is_made_again_has_not_fallen_out_of_the_window, .repeat = DEVICES},
-    {&a_push_whose_answers_are_lost_is_applied_once, .repeat = DEVICES},
-    {&a_refused_push_is_not_repeated_and_says_why, .repeat = DEVICES},
-    {&clipped_gradients_have_the_norm_that_was_asked_for, .repeat = DEVICES},
-    {&through_host_memory_the_same_arrives, .repeat = DEVICES},
-    {&a_cancelled_task_does_not_wait_for_psd, .repeat = DEVICES},
-    {&clocks_that_are_told_do_not_wait_and_the_last_arrives, .repeat = DEVICES},
-    {&another_shape_at_psd_is_refused_by_name, .repeat = DEVICES},
+    {&a_pull_puts_every_column_block_where_it_belongs, .repeat = PS_TEST_DEVICES},
+    {&the_next_pull_asks_only_for_what_is_newer, .repeat = PS_TEST_DEVICES},
+    {&a_broken_pull_goes_on_with_what_is_missing_and_the_next_is_whole, .repeat = PS_TEST_DEVICES},
+    {&gradients_arrive_and_are_applied, .repeat = PS_TEST_DEVICES},
+    {&a_tensor_that_is_cut_arrives_whole, .repeat = PS_TEST_DEVICES},
+    {&a_push_that_is_made_again_has_not_fallen_out_of_the_window, .repeat = PS_TEST_DEVICES},
+    {&a_push_whose_answers_are_lost_is_applied_once, .repeat = PS_TEST_DEVICES},
+    {&a_refused_push_is_not_repeated_and_says_why, .repeat = PS_TEST_DEVICES},
+    {&clipped_gradients_have_the_norm_that_was_asked_for, .repeat = PS_TEST_DEVICES},
+    {&through_host_memory_the_same_arrives, .repeat = PS_TEST_DEVICES},
+    {&a_cancelled_task_does_not_wait_for_psd, .repeat = PS_TEST_DEVICES},
+    {&clocks_that_are_told_do_not_wait_and_the_last_arrives, .repeat = PS_TEST_DEVICES},
+    {&another_shape_at_psd_is_refused_by_name, .repeat = PS_TEST_DEVICES},
     {0}};
 
 int main(void)

@@ -7,9 +7,9 @@
 enum { STEPS = 12, LOST_MAX = 200 };
 
 /* The server's values after some steps, which another device is to reach as well. */
-static void train_all(int device, bool pull_ahead, fake_tensor *out)
+static void train_all(ps_test_where where, bool pull_ahead, fake_tensor *out)
 {
-    begin(device, 0);
+    begin(where, 0);
     ck_assert_int_eq(open_cut(pull_ahead, 128, 64), PS_OK);
     for (uint64_t clock = 0; clock < STEPS; clock++)
         ck_assert_int_eq(train_step(clock), PS_OK);
@@ -20,8 +20,8 @@ static void train_all(int device, bool pull_ahead, fake_tensor *out)
 START_TEST(training_ends_at_the_same_bits_as_in_shared_memory)
 {
     static fake_tensor shared[FAKE_TENSORS], apart[FAKE_TENSORS];
-    train_all(CPU, false, shared);
-    train_all(LAZY, _i, apart);
+    train_all(PS_TEST_CPU, false, shared);
+    train_all(PS_TEST_LAZY, _i, apart);
     for (size_t i = 0; i < FAKE_TENSORS; i++)
         ck_assert_msg(!memcmp(shared[i].values, apart[i].values, sizeof(shared[i].values)), "%s",
                       shared[i].name);
@@ -52,7 +52,7 @@ static size_t marked(size_t i, float value)
 
 START_TEST(only_what_has_arrived_goes_to_the_device)
 {
-    begin(LAZY, 0);
+    begin(PS_TEST_LAZY, 0);
     uint64_t version;
     ck_assert_int_eq(open_exchange(false), PS_OK);
     ck_assert_int_eq(ps_exchange_pull(r.exchange, &version), PS_OK);
@@ -75,7 +75,7 @@ END_TEST
 static bool lose_at(unsigned n, bool pull_ahead)
 {
     static fake_tensor before[FAKE_TENSORS];
-    begin(LAZY, 0);
+    begin(PS_TEST_LAZY, 0);
     ck_assert_int_eq(open_cut(pull_ahead, 64, 64), PS_OK);
     ck_assert_int_eq(train_step(0), PS_OK);
     memcpy(before, r.fake.tensors, sizeof(before));
@@ -108,7 +108,7 @@ END_TEST
 
 START_TEST(a_step_that_is_given_up_leaves_nothing_under_way)
 {
-    begin(LAZY, 0);
+    begin(PS_TEST_LAZY, 0);
     static fake_tensor before[FAKE_TENSORS];
     ck_assert_int_eq(open_cut(_i, 64, 64), PS_OK);
     ck_assert_int_eq(begin_step(0), PS_OK);
@@ -153,7 +153,7 @@ END_TEST
 
 START_TEST(no_room_on_the_host_is_said_and_leaves_nothing)
 {
-    begin(LAZY, 0);
+    begin(PS_TEST_LAZY, 0);
     for (int nth = 1;; nth++) {
         ps_mem_fail_after(nth);
         ps_status st = open_exchange(false);
@@ -175,7 +175,7 @@ static const ps_check_case tests[] = {
     {&only_what_has_arrived_goes_to_the_device},
     {&a_device_that_is_lost_at_any_point_ends_the_step, .timeout_s = 60, .repeat = 2},
     {&a_step_that_is_given_up_leaves_nothing_under_way, .repeat = 2},
-    {&steps_that_do_not_wait_for_answers_are_all_applied, .repeat = 2 * DEVICES},
+    {&steps_that_do_not_wait_for_answers_are_all_applied, .repeat = 2 * PS_TEST_DEVICES},
     {&no_room_on_the_host_is_said_and_leaves_nothing},
     {0}};
 

@@ -26,17 +26,12 @@ static struct {
     size_t len;
 } t;
 
-enum { CPU, LAZY, DEVICES };
-
-static void begin_on(int device)
+static void begin_on(ps_test_where where)
 {
     memset(&t, 0, sizeof(t));
     fake_models_init(&t.fake, ps_slice_of(NULL, 0), 1);
     ps_rpc_service service = fake_models_service(&t.fake);
-    if (device == LAZY)
-        ps_test_remote_rig_open_lazy(&t.rig, &service, 1);
-    else
-        ps_test_remote_rig_open(&t.rig, &service, 1);
+    ps_test_remote_rig_open_on(&t.rig, where, &service, 1);
     ck_assert_int_eq(ps_model_create(t.rig.backend, &config,
                                      &(ps_model_options){.max_batch = 1, .inference = true},
                                      &t.model),
@@ -45,7 +40,7 @@ static void begin_on(int device)
 
 static void begin(void)
 {
-    begin_on(CPU);
+    begin_on(PS_TEST_CPU);
 }
 
 static void end(void)
@@ -244,8 +239,8 @@ START_TEST(a_model_that_is_not_there_is_not_found)
 END_TEST
 
 static const ps_check_case tests[] = {
-    {&tensors_arrive_under_their_names_however_the_stream_is_cut, .repeat = DEVICES},
-    {&a_broken_stream_begins_again, .repeat = DEVICES},
+    {&tensors_arrive_under_their_names_however_the_stream_is_cut, .repeat = PS_TEST_DEVICES},
+    {&a_broken_stream_begins_again, .repeat = PS_TEST_DEVICES},
     {&a_file_cut_anywhere_is_corrupt},
     {&bytes_behind_the_last_tensor_are_corrupt},
     {&hostile_headers_are_corrupt},
