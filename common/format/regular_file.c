@@ -33,7 +33,10 @@ ps_status ps_regular_read(int fd, const char *path, uint64_t at, void *out, size
         if (n < 0)
             return ps_fail_errno(errno, "%s", path);
         if (n == 0)
-            return ps_fail(PS_CORRUPT, "%s: ends at byte %" PRIu64, path, at);
+            return ps_fail(PS_CORRUPT,
+                           "%s: was cut short while it was read, byte %" PRIu64
+                           " is gone; try again when it is whole",
+                           path, at);
         to += n;
         at += (uint64_t)n;
         len -= (size_t)n;

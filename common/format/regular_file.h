@@ -10,7 +10,8 @@
 
 /* *fd is the caller's (close). size: in bytes. Messages begin with path. */
 PS_MUST_CHECK ps_status ps_regular_open(const char *path, int *fd, uint64_t *size);
-/* Bytes at to at + len - 1; PS_CORRUPT when the file ends before. path: for messages. */
+/* Bytes at to at + len - 1, which the file had when it was opened; PS_CORRUPT when it has become
+ * shorter: files are somebody else's, and may change at any time. path: for messages. */
 PS_MUST_CHECK ps_status ps_regular_read(int fd, const char *path, uint64_t at, void *out,
                                         size_t len);
 

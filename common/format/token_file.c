@@ -1,22 +1,20 @@
-/* Happy path of reading: the file is mapped, its header read through a cursor and compared with its
- * size; tokens are then read in place. Of writing: a header without a count, tokens through a
- * buffer, and the header again when the count is known. */
+/* Happy path of reading: the header is read through a cursor and compared with the file's size;
+ * tokens are then read where they stand. The file is not mapped: it is somebody else's, and one
+ * that gets shorter under a mapping is a SIGBUS. Of writing: a header without a count, tokens
+ * through a buffer, and the header again when the count is known. */
 #include "common/format/token_file.h"
 
 #include "common/base/mem.h"
 #include "common/format/new_file.h"
+#include "common/format/regular_file.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const char magic[8] = {'P', 'S', 'D', 'T', 'O', 'K', 'E', 'N'};
 
-enum { VERSION = 1, NARROW = 1 << 16, BUFFER_BYTES = 1 << 16 };
+enum { VERSION = 1, NARROW = 1 << 16, BUFFER_BYTES = 1 << 16, PIECE_BYTES = 1 << 13 };
 
 static unsigned width_of(uint32_t vocab_size)
 {
@@ -61,51 +59,38 @@ ps_status ps_token_file_parse(ps_slice head, uint64_t file_bytes, ps_token_file_
 
 struct ps_token_file {
     char *path;
-    ps_token_file_info info;
+    int fd;
     unsigned width;
-    size_t bytes;
-    const uint8_t *map, *tokens;
+    uint8_t head[PS_TOKEN_FILE_HEADER]; /* as it was when the file was opened */
+    ps_token_file_info info;
 };
 
-static ps_status map_file(ps_token_file *f)
+static ps_status read_head(ps_token_file *f)
 {
-    struct stat about;
-    int fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0)
-        return ps_fail_errno(errno, "%s", f->path);
-    ps_status st = PS_OK;
-    if (fstat(fd, &about) != 0 || !S_ISREG(about.st_mode))
-        st = ps_fail(PS_INVALID_ARGUMENT, "%s: not a regular file", f->path);
-    else if (about.st_size < PS_TOKEN_FILE_HEADER)
-        st = ps_fail(PS_CORRUPT, "%s: not a token file; psctl tokenize makes one", f->path);
-    if (!st) {
-        f->bytes = (size_t)about.st_size;
-        void *map = mmap(NULL, f->bytes, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (map == MAP_FAILED)
-            st = ps_fail_errno(errno, "%s", f->path);
-        else
-            f->map = map;
-    }
-    (void)close(fd);
-    return st;
+    uint64_t size = 0;
+    ps_status st = ps_regular_open(f->path, &f->fd, &size);
+    if (st)
+        return st;
+    if (size < sizeof f->head)
+        return ps_fail(PS_CORRUPT, "%s: not a token file; psctl tokenize makes one", f->path);
+    st = ps_regular_read(f->fd, f->path, 0, f->head, sizeof f->head);
+    if (st)
+        return st;
+    st = ps_token_file_parse(ps_slice_of(f->head, sizeof f->head), size, &f->info);
+    return st ? ps_wrap(st, "%s", f->path) : PS_OK;
 }
 
 ps_status ps_token_file_open(const char *path, ps_token_file **out)
 {
     ps_token_file *f = ps_new(ps_token_file);
     f->path = ps_strdup(path);
-    ps_status st = map_file(f);
-    if (!st) {
-        st = ps_token_file_parse(ps_slice_of(f->map, PS_TOKEN_FILE_HEADER), f->bytes, &f->info);
-        if (st)
-            st = ps_wrap(st, "%s", path);
-    }
+    f->fd = -1;
+    ps_status st = read_head(f);
     if (st) {
         ps_token_file_close(&f);
         return st;
     }
     f->width = width_of(f->info.vocab_size);
-    f->tokens = f->map + PS_TOKEN_FILE_HEADER;
     *out = f;
     return PS_OK;
 }
@@ -115,8 +100,8 @@ void ps_token_file_close(ps_token_file **file)
     ps_token_file *f = *file;
     if (!f)
         return;
-    if (f->map)
-        (void)munmap((void *)(uintptr_t)f->map, f->bytes);
+    if (f->fd >= 0)
+        (void)close(f->fd);
     ps_free(&f->path);
     ps_free(file);
 }
@@ -131,49 +116,65 @@ uint64_t ps_token_file_count(const ps_token_file *f)
     return f->info.count;
 }
 
-uint32_t ps_token_file_at(const ps_token_file *f, uint64_t i)
-{
-    assert(i < f->info.count);
-    ps_cursor c = ps_cursor_of(ps_slice_of(f->tokens + i * f->width, f->width));
-    return f->width == 2 ? ps_read_u16le(&c) : ps_read_u32le(&c);
-}
-
-/* Into out (NULL: nowhere); the highest of them. The loops are what a compiler makes vectors of. */
-static uint32_t copy_narrow(const uint8_t *from, size_t n, int32_t *out)
+/* The highest of them. The loops are what a compiler makes vectors of. */
+static uint32_t widen_narrow(const uint8_t *from, size_t n, int32_t *out)
 {
     uint32_t highest = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t token = (uint32_t)from[2 * i] | (uint32_t)from[2 * i + 1] << 8;
         highest = token > highest ? token : highest;
-        if (out)
-            out[i] = (int32_t)token;
+        out[i] = (int32_t)token;
     }
     return highest;
 }
 
-static uint32_t copy_wide(const uint8_t *from, size_t n, int32_t *out)
+static uint32_t widen(const uint8_t *from, size_t n, int32_t *out)
 {
     uint32_t highest = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t token = (uint32_t)from[4 * i] | (uint32_t)from[4 * i + 1] << 8 |
                          (uint32_t)from[4 * i + 2] << 16 | (uint32_t)from[4 * i + 3] << 24;
         highest = token > highest ? token : highest;
-        if (out)
-            out[i] = (int32_t)token;
+        out[i] = (int32_t)token;
     }
     return highest;
 }
 
+static ps_status beyond(const ps_token_file *f, uint64_t first, const int32_t *tokens)
+{
+    size_t i = 0;
+    while ((uint32_t)tokens[i] < f->info.vocab_size)
+        i++;
+    return ps_fail(PS_CORRUPT, "%s: token %" PRIu64 " is %" PRIu32 ", the vocabulary has %" PRIu32,
+                   f->path, first + i, (uint32_t)tokens[i], f->info.vocab_size);
+}
+
+/* Whoever writes another file in the place of this one begins with the header: tokens that were
+ * read before it has changed are this file's. */
+static ps_status check_same(const ps_token_file *f)
+{
+    uint8_t head[PS_TOKEN_FILE_HEADER];
+    ps_status st = ps_regular_read(f->fd, f->path, 0, head, sizeof head);
+    if (!st && memcmp(head, f->head, sizeof head) != 0)
+        st = ps_fail(PS_CORRUPT, "%s: another file was written in its place while it was read",
+                     f->path);
+    return st;
+}
+
 static ps_status copy(const ps_token_file *f, uint64_t first, size_t n, int32_t *out)
 {
-    const uint8_t *from = f->tokens + first * f->width;
-    uint32_t highest = f->width == 2 ? copy_narrow(from, n, out) : copy_wide(from, n, out);
-    if (highest < f->info.vocab_size)
-        return PS_OK;
-    while (ps_token_file_at(f, first) < f->info.vocab_size)
-        first++;
-    return ps_fail(PS_CORRUPT, "%s: token %" PRIu64 " is %" PRIu32 ", the vocabulary has %" PRIu32,
-                   f->path, first, ps_token_file_at(f, first), f->info.vocab_size);
+    uint8_t piece[PIECE_BYTES];
+    for (size_t part; n; n -= part, first += part, out += part) {
+        part = n < sizeof piece / f->width ? n : sizeof piece / f->width;
+        ps_status st = ps_regular_read(f->fd, f->path, PS_TOKEN_FILE_HEADER + first * f->width,
+                                       piece, part * f->width);
+        if (st)
+            return st;
+        uint32_t highest = f->width == 2 ? widen_narrow(piece, part, out) : widen(piece, part, out);
+        if (highest >= f->info.vocab_size)
+            return beyond(f, first, out);
+    }
+    return check_same(f);
 }
 
 ps_status ps_token_file_copy(const ps_token_file *f, uint64_t first, size_t n, int32_t *out)
@@ -183,11 +184,6 @@ ps_status ps_token_file_copy(const ps_token_file *f, uint64_t first, size_t n, i
                        "%s: tokens %" PRIu64 " to %" PRIu64 " are wanted, it has %" PRIu64, f->path,
                        first, first + n, f->info.count);
     return n ? copy(f, first, n, out) : PS_OK;
-}
-
-ps_status ps_token_file_check(const ps_token_file *f)
-{
-    return f->info.count ? copy(f, 0, (size_t)f->info.count, NULL) : PS_OK;
 }
 
 /* ---- writing ---- */

@@ -1,4 +1,5 @@
-/* token_file: a text as tokens: what `psctl tokenize` writes and the worker's reader `tokens` maps.
+/* token_file: a text as tokens: what `psctl tokenize` writes and the worker's reader `tokens`
+ * reads.
  *
  * A header of 64 bytes, all little-endian, then the tokens, as many as the file's size has room
  * for:
@@ -12,8 +13,8 @@
  *     32  u64  hash of the tokenizer (ps_tokenizer_hash)
  *     40  24   its name, "bytes" or "gpt2", filled up with zeros
  *
- * Reading: the file is hostile, but nobody may change it while it is mapped. A mapped file is
- * read-only and may be shared by threads. */
+ * Reading: the file is hostile, and may change at any time: a call then fails and names it. An open
+ * file may be shared by threads. */
 #ifndef PS_FORMAT_TOKEN_FILE_H
 #define PS_FORMAT_TOKEN_FILE_H
 
@@ -36,19 +37,16 @@ typedef struct ps_token_file ps_token_file;
 /* The first bytes of a file (at least the header), and its size. PS_CORRUPT: what is wrong. */
 PS_MUST_CHECK ps_status ps_token_file_parse(ps_slice head, uint64_t file_bytes,
                                             ps_token_file_info *out);
-/* Maps the file. PS_NOT_FOUND, PS_CORRUPT; PS_INVALID_ARGUMENT: no regular file. */
+/* PS_NOT_FOUND, PS_CORRUPT; PS_INVALID_ARGUMENT: no regular file. */
 PS_MUST_CHECK ps_status ps_token_file_open(const char *path, ps_token_file **out);
 void ps_token_file_close(ps_token_file **file);
 const ps_token_file_info *ps_token_file_about(const ps_token_file *file);
 uint64_t ps_token_file_count(const ps_token_file *file);
-/* i < count. Not checked against vocab_size: use copy, or check once. */
-uint32_t ps_token_file_at(const ps_token_file *file, uint64_t i);
 /* Tokens first to first + n - 1, which must be there (PS_OUT_OF_RANGE), into out. PS_CORRUPT names
- * the first that is not below vocab_size. */
+ * the first that is not below vocab_size, and says so when the file has changed since it was opened
+ * (where a writer is not through with it, the next call may be the first to notice). */
 PS_MUST_CHECK ps_status ps_token_file_copy(const ps_token_file *file, uint64_t first, size_t n,
                                            int32_t *out);
-/* All of them: reads the whole file. */
-PS_MUST_CHECK ps_status ps_token_file_check(const ps_token_file *file);
 
 /* ---- writing ---- */
 

@@ -1,5 +1,6 @@
-/* Open maps the file and compares its vocabulary with the model's; a row is a copy out of it.
- * Fails on a file that is none, on one of another vocabulary, and on tokens beyond it. */
+/* Open reads the file's header and compares its vocabulary with the model's; a row is read where it
+ * stands. Fails on a file that is none, on one of another vocabulary, on tokens beyond it, and when
+ * somebody changes the file meanwhile. */
 #include "worker/data/tokens.h"
 
 #include "common/base/mem.h"
