@@ -2,6 +2,7 @@
  */
 #include "common/base/mem.h"
 #include "gpu/cpu/cpu.h"
+#include "gpu/cpu/openblas.h"
 #include "gpu/cpu/run.h"
 
 #include <sched.h>
@@ -229,8 +230,8 @@ static void fill_info(ps_backend_info *info, int threads)
     info->threads = threads;
     info->host_addressable = true;
     info->memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-    (void)snprintf(info->device, sizeof info->device, "%s, %d thread%s", model, threads,
-                   threads == 1 ? "" : "s");
+    (void)snprintf(info->device, sizeof info->device, "%s, %d thread%s, %s", model, threads,
+                   threads == 1 ? "" : "s", ps_openblas_name());
 }
 
 ps_status ps_cpu_open(const ps_backend_options *options, ps_backend **out)
@@ -243,14 +244,15 @@ ps_status ps_cpu_open(const ps_backend_options *options, ps_backend **out)
         threads = usable_cores();
 
     ps_threads *pool;
-    ps_status st = ps_threads_new(threads, &pool);
+    ps_status st = ps_openblas_open();
+    if (!st)
+        st = ps_threads_new(threads, &pool);
     if (st)
         return st;
     ps_cpu_backend *b = ps_new(ps_cpu_backend);
     b->threads = pool;
     b->base.ops = &cpu_ops;
     fill_info(&b->base.info, threads);
-    ps_cpu_gemm_open();
     *out = &b->base;
     return PS_OK;
 }

@@ -1,19 +1,15 @@
 /* cpu: the backend that is always there: OpenBLAS for matrices, loops that compilers turn into
  * vector code for the rest. Operations are done when they return; the backend's threads
  * (gpu/cpu/threads.h) help the caller's. Nothing allocates after a buffer or stream was made, but
- * for a stream's scratch memory, which grows to the largest size asked for.
- *
- * OpenBLAS is held to one thread a call, for the whole process: its own would fight with ours. */
+ * for a stream's scratch memory, which grows to the largest size asked for. */
 #ifndef PS_CPU_CPU_H
 #define PS_CPU_CPU_H
 
 #include "gpu/ops.h"
 
-/* The row "cpu". Cannot fail but for options out of range (PS_INVALID_ARGUMENT). */
+/* The row "cpu". Fails for options out of range (PS_INVALID_ARGUMENT) and where there is no
+ * OpenBLAS that computes right (PS_UNAVAILABLE). */
 PS_MUST_CHECK ps_status ps_cpu_open(const ps_backend_options *options, ps_backend **out);
-
-/* Before the first product. */
-void ps_cpu_gemm_open(void);
 
 /* The operations of ps_backend_ops, one file a family. */
 void ps_cpu_gemm(ps_stream *s, const ps_gemm *g);

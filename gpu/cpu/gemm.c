@@ -1,12 +1,9 @@
-/* Matrix products: cut into tiles, one at a time by OpenBLAS in each thread. The only file that
- * sees cblas.h. */
+/* Matrix products: cut into tiles, one at a time by OpenBLAS in each thread. */
 #include "gpu/cpu/gemm.h"
 
 #include "gpu/cpu/cpu.h"
 #include "gpu/cpu/few.h"
 #include "gpu/cpu/run.h"
-
-#include <cblas.h>
 
 #define SMALL   1000000 /* multiplications: less is not worth a second thread */
 #define COPY    30      /* multiplications that copying an element costs */
@@ -16,19 +13,6 @@ enum { FEW = 8 }; /* rows of A for which B is not copied */
 
 /* For BF16: how large a tile is, and how much of k it takes at a time. */
 enum { TILE_M = 256, TILE_N = 256, TILE_K = 512 };
-
-void ps_cpu_gemm_open(void)
-{
-    openblas_set_num_threads(1);
-}
-
-void ps_cpu_product_run(const ps_cpu_product *p)
-{
-    cblas_sgemm(CblasRowMajor, p->transpose_a ? CblasTrans : CblasNoTrans,
-                p->transpose_b ? CblasTrans : CblasNoTrans, (blasint)p->m, (blasint)p->n,
-                (blasint)p->k, p->alpha, p->a, (blasint)p->ld_a, p->b, (blasint)p->ld_b, p->beta,
-                p->c, (blasint)p->ld_c);
-}
 
 typedef struct gemm_run {
     const ps_gemm *g;

@@ -15,6 +15,7 @@ typedef struct ps_cpu_product {
     int64_t ld_a, ld_b, ld_c;
 } ps_cpu_product;
 
+/* By OpenBLAS (gpu/cpu/openblas.h), which is open. */
 void ps_cpu_product_run(const ps_cpu_product *p);
 
 #endif
