@@ -1,7 +1,7 @@
 /* bench_gpt2_step: one training step of GPT-2 124M (forward, loss, backward, AdamW) on the CPU, 4
- * rows of 64 tokens, beside the matrix limit taken in the same run (step.h).
+ * rows of 64 tokens, beside the processor's limit taken in the same run (step.h).
  *
- *     bench_gpt2_step [--json] [--threads N]
+ *     bench_gpt2_step [--json] [--threads N] [--type bf16]
  *
  * The floating-point operations are 6 a parameter and token, those of the products with weights:
  * the token table counts once (as the head), the positions not at all, and attention is left out.

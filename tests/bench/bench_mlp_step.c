@@ -1,7 +1,7 @@
 /* bench_mlp_step: how fast one training step (forward, loss, backward) of the Fashion-MNIST mlp is,
- * 784-512-256-10 with batches of 128, beside the matrix limit taken in the same run (step.h).
+ * 784-512-256-10 with batches of 128, beside the processor's limit taken in the same run (step.h).
  *
- *     bench_mlp_step [--json] [--threads N]
+ *     bench_mlp_step [--json] [--threads N] [--type bf16]
  */
 #include "common/base/mem.h"
 #include "common/base/rng.h"

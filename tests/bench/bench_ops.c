@@ -1,7 +1,8 @@
 /* bench_ops: each operation of a training step of GPT-2 124M, beside what bounds it in the same
- * run: products beside OpenBLAS's own threads at a square of 1536 ("sgemm"), all others beside
- * y += a·x over as many bytes ("axpy"), which are in the caches or not as theirs are. Then the step
- * that they add up to, and the share of it that is not products.
+ * run: products beside the processor's peak (peak.h), all others beside y += a·x over as many bytes
+ * ("axpy"), which are in the caches or not as theirs are. Then the step that they add up to, and
+ * the share of it that is not products. Times are processor time divided by threads, which
+ * neighbours change less than the clock.
  *
  *     bench_ops [--json] [--threads N] [--long] [--type bf16] [--only TEXT]
  *
@@ -11,12 +12,12 @@
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "gpu/op.h"
+#include "tests/bench/peak.h"
 
-#include <cblas.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { WIDTH = 768, HEADS = 12, LAYERS = 12, WORDS = 50257, SIDE = 1536, PARTS = 8 };
+enum { WIDTH = 768, HEADS = 12, LAYERS = 12, WORDS = 50257, PARTS = 8 };
 #define ROUND_NS 10000000
 #define ROUNDS   10
 
@@ -220,17 +221,6 @@ static void run_axpy(bench *b, const row *r)
                line(b, 1, PS_DTYPE_F32, r->m * r->n));
 }
 
-static void run_sgemm(bench *b, const row *r)
-{
-    (void)r;
-    const float *x = ps_tensor_host(b->backend, part(b, 0, PS_DTYPE_F32, SIDE, SIDE));
-    float *y = ps_tensor_host(b->backend, part(b, 1, PS_DTYPE_F32, SIDE, SIDE));
-    openblas_set_num_threads(b->backend->info.threads);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, SIDE, SIDE, SIDE, 1, x, SIDE, x, SIDE, 0,
-                y, SIDE);
-    openblas_set_num_threads(1);
-}
-
 /* Milliseconds of a call, the best of ROUNDS. */
 static double measure(bench *b, const row *r)
 {
@@ -238,11 +228,12 @@ static double measure(bench *b, const row *r)
     double best = 0;
     run(b, r);
     for (int round = 0; round < ROUNDS; round++) {
+        double cpu = ps_bench_cpu_s();
         uint64_t start = ps_clock_ns(&ps_clock_system), now = start;
         int calls = 0;
         for (; now - start < ROUND_NS; now = ps_clock_ns(&ps_clock_system), calls++)
             run(b, r);
-        double ms = (double)(now - start) / 1e6 / calls;
+        double ms = (ps_bench_cpu_s() - cpu) * 1e3 / calls / b->backend->info.threads;
         best = best == 0 || ms < best ? ms : best;
         if (ms > 100 && round >= 2)
             break;
@@ -262,8 +253,8 @@ static double axpy_ms(bench *b, const row *r)
  */
 static void measure_peak(bench *b)
 {
-    double side = SIDE;
-    b->peak = 2 * side * side * side / measure(b, &(row){.run = run_sgemm}) / 1e6;
+    int threads = b->backend->info.threads;
+    b->peak = ps_bench_peak_take(threads).gflops_cpu * threads;
 }
 
 static void report(bench *b, const row *r, bool json)
@@ -364,10 +355,10 @@ static void report_step(bench *b, bool json)
     int parts = (int)(b->rows / logits);
     measure_peak(b);
     if (!json)
-        printf("GPT-2 124M, %lld × %lld tokens, %s, %d threads; sgemm of %d: %.1f GFLOP/s\n"
+        printf("GPT-2 124M, %lld × %lld tokens, %s, %d threads; peak %.1f GFLOP/s\n"
                "%-20s %6s %6s %6s %5s %9s %9s %6s %9s\n",
                (long long)b->batch, (long long)b->length, ps_dtype_name(b->type),
-               b->backend->info.threads, SIDE, b->peak, "operation", "m", "n", "k", "calls", "ms",
+               b->backend->info.threads, b->peak, "operation", "m", "n", "k", "calls", "ms",
                "limit ms", "ratio", "a step");
     report_others(b, logits, parts, json);
     report_linear(b, LAYERS, b->rows, WIDTH, 3 * WIDTH, json);
@@ -384,7 +375,7 @@ static void report_step(bench *b, bool json)
     double all = b->gemm_ms + b->other_ms;
     if (json)
         printf("{\"bench\": \"ops\", \"step_ms\": %.1f, \"products_ms\": %.1f, \"other_ms\": %.1f, "
-               "\"other_share\": %.3f, \"sgemm_gflops\": %.1f}\n",
+               "\"other_share\": %.3f, \"peak_gflops\": %.1f}\n",
                all, b->gemm_ms, b->other_ms, b->other_ms / all, b->peak);
     else
         printf("a step: %.0f ms, products %.0f, others %.0f: %.1f%%\n", all, b->gemm_ms,

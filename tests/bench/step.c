@@ -5,19 +5,18 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "gpu/op.h"
+#include "tests/bench/peak.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SIDE     1024
 #define ROUND_NS 100000000
 
 typedef struct run {
     const ps_bench_step *bench;
     ps_backend *backend;
     ps_model *model;
-    ps_buffer *square;
     ps_buffer **moments; /* [parameters]: m, then v */
     int64_t steps;
 } run;
@@ -54,12 +53,8 @@ static ps_status open_run(run *r, int threads)
     ps_status st = ps_backend_open("cpu", &(ps_backend_options){.threads = threads}, &r->backend);
     if (!st)
         st = ps_model_create(r->backend, &r->bench->config, &r->bench->options, &r->model);
-    if (!st)
-        st = ps_buffer_new(r->backend, 3 * SIDE * SIDE * sizeof(float), &r->square);
     if (st)
         return st;
-    ps_op_fill(ps_model_stream(r->model), ps_tensor_1d(r->square, 0, PS_DTYPE_F32, 3 * SIDE * SIDE),
-               0.5f);
     draw_parameters(r);
     return make_moments(r);
 }
@@ -70,7 +65,6 @@ static void close_run(run *r)
         ps_buffer_free(r->backend, &r->moments[i]);
     ps_free(&r->moments);
     ps_model_free(&r->model);
-    ps_buffer_free(r->backend, &r->square);
     ps_backend_close(&r->backend);
 }
 
@@ -108,40 +102,50 @@ static ps_status run_step(run *r)
     return st ? st : ps_model_result_get(r->model, &result);
 }
 
-static ps_status run_square(run *r)
-{
-    ps_tensor t[3];
-    for (size_t i = 0; i < 3; i++)
-        t[i] = ps_tensor_2d(r->square, i * SIDE * SIDE * sizeof(float), PS_DTYPE_F32, SIDE, SIDE);
-    ps_op_matmul(ps_model_stream(r->model), t[2], t[0], false, t[1], false, 0);
-    return ps_stream_sync(ps_model_stream(r->model));
-}
+typedef struct figures {
+    double steps;       /* a second */
+    double cpu_s;       /* of processor time a step, the least of a round */
+    ps_bench_peak peak; /* the most */
+} figures;
 
-/* One round: calls a second. */
-static ps_status measure(run *r, ps_status (*call)(run *), double *best)
+/* One round. */
+static ps_status measure(run *r, figures *f)
 {
+    double cpu = ps_bench_cpu_s();
     uint64_t start = ps_clock_ns(&ps_clock_system), now = start;
     int calls = 0;
     for (; now - start < ROUND_NS; now = ps_clock_ns(&ps_clock_system), calls++) {
-        ps_status st = call(r);
+        ps_status st = run_step(r);
         if (st)
             return st;
     }
-    double got = calls / ((double)(now - start) / 1e9);
-    *best = got > *best ? got : *best;
+    double steps = calls / ((double)(now - start) / 1e9);
+    cpu = (ps_bench_cpu_s() - cpu) / calls;
+    f->steps = steps > f->steps ? steps : f->steps;
+    f->cpu_s = f->cpu_s == 0 || cpu < f->cpu_s ? cpu : f->cpu_s;
     return PS_OK;
 }
 
-static void report(const ps_bench_step *b, int threads, double steps, double squares, bool json)
+static void measure_peak(figures *f, int threads)
 {
-    double peak = squares * 2.0 * SIDE * SIDE * SIDE / 1e9, got = steps * b->flops / 1e9;
+    ps_bench_peak p = ps_bench_peak_take(threads);
+    f->peak.gflops = p.gflops > f->peak.gflops ? p.gflops : f->peak.gflops;
+    f->peak.gflops_cpu = p.gflops_cpu > f->peak.gflops_cpu ? p.gflops_cpu : f->peak.gflops_cpu;
+}
+
+static void report(const ps_bench_step *b, int threads, const figures *f, bool json)
+{
+    double got = f->steps * b->flops / 1e9, got_cpu = b->flops / f->cpu_s / 1e9;
+    double ratio = got / f->peak.gflops, ratio_cpu = got_cpu / f->peak.gflops_cpu;
     if (json)
         printf("{\"bench\": \"%s\", \"threads\": %d, \"steps_per_s\": %.3f, \"ms\": %.2f, "
-               "\"gflops\": %.2f, \"sgemm_gflops\": %.2f, \"ratio\": %.3f}\n",
-               b->name, threads, steps, 1e3 / steps, got, peak, got / peak);
+               "\"cpu_ms\": %.2f, \"gflops\": %.2f, \"peak_gflops\": %.2f, \"ratio\": %.3f, "
+               "\"cpu_ratio\": %.3f}\n",
+               b->name, threads, f->steps, 1e3 / f->steps, 1e3 * f->cpu_s, got, f->peak.gflops,
+               ratio, ratio_cpu);
     else
-        printf("%7d %11.2f %11.2f %10.1f %14.1f %6.2f\n", threads, steps, 1e3 / steps, got, peak,
-               got / peak);
+        printf("%7d %11.2f %11.2f %11.2f %10.1f %13.1f %6.2f %9.2f\n", threads, f->steps,
+               1e3 / f->steps, 1e3 * f->cpu_s, got, f->peak.gflops, ratio, ratio_cpu);
     (void)fflush(stdout);
 }
 
@@ -149,15 +153,14 @@ static void report(const ps_bench_step *b, int threads, double steps, double squ
 static ps_status run_threads(const ps_bench_step *bench, int threads, bool json)
 {
     run r = {.bench = bench};
-    double steps = 0, squares = 0;
+    figures f = {0};
     ps_status st = open_run(&r, threads);
     for (int round = 0; round < bench->rounds && !st; round++) {
-        st = measure(&r, run_square, &squares);
-        if (!st)
-            st = measure(&r, run_step, &steps);
+        measure_peak(&f, threads);
+        st = measure(&r, &f);
     }
     if (!st)
-        report(bench, threads, steps, squares, json);
+        report(bench, threads, &f, json);
     if (r.backend)
         close_run(&r);
     return st;
@@ -167,16 +170,20 @@ int ps_bench_step_main(const ps_bench_step *bench, int argc, char **argv)
 {
     bool json = false;
     int first = 1, last = 2;
+    ps_bench_step b = *bench;
     for (int i = 1; i < argc; i++) {
         json |= strcmp(argv[i], "--json") == 0;
         if (strcmp(argv[i], "--threads") == 0 && i + 1 < argc)
             first = last = atoi(argv[i + 1]);
+        if (strcmp(argv[i], "--type") == 0 && i + 1 < argc)
+            b.options.bf16 = strcmp(argv[i + 1], "bf16") == 0;
     }
     if (!json)
-        printf("%s\nthreads     steps/s          ms    GFLOP/s  sgemm GFLOP/s  ratio\n",
+        printf("%s\nthreads     steps/s          ms      cpu ms    GFLOP/s  peak GFLOP/s  ratio  "
+               "cpu ratio\n",
                bench->title);
     for (int threads = first; threads <= last; threads++) {
-        if (run_threads(bench, threads, json)) {
+        if (run_threads(&b, threads, json)) {
             (void)fprintf(stderr, "%s: %s\n", bench->name, ps_error_message());
             return 1;
         }

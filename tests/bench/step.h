@@ -1,5 +1,5 @@
-/* step: how fast a model's training step is beside the matrix limit, a square sgemm of 1024 taken
- * in the same run: what bench_mlp_step and bench_gpt2_step share. */
+/* step: how fast a model's training step is beside the processor's limit (peak.h), taken in the
+ * same run: what bench_mlp_step and bench_gpt2_step share. */
 #ifndef PS_BENCH_STEP_H
 #define PS_BENCH_STEP_H
 
@@ -17,7 +17,8 @@ typedef struct ps_bench_step {
     int rounds;    /* of at least 0.1 s; the best counts: the others show the neighbours */
 } ps_bench_step;
 
-/* main: with one and with two threads; --json prints an object a line, --threads N only those. */
+/* main: with one and with two threads; --json prints an object a line, --threads N only those,
+ * --type bf16 computes on numbers kept so. */
 int ps_bench_step_main(const ps_bench_step *bench, int argc, char **argv);
 
 #endif
