@@ -102,6 +102,11 @@ static ps_status end_tensor(ps_model_out *o)
     return st || o->at == o->n ? st : begin_tensor(o);
 }
 
+static float gguf_limit(const ps_model_out *o, size_t tensor)
+{
+    return ps_gguf_limit(ps_gguf_type_of(&o->tensors[tensor], o->type));
+}
+
 static ps_status gguf_data(ps_model_out *o, const float *values, size_t n)
 {
     const ps_lm_tensor *t = &o->tensors[o->at];
@@ -164,6 +169,7 @@ static ps_status gguf_finish(ps_model_out **out, uint64_t *bytes)
 const ps_model_out_row ps_model_out_gguf = {.name = "gguf",
                                             .dtypes = dtypes,
                                             .open = gguf_open,
+                                            .limit = gguf_limit,
                                             .data = gguf_data,
                                             .finish = gguf_finish,
                                             .drop = gguf_drop};

@@ -8,8 +8,8 @@
 /* The model section; tokenizer is "", or "bytes" when psd wrote the file. PS_INVALID_ARGUMENT with
  * the key: it is missing, or says what psd's models cannot do. *out: ps_spec_model_free. */
 PS_MUST_CHECK ps_status ps_gguf_model(const ps_gguf *file, ps_spec_model **out);
-/* Fills in tokenizer and remark of about, whose model is there. A tokenizer that psd cannot use, or
- * whose keys do not fit each other, is left out with a remark. */
+/* Fills in tokenizer and remarks of about, whose model is there. A tokenizer that psd cannot use,
+ * or whose keys do not fit each other, is left out with a remark. */
 PS_MUST_CHECK ps_status ps_gguf_tokenizer(const ps_gguf *file, ps_model_in_about *about);
 
 #endif

@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/format/gguf_header.h"
 #include "common/format/gguf_model.h"
+#include "common/format/numbers.h"
 #include "common/format/regular_file.h"
 
 #include <inttypes.h>
@@ -56,6 +57,17 @@ static ps_status read_head(ps_model_reader *r)
 
 /* ---- tensors ---- */
 
+static ps_status check_sides(const ps_gguf_tensor *have, const char *name, const uint64_t want[2])
+{
+    if (have->sides[0] == want[0] && have->sides[1] == want[1] && have->sides[2] == 1 &&
+        have->sides[3] == 1)
+        return PS_OK;
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "tensor %s has another shape than the keys say: %" PRIu64 " rows of %" PRIu64
+                   " are expected",
+                   name, want[1], want[0]);
+}
+
 static ps_status find_place(const ps_gguf *file, const ps_lm_tensor *want, place *out, bool *used)
 {
     uint64_t sides[2];
@@ -63,60 +75,9 @@ static ps_status find_place(const ps_gguf *file, const ps_lm_tensor *want, place
     if (!have)
         return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is missing", want->gguf);
     ps_gguf_sides(want, sides);
-    if (have->sides[0] != sides[0] || have->sides[1] != sides[1] || have->sides[2] != 1 ||
-        have->sides[3] != 1)
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "tensor %s has another shape than the keys say: %" PRIu64 " rows of %" PRIu64
-                       " are expected",
-                       want->gguf, sides[1], sides[0]);
     *out = (place){.type = have->type, .begin = have->begin};
     used[have - file->tensors] = true;
-    return PS_OK;
-}
-
-/* gpt2's head is the embedding; older files have it a second time. */
-static ps_status check_head(ps_model_reader *r, bool *used)
-{
-    const ps_gguf_tensor *embedding = ps_gguf_find_tensor(r->file, "token_embd.weight");
-    const ps_gguf_tensor *head = ps_gguf_find_tensor(r->file, "output.weight");
-    if (!head || !r->about->model->tie_embeddings)
-        return PS_OK;
-    used[head - r->file->tensors] = true;
-    uint64_t bytes = head->end - head->begin;
-    bool same = head->type == embedding->type && bytes == embedding->end - embedding->begin;
-    for (uint64_t at = 0; same && at < bytes;) {
-        size_t n = bytes - at < MOST_BYTES / 2 ? (size_t)(bytes - at) : MOST_BYTES / 2;
-        uint8_t *other = r->bytes + MOST_BYTES / 2;
-        ps_status st = ps_regular_read(r->fd, r->path, head->begin + at, r->bytes, n);
-        if (!st)
-            st = ps_regular_read(r->fd, r->path, embedding->begin + at, other, n);
-        if (st)
-            return st;
-        same = !memcmp(r->bytes, other, n);
-        at += n;
-    }
-    return same ? PS_OK
-                : ps_fail(PS_INVALID_ARGUMENT,
-                          "tensor output.weight is not the same as token_embd.weight, as the head "
-                          "of a gpt2 model has to be");
-}
-
-static ps_status find_places(ps_model_reader *r)
-{
-    const ps_model_in_about *about = r->about;
-    bool *used = ps_alloc_array(r->file->n_tensors + 1, sizeof *used);
-    ps_status st = PS_OK;
-    r->places = ps_alloc_array(about->n, sizeof *r->places);
-    for (size_t i = 0; !st && i < about->n; i++)
-        st = find_place(r->file, &about->tensors[i], &r->places[i], used);
-    if (!st)
-        st = check_head(r, used);
-    for (size_t i = 0; !st && i < r->file->n_tensors; i++)
-        if (!used[i])
-            st = ps_fail(PS_INVALID_ARGUMENT, "tensor %.*s is none of a %s model",
-                         PS_GGUF_NAME(r->file->tensors[i].name), about->model->architecture);
-    ps_free(&used);
-    return st;
+    return check_sides(have, want->gguf, sides);
 }
 
 /* ---- numbers ---- */
@@ -199,6 +160,88 @@ static ps_status gguf_read(ps_model_reader *r, size_t i, uint64_t first, size_t 
         break;
     }
     return read_stored(r, &r->places[i], first, n, out);
+}
+
+/* ---- tensors that say nothing new, which has to be seen ---- */
+
+typedef struct pair {
+    ps_model_reader *reader;
+    place places[2];
+} pair;
+
+static ps_status read_pair(void *state, int which, uint64_t first, size_t n, float *out)
+{
+    const pair *p = state;
+    return read_stored(p->reader, &p->places[which], first, n, out);
+}
+
+/* gpt2's head is the embedding; older files have it a second time, maybe as another type. */
+static ps_status check_head(ps_model_reader *r, bool *used)
+{
+    const ps_gguf_tensor *embedding = ps_gguf_find_tensor(r->file, "token_embd.weight");
+    const ps_gguf_tensor *head = ps_gguf_find_tensor(r->file, "output.weight");
+    if (!head || !r->about->model->tie_embeddings)
+        return PS_OK;
+    used[head - r->file->tensors] = true;
+    ps_numbers_differ differ;
+    pair both = {r, {{head->type, head->begin}, {embedding->type, embedding->begin}}};
+    ps_status st = check_sides(head, "output.weight", embedding->sides);
+    if (!st)
+        st = ps_numbers_compare(read_pair, &both, head->sides[0] * head->sides[1], &differ);
+    if (st || !differ.any)
+        return st;
+    const uint64_t shape[] = {head->sides[1], head->sides[0]};
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "tensor output.weight (%s) is not the same as token_embd.weight (%s), as the "
+                   "head of a gpt2 model has to be: element %s is %g, there %g",
+                   ps_gguf_type_name(head->type), ps_gguf_type_name(embedding->type),
+                   ps_sides_at(shape, 2, differ.at).text, (double)differ.values[0],
+                   (double)differ.values[1]);
+}
+
+/* What llama.cpp divides the frequencies of RoPE by; all ones change nothing. */
+static ps_status check_frequencies(ps_model_reader *r, bool *used)
+{
+    const ps_gguf_tensor *t = ps_gguf_find_tensor(r->file, "rope_freqs.weight");
+    if (!t || strcmp(r->about->model->architecture, "llama") != 0)
+        return PS_OK;
+    used[t - r->file->tensors] = true;
+    float values[PS_GGUF_BLOCK];
+    const place where = {.type = t->type, .begin = t->begin};
+    uint64_t all = t->sides[0] * t->sides[1] * t->sides[2] * t->sides[3];
+    for (uint64_t at = 0; at < all; at += PS_GGUF_BLOCK) {
+        size_t n = all - at < PS_GGUF_BLOCK ? (size_t)(all - at) : PS_GGUF_BLOCK;
+        ps_status st = read_stored(r, &where, at, n, values);
+        if (st)
+            return st;
+        for (size_t i = 0; i < n; i++)
+            if (values[i] != 1)
+                return ps_fail(PS_INVALID_ARGUMENT,
+                               "tensor rope_freqs.weight: scaled RoPE is not supported, only "
+                               "factors of 1; factor %" PRIu64 " is %g",
+                               at + i, (double)values[i]);
+    }
+    return PS_OK;
+}
+
+static ps_status find_places(ps_model_reader *r)
+{
+    const ps_model_in_about *about = r->about;
+    bool *used = ps_alloc_array(r->file->n_tensors + 1, sizeof *used);
+    ps_status st = PS_OK;
+    r->places = ps_alloc_array(about->n, sizeof *r->places);
+    for (size_t i = 0; !st && i < about->n; i++)
+        st = find_place(r->file, &about->tensors[i], &r->places[i], used);
+    if (!st)
+        st = check_head(r, used);
+    if (!st)
+        st = check_frequencies(r, used);
+    for (size_t i = 0; !st && i < r->file->n_tensors; i++)
+        if (!used[i])
+            st = ps_fail(PS_INVALID_ARGUMENT, "tensor %.*s is none of a %s model",
+                         PS_GGUF_NAME(r->file->tensors[i].name), about->model->architecture);
+    ps_free(&used);
+    return st;
 }
 
 /* ---- the row ---- */

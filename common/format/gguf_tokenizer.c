@@ -166,8 +166,8 @@ ps_status ps_gguf_tokenizer(const ps_gguf *file, ps_model_in_about *about)
         return st;
     if (st) {
         ps_buf_clear(&about->tokenizer);
-        about->remark =
-            ps_asprintf("the tokenizer is left out, as psd cannot use it: %s", ps_error_message());
+        ps_buf_printf(&about->remarks, "the tokenizer is left out, as psd cannot use it: %s\n",
+                      ps_error_message());
         return PS_OK;
     }
     ps_free(&about->model->tokenizer);

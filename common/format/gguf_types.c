@@ -37,6 +37,21 @@ size_t ps_gguf_block_bytes(ps_gguf_type type)
     return type == PS_GGUF_Q8_0 ? Q8_0_BYTES : type == PS_GGUF_F32 ? 4 : 2;
 }
 
+float ps_gguf_limit(ps_gguf_type type)
+{
+    switch (type) {
+    case PS_GGUF_F32:
+        break;
+    case PS_GGUF_F16:
+        return PS_F16_LIMIT;
+    case PS_GGUF_BF16:
+        return PS_BF16_LIMIT;
+    case PS_GGUF_Q8_0:
+        return 127 * PS_F16_LIMIT;
+    }
+    return INFINITY;
+}
+
 /* ggml's quantize_row_q8_0: the largest becomes 127, the others are rounded to the nearest. */
 static void put_block(const float *values, uint8_t *out)
 {
@@ -49,9 +64,7 @@ static void put_block(const float *values, uint8_t *out)
     out[1] = (uint8_t)(half >> 8);
     for (size_t i = 0; i < PS_GGUF_BLOCK; i++) {
         float q = roundf(values[i] * inverse);
-        out[2 + i] = (uint8_t)(int8_t)(q > 127    ? 127
-                                       : q > -127 ? q
-                                                  : -127); /* not a number: -127 */
+        out[2 + i] = (uint8_t)(int8_t)(q > 127 ? 127 : q > -127 ? q : -127);
     }
 }
 

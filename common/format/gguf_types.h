@@ -59,6 +59,9 @@ const char *ps_gguf_type_name(uint32_t type);
 size_t ps_gguf_block_numbers(ps_gguf_type type);
 size_t ps_gguf_block_bytes(ps_gguf_type type);
 
+/* The magnitude from which on the type has no number. Q8_0: its scale, the largest of a block /
+ * 127, is an F16. */
+float ps_gguf_limit(ps_gguf_type type);
 /* n numbers, whole blocks, to bytes (returns how many; never BF16) and back. */
 size_t ps_gguf_encode(ps_gguf_type type, const float *values, size_t n, uint8_t *out);
 void ps_gguf_decode(ps_gguf_type type, const uint8_t *bytes, size_t n, float *out);

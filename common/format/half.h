@@ -6,7 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-uint16_t ps_f16_of(float v); /* beyond 65504: infinity */
+/* Magnitudes from which on rounding to nearest gives infinity: half a step above the largest. */
+#define PS_F16_LIMIT  65520.0f
+#define PS_BF16_LIMIT 0x1.ffp127f
+
+uint16_t ps_f16_of(float v);
 float ps_f16_value(uint16_t h);
 uint16_t ps_bf16_of(float v);
 float ps_bf16_value(uint16_t b);

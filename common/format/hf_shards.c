@@ -1,16 +1,18 @@
 /* Happy path: model.safetensors, or the files that the index names, each once; their headers are
- * read and checked against the file's size; data is read later, shard after shard, with one file
- * open at a time. */
+ * read and checked against the file's size; the index's entries are sorted for whoever looks for
+ * tensors; data is read later, shard after shard, with one file open at a time. */
 #include "common/format/hf_shards.h"
 
 #include "common/base/disk.h"
 #include "common/base/mem.h"
-#include "common/format/half.h"
 #include "common/format/json.h"
 #include "common/format/model_in.h"
+#include "common/format/numbers.h"
 #include "common/format/regular_file.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { MAX_INDEX = 64 << 20 };
@@ -37,15 +39,19 @@ static ps_status read_header_of(int fd, const char *path, uint64_t size, ps_safe
     return st;
 }
 
-static ps_status add_shard(ps_hf_shards *s, const char *folder, const char *name)
+/* *out: the shard of this name, which is read unless it was before. */
+static ps_status add_shard(ps_hf_shards *s, const char *folder, const char *name, size_t *out)
 {
-    for (size_t i = 0; i < s->n; i++)
+    for (size_t i = s->n; i-- > 0;) { /* names come in runs: the last is the likeliest */
+        *out = i;
         if (!strcmp(s->at[i].path + strlen(folder) + 1, name))
             return PS_OK;
+    }
     if (s->n == PS_HF_MAX_SHARDS)
         return ps_fail(PS_INVALID_ARGUMENT, "more than %d shards", PS_HF_MAX_SHARDS);
     s->at = ps_realloc(s->at, (s->n + 1) * sizeof *s->at);
-    ps_hf_shard *shard = &s->at[s->n++];
+    *out = s->n++;
+    ps_hf_shard *shard = &s->at[*out];
     *shard = (ps_hf_shard){.path = ps_asprintf("%s/%s", folder, name)};
     int fd = -1;
     uint64_t size = 0;
@@ -57,14 +63,81 @@ static ps_status add_shard(ps_hf_shards *s, const char *folder, const char *name
     return st ? ps_wrap(st, "%s", shard->path) : PS_OK;
 }
 
-/* A name out of the index is hostile: it must be a file of this folder. */
-static ps_status add_named(ps_hf_shards *s, const char *folder, ps_slice name)
+/* ---- the index ---- */
+
+/* Room for one more, doubling: the index is the sender's. */
+static ps_status grow(ps_hf_shards *s)
 {
-    if (!name.len || name.len > 255 || name.data[0] == '.' || memchr(name.data, '/', name.len) ||
-        memchr(name.data, 0, name.len))
+    if (s->n_listed == PS_HF_MAX_LISTED)
+        return ps_fail(PS_INVALID_ARGUMENT, "more than %d tensors", PS_HF_MAX_LISTED);
+    if (!s->n_listed || (s->n_listed & (s->n_listed - 1)) == 0)
+        s->listed = ps_realloc(s->listed, (s->n_listed ? 2 * s->n_listed : 1) * sizeof *s->listed);
+    return PS_OK;
+}
+
+/* A name out of the index is hostile: it must be a file of this folder. */
+static ps_status add_listed(ps_hf_shards *s, const char *folder, const char *tensor, ps_slice file)
+{
+    if (!file.len || file.len > 255 || file.data[0] == '.' || memchr(file.data, '/', file.len) ||
+        memchr(file.data, 0, file.len))
         return ps_fail(PS_INVALID_ARGUMENT, "'%.40s' is no file of this folder",
-                       (const char *)name.data);
-    return add_shard(s, folder, (const char *)name.data);
+                       (const char *)file.data);
+    size_t shard = 0;
+    ps_status st = add_shard(s, folder, (const char *)file.data, &shard);
+    if (!st)
+        st = grow(s);
+    if (!st)
+        s->listed[s->n_listed++] = (ps_hf_listed){.name = ps_strdup(tensor), .shard = shard};
+    return st;
+}
+
+/* {"name": "file"}, after its brace. */
+static ps_status read_map(ps_hf_shards *s, const char *folder, ps_json_reader *r)
+{
+    for (;;) {
+        ps_json_token token;
+        ps_status st = ps_json_next(r, &token);
+        if (st || token.kind == PS_JSON_OBJECT_END)
+            return st;
+        char name[PS_SAFETENSORS_MAX_NAME + 1] = "";
+        if (token.text.len >= sizeof name || memchr(token.text.data, 0, token.text.len))
+            return ps_fail(PS_INVALID_ARGUMENT, "'%.40s' is no name of a tensor",
+                           (const char *)token.text.data);
+        memcpy(name, token.text.data, token.text.len);
+        st = ps_json_expect(r, PS_JSON_STRING, &token);
+        if (!st)
+            st = add_listed(s, folder, name, token.text);
+        if (st)
+            return ps_wrap(st, "weight_map: %.100s", name);
+    }
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const ps_hf_listed *x = a, *y = b;
+    return strcmp(x->name, y->name);
+}
+
+/* Sorted, and each once; that a tensor is in two files at once is a fault. */
+static ps_status settle(ps_hf_shards *s)
+{
+    size_t n = 0;
+    if (!s->n_listed)
+        return ps_fail(PS_INVALID_ARGUMENT, "it has no weight_map, or an empty one: that says "
+                                            "which file each tensor is in");
+    qsort(s->listed, s->n_listed, sizeof *s->listed, by_name);
+    for (size_t i = 0; i < s->n_listed; i++) {
+        ps_hf_listed *before = n ? &s->listed[n - 1] : NULL, *one = &s->listed[i];
+        if (!before || strcmp(before->name, one->name) != 0) {
+            s->listed[n++] = *one;
+            continue;
+        }
+        if (before->shard != one->shard)
+            return ps_fail(PS_INVALID_ARGUMENT, "weight_map: %.100s is there twice", one->name);
+        ps_free(&one->name);
+    }
+    s->n_listed = n;
+    return PS_OK;
 }
 
 /* {"metadata": {...}, "weight_map": {"name": "file"}} */
@@ -81,41 +154,44 @@ static ps_status read_index(ps_hf_shards *s, const char *folder, ps_json_reader 
             continue;
         }
         st = ps_json_expect(r, PS_JSON_OBJECT, &token);
-        while (!st) {
-            st = ps_json_next(r, &token);
-            if (st || token.kind == PS_JSON_OBJECT_END)
-                break;
-            st = ps_json_expect(r, PS_JSON_STRING, &token);
-            if (!st)
-                st = add_named(s, folder, token.text);
-        }
+        if (!st)
+            st = read_map(s, folder, r);
     }
-    return st ? st : ps_json_expect(r, PS_JSON_END, &token);
+    if (!st)
+        st = ps_json_expect(r, PS_JSON_END, &token);
+    return st ? st : settle(s);
 }
 
 static ps_status open_index(ps_hf_shards *s, const char *folder)
 {
     ps_buf text = PS_BUF_EMPTY;
-    char *path = ps_asprintf("%s/model.safetensors.index.json", folder);
-    ps_status st = ps_disk_read_file(&ps_disk_system, path, MAX_INDEX, &text);
+    ps_status st = ps_disk_read_file(&ps_disk_system, s->index, MAX_INDEX, &text);
     if (!st) {
         ps_json_reader r;
         ps_json_reader_init(&r, ps_buf_slice(&text));
         st = read_index(s, folder, &r);
         ps_json_reader_free(&r);
-        st = st ? ps_wrap(st, "%s", path) : PS_OK;
+        st = st ? ps_wrap(st, "%s", s->index) : PS_OK;
     }
-    ps_free(&path);
     ps_buf_free(&text);
     return st;
 }
 
 ps_status ps_hf_shards_open(const char *folder, ps_hf_shards *out)
 {
-    *out = (ps_hf_shards){.fd = -1, .bytes = ps_alloc(PS_MODEL_IN_PIECE * sizeof(float))};
+    *out = (ps_hf_shards){.fd = -1, .bytes = ps_alloc(PS_MODEL_IN_PIECE * sizeof(double))};
     char *one = ps_asprintf("%s/model.safetensors", folder);
-    ps_status st = access(one, F_OK) == 0 ? add_shard(out, folder, "model.safetensors")
-                                          : open_index(out, folder);
+    char *index = ps_asprintf("%s/model.safetensors.index.json", folder);
+    size_t first = 0;
+    ps_status st;
+    if (access(one, F_OK) == 0) { /* as transformers: the whole file wins */
+        st = add_shard(out, folder, "model.safetensors", &first);
+        out->passed_over = access(index, F_OK) == 0;
+        ps_free(&index);
+    } else {
+        out->index = index;
+        st = open_index(out, folder);
+    }
     ps_free(&one);
     if (st == PS_NOT_FOUND && !out->n)
         st = ps_fail(PS_NOT_FOUND,
@@ -130,21 +206,25 @@ void ps_hf_shards_clear(ps_hf_shards *s)
         ps_free(&s->at[i].path);
         ps_safetensors_free(&s->at[i].header);
     }
+    for (size_t i = 0; i < s->n_listed; i++)
+        ps_free(&s->listed[i].name);
     if (s->fd >= 0 && s->bytes)
         (void)close(s->fd);
     ps_free(&s->at);
+    ps_free(&s->listed);
+    ps_free(&s->index);
     ps_free(&s->bytes);
     *s = (ps_hf_shards){.fd = -1};
 }
 
-static void convert(ps_safetensors_dtype dtype, const uint8_t *from, size_t n, float *out)
+static int is_named(const void *name, const void *listed)
 {
-    if (dtype == PS_SAFETENSORS_F32)
-        memcpy(out, from, n * sizeof *out);
-    for (size_t i = 0; dtype != PS_SAFETENSORS_F32 && i < n; i++) {
-        uint16_t half = (uint16_t)(from[2 * i] | from[2 * i + 1] << 8);
-        out[i] = dtype == PS_SAFETENSORS_F16 ? ps_f16_value(half) : ps_bf16_value(half);
-    }
+    return strcmp(name, ((const ps_hf_listed *)listed)->name);
+}
+
+ps_hf_listed *ps_hf_shards_listed(const ps_hf_shards *s, const char *name)
+{
+    return s->n_listed ? bsearch(name, s->listed, s->n_listed, sizeof *s->listed, is_named) : NULL;
 }
 
 ps_status ps_hf_shards_read(ps_hf_shards *s, size_t i, const ps_safetensors_tensor *tensor,
@@ -165,6 +245,6 @@ ps_status ps_hf_shards_read(ps_hf_shards *s, size_t i, const ps_safetensors_tens
                          shard->header->data_start + tensor->begin + first * size, s->bytes,
                          n * size);
     if (!st)
-        convert(tensor->dtype, s->bytes, n, out);
+        ps_numbers_widen(tensor->dtype, s->bytes, n, out);
     return st;
 }

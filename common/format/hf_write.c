@@ -12,6 +12,7 @@
 #include "common/tokenizer/tokenizer.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -191,6 +192,13 @@ static ps_status hf_open(const ps_model_out_options *options, const ps_model_abo
     return st;
 }
 
+static float hf_limit(const ps_model_out *o, size_t tensor)
+{
+    return o->dtype == PS_SAFETENSORS_F16    ? PS_F16_LIMIT
+           : o->dtype == PS_SAFETENSORS_BF16 ? PS_BF16_LIMIT
+                                             : INFINITY;
+}
+
 static ps_status hf_data(ps_model_out *o, const float *values, size_t n)
 {
     if (o->dtype == PS_SAFETENSORS_F32)
@@ -233,6 +241,7 @@ static ps_status hf_finish(ps_model_out **out, uint64_t *bytes)
 const ps_model_out_row ps_model_out_hf = {.name = "hf",
                                           .dtypes = dtypes,
                                           .open = hf_open,
+                                          .limit = hf_limit,
                                           .data = hf_data,
                                           .finish = hf_finish,
                                           .drop = hf_drop};

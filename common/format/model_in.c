@@ -5,6 +5,7 @@
 
 #include "common/base/mem.h"
 #include "common/format/gguf_types.h"
+#include "common/format/numbers.h"
 #include "common/format/regular_file.h"
 #include "common/format/safetensors.h"
 
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 struct ps_model_in {
+    char *path;
     const ps_model_in_row *row;
     ps_model_reader *reader;
     ps_model_in_about about;
@@ -93,8 +95,12 @@ static ps_status next_piece(ps_model_in *in)
     uint64_t left = ps_lm_numbers(&in->about.tensors[in->at]) - in->done;
     size_t n = left < PS_MODEL_IN_PIECE ? (size_t)left : PS_MODEL_IN_PIECE;
     ps_status st = in->row->read(in->reader, in->at, in->done, n, in->piece);
+    const ps_lm_tensor *t = &in->about.tensors[in->at];
     if (!st)
-        st = ps_safetensors_writer_data(in->writer, in->piece, n * sizeof *in->piece);
+        st = ps_numbers_check(t->name, t->shape, t->n_dims, in->done, in->piece, n);
+    if (st)
+        return ps_wrap(st, "%s", in->path);
+    st = ps_safetensors_writer_data(in->writer, in->piece, n * sizeof *in->piece);
     in->done += n;
     if (n == left) {
         in->at++;
@@ -128,6 +134,7 @@ ps_status ps_model_in_open(const char *path, ps_model_in **out)
         return st;
     ps_model_in *in = ps_new(ps_model_in);
     in->row = row;
+    in->path = ps_strdup(path);
     in->piece = ps_alloc_array(PS_MODEL_IN_PIECE, sizeof *in->piece);
     st = row->open(path, &in->about, &in->reader);
     if (!st)
@@ -151,12 +158,13 @@ void ps_model_in_close(ps_model_in **in)
     ps_buf_free(&m->about.tokenizer);
     ps_buf_free(&m->ready);
     ps_free(&m->about.tensors);
-    ps_free(&m->about.remark);
+    ps_buf_free(&m->about.remarks);
     ps_free(&m->piece);
+    ps_free(&m->path);
     ps_free(in);
 }
 
-const char *ps_model_in_remark(const ps_model_in *in)
+const char *ps_model_in_remarks(ps_model_in *in)
 {
-    return in->about.remark;
+    return ps_buf_cstr(&in->about.remarks);
 }

@@ -5,7 +5,7 @@
  *
  * All of the source is hostile. What is checked before the first byte comes out: each tensor of the
  * model is there once with its shape, and nothing unknown is. Bytes come out as they are read, so a
- * model is never held in memory. Not thread-safe. */
+ * model is never held in memory; a number that is not finite ends it. Not thread-safe. */
 #ifndef PS_FORMAT_MODEL_IN_H
 #define PS_FORMAT_MODEL_IN_H
 
@@ -28,8 +28,9 @@ PS_MUST_CHECK ps_status ps_model_in_takes(const char *path, bool *out);
 /* PS_NOT_FOUND: a file is missing; PS_INVALID_ARGUMENT: what is wrong with which. */
 PS_MUST_CHECK ps_status ps_model_in_open(const char *path, ps_model_in **out);
 void ps_model_in_close(ps_model_in **in);
-/* NULL, or a sentence: what of the source psd cannot use (its tokenizer). */
-const char *ps_model_in_remark(const ps_model_in *in);
+/* Sentences, each a line with its end: what of the source psd does not use, or takes otherwise than
+ * one may think. "": none. Valid as long as in. */
+const char *ps_model_in_remarks(ps_model_in *in);
 /* The next bytes of psd's file, at most len; *got is 0 at the end. */
 PS_MUST_CHECK ps_status ps_model_in_read(ps_model_in *in, void *out, size_t len, size_t *got);
 
@@ -41,7 +42,7 @@ enum { PS_MODEL_IN_PIECE = 64 * 1024 }; /* numbers; whole blocks of every GGUF t
 typedef struct ps_model_in_about {
     ps_spec_model *model;  /* gpt2 or llama */
     ps_buf tokenizer;      /* the text of tokenizer.json; empty: there is none */
-    char *remark;          /* or NULL */
+    ps_buf remarks;        /* lines, each with its end */
     ps_lm_tensor *tensors; /* ps_lm_layout of model */
     size_t n;
 } ps_model_in_about;

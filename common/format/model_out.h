@@ -29,6 +29,9 @@ typedef struct ps_model_out_row {
     const char *const *dtypes; /* the first is the default; NULL-terminated */
     PS_MUST_CHECK ps_status (*open)(const ps_model_out_options *options,
                                     const ps_model_about *about, ps_model_out **out);
+    /* The magnitude from which on this tensor's type has no number; INFINITY: it holds whatever
+     * float32 holds. Only numbers below it come to `data`. */
+    float (*limit)(const ps_model_out *out, size_t tensor);
     /* The next numbers of the tensors, in their order; a call never crosses tensors. */
     PS_MUST_CHECK ps_status (*data)(ps_model_out *out, const float *values, size_t n);
     /* Everything is there now, whole and on disk. *bytes: of all files. Frees in any case. */

@@ -4,8 +4,10 @@
 #include "common/base/mem.h"
 #include "common/format/model_in.h"
 #include "common/format/model_out.h"
+#include "common/format/numbers.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 struct ps_model_stream {
     const ps_model_out_row *row;
@@ -112,6 +114,20 @@ static ps_status begin(ps_model_stream *s)
     return st;
 }
 
+/* Narrowing makes no infinity out of a number, and hides none that is there. */
+static ps_status check(const ps_model_stream *s, const ps_safetensors_tensor *t,
+                       const float *values, size_t n)
+{
+    float limit = s->row->limit(s->out, s->at);
+    size_t i = isinf(limit) ? n : ps_numbers_beyond(values, n, limit);
+    if (i == n)
+        return PS_OK;
+    return ps_fail(PS_FAILED_PRECONDITION,
+                   "tensor %s: element %s is %.9g, which is no number of %s; --dtype f32 holds it",
+                   t->name, ps_sides_at(t->shape, t->n_dims, s->done / sizeof *values + i).text,
+                   (double)values[i], s->options.dtype);
+}
+
 /* Whole numbers of one tensor at a time; fewer than four bytes stay. */
 static ps_status take(ps_model_stream *s, size_t *used)
 {
@@ -122,7 +138,9 @@ static ps_status take(ps_model_stream *s, size_t *used)
     float values[4096];
     n = n < sizeof values / sizeof *values ? n : sizeof values / sizeof *values;
     memcpy(values, s->held.data + *used, n * sizeof *values);
-    ps_status st = s->row->data(s->out, values, n);
+    ps_status st = check(s, t, values, n);
+    if (!st)
+        st = s->row->data(s->out, values, n);
     *used += n * sizeof *values;
     s->done += n * sizeof *values;
     if (s->done == t->end - t->begin) {

@@ -29,6 +29,11 @@ size_t ps_safetensors_dtype_size(ps_safetensors_dtype dtype)
     return dtypes[dtype].size;
 }
 
+const char *ps_safetensors_type_of(const ps_safetensors_tensor *tensor)
+{
+    return tensor->dtype == PS_SAFETENSORS_OTHER ? tensor->other : dtypes[tensor->dtype].name;
+}
+
 /* The parse; names are kept in blocks of their own because a file may have many. */
 typedef struct parser {
     ps_json_reader json;
@@ -106,20 +111,27 @@ static ps_status read_metadata(parser *p)
     return st;
 }
 
+/* A dtype that is new is no damage: the tensor may be one that its reader passes over. */
 static ps_status read_dtype(parser *p, ps_safetensors_tensor *t)
 {
     ps_json_token token;
     ps_status st = ps_json_expect(&p->json, PS_JSON_STRING, &token);
     if (st)
         return st;
-    for (int i = 0; i < PS_SAFETENSORS_DTYPE_COUNT; i++) {
+    for (int i = 0; i < PS_SAFETENSORS_OTHER; i++) {
         if (strlen(dtypes[i].name) != token.text.len ||
             memcmp(dtypes[i].name, token.text.data, token.text.len) != 0)
             continue;
         t->dtype = (ps_safetensors_dtype)i;
         return PS_OK;
     }
-    return ps_fail(PS_CORRUPT, "unknown dtype '%.20s'", (const char *)token.text.data);
+    const char *name = (const char *)token.text.data;
+    size_t known = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+    if (!known || known != token.text.len || known >= sizeof t->other)
+        return ps_fail(PS_CORRUPT, "'%.20s' is no dtype", name);
+    t->dtype = PS_SAFETENSORS_OTHER;
+    memcpy(t->other, name, known);
+    return PS_OK;
 }
 
 /* An array of plain integers; at most `most`. */
@@ -201,6 +213,8 @@ static ps_status read_fields(parser *p, ps_safetensors_tensor *t)
         return ps_fail(PS_CORRUPT, "needs dtype, shape and data_offsets");
     if (!tensor_bytes(t, &bytes))
         return ps_fail(PS_CORRUPT, "its shape is too large");
+    if (t->dtype == PS_SAFETENSORS_OTHER && t->begin <= t->end)
+        return PS_OK;
     if (t->begin > t->end || t->end - t->begin != bytes)
         return ps_fail(PS_CORRUPT,
                        "shape and dtype take %" PRIu64 " bytes, but data_offsets are [%" PRIu64

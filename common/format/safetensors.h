@@ -19,7 +19,8 @@ enum {
     PS_SAFETENSORS_MAX_NAME = 512,
 };
 
-/* name in the file, bytes an element */
+/* Name in the file, bytes an element. OTHER: what the format got later (F4, F8_E8M0, C64); its
+ * bytes are those of data_offsets, and nobody here can read its numbers. */
 #define PS_SAFETENSORS_DTYPES(X) \
     X(F64, 8)                    \
     X(F32, 4)                    \
@@ -35,7 +36,8 @@ enum {
     X(U8, 1)                     \
     X(BOOL, 1)                   \
     X(F8_E4M3, 1)                \
-    X(F8_E5M2, 1)
+    X(F8_E5M2, 1)                \
+    X(OTHER, 0)
 
 typedef enum ps_safetensors_dtype {
 #define X(name, size) PS_SAFETENSORS_##name,
@@ -44,8 +46,8 @@ typedef enum ps_safetensors_dtype {
         PS_SAFETENSORS_DTYPE_COUNT
 } ps_safetensors_dtype;
 
-const char *ps_safetensors_dtype_name(ps_safetensors_dtype dtype); /* "F32" */
-size_t ps_safetensors_dtype_size(ps_safetensors_dtype dtype);      /* bytes an element */
+const char *ps_safetensors_dtype_name(ps_safetensors_dtype dtype); /* "F32"; not OTHER */
+size_t ps_safetensors_dtype_size(ps_safetensors_dtype dtype);      /* bytes an element; OTHER: 0 */
 
 typedef struct ps_safetensors_tensor {
     const char *name;
@@ -53,7 +55,11 @@ typedef struct ps_safetensors_tensor {
     uint32_t n_dims; /* 0: a scalar */
     uint64_t shape[PS_SAFETENSORS_MAX_DIMS];
     uint64_t begin, end; /* bytes, relative to data_start; set by the reader */
+    char other[16];      /* of dtype OTHER: its name in the file; set by the reader */
 } ps_safetensors_tensor;
+
+/* What the file calls the dtype of a tensor. */
+const char *ps_safetensors_type_of(const ps_safetensors_tensor *tensor);
 
 typedef struct ps_safetensors_pair { /* of __metadata__ */
     const char *key;

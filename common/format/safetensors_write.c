@@ -19,7 +19,7 @@ struct ps_safetensors_writer {
 static ps_status bytes_of(const ps_safetensors_tensor *t, uint64_t *out)
 {
     uint64_t n = ps_safetensors_dtype_size(t->dtype);
-    bool over = t->n_dims > PS_SAFETENSORS_MAX_DIMS;
+    bool over = !n || t->n_dims > PS_SAFETENSORS_MAX_DIMS;
     for (uint32_t d = 0; d < t->n_dims && !over; d++)
         over = __builtin_mul_overflow(n, t->shape[d], &n);
     if (over || n > INT64_MAX)

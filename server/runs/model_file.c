@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "server/catalog/jobs.h"
 #include "server/params/export.h"
+#include "server/runs/model_numbers.h"
 
 #include <stdio.h>
 
@@ -270,7 +271,7 @@ static ps_status copy_tensors(const ps_safetensors *file, ps_model_record *recor
         const ps_safetensors_tensor *from = &file->tensors[i];
         if (from->dtype != PS_SAFETENSORS_F32)
             return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is %s; psd holds F32", from->name,
-                           ps_safetensors_dtype_name(from->dtype));
+                           ps_safetensors_type_of(from));
         ps_model_tensor *to = &record->tensors[record->n_tensors++];
         to->name = ps_strdup(from->name);
         to->rank = from->n_dims;
@@ -321,11 +322,13 @@ static ps_status describe_file(const ps_stored_files *files, const char *incomin
     ps_status st = open_header(files, incoming, &file, &header);
     if (st) /* what is wrong with it is wrong with the request */
         return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
-    files->disk->close(files->disk->state, file);
     record->bytes = header->data_start + header->data_bytes;
     st = choose_config(header, config, &record->config);
     if (!st)
         st = copy_tensors(header, record);
+    if (!st)
+        st = ps_model_numbers_check(files->disk, file, header);
+    files->disk->close(files->disk->state, file);
     ps_safetensors_free(&header);
     return st;
 }

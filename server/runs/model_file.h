@@ -19,9 +19,10 @@ PS_MUST_CHECK ps_status ps_model_file_store(const ps_stored_files *files, ps_par
                                             uint64_t job_id, const ps_job_spec *spec,
                                             const ps_job_outcome *outcome);
 /* A file that is complete, and on disk, at data_dir/incoming becomes the model, under a name of its
- * own, of this owner; its header is read again. config "": taken from the file's metadata. replaces
- * false: PS_ALREADY_EXISTS when the name is taken. PS_INVALID_ARGUMENT: not a model that psd can
- * hold (which tensor, why). On failure incoming is the caller's to remove; it may be gone. */
+ * own, of this owner; its header is read again, and its numbers, which must be finite. config "":
+ * taken from the file's metadata. replaces false: PS_ALREADY_EXISTS when the name is taken.
+ * PS_INVALID_ARGUMENT: not a model that psd can hold (which tensor, why). On failure incoming is
+ * the caller's to remove; it may be gone. */
 PS_MUST_CHECK ps_status ps_model_file_adopt(const ps_stored_files *files, const char *incoming,
                                             const char *name, const char *config, const char *owner,
                                             bool replaces, ps_model_record **out);

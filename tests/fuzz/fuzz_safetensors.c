@@ -23,7 +23,7 @@ static void check(const ps_safetensors *file)
         uint64_t bytes = ps_safetensors_dtype_size(t->dtype);
         for (uint32_t d = 0; d < t->n_dims; d++)
             require(!__builtin_mul_overflow(bytes, t->shape[d], &bytes));
-        require(bytes == t->end - t->begin);
+        require(t->dtype == PS_SAFETENSORS_OTHER ? *t->other : bytes == t->end - t->begin);
         require(strlen(t->name) <= PS_SAFETENSORS_MAX_NAME);
         require(ps_safetensors_find(file, t->name) == t);
     }

@@ -152,8 +152,9 @@ def folders_that_do_not_fit_are_refused_in_one_line():
         refuses("activation_function: relu is not supported, only gelu_new", config={"activation_function": "relu"})
         refuses("head_dim: 32 is not supported", "llama", config={"head_dim": 32})
         refuses("hidden_size: 66 is not a multiple of num_heads, 4", config={"n_embd": 66})
-        refuses("wpe.weight has another shape than config.json says: [41, 64]", config={"n_positions": 41})
-        refuses("tensor h.2.ln_1.weight is missing", config={"n_layer": 3})
+        refuses("wpe.weight has another shape than config.json says: [41, 64] is expected, it has [40, 64]",
+                config={"n_positions": 41})
+        refuses("bad/model.safetensors: tensor h.2.ln_1.weight is missing", config={"n_layer": 3})
         refuses("is none of a gpt2 model", config={"n_layer": 1})
         refuses("no weights", change=lambda f: (f / "model.safetensors").unlink(), status=5)
         refuses("config.json", change=lambda f: (f / "config.json").unlink(), status=5)
@@ -162,7 +163,80 @@ def folders_that_do_not_fit_are_refused_in_one_line():
         refuses("other.safetensors", change=lambda f: index(f, "other.safetensors"), status=5)
         cut = lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-4])
         refuses("its header says", change=cut)
+
+        # numbers that are none, by whichever dtype they come
+        ones = np.ones((1003, 64), "f8")
+        odd = lambda value: np.where(np.arange(1003 * 64).reshape(1003, 64) == 7 * 64 + 5, value, ones)
+        for value, dtype, text in ((np.nan, "f4", "nan"), (-np.inf, "f2", "-inf"), (1e39, "f8", "inf")):
+            values = odd(value).astype(dtype)
+            refuses(f"tensor wte.weight: element [7, 5] is {text};", change=lambda f, v=values: hf.change(
+                f / "model.safetensors", {"wte.weight": (v.tobytes(), v.shape, f"F{v.itemsize * 8}")}))
+
+        # a head that is said to be the embedding
+        head = odd(2).astype("f4")
+        refuses("tensor lm_head.weight is not the embedding, as the head of a gpt2 model has to be: element [0, 0] is 1, in "
+                "wte.weight 0", change=lambda f: hf.change(f / "model.safetensors", {"lm_head.weight": (head.tobytes(), head.shape)}))
+        refuses("lm_head.weight has another shape than config.json says: [1003, 64] is expected, it has [7, 64]", change=lambda f:
+                hf.change(f / "model.safetensors", {"lm_head.weight": (head[:7].tobytes(), (7, 64))}))
+        refuses("tensor wte.weight is F4; allowed: F32, F16, BF16, F64", change=lambda f: hf.change(
+            f / "model.safetensors", {"wte.weight": (bytes(1003 * 32), (1003, 64), "F4")}))
+
+        # the index is the authority on where a tensor is
+        def reindex(change, **how):
+            def on(folder):
+                path = folder / "model.safetensors.index.json"
+                map = json.loads(path.read_text())["weight_map"]
+                text = change(map, folder)
+                path.write_text(text or json.dumps({"weight_map": map}))
+            return on
+
+        first, second = "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"
+        index_path = "bad/model.safetensors.index.json: "
+        for text, change in (
+                (index_path + f"tensor wte.weight is not in ", lambda m, f: m.update({"wte.weight": second})),
+                (f", but in {cluster.dir}/bad/{first}", lambda m, f: m.update({"wte.weight": second})),
+                (index_path + f"tensor ln_f.bias is not in {cluster.dir}/bad/{second}", lambda m, f: hf.change(f / second, {"ln_f.bias": None})),
+                (index_path + "tensor extra is not in", lambda m, f: m.update({"extra": first})),
+                (index_path + "tensor ln_f.bias is missing: it names no file for it", lambda m, f: m.pop("ln_f.bias") and None),
+                (index_path + "it has no weight_map, or an empty one", lambda m, f: "{}"),
+                (index_path + "it has no weight_map, or an empty one", lambda m, f: '{"weight_map":{}}'),
+                (index_path + "weight_map: wte.weight is there twice",
+                 lambda m, f: '{"weight_map":{"wte.weight":"%s","wte.weight":"%s"}}' % (first, second))):
+            refuses(text, shards=2, change=reindex(change))
+        refuses(index_path + f"weight_map: wte.weight: {cluster.dir}/bad/model-9.safetensors", shards=2, status=5,
+                change=reindex(lambda m, f: m.update({"wte.weight": "model-9.safetensors"})))
         assert cluster.psctl_json("models")["models"] == []
+
+        # what is passed over, and what is taken otherwise than config.json has it, is said
+        def imports(remark, kind="gpt2", change=None, **how):
+            folder = cluster.dir / "good"
+            means = hf.write(folder, kind, **how)
+            change(folder)
+            done = cluster.psctl("import", folder, "good", "--replace")
+            assert (remark in done.stderr if remark else not done.stderr), done.stderr
+            cluster.psctl("export", "good", "-o", cluster.dir / "good.safetensors", "--force")
+            tensors, metadata = hf.read_safetensors(cluster.dir / "good.safetensors")
+            for file in folder.iterdir():
+                file.unlink()
+            folder.rmdir()
+            return means, {k: v for k, (d, v) in tensors.items()}, metadata["psd.model"]
+
+        other = np.full((1003, 64), 3, "f4")
+        both = {"wte.weight": (other.tobytes(), other.shape), "old.weight": (bytes(4), (1,))}
+        means, got, _ = imports("", shards=2, change=lambda f: hf.change(f / second, both))  # neither is where the index says
+        same(got, means)
+        buffer = {"h.0.attn.bias": (bytes(4), (8,), "F4"), "h.1.attn.masked_bias": (bytes(8), (), "C64")}
+        means, got, _ = imports("", change=lambda f: hf.change(f / "model.safetensors", buffer))
+        same(got, means)
+        means, got, config = imports("lm_head.weight is not the embedding", "llama", tied=True, change=lambda f: hf.change(
+            f / "model.safetensors", {"lm_head.weight": (head.tobytes(), head.shape)}))
+        assert "tie_embeddings: false" in config, config
+        same(got, means | {"lm_head.weight": head})
+        wide = np.arange(1003 * 64, dtype="f8").reshape(1003, 64) / 3
+        means, got, _ = imports("", change=lambda f: hf.change(f / "model.safetensors", {"wte.weight": (wide.tobytes(), wide.shape, "F64")}))
+        same(got, means | {"wte.weight": wide.astype("f4")})
+        imports("the index beside it is passed over", change=lambda f: (f / "model.safetensors.index.json").write_text("{}"))
+        cluster.psctl("delete", "good")
 
         # a tokenizer that psd cannot use travels all the same
         folder = cluster.dir / "odd"
@@ -187,8 +261,26 @@ def folders_that_do_not_fit_are_refused_in_one_line():
         plain = {"layers.0.weight": np.zeros((3, 4), "f4"), "layers.0.bias": np.zeros(3, "f4")}
         hf.write_safetensors(cluster.dir / "mlp.safetensors", {k: (v.tobytes(), v.shape) for k, v in plain.items()}, "F32")
         cluster.psctl("import", cluster.dir / "mlp.safetensors", "mlp", "--model", "{architecture: mlp, layers: [4, 3]}")
+        plain["layers.0.weight"][2, 1] = np.inf  # refused by psd itself, whoever sends it
+        hf.write_safetensors(cluster.dir / "inf.safetensors", {k: (v.tobytes(), v.shape) for k, v in plain.items()}, "F32")
+        done = cluster.psctl("import", cluster.dir / "inf.safetensors", "inf", "--model", "{architecture: mlp, layers: [4, 3]}",
+                             check=False)
+        assert done.returncode == 6 and "tensor layers.0.weight: element [2, 1] is inf" in done.stderr, done.stderr
         no_export("is for architectures gpt2 and llama, this model is of mlp", "mlp", "-o", cluster.dir / "x", "--format",
                   "gguf", status=7)
+
+        # narrowing makes no infinity
+        for value, format, dtype in ((65520, "hf", "f16"), (3.4e38, "hf", "bf16"), (65520, "gguf", "f16"), (9e6, "gguf", "q8_0")):
+            hf.write(cluster.dir / "large", "gpt2")
+            values = odd(value).astype("f4")
+            hf.change(cluster.dir / "large/model.safetensors", {"wte.weight": (values.tobytes(), values.shape)})
+            cluster.psctl("import", cluster.dir / "large", "large", "--replace")
+            no_export(f"tensor wte.weight: element [7, 5] is {value:.9g}".replace("3.4e+38", "3.39999995e+38")
+                      + f", which is no number of {dtype}; --dtype f32 holds it", "large", "-o", cluster.dir / "x", "--format",
+                      format, "--dtype", dtype, status=7)
+            for file in (cluster.dir / "large").iterdir():
+                file.unlink()
+            (cluster.dir / "large").rmdir()
         assert not [p for p in cluster.dir.iterdir() if p.name.startswith(("x", "odd-out."))]
 
 
@@ -387,6 +479,17 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
             values = tensors["token_embd.weight"][0] + np.float32(1)
             tensors["output.weight"] = values, types.F32, values
 
+        def other_type(w, tensors):
+            values = tensors["token_embd.weight"][2]
+            tensors["output.weight"] = values, types.F32, values
+
+        def frequencies(value):
+            values = np.where(np.arange(8) == 3, value, 1).astype("f4")
+            return lambda w, t: t.update({"rope_freqs.weight": (values, types.F32, values)})
+
+        def broken(w, tensors):
+            tensors["output_norm.weight"][0][3] = np.nan
+
         def extra(w, tensors):
             tensors["blk.0.attn_q.bias"] = tensors["output_norm.weight"]
 
@@ -406,6 +509,8 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
         assert "num_kv_heads: 1," in reads("llama", change=put("llama.attention.head_count_kv", 1, i64))["psd.model"]
         assert "norm_epsilon: 1e-06" in reads("llama", change=put("llama.attention.layer_norm_rms_epsilon", 1e-6, f64))["psd.model"]
         reads("gpt2", change=twice)
+        reads("gpt2", types=(types.F16,), change=other_type)
+        reads("llama", change=frequencies(1))
         reads("gpt2", change=lambda w, t: w.add_string("x.long", "long" * 500000))
         assert "tokenizer: \"gpt2\"" in reads("gpt2", change=drop("tokenizer.ggml.pre"))["psd.model"]
 
@@ -432,7 +537,10 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
         refuses("key llama.rope.dimension_count: 8 is not supported, only 16", change=put("llama.rope.dimension_count", 8, u32))
         refuses("key llama.attention.key_length: 64 is not", change=put("llama.attention.key_length", 64, u32))
         refuses("key llama.expert_count: 8 is not", change=put("llama.expert_count", 8, u32))
-        refuses("tensor output.weight is not the same as token_embd.weight", "gpt2", change=other_head)
+        refuses("tensor output.weight (F32) is not the same as token_embd.weight (F32), as the head of a gpt2 model has to be: element "
+                "[0, 0] is ", "gpt2", change=other_head)
+        refuses("tensor rope_freqs.weight: scaled RoPE is not supported, only factors of 1; factor 3 is 8", change=frequencies(8))
+        refuses("tensor model.norm.weight: element [3] is nan", change=broken)
         write("gpt2")
         path.write_bytes(path.read_bytes()[:-70])
         done = cluster.psctl("import", path, "bad", check=False)

@@ -74,7 +74,7 @@ static ps_status fits(const ps_safetensors_tensor *tensor, const ps_model_parame
 {
     if (tensor->dtype != PS_SAFETENSORS_F32)
         return ps_fail(PS_FAILED_PRECONDITION, "tensor %s is %s in the file, only F32 can be used",
-                       tensor->name, ps_safetensors_dtype_name(tensor->dtype));
+                       tensor->name, ps_safetensors_type_of(tensor));
     bool same = tensor->n_dims == (uint32_t)want->rank;
     for (int d = 0; same && d < want->rank; d++)
         same = tensor->shape[d] == (uint64_t)want->shape[d];

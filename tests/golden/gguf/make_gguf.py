@@ -62,8 +62,8 @@ def draw(kind, s, types):
         if len(shape) == 2 and name != "position_embd.weight":
             dtype, turn = types[turn % len(types)], turn + 1
         stored = values if dtype == TYPES.F32 else gguf.quants.quantize(values, dtype)
-        if dtype == TYPES.F16:  # subnormal, largest subnormal, infinities, not a number, -0
-            special = [0x0001, 0x83ff, 0x7c00, 0xfc00, 0x7e01, 0x8000]
+        if dtype == TYPES.F16:  # subnormal, largest subnormal, the largest numbers, the smallest normal one, -0
+            special = [0x0001, 0x83ff, 0x7bff, 0xfbff, 0x0400, 0x8000]
             stored.reshape(-1).view("u2")[:6] = special[:stored.size]
         out[name] = stored, dtype, gguf.quants.dequantize(stored, dtype)
     return out
@@ -126,7 +126,7 @@ def write(path, kind, s=None, types=(TYPES.F32,), words=True, change=None):
     w.write_kv_data_to_file()
     w.write_tensors_to_file()
     w.close()
-    return means(kind, s, {n: t for n, t in tensors.items() if not (kind == "gpt2" and n == "output.weight")})
+    return means(kind, s, {n: t for n, t in tensors.items() if n != "rope_freqs.weight" and not (kind == "gpt2" and n == "output.weight")})
 
 
 def every_value(w, _):

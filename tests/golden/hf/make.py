@@ -61,11 +61,11 @@ def encode(values, dtype):
 
 
 def write_safetensors(path, tensors, dtype):
-    """tensors: name -> bytes, shape; in an order that is not that of the model."""
+    """tensors: name -> bytes, shape, maybe a dtype of its own; in an order that is not that of the model."""
     header, at = {"__metadata__": {"format": "pt"}}, 0
     for name in sorted(tensors):
-        data, shape = tensors[name]
-        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [at, at + len(data)]}
+        data, shape, *own = tensors[name]
+        header[name] = {"dtype": own[0] if own else dtype, "shape": list(shape), "data_offsets": [at, at + len(data)]}
         at += len(data)
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
@@ -85,6 +85,17 @@ def read_safetensors(path):
             values = numpy.frombuffer(data[8 + size + begin:8 + size + end], types[about["dtype"]])
             out[name] = about["dtype"], values.reshape(about["shape"])
     return out, header.get("__metadata__", {})
+
+
+def change(path, tensors):
+    """Puts these tensors into a file: name -> bytes, shape, maybe a dtype; None takes one out."""
+    data = pathlib.Path(path).read_bytes()
+    size = struct.unpack_from("<Q", data)[0]
+    header = json.loads(data[8:8 + size])
+    header.pop("__metadata__", None)
+    old = {n: (data[8 + size + h["data_offsets"][0]:8 + size + h["data_offsets"][1]], h["shape"], h["dtype"])
+           for n, h in header.items()}
+    write_safetensors(pathlib.Path(path), {n: t for n, t in (old | tensors).items() if t}, "F32")
 
 
 def write(folder, architecture, dtype="F32", shards=1, prefix="", extras=False, tied=False, tokenizer=None, config=None):

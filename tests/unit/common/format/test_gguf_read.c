@@ -37,7 +37,7 @@ static ps_status convert(const char *path, ps_buf *out)
         ck_assert_ptr_null(in);
         return st;
     }
-    ck_assert_ptr_null(ps_model_in_remark(in));
+    ck_assert_str_eq(ps_model_in_remarks(in), "");
     do {
         st = ps_model_in_read(in, piece, sizeof piece, &got);
         if (!st)

@@ -68,8 +68,10 @@ START_TEST(a_float_becomes_the_nearest)
         }
     }
     ck_assert_msg(is_nearest(v), "%a is not rounded to the nearest", (double)v);
-    ck_assert_uint_eq(ps_f16_of(65519.996f), 0x7bff);
-    ck_assert_uint_eq(ps_f16_of(65520), 0x7c00); /* a tie with what would be 65536 */
+    ck_assert_uint_eq(ps_f16_of(nextafterf(PS_F16_LIMIT, 0)), 0x7bff);
+    ck_assert_uint_eq(ps_f16_of(PS_F16_LIMIT), 0x7c00); /* a tie with what would be 65536 */
+    ck_assert_uint_eq(ps_bf16_of(nextafterf(PS_BF16_LIMIT, 0)), 0x7f7f);
+    ck_assert_uint_eq(ps_bf16_of(PS_BF16_LIMIT), 0x7f80);
     ck_assert_uint_eq(ps_f16_of(INFINITY), 0x7c00);
     ck_assert(isnan(ps_f16_value(ps_f16_of(float_of(0x7f800001)))));
     ck_assert(isnan(ps_bf16_value(ps_bf16_of(float_of(0x7f800001)))));

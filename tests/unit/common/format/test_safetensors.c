@@ -94,6 +94,27 @@ START_TEST(what_is_written_is_read)
 }
 END_TEST
 
+/* Of a dtype that came later only the bytes are known. */
+START_TEST(a_new_dtype_is_no_damage)
+{
+    ps_buf file =
+        file_of("{\"a\":{\"dtype\":\"F6_E2M3\",\"shape\":[8],\"data_offsets\":[0,6]}}", 6);
+    ps_safetensors *st = NULL;
+    ck_assert_int_eq(ps_safetensors_parse(ps_buf_slice(&file), file.len, &st), PS_OK);
+    ck_assert_int_eq(st->tensors[0].dtype, PS_SAFETENSORS_OTHER);
+    ck_assert_str_eq(ps_safetensors_type_of(&st->tensors[0]), "F6_E2M3");
+    ck_assert_uint_eq(st->tensors[0].end, 6);
+    ps_safetensors_writer *w = NULL;
+    ps_buf out = PS_BUF_EMPTY;
+    ck_assert_int_eq(
+        ps_safetensors_writer_new(st->tensors, 1, NULL, 0, (ps_safetensors_sink){to_buf, &out}, &w),
+        PS_INVALID_ARGUMENT);
+    ps_safetensors_free(&st);
+    ps_buf_free(&out);
+    ps_buf_free(&file);
+}
+END_TEST
+
 START_TEST(an_independent_reader_sees_the_same)
 {
     ps_buf file = write_sample();
@@ -145,8 +166,10 @@ START_TEST(hostile_headers_are_refused_with_the_tensor)
     refuses("{" T("a", "[-1,3]") "}", 4, "safetensors: tensor a: expected integers from 0");
     refuses("{" T("a", "[0,4,8]") "}", 4, "safetensors: tensor a: more than 2 numbers");
     refuses("{" T("a", "[0]") "}", 4, "safetensors: tensor a: data_offsets must be two numbers");
-    refuses("{\"a\":{\"dtype\":\"F31\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4,
-            "safetensors: tensor a: unknown dtype 'F31'");
+    refuses("{\"a\":{\"dtype\":\"f32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4,
+            "safetensors: tensor a: 'f32' is no dtype");
+    refuses("{\"a\":{\"dtype\":\"F4\",\"shape\":[1],\"data_offsets\":[4,0]}}", 4,
+            "safetensors: tensor a: shape and dtype take 0 bytes, but data_offsets are [4, 0]");
     refuses("{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4,
             "safetensors: tensor a: dtype is there twice");
     refuses("{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4,
@@ -273,6 +296,7 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {&what_is_written_is_read},
+    {&a_new_dtype_is_no_damage},
     {&an_independent_reader_sees_the_same},
     {&hostile_headers_are_refused_with_the_tensor},
     {&lengths_that_cannot_be_are_refused},
