@@ -1,4 +1,5 @@
 /* The pages of the second listener. All of them read counters that are safe from any thread. */
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "server/daemon_internal.h"
 #include "server/metrics/exposition.h"
@@ -70,6 +71,8 @@ static void state_metrics(ps_daemon *d, ps_buf *out)
     ps_metric_counter(out, "psd_audit_lines_total", "Lines of the audit log.", (double)a.written);
     ps_metric_counter(out, "psd_audit_suppressed_total", "Audit lines counted, not written.",
                       (double)a.suppressed);
+    ps_metric_counter(out, "psd_log_lines_dropped_total", "Lines of the log dropped, not written.",
+                      (double)ps_log_dropped());
     ps_tls_context *tls = ps_tls_holder_get(d->tls);
     ps_metric_gauge(out, "psd_certificate_expires_seconds",
                     "When the certificate ends, seconds since 1970.",

@@ -17,7 +17,9 @@ enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
 static int serve(const ps_server_options *options)
 {
     ps_daemon *daemon = NULL;
-    ps_status st = ps_daemon_create(options, PSD_VERSION, &daemon);
+    ps_status st = ps_log_start();
+    if (!st)
+        st = ps_daemon_create(options, PSD_VERSION, &daemon);
     if (st) {
         ps_log_error("psd", "%s", ps_error_message());
         return EXIT_FAILED;
@@ -46,5 +48,6 @@ int main(int argc, char **argv)
     else
         status = serve(options);
     ps_server_options_free(&options);
+    ps_log_flush();
     return status;
 }

@@ -19,7 +19,10 @@ static int work(const ps_worker_options *options, int argc, char **argv)
     ps_worker_daemon *daemon = NULL;
     ps_worker_start start = {
         .options = options, .version = PSD_VERSION, .argc = argc, .argv = argv};
-    if (ps_worker_daemon_create(&start, &daemon)) {
+    ps_status st = ps_log_start();
+    if (!st)
+        st = ps_worker_daemon_create(&start, &daemon);
+    if (st) {
         ps_log_error("psworker", "%s", ps_error_message());
         return EXIT_FAILED;
     }
@@ -44,5 +47,6 @@ int main(int argc, char **argv)
     else
         status = work(options, argc, argv);
     ps_worker_options_free(&options);
+    ps_log_flush();
     return status;
 }

@@ -1,7 +1,12 @@
+/* Happy path: a line is made on the caller's stack and put into the queue (log_queue.h). Without a
+ * queue, in psctl and in tests, it is written at once, and may wait. */
 #include "common/base/log.h"
 
+#include "common/base/log_queue.h"
 #include "common/base/mem.h"
 
+#include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -10,9 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES 2048
+#define QUEUE_BYTES (1u << 20) /* some seven thousand lines */
 
 static atomic_int threshold = PS_LOG_INFO;
+static _Atomic(ps_log_queue *) queue; /* NULL until ps_log_start */
 static void (*sink_fn)(void *state, ps_log_level level, const char *line);
 static void *sink_state;
 
@@ -94,26 +100,81 @@ static void replace_controls(char *text)
             *text = '?';
 }
 
+static void write_now(const char *line, size_t len)
+{
+    ssize_t written = write(STDERR_FILENO, line, len);
+    (void)written; /* nowhere left to report it */
+}
+
+/* The line with its newline; its length. */
+static size_t format_line(char line[PS_LOG_LINE_MAX], ps_log_level level, const char *tag,
+                          const char *format, va_list args)
+{
+    size_t room = PS_LOG_LINE_MAX - 1; /* for the newline */
+    size_t text = sink_fn ? 0 : (size_t)prefix(line, room, level);
+    size_t at = text + (size_t)snprintf(line + text, room - text, "%s: ", tag);
+    (void)vsnprintf(line + at, room - at, format, args);
+    replace_controls(line + text);
+    size_t len = strlen(line);
+    line[len++] = '\n';
+    return len;
+}
+
 void ps_log(ps_log_level level, const char *tag, const char *format, ...)
 {
     if ((int)level > atomic_load(&threshold))
         return;
-    char line[LINE_MAX_BYTES];
-    size_t room = sizeof line - 1; /* for the newline */
-    size_t at = sink_fn ? 0 : (size_t)prefix(line, room, level);
-    size_t text = at;
-    at += (size_t)snprintf(line + at, room - at, "%s: ", tag);
+    char line[PS_LOG_LINE_MAX];
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(line + at, room - at, format, args);
+    size_t len = format_line(line, level, tag, format, args);
     va_end(args);
-    replace_controls(line + text);
+    ps_log_queue *q = atomic_load(&queue);
     if (sink_fn) {
+        line[len - 1] = 0;
         sink_fn(sink_state, level, line);
-        return;
+    } else if (q) {
+        ps_log_queue_put(q, level <= PS_LOG_WARNING, line, len);
+    } else {
+        write_now(line, len);
     }
-    size_t len = strlen(line);
-    line[len++] = '\n';
-    ssize_t written = write(STDERR_FILENO, line, len);
-    (void)written; /* nowhere left to report it */
+}
+
+static size_t dropped_line(char line[PS_LOG_LINE_MAX], uint64_t count)
+{
+    size_t at = (size_t)prefix(line, PS_LOG_LINE_MAX, PS_LOG_WARNING);
+    return at + (size_t)snprintf(
+                    line + at, PS_LOG_LINE_MAX - at,
+                    "log: lines dropped here, they were not read in time count=%" PRIu64 "\n",
+                    count);
+}
+
+/* The thread stays with the parent, and the lock may have been held by another one. */
+static void forget_queue(void)
+{
+    atomic_store(&queue, NULL);
+}
+
+ps_status ps_log_start(void)
+{
+    ps_log_queue *made = NULL;
+    ps_status st = ps_log_queue_create(STDERR_FILENO, QUEUE_BYTES, dropped_line, &made);
+    if (st)
+        return st;
+    (void)pthread_atfork(NULL, NULL, forget_queue);
+    atomic_store(&queue, made);
+    return PS_OK;
+}
+
+void ps_log_flush(void)
+{
+    ps_log_queue *q = atomic_load(&queue);
+    if (q)
+        ps_log_queue_flush(q, PS_LOG_FLUSH_MS);
+}
+
+uint64_t ps_log_dropped(void)
+{
+    ps_log_queue *q = atomic_load(&queue);
+    return q ? ps_log_queue_dropped(q) : 0;
 }

@@ -3,12 +3,17 @@
  * To standard error. When systemd reads it (JOURNAL_STREAM names our stderr) each line starts with
  * its sd-daemon(3) priority and has no time of its own; otherwise it starts with the UTC time.
  * Control characters in what is logged are replaced, so that a peer cannot forge lines. A line is
- * written with one write(2). Any thread.
+ * written with one write(2). Any thread; not in a signal's handler.
+ *
+ * In a daemon, after ps_log_start, ps_log never waits for whoever reads the log: lines are queued
+ * (log_queue.h), and what finds no room is dropped, counted, and said where it would have stood.
  */
 #ifndef PS_BASE_LOG_H
 #define PS_BASE_LOG_H
 
 #include "common/base/status.h"
+
+#include <stdint.h>
 
 typedef enum ps_log_level { /* syslog's numbers */
                             PS_LOG_ERROR = 3,
@@ -22,6 +27,14 @@ void ps_log_set_level(ps_log_level level); /* default PS_LOG_INFO */
 ps_log_level ps_log_get_level(void);
 /* "error", "warning", "notice", "info", "debug" */
 PS_MUST_CHECK ps_status ps_log_level_parse(const char *text, ps_log_level *out);
+
+/* From here on lines are queued and written by a thread of the log's own. Once, first thing in a
+ * daemon; the queue is there until the process ends. */
+PS_MUST_CHECK ps_status ps_log_start(void);
+/* Before the process ends: waits until what was logged is written, at most PS_LOG_FLUSH_MS. */
+#define PS_LOG_FLUSH_MS 1000
+void ps_log_flush(void);
+uint64_t ps_log_dropped(void); /* lines dropped since ps_log_start */
 
 void ps_log(ps_log_level level, const char *tag, const char *format, ...) PS_PRINTF(3, 4);
 

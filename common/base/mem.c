@@ -1,5 +1,7 @@
 #include "common/base/mem.h"
 
+#include "common/base/log.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -14,7 +16,8 @@ static _Thread_local unsigned long fail_countdown;
 static void *must(void *p)
 {
     if (!p) {
-        (void)fputs("psd: out of memory for a small allocation\n", stderr);
+        ps_log_error("memory", "out of memory for a small allocation");
+        ps_log_flush();
         abort();
     }
     return p;

@@ -50,9 +50,13 @@ struct ps_audit {
     ps_audit_stats stats;
 };
 
+/* Non-blocking, for a pipe or a terminal that nobody reads: calls must not stand still for it, and
+ * open makes an open file of its own, so that nobody else notices. */
 static ps_status open_file(const char *path, int *out)
 {
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+    if (fd < 0 && errno == ENXIO)
+        return ps_fail(PS_FAILED_PRECONDITION, "audit log %s: a pipe that nobody reads", path);
     if (fd < 0)
         return ps_fail_errno(errno, "audit log %s", path);
     *out = fd;
@@ -141,7 +145,10 @@ static void append(ps_audit *audit, ps_buf *line)
     bool whole = n == (ssize_t)line->len;
     if (!whole && !audit->failing)
         ps_log_error("audit", "cannot write to %s: %s; refusals and actions go unrecorded",
-                     audit->path, n < 0 ? strerror(errno) : "no space left");
+                     audit->path,
+                     n >= 0            ? "no space left"
+                     : errno == EAGAIN ? "nobody reads it"
+                                       : strerror(errno));
     if (n > 0)
         audit->cut = !whole;
     audit->failing = !whole;

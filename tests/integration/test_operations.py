@@ -1,4 +1,5 @@
 """psd as an operator has it: signals, draining, the metrics page, systemd's protocols, files and logs."""
+import fcntl
 import http.client
 import json
 import os
@@ -297,6 +298,46 @@ def journald_gets_priorities_and_people_get_times():
         log.close()
 
 
+class UnreadPipe:
+    """In the place of a daemon's log: a pipe that is full before the daemon starts."""
+
+    def __init__(self, path):
+        self.path = path
+        os.mkfifo(path)
+        self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, 4096)
+        os.write(self.fd, b"x" * 4096)
+
+    def read(self):
+        try:
+            return os.read(self.fd, 1 << 20).decode(errors="replace")
+        except BlockingIOError:
+            return ""
+
+    def end(self):
+        """The harness reads a daemon's log at the end."""
+        self.path.unlink()
+        self.path.write_text(self.read())
+        os.close(self.fd)
+
+
+def a_log_that_nobody_reads_stops_nothing():
+    with Cluster() as cluster:
+        pipes = [UnreadPipe(cluster.dir / name) for name in ("psd.log", "w1.log")]
+        server = cluster.start_server("log: {level: debug}")
+        worker = cluster.start_worker("w1")
+        wait_until("the worker is there", lambda: "w1" in workers(cluster))
+        assert get(cluster, "/healthz")[::2] == (200, "ok\n")
+        assert metrics(cluster)["psd_log_lines_dropped_total"] == 0, "a queue takes some thousand lines"
+        said = []
+        wait_until("what psd had to say comes when somebody reads",
+                   lambda: said.append(pipes[0].read()) or "psd: ready version=" in "".join(said))
+        for process in (worker, server):
+            assert process.stop(5) == 0, "the log held it up"
+        for pipe in pipes:
+            pipe.end()
+
+
 def nothing_secret_is_written_and_nobody_else_may_read():
     with Scene() as cluster:
         cluster.begin("log: {level: debug}")
@@ -403,5 +444,6 @@ run([the_metrics_page_is_prometheus_text_and_its_counters_grow, other_pages_and_
      psd_at_rest_uses_no_cpu_time_nor_with_a_call_now_and_then,
      sighup_reads_certificates_log_level_and_audit_file_again, psd_tells_the_service_manager,
      psworker_tells_the_service_manager, journald_gets_priorities_and_people_get_times,
+     a_log_that_nobody_reads_stops_nothing,
      nothing_secret_is_written_and_nobody_else_may_read, the_port_file_is_complete_and_new_at_each_start,
      a_psd_that_cannot_start_says_why, admin_commands_in_json_and_their_statuses])

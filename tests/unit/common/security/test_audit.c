@@ -4,6 +4,7 @@
 
 #include "tests/lib/check_main.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -270,6 +271,35 @@ static void *write_many(void *audit)
     return NULL;
 }
 
+START_TEST(a_pipe_that_nobody_reads_costs_lines_and_never_time)
+{
+    ps_audit *audit = open_new();
+    ps_audit_close(&audit);
+    ck_assert_int_eq(remove(path), 0);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    ck_assert_int_eq(ps_audit_open(path, &ps_clock_system, &audit), PS_FAILED_PRECONDITION);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "a pipe that nobody reads"));
+    int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    ck_assert_int_eq(ps_audit_open(path, &ps_clock_system, &audit), PS_OK);
+    ck_assert_int_eq(fcntl(reader, F_SETPIPE_SZ, 4096), 4096);
+    ps_log_set_sink(count_errors, NULL);
+    write_many(audit);
+    ps_audit_stats full, read_again;
+    ps_audit_get_stats(audit, &full);
+    ck_assert_uint_gt(full.written, 0);
+    ck_assert_uint_eq(full.written + full.failed, 200);
+    ck_assert_int_eq(errors, 1);
+    char text[4096];
+    ck_assert_int_gt(read(reader, text, sizeof text), 0);
+    write_many(audit);
+    ps_audit_get_stats(audit, &read_again);
+    ck_assert_uint_gt(read_again.written, full.written);
+    close(reader);
+    ps_audit_close(&audit);
+    remove_all();
+}
+END_TEST
+
 START_TEST(threads_do_not_mix_their_lines)
 {
     ps_audit *audit = open_new();
@@ -286,10 +316,15 @@ START_TEST(threads_do_not_mix_their_lines)
 END_TEST
 
 static const ps_check_case cases[] = {
-    {&an_event_is_one_line_of_json, 30},   {&hostile_bytes_stay_inside_their_field, 30},
-    {&the_file_is_private_and_only_grows}, {&a_flood_is_counted_and_does_not_silence_others, 30},
-    {&a_moved_file_is_opened_again},       {&a_full_disk_costs_the_lines_that_did_not_fit},
-    {&threads_do_not_mix_their_lines, 30}, {0},
+    {&an_event_is_one_line_of_json, 30},
+    {&hostile_bytes_stay_inside_their_field, 30},
+    {&the_file_is_private_and_only_grows},
+    {&a_flood_is_counted_and_does_not_silence_others, 30},
+    {&a_moved_file_is_opened_again},
+    {&a_full_disk_costs_the_lines_that_did_not_fit},
+    {&a_pipe_that_nobody_reads_costs_lines_and_never_time},
+    {&threads_do_not_mix_their_lines, 30},
+    {0},
 };
 
 int main(void)
