@@ -19,7 +19,7 @@
 #include <signal.h>
 #include <string.h>
 
-enum { TICK_MS = 200, AUDIT_TICK_MS = 5000 };
+enum { TICK_MS = 200, AUDIT_TICK_MS = 5000, HEALTH_TICK_MS = 1000 };
 
 /* ---- what the server asks on every call ---- */
 
@@ -193,6 +193,7 @@ static ps_status open_all(ps_daemon *d)
         st = ps_signal_watch(d->loop, SIGHUP, hangup_cb, d, &d->on_hup);
     if (!st)
         st = ps_loops_create((unsigned)d->conf->loops, d->conf->busy_poll, &d->loops);
+    d->health = (ps_health){.limit_ms = PS_HEALTH_LIMIT_MS, .main = d->loop, .loops = d->loops};
     if (!st)
         st = open_security(d);
     if (!st)
@@ -236,9 +237,22 @@ static void audit_tick_cb(void *user)
     ps_audit_tick(d->audit);
 }
 
+/* So that the log names a loop that stands, whether or not somebody asks. */
+static void health_tick_cb(void *user)
+{
+    ps_daemon *d = user;
+    ps_buf text = PS_BUF_EMPTY;
+    (void)ps_health_check(&d->health, &text);
+    ps_buf_free(&text);
+}
+
 static void watchdog_cb(void *user)
 {
-    ps_notify_watchdog();
+    ps_daemon *d = user;
+    ps_buf text = PS_BUF_EMPTY;
+    if (ps_health_check(&d->health, &text))
+        ps_notify_watchdog();
+    ps_buf_free(&text);
 }
 
 static void stop_cb(void *user, int number)
@@ -262,6 +276,8 @@ static void start_timers(ps_daemon *d)
     ps_timer_start(d->tick, TICK_MS, TICK_MS);
     ps_timer_create(d->loop, audit_tick_cb, d, &d->audit_tick);
     ps_timer_start(d->audit_tick, AUDIT_TICK_MS, AUDIT_TICK_MS);
+    ps_timer_create(d->loop, health_tick_cb, d, &d->health_tick);
+    ps_timer_start(d->health_tick, HEALTH_TICK_MS, HEALTH_TICK_MS);
     uint64_t watchdog_ms = ps_notify_watchdog_ms();
     if (watchdog_ms) {
         ps_timer_create(d->loop, watchdog_cb, d, &d->watchdog);
@@ -303,6 +319,7 @@ static void close_doors(ps_daemon *d)
     ps_rpc_server_stop(d->server, (unsigned)d->conf->shutdown_grace_ms);
     ps_http_stop(&d->http); /* it shows the server's numbers */
     ps_rpc_server_free(&d->server);
+    d->health.loops = NULL;
     ps_loops_free(&d->loops); /* waits for the connections' work in the pool */
     run_until_idle(d);
 }
@@ -355,6 +372,7 @@ void ps_daemon_free(ps_daemon **daemon)
         run_until_idle(d); /* of a start that failed: what recovery began */
     ps_timer_free(&d->tick);
     ps_timer_free(&d->audit_tick);
+    ps_timer_free(&d->health_tick);
     ps_timer_free(&d->watchdog);
     ps_loop_free(&d->loop);
     ps_sched_free(&d->sched);

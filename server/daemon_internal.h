@@ -5,6 +5,7 @@
 
 #include "common/transport/tls_holder.h"
 #include "server/daemon.h"
+#include "server/health.h"
 #include "server/metrics/http.h"
 #include "server/service/services.h"
 
@@ -30,8 +31,9 @@ struct ps_daemon {
     ps_services services;
     ps_rpc_server *server;
     ps_http *http;
+    ps_health health;
 
-    ps_timer *tick, *audit_tick, *watchdog;
+    ps_timer *tick, *audit_tick, *health_tick, *watchdog;
     ps_signal *on_term, *on_int, *on_hup;
     atomic_bool ready;    /* /readyz */
     atomic_bool draining; /* by Admin.Drain, or stopping */

@@ -110,6 +110,9 @@ static unsigned metrics_page(void *user, ps_buf *out)
 
 static unsigned health_page(void *user, ps_buf *out)
 {
+    ps_daemon *d = user;
+    if (!ps_health_check(&d->health, out))
+        return 503;
     ps_buf_puts(out, "ok\n");
     return 200;
 }

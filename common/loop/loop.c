@@ -13,6 +13,8 @@
 #include <assert.h>
 #include <sched.h>
 
+#define PULSE_MS 500
+
 #define ROUNDS_OF_DEFERRED 4 /* jobs that defer jobs, before I/O gets its turn again */
 /* Longer than it takes to wake a thread and to serve a small call: before both sides of a
  * connection look, one of them waits for that. */
@@ -90,6 +92,22 @@ static void prepare_cb(uv_prepare_t *handle)
         uv_stop(&loop->uv); /* so that this round does not sleep */
 }
 
+static void turn(ps_loop *loop)
+{
+    atomic_store(&loop->turned_ms, ps_clock_ms(&ps_clock_system));
+}
+
+static void pulse_cb(uv_timer_t *handle)
+{
+    turn(handle->data);
+}
+
+uint64_t ps_loop_stands_ms(const ps_loop *loop)
+{
+    uint64_t turned = atomic_load(&loop->turned_ms), now = ps_clock_ms(&ps_clock_system);
+    return turned && now > turned && !ps_loop_is_current(loop) ? now - turned : 0;
+}
+
 static void wake_cb(uv_async_t *handle)
 {
     ps_loop *loop = handle->data;
@@ -111,8 +129,9 @@ ps_status ps_loop_create(ps_loop **out)
     uv_prepare_init(&loop->uv, &loop->prepare);
     uv_check_init(&loop->uv, &loop->check);
     uv_idle_init(&loop->uv, &loop->idle);
+    uv_timer_init(&loop->uv, &loop->pulse);
     loop->uv.data = loop->wake.data = loop->prepare.data = loop->check.data = loop->idle.data =
-        loop;
+        loop->pulse.data = loop;
     uv_prepare_start(&loop->prepare, prepare_cb);
     uv_check_start(&loop->check, check_cb);
     ps_loop_set_busy_poll(loop, false);
@@ -165,8 +184,12 @@ bool ps_loop_run_until(ps_loop *loop, const bool *done)
     atomic_store(&loop->owner, (unsigned long)pthread_self());
     loop->until = done;
     ps_spin_forget(&loop->spin);
+    turn(loop);
+    uv_timer_start(&loop->pulse, pulse_cb, PULSE_MS, PULSE_MS);
     while (!*done && !atomic_load(&loop->stop))
         run_round(loop);
+    uv_timer_stop(&loop->pulse);
+    atomic_store(&loop->turned_ms, 0);
     loop->until = NULL;
     if (*done)
         return true;
@@ -224,6 +247,7 @@ void ps_loop_free(ps_loop **pointer)
     uv_close((uv_handle_t *)&loop->prepare, NULL);
     uv_close((uv_handle_t *)&loop->check, NULL);
     uv_close((uv_handle_t *)&loop->idle, NULL);
+    uv_close((uv_handle_t *)&loop->pulse, NULL);
     uv_walk(&loop->uv, close_left_cb, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT); /* close callbacks, and work that is still in the pool */
     run_deferred(loop);

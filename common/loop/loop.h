@@ -32,6 +32,9 @@ void ps_loop_stop(ps_loop *loop);
 /* After run has returned: closes what is left, runs close callbacks, frees. NULL is allowed. */
 void ps_loop_free(ps_loop **loop);
 bool ps_loop_is_current(const ps_loop *loop);
+/* How long ago the loop last came round, in milliseconds: under a second, unless a callback holds
+ * it up. 0 while it does not run, and on its own thread, which would not ask if it stood. */
+uint64_t ps_loop_stands_ms(const ps_loop *loop);
 /* On: while its waits are short, the loop looks for more a little longer before it sleeps, so that
  * nobody has to wake it (spin.h). Off, as it is at first, it sleeps at once. On its thread, or
  * before it runs. */
@@ -69,7 +72,7 @@ struct ps_work {
 };
 void ps_work_submit(ps_loop *loop, ps_work *w);
 /* How many threads the pool has, 1 to 1024; libuv's 4 otherwise. Once, at the start of the program:
- * no other thread may run, and no work have been submitted. */
+ * no other thread may run but the log's, and no work have been submitted. */
 void ps_work_set_threads(unsigned n);
 
 /* Timers: one shot or repeated; freed (asynchronously) by ps_timer_free. */
