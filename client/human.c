@@ -53,6 +53,15 @@ ps_human ps_human_duration(double seconds)
     return out;
 }
 
+ps_human ps_human_value(double v)
+{
+    ps_human out;
+    double size = fabs(v);
+    bool plain = size == 0 || (size >= 0.001 && size < 1e6);
+    snprintf(out.text, sizeof out.text, plain ? "%.4f" : "%.3g", v);
+    return out;
+}
+
 ps_human ps_human_time(int64_t ms)
 {
     ps_human out = {"-"};

@@ -99,8 +99,8 @@ void ps_job_row(ps_table *table, const Psd__V1__Job *job, int64_t now_ms)
         ps_table_printf(table, "%.0f%%", share * 100);
     else
         ps_table_text(table, "");
-    if (p && p->steps)
-        ps_table_printf(table, "%.4f", p->loss);
+    if (p && p->has_loss)
+        ps_table_text(table, ps_human_value(p->loss).text);
     else
         ps_table_text(table, "");
     if (p && p->has_test)
@@ -124,13 +124,14 @@ static void progress_fields(ps_table *t, const Psd__V1__Progress *p, double shar
                        p->samples_total, share * 100);
     if (p->steps) {
         ps_table_field(t, "steps", "%" PRIu64, p->steps);
-        ps_table_field(t, "loss", "%.4f", p->loss);
+        if (p->has_loss)
+            ps_table_field(t, "loss", "%s", ps_human_value(p->loss).text);
         ps_metrics_fields(t, "", metrics_of(p));
         ps_table_field(t, "staleness", "%.1f on average, %" PRIu64 " at most", p->staleness_mean,
                        p->staleness_max);
     }
     if (p->has_test) {
-        ps_table_field(t, "test loss", "%.4f", p->test_loss);
+        ps_table_field(t, "test loss", "%s", ps_human_value(p->test_loss).text);
         ps_metrics_fields(t, "test ", test_metrics_of(p));
     }
 }
@@ -181,7 +182,11 @@ static void progress_json(ps_json_writer *w, const Psd__V1__Progress *p)
     ps_json_put_uint(w, "samples_total", p->samples_total);
     ps_json_put_uint(w, "steps", p->steps);
     ps_json_put_double(w, "samples_per_second", p->samples_per_second);
-    ps_json_put_double(w, "loss", p->loss);
+    ps_json_key(w, "loss");
+    if (p->has_loss)
+        ps_json_double(w, p->loss);
+    else
+        ps_json_null(w);
     ps_metrics_json(w, "", metrics_of(p));
     if (p->has_test) {
         ps_json_put_double(w, "test_loss", p->test_loss);

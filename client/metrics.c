@@ -1,5 +1,6 @@
 #include "client/metrics.h"
 
+#include "client/human.h"
 #include "common/format/metric_list.h"
 
 #include <string.h>
@@ -16,11 +17,11 @@ void ps_metrics_test_cell(ps_table *table, ps_metrics metrics, double loss)
 {
     const Psd__V1__Metric *first = ps_metrics_first(metrics);
     if (first && !strcmp(first->name, "accuracy"))
-        ps_table_printf(table, "%.4f", first->value);
+        ps_table_text(table, ps_human_value(first->value).text);
     else if (first)
-        ps_table_printf(table, "%s %.4f", first->name, first->value);
+        ps_table_printf(table, "%s %s", first->name, ps_human_value(first->value).text);
     else
-        ps_table_printf(table, "loss %.4f", loss);
+        ps_table_printf(table, "loss %s", ps_human_value(loss).text);
 }
 
 void ps_metrics_fields(ps_table *table, const char *prefix, ps_metrics metrics)
@@ -30,7 +31,7 @@ void ps_metrics_fields(ps_table *table, const char *prefix, ps_metrics metrics)
         if (!ps_metric_name_ok(metrics.list[i]->name))
             continue;
         (void)snprintf(label, sizeof label, "%s%s", prefix, metrics.list[i]->name);
-        ps_table_field(table, label, "%.4f", metrics.list[i]->value);
+        ps_table_field(table, label, "%s", ps_human_value(metrics.list[i]->value).text);
     }
 }
 

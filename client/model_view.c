@@ -69,7 +69,7 @@ void ps_model_text(ps_buf *out, const ps_style *style, const Psd__V1__Model *m)
     ps_table_field(t, "created", "%s", ps_human_time(m->created_ms).text);
     if (m->has_test) {
         ps_metrics_fields(t, "test ", test_metrics_of(m));
-        ps_table_field(t, "test loss", "%.4f", m->test_loss);
+        ps_table_field(t, "test loss", "%s", ps_human_value(m->test_loss).text);
     }
     ps_table_render(t, style, out);
     ps_table_free(&t);

@@ -104,16 +104,16 @@ static size_t numbers(const Psd__V1__Progress *p, const ps_style *style, field f
 {
     size_t n = 0;
     const Psd__V1__Metric *metric = metric_of(p), *test = test_metric_of(p);
-    if (p->steps)
-        set(&f[n++], 1, "loss %.4f", p->loss);
-    if (p->steps && metric)
-        set(&f[n++], 2, "%s %.4f", metric->name, metric->value);
+    if (p->has_loss)
+        set(&f[n++], 1, "loss %s", ps_human_value(p->loss).text);
+    if (p->has_loss && metric)
+        set(&f[n++], 2, "%s %s", metric->name, ps_human_value(metric->value).text);
     if (p->has_test && test && metric && strcmp(test->name, metric->name) != 0)
-        set(&f[n++], 3, "test %s %.4f", test->name, test->value);
+        set(&f[n++], 3, "test %s %s", test->name, ps_human_value(test->value).text);
     else if (p->has_test && test)
-        set(&f[n++], 3, "test %.4f", test->value);
+        set(&f[n++], 3, "test %s", ps_human_value(test->value).text);
     else if (p->has_test)
-        set(&f[n++], 3, "test loss %.4f", p->test_loss);
+        set(&f[n++], 3, "test loss %s", ps_human_value(p->test_loss).text);
     set(&f[n++], 4, "%s samples/s", ps_human_count(p->samples_per_second).text);
     set(&f[n++], 5, "%u worker%s", p->workers, p->workers == 1 ? "" : "s");
     if (style->utf8)
@@ -234,14 +234,14 @@ static void put_outcome(ps_buf *out, const Psd__V1__Progress *p)
 {
     const Psd__V1__Metric *metric = p->has_test ? test_metric_of(p) : metric_of(p);
     if (p->has_test && metric)
-        ps_buf_printf(out, ": test %s %.4f, test loss %.4f", metric->name, metric->value,
-                      p->test_loss);
+        ps_buf_printf(out, ": test %s %s, test loss %s", metric->name,
+                      ps_human_value(metric->value).text, ps_human_value(p->test_loss).text);
     else if (p->has_test)
-        ps_buf_printf(out, ": test loss %.4f", p->test_loss);
-    else if (p->steps)
-        ps_buf_printf(out, ": loss %.4f", p->loss);
-    if (!p->has_test && p->steps && metric)
-        ps_buf_printf(out, ", %s %.4f", metric->name, metric->value);
+        ps_buf_printf(out, ": test loss %s", ps_human_value(p->test_loss).text);
+    else if (p->has_loss)
+        ps_buf_printf(out, ": loss %s", ps_human_value(p->loss).text);
+    if (!p->has_test && p->has_loss && metric)
+        ps_buf_printf(out, ", %s %s", metric->name, ps_human_value(metric->value).text);
 }
 
 void ps_progress_result(ps_buf *out, const ps_style *style, const Psd__V1__Job *job, int64_t now_ms)

@@ -1,5 +1,5 @@
 /* daemon_internal: what the files of the daemon share: starting and stopping (daemon.c), what Admin
- * and SIGHUP ask (daemon_admin.c), the plain HTTP pages (daemon_pages.c). */
+ * and SIGHUP ask (daemon_admin.c), the plain HTTP pages (daemon_pages.c, daemon_metrics.c). */
 #ifndef PS_SERVER_DAEMON_INTERNAL_H
 #define PS_SERVER_DAEMON_INTERNAL_H
 
@@ -47,6 +47,8 @@ void ps_daemon_drain(void *daemon, bool on);
 /* Bytes held by all running jobs' parameters. */
 uint64_t ps_daemon_parameter_bytes(ps_daemon *daemon);
 
+bool ps_daemon_is_ready(const ps_daemon *daemon); /* what /readyz says; any thread */
 extern const ps_http_page ps_daemon_pages[];
+unsigned ps_daemon_metrics_page(void *daemon, ps_buf *out); /* daemon_metrics.c */
 
 #endif

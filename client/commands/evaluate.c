@@ -1,6 +1,7 @@
 /* evaluate: loss and metrics of a stored model on given data, computed by the workers. */
 #include "client/client.h"
 #include "client/commands/commands.h"
+#include "client/human.h"
 #include "client/infer.h"
 #include "client/metrics.h"
 #include "client/support.h"
@@ -35,7 +36,7 @@ static void put_table(ps_client *client, const char *model, const Psd__V1__Progr
     ps_table *t = ps_table_new(NULL);
     ps_table_field(t, "model", "%s", model);
     ps_table_field(t, "samples", "%" PRIu64, p->samples);
-    ps_table_field(t, "loss", "%.4f", p->test_loss);
+    ps_table_field(t, "loss", "%s", ps_human_value(p->test_loss).text);
     ps_metrics_fields(t, "", metrics);
     ps_table_render(t, &client->style, &client->out);
     ps_table_free(&t);

@@ -50,6 +50,8 @@ static ps_color state_color(const char *state)
         return PS_COLOR_CYAN;
     if (!strcmp(state, "idle"))
         return PS_COLOR_GREEN;
+    if (!strcmp(state, "left"))
+        return PS_COLOR_DIM;
     return !strcmp(state, "silent") ? PS_COLOR_RED : PS_COLOR_YELLOW;
 }
 

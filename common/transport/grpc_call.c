@@ -97,6 +97,16 @@ static bool is_sending(const ps_call *call)
     return call->conn && call->conn->tx.call == call;
 }
 
+/* What the peer was told, when it was. */
+static void count_end(const ps_call *call)
+{
+    if (!call->stats)
+        return;
+    bool told = call->end.code == PS_OK && call->finish_grpc >= 0;
+    ps_call_stats_end(call->stats, told ? call->finish_grpc : ps_status_grpc(call->end.code),
+                      ps_clock_ns(&ps_clock_system) - call->began_ns);
+}
+
 static void job_cb(ps_job *job)
 {
     ps_call *call = ps_container(job, ps_call, job);
@@ -109,6 +119,7 @@ static void job_cb(ps_job *job)
         events->on_writable(call, call->user);
     if (call->ended && !call->told_end) {
         call->told_end = true;
+        count_end(call);
         if (call->kind == PS_CALL_CLIENT && !call->end_sent)
             ps_call_reset(call, NGHTTP2_CANCEL); /* the server has answered before our end */
         if (events && events->on_end)

@@ -22,7 +22,7 @@ static bool is_known(const ps_rpc_server *server, const char *name)
     if (!*name)
         return true;
     for (unsigned i = 0; i < server->n_services; i++)
-        if (strcmp(server->services[i].name, name) == 0)
+        if (strcmp(server->services[i].service.name, name) == 0)
             return true;
     return false;
 }
@@ -56,7 +56,7 @@ static void list(ps_call *call, const ProtobufCMessage *request, void *service)
     size_t n = server->n_services + 1;
     for (size_t i = 0; i < n; i++) {
         entries[i] = (entry)GRPC__HEALTH__V1__HEALTH_LIST_RESPONSE__STATUSES_ENTRY__INIT;
-        entries[i].key = (char *)(uintptr_t)(i == 0 ? "" : server->services[i - 1].name);
+        entries[i].key = (char *)(uintptr_t)(i == 0 ? "" : server->services[i - 1].service.name);
         entries[i].value = &value;
         pointers[i] = &entries[i];
     }

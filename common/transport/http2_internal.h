@@ -6,6 +6,7 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/list.h"
+#include "common/transport/call_stats.h"
 #include "common/transport/floods.h"
 #include "common/transport/grpc_frame.h"
 #include "common/transport/http2.h"
@@ -114,6 +115,8 @@ struct ps_call {
     uint64_t deadline_ns;               /* of the system clock's monotonic_ns; PS_NEVER: none */
     const struct ps_rpc_method *method; /* server */
     void *service;
+    ps_call_stats *stats; /* server: of its method; NULL: there is none */
+    uint64_t began_ns;
 
     /* sending */
     ps_list out;       /* outgoing */

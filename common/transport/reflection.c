@@ -46,7 +46,7 @@ static void send_services(ps_call *call, response *r, const ps_rpc_server *serve
     service services[PS_RPC_SERVICES_MAX], *pointers[PS_RPC_SERVICES_MAX];
     for (unsigned i = 0; i < server->n_services; i++) {
         services[i] = (service)GRPC__REFLECTION__V1__SERVICE_RESPONSE__INIT;
-        services[i].name = (char *)(uintptr_t)server->services[i].name;
+        services[i].name = (char *)(uintptr_t)server->services[i].service.name;
         pointers[i] = &services[i];
     }
     Grpc__Reflection__V1__ListServiceResponse list =

@@ -29,7 +29,7 @@ static bool find(ps_rpc_server *server, ps_call *call)
         return false;
     size_t len = (size_t)(slash - path - 1);
     for (unsigned i = 0; i < server->n_services; i++) {
-        const ps_rpc_service *service = &server->services[i];
+        const ps_rpc_service *service = &server->services[i].service;
         if (strlen(service->name) != len || memcmp(service->name, path + 1, len) != 0)
             continue;
         for (const ps_rpc_method *m = service->methods; m->name; m++)
@@ -37,6 +37,9 @@ static bool find(ps_rpc_server *server, ps_call *call)
                 call->method = m;
                 call->service = service->state;
                 call->kind = m->unary ? PS_CALL_UNARY : PS_CALL_STREAM;
+                call->stats = &server->services[i].stats[m - service->methods];
+                call->began_ns = ps_clock_ns(&ps_clock_system);
+                ps_call_stats_begin(call->stats);
                 return true;
             }
     }

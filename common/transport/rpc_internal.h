@@ -32,12 +32,17 @@ typedef struct ps_rpc_connection {
     char address[PS_ADDRESS_TEXT];
 } ps_rpc_connection;
 
+typedef struct ps_rpc_served {
+    ps_rpc_service service;
+    ps_call_stats *stats; /* one a method, in its order */
+} ps_rpc_served;
+
 struct ps_rpc_server {
     ps_rpc_server_options options;
     char *address;
     ps_rpc_home *homes;
     unsigned n_homes, next_home;
-    ps_rpc_service services[PS_RPC_SERVICES_MAX];
+    ps_rpc_served services[PS_RPC_SERVICES_MAX];
     unsigned n_services;
     ps_tcp_listener *listener;
     uint16_t port;

@@ -211,7 +211,11 @@ ps_status ps_rpc_server_create(const ps_rpc_server_options *options, ps_rpc_serv
 void ps_rpc_server_add(ps_rpc_server *server, const ps_rpc_service *service)
 {
     assert(!server->started && server->n_services < PS_RPC_SERVICES_MAX);
-    server->services[server->n_services++] = *service;
+    size_t methods = 0;
+    while (service->methods[methods].name)
+        methods++;
+    server->services[server->n_services++] = (ps_rpc_served){
+        .service = *service, .stats = ps_alloc_array(methods + 1, sizeof(ps_call_stats))};
 }
 
 static void listen_task(ps_rpc_home *home)
@@ -272,6 +276,15 @@ void ps_rpc_server_stats(const ps_rpc_server *constant, ps_rpc_stats *out)
     pthread_mutex_lock(&server->lock);
     out->connections = server->connections;
     pthread_mutex_unlock(&server->lock);
+}
+
+void ps_rpc_server_each_method(const ps_rpc_server *server, ps_rpc_method_fn *each, void *user)
+{
+    for (unsigned i = 0; i < server->n_services; i++) {
+        const ps_rpc_served *served = &server->services[i];
+        for (size_t m = 0; served->service.methods[m].name; m++)
+            each(user, served->service.name, served->service.methods[m].name, &served->stats[m]);
+    }
 }
 
 void ps_rpc_server_set_serving(ps_rpc_server *server, bool serving)
@@ -344,6 +357,8 @@ void ps_rpc_server_free(ps_rpc_server **pointer)
     ps_budget_unref(&server->budget);
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->lock);
+    for (unsigned i = 0; i < server->n_services; i++)
+        free(server->services[i].stats);
     free(server->homes);
     free(server->address);
     ps_free(pointer);

@@ -9,6 +9,7 @@
 #define PS_TRANSPORT_RPC_SERVER_H
 
 #include "common/base/clock.h"
+#include "common/transport/call_stats.h"
 #include "common/transport/grpc_call.h"
 
 typedef struct ps_rpc_server ps_rpc_server;
@@ -94,6 +95,10 @@ uint16_t ps_rpc_server_port(const ps_rpc_server *server);
  * not accept get no new calls, and are closed after stall_ms at the latest. Any thread. */
 void ps_rpc_server_set_tls(ps_rpc_server *server, struct ps_tls_context *tls);
 void ps_rpc_server_stats(const ps_rpc_server *server, ps_rpc_stats *out); /* any thread */
+/* Each method of each service with what was counted of it; after start, any thread. */
+typedef void ps_rpc_method_fn(void *user, const char *service, const char *method,
+                              const ps_call_stats *stats);
+void ps_rpc_server_each_method(const ps_rpc_server *server, ps_rpc_method_fn *each, void *user);
 /* grpc.health.v1: what Check("") and Check(service) answer. Any thread. */
 void ps_rpc_server_set_serving(ps_rpc_server *server, bool serving);
 /* Stops listening, sends GOAWAY, lets calls end for grace_ms, then closes. Blocks the caller, which

@@ -1,9 +1,20 @@
 #include "server/metrics/exposition.h"
 
+#include <assert.h>
 #include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool ends_in(const char *name, const char *end)
+{
+    size_t n = strlen(name), m = strlen(end);
+    return n >= m && strcmp(name + n - m, end) == 0;
+}
 
 void ps_metric_describe(ps_buf *out, const char *name, const char *type, const char *help)
 {
+    assert(ends_in(name, "_total") == (strcmp(type, "counter") == 0));
     ps_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
@@ -30,27 +41,57 @@ static void put_escaped(ps_buf *out, const char *text)
     }
 }
 
-void ps_metric_sample(ps_buf *out, const char *name, const char *label, const char *label_value,
-                      double value)
+static void put_label(ps_buf *out, const ps_metric_label *label, char before)
 {
-    ps_buf_puts(out, name);
-    if (label) {
-        ps_buf_printf(out, "{%s=\"", label);
-        put_escaped(out, label_value);
-        ps_buf_puts(out, "\"}");
+    ps_buf_printf(out, "%c%s=\"", before, label->name);
+    put_escaped(out, label->value);
+    ps_buf_putc(out, '"');
+}
+
+/* name + suffix, {labels and the last one, if it has a name}, value */
+static void put_sample(ps_buf *out, const char *name, const char *suffix,
+                       const ps_metric_label *labels, const ps_metric_label *last, double value)
+{
+    char before = '{';
+    ps_buf_printf(out, "%s%s", name, suffix);
+    for (; labels && labels->name; labels++, before = ',')
+        put_label(out, labels, before);
+    if (last) {
+        put_label(out, last, before);
+        before = ',';
     }
-    ps_buf_putc(out, ' ');
+    ps_buf_puts(out, before == ',' ? "} " : " ");
     put_value(out, value);
+}
+
+void ps_metric_sample(ps_buf *out, const char *name, const ps_metric_label *labels, double value)
+{
+    put_sample(out, name, "", labels, NULL, value);
 }
 
 void ps_metric_counter(ps_buf *out, const char *name, const char *help, double value)
 {
     ps_metric_describe(out, name, "counter", help);
-    ps_metric_sample(out, name, NULL, NULL, value);
+    ps_metric_sample(out, name, NULL, value);
 }
 
 void ps_metric_gauge(ps_buf *out, const char *name, const char *help, double value)
 {
     ps_metric_describe(out, name, "gauge", help);
-    ps_metric_sample(out, name, NULL, NULL, value);
+    ps_metric_sample(out, name, NULL, value);
+}
+
+void ps_metric_distribution(ps_buf *out, const char *name, const ps_metric_label *labels,
+                            const ps_metric_histogram *h)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i <= h->n_bounds; i++) {
+        char bound[32] = "+Inf";
+        if (i < h->n_bounds)
+            (void)snprintf(bound, sizeof bound, "%g", h->bounds[i]);
+        count += h->counts[i];
+        put_sample(out, name, "_bucket", labels, &(ps_metric_label){"le", bound}, (double)count);
+    }
+    put_sample(out, name, "_sum", labels, NULL, h->sum);
+    put_sample(out, name, "_count", labels, NULL, (double)count);
 }

@@ -64,6 +64,7 @@ ps_status ps_lifecycle_in_turn(ps_lifecycle *l, ps_run *run, bool wait, uint64_t
         atomic_fetch_add(&l->failures, 1);
         return ps_wrap(st, "checkpoint of job %llu", job);
     }
+    ps_run_set_saved(run);
     atomic_fetch_add(&l->checkpoints, 1);
     atomic_fetch_add(&l->bytes, info.bytes);
     atomic_store(&l->pause_ns, info.pause_ns);

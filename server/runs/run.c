@@ -17,6 +17,7 @@ struct ps_run {
     pthread_mutex_t checkpoint; /* held while one is written */
     bool ended;                 /* under it */
     atomic_bool final;
+    atomic_int_fast64_t saved_ms;
     atomic_uint_fast64_t bytes_in, bytes_out;
 
     ps_clock clock;
@@ -188,6 +189,16 @@ void ps_run_end(ps_run *run)
 void ps_run_set_final(ps_run *run)
 {
     atomic_store(&run->final, true);
+}
+
+void ps_run_set_saved(ps_run *run)
+{
+    atomic_store(&run->saved_ms, ps_clock_wall_ms(&run->clock));
+}
+
+int64_t ps_run_saved_ms(const ps_run *run)
+{
+    return atomic_load(&run->saved_ms);
 }
 
 bool ps_run_is_final(const ps_run *run)

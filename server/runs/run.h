@@ -42,6 +42,10 @@ void ps_run_end(ps_run *run);
  * model. */
 void ps_run_set_final(ps_run *run);
 bool ps_run_is_final(const ps_run *run);
+/* A checkpoint of it has been written now; when the last one was, in ms since 1970; 0: none yet in
+ * this process. */
+void ps_run_set_saved(ps_run *run);
+int64_t ps_run_saved_ms(const ps_run *run);
 /* Payload bytes that came in by pushes and went out by pulls. */
 void ps_run_count(ps_run *run, uint64_t bytes_in, uint64_t bytes_out);
 void ps_run_bytes(ps_run *run, uint64_t *bytes_in, uint64_t *bytes_out);

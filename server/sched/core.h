@@ -43,6 +43,7 @@ struct ps_worker {
     uint32_t slots;
     uint64_t stopping_ns; /* gave a task back unasked: gets none before this, or attaching again */
     bool silent;          /* heard nothing for lease_timeout_ms; its leases are gone */
+    bool left;            /* it ended its stream itself, in order */
     uint64_t heard_ns;
     int64_t attached_ms, heard_ms;  /* since 1970 */
     uint64_t used_ns;               /* was last given a task */
@@ -166,6 +167,17 @@ void ps_lease_end(ps_lease *lease);
 void ps_lease_lose(ps_lease *lease);                       /* its work goes back to the job */
 void ps_lease_cancel(ps_lease *lease, const char *reason); /* the worker is told */
 void ps_lease_orphan(ps_lease *lease);                     /* its job ended; the slot stays taken */
+
+/* worker_list.c: as people see it */
+typedef enum ps_worker_state {
+    PS_WORKER_IDLE,
+    PS_WORKER_BUSY,
+    PS_WORKER_DRAINING,
+    PS_WORKER_SILENT, /* or its stream has broken and it may come back */
+    PS_WORKER_LEFT,   /* stopped in order */
+    PS_WORKER_STATES,
+} ps_worker_state;
+ps_worker_state ps_worker_state_of(const ps_sched *sched, const ps_worker *worker);
 
 /* worker.c */
 ps_worker *ps_worker_find_session(ps_sched *sched, uint64_t session);

@@ -230,6 +230,7 @@ void ps_job_show(ps_job *job)
     job->kind->show(job);
     ps_meter_means(&job->meter, now, RATE_SECONDS);
     p->samples_per_second = ps_meter_rate(&job->meter, now, RATE_SECONDS);
+    p->has_loss = job->meter.has_loss;
     p->loss = job->meter.loss;
     job->record->metrics = job->meter.metrics;
     p->workers = 0;

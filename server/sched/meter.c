@@ -73,6 +73,7 @@ void ps_meter_means(ps_meter *meter, uint64_t now_ns, unsigned seconds)
     }
     if (samples == 0)
         return;
+    meter->has_loss = true;
     meter->loss = loss_sum / (double)samples;
     for (size_t m = 0; m < meter->metrics.count; m++)
         meter->metrics.at[m].value = metric_sums[m] / (double)samples;

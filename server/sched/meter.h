@@ -5,6 +5,7 @@
 #include "common/format/metric_list.h"
 #include "psd/v1/workers.pb-c.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { PS_METER_SECONDS = 32 };
@@ -18,6 +19,7 @@ typedef struct ps_meter {
         double metric_sums[PS_METRICS_MAX]; /* in the order of metrics */
     } buckets[PS_METER_SECONDS];
     uint64_t first_ns;      /* of the first report; 0: none yet */
+    bool has_loss;          /* one was reported */
     double loss;            /* the last that was known, */
     ps_metric_list metrics; /* and these; none before one is reported */
 } ps_meter;

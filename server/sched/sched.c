@@ -184,6 +184,21 @@ void ps_sched_drain(ps_sched *s, bool on)
 
 /* ---- counts ---- */
 
+static void count_workers(const ps_sched *s, ps_sched_counts *out)
+{
+    uint32_t by_state[PS_WORKER_STATES] = {0};
+    ps_list_each(node, &s->workers)
+    {
+        const ps_worker *worker = ps_container(node, ps_worker, link);
+        by_state[ps_worker_state_of(s, worker)]++;
+        out->leases += worker->n_leases;
+    }
+    out->workers_idle = by_state[PS_WORKER_IDLE];
+    out->workers_busy = by_state[PS_WORKER_BUSY];
+    out->workers_draining = by_state[PS_WORKER_DRAINING];
+    out->workers_silent = by_state[PS_WORKER_SILENT];
+}
+
 void ps_sched_count(ps_sched *s, ps_sched_counts *out)
 {
     pthread_mutex_lock(&s->mutex);
@@ -191,23 +206,41 @@ void ps_sched_count(ps_sched *s, ps_sched_counts *out)
                              .tasks_done = s->tasks_done,
                              .tasks_failed = s->tasks_failed,
                              .leases_lost = s->leases_lost};
+    int64_t oldest_ms = 0;
     ps_list_each(node, &s->jobs)
     {
-        ps_job_state state = ps_container(node, ps_job, link)->record->state;
-        out->queued += state == PS_JOB_QUEUED;
+        const ps_job_record *record = ps_container(node, ps_job, link)->record;
+        ps_job_state state = record->state;
+        if (state == PS_JOB_QUEUED && out->queued++ == 0)
+            oldest_ms = record->submitted_ms;
         out->running += state == PS_JOB_RUNNING;
         out->cancelling += state == PS_JOB_CANCELLING;
     }
-    ps_list_each(node, &s->workers)
+    int64_t now_ms = ps_clock_wall_ms(&s->conf.clock);
+    if (oldest_ms && now_ms > oldest_ms)
+        out->oldest_queued_ms = (uint64_t)(now_ms - oldest_ms);
+    count_workers(s, out);
+    pthread_mutex_unlock(&s->mutex);
+}
+
+ps_job_record **ps_sched_running(ps_sched *s, size_t *n)
+{
+    *n = 0;
+    pthread_mutex_lock(&s->mutex);
+    size_t all = 0;
+    ps_list_each(node, &s->jobs) all += ps_job_runs(ps_container(node, ps_job, link));
+    ps_job_record **out = ps_alloc_array(all + 1, sizeof(ps_job_record *));
+    ps_list_each(node, &s->jobs)
     {
-        const ps_worker *worker = ps_container(node, ps_worker, link);
-        bool here = worker->session != 0;
-        out->workers_silent += !here;
-        out->workers_busy += here && worker->n_leases > 0;
-        out->workers_idle += here && worker->n_leases == 0;
-        out->leases += worker->n_leases;
+        ps_job *job = ps_container(node, ps_job, link);
+        if (!ps_job_runs(job))
+            continue;
+        ps_job_show(job);
+        out[*n] = ps_job_record_copy(job->record);
+        out[(*n)++]->spec[0] = 0;
     }
     pthread_mutex_unlock(&s->mutex);
+    return out;
 }
 
 /* ---- answers of psd's other parts ---- */

@@ -125,11 +125,15 @@ PS_MUST_CHECK ps_status ps_sched_job_list(ps_sched *sched, ps_job_state state, u
 /* Jobs in memory by state, for the metrics page. */
 typedef struct ps_sched_counts {
     uint32_t queued, running, cancelling;
-    uint32_t workers_idle, workers_busy, workers_silent;
+    uint64_t oldest_queued_ms; /* for so long the oldest queued one has waited; 0: none waits */
+    uint32_t workers_idle, workers_busy, workers_draining, workers_silent; /* none that left */
     uint32_t leases;
     uint64_t tasks_sent, tasks_done, tasks_failed, leases_lost; /* since psd started */
 } ps_sched_counts;
 void ps_sched_count(ps_sched *sched, ps_sched_counts *out);
+/* Copies of the running jobs, as they are now, without spec: *n of them and a NULL. Memory only.
+ * Free with ps_job_records_free. */
+ps_job_record **ps_sched_running(ps_sched *sched, size_t *n);
 
 /* Answers to create_store and finish; error NULL: it went well. A job that was cancelled meanwhile
  * ignores them. */

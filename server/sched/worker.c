@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* What a hello may be at most; and how long a silent worker is still listed. */
+/* What a hello may be at most; and how long one that is silent or has left is still listed. */
 enum { TEXT_MAX = 1024, KINDS_MAX = 64, LEASES_MAX = 4096, SLOTS_MAX = 64 };
 #define FORGET_NS (3600 * UINT64_C(1000000000))
 
@@ -174,6 +174,7 @@ static ps_status attach(ps_sched *s, uint64_t session, const char *name, const c
     worker->address = ps_strdup(address ? address : "");
     worker->session = session;
     worker->stopping_ns = 0;
+    worker->left = false;
     worker->slots = hello->slots == 0 ? 1 : hello->slots > SLOTS_MAX ? SLOTS_MAX : hello->slots;
     worker->attached_ms = ps_clock_wall_ms(&s->conf.clock);
     ps_worker_heard(s, worker);
@@ -224,6 +225,7 @@ void ps_sched_leave(ps_sched *s, uint64_t session)
     ps_worker *worker = ps_worker_find_session(s, session);
     if (worker) {
         worker->session = 0;
+        worker->left = true;
         ps_log_info("sched", "worker=%s left leases=%u", worker->name, worker->n_leases);
         ps_list_each_safe(node, &worker->leases) give_back(ps_container(node, ps_lease, of_worker));
     }
@@ -294,9 +296,10 @@ void ps_worker_expire(ps_sched *s)
         ps_worker *worker = ps_container(node, ps_worker, link);
         uint64_t silent_ns = now - worker->heard_ns;
         free_slots(s, worker, now);
-        if (!worker->silent && silent_ns > s->conf.lease_timeout_ms * 1000000)
+        bool gone = worker->silent || worker->left;
+        if (!gone && silent_ns > s->conf.lease_timeout_ms * 1000000)
             silence(s, worker, silent_ns);
-        else if (worker->silent && silent_ns > FORGET_NS)
+        else if (gone && silent_ns > FORGET_NS)
             ps_worker_free(worker);
     }
 }

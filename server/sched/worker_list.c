@@ -5,13 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *state_of(const ps_sched *s, const ps_worker *worker)
+ps_worker_state ps_worker_state_of(const ps_sched *s, const ps_worker *worker)
 {
+    if (worker->left)
+        return PS_WORKER_LEFT;
     if (worker->silent || worker->session == 0)
-        return "silent";
+        return PS_WORKER_SILENT;
     if (s->draining || ps_core_now(s) < worker->stopping_ns)
-        return "draining";
-    return worker->n_leases ? "busy" : "idle";
+        return PS_WORKER_DRAINING;
+    return worker->n_leases ? PS_WORKER_BUSY : PS_WORKER_IDLE;
+}
+
+static const char *state_name(ps_worker_state state)
+{
+    static const char *const names[PS_WORKER_STATES] = {
+        [PS_WORKER_IDLE] = "idle",     [PS_WORKER_BUSY] = "busy", [PS_WORKER_DRAINING] = "draining",
+        [PS_WORKER_SILENT] = "silent", [PS_WORKER_LEFT] = "left",
+    };
+    return names[state];
 }
 
 static Psd__V1__Worker *describe(const ps_sched *s, const ps_worker *worker)
@@ -23,7 +34,7 @@ static Psd__V1__Worker *describe(const ps_sched *s, const ps_worker *worker)
     w->hello = ps_worker_hello_copy(worker->hello);
     w->attached_ms = worker->attached_ms;
     w->heard_ms = worker->heard_ms;
-    w->state = ps_strdup(state_of(s, worker));
+    w->state = ps_strdup(state_name(ps_worker_state_of(s, worker)));
     w->jobs = ps_alloc_array(worker->n_leases + 1, sizeof *w->jobs);
     ps_list_each(node, &worker->leases)
     {

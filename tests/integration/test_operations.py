@@ -16,6 +16,9 @@ from harness import PSCTL, PSD, PSWORKER, SLOW, Cluster, run, stubs, wait_until
 from scenes import SLOW_LEASES, Scene, job_text, metrics, said_of, updates_of, wait_share, workers
 
 
+MONITORING = pathlib.Path(__file__).parents[2] / "deploy/monitoring"
+
+
 def get(cluster, path, method="GET"):
     """(status, content type, text) of a page of the second listener."""
     connection = http.client.HTTPConnection("127.0.0.1", cluster.metrics_port, timeout=10 * SLOW)
@@ -43,20 +46,33 @@ def parse_exposition(text):
             helped.add(name)
         elif line.startswith("# TYPE "):
             name, kind = line.split(" ")[2:]
-            assert name not in kinds and kind in ("counter", "gauge"), line
+            assert name not in kinds and kind in ("counter", "gauge", "histogram"), line
             kinds[name] = kind
             current = name
         else:
             found = SAMPLE.fullmatch(line)
             assert found, f"no sample: {line}"
-            assert found[1] == current, f"{found[1]} stands under {current}"
+            parts = ("_bucket", "_sum", "_count") if kinds[current] == "histogram" else ("",)
+            assert found[1] in [current + part for part in parts], f"{found[1]} stands under {current}"
             key = found[1] + (found[2] or "")
             assert key not in samples, f"{key} twice"
             samples[key] = float(found[3])
             if kinds[current] == "counter":
-                assert current.endswith("_total") and samples[key] >= 0, line
+                assert samples[key] >= 0, line
     assert helped == set(kinds)
+    for name, kind in kinds.items():
+        assert (kind == "counter") == name.endswith("_total"), f"{name} is a {kind}"
+    # OpenMetrics takes the suffix off: a gauge and a counter of one base name are one metric twice
+    assert len({name.removesuffix("_total") for name in kinds}) == len(kinds), "two names that collide"
     return kinds, samples
+
+
+def promtool(*arguments, **more):
+    """What promtool says; None where it is not installed."""
+    try:
+        return subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=60 * SLOW, **more)
+    except FileNotFoundError:
+        return None
 
 
 def the_metrics_page_is_prometheus_text_and_its_counters_grow():
@@ -69,18 +85,55 @@ def the_metrics_page_is_prometheus_text_and_its_counters_grow():
         wait_share(cluster, job_id, 0.3)
         _, during = parse_exposition(get(cluster, "/metrics")[2])
         assert during['psd_jobs{state="running"}'] == 1 and during["psd_leases"] >= 1
-        assert during[f'psd_job_updates{{job="{job_id}"}}'] > 0 and during["psd_parameter_bytes"] > 0
+        labels = f'{{job_id="{job_id}",job_name="counted"}}'
+        assert during[f"psd_job_updates_total{labels}"] > 0 and during["psd_parameter_bytes"] > 0
+        assert 0 < during[f"psd_job_samples_total{labels}"] < during[f"psd_job_planned_samples{labels}"]
+        assert during[f"psd_job_loss{labels}"] > 0 and during[f"psd_job_workers{labels}"] >= 1
+        assert time.time() - 60 < during[f"psd_job_checkpoint_timestamp_seconds{labels}"] <= time.time()
         cluster.wait_job(job_id)
         _, after = parse_exposition(get(cluster, "/metrics")[2])
         for name, kind in kinds.items():
-            if kind == "counter":
-                assert before[name] <= during[name] <= after[name], f"{name} went back"
+            if kind == "counter" and not name.startswith("psd_job_"):
+                for key in (k for k in before if k.split("{")[0] == name):
+                    assert before[key] <= during[key] <= after[key], f"{key} went back"
         for name in ("psd_pushes_total", "psd_pulls_total", "psd_calls_total", "psd_received_bytes_total",
                      "psd_sent_bytes_total", "psd_tasks_sent_total", "psd_tasks_done_total", "psd_checkpoints_total",
                      "psd_checkpoint_bytes_total", "psd_audit_lines_total", "psd_connections_total"):
             assert after[name] > before[name], f"{name} did not grow"
         assert after["psd_pushes_total"] - before["psd_pushes_total"] == updates_of(cluster, job_id)
-        assert after["psd_certificate_expires_seconds"] > time.time() > after["psd_start_time_seconds"]
+        assert after["psd_certificate_expiry_timestamp_seconds"] > time.time() > after["process_start_time_seconds"]
+        assert after["process_cpu_seconds_total"] > before["process_cpu_seconds_total"] > 0
+        assert after["process_resident_memory_bytes"] > 1e6 and after["process_open_fds"] > 3
+        push = 'grpc_service="psd.v1.Parameters",grpc_method="Push"'
+        pushes = after[f"grpc_server_started_total{{{push}}}"]
+        assert pushes == after["psd_pushes_total"]
+        assert pushes == after[f'grpc_server_handled_total{{{push},grpc_code="OK"}}']
+        assert pushes == after[f'grpc_server_handling_seconds_bucket{{{push},le="+Inf"}}']
+        assert 0 < after[f"grpc_server_handling_seconds_sum{{{push}}}"] < 60 * pushes
+        checked = promtool("check", "metrics", input=text)
+        assert checked is None or (checked.returncode, checked.stdout + checked.stderr) == (0, ""), checked
+
+
+def names_in(expressions):
+    """The metrics that PromQL expressions name, without the suffixes of a histogram's parts."""
+    return {re.sub("(_seconds)_(bucket|sum|count)$", r"\1", name)
+            for text in expressions for name in re.findall(r"\b(?:psd|grpc_server|process)_[a-z_]+", text)}
+
+
+def the_dashboard_and_the_alerts_ask_for_what_there_is():
+    with Cluster() as cluster:
+        cluster.start_server()
+        kinds, _ = parse_exposition(get(cluster, "/metrics")[2])
+    dashboard = json.loads((MONITORING / "psd-dashboard.json").read_text())
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    asked += [re.match(r"label_values\((\w+),", variable["query"]["query"])[1]
+              for variable in dashboard["templating"]["list"] if variable["type"] == "query"]
+    rules = re.findall(r"^ +expr: (.*)", (MONITORING / "psd-alerts.yaml").read_text(), re.M)
+    assert len(asked) > 30 and len(rules) > 10
+    assert names_in(asked + rules) <= set(kinds), names_in(asked + rules) - set(kinds)
+    for arguments in (["check", "config", "prometheus.yml"], ["test", "rules", "psd-alerts-test.yaml"]):
+        said = promtool(*arguments, cwd=MONITORING)
+        assert said is None or said.returncode == 0, said.stdout + said.stderr
 
 
 def other_pages_and_methods():
@@ -438,7 +491,8 @@ def admin_commands_in_json_and_their_statuses():
         assert cluster.psctl("jobs", check=False).returncode == 3
 
 
-run([the_metrics_page_is_prometheus_text_and_its_counters_grow, other_pages_and_methods, draining_gives_out_no_tasks,
+run([the_metrics_page_is_prometheus_text_and_its_counters_grow,
+     the_dashboard_and_the_alerts_ask_for_what_there_is, other_pages_and_methods, draining_gives_out_no_tasks,
      a_pool_of_one_thread_is_slow_and_never_stuck,
      sigterm_writes_a_checkpoint_and_the_next_psd_goes_on, sigterm_to_an_idle_psd_is_quick,
      psd_at_rest_uses_no_cpu_time_nor_with_a_call_now_and_then,

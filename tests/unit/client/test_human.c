@@ -48,6 +48,24 @@ START_TEST(durations_have_two_units_at_the_most)
 }
 END_TEST
 
+START_TEST(values_have_four_places_where_they_say_something)
+{
+    static const struct {
+        double value;
+        const char *text;
+    } rows[] = {{0, "0.0000"},
+                {0.88754, "0.8875"},
+                {-2.5, "-2.5000"},
+                {0.001, "0.0010"},
+                {3.5e-5, "3.5e-05"},
+                {999999, "999999.0000"},
+                {1979477605251426157106036736.0, "1.98e+27"},
+                {INFINITY, "inf"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        ck_assert_str_eq(ps_human_value(rows[i].value).text, rows[i].text);
+}
+END_TEST
+
 START_TEST(times_are_local_and_intervals_count_from_now)
 {
     setenv("TZ", "UTC", 1);
@@ -72,6 +90,7 @@ static const ps_check_case tests[] = {
     {&bytes_have_units_of_a_thousand},
     {&counts_show_a_tenth_only_where_it_says_something},
     {&durations_have_two_units_at_the_most},
+    {&values_have_four_places_where_they_say_something},
     {&times_are_local_and_intervals_count_from_now},
     {&columns_are_code_points},
     {0},

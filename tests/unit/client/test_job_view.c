@@ -29,7 +29,7 @@ START_TEST(json_has_the_fields_of_the_proto_files)
         "{\"id\":18446744073709551615,\"name\":\"tiny\",\"kind\":\"train\",\"state\":\"running\","
         "\"reason\":\"\",\"submitter\":\"\",\"submitted_ms\":12,\"started_ms\":0,\"ended_ms\":0,"
         "\"progress\":{\"epoch\":1,\"epochs\":2,\"samples\":5,\"samples_total\":20,\"steps\":0,"
-        "\"samples_per_second\":0,\"loss\":0,\"bytes_in_per_second\":0,"
+        "\"samples_per_second\":0,\"loss\":null,\"bytes_in_per_second\":0,"
         "\"bytes_out_per_second\":0,\"staleness_mean\":0,\"staleness_max\":0,\"workers\":0,"
         "\"eta_seconds\":null},\"result\":{\"accuracy\":0.5}}");
     ps_buf_free(&out);
@@ -53,14 +53,17 @@ START_TEST(a_metric_is_a_field_and_none_is_no_field)
     ps_buf out = PS_BUF_EMPTY;
     ps_json_writer w = ps_json_writer_to(&out);
     ps_job_json(&w, &job);
-    ck_assert_ptr_nonnull(strstr(ps_buf_cstr(&out), "\"loss\":0,\"test_loss\":0.25,\"bytes_in"));
+    ck_assert_ptr_nonnull(strstr(ps_buf_cstr(&out), "\"loss\":null,\"test_loss\":0.25,\"bytes_in"));
     ps_buf_clear(&out);
     progress.metrics = progress.test_metrics = list;
+    progress.has_loss = true;
+    progress.loss = 0.75;
     progress.n_metrics = 1;
     progress.n_test_metrics = 2;
     w = ps_json_writer_to(&out);
     ps_job_json(&w, &job);
-    ck_assert_ptr_nonnull(strstr(ps_buf_cstr(&out), "\"loss\":0,\"accuracy\":0.5,\"test_loss\""));
+    ck_assert_ptr_nonnull(
+        strstr(ps_buf_cstr(&out), "\"loss\":0.75,\"accuracy\":0.5,\"test_loss\""));
     ck_assert_ptr_nonnull(
         strstr(ps_buf_cstr(&out), ",\"test_accuracy\":0.5,\"test_perplexity\":12,"));
     ps_buf_free(&out);

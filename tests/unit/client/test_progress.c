@@ -38,6 +38,7 @@ static void running(void)
     progress.samples = 162000;
     progress.samples_total = 600000;
     progress.steps = 1265;
+    progress.has_loss = true;
     progress.samples_per_second = 12400;
     progress.loss = 0.38124;
     static Psd__V1__Metric *list[] = {&metric};
@@ -149,6 +150,7 @@ START_TEST(before_the_first_step_there_is_no_loss)
 {
     running();
     progress.steps = 0;
+    progress.has_loss = false;
     progress.samples = 0;
     progress.samples_total = 0;
     bar_is(60, false, NULL,

@@ -197,7 +197,35 @@ START_TEST(workers_are_listed_by_name_and_in_pages)
 }
 END_TEST
 
+static void assert_state(ps_world *w, const char *state, uint32_t silent)
+{
+    ps_sched_counts counts;
+    Psd__V1__ListWorkersResponse *list = ps_sched_workers(w->sched, "", 0);
+    ck_assert_uint_eq(list->n_workers, 1);
+    ck_assert_str_eq(list->workers[0]->state, state);
+    psd__v1__list_workers_response__free_unpacked(list, NULL);
+    ps_sched_count(w->sched, &counts);
+    ck_assert_uint_eq(counts.workers_silent, silent);
+}
+
+START_TEST(a_worker_that_was_stopped_in_order_is_not_silent)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    ps_world_attach(w, 1, "w1");
+    ps_sched_leave(w->sched, 1);
+    assert_state(w, "left", 0);
+    ps_world_run_ms(w, 2 * PS_WORLD_TIMEOUT_MS);
+    assert_state(w, "left", 0);
+    ps_world_attach(w, 2, "w1");
+    assert_state(w, "idle", 0);
+    ps_world_run_ms(w, 2 * PS_WORLD_TIMEOUT_MS);
+    assert_state(w, "silent", 1); /* nobody told it to stop */
+    ps_world_free(&w);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
+    {&a_worker_that_was_stopped_in_order_is_not_silent},
     {&workers_are_listed_by_name_and_in_pages},
     {&a_silent_worker_loses_only_what_it_has_not_done},
     {&heartbeats_keep_leases_and_a_worker_that_comes_back_in_time_too},

@@ -1,0 +1,322 @@
+/* The page /metrics. All of it reads counters that are safe from any thread, but for the jobs,
+ * which are copied under the scheduler's mutex. */
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "server/daemon_internal.h"
+#include "server/metrics/exposition.h"
+#include "server/metrics/process.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/statvfs.h>
+
+/* ---- calls ---- */
+
+static void rpc_metrics(ps_daemon *d, ps_buf *out)
+{
+    ps_rpc_stats s;
+    ps_rpc_server_stats(d->server, &s);
+    ps_metric_gauge(out, "psd_open_connections", "Open gRPC connections.", (double)s.connections);
+    ps_metric_counter(out, "psd_connections_total", "gRPC connections accepted.",
+                      (double)s.connections_total);
+    ps_metric_counter(out, "psd_handshakes_refused_total", "TLS handshakes refused.",
+                      (double)s.handshakes_refused);
+    ps_metric_counter(out, "psd_calls_total", "Calls begun.", (double)s.calls);
+    ps_metric_counter(out, "psd_calls_refused_total", "Calls refused by the policy.",
+                      (double)s.calls_refused);
+    ps_metric_counter(out, "psd_received_bytes_total", "Bytes of messages received.",
+                      (double)s.bytes_in);
+    ps_metric_counter(out, "psd_sent_bytes_total", "Bytes of messages sent.", (double)s.bytes_out);
+    ps_metric_counter(out, "psd_messages_received_total", "Messages received.",
+                      (double)s.messages_in);
+    ps_metric_counter(out, "psd_messages_sent_total", "Messages sent.", (double)s.messages_out);
+    ps_metric_gauge(out, "psd_message_memory_bytes", "Memory held for messages.",
+                    (double)s.memory_used);
+    ps_metric_gauge(out, "psd_message_memory_limit_bytes", "Memory that messages may take.",
+                    (double)d->memory_budget);
+    ps_metric_counter(out, "psd_pushes_total", "Pushes acknowledged.",
+                      (double)atomic_load(&d->services.pushes));
+    ps_metric_counter(out, "psd_pulls_total", "Pulls begun.",
+                      (double)atomic_load(&d->services.pulls));
+}
+
+#define METHOD_LABELS(service, method) \
+    {"grpc_service", service},         \
+    {                                  \
+        "grpc_method", method          \
+    }
+
+static void started_cb(void *out, const char *service, const char *method,
+                       const ps_call_stats *stats)
+{
+    ps_metric_sample(out, "grpc_server_started_total", PS_LABELS(METHOD_LABELS(service, method)),
+                     (double)stats->started);
+}
+
+static const char *status_name(unsigned grpc)
+{
+    static const char *const names[PS_CALL_STATUSES] = {
+        "OK",
+        "Canceled",
+        "Unknown",
+        "InvalidArgument",
+        "DeadlineExceeded",
+        "NotFound",
+        "AlreadyExists",
+        "PermissionDenied",
+        "ResourceExhausted",
+        "FailedPrecondition",
+        "Aborted",
+        "OutOfRange",
+        "Unimplemented",
+        "Internal",
+        "Unavailable",
+        "DataLoss",
+        "Unauthenticated",
+    };
+    return names[grpc];
+}
+
+/* OK always, so that a rate has a beginning; the others once they have happened. */
+static void handled_cb(void *out, const char *service, const char *method,
+                       const ps_call_stats *stats)
+{
+    for (unsigned i = 0; i < PS_CALL_STATUSES; i++)
+        if (i == 0 || stats->ended[i])
+            ps_metric_sample(
+                out, "grpc_server_handled_total",
+                PS_LABELS(METHOD_LABELS(service, method), {"grpc_code", status_name(i)}),
+                (double)stats->ended[i]);
+}
+
+static void handling_cb(void *out, const char *service, const char *method,
+                        const ps_call_stats *stats)
+{
+    uint64_t counts[PS_CALL_BOUNDS + 1];
+    if (stats->started == 0)
+        return;
+    for (size_t i = 0; i <= PS_CALL_BOUNDS; i++)
+        counts[i] = stats->took[i];
+    ps_metric_histogram h = {.bounds = ps_call_bounds,
+                             .counts = counts,
+                             .n_bounds = PS_CALL_BOUNDS,
+                             .sum = (double)stats->took_ns * 1e-9};
+    ps_metric_distribution(out, "grpc_server_handling_seconds",
+                           PS_LABELS(METHOD_LABELS(service, method)), &h);
+}
+
+/* By the names of the interceptors that people know from Go, so that their dashboards fit. */
+static void call_metrics(ps_daemon *d, ps_buf *out)
+{
+    ps_metric_describe(out, "grpc_server_started_total", "counter", "Calls begun, by method.");
+    ps_rpc_server_each_method(d->server, started_cb, out);
+    ps_metric_describe(out, "grpc_server_handled_total", "counter",
+                       "Calls ended, by method and status.");
+    ps_rpc_server_each_method(d->server, handled_cb, out);
+    ps_metric_describe(out, "grpc_server_handling_seconds", "histogram",
+                       "How long calls took from their headers to their end, by method.");
+    ps_rpc_server_each_method(d->server, handling_cb, out);
+}
+
+/* ---- jobs, workers ---- */
+
+static void count_metrics(ps_daemon *d, ps_buf *out)
+{
+    ps_sched_counts c;
+    ps_sched_count(d->sched, &c);
+    ps_metric_describe(out, "psd_jobs", "gauge", "Jobs that have not ended, by state.");
+    ps_metric_sample(out, "psd_jobs", PS_LABELS({"state", "queued"}), c.queued);
+    ps_metric_sample(out, "psd_jobs", PS_LABELS({"state", "running"}), c.running);
+    ps_metric_sample(out, "psd_jobs", PS_LABELS({"state", "cancelling"}), c.cancelling);
+    ps_metric_gauge(out, "psd_queue_oldest_seconds",
+                    "How long the oldest queued job has waited; 0: none waits.",
+                    (double)c.oldest_queued_ms * 1e-3);
+    ps_metric_describe(out, "psd_workers", "gauge",
+                       "Workers by state; one that was stopped in order is in none.");
+    ps_metric_sample(out, "psd_workers", PS_LABELS({"state", "idle"}), c.workers_idle);
+    ps_metric_sample(out, "psd_workers", PS_LABELS({"state", "busy"}), c.workers_busy);
+    ps_metric_sample(out, "psd_workers", PS_LABELS({"state", "draining"}), c.workers_draining);
+    ps_metric_sample(out, "psd_workers", PS_LABELS({"state", "silent"}), c.workers_silent);
+    ps_metric_gauge(out, "psd_leases", "Leases of tasks.", c.leases);
+    ps_metric_counter(out, "psd_tasks_sent_total", "Tasks given to workers.", (double)c.tasks_sent);
+    ps_metric_counter(out, "psd_tasks_done_total", "Tasks done.", (double)c.tasks_done);
+    ps_metric_counter(out, "psd_tasks_failed_total", "Tasks that failed.", (double)c.tasks_failed);
+    ps_metric_counter(out, "psd_leases_lost_total", "Leases of workers that fell silent.",
+                      (double)c.leases_lost);
+}
+
+/* One metric of each running job: what it is of the record and, where there is one, of the run.
+ * False: it has none. */
+typedef struct job_metric {
+    const char *name, *type, *help;
+    bool (*value)(const ps_job_record *job, const ps_run *run, double *out);
+} job_metric;
+
+#define JOB_VALUE(name, has, expression)                                       \
+    static bool name(const ps_job_record *job, const ps_run *run, double *out) \
+    {                                                                          \
+        if (!(has))                                                            \
+            return false;                                                      \
+        *out = (double)(expression);                                           \
+        return true;                                                           \
+    }
+JOB_VALUE(updates, run, ps_param_store_version(ps_run_store(run)))
+JOB_VALUE(bytes, run, ps_param_store_bytes(ps_run_store(run)))
+JOB_VALUE(samples, true, job->progress.samples)
+JOB_VALUE(samples_planned, job->progress.samples_total, job->progress.samples_total)
+JOB_VALUE(epoch, job->progress.epoch, job->progress.epoch)
+JOB_VALUE(loss, job->progress.has_loss, job->progress.loss)
+JOB_VALUE(test_loss, job->progress.has_test, job->progress.test_loss)
+JOB_VALUE(job_workers, true, job->progress.workers)
+JOB_VALUE(staleness_mean, run, job->progress.staleness_mean)
+JOB_VALUE(staleness_max, run, job->progress.staleness_max)
+JOB_VALUE(checkpoint_at, run &&ps_run_saved_ms(run), (double)ps_run_saved_ms(run) * 1e-3)
+
+static const job_metric job_metrics_table[] = {
+    {"psd_job_updates_total", "counter", "Updates applied to the parameters.", updates},
+    {"psd_job_parameter_bytes", "gauge", "Memory of parameters and optimizer state.", bytes},
+    {"psd_job_samples_total", "counter", "Rows trained, of all epochs.", samples},
+    {"psd_job_planned_samples", "gauge", "Rows to train, of all epochs.", samples_planned},
+    {"psd_job_epoch", "gauge", "The epoch under way, from 1.", epoch},
+    {"psd_job_loss", "gauge", "Mean training loss of the last seconds.", loss},
+    {"psd_job_test_loss", "gauge", "Loss on the test data, of the last evaluation.", test_loss},
+    {"psd_job_workers", "gauge", "Workers that hold tasks of the job.", job_workers},
+    {"psd_job_staleness_mean_updates", "gauge",
+     "Updates between a gradient's pull and its push, mean.", staleness_mean},
+    {"psd_job_staleness_max_updates", "gauge",
+     "Updates between a gradient's pull and its push, the most.", staleness_max},
+    {"psd_job_checkpoint_timestamp_seconds", "gauge",
+     "When the last checkpoint was written, seconds since 1970.", checkpoint_at},
+};
+
+typedef struct labelled_job {
+    ps_job_record *record;
+    ps_run *run; /* NULL: it has no parameters */
+    char id[24];
+} labelled_job;
+
+#define JOB_LABELS(job)                 \
+    {"job_id", (job)->id},              \
+    {                                   \
+        "job_name", (job)->record->name \
+    }
+
+static void put_job_metric(ps_buf *out, const job_metric *metric, const labelled_job *jobs,
+                           size_t n)
+{
+    ps_metric_describe(out, metric->name, metric->type, metric->help);
+    for (size_t i = 0; i < n; i++) {
+        double value;
+        if (metric->value(jobs[i].record, jobs[i].run, &value))
+            ps_metric_sample(out, metric->name, PS_LABELS(JOB_LABELS(&jobs[i])), value);
+    }
+}
+
+/* Those that a model has beside its loss: accuracy, perplexity. */
+static void put_model_metrics(ps_buf *out, const char *name, const char *help, bool of_test,
+                              const labelled_job *jobs, size_t n)
+{
+    ps_metric_describe(out, name, "gauge", help);
+    for (size_t i = 0; i < n; i++) {
+        const ps_job_record *r = jobs[i].record;
+        const ps_metric_list *list = of_test ? &r->test_metrics : &r->metrics;
+        for (size_t m = 0; m < list->count; m++)
+            ps_metric_sample(out, name,
+                             PS_LABELS(JOB_LABELS(&jobs[i]), {"metric", list->at[m].name}),
+                             list->at[m].value);
+    }
+}
+
+static void job_metrics(ps_daemon *d, ps_buf *out)
+{
+    size_t n;
+    ps_job_record **records = ps_sched_running(d->sched, &n);
+    labelled_job *jobs = ps_alloc_array(n + 1, sizeof *jobs);
+    for (size_t i = 0; i < n; i++) {
+        jobs[i].record = records[i];
+        jobs[i].run = ps_runs_get(d->runs, records[i]->id);
+        (void)snprintf(jobs[i].id, sizeof jobs[i].id, "%" PRIu64, records[i]->id);
+    }
+    for (size_t i = 0; i < sizeof job_metrics_table / sizeof *job_metrics_table; i++)
+        put_job_metric(out, &job_metrics_table[i], jobs, n);
+    put_model_metrics(out, "psd_job_metric", "What else is measured in training, by name.", false,
+                      jobs, n);
+    put_model_metrics(out, "psd_job_test_metric",
+                      "What else is measured on the test data, by name.", true, jobs, n);
+    for (size_t i = 0; i < n; i++)
+        ps_run_unref(&jobs[i].run);
+    ps_free(&jobs);
+    ps_job_records_free(&records);
+}
+
+/* ---- what is kept ---- */
+
+static void checkpoint_metrics(ps_daemon *d, ps_buf *out)
+{
+    ps_lifecycle_stats l;
+    ps_lifecycle_count(d->lifecycle, &l);
+    ps_metric_counter(out, "psd_checkpoints_total", "Checkpoints written.", (double)l.checkpoints);
+    ps_metric_counter(out, "psd_checkpoint_failures_total", "Checkpoints that failed.",
+                      (double)l.checkpoint_failures);
+    ps_metric_counter(out, "psd_checkpoint_bytes_total", "Bytes of checkpoints written.",
+                      (double)l.checkpoint_bytes);
+    ps_metric_gauge(out, "psd_checkpoint_pause_seconds",
+                    "How long the last checkpoint held off updates.",
+                    (double)l.last_pause_ns * 1e-9);
+    ps_metric_gauge(out, "psd_parameter_bytes", "Memory of running jobs' parameters.",
+                    (double)ps_daemon_parameter_bytes(d));
+}
+
+static void disk_metrics(ps_daemon *d, ps_buf *out)
+{
+    struct statvfs fs;
+    if (statvfs(d->conf->data_dir, &fs) != 0)
+        return;
+    ps_metric_gauge(out, "psd_data_dir_free_bytes", "Free space where data_dir is.",
+                    (double)fs.f_bavail * (double)fs.f_frsize);
+    ps_metric_gauge(out, "psd_data_dir_size_bytes", "Size of the file system where data_dir is.",
+                    (double)fs.f_blocks * (double)fs.f_frsize);
+}
+
+static void guard_metrics(ps_daemon *d, ps_buf *out)
+{
+    ps_audit_stats a;
+    ps_audit_get_stats(d->audit, &a);
+    ps_metric_counter(out, "psd_audit_lines_total", "Lines of the audit log.", (double)a.written);
+    ps_metric_counter(out, "psd_audit_suppressed_total", "Audit lines counted, not written.",
+                      (double)a.suppressed);
+    ps_tls_context *tls = ps_tls_holder_get(d->tls);
+    ps_metric_gauge(out, "psd_certificate_expiry_timestamp_seconds",
+                    "When psd's certificate ends, seconds since 1970.",
+                    (double)ps_tls_context_not_after(tls));
+    ps_tls_context_unref(&tls);
+}
+
+static void log_metrics(ps_buf *out)
+{
+    ps_metric_counter(out, "psd_log_lines_dropped_total", "Lines of the log dropped, not written.",
+                      (double)ps_log_dropped());
+}
+
+static void build_metrics(ps_daemon *d, ps_buf *out)
+{
+    ps_metric_describe(out, "psd_build_info", "gauge", "1, with the version that runs.");
+    ps_metric_sample(out, "psd_build_info",
+                     PS_LABELS({"version", d->version}, {"cluster", d->cluster}), 1);
+    ps_metric_gauge(out, "psd_ready", "1 when /readyz says ready.", ps_daemon_is_ready(d));
+}
+
+unsigned ps_daemon_metrics_page(void *user, ps_buf *out)
+{
+    build_metrics(user, out);
+    rpc_metrics(user, out);
+    call_metrics(user, out);
+    count_metrics(user, out);
+    job_metrics(user, out);
+    checkpoint_metrics(user, out);
+    disk_metrics(user, out);
+    guard_metrics(user, out);
+    log_metrics(out);
+    ps_metric_process(out);
+    return 200;
+}
