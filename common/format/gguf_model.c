@@ -1,6 +1,6 @@
 /* Happy path: the values of a table's keys become the text of a model section, which is parsed like
- * any other, so ranges and rules are checked there; then keys that say what psd's models cannot do
- * are looked for. Keys are those of llama.cpp's gguf-py. */
+ * any other, so ranges and rules are checked there; then each other key of the architecture must
+ * say what psd's models do. Keys are those of llama.cpp's gguf-py. */
 #include "common/format/gguf_model.h"
 
 #include "common/conf/value.h"
@@ -104,52 +104,136 @@ static ps_status put_tokenizer(const source *s, ps_buf *out)
 
 /* ---- what psd's models cannot do ---- */
 
-static ps_status expect_uint(const source *s, const char *key, uint64_t want)
+typedef enum value_kind { ANY, UINT, REAL, BOOL, TEXT, HEAD, HEADS } value_kind;
+
+/* Keys of the architecture that are no field: what their value must be. A key of neither table is
+ * refused: llama.cpp may compute something else by it. */
+static const struct {
+    which owners;
+    const char *key;
+    value_kind kind; /* HEAD: numbers of a head; HEADS: how many there are */
+    double number;   /* of UINT, REAL, BOOL */
+    const char *text;
+} others[] = {
+    {BOTH, ".vocab_size", ANY, 0, NULL},
+    {BOTH, ".rope.dimension_count", HEAD, 0, NULL},
+    {BOTH, ".attention.key_length", HEAD, 0, NULL},
+    {BOTH, ".attention.value_length", HEAD, 0, NULL},
+    {GPT2, ".attention.head_count_kv", HEADS, 0, NULL},
+    {BOTH, ".attention.causal", BOOL, 1, NULL},
+    {BOTH, ".attention.clamp_kqv", REAL, 0, NULL},
+    {BOTH, ".attention.max_alibi_bias", REAL, 0, NULL},
+    {BOTH, ".attention.sliding_window", UINT, 0, NULL},
+    {BOTH, ".attn_logit_softcapping", REAL, 0, NULL},
+    {BOTH, ".final_logit_softcapping", REAL, 0, NULL},
+    {BOTH, ".use_parallel_residual", BOOL, 0, NULL},
+    {BOTH, ".logit_scale", REAL, 1, NULL},
+    {BOTH, ".embedding_scale", REAL, 1, NULL},
+    {BOTH, ".residual_scale", REAL, 1, NULL},
+    {BOTH, ".expert_count", UINT, 0, NULL},
+    {BOTH, ".expert_used_count", UINT, 0, NULL},
+    {BOTH, ".rope.scaling.type", TEXT, 0, "none"},
+    {BOTH, ".rope.scaling.factor", REAL, 1, NULL},
+    {BOTH, ".rope.scale_linear", REAL, 1, NULL},
+    {BOTH, ".rope.scaling.attn_factor", REAL, 1, NULL},
+    {BOTH, ".rope.scaling.original_context_length", ANY, 0, NULL}, /* of a type that is none */
+    {BOTH, ".rope.scaling.finetuned", ANY, 0, NULL},
+    {BOTH, ".tensor_data_layout", ANY, 0, NULL},
+    {BOTH, ".pooling_type", ANY, 0, NULL}, /* of embeddings, not of logits */
+};
+
+static ps_status refuse(const ps_gguf_key *key, const char *value, const char *only)
 {
-    char name[64];
-    const ps_gguf_key *found = find(s, key, name);
-    uint64_t v = want;
-    ps_status st = found ? ps_gguf_get_uint(found, &v) : PS_OK;
-    if (!st && v != want)
-        st = ps_fail(PS_INVALID_ARGUMENT, "key %s: %" PRIu64 " is not supported, only %" PRIu64,
-                     name, v, want);
-    return st;
+    return ps_fail(PS_INVALID_ARGUMENT, "key %.*s: %s is not supported, only %s",
+                   PS_GGUF_NAME(key->name), value, only);
 }
 
-static ps_status expect_real(const source *s, const char *key, double want)
+static ps_status expect_number(const ps_gguf_key *key, value_kind kind, double want)
 {
-    char name[64];
-    const ps_gguf_key *found = find(s, key, name);
-    double v = want;
-    ps_status st = found ? ps_gguf_get_real(found, &v) : PS_OK;
-    if (!st && v != want)
-        st = ps_fail(PS_INVALID_ARGUMENT, "key %s: %g is not supported, only %g", name, v, want);
-    return st;
+    uint64_t whole = 0;
+    double have = 0;
+    bool truth = false;
+    ps_status st = kind == REAL   ? ps_gguf_get_real(key, &have)
+                   : kind == BOOL ? ps_gguf_get_bool(key, &truth)
+                                  : ps_gguf_get_uint(key, &whole);
+    if (st)
+        return st;
+    have = kind == REAL ? have : kind == BOOL ? truth : (double)whole;
+    if (have == want)
+        return PS_OK;
+    char is[32], only[32];
+    (void)snprintf(is, sizeof is, "%g", have);
+    (void)snprintf(only, sizeof only, "%g", want);
+    return kind == BOOL ? refuse(key, have != 0 ? "true" : "false", want != 0 ? "true" : "false")
+                        : refuse(key, is, only);
 }
 
-static ps_status expect_no_scaling(const source *s)
+static ps_status expect_text(const ps_gguf_key *key, const char *want)
 {
-    char name[64];
-    const ps_gguf_key *found = find(s, ".rope.scaling.type", name);
     ps_slice text = {0};
-    ps_status st = found ? ps_gguf_get_text(found, &text) : PS_OK;
-    if (!st && found && (text.len != 4 || memcmp(text.data, "none", 4) != 0))
-        st = ps_fail(PS_INVALID_ARGUMENT, "key %s: scaled RoPE is not supported, only none", name);
-    if (!st)
-        st = expect_real(s, ".rope.scaling.factor", 1);
-    return st ? st : expect_real(s, ".rope.scale_linear", 1);
+    char word[64];
+    ps_status st = ps_gguf_get_text(key, &text);
+    if (st || (text.len == strlen(want) && !memcmp(text.data, want, text.len)))
+        return st;
+    (void)snprintf(word, sizeof word, "%.*s", text.len < 63 ? (int)text.len : 63,
+                   (const char *)text.data);
+    return refuse(key, ps_conf_quote(word).text, want);
 }
 
-static ps_status check_llama(const source *s, const ps_spec_model *m)
+static ps_status expect_other(const ps_gguf_key *key, size_t i, const ps_spec_model *m)
 {
-    static const char *const heads[] = {".rope.dimension_count", ".attention.key_length",
-                                        ".attention.value_length"};
-    ps_status st = PS_OK;
-    for (size_t i = 0; !st && i < sizeof heads / sizeof *heads; i++)
-        st = expect_uint(s, heads[i], (uint64_t)(m->hidden_size / m->num_heads));
-    if (!st)
-        st = expect_uint(s, ".expert_count", 0);
-    return st ? st : expect_no_scaling(s);
+    int64_t head = m->hidden_size / m->num_heads;
+    switch (others[i].kind) {
+    case ANY:
+        return PS_OK;
+    case TEXT:
+        return expect_text(key, others[i].text);
+    case HEAD:
+        return expect_number(key, UINT, (double)head);
+    case HEADS:
+        return expect_number(key, UINT, (double)m->num_heads);
+    case UINT:
+    case REAL:
+    case BOOL:
+        break;
+    }
+    return expect_number(key, others[i].kind, others[i].number);
+}
+
+static bool is_key(const ps_gguf_key *key, size_t prefix, const char *rest)
+{
+    return key->name.len == prefix + strlen(rest) &&
+           !memcmp(key->name.data + prefix, rest, strlen(rest));
+}
+
+static ps_status check_key(const ps_gguf_key *key, size_t prefix, which owner,
+                           const ps_spec_model *m)
+{
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if ((fields[i].owners & owner) && is_key(key, prefix, fields[i].key))
+            return PS_OK;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if ((others[i].owners & owner) && is_key(key, prefix, others[i].key))
+            return expect_other(key, i, m);
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "key %.*s is not known here, and may change what the model computes",
+                   PS_GGUF_NAME(key->name));
+}
+
+/* Keys of the architecture, each; and the file must be a model, not what is laid over one. Keys of
+ * other names (general, tokenizer, a program's own) say nothing about what is computed. */
+static ps_status check_keys(const source *s, which owner, const ps_spec_model *m)
+{
+    size_t prefix = strlen(s->architecture);
+    const ps_gguf_key *type = ps_gguf_find_key(s->file, "general.type");
+    ps_status st = type ? expect_text(type, "model") : PS_OK;
+    for (size_t i = 0; !st && i < s->file->n_keys; i++) {
+        const ps_gguf_key *key = &s->file->keys[i];
+        if (key->name.len > prefix && key->name.data[prefix] == '.' &&
+            !memcmp(key->name.data, s->architecture, prefix))
+            st = check_key(key, prefix, owner, m);
+    }
+    return st;
 }
 
 /* ---- the whole ---- */
@@ -188,10 +272,29 @@ static ps_status find_architecture(const ps_gguf *file, char out[64])
                    ps_conf_quote(out).text);
 }
 
+/* One of several files has only some of the tensors, and all but the first no other keys. */
+static ps_status check_whole(const ps_gguf *file)
+{
+    const ps_gguf_key *count = ps_gguf_find_key(file, "split.count");
+    const ps_gguf_key *number = ps_gguf_find_key(file, "split.no");
+    uint64_t n = 0, i = 0;
+    ps_status st = count ? ps_gguf_get_uint(count, &n) : PS_OK;
+    if (!st && number)
+        st = ps_gguf_get_uint(number, &i);
+    if (st || n < 2)
+        return st;
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "it is part %" PRIu64 " of a model in %" PRIu64 " files; put them together "
+                   "first: llama-gguf-split --merge FIRST-PART WHOLE.gguf",
+                   i < n ? i + 1 : i, n);
+}
+
 ps_status ps_gguf_model(const ps_gguf *file, ps_spec_model **out)
 {
     char architecture[64];
-    ps_status st = find_architecture(file, architecture);
+    ps_status st = check_whole(file);
+    if (!st)
+        st = find_architecture(file, architecture);
     if (st)
         return st;
     source s = {.file = file, .architecture = architecture};
@@ -202,8 +305,8 @@ ps_status ps_gguf_model(const ps_gguf *file, ps_spec_model **out)
     if (!st)
         st = ps_spec_model_parse(ps_buf_slice(&section), "keys", &model);
     ps_buf_free(&section);
-    if (!st && owner == LLAMA)
-        st = check_llama(&s, model);
+    if (!st)
+        st = check_keys(&s, owner, model);
     if (st && model)
         ps_spec_model_free(&model);
     if (!st)

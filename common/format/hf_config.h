@@ -4,9 +4,10 @@
 
 #include "common/conf/job_spec.h"
 
-/* json is hostile. What psd's models cannot do (scaled RoPE, biases in llama, another activation)
- * is refused by its key: PS_INVALID_ARGUMENT. Keys that are absent have the defaults of
- * transformers. tokenizer is "" unless an export of ours says bytes. *out: ps_spec_model_free. */
+/* json is hostile. What psd's models cannot do (scaled RoPE, biases in llama, another activation),
+ * and a key that is not known, is refused by its name: PS_INVALID_ARGUMENT. Keys that are absent
+ * have the defaults of transformers. tokenizer is "" unless an export of ours says bytes. *out:
+ * ps_spec_model_free. */
 PS_MUST_CHECK ps_status ps_hf_config_parse(ps_slice json, ps_spec_model **out);
 /* Every key that GPT2Config or LlamaConfig needs. dtype: "float32", "bfloat16", "float16";
  * end_token: the id of "<|endoftext|>", or -1. */

@@ -40,6 +40,8 @@ static ps_status read_tokenizer_text(ps_model_in_about *about, const char *folde
 {
     char *path = ps_asprintf("%s/tokenizer.json", folder);
     ps_status st = ps_disk_read_file(&ps_disk_system, path, PS_JSON_MAX_TEXT, &about->tokenizer);
+    if (!st && about->tokenizer.len >= 3 && !memcmp(about->tokenizer.data, "\xef\xbb\xbf", 3))
+        ps_buf_consume(&about->tokenizer, 3); /* a byte order mark, which `tokenizers` refuses */
     if (!st) {
         ps_json_reader json;
         ps_json_token token;

@@ -11,7 +11,10 @@ enum { MAX_DIGITS = 400 }; /* in one run; more says nothing that a double could 
 
 void ps_json_reader_init(ps_json_reader *reader, ps_slice bytes)
 {
+    static const uint8_t mark[] = {0xef, 0xbb, 0xbf}; /* of byte order; RFC 8259, section 8.1 */
     *reader = (ps_json_reader){.in = ps_cursor_of(bytes), .start = bytes.data};
+    if (bytes.len >= sizeof mark && !memcmp(bytes.data, mark, sizeof mark))
+        reader->in.at += sizeof mark;
 }
 
 void ps_json_reader_free(ps_json_reader *reader)

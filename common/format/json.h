@@ -1,5 +1,6 @@
 /* json: RFC 8259, strictly: a pull parser for hostile bytes and a writer.
  *
+ * A byte order mark before the value is passed over, as some editors write it.
  * The parser hands out one token after the other and holds nothing but a stack of bits and the
  * last string; depth and strings are bounded as below, everything else by the input's length.
  * Refused: anything after the value, bad UTF-8, lone surrogates, control characters in strings,

@@ -532,11 +532,24 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
         refuses("tensor blk.0.attn_v.weight has another shape", change=wide)
         refuses("tensor blk.0.attn_q.bias is none of a llama model", change=extra)
         refuses("tensor blk.0.attn_v.weight: it is Q4_0; allowed: F32, F16, BF16, Q8_0", change=quantised)
-        refuses("key llama.rope.scaling.type: scaled RoPE", change=put("llama.rope.scaling.type", "yarn", text))
+        refuses("key llama.rope.scaling.type: 'yarn' is not supported, only none", change=put("llama.rope.scaling.type", "yarn", text))
         refuses("key llama.rope.scaling.factor: 8 is not supported", change=put("llama.rope.scaling.factor", 8.0, f32))
         refuses("key llama.rope.dimension_count: 8 is not supported, only 16", change=put("llama.rope.dimension_count", 8, u32))
         refuses("key llama.attention.key_length: 64 is not", change=put("llama.attention.key_length", 64, u32))
         refuses("key llama.expert_count: 8 is not", change=put("llama.expert_count", 8, u32))
+        flag = value.BOOL
+        refuses("key llama.attention.causal: false is not supported, only true", change=put("llama.attention.causal", False, flag))
+        refuses("key gpt2.attention.causal: false is not", "gpt2", change=put("gpt2.attention.causal", False, flag))
+        refuses("key llama.attention.sliding_window: 4096 is not", change=put("llama.attention.sliding_window", 4096, u32))
+        refuses("key llama.attention.clamp_kqv: 8 is not supported, only 0", change=put("llama.attention.clamp_kqv", 8.0, f32))
+        refuses("key llama.attention.scale is not known here, and may change", change=put("llama.attention.scale", 0.1, f32))
+        refuses("key gpt2.attention.head_count_kv: 1 is not supported, only 2", "gpt2",
+                change=put("gpt2.attention.head_count_kv", 1, u32))
+        refuses("key general.type: 'adapter' is not supported, only model", change=put("general.type", "adapter", text))
+        refuses("it is part 2 of a model in 3 files; put them together first: llama-gguf-split --merge", change=lambda w, t: (
+            w.add_uint16("split.count", 3), w.add_uint16("split.no", 1)))
+        reads("llama", change=lambda w, t: (w.add_bool("llama.attention.causal", True), w.add_uint16("split.count", 1),
+                                            w.add_key_length(16), w.add_string("general.type", "model")))
         refuses("tensor output.weight (F32) is not the same as token_embd.weight (F32), as the head of a gpt2 model has to be: element "
                 "[0, 0] is ", "gpt2", change=other_head)
         refuses("tensor rope_freqs.weight: scaled RoPE is not supported, only factors of 1; factor 3 is 8", change=frequencies(8))
