@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PIECE = 256 * 1024, DRAW_EVERY_MS = 200 };
@@ -23,6 +24,7 @@ typedef struct options {
     const char *path;
     const char *end;
     bool added;
+    bool binary;
     bool force;
 } options;
 
@@ -47,6 +49,10 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, added),
      .help = "added tokens that stand in the text become their ids"},
+    {.name = "binary",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, binary),
+     .help = "take what is no text, archives too, byte by byte"},
     {.name = "force",
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, force),
@@ -56,6 +62,7 @@ static const ps_flag flags[] = {
 
 typedef struct count {
     uint64_t bytes, tokens;
+    uint64_t zeros; /* bytes that no text has */
 } count;
 
 typedef struct job {
@@ -129,15 +136,27 @@ static ps_status put(job *j)
     return st;
 }
 
+static uint64_t count_zeros(const uint8_t *bytes, size_t n)
+{
+    uint64_t zeros = 0;
+    for (size_t i = 0; i < n; i++)
+        zeros += bytes[i] == 0;
+    return zeros;
+}
+
 static ps_status read_input(job *j, ps_source *source)
 {
     size_t got = 0;
+    ps_status st = j->options->binary ? PS_OK : ps_source_check_foreign(source);
+    if (st)
+        return st;
     do {
-        ps_status st = ps_source_read(source, j->piece, PIECE, &got);
+        st = ps_source_read(source, j->piece, PIECE, &got);
         if (st)
             return st;
         ps_encoder_feed(j->encoder, ps_slice_of(j->piece, got), &j->ids);
         j->each[j->at].bytes += got;
+        j->each[j->at].zeros += count_zeros(j->piece, got);
         j->all.bytes += got;
         st = put(j);
         if (st)
@@ -200,6 +219,7 @@ static void report_json(const job *j, uint64_t file_bytes)
         ps_json_put_string(&w, "file", j->inputs->at[i]);
         ps_json_put_uint(&w, "bytes", j->each[i].bytes);
         ps_json_put_uint(&w, "tokens", j->each[i].tokens);
+        ps_json_put_uint(&w, "zero_bytes", j->each[i].zeros);
         ps_json_object_end(&w);
     }
     ps_json_array_end(&w);
@@ -207,8 +227,19 @@ static void report_json(const job *j, uint64_t file_bytes)
     ps_json_finish(j->client);
 }
 
+/* They are tokens like others, but whoever has a text does not expect them. */
+static void remark_zeros(const job *j)
+{
+    for (size_t i = 0; i < j->inputs->n && !j->options->binary; i++)
+        if (j->each[i].zeros)
+            (void)fprintf(stderr,
+                          "psctl: %s has %" PRIu64 " zero bytes; is it text, and in UTF-8?\n",
+                          j->inputs->at[i], j->each[i].zeros);
+}
+
 static void report(const job *j, uint64_t file_bytes)
 {
+    remark_zeros(j);
     if (j->client->json) {
         report_json(j, file_bytes);
         return;
@@ -222,18 +253,32 @@ static void report(const job *j, uint64_t file_bytes)
     ps_buf_putc(&j->client->out, '\n');
 }
 
+/* --force would replace a text by its tokens. */
+static ps_status check_output(ps_client *client, const job *j)
+{
+    struct stat out, in;
+    bool there = stat(j->options->path, &out) == 0;
+    for (size_t i = 0; there && i < j->inputs->n; i++)
+        if (stat(j->inputs->at[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+            return ps_client_usage(client, "%s is an input and the output", j->inputs->at[i]);
+    return PS_OK;
+}
+
 static ps_status run(ps_client *client, const ps_args *args)
 {
     job j = {.client = client, .options = args->options, .inputs = &args->operands};
     if (!j.options->path)
         return ps_client_usage(client, "--to (-o) is missing: the token file to write");
+    ps_status st = check_output(client, &j);
+    if (st)
+        return st;
     j.shows = isatty(STDERR_FILENO);
     j.style = ps_style_for(STDERR_FILENO, client->globals.no_color);
     j.begun_ms = ps_clock_ms(&ps_clock_system);
     j.piece = ps_alloc(PIECE);
     j.each = ps_alloc_array(j.inputs->n, sizeof *j.each);
     hear_interrupts();
-    ps_status st = prepare(&j);
+    st = prepare(&j);
     if (!st)
         st = read_inputs(&j);
     show(&j, true);
@@ -257,7 +302,8 @@ const ps_command ps_command_tokenize = {
     .operands = "INPUT ...",
     .help = "turn texts into a token file",
     .details = "Inputs are plain or gzip (.gz, .dz), and follow one another in the file, which a\n"
-               "job's data of format tokens names. No server is needed.\n",
+               "job's data of format tokens names. Archives, files compressed otherwise, UTF-16\n"
+               "and UTF-32 are refused. No server is needed.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 1,

@@ -1,8 +1,10 @@
 /* source: a data file's bytes in order, plain or gzip (told apart by the first bytes); the one user
- * of zlib. Errors name the file and the byte (after decompression). Not thread-safe. */
+ * of zlib. Errors name the file and the byte: of what comes out, or, where gzip is damaged, of the
+ * file. Other compressed or foreign files are refused by name (foreign.h). Not thread-safe. */
 #ifndef PS_FORMAT_SOURCE_H
 #define PS_FORMAT_SOURCE_H
 
+#include "common/base/slice.h"
 #include "common/base/status.h"
 
 #include <stddef.h>
@@ -17,7 +19,10 @@ const char *ps_source_path(const ps_source *source);
 uint64_t ps_source_offset(const ps_source *source); /* bytes read so far */
 /* No more than so many bytes can come out: the file's size, or what gzip could make of it. */
 uint64_t ps_source_most(const ps_source *source);
-/* Up to len bytes; *got is 0 at the end. PS_CORRUPT when gzip is damaged or cut. */
+/* PS_CORRUPT when the first bytes are those of another kind of file; for who does not take any. */
+PS_MUST_CHECK ps_status ps_source_check_foreign(const ps_source *source);
+/* Up to len bytes; *got is 0 at the end. PS_CORRUPT when gzip is damaged, cut, or followed by
+ * anything but gzip or zeros, and at the end when the file has changed since it was opened. */
 PS_MUST_CHECK ps_status ps_source_read(ps_source *source, void *out, size_t len, size_t *got);
 /* Exactly len bytes; PS_CORRUPT "truncated" when there are fewer. */
 PS_MUST_CHECK ps_status ps_source_read_exactly(ps_source *source, void *out, size_t len);

@@ -5,6 +5,7 @@
 #include "common/format/token_file.h"
 
 #include "common/base/mem.h"
+#include "common/format/foreign.h"
 #include "common/format/new_file.h"
 #include "common/format/regular_file.h"
 
@@ -71,9 +72,12 @@ static ps_status read_head(ps_token_file *f)
     ps_status st = ps_regular_open(f->path, &f->fd, &size);
     if (st)
         return st;
-    if (size < sizeof f->head)
-        return ps_fail(PS_CORRUPT, "%s: not a token file; psctl tokenize makes one", f->path);
-    st = ps_regular_read(f->fd, f->path, 0, f->head, sizeof f->head);
+    size_t len = size < sizeof f->head ? (size_t)size : sizeof f->head;
+    st = ps_regular_read(f->fd, f->path, 0, f->head, len);
+    if (!st)
+        st = ps_foreign_check(f->path, ps_slice_of(f->head, len));
+    if (!st && len < sizeof f->head)
+        st = ps_fail(PS_CORRUPT, "%s: not a token file; psctl tokenize makes one", f->path);
     if (st)
         return st;
     st = ps_token_file_parse(ps_slice_of(f->head, sizeof f->head), size, &f->info);

@@ -194,8 +194,8 @@ def wrong_data_fails_the_job_with_file_and_offset():
             ("empty.idx", b"", "byte 0: truncated, 4 more bytes expected"),
             ("header.idx", whole[:10], "byte 10: truncated"),
             ("text.idx", b"1,2,3\n" * 100, "byte 0: not an idx file, its first bytes are 31 2c 32 2c"),
-            ("short.gz", packed[:len(packed) // 2], "gzip data is damaged or cut short (unexpected end)"),
-            ("flipped.gz", bytes(flipped), "gzip data is damaged or cut short ("),
+            ("short.gz", packed[:len(packed) // 2], "gzip data is cut short: the file ends here"),
+            ("flipped.gz", bytes(flipped), "gzip data is damaged ("),
         ]
         for name, data, words in files:
             (folder / name).write_bytes(data)

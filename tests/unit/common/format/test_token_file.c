@@ -166,6 +166,11 @@ START_TEST(damaged_files_are_refused)
     refuses(0, 'P', WHOLE - 1, "are not 67 bytes");
     refuses(0, 'P', 63, "not a token file");
     refuses(63, 'x', WHOLE, "the tokenizer's name has no end");
+    char *packed = ps_test_file(ps_slice_str("PSDTOKEN, and more than a header of it"), true);
+    ps_token_file *f = NULL;
+    ck_assert_int_eq(ps_token_file_open(packed, &f), PS_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "is compressed by gzip; unpack it (gunzip)"));
+    ps_test_file_drop(&packed);
 }
 END_TEST
 

@@ -231,11 +231,11 @@ START_TEST(gzip_that_is_cut_or_damaged_is_refused)
     size_t cuts[] = {n - 1, n - 5, n - 9, n / 2, 20};
     for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
         ck_assert_int_eq(truncate(path, (off_t)cuts[i]), 0);
-        refuses(path, NULL, PS_CORRUPT, "gzip data is damaged or cut short (unexpected end)");
+        refuses(path, NULL, PS_CORRUPT, "gzip data is cut short: the file ends here");
     }
     ps_test_file_drop(&path);
     packed[n - 6] ^= 1; /* the checksum */
-    refuses_bytes(packed, n, PS_CORRUPT, "gzip data is damaged or cut short");
+    refuses_bytes(packed, n, PS_CORRUPT, "gzip data is damaged (incorrect data check)");
     ps_free(&bytes);
 }
 END_TEST
