@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 .targets = 1 + (data[0] >> 2 & 3),
                 .header = data[0] >> 4 & 1,
                 .delimiter = delimiters[data[0] >> 5 & 3]},
-        .normalise = {.scale = 1e-9, .std = 1},
+        .normalise = {.scale = data[1] / 6 % 2 ? 1e-9 : 0, .mean = data[1] / 12 % 2, .std = 1},
     };
     ps_spec_files files = {.features = path};
     ps_fuzz_dataset(&(ps_dataset_options){

@@ -1,6 +1,5 @@
-/* csv: lines of numbers with one separator, as data.csv of the job file says; plain or .gz. Lines
- * end in \n or \r\n; empty lines are passed over, and so is a byte order mark; blanks around a
- * number do not matter. */
+/* csv: records of numbers (csv_text.h), as data.csv of the job file says; plain or .gz. Features
+ * are kept as the model takes them: normalised, then float32. */
 #ifndef PS_WORKER_DATA_CSV_H
 #define PS_WORKER_DATA_CSV_H
 

@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_DIMS = 8 };
+enum { MAX_DIMS = 8, PIECE = 512 };
 
 typedef enum idx_type {
     IDX_U8 = 0x08,
@@ -155,17 +155,6 @@ static ps_status read_values(ps_source *source, idx_file *f, uint64_t *budget)
     return st ? st : ps_source_expect_end(source);
 }
 
-static ps_status check_finite(const idx_file *f)
-{
-    if (f->type != IDX_F32 && f->type != IDX_F64)
-        return PS_OK;
-    for (size_t i = 0; i < f->rows * f->columns; i++)
-        if (!isfinite((float)value_at(f, i)))
-            return ps_fail(PS_CORRUPT, "%s: byte %zu: row %zu has a value that is not a number",
-                           f->path, f->data_start + i * size_of(f->type), i / f->columns);
-    return PS_OK;
-}
-
 static ps_status load(const char *path, uint64_t *budget, idx_file *f)
 {
     ps_source *source = NULL;
@@ -173,10 +162,56 @@ static ps_status load(const char *path, uint64_t *budget, idx_file *f)
     if (st)
         return st;
     f->path = ps_strdup(path);
-    st = read_values(source, f, budget);
+    st = ps_source_check_foreign(source);
+    if (!st)
+        st = read_values(source, f, budget);
     ps_source_close(&source);
-    return st ? st : check_finite(f);
+    return st;
 }
+
+/* ---- features ---- */
+
+/* Values first to first + n - 1 of the file as the model takes them. The first that is not finite
+ * then, or n. */
+static size_t normalised(const idx_file *f, const ps_normaliser *normaliser, size_t first, size_t n,
+                         float *out)
+{
+    double values[PIECE];
+    for (size_t done = 0, part; done < n; done += part) {
+        part = n - done < PIECE ? n - done : PIECE;
+        if (f->type == IDX_U8) /* by far the most common: a loop that vectorises */
+            for (size_t i = 0; i < part; i++)
+                values[i] = f->values[first + done + i];
+        else
+            for (size_t i = 0; i < part; i++)
+                values[i] = value_at(f, first + done + i);
+        size_t good = ps_normaliser_apply(normaliser, values, part, out + done);
+        if (good < part)
+            return done + good;
+    }
+    return n;
+}
+
+static ps_status check_finite(const idx_file *f, const ps_normaliser *normaliser)
+{
+    static const double ends[] = {0, UINT8_MAX}; /* what lies between them is finite if they are */
+    float ignored[PIECE];
+    size_t n = f->type == IDX_U8 ? 0 : f->rows * f->columns, bad = n;
+    for (size_t at = 0, part, good; at < n && bad == n; at += part) {
+        part = n - at < PIECE ? n - at : PIECE;
+        good = normalised(f, normaliser, at, part, ignored);
+        bad = good < part ? at + good : n;
+    }
+    if (f->type == IDX_U8 && ps_normaliser_apply(normaliser, ends, 2, ignored) < 2)
+        return ps_fail(PS_INVALID_ARGUMENT, "%s: bytes, normalised, are beyond float32", f->path);
+    if (bad == n)
+        return PS_OK;
+    const char *what = isfinite(value_at(f, bad)) ? "beyond float32, normalised" : "not a number";
+    return ps_fail(PS_CORRUPT, "%s: byte %zu: row %zu has a value that is %s", f->path,
+                   f->data_start + bad * size_of(f->type), bad / f->columns, what);
+}
+
+/* ---- labels ---- */
 
 static ps_status check_classes(const idx_file *f, int64_t classes, int64_t *found)
 {
@@ -186,13 +221,24 @@ static ps_status check_classes(const idx_file *f, int64_t classes, int64_t *foun
     for (size_t i = 0; i < f->rows; i++) {
         int64_t label = (int64_t)value_at(f, i);
         if (label < 0 || (classes && label >= classes))
-            return ps_fail(PS_INVALID_ARGUMENT,
-                           "%s: byte %zu: row %zu has label %" PRId64 ", allowed 0 to %" PRId64,
-                           f->path, f->data_start + i * size_of(f->type), i, label,
-                           classes ? classes - 1 : INT32_MAX);
+            return ps_fail(
+                PS_INVALID_ARGUMENT,
+                "%s: byte %zu: row %zu has label %" PRId64 ", allowed 0 to %" PRId64 "%s", f->path,
+                f->data_start + i * size_of(f->type), i, label, classes ? classes - 1 : INT32_MAX,
+                label == classes ? PS_LABELS_FROM_ONE : "");
         largest = label > largest ? label : largest;
     }
     *found = largest + 1;
+    return PS_OK;
+}
+
+static ps_status check_targets(const idx_file *f, size_t *targets)
+{
+    for (size_t i = 0; i < f->rows * f->columns; i++)
+        if (!isfinite((float)value_at(f, i)))
+            return ps_fail(PS_CORRUPT, "%s: byte %zu: row %zu has a value that is not a number",
+                           f->path, f->data_start + i * size_of(f->type), i / f->columns);
+    *targets = f->columns;
     return PS_OK;
 }
 
@@ -209,9 +255,10 @@ static ps_status load_labels(const ps_dataset_options *o, uint64_t *budget, idx_
                        s->labels.rows, s->features.path, s->features.rows);
     if (o->labels == PS_LABELS_CLASSES)
         return check_classes(&s->labels, o->classes, &shape->classes);
-    shape->targets = s->labels.columns;
-    return PS_OK;
+    return check_targets(&s->labels, &shape->targets);
 }
+
+/* ---- the table's row ---- */
 
 static void drop(idx_file *f)
 {
@@ -227,12 +274,17 @@ static void idx_close(void *state)
     ps_free(&s);
 }
 
-static ps_status idx_open(const ps_dataset_options *o, ps_dataset_shape *shape, void **state)
+static ps_status idx_open(const ps_dataset_options *o, ps_normaliser *normaliser,
+                          ps_dataset_shape *shape, void **state)
 {
     idx_state *s = ps_new(idx_state);
     uint64_t budget = o->max_bytes;
     s->kind = o->labels;
     ps_status st = load(o->files->features, &budget, &s->features);
+    if (normaliser->scale == 0)
+        normaliser->scale = s->features.type == IDX_U8 ? 1.0 / UINT8_MAX : 1;
+    if (!st)
+        st = check_finite(&s->features, normaliser);
     if (!st)
         st = load_labels(o, &budget, s, shape);
     if (st) {
@@ -245,17 +297,12 @@ static ps_status idx_open(const ps_dataset_options *o, ps_dataset_shape *shape, 
     return PS_OK;
 }
 
-static void idx_row(const void *state, size_t row, float *features, void *label)
+static void idx_row(const void *state, const ps_normaliser *normaliser, size_t row, float *features,
+                    void *label)
 {
     const idx_state *s = state;
     const idx_file *f = &s->features;
-    size_t at = row * f->columns;
-    if (f->type == IDX_U8) /* by far the most common: a loop that vectorises */
-        for (size_t i = 0; i < f->columns; i++)
-            features[i] = f->values[at + i];
-    else
-        for (size_t i = 0; i < f->columns; i++)
-            features[i] = (float)value_at(f, at + i);
+    (void)normalised(f, normaliser, row * f->columns, f->columns, features); /* checked */
     if (!label)
         return;
     if (s->kind == PS_LABELS_CLASSES) {
@@ -266,15 +313,9 @@ static void idx_row(const void *state, size_t row, float *features, void *label)
         ((float *)label)[i] = (float)value_at(&s->labels, row * s->labels.columns + i);
 }
 
-static float idx_scale(const void *state)
-{
-    return ((const idx_state *)state)->features.type == IDX_U8 ? 1.0f / 255.0f : 1.0f;
-}
-
 const ps_reader ps_reader_idx = {
     .name = "idx",
     .open = idx_open,
     .close = idx_close,
     .row = idx_row,
-    .scale = idx_scale,
 };

@@ -15,7 +15,7 @@ struct ps_dataset {
     void *state;
     ps_dataset_shape shape;
     ps_label_kind labels;
-    float factor, shift; /* value * factor + shift */
+    ps_normaliser normaliser;
 };
 
 static const ps_reader *const readers[] = {&ps_reader_idx, &ps_reader_csv, &ps_reader_tokens};
@@ -49,7 +49,9 @@ ps_status ps_dataset_open(const ps_dataset_options *options, ps_dataset **out)
         o.max_bytes = UINT64_C(16) << 30;
     ps_dataset_shape shape = {0};
     void *state = NULL;
-    ps_status st = reader->open(&o, &shape, &state);
+    const ps_spec_normalise *n = &o.data->normalise;
+    ps_normaliser normaliser = {.scale = n->scale, .mean = n->mean, .std = n->std};
+    ps_status st = reader->open(&o, &normaliser, &shape, &state);
     if (st)
         return st;
     st = check_shape(&o, &shape);
@@ -57,17 +59,12 @@ ps_status ps_dataset_open(const ps_dataset_options *options, ps_dataset **out)
         reader->close(state);
         return st;
     }
-    const ps_spec_normalise *n = &o.data->normalise;
-    double scale = n->scale;
-    if (scale == 0)
-        scale = reader->scale ? (double)reader->scale(state) : 1;
     ps_dataset *ds = ps_new(ps_dataset);
     ds->reader = reader;
     ds->state = state;
     ds->shape = shape;
     ds->labels = o.labels;
-    ds->factor = (float)(scale / n->std);
-    ds->shift = (float)(-n->mean / n->std);
+    ds->normaliser = normaliser;
     *out = ds;
     return PS_OK;
 }
@@ -130,10 +127,7 @@ static ps_status read_row(const ps_dataset *ds, size_t row, void *features, void
 {
     if (ds->reader->tokens)
         return ds->reader->tokens(ds->state, row, features, label);
-    float *x = features;
-    ds->reader->row(ds->state, row, x, label);
-    for (size_t k = 0; k < ds->shape.features; k++)
-        x[k] = x[k] * ds->factor + ds->shift;
+    ds->reader->row(ds->state, &ds->normaliser, row, features, label);
     return PS_OK;
 }
 

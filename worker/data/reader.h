@@ -11,6 +11,7 @@
 
 #include "common/base/status.h"
 #include "common/conf/job_spec.h"
+#include "worker/data/normaliser.h"
 
 typedef enum ps_label_kind {
     PS_LABELS_NONE,    /* predict */
@@ -60,15 +61,20 @@ typedef struct ps_dataset_shape {
 
 typedef struct ps_reader {
     const char *name; /* as in the job file's data.format */
-    ps_status (*open)(const ps_dataset_options *options, ps_dataset_shape *shape, void **state);
+    /* normaliser: as the job says; a scale of 0 becomes the file's own. Every feature is finite
+     * once it is normalised, and every label, or it fails. */
+    ps_status (*open)(const ps_dataset_options *options, ps_normaliser *normaliser,
+                      ps_dataset_shape *shape, void **state);
     void (*close)(void *state);
-    /* One row, not normalised. label as in ps_dataset_read, or NULL. */
-    void (*row)(const void *state, size_t row, float *features, void *label);
-    /* What values are multiplied by when the job does not say. */
-    float (*scale)(const void *state);
-    /* Instead of both, where rows are tokens. */
+    /* One row, normalised. label as in ps_dataset_read, or NULL. */
+    void (*row)(const void *state, const ps_normaliser *normaliser, size_t row, float *features,
+                void *label);
+    /* Instead, where rows are tokens. */
     ps_status (*tokens)(const void *state, size_t row, int32_t *tokens, int32_t *next);
 } ps_reader;
+
+/* What a message adds to a label that is one more than allowed. */
+#define PS_LABELS_FROM_ONE "; classes count from 0: do these count from 1?"
 
 const ps_reader *ps_reader_find(const char *name); /* NULL when there is none */
 

@@ -27,7 +27,8 @@ static ps_status check(const ps_dataset_options *o, const ps_token_file *file)
     return PS_OK;
 }
 
-static ps_status open_tokens(const ps_dataset_options *o, ps_dataset_shape *shape, void **state)
+static ps_status open_tokens(const ps_dataset_options *o, ps_normaliser *normaliser,
+                             ps_dataset_shape *shape, void **state)
 {
     ps_token_file *file;
     ps_status st = ps_token_file_open(o->files->tokens, &file);

@@ -131,26 +131,122 @@ START_TEST(what_is_wrong_is_named_with_line_and_column)
     use("last", 1, false, ",");
     options.classes = 3;
     refuses("1,2,0\n\n1,x,0\n", PS_CORRUPT, ":3: column 1: 'x' is not a number");
-    refuses("1,2,0\n1,,0\n", PS_CORRUPT, ":2: column 1: '' is not a number");
+    refuses("1,2,0\n1,,0\n", PS_CORRUPT, ":2: column 1 is empty");
     refuses("1,2,0\n1,2 3,0\n", PS_CORRUPT, ":2: column 1: '2 3' is not a number");
     refuses("1,nan,0\n", PS_CORRUPT, ":1: column 1: 'nan' is not a number");
-    refuses("1,1e99,0\n", PS_CORRUPT, ":1: column 1: '1e99' is not a number");
+    refuses("1,1e99,0\n", PS_CORRUPT, ":1: column 1: '1e99' is beyond float32, normalised");
     refuses("1,2,0\n1,2\n", PS_CORRUPT, ":2: 2 columns, but the first line has 3");
     refuses("1,2,0\n1,2,0,0\n", PS_CORRUPT, ":2: 4 columns, but the first line has 3");
     refuses("1,2,0\n1,2,3\n", PS_INVALID_ARGUMENT, ":2: row 1 has label 3, allowed 0 to 2");
     refuses("1,2,-1\n", PS_INVALID_ARGUMENT, ":1: row 0 has label -1, allowed 0 to 2");
     refuses("1,2,0.5\n", PS_INVALID_ARGUMENT, ":1: row 0 has label 0.5, allowed 0 to 2");
-    refuses("7\n", PS_INVALID_ARGUMENT, ":1: 1 columns; 1 label columns from column 0 on");
+    refuses("7\n", PS_INVALID_ARGUMENT,
+            ":1: 1 column; 1 for labels and at least 1 for features are needed");
     refuses("", PS_INVALID_ARGUMENT, "no rows");
     refuses("\n\r\n", PS_INVALID_ARGUMENT, "no rows");
     use("last", 1, false, "tab");
-    refuses("1\t2\t0\n1\t\t0\n", PS_CORRUPT, ":2: column 1: '' is not a number");
+    refuses("1\t2\t0\n1\t\t0\n", PS_CORRUPT, ":2: column 1 is empty");
     use("last", 1, false, " ");
-    refuses("1 2 0\n1  0\n", PS_CORRUPT, ":2: column 1: '' is not a number");
+    refuses("1 2 0\n1  0\n", PS_CORRUPT, ":2: column 1 is empty");
     use("5", 1, false, ",");
-    refuses("1,2\n", PS_INVALID_ARGUMENT, "1 label columns from column 5 on do not fit");
+    refuses("1,2\n", PS_INVALID_ARGUMENT,
+            ":1: 2 columns, numbered from 0; labels from column 5 to 5 do not fit");
     use("colour", 1, true, ",");
-    refuses("a,b\n1,2\n", PS_INVALID_ARGUMENT, ":1: no column 'colour' (data.csv.label_column)");
+    refuses("a,b\n1,2\n", PS_INVALID_ARGUMENT,
+            ":1: no column 'colour' (data.csv.label_column) in the header, which has 'a', 'b'");
+}
+END_TEST
+
+START_TEST(labels_are_judged_as_they_stand)
+{
+    use("last", 1, false, ",");
+    refuses("1,2,0.99999999\n", PS_INVALID_ARGUMENT, "row 0 has label 0.99999999, allowed 0 to");
+    refuses("1,2,1e-50\n", PS_INVALID_ARGUMENT, "row 0 has label 1e-50, allowed 0 to");
+    refuses("1,2,0x1\n", PS_CORRUPT, "column 2: '0x1' is not a number");
+    ps_dataset *ds = open_good("1,2,1.0\n1,2,-0\n\"1\",\"2\",\"1e0\"\n1,2,16777217\n");
+    is_row(ds, 0, 1, 2, 1);
+    is_row(ds, 1, 1, 2, 0);
+    is_row(ds, 2, 1, 2, 1);
+    is_row(ds, 3, 1, 2, 16777217);
+    ps_dataset_close(&ds);
+    options.classes = 26;
+    refuses("1,2,16777217\n", PS_INVALID_ARGUMENT, "row 0 has label 16777217, allowed 0 to 25");
+    ck_assert_ptr_null(strstr(ps_error_message(), "count from 1"));
+    refuses("1,2,1\n1,2,26\n", PS_INVALID_ARGUMENT,
+            "row 1 has label 26, allowed 0 to 25; classes count from 0: do these count from 1?");
+}
+END_TEST
+
+START_TEST(the_header_decides)
+{
+    use("last", 1, true, ",");
+    ps_dataset *ds = open_good("first,last,y\n1,2,3\n");
+    is_row(ds, 0, 1, 3, 2);
+    ps_dataset_close(&ds);
+    use("0", 1, true, ",");
+    ds = open_good("2,1,0\n4,5,6\n");
+    is_row(ds, 0, 4, 5, 6);
+    ps_dataset_close(&ds);
+    ds = open_good("a,b,c\n4,5,6\n"); /* no such name: the number */
+    is_row(ds, 0, 5, 6, 4);
+    ps_dataset_close(&ds);
+    use("price, EUR", 1, true, ",");
+    ds = open_good("\"a \"\"b\"\"\",\"price, EUR\",\"c\nd\"\n4,5,6\n");
+    is_row(ds, 0, 4, 6, 5);
+    ps_dataset_close(&ds);
+    use("y", 1, true, ",");
+    refuses("x,y,z,y\n1,2,3,4\n", PS_INVALID_ARGUMENT,
+            ":1: column 'y' (data.csv.label_column) is 2 times in the header");
+    ds = open_good("x,y,x\n1,2,3\n"); /* others may be there twice */
+    ps_dataset_close(&ds);
+}
+END_TEST
+
+START_TEST(a_header_that_is_none_or_not_said_is_noticed)
+{
+    use("last", 1, true, ",");
+    refuses("1,2,0\n3,4,1\n", PS_INVALID_ARGUMENT, ":1: nothing but numbers in the header");
+    options.labels = PS_LABELS_NONE;
+    refuses("1\n2\n", PS_INVALID_ARGUMENT, ":1: nothing but numbers in the header");
+    ps_dataset *ds = open_good("a\r1\n2\n3\n");
+    ck_assert_uint_eq(ps_dataset_rows(ds), 3);
+    ps_dataset_close(&ds);
+    use("last", 1, false, ",");
+    refuses("a,b,y\n1,2,0\n", PS_CORRUPT,
+            ":1: column 0: 'a' is not a number; if the first line names the columns: "
+            "data.csv.header: true");
+    refuses("1;2;0\n", PS_INVALID_ARGUMENT,
+            ":1: 1 column; 1 for labels and at least 1 for "
+            "features are needed; is ';' the delimiter?");
+    refuses("1.5\t2,0\n", PS_CORRUPT, "'1.5?2' is not a number; is a tab the delimiter?");
+    use("last", 1, false, ";");
+    refuses("1,5;2;0\n", PS_CORRUPT, ":1: column 0: '1,5' is not a number; is ',' the delimiter");
+}
+END_TEST
+
+START_TEST(numbers_are_narrowed_when_they_are_normalised)
+{
+    enum { ROWS = 1000 };
+    use("last", 1, false, ",");
+    data.normalise = (ps_spec_normalise){.mean = 1e6, .std = 0.02};
+    ps_buf text = PS_BUF_EMPTY;
+    for (int k = 0; k < ROWS; k++)
+        ps_buf_printf(&text, "%.2f,1e6,0\n", 1e6 + k / 50.0);
+    ps_dataset *ds = open_good(ps_buf_cstr(&text));
+    for (uint64_t k = 0; k < ROWS; k++) {
+        float x[2];
+        int32_t y;
+        ck_assert_int_eq(ps_dataset_read(ds, &k, 1, x, &y), PS_OK);
+        ck_assert_float_eq_tol(x[0], (float)k, 1e-5f);
+    }
+    ps_dataset_close(&ds);
+    ps_buf_free(&text);
+    data.normalise = (ps_spec_normalise){.scale = 1e-30, .std = 1};
+    ds = open_good("1e50,-1e60,0\n"); /* too large for a float, not for a double */
+    is_row(ds, 0, 1e20f, -1e30f, 0);
+    ps_dataset_close(&ds);
+    refuses("1e70,1,0\n", PS_CORRUPT, "column 0: '1e70' is beyond float32, normalised");
+    refuses("1e400,1,0\n", PS_CORRUPT, "column 0: '1e400' is too large for a number");
 }
 END_TEST
 
@@ -209,6 +305,10 @@ static const ps_check_case tests[] = {
     {&targets_are_several_columns},
     {&predicting_leaves_label_columns_out_when_they_are_there},
     {&what_is_wrong_is_named_with_line_and_column},
+    {&labels_are_judged_as_they_stand},
+    {&the_header_decides},
+    {&a_header_that_is_none_or_not_said_is_noticed},
+    {&numbers_are_narrowed_when_they_are_normalised},
     {&a_binary_file_is_not_text},
     {&many_rows_are_read_also_from_gzip},
     {&a_line_has_a_limit},

@@ -126,6 +126,37 @@ START_TEST(rows_are_normalised)
 }
 END_TEST
 
+START_TEST(values_are_narrowed_when_they_are_normalised)
+{
+    enum { ROWS = 1000 };
+    static uint8_t bytes[2][8 * ROWS];
+    for (uint32_t k = 0; k < ROWS; k++) {
+        double v = 1e9 + k;
+        uint64_t bits;
+        memcpy(&bits, &v, sizeof bits);
+        ps_put_u32be(bytes[0] + 4 * k, 1000000000 + k);
+        ps_put_u32be(bytes[1] + 8 * k, (uint32_t)(bits >> 32));
+        ps_put_u32be(bytes[1] + 8 * k + 4, (uint32_t)bits);
+    }
+    uint32_t dims[] = {ROWS};
+    ps_spec_data data = {.format = idx_name, .normalise = {.mean = 1e9, .std = 1}};
+    for (int i = 0; i < 2; i++) {
+        char *path = make(i ? 0x0e : 0x0c, 1, dims, bytes[i], (i ? 8 : 4) * ROWS);
+        ps_spec_files files = {.features = path};
+        ps_dataset_options o = {.data = &data, .files = &files, .labels = PS_LABELS_NONE};
+        ps_dataset *ds = NULL;
+        ck_assert_int_eq(ps_dataset_open(&o, &ds), PS_OK);
+        for (uint64_t k = 0; k < ROWS; k++) {
+            float x;
+            ck_assert_int_eq(ps_dataset_read(ds, &k, 1, &x, NULL), PS_OK);
+            ck_assert(x == (float)k);
+        }
+        ps_dataset_close(&ds);
+        ps_test_file_drop(&path);
+    }
+}
+END_TEST
+
 START_TEST(labels_can_be_numbers)
 {
     uint32_t dims[] = {2, 2};
@@ -200,6 +231,10 @@ START_TEST(labels_that_do_not_fit_are_named)
     y = make(0x09, 1, three, "\0\xff\1", 3);
     refuses(x, y, PS_INVALID_ARGUMENT, "byte 9: row 1 has label -1, allowed 0 to 2");
     ps_test_file_drop(&y);
+    y = make(0x08, 1, three, "\1\2\3", 3);
+    refuses(x, y, PS_INVALID_ARGUMENT,
+            "row 2 has label 3, allowed 0 to 2; classes count from 0: do these count from 1?");
+    ps_test_file_drop(&y);
     y = make(0x08, 1, two, "\0\1", 2);
     refuses(x, y, PS_INVALID_ARGUMENT, "has 2 rows, but");
     ps_test_file_drop(&y);
@@ -266,6 +301,7 @@ static const ps_check_case tests[] = {
     {&fashion_mnist_has_its_published_figures, 60},
     {&every_type_is_big_endian},
     {&rows_are_normalised},
+    {&values_are_narrowed_when_they_are_normalised},
     {&labels_can_be_numbers},
     {&bad_headers_are_refused},
     {&labels_that_do_not_fit_are_named},

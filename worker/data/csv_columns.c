@@ -1,0 +1,149 @@
+/* Happy path: the labels' place is found in the header, or by number or keyword, and there is at
+ * least one column left. The header decides: a name that stands there is meant, also when it looks
+ * like a number or a keyword. */
+#include "worker/data/csv_columns.h"
+
+#include "common/base/buf.h"
+#include "worker/data/csv_number.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+ps_csv_shown ps_csv_show(const char *text)
+{
+    enum { MOST = 40 };
+    ps_csv_shown s = {"'"};
+    size_t n = 1;
+    for (; *text && n <= MOST; text++)
+        s.text[n++] = (unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text;
+    (void)snprintf(s.text + n, sizeof s.text - n, "%s'", *text ? "..." : "");
+    return s;
+}
+
+const char *ps_csv_delimiter_hint(const char *text)
+{
+    static const struct {
+        char delimiter;
+        const char *hint;
+    } hints[] = {
+        {'\t', "; is a tab the delimiter? data.csv.delimiter (--delimiter) says which: tab"},
+        {';', "; is ';' the delimiter? data.csv.delimiter (--delimiter) says which"},
+        {'|', "; is '|' the delimiter? data.csv.delimiter (--delimiter) says which"},
+        {',', "; is ',' the delimiter (data.csv.delimiter, --delimiter)? a decimal point is '.'"},
+        {' ', "; is a blank the delimiter? data.csv.delimiter (--delimiter) says which"},
+    };
+    for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
+        if (strchr(text, hints[i].delimiter))
+            return hints[i].hint;
+    return "";
+}
+
+size_t ps_csv_feature(const ps_csv_columns *c, size_t i)
+{
+    return i < c->first_label ? i : i + c->n_labels;
+}
+
+/* ---- the header ---- */
+
+static ps_status no_such_name(const ps_csv_record *header, const char *name)
+{
+    enum { MOST = 8 };
+    ps_buf names = PS_BUF_EMPTY;
+    for (size_t i = 0; i < header->n && i < MOST; i++)
+        ps_buf_printf(&names, "%s%s", i ? ", " : "", ps_csv_show(header->fields[i].text).text);
+    ps_status st = ps_fail(
+        PS_INVALID_ARGUMENT, "no column %s (data.csv.label_column) in the header, which has %s%s",
+        ps_csv_show(name).text, ps_buf_cstr(&names), header->n > MOST ? " and more" : "");
+    ps_buf_free(&names);
+    return st;
+}
+
+/* How often the name stands in the header, and where first. */
+static size_t count_name(const ps_csv_record *header, const char *name, size_t *first)
+{
+    size_t n = 0;
+    for (size_t i = header->n; i-- > 0;) {
+        if (strcmp(header->fields[i].text, name) != 0)
+            continue;
+        *first = i;
+        n++;
+    }
+    return n;
+}
+
+/* Nothing but numbers: what a header never is, unless its names are numbers. */
+static bool looks_like_data(const ps_csv_record *r)
+{
+    size_t numbers = 0;
+    double ignored;
+    for (size_t i = 0; i < r->n; i++) {
+        bool number = ps_csv_number(r->fields[i].text, &ignored);
+        if (!number && r->fields[i].len)
+            return false;
+        numbers += number;
+    }
+    return numbers > 0;
+}
+
+/* ---- the labels ---- */
+
+static ps_status no_room(const ps_csv_record *first, const ps_csv_columns *c)
+{
+    const char *hint = first->n == 1 ? ps_csv_delimiter_hint(first->fields[0].text) : "";
+    if (c->n_labels >= c->n)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "%zu column%s; %zu for labels and at least 1 for features are needed%s",
+                       c->n, c->n == 1 ? "" : "s", c->n_labels, hint);
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "%zu columns, numbered from 0; labels from column %zu to %zu do not fit", c->n,
+                   c->first_label, c->first_label + c->n_labels - 1);
+}
+
+/* named: the header has label_column, at c->first_label. */
+static ps_status place_labels(const ps_spec_csv *csv, const ps_csv_record *first, bool named,
+                              ps_csv_columns *c)
+{
+    const char *where = csv->label_column;
+    if (!named && !strcmp(where, "last"))
+        c->first_label = c->n - (c->n < c->n_labels ? c->n : c->n_labels);
+    else if (!named && !strcmp(where, "first"))
+        c->first_label = 0;
+    else if (!named && strspn(where, "0123456789") == strlen(where))
+        c->first_label = strtoull(where, NULL, 10); /* the largest when it is larger */
+    else if (!named)
+        return no_such_name(first, where);
+    bool fits = c->n_labels < c->n && c->first_label <= c->n - c->n_labels;
+    return fits ? PS_OK : no_room(first, c);
+}
+
+/* Without labels the file may still have their columns. */
+static bool has_labels(const ps_dataset_options *o, size_t columns)
+{
+    return o->labels != PS_LABELS_NONE ||
+           (o->features && columns == (size_t)o->features + (size_t)o->data->csv.targets);
+}
+
+ps_status ps_csv_columns_learn(const ps_dataset_options *o, const ps_csv_record *first,
+                               ps_csv_columns *out)
+{
+    const ps_spec_csv *csv = &o->data->csv;
+    ps_csv_columns c = {.n = first->n};
+    bool labels = has_labels(o, first->n);
+    size_t named = labels && csv->header ? count_name(first, csv->label_column, &c.first_label) : 0;
+    if (named > 1)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "column %s (data.csv.label_column) is %zu times in the header",
+                       ps_csv_show(csv->label_column).text, named);
+    if (csv->header && !named && looks_like_data(first))
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "nothing but numbers in the header; where there is none, say so: "
+                       "data.csv.header: false (no --header)");
+    if (labels)
+        c.n_labels = o->labels == PS_LABELS_CLASSES ? 1 : (size_t)csv->targets;
+    ps_status st = labels ? place_labels(csv, first, named, &c) : PS_OK;
+    c.features = c.n - c.n_labels;
+    *out = c;
+    return st;
+}
