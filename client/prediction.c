@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,9 +16,10 @@ typedef struct prediction {
     uint64_t row;
     bool has_class;
     uint64_t class;
-    double *values;
+    double *values; /* NaN: null */
     size_t n;
     bool probabilities;
+    bool null; /* there is one among them; then there is no class either */
 } prediction;
 
 void ps_predictions_init(ps_predictions *p, uint64_t begin, uint64_t end, bool json, ps_style style)
@@ -40,34 +42,34 @@ static ps_status read_values(ps_json_reader *r, prediction *out)
         st = ps_json_next(r, &token);
         if (st || token.kind == PS_JSON_ARRAY_END)
             return st;
-        if (token.kind != PS_JSON_NUMBER)
+        if (token.kind != PS_JSON_NUMBER && token.kind != PS_JSON_NULL)
             return ps_fail(PS_CORRUPT, "not a number among the outputs");
+        out->null |= token.kind == PS_JSON_NULL;
         if ((out->n & (out->n - 1)) == 0)
             out->values = ps_realloc(out->values, (out->n ? 2 * out->n : 1) * sizeof(double));
-        out->values[out->n++] = token.number;
+        out->values[out->n++] = token.kind == PS_JSON_NULL ? (double)NAN : token.number;
     }
     return st;
 }
 
-static ps_status read_uint(ps_json_reader *r, uint64_t *out)
+static ps_status to_uint(const ps_json_token *token, uint64_t *out)
 {
-    ps_json_token token;
-    ps_status st = ps_json_expect(r, PS_JSON_NUMBER, &token);
-    if (st)
-        return st;
-    if (!token.is_u64)
+    if (token->kind != PS_JSON_NUMBER || !token->is_u64)
         return ps_fail(PS_CORRUPT, "not a whole number");
-    *out = token.u64;
+    *out = token->u64;
     return PS_OK;
 }
 
 static ps_status read_member(ps_json_reader *r, const char *key, prediction *out)
 {
-    if (!strcmp(key, "row"))
-        return read_uint(r, &out->row);
-    if (!strcmp(key, "class")) {
-        out->has_class = true;
-        return read_uint(r, &out->class);
+    bool class = !strcmp(key, "class");
+    if (class || !strcmp(key, "row")) {
+        ps_json_token token;
+        ps_status st = ps_json_next(r, &token);
+        out->has_class |= class;
+        if (class && !st && token.kind == PS_JSON_NULL)
+            return PS_OK;
+        return st ? st : to_uint(&token, class ? &out->class : &out->row);
     }
     bool probabilities = !strcmp(key, "probabilities");
     if (!out->n && (probabilities || !strcmp(key, "outputs"))) {
@@ -120,6 +122,14 @@ static void put_others(const prediction *x, ps_buf *out)
     }
 }
 
+static void put_output(ps_buf *out, const char *before, double v)
+{
+    if (isnan(v))
+        ps_buf_printf(out, "%snull", before);
+    else
+        ps_buf_printf(out, "%s%.6g", before, v);
+}
+
 static void put_text(ps_predictions *p, const prediction *x, ps_buf *out)
 {
     if (p->shown == 0) {
@@ -129,7 +139,9 @@ static void put_text(ps_predictions *p, const prediction *x, ps_buf *out)
     ps_buf_printf(out, "%8" PRIu64 "  ", x->row);
     if (!x->has_class) {
         for (size_t i = 0; i < x->n; i++)
-            ps_buf_printf(out, "%s%.6g", i ? "  " : "", x->values[i]);
+            put_output(out, i ? "  " : "", x->values[i]);
+    } else if (x->null) {
+        ps_buf_printf(out, "%5s  %11s", "null", "null");
     } else {
         ps_buf_printf(out, "%5" PRIu64 "  ", x->class);
         if (x->class < x->n)
@@ -147,7 +159,11 @@ static void put_json(ps_predictions *p, const prediction *x, ps_buf *out)
     ps_json_object(&w);
     ps_json_put_uint(&w, "row", x->row);
     if (x->has_class)
-        ps_json_put_uint(&w, "class", x->class);
+        ps_json_key(&w, "class");
+    if (x->has_class && x->null)
+        ps_json_null(&w);
+    else if (x->has_class)
+        ps_json_uint(&w, x->class);
     ps_json_key(&w, x->probabilities ? "probabilities" : "outputs");
     ps_json_array(&w);
     for (size_t i = 0; i < x->n; i++)
@@ -171,6 +187,7 @@ static ps_status take_line(ps_predictions *p, ps_slice line, ps_buf *out)
         else
             put_text(p, &x, out);
         p->shown++;
+        p->nulls += x.null;
     }
     ps_free(&x.values);
     /* rows may be in any order, but there is one line a row */
@@ -207,6 +224,16 @@ ps_status ps_predictions_finish(ps_predictions *p, ps_buf *out)
     if (p->json)
         ps_buf_puts(out, p->shown ? "]}\n" : "{\"predictions\":[]}\n");
     return PS_OK;
+}
+
+void ps_predictions_break(ps_predictions *p, const char *why, ps_buf *out)
+{
+    if (!p->json || !p->shown)
+        return;
+    ps_buf_puts(out, "],\"error\":");
+    ps_json_writer w = ps_json_writer_to(out);
+    ps_json_string(&w, why);
+    ps_buf_puts(out, "}\n");
 }
 
 /* Rows ----------------------------------------------------------------------------------------- */

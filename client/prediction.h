@@ -1,5 +1,6 @@
 /* prediction: the lines of predictions.jsonl, which a predict job leaves: each is an object
- * {"row": 0, "class": 9, "probabilities": […]}, or with "outputs" for a model without classes.
+ * {"row": 0, "class": 9, "probabilities": […]}, or with "outputs" for a model without classes; a
+ * number that is not finite is null, and so is the class of such a row.
  * They come in pieces and are turned into a table or JSON as they come. Pure. */
 #ifndef PS_CLIENT_PREDICTION_H
 #define PS_CLIENT_PREDICTION_H
@@ -14,6 +15,7 @@ typedef struct ps_predictions {
     ps_style style;
     uint64_t line;  /* the next one's number, from 0: the row of lines that do not say theirs */
     uint64_t shown; /* rows written */
+    uint64_t nulls; /* those of them that have a number which is not finite */
     ps_buf rest;    /* of a line whose end has not come */
 } ps_predictions;
 
@@ -25,6 +27,8 @@ void ps_predictions_free(ps_predictions *p);
 PS_MUST_CHECK ps_status ps_predictions_feed(ps_predictions *p, ps_slice bytes, ps_buf *out);
 /* After the last piece: a last line without a newline, and the closing brackets. */
 PS_MUST_CHECK ps_status ps_predictions_finish(ps_predictions *p, ps_buf *out);
+/* Instead, when they do not come to their end: a document that was begun ends, and says why. */
+void ps_predictions_break(ps_predictions *p, const char *why, ps_buf *out);
 
 /* "A:B", "A:", ":B", "A": rows [A, B), or the row A. PS_INVALID_ARGUMENT otherwise. */
 PS_MUST_CHECK ps_status ps_predictions_rows(const char *text, uint64_t *begin, uint64_t *end);

@@ -8,6 +8,7 @@
 #include "psd/v1/models.pb-c.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <unistd.h>
 
 typedef struct options {
@@ -57,6 +58,15 @@ static ps_status fetch(ps_client *client, uint64_t job_id, uint64_t begin, uint6
         st = ps_fail(PS_OUT_OF_RANGE,
                      "--rows begins with %" PRIu64 ", but there are %" PRIu64 " rows", begin,
                      r.predictions.line);
+    if (st)
+        ps_predictions_break(&r.predictions, ps_error_message(), &client->out);
+    else
+        st = ps_output_flush(&client->out, STDOUT_FILENO);
+    if (!st && r.predictions.nulls)
+        (void)fprintf(stderr,
+                      "psctl: %" PRIu64 " of %" PRIu64 " rows have outputs that are not finite "
+                      "(null): NaN, or too large\n",
+                      r.predictions.nulls, r.predictions.shown);
     ps_predictions_free(&r.predictions);
     return st;
 }

@@ -5,6 +5,7 @@
 #include "common/conf/tree.h"
 
 #include "common/base/mem.h"
+#include "common/format/foreign.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -189,6 +190,13 @@ ps_status ps_conf_tree_parse(ps_slice yaml, const char *file_name, ps_conf_node 
     if (yaml.len > PS_CONF_MAX_BYTES)
         return ps_fail(PS_INVALID_ARGUMENT, "%s: %zu bytes, at most %d are read", file_name,
                        yaml.len, PS_CONF_MAX_BYTES);
+    const ps_foreign *foreign = ps_foreign_find(yaml);
+    if (foreign)
+        return ps_fail(PS_INVALID_ARGUMENT, "%s:1: this is %s; %s", file_name, foreign->what,
+                       foreign->remedy);
+    /* libyaml passes over a byte order mark only where it is to find out the encoding */
+    if (yaml.len >= 3 && !memcmp(yaml.data, "\xef\xbb\xbf", 3))
+        yaml = ps_slice_of(yaml.data + 3, yaml.len - 3);
     builder b = {.file = file_name};
     if (!yaml_parser_initialize(&b.parser))
         return ps_fail(PS_NO_MEMORY, "%s: out of memory", file_name);

@@ -1,6 +1,7 @@
 """What is wrong in a configuration, a job, a data file, a model file, a key or a folder: one clear line that says what,
 where and what to do; an exit status; and nothing changed."""
 import contextlib
+import json
 import os
 import re
 import resource
@@ -297,6 +298,16 @@ def a_model_of_other_shapes_is_not_overwritten():
         fails(7, "model tiny: it exists; say that it is to be replaced (--replace)", "import", model, "tiny")
         fails(6, "'../tiny' cannot be a model's name; allowed: 1 to 64 of a-z 0-9 . _ -", "import", model, "../tiny")
         assert cluster.psctl_json("model", "tiny") == before
+
+        # weights that are finite, and outputs that are not
+        model.write_bytes(good[:8 + length] + np.full(len(body) // 4, 3e38, "<f4").tobytes())
+        cluster.psctl("import", model, "steep")
+        test = [folder / "test-features.gz", folder / "test-labels.gz"]
+        fails(1, f"in rows 0 to 255 of {test[0]}; has the model NaN or infinity in it", "evaluate", "steep", *test)
+        said = cluster.psctl("--output", "json", "predict", "steep", test[0], "--rows", "1:3")
+        assert json.loads(said.stdout)["predictions"] == [
+            {"row": row, "class": None, "probabilities": [None] * 4} for row in (1, 2)], said.stdout
+        assert "2 of 2 rows have outputs that are not finite (null)" in said.stderr, said.stderr
 
 
 @contextlib.contextmanager

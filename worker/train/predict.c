@@ -3,6 +3,8 @@
  *
  *     {"row":0,"class":9,"probabilities":[0.001,…]}      cross_entropy
  *     {"row":0,"outputs":[0.25]}                         squared_error
+ *
+ * A number that is not finite is null, and so is the class of a row that has one.
  */
 #include "common/base/mem.h"
 #include "common/format/json.h"
@@ -12,6 +14,7 @@
 #include "worker/train/pass.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 static const char path[] = "/psd.v1.Models/PutArtifact";
@@ -24,18 +27,29 @@ typedef struct predicting {
     float *outputs; /* [batch, outputs] */
 } predicting;
 
+static void write_class(ps_json_writer *json, const float *outputs, size_t n)
+{
+    size_t best = 0;
+    bool finite = true;
+    for (size_t i = 0; i < n; i++) {
+        finite &= isfinite(outputs[i]);
+        if (outputs[i] > outputs[best])
+            best = i;
+    }
+    ps_json_key(json, "class");
+    if (finite)
+        ps_json_uint(json, best);
+    else
+        ps_json_null(json);
+}
+
 static void write_row(ps_buf *lines, uint64_t row, const float *outputs, size_t n, bool classes)
 {
     ps_json_writer json = ps_json_writer_to(lines);
     ps_json_object(&json);
     ps_json_put_uint(&json, "row", row);
-    if (classes) {
-        size_t best = 0;
-        for (size_t i = 1; i < n; i++)
-            if (outputs[i] > outputs[best])
-                best = i;
-        ps_json_put_uint(&json, "class", best);
-    }
+    if (classes)
+        write_class(&json, outputs, n);
     ps_json_key(&json, classes ? "probabilities" : "outputs");
     ps_json_array(&json);
     for (size_t i = 0; i < n; i++)

@@ -83,6 +83,59 @@ START_TEST(a_model_without_classes_shows_its_outputs)
 }
 END_TEST
 
+START_TEST(what_is_not_finite_is_null)
+{
+    static const char nulls[] =
+        "{\"row\":0,\"outputs\":[3e+38,null]}\n{\"row\":1,\"outputs\":[1,2]}\n",
+                      classes[] = "{\"row\":0,\"class\":null,\"probabilities\":[null,null]}\n"
+                                  "{\"row\":1,\"class\":1,\"probabilities\":[0.25,0.75]}\n";
+    static const struct {
+        const char *lines, *expected;
+        bool json;
+    } cases[] = {
+        {nulls, "     ROW  OUTPUTS\n       0  3e+38  null\n       1  1  2\n", false},
+        {nulls,
+         "{\"predictions\":[{\"row\":0,\"outputs\":[3e+38,null]},{\"row\":1,\"outputs\":[1,2]}]}\n",
+         true},
+        {classes,
+         "     ROW  CLASS  PROBABILITY  NEXT\n       0   null         null\n"
+         "       1      1       0.7500  0 0.2500\n",
+         false},
+        {classes,
+         "{\"predictions\":[{\"row\":0,\"class\":null,\"probabilities\":[null,null]},"
+         "{\"row\":1,\"class\":1,\"probabilities\":[0.25,0.75]}]}\n",
+         true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ps_predictions p;
+        ps_predictions_init(&p, 0, UINT64_MAX, cases[i].json, (ps_style){0});
+        ps_buf out = PS_BUF_EMPTY;
+        ck_assert_int_eq(feed(&p, cases[i].lines, 9, &out), PS_OK);
+        ck_assert_int_eq(ps_predictions_finish(&p, &out), PS_OK);
+        ck_assert_str_eq(ps_buf_cstr(&out), cases[i].expected);
+        ck_assert_uint_eq(p.nulls, 1);
+        ps_buf_free(&out);
+        ps_predictions_free(&p);
+    }
+}
+END_TEST
+
+START_TEST(a_document_that_breaks_off_is_one)
+{
+    ps_predictions p;
+    ps_predictions_init(&p, 0, UINT64_MAX, true, (ps_style){0});
+    ps_buf out = PS_BUF_EMPTY;
+    ps_predictions_break(&p, "nothing was begun", &out);
+    ck_assert_uint_eq(out.len, 0);
+    ck_assert_int_eq(feed(&p, "{\"row\":0,\"outputs\":[1]}\n{", 9, &out), PS_OK);
+    ps_predictions_break(&p, "lost \"it\"", &out);
+    ck_assert_str_eq(ps_buf_cstr(&out), "{\"predictions\":[{\"row\":0,\"outputs\":[1]}],"
+                                        "\"error\":\"lost \\\"it\\\"\"}\n");
+    ps_buf_free(&out);
+    ps_predictions_free(&p);
+}
+END_TEST
+
 START_TEST(a_damaged_line_is_named)
 {
     static const char *const bad[] = {
@@ -150,6 +203,8 @@ static const ps_check_case tests[] = {
     {&json_is_one_document_of_the_wanted_rows},
     {&it_stops_when_all_wanted_rows_were_there},
     {&a_model_without_classes_shows_its_outputs},
+    {&what_is_not_finite_is_null},
+    {&a_document_that_breaks_off_is_one},
     {&a_damaged_line_is_named},
     {&a_line_without_end_is_bounded},
     {&ranges_of_rows_are_half_open},

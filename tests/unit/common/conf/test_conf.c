@@ -244,6 +244,21 @@ START_TEST(what_a_configuration_has_no_use_for_is_refused)
 }
 END_TEST
 
+START_TEST(a_byte_order_mark_is_passed_over)
+{
+    outer *o = load("\xef\xbb\xbf"
+                    "number: 7\nname: x\n");
+    ck_assert_int_eq(o->number, 7);
+    ps_conf_free(&schema, o);
+    refuses("\xef\xbb\xbf"
+            "number: 7\nnumber: 8\n",
+            "t.yaml:2: number: written twice, first on line 1");
+    refuses("\xff\xfe"
+            "n",
+            "t.yaml:1: this is text in UTF-16; convert it (iconv -f UTF-16 -t UTF-8)");
+}
+END_TEST
+
 START_TEST(bytes_that_are_not_yaml_name_the_line)
 {
     void *data = NULL;
@@ -402,6 +417,7 @@ static const ps_check_case tests[] = {
     {&a_wrong_type_says_what_was_expected_and_what_was_there},
     {&a_key_written_twice_names_both_lines},
     {&what_a_configuration_has_no_use_for_is_refused},
+    {&a_byte_order_mark_is_passed_over},
     {&bytes_that_are_not_yaml_name_the_line},
     {&size_and_number_of_values_are_bounded},
     {&a_long_or_ugly_value_is_cut_in_the_message},
