@@ -26,9 +26,21 @@ static bool is_language(const char *config)
     return language;
 }
 
-/* The job that trained the model; NULL when there is none to learn from. */
-static ps_status training_spec(ps_client *client, const char *model, ps_job_spec **out,
-                               bool *language)
+/* What there is to know of a model. */
+typedef struct about {
+    ps_job_spec *trained; /* the job that trained it; NULL: there is none to learn from */
+    bool language;
+    char *version; /* of which all this is */
+} about;
+
+static void about_clear(about *a)
+{
+    if (a->trained)
+        ps_job_spec_free(&a->trained);
+    ps_free(&a->version);
+}
+
+static ps_status look_up(ps_client *client, const char *model, about *out)
 {
     Psd__V1__GetModelRequest ask = PSD__V1__GET_MODEL_REQUEST__INIT;
     ask.name = ps_borrow(model);
@@ -39,14 +51,15 @@ static ps_status training_spec(ps_client *client, const char *model, ps_job_spec
         return st;
     Psd__V1__GetJobRequest get = PSD__V1__GET_JOB_REQUEST__INIT;
     get.job_id = ((Psd__V1__Model *)(void *)reply)->job_id;
-    *language = is_language(((Psd__V1__Model *)(void *)reply)->config);
+    out->language = is_language(((Psd__V1__Model *)(void *)reply)->config);
+    out->version = ps_strdup(((Psd__V1__Model *)(void *)reply)->version);
     ps_reply_free(&reply);
     if (!get.job_id || ps_client_unary(client, "/psd.v1.Jobs/Get", &get.base,
                                        &psd__v1__job__descriptor, &reply) != PS_OK)
         return PS_OK;
     const char *spec = ((Psd__V1__Job *)(void *)reply)->spec;
-    if (ps_job_spec_parse(ps_slice_str(spec), "training job", out) != PS_OK)
-        *out = NULL; /* written for another version: its ways are of no use here */
+    if (ps_job_spec_parse(ps_slice_str(spec), "training job", &out->trained) != PS_OK)
+        out->trained = NULL; /* written for another version: its ways are of no use here */
     ps_reply_free(&reply);
     return PS_OK;
 }
@@ -104,8 +117,7 @@ static void put_normalise(ps_buf *out, const ps_infer_options *o, const ps_spec_
 ps_status ps_infer_spec(ps_client *client, const ps_infer_options *options, const char *kind,
                         const char *model, const char *features, const char *labels, ps_buf *spec)
 {
-    ps_job_spec *trained = NULL;
-    bool language = false;
+    about known = {0};
     char *features_path = NULL, *labels_path = NULL;
     ps_status st = ps_check_model_name(model);
     if (!st)
@@ -113,17 +125,20 @@ ps_status ps_infer_spec(ps_client *client, const ps_infer_options *options, cons
     if (!st && labels)
         st = ps_absolute_path(labels, &labels_path);
     if (!st)
-        st = training_spec(client, model, &trained, &language);
+        st = look_up(client, model, &known);
     if (st)
         goto free_paths;
+    const ps_job_spec *trained = known.trained;
     const char *format = options->format            ? options->format
-                         : language                 ? "tokens"
+                         : known.language           ? "tokens"
                          : looks_like_csv(features) ? "csv"
                          : trained                  ? trained->data.format
                                                     : "idx";
     bool csv = !strcmp(format, "csv"), same = trained && !strcmp(trained->data.format, format);
-    ps_buf_printf(spec, "kind: %s\nname: %s-%.50s\nmodel_name: %s\ndata:\n  format: %s\n", kind,
-                  kind, model, model, format);
+    ps_buf_printf(spec,
+                  "kind: %s\nname: %s-%.50s\nmodel_name: %s\nmodel_version: '%s'\n"
+                  "data:\n  format: %s\n",
+                  kind, kind, model, model, known.version, format);
     ps_buf_puts(spec, "  test: {");
     bool tokens = !strcmp(format, "tokens");
     put_text(spec, tokens ? "tokens" : "features", features_path);
@@ -149,8 +164,7 @@ ps_status ps_infer_spec(ps_client *client, const ps_infer_options *options, cons
                              "evaluate %s FEATURES LABELS",
                              format, model);
 free_paths:
-    if (trained)
-        ps_job_spec_free(&trained);
+    about_clear(&known);
     ps_free(&features_path);
     ps_free(&labels_path);
     return st;

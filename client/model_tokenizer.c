@@ -28,11 +28,13 @@ static ps_status chunk(void *user, ps_slice message)
     return st ? st : h->size && h->bytes.len >= h->size ? PS_END : PS_OK;
 }
 
-static ps_status fetch_header(ps_client *client, const char *name, ps_safetensors **out)
+static ps_status fetch_header(ps_client *client, const char *name, const char *version,
+                              ps_safetensors **out)
 {
     heading h = {0};
     Psd__V1__ExportRequest request = PSD__V1__EXPORT_REQUEST__INIT;
     request.name = ps_borrow(name);
+    request.version = ps_borrow(version);
     ps_status st = ps_client_stream(client, "/psd.v1.Models/Export", &request.base, chunk, &h);
     if (!st && (!h.size || h.bytes.len < h.size))
         st = ps_fail(PS_DATA_LOSS, "model %s: its file ends within the header", name);
@@ -42,8 +44,8 @@ static ps_status fetch_header(ps_client *client, const char *name, ps_safetensor
     return st;
 }
 
-ps_status ps_model_tokenizer(ps_client *client, const char *name, const ps_spec_model *model,
-                             const char *path, ps_tokenizer **out)
+ps_status ps_model_tokenizer(ps_client *client, const char *name, const char *version,
+                             const ps_spec_model *model, const char *path, ps_tokenizer **out)
 {
     if (path)
         return ps_tokenizer_open(path, out);
@@ -52,7 +54,7 @@ ps_status ps_model_tokenizer(ps_client *client, const char *name, const ps_spec_
         return PS_OK;
     }
     ps_safetensors *header = NULL;
-    ps_status st = fetch_header(client, name, &header);
+    ps_status st = fetch_header(client, name, version, &header);
     if (st)
         return st;
     const char *text = ps_safetensors_metadata(header, PS_MODEL_META_TOKENIZER);

@@ -8,9 +8,10 @@
 #include "common/conf/job_spec.h"
 #include "common/tokenizer/tokenizer.h"
 
-/* path: as ps_tokenizer_open takes it, instead of the model's own; NULL: the model's. PS_NOT_FOUND:
- * the model came without one. */
-PS_MUST_CHECK ps_status ps_model_tokenizer(ps_client *client, const char *name,
+/* version: of the model whose config `model` is. path: as ps_tokenizer_open takes it, instead of
+ * the model's own; NULL: the model's. PS_NOT_FOUND: the model came without one, or that version of
+ * it is gone. */
+PS_MUST_CHECK ps_status ps_model_tokenizer(ps_client *client, const char *name, const char *version,
                                            const ps_spec_model *model, const char *path,
                                            ps_tokenizer **out);
 

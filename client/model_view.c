@@ -59,6 +59,7 @@ void ps_model_text(ps_buf *out, const ps_style *style, const Psd__V1__Model *m)
     ps_table_field(t, "model", "%s", m->name);
     ps_table_field(t, "config", "%s", m->config);
     ps_table_field(t, "parameters", "%" PRIu64, m->parameters);
+    ps_table_field(t, "version", "%s", m->version);
     ps_table_field(t, "size", "%s", ps_human_bytes((double)m->bytes).text);
     if (m->job_id)
         ps_table_field(t, "trained by", "job %" PRIu64, m->job_id);
@@ -83,6 +84,7 @@ void ps_model_json(ps_json_writer *w, const Psd__V1__Model *m)
 {
     ps_json_object(w);
     ps_json_put_string(w, "name", m->name);
+    ps_json_put_string(w, "version", m->version);
     ps_json_put_string(w, "config", m->config);
     ps_json_put_uint(w, "parameters", m->parameters);
     ps_json_put_uint(w, "bytes", m->bytes);

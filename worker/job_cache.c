@@ -17,9 +17,9 @@ enum { BATCH_ROWS = 256, BATCH_SEQUENCES = 4 }; /* of jobs that do not train */
 struct ps_job_entry {
     uint64_t job_id; /* 0: free */
     uint64_t used;
-    char *text, *model_config; /* as the task had them */
+    char *text, *model_config, *model_version; /* as the task had them */
     ps_job_spec *spec;
-    ps_spec_model *stored; /* parsed model_config; NULL: the job's own model */
+    ps_spec_model *stored; /* the stored model that the job works on; NULL: the job's own model */
     bool checked;          /* it is what its architecture says */
     ps_dataset *data[PS_JOB_DATA_COUNT];
     ps_model *model;
@@ -58,6 +58,7 @@ static void entry_clear(ps_job_entry *e)
         ps_spec_model_free(&e->stored);
     ps_free(&e->text);
     ps_free(&e->model_config);
+    ps_free(&e->model_version);
     *e = (ps_job_entry){0};
 }
 
@@ -91,8 +92,10 @@ static ps_status entry_fill(ps_job_entry *e, ps_task_run *run)
     const Psd__V1__Task *task = run->task;
     e->text = ps_strdup(task->spec);
     e->model_config = ps_strdup(task->model_config);
-    ps_status st = ps_job_spec_parse(ps_slice_str(task->spec), "job file", &e->spec);
-    if (!st && *task->model_config)
+    e->model_version = ps_strdup(task->model_version);
+    ps_status st =
+        ps_job_spec_parse_from(ps_slice_str(task->spec), "job file", task->model_config, &e->spec);
+    if (!st && !e->spec->model && *task->model_config)
         st = ps_spec_model_parse(ps_slice_str(task->model_config), "stored model", &e->stored);
     if (!st && !e->stored && !e->spec->model)
         st =
@@ -108,7 +111,8 @@ static ps_status entry_fill(ps_job_entry *e, ps_task_run *run)
 static bool entry_is(const ps_job_entry *e, const Psd__V1__Task *task)
 {
     return e->job_id == task->job_id && !strcmp(e->text, task->spec) &&
-           !strcmp(e->model_config, task->model_config);
+           !strcmp(e->model_config, task->model_config) &&
+           !strcmp(e->model_version, task->model_version);
 }
 
 ps_status ps_job_cache_get(ps_task_run *run, ps_job_entry **out)
@@ -204,6 +208,12 @@ ps_status ps_job_entry_data(ps_job_entry *e, ps_task_run *run, ps_job_data which
 
 /* ---- the model and its parameters ---- */
 
+static ps_stored_model stored_model(const ps_job_entry *e)
+{
+    return (ps_stored_model){
+        .name = e->spec->model_name, .version = e->model_version, .job_id = e->job_id};
+}
+
 ps_status ps_job_entry_check(ps_job_entry *e, ps_task_run *run)
 {
     if (!e->stored || e->checked)
@@ -213,7 +223,8 @@ ps_status ps_job_entry_check(ps_job_entry *e, ps_task_run *run)
     ps_status st = ps_model_describe(&config, &layout);
     if (st)
         return ps_wrap(st, "model %s", e->spec->model_name);
-    st = ps_stored_model_check(run->remote, run->task->job_id, e->spec->model_name, &layout);
+    const ps_stored_model which = stored_model(e);
+    st = ps_stored_model_check(run->remote, &which, &layout);
     ps_model_layout_free(&layout);
     e->checked = !st;
     return st;
@@ -247,7 +258,8 @@ ps_status ps_job_entry_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
     if (!st)
         st = ps_model_create(run->env->backend, &config, &options, &model);
     if (!st && e->stored) {
-        st = ps_stored_model_load(run->remote, run->task->job_id, e->spec->model_name, model);
+        const ps_stored_model which = stored_model(e);
+        st = ps_stored_model_load(run->remote, &which, model);
         if (st)
             ps_model_free(&model);
     }

@@ -53,6 +53,7 @@ static const ps_flag flags[] = {
 typedef struct sink {
     ps_new_file *file;       /* safetensors */
     ps_model_stream *stream; /* or this */
+    char *version;           /* whose config the stream has; NULL: any */
     uint64_t total, got;
     bool begun;
 } sink;
@@ -127,6 +128,7 @@ static ps_status open_stream(ps_client *client, const char *name, const ps_model
                                    &psd__v1__model__descriptor, &reply);
     if (st)
         return st;
+    s->version = ps_strdup(((Psd__V1__Model *)(void *)reply)->version);
     s->stream = ps_model_stream_new(row, ((Psd__V1__Model *)(void *)reply)->config, out);
     ps_reply_free(&reply);
     return PS_OK;
@@ -160,6 +162,8 @@ static ps_status run(ps_client *client, const ps_args *args)
     sink s = {0};
     uint64_t bytes = 0;
     st = open_sink(client, request.name, o, path, &s);
+    if (s.version)
+        request.version = s.version;
     if (!st)
         st = ps_client_stream(client, "/psd.v1.Models/Export", &request.base, chunk, &s);
     if (!st)
@@ -168,6 +172,7 @@ static ps_status run(ps_client *client, const ps_args *args)
         report(client, request.name, path, bytes);
     ps_new_file_drop(&s.file);
     ps_model_stream_free(&s.stream);
+    ps_free(&s.version);
     ps_free(&path);
     return st;
 }

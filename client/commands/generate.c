@@ -66,6 +66,7 @@ static const ps_flag flags[] = {
 typedef struct talk {
     ps_client *client;
     const char *model;
+    char *version; /* of the model: whose tokenizer this is, and whose answer is wanted */
     const options *options;
     char seed[24]; /* when none was given, */
     uint64_t seed_used;
@@ -122,6 +123,7 @@ static ps_status open_tokenizer(talk *t)
     if (st)
         return st;
     const char *config = ((Psd__V1__Model *)(void *)reply)->config;
+    t->version = ps_strdup(((Psd__V1__Model *)(void *)reply)->version);
     st = ps_spec_model_parse(ps_slice_str(config), "its config", &model);
     ps_reply_free(&reply);
     if (st)
@@ -131,7 +133,8 @@ static ps_status open_tokenizer(talk *t)
                      "model %s is of architecture %s, which says no text; gpt2 and llama do",
                      t->model, model->architecture);
     else
-        st = ps_model_tokenizer(t->client, t->model, model, t->options->tokenizer, &t->tokenizer);
+        st = ps_model_tokenizer(t->client, t->model, t->version, model, t->options->tokenizer,
+                                &t->tokenizer);
     ps_spec_model_free(&model);
     return st;
 }
@@ -177,8 +180,10 @@ static ps_status submit(talk *t, const ps_buf *given)
 {
     ps_buf spec = PS_BUF_EMPTY;
     uint32_t end;
-    ps_buf_printf(&spec, "kind: generate\nname: generate-%.50s\nmodel_name: %s\ngenerate:\n",
-                  t->model, t->model);
+    ps_buf_printf(&spec,
+                  "kind: generate\nname: generate-%.50s\nmodel_name: %s\nmodel_version: '%s'\n"
+                  "generate:\n",
+                  t->model, t->model, t->version);
     put_ids(&spec, "prompt", &t->prompt);
     if (end_of_text(t, &end))
         put_ids(&spec, "stop", &(ps_ids){.at = &end, .n = 1});
@@ -331,6 +336,7 @@ static ps_status run(ps_client *client, const ps_args *args)
     ps_buf_free(&given);
     ps_ids_free(&t.prompt);
     ps_tokenizer_free(&t.tokenizer);
+    ps_free(&t.version);
     return st;
 }
 

@@ -4,8 +4,10 @@
 #include "client/commands/commands.h"
 #include "client/follow.h"
 #include "client/support.h"
+#include "common/base/mem.h"
 #include "common/conf/conf.h"
 #include "common/conf/job_spec.h"
+#include "psd/v1/models.pb-c.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -24,15 +26,40 @@ static const ps_flag flags[] = {
     {.name = NULL},
 };
 
-static ps_status check(const char *path, ps_buf *text)
+/* The configuration of a stored model. */
+static ps_status fetch_config(ps_client *client, const ps_job_spec *spec, char **config)
 {
-    ps_status st = ps_read_small_file(path, PS_CONF_MAX_BYTES, text);
+    Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    request.name = spec->initialize_from;
+    request.version = spec->model_version;
+    ps_status st = ps_client_unary(client, "/psd.v1.Models/Get", &request.base,
+                                   &psd__v1__model__descriptor, &reply);
     if (st)
         return st;
+    *config = ps_strdup(((Psd__V1__Model *)(void *)reply)->config);
+    ps_reply_free(&reply);
+    return PS_OK;
+}
+
+static ps_status check(ps_client *client, const char *path, ps_buf *text)
+{
+    const char *name = strcmp(path, "-") ? path : "stdin";
     ps_job_spec *spec = NULL;
-    st = ps_job_spec_parse(ps_buf_slice(text), strcmp(path, "-") ? path : "stdin", &spec);
+    char *config = NULL;
+    ps_status st = ps_read_small_file(path, PS_CONF_MAX_BYTES, text);
     if (!st)
+        st = ps_job_spec_parse(ps_buf_slice(text), name, &spec);
+    if (st)
+        return st;
+    if (*spec->initialize_from)
+        st = fetch_config(client, spec, &config);
+    ps_job_spec_free(&spec);
+    if (config)
+        st = ps_job_spec_parse_from(ps_buf_slice(text), name, config, &spec);
+    if (spec)
         ps_job_spec_free(&spec);
+    ps_free(&config);
     return st;
 }
 
@@ -60,7 +87,7 @@ static ps_status run(ps_client *client, const ps_args *args)
     const options *o = args->options;
     ps_buf text = PS_BUF_EMPTY;
     uint64_t id = 0;
-    ps_status st = check(args->operands.at[0], &text);
+    ps_status st = check(client, args->operands.at[0], &text);
     if (!st)
         st = ps_submit_spec(client, ps_buf_cstr(&text), &id);
     ps_buf_free(&text);

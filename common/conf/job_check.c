@@ -29,6 +29,9 @@ static ps_status check_names(const ps_job_spec *s, const ps_conf_doc *doc)
         st = check_name(doc, "model_name", s->model_name);
     if (!st && given(s->initialize_from))
         st = check_name(doc, "initialize_from", s->initialize_from);
+    if (!st && given(s->model_version) && !given(ps_job_spec_uses(s)))
+        st = ps_conf_fail(doc, "model_version",
+                          "of which model? only with model_name or initialize_from");
     return st;
 }
 
@@ -66,7 +69,7 @@ static ps_status check_sections(const ps_job_spec *s, const ps_conf_doc *doc)
     if (st)
         return st;
     if (s->kind == PS_SPEC_TRAIN) {
-        if (!s->model)
+        if (!s->model && !given(s->initialize_from))
             return ps_conf_fail(doc, "model", "missing; kind train needs it");
         if (!s->train)
             return ps_conf_fail(doc, "train", "missing; kind train needs it");
@@ -88,9 +91,11 @@ static ps_status check_sections(const ps_job_spec *s, const ps_conf_doc *doc)
     return check_none(s, doc, train_only, "train");
 }
 
+/* One that is not in the file is the stored model's, and settled. */
 static ps_status check_model(const ps_job_spec *s, const ps_conf_doc *doc)
 {
-    return s->model ? ps_spec_model_settle(s->model, doc, "model.") : PS_OK;
+    return s->model && ps_conf_has(doc, "model") ? ps_spec_model_settle(s->model, doc, "model.")
+                                                 : PS_OK;
 }
 
 static bool is_tokens(const ps_job_spec *s)
@@ -279,15 +284,22 @@ static ps_status check_durability(const ps_job_spec *s, const ps_conf_doc *doc)
     return PS_OK;
 }
 
-ps_status ps_job_check(const ps_job_spec *spec, const ps_conf_doc *doc)
+typedef ps_status (*rule)(const ps_job_spec *, const ps_conf_doc *);
+
+static ps_status check_rules(const ps_job_spec *spec, const ps_conf_doc *doc, const rule *rules)
 {
-    static ps_status (*const rules[])(const ps_job_spec *, const ps_conf_doc *) = {
-        check_names, check_sections, check_model, check_data, check_train, check_durability,
-    };
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
-        ps_status st = rules[i](spec, doc);
-        if (st)
-            return st;
-    }
-    return PS_OK;
+    ps_status st = PS_OK;
+    for (; !st && *rules; rules++)
+        st = (*rules)(spec, doc);
+    return st;
+}
+
+ps_status ps_job_check(const ps_job_spec *spec, const ps_spec_model *origin, const ps_conf_doc *doc)
+{
+    static const rule sections[] = {check_names, check_sections, check_model, NULL};
+    static const rule contents[] = {check_data, check_train, check_durability, NULL};
+    ps_status st = check_rules(spec, doc, sections);
+    if (!st && origin)
+        st = ps_spec_model_match(spec->model, origin, spec->initialize_from, doc, "model.");
+    return st ? st : check_rules(spec, doc, contents);
 }

@@ -119,6 +119,7 @@ static const ps_conf_key job_keys[] = {
     PS_CONF_TEXT("name", ps_job_spec, name, NULL, 1, 64),
     PS_CONF_TEXT("model_name", ps_job_spec, model_name, "", 0, 64),
     PS_CONF_TEXT("initialize_from", ps_job_spec, initialize_from, "", 0, 64),
+    PS_CONF_TEXT("model_version", ps_job_spec, model_version, "", 0, 255),
     PS_CONF_MAP_OPT("model", ps_job_spec, model, ps_spec_model_keys),
     PS_CONF_MAP("data", ps_job_spec, data, data_keys),
     PS_CONF_MAP_OPT("train", ps_job_spec, train, train_keys),
@@ -135,7 +136,17 @@ static const ps_conf_key job_keys[] = {
 const ps_conf_schema ps_generate_schema = {.keys = generate_keys, .size = sizeof(ps_spec_generate)};
 const ps_conf_schema ps_job_schema = {.keys = job_keys, .size = sizeof(ps_job_spec)};
 
-ps_status ps_job_spec_parse(ps_slice yaml, const char *file_name, ps_job_spec **out)
+/* The stored model that the job begins from, when it does and the model is known. */
+static ps_status parse_origin(const ps_job_spec *spec, const char *config, ps_spec_model **origin)
+{
+    if (!*config || !*spec->initialize_from)
+        return PS_OK;
+    ps_status st = ps_spec_model_parse(ps_slice_str(config), "its config", origin);
+    return st ? ps_wrap(st, "model %s", spec->initialize_from) : PS_OK;
+}
+
+ps_status ps_job_spec_parse_from(ps_slice yaml, const char *file_name, const char *config,
+                                 ps_job_spec **out)
 {
     ps_conf_doc *doc = NULL;
     void *data = NULL;
@@ -143,8 +154,17 @@ ps_status ps_job_spec_parse(ps_slice yaml, const char *file_name, ps_job_spec **
     if (st)
         return st;
     ps_job_spec *spec = data;
-    st = ps_job_check(spec, doc);
+    ps_spec_model *origin = NULL;
+    st = parse_origin(spec, config, &origin);
+    if (!st && origin && !spec->model) { /* made by the same schema, and freed by it */
+        spec->model = origin;
+        origin = NULL;
+    }
+    if (!st)
+        st = ps_job_check(spec, origin, doc);
     spec->checkpoint.said = ps_conf_has(doc, "checkpoint.every");
+    if (origin)
+        ps_spec_model_free(&origin);
     ps_conf_doc_free(&doc);
     if (st) {
         ps_job_spec_free(&spec);
@@ -152,6 +172,16 @@ ps_status ps_job_spec_parse(ps_slice yaml, const char *file_name, ps_job_spec **
     }
     *out = spec;
     return PS_OK;
+}
+
+ps_status ps_job_spec_parse(ps_slice yaml, const char *file_name, ps_job_spec **out)
+{
+    return ps_job_spec_parse_from(yaml, file_name, "", out);
+}
+
+const char *ps_job_spec_uses(const ps_job_spec *spec)
+{
+    return *spec->model_name ? spec->model_name : spec->initialize_from;
 }
 
 void ps_job_spec_free(ps_job_spec **spec)

@@ -169,7 +169,10 @@ typedef struct ps_job_spec {
     char *name;                 /* of the job, and of the model a train job makes: [a-z0-9._-] */
     char *model_name;           /* evaluate, predict, generate: the stored model; "" for train */
     char *initialize_from;      /* train: start from this stored model; "": from random weights */
-    ps_spec_model *model;       /* train; NULL otherwise */
+    char *model_version;        /* of either: this one of that name, or the job is refused; "": the
+                                   one of the moment of submission */
+    ps_spec_model *model;       /* train (with initialize_from only as ps_job_spec_parse_from knows
+                                   the stored one, or the file has it); NULL otherwise */
     ps_spec_data data;          /* generate: none, and format is tokens */
     ps_spec_train *train;       /* train; NULL otherwise */
     ps_spec_generate *generate; /* generate; NULL otherwise */
@@ -184,7 +187,14 @@ typedef struct ps_job_spec {
 /* yaml is hostile; file_name is for messages ("job.yaml:7: train.epochs: ..."). *out is freed with
  * ps_job_spec_free. PS_INVALID_ARGUMENT says line, key and what is allowed. Any thread. */
 PS_MUST_CHECK ps_status ps_job_spec_parse(ps_slice yaml, const char *file_name, ps_job_spec **out);
+/* The same of a job that begins from a stored model (initialize_from), of which `config` is the
+ * configuration: without a model section the job has that; a section must say the same, in all but
+ * dropout. Other jobs are not touched by config; "": as ps_job_spec_parse. */
+PS_MUST_CHECK ps_status ps_job_spec_parse_from(ps_slice yaml, const char *file_name,
+                                               const char *config, ps_job_spec **out);
 void ps_job_spec_free(ps_job_spec **spec);
+/* The stored model that the job works on or begins from; "": none. */
+const char *ps_job_spec_uses(const ps_job_spec *spec);
 
 /* For tests and tools: the schema alone, without the rules across keys. */
 extern const ps_conf_schema ps_job_schema;

@@ -39,29 +39,43 @@ const ps_conf_key ps_spec_model_keys[] = {
 
 enum { MLP = 1, GPT2 = 2, LLAMA = 4 };
 
-/* Which architectures have a key; architecture itself is in no list. */
+/* Which architectures have a key; architecture itself is in no list. Everything that is done for
+ * each key goes by this table. */
 static const struct {
     const char *key;
     unsigned owners;
     bool needed;
-    size_t offset; /* of the integer, when it is needed */
+    size_t offset;  /* of the integer, when it is needed */
+    unsigned fixed; /* architectures in which it has one value only, and is not written */
+    bool training; /* matters while a model is trained alone: a job on a stored one may change it */
 } owners[] = {
-    {"layers", MLP, false, 0},
-    {"activation", MLP, false, 0},
-    {"loss", MLP, false, 0},
+    {"layers", MLP},
+    {"activation", MLP},
+    {"loss", MLP},
     {"vocab_size", GPT2 | LLAMA, true, offsetof(ps_spec_model, vocab_size)},
     {"context_length", GPT2 | LLAMA, true, offsetof(ps_spec_model, context_length)},
     {"hidden_size", GPT2 | LLAMA, true, offsetof(ps_spec_model, hidden_size)},
     {"num_layers", GPT2 | LLAMA, true, offsetof(ps_spec_model, num_layers)},
     {"num_heads", GPT2 | LLAMA, true, offsetof(ps_spec_model, num_heads)},
-    {"num_kv_heads", LLAMA, false, 0},
-    {"intermediate_size", GPT2 | LLAMA, false, 0},
-    {"rope_theta", LLAMA, false, 0},
-    {"norm_epsilon", GPT2 | LLAMA, false, 0},
-    {"tie_embeddings", GPT2 | LLAMA, false, 0},
-    {"dropout", GPT2 | LLAMA, false, 0},
-    {"tokenizer", GPT2 | LLAMA, false, 0},
+    {"num_kv_heads", LLAMA},
+    {"intermediate_size", GPT2 | LLAMA},
+    {"rope_theta", LLAMA},
+    {"norm_epsilon", GPT2 | LLAMA},
+    {"tie_embeddings", GPT2 | LLAMA, .fixed = GPT2},
+    {"dropout", GPT2 | LLAMA, .training = true},
+    {"tokenizer", GPT2 | LLAMA},
 };
+
+enum { N_OWNERS = sizeof owners / sizeof *owners };
+
+/* The architecture's bit. */
+static unsigned bit_of(const ps_spec_model *model)
+{
+    unsigned i = 0;
+    while (strcmp(model->architecture, architecture_names[i]) != 0)
+        i++; /* a word of the table: the schema has seen to that */
+    return 1u << i;
+}
 
 typedef struct section {
     ps_spec_model *model;
@@ -89,7 +103,7 @@ static bool written(const section *s, const char *key)
 static ps_status check_keys(const section *s)
 {
     const ps_spec_model *m = s->model;
-    for (size_t i = 0; i < sizeof owners / sizeof *owners; i++) {
+    for (size_t i = 0; i < N_OWNERS; i++) {
         bool has = owners[i].owners & s->architecture, said = written(s, owners[i].key);
         path p = path_of(s, owners[i].key);
         if (said && !has)
@@ -180,10 +194,7 @@ static ps_status settle_language(const section *s)
 
 ps_status ps_spec_model_settle(ps_spec_model *model, const ps_conf_doc *doc, const char *prefix)
 {
-    section s = {.model = model, .doc = doc, .prefix = prefix};
-    while (strcmp(model->architecture, architecture_names[s.architecture]) != 0)
-        s.architecture++; /* a word of the table: the schema has seen to that */
-    s.architecture = 1u << s.architecture;
+    section s = {.model = model, .doc = doc, .prefix = prefix, .architecture = bit_of(model)};
     ps_status st = check_keys(&s);
     if (st)
         return st;
@@ -223,47 +234,98 @@ void ps_spec_model_free(ps_spec_model **model)
     *model = NULL;
 }
 
-static void put_real(ps_buf *out, const char *key, double value)
+static const ps_conf_key *find_key(const char *name)
 {
-    ps_json_writer w = ps_json_writer_to(out); /* for the shortest form that reads back the same */
-    ps_buf_printf(out, ", %s: ", key);
-    ps_json_double(&w, value);
+    const ps_conf_key *key = ps_spec_model_keys;
+    while (strcmp(key->name, name) != 0)
+        key++; /* a row of owners is one of them */
+    return key;
 }
 
-static void format_mlp(const ps_spec_model *m, ps_buf *out)
+static void put_list(const int64_t *values, size_t n, ps_buf *out)
 {
-    ps_buf_puts(out, ", layers: [");
-    for (size_t i = 0; i < m->n_layers; i++)
-        ps_buf_printf(out, "%s%" PRId64, i ? ", " : "", m->layers[i]);
-    ps_buf_printf(out, "], activation: %s, loss: %s", activation_words[m->activation],
-                  loss_words[m->loss]);
+    for (size_t i = 0; i < n; i++)
+        ps_buf_printf(out, "%s%" PRId64, i ? ", " : "[", values[i]);
+    ps_buf_puts(out, n ? "]" : "[]");
 }
 
-static void format_language(const ps_spec_model *m, ps_buf *out)
+/* The key's value as a file has it; numbers in the shortest form that reads back the same. */
+static void put_value(const ps_spec_model *m, const ps_conf_key *key, ps_buf *out)
 {
-    bool llama = !strcmp(m->architecture, "llama");
-    ps_buf_printf(out,
-                  ", vocab_size: %" PRId64 ", context_length: %" PRId64 ", hidden_size: %" PRId64
-                  ", num_layers: %" PRId64 ", num_heads: %" PRId64,
-                  m->vocab_size, m->context_length, m->hidden_size, m->num_layers, m->num_heads);
-    if (llama)
-        ps_buf_printf(out, ", num_kv_heads: %" PRId64, m->num_kv_heads);
-    ps_buf_printf(out, ", intermediate_size: %" PRId64, m->intermediate_size);
-    if (llama)
-        put_real(out, "rope_theta", m->rope_theta);
-    put_real(out, "norm_epsilon", m->norm_epsilon);
-    if (llama)
-        ps_buf_printf(out, ", tie_embeddings: %s", m->tie_embeddings ? "true" : "false");
-    put_real(out, "dropout", m->dropout);
-    ps_buf_printf(out, ", tokenizer: \"%s\"", m->tokenizer);
+    const void *at = (const char *)m + key->offset;
+    ps_json_writer json = ps_json_writer_to(out);
+    switch (key->type) {
+    case PS_CONF_TYPE_BOOL:
+        ps_buf_puts(out, *(const bool *)at ? "true" : "false");
+        break;
+    case PS_CONF_TYPE_INT:
+        ps_buf_printf(out, "%" PRId64, *(const int64_t *)at);
+        break;
+    case PS_CONF_TYPE_REAL:
+        ps_json_double(&json, *(const double *)at);
+        break;
+    case PS_CONF_TYPE_WORD:
+        ps_buf_puts(out, key->words[*(const unsigned *)at]);
+        break;
+    case PS_CONF_TYPE_INTS:
+        put_list(*(int64_t *const *)at,
+                 *(const size_t *)(const void *)((const char *)m + key->count_offset), out);
+        break;
+    default:
+        ps_json_string(&json, *(char *const *)at);
+    }
 }
 
 void ps_spec_model_format(const ps_spec_model *model, ps_buf *out)
 {
+    unsigned architecture = bit_of(model);
     ps_buf_printf(out, "{architecture: %s", model->architecture);
-    if (ps_spec_model_is_language(model))
-        format_language(model, out);
-    else
-        format_mlp(model, out);
+    for (size_t i = 0; i < N_OWNERS; i++) {
+        if (!(owners[i].owners & ~owners[i].fixed & architecture))
+            continue;
+        ps_buf_printf(out, ", %s: ", owners[i].key);
+        put_value(model, find_key(owners[i].key), out);
+    }
     ps_buf_putc(out, '}');
+}
+
+/* ---- a section against the model that the job begins from ---- */
+
+/* "model.rope_theta is 10000 (the default) here and 500000 there", when that is so. */
+static void put_difference(const section *s, const ps_spec_model *origin, const ps_conf_key *key,
+                           ps_buf *out)
+{
+    ps_buf mine = PS_BUF_EMPTY, stored = PS_BUF_EMPTY;
+    put_value(s->model, key, &mine);
+    put_value(origin, key, &stored);
+    if (strcmp(ps_buf_cstr(&mine), ps_buf_cstr(&stored)) != 0)
+        ps_buf_printf(out, "%s%s is %s%s here and %s there", out->len ? ", " : "",
+                      path_of(s, key->name).text, ps_buf_cstr(&mine),
+                      written(s, key->name) ? "" : " (not written)", ps_buf_cstr(&stored));
+    ps_buf_free(&mine);
+    ps_buf_free(&stored);
+}
+
+static void put_differences(const section *s, const ps_spec_model *origin, ps_buf *out)
+{
+    put_difference(s, origin, find_key("architecture"), out);
+    for (size_t i = 0; i < N_OWNERS && bit_of(origin) == s->architecture; i++)
+        if (owners[i].owners & s->architecture && !owners[i].training)
+            put_difference(s, origin, find_key(owners[i].key), out);
+}
+
+ps_status ps_spec_model_match(ps_spec_model *model, const ps_spec_model *origin, const char *name,
+                              const ps_conf_doc *doc, const char *prefix)
+{
+    section s = {.model = model, .doc = doc, .prefix = prefix, .architecture = bit_of(model)};
+    ps_buf text = PS_BUF_EMPTY;
+    ps_status st = PS_OK;
+    put_differences(&s, origin, &text);
+    if (text.len)
+        st = ps_conf_fail(doc, "model",
+                          "leave the section out, or write in it what model %s is, which the job "
+                          "begins from: %s",
+                          name, ps_buf_cstr(&text));
+    ps_buf_free(&text);
+    return st;
 }

@@ -13,4 +13,11 @@ extern const ps_conf_key ps_spec_model_keys[];
 PS_MUST_CHECK ps_status ps_spec_model_settle(ps_spec_model *model, const ps_conf_doc *doc,
                                              const char *prefix);
 
+/* Does the section say what the stored model `name` is, in all but what matters for training alone
+ * (dropout)? Both are settled. PS_INVALID_ARGUMENT names every key that differs, and both values.
+ */
+PS_MUST_CHECK ps_status ps_spec_model_match(ps_spec_model *model, const ps_spec_model *origin,
+                                            const char *name, const ps_conf_doc *doc,
+                                            const char *prefix);
+
 #endif

@@ -38,6 +38,23 @@ static const char *const migrations[] = {
     /* who may replace and delete a model; '' (imported before): an admin */
     "ALTER TABLE model ADD COLUMN owner TEXT NOT NULL DEFAULT '';"
     "UPDATE model SET owner=coalesce((SELECT submitter FROM job WHERE job.id=model.job_id),'');",
+    /* a row a version of a model, and which one a job works on ('': on none) */
+    "CREATE TABLE model_version ("
+    "  path TEXT PRIMARY KEY, name TEXT NOT NULL, current INTEGER NOT NULL, config TEXT NOT NULL,"
+    "  parameters INTEGER NOT NULL, bytes INTEGER NOT NULL, job_id INTEGER NOT NULL,"
+    "  created_ms INTEGER NOT NULL, has_test INTEGER NOT NULL, test_loss REAL,"
+    "  test_metrics TEXT NOT NULL, owner TEXT NOT NULL) STRICT;"
+    "CREATE UNIQUE INDEX model_version_current ON model_version(name) WHERE current;"
+    "INSERT INTO model_version SELECT path,name,1,config,parameters,bytes,job_id,created_ms,"
+    "  has_test,test_loss,test_metrics,owner FROM model;"
+    "CREATE TABLE model_version_tensor ("
+    "  path TEXT NOT NULL REFERENCES model_version(path) ON DELETE CASCADE,"
+    "  position INTEGER NOT NULL, name TEXT NOT NULL, shape BLOB NOT NULL,"
+    "  PRIMARY KEY (path, position)) STRICT;"
+    "INSERT INTO model_version_tensor SELECT model.path,position,model_tensor.name,shape"
+    "  FROM model_tensor JOIN model ON model.name=model_tensor.model;"
+    "DROP TABLE model_tensor; DROP TABLE model;"
+    "ALTER TABLE job ADD COLUMN model_version TEXT NOT NULL DEFAULT '';",
 };
 enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };
 

@@ -7,8 +7,9 @@
 
 #include <inttypes.h>
 
-#define COLUMNS \
-    "id,name,kind,state,reason,submitter,submitted_ms,started_ms,ended_ms,result,progress"
+#define COLUMNS                                                                             \
+    "id,name,kind,state,reason,submitter,submitted_ms,started_ms,ended_ms,result,progress," \
+    "model_version"
 
 void ps_job_record_free(ps_job_record **record)
 {
@@ -21,6 +22,7 @@ void ps_job_record_free(ps_job_record **record)
     free(r->submitter);
     free(r->spec);
     free(r->result);
+    free(r->model_version);
     ps_free(record);
 }
 
@@ -43,6 +45,7 @@ ps_job_record *ps_job_record_copy(const ps_job_record *record)
     copy->submitter = ps_strdup(record->submitter);
     copy->spec = ps_strdup(record->spec);
     copy->result = ps_strdup(record->result);
+    copy->model_version = ps_strdup(record->model_version);
     return copy;
 }
 
@@ -92,7 +95,8 @@ ps_status ps_catalog_job_add(ps_catalog *catalog, const ps_job_record *r, uint64
     ps_status st = ps_stmt_begin(
         &q, catalog,
         "INSERT INTO job(name,kind,state,reason,submitter,submitted_ms,started_ms,ended_ms,result,"
-        "progress,spec) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)");
+        "progress,spec,model_version) SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12"
+        " WHERE ?12='' OR EXISTS(SELECT 1 FROM model_version WHERE path=?12 AND current)");
     if (st)
         return st;
     ps_stmt_text(&q, 1, r->name);
@@ -106,7 +110,11 @@ ps_status ps_catalog_job_add(ps_catalog *catalog, const ps_job_record *r, uint64
     ps_stmt_text(&q, 9, r->result);
     ps_stmt_blob(&q, 10, pack_progress(r, progress));
     ps_stmt_text(&q, 11, r->spec);
+    ps_stmt_text(&q, 12, r->model_version);
     st = ps_stmt_run(&q);
+    if (!st && ps_stmt_changes(&q) == 0)
+        st = ps_fail(PS_ABORTED, "the model has been replaced or deleted meanwhile; submit the job "
+                                 "again");
     if (!st)
         *id = (uint64_t)sqlite3_last_insert_rowid(catalog->db);
     return ps_stmt_end(&q, st);
@@ -135,7 +143,18 @@ ps_status ps_catalog_job_update(ps_catalog *catalog, const ps_job_record *r)
     return ps_stmt_end(&q, st);
 }
 
-/* Of a row that starts with COLUMNS; spec is column 11 where it was asked for. */
+ps_status ps_catalog_job_use(ps_catalog *catalog, uint64_t id, const char *version)
+{
+    ps_stmt q;
+    ps_status st = ps_stmt_begin(&q, catalog, "UPDATE job SET model_version=?2 WHERE id=?1");
+    if (st)
+        return st;
+    ps_stmt_u64(&q, 1, id);
+    ps_stmt_text(&q, 2, version);
+    return ps_stmt_end(&q, ps_stmt_run(&q));
+}
+
+/* Of a row that starts with COLUMNS; spec is column 12 where it was asked for. */
 static ps_job_record *read_row(ps_stmt *q, bool with_spec)
 {
     ps_job_record *r = ps_new(ps_job_record);
@@ -152,7 +171,8 @@ static ps_job_record *read_row(ps_stmt *q, bool with_spec)
     r->ended_ms = ps_stmt_get_i64(q, 8);
     r->result = ps_stmt_get_text(q, 9);
     unpack_progress(ps_stmt_get_blob(q, 10), r);
-    r->spec = with_spec ? ps_stmt_get_text(q, 11) : ps_strdup("");
+    r->model_version = ps_stmt_get_text(q, 11);
+    r->spec = with_spec ? ps_stmt_get_text(q, 12) : ps_strdup("");
     return r;
 }
 

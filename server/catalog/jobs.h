@@ -34,6 +34,9 @@ typedef struct ps_job_record {
     int64_t ended_ms;
     char *spec;   /* the job file as submitted */
     char *result; /* JSON, one line */
+    /* of the stored model that the job works on or begins from (ps_model_record.path): it stays
+     * until the job has ended. "": none */
+    char *model_version;
     Psd__V1__Progress progress;
     ps_metric_list metrics, test_metrics;
 } ps_job_record;
@@ -46,11 +49,14 @@ typedef struct ps_job_lists {
 } ps_job_lists;
 Psd__V1__Progress ps_job_record_progress(const ps_job_record *record, ps_job_lists *lists);
 
-/* Adds a job; its id (greater than any before, never used again) goes to *id. */
+/* Adds a job; its id (greater than any before, never used again) goes to *id. PS_ABORTED: no model
+ * of that version is current any more, and nothing was added. */
 PS_MUST_CHECK ps_status ps_catalog_job_add(ps_catalog *catalog, const ps_job_record *record,
                                            uint64_t *id);
 /* Writes state, reason, times, result and progress of the job record->id. PS_NOT_FOUND. */
 PS_MUST_CHECK ps_status ps_catalog_job_update(ps_catalog *catalog, const ps_job_record *record);
+/* The job works on this version from now on (one of an older psd did not say). */
+PS_MUST_CHECK ps_status ps_catalog_job_use(ps_catalog *catalog, uint64_t id, const char *version);
 /* PS_NOT_FOUND: "job 7 does not exist". */
 PS_MUST_CHECK ps_status ps_catalog_job_get(ps_catalog *catalog, uint64_t id, ps_job_record **out);
 /* A NULL-terminated array, newest first, without spec; state PS_JOB_NONE: all. Only those with an

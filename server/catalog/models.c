@@ -1,6 +1,6 @@
-/* Happy path: a model is one row and a row a tensor, written together. A shape is its dimensions as
- * u64, little-endian; test metrics are JSON. A row that cannot be read (a shape too long) is
- * PS_CORRUPT. */
+/* Happy path: a version of a model is one row and a row a tensor, written together; which version a
+ * name means is a flag of the row. A shape is its dimensions as u64, little-endian; test metrics
+ * are JSON. A row that cannot be read (a shape too long) is PS_CORRUPT. */
 #include "server/catalog/models.h"
 
 #include "common/base/mem.h"
@@ -43,8 +43,8 @@ static ps_status put_row(ps_catalog *catalog, const ps_model_record *r)
     ps_buf metrics = PS_BUF_EMPTY;
     ps_stmt q;
     ps_status st = ps_stmt_begin(&q, catalog,
-                                 "INSERT INTO model(" COLUMNS ")"
-                                 " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11)");
+                                 "INSERT INTO model_version(" COLUMNS ",current)"
+                                 " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,0)");
     if (st)
         return st;
     ps_stmt_text(&q, 1, r->name);
@@ -64,7 +64,7 @@ static ps_status put_row(ps_catalog *catalog, const ps_model_record *r)
     return st;
 }
 
-static ps_status put_tensor(ps_catalog *catalog, const char *model, size_t position,
+static ps_status put_tensor(ps_catalog *catalog, const char *path, size_t position,
                             const ps_model_tensor *t)
 {
     uint8_t shape[PS_MODEL_RANK_MAX * 8];
@@ -72,29 +72,37 @@ static ps_status put_tensor(ps_catalog *catalog, const char *model, size_t posit
         ps_put_u64le(&shape[8 * d], t->shape[d]);
     ps_stmt q;
     ps_status st = ps_stmt_begin(
-        &q, catalog, "INSERT INTO model_tensor(model,position,name,shape) VALUES(?1,?2,?3,?4)");
+        &q, catalog,
+        "INSERT INTO model_version_tensor(path,position,name,shape) VALUES(?1,?2,?3,?4)");
     if (st)
         return st;
-    ps_stmt_text(&q, 1, model);
+    ps_stmt_text(&q, 1, path);
     ps_stmt_u64(&q, 2, position);
     ps_stmt_text(&q, 3, t->name);
     ps_stmt_blob(&q, 4, ps_slice_of(shape, (size_t)t->rank * 8));
     return ps_stmt_end(&q, ps_stmt_run(&q));
 }
 
-static ps_status delete_row(ps_catalog *catalog, const char *name, int *deleted)
+/* One statement with one text; *changed rows of it. */
+static ps_status change(ps_catalog *catalog, const char *sql, const char *text, int *changed)
 {
     ps_stmt q;
-    ps_status st = ps_stmt_begin(&q, catalog, "DELETE FROM model WHERE name=?1");
+    ps_status st = ps_stmt_begin(&q, catalog, sql);
     if (st)
         return st;
-    ps_stmt_text(&q, 1, name);
+    ps_stmt_text(&q, 1, text);
     st = ps_stmt_run(&q);
-    *deleted = ps_stmt_changes(&q);
+    *changed = ps_stmt_changes(&q);
     return ps_stmt_end(&q, st);
 }
 
-ps_status ps_catalog_model_put(ps_catalog *catalog, const ps_model_record *record)
+static ps_status unname(ps_catalog *catalog, const char *name, int *changed)
+{
+    return change(catalog, "UPDATE model_version SET current=0 WHERE name=?1 AND current", name,
+                  changed);
+}
+
+ps_status ps_catalog_model_add(ps_catalog *catalog, const ps_model_record *record)
 {
     for (size_t i = 0; i < record->n_tensors; i++)
         if (record->tensors[i].rank > PS_MODEL_RANK_MAX)
@@ -103,14 +111,26 @@ ps_status ps_catalog_model_put(ps_catalog *catalog, const ps_model_record *recor
     ps_status st = ps_db_transaction(catalog);
     if (st)
         return st;
-    int replaced = 0;
-    st = delete_row(catalog, record->name, &replaced);
-    if (!st)
-        st = put_row(catalog, record);
+    st = put_row(catalog, record);
     for (size_t i = 0; !st && i < record->n_tensors; i++)
-        st = put_tensor(catalog, record->name, i, &record->tensors[i]);
+        st = put_tensor(catalog, record->path, i, &record->tensors[i]);
     st = ps_db_transaction_end(catalog, st);
     return st ? ps_wrap(st, "model '%s'", record->name) : PS_OK;
+}
+
+ps_status ps_catalog_model_publish(ps_catalog *catalog, const char *name, const char *path)
+{
+    int changed = 0;
+    ps_status st = ps_db_transaction(catalog);
+    if (st)
+        return st;
+    st = unname(catalog, name, &changed);
+    if (!st)
+        st = change(catalog, "UPDATE model_version SET current=1 WHERE path=?1", path, &changed);
+    if (!st && changed == 0)
+        st = ps_fail(PS_NOT_FOUND, "there is no version %s", path);
+    st = ps_db_transaction_end(catalog, st);
+    return st ? ps_wrap(st, "model '%s'", name) : PS_OK;
 }
 
 static ps_status read_row(ps_stmt *q, ps_model_record **out)
@@ -157,10 +177,10 @@ static ps_status read_tensors(ps_catalog *catalog, ps_model_record *r)
 {
     ps_stmt q;
     ps_status st = ps_stmt_begin(
-        &q, catalog, "SELECT name,shape FROM model_tensor WHERE model=?1 ORDER BY position");
+        &q, catalog, "SELECT name,shape FROM model_version_tensor WHERE path=?1 ORDER BY position");
     if (st)
         return st;
-    ps_stmt_text(&q, 1, r->name);
+    ps_stmt_text(&q, 1, r->path);
     while ((st = ps_stmt_row(&q)) == PS_OK) {
         st = read_tensor(&q, r);
         if (st)
@@ -169,29 +189,25 @@ static ps_status read_tensors(ps_catalog *catalog, ps_model_record *r)
     return ps_stmt_end(&q, st == PS_END ? PS_OK : st);
 }
 
-static ps_status get_row(ps_catalog *catalog, const char *name, ps_model_record **out)
-{
-    ps_stmt q;
-    ps_status st = ps_stmt_begin(&q, catalog, "SELECT " COLUMNS " FROM model WHERE name=?1");
-    if (st)
-        return st;
-    ps_stmt_text(&q, 1, name);
-    st = ps_stmt_row(&q);
-    if (!st)
-        st = read_row(&q, out);
-    else if (st == PS_END)
-        st = ps_fail(PS_NOT_FOUND, "model '%s' does not exist", name);
-    return ps_stmt_end(&q, st);
-}
-
-ps_status ps_catalog_model_get(ps_catalog *catalog, const char *name, ps_model_record **out)
+/* The row that the statement finds with these texts (the second may be NULL), with its tensors.
+ * PS_END: none. */
+static ps_status get(ps_catalog *catalog, const char *sql, const char *first, const char *second,
+                     ps_model_record **out)
 {
     ps_model_record *r = NULL;
-    pthread_mutex_lock(&catalog->mutex); /* row and tensors of one moment */
-    ps_status st = get_row(catalog, name, &r);
+    ps_stmt q;
+    ps_status st = ps_stmt_begin(&q, catalog, sql);
+    if (st)
+        return st;
+    ps_stmt_text(&q, 1, first);
+    if (second)
+        ps_stmt_text(&q, 2, second);
+    st = ps_stmt_row(&q);
     if (!st)
-        st = read_tensors(catalog, r);
-    pthread_mutex_unlock(&catalog->mutex);
+        st = read_row(&q, &r);
+    if (!st)
+        st = read_tensors(catalog, r); /* the mutex is held: of one moment */
+    st = ps_stmt_end(&q, st);
     if (st)
         ps_model_record_free(&r);
     else
@@ -199,10 +215,31 @@ ps_status ps_catalog_model_get(ps_catalog *catalog, const char *name, ps_model_r
     return st;
 }
 
+ps_status ps_catalog_model_get(ps_catalog *catalog, const char *name, ps_model_record **out)
+{
+    ps_status st = get(catalog, "SELECT " COLUMNS " FROM model_version WHERE name=?1 AND current",
+                       name, NULL, out);
+    return st == PS_END ? ps_fail(PS_NOT_FOUND, "model '%s' does not exist", name) : st;
+}
+
+ps_status ps_catalog_model_version(ps_catalog *catalog, const char *name, const char *version,
+                                   ps_model_record **out)
+{
+    if (!*version)
+        return ps_catalog_model_get(catalog, name, out);
+    ps_status st = get(catalog, "SELECT " COLUMNS " FROM model_version WHERE path=?1 AND name=?2",
+                       version, name, out);
+    return st == PS_END ? ps_fail(PS_NOT_FOUND,
+                                  "model '%s' has no version %s (any more): it was replaced or "
+                                  "deleted",
+                                  name, version)
+                        : st;
+}
+
 ps_status ps_catalog_model_count(ps_catalog *catalog, uint64_t *out)
 {
     ps_stmt q;
-    ps_status st = ps_stmt_begin(&q, catalog, "SELECT COUNT(*) FROM model");
+    ps_status st = ps_stmt_begin(&q, catalog, "SELECT COUNT(*) FROM model_version WHERE current");
     if (st)
         return st;
     st = ps_stmt_row(&q);
@@ -216,7 +253,8 @@ ps_status ps_catalog_model_list(ps_catalog *catalog, const char *after, size_t l
 {
     ps_stmt q;
     ps_status st = ps_stmt_begin(
-        &q, catalog, "SELECT " COLUMNS " FROM model WHERE name>?1 ORDER BY name LIMIT ?2");
+        &q, catalog,
+        "SELECT " COLUMNS " FROM model_version WHERE current AND name>?1 ORDER BY name LIMIT ?2");
     if (st)
         return st;
     ps_stmt_text(&q, 1, after);
@@ -241,11 +279,47 @@ ps_status ps_catalog_model_list(ps_catalog *catalog, const char *after, size_t l
 
 ps_status ps_catalog_model_delete(ps_catalog *catalog, const char *name)
 {
-    int deleted = 0;
-    ps_status st = delete_row(catalog, name, &deleted);
-    if (!st && deleted == 0)
+    int changed = 0;
+    ps_status st = unname(catalog, name, &changed);
+    if (!st && changed == 0)
         return ps_fail(PS_NOT_FOUND, "model '%s' does not exist", name);
     return st;
+}
+
+ps_status ps_catalog_model_unused(ps_catalog *catalog, const char *after, char **path)
+{
+    ps_stmt q;
+    ps_status st = ps_stmt_begin(&q, catalog,
+                                 "SELECT path FROM model_version WHERE NOT current AND path>?1"
+                                 " AND path NOT IN"
+                                 " (SELECT model_version FROM job WHERE state IN (1,2,3))"
+                                 " ORDER BY path LIMIT 1");
+    if (st)
+        return st;
+    ps_stmt_text(&q, 1, after);
+    st = ps_stmt_row(&q);
+    if (!st)
+        *path = ps_stmt_get_text(&q, 0);
+    return ps_stmt_end(&q, st);
+}
+
+ps_status ps_catalog_model_forget(ps_catalog *catalog, const char *path)
+{
+    int changed = 0;
+    return change(catalog, "DELETE FROM model_version WHERE path=?1 AND NOT current", path,
+                  &changed);
+}
+
+ps_status ps_catalog_model_known(ps_catalog *catalog, const char *path, bool *known)
+{
+    ps_stmt q;
+    ps_status st = ps_stmt_begin(&q, catalog, "SELECT 1 FROM model_version WHERE path=?1");
+    if (st)
+        return st;
+    ps_stmt_text(&q, 1, path);
+    st = ps_stmt_row(&q);
+    *known = st == PS_OK;
+    return ps_stmt_end(&q, st == PS_END ? PS_OK : st);
 }
 
 /* "[784, 10]" */

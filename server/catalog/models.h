@@ -1,4 +1,14 @@
-/* models: the rows of stored models in the catalog; the tensors' data is in a file beside it. */
+/* models: the rows of stored models in the catalog; the tensors' data is in a file beside it.
+ *
+ * A model is a name, and what the name means now: a version of it. Each version is a row of its
+ * own, and known by its file's path, which is never used again. A row is there from before its file
+ * has that name until after the file is gone:
+ *
+ *     added ─▶ (file placed) ─▶ published: the name's ─▶ replaced, or deleted ─▶ (no job uses it)
+ *       ╰───────────── crash, failure ─────────────▶ unused ─▶ (file removed) ─▶ forgotten
+ *
+ * A version that a job uses which has not ended (ps_job_record.model_version) is not unused.
+ */
 #ifndef PS_CATALOG_MODELS_H
 #define PS_CATALOG_MODELS_H
 
@@ -28,26 +38,42 @@ typedef struct ps_model_record {
     bool has_test;
     double test_loss;
     ps_metric_list test_metrics;
-    char *path; /* of the safetensors file; relative to psd's data folder */
+    char *path; /* the version: its safetensors file, relative to psd's data folder */
     ps_model_tensor *tensors;
     size_t n_tensors; /* 0 in a list */
 } ps_model_record;
 
 void ps_model_record_free(ps_model_record **record);
 
-/* Adds the model, or replaces the one of that name, in one transaction. */
-PS_MUST_CHECK ps_status ps_catalog_model_put(ps_catalog *catalog, const ps_model_record *record);
+/* A new version, which no name means yet. */
+PS_MUST_CHECK ps_status ps_catalog_model_add(ps_catalog *catalog, const ps_model_record *record);
+/* From now on the name means this version of it, and the one before has none. */
+PS_MUST_CHECK ps_status ps_catalog_model_publish(ps_catalog *catalog, const char *name,
+                                                 const char *path);
 /* PS_NOT_FOUND: "model 'x' does not exist". */
 PS_MUST_CHECK ps_status ps_catalog_model_get(ps_catalog *catalog, const char *name,
                                              ps_model_record **out);
+/* This version of it, though the name may mean another by now; "": as ps_catalog_model_get.
+ * PS_NOT_FOUND. */
+PS_MUST_CHECK ps_status ps_catalog_model_version(ps_catalog *catalog, const char *name,
+                                                 const char *version, ps_model_record **out);
 /* A NULL-terminated array by name, without tensors: those whose name comes after `after` (""
  * all), at most `limit` (0: all). */
 PS_MUST_CHECK ps_status ps_catalog_model_list(ps_catalog *catalog, const char *after, size_t limit,
                                               ps_model_record ***out);
 PS_MUST_CHECK ps_status ps_catalog_model_count(ps_catalog *catalog, uint64_t *out);
 void ps_model_records_free(ps_model_record ***records);
-/* Forgets the model; its file is the caller's. PS_NOT_FOUND. */
+/* The name means nothing any more. PS_NOT_FOUND. */
 PS_MUST_CHECK ps_status ps_catalog_model_delete(ps_catalog *catalog, const char *name);
+
+/* The first version that neither a name nor a job needs, of those whose path comes after `after`
+ * ("": of all); freed by the caller. PS_END: there is none. */
+PS_MUST_CHECK ps_status ps_catalog_model_unused(ps_catalog *catalog, const char *after,
+                                                char **path);
+/* Its file is gone. A version that a name means stays. */
+PS_MUST_CHECK ps_status ps_catalog_model_forget(ps_catalog *catalog, const char *path);
+/* Is there a version of this path? */
+PS_MUST_CHECK ps_status ps_catalog_model_known(ps_catalog *catalog, const char *path, bool *known);
 
 /* PS_FAILED_PRECONDITION, naming the first tensor that differs, when a stored model of that name
  * has other tensors than these (in any order); PS_OK when it has the same or does not exist. */

@@ -11,6 +11,7 @@
 #include "server/runs/lifecycle_internal.h"
 #include "server/runs/off_loop.h"
 #include "server/runs/store_config.h"
+#include "server/sched/job_file.h"
 
 ps_status ps_lifecycle_create(const ps_lifecycle_conf *conf, ps_lifecycle **out)
 {
@@ -44,7 +45,8 @@ typedef struct step {
     ps_off_loop off;
     ps_lifecycle *lifecycle;
     uint64_t job_id;
-    ps_job_spec *spec;         /* parsed again from the job's file: ours */
+    ps_job_file file;          /* read again: ours */
+    char *owner;               /* who submitted the job */
     Psd__V1__PlanResult *plan; /* create */
     ps_job_outcome outcome;    /* finish */
     ps_job_state state;        /* ended */
@@ -60,21 +62,24 @@ static step *step_new(ps_lifecycle *l, uint64_t job_id)
 
 static void step_free(step *s)
 {
-    if (s->spec)
-        ps_job_spec_free(&s->spec);
+    ps_job_file_clear(&s->file);
+    ps_free(&s->owner);
     if (s->plan)
         psd__v1__plan_result__free_unpacked(s->plan, NULL);
     ps_free(&s);
 }
 
 /* The scheduler's spec is its own for the call; a copy is had from the text it was made of. */
-static ps_status copy_spec(step *s)
+static ps_status read_file(step *s)
 {
+    ps_lifecycle *l = s->lifecycle;
     ps_job_record *record = NULL;
-    ps_status st = ps_sched_job_get(s->lifecycle->sched, s->job_id, &record);
+    ps_status st = ps_sched_job_get(l->sched, s->job_id, &record);
     if (st)
         return st;
-    st = ps_job_spec_parse(ps_slice_str(record->spec), "job", &s->spec);
+    s->owner = ps_strdup(record->submitter);
+    st = ps_job_file_read(l->conf.files.catalog, ps_slice_str(record->spec), "job",
+                          record->model_version, &s->file);
     ps_job_record_free(&record);
     return st;
 }
@@ -83,16 +88,17 @@ static ps_status create_store(step *s)
 {
     ps_lifecycle *l = s->lifecycle;
     ps_param_store *store = NULL;
-    ps_status st = copy_spec(s);
+    ps_status st = read_file(s);
+    const ps_job_spec *spec = s->file.spec;
     if (!st)
-        st = ps_store_create(s->spec, s->plan, l->conf.push_bytes, &store);
-    if (!st && *s->spec->initialize_from)
-        st = ps_model_file_load(&l->conf.files, s->spec->initialize_from, store);
+        st = ps_store_create(spec, s->plan, l->conf.push_bytes, &store);
+    if (!st && *spec->initialize_from)
+        st = ps_model_file_load(&l->conf.files, spec->initialize_from, s->file.version, store);
     if (st) {
         ps_param_store_unref(&store);
         return st;
     }
-    ps_runs_add(l->conf.runs, s->job_id, store, s->spec->durability != PS_SPEC_MEMORY);
+    ps_runs_add(l->conf.runs, s->job_id, store, spec->durability != PS_SPEC_MEMORY);
     return PS_OK;
 }
 
@@ -162,8 +168,9 @@ static ps_status write_model(step *s, ps_run *run)
     bool again = s->outcome.failed_writes > 0;
     if (!again)
         final_checkpoint(l, run);
-    ps_status st =
-        ps_model_file_store(&l->conf.files, ps_run_store(run), s->job_id, s->spec, &s->outcome);
+    const ps_model_trained from = {
+        .job_id = s->job_id, .owner = s->owner, .spec = s->file.spec, .origin = s->file.version};
+    ps_status st = ps_model_file_store(&l->conf.files, ps_run_store(run), &from, &s->outcome);
     if (!st || !again)
         return st;
     ps_error error;
@@ -175,7 +182,7 @@ static ps_status write_model(step *s, ps_run *run)
 static ps_status finish_job(step *s)
 {
     ps_run *run = NULL;
-    ps_status st = copy_spec(s);
+    ps_status st = read_file(s);
     if (!st)
         st = ps_runs_find(s->lifecycle->conf.runs, s->job_id, &run);
     if (!st) {
@@ -221,6 +228,7 @@ static void ended_run(ps_off_loop *off)
         ps_log_warning("checkpoint", "job %llu has ended: %s", (unsigned long long)s->job_id,
                        ps_error_message());
     ps_free(&folder);
+    ps_stored_files_collect(&l->conf.files); /* the version of a model that it used, say */
     step_free(s);
 }
 

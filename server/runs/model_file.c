@@ -3,7 +3,7 @@
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "server/catalog/jobs.h"
+#include "common/format/safetensors.h"
 #include "server/params/export.h"
 #include "server/runs/model_numbers.h"
 
@@ -163,36 +163,51 @@ static void set_tensors(ps_model_record *record, const ps_placement *placement)
 }
 
 /* With the lock. The complete file at `incoming` becomes the model that the record describes, and
- * record->path its name; the file of the model before is no longer needed then. */
-static ps_status replace(const ps_stored_files *files, const char *incoming,
+ * record->path its name. A crash in between leaves a version that is not the model's, which
+ * ps_stored_files_collect finds. */
+static ps_status publish(const ps_stored_files *files, const char *incoming,
                          ps_model_record *record)
 {
+    record->path = ps_stored_file_name("models", record->name, ".safetensors");
+    ps_status st = ps_catalog_model_add(files->catalog, record);
+    if (st)
+        return st;
+    st = ps_stored_file_move(files, incoming, record->path);
+    return st ? st : ps_catalog_model_publish(files->catalog, record->name, record->path);
+}
+
+/* With the lock. */
+static ps_status check_free(const ps_stored_files *files, const char *name)
+{
     ps_model_record *old = NULL;
-    if (ps_catalog_model_get(files->catalog, record->name, &old))
-        old = NULL;
-    ps_status st = ps_stored_file_place(files, incoming, "models", record->name, ".safetensors",
-                                        &record->path);
-    if (!st) {
-        st = ps_catalog_model_put(files->catalog, record);
-        if (st)
-            ps_stored_file_remove(files, record->path);
-        else if (old)
-            ps_stored_file_remove(files, old->path);
-    }
+    ps_status st = ps_catalog_model_get(files->catalog, name, &old);
+    if (st)
+        return st == PS_NOT_FOUND ? PS_OK : st;
     ps_model_record_free(&old);
+    return ps_fail(PS_ALREADY_EXISTS, "it exists; say that it is to be replaced");
+}
+
+/* Afterwards the version of before, or this one if it did not become the model, is collected. */
+static ps_status place(const ps_stored_files *files, const char *incoming, bool replaces,
+                       ps_model_record *record)
+{
+    ps_stored_files_lock();
+    ps_status st = replaces ? PS_OK : check_free(files, record->name);
+    if (!st)
+        st = publish(files, incoming, record);
+    ps_stored_files_unlock();
+    ps_stored_files_collect(files);
     return st;
 }
 
-static ps_status write_and_replace(const ps_stored_files *files, ps_param_store *store,
-                                   const about *a, ps_model_record *record)
+static ps_status write_and_place(const ps_stored_files *files, ps_param_store *store,
+                                 const about *a, ps_model_record *record)
 {
     char *incoming =
         ps_asprintf("models/" PS_STORED_INCOMING "job-%llu", (unsigned long long)record->job_id);
     ps_status st = write_file(files, incoming, store, a, &record->bytes);
     if (!st) {
-        ps_stored_files_lock();
-        st = replace(files, incoming, record);
-        ps_stored_files_unlock();
+        st = place(files, incoming, true, record);
         if (st)
             ps_stored_file_remove(files, incoming);
     }
@@ -200,26 +215,16 @@ static ps_status write_and_replace(const ps_stored_files *files, ps_param_store 
     return st;
 }
 
-/* A job that is not in the catalog has no submitter. */
-static char *submitter_of(const ps_stored_files *files, uint64_t job_id)
-{
-    ps_job_record *job = NULL;
-    if (ps_catalog_job_get(files->catalog, job_id, &job))
-        return ps_strdup("");
-    char *out = ps_strdup(job->submitter);
-    ps_job_record_free(&job);
-    return out;
-}
-
-/* The header of the model that the job began from, for its metadata; NULL: there is none. It may
- * have been deleted since, which is no reason to lose what was trained. */
+/* The header of the model that the job began from, for its metadata; NULL: there is none. Its
+ * version is the job's, and stays as long as the job does; a damaged file is no reason to lose what
+ * was trained. */
 static ps_status origin_of(const ps_stored_files *files, const ps_job_spec *spec,
-                           ps_safetensors **out)
+                           const char *version, ps_safetensors **out)
 {
     int file;
     if (!*spec->initialize_from)
         return PS_OK;
-    ps_status st = ps_model_file_open(files, spec->initialize_from, &file);
+    ps_status st = ps_model_file_open(files, spec->initialize_from, version, &file, NULL);
     if (!st) {
         st = read_header(files->disk, file, out);
         files->disk->close(files->disk->state, file);
@@ -231,31 +236,39 @@ static ps_status origin_of(const ps_stored_files *files, const ps_job_spec *spec
     return PS_OK;
 }
 
-ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *store, uint64_t job_id,
-                              const ps_job_spec *spec, const ps_job_outcome *outcome)
+static ps_model_record *describe_trained(const ps_stored_files *files, ps_param_store *store,
+                                         const ps_model_trained *from,
+                                         const ps_job_outcome *outcome)
 {
     ps_buf config = PS_BUF_EMPTY;
-    ps_spec_model_format(spec->model, &config);
+    ps_spec_model_format(from->spec->model, &config);
     ps_model_record *record = ps_new(ps_model_record);
-    record->name = ps_strdup(spec->name);
+    record->name = ps_strdup(from->spec->name);
     record->config = ps_strdup(ps_buf_cstr(&config));
-    record->job_id = job_id;
-    record->owner = submitter_of(files, job_id);
+    record->job_id = from->job_id;
+    record->owner = ps_strdup(from->owner);
     record->created_ms = ps_clock_wall_ms(&files->clock);
     record->has_test = outcome->has_test;
     record->test_loss = outcome->test_loss;
     record->test_metrics = outcome->test_metrics;
     set_tensors(record, ps_param_store_placement(store));
+    ps_buf_free(&config);
+    return record;
+}
+
+ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *store,
+                              const ps_model_trained *from, const ps_job_outcome *outcome)
+{
+    ps_model_record *record = describe_trained(files, store, from, outcome);
     ps_safetensors *origin = NULL;
-    ps_status st = origin_of(files, spec, &origin);
+    ps_status st = origin_of(files, from->spec, from->origin, &origin);
     if (!st)
-        st = write_and_replace(files, store, &(about){.config = record->config, .origin = origin},
-                               record);
+        st = write_and_place(files, store, &(about){.config = record->config, .origin = origin},
+                             record);
     ps_safetensors_free(&origin);
     if (st)
-        st = ps_wrap(st, "model %s", spec->name);
+        st = ps_wrap(st, "model %s", record->name);
     ps_model_record_free(&record);
-    ps_buf_free(&config);
     return st;
 }
 
@@ -304,16 +317,6 @@ static ps_status choose_config(const ps_safetensors *file, const char *config, c
     return PS_OK;
 }
 
-/* With the lock. */
-static ps_status check_free(const ps_stored_files *files, const char *name, bool replace)
-{
-    ps_model_record *old = NULL;
-    if (replace || ps_catalog_model_get(files->catalog, name, &old))
-        return PS_OK;
-    ps_model_record_free(&old);
-    return ps_fail(PS_ALREADY_EXISTS, "it exists; say that it is to be replaced");
-}
-
 static ps_status describe_file(const ps_stored_files *files, const char *incoming,
                                const char *config, ps_model_record *record)
 {
@@ -345,13 +348,8 @@ ps_status ps_model_file_adopt(const ps_stored_files *files, const char *incoming
     record->owner = ps_strdup(owner);
     record->created_ms = ps_clock_wall_ms(&files->clock);
     ps_status st = describe_file(files, incoming, config, record);
-    if (!st) {
-        ps_stored_files_lock();
-        st = check_free(files, name, replaces);
-        if (!st)
-            st = replace(files, incoming, record);
-        ps_stored_files_unlock();
-    }
+    if (!st)
+        st = place(files, incoming, replaces, record);
     if (st) {
         ps_model_record_free(&record);
         return ps_wrap(st, "model %s", name);
@@ -417,23 +415,27 @@ static ps_status load_all(const ps_stored_files *files, int file, const ps_safet
     return st;
 }
 
-ps_status ps_model_file_open(const ps_stored_files *files, const char *name, int *file)
+ps_status ps_model_file_open(const ps_stored_files *files, const char *name, const char *version,
+                             int *file, char **opened)
 {
     ps_model_record *record = NULL;
     ps_stored_files_lock();
-    ps_status st = ps_catalog_model_get(files->catalog, name, &record);
+    ps_status st = ps_catalog_model_version(files->catalog, name, version, &record);
     if (!st)
         st = ps_stored_file_open(files, record->path, file);
     ps_stored_files_unlock();
+    if (!st && opened)
+        *opened = ps_strdup(record->path);
     ps_model_record_free(&record);
     return st;
 }
 
-ps_status ps_model_file_load(const ps_stored_files *files, const char *name, ps_param_store *store)
+ps_status ps_model_file_load(const ps_stored_files *files, const char *name, const char *version,
+                             ps_param_store *store)
 {
     int file;
     ps_safetensors *header = NULL;
-    ps_status st = ps_model_file_open(files, name, &file);
+    ps_status st = ps_model_file_open(files, name, version, &file, NULL);
     if (st)
         return ps_wrap(st, "model %s", name);
     st = read_header(files->disk, file, &header);
@@ -446,14 +448,9 @@ ps_status ps_model_file_load(const ps_stored_files *files, const char *name, ps_
 
 ps_status ps_model_file_delete(const ps_stored_files *files, const char *name)
 {
-    ps_model_record *record = NULL;
     ps_stored_files_lock();
-    ps_status st = ps_catalog_model_get(files->catalog, name, &record);
-    if (!st)
-        st = ps_catalog_model_delete(files->catalog, name);
-    if (!st)
-        ps_stored_file_remove(files, record->path);
+    ps_status st = ps_catalog_model_delete(files->catalog, name);
     ps_stored_files_unlock();
-    ps_model_record_free(&record);
+    ps_stored_files_collect(files);
     return st;
 }

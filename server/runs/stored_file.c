@@ -43,19 +43,31 @@ static ps_status rename_durably(const ps_disk *disk, const char *from, const cha
     return ps_error_raise(&error);
 }
 
+char *ps_stored_file_name(const char *folder, const char *stem, const char *suffix)
+{
+    return ps_asprintf("%s/%s.%016llx%s", folder, stem, (unsigned long long)ps_rng_entropy(),
+                       suffix);
+}
+
+ps_status ps_stored_file_move(const ps_stored_files *files, const char *incoming, const char *path)
+{
+    char *from = ps_stored_file_full(files, incoming);
+    char *to = ps_stored_file_full(files, path);
+    char *folder = ps_stored_file_full(files, path);
+    *strrchr(folder, '/') = '\0';
+    ps_status st = rename_durably(files->disk, from, to, folder);
+    ps_free(&from);
+    ps_free(&to);
+    ps_free(&folder);
+    return st;
+}
+
 ps_status ps_stored_file_place(const ps_stored_files *files, const char *incoming,
                                const char *folder, const char *stem, const char *suffix,
                                char **path)
 {
-    char *name =
-        ps_asprintf("%s/%s.%016llx%s", folder, stem, (unsigned long long)ps_rng_entropy(), suffix);
-    char *from = ps_stored_file_full(files, incoming);
-    char *to = ps_stored_file_full(files, name);
-    char *at = ps_stored_file_full(files, folder);
-    ps_status st = rename_durably(files->disk, from, to, at);
-    ps_free(&from);
-    ps_free(&to);
-    ps_free(&at);
+    char *name = ps_stored_file_name(folder, stem, suffix);
+    ps_status st = ps_stored_file_move(files, incoming, name);
     if (st)
         ps_free(&name);
     else
@@ -71,16 +83,49 @@ ps_status ps_stored_file_open(const ps_stored_files *files, const char *path, in
     return st;
 }
 
-void ps_stored_file_remove(const ps_stored_files *files, const char *path)
+bool ps_stored_file_remove(const ps_stored_files *files, const char *path)
 {
     char *full = ps_stored_file_full(files, path);
     ps_error before; /* of the caller, who is perhaps about to tell it */
     ps_error_save(&before, PS_UNKNOWN);
     ps_status st = files->disk->unlink(files->disk->state, full);
-    if (st && st != PS_NOT_FOUND)
+    bool gone = !st || st == PS_NOT_FOUND;
+    if (!gone)
         ps_log_warning("files", "no longer needed, but stays: %s", ps_error_message());
     (void)ps_error_raise(&before);
     ps_free(&full);
+    return gone;
+}
+
+/* ---- versions that nobody needs ---- */
+
+/* With the lock. */
+static ps_status collect_all(const ps_stored_files *files)
+{
+    char *path = ps_strdup("");
+    ps_status st = PS_OK;
+    while (!st) {
+        char *next = NULL;
+        st = ps_catalog_model_unused(files->catalog, path, &next);
+        ps_free(&path);
+        path = next;
+        if (!st && ps_stored_file_remove(files, path))
+            st = ps_catalog_model_forget(files->catalog, path);
+    }
+    ps_free(&path);
+    return st == PS_END ? PS_OK : st;
+}
+
+void ps_stored_files_collect(const ps_stored_files *files)
+{
+    ps_error before;
+    ps_error_save(&before, PS_UNKNOWN);
+    ps_stored_files_lock();
+    ps_status st = collect_all(files);
+    ps_stored_files_unlock();
+    if (st)
+        ps_log_warning("files", "models that are no longer needed stay: %s", ps_error_message());
+    (void)ps_error_raise(&before);
 }
 
 /* ---- after a crash ---- */
@@ -118,17 +163,18 @@ static bool ends(const char *name, const char *with)
     return a >= b && strcmp(name + a - b, with) == 0;
 }
 
-static bool is_named(ps_model_record *const *models, const char *path)
+/* Files that the catalog does not know are somebody's to look at. */
+static ps_status look_at_stranger(const ps_stored_files *files, const char *path)
 {
-    for (; *models; models++)
-        if (strcmp((*models)->path, path) == 0)
-            return true;
-    return false;
+    bool known = true;
+    ps_status st = ps_catalog_model_known(files->catalog, path, &known);
+    if (!st && !known)
+        ps_log_warning("files", "%s/%s is no model's: import it, or remove it", files->data_dir,
+                       path);
+    return st;
 }
 
-/* models NULL: other files are not looked at. */
-static ps_status sweep(const ps_stored_files *files, const char *folder,
-                       ps_model_record *const *models)
+static ps_status sweep(const ps_stored_files *files, const char *folder, bool models)
 {
     names found = {0};
     char *full = ps_stored_file_full(files, folder);
@@ -137,10 +183,9 @@ static ps_status sweep(const ps_stored_files *files, const char *folder,
         char *path = ps_asprintf("%s/%s", folder, found.list[i]);
         if (begins(found.list[i], PS_STORED_INCOMING)) {
             ps_log_notice("files", "removed %s, which psd had not finished to write", path);
-            ps_stored_file_remove(files, path);
-        } else if (models && ends(found.list[i], ".safetensors") && !is_named(models, path)) {
-            ps_log_warning("files", "%s/%s is no model's: import it, or remove it", files->data_dir,
-                           path);
+            (void)ps_stored_file_remove(files, path);
+        } else if (models && ends(found.list[i], ".safetensors")) {
+            st = look_at_stranger(files, path);
         }
         ps_free(&path);
     }
@@ -151,12 +196,7 @@ static ps_status sweep(const ps_stored_files *files, const char *folder,
 
 ps_status ps_stored_files_sweep(const ps_stored_files *files)
 {
-    ps_model_record **models = NULL;
-    ps_status st = ps_catalog_model_list(files->catalog, "", 0, &models);
-    if (!st)
-        st = sweep(files, "models", models);
-    if (!st)
-        st = sweep(files, "artifacts", NULL);
-    ps_model_records_free(&models);
-    return st;
+    ps_stored_files_collect(files);
+    ps_status st = sweep(files, "models", true);
+    return st ? st : sweep(files, "artifacts", false);
 }

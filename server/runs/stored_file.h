@@ -36,14 +36,23 @@ char *ps_stored_file_full(const ps_stored_files *files, const char *path);
 PS_MUST_CHECK ps_status ps_stored_file_place(const ps_stored_files *files, const char *incoming,
                                              const char *folder, const char *stem,
                                              const char *suffix, char **path);
+/* The two halves of it, for who must know the name before: PATH is such a name. */
+char *ps_stored_file_name(const char *folder, const char *stem, const char *suffix);
+PS_MUST_CHECK ps_status ps_stored_file_move(const ps_stored_files *files, const char *incoming,
+                                            const char *path);
 PS_MUST_CHECK ps_status ps_stored_file_open(const ps_stored_files *files, const char *path,
                                             int *file);
-/* What cannot be removed is told to the log: it is only space. A missing file is fine. */
-void ps_stored_file_remove(const ps_stored_files *files, const char *path);
+/* True: it is gone. What cannot be removed is told to the log: it is only space. A missing file is
+ * fine. */
+bool ps_stored_file_remove(const ps_stored_files *files, const char *path);
 
-/* At the start, before anything is served: removes what a crash left half-written, and tells the
- * log of models' files that no row names (they are kept: they may be the only copy of somebody's
- * weights). */
+/* Removes the files of versions that neither a model nor a job needs (models.h of the catalog), and
+ * their rows. What cannot be removed is tried again the next time. Any thread. */
+void ps_stored_files_collect(const ps_stored_files *files);
+
+/* At the start, before anything is served: removes what a crash left half-written or unused, and
+ * tells the log of models' files that no row names (they are kept: they may be the only copy of
+ * somebody's weights). */
 PS_MUST_CHECK ps_status ps_stored_files_sweep(const ps_stored_files *files);
 
 #endif

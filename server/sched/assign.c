@@ -65,8 +65,8 @@ static bool is_warm(const ps_job *job, const ps_worker *worker)
 {
     if (worker->last_job == job->record->id)
         return true;
-    return job->spec->kind == PS_SPEC_GENERATE &&
-           strcmp(worker->last_model, job->spec->model_name) == 0;
+    return job->spec->kind == PS_SPEC_GENERATE && worker->last_model &&
+           strcmp(worker->last_model, job->record->model_version) == 0;
 }
 
 /* Is a better than b for this job? */

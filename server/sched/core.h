@@ -32,8 +32,6 @@ typedef enum ps_task_kind {
 } ps_task_kind;
 const char *ps_task_kind_name(ps_task_kind kind);
 
-enum { PS_MODEL_NAME = 65 }; /* bytes of a model's name and its zero */
-
 struct ps_worker {
     ps_list link; /* ps_sched.workers */
     char name[PS_WORKER_MAX];
@@ -45,12 +43,12 @@ struct ps_worker {
     bool silent;          /* heard nothing for lease_timeout_ms; its leases are gone */
     bool left;            /* it ended its stream itself, in order */
     uint64_t heard_ns;
-    int64_t attached_ms, heard_ms;  /* since 1970 */
-    uint64_t used_ns;               /* was last given a task */
-    uint64_t last_job;              /* of that task: its data may still be in memory there */
-    char last_model[PS_MODEL_NAME]; /* of the last generate task: likewise; "": none */
-    ps_list leases;                 /* ps_lease.of_worker */
-    uint32_t n_leases;              /* occupied slots */
+    int64_t attached_ms, heard_ms; /* since 1970 */
+    uint64_t used_ns;              /* was last given a task */
+    uint64_t last_job;             /* of that task: its data may still be in memory there */
+    char *last_model;              /* the version of the last generate task: likewise; NULL: none */
+    ps_list leases;                /* ps_lease.of_worker */
+    uint32_t n_leases;             /* occupied slots */
 };
 
 /* A lease occupies a slot of its worker until that answers or goes silent. It is the job's until
@@ -73,7 +71,9 @@ struct ps_job {
     ps_sched *sched;
     unsigned refs; /* the list, the outbox, watches */
     ps_job_record *record;
-    ps_job_spec *spec; /* never changes; may be read without the mutex while a reference is held */
+    /* these never change, and may be read without the mutex while a reference is held */
+    ps_job_spec *spec;
+    char *model_config; /* of the stored model record->model_version; "": it uses none */
     const ps_job_kind *kind;
     void *work; /* the kind's; NULL before it runs */
     ps_list leases;
@@ -133,7 +133,9 @@ void ps_assign(ps_sched *sched);
 
 /* job.c */
 ps_job *ps_job_find(ps_sched *sched, uint64_t id); /* NULL: none in memory */
-ps_job *ps_job_make(ps_sched *sched, ps_job_record *record, ps_job_spec *spec); /* takes both */
+/* Takes record and spec; model_config is copied. */
+ps_job *ps_job_make(ps_sched *sched, ps_job_record *record, ps_job_spec *spec,
+                    const char *model_config);
 void ps_job_ref(ps_job *job);
 void ps_job_unref(ps_job *job);
 bool ps_job_runs(const ps_job *job); /* state running */

@@ -59,13 +59,14 @@ static void link_by_id(ps_sched *s, ps_job *job)
     ps_list_append(at, &job->link);
 }
 
-ps_job *ps_job_make(ps_sched *s, ps_job_record *record, ps_job_spec *spec)
+ps_job *ps_job_make(ps_sched *s, ps_job_record *record, ps_job_spec *spec, const char *model_config)
 {
     ps_job *job = ps_new(ps_job);
     job->sched = s;
     job->refs = 1;
     job->record = record;
     job->spec = spec;
+    job->model_config = ps_strdup(model_config);
     job->kind = ps_job_kind_find(record->kind);
     job->version = 1;
     ps_list_init(&job->leases);
@@ -92,6 +93,7 @@ void ps_job_unref(ps_job *job)
     }
     free(job->members);
     ps_output_free(&job->output);
+    free(job->model_config);
     ps_job_spec_free(&job->spec);
     ps_job_record_free(&job->record);
     free(job);

@@ -20,8 +20,9 @@ typedef struct ps_lease ps_lease;
 
 typedef struct ps_job_kind {
     const char *name; /* as in the job file */
-    /* At submission, without the mutex: what can be known to be wrong by now. May be NULL. */
-    ps_status (*check)(ps_catalog *catalog, const ps_job_spec *spec);
+    /* At submission, without the mutex: what can be known to be wrong by now. model: of the stored
+     * model that the job uses, NULL: none. May be NULL. */
+    ps_status (*check)(const ps_job_spec *spec, const ps_spec_model *model);
     /* The job begins to run: sets job->work. */
     void (*start)(ps_job *job);
     void (*free)(void *work);

@@ -3,6 +3,7 @@
  * (nothing is queued then), or what is asked for is wrong. */
 #include "common/base/mem.h"
 #include "server/sched/core.h"
+#include "server/sched/job_file.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,9 +28,10 @@ static ps_status check_room(ps_sched *s)
                    n, MAX_UNFINISHED);
 }
 
-static ps_job_record *make_record(ps_sched *s, const char *submitter, const ps_job_spec *spec,
+static ps_job_record *make_record(ps_sched *s, const char *submitter, const ps_job_file *file,
                                   ps_slice yaml)
 {
+    const ps_job_spec *spec = file->spec;
     ps_job_record *r = ps_new(ps_job_record);
     r->name = ps_strdup(spec->name);
     r->kind = ps_strdup(ps_job_spec_kind_name(spec->kind));
@@ -40,38 +42,74 @@ static ps_job_record *make_record(ps_sched *s, const char *submitter, const ps_j
     r->spec = ps_alloc(yaml.len + 1);
     memcpy(r->spec, yaml.data, yaml.len);
     r->result = ps_strdup("");
+    r->model_version = ps_strdup(file->version);
     psd__v1__progress__init(&r->progress);
     r->progress.eta_seconds = -1;
     return r;
 }
 
-ps_status ps_sched_submit(ps_sched *s, const char *submitter, ps_slice yaml, uint64_t *job_id)
+/* Is it a job that can be done? */
+static ps_status check_kind(const ps_job_file *file)
 {
-    ps_job_spec *spec = NULL;
-    ps_status st = ps_job_spec_parse(yaml, "job", &spec);
-    if (st)
-        return st;
-    ps_job_record *record = make_record(s, submitter, spec, yaml);
-    const ps_job_kind *kind = ps_job_kind_find(record->kind);
+    const char *name = ps_job_spec_kind_name(file->spec->kind);
+    const ps_job_kind *kind = ps_job_kind_find(name);
+    ps_spec_model *model = NULL;
     if (!kind)
-        st = ps_fail(PS_UNIMPLEMENTED, "kind %s is not available in this version", record->kind);
-    else if (kind->check)
-        st = kind->check(s->catalog, spec);
+        return ps_fail(PS_UNIMPLEMENTED, "kind %s is not available in this version", name);
+    if (!kind->check)
+        return PS_OK;
+    ps_status st = PS_OK;
+    if (*file->config)
+        st = ps_spec_model_parse(ps_slice_str(file->config), "its config", &model);
+    if (st)
+        return ps_wrap(st, "model %s", ps_job_spec_uses(file->spec));
+    st = kind->check(file->spec, model);
+    if (model)
+        ps_spec_model_free(&model);
+    return st;
+}
+
+/* Into the catalog, with the version of the model that was looked at: PS_ABORTED when that is the
+ * model's no more. */
+static ps_status enter(ps_sched *s, const char *submitter, ps_slice yaml, ps_job_file *file,
+                       ps_job_record **out)
+{
+    ps_status st = ps_job_file_read(s->catalog, yaml, "job", "", file);
+    if (!st)
+        st = check_kind(file);
     if (!st)
         st = check_room(s);
-    if (!st)
-        st = ps_catalog_job_add(s->catalog, record, &record->id);
-    if (st) {
-        ps_job_record_free(&record);
-        ps_job_spec_free(&spec);
+    if (st)
         return st;
+    ps_job_record *record = make_record(s, submitter, file, yaml);
+    st = ps_catalog_job_add(s->catalog, record, &record->id);
+    if (st)
+        ps_job_record_free(&record);
+    else
+        *out = record;
+    return st;
+}
+
+ps_status ps_sched_submit(ps_sched *s, const char *submitter, ps_slice yaml, uint64_t *job_id)
+{
+    enum { TRIES = 5 }; /* a model can be replaced between two looks, but not for ever */
+    ps_job_file file = {0};
+    ps_job_record *record = NULL;
+    ps_status st = PS_ABORTED;
+    for (int i = 0; st == PS_ABORTED && i < TRIES; i++) {
+        ps_job_file_clear(&file);
+        st = enter(s, submitter, yaml, &file, &record);
     }
-    *job_id = record->id;
-    ps_core_lock(s);
-    ps_job *job = ps_job_make(s, record, spec);
-    ps_job_say(job, PS_LOG_INFO, "psd", "submitted by %s", submitter);
-    ps_core_unlock(s);
-    return PS_OK;
+    if (!st) {
+        *job_id = record->id;
+        ps_core_lock(s);
+        ps_job *job = ps_job_make(s, record, file.spec, file.config);
+        file.spec = NULL;
+        ps_job_say(job, PS_LOG_INFO, "psd", "submitted by %s", submitter);
+        ps_core_unlock(s);
+    }
+    ps_job_file_clear(&file);
+    return st;
 }
 
 /* Writing the model is not interrupted: that job is as good as done. */

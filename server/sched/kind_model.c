@@ -4,10 +4,11 @@
  * while it runs; when its worker is lost the next one goes on behind what was said, so nothing that
  * somebody has read is taken back. A restart of psd begins the task anew.
  *
- * Fails: the model does not exist (at submission, or when the task is sent) or cannot do it, the
- * task fails three times or says that no other worker would do better. */
+ * The model is of the version of the job's submission, whatever is done to it meanwhile.
+ *
+ * Fails: the model does not exist (at submission) or cannot do it, the task fails three times or
+ * says that no other worker would do better. */
 #include "common/base/mem.h"
-#include "server/catalog/models.h"
 #include "server/sched/core.h"
 #include "server/sched/result.h"
 
@@ -22,14 +23,6 @@ typedef struct work {
 } work;
 
 static const char artifact_name[] = "predictions.jsonl";
-
-static ps_status check(ps_catalog *catalog, const ps_job_spec *spec)
-{
-    ps_model_record *model = NULL;
-    ps_status st = ps_catalog_model_get(catalog, spec->model_name, &model);
-    ps_model_record_free(&model);
-    return st;
-}
 
 static ps_status check_prompt(const ps_spec_generate *how, const ps_spec_model *model)
 {
@@ -50,19 +43,9 @@ static ps_status check_prompt(const ps_spec_generate *how, const ps_spec_model *
     return PS_OK;
 }
 
-static ps_status check_generate(ps_catalog *catalog, const ps_job_spec *spec)
+static ps_status check_generate(const ps_job_spec *spec, const ps_spec_model *model)
 {
-    ps_model_record *record = NULL;
-    ps_spec_model *model = NULL;
-    ps_status st = ps_catalog_model_get(catalog, spec->model_name, &record);
-    if (st)
-        return st;
-    st = ps_spec_model_parse(ps_slice_str(record->config), "its config", &model);
-    if (!st) {
-        st = check_prompt(spec->generate, model);
-        ps_spec_model_free(&model);
-    }
-    ps_model_record_free(&record);
+    ps_status st = check_prompt(spec->generate, model);
     return st ? ps_wrap(st, "model %s", spec->model_name) : PS_OK;
 }
 
@@ -186,7 +169,6 @@ static void show(ps_job *job)
 
 const ps_job_kind ps_job_kind_evaluate = {
     .name = "evaluate",
-    .check = check,
     .start = start_evaluate,
     .free = work_free,
     .next = next,
@@ -198,7 +180,6 @@ const ps_job_kind ps_job_kind_evaluate = {
 
 const ps_job_kind ps_job_kind_predict = {
     .name = "predict",
-    .check = check,
     .start = start_predict,
     .free = work_free,
     .next = next,

@@ -4,7 +4,7 @@
 #include "server/sched/core.h"
 
 #include <inttypes.h>
-#include <stdio.h>
+#include <stdlib.h>
 
 ps_lease *ps_lease_begin(ps_job *job, ps_worker *worker, const ps_lease *task)
 {
@@ -21,8 +21,10 @@ ps_lease *ps_lease_begin(ps_job *job, ps_worker *worker, const ps_lease *task)
     worker->used_ns = ps_core_now(s);
     worker->last_job = job->record->id;
     ps_lease_index_add(&s->index, worker->name, job->record->id);
-    if (lease->kind == PS_TASK_GENERATE)
-        (void)snprintf(worker->last_model, sizeof worker->last_model, "%s", job->spec->model_name);
+    if (lease->kind == PS_TASK_GENERATE) {
+        free(worker->last_model);
+        worker->last_model = ps_strdup(job->record->model_version);
+    }
     if (lease->kind == PS_TASK_TRAIN)
         ps_job_member(job, worker->name);
     s->tasks_sent++;

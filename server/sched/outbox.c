@@ -145,38 +145,15 @@ void ps_outbox_ended(ps_job *job)
 
 /* ---- workers ---- */
 
-/* The task never reached its worker, so no answer will end its lease. */
-static void not_sent(ps_sched *s, const entry *e, ps_status st)
-{
-    ps_error error;
-    ps_error_save(&error, st);
-    ps_sched_fail_job(s, e->job->record->id, &error);
-    pthread_mutex_lock(&s->mutex);
-    ps_worker *worker = ps_worker_find_session(s, e->session);
-    ps_lease *lease = worker ? ps_lease_find(worker, e->lease_id) : NULL;
-    if (lease)
-        ps_lease_end(lease);
-    ps_job_cancelled_when_free(e->job);
-    pthread_mutex_unlock(&s->mutex);
-}
-
-/* record->id, ->kind and ->spec, and the spec, do not change after the job was made. */
+/* Of the record only what does not change after the job was made. */
 static void run_task(ps_sched *s, entry *e)
 {
     const ps_job_record *record = e->job->record;
     const ps_job_spec *spec = e->job->spec;
-    ps_model_record *model = NULL;
     Psd__V1__Task task;
     psd__v1__task__init(&task);
-    if (spec->model_name[0]) {
-        ps_status st = ps_catalog_model_get(s->catalog, spec->model_name, &model);
-        if (st) {
-            not_sent(s, e, st);
-            return;
-        }
-        task.model_config = model->config;
-        task.model_version = model->path; /* a name never used before */
-    }
+    task.model_config = e->job->model_config;
+    task.model_version = record->model_version;
     task.lease_id = e->lease_id;
     task.job_id = record->id;
     /* protobuf-c has no const; the message is only read */
@@ -197,7 +174,6 @@ static void run_task(ps_sched *s, entry *e)
     if (e->task == PS_TASK_TRAIN)
         task.first_clock = s->out->enter(s->user, record->id, e->text);
     s->out->send_task(s->user, e->session, &task);
-    ps_model_record_free(&model);
 }
 
 void ps_outbox_task(const ps_lease *lease)

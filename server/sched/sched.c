@@ -5,8 +5,10 @@
 
 #include "common/base/mem.h"
 #include "server/sched/core.h"
+#include "server/sched/job_file.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SECOND_NS UINT64_C(1000000000)
@@ -84,11 +86,27 @@ static void resume(ps_job *job, restore_fn restore)
     ps_buf_free(&blob);
 }
 
+/* The file, with the version of the model that the job has used before this restart. A job of an
+ * older psd has none yet. */
+static ps_status read_file(ps_sched *s, ps_job_record *record, ps_job_file *file)
+{
+    ps_status st = ps_job_file_read(s->catalog, ps_slice_str(record->spec), record->name,
+                                    record->model_version, file);
+    if (!st && strcmp(file->version, record->model_version) != 0) {
+        st = ps_catalog_job_use(s->catalog, record->id, file->version);
+        free(record->model_version);
+        record->model_version = ps_strdup(file->version);
+    }
+    return st;
+}
+
 static void recover_job(ps_sched *s, ps_job_record *record, restore_fn restore)
 {
-    ps_job_spec *spec = NULL;
-    ps_status st = ps_job_spec_parse(ps_slice_str(record->spec), record->name, &spec);
-    ps_job *job = ps_job_make(s, record, spec);
+    ps_job_file file = {0};
+    ps_status st = read_file(s, record, &file);
+    ps_job *job = ps_job_make(s, record, file.spec, file.config ? file.config : "");
+    file.spec = NULL;
+    ps_job_file_clear(&file);
     if (!st && !job->kind)
         st = ps_fail(PS_UNIMPLEMENTED, "kind %s is not known", record->kind);
     if (record->state == PS_JOB_CANCELLING)

@@ -64,7 +64,7 @@ static ps_status find_or_load(ps_sched *s, uint64_t job_id, ps_job **out)
         ps_job_record_free(&record);
         ps_job_ref(job);
     } else {
-        job = ps_job_make(s, record, NULL);
+        job = ps_job_make(s, record, NULL, "");
         ps_list_remove(&job->link); /* its one reference is the watch's */
     }
     *out = job;

@@ -40,6 +40,7 @@ void ps_worker_free(ps_worker *worker)
     ps_list_remove(&worker->link);
     psd__v1__hello__free_unpacked(worker->hello, NULL);
     free(worker->address);
+    free(worker->last_model);
     free(worker);
 }
 

@@ -16,7 +16,8 @@ typedef struct file_out {
     ProtobufCMessage *request; /* ours; NULL once it is opened */
     ps_file_out_open open;
     char *what;
-    int file; /* -1: not open */
+    char *version; /* or NULL */
+    int file;      /* -1: not open */
     uint64_t total, sent;
     uint8_t *chunk; /* read, not yet sent */
     size_t chunk_len;
@@ -37,13 +38,14 @@ static void free_out(file_out *f)
         protobuf_c_message_free_unpacked(f->request, NULL);
     ps_free(&f->chunk);
     ps_free(&f->what);
+    ps_free(&f->version);
     ps_call_unref(f->call);
     ps_free(&f);
 }
 
 static ps_status open_file(file_out *f)
 {
-    ps_status st = f->open(f->services, &f->caller, f->request, &f->file);
+    ps_status st = f->open(f->services, &f->caller, f->request, &f->file, &f->version);
     if (!st)
         st = disk_of(f)->size(disk_of(f)->state, f->file, &f->total);
     ps_error error;
@@ -80,7 +82,11 @@ static void release_cb(void *user)
 static void send_chunk(file_out *f)
 {
     Psd__V1__FileChunk message = PSD__V1__FILE_CHUNK__INIT;
-    message.total_bytes = f->first_sent ? 0 : f->total;
+    if (!f->first_sent) {
+        message.total_bytes = f->total;
+        if (f->version)
+            message.version = f->version;
+    }
     f->first_sent = true;
     const ps_payload payload = {
         .bytes = ps_slice_of(f->chunk, f->chunk_len), .release = release_cb, .user = f->chunk};

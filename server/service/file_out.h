@@ -5,10 +5,11 @@
 
 #include "server/service/unary.h"
 
-/* On the pool: finds out whether the caller may, and opens the file. On failure the call fails with
- * this thread's message. */
+/* On the pool: finds out whether the caller may, and opens the file; *version (NULL: none) is what
+ * the first chunk says of it, freed by the caller. On failure the call fails with this thread's
+ * message. */
 typedef ps_status (*ps_file_out_open)(ps_services *services, const ps_caller *caller,
-                                      const ProtobufCMessage *request, int *file);
+                                      const ProtobufCMessage *request, int *file, char **version);
 
 /* On the call's loop. `what` is for the audit log: files that leave are on record, as are those
  * that were asked for in vain. The file may be replaced meanwhile: what was opened is sent. */

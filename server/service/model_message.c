@@ -20,6 +20,7 @@ Psd__V1__Model *ps_model_message_new(const ps_model_record *record)
     psd__v1__model__init(out);
     out->name = ps_strdup(record->name);
     out->config = ps_strdup(record->config);
+    out->version = ps_strdup(record->path);
     out->owner = ps_strdup(record->owner);
     out->parameters = record->parameters;
     out->bytes = record->bytes;

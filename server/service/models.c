@@ -45,7 +45,8 @@ static ps_status get(ps_services *services, const ps_caller *caller,
 {
     const Psd__V1__GetModelRequest *in = (const Psd__V1__GetModelRequest *)request;
     ps_model_record *record = NULL;
-    ps_status st = ps_catalog_model_get(services->files.catalog, in->name, &record);
+    ps_status st =
+        ps_catalog_model_version(services->files.catalog, in->name, in->version, &record);
     if (st)
         return st;
     *reply = &ps_model_message_new(record)->base;

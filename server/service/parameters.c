@@ -49,11 +49,16 @@ static void describe_run(ps_param_store *store, Psd__V1__DescribeResponse *out)
     }
 }
 
-static ps_status describe_model(ps_services *services, const char *name,
-                                Psd__V1__DescribeResponse *out)
+static ps_status describe_model(ps_services *services, const ps_caller *caller,
+                                const Psd__V1__DescribeRequest *in, Psd__V1__DescribeResponse *out)
 {
+    const ps_model_wanted wanted = {.name = in->model, .version = "", .job_id = in->job_id};
     ps_model_record *model = NULL;
-    ps_status st = ps_catalog_model_get(services->files.catalog, name, &model);
+    char *version = NULL;
+    ps_status st = ps_services_may_use_model(services, &caller->identity, &wanted, &version);
+    if (!st)
+        st = ps_catalog_model_version(services->files.catalog, in->model, version, &model);
+    ps_free(&version);
     if (st)
         return st;
     out->tensors = ps_alloc_array(model->n_tensors, sizeof *out->tensors);
@@ -75,11 +80,8 @@ static ps_status describe(ps_services *services, const ps_caller *caller,
     *reply = &out->base;
     if (*in->model && in->job_id && caller->identity.role != PS_ROLE_WORKER)
         return ps_fail(PS_INVALID_ARGUMENT, "job_id or model, not both");
-    if (*in->model) {
-        ps_status may =
-            ps_services_may_use_model(services, &caller->identity, in->model, in->job_id);
-        return may ? may : describe_model(services, in->model, out);
-    }
+    if (*in->model)
+        return describe_model(services, caller, in, out);
     ps_run *run = NULL;
     ps_status st = ps_services_may_touch(services, &caller->identity, in->job_id);
     if (!st)

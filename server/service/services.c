@@ -1,5 +1,7 @@
 #include "server/service/services.h"
 
+#include "common/base/mem.h"
+
 #include <string.h>
 
 static const struct {
@@ -28,24 +30,39 @@ ps_status ps_services_may_touch(ps_services *services, const ps_identity *peer, 
                    (unsigned long long)job_id);
 }
 
-ps_status ps_services_may_use_model(ps_services *services, const ps_identity *peer,
-                                    const char *model, uint64_t job_id)
+/* Of the model that the job works on, the version that is the job's. */
+static ps_status version_of_job(ps_services *services, uint64_t job_id, const char *model,
+                                char **version)
 {
-    if (peer->role != PS_ROLE_WORKER)
-        return PS_OK;
-    ps_status st = ps_services_may_touch(services, peer, job_id);
-    if (st)
-        return st;
     ps_job_record *record = NULL;
     ps_job_spec *spec = NULL;
-    st = ps_sched_job_get(services->sched, job_id, &record);
+    ps_status st = ps_sched_job_get(services->sched, job_id, &record);
     if (!st)
         st = ps_job_spec_parse(ps_slice_str(record->spec), "job", &spec);
     if (!st && strcmp(spec->model_name, model) != 0)
         st = ps_fail(PS_PERMISSION_DENIED, "job %llu does not work on model %s",
                      (unsigned long long)job_id, model);
+    if (!st)
+        *version = ps_strdup(record->model_version);
     if (spec)
         ps_job_spec_free(&spec);
     ps_job_record_free(&record);
     return st;
+}
+
+ps_status ps_services_may_use_model(ps_services *services, const ps_identity *peer,
+                                    const ps_model_wanted *wanted, char **version)
+{
+    if (peer->role != PS_ROLE_WORKER) {
+        *version = ps_strdup(wanted->version);
+        return PS_OK;
+    }
+    ps_status st = ps_services_may_touch(services, peer, wanted->job_id);
+    if (!st)
+        st = version_of_job(services, wanted->job_id, wanted->name, version);
+    if (st || !*wanted->version || strcmp(wanted->version, *version) == 0)
+        return st;
+    ps_free(version);
+    return ps_fail(PS_PERMISSION_DENIED, "job %llu works on another version of model %s than %s",
+                   (unsigned long long)wanted->job_id, wanted->name, wanted->version);
 }

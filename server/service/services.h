@@ -45,9 +45,16 @@ void ps_services_add(ps_services *services, ps_rpc_server *server);
 PS_MUST_CHECK ps_status ps_services_may_touch(ps_services *services, const ps_identity *peer,
                                               uint64_t job_id);
 
-/* The same for a stored model: a worker only for a job of its lease that works on that model. */
+typedef struct ps_model_wanted {
+    const char *name;
+    const char *version; /* "": the job's for a worker, for others the one that the name means */
+    uint64_t job_id;
+} ps_model_wanted;
+/* May the peer look at this model? A worker only at the one that a job it holds a lease of works
+ * on, and at the version that is the job's. *version is which one to give (""), freed by the
+ * caller. PS_PERMISSION_DENIED. Reads the catalog: off the loop. */
 PS_MUST_CHECK ps_status ps_services_may_use_model(ps_services *services, const ps_identity *peer,
-                                                  const char *model, uint64_t job_id);
+                                                  const ps_model_wanted *wanted, char **version);
 
 /* The tables, each in a file of its own. */
 extern const ps_rpc_method ps_parameters_methods[];

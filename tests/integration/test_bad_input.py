@@ -247,15 +247,20 @@ def a_model_of_other_shapes_is_not_overwritten():
         other = wrong.job.replace("[16, 32, 4]", "[16, 8, 4]")
         wrong.expect(other, "model 'tiny' exists with other shapes: tensor layers.0.weight is [32, 16] there and "
                      "[8, 16] in this job; use another name or delete it")
-        started = other.replace("name: tiny", "name: next\ninitialize_from: tiny")
-        wrong.expect(started, "model tiny: tensor layers.0.weight has another shape there")
-        wrong.expect(started.replace("from: tiny", "from: nobody"), "model 'nobody' does not exist")
         assert cluster.psctl_json("model", "tiny") == before
 
         def fails(status, words, *arguments):
             done = cluster.psctl(*arguments, check=False)
             assert words in done.stderr, f"'{words}' is not in: {done.stderr}"
             assert done.returncode == status and not done.stdout, (arguments, done)
+
+        started = other.replace("name: tiny", "name: next\ninitialize_from: tiny")
+        for text, status, words in (
+                (started, 6, "started.yaml:4: model: leave the section out, or write in it what model tiny is, which the job begins from: "
+                 "model.layers is [16, 8, 4] here and [16, 32, 4] there"),
+                (started.replace("from: tiny", "from: nobody"), 5, "model 'nobody' does not exist")):
+            (folder / "started.yaml").write_text(text)
+            fails(status, words, "submit", folder / "started.yaml")
 
         write_idx(folder / "wide.gz", np.zeros((10, 5, 5), np.uint8))
         fails(1, "wide.gz has 25 numbers a row, but model.layers begins with 16", "predict", "tiny", folder / "wide.gz")

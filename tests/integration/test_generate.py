@@ -93,6 +93,18 @@ def the_likeliest_tokens_are_numpys():
         said = say(cluster, "llama", "the first prompt", "--tokens", 40, "--temperature", 0)
         assert said["tokens"] == greedy("llama", tensors, b"the first prompt", 40), "the model that was replaced"
 
+        # replaced by one of the same shapes and other heads between the task and the worker's fetching of the model
+        worker.signal(signal.SIGSTOP)
+        job_id = cluster.submit(job("gpt2", 40, prompt=b"the first prompt", more=", temperature: 0"))
+        assert cluster.job(job_id)["state"] == "running", "the task is on its way"
+        old, config = weights("gpt2")
+        put(cluster, "gpt2", *weights("gpt2", seed=3), "--replace")
+        put(cluster, "gpt2", weights("gpt2", seed=4)[0], config.replace("heads: 4", "heads: 2"), "--replace")
+        assert files(cluster, "gpt2") == 2, "the job's version and today's"
+        worker.signal(signal.SIGCONT)
+        assert cluster.wait_job(job_id)["result"]["tokens"] == greedy("gpt2", old, b"the first prompt", 40), "its own"
+        wait_until("the version that nobody needs is gone", lambda: files(cluster, "gpt2") == 1)
+
 
 def a_context_that_is_full_ends_it():
     with Cluster() as cluster:
@@ -127,9 +139,14 @@ def a_seed_says_the_same_again():
         assert again["tokens"] == free[0]["tokens"]
 
 
-def slow_model(cluster, name="slow"):
+def files(cluster, model):
+    """How many files psd keeps of it."""
+    return len(list((cluster.dir / "state/models").glob(f"{model}.*.safetensors")))
+
+
+def slow_model(cluster, *more, **options):
     """Some milliseconds a token."""
-    put(cluster, name, *weights("gpt2", context=8192, hidden=256, layers=6))
+    put(cluster, "slow", *weights("gpt2", context=8192, hidden=256, layers=6, **options), *more)
 
 
 def watch_until(cluster, job_id, tokens):
@@ -164,10 +181,16 @@ def the_next_worker_goes_on_where_one_was_lost():
         said = watch_until(cluster, job_id, 20)
         first.kill()
         assert 20 <= len(said) < 600 and said == whole[:len(said)]
+        slow_model(cluster, "--replace", seed=9)
+        cluster.psctl("delete", "slow")
+        cluster.server.kill()
+        cluster.start_server("jobs: {heartbeat: 500ms, lease_timeout: 2s}")
+        assert files(cluster, "slow") == 1, "the job's version, which it goes on with"
         cluster.start_worker("w2")
         seen = watch_until(cluster, job_id, 600)
         done = cluster.wait_job(job_id)
         assert seen == whole == done["result"]["tokens"], "nothing twice, nothing else"
+        wait_until("the deleted model is gone", lambda: files(cluster, "slow") == 0)
 
 
 def a_restart_of_psd_is_not_seen():
@@ -291,7 +314,9 @@ train: {{epochs: 1, batch_size: 8, optimizer: {{name: adamw, learning_rate: 0.00
         back = say(cluster, "back", "the quick", *how)
         assert (back["tokens"], back["text"]) == (bare["tokens"], bare["text"]), "by way of a GGUF file"
 
-        cluster.wait_job(cluster.submit(train.replace("NAME", "tuned") + "initialize_from: full\n"))
+        unsaid = train.replace(f"model: {config}\n", "").replace("NAME", "tuned")
+        cluster.wait_job(cluster.submit(unsaid + "initialize_from: full\n"))
+        assert cluster.psctl_json("model", "tuned")["config"] == cluster.psctl_json("model", "full")["config"]
         tuned = say(cluster, "tuned", "the quick", *how)
         assert tuned["text"] == decode(tuned["tokens"]), tuned
         cluster.psctl("export", "tuned", "-o", cluster.dir / "tuned.safetensors")

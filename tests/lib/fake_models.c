@@ -56,13 +56,16 @@ static void export(ps_call *call, const ProtobufCMessage *message, void *service
     fake_models *f = service;
     pthread_mutex_lock(&f->lock);
     f->exports++;
-    f->job_id = ((const Psd__V1__ExportRequest *)(const void *)message)->job_id;
+    const Psd__V1__ExportRequest *request = (const void *)message;
+    f->job_id = request->job_id;
     if (!went_wrong(f, call)) {
         bool broken = f->break_exports && f->break_exports--;
         size_t end = broken ? f->file.len / 2 : f->file.len;
         for (size_t at = 0; at < end; at += f->piece) {
             Psd__V1__FileChunk chunk = PSD__V1__FILE_CHUNK__INIT;
             chunk.total_bytes = at ? 0 : f->file.len;
+            if (!at)
+                chunk.version = *f->version ? f->version : request->version;
             size_t n = end - at < f->piece ? end - at : f->piece;
             ps_payload payload = {.bytes = ps_slice_of(f->file.data + at, n)};
             ps_call_send(call, &chunk.base, &payload);

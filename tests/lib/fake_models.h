@@ -11,9 +11,10 @@
 
 typedef struct fake_models {
     pthread_mutex_t lock;
-    ps_slice file;   /* what Export sends, */
-    size_t piece;    /* in pieces of so many bytes */
-    ps_buf artifact; /* what PutArtifact brought last, */
+    ps_slice file;    /* what Export sends, */
+    size_t piece;     /* in pieces of so many bytes, */
+    char version[64]; /* and says that it is; "": the version that it is asked for */
+    ps_buf artifact;  /* what PutArtifact brought last, */
     char artifact_name[64];
     uint64_t job_id;        /* and for which job (Export as well) */
     unsigned exports, puts; /* calls; a put when its last byte was there */

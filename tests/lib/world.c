@@ -1,8 +1,8 @@
 #include "tests/lib/world.h"
 
 #include "common/base/mem.h"
-#include "server/catalog/models.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/model_row.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,7 +23,8 @@ void ps_world_send_task(void *user, uint64_t session, const Psd__V1__Task *t)
     (void)snprintf(task->kind, sizeof task->kind, "%s", t->kind);
     ck_assert_str_ne(t->spec, "");
     if (t->model_config[0])
-        ps_buf_printf(&w->trace, "config %s\n", t->model_config);
+        ps_buf_printf(&w->trace, "config %s\nversion %s to session %" PRIu64 "\n", t->model_config,
+                      t->model_version, session);
     if (t->n_said)
         ps_buf_printf(&w->trace, "said %zu, last %u\n", t->n_said, t->said[t->n_said - 1]);
 }
@@ -393,10 +394,9 @@ void ps_world_store_model(ps_world *w, const char *name, uint64_t rows)
     ps_model_record *model = ps_new(ps_model_record);
     model->name = ps_strdup(name);
     model->config = ps_strdup("{architecture: mlp, layers: [4, 3]}");
-    model->path = ps_strdup("models/x");
     model->tensors = ps_new(ps_model_tensor);
     model->tensors[0] = tensor;
     model->n_tensors = 1;
-    ck_assert_int_eq(ps_catalog_model_put(w->catalog, model), PS_OK);
+    ck_assert_int_eq(test_model_put(w->catalog, model), PS_OK);
     ps_model_record_free(&model);
 }

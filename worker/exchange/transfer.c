@@ -5,6 +5,8 @@
 #include "common/base/mem.h"
 #include "psd/v1/models.pb-c.h"
 
+#include <string.h>
+
 enum { PIECE_BYTES = 1 << 20 };
 
 typedef struct transfer {
@@ -17,6 +19,7 @@ typedef struct transfer {
     ps_slice left;
     bool sent;
     ps_call *call;
+    bool begun;       /* the first chunk has come */
     ps_error refused; /* by the sink */
     /* under the gate's lock */
     bool ended;
@@ -59,18 +62,35 @@ static void writable_cb(ps_call *call, void *user)
     pump(user);
 }
 
+static ps_status check_version(transfer *t, const Psd__V1__FileChunk *chunk)
+{
+    bool first = !t->begun;
+    t->begun = true;
+    if (!first || !t->sink->version || strcmp(chunk->version, t->sink->version) == 0)
+        return PS_OK;
+    return ps_fail(PS_FAILED_PRECONDITION, "psd sends version '%s' of it, and %s was asked for",
+                   chunk->version, t->sink->version);
+}
+
+static ps_status take_chunk(transfer *t, ps_slice bytes)
+{
+    ProtobufCMessage *chunk = NULL;
+    ps_slice payload;
+    ps_status st = ps_message_unpack(bytes, &psd__v1__file_chunk__descriptor, &chunk, &payload);
+    if (!st)
+        st = check_version(t, (const Psd__V1__FileChunk *)chunk);
+    if (!st)
+        st = t->sink->take(t->sink->state, payload);
+    if (chunk)
+        protobuf_c_message_free_unpacked(chunk, NULL);
+    return st;
+}
+
 static void message_cb(ps_call *call, ps_message *message, void *user)
 {
     transfer *t = user;
     if (t->sink && !t->refused.code) {
-        ProtobufCMessage *chunk = NULL;
-        ps_slice payload;
-        ps_status st = ps_message_unpack(ps_message_bytes(message),
-                                         &psd__v1__file_chunk__descriptor, &chunk, &payload);
-        if (!st)
-            st = t->sink->take(t->sink->state, payload);
-        if (chunk)
-            protobuf_c_message_free_unpacked(chunk, NULL);
+        ps_status st = take_chunk(t, ps_message_bytes(message));
         if (st) {
             ps_error_save(&t->refused, st);
             ps_call_cancel(call);

@@ -10,9 +10,12 @@ typedef struct ps_transfer_sink {
     void (*restart)(void *state);                   /* what came so far is void; also at first */
     ps_status (*take)(void *state, ps_slice bytes); /* the next bytes of the file */
     void *state;
+    const char
+        *version; /* what psd must say that the file is (FileChunk.version); NULL: anything */
 } ps_transfer_sink;
 
-/* A call that answers with a stream of FileChunk. Fails as take does, too. */
+/* A call that answers with a stream of FileChunk. Fails as take does, too; PS_FAILED_PRECONDITION:
+ * it is another version. */
 PS_MUST_CHECK ps_status ps_transfer_download(ps_remote *remote, const char *path,
                                              const ProtobufCMessage *request,
                                              const ps_transfer_sink *sink);

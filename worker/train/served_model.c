@@ -79,7 +79,9 @@ static ps_status load(ps_served_model *s, ps_task_run *run, const char *name, si
         ps_job_cache_clear(run->cache);
         st = make(s, run, name);
     }
-    return st ? st : ps_stored_model_load(run->remote, run->task->job_id, name, s->model);
+    const ps_stored_model which = {
+        .name = name, .version = run->task->model_version, .job_id = run->task->job_id};
+    return st ? st : ps_stored_model_load(run->remote, &which, s->model);
 }
 
 ps_status ps_served_model_get(ps_task_run *run, const char *name, size_t length, ps_model **model,

@@ -184,38 +184,40 @@ static ps_status end(loading *l)
     return ps_staging_end(l->staging);
 }
 
-static ps_status run(loading *l, ps_remote *remote, uint64_t job_id, const char *name)
+static ps_status run(loading *l, ps_remote *remote, const ps_stored_model *which)
 {
     Psd__V1__ExportRequest request;
     psd__v1__export_request__init(&request);
-    request.job_id = job_id;
-    request.name = (char *)(uintptr_t)name; /* only read */
-    return ps_transfer_download(remote, path, &request.base,
-                                &(ps_transfer_sink){.restart = restart, .take = take, .state = l});
+    request.job_id = which->job_id;
+    request.name = (char *)(uintptr_t)which->name; /* only read, as is */
+    request.version = (char *)(uintptr_t)which->version;
+    return ps_transfer_download(
+        remote, path, &request.base,
+        &(ps_transfer_sink){
+            .restart = restart, .take = take, .state = l, .version = which->version});
 }
 
-static ps_status finish(loading *l, const char *name, ps_status st)
+static ps_status finish(loading *l, const ps_stored_model *which, ps_status st)
 {
     forget(l);
-    return st ? ps_wrap(st, "model %s", name) : PS_OK;
+    return st ? ps_wrap(st, "model %s", which->name) : PS_OK;
 }
 
-ps_status ps_stored_model_check(ps_remote *remote, uint64_t job_id, const char *name,
+ps_status ps_stored_model_check(ps_remote *remote, const ps_stored_model *which,
                                 const ps_model_layout *layout)
 {
     loading l = {.layout = layout};
-    ps_status st = run(&l, remote, job_id, name);
+    ps_status st = run(&l, remote, which);
     if (!st)
         st = ps_fail(PS_CORRUPT, "the file ends within its header");
-    return finish(&l, name, st == PS_END ? PS_OK : st);
+    return finish(&l, which, st == PS_END ? PS_OK : st);
 }
 
-ps_status ps_stored_model_load(ps_remote *remote, uint64_t job_id, const char *name,
-                               ps_model *model)
+ps_status ps_stored_model_load(ps_remote *remote, const ps_stored_model *which, ps_model *model)
 {
     loading l = {.layout = ps_model_parameters(model), .model = model};
-    ps_status st = run(&l, remote, job_id, name);
+    ps_status st = run(&l, remote, which);
     if (!st)
         st = end(&l);
-    return finish(&l, name, st);
+    return finish(&l, which, st);
 }

@@ -8,16 +8,20 @@
 #include "worker/exchange/transfer.h"
 #include "worker/models/model.h"
 
+/* Which: the name, and the version that the task came with. */
+typedef struct ps_stored_model {
+    const char *name, *version;
+    uint64_t job_id; /* that works on the model; this worker holds a lease of it */
+} ps_stored_model;
+
 /* Only whether the file's tensors are those of the layout: the stream is let go after its header.
  * Fails as _load does. */
-PS_MUST_CHECK ps_status ps_stored_model_check(ps_remote *remote, uint64_t job_id, const char *name,
+PS_MUST_CHECK ps_status ps_stored_model_check(ps_remote *remote, const ps_stored_model *which,
                                               const ps_model_layout *layout);
 
-/* job_id: the job that works on the model, of which this worker holds a lease. PS_NOT_FOUND: no
- * such model; PS_FAILED_PRECONDITION: its tensors are not the model's (which one, what is
- * wanted, what is there); PS_CORRUPT.
- */
-PS_MUST_CHECK ps_status ps_stored_model_load(ps_remote *remote, uint64_t job_id, const char *name,
+/* PS_NOT_FOUND: no such model; PS_FAILED_PRECONDITION: it is not that version, or its tensors are
+ * not the model's (which one, what is wanted, what is there); PS_CORRUPT. */
+PS_MUST_CHECK ps_status ps_stored_model_load(ps_remote *remote, const ps_stored_model *which,
                                              ps_model *model);
 
 #endif

@@ -7,6 +7,7 @@
 #include "server/catalog/jobs.h"
 #include "server/catalog/models.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/model_row.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -193,85 +194,12 @@ static ps_model_record *make_model(const char *name, size_t n_tensors)
     m->test_loss = NAN;
     ps_metric_list_add(&m->test_metrics, "accuracy", 0.88);
     ps_metric_list_add(&m->test_metrics, "perplexity", NAN);
-    m->path = ps_strdup("models/a.safetensors");
     m->tensors = ps_alloc_array(n_tensors, sizeof *m->tensors);
     for (size_t i = 0; i < n_tensors; i++)
         m->tensors[m->n_tensors++] =
             (ps_model_tensor){.name = ps_asprintf("t%zu", i), .rank = 2, .shape = {i + 1, 3}};
     return m;
 }
-
-START_TEST(a_model_is_replaced_whole_and_fits_only_the_same_shapes)
-{
-    ps_catalog *catalog = open_ok(":memory:");
-    ps_model_record *three = make_model("a", 3), *two = make_model("a", 2), *r = NULL;
-    ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", three->tensors, 3), PS_OK); /* no such */
-    ck_assert_int_eq(ps_catalog_model_put(catalog, three), PS_OK);
-    ck_assert_int_eq(ps_catalog_model_put(catalog, two), PS_OK);
-    ck_assert_int_eq(ps_catalog_model_get(catalog, "a", &r), PS_OK);
-    ck_assert_uint_eq(r->n_tensors, 2);
-    ck_assert_str_eq(r->tensors[1].name, "t1");
-    ck_assert_uint_eq(r->tensors[1].rank, 2);
-    ck_assert_uint_eq(r->tensors[1].shape[0], 2);
-    ck_assert_uint_eq(r->test_metrics.count, 2);
-    ck_assert_double_eq(r->test_metrics.at[0].value, 0.88);
-    ck_assert_str_eq(r->test_metrics.at[1].name, "perplexity");
-    ck_assert(isnan(r->test_metrics.at[1].value));
-    ck_assert(isnan(r->test_loss));
-    ps_model_record_free(&r);
-    ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", two->tensors, 2), PS_OK);
-    ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", three->tensors, 3),
-                     PS_FAILED_PRECONDITION);
-    ck_assert_ptr_nonnull(strstr(ps_error_message(), "has no tensor t2"));
-    ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", two->tensors, 1), PS_FAILED_PRECONDITION);
-    two->tensors[1].shape[1] = 4;
-    ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", two->tensors, 2), PS_FAILED_PRECONDITION);
-    ck_assert_ptr_nonnull(strstr(ps_error_message(), "t1 is [2, 3] there and [2, 4] in this job"));
-    ps_model_record **list = NULL;
-    ck_assert_int_eq(ps_catalog_model_list(catalog, "", 0, &list), PS_OK);
-    ck_assert_str_eq(list[0]->name, "a");
-    ck_assert_ptr_null(list[1]);
-    ps_model_records_free(&list);
-    ck_assert_int_eq(ps_catalog_model_delete(catalog, "a"), PS_OK);
-    ck_assert_int_eq(ps_catalog_model_delete(catalog, "a"), PS_NOT_FOUND);
-    ck_assert_int_eq(ps_catalog_model_get(catalog, "a", &r), PS_NOT_FOUND);
-    ps_model_record_free(&two);
-    ps_model_record_free(&three);
-    ps_catalog_close(&catalog);
-}
-END_TEST
-
-START_TEST(pages_of_models_go_on_behind_a_name)
-{
-    static const char *const names[] = {"c", "a.1", "b", "a"};
-    ps_catalog *catalog = open_ok(":memory:");
-    ps_model_record **list = NULL;
-    uint64_t n = 9;
-    for (size_t i = 0; i < 4; i++) {
-        ps_model_record *m = make_model(names[i], 1);
-        ck_assert_int_eq(ps_catalog_model_put(catalog, m), PS_OK);
-        ps_model_record_free(&m);
-    }
-    ck_assert_int_eq(ps_catalog_model_count(catalog, &n), PS_OK);
-    ck_assert_uint_eq(n, 4);
-    ck_assert_int_eq(ps_catalog_model_list(catalog, "", 2, &list), PS_OK);
-    ck_assert_str_eq(list[0]->name, "a");
-    ck_assert_str_eq(list[1]->name, "a.1");
-    ck_assert_ptr_null(list[2]);
-    ps_model_records_free(&list);
-    ck_assert_int_eq(ps_catalog_model_list(catalog, "a.1", 7, &list), PS_OK);
-    ck_assert_str_eq(list[0]->name, "b");
-    ck_assert_str_eq(list[1]->name, "c");
-    ck_assert_ptr_null(list[2]);
-    ps_model_records_free(&list);
-    ck_assert_int_eq(ps_catalog_model_delete(catalog, "b"), PS_OK); /* a token's row may go */
-    ck_assert_int_eq(ps_catalog_model_list(catalog, "b", 7, &list), PS_OK);
-    ck_assert_str_eq(list[0]->name, "c");
-    ck_assert_ptr_null(list[1]);
-    ps_model_records_free(&list);
-    ps_catalog_close(&catalog);
-}
-END_TEST
 
 START_TEST(an_artifact_belongs_to_a_job_and_is_replaced_by_name)
 {
@@ -311,29 +239,40 @@ START_TEST(a_catalog_of_the_first_schema_keeps_its_models_accuracy)
     ps_catalog *catalog = open_ok(path);
     ps_model_record *m = make_model("a", 1), *untested = make_model("b", 1);
     untested->has_test = false;
-    ck_assert_int_eq(ps_catalog_model_put(catalog, m), PS_OK);
-    ck_assert_int_eq(ps_catalog_model_put(catalog, untested), PS_OK);
+    ck_assert_int_eq(test_model_put(catalog, m), PS_OK);
+    ck_assert_int_eq(test_model_put(catalog, untested), PS_OK);
     ps_model_record_free(&m);
     ps_model_record_free(&untested);
     ps_catalog_close(&catalog);
-    raw("INSERT INTO job VALUES(1,'a','train',4,'','anna',0,0,0,'','',x'');"
-        "UPDATE model SET job_id=1 WHERE name='a'; ALTER TABLE model DROP COLUMN owner;"
-        "ALTER TABLE model DROP COLUMN test_metrics;"
-        "ALTER TABLE model ADD COLUMN test_accuracy REAL;"
-        "UPDATE model SET test_accuracy=0.75; PRAGMA user_version=1");
+    raw("ALTER TABLE job DROP COLUMN model_version;"
+        "INSERT INTO job VALUES(1,'a','train',4,'','anna',0,0,0,'','',x'');"
+        "CREATE TABLE model ("
+        "  name TEXT PRIMARY KEY, config TEXT NOT NULL, parameters INTEGER NOT NULL,"
+        "  bytes INTEGER NOT NULL, job_id INTEGER NOT NULL, created_ms INTEGER NOT NULL,"
+        "  has_test INTEGER NOT NULL, test_loss REAL, test_accuracy REAL,"
+        "  path TEXT NOT NULL) STRICT;"
+        "INSERT INTO model SELECT name,config,parameters,bytes,name='a',created_ms,has_test,"
+        "  test_loss,0.75,path FROM model_version;"
+        "CREATE TABLE model_tensor ("
+        "  model TEXT NOT NULL REFERENCES model(name) ON DELETE CASCADE, position INTEGER NOT NULL,"
+        "  name TEXT NOT NULL, shape BLOB NOT NULL, PRIMARY KEY (model, position)) STRICT;"
+        "INSERT INTO model_tensor SELECT 'a',position,name,shape FROM model_version_tensor"
+        "  WHERE path LIKE 'models/a.%';"
+        "DROP TABLE model_version_tensor; DROP TABLE model_version; PRAGMA user_version=1");
     catalog = open_ok(path);
     ck_assert_int_eq(ps_catalog_model_get(catalog, "a", &m), PS_OK);
     ck_assert_uint_eq(m->test_metrics.count, 1);
     ck_assert_str_eq(m->test_metrics.at[0].name, "accuracy");
     ck_assert_double_eq(m->test_metrics.at[0].value, 0.75);
     ck_assert_str_eq(m->owner, "anna"); /* who submitted its job */
+    ck_assert_uint_eq(m->n_tensors, 1);
     ps_model_record_free(&m);
     ck_assert_int_eq(ps_catalog_model_get(catalog, "b", &m), PS_OK);
     ck_assert_str_eq(m->owner, "");
     ck_assert_uint_eq(m->test_metrics.count, 0);
     ps_model_record_free(&m);
     ps_catalog_close(&catalog);
-    raw("UPDATE model SET test_metrics='{\"accuracy\":'");
+    raw("UPDATE model_version SET test_metrics='{\"accuracy\":'");
     catalog = open_ok(path);
     ps_model_record **list = NULL;
     ck_assert_int_eq(ps_catalog_model_list(catalog, "", 0, &list), PS_CORRUPT);
@@ -407,13 +346,13 @@ START_TEST(a_full_disk_is_said_and_the_catalog_stays_good)
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "the disk is full; free space"));
     ck_assert_uint_eq(other, 0);
     ps_model_record *model = make_model("m", 3000);
-    ck_assert_int_eq(ps_catalog_model_put(catalog, model), PS_NO_SPACE);
+    ck_assert_int_eq(test_model_put(catalog, model), PS_NO_SPACE);
     ps_model_record *r = NULL;
     ck_assert_int_eq(ps_catalog_model_get(catalog, "m", &r), PS_NOT_FOUND); /* nothing of it */
     ps_catalog_limit_pages(catalog, 0);
     ck_assert_int_eq(ps_catalog_job_add(catalog, big, &other), PS_OK);
     ck_assert_uint_gt(other, id);
-    ck_assert_int_eq(ps_catalog_model_put(catalog, model), PS_OK);
+    ck_assert_int_eq(test_model_put(catalog, model), PS_OK);
     ps_model_record_free(&model);
     ps_job_record_free(&big);
     ps_catalog_close(&catalog);
@@ -446,9 +385,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {&a_job_comes_back_whole_after_reopening},
     {&pages_of_jobs_go_on_below_an_id},
-    {&pages_of_models_go_on_behind_a_name},
     {&lists_are_newest_first_by_state_and_the_unfinished_oldest_first},
-    {&a_model_is_replaced_whole_and_fits_only_the_same_shapes},
     {&an_artifact_belongs_to_a_job_and_is_replaced_by_name},
     {&a_catalog_of_the_first_schema_keeps_its_models_accuracy},
     {&a_newer_schema_and_a_file_of_somebody_elses_are_refused},

@@ -164,7 +164,7 @@ static float stored_parameter(rig *r)
     int file;
     char *data;
     float value;
-    ck_assert_int_eq(ps_model_file_open(&r->stored.files, "a", &file), PS_OK);
+    ck_assert_int_eq(ps_model_file_open(&r->stored.files, "a", "", &file, NULL), PS_OK);
     size_t len = test_stored_drain(file, &data);
     ck_assert_uint_gt(len, SHAPE * 3 * sizeof value);
     memcpy(&value, data + len - SHAPE * 3 * sizeof value, sizeof value);
@@ -372,18 +372,23 @@ START_TEST(a_job_in_memory_keeps_no_checkpoints_and_begins_anew)
 }
 END_TEST
 
-START_TEST(a_model_to_begin_with_that_is_not_there_fails_the_job)
+START_TEST(a_job_begins_with_the_model_of_its_submission_and_then_its_file_goes)
 {
     rig r = {0};
     open_rig(&r);
-    uint64_t id = ps_world_submit(r.world, "a", 1, "asp", false, "initialize_from: nothing\n");
-    ps_world_attach(r.world, 1, "w1");
-    if (ps_world_task_of(r.world, 1))
-        ps_world_plan(r.world, ps_world_task_of(r.world, 1), ROWS, 0, SHAPE);
+    uint64_t id = begin_job(&r, "");
+    push(&r, id, 1, 5);
+    train(&r);
+    ck_assert_uint_eq(test_stored_count(&r.stored, "models"), 1);
+    id = ps_world_submit(r.world, "b", 1, "asp", false, "initialize_from: a\n");
+    ck_assert_int_eq(ps_model_file_delete(&r.stored.files, "a"), PS_OK);
+    ps_world_plan(r.world, ps_world_task_of(r.world, 1), ROWS, 0, SHAPE);
     settle(&r);
-    ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_FAILED);
-    ps_world_assert_reason(r.world, id, "model nothing: model 'nothing' does not exist");
-    ck_assert_ptr_null(ps_runs_get(r.runs, id));
+    ck_assert_float_eq_tol(parameter(&r, id), -0.5F, 1e-6F);
+    train(&r);
+    ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_DONE);
+    ck_assert_str_eq(test_stored_find(&r.stored, "models", "a."), "");
+    ck_assert_uint_eq(test_stored_count(&r.stored, "models"), 1);
     close_rig(&r);
 }
 END_TEST
@@ -424,7 +429,7 @@ static const ps_check_case cases[] = {
     {&cancelling_a_job_that_waits_for_room_takes_its_checkpoints},
     {&whatever_fails_while_the_job_ends_the_next_try_succeeds, 60},
     {&a_job_in_memory_keeps_no_checkpoints_and_begins_anew},
-    {&a_model_to_begin_with_that_is_not_there_fails_the_job},
+    {&a_job_begins_with_the_model_of_its_submission_and_then_its_file_goes},
     {&the_sweep_takes_folders_of_ended_jobs_and_no_others},
     {0},
 };

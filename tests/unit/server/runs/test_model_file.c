@@ -46,7 +46,9 @@ static ps_status store_from(test_stored *t, ps_param_store *store, uint64_t job_
     ps_job_spec *spec = new_spec("m", from);
     ps_job_outcome outcome = {.has_test = true, .test_loss = 0.5};
     ps_metric_list_add(&outcome.test_metrics, "accuracy", 0.75);
-    ps_status st = ps_model_file_store(&t->files, store, job_id, spec, &outcome);
+    const ps_model_trained trained = {
+        .job_id = job_id, .owner = "anna", .spec = spec, .origin = ""};
+    ps_status st = ps_model_file_store(&t->files, store, &trained, &outcome);
     ps_job_spec_free(&spec);
     return st;
 }
@@ -93,7 +95,7 @@ static void assert_model_is(test_stored *t, ps_param_store *store)
 {
     int file;
     char *data;
-    ck_assert_int_eq(ps_model_file_open(&t->files, "m", &file), PS_OK);
+    ck_assert_int_eq(ps_model_file_open(&t->files, "m", "", &file, NULL), PS_OK);
     size_t len = test_stored_drain(file, &data);
     assert_holds(data, len, store);
     free(data);
@@ -244,7 +246,7 @@ START_TEST(what_is_no_model_is_refused_with_what_is_wrong)
         ck_assert_str_ne(test_stored_find(&t, "models", PS_STORED_INCOMING), ""); /* the caller's */
     }
     int file;
-    ck_assert_int_eq(ps_model_file_open(&t.files, "m", &file), PS_NOT_FOUND);
+    ck_assert_int_eq(ps_model_file_open(&t.files, "m", "", &file, NULL), PS_NOT_FOUND);
     test_stored_close(&t);
 }
 END_TEST
@@ -259,7 +261,7 @@ START_TEST(an_imported_file_is_taken_as_it_is_and_replaces_only_when_told)
     ck_assert_int_eq(adopt(&t, TWO, 64, "m", CONFIG, false), PS_ALREADY_EXISTS);
     ck_assert_int_eq(adopt(&t, TWO, 64, "m", CONFIG, true), PS_OK);
     ck_assert_uint_eq(test_stored_count(&t, "models"), 1);
-    ck_assert_int_eq(ps_model_file_open(&t.files, "m", &file), PS_OK);
+    ck_assert_int_eq(ps_model_file_open(&t.files, "m", "", &file, NULL), PS_OK);
     size_t len = test_stored_drain(file, &data);
     ck_assert_uint_eq(len, make_file(same, TWO, 64));
     ck_assert_mem_eq(data, same, len);
@@ -301,16 +303,16 @@ START_TEST(a_store_is_filled_from_a_model_of_the_same_shapes_only)
     test_stored_open(&t);
     ps_param_store *from = new_store(1, COLUMNS), *to = new_store(2, COLUMNS);
     ps_param_store *other = new_store(3, COLUMNS + 1);
-    ck_assert_int_eq(ps_model_file_load(&t.files, "m", to), PS_NOT_FOUND);
+    ck_assert_int_eq(ps_model_file_load(&t.files, "m", "", to), PS_NOT_FOUND);
     ck_assert_int_eq(store_model(&t, from, 1), PS_OK);
-    ck_assert_int_eq(ps_model_file_load(&t.files, "m", to), PS_OK);
+    ck_assert_int_eq(ps_model_file_load(&t.files, "m", "", to), PS_OK);
     for (uint32_t i = 0; i < 2; i++) {
         float *a = test_params_read(from, i), *b = test_params_read(to, i);
         ck_assert_mem_eq(a, b, (i ? 1 : ROWS) * COLUMNS * sizeof *a);
         free(a);
         free(b);
     }
-    ck_assert_int_eq(ps_model_file_load(&t.files, "m", other), PS_FAILED_PRECONDITION);
+    ck_assert_int_eq(ps_model_file_load(&t.files, "m", "", other), PS_FAILED_PRECONDITION);
     ck_assert_str_eq(ps_error_message(), "model m: tensor w has another shape there");
     ps_param_store_unref(&from);
     ps_param_store_unref(&to);
@@ -328,7 +330,7 @@ START_TEST(whatever_fails_at_loading_is_said)
     ck_assert_int_eq(store_model(&t, from, 1), PS_OK);
     for (unsigned long k = 1;; k++) {
         test_stored_fail(&t, k);
-        ps_status st = ps_model_file_load(&t.files, "m", to);
+        ps_status st = ps_model_file_load(&t.files, "m", "", to);
         bool reached = t.fault.operations >= k;
         ck_assert_int_eq(st, reached ? PS_IO : PS_OK);
         failures += reached;
@@ -353,7 +355,7 @@ START_TEST(a_deleted_model_is_gone_even_when_its_file_cannot_be_removed)
         test_stored_fail(&t, k);
         ck_assert_int_eq(ps_model_file_delete(&t.files, "m"), PS_OK);
         test_stored_fail(&t, 0);
-        ck_assert_int_eq(ps_model_file_open(&t.files, "m", &file), PS_NOT_FOUND);
+        ck_assert_int_eq(ps_model_file_open(&t.files, "m", "", &file, NULL), PS_NOT_FOUND);
         ck_assert_uint_eq(test_stored_count(&t, "models"), k);
     }
     ck_assert_int_eq(ps_model_file_delete(&t.files, "m"), PS_NOT_FOUND);
@@ -375,7 +377,8 @@ START_TEST(a_row_that_the_catalog_has_no_room_for_leaves_no_file)
         st = adopt(&t, TWO, 64, name, CONFIG, false);
         ck_assert(st == PS_OK || st == PS_NO_SPACE);
     }
-    ck_assert_uint_eq(test_stored_count(&t, "models"), stored);
+    ck_assert_str_ne(test_stored_find(&t, "models", PS_STORED_INCOMING), ""); /* the caller's */
+    ck_assert_uint_eq(test_stored_count(&t, "models"), stored + 1);
     ps_catalog_limit_pages(t.catalog, 0);
     ck_assert_int_eq(adopt(&t, TWO, 64, name, CONFIG, false), PS_OK);
     ck_assert_uint_eq(test_stored_count(&t, "models"), stored + 1);
@@ -389,7 +392,7 @@ static bool metadata_has(test_stored *t, const char *text)
     int file;
     char *data;
     uint64_t head;
-    ck_assert_int_eq(ps_model_file_open(&t->files, "m", &file), PS_OK);
+    ck_assert_int_eq(ps_model_file_open(&t->files, "m", "", &file, NULL), PS_OK);
     (void)test_stored_drain(file, &data);
     memcpy(&head, data, 8);
     data[8 + head] = 0; /* of a tensor, which is of no use here */

@@ -84,13 +84,16 @@ START_TEST(a_file_that_cannot_be_removed_is_only_space_and_keeps_the_callers_err
 }
 END_TEST
 
-static void put_model(const test_stored *t, const char *name, const char *path)
+/* A version of this path; is it the model's? */
+static void put_model(const test_stored *t, const char *name, const char *path, bool current)
 {
     ps_model_record *m = ps_new(ps_model_record);
     m->name = ps_strdup(name);
     m->config = ps_strdup("{}");
     m->path = ps_strdup(path);
-    ck_assert_int_eq(ps_catalog_model_put(t->catalog, m), PS_OK);
+    ck_assert_int_eq(ps_catalog_model_add(t->catalog, m), PS_OK);
+    if (current)
+        ck_assert_int_eq(ps_catalog_model_publish(t->catalog, name, path), PS_OK);
     ps_model_record_free(&m);
 }
 
@@ -104,12 +107,15 @@ START_TEST(the_sweep_removes_what_was_half_written_and_nothing_else)
     test_stored_write(&t, "models/gone.2.safetensors", "not named", 9);
     test_stored_write(&t, "models/notes.txt", "somebody's", 10);
     test_stored_write(&t, "artifacts/1.3", "kept", 4);
-    put_model(&t, "m", "models/m.1.safetensors");
+    put_model(&t, "m", "models/m.1.safetensors", true);
+    test_stored_write(&t, "models/m.0.safetensors", "replaced", 8); /* and then psd died */
+    put_model(&t, "m", "models/m.0.safetensors", false);
     ck_assert_int_eq(ps_stored_files_sweep(&t.files), PS_OK);
     ck_assert_uint_eq(test_stored_count(&t, "models"), 3);
     ck_assert_uint_eq(test_stored_count(&t, "artifacts"), 1);
     ck_assert_str_eq(test_stored_find(&t, "models", PS_STORED_INCOMING), "");
     ck_assert_str_eq(test_stored_find(&t, "models", "gone"), "gone.2.safetensors");
+    ck_assert_str_eq(test_stored_find(&t, "models", "m."), "m.1.safetensors");
     test_stored_close(&t);
 }
 END_TEST

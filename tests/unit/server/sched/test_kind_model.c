@@ -1,7 +1,7 @@
 /* kind_model: evaluate, predict and generate, on a stored model. */
 #include "common/base/mem.h"
-#include "server/catalog/models.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/model_row.h"
 #include "tests/lib/world.h"
 
 #include <stdio.h>
@@ -84,19 +84,70 @@ START_TEST(what_failed_is_said_in_good_english)
 }
 END_TEST
 
-START_TEST(a_model_deleted_before_its_task_is_sent_fails_the_job_and_frees_the_slot)
+/* What the task of that session came with. */
+static void assert_version(const ps_world *w, uint64_t session, const char *version)
+{
+    char line[160];
+    (void)snprintf(line, sizeof line, "version %s to session %u", version, (unsigned)session);
+    ck_assert_msg(ps_world_traced(w, line), "no '%s' in %s", line, (const char *)w->trace.data);
+}
+
+static char *version_now(const ps_world *w, const char *name)
+{
+    ps_model_record *model = NULL;
+    ck_assert_int_eq(ps_catalog_model_get(w->catalog, name, &model), PS_OK);
+    char *version = ps_strdup(model->path);
+    ps_model_record_free(&model);
+    return version;
+}
+
+/* Over other workers and a restart of psd. */
+START_TEST(a_job_keeps_the_version_of_its_submission_until_it_has_ended)
 {
     ps_world *w = ps_world_new(NULL, true);
     uint64_t id = 0;
+    char *unused = NULL;
     ps_world_store_model(w, "digits", 4);
+    char *first = version_now(w, "digits");
     ck_assert_int_eq(submit_model_job(w, "predict", "digits", &id), PS_OK);
-    ck_assert_int_eq(ps_catalog_model_delete(w->catalog, "digits"), PS_OK);
+    ps_world_store_model(w, "digits", 9);
+    char *second = version_now(w, "digits");
     ps_world_attach(w, 1, "w1");
-    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_FAILED);
-    ps_world_assert_reason(w, id, "model 'digits' does not exist");
-    ps_sched_counts counts;
-    ps_sched_count(w->sched, &counts);
-    ck_assert_uint_eq(counts.leases, 0);
+    assert_version(w, 1, first);
+    ps_sched_leave(w->sched, 1);
+    ck_assert_int_eq(ps_catalog_model_delete(w->catalog, "digits"), PS_OK);
+    ps_world_attach(w, 2, "w2");
+    assert_version(w, 2, first);
+    ps_world_restart(w);
+    ps_world_attach(w, 3, "w3");
+    assert_version(w, 3, first);
+    ck_assert_int_eq(ps_catalog_model_unused(w->catalog, "", &unused), PS_OK);
+    ck_assert_str_eq(unused, second); /* which nobody uses */
+    ck_assert_int_eq(ps_catalog_model_forget(w->catalog, second), PS_OK);
+    free(unused);
+    ck_assert_int_eq(ps_catalog_model_unused(w->catalog, "", &unused), PS_END);
+    ps_world_evaluated(w, ps_world_task_of(w, 3), 0);
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_DONE);
+    ck_assert_int_eq(ps_catalog_model_unused(w->catalog, "", &unused), PS_OK);
+    ck_assert_str_eq(unused, first);
+    free(unused);
+    free(first);
+    free(second);
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(a_job_of_a_version_that_is_not_the_models_is_refused)
+{
+    static const char yaml[] = "kind: predict\nname: try\nmodel_name: digits\n"
+                               "model_version: models/digits.0\n"
+                               "data: {format: idx, test: {features: /d/x.gz}}\n";
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = 0;
+    ps_world_store_model(w, "digits", 4);
+    ck_assert_int_eq(ps_sched_submit(w->sched, "anna", ps_slice_str(yaml), &id), PS_NOT_FOUND);
+    ck_assert_str_eq(ps_error_message(), "model 'digits' has no version models/digits.0 (any "
+                                         "more): it was replaced or deleted");
     ps_world_free(&w);
 }
 END_TEST
@@ -111,7 +162,7 @@ static void store_language_model(ps_world *w)
     free(model->config);
     model->config = ps_strdup("{architecture: gpt2, vocab_size: 300, context_length: 8, "
                               "hidden_size: 8, num_layers: 1, num_heads: 2}");
-    ck_assert_int_eq(ps_catalog_model_put(w->catalog, model), PS_OK);
+    ck_assert_int_eq(test_model_put(w->catalog, model), PS_OK);
     ps_model_record_free(&model);
 }
 
@@ -291,7 +342,8 @@ static const ps_check_case cases[] = {
     {&what_failed_is_said_in_good_english},
     {&evaluate_and_predict_are_one_task_on_a_stored_model},
     {&a_model_that_has_no_accuracy_has_none_in_its_result},
-    {&a_model_deleted_before_its_task_is_sent_fails_the_job_and_frees_the_slot},
+    {&a_job_keeps_the_version_of_its_submission_until_it_has_ended},
+    {&a_job_of_a_version_that_is_not_the_models_is_refused},
     {0},
 };
 

@@ -70,14 +70,16 @@ static void serve(const char *header, size_t data_bytes, size_t piece)
     send(ps_slice_of(t.file, t.len), piece);
 }
 
+static const ps_stored_model which = {.name = "line", .version = "line.1", .job_id = 7};
+
 static ps_status load(void)
 {
-    return ps_stored_model_load(&t.rig.remote, 7, "line", t.model);
+    return ps_stored_model_load(&t.rig.remote, &which, t.model);
 }
 
 static ps_status check(void)
 {
-    return ps_stored_model_check(&t.rig.remote, 7, "line", ps_model_parameters(t.model));
+    return ps_stored_model_check(&t.rig.remote, &which, ps_model_parameters(t.model));
 }
 
 static void assert_loaded(void)
@@ -122,6 +124,20 @@ START_TEST(a_broken_stream_begins_again)
     ck_assert_int_eq(load(), PS_OK);
     assert_loaded();
     ck_assert_uint_eq(t.fake.exports, 3);
+    end();
+}
+END_TEST
+
+START_TEST(a_file_of_another_version_is_not_taken)
+{
+    begin();
+    serve("{" BIAS "," WEIGHT "}", sizeof(values), 64);
+    (void)snprintf(t.fake.version, sizeof t.fake.version, "line.2");
+    ck_assert_int_eq(load(), PS_FAILED_PRECONDITION);
+    ck_assert_str_eq(ps_error_message(),
+                     "model line: psd sends version 'line.2' of it, and line.1 was asked for");
+    ck_assert_int_eq(check(), PS_FAILED_PRECONDITION);
+    ck_assert_uint_eq(t.fake.exports, 2); /* asking again would help nobody */
     end();
 }
 END_TEST
@@ -241,6 +257,7 @@ END_TEST
 static const ps_check_case tests[] = {
     {&tensors_arrive_under_their_names_however_the_stream_is_cut, .repeat = PS_TEST_DEVICES},
     {&a_broken_stream_begins_again, .repeat = PS_TEST_DEVICES},
+    {&a_file_of_another_version_is_not_taken},
     {&a_file_cut_anywhere_is_corrupt},
     {&bytes_behind_the_last_tensor_are_corrupt},
     {&hostile_headers_are_corrupt},

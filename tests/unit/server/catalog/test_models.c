@@ -1,0 +1,174 @@
+/* models in the catalog: a name means one version, and a version stays as long as it is needed. */
+#include "common/base/mem.h"
+#include "server/catalog/jobs.h"
+#include "server/catalog/models.h"
+#include "tests/lib/check_main.h"
+#include "tests/lib/model_row.h"
+
+#include <math.h>
+#include <string.h>
+
+static ps_catalog *open_memory(void)
+{
+    ps_catalog *catalog = NULL;
+    ck_assert_int_eq(ps_catalog_open(":memory:", &catalog), PS_OK);
+    return catalog;
+}
+
+static ps_model_record *make_model(const char *name, size_t n_tensors)
+{
+    ps_model_record *m = ps_new(ps_model_record);
+    m->name = ps_strdup(name);
+    m->config = ps_strdup("{architecture: mlp}");
+    m->parameters = 40;
+    m->bytes = 400;
+    m->has_test = true;
+    m->test_loss = NAN;
+    ps_metric_list_add(&m->test_metrics, "accuracy", 0.88);
+    ps_metric_list_add(&m->test_metrics, "perplexity", NAN);
+    m->tensors = ps_alloc_array(n_tensors, sizeof *m->tensors);
+    for (size_t i = 0; i < n_tensors; i++)
+        m->tensors[m->n_tensors++] =
+            (ps_model_tensor){.name = ps_asprintf("t%zu", i), .rank = 2, .shape = {i + 1, 3}};
+    return m;
+}
+
+START_TEST(a_model_is_replaced_whole_and_fits_only_the_same_shapes)
+{
+    ps_catalog *catalog = open_memory();
+    ps_model_record *three = make_model("a", 3), *two = make_model("a", 2), *r = NULL;
+    ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", three->tensors, 3), PS_OK); /* no such */
+    ck_assert_int_eq(test_model_put(catalog, three), PS_OK);
+    ck_assert_int_eq(test_model_put(catalog, two), PS_OK);
+    ck_assert_int_eq(ps_catalog_model_version(catalog, "a", three->path, &r), PS_OK);
+    ck_assert_uint_eq(r->n_tensors, 3); /* of before, as it was */
+    ps_model_record_free(&r);
+    ck_assert_int_eq(ps_catalog_model_get(catalog, "a", &r), PS_OK);
+    ck_assert_uint_eq(r->n_tensors, 2);
+    ck_assert_str_eq(r->tensors[1].name, "t1");
+    ck_assert_uint_eq(r->tensors[1].rank, 2);
+    ck_assert_uint_eq(r->tensors[1].shape[0], 2);
+    ck_assert_uint_eq(r->test_metrics.count, 2);
+    ck_assert_double_eq(r->test_metrics.at[0].value, 0.88);
+    ck_assert_str_eq(r->test_metrics.at[1].name, "perplexity");
+    ck_assert(isnan(r->test_metrics.at[1].value));
+    ck_assert(isnan(r->test_loss));
+    ps_model_record_free(&r);
+    ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", two->tensors, 2), PS_OK);
+    ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", three->tensors, 3),
+                     PS_FAILED_PRECONDITION);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "has no tensor t2"));
+    ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", two->tensors, 1), PS_FAILED_PRECONDITION);
+    two->tensors[1].shape[1] = 4;
+    ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", two->tensors, 2), PS_FAILED_PRECONDITION);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "t1 is [2, 3] there and [2, 4] in this job"));
+    ps_model_record **list = NULL;
+    ck_assert_int_eq(ps_catalog_model_list(catalog, "", 0, &list), PS_OK);
+    ck_assert_str_eq(list[0]->name, "a");
+    ck_assert_ptr_null(list[1]);
+    ps_model_records_free(&list);
+    ck_assert_int_eq(ps_catalog_model_delete(catalog, "a"), PS_OK);
+    ck_assert_int_eq(ps_catalog_model_delete(catalog, "a"), PS_NOT_FOUND);
+    ck_assert_int_eq(ps_catalog_model_get(catalog, "a", &r), PS_NOT_FOUND);
+    ps_model_record_free(&two);
+    ps_model_record_free(&three);
+    ps_catalog_close(&catalog);
+}
+END_TEST
+
+static ps_job_record *make_job(void)
+{
+    ps_job_record *r = ps_new(ps_job_record);
+    r->name = ps_strdup("use");
+    r->kind = ps_strdup("predict");
+    r->state = PS_JOB_QUEUED;
+    psd__v1__progress__init(&r->progress);
+    return r;
+}
+
+static bool unused_is(ps_catalog *catalog, const char *version)
+{
+    char *found = NULL;
+    ps_status st = ps_catalog_model_unused(catalog, "", &found);
+    bool is = version ? !st && strcmp(found, version) == 0 : st == PS_END;
+    free(found);
+    return is;
+}
+
+START_TEST(a_version_is_needed_by_its_name_and_by_jobs_that_have_not_ended)
+{
+    ps_catalog *catalog = open_memory();
+    ps_model_record *first = make_model("a", 1), *second = make_model("a", 1), *r = NULL;
+    ck_assert_int_eq(test_model_put(catalog, first), PS_OK);
+    ps_job_record *job = make_job();
+    job->model_version = ps_strdup(first->path);
+    ck_assert_int_eq(ps_catalog_job_add(catalog, job, &job->id), PS_OK);
+    second->path = ps_strdup("models/new");
+    ck_assert_int_eq(ps_catalog_model_add(catalog, second), PS_OK);
+    ck_assert(unused_is(catalog, "models/new")); /* not named yet */
+    ck_assert_int_eq(ps_catalog_model_publish(catalog, "a", "models/new"), PS_OK);
+    ck_assert(unused_is(catalog, NULL)); /* the job has the first */
+    uint64_t late = 0;
+    ck_assert_int_eq(ps_catalog_job_add(catalog, job, &late), PS_ABORTED);
+    ck_assert_uint_eq(late, 0);
+    job->state = PS_JOB_DONE;
+    ck_assert_int_eq(ps_catalog_job_update(catalog, job), PS_OK);
+    ck_assert(unused_is(catalog, first->path));
+    ck_assert_int_eq(ps_catalog_model_forget(catalog, first->path), PS_OK);
+    ck_assert_int_eq(ps_catalog_model_version(catalog, "a", first->path, &r), PS_NOT_FOUND);
+    ck_assert_int_eq(ps_catalog_model_forget(catalog, "models/new"), PS_OK); /* is named: stays */
+    ck_assert_int_eq(ps_catalog_model_version(catalog, "b", "models/new", &r), PS_NOT_FOUND);
+    ck_assert_int_eq(ps_catalog_model_version(catalog, "a", "models/new", &r), PS_OK);
+    ps_model_record_free(&r);
+    ck_assert_int_eq(ps_catalog_model_delete(catalog, "a"), PS_OK);
+    ck_assert(unused_is(catalog, "models/new"));
+    ps_job_record_free(&job);
+    ps_model_record_free(&first);
+    ps_model_record_free(&second);
+    ps_catalog_close(&catalog);
+}
+END_TEST
+
+START_TEST(pages_of_models_go_on_behind_a_name)
+{
+    static const char *const names[] = {"c", "a.1", "b", "a"};
+    ps_catalog *catalog = open_memory();
+    ps_model_record **list = NULL;
+    uint64_t n = 9;
+    for (size_t i = 0; i < 4; i++) {
+        ps_model_record *m = make_model(names[i], 1);
+        ck_assert_int_eq(test_model_put(catalog, m), PS_OK);
+        ps_model_record_free(&m);
+    }
+    ck_assert_int_eq(ps_catalog_model_count(catalog, &n), PS_OK);
+    ck_assert_uint_eq(n, 4);
+    ck_assert_int_eq(ps_catalog_model_list(catalog, "", 2, &list), PS_OK);
+    ck_assert_str_eq(list[0]->name, "a");
+    ck_assert_str_eq(list[1]->name, "a.1");
+    ck_assert_ptr_null(list[2]);
+    ps_model_records_free(&list);
+    ck_assert_int_eq(ps_catalog_model_list(catalog, "a.1", 7, &list), PS_OK);
+    ck_assert_str_eq(list[0]->name, "b");
+    ck_assert_str_eq(list[1]->name, "c");
+    ck_assert_ptr_null(list[2]);
+    ps_model_records_free(&list);
+    ck_assert_int_eq(ps_catalog_model_delete(catalog, "b"), PS_OK); /* a token's row may go */
+    ck_assert_int_eq(ps_catalog_model_list(catalog, "b", 7, &list), PS_OK);
+    ck_assert_str_eq(list[0]->name, "c");
+    ck_assert_ptr_null(list[1]);
+    ps_model_records_free(&list);
+    ps_catalog_close(&catalog);
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&a_model_is_replaced_whole_and_fits_only_the_same_shapes},
+    {&a_version_is_needed_by_its_name_and_by_jobs_that_have_not_ended},
+    {&pages_of_models_go_on_behind_a_name},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("server/catalog/models", cases);
+}
