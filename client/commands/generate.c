@@ -268,15 +268,24 @@ static void report_json(talk *t, const ps_generation_end *end)
     ps_json_finish(t->client);
 }
 
-static void report_text(talk *t, const ps_generation_end *end)
+/* The text's line ends before anything is said about it: both streams may be one terminal. */
+static ps_status report_text(talk *t, const ps_generation_end *end)
 {
-    ps_buf_putc(&t->client->out, '\n');
-    if (!isatty(STDERR_FILENO))
-        return;
     bool full = !strcmp(end->ended, "context");
+    ps_buf_putc(&t->client->out, '\n');
+    ps_status st = ps_output_flush(&t->client->out, STDOUT_FILENO);
+    if (st)
+        return st;
+    if (!isatty(STDERR_FILENO)) {
+        if (full)
+            fprintf(stderr, "psctl: the text ends after %zu tokens: the model's context is full\n",
+                    t->said.ids.n);
+        return PS_OK;
+    }
     fprintf(stderr, "%zu tokens, %.1f a second, the first after %.2f s%s\n", t->said.ids.n,
             rate(t, end), end->load_seconds + end->prompt_seconds,
             full ? "; the model's context is full" : "");
+    return PS_OK;
 }
 
 static ps_status follow(talk *t)
@@ -307,7 +316,7 @@ static ps_status follow(talk *t)
     if (!st && t->client->json)
         report_json(t, &end);
     else if (!st)
-        report_text(t, &end);
+        st = report_text(t, &end);
     return st;
 }
 

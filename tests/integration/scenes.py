@@ -1,10 +1,14 @@
 """What the tests of failures share: a job long enough to have a middle, and a wire that can be cut."""
+import os
+import pty
 import re
+import select
+import signal
 import socket
 import threading
 import time
 
-from harness import SLOW, Cluster, wait_until
+from harness import PSCTL, SLOW, Cluster, wait_until
 
 # Fast detection, so that a test need not wait for the defaults of a real network.
 QUICK = f"jobs: {{heartbeat: 200ms, lease_timeout: {int(1500 * SLOW)}ms}}\nlog: {{level: debug}}"
@@ -193,3 +197,35 @@ class Proxy:
             pass
         self.listener.close()
         self.cut()
+
+
+class Terminal:
+    """psctl on a terminal of its own; everything it writes is kept."""
+
+    def __init__(self, cluster, *arguments):
+        self.text = b""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ.update(TERM="xterm", LANG="C.UTF-8")
+            certs = cluster.certs
+            os.execv(PSCTL, ["psctl", "--server", f"localhost:{cluster.port}", "--ca", f"{certs}/ca.pem", "--cert",
+                             f"{certs}/alice.pem", "--key", f"{certs}/alice.key", *[str(a) for a in arguments]])
+
+    def read(self):
+        ready, _, _ = select.select([self.fd], [], [], 0.1)
+        try:
+            self.text += os.read(self.fd, 65536) if ready else b""
+        except OSError:
+            pass  # it has ended
+        return self.text
+
+    def status(self, timeout=20):
+        end = time.monotonic() + timeout * SLOW
+        while time.monotonic() < end:
+            self.read()
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.read()
+                return os.waitstatus_to_exitcode(status)
+        os.kill(self.pid, signal.SIGKILL)
+        raise AssertionError(f"psctl does not end: {self.text[-500:]!r}")

@@ -11,6 +11,7 @@ import time
 import grpc
 import numpy as np
 from harness import PSCTL, SOURCE, Cluster, read_safetensors, run, stubs, wait_until
+from scenes import Terminal
 from test_language import gpt2, llama, numpy_loss, write_tokens
 
 GOLDEN = pathlib.Path(SOURCE) / "tests/golden"
@@ -114,6 +115,10 @@ def a_context_that_is_full_ends_it():
         for length, prompt in ((1, "x"), (64, "y" * 64)):
             said = say(cluster, "llama", prompt, "--tokens", 100, "--temperature", 0)
             assert said["ended"] == "context" and len(said["tokens"]) == 65 - length, said
+            if length == 1:
+                plain = cluster.psctl("generate", "llama", "--prompt", prompt, "--tokens", 100, "--temperature", 0)
+                assert plain.stdout == said["text"] + "\n"
+                assert plain.stderr == "psctl: the text ends after 64 tokens: the model's context is full\n"
             if length == 64:
                 assert said["tokens"] == greedy("llama", tensors, prompt.encode(), 1)
         refused = cluster.psctl("generate", "llama", "--prompt", "z" * 65, check=False)
@@ -130,6 +135,10 @@ def a_seed_says_the_same_again():
         assert one["tokens"] == same["tokens"] != other["tokens"]
         text = cluster.psctl("generate", "gpt2", "--prompt", "once", *how, 7).stdout
         assert text == one["text"] + "\n"
+        terminal = Terminal(cluster, "generate", "gpt2", "--prompt", "once", *how, 7)
+        assert terminal.status() == 0
+        line = rb"[^\n]\r\n30 tokens, [0-9.]+ a second, the first after [0-9.]+ s\r\n"
+        assert re.search(line, terminal.text), terminal.text
         (cluster.dir / "prompt.txt").write_text("once")
         text = cluster.psctl("generate", "gpt2", "--prompt", f"@{cluster.dir}/prompt.txt", *how, 7).stdout
         assert text == one["text"] + "\n"

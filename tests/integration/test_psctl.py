@@ -1,14 +1,13 @@
 """psctl as people and scripts use it: exit statuses, one line an error, the bar on a terminal, JSON lines."""
 import json
 import os
-import pty
-import select
 import signal
 import socket
 import subprocess
 import time
 
 from harness import PSCTL, SLOW, SOURCE, Cluster, run, wait_until
+from scenes import Terminal
 
 
 def fails(cluster, status, text, *arguments, who="alice", **options):
@@ -89,38 +88,6 @@ def an_interrupted_export_leaves_nothing():
         assert export.wait(20 * SLOW) == 130
         assert not list(cluster.dir.glob("cut.safetensors*"))
         connection.close()
-
-
-class Terminal:
-    """psctl on a terminal of its own; everything it writes is kept."""
-
-    def __init__(self, cluster, *arguments):
-        self.text = b""
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.environ.update(TERM="xterm", LANG="C.UTF-8")
-            certs = cluster.certs
-            os.execv(PSCTL, ["psctl", "--server", f"localhost:{cluster.port}", "--ca", f"{certs}/ca.pem", "--cert",
-                             f"{certs}/alice.pem", "--key", f"{certs}/alice.key", *[str(a) for a in arguments]])
-
-    def read(self):
-        ready, _, _ = select.select([self.fd], [], [], 0.1)
-        try:
-            self.text += os.read(self.fd, 65536) if ready else b""
-        except OSError:
-            pass  # it has ended
-        return self.text
-
-    def status(self, timeout=20):
-        end = time.monotonic() + timeout * SLOW
-        while time.monotonic() < end:
-            self.read()
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.read()
-                return os.waitstatus_to_exitcode(status)
-        os.kill(self.pid, signal.SIGKILL)
-        raise AssertionError(f"psctl does not end: {self.text[-500:]!r}")
 
 
 def control_c_detaches_and_watching_outlives_psd():
