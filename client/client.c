@@ -69,7 +69,7 @@ static ps_status open_channel(ps_client *client, const ps_context *context)
     ps_tls_context *tls = NULL;
     ps_status st = ps_tls_context_new(&files, &tls);
     if (st) /* a certificate that is of no use is a refusal, whoever noticed it */
-        return st == PS_FAILED_PRECONDITION ? PS_UNAUTHENTICATED : st;
+        return st == PS_FAILED_PRECONDITION || st == PS_NO_ACCESS ? PS_UNAUTHENTICATED : st;
     unsigned limit = timeout_of(client, CONNECT_MS);
     ps_channel_options options = {.target = context->server,
                                   .tls = tls,

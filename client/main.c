@@ -4,9 +4,9 @@
 #include "client/client.h"
 #include "client/exit_code.h"
 #include "common/base/log.h"
+#include "common/base/process.h"
 
 #include <locale.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -48,9 +48,9 @@ static ps_status run_command(ps_client *client, const ps_command_line *line)
 
 int main(int argc, char **argv)
 {
+    ps_process_begin();
     /* numbers stay in the C locale: JSON and scripts read them */
     (void)setlocale(LC_CTYPE, "");
-    (void)signal(SIGPIPE, SIG_IGN);
     ps_log_set_level(PS_LOG_WARNING);
     ps_client client;
     ps_client_init(&client);
@@ -68,7 +68,7 @@ int main(int argc, char **argv)
         st = written;
         ps_error_save(&error, st);
     }
-    if (st && !client.interrupted)
+    if (st && st != PS_BROKEN_PIPE && !client.interrupted) /* `| head` has what it wanted */
         complain(line.command ? line.command->name : NULL, error.message);
     int code = client.interrupted   ? PS_EXIT_INTERRUPTED
                : client.usage && st ? PS_EXIT_USAGE

@@ -7,7 +7,7 @@
 #include "common/base/status.h"
 
 /* Locks data_dir by a file in it. PS_FAILED_PRECONDITION: another psd has it (its process number is
- * in the message); PS_PERMISSION_DENIED, PS_IO, ...: the file cannot be made. */
+ * in the message); PS_NO_ACCESS, PS_IO, ...: the file cannot be made. */
 PS_MUST_CHECK ps_status ps_data_lock_take(const char *data_dir, int *out);
 void ps_data_lock_release(int *lock); /* -1: none */
 

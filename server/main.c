@@ -2,10 +2,10 @@
  *
  * Exit status: 0 stopped as asked; 1 could not start or run on; 2 wrong flags or configuration. */
 #include "common/base/log.h"
+#include "common/base/process.h"
 #include "server/daemon.h"
 #include "server/options.h"
 
-#include <signal.h>
 #include <stdio.h>
 
 #ifndef PSD_VERSION
@@ -33,8 +33,7 @@ static int serve(const ps_server_options *options)
 
 int main(int argc, char **argv)
 {
-    (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGXFSZ, SIG_IGN); /* a limit of file sizes is like a full disk: write says so */
+    ps_process_begin();
     ps_server_options *options = NULL;
     if (ps_server_options_parse(argc, argv, &options)) {
         (void)fprintf(stderr, "psd: %s\n", ps_error_message());

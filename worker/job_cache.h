@@ -37,7 +37,8 @@ bool ps_job_entry_stored(const ps_job_entry *entry); /* is it of a stored model?
 
 typedef enum ps_job_data { PS_JOB_TRAIN_DATA, PS_JOB_TEST_DATA, PS_JOB_DATA_COUNT } ps_job_data;
 /* Checks the paths against data_roots, opens, and compares with the model's widths.
- * PS_NOT_FOUND, PS_PERMISSION_DENIED (data_roots), PS_INVALID_ARGUMENT, PS_CORRUPT. */
+ * PS_NOT_FOUND, PS_PERMISSION_DENIED (data_roots), PS_NO_ACCESS, PS_INVALID_ARGUMENT, PS_CORRUPT.
+ */
 PS_MUST_CHECK ps_status ps_job_entry_data(ps_job_entry *entry, ps_task_run *run, ps_job_data which,
                                           ps_dataset **out);
 /* Its parameters are not filled, unless it is a stored model's: then they are the stored ones. */

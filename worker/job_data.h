@@ -14,7 +14,8 @@ typedef struct ps_job_data_request {
 } ps_job_data_request;
 
 /* Checks the paths against data_roots, opens, and compares with the model's widths or vocabulary.
- * PS_NOT_FOUND, PS_PERMISSION_DENIED (data_roots), PS_INVALID_ARGUMENT, PS_CORRUPT. */
+ * PS_NOT_FOUND, PS_PERMISSION_DENIED (data_roots), PS_NO_ACCESS, PS_INVALID_ARGUMENT, PS_CORRUPT.
+ */
 PS_MUST_CHECK ps_status ps_job_data_open(const ps_job_data_request *request, ps_dataset **out);
 
 #endif

@@ -3,9 +3,9 @@
  * Exit status: 0 stopped as asked; 1 could not start, or the device was lost; 2 wrong flags or
  * configuration. */
 #include "common/base/log.h"
+#include "common/base/process.h"
 #include "worker/daemon.h"
 
-#include <signal.h>
 #include <stdio.h>
 
 #ifndef PSD_VERSION
@@ -33,7 +33,7 @@ static int work(const ps_worker_options *options, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    (void)signal(SIGPIPE, SIG_IGN);
+    ps_process_begin();
     ps_worker_options *options = NULL;
     if (ps_worker_options_parse(argc, argv, &options)) {
         (void)fprintf(stderr, "psworker: %s\n", ps_error_message());

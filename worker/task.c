@@ -178,8 +178,8 @@ void ps_task_say(ps_task_run *run, uint64_t index, int32_t token)
  * it; what is wrong with this machine, or with the moment, is. */
 static bool worth_retry(const Psd__V1__Task *task, ps_status st)
 {
-    bool here = (st == PS_NOT_FOUND || st == PS_PERMISSION_DENIED || st == PS_NO_MEMORY ||
-                 st == PS_IO || st == PS_UNIMPLEMENTED) &&
+    bool here = (st == PS_NOT_FOUND || st == PS_PERMISSION_DENIED || st == PS_NO_ACCESS ||
+                 st == PS_NO_MEMORY || st == PS_IO || st == PS_UNIMPLEMENTED) &&
                 strcmp(task->kind, "plan") != 0;
     return here || st == PS_CANCELLED || ps_status_retryable(st);
 }

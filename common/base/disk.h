@@ -2,7 +2,7 @@
  * power. Rows: ps_disk_system; the tests' own. Calls block: off the loop. Any thread, as long as a
  * file is used by one at a time.
  *
- * Failures: PS_NOT_FOUND, PS_ALREADY_EXISTS, PS_PERMISSION_DENIED, PS_NO_SPACE or PS_IO, the path
+ * Failures: PS_NOT_FOUND, PS_ALREADY_EXISTS, PS_NO_ACCESS, PS_NO_SPACE or PS_IO, the path
  * in the message. After a failed fsync the file's contents are unknown (the kernel may have dropped
  * the dirty pages and marked them clean): never retry on the same file, write another one.
  */

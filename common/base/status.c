@@ -58,7 +58,7 @@ static ps_status code_of_errno(int error)
         return PS_ALREADY_EXISTS;
     case EACCES:
     case EPERM:
-        return PS_PERMISSION_DENIED;
+        return PS_NO_ACCESS;
     case ENOTEMPTY:
         return PS_FAILED_PRECONDITION;
     case ENOMEM:
@@ -72,11 +72,12 @@ static ps_status code_of_errno(int error)
         return PS_DEADLINE_EXCEEDED;
     case ECONNREFUSED:
     case ECONNRESET:
-    case EPIPE:
     case EHOSTUNREACH:
     case ENETUNREACH:
     case EADDRINUSE:
         return PS_UNAVAILABLE;
+    case EPIPE:
+        return PS_BROKEN_PIPE;
     default:
         return PS_IO;
     }

@@ -42,6 +42,8 @@
     X(IO, 13, false, "input/output error")                  \
     X(CORRUPT, 15, false, "corrupt data")                   \
     X(PROTOCOL, 13, false, "protocol error")                \
+    X(NO_ACCESS, 7, false, "no access to a local file")     \
+    X(BROKEN_PIPE, 13, false, "nobody reads the output")    \
     X(AGAIN, 14, true, "would block")                       \
     X(END, 11, false, "end of input")
 
@@ -72,7 +74,8 @@ ps_status ps_fail(ps_status code, const char *format, ...) PS_PRINTF(2, 3);
 ps_status ps_wrap(ps_status code, const char *format, ...) PS_PRINTF(2, 3);
 
 /* From errno: the code that fits it (ENOSPC is PS_NO_SPACE, ENOENT is PS_NOT_FOUND, ...), and
- * "text: strerror" as the message. */
+ * "text: strerror" as the message. Of files: EACCES is PS_NO_ACCESS (PS_PERMISSION_DENIED is a
+ * role's or a certificate's), EPIPE PS_BROKEN_PIPE. The transport has codes of its own. */
 ps_status ps_fail_errno(int error, const char *format, ...) PS_PRINTF(2, 3);
 
 /* This thread's last message; never NULL. Valid until the next ps_fail on this thread. */

@@ -391,6 +391,28 @@ def a_log_that_nobody_reads_stops_nothing():
             pipe.end()
 
 
+def daemons_start_without_standard_descriptors():
+    """As cron and some supervisors start them: what they open first must not become their log."""
+    def close_all():
+        for fd in (0, 1, 2):
+            os.close(fd)
+
+    with Cluster() as cluster:
+        port_file = cluster.dir / "port"
+        cluster.start_server().stop()
+        port_file.unlink()
+        commands = [[PSD, "--config", cluster.dir / "psd.yaml", "--port-file", port_file],
+                    [PSWORKER, "--config", cluster.worker_config("w1")]]
+        started = [subprocess.Popen(command, preexec_fn=close_all) for command in commands]
+        wait_until("psd is up", port_file.exists)
+        wait_until("the worker is there", lambda: "w1" in workers(cluster))
+        for daemon in reversed(started):
+            for fd in (0, 1, 2):
+                assert os.readlink(f"/proc/{daemon.pid}/fd/{fd}") == "/dev/null"
+            daemon.terminate()
+            assert daemon.wait(20 * SLOW) == 0
+
+
 def nothing_secret_is_written_and_nobody_else_may_read():
     with Scene() as cluster:
         cluster.begin("log: {level: debug}")
@@ -498,6 +520,6 @@ run([the_metrics_page_is_prometheus_text_and_its_counters_grow,
      psd_at_rest_uses_no_cpu_time_nor_with_a_call_now_and_then,
      sighup_reads_certificates_log_level_and_audit_file_again, psd_tells_the_service_manager,
      psworker_tells_the_service_manager, journald_gets_priorities_and_people_get_times,
-     a_log_that_nobody_reads_stops_nothing,
+     a_log_that_nobody_reads_stops_nothing, daemons_start_without_standard_descriptors,
      nothing_secret_is_written_and_nobody_else_may_read, the_port_file_is_complete_and_new_at_each_start,
      a_psd_that_cannot_start_says_why, admin_commands_in_json_and_their_statuses])

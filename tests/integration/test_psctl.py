@@ -43,6 +43,16 @@ def every_failure_has_one_line_and_its_status():
         fails(cluster, 4, "unknown CA", "--ca", other / "ca.pem", "--cert", other / "mallory.pem", "--key",
               other / "mallory.key", "jobs")
         fails(cluster, 7, "exists", "cert", "create-client", "--role", "worker", "--name", "mallory", "--dir", other)
+        command = [PSCTL, *cluster.flags(), "workers"]
+        for closed in ((0,), (1,), (2,), (0, 1, 2)):
+            done = subprocess.run(command, preexec_fn=lambda fds=closed: [os.close(fd) for fd in fds], check=False,
+                                  capture_output=True)
+            assert done.returncode == 0, f"without the descriptors {closed}: {done.returncode}: {done.stderr}"
+        ends = os.pipe()
+        os.close(ends[0])
+        done = subprocess.run(command, stdout=ends[1], stderr=subprocess.PIPE, check=False)
+        os.close(ends[1])
+        assert (done.returncode, done.stderr) == (1, b""), "`| head` has what it wanted"
 
 
 def a_followed_job_ends_with_its_result():

@@ -7,6 +7,8 @@ START_TEST(the_documented_numbers_are_kept)
     ck_assert_int_eq(ps_exit_of(PS_OK), 0);
     ck_assert_int_eq(ps_exit_of(PS_ABORTED), 1);
     ck_assert_int_eq(ps_exit_of(PS_INTERNAL), 1);
+    ck_assert_int_eq(ps_exit_of(PS_NO_ACCESS), 1);
+    ck_assert_int_eq(ps_exit_of(PS_BROKEN_PIPE), 1);
     ck_assert_int_eq(ps_exit_of(PS_UNAVAILABLE), 3);
     ck_assert_int_eq(ps_exit_of(PS_DEADLINE_EXCEEDED), 3);
     ck_assert_int_eq(ps_exit_of(PS_PERMISSION_DENIED), 4);

@@ -46,6 +46,10 @@ START_TEST(errno_maps_to_a_code_and_its_text)
 {
     ck_assert_int_eq(ps_fail_errno(ENOSPC, "checkpoint /x"), PS_NO_SPACE);
     ck_assert_str_eq(ps_error_message(), "checkpoint /x: No space left on device");
+    /* no refusal by a server, and no server that is away */
+    ck_assert_int_eq(ps_fail_errno(EACCES, "x"), PS_NO_ACCESS);
+    ck_assert_int_eq(ps_fail_errno(EPERM, "x"), PS_NO_ACCESS);
+    ck_assert_int_eq(ps_fail_errno(EPIPE, "x"), PS_BROKEN_PIPE);
 }
 END_TEST
 

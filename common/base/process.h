@@ -1,0 +1,13 @@
+/* process: what every program of psd does first in main, before it opens anything.
+ *
+ * Descriptors 0, 1 and 2 that are closed (cron, some supervisors, `<&-`) become /dev/null: whatever
+ * was opened next would take their numbers, and log lines be written into it. A peer or a reader
+ * that has gone, and a file that may not grow further, are errors of the call (EPIPE, EFBIG), no
+ * signals.
+ */
+#ifndef PS_BASE_PROCESS_H
+#define PS_BASE_PROCESS_H
+
+void ps_process_begin(void);
+
+#endif
