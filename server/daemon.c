@@ -7,10 +7,10 @@
  * on disk allows at any time. */
 #include "server/daemon.h"
 
+#include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/notify.h"
-#include "common/base/parallel.h"
 #include "common/security/policy.h"
 #include "server/daemon_internal.h"
 #include "server/data_lock.h"
@@ -99,17 +99,41 @@ static ps_status open_state(ps_daemon *d)
     return st;
 }
 
-static void fill_limits(const ps_server_conf *conf, ps_rpc_limits *out)
+static size_t half_of_memory(void)
+{
+    ps_limits limits;
+    ps_limits_read(&limits);
+    return limits.memory / 2;
+}
+
+/* A connection is a file; some are kept for psd itself: its loops, the catalog, checkpoints, models
+ * on their way, the metrics page. Connections beyond are refused, where files that cannot be opened
+ * would cost what is being trained. */
+static unsigned connections_for(const ps_server_conf *conf, unsigned files)
+{
+    enum { OWN = 128 };
+    unsigned asked = (unsigned)conf->limits.connections;
+    unsigned room = files > 2 * OWN ? files - OWN : files / 2;
+    if (asked <= room)
+        return asked;
+    ps_log_warning("psd",
+                   "limits.connections is %u, but psd may open only %u files: at most %u "
+                   "connections; allow more (LimitNOFILE in its unit, or ulimit -n)",
+                   asked, files, room);
+    return room;
+}
+
+static void fill_limits(const ps_server_conf *conf, unsigned files, ps_rpc_limits *out)
 {
     *out = PS_RPC_LIMITS_DEFAULT;
     out->message_bytes = conf->limits.message_bytes;
     out->memory_bytes = conf->limits.memory_bytes;
     if (!out->memory_bytes)
-        out->memory_bytes = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE) / 2;
+        out->memory_bytes = half_of_memory();
     out->connection_bytes = conf->limits.connection_bytes;
     out->call_bytes = conf->limits.call_bytes;
     out->streams = (unsigned)conf->limits.streams;
-    out->connections = (unsigned)conf->limits.connections;
+    out->connections = connections_for(conf, files);
     out->keepalive_ms = (unsigned)conf->keepalive.interval_ms;
     out->keepalive_timeout_ms = (unsigned)conf->keepalive.timeout_ms;
 }
@@ -142,7 +166,7 @@ static ps_status open_listeners(ps_daemon *d)
                                      .authorise = authorise,
                                      .refused = refused,
                                      .user = d};
-    fill_limits(d->conf, &options.limits);
+    fill_limits(d->conf, d->files, &options.limits);
     d->memory_budget = options.limits.memory_bytes;
     memcpy(d->cluster, ps_tls_context_identity(tls)->cluster, sizeof d->cluster);
     ps_status st = ps_rpc_server_create(&options, &d->server);
@@ -183,6 +207,8 @@ static void hangup_cb(void *user, int number)
 static ps_status open_all(ps_daemon *d)
 {
     ps_log_set_level(ps_conf_log_level(&d->conf->log));
+    d->files = ps_limits_raise_files();
+    ps_limits_log("psd", d->files);
     ps_work_set_threads(ps_server_threads(d->conf, ps_cores()));
     ps_status st = ps_disk_mkdir_if_missing(&ps_disk_system, d->conf->data_dir);
     if (!st)

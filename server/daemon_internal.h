@@ -16,6 +16,7 @@ struct ps_daemon {
     ps_clock clock;
     int64_t started_ms;
     uint64_t memory_budget; /* for messages, bytes */
+    unsigned files;         /* that may be open */
     int data_lock;          /* data_lock.h; -1: not held */
     char cluster[PS_IDENTITY_PART_MAX + 1];
 

@@ -3,6 +3,7 @@
  * reach psd is not a failure: the channels try again for as long as the daemon runs. */
 #include "worker/daemon.h"
 
+#include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/notify.h"
@@ -186,6 +187,7 @@ ps_status ps_worker_daemon_create(const ps_worker_start *start, ps_worker_daemon
     ps_worker_daemon *d = ps_new(ps_worker_daemon);
     d->start = *start;
     ps_log_set_level(ps_conf_log_level(&conf->log));
+    ps_limits_log("psworker", ps_limits_raise_files());
     ps_tls_options tls = {.side = PS_TLS_CLIENT,
                           .ca_file = conf->tls.ca,
                           .cert_file = conf->tls.certificate,

@@ -1,5 +1,6 @@
 #include "worker/job_model.h"
 
+#include "common/base/limits.h"
 #include "common/base/mem.h"
 
 #include <inttypes.h>
@@ -47,7 +48,7 @@ ps_status ps_job_model_room(const char *name, const ps_model_config *config,
     ps_status st = ps_model_describe(config, &layout);
     if (st)
         return st;
-    uint64_t elements = elements_of(&layout), available = ps_mem_available();
+    uint64_t elements = elements_of(&layout), available = ps_limits_memory_left();
     uint64_t bytes = elements * sizeof(float) * (inference ? 1 : 2);
     ps_model_layout_free(&layout);
     if (bytes <= available)

@@ -26,11 +26,6 @@ void *ps_try_alloc(size_t bytes);
 /* Not zeroed, otherwise as ps_try_alloc: for buffers that are written whole. */
 void *ps_try_alloc_raw(size_t bytes);
 
-/* What this process may still take before the kernel ends somebody for it: by the machine and by
- * its control group. Linux promises more than it has, so that what is large has to ask first.
- * UINT64_MAX when nobody says. */
-uint64_t ps_mem_available(void);
-
 /* Frees what any of the above returned and clears the pointer: ps_free(&p). */
 #define ps_free(pointer)   \
     do {                   \

@@ -1,8 +1,9 @@
 /* Threads are made for the call: what is worth them takes far longer than they do. Cannot fail. */
 #include "common/base/parallel.h"
 
+#include "common/base/limits.h"
+
 #include <pthread.h>
-#include <unistd.h>
 
 typedef struct job {
     void (*work)(void *state);
@@ -14,12 +15,6 @@ static void *thread_main(void *user)
     const job *j = user;
     j->work(j->state);
     return NULL;
-}
-
-unsigned ps_cores(void)
-{
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return cores > 0 ? (unsigned)cores : 1;
 }
 
 void ps_parallel_run(size_t most, void (*work)(void *state), void *state)

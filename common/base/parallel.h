@@ -6,8 +6,6 @@
 
 enum { PS_PARALLEL_MAX = 16 }; /* threads */
 
-unsigned ps_cores(void); /* that are online; at least 1 */
-
 /* Calls work(state) on as many threads as there are cores, at most `most`, the caller's included,
  * and returns when all have returned. A thread that cannot be had is one less. most: at least 1. */
 void ps_parallel_run(size_t most, void (*work)(void *state), void *state);

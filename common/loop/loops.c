@@ -2,10 +2,10 @@
  * Failure: no threads or file descriptors left; what was made is taken down again. */
 #include "common/loop/loop_internal.h"
 
+#include "common/base/limits.h"
 #include "common/base/mem.h"
 
 #include <signal.h>
-#include <sys/sysinfo.h>
 
 #define LOOPS_MAX 256
 
@@ -36,7 +36,7 @@ static int start_thread(pthread_t *thread, ps_loop *loop)
 ps_status ps_loops_create(unsigned n, bool busy_poll, ps_loops **out)
 {
     if (n == 0)
-        n = (unsigned)get_nprocs();
+        n = ps_cores();
     if (n > LOOPS_MAX)
         n = LOOPS_MAX;
     ps_loops *loops = ps_new(ps_loops);

@@ -1,14 +1,13 @@
 /* The CPU's row: memory is the host's, a stream is the calling thread, an event is reached at once.
  */
+#include "common/base/limits.h"
 #include "common/base/mem.h"
 #include "gpu/cpu/cpu.h"
 #include "gpu/cpu/openblas.h"
 #include "gpu/cpu/run.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define THREADS_MAX 1024
 #define LARGE       (16 << 20) /* bytes; Linux promises what it does not have: ask before */
@@ -23,7 +22,7 @@ static void close_backend(ps_backend *backend)
 static ps_status buffer_new(ps_backend *b, size_t bytes, ps_buffer **out)
 {
     (void)b;
-    uint64_t available = bytes >= LARGE ? ps_mem_available() : UINT64_MAX;
+    uint64_t available = bytes >= LARGE ? ps_limits_memory_left() : UINT64_MAX;
     if (bytes > available)
         return ps_fail(PS_NO_MEMORY, "cpu: no room for a buffer of %zu MiB, %llu are available",
                        bytes >> 20, (unsigned long long)available >> 20);
@@ -212,13 +211,11 @@ static void read_model(char *out, size_t size)
     (void)fclose(f);
 }
 
-static int usable_cores(void)
+static uint64_t usable_memory(void)
 {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        return CPU_COUNT(&set);
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n > 0 && n <= THREADS_MAX ? (int)n : 1;
+    ps_limits limits;
+    ps_limits_read(&limits);
+    return limits.memory;
 }
 
 static void fill_info(ps_backend_info *info, int threads)
@@ -229,7 +226,7 @@ static void fill_info(ps_backend_info *info, int threads)
     (void)snprintf(info->label, sizeof info->label, "cpu");
     info->threads = threads;
     info->host_addressable = true;
-    info->memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    info->memory = usable_memory();
     (void)snprintf(info->device, sizeof info->device, "%s, %d thread%s, %s", model, threads,
                    threads == 1 ? "" : "s", ps_openblas_name());
 }
@@ -241,7 +238,7 @@ ps_status ps_cpu_open(const ps_backend_options *options, ps_backend **out)
         return ps_fail(PS_INVALID_ARGUMENT, "threads: %d, allowed are 0 (all cores) to %d", threads,
                        THREADS_MAX);
     if (threads == 0)
-        threads = usable_cores();
+        threads = ps_cores() < THREADS_MAX ? (int)ps_cores() : THREADS_MAX;
 
     ps_threads *pool;
     ps_status st = ps_openblas_open();

@@ -3,6 +3,7 @@
  * was made is then freed by the same function that frees a whole store. */
 #include "server/params/param_store.h"
 
+#include "common/base/limits.h"
 #include "common/base/mem.h"
 #include "server/params/snapshot.h"
 #include "server/params/store_private.h"
@@ -132,7 +133,7 @@ static uint64_t bytes_needed(const ps_param_store *store)
 static ps_status check_memory(const ps_param_store *store)
 {
     uint64_t need = bytes_needed(store);
-    uint64_t have = ps_mem_available();
+    uint64_t have = ps_limits_memory_left();
     if (need <= have)
         return PS_OK;
     return ps_fail(PS_NO_MEMORY,

@@ -2,6 +2,8 @@
  * the call returns. */
 #include "common/base/parallel.h"
 
+#include "common/base/limits.h"
+
 #include "tests/lib/check_main.h"
 
 #include <pthread.h>
