@@ -2,17 +2,18 @@
 #include "gpu/cpu/gemm.h"
 
 #include "gpu/cpu/cpu.h"
-#include "gpu/cpu/few.h"
+#include "gpu/cpu/gemm_few.h"
 #include "gpu/cpu/run.h"
 
 #define SMALL   1000000 /* multiplications: less is not worth a second thread */
 #define COPY    30      /* multiplications that copying an element costs */
 #define HELD_UP 1.05    /* what waiting for another thread's only tile costs */
 
-enum { FEW = 8 }; /* rows of A for which B is not copied */
+/* For BF16: how many rows and elements to ask for ahead of their use. */
+enum { AHEAD = 16, LINE = 32 };
 
 /* For BF16: how large a tile is, and how much of k it takes at a time. */
-enum { TILE_M = 256, TILE_N = 256, TILE_K = 512 };
+enum { TILE_M = 256, TILE_N = 512, TILE_K = 256 };
 
 typedef struct gemm_run {
     const ps_gemm *g;
@@ -76,11 +77,22 @@ static void tile_f32(const gemm_run *r, const tile *t)
     });
 }
 
+/* Rows lie far apart: the processor does not see by itself which are next. */
+static void prefetch_row(ps_tensor t, int64_t at, int64_t columns)
+{
+    const uint16_t *row = (const uint16_t *)ps_tensor_address(t) + at;
+    for (int64_t i = 0; i < columns; i += LINE)
+        __builtin_prefetch(row + i);
+}
+
 static void load_rows(ps_tensor t, int64_t at, int64_t ld, int64_t rows, int64_t columns,
                       float *out)
 {
-    for (int64_t i = 0; i < rows; i++)
+    for (int64_t i = 0; i < rows; i++) {
+        if (i + AHEAD < rows)
+            prefetch_row(t, at + (i + AHEAD) * ld, columns);
         (void)ps_cpu_load(t, at + i * ld, columns, out + i * columns);
+    }
 }
 
 /* Converts a block of A and of B, multiplies, and so on along k; C, if it is BF16, at the end. */
@@ -115,28 +127,6 @@ static void tile_bf16(const gemm_run *r, const tile *t, float *scratch)
     }
     for (int64_t i = 0; i < t->m && !direct; i++)
         ps_cpu_store(g->c, at_c(g, t) + i * g->ld_c, t->n, c + i * t->n);
-}
-
-/* Few rows of A, B stored by columns: rows of both are multiplied where they lie, four of B's at a
- * time. A model that writes one token after the other is bound by reading its weights once. */
-static void few_rows_cb(void *context, int64_t begin, int64_t end, int slot)
-{
-    (void)slot;
-    const ps_gemm *g = ((const gemm_run *)context)->g;
-    const float *a = ps_tensor_address(g->a), *b = ps_tensor_address(g->b);
-    float *c = ps_tensor_address(g->c);
-    for (int64_t j = begin; j < end; j += 4) {
-        int64_t some = end - j < 4 ? end - j : 4;
-        for (int64_t i = 0; i < g->m; i++)
-            ps_cpu_few_dots(c + i * g->ld_c + j, a + i * g->ld_a, b + j * g->ld_b, g->ld_b, some,
-                            g->k, g->alpha);
-    }
-}
-
-static bool has_few_rows(const ps_gemm *g)
-{
-    return g->m <= FEW && !g->transpose_a && g->transpose_b && g->beta == 0 && g->batch == 1 &&
-           g->a.dtype == PS_DTYPE_F32;
 }
 
 static void tiles_cb(void *context, int64_t begin, int64_t end, int slot)
@@ -186,8 +176,8 @@ static void cut_f32(gemm_run *r, int threads)
 void ps_cpu_gemm(ps_stream *s, const ps_gemm *g)
 {
     gemm_run r = {.g = g, .tile_m = TILE_M, .tile_n = TILE_N};
-    if (has_few_rows(g)) {
-        ps_cpu_for(s, g->n, ps_cpu_grain(g->k) * 4, few_rows_cb, &r);
+    if (ps_cpu_gemm_is_few(g)) {
+        ps_cpu_gemm_few(s, g);
         return;
     }
     int threads = ps_cpu_threads(s);

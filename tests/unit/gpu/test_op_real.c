@@ -138,7 +138,8 @@ typedef struct product {
 /* The last ones have several tiles each way, and several steps along k. */
 static const product products[] = {{1, 1, 1, 0, 1, 0},           {7, 9, 33, 2, 1, 1},
                                    {65, 63, 130, 7, -0.5f, 2},   {1, 300, 600, 0, 1, 0},
-                                   {270, 290, 1030, 3, 1, 0.5f}, {300, 20, 513, 0, 1, 0}};
+                                   {270, 530, 1030, 3, 1, 0.5f}, {300, 20, 513, 0, 1, 0},
+                                   {8, 531, 1203, 2, 0.5f, 0}};
 #define PRODUCTS (int)(sizeof products / sizeof *products)
 
 static void check_product(const product *p, bool ta, bool tb, ps_dtype type)

@@ -1,0 +1,213 @@
+/* bench_generate: GPT-2 124M that writes one token after the other, and reads a prompt, beside what
+ * bounds each in the same run: every token reads all weights once, so the bandwidth of a loop that
+ * only adds up as many bytes; a prompt of 512 tokens is products, so the processor's peak (peak.h).
+ *
+ *     bench_generate [--json] [--threads N] [--type bf16]
+ */
+#include "common/base/clock.h"
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+#include "gpu/op.h"
+#include "tests/bench/peak.h"
+#include "worker/models/model.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { VOCABULARY = 50257, WIDTH = 768, LAYERS = 12, PROMPT = 512, TOKENS = 16, ROUNDS = 6 };
+
+/* Those that a token reads: the token table once, as the head. */
+#define WEIGHTS (12.0 * WIDTH * WIDTH * LAYERS + (double)VOCABULARY * WIDTH)
+
+typedef struct rate {
+    double per_s;  /* by the clock, the best round */
+    double cpu_ms; /* of processor time each, the least */
+} rate;
+
+typedef struct bench {
+    ps_backend *backend;
+    ps_model *model;
+    float *logits;
+    int threads;
+    bool bf16;
+    rate tokens, prompt; /* tokens both */
+    double read_gbs;     /* the best round */
+    ps_bench_peak peak;
+} bench;
+
+/* ---- the bandwidth ---- */
+
+typedef struct part {
+    const float *x;
+    int64_t n;
+    double sum;
+} part;
+
+/* As many sums as hide the latency of additions; the compiler makes vectors of them. */
+#if defined(__x86_64__) && !defined(__clang__)
+__attribute__((target_clones("default", "arch=x86-64-v3", "arch=x86-64-v4"), optimize("O3")))
+#endif
+static void
+read_all(part *p)
+{
+    float sums[128] = {0};
+    for (int64_t i = 0; i + 128 <= p->n; i += 128) {
+        for (int j = 0; j < 128; j++)
+            sums[j] += p->x[i + j];
+    }
+    for (int j = 0; j < 128; j++)
+        p->sum += (double)sums[j];
+}
+
+static void *read_cb(void *context)
+{
+    read_all(context);
+    return NULL;
+}
+
+/* GB/s of all threads together over n floats. */
+static double read_once(const float *x, int64_t n, int threads)
+{
+    part *parts = ps_alloc_array((size_t)threads, sizeof *parts);
+    pthread_t *helpers = ps_alloc_array((size_t)threads, sizeof *helpers);
+    for (int i = 0; i < threads; i++)
+        parts[i] = (part){.x = x + n / threads * i, .n = n / threads};
+    uint64_t start = ps_clock_ns(&ps_clock_system);
+    int made = 1;
+    while (made < threads && pthread_create(&helpers[made], NULL, read_cb, &parts[made]) == 0)
+        made++;
+    read_all(&parts[0]);
+    for (int i = 1; i < made; i++)
+        (void)pthread_join(helpers[i], NULL);
+    double seconds = (double)(ps_clock_ns(&ps_clock_system) - start) / 1e9;
+    volatile double sink = parts[0].sum;
+    (void)sink;
+    ps_free(&helpers);
+    ps_free(&parts);
+    return (double)(n / threads * made) * sizeof *x / seconds / 1e9;
+}
+
+/* ---- the model ---- */
+
+static ps_status open_bench(bench *b)
+{
+    static const ps_model_config config = {.architecture = "gpt2",
+                                           .language = {.vocab_size = VOCABULARY,
+                                                        .context_length = 1024,
+                                                        .hidden_size = WIDTH,
+                                                        .num_layers = LAYERS,
+                                                        .num_heads = 12,
+                                                        .num_kv_heads = 12,
+                                                        .intermediate_size = 4 * WIDTH,
+                                                        .norm_epsilon = 1e-5,
+                                                        .tie_embeddings = true}};
+    ps_model_options options = {
+        .max_batch = 1, .max_length = 1024, .decode = true, .bf16 = b->bf16};
+    ps_status st =
+        ps_backend_open("cpu", &(ps_backend_options){.threads = b->threads}, &b->backend);
+    if (!st)
+        st = ps_model_create(b->backend, &config, &options, &b->model);
+    if (st)
+        return st;
+    ps_rng rng;
+    ps_rng_seed(&rng, 1);
+    for (size_t i = 0; i < ps_model_parameters(b->model)->count; i++) {
+        ps_tensor t = ps_model_parameter(b->model, i);
+        float *x = ps_tensor_host(b->backend, t);
+        for (int64_t j = 0; j < ps_tensor_count(t); j++)
+            x[j] = 0.05f * ((float)ps_rng_uniform(&rng) - 0.5f);
+    }
+    ps_model_refresh(b->model);
+    b->logits = ps_alloc_array(VOCABULARY, sizeof *b->logits);
+    return PS_OK;
+}
+
+static void close_bench(bench *b)
+{
+    ps_free(&b->logits);
+    ps_model_free(&b->model);
+    ps_backend_close(&b->backend);
+}
+
+/* `calls` of ps_model_extend by `count` tokens, after `before`. */
+static ps_status extend(bench *b, int calls, int64_t count, int64_t before, rate *out)
+{
+    int32_t tokens[PROMPT];
+    for (int i = 0; i < PROMPT; i++)
+        tokens[i] = i * 7919 % VOCABULARY;
+    double cpu = ps_bench_cpu_s();
+    uint64_t start = ps_clock_ns(&ps_clock_system);
+    for (int i = 0; i < calls; i++) {
+        ps_status st = ps_model_extend(b->model, tokens, count, before + i, b->logits);
+        if (st)
+            return st;
+    }
+    double n = (double)calls * (double)count;
+    double per_s = n / ((double)(ps_clock_ns(&ps_clock_system) - start) / 1e9);
+    double cpu_ms = (ps_bench_cpu_s() - cpu) * 1e3 / n;
+    out->per_s = per_s > out->per_s ? per_s : out->per_s;
+    out->cpu_ms = out->cpu_ms == 0 || cpu_ms < out->cpu_ms ? cpu_ms : out->cpu_ms;
+    return PS_OK;
+}
+
+/* Limits and what they bound in turns, so that all see the same neighbours. */
+static ps_status run_bench(bench *b)
+{
+    size_t head;
+    ps_status st = ps_model_find(b->model, "wte.weight", &head);
+    if (st)
+        return st;
+    ps_tensor table = ps_model_parameter(b->model, head); /* 154 MB: no cache holds it */
+    for (int round = 0; round < ROUNDS && !st; round++) {
+        double read =
+            read_once(ps_tensor_host(b->backend, table), ps_tensor_count(table), b->threads);
+        b->read_gbs = read > b->read_gbs ? read : b->read_gbs;
+        ps_bench_peak peak = ps_bench_peak_take(b->threads);
+        b->peak.gflops = peak.gflops > b->peak.gflops ? peak.gflops : b->peak.gflops;
+        st = extend(b, 1, PROMPT, 0, &b->prompt);
+        if (!st)
+            st = extend(b, TOKENS, 1, PROMPT, &b->tokens);
+    }
+    return st;
+}
+
+static void report(const bench *b, bool json)
+{
+    double bytes = WEIGHTS * (b->bf16 ? 2 : 4);
+    double gbs = bytes * b->tokens.per_s / 1e9, gflops = 2 * WEIGHTS * b->prompt.per_s / 1e9;
+    printf(json ? "{\"bench\": \"generate\", \"threads\": %d, \"tokens_per_s\": %.2f, "
+                  "\"cpu_ms\": %.2f, \"gbs\": %.2f, \"read_gbs\": %.2f, \"ratio\": %.3f, "
+                  "\"prompt_per_s\": %.1f, \"prompt_cpu_ms\": %.3f, \"gflops\": %.1f, "
+                  "\"peak_gflops\": %.1f, \"prompt_ratio\": %.3f}\n"
+                : "%d threads\n"
+                  "generated: %.1f tokens/s, %.1f ms of processor time each; weights %.1f of %.1f "
+                  "GB/s, ratio %.2f\n"
+                  "prompt:    %.0f tokens/s, %.2f ms of processor time each; %.0f of %.0f GFLOP/s, "
+                  "ratio %.2f\n",
+           b->threads, b->tokens.per_s, b->tokens.cpu_ms, gbs, b->read_gbs, gbs / b->read_gbs,
+           b->prompt.per_s, b->prompt.cpu_ms, gflops, b->peak.gflops, gflops / b->peak.gflops);
+}
+
+int main(int argc, char **argv)
+{
+    bench b = {.threads = 2};
+    bool json = false;
+    for (int i = 1; i < argc; i++) {
+        json |= strcmp(argv[i], "--json") == 0;
+        if (strcmp(argv[i], "--threads") == 0 && i + 1 < argc)
+            b.threads = atoi(argv[++i]);
+        else if (strcmp(argv[i], "--type") == 0 && i + 1 < argc)
+            b.bf16 = strcmp(argv[++i], "bf16") == 0;
+    }
+    ps_status st = open_bench(&b);
+    if (!st)
+        st = run_bench(&b);
+    if (st)
+        (void)fprintf(stderr, "bench_generate: %s\n", ps_error_message());
+    else
+        report(&b, json);
+    close_bench(&b);
+    return st ? 1 : 0;
+}
