@@ -44,29 +44,35 @@ static ps_status fetch_header(ps_client *client, const char *name, const char *v
     return st;
 }
 
-ps_status ps_model_tokenizer(ps_client *client, const char *name, const char *version,
-                             const ps_spec_model *model, const char *path, ps_tokenizer **out)
+static ps_status tokenizer_of(const ps_safetensors *header, const char *name, ps_tokenizer **out)
 {
-    if (path)
-        return ps_tokenizer_open(path, out);
-    if (!strcmp(model->tokenizer, "bytes")) {
-        *out = ps_tokenizer_bytes();
-        return PS_OK;
-    }
+    const char *text = ps_safetensors_metadata(header, PS_MODEL_META_TOKENIZER);
+    if (!text)
+        return ps_fail(PS_NOT_FOUND,
+                       "model %s came without a tokenizer; give the one its data were made with: "
+                       "--tokenizer PATH",
+                       name);
+    ps_status st = ps_tokenizer_from_json(ps_slice_str(text), out);
+    return st ? ps_wrap(st, "the tokenizer of model %s", name) : PS_OK;
+}
+
+ps_status ps_model_tokenizer(ps_client *client, const char *name, const char *version,
+                             const ps_spec_model *model, const char *path, ps_tokenizer **out,
+                             ps_token_ids *ids)
+{
     ps_safetensors *header = NULL;
     ps_status st = fetch_header(client, name, version, &header);
     if (st)
         return st;
-    const char *text = ps_safetensors_metadata(header, PS_MODEL_META_TOKENIZER);
-    if (!text)
-        st = ps_fail(PS_NOT_FOUND,
-                     "model %s came without a tokenizer; give the one its data were made with: "
-                     "--tokenizer PATH",
-                     name);
+    *ids = (ps_token_ids){0};
+    ps_token_ids_of_file(header, ids);
+    ps_token_ids_of_generation(header, ids);
+    if (path)
+        st = ps_tokenizer_open(path, out);
+    else if (!strcmp(model->tokenizer, "bytes"))
+        *out = ps_tokenizer_bytes();
     else
-        st = ps_tokenizer_from_json(ps_slice_str(text), out);
-    if (text && st)
-        st = ps_wrap(st, "the tokenizer of model %s", name);
+        st = tokenizer_of(header, name, out);
     ps_safetensors_free(&header);
     return st;
 }

@@ -33,6 +33,14 @@ ps_status ps_check_model_name(const char *name)
                    name);
 }
 
+void ps_print_remarks(const char *lines)
+{
+    for (size_t n; *lines; lines += n + 1) {
+        n = strcspn(lines, "\n");
+        (void)fprintf(stderr, "psctl: %.*s\n", (int)n, lines);
+    }
+}
+
 ps_status ps_read_small_file(const char *path, size_t limit, ps_buf *out)
 {
     bool input = !strcmp(path, "-");

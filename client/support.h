@@ -19,6 +19,8 @@ static inline char *ps_borrow(const char *text)
 PS_MUST_CHECK ps_status ps_parse_job_id(ps_client *client, const char *text, uint64_t *out);
 /* PS_INVALID_ARGUMENT unless the text may be the name of a model. */
 PS_MUST_CHECK ps_status ps_check_model_name(const char *name);
+/* Lines about a model's file, for the person at the terminal. */
+void ps_print_remarks(const char *lines);
 /* A whole small file, "-" for standard input; PS_INVALID_ARGUMENT beyond `limit` bytes. */
 PS_MUST_CHECK ps_status ps_read_small_file(const char *path, size_t limit, ps_buf *out);
 /* Begins a JSON document on the client's output, and ends it with a newline. */

@@ -168,6 +168,8 @@ static ps_status run(ps_client *client, const ps_args *args)
         st = ps_client_stream(client, "/psd.v1.Models/Export", &request.base, chunk, &s);
     if (!st)
         st = finish(&s, &bytes);
+    if (!st && s.stream)
+        ps_print_remarks(ps_model_stream_remarks(s.stream));
     if (!st)
         report(client, request.name, path, bytes);
     ps_new_file_drop(&s.file);

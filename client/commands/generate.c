@@ -71,6 +71,8 @@ typedef struct talk {
     char seed[24]; /* when none was given, */
     uint64_t seed_used;
     ps_tokenizer *tokenizer;
+    ps_token_ids ids;
+    int64_t vocab_size;
     ps_ids prompt;
     ps_generation said;
     uint64_t job_id;
@@ -91,10 +93,13 @@ static ps_status read_prompt(talk *t, ps_buf *text)
     return PS_OK;
 }
 
-/* GPT-2's mark between two texts: it stands for the beginning of one, and ends what is said. */
-static bool end_of_text(const talk *t, uint32_t *id)
+/* The i-th token that begins a text, or ends what is said: those that came with the model, and when
+ * it says none, GPT-2's mark between two texts. */
+static bool mark(const talk *t, ps_token_role role, size_t i, uint32_t *id)
 {
-    return ps_tokenizer_added(t->tokenizer, "<|endoftext|>", id);
+    if (t->ids.of[role].n)
+        return ps_token_ids_usable(&t->ids, role, i, t->vocab_size, id);
+    return !i && ps_tokenizer_added(t->tokenizer, "<|endoftext|>", id);
 }
 
 static ps_status encode(talk *t)
@@ -104,7 +109,7 @@ static ps_status encode(talk *t)
     ps_status st = read_prompt(t, &text);
     if (!st)
         ps_tokenizer_encode(t->tokenizer, ps_buf_slice(&text), true, &t->prompt);
-    if (!st && !t->prompt.n && end_of_text(t, &begin))
+    if (!st && !t->prompt.n && mark(t, PS_TOKEN_BOS, 0, &begin))
         ps_ids_add(&t->prompt, begin);
     if (!st && !t->prompt.n)
         st = ps_fail(PS_INVALID_ARGUMENT, "the prompt is empty");
@@ -134,7 +139,8 @@ static ps_status open_tokenizer(talk *t)
                      t->model, model->architecture);
     else
         st = ps_model_tokenizer(t->client, t->model, t->version, model, t->options->tokenizer,
-                                &t->tokenizer);
+                                &t->tokenizer, &t->ids);
+    t->vocab_size = model->vocab_size;
     ps_spec_model_free(&model);
     return st;
 }
@@ -179,14 +185,17 @@ static ps_status put_flags(talk *t, ps_buf *spec)
 static ps_status submit(talk *t, const ps_buf *given)
 {
     ps_buf spec = PS_BUF_EMPTY;
+    ps_ids ends = PS_IDS_EMPTY;
     uint32_t end;
     ps_buf_printf(&spec,
                   "kind: generate\nname: generate-%.50s\nmodel_name: %s\nmodel_version: '%s'\n"
                   "generate:\n",
                   t->model, t->model, t->version);
     put_ids(&spec, "prompt", &t->prompt);
-    if (end_of_text(t, &end))
-        put_ids(&spec, "stop", &(ps_ids){.at = &end, .n = 1});
+    while (mark(t, PS_TOKEN_EOS, ends.n, &end))
+        ps_ids_add(&ends, end);
+    put_ids(&spec, "stop", &ends);
+    ps_ids_free(&ends);
     ps_buf_append(&spec, given->data, given->len);
     ps_job_spec *checked = NULL;
     ps_status st = ps_job_spec_parse(ps_buf_slice(&spec), "job", &checked);

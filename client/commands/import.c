@@ -95,15 +95,6 @@ static ps_status open_source(source *s)
     return PS_OK;
 }
 
-static void print_remarks(const source *s)
-{
-    const char *line = s->model ? ps_model_in_remarks(s->model) : "";
-    for (size_t n; *line; line += n + 1) {
-        n = strcspn(line, "\n");
-        (void)fprintf(stderr, "psctl: %.*s\n", (int)n, line);
-    }
-}
-
 static ps_status run(ps_client *client, const ps_args *args)
 {
     const options *o = args->options;
@@ -120,7 +111,7 @@ static ps_status run(ps_client *client, const ps_args *args)
         st = ps_client_usage(client, "--model is for a safetensors file; folders and GGUF files "
                                      "say what they are");
     if (!st)
-        print_remarks(&s);
+        ps_print_remarks(s.model ? ps_model_in_remarks(s.model) : "");
     if (!st)
         st = ps_client_upload(client, "/psd.v1.Models/Import", next, &s,
                               &psd__v1__model__descriptor, &reply);

@@ -2,6 +2,8 @@
  * are counted as they are written and the count is put in its place at the end. */
 #include "common/format/gguf_header.h"
 
+#include "common/format/gguf_model.h"
+#include "common/format/side_files.h"
 #include "common/tokenizer/tokenizer.h"
 
 #include <inttypes.h>
@@ -132,24 +134,62 @@ static void put_tokens(keys *k, const ps_tokenizer *t, uint32_t n)
     ps_buf_free(&line);
 }
 
+/* A tokenizer that GGUF has no word for, or that has more ids than the embedding has rows, stays
+ * behind with a remark. */
+static bool is_usable(const ps_model_about *about, ps_tokenizer **out)
+{
+    int64_t rows = about->model->vocab_size;
+    if (!about->tokenizer || !strcmp(about->model->tokenizer, "bytes"))
+        return false;
+    if (ps_tokenizer_from_json(ps_slice_str(about->tokenizer), out)) {
+        ps_buf_printf(about->remarks, "the tokenizer does not go into the file: %s\n",
+                      ps_error_message());
+        return false;
+    }
+    if (ps_tokenizer_vocab_size(*out) <= rows)
+        return true;
+    ps_buf_printf(about->remarks,
+                  "the tokenizer does not go into the file: it has %" PRIu32
+                  " ids, and llama.cpp takes no more than vocab_size, %" PRId64 "\n",
+                  ps_tokenizer_vocab_size(*out), rows);
+    return false;
+}
+
+/* One id a key, in their order; what has no key is said. */
+static void put_ids(keys *k, const ps_model_about *about)
+{
+    size_t used[PS_TOKEN_ROLES] = {0};
+    uint32_t id = 0;
+    ps_token_ids ids = *about->ids;
+    ps_token_ids_of_generation(about->file, &ids);
+    for (size_t i = 0; i < PS_GGUF_ID_KEYS; i++) {
+        ps_token_role role = ps_gguf_id_keys[i].role;
+        if (ps_token_ids_usable(&ids, role, used[role]++, about->model->vocab_size, &id))
+            key_u32(k, ps_gguf_id_keys[i].key, id);
+    }
+    if (ps_token_ids_usable(&ids, PS_TOKEN_EOS, used[PS_TOKEN_EOS], about->model->vocab_size, &id))
+        ps_buf_printf(about->remarks,
+                      "GGUF has keys for %zu tokens that end a text, the model has more: %" PRIu32
+                      " and the following are left out\n",
+                      used[PS_TOKEN_EOS], id);
+}
+
 static void put_tokenizer(keys *k, const ps_model_about *about)
 {
     ps_tokenizer *t = NULL;
-    uint32_t end = 0;
-    bool usable = about->tokenizer && !strcmp(about->model->tokenizer, "gpt2") &&
-                  ps_tokenizer_from_json(ps_slice_str(about->tokenizer), &t) == PS_OK &&
-                  ps_tokenizer_vocab_size(t) <= about->model->vocab_size;
+    bool usable = is_usable(about, &t);
     key_text(k, "tokenizer.ggml.model", usable ? "gpt2" : "none");
     if (usable) {
         key_text(k, "tokenizer.ggml.pre", "gpt-2");
         put_tokens(k, t, (uint32_t)about->model->vocab_size);
         if (ps_tokenizer_prefix_space(t))
             key_true(k, PS_GGUF_KEY_PREFIX_SPACE);
-        if (ps_tokenizer_added(t, "<|endoftext|>", &end)) {
-            key_u32(k, "tokenizer.ggml.bos_token_id", end);
-            key_u32(k, "tokenizer.ggml.eos_token_id", end);
-        }
     }
+    put_ids(k, about);
+    ps_buf template = PS_BUF_EMPTY;
+    if (ps_side_chat_template(about->file, &template))
+        key_text(k, PS_GGUF_KEY_CHAT_TEMPLATE, ps_buf_cstr(&template));
+    ps_buf_free(&template);
     if (!strcmp(about->model->tokenizer, "bytes"))
         key_text(k, PS_GGUF_KEY_TOKENIZER, "bytes");
     ps_tokenizer_free(&t);

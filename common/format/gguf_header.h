@@ -18,7 +18,8 @@ static inline uint64_t ps_gguf_padded(uint64_t bytes)
     return (bytes + PS_GGUF_ALIGNMENT - 1) / PS_GGUF_ALIGNMENT * PS_GGUF_ALIGNMENT;
 }
 
-/* Appends the header with its padding. Cannot fail: a tokenizer that psd cannot use is left out. */
+/* Appends the header with its padding. Cannot fail: a tokenizer that psd cannot use is left out,
+ * with a remark. */
 void ps_gguf_header(const ps_model_about *about, ps_gguf_type type, ps_buf *out);
 
 #endif

@@ -9,6 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+const ps_gguf_id_key ps_gguf_id_keys[PS_GGUF_ID_KEYS] = {
+    {"tokenizer.ggml.bos_token_id", PS_TOKEN_BOS},
+    {"tokenizer.ggml.eos_token_id", PS_TOKEN_EOS},
+    {"tokenizer.ggml.eot_token_id", PS_TOKEN_EOS},
+    {"tokenizer.ggml.eom_token_id", PS_TOKEN_EOS},
+    {"tokenizer.ggml.padding_token_id", PS_TOKEN_PAD},
+};
+
 typedef enum which { NEITHER = 0, GPT2 = 1, LLAMA = 2, BOTH = 3 } which;
 
 /* A key, behind the architecture's name, that becomes one of the model section. */

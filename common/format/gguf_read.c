@@ -266,7 +266,7 @@ static ps_status understand(ps_model_reader *r, ps_model_in_about *about)
 {
     ps_status st = ps_gguf_model(r->file, &about->model);
     if (!st)
-        st = ps_gguf_tokenizer(r->file, about);
+        st = ps_gguf_words(r->file, about);
     if (!st)
         ps_lm_layout(about->model, &about->tensors, &about->n);
     return st ? st : find_places(r);

@@ -153,7 +153,7 @@ static ps_status check_kind(const ps_gguf *file, ps_slice model, const char *arc
     return unsupported("tokenizer.ggml.pre", pre, "gpt-2");
 }
 
-ps_status ps_gguf_tokenizer(const ps_gguf *file, ps_model_in_about *about)
+static ps_status read_tokenizer(const ps_gguf *file, ps_model_in_about *about)
 {
     ps_slice model;
     ps_status st = text_of(file, "tokenizer.ggml.model", &model);
@@ -173,4 +173,30 @@ ps_status ps_gguf_tokenizer(const ps_gguf *file, ps_model_in_about *about)
     ps_free(&about->model->tokenizer);
     about->model->tokenizer = ps_strdup("gpt2");
     return PS_OK;
+}
+
+/* llama.cpp has a key for each way in which a text may end; here they are one list. */
+static ps_status read_ids(const ps_gguf *file, ps_token_ids *ids)
+{
+    for (size_t i = 0; i < PS_GGUF_ID_KEYS; i++) {
+        uint64_t id = 0;
+        const ps_gguf_key *key = ps_gguf_find_key(file, ps_gguf_id_keys[i].key);
+        ps_status st = key ? ps_gguf_get_uint(key, &id) : PS_OK;
+        if (st)
+            return st;
+        if (key && id <= INT32_MAX)
+            ps_token_ids_add(ids, ps_gguf_id_keys[i].role, (int64_t)id);
+    }
+    return PS_OK;
+}
+
+ps_status ps_gguf_words(const ps_gguf *file, ps_model_in_about *about)
+{
+    ps_slice template = {0};
+    ps_status st = read_ids(file, &about->ids);
+    if (!st)
+        st = text_of(file, PS_GGUF_KEY_CHAT_TEMPLATE, &template);
+    if (!st && ps_side_can_be_kept(template))
+        ps_buf_append(&about->side.text[PS_SIDE_CHAT_TEMPLATE], template.data, template.len);
+    return st ? st : read_tokenizer(file, about);
 }

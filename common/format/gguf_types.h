@@ -12,8 +12,9 @@
 
 /* llama.cpp's key for tokenizers whose texts get a space in front, and psd's own for those that
  * GGUF has no word for: "bytes". */
-#define PS_GGUF_KEY_PREFIX_SPACE "tokenizer.ggml.add_space_prefix"
-#define PS_GGUF_KEY_TOKENIZER    "psd.tokenizer"
+#define PS_GGUF_KEY_PREFIX_SPACE  "tokenizer.ggml.add_space_prefix"
+#define PS_GGUF_KEY_TOKENIZER     "psd.tokenizer"
+#define PS_GGUF_KEY_CHAT_TEMPLATE "tokenizer.chat_template"
 
 enum { PS_GGUF_ALIGNMENT = 32, PS_GGUF_BLOCK = 32 /* numbers of a Q8_0 block */ };
 

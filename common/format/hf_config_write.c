@@ -52,16 +52,8 @@ static void put_llama(ps_json_writer *w, const ps_spec_model *m)
     put_float(w, "rope_theta", m->rope_theta);
 }
 
-static void put_id(ps_json_writer *w, const char *key, int64_t id)
-{
-    ps_json_key(w, key);
-    if (id < 0)
-        ps_json_null(w);
-    else
-        ps_json_int(w, id);
-}
-
-void ps_hf_config_write(const ps_spec_model *m, const char *dtype, int64_t end_token, ps_buf *out)
+void ps_hf_config_write(const ps_spec_model *m, const char *dtype, const ps_token_ids *ids,
+                        ps_buf *out)
 {
     bool llama = !strcmp(m->architecture, "llama");
     ps_json_writer w = ps_json_writer_to(out);
@@ -71,8 +63,7 @@ void ps_hf_config_write(const ps_spec_model *m, const char *dtype, int64_t end_t
     ps_json_string(&w, llama ? "LlamaForCausalLM" : "GPT2LMHeadModel");
     ps_json_array_end(&w);
     ps_json_put_string(&w, "model_type", m->architecture);
-    put_id(&w, "bos_token_id", end_token);
-    put_id(&w, "eos_token_id", end_token);
+    ps_token_ids_put(&w, ids);
     put_float(&w, "initializer_range", 0.02);
     if (llama)
         put_llama(&w, m);

@@ -27,6 +27,8 @@ static ps_status read_config(ps_model_in_about *about, const char *folder)
     ps_status st = ps_disk_read_file(&ps_disk_system, path, MAX_CONFIG, &json);
     if (!st) {
         st = ps_hf_config_parse(ps_buf_slice(&json), &about->model);
+        if (!st)
+            st = ps_token_ids_read(ps_buf_slice(&json), &about->ids);
         st = st ? ps_wrap(st, "%s", path) : PS_OK;
     }
     ps_free(&path);
@@ -106,6 +108,8 @@ static ps_status hf_open(const char *folder, ps_model_in_about *about, ps_model_
     ps_status st = read_config(about, folder);
     if (!st)
         st = read_tokenizer(about, folder);
+    if (!st)
+        st = ps_side_texts_read(folder, &about->side, &about->remarks);
     if (!st)
         st = ps_hf_shards_open(folder, &r->shards);
     if (!st)

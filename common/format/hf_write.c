@@ -1,6 +1,7 @@
-/* The row `hf`. Happy path: a folder under a temporary name beside its own gets config.json and the
- * tokenizer's files, model.safetensors is written as the numbers come, and the folder takes its
- * name. With force, and a folder there already, each of these files replaces the one of its name.
+/* The row `hf`. Happy path: a folder under a temporary name beside its own gets config.json, the
+ * tokenizer and the files that came beside it, model.safetensors is written as the numbers come,
+ * and the folder takes its name. With force, and a folder there already, each of these files
+ * replaces the one of its name.
  */
 #include "common/base/buf.h"
 #include "common/base/mem.h"
@@ -9,6 +10,7 @@
 #include "common/format/json.h"
 #include "common/format/model_out.h"
 #include "common/format/new_file.h"
+#include "common/format/side_files.h"
 #include "common/tokenizer/tokenizer.h"
 
 #include <errno.h>
@@ -18,6 +20,7 @@
 #include <unistd.h>
 
 static const char *const dtypes[] = {"f32", "bf16", "f16", NULL};
+/* Besides side_files. */
 static const char *const files[] = {"config.json", "tokenizer.json", "tokenizer_config.json",
                                     "model.safetensors", NULL};
 
@@ -78,47 +81,72 @@ static ps_status write_text(ps_model_out *o, const char *name, ps_slice text)
     return st;
 }
 
-/* What AutoTokenizer needs besides tokenizer.json, whatever the model's type is. */
-static ps_status write_tokenizer(ps_model_out *o, const ps_model_about *about, int64_t *end_token)
+/* The text of the first id of a role, when it is an added token; NULL. */
+static const char *text_of(const ps_tokenizer *t, const ps_model_about *about, ps_token_role role,
+                           ps_buf *out)
 {
-    static const char end[] = "<|endoftext|>";
-    ps_tokenizer *t = NULL;
     uint32_t id = 0;
-    if (!about->tokenizer)
-        return PS_OK;
-    ps_slice text = ps_slice_str(about->tokenizer);
-    bool has_end = ps_tokenizer_from_json(text, &t) == PS_OK && ps_tokenizer_added(t, end, &id) &&
-                   id < about->model->vocab_size;
-    ps_tokenizer_free(&t);
-    if (has_end)
-        *end_token = id;
-    ps_buf config = PS_BUF_EMPTY;
+    if (!t || !ps_token_ids_usable(about->ids, role, 0, about->model->vocab_size, &id))
+        return NULL;
+    ps_token_kind kind = ps_tokenizer_kind(t, id);
+    if (kind != PS_TOKEN_SPECIAL && kind != PS_TOKEN_ADDED)
+        return NULL;
+    ps_buf_clear(out);
+    ps_tokenizer_token(t, id, out);
+    return ps_buf_cstr(out);
+}
+
+/* What AutoTokenizer needs besides tokenizer.json, whatever the model's type is. */
+static ps_status make_tokenizer_config(ps_model_out *o, const ps_model_about *about)
+{
+    static const char *const names[PS_TOKEN_ROLES] = {"bos_token", "eos_token", "pad_token"};
+    ps_tokenizer *t = NULL;
+    ps_buf config = PS_BUF_EMPTY, text = PS_BUF_EMPTY;
+    if (ps_tokenizer_from_json(ps_slice_str(about->tokenizer), &t))
+        t = NULL; /* one that psd does not know goes out all the same */
     ps_json_writer w = ps_json_writer_to(&config);
     ps_json_object(&w);
     ps_json_put_string(&w, "tokenizer_class", "PreTrainedTokenizerFast");
     ps_json_put_int(&w, "model_max_length", about->model->context_length);
     ps_json_put_bool(&w, "clean_up_tokenization_spaces", false);
-    if (has_end) {
-        ps_json_put_string(&w, "bos_token", end);
-        ps_json_put_string(&w, "eos_token", end);
+    for (ps_token_role role = 0; role < PS_TOKEN_ROLES; role++) {
+        const char *word = text_of(t, about, role, &text);
+        if (word)
+            ps_json_put_string(&w, names[role], word);
     }
     ps_json_object_end(&w);
     ps_buf_putc(&config, '\n');
-    ps_status st = write_text(o, "tokenizer.json", text);
-    if (!st)
-        st = write_text(o, "tokenizer_config.json", ps_buf_slice(&config));
+    ps_tokenizer_free(&t);
+    ps_status st = write_text(o, "tokenizer_config.json", ps_buf_slice(&config));
     ps_buf_free(&config);
+    ps_buf_free(&text);
     return st;
 }
 
-static ps_status write_config(ps_model_out *o, const ps_model_about *about, int64_t end_token)
+/* The files that came with the model, as they came; and what a tokenizer cannot be without. */
+static ps_status write_beside(ps_model_out *o, const ps_model_about *about)
+{
+    ps_status st = PS_OK;
+    if (about->tokenizer)
+        st = write_text(o, "tokenizer.json", ps_slice_str(about->tokenizer));
+    if (!st && about->tokenizer && !ps_safetensors_metadata(about->file, "tokenizer_config.json"))
+        st = make_tokenizer_config(o, about);
+    for (size_t i = 0; !st && i < PS_SIDE_FILES; i++) {
+        const char *text = ps_safetensors_metadata(about->file, ps_side_files[i].name);
+        if (text && (about->tokenizer || !ps_side_files[i].tokenizer))
+            st = write_text(o, ps_side_files[i].name, ps_slice_str(text));
+    }
+    return st;
+}
+
+static ps_status write_config(ps_model_out *o, const ps_model_about *about)
 {
     static const char *const names[PS_SAFETENSORS_DTYPE_COUNT] = {[PS_SAFETENSORS_F32] = "float32",
                                                                   [PS_SAFETENSORS_BF16] =
                                                                       "bfloat16",
                                                                   [PS_SAFETENSORS_F16] = "float16"};
     ps_buf text = PS_BUF_EMPTY;
-    ps_hf_config_write(about->model, names[o->dtype], end_token, &text);
+    ps_hf_config_write(about->model, names[o->dtype], about->ids, &text);
     ps_status st = write_text(o, "config.json", ps_buf_slice(&text));
     ps_buf_free(&text);
     return st;
@@ -148,6 +176,13 @@ static ps_status begin_tensors(ps_model_out *o, const ps_model_about *about)
     return st;
 }
 
+static void remove_file(const ps_model_out *o, const char *name)
+{
+    char *path = ps_asprintf("%s/%s", o->temporary, name);
+    (void)unlink(path);
+    ps_free(&path);
+}
+
 static void hf_drop(ps_model_out **out)
 {
     ps_model_out *o = *out;
@@ -155,11 +190,10 @@ static void hf_drop(ps_model_out **out)
         return;
     ps_safetensors_writer_free(&o->writer);
     ps_new_file_drop(&o->file);
-    for (size_t i = 0; o->temporary && files[i]; i++) {
-        char *path = ps_asprintf("%s/%s", o->temporary, files[i]);
-        (void)unlink(path);
-        ps_free(&path);
-    }
+    for (size_t i = 0; o->temporary && files[i]; i++)
+        remove_file(o, files[i]);
+    for (size_t i = 0; o->temporary && i < PS_SIDE_FILES; i++)
+        remove_file(o, ps_side_files[i].name);
     if (o->temporary)
         (void)rmdir(o->temporary);
     ps_free(&o->temporary);
@@ -171,7 +205,6 @@ static ps_status hf_open(const ps_model_out_options *options, const ps_model_abo
                          ps_model_out **out)
 {
     ps_model_out *o = ps_new(ps_model_out);
-    int64_t end_token = -1;
     o->path = ps_strdup(options->path);
     o->dtype = !strcmp(options->dtype, "f32")   ? PS_SAFETENSORS_F32
                : !strcmp(options->dtype, "f16") ? PS_SAFETENSORS_F16
@@ -180,9 +213,9 @@ static ps_status hf_open(const ps_model_out_options *options, const ps_model_abo
         o->path[n - 1] = '\0'; /* the temporary one stands beside it, not in it */
     ps_status st = open_folder(o, options->force);
     if (!st)
-        st = write_tokenizer(o, about, &end_token);
+        st = write_beside(o, about);
     if (!st)
-        st = write_config(o, about, end_token);
+        st = write_config(o, about);
     if (!st)
         st = begin_tensors(o, about);
     if (st)

@@ -66,14 +66,37 @@ static ps_status keep(void *state, const void *data, size_t len)
     return PS_OK;
 }
 
+static void put_ids(const ps_token_ids *ids, ps_buf *out)
+{
+    if (!ps_token_ids_any(ids))
+        return;
+    ps_json_writer w = ps_json_writer_to(out);
+    ps_json_object(&w);
+    ps_token_ids_put(&w, ids);
+    ps_json_object_end(&w);
+}
+
+static void add_text(ps_safetensors_pair *pairs, size_t *n, const char *key, ps_buf *text)
+{
+    if (text->len)
+        pairs[(*n)++] = (ps_safetensors_pair){key, ps_buf_cstr(text)};
+}
+
 static ps_status begin_file(ps_model_in *in)
 {
     ps_model_in_about *about = &in->about;
     ps_buf config = PS_BUF_EMPTY;
     ps_spec_model_format(about->model, &config);
-    ps_safetensors_pair metadata[] = {{"format", "pt"},
-                                      {PS_MODEL_META_CONFIG, ps_buf_cstr(&config)},
-                                      {PS_MODEL_META_TOKENIZER, ps_buf_cstr(&about->tokenizer)}};
+    ps_buf ids = PS_BUF_EMPTY;
+    put_ids(&about->ids, &ids);
+    ps_safetensors_pair metadata[4 + PS_SIDE_FILES];
+    size_t n_metadata = 0;
+    metadata[n_metadata++] = (ps_safetensors_pair){"format", "pt"};
+    metadata[n_metadata++] = (ps_safetensors_pair){PS_MODEL_META_CONFIG, ps_buf_cstr(&config)};
+    add_text(metadata, &n_metadata, PS_MODEL_META_TOKENIZER, &about->tokenizer);
+    add_text(metadata, &n_metadata, PS_MODEL_META_TOKEN_IDS, &ids);
+    for (size_t i = 0; i < PS_SIDE_FILES; i++)
+        add_text(metadata, &n_metadata, ps_side_files[i].name, &about->side.text[i]);
     ps_safetensors_tensor *tensors = ps_alloc_array(about->n, sizeof *tensors);
     for (size_t i = 0; i < about->n; i++) {
         const ps_lm_tensor *t = &about->tensors[i];
@@ -81,11 +104,11 @@ static ps_status begin_file(ps_model_in *in)
             .name = t->name, .dtype = PS_SAFETENSORS_F32, .n_dims = t->n_dims};
         memcpy(tensors[i].shape, t->shape, sizeof t->shape);
     }
-    ps_status st =
-        ps_safetensors_writer_new(tensors, about->n, metadata, about->tokenizer.len ? 3 : 2,
-                                  (ps_safetensors_sink){keep, &in->ready}, &in->writer);
+    ps_status st = ps_safetensors_writer_new(tensors, about->n, metadata, n_metadata,
+                                             (ps_safetensors_sink){keep, &in->ready}, &in->writer);
     ps_free(&tensors);
     ps_buf_free(&config);
+    ps_buf_free(&ids);
     return st;
 }
 
@@ -159,6 +182,7 @@ void ps_model_in_close(ps_model_in **in)
     ps_buf_free(&m->ready);
     ps_free(&m->about.tensors);
     ps_buf_free(&m->about.remarks);
+    ps_side_texts_free(&m->about.side);
     ps_free(&m->piece);
     ps_free(&m->path);
     ps_free(in);

@@ -1,7 +1,7 @@
 /* model_in: a model that another tool wrote as the one file that psd stores: safetensors with F32
- * tensors under psd's names, the config as metadata "psd.model" and the tokenizer as
- * "tokenizer.json". A table with the rows `hf` (a Hugging Face folder) and `gguf` (a file of
- * llama.cpp), the way back of model_out.
+ * tensors under psd's names, the config as metadata "psd.model", the tokenizer as "tokenizer.json",
+ * and what token_ids.h and side_files.h keep. A table with the rows `hf` (a Hugging Face folder)
+ * and `gguf` (a file of llama.cpp), the way back of model_out.
  *
  * All of the source is hostile. What is checked before the first byte comes out: each tensor of the
  * model is there once with its shape, and nothing unknown is. Bytes come out as they are read, so a
@@ -12,6 +12,8 @@
 #include "common/base/buf.h"
 #include "common/conf/job_spec.h"
 #include "common/format/lm_layout.h"
+#include "common/format/side_files.h"
+#include "common/format/token_ids.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -40,8 +42,10 @@ enum { PS_MODEL_IN_PIECE = 64 * 1024 }; /* numbers; whole blocks of every GGUF t
 
 /* What a row finds out about a model; model_in frees it, also when the row fails. */
 typedef struct ps_model_in_about {
-    ps_spec_model *model;  /* gpt2 or llama */
-    ps_buf tokenizer;      /* the text of tokenizer.json; empty: there is none */
+    ps_spec_model *model; /* gpt2 or llama */
+    ps_buf tokenizer;     /* the text of tokenizer.json; empty: there is none */
+    ps_token_ids ids;
+    ps_side_texts side;
     ps_buf remarks;        /* lines, each with its end */
     ps_lm_tensor *tensors; /* ps_lm_layout of model */
     size_t n;

@@ -7,11 +7,15 @@
 #include "common/conf/job_spec.h"
 #include "common/format/lm_layout.h"
 #include "common/format/safetensors.h"
+#include "common/format/token_ids.h"
 
 /* What the header of psd's file says. Borrowed for the call of `open`. */
 typedef struct ps_model_about {
     const ps_spec_model *model;  /* gpt2 or llama */
     const char *tokenizer;       /* the text of tokenizer.json; NULL: there is none */
+    const ps_token_ids *ids;     /* those that came with it, or the one of "<|endoftext|>" */
+    const ps_safetensors *file;  /* for the side files in its metadata */
+    ps_buf *remarks;             /* for lines, each with its end: what does not go out */
     const ps_lm_tensor *tensors; /* in the order of their data */
     size_t n;
 } ps_model_about;
@@ -51,6 +55,8 @@ ps_model_stream *ps_model_stream_new(const ps_model_out_row *row, const char *co
                                      const ps_model_out_options *options);
 /* The file's next bytes; hostile. PS_FAILED_PRECONDITION: this model has no such form. */
 PS_MUST_CHECK ps_status ps_model_stream_feed(ps_model_stream *stream, ps_slice bytes);
+/* As ps_model_in_remarks, of what goes out; from the first bytes of data on. */
+const char *ps_model_stream_remarks(ps_model_stream *stream);
 PS_MUST_CHECK ps_status ps_model_stream_finish(ps_model_stream *stream, uint64_t *bytes);
 void ps_model_stream_free(ps_model_stream **stream); /* drops what is not finished */
 

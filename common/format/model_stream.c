@@ -5,6 +5,7 @@
 #include "common/format/model_in.h"
 #include "common/format/model_out.h"
 #include "common/format/numbers.h"
+#include "common/tokenizer/tokenizer.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -15,7 +16,7 @@ struct ps_model_stream {
     char *config;
     ps_model_out *out;
     ps_safetensors *header; /* NULL: it is not whole yet */
-    ps_buf held;
+    ps_buf held, remarks;
     size_t at;     /* the tensor that comes next, */
     uint64_t done; /* and how many bytes of it have come */
 };
@@ -38,6 +39,7 @@ void ps_model_stream_free(ps_model_stream **stream)
     s->row->drop(&s->out);
     ps_safetensors_free(&s->header);
     ps_buf_free(&s->held);
+    ps_buf_free(&s->remarks);
     ps_free(&s->config);
     ps_free(stream);
 }
@@ -68,6 +70,22 @@ static ps_status sort(const ps_safetensors *header, const ps_lm_tensor *layout, 
     return PS_OK;
 }
 
+/* Of a model that was trained here nobody has said them: then GPT-2's mark is both. */
+static void find_ids(const ps_safetensors *header, const char *tokenizer, ps_token_ids *ids)
+{
+    ps_tokenizer *t = NULL;
+    uint32_t id = 0;
+    ps_token_ids_of_file(header, ids);
+    if (ps_token_ids_any(ids) || !tokenizer ||
+        ps_tokenizer_from_json(ps_slice_str(tokenizer), &t) != PS_OK)
+        return;
+    if (ps_tokenizer_added(t, "<|endoftext|>", &id)) {
+        ps_token_ids_add(ids, PS_TOKEN_BOS, id);
+        ps_token_ids_add(ids, PS_TOKEN_EOS, id);
+    }
+    ps_tokenizer_free(&t);
+}
+
 static ps_status open_out(ps_model_stream *s, const ps_spec_model *model)
 {
     ps_lm_tensor *layout = NULL;
@@ -75,11 +93,16 @@ static ps_status open_out(ps_model_stream *s, const ps_spec_model *model)
     ps_lm_layout(model, &layout, &n);
     ps_lm_tensor *tensors = ps_alloc_array(n, sizeof *tensors);
     ps_status st = sort(s->header, layout, n, tensors);
+    const char *tokenizer = ps_safetensors_metadata(s->header, PS_MODEL_META_TOKENIZER);
+    ps_token_ids ids = {0};
+    find_ids(s->header, tokenizer, &ids);
     if (!st)
         st = s->row->open(&s->options,
                           &(ps_model_about){.model = model,
-                                            .tokenizer = ps_safetensors_metadata(
-                                                s->header, PS_MODEL_META_TOKENIZER),
+                                            .tokenizer = tokenizer,
+                                            .ids = &ids,
+                                            .file = s->header,
+                                            .remarks = &s->remarks,
                                             .tensors = tensors,
                                             .n = n},
                           &s->out);
@@ -161,6 +184,11 @@ ps_status ps_model_stream_feed(ps_model_stream *s, ps_slice bytes)
         st = ps_fail(PS_CORRUPT, "more bytes have come than the header says");
     ps_buf_consume(&s->held, used);
     return st;
+}
+
+const char *ps_model_stream_remarks(ps_model_stream *s)
+{
+    return ps_buf_cstr(&s->remarks);
 }
 
 ps_status ps_model_stream_finish(ps_model_stream *s, uint64_t *bytes)

@@ -26,7 +26,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (ps_hf_config_parse(ps_slice_of(data, size), &model) != PS_OK)
         return 0;
     ps_buf json = PS_BUF_EMPTY, once = PS_BUF_EMPTY, twice = PS_BUF_EMPTY;
-    ps_hf_config_write(model, "float32", -1, &json);
+    ps_token_ids ids = {0}, ids_again = {0};
+    (void)ps_token_ids_read(ps_slice_of(data, size), &ids);
+    ps_hf_config_write(model, "float32", &ids, &json);
+    if (ps_token_ids_read(ps_buf_slice(&json), &ids_again) != PS_OK ||
+        memcmp(&ids.of[PS_TOKEN_EOS].n, &ids_again.of[PS_TOKEN_EOS].n, sizeof ids.of[0].n) != 0)
+        abort();
     if (ps_hf_config_parse(ps_buf_slice(&json), &again) != PS_OK)
         abort();
     ps_spec_model_format(model, &once);

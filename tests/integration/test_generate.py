@@ -318,6 +318,15 @@ train: {{epochs: 1, batch_size: 8, optimizer: {{name: adamw, learning_rate: 0.00
         (cluster.dir / "hf/tokenizer.json").write_bytes(tokenizer.read_bytes())
         cluster.psctl("import", cluster.dir / "hf", "full")
         assert say(cluster, "full", "the quick", *how)["tokens"] == bare["tokens"], "its own tokenizer"
+        # what is said ends at any of the ids that came with the model, and by way of GGUF
+        stop = bare["tokens"][4]
+        (cluster.dir / "hf/generation_config.json").write_text(json.dumps({"eos_token_id": [70000, 999, stop]}))
+        cluster.psctl("import", cluster.dir / "hf", "ends")
+        cluster.psctl("export", "ends", "--format", "gguf", "--dtype", "f32", "-o", cluster.dir / "ends.gguf")
+        cluster.psctl("import", cluster.dir / "ends.gguf", "ends-back")
+        for model in ("ends", "ends-back"):
+            ends = say(cluster, model, "the quick", *how)
+            assert ends["ended"] == "stop" and ends["tokens"] == bare["tokens"][:bare["tokens"].index(stop)], (stop, ends)
         cluster.psctl("export", "full", "--format", "gguf", "--dtype", "f32", "-o", cluster.dir / "full.gguf")
         cluster.psctl("import", cluster.dir / "full.gguf", "back")
         back = say(cluster, "back", "the quick", *how)

@@ -122,7 +122,11 @@ def hugging_face_folders_come_and_go_bit_for_bit():
             cluster.psctl("import", out, name, "--replace")
             again = cluster.dir / f"{name}-again.safetensors"
             cluster.psctl("export", name, "-o", again)
-            assert again.read_bytes() == stored.read_bytes(), f"{kind} {how}: the second import differs"
+            (tensors, metadata), (tensors_again, metadata_again) = map(hf.read_safetensors, (stored, again))
+            made = ("tokenizer_config.json", "psd.token_ids")  # by the export, of what the tokenizer says
+            assert all(metadata.get(k, metadata_again[k]) == metadata_again[k] for k in metadata_again), kind
+            assert set(metadata_again) - set(metadata) <= set(made), metadata_again.keys()
+            same({k: v for k, (d, v) in tensors_again.items()}, {k: v for k, (d, v) in tensors.items()})
 
 
 def folders_that_do_not_fit_are_refused_in_one_line():
@@ -416,6 +420,27 @@ def gguf_files_come_back_bit_for_bit():
                         most = np.abs(blocks).max(1, keepdims=True)
                         off = np.abs(have.reshape(-1, 32) - blocks)
                         assert (off <= most / 254 + most / 2048).all() and off.any(), tensor
+
+        # ids, and the files beside a model, are the same after the way through psd, and GGUF has a key for what it can say
+        config = {"bos_token_id": 1, "eos_token_id": [2, 5, 900, 7], "pad_token_id": -1}
+        beside = {"generation_config.json": '{"pad_token_id": 3, "top_k": 7}\n', "chat_template.jinja": "{{ ümläut }}",
+                  "tokenizer_config.json": '{"tokenizer_class": "X", "eos_token": "</s>"}', "special_tokens_map.json": "{}"}
+        hf.write(cluster.dir / "said", "llama", tokenizer=TOKENIZER, config=config)
+        for file, text in beside.items():
+            (cluster.dir / "said" / file).write_text(text)
+        cluster.psctl("import", cluster.dir / "said", "said")
+        cluster.psctl("export", "said", "-o", cluster.dir / "said-out", "--format", "hf")
+        written = json.loads((cluster.dir / "said-out/config.json").read_text())
+        assert {k: written[k] for k in config} == config, written
+        assert all((cluster.dir / "said-out" / f).read_text() == t for f, t in beside.items())
+        path = cluster.dir / "said.gguf"
+        done = cluster.psctl("export", "said", "-o", path, "--format", "gguf")
+        assert "GGUF has keys for 3 tokens that end a text, the model has more: 7" in done.stderr, done.stderr
+        assert not cluster.psctl("import", path, "said-back").stderr
+        cluster.psctl("export", "said-back", "-o", cluster.dir / "said-back", "--format", "hf")
+        written = json.loads((cluster.dir / "said-back/config.json").read_text())
+        assert {k: written[k] for k in config} == {"bos_token_id": 1, "eos_token_id": [2, 5, 900], "pad_token_id": 3}, written
+        assert (cluster.dir / "said-back/chat_template.jinja").read_text() == beside["chat_template.jinja"]
 
         # texts that get a space in front still get it
         hf.write(cluster.dir / "space", "gpt2", tokenizer=TOKENIZER)
