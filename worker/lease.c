@@ -53,6 +53,7 @@ void ps_task_lease_add(ps_task_lease *l, const Psd__V1__TaskProgress *report)
         l->progress.position = report->position;
     l->progress.samples += report->samples;
     l->progress.steps += report->steps;
+    l->progress.rows_total = report->rows_total;
     l->progress.loss_sum += report->loss_sum;
     ps_metric_list_add_messages(&l->metric_sums, report->metric_sums, report->n_metric_sums);
     l->has_progress = true;

@@ -114,6 +114,7 @@ void ps_task_report(ps_task_run *run, uint64_t position, const Psd__V1__TaskProg
     run->pending.position = position;
     run->pending.samples += numbers->samples;
     run->pending.steps += numbers->steps;
+    run->pending.rows_total = numbers->rows_total;
     run->pending.loss_sum += numbers->loss_sum;
     ps_metric_list_add_messages(&run->metric_sums, numbers->metric_sums, numbers->n_metric_sums);
     if (ps_clock_ms(run->env->clock) - run->reported_ms >= PS_TASK_REPORT_MS)
@@ -259,7 +260,7 @@ static void run_task(slot *s, const Psd__V1__Task *task)
         ps_log_debug("task", "done lease=%" PRIu64 " ms=%" PRIu64, task->lease_id,
                      ps_clock_ms(r->env.clock) - begun);
     }
-    if (run.pending.steps || st)
+    if (run.pending.samples || st)
         report_now(&run);
     say_now(&run);
     post(r, &(event){.result = result, .lost = lost});

@@ -95,7 +95,9 @@ static void progress(ps_job *job, ps_lease *lease, const Psd__V1__TaskProgress *
 {
     work *w = job->work;
     w->samples += report->samples;
-    ps_meter_report(&job->meter, ps_core_now(job->sched), report->samples, report);
+    if (report->rows_total) /* a worker's word; show() keeps the two in order */
+        job->record->progress.samples_total = report->rows_total;
+    ps_meter_rows(&job->meter, ps_core_now(job->sched), report->samples);
     ps_job_changed(job);
 }
 
@@ -164,7 +166,10 @@ static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
 static void show(ps_job *job)
 {
     const work *w = job->work;
-    job->record->progress.samples = w->samples;
+    Psd__V1__Progress *p = &job->record->progress;
+    p->samples = w->samples;
+    if (p->samples_total && p->samples > p->samples_total)
+        p->samples_total = p->samples;
 }
 
 const ps_job_kind ps_job_kind_evaluate = {

@@ -59,6 +59,14 @@ ps_status ps_pass_open(ps_task_run *run, ps_pass *out)
     return st;
 }
 
+static void report(const ps_pass *pass, const ps_batch *batch)
+{
+    Psd__V1__TaskProgress numbers = PSD__V1__TASK_PROGRESS__INIT;
+    numbers.samples = batch->rows;
+    numbers.rows_total = pass->end - pass->begin;
+    ps_task_report(pass->run, batch->first + batch->rows, &numbers);
+}
+
 ps_status ps_pass_run(const ps_pass *pass, ps_pass_batch each, void *user)
 {
     if (pass->begin == pass->end)
@@ -79,6 +87,8 @@ ps_status ps_pass_run(const ps_pass *pass, ps_pass_batch each, void *user)
             st = ps_fail(PS_CANCELLED, "the worker is stopping");
         if (!st)
             st = each(user, pass, batch);
+        if (!st)
+            report(pass, batch);
         ps_prefetch_give_back(prefetch, batch);
         if (st)
             break;

@@ -39,7 +39,7 @@ static struct {
     pthread_cond_t more;
     Psd__V1__TaskResult *results[RESULTS];
     size_t count;
-    uint64_t samples, steps, position;
+    uint64_t samples, steps, position, rows_total;
     double loss_sum, right_sum;
     bool stopped;
     char lost[256];
@@ -50,6 +50,7 @@ static inline void progress_cb(void *user, const Psd__V1__TaskProgress *p)
     (void)user;
     pthread_mutex_lock(&t.lock);
     t.samples += p->samples;
+    t.rows_total = p->rows_total;
     t.steps += p->steps;
     t.loss_sum += p->loss_sum;
     t.position = p->position;

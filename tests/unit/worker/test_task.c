@@ -91,6 +91,8 @@ START_TEST(an_evaluation_counts_right_answers_only_where_there_are_some)
         right += (output(i, 1) > output(i, 0)) == label[i];
     }
     ck_assert_uint_eq(r->evaluate->samples, ROWS);
+    ck_assert_uint_eq(t.samples, ROWS); /* how far it is, for who waits */
+    ck_assert_uint_eq(t.rows_total, ROWS);
     ck_assert_double_eq_tol(r->evaluate->loss, loss, 1e-6);
     ck_assert_uint_eq(r->evaluate->n_metrics, 1);
     ck_assert_str_eq(r->evaluate->metrics[0]->name, "accuracy");
@@ -125,6 +127,7 @@ START_TEST(training_reports_all_it_did_and_numbers_its_pushes_on)
             task->job_id = 10 + other;
             is_done(run(task));
         }
+        t.samples = ROWS; /* what they reported is not of the training */
     }
     ck_assert_double_gt(t.loss_sum, 0);
     ck_assert(t.right_sum >= 0 && t.right_sum <= 2 * ROWS);

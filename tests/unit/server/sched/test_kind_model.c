@@ -43,6 +43,29 @@ START_TEST(evaluate_and_predict_are_one_task_on_a_stored_model)
 }
 END_TEST
 
+START_TEST(how_far_it_is_is_known_and_a_loss_is_not)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = 0;
+    ps_world_store_model(w, "digits", 4);
+    ps_world_attach(w, 1, "w1");
+    ck_assert_int_eq(submit_model_job(w, "predict", "digits", &id), PS_OK);
+    Psd__V1__TaskProgress report = PSD__V1__TASK_PROGRESS__INIT;
+    report.lease_id = ps_world_task_of(w, 1)->lease;
+    report.samples = 30;
+    report.rows_total = 40;
+    for (uint64_t said = 1; said <= 2; said++) {
+        ck_assert_int_eq(ps_sched_progress(w->sched, 1, &report), PS_OK);
+        ps_job_record *r = ps_world_job(w, id);
+        ck_assert_uint_eq(r->progress.samples, 30 * said);
+        ck_assert_uint_eq(r->progress.samples_total, said == 1 ? 40 : 60); /* it made that up */
+        ck_assert(!r->progress.has_loss);
+        ps_job_record_free(&r);
+    }
+    ps_world_free(&w);
+}
+END_TEST
+
 START_TEST(a_model_that_has_no_accuracy_has_none_in_its_result)
 {
     ps_world *w = ps_world_new(NULL, true);
@@ -334,6 +357,7 @@ START_TEST(a_prompt_that_the_model_cannot_take_is_refused)
 END_TEST
 
 static const ps_check_case cases[] = {
+    {&how_far_it_is_is_known_and_a_loss_is_not},
     {&the_next_worker_goes_on_behind_what_was_said},
     {&tokens_that_have_not_all_come_fail_the_job},
     {&who_watches_late_gets_what_was_said_before},
