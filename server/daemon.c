@@ -341,6 +341,7 @@ static void checkpoint_all(ps_daemon *d)
 /* Everything through which somebody may still ask for something, and what was asked for. */
 static void close_doors(ps_daemon *d)
 {
+    ps_runs_close(d->runs); /* whoever waits for others has waited for them in vain */
     ps_sessions_drop_all(d->sessions, "psd is stopping");
     ps_rpc_server_stop(d->server, (unsigned)d->conf->shutdown_grace_ms);
     ps_http_stop(&d->http); /* it shows the server's numbers */

@@ -182,7 +182,9 @@ static bool worth_retry(const Psd__V1__Task *task, ps_status st)
     bool here = (st == PS_NOT_FOUND || st == PS_PERMISSION_DENIED || st == PS_NO_ACCESS ||
                  st == PS_NO_MEMORY || st == PS_IO || st == PS_UNIMPLEMENTED) &&
                 strcmp(task->kind, "plan") != 0;
-    return here || st == PS_CANCELLED || ps_status_retryable(st);
+    /* of a clock, or of a job's state: what is refused now is welcome later */
+    bool train = st == PS_FAILED_PRECONDITION && strcmp(task->kind, "train") == 0;
+    return here || train || st == PS_CANCELLED || ps_status_retryable(st);
 }
 
 static Psd__V1__TaskResult *result_new(const Psd__V1__Task *task)

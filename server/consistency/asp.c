@@ -63,15 +63,17 @@ static ps_status on_push(ps_controller *c, const ps_push *push, ps_controller_ou
     return PS_OK;
 }
 
-static ps_status join(ps_controller *c, const char *name, uint64_t *first_clock)
+static ps_status join(ps_controller *c, const char *name, uint64_t lease, uint64_t *first_clock)
 {
     ps_status st = PS_OK;
     pthread_mutex_lock(&c->lock);
     ps_clock_member *member = ps_vector_clock_find(c->clock, name);
     if (!member)
         st = ps_vector_clock_add(c->clock, name, c->fastest, &member);
-    if (!st)
+    if (!st) {
+        member->lease = lease;
         *first_clock = member->ended + 1;
+    }
     pthread_mutex_unlock(&c->lock);
     return st;
 }
@@ -83,19 +85,17 @@ static void leave(ps_controller *c, const char *name)
     pthread_mutex_unlock(&c->lock);
 }
 
-static ps_status clock_ended(ps_controller *c, const char *name, uint64_t clock,
-                             ps_clock_reply *reply, bool *parked, ps_clock_cb cb, void *user)
+static ps_status clock_ended(ps_controller *c, const ps_clock_end *end, ps_clock_reply *reply,
+                             bool *parked, ps_clock_cb cb, void *user)
 {
-    ps_status st = PS_OK;
     pthread_mutex_lock(&c->lock);
-    ps_clock_member *member = ps_vector_clock_find(c->clock, name);
-    if (!member) {
-        st = ps_fail(PS_FAILED_PRECONDITION, "%s is not a member of this job", name);
-    } else {
-        if (clock > member->ended)
-            member->ended = clock;
-        if (clock > c->fastest)
-            c->fastest = clock;
+    ps_clock_member *member;
+    ps_status st = ps_vector_clock_enter(c->clock, end->member, end->lease, &member);
+    if (!st) {
+        if (end->clock > member->ended)
+            member->ended = end->clock;
+        if (end->clock > c->fastest)
+            c->fastest = end->clock;
         reply->slowest_clock = ps_vector_clock_slowest(c->clock, c->fastest);
     }
     pthread_mutex_unlock(&c->lock);
@@ -111,7 +111,7 @@ static bool clock_cancel(ps_controller *c, const char *name, void *user)
     return false; /* nothing ever waits */
 }
 
-static void stop(ps_controller *c)
+static void close_or_stop(ps_controller *c)
 {
 }
 
@@ -172,7 +172,8 @@ const ps_controller_ops ps_controller_asp = {
     .clock = clock_ended,
     .clock_is_quick = true,
     .clock_cancel = clock_cancel,
-    .stop = stop,
+    .close = close_or_stop,
+    .stop = close_or_stop,
     .stats = stats,
     .save = save,
     .load = load,

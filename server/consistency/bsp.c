@@ -6,10 +6,11 @@
  * A push belongs to the clock that is open; one that names another is refused, and its worker goes
  * on from there (clock call, pull, compute again). Anybody may push; only members are waited for. A
  * member that leaves is no longer waited for; the pushes it completed stay, being gradients of the
- * same parameters as all others. A member that comes when a clock is under way enters at the next
- * one: its clock call with 0 answers when that begins. Without members a clock stays open. The sums
- * of an unfinished clock are not part of a checkpoint, nor are its pushes: after a restart they are
- * made again.
+ * same parameters as all others, and when it was the last one they end the clock. A member that
+ * comes when a clock is under way enters at the next one, and so does one that comes with a new
+ * task after it has pushed to this clock under another: a clock call with the clock before, or with
+ * 0, answers when that begins. Without members a clock stays open. The sums of an unfinished clock
+ * are not part of a checkpoint, nor are its pushes: after a restart they are made again.
  *
  * Locks: the store's gate is entered before `lock`, and the sums have locks of their own. Nothing
  * fails here but what a worker got wrong. */
@@ -31,6 +32,8 @@ struct ps_controller {
     uint32_t adding; /* pushes being added */
     uint64_t pushes; /* added in this clock */
     bool applying;
+    bool abandoned; /* the last member has left: what was pushed is all that this clock gets */
+    bool closed;    /* nobody is kept waiting any more */
     bool stopped;
 };
 
@@ -85,11 +88,13 @@ static ps_status create(ps_param_store *store, ps_controller **out)
     return PS_OK;
 }
 
-static void stop(ps_controller *c);
+static void answer_all(ps_controller *c, ps_status status, const char *why, answers *a);
 
 static void bsp_free(ps_controller *c)
 {
-    stop(c); /* whoever still waits is told */
+    answers a = {0};
+    answer_all(c, PS_CANCELLED, "the job has ended", &a);
+    give_answers(&a);
     ps_accumulator_free(&c->sums);
     ps_vector_clock_free(&c->members);
     pthread_cond_destroy(&c->opened);
@@ -101,8 +106,11 @@ static void bsp_free(ps_controller *c)
 
 static bool is_over(const ps_controller *c)
 {
-    return !c->stopped && !c->applying && c->adding == 0 && ps_vector_clock_count(c->members) > 0 &&
-           ps_vector_clock_slowest(c->members, 0) >= c->clock;
+    if (c->stopped || c->applying || c->adding > 0)
+        return false;
+    if (ps_vector_clock_count(c->members) == 0)
+        return c->abandoned && c->pushes > 0;
+    return ps_vector_clock_slowest(c->members, 0) >= c->clock;
 }
 
 static ps_clock_reply reply_now(ps_controller *c)
@@ -113,19 +121,24 @@ static ps_clock_reply reply_now(ps_controller *c)
     };
 }
 
+static void apply_sums(ps_controller *c)
+{
+    if (!c->pushes)
+        return;
+    c->applying = true;
+    pthread_mutex_unlock(&c->lock);
+    ps_accumulator_apply(c->sums);
+    pthread_mutex_lock(&c->lock);
+    c->applying = false;
+    c->pushes = 0;
+}
+
 /* In the gate and with the lock, which is let go while the update is applied. */
 static void end_clock_if_over(ps_controller *c, answers *a)
 {
     if (!is_over(c))
         return;
-    if (c->pushes) {
-        c->applying = true;
-        pthread_mutex_unlock(&c->lock);
-        ps_accumulator_apply(c->sums);
-        pthread_mutex_lock(&c->lock);
-        c->applying = false;
-        c->pushes = 0;
-    }
+    apply_sums(c);
     c->clock++;
     a->reply = reply_now(c);
     for (size_t i = 0; i < ps_vector_clock_count(c->members); i++)
@@ -193,6 +206,9 @@ static ps_status on_push(ps_controller *c, const ps_push *push, ps_controller_ou
     pthread_mutex_lock(&c->lock);
     c->adding--;
     c->pushes++;
+    ps_clock_member *member = ps_vector_clock_find(c->members, ps_push_client(push));
+    if (member)
+        member->pushed = c->clock;
     end_clock_if_over(c, &a); /* a push of one that is not a member may come last */
     pthread_mutex_unlock(&c->lock);
     give_answers(&a);
@@ -201,23 +217,40 @@ static ps_status on_push(ps_controller *c, const ps_push *push, ps_controller_ou
 
 /* ---- members ---- */
 
-static ps_status join(ps_controller *c, const char *name, uint64_t *first_clock)
+static ps_status add_member(ps_controller *c, const char *name, ps_clock_member **out)
 {
+    bool under_way = c->pushes > 0 || c->adding > 0;
+    for (size_t i = 0; i < ps_vector_clock_count(c->members); i++)
+        under_way |= ps_vector_clock_at(c->members, i)->ended >= c->clock;
+    bool next = under_way && ps_vector_clock_count(c->members) > 0;
+    return ps_vector_clock_add(c->members, name, next ? c->clock : c->clock - 1, out);
+}
+
+/* The task it had before is over. Of the clock that is open it did what it pushed, and no more. */
+static void change_task(ps_controller *c, ps_clock_member *member, answers *a)
+{
+    answer_later(a, member, PS_ABORTED, "the worker has another task of the job");
+    if (member->pushed == c->clock && member->ended < c->clock)
+        member->ended = c->clock;
+}
+
+static ps_status join(ps_controller *c, const char *name, uint64_t lease, uint64_t *first_clock)
+{
+    answers a = {0};
     ps_status st = PS_OK;
-    pthread_mutex_lock(&c->lock);
-    while (c->applying)
-        pthread_cond_wait(&c->opened, &c->lock);
+    enter(c);
     ps_clock_member *member = ps_vector_clock_find(c->members, name);
-    if (!member) {
-        bool under_way = c->pushes > 0 || c->adding > 0;
-        for (size_t i = 0; i < ps_vector_clock_count(c->members); i++)
-            under_way |= ps_vector_clock_at(c->members, i)->ended >= c->clock;
-        bool next = under_way && ps_vector_clock_count(c->members) > 0;
-        st = ps_vector_clock_add(c->members, name, next ? c->clock : c->clock - 1, &member);
-    }
-    if (!st)
+    if (!member)
+        st = add_member(c, name, &member);
+    else if (member->lease != lease)
+        change_task(c, member, &a);
+    if (!st) {
+        member->lease = lease;
         *first_clock = member->ended + 1;
-    pthread_mutex_unlock(&c->lock);
+        c->abandoned = false;
+        end_clock_if_over(c, &a);
+    }
+    leave_all(c, &a);
     return st;
 }
 
@@ -229,28 +262,34 @@ static void leave(ps_controller *c, const char *name)
     if (member) {
         answer_later(&a, member, PS_ABORTED, "the member has left the job");
         ps_vector_clock_remove(c->members, name);
+        c->abandoned = ps_vector_clock_count(c->members) == 0;
         end_clock_if_over(c, &a);
     }
     leave_all(c, &a);
 }
 
 /* The member has ended `clock`; answered when its next one is open. */
-static ps_status end_of(ps_controller *c, const char *name, uint64_t clock, answers *a,
+static ps_status end_of(ps_controller *c, const ps_clock_end *end, answers *a,
                         ps_clock_reply *reply, bool *parked, ps_clock_waiter waiter)
 {
+    uint64_t clock = end->clock;
+    ps_clock_member *member;
     if (c->stopped)
         return ps_fail(PS_FAILED_PRECONDITION, "the job has ended");
-    ps_clock_member *member = ps_vector_clock_find(c->members, name);
-    if (!member)
-        return ps_fail(PS_FAILED_PRECONDITION, "%s is not a member of this job", name);
+    ps_status st = ps_vector_clock_enter(c->members, end->member, end->lease, &member);
+    if (st)
+        return st;
     if (clock > member->ended + 1 || (clock == member->ended + 1 && clock > c->clock))
-        return ps_fail(PS_FAILED_PRECONDITION, "%s: the end of clock %llu, it is at %llu", name,
-                       (unsigned long long)clock, (unsigned long long)member->ended + 1);
+        return ps_fail(PS_FAILED_PRECONDITION, "%s: the end of clock %llu, it is at %llu",
+                       end->member, (unsigned long long)clock,
+                       (unsigned long long)member->ended + 1);
     answer_later(a, member, PS_ABORTED, "another call of the same member took its place");
     if (clock == member->ended + 1)
         member->ended = clock;
     end_clock_if_over(c, a);
     *parked = member->ended >= c->clock;
+    if (*parked && c->closed)
+        return ps_fail(PS_UNAVAILABLE, "psd is stopping");
     if (*parked)
         member->waiter = waiter;
     else
@@ -258,13 +297,13 @@ static ps_status end_of(ps_controller *c, const char *name, uint64_t clock, answ
     return PS_OK;
 }
 
-static ps_status clock_ended(ps_controller *c, const char *name, uint64_t clock,
-                             ps_clock_reply *reply, bool *parked, ps_clock_cb cb, void *user)
+static ps_status clock_ended(ps_controller *c, const ps_clock_end *end, ps_clock_reply *reply,
+                             bool *parked, ps_clock_cb cb, void *user)
 {
     answers a = {0};
     enter(c);
     ps_error error = {0};
-    ps_status st = end_of(c, name, clock, &a, reply, parked, (ps_clock_waiter){cb, user});
+    ps_status st = end_of(c, end, &a, reply, parked, (ps_clock_waiter){cb, user});
     if (st)
         ps_error_save(&error, st);
     leave_all(c, &a);
@@ -282,15 +321,32 @@ static bool clock_cancel(ps_controller *c, const char *name, void *user)
     return waits;
 }
 
-static void stop(ps_controller *c)
+static void answer_all(ps_controller *c, ps_status status, const char *why, answers *a)
+{
+    for (size_t i = 0; i < ps_vector_clock_count(c->members); i++)
+        answer_later(a, ps_vector_clock_at(c->members, i), status, why);
+}
+
+static void bsp_close(ps_controller *c)
 {
     answers a = {0};
     pthread_mutex_lock(&c->lock);
-    c->stopped = true;
-    for (size_t i = 0; i < ps_vector_clock_count(c->members); i++)
-        answer_later(&a, ps_vector_clock_at(c->members, i), PS_CANCELLED, "the job has ended");
+    c->closed = true;
+    answer_all(c, PS_UNAVAILABLE, "psd is stopping", &a);
     pthread_mutex_unlock(&c->lock);
     give_answers(&a);
+}
+
+/* A member that was lost after it had pushed may have left a clock without an end. */
+static void stop(ps_controller *c)
+{
+    answers a = {0};
+    enter(c);
+    apply_sums(c);
+    c->stopped = true;
+    answer_all(c, PS_CANCELLED, "the job has ended", &a);
+    pthread_cond_broadcast(&c->opened);
+    leave_all(c, &a);
 }
 
 static void stats(ps_controller *c, ps_param_stats *out)
@@ -337,6 +393,7 @@ const ps_controller_ops ps_controller_bsp = {
     .leave = leave,
     .clock = clock_ended,
     .clock_cancel = clock_cancel,
+    .close = bsp_close,
     .stop = stop,
     .stats = stats,
     .save = save,

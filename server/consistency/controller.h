@@ -32,15 +32,17 @@ typedef struct ps_controller_ops {
     /* (gate) The push is whole and valid. Fails only before anything was applied. */
     PS_MUST_CHECK ps_status (*on_push)(ps_controller *c, const ps_push *push,
                                        ps_controller_outcome *out);
-    /* As ps_param_store_join, _leave, _clock, _clock_cancel, _stop. They enter the gate themselves
-     * where they apply something. */
-    PS_MUST_CHECK ps_status (*join)(ps_controller *c, const char *member, uint64_t *first_clock);
+    /* As ps_param_store_join, _leave, _clock, _clock_cancel, _close, _stop. They enter the gate
+     * themselves where they apply something. */
+    PS_MUST_CHECK ps_status (*join)(ps_controller *c, const char *member, uint64_t lease,
+                                    uint64_t *first_clock);
     void (*leave)(ps_controller *c, const char *member);
-    PS_MUST_CHECK ps_status (*clock)(ps_controller *c, const char *member, uint64_t clock,
+    PS_MUST_CHECK ps_status (*clock)(ps_controller *c, const ps_clock_end *end,
                                      ps_clock_reply *reply, bool *parked, ps_clock_cb cb,
                                      void *user);
     bool clock_is_quick; /* clock never parks and applies nothing: it may be called on a loop */
     bool (*clock_cancel)(ps_controller *c, const char *member, void *user);
+    void (*close)(ps_controller *c);
     void (*stop)(ps_controller *c);
     void (*stats)(ps_controller *c, ps_param_stats *out); /* clock and members */
     /* (gate, exclusive) What a restart needs; members are not part of it: they join again. Returns

@@ -54,6 +54,19 @@ ps_status ps_vector_clock_add(ps_vector_clock *clock, const char *name, uint64_t
     return PS_OK;
 }
 
+ps_status ps_vector_clock_enter(ps_vector_clock *clock, const char *name, uint64_t lease,
+                                ps_clock_member **out)
+{
+    ps_clock_member *member = ps_vector_clock_find(clock, name);
+    if (!member)
+        return ps_fail(PS_FAILED_PRECONDITION, "%s is not a member of this job", name);
+    if (lease && lease != member->lease)
+        return ps_fail(PS_PERMISSION_DENIED, "%s: lease %llu has ended", name,
+                       (unsigned long long)lease);
+    *out = member;
+    return PS_OK;
+}
+
 void ps_vector_clock_remove(ps_vector_clock *clock, const char *name)
 {
     ps_clock_member *member = ps_vector_clock_find(clock, name);

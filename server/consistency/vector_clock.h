@@ -15,7 +15,9 @@ typedef struct ps_clock_waiter {
 
 typedef struct ps_clock_member {
     char *name;
-    uint64_t ended; /* clocks up to this one; the next is the one it is at */
+    uint64_t lease;  /* under which it takes part; 0: none */
+    uint64_t pushed; /* the last clock it has pushed to */
+    uint64_t ended;  /* clocks up to this one; the next is the one it is at */
     ps_clock_waiter waiter;
 } ps_clock_member;
 
@@ -29,6 +31,11 @@ ps_clock_member *ps_vector_clock_find(ps_vector_clock *clock, const char *name);
 /* PS_RESOURCE_EXHAUSTED, PS_INVALID_ARGUMENT (the name). */
 PS_MUST_CHECK ps_status ps_vector_clock_add(ps_vector_clock *clock, const char *name,
                                             uint64_t ended, ps_clock_member **out);
+/* The member, if the call comes from the task it takes part with: one of a task that has ended is
+ * never taken for one of the task that came after it. lease 0: whichever. PS_FAILED_PRECONDITION:
+ * not a member; PS_PERMISSION_DENIED: another task's. */
+PS_MUST_CHECK ps_status ps_vector_clock_enter(ps_vector_clock *clock, const char *name,
+                                              uint64_t lease, ps_clock_member **out);
 void ps_vector_clock_remove(ps_vector_clock *clock, const char *name); /* unknown: nothing */
 /* The least clock any member has ended; `none` when there are no members. */
 uint64_t ps_vector_clock_slowest(const ps_vector_clock *clock, uint64_t none);

@@ -83,11 +83,14 @@ void ps_param_store_stats(ps_param_store *store, ps_param_stats *out);
 
 /* ---- members: those whose clocks the consistency model knows ---- */
 
-/* A worker takes part under a name (its identity, or identity and lease). *first_clock is the one
- * it enters at; a member that joins again gets the one it is at. Non-members may push all the same;
+/* A worker takes part under its name, with the task of this lease (0: none). *first_clock is the
+ * one it enters at; it must not push before that has begun (ps_param_store_clock with the one
+ * before it answers then). A member that joins again gets the one it is at; with another lease it
+ * begins after whatever it pushed under the one before, and calls of that are refused from now on.
+ * May apply updates and answer other members' calls, as _leave. Non-members may push all the same;
  * nobody waits for them. */
 PS_MUST_CHECK ps_status ps_param_store_join(ps_param_store *store, const char *member,
-                                            uint64_t *first_clock);
+                                            uint64_t lease, uint64_t *first_clock);
 /* Nobody waits for it any more; a parked clock call of its own answers PS_ABORTED. What it pushed
  * stays. May apply updates and answer other members' calls, on this thread. Unknown: nothing. */
 void ps_param_store_leave(ps_param_store *store, const char *member);
@@ -96,26 +99,36 @@ typedef struct ps_clock_reply {
     uint64_t version;
     uint64_t slowest_clock;
 } ps_clock_reply;
-/* status PS_OK, or PS_ABORTED (the member left) or PS_CANCELLED (the store is stopped). Never from
+typedef struct ps_clock_end {
+    const char *member;
+    uint64_t lease; /* the task's; 0: not said */
+    uint64_t clock; /* the one that has ended */
+} ps_clock_end;
+/* status PS_OK, or PS_ABORTED (the member left, or has another task), PS_UNAVAILABLE (the store is
+ * closed) or PS_CANCELLED (it is stopped). Never from
  * inside ps_param_store_clock of the same call; on whatever thread let it go on, inside the store's
  * gate: it hands the answer on and calls no function of the store. */
 typedef void (*ps_clock_cb)(void *user, ps_status status, const ps_clock_reply *reply);
 
 /* The member's clock has ended. *parked false: *reply is the answer and cb is never called.
  * *parked true: cb is called exactly once, unless cancelled. May apply updates (bsp), so off the
- * loop. Clock 0: enters without having ended one; answers when the member's first clock begins.
- * PS_FAILED_PRECONDITION: not a member, or a clock that is not the member's (the message says which
- * it should be). An old clock is answered at once. */
-PS_MUST_CHECK ps_status ps_param_store_clock(ps_param_store *store, const char *member,
-                                             uint64_t clock, ps_clock_reply *reply, bool *parked,
-                                             ps_clock_cb cb, void *user);
+ * loop. Clock 0, or any that the member has ended before: nothing ends; answers when the clock that
+ * the member is at has begun. PS_FAILED_PRECONDITION: not a member, or a clock that is not the
+ * member's (the message says which it should be). PS_PERMISSION_DENIED: the lease has ended.
+ * PS_UNAVAILABLE: closed. */
+PS_MUST_CHECK ps_status ps_param_store_clock(ps_param_store *store, const ps_clock_end *end,
+                                             ps_clock_reply *reply, bool *parked, ps_clock_cb cb,
+                                             void *user);
 /* Whether that is done in no time and never parks (asp): then it may be called on a loop. */
 bool ps_param_store_clock_is_quick(const ps_param_store *store);
 /* The call is no longer waited for. true: cb will not be called; false: it was, or is being. The
  * clock stays ended; the same call may come again. */
 bool ps_param_store_clock_cancel(ps_param_store *store, const char *member, void *user);
-/* The job ends: parked calls answer PS_CANCELLED; pushes and clocks from now on
- * PS_FAILED_PRECONDITION. Pulls go on. */
+/* psd is about to stop: parked calls answer PS_UNAVAILABLE, at once, and none is parked any more.
+ * The clocks stay ended. */
+void ps_param_store_close(ps_param_store *store);
+/* The job ends: what waits for a clock's end is applied; parked calls answer PS_CANCELLED; pushes
+ * and clocks from now on PS_FAILED_PRECONDITION. Pulls go on. */
 void ps_param_store_stop(ps_param_store *store);
 
 #endif

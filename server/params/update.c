@@ -115,9 +115,10 @@ void ps_param_store_stats(ps_param_store *store, ps_param_stats *out)
     store->ops->stats(store->controller, out);
 }
 
-ps_status ps_param_store_join(ps_param_store *store, const char *member, uint64_t *first_clock)
+ps_status ps_param_store_join(ps_param_store *store, const char *member, uint64_t lease,
+                              uint64_t *first_clock)
 {
-    return store->ops->join(store->controller, member, first_clock);
+    return store->ops->join(store->controller, member, lease, first_clock);
 }
 
 void ps_param_store_leave(ps_param_store *store, const char *member)
@@ -125,12 +126,12 @@ void ps_param_store_leave(ps_param_store *store, const char *member)
     store->ops->leave(store->controller, member);
 }
 
-ps_status ps_param_store_clock(ps_param_store *store, const char *member, uint64_t clock,
+ps_status ps_param_store_clock(ps_param_store *store, const ps_clock_end *end,
                                ps_clock_reply *reply, bool *parked, ps_clock_cb cb, void *user)
 {
     if (atomic_load(&store->stopped))
         return ps_fail(PS_FAILED_PRECONDITION, "the job has ended");
-    return store->ops->clock(store->controller, member, clock, reply, parked, cb, user);
+    return store->ops->clock(store->controller, end, reply, parked, cb, user);
 }
 
 bool ps_param_store_clock_is_quick(const ps_param_store *store)
@@ -141,6 +142,11 @@ bool ps_param_store_clock_is_quick(const ps_param_store *store)
 bool ps_param_store_clock_cancel(ps_param_store *store, const char *member, void *user)
 {
     return store->ops->clock_cancel(store->controller, member, user);
+}
+
+void ps_param_store_close(ps_param_store *store)
+{
+    store->ops->close(store->controller);
 }
 
 void ps_param_store_stop(ps_param_store *store)

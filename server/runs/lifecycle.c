@@ -242,12 +242,12 @@ static void ended_out(void *user, uint64_t job_id, ps_job_state state)
 
 /* ---- the consistency controller's members ---- */
 
-static uint64_t enter_out(void *user, uint64_t job_id, const char *worker)
+static uint64_t enter_out(void *user, uint64_t job_id, const char *worker, uint64_t lease_id)
 {
     ps_lifecycle *l = user;
     ps_run *run = ps_runs_get(l->conf.runs, job_id);
     uint64_t clock = 0;
-    if (run && ps_param_store_join(ps_run_store(run), worker, &clock))
+    if (run && ps_param_store_join(ps_run_store(run), worker, lease_id, &clock))
         ps_log_warning("runs", "worker %s could not join job %llu: %s", worker,
                        (unsigned long long)job_id, ps_error_message());
     ps_run_unref(&run);

@@ -134,6 +134,13 @@ uint64_t *ps_runs_list(ps_runs *runs, size_t *n)
     return out;
 }
 
+void ps_runs_close(ps_runs *runs)
+{
+    pthread_rwlock_rdlock(&runs->lock);
+    ps_list_each(node, &runs->all) ps_param_store_close(ps_container(node, ps_run, link)->store);
+    pthread_rwlock_unlock(&runs->lock);
+}
+
 void ps_run_unref(ps_run **run)
 {
     ps_run *mine = *run;

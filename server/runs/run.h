@@ -27,6 +27,9 @@ PS_MUST_CHECK ps_status ps_runs_find(ps_runs *runs, uint64_t job_id, ps_run **ou
 /* The numbers of all runs: *n of them, freed by the caller. */
 uint64_t *ps_runs_list(ps_runs *runs, size_t *n);
 
+/* psd is about to stop: ps_param_store_close of every run. */
+void ps_runs_close(ps_runs *runs);
+
 void ps_run_unref(ps_run **run);
 uint64_t ps_run_job(const ps_run *run);
 ps_param_store *ps_run_store(const ps_run *run); /* borrowed */

@@ -43,6 +43,7 @@ struct ps_worker {
     bool silent;          /* heard nothing for lease_timeout_ms; its leases are gone */
     bool left;            /* it ended its stream itself, in order */
     uint64_t heard_ns;
+    uint64_t detached_ns;          /* its stream has ended unasked, then; 0: it has not */
     int64_t attached_ms, heard_ms; /* since 1970 */
     uint64_t used_ns;              /* was last given a task */
     uint64_t last_job;             /* of that task: its data may still be in memory there */

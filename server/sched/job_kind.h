@@ -39,6 +39,9 @@ typedef struct ps_job_kind {
      * the worker said so, and another may succeed (this may fail the job, at the third time);
      * otherwise the worker was lost or is stopping. */
     void (*back)(ps_job *job, ps_lease *lease, bool failed, const char *message);
+    /* Do other workers wait for what this task does? Then it is taken from a worker whose
+     * connection has ended much sooner than at the lease's timeout. NULL: never. */
+    bool (*waited_for)(const ps_job *job, const ps_lease *lease);
     /* psd has done what it was asked to by ps_outbox_create or ps_finish_begin. NULL: never asked.
      */
     void (*answered)(ps_job *job);

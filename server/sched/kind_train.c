@@ -295,6 +295,11 @@ static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
     }
 }
 
+static bool waited_for(const ps_job *job, const ps_lease *lease)
+{
+    return lease->kind == PS_TASK_TRAIN && ps_train_is_bsp(job);
+}
+
 static void answered(ps_job *job)
 {
     ps_train *w = work_of(job);
@@ -361,6 +366,7 @@ const ps_job_kind ps_job_kind_train = {
     .progress = progress,
     .done = done,
     .back = back,
+    .waited_for = waited_for,
     .answered = answered,
     .show = show,
     .save = ps_train_save,

@@ -172,7 +172,7 @@ static void run_task(ps_sched *s, entry *e)
     }
     task.seed = spec->train ? (uint64_t)spec->train->seed : 0;
     if (e->task == PS_TASK_TRAIN)
-        task.first_clock = s->out->enter(s->user, record->id, e->text);
+        task.first_clock = s->out->enter(s->user, record->id, e->text, e->lease_id);
     s->out->send_task(s->user, e->session, &task);
 }
 

@@ -60,9 +60,10 @@ typedef struct ps_sched_out {
     void (*drop_session)(void *user, uint64_t session, const char *reason);
 
     /* To the consistency controller: enter comes before each training task that is sent and
-     * returns the clock with which the worker goes on (the same worker may enter again); leave
-     * comes when a worker that entered holds no training task of the job any more. */
-    uint64_t (*enter)(void *user, uint64_t job_id, const char *worker);
+     * returns the clock with which the worker goes on (the same worker may enter again, with
+     * another lease); leave comes when a worker that entered holds no training task of the job any
+     * more. */
+    uint64_t (*enter)(void *user, uint64_t job_id, const char *worker, uint64_t lease_id);
     void (*leave)(void *user, uint64_t job_id, const char *worker);
 
     /* Make the job's parameters as the plan says; answer once with ps_sched_store_created. That a
@@ -157,7 +158,8 @@ PS_MUST_CHECK ps_status ps_sched_progress_save(ps_sched *sched, uint64_t job_id,
  * the worker is dropped. */
 PS_MUST_CHECK ps_status ps_sched_attach(ps_sched *sched, uint64_t session, const char *worker,
                                         const char *address, const Psd__V1__Hello *hello);
-/* The stream has ended. Its leases wait for it to come back until they expire. */
+/* The stream has ended. Its leases wait for it to come back until they expire; those that other
+ * workers wait for (training under bsp) for a second. */
 void ps_sched_detach(ps_sched *sched, uint64_t session);
 /* The worker has ended the stream itself, after all it had to say: what it holds by our count (a
  * task that crossed its leaving on the wire) returns at once. */

@@ -12,6 +12,9 @@
 /* What a hello may be at most; and how long one that is silent or has left is still listed. */
 enum { TEXT_MAX = 1024, KINDS_MAX = 64, LEASES_MAX = 4096, SLOTS_MAX = 64 };
 #define FORGET_NS (3600 * UINT64_C(1000000000))
+/* How long others wait for a worker whose connection has ended: it may be on its way back, and
+ * tries after a quarter of a second (psworker.yaml, reconnect.min). */
+#define RETURN_NS UINT64_C(1000000000)
 
 ps_worker *ps_worker_find_session(ps_sched *s, uint64_t session)
 {
@@ -174,6 +177,7 @@ static ps_status attach(ps_sched *s, uint64_t session, const char *name, const c
     free(worker->address);
     worker->address = ps_strdup(address ? address : "");
     worker->session = session;
+    worker->detached_ns = 0;
     worker->stopping_ns = 0;
     worker->left = false;
     worker->slots = hello->slots == 0 ? 1 : hello->slots > SLOTS_MAX ? SLOTS_MAX : hello->slots;
@@ -205,6 +209,7 @@ void ps_sched_detach(ps_sched *s, uint64_t session)
     ps_worker *worker = ps_worker_find_session(s, session);
     if (worker) {
         worker->session = 0;
+        worker->detached_ns = ps_core_now(s);
         ps_log_info("sched", "worker=%s detached leases=%u", worker->name, worker->n_leases);
     }
     ps_core_unlock(s);
@@ -258,6 +263,21 @@ static void silence(ps_sched *s, ps_worker *worker, uint64_t silent_ns)
     worker->session = 0;
 }
 
+/* Others wait for what it does, and whoever closes a connection is alive or gone: not silent. */
+static void lose_waited_for(ps_worker *worker)
+{
+    ps_list_each_safe(node, &worker->leases)
+    {
+        ps_lease *lease = ps_container(node, ps_lease, of_worker);
+        ps_job *job = lease->job;
+        if (!job || !job->kind->waited_for || !job->kind->waited_for(job, lease))
+            continue;
+        ps_job_say(job, PS_LOG_WARNING, "psd",
+                   "worker %s has lost its connection: its work goes to others", worker->name);
+        ps_lease_lose(lease);
+    }
+}
+
 /* A worker that lives and never answers for a task that was taken from it gets its slot back in the
  * end: should it still be busy, it will say so. */
 static void free_slots(ps_sched *s, ps_worker *worker, uint64_t now)
@@ -297,6 +317,10 @@ void ps_worker_expire(ps_sched *s)
         ps_worker *worker = ps_container(node, ps_worker, link);
         uint64_t silent_ns = now - worker->heard_ns;
         free_slots(s, worker, now);
+        if (worker->detached_ns && now - worker->detached_ns > RETURN_NS) {
+            worker->detached_ns = 0;
+            lose_waited_for(worker);
+        }
         bool gone = worker->silent || worker->left;
         if (!gone && silent_ns > s->conf.lease_timeout_ms * 1000000)
             silence(s, worker, silent_ns);

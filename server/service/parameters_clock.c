@@ -21,7 +21,7 @@ typedef struct clock_call {
     ps_services *services;
     ps_run *run;
     char member[PS_IDENTITY_PART_MAX + 1];
-    uint64_t clock;
+    uint64_t lease, clock;
     bool parked;    /* said by the controller; read on the loop after the work is done */
     bool worked;    /* the work is done: parked may be read; on the loop only */
     bool ended;     /* on the loop only */
@@ -61,7 +61,9 @@ static void released_cb(ps_job *job)
 {
     clock_call *c = ps_container(job, clock_call, released);
     answer(c, c->late,
-           c->late == PS_ABORTED ? "the worker has left the job" : ps_status_text(c->late));
+           c->late == PS_ABORTED       ? "the worker has left the job, or has another task of it"
+           : c->late == PS_UNAVAILABLE ? "psd is stopping"
+                                       : ps_status_text(c->late));
     ps_call_unref(c->call);
     let_go(c);
 }
@@ -81,8 +83,8 @@ static void work_cb(ps_work *w)
     clock_call *c = ps_container(w, clock_call, work);
     ps_clock_reply reply = {0};
     bool parked = false;
-    ps_status st = ps_param_store_clock(ps_run_store(c->run), c->member, c->clock, &reply, &parked,
-                                        release_cb, c);
+    const ps_clock_end end = {.member = c->member, .lease = c->lease, .clock = c->clock};
+    ps_status st = ps_param_store_clock(ps_run_store(c->run), &end, &reply, &parked, release_cb, c);
     ps_error_save(&c->error, st);
     c->parked = !st && parked;
     if (!c->parked)
@@ -123,19 +125,21 @@ static void on_end(ps_call *call, ps_status status, const char *message, void *u
 
 static const ps_call_events clock_events = {.on_end = on_end};
 
-static void answer_at_once(ps_call *call, ps_run *run, uint64_t clock)
+static void answer_at_once(ps_call *call, ps_run *run, const Psd__V1__ClockRequest *in)
 {
+    const ps_clock_end end = {
+        .member = ps_call_peer(call)->name, .lease = in->lease_id, .clock = in->clock};
     ps_clock_reply reply = {0};
     bool parked = false;
-    ps_status st = ps_param_store_clock(ps_run_store(run), ps_call_peer(call)->name, clock, &reply,
-                                        &parked, NULL, NULL);
+    ps_status st = ps_param_store_clock(ps_run_store(run), &end, &reply, &parked, NULL, NULL);
     if (st)
         ps_call_fail(call, st);
     else
         reply_to(call, &reply);
 }
 
-static void ask_on_the_pool(ps_call *call, ps_services *services, ps_run *run, uint64_t clock)
+static void ask_on_the_pool(ps_call *call, ps_services *services, ps_run *run,
+                            const Psd__V1__ClockRequest *in)
 {
     clock_call *c = ps_new(clock_call);
     atomic_init(&c->holders, 3);
@@ -143,7 +147,8 @@ static void ask_on_the_pool(ps_call *call, ps_services *services, ps_run *run, u
     c->services = services;
     c->run = run;
     (void)snprintf(c->member, sizeof c->member, "%s", ps_call_peer(call)->name);
-    c->clock = clock;
+    c->lease = in->lease_id;
+    c->clock = in->clock;
     c->work = (ps_work){.work = work_cb, .done = done_cb};
     ps_job_init(&c->released, released_cb);
     ps_call_ref(call);
@@ -164,9 +169,9 @@ void ps_parameters_clock(ps_call *call, const ProtobufCMessage *request, void *s
         return;
     }
     if (ps_param_store_clock_is_quick(ps_run_store(run))) {
-        answer_at_once(call, run, in->clock);
+        answer_at_once(call, run, in);
         ps_run_unref(&run);
     } else {
-        ask_on_the_pool(call, services, run, in->clock);
+        ask_on_the_pool(call, services, run, in);
     }
 }

@@ -248,10 +248,14 @@ static void push_all_cb(ps_call *call, void *user)
     f->clock = p->clock;
     f->pulled_version = p->pulled_version;
     f->weight = p->weight;
+    if (f->jump_after && --f->jump_after == 0)
+        f->open_clock += 5;
     Psd__V1__PushResponse response = PSD__V1__PUSH_RESPONSE__INIT;
     if (f->refuse_pushes) {
         f->refuse_pushes--;
         ps_call_finish(call, PS_INVALID_ARGUMENT, "NaN in tensor x");
+    } else if (f->open_clock && p->clock != f->open_clock) {
+        ps_call_finish(call, PS_FAILED_PRECONDITION, "a gradient of another clock");
     } else if (p->sequence + FAKE_WINDOW <= f->newest_push) {
         ps_call_finish(call, PS_OUT_OF_RANGE, "older than the window");
     } else {
@@ -290,9 +294,15 @@ static void clock_ended(ps_call *call, const ProtobufCMessage *message, void *se
 {
     fake_parameters *f = service;
     pthread_mutex_lock(&f->lock);
+    const Psd__V1__ClockRequest *request = (const void *)message;
     f->clocks++;
-    f->clock = ((const Psd__V1__ClockRequest *)(const void *)message)->clock;
+    f->early_clocks += f->pulls == 0;
+    f->clock = request->clock;
+    f->lease = request->lease_id;
     Psd__V1__ClockResponse response = PSD__V1__CLOCK_RESPONSE__INIT;
+    if (f->open_clock && f->open_clock == request->clock)
+        f->open_clock++;
+    response.slowest_clock = f->open_clock ? f->open_clock - 1 : request->clock;
     if (f->silent)
         keep_silent(call);
     else

@@ -38,15 +38,21 @@ typedef struct fake_parameters {
     uint64_t newest_push; /* its sequence; one that is FAKE_WINDOW older is refused */
     /* what it saw */
     unsigned pulls, pushes, clocks;
-    uint64_t newer_than; /* of the last pull, */
-    size_t ranges;       /* and its ranges */
+    unsigned early_clocks; /* of them, before the first pull */
+    uint64_t lease;        /* of the last push or clock */
+    uint64_t newer_than;   /* of the last pull, */
+    size_t ranges;         /* and its ranges */
     uint64_t clock, pulled_version;
     double weight;
     /* what goes wrong, so many times */
     unsigned lose_acks;     /* applied, but answered UNAVAILABLE */
     unsigned break_pulls;   /* end UNAVAILABLE after half of the chunks */
     unsigned refuse_pushes; /* INVALID_ARGUMENT "NaN in tensor x" */
-    bool silent;            /* pulls and clocks are never answered */
+    /* clocks as under bsp: the one that is open, to which pushes must belong; 0: any does. It is
+     * another five clocks later when so many pushes have come. */
+    uint64_t open_clock;
+    unsigned jump_after;
+    bool silent; /* pulls and clocks are never answered */
 } fake_parameters;
 
 void fake_parameters_init(fake_parameters *fake);

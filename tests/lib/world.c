@@ -44,9 +44,10 @@ static void drop_session(void *user, uint64_t session, const char *reason)
     ps_buf_printf(&((ps_world *)user)->trace, "drop %" PRIu64 "\n", session);
 }
 
-static uint64_t enter(void *user, uint64_t job_id, const char *worker)
+static uint64_t enter(void *user, uint64_t job_id, const char *worker, uint64_t lease_id)
 {
     ps_world *w = user;
+    ck_assert_uint_ne(lease_id, 0);
     ps_buf_printf(&w->trace, "enter %" PRIu64 " %s\n", job_id, worker);
     return ++w->clock;
 }

@@ -15,7 +15,7 @@ typedef struct teller {
     ps_remote remote;
     uint64_t job_id, incarnation;
     /* under the gate's lock */
-    uint64_t wanted, told;
+    uint64_t lease, wanted, told;
     bool posted, calling, closed;
 } teller;
 
@@ -275,17 +275,19 @@ void ps_exchange_stats(ps_exchange *x, ps_pusher_stats *pushed, uint64_t *pulled
 
 /* ---- clocks ---- */
 
-ps_status ps_exchange_clock_wait(ps_exchange *x, uint64_t clock)
+ps_status ps_exchange_clock_wait(ps_exchange *x, uint64_t lease, uint64_t clock, uint64_t *open)
 {
     Psd__V1__ClockRequest request = PSD__V1__CLOCK_REQUEST__INIT;
     request.job_id = x->options.job_id;
     request.incarnation = x->options.incarnation;
     request.clock = clock;
+    request.lease_id = lease;
     ProtobufCMessage *reply = NULL;
     ps_status st = ps_remote_unary(x->remote, clock_path, &request.base,
                                    &psd__v1__clock_response__descriptor, &reply);
     if (st)
         return st;
+    *open = ((const Psd__V1__ClockResponse *)reply)->slowest_clock + 1;
     protobuf_c_message_free_unpacked(reply, NULL);
     return PS_OK;
 }
@@ -313,6 +315,7 @@ static void tell_next(teller *t)
     t->posted = false;
     t->calling = !t->closed && t->wanted != t->told;
     t->told = request.clock = t->wanted;
+    request.lease_id = t->lease;
     bool calling = t->calling, closed = t->closed;
     ps_gate_unlock(gate);
     if (calling)
@@ -327,7 +330,7 @@ static void tell_cb(ps_job *job)
     tell_next(ps_container(job, teller, job));
 }
 
-void ps_exchange_clock_tell(ps_exchange *x, uint64_t clock)
+void ps_exchange_clock_tell(ps_exchange *x, uint64_t lease, uint64_t clock)
 {
     teller *t = x->teller;
     if (!t) {
@@ -339,6 +342,7 @@ void ps_exchange_clock_tell(ps_exchange *x, uint64_t clock)
         ps_job_init(&t->job, tell_cb);
     }
     ps_gate_lock(x->remote->gate);
+    t->lease = lease;
     t->wanted = clock;
     bool post = !t->posted && !t->calling;
     t->posted |= post;

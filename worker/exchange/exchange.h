@@ -56,11 +56,12 @@ PS_MUST_CHECK ps_status ps_exchange_push_begin(ps_exchange *exchange, const ps_p
 PS_MUST_CHECK ps_status ps_exchange_push_end(ps_exchange *exchange);
 PS_MUST_CHECK ps_status ps_exchange_drain(ps_exchange *exchange);
 
-/* The clock has ended; waits as long as psd's consistency model wants. Its pushes must have been
- * acknowledged (drain). */
-PS_MUST_CHECK ps_status ps_exchange_clock_wait(ps_exchange *exchange, uint64_t clock);
+/* The clock of the task with this lease has ended; waits as long as psd's consistency model wants.
+ * Its pushes must have been acknowledged (drain). *open: the clock that is open then. */
+PS_MUST_CHECK ps_status ps_exchange_clock_wait(ps_exchange *exchange, uint64_t lease,
+                                               uint64_t clock, uint64_t *open);
 /* Tells psd without waiting; a newer clock replaces one that has not left. */
-void ps_exchange_clock_tell(ps_exchange *exchange, uint64_t clock);
+void ps_exchange_clock_tell(ps_exchange *exchange, uint64_t lease, uint64_t clock);
 
 /* For the model's passes. Valid as long as the exchange. */
 const ps_model_hooks *ps_exchange_hooks(const ps_exchange *exchange);

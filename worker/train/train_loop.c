@@ -4,12 +4,14 @@
  * forward → loss → backward (each gradient leaves as it is made) → the clock's end, which waits
  * where the job's consistency model wants that. With accumulate, forward to backward are done for
  * so many batches; the first waits for the pull, the last one's gradients leave. A step allocates
- * nothing of the model's size.
+ * nothing of the model's size. Where clocks wait, so does the task before its first step: until the
+ * clock at which it enters has begun.
  *
- * Failing: a loss that is not finite fails the task, since what comes after would only be worse; a
- * broken connection is waited out (remote.h); a cancelled task gives up what is under way. A worker
- * that is stopping ends after the step at hand, and the position it reports says where the next one
- * goes on. */
+ * Failing: a gradient that psd refuses because of its clock is computed again, from the parameters
+ * of the clock that is open (Clock says which); a loss that is not finite fails the task, since
+ * what comes after would only be worse; a broken connection is waited out (remote.h); a cancelled
+ * task gives up what is under way. A worker that is stopping ends after the step at hand, and the
+ * position it reports says where the next one goes on. */
 #include "common/base/log.h"
 #include "worker/data/prefetch.h"
 #include "worker/job_kind.h"
@@ -28,6 +30,7 @@ typedef struct training {
     ps_exchange *exchange;
     bool clocks_wait; /* else they are only told */
     uint64_t clock;
+    uint64_t first; /* row of the task that the next step begins with */
     uint64_t steps;
 } training;
 
@@ -39,7 +42,7 @@ static bool never_waits(const char *mode)
 
 static ps_status open_all(ps_task_run *run, training *t)
 {
-    *t = (training){.run = run, .clock = run->task->first_clock};
+    *t = (training){.run = run, .clock = run->task->first_clock, .first = run->task->row_begin};
     ps_status st = ps_job_cache_get(run, &t->entry);
     if (st)
         return st;
@@ -70,15 +73,56 @@ static ps_status check_loss(const training *t, const ps_model_result *result)
                    t->clock, t->spec->optimizer.learning_rate);
 }
 
+/* ---- clocks ---- */
+
+static ps_status wait_for_clock(training *t, uint64_t ended, uint64_t *open)
+{
+    return ps_exchange_clock_wait(t->exchange, t->run->task->lease_id, ended, open);
+}
+
+/* Parameters that are pulled before the task's first clock has begun would be those of another. */
+static ps_status enter_clock(training *t)
+{
+    uint64_t open;
+    if (!t->clocks_wait || t->clock == 0)
+        return PS_OK;
+    return wait_for_clock(t, t->clock - 1, &open);
+}
+
+/* psd says that the job is at another clock than we are: we go on with that one. Fails as psd did
+ * when the clock is not what it minds. */
+static ps_status synchronise(training *t, ps_status st)
+{
+    ps_error error;
+    uint64_t open = t->clock;
+    if (st != PS_FAILED_PRECONDITION || !t->clocks_wait)
+        return st;
+    ps_error_save(&error, st);
+    ps_exchange_stop(t->exchange);
+    if (wait_for_clock(t, 0, &open) || open == t->clock)
+        return ps_error_raise(&error);
+    ps_log_info("train", "job=%" PRIu64 " clock=%" PRIu64 " goes on at clock=%" PRIu64 ": %s",
+                t->run->task->job_id, t->clock, open, error.message);
+    t->clock = open;
+    return PS_OK;
+}
+
+/* The gradients are psd's by now: whatever it says of the clock, their rows are done. */
 static ps_status end_clock(training *t)
 {
     if (!t->clocks_wait) {
-        ps_exchange_clock_tell(t->exchange, t->clock);
+        ps_exchange_clock_tell(t->exchange, t->run->task->lease_id, t->clock++);
         return PS_OK;
     }
-    ps_status st = ps_exchange_drain(t->exchange);
-    return st ? st : ps_exchange_clock_wait(t->exchange, t->clock);
+    uint64_t open;
+    ps_status st = wait_for_clock(t, t->clock, &open);
+    if (st)
+        return synchronise(t, st);
+    t->clock++;
+    return PS_OK;
 }
+
+/* ---- a step ---- */
 
 /* A step under way: one gradient, of one batch or of several (accumulate). */
 typedef struct step {
@@ -155,15 +199,16 @@ static void report(training *t, const step *s)
 
 static ps_status end_step(training *t, const step *s)
 {
-    ps_status st = end_clock(t);
+    ps_status st = t->clocks_wait ? ps_exchange_drain(t->exchange) : PS_OK;
     if (st)
         return st;
     ps_log_debug("train", "step job=%" PRIu64 " clock=%" PRIu64 " rows=%" PRIu64 " loss=%.9g",
                  t->run->task->job_id, t->clock, s->rows, s->loss_sum / (double)s->rows);
-    t->clock++;
+    t->first += s->rows;
     t->steps++;
+    st = end_clock(t);
     report(t, s);
-    return PS_OK;
+    return st;
 }
 
 /* A gradient that psd refused says more with where it came from. */
@@ -176,9 +221,9 @@ static ps_status with_step(const training *t, ps_status st)
 }
 
 /* The rows of the next step; 0 when the task has none left. */
-static uint64_t rows_of_step(const training *t, uint64_t first)
+static uint64_t rows_of_step(const training *t)
 {
-    uint64_t left = t->run->task->row_end - first;
+    uint64_t left = t->run->task->row_end - t->first;
     uint64_t rows = ps_spec_step_rows(t->spec);
     return rows < left ? rows : left;
 }
@@ -199,13 +244,12 @@ static ps_status train_step(training *t, step *s, ps_prefetch *prefetch)
 
 static ps_status train_steps(training *t, ps_prefetch *prefetch)
 {
-    uint64_t first = t->run->task->row_begin, rows;
-    while ((rows = rows_of_step(t, first)) && !ps_task_stopping(t->run)) {
-        step s = {.first = first, .rows = rows};
+    uint64_t rows;
+    while ((rows = rows_of_step(t)) && !ps_task_stopping(t->run)) {
+        step s = {.first = t->first, .rows = rows};
         ps_status st = train_step(t, &s, prefetch);
         if (st)
             return with_step(t, st);
-        first += rows;
     }
     ps_status st = ps_exchange_drain(t->exchange);
     if (st)
@@ -216,32 +260,43 @@ static ps_status train_steps(training *t, ps_prefetch *prefetch)
     return rows ? ps_fail(PS_CANCELLED, "the worker is stopping") : PS_OK;
 }
 
+/* From t->first on. */
+static ps_status train_rows(training *t)
+{
+    const Psd__V1__Task *task = t->run->task;
+    ps_shuffle shuffle = ps_shuffle_make(ps_dataset_rows(t->data), task->seed, task->epoch);
+    ps_prefetch_options options = {.dataset = t->data,
+                                   .shuffle = &shuffle,
+                                   .begin = t->first,
+                                   .end = task->row_end,
+                                   .batch_size = (size_t)t->spec->batch_size,
+                                   .max_bytes = t->run->env->conf->memory_bytes};
+    ps_prefetch *prefetch;
+    ps_status st = ps_prefetch_start(&options, &prefetch);
+    if (st)
+        return st;
+    st = train_steps(t, prefetch);
+    if (st) { /* the message of what failed must survive the clean-up */
+        ps_error error;
+        ps_error_save(&error, st);
+        ps_exchange_stop(t->exchange);
+        st = ps_error_raise(&error);
+    }
+    ps_prefetch_free(&prefetch);
+    return st;
+}
+
 ps_status ps_kind_train(ps_task_run *run, Psd__V1__TaskResult *result)
 {
     (void)result;
     training t;
     ps_status st = open_all(run, &t);
-    if (st || run->task->row_begin == run->task->row_end)
-        return st;
-    ps_shuffle shuffle =
-        ps_shuffle_make(ps_dataset_rows(t.data), run->task->seed, run->task->epoch);
-    ps_prefetch_options options = {.dataset = t.data,
-                                   .shuffle = &shuffle,
-                                   .begin = run->task->row_begin,
-                                   .end = run->task->row_end,
-                                   .batch_size = (size_t)t.spec->batch_size,
-                                   .max_bytes = run->env->conf->memory_bytes};
-    ps_prefetch *prefetch;
-    st = ps_prefetch_start(&options, &prefetch);
-    if (st)
-        return st;
-    st = train_steps(&t, prefetch);
-    if (st) { /* the message of what failed must survive the clean-up */
-        ps_error error;
-        ps_error_save(&error, st);
-        ps_exchange_stop(t.exchange);
-        st = ps_error_raise(&error);
+    if (!st && t.first < run->task->row_end)
+        st = enter_clock(&t);
+    while (!st && t.first < run->task->row_end) {
+        st = train_rows(&t);
+        if (st)
+            st = synchronise(&t, st);
     }
-    ps_prefetch_free(&prefetch);
     return st;
 }

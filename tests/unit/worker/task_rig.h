@@ -210,14 +210,20 @@ static inline Psd__V1__Task *stored_task(uint64_t lease, const char *kind, const
     return task_new(lease, kind, spec, config);
 }
 
-static inline Psd__V1__Task *train_task(uint64_t lease, const char *kind, const char *data)
+static inline Psd__V1__Task *train_task_of(uint64_t lease, const char *kind, const char *data,
+                                           const char *mode)
 {
     char *spec = ps_asprintf("kind: train\nname: line\nmodel: %s\n"
                              "data:\n  format: csv\n  train: {features: %s}\n"
-                             "train: {epochs: 1, batch_size: 2, consistency: {mode: asp},\n"
+                             "train: {epochs: 1, batch_size: 2, consistency: {mode: %s},\n"
                              "  optimizer: {name: sgd, learning_rate: 0.1}}\n",
-                             classes, data);
+                             classes, data, mode);
     return task_new(lease, kind, spec, "");
+}
+
+static inline Psd__V1__Task *train_task(uint64_t lease, const char *kind, const char *data)
+{
+    return train_task_of(lease, kind, data, "asp");
 }
 
 static inline void start(void *task)

@@ -138,6 +138,52 @@ START_TEST(training_reports_all_it_did_and_numbers_its_pushes_on)
 }
 END_TEST
 
+START_TEST(a_task_of_a_bsp_job_waits_for_its_clock_before_it_pulls)
+{
+    begin();
+    t.parameters.open_clock = 4;
+    Psd__V1__Task *task = train_task_of(9, "train", t.labelled, "bsp");
+    task->row_end = ROWS;
+    task->first_clock = 4;
+    is_done(run(task));
+    ck_assert_uint_eq(t.parameters.early_clocks, 1);
+    ck_assert_uint_eq(t.parameters.clocks, 1 + ROWS / 2);
+    ck_assert_uint_eq(t.parameters.open_clock, 4 + ROWS / 2);
+    ck_assert_uint_eq(t.parameters.lease, 9);
+    end();
+}
+END_TEST
+
+START_TEST(a_gradient_of_another_clock_is_computed_again_for_the_one_that_is_open)
+{
+    begin();
+    t.parameters.open_clock = 4;
+    t.parameters.jump_after = 2;
+    Psd__V1__Task *task = train_task_of(1, "train", t.labelled, "bsp");
+    task->row_end = ROWS;
+    task->first_clock = 4;
+    is_done(run(task));
+    ck_assert_uint_eq(t.parameters.applied_count, ROWS / 2); /* each once, the second at its */
+    ck_assert_uint_eq(t.parameters.pushes, ROWS / 2 + 1);    /* second try */
+    ck_assert_uint_eq(t.parameters.open_clock, 4 + 5 + ROWS / 2);
+    ck_assert_uint_eq(t.samples, ROWS);
+    ck_assert_uint_eq(t.position, ROWS);
+    end();
+}
+END_TEST
+
+START_TEST(a_refusal_that_no_clock_explains_gives_the_task_back)
+{
+    begin();
+    t.parameters.open_clock = 4;
+    Psd__V1__Task *task = train_task_of(1, "train", t.labelled, "asp");
+    task->row_end = ROWS;
+    task->first_clock = 5;
+    failed(run(task), 9, true, "a gradient of another clock");
+    end();
+}
+END_TEST
+
 START_TEST(a_kind_that_is_not_known_may_be_known_elsewhere)
 {
     begin();
@@ -256,6 +302,9 @@ static const ps_check_case tests[] = {
     {&some_rows_of_predicted_numbers_have_their_own_name},
     {&an_evaluation_counts_right_answers_only_where_there_are_some},
     {&training_reports_all_it_did_and_numbers_its_pushes_on},
+    {&a_task_of_a_bsp_job_waits_for_its_clock_before_it_pulls},
+    {&a_gradient_of_another_clock_is_computed_again_for_the_one_that_is_open},
+    {&a_refusal_that_no_clock_explains_gives_the_task_back},
     {&a_kind_that_is_not_known_may_be_known_elsewhere},
     {&cancelling_ends_the_task_of_the_lease_and_no_other},
     {&stopping_gives_back_what_waits_at_once},

@@ -17,7 +17,7 @@ static void make_store(void)
 static uint64_t join(const char *name)
 {
     uint64_t first = 0;
-    ck_assert_int_eq(ps_param_store_join(store, name, &first), PS_OK);
+    ck_assert_int_eq(ps_param_store_join(store, name, 0, &first), PS_OK);
     return first;
 }
 
@@ -49,7 +49,8 @@ static void answered(void *user, ps_status status, const ps_clock_reply *reply)
 static bool end_clock(const char *name, uint64_t clock, answer *a)
 {
     bool parked = false;
-    ps_status st = ps_param_store_clock(store, name, clock, &a->reply, &parked, answered, a);
+    ps_status st = ps_param_store_clock(store, &(ps_clock_end){.member = name, .clock = clock},
+                                        &a->reply, &parked, answered, a);
     ck_assert_int_eq(st, PS_OK);
     return parked;
 }
@@ -167,9 +168,11 @@ START_TEST(wrong_clocks_are_refused_and_old_ones_answered)
     bool parked;
     ck_assert_int_eq(push("a", 1, 2, 1, 1), PS_FAILED_PRECONDITION);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "the job is at 1"));
-    ck_assert_int_eq(ps_param_store_clock(store, "a", 2, &a.reply, &parked, answered, &a),
+    ck_assert_int_eq(ps_param_store_clock(store, &(ps_clock_end){.member = "a", .clock = 2},
+                                          &a.reply, &parked, answered, &a),
                      PS_FAILED_PRECONDITION);
-    ck_assert_int_eq(ps_param_store_clock(store, "b", 1, &a.reply, &parked, answered, &a),
+    ck_assert_int_eq(ps_param_store_clock(store, &(ps_clock_end){.member = "b", .clock = 1},
+                                          &a.reply, &parked, answered, &a),
                      PS_FAILED_PRECONDITION);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "b is not a member"));
     ck_assert(!end_clock("a", 1, &a));
@@ -201,7 +204,8 @@ START_TEST(parked_calls_can_be_cancelled_replaced_and_stopped)
     ck_assert_uint_eq(second.times, 1);
     ck_assert_int_eq(second.status, PS_CANCELLED);
     bool parked;
-    ck_assert_int_eq(ps_param_store_clock(store, "b", 1, &b.reply, &parked, answered, &b),
+    ck_assert_int_eq(ps_param_store_clock(store, &(ps_clock_end){.member = "b", .clock = 1},
+                                          &b.reply, &parked, answered, &b),
                      PS_FAILED_PRECONDITION);
     ck_assert_uint_eq(b.times + first.times, 1);
     ps_param_store_unref(&store);
@@ -234,6 +238,98 @@ START_TEST(a_push_of_part_of_the_model_leaves_the_rest_as_it_is)
 }
 END_TEST
 
+static uint64_t join_with(const char *name, uint64_t lease)
+{
+    uint64_t first = 0;
+    ck_assert_int_eq(ps_param_store_join(store, name, lease, &first), PS_OK);
+    return first;
+}
+
+static ps_status end_with(const char *name, uint64_t lease, uint64_t clock, bool *parked, answer *a)
+{
+    const ps_clock_end end = {.member = name, .lease = lease, .clock = clock};
+    return ps_param_store_clock(store, &end, &a->reply, parked, answered, a);
+}
+
+START_TEST(a_call_of_a_task_that_has_ended_is_not_taken_for_one_of_the_next)
+{
+    make_store();
+    (void)join("other");
+    ck_assert_uint_eq(join_with("a", 7), 1);
+    ck_assert_uint_eq(join_with("a", 8), 1); /* it has pushed nothing: this clock is its */
+    bool parked;
+    answer a = {0}, other = {0};
+    ck_assert_int_eq(end_with("a", 7, 1, &parked, &a), PS_PERMISSION_DENIED);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "lease 7 has ended"));
+    ck_assert(end_clock("other", 1, &other)); /* still waits for a */
+    ck_assert_int_eq(push("a", 1, 1, 1, 1), PS_OK);
+    ck_assert_int_eq(end_with("a", 8, 1, &parked, &a), PS_OK);
+    ck_assert(!parked);
+    ck_assert_uint_eq(other.times, 1);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+START_TEST(a_new_task_begins_after_what_the_one_before_has_pushed)
+{
+    make_store();
+    (void)join("other");
+    (void)join_with("a", 7);
+    ck_assert_int_eq(push("a", 1, 1, 1, 1), PS_OK); /* and is lost before it has said so */
+    ck_assert_uint_eq(join_with("a", 8), 2);
+    ck_assert_uint_eq(ps_param_store_version(store), 0);
+    bool parked;
+    answer a = {0}, other = {0};
+    ck_assert_int_eq(end_with("a", 8, 1, &parked, &a), PS_OK);
+    ck_assert(parked); /* its first clock has not begun */
+    ck_assert(!end_clock("other", 1, &other));
+    ck_assert_uint_eq(a.times, 1);
+    ck_assert_uint_eq(ps_param_store_version(store), 1);
+    /* alone, it need not wait for anybody */
+    ps_param_store_leave(store, "other");
+    ck_assert_int_eq(push("a", 2, 2, 1, 1), PS_OK);
+    ck_assert_uint_eq(join_with("a", 9), 3);
+    ck_assert_uint_eq(ps_param_store_version(store), 2);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+START_TEST(a_clock_whose_last_member_has_left_ends_with_what_it_has)
+{
+    make_store();
+    (void)join("a");
+    ck_assert_int_eq(push("a", 1, 1, 1, 1), PS_OK);
+    ps_param_store_leave(store, "a");
+    ck_assert_uint_eq(ps_param_store_version(store), 1);
+    ck_assert_uint_eq(join("b"), 2);
+    /* what nobody's clock will end is applied when the job ends */
+    ps_param_store_leave(store, "b");
+    ck_assert_int_eq(push("c", 1, 2, 1, 1), PS_OK);
+    ps_param_store_stop(store);
+    ck_assert_uint_eq(ps_param_store_version(store), 2);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+START_TEST(a_closed_store_lets_everybody_go_at_once)
+{
+    make_store();
+    (void)join("a");
+    (void)join("b");
+    answer a = {0}, b = {0};
+    bool parked;
+    ck_assert(end_clock("a", 1, &a));
+    ps_param_store_close(store);
+    ck_assert_uint_eq(a.times, 1);
+    ck_assert_int_eq(a.status, PS_UNAVAILABLE);
+    ck_assert_int_eq(end_with("a", 0, 1, &parked, &a), PS_UNAVAILABLE);
+    ck_assert_int_eq(push("b", 1, 1, 1, 1), PS_OK); /* what is under way still counts */
+    ck_assert(!end_clock("b", 1, &b));
+    ck_assert_uint_eq(a.times, 1);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&gradients_of_a_clock_are_averaged_by_weight_and_applied_once},
     {&two_pushes_give_the_same_bits_in_either_order},
@@ -242,6 +338,10 @@ static const ps_check_case cases[] = {
     {&wrong_clocks_are_refused_and_old_ones_answered},
     {&parked_calls_can_be_cancelled_replaced_and_stopped},
     {&a_push_of_part_of_the_model_leaves_the_rest_as_it_is},
+    {&a_call_of_a_task_that_has_ended_is_not_taken_for_one_of_the_next},
+    {&a_new_task_begins_after_what_the_one_before_has_pushed},
+    {&a_clock_whose_last_member_has_left_ends_with_what_it_has},
+    {&a_closed_store_lets_everybody_go_at_once},
     {0},
 };
 

@@ -179,16 +179,18 @@ START_TEST(a_push_of_an_unfinished_bsp_clock_is_made_again_after_a_restart)
     uint64_t first;
     ps_clock_reply answer;
     bool parked;
-    ck_assert_int_eq(ps_param_store_join(store, "a", &first), PS_OK);
+    ck_assert_int_eq(ps_param_store_join(store, "a", 0, &first), PS_OK);
     train(store, 1, 2);
-    ck_assert_int_eq(ps_param_store_clock(store, "a", 1, &answer, &parked, NULL, NULL), PS_OK);
+    ck_assert_int_eq(ps_param_store_clock(store, &(ps_clock_end){.member = "a", .clock = 1},
+                                          &answer, &parked, NULL, NULL),
+                     PS_OK);
     ck_assert(!parked);
     train(store, 2, 3); /* of clock 2, which does not end */
     ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
     ps_param_store_unref(&store);
     store = load(NULL);
     ck_assert_uint_eq(ps_param_store_version(store), 1);
-    ck_assert_int_eq(ps_param_store_join(store, "a", &first), PS_OK);
+    ck_assert_int_eq(ps_param_store_join(store, "a", 0, &first), PS_OK);
     ck_assert_uint_eq(first, 2);
     ps_push_header header = {.incarnation = 1, .sequence = 1};
     ps_push_reply reply;
@@ -197,7 +199,9 @@ START_TEST(a_push_of_an_unfinished_bsp_clock_is_made_again_after_a_restart)
     header = (ps_push_header){.incarnation = 1, .sequence = 2, .clock = 2};
     ck_assert_int_eq(test_params_push(store, "worker", &header, 1, &reply), PS_OK);
     ck_assert(!reply.duplicate);
-    ck_assert_int_eq(ps_param_store_clock(store, "a", 2, &answer, &parked, NULL, NULL), PS_OK);
+    ck_assert_int_eq(ps_param_store_clock(store, &(ps_clock_end){.member = "a", .clock = 2},
+                                          &answer, &parked, NULL, NULL),
+                     PS_OK);
     ck_assert_uint_eq(answer.version, 2);
     ps_param_store_unref(&store);
     remove_folder();

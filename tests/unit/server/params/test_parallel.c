@@ -207,7 +207,8 @@ static void *bsp_worker(void *user)
         bool parked = false;
         if (test_params_push(all->store, p->name, &header, -1, &reply))
             atomic_fetch_add(&all->bad, 1);
-        if (ps_param_store_clock(all->store, p->name, clock, &went_on, &parked, wake, &answered))
+        if (ps_param_store_clock(all->store, &(ps_clock_end){.member = p->name, .clock = clock},
+                                 &went_on, &parked, wake, &answered))
             atomic_fetch_add(&all->bad, 1);
         if (parked)
             sem_wait(&answered);
@@ -238,7 +239,7 @@ START_TEST(clocks_of_bsp_end_together_beside_snapshots)
         uint64_t first;
         workers[i].all = &all;
         (void)snprintf(workers[i].name, sizeof workers[i].name, "w%d", i);
-        ck_assert_int_eq(ps_param_store_join(all.store, workers[i].name, &first), PS_OK);
+        ck_assert_int_eq(ps_param_store_join(all.store, workers[i].name, 0, &first), PS_OK);
         pthread_create(&workers[i].thread, NULL, bsp_worker, &workers[i]);
     }
     pthread_create(&snapshotter, NULL, snapshot_all, &all);

@@ -265,22 +265,27 @@ START_TEST(clocks_of_asp_are_counted_and_nobody_waits)
     uint64_t first;
     ps_clock_reply reply;
     bool parked = true;
-    ck_assert_int_eq(ps_param_store_join(store, "a", &first), PS_OK);
+    ck_assert_int_eq(ps_param_store_join(store, "a", 0, &first), PS_OK);
     ck_assert_uint_eq(first, 1);
-    ck_assert_int_eq(ps_param_store_join(store, "b", &first), PS_OK);
-    ck_assert_int_eq(ps_param_store_clock(store, "a", 5, &reply, &parked, NULL, NULL), PS_OK);
+    ck_assert_int_eq(ps_param_store_join(store, "b", 0, &first), PS_OK);
+    ck_assert_int_eq(ps_param_store_clock(store, &(ps_clock_end){.member = "a", .clock = 5}, &reply,
+                                          &parked, NULL, NULL),
+                     PS_OK);
     ck_assert(!parked);
     ck_assert_uint_eq(reply.slowest_clock, 0);
-    ck_assert_int_eq(ps_param_store_clock(store, "b", 3, &reply, &parked, NULL, NULL), PS_OK);
+    ck_assert_int_eq(ps_param_store_clock(store, &(ps_clock_end){.member = "b", .clock = 3}, &reply,
+                                          &parked, NULL, NULL),
+                     PS_OK);
     ck_assert_uint_eq(reply.slowest_clock, 3);
-    ck_assert_int_eq(ps_param_store_join(store, "late", &first), PS_OK);
+    ck_assert_int_eq(ps_param_store_join(store, "late", 0, &first), PS_OK);
     ck_assert_uint_eq(first, 6);
     ps_param_store_leave(store, "b");
     ps_param_stats stats;
     ps_param_store_stats(store, &stats);
     ck_assert_uint_eq(stats.clock, 5);
     ck_assert_uint_eq(stats.members, 2);
-    ck_assert_int_eq(ps_param_store_clock(store, "b", 4, &reply, &parked, NULL, NULL),
+    ck_assert_int_eq(ps_param_store_clock(store, &(ps_clock_end){.member = "b", .clock = 4}, &reply,
+                                          &parked, NULL, NULL),
                      PS_FAILED_PRECONDITION);
     ps_param_store_unref(&store);
 }

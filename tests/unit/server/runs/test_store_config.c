@@ -128,7 +128,9 @@ static double move(ps_param_store *store, uint64_t update)
     float *before = test_params_read(store, 0);
     ck_assert_int_eq(test_params_push(store, "worker", &header, 1, &reply), PS_OK);
     if (strcmp(ps_param_store_consistency(store), "bsp") == 0)
-        ck_assert_int_eq(ps_param_store_clock(store, "worker", update, &clock, &parked, NULL, NULL),
+        ck_assert_int_eq(ps_param_store_clock(store,
+                                              &(ps_clock_end){.member = "worker", .clock = update},
+                                              &clock, &parked, NULL, NULL),
                          PS_OK);
     ck_assert(!parked);
     float *after = test_params_read(store, 0);
@@ -155,7 +157,7 @@ static uint64_t arrives(const char *mode, int workers, uint64_t rows)
     ps_job_spec *spec = new_spec(train, more);
     ck_assert_int_eq(ps_store_create(spec, &p.result, 0, &store), PS_OK);
     ck_assert_str_eq(ps_param_store_consistency(store), mode);
-    ck_assert_int_eq(ps_param_store_join(store, "worker", &first), PS_OK);
+    ck_assert_int_eq(ps_param_store_join(store, "worker", 0, &first), PS_OK);
     while (move(store, update) > 0)
         update++;
     ps_param_store_unref(&store);

@@ -51,6 +51,29 @@ START_TEST(heartbeats_keep_leases_and_a_worker_that_comes_back_in_time_too)
 }
 END_TEST
 
+START_TEST(a_lost_connection_ends_the_lease_that_others_wait_for_within_seconds)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "bsp", false, "shards: {rows_per_task: 50}\nworkers: 2\n");
+    ps_world_attach(w, 2, "w2");
+    uint64_t lease = ps_world_task_of(w, 1)->lease;
+    ps_sched_detach(w->sched, 1);
+    ps_world_run_ms(w, 750);
+    ck_assert_int_eq(ps_world_hello(w, 3, "w1", 1, 1, &lease, 1), PS_OK); /* back in time */
+    ps_world_run_ms(w, 5000);
+    ck_assert(ps_sched_holds_lease(w->sched, "w1", id));
+    ps_sched_detach(w->sched, 3);
+    ps_world_run_ms(w, 1250);
+    ck_assert(!ps_sched_holds_lease(w->sched, "w1", id));
+    ck_assert(ps_world_traced(w, "leave 1 w1"));
+    ck_assert(ps_sched_holds_lease(w->sched, "w2", id));
+    /* and when it comes after all, it is told */
+    ck_assert_int_eq(ps_world_hello(w, 4, "w1", 1, 1, &lease, 1), PS_OK);
+    ck_assert(ps_world_traced(w, "cancel 4"));
+    ps_world_free(&w);
+}
+END_TEST
+
 START_TEST(the_sleep_of_psd_itself_is_nobodys_silence)
 {
     ps_world *w = ps_world_new(NULL, true);
@@ -229,6 +252,7 @@ static const ps_check_case cases[] = {
     {&workers_are_listed_by_name_and_in_pages},
     {&a_silent_worker_loses_only_what_it_has_not_done},
     {&heartbeats_keep_leases_and_a_worker_that_comes_back_in_time_too},
+    {&a_lost_connection_ends_the_lease_that_others_wait_for_within_seconds},
     {&the_sleep_of_psd_itself_is_nobodys_silence},
     {&a_worker_that_started_anew_has_nothing_and_an_older_one_is_refused},
     {&a_task_that_crossed_a_workers_leaving_returns_at_once},

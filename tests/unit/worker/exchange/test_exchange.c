@@ -201,7 +201,8 @@ START_TEST(a_cancelled_task_does_not_wait_for_psd)
     r.fake.pulls = 0;
     ps_gate_reset(&r.rig.gate);
     pthread_create(&thread, NULL, cancel_soon, NULL);
-    ck_assert_int_eq(ps_exchange_clock_wait(r.exchange, 1), PS_CANCELLED);
+    uint64_t open;
+    ck_assert_int_eq(ps_exchange_clock_wait(r.exchange, 3, 1, &open), PS_CANCELLED);
     pthread_join(thread, NULL);
     r.fake.silent = false;
     ps_gate_reset(&r.rig.gate);
@@ -215,15 +216,18 @@ START_TEST(clocks_that_are_told_do_not_wait_and_the_last_arrives)
     begin(_i, 0);
     ck_assert_int_eq(open_exchange(false), PS_OK);
     for (uint64_t clock = 0; clock < 100; clock++)
-        ps_exchange_clock_tell(r.exchange, clock);
+        ps_exchange_clock_tell(r.exchange, 3, clock);
     uint64_t seen = 0;
     while (seen != 99) { /* the case's time limit ends it */
         pthread_mutex_lock(&r.fake.lock);
         seen = r.fake.clock;
         pthread_mutex_unlock(&r.fake.lock);
     }
-    ck_assert_int_eq(ps_exchange_clock_wait(r.exchange, 100), PS_OK);
+    uint64_t open;
+    ck_assert_int_eq(ps_exchange_clock_wait(r.exchange, 4, 100, &open), PS_OK);
     ck_assert_uint_eq(r.fake.clock, 100);
+    ck_assert_uint_eq(open, 101);
+    ck_assert_uint_eq(r.fake.lease, 4);
     end();
 }
 END_TEST
