@@ -79,19 +79,45 @@ static void put_real(ps_buf *out, const char *key, double value)
     ps_json_double(&w, value);
 }
 
-static bool looks_like_csv(const char *path)
+/* "x.csv", "X.CSV", "x.csv.gz" */
+static bool has_extension(const char *path, const char *extension)
 {
-    const char *dot = strstr(path, ".csv");
-    return dot && (dot[4] == '\0' || dot[4] == '.');
+    const char *name = strrchr(path, '/'), *dot = strcasestr(name ? name : path, extension);
+    size_t len = strlen(extension);
+    return dot && (dot[len] == '\0' || dot[len] == '.');
 }
 
-static void put_csv(ps_buf *out, const ps_infer_options *o, const ps_spec_csv *trained)
+static bool looks_like_csv(const char *path)
 {
+    return has_extension(path, ".csv") || has_extension(path, ".tsv") ||
+           has_extension(path, ".txt");
+}
+
+static void put_label_column(ps_buf *out, const char *flag, const ps_spec_label_column *trained)
+{
+    if (flag && *flag == '{') { /* {name: last}, {index: 2} */
+        ps_buf_printf(out, "label_column: %s", flag);
+    } else if (flag || !trained || (!*trained->name && trained->index < 0)) {
+        put_text(out, "label_column", flag ? flag : trained ? trained->any : "last");
+    } else if (*trained->name) {
+        put_text(out, "label_column: {name", trained->name);
+        ps_buf_putc(out, '}');
+    } else {
+        ps_buf_printf(out, "label_column: {index: %" PRId64 "}", trained->index);
+    }
+}
+
+static void put_csv(ps_buf *out, const ps_infer_options *o, const char *path,
+                    const ps_spec_csv *trained)
+{
+    const char *delimiter = o->delimiter                  ? o->delimiter
+                            : has_extension(path, ".tsv") ? "tab"
+                            : trained                     ? trained->delimiter
+                                                          : ",";
     ps_buf_puts(out, "  csv: {");
-    put_text(out, "label_column",
-             o->label_column ? o->label_column : (trained ? trained->label_column : "last"));
+    put_label_column(out, o->label_column, trained ? &trained->label_column : NULL);
     ps_buf_puts(out, ", ");
-    put_text(out, "delimiter", o->delimiter ? o->delimiter : (trained ? trained->delimiter : ","));
+    put_text(out, "delimiter", delimiter);
     ps_buf_printf(out, ", header: %s",
                   o->header || (trained && trained->header) ? "true" : "false");
     if (trained)
@@ -148,7 +174,7 @@ ps_status ps_infer_spec(ps_client *client, const ps_infer_options *options, cons
     }
     ps_buf_puts(spec, "}\n");
     if (csv)
-        put_csv(spec, options, same ? &trained->data.csv : NULL);
+        put_csv(spec, options, features, same ? &trained->data.csv : NULL);
     if (!tokens)
         put_normalise(spec, options, same ? &trained->data.normalise : NULL);
     else if (same && trained->data.sequence_length)

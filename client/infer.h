@@ -32,7 +32,7 @@ typedef struct ps_infer_options {
          .type = PS_FLAG_TEXT,                                               \
          .offset = offsetof(ps_infer_options, label_column),                 \
          .value = "COLUMN",                                                  \
-         .help = "csv: last, first, a number from 0, or a name"},            \
+         .help = "csv: last, first, a number from 0, a name, {name: N}"},    \
         {.name = "delimiter",                                                \
          .type = PS_FLAG_TEXT,                                               \
          .offset = offsetof(ps_infer_options, delimiter),                    \

@@ -198,9 +198,26 @@ static ps_status check_named(checker *c, const ps_conf_key *key, const ps_conf_n
     return PS_OK;
 }
 
+/* A scalar where a map stands otherwise: the value of its first key. */
+static ps_status check_short(checker *c, const ps_conf_key *key, const ps_conf_node *node)
+{
+    ps_conf_node first = *node;
+    first.next = NULL;
+    union {
+        const char *kept;
+        char *name; /* not changed */
+    } name = {.kept = key->keys->name};
+    first.key = name.name;
+    ps_conf_node map = {.kind = PS_CONF_NODE_MAP, .line = node->line, .first = &first};
+    return check_map(c, key->keys, &map, node->line, false);
+}
+
 static ps_status check_key(checker *c, const ps_conf_key *key, const ps_conf_node *node,
                            unsigned line)
 {
+    bool scalar = node && node->kind == PS_CONF_NODE_SCALAR && !ps_conf_node_is_null(node);
+    if (key->shorthand && scalar)
+        return check_short(c, key, node);
     if (is_map(key)) /* `tls:` with every line below it commented out is an empty section */
         return check_map(c, key->keys, node && !ps_conf_node_is_null(node) ? node : NULL,
                          node ? node->line : line, false);

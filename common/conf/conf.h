@@ -24,6 +24,7 @@
 #include "common/base/slice.h"
 #include "common/base/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -61,6 +62,7 @@ typedef struct ps_conf_key {
     const char *const *words;  /* WORD, TEXT: allowed words, NULL-terminated; TEXT: may be NULL */
     const struct ps_conf_key *keys; /* MAP, MAP_OPT, NAMED (the first one is the name's TEXT) */
     size_t size;                    /* MAP, MAP_OPT, NAMED: sizeof of the struct */
+    bool shorthand;                 /* MAP: a scalar in its place is the value of its first key */
 } ps_conf_key;
 
 /* The offset of T.member, refused by the compiler when the member is not of type. */
@@ -125,6 +127,12 @@ typedef struct ps_conf_key {
     {                                                                                            \
         .name = (key), .type = PS_CONF_TYPE_MAP, .offset = offsetof(T, member), .keys = (keys_), \
         .size = sizeof(((T *)0)->member)                                                         \
+    }
+/* "key: x" stands for "key: {<the first of keys_>: x}". */
+#define PS_CONF_MAP_SHORT(key, T, member, keys_)                                                 \
+    {                                                                                            \
+        .name = (key), .type = PS_CONF_TYPE_MAP, .offset = offsetof(T, member), .keys = (keys_), \
+        .size = sizeof(((T *)0)->member), .shorthand = true                                      \
     }
 #define PS_CONF_MAP_OPT(key, T, member, keys_)                                      \
     {                                                                               \

@@ -153,6 +153,26 @@ static ps_status check_files(const ps_job_spec *s, const ps_conf_doc *doc,
     return PS_OK;
 }
 
+/* One way to say it; a name needs a header to be found in. */
+static ps_status check_label_column(const ps_spec_csv *csv, const ps_conf_doc *doc)
+{
+    static const char key[] = "data.csv.label_column";
+    const ps_spec_label_column *l = &csv->label_column;
+    bool index = ps_conf_has(doc, "data.csv.label_column.index");
+    if (given(l->name) + index + ps_conf_has(doc, "data.csv.label_column.column") > 1)
+        return ps_conf_fail(doc, key, "one of column, name and index, not several");
+    if (index && l->index < 0)
+        return ps_conf_fail(doc, key, "index %" PRId64 "; columns are counted from 0", l->index);
+    bool number = strspn(l->any, "0123456789") == strlen(l->any);
+    bool word = !strcmp(l->any, "first") || !strcmp(l->any, "last");
+    if (csv->header || (!given(l->name) && (number || word)))
+        return PS_OK;
+    return ps_conf_fail(doc, key,
+                        "'%s' is a column's name, but data.csv.header is false; "
+                        "allowed: first, last, a number from 0, or a name with header: true",
+                        given(l->name) ? l->name : l->any);
+}
+
 static ps_status check_csv(const ps_job_spec *s, const ps_conf_doc *doc)
 {
     const ps_spec_csv *csv = &s->data.csv;
@@ -167,13 +187,9 @@ static ps_status check_csv(const ps_job_spec *s, const ps_conf_doc *doc)
                             "'%s' cannot separate numbers; allowed: tab, or one character "
                             "such as , ; or |",
                             csv->delimiter);
-    bool number = strspn(csv->label_column, "0123456789") == strlen(csv->label_column);
-    bool word = !strcmp(csv->label_column, "first") || !strcmp(csv->label_column, "last");
-    if (!number && !word && !csv->header)
-        return ps_conf_fail(doc, "data.csv.label_column",
-                            "'%s' is a column's name, but data.csv.header is false; "
-                            "allowed: first, last, a number from 0, or a name with header: true",
-                            csv->label_column);
+    ps_status st = check_label_column(csv, doc);
+    if (st)
+        return st;
     if (!s->model || ps_spec_model_is_language(s->model))
         return PS_OK;
     int64_t last = s->model->layers[s->model->n_layers - 1];

@@ -27,8 +27,15 @@ static const ps_conf_key files_keys[] = {
     PS_CONF_END,
 };
 
+static const ps_conf_key label_column_keys[] = {
+    PS_CONF_TEXT("column", ps_spec_label_column, any, "last", 1, 255),
+    PS_CONF_TEXT("name", ps_spec_label_column, name, "", 0, 255),
+    PS_CONF_INT("index", ps_spec_label_column, index, "-1", -1, 1 << 20),
+    PS_CONF_END,
+};
+
 static const ps_conf_key csv_keys[] = {
-    PS_CONF_TEXT("label_column", ps_spec_csv, label_column, "last", 1, 255),
+    PS_CONF_MAP_SHORT("label_column", ps_spec_csv, label_column, label_column_keys),
     PS_CONF_INT("targets", ps_spec_csv, targets, "1", 1, 1 << 16),
     PS_CONF_BOOL("header", ps_spec_csv, header, "false"),
     PS_CONF_TEXT("delimiter", ps_spec_csv, delimiter, ",", 1, 3),

@@ -80,11 +80,18 @@ typedef struct ps_spec_files {
     char *tokens;   /* absolute path; format tokens alone, "" otherwise */
 } ps_spec_files;
 
+/* Only one of them is said. */
+typedef struct ps_spec_label_column {
+    char *any;     /* a name of the header line, or else "last", "first" or a number from 0 */
+    char *name;    /* of the header line; "": not said */
+    int64_t index; /* from 0; -1: not said */
+} ps_spec_label_column;
+
 typedef struct ps_spec_csv {
-    char *label_column; /* "last", "first", a number from 0, or a name of the header line */
-    int64_t targets;    /* columns from there on that are labels (label_column last: the last) */
-    bool header;        /* the first line names the columns */
-    char *delimiter;    /* one character, or "tab" */
+    ps_spec_label_column label_column;
+    int64_t targets; /* columns from there on that are labels (label_column last: the last) */
+    bool header;     /* the first line names the columns */
+    char *delimiter; /* one character, or "tab" */
 } ps_spec_csv;
 
 typedef struct ps_spec_normalise {

@@ -7,7 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static char format[] = "csv";
+    static char format[] = "csv", none[] = "";
     static char columns[4][6] = {"last", "first", "1", "b"};
     static char delimiters[4][4] = {",", ";", "tab", " "};
     if (size < 2)
@@ -16,7 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int fd = ps_fuzz_file(ps_slice_of(data + 2, size - 2), path);
     ps_spec_data spec = {
         .format = format,
-        .csv = {.label_column = columns[data[0] & 3],
+        .csv = {.label_column = {.any = columns[data[0] & 3],
+                                 .name = data[1] & 0x40 ? columns[3] : none,
+                                 .index = data[1] & 0x80 ? 1 : -1},
                 .targets = 1 + (data[0] >> 2 & 3),
                 .header = data[0] >> 4 & 1,
                 .delimiter = delimiters[data[0] >> 5 & 3]},

@@ -71,12 +71,21 @@ static ps_status grow(csv_state *s, uint64_t max_bytes)
 
 /* ---- a record ---- */
 
+static bool has_numbers(const ps_csv_record *r)
+{
+    double ignored;
+    for (size_t i = 0; i < r->n; i++)
+        if (ps_csv_number(r->fields[i].text, &ignored))
+            return true;
+    return false;
+}
+
 static const char *hint_for(const csv_file *f, const ps_csv_record *r, const char *text)
 {
     const char *delimiter = ps_csv_delimiter_hint(text);
     if (*delimiter)
         return delimiter;
-    return r->line == f->first && !f->options->data->csv.header
+    return r->line == f->first && !f->options->data->csv.header && !has_numbers(r)
                ? "; if the first line names the columns: data.csv.header: true (--header)"
                : "";
 }

@@ -101,19 +101,30 @@ static ps_status no_room(const ps_csv_record *first, const ps_csv_columns *c)
                    c->first_label, c->first_label + c->n_labels - 1);
 }
 
-/* named: the header has label_column, at c->first_label. */
+/* The name to look for in the header; "": none. */
+static const char *name_of(const ps_spec_csv *csv)
+{
+    const ps_spec_label_column *l = &csv->label_column;
+    return !csv->header || l->index >= 0 ? "" : *l->name ? l->name : l->any;
+}
+
+/* named: the header has the name, at c->first_label. */
 static ps_status place_labels(const ps_spec_csv *csv, const ps_csv_record *first, bool named,
                               ps_csv_columns *c)
 {
-    const char *where = csv->label_column;
-    if (!named && !strcmp(where, "last"))
+    const ps_spec_label_column *l = &csv->label_column;
+    if (!named && l->index >= 0)
+        c->first_label = (size_t)l->index;
+    else if (!named && *l->name)
+        return no_such_name(first, l->name);
+    else if (!named && !strcmp(l->any, "last"))
         c->first_label = c->n - (c->n < c->n_labels ? c->n : c->n_labels);
-    else if (!named && !strcmp(where, "first"))
+    else if (!named && !strcmp(l->any, "first"))
         c->first_label = 0;
-    else if (!named && strspn(where, "0123456789") == strlen(where))
-        c->first_label = strtoull(where, NULL, 10); /* the largest when it is larger */
+    else if (!named && strspn(l->any, "0123456789") == strlen(l->any))
+        c->first_label = strtoull(l->any, NULL, 10); /* the largest when it is larger */
     else if (!named)
-        return no_such_name(first, where);
+        return no_such_name(first, l->any);
     bool fits = c->n_labels < c->n && c->first_label <= c->n - c->n_labels;
     return fits ? PS_OK : no_room(first, c);
 }
@@ -131,15 +142,17 @@ ps_status ps_csv_columns_learn(const ps_dataset_options *o, const ps_csv_record 
     const ps_spec_csv *csv = &o->data->csv;
     ps_csv_columns c = {.n = first->n};
     bool labels = has_labels(o, first->n);
-    size_t named = labels && csv->header ? count_name(first, csv->label_column, &c.first_label) : 0;
+    const char *name = labels ? name_of(csv) : "";
+    size_t named = *name ? count_name(first, name, &c.first_label) : 0;
     if (named > 1)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "column %s (data.csv.label_column) is %zu times in the header",
-                       ps_csv_show(csv->label_column).text, named);
+                       ps_csv_show(name).text, named);
     if (csv->header && !named && looks_like_data(first))
         return ps_fail(PS_INVALID_ARGUMENT,
                        "nothing but numbers in the header; where there is none, say so: "
-                       "data.csv.header: false (no --header)");
+                       "data.csv.header: false (no --header); where its names are numbers, give "
+                       "the label's: label_column: {name: N}");
     if (labels)
         c.n_labels = o->labels == PS_LABELS_CLASSES ? 1 : (size_t)csv->targets;
     ps_status st = labels ? place_labels(csv, first, named, &c) : PS_OK;

@@ -233,6 +233,36 @@ END_TEST
     "kind: train\nname: a\ntrain: {epochs: 1, optimizer: {name: sgd, learning_rate: 1}}\n" \
     "model: {architecture: mlp, layers: [4, 3]}\ndata:\n" text
 
+static ps_spec_label_column label_column_of(const char *yaml)
+{
+    ps_buf text = PS_BUF_EMPTY;
+    ps_job_spec *spec = NULL;
+    ps_buf_printf(&text, "%s  csv: {header: true, label_column: %s}\n",
+                  DATA("  format: csv\n  train: {features: /x}\n"), yaml);
+    ps_status st = ps_job_spec_parse(ps_buf_slice(&text), "job.yaml", &spec);
+    ck_assert_msg(!st, "%s", ps_error_message());
+    ps_spec_label_column l = spec->data.csv.label_column;
+    static char any[64], name[64];
+    l.any = strcpy(any, l.any);
+    l.name = strcpy(name, l.name);
+    ps_job_spec_free(&spec);
+    ps_buf_free(&text);
+    return l;
+}
+
+START_TEST(a_label_column_is_said_in_one_of_three_ways)
+{
+    ps_spec_label_column l = label_column_of("2019");
+    ck_assert(!strcmp(l.any, "2019") && !*l.name && l.index == -1);
+    l = label_column_of("{column: last}");
+    ck_assert(!strcmp(l.any, "last") && !*l.name && l.index == -1);
+    l = label_column_of("{name: last}");
+    ck_assert(!strcmp(l.name, "last") && l.index == -1);
+    l = label_column_of("{index: 2}");
+    ck_assert(!*l.name && l.index == 2);
+}
+END_TEST
+
 START_TEST(data_is_checked_against_its_format)
 {
     refuses(DATA("  format: idx\n  train: {features: /x}\n"),
@@ -247,6 +277,15 @@ START_TEST(data_is_checked_against_its_format)
             "job.yaml:8: data.csv.delimiter: '5' cannot separate numbers");
     refuses(DATA("  format: csv\n  train: {features: /x}\n  csv: {label_column: species}\n"),
             "job.yaml:8: data.csv.label_column: 'species' is a column's name, but");
+    refuses(DATA("  format: csv\n  train: {features: /x}\n  csv: {label_column: {name: last}}\n"),
+            "job.yaml:8: data.csv.label_column: 'last' is a column's name, but");
+    refuses(DATA("  format: csv\n  train: {features: /x}\n"
+                 "  csv: {header: true, label_column: {name: y, index: 2}}\n"),
+            "job.yaml:8: data.csv.label_column: one of column, name and index, not several");
+    refuses(DATA("  format: csv\n  train: {features: /x}\n  csv: {label_column: {index: -1}}\n"),
+            "job.yaml:8: data.csv.label_column: index -1; columns are counted from 0");
+    refuses(DATA("  format: csv\n  train: {features: /x}\n  csv: {label_column: [2]}\n"),
+            "job.yaml:8: data.csv.label_column: expected keys and values, got a list");
     refuses(DATA("  format: csv\n  train: {features: /x}\n  csv: {targets: 2}\n"),
             "job.yaml:8: data.csv.targets: 2 columns; loss cross_entropy has one, the class");
     refuses(DATA("  format: parquet\n  train: {features: /x}\n"),
@@ -413,6 +452,7 @@ static const ps_check_case tests[] = {
     {&names_are_of_a_small_alphabet},
     {&rules_across_keys_name_the_line},
     {&settings_of_another_optimizer_are_refused},
+    {&a_label_column_is_said_in_one_of_three_ways},
     {&data_is_checked_against_its_format},
     {&a_language_model_gets_what_follows_from_its_sizes},
     {&a_model_section_reads_back_as_it_was_written},

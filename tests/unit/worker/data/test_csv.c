@@ -15,10 +15,10 @@ static ps_spec_files files;
 
 static void use(const char *label_column, int64_t targets, bool header, const char *delimiter)
 {
-    static char name[] = "csv", column[50], separator[4];
+    static char none[] = "", name[] = "csv", column[50], separator[4];
     data = (ps_spec_data){
         .format = name,
-        .csv = {.label_column = strcpy(column, label_column),
+        .csv = {.label_column = {.any = strcpy(column, label_column), .name = none, .index = -1},
                 .targets = targets,
                 .header = header,
                 .delimiter = strcpy(separator, delimiter)},
@@ -190,6 +190,17 @@ START_TEST(the_header_decides)
     ds = open_good("a,b,c\n4,5,6\n"); /* no such name: the number */
     is_row(ds, 0, 5, 6, 4);
     ps_dataset_close(&ds);
+    data.csv.label_column.index = 0; /* the number alone */
+    ds = open_good("x,y,0\n4,5,6\n");
+    is_row(ds, 0, 5, 6, 4);
+    ps_dataset_close(&ds);
+    use("first", 1, true, ",");
+    static char last[] = "last";
+    data.csv.label_column.name = last; /* the name alone */
+    ds = open_good("first,last,y\n1,2,3\n");
+    is_row(ds, 0, 1, 3, 2);
+    ps_dataset_close(&ds);
+    refuses("first,second\n1,2\n", PS_INVALID_ARGUMENT, ":1: no column 'last'");
     use("price, EUR", 1, true, ",");
     ds = open_good("\"a \"\"b\"\"\",\"price, EUR\",\"c\nd\"\n4,5,6\n");
     is_row(ds, 0, 4, 6, 5);
