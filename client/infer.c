@@ -15,28 +15,19 @@
 
 const char *const ps_infer_formats[] = {"idx", "csv", "tokens", NULL};
 
-/* Does it read tokens? A config of another version says nothing of use here. */
-static bool is_language(const char *config)
-{
-    ps_spec_model *model = NULL;
-    if (ps_spec_model_parse(ps_slice_str(config), "model", &model) != PS_OK)
-        return false;
-    bool language = ps_spec_model_is_language(model);
-    ps_spec_model_free(&model);
-    return language;
-}
-
 /* What there is to know of a model. */
 typedef struct about {
-    ps_job_spec *trained; /* the job that trained it; NULL: there is none to learn from */
-    bool language;
-    char *version; /* of which all this is */
+    ps_job_spec *trained;   /* the job that trained it; NULL: there is none to learn from */
+    ps_spec_model *section; /* NULL: of another version, which says nothing of use here */
+    char *version;          /* of which all this is */
 } about;
 
 static void about_clear(about *a)
 {
     if (a->trained)
         ps_job_spec_free(&a->trained);
+    if (a->section)
+        ps_spec_model_free(&a->section);
     ps_free(&a->version);
 }
 
@@ -51,7 +42,9 @@ static ps_status look_up(ps_client *client, const char *model, about *out)
         return st;
     Psd__V1__GetJobRequest get = PSD__V1__GET_JOB_REQUEST__INIT;
     get.job_id = ((Psd__V1__Model *)(void *)reply)->job_id;
-    out->language = is_language(((Psd__V1__Model *)(void *)reply)->config);
+    const char *config = ((Psd__V1__Model *)(void *)reply)->config;
+    if (ps_spec_model_parse(ps_slice_str(config), "model", &out->section) != PS_OK)
+        out->section = NULL;
     out->version = ps_strdup(((Psd__V1__Model *)(void *)reply)->version);
     ps_reply_free(&reply);
     if (!get.job_id || ps_client_unary(client, "/psd.v1.Jobs/Get", &get.base,
@@ -121,7 +114,8 @@ static void put_csv(ps_buf *out, const ps_infer_options *o, const char *path,
     ps_buf_printf(out, ", header: %s",
                   o->header || (trained && trained->header) ? "true" : "false");
     if (trained)
-        ps_buf_printf(out, ", targets: %" PRId64, trained->targets);
+        ps_buf_printf(out, ", targets: %" PRId64 ", missing: %s", trained->targets,
+                      ps_spec_missing_name(trained->missing));
     ps_buf_puts(out, "}\n");
 }
 
@@ -141,7 +135,8 @@ static void put_normalise(ps_buf *out, const ps_infer_options *o, const ps_spec_
 }
 
 ps_status ps_infer_spec(ps_client *client, const ps_infer_options *options, const char *kind,
-                        const char *model, const char *features, const char *labels, ps_buf *spec)
+                        const char *model, const char *features, const char *labels, ps_buf *spec,
+                        ps_spec_model **section)
 {
     about known = {0};
     char *features_path = NULL, *labels_path = NULL;
@@ -155,8 +150,9 @@ ps_status ps_infer_spec(ps_client *client, const ps_infer_options *options, cons
     if (st)
         goto free_paths;
     const ps_job_spec *trained = known.trained;
+    bool language = known.section && ps_spec_model_is_language(known.section);
     const char *format = options->format            ? options->format
-                         : known.language           ? "tokens"
+                         : language                 ? "tokens"
                          : looks_like_csv(features) ? "csv"
                          : trained                  ? trained->data.format
                                                     : "idx";
@@ -190,6 +186,10 @@ ps_status ps_infer_spec(ps_client *client, const ps_infer_options *options, cons
                              "evaluate %s FEATURES LABELS",
                              format, model);
 free_paths:
+    if (section && !st) {
+        *section = known.section;
+        known.section = NULL;
+    }
     about_clear(&known);
     ps_free(&features_path);
     ps_free(&labels_path);

@@ -4,6 +4,7 @@
 #define PS_CLIENT_INFER_H
 
 #include "client/client.h"
+#include "common/conf/job_spec.h"
 #include "psd/v1/jobs.pb-c.h"
 
 /* How the files are to be read; NULL and false: as the model's training job says, or by what the
@@ -45,10 +46,13 @@ typedef struct ps_infer_options {
     }
 extern const char *const ps_infer_formats[];
 
-/* The job file for `kind` ("evaluate", "predict"): model, features and, unless NULL, labels. */
+/* The job file for `kind` ("evaluate", "predict"): model, features and, unless NULL, labels.
+ * section, unless NULL: the model's section, which ps_spec_model_free frees; NULL where it cannot
+ * be read.
+ */
 PS_MUST_CHECK ps_status ps_infer_spec(ps_client *client, const ps_infer_options *options,
                                       const char *kind, const char *model, const char *features,
-                                      const char *labels, ps_buf *spec);
+                                      const char *labels, ps_buf *spec, ps_spec_model **section);
 /* Submits it and waits until it is done, with a bar on standard error if that is a terminal. *job
  * is the caller's. PS_ABORTED when the job failed. */
 PS_MUST_CHECK ps_status ps_infer_run(ps_client *client, const char *spec, Psd__V1__Job **job);

@@ -101,8 +101,17 @@ static ps_status parse(ps_slice line, prediction *out)
 
 /* Writing -------------------------------------------------------------------------------------- */
 
+/* "9", or what class 9 is called. */
+static void put_class(const ps_predictions *p, uint64_t class, int width, ps_buf *out)
+{
+    if (class < p->n_names)
+        ps_buf_printf(out, "%*s", width, p->names[class]);
+    else
+        ps_buf_printf(out, "%*" PRIu64, width, class);
+}
+
 /* The classes with the next best probabilities: "6 0.031, 0 0.012". */
-static void put_others(const prediction *x, ps_buf *out)
+static void put_others(const ps_predictions *p, const prediction *x, ps_buf *out)
 {
     size_t before = SIZE_MAX;
     double limit = 2;
@@ -115,11 +124,23 @@ static void put_others(const prediction *x, ps_buf *out)
         }
         if (best == SIZE_MAX)
             return;
-        if (k)
-            ps_buf_printf(out, "%s%zu %.4f", k > 1 ? ", " : "", best, x->values[best]);
+        if (k) {
+            ps_buf_puts(out, k > 1 ? ", " : "");
+            put_class(p, best, 0, out);
+            ps_buf_printf(out, " %.4f", x->values[best]);
+        }
         before = best;
         limit = x->values[best];
     }
+}
+
+/* Bytes, which are columns for most names. */
+static int class_width(const ps_predictions *p)
+{
+    size_t width = 5;
+    for (size_t i = 0; i < p->n_names; i++)
+        width = strlen(p->names[i]) > width ? strlen(p->names[i]) : width;
+    return (int)width;
 }
 
 static void put_output(ps_buf *out, const char *before, double v)
@@ -134,20 +155,24 @@ static void put_text(ps_predictions *p, const prediction *x, ps_buf *out)
 {
     if (p->shown == 0) {
         ps_buf_printf(out, "%8s  ", "ROW");
-        ps_buf_puts(out, x->has_class ? "CLASS  PROBABILITY  NEXT\n" : "OUTPUTS\n");
+        if (x->has_class)
+            ps_buf_printf(out, "%*s  PROBABILITY  NEXT\n", class_width(p), "CLASS");
+        else
+            ps_buf_puts(out, "OUTPUTS\n");
     }
     ps_buf_printf(out, "%8" PRIu64 "  ", x->row);
     if (!x->has_class) {
         for (size_t i = 0; i < x->n; i++)
             put_output(out, i ? "  " : "", x->values[i]);
     } else if (x->null) {
-        ps_buf_printf(out, "%5s  %11s", "null", "null");
+        ps_buf_printf(out, "%*s  %11s", class_width(p), "null", "null");
     } else {
-        ps_buf_printf(out, "%5" PRIu64 "  ", x->class);
+        put_class(p, x->class, class_width(p), out);
+        ps_buf_puts(out, "  ");
         if (x->class < x->n)
             ps_buf_printf(out, "%11.4f  ", x->values[x->class]);
         if (x->probabilities)
-            put_others(x, out);
+            put_others(p, x, out);
     }
     ps_buf_putc(out, '\n');
 }
@@ -164,6 +189,8 @@ static void put_json(ps_predictions *p, const prediction *x, ps_buf *out)
         ps_json_null(&w);
     else if (x->has_class)
         ps_json_uint(&w, x->class);
+    if (x->has_class && !x->null && x->class < p->n_names)
+        ps_json_put_string(&w, "label", p->names[x->class]);
     ps_json_key(&w, x->probabilities ? "probabilities" : "outputs");
     ps_json_array(&w);
     for (size_t i = 0; i < x->n; i++)

@@ -15,6 +15,9 @@ typedef struct ps_predictions {
     ps_style style;
     uint64_t line;  /* the next one's number, from 0: the row of lines that do not say theirs */
     uint64_t shown; /* rows written */
+    /* What classes are called, if they have names: the caller's, to be set after init. */
+    char *const *names;
+    size_t n_names;
     uint64_t nulls; /* those of them that have a number which is not finite */
     ps_buf rest;    /* of a line whose end has not come */
 } ps_predictions;

@@ -39,6 +39,8 @@ static void describe(const ps_job_data_request *r, ps_dataset_options *o)
     o->features = model->layers[0];
     if (o->labels == PS_LABELS_CLASSES)
         o->classes = model->layers[model->n_layers - 1];
+    o->class_names = model->classes;
+    o->n_class_names = model->n_classes;
 }
 
 /* The reader has compared the features. */

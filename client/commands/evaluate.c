@@ -63,7 +63,7 @@ static ps_status run(ps_client *client, const ps_args *args)
     ps_buf spec = PS_BUF_EMPTY;
     Psd__V1__Job *job = NULL;
     ps_status st = ps_infer_spec(client, &o->how, "evaluate", given->at[0], given->at[1],
-                                 given->n > 2 ? given->at[2] : NULL, &spec);
+                                 given->n > 2 ? given->at[2] : NULL, &spec, NULL);
     if (!st)
         st = ps_infer_run(client, ps_buf_cstr(&spec), &job);
     ps_buf_free(&spec);

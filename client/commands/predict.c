@@ -44,13 +44,19 @@ static ps_status chunk(void *user, ps_slice bytes)
     return st ? st : written;
 }
 
-static ps_status fetch(ps_client *client, uint64_t job_id, uint64_t begin, uint64_t end)
+/* model may be NULL: nothing is known of it. */
+static ps_status fetch(ps_client *client, uint64_t job_id, const ps_spec_model *model,
+                       uint64_t begin, uint64_t end)
 {
     Psd__V1__GetArtifactRequest request = PSD__V1__GET_ARTIFACT_REQUEST__INIT;
     request.job_id = job_id;
     request.name = ps_borrow("predictions.jsonl");
     receiver r = {.client = client};
     ps_predictions_init(&r.predictions, begin, end, client->json, client->style);
+    if (model) {
+        r.predictions.names = model->classes;
+        r.predictions.n_names = model->n_classes;
+    }
     ps_status st = ps_client_stream(client, "/psd.v1.Models/GetArtifact", &request.base, chunk, &r);
     if (!st)
         st = ps_predictions_finish(&r.predictions, &client->out);
@@ -83,14 +89,17 @@ static ps_status run(ps_client *client, const ps_args *args)
     }
     ps_buf spec = PS_BUF_EMPTY;
     Psd__V1__Job *job = NULL;
-    st = ps_infer_spec(client, &o->how, "predict", given->at[0], given->at[1], NULL, &spec);
+    ps_spec_model *model = NULL;
+    st = ps_infer_spec(client, &o->how, "predict", given->at[0], given->at[1], NULL, &spec, &model);
     if (!st)
         st = ps_infer_run(client, ps_buf_cstr(&spec), &job);
     ps_buf_free(&spec);
-    if (st)
-        return st;
-    st = fetch(client, job->id, begin, end);
-    ps_reply_free(&job);
+    if (!st) {
+        st = fetch(client, job->id, model, begin, end);
+        ps_reply_free(&job);
+    }
+    if (model)
+        ps_spec_model_free(&model);
     return st;
 }
 

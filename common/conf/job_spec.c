@@ -27,6 +27,8 @@ static const ps_conf_key files_keys[] = {
     PS_CONF_END,
 };
 
+static const char *const missing_words[] = {"error", "zero", NULL};
+
 static const ps_conf_key label_column_keys[] = {
     PS_CONF_TEXT("column", ps_spec_label_column, any, "last", 1, 255),
     PS_CONF_TEXT("name", ps_spec_label_column, name, "", 0, 255),
@@ -39,6 +41,7 @@ static const ps_conf_key csv_keys[] = {
     PS_CONF_INT("targets", ps_spec_csv, targets, "1", 1, 1 << 16),
     PS_CONF_BOOL("header", ps_spec_csv, header, "false"),
     PS_CONF_TEXT("delimiter", ps_spec_csv, delimiter, ",", 1, 3),
+    PS_CONF_WORD("missing", ps_spec_csv, missing, "error", missing_words),
     PS_CONF_END,
 };
 
@@ -213,4 +216,9 @@ uint64_t ps_spec_step_rows(const ps_spec_train *train)
 const char *ps_job_spec_kind_name(unsigned kind)
 {
     return kind <= PS_SPEC_GENERATE ? kind_words[kind] : "unknown";
+}
+
+const char *ps_spec_missing_name(unsigned missing)
+{
+    return missing <= PS_SPEC_MISSING_ZERO ? missing_words[missing] : "unknown";
 }

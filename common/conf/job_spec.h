@@ -59,6 +59,8 @@ typedef struct ps_spec_model {
     size_t n_layers;
     unsigned activation; /* ps_spec_activation, after every layer but the last */
     unsigned loss;       /* ps_spec_loss; gpt2, llama: PS_SPEC_CROSS_ENTROPY */
+    char **classes;      /* what the outputs are called, and labels in csv; none: numbers from 0 */
+    size_t n_classes;    /* as many as the last layer is wide */
     /* gpt2 and llama, under the names of Hugging Face's LlamaConfig */
     int64_t vocab_size;
     int64_t context_length;    /* tokens of the longest sequence */
@@ -87,11 +89,17 @@ typedef struct ps_spec_label_column {
     int64_t index; /* from 0; -1: not said */
 } ps_spec_label_column;
 
+typedef enum ps_spec_missing {
+    PS_SPEC_MISSING_ERROR,
+    PS_SPEC_MISSING_ZERO,
+} ps_spec_missing;
+
 typedef struct ps_spec_csv {
     ps_spec_label_column label_column;
-    int64_t targets; /* columns from there on that are labels (label_column last: the last) */
-    bool header;     /* the first line names the columns */
-    char *delimiter; /* one character, or "tab" */
+    int64_t targets;  /* columns from there on that are labels (label_column last: the last) */
+    bool header;      /* the first line names the columns */
+    char *delimiter;  /* one character, or "tab" */
+    unsigned missing; /* ps_spec_missing: what stands for a feature that is not there */
 } ps_spec_csv;
 
 typedef struct ps_spec_normalise {
@@ -223,6 +231,7 @@ uint64_t ps_spec_step_rows(const ps_spec_train *train);
 
 /* A model or job name: 1..64 of [a-z0-9._-], first a letter or digit. */
 bool ps_job_spec_name_ok(const char *name);
-const char *ps_job_spec_kind_name(unsigned kind); /* "train", ... */
+const char *ps_spec_missing_name(unsigned missing); /* "error", "zero" */
+const char *ps_job_spec_kind_name(unsigned kind);   /* "train", ... */
 
 #endif

@@ -22,6 +22,7 @@ const ps_conf_key ps_spec_model_keys[] = {
     PS_CONF_INTS("layers", ps_spec_model, layers, "[]", 0, 256, 1, 1 << 20),
     PS_CONF_WORD("activation", ps_spec_model, activation, "relu", activation_words),
     PS_CONF_WORD("loss", ps_spec_model, loss, "cross_entropy", loss_words),
+    PS_CONF_TEXTS("classes", ps_spec_model, classes, "[]", 0, 4096, 1, 255),
     PS_CONF_INT("vocab_size", ps_spec_model, vocab_size, "0", 0, 1 << 24),
     PS_CONF_INT("context_length", ps_spec_model, context_length, "0", 0, 1 << 20),
     PS_CONF_INT("hidden_size", ps_spec_model, hidden_size, "0", 0, 1 << 17),
@@ -52,6 +53,7 @@ static const struct {
     {"layers", MLP},
     {"activation", MLP},
     {"loss", MLP},
+    {"classes", MLP},
     {"vocab_size", GPT2 | LLAMA, true, offsetof(ps_spec_model, vocab_size)},
     {"context_length", GPT2 | LLAMA, true, offsetof(ps_spec_model, context_length)},
     {"hidden_size", GPT2 | LLAMA, true, offsetof(ps_spec_model, hidden_size)},
@@ -121,6 +123,29 @@ static ps_status check_keys(const section *s)
     return PS_OK;
 }
 
+/* A name for each output, and each another one. */
+static ps_status check_classes(const section *s)
+{
+    const ps_spec_model *m = s->model;
+    path key = path_of(s, "classes");
+    int64_t last = m->layers[m->n_layers - 1];
+    if (!m->n_classes)
+        return PS_OK;
+    if (m->loss != PS_SPEC_CROSS_ENTROPY)
+        return ps_conf_fail(s->doc, key.text, "only with loss cross_entropy");
+    if ((int64_t)m->n_classes != last)
+        return ps_conf_fail(s->doc, key.text,
+                            "%zu names, but the last of layers is %" PRId64
+                            "; they must be the same",
+                            m->n_classes, last);
+    for (size_t i = 1; i < m->n_classes; i++)
+        for (size_t k = 0; k < i; k++)
+            if (!strcmp(m->classes[i], m->classes[k]))
+                return ps_conf_fail(s->doc, key.text, "%s is there twice",
+                                    ps_conf_quote(m->classes[i]).text);
+    return PS_OK;
+}
+
 static ps_status check_mlp(const section *s)
 {
     const ps_spec_model *m = s->model;
@@ -137,7 +162,7 @@ static ps_status check_mlp(const section *s)
                             "the last layer is the number of classes and must be at least 2 "
                             "with loss cross_entropy, not %" PRId64,
                             last);
-    return PS_OK;
+    return check_classes(s);
 }
 
 static ps_status settle_heads(const section *s)
@@ -249,6 +274,20 @@ static void put_list(const int64_t *values, size_t n, ps_buf *out)
     ps_buf_puts(out, n ? "]" : "[]");
 }
 
+static void put_texts(char *const *texts, size_t n, ps_buf *out)
+{
+    ps_json_writer json = ps_json_writer_to(out);
+    ps_json_array(&json);
+    for (size_t i = 0; i < n; i++)
+        ps_json_string(&json, texts[i]);
+    ps_json_array_end(&json);
+}
+
+static size_t count_at(const ps_spec_model *m, const ps_conf_key *key)
+{
+    return *(const size_t *)(const void *)((const char *)m + key->count_offset);
+}
+
 /* The key's value as a file has it; numbers in the shortest form that reads back the same. */
 static void put_value(const ps_spec_model *m, const ps_conf_key *key, ps_buf *out)
 {
@@ -268,8 +307,10 @@ static void put_value(const ps_spec_model *m, const ps_conf_key *key, ps_buf *ou
         ps_buf_puts(out, key->words[*(const unsigned *)at]);
         break;
     case PS_CONF_TYPE_INTS:
-        put_list(*(int64_t *const *)at,
-                 *(const size_t *)(const void *)((const char *)m + key->count_offset), out);
+        put_list(*(int64_t *const *)at, count_at(m, key), out);
+        break;
+    case PS_CONF_TYPE_TEXTS:
+        put_texts(*(char *const *const *)at, count_at(m, key), out);
         break;
     default:
         ps_json_string(&json, *(char *const *)at);
@@ -281,10 +322,12 @@ void ps_spec_model_format(const ps_spec_model *model, ps_buf *out)
     unsigned architecture = bit_of(model);
     ps_buf_printf(out, "{architecture: %s", model->architecture);
     for (size_t i = 0; i < N_OWNERS; i++) {
-        if (!(owners[i].owners & ~owners[i].fixed & architecture))
+        const ps_conf_key *key = find_key(owners[i].key);
+        bool left_out = key->type == PS_CONF_TYPE_TEXTS && !count_at(model, key);
+        if (left_out || !(owners[i].owners & ~owners[i].fixed & architecture))
             continue;
-        ps_buf_printf(out, ", %s: ", owners[i].key);
-        put_value(model, find_key(owners[i].key), out);
+        ps_buf_printf(out, ", %s: ", key->name);
+        put_value(model, key, out);
     }
     ps_buf_putc(out, '}');
 }

@@ -7,7 +7,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static char format[] = "csv", none[] = "";
+    static char format[] = "csv", none[] = "", a[] = "a", one[] = "1", quoted[] = "b, \"c\"";
+    static char *names[] = {a, one, quoted};
     static char columns[4][6] = {"last", "first", "1", "b"};
     static char delimiters[4][4] = {",", ";", "tab", " "};
     if (size < 2)
@@ -21,6 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                  .index = data[1] & 0x80 ? 1 : -1},
                 .targets = 1 + (data[0] >> 2 & 3),
                 .header = data[0] >> 4 & 1,
+                .missing = data[0] >> 7,
                 .delimiter = delimiters[data[0] >> 5 & 3]},
         .normalise = {.scale = data[1] / 6 % 2 ? 1e-9 : 0, .mean = data[1] / 12 % 2, .std = 1},
     };
@@ -31,6 +33,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .labels = (ps_label_kind)(data[1] % 3),
         .classes = data[1] / 3 % 2 ? 3 : 0,
         .max_bytes = 1 << 20,
+        .class_names = names,
+        .n_class_names = data[1] & 0x20 ? 3 : 0,
     });
     close(fd);
     return 0;

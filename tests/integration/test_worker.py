@@ -1,4 +1,5 @@
 """The worker's half: what a task does with odd jobs, bad data and interruptions, seen from outside."""
+import csv
 import signal
 import time
 
@@ -175,6 +176,35 @@ def a_line_is_fitted_from_csv():
         assert model["test_loss"] == job["progress"]["test_loss"] and "test_accuracy" not in model
         found = cluster.psctl_json("evaluate", "line", f"{cluster.dir}/test.csv")
         assert found["loss"] < 1e-4 and "accuracy" not in found, found
+        labels_that_are_words_stay_with_the_model(cluster)
+
+
+def labels_that_are_words_stay_with_the_model(cluster):
+    """The sign of a number, as words in quoted csv; the words go through training, export and import to predict."""
+    rows = [(v, "below, or on" if v <= 0 else "above") for v in np.random.default_rng(4).uniform(-2, 2, 400).round(4)]
+    with open(cluster.dir / "Signs.CSV", "w", newline="") as out:
+        csv.writer(out, quoting=csv.QUOTE_ALL).writerows([("last", "sign, in words"), *rows])
+    with open(cluster.dir / "signs.tsv", "w", newline="") as out:
+        csv.writer(out, delimiter="\t", lineterminator="\r").writerows([("last", "sign, in words"), *rows, ("NA", "above")])
+    cluster.wait_job(cluster.submit(f"""kind: train
+name: signs
+model: {{architecture: mlp, layers: [1, 2], classes: ["below, or on", above]}}
+data:
+  format: csv
+  train: {{features: {cluster.dir}/Signs.CSV}}
+  csv: {{header: true, label_column: {{name: "sign, in words"}}, missing: zero}}
+train: {{epochs: 40, batch_size: 20, optimizer: {{name: adamw, learning_rate: 0.1}}}}
+"""))
+    cluster.psctl("export", "signs", "-o", cluster.dir / "signs.safetensors")
+    cluster.psctl("import", cluster.dir / "signs.safetensors", "again")
+    for model, flags in (("signs", []), ("again", ["--header", "--label-column", '{name: "sign, in words"}'])):
+        found = cluster.psctl_json("evaluate", model, f"{cluster.dir}/Signs.CSV", *flags)
+        assert found["samples"] == 400 and found["accuracy"] > 0.98, found
+        said = cluster.psctl_json("predict", model, f"{cluster.dir}/Signs.CSV", *flags)["predictions"]
+        assert len(said) == 400 and all(p["label"] == ("above", "below, or on")[p["class"] == 0] for p in said)
+    assert cluster.psctl_json("evaluate", "signs", f"{cluster.dir}/signs.tsv")["samples"] == 401
+    wrong = cluster.psctl("evaluate", "again", f"{cluster.dir}/Signs.CSV", check=False)
+    assert wrong.returncode == 1 and "Signs.CSV:1: column 0: 'last' is not a number; if the first line" in wrong.stderr, wrong
 
 
 def a_model_that_contradicts_its_architecture_is_said_before_data_is_read():

@@ -4,6 +4,7 @@
 #include "worker/data/csv.h"
 
 #include "common/base/mem.h"
+#include "worker/data/class_names.h"
 #include "worker/data/csv_columns.h"
 #include "worker/data/csv_number.h"
 #include "worker/data/csv_text.h"
@@ -32,8 +33,9 @@ typedef struct csv_file {
     const ps_normaliser *normaliser;
     ps_csv_text *text;
     csv_state *state;
-    double *values; /* [features] of a row */
-    size_t first;   /* line of the first record */
+    ps_class_names *names; /* of labels; NULL: they are numbers */
+    double *values;        /* [features] of a row */
+    size_t first;          /* line of the first record */
 } csv_file;
 
 /* ---- memory ---- */
@@ -93,8 +95,11 @@ static const char *hint_for(const csv_file *f, const ps_csv_record *r, const cha
 static ps_status read_number(const csv_file *f, const ps_csv_record *r, size_t column, double *out)
 {
     const char *text = r->fields[column].text;
-    if (!*text)
-        return ps_fail(PS_CORRUPT, "column %zu is empty", column);
+    if (ps_csv_missing(text))
+        return ps_fail(PS_CORRUPT,
+                       "column %zu is %s; data.csv.missing (error or zero) says what "
+                       "becomes of a feature that is missing",
+                       column, *text ? ps_csv_show(text).text : "empty");
     if (!ps_csv_number(text, out))
         return ps_fail(PS_CORRUPT, "column %zu: %s is not a number%s", column,
                        ps_csv_show(text).text, hint_for(f, r, text));
@@ -108,8 +113,13 @@ static ps_status read_features(csv_file *f, const ps_csv_record *r)
 {
     csv_state *s = f->state;
     const ps_csv_columns *c = &s->columns;
+    bool zero = f->options->data->csv.missing == PS_SPEC_MISSING_ZERO;
     for (size_t i = 0; i < c->features; i++) {
-        ps_status st = read_number(f, r, ps_csv_feature(c, i), &f->values[i]);
+        size_t column = ps_csv_feature(c, i);
+        f->values[i] = 0;
+        if (zero && ps_csv_missing(r->fields[column].text))
+            continue;
+        ps_status st = read_number(f, r, column, &f->values[i]);
         if (st)
             return st;
     }
@@ -122,17 +132,45 @@ static ps_status read_features(csv_file *f, const ps_csv_record *r)
                    ps_csv_show(r->fields[column].text).text);
 }
 
-static ps_status read_class(csv_file *f, const ps_csv_record *r, double v, int32_t *out)
+static ps_status read_class_name(csv_file *f, const ps_csv_record *r, const char *text,
+                                 int32_t *out)
+{
+    ps_status st = ps_class_names_find(f->names, text, out);
+    if (st) /* it is the file that is wrong */
+        st = ps_fail(PS_INVALID_ARGUMENT, "row %zu has label %s, %s%s", f->state->rows,
+                     ps_csv_show(text).text, ps_error_message(), hint_for(f, r, ""));
+    return st;
+}
+
+static ps_status read_class(csv_file *f, const ps_csv_record *r, int32_t *out)
 {
     csv_state *s = f->state;
+    size_t column = s->columns.first_label;
+    const char *text = r->fields[column].text;
+    if (f->names)
+        return read_class_name(f, r, text, out);
+    double v;
+    ps_status st = read_number(f, r, column, &v);
+    if (st)
+        return st;
     int64_t classes = f->options->classes, most = classes ? classes - 1 : INT32_MAX;
     if (v != floor(v) || v < 0 || v > (double)most)
         return ps_fail(PS_INVALID_ARGUMENT, "row %zu has label %s, allowed 0 to %" PRId64 "%s",
-                       s->rows, r->fields[s->columns.first_label].text, most,
-                       v == (double)classes ? PS_LABELS_FROM_ONE : "");
+                       s->rows, text, most, v == (double)classes ? PS_LABELS_FROM_ONE : "");
     *out = (int32_t)v;
-    if (*out >= s->classes)
-        s->classes = (int64_t)*out + 1;
+    return PS_OK;
+}
+
+static ps_status read_target(const csv_file *f, const ps_csv_record *r, size_t column, float *out)
+{
+    double v;
+    ps_status st = read_number(f, r, column, &v);
+    if (st)
+        return st;
+    *out = (float)v;
+    if (!isfinite(*out))
+        return ps_fail(PS_CORRUPT, "column %zu: %s is beyond float32", column,
+                       ps_csv_show(r->fields[column].text).text);
     return PS_OK;
 }
 
@@ -140,23 +178,19 @@ static ps_status read_labels(csv_file *f, const ps_csv_record *r)
 {
     csv_state *s = f->state;
     const ps_csv_columns *c = &s->columns;
-    for (size_t i = 0; i < c->n_labels; i++) {
-        csv_label *label = &s->y[s->rows * c->n_labels + i];
-        size_t column = c->first_label + i;
-        double v;
-        ps_status st = read_number(f, r, column, &v);
-        if (!st && f->options->labels == PS_LABELS_CLASSES)
-            st = read_class(f, r, v, &label->class);
-        if (st)
-            return st;
-        if (f->options->labels == PS_LABELS_CLASSES)
-            continue;
-        label->real = (float)v;
-        if (!isfinite(label->real))
-            return ps_fail(PS_CORRUPT, "column %zu: %s is beyond float32", column,
-                           ps_csv_show(r->fields[column].text).text);
+    csv_label *y = s->y + s->rows * c->n_labels;
+    ps_status st = PS_OK;
+    if (f->options->labels == PS_LABELS_NONE)
+        return PS_OK; /* whatever stands there */
+    if (f->options->labels == PS_LABELS_CLASSES) {
+        st = read_class(f, r, &y->class);
+        if (!st && y->class >= s->classes)
+            s->classes = (int64_t)y->class + 1;
+        return st;
     }
-    return PS_OK;
+    for (size_t i = 0; i < c->n_labels && !st; i++)
+        st = read_target(f, r, c->first_label + i, &y[i].real);
+    return st;
 }
 
 static ps_status read_row(csv_file *f, const ps_csv_record *r)
@@ -221,7 +255,10 @@ static ps_status csv_open(const ps_dataset_options *o, ps_normaliser *normaliser
     if (normaliser->scale == 0)
         normaliser->scale = 1;
     csv_state *s = f.state = ps_new(csv_state);
+    if (o->labels == PS_LABELS_CLASSES && o->n_class_names)
+        f.names = ps_class_names_new(o->class_names, o->n_class_names);
     st = read_records(&f);
+    ps_class_names_free(&f.names);
     ps_csv_text_close(&f.text);
     ps_free(&f.values);
     if (st) {

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 ps_csv_shown ps_csv_show(const char *text)
 {
@@ -45,6 +46,15 @@ size_t ps_csv_feature(const ps_csv_columns *c, size_t i)
     return i < c->first_label ? i : i + c->n_labels;
 }
 
+bool ps_csv_missing(const char *text)
+{
+    static const char *const words[] = {"", "?", "NA", "N/A", "NaN", "null"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcasecmp(text, words[i]))
+            return true;
+    return false;
+}
+
 /* ---- the header ---- */
 
 static ps_status no_such_name(const ps_csv_record *header, const char *name)
@@ -73,18 +83,27 @@ static size_t count_name(const ps_csv_record *header, const char *name, size_t *
     return n;
 }
 
-/* Nothing but numbers: what a header never is, unless its names are numbers. */
-static bool looks_like_data(const ps_csv_record *r)
+static bool is_class(const ps_dataset_options *o, const char *text)
 {
-    size_t numbers = 0;
+    for (size_t i = 0; i < o->n_class_names; i++)
+        if (!strcmp(o->class_names[i], text))
+            return true;
+    return false;
+}
+
+/* Nothing but numbers and names of classes: what a header never is, unless its names are such. */
+static bool looks_like_data(const ps_dataset_options *o, const ps_csv_record *r)
+{
+    size_t values = 0;
     double ignored;
     for (size_t i = 0; i < r->n; i++) {
-        bool number = ps_csv_number(r->fields[i].text, &ignored);
-        if (!number && r->fields[i].len)
+        const char *text = r->fields[i].text;
+        bool value = ps_csv_number(text, &ignored) || is_class(o, text);
+        if (!value && !ps_csv_missing(text))
             return false;
-        numbers += number;
+        values += value;
     }
-    return numbers > 0;
+    return values > 0;
 }
 
 /* ---- the labels ---- */
@@ -148,9 +167,9 @@ ps_status ps_csv_columns_learn(const ps_dataset_options *o, const ps_csv_record 
         return ps_fail(PS_INVALID_ARGUMENT,
                        "column %s (data.csv.label_column) is %zu times in the header",
                        ps_csv_show(name).text, named);
-    if (csv->header && !named && looks_like_data(first))
+    if (csv->header && !named && looks_like_data(o, first))
         return ps_fail(PS_INVALID_ARGUMENT,
-                       "nothing but numbers in the header; where there is none, say so: "
+                       "nothing but values in the header; where there is none, say so: "
                        "data.csv.header: false (no --header); where its names are numbers, give "
                        "the label's: label_column: {name: N}");
     if (labels)

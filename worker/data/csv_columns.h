@@ -20,6 +20,10 @@ PS_MUST_CHECK ps_status ps_csv_columns_learn(const ps_dataset_options *options,
 /* The column of feature i. */
 size_t ps_csv_feature(const ps_csv_columns *columns, size_t i);
 
+/* Does the field say that there is no value? It is empty, or ?, NA, N/A, NaN or null in any case.
+ */
+bool ps_csv_missing(const char *text);
+
 /* A field as messages show it: the first bytes, control characters as '?', in quotes. */
 typedef struct ps_csv_shown {
     char text[48];

@@ -28,6 +28,10 @@ typedef struct ps_dataset_options {
     int64_t features;   /* what the model takes; 0: any. Without labels, the label columns of a csv
                          * file are left out when the number of columns says that they are there */
     uint64_t max_bytes; /* in memory; 0: 16 GiB */
+    /* CLASSES in csv: what labels are called, each once; none: numbers from 0. Must outlive the
+     * call that opens. */
+    char *const *class_names;
+    size_t n_class_names;
 } ps_dataset_options;
 
 typedef struct ps_dataset ps_dataset;

@@ -1,7 +1,8 @@
 /* predict: what the model says of rows of the test data, one line of JSON a row, left with the job
  * as the artifact predictions.jsonl:
  *
- *     {"row":0,"class":9,"probabilities":[0.001,…]}      cross_entropy
+ *     {"row":0,"class":9,"probabilities":[0.001,…]}      cross_entropy; with model.classes also
+ *                                                        "label":"boot"
  *     {"row":0,"outputs":[0.25]}                         squared_error
  *
  * A number that is not finite is null, and so is the class of a row that has one.
@@ -27,7 +28,7 @@ typedef struct predicting {
     float *outputs; /* [batch, outputs] */
 } predicting;
 
-static void write_class(ps_json_writer *json, const float *outputs, size_t n)
+static void write_class(ps_json_writer *json, const float *outputs, size_t n, char *const *names)
 {
     size_t best = 0;
     bool finite = true;
@@ -41,15 +42,19 @@ static void write_class(ps_json_writer *json, const float *outputs, size_t n)
         ps_json_uint(json, best);
     else
         ps_json_null(json);
+    if (finite && names)
+        ps_json_put_string(json, "label", names[best]);
 }
 
-static void write_row(ps_buf *lines, uint64_t row, const float *outputs, size_t n, bool classes)
+static void write_row(ps_buf *lines, uint64_t row, const float *outputs, size_t n,
+                      const ps_spec_model *model)
 {
+    bool classes = model->loss == PS_SPEC_CROSS_ENTROPY;
     ps_json_writer json = ps_json_writer_to(lines);
     ps_json_object(&json);
     ps_json_put_uint(&json, "row", row);
     if (classes)
-        write_class(&json, outputs, n);
+        write_class(&json, outputs, n, model->classes);
     ps_json_key(&json, classes ? "probabilities" : "outputs");
     ps_json_array(&json);
     for (size_t i = 0; i < n; i++)
@@ -67,9 +72,9 @@ static ps_status predict_batch(void *user, const ps_pass *pass, const ps_batch *
     if (st)
         return st;
     size_t n = (size_t)ps_model_outputs(pass->model);
-    bool classes = ps_job_entry_model_spec(pass->entry)->loss == PS_SPEC_CROSS_ENTROPY;
+    const ps_spec_model *model = ps_job_entry_model_spec(pass->entry);
     for (size_t i = 0; i < batch->rows; i++)
-        write_row(&p->lines, batch->first + i, p->outputs + i * n, n, classes);
+        write_row(&p->lines, batch->first + i, p->outputs + i * n, n, model);
     if (p->lines.len > LINES_MAX_BYTES)
         return ps_fail(PS_RESOURCE_EXHAUSTED, "predictions of more than 1 GiB in one task");
     return PS_OK;

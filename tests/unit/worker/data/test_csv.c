@@ -133,7 +133,7 @@ START_TEST(what_is_wrong_is_named_with_line_and_column)
     refuses("1,2,0\n\n1,x,0\n", PS_CORRUPT, ":3: column 1: 'x' is not a number");
     refuses("1,2,0\n1,,0\n", PS_CORRUPT, ":2: column 1 is empty");
     refuses("1,2,0\n1,2 3,0\n", PS_CORRUPT, ":2: column 1: '2 3' is not a number");
-    refuses("1,nan,0\n", PS_CORRUPT, ":1: column 1: 'nan' is not a number");
+    refuses("1,nan,0\n", PS_CORRUPT, ":1: column 1 is 'nan'; data.csv.missing");
     refuses("1,1e99,0\n", PS_CORRUPT, ":1: column 1: '1e99' is beyond float32, normalised");
     refuses("1,2,0\n1,2\n", PS_CORRUPT, ":2: 2 columns, but the first line has 3");
     refuses("1,2,0\n1,2,0,0\n", PS_CORRUPT, ":2: 4 columns, but the first line has 3");
@@ -216,9 +216,9 @@ END_TEST
 START_TEST(a_header_that_is_none_or_not_said_is_noticed)
 {
     use("last", 1, true, ",");
-    refuses("1,2,0\n3,4,1\n", PS_INVALID_ARGUMENT, ":1: nothing but numbers in the header");
+    refuses("1,2,0\n3,4,1\n", PS_INVALID_ARGUMENT, ":1: nothing but values in the header");
     options.labels = PS_LABELS_NONE;
-    refuses("1\n2\n", PS_INVALID_ARGUMENT, ":1: nothing but numbers in the header");
+    refuses("1\n2\n", PS_INVALID_ARGUMENT, ":1: nothing but values in the header");
     ps_dataset *ds = open_good("a\r1\n2\n3\n");
     ck_assert_uint_eq(ps_dataset_rows(ds), 3);
     ps_dataset_close(&ds);
@@ -232,6 +232,60 @@ START_TEST(a_header_that_is_none_or_not_said_is_noticed)
     refuses("1.5\t2,0\n", PS_CORRUPT, "'1.5?2' is not a number; is a tab the delimiter?");
     use("last", 1, false, ";");
     refuses("1,5;2;0\n", PS_CORRUPT, ":1: column 0: '1,5' is not a number; is ',' the delimiter");
+}
+END_TEST
+
+START_TEST(labels_may_be_words)
+{
+    static char a[] = "setosa", b[] = "versicolor", c[] = "Iris, \"v\"", d[] = "1";
+    static char *names[] = {a, b, c, d};
+    use("last", 1, true, ",");
+    options.classes = 4;
+    options.class_names = names;
+    options.n_class_names = 4;
+    ps_dataset *ds =
+        open_good("a,b,species\n1,2,setosa\n3,4,\"Iris, \"\"v\"\"\"\n5,6, versicolor\n7,8,1\n");
+    is_row(ds, 0, 1, 2, 0);
+    is_row(ds, 1, 3, 4, 2);
+    is_row(ds, 2, 5, 6, 1);
+    is_row(ds, 3, 7, 8, 3); /* a name like the others */
+    ck_assert_int_eq(ps_dataset_classes(ds), 4);
+    ps_dataset_close(&ds);
+    refuses("a,b,species\n1,2,setosa\n1,2,versicolour\n", PS_INVALID_ARGUMENT,
+            ":3: row 1 has label 'versicolour', none of model.classes; did you mean 'versicolor'?");
+    refuses("a,b,species\n1,2,0\n", PS_INVALID_ARGUMENT, ":2: row 0 has label '0', none of");
+    refuses("1,2,setosa\n3,4,setosa\n", PS_INVALID_ARGUMENT,
+            ":1: nothing but values in the header");
+    use("last", 1, false, ",");
+    options.class_names = names;
+    options.n_class_names = 4;
+    refuses("a,b,species\n1,2,setosa\n", PS_CORRUPT,
+            ":1: column 0: 'a' is not a number; if the first line names the columns");
+    options.labels = PS_LABELS_NONE; /* predict: whatever stands where labels would */
+    options.features = 2;
+    ds = open_good("1,2,what?\n3,4,\n");
+    ck_assert_uint_eq(ps_dataset_rows(ds), 2);
+    ps_dataset_close(&ds);
+}
+END_TEST
+
+START_TEST(what_is_missing_is_an_error_or_zero)
+{
+    static const char *const marks[] = {"", "\"\"", "NA", "n/a", "nan", "NULL", "?"};
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
+        char text[64];
+        (void)snprintf(text, sizeof text, "%s,2,1\n3,%s,0\n", marks[i], marks[i]);
+        use("last", 1, false, ",");
+        refuses(text, PS_CORRUPT, "data.csv.missing (error or zero) says what becomes of");
+        data.csv.missing = PS_SPEC_MISSING_ZERO;
+        data.normalise.mean = 0.5; /* the file's zero, not the model's */
+        ps_dataset *ds = open_good(text);
+        is_row(ds, 0, -0.5f, 1.5f, 1);
+        is_row(ds, 1, 2.5f, -0.5f, 0);
+        ps_dataset_close(&ds);
+        (void)snprintf(text, sizeof text, "1,2,%s\n", marks[i]); /* never a label */
+        refuses(text, PS_CORRUPT, ":1: column 2 is ");
+    }
 }
 END_TEST
 
@@ -319,6 +373,8 @@ static const ps_check_case tests[] = {
     {&labels_are_judged_as_they_stand},
     {&the_header_decides},
     {&a_header_that_is_none_or_not_said_is_noticed},
+    {&labels_may_be_words},
+    {&what_is_missing_is_an_error_or_zero},
     {&numbers_are_narrowed_when_they_are_normalised},
     {&a_binary_file_is_not_text},
     {&many_rows_are_read_also_from_gzip},
