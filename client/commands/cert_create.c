@@ -2,6 +2,7 @@
  * stays, unless --force. */
 #include "client/client.h"
 #include "client/commands/commands.h"
+#include "common/base/host.h"
 #include "common/base/mem.h"
 #include "common/security/certificate.h"
 #include "common/security/certificate_issue.h"
@@ -178,7 +179,11 @@ static ps_status run_server(ps_client *client, const ps_args *args)
     if (o->hosts.n == 0)
         return ps_client_usage(client, "--host is missing: a name or address that clients dial; "
                                        "give it once for each");
-    return issue_leaf(client, o, PS_ROLE_SERVER, o->name ? o->name : o->hosts.at[0]);
+    char *host = ps_strdup(o->hosts.at[0]);
+    ps_host_drop_dot(host);
+    ps_status st = issue_leaf(client, o, PS_ROLE_SERVER, o->name ? o->name : host);
+    ps_free(&host);
+    return st;
 }
 
 static ps_status run_client(ps_client *client, const ps_args *args)

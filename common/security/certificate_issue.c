@@ -5,6 +5,7 @@
  * certificate cannot be written, the key that was is removed again. */
 #include "common/security/certificate_issue.h"
 
+#include "common/base/host.h"
 #include "common/base/mem.h"
 #include "common/security/certificate.h"
 #include "common/security/certificate_build.h"
@@ -229,12 +230,21 @@ ps_status ps_certificate_create_server(const ps_leaf_request *request)
     if (!request->n_hosts || request->n_hosts > PS_CERTIFICATE_HOSTS_MAX)
         return ps_fail(PS_INVALID_ARGUMENT, "a server needs 1 to %d hosts (--host), not %zu",
                        PS_CERTIFICATE_HOSTS_MAX, request->n_hosts);
+    char *hosts[PS_CERTIFICATE_HOSTS_MAX];
+    ps_leaf_request plain = *request;
+    ps_status st = PS_OK;
     for (size_t i = 0; i < request->n_hosts; i++) {
-        ps_status st = ps_certificate_check_host(request->hosts[i]);
-        if (st)
-            return st;
+        hosts[i] = ps_strdup(request->hosts[i]);
+        ps_host_drop_dot(hosts[i]);
+        if (!st)
+            st = ps_certificate_check_host(hosts[i]);
     }
-    return create_leaf(request, PS_ROLE_SERVER);
+    plain.hosts = (const char *const *)hosts;
+    if (!st)
+        st = create_leaf(&plain, PS_ROLE_SERVER);
+    for (size_t i = 0; i < request->n_hosts; i++)
+        ps_free(&hosts[i]);
+    return st;
 }
 
 ps_status ps_certificate_create_client(const ps_leaf_request *request)

@@ -5,6 +5,7 @@
  * reason), the peer sent an alert (in words below), or what arrived was not our kind of TLS. */
 #include "common/transport/tls_session.h"
 
+#include "common/base/host.h"
 #include "common/security/crypto_error.h"
 #include "common/transport/tls_verify.h"
 
@@ -23,6 +24,7 @@ static bool is_address(const char *host)
 
 static bool expect_host(SSL *ssl, char *host)
 {
+    ps_host_drop_dot(host);
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
                                                X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);

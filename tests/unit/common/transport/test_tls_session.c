@@ -292,6 +292,27 @@ START_TEST(a_leaf_cannot_sign_another)
 }
 END_TEST
 
+/* Fully qualified, as resolvers take it: in the certificate's request, and by whoever dials. */
+START_TEST(a_dot_at_the_end_of_a_name_changes_nothing)
+{
+    ps_test_pki pki;
+    ps_test_pki_open(&pki, "lab");
+    ps_test_pki_server(&pki, "psd", "node7.lab");
+    ps_test_pki_server(&pki, "dotted", "node7.lab.");
+    ps_test_pki_client(&pki, PS_ROLE_WORKER, "w1");
+    static const struct {
+        const char *server, *host;
+    } pairs[] = {{"psd", "node7.lab."}, {"dotted", "node7.lab"}, {"dotted", "node7.lab."}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        link_t l;
+        dial(&l, &pki, "w1", &pki, pairs[i].server, pairs[i].host);
+        ck_assert_msg(l.client_status == PS_OK, "%s", l.client_error);
+        link_end(&l);
+    }
+    ps_test_pki_close(&pki);
+}
+END_TEST
+
 START_TEST(a_server_of_another_name_is_refused)
 {
     ps_test_pki pki;
@@ -442,6 +463,7 @@ static const ps_check_case cases[] = {
     {&a_certificate_serves_one_side_only},
     {&a_signed_certificate_without_a_proper_identity_is_refused, 60},
     {&a_leaf_cannot_sign_another, 60},
+    {&a_dot_at_the_end_of_a_name_changes_nothing, 60},
     {&a_server_of_another_name_is_refused},
     {&a_role_that_may_not_be_there_is_refused},
     {&strangers_are_refused_each_with_its_reason},
