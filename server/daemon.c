@@ -179,9 +179,10 @@ static ps_status open_listeners(ps_daemon *d)
         st = ps_http_start(d->conf->metrics.at.address, (uint16_t)d->conf->metrics.at.port,
                            ps_daemon_pages, d, &d->http);
         if (st)
-            return st;
+            return ps_wrap(st, "%s", d->options->metrics_origin);
     }
-    return ps_rpc_server_start(d->server);
+    st = ps_rpc_server_start(d->server);
+    return st ? ps_wrap(st, "%s", d->options->listen_origin) : PS_OK;
 }
 
 static ps_status write_port_file(ps_daemon *d)

@@ -151,6 +151,11 @@ ps_status ps_server_options_parse(int argc, char **argv, ps_server_options **out
     o->conf = said.conf;
     o->config_path = said.config_path;
     o->port_file = ps_strdup(said.given[PORT_FILE]);
+    if (said.doc) {
+        o->listen_origin = ps_conf_options_where(&program, &said, LISTEN, "listen");
+        o->metrics_origin = ps_conf_options_where(&program, &said, METRICS, "metrics");
+        ps_conf_doc_free(&said.doc);
+    }
     o->help = said.help;
     o->version = said.version;
     o->argc = argc;
@@ -166,6 +171,7 @@ ps_status ps_server_options_reread(const ps_server_options *options, ps_server_c
         return st;
     *out = said.conf;
     ps_free(&said.config_path);
+    ps_conf_doc_free(&said.doc);
     return PS_OK;
 }
 
@@ -182,6 +188,8 @@ void ps_server_options_free(ps_server_options **options)
         return;
     ps_server_conf_free(&o->conf);
     ps_free(&o->config_path);
+    ps_free(&o->listen_origin);
+    ps_free(&o->metrics_origin);
     ps_free(&o->port_file);
     ps_free(options);
 }

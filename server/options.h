@@ -53,8 +53,10 @@ typedef struct ps_server_conf {
 typedef struct ps_server_options {
     ps_server_conf *conf; /* NULL with help and version */
     char *config_path;    /* the file that was read; NULL with help and version */
-    char *port_file;      /* --port-file: "listen PORT\nmetrics PORT\n" goes there; NULL: not */
-    bool help;            /* --help: the caller prints ps_server_usage and leaves */
+    /* where these come from, for messages: "--listen", "/etc/psd/psd.yaml:3: listen" */
+    char *listen_origin, *metrics_origin;
+    char *port_file; /* --port-file: "listen PORT\nmetrics PORT\n" goes there; NULL: not */
+    bool help;       /* --help: the caller prints ps_server_usage and leaves */
     bool version;
     /* private: the flags, kept so that a reload applies them again */
     int argc;

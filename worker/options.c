@@ -163,6 +163,8 @@ ps_status ps_worker_options_parse(int argc, char **argv, ps_worker_options **out
     ps_worker_options *o = ps_new(ps_worker_options);
     o->conf = said.conf;
     o->config_path = said.config_path;
+    if (said.doc)
+        ps_conf_doc_free(&said.doc);
     o->help = said.help;
     o->version = said.version;
     if (o->conf)

@@ -60,6 +60,9 @@ ps_status ps_conf_parse_endpoint(const char *text, const char *origin, char **ho
     if (!end || len > 255 || (*after && *after != ':') || (!len && !*after))
         return ps_fail(PS_INVALID_ARGUMENT, "%s: '%.80s' is not host:port (IPv6: [::1]:port)",
                        origin, text);
+    if (!*after && len == strspn(start, "0123456789"))
+        return ps_fail(PS_INVALID_ARGUMENT, "%s: '%s' is no host; for the port alone write :%s",
+                       origin, text, text);
     int64_t new_port = *port;
     ps_status st = *after ? parse_port(after + 1, origin, &new_port) : PS_OK;
     if (st)

@@ -158,6 +158,13 @@ ps_status ps_conf_fail(const ps_conf_doc *doc, const char *path, const char *for
     return ps_fail(PS_INVALID_ARGUMENT, "%s:%u: %s: %s", doc->file, nearest->line, path, text);
 }
 
+char *ps_conf_where(const ps_conf_doc *doc, const char *path)
+{
+    const ps_conf_node *nearest = NULL;
+    (void)ps_conf_node_at(doc->root, path, &nearest);
+    return ps_asprintf("%s:%u: %s", doc->file, nearest->line, path);
+}
+
 bool ps_conf_has(const ps_conf_doc *doc, const char *path)
 {
     const ps_conf_node *nearest = NULL;

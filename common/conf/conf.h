@@ -182,6 +182,9 @@ PS_MUST_CHECK ps_status ps_conf_set(const ps_conf_schema *schema, void *data, co
  * path ("model.layers", "model.layers[2]") or, when the file lacks it, of the nearest key above. */
 ps_status ps_conf_fail(const ps_conf_doc *doc, const char *path, const char *format, ...)
     PS_PRINTF(3, 4);
+/* "psd.yaml:3: path", where the key or the block that would hold it stands; free() it. For what
+ * turns out to be wrong later. */
+char *ps_conf_where(const ps_conf_doc *doc, const char *path);
 bool ps_conf_has(const ps_conf_doc *doc, const char *path); /* was it written in the file? */
 void ps_conf_doc_free(ps_conf_doc **doc);
 

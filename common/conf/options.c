@@ -102,14 +102,24 @@ static ps_status load(const ps_conf_program *program, const char *config, ps_con
     if (st)
         return st;
     st = program->check(out->conf, doc);
-    ps_conf_doc_free(&doc);
     if (!st)
         st = apply(program, out);
-    if (st)
+    if (st) {
+        ps_conf_doc_free(&doc);
         ps_conf_free(program->schema, out->conf);
-    else
-        out->config_path = ps_strdup(path);
-    return st;
+        return st;
+    }
+    out->config_path = ps_strdup(path);
+    out->doc = doc;
+    return PS_OK;
+}
+
+char *ps_conf_options_where(const ps_conf_program *program, const ps_conf_options *options,
+                            int flag, const char *path)
+{
+    if (options->given[flag])
+        return ps_asprintf("--%s", program->flags[flag].name);
+    return ps_conf_where(options->doc, path);
 }
 
 ps_status ps_conf_options_parse(const ps_conf_program *program, int argc, char **argv,

@@ -30,13 +30,18 @@ typedef struct ps_conf_program {
 typedef struct ps_conf_options {
     void *conf;        /* the schema's struct; NULL with help and version */
     char *config_path; /* the file that was read; NULL with help and version */
+    ps_conf_doc *doc;  /* the lines of its keys; likewise */
     bool help, version;
     const char *given[PS_CONF_FLAGS_MAX]; /* by the flags' order, as in argv; NULL: not given */
 } ps_conf_options;
 
-/* Reads flags and the file. With PS_OK conf (ps_conf_free) and config_path belong to the caller;
- * after a failure there is nothing to free. Not thread-safe (getopt). */
+/* Reads flags and the file. With PS_OK conf (ps_conf_free), config_path and doc (ps_conf_doc_free)
+ * belong to the caller; after a failure there is nothing to free. Not thread-safe (getopt). */
 PS_MUST_CHECK ps_status ps_conf_options_parse(const ps_conf_program *program, int argc, char **argv,
                                               ps_conf_options *out);
+/* Where a value comes from that a flag or the file says: "--listen" or "psd.yaml:3: listen"; free()
+ * it. */
+char *ps_conf_options_where(const ps_conf_program *program, const ps_conf_options *options,
+                            int flag, const char *path);
 
 #endif

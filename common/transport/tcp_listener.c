@@ -2,17 +2,19 @@
  * One acceptor that deals connections out is fairer with few connections than SO_REUSEPORT, whose
  * hash may put all of them on one loop.
  *
- * Failure: port taken is PS_UNAVAILABLE. Out of file descriptors: accepting pauses for a moment,
- * because the socket would stay readable and the loop would spin. */
+ * Failure: port taken is PS_UNAVAILABLE. Out of file descriptors: a connection that waits would
+ * keep the socket readable and its client guessing; so one descriptor is kept in reserve, with
+ * which it is taken and closed. When even that fails, accepting pauses for a moment. */
 #include "common/transport/tcp.h"
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/transport/listen.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <stdio.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
@@ -20,112 +22,154 @@
 #define BACKLOG         512
 #define ACCEPTS_AT_ONCE 64
 #define PAUSE_MS        100
+#define SAY_EVERY_NS    UINT64_C(10000000000)
+
+typedef struct door {
+    uv_poll_t poll;
+    ps_tcp_listener *listener;
+} door;
 
 struct ps_tcp_listener {
-    uv_poll_t poll;
+    ps_listen_sockets sockets;
+    door doors[PS_LISTEN_MAX]; /* as many as sockets */
     ps_timer *resume;
-    int fd;
-    uint16_t port;
-    bool started;
+    size_t open; /* doors that are known to the loop; the last one to close frees */
+    int reserve; /* a descriptor; -1: could not be had */
+    uint64_t refused, said_ns;
     ps_tcp_accepted_cb accepted;
     void *user;
 };
 
-static int bind_one(const struct addrinfo *a)
+static int open_reserve(void)
 {
-    int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    int one = 1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
-        return fd;
-    int error = errno;
-    close(fd);
-    errno = error;
-    return -1;
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
 ps_status ps_tcp_listener_bind(const char *address, uint16_t port, ps_tcp_listener **out)
 {
-    char service[8];
-    snprintf(service, sizeof service, "%u", port);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    struct addrinfo *list = NULL;
-    int rc = getaddrinfo(address, service, &hints, &list);
-    if (rc)
-        return ps_fail(PS_INVALID_ARGUMENT, "listen on %s: %s", address, gai_strerror(rc));
-    int fd = -1;
-    for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next)
-        fd = bind_one(a);
-    int error = errno;
-    freeaddrinfo(list);
-    if (fd < 0) {
-        (void)ps_fail_errno(error, "listen on %s port %u", address, port);
-        return PS_UNAVAILABLE;
-    }
-    struct sockaddr_storage bound;
-    socklen_t len = sizeof bound;
-    getsockname(fd, (struct sockaddr *)&bound, &len);
+    ps_listen_sockets sockets;
+    ps_status st = ps_listen_open(address, port, BACKLOG, &sockets);
+    if (st)
+        return st;
     ps_tcp_listener *listener = ps_new(ps_tcp_listener);
-    listener->fd = fd;
-    listener->port = ntohs(bound.ss_family == AF_INET6
-                               ? ((const struct sockaddr_in6 *)(const void *)&bound)->sin6_port
-                               : ((const struct sockaddr_in *)(const void *)&bound)->sin_port);
+    listener->sockets = sockets;
+    listener->reserve = open_reserve();
     *out = listener;
     return PS_OK;
 }
 
 uint16_t ps_tcp_listener_port(const ps_tcp_listener *listener)
 {
-    return listener->port;
+    return listener->sockets.port;
 }
 
-static void poll_cb(uv_poll_t *handle, int status, int events)
+static void poll_cb(uv_poll_t *handle, int status, int events);
+
+static void start_polls(ps_tcp_listener *listener)
 {
-    (void)status, (void)events;
-    ps_tcp_listener *listener = handle->data;
-    for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
-        int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            listener->accepted(listener->user, fd);
-            continue;
-        }
-        if (errno == EINTR || errno == ECONNABORTED)
-            continue;
-        if (errno != EAGAIN && errno != EWOULDBLOCK) {
-            ps_log_warning("tcp", "accept: %s, paused for %d ms", strerror(errno), PAUSE_MS);
-            uv_poll_stop(&listener->poll);
-            ps_timer_start(listener->resume, PAUSE_MS, 0);
-        }
-        return;
-    }
+    for (size_t i = 0; i < listener->sockets.n; i++)
+        uv_poll_start(&listener->doors[i].poll, UV_READABLE, poll_cb);
+}
+
+static void pause_polls(ps_tcp_listener *listener, int error)
+{
+    ps_log_warning("tcp", "accept: %s, paused for %d ms", strerror(error), PAUSE_MS);
+    for (size_t i = 0; i < listener->sockets.n; i++)
+        uv_poll_stop(&listener->doors[i].poll);
+    ps_timer_start(listener->resume, PAUSE_MS, 0);
 }
 
 static void resume_cb(void *user)
 {
     ps_tcp_listener *listener = user;
-    uv_poll_start(&listener->poll, UV_READABLE, poll_cb);
+    if (listener->reserve < 0)
+        listener->reserve = open_reserve();
+    start_polls(listener);
+}
+
+/* At most one line in ten seconds, with the count. */
+static void say_refused(ps_tcp_listener *listener, int error)
+{
+    uint64_t now = ps_clock_ns(&ps_clock_system);
+    listener->refused++;
+    if (listener->said_ns && now - listener->said_ns < SAY_EVERY_NS)
+        return;
+    ps_log_warning("tcp", "accept: %s, connections refused=%" PRIu64, strerror(error),
+                   listener->refused);
+    listener->said_ns = now;
+}
+
+/* After accept has failed for want of a descriptor: 0, or why none could be refused (EAGAIN: none
+ * waits). */
+static int refuse_one(ps_tcp_listener *listener, int socket_fd, int error)
+{
+    if (listener->reserve < 0)
+        return error;
+    (void)close(listener->reserve);
+    int fd = accept4(socket_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int outcome = fd < 0 ? errno : 0;
+    if (fd >= 0) {
+        (void)close(fd);
+        say_refused(listener, error);
+    }
+    listener->reserve = open_reserve();
+    return outcome;
+}
+
+static void poll_cb(uv_poll_t *handle, int status, int events)
+{
+    (void)status, (void)events;
+    const door *d = handle->data;
+    ps_tcp_listener *listener = d->listener;
+    int socket_fd = listener->sockets.fds[d - listener->doors];
+    for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
+        int fd = accept4(socket_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            listener->accepted(listener->user, fd);
+            continue;
+        }
+        int error = errno;
+        if (error == EMFILE || error == ENFILE)
+            error = refuse_one(listener, socket_fd, error);
+        if (error == 0 || error == EINTR || error == ECONNABORTED)
+            continue;
+        if (error != EAGAIN && error != EWOULDBLOCK)
+            pause_polls(listener, error);
+        return;
+    }
+}
+
+static void free_now(ps_tcp_listener *listener)
+{
+    if (listener->reserve >= 0)
+        (void)close(listener->reserve);
+    free(listener);
+}
+
+static void closed_cb(uv_handle_t *handle)
+{
+    const door *d = handle->data;
+    if (--d->listener->open == 0)
+        free_now(d->listener);
 }
 
 ps_status ps_tcp_listener_start(ps_tcp_listener *listener, ps_loop *loop,
                                 ps_tcp_accepted_cb accepted, void *user)
 {
-    int rc = uv_poll_init_socket(ps_loop_uv(loop), &listener->poll, listener->fd);
-    if (rc)
-        return ps_fail(PS_UNAVAILABLE, "listener: %s", uv_strerror(rc));
-    listener->poll.data = listener;
+    for (size_t i = 0; i < listener->sockets.n; i++) {
+        door *d = &listener->doors[i];
+        *d = (door){.listener = listener};
+        int rc = uv_poll_init_socket(ps_loop_uv(loop), &d->poll, listener->sockets.fds[i]);
+        if (rc)
+            return ps_fail(PS_UNAVAILABLE, "listener: %s", uv_strerror(rc));
+        d->poll.data = d;
+        listener->open++;
+    }
     listener->accepted = accepted;
     listener->user = user;
-    listener->started = true;
     ps_timer_create(loop, resume_cb, listener, &listener->resume);
-    uv_poll_start(&listener->poll, UV_READABLE, poll_cb);
+    start_polls(listener);
     return PS_OK;
-}
-
-static void closed_cb(uv_handle_t *handle)
-{
-    free(handle->data);
 }
 
 void ps_tcp_listener_free(ps_tcp_listener **pointer)
@@ -134,13 +178,11 @@ void ps_tcp_listener_free(ps_tcp_listener **pointer)
     if (!listener)
         return;
     *pointer = NULL;
-    if (!listener->started) {
-        close(listener->fd);
-        free(listener);
-        return;
-    }
     ps_timer_free(&listener->resume);
-    int fd = listener->fd;
-    uv_close((uv_handle_t *)&listener->poll, closed_cb);
-    close(fd); /* after the handle, which takes it out of epoll by its number */
+    size_t doors = listener->open;
+    for (size_t i = 0; i < doors; i++)
+        uv_close((uv_handle_t *)&listener->doors[i].poll, closed_cb);
+    ps_listen_close(&listener->sockets); /* after the handles, which take them out of epoll */
+    if (doors == 0)
+        free_now(listener);
 }

@@ -1,22 +1,19 @@
-/* We make the listening socket ourselves, so that a taken port is reported with its reason;
- * libmicrohttpd does the rest. A request that is not GET or HEAD gets 405, an unknown path 404. */
+/* We make the listening sockets ourselves, as for gRPC; libmicrohttpd does the rest. A request that
+ * is not GET or HEAD gets 405, an unknown path 404. */
 #include "server/metrics/http.h"
 
 #include "common/base/mem.h"
+#include "common/transport/listen.h"
 
-#include <errno.h>
 #include <microhttpd.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 enum { CONNECTIONS = 32, TIMEOUT_S = 10, CONNECTION_MEMORY = 32 * 1024 };
 
 struct ps_http {
-    struct MHD_Daemon *daemon;
+    struct MHD_Daemon *daemons[PS_LISTEN_MAX];
+    size_t n;
     const ps_http_page *pages;
     void *user;
     uint16_t port;
@@ -77,58 +74,38 @@ static enum MHD_Result handle_cb(void *cls, struct MHD_Connection *connection, c
     return result;
 }
 
-static ps_status listen_on(const char *address, uint16_t port, int *out, uint16_t *bound)
+/* libmicrohttpd takes one socket a daemon. */
+static ps_status start_daemon(ps_http *http, int fd)
 {
-    char service[8];
-    (void)snprintf(service, sizeof service, "%u", port);
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
-                             .ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
-    int error = getaddrinfo(address, service, &hints, &found);
-    if (error)
-        return ps_fail(PS_INVALID_ARGUMENT, "metrics.address %s: %s", address, gai_strerror(error));
-    ps_status st = PS_OK;
-    int one = 1;
-    struct sockaddr_storage name;
-    socklen_t length = sizeof name;
-    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
-        bind(fd, found->ai_addr, found->ai_addrlen) != 0 || listen(fd, CONNECTIONS) != 0 ||
-        getsockname(fd, (struct sockaddr *)&name, &length) != 0) {
-        st = ps_fail_errno(errno, "metrics listener %s port %u", address, port);
-        if (fd >= 0)
-            (void)close(fd);
-    } else {
-        *out = fd;
-        *bound = ntohs(name.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&name)->sin6_port
-                                                  : ((struct sockaddr_in *)&name)->sin_port);
-    }
-    freeaddrinfo(found);
-    return st;
+    struct MHD_Daemon *daemon = MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL, 0, NULL, NULL, handle_cb, http,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
+    if (!daemon)
+        return ps_fail(PS_INTERNAL, "metrics listener: libmicrohttpd did not start");
+    http->daemons[http->n++] = daemon;
+    return PS_OK;
 }
 
 ps_status ps_http_start(const char *address, uint16_t port, const ps_http_page *pages, void *user,
                         ps_http **out)
 {
-    int fd = -1;
-    uint16_t bound = 0;
-    ps_status st = listen_on(address, port, &fd, &bound);
+    ps_listen_sockets sockets;
+    ps_status st = ps_listen_open(address, port, CONNECTIONS, &sockets);
     if (st)
         return st;
     ps_http *http = ps_new(ps_http);
     http->pages = pages;
     http->user = user;
-    http->port = bound;
-    http->daemon = MHD_start_daemon(
-        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL, 0, NULL, NULL, handle_cb, http,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)TIMEOUT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
-    if (!http->daemon) {
-        (void)close(fd);
-        ps_free(&http);
-        return ps_fail(PS_INTERNAL, "metrics listener %s port %u: libmicrohttpd did not start",
-                       address, port);
+    http->port = sockets.port;
+    for (size_t i = 0; i < sockets.n && !st; i++)
+        st = start_daemon(http, sockets.fds[i]);
+    if (st) {
+        for (size_t i = http->n; i < sockets.n; i++) /* the others are their daemons' */
+            (void)close(sockets.fds[i]);
+        ps_http_stop(&http);
+        return st;
     }
     *out = http;
     return PS_OK;
@@ -143,6 +120,7 @@ void ps_http_stop(ps_http **http)
 {
     if (!*http)
         return;
-    MHD_stop_daemon((*http)->daemon);
+    for (size_t i = 0; i < (*http)->n; i++)
+        MHD_stop_daemon((*http)->daemons[i]);
     ps_free(http);
 }

@@ -1,7 +1,7 @@
 /* http: the second listener, for machines that speak plain HTTP: a few pages, GET and HEAD only.
  *
- * libmicrohttpd with one thread of its own, 32 connections, 10 s each, 32 KiB of memory a
- * connection. Pages are rendered on that thread, so what they read must be safe from any thread.
+ * libmicrohttpd with one thread an address, 32 connections, 10 s each, 32 KiB of memory a
+ * connection. Pages are rendered on those threads, so what they read must be safe from any thread.
  */
 #ifndef PS_METRICS_HTTP_H
 #define PS_METRICS_HTTP_H
@@ -20,8 +20,7 @@ typedef struct ps_http_page {
     unsigned (*render)(void *user, ps_buf *out);
 } ps_http_page;
 
-/* address is numeric; port 0: any free one. PS_UNAVAILABLE names a taken port. pages and user must
- * outlive the server. */
+/* Failures are those of ps_listen_open. pages and user must outlive the server. */
 PS_MUST_CHECK ps_status ps_http_start(const char *address, uint16_t port, const ps_http_page *pages,
                                       void *user, ps_http **out);
 uint16_t ps_http_port(const ps_http *http);

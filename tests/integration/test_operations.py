@@ -477,9 +477,9 @@ def a_psd_that_cannot_start_says_why():
             path.write_text(text)
             start_fails(cluster, status, words, PSD, "--config", path)
         listen, page = "listen: {address: 127.0.0.1, port: 0}", "metrics: {address: 127.0.0.1, port: 0}"
-        fails(1, ["127.0.0.1", str(cluster.port), "in use"],
+        fails(1, ["bad.yaml:1: listen: cannot listen on 127.0.0.1 port", str(cluster.port), "in use"],
               change=[(listen, listen.replace("port: 0", f"port: {cluster.port}"))])
-        fails(1, ["metrics", str(cluster.metrics_port), "in use"],
+        fails(1, ["bad.yaml:2: metrics: cannot listen on 127.0.0.1 port", str(cluster.metrics_port), "in use"],
               change=[(page, page.replace("port: 0", f"port: {cluster.metrics_port}"))])
         fails(1, ["missing.key"], change=[("psd.key", "missing.key")])
         fails(1, ["psd.key"], change=[("psd.pem", "alice.pem")])
@@ -487,6 +487,9 @@ def a_psd_that_cannot_start_says_why():
         fails(1, [f"{cluster.dir}/no/where"], change=[(f"data_dir: {cluster.dir}/other",
                                                        f"data_dir: {cluster.dir}/no/where")])
         fails(1, ["another psd works in it", str(cluster.server.popen.pid)], change=[(f"{cluster.dir}/other", f"{cluster.dir}/state")])
+        (cluster.dir / "bad.yaml").write_text(config.replace(f"{cluster.dir}/state", f"{cluster.dir}/other"))
+        start_fails(cluster, 1, ["--metrics: cannot listen on 203.0.113.1", "no interface of this machine has this address"],
+                    PSD, "--config", cluster.dir / "bad.yaml", "--metrics", "203.0.113.1:0")
         start_fails(cluster, 2, ["nothing.yaml"], PSD, "--config", cluster.dir / "nothing.yaml")
         start_fails(cluster, 2, ["--frobnicate"], PSD, "--frobnicate")
         start_fails(cluster, 2, ["nothing.yaml"], PSWORKER, "--config", cluster.dir / "nothing.yaml")

@@ -107,6 +107,7 @@ START_TEST(wrong_flags_get_one_clear_line)
         {"--log-level", "loud",
          "--log-level: 'loud' is not known; allowed: error, warning, notice, info, debug"},
         {"--prot", NULL, "--prot is not an option of psd; see --help"},
+        {"--listen", "7600", "--listen: '7600' is no host; for the port alone write :7600"},
         {"--listen", NULL, "--listen needs a value; see --help"},
         {"stray", NULL, "'stray': psd takes no arguments; see --help"},
         {"--data-dir", "", "--data-dir: must not be empty"},

@@ -179,11 +179,11 @@ START_TEST(a_port_that_is_taken_and_an_address_that_is_none_are_said)
     char words[96];
     ck_assert_int_ne(ps_http_start("127.0.0.1", ps_http_port(http), pages, &asked, &second), PS_OK);
     (void)snprintf(words, sizeof words,
-                   "metrics listener 127.0.0.1 port %u: Address already in use",
+                   "cannot listen on 127.0.0.1 port %u: Address already in use",
                    ps_http_port(http));
     ck_assert_str_eq(ps_error_message(), words);
     ck_assert_int_eq(ps_http_start("psd.example", 0, pages, &asked, &second), PS_INVALID_ARGUMENT);
-    ck_assert_int_eq(strncmp(ps_error_message(), "metrics.address psd.example: ", 29), 0);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "cannot listen on psd.example: "));
     ck_assert_ptr_null(second);
     uint16_t port = ps_http_port(http);
     ps_http_stop(&http);
