@@ -20,6 +20,7 @@ typedef struct options {
     const char *prompt;
     const char *tokens, *temperature, *top_k, *top_p, *seed;
     const char *tokenizer;
+    bool no_added;
 } options;
 
 static const ps_flag flags[] = {
@@ -28,7 +29,7 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, prompt),
      .value = "TEXT|@FILE",
-     .help = "what to go on from; @- is standard input"},
+     .help = "what to go on from; @- is standard input, and @@ a text that begins with @"},
     {.name = "tokens",
      .letter = 'n',
      .type = PS_FLAG_TEXT,
@@ -60,6 +61,10 @@ static const ps_flag flags[] = {
      .offset = offsetof(options, tokenizer),
      .value = "bytes|PATH",
      .help = "instead of the model's: a tokenizer.json, or a folder that has one"},
+    {.name = "no-added",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, no_added),
+     .help = "added tokens that stand in the prompt are text like any other"},
     {.name = NULL},
 };
 
@@ -87,9 +92,9 @@ static ps_status read_prompt(talk *t, ps_buf *text)
     const char *prompt = t->options->prompt;
     if (!prompt)
         return ps_client_usage(t->client, "--prompt is missing: the text to go on from");
-    if (*prompt == '@')
+    if (*prompt == '@' && prompt[1] != '@')
         return ps_read_small_file(prompt + 1, PROMPT_MAX, text);
-    ps_buf_puts(text, prompt);
+    ps_buf_puts(text, prompt + (*prompt == '@'));
     return PS_OK;
 }
 
@@ -108,7 +113,7 @@ static ps_status encode(talk *t)
     uint32_t begin;
     ps_status st = read_prompt(t, &text);
     if (!st)
-        ps_tokenizer_encode(t->tokenizer, ps_buf_slice(&text), true, &t->prompt);
+        ps_tokenizer_encode(t->tokenizer, ps_buf_slice(&text), !t->options->no_added, &t->prompt);
     if (!st && !t->prompt.n && mark(t, PS_TOKEN_BOS, 0, &begin))
         ps_ids_add(&t->prompt, begin);
     if (!st && !t->prompt.n)

@@ -36,52 +36,83 @@ static ps_status read_config(ps_model_in_about *about, const char *folder)
     return st;
 }
 
+/* As a text in a header each quote takes two bytes: what would not fit in there stays behind. */
+static bool fits(const ps_buf *text)
+{
+    enum { MOST = 90 * 1000 * 1000 };
+    ps_buf escaped = PS_BUF_EMPTY;
+    ps_json_writer w = ps_json_writer_to(&escaped);
+    ps_json_string_n(&w, ps_buf_slice(text));
+    bool fits = escaped.len <= MOST;
+    ps_buf_free(&escaped);
+    return fits;
+}
+
+static ps_status check_json(const char *path, ps_slice text)
+{
+    ps_json_reader json;
+    ps_json_token token;
+    ps_json_reader_init(&json, text);
+    ps_status st = ps_json_skip(&json);
+    if (!st)
+        st = ps_json_expect(&json, PS_JSON_END, &token);
+    ps_json_reader_free(&json);
+    return st ? ps_wrap(st, "%s", path) : PS_OK;
+}
+
 /* tokenizer.json as it is, whatever tokenizer that is; but it must be JSON, as it goes into a
- * header. */
+ * header. PS_RESOURCE_EXHAUSTED: it is too large for that. */
 static ps_status read_tokenizer_text(ps_model_in_about *about, const char *folder)
 {
+    ps_buf *text = &about->tokenizer;
     char *path = ps_asprintf("%s/tokenizer.json", folder);
-    ps_status st = ps_disk_read_file(&ps_disk_system, path, PS_JSON_MAX_TEXT, &about->tokenizer);
-    if (!st && about->tokenizer.len >= 3 && !memcmp(about->tokenizer.data, "\xef\xbb\xbf", 3))
-        ps_buf_consume(&about->tokenizer, 3); /* a byte order mark, which `tokenizers` refuses */
-    if (!st) {
-        ps_json_reader json;
-        ps_json_token token;
-        ps_json_reader_init(&json, ps_buf_slice(&about->tokenizer));
-        st = ps_json_skip(&json);
-        if (!st)
-            st = ps_json_expect(&json, PS_JSON_END, &token);
-        ps_json_reader_free(&json);
-        st = st ? ps_wrap(st, "%s", path) : PS_OK;
-    }
+    ps_status st = ps_disk_read_file(&ps_disk_system, path, PS_TOKENIZER_MAX_FILE, text);
+    if (!st && text->len >= 3 && !memcmp(text->data, "\xef\xbb\xbf", 3))
+        ps_buf_consume(text, 3); /* a byte order mark, which `tokenizers` refuses */
+    if (!st)
+        st = check_json(path, ps_buf_slice(text));
+    if (!st && !fits(text))
+        st = ps_fail(PS_RESOURCE_EXHAUSTED, "%s: too large for the header of a model's file", path);
     ps_free(&path);
     return st;
+}
+
+static void say_what_it_is(ps_model_in_about *about, const ps_tokenizer *t, const char *folder)
+{
+    if (!t)
+        ps_buf_printf(&about->remarks, "the tokenizer is kept, but psd cannot use it: %s\n",
+                      ps_error_message());
+    else if (ps_tokenizer_vocab_size(t) > about->model->vocab_size)
+        ps_buf_printf(&about->remarks,
+                      "%s: the tokenizer has %" PRIu32 " ids, vocab_size is %" PRId64
+                      ": a text with one of the others cannot be used\n",
+                      folder, ps_tokenizer_vocab_size(t), about->model->vocab_size);
 }
 
 static ps_status read_tokenizer(ps_model_in_about *about, const char *folder)
 {
     ps_tokenizer *t = NULL;
-    ps_status opened = ps_tokenizer_open(folder, &t);
-    if (opened == PS_NOT_FOUND)
-        return PS_OK;
-    if (opened)
-        ps_buf_printf(&about->remarks, "the tokenizer is kept, but psd cannot use it: %s\n",
-                      ps_error_message());
-    else if (ps_tokenizer_vocab_size(t) > about->model->vocab_size)
-        ps_buf_printf(&about->remarks,
-                      "the tokenizer is kept, but psd cannot use it: %s: the tokenizer "
-                      "has %" PRIu32 " ids, vocab_size is %" PRId64 "\n",
-                      folder, ps_tokenizer_vocab_size(t), about->model->vocab_size);
     ps_status st = read_tokenizer_text(about, folder);
-    if (st == PS_NOT_FOUND && t) /* vocab.json and merges.txt */
-        ps_tokenizer_to_json(t, &about->tokenizer);
-    st = st == PS_NOT_FOUND ? PS_OK : st;
-    if (!st && !opened && ps_tokenizer_vocab_size(t) <= about->model->vocab_size) {
-        ps_free(&about->model->tokenizer);
-        about->model->tokenizer = ps_strdup(ps_tokenizer_name(t));
+    if (st == PS_RESOURCE_EXHAUSTED) { /* the model is worth more than what stands beside it */
+        ps_buf_printf(&about->remarks, "the tokenizer is left out: %s\n", ps_error_message());
+        ps_buf_free(&about->tokenizer);
+        return PS_OK;
     }
+    if (st && st != PS_NOT_FOUND)
+        return st;
+    bool made = st == PS_NOT_FOUND; /* of vocab.json and merges.txt, if they are there */
+    st = ps_tokenizer_open(folder, &t);
+    if (st == PS_NOT_FOUND)
+        return PS_OK;
+    say_what_it_is(about, st ? NULL : t, folder);
+    if (st)
+        return PS_OK;
+    if (made)
+        ps_tokenizer_to_json(t, &about->tokenizer);
+    ps_free(&about->model->tokenizer);
+    about->model->tokenizer = ps_strdup(ps_tokenizer_name(t));
     ps_tokenizer_free(&t);
-    return st;
+    return PS_OK;
 }
 
 /* ---- the row ---- */

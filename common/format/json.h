@@ -16,7 +16,7 @@
 
 enum {
     PS_JSON_MAX_DEPTH = 32,
-    PS_JSON_MAX_TEXT = 16 << 20, /* bytes of one string */
+    PS_JSON_MAX_TEXT = 64 << 20, /* bytes of one string: a tokenizer.json is one, in a header */
 };
 
 typedef enum ps_json_kind {

@@ -299,6 +299,14 @@ static ps_status check_parts(const maker *m)
     return m->seen_pre_tokenizer ? PS_OK : unsupported("no pre_tokenizer");
 }
 
+/* Of the second pass. Without merges every byte would be a token, in silence. */
+static ps_status check_merges(const maker *m)
+{
+    return m->seen_merges ? PS_OK
+                          : ps_fail(PS_INVALID_ARGUMENT, "model has no merges; a BPE without any "
+                                                         "says so: \"merges\": []");
+}
+
 ps_status ps_tokenizer_from_json(ps_slice json, ps_tokenizer **out)
 {
     maker m = {.t = ps_new(ps_tokenizer)};
@@ -311,6 +319,8 @@ ps_status ps_tokenizer_from_json(ps_slice json, ps_tokenizer **out)
         st = ps_tokenizer_make_bpe(m.t);
     if (!st)
         st = pass(&m, json, true);
+    if (!st)
+        st = check_merges(&m);
     return ps_tokenizer_made(m.t, st, out);
 }
 
@@ -319,14 +329,13 @@ ps_status ps_tokenizer_from_json(ps_slice json, ps_tokenizer **out)
 static ps_status read_merge_lines(ps_tokenizer *t, ps_slice text)
 {
     ps_status st = PS_OK;
-    for (bool first = true; text.len && !st; first = false) {
+    while (text.len && !st) {
         const uint8_t *newline = memchr(text.data, '\n', text.len);
         size_t n = newline ? (size_t)(newline - text.data) : text.len;
         ps_slice line = ps_slice_of(text.data, n);
         if (line.len && line.data[line.len - 1] == '\r')
             line.len--;
-        bool version = first && line.len >= 8 && !memcmp(line.data, "#version", 8);
-        if (line.len && !version)
+        if (line.len)
             st = ps_tokenizer_add_merge_line(t, line);
         n += newline != NULL;
         text = ps_slice_of(text.data + n, text.len - n);

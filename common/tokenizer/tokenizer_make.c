@@ -51,6 +51,9 @@ ps_status ps_tokenizer_add_merge(ps_tokenizer *t, ps_slice left, ps_slice right)
 
 ps_status ps_tokenizer_add_merge_line(ps_tokenizer *t, ps_slice line)
 {
+    static const char version[] = "#version"; /* no merge, wherever it stands, as in `tokenizers` */
+    if (line.len >= sizeof version - 1 && !memcmp(line.data, version, sizeof version - 1))
+        return PS_OK;
     const uint8_t *space = line.len ? memchr(line.data, ' ', line.len) : NULL;
     size_t n = space ? (size_t)(space - line.data) : 0;
     ps_slice left = ps_slice_of(line.data, n);

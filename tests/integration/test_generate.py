@@ -327,6 +327,28 @@ train: {{epochs: 1, batch_size: 8, optimizer: {{name: adamw, learning_rate: 0.00
         for model in ("ends", "ends-back"):
             ends = say(cluster, model, "the quick", *how)
             assert ends["ended"] == "stop" and ends["tokens"] == bare["tokens"][:bare["tokens"].index(stop)], (stop, ends)
+        # a tokenizer of one id more than the embedding has rows: of use until that one comes
+        larger = json.loads(tokenizer.read_text())
+        larger["added_tokens"].append(larger["added_tokens"][0] | {"id": 1000, "content": "<pad>"})
+        (cluster.dir / "hf/generation_config.json").unlink()
+        (cluster.dir / "hf/tokenizer.json").write_text(json.dumps(larger))
+        done = cluster.psctl("import", cluster.dir / "hf", "larger")
+        assert "the tokenizer has 1001 ids, vocab_size is 1000" in done.stderr, done.stderr
+        assert say(cluster, "larger", "the quick", *how)["tokens"] == bare["tokens"]
+        done = cluster.psctl("generate", "larger", "--prompt", "a<pad>", check=False)
+        assert "token 1000, the vocabulary has 1000" in done.stderr, done.stderr
+        assert say(cluster, "larger", "a<pad>", "--no-added", *how)["prompt_tokens"] > 2, "text like any other"
+        assert say(cluster, "larger", "@@ a", "--no-added", *how)["prompt_tokens"] == 2, "@@ stands for @"
+        done = cluster.psctl("export", "larger", "--format", "gguf", "-o", cluster.dir / "larger.gguf")
+        assert "the tokenizer does not go into the file: it has 1001 ids" in done.stderr, done.stderr
+        for text, status in (("the lazy dog " * 20, 0), ("the lazy dog " * 20 + "<pad>", 6)):
+            (cluster.dir / "few.txt").write_text(text)
+            cluster.psctl("tokenize", "--tokenizer", cluster.dir / "hf", "--added", "--force", "-o", cluster.dir / "few.tokens",
+                          cluster.dir / "few.txt")
+            done = cluster.psctl("evaluate", "larger", cluster.dir / "few.tokens", check=False)
+            assert (done.returncode == 0) == (status == 0), done.stderr
+            assert not status or "but model.vocab_size is 1000, and token " in done.stderr, done.stderr
+
         cluster.psctl("export", "full", "--format", "gguf", "--dtype", "f32", "-o", cluster.dir / "full.gguf")
         cluster.psctl("import", cluster.dir / "full.gguf", "back")
         back = say(cluster, "back", "the quick", *how)

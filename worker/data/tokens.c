@@ -1,5 +1,5 @@
 /* Open reads the file's header and compares its vocabulary with the model's; a row is read where it
- * stands. Fails on a file that is none, on one of another vocabulary, on tokens beyond it, and when
+ * stands. Fails on a file that is none, on tokens beyond the model's vocabulary, and when
  * somebody changes the file meanwhile. */
 #include "worker/data/tokens.h"
 
@@ -10,21 +10,54 @@
 
 typedef struct tokens {
     ps_token_file *file;
+    char *path;
     size_t length;
+    int64_t most; /* tokens must be below it, as those of the file need not be; 0: they are */
 } tokens;
 
-static ps_status check(const ps_dataset_options *o, const ps_token_file *file)
+/* A tokenizer may have more ids than the model has rows, as long as none of them stands here. */
+static ps_status copy(const tokens *t, uint64_t first, size_t n, int32_t *out)
 {
-    const ps_token_file_info *about = ps_token_file_about(file);
-    if (o->classes && (int64_t)about->vocab_size > o->classes)
+    ps_status st = ps_token_file_copy(t->file, first, n, out);
+    for (size_t i = 0; !st && t->most && i < n; i++)
+        if (out[i] >= t->most)
+            st = ps_fail(PS_INVALID_ARGUMENT,
+                         "%s has a vocabulary of %" PRIu32 ", but model.vocab_size is %" PRId64
+                         ", and token %" PRIu64 " is %" PRId32,
+                         t->path, ps_token_file_about(t->file)->vocab_size, t->most, first + i,
+                         out[i]);
+    return st;
+}
+
+/* Once through, so that a token in the last row does not end a job in its last hour. */
+static ps_status check_all(const tokens *t)
+{
+    int32_t piece[4096];
+    uint64_t count = t->most ? ps_token_file_count(t->file) : 0;
+    ps_status st = PS_OK;
+    for (uint64_t at = 0, n = 0; !st && at < count; at += n) {
+        n = count - at < 4096 ? count - at : 4096;
+        st = copy(t, at, (size_t)n, piece);
+    }
+    return st;
+}
+
+static ps_status check(const ps_dataset_options *o, const tokens *t)
+{
+    uint64_t count = ps_token_file_count(t->file);
+    if (count <= (uint64_t)o->features)
         return ps_fail(PS_INVALID_ARGUMENT,
-                       "%s has a vocabulary of %" PRIu32 ", but model.vocab_size is %" PRId64,
-                       o->files->tokens, about->vocab_size, o->classes);
-    if (about->count <= (uint64_t)o->features)
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "%s has %" PRIu64 " tokens, a row and its label need %" PRId64,
-                       o->files->tokens, about->count, o->features + 1);
-    return PS_OK;
+                       "%s has %" PRIu64 " tokens, a row and its label need %" PRId64, t->path,
+                       count, o->features + 1);
+    return check_all(t);
+}
+
+static void close_tokens(void *state)
+{
+    tokens *t = state;
+    ps_token_file_close(&t->file);
+    ps_free(&t->path);
+    ps_free(&t);
 }
 
 static ps_status open_tokens(const ps_dataset_options *o, ps_normaliser *normaliser,
@@ -34,33 +67,30 @@ static ps_status open_tokens(const ps_dataset_options *o, ps_normaliser *normali
     ps_status st = ps_token_file_open(o->files->tokens, &file);
     if (st)
         return st;
-    st = check(o, file);
+    bool wide = o->classes && (int64_t)ps_token_file_about(file)->vocab_size > o->classes;
+    tokens *t = ps_new(tokens);
+    *t = (tokens){.file = file,
+                  .path = ps_strdup(o->files->tokens),
+                  .length = (size_t)o->features,
+                  .most = wide ? o->classes : 0};
+    st = check(o, t);
     if (st) {
-        ps_token_file_close(&file);
+        close_tokens(t);
         return st;
     }
-    tokens *t = ps_new(tokens);
-    *t = (tokens){.file = file, .length = (size_t)o->features};
     shape->features = t->length;
     shape->rows = (size_t)((ps_token_file_count(file) - 1) / t->length);
     *state = t;
     return PS_OK;
 }
 
-static void close_tokens(void *state)
-{
-    tokens *t = state;
-    ps_token_file_close(&t->file);
-    ps_free(&t);
-}
-
 static ps_status row(const void *state, size_t i, int32_t *out, int32_t *next)
 {
     const tokens *t = state;
     uint64_t first = (uint64_t)i * t->length;
-    ps_status st = ps_token_file_copy(t->file, first, t->length, out);
+    ps_status st = copy(t, first, t->length, out);
     if (!st && next)
-        st = ps_token_file_copy(t->file, first + 1, t->length, next);
+        st = copy(t, first + 1, t->length, next);
     return st;
 }
 

@@ -292,6 +292,21 @@ START_TEST(a_run_without_end_is_cut_and_takes_n_log_n)
 }
 END_TEST
 
+/* As `tokenizers` has it: a line of the version is no merge, wherever it stands. */
+START_TEST(a_line_of_the_version_is_no_merge)
+{
+    ps_buf json = ps_test_source_file(GOLDEN "tokenizer.json");
+    ps_tokenizer *plain = NULL, *versioned = NULL;
+    ck_assert_int_eq(ps_tokenizer_from_json(ps_buf_slice(&json), &plain), PS_OK);
+    replace(&json, "\"merges\":[", "\"merges\":[\"#version: 0.2\",");
+    ck_assert_int_eq(ps_tokenizer_from_json(ps_buf_slice(&json), &versioned), PS_OK);
+    ck_assert_uint_eq(ps_tokenizer_hash(plain), ps_tokenizer_hash(versioned));
+    ps_tokenizer_free(&plain);
+    ps_tokenizer_free(&versioned);
+    ps_buf_free(&json);
+}
+END_TEST
+
 static void refuses(const char *from, const char *to, const char *message)
 {
     ps_buf json = ps_test_source_file(GOLDEN "tokenizer.json");
@@ -323,6 +338,7 @@ START_TEST(files_that_would_be_read_wrongly_are_refused)
     refuses("\"merges\":[", "\"merges\":[3,", "merges must be a list of texts or pairs");
     refuses("\"id\":998", "\"id\":997", "added_tokens[1]: token id 997 is there twice");
     refuses("\"content\":\"<xx>\"", "\"content\":\"<x>\"", "added_tokens[2]: its text has another");
+    refuses("\"merges\":[", "\"joins\":[", "model has no merges");
     refuses("\"vocab\":{", "\"words\":{", "it has no model with a vocab");
     refuses("{\"version\"", "{\"versio", "byte ");
 }
@@ -346,6 +362,7 @@ static const ps_check_case tests[] = {
     {&ids_are_those_of_the_independent_library},
     {&any_bytes_come_back_however_they_are_cut},
     {&vocab_and_merges_are_the_same_tokenizer},
+    {&a_line_of_the_version_is_no_merge},
     {&a_tokenizer_that_is_written_reads_back_the_same},
     {&a_decoder_holds_back_what_may_become_a_character},
     {&a_run_without_end_is_cut_and_takes_n_log_n},
