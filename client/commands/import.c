@@ -107,7 +107,7 @@ static ps_status run(ps_client *client, const ps_args *args)
     ps_status st = ps_check_model_name(header.name);
     if (!st)
         st = open_source(&s);
-    if (!st && s.model && o->config)
+    if (!st && s.model && ps_model_in_knows_model(s.model) && o->config)
         st = ps_client_usage(client, "--model is for a safetensors file; folders and GGUF files "
                                      "say what they are");
     if (!st)
@@ -133,7 +133,8 @@ const ps_command ps_command_import = {
     .help = "store a safetensors or GGUF file, or a Hugging Face folder, as a model",
     .details =
         "Without --model the architecture is that of the file's metadata (psd.model), which\n"
-        "every file that psd exports has. A folder has config.json, of a gpt2 or llama model, and\n"
+        "every file that psd exports has; its tensors are F32, F16, BF16 or F64. A folder has "
+        "config.json, of a gpt2 or llama model, and\n"
         "model.safetensors or its shards. A GGUF file is of a gpt2 or llama model too, its "
         "tensors\n"
         "F32, F16, BF16 or Q8_0. Numbers become float32.\n",

@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "common/format/json.h"
 #include "common/format/model_in.h"
+#include "common/format/not_a_model.h"
 #include "common/format/numbers.h"
 #include "common/format/regular_file.h"
 
@@ -39,6 +40,22 @@ static ps_status read_header_of(int fd, const char *path, uint64_t size, ps_safe
     return st;
 }
 
+/* path becomes the shard's. */
+static ps_status add_file(ps_hf_shards *s, char *path)
+{
+    s->at = ps_realloc(s->at, (s->n + 1) * sizeof *s->at);
+    ps_hf_shard *shard = &s->at[s->n++];
+    *shard = (ps_hf_shard){.path = path};
+    int fd = -1;
+    uint64_t size = 0;
+    ps_status st = ps_regular_open(shard->path, &fd, &size);
+    if (st)
+        return st;
+    st = read_header_of(fd, shard->path, size, &shard->header);
+    (void)close(fd);
+    return st ? ps_wrap(st, "%s", shard->path) : PS_OK;
+}
+
 /* *out: the shard of this name, which is read unless it was before. */
 static ps_status add_shard(ps_hf_shards *s, const char *folder, const char *name, size_t *out)
 {
@@ -49,18 +66,8 @@ static ps_status add_shard(ps_hf_shards *s, const char *folder, const char *name
     }
     if (s->n == PS_HF_MAX_SHARDS)
         return ps_fail(PS_INVALID_ARGUMENT, "more than %d shards", PS_HF_MAX_SHARDS);
-    s->at = ps_realloc(s->at, (s->n + 1) * sizeof *s->at);
-    *out = s->n++;
-    ps_hf_shard *shard = &s->at[*out];
-    *shard = (ps_hf_shard){.path = ps_asprintf("%s/%s", folder, name)};
-    int fd = -1;
-    uint64_t size = 0;
-    ps_status st = ps_regular_open(shard->path, &fd, &size);
-    if (st)
-        return st;
-    st = read_header_of(fd, shard->path, size, &shard->header);
-    (void)close(fd);
-    return st ? ps_wrap(st, "%s", shard->path) : PS_OK;
+    *out = s->n;
+    return add_file(s, ps_asprintf("%s/%s", folder, name));
 }
 
 /* ---- the index ---- */
@@ -177,9 +184,34 @@ static ps_status open_index(ps_hf_shards *s, const char *folder)
     return st;
 }
 
+static ps_hf_shards empty(void)
+{
+    return (ps_hf_shards){.fd = -1, .bytes = ps_alloc(PS_MODEL_IN_PIECE * sizeof(double))};
+}
+
+ps_status ps_hf_shards_open_file(const char *path, ps_hf_shards *out)
+{
+    *out = empty();
+    ps_status st = add_file(out, ps_strdup(path));
+    return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
+}
+
+/* There is nothing that psd reads; maybe there is what it could be made of. */
+static ps_status no_weights(const char *folder)
+{
+    char *pickle = ps_asprintf("%s/pytorch_model.bin", folder);
+    char *pickles = ps_asprintf("%s/pytorch_model.bin.index.json", folder);
+    bool there = access(pickle, F_OK) == 0 || access(pickles, F_OK) == 0;
+    ps_free(&pickle);
+    ps_free(&pickles);
+    return ps_fail(PS_NOT_FOUND,
+                   "%s has no weights: model.safetensors, or model.safetensors.index.json%s",
+                   folder, there ? "; it has " PS_PICKLE : "");
+}
+
 ps_status ps_hf_shards_open(const char *folder, ps_hf_shards *out)
 {
-    *out = (ps_hf_shards){.fd = -1, .bytes = ps_alloc(PS_MODEL_IN_PIECE * sizeof(double))};
+    *out = empty();
     char *one = ps_asprintf("%s/model.safetensors", folder);
     char *index = ps_asprintf("%s/model.safetensors.index.json", folder);
     size_t first = 0;
@@ -194,9 +226,7 @@ ps_status ps_hf_shards_open(const char *folder, ps_hf_shards *out)
     }
     ps_free(&one);
     if (st == PS_NOT_FOUND && !out->n)
-        st = ps_fail(PS_NOT_FOUND,
-                     "%s has no weights: model.safetensors, or model.safetensors.index.json",
-                     folder);
+        st = no_weights(folder);
     return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
 }
 

@@ -1,6 +1,6 @@
 /* hf_shards: the safetensors files of a Hugging Face folder: model.safetensors, or those that
  * model.safetensors.index.json names; their headers, what the index says, and floats out of them.
- * Private to hf_*.c. */
+ * Private to hf_*.c and plain_read.c. */
 #ifndef PS_FORMAT_HF_SHARDS_H
 #define PS_FORMAT_HF_SHARDS_H
 
@@ -35,6 +35,8 @@ typedef struct ps_hf_shards {
 /* Reads index and headers. PS_INVALID_ARGUMENT, PS_NOT_FOUND: which file it is. Always followed by
  * clear. */
 PS_MUST_CHECK ps_status ps_hf_shards_open(const char *folder, ps_hf_shards *out);
+/* One file, without a folder around it. Always followed by clear. */
+PS_MUST_CHECK ps_status ps_hf_shards_open_file(const char *path, ps_hf_shards *out);
 void ps_hf_shards_clear(ps_hf_shards *shards);
 /* What the index says of a tensor; NULL: nothing. */
 ps_hf_listed *ps_hf_shards_listed(const ps_hf_shards *shards, const char *name);

@@ -5,6 +5,7 @@
 
 #include "common/base/mem.h"
 #include "common/format/gguf_types.h"
+#include "common/format/not_a_model.h"
 #include "common/format/numbers.h"
 #include "common/format/regular_file.h"
 #include "common/format/safetensors.h"
@@ -19,13 +20,29 @@ struct ps_model_in {
     ps_model_reader *reader;
     ps_model_in_about about;
     ps_safetensors_writer *writer;
+    ps_safetensors_tensor *tensors; /* of psd's file */
+    size_t n;
     ps_buf ready;  /* bytes of the file that nobody has taken */
     size_t at;     /* the tensor that comes next, */
     uint64_t done; /* and how many of its numbers have come */
     float *piece;
 };
 
-/* *out is NULL for a file that no row takes. */
+/* *n: of a short file fewer. */
+static ps_status read_first(const char *path, uint8_t first[PS_FOREIGN_BYTES], size_t *n)
+{
+    int fd = -1;
+    uint64_t size = 0;
+    ps_status st = ps_regular_open(path, &fd, &size);
+    if (st)
+        return st;
+    *n = size < PS_FOREIGN_BYTES ? (size_t)size : PS_FOREIGN_BYTES;
+    st = ps_regular_read(fd, path, 0, first, *n);
+    (void)close(fd);
+    return st;
+}
+
+/* *out is NULL for a file that may go as it is. */
 static ps_status find_row(const char *path, const ps_model_in_row **out)
 {
     struct stat about;
@@ -36,18 +53,24 @@ static ps_status find_row(const char *path, const ps_model_in_row **out)
         *out = &ps_model_in_hf;
         return PS_OK;
     }
-    int fd = -1;
-    uint64_t size = 0;
-    char first[sizeof PS_GGUF_MAGIC - 1];
-    ps_status st = ps_regular_open(path, &fd, &size);
-    if (st)
-        return st;
-    if (size >= sizeof first) {
-        st = ps_regular_read(fd, path, 0, first, sizeof first);
-        if (!st && !memcmp(first, PS_GGUF_MAGIC, sizeof first))
-            *out = &ps_model_in_gguf;
+    uint8_t first[PS_FOREIGN_BYTES];
+    size_t n = 0;
+    ps_status st = read_first(path, first, &n);
+    if (!st && n >= 4 && !memcmp(first, PS_GGUF_MAGIC, 4)) {
+        *out = &ps_model_in_gguf;
+        return PS_OK;
     }
-    (void)close(fd);
+    bool plain = false;
+    if (!st)
+        st = ps_model_in_plain_takes(path, &plain);
+    if (st == PS_INVALID_ARGUMENT) { /* what a file begins with counts only when it is none */
+        ps_error error;
+        ps_error_save(&error, st);
+        st = ps_not_a_model(path, ps_slice_of(first, n));
+        return st ? st : ps_error_raise(&error);
+    }
+    if (!st && plain)
+        *out = &ps_model_in_plain;
     return st;
 }
 
@@ -66,6 +89,12 @@ static ps_status keep(void *state, const void *data, size_t len)
     return PS_OK;
 }
 
+static ps_status begin_file(ps_model_in *in, const ps_safetensors_pair *metadata, size_t n_metadata)
+{
+    return ps_safetensors_writer_new(in->tensors, in->n, metadata, n_metadata,
+                                     (ps_safetensors_sink){keep, &in->ready}, &in->writer);
+}
+
 static void put_ids(const ps_token_ids *ids, ps_buf *out)
 {
     if (!ps_token_ids_any(ids))
@@ -82,7 +111,8 @@ static void add_text(ps_safetensors_pair *pairs, size_t *n, const char *key, ps_
         pairs[(*n)++] = (ps_safetensors_pair){key, ps_buf_cstr(text)};
 }
 
-static ps_status begin_file(ps_model_in *in)
+/* What a row made of its source, as a file that it could have read. */
+static ps_status begin_language(ps_model_in *in)
 {
     ps_model_in_about *about = &in->about;
     ps_buf config = PS_BUF_EMPTY;
@@ -97,28 +127,49 @@ static ps_status begin_file(ps_model_in *in)
     add_text(metadata, &n_metadata, PS_MODEL_META_TOKEN_IDS, &ids);
     for (size_t i = 0; i < PS_SIDE_FILES; i++)
         add_text(metadata, &n_metadata, ps_side_files[i].name, &about->side.text[i]);
-    ps_safetensors_tensor *tensors = ps_alloc_array(about->n, sizeof *tensors);
-    for (size_t i = 0; i < about->n; i++) {
+    in->n = about->n;
+    in->tensors = ps_alloc_array(in->n, sizeof *in->tensors);
+    for (size_t i = 0; i < in->n; i++) {
         const ps_lm_tensor *t = &about->tensors[i];
-        tensors[i] = (ps_safetensors_tensor){
+        in->tensors[i] = (ps_safetensors_tensor){
             .name = t->name, .dtype = PS_SAFETENSORS_F32, .n_dims = t->n_dims};
-        memcpy(tensors[i].shape, t->shape, sizeof t->shape);
+        memcpy(in->tensors[i].shape, t->shape, sizeof t->shape);
     }
-    ps_status st = ps_safetensors_writer_new(tensors, about->n, metadata, n_metadata,
-                                             (ps_safetensors_sink){keep, &in->ready}, &in->writer);
-    ps_free(&tensors);
+    ps_status st = begin_file(in, metadata, n_metadata);
     ps_buf_free(&config);
     ps_buf_free(&ids);
     return st;
 }
 
+static ps_status begin_plain(ps_model_in *in)
+{
+    const ps_safetensors *from = in->about.plain;
+    in->n = from->n_tensors;
+    in->tensors = ps_try_alloc((in->n + 1) * sizeof *in->tensors);
+    if (!in->tensors)
+        return ps_fail(PS_NO_MEMORY, "%zu tensors", in->n);
+    if (in->n)
+        memcpy(in->tensors, from->tensors, in->n * sizeof *in->tensors);
+    for (size_t i = 0; i < in->n; i++)
+        in->tensors[i].dtype = PS_SAFETENSORS_F32;
+    return begin_file(in, from->metadata, from->n_metadata);
+}
+
+static uint64_t numbers_of(const ps_safetensors_tensor *t)
+{
+    uint64_t n = 1;
+    for (uint32_t d = 0; d < t->n_dims; d++)
+        n *= t->shape[d]; /* whoever read the header has seen that it fits */
+    return n;
+}
+
 /* All are F32, so they come in the order in which they were given. */
 static ps_status next_piece(ps_model_in *in)
 {
-    uint64_t left = ps_lm_numbers(&in->about.tensors[in->at]) - in->done;
+    const ps_safetensors_tensor *t = &in->tensors[in->at];
+    uint64_t left = numbers_of(t) - in->done;
     size_t n = left < PS_MODEL_IN_PIECE ? (size_t)left : PS_MODEL_IN_PIECE;
     ps_status st = in->row->read(in->reader, in->at, in->done, n, in->piece);
-    const ps_lm_tensor *t = &in->about.tensors[in->at];
     if (!st)
         st = ps_numbers_check(t->name, t->shape, t->n_dims, in->done, in->piece, n);
     if (st)
@@ -134,7 +185,7 @@ static ps_status next_piece(ps_model_in *in)
 
 ps_status ps_model_in_read(ps_model_in *in, void *out, size_t len, size_t *got)
 {
-    while (!in->ready.len && in->at < in->about.n) {
+    while (!in->ready.len && in->at < in->n) {
         ps_status st = next_piece(in);
         if (st)
             return st;
@@ -152,7 +203,7 @@ ps_status ps_model_in_open(const char *path, ps_model_in **out)
     const ps_model_in_row *row = NULL;
     ps_status st = find_row(path, &row);
     if (!st && !row)
-        st = ps_fail(PS_INVALID_ARGUMENT, "%s: neither a folder nor a GGUF file", path);
+        st = ps_fail(PS_INVALID_ARGUMENT, "%s: psd takes it as it is", path);
     if (st)
         return st;
     ps_model_in *in = ps_new(ps_model_in);
@@ -161,7 +212,7 @@ ps_status ps_model_in_open(const char *path, ps_model_in **out)
     in->piece = ps_alloc_array(PS_MODEL_IN_PIECE, sizeof *in->piece);
     st = row->open(path, &in->about, &in->reader);
     if (!st)
-        st = begin_file(in);
+        st = in->about.plain ? begin_plain(in) : begin_language(in);
     if (st)
         ps_model_in_close(&in);
     else
@@ -183,6 +234,7 @@ void ps_model_in_close(ps_model_in **in)
     ps_free(&m->about.tensors);
     ps_buf_free(&m->about.remarks);
     ps_side_texts_free(&m->about.side);
+    ps_free(&m->tensors);
     ps_free(&m->piece);
     ps_free(&m->path);
     ps_free(in);
@@ -191,4 +243,9 @@ void ps_model_in_close(ps_model_in **in)
 const char *ps_model_in_remarks(ps_model_in *in)
 {
     return ps_buf_cstr(&in->about.remarks);
+}
+
+bool ps_model_in_knows_model(const ps_model_in *in)
+{
+    return !in->about.plain;
 }

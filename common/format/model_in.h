@@ -24,8 +24,9 @@
 
 typedef struct ps_model_in ps_model_in;
 
-/* *out: the path is a folder, or a file that begins as GGUF does; other files are left to the
- * caller. PS_NOT_FOUND: nothing is there. */
+/* *out: the path is something that has to become psd's file: a folder, a GGUF file, or a
+ * safetensors file with other dtypes than F32; false: it is one of F32, and may go as it is.
+ * PS_NOT_FOUND: nothing is there; PS_INVALID_ARGUMENT: what it is instead of a model. */
 PS_MUST_CHECK ps_status ps_model_in_takes(const char *path, bool *out);
 /* PS_NOT_FOUND: a file is missing; PS_INVALID_ARGUMENT: what is wrong with which. */
 PS_MUST_CHECK ps_status ps_model_in_open(const char *path, ps_model_in **out);
@@ -33,6 +34,9 @@ void ps_model_in_close(ps_model_in **in);
 /* Sentences, each a line with its end: what of the source psd does not use, or takes otherwise than
  * one may think. "": none. Valid as long as in. */
 const char *ps_model_in_remarks(ps_model_in *in);
+/* Whether the source says which model it is; a safetensors file may have it in its metadata only.
+ */
+bool ps_model_in_knows_model(const ps_model_in *in);
 /* The next bytes of psd's file, at most len; *got is 0 at the end. */
 PS_MUST_CHECK ps_status ps_model_in_read(ps_model_in *in, void *out, size_t len, size_t *got);
 
@@ -42,8 +46,10 @@ enum { PS_MODEL_IN_PIECE = 64 * 1024 }; /* numbers; whole blocks of every GGUF t
 
 /* What a row finds out about a model; model_in frees it, also when the row fails. */
 typedef struct ps_model_in_about {
-    ps_spec_model *model; /* gpt2 or llama */
-    ps_buf tokenizer;     /* the text of tokenizer.json; empty: there is none */
+    const ps_safetensors *plain; /* the row's: tensors and metadata stay as they are, and what
+                                  * follows is not used; NULL: a language model */
+    ps_spec_model *model;        /* gpt2 or llama */
+    ps_buf tokenizer;            /* the text of tokenizer.json; empty: there is none */
     ps_token_ids ids;
     ps_side_texts side;
     ps_buf remarks;        /* lines, each with its end */
@@ -67,5 +73,8 @@ typedef struct ps_model_in_row {
 
 extern const ps_model_in_row ps_model_in_hf;
 extern const ps_model_in_row ps_model_in_gguf;
+extern const ps_model_in_row ps_model_in_plain;
+/* *out: it is a safetensors file whose tensors are not all F32. PS_INVALID_ARGUMENT: it is none. */
+PS_MUST_CHECK ps_status ps_model_in_plain_takes(const char *path, bool *out);
 
 #endif

@@ -303,7 +303,7 @@ static ps_status choose_config(const ps_safetensors *file, const char *config, c
     if (!config)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "the file does not say its architecture (metadata '%s'): give it, as "
-                       "{architecture: mlp, layers: [784, 10]}",
+                       "{architecture: mlp, layers: [784, 10]}, or the folder with its config.json",
                        PS_MODEL_FILE_CONFIG);
     ps_spec_model *model = NULL;
     ps_status st = ps_spec_model_parse(ps_slice_str(config), "model", &model);

@@ -273,6 +273,38 @@ def folders_that_do_not_fit_are_refused_in_one_line():
         plain = {"layers.0.weight": np.zeros((3, 4), "f4"), "layers.0.bias": np.zeros(3, "f4")}
         hf.write_safetensors(cluster.dir / "mlp.safetensors", {k: (v.tobytes(), v.shape) for k, v in plain.items()}, "F32")
         cluster.psctl("import", cluster.dir / "mlp.safetensors", "mlp", "--model", "{architecture: mlp, layers: [4, 3]}")
+        # one file of whichever floats; and what is no model
+        config = "{architecture: mlp, layers: [4, 3]}"
+        few = {k: np.arange(v.size, dtype="f8").reshape(v.shape) / 7 for k, v in plain.items()}
+        for dtype in ("F16", "F64", "BF16"):
+            file = cluster.dir / f"{dtype}.safetensors"
+            as_f32 = {k: v.astype("f4") for k, v in few.items()}
+            if dtype == "F64":
+                raw = {k: (v.tobytes(), v.shape) for k, v in few.items()}
+            else:
+                raw = {k: (hf.encode(v, dtype)[0], v.shape) for k, v in as_f32.items()}
+                as_f32 = {k: hf.encode(v, dtype)[1] for k, v in as_f32.items()}
+            hf.write_safetensors(file, raw, dtype)
+            assert not cluster.psctl("import", file, "few", "--replace", "--model", config).stderr
+            cluster.psctl("export", "few", "-o", cluster.dir / "few.safetensors", "--force")
+            same({k: v for k, (d, v) in hf.read_safetensors(cluster.dir / "few.safetensors")[0].items()}, as_f32)
+        shard = cluster.dir / "model-00001-of-00002.safetensors"
+        hf.write_safetensors(shard, raw, dtype)
+        hf.write(cluster.dir / "none", "gpt2")
+        (cluster.dir / "none/model.safetensors").rename(cluster.dir / "none/pytorch_model.bin")
+        for name, data, text in (("a.pt", b"PK\3\4" + bytes(60), "is a checkpoint of PyTorch, a pickle"),
+                                 ("b.bin", b"\x80\2}q\0", "safetensors.torch.save_file"), ("c.safetensors", b"", "is empty"),
+                                 ("config.json", b'{"model_type": "gpt2"}', "is JSON, of which a model's folder has several; give the folder"),
+                                 ("d.safetensors", b"version https://git-lfs.github.com/spec/v1", "is a pointer of Git LFS"),
+                                 ("e.gguf", b"\x1f\x8b\x08" + bytes(20), "is compressed by gzip"),
+                                 ("f.safetensors", b"\0" * 20, "is it another kind of file?"), (shard.name, None, "give the folder it is in"),
+                                 ("none", None, "no weights: model.safetensors, or model.safetensors.index.json; it has a checkpoint of")):
+            if data is not None:
+                (cluster.dir / name).write_bytes(data)
+            done = cluster.psctl("import", cluster.dir / name, "no", check=False)
+            assert done.returncode == (5 if name == "none" else 6) and text in done.stderr and name in done.stderr, done.stderr
+            assert len(done.stderr.splitlines()) == 1, done.stderr
+
         plain["layers.0.weight"][2, 1] = np.inf  # refused by psd itself, whoever sends it
         hf.write_safetensors(cluster.dir / "inf.safetensors", {k: (v.tobytes(), v.shape) for k, v in plain.items()}, "F32")
         done = cluster.psctl("import", cluster.dir / "inf.safetensors", "inf", "--model", "{architecture: mlp, layers: [4, 3]}",

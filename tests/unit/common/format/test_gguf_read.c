@@ -202,9 +202,14 @@ END_TEST
 START_TEST(other_files_are_not_taken)
 {
     bool taken = true;
-    char *path = path_of("golden/gpt2.safetensors");
+    char *path = path_of("golden/gguf/gpt2.safetensors");
     ck_assert_int_eq(ps_model_in_takes(path, &taken), PS_OK);
-    ck_assert(!taken);
+    ck_assert(!taken); /* F32: as it is */
+    ps_free(&path);
+    path = path_of("golden/gpt2.safetensors");
+    ps_model_in *in = NULL;
+    ck_assert_int_eq(ps_model_in_open(path, &in), PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "tensor labels is I32; allowed: F32, F16"));
     ps_free(&path);
     path = path_of("golden/gguf/gpt2.gguf");
     ck_assert_int_eq(ps_model_in_takes(path, &taken), PS_OK);

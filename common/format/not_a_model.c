@@ -1,0 +1,42 @@
+/* Files of models and beside models here; archives and other encodings are those of foreign.c. */
+#include "common/format/not_a_model.h"
+
+#include <string.h>
+
+typedef struct row {
+    size_t len;
+    const char *bytes, *what;
+} row;
+
+#define MARK(bytes_, what_)                                           \
+    {                                                                 \
+        .len = sizeof(bytes_) - 1, .bytes = (bytes_), .what = (what_) \
+    }
+#define JSON "JSON, of which a model's folder has several; give the folder"
+#define OLD  "a GGML file of before GGUF; convert the model anew"
+
+static const row rows[] = {
+    MARK("PK\3\4", PS_PICKLE),
+    MARK("\x80\2", PS_PICKLE),
+    MARK("\x80\3", PS_PICKLE),
+    MARK("\x80\4", PS_PICKLE),
+    MARK("\x80\5", PS_PICKLE),
+    MARK("{", JSON),
+    MARK("\xef\xbb\xbf{", JSON),
+    MARK("version https://git-lfs",
+         "a pointer of Git LFS, not the file; fetch that (git lfs pull)"),
+    MARK("\x89HDF", "HDF5, as Keras writes it; save the model as safetensors"),
+    MARK("ggjt", OLD),
+    MARK("tjgg", OLD),
+    MARK("lmgg", OLD),
+};
+
+ps_status ps_not_a_model(const char *path, ps_slice first)
+{
+    if (!first.len)
+        return ps_fail(PS_INVALID_ARGUMENT, "%s is empty", path);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (first.len >= rows[i].len && !memcmp(first.data, rows[i].bytes, rows[i].len))
+            return ps_fail(PS_INVALID_ARGUMENT, "%s is %s", path, rows[i].what);
+    return ps_foreign_check(path, first) ? PS_INVALID_ARGUMENT : PS_OK;
+}
