@@ -8,8 +8,6 @@
 #include "worker/job_kind.h"
 #include "worker/task.h"
 
-enum { SLOTS = 1 };
-
 struct ps_worker_core {
     ps_worker_core_options o;
     ps_runner *runner;
@@ -123,7 +121,8 @@ static void say_hello(ps_worker_core *c, uint64_t incarnation)
     c->hello.device = ps_asprintf("%s %s", c->o.backend->info.label, c->o.backend->info.device);
     c->hello.device_reason = ps_strdup(c->o.backend->info.reason);
     c->hello.memory_bytes = c->o.backend->info.memory;
-    c->hello.slots = SLOTS;
+    c->hello.slots = (uint32_t)c->o.conf->slots;
+    c->hello.train_slots = PS_RUNNER_TRAIN_SLOTS;
     c->hello.incarnation = incarnation;
     size_t kinds = 0;
     while (ps_worker_kinds[kinds].name)
@@ -148,7 +147,7 @@ void ps_worker_core_create(const ps_worker_core_options *options, ps_worker_core
                          .channel = c->o.data,
                          .clock = &ps_clock_system,
                          .incarnation = incarnation};
-    ps_runner_create(&env, SLOTS,
+    ps_runner_create(&env, (unsigned)c->o.conf->slots,
                      &(ps_runner_events){.progress = progress_cb,
                                          .output = output_cb,
                                          .result = result_cb,

@@ -28,6 +28,7 @@ static const ps_conf_key worker_keys[] = {
     PS_CONF_MAP("tls", ps_worker_conf, tls, ps_conf_tls_keys),
     PS_CONF_TEXT("device", ps_worker_conf, device, "auto", 1, 64),
     PS_CONF_BOOL("tf32", ps_worker_conf, tf32, "false"),
+    PS_CONF_INT("slots", ps_worker_conf, slots, "2", 1, 16),
     PS_CONF_INT("threads", ps_worker_conf, threads, "0", 0, 1024),
     PS_CONF_BOOL("busy_poll", ps_worker_conf, busy_poll, "true"),
     PS_CONF_TEXTS("data_roots", ps_worker_conf, data_roots, "[/usr/share/datasets]", 0, 64, 1,

@@ -25,6 +25,8 @@ typedef struct ps_worker_conf {
     ps_conf_tls tls;
     char *device;      /* "cuda:1", as ps_worker_device */
     bool tf32;         /* GPUs: products of F32 may round */
+    int64_t slots;     /* tasks at the same time: one of a job that trains, the others of jobs on
+                          stored models; 1: one of either */
     int64_t threads;   /* of the CPU backend; 0: one a core */
     bool busy_poll;    /* the loop looks again before it sleeps */
     char **data_roots; /* a job may only name files below these folders */

@@ -7,16 +7,16 @@
 #include "common/base/mem.h"
 #include "worker/job_cache.h"
 #include "worker/job_kind.h"
+#include "worker/task_says.h"
 #include "worker/train/served_model.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 typedef struct queued {
     ps_list link;
     Psd__V1__Task *task;
+    bool alone; /* again, with the memory of all slots */
 } queued;
 
 typedef struct slot {
@@ -26,7 +26,10 @@ typedef struct slot {
     ps_remote remote;
     ps_job_cache *cache;
     ps_served_model *served;
-    uint64_t lease_id; /* under the runner's lock; 0: idle */
+    /* under the runner's lock */
+    uint64_t lease_id; /* 0: idle */
+    bool alone;        /* its task runs while no other does */
+    bool empty;        /* its caches hold nothing */
 } slot;
 
 struct ps_runner {
@@ -87,90 +90,14 @@ static void post(ps_runner *r, const event *what)
     ps_loop_post(r->env.loop, &e->job);
 }
 
-/* ---- what a task says ---- */
-
-bool ps_task_stopping(const ps_task_run *run)
+void ps_runner_progress(ps_runner *r, Psd__V1__TaskProgress *progress)
 {
-    return atomic_load(run->stop);
+    post(r, &(event){.progress = progress});
 }
 
-static void report_now(ps_task_run *run)
+void ps_runner_output(ps_runner *r, Psd__V1__TaskOutput *output)
 {
-    Psd__V1__TaskProgress *report = ps_new(Psd__V1__TaskProgress);
-    *report = run->pending;
-    report->n_metric_sums = run->metric_sums.count;
-    report->metric_sums = ps_metric_list_messages(&run->metric_sums);
-    post(run->runner, &(event){.progress = report});
-    run->metric_sums.count = 0;
-    uint64_t position = run->pending.position;
-    psd__v1__task_progress__init(&run->pending);
-    run->pending.lease_id = run->task->lease_id;
-    run->pending.position = position;
-    run->reported_ms = ps_clock_ms(run->env->clock);
-}
-
-void ps_task_report(ps_task_run *run, uint64_t position, const Psd__V1__TaskProgress *numbers)
-{
-    run->pending.position = position;
-    run->pending.samples += numbers->samples;
-    run->pending.steps += numbers->steps;
-    run->pending.rows_total = numbers->rows_total;
-    run->pending.loss_sum += numbers->loss_sum;
-    ps_metric_list_add_messages(&run->metric_sums, numbers->metric_sums, numbers->n_metric_sums);
-    if (ps_clock_ms(run->env->clock) - run->reported_ms >= PS_TASK_REPORT_MS)
-        report_now(run);
-}
-
-void ps_task_log(ps_task_run *run, int level, const char *format, ...)
-{
-    char text[PS_ERROR_MAX];
-    va_list ap;
-    va_start(ap, format);
-    vsnprintf(text, sizeof(text), format, ap);
-    va_end(ap);
-    Psd__V1__LogEvent *log = ps_new(Psd__V1__LogEvent);
-    psd__v1__log_event__init(log);
-    log->time_ms = ps_clock_wall_ms(run->env->clock);
-    log->level = level;
-    log->source = ps_strdup(*run->env->conf->name ? run->env->conf->name : "worker");
-    log->text = ps_strdup(text);
-    Psd__V1__TaskProgress *progress = ps_new(Psd__V1__TaskProgress);
-    psd__v1__task_progress__init(progress);
-    progress->lease_id = run->task->lease_id;
-    progress->position = run->pending.position;
-    progress->log = log;
-    post(run->runner, &(event){.progress = progress});
-}
-
-static void say_now(ps_task_run *run)
-{
-    if (!run->said)
-        return;
-    Psd__V1__TaskOutput *output = ps_new(Psd__V1__TaskOutput);
-    psd__v1__task_output__init(output);
-    output->lease_id = run->task->lease_id;
-    output->output = run->said;
-    post(run->runner, &(event){.output = output});
-    run->said = NULL;
-    run->said_capacity = 0;
-    run->said_ms = ps_clock_ms(run->env->clock);
-}
-
-void ps_task_say(ps_task_run *run, uint64_t index, int32_t token)
-{
-    if (!run->said) {
-        run->said = ps_new(Psd__V1__Output);
-        psd__v1__output__init(run->said);
-        run->said->first = index;
-    }
-    Psd__V1__Output *said = run->said;
-    if (said->n_tokens == run->said_capacity) {
-        run->said_capacity = run->said_capacity ? 2 * run->said_capacity : 16;
-        said->tokens = ps_realloc(said->tokens, run->said_capacity * sizeof *said->tokens);
-    }
-    said->tokens[said->n_tokens++] = (uint32_t)token;
-    if (!run->said_ms || ps_clock_ms(run->env->clock) - run->said_ms >= PS_TASK_OUTPUT_MS)
-        say_now(run);
+    post(r, &(event){.output = output});
 }
 
 /* ---- a thread ---- */
@@ -227,7 +154,8 @@ static char *look_at_device(ps_task_run *run, ps_status st, Psd__V1__TaskResult 
     return ps_strdup(ps_error_message());
 }
 
-static void run_task(slot *s, const Psd__V1__Task *task)
+/* False: it is to run again, alone, and has said nothing. */
+static bool run_task(slot *s, const Psd__V1__Task *task)
 {
     ps_runner *r = s->runner;
     ps_task_run run = {.env = &r->env,
@@ -252,6 +180,12 @@ static void run_task(slot *s, const Psd__V1__Task *task)
         kind ? kind->run(&run, result)
              : ps_fail(PS_UNIMPLEMENTED, "this worker has no task of kind '%s'", task->kind);
     char *lost = NULL;
+    if (st == PS_NO_MEMORY && !run.begun && !s->alone && r->slot_count > 1) {
+        ps_log_info("task", "lease=%" PRIu64 " waits for the memory of other tasks: %s",
+                    task->lease_id, ps_error_message());
+        psd__v1__task_result__free_unpacked(result, NULL);
+        return false;
+    }
     if (st) {
         result_fail(result, task, st);
         lost = look_at_device(&run, st, result);
@@ -263,29 +197,119 @@ static void run_task(slot *s, const Psd__V1__Task *task)
                      ps_clock_ms(r->env.clock) - begun);
     }
     if (run.pending.samples || st)
-        report_now(&run);
-    say_now(&run);
+        ps_task_report_now(&run);
+    ps_task_say_now(&run);
     post(r, &(event){.result = result, .lost = lost});
+    return true;
 }
 
-static Psd__V1__Task *next_task(slot *s)
+/* ---- whose turn it is: all with the lock ---- */
+
+static bool takes(const slot *s, const queued *q)
+{
+    const ps_runner *r = s->runner;
+    bool first = s == &r->slots[0];
+    return r->slot_count == 1 || q->task->inference == !first;
+}
+
+/* May it begin now? One alone when all others are idle and hold nothing; until then, and while it
+ * runs, nobody else's task begins. */
+static bool may_begin(const slot *s, const queued *q, const queued *alone)
+{
+    const ps_runner *r = s->runner;
+    if (alone && q != alone)
+        return false;
+    for (unsigned i = 0; i < r->slot_count; i++) {
+        const slot *other = &r->slots[i];
+        if (other != s && (other->alone || (alone && (other->lease_id || !other->empty))))
+            return false;
+    }
+    return true;
+}
+
+static queued *first_alone(const ps_runner *r)
+{
+    ps_list_each(node, &r->queue)
+    {
+        queued *q = ps_container(node, queued, link);
+        if (q->alone)
+            return q;
+    }
+    return NULL;
+}
+
+static queued *pick(const slot *s)
+{
+    queued *alone = first_alone(s->runner);
+    ps_list_each(node, &s->runner->queue)
+    {
+        queued *q = ps_container(node, queued, link);
+        if (takes(s, q) && may_begin(s, q, alone))
+            return q;
+    }
+    return NULL;
+}
+
+/* Somebody wants all the memory there is. */
+static void give_memory(slot *s)
+{
+    pthread_mutex_unlock(&s->runner->lock);
+    ps_job_cache_clear(s->cache);
+    ps_served_model_drop(s->served);
+    pthread_mutex_lock(&s->runner->lock);
+    s->empty = true;
+    pthread_cond_broadcast(&s->runner->more);
+}
+
+static queued *next_task(slot *s)
 {
     ps_runner *r = s->runner;
-    Psd__V1__Task *task = NULL;
+    queued *q = NULL;
     pthread_mutex_lock(&r->lock);
     s->lease_id = 0;
-    while (ps_list_empty(&r->queue) && !r->quit)
-        pthread_cond_wait(&r->more, &r->lock);
-    if (!ps_list_empty(&r->queue)) {
-        queued *q = ps_container(r->queue.next, queued, link);
+    s->alone = false;
+    pthread_cond_broadcast(&r->more); /* somebody may wait to be alone, or for one that was */
+    while (!(q = pick(s)) && !(r->quit && ps_list_empty(&r->queue))) {
+        if (!s->empty && first_alone(r))
+            give_memory(s);
+        else
+            pthread_cond_wait(&r->more, &r->lock);
+    }
+    if (q) {
         ps_list_remove(&q->link);
-        task = q->task;
         ps_gate_reset(&s->gate);
-        s->lease_id = task->lease_id;
-        ps_free(&q);
+        s->lease_id = q->task->lease_id;
+        s->alone = q->alone;
+        s->empty = false;
     }
     pthread_mutex_unlock(&r->lock);
-    return task;
+    return q;
+}
+
+static void cancel_queued(ps_runner *r, queued *q, const char *reason)
+{
+    Psd__V1__TaskResult *result = result_new(q->task);
+    result_fail(result, q->task, ps_fail(PS_CANCELLED, "%s", reason));
+    post(r, &(event){.result = result});
+    ps_list_remove(&q->link);
+    psd__v1__task__free_unpacked(q->task, NULL);
+    ps_free(&q);
+}
+
+/* It keeps its place: whoever has waited longest is served first. Was it cancelled meanwhile? */
+static void run_again(slot *s, queued *q)
+{
+    ps_runner *r = s->runner;
+    ps_error cancelled;
+    pthread_mutex_lock(&r->lock);
+    ps_error_save(&cancelled, ps_gate_check(&s->gate));
+    q->alone = true;
+    ps_list_append(r->queue.next, &q->link);
+    if (cancelled.code)
+        cancel_queued(r, q, cancelled.message);
+    else if (atomic_load(&r->stop))
+        cancel_queued(r, q, "the worker is stopping");
+    pthread_mutex_unlock(&r->lock);
 }
 
 static void *slot_main(void *argument)
@@ -293,9 +317,13 @@ static void *slot_main(void *argument)
     slot *s = argument;
     ps_job_cache_create(&s->cache);
     ps_served_model_create(&s->served);
-    for (Psd__V1__Task *task; (task = next_task(s));) {
-        run_task(s, task);
-        psd__v1__task__free_unpacked(task, NULL);
+    for (queued *q; (q = next_task(s));) {
+        if (!run_task(s, q->task)) {
+            run_again(s, q);
+            continue;
+        }
+        psd__v1__task__free_unpacked(q->task, NULL);
+        ps_free(&q);
     }
     ps_job_cache_free(&s->cache);
     ps_served_model_free(&s->served);
@@ -319,6 +347,7 @@ void ps_runner_create(const ps_worker_env *env, unsigned slots, const ps_runner_
     for (unsigned i = 0; i < slots; i++) {
         slot *s = &r->slots[i];
         s->runner = r;
+        s->empty = true;
         ps_gate_init(&s->gate);
         s->remote = (ps_remote){
             .loop = env->loop, .channel = env->channel, .gate = &s->gate, .clock = env->clock};
@@ -336,18 +365,8 @@ void ps_runner_start(ps_runner *r, Psd__V1__Task *task)
     q->task = task;
     pthread_mutex_lock(&r->lock);
     ps_list_append(&r->queue, &q->link);
-    pthread_cond_signal(&r->more);
+    pthread_cond_broadcast(&r->more);
     pthread_mutex_unlock(&r->lock);
-}
-
-static void cancel_queued(ps_runner *r, queued *q, const char *reason)
-{
-    Psd__V1__TaskResult *result = result_new(q->task);
-    result_fail(result, q->task, ps_fail(PS_CANCELLED, "%s", reason));
-    post(r, &(event){.result = result});
-    ps_list_remove(&q->link);
-    psd__v1__task__free_unpacked(q->task, NULL);
-    ps_free(&q);
 }
 
 void ps_runner_cancel(ps_runner *r, uint64_t lease_id, const char *reason)

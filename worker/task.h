@@ -43,6 +43,7 @@ typedef struct ps_task_run {
     Psd__V1__Output *said; /* not yet on its way; NULL: nothing */
     size_t said_capacity;
     uint64_t said_ms; /* when the last went */
+    bool begun;       /* rows or tokens were reported: the task cannot begin anew here */
 } ps_task_run;
 
 enum { PS_TASK_REPORT_MS = 500, PS_TASK_OUTPUT_MS = 25 };
@@ -69,6 +70,12 @@ typedef struct ps_runner_events {
     void (*stopped)(void *user);               /* after ps_runner_stop: no thread left */
     void *user;
 } ps_runner_events;
+
+/* The first slot is for jobs that train, the others for those on stored models, so that a short one
+ * need not wait for a long one; a single slot takes both. Each is a thread with caches of its own.
+ * A task that finds no memory, and has done nothing yet, runs once more alone: when the others have
+ * ended theirs and given up what they keep. */
+enum { PS_RUNNER_TRAIN_SLOTS = 1 };
 
 /* env and events are copied. */
 void ps_runner_create(const ps_worker_env *env, unsigned slots, const ps_runner_events *events,

@@ -4,61 +4,68 @@
  * free slot, until no job can use any: so slots are shared evenly up to what each job wants. A job
  * over its share gives way when one of its (short) tasks ends; nothing is taken from it.
  *
+ * Jobs on stored models are short, and somebody waits for their answer: they are counted apart, so
+ * that trainings do not keep them from starting, have slots of their own where the worker has some
+ * (train_slots), and are given theirs before any training gets its next task.
+ *
  * Of the free workers a job gets one that had its last task (data and code are warm there), or, to
  * generate, the last of its model (which is still loaded there), else
  * the least loaded, else the one that has waited longest. */
-#include "common/base/mem.h"
 #include "server/sched/core.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static uint32_t workers_here(const ps_sched *s)
+void ps_tally_count(const ps_sched *s, ps_tally *out)
 {
-    uint32_t n = 0;
-    ps_list_each(node, &s->workers) n += ps_container(node, ps_worker, link)->session != 0;
-    return n;
+    *out = (ps_tally){0};
+    ps_list_each(node, &s->workers)
+    {
+        out->here += ps_container(node, ps_worker, link)->session != 0;
+    }
+    ps_list_each(node, &s->active)
+    {
+        const ps_job *job = ps_container(node, ps_job, of_state);
+        out->running[job->kind && job->kind->inference]++;
+    }
 }
 
-/* Why a queued job still waits, for people. */
-static void say_why(ps_job *job, const char *why)
+static bool may_start(const ps_tally *now, const ps_job *job)
 {
-    if (strcmp(job->record->reason, why) == 0)
-        return;
-    free(job->record->reason);
-    job->record->reason = ps_strdup(why);
-    ps_job_changed(job);
+    return now->here >= (job->spec->min_workers > 1 ? job->spec->min_workers : 1);
+}
+
+/* Could one of those start that could not when they were last looked at? */
+static bool worth_a_look(const ps_sched *s, const ps_tally *now, int inference)
+{
+    const ps_tally *then = &s->tally;
+    return s->newly_queued || now->here > then->here ||
+           now->running[inference] < then->running[inference];
+}
+
+static void start_some(ps_sched *s, ps_tally *now, int inference)
+{
+    ps_list_each_safe(node, &s->queued[inference])
+    {
+        ps_job *job = ps_container(node, ps_job, of_state);
+        if (now->running[inference] >= s->conf.max_running || now->here == 0)
+            break;
+        if (!may_start(now, job))
+            continue;
+        ps_job_start(job);
+        now->running[inference]++;
+    }
 }
 
 static void start_jobs(ps_sched *s)
 {
-    uint32_t running = 0;
-    uint32_t here = workers_here(s);
-    ps_list_each(node, &s->jobs)
-    {
-        ps_job_state state = ps_container(node, ps_job, link)->record->state;
-        running += state == PS_JOB_RUNNING || state == PS_JOB_CANCELLING;
-    }
-    ps_list_each(node, &s->jobs)
-    {
-        ps_job *job = ps_container(node, ps_job, link);
-        char why[96];
-        if (job->record->state != PS_JOB_QUEUED)
-            continue;
-        if (running >= s->conf.max_running) {
-            (void)snprintf(why, sizeof why, "waits its turn: jobs running: %u, at most %u may",
-                           running, s->conf.max_running);
-            say_why(job, why);
-        } else if (here == 0 || here < job->spec->min_workers) {
-            (void)snprintf(why, sizeof why, "waits for workers: %u here, %" PRId64 " needed", here,
-                           job->spec->min_workers > 1 ? job->spec->min_workers : 1);
-            say_why(job, why);
-        } else {
-            ps_job_start(job);
-            running++;
-        }
-    }
+    ps_tally now;
+    ps_tally_count(s, &now);
+    for (int inference = 0; inference < 2; inference++)
+        if (worth_a_look(s, &now, inference))
+            start_some(s, &now, inference);
+    s->newly_queued = false;
+    s->tally = now;
 }
 
 static bool is_warm(const ps_job *job, const ps_worker *worker)
@@ -69,40 +76,53 @@ static bool is_warm(const ps_job *job, const ps_worker *worker)
            strcmp(worker->last_model, job->record->model_version) == 0;
 }
 
-/* Is a better than b for this job? */
-static bool better(const ps_job *job, const ps_worker *a, const ps_worker *b)
-{
-    bool warm_a = is_warm(job, a), warm_b = is_warm(job, b);
-    if (warm_a != warm_b)
-        return warm_a;
-    if (a->n_leases != b->n_leases)
-        return a->n_leases < b->n_leases;
-    return a->used_ns < b->used_ns;
-}
-
 static bool is_free(const ps_worker *worker, uint64_t now)
 {
     return worker->session != 0 && now >= worker->stopping_ns && worker->n_leases < worker->slots;
 }
 
-/* One task of the job to the best worker that can take one. */
-static bool give_one(ps_job *job, ps_worker **free_workers, size_t n)
+bool ps_worker_has_slot(const ps_worker *worker, bool inference)
 {
-    bool tried[PS_ASSIGN_TRIES] = {false};
-    uint64_t now = ps_core_now(job->sched);
-    for (size_t round = 0; round < n; round++) {
-        size_t best = n;
-        for (size_t i = 0; i < n; i++)
-            if (!tried[i] && is_free(free_workers[i], now) &&
-                (best == n || better(job, free_workers[i], free_workers[best])))
-                best = i;
-        if (best == n)
-            return false;
-        tried[best] = true;
+    if (worker->n_leases >= worker->slots)
+        return false;
+    if (worker->train_slots == worker->slots)
+        return true;
+    return inference ? worker->n_inference < worker->slots - worker->train_slots
+                     : worker->n_leases - worker->n_inference < worker->train_slots;
+}
+
+typedef struct candidate {
+    ps_worker *worker;
+    bool warm;
+} candidate;
+
+/* The best for its job first. */
+static int by_merit(const void *a, const void *b)
+{
+    const candidate *x = a, *y = b;
+    if (x->warm != y->warm)
+        return x->warm ? -1 : 1;
+    if (x->worker->n_leases != y->worker->n_leases)
+        return x->worker->n_leases < y->worker->n_leases ? -1 : 1;
+    if (x->worker->used_ns != y->worker->used_ns)
+        return x->worker->used_ns < y->worker->used_ns ? -1 : 1;
+    return strcmp(x->worker->name, y->worker->name);
+}
+
+/* One task of the job to the best worker that can take one. */
+static bool give_one(ps_job *job, ps_worker *const *free_workers, size_t n_free)
+{
+    candidate at[PS_ASSIGN_TRIES];
+    size_t n = 0;
+    for (size_t i = 0; i < n_free; i++)
+        if (ps_worker_has_slot(free_workers[i], job->kind->inference))
+            at[n++] = (candidate){free_workers[i], is_warm(job, free_workers[i])};
+    qsort(at, n, sizeof *at, by_merit);
+    for (size_t i = 0; i < n; i++) {
         ps_lease task = {0};
-        if (!job->kind->next(job, free_workers[best], &task))
+        if (!job->kind->next(job, at[i].worker, &task))
             continue;
-        ps_lease_begin(job, free_workers[best], &task);
+        ps_lease_begin(job, at[i].worker, &task);
         return true;
     }
     return false;
@@ -111,32 +131,35 @@ static bool give_one(ps_job *job, ps_worker **free_workers, size_t n)
 static size_t collect_free(ps_sched *s, ps_worker *out[PS_ASSIGN_TRIES])
 {
     size_t n = 0;
+    uint64_t now = ps_core_now(s);
     ps_list_each(node, &s->workers)
     {
         ps_worker *worker = ps_container(node, ps_worker, link);
-        if (is_free(worker, ps_core_now(s)) && n < PS_ASSIGN_TRIES)
+        if (is_free(worker, now) && n < PS_ASSIGN_TRIES)
             out[n++] = worker;
     }
     return n;
 }
 
-/* The running job that has the fewest leases, after (fewest, oldest) = (*leases, *id). */
-static ps_job *next_job(ps_sched *s, uint32_t *leases, uint64_t *id, bool first)
+/* Is it a's turn before b's? Those on stored models, then those with fewer leases, then older. */
+static bool before(const ps_job *a, const ps_job *b)
+{
+    if (a->kind->inference != b->kind->inference)
+        return a->kind->inference;
+    if (a->n_leases != b->n_leases)
+        return a->n_leases < b->n_leases;
+    return a->record->id < b->record->id;
+}
+
+/* The running job whose turn comes next after that one's; NULL: the first. */
+static ps_job *next_job(ps_sched *s, const ps_job *after)
 {
     ps_job *best = NULL;
-    ps_list_each(node, &s->jobs)
+    ps_list_each(node, &s->active)
     {
-        ps_job *job = ps_container(node, ps_job, link);
-        bool after =
-            first || job->n_leases > *leases || (job->n_leases == *leases && job->record->id > *id);
-        if (!ps_job_runs(job) || !after)
-            continue;
-        if (!best || job->n_leases < best->n_leases)
-            best = job; /* the list is oldest first */
-    }
-    if (best) {
-        *leases = best->n_leases;
-        *id = best->record->id;
+        ps_job *job = ps_container(node, ps_job, of_state);
+        if (ps_job_runs(job) && (!after || before(after, job)) && (!best || before(job, best)))
+            best = job;
     }
     return best;
 }
@@ -145,10 +168,7 @@ static bool give_any(ps_sched *s)
 {
     ps_worker *free_workers[PS_ASSIGN_TRIES];
     size_t n = collect_free(s, free_workers);
-    uint32_t leases = 0;
-    uint64_t id = 0;
-    bool first = true;
-    for (ps_job *job; n > 0 && (job = next_job(s, &leases, &id, first)); first = false)
+    for (ps_job *job = NULL; n > 0 && (job = next_job(s, job));)
         if (give_one(job, free_workers, n))
             return true;
     return false;

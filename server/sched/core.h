@@ -39,6 +39,8 @@ struct ps_worker {
     Psd__V1__Hello *hello; /* a copy */
     uint64_t session;      /* 0: its stream has ended */
     uint32_t slots;
+    uint32_t train_slots; /* of them, for jobs that train; the others are for those on stored
+                             models. As many as slots: each takes any */
     uint64_t stopping_ns; /* gave a task back unasked: gets none before this, or attaching again */
     bool silent;          /* heard nothing for lease_timeout_ms; its leases are gone */
     bool left;            /* it ended its stream itself, in order */
@@ -49,7 +51,8 @@ struct ps_worker {
     uint64_t last_job;             /* of that task: its data may still be in memory there */
     char *last_model;              /* the version of the last generate task: likewise; NULL: none */
     ps_list leases;                /* ps_lease.of_worker */
-    uint32_t n_leases;             /* occupied slots */
+    uint32_t n_leases;             /* occupied slots, */
+    uint32_t n_inference;          /* of them, by tasks of jobs on stored models */
 };
 
 /* A lease occupies a slot of its worker until that answers or goes silent. It is the job's until
@@ -60,6 +63,7 @@ struct ps_lease {
     ps_worker *worker;
     ps_job *job;
     ps_task_kind kind;
+    bool inference;        /* of a job on a stored model */
     ps_piece piece;        /* train: begin moves as rows are done; evaluate: epoch */
     bool cancelled;        /* the worker was told, */
     uint64_t cancelled_ns; /* then */
@@ -68,7 +72,8 @@ struct ps_lease {
 enum { PS_JOB_LOG_LINES = 64, PS_JOB_LOG_BYTES = 1024 };
 
 struct ps_job {
-    ps_list link; /* ps_sched.jobs, oldest first */
+    ps_list link;     /* ps_sched.jobs, oldest first */
+    ps_list of_state; /* ps_sched.queued[] or .active, oldest first; none when it has ended */
     ps_sched *sched;
     unsigned refs; /* the list, the outbox, watches */
     ps_job_record *record;
@@ -103,6 +108,12 @@ struct ps_job {
     size_t n_members;
 };
 
+/* What decides which jobs may start; [1]: jobs on stored models, [0]: others. */
+typedef struct ps_tally {
+    uint32_t here; /* workers */
+    uint32_t running[2];
+} ps_tally;
+
 struct ps_sched {
     ps_sched_conf conf;
     ps_catalog *catalog;
@@ -111,6 +122,11 @@ struct ps_sched {
     pthread_mutex_t mutex;
     pthread_cond_t notified; /* a watch's notify() has returned */
     ps_list jobs, workers;
+    size_t n_jobs;
+    ps_list queued[2], active; /* jobs that wait (as in ps_tally); that run or are cancelling */
+    bool assign_due;           /* something has changed that may let a worker have a task */
+    bool newly_queued;         /* since jobs were last started, */
+    ps_tally tally;            /* when this was so */
     uint64_t next_lease;
     bool draining;
     bool recovered;
@@ -122,6 +138,9 @@ struct ps_sched {
 };
 
 void ps_core_lock(ps_sched *sched);
+/* For a call that changes nothing of who can have which task; it says so if it does, by assign_due:
+ * what such a call costs does not grow with jobs and workers. */
+void ps_core_lock_quietly(ps_sched *sched);
 void ps_core_unlock(ps_sched *sched);
 static inline uint64_t ps_core_now(const ps_sched *sched)
 {
@@ -131,12 +150,21 @@ static inline uint64_t ps_core_now(const ps_sched *sched)
 /* assign.c: gives free slots work, fairly; looks at so many free workers at a time. */
 enum { PS_ASSIGN_TRIES = 256 };
 void ps_assign(ps_sched *sched);
+void ps_tally_count(const ps_sched *sched, ps_tally *out);
+/* Is one of its free slots for jobs such as these? */
+bool ps_worker_has_slot(const ps_worker *worker, bool inference);
+
+/* waits.c: why a job is queued, or runs and no worker does anything for it, as a line for people;
+ * "": it does not wait. */
+enum { PS_WAITS_MAX = 192 };
+void ps_job_waits_for(const ps_job *job, char out[PS_WAITS_MAX]);
 
 /* job.c */
 ps_job *ps_job_find(ps_sched *sched, uint64_t id); /* NULL: none in memory */
 /* Takes record and spec; model_config is copied. */
 ps_job *ps_job_make(ps_sched *sched, ps_job_record *record, ps_job_spec *spec,
                     const char *model_config);
+void ps_job_unlink(ps_job *job); /* out of the scheduler's lists; the reference stays */
 void ps_job_ref(ps_job *job);
 void ps_job_unref(ps_job *job);
 bool ps_job_runs(const ps_job *job); /* state running */
@@ -148,9 +176,9 @@ void ps_job_fail(ps_job *job, const char *format, ...) PS_PRINTF(2, 3);
 void ps_job_cancelled_when_free(ps_job *job); /* cancelling -> cancelled, if nothing is out */
 void ps_job_say(ps_job *job, int level, const char *source, const char *format, ...)
     PS_PRINTF(4, 5);
-void ps_job_changed(ps_job *job);                    /* wakes its watches */
-void ps_job_show(ps_job *job);                       /* refreshes record->progress */
-void ps_job_save(ps_job *job);                       /* writes the record, outside */
+void ps_job_changed(ps_job *job); /* wakes its watches */
+void ps_job_show(ps_job *job); /* refreshes record->progress and, of a job that waits, ->reason */
+void ps_job_save(ps_job *job); /* writes the record, outside */
 void ps_job_member(ps_job *job, const char *worker); /* entered */
 void ps_job_leave_unused(ps_sched *sched);           /* members without a training task */
 

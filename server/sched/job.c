@@ -38,25 +38,52 @@ typedef struct ps_member {
     char worker[PS_WORKER_MAX];
 } ps_member;
 
+/* Newest first: those are asked for. */
 ps_job *ps_job_find(ps_sched *s, uint64_t id)
 {
-    ps_list_each(node, &s->jobs)
-    {
+    for (ps_list *node = s->jobs.prev; node != &s->jobs; node = node->prev) {
         ps_job *job = ps_container(node, ps_job, link);
         if (job->record->id == id)
             return job;
+        if (job->record->id < id)
+            break;
     }
     return NULL;
 }
 
-/* Oldest first: two submissions at once may get here in the wrong order. */
-static void link_by_id(ps_sched *s, ps_job *job)
+static ps_job *job_at(ps_list *node, size_t offset)
 {
-    ps_list *at = &s->jobs;
-    while (at->prev != &s->jobs &&
-           ps_container(at->prev, ps_job, link)->record->id > job->record->id)
+    return (ps_job *)(void *)((char *)node - offset);
+}
+
+/* Oldest first: two submissions at once may get here in the wrong order. offset: of the member of
+ * ps_job by which it is in the list. */
+static void insert_by_id(ps_list *list, ps_job *job, size_t offset)
+{
+    ps_list *at = list;
+    while (at->prev != list && job_at(at->prev, offset)->record->id > job->record->id)
         at = at->prev;
-    ps_list_append(at, &job->link);
+    ps_list_append(at, (ps_list *)(void *)((char *)job + offset));
+}
+
+/* Into the list of its state. */
+static void sort_in(ps_job *job)
+{
+    ps_sched *s = job->sched;
+    ps_list_remove(&job->of_state);
+    switch (job->record->state) {
+    case PS_JOB_QUEUED:
+        s->newly_queued = true;
+        insert_by_id(&s->queued[job->kind && job->kind->inference], job,
+                     offsetof(ps_job, of_state));
+        break;
+    case PS_JOB_RUNNING:
+    case PS_JOB_CANCELLING:
+        insert_by_id(&s->active, job, offsetof(ps_job, of_state));
+        break;
+    default:
+        break; /* it has ended */
+    }
 }
 
 ps_job *ps_job_make(ps_sched *s, ps_job_record *record, ps_job_spec *spec, const char *model_config)
@@ -71,8 +98,18 @@ ps_job *ps_job_make(ps_sched *s, ps_job_record *record, ps_job_spec *spec, const
     job->version = 1;
     ps_list_init(&job->leases);
     ps_list_init(&job->watches);
-    link_by_id(s, job);
+    ps_list_init(&job->of_state);
+    insert_by_id(&s->jobs, job, offsetof(ps_job, link));
+    s->n_jobs++;
+    sort_in(job);
     return job;
+}
+
+void ps_job_unlink(ps_job *job)
+{
+    ps_list_remove(&job->link);
+    ps_list_remove(&job->of_state);
+    job->sched->n_jobs--;
 }
 
 void ps_job_ref(ps_job *job)
@@ -155,10 +192,12 @@ static void end_leases(ps_job *job)
     }
 }
 
+static void leave_unused(ps_job *job);
+
 static void on_end(ps_job *job)
 {
     end_leases(job);
-    ps_job_leave_unused(job->sched);
+    leave_unused(job);
     if (job->waiting)
         job->ended_waits = true;
     else
@@ -175,6 +214,7 @@ void ps_job_move(ps_job *job, ps_job_state to, const char *reason, const char *r
     if (ps_sm_move(&machine, &state, to, "job=%" PRIu64, r->id))
         return; /* a bug of ours, and logged as one */
     r->state = (ps_job_state)state;
+    sort_in(job);
     replace(&r->reason, reason);
     replace(&r->result, result);
     if (to == PS_JOB_RUNNING)
@@ -222,12 +262,24 @@ void ps_job_cancelled_when_free(ps_job *job)
         ps_job_move(job, PS_JOB_CANCELLED, NULL, NULL);
 }
 
+/* Of a job that waits for room for its model, finish.c says why. */
+static void show_waiting(ps_job *job)
+{
+    char why[PS_WAITS_MAX];
+    bool other = job->record->state > PS_JOB_RUNNING || job->outcome.failed_writes;
+    if (other)
+        return;
+    ps_job_waits_for(job, why);
+    replace(&job->record->reason, why);
+}
+
 void ps_job_show(ps_job *job)
 {
     enum { RATE_SECONDS = 5, ETA_SECONDS = 30 };
     Psd__V1__Progress *p = &job->record->progress;
     uint64_t now = ps_core_now(job->sched);
-    if (!job->work)
+    show_waiting(job);
+    if (!ps_job_runs(job) || !job->work)
         return;
     job->kind->show(job);
     ps_meter_means(&job->meter, now, RATE_SECONDS);
@@ -276,18 +328,19 @@ static bool trains(const ps_job *job, const char *worker)
     return false;
 }
 
+static void leave_unused(ps_job *job)
+{
+    for (size_t i = 0; i < job->n_members;) {
+        if (trains(job, job->members[i].worker)) {
+            i++;
+            continue;
+        }
+        ps_outbox_leave(job, job->members[i].worker);
+        job->members[i] = job->members[--job->n_members];
+    }
+}
+
 void ps_job_leave_unused(ps_sched *s)
 {
-    ps_list_each(node, &s->jobs)
-    {
-        ps_job *job = ps_container(node, ps_job, link);
-        for (size_t i = 0; i < job->n_members;) {
-            if (trains(job, job->members[i].worker)) {
-                i++;
-                continue;
-            }
-            ps_outbox_leave(job, job->members[i].worker);
-            job->members[i] = job->members[--job->n_members];
-        }
-    }
+    ps_list_each(node, &s->active) leave_unused(ps_container(node, ps_job, of_state));
 }

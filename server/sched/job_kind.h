@@ -20,6 +20,8 @@ typedef struct ps_lease ps_lease;
 
 typedef struct ps_job_kind {
     const char *name; /* as in the job file */
+    /* Works on a stored model: its tasks may run beside a training, and go first. */
+    bool inference;
     /* At submission, without the mutex: what can be known to be wrong by now. model: of the stored
      * model that the job uses, NULL: none. May be NULL. */
     ps_status (*check)(const ps_job_spec *spec, const ps_spec_model *model);

@@ -9,15 +9,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MAX_UNFINISHED = 1000 };
+enum { MAX_UNFINISHED = 16384 };
 
 /* Does psd take a job now? */
 static ps_status check_room(ps_sched *s)
 {
-    size_t n = 0;
     pthread_mutex_lock(&s->mutex);
     bool draining = s->draining;
-    ps_list_each(node, &s->jobs) n++;
+    size_t n = s->n_jobs;
     pthread_mutex_unlock(&s->mutex);
     if (draining)
         return ps_fail(PS_UNAVAILABLE,
@@ -178,8 +177,7 @@ static ps_job_record *live_record(ps_sched *s, uint64_t job_id)
     ps_job *job = ps_job_find(s, job_id);
     if (!job)
         return NULL;
-    if (ps_job_runs(job))
-        ps_job_show(job);
+    ps_job_show(job);
     return ps_job_record_copy(job->record);
 }
 

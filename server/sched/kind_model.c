@@ -174,6 +174,7 @@ static void show(ps_job *job)
 
 const ps_job_kind ps_job_kind_evaluate = {
     .name = "evaluate",
+    .inference = true,
     .start = start_evaluate,
     .free = work_free,
     .next = next,
@@ -185,6 +186,7 @@ const ps_job_kind ps_job_kind_evaluate = {
 
 const ps_job_kind ps_job_kind_predict = {
     .name = "predict",
+    .inference = true,
     .start = start_predict,
     .free = work_free,
     .next = next,
@@ -196,6 +198,7 @@ const ps_job_kind ps_job_kind_predict = {
 
 const ps_job_kind ps_job_kind_generate = {
     .name = "generate",
+    .inference = true,
     .check = check_generate,
     .start = start_generate,
     .free = work_free,

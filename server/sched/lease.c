@@ -14,10 +14,12 @@ ps_lease *ps_lease_begin(ps_job *job, ps_worker *worker, const ps_lease *task)
     lease->id = s->next_lease++;
     lease->job = job;
     lease->worker = worker;
+    lease->inference = job->kind->inference;
     ps_list_append(&job->leases, &lease->of_job);
     ps_list_append(&worker->leases, &lease->of_worker);
     job->n_leases++;
     worker->n_leases++;
+    worker->n_inference += lease->inference;
     worker->used_ns = ps_core_now(s);
     worker->last_job = job->record->id;
     ps_lease_index_add(&s->index, worker->name, job->record->id);
@@ -73,6 +75,7 @@ void ps_lease_end(ps_lease *lease)
     ps_lease_orphan(lease);
     ps_list_remove(&lease->of_worker);
     lease->worker->n_leases--;
+    lease->worker->n_inference -= lease->inference;
     free(lease);
 }
 

@@ -91,7 +91,7 @@ static void retire(ps_job *job)
 {
     if (!job->ended || job->unsaved || ps_list_empty(&job->link))
         return;
-    ps_list_remove(&job->link);
+    ps_job_unlink(job);
     ps_job_unref(job);
 }
 
@@ -154,6 +154,7 @@ static void run_task(ps_sched *s, entry *e)
     psd__v1__task__init(&task);
     task.model_config = e->job->model_config;
     task.model_version = record->model_version;
+    task.inference = e->job->kind->inference;
     task.lease_id = e->lease_id;
     task.job_id = record->id;
     /* protobuf-c has no const; the message is only read */

@@ -27,6 +27,9 @@ ps_sched *ps_sched_create(const ps_sched_conf *conf, ps_catalog *catalog, const 
     pthread_mutex_init(&s->mutex, NULL);
     pthread_cond_init(&s->notified, NULL);
     ps_list_init(&s->jobs);
+    ps_list_init(&s->queued[0]);
+    ps_list_init(&s->queued[1]);
+    ps_list_init(&s->active);
     ps_list_init(&s->workers);
     ps_outbox_init(&s->outbox);
     ps_lease_index_init(&s->index);
@@ -155,12 +158,26 @@ static bool checkpoint_due(const ps_job *job, uint64_t now)
            now - job->checkpoint_ns >= every_ms * 1000000;
 }
 
+/* What a job that nobody works for waits for has changed: only who watches it need know. */
+static void show_waiting(ps_job *job)
+{
+    if (ps_list_empty(&job->watches))
+        return;
+    char *before = ps_strdup(job->record->reason);
+    ps_job_show(job);
+    if (strcmp(before, job->record->reason) != 0)
+        ps_job_changed(job);
+    free(before);
+}
+
 static void tick_job(ps_sched *s, ps_job *job, uint64_t now, bool save, bool show)
 {
     if (job->unsaved && save)
         ps_job_save(job);
     if (job->record->state == PS_JOB_CANCELLING)
         give_up_cancelled(job, now);
+    if (show && job->record->state == PS_JOB_QUEUED)
+        show_waiting(job);
     if (!ps_job_runs(job) || !job->work)
         return;
     ps_finish_tick(job, now);

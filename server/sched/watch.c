@@ -65,7 +65,7 @@ static ps_status find_or_load(ps_sched *s, uint64_t job_id, ps_job **out)
         ps_job_ref(job);
     } else {
         job = ps_job_make(s, record, NULL, "");
-        ps_list_remove(&job->link); /* its one reference is the watch's */
+        ps_job_unlink(job); /* its one reference is the watch's */
     }
     *out = job;
     return PS_OK;
@@ -130,8 +130,7 @@ static Psd__V1__Output *next_output(ps_watch *watch)
 
 static ps_job_record *snapshot(ps_job *job)
 {
-    if (ps_job_runs(job))
-        ps_job_show(job);
+    ps_job_show(job);
     ps_job_record *copy = ps_job_record_copy(job->record);
     copy->spec[0] = 0;
     return copy;

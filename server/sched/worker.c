@@ -181,6 +181,8 @@ static ps_status attach(ps_sched *s, uint64_t session, const char *name, const c
     worker->stopping_ns = 0;
     worker->left = false;
     worker->slots = hello->slots == 0 ? 1 : hello->slots > SLOTS_MAX ? SLOTS_MAX : hello->slots;
+    bool mixed = hello->train_slots == 0 || hello->train_slots > worker->slots;
+    worker->train_slots = mixed ? worker->slots : hello->train_slots;
     worker->attached_ms = ps_clock_wall_ms(&s->conf.clock);
     ps_worker_heard(s, worker);
     reconcile(s, worker, hello);
@@ -241,9 +243,9 @@ void ps_sched_leave(ps_sched *s, uint64_t session)
 /* Tells every job of the worker's leases once. */
 static void say_silent(ps_sched *s, const ps_worker *worker, uint64_t silent_ns)
 {
-    ps_list_each(node, &s->jobs)
+    ps_list_each(node, &s->active)
     {
-        ps_job *job = ps_container(node, ps_job, link);
+        ps_job *job = ps_container(node, ps_job, of_state);
         if (ps_lease_index_has(&s->index, worker->name, job->record->id))
             ps_job_say(job, PS_LOG_WARNING, "psd",
                        "worker %s has been silent for %" PRIu64 " s: its work goes to others",

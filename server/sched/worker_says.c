@@ -5,7 +5,7 @@
 /* Locks; *out is the worker of the session. On failure nothing is locked. */
 static ps_status enter_session(ps_sched *s, uint64_t session, ps_worker **out)
 {
-    ps_core_lock(s);
+    ps_core_lock_quietly(s);
     ps_worker *worker = ps_worker_find_session(s, session);
     if (!worker) {
         ps_core_unlock(s);
@@ -41,6 +41,7 @@ ps_status ps_sched_progress(ps_sched *s, uint64_t session, const Psd__V1__TaskPr
         return st;
     ps_lease *lease = ps_lease_find(worker, report->lease_id);
     if (lease && lease->job && ps_job_runs(lease->job)) {
+        s->assign_due = true; /* rows that are done may let others be given out */
         if (report->log)
             take_log(worker, lease->job, report->log);
         if (lease->job->kind->progress)
@@ -96,6 +97,7 @@ ps_status ps_sched_result(ps_sched *s, uint64_t session, const Psd__V1__TaskResu
     if (st)
         return st;
     ps_lease *lease = ps_lease_find(worker, result->lease_id);
+    s->assign_due = lease != NULL;
     if (lease)
         take_result(s, lease, result);
     ps_core_unlock(s);

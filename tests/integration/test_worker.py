@@ -128,6 +128,28 @@ def a_cancelled_job_leaves_the_worker_at_once_and_ready():
         assert time.monotonic() - begin < 5 * SLOW
 
 
+def a_short_job_does_not_wait_for_a_training():
+    with Cluster() as cluster:
+        cluster.tiny_data(rows=16000)
+        cluster.start_server()
+        worker = cluster.start_worker("w1")
+        cluster.wait_job(cluster.submit(cluster.tiny_job(epochs=1, workers=1)))
+        slow = cluster.tiny_job(name="slow", batch=1, layers="[16, 256, 4]", more="shards: {rows_per_task: 16000}")
+        job_id = cluster.submit(slow)
+        trained_beyond(cluster, job_id, 0)
+        files = (cluster.dir / "test-features.gz", cluster.dir / "test-labels.gz")
+        begin = time.monotonic()
+        assert cluster.psctl_json("evaluate", "tiny", *files)["samples"] > 0
+        took = time.monotonic() - begin
+        assert cluster.job(job_id)["progress"]["samples"] < 16000, f"beside its first task, not after it; {took} s"
+        worker.stop()
+        wait_until("it says why it stands",
+                   lambda: cluster.job(job_id)["reason"] == "waits for workers: 0 here, 1 needed")
+        cluster.start_worker("w1")
+        wait_until("it goes on", lambda: cluster.job(job_id)["reason"] == "")
+        cluster.psctl("cancel", job_id)
+
+
 def odd_jobs_train_as_well():
     with Cluster() as cluster:
         cluster.tiny_data()
@@ -272,5 +294,6 @@ run([a_stopped_worker_returns_its_lease_and_a_late_one_joins,
      a_worker_whose_psd_is_gone_leaves_at_once_and_says_what_is_lost, psd_is_restarted_without_waiting_for_its_workers,
      psd_is_killed_under_asp, psd_is_killed_under_bsp,
      a_killed_workers_rows_are_trained_by_the_other, a_cancelled_job_leaves_the_worker_at_once_and_ready,
+         a_short_job_does_not_wait_for_a_training,
      odd_jobs_train_as_well, a_model_that_contradicts_its_architecture_is_said_before_data_is_read, a_line_is_fitted_from_csv, bad_data_fails_the_job_with_what_and_where,
      a_loss_that_blows_up_fails_the_job_with_the_learning_rate, certificates_and_log_level_are_read_again])

@@ -238,6 +238,7 @@ ps_status ps_world_hello(ps_world *w, uint64_t session, const char *name, uint64
         memcpy(copy, leases, n_leases * sizeof *copy);
     hello.incarnation = incarnation;
     hello.slots = slots;
+    hello.train_slots = w->train_slots;
     hello.n_leases = n_leases;
     hello.leases = copy;
     return ps_sched_attach(w->sched, session, name, "127.0.0.1:9", &hello);

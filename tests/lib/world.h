@@ -30,6 +30,7 @@ typedef struct ps_world {
     ps_job_outcome outcome;               /* of the last finish */
     ps_buf blob;                          /* what restore gives; empty: there is no checkpoint */
     uint64_t clock;                       /* what enter returns */
+    uint32_t train_slots;                 /* what workers say; 0: nothing of it */
     uint64_t n_checkpoints;
 } ps_world;
 

@@ -94,11 +94,13 @@ static inline void on_loop(void (*f)(void *state), void *state)
     ps_remote_run(&t.rig.remote, f, state);
 }
 
+static unsigned rig_slots = 1; /* of the runner that begin() makes */
+
 static inline void make_runner(void *state)
 {
     (void)state;
     ps_runner_create(
-        &t.env, 1,
+        &t.env, rig_slots,
         &(ps_runner_events){
             .progress = progress_cb, .result = result_cb, .lost = lost_cb, .stopped = stopped_cb},
         &t.runner);

@@ -222,6 +222,75 @@ START_TEST(cancelling_ends_the_task_of_the_lease_and_no_other)
 }
 END_TEST
 
+static void begin_slots(unsigned slots)
+{
+    rig_slots = slots;
+    begin();
+}
+
+static Psd__V1__Task *inference(uint64_t lease)
+{
+    Psd__V1__Task *task = stored_task(lease, "predict", classes, t.labelled);
+    task->inference = true;
+    return task;
+}
+
+START_TEST(a_slot_of_each_sort_runs_its_own_beside_the_other)
+{
+    begin_slots(2);
+    t.models.silent = true;
+    on_loop(start, inference(1)); /* waits for psd */
+    wait_export();
+    on_loop(start, inference(2)); /* for that slot */
+    is_done(run(train_task(3, "plan", t.labelled)));
+    ck_assert_uint_eq(t.count, 1);
+    ck_assert_uint_eq(fake_models_count(&t.models, &t.models.exports), 1);
+    for (uint64_t lease = 1; lease <= 2; lease++) {
+        on_loop(cancel, &lease);
+        failed(wait_result(lease), 1, true, "you said so");
+    }
+    end();
+}
+END_TEST
+
+static Psd__V1__Task *too_large(uint64_t lease)
+{
+    char *spec = ps_asprintf("kind: train\nname: line\n"
+                             "model: {architecture: mlp, layers: [2, 1048576, 1048576, 2]}\n"
+                             "data:\n  format: csv\n  train: {features: %s}\n"
+                             "train: {epochs: 1, optimizer: {name: sgd, learning_rate: 1}}\n",
+                             t.labelled);
+    Psd__V1__Task *task = task_new(lease, "train", spec, "");
+    task->row_end = ROWS;
+    return task;
+}
+
+START_TEST(who_finds_no_memory_waits_for_the_others_and_tries_alone)
+{
+    begin_slots(2);
+    t.models.silent = true;
+    on_loop(start, inference(1));
+    wait_export();
+    on_loop(start, too_large(2));
+    on_loop(start, train_task(3, "plan", t.labelled)); /* behind it */
+    uint64_t lease = 1;
+    on_loop(cancel, &lease);
+    failed(wait_result(2), 8, true, "model line has 1099"); /* and no more than once again */
+    is_done(wait_result(3));
+    for (uint64_t i = 0; i < 3; i++)
+        ck_assert_uint_eq(t.results[i]->lease_id, i + 1);
+    lease = 5; /* cancelled while it waits to be alone */
+    on_loop(start, inference(4));
+    on_loop(start, too_large(5));
+    on_loop(cancel, &lease);
+    failed(wait_result(5), 1, true, "you said so");
+    lease = 4;
+    on_loop(cancel, &lease);
+    failed(wait_result(4), 1, true, "you said so");
+    end();
+}
+END_TEST
+
 START_TEST(stopping_gives_back_what_waits_at_once)
 {
     begin();
@@ -307,6 +376,8 @@ static const ps_check_case tests[] = {
     {&a_refusal_that_no_clock_explains_gives_the_task_back},
     {&a_kind_that_is_not_known_may_be_known_elsewhere},
     {&cancelling_ends_the_task_of_the_lease_and_no_other},
+    {&a_slot_of_each_sort_runs_its_own_beside_the_other},
+    {&who_finds_no_memory_waits_for_the_others_and_tries_alone},
     {&stopping_gives_back_what_waits_at_once},
     {&a_stopping_worker_ends_training_between_steps_and_says_where},
     {&a_device_that_is_lost_is_said_and_what_was_on_it_made_anew},
