@@ -142,7 +142,7 @@ def a_peer_that_says_nothing_is_closed():
             assert 4 < took < 10 * SLOW, f"{took:.1f} s; the deadline of the handshake is 5 s"
             for reason in ("no TLS handshake within 5000 ms", "keepalive: no answer"):
                 wait_until(f"psd's log says twice '{reason}'", lambda: cluster.server.text().count(reason) == 2, 5)
-            wait_until("only the bystander is left", lambda: metric(cluster, "psd_connections") == 1, 5)
+            wait_until("only the bystander is left", lambda: metric(cluster, "psd_open_connections") == 1, 5)
         bystander.is_served("silent peers")
 
 
@@ -217,7 +217,7 @@ keepalive: {interval: 2s, timeout: 1s}"""
                 if "the peer took nothing of what waits for it within 30000 ms" in cluster.server.text():
                     ended.setdefault("chatty", time.monotonic() - begin)
             assert set(ended) == {"stingy", "chatty"}, (ended, cluster.server.text()[-3000:])
-            assert cluster.server.text().count("keepalive: no answer within 1000 ms") == len(deaf)
+            wait_until("all are in the log", lambda: cluster.server.text().count("keepalive: no answer within 1000 ms") == len(deaf))
             # of 16 answers of at least 1 MiB each, no more than the connection's 8 MiB were begun
             refused = [s for s in streams if stingy.answers[s].get("grpc-status") == EXHAUSTED]
             assert 6 <= len(refused) <= 15, [a.get("grpc-status") for a in stingy.answers.values()]
@@ -430,7 +430,7 @@ def limits_of_connections_and_streams_hold():
             peer.read_to_end(5)
             assert peer.goaway[1] == PROTOCOL_ERROR, peer.goaway
             logged(cluster, "the peer broke the rules of HTTP/2")
-        wait_until("the connection is gone", lambda: metric(cluster, "psd_connections") == 1, 5)
+        wait_until("the connection is gone", lambda: metric(cluster, "psd_open_connections") == 1, 5)
         with contextlib.ExitStack() as stack:
             for _ in range(11):
                 peer = stack.enter_context(connect(cluster))
@@ -445,7 +445,7 @@ def limits_of_connections_and_streams_hold():
                     assert error.code() == grpc.StatusCode.UNAVAILABLE, error
             logged(cluster, "too many connections")
             bystander.is_served("too many connections")
-        wait_until("the connections are gone", lambda: metric(cluster, "psd_connections") == 1, 5)
+        wait_until("the connections are gone", lambda: metric(cluster, "psd_open_connections") == 1, 5)
         cluster.psctl("jobs")
 
 

@@ -62,7 +62,7 @@ def refused_everywhere(cluster, who, alert, reason):
     lines = wait_until(f"{who} is audited",
                        lambda: audit(cluster, event="handshake", outcome="refused")[before:], 5)
     assert reason in lines[0]["reason"] and lines[0]["address"].startswith("127.0.0.1:"), lines
-    assert f'reason="{lines[0]["reason"]}"' in cluster.server.text()
+    wait_until("the log has it, too", lambda: f'reason="{lines[0]["reason"]}"' in cluster.server.text(), 5)
     if who:
         with cluster.channel(who) as channel:
             try:
@@ -179,7 +179,8 @@ def a_refused_call_is_told_to_both_sides_and_audited():
         line = audit(cluster, event="call", call="/psd.v1.Jobs/Submit")
         assert len(line) == 1 and line[0]["outcome"] == "refused" and line[0]["reason"] == text
         assert line[0]["identity"] == "spiffe://test/observer/eve"
-        assert f'peer=spiffe://test/observer/eve path=/psd.v1.Jobs/Submit reason="{text}"' in cluster.server.text()
+        wait_until("the log has it, too", lambda: f'peer=spiffe://test/observer/eve path=/psd.v1.Jobs/Submit reason="{text}"'
+                   in cluster.server.text(), 5)
         with cluster.channel("w1") as channel:
             code, details = outcome(channel, "psd.v1.Jobs/Cancel")
             assert code == grpc.StatusCode.PERMISSION_DENIED and "role worker may not call" in details
