@@ -213,6 +213,11 @@ uint64_t ps_spec_step_rows(const ps_spec_train *train)
     return (uint64_t)train->batch_size * (uint64_t)train->accumulate;
 }
 
+bool ps_spec_synchronous(const ps_spec_train *train)
+{
+    return strcmp(train->consistency.mode, "bsp") == 0;
+}
+
 const char *ps_job_spec_kind_name(unsigned kind)
 {
     return kind <= PS_SPEC_GENERATE ? kind_words[kind] : "unknown";

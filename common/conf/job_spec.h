@@ -229,6 +229,9 @@ bool ps_spec_model_is_language(const ps_spec_model *model);
 /* Rows of one gradient. */
 uint64_t ps_spec_step_rows(const ps_spec_train *train);
 
+/* Do all workers' gradients of a clock make one update (bsp), so that they wait for each other? */
+bool ps_spec_synchronous(const ps_spec_train *train);
+
 /* A model or job name: 1..64 of [a-z0-9._-], first a letter or digit. */
 bool ps_job_spec_name_ok(const char *name);
 const char *ps_spec_missing_name(unsigned missing); /* "error", "zero" */

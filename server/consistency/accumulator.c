@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/base/vector.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -80,7 +81,6 @@ static void add_scaled(float *sum, const ps_wire_float *g, size_t n, float facto
 typedef struct addition {
     ps_accumulator *accumulator;
     double weight;
-    float factor;
 } addition;
 
 static void add_block(void *user, uint64_t block, const ps_block_piece *pieces, size_t n)
@@ -90,34 +90,50 @@ static void add_block(void *user, uint64_t block, const ps_block_piece *pieces, 
     pthread_mutex_lock(&b->lock);
     bool first = b->weight == 0;
     if (first && n == 1 && pieces[0].count == b->elements) {
-        set_scaled(b->sum, pieces[0].values, b->elements, a->factor);
+        set_scaled(b->sum, pieces[0].values, b->elements, (float)a->weight);
     } else {
         if (first)
             memset(b->sum, 0, b->elements * sizeof *b->sum);
         for (size_t i = 0; i < n; i++)
-            add_scaled(b->sum + pieces[i].begin, pieces[i].values, pieces[i].count, a->factor);
+            add_scaled(b->sum + pieces[i].begin, pieces[i].values, pieces[i].count,
+                       (float)a->weight);
     }
     b->weight += a->weight;
     pthread_mutex_unlock(&b->lock);
 }
 
-void ps_accumulator_add(ps_accumulator *accumulator, const ps_push *push, double weight,
-                        double scale)
+void ps_accumulator_add(ps_accumulator *accumulator, const ps_push *push, double weight)
 {
-    addition a = {accumulator, weight, (float)(weight * scale)};
+    addition a = {accumulator, weight};
     ps_push_each_block(push, add_block, &a);
+}
+
+/* Of the clock's gradient, which is what torch clips, too: not of each worker's share of it. */
+static double clip_scale(const ps_accumulator *a)
+{
+    double limit = ps_update_clip_norm(a->store), sum_sq = 0;
+    for (uint64_t i = 0; limit > 0 && i < a->n; i++) {
+        const block_sum *b = &a->blocks[i];
+        if (b->weight > 0)
+            sum_sq +=
+                ps_codec_scan_values(b->sum, b->elements, true).sum_sq / b->weight / b->weight;
+    }
+    double norm = sqrt(sum_sq);
+    return limit > 0 && norm > limit ? limit / norm : 1;
 }
 
 void ps_accumulator_apply(ps_accumulator *a)
 {
+    double scale = clip_scale(a);
     ps_update update;
-    ps_update_begin(a->store, ps_update_elements(a->store), &update); /* one a clock */
+    ps_update_begin(a->store, ps_update_elements(a->store), ps_update_rows(a->store),
+                    &update); /* one a clock */
     for (uint64_t i = 0; i < a->n; i++) {
         block_sum *b = &a->blocks[i];
         if (b->weight == 0)
             continue;
         ps_block_piece whole = {.begin = 0, .count = b->elements, .values = b->sum};
-        ps_update_block(&update, i, &whole, 1, 1 / b->weight);
+        ps_update_block(&update, i, &whole, 1, scale / b->weight);
         b->weight = 0;
     }
     ps_update_end(&update);

@@ -17,10 +17,10 @@ typedef struct ps_accumulator ps_accumulator;
 
 PS_MUST_CHECK ps_status ps_accumulator_create(ps_param_store *store, ps_accumulator **out);
 void ps_accumulator_free(ps_accumulator **accumulator);
-/* weight > 0 multiplies the gradient; scale (clipping) too, without counting in Σ w. */
-void ps_accumulator_add(ps_accumulator *accumulator, const ps_push *push, double weight,
-                        double scale);
-/* Applies the means as one update and is empty again. (gate) */
+/* weight > 0 multiplies the gradient. */
+void ps_accumulator_add(ps_accumulator *accumulator, const ps_push *push, double weight);
+/* Applies the means as one update and is empty again. Where the store clips, the means of all
+ * blocks together are scaled down to that norm. (gate) */
 void ps_accumulator_apply(ps_accumulator *accumulator);
 uint64_t ps_accumulator_bytes(const ps_accumulator *accumulator);
 

@@ -49,18 +49,26 @@ static void apply_block(void *user, uint64_t block, const ps_block_piece *pieces
     ps_update_block(&a->update, block, pieces, n, a->scale);
 }
 
-static ps_status on_push(ps_controller *c, const ps_push *push, ps_controller_outcome *out)
+static ps_status admit(ps_controller *c, const ps_push_header *header, uint64_t *pending_clock)
+{
+    return PS_OK;
+}
+
+static void withdraw(ps_controller *c)
+{
+}
+
+static void on_push(ps_controller *c, const ps_push *push, ps_push_reply *out)
 {
     application a = {.scale = ps_push_clip_scale(push)};
-    ps_update_begin(c->store, ps_push_elements(push), &a.update);
+    ps_update_begin(c->store, ps_push_elements(push), ps_push_rows_before(push), &a.update);
     ps_push_each_block(push, apply_block, &a);
     ps_update_end(&a.update);
     uint64_t before = a.update.version - 1, pulled = ps_push_header_of(push)->pulled_version;
-    *out = (ps_controller_outcome){
+    *out = (ps_push_reply){
         .version = a.update.version,
         .staleness = before > pulled ? before - pulled : 0,
     };
-    return PS_OK;
 }
 
 static ps_status join(ps_controller *c, const char *name, uint64_t lease, uint64_t *first_clock)
@@ -166,6 +174,8 @@ const ps_controller_ops ps_controller_asp = {
     .create = create,
     .free = asp_free,
     .check = check,
+    .admit = admit,
+    .withdraw = withdraw,
     .on_push = on_push,
     .join = join,
     .leave = leave,

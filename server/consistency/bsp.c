@@ -6,7 +6,8 @@
  * A push belongs to the clock that is open; one that names another is refused, and its worker goes
  * on from there (clock call, pull, compute again). Anybody may push; only members are waited for. A
  * member that leaves is no longer waited for; the pushes it completed stay, being gradients of the
- * same parameters as all others, and when it was the last one they end the clock. A member that
+ * same parameters as all others, and when it was the last one they end the clock, unless a gradient
+ * has come in part: the rest is computed again, from the same parameters. A member that
  * comes when a clock is under way enters at the next one, and so does one that comes with a new
  * task after it has pushed to this clock under another: a clock call with the clock before, or with
  * 0, answers when that begins. Without members a clock stays open. The sums of an unfinished clock
@@ -109,7 +110,7 @@ static bool is_over(const ps_controller *c)
     if (c->stopped || c->applying || c->adding > 0)
         return false;
     if (ps_vector_clock_count(c->members) == 0)
-        return c->abandoned && c->pushes > 0;
+        return c->abandoned && c->pushes > 0 && !ps_update_has_halves(c->store, c->clock);
     return ps_vector_clock_slowest(c->members, 0) >= c->clock;
 }
 
@@ -182,22 +183,35 @@ static ps_status check(ps_controller *c, const ps_push_header *header)
     return st;
 }
 
-static ps_status on_push(ps_controller *c, const ps_push *push, ps_controller_outcome *out)
+/* No clock ends between this and on_push or withdraw. */
+static ps_status admit(ps_controller *c, const ps_push_header *header, uint64_t *pending_clock)
 {
-    const ps_push_header *header = ps_push_header_of(push);
     pthread_mutex_lock(&c->lock);
     while (c->applying)
         pthread_cond_wait(&c->opened, &c->lock);
     ps_status st = check_clock(c, header->clock);
-    if (st) {
-        pthread_mutex_unlock(&c->lock);
-        return st;
+    if (!st) {
+        c->adding++;
+        *pending_clock = c->clock;
     }
-    c->adding++;
-    out->pending_clock = c->clock;
     pthread_mutex_unlock(&c->lock);
+    return st;
+}
 
-    ps_accumulator_add(c->sums, push, header->weight, ps_push_clip_scale(push));
+static void withdraw(ps_controller *c)
+{
+    answers a = {0};
+    pthread_mutex_lock(&c->lock);
+    c->adding--;
+    end_clock_if_over(c, &a);
+    pthread_mutex_unlock(&c->lock);
+    give_answers(&a);
+}
+
+static void on_push(ps_controller *c, const ps_push *push, ps_push_reply *out)
+{
+    const ps_push_header *header = ps_push_header_of(push);
+    ps_accumulator_add(c->sums, push, header->weight);
 
     out->version = ps_update_count(c->store); /* no clock ends while this one is being added */
     out->staleness =
@@ -207,12 +221,11 @@ static ps_status on_push(ps_controller *c, const ps_push *push, ps_controller_ou
     c->adding--;
     c->pushes++;
     ps_clock_member *member = ps_vector_clock_find(c->members, ps_push_client(push));
-    if (member)
+    if (member && ps_push_is_whole(push))
         member->pushed = c->clock;
     end_clock_if_over(c, &a); /* a push of one that is not a member may come last */
     pthread_mutex_unlock(&c->lock);
     give_answers(&a);
-    return PS_OK;
 }
 
 /* ---- members ---- */
@@ -342,7 +355,10 @@ static void stop(ps_controller *c)
 {
     answers a = {0};
     enter(c);
-    apply_sums(c);
+    if (c->pushes) {
+        apply_sums(c);
+        c->clock++; /* a checkpoint has it from now on */
+    }
     c->stopped = true;
     answer_all(c, PS_CANCELLED, "the job has ended", &a);
     pthread_cond_broadcast(&c->opened);
@@ -388,6 +404,8 @@ const ps_controller_ops ps_controller_bsp = {
     .create = create,
     .free = bsp_free,
     .check = check,
+    .admit = admit,
+    .withdraw = withdraw,
     .on_push = on_push,
     .join = join,
     .leave = leave,

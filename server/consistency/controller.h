@@ -13,15 +13,6 @@
 
 typedef struct ps_controller ps_controller;
 
-/* What on_push did with a push. */
-typedef struct ps_controller_outcome {
-    uint64_t version;
-    uint64_t staleness;
-    /* Not 0: its effect waits for the end of this clock. A snapshot taken before forgets the push
-     * altogether, so that it is made again after a restart. */
-    uint64_t pending_clock;
-} ps_controller_outcome;
-
 typedef struct ps_controller_ops {
     const char *name;
     bool never_waits; /* on_push does not wait for another's update to be applied */
@@ -29,9 +20,14 @@ typedef struct ps_controller_ops {
     void (*free)(ps_controller *c);
     /* May this push begin? PS_FAILED_PRECONDITION tells the worker what to do. */
     PS_MUST_CHECK ps_status (*check)(ps_controller *c, const ps_push_header *header);
-    /* (gate) The push is whole and valid. Fails only before anything was applied. */
-    PS_MUST_CHECK ps_status (*on_push)(ps_controller *c, const ps_push *push,
-                                       ps_controller_outcome *out);
+    /* (gate) The verdict on a push that is whole and valid: may it come in, now? Exactly one of
+     * on_push and withdraw follows. *pending_clock, if it is set: the push's effect waits for the
+     * end of this clock. A snapshot taken before forgets it altogether, rows and reply, so that it
+     * is made again after a restart. */
+    PS_MUST_CHECK ps_status (*admit)(ps_controller *c, const ps_push_header *header,
+                                     uint64_t *pending_clock);
+    void (*withdraw)(ps_controller *c);
+    void (*on_push)(ps_controller *c, const ps_push *push, ps_push_reply *out);
     /* As ps_param_store_join, _leave, _clock, _clock_cancel, _close, _stop. They enter the gate
      * themselves where they apply something. */
     PS_MUST_CHECK ps_status (*join)(ps_controller *c, const char *member, uint64_t lease,

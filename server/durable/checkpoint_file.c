@@ -12,7 +12,8 @@
 
 static const uint8_t magic[8] = {'P', 'S', 'D', 'C', 'K', 'P', 'T', 1};
 
-enum { STATE_BYTES = 16 }; /* u64 version, u64 blocks */
+/* u64 version, u64 blocks; behind them the rows, which older files have not */
+enum { STATE_BYTES = 16 };
 #define SMALL_MAX ((size_t)1 << 30)
 
 /* ---- writing ---- */
@@ -28,13 +29,14 @@ static ps_status write_small(ps_section_writer *w, ps_param_store *store,
     uint8_t state[STATE_BYTES];
     ps_put_u64le(state, small->version);
     ps_put_u64le(state + 8, ps_param_store_blocks(store));
+    const ps_slice parts[] = {ps_slice_of(state, sizeof state), ps_buf_slice(&small->rows)};
     ps_buf config = PS_BUF_EMPTY;
     ps_store_config_encode(ps_param_store_config(store), &config);
     ps_status st = ps_section_write_raw(w, ps_slice_of(magic, sizeof magic));
     if (!st)
         st = write_one(w, PS_SECTION_CONFIG, ps_buf_slice(&config));
     if (!st)
-        st = write_one(w, PS_SECTION_STATE, ps_slice_of(state, sizeof state));
+        st = ps_section_write(w, PS_SECTION_STATE, parts, 2);
     if (!st)
         st = write_one(w, PS_SECTION_WINDOWS, ps_buf_slice(&small->windows));
     if (!st)
@@ -154,10 +156,11 @@ static ps_status restore_small(ps_param_store *store, const small_bytes *small)
 {
     ps_cursor c = ps_cursor_of(ps_buf_slice(&small->state));
     uint64_t version = ps_read_u64le(&c), blocks = ps_read_u64le(&c);
-    if (c.failed || ps_cursor_left(&c) || blocks != ps_param_store_blocks(store))
+    if (c.failed || blocks != ps_param_store_blocks(store))
         return ps_fail(PS_CORRUPT, "the state of the job is damaged");
     return ps_param_store_restore(store, version, ps_buf_slice(&small->windows),
-                                  ps_buf_slice(&small->controller));
+                                  ps_buf_slice(&small->controller),
+                                  ps_read_bytes(&c, ps_cursor_left(&c)));
 }
 
 static ps_status read_all(ps_section_reader *r, const char *path, uint64_t push_bytes,

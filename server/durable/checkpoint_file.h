@@ -1,6 +1,6 @@
 /* checkpoint_file: one checkpoint as a file. Magic, then sections in this order: config, state
- * (version and number of blocks), windows, controller, progress, every block, end. Private to this
- * folder; checkpoint.h is for everybody else. */
+ * (version, number of blocks, rows that are in them), windows, controller, progress, every block,
+ * end. Private to this folder; checkpoint.h is for everybody else. */
 #ifndef PS_DURABLE_CHECKPOINT_FILE_H
 #define PS_DURABLE_CHECKPOINT_FILE_H
 

@@ -57,7 +57,7 @@ void ps_store_config_encode(const ps_param_config *config, ps_buf *out)
     encode_optimizer(&config->optimizer, out);
     put_u64(out, config->schedule.kind);
     put_u64(out, config->schedule.warmup_steps);
-    put_u64(out, config->schedule.total_steps);
+    put_u64(out, 0); /* was: the updates that the job was to make */
     put_double(out, config->schedule.final_factor);
     put_text(out, config->consistency);
     put_double(out, config->clip_norm);
@@ -122,7 +122,7 @@ static void decode_head(decoder *d, ps_param_config *config)
     config->optimizer.weight_decay = read_double(&d->c);
     config->schedule.kind = read_u32(d);
     config->schedule.warmup_steps = ps_read_u64le(&d->c);
-    config->schedule.total_steps = ps_read_u64le(&d->c);
+    (void)ps_read_u64le(&d->c);
     config->schedule.final_factor = read_double(&d->c);
     config->consistency = read_text(d);
     config->clip_norm = read_double(&d->c);

@@ -14,16 +14,23 @@ ps_status ps_schedule_check(const ps_schedule *schedule)
     return PS_OK;
 }
 
-double ps_schedule_factor(const ps_schedule *schedule, uint64_t t)
+/* Of what comes after the warm-up, in [0, 1]. */
+static double share_done(const ps_schedule_point *at)
 {
-    if (t < schedule->warmup_steps)
-        return (double)(t + 1) / ((double)schedule->warmup_steps + 1);
-    if (schedule->kind == PS_SCHEDULE_CONSTANT || schedule->total_steps <= schedule->warmup_steps)
+    if (at->rows <= at->rows_warm)
+        return 0;
+    if (at->rows >= at->rows_total)
         return 1;
-    if (t >= schedule->total_steps)
-        return schedule->final_factor;
-    double done = (double)(t - schedule->warmup_steps) /
-                  (double)(schedule->total_steps - schedule->warmup_steps);
+    return (double)(at->rows - at->rows_warm) / (double)(at->rows_total - at->rows_warm);
+}
+
+double ps_schedule_factor(const ps_schedule *schedule, const ps_schedule_point *at)
+{
+    if (at->step < schedule->warmup_steps)
+        return (double)(at->step + 1) / ((double)schedule->warmup_steps + 1);
+    if (schedule->kind == PS_SCHEDULE_CONSTANT || at->rows_total == 0)
+        return 1;
+    double done = share_done(at);
     double left = schedule->kind == PS_SCHEDULE_COSINE ? (1 + cos(M_PI * done)) / 2 : 1 - done;
     return schedule->final_factor + (1 - schedule->final_factor) * left;
 }

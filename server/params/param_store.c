@@ -205,6 +205,7 @@ static ps_status build(ps_param_store *store, const ps_param_config *config)
         st = ps_param_store_initialise(store);
     if (!st)
         st = store->ops->create(store, &store->controller);
+    ps_ledger_create(config->rows, config->epochs, store->placement->blocks, &store->ledger);
     return st;
 }
 
@@ -214,6 +215,7 @@ ps_status ps_param_store_create(const ps_param_config *config, ps_param_store **
     atomic_init(&store->refs, 1);
     atomic_init(&store->stopped, false);
     init_locks(store);
+    store->updates.warm_rows = PS_WARM_UNKNOWN;
     ps_push_windows_create(&store->windows);
     ps_status st = build(store, config);
     if (st)
@@ -253,6 +255,7 @@ void ps_param_store_unref(ps_param_store **out)
     free_blocks(store);
     ps_block_pool_free(&store->pool);
     ps_push_windows_free(&store->windows);
+    ps_ledger_free(&store->ledger);
     ps_placement_free(&store->placement);
     free((void *)(uintptr_t)store->config.plans);
     pthread_rwlock_destroy(&store->gate);
@@ -280,6 +283,11 @@ const ps_placement *ps_param_store_placement(const ps_param_store *store)
 const ps_param_config *ps_param_store_config(const ps_param_store *store)
 {
     return &store->config;
+}
+
+ps_ledger *ps_param_store_ledger(ps_param_store *store)
+{
+    return store->ledger;
 }
 
 const char *ps_param_store_optimizer(const ps_param_store *store)

@@ -19,6 +19,7 @@
 #include "server/params/placement.h"
 
 typedef struct ps_param_store ps_param_store;
+typedef struct ps_ledger ps_ledger;
 
 typedef enum ps_param_init {
     PS_PARAM_ZEROS,
@@ -46,11 +47,14 @@ typedef struct ps_param_config {
     ps_optimizer_config optimizer;
     ps_schedule schedule;
     const char *consistency; /* a row of the table of controllers; NULL: "asp" */
-    double clip_norm;        /* each push is scaled down to this L2 norm; 0: not. What a worker has
-                                clipped as a whole is not changed by it: no part of a gradient has a
-                                larger norm than all of it. */
-    uint64_t push_bytes;     /* what one push may hold, all chunks together; 0: 1 GiB */
-    bool restored;           /* no values are drawn: all are put back (snapshot.h) */
+    double clip_norm;        /* an update's gradient is scaled down to this L2 norm; 0: not. bsp:
+                                the mean of a clock's gradients. asp: each push; what a worker has
+                                clipped as a whole is not changed by it, since no part of a gradient
+                                has a larger norm than all of it. */
+    uint64_t rows;           /* of an epoch, of a job that trains by rows; 0: they are not known */
+    uint32_t epochs;
+    uint64_t push_bytes; /* what one push may hold, all chunks together; 0: 1 GiB */
+    bool restored;       /* no values are drawn: all are put back (snapshot.h) */
 } ps_param_config;
 
 /* PS_INVALID_ARGUMENT says what is wrong with the configuration; PS_NO_MEMORY. One reference. */
@@ -65,6 +69,12 @@ uint64_t ps_param_store_version(ps_param_store *store);
 /* The update at which the block last changed. Tensor, shard and block must exist. */
 uint64_t ps_param_store_block_version(ps_param_store *store, uint32_t tensor, uint32_t shard,
                                       uint32_t block);
+/* Which rows are in them; the store's. */
+ps_ledger *ps_param_store_ledger(ps_param_store *store);
+/* Takes over what of the rows is done, from a job whose checkpoint has parameters but no rows (of a
+ * psd that did not book them). */
+struct ps_ledger_state;
+void ps_param_store_adopt_rows(ps_param_store *store, struct ps_ledger_state *done);
 const char *ps_param_store_consistency(const ps_param_store *store);
 uint64_t ps_param_store_bytes(ps_param_store *store); /* held now */
 
@@ -76,6 +86,7 @@ typedef struct ps_param_stats {
     uint64_t push_bytes; /* payload of accepted pushes */
     double staleness_mean;
     uint64_t staleness_max;
+    uint64_t steps; /* updates of the whole model: the parts of a gradient are one together */
     uint64_t clock; /* the least clock any member has ended */
     uint32_t members;
 } ps_param_stats;

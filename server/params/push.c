@@ -35,6 +35,11 @@ struct ps_push {
     bool sorted;
     uint64_t bytes;
     double sum_sq;
+    uint64_t *blocks; /* it touches, ascending, */
+    bool *left_out;   /* and which of them have its rows already; made at commit */
+    size_t n_blocks;
+    uint64_t rows_before;   /* rows that were done when it was booked */
+    bool whole;             /* its gradient has come whole with it */
     float *scratch;         /* one block, for codecs that have to be decoded */
     ps_block_piece *pieces; /* room for the pieces of one block: made at commit */
 };
@@ -59,7 +64,9 @@ static ps_status take_place(ps_push *push, const char *client)
                                          &push->ticket, &push->duplicate, &push->reply);
     if (st || push->duplicate)
         return st;
-    st = store->ops->check(store->controller, h);
+    st = ps_ledger_check(store->ledger, h->lease);
+    if (!st)
+        st = store->ops->check(store->controller, h);
     if (st)
         ps_push_windows_drop(store->windows, &push->ticket);
     return st;
@@ -225,6 +232,19 @@ static int by_place(const void *a, const void *b)
     return before(a, b) ? -1 : before(b, a);
 }
 
+/* The blocks that it touches, once each. */
+static ps_status list_blocks(ps_push *push)
+{
+    push->blocks = ps_try_alloc_raw(push->n * sizeof *push->blocks);
+    push->left_out = ps_try_alloc_raw(push->n * sizeof *push->left_out);
+    if (!push->blocks || !push->left_out)
+        return ps_fail(PS_RESOURCE_EXHAUSTED, "out of memory for this push");
+    for (size_t i = 0; i < push->n; i++)
+        if (i == 0 || push->chunks[i].block != push->chunks[i - 1].block)
+            push->blocks[push->n_blocks++] = push->chunks[i].block;
+    return PS_OK;
+}
+
 /* Sorted, without overlaps; and room for the pieces of the block that has most. */
 static ps_status arrange(ps_push *push)
 {
@@ -246,10 +266,31 @@ static ps_status arrange(ps_push *push)
     push->pieces = ps_try_alloc_raw(most * sizeof *push->pieces);
     if (!push->pieces)
         return ps_fail(PS_RESOURCE_EXHAUSTED, "out of memory for this push");
-    return PS_OK;
+    return list_blocks(push);
 }
 
-/* In the gate, so that a snapshot has the update and its reply or neither. */
+/* The controller has let it in: it is booked, or goes out again. */
+static ps_status book(ps_push *push, uint64_t pending_clock)
+{
+    const ps_push_header *h = &push->header;
+    ps_param_store *store = push->store;
+    const ps_ledger_push booked = {.lease = h->lease,
+                                   .rows = h->rows,
+                                   .parts = h->parts,
+                                   .clock = pending_clock,
+                                   .blocks = push->blocks,
+                                   .left_out = push->left_out,
+                                   .n_blocks = push->n_blocks};
+    ps_status st = ps_ledger_book(store->ledger, &booked, &push->rows_before, &push->whole);
+    if (!st)
+        return PS_OK;
+    ps_error error;
+    ps_error_save(&error, st);
+    store->ops->withdraw(store->controller);
+    return ps_error_raise(&error);
+}
+
+/* In the gate, so that a snapshot has the update, its rows and its reply, or none of them. */
 static ps_status apply(ps_push *push, ps_push_reply *reply)
 {
     ps_param_store *store = push->store;
@@ -258,12 +299,15 @@ static ps_status apply(ps_push *push, ps_push_reply *reply)
     ps_status st = ps_push_windows_confirm(store->windows, &push->ticket);
     if (st)
         return st;
-    ps_controller_outcome outcome = {0};
-    st = store->ops->on_push(store->controller, push, &outcome);
+    uint64_t pending_clock = 0;
+    st = store->ops->admit(store->controller, &push->header, &pending_clock);
+    if (!st)
+        st = book(push, pending_clock);
     if (st)
         return st;
-    *reply = (ps_push_reply){.version = outcome.version, .staleness = outcome.staleness};
-    ps_push_windows_finish(store->windows, &push->ticket, reply, outcome.pending_clock);
+    *reply = (ps_push_reply){0};
+    store->ops->on_push(store->controller, push, reply);
+    ps_push_windows_finish(store->windows, &push->ticket, reply, pending_clock);
     return PS_OK;
 }
 
@@ -292,6 +336,8 @@ static void free_push(ps_push **out)
     free(push->chunks);
     free(push->scratch);
     free(push->pieces);
+    free(push->blocks);
+    free(push->left_out);
     ps_param_store_unref(&push->store);
     ps_free(out);
 }
@@ -342,12 +388,32 @@ const char *ps_push_client(const ps_push *push)
     return ps_push_peer_name(push->ticket.client);
 }
 
+/* The chunk after those of the same block. */
+static size_t after_block(const ps_push *push, size_t first)
+{
+    size_t i = first;
+    while (i < push->n && push->chunks[i].block == push->chunks[first].block)
+        i++;
+    return i;
+}
+
 uint64_t ps_push_elements(const ps_push *push)
 {
     uint64_t n = 0;
-    for (size_t i = 0; i < push->n; i++)
-        n += push->chunks[i].count;
+    for (size_t b = 0, i = 0; b < push->n_blocks; b++)
+        for (size_t after = after_block(push, i); i < after; i++)
+            n += push->left_out[b] ? 0 : push->chunks[i].count;
     return n;
+}
+
+uint64_t ps_push_rows_before(const ps_push *push)
+{
+    return push->rows_before;
+}
+
+bool ps_push_is_whole(const ps_push *push)
+{
+    return push->whole;
 }
 
 double ps_push_clip_scale(const ps_push *push)
@@ -380,9 +446,9 @@ void ps_push_each_block(const ps_push *push,
                                      size_t n),
                         void *user)
 {
-    for (size_t i = 0; i < push->n;) {
-        size_t n = gather(push, i);
-        each(user, push->chunks[i].block, push->pieces, n);
-        i += n;
+    for (size_t b = 0, i = 0; b < push->n_blocks; b++) {
+        if (!push->left_out[b])
+            each(user, push->blocks[b], push->pieces, gather(push, i));
+        i = after_block(push, i);
     }
 }

@@ -12,6 +12,7 @@
 
 #include "common/base/slice.h"
 #include "server/params/param_store.h"
+#include "server/params/row_set.h"
 
 enum { PS_PUSH_WINDOW = 256 };
 
@@ -27,6 +28,10 @@ typedef struct ps_push_header {
     uint64_t clock;    /* 0: not said */
     uint64_t pulled_version;
     double weight; /* 0 means 1 */
+    /* of which rows it is the gradient, under which task (ledger.h); 0 and empty: not said */
+    uint64_t lease;
+    ps_row_span rows;
+    uint32_t parts; /* pushes that this gradient comes in; 0: 1 */
 } ps_push_header;
 
 typedef struct ps_push_reply {
@@ -51,11 +56,11 @@ typedef struct ps_push_chunk_header {
 
 /* client: the identity. A push that was applied before is begun all the same: its chunks are
  * dropped unread and commit answers with the stored reply.
- * PS_INVALID_ARGUMENT: sequence 0, or a weight that is out of range.
- * PS_FAILED_PRECONDITION: an incarnation older than one seen (a new one fences the old), a stopped
- * job, or the wrong clock (bsp). PS_OUT_OF_RANGE: a sequence older than the window: it may have
- * been applied and will not be again. PS_ABORTED: the same push is under way at this moment (try
- * again and get its reply), or PS_PUSH_WINDOW are. */
+ * PS_INVALID_ARGUMENT: sequence 0, or a weight that is out of range. PS_PERMISSION_DENIED: its
+ * lease has ended. PS_FAILED_PRECONDITION: an incarnation older than one seen (a new one fences the
+ * old), a stopped job, or the wrong clock (bsp). PS_OUT_OF_RANGE: a sequence older than the window:
+ * it may have been applied and will not be again. PS_ABORTED: the same push is under way at this
+ * moment (try again and get its reply), or PS_PUSH_WINDOW are. */
 PS_MUST_CHECK ps_status ps_push_begin(ps_param_store *store, const char *client,
                                       const ps_push_header *header, ps_push **out);
 /* Checks one chunk and keeps a reference to payload until the push ends. After a failure the push
@@ -68,8 +73,9 @@ PS_MUST_CHECK ps_status ps_push_chunk(ps_push *push, const ps_push_chunk_header 
 /* Applies (asp) or adds to its clock's mean (bsp), frees, and answers. Takes as long as the memory
  * needs for all of it, and may wait for the update of others: off the loop unless
  * ps_push_is_quick. May wait for a checkpoint to take its snapshot. PS_INVALID_ARGUMENT: chunks
- * that overlap, or none at all; PS_FAILED_PRECONDITION: fenced meanwhile, its clock has ended, or
- * the store was stopped.
+ * that overlap, or none at all, rows that are not its task's, or are in the parameters already;
+ * PS_PERMISSION_DENIED: its lease has ended; PS_FAILED_PRECONDITION: fenced meanwhile, its clock
+ * has ended, or the store was stopped.
  */
 PS_MUST_CHECK ps_status ps_push_commit(ps_push **push, ps_push_reply *reply);
 /* Drops it; the same sequence may come again. */

@@ -89,6 +89,15 @@ void ps_snapshot_put_aside(ps_dense_block *block)
     }
 }
 
+/* u64 warm_rows, then the ledger. */
+static void save_rows(ps_param_store *store, uint64_t unfinished, ps_buf *out)
+{
+    uint8_t warm[8];
+    ps_put_u64le(warm, store->updates.warm_rows);
+    ps_buf_append(out, warm, sizeof warm);
+    ps_ledger_save(store->ledger, unfinished, out);
+}
+
 /* The instant itself, with the gate closed. */
 static void take_small(ps_param_store *store, void (*progress)(void *, ps_buf *), void *user,
                        ps_snapshot_small *small)
@@ -97,6 +106,7 @@ static void take_small(ps_param_store *store, void (*progress)(void *, ps_buf *)
     ps_buf_clear(&small->controller);
     uint64_t unfinished = store->ops->save(store->controller, &small->controller);
     ps_push_windows_save(store->windows, unfinished, &small->windows);
+    save_rows(store, unfinished, &small->rows);
     if (progress)
         progress(user, &small->progress);
     /* from here on updates compare their blocks with it; whoever still waits for the snapshot
@@ -238,6 +248,7 @@ void ps_snapshot_end(ps_snapshot **out)
     pthread_mutex_unlock(&store->snapshot.lock);
     ps_buf_free(&snapshot->small.windows);
     ps_buf_free(&snapshot->small.controller);
+    ps_buf_free(&snapshot->small.rows);
     ps_buf_free(&snapshot->small.progress);
     free(snapshot->state);
     ps_free(out);
@@ -263,12 +274,31 @@ void ps_param_store_restore_block(ps_param_store *store, uint64_t index, uint64_
     block->current->version = version;
 }
 
+static ps_status restore_rows(ps_param_store *store, ps_slice rows)
+{
+    if (rows.len == 0)
+        return PS_OK;
+    ps_cursor c = ps_cursor_of(rows);
+    store->updates.warm_rows = ps_read_u64le(&c);
+    return ps_ledger_load(store->ledger, ps_read_bytes(&c, ps_cursor_left(&c)));
+}
+
 ps_status ps_param_store_restore(ps_param_store *store, uint64_t version, ps_slice windows,
-                                 ps_slice controller)
+                                 ps_slice controller, ps_slice rows)
 {
     store->updates.issued = store->updates.steps = version;
     ps_status st = ps_push_windows_load(store->windows, windows);
-    if (st)
-        return st;
-    return store->ops->load(store->controller, controller);
+    if (!st)
+        st = store->ops->load(store->controller, controller);
+    return st ? st : restore_rows(store, rows);
+}
+
+/* Where the warm-up ended was not written down: as far as steps and rows tell. */
+void ps_param_store_adopt_rows(ps_param_store *store, ps_ledger_state *done)
+{
+    uint64_t total, warmup = store->config.schedule.warmup_steps;
+    ps_ledger_adopt(store->ledger, done);
+    double rows = (double)ps_ledger_rows_done(store->ledger, &total);
+    if (store->updates.steps >= warmup && store->updates.steps > 0)
+        store->updates.warm_rows = (uint64_t)(rows * (double)warmup / (double)store->updates.steps);
 }

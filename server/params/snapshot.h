@@ -21,6 +21,7 @@ typedef struct ps_snapshot_small {
     uint64_t version;
     ps_buf windows;    /* of pushes, for exactly once */
     ps_buf controller; /* the consistency model's */
+    ps_buf rows;       /* which are in the parameters, and the schedule's place among them */
     ps_buf progress;   /* the caller's */
     uint64_t pause_ns; /* how long the gate was closed, waiting for running updates included */
 } ps_snapshot_small;
@@ -66,8 +67,9 @@ ps_block_restore ps_param_store_block_room(const ps_param_store *store, uint64_t
 /* Any thread for a block, one at a time. */
 void ps_param_store_restore_block(ps_param_store *store, uint64_t block, uint64_t version,
                                   uint64_t updates);
-/* PS_CORRUPT: windows or controller are no such state. */
+/* rows empty: of a psd that did not book them. PS_CORRUPT: they are no such state. */
 PS_MUST_CHECK ps_status ps_param_store_restore(ps_param_store *store, uint64_t version,
-                                               ps_slice windows, ps_slice controller);
+                                               ps_slice windows, ps_slice controller,
+                                               ps_slice rows);
 
 #endif

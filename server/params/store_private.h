@@ -6,6 +6,7 @@
 #include "server/consistency/controller.h"
 #include "server/params/block_pool.h"
 #include "server/params/dense_block.h"
+#include "server/params/ledger.h"
 #include "server/params/push_window.h"
 
 #include <stdatomic.h>
@@ -17,8 +18,11 @@ typedef struct ps_update_counter {
     /* elements that were updated, in whole models and what is left: a worker's step may come as
      * several pushes, and the schedule counts steps */
     uint64_t steps, part;
-    ps_list under_way; /* ps_update.link, in order of version */
+    uint64_t warm_rows; /* that were done when the schedule's warm-up had ended */
+    ps_list under_way;  /* ps_update.link, in order of version */
 } ps_update_counter;
+
+#define PS_WARM_UNKNOWN UINT64_MAX /* it has not ended */
 
 /* One snapshot's traffic with the updates beside it. */
 typedef struct ps_snapshot_state {
@@ -45,6 +49,7 @@ struct ps_param_store {
     ps_update_counter updates;
     ps_snapshot_state snapshot;
     ps_push_windows *windows;
+    ps_ledger *ledger;
     const ps_controller_ops *ops;
     ps_controller *controller;
     pthread_mutex_t stats_lock;

@@ -15,7 +15,18 @@ void ps_update_leave(ps_param_store *store)
     pthread_rwlock_unlock(&store->gate);
 }
 
-void ps_update_begin(ps_param_store *store, uint64_t elements, ps_update *out)
+/* With the counter's lock. The decay begins where the warm-up has ended. */
+static ps_schedule_point point_of(ps_param_store *store, uint64_t step, uint64_t rows)
+{
+    ps_update_counter *counter = &store->updates;
+    if (counter->warm_rows == PS_WARM_UNKNOWN && step >= store->config.schedule.warmup_steps)
+        counter->warm_rows = rows;
+    ps_schedule_point point = {.step = step, .rows = rows, .rows_warm = counter->warm_rows};
+    (void)ps_ledger_rows_done(store->ledger, &point.rows_total);
+    return point;
+}
+
+void ps_update_begin(ps_param_store *store, uint64_t elements, uint64_t rows_before, ps_update *out)
 {
     ps_update_counter *counter = &store->updates;
     out->store = store;
@@ -26,9 +37,26 @@ void ps_update_begin(ps_param_store *store, uint64_t elements, ps_update *out)
     counter->steps += counter->part / all;
     counter->part %= all;
     ps_list_append(&counter->under_way, &out->link);
+    ps_schedule_point point = point_of(store, step, rows_before);
     pthread_mutex_unlock(&counter->lock);
     out->rate =
-        store->config.optimizer.learning_rate * ps_schedule_factor(&store->config.schedule, step);
+        store->config.optimizer.learning_rate * ps_schedule_factor(&store->config.schedule, &point);
+}
+
+uint64_t ps_update_rows(ps_param_store *store)
+{
+    uint64_t total;
+    return ps_ledger_rows_done(store->ledger, &total);
+}
+
+bool ps_update_has_halves(ps_param_store *store, uint64_t clock)
+{
+    return ps_ledger_has_halves(store->ledger, clock);
+}
+
+double ps_update_clip_norm(const ps_param_store *store)
+{
+    return store->config.clip_norm;
 }
 
 uint64_t ps_update_elements(const ps_param_store *store)
@@ -103,6 +131,9 @@ uint32_t ps_update_block_elements(const ps_param_store *store, uint64_t block)
 void ps_param_store_stats(ps_param_store *store, ps_param_stats *out)
 {
     *out = (ps_param_stats){.version = ps_param_store_version(store)};
+    pthread_mutex_lock(&store->updates.lock);
+    out->steps = store->updates.steps;
+    pthread_mutex_unlock(&store->updates.lock);
     pthread_mutex_lock(&store->stats_lock);
     out->pushes = store->stats.pushes;
     out->duplicates = store->stats.duplicates;

@@ -304,4 +304,5 @@ const ps_sched_out ps_lifecycle_sched_out = {
     .finish = finish_out,
     .ended = ended_out,
     .gauges = gauges_out,
+    .book = &ps_lifecycle_book,
 };

@@ -25,4 +25,7 @@ PS_MUST_CHECK ps_status ps_lifecycle_one(ps_lifecycle *lifecycle, uint64_t job_i
  * written. */
 bool ps_lifecycle_no_failure(ps_status st);
 
+/* Of ps_lifecycle_sched_out. */
+extern const ps_sched_book ps_lifecycle_book;
+
 #endif

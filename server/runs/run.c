@@ -244,6 +244,7 @@ void ps_run_gauges(ps_run *run, ps_job_gauges *out)
     pthread_mutex_unlock(&run->lock);
     ps_param_stats stats;
     ps_param_store_stats(run->store, &stats);
+    out->steps = stats.steps;
     out->staleness_mean = stats.staleness_mean;
     out->staleness_max = stats.staleness_max;
 }

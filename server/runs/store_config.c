@@ -51,21 +51,13 @@ static ps_schedule_kind map_schedule(unsigned name)
     return PS_SCHEDULE_CONSTANT;
 }
 
-/* How many updates the job will make: a synchronous one makes one a clock, for all its workers. */
-static uint64_t total_updates(const ps_job_spec *spec, uint64_t rows)
-{
-    uint64_t step = ps_spec_step_rows(spec->train);
-    uint64_t steps = (rows + step - 1) / step * (uint64_t)spec->train->epochs;
-    if (strcmp(spec->train->consistency.mode, "bsp") == 0 && spec->workers > 1)
-        steps = (steps + (uint64_t)spec->workers - 1) / (uint64_t)spec->workers;
-    return steps;
-}
-
 static void map_training(const ps_job_spec *spec, uint64_t rows, ps_param_config *out)
 {
     const ps_spec_train *train = spec->train;
     out->seed = (uint64_t)train->seed;
     out->column_blocks = (uint32_t)spec->column_blocks;
+    out->rows = rows;
+    out->epochs = (uint32_t)train->epochs;
     out->consistency = train->consistency.mode;
     out->clip_norm = train->clip_norm;
     out->optimizer = (ps_optimizer_config){
@@ -81,7 +73,6 @@ static void map_training(const ps_job_spec *spec, uint64_t rows, ps_param_config
     out->schedule = (ps_schedule){
         .kind = map_schedule(train->schedule.name),
         .warmup_steps = (uint64_t)train->schedule.warmup_steps,
-        .total_steps = total_updates(spec, rows),
         .final_factor = train->schedule.final_factor,
     };
 }

@@ -187,6 +187,14 @@ void ps_finish_begin(ps_job *job, const ps_job_outcome *outcome);
 void ps_finish_failed(ps_job *job, const ps_error *error); /* ends the job, or waits */
 void ps_finish_tick(ps_job *job, uint64_t now);            /* of a running job */
 
+/* book.c: which rows of a training task are in the parameters. */
+void ps_book_begin(const ps_lease *lease);
+uint64_t ps_book_report(const ps_lease *lease, uint64_t position); /* how far it really is */
+/* Adds to *left what of the task is not done. done: the worker says that all is. */
+void ps_book_end(const ps_lease *lease, bool done, ps_row_set *left);
+bool ps_book_state(const ps_job *job, ps_ledger_state *out);
+void ps_book_adopt(const ps_job *job, ps_ledger_state *state); /* takes over what it points to */
+
 /* lease.c */
 ps_lease *ps_lease_begin(ps_job *job, ps_worker *worker, const ps_lease *task);
 /* One that the worker says it holds and nobody here knows (psd has restarted, or it has expired):

@@ -300,6 +300,7 @@ void ps_job_show(ps_job *job)
         return;
     ps_job_gauges gauges = {0};
     job->sched->out->gauges(job->sched->user, job->record->id, &gauges);
+    p->steps = gauges.steps;
     p->bytes_in_per_second = gauges.bytes_in_per_second;
     p->bytes_out_per_second = gauges.bytes_out_per_second;
     p->staleness_mean = gauges.staleness_mean;

@@ -38,7 +38,7 @@ static void work_free(void *of)
 
 bool ps_train_is_bsp(const ps_job *job)
 {
-    return strcmp(job->spec->train->consistency.mode, "bsp") == 0;
+    return ps_spec_synchronous(job->spec->train);
 }
 
 static void start(ps_job *job)
@@ -173,32 +173,74 @@ static void finish_if_done(ps_job *job)
     ps_finish_begin(job, &outcome);
 }
 
-/* Rows before `position` of the lease's task are done. Never goes back. */
-static uint64_t advance(ps_job *job, ps_lease *lease, uint64_t position)
+/* So many rows more of the lease's task are done. */
+static void count_rows(ps_job *job, ps_lease *lease, uint64_t count)
 {
     ps_train *w = work_of(job);
-    if (position <= lease->piece.begin || position > lease->piece.end)
-        return 0;
-    uint64_t count = position - lease->piece.begin;
     uint32_t before = w->rows.done_epochs;
-    lease->piece.begin = position;
+    if (count == 0)
+        return;
     lease->piece.failures = lease->piece.losses = 0; /* those were of rows that are done now */
     ps_rows_done(&w->rows, lease->piece.epoch, count);
     if (w->rows.done_epochs != before)
         ps_job_say(job, PS_LOG_INFO, "psd", "epoch %u of %u is done", w->rows.done_epochs,
                    w->rows.n_epochs);
+}
+
+/* Rows before `position` of the lease's task are done. Never goes back. */
+static uint64_t advance(ps_job *job, ps_lease *lease, uint64_t position)
+{
+    if (position <= lease->piece.begin || position > lease->piece.end)
+        return 0;
+    uint64_t count = position - lease->piece.begin;
+    lease->piece.begin = position;
+    count_rows(job, lease, count);
     return count;
+}
+
+/* The lease is over: what of its rows is in the parameters is done, *left is not. */
+static uint64_t close_book(ps_job *job, ps_lease *lease, bool done, ps_row_set *left)
+{
+    ps_book_end(lease, done, left);
+    uint64_t count = lease->piece.end - lease->piece.begin - left->rows;
+    count_rows(job, lease, count);
+    return count;
+}
+
+static void give_back(ps_job *job, const ps_lease *lease, ps_row_set *left)
+{
+    ps_piece piece = lease->piece;
+    for (size_t i = 0; i < left->n; i++) {
+        piece.begin = left->list[i].begin;
+        piece.end = left->list[i].end;
+        ps_rows_back(&work_of(job)->rows, &piece);
+    }
+    ps_row_set_free(left);
 }
 
 static void progress(ps_job *job, ps_lease *lease, const Psd__V1__TaskProgress *report)
 {
-    ps_train *w = work_of(job);
     if (lease->kind != PS_TASK_TRAIN)
         return;
-    uint64_t count = advance(job, lease, report->position);
-    w->steps += report->steps;
+    uint64_t count = advance(job, lease, ps_book_report(lease, report->position));
     ps_meter_report(&job->meter, ps_core_now(job->sched), count, report);
     ps_job_changed(job);
+}
+
+/* The most steps there can be: under bsp, with more workers than one, there are fewer. */
+static void warn_of_warmup(ps_job *job, uint64_t n_rows)
+{
+    const ps_spec_train *train = job->spec->train;
+    uint64_t step = ps_spec_step_rows(train), warmup = (uint64_t)train->schedule.warmup_steps;
+    uint64_t steps = (n_rows + step - 1) / step * (uint64_t)train->epochs;
+    uint64_t least = ps_train_is_bsp(job) ? steps / (uint64_t)job->spec->workers : steps;
+    if (warmup < least || warmup == 0)
+        return;
+    ps_job_say(job, PS_LOG_WARNING, "psd",
+               "train.schedule.warmup_steps: the rate climbs for %" PRIu64
+               " steps, and the job has %s%" PRIu64 ": it %s the full rate",
+               warmup, least < steps ? "with all its workers " : "", least,
+               warmup < steps ? "may not reach" : "never reaches");
 }
 
 static void planned(ps_job *job, const Psd__V1__PlanResult *plan)
@@ -216,6 +258,7 @@ static void planned(ps_job *job, const Psd__V1__PlanResult *plan)
                "planned: %" PRIu64 " rows to train, %" PRIu64 " to test, %zu tensors, %" PRIu64
                " rows a task",
                plan->train_rows, w->test_rows, plan->n_tensors, w->rows.per_task);
+    warn_of_warmup(job, plan->train_rows);
     ps_outbox_create(job, plan);
 }
 
@@ -245,6 +288,16 @@ static void evaluated(ps_job *job, const ps_lease *lease, const Psd__V1__Evaluat
     finish_if_done(job);
 }
 
+/* A worker that says that all is done, and whose pushes say otherwise, is not believed. */
+static void trained(ps_job *job, ps_lease *lease)
+{
+    ps_row_set left = {0};
+    ps_meter_rows(&job->meter, ps_core_now(job->sched), close_book(job, lease, true, &left));
+    give_back(job, lease, &left);
+    ps_job_changed(job);
+    finish_if_done(job);
+}
+
 static void done(ps_job *job, ps_lease *lease, const Psd__V1__TaskResult *result)
 {
     switch (lease->kind) {
@@ -262,9 +315,7 @@ static void done(ps_job *job, ps_lease *lease, const Psd__V1__TaskResult *result
             ps_job_fail(job, "worker %s: an evaluate task without a result", lease->worker->name);
         break;
     case PS_TASK_TRAIN:
-        ps_meter_rows(&job->meter, ps_core_now(job->sched), advance(job, lease, lease->piece.end));
-        ps_job_changed(job);
-        finish_if_done(job);
+        trained(job, lease);
         break;
     case PS_TASK_PREDICT:
     case PS_TASK_GENERATE:
@@ -272,9 +323,25 @@ static void done(ps_job *job, ps_lease *lease, const Psd__V1__TaskResult *result
     }
 }
 
+/* Whatever became of the worker: rows that are in the parameters are done. */
+static void train_back(ps_job *job, ps_lease *lease, bool failed, const char *message)
+{
+    ps_row_set left = {0};
+    (void)close_book(job, lease, false, &left);
+    if (left.n == 0)
+        finish_if_done(job);
+    else if (ps_job_kind_retry(job, lease, failed, message))
+        give_back(job, lease, &left);
+    ps_row_set_free(&left);
+}
+
 static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
 {
     ps_train *w = work_of(job);
+    if (lease->kind == PS_TASK_TRAIN) {
+        train_back(job, lease, failed, message);
+        return;
+    }
     if (!ps_job_kind_retry(job, lease, failed, message))
         return;
     switch (lease->kind) {
@@ -287,8 +354,6 @@ static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
         w->evaluate_out = false;
         break;
     case PS_TASK_TRAIN:
-        ps_rows_back(&w->rows, &lease->piece);
-        break;
     case PS_TASK_PREDICT:
     case PS_TASK_GENERATE:
         break;
@@ -327,7 +392,6 @@ static void show(ps_job *job)
     const ps_train *w = work_of(job);
     Psd__V1__Progress *p = &job->record->progress;
     p->epochs = (uint32_t)job->spec->train->epochs;
-    p->steps = w->steps;
     p->has_test = w->has_test;
     p->test_loss = w->test_loss;
     job->record->test_metrics = w->test_metrics;
@@ -340,6 +404,27 @@ static void show(ps_job *job)
 
 /* ---- after a restart ---- */
 
+/* What is done, the parameters know: what the job itself had written down may be of a moment
+ * before. Parameters of a psd that did not book rows are told. */
+static ps_status take_book(const ps_job *job, ps_train *w)
+{
+    ps_ledger_state state = {0};
+    uint64_t per_task = rows_per_task(job->spec, w->rows.n_rows);
+    w->rows.per_task = per_task;
+    if (!ps_book_state(job, &state)) {
+        ps_rows_state(&w->rows, &state);
+        ps_book_adopt(job, &state);
+        return PS_OK;
+    }
+    bool same = state.n_rows == w->rows.n_rows && state.n_epochs == w->rows.n_epochs;
+    if (same) {
+        ps_rows_free(&w->rows);
+        ps_rows_from_state(&state, per_task, !ps_train_is_bsp(job), &w->rows);
+    }
+    ps_ledger_state_free(&state);
+    return same ? PS_OK : ps_fail(PS_CORRUPT, "progress: other rows than the parameters have");
+}
+
 static ps_status load(ps_job *job, ps_slice blob)
 {
     ps_train *w = ps_new(ps_train);
@@ -348,7 +433,11 @@ static ps_status load(ps_job *job, ps_slice blob)
         work_free(w);
         return st;
     }
-    w->rows.per_task = rows_per_task(job->spec, w->rows.n_rows);
+    st = take_book(job, w);
+    if (st) {
+        work_free(w);
+        return st;
+    }
     w->phase = PS_TRAINING;
     job->work = w;
     ps_job_say(job, PS_LOG_NOTICE, "psd",

@@ -19,8 +19,7 @@ typedef struct ps_train {
     ps_piece plan; /* of the plan task: failures, ready_ns, avoid */
     bool plan_out; /* a worker has it */
     uint64_t test_rows;
-    ps_rows rows; /* set from PS_TRAINING on */
-    uint64_t steps;
+    ps_rows rows;   /* set from PS_TRAINING on */
     double seconds; /* of running, in processes before this one */
     /* evaluation: epochs before `evaluated` need none any more */
     uint32_t evaluated;

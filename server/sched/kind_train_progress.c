@@ -1,4 +1,4 @@
-/* How far a training job is, as bytes: version u32, test_rows, steps, seconds u64, evaluated u32,
+/* How far a training job is, as bytes: version u32, test_rows, 0, seconds u64, evaluated u32,
  * has_test u32, test_loss u64, u32 and as many bytes of JSON: the test metrics, then the rows;
  * little-endian, doubles by their bits. Reading fails on bytes that are not such, or not this
  * job's. */
@@ -59,7 +59,7 @@ ps_status ps_train_save(ps_job *job, ps_buf *blob)
                        job->record->id);
     put_u32(blob, BLOB_VERSION);
     put_u64(blob, w->test_rows);
-    put_u64(blob, w->steps);
+    put_u64(blob, 0); /* was: steps of workers */
     put_double(blob, ps_train_seconds(job));
     put_u32(blob, w->evaluated);
     put_u32(blob, w->has_test);
@@ -88,7 +88,7 @@ ps_status ps_train_read(const ps_job *job, ps_slice blob, ps_train *w)
         return ps_fail(PS_CORRUPT, "progress: version %u, this psd knows %d", version,
                        BLOB_VERSION);
     w->test_rows = ps_read_u64le(&c);
-    w->steps = ps_read_u64le(&c);
+    (void)ps_read_u64le(&c);
     w->seconds = read_double(&c);
     w->evaluated = ps_read_u32le(&c);
     w->has_test = ps_read_u32le(&c) != 0;

@@ -27,8 +27,10 @@ ps_lease *ps_lease_begin(ps_job *job, ps_worker *worker, const ps_lease *task)
         free(worker->last_model);
         worker->last_model = ps_strdup(job->record->model_version);
     }
-    if (lease->kind == PS_TASK_TRAIN)
+    if (lease->kind == PS_TASK_TRAIN) {
+        ps_book_begin(lease);
         ps_job_member(job, worker->name);
+    }
     s->tasks_sent++;
     ps_outbox_task(lease);
     ps_log_debug("sched",

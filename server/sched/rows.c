@@ -130,6 +130,62 @@ uint64_t ps_rows_count_done(const ps_rows *rows)
     return done;
 }
 
+/* ---- as the parameters know it ---- */
+
+/* What of [0, limit) of the epoch is not done has been out and is to be taken again. */
+static void gaps_back(ps_rows *rows, uint32_t epoch, const ps_row_set *done, uint64_t limit)
+{
+    ps_row_set gaps = {0};
+    ps_row_set_gaps(done, 0, limit, &gaps);
+    for (size_t i = 0; i < gaps.n; i++)
+        ps_rows_back(
+            rows,
+            &(ps_piece){.epoch = epoch, .begin = gaps.list[i].begin, .end = gaps.list[i].end});
+    ps_row_set_free(&gaps);
+}
+
+/* Rows behind the last that is done were never out, as far as anybody can tell. */
+void ps_rows_from_state(const ps_ledger_state *state, uint64_t per_task, bool overlap, ps_rows *out)
+{
+    ps_rows_init(out, state->n_rows, state->n_epochs, per_task, overlap);
+    out->done_epochs = out->fresh_epoch = state->done_epochs;
+    for (uint32_t k = 0; k < 2; k++)
+        out->left[k] =
+            state->done_epochs + k < state->n_epochs ? state->n_rows - state->done[k].rows : 0;
+    uint32_t newest = state->done[1].n > 0;
+    const ps_row_set *last = &state->done[newest];
+    out->fresh_epoch += newest;
+    out->fresh_row = last->n ? last->list[last->n - 1].end : 0;
+    if (newest)
+        gaps_back(out, state->done_epochs, &state->done[0], state->n_rows);
+    gaps_back(out, out->fresh_epoch, last, out->fresh_row);
+    if (out->fresh_row == out->n_rows) {
+        out->fresh_epoch++;
+        out->fresh_row = 0;
+    }
+}
+
+static uint64_t fresh_of(const ps_rows *r, uint32_t epoch);
+
+void ps_rows_state(const ps_rows *rows, ps_ledger_state *out)
+{
+    *out = (ps_ledger_state){
+        .n_rows = rows->n_rows, .n_epochs = rows->n_epochs, .done_epochs = rows->done_epochs};
+    for (uint32_t k = 0; k < 2 && rows->done_epochs + k < rows->n_epochs; k++) {
+        uint32_t epoch = rows->done_epochs + k;
+        uint64_t at = 0;
+        for (size_t i = 0; i < rows->n_back; i++) {
+            if (rows->back[i].epoch != epoch)
+                continue;
+            ps_row_set_add(&out->done[k], at, rows->back[i].begin);
+            at = rows->back[i].end;
+        }
+        ps_row_set_add(&out->done[k], at, rows->n_rows - fresh_of(rows, epoch));
+    }
+}
+
+/* ---- as bytes ---- */
+
 static void put_u32(ps_buf *bytes, uint32_t v)
 {
     uint8_t b[4];

@@ -15,6 +15,7 @@
 #include "common/base/buf.h"
 #include "common/base/slice.h"
 #include "common/base/status.h"
+#include "server/params/ledger.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -62,6 +63,11 @@ void ps_rows_back(ps_rows *rows, const ps_piece *piece);
 
 bool ps_rows_all_done(const ps_rows *rows);
 uint64_t ps_rows_count_done(const ps_rows *rows); /* of all epochs together */
+
+/* What is done, by the parameters, and the other way: of a ps_rows of which nothing is out. */
+void ps_rows_from_state(const ps_ledger_state *state, uint64_t per_task, bool overlap,
+                        ps_rows *out);
+void ps_rows_state(const ps_rows *rows, ps_ledger_state *out); /* freed by the caller */
 
 /* Appends what is not done, in which `out` (n pieces, begin moved past what is done) counts as not
  * given out. load gives a ps_rows in which nothing is out; PS_CORRUPT, and nothing is set, when the

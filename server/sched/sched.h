@@ -25,6 +25,7 @@
 #include "common/conf/job_spec.h"
 #include "psd/v1/workers.pb-c.h"
 #include "server/catalog/jobs.h"
+#include "server/params/ledger.h"
 
 typedef struct ps_sched ps_sched;
 
@@ -50,7 +51,24 @@ typedef struct ps_job_gauges {
     double bytes_in_per_second, bytes_out_per_second;
     double staleness_mean;
     uint64_t staleness_max;
+    uint64_t steps; /* updates of the whole model */
 } ps_job_gauges;
+
+/* Which rows of a training job are in its parameters: they are booked with the updates (ledger.h).
+ * Asked with the mutex held: quick, and never calling back. */
+typedef struct ps_sched_book {
+    /* A task of these rows is given out. */
+    void (*begin)(void *user, uint64_t job_id, uint64_t lease_id, uint32_t epoch, ps_row_span rows);
+    /* The worker says that it is at `position`; returns how far the lease is by the book. */
+    uint64_t (*report)(void *user, uint64_t job_id, uint64_t lease_id, uint64_t position);
+    /* The lease is over, and nothing is booked for it any more; done: its worker says that all is.
+     * Adds to *left what is not. false: the book does not know it. */
+    bool (*end)(void *user, uint64_t job_id, uint64_t lease_id, bool done, ps_row_set *left);
+    /* After a restart: what is done, freed by the caller; false: the checkpoint did not say. */
+    bool (*state)(void *user, uint64_t job_id, ps_ledger_state *out);
+    /* Then: this is. Takes over the sets. */
+    void (*adopt)(void *user, uint64_t job_id, ps_ledger_state *state);
+} ps_sched_book;
 
 typedef struct ps_sched_out {
     /* To workers. Everything passed is the scheduler's, for the call. */
@@ -82,6 +100,8 @@ typedef struct ps_sched_out {
 
     /* Asked with the mutex held: quick, and never calling back. May be NULL. */
     void (*gauges)(void *user, uint64_t job_id, ps_job_gauges *out);
+    /* NULL: what workers report of their rows is believed. */
+    const ps_sched_book *book;
 } ps_sched_out;
 
 /* Borrows catalog, out and user, which must outlive the scheduler. */
@@ -146,7 +166,7 @@ void ps_sched_fail_job(ps_sched *sched, uint64_t job_id, const ps_error *error);
 void ps_sched_job_log(ps_sched *sched, uint64_t job_id, int level, const char *text);
 
 /* How far the job is, for its checkpoint: appends to *blob. Take it before the parameters are
- * copied: rows done in between are then trained again after a restart, never left out. PS_NOT_FOUND
+ * copied. Which rows are done, the parameters know themselves (ps_sched_book). PS_NOT_FOUND
  * when the job is not running, PS_FAILED_PRECONDITION when it has no parameters yet. */
 PS_MUST_CHECK ps_status ps_sched_progress_save(ps_sched *sched, uint64_t job_id, ps_buf *blob);
 

@@ -55,7 +55,10 @@ static ps_status begin(push_call *p, const Psd__V1__PushHeader *header)
                                  .sequence = header->sequence,
                                  .clock = header->clock,
                                  .pulled_version = header->pulled_version,
-                                 .weight = header->weight};
+                                 .weight = header->weight,
+                                 .lease = header->lease_id,
+                                 .rows = {header->row_begin, header->row_end},
+                                 .parts = header->parts};
     return ps_push_begin(ps_run_store(p->run), ps_call_peer(p->call)->name, &mine, &p->push);
 }
 

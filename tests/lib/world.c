@@ -98,7 +98,8 @@ static void ended(void *user, uint64_t job_id, ps_job_state state)
 
 static void gauges(void *user, uint64_t job_id, ps_job_gauges *out)
 {
-    *out = (ps_job_gauges){.staleness_max = 3, .bytes_in_per_second = 7, .bytes_out_per_second = 9};
+    *out = (ps_job_gauges){
+        .staleness_max = 3, .bytes_in_per_second = 7, .bytes_out_per_second = 9, .steps = 5};
 }
 
 static const ps_sched_out table = {

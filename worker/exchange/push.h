@@ -42,6 +42,7 @@ typedef struct ps_pusher_options {
 } ps_pusher_options;
 
 typedef struct ps_pusher_step {
+    uint64_t lease; /* the task's */
     uint64_t clock;
     uint64_t pulled_version;
     double weight;                    /* rows that the gradient is the mean of */

@@ -232,6 +232,10 @@ static void open_call(ps_push_send *s)
     header.clock = s->step->about.clock;
     header.pulled_version = s->step->about.pulled_version;
     header.weight = s->step->about.weight;
+    header.lease_id = s->step->about.lease;
+    header.row_begin = s->step->about.position;
+    header.row_end = s->step->about.next_position;
+    header.parts = (uint32_t)p->buckets.count;
     Psd__V1__PushRequest request = PSD__V1__PUSH_REQUEST__INIT;
     request.header = &header;
     begin_piece(s, s->bucket->first);

@@ -4,9 +4,10 @@
 #include <math.h>
 #include <string.h>
 
+/* Where all workers' gradients make one update, psd clips that. */
 static bool clip_wanted(const ps_spec_train *train)
 {
-    return train->clip_norm > 0;
+    return train->clip_norm > 0 && !ps_spec_synchronous(train);
 }
 
 /* Gradient clipping by the global L2 norm (Pascanu, Mikolov, Bengio 2013): all gradients of a step

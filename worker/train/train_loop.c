@@ -19,7 +19,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <string.h>
 
 typedef struct training {
     ps_task_run *run;
@@ -34,12 +33,6 @@ typedef struct training {
     uint64_t steps;
 } training;
 
-/* Consistency models that never make a worker wait; for all others Clock is waited for. */
-static bool never_waits(const char *mode)
-{
-    return !strcmp(mode, "asp");
-}
-
 static ps_status open_all(ps_task_run *run, training *t)
 {
     *t = (training){.run = run, .clock = run->task->first_clock, .first = run->task->row_begin};
@@ -51,7 +44,7 @@ static ps_status open_all(ps_task_run *run, training *t)
         return ps_fail(PS_INVALID_ARGUMENT, "a job of kind %s is not trained",
                        ps_job_spec_kind_name(spec->kind));
     t->spec = spec->train;
-    t->clocks_wait = !never_waits(spec->train->consistency.mode);
+    t->clocks_wait = ps_spec_synchronous(spec->train);
     st = ps_job_entry_data(t->entry, run, PS_JOB_TRAIN_DATA, &t->data);
     if (!st)
         st = ps_pass_check_rows(run->task, t->data);
@@ -144,7 +137,8 @@ static ps_status begin(training *t, step *s, const ps_model_batch *input)
         st = ps_exchange_pull_finish(t->exchange, &s->version);
     if (st)
         return st;
-    ps_pusher_step about = {.clock = t->clock,
+    ps_pusher_step about = {.lease = t->run->task->lease_id,
+                            .clock = t->clock,
                             .pulled_version = s->version,
                             .weight = (double)s->rows,
                             .position = s->first,

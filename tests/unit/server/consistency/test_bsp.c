@@ -1,7 +1,10 @@
 #include "server/params/param_store.h"
 
+#include "server/params/ledger.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/params.h"
+
+#include <math.h>
 
 static ps_param_store *store;
 
@@ -330,6 +333,103 @@ START_TEST(a_closed_store_lets_everybody_go_at_once)
 }
 END_TEST
 
+/* As torch clips: the step's gradient, not what each worker has of it. */
+START_TEST(the_mean_of_a_clock_is_clipped_and_not_its_parts)
+{
+    test_params p;
+    test_params_init(&p, 4, 6);
+    p.config.block_elements = 8;
+    p.config.consistency = "bsp";
+    p.config.clip_norm = 2 * sqrt(30); /* a gradient of 2 everywhere has it: w and b are 30 */
+    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    (void)join("a");
+    answer a = {0};
+    float *before = test_params_read(store, 0);
+    /* far above it each, but their mean, 1, is not */
+    ck_assert_int_eq(push("a", 1, 1, 1, 9), PS_OK);
+    ck_assert_int_eq(push("b", 1, 1, 1, -7), PS_OK);
+    ck_assert(!end_clock("a", 1, &a));
+    float *after = test_params_read(store, 0);
+    ck_assert_float_eq_tol(after[0], before[0] - 1, 1e-6f);
+    /* a mean of 3 is */
+    ck_assert_int_eq(push("a", 2, 2, 3, 4), PS_OK);
+    ck_assert_int_eq(push("b", 2, 2, 1, 0), PS_OK);
+    ck_assert(!end_clock("a", 2, &a));
+    float *last = test_params_read(store, 0);
+    ck_assert_float_eq_tol(last[0], after[0] - 2, 1e-5f);
+    free(before);
+    free(after);
+    free(last);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+static float one(void *user, uint64_t index)
+{
+    return 1;
+}
+
+static ps_status push_part(const char *name, uint64_t sequence, uint64_t lease, uint32_t tensor,
+                           uint64_t clock)
+{
+    ps_push_header header = {.incarnation = 1,
+                             .sequence = sequence,
+                             .clock = clock,
+                             .lease = lease,
+                             .rows = {0, 10},
+                             .parts = 2};
+    ps_push *part;
+    ps_push_reply reply;
+    ps_status st = ps_push_begin(store, name, &header, &part);
+    if (st)
+        return st;
+    ck_assert_int_eq(test_params_add(store, part, tensor, one, NULL), PS_OK);
+    st = ps_push_commit(&part, &reply);
+    ck_assert(st || !reply.duplicate);
+    return st;
+}
+
+/* A lone worker is lost in the middle of a step: the clock waits for the rest of it, and what comes
+ * again is computed from the same parameters and added once. */
+START_TEST(a_clock_that_has_half_of_a_gradient_waits_for_the_other_half)
+{
+    test_params p;
+    test_params_init(&p, 4, 6);
+    p.config.consistency = "bsp";
+    p.config.rows = 20;
+    p.config.epochs = 1;
+    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    ps_ledger *ledger = ps_param_store_ledger(store);
+    float *w = test_params_read(store, 0), *b = test_params_read(store, 1);
+    ps_ledger_lease_begin(ledger, 7, 0, (ps_row_span){0, 20});
+    ck_assert_uint_eq(join_with("a", 7), 1);
+    ck_assert_int_eq(push_part("a", 1, 7, 1, 1), PS_OK);
+    ps_row_set left = {0};
+    ck_assert(ps_ledger_lease_end(ledger, 7, false, &left));
+    ck_assert_uint_eq(left.rows, 20);
+    ps_row_set_free(&left);
+    ps_param_store_leave(store, "a");
+    ck_assert_uint_eq(ps_param_store_version(store), 0);
+    ck_assert_int_eq(push_part("a", 2, 7, 0, 1), PS_PERMISSION_DENIED);
+    ps_ledger_lease_begin(ledger, 8, 0, (ps_row_span){0, 20});
+    ck_assert_uint_eq(join_with("a", 8), 1);
+    ck_assert_int_eq(push_part("a", 3, 8, 1, 1), PS_OK);
+    ck_assert_int_eq(push_part("a", 4, 8, 0, 1), PS_OK);
+    bool parked;
+    answer a = {0};
+    ck_assert_int_eq(end_with("a", 8, 1, &parked, &a), PS_OK);
+    ck_assert_uint_eq(ps_param_store_version(store), 1);
+    float *w2 = test_params_read(store, 0), *b2 = test_params_read(store, 1);
+    ck_assert_float_eq(w2[5], w[5] - 1);
+    ck_assert_float_eq(b2[5], b[5] - 1);
+    free(w);
+    free(b);
+    free(w2);
+    free(b2);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&gradients_of_a_clock_are_averaged_by_weight_and_applied_once},
     {&two_pushes_give_the_same_bits_in_either_order},
@@ -342,6 +442,8 @@ static const ps_check_case cases[] = {
     {&a_new_task_begins_after_what_the_one_before_has_pushed},
     {&a_clock_whose_last_member_has_left_ends_with_what_it_has},
     {&a_closed_store_lets_everybody_go_at_once},
+    {&the_mean_of_a_clock_is_clipped_and_not_its_parts},
+    {&a_clock_that_has_half_of_a_gradient_waits_for_the_other_half},
     {0},
 };
 

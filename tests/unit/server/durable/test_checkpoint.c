@@ -33,8 +33,7 @@ static ps_param_store *store_of(const char *optimizer, const char *consistency)
     p.config.block_elements = 4;
     p.config.consistency = consistency;
     p.config.clip_norm = 3;
-    p.config.schedule =
-        (ps_schedule){.kind = PS_SCHEDULE_COSINE, .warmup_steps = 3, .total_steps = 40};
+    p.config.schedule = (ps_schedule){.kind = PS_SCHEDULE_COSINE, .warmup_steps = 3};
     p.config.optimizer = (ps_optimizer_config){.name = optimizer,
                                                .learning_rate = 0.01,
                                                .beta1 = 0.9,

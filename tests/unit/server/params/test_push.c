@@ -1,5 +1,6 @@
 #include "server/params/push.h"
 
+#include "server/params/ledger.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/params.h"
 
@@ -305,21 +306,30 @@ static float one(void *user, uint64_t index)
     return 1;
 }
 
-/* What a worker pushes in a step is one step of the schedule, in however many pushes it comes. */
-START_TEST(the_schedule_counts_steps_and_not_their_pushes)
+/* What a worker pushes in a step is one step of the schedule, in however many pushes it comes: its
+ * warm-up counts steps, what comes after goes by the rows. */
+START_TEST(the_schedule_counts_steps_and_rows_and_not_their_pushes)
 {
     test_params p;
     test_params_init(&p, 4, 6);
-    p.config.schedule = (ps_schedule){.kind = PS_SCHEDULE_LINEAR, .total_steps = 4};
+    p.config.schedule = (ps_schedule){.kind = PS_SCHEDULE_LINEAR, .warmup_steps = 2};
+    p.config.rows = 60;
+    p.config.epochs = 1;
     ps_param_store *store;
     ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
-    const float rates[] = {1, 0.75f, 0.5f, 0.25f};
-    for (uint64_t step = 0; step < 4; step++)
+    ps_ledger_lease_begin(ps_param_store_ledger(store), 9, 0, (ps_row_span){0, 60});
+    const float rates[] = {1.0f / 3, 2.0f / 3, 1, 0.75f, 0.5f, 0.25f};
+    for (uint64_t step = 0; step < 6; step++)
         for (uint32_t tensor = 2; tensor-- > 0;) {
             float *before = test_params_read(store, tensor);
             ps_push *push;
             ps_push_reply reply;
-            ck_assert_int_eq(test_params_begin(store, 2 * step + 2 - tensor, &push), PS_OK);
+            ps_push_header header = {.incarnation = 1,
+                                     .sequence = 2 * step + 2 - tensor,
+                                     .lease = 9,
+                                     .rows = {10 * step, 10 * step + 10},
+                                     .parts = 2};
+            ck_assert_int_eq(ps_push_begin(store, "worker", &header, &push), PS_OK);
             ck_assert_int_eq(test_params_add(store, push, tensor, one, NULL), PS_OK);
             ck_assert_int_eq(ps_push_commit(&push, &reply), PS_OK);
             float *after = test_params_read(store, tensor);
@@ -327,7 +337,59 @@ START_TEST(the_schedule_counts_steps_and_not_their_pushes)
             free(before);
             free(after);
         }
-    ck_assert_uint_eq(ps_param_store_version(store), 8);
+    ck_assert_uint_eq(ps_param_store_version(store), 12);
+    ps_param_stats stats;
+    ps_param_store_stats(store, &stats);
+    ck_assert_uint_eq(stats.steps, 6);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+/* A worker that was lost in the middle of a step: whoever computes its rows again pushes all of the
+ * gradient, and each block gets the rows once. */
+START_TEST(blocks_that_have_the_rows_already_are_left_out)
+{
+    test_params p;
+    test_params_init(&p, 4, 6);
+    p.config.rows = 20;
+    p.config.epochs = 1;
+    ps_param_store *store;
+    ps_push *push;
+    ps_push_reply reply;
+    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    ps_ledger *ledger = ps_param_store_ledger(store);
+    float *w = test_params_read(store, 0), *b = test_params_read(store, 1);
+    ps_ledger_lease_begin(ledger, 1, 0, (ps_row_span){0, 20});
+    ps_push_header header = {
+        .incarnation = 1, .sequence = 1, .lease = 1, .rows = {0, 10}, .parts = 2};
+    ck_assert_int_eq(ps_push_begin(store, "a", &header, &push), PS_OK);
+    ck_assert_int_eq(test_params_add(store, push, 1, one, NULL), PS_OK);
+    ck_assert_int_eq(ps_push_commit(&push, &reply), PS_OK);
+    ps_row_set left = {0};
+    ck_assert(ps_ledger_lease_end(ledger, 1, false, &left));
+    ck_assert_uint_eq(left.rows, 20);
+    ps_row_set_free(&left);
+    /* its second push comes too late */
+    header.sequence = 2;
+    ck_assert_int_eq(ps_push_begin(store, "a", &header, &push), PS_PERMISSION_DENIED);
+    ps_ledger_lease_begin(ledger, 2, 0, (ps_row_span){0, 20});
+    header = (ps_push_header){.incarnation = 1, .sequence = 1, .lease = 2, .rows = {0, 10}};
+    ck_assert_int_eq(test_params_push(store, "b", &header, 1, &reply), PS_OK);
+    float *w2 = test_params_read(store, 0), *b2 = test_params_read(store, 1);
+    for (int i = 0; i < 24; i++)
+        ck_assert_float_eq(w2[i], w[i] - 1);
+    for (int i = 0; i < 6; i++)
+        ck_assert_float_eq(b2[i], b[i] - 1);
+    uint64_t total;
+    ck_assert_uint_eq(ps_ledger_rows_done(ledger, &total), 10);
+    /* and rows that are in, in whatever portions, do not come in again */
+    header = (ps_push_header){.incarnation = 1, .sequence = 2, .lease = 2, .rows = {5, 15}};
+    ck_assert_int_eq(test_params_push(store, "b", &header, 1, &reply), PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "in the parameters already"));
+    free(w);
+    free(b);
+    free(w2);
+    free(b2);
     ps_param_store_unref(&store);
 }
 END_TEST
@@ -343,7 +405,8 @@ static const ps_check_case cases[] = {
     {&an_empty_push_and_bad_headers_are_refused},
     {&a_repeated_push_gets_the_first_answer_and_changes_nothing},
     {&a_gradient_over_the_clip_norm_is_scaled_down_to_it},
-    {&the_schedule_counts_steps_and_not_their_pushes},
+    {&the_schedule_counts_steps_and_rows_and_not_their_pushes},
+    {&blocks_that_have_the_rows_already_are_left_out},
     {0},
 };
 

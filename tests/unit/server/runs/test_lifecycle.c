@@ -231,6 +231,60 @@ START_TEST(a_restart_goes_on_from_the_checkpoint_bit_for_bit)
 }
 END_TEST
 
+/* A push of the rows [begin, end) of the task. */
+static ps_status push_rows(rig *r, const ps_world_task *task, uint64_t begin, uint64_t end)
+{
+    static uint64_t sequence;
+    ps_run *run = ps_runs_get(r->runs, task->job);
+    ps_push_header header = {
+        .incarnation = 1, .sequence = ++sequence, .lease = task->lease, .rows = {begin, end}};
+    ps_push_reply reply;
+    ps_status st = test_params_push(ps_run_store(run), "w1", &header, 1, &reply);
+    ps_run_unref(&run);
+    return st;
+}
+
+/* What counts is what was pushed, not what was reported: of a worker that is lost, that says less
+ * than it did, or more; and of psd. */
+START_TEST(rows_are_given_out_again_from_where_pushes_ended)
+{
+    rig r;
+    open_rig(&r);
+    uint64_t id = begin_job(&r, "");
+    ps_world_task lost = *ps_world_task_of(r.world, 1);
+    ck_assert_int_eq(push_rows(&r, &lost, 0, 10), PS_OK);
+    ck_assert_int_eq(push_rows(&r, &lost, 10, 20), PS_OK);
+    ck_assert_int_eq(push_rows(&r, &lost, 30, 40), PS_OK); /* its other step was faster */
+    ps_world_report(r.world, ps_world_task_of(r.world, 1), 10, 1);
+    ck_assert_int_eq(ps_world_hello(r.world, 2, "w1", 2, 1, NULL, 0), PS_OK); /* it starts anew */
+    ck_assert_uint_eq(ps_world_task_of(r.world, 2)->begin, 20);
+    ck_assert_uint_eq(ps_world_task_of(r.world, 2)->end, 30);
+    ck_assert_int_eq(push_rows(&r, &lost, 20, 30), PS_PERMISSION_DENIED); /* on the way since */
+    ck_assert_int_eq(push_rows(&r, ps_world_task_of(r.world, 2), 20, 30), PS_OK);
+    uint64_t bytes;
+    ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+    ps_world_trained(r.world, ps_world_task_of(r.world, 2));
+    ps_world_task next = *ps_world_task_of(r.world, 2);
+    ck_assert_uint_eq(next.begin, 40);
+    ck_assert_int_eq(push_rows(&r, &next, 40, 50), PS_OK);
+    ps_world_trained(r.world, ps_world_task_of(r.world, 2));
+    restart(&r);
+    ps_world_attach(r.world, 3, "w1");
+    ck_assert_uint_eq(ps_world_task_of(r.world, 3)->begin, 40); /* as its parameters are */
+    ck_assert_float_eq_tol(parameter(&r, id), -0.4f, 1e-6f);
+    ck_assert_int_eq(push_rows(&r, ps_world_task_of(r.world, 3), 40, 90), PS_OK);
+    ps_world_trained(r.world, ps_world_task_of(r.world, 3)); /* says that all is done */
+    ck_assert_uint_eq(ps_world_task_of(r.world, 3)->begin, 90);
+    ck_assert_int_eq(push_rows(&r, ps_world_task_of(r.world, 3), 90, 100), PS_OK);
+    /* lost when nothing is left to do: that is the end of the training */
+    ck_assert_int_eq(ps_world_hello(r.world, 4, "w1", 3, 1, NULL, 0), PS_OK);
+    settle(&r);
+    ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_DONE);
+    ck_assert_float_eq_tol(stored_parameter(&r), -0.6f, 1e-6f);
+    close_rig(&r);
+}
+END_TEST
+
 START_TEST(a_full_disk_at_the_end_costs_nothing_but_time)
 {
     rig r = {0};
@@ -423,6 +477,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {&a_job_makes_parameters_then_a_model_and_leaves_no_checkpoint},
     {&a_restart_goes_on_from_the_checkpoint_bit_for_bit},
+    {&rows_are_given_out_again_from_where_pushes_ended},
     {&a_full_disk_at_the_end_costs_nothing_but_time},
     {&what_room_there_is_goes_to_the_model},
     {&the_last_checkpoint_is_written_once_there_is_room_for_it_and_only_once},

@@ -1,6 +1,7 @@
 /* store_config: the job file and the plan decide what the store is, and how it learns. */
 #include "server/runs/store_config.h"
 
+#include "server/params/ledger.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/params.h"
 
@@ -118,10 +119,11 @@ START_TEST(a_plan_that_cannot_be_names_the_tensor)
 }
 END_TEST
 
-/* One parameter, from 0, gradient 1, rate 1: by what it moves at each update. */
-static double move(ps_param_store *store, uint64_t update)
+/* One parameter, from 0, gradient 1, rate 1: by what it moves at each update of these rows. */
+static double move_rows(ps_param_store *store, uint64_t update, uint64_t lease, ps_row_span rows)
 {
-    ps_push_header header = {.incarnation = 1, .sequence = update, .clock = update};
+    ps_push_header header = {
+        .incarnation = 1, .sequence = update, .clock = update, .lease = lease, .rows = rows};
     ps_push_reply reply;
     ps_clock_reply clock;
     bool parked = false;
@@ -140,13 +142,21 @@ static double move(ps_param_store *store, uint64_t update)
     return moved;
 }
 
-/* The first update at which a rate that falls to 0 in a straight line has arrived there. */
-static uint64_t arrives(const char *mode, int workers, uint64_t rows)
+static double move(ps_param_store *store, uint64_t update)
 {
+    return move_rows(store, update, 0, (ps_row_span){0});
+}
+
+/* By what the last of all updates moves it, when the rate falls to 0 in a straight line. One worker
+ * does it all, however many the job file would have taken. */
+static double last_move(const char *mode, int workers, uint64_t rows)
+{
+    enum { EPOCHS = 3, BATCH = 10 };
     char train[512], more[64];
     planned p;
     ps_param_store *store = NULL;
     uint64_t first, update = 1;
+    double moved = 0;
     begin(&p, rows);
     tensor(&p, "x", PSD__V1__INITIALIZER__INITIALIZER_ZEROS, 0, (uint64_t[]){1}, 1);
     (void)snprintf(train, sizeof train,
@@ -158,19 +168,24 @@ static uint64_t arrives(const char *mode, int workers, uint64_t rows)
     ck_assert_int_eq(ps_store_create(spec, &p.result, 0, &store), PS_OK);
     ck_assert_str_eq(ps_param_store_consistency(store), mode);
     ck_assert_int_eq(ps_param_store_join(store, "worker", 0, &first), PS_OK);
-    while (move(store, update) > 0)
-        update++;
+    for (uint32_t epoch = 0; epoch < EPOCHS; epoch++) {
+        ps_ledger_lease_begin(ps_param_store_ledger(store), 1 + epoch, epoch,
+                              (ps_row_span){0, rows});
+        for (uint64_t row = 0; row < rows; row += BATCH, update++)
+            moved = move_rows(store, update, 1 + epoch,
+                              (ps_row_span){row, row + BATCH < rows ? row + BATCH : rows});
+    }
     ps_param_store_unref(&store);
     ps_job_spec_free(&spec);
-    return update - 1;
+    return moved;
 }
 
-START_TEST(a_schedule_arrives_when_the_job_has_made_all_its_updates)
+START_TEST(a_schedule_arrives_with_the_last_row_whoever_did_them)
 {
-    ck_assert_uint_eq(arrives("asp", 1, 100), 30); /* 10 batches, 3 epochs */
-    ck_assert_uint_eq(arrives("asp", 4, 101), 33); /* a short batch is one, too */
-    ck_assert_uint_eq(arrives("bsp", 1, 101), 33);
-    ck_assert_uint_eq(arrives("bsp", 2, 101), 17); /* one update for the two of them */
+    ck_assert_double_eq_tol(last_move("asp", 1, 100), 10.0 / 300, 1e-6); /* one batch before 0 */
+    ck_assert_double_eq_tol(last_move("asp", 4, 101), 1.0 / 303, 1e-6);  /* a short one */
+    ck_assert_double_eq_tol(last_move("bsp", 1, 101), 1.0 / 303, 1e-6);
+    ck_assert_double_eq_tol(last_move("bsp", 4, 101), 1.0 / 303, 1e-6);
 }
 END_TEST
 
@@ -197,7 +212,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {&tensors_have_the_plans_shapes_and_initial_values},
     {&a_plan_that_cannot_be_names_the_tensor},
-    {&a_schedule_arrives_when_the_job_has_made_all_its_updates},
+    {&a_schedule_arrives_with_the_last_row_whoever_did_them},
     {&the_job_files_optimizer_and_clipping_are_the_stores},
     {0},
 };

@@ -2,6 +2,13 @@
 #include "tests/lib/check_main.h"
 #include "tests/lib/world.h"
 
+#include <stdio.h>
+#include <string.h>
+
+static void ignore(void *user)
+{
+}
+
 START_TEST(under_bsp_an_epoch_begins_when_the_one_before_is_done_and_evaluated)
 {
     ps_world *w = ps_world_new(NULL, true);
@@ -142,7 +149,7 @@ START_TEST(progress_counts_rows_and_means_over_the_last_seconds)
     ck_assert_uint_eq(r->progress.samples_total, 200);
     ck_assert_uint_eq(r->progress.epoch, 1);
     ck_assert_uint_eq(r->progress.epochs, 2);
-    ck_assert_uint_eq(r->progress.steps, 8);
+    ck_assert_uint_eq(r->progress.steps, 5); /* psd's updates, not the workers' */
     ck_assert_uint_eq(r->progress.workers, 1);
     ck_assert_uint_eq(r->progress.staleness_max, 3);
     ck_assert_double_eq(r->progress.loss, 2);
@@ -158,6 +165,48 @@ START_TEST(progress_counts_rows_and_means_over_the_last_seconds)
 }
 END_TEST
 
+/* Has any line that was said of the job this in it? */
+static bool was_said(ps_world *w, uint64_t id, const char *part)
+{
+    ps_watch *watch;
+    ps_watch_event event;
+    bool said = false;
+    ck_assert_int_eq(ps_sched_watch(w->sched, id, ignore, NULL, &watch), PS_OK);
+    while (ps_watch_next(watch, &event) == PS_OK) {
+        said |= event.log && strstr(event.log->text, part);
+        ps_watch_event_clear(&event);
+    }
+    ps_watch_close(&watch);
+    return said;
+}
+
+START_TEST(a_warm_up_that_takes_all_of_the_job_is_said)
+{
+    static const struct {
+        const char *mode, *workers, *says; /* of 20 steps */
+        unsigned warmup;
+    } tries[] = {
+        {"asp", "workers: 4\n", NULL, 19},
+        {"asp", "workers: 4\n", "for 20 steps, and the job has 20: it never reaches", 20},
+        {"bsp", "", NULL, 19},
+        {"bsp", "workers: 4\n", "with all its workers 5: it may not reach", 5},
+        {"bsp", "workers: 4\n", NULL, 4},
+    };
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        ps_world *w = ps_world_new(NULL, true);
+        char extra[128];
+        (void)snprintf(extra, sizeof extra,
+                       "  schedule: {name: linear, warmup_steps: %u}\n"
+                       "shards: {rows_per_task: 50}\n%s",
+                       tries[i].warmup, tries[i].workers);
+        uint64_t id = ps_world_training(w, tries[i].mode, false, extra);
+        ck_assert_int_eq(was_said(w, id, "warmup_steps"), tries[i].says != NULL);
+        ck_assert(!tries[i].says || was_said(w, id, tries[i].says));
+        ps_world_free(&w);
+    }
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&under_bsp_an_epoch_begins_when_the_one_before_is_done_and_evaluated},
     {&under_asp_evaluation_runs_beside_training_and_the_last_one_after_it},
@@ -165,6 +214,7 @@ static const ps_check_case cases[] = {
     {&a_failure_that_no_other_worker_would_avoid_ends_the_job_at_once},
     {&a_plan_that_cannot_be_fails_the_job},
     {&a_stored_model_of_other_shapes_fails_the_job_and_one_of_the_same_does_not},
+    {&a_warm_up_that_takes_all_of_the_job_is_said},
     {&progress_counts_rows_and_means_over_the_last_seconds},
     {0},
 };

@@ -137,6 +137,14 @@ static void simulate(uint64_t seed)
                           (unsigned long)seed, ps_error_message());
             ck_assert_uint_eq(ps_cursor_left(&c), 0);
             ck_assert_uint_eq(ps_rows_count_done(&rows), before);
+            if (ps_rng_below(&rng, 2)) { /* the same, by what the parameters know */
+                ps_ledger_state state;
+                ps_rows_state(&rows, &state);
+                ps_rows_free(&rows);
+                ps_rows_from_state(&state, per_task, overlap, &rows);
+                ck_assert_uint_eq(ps_rows_count_done(&rows), before);
+                ps_ledger_state_free(&state);
+            }
             ps_buf_free(&blob);
             n = 0;
         }

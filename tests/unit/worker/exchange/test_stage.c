@@ -7,6 +7,7 @@
 #include <string.h>
 
 enum { TENSORS = 3, MOST = 5000 };
+static char asp[] = "asp", bsp[] = "bsp";
 static float gradients[TENSORS][MOST];
 static double reference[TENSORS][MOST];
 static const uint64_t elements[TENSORS] = {5000, 17, 1};
@@ -36,7 +37,8 @@ START_TEST(clipping_agrees_with_float64)
 {
     for (uint64_t seed = 1; seed < 10; seed++) {
         double norm = fill(seed);
-        ps_spec_train train = {.clip_norm = norm / (double)(seed + 1)};
+        ps_spec_train train = {.consistency = {.mode = asp},
+                               .clip_norm = norm / (double)(seed + 1)};
         ps_stage_step step = step_of(&train);
         ck_assert(ps_stages_whole(&train));
         ck_assert_int_eq(ps_stages_apply(&step), PS_OK);
@@ -55,7 +57,7 @@ END_TEST
 START_TEST(gradients_below_the_norm_stay_bit_for_bit)
 {
     double norm = fill(3);
-    ps_spec_train train = {.clip_norm = norm * 1.0001};
+    ps_spec_train train = {.consistency = {.mode = asp}, .clip_norm = norm * 1.0001};
     ps_stage_step step = step_of(&train);
     ck_assert_int_eq(ps_stages_apply(&step), PS_OK);
     for (int i = 0; i < TENSORS; i++)
@@ -67,9 +69,20 @@ END_TEST
 START_TEST(without_clip_norm_nothing_waits_and_nothing_changes)
 {
     fill(4);
-    ps_spec_train train = {.clip_norm = 0};
+    ps_spec_train train = {.consistency = {.mode = asp}, .clip_norm = 0};
     ps_stage_step step = step_of(&train);
     ck_assert(!ps_stages_whole(&train));
+    ck_assert_int_eq(ps_stages_apply(&step), PS_OK);
+    ck_assert((double)gradients[0][0] == reference[0][0]);
+}
+END_TEST
+
+START_TEST(under_bsp_the_workers_part_of_a_gradient_is_not_clipped)
+{
+    fill(4);
+    ps_spec_train train = {.consistency = {.mode = bsp}, .clip_norm = 1e-3};
+    ps_stage_step step = step_of(&train);
+    ck_assert(!ps_stages_whole(&train)); /* so it leaves layer by layer */
     ck_assert_int_eq(ps_stages_apply(&step), PS_OK);
     ck_assert((double)gradients[0][0] == reference[0][0]);
 }
@@ -79,7 +92,7 @@ START_TEST(a_norm_that_is_not_finite_is_refused_and_names_the_clock)
 {
     fill(5);
     gradients[1][3] = NAN;
-    ps_spec_train train = {.clip_norm = 1};
+    ps_spec_train train = {.consistency = {.mode = asp}, .clip_norm = 1};
     ps_stage_step step = step_of(&train);
     ck_assert_int_eq(ps_stages_apply(&step), PS_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "NaN"));
@@ -100,6 +113,7 @@ END_TEST
 static const ps_check_case tests[] = {{&clipping_agrees_with_float64},
                                       {&gradients_below_the_norm_stay_bit_for_bit},
                                       {&without_clip_norm_nothing_waits_and_nothing_changes},
+                                      {&under_bsp_the_workers_part_of_a_gradient_is_not_clipped},
                                       {&a_norm_that_is_not_finite_is_refused_and_names_the_clock},
                                       {&an_unknown_codec_is_refused_with_what_there_is},
                                       {0}};

@@ -1,0 +1,361 @@
+/* Happy path: a lease begins, pushes are booked under it, it ends with nothing left. What a worker
+ * can get wrong is found before anything is booked. */
+#include "server/params/ledger.h"
+
+#include "common/base/mem.h"
+#include "server/params/ledger_private.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+enum { HALVES_MAX = 4096 }; /* a worker has two under way at most */
+
+void ps_ledger_state_free(ps_ledger_state *state)
+{
+    ps_row_set_free(&state->done[0]);
+    ps_row_set_free(&state->done[1]);
+}
+
+void ps_ledger_create(uint64_t n_rows, uint32_t n_epochs, uint64_t blocks, ps_ledger **out)
+{
+    ps_ledger *l = ps_new(ps_ledger);
+    pthread_mutex_init(&l->lock, NULL);
+    l->blocks = blocks;
+    l->state.n_rows = n_rows;
+    l->state.n_epochs = n_epochs;
+    *out = l;
+}
+
+static void half_free(ps_ledger_half *half)
+{
+    free(half->applied);
+    free(half->pending);
+}
+
+void ps_ledger_free(ps_ledger **ledger)
+{
+    ps_ledger *l = *ledger;
+    if (!l)
+        return;
+    ps_ledger_state_free(&l->state);
+    ps_row_set_free(&l->pending[0]);
+    ps_row_set_free(&l->pending[1]);
+    for (size_t i = 0; i < l->n_halves; i++)
+        half_free(&l->halves[i]);
+    free(l->halves);
+    free(l->leases);
+    pthread_mutex_destroy(&l->lock);
+    ps_free(ledger);
+}
+
+/* ---- what is done ---- */
+
+static void drop_half(ps_ledger *l, size_t at)
+{
+    half_free(&l->halves[at]);
+    l->halves[at] = l->halves[--l->n_halves];
+}
+
+/* Epochs that are done make room for the next. */
+static void turn_epochs(ps_ledger *l)
+{
+    ps_ledger_state *s = &l->state;
+    while (s->done_epochs < s->n_epochs && s->done[0].rows == s->n_rows) {
+        ps_row_set_free(&s->done[0]);
+        ps_row_set_free(&l->pending[0]);
+        s->done[0] = s->done[1];
+        l->pending[0] = l->pending[1];
+        s->done[1] = l->pending[1] = (ps_row_set){0};
+        s->done_epochs++;
+    }
+}
+
+void ps_ledger_settle(ps_ledger *l)
+{
+    for (int k = 0; k < 2; k++) {
+        ps_row_set_add_set(&l->state.done[k], &l->pending[k]);
+        ps_row_set_free(&l->pending[k]);
+    }
+    for (size_t i = l->n_halves; i-- > 0;) {
+        ps_ledger_half *half = &l->halves[i];
+        for (size_t b = 0; b < ps_ledger_bits(l); b++)
+            half->applied[b] |= half->pending[b];
+        memset(half->pending, 0, ps_ledger_bits(l));
+        if (half->whole)
+            drop_half(l, i);
+    }
+    turn_epochs(l);
+}
+
+/* Rows of an epoch that are not among the open ones are done, or were never given out. */
+static bool is_open(const ps_ledger *l, uint32_t epoch)
+{
+    const ps_ledger_state *s = &l->state;
+    return epoch >= s->done_epochs && epoch - s->done_epochs < 2 && epoch < s->n_epochs;
+}
+
+/* What of these rows is neither done nor pending. */
+static void rows_left(const ps_ledger *l, uint32_t epoch, ps_row_span rows, ps_row_set *out)
+{
+    if (!is_open(l, epoch))
+        return;
+    uint32_t k = epoch - l->state.done_epochs;
+    ps_row_set both = {0};
+    ps_row_set_add_set(&both, &l->state.done[k]);
+    ps_row_set_add_set(&both, &l->pending[k]);
+    ps_row_set_gaps(&both, rows.begin, rows.end, out);
+    ps_row_set_free(&both);
+}
+
+/* clock 0: at once. */
+static void rows_done(ps_ledger *l, uint32_t epoch, ps_row_span rows, uint64_t clock)
+{
+    if (!is_open(l, epoch))
+        return;
+    uint32_t k = epoch - l->state.done_epochs;
+    ps_row_set_add(clock ? &l->pending[k] : &l->state.done[k], rows.begin, rows.end);
+    turn_epochs(l);
+}
+
+/* ---- leases ---- */
+
+static ps_ledger_lease *find_lease(ps_ledger *l, uint64_t id)
+{
+    for (size_t i = 0; i < l->n_leases; i++)
+        if (l->leases[i].id == id)
+            return &l->leases[i];
+    return NULL;
+}
+
+void ps_ledger_lease_begin(ps_ledger *l, uint64_t id, uint32_t epoch, ps_row_span rows)
+{
+    pthread_mutex_lock(&l->lock);
+    assert(id != 0 && !find_lease(l, id));
+    if (l->n_leases == l->leases_capacity) {
+        l->leases_capacity = l->leases_capacity ? 2 * l->leases_capacity : 8;
+        l->leases = ps_realloc(l->leases, l->leases_capacity * sizeof *l->leases);
+    }
+    l->leases[l->n_leases++] = (ps_ledger_lease){.id = id, .epoch = epoch, .rows = rows};
+    pthread_mutex_unlock(&l->lock);
+}
+
+uint64_t ps_ledger_lease_report(ps_ledger *l, uint64_t id, uint64_t position)
+{
+    pthread_mutex_lock(&l->lock);
+    const ps_ledger_lease *lease = find_lease(l, id);
+    if (lease && !lease->says && position > lease->rows.begin && position <= lease->rows.end)
+        rows_done(l, lease->epoch, (ps_row_span){lease->rows.begin, position}, 0);
+    if (lease) {
+        ps_row_set left = {0};
+        rows_left(l, lease->epoch, lease->rows, &left);
+        position = left.n ? left.list[0].begin : lease->rows.end;
+        ps_row_set_free(&left);
+    }
+    pthread_mutex_unlock(&l->lock);
+    return position;
+}
+
+bool ps_ledger_lease_end(ps_ledger *l, uint64_t id, bool done, ps_row_set *left)
+{
+    pthread_mutex_lock(&l->lock);
+    ps_ledger_lease *lease = find_lease(l, id);
+    bool known = lease != NULL;
+    if (known) {
+        if (done && !lease->says)
+            rows_done(l, lease->epoch, lease->rows, 0);
+        rows_left(l, lease->epoch, lease->rows, left);
+        *lease = l->leases[--l->n_leases];
+    }
+    pthread_mutex_unlock(&l->lock);
+    return known;
+}
+
+/* ---- pushes ---- */
+
+static ps_status has_ended(uint64_t lease)
+{
+    return ps_fail(PS_PERMISSION_DENIED, "lease %" PRIu64 " has ended", lease);
+}
+
+ps_status ps_ledger_check(ps_ledger *l, uint64_t lease)
+{
+    pthread_mutex_lock(&l->lock);
+    bool known = lease == 0 || find_lease(l, lease);
+    pthread_mutex_unlock(&l->lock);
+    return known ? PS_OK : has_ended(lease);
+}
+
+ps_ledger_half *ps_ledger_half_add(ps_ledger *l, uint32_t epoch, ps_row_span rows)
+{
+    if (l->n_halves == l->halves_capacity) {
+        l->halves_capacity = l->halves_capacity ? 2 * l->halves_capacity : 8;
+        l->halves = ps_realloc(l->halves, l->halves_capacity * sizeof *l->halves);
+    }
+    ps_ledger_half *half = &l->halves[l->n_halves++];
+    *half = (ps_ledger_half){.epoch = epoch, .rows = rows};
+    half->applied = ps_alloc(ps_ledger_bits(l));
+    half->pending = ps_alloc(ps_ledger_bits(l));
+    return half;
+}
+
+static ps_ledger_half *find_half(ps_ledger *l, uint32_t epoch, ps_row_span rows)
+{
+    for (size_t i = 0; i < l->n_halves; i++) {
+        ps_ledger_half *half = &l->halves[i];
+        if (!half->whole && half->epoch == epoch && half->rows.begin == rows.begin &&
+            half->rows.end == rows.end)
+            return half;
+    }
+    return NULL;
+}
+
+static ps_status check_rows(const ps_ledger *l, const ps_ledger_lease *lease, ps_row_span rows)
+{
+    if (rows.begin >= rows.end || rows.begin < lease->rows.begin || rows.end > lease->rows.end)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "push: rows %" PRIu64 "..%" PRIu64 ", the task has %" PRIu64 "..%" PRIu64,
+                       rows.begin, rows.end, lease->rows.begin, lease->rows.end);
+    uint32_t k = lease->epoch - l->state.done_epochs;
+    if (!is_open(l, lease->epoch) || ps_row_set_meets(&l->state.done[k], rows.begin, rows.end) ||
+        ps_row_set_meets(&l->pending[k], rows.begin, rows.end))
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "push: rows %" PRIu64 "..%" PRIu64 " of epoch %u are in the parameters "
+                       "already",
+                       rows.begin, rows.end, lease->epoch + 1);
+    return PS_OK;
+}
+
+/* What of the push is new; the blocks that had these rows are left out. */
+static void mark_blocks(const ps_ledger_push *push, ps_ledger_half *half)
+{
+    uint8_t *bits = push->clock ? half->pending : half->applied;
+    for (size_t i = 0; i < push->n_blocks; i++) {
+        uint64_t b = push->blocks[i];
+        uint8_t bit = (uint8_t)(1u << b % 8);
+        push->left_out[i] = ((half->applied[b / 8] | half->pending[b / 8]) & bit) != 0;
+        bits[b / 8] |= bit;
+    }
+}
+
+/* One of several pushes of a gradient, or one of rows that some blocks have. */
+static bool book_part(ps_ledger *l, const ps_ledger_push *push, uint32_t epoch,
+                      ps_ledger_half *half)
+{
+    if (!half)
+        half = ps_ledger_half_add(l, epoch, push->rows);
+    if (half->lease != push->lease || half->clock != push->clock)
+        half->parts = 0; /* computed again, from the first part on */
+    half->lease = push->lease;
+    half->clock = push->clock;
+    mark_blocks(push, half);
+    uint32_t parts = push->parts ? push->parts : 1;
+    if (++half->parts < parts)
+        return false;
+    half->whole = true;
+    if (!push->clock)
+        drop_half(l, (size_t)(half - l->halves));
+    return true;
+}
+
+/* Of rows that were pushed in other portions than before: nothing is left to be remembered. */
+static void drop_stale(ps_ledger *l, uint32_t epoch, ps_row_span rows)
+{
+    for (size_t i = l->n_halves; i-- > 0;) {
+        const ps_ledger_half *half = &l->halves[i];
+        if (!half->whole && half->epoch == epoch && half->rows.begin < rows.end &&
+            rows.begin < half->rows.end)
+            drop_half(l, i);
+    }
+}
+
+static ps_status book(ps_ledger *l, const ps_ledger_push *push, bool *whole)
+{
+    ps_ledger_lease *lease = find_lease(l, push->lease);
+    if (!lease)
+        return has_ended(push->lease);
+    if (push->rows.end == 0)
+        return PS_OK;
+    ps_status st = check_rows(l, lease, push->rows);
+    if (st)
+        return st;
+    ps_ledger_half *half = find_half(l, lease->epoch, push->rows);
+    if (!half && l->n_halves >= HALVES_MAX)
+        return ps_fail(PS_RESOURCE_EXHAUSTED, "push: %d gradients have come in part", HALVES_MAX);
+    lease->says = true;
+    *whole = (!half && push->parts <= 1) || book_part(l, push, lease->epoch, half);
+    if (!*whole)
+        return PS_OK;
+    uint32_t epoch = lease->epoch; /* which may be over with these rows */
+    rows_done(l, epoch, push->rows, push->clock);
+    drop_stale(l, epoch, push->rows);
+    return PS_OK;
+}
+
+static uint64_t count_done(const ps_ledger *l)
+{
+    const ps_ledger_state *s = &l->state;
+    return s->done_epochs * s->n_rows + s->done[0].rows + s->done[1].rows;
+}
+
+ps_status ps_ledger_book(ps_ledger *l, const ps_ledger_push *push, uint64_t *rows_before,
+                         bool *whole)
+{
+    ps_status st = PS_OK;
+    *whole = true;
+    for (size_t i = 0; i < push->n_blocks; i++)
+        push->left_out[i] = false;
+    pthread_mutex_lock(&l->lock);
+    if (push->clock > l->clock) {
+        ps_ledger_settle(l);
+        l->clock = push->clock;
+    }
+    *rows_before = count_done(l);
+    if (push->lease)
+        st = book(l, push, whole);
+    pthread_mutex_unlock(&l->lock);
+    return st;
+}
+
+bool ps_ledger_has_halves(ps_ledger *l, uint64_t clock)
+{
+    bool some = false;
+    pthread_mutex_lock(&l->lock);
+    for (size_t i = 0; i < l->n_halves; i++)
+        some |= !l->halves[i].whole && l->halves[i].clock == clock;
+    pthread_mutex_unlock(&l->lock);
+    return some;
+}
+
+/* ---- what others are told ---- */
+
+uint64_t ps_ledger_rows_done(ps_ledger *l, uint64_t *total)
+{
+    pthread_mutex_lock(&l->lock);
+    uint64_t done = count_done(l);
+    *total = l->state.n_epochs * l->state.n_rows;
+    pthread_mutex_unlock(&l->lock);
+    return done;
+}
+
+void ps_ledger_state_get(ps_ledger *l, ps_ledger_state *out)
+{
+    pthread_mutex_lock(&l->lock);
+    *out = l->state;
+    for (int k = 0; k < 2; k++) {
+        out->done[k] = (ps_row_set){0};
+        ps_row_set_add_set(&out->done[k], &l->state.done[k]);
+        ps_row_set_add_set(&out->done[k], &l->pending[k]);
+    }
+    pthread_mutex_unlock(&l->lock);
+}
+
+void ps_ledger_adopt(ps_ledger *l, ps_ledger_state *state)
+{
+    pthread_mutex_lock(&l->lock);
+    ps_ledger_state_free(&l->state);
+    l->state = *state;
+    turn_epochs(l);
+    pthread_mutex_unlock(&l->lock);
+    *state = (ps_ledger_state){0};
+}
