@@ -71,6 +71,7 @@ static const ps_conf_key optimizer_keys[] = {
     PS_CONF_REAL("beta2", ps_spec_optimizer, beta2, "0.999", 0, 0.9999999),
     PS_CONF_REAL("epsilon", ps_spec_optimizer, epsilon, "1e-8", 1e-30, 1),
     PS_CONF_REAL("weight_decay", ps_spec_optimizer, weight_decay, "0", 0, 1e3),
+    PS_CONF_BOOL("decay_bias_and_norm", ps_spec_optimizer, decay_bias_and_norm, "true"),
     PS_CONF_END,
 };
 

@@ -127,6 +127,7 @@ typedef struct ps_spec_optimizer {
     double beta2;    /* adamw, adamw8bit */
     double epsilon;  /* adamw, adamw8bit */
     double weight_decay;
+    bool decay_bias_and_norm; /* false: weight_decay is for matrices and embeddings alone */
 } ps_spec_optimizer;
 
 typedef struct ps_spec_rate_schedule {

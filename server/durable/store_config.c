@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-enum { VERSION = 1, TENSOR_MIN = 16 /* bytes: name and rank */ };
+/* Version 1, of before tensors said whether they decay, is read: all did. */
+enum { VERSION = 2, OLDEST = 1, TENSOR_MIN = 16 /* bytes: name and rank */ };
 
 static void put_u64(ps_buf *out, uint64_t v)
 {
@@ -65,6 +66,7 @@ void ps_store_config_encode(const ps_param_config *config, ps_buf *out)
     for (size_t i = 0; i < config->n_plans; i++) {
         const ps_param_plan *plan = &config->plans[i];
         put_text(out, plan->name);
+        put_u64(out, plan->undecayed);
         put_u64(out, plan->rank);
         for (unsigned k = 0; k < plan->rank; k++)
             put_u64(out, plan->shape[k]);
@@ -76,6 +78,7 @@ typedef struct decoder {
     ps_cursor c;
     char *texts;
     size_t used;
+    uint64_t version;
 } decoder;
 
 static const char *read_text(decoder *d)
@@ -108,7 +111,8 @@ static uint32_t read_u32(decoder *d)
 
 static void decode_head(decoder *d, ps_param_config *config)
 {
-    if (ps_read_u64le(&d->c) != VERSION)
+    d->version = ps_read_u64le(&d->c);
+    if (d->version < OLDEST || d->version > VERSION)
         d->c.failed = true;
     config->column_blocks = read_u32(d);
     config->block_elements = read_u32(d);
@@ -132,6 +136,7 @@ static void decode_head(decoder *d, ps_param_config *config)
 static void decode_plan(decoder *d, ps_param_plan *plan, uint64_t *elements)
 {
     plan->name = read_text(d);
+    plan->undecayed = d->version > 1 && ps_read_u64le(&d->c) != 0;
     plan->rank = read_u32(d);
     if (plan->rank > PS_PARAM_DIMS_MAX)
         d->c.failed = true;

@@ -75,7 +75,7 @@ static void apply(ps_dense_block *block, const ps_block_change *change, const fl
             .g = pieces[i].values,
             .state = block->state,
         };
-        change->rule->step(change->config, &step, &part);
+        change->rule->step(block->undecayed ? change->undecayed : change->config, &step, &part);
         done = begin + pieces[i].count;
     }
     keep(in, out, done, block->elements);

@@ -34,12 +34,14 @@ typedef struct ps_dense_block {
     uint64_t epoch;           /* the last snapshot that has this block */
     ps_block_saved *saved;    /* its state at the snapshot's instant, put aside by an update */
     uint32_t elements;
+    bool undecayed; /* as its tensor's plan says */
 } ps_dense_block;
 
 /* One application of the rule, the same for all blocks of an update. */
 typedef struct ps_block_change {
     const ps_optimizer *rule;
     const ps_optimizer_config *config;
+    const ps_optimizer_config *undecayed; /* the same, for blocks that are */
     uint64_t version;
     double rate;
     double gradient_scale;

@@ -65,6 +65,8 @@ static ps_status copy_config(ps_param_store *store, const ps_param_config *confi
     store->config.column_blocks = config->column_blocks ? config->column_blocks : 1;
     store->config.block_elements = store->placement->block_elements;
     store->config.optimizer.name = store->rule->name;
+    store->undecayed = store->config.optimizer;
+    store->undecayed.weight_decay = 0;
     store->config.consistency = store->ops->name;
     if (!store->config.push_bytes)
         store->config.push_bytes = PUSH_BYTES_DEFAULT;
@@ -92,7 +94,8 @@ static ps_status make_block(ps_param_store *store, ps_dense_block *block, uint32
     return PS_OK;
 }
 
-static ps_status make_shard_blocks(ps_param_store *store, const ps_param_shard *shard)
+static ps_status make_shard_blocks(ps_param_store *store, const ps_param_shard *shard,
+                                   bool undecayed)
 {
     uint64_t left = shard->elements;
     for (uint32_t i = 0; i < shard->blocks; i++) {
@@ -100,7 +103,9 @@ static ps_status make_shard_blocks(ps_param_store *store, const ps_param_shard *
         if (size > left)
             size = left;
         left -= size;
-        ps_status st = make_block(store, &store->blocks[shard->first_block + i], (uint32_t)size);
+        ps_dense_block *block = &store->blocks[shard->first_block + i];
+        ps_status st = make_block(store, block, (uint32_t)size);
+        block->undecayed = undecayed;
         if (st)
             return st;
     }
@@ -153,7 +158,8 @@ static ps_status make_blocks(ps_param_store *store)
         pthread_mutex_init(&store->blocks[i].lock, NULL);
     for (size_t t = 0; t < p->n_tensors; t++)
         for (uint32_t s = 0; s < p->tensors[t].n_shards; s++)
-            if (make_shard_blocks(store, &p->tensors[t].shards[s]))
+            if (make_shard_blocks(store, &p->tensors[t].shards[s],
+                                  store->config.plans[t].undecayed))
                 goto no_memory;
     return PS_OK;
 

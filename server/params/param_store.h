@@ -34,6 +34,7 @@ typedef struct ps_param_plan {
     uint64_t shape[PS_PARAM_DIMS_MAX];
     ps_param_init init;
     double scale;
+    bool undecayed; /* the optimizer's weight_decay is not for it */
 } ps_param_plan;
 
 /* Borrowed for the call. */

@@ -42,6 +42,7 @@ struct ps_param_store {
     ps_param_config config; /* plans and texts are the store's own */
     ps_placement *placement;
     const ps_optimizer *rule;
+    ps_optimizer_config undecayed; /* config.optimizer without weight decay */
     ps_block_pool *pool;
     ps_dense_block *blocks; /* [placement->blocks] */
     uint64_t state_bytes;   /* the optimizer's, of all blocks together */

@@ -111,6 +111,7 @@ void ps_update_block(const ps_update *update, uint64_t block, const ps_block_pie
     const ps_block_change change = {
         .rule = store->rule,
         .config = &store->config.optimizer,
+        .undecayed = &store->undecayed,
         .version = update->version,
         .rate = update->rate,
         .gradient_scale = scale,

@@ -24,7 +24,16 @@ static ps_status map_init(Psd__V1__Initializer initializer, ps_param_init *out)
     }
 }
 
-static ps_status map_tensor(const Psd__V1__TensorPlan *plan, ps_param_plan *out)
+/* A worker of before there were roles says none: then all decay, as they did. */
+static bool decays(Psd__V1__ParameterRole role, const ps_spec_optimizer *optimizer)
+{
+    return optimizer->decay_bias_and_norm ||
+           (role != PSD__V1__PARAMETER_ROLE__PARAMETER_ROLE_BIAS &&
+            role != PSD__V1__PARAMETER_ROLE__PARAMETER_ROLE_NORM);
+}
+
+static ps_status map_tensor(const Psd__V1__TensorPlan *plan, const ps_spec_optimizer *optimizer,
+                            ps_param_plan *out)
 {
     if (plan->n_shape > PS_PARAM_DIMS_MAX)
         return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: %zu dimensions, at most %d", plan->name,
@@ -34,6 +43,7 @@ static ps_status map_tensor(const Psd__V1__TensorPlan *plan, ps_param_plan *out)
     if (plan->n_shape) /* a scalar has no shape to copy */
         memcpy(out->shape, plan->shape, plan->n_shape * sizeof *out->shape);
     out->scale = plan->scale;
+    out->undecayed = !decays(plan->role, optimizer);
     ps_status st = map_init(plan->initializer, &out->init);
     return st ? ps_wrap(st, "tensor %s", plan->name) : PS_OK;
 }
@@ -84,7 +94,7 @@ ps_status ps_store_create(const ps_job_spec *spec, const Psd__V1__PlanResult *pl
     ps_param_plan *plans = ps_alloc_array(plan->n_tensors, sizeof *plans);
     ps_status st = PS_OK;
     for (size_t i = 0; !st && i < plan->n_tensors; i++)
-        st = map_tensor(plan->tensors[i], &plans[i]);
+        st = map_tensor(plan->tensors[i], &spec->train->optimizer, &plans[i]);
     if (!st) {
         config.plans = plans;
         config.n_plans = plan->n_tensors;

@@ -52,8 +52,11 @@ static void add(ps_model_layout *out, int64_t l, const char *name, ps_model_para
 
 static void add_norm(ps_model_layout *out, int64_t l, const char *gain, const char *bias, int64_t n)
 {
-    add(out, l, gain, (ps_model_parameter_spec){.rank = 1, .shape = {n}, .init = PS_INIT_ONES});
-    add(out, l, bias, (ps_model_parameter_spec){.rank = 1, .shape = {n}});
+    ps_model_parameter_spec spec = {.rank = 1, .shape = {n}, .role = PS_ROLE_NORM};
+    spec.init = PS_INIT_ONES;
+    add(out, l, gain, spec);
+    spec.init = PS_INIT_ZEROS;
+    add(out, l, bias, spec);
 }
 
 static void add_linear(ps_model_layout *out, int64_t l, const char *weight, const char *bias,
@@ -62,7 +65,8 @@ static void add_linear(ps_model_layout *out, int64_t l, const char *weight, cons
     spec.rank = 2;
     spec.init = PS_INIT_NORMAL;
     add(out, l, weight, spec);
-    add(out, l, bias, (ps_model_parameter_spec){.rank = 1, .shape = {spec.shape[1]}});
+    add(out, l, bias,
+        (ps_model_parameter_spec){.rank = 1, .shape = {spec.shape[1]}, .role = PS_ROLE_BIAS});
 }
 
 /* Deviation 0.02; what adds to the residual stream less, by how often that happens. */

@@ -48,7 +48,8 @@ static void add(ps_model_layout *out, int64_t l, const char *name, int64_t rows,
     ps_model_parameter_spec spec = {
         .rank = 2, .shape = {rows, columns}, .init = PS_INIT_NORMAL, .scale = 0.02f};
     if (!columns)
-        spec = (ps_model_parameter_spec){.rank = 1, .shape = {rows}, .init = PS_INIT_ONES};
+        spec = (ps_model_parameter_spec){
+            .rank = 1, .shape = {rows}, .init = PS_INIT_ONES, .role = PS_ROLE_NORM};
     (void)snprintf(spec.name, sizeof spec.name, "model.layers.%lld.%s.weight", (long long)l, name);
     ps_model_layout_add(out, &spec);
 }

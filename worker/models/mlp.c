@@ -76,7 +76,8 @@ static ps_status describe(const ps_model_config *config, ps_model_layout *out)
         int64_t in = config->layers[i], n = config->layers[i + 1];
         ps_model_parameter_spec weight = {.rank = 2, .shape = {n, in}, .init = PS_INIT_UNIFORM};
         weight.scale = 1.0f / sqrtf((float)in);
-        ps_model_parameter_spec bias = {.rank = 1, .shape = {n}, .init = PS_INIT_UNIFORM};
+        ps_model_parameter_spec bias = {
+            .rank = 1, .shape = {n}, .init = PS_INIT_UNIFORM, .role = PS_ROLE_BIAS};
         bias.scale = weight.scale;
         (void)snprintf(weight.name, sizeof weight.name, "layers.%zu.weight", i);
         (void)snprintf(bias.name, sizeof bias.name, "layers.%zu.bias", i);

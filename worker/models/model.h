@@ -55,6 +55,14 @@ typedef enum ps_init_kind {
     PS_INIT_NORMAL,  /* mean 0, deviation scale */
 } ps_init_kind;
 
+/* What it is to the model; psd tells by it which parameters weight decay is for. */
+typedef enum ps_parameter_role {
+    PS_ROLE_MATRIX, /* of a linear layer, the head included */
+    PS_ROLE_EMBEDDING,
+    PS_ROLE_BIAS,
+    PS_ROLE_NORM, /* gain and bias of a norm */
+} ps_parameter_role;
+
 /* One parameter, as data: psd can create and initialise it without knowing any model. */
 typedef struct ps_model_parameter_spec {
     char name[64]; /* as in the state dict of PyTorch: "layers.0.weight" */
@@ -62,6 +70,7 @@ typedef struct ps_model_parameter_spec {
     int64_t shape[PS_TENSOR_RANK_MAX];
     ps_init_kind init;
     float scale;
+    ps_parameter_role role;
 } ps_model_parameter_spec;
 
 typedef struct ps_model_layout {

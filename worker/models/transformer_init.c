@@ -45,9 +45,11 @@ ps_status ps_transformer_check(const ps_model_config *config)
     return PS_OK;
 }
 
-static void add(ps_model_layout *out, const char *name, int64_t rows, int64_t columns, float scale)
+static void add(ps_model_layout *out, const char *name, ps_parameter_role role, int64_t rows,
+                int64_t columns, float scale)
 {
     ps_model_parameter_spec spec = {.rank = columns ? 2 : 1, .shape = {rows, columns}};
+    spec.role = role;
     spec.init = PS_INIT_NORMAL;
     spec.scale = scale;
     if (!columns)
@@ -64,16 +66,17 @@ ps_status ps_transformer_describe(const ps_block_row *block, const ps_model_conf
         return st;
     const ps_model_language *size = &config->language;
     *out = (ps_model_layout){0};
-    add(out, block->names.tokens, size->vocab_size, size->hidden_size, 0.02f);
+    add(out, block->names.tokens, PS_ROLE_EMBEDDING, size->vocab_size, size->hidden_size, 0.02f);
     if (block->names.positions)
-        add(out, block->names.positions, size->context_length, size->hidden_size, 0.02f);
+        add(out, block->names.positions, PS_ROLE_EMBEDDING, size->context_length, size->hidden_size,
+            0.02f);
     for (int64_t l = 0; l < size->num_layers; l++)
         block->describe(size, l, out);
-    add(out, block->names.norm_gain, size->hidden_size, 0, 1);
+    add(out, block->names.norm_gain, PS_ROLE_NORM, size->hidden_size, 0, 1);
     if (block->names.norm_bias)
-        add(out, block->names.norm_bias, size->hidden_size, 0, 0);
+        add(out, block->names.norm_bias, PS_ROLE_NORM, size->hidden_size, 0, 0);
     if (!size->tie_embeddings)
-        add(out, block->names.head, size->vocab_size, size->hidden_size, 0.02f);
+        add(out, block->names.head, PS_ROLE_MATRIX, size->vocab_size, size->hidden_size, 0.02f);
     return PS_OK;
 }
 

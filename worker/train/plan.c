@@ -15,6 +15,12 @@ static Psd__V1__TensorPlan *plan_tensor(const ps_model_parameter_spec *spec)
         [PS_INIT_UNIFORM] = PSD__V1__INITIALIZER__INITIALIZER_UNIFORM,
         [PS_INIT_NORMAL] = PSD__V1__INITIALIZER__INITIALIZER_NORMAL,
     };
+    static const Psd__V1__ParameterRole roles[] = {
+        [PS_ROLE_MATRIX] = PSD__V1__PARAMETER_ROLE__PARAMETER_ROLE_MATRIX,
+        [PS_ROLE_EMBEDDING] = PSD__V1__PARAMETER_ROLE__PARAMETER_ROLE_EMBEDDING,
+        [PS_ROLE_BIAS] = PSD__V1__PARAMETER_ROLE__PARAMETER_ROLE_BIAS,
+        [PS_ROLE_NORM] = PSD__V1__PARAMETER_ROLE__PARAMETER_ROLE_NORM,
+    };
     Psd__V1__TensorPlan *plan = ps_new(Psd__V1__TensorPlan);
     psd__v1__tensor_plan__init(plan);
     plan->name = ps_strdup(spec->name);
@@ -24,6 +30,7 @@ static Psd__V1__TensorPlan *plan_tensor(const ps_model_parameter_spec *spec)
         plan->shape[d] = (uint64_t)spec->shape[d];
     plan->initializer = kinds[spec->init];
     plan->scale = (double)spec->scale;
+    plan->role = roles[spec->role];
     return plan;
 }
 

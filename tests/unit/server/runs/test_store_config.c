@@ -209,11 +209,59 @@ START_TEST(the_job_files_optimizer_and_clipping_are_the_stores)
 }
 END_TEST
 
+/* With gradients of zero only weight decay moves a parameter, whatever the rule is. */
+static void check_decay(const char *optimizer, const char *key, bool of_all)
+{
+    static const Psd__V1__ParameterRole roles[] = {
+        PSD__V1__PARAMETER_ROLE__PARAMETER_ROLE_MATRIX,
+        PSD__V1__PARAMETER_ROLE__PARAMETER_ROLE_EMBEDDING,
+        PSD__V1__PARAMETER_ROLE__PARAMETER_ROLE_BIAS, PSD__V1__PARAMETER_ROLE__PARAMETER_ROLE_NORM};
+    planned p;
+    begin(&p, 100);
+    for (size_t i = 0; i < 4; i++) {
+        char name[8];
+        (void)snprintf(name, sizeof name, "t%zu", i);
+        tensor(&p, name, PSD__V1__INITIALIZER__INITIALIZER_ONES, 0, (uint64_t[]){3, 5}, 2);
+        p.tensors[i].role = roles[i];
+    }
+    char train[200];
+    (void)snprintf(train, sizeof train,
+                   "  epochs: 1\n  optimizer: {name: %s, learning_rate: 1, weight_decay: 0.25%s}\n",
+                   optimizer, key);
+    ps_job_spec *spec = new_spec(train, "column_blocks: 2\n");
+    ps_param_store *store = NULL;
+    ck_assert_int_eq(ps_store_create(spec, &p.result, 0, &store), PS_OK);
+    ps_push_header header = {.incarnation = 1, .sequence = 1};
+    ps_push_reply reply;
+    ck_assert_int_eq(test_params_push(store, "w", &header, 0, &reply), PS_OK);
+    for (uint32_t i = 0; i < 4; i++) {
+        float *values = test_params_read(store, i);
+        for (size_t k = 0; k < 15; k++)
+            ck_assert_msg(values[k] == (of_all || i < 2 ? 0.75F : 1), "%s%s: t%u is %g", optimizer,
+                          key, i, (double)values[k]);
+        free(values);
+    }
+    ps_param_store_unref(&store);
+    ps_job_spec_free(&spec);
+}
+
+START_TEST(biases_and_norms_decay_unless_the_job_says_otherwise)
+{
+    static const char *const rules[] = {"sgd", "momentum", "adamw", "adamw8bit"};
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        check_decay(rules[i], "", true);
+        check_decay(rules[i], ", decay_bias_and_norm: true", true);
+        check_decay(rules[i], ", decay_bias_and_norm: false", false);
+    }
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&tensors_have_the_plans_shapes_and_initial_values},
     {&a_plan_that_cannot_be_names_the_tensor},
     {&a_schedule_arrives_with_the_last_row_whoever_did_them},
     {&the_job_files_optimizer_and_clipping_are_the_stores},
+    {&biases_and_norms_decay_unless_the_job_says_otherwise},
     {0},
 };
 

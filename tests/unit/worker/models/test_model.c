@@ -28,10 +28,49 @@ START_TEST(an_mlp_lists_its_parameters_as_pytorch_would)
         ck_assert_int_eq(p->shape[0], shapes[i][0]);
         ck_assert_int_eq(p->shape[1], shapes[i][1]);
         ck_assert_int_eq(p->init, PS_INIT_UNIFORM);
+        ck_assert_int_eq(p->role, i % 2 ? PS_ROLE_BIAS : PS_ROLE_MATRIX);
         ck_assert_double_eq_tol((double)p->scale, 1 / sqrt(inputs[i]), 1e-7);
     }
     ps_model_layout_free(&l);
     ck_assert_ptr_null(l.parameters);
+}
+END_TEST
+
+/* By their names: each parameter of the language models is what it is called. */
+START_TEST(a_language_model_says_what_its_parameters_are)
+{
+    static const char *const architectures[] = {"gpt2", "llama"};
+    for (size_t a = 0; a < 2; a++) {
+        ps_model_config config = {.architecture = architectures[a],
+                                  .language = {.vocab_size = 11,
+                                               .context_length = 8,
+                                               .hidden_size = 8,
+                                               .num_layers = 2,
+                                               .num_heads = 2,
+                                               .num_kv_heads = 2,
+                                               .intermediate_size = 12,
+                                               .rope_theta = 1e4,
+                                               .norm_epsilon = 1e-5,
+                                               .tie_embeddings = !a}};
+        ps_model_layout l;
+        size_t seen[4] = {0};
+        ck_assert_msg(ps_model_describe(&config, &l) == PS_OK, "%s", ps_error_message());
+        for (size_t i = 0; i < l.count; i++) {
+            const char *name = l.parameters[i].name;
+            bool norm = strstr(name, "norm") || strstr(name, "ln_");
+            bool table = strstr(name, "wte") || strstr(name, "wpe") || strstr(name, "embed_tokens");
+            ps_parameter_role role = norm                    ? PS_ROLE_NORM
+                                     : table                 ? PS_ROLE_EMBEDDING
+                                     : strstr(name, ".bias") ? PS_ROLE_BIAS
+                                                             : PS_ROLE_MATRIX;
+            ck_assert_msg(l.parameters[i].role == role, "%s", name);
+            ck_assert_int_eq(l.parameters[i].rank, role < PS_ROLE_BIAS ? 2 : 1);
+            seen[role]++;
+        }
+        ck_assert(seen[PS_ROLE_NORM] == (a ? 5 : 10) && seen[PS_ROLE_EMBEDDING] == (a ? 1 : 2));
+        ck_assert(seen[PS_ROLE_BIAS] == (a ? 0 : 8) && seen[PS_ROLE_MATRIX] == (a ? 15 : 8));
+        ps_model_layout_free(&l);
+    }
 }
 END_TEST
 
@@ -236,6 +275,7 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {.test = &an_mlp_lists_its_parameters_as_pytorch_would},
+    {.test = &a_language_model_says_what_its_parameters_are},
     {.test = &a_bad_configuration_gets_one_clear_line, .repeat = BAD_CONFIGS},
     {.test = &memory_that_is_not_there_is_an_error_wherever_it_is_missing},
     {.test = &parameters_are_found_by_name},
