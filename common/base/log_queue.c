@@ -156,6 +156,7 @@ static void *write_lines(void *user)
     ps_log_queue *q = user;
     char line[PS_LOG_LINE_MAX];
     size_t len = 0;
+    (void)pthread_setname_np(pthread_self(), "log"); /* for top -H, and for tests */
     pthread_mutex_lock(&q->lock);
     while (!q->abandoned && take(q, line, &len)) {
         pthread_mutex_unlock(&q->lock);

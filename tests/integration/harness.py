@@ -99,7 +99,19 @@ class Process:
             self.popen.kill()
             raise AssertionError(f"{self.name} did not stop within {timeout * SLOW:.0f} s of SIGTERM") from None
 
+    def log_is_written(self):
+        """A thread called log writes what was logged, and sleeps when it has."""
+        for task in pathlib.Path(f"/proc/{self.popen.pid}/task").glob("*"):
+            try:
+                if (task / "comm").read_text() == "log\n":
+                    return (task / "stat").read_text().rsplit(") ", 1)[1][0] == "S"
+            except OSError:
+                pass
+        return True  # ended, or not yet begun
+
     def text(self):
+        while self.alive() and not (self.log_is_written() and self.log_is_written()):
+            time.sleep(0.001)
         return pathlib.Path(self.log).read_text(errors="replace")
 
 
