@@ -27,7 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     ps_buf json = PS_BUF_EMPTY, once = PS_BUF_EMPTY, twice = PS_BUF_EMPTY;
     ps_token_ids ids = {0}, ids_again = {0};
-    (void)ps_token_ids_read(ps_slice_of(data, size), &ids);
+    if (ps_token_ids_read(ps_slice_of(data, size), &ids) != PS_OK)
+        ids = (ps_token_ids){0};
     ps_hf_config_write(model, "float32", &ids, &json);
     if (ps_token_ids_read(ps_buf_slice(&json), &ids_again) != PS_OK ||
         memcmp(&ids.of[PS_TOKEN_EOS].n, &ids_again.of[PS_TOKEN_EOS].n, sizeof ids.of[0].n) != 0)
