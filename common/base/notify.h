@@ -1,7 +1,8 @@
 /* notify: what a daemon tells systemd, by sd_notify(3).
  *
  * Without libsystemd at build time, or when nobody asked (NOTIFY_SOCKET is not set), every call is
- * nothing. Notifications are hints: a failure to send one is logged at debug and otherwise ignored.
+ * nothing. Notifications are hints: a failure to send one is logged at debug and otherwise ignored,
+ * and one that the manager has no room for is dropped.
  * Any thread.
  */
 #ifndef PS_BASE_NOTIFY_H

@@ -65,6 +65,21 @@ START_TEST(a_status_cannot_smuggle_in_another_assignment)
 }
 END_TEST
 
+START_TEST(a_manager_that_does_not_read_holds_nothing_up)
+{
+    if (!ps_notify_built())
+        return;
+    int fd = listen_as_systemd();
+    for (int i = 0; i < 1000; i++) {
+        ps_notify_watchdog();
+        ps_notify_status("round %d", i);
+    }
+    ck_assert_str_eq(received(fd), "WATCHDOG=1");
+    ck_assert_str_eq(received(fd), "STATUS=round 0");
+    close(fd);
+}
+END_TEST
+
 START_TEST(the_watchdog_is_fed_twice_in_its_time)
 {
     unsetenv("WATCHDOG_USEC");
@@ -91,6 +106,7 @@ END_TEST
 
 static const ps_check_case tests[] = {{&states_arrive_as_systemd_reads_them},
                                       {&a_status_cannot_smuggle_in_another_assignment},
+                                      {&a_manager_that_does_not_read_holds_nothing_up},
                                       {&the_watchdog_is_fed_twice_in_its_time},
                                       {&without_a_socket_nothing_happens},
                                       {0}};
