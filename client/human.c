@@ -93,12 +93,3 @@ ps_human ps_human_rfc3339(int64_t ms)
     snprintf(out.text + n, sizeof out.text - n, ".%03uZ", (unsigned)(ms % 1000));
     return out;
 }
-
-size_t ps_human_columns(const char *text, size_t len)
-{
-    size_t columns = 0;
-    for (size_t i = 0; i < len; i++)
-        if (((unsigned char)text[i] & 0xc0) != 0x80)
-            columns++;
-    return columns;
-}

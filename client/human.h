@@ -23,7 +23,4 @@ ps_human ps_human_ago(int64_t ms, int64_t now_ms);
 /* The time in UTC, RFC 3339, for JSON's sake: "2026-01-31T12:00:00.123Z"; "" for 0. */
 ps_human ps_human_rfc3339(int64_t ms);
 
-/* Columns that UTF-8 text takes on a terminal, one a code point. */
-size_t ps_human_columns(const char *text, size_t len);
-
 #endif

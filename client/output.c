@@ -4,6 +4,7 @@
 
 #include "client/human.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 
 #include <errno.h>
 #include <langinfo.h>
@@ -29,13 +30,17 @@ ps_style ps_style_for(int fd, bool no_color)
     return style;
 }
 
-/* One byte, or a control character as '?'; how many bytes it took. */
-static size_t put_clean_byte(ps_buf *out, const char *text, size_t len)
+/* As it is, or '?' for each character that is not fit. */
+static void put_fit(ps_buf *out, const char *text, size_t len)
 {
-    unsigned char c = (unsigned char)text[0];
-    bool c1 = c == 0xc2 && len > 1 && (unsigned char)text[1] < 0xa0; /* U+0080.. */
-    ps_buf_putc(out, c < ' ' || c == 0x7f || c1 ? '?' : text[0]);
-    return c1 ? 2 : 1;
+    bool fit;
+    for (size_t at = 0, n; at < len; at += n) {
+        n = ps_text_character(text + at, len - at, &fit);
+        if (fit)
+            ps_buf_append(out, text + at, n);
+        else
+            ps_buf_putc(out, '?');
+    }
 }
 
 void ps_put_clean(ps_buf *out, const ps_style *style, const char *text, size_t columns)
@@ -43,25 +48,31 @@ void ps_put_clean(ps_buf *out, const ps_style *style, const char *text, size_t c
     size_t len = strlen(text);
     const char *mark = style->utf8 ? "…" : "...";
     size_t room = style->utf8 ? 1 : 3;
-    bool cut = ps_human_columns(text, len) > columns;
+    bool cut = ps_text_columns(text, len) > columns;
     size_t left = cut ? (columns > room ? columns - room : 0) : columns;
-    for (size_t i = 0; i < len; i++) {
-        if (((unsigned char)text[i] & 0xc0) != 0x80 && left-- == 0)
+    for (size_t at = 0, n, wide; at < len; at += n) {
+        n = ps_text_cluster(text + at, len - at, &wide);
+        if (wide > left)
             break;
-        i += put_clean_byte(out, text + i, len - i) - 1;
+        put_fit(out, text + at, n);
+        left -= wide;
     }
     if (cut && columns >= room)
         ps_buf_puts(out, mark);
+    for (; cut && columns >= room && left > 0; left--)
+        ps_buf_putc(out, ' '); /* a wide character did not fit in */
 }
 
 void ps_put_clean_lines(ps_buf *out, ps_slice text)
 {
     const char *bytes = (const char *)text.data;
-    for (size_t i = 0; i < text.len;) {
-        if (bytes[i] == '\n' || bytes[i] == '\t')
-            ps_buf_putc(out, bytes[i++]);
+    bool fit;
+    for (size_t at = 0, n; at < text.len; at += n) {
+        n = ps_text_character(bytes + at, text.len - at, &fit);
+        if (bytes[at] == '\n' || bytes[at] == '\t')
+            ps_buf_putc(out, bytes[at]);
         else
-            i += put_clean_byte(out, bytes + i, text.len - i);
+            put_fit(out, bytes + at, n);
     }
 }
 
@@ -192,7 +203,7 @@ static void render_row(const ps_table *t, const cell *row, const size_t *widths,
         bool last = i + 1 == t->columns;
         if (!widths[i])
             continue;
-        size_t columns = ps_human_columns(row[i].text, strlen(row[i].text));
+        size_t columns = ps_text_columns(row[i].text, strlen(row[i].text));
         size_t pad = widths[i] > columns ? widths[i] - columns : 0;
         if (t->right[i])
             spaces(out, pad);
@@ -242,7 +253,7 @@ void ps_table_render(const ps_table *table, const ps_style *style, ps_buf *out)
     size_t *widths = ps_alloc_array(table->columns, sizeof *widths);
     size_t rows = table->n / table->columns;
     for (size_t i = 0; i < rows * table->columns; i++) {
-        size_t columns = ps_human_columns(table->cells[i].text, strlen(table->cells[i].text));
+        size_t columns = ps_text_columns(table->cells[i].text, strlen(table->cells[i].text));
         if (columns > widths[i % table->columns])
             widths[i % table->columns] = columns;
     }

@@ -35,11 +35,11 @@ ps_style ps_style_for(int fd, bool no_color);
 
 /* Appends text, cleaned and coloured. */
 void ps_put_text(ps_buf *out, const ps_style *style, ps_color color, const char *text);
-/* Appends text with control characters as '?', and no more than `columns` columns of it; cut text
- * ends with "..." (or its one character with utf8). */
+/* Appends text, what is not fit to be shown (text.h) as '?', and no more than `columns` cells of
+ * it; cut text ends with "..." (or its one character with utf8). */
 void ps_put_clean(ps_buf *out, const ps_style *style, const char *text, size_t columns);
 
-/* Appends several lines of text, whole UTF-8, with control characters but tabs as '?'. */
+/* Appends several lines of text, whole UTF-8; tabs stay, what is not fit to be shown is '?'. */
 void ps_put_clean_lines(ps_buf *out, ps_slice text);
 
 /* A table: columns as wide as their widest cell, two spaces between. On a terminal the last column

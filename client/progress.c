@@ -6,6 +6,7 @@
 #include "client/human.h"
 #include "client/job_view.h"
 #include "client/metrics.h"
+#include "common/base/text.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -54,7 +55,7 @@ static void first_line(ps_buf *out, const ps_style *style, const Psd__V1__Job *j
     snprintf(label, sizeof label, "job %" PRIu64 " %s", job->id, job->name);
     size_t fixed = strlen(right) + 1;
     size_t with_epoch = fixed + (epoch[0] ? strlen(epoch) + 1 : 0);
-    size_t with_label = with_epoch + ps_human_columns(label, strlen(label)) + 2;
+    size_t with_label = with_epoch + ps_text_columns(label, strlen(label)) + 2;
     size_t bar = BAR_LEAST + 2;
     if (with_label + bar <= width) {
         ps_put_text(out, style, PS_COLOR_BOLD, label);
@@ -132,7 +133,7 @@ static void put_fields(ps_buf *out, field *f, size_t n, size_t width, const char
 {
     size_t used = strlen(indent);
     for (size_t i = 0; i < n; i++)
-        used += ps_human_columns(f[i].text, strlen(f[i].text)) + 2;
+        used += ps_text_columns(f[i].text, strlen(f[i].text)) + 2;
     used -= n ? 2 : 0;
     while (width && used > width) {
         field *worst = NULL;
@@ -141,7 +142,7 @@ static void put_fields(ps_buf *out, field *f, size_t n, size_t width, const char
                 worst = &f[i];
         if (!worst)
             return;
-        used -= ps_human_columns(worst->text, strlen(worst->text)) + 2;
+        used -= ps_text_columns(worst->text, strlen(worst->text)) + 2;
         worst->rank = 0;
     }
     const char *between = indent;

@@ -3,7 +3,7 @@
  * has: CUU (A), ED (J), DECTCEM (?25). */
 #include "client/screen.h"
 
-#include "client/human.h"
+#include "common/base/text.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -46,13 +46,13 @@ void ps_screen_free(ps_screen *screen)
 static size_t columns_of(const char *line, size_t len)
 {
     size_t columns = 0;
-    for (size_t i = 0; i < len; i++) {
-        if (line[i] == '\033') {
-            while (i < len && line[i] != 'm')
-                i++;
-            continue;
-        }
-        columns += ps_human_columns(line + i, 1);
+    for (size_t at = 0; at < len;) {
+        const char *escape = memchr(line + at, '\033', len - at);
+        size_t plain = escape ? (size_t)(escape - line) - at : len - at;
+        columns += ps_text_columns(line + at, plain);
+        at += plain;
+        while (at < len && line[at++] != 'm')
+            ;
     }
     return columns;
 }

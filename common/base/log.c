@@ -4,6 +4,7 @@
 
 #include "common/base/log_queue.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -93,13 +94,6 @@ static int prefix(char *line, size_t size, ps_log_level level)
                     now.tv_nsec / 1000000, name);
 }
 
-static void replace_controls(char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = '?';
-}
-
 static void write_now(const char *line, size_t len)
 {
     ssize_t written = write(STDERR_FILENO, line, len);
@@ -114,7 +108,7 @@ static size_t format_line(char line[PS_LOG_LINE_MAX], ps_log_level level, const 
     size_t text = sink_fn ? 0 : (size_t)prefix(line, room, level);
     size_t at = text + (size_t)snprintf(line + text, room - text, "%s: ", tag);
     (void)vsnprintf(line + at, room - at, format, args);
-    replace_controls(line + text);
+    ps_text_clean(line + text);
     size_t len = strlen(line);
     line[len++] = '\n';
     return len;

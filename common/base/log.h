@@ -2,7 +2,7 @@
  *
  * To standard error. When systemd reads it (JOURNAL_STREAM names our stderr) each line starts with
  * its sd-daemon(3) priority and has no time of its own; otherwise it starts with the UTC time.
- * Control characters in what is logged are replaced, so that a peer cannot forge lines. A line is
+ * What is not fit to be shown (text.h) is replaced, so that a peer cannot forge lines. A line is
  * written with one write(2). Any thread; not in a signal's handler.
  *
  * In a daemon, after ps_log_start, ps_log never waits for whoever reads the log: lines are queued

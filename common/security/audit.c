@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "common/base/text.h"
 #include "common/format/json.h"
 
 #include <errno.h>
@@ -95,18 +96,25 @@ static void put_time(ps_json_writer *w, int64_t wall_ms)
     ps_json_put_string(w, "time", text);
 }
 
-/* The writer escapes what JSON must; DEL and the C1 controls (U+0080 to U+009F) it need not, but a
- * terminal would obey them. */
+/* The writer escapes what JSON must; of the rest a terminal must not obey anything. */
 static void put_text(ps_json_writer *w, const char *key, const char *text)
 {
     char safe[PS_AUDIT_TEXT_MAX];
     size_t n = 0;
     if (!text)
         return;
-    for (const unsigned char *c = (const unsigned char *)text; *c && n < sizeof safe; c++) {
-        bool c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f;
-        safe[n++] = (char)(*c == 0x7f || c1 ? '?' : *c);
-        c += c1;
+    size_t len = strlen(text);
+    for (size_t at = 0, bytes; at < len; at += bytes) {
+        bool fit;
+        bytes = ps_text_character(text + at, len - at, &fit);
+        bool keeps = fit || (unsigned char)text[at] < ' ';
+        if (n + (keeps ? bytes : 1) > sizeof safe)
+            break;
+        if (keeps)
+            memcpy(safe + n, text + at, bytes);
+        else
+            safe[n] = '?';
+        n += keeps ? bytes : 1;
     }
     ps_json_key(w, key);
     ps_json_string_n(w, ps_slice_of(safe, n));

@@ -3,8 +3,8 @@
  * and the state in memory is the one that counts). An end takes the job's leases first. */
 #include "common/base/mem.h"
 #include "common/base/sm.h"
+#include "common/base/text.h"
 #include "server/sched/core.h"
-#include "server/sched/text.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -3,8 +3,8 @@
  * certificate's name: of two daemons with one name the later wins, and the earlier is told to go.
  * What workers say between is in worker_says.c. */
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "server/sched/core.h"
-#include "server/sched/text.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -32,7 +32,7 @@ PRIVATE = {
     r"cu(blas|da).*": ("gpu/cuda/",),
     r"(cyaml/.*|yaml\.h)": ("common/conf/",),
     r"microhttpd\.h": ("server/metrics/",),
-    r"utf8proc\.h": ("common/tokenizer/",),
+    r"utf8proc\.h": ("common/base/", "common/tokenizer/"),
     r"zlib\.h": ("common/format/",),
     r"systemd/.*": ("common/base/",),
 }

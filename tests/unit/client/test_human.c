@@ -78,21 +78,12 @@ START_TEST(times_are_local_and_intervals_count_from_now)
 }
 END_TEST
 
-START_TEST(columns_are_code_points)
-{
-    ck_assert_uint_eq(ps_human_columns("abc", 3), 3);
-    ck_assert_uint_eq(ps_human_columns("a█é", 6), 3);
-    ck_assert_uint_eq(ps_human_columns("", 0), 0);
-}
-END_TEST
-
 static const ps_check_case tests[] = {
     {&bytes_have_units_of_a_thousand},
     {&counts_show_a_tenth_only_where_it_says_something},
     {&durations_have_two_units_at_the_most},
     {&values_have_four_places_where_they_say_something},
     {&times_are_local_and_intervals_count_from_now},
-    {&columns_are_code_points},
     {0},
 };
 

@@ -56,6 +56,23 @@ START_TEST(the_last_column_is_cut_where_a_terminal_would_wrap)
 }
 END_TEST
 
+START_TEST(wide_letters_and_marks_count_as_the_cells_they_take)
+{
+    setup_out();
+    static const char *const headers[] = {"A", "REASON", NULL};
+    ps_table *t = ps_table_new(headers);
+    ps_table_text(t, "訓練");
+    ps_table_text(t, "e\u0301e\u0301");
+    ps_table_text(t, "x");
+    ps_table_text(t, "訓練节点一訓練");
+    ps_table_render(t, &(ps_style){.width = 16, .utf8 = true}, &out);
+    is("A     REASON\n訓練  e\u0301e\u0301\nx     訓練节点… \n");
+    ps_table_render(t, &(ps_style){.width = 15, .utf8 = true}, &out);
+    is("A     REASON\n訓練  e\u0301e\u0301\nx     訓練节点…\n");
+    ps_table_free(&t);
+}
+END_TEST
+
 START_TEST(a_terminal_gets_no_empty_columns_and_no_wrapped_lines)
 {
     setup_out();
@@ -229,6 +246,7 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {&columns_are_as_wide_as_their_widest_cell},
+    {&wide_letters_and_marks_count_as_the_cells_they_take},
     {&the_last_column_is_cut_where_a_terminal_would_wrap},
     {&a_terminal_gets_no_empty_columns_and_no_wrapped_lines},
     {&a_field_is_shown_whole_on_a_terminal},

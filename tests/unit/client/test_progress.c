@@ -1,6 +1,7 @@
 /* progress: given a job and a width, the exact lines of the screen. */
 #include "client/human.h"
 #include "client/progress.h"
+#include "common/base/text.h"
 #include "tests/lib/check_main.h"
 
 #include <stdlib.h>
@@ -123,7 +124,7 @@ START_TEST(no_line_is_as_wide_as_the_terminal)
             (void)ps_buf_cstr(&out);
             char *line = strtok((char *)out.data, "\n");
             for (; line; line = strtok(NULL, "\n"))
-                ck_assert_msg(ps_human_columns(line, strlen(line)) < width, "%u: %s", width, line);
+                ck_assert_msg(ps_text_columns(line, strlen(line)) < width, "%u: %s", width, line);
             ps_buf_clear(&out);
         }
     }
