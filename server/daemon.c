@@ -17,6 +17,7 @@
 #include "server/runs/off_loop.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { TICK_MS = 200, AUDIT_TICK_MS = 5000, HEALTH_TICK_MS = 1000 };
@@ -372,9 +373,11 @@ ps_status ps_daemon_run(ps_daemon *d)
     start_timers(d);
     ps_rpc_server_set_serving(d->server, true);
     atomic_store(&d->ready, true);
-    ps_log_notice("psd", "ready version=%s listen=%s:%u metrics=%u", d->version,
-                  d->conf->listen.address, ps_rpc_server_port(d->server),
-                  d->http ? ps_http_port(d->http) : 0);
+    char metrics[16] = "off";
+    if (d->http)
+        (void)snprintf(metrics, sizeof metrics, "%u", ps_http_port(d->http));
+    ps_log_notice("psd", "ready version=%s listen=%s:%u metrics=%s", d->version,
+                  d->conf->listen.address, ps_rpc_server_port(d->server), metrics);
     ps_notify_ready("serving");
     ps_audit_write(d->audit, &(ps_audit_event){.event = "start", .reason = d->version});
     ps_loop_run(d->loop);

@@ -120,6 +120,7 @@ static void say_hello(ps_worker_core *c, uint64_t incarnation)
     c->hello.version = ps_strdup(c->o.version);
     c->hello.device = ps_asprintf("%s %s", c->o.backend->info.label, c->o.backend->info.device);
     c->hello.device_reason = ps_strdup(c->o.backend->info.reason);
+    c->hello.shown_name = ps_strdup(c->o.conf->name);
     c->hello.memory_bytes = c->o.backend->info.memory;
     c->hello.slots = (uint32_t)c->o.conf->slots;
     c->hello.train_slots = PS_RUNNER_TRAIN_SLOTS;
@@ -198,6 +199,7 @@ static void free_hello(Psd__V1__Hello *hello)
     ps_free(&hello->version);
     ps_free(&hello->device);
     ps_free(&hello->device_reason);
+    ps_free(&hello->shown_name);
 }
 
 void ps_worker_core_free(ps_worker_core **core)

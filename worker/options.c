@@ -155,6 +155,16 @@ static const ps_conf_program program = {
     .check = check,
 };
 
+static void name_by_host(ps_worker_conf *conf)
+{
+    char host[HOST_NAME_MAX + 1] = "";
+    if (*conf->name || gethostname(host, sizeof host - 1) != 0)
+        return;
+    host[strcspn(host, ".")] = 0;
+    ps_free(&conf->name);
+    conf->name = ps_strdup(host);
+}
+
 ps_status ps_worker_options_parse(int argc, char **argv, ps_worker_options **out)
 {
     ps_conf_options said;
@@ -168,6 +178,8 @@ ps_status ps_worker_options_parse(int argc, char **argv, ps_worker_options **out
         ps_conf_doc_free(&said.doc);
     o->help = said.help;
     o->version = said.version;
+    if (o->conf)
+        name_by_host(o->conf);
     if (o->conf)
         st = parse_device(o->conf->device, &o->device);
     if (o->conf && !st)

@@ -21,7 +21,7 @@ typedef struct ps_worker_reconnect {
 
 typedef struct ps_worker_conf {
     char *server; /* "host:port" of psd */
-    char *name;   /* "": the host's name; only for people, the certificate is the identity */
+    char *name;   /* by default the host's; only for people, the certificate is the identity */
     ps_conf_tls tls;
     char *device;      /* "cuda:1", as ps_worker_device */
     bool tf32;         /* GPUs: products of F32 may round */

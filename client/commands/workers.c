@@ -22,6 +22,7 @@ static void worker_json(ps_json_writer *w, const Psd__V1__Worker *worker)
     const Psd__V1__Hello *hello = hello_of(worker);
     ps_json_object(w);
     ps_json_put_string(w, "name", worker->name);
+    ps_json_put_string(w, "shown_name", hello->shown_name);
     ps_json_put_string(w, "address", worker->address);
     ps_json_put_string(w, "state", worker->state);
     ps_json_put_string(w, "version", hello->version);
@@ -62,6 +63,7 @@ static void worker_row(ps_table *t, const Psd__V1__Worker *worker, int64_t now_m
     for (size_t i = 0; i < worker->n_jobs; i++)
         ps_buf_printf(&jobs, "%s%" PRIu64, i ? "," : "", worker->jobs[i]);
     ps_table_text(t, worker->name);
+    ps_table_text(t, strcmp(hello->shown_name, worker->name) != 0 ? hello->shown_name : "");
     ps_table_color(t, state_color(worker->state), worker->state);
     ps_table_text(t, ps_buf_cstr(&jobs));
     ps_table_text(t, hello->memory_bytes ? ps_human_bytes((double)hello->memory_bytes).text : "");
@@ -77,8 +79,8 @@ static void worker_row(ps_table *t, const Psd__V1__Worker *worker, int64_t now_m
 
 static void show(ps_client *client, const Psd__V1__ListWorkersResponse *list)
 {
-    static const char *const headers[] = {"NAME",    "STATE",   "JOBS",   ">MEMORY", "HEARD",
-                                          "ADDRESS", "VERSION", "DEVICE", NULL};
+    static const char *const headers[] = {"NAME",  "SHOWN AS", "STATE",   "JOBS",   ">MEMORY",
+                                          "HEARD", "ADDRESS",  "VERSION", "DEVICE", NULL};
     if (client->json) {
         ps_json_writer w = ps_json_begin(client);
         ps_json_object(&w);

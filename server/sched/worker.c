@@ -77,9 +77,9 @@ static ps_status check_hello(const char *name, const Psd__V1__Hello *hello)
         return ps_fail(PS_INVALID_ARGUMENT, "hello: a worker's name has 1 to %d characters",
                        PS_WORKER_MAX - 1);
     if (strlen(hello->version) > TEXT_MAX || strlen(hello->device) > TEXT_MAX ||
-        strlen(hello->device_reason) > TEXT_MAX)
+        strlen(hello->device_reason) > TEXT_MAX || strlen(hello->shown_name) > TEXT_MAX)
         return ps_fail(PS_INVALID_ARGUMENT,
-                       "hello: version, device and device_reason have at most "
+                       "hello: version, device, device_reason and shown_name have at most "
                        "%d characters each",
                        TEXT_MAX);
     if (hello->n_kinds > KINDS_MAX || hello->n_leases > LEASES_MAX)
@@ -102,6 +102,7 @@ Psd__V1__Hello *ps_worker_hello_copy(const Psd__V1__Hello *hello)
     if (!copy)
         return NULL;
     ps_text_clean(copy->version);
+    ps_text_clean(copy->shown_name);
     ps_text_clean(copy->device);
     ps_text_clean(copy->device_reason);
     for (size_t i = 0; i < copy->n_kinds; i++)

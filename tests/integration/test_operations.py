@@ -402,10 +402,12 @@ def daemons_start_without_standard_descriptors():
         cluster.start_server().stop()
         port_file.unlink()
         commands = [[PSD, "--config", cluster.dir / "psd.yaml", "--port-file", port_file],
-                    [PSWORKER, "--config", cluster.worker_config("w1")]]
+                    [PSWORKER, "--config", cluster.worker_config("w1"), "--name", "stairs \u202e1"]]
         started = [subprocess.Popen(command, preexec_fn=close_all) for command in commands]
         wait_until("psd is up", port_file.exists)
         wait_until("the worker is there", lambda: "w1" in workers(cluster))
+        assert workers(cluster)["w1"]["shown_name"] == "stairs ?1"
+        assert "w1    stairs ?1" in cluster.psctl("workers").stdout
         for daemon in reversed(started):
             for fd in (0, 1, 2):
                 assert os.readlink(f"/proc/{daemon.pid}/fd/{fd}") == "/dev/null"

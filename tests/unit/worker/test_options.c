@@ -50,6 +50,12 @@ START_TEST(flags_win_over_the_file)
     ck_assert_int_eq(o->server_port, 80);
     ck_assert_str_eq(o->device.backend, "cpu");
     ck_assert_int_eq(o->conf->threads, 3);
+    char host[65] = "";
+    ck_assert_int_eq(gethostname(host, sizeof host - 1), 0);
+    ck_assert(*o->conf->name && strncmp(o->conf->name, host, strlen(o->conf->name)) == 0);
+    ps_worker_options_free(&o);
+    ck_assert_int_eq(parse(&o, "--name=the one below the stairs"), PS_OK);
+    ck_assert_str_eq(o->conf->name, "the one below the stairs");
     ps_worker_options_free(&o);
     ck_assert_int_eq(parse(&o, "--server=there"), PS_OK);
     ck_assert_str_eq(o->server_host, "there");
