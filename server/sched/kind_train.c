@@ -182,9 +182,8 @@ static void count_rows(ps_job *job, ps_lease *lease, uint64_t count)
         return;
     lease->piece.failures = lease->piece.losses = 0; /* those were of rows that are done now */
     ps_rows_done(&w->rows, lease->piece.epoch, count);
-    if (w->rows.done_epochs != before)
-        ps_job_say(job, PS_LOG_INFO, "psd", "epoch %u of %u is done", w->rows.done_epochs,
-                   w->rows.n_epochs);
+    for (uint32_t epoch = before; epoch < w->rows.done_epochs; epoch++) /* two may end at once */
+        ps_job_say(job, PS_LOG_INFO, "psd", "epoch %u of %u is done", epoch + 1, w->rows.n_epochs);
 }
 
 /* Rows before `position` of the lease's task are done. Never goes back. */
@@ -274,10 +273,19 @@ static void say_tested(ps_job *job)
     ps_buf_free(&text);
 }
 
+/* Nobody should think that an epoch was lost, whose test gave way to a newer one's. */
+static void say_untested(ps_job *job, uint32_t first, uint32_t end)
+{
+    for (uint32_t epoch = first; epoch < end; epoch++)
+        ps_job_say(job, PS_LOG_INFO, "psd", "epoch %u: no test of its own, a newer one was done",
+                   epoch + 1);
+}
+
 static void evaluated(ps_job *job, const ps_lease *lease, const Psd__V1__EvaluateResult *result)
 {
     ps_train *w = work_of(job);
     w->evaluate_out = false;
+    say_untested(job, w->evaluated, lease->piece.epoch);
     w->evaluated = lease->piece.epoch + 1;
     w->has_test = true;
     w->test_loss = result->loss;

@@ -99,6 +99,46 @@ START_TEST(a_failure_that_no_other_worker_would_avoid_ends_the_job_at_once)
 }
 END_TEST
 
+static void ignore_cb(void *user)
+{
+}
+
+static bool said(ps_world *w, uint64_t id, const char *line)
+{
+    ps_watch *watch = NULL;
+    ps_watch_event event;
+    bool found = false;
+    ck_assert_int_eq(ps_sched_watch(w->sched, id, ignore_cb, NULL, &watch), PS_OK);
+    while (ps_watch_next(watch, &event) == PS_OK) {
+        found = found || (event.log && strcmp(event.log->text, line) == 0);
+        ps_watch_event_clear(&event);
+    }
+    ps_watch_close(&watch);
+    return found;
+}
+
+/* A lease is lost, and what it had left is trained when the next epoch's rows are done. */
+START_TEST(epochs_that_end_at_once_are_each_told)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "asp", true, "workers: 2\nshards: {rows_per_task: 50}\n");
+    ps_world_attach(w, 2, "w2");
+    for (int i = 0; i < 3; i++) /* the other half of epoch 1, and epoch 2 */
+        ps_world_trained(w, ps_world_task_of(w, 2));
+    ck_assert(!said(w, id, "epoch 1 of 2 is done"));
+    ps_sched_leave(w->sched, 1);
+    ck_assert_uint_eq(ps_world_task_of(w, 2)->epoch, 0);
+    ps_world_trained(w, ps_world_task_of(w, 2));
+    ck_assert(said(w, id, "epoch 1 of 2 is done"));
+    ck_assert(said(w, id, "epoch 2 of 2 is done"));
+    w->on_finish = PS_WORLD_LATER; /* an ended job's lines are gone */
+    ps_world_evaluated(w, ps_world_task_of(w, 2), 50);
+    ck_assert(said(w, id, "epoch 1: no test of its own, a newer one was done"));
+    ck_assert(said(w, id, "epoch 2: test accuracy 0.5000, test loss 0.5000"));
+    ps_world_free(&w);
+}
+END_TEST
+
 START_TEST(a_plan_that_cannot_be_fails_the_job)
 {
     ps_world *w = ps_world_new(NULL, true);
@@ -212,6 +252,7 @@ static const ps_check_case cases[] = {
     {&under_asp_evaluation_runs_beside_training_and_the_last_one_after_it},
     {&a_failing_task_goes_to_another_worker_and_the_third_time_fails_the_job},
     {&a_failure_that_no_other_worker_would_avoid_ends_the_job_at_once},
+    {&epochs_that_end_at_once_are_each_told},
     {&a_plan_that_cannot_be_fails_the_job},
     {&a_stored_model_of_other_shapes_fails_the_job_and_one_of_the_same_does_not},
     {&a_warm_up_that_takes_all_of_the_job_is_said},
