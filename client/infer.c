@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 const char *const ps_infer_formats[] = {"idx", "csv", "tokens", NULL};
+const char *const ps_infer_missing[] = {"error", "zero", NULL};
 
 /* What there is to know of a model. */
 typedef struct about {
@@ -114,8 +115,10 @@ static void put_csv(ps_buf *out, const ps_infer_options *o, const char *path,
     ps_buf_printf(out, ", header: %s",
                   o->header || (trained && trained->header) ? "true" : "false");
     if (trained)
-        ps_buf_printf(out, ", targets: %" PRId64 ", missing: %s", trained->targets,
-                      ps_spec_missing_name(trained->missing));
+        ps_buf_printf(out, ", targets: %" PRId64, trained->targets);
+    if (o->missing || trained)
+        ps_buf_printf(out, ", missing: %s",
+                      o->missing ? o->missing : ps_spec_missing_name(trained->missing));
     ps_buf_puts(out, "}\n");
 }
 

@@ -14,6 +14,7 @@ typedef struct ps_infer_options {
     const char *label_column; /* csv */
     const char *delimiter;    /* csv */
     bool header;              /* csv */
+    const char *missing;      /* csv: "error", "zero" */
     const char *normalise;    /* a flow mapping: "{scale: 1, mean: 0, std: 1}" */
 } ps_infer_options;
 
@@ -39,12 +40,19 @@ typedef struct ps_infer_options {
          .offset = offsetof(ps_infer_options, delimiter),                    \
          .value = "C",                                                       \
          .help = "csv: what stands between two values"},                     \
+        {.name = "missing",                                                  \
+         .type = PS_FLAG_TEXT,                                               \
+         .offset = offsetof(ps_infer_options, missing),                      \
+         .value = "error|zero",                                              \
+         .words = ps_infer_missing,                                          \
+         .help = "csv: what a missing feature is"},                          \
     {                                                                        \
         .name = "normalise", .type = PS_FLAG_TEXT,                           \
         .offset = offsetof(ps_infer_options, normalise), .value = "MAPPING", \
         .help = "'{scale: 1, mean: 0, std: 1}'"                              \
     }
 extern const char *const ps_infer_formats[];
+extern const char *const ps_infer_missing[];
 
 /* The job file for `kind` ("evaluate", "predict"): model, features and, unless NULL, labels.
  * section, unless NULL: the model's section, which ps_spec_model_free frees; NULL where it cannot

@@ -225,6 +225,8 @@ train: {{epochs: 40, batch_size: 20, optimizer: {{name: adamw, learning_rate: 0.
         said = cluster.psctl_json("predict", model, f"{cluster.dir}/Signs.CSV", *flags)["predictions"]
         assert len(said) == 400 and all(p["label"] == ("above", "below, or on")[p["class"] == 0] for p in said)
     assert cluster.psctl_json("evaluate", "signs", f"{cluster.dir}/signs.tsv")["samples"] == 401
+    said = cluster.psctl_json("predict", "again", f"{cluster.dir}/signs.tsv", *flags, "--missing", "zero", "--rows", "400:")
+    assert len(said["predictions"]) == 1, said
     wrong = cluster.psctl("evaluate", "again", f"{cluster.dir}/Signs.CSV", check=False)
     assert wrong.returncode == 1 and "Signs.CSV:1: column 0: 'last' is not a number; if the first line" in wrong.stderr, wrong
 

@@ -33,7 +33,8 @@ typedef struct idx_file {
 
 typedef struct idx_state {
     idx_file features;
-    idx_file labels; /* values NULL: none */
+    float bytes[UINT8_MAX + 1]; /* features of bytes, by far the most common: each, normalised */
+    idx_file labels;            /* values NULL: none */
     ps_label_kind kind;
 } idx_state;
 
@@ -179,12 +180,8 @@ static size_t normalised(const idx_file *f, const ps_normaliser *normaliser, siz
     double values[PIECE];
     for (size_t done = 0, part; done < n; done += part) {
         part = n - done < PIECE ? n - done : PIECE;
-        if (f->type == IDX_U8) /* by far the most common: a loop that vectorises */
-            for (size_t i = 0; i < part; i++)
-                values[i] = f->values[first + done + i];
-        else
-            for (size_t i = 0; i < part; i++)
-                values[i] = value_at(f, first + done + i);
+        for (size_t i = 0; i < part; i++)
+            values[i] = value_at(f, first + done + i);
         size_t good = ps_normaliser_apply(normaliser, values, part, out + done);
         if (good < part)
             return done + good;
@@ -194,21 +191,34 @@ static size_t normalised(const idx_file *f, const ps_normaliser *normaliser, siz
 
 static ps_status check_finite(const idx_file *f, const ps_normaliser *normaliser)
 {
-    static const double ends[] = {0, UINT8_MAX}; /* what lies between them is finite if they are */
     float ignored[PIECE];
-    size_t n = f->type == IDX_U8 ? 0 : f->rows * f->columns, bad = n;
+    size_t n = f->rows * f->columns, bad = n;
     for (size_t at = 0, part, good; at < n && bad == n; at += part) {
         part = n - at < PIECE ? n - at : PIECE;
         good = normalised(f, normaliser, at, part, ignored);
         bad = good < part ? at + good : n;
     }
-    if (f->type == IDX_U8 && ps_normaliser_apply(normaliser, ends, 2, ignored) < 2)
-        return ps_fail(PS_INVALID_ARGUMENT, "%s: bytes, normalised, are beyond float32", f->path);
     if (bad == n)
         return PS_OK;
     const char *what = isfinite(value_at(f, bad)) ? "beyond float32, normalised" : "not a number";
     return ps_fail(PS_CORRUPT, "%s: byte %zu: row %zu has a value that is %s", f->path,
                    f->data_start + bad * size_of(f->type), bad / f->columns, what);
+}
+
+static ps_status prepare_features(idx_state *s, ps_normaliser *normaliser)
+{
+    bool bytes = s->features.type == IDX_U8;
+    if (normaliser->scale == 0)
+        normaliser->scale = bytes ? 1.0 / UINT8_MAX : 1;
+    if (!bytes)
+        return check_finite(&s->features, normaliser);
+    double values[UINT8_MAX + 1];
+    for (size_t i = 0; i <= UINT8_MAX; i++)
+        values[i] = (double)i;
+    if (ps_normaliser_apply(normaliser, values, UINT8_MAX + 1, s->bytes) <= UINT8_MAX)
+        return ps_fail(PS_INVALID_ARGUMENT, "%s: bytes, normalised, are beyond float32",
+                       s->features.path);
+    return PS_OK;
 }
 
 /* ---- labels ---- */
@@ -281,10 +291,8 @@ static ps_status idx_open(const ps_dataset_options *o, ps_normaliser *normaliser
     uint64_t budget = o->max_bytes;
     s->kind = o->labels;
     ps_status st = load(o->files->features, &budget, &s->features);
-    if (normaliser->scale == 0)
-        normaliser->scale = s->features.type == IDX_U8 ? 1.0 / UINT8_MAX : 1;
     if (!st)
-        st = check_finite(&s->features, normaliser);
+        st = prepare_features(s, normaliser);
     if (!st)
         st = load_labels(o, &budget, s, shape);
     if (st) {
@@ -302,7 +310,12 @@ static void idx_row(const void *state, const ps_normaliser *normaliser, size_t r
 {
     const idx_state *s = state;
     const idx_file *f = &s->features;
-    (void)normalised(f, normaliser, row * f->columns, f->columns, features); /* checked */
+    size_t at = row * f->columns;
+    if (f->type != IDX_U8)
+        (void)normalised(f, normaliser, at, f->columns, features); /* checked */
+    else
+        for (size_t i = 0; i < f->columns; i++)
+            features[i] = s->bytes[f->values[at + i]];
     if (!label)
         return;
     if (s->kind == PS_LABELS_CLASSES) {

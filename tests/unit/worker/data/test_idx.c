@@ -122,6 +122,9 @@ START_TEST(rows_are_normalised)
     row = 1;
     ck_assert_int_eq(ps_dataset_read(ds, &row, 1, x, NULL), PS_OUT_OF_RANGE);
     ps_dataset_close(&ds);
+    data.normalise = (ps_spec_normalise){.scale = 1e30, .std = 1e-30};
+    ck_assert_int_eq(ps_dataset_open(&o, &ds), PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "bytes, normalised, are beyond float32"));
     ps_test_file_drop(&path);
 }
 END_TEST
