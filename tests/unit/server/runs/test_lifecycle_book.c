@@ -1,0 +1,116 @@
+/* lifecycle_book: which rows of a job are done is what its parameters say, whoever was lost. */
+#include "tests/unit/server/runs/lifecycle_rig.h"
+
+#include <stdlib.h>
+
+/* A push of the rows [begin, end) of the task. */
+static ps_status push_rows(rig *r, const ps_world_task *task, uint64_t begin, uint64_t end)
+{
+    static uint64_t sequence;
+    ps_run *run = ps_runs_get(r->runs, task->job);
+    ps_push_header header = {
+        .incarnation = 1, .sequence = ++sequence, .lease = task->lease, .rows = {begin, end}};
+    ps_push_reply reply;
+    ps_status st = test_params_push(ps_run_store(run), "w1", &header, 1, &reply);
+    ps_run_unref(&run);
+    return st;
+}
+
+/* What counts is what was pushed, not what was reported: of a worker that is lost, that says less
+ * than it did, or more; and of psd. */
+START_TEST(rows_are_given_out_again_from_where_pushes_ended)
+{
+    rig r;
+    open_rig(&r);
+    uint64_t id = begin_job(&r, "");
+    ps_world_task lost = *ps_world_task_of(r.world, 1);
+    ck_assert_int_eq(push_rows(&r, &lost, 0, 10), PS_OK);
+    ck_assert_int_eq(push_rows(&r, &lost, 10, 20), PS_OK);
+    ck_assert_int_eq(push_rows(&r, &lost, 30, 40), PS_OK); /* its other step was faster */
+    ps_world_report(r.world, ps_world_task_of(r.world, 1), 10, 1);
+    ck_assert_int_eq(ps_world_hello(r.world, 2, "w1", 2, 1, NULL, 0), PS_OK); /* it starts anew */
+    ck_assert_uint_eq(ps_world_task_of(r.world, 2)->begin, 20);
+    ck_assert_uint_eq(ps_world_task_of(r.world, 2)->end, 30);
+    ck_assert_int_eq(push_rows(&r, &lost, 20, 30), PS_PERMISSION_DENIED); /* on the way since */
+    ck_assert_int_eq(push_rows(&r, ps_world_task_of(r.world, 2), 20, 30), PS_OK);
+    uint64_t bytes;
+    ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+    ps_world_trained(r.world, ps_world_task_of(r.world, 2));
+    ps_world_task next = *ps_world_task_of(r.world, 2);
+    ck_assert_uint_eq(next.begin, 40);
+    ck_assert_int_eq(push_rows(&r, &next, 40, 50), PS_OK);
+    ps_world_trained(r.world, ps_world_task_of(r.world, 2));
+    restart(&r);
+    ps_world_attach(r.world, 3, "w1");
+    ck_assert_uint_eq(ps_world_task_of(r.world, 3)->begin, 40); /* as its parameters are */
+    ck_assert_float_eq_tol(parameter(&r, id), -0.4f, 1e-6f);
+    ck_assert_int_eq(push_rows(&r, ps_world_task_of(r.world, 3), 40, 90), PS_OK);
+    ps_world_trained(r.world, ps_world_task_of(r.world, 3)); /* says that all is done */
+    ck_assert_uint_eq(ps_world_task_of(r.world, 3)->begin, 90);
+    ck_assert_int_eq(push_rows(&r, ps_world_task_of(r.world, 3), 90, 100), PS_OK);
+    /* lost when nothing is left to do: that is the end of the training */
+    ck_assert_int_eq(ps_world_hello(r.world, 4, "w1", 3, 1, NULL, 0), PS_OK);
+    settle(&r);
+    ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_DONE);
+    ck_assert_float_eq_tol(stored_parameter(&r), -0.6f, 1e-6f);
+    close_rig(&r);
+}
+END_TEST
+
+/* Puts the file tests/golden/checkpoint/NAME in place of the job's checkpoints. */
+static void put_golden(rig *r, uint64_t job_id, const char *name)
+{
+    char from[512], command[2048];
+    (void)snprintf(from, sizeof from, "%s/tests/golden/checkpoint/%s", getenv("PSD_SOURCE_ROOT"),
+                   name);
+    char *folder =
+        ps_asprintf("%s/checkpoints/%llu", r->stored.files.data_dir, (unsigned long long)job_id);
+    (void)snprintf(command, sizeof command, "mkdir -p %s && rm -f %s/* && cp %s %s/checkpoint-1",
+                   folder, folder, from, folder);
+    ck_assert_int_eq(system(command), 0);
+    ps_free(&folder);
+}
+
+/* Files of a psd that did not book rows (3 epochs of 600, a model [600, 1], sgd, linear): the rows
+ * come from the job's progress, and the schedule goes on from there. */
+START_TEST(a_checkpoint_without_rows_is_read)
+{
+    static const char *const modes[] = {"asp", "bsp"};
+    rig r;
+    uint64_t total;
+    open_rig(&r);
+    uint64_t id = ps_world_submit(r.world, "old", 3, modes[_i], false, "");
+    ps_world_attach(r.world, 1, "w1");
+    ps_world_plan(r.world, ps_world_task_of(r.world, 1), 600, 0, SHAPE);
+    settle(&r);
+    put_golden(&r, id, modes[_i]);
+    restart(&r);
+    ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_RUNNING);
+    ps_world_attach(r.world, 1, "w1");
+    wait_ms(&r, 1250);
+    ps_job_record *job = ps_world_job(r.world, id);
+    ps_run *run = ps_runs_get(r.runs, id);
+    ck_assert_ptr_nonnull(run);
+    uint64_t done = ps_ledger_rows_done(ps_param_store_ledger(ps_run_store(run)), &total);
+    ck_assert_uint_ge(done, 600);
+    ck_assert_uint_eq(total, 1800);
+    ck_assert_uint_eq(job->progress.samples, done);
+    const ps_world_task *task = ps_world_task_of(r.world, 1);
+    ck_assert_uint_eq(task->epoch, done / 600);
+    ck_assert_uint_le(task->begin, done % 600);
+    ps_run_unref(&run);
+    ps_job_record_free(&job);
+    close_rig(&r);
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&rows_are_given_out_again_from_where_pushes_ended},
+    {&a_checkpoint_without_rows_is_read, .repeat = 2},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("server/runs/lifecycle_book", cases);
+}
