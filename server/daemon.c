@@ -94,7 +94,9 @@ static ps_status open_state(ps_daemon *d)
     d->sched = ps_sched_create(&sched, d->catalog, &ps_lifecycle_sched_out, d->lifecycle);
     ps_lifecycle_set_sched(d->lifecycle, d->sched);
     d->services.files = conf.files;
-    st = ps_sched_recover(d->sched, ps_lifecycle_restore);
+    st = ps_daemon_drain_as_before(d); /* before a worker comes */
+    if (!st)
+        st = ps_sched_recover(d->sched, ps_lifecycle_restore);
     if (!st)
         ps_lifecycle_sweep(d->lifecycle);
     return st;
@@ -356,7 +358,7 @@ static void close_doors(ps_daemon *d)
 static void shut_down(ps_daemon *d)
 {
     ps_notify_stopping();
-    ps_daemon_drain(d, true);
+    ps_daemon_set_draining(d, true);
     ps_rpc_server_set_serving(d->server, false);
     ps_timer_free(&d->tick);
     close_doors(d);

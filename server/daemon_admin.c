@@ -1,5 +1,6 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "server/catalog/settings.h"
 #include "server/daemon_internal.h"
 
 /* Certificates, log level and audit file are read again; other keys need a restart. */
@@ -27,12 +28,34 @@ ps_status ps_daemon_reload(void *daemon, int64_t *certificate_expires_ms)
     return PS_OK;
 }
 
-void ps_daemon_drain(void *daemon, bool on)
+void ps_daemon_set_draining(ps_daemon *d, bool on)
 {
-    ps_daemon *d = daemon;
     atomic_store(&d->draining, on);
     ps_sched_drain(d->sched, on);
+}
+
+ps_status ps_daemon_drain(void *daemon, bool on)
+{
+    ps_daemon *d = daemon;
+    ps_status st = ps_catalog_setting_put(d->catalog, PS_SETTING_DRAINING, on ? "on" : NULL);
+    if (st)
+        return st;
+    ps_daemon_set_draining(d, on);
     ps_log_notice("psd", on ? "draining: no new tasks and jobs" : "no longer draining");
+    return PS_OK;
+}
+
+ps_status ps_daemon_drain_as_before(ps_daemon *d)
+{
+    char *was = NULL;
+    ps_status st = ps_catalog_setting_get(d->catalog, PS_SETTING_DRAINING, &was);
+    if (was) {
+        ps_daemon_set_draining(d, true);
+        ps_log_notice("psd", "draining, as it was set before: no new tasks and jobs until psctl "
+                             "drain --off");
+    }
+    ps_free(&was);
+    return st;
 }
 
 uint64_t ps_daemon_parameter_bytes(ps_daemon *d)

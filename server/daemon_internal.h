@@ -43,7 +43,11 @@ struct ps_daemon {
 /* As in ps_services_daemon; the user is the daemon. */
 PS_MUST_CHECK ps_status ps_daemon_reload(void *daemon, int64_t *certificate_expires_ms);
 void ps_daemon_status(void *daemon, Psd__V1__StatusResponse *out);
-void ps_daemon_drain(void *daemon, bool on);
+PS_MUST_CHECK ps_status ps_daemon_drain(void *daemon, bool on);
+/* Until psd ends: nothing is stored. */
+void ps_daemon_set_draining(ps_daemon *daemon, bool on);
+/* At the start: drains when that was set before. */
+PS_MUST_CHECK ps_status ps_daemon_drain_as_before(ps_daemon *daemon);
 
 /* Bytes held by all running jobs' parameters. */
 uint64_t ps_daemon_parameter_bytes(ps_daemon *daemon);

@@ -55,6 +55,9 @@ static const char *const migrations[] = {
     "  FROM model_tensor JOIN model ON model.name=model_tensor.model;"
     "DROP TABLE model_tensor; DROP TABLE model;"
     "ALTER TABLE job ADD COLUMN model_version TEXT NOT NULL DEFAULT '';",
+    /* that a job is to be cancelled, and why; what an operator has set */
+    "ALTER TABLE job ADD COLUMN cancel TEXT NOT NULL DEFAULT '';"
+    "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;",
 };
 enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };
 
@@ -168,6 +171,7 @@ ps_status ps_catalog_open(const char *path, ps_catalog **out)
         return st;
     ps_catalog *c = ps_new(ps_catalog);
     c->path = ps_strdup(path);
+    c->writes_left = PS_CATALOG_ALL;
     pthread_mutexattr_t recursive;
     pthread_mutexattr_init(&recursive);
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
@@ -213,5 +217,12 @@ void ps_catalog_limit_pages(ps_catalog *catalog, unsigned pages)
     pthread_mutex_lock(&catalog->mutex);
     if (ps_db_exec(catalog, sql))
         ps_log_warning("catalog", "%s", ps_error_message());
+    pthread_mutex_unlock(&catalog->mutex);
+}
+
+void ps_catalog_limit_writes(ps_catalog *catalog, uint64_t writes)
+{
+    pthread_mutex_lock(&catalog->mutex);
+    catalog->writes_left = writes;
     pthread_mutex_unlock(&catalog->mutex);
 }

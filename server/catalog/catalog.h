@@ -14,6 +14,7 @@
 #include "common/base/status.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct ps_catalog ps_catalog;
 
@@ -24,5 +25,9 @@ void ps_catalog_close(ps_catalog **catalog); /* NULL is nothing */
 
 /* Tests: the file may not grow beyond so many pages of 4 KiB; 0: no bound. */
 void ps_catalog_limit_pages(ps_catalog *catalog, unsigned pages);
+/* Tests: so many more writes succeed, those behind them are PS_NO_SPACE; PS_CATALOG_ALL: all
+ * succeed. */
+#define PS_CATALOG_ALL UINT64_MAX
+void ps_catalog_limit_writes(ps_catalog *catalog, uint64_t writes);
 
 #endif

@@ -117,8 +117,22 @@ void ps_stmt_blob(ps_stmt *q, int at, ps_slice v)
     (void)sqlite3_bind_blob64(q->stmt, at, v.len ? (const void *)v.data : "", v.len, SQLITE_STATIC);
 }
 
+/* ps_catalog_limit_writes */
+static bool may_write(ps_stmt *q)
+{
+    ps_catalog *c = q->catalog;
+    if (c->writes_left == PS_CATALOG_ALL || sqlite3_stmt_readonly(q->stmt))
+        return true;
+    if (c->writes_left == 0)
+        return false;
+    c->writes_left--;
+    return true;
+}
+
 ps_status ps_stmt_row(ps_stmt *q)
 {
+    if (!may_write(q))
+        return ps_db_fail(q->catalog, SQLITE_FULL);
     int code = sqlite3_step(q->stmt);
     if (code == SQLITE_ROW)
         return PS_OK;

@@ -22,7 +22,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { PS_DB_STATEMENTS = 32 }; /* more than the folder has */
+enum { PS_DB_STATEMENTS = 64 }; /* more than the folder has */
 
 struct ps_catalog {
     sqlite3 *db;
@@ -33,6 +33,7 @@ struct ps_catalog {
         sqlite3_stmt *stmt;
     } kept[PS_DB_STATEMENTS];
     size_t n_kept;
+    uint64_t writes_left; /* ps_catalog_limit_writes */
 };
 
 typedef struct ps_stmt {

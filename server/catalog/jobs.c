@@ -9,7 +9,7 @@
 
 #define COLUMNS                                                                             \
     "id,name,kind,state,reason,submitter,submitted_ms,started_ms,ended_ms,result,progress," \
-    "model_version"
+    "model_version,cancel"
 
 void ps_job_record_free(ps_job_record **record)
 {
@@ -23,6 +23,7 @@ void ps_job_record_free(ps_job_record **record)
     free(r->spec);
     free(r->result);
     free(r->model_version);
+    free(r->cancel);
     ps_free(record);
 }
 
@@ -46,6 +47,7 @@ ps_job_record *ps_job_record_copy(const ps_job_record *record)
     copy->spec = ps_strdup(record->spec);
     copy->result = ps_strdup(record->result);
     copy->model_version = ps_strdup(record->model_version);
+    copy->cancel = ps_strdup(record->cancel ? record->cancel : "");
     return copy;
 }
 
@@ -154,7 +156,23 @@ ps_status ps_catalog_job_use(ps_catalog *catalog, uint64_t id, const char *versi
     return ps_stmt_end(&q, ps_stmt_run(&q));
 }
 
-/* Of a row that starts with COLUMNS; spec is column 12 where it was asked for. */
+ps_status ps_catalog_job_cancel(ps_catalog *catalog, uint64_t id, const char *reason)
+{
+    ps_stmt q;
+    ps_status st = ps_stmt_begin(
+        &q, catalog,
+        "UPDATE job SET cancel=CASE cancel WHEN '' THEN ?2 ELSE cancel END WHERE id=?1");
+    if (st)
+        return st;
+    ps_stmt_u64(&q, 1, id);
+    ps_stmt_text(&q, 2, reason);
+    st = ps_stmt_run(&q);
+    if (!st && ps_stmt_changes(&q) == 0)
+        st = ps_fail(PS_NOT_FOUND, "job %" PRIu64 " does not exist", id);
+    return ps_stmt_end(&q, st);
+}
+
+/* Of a row that starts with COLUMNS; spec is column 13 where it was asked for. */
 static ps_job_record *read_row(ps_stmt *q, bool with_spec)
 {
     ps_job_record *r = ps_new(ps_job_record);
@@ -172,7 +190,8 @@ static ps_job_record *read_row(ps_stmt *q, bool with_spec)
     r->result = ps_stmt_get_text(q, 9);
     unpack_progress(ps_stmt_get_blob(q, 10), r);
     r->model_version = ps_stmt_get_text(q, 11);
-    r->spec = with_spec ? ps_stmt_get_text(q, 12) : ps_strdup("");
+    r->cancel = ps_stmt_get_text(q, 12);
+    r->spec = with_spec ? ps_stmt_get_text(q, 13) : ps_strdup("");
     return r;
 }
 

@@ -37,6 +37,7 @@ typedef struct ps_job_record {
     /* of the stored model that the job works on or begins from (ps_model_record.path): it stays
      * until the job has ended. "": none */
     char *model_version;
+    char *cancel; /* why it is to be cancelled; "": it is not. ps_catalog_job_cancel's alone */
     Psd__V1__Progress progress;
     ps_metric_list metrics, test_metrics;
 } ps_job_record;
@@ -57,6 +58,9 @@ PS_MUST_CHECK ps_status ps_catalog_job_add(ps_catalog *catalog, const ps_job_rec
 PS_MUST_CHECK ps_status ps_catalog_job_update(ps_catalog *catalog, const ps_job_record *record);
 /* The job works on this version from now on (one of an older psd did not say). */
 PS_MUST_CHECK ps_status ps_catalog_job_use(ps_catalog *catalog, uint64_t id, const char *version);
+/* Writes down that the job is to be cancelled, whatever its state is saved as before or after: a
+ * psd that starts and finds it unended cancels it. The first reason stays. PS_NOT_FOUND. */
+PS_MUST_CHECK ps_status ps_catalog_job_cancel(ps_catalog *catalog, uint64_t id, const char *reason);
 /* PS_NOT_FOUND: "job 7 does not exist". */
 PS_MUST_CHECK ps_status ps_catalog_job_get(ps_catalog *catalog, uint64_t id, ps_job_record **out);
 /* A NULL-terminated array, newest first, without spec; state PS_JOB_NONE: all. Only those with an

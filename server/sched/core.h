@@ -173,7 +173,8 @@ void ps_job_start(ps_job *job);      /* queued -> running */
  * and calls `ended`. */
 void ps_job_move(ps_job *job, ps_job_state to, const char *reason, const char *result);
 void ps_job_fail(ps_job *job, const char *format, ...) PS_PRINTF(2, 3);
-void ps_job_cancelled_when_free(ps_job *job); /* cancelling -> cancelled, if nothing is out */
+void ps_job_cancel(ps_job *job, const char *text); /* queued or running: is to end */
+void ps_job_cancelled_when_free(ps_job *job);      /* cancelling -> cancelled, if nothing is out */
 void ps_job_say(ps_job *job, int level, const char *source, const char *format, ...)
     PS_PRINTF(4, 5);
 void ps_job_changed(ps_job *job); /* wakes its watches */

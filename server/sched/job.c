@@ -256,6 +256,22 @@ void ps_job_fail(ps_job *job, const char *format, ...)
     ps_job_move(job, PS_JOB_FAILED, text, NULL);
 }
 
+/* Writing the model is not interrupted: that job is as good as done. */
+void ps_job_cancel(ps_job *job, const char *text)
+{
+    if (job->record->state != PS_JOB_QUEUED && !ps_job_runs(job))
+        return;
+    ps_job_say(job, PS_LOG_NOTICE, "psd", "%s", text);
+    if (!ps_job_runs(job)) {
+        ps_job_move(job, PS_JOB_CANCELLED, text, NULL);
+        return;
+    }
+    ps_job_move(job, PS_JOB_CANCELLING, text, NULL);
+    ps_list_each_safe(node, &job->leases)
+        ps_lease_cancel(ps_container(node, ps_lease, of_job), text);
+    ps_job_cancelled_when_free(job);
+}
+
 void ps_job_cancelled_when_free(ps_job *job)
 {
     if (job->record->state == PS_JOB_CANCELLING && ps_list_empty(&job->leases) && !job->waiting)

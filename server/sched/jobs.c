@@ -42,6 +42,7 @@ static ps_job_record *make_record(ps_sched *s, const char *submitter, const ps_j
     memcpy(r->spec, yaml.data, yaml.len);
     r->result = ps_strdup("");
     r->model_version = ps_strdup(file->version);
+    r->cancel = ps_strdup("");
     psd__v1__progress__init(&r->progress);
     r->progress.eta_seconds = -1;
     return r;
@@ -111,34 +112,11 @@ ps_status ps_sched_submit(ps_sched *s, const char *submitter, ps_slice yaml, uin
     return st;
 }
 
-/* Writing the model is not interrupted: that job is as good as done. */
-static ps_status cancel(ps_job *job, const char *by, const char *reason)
+/* ---- cancel: first the catalog, then the job; so an answer outlives a crash ---- */
+
+static ps_status already_ended(uint64_t job_id)
 {
-    char text[PS_ERROR_MAX];
-    (void)snprintf(text, sizeof text, "cancelled by %s%s%s", by, reason && *reason ? ": " : "",
-                   reason ? reason : "");
-    switch (job->record->state) {
-    case PS_JOB_QUEUED:
-        ps_job_say(job, PS_LOG_NOTICE, "psd", "%s", text);
-        ps_job_move(job, PS_JOB_CANCELLED, text, NULL);
-        return PS_OK;
-    case PS_JOB_CANCELLING:
-        return PS_OK;
-    case PS_JOB_RUNNING:
-        break;
-    default:
-        return ps_fail(PS_FAILED_PRECONDITION, "job %" PRIu64 " has already ended",
-                       job->record->id);
-    }
-    ps_job_say(job, PS_LOG_NOTICE, "psd", "%s", text);
-    ps_job_move(job, PS_JOB_CANCELLING, text, NULL);
-    ps_list_each_safe(node, &job->leases)
-    {
-        ps_lease *lease = ps_container(node, ps_lease, of_job);
-        ps_lease_cancel(lease, text);
-    }
-    ps_job_cancelled_when_free(job);
-    return PS_OK;
+    return ps_fail(PS_FAILED_PRECONDITION, "job %" PRIu64 " has already ended", job_id);
 }
 
 /* The job is not in memory: it has ended, or does not exist. */
@@ -149,26 +127,60 @@ static ps_status cancel_unknown(ps_sched *s, uint64_t job_id)
     if (st)
         return st;
     st = record->state >= PS_JOB_DONE
-             ? ps_fail(PS_FAILED_PRECONDITION, "job %" PRIu64 " has already ended", job_id)
+             ? already_ended(job_id)
              : ps_fail(PS_ABORTED, "job %" PRIu64 " is being submitted; try again", job_id);
     ps_job_record_free(&record);
     return st;
 }
 
+/* *known: it is in memory; *needed: and neither ended nor cancelled before. */
+static void look_before_cancel(ps_sched *s, uint64_t job_id, bool *known, bool *needed)
+{
+    pthread_mutex_lock(&s->mutex);
+    const ps_job *job = ps_job_find(s, job_id);
+    ps_job_state state = job ? job->record->state : PS_JOB_NONE;
+    *known = job != NULL;
+    *needed = state == PS_JOB_QUEUED || state == PS_JOB_RUNNING;
+    pthread_mutex_unlock(&s->mutex);
+}
+
 ps_status ps_sched_cancel(ps_sched *s, uint64_t job_id, const char *by, const char *reason,
                           ps_job_record **out)
 {
-    ps_error error;
+    char text[PS_ERROR_MAX];
+    (void)snprintf(text, sizeof text, "cancelled by %s%s%s", by, reason && *reason ? ": " : "",
+                   reason ? reason : "");
+    bool known, needed;
+    look_before_cancel(s, job_id, &known, &needed);
+    ps_status st = needed ? ps_catalog_job_cancel(s->catalog, job_id, text) : PS_OK;
+    if (st)
+        return ps_wrap(st, "job %" PRIu64 " is not cancelled", job_id);
     ps_core_lock(s);
-    ps_job *job = ps_job_find(s, job_id);
-    ps_status st = job ? cancel(job, by, reason) : PS_OK;
-    ps_error_save(&error, st);
-    if (job && !st && out)
-        *out = ps_job_record_copy(job->record);
+    ps_job *job = known ? ps_job_find(s, job_id) : NULL;
+    bool lives = job && job->record->state < PS_JOB_DONE;
+    if (lives) {
+        ps_job_cancel(job, text);
+        if (out)
+            *out = ps_job_record_copy(job->record);
+    }
     ps_core_unlock(s);
-    if (!job)
-        return cancel_unknown(s, job_id);
-    return st ? ps_error_raise(&error) : PS_OK;
+    if (lives)
+        return PS_OK;
+    return known ? already_ended(job_id) : cancel_unknown(s, job_id);
+}
+
+/* ---- what there is ---- */
+
+/* An end that the catalog does not have yet is not told: after a crash the job would go on. */
+static void hold_end_back(const ps_job *job, ps_job_record *copy)
+{
+    if (!job->unsaved || (copy->state != PS_JOB_DONE && copy->state != PS_JOB_FAILED))
+        return;
+    copy->state = PS_JOB_RUNNING;
+    copy->ended_ms = 0;
+    copy->result[0] = 0;
+    free(copy->reason);
+    copy->reason = ps_strdup("it has ended, which psd could not store yet");
 }
 
 /* As it is now, if it is in memory; NULL otherwise. */
@@ -178,7 +190,9 @@ static ps_job_record *live_record(ps_sched *s, uint64_t job_id)
     if (!job)
         return NULL;
     ps_job_show(job);
-    return ps_job_record_copy(job->record);
+    ps_job_record *copy = ps_job_record_copy(job->record);
+    hold_end_back(job, copy);
+    return copy;
 }
 
 ps_status ps_sched_job_get(ps_sched *s, uint64_t job_id, ps_job_record **out)

@@ -114,6 +114,8 @@ static void recover_job(ps_sched *s, ps_job_record *record, restore_fn restore)
         st = ps_fail(PS_UNIMPLEMENTED, "kind %s is not known", record->kind);
     if (record->state == PS_JOB_CANCELLING)
         ps_job_cancelled_when_free(job);
+    else if (*record->cancel) /* answered, and not done before psd went */
+        ps_job_cancel(job, record->cancel);
     else if (st)
         ps_job_fail(job, "this psd cannot read the job any more: %s", ps_error_message());
     else if (record->state == PS_JOB_RUNNING)

@@ -133,8 +133,9 @@ void ps_sched_drain(ps_sched *sched, bool on);
  * draining; PS_NO_SPACE. */
 PS_MUST_CHECK ps_status ps_sched_submit(ps_sched *sched, const char *submitter, ps_slice yaml,
                                         uint64_t *job_id);
-/* *out is how the job is after it. A job that has ended: PS_FAILED_PRECONDITION; one that is being
- * cancelled: PS_OK. out may be NULL. */
+/* PS_OK: it is in the catalog that the job is to end, whatever happens to psd; *out (which may be
+ * NULL) is how the job is after it. A job that has ended: PS_FAILED_PRECONDITION; one that is being
+ * cancelled: PS_OK. When it cannot be stored nothing changes. */
 PS_MUST_CHECK ps_status ps_sched_cancel(ps_sched *sched, uint64_t job_id, const char *by,
                                         const char *reason, ps_job_record **out);
 PS_MUST_CHECK ps_status ps_sched_job_get(ps_sched *sched, uint64_t job_id, ps_job_record **out);

@@ -52,12 +52,17 @@ static ps_status drain(ps_services *services, const ps_caller *caller,
     const Psd__V1__DrainRequest *in = (const Psd__V1__DrainRequest *)request;
     Psd__V1__DrainResponse *out = PS_REPLY_NEW(Psd__V1__DrainResponse, psd__v1__drain_response);
     *reply = &out->base;
-    services->daemon.drain(services->daemon.user, !in->off);
+    ps_status st = services->daemon.drain(services->daemon.user, !in->off);
     ps_sched_counts counts;
     ps_sched_count(services->sched, &counts);
     out->running_tasks = counts.leases;
-    ps_caller_audit(services, caller, "/psd.v1.Admin/Drain", PS_OK, in->off ? "off" : "on");
-    return PS_OK;
+    ps_error error;
+    ps_error_save(&error, st);
+    ps_caller_audit(services, caller, "/psd.v1.Admin/Drain", st,
+                    st        ? error.message
+                    : in->off ? "off"
+                              : "on");
+    return ps_error_raise(&error);
 }
 PS_UNARY(drain)
 

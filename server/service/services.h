@@ -18,7 +18,8 @@ typedef struct ps_services ps_services;
 typedef struct ps_services_daemon {
     PS_MUST_CHECK ps_status (*reload)(void *user, int64_t *certificate_expires_ms);
     void (*status)(void *user, Psd__V1__StatusResponse *out); /* texts are borrowed */
-    void (*drain)(void *user, bool on);
+    /* With PS_OK it is stored, and holds over a restart; otherwise nothing has changed. */
+    PS_MUST_CHECK ps_status (*drain)(void *user, bool on);
     void *user;
 } ps_services_daemon;
 

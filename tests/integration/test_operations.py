@@ -164,6 +164,9 @@ def draining_gives_out_no_tasks():
         refused = cluster.psctl("submit", cluster.dir / "other.yaml", check=False)
         assert refused.returncode == 3 and "psd is draining or about to stop and takes no new jobs" in refused.stderr
         assert [j["id"] for j in cluster.psctl_json("jobs")["jobs"]] == [job_id]
+        cluster.server.kill()
+        cluster.start_server(SLOW_LEASES)
+        assert get(cluster, "/readyz")[::2] == (503, "draining\n"), "what was answered holds over a crash"
         cluster.psctl("drain", "--off", who="root")
         assert get(cluster, "/readyz")[0] == 200
         cluster.wait_job(job_id)

@@ -6,6 +6,7 @@
 #include "server/catalog/artifacts.h"
 #include "server/catalog/jobs.h"
 #include "server/catalog/models.h"
+#include "server/catalog/settings.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/model_row.h"
 
@@ -225,6 +226,30 @@ START_TEST(an_artifact_belongs_to_a_job_and_is_replaced_by_name)
 }
 END_TEST
 
+START_TEST(a_setting_is_there_until_it_is_taken_back)
+{
+    make_folder();
+    ps_catalog *catalog = open_ok(path);
+    char *value = NULL;
+    ck_assert_int_eq(ps_catalog_setting_get(catalog, "draining", &value), PS_OK);
+    ck_assert_ptr_null(value);
+    ck_assert_int_eq(ps_catalog_setting_put(catalog, "draining", "on"), PS_OK);
+    ck_assert_int_eq(ps_catalog_setting_put(catalog, "draining", "on"), PS_OK);
+    ps_catalog_close(&catalog);
+    catalog = open_ok(path);
+    ck_assert_int_eq(ps_catalog_setting_get(catalog, "draining", &value), PS_OK);
+    ck_assert_str_eq(value, "on");
+    free(value);
+    ck_assert_int_eq(ps_catalog_setting_put(catalog, "draining", NULL), PS_OK);
+    ck_assert_int_eq(ps_catalog_setting_get(catalog, "draining", &value), PS_OK);
+    ck_assert_ptr_null(value);
+    ps_catalog_limit_writes(catalog, 0);
+    ck_assert_int_eq(ps_catalog_setting_put(catalog, "draining", "on"), PS_NO_SPACE);
+    ps_catalog_close(&catalog);
+    remove_folder();
+}
+END_TEST
+
 static void raw(const char *sql)
 {
     sqlite3 *db = NULL;
@@ -244,7 +269,8 @@ START_TEST(a_catalog_of_the_first_schema_keeps_its_models_accuracy)
     ps_model_record_free(&m);
     ps_model_record_free(&untested);
     ps_catalog_close(&catalog);
-    raw("ALTER TABLE job DROP COLUMN model_version;"
+    raw("ALTER TABLE job DROP COLUMN cancel; DROP TABLE setting;"
+        "ALTER TABLE job DROP COLUMN model_version;"
         "INSERT INTO job VALUES(1,'a','train',4,'','anna',0,0,0,'','',x'');"
         "CREATE TABLE model ("
         "  name TEXT PRIMARY KEY, config TEXT NOT NULL, parameters INTEGER NOT NULL,"

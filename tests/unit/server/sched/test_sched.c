@@ -1,6 +1,5 @@
 /* sched: the life of jobs: submitted, cancelled, failed, restarted. A test plays the workers and
  * the rest of psd. */
-#include "server/catalog/db.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/world.h"
 
@@ -245,30 +244,34 @@ static unsigned in_state(ps_world *w, ps_job_state state)
     return n;
 }
 
-START_TEST(a_state_that_the_disk_had_no_room_for_is_written_later)
+START_TEST(a_cancel_that_was_answered_outlives_a_crash_on_a_full_disk)
 {
-    enum { JOBS = 60 };
     ps_world *w = ps_world_new(NULL, true);
-    uint64_t ids[JOBS];
-    char reason[400];
-    memset(reason, 'x', sizeof reason - 1);
-    reason[sizeof reason - 1] = 0;
-    for (size_t i = 0; i < JOBS; i++)
-        ids[i] = ps_world_submit(w, "a", 1, "asp", false, "");
-    ps_catalog_limit_pages(w->catalog, 1); /* no more than it has */
-    for (size_t i = 0; i < JOBS; i++) {
-        ck_assert_int_eq(ps_sched_cancel(w->sched, ids[i], "anna", reason, NULL), PS_OK);
-        ck_assert_int_eq(ps_world_state(w, ids[i]), PS_JOB_CANCELLED);
-    }
-    ck_assert_uint_gt(in_state(w, PS_JOB_QUEUED), 0);
-    uint64_t id = 0;
-    ck_assert_int_eq(ps_sched_submit(w->sched, "anna", ps_slice_str("kind: nonsense"), &id),
-                     PS_INVALID_ARGUMENT);
-    ps_world_run_ms(w, 3000);
-    ck_assert_uint_gt(in_state(w, PS_JOB_QUEUED), 0);
-    ps_catalog_limit_pages(w->catalog, 0);
-    ps_world_run_ms(w, 3000);
-    ck_assert_uint_eq(in_state(w, PS_JOB_CANCELLED), JOBS);
+    uint64_t runs = ps_world_training(w, "asp", false, "");
+    uint64_t queued = ps_world_submit(w, "q", 1, "asp", false, "workers: 2\nmin_workers: 2\n");
+    ps_catalog_limit_writes(w->catalog, 0);
+    ck_assert_int_eq(ps_sched_cancel(w->sched, runs, "anna", "", NULL), PS_NO_SPACE);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "job 1 is not cancelled: catalog"));
+    ck_assert_int_eq(ps_sched_cancel(w->sched, queued, "anna", "", NULL), PS_NO_SPACE);
+    ck_assert_int_eq(ps_world_state(w, runs), PS_JOB_RUNNING);
+    ck_assert_int_eq(ps_world_state(w, queued), PS_JOB_QUEUED);
+    ck_assert(!ps_world_traced(w, "cancel 1"));
+
+    ps_catalog_limit_writes(w->catalog, 1); /* for the answer, and not for the state */
+    ck_assert_int_eq(ps_sched_cancel(w->sched, runs, "anna", "too slow", NULL), PS_OK);
+    ck_assert_int_eq(ps_world_state(w, runs), PS_JOB_CANCELLING);
+    ck_assert_uint_eq(in_state(w, PS_JOB_RUNNING), 1);
+    ps_catalog_limit_writes(w->catalog, 1);
+    ck_assert_int_eq(ps_sched_cancel(w->sched, queued, "anna", "no need", NULL), PS_OK);
+    ck_assert_uint_eq(in_state(w, PS_JOB_QUEUED), 1);
+
+    ps_catalog_limit_writes(w->catalog, PS_CATALOG_ALL);
+    ps_world_restart(w);
+    ck_assert_uint_eq(in_state(w, PS_JOB_CANCELLED), 2);
+    ps_job_record *r = ps_world_job(w, runs);
+    ck_assert_str_eq(r->reason, "cancelled by anna: too slow");
+    ps_job_record_free(&r);
+    ck_assert(ps_world_traced(w, "ended 1 cancelled"));
     ps_world_free(&w);
 }
 END_TEST
@@ -387,16 +390,16 @@ START_TEST(an_end_that_is_not_on_disk_has_not_come)
     ck_assert_int_eq(ps_sched_watch(w->sched, id, nothing_cb, NULL, &watch), PS_OK);
     ck_assert(!watched_to_the_end(watch, &seen));
     ck_assert_int_eq(seen, PS_JOB_RUNNING);
-    ck_assert_int_eq(ps_db_exec(w->catalog, "CREATE TRIGGER full BEFORE UPDATE ON job BEGIN SELECT "
-                                            "RAISE(FAIL, 'disk full'); END"),
-                     PS_OK);
+    ps_catalog_limit_writes(w->catalog, 0);
     ps_world_serve(w, (uint64_t[]){1}, 1, 100, 0);
     ck_assert(ps_world_traced(w, "finish 1"));
     ps_world_run_ms(w, 3000);
     ck_assert(!ps_world_traced(w, "ended 1 done")); /* its checkpoints are there */
     ck_assert(!watched_to_the_end(watch, &seen));
     ck_assert_int_eq(seen, PS_JOB_RUNNING);
-    ck_assert_int_eq(ps_db_exec(w->catalog, "DROP TRIGGER full"), PS_OK);
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_RUNNING); /* nor to who only asks */
+    ps_world_assert_reason(w, id, "it has ended, which psd could not store yet");
+    ps_catalog_limit_writes(w->catalog, PS_CATALOG_ALL);
     ps_world_run_ms(w, 2000);
     ck_assert(ps_world_traced(w, "ended 1 done"));
     ck_assert(watched_to_the_end(watch, &seen));
@@ -414,7 +417,7 @@ static const ps_check_case cases[] = {
     {&a_draining_psd_takes_no_job_and_keeps_those_that_wait},
     {&pages_have_every_job_once_newest_first_though_others_come_meanwhile},
     {&a_job_that_has_ended_has_no_rates},
-    {&a_state_that_the_disk_had_no_room_for_is_written_later},
+    {&a_cancel_that_was_answered_outlives_a_crash_on_a_full_disk},
     {&a_job_goes_from_plan_to_done},
     {&a_failed_job_cancels_what_other_workers_do_for_it},
     {&cancelling_works_in_each_state},
