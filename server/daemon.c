@@ -20,7 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TICK_MS = 200, AUDIT_TICK_MS = 5000, HEALTH_TICK_MS = 1000 };
+enum { TICK_MS = 200, AUDIT_TICK_MS = 5000, HEALTH_TICK_MS = 1000, UPKEEP_MS = 5000 };
 
 /* ---- what the server asks on every call ---- */
 
@@ -85,8 +85,11 @@ static ps_status open_state(ps_daemon *d)
         .keep_checkpoints = (unsigned)d->conf->checkpoint.keep,
     };
     st = ps_lifecycle_create(&conf, &d->lifecycle);
+    if (!st)
+        st = ps_room_create(conf.files.disk, d->conf->data_dir, &d->room);
     if (st)
         return st;
+    ps_catalog_set_make_room(d->catalog, ps_room_give_up, d->room);
     const ps_sched_conf sched = {.max_running = (uint32_t)d->conf->jobs.max_running,
                                  .lease_timeout_ms = d->conf->jobs.lease_timeout_ms,
                                  .checkpoint_ms = d->conf->checkpoint.interval_ms,
@@ -308,6 +311,8 @@ static void start_timers(ps_daemon *d)
     ps_timer_start(d->audit_tick, AUDIT_TICK_MS, AUDIT_TICK_MS);
     ps_timer_create(d->loop, health_tick_cb, d, &d->health_tick);
     ps_timer_start(d->health_tick, HEALTH_TICK_MS, HEALTH_TICK_MS);
+    ps_timer_create(d->loop, ps_daemon_upkeep_cb, d, &d->upkeep_tick);
+    ps_timer_start(d->upkeep_tick, UPKEEP_MS, UPKEEP_MS);
     uint64_t watchdog_ms = ps_notify_watchdog_ms();
     if (watchdog_ms) {
         ps_timer_create(d->loop, watchdog_cb, d, &d->watchdog);
@@ -361,6 +366,7 @@ static void shut_down(ps_daemon *d)
     ps_daemon_set_draining(d, true);
     ps_rpc_server_set_serving(d->server, false);
     ps_timer_free(&d->tick);
+    ps_timer_free(&d->upkeep_tick);
     close_doors(d);
     checkpoint_all(d);
 }
@@ -406,6 +412,7 @@ void ps_daemon_free(ps_daemon **daemon)
     ps_timer_free(&d->tick);
     ps_timer_free(&d->audit_tick);
     ps_timer_free(&d->health_tick);
+    ps_timer_free(&d->upkeep_tick);
     ps_timer_free(&d->watchdog);
     ps_loop_free(&d->loop);
     ps_sched_free(&d->sched);
@@ -413,6 +420,7 @@ void ps_daemon_free(ps_daemon **daemon)
     ps_lifecycle_free(&d->lifecycle);
     ps_runs_free(&d->runs);
     ps_catalog_close(&d->catalog);
+    ps_room_free(&d->room);
     ps_audit_close(&d->audit);
     ps_tls_holder_free(&d->tls);
     ps_data_lock_release(&d->data_lock); /* last: all that is in there is closed */

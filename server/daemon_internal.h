@@ -7,6 +7,7 @@
 #include "server/daemon.h"
 #include "server/health.h"
 #include "server/metrics/http.h"
+#include "server/runs/room.h"
 #include "server/service/services.h"
 
 struct ps_daemon {
@@ -25,6 +26,7 @@ struct ps_daemon {
     ps_tls_holder *tls;
     ps_audit *audit;
     ps_catalog *catalog;
+    ps_room *room;
     ps_runs *runs;
     ps_sessions *sessions;
     ps_lifecycle *lifecycle;
@@ -34,7 +36,8 @@ struct ps_daemon {
     ps_http *http;
     ps_health health;
 
-    ps_timer *tick, *audit_tick, *health_tick, *watchdog;
+    ps_timer *tick, *audit_tick, *health_tick, *upkeep_tick, *watchdog;
+    atomic_bool in_upkeep; /* a piece of it is on the pool */
     ps_signal *on_term, *on_int, *on_hup;
     atomic_bool ready;    /* /readyz */
     atomic_bool draining; /* by Admin.Drain, or stopping */
@@ -53,6 +56,9 @@ PS_MUST_CHECK ps_status ps_daemon_drain_as_before(ps_daemon *daemon);
 uint64_t ps_daemon_parameter_bytes(ps_daemon *daemon);
 
 bool ps_daemon_is_ready(const ps_daemon *daemon); /* what /readyz says; any thread */
+/* From time to time, on the main loop: what psd does by itself, off the loops (daemon_upkeep.c). */
+void ps_daemon_upkeep_cb(void *daemon);
+
 extern const ps_http_page ps_daemon_pages[];
 unsigned ps_daemon_metrics_page(void *daemon, ps_buf *out); /* daemon_metrics.c */
 

@@ -6,6 +6,7 @@
 #include "common/base/list.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/repeat.h"
 #include "common/base/sm.h"
 #include "worker/lease.h"
 
@@ -33,6 +34,7 @@ struct ps_agent {
     uint64_t heartbeat_ms, next_heartbeat_ms;
     uint64_t until_ms; /* WAITING: next attempt; CLOSING: patience */
     unsigned attempts;
+    ps_repeat trouble; /* with attaching */
     bool stopping, cancelled;
     uint64_t stop_at_ms;     /* stopping: tasks that still run are cancelled then, */
     uint64_t alone_since_ms; /* and this is since when there has been no stream */
@@ -225,6 +227,7 @@ static void welcomed(ps_agent *a, const Psd__V1__Welcome *welcome)
         return;
     move(a, ATTACHED);
     a->attempts = 0;
+    (void)ps_repeat_over(&a->trouble);
     a->heartbeat_ms = welcome->heartbeat_ms;
     if (a->heartbeat_ms < 50)
         a->heartbeat_ms = 50;
@@ -304,7 +307,10 @@ void ps_agent_ended(ps_agent *a, ps_status status, const char *message)
     }
     if (a->state != DIALLING && a->state != ATTACHED)
         return;
-    ps_log_warning("agent", "not attached: %s", status ? message : "psd ended the stream");
+    const char *why = status ? message : "psd ended the stream";
+    char times[PS_REPEAT_TEXT];
+    if (ps_repeat_due(&a->trouble, now_ms(a), why))
+        ps_log_warning("agent", "not attached: %s%s", why, ps_repeat_text(&a->trouble, times));
     ps_list_each(node, &a->leases) ps_task_lease_unsend(ps_container(node, ps_task_lease, link));
     if (a->state == ATTACHED)
         a->alone_since_ms = now_ms(a);

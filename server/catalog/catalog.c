@@ -209,6 +209,12 @@ void ps_catalog_close(ps_catalog **catalog)
     ps_free(catalog);
 }
 
+void ps_catalog_set_make_room(ps_catalog *catalog, bool (*make_room)(void *), void *user)
+{
+    catalog->make_room = make_room;
+    catalog->user = user;
+}
+
 void ps_catalog_limit_pages(ps_catalog *catalog, unsigned pages)
 {
     char sql[64];

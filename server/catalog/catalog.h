@@ -13,6 +13,7 @@
 
 #include "common/base/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,11 @@ typedef struct ps_catalog ps_catalog;
  * PS_CORRUPT: damaged. PS_FAILED_PRECONDITION: written by a newer psd, or in use by another. */
 PS_MUST_CHECK ps_status ps_catalog_open(const char *path, ps_catalog **out);
 void ps_catalog_close(ps_catalog **catalog); /* NULL is nothing */
+
+/* A full disk must not keep anybody from making room, nor from taking back what was asked for: what
+ * deletes, and ps_catalog_job_cancel, and settings, are tried again as long as make_room() says
+ * that it has given some of a reserve up. Set before other threads use the catalog. */
+void ps_catalog_set_make_room(ps_catalog *catalog, bool (*make_room)(void *user), void *user);
 
 /* Tests: the file may not grow beyond so many pages of 4 KiB; 0: no bound. */
 void ps_catalog_limit_pages(ps_catalog *catalog, unsigned pages);

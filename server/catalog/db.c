@@ -62,6 +62,11 @@ ps_status ps_db_transaction_end(ps_catalog *catalog, ps_status st)
     return st;
 }
 
+bool ps_db_made_room(ps_catalog *catalog, ps_status st)
+{
+    return st == PS_NO_SPACE && catalog->make_room && catalog->make_room(catalog->user);
+}
+
 static ps_status find(ps_catalog *catalog, const char *sql, sqlite3_stmt **out)
 {
     for (size_t i = 0; i < catalog->n_kept; i++) {

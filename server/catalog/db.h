@@ -34,6 +34,8 @@ struct ps_catalog {
     } kept[PS_DB_STATEMENTS];
     size_t n_kept;
     uint64_t writes_left; /* ps_catalog_limit_writes */
+    bool (*make_room)(void *user);
+    void *user;
 };
 
 typedef struct ps_stmt {
@@ -48,6 +50,9 @@ PS_MUST_CHECK ps_status ps_db_exec(ps_catalog *catalog, const char *sql);
  * the whole came to. */
 PS_MUST_CHECK ps_status ps_db_transaction(ps_catalog *catalog);
 PS_MUST_CHECK ps_status ps_db_transaction_end(ps_catalog *catalog, ps_status st);
+
+/* Was it refused for want of room, and has some been made? Then it is to be tried again. */
+bool ps_db_made_room(ps_catalog *catalog, ps_status st);
 
 PS_MUST_CHECK ps_status ps_stmt_begin(ps_stmt *q, ps_catalog *catalog, const char *sql);
 void ps_stmt_u64(ps_stmt *q, int at, uint64_t v); /* up to 2^63-1, what SQLite can hold */

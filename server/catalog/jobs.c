@@ -156,7 +156,7 @@ ps_status ps_catalog_job_use(ps_catalog *catalog, uint64_t id, const char *versi
     return ps_stmt_end(&q, ps_stmt_run(&q));
 }
 
-ps_status ps_catalog_job_cancel(ps_catalog *catalog, uint64_t id, const char *reason)
+static ps_status cancel(ps_catalog *catalog, uint64_t id, const char *reason)
 {
     ps_stmt q;
     ps_status st = ps_stmt_begin(
@@ -170,6 +170,15 @@ ps_status ps_catalog_job_cancel(ps_catalog *catalog, uint64_t id, const char *re
     if (!st && ps_stmt_changes(&q) == 0)
         st = ps_fail(PS_NOT_FOUND, "job %" PRIu64 " does not exist", id);
     return ps_stmt_end(&q, st);
+}
+
+ps_status ps_catalog_job_cancel(ps_catalog *catalog, uint64_t id, const char *reason)
+{
+    ps_status st;
+    do
+        st = cancel(catalog, id, reason);
+    while (ps_db_made_room(catalog, st));
+    return st;
 }
 
 /* Of a row that starts with COLUMNS; spec is column 13 where it was asked for. */

@@ -280,7 +280,10 @@ ps_status ps_catalog_model_list(ps_catalog *catalog, const char *after, size_t l
 ps_status ps_catalog_model_delete(ps_catalog *catalog, const char *name)
 {
     int changed = 0;
-    ps_status st = unname(catalog, name, &changed);
+    ps_status st;
+    do
+        st = unname(catalog, name, &changed);
+    while (ps_db_made_room(catalog, st));
     if (!st && changed == 0)
         return ps_fail(PS_NOT_FOUND, "model '%s' does not exist", name);
     return st;
@@ -306,8 +309,12 @@ ps_status ps_catalog_model_unused(ps_catalog *catalog, const char *after, char *
 ps_status ps_catalog_model_forget(ps_catalog *catalog, const char *path)
 {
     int changed = 0;
-    return change(catalog, "DELETE FROM model_version WHERE path=?1 AND NOT current", path,
-                  &changed);
+    ps_status st;
+    do
+        st = change(catalog, "DELETE FROM model_version WHERE path=?1 AND NOT current", path,
+                    &changed);
+    while (ps_db_made_room(catalog, st));
+    return st;
 }
 
 ps_status ps_catalog_model_known(ps_catalog *catalog, const char *path, bool *known)

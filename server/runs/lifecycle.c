@@ -13,6 +13,8 @@
 #include "server/runs/store_config.h"
 #include "server/sched/job_file.h"
 
+#include <stdio.h>
+
 ps_status ps_lifecycle_create(const ps_lifecycle_conf *conf, ps_lifecycle **out)
 {
     static const char *const folders[] = {"", "/checkpoints", "/models", "/artifacts"};
@@ -125,17 +127,32 @@ static void create_store_out(void *user, uint64_t job_id, const ps_job_spec *spe
     ps_off_loop_submit(l->conf.loop, &s->off, create_run);
 }
 
+/* To those who watch, and to psd's log. */
+static void tell_checkpoint(const step *s, ps_run *run, ps_status st)
+{
+    char times[PS_REPEAT_TEXT], line[PS_ERROR_MAX];
+    if (st && ps_lifecycle_no_failure(st))
+        return;
+    ps_error error;
+    ps_error_save(&error, st);
+    if (!ps_run_trouble(run, st != PS_OK, times))
+        return;
+    if (st)
+        (void)snprintf(line, sizeof line, "%.400s; the last one stays good%s", error.message,
+                       times);
+    else
+        (void)snprintf(line, sizeof line, "checkpoints are written again%s", times);
+    ps_sched_job_log(s->lifecycle->sched, s->job_id, st ? PS_LOG_WARNING : PS_LOG_NOTICE, line);
+}
+
 static void due_run(ps_off_loop *off)
 {
     step *s = ps_container(off, step, off);
+    ps_run *run = ps_runs_get(s->lifecycle->conf.runs, s->job_id);
     uint64_t bytes;
-    ps_status st = ps_lifecycle_one(s->lifecycle, s->job_id, false, &bytes);
-    if (!ps_lifecycle_no_failure(st)) {
-        ps_error error;
-        ps_error_save(&error, st);
-        ps_log_error("checkpoint", "%s; the last one stays good", error.message);
-        ps_sched_job_log(s->lifecycle->sched, s->job_id, PS_LOG_WARNING, error.message);
-    }
+    if (run)
+        tell_checkpoint(s, run, ps_lifecycle_in_turn(s->lifecycle, run, false, &bytes));
+    ps_run_unref(&run);
     step_free(s);
 }
 

@@ -21,7 +21,8 @@ struct ps_run {
     atomic_uint_fast64_t bytes_in, bytes_out;
 
     ps_clock clock;
-    pthread_mutex_t lock; /* the last sample of the rates */
+    pthread_mutex_t lock; /* the last sample of the rates, and how often checkpoints failed */
+    ps_repeat trouble;
     uint64_t sampled_ns, sampled_in, sampled_out;
     double in_per_second, out_per_second;
 };
@@ -247,4 +248,14 @@ void ps_run_gauges(ps_run *run, ps_job_gauges *out)
     out->steps = stats.steps;
     out->staleness_mean = stats.staleness_mean;
     out->staleness_max = stats.staleness_max;
+}
+
+const char *ps_run_trouble(ps_run *run, bool failed, char text[PS_REPEAT_TEXT])
+{
+    pthread_mutex_lock(&run->lock);
+    bool due = failed ? ps_repeat_due(&run->trouble, ps_clock_ms(&run->clock), NULL)
+                      : ps_repeat_over(&run->trouble);
+    const char *times = due ? ps_repeat_text(&run->trouble, text) : NULL;
+    pthread_mutex_unlock(&run->lock);
+    return times;
 }

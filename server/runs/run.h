@@ -7,6 +7,7 @@
 #define PS_RUNS_RUN_H
 
 #include "common/base/clock.h"
+#include "common/base/repeat.h"
 #include "server/params/param_store.h"
 #include "server/sched/sched.h"
 
@@ -49,6 +50,9 @@ bool ps_run_is_final(const ps_run *run);
  * this process. */
 void ps_run_set_saved(ps_run *run);
 int64_t ps_run_saved_ms(const ps_run *run);
+/* A checkpoint has failed, or was written. NULL: nothing is to be said of it; otherwise how often
+ * it failed, in words to put behind a line (repeat.h). */
+const char *ps_run_trouble(ps_run *run, bool failed, char text[PS_REPEAT_TEXT]);
 /* Payload bytes that came in by pushes and went out by pulls. */
 void ps_run_count(ps_run *run, uint64_t bytes_in, uint64_t bytes_out);
 void ps_run_bytes(ps_run *run, uint64_t *bytes_in, uint64_t *bytes_out);

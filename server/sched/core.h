@@ -12,6 +12,7 @@
 
 #include "common/base/list.h"
 #include "common/base/log.h"
+#include "common/base/repeat.h"
 #include "server/sched/job_kind.h"
 #include "server/sched/lease_index.h"
 #include "server/sched/meter.h"
@@ -93,6 +94,7 @@ struct ps_job {
     bool ended;             /* it was called */
     bool unsaved;           /* the catalog does not have its state yet, */
     unsigned saves;         /* and so many writes of it are on their way */
+    ps_repeat trouble;      /* with saving */
     bool end_unsaved;       /* it has ended, and that waits for the catalog */
     ps_meter meter;
     struct {

@@ -95,14 +95,24 @@ static void retire(ps_job *job)
     ps_job_unref(job);
 }
 
+static void tell_saved(ps_job *job, ps_status st)
+{
+    char times[PS_REPEAT_TEXT];
+    uint64_t id = job->record->id;
+    if (st && ps_repeat_due(&job->trouble, ps_core_now(job->sched) / 1000000, NULL))
+        ps_log_error("sched", "job=%" PRIu64 " state not saved, trying again: %s%s", id,
+                     ps_error_message(), ps_repeat_text(&job->trouble, times));
+    else if (!st && ps_repeat_over(&job->trouble))
+        ps_log_notice("sched", "job=%" PRIu64 " state saved%s", id,
+                      ps_repeat_text(&job->trouble, times));
+}
+
 static void run_save(ps_sched *s, entry *e)
 {
     ps_status st = ps_catalog_job_update(s->catalog, e->record);
-    if (st)
-        ps_log_error("sched", "job=%" PRIu64 " state not saved, trying again: %s", e->record->id,
-                     ps_error_message());
     pthread_mutex_lock(&s->mutex);
     ps_job *job = e->job;
+    tell_saved(job, st);
     job->saves--;
     job->unsaved = st || job->saves;
     if (job->end_unsaved && !job->unsaved) {

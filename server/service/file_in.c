@@ -1,8 +1,7 @@
 #include "server/service/file_in.h"
 
 #include "common/base/mem.h"
-
-enum { RESERVE_BYTES = 64 << 20 };
+#include "server/runs/room.h"
 
 typedef struct piece {
     ps_list link;
@@ -57,22 +56,10 @@ static ps_status open_file(file_in *f)
     return st;
 }
 
-/* Files that come in may fill the disk up to here: the catalog and the checkpoints go on. */
-static ps_status check_space(const file_in *f)
-{
-    const ps_stored_files *files = &f->services->files;
-    uint64_t have;
-    ps_status st = files->disk->free_space(files->disk->state, files->data_dir, &have);
-    if (!st && have < RESERVE_BYTES)
-        st = ps_fail(PS_NO_SPACE,
-                     "data_dir has %llu MB left, and %d MB are kept for psd's own state: make room",
-                     (unsigned long long)(have >> 20), RESERVE_BYTES >> 20);
-    return st;
-}
-
 static ps_status write_batch(file_in *f)
 {
-    ps_status st = check_space(f);
+    const ps_stored_files *files = &f->services->files;
+    ps_status st = ps_room_check(files->disk, files->data_dir);
     if (!st)
         st = open_file(f);
     ps_list_each(node, &f->batch)

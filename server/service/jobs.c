@@ -1,6 +1,7 @@
 #include "psd/v1/jobs.pb-c.h"
 
 #include "common/base/mem.h"
+#include "server/runs/room.h"
 #include "server/service/job_message.h"
 #include "server/service/page.h"
 #include "server/service/unary.h"
@@ -17,6 +18,8 @@ static ps_status may_submit(ps_services *services, const ps_caller *caller, cons
         return PS_OK; /* the scheduler says what is wrong with it */
     if (spec->kind == PS_SPEC_TRAIN)
         st = ps_caller_may_change_model(services, caller, spec->name);
+    else if (spec->kind == PS_SPEC_PREDICT) /* sooner than when all is computed */
+        st = ps_room_check(services->files.disk, services->files.data_dir);
     ps_job_spec_free(&spec);
     return st;
 }

@@ -94,6 +94,8 @@ static ps_status upload(ps_task_run *run, const ps_buf *lines)
     Psd__V1__PutArtifactRequest piece = PSD__V1__PUT_ARTIFACT_REQUEST__INIT;
     ps_status st =
         ps_transfer_upload(run->remote, path, &first.base, &piece.base, ps_buf_slice(lines));
+    if (st == PS_RESOURCE_EXHAUSTED) /* psd has no room: computed again they would not fit either */
+        st = PS_FAILED_PRECONDITION;
     return st ? ps_wrap(st, "artifact %s", name) : PS_OK;
 }
 

@@ -1,5 +1,6 @@
 /* sched: the life of jobs: submitted, cancelled, failed, restarted. A test plays the workers and
  * the rest of psd. */
+#include "common/base/log.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/world.h"
 
@@ -381,8 +382,21 @@ static bool watched_to_the_end(ps_watch *watch, ps_job_state *state)
     return st == PS_END;
 }
 
+typedef struct said {
+    unsigned failures, saved;
+} said;
+
+static void count_lines(void *user, ps_log_level level, const char *line)
+{
+    said *s = user;
+    s->failures += strstr(line, "state not saved, trying again") != NULL;
+    s->saved += strstr(line, "state saved (after 4 failures)") != NULL;
+}
+
 START_TEST(an_end_that_is_not_on_disk_has_not_come)
 {
+    said lines = {0};
+    ps_log_set_sink(count_lines, &lines);
     ps_world *w = ps_world_new(NULL, true);
     uint64_t id = ps_world_training(w, "asp", false, "");
     ps_watch *watch = NULL;
@@ -404,6 +418,9 @@ START_TEST(an_end_that_is_not_on_disk_has_not_come)
     ck_assert(ps_world_traced(w, "ended 1 done"));
     ck_assert(watched_to_the_end(watch, &seen));
     ck_assert_int_eq(seen, PS_JOB_DONE);
+    ck_assert_uint_eq(lines.failures, 1); /* of a try every second */
+    ck_assert_uint_eq(lines.saved, 1);
+    ps_log_set_sink(NULL, NULL);
     ps_watch_close(&watch);
     ps_job_record *record = NULL;
     ck_assert_int_eq(ps_catalog_job_get(w->catalog, id, &record), PS_OK);
