@@ -86,6 +86,20 @@ ps_context *ps_contexts_add(ps_contexts *contexts, const char *name)
     return c;
 }
 
+bool ps_contexts_remove(ps_contexts *contexts, const char *name)
+{
+    ps_context *gone = ps_contexts_find(contexts, name);
+    if (!gone)
+        return false;
+    if (!strcmp(contexts->current, name))
+        contexts->current[0] = '\0';
+    ps_context_clear(gone);
+    size_t behind = (size_t)(contexts->contexts + contexts->n_contexts - (gone + 1));
+    memmove(gone, gone + 1, behind * sizeof *gone);
+    contexts->n_contexts--;
+    return true;
+}
+
 /* YAML's double-quoted form is JSON's. */
 static void put_line(ps_buf *out, const char *key, const char *value)
 {

@@ -34,6 +34,8 @@ void ps_context_clear(ps_context *context);
 PS_MUST_CHECK ps_status ps_contexts_load(const char *path, ps_contexts **out);
 void ps_contexts_free(ps_contexts **contexts);
 ps_context *ps_contexts_find(const ps_contexts *contexts, const char *name);
+/* false: there is none of that name. The current one leaves none current. */
+bool ps_contexts_remove(ps_contexts *contexts, const char *name);
 ps_context *ps_contexts_add(ps_contexts *contexts, const char *name);
 /* Written to a temporary file and renamed; the folder is made. */
 PS_MUST_CHECK ps_status ps_contexts_save(const char *path, const ps_contexts *contexts);

@@ -11,6 +11,7 @@
 
 #include "client/human.h"
 #include "client/job_view.h"
+#include "client/prediction_fetch.h"
 #include "client/progress.h"
 #include "client/screen.h"
 #include "common/base/log.h"
@@ -45,6 +46,10 @@ typedef struct follower {
     ps_error error;
     char lost[160]; /* why there is no connection; "": there is one */
     uint64_t lost_since_ms;
+
+    Psd__V1__LogEvent *held; /* perhaps why the job has failed, which the verdict says */
+    int64_t log_ms;          /* of the newest line that was shown, */
+    bool again;              /* and a new stream begins with some of those */
 
     bool dirty; /* something changed since the last frame */
     uint64_t frame_ms, line_ms;
@@ -169,13 +174,49 @@ static void pass_output(follower *f, const Psd__V1__Output *more)
         fail(f, st);
 }
 
-static void show_log(follower *f, const Psd__V1__LogEvent *log)
+static bool was_shown(follower *f, const Psd__V1__LogEvent *log)
+{
+    if (f->again && log->time_ms <= f->log_ms)
+        return true;
+    f->again = false;
+    f->log_ms = log->time_ms;
+    return false;
+}
+
+static void put_log(follower *f, const Psd__V1__LogEvent *log)
 {
     if (f->options->form == PS_FOLLOW_QUIET && (!f->bar || log->level > PS_LOG_WARNING))
         return;
     ps_progress_log(f->bar ? &f->screen.above : &f->out, &f->style, log);
     if (!f->bar)
         flush(f);
+}
+
+static bool says_why(const follower *f, const Psd__V1__LogEvent *log)
+{
+    return f->job && f->job->state == PSD__V1__JOB_STATE__JOB_STATE_FAILED &&
+           !strcmp(f->job->reason, log->text);
+}
+
+/* A failure is told once: its line waits for what comes next, and is left out when that is the end
+ * for this very reason. */
+static void let_go(follower *f)
+{
+    if (f->held && !says_why(f, f->held))
+        put_log(f, f->held);
+    ps_reply_free(&f->held);
+}
+
+/* Takes the event's line out of it if it is kept. */
+static void show_log(follower *f, Psd__V1__LogEvent **log)
+{
+    let_go(f);
+    if ((*log)->level > PS_LOG_ERROR) {
+        put_log(f, *log);
+        return;
+    }
+    f->held = *log;
+    *log = NULL;
 }
 
 static void say_lost(follower *f, const char *why)
@@ -219,16 +260,19 @@ static void message_cb(ps_call *call, ps_message *message, void *user)
     f->answered = true;
     f->lost[0] = '\0';
     f->dirty = true;
-    if (f->options->form == PS_FOLLOW_JSON)
+    if (event->log && was_shown(f, event->log))
+        (void)0;
+    else if (f->options->form == PS_FOLLOW_JSON)
         show_json(f, event);
     else if (event->log)
-        show_log(f, event->log);
+        show_log(f, &event->log);
     if (event->output)
         pass_output(f, event->output);
     if (event->job) { /* taken out of the event */
         ps_reply_free(&f->job);
         f->job = event->job;
         event->job = NULL;
+        let_go(f);
     }
     ps_reply_free(&any);
     if (!f->bar && f->options->form == PS_FOLLOW_TEXT)
@@ -250,6 +294,7 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
         finish(f);
     } else if (worth_waiting(f, status)) {
         say_lost(f, message);
+        f->again = true;
         ps_timer_start(f->retry, RETRY_MS, 0);
     } else {
         ps_status st = ps_fail(status ? status : PS_UNAVAILABLE, "%s", message);
@@ -348,6 +393,7 @@ static void say_detached(const follower *f)
 
 static void last_words(follower *f)
 {
+    let_go(f);
     if (f->bar)
         ps_screen_end(&f->screen, f->style.width, &f->out);
     if (f->options->form == PS_FOLLOW_TEXT && f->job && ps_job_has_ended((int)f->job->state))
@@ -427,6 +473,8 @@ ps_status ps_follow_to_end(ps_client *client, uint64_t job_id, bool patient)
     if (st)
         return st;
     st = ps_follow_verdict(job);
+    if (!st && !client->json && !strcmp(job->kind, "predict"))
+        st = ps_predictions_fetch(client, job_id, NULL, 0, UINT64_MAX);
     ps_reply_free(&job);
     return st;
 }

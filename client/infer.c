@@ -210,8 +210,11 @@ ps_status ps_infer_run(ps_client *client, const char *spec, Psd__V1__Job **job)
     st = ps_submit_spec(client, spec, &id);
     if (st)
         return st;
-    ps_follow_options how = {.form = PS_FOLLOW_QUIET, .fd = STDERR_FILENO, .patient = true};
+    ps_follow_options how = {
+        .form = PS_FOLLOW_QUIET, .fd = STDERR_FILENO, .patient = true, .ends = true};
     st = ps_follow(client, id, &how, job);
+    if (st && client->interrupted)
+        return ps_cancel_interrupted(client, id, st);
     if (!st)
         st = ps_follow_verdict(*job);
     if (st)

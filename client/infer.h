@@ -56,13 +56,12 @@ extern const char *const ps_infer_missing[];
 
 /* The job file for `kind` ("evaluate", "predict"): model, features and, unless NULL, labels.
  * section, unless NULL: the model's section, which ps_spec_model_free frees; NULL where it cannot
- * be read.
- */
+ * be read. More keys may be put behind it. */
 PS_MUST_CHECK ps_status ps_infer_spec(ps_client *client, const ps_infer_options *options,
                                       const char *kind, const char *model, const char *features,
                                       const char *labels, ps_buf *spec, ps_spec_model **section);
 /* Submits it and waits until it is done, with a bar on standard error if that is a terminal. *job
- * is the caller's. PS_ABORTED when the job failed. */
+ * is the caller's. PS_ABORTED when the job failed. Ctrl-C ends the job, too. */
 PS_MUST_CHECK ps_status ps_infer_run(ps_client *client, const char *spec, Psd__V1__Job **job);
 
 #endif

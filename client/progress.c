@@ -260,10 +260,6 @@ void ps_progress_result(ps_buf *out, const ps_style *style, const Psd__V1__Job *
     double seconds = ps_job_seconds(job, now_ms);
     if (seconds >= 0)
         ps_buf_printf(out, " after %s", ps_human_duration(seconds).text);
-    if (*job->reason) {
-        ps_buf_puts(out, ": ");
-        ps_put_clean(out, style, job->reason, 400);
-    }
     if (job->state == PSD__V1__JOB_STATE__JOB_STATE_DONE && p)
         put_outcome(out, p);
     ps_buf_putc(out, '\n');

@@ -18,7 +18,8 @@ void ps_progress_bar(ps_buf *out, const ps_style *style, const Psd__V1__Job *job
 void ps_progress_line(ps_buf *out, const ps_style *style, const Psd__V1__Job *job, int64_t now_ms);
 /* "12:00:01 worker-1: text", ended by '\n'; warnings and errors are coloured. */
 void ps_progress_log(ps_buf *out, const ps_style *style, const Psd__V1__LogEvent *event);
-/* What has become of it: "job 7 fashion-mlp is done after 3m 12s: test accuracy 0.8840, …". */
+/* What has become of it: "job 7 fashion-mlp is done after 3m 12s: test accuracy 0.8840, …". Why it
+ * has failed or was cancelled is the verdict's to say (ps_follow_verdict). */
 void ps_progress_result(ps_buf *out, const ps_style *style, const Psd__V1__Job *job,
                         int64_t now_ms);
 

@@ -8,19 +8,85 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-ps_status ps_parse_job_id(ps_client *client, const char *text, uint64_t *out)
+/* The newest job of a name: page after page, newest first, until one has it. */
+static ps_status find_job(ps_client *client, const char *name, uint64_t *out)
+{
+    char *token = NULL;
+    ps_status st = PS_OK;
+    do {
+        Psd__V1__ListJobsRequest request = PSD__V1__LIST_JOBS_REQUEST__INIT;
+        request.page_size = 1000;
+        if (token)
+            request.page_token = token;
+        ProtobufCMessage *reply = NULL;
+        st = ps_client_unary(client, "/psd.v1.Jobs/List", &request.base,
+                             &psd__v1__list_jobs_response__descriptor, &reply);
+        ps_free(&token);
+        if (st)
+            return st;
+        const Psd__V1__ListJobsResponse *page = (const Psd__V1__ListJobsResponse *)(void *)reply;
+        for (size_t i = 0; i < page->n_jobs && !*out; i++)
+            if (!strcmp(page->jobs[i]->name, name))
+                *out = page->jobs[i]->id;
+        token = *page->next_page_token && !*out ? ps_strdup(page->next_page_token) : NULL;
+        ps_reply_free(&reply);
+    } while (token);
+    return *out ? PS_OK
+                : ps_fail(PS_NOT_FOUND, "no job is called '%s'; 'psctl jobs' lists them", name);
+}
+
+ps_status ps_job_of(ps_client *client, const char *text, uint64_t *out)
 {
     char *end = NULL;
     errno = 0;
     unsigned long long id = strtoull(text, &end, 10);
-    if (text[0] < '0' || text[0] > '9' || *end || errno || id == 0)
-        return ps_client_usage(client, "'%s' is not a job's number; 'psctl jobs' lists them", text);
-    *out = id;
-    return PS_OK;
+    if (text[0] >= '0' && text[0] <= '9' && !*end) {
+        if (errno || id == 0)
+            return ps_client_usage(client, "'%s' is not a job's number; 'psctl jobs' lists them",
+                                   text);
+        *out = id;
+        return PS_OK;
+    }
+    if (!ps_job_spec_name_ok(text))
+        return ps_client_usage(
+            client, "'%s' is neither a job's number nor its name; 'psctl jobs' lists them", text);
+    *out = 0;
+    return find_job(client, text, out);
+}
+
+ps_status ps_cancel_interrupted(ps_client *client, uint64_t job_id, ps_status st)
+{
+    ps_error error;
+    ps_error_save(&error, st);
+    Psd__V1__CancelJobRequest request = PSD__V1__CANCEL_JOB_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    request.job_id = job_id;
+    request.reason = ps_borrow("interrupted");
+    if (ps_client_unary(client, "/psd.v1.Jobs/Cancel", &request.base, &psd__v1__job__descriptor,
+                        &reply) == PS_OK)
+        ps_reply_free(&reply);
+    else
+        fprintf(stderr, "job %" PRIu64 " could not be cancelled: %s\n", job_id, ps_error_message());
+    return ps_error_raise(&error);
+}
+
+ps_status ps_list_artifacts(ps_client *client, uint64_t job_id,
+                            Psd__V1__ListArtifactsResponse **out)
+{
+    Psd__V1__ListArtifactsRequest request = PSD__V1__LIST_ARTIFACTS_REQUEST__INIT;
+    request.job_id = job_id;
+    ProtobufCMessage *reply = NULL;
+    ps_status st = ps_client_unary(client, "/psd.v1.Models/ListArtifacts", &request.base,
+                                   &psd__v1__list_artifacts_response__descriptor, &reply);
+    if (!st)
+        *out = (Psd__V1__ListArtifactsResponse *)(void *)reply;
+    return st;
 }
 
 ps_status ps_check_model_name(const char *name)

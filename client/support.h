@@ -15,8 +15,14 @@ static inline char *ps_borrow(const char *text)
     return p.given;
 }
 
-/* "7" as a job id; a usage failure otherwise. */
-PS_MUST_CHECK ps_status ps_parse_job_id(ps_client *client, const char *text, uint64_t *out);
+/* A job by its number or its name (of those, the newest, which the server is asked for). A usage
+ * failure when it can be neither; PS_NOT_FOUND: no job of that name. */
+PS_MUST_CHECK ps_status ps_job_of(ps_client *client, const char *text, uint64_t *out);
+/* Nobody waits for the job any more: it is cancelled. Returns st, and its message. */
+ps_status ps_cancel_interrupted(ps_client *client, uint64_t job_id, ps_status st);
+/* What a job has left; the caller's. */
+PS_MUST_CHECK ps_status ps_list_artifacts(ps_client *client, uint64_t job_id,
+                                          Psd__V1__ListArtifactsResponse **out);
 /* PS_INVALID_ARGUMENT unless the text may be the name of a model. */
 PS_MUST_CHECK ps_status ps_check_model_name(const char *name);
 /* Lines about a model's file, for the person at the terminal. */

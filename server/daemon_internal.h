@@ -37,7 +37,9 @@ struct ps_daemon {
     ps_health health;
 
     ps_timer *tick, *audit_tick, *health_tick, *upkeep_tick, *watchdog;
-    atomic_bool in_upkeep; /* a piece of it is on the pool */
+    atomic_bool in_upkeep; /* a piece of it is on the pool, whose are these: */
+    uint64_t expire_ms;    /* the next pass */
+    ps_repeat expire_trouble;
     ps_signal *on_term, *on_int, *on_hup;
     atomic_bool ready;    /* /readyz */
     atomic_bool draining; /* by Admin.Drain, or stopping */

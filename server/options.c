@@ -52,6 +52,15 @@ static const ps_conf_key checkpoint_keys[] = {
     PS_CONF_END,
 };
 
+#define YEARS_MS (INT64_C(100) * 365 * 86400000)
+
+static const ps_conf_key retention_keys[] = {
+    PS_CONF_DURATION("jobs", ps_retention, jobs_ms, "365d", 0, YEARS_MS),
+    PS_CONF_DURATION("logs", ps_retention, logs_ms, "90d", 0, YEARS_MS),
+    PS_CONF_DURATION("artifacts", ps_retention, artifacts_ms, "30d", 0, YEARS_MS),
+    PS_CONF_END,
+};
+
 static const ps_conf_key server_keys[] = {
     PS_CONF_MAP("listen", ps_server_conf, listen, listen_keys),
     PS_CONF_MAP("metrics", ps_server_conf, metrics, metrics_keys),
@@ -65,6 +74,7 @@ static const ps_conf_key server_keys[] = {
     PS_CONF_MAP("limits", ps_server_conf, limits, limits_keys),
     PS_CONF_MAP("jobs", ps_server_conf, jobs, jobs_keys),
     PS_CONF_MAP("checkpoint", ps_server_conf, checkpoint, checkpoint_keys),
+    PS_CONF_MAP("retention", ps_server_conf, retention, retention_keys),
     PS_CONF_DURATION("shutdown_grace", ps_server_conf, shutdown_grace_ms, "10s", 0, 3600000),
     PS_CONF_MAP("keepalive", ps_server_conf, keepalive, ps_conf_keepalive_keys),
     PS_CONF_END,

@@ -6,6 +6,7 @@
 #define PS_SERVER_OPTIONS_H
 
 #include "common/conf/blocks.h"
+#include "server/runs/removal.h"
 
 typedef struct ps_server_metrics {
     bool enabled;
@@ -46,6 +47,7 @@ typedef struct ps_server_conf {
     ps_server_limits limits;
     ps_server_jobs jobs;
     ps_server_checkpoint checkpoint;
+    ps_retention retention;
     uint64_t shutdown_grace_ms;
     ps_conf_keepalive keepalive;
 } ps_server_conf;

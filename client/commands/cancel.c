@@ -23,7 +23,7 @@ static ps_status run(ps_client *client, const ps_args *args)
 {
     const options *o = args->options;
     Psd__V1__CancelJobRequest request = PSD__V1__CANCEL_JOB_REQUEST__INIT;
-    ps_status st = ps_parse_job_id(client, args->operands.at[0], &request.job_id);
+    ps_status st = ps_job_of(client, args->operands.at[0], &request.job_id);
     if (st)
         return st;
     if (o->reason)
@@ -50,7 +50,7 @@ static ps_status run(ps_client *client, const ps_args *args)
 
 const ps_command ps_command_cancel = {
     .name = "cancel",
-    .operands = "ID",
+    .operands = "JOB",
     .help = "end a job; what it has learnt is dropped",
     .flags = flags,
     .options_size = sizeof(options),

@@ -43,6 +43,17 @@ static void show(ps_client *client, const ps_contexts *all)
     ps_table_free(&t);
 }
 
+static void put_context(ps_json_writer *w, const ps_context *c)
+{
+    ps_json_object(w);
+    ps_json_put_string(w, "name", c->name);
+    ps_json_put_string(w, "server", c->server);
+    ps_json_put_string(w, "ca", c->ca);
+    ps_json_put_string(w, "certificate", c->certificate);
+    ps_json_put_string(w, "key", c->key);
+    ps_json_object_end(w);
+}
+
 static void show_json(ps_client *client, const ps_contexts *all)
 {
     ps_json_writer w = ps_json_begin(client);
@@ -52,13 +63,7 @@ static void show_json(ps_client *client, const ps_contexts *all)
     ps_json_array(&w);
     for (size_t i = 0; i < all->n_contexts; i++) {
         const ps_context *c = &all->contexts[i];
-        ps_json_object(&w);
-        ps_json_put_string(&w, "name", c->name);
-        ps_json_put_string(&w, "server", c->server);
-        ps_json_put_string(&w, "ca", c->ca);
-        ps_json_put_string(&w, "certificate", c->certificate);
-        ps_json_put_string(&w, "key", c->key);
-        ps_json_object_end(&w);
+        put_context(&w, c);
     }
     ps_json_array_end(&w);
     ps_json_object_end(&w);
@@ -82,6 +87,12 @@ static ps_status run_list(ps_client *client, const ps_args *args)
     return PS_OK;
 }
 
+static ps_status not_there(const char *name, const char *path)
+{
+    return ps_fail(PS_NOT_FOUND, "no context '%s' in %s; 'psctl context list' shows those there",
+                   name, path);
+}
+
 static ps_status run_use(ps_client *client, const ps_args *args)
 {
     const char *name = args->operands.at[0];
@@ -95,14 +106,75 @@ static ps_status run_use(ps_client *client, const ps_args *args)
         all->current = ps_strdup(name);
         st = ps_contexts_save(path, all);
     } else {
-        st = ps_fail(PS_NOT_FOUND, "no context '%s' in %s; 'psctl context list' shows those there",
-                     name, path);
+        st = not_there(name, path);
     }
     if (!st && client->json)
         show_json(client, all);
     else if (!st)
         ps_buf_printf(&client->out, "psctl talks to %s now (context %s)\n",
                       ps_contexts_find(all, name)->server, name);
+    ps_contexts_free(&all);
+    ps_free(&path);
+    return st;
+}
+
+static void show_one(ps_client *client, const ps_context *c, bool current)
+{
+    if (client->json) {
+        ps_json_writer w = ps_json_begin(client);
+        put_context(&w, c);
+        ps_json_finish(client);
+        return;
+    }
+    ps_table *t = ps_table_new(NULL);
+    ps_table_field(t, "name", current ? "%s (current)" : "%s", c->name);
+    ps_table_field(t, "server", "%s", c->server);
+    ps_table_field(t, "ca", "%s", c->ca);
+    ps_table_field(t, "certificate", "%s", c->certificate);
+    ps_table_field(t, "key", "%s", c->key);
+    ps_table_render(t, &client->style, &client->out);
+    ps_table_free(&t);
+}
+
+static ps_status run_show(ps_client *client, const ps_args *args)
+{
+    char *path = NULL;
+    ps_contexts *all = NULL;
+    ps_status st = load(&path, &all);
+    if (st)
+        return st;
+    const char *name = args->operands.n ? args->operands.at[0] : all->current;
+    const ps_context *c = ps_contexts_find(all, name);
+    if (!*name)
+        st = ps_fail(PS_NOT_FOUND, "no context is the current one; 'psctl context list' shows all");
+    else if (!c)
+        st = not_there(name, path);
+    else
+        show_one(client, c, !strcmp(name, all->current));
+    ps_contexts_free(&all);
+    ps_free(&path);
+    return st;
+}
+
+/* The files that it names stay: they are the certificates. */
+static ps_status run_delete(ps_client *client, const ps_args *args)
+{
+    const char *name = args->operands.at[0];
+    char *path = NULL;
+    ps_contexts *all = NULL;
+    ps_status st = load(&path, &all);
+    if (st)
+        return st;
+    bool current = !strcmp(name, all->current);
+    if (!ps_contexts_remove(all, name))
+        st = not_there(name, path);
+    else
+        st = ps_contexts_save(path, all);
+    if (!st && client->json)
+        show_json(client, all);
+    else if (!st)
+        ps_buf_printf(&client->out, "context %s is deleted%s\n", name,
+                      current ? "; none is the current one now" : "");
     ps_contexts_free(&all);
     ps_free(&path);
     return st;
@@ -210,4 +282,21 @@ const ps_command ps_command_context_set = {
     .least = 1,
     .most = 1,
     .run = run_set,
+};
+
+const ps_command ps_command_context_show = {
+    .name = "context show",
+    .operands = "[NAME]",
+    .help = "what a context holds (default: the current one)",
+    .most = 1,
+    .run = run_show,
+};
+
+const ps_command ps_command_context_delete = {
+    .name = "context delete",
+    .operands = "NAME",
+    .help = "forget a context; its certificates stay",
+    .least = 1,
+    .most = 1,
+    .run = run_delete,
 };

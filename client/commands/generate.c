@@ -237,20 +237,6 @@ static ps_status output_cb(void *user, const Psd__V1__Output *more)
     return st ? st : show(t);
 }
 
-static void cancel(talk *t)
-{
-    Psd__V1__CancelJobRequest request = PSD__V1__CANCEL_JOB_REQUEST__INIT;
-    ProtobufCMessage *reply = NULL;
-    request.job_id = t->job_id;
-    request.reason = ps_borrow("interrupted");
-    if (ps_client_unary(t->client, "/psd.v1.Jobs/Cancel", &request.base, &psd__v1__job__descriptor,
-                        &reply) == PS_OK)
-        ps_reply_free(&reply);
-    else
-        fprintf(stderr, "job %" PRIu64 " could not be cancelled: %s\n", t->job_id,
-                ps_error_message());
-}
-
 static double rate(const talk *t, const ps_generation_end *end)
 {
     bool some = t->said.ids.n > 1 && end->generate_seconds > 0;
@@ -313,12 +299,8 @@ static ps_status follow(talk *t)
     Psd__V1__Job *job = NULL;
     ps_generation_end end;
     ps_status st = ps_follow(t->client, t->job_id, &how, &job);
-    if (st && (t->client->interrupted || t->unwritten)) {
-        ps_error error;
-        ps_error_save(&error, st);
-        cancel(t);
-        return ps_error_raise(&error);
-    }
+    if (st && (t->client->interrupted || t->unwritten))
+        return ps_cancel_interrupted(t->client, t->job_id, st);
     if (st)
         return st;
     st = ps_follow_verdict(job);

@@ -20,7 +20,7 @@ static ps_status run(ps_client *client, const ps_args *args)
 {
     const options *o = args->options;
     Psd__V1__GetJobRequest request = PSD__V1__GET_JOB_REQUEST__INIT;
-    ps_status st = ps_parse_job_id(client, args->operands.at[0], &request.job_id);
+    ps_status st = ps_job_of(client, args->operands.at[0], &request.job_id);
     if (st)
         return st;
     ProtobufCMessage *reply = NULL;
@@ -47,7 +47,7 @@ static ps_status run(ps_client *client, const ps_args *args)
 
 const ps_command ps_command_job = {
     .name = "job",
-    .operands = "ID",
+    .operands = "JOB",
     .help = "show one job",
     .flags = flags,
     .options_size = sizeof(options),

@@ -91,6 +91,19 @@ static ps_status check_sections(const ps_job_spec *s, const ps_conf_doc *doc)
     return check_none(s, doc, train_only, "train");
 }
 
+static ps_status check_rows(const ps_job_spec *s, const ps_conf_doc *doc)
+{
+    static const char *const rows[] = {"rows", NULL};
+    if (s->kind != PS_SPEC_EVALUATE && s->kind != PS_SPEC_PREDICT)
+        return check_none(s, doc, rows, "evaluate and predict");
+    if (s->rows.end && s->rows.end <= s->rows.begin)
+        return ps_conf_fail(doc, "rows.end",
+                            "%" PRId64 " is not behind rows.begin, %" PRId64
+                            "; allowed: more, or 0 for all that there are",
+                            s->rows.end, s->rows.begin);
+    return PS_OK;
+}
+
 /* One that is not in the file is the stored model's, and settled. */
 static ps_status check_model(const ps_job_spec *s, const ps_conf_doc *doc)
 {
@@ -312,7 +325,7 @@ static ps_status check_rules(const ps_job_spec *spec, const ps_conf_doc *doc, co
 
 ps_status ps_job_check(const ps_job_spec *spec, const ps_spec_model *origin, const ps_conf_doc *doc)
 {
-    static const rule sections[] = {check_names, check_sections, check_model, NULL};
+    static const rule sections[] = {check_names, check_sections, check_rows, check_model, NULL};
     static const rule contents[] = {check_data, check_train, check_durability, NULL};
     ps_status st = check_rules(spec, doc, sections);
     if (!st && origin)

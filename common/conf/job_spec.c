@@ -115,6 +115,12 @@ static const ps_conf_key generate_keys[] = {
     PS_CONF_END,
 };
 
+static const ps_conf_key rows_keys[] = {
+    PS_CONF_INT("begin", ps_spec_rows, begin, "0", 0, INT64_C(1) << 40),
+    PS_CONF_INT("end", ps_spec_rows, end, "0", 0, INT64_C(1) << 40),
+    PS_CONF_END,
+};
+
 static const ps_conf_key shards_keys[] = {
     PS_CONF_INT("rows_per_task", ps_spec_shards, rows_per_task, "0", 0, INT64_C(1) << 40),
     PS_CONF_END,
@@ -135,6 +141,7 @@ static const ps_conf_key job_keys[] = {
     PS_CONF_MAP("data", ps_job_spec, data, data_keys),
     PS_CONF_MAP_OPT("train", ps_job_spec, train, train_keys),
     PS_CONF_MAP_OPT("generate", ps_job_spec, generate, generate_keys),
+    PS_CONF_MAP("rows", ps_job_spec, rows, rows_keys),
     PS_CONF_INT("workers", ps_job_spec, workers, "1", 1, 4096),
     PS_CONF_INT("min_workers", ps_job_spec, min_workers, "1", 1, 4096),
     PS_CONF_MAP("shards", ps_job_spec, shards, shards_keys),

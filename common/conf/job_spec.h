@@ -171,6 +171,12 @@ typedef struct ps_spec_generate {
     size_t n_stop;
 } ps_spec_generate;
 
+/* Which rows of the data, counted from 0; what the data does not have of them is left out. */
+typedef struct ps_spec_rows {
+    int64_t begin;
+    int64_t end; /* behind the last one; 0: to the end of the data */
+} ps_spec_rows;
+
 typedef struct ps_spec_shards {
     int64_t rows_per_task; /* rows a lease; 0: psd chooses */
 } ps_spec_shards;
@@ -192,6 +198,7 @@ typedef struct ps_job_spec {
     ps_spec_data data;          /* generate: none, and format is tokens */
     ps_spec_train *train;       /* train; NULL otherwise */
     ps_spec_generate *generate; /* generate; NULL otherwise */
+    ps_spec_rows rows;          /* evaluate, predict */
     int64_t workers;            /* leases go to so many at most; workers may come and go */
     int64_t min_workers;        /* the job starts when so many are there */
     ps_spec_shards shards;

@@ -27,6 +27,8 @@ static const ps_policy_rule rules[] = {
     {"/psd.v1.Jobs/List",                 ROLES(0,     0,     1,        1,       1)},
     {"/psd.v1.Jobs/Cancel",               ROLES(0,     0,     1,        0,       1)},
     {"/psd.v1.Jobs/Watch",                ROLES(0,     0,     1,        1,       1)},
+    {"/psd.v1.Jobs/Delete",               ROLES(0,     0,     1,        0,       1)},
+    {"/psd.v1.Jobs/Prune",                ROLES(0,     0,     1,        0,       1)},
 
     {"/psd.v1.Workers/Attach",            ROLES(0,     1,     0,        0,       0)},
     {"/psd.v1.Workers/List",              ROLES(0,     0,     1,        1,       1)},
@@ -39,6 +41,7 @@ static const ps_policy_rule rules[] = {
     {"/psd.v1.Models/ListArtifacts",      ROLES(0,     0,     1,        1,       1)},
     {"/psd.v1.Models/PutArtifact",        ROLES(0,     1,     1,        0,       1)},
     {"/psd.v1.Models/GetArtifact",        ROLES(0,     0,     1,        0,       1)},
+    {"/psd.v1.Models/DeleteArtifact",     ROLES(0,     0,     1,        0,       1)},
 
     {"/psd.v1.Admin/Status",              ROLES(0,     0,     1,        1,       1)},
     {"/psd.v1.Admin/Reload",              ROLES(0,     0,     0,        0,       1)},

@@ -58,6 +58,15 @@ static const char *const migrations[] = {
     /* that a job is to be cancelled, and why; what an operator has set */
     "ALTER TABLE job ADD COLUMN cancel TEXT NOT NULL DEFAULT '';"
     "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;",
+    /* what was said of a job; files whose rows are gone, until they are */
+    "CREATE TABLE job_line ("
+    "  job_id INTEGER NOT NULL REFERENCES job(id) ON DELETE CASCADE, number INTEGER NOT NULL,"
+    "  time_ms INTEGER NOT NULL, level INTEGER NOT NULL, source TEXT NOT NULL, text TEXT NOT NULL,"
+    "  PRIMARY KEY (job_id, number)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE doomed_file (path TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX artifact_made ON artifact(created_ms);"
+    "CREATE INDEX job_ended ON job(ended_ms);"
+    "CREATE INDEX model_job ON model_version(job_id);",
 };
 enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };
 

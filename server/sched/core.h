@@ -14,6 +14,7 @@
 #include "common/base/log.h"
 #include "common/base/repeat.h"
 #include "server/sched/job_kind.h"
+#include "server/sched/job_log.h"
 #include "server/sched/lease_index.h"
 #include "server/sched/meter.h"
 #include "server/sched/outbox.h"
@@ -70,8 +71,6 @@ struct ps_lease {
     uint64_t cancelled_ns; /* then */
 };
 
-enum { PS_JOB_LOG_LINES = 64, PS_JOB_LOG_BYTES = 1024 };
-
 struct ps_job {
     ps_list link;     /* ps_sched.jobs, oldest first */
     ps_list of_state; /* ps_sched.queued[] or .active, oldest first; none when it has ended */
@@ -97,14 +96,9 @@ struct ps_job {
     ps_repeat trouble;      /* with saving */
     bool end_unsaved;       /* it has ended, and that waits for the catalog */
     ps_meter meter;
-    struct {
-        int64_t time_ms;
-        int level;
-        char *source, *text;
-    } lines[PS_JOB_LOG_LINES]; /* line i is at i % PS_JOB_LOG_LINES */
-    uint64_t n_lines;          /* said so far */
-    ps_output output;          /* kind generate */
-    uint64_t version;          /* of what Job says; changes wake the watches */
+    ps_job_log log;
+    ps_output output; /* kind generate */
+    uint64_t version; /* of what Job says; changes wake the watches */
     ps_list watches;
     struct ps_member *members; /* workers in the consistency controller */
     size_t n_members;

@@ -124,10 +124,7 @@ void ps_job_unref(ps_job *job)
         return;
     if (job->work)
         job->kind->free(job->work);
-    for (size_t i = 0; i < PS_JOB_LOG_LINES; i++) {
-        free(job->lines[i].source);
-        free(job->lines[i].text);
-    }
+    ps_job_log_free(&job->log);
     free(job->members);
     ps_output_free(&job->output);
     free(job->model_config);
@@ -160,13 +157,7 @@ void ps_job_say(ps_job *job, int level, const char *source, const char *format, 
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     ps_text_clean(text);
-    size_t at = job->n_lines++ % PS_JOB_LOG_LINES;
-    free(job->lines[at].source);
-    free(job->lines[at].text);
-    job->lines[at].time_ms = ps_clock_wall_ms(&job->sched->conf.clock);
-    job->lines[at].level = level;
-    job->lines[at].source = ps_strdup(source);
-    job->lines[at].text = ps_strdup(text);
+    ps_job_log_add(&job->log, ps_clock_wall_ms(&job->sched->conf.clock), level, source, text);
     ps_log((ps_log_level)level, "job", "job=%" PRIu64 " source=%s %s", job->record->id, source,
            text);
     ps_watch_wake(job);

@@ -1,5 +1,6 @@
 /* Jobs on a stored model: evaluate, predict and generate. One task: over all the rows; psd does not
- * know how many there are, so the task's row_end is 0, which means to the end. A predict task
+ * know how many there are, so the task's row_end is 0, which means to the end; or the rows that the
+ * job asks for. A predict task
  * leaves its artifact, predictions.jsonl, with psd before it answers. A generate task says tokens
  * while it runs; when its worker is lost the next one goes on behind what was said, so nothing that
  * somebody has read is taken back. A restart of psd begins the task anew.
@@ -53,6 +54,8 @@ static void start_as(ps_job *job, ps_task_kind task)
 {
     work *w = ps_new(work);
     w->task = task;
+    w->piece.begin = (uint64_t)job->spec->rows.begin;
+    w->piece.end = (uint64_t)job->spec->rows.end;
     job->work = w;
 }
 

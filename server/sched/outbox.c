@@ -18,6 +18,8 @@ typedef struct entry {
     uint64_t lease_id;
     char *text; /* a reason, a worker's name */
     ps_job_record *record;
+    ps_job_line *lines; /* of its log, n_lines */
+    size_t n_lines;
     Psd__V1__PlanResult *plan;
     ps_watch *watch; /* a reference */
     ps_task_kind task;
@@ -48,6 +50,7 @@ static void drop(ps_sched *s, entry *e)
 {
     ps_list_remove(&e->link);
     ps_job_record_free(&e->record);
+    ps_job_lines_free(&e->lines, e->n_lines);
     if (e->plan)
         psd__v1__plan_result__free_unpacked(e->plan, NULL);
     if (e->said)
@@ -109,10 +112,12 @@ static void tell_saved(ps_job *job, ps_status st)
 
 static void run_save(ps_sched *s, entry *e)
 {
-    ps_status st = ps_catalog_job_update(s->catalog, e->record);
+    ps_status st = ps_catalog_job_save(s->catalog, e->record, e->lines, e->n_lines);
     pthread_mutex_lock(&s->mutex);
     ps_job *job = e->job;
     tell_saved(job, st);
+    if (!st && e->n_lines)
+        job->log.saved = e->lines[e->n_lines - 1].number + 1;
     job->saves--;
     job->unsaved = st || job->saves;
     if (job->end_unsaved && !job->unsaved) {
@@ -129,7 +134,9 @@ void ps_outbox_save(ps_job *job)
 {
     job->unsaved = true;
     job->saves++;
-    add(job->sched, job, run_save)->record = ps_job_record_copy(job->record);
+    entry *e = add(job->sched, job, run_save);
+    e->record = ps_job_record_copy(job->record);
+    e->lines = ps_job_log_unsaved(&job->log, &e->n_lines);
 }
 
 /* The job's checkpoints go with its end: only when the catalog knows of it. A psd that died before

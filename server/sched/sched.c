@@ -89,6 +89,16 @@ static void resume(ps_job *job, restore_fn restore)
     ps_buf_free(&blob);
 }
 
+/* Without it the job goes on, and its log begins anew. */
+static size_t read_log(ps_sched *s, uint64_t job_id, ps_job_line **lines)
+{
+    size_t n = 0;
+    if (ps_catalog_job_lines(s->catalog, job_id, PS_JOB_LOG_LINES, lines, &n))
+        ps_log_warning("sched", "job=%" PRIu64 " its log is not there: %s", job_id,
+                       ps_error_message());
+    return n;
+}
+
 /* The file, with the version of the model that the job has used before this restart. A job of an
  * older psd has none yet. */
 static ps_status read_file(ps_sched *s, ps_job_record *record, ps_job_file *file)
@@ -105,11 +115,14 @@ static ps_status read_file(ps_sched *s, ps_job_record *record, ps_job_file *file
 
 static void recover_job(ps_sched *s, ps_job_record *record, restore_fn restore)
 {
+    ps_job_line *lines = NULL;
+    size_t n = read_log(s, record->id, &lines);
     ps_job_file file = {0};
     ps_status st = read_file(s, record, &file);
     ps_job *job = ps_job_make(s, record, file.spec, file.config ? file.config : "");
     file.spec = NULL;
     ps_job_file_clear(&file);
+    ps_job_log_restore(&job->log, &lines, n);
     if (!st && !job->kind)
         st = ps_fail(PS_UNIMPLEMENTED, "kind %s is not known", record->kind);
     if (record->state == PS_JOB_CANCELLING)

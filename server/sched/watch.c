@@ -54,18 +54,26 @@ static ps_status find_or_load(ps_sched *s, uint64_t job_id, ps_job **out)
         return PS_OK;
     }
     ps_job_record *record = NULL;
+    ps_job_line *lines = NULL;
+    size_t n = 0;
     pthread_mutex_unlock(&s->mutex); /* not over the disk */
     ps_status st = ps_catalog_job_get(s->catalog, job_id, &record);
+    if (!st)
+        st = ps_catalog_job_lines(s->catalog, job_id, PS_JOB_LINES_MAX, &lines, &n);
     pthread_mutex_lock(&s->mutex);
-    if (st)
+    if (st) {
+        ps_job_record_free(&record);
         return st;
+    }
     job = ps_job_find(s, job_id);
     if (job) {
         ps_job_record_free(&record);
+        ps_job_lines_free(&lines, n);
         ps_job_ref(job);
     } else {
         job = ps_job_make(s, record, NULL, "");
         ps_job_unlink(job); /* its one reference is the watch's */
+        ps_job_log_restore(&job->log, &lines, n);
     }
     *out = job;
     return PS_OK;
@@ -82,8 +90,7 @@ ps_status ps_sched_watch(ps_sched *s, uint64_t job_id, void (*notify)(void *), v
     if (!st) {
         ps_watch *watch = ps_new(ps_watch);
         *watch = (ps_watch){.job = job, .notify = notify, .user = user, .armed = true, .refs = 1};
-        uint64_t kept = job->n_lines < PS_JOB_LOG_LINES ? job->n_lines : PS_JOB_LOG_LINES;
-        watch->next_line = job->n_lines - kept;
+        watch->next_line = ps_job_log_first(&job->log);
         ps_list_append(&job->watches, &watch->link);
         *out = watch; /* before notify() can run on another thread */
         wake(watch);
@@ -105,18 +112,16 @@ static Psd__V1__LogEvent *make_line(int64_t time_ms, int level, const char *sour
 
 static Psd__V1__LogEvent *next_line(ps_watch *watch)
 {
-    const ps_job *job = watch->job;
-    uint64_t kept = job->n_lines < PS_JOB_LOG_LINES ? job->n_lines : PS_JOB_LOG_LINES;
-    uint64_t oldest = job->n_lines - kept;
+    const ps_job_log *said = &watch->job->log;
+    uint64_t oldest = ps_job_log_first(said);
     if (watch->next_line < oldest) {
         uint64_t missed = oldest - watch->next_line;
         watch->next_line = oldest;
-        return make_line(job->lines[oldest % PS_JOB_LOG_LINES].time_ms, PS_LOG_NOTICE, "psd",
+        return make_line(ps_job_log_at(said, oldest)->time_ms, PS_LOG_NOTICE, "psd",
                          ps_asprintf("%" PRIu64 " lines were left out", missed));
     }
-    size_t at = watch->next_line++ % PS_JOB_LOG_LINES;
-    return make_line(job->lines[at].time_ms, job->lines[at].level, job->lines[at].source,
-                     ps_strdup(job->lines[at].text));
+    const ps_job_line *line = ps_job_log_at(said, watch->next_line++);
+    return make_line(line->time_ms, line->level, line->source, ps_strdup(line->text));
 }
 
 static Psd__V1__Output *next_output(ps_watch *watch)
@@ -149,7 +154,7 @@ ps_status ps_watch_next(ps_watch *watch, ps_watch_event *out)
     pthread_mutex_lock(&s->mutex);
     *out = (ps_watch_event){0};
     bool held = has_ended(job) && job->unsaved; /* an end is told when it is on disk */
-    if (watch->next_line < job->n_lines) {
+    if (watch->next_line < job->log.n) {
         out->log = next_line(watch);
     } else if (watch->next_token < job->output.n) {
         out->output = next_output(watch);

@@ -13,7 +13,7 @@ struct ps_watch {
     ps_job *job;  /* a reference */
     void (*notify)(void *user);
     void *user;
-    uint64_t next_line;    /* of job->n_lines */
+    uint64_t next_line;    /* of job->log */
     size_t next_token;     /* of job->output */
     uint64_t seen_version; /* of job->version */
     bool armed;            /* notify at the next change */

@@ -132,5 +132,9 @@ const ps_rpc_method ps_jobs_methods[] = {
     {.name = "List", .request = &psd__v1__list_jobs_request__descriptor, .unary = list_cb},
     {.name = "Cancel", .request = &psd__v1__cancel_job_request__descriptor, .unary = cancel_cb},
     {.name = "Watch", .request = &psd__v1__watch_job_request__descriptor, .unary = ps_jobs_watch},
+    {.name = "Delete",
+     .request = &psd__v1__delete_job_request__descriptor,
+     .unary = ps_jobs_delete},
+    {.name = "Prune", .request = &psd__v1__prune_request__descriptor, .unary = ps_jobs_prune},
     {0},
 };

@@ -78,7 +78,11 @@ static ps_status list_artifacts(ps_services *services, const ps_caller *caller,
 {
     const Psd__V1__ListArtifactsRequest *in = (const Psd__V1__ListArtifactsRequest *)request;
     ps_artifact_record **records = NULL;
-    ps_status st = ps_catalog_artifact_list(services->files.catalog, in->job_id, &records);
+    ps_job_record *job = NULL;
+    ps_status st = ps_sched_job_get(services->sched, in->job_id, &job); /* is there one? */
+    ps_job_record_free(&job);
+    if (!st)
+        st = ps_catalog_artifact_list(services->files.catalog, in->job_id, &records);
     if (st)
         return st;
     Psd__V1__ListArtifactsResponse *out =
@@ -112,5 +116,8 @@ const ps_rpc_method ps_models_methods[] = {
     {.name = "GetArtifact",
      .request = &psd__v1__get_artifact_request__descriptor,
      .unary = ps_models_get_artifact},
+    {.name = "DeleteArtifact",
+     .request = &psd__v1__delete_artifact_request__descriptor,
+     .unary = ps_models_delete_artifact},
     {0},
 };

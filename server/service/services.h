@@ -65,6 +65,9 @@ extern const ps_rpc_method ps_models_methods[];
 extern const ps_rpc_method ps_admin_methods[];
 
 /* Handlers that are more than one call down and one answer up. */
+void ps_jobs_delete(ps_call *call, const ProtobufCMessage *request, void *services);
+void ps_jobs_prune(ps_call *call, const ProtobufCMessage *request, void *services);
+void ps_models_delete_artifact(ps_call *call, const ProtobufCMessage *request, void *services);
 void ps_parameters_pull(ps_call *call, const ProtobufCMessage *request, void *services);
 void ps_parameters_push(ps_call *call, void *services);
 void ps_parameters_clock(ps_call *call, const ProtobufCMessage *request, void *services);

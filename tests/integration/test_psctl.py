@@ -26,7 +26,8 @@ def every_failure_has_one_line_and_its_status():
         job = cluster.dir / "bad.yaml"
         job.write_text(cluster.tiny_job().replace("epochs", "epocs"))
         fails(cluster, 2, "unknown command 'sumbit'; did you mean 'submit'?", "sumbit", job)
-        fails(cluster, 2, "'x' is not a job's number", "watch", "x")
+        fails(cluster, 2, "'-7' is neither a job's number nor its name", "watch", "--", "-7")
+        fails(cluster, 5, "no job is called 'x'", "watch", "x")
         fails(cluster, 6, f"{job}:9: train.epocs: unknown key; did you mean 'epochs'?", "submit", job)
         fails(cluster, 5, "job 77 does not exist", "watch", "77")
         fails(cluster, 5, "nothing.yaml", "submit", cluster.dir / "nothing.yaml")
@@ -58,6 +59,7 @@ def every_failure_has_one_line_and_its_status():
 def a_followed_job_ends_with_its_result():
     with Cluster() as cluster:
         cluster.tiny_data()
+        cluster.make_client("submitter", "bob")
         cluster.start_server()
         cluster.start_worker("w1")
         path = cluster.dir / "job.yaml"
@@ -69,6 +71,7 @@ def a_followed_job_ends_with_its_result():
         path.write_text(cluster.tiny_job(name="broken").replace("train-labels", "missing-labels"))
         done = cluster.psctl("submit", path, "--follow", check=False)
         assert done.returncode == 1 and "missing-labels" in done.stderr, done.stderr
+        assert (done.stdout + done.stderr).count("missing-labels") == 1, "a failure is told once"
 
         model, again = cluster.dir / "m.safetensors", cluster.dir / "again.safetensors"
         cluster.psctl("export", "tiny", "-o", model)
@@ -80,9 +83,51 @@ def a_followed_job_ends_with_its_result():
         assert model.read_bytes() == again.read_bytes(), "import and export change the file"
         few = cluster.psctl_json("predict", "copy", cluster.dir / "test-features.gz", "--rows", "2:5")
         assert [p["row"] for p in few["predictions"]] == [2, 3, 4], few
-        fails(cluster, 6, "but there are 500 rows", "predict", "copy", cluster.dir / "test-features.gz", "--rows", "500:")
+        fails(cluster, 1, "but there are 500 rows", "predict", "copy", cluster.dir / "test-features.gz", "--rows", "500:")
         text = cluster.psctl("predict", "copy", cluster.dir / "test-features.gz", "--rows", "7").stdout
         assert text.split()[:6] == ["ROW", "CLASS", "PROBABILITY", "NEXT", "7", text.split()[5]], text
+        what_an_ended_job_left(cluster, text)
+        control_c_ends_a_prediction(cluster)
+
+
+def control_c_ends_a_prediction(cluster):
+    """Nobody is left to work on it."""
+    cluster.processes[-1].stop()
+    predict = subprocess.Popen([PSCTL, *cluster.flags(), "predict", "tiny", cluster.dir / "test-features.gz"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    job = wait_until("the job is there", lambda: [j for j in cluster.psctl_json("jobs")["jobs"] if j["kind"] == "predict"])
+    predict.send_signal(signal.SIGINT)
+    said = predict.communicate(timeout=20 * SLOW)[1]
+    assert predict.returncode == 130 and "goes on" not in said, said
+    cluster.wait_job(job[0]["id"], states=("cancelled",))
+
+
+def what_an_ended_job_left(cluster, predictions):
+    """Found by the job's name, of several the newest: it predicted row 7."""
+    job_id = cluster.psctl_json("jobs", "--limit", 1)["jobs"][0]["id"]
+    found = cluster.psctl_json("artifacts", "predict-copy")
+    assert found["job_id"] == job_id and [a["name"] for a in found["artifacts"]] == ["predictions.jsonl"], found
+    only = [json.loads(line) for line in cluster.psctl("fetch", "predict-copy", "-o", "-").stdout.splitlines()]
+    assert [line["row"] for line in only] == [7], "no other row was computed, or kept"
+    target = cluster.dir / "p.jsonl"
+    assert cluster.psctl_json("fetch", job_id, "predictions.jsonl", "-o", target)["bytes"] == target.stat().st_size
+    assert cluster.psctl("watch", "predict-copy").stdout.endswith(predictions)
+    told = cluster.psctl("watch", "tiny").stdout
+    assert "epoch 1 of 5 is done" in told and "epoch 5 of 5 is done" in told and "tiny is done after" in told, told
+
+    fails(cluster, 4, f"job {job_id} belongs to spiffe://test/submitter/alice", "delete-job", job_id, who="bob")
+    fails(cluster, 7, "trained the stored model 'tiny'", "delete-job", "tiny")
+    assert cluster.psctl_json("delete-artifact", job_id, "predictions.jsonl")["artifacts"] == 1
+    fails(cluster, 5, f"job {job_id} has no artifacts", "fetch", job_id)
+    assert cluster.psctl_json("delete-job", job_id)["jobs"] == 1
+    fails(cluster, 5, f"job {job_id} does not exist", "job", job_id)
+    assert len(list((cluster.dir / "state/artifacts").iterdir())) == 1
+    assert cluster.psctl_json("prune", "--older-than", "0s", who="bob") == \
+        {"jobs": 0, "artifacts": 0, "artifact_bytes": 0}
+    assert cluster.psctl_json("prune", "--older-than", "0s")["artifacts"] == 1
+    assert [j["name"] for j in cluster.psctl_json("jobs")["jobs"]] == ["tiny"], "it trained a model that is there"
+    assert not list((cluster.dir / "state/artifacts").iterdir())
+    assert '"call":"/psd.v1.Jobs/Prune"' in (cluster.dir / "audit.log").read_text()
 
 
 def an_interrupted_export_leaves_nothing():

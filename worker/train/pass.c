@@ -30,6 +30,21 @@ ps_status ps_pass_check_rows(const Psd__V1__Task *task, const ps_dataset *data)
                    task->row_begin, task->row_end, ps_dataset_rows(data));
 }
 
+/* psd does not know how many rows a file of evaluate or predict has. */
+static ps_status choose_rows(ps_pass *pass)
+{
+    const Psd__V1__Task *task = pass->run->task;
+    uint64_t rows = ps_dataset_rows(pass->data);
+    if (!ps_job_entry_stored(pass->entry))
+        return ps_pass_check_rows(task, pass->data);
+    if (task->row_begin > 0 && task->row_begin >= rows)
+        return ps_fail(PS_OUT_OF_RANGE,
+                       "rows begin with %" PRIu64 ", but there are %" PRIu64 " rows",
+                       task->row_begin, rows);
+    pass->end = task->row_end && task->row_end < rows ? task->row_end : rows;
+    return PS_OK;
+}
+
 ps_status ps_pass_open(ps_task_run *run, ps_pass *out)
 {
     ps_pass pass = {.run = run, .begin = run->task->row_begin, .end = run->task->row_end};
@@ -39,9 +54,7 @@ ps_status ps_pass_open(ps_task_run *run, ps_pass *out)
     if (!st)
         st = ps_job_entry_data(pass.entry, run, PS_JOB_TEST_DATA, &pass.data);
     if (!st)
-        st = ps_pass_check_rows(run->task, pass.data);
-    if (!st && !pass.end) /* psd does not know how many rows a file of evaluate or predict has */
-        pass.end = ps_dataset_rows(pass.data);
+        st = choose_rows(&pass);
     if (!st)
         st = ps_job_entry_model(pass.entry, run, &pass.model);
     if (!st && !ps_job_entry_stored(pass.entry)) {

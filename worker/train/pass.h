@@ -14,7 +14,8 @@ typedef struct ps_pass {
 } ps_pass;
 
 /* Opens the task's test data and model, and fills its parameters: from psd's parameters of the job,
- * or from the stored model. PS_INVALID_ARGUMENT: rows that the data does not have. */
+ * or from the stored model. Rows behind the end of the data are left out of a job on a stored model
+ * (PS_OUT_OF_RANGE when none are left); a training job's must be there (PS_INVALID_ARGUMENT). */
 PS_MUST_CHECK ps_status ps_pass_open(ps_task_run *run, ps_pass *out);
 
 /* For every batch in order. */

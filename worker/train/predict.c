@@ -82,9 +82,7 @@ static ps_status predict_batch(void *user, const ps_pass *pass, const ps_batch *
 
 static ps_status upload(ps_task_run *run, const ps_buf *lines)
 {
-    char name[64] = "predictions.jsonl";
-    if (run->task->row_begin)
-        snprintf(name, sizeof(name), "predictions-%" PRIu64 ".jsonl", run->task->row_begin);
+    char name[] = "predictions.jsonl";
     Psd__V1__PutArtifactHeader header;
     psd__v1__put_artifact_header__init(&header);
     header.job_id = run->task->job_id;

@@ -97,12 +97,12 @@ END_TEST
 
 START_TEST(operands_are_counted)
 {
-    refuses("job", "ID is missing; usage: psctl job ID");
+    refuses("job", "JOB is missing; usage: psctl job JOB");
     refuses("import file", "NAME is missing; usage: psctl import FILE|FOLDER NAME");
     refuses("jobs x", "too many arguments: 'x'; usage: psctl jobs");
     refuses("eval x", "unknown command 'eval'; did you mean 'evaluate'?");
     refuses("frob", "unknown command 'frob'; 'psctl help' lists them");
-    refuses("job 1 2", "too many arguments: '2'; usage: psctl job ID");
+    refuses("job 1 2", "too many arguments: '2'; usage: psctl job JOB");
     refuses("jobs 1", "too many arguments: '1'; usage: psctl jobs");
 }
 END_TEST

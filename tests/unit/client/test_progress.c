@@ -262,10 +262,10 @@ START_TEST(the_last_line_says_what_has_become_of_it)
     static char reason[] = "no worker can read /x";
     job.reason = reason;
     job.state = PSD__V1__JOB_STATE__JOB_STATE_FAILED;
-    result_is("job 7 fashion-mlp has failed after 3m 12s: no worker can read /x\n");
+    result_is("job 7 fashion-mlp has failed after 3m 12s\n"); /* why is the verdict's to say */
     job.state = PSD__V1__JOB_STATE__JOB_STATE_CANCELLED;
     job.started_ms = 0;
-    result_is("job 7 fashion-mlp has been cancelled: no worker can read /x\n");
+    result_is("job 7 fashion-mlp has been cancelled\n");
 }
 END_TEST
 

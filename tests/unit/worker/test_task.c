@@ -54,14 +54,14 @@ START_TEST(predictions_are_lines_of_probabilities)
 }
 END_TEST
 
-START_TEST(some_rows_of_predicted_numbers_have_their_own_name)
+START_TEST(some_rows_are_predicted_and_none_that_the_data_does_not_have)
 {
     begin();
     Psd__V1__Task *task = stored_task(1, "predict", numbers, t.targets);
     task->row_begin = 2;
     task->row_end = 4;
     is_done(run(task));
-    ck_assert_str_eq(t.models.artifact_name, "predictions-2.jsonl");
+    ck_assert_str_eq(t.models.artifact_name, "predictions.jsonl");
     char *line = (char *)(uintptr_t)ps_buf_cstr(&t.models.artifact);
     for (int i = 2; i < 4; i++, line = strchr(line, '\n') + 1) {
         int row;
@@ -74,8 +74,15 @@ START_TEST(some_rows_of_predicted_numbers_have_their_own_name)
     }
     ck_assert_int_eq(*line, 0);
     task = stored_task(2, "predict", numbers, t.targets);
+    task->row_begin = ROWS - 1;
     task->row_end = ROWS + 1;
-    failed(run(task), 3, false, "rows 0 to 7 of data that has 6 here");
+    is_done(run(task));
+    ck_assert_ptr_nonnull(strstr(ps_buf_cstr(&t.models.artifact), "{\"row\":5,"));
+    ck_assert_ptr_eq(strchr(ps_buf_cstr(&t.models.artifact), '\n') + 1,
+                     ps_buf_cstr(&t.models.artifact) + t.models.artifact.len);
+    task = stored_task(3, "predict", numbers, t.targets);
+    task->row_begin = ROWS;
+    failed(run(task), 11, false, "rows begin with 6, but there are 6 rows");
     end();
 }
 END_TEST
@@ -368,7 +375,7 @@ END_TEST
 static const ps_check_case tests[] = {
     {&a_plan_says_rows_and_tensors},
     {&predictions_are_lines_of_probabilities},
-    {&some_rows_of_predicted_numbers_have_their_own_name},
+    {&some_rows_are_predicted_and_none_that_the_data_does_not_have},
     {&an_evaluation_counts_right_answers_only_where_there_are_some},
     {&training_reports_all_it_did_and_numbers_its_pushes_on},
     {&a_task_of_a_bsp_job_waits_for_its_clock_before_it_pulls},

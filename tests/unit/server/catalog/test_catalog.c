@@ -269,7 +269,9 @@ START_TEST(a_catalog_of_the_first_schema_keeps_its_models_accuracy)
     ps_model_record_free(&m);
     ps_model_record_free(&untested);
     ps_catalog_close(&catalog);
-    raw("ALTER TABLE job DROP COLUMN cancel; DROP TABLE setting;"
+    raw("DROP TABLE job_line; DROP TABLE doomed_file; DROP INDEX artifact_made;"
+        "DROP INDEX job_ended; DROP INDEX model_job;"
+        "ALTER TABLE job DROP COLUMN cancel; DROP TABLE setting;"
         "ALTER TABLE job DROP COLUMN model_version;"
         "INSERT INTO job VALUES(1,'a','train',4,'','anna',0,0,0,'','',x'');"
         "CREATE TABLE model ("

@@ -1,0 +1,135 @@
+/* fetch: an artifact of a job into a file, which is there whole or not at all, or onto standard
+ * output. */
+#include "client/client.h"
+#include "client/commands/commands.h"
+#include "client/human.h"
+#include "client/support.h"
+#include "common/format/new_file.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct options {
+    const char *path;
+    bool force;
+} options;
+
+static const ps_flag flags[] = {
+    {.name = "to",
+     .letter = 'o',
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, path),
+     .value = "PATH",
+     .help = "where to (default: its name, here; - is standard output)"},
+    {.name = "force",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, force),
+     .help = "overwrite a file that is there"},
+    {.name = NULL},
+};
+
+typedef struct sink {
+    ps_client *client;
+    ps_new_file *file; /* NULL: standard output */
+    uint64_t total, got;
+    bool begun;
+} sink;
+
+static ps_status chunk(void *user, ps_slice bytes)
+{
+    sink *s = user;
+    ps_slice payload;
+    uint64_t total;
+    ps_status st = ps_read_file_chunk(bytes, &payload, &total);
+    if (st)
+        return st;
+    if (!s->begun)
+        s->total = total;
+    s->begun = true;
+    s->got += payload.len;
+    if (s->file)
+        return ps_new_file_write(s->file, payload.data, payload.len);
+    ps_buf_append(&s->client->out, payload.data, payload.len);
+    return ps_output_flush(&s->client->out, STDOUT_FILENO);
+}
+
+static void report(ps_client *client, uint64_t job_id, const char *name, const char *path,
+                   uint64_t bytes)
+{
+    if (client->json) {
+        ps_json_writer w = ps_json_begin(client);
+        ps_json_object(&w);
+        ps_json_put_uint(&w, "job_id", job_id);
+        ps_json_put_string(&w, "artifact", name);
+        ps_json_put_string(&w, "file", path);
+        ps_json_put_uint(&w, "bytes", bytes);
+        ps_json_object_end(&w);
+        ps_json_finish(client);
+    } else {
+        ps_buf_printf(&client->out, "%s of job %" PRIu64 " is in %s (%s)\n", name, job_id, path,
+                      ps_human_bytes((double)bytes).text);
+    }
+}
+
+static ps_status fetch(ps_client *client, uint64_t job_id, const char *name, const options *o)
+{
+    const char *path = o->path ? o->path : name;
+    bool out = !strcmp(path, "-");
+    sink s = {.client = client};
+    Psd__V1__GetArtifactRequest request = PSD__V1__GET_ARTIFACT_REQUEST__INIT;
+    request.job_id = job_id;
+    request.name = ps_borrow(name);
+    ps_status st = out ? PS_OK : ps_new_file_open(path, o->force, &s.file);
+    if (!st)
+        st = ps_client_stream(client, "/psd.v1.Models/GetArtifact", &request.base, chunk, &s);
+    if (!st && s.got != s.total)
+        st = ps_fail(PS_DATA_LOSS, "%" PRIu64 " bytes of %" PRIu64 " have come", s.got, s.total);
+    if (!st && s.file)
+        st = ps_new_file_finish(&s.file);
+    if (!st && !out)
+        report(client, job_id, name, path, s.got);
+    ps_new_file_drop(&s.file);
+    return st;
+}
+
+/* Without a name, the only one that there is. */
+static ps_status fetch_only(ps_client *client, uint64_t job_id, const options *o)
+{
+    Psd__V1__ListArtifactsResponse *list = NULL;
+    ps_status st = ps_list_artifacts(client, job_id, &list);
+    if (st)
+        return st;
+    if (list->n_artifacts == 1)
+        st = fetch(client, job_id, list->artifacts[0]->name, o);
+    else if (list->n_artifacts == 0)
+        st = ps_fail(PS_NOT_FOUND, "job %" PRIu64 " has no artifacts", job_id);
+    else
+        st = ps_client_usage(client,
+                             "job %" PRIu64 " has %zu artifacts; which? 'psctl artifacts "
+                             "%" PRIu64 "' lists them",
+                             job_id, list->n_artifacts, job_id);
+    ps_reply_free(&list);
+    return st;
+}
+
+static ps_status run(ps_client *client, const ps_args *args)
+{
+    uint64_t job_id = 0;
+    ps_status st = ps_job_of(client, args->operands.at[0], &job_id);
+    if (st)
+        return st;
+    return args->operands.n > 1 ? fetch(client, job_id, args->operands.at[1], args->options)
+                                : fetch_only(client, job_id, args->options);
+}
+
+const ps_command ps_command_fetch = {
+    .name = "fetch",
+    .operands = "JOB [NAME]",
+    .help = "bring a file here that a job has left",
+    .flags = flags,
+    .options_size = sizeof(options),
+    .least = 1,
+    .most = 2,
+    .run = run,
+};

@@ -1,0 +1,113 @@
+/* Happy path: rows, then files. A file that cannot be removed stays on the list, and the next call
+ * tries it again. */
+#include "server/runs/removal.h"
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+
+/* Those whose rows are gone; a missing one went before a crash. */
+static ps_status remove_doomed(const ps_stored_files *files, bool *more)
+{
+    char **paths = NULL;
+    ps_status st = ps_catalog_doomed(files->catalog, PS_REMOVE_AT_ONCE, &paths);
+    if (st)
+        return st;
+    size_t n = 0;
+    for (; !st && paths[n]; n++) {
+        char *full = ps_stored_file_full(files, paths[n]);
+        st = files->disk->unlink(files->disk->state, full);
+        if (st == PS_NOT_FOUND)
+            st = PS_OK;
+        if (!st)
+            st = ps_catalog_doomed_gone(files->catalog, paths[n]);
+        ps_free(&full);
+    }
+    *more |= !st && n == PS_REMOVE_AT_ONCE;
+    ps_doomed_free(&paths);
+    return st;
+}
+
+/* The answer is that of the rows: they are what counts. */
+static ps_status finish(const ps_stored_files *files, ps_status st)
+{
+    bool more = false;
+    if (!st && remove_doomed(files, &more))
+        ps_log_warning("files", "no longer needed, but stays for now: %s", ps_error_message());
+    return st;
+}
+
+ps_status ps_remove_artifact(const ps_stored_files *files, uint64_t job_id, const char *name,
+                             ps_removed *removed)
+{
+    ps_stored_files_lock();
+    ps_status st = finish(files, ps_catalog_artifact_delete(files->catalog, job_id, name, removed));
+    ps_stored_files_unlock();
+    return st;
+}
+
+ps_status ps_remove_job(const ps_stored_files *files, uint64_t job_id, ps_removed *removed)
+{
+    ps_stored_files_lock();
+    ps_status st = finish(files, ps_catalog_job_delete(files->catalog, job_id, removed));
+    ps_stored_files_unlock();
+    return st;
+}
+
+/* ---- what is old ---- */
+
+typedef ps_status (*expire_fn)(ps_catalog *catalog, const ps_old *which, ps_removed *removed);
+
+static ps_status expire(const ps_stored_files *files, expire_fn rows, const char *owner,
+                        uint64_t age_ms, ps_removed *removed)
+{
+    int64_t now = ps_clock_wall_ms(&files->clock);
+    if (age_ms >= (uint64_t)now)
+        return PS_OK;
+    /* what is exactly so old goes, too */
+    const ps_old which = {
+        .before_ms = now - (int64_t)age_ms + 1, .owner = owner, .most = PS_REMOVE_AT_ONCE};
+    return rows(files->catalog, &which, removed);
+}
+
+static bool full(const ps_removed *before, const ps_removed *now)
+{
+    return now->jobs - before->jobs >= PS_REMOVE_AT_ONCE ||
+           now->artifacts - before->artifacts >= PS_REMOVE_AT_ONCE;
+}
+
+ps_status ps_prune(const ps_stored_files *files, const char *owner, uint64_t age_ms,
+                   bool artifacts_only, ps_removed *removed, bool *more)
+{
+    const ps_removed before = *removed;
+    ps_stored_files_lock();
+    ps_status st =
+        expire(files, artifacts_only ? ps_catalog_artifacts_expire : ps_catalog_jobs_expire, owner,
+               age_ms, removed);
+    *more = full(&before, removed);
+    st = finish(files, st);
+    ps_stored_files_unlock();
+    return st;
+}
+
+ps_status ps_retention_pass(const ps_stored_files *files, const ps_retention *r,
+                            ps_removed *removed, bool *more)
+{
+    const struct {
+        uint64_t age_ms;
+        expire_fn rows;
+    } kinds[] = {{r->artifacts_ms, ps_catalog_artifacts_expire},
+                 {r->logs_ms, ps_catalog_logs_expire},
+                 {r->jobs_ms, ps_catalog_jobs_expire}};
+    const ps_removed before = *removed;
+    ps_status st = PS_OK;
+    *more = false;
+    ps_stored_files_lock();
+    for (size_t i = 0; !st && i < sizeof kinds / sizeof *kinds; i++)
+        if (kinds[i].age_ms)
+            st = expire(files, kinds[i].rows, NULL, kinds[i].age_ms, removed);
+    *more = full(&before, removed);
+    if (!st)
+        st = remove_doomed(files, more);
+    ps_stored_files_unlock();
+    return st;
+}
