@@ -104,6 +104,16 @@ static ps_status parse_number(const ps_flag *flag, const char *value, uint64_t *
     return PS_OK;
 }
 
+/* To a command a 0 means that nothing was given. */
+static ps_status check_given(const ps_flag *flag, const char *value, const uint64_t *amount)
+{
+    if (*amount)
+        return PS_OK;
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "--%s: %s is not allowed; more than that, or leave the flag out", flag->name,
+                   value);
+}
+
 static ps_status store(const ps_flag *flag, void *options, const char *value)
 {
     void *at = (char *)options + flag->offset;
@@ -114,11 +124,13 @@ static ps_status store(const ps_flag *flag, void *options, const char *value)
     case PS_FLAG_TEXTS:
         texts_add(at, value);
         return PS_OK;
-    case PS_FLAG_NUMBER:
-        return parse_number(flag, value, at);
+    case PS_FLAG_NUMBER: {
+        ps_status st = parse_number(flag, value, at);
+        return st ? st : check_given(flag, value, at);
+    }
     case PS_FLAG_DURATION: {
         ps_status st = ps_conf_parse_duration(value, at);
-        return st ? ps_wrap(st, "--%s", flag->name) : PS_OK;
+        return st ? ps_wrap(st, "--%s", flag->name) : check_given(flag, value, at);
     }
     default:
         *(const char **)at = value;

@@ -4,6 +4,7 @@
 #include "client/context.h"
 
 #include "common/base/mem.h"
+#include "common/conf/blocks.h"
 #include "common/conf/conf.h"
 
 #include <errno.h>
@@ -229,7 +230,7 @@ static ps_status check_complete(const ps_context *c)
     const struct {
         const char *value, *what, *flag, *variable;
     } parts[] = {
-        {c->server, "server", "--server HOST:PORT", "PSCTL_SERVER"},
+        {c->server, "server", "--server HOST[:PORT]", "PSCTL_SERVER"},
         {c->ca, "CA certificate", "--ca FILE", "PSCTL_CA"},
         {c->certificate, "certificate", "--cert FILE", "PSCTL_CERT"},
         {c->key, "key", "--key FILE", "PSCTL_KEY"},
@@ -241,6 +242,18 @@ static ps_status check_complete(const ps_context *c)
                            "('psctl help context set')",
                            parts[i].what, parts[i].flag, parts[i].variable);
     return PS_OK;
+}
+
+char *ps_context_with_port(const char *server)
+{
+    char *host = ps_strdup("");
+    int64_t port = -1;
+    bool none = !ps_conf_parse_endpoint(server, "", &host, &port) && *host && port < 0;
+    char *out = none && strchr(host, ':') ? ps_asprintf("[%s]:%d", host, PS_CONTEXT_PORT)
+                : none                    ? ps_asprintf("%s:%d", host, PS_CONTEXT_PORT)
+                                          : ps_strdup(server);
+    ps_free(&host);
+    return out;
 }
 
 ps_status ps_context_resolve(const ps_globals *globals, ps_context *out)
@@ -259,6 +272,9 @@ ps_status ps_context_resolve(const ps_globals *globals, ps_context *out)
         ps_context_clear(&c);
         return st;
     }
+    char *server = ps_context_with_port(c.server);
+    ps_free(&c.server);
+    c.server = server;
     *out = c;
     return PS_OK;
 }

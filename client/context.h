@@ -12,6 +12,8 @@
 
 #include "client/client.h"
 
+enum { PS_CONTEXT_PORT = 7600 }; /* psd's, unless it was told another */
+
 typedef struct ps_context {
     char *name;
     char *server, *ca, *certificate, *key; /* "" or NULL: not set */
@@ -29,6 +31,8 @@ char *ps_context_path(void); /* of the file; the caller's. NULL when there is no
  * missing and how to give it. PS_NOT_FOUND: no context of that name. */
 PS_MUST_CHECK ps_status ps_context_resolve(const ps_globals *globals, ps_context *out);
 void ps_context_clear(ps_context *context);
+/* HOST as HOST:7600, psd's own port; what has a port stays. The caller's. */
+char *ps_context_with_port(const char *server);
 
 /* The whole file; an empty list when there is none. ps_contexts_free afterwards. */
 PS_MUST_CHECK ps_status ps_contexts_load(const char *path, ps_contexts **out);

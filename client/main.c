@@ -4,6 +4,7 @@
 #include "client/client.h"
 #include "client/exit_code.h"
 #include "common/base/log.h"
+#include "common/base/mem.h"
 #include "common/base/process.h"
 
 #include <locale.h>
@@ -11,21 +12,27 @@
 #include <string.h>
 #include <unistd.h>
 
-/* One line, with nothing in it that could move a cursor. */
+/* A line for each of the message's, with nothing in it that could move a cursor. */
 static void complain(const char *command, const char *message)
 {
-    ps_buf line = PS_BUF_EMPTY;
+    ps_buf text = PS_BUF_EMPTY;
     ps_style style = ps_style_for(STDERR_FILENO, false);
     style.width = 0;
-    ps_put_text(&line, &style, PS_COLOR_RED, "psctl:");
-    ps_buf_putc(&line, ' ');
-    if (command)
-        ps_buf_printf(&line, "%s: ", command);
-    ps_put_clean(&line, &style, message, SIZE_MAX);
-    ps_buf_putc(&line, '\n');
-    if (ps_output_flush(&line, STDERR_FILENO) != PS_OK)
+    for (const char *line = message; line;) {
+        size_t len = strcspn(line, "\n");
+        char *one = ps_asprintf("%.*s", (int)len, line);
+        ps_put_text(&text, &style, PS_COLOR_RED, "psctl:");
+        ps_buf_putc(&text, ' ');
+        if (command)
+            ps_buf_printf(&text, "%s: ", command);
+        ps_put_clean(&text, &style, one, SIZE_MAX);
+        ps_buf_putc(&text, '\n');
+        ps_free(&one);
+        line = line[len] ? line + len + 1 : NULL;
+    }
+    if (ps_output_flush(&text, STDERR_FILENO) != PS_OK)
         (void)0; /* nobody is left to be told */
-    ps_buf_free(&line);
+    ps_buf_free(&text);
 }
 
 static ps_status run_command(ps_client *client, const ps_command_line *line)

@@ -197,15 +197,15 @@ static ps_status set_parts(ps_context *c, const ps_globals *g)
     ps_status st = PS_OK;
     if (g->server) {
         char *host = ps_strdup("");
-        int64_t port = 0;
+        int64_t port = PS_CONTEXT_PORT;
         st = ps_conf_parse_endpoint(g->server, "--server", &host, &port);
         if (!st && (!*host || port == 0))
-            st = ps_fail(PS_INVALID_ARGUMENT, "--server: '%s' is not HOST:PORT", g->server);
+            st = ps_fail(PS_INVALID_ARGUMENT, "--server: '%s' is not HOST[:PORT]", g->server);
         ps_free(&host);
         if (st)
             return st;
         ps_free(&c->server);
-        c->server = ps_strdup(g->server);
+        c->server = ps_context_with_port(g->server);
     }
     st = set_path(&c->ca, g->ca);
     if (!st)
@@ -273,7 +273,7 @@ const ps_command ps_command_context_set = {
     .operands = "NAME",
     .help = "make or change a context",
     .details = "What it holds is given by the flags of every command:\n\n"
-               "  psctl context set lab --server psd.example.org:7600 --ca ca.pem \\\n"
+               "  psctl context set lab --server psd.example.org --ca ca.pem \\\n"
                "      --cert you.pem --key you.key\n\n"
                "Flags that are not given leave their part as it was. The first context that is\n"
                "made becomes the current one.\n",

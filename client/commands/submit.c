@@ -6,6 +6,7 @@
 #include "client/support.h"
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
+#include "common/conf/edit.h"
 #include "common/conf/job_spec.h"
 #include "psd/v1/models.pb-c.h"
 
@@ -15,6 +16,7 @@
 
 typedef struct options {
     bool follow;
+    ps_texts set;
 } options;
 
 static const ps_flag flags[] = {
@@ -23,6 +25,11 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, follow),
      .help = "watch it to its end; exit status 1 when it fails"},
+    {.name = "set",
+     .type = PS_FLAG_TEXTS,
+     .offset = offsetof(options, set),
+     .value = "KEY=VALUE",
+     .help = "in place of what the file says: train.epochs=3 (again and again)"},
     {.name = NULL},
 };
 
@@ -42,14 +49,12 @@ static ps_status fetch_config(ps_client *client, const ps_job_spec *spec, char *
     return PS_OK;
 }
 
-static ps_status check(ps_client *client, const char *path, ps_buf *text)
+/* The text against the rules, and against the stored model that the job begins from. */
+static ps_status check(ps_client *client, const char *name, const ps_buf *text)
 {
-    const char *name = strcmp(path, "-") ? path : "stdin";
     ps_job_spec *spec = NULL;
     char *config = NULL;
-    ps_status st = ps_read_small_file(path, PS_CONF_MAX_BYTES, text);
-    if (!st)
-        st = ps_job_spec_parse(ps_buf_slice(text), name, &spec);
+    ps_status st = ps_job_spec_parse(ps_buf_slice(text), name, &spec);
     if (st)
         return st;
     if (*spec->initialize_from)
@@ -61,6 +66,50 @@ static ps_status check(ps_client *client, const char *path, ps_buf *text)
         ps_job_spec_free(&spec);
     ps_free(&config);
     return st;
+}
+
+/* The document with the values of --set has lines that nobody has seen: without their numbers. */
+static ps_status without_lines(ps_status st, const char *name)
+{
+    ps_buf text = PS_BUF_EMPTY;
+    size_t len = strlen(name);
+    for (const char *line = ps_error_message(); *line;) {
+        size_t end = strcspn(line, "\n");
+        bool named = !strncmp(line, name, len) && line[len] == ':';
+        size_t skip = named ? len + 1 + strspn(line + len + 1, "0123456789") : 0;
+        ps_buf_printf(&text, "%s%s%.*s", text.len ? "\n" : "", named ? name : "", (int)(end - skip),
+                      line + skip);
+        line += end + (line[end] != '\0');
+    }
+    st = ps_fail(st, "%s", ps_buf_cstr(&text));
+    ps_buf_free(&text);
+    return st;
+}
+
+static ps_status check_edited(ps_client *client, const char *file, const ps_texts *set,
+                              ps_buf *text)
+{
+    ps_buf given = *text;
+    *text = (ps_buf)PS_BUF_EMPTY;
+    ps_status st = ps_conf_edit(ps_buf_slice(&given), file, set->at, set->n, text);
+    ps_buf_free(&given);
+    if (st)
+        return st;
+    char *name = ps_asprintf("%s with --set", file);
+    st = check(client, name, text);
+    if (st)
+        st = without_lines(st, name);
+    ps_free(&name);
+    return st;
+}
+
+static ps_status read_job(ps_client *client, const char *path, const ps_texts *set, ps_buf *text)
+{
+    const char *file = strcmp(path, "-") ? path : "stdin";
+    ps_status st = ps_read_small_file(path, PS_CONF_MAX_BYTES, text);
+    if (st)
+        return st;
+    return set->n ? check_edited(client, file, set, text) : check(client, file, text);
 }
 
 static void report(ps_client *client, uint64_t id, bool follow)
@@ -87,7 +136,7 @@ static ps_status run(ps_client *client, const ps_args *args)
     const options *o = args->options;
     ps_buf text = PS_BUF_EMPTY;
     uint64_t id = 0;
-    ps_status st = check(client, args->operands.at[0], &text);
+    ps_status st = read_job(client, args->operands.at[0], &o->set, &text);
     if (!st)
         st = ps_submit_spec(client, ps_buf_cstr(&text), &id);
     ps_buf_free(&text);

@@ -27,7 +27,7 @@ ps_status ps_fail(ps_status code, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    memcpy(last_message, text, sizeof text);
+    memcpy(last_message, text, strlen(text) + 1);
     return code;
 }
 
@@ -37,7 +37,7 @@ static void prepend(const char *format, va_list args, const char *rest)
     int n = vsnprintf(text, sizeof text, format, args);
     if (n >= 0 && (size_t)n < sizeof text)
         (void)snprintf(text + n, sizeof text - (size_t)n, ": %s", rest);
-    memcpy(last_message, text, sizeof text);
+    memcpy(last_message, text, strlen(text) + 1);
 }
 
 ps_status ps_wrap(ps_status code, const char *format, ...)
@@ -101,12 +101,12 @@ const char *ps_error_message(void)
 void ps_error_save(ps_error *out, ps_status code)
 {
     out->code = code;
-    memcpy(out->message, last_message, sizeof out->message);
+    memcpy(out->message, last_message, strlen(last_message) + 1);
 }
 
 ps_status ps_error_raise(const ps_error *error)
 {
-    memcpy(last_message, error->message, sizeof last_message);
+    memmove(last_message, error->message, strlen(error->message) + 1);
     return error->code;
 }
 

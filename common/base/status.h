@@ -59,7 +59,7 @@ typedef ps_status_code ps_status;
 #define PS_MUST_CHECK          __attribute__((warn_unused_result))
 #define PS_PRINTF(text, first) __attribute__((format(printf, text, first)))
 
-#define PS_ERROR_MAX 512
+#define PS_ERROR_MAX 2048
 
 /* A copy of a failure that outlives the call: code and message, both by value. */
 typedef struct ps_error {

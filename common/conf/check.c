@@ -1,6 +1,7 @@
 /* Happy path: walk the schema's keys; for each, check the node of that name, or take the default,
- * and write it. Before that, every key of the file must be one of the schema's. The first fault
- * ends it, with file, line and path before the words of value.c. */
+ * and write it. Before that, every key of the file must be one of the schema's. A fault is noted,
+ * with file, line and path before the words of value.c, and something of the right type is written
+ * in its place, so that the others are found, too. */
 #include "common/conf/check.h"
 
 #include "common/conf/nearest.h"
@@ -11,19 +12,36 @@
 
 typedef struct checker {
     const char *file;
+    ps_conf_faults *faults;
+    bool mute; /* what is checked stands for something that was noted */
     ps_buf *out;
     ps_buf path; /* of where we are: "listen.port" */
 } checker;
 
-static ps_status check_map(checker *c, const ps_conf_key *keys, const ps_conf_node *map,
-                           unsigned line, bool opened);
+static void check_map(checker *c, const ps_conf_key *keys, const ps_conf_node *map, unsigned line,
+                      bool opened);
 
-/* file:line: path: before this thread's message */
-static ps_status at(checker *c, unsigned line, ps_status st)
+/* Notes it: file:line: path: before this thread's message. */
+static void at(checker *c, unsigned line, ps_status st)
 {
-    if (c->path.len == 0)
-        return ps_wrap(st, "%s:%u", c->file, line);
-    return ps_wrap(st, "%s:%u: %s", c->file, line, ps_buf_cstr(&c->path));
+    if (c->mute)
+        return;
+    const char *path = ps_buf_cstr(&c->path);
+    if (*path)
+        (void)ps_wrap(st, "%s:%u: %s", c->file, line, path);
+    else
+        (void)ps_wrap(st, "%s:%u", c->file, line);
+    ps_conf_faults_add(c->faults, line, path, ps_error_message());
+}
+
+/* What stands for a scalar that is wrong or missing. */
+static void put_anything(checker *c, const ps_conf_key *key)
+{
+    ps_conf_value v = {.integer = key->min,
+                       .amount = key->min > 0 ? (uint64_t)key->min : 0,
+                       .real = key->real_min,
+                       .text = key->words ? key->words[0] : "x"};
+    ps_conf_value_write(key, &v, c->out);
 }
 
 static size_t enter(checker *c, const char *key)
@@ -43,7 +61,8 @@ static const char *nth_key(const void *keys, size_t i)
     return ((const ps_conf_key *)keys)[i].name;
 }
 
-static ps_status unknown(checker *c, const ps_conf_key *keys, const ps_conf_node *node)
+/* Returns the key that was meant, if it is near enough. */
+static const char *unknown(checker *c, const ps_conf_key *keys, const ps_conf_node *node)
 {
     ps_buf allowed = PS_BUF_EMPTY;
     ps_conf_allowed(node->key, nth_key, keys, &allowed);
@@ -52,32 +71,38 @@ static ps_status unknown(checker *c, const ps_conf_key *keys, const ps_conf_node
     size_t before = enter(c, q.text + 1);
     ps_status st = ps_fail(PS_INVALID_ARGUMENT, "unknown key%s", ps_buf_cstr(&allowed));
     ps_buf_free(&allowed);
-    st = at(c, node->line, st);
+    at(c, node->line, st);
     leave(c, before);
-    return st;
+    return ps_conf_nearest(node->key, nth_key, keys);
 }
 
-static ps_status check_names(checker *c, const ps_conf_key *keys, const ps_conf_node *map)
+/* meant: for each key, that a misspelt one was probably this. A table of keys is shorter. */
+enum { KEYS_MOST = 64 };
+
+static void check_names(checker *c, const ps_conf_key *keys, const ps_conf_node *map,
+                        bool meant[KEYS_MOST])
 {
-    unsigned seen[64] = {0}; /* lines; a table of keys is shorter */
+    unsigned seen[KEYS_MOST] = {0}; /* lines */
     for (const ps_conf_node *n = map->first; n; n = n->next) {
         size_t i = 0;
         while (keys[i].name && strcmp(keys[i].name, n->key))
             i++;
-        if (!keys[i].name)
-            return unknown(c, keys, n);
-        if (i < 64 && seen[i]) {
-            (void)enter(c, n->key);
-            return at(c, n->line,
-                      ps_fail(PS_INVALID_ARGUMENT, "written twice, first on line %u", seen[i]));
-        }
-        if (i < 64)
+        if (!keys[i].name) {
+            const char *near = unknown(c, keys, n);
+            for (i = 0; near && i < KEYS_MOST && keys[i].name; i++)
+                meant[i] |= keys[i].name == near;
+        } else if (i < KEYS_MOST && seen[i]) {
+            size_t before = enter(c, n->key);
+            at(c, n->line,
+               ps_fail(PS_INVALID_ARGUMENT, "written twice, first on line %u", seen[i]));
+            leave(c, before);
+        } else if (i < KEYS_MOST) {
             seen[i] = n->line;
+        }
     }
-    return PS_OK;
 }
 
-static ps_status wrong_kind(checker *c, const ps_conf_key *key, const ps_conf_node *node)
+static void wrong_kind(checker *c, const ps_conf_key *key, const ps_conf_node *node)
 {
     const char *what = ps_conf_node_is_null(node)        ? "nothing"
                        : node->kind == PS_CONF_NODE_MAP  ? "keys and values"
@@ -85,42 +110,47 @@ static ps_status wrong_kind(checker *c, const ps_conf_key *key, const ps_conf_no
                                                          : NULL;
     ps_status st = ps_fail(PS_INVALID_ARGUMENT, "expected %s, got %s", ps_conf_type_words(key),
                            what ? what : ps_conf_quote(node->text).text);
-    return at(c, node->line, st);
+    at(c, node->line, st);
 }
 
-static ps_status check_scalar(checker *c, const ps_conf_key *key, const ps_conf_node *node)
+static void check_scalar(checker *c, const ps_conf_key *key, const ps_conf_node *node)
 {
-    if (node->kind != PS_CONF_NODE_SCALAR || ps_conf_node_is_null(node))
-        return wrong_kind(c, key, node);
     ps_conf_value value;
+    if (node->kind != PS_CONF_NODE_SCALAR || ps_conf_node_is_null(node)) {
+        wrong_kind(c, key, node);
+        put_anything(c, key);
+        return;
+    }
     ps_status st = ps_conf_value_parse(key, node->text, &value);
-    if (st)
-        return at(c, node->line, st);
+    if (st) {
+        at(c, node->line, st);
+        put_anything(c, key);
+        return;
+    }
     ps_conf_value_write(key, &value, c->out);
-    return PS_OK;
 }
 
-static ps_status check_list(checker *c, const ps_conf_key *key, const ps_conf_node *node)
+static void check_list(checker *c, const ps_conf_key *key, const ps_conf_node *node)
 {
-    if (node->kind != PS_CONF_NODE_LIST)
-        return wrong_kind(c, key, node);
+    if (node->kind != PS_CONF_NODE_LIST) {
+        wrong_kind(c, key, node);
+        ps_buf_puts(c->out, "[]");
+        return;
+    }
     size_t n = 0, before = c->path.len;
     ps_buf_putc(c->out, '[');
     for (const ps_conf_node *e = node->first; e; e = e->next, n++) {
         ps_buf_printf(&c->path, "[%zu]", n);
         if (n)
             ps_buf_puts(c->out, ", ");
-        ps_status st = check_scalar(c, key, e);
-        if (st)
-            return st;
+        check_scalar(c, key, e);
         leave(c, before);
     }
     ps_buf_putc(c->out, ']');
     if (n < key->least || n > key->most)
-        return at(c, node->line,
-                  ps_fail(PS_INVALID_ARGUMENT, "%zu entries, allowed %zu to %zu", n, key->least,
-                          key->most));
-    return PS_OK;
+        at(c, node->line,
+           ps_fail(PS_INVALID_ARGUMENT, "%zu entries, allowed %zu to %zu", n, key->least,
+                   key->most));
 }
 
 static bool is_list(const ps_conf_key *key)
@@ -134,72 +164,88 @@ static bool is_map(const ps_conf_key *key)
 }
 
 /* Nothing in the file: the default, which is text of the same form. */
-static ps_status check_default(checker *c, const ps_conf_key *key, unsigned line)
+static void check_default(checker *c, const ps_conf_key *key, unsigned line)
 {
-    if (!key->fallback)
-        return at(
-            c, line,
-            ps_fail(PS_INVALID_ARGUMENT, "missing; %s is required here", ps_conf_type_words(key)));
-    if (is_list(key)) {
-        ps_conf_node *list = NULL;
+    ps_conf_value value;
+    ps_conf_node *list = NULL;
+    if (!key->fallback) {
+        at(c, line,
+           ps_fail(PS_INVALID_ARGUMENT, "missing; %s is required here", ps_conf_type_words(key)));
+        if (is_list(key))
+            ps_buf_puts(c->out, "[]");
+        else
+            put_anything(c, key);
+    } else if (is_list(key)) {
         ps_status st = ps_conf_tree_parse(ps_slice_str(key->fallback), "default", &list);
         if (st)
-            return st;
-        st = check_list(c, key, list);
+            at(c, line, st);
+        else
+            check_list(c, key, list);
         ps_conf_tree_free(&list);
-        return st;
+    } else if (ps_conf_value_parse(key, key->fallback, &value)) {
+        at(c, line, PS_INVALID_ARGUMENT);
+        put_anything(c, key);
+    } else {
+        ps_conf_value_write(key, &value, c->out);
     }
-    ps_conf_value value;
-    ps_status st = ps_conf_value_parse(key, key->fallback, &value);
-    if (st)
-        return at(c, line, st);
-    ps_conf_value_write(key, &value, c->out);
-    return PS_OK;
+}
+
+/* Its name is wrong, or there is another of that name behind it: noted, and not taken. */
+static bool bad_name(checker *c, const ps_conf_key *keys, const ps_conf_node *node,
+                     ps_conf_value *name)
+{
+    ps_status st = ps_conf_value_parse(keys, node->key, name);
+    if (st) {
+        at(c, node->line, ps_wrap(st, "a name here"));
+        return true;
+    }
+    for (const ps_conf_node *n = node->next; n; n = n->next) {
+        if (strcmp(n->key, node->key) != 0)
+            continue;
+        at(c, n->line,
+           ps_fail(PS_INVALID_ARGUMENT, "'%s' is there twice, first on line %u", node->key,
+                   node->line));
+        return true;
+    }
+    return false;
 }
 
 /* One struct of a NAMED map: its name is the value of the first key. */
-static ps_status check_entry(checker *c, const ps_conf_key *keys, const ps_conf_node *node)
+static void check_entry(checker *c, const ps_conf_key *keys, const ps_conf_node *node,
+                        const ps_conf_value *name)
 {
-    ps_conf_value name;
-    ps_status st = ps_conf_value_parse(keys, node->key, &name);
-    if (st)
-        return at(c, node->line, ps_wrap(st, "a name here"));
-    for (const ps_conf_node *n = node->next; n; n = n->next)
-        if (!strcmp(n->key, node->key))
-            return at(c, n->line,
-                      ps_fail(PS_INVALID_ARGUMENT, "'%s' is there twice, first on line %u",
-                              node->key, node->line));
     size_t before = enter(c, node->key);
     ps_buf_printf(c->out, "{\"%s\": ", keys->name);
-    ps_conf_value_write(keys, &name, c->out);
-    st = check_map(c, keys + 1, ps_conf_node_is_null(node) ? NULL : node, node->line, true);
+    ps_conf_value_write(keys, name, c->out);
+    check_map(c, keys + 1, ps_conf_node_is_null(node) ? NULL : node, node->line, true);
     leave(c, before);
-    return st;
 }
 
-static ps_status check_named(checker *c, const ps_conf_key *key, const ps_conf_node *map)
+static void check_named(checker *c, const ps_conf_key *key, const ps_conf_node *map)
 {
-    if (map && ps_conf_node_is_null(map))
-        map = NULL;
+    if (map && !ps_conf_node_is_null(map) && map->kind != PS_CONF_NODE_MAP)
+        wrong_kind(c, key, map);
     if (map && map->kind != PS_CONF_NODE_MAP)
-        return wrong_kind(c, key, map);
+        map = NULL;
     size_t n = 0;
     ps_buf_putc(c->out, '[');
-    for (const ps_conf_node *e = map ? map->first : NULL; e; e = e->next, n++) {
-        if (n == key->most)
-            return at(c, e->line, ps_fail(PS_INVALID_ARGUMENT, "more than %zu of them", key->most));
-        if (n)
+    for (const ps_conf_node *e = map ? map->first : NULL; e; e = e->next) {
+        ps_conf_value name;
+        if (n == key->most) {
+            at(c, e->line, ps_fail(PS_INVALID_ARGUMENT, "more than %zu of them", key->most));
+            break;
+        }
+        if (bad_name(c, key->keys, e, &name))
+            continue;
+        if (n++)
             ps_buf_puts(c->out, ", ");
-        ps_status st = check_entry(c, key->keys, e);
-        if (st)
-            return st;
+        check_entry(c, key->keys, e, &name);
     }
     ps_buf_putc(c->out, ']');
-    return PS_OK;
 }
 
 /* A scalar where a map stands otherwise: the value of its first key. */
-static ps_status check_short(checker *c, const ps_conf_key *key, const ps_conf_node *node)
+static void check_short(checker *c, const ps_conf_key *key, const ps_conf_node *node)
 {
     ps_conf_node first = *node;
     first.next = NULL;
@@ -209,36 +255,41 @@ static ps_status check_short(checker *c, const ps_conf_key *key, const ps_conf_n
     } name = {.kept = key->keys->name};
     first.key = name.name;
     ps_conf_node map = {.kind = PS_CONF_NODE_MAP, .line = node->line, .first = &first};
-    return check_map(c, key->keys, &map, node->line, false);
+    check_map(c, key->keys, &map, node->line, false);
 }
 
-static ps_status check_key(checker *c, const ps_conf_key *key, const ps_conf_node *node,
-                           unsigned line)
+static void check_key(checker *c, const ps_conf_key *key, const ps_conf_node *node, unsigned line)
 {
     bool scalar = node && node->kind == PS_CONF_NODE_SCALAR && !ps_conf_node_is_null(node);
     if (key->shorthand && scalar)
-        return check_short(c, key, node);
-    if (is_map(key)) /* `tls:` with every line below it commented out is an empty section */
-        return check_map(c, key->keys, node && !ps_conf_node_is_null(node) ? node : NULL,
-                         node ? node->line : line, false);
-    if (key->type == PS_CONF_TYPE_NAMED)
-        return check_named(c, key, node);
-    if (!node)
-        return check_default(c, key, line);
-    return is_list(key) ? check_list(c, key, node) : check_scalar(c, key, node);
+        check_short(c, key, node);
+    else if (is_map(key)) /* `tls:` with every line below it commented out is an empty section */
+        check_map(c, key->keys, node && !ps_conf_node_is_null(node) ? node : NULL,
+                  node ? node->line : line, false);
+    else if (key->type == PS_CONF_TYPE_NAMED)
+        check_named(c, key, node);
+    else if (!node)
+        check_default(c, key, line);
+    else if (is_list(key))
+        check_list(c, key, node);
+    else
+        check_scalar(c, key, node);
 }
 
 /* map may be NULL: absent. line is where a missing key is reported. opened: the caller has written
  * the brace and a first key. */
-static ps_status check_map(checker *c, const ps_conf_key *keys, const ps_conf_node *map,
-                           unsigned line, bool opened)
+static void check_map(checker *c, const ps_conf_key *keys, const ps_conf_node *map, unsigned line,
+                      bool opened)
 {
-    if (map && map->kind != PS_CONF_NODE_MAP)
-        return wrong_kind(c, &(ps_conf_key){.type = PS_CONF_TYPE_MAP}, map);
-    ps_status st = map ? check_names(c, keys, map) : PS_OK;
-    if (st)
-        return st;
-    bool comma = opened;
+    bool comma = opened, muted = c->mute;
+    if (map && map->kind != PS_CONF_NODE_MAP) {
+        wrong_kind(c, &(ps_conf_key){.type = PS_CONF_TYPE_MAP}, map);
+        c->mute = true; /* what is missing below it is not another fault */
+        map = NULL;
+    }
+    bool meant[KEYS_MOST] = {false};
+    if (map)
+        check_names(c, keys, map, meant);
     if (!opened)
         ps_buf_putc(c->out, '{');
     for (const ps_conf_key *key = keys; key->name; key++) {
@@ -248,20 +299,20 @@ static ps_status check_map(checker *c, const ps_conf_key *keys, const ps_conf_no
         ps_buf_printf(c->out, "%s\"%s\": ", comma ? ", " : "", key->name);
         comma = true;
         size_t before = enter(c, key->name);
-        st = check_key(c, key, node, line);
-        if (st)
-            return st;
+        bool mute = c->mute;
+        c->mute |= !node && key - keys < KEYS_MOST && meant[key - keys]; /* not missing, too */
+        check_key(c, key, node, line);
+        c->mute = mute;
         leave(c, before);
     }
     ps_buf_putc(c->out, '}');
-    return PS_OK;
+    c->mute = muted;
 }
 
-ps_status ps_conf_check(const ps_conf_key *keys, const ps_conf_node *root, const char *file_name,
-                        ps_buf *out)
+void ps_conf_check(const ps_conf_key *keys, const ps_conf_node *root, const char *file_name,
+                   ps_conf_faults *faults, ps_buf *out)
 {
-    checker c = {.file = file_name, .out = out};
-    ps_status st = check_map(&c, keys, root, root->line, false);
+    checker c = {.file = file_name, .faults = faults, .out = out};
+    check_map(&c, keys, root, root->line, false);
     ps_buf_free(&c.path);
-    return st;
 }

@@ -18,31 +18,60 @@
 struct ps_conf_doc {
     char *file;
     ps_conf_node *root;
+    ps_conf_faults *faults; /* noted by ps_conf_fail, too */
 };
 
-ps_status ps_conf_load(const ps_conf_schema *schema, ps_slice yaml, const char *file_name,
-                       ps_conf_doc **doc, void **out)
+ps_status ps_conf_load_all(const ps_conf_schema *schema, ps_slice yaml, const char *file_name,
+                           ps_conf_doc **out_doc, void **out)
 {
     ps_conf_node *root = NULL;
     ps_status st = ps_conf_tree_parse(yaml, file_name, &root);
     if (st)
         return st;
+    ps_conf_doc *doc = ps_new(ps_conf_doc);
+    doc->file = ps_strdup(file_name);
+    doc->root = root;
+    doc->faults = ps_new(ps_conf_faults);
     ps_buf plain = PS_BUF_EMPTY;
-    st = ps_conf_check(schema->keys, root, file_name, &plain);
-    if (!st) {
-        st = ps_conf_bind(schema, ps_buf_slice(&plain), out);
-        if (st)
-            st = ps_wrap(st, "%s", file_name);
-    }
+    ps_conf_check(schema->keys, root, file_name, doc->faults, &plain);
+    st = ps_conf_bind(schema, ps_buf_slice(&plain), out);
     ps_buf_free(&plain);
-    if (st || !doc) {
-        ps_conf_tree_free(&root);
-        return st;
+    if (st) {
+        ps_conf_doc_free(&doc);
+        return ps_wrap(st, "%s", file_name);
     }
-    *doc = ps_new(ps_conf_doc);
-    (*doc)->file = ps_strdup(file_name);
-    (*doc)->root = root;
+    *out_doc = doc;
     return PS_OK;
+}
+
+ps_status ps_conf_verdict(const ps_conf_doc *doc)
+{
+    return ps_conf_faults_verdict(doc->faults);
+}
+
+bool ps_conf_faulty(const ps_conf_doc *doc, const char *path)
+{
+    return ps_conf_faults_have(doc->faults, path);
+}
+
+ps_status ps_conf_load(const ps_conf_schema *schema, ps_slice yaml, const char *file_name,
+                       ps_conf_doc **out_doc, void **out)
+{
+    ps_conf_doc *doc = NULL;
+    void *data = NULL;
+    ps_status st = ps_conf_load_all(schema, yaml, file_name, &doc, &data);
+    if (st)
+        return st;
+    st = ps_conf_verdict(doc);
+    if (st)
+        ps_conf_free(schema, data);
+    else
+        *out = data;
+    if (!st && out_doc)
+        *out_doc = doc;
+    else
+        ps_conf_doc_free(&doc);
+    return st;
 }
 
 /* Up to one byte over the limit, so that the limit is seen. */
@@ -155,7 +184,10 @@ ps_status ps_conf_fail(const ps_conf_doc *doc, const char *path, const char *for
     va_end(args);
     const ps_conf_node *nearest = NULL;
     (void)ps_conf_node_at(doc->root, path, &nearest);
-    return ps_fail(PS_INVALID_ARGUMENT, "%s:%u: %s: %s", doc->file, nearest->line, path, text);
+    ps_status st =
+        ps_fail(PS_INVALID_ARGUMENT, "%s:%u: %s: %s", doc->file, nearest->line, path, text);
+    ps_conf_faults_add(doc->faults, nearest->line, path, ps_error_message());
+    return st;
 }
 
 char *ps_conf_where(const ps_conf_doc *doc, const char *path)
@@ -177,6 +209,8 @@ void ps_conf_doc_free(ps_conf_doc **doc)
     if (!*doc)
         return;
     ps_conf_tree_free(&(*doc)->root);
+    ps_conf_faults_free((*doc)->faults);
+    ps_free(&(*doc)->faults);
     ps_free(&(*doc)->file);
     ps_free(doc);
 }

@@ -16,7 +16,8 @@
  *     psd.yaml:12: listen.port: 99999 is out of range, allowed 1 to 65535
  *     job.yaml:7: train.optimzer: unknown key; did you mean 'optimizer'? allowed: epochs, ...
  *
- * All such errors are PS_INVALID_ARGUMENT. Any thread.
+ * All such errors are PS_INVALID_ARGUMENT, and all that are in a file are told, a line each. Any
+ * thread.
  */
 #ifndef PS_CONF_CONF_H
 #define PS_CONF_CONF_H
@@ -164,6 +165,15 @@ typedef struct ps_conf_doc ps_conf_doc;
  * messages. doc may be NULL; otherwise *doc must be freed with ps_conf_doc_free. */
 PS_MUST_CHECK ps_status ps_conf_load(const ps_conf_schema *schema, ps_slice yaml,
                                      const char *file_name, ps_conf_doc **doc, void **out);
+/* For checks across keys that are to be told together with what the schema finds: PS_OK though
+ * there are faults (not for what is no YAML), with something of the right type in place of a wrong
+ * value, and lists that may be too short. Check what is not faulty, with ps_conf_fail, and then ask
+ * for the verdict: PS_OK, or all faults. */
+PS_MUST_CHECK ps_status ps_conf_load_all(const ps_conf_schema *schema, ps_slice yaml,
+                                         const char *file_name, ps_conf_doc **doc, void **out);
+/* Has something been found wrong with this path, or below it? */
+bool ps_conf_faulty(const ps_conf_doc *doc, const char *path);
+PS_MUST_CHECK ps_status ps_conf_verdict(const ps_conf_doc *doc);
 /* As ps_conf_load. PS_NOT_FOUND when there is no such file. */
 PS_MUST_CHECK ps_status ps_conf_load_file(const ps_conf_schema *schema, const char *path,
                                           ps_conf_doc **doc, void **out);

@@ -1,5 +1,5 @@
-/* Happy path: every rule holds. The rules come in the order of the file's sections; the first that
- * does not hold is reported on the line of its key. */
+/* Happy path: every rule holds. Each says on the line of its key what is wrong (ps_conf_fail); the
+ * others are looked at all the same, but those that read a section in which something is wrong. */
 #include "common/conf/job_check.h"
 
 #include "common/conf/model_spec.h"
@@ -65,16 +65,14 @@ static ps_status check_generate(const ps_job_spec *s, const ps_conf_doc *doc)
 static ps_status check_sections(const ps_job_spec *s, const ps_conf_doc *doc)
 {
     const char *kind = ps_job_spec_kind_name(s->kind);
-    ps_status st = check_generate(s, doc);
-    if (st)
-        return st;
+    (void)!check_generate(s, doc); /* each of these is a fault of its own */
     if (s->kind == PS_SPEC_TRAIN) {
         if (!s->model && !given(s->initialize_from))
-            return ps_conf_fail(doc, "model", "missing; kind train needs it");
+            (void)ps_conf_fail(doc, "model", "missing; kind train needs it");
         if (!s->train)
-            return ps_conf_fail(doc, "train", "missing; kind train needs it");
+            (void)ps_conf_fail(doc, "train", "missing; kind train needs it");
         if (!s->data.train)
-            return ps_conf_fail(doc, "data.train", "missing; kind train needs it");
+            (void)ps_conf_fail(doc, "data.train", "missing; kind train needs it");
         if (given(s->model_name))
             return ps_conf_fail(doc, "model_name",
                                 "not for kind train: the model is called as the job; "
@@ -82,10 +80,9 @@ static ps_status check_sections(const ps_job_spec *s, const ps_conf_doc *doc)
         return PS_OK;
     }
     if (!given(s->model_name))
-        return ps_conf_fail(doc, "model_name", "missing; kind %s needs a stored model's name",
-                            kind);
+        (void)ps_conf_fail(doc, "model_name", "missing; kind %s needs a stored model's name", kind);
     if (!s->data.test && s->kind != PS_SPEC_GENERATE)
-        return ps_conf_fail(doc, "data.test", "missing; kind %s reads it", kind);
+        (void)ps_conf_fail(doc, "data.test", "missing; kind %s reads it", kind);
     static const char *const train_only[] = {"model", "train", "data.train", "initialize_from",
                                              NULL};
     return check_none(s, doc, train_only, "train");
@@ -313,22 +310,37 @@ static ps_status check_durability(const ps_job_spec *s, const ps_conf_doc *doc)
     return PS_OK;
 }
 
-typedef ps_status (*rule)(const ps_job_spec *, const ps_conf_doc *);
+/* A rule, and the sections whose values it looks at. */
+typedef struct rule {
+    ps_status (*check)(const ps_job_spec *, const ps_conf_doc *);
+    const char *reads[4];
+} rule;
 
-static ps_status check_rules(const ps_job_spec *spec, const ps_conf_doc *doc, const rule *rules)
+static void check_rules(const ps_job_spec *spec, const ps_conf_doc *doc, const rule *rules)
 {
-    ps_status st = PS_OK;
-    for (; !st && *rules; rules++)
-        st = (*rules)(spec, doc);
-    return st;
+    for (; rules->check; rules++) {
+        bool sound = true;
+        for (size_t i = 0; sound && i < 4 && rules->reads[i]; i++)
+            sound = !ps_conf_faulty(doc, rules->reads[i]);
+        if (sound)
+            (void)!rules->check(spec, doc); /* it is noted */
+    }
 }
 
 ps_status ps_job_check(const ps_job_spec *spec, const ps_spec_model *origin, const ps_conf_doc *doc)
 {
-    static const rule sections[] = {check_names, check_sections, check_rows, check_model, NULL};
-    static const rule contents[] = {check_data, check_train, check_durability, NULL};
-    ps_status st = check_rules(spec, doc, sections);
-    if (!st && origin)
-        st = ps_spec_model_match(spec->model, origin, spec->initialize_from, doc, "model.");
-    return st ? st : check_rules(spec, doc, contents);
+    static const rule sections[] = {{check_names, {"name", "model_name", "initialize_from"}},
+                                    {check_sections, {"kind"}},
+                                    {check_rows, {"kind", "rows"}},
+                                    {check_model, {"model"}},
+                                    {NULL}};
+    static const rule contents[] = {{check_data, {"kind", "data", "model"}},
+                                    {check_train, {"train", "shards"}},
+                                    {check_durability, {"durability", "workers", "min_workers"}},
+                                    {NULL}};
+    check_rules(spec, doc, sections);
+    if (origin && !ps_conf_faulty(doc, "model"))
+        (void)!ps_spec_model_match(spec->model, origin, spec->initialize_from, doc, "model.");
+    check_rules(spec, doc, contents);
+    return ps_conf_verdict(doc);
 }

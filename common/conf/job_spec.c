@@ -168,7 +168,7 @@ ps_status ps_job_spec_parse_from(ps_slice yaml, const char *file_name, const cha
 {
     ps_conf_doc *doc = NULL;
     void *data = NULL;
-    ps_status st = ps_conf_load(&ps_job_schema, yaml, file_name, &doc, &data);
+    ps_status st = ps_conf_load_all(&ps_job_schema, yaml, file_name, &doc, &data);
     if (st)
         return st;
     ps_job_spec *spec = data;

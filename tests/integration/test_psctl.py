@@ -29,6 +29,8 @@ def every_failure_has_one_line_and_its_status():
         fails(cluster, 2, "'-7' is neither a job's number nor its name", "watch", "--", "-7")
         fails(cluster, 5, "no job is called 'x'", "watch", "x")
         fails(cluster, 6, f"{job}:9: train.epocs: unknown key; did you mean 'epochs'?", "submit", job)
+        two = cluster.psctl("submit", job, "--set", "name=Big", check=False).stderr.splitlines()
+        assert len(two) == 2 and all(line.startswith(f"psctl: submit: {job} with --set: ") for line in two), two
         fails(cluster, 5, "job 77 does not exist", "watch", "77")
         fails(cluster, 5, "nothing.yaml", "submit", cluster.dir / "nothing.yaml")
         fails(cluster, 5, "'none' does not exist", "export", "none", "-o", cluster.dir / "none.safetensors")
@@ -68,6 +70,10 @@ def a_followed_job_ends_with_its_result():
         assert "\033" not in done.stdout, "colours in a pipe"
         assert done.stdout.splitlines()[-1].startswith("job 1 tiny is done after "), done.stdout
         assert "epoch 5/5" in done.stdout, done.stdout
+        assert cluster.psctl("submit", path, "--set", "name=again", "--set", "train.epochs=1").stdout.startswith("job 2 ")
+        assert cluster.wait_job(2)["progress"]["epochs"] == 1
+        assert cluster.psctl_json("delete", "again")["deleted"] == "again"
+        assert cluster.psctl_json("whoami")["identity"] == "spiffe://test/submitter/alice"
         path.write_text(cluster.tiny_job(name="broken").replace("train-labels", "missing-labels"))
         done = cluster.psctl("submit", path, "--follow", check=False)
         assert done.returncode == 1 and "missing-labels" in done.stderr, done.stderr

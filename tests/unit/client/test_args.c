@@ -89,6 +89,11 @@ START_TEST(a_wrong_value_says_what_is_allowed)
     refuses("submit x --follow=yes", "--follow takes no value");
     refuses("cert create-ca --days soon", "--days: 'soon' is not a whole number");
     refuses("cert create-ca --days -1", "--days: '-1' is not a whole number");
+    refuses("cert create-client --days 0",
+            "--days: 0 is not allowed; more than that, or leave the flag out");
+    refuses("jobs --limit 0", "--limit: 0 is not allowed; more than that, or leave the flag out");
+    refuses("jobs --timeout 0s",
+            "--timeout: 0s is not allowed; more than that, or leave the flag out");
     ck_assert_int_eq(parse("jobs --timeout 5x"), PS_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "--timeout"));
     ps_command_line_clear(&line);

@@ -99,6 +99,44 @@ START_TEST(flags_win_over_the_environment_which_wins_over_the_file)
 }
 END_TEST
 
+START_TEST(a_server_without_a_port_is_on_psds_own)
+{
+    static const char *const cases[][2] = {{"psd.example", "psd.example:7600"},
+                                           {"psd.example:80", "psd.example:80"},
+                                           {"10.0.0.1", "10.0.0.1:7600"},
+                                           {"::1", "[::1]:7600"},
+                                           {"[::1]", "[::1]:7600"},
+                                           {"[::1]:5", "[::1]:5"},
+                                           {"host:0", "host:0"},
+                                           {"host:port", "host:port"},
+                                           {":7600", ":7600"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *with = ps_context_with_port(cases[i][0]);
+        ck_assert_str_eq(with, cases[i][1]);
+        ps_free(&with);
+    }
+}
+END_TEST
+
+START_TEST(one_that_is_removed_leaves_the_others_in_order)
+{
+    ps_contexts all = {.current = ps_strdup("b")};
+    (void)ps_contexts_add(&all, "a");
+    (void)ps_contexts_add(&all, "b");
+    (void)ps_contexts_add(&all, "c");
+    ck_assert(!ps_contexts_remove(&all, "x"));
+    ck_assert(ps_contexts_remove(&all, "b"));
+    ck_assert_str_eq(all.current, "");
+    ck_assert_uint_eq(all.n_contexts, 2);
+    ck_assert_str_eq(all.contexts[0].name, "a");
+    ck_assert_str_eq(all.contexts[1].name, "c");
+    ck_assert(ps_contexts_remove(&all, "c"));
+    ck_assert(ps_contexts_remove(&all, "a"));
+    ps_free(&all.contexts);
+    ps_free(&all.current);
+}
+END_TEST
+
 START_TEST(a_missing_part_is_named_with_the_ways_to_give_it)
 {
     begin();
@@ -143,6 +181,8 @@ END_TEST
 static const ps_check_case tests[] = {
     {&what_is_saved_is_loaded_again},
     {&flags_win_over_the_environment_which_wins_over_the_file},
+    {&a_server_without_a_port_is_on_psds_own},
+    {&one_that_is_removed_leaves_the_others_in_order},
     {&a_missing_part_is_named_with_the_ways_to_give_it},
     {&an_unknown_context_is_named},
     {&a_damaged_file_is_named_with_its_line},

@@ -31,9 +31,37 @@ static void refuses(const char *yaml, const char *message)
     ps_job_spec *spec = NULL;
     ck_assert_int_eq(ps_job_spec_parse(ps_slice_str(yaml), "job.yaml", &spec), PS_INVALID_ARGUMENT);
     ck_assert_ptr_null(spec);
-    ck_assert_msg(strstr(ps_error_message(), message) == ps_error_message(), "%s",
-                  ps_error_message());
+    const char *said = ps_error_message(), *at = strstr(said, message);
+    ck_assert_msg(at && (at == said || at[-1] == '\n'), "%s", said); /* a line of it */
 }
+
+START_TEST(every_fault_is_named_on_its_line_and_nothing_that_follows_from_one)
+{
+    refuses("kind: train\nname: Foo\nmodel: {architecture: mpl, layers: [4, 2]}\n"
+            "data: {format: idx, train: {features: x, labels: /y}}\n"
+            "train:\n  optimzer: {name: sgd}\n  epochs: 0\nworkers: many\n",
+            "job.yaml:2: name: 'Foo' is not a name; allowed: 1 to 64 of a-z 0-9 . _ -, first a "
+            "letter or a digit\n"
+            "job.yaml:3: model.architecture: 'mpl' is not known; did you mean 'mlp'? allowed: mlp, "
+            "gpt2, llama\n"
+            "job.yaml:6: train.optimzer: unknown key; did you mean 'optimizer'? allowed: epochs, "
+            "batch_size, accumulate, precision, recompute, seed, optimizer, schedule, consistency, "
+            "clip_norm, codec\n"
+            "job.yaml:7: train.epochs: 0 is out of range, allowed 1 to 1000000\n"
+            "job.yaml:8: workers: expected an integer, got 'many'");
+    ck_assert_ptr_eq(strstr(ps_error_message(), "got 'many'") + 10, strchr(ps_error_message(), 0));
+    refuses("kind: train\nname: x\nmodel: {architecture: mlp, layers: [4, 2]}\n",
+            "job.yaml:1: data.format: missing; a text is required here\n"
+            "job.yaml:1: train: missing; kind train needs it\n"
+            "job.yaml:1: data.train: missing; kind train needs it");
+    refuses("kind: trian\nname: x\n", "job.yaml:1: kind: ");
+    ck_assert_ptr_null(strchr(ps_error_message(), '\n'));
+    refuses("kind: train\nname: x\nmodel: [1]\ntrain: 7\ndata: {format: idx}\n",
+            "job.yaml:3: model: expected ");
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "\njob.yaml:4: train: expected "));
+    ck_assert_ptr_null(strstr(ps_error_message(), "epochs"));
+}
+END_TEST
 
 static ps_job_spec *parse_example(const char *name)
 {
@@ -448,6 +476,7 @@ static const ps_check_case tests[] = {
     {&a_short_job_gets_the_defaults},
     {&evaluate_and_predict_name_a_stored_model},
     {&a_train_job_needs_its_sections},
+    {&every_fault_is_named_on_its_line_and_nothing_that_follows_from_one},
     {&misspelt_keys_are_named},
     {&names_are_of_a_small_alphabet},
     {&rules_across_keys_name_the_line},
