@@ -119,12 +119,12 @@ def services_are_called_with_nothing_but_reflection():
                                                    ("psd.v1.Jobs", "Cancel", {"job_id": 9}, "9"),
                                                    ("psd.v1.Models", "Get", {"name": "none"}, "none"),
                                                    ("psd.v1.Models", "Delete", {"name": "none"}, "none"),
-                                                   ("psd.v1.Models", "ListArtifacts", {"job_id": 9}, None),
+                                                   ("psd.v1.Models", "ListArtifacts", {"job_id": 9}, "9"),
+                                                   ("psd.v1.Models", "DeleteArtifact", {"job_id": 9, "name": "a"}, "9"),
+                                                   ("psd.v1.Jobs", "Delete", {"job_id": 9}, "9"),
                                                    ("psd.v1.Parameters", "Describe", {"job_id": 9}, "9")):
-                if words:
-                    expect(grpc.StatusCode.NOT_FOUND, [words], lambda: call(service, method, **fields))
-                else:
-                    assert not call(service, method, **fields).artifacts
+                expect(grpc.StatusCode.NOT_FOUND, [words], lambda: call(service, method, **fields))
+            assert call("psd.v1.Jobs", "Prune", older_than_ms=1).jobs == 0
 
 
 def fill_catalog(cluster, jobs, models, large):
