@@ -209,8 +209,10 @@ ps_status ps_model_in_open(const char *path, ps_model_in **out)
     ps_model_in *in = ps_new(ps_model_in);
     in->row = row;
     in->path = ps_strdup(path);
+    for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
+        in->path[len - 1] = '\0'; /* for messages: "folder/config.json" */
     in->piece = ps_alloc_array(PS_MODEL_IN_PIECE, sizeof *in->piece);
-    st = row->open(path, &in->about, &in->reader);
+    st = row->open(in->path, &in->about, &in->reader);
     if (!st)
         st = in->about.plain ? begin_plain(in) : begin_language(in);
     if (st)

@@ -138,7 +138,7 @@ def folders_that_do_not_fit_are_refused_in_one_line():
             hf.write(folder, kind, **how)
             if change:
                 change(folder)
-            done = cluster.psctl("import", folder, "bad", check=False)
+            done = cluster.psctl("import", f"{folder}/", "bad", check=False)
             lines = done.stderr.splitlines()
             assert done.returncode == status and len(lines) == 1 and text in lines[0], done.stderr
             for file in folder.iterdir():
