@@ -13,10 +13,11 @@
 #include <stdint.h>
 
 typedef struct ps_spin {
-    uint64_t limit_ns; /* the longest time to look without sleeping; 0: never */
-    uint64_t begun_ns; /* of the wait under way */
-    uint64_t woken_ns; /* when the one before ended */
-    uint64_t mean_ns;  /* of how long looking took, the last ones most */
+    uint64_t limit_ns;  /* the longest time to look without sleeping; 0: never */
+    uint64_t begun_ns;  /* of the wait under way */
+    uint64_t woken_ns;  /* when the one before ended */
+    uint64_t looked_ns; /* last, in this wait */
+    uint64_t mean_ns;   /* of how long looking took, the last ones most */
     bool waiting;
     bool looking;    /* this wait began with looking */
     unsigned streak; /* short waits in a row */

@@ -105,6 +105,34 @@ START_TEST(a_loop_that_moves_data_sleeps)
 }
 END_TEST
 
+/* As wait_and_work, but others work on the core as well: at every 20th wait that is looked through
+ * they have it for 3 ms, whatever comes meanwhile. Returns whether this was one. */
+static bool wait_beside_others(uint64_t wait_us, unsigned *looked_waits)
+{
+    uint64_t until = now + wait_us * US;
+    bool late = ps_spin_looks(&spin, now) && ++*looked_waits % 20 == 0;
+    for (; !late && now < until; now += US)
+        (void)ps_spin_looks(&spin, now);
+    now = late ? now + 3000 * US : until;
+    ps_spin_woken(&spin, now);
+    now += 20 * US;
+    return late;
+}
+
+START_TEST(where_others_have_the_core_now_and_then_it_sleeps)
+{
+    begin();
+    unsigned late = 0, looked = 0;
+    for (int i = 0; i < 100000; i++)
+        late += wait_beside_others(25, &looked);
+    ck_assert_uint_gt(late, 1); /* it tries again: the others may have gone */
+    ck_assert_uint_le(late, 100);
+
+    (void)looked_in(1100, 25, 20); /* they have */
+    ck_assert_uint_eq(wait_and_work(25, 20), 25);
+}
+END_TEST
+
 START_TEST(time_away_is_not_a_wait)
 {
     begin();
@@ -133,6 +161,7 @@ static const ps_check_case cases[] = {
     {&what_comes_late_in_the_mean_is_slept_for},
     {&after_wrong_guesses_it_finds_its_way_back},
     {&a_loop_that_moves_data_sleeps},
+    {&where_others_have_the_core_now_and_then_it_sleeps},
     {&time_away_is_not_a_wait},
     {&switched_off_it_never_looks},
     {0},
