@@ -57,13 +57,14 @@ class FakeWorker:
     def task(self, timeout=20):
         return self.tasks.get(timeout=timeout * SLOW)
 
-    def push(self, job_id, chunks, sequence=None, header=True, incarnation=None):
-        """chunks: a list of Chunk keyword dicts with `payload`."""
+    def push(self, job_id, chunks, sequence=None, header=True, incarnation=None, **rows):
+        """chunks: a list of Chunk keyword dicts with `payload`; rows: the header's lease_id, row_begin, row_end."""
         pb = self.parameters_pb
         if sequence is None:
             self.sequence += 1
             sequence = self.sequence
-        head = pb.PushHeader(job_id=job_id, incarnation=incarnation or self.incarnation, sequence=sequence, clock=1)
+        head = pb.PushHeader(job_id=job_id, incarnation=incarnation or self.incarnation, sequence=sequence, clock=1,
+                             **rows)
         messages = [pb.PushRequest(header=head)] if header else []
         for chunk in chunks:
             fields = dict(chunk)

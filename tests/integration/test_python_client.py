@@ -315,7 +315,7 @@ def a_push_needs_a_lease_and_is_applied_once_as_a_whole():
                                                        "sgd, learning_rate: 1.0")
             job_id = jobs_grpc.JobsStub(user).Submit(jobs_pb.SubmitRequest(spec=spec)).job_id
             worker = FakeWorker(channel, [("w", [100, 8]), ("b", [8])])
-            worker.task()
+            task = worker.task()
             before, version = worker.pull(job_id)
             theta = np.frombuffer(before[(0, 0)][0], "<f4")
             good = dict(tensor_id=0, shard=0, offset=0, count=800, payload=floats(800))
@@ -356,6 +356,17 @@ def a_push_needs_a_lease_and_is_applied_once_as_a_whole():
             now, newer = worker.pull(job_id, newer_than=version)
             assert list(now) == [(0, 0)] and newer > version
             assert np.abs(np.frombuffer(now[(0, 0)][0], "<f4") - (theta - 0.5)).max() < 1e-6, "applied once"
+
+            # the rows that a gradient is of: each once, and only under the lease of the task that has them
+            worker.sequence = 1000
+            rows = dict(lease_id=task.lease_id, row_begin=task.row_begin, row_end=task.row_begin + 32)
+            beyond = dict(rows, row_begin=task.row_end, row_end=task.row_end + 1)
+            expect(S.PERMISSION_DENIED, ["lease 999 has ended"],
+                   lambda: worker.push(job_id, [bias], **dict(rows, lease_id=999)))
+            expect(S.INVALID_ARGUMENT, ["the task has"], lambda: worker.push(job_id, [bias], **beyond))
+            assert not worker.push(job_id, [bias], **rows).duplicate
+            expect(S.INVALID_ARGUMENT, ["in the parameters already"], lambda: worker.push(job_id, [bias], **rows))
+
             expect(S.FAILED_PRECONDITION, ["incarnation"],
                    lambda: (worker.push(job_id, [good], sequence=1, incarnation=5),
                             worker.push(job_id, [good], sequence=2000, incarnation=4)))
