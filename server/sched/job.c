@@ -288,12 +288,12 @@ void ps_job_show(ps_job *job)
     show_waiting(job);
     if (!ps_job_runs(job) || !job->work)
         return;
-    job->kind->show(job);
     ps_meter_means(&job->meter, now, RATE_SECONDS);
     p->samples_per_second = ps_meter_rate(&job->meter, now, RATE_SECONDS);
     p->has_loss = job->meter.has_loss;
     p->loss = job->meter.loss;
     job->record->metrics = job->meter.metrics;
+    job->kind->show(job); /* which may know better */
     p->workers = 0;
     ps_list_each(node, &job->sched->workers)
     {

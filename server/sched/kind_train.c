@@ -223,6 +223,7 @@ static void progress(ps_job *job, ps_lease *lease, const Psd__V1__TaskProgress *
         return;
     uint64_t count = advance(job, lease, ps_book_report(lease, report->position));
     ps_meter_report(&job->meter, ps_core_now(job->sched), count, report);
+    ps_epoch_means_report(&work_of(job)->means, lease->piece.epoch, report);
     ps_job_changed(job);
 }
 
@@ -408,6 +409,9 @@ static void show(ps_job *job)
     p->epoch = epoch_at(w);
     p->samples = ps_rows_count_done(&w->rows);
     p->samples_total = w->rows.n_rows * w->rows.n_epochs;
+    if (w->phase == PS_FINISHING)
+        p->has_loss |=
+            ps_epoch_means_of(&w->means, w->rows.n_epochs - 1, &p->loss, &job->record->metrics);
 }
 
 /* ---- after a restart ---- */

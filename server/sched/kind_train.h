@@ -4,6 +4,7 @@
 #define PS_SCHED_KIND_TRAIN_H
 
 #include "common/format/metric_list.h"
+#include "server/sched/epoch_means.h"
 #include "server/sched/job_kind.h"
 #include "server/sched/rows.h"
 
@@ -28,6 +29,7 @@ typedef struct ps_train {
     bool has_test;
     double test_loss;
     ps_metric_list test_metrics;
+    ps_epoch_means means;
 } ps_train;
 
 bool ps_train_is_bsp(const ps_job *job);

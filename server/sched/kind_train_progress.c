@@ -1,5 +1,6 @@
 /* How far a training job is, as bytes: version u32, test_rows, 0, seconds u64, evaluated u32,
- * has_test u32, test_loss u64, u32 and as many bytes of JSON: the test metrics, then the rows;
+ * has_test u32, test_loss u64, u32 and as many bytes of JSON: the test metrics, the means of its
+ * epochs (epoch_means.h; from version 3 on), then the rows;
  * little-endian, doubles by their bits. Reading fails on bytes that are not such, or not this
  * job's. */
 #include "server/sched/kind_train.h"
@@ -11,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BLOB_VERSION = 2 };
+enum { OLDEST_VERSION = 2, MEANS_VERSION = 3, BLOB_VERSION = 3 };
 
 static void put_u32(ps_buf *b, uint32_t v)
 {
@@ -65,6 +66,7 @@ ps_status ps_train_save(ps_job *job, ps_buf *blob)
     put_u32(blob, w->has_test);
     put_double(blob, w->test_loss);
     put_metrics(blob, &w->test_metrics);
+    ps_epoch_means_save(&w->means, blob);
     size_t n = 0;
     ps_piece *out = NULL;
     ps_list_each(node, &job->leases)
@@ -84,7 +86,7 @@ ps_status ps_train_read(const ps_job *job, ps_slice blob, ps_train *w)
 {
     ps_cursor c = ps_cursor_of(blob);
     uint32_t version = ps_read_u32le(&c);
-    if (version != BLOB_VERSION)
+    if (version < OLDEST_VERSION || version > BLOB_VERSION)
         return ps_fail(PS_CORRUPT, "progress: version %u, this psd knows %d", version,
                        BLOB_VERSION);
     w->test_rows = ps_read_u64le(&c);
@@ -94,6 +96,8 @@ ps_status ps_train_read(const ps_job *job, ps_slice blob, ps_train *w)
     w->has_test = ps_read_u32le(&c) != 0;
     w->test_loss = read_double(&c);
     ps_status st = ps_metric_list_parse(ps_read_bytes(&c, ps_read_u32le(&c)), &w->test_metrics);
+    if (!st && version >= MEANS_VERSION)
+        st = ps_epoch_means_load(&w->means, &c);
     if (!st)
         st = ps_rows_load(&w->rows, 1, !ps_train_is_bsp(job), &c);
     if (st)

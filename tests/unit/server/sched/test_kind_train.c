@@ -30,6 +30,32 @@ START_TEST(under_bsp_an_epoch_begins_when_the_one_before_is_done_and_evaluated)
 }
 END_TEST
 
+START_TEST(a_finished_jobs_loss_is_its_last_epochs_mean)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "asp", false, "");
+    while (ps_world_task_of(w, 1)->epoch == 0)
+        ps_world_trained(w, ps_world_task_of(w, 1));
+    ps_world_report(w, ps_world_task_of(w, 1), ps_world_task_of(w, 1)->begin + 1, 4);
+    for (int i = 0; i < 6; i++) { /* longer than any rate looks back */
+        ps_world_run_ms(w, 5000);
+        ck_assert_int_eq(ps_sched_heartbeat(w->sched, 1), PS_OK);
+    }
+    while (ps_world_state(w, id) == PS_JOB_RUNNING) {
+        ps_world_task *task = ps_world_task_of(w, 1);
+        if (task->end == 100)
+            ps_world_report(w, task, task->end, 1);
+        ps_world_trained(w, task);
+    }
+    ps_job_record *r = ps_world_job(w, id);
+    ck_assert_int_eq(r->state, PS_JOB_DONE);
+    ck_assert(r->progress.has_loss);
+    ck_assert_double_eq_tol(r->progress.loss, 2.5, 1e-12);
+    ps_job_record_free(&r);
+    ps_world_free(&w);
+}
+END_TEST
+
 START_TEST(under_asp_evaluation_runs_beside_training_and_the_last_one_after_it)
 {
     ps_world *w = ps_world_new(NULL, true);
@@ -248,6 +274,7 @@ START_TEST(a_warm_up_that_takes_all_of_the_job_is_said)
 END_TEST
 
 static const ps_check_case cases[] = {
+    {&a_finished_jobs_loss_is_its_last_epochs_mean},
     {&under_bsp_an_epoch_begins_when_the_one_before_is_done_and_evaluated},
     {&under_asp_evaluation_runs_beside_training_and_the_last_one_after_it},
     {&a_failing_task_goes_to_another_worker_and_the_third_time_fails_the_job},
