@@ -22,7 +22,7 @@ static ps_status chunk(void *user, ps_slice bytes)
         return st;
     st = ps_predictions_feed(&r->predictions, payload, &r->client->out);
     ps_status written = ps_output_flush(&r->client->out, STDOUT_FILENO);
-    return st ? st : written;
+    return written ? written : st; /* st may be that these were enough rows */
 }
 
 ps_status ps_predictions_fetch(ps_client *client, uint64_t job_id, const ps_spec_model *model,

@@ -91,6 +91,10 @@ def a_followed_job_ends_with_its_result():
         assert [p["row"] for p in few["predictions"]] == [2, 3, 4], few
         fails(cluster, 1, "but there are 500 rows", "predict", "copy", cluster.dir / "test-features.gz", "--rows", "500:")
         text = cluster.psctl("predict", "copy", cluster.dir / "test-features.gz", "--rows", "7").stdout
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([PSCTL, *cluster.flags(), "predict", "copy", cluster.dir / "test-features.gz", "--rows",
+                                   ":3"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 1 and "No space left on device" in done.stderr, (done.returncode, done.stderr)
         assert text.split()[:6] == ["ROW", "CLASS", "PROBABILITY", "NEXT", "7", text.split()[5]], text
         what_an_ended_job_left(cluster, text)
         control_c_ends_a_prediction(cluster)
