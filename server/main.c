@@ -3,6 +3,7 @@
  * Exit status: 0 stopped as asked; 1 could not start or run on; 2 wrong flags or configuration. */
 #include "common/base/log.h"
 #include "common/base/process.h"
+#include "common/conf/options.h"
 #include "server/daemon.h"
 #include "server/options.h"
 
@@ -36,7 +37,7 @@ int main(int argc, char **argv)
     ps_process_begin();
     ps_server_options *options = NULL;
     if (ps_server_options_parse(argc, argv, &options)) {
-        (void)fprintf(stderr, "psd: %s\n", ps_error_message());
+        ps_conf_options_complain("psd");
         return EXIT_USAGE;
     }
     int status = EXIT_OK;

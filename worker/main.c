@@ -4,6 +4,7 @@
  * configuration. */
 #include "common/base/log.h"
 #include "common/base/process.h"
+#include "common/conf/options.h"
 #include "worker/daemon.h"
 
 #include <stdio.h>
@@ -36,7 +37,7 @@ int main(int argc, char **argv)
     ps_process_begin();
     ps_worker_options *options = NULL;
     if (ps_worker_options_parse(argc, argv, &options)) {
-        (void)fprintf(stderr, "psworker: %s\n", ps_error_message());
+        ps_conf_options_complain("psworker");
         return EXIT_USAGE;
     }
     int status = EXIT_OK;

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <getopt.h>
+#include <stdio.h>
 
 enum { OPT_FLAG = 256, OPT_VERSION = OPT_FLAG + PS_CONF_FLAGS_MAX, N_FIXED = 3, N_LETTERS = 5 };
 
@@ -129,4 +130,13 @@ ps_status ps_conf_options_parse(const ps_conf_program *program, int argc, char *
     *out = (ps_conf_options){0};
     ps_status st = read_flags(program, argc, argv, &config, out);
     return st || out->help || out->version ? st : load(program, config, out);
+}
+
+void ps_conf_options_complain(const char *program)
+{
+    for (const char *line = ps_error_message(); *line;) {
+        size_t len = strcspn(line, "\n");
+        (void)fprintf(stderr, "%s: %.*s\n", program, (int)len, line);
+        line += len + (line[len] != '\0');
+    }
 }

@@ -39,6 +39,8 @@ typedef struct ps_conf_options {
  * belong to the caller; after a failure there is nothing to free. Not thread-safe (getopt). */
 PS_MUST_CHECK ps_status ps_conf_options_parse(const ps_conf_program *program, int argc, char **argv,
                                               ps_conf_options *out);
+/* This thread's message on standard error, each of its lines behind "psd: ". */
+void ps_conf_options_complain(const char *program);
 /* Where a value comes from that a flag or the file says: "--listen" or "psd.yaml:3: listen"; free()
  * it. */
 char *ps_conf_options_where(const ps_conf_program *program, const ps_conf_options *options,

@@ -17,14 +17,14 @@ MISUSE, FAILED = 2, 1  # exit status of the daemons
 
 
 def start(command, seconds=20):
-    """A daemon that must not start: its exit status and the last line of what it says."""
+    """A daemon that must not start: its exit status and what it says."""
     try:
         done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=seconds * SLOW,
                               stdin=subprocess.DEVNULL, check=False)
     except subprocess.TimeoutExpired:
         raise AssertionError(f"{command} runs") from None
     assert not any(mark in done.stderr for mark in REPORTS), done.stderr
-    return done.returncode, (done.stderr.strip().splitlines() or [""])[-1]
+    return done.returncode, done.stderr.strip()
 
 
 def refused(command, status, words):
@@ -73,7 +73,8 @@ def wrong_keys_of_psd_are_named_with_file_and_line():
             path.write_text(server_yaml(cluster) + text + "\n")
             refused([PSD, "--config", path], MISUSE, f"psd: {path}:5: {words}")
         path.write_text("data_dir: /nowhere\n")
-        refused([PSD, "--config", path], MISUSE, f"psd: {path}:1: tls.ca: missing; a text is required here")
+        for part in ("ca", "certificate", "key"):
+            refused([PSD, "--config", path], MISUSE, f"psd: {path}:1: tls.{part}: missing; a text is required here")
         path.write_text(server_yaml(cluster))
         flags = [
             (["--config", "/no/such/file"], "/no/such/file: No such file or directory"),
