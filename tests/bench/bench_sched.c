@@ -47,7 +47,7 @@ static void drop_session(void *user, uint64_t session, const char *reason)
 {
 }
 
-static uint64_t enter(void *user, uint64_t job_id, const char *worker)
+static uint64_t enter(void *user, uint64_t job_id, const char *worker, uint64_t lease_id)
 {
     return 0;
 }
