@@ -4,15 +4,14 @@
 #include "client/context.h"
 
 #include "common/base/mem.h"
+#include "common/base/new_file.h"
 #include "common/conf/blocks.h"
 #include "common/conf/conf.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 static const ps_conf_key context_keys[] = {
     PS_CONF_TEXT("name", ps_context, name, NULL, 1, 63),
@@ -143,19 +142,6 @@ static ps_status make_parents(const char *path)
     return st;
 }
 
-static ps_status write_new(const char *path, ps_buf *text)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return ps_fail_errno(errno, "%s", path);
-    ps_status st = ps_output_flush(text, fd);
-    if (!st && fsync(fd) != 0)
-        st = ps_fail_errno(errno, "%s", path);
-    if (close(fd) != 0 && !st)
-        st = ps_fail_errno(errno, "%s", path);
-    return st;
-}
-
 ps_status ps_contexts_save(const char *path, const ps_contexts *contexts)
 {
     ps_status st = make_parents(path);
@@ -163,13 +149,8 @@ ps_status ps_contexts_save(const char *path, const ps_contexts *contexts)
         return st;
     ps_buf text = PS_BUF_EMPTY;
     write_yaml(contexts, &text);
-    char *fresh = ps_asprintf("%s.new", path);
-    st = write_new(fresh, &text);
-    if (!st && rename(fresh, path) != 0)
-        st = ps_fail_errno(errno, "%s", path);
-    if (st)
-        (void)unlink(fresh);
-    ps_free(&fresh);
+    st = ps_new_file_save(path, ps_buf_slice(&text),
+                          &(ps_new_file_options){.force = true, .mode = 0600});
     ps_buf_free(&text);
     return st;
 }

@@ -41,7 +41,7 @@ ps_context *ps_contexts_find(const ps_contexts *contexts, const char *name);
 /* false: there is none of that name. The current one leaves none current. */
 bool ps_contexts_remove(ps_contexts *contexts, const char *name);
 ps_context *ps_contexts_add(ps_contexts *contexts, const char *name);
-/* Written to a temporary file and renamed; the folder is made. */
+/* As new_file.h does; the folder is made. */
 PS_MUST_CHECK ps_status ps_contexts_save(const char *path, const ps_contexts *contexts);
 
 #endif

@@ -2,13 +2,11 @@
 #include "server/options.h"
 
 #include "common/base/mem.h"
+#include "common/base/new_file.h"
 #include "common/conf/options.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define DEFAULT_CONFIG "/etc/psd/psd.yaml"
 
@@ -204,25 +202,11 @@ void ps_server_options_free(ps_server_options **options)
     ps_free(options);
 }
 
-/* Written beside and renamed over. */
 ps_status ps_server_port_file_write(const char *path, int listen_port, int metrics_port)
 {
-    char *next = ps_asprintf("%s.new", path);
     char text[64];
     int len = snprintf(text, sizeof text, "listen %d\nmetrics %d\n", listen_port, metrics_port);
-    ps_status st = PS_OK;
-    int fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0) {
-        st = ps_fail_errno(errno, "port file %s", next);
-        goto free_name;
-    }
-    if (write(fd, text, (size_t)len) != len)
-        st = ps_fail_errno(errno, "port file %s: write", next);
-    if (close(fd) < 0 && !st)
-        st = ps_fail_errno(errno, "port file %s: close", next);
-    if (!st && rename(next, path) < 0)
-        st = ps_fail_errno(errno, "port file %s", path);
-free_name:
-    ps_free(&next);
-    return st;
+    ps_status st = ps_new_file_save(path, ps_slice_of(text, (size_t)len),
+                                    &(ps_new_file_options){.force = true, .mode = 0644});
+    return st ? ps_wrap(st, "port file") : PS_OK;
 }

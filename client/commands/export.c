@@ -5,8 +5,8 @@
 #include "client/human.h"
 #include "client/support.h"
 #include "common/base/mem.h"
+#include "common/base/new_file.h"
 #include "common/format/model_out.h"
-#include "common/format/new_file.h"
 #include "psd/v1/models.pb-c.h"
 
 #include <inttypes.h>
@@ -142,7 +142,7 @@ static ps_status open_sink(ps_client *client, const char *name, const options *o
     if (!row && o->dtype)
         return ps_client_usage(client, "--dtype is for the formats hf and gguf");
     if (!row)
-        return ps_new_file_open(path, o->force, &s->file);
+        return ps_new_file_open(path, &(ps_new_file_options){.force = o->force}, &s->file);
     find_dtype(row, o->dtype, &out.dtype);
     if (!out.dtype)
         return ps_client_usage(client, "format %s has no dtype %s", row->name, o->dtype);

@@ -4,7 +4,7 @@
 #include "client/commands/commands.h"
 #include "client/human.h"
 #include "client/support.h"
-#include "common/format/new_file.h"
+#include "common/base/new_file.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -80,7 +80,8 @@ static ps_status fetch(ps_client *client, uint64_t job_id, const char *name, con
     Psd__V1__GetArtifactRequest request = PSD__V1__GET_ARTIFACT_REQUEST__INIT;
     request.job_id = job_id;
     request.name = ps_borrow(name);
-    ps_status st = out ? PS_OK : ps_new_file_open(path, o->force, &s.file);
+    ps_status st =
+        out ? PS_OK : ps_new_file_open(path, &(ps_new_file_options){.force = o->force}, &s.file);
     if (!st)
         st = ps_client_stream(client, "/psd.v1.Models/GetArtifact", &request.base, chunk, &s);
     if (!st && s.got != s.total)

@@ -20,9 +20,10 @@ static ps_status system_open(void *state, const char *path, ps_disk_mode mode, i
     static const int flags[] = {
         [PS_DISK_READ] = O_RDONLY,
         [PS_DISK_CREATE] = O_WRONLY | O_CREAT | O_EXCL,
+        [PS_DISK_CREATE_OPEN] = O_WRONLY | O_CREAT | O_EXCL,
         [PS_DISK_REPLACE] = O_WRONLY | O_CREAT | O_TRUNC,
     };
-    int fd = open(path, flags[mode] | O_CLOEXEC, 0600);
+    int fd = open(path, flags[mode] | O_CLOEXEC, mode == PS_DISK_CREATE_OPEN ? 0666 : 0600);
     if (fd < 0)
         return ps_fail_errno(errno, "open %s", path);
     *file = fd;
@@ -77,9 +78,47 @@ static ps_status system_fsync(void *state, int file)
     return fsync(file) == 0 ? PS_OK : ps_fail_errno(errno, "fsync");
 }
 
+static ps_status system_own(void *state, int file, const ps_disk_owner *owner)
+{
+    unsigned mode = owner->mode;
+    if (fchown(file, owner->user, owner->group) != 0 &&
+        fchown(file, PS_DISK_SAME, owner->group) != 0)
+        mode = (mode & 0707) | (mode & mode << 3 & 070);
+    return fchmod(file, mode) == 0 ? PS_OK : ps_fail_errno(errno, "chmod");
+}
+
 static ps_status system_rename(void *state, const char *from, const char *to)
 {
     return rename(from, to) == 0 ? PS_OK : ps_fail_errno(errno, "rename %s to %s", from, to);
+}
+
+/* Three ways, each for file systems that lack the ones before. The last leaves an empty file for a
+ * moment, which is ours: nobody else could make it. */
+static int take_name(const char *from, const char *to)
+{
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno == EEXIST)
+        return EEXIST;
+    if (link(from, to) == 0)
+        return unlink(from) == 0 ? 0 : errno;
+    if (errno == EEXIST)
+        return EEXIST;
+    int fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno;
+    (void)close(fd);
+    if (rename(from, to) == 0)
+        return 0;
+    int error = errno;
+    (void)unlink(to);
+    return error;
+}
+
+static ps_status system_rename_new(void *state, const char *from, const char *to)
+{
+    int error = take_name(from, to);
+    return error ? ps_fail_errno(error, "rename %s to %s", from, to) : PS_OK;
 }
 
 static ps_status system_unlink(void *state, const char *path)
@@ -112,14 +151,21 @@ static ps_status system_list(void *state, const char *path,
     return error ? ps_fail_errno(error, "read folder %s", path) : PS_OK;
 }
 
+/* What says "not here" is not what says "it failed". */
+static bool knows_no_fsync(int error)
+{
+    return error == EINVAL || error == ENOTSUP || error == ENOSYS || error == EROFS ||
+           error == EBADF;
+}
+
 static ps_status system_sync_folder(void *state, const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return ps_fail_errno(errno, "open folder %s", path);
+        return errno == EACCES ? PS_OK : ps_fail_errno(errno, "open folder %s", path);
     int error = fsync(fd) == 0 ? 0 : errno;
     (void)close(fd);
-    return error ? ps_fail_errno(error, "fsync folder %s", path) : PS_OK;
+    return error && !knows_no_fsync(error) ? ps_fail_errno(error, "fsync folder %s", path) : PS_OK;
 }
 
 static ps_status system_free_space(void *state, const char *path, uint64_t *bytes)
@@ -139,7 +185,9 @@ const ps_disk ps_disk_system = {
     .seek = system_seek,
     .size = system_size,
     .fsync = system_fsync,
+    .own = system_own,
     .rename = system_rename,
+    .rename_new = system_rename_new,
     .unlink = system_unlink,
     .mkdir = system_mkdir,
     .rmdir = system_rmdir,
@@ -199,33 +247,35 @@ static ps_status write_temporary(const ps_disk *disk, const char *path, ps_slice
     return st ? ps_wrap(st, "%s", path) : PS_OK;
 }
 
-ps_status ps_disk_publish(const ps_disk *disk, ps_status st, const char *temporary,
+ps_status ps_disk_publish(const ps_disk *disk, ps_status st, bool replace, const char *temporary,
                           const char *path, const char *folder)
 {
     if (!st)
-        st = disk->rename(disk->state, temporary, path);
+        st = (replace ? disk->rename : disk->rename_new)(disk->state, temporary, path);
     if (st) {
         ps_error error;
         ps_error_save(&error, st);
         (void)!disk->unlink(disk->state, temporary);
-        st = ps_error_raise(&error);
-    } else {
-        st = disk->sync_folder(disk->state, folder);
+        return ps_error_raise(&error);
     }
-    return st;
+    st = disk->sync_folder(disk->state, folder);
+    return st ? ps_wrap(st, "%s is there, but may not outlast a power failure", path) : PS_OK;
+}
+
+char *ps_disk_folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return ps_strdup(".");
+    return ps_asprintf("%.*s", slash == path ? 1 : (int)(slash - path), path);
 }
 
 ps_status ps_disk_write_file(const ps_disk *disk, const char *path, ps_slice bytes)
 {
     char *temporary = ps_asprintf("%s.tmp", path);
-    char *folder = ps_strdup(path);
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        slash[slash == folder] = 0; /* "/name" is in "/" */
-    else
-        strcpy(folder, "."); /* a path of no folder has room for it, not being empty */
+    char *folder = ps_disk_folder_of(path);
     ps_status st = write_temporary(disk, temporary, bytes);
-    st = ps_disk_publish(disk, st, temporary, path, folder);
+    st = ps_disk_publish(disk, st, true, temporary, path, folder);
     free(folder);
     free(temporary);
     return st;

@@ -17,9 +17,16 @@
 
 typedef enum ps_disk_mode {
     PS_DISK_READ,
-    PS_DISK_CREATE,  /* for writing; PS_ALREADY_EXISTS when it is there; mode 0600 */
-    PS_DISK_REPLACE, /* for writing; emptied when it is there; mode 0600 */
+    PS_DISK_CREATE,      /* for writing; PS_ALREADY_EXISTS when it is there; mode 0600 */
+    PS_DISK_CREATE_OPEN, /* the same with mode 0666, less the umask */
+    PS_DISK_REPLACE,     /* for writing; emptied when it is there; mode 0600 */
 } ps_disk_mode;
+
+#define PS_DISK_SAME UINT32_MAX /* stays who it is */
+typedef struct ps_disk_owner {
+    unsigned mode; /* permission bits */
+    uint32_t user, group;
+} ps_disk_owner;
 
 typedef struct ps_disk {
     PS_MUST_CHECK ps_status (*open)(void *state, const char *path, ps_disk_mode mode, int *file);
@@ -30,11 +37,15 @@ typedef struct ps_disk {
                                      size_t *written);
     /* From where the last read ended; *got 0 is the end of the file. */
     PS_MUST_CHECK ps_status (*read)(void *state, int file, void *data, size_t len, size_t *got);
-    /* The next read begins there; past the end it finds none. */
+    /* The next read or write begins there; a read past the end finds none. */
     PS_MUST_CHECK ps_status (*seek)(void *state, int file, uint64_t at);
     PS_MUST_CHECK ps_status (*size)(void *state, int file, uint64_t *out);
     PS_MUST_CHECK ps_status (*fsync)(void *state, int file);
+    /* A group that cannot be given leaves the file's with no more rights than others have. */
+    PS_MUST_CHECK ps_status (*own)(void *state, int file, const ps_disk_owner *owner);
     PS_MUST_CHECK ps_status (*rename)(void *state, const char *from, const char *to);
+    /* The same for a name that is free: otherwise PS_ALREADY_EXISTS, and nothing changes. */
+    PS_MUST_CHECK ps_status (*rename_new)(void *state, const char *from, const char *to);
     PS_MUST_CHECK ps_status (*unlink)(void *state, const char *path);
     PS_MUST_CHECK ps_status (*mkdir)(void *state, const char *path); /* PS_ALREADY_EXISTS; 0700 */
     /* Of an empty folder; PS_FAILED_PRECONDITION: it is not. */
@@ -42,6 +53,8 @@ typedef struct ps_disk {
     /* Calls `each` with every name in the folder except . and .., in no order. */
     PS_MUST_CHECK ps_status (*list)(void *state, const char *path,
                                     void (*each)(void *user, const char *name), void *user);
+    /* The names in it are on disk. A folder that knows no fsync, or may not be read, is no failure:
+     * then the file system does what it does. */
     PS_MUST_CHECK ps_status (*sync_folder)(void *state, const char *path);
     PS_MUST_CHECK ps_status (*free_space)(void *state, const char *path, uint64_t *bytes);
     void *state;
@@ -56,11 +69,13 @@ PS_MUST_CHECK ps_status ps_disk_write_all(const ps_disk *disk, int file, const v
 PS_MUST_CHECK ps_status ps_disk_read_full(const ps_disk *disk, int file, void *data, size_t len);
 /* Like mkdir, but one that is there already is fine. */
 PS_MUST_CHECK ps_status ps_disk_mkdir_if_missing(const ps_disk *disk, const char *path);
+char *ps_disk_folder_of(const char *path); /* "." for a name alone; the caller's */
 /* The end of writing a file so that it is there whole or not at all: with PS_OK, the temporary
- * file, which is synced, takes the name path in folder; otherwise it is removed and st comes back.
- */
-PS_MUST_CHECK ps_status ps_disk_publish(const ps_disk *disk, ps_status st, const char *temporary,
-                                        const char *path, const char *folder);
+ * file, which is synced, takes the name path in folder, one that is taken only with replace;
+ * otherwise it is removed and st comes back. */
+PS_MUST_CHECK ps_status ps_disk_publish(const ps_disk *disk, ps_status st, bool replace,
+                                        const char *temporary, const char *path,
+                                        const char *folder);
 /* Writes path so that a reader, or a start after power loss, finds the old contents or the new:
  * temporary file beside it, fsync, rename, fsync of the folder. */
 PS_MUST_CHECK ps_status ps_disk_write_file(const ps_disk *disk, const char *path, ps_slice bytes);

@@ -3,8 +3,8 @@
  * memory is that of the largest such matrix, and never the model's. */
 #include "common/base/buf.h"
 #include "common/base/mem.h"
+#include "common/base/new_file.h"
 #include "common/format/gguf_header.h"
-#include "common/format/new_file.h"
 
 #include <inttypes.h>
 
@@ -143,7 +143,8 @@ static ps_status gguf_open(const ps_model_out_options *options, const ps_model_a
     o->n = about->n;
     o->tensors = ps_alloc_array(o->n, sizeof *o->tensors);
     memcpy(o->tensors, about->tensors, o->n * sizeof *o->tensors);
-    ps_status st = ps_new_file_open(options->path, options->force, &o->file);
+    ps_status st =
+        ps_new_file_open(options->path, &(ps_new_file_options){.force = options->force}, &o->file);
     if (!st) {
         ps_gguf_header(about, o->type, &header);
         st = ps_new_file_write(o->file, header.data, header.len);

@@ -5,11 +5,12 @@
  */
 #include "common/base/buf.h"
 #include "common/base/mem.h"
+#include "common/base/new_file.h"
+#include "common/base/target.h"
 #include "common/format/half.h"
 #include "common/format/hf_config.h"
 #include "common/format/json.h"
 #include "common/format/model_out.h"
-#include "common/format/new_file.h"
 #include "common/format/side_files.h"
 #include "common/tokenizer/tokenizer.h"
 
@@ -63,7 +64,7 @@ static ps_status open_folder(ps_model_out *o, bool force)
 static ps_status open_file(const ps_model_out *o, const char *name, ps_new_file **out)
 {
     char *path = ps_asprintf("%s/%s", folder_of(o), name);
-    ps_status st = ps_new_file_open(path, true, out);
+    ps_status st = ps_new_file_open(path, &(ps_new_file_options){.force = true}, out);
     ps_free(&path);
     return st;
 }
@@ -205,13 +206,16 @@ static ps_status hf_open(const ps_model_out_options *options, const ps_model_abo
                          ps_model_out **out)
 {
     ps_model_out *o = ps_new(ps_model_out);
-    o->path = ps_strdup(options->path);
+    char *given = ps_strdup(options->path);
+    for (size_t n = strlen(given); n > 1 && given[n - 1] == '/'; n--)
+        given[n - 1] = '\0'; /* the temporary one stands beside it, not in it */
+    ps_status st = ps_target_follow(given, &o->path);
+    ps_free(&given);
     o->dtype = !strcmp(options->dtype, "f32")   ? PS_SAFETENSORS_F32
                : !strcmp(options->dtype, "f16") ? PS_SAFETENSORS_F16
                                                 : PS_SAFETENSORS_BF16;
-    for (size_t n = strlen(o->path); n > 1 && o->path[n - 1] == '/'; n--)
-        o->path[n - 1] = '\0'; /* the temporary one stands beside it, not in it */
-    ps_status st = open_folder(o, options->force);
+    if (!st)
+        st = open_folder(o, options->force);
     if (!st)
         st = write_beside(o, about);
     if (!st)
@@ -253,6 +257,18 @@ static ps_status hf_data(ps_model_out *o, const float *values, size_t n)
     return PS_OK;
 }
 
+static ps_status name_folder(ps_model_out *o)
+{
+    const ps_disk *disk = &ps_disk_system;
+    if (rename(o->temporary, o->path) != 0)
+        return ps_fail_errno(errno, "%s", o->path);
+    ps_free(&o->temporary);
+    char *parent = ps_disk_folder_of(o->path);
+    ps_status st = disk->sync_folder(disk->state, parent);
+    ps_free(&parent);
+    return st ? ps_wrap(st, "%s is there, but may not outlast a power failure", o->path) : PS_OK;
+}
+
 static ps_status hf_finish(ps_model_out **out, uint64_t *bytes)
 {
     ps_model_out *o = *out;
@@ -260,12 +276,8 @@ static ps_status hf_finish(ps_model_out **out, uint64_t *bytes)
     o->bytes += ps_new_file_bytes(o->file);
     if (!st)
         st = ps_new_file_finish(&o->file);
-    if (!st && o->temporary) {
-        if (rename(o->temporary, o->path) != 0)
-            st = ps_fail_errno(errno, "%s", o->path);
-        else
-            ps_free(&o->temporary);
-    }
+    if (!st && o->temporary)
+        st = name_folder(o);
     *bytes = o->bytes;
     hf_drop(out);
     return st;

@@ -5,8 +5,8 @@
 #include "common/format/token_file.h"
 
 #include "common/base/mem.h"
+#include "common/base/new_file.h"
 #include "common/format/foreign.h"
-#include "common/format/new_file.h"
 #include "common/format/regular_file.h"
 
 #include <assert.h>
@@ -223,7 +223,8 @@ ps_status ps_token_writer_new(const char *path, bool force, const ps_token_file_
     w->info = *about;
     w->info.count = 0;
     w->width = width_of(about->vocab_size);
-    ps_status st = ps_new_file_open(path, force, &w->file);
+    ps_new_file_options options = {.force = force, .patched = true}; /* the count, at the end */
+    ps_status st = ps_new_file_open(path, &options, &w->file);
     if (!st)
         st = write_header(w, false);
     if (st)

@@ -52,7 +52,8 @@ PS_MUST_CHECK ps_status ps_token_file_copy(const ps_token_file *file, uint64_t f
 
 typedef struct ps_token_writer ps_token_writer;
 
-/* about->count is ignored. The file is there whole after finish, and not before (new_file.h). */
+/* about->count is ignored. The file is there whole after finish, and not before (base/new_file.h).
+ */
 PS_MUST_CHECK ps_status ps_token_writer_new(const char *path, bool force,
                                             const ps_token_file_info *about, ps_token_writer **out);
 /* Each below vocab_size. */

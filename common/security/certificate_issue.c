@@ -1,12 +1,14 @@
 /* certificate_issue: requests into certificate and key files.
  *
- * Happy path: check the request, read the CA, make a key, build and sign, write the key, write the
- * certificate. Everything that can be wrong is found before the first byte is written; when the
- * certificate cannot be written, the key that was is removed again. */
+ * Happy path: check the request, read the CA, make a key, build and sign, write both files,
+ * name the key, name the certificate. Everything that can be wrong is found before the first byte
+ * is written; when the certificate cannot take its name, a new key is removed again. */
 #include "common/security/certificate_issue.h"
 
 #include "common/base/host.h"
 #include "common/base/mem.h"
+#include "common/base/new_file.h"
+#include "common/base/target.h"
 #include "common/security/certificate.h"
 #include "common/security/certificate_build.h"
 #include "common/security/crypto_error.h"
@@ -16,7 +18,6 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -74,16 +75,10 @@ static ps_status check_files(const char *cert_file, const char *key_file, bool f
     ps_status st = check_absent(cert_file, force);
     if (!st)
         st = check_absent(key_file, force);
-    if (!st && strcmp(cert_file, key_file) == 0)
+    if (!st && (strcmp(cert_file, key_file) == 0 || ps_target_same(cert_file, key_file)))
         st = ps_fail(PS_INVALID_ARGUMENT, "certificate and key need two files, not one: %s",
                      cert_file);
     return st;
-}
-
-static bool same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 /* A client named "ca" and --force must not be the end of the CA. */
@@ -91,8 +86,8 @@ static ps_status check_not_authority(const ps_leaf_request *request)
 {
     const char *written[] = {request->cert_file, request->key_file};
     for (int i = 0; i < 2; i++)
-        if (same_file(written[i], request->ca_cert_file) ||
-            same_file(written[i], request->ca_key_file))
+        if (ps_target_same(written[i], request->ca_cert_file) ||
+            ps_target_same(written[i], request->ca_key_file))
             return ps_fail(PS_INVALID_ARGUMENT, "%s is a file of the CA itself; choose another",
                            written[i]);
     return PS_OK;
@@ -113,34 +108,60 @@ static ps_status set_validity(ps_certificate_facts *facts, ps_validity asked, in
     return PS_OK;
 }
 
-static ps_status write_bio(const char *file, BIO *bio, unsigned mode, bool force)
+/* Written, but without its name until it is finished. */
+static ps_status begin_file(const char *file, BIO *bio, const ps_new_file_options *options,
+                            ps_new_file **out)
 {
     char *text = NULL;
     long len = BIO_get_mem_data(bio, &text);
-    return ps_pem_write_file(file, ps_slice_of(text, (size_t)len), mode, force);
+    ps_status st = ps_new_file_open(file, options, out);
+    return st ? st : ps_new_file_write(*out, text, (size_t)len);
 }
 
-static ps_status write_certificate(const char *file, X509 *cert, bool force)
+static ps_status begin_certificate(const char *file, X509 *cert, bool force, ps_new_file **out)
 {
     BIO *bio = BIO_new(BIO_s_mem());
     ps_status st;
     if (!bio || PEM_write_bio_X509(bio, cert) != 1)
         st = ps_crypto_fail(PS_INTERNAL, "certificate %s", file);
     else
-        st = write_bio(file, bio, 0644, force);
+        st = begin_file(file, bio, &(ps_new_file_options){.force = force, .mode = 0644}, out);
     BIO_free(bio);
     return st;
 }
 
-static ps_status write_key(const char *file, EVP_PKEY *key, bool force)
+static ps_status begin_key(const char *file, EVP_PKEY *key, bool force, ps_new_file **out)
 {
     BIO *bio = BIO_new(BIO_s_secmem()); /* wiped when it is freed */
+    ps_new_file_options options = {.force = force, .mode = 0600, .secret = true};
     ps_status st;
     if (!bio || PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) != 1)
         st = ps_crypto_fail(PS_INTERNAL, "private key %s", file);
     else
-        st = write_bio(file, bio, 0600, force);
+        st = begin_file(file, bio, &options, out);
     BIO_free(bio);
+    return st;
+}
+
+/* Both are whole on disk before either takes its name. */
+static ps_status write_pair(X509 *cert, const char *cert_file, EVP_PKEY *key, const char *key_file,
+                            bool force)
+{
+    ps_new_file *keys = NULL, *certs = NULL;
+    ps_status st = begin_key(key_file, key, force, &keys);
+    if (!st)
+        st = begin_certificate(cert_file, cert, force, &certs);
+    if (st)
+        goto out;
+    st = ps_new_file_finish(&keys);
+    if (st)
+        goto out;
+    st = ps_new_file_finish(&certs);
+    if (st && !force)
+        (void)unlink(key_file);
+out:
+    ps_new_file_drop(&keys);
+    ps_new_file_drop(&certs);
     return st;
 }
 
@@ -155,13 +176,7 @@ static ps_status issue(const ps_certificate_facts *facts, const authority *issue
         st = ps_certificate_build(facts, key, issuer ? issuer->cert : NULL,
                                   issuer ? issuer->key : NULL, &cert);
     if (!st)
-        st = write_key(key_file, key, force);
-    if (st)
-        goto out;
-    st = write_certificate(cert_file, cert, force);
-    if (st && !force)
-        (void)unlink(key_file);
-out:
+        st = write_pair(cert, cert_file, key, key_file, force);
     X509_free(cert);
     EVP_PKEY_free(key);
     return st;

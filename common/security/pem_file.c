@@ -1,8 +1,6 @@
-/* pem_file: PEM files in and out.
- *
- * Happy path in: read the file whole, let OpenSSL parse it from memory. Out: temporary file, sync,
- * link or rename. Fails where the file system does (no file, no right, full disk) and where the
- * content is not what the caller asked for; secrets are wiped from what we allocated. */
+/* Happy path: read the file whole, let OpenSSL parse it from memory. Fails where the file system
+ * does (no file, no right) and where the content is not what the caller asked for; secrets are
+ * wiped from what we allocated. */
 #include "common/security/pem_file.h"
 
 #include "common/base/buf.h"
@@ -12,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -135,84 +132,14 @@ ps_status ps_pem_read_key(const char *path, EVP_PKEY **out)
     if (key)
         *out = key;
     else if (encrypted)
-        st = ps_crypto_fail(PS_INVALID_ARGUMENT,
-                            "private key %s: has a pass phrase; store it without one, mode 0600",
-                            path);
-    else if (!memmem(text.data, text.len, "PRIVATE KEY-----", 16)) {
-        ERR_clear_error();
+        st = ps_fail(PS_INVALID_ARGUMENT,
+                     "private key %s: has a pass phrase; store it without one, mode 0600", path);
+    else if (!memmem(text.data, text.len, "PRIVATE KEY-----", 16))
         st = ps_fail(PS_INVALID_ARGUMENT, "private key %s: holds no PEM private key", path);
-    } else
+    else
         st = ps_crypto_fail(PS_CORRUPT, "private key %s: damaged PEM", path);
+    ERR_clear_error(); /* OpenSSL's word for what we have said in ours */
 out:
     wipe_buf(&text);
-    return st;
-}
-
-static ps_status write_all(int fd, ps_slice bytes)
-{
-    while (bytes.len) {
-        ssize_t n = write(fd, bytes.data, bytes.len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return ps_fail_errno(errno, "write");
-        bytes = ps_slice_of(bytes.data + n, bytes.len - (size_t)n);
-    }
-    return PS_OK;
-}
-
-static ps_status fill_temporary(int fd, ps_slice bytes, unsigned mode)
-{
-    ps_status st = write_all(fd, bytes);
-    if (!st && fchmod(fd, mode) != 0)
-        st = ps_fail_errno(errno, "chmod");
-    if (!st && fsync(fd) != 0)
-        st = ps_fail_errno(errno, "fsync");
-    return st;
-}
-
-static ps_status give_name(const char *temporary, const char *path, bool force)
-{
-    if (force)
-        return rename(temporary, path) == 0 ? PS_OK : ps_fail_errno(errno, "rename");
-    if (link(temporary, path) != 0)
-        return errno == EEXIST ? ps_fail(PS_ALREADY_EXISTS, "exists already; --force replaces it")
-                               : ps_fail_errno(errno, "link");
-    (void)unlink(temporary);
-    return PS_OK;
-}
-
-/* The new name survives a power loss once its folder is on disk. */
-static void sync_folder(const char *path)
-{
-    char *copy = ps_strdup(path);
-    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    ps_free(&copy);
-    if (fd < 0)
-        return;
-    (void)fsync(fd);
-    close(fd);
-}
-
-ps_status ps_pem_write_file(const char *path, ps_slice bytes, unsigned mode, bool force)
-{
-    char *temporary = ps_asprintf("%s.XXXXXX", path);
-    int fd = mkostemp(temporary, O_CLOEXEC); /* O_CREAT | O_EXCL, mode 0600 */
-    if (fd < 0) {
-        ps_status st = ps_fail_errno(errno, "%s", path);
-        ps_free(&temporary);
-        return st;
-    }
-    ps_status st = fill_temporary(fd, bytes, mode);
-    close(fd);
-    if (!st)
-        st = give_name(temporary, path, force);
-    if (st) {
-        st = ps_wrap(st, "%s", path);
-        (void)unlink(temporary);
-    } else {
-        sync_folder(path);
-    }
-    ps_free(&temporary);
     return st;
 }

@@ -1,10 +1,9 @@
-/* pem_file: certificates and keys from and into PEM files, each failure as one line that names the
- * file and what to do. Files are at most 1 MiB. Any thread.
+/* pem_file: certificates and keys out of PEM files, each failure as one line that names the file
+ * and what to do. Files are at most 1 MiB. Any thread.
  */
 #ifndef PS_SECURITY_PEM_FILE_H
 #define PS_SECURITY_PEM_FILE_H
 
-#include "common/base/slice.h"
 #include "common/base/status.h"
 
 struct x509_st;
@@ -21,11 +20,5 @@ PS_MUST_CHECK ps_status ps_pem_read_certificate(const char *path, const char *wh
 /* The private key; the caller's (EVP_PKEY_free). One with a pass phrase is refused. A file that
  * group or others can read is a warning in the log. */
 PS_MUST_CHECK ps_status ps_pem_read_key(const char *path, struct evp_pkey_st **out);
-
-/* Writes a file that is either there whole or not at all: a temporary file in the same folder,
- * with `mode` from its first byte, synced, then linked to its name. Without `force` an existing
- * file stays and PS_ALREADY_EXISTS is returned. */
-PS_MUST_CHECK ps_status ps_pem_write_file(const char *path, ps_slice bytes, unsigned mode,
-                                          bool force);
 
 #endif

@@ -116,7 +116,7 @@ static ps_status publish(const writing *w, const char *folder, const char *tempo
 {
     char *path = path_of(folder, w->info->number);
     ps_status st = write_temporary(w, temporary);
-    st = ps_disk_publish(w->disk, st, temporary, path, folder);
+    st = ps_disk_publish(w->disk, st, true, temporary, path, folder);
     free(path);
     return st;
 }

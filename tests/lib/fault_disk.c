@@ -74,6 +74,18 @@ static ps_status fault_fsync(void *state, int file)
     return ps_disk_system.fsync(NULL, file);
 }
 
+static ps_status fault_own(void *state, int file, const ps_disk_owner *owner)
+{
+    FAIL_HERE(state, "chmod");
+    return ps_disk_system.own(NULL, file, owner);
+}
+
+static ps_status fault_rename_new(void *state, const char *from, const char *to)
+{
+    FAIL_HERE(state, "rename");
+    return ps_disk_system.rename_new(NULL, from, to);
+}
+
 static ps_status fault_rename(void *state, const char *from, const char *to)
 {
     FAIL_HERE(state, "rename");
@@ -130,7 +142,9 @@ ps_disk fault_disk_table(fault_disk *state)
         .seek = fault_seek,
         .size = fault_size,
         .fsync = fault_fsync,
+        .own = fault_own,
         .rename = fault_rename,
+        .rename_new = fault_rename_new,
         .unlink = fault_unlink,
         .mkdir = fault_mkdir,
         .rmdir = fault_rmdir,

@@ -74,6 +74,33 @@ START_TEST(what_is_saved_is_loaded_again)
 }
 END_TEST
 
+START_TEST(a_link_to_the_file_stays_one_and_modes_are_kept)
+{
+    begin();
+    save_two();
+    char *dotfiles = ps_asprintf("%s/dotfiles.yaml", dir);
+    ck_assert_int_eq(rename(file, dotfiles), 0);
+    ck_assert_int_eq(chmod(dotfiles, 0644), 0);
+    ck_assert_int_eq(symlink("../dotfiles.yaml", file), 0);
+    ps_contexts *all = NULL;
+    ck_assert_int_eq(ps_contexts_load(file, &all), PS_OK);
+    (void)ps_contexts_add(all, "third");
+    ck_assert_int_eq(ps_contexts_save(file, all), PS_OK);
+    ps_contexts_free(&all);
+    struct stat about;
+    ck_assert_int_eq(lstat(file, &about), 0);
+    ck_assert(S_ISLNK(about.st_mode));
+    ck_assert_int_eq(ps_contexts_load(dotfiles, &all), PS_OK);
+    ck_assert_uint_eq(all->n_contexts, 3);
+    ps_contexts_free(&all);
+    ck_assert_int_eq(stat(dotfiles, &about), 0);
+    ck_assert_int_eq(about.st_mode & 0777, 0644);
+    ck_assert_int_eq(unlink(dotfiles), 0);
+    ps_free(&dotfiles);
+    end();
+}
+END_TEST
+
 START_TEST(flags_win_over_the_environment_which_wins_over_the_file)
 {
     begin();
@@ -180,6 +207,7 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {&what_is_saved_is_loaded_again},
+    {&a_link_to_the_file_stays_one_and_modes_are_kept},
     {&flags_win_over_the_environment_which_wins_over_the_file},
     {&a_server_without_a_port_is_on_psds_own},
     {&one_that_is_removed_leaves_the_others_in_order},
