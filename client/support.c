@@ -144,6 +144,9 @@ void ps_json_finish(ps_client *client)
 
 ps_status ps_absolute_path(const char *path, char **out)
 {
+    if (!strcmp(path, "-"))
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "'-' is standard input, which nobody else can read; give a file's path");
     if (*path == '/') {
         *out = ps_strdup(path);
         return PS_OK;

@@ -33,7 +33,7 @@ PS_MUST_CHECK ps_status ps_read_small_file(const char *path, size_t limit, ps_bu
 ps_json_writer ps_json_begin(ps_client *client);
 void ps_json_finish(ps_client *client);
 /* The path as it is from the root folder: relative ones are below the current folder; nothing is
- * resolved, as the file may be on another machine. The caller's. */
+ * resolved, as the file may be on another machine. PS_INVALID_ARGUMENT for "-". The caller's. */
 PS_MUST_CHECK ps_status ps_absolute_path(const char *path, char **out);
 
 /* A stored model, with its tensors, onto the client's output. */

@@ -95,7 +95,7 @@ static ps_status run(ps_client *client, const ps_args *args)
     for (size_t i = 0; i < args->operands.n; i++) {
         const char *path = args->operands.at[i];
         ps_certificate_info info;
-        ps_status st = ps_certificate_inspect(path, &info);
+        ps_status st = ps_certificate_inspect(strcmp(path, "-") ? path : "/dev/stdin", &info);
         if (st)
             return st;
         if (client->json) {
@@ -113,7 +113,7 @@ static ps_status run(ps_client *client, const ps_args *args)
 const ps_command ps_command_cert_inspect = {
     .name = "cert inspect",
     .operands = "FILE ...",
-    .help = "say whose a certificate is, for what, until when",
+    .help = "say whose a certificate is, for what, until when (- reads standard input)",
     .least = 1,
     .most = 1000,
     .run = run,

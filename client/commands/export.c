@@ -3,9 +3,11 @@
 #include "client/client.h"
 #include "client/commands/commands.h"
 #include "client/human.h"
+#include "client/streams.h"
 #include "client/support.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
+#include "common/base/target.h"
 #include "common/format/model_out.h"
 #include "psd/v1/models.pb-c.h"
 
@@ -30,7 +32,7 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, path),
      .value = "PATH",
-     .help = "where to (default: NAME.safetensors, NAME.gguf or NAME here)"},
+     .help = "where to (default: NAME.safetensors, NAME.gguf or NAME here); - is standard output"},
     {.name = "format",
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, format),
@@ -99,6 +101,7 @@ static void report(ps_client *client, const char *name, const char *path, uint64
         ps_buf_printf(&client->out, "model %s is in %s (%s)\n", name, path,
                       ps_human_bytes((double)bytes).text);
     }
+    ps_streams_report(client, path);
 }
 
 static size_t format_of(const options *o)
@@ -139,6 +142,11 @@ static ps_status open_sink(ps_client *client, const char *name, const options *o
 {
     const ps_model_out_row *row = rows[format_of(o)];
     ps_model_out_options out = {.path = path, .force = o->force};
+    ps_status st = ps_streams_check_output(client, path);
+    if (st)
+        return st;
+    if (row == &ps_model_out_hf && ps_target_descriptor(path) >= 0)
+        return ps_client_usage(client, "format hf is a folder, which needs a name: --to FOLDER");
     if (!row && o->dtype)
         return ps_client_usage(client, "--dtype is for the formats hf and gguf");
     if (!row)

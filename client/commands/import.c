@@ -3,6 +3,7 @@
  * is not psd's own file is turned into one on the way. */
 #include "client/client.h"
 #include "client/commands/commands.h"
+#include "client/streams.h"
 #include "client/support.h"
 #include "common/base/mem.h"
 #include "common/format/model_in.h"
@@ -86,7 +87,9 @@ static ps_status next(void *user, ps_call *call)
 static ps_status open_source(source *s)
 {
     bool ours = false;
-    ps_status st = ps_model_in_takes(s->path, &ours);
+    ps_status st = ps_streams_input(&s->path);
+    if (!st)
+        st = ps_model_in_takes(s->path, &ours);
     if (st || ours)
         return st ? st : ps_model_in_open(s->path, &s->model);
     s->fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -137,7 +140,7 @@ const ps_command ps_command_import = {
         "config.json, of a gpt2 or llama model, and\n"
         "model.safetensors or its shards. A GGUF file is of a gpt2 or llama model too, its "
         "tensors\n"
-        "F32, F16, BF16 or Q8_0. Numbers become float32.\n",
+        "F32, F16, BF16 or Q8_0. Numbers become float32. - is standard input.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 2,

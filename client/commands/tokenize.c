@@ -4,9 +4,11 @@
 #include "client/commands/commands.h"
 #include "client/human.h"
 #include "client/screen.h"
+#include "client/streams.h"
 #include "client/support.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/base/target.h"
 #include "common/format/source.h"
 #include "common/format/token_file.h"
 #include "common/tokenizer/tokenizer.h"
@@ -14,7 +16,6 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PIECE = 256 * 1024, DRAW_EVERY_MS = 200 };
@@ -39,7 +40,7 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, path),
      .value = "FILE",
-     .help = "the token file to write"},
+     .help = "the token file to write; - is standard output"},
     {.name = "end",
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, end),
@@ -84,7 +85,8 @@ typedef struct job {
     uint64_t begun_ms, drawn_ms;
 } job;
 
-/* ---- Ctrl-C: there is no loop to hear it, and the temporary file must go ---- */
+/* ---- Ctrl-C: there is no loop to hear it, and the temporary file must go. Nothing is begun again
+ * that it breaks off: a pipe may have nothing to read for long. ---- */
 
 static volatile sig_atomic_t interrupted;
 
@@ -95,7 +97,7 @@ static void interrupt_cb(int number)
 
 static void hear_interrupts(void)
 {
-    struct sigaction action = {.sa_handler = interrupt_cb, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_handler = interrupt_cb};
     interrupted = 0;
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
@@ -144,6 +146,17 @@ static uint64_t count_zeros(const uint8_t *bytes, size_t n)
     return zeros;
 }
 
+static ps_status feed(job *j, size_t len)
+{
+    ps_encoder_feed(j->encoder, ps_slice_of(j->piece, len), &j->ids);
+    j->each[j->at].bytes += len;
+    j->each[j->at].zeros += count_zeros(j->piece, len);
+    j->all.bytes += len;
+    ps_status st = put(j);
+    show(j, false);
+    return st;
+}
+
 static ps_status read_input(job *j, ps_source *source)
 {
     size_t got = 0;
@@ -152,21 +165,11 @@ static ps_status read_input(job *j, ps_source *source)
         return st;
     do {
         st = ps_source_read(source, j->piece, PIECE, &got);
+        if (!st)
+            st = feed(j, got);
         if (st)
             return st;
-        ps_encoder_feed(j->encoder, ps_slice_of(j->piece, got), &j->ids);
-        j->each[j->at].bytes += got;
-        j->each[j->at].zeros += count_zeros(j->piece, got);
-        j->all.bytes += got;
-        st = put(j);
-        if (st)
-            return st;
-        show(j, false);
-        if (interrupted) {
-            j->client->interrupted = true;
-            return ps_fail(PS_CANCELLED, "interrupted");
-        }
-    } while (got);
+    } while (got && !interrupted);
     ps_encoder_finish(j->encoder, &j->ids);
     if (j->options->end)
         ps_ids_add(&j->ids, j->end);
@@ -175,16 +178,18 @@ static ps_status read_input(job *j, ps_source *source)
 
 static ps_status read_inputs(job *j)
 {
-    for (j->at = 0; j->at < j->inputs->n; j->at++) {
+    ps_status st = PS_OK;
+    for (j->at = 0; j->at < j->inputs->n && !st && !interrupted; j->at++) {
         ps_source *source = NULL;
-        ps_status st = ps_source_open(j->inputs->at[j->at], &source);
+        st = ps_source_open_any(j->inputs->at[j->at], &source);
         if (!st)
             st = read_input(j, source);
         ps_source_close(&source);
-        if (st)
-            return st;
     }
-    return PS_OK;
+    if (!interrupted)
+        return st;
+    j->client->interrupted = true;
+    return ps_fail(PS_CANCELLED, "interrupted");
 }
 
 static ps_status prepare(job *j)
@@ -253,15 +258,15 @@ static void report(const job *j, uint64_t file_bytes)
     ps_buf_putc(&j->client->out, '\n');
 }
 
-/* --force would replace a text by its tokens. */
+/* --force would replace a text, or the tokenizer, by its tokens. */
 static ps_status check_output(ps_client *client, const job *j)
 {
-    struct stat out, in;
-    bool there = stat(j->options->path, &out) == 0;
-    for (size_t i = 0; there && i < j->inputs->n; i++)
-        if (stat(j->inputs->at[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
-            return ps_client_usage(client, "%s is an input and the output", j->inputs->at[i]);
-    return PS_OK;
+    const options *o = j->options;
+    const char *same = o->tokenizer && ps_target_same(o->path, o->tokenizer) ? o->tokenizer : NULL;
+    for (size_t i = 0; !same && i < j->inputs->n; i++)
+        same = ps_target_same(o->path, j->inputs->at[i]) ? j->inputs->at[i] : NULL;
+    return same ? ps_client_usage(client, "%s is an input and the output", same)
+                : ps_streams_check_output(client, o->path);
 }
 
 static ps_status run(ps_client *client, const ps_args *args)
@@ -285,8 +290,10 @@ static ps_status run(ps_client *client, const ps_args *args)
     uint64_t file_bytes = st ? 0 : ps_token_writer_bytes(j.writer);
     if (!st)
         st = ps_token_writer_finish(&j.writer);
-    if (!st)
+    if (!st) {
         report(&j, file_bytes);
+        ps_streams_report(client, j.options->path);
+    }
     ps_token_writer_drop(&j.writer);
     ps_encoder_free(&j.encoder);
     ps_tokenizer_free(&j.tokenizer);
@@ -301,9 +308,10 @@ const ps_command ps_command_tokenize = {
     .name = "tokenize",
     .operands = "INPUT ...",
     .help = "turn texts into a token file",
-    .details = "Inputs are plain or gzip (.gz, .dz), and follow one another in the file, which a\n"
-               "job's data of format tokens names. Archives, files compressed otherwise, UTF-16\n"
-               "and UTF-32 are refused. No server is needed.\n",
+    .details =
+        "Inputs are plain or gzip (.gz, .dz), - is standard input; they follow one another\n"
+        "in the file, which a job's data of format tokens names. Archives, files compressed\n"
+        "otherwise, UTF-16 and UTF-32 are refused. No server is needed.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 1,

@@ -9,6 +9,7 @@
 #include "common/format/regular_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -38,6 +39,8 @@ struct ps_source {
 static ps_status check_unchanged(const ps_source *s)
 {
     struct stat now;
+    if (!S_ISREG(s->opened.st_mode))
+        return PS_OK;
     if (fstat(s->fd, &now) != 0)
         return ps_fail_errno(errno, "%s", s->path);
     if (now.st_size != s->opened.st_size || now.st_mtim.tv_sec != s->opened.st_mtim.tv_sec ||
@@ -47,13 +50,14 @@ static ps_status check_unchanged(const ps_source *s)
     return PS_OK;
 }
 
-/* Up to len bytes of the file; *got is 0 at its end. */
+/* Up to len bytes of the file; *got is 0 at its end. A pipe may have nothing for long, and then a
+ * signal that somebody waits for ends it. */
 static ps_status take(ps_source *s, void *out, size_t len, size_t *got)
 {
     ssize_t n = -1;
     do
         n = read(s->fd, out, len < PART ? len : PART);
-    while (n < 0 && errno == EINTR);
+    while (n < 0 && errno == EINTR && S_ISREG(s->opened.st_mode));
     if (n < 0)
         return ps_fail_errno(errno, "%s: byte %" PRIu64, s->path, s->taken);
     s->taken += (uint64_t)n;
@@ -181,7 +185,7 @@ static ps_status look(ps_source *s)
     if (st)
         return st;
     s->gzip = is_gzip(s);
-    s->most = (uint64_t)s->opened.st_size;
+    s->most = S_ISREG(s->opened.st_mode) ? (uint64_t)s->opened.st_size : UINT64_MAX;
     if (s->gzip && inflateInit2(&s->inflater, GZIP_WINDOW) != Z_OK)
         return ps_fail(PS_NO_MEMORY, "%s: out of memory", s->path);
     if (s->gzip && __builtin_mul_overflow(s->most, (uint64_t)DEFLATE_FACTOR, &s->most))
@@ -191,23 +195,39 @@ static ps_status look(ps_source *s)
     return st;
 }
 
-ps_status ps_source_open(const char *path, ps_source **out)
+static ps_status read_from(int fd, const char *path, ps_source **out)
 {
-    int fd = -1;
-    uint64_t size = 0;
-    ps_status st = ps_regular_open(path, &fd, &size);
-    if (st)
-        return st;
     ps_source *s = ps_new(ps_source);
     s->path = ps_strdup(path);
     s->fd = fd;
     s->buffer = ps_alloc(BUFFER_BYTES);
-    st = fstat(fd, &s->opened) ? ps_fail_errno(errno, "%s", path) : look(s);
+    ps_status st = fstat(fd, &s->opened) ? ps_fail_errno(errno, "%s", path) : PS_OK;
+    if (!st && S_ISDIR(s->opened.st_mode))
+        st = ps_fail(PS_INVALID_ARGUMENT, "%s is a folder", path);
+    if (!st)
+        st = look(s);
     if (st)
         ps_source_close(&s);
     else
         *out = s;
     return st;
+}
+
+ps_status ps_source_open(const char *path, ps_source **out)
+{
+    int fd = -1;
+    uint64_t size = 0;
+    ps_status st = ps_regular_open(path, &fd, &size);
+    return st ? st : read_from(fd, path, out);
+}
+
+ps_status ps_source_open_any(const char *path, ps_source **out)
+{
+    bool input = !strcmp(path, "-");
+    const char *name = input ? "standard input" : path;
+    int fd = input ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
+                   : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    return fd < 0 ? ps_fail_errno(errno, "%s", name) : read_from(fd, name, out);
 }
 
 void ps_source_close(ps_source **source)

@@ -14,6 +14,9 @@ typedef struct ps_source ps_source;
 
 /* Folders, devices and pipes are refused. */
 PS_MUST_CHECK ps_status ps_source_open(const char *path, ps_source **out);
+/* For what a person names on a command line: pipes and devices are read too, and "-" is standard
+ * input. It waits for whoever writes there. */
+PS_MUST_CHECK ps_status ps_source_open_any(const char *path, ps_source **out);
 void ps_source_close(ps_source **source);
 const char *ps_source_path(const ps_source *source);
 uint64_t ps_source_offset(const ps_source *source); /* bytes read so far */

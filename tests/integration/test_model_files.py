@@ -1,14 +1,17 @@
 """Files of other tools: texts become tokens; models of Hugging Face come and go, and leave as GGUF."""
 import gzip
 import json
+import os
 import pathlib
+import signal
+import stat
 import struct
 import subprocess
 import sys
 import tempfile
 
 import numpy as np
-from harness import PSCTL, SOURCE, Cluster, run
+from harness import PSCTL, SLOW, SOURCE, Cluster, run, wait_until
 
 GOLDEN = pathlib.Path(SOURCE) / "tests/golden"
 sys.path[:0] = [str(GOLDEN / "hf"), str(GOLDEN / "gguf"), str(SOURCE / "build/pypi")]
@@ -65,6 +68,43 @@ def texts_become_token_files():
         assert "no tokenizer" in psctl("tokenize", "--force", "-o", out, "--tokenizer", folder, inputs[0], status=5)
         assert "--to (-o) is missing" in psctl("tokenize", inputs[0], status=2)
         assert out.read_bytes() == before and not list(folder.glob("out.tok.*")), "a failure has changed the folder"
+
+
+def texts_and_token_files_go_through_pipes():
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        text = folder / "a.txt"
+        text.write_bytes(b"from a file")
+
+        def piped(*arguments, given=b"", status=0):
+            done = subprocess.run([PSCTL, "tokenize", *map(str, arguments)], input=given, capture_output=True,
+                                  check=False)
+            assert done.returncode == status, done.stderr
+            return done
+
+        whole = piped("-o", folder / "whole", text, "-", given=gzip.compress(b", from a pipe"))
+        assert b"24 tokens" in whole.stdout and read_tokens(folder / "whole")[2] == list(b"from a file, from a pipe")
+        out = piped("-o", "-", "-", given=b"both")
+        assert b"4 tokens" in out.stderr, "what it says must not be among the bytes"
+        (folder / "both").write_bytes(out.stdout)
+        assert read_tokens(folder / "both") == (256, "bytes", list(b"both"))
+        os.mkfifo(folder / "fifo")
+        reader = subprocess.Popen(["cat", folder / "fifo"], stdout=subprocess.PIPE)
+        piped("--force", "-o", folder / "fifo", "/dev/fd/0", given=b"both")
+        assert reader.communicate()[0] == out.stdout and stat.S_ISFIFO(os.stat(folder / "fifo").st_mode)
+        (folder / "null").symlink_to("/dev/null")
+        piped("--force", "-o", folder / "null", text)
+        assert (folder / "null").is_symlink() and pathlib.Path("/dev/null").is_char_device()
+        (folder / "link").symlink_to(text)
+        refused = piped("--force", "-o", folder / "link", text, status=2)
+        assert b"is an input and the output" in refused.stderr and text.read_bytes() == b"from a file"
+        assert b"is a folder" in piped("-o", folder, text, status=6).stderr
+        assert not (pathlib.Path("-").exists() or list(folder.glob("*.????????")))
+
+        endless = subprocess.Popen([PSCTL, "tokenize", "-o", folder / "cut", "-"], stdin=subprocess.PIPE)
+        wait_until("the output is begun", lambda: list(folder.glob("cut.*")))
+        endless.send_signal(signal.SIGINT)
+        assert endless.wait(20 * SLOW) == 130 and not list(folder.glob("cut*"))
 
 
 def same(got, want):
@@ -629,6 +669,6 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
         assert [m["name"] for m in cluster.psctl_json("models")["models"]] == ["other"]
 
 
-run([texts_become_token_files, hugging_face_folders_come_and_go_bit_for_bit,
+run([texts_become_token_files, texts_and_token_files_go_through_pipes, hugging_face_folders_come_and_go_bit_for_bit,
      folders_that_do_not_fit_are_refused_in_one_line, gguf_files_are_what_an_independent_reader_expects,
      gguf_files_come_back_bit_for_bit, gguf_files_of_another_writer_are_read_or_refused_in_one_line])

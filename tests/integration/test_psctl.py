@@ -84,6 +84,12 @@ def a_followed_job_ends_with_its_result():
         fails(cluster, 7, "--force overwrites it", "export", "tiny", "-o", model)
         cluster.psctl("export", "tiny", "-o", model, "--force")
         cluster.psctl("import", model, "copy")
+        piped = subprocess.run([PSCTL, *cluster.flags(), "export", "tiny", "-o", "-"], capture_output=True, check=True)
+        assert piped.stdout == model.read_bytes() and b"model tiny is in -" in piped.stderr, piped.stderr
+        subprocess.run([PSCTL, *cluster.flags(), "import", "--replace", "-", "copy"], input=piped.stdout, check=True,
+                       capture_output=True)
+        fails(cluster, 2, "is a folder, which needs a name", "export", "tiny", "--format", "hf", "-o", "-")
+        fails(cluster, 6, "'-' is standard input", "predict", "copy", "-")
         fails(cluster, 7, "copy", "import", model, "copy")
         cluster.psctl("export", "copy", "-o", again)
         assert model.read_bytes() == again.read_bytes(), "import and export change the file"
