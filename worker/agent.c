@@ -36,6 +36,8 @@ struct ps_agent {
     unsigned attempts;
     ps_repeat trouble; /* with attaching */
     bool stopping, cancelled;
+    bool fenced; /* another psworker of our name has come after us */
+    bool superseded;
     uint64_t stop_at_ms;     /* stopping: tasks that still run are cancelled then, */
     uint64_t alone_since_ms; /* and this is since when there has been no stream */
 };
@@ -85,10 +87,14 @@ static void flush(ps_agent *a)
     }
 }
 
+/* The welcome comes before psd has looked at the hello; whoever is still attached when the first
+ * heartbeat is due has been taken. */
 static void heartbeat(ps_agent *a)
 {
     if (now_ms(a) < a->next_heartbeat_ms)
         return;
+    a->attempts = 0;
+    (void)ps_repeat_over(&a->trouble);
     Psd__V1__Heartbeat beat = PSD__V1__HEARTBEAT__INIT;
     Psd__V1__WorkerMessage message = PSD__V1__WORKER_MESSAGE__INIT;
     message.body_case = PSD__V1__WORKER_MESSAGE__BODY_HEARTBEAT;
@@ -128,7 +134,9 @@ static void go(ps_agent *a)
     a->o.port->gone(a->o.user);
 }
 
-static void cancel_tasks(ps_agent *a)
+static const char stopping_text[] = "the worker is stopping";
+
+static void cancel_tasks(ps_agent *a, const char *why)
 {
     if (a->cancelled)
         return;
@@ -137,7 +145,7 @@ static void cancel_tasks(ps_agent *a)
     {
         ps_task_lease *l = ps_container(node, ps_task_lease, link);
         if (!l->result)
-            a->o.port->cancel(a->o.user, l->id, "the worker is stopping");
+            a->o.port->cancel(a->o.user, l->id, why);
     }
 }
 
@@ -158,7 +166,7 @@ static void go_alone(ps_agent *a)
                        "that were not delivered; psd gives their rows out again",
                        unfinished, unsent);
     }
-    cancel_tasks(a);
+    cancel_tasks(a, stopping_text);
     go(a);
 }
 
@@ -179,10 +187,27 @@ static void ask_wake(ps_agent *a)
         a->o.port->wake(a->o.user, at > now ? at - now : 0);
 }
 
+static void begin_to_stop(ps_agent *a)
+{
+    a->stopping = true;
+    a->alone_since_ms = now_ms(a);
+    a->stop_at_ms = now_ms(a) + a->o.stop_ms;
+    a->o.port->stop_tasks(a->o.user);
+}
+
+static void supersede(ps_agent *a)
+{
+    if (a->stopping)
+        return;
+    ps_log_notice("agent", "beginning anew: another psworker of this name was here meanwhile");
+    a->superseded = true;
+    begin_to_stop(a);
+}
+
 static void advance(ps_agent *a)
 {
     if (a->stopping && now_ms(a) >= a->stop_at_ms)
-        cancel_tasks(a);
+        cancel_tasks(a, stopping_text);
     if (a->stopping && (a->state == DIALLING || a->state == WAITING))
         go_alone(a);
     switch (a->state) {
@@ -193,6 +218,8 @@ static void advance(ps_agent *a)
     case ATTACHED:
         flush(a);
         heartbeat(a);
+        if (a->fenced && !a->attempts) /* taken after all, by a psd that knows no later one */
+            supersede(a);
         if (a->stopping && !ps_agent_running(a) && all_said(a)) {
             move(a, CLOSING);
             a->until_ms = now_ms(a) + PS_AGENT_CLOSING_MS;
@@ -226,16 +253,15 @@ static void welcomed(ps_agent *a, const Psd__V1__Welcome *welcome)
     if (a->state != DIALLING)
         return;
     move(a, ATTACHED);
-    a->attempts = 0;
-    (void)ps_repeat_over(&a->trouble);
     a->heartbeat_ms = welcome->heartbeat_ms;
     if (a->heartbeat_ms < 50)
         a->heartbeat_ms = 50;
     if (a->heartbeat_ms > 60000)
         a->heartbeat_ms = 60000;
     a->next_heartbeat_ms = now_ms(a) + a->heartbeat_ms;
-    ps_log_info("agent", "attached server_version=%s heartbeat_ms=%" PRIu64,
-                welcome->server_version, a->heartbeat_ms);
+    if (!a->fenced)
+        ps_log_info("agent", "attached server_version=%s heartbeat_ms=%" PRIu64,
+                    welcome->server_version, a->heartbeat_ms);
 }
 
 static void refuse(ps_agent *a, const Psd__V1__Task *task, ps_status code, const char *why)
@@ -258,7 +284,7 @@ static void tasked(ps_agent *a, Psd__V1__ServerMessage *message)
     if (a->state != ATTACHED || lease_find(a, task->lease_id))
         return; /* the same lease again: it runs */
     if (a->stopping) {
-        refuse(a, task, PS_UNAVAILABLE, "the worker is stopping");
+        refuse(a, task, PS_UNAVAILABLE, stopping_text);
         return;
     }
     if (ps_agent_running(a) >= a->o.hello->slots) {
@@ -299,6 +325,36 @@ void ps_agent_message(ps_agent *a, Psd__V1__ServerMessage *message)
     advance(a);
 }
 
+static void say_ended(ps_agent *a, ps_status status, const char *message)
+{
+    const char *why = status ? message : "psd ended the stream";
+    char times[PS_REPEAT_TEXT];
+    if (ps_repeat_due(&a->trouble, now_ms(a), why))
+        ps_log_warning("agent", "not attached%s: %s%s",
+                       status == PS_FAILED_PRECONDITION ? ", trying on until it is gone" : "", why,
+                       ps_repeat_text(&a->trouble, times));
+}
+
+static uint64_t retry_delay(ps_agent *a)
+{
+    uint64_t delay = PS_AGENT_RETRY_MIN_MS;
+    for (unsigned i = 0; i < a->attempts && delay < PS_AGENT_RETRY_MAX_MS; i++)
+        delay *= 2;
+    a->attempts++;
+    return delay < PS_AGENT_RETRY_MAX_MS ? delay : PS_AGENT_RETRY_MAX_MS;
+}
+
+/* psd's word on two of one name (agent.h). */
+static void obey(ps_agent *a, ps_status status)
+{
+    if (status == PS_FAILED_PRECONDITION) {
+        a->fenced = true;
+        cancel_tasks(a, "another psworker with this worker's certificate has taken its place");
+    } else if (status == PS_ABORTED) {
+        supersede(a);
+    }
+}
+
 void ps_agent_ended(ps_agent *a, ps_status status, const char *message)
 {
     if (a->state == CLOSING) {
@@ -307,19 +363,13 @@ void ps_agent_ended(ps_agent *a, ps_status status, const char *message)
     }
     if (a->state != DIALLING && a->state != ATTACHED)
         return;
-    const char *why = status ? message : "psd ended the stream";
-    char times[PS_REPEAT_TEXT];
-    if (ps_repeat_due(&a->trouble, now_ms(a), why))
-        ps_log_warning("agent", "not attached: %s%s", why, ps_repeat_text(&a->trouble, times));
     ps_list_each(node, &a->leases) ps_task_lease_unsend(ps_container(node, ps_task_lease, link));
     if (a->state == ATTACHED)
         a->alone_since_ms = now_ms(a);
     move(a, WAITING);
-    uint64_t delay = PS_AGENT_RETRY_MIN_MS;
-    for (unsigned i = 0; i < a->attempts && delay < PS_AGENT_RETRY_MAX_MS; i++)
-        delay *= 2;
-    a->until_ms = now_ms(a) + (delay < PS_AGENT_RETRY_MAX_MS ? delay : PS_AGENT_RETRY_MAX_MS);
-    a->attempts++;
+    a->until_ms = now_ms(a) + retry_delay(a);
+    obey(a, status);
+    say_ended(a, status, message);
     advance(a);
 }
 
@@ -381,11 +431,13 @@ void ps_agent_stop(ps_agent *a)
 {
     if (a->stopping)
         return;
-    a->stopping = true;
-    a->alone_since_ms = now_ms(a);
-    a->stop_at_ms = now_ms(a) + a->o.stop_ms;
-    a->o.port->stop_tasks(a->o.user);
+    begin_to_stop(a);
     advance(a);
+}
+
+bool ps_agent_superseded(const ps_agent *a)
+{
+    return a->superseded;
 }
 
 const char *ps_agent_state(const ps_agent *a)

@@ -10,7 +10,14 @@
  * What tasks report while there is no stream is kept and sent after the next welcome: numbers of
  * one lease are added up into one report, log lines are kept up to PS_LEASE_LOGS, and a result is
  * sent again after a reconnect if it may have been lost with the old stream (psd ignores one it
- * has), and so is all that a task said. A worker that is stopping waits for a stream only
+ * has), and so is all that a task said.
+ *
+ * A psworker is its certificate's name, so of two with one certificate the later has psd's ear. The
+ * earlier, which psd refuses (PS_FAILED_PRECONDITION), gives up its tasks and tries again with
+ * growing waits. Once the later is gone, psd says so (PS_ABORTED); what this one has said may then
+ * be behind what the later did, so it goes, superseded, and its process begins anew.
+ *
+ * A worker that is stopping waits for a stream only
  * PS_AGENT_RECONNECT_MS: without psd nobody takes its results, and psd gives the rows out again.
  *
  * It touches nothing but its port, a table of functions; so a test can be psd, the tasks and the
@@ -69,6 +76,9 @@ void ps_agent_result(ps_agent *agent, Psd__V1__TaskResult *result);
 
 /* No new tasks; those that run are stopped, their results sent, the stream closed; then gone. */
 void ps_agent_stop(ps_agent *agent);
+
+/* After gone: it did not stop for its own process's sake; a new incarnation would be welcome. */
+bool ps_agent_superseded(const ps_agent *agent);
 
 const char *ps_agent_state(const ps_agent *agent); /* "attached", for the log */
 unsigned ps_agent_running(const ps_agent *agent);  /* leases without a result */

@@ -179,6 +179,11 @@ void ps_worker_core_stop(ps_worker_core *c)
     ps_agent_stop(c->agent);
 }
 
+bool ps_worker_core_superseded(const ps_worker_core *c)
+{
+    return ps_agent_superseded(c->agent);
+}
+
 unsigned ps_worker_core_running(const ps_worker_core *c)
 {
     return ps_agent_running(c->agent);

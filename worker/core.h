@@ -20,13 +20,16 @@ typedef struct ps_worker_core_options {
     ps_channel *data;    /* and for what tasks send and get */
     const char *version;
     void (*lost)(void *user, const char *why); /* the device; what runs fails, and what comes */
-    void (*stopped)(void *user); /* after ps_worker_core_stop: no stream and no task is left */
+    /* No stream and no task is left: after ps_worker_core_stop, or because psd had another psworker
+     * of this name after this one and that has left (ps_worker_core_superseded). */
+    void (*stopped)(void *user);
     void *user;
 } ps_worker_core_options;
 
 void ps_worker_core_create(const ps_worker_core_options *options, ps_worker_core **out);
-void ps_worker_core_start(ps_worker_core *core);             /* dials */
-void ps_worker_core_stop(ps_worker_core *core);              /* see ps_agent_stop */
+void ps_worker_core_start(ps_worker_core *core); /* dials */
+void ps_worker_core_stop(ps_worker_core *core);  /* see ps_agent_stop */
+bool ps_worker_core_superseded(const ps_worker_core *core);
 unsigned ps_worker_core_running(const ps_worker_core *core); /* tasks */
 /* In stopped(): what lives on the loop goes, before the channels do. */
 void ps_worker_core_close(ps_worker_core *core);

@@ -218,7 +218,7 @@ ps_status ps_worker_daemon_create(const ps_worker_start *start, ps_worker_daemon
     return PS_OK;
 }
 
-bool ps_worker_daemon_run(ps_worker_daemon *d)
+ps_worker_end ps_worker_daemon_run(ps_worker_daemon *d)
 {
     uint64_t every_ms = ps_notify_watchdog_ms();
     if (every_ms)
@@ -226,8 +226,10 @@ bool ps_worker_daemon_run(ps_worker_daemon *d)
     ps_worker_core_start(d->core);
     ps_notify_ready(d->device);
     ps_loop_run(d->loop);
+    if (ps_worker_core_superseded(d->core) && !d->lost)
+        return PS_WORKER_SUPERSEDED;
     ps_log_notice("psworker", "stopped");
-    return !d->lost;
+    return d->lost ? PS_WORKER_LOST : PS_WORKER_STOPPED;
 }
 
 void ps_worker_daemon_free(ps_worker_daemon **daemon)

@@ -22,8 +22,13 @@ typedef struct ps_worker_start {
 /* Reads the certificates and opens the device. */
 PS_MUST_CHECK ps_status ps_worker_daemon_create(const ps_worker_start *start,
                                                 ps_worker_daemon **out);
-/* Until a signal; false: until the device was lost. */
-bool ps_worker_daemon_run(ps_worker_daemon *daemon);
+typedef enum ps_worker_end {
+    PS_WORKER_STOPPED,   /* by a signal */
+    PS_WORKER_LOST,      /* so is the device */
+    PS_WORKER_SUPERSEDED /* a new daemon with these options would be welcome (agent.h) */
+} ps_worker_end;
+
+ps_worker_end ps_worker_daemon_run(ps_worker_daemon *daemon);
 void ps_worker_daemon_free(ps_worker_daemon **daemon);
 
 #endif

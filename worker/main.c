@@ -17,19 +17,20 @@ enum { EXIT_OK, EXIT_FAILED, EXIT_USAGE };
 
 static int work(const ps_worker_options *options, int argc, char **argv)
 {
-    ps_worker_daemon *daemon = NULL;
     ps_worker_start start = {
         .options = options, .version = PSD_VERSION, .argc = argc, .argv = argv};
+    ps_worker_end end = PS_WORKER_SUPERSEDED;
     ps_status st = ps_log_start();
-    if (!st)
+    while (!st && end == PS_WORKER_SUPERSEDED) {
+        ps_worker_daemon *daemon = NULL;
         st = ps_worker_daemon_create(&start, &daemon);
-    if (st) {
-        ps_log_error("psworker", "%s", ps_error_message());
-        return EXIT_FAILED;
+        if (!st)
+            end = ps_worker_daemon_run(daemon);
+        ps_worker_daemon_free(&daemon);
     }
-    bool well = ps_worker_daemon_run(daemon);
-    ps_worker_daemon_free(&daemon);
-    return well ? EXIT_OK : EXIT_FAILED;
+    if (st)
+        ps_log_error("psworker", "%s", ps_error_message());
+    return st || end == PS_WORKER_LOST ? EXIT_FAILED : EXIT_OK;
 }
 
 int main(int argc, char **argv)

@@ -175,8 +175,9 @@ PS_MUST_CHECK ps_status ps_sched_progress_save(ps_sched *sched, uint64_t job_id,
 
 /* A worker has said hello; `worker` is its identity's name, `session` a number never used before.
  * Leases that it still holds and that have not expired go on; those it names that are not its own
- * are cancelled. An older incarnation than a known one: PS_FAILED_PRECONDITION. Another session of
- * the worker is dropped. */
+ * are cancelled. An older incarnation than a known one: PS_FAILED_PRECONDITION while that is here
+ * or may come back, PS_ABORTED once it has left or is silent. Another session of the worker is
+ * dropped. */
 PS_MUST_CHECK ps_status ps_sched_attach(ps_sched *sched, uint64_t session, const char *worker,
                                         const char *address, const Psd__V1__Hello *hello);
 /* The stream has ended. Its leases wait for it to come back until they expire; those that other

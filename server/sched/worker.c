@@ -155,16 +155,30 @@ static ps_worker *make_worker(ps_sched *s, const char *name)
     return worker;
 }
 
+/* An earlier psworker is refused even when the later one is gone: whatever the later has pushed
+ * makes the earlier one's pushes void. */
+static ps_status check_incarnation(const ps_worker *worker, const Psd__V1__Hello *hello)
+{
+    if (hello->incarnation >= worker->hello->incarnation)
+        return PS_OK;
+    if (worker->left || worker->silent)
+        return ps_fail(PS_ABORTED,
+                       "worker %s: a later psworker of this name was attached and has gone; say "
+                       "hello as a new incarnation",
+                       worker->name);
+    return ps_fail(PS_FAILED_PRECONDITION,
+                   "worker %s: a later psworker of this name is attached from %s; two daemons need "
+                   "two certificates",
+                   worker->name, worker->address);
+}
+
 static ps_status attach(ps_sched *s, uint64_t session, const char *name, const char *address,
                         const Psd__V1__Hello *hello)
 {
     ps_worker *worker = find_name(s, name);
-    if (worker && hello->incarnation < worker->hello->incarnation)
-        return ps_fail(
-            PS_FAILED_PRECONDITION,
-            "worker %s: a later psworker of this name has attached; two daemons need two "
-            "certificates",
-            name);
+    ps_status st = worker ? check_incarnation(worker, hello) : PS_OK;
+    if (st)
+        return st;
     Psd__V1__Hello *copy = ps_worker_hello_copy(hello);
     if (!copy)
         return ps_fail(PS_NO_MEMORY, "worker %s: hello", name);

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from harness import SLOW, Cluster, run, wait_until, write_idx
+from harness import PSWORKER, SLOW, Cluster, Process, run, wait_until, write_idx
 
 
 def long_job(cluster, mode="asp", epochs=6, name="long"):
@@ -148,6 +148,28 @@ def a_short_job_does_not_wait_for_a_training():
         cluster.start_worker("w1")
         wait_until("it goes on", lambda: cluster.job(job_id)["reason"] == "")
         cluster.psctl("cancel", job_id)
+
+
+def of_two_workers_with_one_certificate_the_first_comes_back():
+    """The second takes the first one's place; when it has left, the first begins anew, and its pushes count."""
+    with Cluster() as cluster:
+        cluster.tiny_data()
+        cluster.start_server()
+        first = cluster.start_worker("w1")
+        wait_until("attached", lambda: "attached" in first.text())
+        job = cluster.submit(long_job(cluster, epochs=1000))
+        trained_beyond(cluster, job, 500)
+        second = Process("second", [PSWORKER, "--config", cluster.dir / "w1.yaml"], cluster.dir / "second.log")
+        cluster.processes.append(second)
+        wait_until("the second trains", lambda: "attached" in second.text() and "trying on" in first.text())
+        samples = cluster.job(job)["progress"]["samples"]
+        trained_beyond(cluster, job, samples + 500)
+        assert second.stop() == 0
+        wait_until("the first is back", lambda: "beginning anew" in first.text())
+        samples = cluster.job(job)["progress"]["samples"]
+        trained_beyond(cluster, job, samples + 500)
+        cluster.psctl("cancel", job)
+        assert first.text().count("trying on") == 1, first.text()
 
 
 def odd_jobs_train_as_well():
@@ -295,7 +317,8 @@ def certificates_and_log_level_are_read_again():
 run([a_stopped_worker_returns_its_lease_and_a_late_one_joins,
      a_worker_whose_psd_is_gone_leaves_at_once_and_says_what_is_lost, psd_is_restarted_without_waiting_for_its_workers,
      psd_is_killed_under_asp, psd_is_killed_under_bsp,
-     a_killed_workers_rows_are_trained_by_the_other, a_cancelled_job_leaves_the_worker_at_once_and_ready,
+     a_killed_workers_rows_are_trained_by_the_other, of_two_workers_with_one_certificate_the_first_comes_back,
+     a_cancelled_job_leaves_the_worker_at_once_and_ready,
          a_short_job_does_not_wait_for_a_training,
      odd_jobs_train_as_well, a_model_that_contradicts_its_architecture_is_said_before_data_is_read, a_line_is_fitted_from_csv, bad_data_fails_the_job_with_what_and_where,
      a_loss_that_blows_up_fails_the_job_with_the_learning_rate, certificates_and_log_level_are_read_again])

@@ -100,6 +100,15 @@ START_TEST(a_worker_that_started_anew_has_nothing_and_an_older_one_is_refused)
     ck_assert_int_eq(ps_world_hello(w, 3, "w1", 4, 1, NULL, 0), PS_FAILED_PRECONDITION);
     ck_assert_int_eq(ps_sched_heartbeat(w->sched, 2), PS_OK);
     ck_assert_int_eq(ps_sched_heartbeat(w->sched, 1), PS_NOT_FOUND);
+    ps_sched_detach(w->sched, 2); /* it may come back */
+    ck_assert_int_eq(ps_world_hello(w, 3, "w1", 4, 1, NULL, 0), PS_FAILED_PRECONDITION);
+    ck_assert_int_eq(ps_world_hello(w, 4, "w1", 5, 1, NULL, 0), PS_OK);
+    ps_sched_leave(w->sched, 4);
+    ck_assert_int_eq(ps_world_hello(w, 5, "w1", 4, 1, NULL, 0), PS_ABORTED);
+    ck_assert_int_eq(ps_world_hello(w, 5, "w1", 6, 1, NULL, 0), PS_OK);
+    ps_sched_detach(w->sched, 5);
+    ps_world_run_ms(w, PS_WORLD_TIMEOUT_MS + 500); /* it did not */
+    ck_assert_int_eq(ps_world_hello(w, 6, "w1", 5, 1, NULL, 0), PS_ABORTED);
     ps_world_free(&w);
 }
 END_TEST
