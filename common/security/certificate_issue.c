@@ -21,7 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DAY_S 86400
+#define DAY_S         86400
+#define CLOCK_SLACK_S 300
 
 typedef struct authority {
     X509 *cert;
@@ -93,13 +94,17 @@ static ps_status check_not_authority(const ps_leaf_request *request)
     return PS_OK;
 }
 
-static ps_status set_validity(ps_certificate_facts *facts, ps_validity asked, int days, int most)
+/* From some minutes ago on, for machines whose clocks are behind; but a leaf not before its CA. */
+static ps_status set_validity(ps_certificate_facts *facts, ps_validity asked, int64_t earliest,
+                              int days, int most)
 {
     if (!days)
         days = most;
     if (days < 1 || days > most)
         return ps_fail(PS_INVALID_ARGUMENT, "%d days: at least 1, at most %d", days, most);
-    facts->not_before = asked.not_before ? asked.not_before : (int64_t)time(NULL);
+    int64_t begin = (int64_t)time(NULL) - CLOCK_SLACK_S;
+    begin = begin < earliest ? earliest : begin;
+    facts->not_before = asked.not_before ? asked.not_before : begin;
     facts->not_after =
         asked.not_after ? asked.not_after : facts->not_before + (int64_t)days * DAY_S;
     if (facts->not_after <= facts->not_before ||
@@ -199,7 +204,7 @@ ps_status ps_certificate_create_ca(const ps_ca_request *request)
         .uri = uri,
         .is_ca = true,
     };
-    st = set_validity(&facts, request->validity, request->days, PS_CA_DAYS);
+    st = set_validity(&facts, request->validity, 0, request->days, PS_CA_DAYS);
     return st ? st : issue(&facts, NULL, request->cert_file, request->key_file, request->force);
 }
 
@@ -228,7 +233,8 @@ static ps_status create_leaf(const ps_leaf_request *request, ps_role role)
         .for_server = role == PS_ROLE_SERVER,
         .for_client = role != PS_ROLE_SERVER,
     };
-    st = set_validity(&facts, request->validity, request->days, PS_LEAF_DAYS_MAX);
+    st = set_validity(&facts, request->validity, ps_certificate_not_before(ca.cert), request->days,
+                      PS_LEAF_DAYS_MAX);
     if (!st) {
         int64_t last = ps_certificate_not_after(ca.cert);
         facts.not_after =

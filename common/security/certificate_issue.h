@@ -24,8 +24,9 @@
 #define PS_CA_DAYS       3650
 #define PS_LEAF_DAYS_MAX 90
 
-/* Seconds since 1970. Zeroes, which is what everybody but a test wants: from now on, for the
- * request's days. With not_before alone: for the days from then on. */
+/* Seconds since 1970. Zeroes, which is what everybody but a test wants: from five minutes ago on,
+ * for clocks that are behind, for the request's days from then on. With not_before alone: for the
+ * days from that on. */
 typedef struct ps_validity {
     int64_t not_before, not_after;
 } ps_validity;

@@ -254,6 +254,44 @@ START_TEST(bad_requests_are_refused_and_write_nothing)
 }
 END_TEST
 
+START_TEST(certificates_are_in_force_from_some_minutes_ago)
+{
+    char path[PS_TEST_PATH_MAX], cert[PS_TEST_PATH_MAX], key[PS_TEST_PATH_MAX];
+    ps_certificate_info ca, leaf;
+    int64_t now = (int64_t)time(NULL);
+    ps_test_pki_open(&pki, "lab");
+    ps_test_pki_client(&pki, PS_ROLE_WORKER, "w1");
+    ck_assert_int_eq(ps_certificate_inspect(at("ca.pem", path), &ca), PS_OK);
+    ck_assert_int_eq(ps_certificate_inspect(at("w1.pem", path), &leaf), PS_OK);
+    ck_assert_int_le(ca.not_before, now - 240);
+    ck_assert_int_ge(ca.not_before, now - 600);
+    ck_assert_int_le(ca.not_before, leaf.not_before);
+    ck_assert_int_le(leaf.not_before, now - 240);
+    ck_assert_int_eq(ca.not_after - ca.not_before, PS_CA_DAYS * DAY_S);
+    ck_assert_int_eq(leaf.not_after - leaf.not_before, PS_LEAF_DAYS_MAX * DAY_S);
+    ps_certificate_info_clear(&ca);
+    ps_certificate_info_clear(&leaf);
+    /* of a CA that began this second: not before it */
+    ps_ca_request fresh = {.cluster = "lab",
+                           .cert_file = at("fresh.pem", cert),
+                           .key_file = at("fresh.key", key),
+                           .validity = {.not_before = now}};
+    ck_assert_int_eq(ps_certificate_create_ca(&fresh), PS_OK);
+    char leaf_cert[PS_TEST_PATH_MAX], leaf_key[PS_TEST_PATH_MAX];
+    ps_leaf_request request = {.ca_cert_file = cert,
+                               .ca_key_file = key,
+                               .role = PS_ROLE_WORKER,
+                               .name = "w2",
+                               .cert_file = at("w2.pem", leaf_cert),
+                               .key_file = at("w2.key", leaf_key)};
+    ck_assert_int_eq(ps_certificate_create_client(&request), PS_OK);
+    ck_assert_int_eq(ps_certificate_inspect(leaf_cert, &leaf), PS_OK);
+    ck_assert_int_eq(leaf.not_before, now);
+    ps_certificate_info_clear(&leaf);
+    ps_test_pki_close(&pki);
+}
+END_TEST
+
 START_TEST(an_expired_ca_signs_nothing)
 {
     ps_test_pki_open(&pki, "lab");
@@ -351,6 +389,7 @@ static const ps_check_case cases[] = {
     {&serials_are_128_random_bits},
     {&nothing_is_overwritten_without_force, 60},
     {&bad_requests_are_refused_and_write_nothing},
+    {&certificates_are_in_force_from_some_minutes_ago},
     {&an_expired_ca_signs_nothing},
     {&inspect_says_what_the_certificate_says, 60},
     {&certificates_of_others_are_read_with_care, 60},
