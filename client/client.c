@@ -4,13 +4,14 @@
 
 #include "client/context.h"
 #include "common/base/mem.h"
-#include "common/transport/tls_context.h"
+#include "common/transport/tls_expiry.h"
 
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { UNARY_MS = 30000, CONNECT_MS = 5000 };
@@ -60,6 +61,14 @@ static unsigned timeout_of(const ps_client *client, unsigned standard)
     return limit > UINT_MAX ? UINT_MAX : limit ? (unsigned)limit : standard;
 }
 
+static void remark_dates(const ps_tls_context *tls)
+{
+    char *remark = ps_tls_expiry_remark(tls, (int64_t)time(NULL));
+    if (remark)
+        (void)fprintf(stderr, "psctl: %s\n", remark);
+    ps_free(&remark);
+}
+
 static ps_status open_channel(ps_client *client, const ps_context *context)
 {
     ps_tls_options files = {.side = PS_TLS_CLIENT,
@@ -70,6 +79,7 @@ static ps_status open_channel(ps_client *client, const ps_context *context)
     ps_status st = ps_tls_context_new(&files, &tls);
     if (st) /* a certificate that is of no use is a refusal, whoever noticed it */
         return st == PS_FAILED_PRECONDITION || st == PS_NO_ACCESS ? PS_UNAUTHENTICATED : st;
+    remark_dates(tls);
     unsigned limit = timeout_of(client, CONNECT_MS);
     ps_channel_options options = {.target = context->server,
                                   .tls = tls,

@@ -12,8 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A line for each of the message's, with nothing in it that could move a cursor. */
-static void complain(const char *command, const char *message)
+/* A line for each of the message's, with nothing in it that could move a cursor. what: before them;
+ * or NULL. */
+static void complain(const char *what, const char *message)
 {
     ps_buf text = PS_BUF_EMPTY;
     ps_style style = ps_style_for(STDERR_FILENO, false);
@@ -23,8 +24,8 @@ static void complain(const char *command, const char *message)
         char *one = ps_asprintf("%.*s", (int)len, line);
         ps_put_text(&text, &style, PS_COLOR_RED, "psctl:");
         ps_buf_putc(&text, ' ');
-        if (command)
-            ps_buf_printf(&text, "%s: ", command);
+        if (what)
+            ps_buf_printf(&text, "%s: ", what);
         ps_put_clean(&text, &style, one, SIZE_MAX);
         ps_buf_putc(&text, '\n');
         ps_free(&one);
@@ -33,6 +34,14 @@ static void complain(const char *command, const char *message)
     if (ps_output_flush(&text, STDERR_FILENO) != PS_OK)
         (void)0; /* nobody is left to be told */
     ps_buf_free(&text);
+}
+
+/* What daemons would log is said to a person: without a time, a level and a tag. */
+static void say_cb(void *state, ps_log_level level, const char *line)
+{
+    (void)state;
+    const char *text = strstr(line, ": ");
+    complain(level <= PS_LOG_ERROR ? NULL : "warning", text ? text + 2 : line);
 }
 
 static ps_status run_command(ps_client *client, const ps_command_line *line)
@@ -59,6 +68,7 @@ int main(int argc, char **argv)
     /* numbers stay in the C locale: JSON and scripts read them */
     (void)setlocale(LC_CTYPE, "");
     ps_log_set_level(PS_LOG_WARNING);
+    ps_log_set_sink(say_cb, NULL);
     ps_client client;
     ps_client_init(&client);
     ps_command_line line = {0};

@@ -199,6 +199,12 @@ static ps_status write_port_file(ps_daemon *d)
                                      d->http ? ps_http_port(d->http) : 0);
 }
 
+static void expiry_tick_cb(void *user)
+{
+    ps_daemon *d = user;
+    ps_tls_expiry_look(&d->expiry, d->tls, ps_clock_wall_ms(&d->clock) / 1000);
+}
+
 static void hangup_cb(void *user, int number)
 {
     ps_daemon *d = user;
@@ -206,8 +212,8 @@ static void hangup_cb(void *user, int number)
     if (!atomic_load(&d->ready)) /* stopping: there is no server any more */
         return;
     ps_notify_reloading();
-    if (ps_daemon_reload(d, &expires))
-        ps_log_error("psd", "reload: %s; going on with what was there", ps_error_message());
+    (void)!ps_daemon_reload(d, &expires); /* the log has it */
+    expiry_tick_cb(d);
     ps_notify_ready(NULL);
 }
 
@@ -313,6 +319,8 @@ static void start_timers(ps_daemon *d)
     ps_timer_start(d->health_tick, HEALTH_TICK_MS, HEALTH_TICK_MS);
     ps_timer_create(d->loop, ps_daemon_upkeep_cb, d, &d->upkeep_tick);
     ps_timer_start(d->upkeep_tick, UPKEEP_MS, UPKEEP_MS);
+    ps_timer_create(d->loop, expiry_tick_cb, d, &d->expiry_tick);
+    ps_timer_start(d->expiry_tick, 0, PS_TLS_EXPIRY_LOOK_MS);
     uint64_t watchdog_ms = ps_notify_watchdog_ms();
     if (watchdog_ms) {
         ps_timer_create(d->loop, watchdog_cb, d, &d->watchdog);
@@ -411,6 +419,7 @@ void ps_daemon_free(ps_daemon **daemon)
         run_until_idle(d); /* of a start that failed: what recovery began */
     ps_timer_free(&d->tick);
     ps_timer_free(&d->audit_tick);
+    ps_timer_free(&d->expiry_tick);
     ps_timer_free(&d->health_tick);
     ps_timer_free(&d->upkeep_tick);
     ps_timer_free(&d->watchdog);

@@ -1,31 +1,50 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/reload.h"
 #include "server/catalog/settings.h"
 #include "server/daemon_internal.h"
 
-/* Certificates, log level and audit file are read again; other keys need a restart. */
-ps_status ps_daemon_reload(void *daemon, int64_t *certificate_expires_ms)
+/* ---- what is read again; other keys need a restart ---- */
+
+static ps_status reload_certificates(void *daemon)
 {
     ps_daemon *d = daemon;
-    ps_server_conf *fresh = NULL;
-    ps_status st = ps_server_options_reread(d->options, &fresh);
+    ps_status st = ps_tls_holder_reload(d->tls);
     if (st)
         return st;
-    ps_log_level level = ps_conf_log_level(&fresh->log);
-    ps_server_conf_free(&fresh);
-    st = ps_tls_holder_reload(d->tls);
-    if (st)
-        return st;
-    st = ps_audit_reopen(d->audit);
-    if (st)
-        return st;
-    ps_log_set_level(level);
     ps_tls_context *tls = ps_tls_holder_get(d->tls);
     ps_rpc_server_set_tls(d->server, tls);
-    *certificate_expires_ms = ps_tls_context_not_after(tls) * 1000;
     ps_tls_context_unref(&tls);
-    ps_log_notice("psd", "reloaded certificates, log level and audit file");
     return PS_OK;
+}
+
+static ps_status reload_audit(void *daemon)
+{
+    return ps_audit_reopen(((ps_daemon *)daemon)->audit);
+}
+
+static ps_status reload_log_level(void *daemon)
+{
+    ps_server_conf *fresh = NULL;
+    ps_status st = ps_server_options_reread(((ps_daemon *)daemon)->options, &fresh);
+    if (st)
+        return st;
+    ps_log_set_level(ps_conf_log_level(&fresh->log));
+    ps_server_conf_free(&fresh);
+    return PS_OK;
+}
+
+ps_status ps_daemon_reload(void *daemon, int64_t *certificate_expires_ms)
+{
+    static const ps_reload_part parts[] = {{"certificates", reload_certificates},
+                                           {"audit log", reload_audit},
+                                           {"log level", reload_log_level}};
+    ps_daemon *d = daemon;
+    ps_status st = ps_reload_all(parts, sizeof parts / sizeof *parts, "psd", d);
+    ps_tls_context *tls = ps_tls_holder_get(d->tls);
+    *certificate_expires_ms = ps_tls_context_dates(tls).own_not_after * 1000;
+    ps_tls_context_unref(&tls);
+    return st;
 }
 
 void ps_daemon_set_draining(ps_daemon *d, bool on)
@@ -89,7 +108,9 @@ void ps_daemon_status(void *daemon, Psd__V1__StatusResponse *out)
     ps_tls_context *tls = ps_tls_holder_get(d->tls);
     out->version = (char *)(uintptr_t)d->version;
     out->cluster = d->cluster;
-    out->certificate_expires_ms = ps_tls_context_not_after(tls) * 1000;
+    ps_tls_dates dates = ps_tls_context_dates(tls);
+    out->certificate_expires_ms = dates.own_not_after * 1000;
+    out->ca_certificate_expires_ms = dates.ca_not_after * 1000;
     out->started_ms = d->started_ms;
     out->connections = (uint32_t)rpc.connections;
     out->workers = counts.workers_idle + counts.workers_busy;

@@ -3,7 +3,7 @@
 #ifndef PS_SERVER_DAEMON_INTERNAL_H
 #define PS_SERVER_DAEMON_INTERNAL_H
 
-#include "common/transport/tls_holder.h"
+#include "common/transport/tls_expiry.h"
 #include "server/daemon.h"
 #include "server/health.h"
 #include "server/metrics/http.h"
@@ -24,6 +24,7 @@ struct ps_daemon {
     ps_loop *loop;   /* signals, timers, work off the loops; the main thread's */
     ps_loops *loops; /* connections */
     ps_tls_holder *tls;
+    ps_tls_expiry expiry; /* on the main loop */
     ps_audit *audit;
     ps_catalog *catalog;
     ps_room *room;
@@ -36,7 +37,7 @@ struct ps_daemon {
     ps_http *http;
     ps_health health;
 
-    ps_timer *tick, *audit_tick, *health_tick, *upkeep_tick, *watchdog;
+    ps_timer *tick, *audit_tick, *health_tick, *expiry_tick, *upkeep_tick, *watchdog;
     atomic_bool in_upkeep; /* a piece of it is on the pool, whose are these: */
     uint64_t expire_ms;    /* the next pass */
     ps_repeat expire_trouble;

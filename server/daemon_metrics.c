@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/statvfs.h>
 
 /* ---- calls ---- */
@@ -285,11 +286,32 @@ static void guard_metrics(ps_daemon *d, ps_buf *out)
     ps_metric_counter(out, "psd_audit_lines_total", "Lines of the audit log.", (double)a.written);
     ps_metric_counter(out, "psd_audit_suppressed_total", "Audit lines counted, not written.",
                       (double)a.suppressed);
+}
+
+/* Of psd, and of its workers, who have no page of their own. */
+static void certificate_metrics(ps_daemon *d, ps_buf *out)
+{
+    static const char of_worker[] = "psd_worker_certificate_expiry_timestamp_seconds";
     ps_tls_context *tls = ps_tls_holder_get(d->tls);
+    ps_tls_dates dates = ps_tls_context_dates(tls);
     ps_metric_gauge(out, "psd_certificate_expiry_timestamp_seconds",
                     "When psd's certificate ends, seconds since 1970.",
-                    (double)ps_tls_context_not_after(tls));
+                    (double)dates.own_not_after);
+    ps_metric_gauge(out, "psd_ca_certificate_expiry_timestamp_seconds",
+                    "When the CA that signed it ends, seconds since 1970.",
+                    (double)dates.ca_not_after);
     ps_tls_context_unref(&tls);
+    ps_metric_describe(out, of_worker, "gauge",
+                       "When the certificate that a worker is attached with, or its CA, ends, "
+                       "seconds since 1970.");
+    Psd__V1__ListWorkersResponse *all = ps_sched_workers(d->sched, "", SIZE_MAX);
+    for (size_t i = 0; i < all->n_workers; i++) {
+        const Psd__V1__Worker *w = all->workers[i];
+        if (strcmp(w->state, "silent") != 0 && strcmp(w->state, "left") != 0)
+            ps_metric_sample(out, of_worker, PS_LABELS({"worker", w->name}),
+                             (double)w->certificate_expires_ms * 1e-3);
+    }
+    psd__v1__list_workers_response__free_unpacked(all, NULL);
 }
 
 static void log_metrics(ps_buf *out)
@@ -316,6 +338,7 @@ unsigned ps_daemon_metrics_page(void *user, ps_buf *out)
     checkpoint_metrics(user, out);
     disk_metrics(user, out);
     guard_metrics(user, out);
+    certificate_metrics(user, out);
     log_metrics(out);
     ps_metric_process(out);
     return 200;

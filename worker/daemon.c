@@ -7,9 +7,9 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/notify.h"
+#include "common/base/reload.h"
 #include "common/transport/channel.h"
-#include "common/transport/tls_context.h"
-#include "common/transport/tls_holder.h"
+#include "common/transport/tls_expiry.h"
 #include "worker/core.h"
 
 #include <inttypes.h>
@@ -21,13 +21,14 @@ enum { SIGNALS = 3 };
 struct ps_worker_daemon {
     ps_worker_start start;
     ps_tls_holder *tls;
+    ps_tls_expiry expiry;
     ps_backend *backend;
     char device[256];
     ps_loop *loop;
     ps_channel *control, *data;
     char *target;
     ps_worker_core *core;
-    ps_timer *watchdog;
+    ps_timer *watchdog, *expiry_tick;
     ps_signal *signals[SIGNALS];
     ps_job end_job;
     bool lost; /* the device */
@@ -48,6 +49,7 @@ static void stopped_cb(void *user)
     ps_channel_free(&d->data);
     ps_channel_free(&d->control);
     ps_timer_free(&d->watchdog);
+    ps_timer_free(&d->expiry_tick);
     for (int i = 0; i < SIGNALS; i++)
         ps_signal_free(&d->signals[i]);
     ps_job_init(&d->end_job, end_cb);
@@ -88,24 +90,42 @@ static void use_tls(ps_worker_daemon *d)
     ps_tls_context_unref(&context);
 }
 
+static ps_status reload_certificates(void *user)
+{
+    ps_worker_daemon *d = user;
+    ps_status st = ps_tls_holder_reload(d->tls);
+    if (!st)
+        use_tls(d);
+    return st;
+}
+
+static ps_status reload_log_level(void *user)
+{
+    const ps_worker_daemon *d = user;
+    ps_worker_options *options;
+    ps_status st = ps_worker_options_parse(d->start.argc, d->start.argv, &options);
+    if (st)
+        return st;
+    ps_log_set_level(ps_conf_log_level(&options->conf->log));
+    ps_worker_options_free(&options);
+    return PS_OK;
+}
+
+static void expiry_cb(void *user)
+{
+    ps_worker_daemon *d = user;
+    ps_tls_expiry_look(&d->expiry, d->tls, ps_clock_wall_ms(&ps_clock_system) / 1000);
+}
+
 static void reload_cb(void *user, int number)
 {
     (void)number;
-    ps_worker_daemon *d = user;
-    ps_worker_options *options;
+    static const ps_reload_part parts[] = {{"certificates", reload_certificates},
+                                           {"log level", reload_log_level}};
     ps_notify_reloading();
-    if (ps_worker_options_parse(d->start.argc, d->start.argv, &options)) {
-        ps_log_error("psworker", "nothing reloaded: %s", ps_error_message());
-    } else {
-        ps_log_set_level(ps_conf_log_level(&options->conf->log));
-        ps_worker_options_free(&options);
-        if (ps_tls_holder_reload(d->tls)) {
-            ps_log_error("psworker", "certificates not reloaded: %s", ps_error_message());
-        } else {
-            use_tls(d);
-            ps_log_notice("psworker", "reloaded certificates and log level");
-        }
-    }
+    (void)!ps_reload_all(parts, sizeof parts / sizeof *parts, "psworker",
+                         user); /* the log has it */
+    expiry_cb(user);
     ps_notify_ready(NULL);
 }
 
@@ -204,6 +224,7 @@ ps_status ps_worker_daemon_create(const ps_worker_start *start, ps_worker_daemon
         return st;
     }
     ps_timer_create(d->loop, watchdog_cb, d, &d->watchdog);
+    ps_timer_create(d->loop, expiry_cb, d, &d->expiry_tick);
     ps_worker_core_create(&(ps_worker_core_options){.conf = conf,
                                                     .backend = d->backend,
                                                     .loop = d->loop,
@@ -223,6 +244,7 @@ ps_worker_end ps_worker_daemon_run(ps_worker_daemon *d)
     uint64_t every_ms = ps_notify_watchdog_ms();
     if (every_ms)
         ps_timer_start(d->watchdog, every_ms, every_ms);
+    ps_timer_start(d->expiry_tick, 0, PS_TLS_EXPIRY_LOOK_MS);
     ps_worker_core_start(d->core);
     ps_notify_ready(d->device);
     ps_loop_run(d->loop);

@@ -26,6 +26,7 @@ static void show_json(ps_client *client, const Psd__V1__StatusResponse *s)
     ps_json_put_uint(&w, "memory_used", s->memory_used);
     ps_json_put_bool(&w, "draining", s->draining);
     ps_json_put_int(&w, "certificate_expires_ms", s->certificate_expires_ms);
+    ps_json_put_int(&w, "ca_certificate_expires_ms", s->ca_certificate_expires_ms);
     ps_json_put_uint(&w, "pushes", s->pushes);
     ps_json_put_uint(&w, "pulls", s->pulls);
     ps_json_put_uint(&w, "bytes_in", s->bytes_in);
@@ -58,6 +59,8 @@ static void show_text(ps_client *client, const Psd__V1__StatusResponse *s)
     ps_table_field(t, "network", "%s in, %s out", ps_human_bytes((double)s->bytes_in).text,
                    ps_human_bytes((double)s->bytes_out).text);
     ps_table_field(t, "certificate", "until %s", ps_human_time(s->certificate_expires_ms).text);
+    if (s->ca_certificate_expires_ms) /* a psd of before does not say */
+        ps_table_field(t, "its CA", "until %s", ps_human_time(s->ca_certificate_expires_ms).text);
     ps_table_render(t, &client->style, &client->out);
     ps_table_free(&t);
 }

@@ -5,6 +5,7 @@
 #include "client/list.h"
 #include "client/support.h"
 #include "common/base/clock.h"
+#include "common/transport/tls_expiry.h"
 #include "psd/v1/workers.pb-c.h"
 
 #include <inttypes.h>
@@ -42,6 +43,7 @@ static void worker_json(ps_json_writer *w, const Psd__V1__Worker *worker)
     ps_json_array_end(w);
     ps_json_put_int(w, "attached_ms", worker->attached_ms);
     ps_json_put_int(w, "heard_ms", worker->heard_ms);
+    ps_json_put_int(w, "certificate_expires_ms", worker->certificate_expires_ms);
     ps_json_object_end(w);
 }
 
@@ -77,6 +79,25 @@ static void worker_row(ps_table *t, const Psd__V1__Worker *worker, int64_t now_m
     ps_buf_free(&jobs);
 }
 
+/* Only of those that somebody has to do something about. */
+static void remark_certificates(ps_client *client, const Psd__V1__ListWorkersResponse *list,
+                                int64_t now_ms)
+{
+    for (size_t i = 0; i < list->n_workers; i++) {
+        const Psd__V1__Worker *worker = list->workers[i];
+        int64_t ends_ms = worker->certificate_expires_ms;
+        if (!ends_ms || !strcmp(worker->state, "silent") || !strcmp(worker->state, "left") ||
+            ends_ms - now_ms > PS_TLS_EXPIRY_DAYS * INT64_C(86400000))
+            continue;
+        ps_buf line = PS_BUF_EMPTY;
+        ps_buf_printf(&line, "the certificate of %s ends on %s", worker->name,
+                      ps_human_time(ends_ms).text);
+        ps_put_text(&client->out, &client->style, PS_COLOR_YELLOW, ps_buf_cstr(&line));
+        ps_buf_putc(&client->out, '\n');
+        ps_buf_free(&line);
+    }
+}
+
 static void show(ps_client *client, const Psd__V1__ListWorkersResponse *list)
 {
     static const char *const headers[] = {"NAME",  "SHOWN AS", "STATE",   "JOBS",   ">MEMORY",
@@ -98,10 +119,12 @@ static void show(ps_client *client, const Psd__V1__ListWorkersResponse *list)
         return;
     }
     ps_table *t = ps_table_new(headers);
+    int64_t now_ms = ps_clock_wall_ms(&ps_clock_system);
     for (size_t i = 0; i < list->n_workers; i++)
-        worker_row(t, list->workers[i], ps_clock_wall_ms(&ps_clock_system));
+        worker_row(t, list->workers[i], now_ms);
     ps_table_render(t, &client->style, &client->out);
     ps_table_free(&t);
+    remark_certificates(client, list, now_ms);
 }
 
 static ps_status run(ps_client *client, const ps_args *args)

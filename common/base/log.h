@@ -44,7 +44,8 @@ void ps_log(ps_log_level level, const char *tag, const char *format, ...) PS_PRI
 #define ps_log_info(...)    ps_log(PS_LOG_INFO, __VA_ARGS__)
 #define ps_log_debug(...)   ps_log(PS_LOG_DEBUG, __VA_ARGS__)
 
-/* Tests: lines go to this function instead of standard error; NULL restores. */
+/* Lines go to this function instead of standard error, without time and priority: for tests, and
+ * for psctl, whose reader is a person. NULL restores. Before there are threads. */
 void ps_log_set_sink(void (*sink)(void *state, ps_log_level level, const char *line), void *state);
 
 #endif

@@ -465,6 +465,11 @@ const char *ps_call_peer_address(const ps_call *call)
     return call->conn ? call->conn->address : "";
 }
 
+int64_t ps_call_peer_not_after(const ps_call *call)
+{
+    return call->conn ? call->conn->peer_not_after : INT64_MAX;
+}
+
 const char *ps_call_metadata(const ps_call *call, const char *key)
 {
     const char *at = (const char *)call->metadata.data;

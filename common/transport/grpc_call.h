@@ -65,6 +65,7 @@ const char *ps_call_path(const ps_call *call); /* "/psd.v1.Jobs/Submit" */
 /* The peer's certified identity. Server side: always there. */
 const ps_identity *ps_call_peer(const ps_call *call);
 const char *ps_call_peer_address(const ps_call *call); /* "127.0.0.1:4711" */
+int64_t ps_call_peer_not_after(const ps_call *call);   /* of its certificates, seconds since 1970 */
 /* A request metadata value, NULL if absent (keys lower case). */
 const char *ps_call_metadata(const ps_call *call, const char *key);
 /* Milliseconds left of the caller's deadline, UINT64_MAX if it has none. */

@@ -5,7 +5,6 @@
  * makes it safe to share between threads; a reload makes a new one. */
 #include "common/transport/tls_context.h"
 
-#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/security/certificate.h"
 #include "common/security/certificate_check.h"
@@ -13,17 +12,17 @@
 #include "common/security/pem_file.h"
 #include "common/transport/tls_verify.h"
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
 
-#define CIPHERS        "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256"
-#define GROUPS         "X25519:P-256"
-#define CHAIN_DEPTH    4
-#define CHAIN_MAX      (32 * 1024) /* bytes of the peer's certificates */
-#define WARN_DAYS_LEFT 14
+#define CIPHERS     "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256"
+#define GROUPS      "X25519:P-256"
+#define CHAIN_DEPTH 4
+#define CHAIN_MAX   (32 * 1024) /* bytes of the peer's certificates */
 
 struct ps_tls_context {
     atomic_uint references;
@@ -31,7 +30,8 @@ struct ps_tls_context {
     ps_tls_side side;
     ps_role_set peer_roles;
     ps_identity self;
-    int64_t not_after;
+    char *own_file, *ca_file;
+    ps_tls_dates dates;
 };
 
 /* What the three files hold, while a context is made. */
@@ -50,6 +50,22 @@ static void material_free(material *m)
     EVP_PKEY_free(m->key);
 }
 
+/* The file's first certificate is not the key's: is a later one? */
+static ps_status not_ours(const ps_tls_options *options, const material *m)
+{
+    int place = 0;
+    for (int i = 0; !place && i < sk_X509_num(m->chain); i++)
+        place = X509_check_private_key(sk_X509_value(m->chain, i), m->key) == 1 ? i + 2 : 0;
+    ERR_clear_error(); /* a mismatch is ours to say */
+    if (place)
+        return ps_fail(PS_FAILED_PRECONDITION,
+                       "%s is in the wrong order: our own certificate must be the first, and the "
+                       "one of private key %s is number %d",
+                       options->cert_file, options->key_file, place);
+    return ps_fail(PS_FAILED_PRECONDITION, "private key %s does not belong to the certificate %s",
+                   options->key_file, options->cert_file);
+}
+
 static ps_status material_read(const ps_tls_options *options, material *m)
 {
     if (!options->ca_file || !options->cert_file || !options->key_file)
@@ -63,9 +79,7 @@ static ps_status material_read(const ps_tls_options *options, material *m)
     m->cert = sk_X509_shift(m->chain);
     st = ps_pem_read_key(options->key_file, &m->key);
     if (!st && X509_check_private_key(m->cert, m->key) != 1)
-        st = ps_crypto_fail(PS_FAILED_PRECONDITION,
-                            "private key %s does not belong to the certificate %s",
-                            options->key_file, options->cert_file);
+        st = not_ours(options, m);
     return st;
 }
 
@@ -74,13 +88,26 @@ static ps_certificate_use own_use(ps_tls_side side)
     return side == PS_TLS_SERVER ? PS_CERTIFICATE_FOR_SERVER : PS_CERTIFICATE_FOR_CLIENT;
 }
 
+static int64_t issuers_not_after(X509_STORE_CTX *store)
+{
+    const STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(store);
+    int64_t first = INT64_MAX;
+    for (int i = 1; i < sk_X509_num(chain); i++) {
+        int64_t one = ps_certificate_not_after(sk_X509_value(chain, i));
+        first = one < first ? one : first;
+    }
+    return first;
+}
+
 /* The verification that a peer with our CA file would make. */
-static ps_status check_own_chain(const ps_tls_options *options, const material *m, SSL_CTX *ssl)
+static ps_status check_own_chain(const ps_tls_options *options, const material *m,
+                                 ps_tls_context *c)
 {
     X509_STORE_CTX *store = X509_STORE_CTX_new();
     bool server = options->side == PS_TLS_SERVER;
     ps_status st = PS_OK;
-    if (!store || X509_STORE_CTX_init(store, SSL_CTX_get_cert_store(ssl), m->cert, m->chain) != 1) {
+    if (!store ||
+        X509_STORE_CTX_init(store, SSL_CTX_get_cert_store(c->ssl), m->cert, m->chain) != 1) {
         st = ps_crypto_fail(PS_NO_MEMORY, "certificate %s", options->cert_file);
     } else {
         X509_STORE_CTX_set_default(store, server ? "ssl_server" : "ssl_client");
@@ -90,6 +117,7 @@ static ps_status check_own_chain(const ps_tls_options *options, const material *
             st = ps_crypto_fail(PS_FAILED_PRECONDITION, "%s (CA file %s): %s", options->cert_file,
                                 options->ca_file, why);
         }
+        c->dates.ca_not_after = issuers_not_after(store);
     }
     X509_STORE_CTX_free(store);
     return st;
@@ -98,22 +126,17 @@ static ps_status check_own_chain(const ps_tls_options *options, const material *
 /* Dates are checked first and by us: their message is the one that people need most often. */
 static ps_status check_own(const ps_tls_options *options, const material *m, ps_tls_context *c)
 {
-    int64_t now = (int64_t)time(NULL);
     char when[PS_CERTIFICATE_TIME_MAX];
-    ps_certificate_time_text(c->not_after, when);
-    if (now > c->not_after)
+    if ((int64_t)time(NULL) > c->dates.own_not_after)
         return ps_fail(PS_FAILED_PRECONDITION,
                        "certificate %s expired on %s; issue a new one with psctl cert create-%s",
-                       options->cert_file, when,
+                       options->cert_file, ps_certificate_time_text(c->dates.own_not_after, when),
                        options->side == PS_TLS_SERVER ? "server" : "client");
-    if (c->not_after - now < (int64_t)WARN_DAYS_LEFT * 86400)
-        ps_log_warning("tls", "certificate %s expires on %s; issue a new one and reload",
-                       options->cert_file, when);
     ps_identity who;
     ps_status st = ps_certificate_check(m->cert, own_use(options->side), NULL, ~0u, &who);
     if (st)
         return ps_wrap(PS_FAILED_PRECONDITION, "%s", options->cert_file);
-    return check_own_chain(options, m, c->ssl);
+    return check_own_chain(options, m, c);
 }
 
 /* RFC 7301: a list of length-prefixed names; the only one that we speak is h2. */
@@ -190,7 +213,12 @@ static ps_status context_fill(const ps_tls_options *options, const material *m, 
     c->peer_roles = options->peer_roles              ? options->peer_roles
                     : options->side == PS_TLS_SERVER ? PS_ROLES_CLIENTS
                                                      : PS_ROLE_BIT(PS_ROLE_SERVER);
-    c->not_after = ps_certificate_not_after(m->cert);
+    c->own_file = ps_strdup(options->cert_file);
+    c->ca_file = ps_strdup(options->ca_file);
+    c->dates = (ps_tls_dates){.own_file = c->own_file,
+                              .ca_file = c->ca_file,
+                              .own_not_after = ps_certificate_not_after(m->cert),
+                              .ca_not_after = INT64_MAX};
     ps_status st = check_ca(options, m);
     if (st)
         return st;
@@ -231,6 +259,8 @@ void ps_tls_context_unref(ps_tls_context **context)
 {
     if (*context && atomic_fetch_sub(&(*context)->references, 1) == 1) {
         SSL_CTX_free((*context)->ssl);
+        ps_free(&(*context)->own_file);
+        ps_free(&(*context)->ca_file);
         ps_free(context);
     }
     *context = NULL;
@@ -251,9 +281,9 @@ const ps_identity *ps_tls_context_identity(const ps_tls_context *context)
     return &context->self;
 }
 
-int64_t ps_tls_context_not_after(const ps_tls_context *context)
+ps_tls_dates ps_tls_context_dates(const ps_tls_context *context)
 {
-    return context->not_after;
+    return context->dates;
 }
 
 SSL_CTX *ps_tls_context_ssl(const ps_tls_context *context)

@@ -39,8 +39,8 @@ typedef struct ps_tls_context ps_tls_context;
 
 /* Reads and checks the files: readable, the key belongs to the certificate, the certificate is
  * signed by the CA, in force, and usable for `side`. On failure one line says which file, what is
- * wrong with it and what to do. A key that others can read is a warning in the log. A certificate
- * that ends within 14 days is one as well. *out is one reference. */
+ * wrong with it and what to do. A key that others can read is a warning in the log. *out is one
+ * reference. */
 PS_MUST_CHECK ps_status ps_tls_context_new(const ps_tls_options *options, ps_tls_context **out);
 ps_tls_context *ps_tls_context_ref(ps_tls_context *context);
 void ps_tls_context_unref(ps_tls_context **context); /* clears *context; NULL is fine */
@@ -48,7 +48,13 @@ void ps_tls_context_unref(ps_tls_context **context); /* clears *context; NULL is
 ps_tls_side ps_tls_context_side(const ps_tls_context *context);
 ps_role_set ps_tls_context_peer_roles(const ps_tls_context *context);
 const ps_identity *ps_tls_context_identity(const ps_tls_context *context); /* our own */
-int64_t ps_tls_context_not_after(const ps_tls_context *context); /* seconds since 1970, UTC */
+
+/* When what we show ends: our certificate, and the first of those it hangs on. */
+typedef struct ps_tls_dates {
+    const char *own_file, *ca_file;      /* the context's */
+    int64_t own_not_after, ca_not_after; /* seconds since 1970, UTC */
+} ps_tls_dates;
+ps_tls_dates ps_tls_context_dates(const ps_tls_context *context);
 
 struct ssl_ctx_st *ps_tls_context_ssl(const ps_tls_context *context); /* for tls_session.c */
 

@@ -83,5 +83,5 @@ ps_status ps_tls_holder_reload(ps_tls_holder *holder)
     }
     ps_tls_context_unref(&context);
     pthread_mutex_unlock(&holder->reload);
-    return st ? ps_wrap(st, "certificates not reloaded, the old ones stay") : PS_OK;
+    return st;
 }

@@ -180,6 +180,8 @@ PS_MUST_CHECK ps_status ps_sched_progress_save(ps_sched *sched, uint64_t job_id,
  * dropped. */
 PS_MUST_CHECK ps_status ps_sched_attach(ps_sched *sched, uint64_t session, const char *worker,
                                         const char *address, const Psd__V1__Hello *hello);
+/* When the certificate that the session came with ends, milliseconds since 1970: to be shown. */
+void ps_sched_certified(ps_sched *sched, uint64_t session, int64_t expires_ms);
 /* The stream has ended. Its leases wait for it to come back until they expire; those that other
  * workers wait for (training under bsp) for a second. */
 void ps_sched_detach(ps_sched *sched, uint64_t session);

@@ -220,6 +220,15 @@ ps_status ps_sched_attach(ps_sched *s, uint64_t session, const char *worker, con
     return st ? ps_error_raise(&error) : PS_OK;
 }
 
+void ps_sched_certified(ps_sched *s, uint64_t session, int64_t expires_ms)
+{
+    ps_core_lock(s);
+    ps_worker *worker = ps_worker_find_session(s, session);
+    if (worker)
+        worker->certificate_ms = expires_ms;
+    ps_core_unlock(s);
+}
+
 void ps_sched_detach(ps_sched *s, uint64_t session)
 {
     ps_core_lock(s);

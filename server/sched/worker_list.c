@@ -34,6 +34,7 @@ static Psd__V1__Worker *describe(const ps_sched *s, const ps_worker *worker)
     w->hello = ps_worker_hello_copy(worker->hello);
     w->attached_ms = worker->attached_ms;
     w->heard_ms = worker->heard_ms;
+    w->certificate_expires_ms = worker->certificate_ms;
     w->state = ps_strdup(state_name(ps_worker_state_of(s, worker)));
     w->jobs = ps_alloc_array(worker->n_leases + 1, sizeof *w->jobs);
     ps_list_each(node, &worker->leases)

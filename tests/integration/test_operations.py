@@ -102,6 +102,10 @@ def the_metrics_page_is_prometheus_text_and_its_counters_grow():
             assert after[name] > before[name], f"{name} did not grow"
         assert after["psd_pushes_total"] - before["psd_pushes_total"] == updates_of(cluster, job_id)
         assert after["psd_certificate_expiry_timestamp_seconds"] > time.time() > after["process_start_time_seconds"]
+        assert after["psd_ca_certificate_expiry_timestamp_seconds"] > after["psd_certificate_expiry_timestamp_seconds"]
+        for worker in ("w1", "w2"):
+            until = after[f'psd_worker_certificate_expiry_timestamp_seconds{{worker="{worker}"}}']
+            assert abs(until - time.time() - 90 * 86400) < 3600, until
         assert after["process_cpu_seconds_total"] > before["process_cpu_seconds_total"] > 0
         assert after["process_resident_memory_bytes"] > 1e6 and after["process_open_fds"] > 3
         push = 'grpc_service="psd.v1.Parameters",grpc_method="Push"'
@@ -258,19 +262,35 @@ def sighup_reads_certificates_log_level_and_audit_file_again():
         cluster.cert("create-server", "--name", "psd", "--host", "localhost", "--host", "127.0.0.1", "--days", "9",
                      "--force")
         server.signal(signal.SIGHUP)
-        wait_until("it is reloaded", lambda: "reloaded certificates, log level and audit file" in server.text())
+        wait_until("it is reloaded", lambda: "reloaded certificates, audit log, log level" in server.text())
         new = cluster.psctl_json("status", who="root")["certificate_expires_ms"]
         assert new < until, "the new certificate ends sooner"
+        assert re.search(r"warning tls: certificate \S+/psd.pem ends on .* in 8 days: issue a new one \(psctl cert create-server\)",
+                         server.text()), server.text()
         wait_until("debug lines", lambda: " debug " in server.text())
         cluster.psctl("cancel", "1", who="eve", check=False)
         wait_until("the audit log is a new file", lambda: audit.exists() and "eve" in audit.read_text())
 
+        # each by itself: a bad certificate holds up neither the audit log nor the level, nor the other way round
+        audit.rename(cluster.dir / "audit.log.2")
+        key = (cluster.certs / "psd.key").read_bytes()
         (cluster.certs / "psd.key").write_text("no key")
+        config.write_text(config.read_text().replace("level: debug", "level: info"))
+        seen = len(server.text())
         server.signal(signal.SIGHUP)
-        wait_until("it says what is wrong", lambda: "going on with what was there" in server.text())
-        assert "psd.key" in server.text()
+        wait_until("the others are reloaded", lambda: "reloaded audit log, log level" in server.text()[seen:])
+        assert re.search("certificates not reloaded, going on with what was there: private key .*psd.key: holds no PEM",
+                         server.text()[seen:]), server.text()[seen:]
+        assert audit.exists()
+        seen = len(server.text())
+        cluster.psctl("jobs")
+        assert " debug " not in server.text()[seen:], "the level is not taken"
+        (cluster.certs / "psd.key").write_bytes(key)
         config.write_text(config.read_text() + "unknwon: 1\n")
-        assert cluster.psctl("reload", who="root", check=False).returncode == 6
+        refused = cluster.psctl("reload", who="root", check=False)
+        assert refused.returncode == 6, refused
+        assert "log level not reloaded: " in refused.stderr and "unknwon" in refused.stderr, refused
+        assert "reloaded: certificates, audit log" in refused.stderr, refused
         assert cluster.psctl_json("status", who="root")["certificate_expires_ms"] == new, "still the good one"
 
 

@@ -1,6 +1,7 @@
 """psctl as people and scripts use it: exit statuses, one line an error, the bar on a terminal, JSON lines."""
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -56,6 +57,11 @@ def every_failure_has_one_line_and_its_status():
         done = subprocess.run(command, stdout=ends[1], stderr=subprocess.PIPE, check=False)
         os.close(ends[1])
         assert (done.returncode, done.stderr) == (1, b""), "`| head` has what it wanted"
+        cluster.cert("create-client", "--role", "observer", "--name", "brief", "--days", "5")
+        (cluster.certs / "brief.key").chmod(0o640)
+        said = cluster.psctl("jobs", who="brief").stderr.splitlines()
+        assert re.fullmatch(r"psctl: warning: private key \S+brief.key can be read by others .*; chmod 600 it", said[0]), said
+        assert re.fullmatch(r"psctl: your certificate \S+brief.pem ends on .* UTC, in 4 days; who runs psd .*", said[1]), said
 
 
 def a_followed_job_ends_with_its_result():
