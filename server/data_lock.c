@@ -50,6 +50,17 @@ ps_status ps_data_lock_take(const char *data_dir, int *out)
     return PS_OK;
 }
 
+bool ps_data_lock_is_taken(const char *data_dir)
+{
+    char *path = ps_asprintf("%s/lock", data_dir);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    bool taken = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (fd >= 0)
+        (void)close(fd);
+    ps_free(&path);
+    return taken;
+}
+
 void ps_data_lock_release(int *lock)
 {
     if (*lock >= 0)

@@ -9,6 +9,8 @@
 /* Locks data_dir by a file in it. PS_FAILED_PRECONDITION: another psd has it (its process number is
  * in the message); PS_NO_ACCESS, PS_IO, ...: the file cannot be made. */
 PS_MUST_CHECK ps_status ps_data_lock_take(const char *data_dir, int *out);
+/* Does another psd have it? Changes nothing. */
+bool ps_data_lock_is_taken(const char *data_dir);
 void ps_data_lock_release(int *lock); /* -1: none */
 
 #endif

@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/base/process.h"
 #include "common/conf/options.h"
+#include "server/check.h"
 #include "server/daemon.h"
 #include "server/options.h"
 
@@ -46,7 +47,7 @@ int main(int argc, char **argv)
     else if (options->version)
         (void)puts("psd " PSD_VERSION);
     else
-        status = serve(options);
+        status = options->check ? ps_server_check(options) : serve(options);
     ps_server_options_free(&options);
     ps_log_flush();
     return status;

@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DEFAULT_CONFIG "/etc/psd/psd.yaml"
+#ifndef PSD_SYSCONFDIR
+#error "PSD_SYSCONFDIR is set by the build"
+#endif
+#define DEFAULT_CONFIG PSD_SYSCONFDIR "/psd/psd.yaml"
 
 #define MIB (INT64_C(1) << 20)
 #define TIB (INT64_C(1) << 40)
@@ -90,6 +93,7 @@ const char ps_server_usage[] =
     "  -d, --data-dir DIR     state: jobs, models, checkpoints\n"
     "      --log-level LEVEL  error, warning, notice, info or debug\n"
     "      --port-file FILE   write the ports in use there, once they are open\n"
+    "      --check            try configuration, certificates, folders and ports, and leave\n"
     "  -h, --help             this text\n"
     "      --version          the version\n"
     "\n"
@@ -118,13 +122,14 @@ static ps_status metrics_at(void *conf, const char *text, const char *origin)
     return ps_conf_parse_endpoint(text, origin, &at->address, &at->port);
 }
 
-enum { LISTEN, METRICS, DATA_DIR, LOG_LEVEL, PORT_FILE, N_FLAGS };
+enum { LISTEN, METRICS, DATA_DIR, LOG_LEVEL, PORT_FILE, CHECK, N_FLAGS };
 static const ps_conf_flag flags[N_FLAGS + 1] = {
     [LISTEN] = {"listen", .letter = 'l', .apply = listen_at},
     [METRICS] = {"metrics", .apply = metrics_at},
     [DATA_DIR] = {"data-dir", .letter = 'd', .path = "data_dir"},
     [LOG_LEVEL] = {"log-level", .path = "log.level"},
     [PORT_FILE] = {"port-file"},
+    [CHECK] = {"check", .plain = true},
 };
 
 static ps_status check(const void *conf, const ps_conf_doc *doc)
@@ -164,6 +169,7 @@ ps_status ps_server_options_parse(int argc, char **argv, ps_server_options **out
         o->metrics_origin = ps_conf_options_where(&program, &said, METRICS, "metrics");
         ps_conf_doc_free(&said.doc);
     }
+    o->check = said.given[CHECK] != NULL;
     o->help = said.help;
     o->version = said.version;
     o->argc = argc;

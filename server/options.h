@@ -58,6 +58,7 @@ typedef struct ps_server_options {
     /* where these come from, for messages: "--listen", "/etc/psd/psd.yaml:3: listen" */
     char *listen_origin, *metrics_origin;
     char *port_file; /* --port-file: "listen PORT\nmetrics PORT\n" goes there; NULL: not */
+    bool check;      /* --check: the caller tries it (check.h) and leaves */
     bool help;       /* --help: the caller prints ps_server_usage and leaves */
     bool version;
     /* private: the flags, kept so that a reload applies them again */
@@ -71,7 +72,7 @@ extern const char ps_server_usage[];
 /* How many threads the pool gets: what is said, or else by the number of cores. */
 unsigned ps_server_threads(const ps_server_conf *conf, unsigned cores);
 
-/* Reads flags and the file they name (default /etc/psd/psd.yaml; it must be there). argv must
+/* Reads flags and the file they name (default SYSCONFDIR/psd/psd.yaml; it must be there). argv must
  * outlive the options. Not thread-safe (getopt). */
 PS_MUST_CHECK ps_status ps_server_options_parse(int argc, char **argv, ps_server_options **out);
 /* The file and the flags once more, into a new struct that the caller frees; options unchanged. */

@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "common/base/process.h"
 #include "common/conf/options.h"
+#include "worker/check.h"
 #include "worker/daemon.h"
 
 #include <stdio.h>
@@ -47,7 +48,7 @@ int main(int argc, char **argv)
     else if (options->version)
         (void)puts("psworker " PSD_VERSION);
     else
-        status = work(options, argc, argv);
+        status = options->check ? ps_worker_check(options) : work(options, argc, argv);
     ps_worker_options_free(&options);
     ps_log_flush();
     return status;

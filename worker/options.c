@@ -13,7 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_CONFIG "/etc/psd/psworker.yaml"
+#ifndef PSD_SYSCONFDIR
+#error "PSD_SYSCONFDIR is set by the build"
+#endif
+#define DEFAULT_CONFIG PSD_SYSCONFDIR "/psd/psworker.yaml"
 #define DEFAULT_PORT   7600
 
 static const ps_conf_key reconnect_keys[] = {
@@ -55,6 +58,7 @@ const char ps_worker_usage[] =
     "      --device DEVICE     auto, cpu, cuda or cuda:N (a GPU, from 0)\n"
     "      --threads N         of the CPU; 0: one a core\n"
     "      --log-level LEVEL   error, warning, notice, info or debug\n"
+    "      --check             try configuration, certificates, folders and device, and leave\n"
     "  -h, --help              this text\n"
     "      --version           the version\n"
     "\n"
@@ -108,13 +112,14 @@ static ps_status set_device(void *conf, const char *text, const char *origin)
     return st;
 }
 
-enum { SERVER, NAME, DEVICE, THREADS, LOG_LEVEL, N_FLAGS };
+enum { SERVER, NAME, DEVICE, THREADS, LOG_LEVEL, CHECK, N_FLAGS };
 static const ps_conf_flag flags[N_FLAGS + 1] = {
     [SERVER] = {"server", .letter = 's', .path = "server"},
     [NAME] = {"name", .path = "name"},
     [DEVICE] = {"device", .apply = set_device},
     [THREADS] = {"threads", .path = "threads"},
     [LOG_LEVEL] = {"log-level", .path = "log.level"},
+    [CHECK] = {"check", .plain = true},
 };
 
 static ps_status check(const void *conf, const ps_conf_doc *doc)
@@ -176,6 +181,7 @@ ps_status ps_worker_options_parse(int argc, char **argv, ps_worker_options **out
     o->config_path = said.config_path;
     if (said.doc)
         ps_conf_doc_free(&said.doc);
+    o->check = said.given[CHECK] != NULL;
     o->help = said.help;
     o->version = said.version;
     if (o->conf)

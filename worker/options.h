@@ -45,6 +45,7 @@ typedef struct ps_worker_options {
     char *server_host;    /* conf->server taken apart */
     int64_t server_port;
     ps_worker_device device; /* conf->device taken apart */
+    bool check;              /* --check: the caller tries it (check.h) and leaves */
     bool help;               /* --help: the caller prints ps_worker_usage and leaves */
     bool version;
 } ps_worker_options;
@@ -52,7 +53,7 @@ typedef struct ps_worker_options {
 extern const ps_conf_schema ps_worker_schema;
 extern const char ps_worker_usage[];
 
-/* Reads flags and the file they name (default /etc/psd/psworker.yaml; it must be there). Not
+/* Reads flags and the file they name (default SYSCONFDIR/psd/psworker.yaml; it must be there). Not
  * thread-safe (getopt). */
 PS_MUST_CHECK ps_status ps_worker_options_parse(int argc, char **argv, ps_worker_options **out);
 void ps_worker_options_free(ps_worker_options **options);

@@ -27,10 +27,12 @@ static void make_tables(const ps_conf_program *program, getopt_tables *out)
     for (int i = 0; program->flags[i].name; i++) {
         const ps_conf_flag *flag = &program->flags[i];
         assert(i < PS_CONF_FLAGS_MAX);
-        out->all[N_FIXED + i] = (struct option){flag->name, required_argument, NULL, OPT_FLAG + i};
+        int takes = flag->plain ? no_argument : required_argument;
+        out->all[N_FIXED + i] = (struct option){flag->name, takes, NULL, OPT_FLAG + i};
         if (flag->letter) {
             out->letters[n++] = flag->letter;
-            out->letters[n++] = ':';
+            if (!flag->plain)
+                out->letters[n++] = ':';
         }
     }
 }
@@ -39,7 +41,7 @@ static void keep(const ps_conf_program *program, int c, ps_conf_options *out)
 {
     for (int i = 0; program->flags[i].name; i++)
         if (c == OPT_FLAG + i || c == program->flags[i].letter)
-            out->given[i] = optarg;
+            out->given[i] = optarg ? optarg : "";
 }
 
 static ps_status read_flags(const ps_conf_program *program, int argc, char **argv,

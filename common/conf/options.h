@@ -10,11 +10,12 @@
 
 #define PS_CONF_FLAGS_MAX 16
 
-/* A flag with a value. What it does: sets the key at path as the file would, or is applied; one
- * with neither is only kept in ps_conf_options.given, for its owner. */
+/* A flag with a value, or a plain one. What it does: sets the key at path as the file would, or is
+ * applied; one with neither is only kept in ps_conf_options.given, for its owner. */
 typedef struct ps_conf_flag {
     const char *name; /* "log-level" for --log-level; NULL ends a table */
     char letter;      /* -l; 0: none */
+    bool plain;       /* takes no value: given as "" */
     const char *path;
     ps_status (*apply)(void *conf, const char *text, const char *origin);
 } ps_conf_flag;

@@ -521,6 +521,37 @@ def a_psd_that_cannot_start_says_why():
         assert cluster.psctl_json("status", who="root")["cluster"] == "test", "the first is not disturbed"
 
 
+def check_says_every_fault_and_changes_nothing():
+    def check(program, config, *arguments):
+        done = subprocess.run([program, "--config", config, "--check", *arguments], capture_output=True, text=True,
+                              timeout=60 * SLOW, check=False)
+        return done.returncode, done.stdout, [line for line in done.stderr.splitlines() if ": note: " not in line]
+
+    with Cluster() as cluster:
+        cluster.start_server()
+        config = cluster.dir / "psd.yaml"
+        fine = (0, f"psd: {config} is fine\n", [])
+        assert check(PSD, config) == fine, "beside the psd that runs"
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            before = sorted(cluster.dir.rglob("*"))
+            (cluster.certs / "psd.key").write_text("no key")
+            status, _, faults = check(PSD, config, "--data-dir", cluster.dir / "none" / "state", "--listen",
+                                      f"127.0.0.1:{taken.getsockname()[1]}", "--metrics", "nowhere.invalid:1")
+            assert status == 2 and len(faults) == 4, faults
+            for start, fault in zip(("tls: private key ", "data_dir: ", "--listen: ", "--metrics: "), faults):
+                assert fault.startswith(f"psd: {start}"), faults
+            assert sorted(cluster.dir.rglob("*")) == before
+        worker = cluster.worker_config("w1")
+        assert check(PSWORKER, worker)[:2] == (0, f"psworker: {worker} is fine\n")
+        worker.write_text(worker.read_text().replace("data_roots: [", "data_roots: [/no/such, ").replace("w1.pem", "x"))
+        status, _, faults = check(PSWORKER, worker)
+        assert status == 2 and len(faults) == 2 and "/no/such: No such file" in faults[1], faults
+        worker.write_text("device: gpu\n")
+        assert check(PSWORKER, worker)[0] == 2
+
+
 def admin_commands_in_json_and_their_statuses():
     with Cluster() as cluster:
         cluster.start_server()
@@ -550,4 +581,4 @@ run([the_metrics_page_is_prometheus_text_and_its_counters_grow,
      psworker_tells_the_service_manager, journald_gets_priorities_and_people_get_times,
      a_log_that_nobody_reads_stops_nothing, daemons_start_without_standard_descriptors,
      nothing_secret_is_written_and_nobody_else_may_read, the_port_file_is_complete_and_new_at_each_start,
-     a_psd_that_cannot_start_says_why, admin_commands_in_json_and_their_statuses])
+     a_psd_that_cannot_start_says_why, check_says_every_fault_and_changes_nothing, admin_commands_in_json_and_their_statuses])

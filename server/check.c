@@ -1,0 +1,81 @@
+/* Happy path: certificates, folders and ports are looked at in turn, whatever the ones before came
+ * to. Ports are opened and closed again, unless a psd runs with this data_dir: then they are its.
+ */
+#include "server/check.h"
+
+#include "common/base/disk.h"
+#include "common/base/mem.h"
+#include "common/conf/trial.h"
+#include "common/transport/listen.h"
+#include "common/transport/tls_expiry.h"
+#include "server/data_lock.h"
+
+#include <errno.h>
+#include <time.h>
+#include <unistd.h>
+
+static void try_certificates(const ps_server_conf *conf, ps_trial *t)
+{
+    const ps_tls_options options = {.side = PS_TLS_SERVER,
+                                    .ca_file = conf->tls.ca,
+                                    .cert_file = conf->tls.certificate,
+                                    .key_file = conf->tls.key};
+    ps_tls_context *context = NULL;
+    ps_trial_add(t, "tls", ps_tls_context_new(&options, &context));
+    char *remark = context ? ps_tls_expiry_remark(context, (int64_t)time(NULL)) : NULL;
+    if (remark)
+        ps_trial_note(t, "%s", remark);
+    ps_free(&remark);
+    ps_tls_context_unref(&context);
+}
+
+/* A folder that is not there yet is made at the start, if the one above it may be written. */
+static void try_folder(const char *what, const char *path, ps_trial *t)
+{
+    bool there = access(path, F_OK) == 0 || errno != ENOENT;
+    char *above = there ? ps_strdup(path) : ps_disk_folder_of(path);
+    ps_trial_add(t, what, ps_trial_folder(above, true));
+    ps_free(&above);
+}
+
+static void try_audit_log(const ps_server_conf *conf, ps_trial *t)
+{
+    if (!*conf->audit_log)
+        return; /* in data_dir */
+    if (access(conf->audit_log, F_OK) == 0) {
+        if (access(conf->audit_log, W_OK) != 0)
+            ps_trial_add(t, "audit_log", ps_fail_errno(errno, "%s", conf->audit_log));
+        return;
+    }
+    char *folder = ps_disk_folder_of(conf->audit_log);
+    ps_trial_add(t, "audit_log", ps_trial_folder(folder, true));
+    ps_free(&folder);
+}
+
+static void try_port(const char *origin, const ps_conf_listen *at, ps_trial *t)
+{
+    ps_listen_sockets sockets = {0};
+    ps_status st = ps_listen_open(at->address, (uint16_t)at->port, 1, &sockets);
+    ps_trial_add(t, origin, st);
+    if (!st)
+        ps_listen_close(&sockets);
+}
+
+int ps_server_check(const ps_server_options *options)
+{
+    const ps_server_conf *conf = options->conf;
+    ps_trial t = {.program = "psd"};
+    try_certificates(conf, &t);
+    try_folder("data_dir", conf->data_dir, &t);
+    try_audit_log(conf, &t);
+    if (ps_data_lock_is_taken(conf->data_dir)) {
+        ps_trial_note(&t, "a psd works in %s: its ports are not tried", conf->data_dir);
+    } else {
+        try_port(options->listen_origin, &conf->listen, &t);
+        if (conf->metrics.enabled)
+            try_port(options->metrics_origin, &conf->metrics.at, &t);
+    }
+    if (geteuid() == 0)
+        ps_trial_note(&t, "checked with the rights of root; psd's user may have fewer");
+    return ps_trial_end(&t, options->config_path);
+}
