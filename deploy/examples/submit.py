@@ -4,7 +4,7 @@
     submit.py localhost:7600 ~/certs you fashion-mlp.yaml
 
 CERTS is the folder with ca.pem, NAME.pem and NAME.key. Needs grpcio and grpcio-tools (Debian: python3-grpcio,
-python3-grpc-tools) and the .proto files: proto/ of the source tree, or /usr/share/psd/proto.
+python3-grpc-tools) and the .proto files: proto/ of the source tree, or share/psd/proto where this is installed.
 """
 import pathlib
 import sys
@@ -14,7 +14,10 @@ import grpc
 from grpc_tools import protoc
 
 here = pathlib.Path(__file__).resolve().parent
-protos = next(p for p in (here.parents[1] / "proto", pathlib.Path("/usr/share/psd/proto")) if p.is_dir())
+places = [here.parents[1] / "proto", here.parents[2] / "psd/proto", pathlib.Path("/usr/share/psd/proto")]
+protos = next((p for p in places if (p / "psd/v1/jobs.proto").exists()), None)
+if not protos:
+    sys.exit(f"submit.py: the .proto files are in none of {', '.join(map(str, places))}")
 with tempfile.TemporaryDirectory() as made:  # a larger program generates its stubs once
     if protoc.main(["protoc", f"-I{protos}", f"--python_out={made}", f"--grpc_python_out={made}",
                     str(protos / "psd/v1/jobs.proto")]):
