@@ -17,10 +17,10 @@ from scenes import SLOW_LEASES
 # call × role, written down a second time: w(orker), s(ubmitter), o(bserver), a(dmin)
 POLICY = {
     "Parameters": {"Describe": "wsa", "Pull": "wsa", "Push": "w", "Clock": "w"},
-    "Jobs": {"Submit": "sa", "Get": "soa", "List": "soa", "Cancel": "sa", "Watch": "soa"},
+    "Jobs": {"Submit": "sa", "Get": "soa", "List": "soa", "Cancel": "sa", "Watch": "soa", "Delete": "sa", "Prune": "sa"},
     "Workers": {"Attach": "w", "List": "soa"},
     "Models": {"List": "soa", "Get": "soa", "Import": "sa", "Export": "wsa", "Delete": "sa", "ListArtifacts": "soa",
-               "PutArtifact": "wsa", "GetArtifact": "sa"},
+               "PutArtifact": "wsa", "GetArtifact": "sa", "DeleteArtifact": "sa"},
     "Admin": {"Status": "soa", "Reload": "a", "Checkpoint": "a", "Drain": "a"},
 }
 GRPC_OWN = ["grpc.health.v1.Health/Check", "grpc.health.v1.Health/List", "grpc.health.v1.Health/Watch",
