@@ -219,7 +219,7 @@ def wrong_data_fails_the_job_with_file_and_offset():
         for text, words in [(f"{row},0\n{row},1\n{row},x\n", "a.csv:3: column 16: 'x' is not a number"),
                             (f"{row},0\n{row}\n", "a.csv:2: 16 columns, but the first line has 17"),
                             (f"{row},0\n{row},7\n", "a.csv:2: row 1 has label 7, allowed 0 to 3"),
-                            (f"{row},0\n{row},nan\n", "a.csv:2: column 16: 'nan' is not a number"),
+                            (f"{row},0\n{row},nan\n", "a.csv:2: column 16 is 'nan'; a row needs its label"),
                             ("", "a.csv: no rows")]:
             (folder / "a.csv").write_text(text)
             wrong.expect(csv.replace("train-features.gz", "a.csv").replace("test-features.gz", "a.csv"), words)
@@ -285,7 +285,7 @@ def a_model_of_other_shapes_is_not_overwritten():
         files = [
             ("cut", good[:-4], "bytes, its header says"),
             ("longer", good + b"1234", "bytes, its header says"),
-            ("empty", b"", "the file ends 8 bytes early"),
+            ("empty", b"", "model.safetensors is empty"),
             ("huge header", b"\xff" * 8 + good[8:], "a header of 18446744073709551615 bytes, allowed 2 to 100000000"),
             ("text", b"garbage!" * 1000, "is it another kind of file?"),
             ("no JSON", good[:8] + b"x" + good[9:], "the header does not start with {"),

@@ -92,14 +92,18 @@ static const char *hint_for(const csv_file *f, const ps_csv_record *r, const cha
                : "";
 }
 
-static ps_status read_number(const csv_file *f, const ps_csv_record *r, size_t column, double *out)
+/* What to do about a value that is missing. */
+static const char feature_missing[] =
+    "data.csv.missing (error or zero) says what becomes of a feature that is missing";
+static const char label_missing[] = "a row needs its label";
+
+static ps_status read_number(const csv_file *f, const ps_csv_record *r, size_t column,
+                             const char *missing, double *out)
 {
     const char *text = r->fields[column].text;
     if (ps_csv_missing(text))
-        return ps_fail(PS_CORRUPT,
-                       "column %zu is %s; data.csv.missing (error or zero) says what "
-                       "becomes of a feature that is missing",
-                       column, *text ? ps_csv_show(text).text : "empty");
+        return ps_fail(PS_CORRUPT, "column %zu is %s; %s", column,
+                       *text ? ps_csv_show(text).text : "empty", missing);
     if (!ps_csv_number(text, out))
         return ps_fail(PS_CORRUPT, "column %zu: %s is not a number%s", column,
                        ps_csv_show(text).text, hint_for(f, r, text));
@@ -119,7 +123,7 @@ static ps_status read_features(csv_file *f, const ps_csv_record *r)
         f->values[i] = 0;
         if (zero && ps_csv_missing(r->fields[column].text))
             continue;
-        ps_status st = read_number(f, r, column, &f->values[i]);
+        ps_status st = read_number(f, r, column, feature_missing, &f->values[i]);
         if (st)
             return st;
     }
@@ -150,7 +154,7 @@ static ps_status read_class(csv_file *f, const ps_csv_record *r, int32_t *out)
     if (f->names)
         return read_class_name(f, r, text, out);
     double v;
-    ps_status st = read_number(f, r, column, &v);
+    ps_status st = read_number(f, r, column, label_missing, &v);
     if (st)
         return st;
     int64_t classes = f->options->classes, most = classes ? classes - 1 : INT32_MAX;
@@ -164,7 +168,7 @@ static ps_status read_class(csv_file *f, const ps_csv_record *r, int32_t *out)
 static ps_status read_target(const csv_file *f, const ps_csv_record *r, size_t column, float *out)
 {
     double v;
-    ps_status st = read_number(f, r, column, &v);
+    ps_status st = read_number(f, r, column, label_missing, &v);
     if (st)
         return st;
     *out = (float)v;

@@ -284,7 +284,7 @@ START_TEST(what_is_missing_is_an_error_or_zero)
         is_row(ds, 1, 2.5f, -0.5f, 0);
         ps_dataset_close(&ds);
         (void)snprintf(text, sizeof text, "1,2,%s\n", marks[i]); /* never a label */
-        refuses(text, PS_CORRUPT, ":1: column 2 is ");
+        refuses(text, PS_CORRUPT, "; a row needs its label");
     }
 }
 END_TEST
