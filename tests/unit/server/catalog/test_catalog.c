@@ -420,6 +420,7 @@ static const ps_check_case cases[] = {
     {&a_damaged_file_is_refused_and_not_touched},
     {&a_full_disk_is_said_and_the_catalog_stays_good},
     {&a_file_that_another_psd_has_open_is_refused},
+    {&a_setting_is_there_until_it_is_taken_back},
     {&a_folder_that_is_not_there_is_a_clear_error},
     {0},
 };

@@ -20,16 +20,18 @@ static void nothing_cb(void *user)
 {
 }
 
-/* Of what the job has said since psd started. */
-static void assert_first_line(ps_world *w, uint64_t id, const char *line)
+/* The job has said this line once, in this psd or in one before. */
+static void assert_said_once(ps_world *w, uint64_t id, const char *line)
 {
     ps_watch *watch = NULL;
     ps_watch_event event;
+    unsigned times = 0;
     ck_assert_int_eq(ps_sched_watch(w->sched, id, nothing_cb, NULL, &watch), PS_OK);
-    ck_assert_int_eq(ps_watch_next(watch, &event), PS_OK);
-    ck_assert_ptr_nonnull(event.log);
-    ck_assert_str_eq(event.log->text, line);
-    ps_watch_event_clear(&event);
+    while (ps_watch_next(watch, &event) == PS_OK) {
+        times += event.log && strcmp(event.log->text, line) == 0;
+        ps_watch_event_clear(&event);
+    }
+    ck_assert_uint_eq(times, 1);
     ps_watch_close(&watch);
 }
 
@@ -146,7 +148,7 @@ START_TEST(after_a_restart_it_is_tried_at_once_with_the_same_outcome)
     ck_assert_str_eq(r->reason, "");
     ck_assert_uint_eq(r->progress.epoch, 2);
     ps_job_record_free(&r);
-    assert_first_line(w, id, "goes on from its checkpoint: epoch 2, 200 of 200 samples");
+    assert_said_once(w, id, "goes on from its checkpoint: epoch 2, 200 of 200 samples");
     ps_sched_finished(w->sched, id, NULL);
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_DONE);
     ps_world_free(&w);
