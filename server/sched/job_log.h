@@ -25,8 +25,10 @@ const ps_job_line *ps_job_log_at(const ps_job_log *log, uint64_t number);
 
 /* Copies of the lines that are not saved; *n of them, freed with ps_job_lines_free. */
 ps_job_line *ps_job_log_unsaved(const ps_job_log *log, size_t *n);
+/* So much is not saved that some of it is soon overwritten. */
+bool ps_job_log_fills(const ps_job_log *log);
 /* What is in the catalog of a job of which nothing was said here yet: lines go on behind it. Takes
- * the lines over; there is room for at least as many. */
+ * the lines over; there is room for at least as many. Where some are missing, a line says so. */
 void ps_job_log_restore(ps_job_log *log, ps_job_line **lines, size_t n);
 
 #endif

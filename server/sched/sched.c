@@ -185,9 +185,14 @@ static void show_waiting(ps_job *job)
     free(before);
 }
 
+static bool save_due(const ps_job *job)
+{
+    return job->unsaved || (job->record->state < PS_JOB_DONE && ps_job_log_fills(&job->log));
+}
+
 static void tick_job(ps_sched *s, ps_job *job, uint64_t now, bool save, bool show)
 {
-    if (job->unsaved && save)
+    if (save && save_due(job))
         ps_job_save(job);
     if (job->record->state == PS_JOB_CANCELLING)
         give_up_cancelled(job, now);

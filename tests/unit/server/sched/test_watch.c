@@ -1,5 +1,6 @@
 /* watch: everything is said, in order, in bounded memory, and the end comes last. */
 #include "common/base/mem.h"
+#include "server/catalog/job_lines.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/world.h"
 
@@ -174,11 +175,74 @@ START_TEST(a_workers_line_is_cut_and_made_fit_for_a_protobuf_string)
 }
 END_TEST
 
+static void say(ps_world *w, uint64_t id, unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++) {
+        char text[32];
+        (void)snprintf(text, sizeof text, "line %u", i);
+        ps_sched_job_log(w->sched, id, 6, text);
+    }
+}
+
+/* More is said between two saves than the ring holds. */
+START_TEST(what_was_left_out_of_a_kept_log_is_told_where_it_is_missing)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    unsigned notified = 0, before = 0, after = 0, gaps = 0;
+    ps_watch *watch = NULL;
+    uint64_t id = ps_world_submit(w, "a", 1, "asp", false, "");
+    say(w, id, 0, 60);
+    ps_world_attach(w, 1, "w1"); /* it runs, and the lines are in the catalog */
+    say(w, id, 60, 560);
+    ps_world_serve(w, (uint64_t[]){1}, 1, 50, 0);
+    ck_assert_int_eq(ps_sched_watch(w->sched, id, count_cb, &notified, &watch), PS_OK);
+    ps_watch_event event;
+    unsigned last = 0;
+    while (ps_watch_next(watch, &event) == PS_OK) {
+        unsigned number = 0;
+        if (event.log && strstr(event.log->text, "lines were left out")) {
+            gaps++;
+        } else if (event.log && sscanf(event.log->text, "line %u", &number) == 1) {
+            ck_assert_uint_ge(number, last);
+            last = number;
+            before += number < 60;
+            after += number >= 60;
+        }
+        ps_watch_event_clear(&event);
+    }
+    ck_assert_uint_eq(before, 60);
+    ck_assert_uint_ge(after, 60);
+    ck_assert_uint_eq(last, 559);
+    ck_assert_uint_eq(gaps, 1);
+    ps_watch_close(&watch);
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(what_is_said_is_kept_before_the_ring_is_full)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_submit(w, "a", 1, "asp", false, "");
+    for (unsigned i = 0; i < 200; i += 40) {
+        say(w, id, i, i + 40);
+        ps_world_run_ms(w, 1250);
+    }
+    ps_job_line *lines = NULL;
+    size_t n = 0;
+    ck_assert_int_eq(ps_catalog_job_lines(w->catalog, id, 1000, &lines, &n), PS_OK);
+    ck_assert_uint_ge(n, 200);
+    ps_job_lines_free(&lines, n);
+    ps_world_free(&w);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
+    {&what_is_said_is_kept_before_the_ring_is_full},
     {&a_watch_sees_what_was_said_before_and_then_each_change_once},
     {&a_slow_watcher_gets_the_newest_lines_and_how_many_it_missed},
     {&a_job_that_has_ended_is_said_once_and_an_unknown_one_is_refused},
     {&a_watch_may_be_closed_from_its_own_notification},
+    {&what_was_left_out_of_a_kept_log_is_told_where_it_is_missing},
     {&a_workers_line_is_cut_and_made_fit_for_a_protobuf_string},
     {0},
 };
