@@ -5,26 +5,36 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
-/* Those whose rows are gone; a missing one went before a crash. */
+/* A missing one went before a crash. */
+static ps_status remove_file(const ps_stored_files *files, const char *path)
+{
+    char *full = ps_stored_file_full(files, path);
+    ps_status st = files->disk->unlink(files->disk->state, full);
+    if (st == PS_NOT_FOUND)
+        st = PS_OK;
+    if (!st)
+        st = ps_catalog_doomed_gone(files->catalog, path);
+    ps_free(&full);
+    return st;
+}
+
+/* Those whose rows are gone. One that stays does not keep the others; the first failure is told. */
 static ps_status remove_doomed(const ps_stored_files *files, bool *more)
 {
     char **paths = NULL;
+    ps_error first = {0};
     ps_status st = ps_catalog_doomed(files->catalog, PS_REMOVE_AT_ONCE, &paths);
     if (st)
         return st;
     size_t n = 0;
-    for (; !st && paths[n]; n++) {
-        char *full = ps_stored_file_full(files, paths[n]);
-        st = files->disk->unlink(files->disk->state, full);
-        if (st == PS_NOT_FOUND)
-            st = PS_OK;
-        if (!st)
-            st = ps_catalog_doomed_gone(files->catalog, paths[n]);
-        ps_free(&full);
+    for (; paths[n]; n++) {
+        st = remove_file(files, paths[n]);
+        if (st && !first.code)
+            ps_error_save(&first, st);
     }
-    *more |= !st && n == PS_REMOVE_AT_ONCE;
+    *more |= !first.code && n == PS_REMOVE_AT_ONCE;
     ps_doomed_free(&paths);
-    return st;
+    return first.code ? ps_error_raise(&first) : PS_OK;
 }
 
 /* The answer is that of the rows: they are what counts. */

@@ -11,6 +11,8 @@
 #include "tests/lib/stored.h"
 
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define DAY_MS UINT64_C(86400000)
 #define DAY_NS (DAY_MS * UINT64_C(1000000))
@@ -224,7 +226,7 @@ START_TEST(what_was_interrupted_is_finished_by_the_next_pass)
         test_stored_fail(&t, k); /* the k-th unlink */
         ck_assert_int_eq(ps_remove_job(&t.files, id, &gone), PS_OK);
         ck_assert(!has_job(&t, id));
-        ck_assert_uint_eq(files_left(&t), 3 - (k - 1));
+        ck_assert_uint_eq(files_left(&t), 1); /* the others go */
         test_stored_fail(&t, 0);
         ck_assert_int_eq(ps_retention_pass(&t.files, &ever, &gone, &more), PS_OK);
         ck_assert_uint_eq(files_left(&t), 0);
@@ -267,7 +269,31 @@ START_TEST(a_catalog_that_cannot_be_written_changes_nothing)
 }
 END_TEST
 
+START_TEST(a_file_that_cannot_be_removed_does_not_keep_the_others)
+{
+    test_stored t;
+    begin(&t);
+    uint64_t id = add_job(&t, PS_JOB_DONE, "anna");
+    add_artifact(&t, id, "a");
+    add_artifact(&t, id, "b");
+    char *path = ps_asprintf("%s/artifacts/%llu.a", t.files.data_dir, (unsigned long long)id);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(mkdir(path, 0700), 0);
+    ps_removed gone = {0};
+    bool more = true;
+    ck_assert_int_eq(ps_remove_job(&t.files, id, &gone), PS_OK);
+    ck_assert_uint_eq(files_left(&t), 1);
+    ck_assert_int_ne(ps_retention_pass(&t.files, &(ps_retention){0}, &gone, &more), PS_OK);
+    ck_assert(!more);
+    ck_assert_int_eq(rmdir(path), 0);
+    ck_assert_int_eq(ps_retention_pass(&t.files, &(ps_retention){0}, &gone, &more), PS_OK);
+    ps_free(&path);
+    test_stored_close(&t);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
+    {&a_file_that_cannot_be_removed_does_not_keep_the_others},
     {&a_job_goes_with_all_it_left},
     {&a_job_that_runs_or_has_a_model_stays},
     {&each_kind_goes_when_its_own_time_is_over},
