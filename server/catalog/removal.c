@@ -106,12 +106,24 @@ static ps_status try_removal(ps_catalog *catalog, const removal *r, const choice
     return PS_OK;
 }
 
-static ps_status run(ps_catalog *catalog, const removal *r, const choice *c, ps_removed *removed)
+/* On a full disk what is removed is written first, too: fewer rows at once, and only when there are
+ * none fewer a part of the reserve, which the logs of hundreds of jobs would use up. */
+static bool try_again(ps_catalog *catalog, ps_status st, choice *c, ps_removed *removed)
+{
+    enum { FEWER = 8 };
+    if (st != PS_NO_SPACE || c->old.most <= 1)
+        return ps_db_made_room(catalog, st);
+    c->old.most = c->old.most > FEWER ? c->old.most / FEWER : 1;
+    removed->some = true;
+    return true;
+}
+
+static ps_status run(ps_catalog *catalog, const removal *r, choice c, ps_removed *removed)
 {
     ps_status st;
     do
-        st = try_removal(catalog, r, c, removed);
-    while (ps_db_made_room(catalog, st));
+        st = try_removal(catalog, r, &c, removed);
+    while (try_again(catalog, st, &c, removed));
     return st;
 }
 
@@ -121,7 +133,7 @@ ps_status ps_catalog_artifact_delete(ps_catalog *catalog, uint64_t job_id, const
                                      ps_removed *removed)
 {
     uint64_t before = removed->artifacts;
-    ps_status st = run(catalog, &one_artifact, &(choice){.job_id = job_id, .name = name}, removed);
+    ps_status st = run(catalog, &one_artifact, (choice){.job_id = job_id, .name = name}, removed);
     if (!st && removed->artifacts == before)
         return ps_fail(PS_NOT_FOUND, "job %" PRIu64 " has no artifact '%s'", job_id, name);
     return st;
@@ -165,7 +177,7 @@ ps_status ps_catalog_job_delete(ps_catalog *catalog, uint64_t id, ps_removed *re
     if (!st)
         st = check_models(catalog, id);
     if (!st)
-        st = run(catalog, &one_job, &(choice){.job_id = id}, removed);
+        st = run(catalog, &one_job, (choice){.job_id = id}, removed);
     pthread_mutex_unlock(&catalog->mutex);
     return st;
 }
@@ -174,22 +186,22 @@ ps_status ps_catalog_job_delete(ps_catalog *catalog, uint64_t id, ps_removed *re
 
 ps_status ps_catalog_artifacts_expire(ps_catalog *catalog, const ps_old *which, ps_removed *removed)
 {
-    return run(catalog, &old_artifacts, &(choice){.old = *which}, removed);
+    return run(catalog, &old_artifacts, (choice){.old = *which}, removed);
 }
 
 ps_status ps_catalog_jobs_expire(ps_catalog *catalog, const ps_old *which, ps_removed *removed)
 {
-    return run(catalog, &old_jobs, &(choice){.old = *which}, removed);
+    return run(catalog, &old_jobs, (choice){.old = *which}, removed);
 }
 
 ps_status ps_catalog_logs_expire(ps_catalog *catalog, const ps_old *which, ps_removed *removed)
 {
-    const choice c = {.old = *which};
+    choice c = {.old = *which};
     ps_status st;
     do
         st = change(catalog, "DELETE FROM job_line WHERE job_id IN (" OLD_LOGS ")", &c,
                     &removed->lines);
-    while (ps_db_made_room(catalog, st));
+    while (try_again(catalog, st, &c, removed));
     return st;
 }
 

@@ -12,6 +12,7 @@ typedef struct ps_removed {
     uint64_t jobs, artifacts;
     uint64_t lines; /* of logs of jobs that stay */
     uint64_t bytes; /* of artifacts */
+    bool some;      /* the disk is full: fewer than `most` at once, there may be more */
 } ps_removed;
 
 /* PS_NOT_FOUND: "job 7 has no artifact 'x'". Adds to *removed. */

@@ -79,9 +79,10 @@ static ps_status expire(const ps_stored_files *files, expire_fn rows, const char
     return rows(files->catalog, &which, removed);
 }
 
+/* A pass was cut at PS_REMOVE_AT_ONCE, or may have been. */
 static bool full(const ps_removed *before, const ps_removed *now)
 {
-    return now->jobs - before->jobs >= PS_REMOVE_AT_ONCE ||
+    return now->some || now->jobs - before->jobs >= PS_REMOVE_AT_ONCE ||
            now->artifacts - before->artifacts >= PS_REMOVE_AT_ONCE;
 }
 
@@ -93,7 +94,7 @@ ps_status ps_prune(const ps_stored_files *files, const char *owner, uint64_t age
     ps_status st =
         expire(files, artifacts_only ? ps_catalog_artifacts_expire : ps_catalog_jobs_expire, owner,
                age_ms, removed);
-    *more = full(&before, removed);
+    *more = !st && full(&before, removed);
     st = finish(files, st);
     ps_stored_files_unlock();
     return st;
@@ -115,7 +116,7 @@ ps_status ps_retention_pass(const ps_stored_files *files, const ps_retention *r,
     for (size_t i = 0; !st && i < sizeof kinds / sizeof *kinds; i++)
         if (kinds[i].age_ms)
             st = expire(files, kinds[i].rows, NULL, kinds[i].age_ms, removed);
-    *more = full(&before, removed);
+    *more = !st && full(&before, removed);
     if (!st)
         st = remove_doomed(files, more);
     ps_stored_files_unlock();

@@ -292,7 +292,47 @@ START_TEST(a_file_that_cannot_be_removed_does_not_keep_the_others)
 }
 END_TEST
 
+typedef struct reserve {
+    ps_catalog *catalog;
+    unsigned parts;
+} reserve;
+
+static bool give_up(void *user)
+{
+    reserve *r = user;
+    if (r->parts == 0)
+        return false;
+    r->parts--;
+    ps_catalog_limit_writes(r->catalog, PS_CATALOG_ALL);
+    return true;
+}
+
+/* The log of 200 jobs is more than a part of the reserve holds. */
+START_TEST(on_a_full_disk_a_little_goes_at_once)
+{
+    test_stored t;
+    begin(&t);
+    for (unsigned i = 0; i < 10; i++)
+        (void)add_job(&t, PS_JOB_DONE, "anna");
+    reserve kept = {.catalog = t.catalog, .parts = 2};
+    ps_catalog_set_make_room(t.catalog, give_up, &kept);
+    ps_catalog_limit_writes(t.catalog, 0);
+    ps_removed gone = {0};
+    bool more = false;
+    ck_assert_int_eq(ps_prune(&t.files, NULL, 0, false, &gone, &more), PS_OK);
+    ck_assert_uint_eq(gone.jobs, 1);
+    ck_assert_uint_eq(kept.parts, 1);
+    ck_assert(more);
+    gone = (ps_removed){0};
+    ck_assert_int_eq(ps_prune(&t.files, NULL, 0, false, &gone, &more), PS_OK);
+    ck_assert_uint_eq(gone.jobs, 9);
+    ck_assert(!more);
+    test_stored_close(&t);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
+    {&on_a_full_disk_a_little_goes_at_once},
     {&a_file_that_cannot_be_removed_does_not_keep_the_others},
     {&a_job_goes_with_all_it_left},
     {&a_job_that_runs_or_has_a_model_stays},
