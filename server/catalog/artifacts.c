@@ -1,4 +1,5 @@
-/* Happy path: one row a file. That the job exists is the foreign key's to say. */
+/* Happy path: one row a file. That the job exists is the foreign key's to say. The file of the row
+ * before gets onto the list of the doomed with the change. */
 #include "server/catalog/artifacts.h"
 
 #include "common/base/mem.h"
@@ -24,7 +25,20 @@ void ps_artifact_records_free(ps_artifact_record ***records)
     ps_free(records);
 }
 
-ps_status ps_catalog_artifact_put(ps_catalog *catalog, const ps_artifact_record *r)
+/* One statement of the record's job, name and path. */
+static ps_status change(ps_catalog *catalog, const char *sql, const ps_artifact_record *r)
+{
+    ps_stmt q;
+    ps_status st = ps_stmt_begin(&q, catalog, sql);
+    if (st)
+        return st;
+    ps_stmt_u64(&q, 1, r->job_id);
+    ps_stmt_text(&q, 2, r->name);
+    ps_stmt_text(&q, 3, r->path);
+    return ps_stmt_end(&q, ps_stmt_run(&q));
+}
+
+static ps_status put_row(ps_catalog *catalog, const ps_artifact_record *r)
 {
     ps_stmt q;
     ps_status st = ps_stmt_begin(&q, catalog,
@@ -41,6 +55,22 @@ ps_status ps_catalog_artifact_put(ps_catalog *catalog, const ps_artifact_record 
     if (st && sqlite3_extended_errcode(catalog->db) == SQLITE_CONSTRAINT_FOREIGNKEY)
         st = ps_fail(PS_NOT_FOUND, "job %" PRIu64 " does not exist", r->job_id);
     return ps_stmt_end(&q, st);
+}
+
+ps_status ps_catalog_artifact_put(ps_catalog *catalog, const ps_artifact_record *r)
+{
+    ps_status st = ps_db_transaction(catalog);
+    if (st)
+        return st;
+    st = change(catalog,
+                "INSERT OR IGNORE INTO doomed_file SELECT path FROM artifact"
+                " WHERE job_id=?1 AND name=?2 AND path<>?3",
+                r);
+    if (!st)
+        st = change(catalog, "DELETE FROM doomed_file WHERE path=?3", r);
+    if (!st)
+        st = put_row(catalog, r);
+    return ps_db_transaction_end(catalog, st);
 }
 
 static ps_artifact_record *read_row(ps_stmt *q)

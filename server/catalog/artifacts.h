@@ -16,7 +16,8 @@ typedef struct ps_artifact_record {
 
 void ps_artifact_record_free(ps_artifact_record **record);
 
-/* Adds it, or replaces the one of that name. PS_NOT_FOUND when there is no such job. */
+/* Adds it, or replaces the one of that name, whose file is doomed then (removal.h); its own is not
+ * any more. PS_NOT_FOUND when there is no such job. */
 PS_MUST_CHECK ps_status ps_catalog_artifact_put(ps_catalog *catalog,
                                                 const ps_artifact_record *record);
 /* PS_NOT_FOUND: "job 7 has no artifact 'x'". */

@@ -238,21 +238,26 @@ ps_status ps_catalog_doomed(ps_catalog *catalog, size_t most, char ***out)
     return ps_stmt_end(&q, PS_OK);
 }
 
-static ps_status forget(ps_catalog *catalog, const char *path)
+static ps_status change_doomed(ps_catalog *catalog, const char *sql, const char *path)
 {
     ps_stmt q;
-    ps_status st = ps_stmt_begin(&q, catalog, "DELETE FROM doomed_file WHERE path=?1");
+    ps_status st = ps_stmt_begin(&q, catalog, sql);
     if (st)
         return st;
     ps_stmt_text(&q, 1, path);
     return ps_stmt_end(&q, ps_stmt_run(&q));
 }
 
+ps_status ps_catalog_doom(ps_catalog *catalog, const char *path)
+{
+    return change_doomed(catalog, "INSERT OR IGNORE INTO doomed_file(path) VALUES(?1)", path);
+}
+
 ps_status ps_catalog_doomed_gone(ps_catalog *catalog, const char *path)
 {
     ps_status st;
     do
-        st = forget(catalog, path);
+        st = change_doomed(catalog, "DELETE FROM doomed_file WHERE path=?1", path);
     while (ps_db_made_room(catalog, st));
     return st;
 }

@@ -1,7 +1,10 @@
-/* Happy path: the file is placed, the row put, the file of the row before removed. */
+/* Happy path: the file is placed, the row put, the file of the row before removed. A crash on the
+ * way leaves the one that has no row on the list of the doomed. */
 #include "server/runs/artifact_file.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
+#include "server/catalog/removal.h"
 
 #include <string.h>
 
@@ -13,7 +16,16 @@ bool ps_artifact_name_ok(const char *name)
     return len >= 1 && len <= 64 && name[0] != '.' && strspn(name, allowed) == len;
 }
 
-/* With the lock. */
+static void remove_doomed(const ps_stored_files *files, const char *path)
+{
+    ps_error before; /* of the caller, who is perhaps about to tell it */
+    ps_error_save(&before, PS_UNKNOWN);
+    if (ps_stored_file_remove(files, path) && ps_catalog_doomed_gone(files->catalog, path))
+        ps_log_warning("files", "%s: %s", path, ps_error_message());
+    (void)ps_error_raise(&before);
+}
+
+/* With the lock. Doomed is the file that has no row: first the new one, then the old one. */
 static ps_status replace(const ps_stored_files *files, const char *incoming,
                          ps_artifact_record *record)
 {
@@ -21,15 +33,17 @@ static ps_status replace(const ps_stored_files *files, const char *incoming,
     if (ps_catalog_artifact_get(files->catalog, record->job_id, record->name, &old))
         old = NULL;
     char *stem = ps_asprintf("%llu", (unsigned long long)record->job_id);
-    ps_status st = ps_stored_file_place(files, incoming, "artifacts", stem, "", &record->path);
+    record->path = ps_stored_file_name("artifacts", stem, "");
     ps_free(&stem);
-    if (!st) {
+    ps_status st = ps_catalog_doom(files->catalog, record->path);
+    if (!st)
+        st = ps_stored_file_move(files, incoming, record->path);
+    if (!st)
         st = ps_catalog_artifact_put(files->catalog, record);
-        if (st)
-            ps_stored_file_remove(files, record->path);
-        else if (old)
-            ps_stored_file_remove(files, old->path);
-    }
+    if (st)
+        remove_doomed(files, record->path);
+    else if (old)
+        remove_doomed(files, old->path);
     ps_artifact_record_free(&old);
     return st;
 }

@@ -62,19 +62,6 @@ ps_status ps_stored_file_move(const ps_stored_files *files, const char *incoming
     return st;
 }
 
-ps_status ps_stored_file_place(const ps_stored_files *files, const char *incoming,
-                               const char *folder, const char *stem, const char *suffix,
-                               char **path)
-{
-    char *name = ps_stored_file_name(folder, stem, suffix);
-    ps_status st = ps_stored_file_move(files, incoming, name);
-    if (st)
-        ps_free(&name);
-    else
-        *path = name;
-    return st;
-}
-
 ps_status ps_stored_file_open(const ps_stored_files *files, const char *path, int *file)
 {
     char *full = ps_stored_file_full(files, path);

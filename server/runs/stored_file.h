@@ -3,6 +3,8 @@
  *     written as FOLDER/.incoming-N ─▶ fsync ─▶ placed under a name never used before ─▶ row ─▶
  *     the file of the row before is removed
  *
+ * The catalog has the new name before the file has it, and the old one until that file is gone
+ * (models.h, removal.h), so a crash on the way leaves nothing that takes room for ever.
  * So whoever reads a row finds a whole file of that row, whenever power is lost. Rows are changed,
  * and files opened by their rows, under one lock: nobody opens what another is about to remove.
  * Everything here blocks: off the loop. Any thread.
@@ -31,13 +33,9 @@ void ps_stored_files_unlock(void);
 /* data_dir/path; freed by the caller. */
 char *ps_stored_file_full(const ps_stored_files *files, const char *path);
 
-/* Gives the file at data_dir/incoming the name folder/stem.RANDOM + suffix, for good: *path is that
- * name, below data_dir, freed by the caller. On failure it stays where it was. */
-PS_MUST_CHECK ps_status ps_stored_file_place(const ps_stored_files *files, const char *incoming,
-                                             const char *folder, const char *stem,
-                                             const char *suffix, char **path);
-/* The two halves of it, for who must know the name before: PATH is such a name. */
+/* FOLDER/STEM.RANDOM + suffix: a name below data_dir that no file has had; freed by the caller. */
 char *ps_stored_file_name(const char *folder, const char *stem, const char *suffix);
+/* Gives the file at data_dir/incoming that name, for good. On failure it stays where it was. */
 PS_MUST_CHECK ps_status ps_stored_file_move(const ps_stored_files *files, const char *incoming,
                                             const char *path);
 PS_MUST_CHECK ps_status ps_stored_file_open(const ps_stored_files *files, const char *path,

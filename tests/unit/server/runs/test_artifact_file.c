@@ -3,6 +3,7 @@
 
 #include "common/base/mem.h"
 #include "server/catalog/jobs.h"
+#include "server/runs/removal.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/stored.h"
 
@@ -125,11 +126,54 @@ START_TEST(whatever_fails_the_one_before_is_there)
 }
 END_TEST
 
+static ps_status no_unlink(void *state, const char *path)
+{
+    return ps_fail(PS_IO, "unlink %s: failed on purpose", path);
+}
+
+/* psd dies before the file is placed, before it has its row, or before the old one is removed. */
+START_TEST(a_crash_leaves_no_file_that_nobody_knows_of)
+{
+    for (unsigned long k = 1; k <= 3; k++) {
+        test_stored t;
+        ps_removed gone = {0};
+        bool more;
+        test_stored_open(&t);
+        uint64_t id = add_job(&t);
+        ck_assert_int_eq(adopt(&t, id, "first"), PS_OK);
+        test_stored_write(&t, INCOMING, "second", 6);
+        ps_artifact_record *r = NULL;
+        char *path = ps_stored_file_name("artifacts", "1", "");
+        if (k <= 2) { /* before the row */
+            ck_assert_int_eq(ps_catalog_doom(t.catalog, path), PS_OK);
+            if (k == 2)
+                ck_assert_int_eq(ps_stored_file_move(&t.files, INCOMING, path), PS_OK);
+        } else { /* at the removal of the file before; in the list of the doomed */
+            ps_disk disk = t.disk;
+            disk.unlink = no_unlink;
+            t.files.disk = &disk;
+            ck_assert_int_eq(ps_artifact_file_adopt(&t.files, INCOMING, id, "out.jsonl", 6, &r),
+                             PS_OK);
+            ck_assert_uint_eq(test_stored_count(&t, "artifacts"), 2);
+            t.files.disk = &t.disk;
+        }
+        ck_assert_int_eq(ps_stored_files_sweep(&t.files), PS_OK);
+        ck_assert_int_eq(ps_retention_pass(&t.files, &(ps_retention){0}, &gone, &more), PS_OK);
+        ck_assert_uint_eq(test_stored_count(&t, "artifacts"), 1);
+        assert_content(&t, id, k <= 2 ? "first" : "second");
+        ps_artifact_record_free(&r);
+        ps_free(&path);
+        test_stored_close(&t);
+    }
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&names_are_plain},
     {&one_of_that_name_is_replaced_and_a_reader_keeps_what_it_opened},
     {&a_job_that_does_not_exist_gets_none},
     {&whatever_fails_the_one_before_is_there},
+    {&a_crash_leaves_no_file_that_nobody_knows_of},
     {0},
 };
 

@@ -19,9 +19,8 @@ START_TEST(a_placed_file_has_a_new_name_and_the_same_bytes)
     test_stored_open(&t);
     for (int i = 0; i < 2; i++) {
         test_stored_write(&t, INCOMING, "weights", 7);
-        ck_assert_int_eq(
-            ps_stored_file_place(&t.files, INCOMING, "models", "m", ".safetensors", &paths[i]),
-            PS_OK);
+        paths[i] = ps_stored_file_name("models", "m", ".safetensors");
+        ck_assert_int_eq(ps_stored_file_move(&t.files, INCOMING, paths[i]), PS_OK);
         ck_assert_int_eq(strncmp(paths[i], "models/m.", 9), 0);
         ck_assert_str_eq(paths[i] + strlen(paths[i]) - 12, ".safetensors");
         ck_assert_uint_eq(test_stored_read(&t, paths[i], &data), 7);
@@ -41,15 +40,14 @@ START_TEST(whatever_fails_it_stays_where_it_was)
     unsigned long failed = 0;
     for (unsigned long k = 1;; k++) {
         test_stored t;
-        char *path = NULL, *data;
+        char *path = ps_stored_file_name("models", "m", ""), *data;
         test_stored_open(&t);
         test_stored_write(&t, INCOMING, "weights", 7);
         test_stored_fail(&t, k);
-        ps_status st = ps_stored_file_place(&t.files, INCOMING, "models", "m", "", &path);
+        ps_status st = ps_stored_file_move(&t.files, INCOMING, path);
         bool reached = t.fault.operations >= k;
         ck_assert_int_eq(st != PS_OK, reached);
         if (st) {
-            ck_assert_ptr_null(path);
             ck_assert_ptr_nonnull(strstr(ps_error_message(), "failed on purpose"));
             test_stored_read(&t, INCOMING, &data);
             ck_assert_str_eq(data, "weights");
