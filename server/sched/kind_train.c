@@ -432,6 +432,8 @@ static ps_status take_book(const ps_job *job, ps_train *w)
     if (same) {
         ps_rows_free(&w->rows);
         ps_rows_from_state(&state, per_task, !ps_train_is_bsp(job), &w->rows);
+        if (w->evaluated > w->rows.done_epochs) /* its last rows waited for the end of a clock */
+            w->evaluated = w->rows.done_epochs;
     }
     ps_ledger_state_free(&state);
     return same ? PS_OK : ps_fail(PS_CORRUPT, "progress: other rows than the parameters have");

@@ -104,8 +104,50 @@ START_TEST(a_checkpoint_without_rows_is_read)
 }
 END_TEST
 
+/* Under bsp the last rows of an epoch wait for the end of their clock: the epoch is evaluated, and
+ * a checkpoint has neither these rows nor, then, the epoch. It is trained and evaluated again, as
+ * often as psd is restarted meanwhile. */
+START_TEST(an_evaluated_epoch_whose_clock_had_not_ended_is_gone_on_with)
+{
+    rig r;
+    uint64_t bytes;
+    open_rig(&r);
+    uint64_t id =
+        ps_world_submit(r.world, "a", 2, "bsp", true, "workers: 2\nshards: {rows_per_task: 50}\n");
+    ps_world_attach(r.world, 1, "w1");
+    ps_world_plan(r.world, ps_world_task_of(r.world, 1), ROWS, 20, SHAPE);
+    settle(&r);
+    ps_world_attach(r.world, 2, "w2");
+    settle(&r);
+    ck_assert_int_eq(push_rows(&r, ps_world_task_of(r.world, 1), 0, 50), PS_OK);
+    ck_assert_int_eq(push_rows(&r, ps_world_task_of(r.world, 2), 50, 100), PS_OK);
+    ps_world_report(r.world, ps_world_task_of(r.world, 2), 100, 1); /* and then it stands still */
+    ps_world_trained(r.world, ps_world_task_of(r.world, 1));
+    ck_assert_str_eq(ps_world_task_of(r.world, 1)->kind, "evaluate");
+    ps_world_evaluated(r.world, ps_world_task_of(r.world, 1), 10);
+    ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_RUNNING);
+    ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+    restart(&r);
+    ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+    restart(&r);
+    ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_RUNNING);
+    ps_world_attach(r.world, 3, "w1");
+    settle(&r);
+    for (uint64_t begin = 0; begin < 100; begin += 50) {
+        ck_assert_uint_eq(ps_world_task_of(r.world, 3)->begin, begin);
+        ck_assert_int_eq(push_rows(&r, ps_world_task_of(r.world, 3), begin, begin + 50), PS_OK);
+        ps_world_trained(r.world, ps_world_task_of(r.world, 3));
+        settle(&r);
+    }
+    ck_assert_ptr_nonnull(ps_world_task_of(r.world, 3));
+    ck_assert_str_eq(ps_world_task_of(r.world, 3)->kind, "evaluate");
+    close_rig(&r);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&rows_are_given_out_again_from_where_pushes_ended},
+    {&an_evaluated_epoch_whose_clock_had_not_ended_is_gone_on_with},
     {&a_checkpoint_without_rows_is_read, .repeat = 2},
     {0},
 };
