@@ -51,8 +51,9 @@ static ps_status before_use(void *user, size_t i, bool *changed)
 static ps_status gradient_ready(void *user, size_t i)
 {
     ps_exchange *x = user;
-    if (!x->get)
-        return ps_pusher_ready(x->pusher, i);
+    ps_stream *stream = ps_model_stream(x->options.model);
+    if (!x->get) /* of a stream that has failed, the memory still holds another step's */
+        return ps_stream_failed(stream) ? ps_stream_sync(stream) : ps_pusher_ready(x->pusher, i);
     ps_device_get_begin(x->get, i, ps_pusher_memory(x->pusher, i),
                         ps_model_gradient(x->options.model, i));
     return PS_OK;
@@ -258,6 +259,11 @@ ps_status ps_exchange_push_end(ps_exchange *x)
 ps_status ps_exchange_drain(ps_exchange *x)
 {
     return ps_pusher_drain(x->pusher);
+}
+
+bool ps_exchange_given(const ps_exchange *x)
+{
+    return ps_pusher_given(x->pusher);
 }
 
 uint64_t ps_exchange_position(ps_exchange *x)

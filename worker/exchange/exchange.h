@@ -66,7 +66,8 @@ void ps_exchange_clock_tell(ps_exchange *exchange, uint64_t lease, uint64_t cloc
 /* For the model's passes. Valid as long as the exchange. */
 const ps_model_hooks *ps_exchange_hooks(const ps_exchange *exchange);
 
-uint64_t ps_exchange_position(ps_exchange *exchange); /* see ps_pusher_position */
+bool ps_exchange_given(const ps_exchange *exchange);  /* see ps_pusher_given, */
+uint64_t ps_exchange_position(ps_exchange *exchange); /* ps_pusher_position */
 void ps_exchange_stats(ps_exchange *exchange, ps_pusher_stats *pushed, uint64_t *pulled_bytes);
 
 #endif

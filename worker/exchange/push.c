@@ -48,6 +48,7 @@ ps_status ps_pusher_begin(ps_pusher *p, const ps_pusher_step *about)
     if (st)
         return st;
     p->current = step;
+    p->given = false;
     p->next = (p->next + 1) % p->sets;
     return PS_OK;
 }
@@ -57,6 +58,7 @@ static void give(ps_pusher *p, size_t i)
     ps_push_step *step = p->current;
     if (step->wire[i] != step->gradients[i])
         ps_tensor_map_gather(&p->maps->tensors[i], step->gradients[i], step->wire[i]);
+    p->given = true;
     atomic_store(&step->ready[i], true);
 }
 
@@ -142,6 +144,11 @@ void ps_pusher_stop(ps_pusher *p)
     p->stopping = false;
     p->error = (ps_error){.code = PS_OK};
     ps_gate_unlock(gate);
+}
+
+bool ps_pusher_given(const ps_pusher *p)
+{
+    return p->given;
 }
 
 uint64_t ps_pusher_position(ps_pusher *p)

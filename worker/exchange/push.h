@@ -72,6 +72,9 @@ PS_MUST_CHECK ps_status ps_pusher_drain(ps_pusher *pusher);
 /* Gives up what is under way, and forgets a failure. */
 void ps_pusher_stop(ps_pusher *pusher);
 
+/* Has a gradient of the step that was begun last left, so that psd may have it? For the thread that
+ * begins steps. */
+bool ps_pusher_given(const ps_pusher *pusher);
 /* Rows of the task before this one are in psd's parameters. */
 uint64_t ps_pusher_position(ps_pusher *pusher);
 void ps_pusher_stats_get(ps_pusher *pusher, ps_pusher_stats *out);

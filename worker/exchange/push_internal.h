@@ -75,6 +75,7 @@ struct ps_pusher {
     ps_push_step *steps;
     unsigned sets, next; /* steps[next] is used by the next begin */
     ps_push_step *current;
+    bool given; /* a gradient of it, to the loop */
     ps_job wake_job;
 
     /* under the gate's lock */

@@ -96,8 +96,8 @@ static inline void assert_model_is_server(void)
     }
 }
 
-/* One step of training on fixed rows, up to the end of the backward pass. */
-static inline ps_status begin_step(uint64_t clock)
+/* One step of training on fixed rows, until gradients may leave. */
+static inline ps_status begin_forward(uint64_t clock)
 {
     static const float features[ROWS * INPUTS] = {1, -2, 3, 0.5f, 1, 2, -1, 1, 2, 1, 0, 1};
     static const int32_t labels[ROWS] = {0, 2, 1, 2};
@@ -115,8 +115,13 @@ static inline ps_status begin_step(uint64_t clock)
                            .weight = ROWS,
                            .position = clock * ROWS,
                            .next_position = (clock + 1) * ROWS};
-    if (!st)
-        st = ps_exchange_push_begin(r.exchange, &step);
+    return st ? st : ps_exchange_push_begin(r.exchange, &step);
+}
+
+/* The same, up to the end of the backward pass. */
+static inline ps_status begin_step(uint64_t clock)
+{
+    ps_status st = begin_forward(clock);
     return st ? st : ps_model_backward(r.model, ps_exchange_hooks(r.exchange));
 }
 

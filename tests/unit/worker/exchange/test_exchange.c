@@ -72,6 +72,22 @@ START_TEST(gradients_arrive_and_are_applied)
 }
 END_TEST
 
+/* The gradients in the model's memory are those of another step then. */
+START_TEST(gradients_that_could_not_be_computed_are_not_pushed)
+{
+    begin(_i, 0);
+    ck_assert_int_eq(open_exchange(false), PS_OK);
+    ck_assert_int_eq(train_step(0), PS_OK);
+    ck_assert_int_eq(begin_forward(1), PS_OK);
+    ps_stream_fail(ps_model_stream(r.model), ps_fail(PS_NO_MEMORY, "no room to work in"));
+    ps_status st = ps_model_backward(r.model, ps_exchange_hooks(r.exchange));
+    ck_assert_int_eq(st ? st : ps_exchange_push_end(r.exchange), PS_NO_MEMORY);
+    ps_exchange_stop(r.exchange);
+    ck_assert_uint_eq(r.fake.applied_count, 1);
+    end();
+}
+END_TEST
+
 START_TEST(a_tensor_that_is_cut_arrives_whole)
 {
     static fake_tensor before[FAKE_TENSORS];
@@ -250,6 +266,7 @@ static const ps_check_case tests[] = {
     {&the_next_pull_asks_only_for_what_is_newer, .repeat = PS_TEST_DEVICES},
     {&a_broken_pull_goes_on_with_what_is_missing_and_the_next_is_whole, .repeat = PS_TEST_DEVICES},
     {&gradients_arrive_and_are_applied, .repeat = PS_TEST_DEVICES},
+    {&gradients_that_could_not_be_computed_are_not_pushed, .repeat = PS_TEST_DEVICES},
     {&a_tensor_that_is_cut_arrives_whole, .repeat = PS_TEST_DEVICES},
     {&a_push_that_is_made_again_has_not_fallen_out_of_the_window, .repeat = PS_TEST_DEVICES},
     {&a_push_whose_answers_are_lost_is_applied_once, .repeat = PS_TEST_DEVICES},
