@@ -184,6 +184,8 @@ static bool run_task(slot *s, const Psd__V1__Task *task)
         ps_log_info("task", "lease=%" PRIu64 " waits for the memory of other tasks: %s",
                     task->lease_id, ps_error_message());
         psd__v1__task_result__free_unpacked(result, NULL);
+        (void)ps_job_cache_mend(s->cache);
+        (void)ps_served_model_mend(s->served);
         return false;
     }
     if (st) {

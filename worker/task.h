@@ -43,7 +43,7 @@ typedef struct ps_task_run {
     Psd__V1__Output *said; /* not yet on its way; NULL: nothing */
     size_t said_capacity;
     uint64_t said_ms; /* when the last went */
-    bool begun;       /* rows or tokens were reported: the task cannot begin anew here */
+    bool begun;       /* rows were pushed or reported, or tokens: the task cannot begin anew here */
 } ps_task_run;
 
 enum { PS_TASK_REPORT_MS = 500, PS_TASK_OUTPUT_MS = 25 };

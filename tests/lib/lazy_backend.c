@@ -24,6 +24,7 @@ typedef struct lazy_backend {
     lazy_stream *streams; /* also of those that were freed: an event may name them */
     unsigned done, lose_at;
     bool lost;
+    bool full; /* that is what it has lost by */
 } lazy_backend;
 
 struct lazy_stream {
@@ -116,9 +117,12 @@ static void reach(lazy_stream *s, uint64_t point)
 static ps_status check_lost(lazy_backend *b)
 {
     pthread_mutex_lock(&b->lock);
-    bool lost = b->lost;
+    bool lost = b->lost, full = b->full;
     pthread_mutex_unlock(&b->lock);
-    return lost ? ps_fail(PS_INTERNAL, "the device was lost") : PS_OK;
+    if (!lost)
+        return PS_OK;
+    return full ? ps_fail(PS_NO_MEMORY, "the device is full")
+                : ps_fail(PS_INTERNAL, "the device was lost");
 }
 
 /* ---- streams and events ---- */
@@ -131,6 +135,9 @@ static ps_status open_stream(ps_backend *backend, bool computes, ps_stream **out
         computes ? ps_stream_new(b->inner, &inner) : ps_stream_new_copies(b->inner, &inner);
     if (st)
         return st;
+    pthread_mutex_lock(&b->lock);
+    b->lost &= !b->full;
+    pthread_mutex_unlock(&b->lock);
     lazy_stream *s = ps_new(lazy_stream);
     s->base.backend = backend;
     s->inner = inner;
@@ -438,13 +445,24 @@ void ps_test_lazy_open(ps_backend **out)
     *out = &b->base;
 }
 
-void ps_test_lazy_lose_after(ps_backend *backend, unsigned n)
+static void fail_after(ps_backend *backend, unsigned n, bool full)
 {
     lazy_backend *b = (lazy_backend *)backend;
     pthread_mutex_lock(&b->lock);
     b->lose_at = n ? b->done + n : 0;
     b->lost = false;
+    b->full = full;
     pthread_mutex_unlock(&b->lock);
+}
+
+void ps_test_lazy_lose_after(ps_backend *backend, unsigned n)
+{
+    fail_after(backend, n, false);
+}
+
+void ps_test_lazy_fill_after(ps_backend *backend, unsigned n)
+{
+    fail_after(backend, n, true);
 }
 
 unsigned ps_test_lazy_done(ps_backend *backend)

@@ -15,6 +15,8 @@ void ps_test_lazy_open(ps_backend **out);
 /* The n-th (from 1) thing that a stream does from now on is not done, and the device is lost: all
  * that comes after it fails with PS_INTERNAL "the device was lost". 0: never. */
 void ps_test_lazy_lose_after(ps_backend *b, unsigned n);
+/* The same, but the device is full, PS_NO_MEMORY, until another stream is made. */
+void ps_test_lazy_fill_after(ps_backend *b, unsigned n);
 /* Things done so far, waits for events included. */
 unsigned ps_test_lazy_done(ps_backend *b);
 

@@ -31,6 +31,7 @@ typedef struct training {
     uint64_t clock;
     uint64_t first; /* row of the task that the next step begins with */
     uint64_t steps;
+    bool pushes; /* a step of the task has begun to push */
 } training;
 
 static ps_status open_all(ps_task_run *run, training *t)
@@ -143,7 +144,9 @@ static ps_status begin(training *t, step *s, const ps_model_batch *input)
                             .weight = (double)s->rows,
                             .position = s->first,
                             .next_position = s->first + s->rows};
-    return ps_exchange_push_begin(t->exchange, &about);
+    st = ps_exchange_push_begin(t->exchange, &about);
+    t->pushes = !st;
+    return st;
 }
 
 /* Gradients leave while the last batch's backward pass runs. */
@@ -273,6 +276,8 @@ static ps_status train_rows(training *t)
     if (st) { /* the message of what failed must survive the clean-up */
         ps_error error;
         ps_error_save(&error, st);
+        /* rows are psd's as soon as a part of their gradient is */
+        t->run->begun |= t->pushes && ps_exchange_given(t->exchange);
         ps_exchange_stop(t->exchange);
         st = ps_error_raise(&error);
     }

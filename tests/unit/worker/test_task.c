@@ -361,6 +361,35 @@ START_TEST(a_device_that_is_lost_is_said_and_what_was_on_it_made_anew)
 }
 END_TEST
 
+static Psd__V1__Task *train_step(uint64_t lease)
+{
+    Psd__V1__Task *task = train_task(lease, "train", t.labelled);
+    task->row_end = 2;
+    return task;
+}
+
+/* What a step has pushed is pushed: psd has booked its rows for the task, which is another's next.
+ * Before, it may begin anew here, with what has failed made anew, too. */
+START_TEST(a_task_that_has_pushed_does_not_begin_anew_for_want_of_memory)
+{
+    rig_slots = 2;
+    begin_on(PS_TEST_LAZY);
+    is_done(run(train_step(1)));
+    unsigned before = ps_test_lazy_done(t.rig.backend);
+    is_done(run(train_step(2)));
+    unsigned step = ps_test_lazy_done(t.rig.backend) - before;
+    ps_test_lazy_fill_after(t.rig.backend, 2);
+    is_done(run(train_step(3)));
+    ck_assert_uint_eq(t.parameters.applied_count, 3);
+    ps_test_lazy_fill_after(t.rig.backend, step); /* the loss, which is asked for last */
+    failed(run(train_step(4)), 8, true, "the device is full");
+    ck_assert_uint_le(t.parameters.applied_count, 4);
+    ck_assert_str_eq(t.lost, "");
+    end();
+    rig_slots = 1;
+}
+END_TEST
+
 START_TEST(an_internal_error_of_psd_is_not_the_devices)
 {
     begin_on(PS_TEST_LAZY);
@@ -388,6 +417,7 @@ static const ps_check_case tests[] = {
     {&stopping_gives_back_what_waits_at_once},
     {&a_stopping_worker_ends_training_between_steps_and_says_where},
     {&a_device_that_is_lost_is_said_and_what_was_on_it_made_anew},
+    {&a_task_that_has_pushed_does_not_begin_anew_for_want_of_memory},
     {&an_internal_error_of_psd_is_not_the_devices},
     {0}};
 
