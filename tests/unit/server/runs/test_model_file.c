@@ -204,14 +204,14 @@ static size_t make_file(char *out, const char *json, size_t data)
     "\"w\":{\"dtype\":\"F32\",\"shape\":[3,4],\"data_offsets\":[0,48]}," \
     "\"b\":{\"dtype\":\"F32\",\"shape\":[4],\"data_offsets\":[48,64]}}"
 
-static ps_status adopt(test_stored *t, const char *json, size_t data, const char *name,
-                       const char *config, bool replaces)
+static ps_status adopt_of(test_stored *t, const char *json, size_t data, const char *name,
+                          const char *config, const char *owner, bool replaces)
 {
     char file[1024];
     ps_model_record *r = NULL;
     size_t len = make_file(file, json, data);
     test_stored_write(t, INCOMING, file, len);
-    ps_status st = ps_model_file_adopt(&t->files, INCOMING, name, config, "anna", replaces, &r);
+    ps_status st = ps_model_file_adopt(&t->files, INCOMING, name, config, owner, replaces, &r);
     if (!st) {
         ck_assert_str_eq(r->name, name);
         ck_assert_uint_eq(r->bytes, len);
@@ -219,6 +219,12 @@ static ps_status adopt(test_stored *t, const char *json, size_t data, const char
     }
     ps_model_record_free(&r);
     return st;
+}
+
+static ps_status adopt(test_stored *t, const char *json, size_t data, const char *name,
+                       const char *config, bool replaces)
+{
+    return adopt_of(t, json, data, name, config, "anna", replaces);
 }
 
 START_TEST(what_is_no_model_is_refused_with_what_is_wrong)
@@ -247,6 +253,29 @@ START_TEST(what_is_no_model_is_refused_with_what_is_wrong)
     }
     int file;
     ck_assert_int_eq(ps_model_file_open(&t.files, "m", "", &file, NULL), PS_NOT_FOUND);
+    test_stored_close(&t);
+}
+END_TEST
+
+/* The model came while anna's job was training: it is not hers. */
+START_TEST(what_somebody_else_has_made_meanwhile_is_not_replaced)
+{
+    test_stored t;
+    ps_model_record *r = NULL;
+    ps_param_store *store = new_store(1, COLUMNS);
+    test_stored_open(&t);
+    ck_assert_int_eq(adopt_of(&t, TWO, 64, "m", CONFIG, "spiffe://c/submitter/bob", false), PS_OK);
+    ck_assert_int_eq(store_model(&t, store, 9), PS_PERMISSION_DENIED);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "belongs to spiffe://c/submitter/bob"));
+    ck_assert_int_eq(adopt(&t, TWO, 64, "m", CONFIG, true), PS_PERMISSION_DENIED);
+    ck_assert_uint_eq(test_stored_count(&t, "models"), 2); /* and what was to be adopted */
+    ck_assert_int_eq(ps_catalog_model_get(t.catalog, "m", &r), PS_OK);
+    ck_assert_str_eq(r->owner, "spiffe://c/submitter/bob");
+    ps_model_record_free(&r);
+    ck_assert_int_eq(adopt_of(&t, TWO, 64, "m", CONFIG, "spiffe://c/admin/eve", true), PS_OK);
+    ck_assert_int_eq(ps_model_file_delete(&t.files, "m"), PS_OK);
+    ck_assert_int_eq(store_model(&t, store, 9), PS_OK);
+    ps_param_store_unref(&store);
     test_stored_close(&t);
 }
 END_TEST
@@ -433,6 +462,7 @@ static const ps_check_case cases[] = {
     {&whatever_fails_at_storing_the_model_before_is_there_whole},
     {&a_full_disk_is_said_with_the_files_name_at_every_byte},
     {&what_is_no_model_is_refused_with_what_is_wrong},
+    {&what_somebody_else_has_made_meanwhile_is_not_replaced},
     {&an_imported_file_is_taken_as_it_is_and_replaces_only_when_told},
     {&whatever_fails_at_importing_the_model_before_is_there},
     {&a_store_is_filled_from_a_model_of_the_same_shapes_only},
