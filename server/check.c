@@ -52,13 +52,23 @@ static void try_audit_log(const ps_server_conf *conf, ps_trial *t)
     ps_free(&folder);
 }
 
-static void try_port(const char *origin, const ps_conf_listen *at, ps_trial *t)
+/* Both are open at once, as psd has them: one port for two is a fault. */
+static void try_ports(const ps_server_options *options, ps_trial *t)
 {
-    ps_listen_sockets sockets = {0};
-    ps_status st = ps_listen_open(at->address, (uint16_t)at->port, 1, &sockets);
-    ps_trial_add(t, origin, st);
-    if (!st)
-        ps_listen_close(&sockets);
+    const ps_server_conf *conf = options->conf;
+    const struct {
+        const char *origin;
+        const ps_conf_listen *at;
+    } doors[] = {{options->listen_origin, &conf->listen},
+                 {options->metrics_origin, &conf->metrics.at}};
+    size_t n = conf->metrics.enabled ? 2 : 1;
+    ps_listen_sockets open[2] = {0};
+    for (size_t i = 0; i < n; i++)
+        ps_trial_add(
+            t, doors[i].origin,
+            ps_listen_open(doors[i].at->address, (uint16_t)doors[i].at->port, 1, &open[i]));
+    for (size_t i = 0; i < n; i++)
+        ps_listen_close(&open[i]);
 }
 
 int ps_server_check(const ps_server_options *options)
@@ -71,9 +81,7 @@ int ps_server_check(const ps_server_options *options)
     if (ps_data_lock_is_taken(conf->data_dir)) {
         ps_trial_note(&t, "a psd works in %s: its ports are not tried", conf->data_dir);
     } else {
-        try_port(options->listen_origin, &conf->listen, &t);
-        if (conf->metrics.enabled)
-            try_port(options->metrics_origin, &conf->metrics.at, &t);
+        try_ports(options, &t);
     }
     if (geteuid() == 0)
         ps_trial_note(&t, "checked with the rights of root; psd's user may have fewer");

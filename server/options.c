@@ -97,7 +97,7 @@ const char ps_server_usage[] =
     "  -h, --help             this text\n"
     "      --version          the version\n"
     "\n"
-    "Signals: SIGTERM stops in order, SIGHUP reads certificates and log level again.\n"
+    "Signals: SIGTERM stops in order, SIGHUP reads certificates, audit log and log level anew.\n"
     "Exit status: 0 stopped in order, 1 failed, 2 wrong options or configuration.\n";
 
 /* Most of them wait for the disk most of the time. */

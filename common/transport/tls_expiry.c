@@ -60,12 +60,17 @@ void ps_tls_expiry_look(ps_tls_expiry *e, ps_tls_holder *holder, int64_t now)
 char *ps_tls_expiry_remark(const ps_tls_context *context, int64_t now)
 {
     ps_tls_dates dates = ps_tls_context_dates(context);
+    bool server = ps_tls_context_side(context) == PS_TLS_SERVER; /* who asks runs psd */
     char when[96];
     if (is_near(dates.ca_not_after, now) && dates.ca_not_after <= dates.own_not_after)
-        return ps_asprintf("the CA's certificate %s %s; who runs psd gives you new files",
-                           dates.ca_file, when_text(dates.ca_not_after, now, when, sizeof when));
+        return ps_asprintf("the CA's certificate %s %s; %s", dates.ca_file,
+                           when_text(dates.ca_not_after, now, when, sizeof when),
+                           server ? "add a new CA to the file everywhere and issue new certificates"
+                                  : "who runs psd gives you new files");
     if (is_near(dates.own_not_after, now))
-        return ps_asprintf("your certificate %s %s; who runs psd gives you a new one",
-                           dates.own_file, when_text(dates.own_not_after, now, when, sizeof when));
+        return ps_asprintf("%s certificate %s %s; %s", server ? "the" : "your", dates.own_file,
+                           when_text(dates.own_not_after, now, when, sizeof when),
+                           server ? "issue a new one with psctl cert create-server"
+                                  : "who runs psd gives you a new one");
     return NULL;
 }

@@ -543,6 +543,9 @@ def check_says_every_fault_and_changes_nothing():
             for start, fault in zip(("tls: private key ", "data_dir: ", "--listen: ", "--metrics: "), faults):
                 assert fault.startswith(f"psd: {start}"), faults
             assert sorted(cluster.dir.rglob("*")) == before
+            free = f"127.0.0.1:{taken.getsockname()[1]}"
+        _, _, faults = check(PSD, config, "--data-dir", cluster.dir / "other", "--listen", free, "--metrics", free)
+        assert len(faults) == 2 and faults[1].startswith("psd: --metrics: cannot listen"), "one port for two"
         worker = cluster.worker_config("w1")
         assert check(PSWORKER, worker)[:2] == (0, f"psworker: {worker} is fine\n")
         worker.write_text(worker.read_text().replace("data_roots: [", "data_roots: [/no/such, ").replace("w1.pem", "x"))

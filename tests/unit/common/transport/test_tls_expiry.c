@@ -131,7 +131,21 @@ START_TEST(a_person_hears_of_the_end_that_is_nearest_in_other_words)
 }
 END_TEST
 
+START_TEST(who_runs_psd_hears_what_to_do)
+{
+    set_up(PS_TLS_SERVER, "psd");
+    ps_tls_context *context = ps_tls_holder_get(holder);
+    char *own = ps_tls_expiry_remark(context, dates.own_not_after - 2 * DAY_S);
+    ck_assert_ptr_nonnull(strstr(own, "in 2 days; issue a new one with psctl cert create-server"));
+    ck_assert_ptr_null(strstr(own, "who runs psd"));
+    ps_free(&own);
+    ps_tls_context_unref(&context);
+    tear_down();
+}
+END_TEST
+
 static const ps_check_case tests[] = {
+    {&who_runs_psd_hears_what_to_do},
     {&the_end_of_the_certificate_is_told_daily_then_hourly_then_as_an_error},
     {&the_end_of_the_ca_is_told_too},
     {&a_new_certificate_that_ends_soon_is_told_at_once},
