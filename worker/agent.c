@@ -201,6 +201,7 @@ static void supersede(ps_agent *a)
         return;
     ps_log_notice("agent", "beginning anew: another psworker of this name was here meanwhile");
     a->superseded = true;
+    a->cancelled = false; /* tasks may have come since */
     begin_to_stop(a);
 }
 
@@ -284,7 +285,7 @@ static void tasked(ps_agent *a, Psd__V1__ServerMessage *message)
     if (a->state != ATTACHED || lease_find(a, task->lease_id))
         return; /* the same lease again: it runs */
     if (a->stopping) {
-        refuse(a, task, PS_UNAVAILABLE, stopping_text);
+        refuse(a, task, PS_CANCELLED, stopping_text); /* psd sends no other then */
         return;
     }
     if (ps_agent_running(a) >= a->o.hello->slots) {

@@ -88,10 +88,28 @@ START_TEST(whose_place_is_taken_gives_up_its_tasks_and_begins_anew_when_that_is_
 }
 END_TEST
 
+START_TEST(a_task_given_before_it_begins_anew_is_cancelled_in_the_end)
+{
+    begin();
+    welcome();
+    ps_agent_ended(w.agent, PS_FAILED_PRECONDITION, "a later psworker is attached");
+    pass(w.wake_ms);
+    welcome();
+    give_task(8); /* by a psd that knows no later one */
+    pass(1000);
+    ck_assert_uint_eq(w.stopped, 1);
+    ck_assert_uint_eq(w.cancelled, 0);
+    pass(5000);
+    ck_assert_uint_eq(w.cancelled_lease, 8);
+    end();
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&refusals_wait_longer_each_time_though_each_begins_with_a_welcome},
     {&a_refusal_is_told_once_and_then_seldom},
     {&whose_place_is_taken_gives_up_its_tasks_and_begins_anew_when_that_is_gone},
+    {&a_task_given_before_it_begins_anew_is_cancelled_in_the_end},
     {0},
 };
 
