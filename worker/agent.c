@@ -38,6 +38,8 @@ struct ps_agent {
     bool stopping, cancelled;
     bool fenced; /* another psworker of our name has come after us */
     bool superseded;
+    bool taken;              /* by psd, once at least */
+    bool behind;             /* WAITING: to begin anew then */
     uint64_t stop_at_ms;     /* stopping: tasks that still run are cancelled then, */
     uint64_t alone_since_ms; /* and this is since when there has been no stream */
 };
@@ -94,6 +96,7 @@ static void heartbeat(ps_agent *a)
     if (now_ms(a) < a->next_heartbeat_ms)
         return;
     a->attempts = 0;
+    a->taken = true;
     (void)ps_repeat_over(&a->trouble);
     Psd__V1__Heartbeat beat = PSD__V1__HEARTBEAT__INIT;
     Psd__V1__WorkerMessage message = PSD__V1__WORKER_MESSAGE__INIT;
@@ -207,6 +210,8 @@ static void supersede(ps_agent *a)
 
 static void advance(ps_agent *a)
 {
+    if (a->behind && now_ms(a) >= a->until_ms)
+        supersede(a);
     if (a->stopping && now_ms(a) >= a->stop_at_ms)
         cancel_tasks(a, stopping_text);
     if (a->stopping && (a->state == DIALLING || a->state == WAITING))
@@ -351,8 +356,11 @@ static void obey(ps_agent *a, ps_status status)
     if (status == PS_FAILED_PRECONDITION) {
         a->fenced = true;
         cancel_tasks(a, "another psworker with this worker's certificate has taken its place");
-    } else if (status == PS_ABORTED) {
+    } else if (status == PS_ABORTED && (a->fenced || a->taken)) {
         supersede(a);
+    } else if (status == PS_ABORTED) { /* our clock is behind that of who was here */
+        a->behind = true;
+        a->until_ms = now_ms(a) + PS_AGENT_RETRY_MAX_MS;
     }
 }
 

@@ -15,7 +15,8 @@
  * A psworker is its certificate's name, so of two with one certificate the later has psd's ear. The
  * earlier, which psd refuses (PS_FAILED_PRECONDITION), gives up its tasks and tries again with
  * growing waits. Once the later is gone, psd says so (PS_ABORTED); what this one has said may then
- * be behind what the later did, so it goes, superseded, and its process begins anew.
+ * be behind what the later did, so it goes, superseded, and its process begins anew; not at once
+ * when psd has never taken it: its machine's clock, which makes incarnations, is behind.
  *
  * A worker that is stopping waits for a stream only
  * PS_AGENT_RECONNECT_MS: without psd nobody takes its results, and psd gives the rows out again.

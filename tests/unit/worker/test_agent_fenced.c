@@ -105,11 +105,30 @@ START_TEST(a_task_given_before_it_begins_anew_is_cancelled_in_the_end)
 }
 END_TEST
 
+/* Its machine's clock is behind the other's: another incarnation made at once would be, too. */
+START_TEST(a_new_one_that_is_behind_all_the_same_begins_anew_after_a_while)
+{
+    begin();
+    welcome();
+    ps_agent_ended(w.agent, PS_ABORTED, "say hello as a new incarnation");
+    ck_assert_uint_eq(w.gone, 0);
+    ck_assert_uint_eq(w.wake_ms, PS_AGENT_RETRY_MAX_MS);
+    pass(PS_AGENT_RETRY_MAX_MS - 1);
+    ck_assert_uint_eq(w.gone, 0);
+    pass(1);
+    ck_assert_uint_eq(w.gone, 1);
+    ck_assert_uint_eq(w.opened, 1);
+    ck_assert(ps_agent_superseded(w.agent));
+    end();
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&refusals_wait_longer_each_time_though_each_begins_with_a_welcome},
     {&a_refusal_is_told_once_and_then_seldom},
     {&whose_place_is_taken_gives_up_its_tasks_and_begins_anew_when_that_is_gone},
     {&a_task_given_before_it_begins_anew_is_cancelled_in_the_end},
+    {&a_new_one_that_is_behind_all_the_same_begins_anew_after_a_while},
     {0},
 };
 
