@@ -46,8 +46,10 @@ struct ps_agent {
 
 static void move(ps_agent *a, agent_state to)
 {
-    if (ps_sm_move(&machine, &a->state, to, NULL))
-        abort(); /* our own bug */
+    if (!ps_sm_move(&machine, &a->state, to, NULL))
+        return;
+    ps_log_flush();
+    abort(); /* our own bug */
 }
 
 static uint64_t now_ms(const ps_agent *a)

@@ -355,6 +355,7 @@ void ps_runner_create(const ps_worker_env *env, unsigned slots, const ps_runner_
             .loop = env->loop, .channel = env->channel, .gate = &s->gate, .clock = env->clock};
         if (pthread_create(&s->thread, NULL, slot_main, s)) {
             ps_log_error("task", "no thread for tasks can be made");
+            ps_log_flush();
             abort();
         }
     }
