@@ -91,6 +91,12 @@ static const struct {
 } sizes[] = {{7, 13, 29}, {67, 83, 101}, {131, 149, 163}};
 enum { MOST = 163 * 149 };
 
+typedef struct check {
+    int64_t m, n, k;
+    float a[2][MOST], b[2][MOST]; /* as they are, and transposed */
+    float right[MOST], c[MOST];
+} check;
+
 /* Numbers whose products and sums float32 holds exactly, in any order: what comes out is right or
  * it is wrong. */
 static void fill(float *x, int64_t n, uint32_t seed)
@@ -101,49 +107,62 @@ static void fill(float *x, int64_t n, uint32_t seed)
     }
 }
 
-static float element(const ps_cpu_product *p, int64_t row, int64_t column)
+static void transpose(const float *x, int64_t rows, int64_t columns, float *out)
 {
-    float sum = 0;
-    for (int64_t i = 0; i < p->k; i++)
-        sum += (p->transpose_a ? p->a[i * p->ld_a + row] : p->a[row * p->ld_a + i]) *
-               (p->transpose_b ? p->b[column * p->ld_b + i] : p->b[i * p->ld_b + column]);
-    return sum;
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            out[j * rows + i] = x[i * columns + j];
 }
 
-static bool is_right(void (*product)(const ps_cpu_product *p), const ps_cpu_product *p)
+/* In plain C, a row of b at a time, which compilers make vector code of. */
+static void reference(check *t)
 {
-    for (int64_t i = 0; i < p->m * p->n; i++)
-        p->c[i] = NAN; /* beta 0 does not read it */
-    product(p);
-    for (int64_t i = 0; i < p->m * p->n; i++) {
-        if (p->c[i] != element(p, i / p->n, i % p->n))
+    memset(t->right, 0, sizeof t->right);
+    for (int64_t i = 0; i < t->m; i++)
+        for (int64_t l = 0; l < t->k; l++) {
+            float x = t->a[0][i * t->k + l];
+            for (int64_t j = 0; j < t->n; j++)
+                t->right[i * t->n + j] += x * t->b[0][l * t->n + j];
+        }
+}
+
+static bool is_right(void (*product)(const ps_cpu_product *p), check *t, bool transpose_a,
+                     bool transpose_b)
+{
+    for (int64_t i = 0; i < t->m * t->n; i++)
+        t->c[i] = NAN; /* beta 0 does not read it */
+    product(&(ps_cpu_product){.transpose_a = transpose_a,
+                              .transpose_b = transpose_b,
+                              .m = t->m,
+                              .n = t->n,
+                              .k = t->k,
+                              .alpha = 1,
+                              .a = t->a[transpose_a],
+                              .b = t->b[transpose_b],
+                              .c = t->c,
+                              .ld_a = transpose_a ? t->m : t->k,
+                              .ld_b = transpose_b ? t->k : t->n,
+                              .ld_c = t->n});
+    for (int64_t i = 0; i < t->m * t->n; i++)
+        if (t->c[i] != t->right[i])
             return false;
-    }
     return true;
 }
 
 bool ps_kernels_right(void (*product)(const ps_cpu_product *p))
 {
-    float *memory = ps_alloc_array(3 * MOST, sizeof *memory);
-    fill(memory, 2 * MOST, 1);
+    check *t = ps_new(check);
     bool right = true;
-    for (size_t i = 0; i < 4 * sizeof sizes / sizeof *sizes && right; i++) {
-        bool transpose_a = i & 1, transpose_b = i & 2;
-        int64_t m = sizes[i / 4].m, n = sizes[i / 4].n, k = sizes[i / 4].k;
-        ps_cpu_product p = {.transpose_a = transpose_a,
-                            .transpose_b = transpose_b,
-                            .m = m,
-                            .n = n,
-                            .k = k,
-                            .alpha = 1,
-                            .a = memory,
-                            .b = memory + MOST,
-                            .c = memory + 2 * MOST,
-                            .ld_a = transpose_a ? m : k,
-                            .ld_b = transpose_b ? k : n,
-                            .ld_c = n};
-        right = is_right(product, &p);
+    fill(t->a[0], MOST, 1);
+    fill(t->b[0], MOST, 2);
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        t->m = sizes[i].m, t->n = sizes[i].n, t->k = sizes[i].k;
+        transpose(t->a[0], t->m, t->k, t->a[1]);
+        transpose(t->b[0], t->k, t->n, t->b[1]);
+        reference(t);
+        for (int layout = 0; layout < 4; layout++)
+            right = right && is_right(product, t, (layout & 1) != 0, (layout & 2) != 0);
     }
-    ps_free(&memory);
+    ps_free(&t);
     return right;
 }

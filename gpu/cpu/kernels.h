@@ -36,8 +36,8 @@ PS_MUST_CHECK ps_status ps_kernels_choose(const ps_cpu_features *features, bool 
                                           const ps_kernels_port *port, void *user,
                                           char *passed_over, size_t size);
 
-/* Some products, small and larger, plain and transposed: are they those of plain C? Takes about
- * ten milliseconds. */
+/* Some products, small and larger, plain and transposed: are they those of plain C? Takes a few
+ * milliseconds. */
 bool ps_kernels_right(void (*product)(const ps_cpu_product *p));
 
 #endif

@@ -66,7 +66,7 @@ static void open_library(const char *kernels)
 {
     char *threads = swap_variable(THREADS, "1");
     char *choice = swap_variable(CHOICE, kernels ? kernels : getenv(CHOICE));
-    blas.handle = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
+    blas.handle = dlopen(LIBRARY, RTLD_LAZY | RTLD_LOCAL);
     put_variable_back(CHOICE, &choice);
     put_variable_back(THREADS, &threads);
 }
