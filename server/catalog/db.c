@@ -6,13 +6,33 @@
 #include "common/base/mem.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <math.h>
 #include <string.h>
+
+/* Why the last write to the log ahead of the tables failed. */
+static int write_errno(sqlite3 *db)
+{
+    int error = 0;
+    sqlite3_file *file = NULL;
+    (void)sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
+    if (file && file->pMethods)
+        (void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error);
+    return error;
+}
+
+/* To SQLite a quota that is used up is an error of the disk. */
+static bool is_full(const ps_catalog *catalog, int code)
+{
+    bool write = code == SQLITE_IOERR_WRITE || code == SQLITE_IOERR_FSYNC;
+    int error = catalog->db && write ? write_errno(catalog->db) : 0;
+    return (code & 0xff) == SQLITE_FULL || error == EDQUOT || error == ENOSPC;
+}
 
 ps_status ps_db_fail(ps_catalog *catalog, int code)
 {
     const char *said = catalog->db ? sqlite3_errmsg(catalog->db) : sqlite3_errstr(code);
-    switch (code & 0xff) {
+    switch (is_full(catalog, code) ? SQLITE_FULL : code & 0xff) {
     case SQLITE_FULL:
         return ps_fail(PS_NO_SPACE, "catalog %s: the disk is full; free space and try again",
                        catalog->path);

@@ -390,6 +390,28 @@ START_TEST(a_full_disk_is_said_and_the_catalog_stays_good)
 }
 END_TEST
 
+static ssize_t over_quota(int fd, const void *data, size_t len, off_t at)
+{
+    errno = EDQUOT;
+    return -1;
+}
+
+START_TEST(a_quota_that_is_used_up_is_a_full_disk)
+{
+    static const char *const calls[] = {"pwrite", "pwrite64"};
+    make_folder();
+    ps_catalog *catalog = open_ok(path);
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    for (size_t i = 0; i < 2; i++)
+        (void)vfs->xSetSystemCall(vfs, calls[i], (sqlite3_syscall_ptr)over_quota);
+    ck_assert_int_eq(ps_catalog_setting_put(catalog, "a", "b"), PS_NO_SPACE);
+    (void)vfs->xSetSystemCall(vfs, NULL, NULL);
+    ck_assert_int_eq(ps_catalog_setting_put(catalog, "a", "b"), PS_OK);
+    ps_catalog_close(&catalog);
+    remove_folder();
+}
+END_TEST
+
 START_TEST(a_folder_that_is_not_there_is_a_clear_error)
 {
     (void)snprintf(path, sizeof path, "/tmp/psd-no-such-folder/catalog.db");
@@ -421,6 +443,7 @@ static const ps_check_case cases[] = {
     {&a_full_disk_is_said_and_the_catalog_stays_good},
     {&a_file_that_another_psd_has_open_is_refused},
     {&a_setting_is_there_until_it_is_taken_back},
+    {&a_quota_that_is_used_up_is_a_full_disk},
     {&a_folder_that_is_not_there_is_a_clear_error},
     {0},
 };
