@@ -163,9 +163,14 @@ ps_status ps_room_create(const ps_disk *disk, const char *data_dir, ps_room **ou
     for (unsigned i = 0; i < PS_ROOM_PARTS; i++)
         find_part(room, i);
     ps_room_tick(room);
-    if (ps_room_parts(room) < PS_ROOM_PARTS)
+    unsigned parts = ps_room_parts(room);
+    if (parts == 0)
         ps_log_warning("room", "data_dir has no room for the reserve: on a full disk nothing could "
                                "be deleted");
+    else if (parts < PS_ROOM_PARTS)
+        ps_log_warning("room",
+                       "data_dir has no room for the whole reserve: %u of %d parts are there",
+                       parts, PS_ROOM_PARTS);
     *out = room;
     return PS_OK;
 }

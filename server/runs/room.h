@@ -1,15 +1,14 @@
 /* room: the disk of data_dir, and what is kept of it for psd's own way out.
  *
- *     free ≥ 64 MiB        all is well
- *     free < 64 MiB        models and artifacts are refused, /readyz says so; the catalog, the
- * audit log and the checkpoints go on no room at all       what makes room, and what a person takes
- * back, goes through yet: data_dir/reserve holds 8 files of 2 MiB, of which each call that meets
- *                          the full disk (cancel, and everything that deletes) gives one up
+ * With 64 MiB free all is well. With less, models and artifacts are refused, and /readyz says so;
+ * the catalog, the audit log and the checkpoints go on. With no room at all, what makes room and
+ * what a person takes back still go through: data_dir/reserve holds 8 files of 2 MiB, of which each
+ * call that meets the full disk (cancel, and everything that deletes) gives one up.
  *
  * The reserve is made again when there is room for it. Parts, so that whoever else fills the disk
  * does not get all of it at the first call.
  *
- * Any thread. All but ps_room_of block: off the loop.
+ * Any thread. Everything here blocks: off the loop.
  */
 #ifndef PS_RUNS_ROOM_H
 #define PS_RUNS_ROOM_H
