@@ -3,10 +3,12 @@
 #include "client/prediction.h"
 
 #include "common/base/mem.h"
+#include "common/base/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,13 +103,20 @@ static ps_status parse(ps_slice line, prediction *out)
 
 /* Writing -------------------------------------------------------------------------------------- */
 
-/* "9", or what class 9 is called. */
-static void put_class(const ps_predictions *p, uint64_t class, int width, ps_buf *out)
+/* On the right side of as many columns. */
+static void put_right(const ps_predictions *p, const char *text, size_t width, ps_buf *out)
 {
-    if (class < p->n_names)
-        ps_buf_printf(out, "%*s", width, p->names[class]);
-    else
-        ps_buf_printf(out, "%*" PRIu64, width, class);
+    for (size_t n = ps_text_columns(text, strlen(text)); n < width; n++)
+        ps_buf_putc(out, ' ');
+    ps_put_clean(out, &p->style, text, SIZE_MAX);
+}
+
+/* "9", or what class 9 is called. */
+static void put_class(const ps_predictions *p, uint64_t class, size_t width, ps_buf *out)
+{
+    char number[24];
+    (void)snprintf(number, sizeof number, "%" PRIu64, class);
+    put_right(p, class < p->n_names ? p->names[class] : number, width, out);
 }
 
 /* The classes with the next best probabilities: "6 0.031, 0 0.012". */
@@ -134,13 +143,14 @@ static void put_others(const ps_predictions *p, const prediction *x, ps_buf *out
     }
 }
 
-/* Bytes, which are columns for most names. */
-static int class_width(const ps_predictions *p)
+static size_t class_width(const ps_predictions *p)
 {
-    size_t width = 5;
-    for (size_t i = 0; i < p->n_names; i++)
-        width = strlen(p->names[i]) > width ? strlen(p->names[i]) : width;
-    return (int)width;
+    size_t width = strlen("CLASS");
+    for (size_t i = 0; i < p->n_names; i++) {
+        size_t columns = ps_text_columns(p->names[i], strlen(p->names[i]));
+        width = columns > width ? columns : width;
+    }
+    return width;
 }
 
 static void put_output(ps_buf *out, const char *before, double v)
@@ -154,20 +164,21 @@ static void put_output(ps_buf *out, const char *before, double v)
 static void put_text(ps_predictions *p, const prediction *x, ps_buf *out)
 {
     if (p->shown == 0) {
+        p->class_width = class_width(p);
         ps_buf_printf(out, "%8s  ", "ROW");
         if (x->has_class)
-            ps_buf_printf(out, "%*s  PROBABILITY  NEXT\n", class_width(p), "CLASS");
-        else
-            ps_buf_puts(out, "OUTPUTS\n");
+            put_right(p, "CLASS", p->class_width, out);
+        ps_buf_puts(out, x->has_class ? "  PROBABILITY  NEXT\n" : "OUTPUTS\n");
     }
     ps_buf_printf(out, "%8" PRIu64 "  ", x->row);
     if (!x->has_class) {
         for (size_t i = 0; i < x->n; i++)
             put_output(out, i ? "  " : "", x->values[i]);
     } else if (x->null) {
-        ps_buf_printf(out, "%*s  %11s", class_width(p), "null", "null");
+        put_right(p, "null", p->class_width, out);
+        ps_buf_printf(out, "  %11s", "null");
     } else {
-        put_class(p, x->class, class_width(p), out);
+        put_class(p, x->class, p->class_width, out);
         ps_buf_puts(out, "  ");
         if (x->class < x->n)
             ps_buf_printf(out, "%11.4f  ", x->values[x->class]);

@@ -18,8 +18,9 @@ typedef struct ps_predictions {
     /* What classes are called, if they have names: the caller's, to be set after init. */
     char *const *names;
     size_t n_names;
-    uint64_t nulls; /* those of them that have a number which is not finite */
-    ps_buf rest;    /* of a line whose end has not come */
+    size_t class_width; /* columns of the table for them */
+    uint64_t nulls;     /* those of them that have a number which is not finite */
+    ps_buf rest;        /* of a line whose end has not come */
 } ps_predictions;
 
 void ps_predictions_init(ps_predictions *p, uint64_t begin, uint64_t end, bool json,

@@ -143,6 +143,29 @@ START_TEST(classes_are_called_by_their_names)
 }
 END_TEST
 
+START_TEST(names_of_classes_are_fit_for_a_terminal)
+{
+    static char wide[] = "\u9774\u9774\u9774", bidi[] = "b\u202e\xc2\x9b" "ag", bag[] = "bag";
+    static char *names[] = {wide, bidi, bag};
+    ps_predictions p;
+    ps_predictions_init(&p, 0, UINT64_MAX, false, (ps_style){.utf8 = true});
+    p.names = names;
+    p.n_names = 3;
+    ps_buf out = PS_BUF_EMPTY;
+    ck_assert_int_eq(feed(&p, lines, 1000, &out), PS_OK);
+    ck_assert_int_eq(ps_predictions_finish(&p, &out), PS_OK);
+    ck_assert_str_eq(ps_buf_cstr(&out), "     ROW   CLASS  PROBABILITY  NEXT\n"
+                                        "       0     bag       0.7000  b??ag 0.2000, "
+                                        "\u9774\u9774\u9774 0.1000\n"
+                                        "       1  \u9774\u9774\u9774       0.5000  b??ag 0.2500, "
+                                        "bag 0.2500\n"
+                                        "       2   b??ag       1.0000  \u9774\u9774\u9774 0.0000, "
+                                        "bag 0.0000\n");
+    ps_buf_free(&out);
+    ps_predictions_free(&p);
+}
+END_TEST
+
 START_TEST(a_document_that_breaks_off_is_one)
 {
     ps_predictions p;
@@ -228,6 +251,7 @@ static const ps_check_case tests[] = {
     {&a_model_without_classes_shows_its_outputs},
     {&what_is_not_finite_is_null},
     {&classes_are_called_by_their_names},
+    {&names_of_classes_are_fit_for_a_terminal},
     {&a_document_that_breaks_off_is_one},
     {&a_damaged_line_is_named},
     {&a_line_without_end_is_bounded},
