@@ -106,6 +106,30 @@ static bool looks_like_data(const ps_dataset_options *o, const ps_csv_record *r)
     return values > 0;
 }
 
+/* "0,1,2,3", as programs write that have no names: of a file without labels no name says that it
+ * is the header, and few rows of data look like that. */
+static bool counts_up(const ps_csv_record *r)
+{
+    enum { LEAST = 4 };
+    char number[24];
+    for (size_t i = 0; i < r->n; i++) {
+        (void)snprintf(number, sizeof number, "%zu", i);
+        if (strcmp(r->fields[i].text, number) != 0)
+            return false;
+    }
+    return r->n >= LEAST;
+}
+
+static ps_status no_header(bool labels)
+{
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "nothing but values in the header; where there is none, say so: "
+                   "data.csv.header: false (no --header)%s",
+                   labels ? "; where its names are numbers, give the label's: "
+                            "label_column: {name: N}"
+                          : "");
+}
+
 /* ---- the labels ---- */
 
 static ps_status no_room(const ps_csv_record *first, const ps_csv_columns *c)
@@ -167,11 +191,8 @@ ps_status ps_csv_columns_learn(const ps_dataset_options *o, const ps_csv_record 
         return ps_fail(PS_INVALID_ARGUMENT,
                        "column %s (data.csv.label_column) is %zu times in the header",
                        ps_csv_show(name).text, named);
-    if (csv->header && !named && looks_like_data(o, first))
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "nothing but values in the header; where there is none, say so: "
-                       "data.csv.header: false (no --header); where its names are numbers, give "
-                       "the label's: label_column: {name: N}");
+    if (csv->header && !named && looks_like_data(o, first) && (labels || !counts_up(first)))
+        return no_header(labels);
     if (labels)
         c.n_labels = o->labels == PS_LABELS_CLASSES ? 1 : (size_t)csv->targets;
     ps_status st = labels ? place_labels(csv, first, named, &c) : PS_OK;

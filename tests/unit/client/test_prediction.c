@@ -145,7 +145,10 @@ END_TEST
 
 START_TEST(names_of_classes_are_fit_for_a_terminal)
 {
-    static char wide[] = "\u9774\u9774\u9774", bidi[] = "b\u202e\xc2\x9b" "ag", bag[] = "bag";
+    static char wide[] = "\u9774\u9774\u9774",
+                bidi[] = "b\u202e\xc2\x9b"
+                         "ag",
+                bag[] = "bag";
     static char *names[] = {wide, bidi, bag};
     ps_predictions p;
     ps_predictions_init(&p, 0, UINT64_MAX, false, (ps_style){.utf8 = true});

@@ -235,6 +235,25 @@ START_TEST(a_header_that_is_none_or_not_said_is_noticed)
 }
 END_TEST
 
+START_TEST(columns_that_are_only_counted_are_a_header)
+{
+    static char label[] = "4";
+    use("last", 1, true, ",");
+    data.csv.label_column.name = label;
+    ps_dataset *ds = open_good("0,1,2,3,4\n5,6,7,8,0\n");
+    ck_assert_uint_eq(ps_dataset_rows(ds), 1);
+    ps_dataset_close(&ds);
+    options.labels = PS_LABELS_NONE; /* and of the same columns without the label */
+    options.features = 4;
+    ds = open_good("0,1,2,3\n5,6,7,8\n");
+    ck_assert_uint_eq(ps_dataset_rows(ds), 1);
+    ck_assert_uint_eq(ps_dataset_features(ds), 4);
+    ps_dataset_close(&ds);
+    refuses("0,1,2,4\n5,6,7,8\n", PS_INVALID_ARGUMENT, "data.csv.header: false (no --header)");
+    ck_assert_ptr_null(strstr(ps_error_message(), "label_column"));
+}
+END_TEST
+
 START_TEST(labels_may_be_words)
 {
     static char a[] = "setosa", b[] = "versicolor", c[] = "Iris, \"v\"", d[] = "1";
@@ -373,6 +392,7 @@ static const ps_check_case tests[] = {
     {&labels_are_judged_as_they_stand},
     {&the_header_decides},
     {&a_header_that_is_none_or_not_said_is_noticed},
+    {&columns_that_are_only_counted_are_a_header},
     {&labels_may_be_words},
     {&what_is_missing_is_an_error_or_zero},
     {&numbers_are_narrowed_when_they_are_normalised},
