@@ -5,6 +5,7 @@
 #include "client/human.h"
 #include "client/support.h"
 #include "common/base/new_file.h"
+#include "common/base/target.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -75,11 +76,13 @@ static void report(ps_client *client, uint64_t job_id, const char *name, const c
 static ps_status fetch(ps_client *client, uint64_t job_id, const char *name, const options *o)
 {
     const char *path = o->path ? o->path : name;
-    bool out = !strcmp(path, "-");
+    bool out = ps_target_descriptor(path) == STDOUT_FILENO; /* nothing else is to be said there */
     sink s = {.client = client};
     Psd__V1__GetArtifactRequest request = PSD__V1__GET_ARTIFACT_REQUEST__INIT;
     request.job_id = job_id;
     request.name = ps_borrow(name);
+    if (!o->path && (strchr(name, '/') || *name == '.' || *name == '-')) /* others have named it */
+        return ps_client_usage(client, "artifact '%s': where to? give --to PATH", name);
     ps_status st =
         out ? PS_OK : ps_new_file_open(path, &(ps_new_file_options){.force = o->force}, &s.file);
     if (!st)

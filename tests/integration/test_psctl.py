@@ -131,6 +131,7 @@ def what_an_ended_job_left(cluster, predictions):
     assert found["job_id"] == job_id and [a["name"] for a in found["artifacts"]] == ["predictions.jsonl"], found
     only = [json.loads(line) for line in cluster.psctl("fetch", "predict-copy", "-o", "-").stdout.splitlines()]
     assert [line["row"] for line in only] == [7], "no other row was computed, or kept"
+    assert [json.loads(line) for line in cluster.psctl("fetch", job_id, "-o", "/dev/stdout").stdout.splitlines()] == only
     target = cluster.dir / "p.jsonl"
     assert cluster.psctl_json("fetch", job_id, "predictions.jsonl", "-o", target)["bytes"] == target.stat().st_size
     assert cluster.psctl("watch", "predict-copy").stdout.endswith(predictions)
