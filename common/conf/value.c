@@ -175,6 +175,16 @@ static ps_status parse_word(const char *const *words, const char *text, unsigned
     return st;
 }
 
+/* Those of ASCII, those of Latin-1, and the two of Unicode that end a line: YAML takes both of the
+ * latter for line ends, and a terminal may do what it is told. s: UTF-8. */
+static bool is_control(const char *s)
+{
+    const unsigned char *c = (const unsigned char *)s;
+    bool latin = c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f;
+    bool ends_line = c[0] == 0xe2 && c[1] == 0x80 && (c[2] == 0xa8 || c[2] == 0xa9);
+    return c[0] < 0x20 || c[0] == 0x7f || latin || ends_line;
+}
+
 static ps_status parse_text(const ps_conf_key *key, const char *text)
 {
     unsigned ignored = 0;
@@ -182,7 +192,7 @@ static ps_status parse_text(const ps_conf_key *key, const char *text)
         return parse_word(key->words, text, &ignored);
     size_t len = strlen(text);
     for (const char *s = text; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+        if (is_control(s))
             return ps_fail(PS_INVALID_ARGUMENT, "%s has a control character",
                            ps_conf_quote(text).text);
     if (len < (size_t)key->min && !*text)

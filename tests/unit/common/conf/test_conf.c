@@ -240,6 +240,8 @@ START_TEST(what_a_configuration_has_no_use_for_is_refused)
     refuses("? [a]\n: b\n", "t.yaml:1: a key must be a plain word");
     refuses("name: \"a\\0b\"\n", "t.yaml:1: a zero byte in a value");
     refuses("name: \"a\\nb\"\n", "t.yaml:1: name: 'a?b' has a control character");
+    refuses("name: \"a\\Nb\"\n", "t.yaml:1: name: 'a??b' has a control character");
+    refuses("name: \"a\\Lb\"\n", "t.yaml:1: name: 'a???b' has a control character");
     refuses("widths: [[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]\n", "t.yaml:1: nested too deeply");
 }
 END_TEST
