@@ -248,6 +248,18 @@ static ps_status change_doomed(ps_catalog *catalog, const char *sql, const char 
     return ps_stmt_end(&q, ps_stmt_run(&q));
 }
 
+ps_status ps_catalog_doomed_still(ps_catalog *catalog, const char *path, bool *still)
+{
+    ps_stmt q;
+    ps_status st = ps_stmt_begin(&q, catalog, "SELECT 1 FROM doomed_file WHERE path=?1");
+    if (st)
+        return st;
+    ps_stmt_text(&q, 1, path);
+    st = ps_stmt_row(&q);
+    *still = st == PS_OK;
+    return ps_stmt_end(&q, st == PS_END ? PS_OK : st);
+}
+
 ps_status ps_catalog_doom(ps_catalog *catalog, const char *path)
 {
     return change_doomed(catalog, "INSERT OR IGNORE INTO doomed_file(path) VALUES(?1)", path);

@@ -42,6 +42,8 @@ PS_MUST_CHECK ps_status ps_catalog_jobs_expire(ps_catalog *catalog, const ps_old
  * freed with ps_doomed_free. */
 PS_MUST_CHECK ps_status ps_catalog_doomed(ps_catalog *catalog, size_t most, char ***out);
 void ps_doomed_free(char ***paths);
+/* Is it on that list? */
+PS_MUST_CHECK ps_status ps_catalog_doomed_still(ps_catalog *catalog, const char *path, bool *still);
 /* A file of that name is about to be placed, and has no row yet. */
 PS_MUST_CHECK ps_status ps_catalog_doom(ps_catalog *catalog, const char *path);
 /* That file is removed. */

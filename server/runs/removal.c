@@ -5,17 +5,22 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 
-/* A missing one went before a crash. */
+/* A missing one went before a crash. The lock is held for one file, and not over the catalog's
+ * write, so that whoever opens files meanwhile waits for little; one that has got its row since it
+ * was listed stays. */
 static ps_status remove_file(const ps_stored_files *files, const char *path)
 {
+    bool still = false;
     char *full = ps_stored_file_full(files, path);
-    ps_status st = files->disk->unlink(files->disk->state, full);
+    ps_stored_files_lock();
+    ps_status st = ps_catalog_doomed_still(files->catalog, path, &still);
+    if (!st && still)
+        st = files->disk->unlink(files->disk->state, full);
+    ps_stored_files_unlock();
+    ps_free(&full);
     if (st == PS_NOT_FOUND)
         st = PS_OK;
-    if (!st)
-        st = ps_catalog_doomed_gone(files->catalog, path);
-    ps_free(&full);
-    return st;
+    return st || !still ? st : ps_catalog_doomed_gone(files->catalog, path);
 }
 
 /* Those whose rows are gone. One that stays does not keep the others; the first failure is told. */
@@ -50,17 +55,17 @@ ps_status ps_remove_artifact(const ps_stored_files *files, uint64_t job_id, cons
                              ps_removed *removed)
 {
     ps_stored_files_lock();
-    ps_status st = finish(files, ps_catalog_artifact_delete(files->catalog, job_id, name, removed));
+    ps_status st = ps_catalog_artifact_delete(files->catalog, job_id, name, removed);
     ps_stored_files_unlock();
-    return st;
+    return finish(files, st);
 }
 
 ps_status ps_remove_job(const ps_stored_files *files, uint64_t job_id, ps_removed *removed)
 {
     ps_stored_files_lock();
-    ps_status st = finish(files, ps_catalog_job_delete(files->catalog, job_id, removed));
+    ps_status st = ps_catalog_job_delete(files->catalog, job_id, removed);
     ps_stored_files_unlock();
-    return st;
+    return finish(files, st);
 }
 
 /* ---- what is old ---- */
@@ -94,10 +99,9 @@ ps_status ps_prune(const ps_stored_files *files, const char *owner, uint64_t age
     ps_status st =
         expire(files, artifacts_only ? ps_catalog_artifacts_expire : ps_catalog_jobs_expire, owner,
                age_ms, removed);
-    *more = !st && full(&before, removed);
-    st = finish(files, st);
     ps_stored_files_unlock();
-    return st;
+    *more = !st && full(&before, removed);
+    return finish(files, st);
 }
 
 ps_status ps_retention_pass(const ps_stored_files *files, const ps_retention *r,
@@ -116,9 +120,10 @@ ps_status ps_retention_pass(const ps_stored_files *files, const ps_retention *r,
     for (size_t i = 0; !st && i < sizeof kinds / sizeof *kinds; i++)
         if (kinds[i].age_ms)
             st = expire(files, kinds[i].rows, NULL, kinds[i].age_ms, removed);
-    *more = !st && full(&before, removed);
-    if (!st)
-        st = remove_doomed(files, more);
     ps_stored_files_unlock();
-    return st;
+    *more = !st && full(&before, removed);
+    ps_error error; /* of the rows; files that go may be what they need */
+    ps_error_save(&error, st);
+    ps_status gone = remove_doomed(files, more);
+    return st ? ps_error_raise(&error) : gone;
 }

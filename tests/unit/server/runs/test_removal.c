@@ -292,6 +292,26 @@ START_TEST(a_file_that_cannot_be_removed_does_not_keep_the_others)
 }
 END_TEST
 
+/* What is being uploaded meanwhile: its name is on the list, and then it has a row. */
+START_TEST(a_file_that_has_got_a_row_since_it_was_listed_stays)
+{
+    test_stored t;
+    begin(&t);
+    uint64_t id = add_job(&t, PS_JOB_DONE, "anna");
+    bool still = false, more;
+    ps_removed gone = {0};
+    ck_assert_int_eq(ps_catalog_doom(t.catalog, "artifacts/1.a"), PS_OK);
+    ck_assert_int_eq(ps_catalog_doomed_still(t.catalog, "artifacts/1.a", &still), PS_OK);
+    ck_assert(still);
+    add_artifact(&t, id, "a");
+    ck_assert_int_eq(ps_catalog_doomed_still(t.catalog, "artifacts/1.a", &still), PS_OK);
+    ck_assert(!still);
+    ck_assert_int_eq(ps_retention_pass(&t.files, &(ps_retention){0}, &gone, &more), PS_OK);
+    ck_assert_uint_eq(files_left(&t), 1);
+    test_stored_close(&t);
+}
+END_TEST
+
 typedef struct reserve {
     ps_catalog *catalog;
     unsigned parts;
@@ -332,6 +352,7 @@ START_TEST(on_a_full_disk_a_little_goes_at_once)
 END_TEST
 
 static const ps_check_case cases[] = {
+    {&a_file_that_has_got_a_row_since_it_was_listed_stays},
     {&on_a_full_disk_a_little_goes_at_once},
     {&a_file_that_cannot_be_removed_does_not_keep_the_others},
     {&a_job_goes_with_all_it_left},
