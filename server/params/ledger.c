@@ -31,6 +31,7 @@ static void half_free(ps_ledger_half *half)
 {
     free(half->applied);
     free(half->pending);
+    free(half->come);
 }
 
 void ps_ledger_free(ps_ledger **ledger)
@@ -196,6 +197,7 @@ ps_ledger_half *ps_ledger_half_add(ps_ledger *l, uint32_t epoch, ps_row_span row
     *half = (ps_ledger_half){.epoch = epoch, .rows = rows};
     half->applied = ps_alloc(ps_ledger_bits(l));
     half->pending = ps_alloc(ps_ledger_bits(l));
+    half->come = ps_alloc(ps_ledger_bits(l));
     return half;
 }
 
@@ -226,16 +228,21 @@ static ps_status check_rows(const ps_ledger *l, const ps_ledger_lease *lease, ps
     return PS_OK;
 }
 
-/* What of the push is new; the blocks that had these rows are left out. */
-static void mark_blocks(const ps_ledger_push *push, ps_ledger_half *half)
+/* What of the push is new; the blocks that had these rows are left out. false: all of it has come
+ * before with a part of the same gradient. */
+static bool mark_blocks(const ps_ledger_push *push, ps_ledger_half *half)
 {
+    bool fresh = false;
     uint8_t *bits = push->clock ? half->pending : half->applied;
     for (size_t i = 0; i < push->n_blocks; i++) {
         uint64_t b = push->blocks[i];
         uint8_t bit = (uint8_t)(1u << b % 8);
         push->left_out[i] = ((half->applied[b / 8] | half->pending[b / 8]) & bit) != 0;
         bits[b / 8] |= bit;
+        fresh |= !(half->come[b / 8] & bit);
+        half->come[b / 8] |= bit;
     }
+    return fresh;
 }
 
 /* One of several pushes of a gradient, or one of rows that some blocks have. */
@@ -244,13 +251,15 @@ static bool book_part(ps_ledger *l, const ps_ledger_push *push, uint32_t epoch,
 {
     if (!half)
         half = ps_ledger_half_add(l, epoch, push->rows);
-    if (half->lease != push->lease || half->clock != push->clock)
+    if (half->lease != push->lease || half->clock != push->clock) {
         half->parts = 0; /* computed again, from the first part on */
+        memset(half->come, 0, ps_ledger_bits(l));
+    }
     half->lease = push->lease;
     half->clock = push->clock;
-    mark_blocks(push, half);
+    half->parts += mark_blocks(push, half);
     uint32_t parts = push->parts ? push->parts : 1;
-    if (++half->parts < parts)
+    if (half->parts < parts)
         return false;
     half->whole = true;
     if (!push->clock)

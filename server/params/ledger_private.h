@@ -20,8 +20,9 @@ typedef struct ps_ledger_half {
     uint32_t epoch;
     ps_row_span rows;
     uint8_t *applied, *pending; /* pending: of the ledger's clock */
-    uint64_t lease, clock;      /* of the gradient whose parts are counted */
-    uint32_t parts;             /* that have come */
+    uint64_t lease, clock;      /* of the gradient whose parts are counted: */
+    uint32_t parts;             /* that have come, */
+    uint8_t *come;              /* and which blocks with them */
     bool whole;
 } ps_ledger_half;
 

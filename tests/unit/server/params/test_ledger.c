@@ -308,6 +308,31 @@ START_TEST(every_block_gets_every_row_once_whoever_is_lost_and_restored)
 }
 END_TEST
 
+/* Of a client that makes a push again with a new sequence, though psd had it. */
+START_TEST(a_part_that_comes_twice_counts_once)
+{
+    ps_ledger *l;
+    uint64_t blocks[] = {0, 1, 2}, before;
+    bool left_out[2], whole;
+    ps_ledger_create(40, 1, 3, &l);
+    ps_ledger_lease_begin(l, 7, 0, (ps_row_span){0, 40});
+    ps_ledger_push part = {
+        .lease = 7, .rows = {0, 10}, .parts = 2, .blocks = blocks, .left_out = left_out};
+    part.n_blocks = 2;
+    ck_assert_int_eq(ps_ledger_book(l, &part, &before, &whole), PS_OK);
+    ck_assert(!whole && !left_out[0] && !left_out[1]);
+    ck_assert_int_eq(ps_ledger_book(l, &part, &before, &whole), PS_OK);
+    ck_assert(!whole && left_out[0] && left_out[1]);
+    ck_assert_uint_eq(count_done(l), 0);
+    part.blocks = blocks + 2;
+    part.n_blocks = 1;
+    ck_assert_int_eq(ps_ledger_book(l, &part, &before, &whole), PS_OK);
+    ck_assert(whole && !left_out[0]);
+    ck_assert_uint_eq(count_done(l), 10);
+    ps_ledger_free(&l);
+}
+END_TEST
+
 START_TEST(bytes_that_are_no_ledger_are_refused)
 {
     ps_ledger *l;
@@ -352,6 +377,7 @@ static const ps_check_case cases[] = {
     {&a_worker_whose_pushes_say_no_rows_is_believed},
     {&rows_of_a_clock_are_out_with_their_worker_and_done_when_it_ends},
     {&every_block_gets_every_row_once_whoever_is_lost_and_restored},
+    {&a_part_that_comes_twice_counts_once},
     {&bytes_that_are_no_ledger_are_refused},
     {0},
 };
