@@ -96,6 +96,7 @@ struct ps_job {
     unsigned saves;         /* and so many writes of it are on their way */
     ps_repeat trouble;      /* with saving */
     bool end_unsaved;       /* it has ended, and that waits for the catalog */
+    bool told;              /* it ended before, and was read for somebody who watches */
     ps_meter meter;
     ps_job_log log;
     ps_output output; /* kind generate */
@@ -120,6 +121,7 @@ struct ps_sched {
     pthread_cond_t notified; /* a watch's notify() has returned */
     ps_list jobs, workers;
     size_t n_jobs;
+    size_t n_told;             /* jobs that were read for a watch, and are in no list */
     ps_list queued[2], active; /* jobs that wait (as in ps_tally); that run or are cancelling */
     bool assign_due;           /* something has changed that may let a worker have a task */
     bool newly_queued;         /* since jobs were last started, */

@@ -122,6 +122,7 @@ void ps_job_unref(ps_job *job)
     assert(job->refs > 0);
     if (--job->refs > 0)
         return;
+    job->sched->n_told -= job->told;
     if (job->work)
         job->kind->free(job->work);
     ps_job_log_free(&job->log);

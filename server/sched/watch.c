@@ -44,6 +44,10 @@ void ps_watch_run(ps_watch *watch, ps_sched *s)
     pthread_mutex_unlock(&s->mutex);
 }
 
+/* So many watches of jobs that ended before have the whole log, which may be a megabyte; those of
+ * more get what a job in memory has. */
+enum { TOLD_WHOLE = 64 };
+
 /* A job that ended before is known to the catalog only; it gets a job of its own, in no list. */
 static ps_status find_or_load(ps_sched *s, uint64_t job_id, ps_job **out)
 {
@@ -55,11 +59,11 @@ static ps_status find_or_load(ps_sched *s, uint64_t job_id, ps_job **out)
     }
     ps_job_record *record = NULL;
     ps_job_line *lines = NULL;
-    size_t n = 0;
+    size_t n = 0, most = s->n_told < TOLD_WHOLE ? PS_JOB_LINES_MAX : PS_JOB_LOG_LINES;
     pthread_mutex_unlock(&s->mutex); /* not over the disk */
     ps_status st = ps_catalog_job_get(s->catalog, job_id, &record);
     if (!st)
-        st = ps_catalog_job_lines(s->catalog, job_id, PS_JOB_LINES_MAX, &lines, &n);
+        st = ps_catalog_job_lines(s->catalog, job_id, most, &lines, &n);
     pthread_mutex_lock(&s->mutex);
     if (st) {
         ps_job_record_free(&record);
@@ -73,6 +77,8 @@ static ps_status find_or_load(ps_sched *s, uint64_t job_id, ps_job **out)
     } else {
         job = ps_job_make(s, record, NULL, "");
         ps_job_unlink(job); /* its one reference is the watch's */
+        job->told = true;
+        s->n_told++;
         ps_job_log_restore(&job->log, &lines, n);
     }
     *out = job;

@@ -236,7 +236,36 @@ START_TEST(what_is_said_is_kept_before_the_ring_is_full)
 }
 END_TEST
 
+/* Each has a copy of the log: what they take together is bounded. */
+START_TEST(many_watches_of_an_ended_job_have_its_newest_lines)
+{
+    enum { MANY = 100 };
+    ps_world *w = ps_world_new(NULL, true);
+    unsigned notified = 0;
+    ps_watch *watches[MANY];
+    uint64_t id = ps_world_submit(w, "a", 1, "asp", false, "");
+    for (unsigned i = 0; i < 200; i += 40) {
+        say(w, id, i, i + 40);
+        ps_world_run_ms(w, 1250);
+    }
+    ck_assert_int_eq(ps_sched_cancel(w->sched, id, "anna", "", NULL), PS_OK);
+    for (size_t i = 0; i < MANY; i++)
+        ck_assert_int_eq(ps_sched_watch(w->sched, id, count_cb, &notified, &watches[i]), PS_OK);
+    ck_assert_uint_ge(take(watches[0]).lines, 200);
+    taken last = take(watches[MANY - 1]);
+    ck_assert_uint_eq(last.lines, 64);
+    ck_assert_int_eq(last.end, PS_END);
+    for (size_t i = 0; i < MANY; i++)
+        ps_watch_close(&watches[i]);
+    ck_assert_int_eq(ps_sched_watch(w->sched, id, count_cb, &notified, &watches[0]), PS_OK);
+    ck_assert_uint_ge(take(watches[0]).lines, 200);
+    ps_watch_close(&watches[0]);
+    ps_world_free(&w);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
+    {&many_watches_of_an_ended_job_have_its_newest_lines},
     {&what_is_said_is_kept_before_the_ring_is_full},
     {&a_watch_sees_what_was_said_before_and_then_each_change_once},
     {&a_slow_watcher_gets_the_newest_lines_and_how_many_it_missed},
