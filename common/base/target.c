@@ -130,6 +130,8 @@ static ps_status look(const char *given, ps_target *out)
 ps_status ps_target_find(const char *given, ps_target *out)
 {
     *out = (ps_target){.stream = -1};
+    if (!*given)
+        return ps_fail(PS_INVALID_ARGUMENT, "the name of a file to write is empty");
     ps_status st = ps_target_follow(given, &out->path);
     if (!st)
         st = look(given, out);

@@ -98,6 +98,9 @@ def texts_and_token_files_go_through_pipes():
         (folder / "link").symlink_to(text)
         refused = piped("--force", "-o", folder / "link", text, status=2)
         assert b"is an input and the output" in refused.stderr and text.read_bytes() == b"from a file"
+        with text.open("rb") as stdin:
+            over = subprocess.run([PSCTL, "tokenize", "--force", "-o", text, "-"], stdin=stdin, capture_output=True, check=False)
+        assert over.returncode == 2 and text.read_bytes() == b"from a file", over.stderr
         assert b"is a folder" in piped("-o", folder, text, status=6).stderr
         assert not (pathlib.Path("-").exists() or list(folder.glob("*.????????")))
 
