@@ -14,10 +14,10 @@
 
 /* A line for each of the message's, with nothing in it that could move a cursor. what: before them;
  * or NULL. */
-static void complain(const char *what, const char *message)
+static void complain(const ps_client *client, const char *what, const char *message)
 {
     ps_buf text = PS_BUF_EMPTY;
-    ps_style style = ps_style_for(STDERR_FILENO, false);
+    ps_style style = ps_style_for(STDERR_FILENO, client->globals.no_color);
     style.width = 0;
     for (const char *line = message; line;) {
         size_t len = strcspn(line, "\n");
@@ -39,9 +39,8 @@ static void complain(const char *what, const char *message)
 /* What daemons would log is said to a person: without a time, a level and a tag. */
 static void say_cb(void *state, ps_log_level level, const char *line)
 {
-    (void)state;
     const char *text = strstr(line, ": ");
-    complain(level <= PS_LOG_ERROR ? NULL : "warning", text ? text + 2 : line);
+    complain(state, level <= PS_LOG_ERROR ? NULL : "warning", text ? text + 2 : line);
 }
 
 static ps_status run_command(ps_client *client, const ps_command_line *line)
@@ -68,9 +67,9 @@ int main(int argc, char **argv)
     /* numbers stay in the C locale: JSON and scripts read them */
     (void)setlocale(LC_CTYPE, "");
     ps_log_set_level(PS_LOG_WARNING);
-    ps_log_set_sink(say_cb, NULL);
     ps_client client;
     ps_client_init(&client);
+    ps_log_set_sink(say_cb, &client);
     ps_command_line line = {0};
     int skip = argc > 0;
     ps_status st = ps_args_parse(ps_global_flags, &client.globals, (size_t)(argc - skip),
@@ -86,7 +85,7 @@ int main(int argc, char **argv)
         ps_error_save(&error, st);
     }
     if (st && st != PS_BROKEN_PIPE && !client.interrupted) /* `| head` has what it wanted */
-        complain(line.command ? line.command->name : NULL, error.message);
+        complain(&client, line.command ? line.command->name : NULL, error.message);
     int code = client.interrupted   ? PS_EXIT_INTERRUPTED
                : client.usage && st ? PS_EXIT_USAGE
                                     : (int)ps_exit_of(st);
