@@ -145,6 +145,8 @@ START_TEST(cores_are_those_it_may_run_on)
 }
 END_TEST
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* they need terabytes of it \
+                                                                     */
 START_TEST(a_limit_of_the_address_space_is_one_of_memory)
 {
     ps_limits limits;
@@ -159,6 +161,7 @@ START_TEST(a_limit_of_the_address_space_is_one_of_memory)
     end();
 }
 END_TEST
+#endif
 
 START_TEST(files_may_be_open_up_to_the_hard_limit)
 {
@@ -175,7 +178,9 @@ END_TEST
 static const ps_check_case tests[] = {
     {&limits_are_the_least_of_all_that_hold, .repeat = sizeof scenes / sizeof *scenes},
     {&cores_are_those_it_may_run_on},
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     {&a_limit_of_the_address_space_is_one_of_memory},
+#endif
     {&files_may_be_open_up_to_the_hard_limit},
     {0},
 };

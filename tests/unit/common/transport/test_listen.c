@@ -25,12 +25,13 @@ static const char *addresses[4]; /* of the name "many.test" */
 static bool no_v6;
 static char logged[256];
 
-typedef struct answer {
+static struct answer {
     struct addrinfo info;
     struct sockaddr_in to;
-} answer;
+} answers[4]; /* of one question at a time */
 
 typedef int resolver(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+typedef void releaser(struct addrinfo *);
 
 OURS int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
                      struct addrinfo **out)
@@ -41,7 +42,7 @@ OURS int getaddrinfo(const char *name, const char *service, const struct addrinf
     for (int i = 3; i >= 0; i--) {
         if (!addresses[i])
             continue;
-        answer *a = calloc(1, sizeof *a); /* as long as the test */
+        struct answer *a = &answers[i];
         a->to =
             (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(addresses[i])};
         a->info = (struct addrinfo){.ai_family = AF_INET,
@@ -57,7 +58,10 @@ OURS int getaddrinfo(const char *name, const char *service, const struct addrinf
 
 OURS void freeaddrinfo(struct addrinfo *info)
 {
-    (void)info; /* of both kinds; the process is short */
+    for (size_t i = 0; i < 4; i++)
+        if (info == &answers[i].info)
+            return;
+    ((releaser *)dlsym(RTLD_NEXT, "freeaddrinfo"))(info);
 }
 
 OURS int socket(int family, int type, int protocol)
