@@ -28,7 +28,7 @@ static char logged[256];
 static struct answer {
     struct addrinfo info;
     struct sockaddr_in to;
-} answers[4]; /* of one question at a time */
+} told[4]; /* of one question at a time */
 
 typedef int resolver(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 typedef void releaser(struct addrinfo *);
@@ -42,7 +42,7 @@ OURS int getaddrinfo(const char *name, const char *service, const struct addrinf
     for (int i = 3; i >= 0; i--) {
         if (!addresses[i])
             continue;
-        struct answer *a = &answers[i];
+        struct answer *a = &told[i];
         a->to =
             (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(addresses[i])};
         a->info = (struct addrinfo){.ai_family = AF_INET,
@@ -59,7 +59,7 @@ OURS int getaddrinfo(const char *name, const char *service, const struct addrinf
 OURS void freeaddrinfo(struct addrinfo *info)
 {
     for (size_t i = 0; i < 4; i++)
-        if (info == &answers[i].info)
+        if (info == &told[i].info)
             return;
     ((releaser *)dlsym(RTLD_NEXT, "freeaddrinfo"))(info);
 }
