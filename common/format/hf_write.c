@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -124,6 +125,15 @@ static ps_status make_tokenizer_config(ps_model_out *o, const ps_model_about *ab
     return st;
 }
 
+/* In a folder that was there: of another model maybe, and whoever loads this one reads it, too. */
+static void remark_if_there(const ps_model_out *o, const ps_model_about *about, const char *name)
+{
+    char *path = ps_asprintf("%s/%s", folder_of(o), name);
+    if (access(path, F_OK) == 0)
+        ps_buf_printf(about->remarks, "%s was there before and is not of this model\n", path);
+    ps_free(&path);
+}
+
 /* The files that came with the model, as they came; and what a tokenizer cannot be without. */
 static ps_status write_beside(ps_model_out *o, const ps_model_about *about)
 {
@@ -134,9 +144,14 @@ static ps_status write_beside(ps_model_out *o, const ps_model_about *about)
         st = make_tokenizer_config(o, about);
     for (size_t i = 0; !st && i < PS_SIDE_FILES; i++) {
         const char *text = ps_safetensors_metadata(about->file, ps_side_files[i].name);
+        bool made = about->tokenizer && !strcmp(ps_side_files[i].name, "tokenizer_config.json");
         if (text && (about->tokenizer || !ps_side_files[i].tokenizer))
             st = write_text(o, ps_side_files[i].name, ps_slice_str(text));
+        else if (!made)
+            remark_if_there(o, about, ps_side_files[i].name);
     }
+    if (!about->tokenizer)
+        remark_if_there(o, about, "tokenizer.json");
     return st;
 }
 

@@ -170,6 +170,9 @@ def hugging_face_folders_come_and_go_bit_for_bit():
             assert all(metadata.get(k, metadata_again[k]) == metadata_again[k] for k in metadata_again), kind
             assert set(metadata_again) - set(metadata) <= set(made), metadata_again.keys()
             same({k: v for k, (d, v) in tensors_again.items()}, {k: v for k, (d, v) in tensors.items()})
+        for over, left in (("out0", ["tokenizer_config.json", "tokenizer.json"]), ("out3", [])):  # the last has no tokenizer
+            said = cluster.psctl("export", name, "-o", cluster.dir / over, "--format", "hf", "--force").stderr
+            assert said == "".join(f"psctl: {cluster.dir}/{over}/{f} was there before and is not of this model\n" for f in left), said
 
 
 def folders_that_do_not_fit_are_refused_in_one_line():
