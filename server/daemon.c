@@ -382,13 +382,14 @@ static void shut_down(ps_daemon *d)
 ps_status ps_daemon_run(ps_daemon *d)
 {
     ps_status st = watch_signals(d);
-    if (!st)
-        st = write_port_file(d);
+    if (st)
+        return st;
+    ps_rpc_server_set_serving(d->server, true);
+    atomic_store(&d->ready, true);
+    st = write_port_file(d); /* whoever waits for it finds psd ready */
     if (st)
         return st;
     start_timers(d);
-    ps_rpc_server_set_serving(d->server, true);
-    atomic_store(&d->ready, true);
     char metrics[16] = "off";
     if (d->http)
         (void)snprintf(metrics, sizeof metrics, "%u", ps_http_port(d->http));
