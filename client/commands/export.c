@@ -11,7 +11,6 @@
 #include "common/format/model_out.h"
 #include "psd/v1/models.pb-c.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 typedef struct options {
@@ -56,34 +55,28 @@ typedef struct sink {
     ps_new_file *file;       /* safetensors */
     ps_model_stream *stream; /* or this */
     char *version;           /* whose config the stream has; NULL: any */
-    uint64_t total, got;
-    bool begun;
+    ps_file_chunks chunks;
 } sink;
 
 static ps_status chunk(void *user, ps_slice bytes)
 {
     sink *s = user;
     ps_slice payload;
-    uint64_t total;
-    ps_status st = ps_read_file_chunk(bytes, &payload, &total);
+    ps_status st = ps_file_chunks_take(&s->chunks, bytes, &payload);
     if (st)
         return st;
-    if (!s->begun)
-        s->total = total;
-    s->begun = true;
-    s->got += payload.len;
     return s->stream ? ps_model_stream_feed(s->stream, payload)
                      : ps_new_file_write(s->file, payload.data, payload.len);
 }
 
 static ps_status finish(sink *s, uint64_t *bytes)
 {
-    if (s->got != s->total)
-        return ps_fail(PS_DATA_LOSS, "%" PRIu64 " bytes of %" PRIu64 " have come", s->got,
-                       s->total);
+    ps_status st = ps_file_chunks_whole(&s->chunks);
+    if (st)
+        return st;
     if (s->stream)
         return ps_model_stream_finish(s->stream, bytes);
-    *bytes = s->got;
+    *bytes = s->chunks.got;
     return ps_new_file_finish(&s->file);
 }
 

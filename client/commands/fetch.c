@@ -33,22 +33,16 @@ static const ps_flag flags[] = {
 typedef struct sink {
     ps_client *client;
     ps_new_file *file; /* NULL: standard output */
-    uint64_t total, got;
-    bool begun;
+    ps_file_chunks chunks;
 } sink;
 
 static ps_status chunk(void *user, ps_slice bytes)
 {
     sink *s = user;
     ps_slice payload;
-    uint64_t total;
-    ps_status st = ps_read_file_chunk(bytes, &payload, &total);
+    ps_status st = ps_file_chunks_take(&s->chunks, bytes, &payload);
     if (st)
         return st;
-    if (!s->begun)
-        s->total = total;
-    s->begun = true;
-    s->got += payload.len;
     if (s->file)
         return ps_new_file_write(s->file, payload.data, payload.len);
     ps_buf_append(&s->client->out, payload.data, payload.len);
@@ -87,12 +81,12 @@ static ps_status fetch(ps_client *client, uint64_t job_id, const char *name, con
         out ? PS_OK : ps_new_file_open(path, &(ps_new_file_options){.force = o->force}, &s.file);
     if (!st)
         st = ps_client_stream(client, "/psd.v1.Models/GetArtifact", &request.base, chunk, &s);
-    if (!st && s.got != s.total)
-        st = ps_fail(PS_DATA_LOSS, "%" PRIu64 " bytes of %" PRIu64 " have come", s.got, s.total);
+    if (!st)
+        st = ps_file_chunks_whole(&s.chunks);
     if (!st && s.file)
         st = ps_new_file_finish(&s.file);
     if (!st && !out)
-        report(client, job_id, name, path, s.got);
+        report(client, job_id, name, path, s.chunks.got);
     ps_new_file_drop(&s.file);
     return st;
 }
