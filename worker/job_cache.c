@@ -17,7 +17,7 @@ enum { BATCH_ROWS = 256, BATCH_SEQUENCES = 4 }; /* of jobs that do not train */
 struct ps_job_entry {
     uint64_t job_id; /* 0: free */
     uint64_t used;
-    char *text, *model_config, *model_version; /* as the task had them */
+    char *text, *model_config, *model_version, *settled; /* as the task had them */
     ps_job_spec *spec;
     ps_spec_model *stored; /* the stored model that the job works on; NULL: the job's own model */
     bool checked;          /* it is what its architecture says */
@@ -59,6 +59,7 @@ static void entry_clear(ps_job_entry *e)
     ps_free(&e->text);
     ps_free(&e->model_config);
     ps_free(&e->model_version);
+    ps_free(&e->settled);
     *e = (ps_job_entry){0};
 }
 
@@ -93,6 +94,7 @@ static ps_status entry_fill(ps_job_entry *e, ps_task_run *run)
     e->text = ps_strdup(task->spec);
     e->model_config = ps_strdup(task->model_config);
     e->model_version = ps_strdup(task->model_version);
+    e->settled = ps_strdup(task->settled_model);
     ps_status st =
         ps_job_spec_parse_from(ps_slice_str(task->spec), "job file", task->model_config, &e->spec);
     if (!st && !e->spec->model && *task->model_config)
@@ -100,6 +102,8 @@ static ps_status entry_fill(ps_job_entry *e, ps_task_run *run)
     if (!st && !e->stored && !e->spec->model)
         st =
             ps_fail(PS_INVALID_ARGUMENT, "the task names neither a model nor a stored one's shape");
+    if (!st && *task->settled_model)
+        st = ps_job_spec_settle(e->spec, ps_slice_str(task->settled_model));
     if (st)
         return st;
     e->job_id = task->job_id;
@@ -112,7 +116,8 @@ static bool entry_is(const ps_job_entry *e, const Psd__V1__Task *task)
 {
     return e->job_id == task->job_id && !strcmp(e->text, task->spec) &&
            !strcmp(e->model_config, task->model_config) &&
-           !strcmp(e->model_version, task->model_version);
+           !strcmp(e->model_version, task->model_version) &&
+           !strcmp(e->settled, task->settled_model);
 }
 
 ps_status ps_job_cache_get(ps_task_run *run, ps_job_entry **out)
@@ -171,6 +176,16 @@ const ps_job_spec *ps_job_entry_spec(const ps_job_entry *e)
 const ps_spec_model *ps_job_entry_model_spec(const ps_job_entry *e)
 {
     return e->stored ? e->stored : e->spec->model;
+}
+
+ps_status ps_job_entry_settle(ps_job_entry *e, const char *model)
+{
+    ps_status st = ps_job_spec_settle(e->spec, ps_slice_str(model));
+    if (st)
+        return st;
+    ps_free(&e->settled);
+    e->settled = ps_strdup(model);
+    return PS_OK;
 }
 
 bool ps_job_entry_stored(const ps_job_entry *e)

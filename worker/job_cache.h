@@ -30,6 +30,9 @@ bool ps_job_cache_mend(ps_job_cache *cache);
 const ps_job_spec *ps_job_entry_spec(const ps_job_entry *entry);
 /* The job's model, or the stored one's that the task came with. */
 const ps_spec_model *ps_job_entry_model_spec(const ps_job_entry *entry);
+/* A plan has found what the job file leaves to the data: its model section is this from now on, for
+ * the tasks that come with it, too. Before data or model are asked for. */
+PS_MUST_CHECK ps_status ps_job_entry_settle(ps_job_entry *entry, const char *model);
 /* Is the stored model what its architecture says? Asked once, of the file's header, so that it is
  * known before data are read. PS_FAILED_PRECONDITION names the tensor. No stored one: PS_OK. */
 PS_MUST_CHECK ps_status ps_job_entry_check(ps_job_entry *entry, ps_task_run *run);

@@ -340,7 +340,7 @@ ps_status ps_job_check(const ps_job_spec *spec, const ps_spec_model *origin, con
                                     {NULL}};
     check_rules(spec, doc, sections);
     if (origin && !ps_conf_faulty(doc, "model"))
-        (void)!ps_spec_model_match(spec->model, origin, spec->initialize_from, doc, "model.");
+        (void)!ps_spec_model_match(spec->model, origin, spec->initialize_from, doc);
     check_rules(spec, doc, contents);
     return ps_conf_verdict(doc);
 }

@@ -180,6 +180,8 @@ ps_status ps_job_spec_parse_from(ps_slice yaml, const char *file_name, const cha
     }
     if (!st)
         st = ps_job_check(spec, origin, doc);
+    if (!st && origin)
+        ps_spec_model_take_open(spec->model, origin);
     spec->checkpoint.said = ps_conf_has(doc, "checkpoint.every");
     if (origin)
         ps_spec_model_free(&origin);
@@ -189,6 +191,19 @@ ps_status ps_job_spec_parse_from(ps_slice yaml, const char *file_name, const cha
         return st;
     }
     *out = spec;
+    return PS_OK;
+}
+
+ps_status ps_job_spec_settle(ps_job_spec *spec, ps_slice text)
+{
+    ps_spec_model *settled = NULL;
+    if (!spec->model)
+        return ps_fail(PS_INVALID_ARGUMENT, "a model section for a job that has none");
+    ps_status st = ps_spec_model_settled(spec->model, text, &settled);
+    if (st)
+        return st;
+    ps_spec_model_free(&spec->model);
+    spec->model = settled; /* made by the same schema, and freed by it */
     return PS_OK;
 }
 

@@ -216,6 +216,10 @@ PS_MUST_CHECK ps_status ps_job_spec_parse(ps_slice yaml, const char *file_name, 
 PS_MUST_CHECK ps_status ps_job_spec_parse_from(ps_slice yaml, const char *file_name,
                                                const char *config, ps_job_spec **out);
 void ps_job_spec_free(ps_job_spec **spec);
+/* What the plan of a training job found in its data: the job's model section once more, whole,
+ * with what the file leaves to the data (what the outputs are called). It takes the place of the
+ * spec's; text is hostile. PS_INVALID_ARGUMENT: it is another model, and the spec is as it was. */
+PS_MUST_CHECK ps_status ps_job_spec_settle(ps_job_spec *spec, ps_slice text);
 /* The stored model that the job works on or begins from; "": none. */
 const char *ps_job_spec_uses(const ps_job_spec *spec);
 
@@ -231,6 +235,10 @@ extern const ps_conf_schema ps_generate_schema;
 PS_MUST_CHECK ps_status ps_spec_model_parse(ps_slice yaml, const char *origin, ps_spec_model **out);
 void ps_spec_model_free(ps_spec_model **model);
 void ps_spec_model_format(const ps_spec_model *model, ps_buf *out);
+/* Is the section in text (hostile) this model, but for what a file may leave to the data and this
+ * one does? *out is freed with ps_spec_model_free. PS_INVALID_ARGUMENT says what it is instead. */
+PS_MUST_CHECK ps_status ps_spec_model_settled(const ps_spec_model *model, ps_slice text,
+                                              ps_spec_model **out);
 /* gpt2 or llama: it reads tokens, and has no layers. */
 bool ps_spec_model_is_language(const ps_spec_model *model);
 

@@ -3,84 +3,15 @@
  * not hold is reported on the line of its key. */
 #include "common/conf/model_spec.h"
 
+#include "common/conf/model_keys.h"
 #include "common/conf/value.h"
-#include "common/format/json.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-/* In the order of the enums of job_spec.h. */
-static const char *const activation_words[] = {"relu", "gelu", "tanh", NULL};
-static const char *const loss_words[] = {"cross_entropy", "squared_error", NULL};
-/* The worker's table of models: a row there is a word here. */
-static const char *const architecture_names[] = {"mlp", "gpt2", "llama", NULL};
-
-/* Whether a key is needed depends on the architecture, so 0 and [] stand for "not said". */
-const ps_conf_key ps_spec_model_keys[] = {
-    PS_CONF_NAME("architecture", ps_spec_model, architecture, NULL, architecture_names),
-    PS_CONF_INTS("layers", ps_spec_model, layers, "[]", 0, 256, 1, 1 << 20),
-    PS_CONF_WORD("activation", ps_spec_model, activation, "relu", activation_words),
-    PS_CONF_WORD("loss", ps_spec_model, loss, "cross_entropy", loss_words),
-    PS_CONF_TEXTS("classes", ps_spec_model, classes, "[]", 0, 4096, 1, 255),
-    PS_CONF_INT("vocab_size", ps_spec_model, vocab_size, "0", 0, 1 << 24),
-    PS_CONF_INT("context_length", ps_spec_model, context_length, "0", 0, 1 << 20),
-    PS_CONF_INT("hidden_size", ps_spec_model, hidden_size, "0", 0, 1 << 17),
-    PS_CONF_INT("num_layers", ps_spec_model, num_layers, "0", 0, 1024),
-    PS_CONF_INT("num_heads", ps_spec_model, num_heads, "0", 0, 1024),
-    PS_CONF_INT("num_kv_heads", ps_spec_model, num_kv_heads, "0", 0, 1024),
-    PS_CONF_INT("intermediate_size", ps_spec_model, intermediate_size, "0", 0, 1 << 20),
-    PS_CONF_REAL("rope_theta", ps_spec_model, rope_theta, "10000", 1, 1e9),
-    PS_CONF_REAL("norm_epsilon", ps_spec_model, norm_epsilon, "1e-5", 1e-12, 0.1),
-    PS_CONF_BOOL("tie_embeddings", ps_spec_model, tie_embeddings, "false"),
-    PS_CONF_REAL("dropout", ps_spec_model, dropout, "0", 0, 0.9),
-    PS_CONF_TEXT("tokenizer", ps_spec_model, tokenizer, "", 0, 32),
-    PS_CONF_END,
-};
-
-enum { MLP = 1, GPT2 = 2, LLAMA = 4 };
-
-/* Which architectures have a key; architecture itself is in no list. Everything that is done for
- * each key goes by this table. */
-static const struct {
-    const char *key;
-    unsigned owners;
-    bool needed;
-    size_t offset;  /* of the integer, when it is needed */
-    unsigned fixed; /* architectures in which it has one value only, and is not written */
-    bool training; /* matters while a model is trained alone: a job on a stored one may change it */
-} owners[] = {
-    {"layers", MLP},
-    {"activation", MLP},
-    {"loss", MLP},
-    {"classes", MLP},
-    {"vocab_size", GPT2 | LLAMA, true, offsetof(ps_spec_model, vocab_size)},
-    {"context_length", GPT2 | LLAMA, true, offsetof(ps_spec_model, context_length)},
-    {"hidden_size", GPT2 | LLAMA, true, offsetof(ps_spec_model, hidden_size)},
-    {"num_layers", GPT2 | LLAMA, true, offsetof(ps_spec_model, num_layers)},
-    {"num_heads", GPT2 | LLAMA, true, offsetof(ps_spec_model, num_heads)},
-    {"num_kv_heads", LLAMA},
-    {"intermediate_size", GPT2 | LLAMA},
-    {"rope_theta", LLAMA},
-    {"norm_epsilon", GPT2 | LLAMA},
-    {"tie_embeddings", GPT2 | LLAMA, .fixed = GPT2},
-    {"dropout", GPT2 | LLAMA, .training = true},
-    {"tokenizer", GPT2 | LLAMA},
-};
-
-enum { N_OWNERS = sizeof owners / sizeof *owners };
-
-/* The architecture's bit. */
-static unsigned bit_of(const ps_spec_model *model)
-{
-    unsigned i = 0;
-    while (strcmp(model->architecture, architecture_names[i]) != 0)
-        i++; /* a word of the table: the schema has seen to that */
-    return 1u << i;
-}
-
 typedef struct section {
-    ps_spec_model *model;
+    const ps_spec_model *model;
     const ps_conf_doc *doc;
     const char *prefix;
     unsigned architecture; /* one of the bits above */
@@ -105,15 +36,16 @@ static bool written(const section *s, const char *key)
 static ps_status check_keys(const section *s)
 {
     const ps_spec_model *m = s->model;
-    for (size_t i = 0; i < N_OWNERS; i++) {
-        bool has = owners[i].owners & s->architecture, said = written(s, owners[i].key);
-        path p = path_of(s, owners[i].key);
+    for (size_t i = 0; i < ps_n_model_keys; i++) {
+        bool has = ps_model_keys[i].owners & s->architecture,
+             said = written(s, ps_model_keys[i].key);
+        path p = path_of(s, ps_model_keys[i].key);
         if (said && !has)
             return ps_conf_fail(s->doc, p.text, "not for architecture %s", m->architecture);
-        if (!has || !owners[i].needed)
+        if (!has || !ps_model_keys[i].needed)
             continue;
         int64_t value = 0;
-        memcpy(&value, (const char *)m + owners[i].offset, sizeof value);
+        memcpy(&value, (const char *)m + ps_model_keys[i].offset, sizeof value);
         if (!said)
             return ps_conf_fail(s->doc, p.text, "missing; architecture %s needs it",
                                 m->architecture);
@@ -165,9 +97,8 @@ static ps_status check_mlp(const section *s)
     return check_classes(s);
 }
 
-static ps_status settle_heads(const section *s)
+static ps_status settle_heads(const section *s, ps_spec_model *m)
 {
-    ps_spec_model *m = s->model;
     if (!m->num_kv_heads)
         m->num_kv_heads = m->num_heads;
     if (m->hidden_size % m->num_heads)
@@ -178,7 +109,7 @@ static ps_status settle_heads(const section *s)
         return ps_conf_fail(s->doc, path_of(s, "num_kv_heads").text,
                             "%" PRId64 " does not divide num_heads, %" PRId64, m->num_kv_heads,
                             m->num_heads);
-    if (s->architecture == LLAMA && m->hidden_size / m->num_heads % 2)
+    if (s->architecture == PS_MODEL_LLAMA && m->hidden_size / m->num_heads % 2)
         return ps_conf_fail(s->doc, path_of(s, "hidden_size").text,
                             "a head has %" PRId64 " numbers (hidden_size / num_heads); RoPE needs "
                             "an even number",
@@ -200,10 +131,9 @@ static ps_status check_tokenizer(const section *s)
     return PS_OK;
 }
 
-static ps_status settle_language(const section *s)
+static ps_status settle_language(const section *s, ps_spec_model *m)
 {
-    ps_spec_model *m = s->model;
-    bool gpt2 = s->architecture == GPT2;
+    bool gpt2 = s->architecture == PS_MODEL_GPT2;
     if (!m->intermediate_size && !gpt2)
         return ps_conf_fail(s->doc, path_of(s, "intermediate_size").text,
                             "missing; architecture llama needs it, from 1");
@@ -213,17 +143,17 @@ static ps_status settle_language(const section *s)
         return ps_conf_fail(s->doc, path_of(s, "tie_embeddings").text,
                             "false is not for architecture gpt2, whose head is the embedding");
     m->tie_embeddings |= gpt2;
-    ps_status st = settle_heads(s);
+    ps_status st = settle_heads(s, m);
     return st ? st : check_tokenizer(s);
 }
 
 ps_status ps_spec_model_settle(ps_spec_model *model, const ps_conf_doc *doc, const char *prefix)
 {
-    section s = {.model = model, .doc = doc, .prefix = prefix, .architecture = bit_of(model)};
+    section s = {.model = model, .doc = doc, .prefix = prefix, .architecture = ps_model_bit(model)};
     ps_status st = check_keys(&s);
     if (st)
         return st;
-    return s.architecture == MLP ? check_mlp(&s) : settle_language(&s);
+    return s.architecture == PS_MODEL_MLP ? check_mlp(&s) : settle_language(&s, model);
 }
 
 bool ps_spec_model_is_language(const ps_spec_model *model)
@@ -257,118 +187,4 @@ void ps_spec_model_free(ps_spec_model **model)
 {
     ps_conf_free(&model_schema, *model);
     *model = NULL;
-}
-
-static const ps_conf_key *find_key(const char *name)
-{
-    const ps_conf_key *key = ps_spec_model_keys;
-    while (strcmp(key->name, name) != 0)
-        key++; /* a row of owners is one of them */
-    return key;
-}
-
-static void put_list(const int64_t *values, size_t n, ps_buf *out)
-{
-    for (size_t i = 0; i < n; i++)
-        ps_buf_printf(out, "%s%" PRId64, i ? ", " : "[", values[i]);
-    ps_buf_puts(out, n ? "]" : "[]");
-}
-
-static void put_texts(char *const *texts, size_t n, ps_buf *out)
-{
-    ps_json_writer json = ps_json_writer_to(out);
-    ps_json_array(&json);
-    for (size_t i = 0; i < n; i++)
-        ps_json_string(&json, texts[i]);
-    ps_json_array_end(&json);
-}
-
-static size_t count_at(const ps_spec_model *m, const ps_conf_key *key)
-{
-    return *(const size_t *)(const void *)((const char *)m + key->count_offset);
-}
-
-/* The key's value as a file has it; numbers in the shortest form that reads back the same. */
-static void put_value(const ps_spec_model *m, const ps_conf_key *key, ps_buf *out)
-{
-    const void *at = (const char *)m + key->offset;
-    ps_json_writer json = ps_json_writer_to(out);
-    switch (key->type) {
-    case PS_CONF_TYPE_BOOL:
-        ps_buf_puts(out, *(const bool *)at ? "true" : "false");
-        break;
-    case PS_CONF_TYPE_INT:
-        ps_buf_printf(out, "%" PRId64, *(const int64_t *)at);
-        break;
-    case PS_CONF_TYPE_REAL:
-        ps_json_double(&json, *(const double *)at);
-        break;
-    case PS_CONF_TYPE_WORD:
-        ps_buf_puts(out, key->words[*(const unsigned *)at]);
-        break;
-    case PS_CONF_TYPE_INTS:
-        put_list(*(int64_t *const *)at, count_at(m, key), out);
-        break;
-    case PS_CONF_TYPE_TEXTS:
-        put_texts(*(char *const *const *)at, count_at(m, key), out);
-        break;
-    default:
-        ps_json_string(&json, *(char *const *)at);
-    }
-}
-
-void ps_spec_model_format(const ps_spec_model *model, ps_buf *out)
-{
-    unsigned architecture = bit_of(model);
-    ps_buf_printf(out, "{architecture: %s", model->architecture);
-    for (size_t i = 0; i < N_OWNERS; i++) {
-        const ps_conf_key *key = find_key(owners[i].key);
-        bool left_out = key->type == PS_CONF_TYPE_TEXTS && !count_at(model, key);
-        if (left_out || !(owners[i].owners & ~owners[i].fixed & architecture))
-            continue;
-        ps_buf_printf(out, ", %s: ", key->name);
-        put_value(model, key, out);
-    }
-    ps_buf_putc(out, '}');
-}
-
-/* ---- a section against the model that the job begins from ---- */
-
-/* "model.rope_theta is 10000 (the default) here and 500000 there", when that is so. */
-static void put_difference(const section *s, const ps_spec_model *origin, const ps_conf_key *key,
-                           ps_buf *out)
-{
-    ps_buf mine = PS_BUF_EMPTY, stored = PS_BUF_EMPTY;
-    put_value(s->model, key, &mine);
-    put_value(origin, key, &stored);
-    if (strcmp(ps_buf_cstr(&mine), ps_buf_cstr(&stored)) != 0)
-        ps_buf_printf(out, "%s%s is %s%s here and %s there", out->len ? ", " : "",
-                      path_of(s, key->name).text, ps_buf_cstr(&mine),
-                      written(s, key->name) ? "" : " (not written)", ps_buf_cstr(&stored));
-    ps_buf_free(&mine);
-    ps_buf_free(&stored);
-}
-
-static void put_differences(const section *s, const ps_spec_model *origin, ps_buf *out)
-{
-    put_difference(s, origin, find_key("architecture"), out);
-    for (size_t i = 0; i < N_OWNERS && bit_of(origin) == s->architecture; i++)
-        if (owners[i].owners & s->architecture && !owners[i].training)
-            put_difference(s, origin, find_key(owners[i].key), out);
-}
-
-ps_status ps_spec_model_match(ps_spec_model *model, const ps_spec_model *origin, const char *name,
-                              const ps_conf_doc *doc, const char *prefix)
-{
-    section s = {.model = model, .doc = doc, .prefix = prefix, .architecture = bit_of(model)};
-    ps_buf text = PS_BUF_EMPTY;
-    ps_status st = PS_OK;
-    put_differences(&s, origin, &text);
-    if (text.len)
-        st = ps_conf_fail(doc, "model",
-                          "leave the section out, or write in it what model %s is, which the job "
-                          "begins from: %s",
-                          name, ps_buf_cstr(&text));
-    ps_buf_free(&text);
-    return st;
 }

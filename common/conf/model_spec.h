@@ -3,9 +3,7 @@
 #ifndef PS_CONF_MODEL_SPEC_H
 #define PS_CONF_MODEL_SPEC_H
 
-#include "common/conf/job_spec.h"
-
-extern const ps_conf_key ps_spec_model_keys[];
+#include "common/conf/model_keys.h"
 
 /* Checks the rules across keys and fills in what follows from other keys (num_kv_heads,
  * intermediate_size, tie_embeddings). prefix is the section's path with its dot, "model.", or "".
@@ -14,10 +12,11 @@ PS_MUST_CHECK ps_status ps_spec_model_settle(ps_spec_model *model, const ps_conf
                                              const char *prefix);
 
 /* Does the section say what the stored model `name` is, in all but what matters for training alone
- * (dropout)? Both are settled. PS_INVALID_ARGUMENT names every key that differs, and both values.
- */
-PS_MUST_CHECK ps_status ps_spec_model_match(ps_spec_model *model, const ps_spec_model *origin,
-                                            const char *name, const ps_conf_doc *doc,
-                                            const char *prefix);
+ * (dropout) and what it leaves open? Both are settled. PS_INVALID_ARGUMENT names every key that
+ * differs, and both values. */
+PS_MUST_CHECK ps_status ps_spec_model_match(const ps_spec_model *model, const ps_spec_model *origin,
+                                            const char *name, const ps_conf_doc *doc);
+/* Then: what the model leaves open becomes the origin's, which has that of the model instead. */
+void ps_spec_model_take_open(ps_spec_model *model, ps_spec_model *origin);
 
 #endif

@@ -51,6 +51,7 @@ typedef struct step {
     char *owner;               /* who submitted the job */
     Psd__V1__PlanResult *plan; /* create */
     ps_job_outcome outcome;    /* finish */
+    char *settled;             /* finish */
     ps_job_state state;        /* ended */
 } step;
 
@@ -66,6 +67,7 @@ static void step_free(step *s)
 {
     ps_job_file_clear(&s->file);
     ps_free(&s->owner);
+    ps_free(&s->settled);
     if (s->plan)
         psd__v1__plan_result__free_unpacked(s->plan, NULL);
     ps_free(&s);
@@ -200,6 +202,8 @@ static ps_status finish_job(step *s)
 {
     ps_run *run = NULL;
     ps_status st = read_file(s);
+    if (!st && *s->settled)
+        st = ps_job_spec_settle(s->file.spec, ps_slice_str(s->settled));
     if (!st)
         st = ps_runs_find(s->lifecycle->conf.runs, s->job_id, &run);
     if (!st) {
@@ -220,11 +224,12 @@ static void finish_run(ps_off_loop *off)
     step_free(s);
 }
 
-static void finish_out(void *user, uint64_t job_id, const ps_job_spec *spec,
+static void finish_out(void *user, uint64_t job_id, const ps_job_spec *spec, const char *settled,
                        const ps_job_outcome *outcome)
 {
     ps_lifecycle *l = user;
     step *s = step_new(l, job_id);
+    s->settled = ps_strdup(settled);
     s->outcome = *outcome;
     ps_off_loop_submit(l->conf.loop, &s->off, finish_run);
 }

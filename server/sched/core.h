@@ -82,7 +82,8 @@ struct ps_job {
     ps_job_spec *spec;
     char *model_config; /* of the stored model record->model_version; "": it uses none */
     const ps_job_kind *kind;
-    void *work; /* the kind's; NULL before it runs */
+    char *settled; /* its model section as its plan has settled it, from then on; "": as in spec */
+    void *work;    /* the kind's; NULL before it runs */
     ps_list leases;
     uint32_t n_leases;      /* that are not cancelled */
     uint64_t began_ns;      /* running since (in this process) */
@@ -164,6 +165,7 @@ ps_job *ps_job_find(ps_sched *sched, uint64_t id); /* NULL: none in memory */
 ps_job *ps_job_make(ps_sched *sched, ps_job_record *record, ps_job_spec *spec,
                     const char *model_config);
 void ps_job_unlink(ps_job *job); /* out of the scheduler's lists; the reference stays */
+void ps_job_settle(ps_job *job, char **section); /* before its plan is acted on; takes the text */
 void ps_job_ref(ps_job *job);
 void ps_job_unref(ps_job *job);
 bool ps_job_runs(const ps_job *job); /* state running */

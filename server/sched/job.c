@@ -94,6 +94,7 @@ ps_job *ps_job_make(ps_sched *s, ps_job_record *record, ps_job_spec *spec, const
     job->record = record;
     job->spec = spec;
     job->model_config = ps_strdup(model_config);
+    job->settled = ps_strdup("");
     job->kind = ps_job_kind_find(record->kind);
     job->version = 1;
     ps_list_init(&job->leases);
@@ -103,6 +104,13 @@ ps_job *ps_job_make(ps_sched *s, ps_job_record *record, ps_job_spec *spec, const
     s->n_jobs++;
     sort_in(job);
     return job;
+}
+
+void ps_job_settle(ps_job *job, char **section)
+{
+    free(job->settled);
+    job->settled = *section;
+    *section = NULL;
 }
 
 void ps_job_unlink(ps_job *job)
@@ -129,6 +137,7 @@ void ps_job_unref(ps_job *job)
     free(job->members);
     ps_output_free(&job->output);
     free(job->model_config);
+    free(job->settled);
     ps_job_spec_free(&job->spec);
     ps_job_record_free(&job->record);
     free(job);

@@ -33,6 +33,7 @@ static void work_free(void *of)
 {
     ps_train *w = of;
     ps_rows_free(&w->rows);
+    free(w->settled);
     free(w);
 }
 
@@ -246,10 +247,12 @@ static void warn_of_warmup(ps_job *job, uint64_t n_rows)
 static void planned(ps_job *job, const Psd__V1__PlanResult *plan)
 {
     ps_train *w = work_of(job);
-    if (ps_plan_check(plan, job->spec)) {
+    char *settled = NULL;
+    if (ps_plan_check(plan, job->spec, &settled)) {
         ps_job_fail(job, "%s", ps_error_message());
         return;
     }
+    ps_job_settle(job, &settled);
     w->test_rows = job->spec->data.test ? plan->test_rows : 0;
     ps_rows_init(&w->rows, plan->train_rows, (uint32_t)job->spec->train->epochs,
                  rows_per_task(job->spec, plan->train_rows), !ps_train_is_bsp(job));
@@ -454,6 +457,7 @@ static ps_status load(ps_job *job, ps_slice blob)
     }
     w->phase = PS_TRAINING;
     job->work = w;
+    ps_job_settle(job, &w->settled);
     ps_job_say(job, PS_LOG_NOTICE, "psd",
                "goes on from its checkpoint: epoch %u, %" PRIu64 " of %" PRIu64 " samples",
                epoch_at(w), ps_rows_count_done(&w->rows), w->rows.n_rows * w->rows.n_epochs);

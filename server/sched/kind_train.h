@@ -30,6 +30,7 @@ typedef struct ps_train {
     double test_loss;
     ps_metric_list test_metrics;
     ps_epoch_means means;
+    char *settled; /* as ps_train_read found it; then it is ps_job.settled */
 } ps_train;
 
 bool ps_train_is_bsp(const ps_job *job);

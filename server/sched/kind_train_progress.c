@@ -1,18 +1,19 @@
 /* How far a training job is, as bytes: version u32, test_rows, 0, seconds u64, evaluated u32,
  * has_test u32, test_loss u64, u32 and as many bytes of JSON: the test metrics, the means of its
- * epochs (epoch_means.h; from version 3 on), then the rows;
- * little-endian, doubles by their bits. Reading fails on bytes that are not such, or not this
- * job's. */
+ * epochs (epoch_means.h; from version 3 on), u32 and as many bytes: the settled model section (from
+ * version 4 on), then the rows; little-endian, doubles by their bits. Reading fails on bytes that
+ * are not such, or not this job's. */
 #include "server/sched/kind_train.h"
 
 #include "common/base/mem.h"
 #include "server/sched/core.h"
+#include "server/sched/plan.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-enum { OLDEST_VERSION = 2, MEANS_VERSION = 3, BLOB_VERSION = 3 };
+enum { OLDEST_VERSION = 2, MEANS_VERSION = 3, SETTLED_VERSION = 4, BLOB_VERSION = 4 };
 
 static void put_u32(ps_buf *b, uint32_t v)
 {
@@ -67,6 +68,8 @@ ps_status ps_train_save(ps_job *job, ps_buf *blob)
     put_double(blob, w->test_loss);
     put_metrics(blob, &w->test_metrics);
     ps_epoch_means_save(&w->means, blob);
+    put_u32(blob, (uint32_t)strlen(job->settled));
+    ps_buf_puts(blob, job->settled);
     size_t n = 0;
     ps_piece *out = NULL;
     ps_list_each(node, &job->leases)
@@ -80,6 +83,14 @@ ps_status ps_train_save(ps_job *job, ps_buf *blob)
     ps_rows_save(&w->rows, out, n, blob);
     free(out);
     return PS_OK;
+}
+
+static ps_status read_settled(const ps_job *job, uint32_t version, ps_cursor *c, char **out)
+{
+    ps_slice model = ps_slice_of(NULL, 0);
+    if (version >= SETTLED_VERSION)
+        model = ps_read_bytes(c, ps_read_u32le(c));
+    return ps_plan_settled(job->spec, model, out) ? ps_wrap(PS_CORRUPT, "progress") : PS_OK;
 }
 
 ps_status ps_train_read(const ps_job *job, ps_slice blob, ps_train *w)
@@ -98,6 +109,8 @@ ps_status ps_train_read(const ps_job *job, ps_slice blob, ps_train *w)
     ps_status st = ps_metric_list_parse(ps_read_bytes(&c, ps_read_u32le(&c)), &w->test_metrics);
     if (!st && version >= MEANS_VERSION)
         st = ps_epoch_means_load(&w->means, &c);
+    if (!st)
+        st = read_settled(job, version, &c, &w->settled);
     if (!st)
         st = ps_rows_load(&w->rows, 1, !ps_train_is_bsp(job), &c);
     if (st)

@@ -24,6 +24,7 @@ typedef struct entry {
     ps_watch *watch; /* a reference */
     ps_task_kind task;
     ps_piece piece;
+    const char *settled;   /* the job's */
     Psd__V1__Output *said; /* before this task; NULL: nothing */
     ps_job_outcome outcome;
     ps_job_state state;
@@ -181,6 +182,11 @@ static void run_task(ps_sched *s, entry *e)
     } kind = {.in = ps_task_kind_name(e->task)};
     task.kind = kind.out;
     task.spec = record->spec;
+    union {
+        const char *in;
+        char *out;
+    } settled = {.in = e->settled};
+    task.settled_model = settled.out;
     task.epoch = e->piece.epoch;
     task.row_begin = e->piece.begin;
     task.row_end = e->piece.end;
@@ -201,6 +207,7 @@ void ps_outbox_task(const ps_lease *lease)
     e->lease_id = lease->id;
     e->task = lease->kind;
     e->piece = lease->piece;
+    e->settled = lease->job->settled;
     e->text = ps_strdup(lease->worker->name);
     const ps_output *output = &lease->job->output;
     if (output->n)
@@ -306,13 +313,15 @@ void ps_outbox_checkpoint(ps_job *job)
 
 static void run_finish(ps_sched *s, entry *e)
 {
-    s->out->finish(s->user, e->job->record->id, e->job->spec, &e->outcome);
+    s->out->finish(s->user, e->job->record->id, e->job->spec, e->settled, &e->outcome);
 }
 
 void ps_outbox_finish(ps_job *job, const ps_job_outcome *outcome)
 {
     job->waiting = true;
-    add(job->sched, job, run_finish)->outcome = *outcome;
+    entry *e = add(job->sched, job, run_finish);
+    e->settled = job->settled;
+    e->outcome = *outcome;
 }
 
 static void run_notify(ps_sched *s, entry *e)

@@ -46,12 +46,29 @@ static ps_status check_names(const Psd__V1__PlanResult *plan)
     ps_status st = PS_OK;
     for (size_t i = 1; !st && i < plan->n_tensors; i++)
         if (strcmp(names[i - 1], names[i]) == 0)
-            st = ps_fail(PS_INVALID_ARGUMENT, "plan: tensor %s is there twice", names[i]);
+            st = ps_fail(PS_INVALID_ARGUMENT, "tensor %s is there twice", names[i]);
     free(names);
     return st;
 }
 
-ps_status ps_plan_check(const Psd__V1__PlanResult *plan, const ps_job_spec *spec)
+/* The text is made anew, so that what psd hands on and stores is of its own words. */
+ps_status ps_plan_settled(const ps_job_spec *spec, ps_slice model, char **settled)
+{
+    ps_spec_model *section = NULL;
+    ps_buf text = PS_BUF_EMPTY;
+    if (model.len) {
+        ps_status st = ps_spec_model_settled(spec->model, model, &section);
+        if (st)
+            return st;
+        ps_spec_model_format(section, &text);
+        ps_spec_model_free(&section);
+    }
+    *settled = ps_strdup(ps_buf_cstr(&text));
+    ps_buf_free(&text);
+    return PS_OK;
+}
+
+ps_status ps_plan_check(const Psd__V1__PlanResult *plan, const ps_job_spec *spec, char **settled)
 {
     if (plan->train_rows == 0 || plan->train_rows > PS_ROWS_MAX)
         return ps_fail(PS_INVALID_ARGUMENT, "plan: %" PRIu64 " rows to train on, allowed 1 to 2^48",
@@ -67,5 +84,8 @@ ps_status ps_plan_check(const Psd__V1__PlanResult *plan, const ps_job_spec *spec
         if (st)
             return st;
     }
-    return check_names(plan);
+    ps_status st = check_names(plan);
+    if (!st)
+        st = ps_plan_settled(spec, ps_slice_str(plan->model), settled);
+    return st ? ps_wrap(st, "plan") : PS_OK;
 }

@@ -92,8 +92,9 @@ typedef struct ps_sched_out {
      * checkpoint_ms, have passed). */
     void (*checkpoint_due)(void *user, uint64_t job_id);
     /* Training is over: write the model; answer once with ps_sched_finished. It is asked again,
-     * later, when that could not be done. */
-    void (*finish)(void *user, uint64_t job_id, const ps_job_spec *spec,
+     * later, when that could not be done. settled: the model section that the plan has settled; "":
+     * it is the spec's. */
+    void (*finish)(void *user, uint64_t job_id, const ps_job_spec *spec, const char *settled,
                    const ps_job_outcome *outcome);
     /* The job has ended in this state, and its leases are gone: release what it holds. */
     void (*ended)(void *user, uint64_t job_id, ps_job_state state);

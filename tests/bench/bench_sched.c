@@ -65,7 +65,7 @@ static void checkpoint_due(void *user, uint64_t job_id)
 {
 }
 
-static void finish(void *user, uint64_t job_id, const ps_job_spec *spec,
+static void finish(void *user, uint64_t job_id, const ps_job_spec *spec, const char *settled,
                    const ps_job_outcome *outcome)
 {
 }

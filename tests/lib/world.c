@@ -21,6 +21,7 @@ void ps_world_send_task(void *user, uint64_t session, const Psd__V1__Task *t)
                             .end = t->row_end,
                             .clock = t->first_clock};
     (void)snprintf(task->kind, sizeof task->kind, "%s", t->kind);
+    (void)snprintf(task->settled, sizeof task->settled, "%s", t->settled_model);
     ck_assert_str_ne(t->spec, "");
     if (t->model_config[0])
         ps_buf_printf(&w->trace, "config %s\nversion %s to session %" PRIu64 "\n", t->model_config,
@@ -79,12 +80,13 @@ static void checkpoint_due(void *user, uint64_t job_id)
     ((ps_world *)user)->n_checkpoints++;
 }
 
-static void finish(void *user, uint64_t job_id, const ps_job_spec *spec,
+static void finish(void *user, uint64_t job_id, const ps_job_spec *spec, const char *settled,
                    const ps_job_outcome *outcome)
 {
     ps_world *w = user;
     ps_buf_printf(&w->trace, "finish %" PRIu64 "\n", job_id);
     w->outcome = *outcome;
+    (void)snprintf(w->settled, sizeof w->settled, "%s", settled);
     answer(w, w->on_finish, job_id, ps_sched_finished);
 }
 
@@ -284,6 +286,7 @@ void ps_world_plan(ps_world *w, ps_world_task *task, uint64_t train_rows, uint64
     plan.test_rows = test_rows;
     plan.n_tensors = 1;
     plan.tensors = tensors;
+    plan.model = (char *)(uintptr_t)(w->plan_model ? w->plan_model : "");
     Psd__V1__TaskResult result;
     psd__v1__task_result__init(&result);
     result.plan = &plan;

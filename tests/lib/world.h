@@ -13,6 +13,7 @@ typedef struct ps_world_task {
     char kind[16];
     uint32_t epoch;
     uint64_t begin, end, clock;
+    char settled[256];
     bool cancelled; /* a CancelTask was sent */
     bool answered;  /* by the test */
 } ps_world_task;
@@ -32,6 +33,8 @@ typedef struct ps_world {
     uint64_t clock;                       /* what enter returns */
     uint32_t train_slots;                 /* what workers say; 0: nothing of it */
     uint64_t n_checkpoints;
+    const char *plan_model; /* what plans say of the model, in a section; NULL: nothing */
+    char settled[256];      /* of the last finish */
 } ps_world;
 
 #define PS_WORLD_TIMEOUT_MS    10000 /* lease_timeout_ms */

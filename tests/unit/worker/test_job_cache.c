@@ -167,6 +167,28 @@ START_TEST(another_job_file_under_the_same_number_is_another_job)
 }
 END_TEST
 
+START_TEST(what_a_plan_has_settled_is_the_jobs_model)
+{
+    static char named[] = "{architecture: mlp, layers: [2, 2], classes: [no, yes]}",
+                others[] = "{architecture: mlp, layers: [2, 3], classes: [no, yes, or]}";
+    begin();
+    job j = training(1, "[2, 2]", t.data);
+    char *loss = strstr(j.spec, ", loss: squared_error");
+    memmove(loss, loss + 21, strlen(loss + 21) + 1);
+    ps_job_entry *planned = entry_of(&j), *again;
+    ck_assert_uint_eq(ps_job_entry_model_spec(planned)->n_classes, 0);
+    ck_assert_int_eq(ps_job_entry_settle(planned, named), PS_OK);
+    ck_assert_str_eq(ps_job_entry_model_spec(planned)->classes[1], "yes");
+    j.task.settled_model = named;
+    ck_assert_ptr_eq(entry_of(&j), planned); /* psd has kept it, as it was said */
+    ps_job_cache_clear(t.cache);
+    ck_assert_str_eq(ps_job_entry_model_spec(entry_of(&j))->classes[0], "no"); /* another worker */
+    j.task.settled_model = others;
+    says(ps_job_cache_get(run_of(&j), &again), PS_INVALID_ARGUMENT, "model.layers is [2, 2] in");
+    end();
+}
+END_TEST
+
 START_TEST(the_job_that_was_not_used_for_longest_leaves)
 {
     begin();
@@ -304,6 +326,7 @@ END_TEST
 static const ps_check_case tests[] = {
     {&the_next_task_of_a_job_finds_what_the_last_one_opened},
     {&another_job_file_under_the_same_number_is_another_job},
+    {&what_a_plan_has_settled_is_the_jobs_model},
     {&the_job_that_was_not_used_for_longest_leaves},
     {&a_job_that_cannot_be_read_leaves_nothing_behind},
     {&data_is_read_only_where_it_may_be_and_fits_the_model},

@@ -107,9 +107,33 @@ START_TEST(a_section_that_is_not_the_stored_models_is_refused_key_by_key)
 }
 END_TEST
 
+#define NAMED "{architecture: mlp, layers: [4, 2], classes: [no, yes]}"
+#define FROM_NAMED(model)                                            \
+    "kind: train\nname: a\ninitialize_from: base\n"                  \
+    "train: {epochs: 1, optimizer: {name: sgd, learning_rate: 1}}\n" \
+    "data: {format: csv, train: {features: /x}}\n" model
+
+START_TEST(what_a_section_leaves_open_is_the_stored_models)
+{
+    ps_job_spec *s = NULL;
+    ck_assert_int_eq(
+        parse_from(FROM_NAMED("model: {architecture: mlp, layers: [4, 2]}\n"), NAMED, &s), PS_OK);
+    ck_assert_uint_eq(s->model->n_classes, 2);
+    ck_assert_str_eq(s->model->classes[1], "yes");
+    ps_job_spec_free(&s);
+    ck_assert_int_eq(
+        parse_from(FROM_NAMED("model: {architecture: mlp, layers: [4, 2], classes: [yes, no]}\n"),
+                   NAMED, &s),
+        PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(
+        strstr(ps_error_message(), "model.classes is [\"yes\",\"no\"] here and "));
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&a_job_that_begins_from_a_model_has_what_that_is},
     {&a_section_that_is_not_the_stored_models_is_refused_key_by_key},
+    {&what_a_section_leaves_open_is_the_stored_models},
     {0},
 };
 

@@ -69,6 +69,22 @@ START_TEST(a_restart_goes_on_from_the_checkpoint_bit_for_bit)
 }
 END_TEST
 
+START_TEST(the_model_says_what_its_plan_has_settled)
+{
+    rig r = {0};
+    open_rig(&r);
+    r.world->plan_model = "{architecture: mlp, layers: [4, 3], classes: [a, b, c]}";
+    uint64_t id = begin_job(&r, "");
+    train(&r);
+    ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_DONE);
+    ps_model_record *model = NULL;
+    ck_assert_int_eq(ps_catalog_model_get(r.stored.catalog, "a", &model), PS_OK);
+    ck_assert_ptr_nonnull(strstr(model->config, "classes: [\"a\",\"b\",\"c\"]"));
+    ps_model_record_free(&model);
+    close_rig(&r);
+}
+END_TEST
+
 START_TEST(a_full_disk_at_the_end_costs_nothing_but_time)
 {
     rig r = {0};
@@ -261,6 +277,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {&a_job_makes_parameters_then_a_model_and_leaves_no_checkpoint},
     {&a_restart_goes_on_from_the_checkpoint_bit_for_bit},
+    {&the_model_says_what_its_plan_has_settled},
     {&a_full_disk_at_the_end_costs_nothing_but_time},
     {&what_room_there_is_goes_to_the_model},
     {&the_last_checkpoint_is_written_once_there_is_room_for_it_and_only_once},

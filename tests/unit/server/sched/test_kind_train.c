@@ -182,6 +182,82 @@ START_TEST(a_plan_that_cannot_be_fails_the_job)
 }
 END_TEST
 
+#define NAMED                                                                     \
+    "{architecture: mlp, layers: [4, 3], activation: relu, loss: cross_entropy, " \
+    "classes: [\"a\",\"b\",\"c\"]}"
+
+START_TEST(what_a_plan_settles_goes_with_every_task_and_into_the_model)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    w->plan_model = "{architecture: mlp, layers: [4, 3], classes: [a, b, c]}"; /* not as psd's */
+    uint64_t id = ps_world_training(w, "asp", true, "shards: {rows_per_task: 50}\n");
+    ck_assert_str_eq(w->tasks[0].settled, "");
+    ck_assert_str_eq(ps_world_task_of(w, 1)->kind, "train");
+    ck_assert_str_eq(ps_world_task_of(w, 1)->settled, NAMED);
+    ps_world_trained(w, ps_world_task_of(w, 1));
+    ck_assert_int_eq(ps_sched_progress_save(w->sched, id, &w->blob), PS_OK);
+    ps_world_restart(w);
+    ps_world_attach(w, 7, "w1");
+    ck_assert_str_eq(ps_world_task_of(w, 7)->kind, "train");
+    ck_assert_str_eq(ps_world_task_of(w, 7)->settled, NAMED);
+    for (ps_world_task *task; (task = ps_world_task_of(w, 7));) {
+        ck_assert_str_eq(task->settled, NAMED);
+        ps_world_do(w, task, 100, 20);
+    }
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_DONE);
+    ck_assert_str_eq(w->settled, NAMED);
+    ps_world_free(&w);
+}
+END_TEST
+
+/* The bytes of version 3 are those of 4 without the section and its length. */
+START_TEST(a_checkpoint_of_before_plans_settled_anything_is_gone_on_from)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    w->plan_model = NAMED;
+    uint64_t id = ps_world_training(w, "asp", false, "");
+    ck_assert_int_eq(ps_sched_progress_save(w->sched, id, &w->blob), PS_OK);
+    size_t cut = strlen(NAMED) + 4;
+    uint8_t *at = memmem(w->blob.data, w->blob.len, NAMED, strlen(NAMED));
+    ck_assert_ptr_nonnull(at);
+    memmove(at - 4, at - 4 + cut, (size_t)(w->blob.data + w->blob.len - (at - 4 + cut)));
+    w->blob.len -= cut;
+    ps_put_u32le(w->blob.data, 3);
+    ps_world_restart(w);
+    ps_world_attach(w, 7, "w1");
+    ck_assert_str_eq(ps_world_task_of(w, 7)->kind, "train");
+    ck_assert_str_eq(ps_world_task_of(w, 7)->settled, "");
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(a_plan_that_settles_another_model_fails_the_job)
+{
+    static const struct {
+        const char *model, *reason;
+    } bad[] = {
+        {"{architecture: mlp, layers: [4, 2], classes: [a, b]}",
+         "plan: model.layers is [4, 3] in the job, and [4, 2] in its plan"},
+        {"{architecture: mlp, layers: [4, 3], loss: squared_error}", "plan: model.loss is"},
+        {"{architecture: mlp, layers: [4, 3], classes: [a, b]}",
+         "plan: the plan's model:1: classes"},
+        {"{architecture: mlp, layers: [4, 3], classes: [a, b, b]}", "'b' is there twice"},
+        {"{architecture: mlp", "not valid YAML"},
+        {"no", "plan: the plan's model"},
+    };
+    ps_world *w = ps_world_new(NULL, true);
+    ps_world_attach(w, 1, "w1");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        w->plan_model = bad[i].model;
+        uint64_t id = ps_world_submit(w, "a", 1, "asp", false, "");
+        ps_world_plan(w, ps_world_task_of(w, 1), 10, 0, 4);
+        ck_assert_int_eq(ps_world_state(w, id), PS_JOB_FAILED);
+        ps_world_assert_reason(w, id, bad[i].reason);
+    }
+    ps_world_free(&w);
+}
+END_TEST
+
 START_TEST(a_stored_model_of_other_shapes_fails_the_job_and_one_of_the_same_does_not)
 {
     ps_world *w = ps_world_new(NULL, true);
@@ -281,6 +357,9 @@ static const ps_check_case cases[] = {
     {&a_failure_that_no_other_worker_would_avoid_ends_the_job_at_once},
     {&epochs_that_end_at_once_are_each_told},
     {&a_plan_that_cannot_be_fails_the_job},
+    {&what_a_plan_settles_goes_with_every_task_and_into_the_model},
+    {&a_checkpoint_of_before_plans_settled_anything_is_gone_on_from},
+    {&a_plan_that_settles_another_model_fails_the_job},
     {&a_stored_model_of_other_shapes_fails_the_job_and_one_of_the_same_does_not},
     {&a_warm_up_that_takes_all_of_the_job_is_said},
     {&progress_counts_rows_and_means_over_the_last_seconds},
