@@ -1,61 +1,16 @@
 /* Writing: temporary file, everything in it, fsync, rename, fsync of the folder, manifest, and only
  * then is the oldest removed. Whatever fails before the rename costs the temporary file only; what
- * fails after it leaves the new one beside the old ones. Loading: newest first, down to one that is
- * good. */
+ * fails after it leaves the new one beside the old ones. Loading is in checkpoint_load.c. */
 #include "server/durable/checkpoint.h"
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "server/durable/checkpoint_file.h"
+#include "server/durable/checkpoint_folder.h"
 #include "server/durable/manifest.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-
-#define PREFIX    "checkpoint-"
-#define TEMPORARY "checkpoint.tmp"
-
-/* The numbers of the checkpoints in a folder. */
-typedef struct numbers {
-    uint64_t *list; /* descending once sorted */
-    size_t n, capacity;
-} numbers;
-
-static void collect(void *user, const char *name)
-{
-    numbers *found = user;
-    uint64_t number;
-    char again[64];
-    if (sscanf(name, PREFIX "%" SCNu64, &number) != 1)
-        return;
-    (void)snprintf(again, sizeof again, PREFIX "%" PRIu64, number);
-    if (strcmp(again, name) != 0)
-        return;
-    if (found->n == found->capacity) {
-        found->capacity = found->capacity ? 2 * found->capacity : 16;
-        found->list = ps_realloc(found->list, found->capacity * sizeof *found->list);
-    }
-    found->list[found->n++] = number;
-}
-
-static int descending(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x > y ? -1 : x < y;
-}
-
-static ps_status find_numbers(const ps_disk *disk, const char *folder, numbers *out)
-{
-    ps_status st = disk->list(disk->state, folder, collect, out);
-    if (out->n)
-        qsort(out->list, out->n, sizeof *out->list, descending);
-    return st;
-}
-
-static char *path_of(const char *folder, uint64_t number)
-{
-    return ps_asprintf("%s/" PREFIX "%" PRIu64, folder, number);
-}
 
 /* ---- writing ---- */
 
@@ -114,7 +69,7 @@ static ps_status write_temporary(const writing *w, const char *path)
 
 static ps_status publish(const writing *w, const char *folder, const char *temporary)
 {
-    char *path = path_of(folder, w->info->number);
+    char *path = ps_checkpoint_path(folder, w->info->number);
     ps_status st = write_temporary(w, temporary);
     st = ps_disk_publish(w->disk, st, true, temporary, path, folder);
     free(path);
@@ -122,7 +77,7 @@ static ps_status publish(const writing *w, const char *folder, const char *tempo
 }
 
 /* What the folder has now, and what is known of it, newest first. */
-static void list_kept(ps_manifest *manifest, const numbers *found, size_t keep,
+static void list_kept(ps_manifest *manifest, const ps_checkpoint_numbers *found, size_t keep,
                       const ps_checkpoint_info *info)
 {
     ps_manifest before = *manifest;
@@ -134,37 +89,49 @@ static void list_kept(ps_manifest *manifest, const numbers *found, size_t keep,
                 manifest->entries[manifest->n++] = before.entries[j];
 }
 
-static void remove_old(const ps_disk *disk, const char *folder, const numbers *found, size_t keep)
+static void remove_old(const ps_disk *disk, const char *folder, const ps_checkpoint_numbers *found,
+                       size_t keep)
 {
     for (size_t i = keep - 1; i < found->n; i++) {
-        char *path = path_of(folder, found->list[i]);
+        char *path = ps_checkpoint_path(folder, found->list[i]);
         if (disk->unlink(disk->state, path))
             ps_log_warning("checkpoint", "an old one stays: %s", ps_error_message());
         free(path);
     }
 }
 
-static ps_status write_next(const writing *w, const char *folder, size_t keep, const numbers *found)
+/* One that was never used, also not by a checkpoint that is gone or damaged. */
+static uint64_t next_number(const ps_checkpoint_found *found, const ps_manifest *manifest)
 {
-    char *temporary = ps_asprintf("%s/" TEMPORARY, folder);
+    const uint64_t newest[] = {found->good.n ? found->good.list[0] : 0,
+                               found->damaged.n ? found->damaged.list[0] : 0,
+                               manifest->n ? manifest->entries[0].number : 0};
+    uint64_t most = 0;
+    for (size_t i = 0; i < sizeof newest / sizeof *newest; i++)
+        most = newest[i] > most ? newest[i] : most;
+    return most + 1;
+}
+
+static ps_status write_next(const writing *w, const char *folder, size_t keep,
+                            const ps_checkpoint_found *found)
+{
+    char *temporary = ps_asprintf("%s/" PS_CHECKPOINT_TEMPORARY, folder);
     char *manifest_path = ps_asprintf("%s/manifest", folder);
     ps_manifest manifest = {0};
     ps_status st = ps_manifest_read(w->disk, manifest_path, &manifest);
     if (st == PS_NOT_FOUND || st == PS_CORRUPT)
         st = PS_OK; /* it is written anew */
-    w->info->number = 1 + (found->n ? found->list[0] : 0);
-    if (manifest.n && manifest.entries[0].number >= w->info->number)
-        w->info->number = manifest.entries[0].number + 1;
+    w->info->number = next_number(found, &manifest);
     if (!st)
         st = check_space(w->disk, folder, w->store);
     if (!st)
         st = publish(w, folder, temporary);
     if (!st) {
-        list_kept(&manifest, found, keep, w->info);
+        list_kept(&manifest, &found->good, keep, w->info);
         st = ps_manifest_write(w->disk, manifest_path, &manifest);
     }
     if (!st)
-        remove_old(w->disk, folder, found, keep);
+        remove_old(w->disk, folder, &found->good, keep);
     free(manifest_path);
     free(temporary);
     return st;
@@ -180,87 +147,18 @@ ps_status ps_checkpoint_write(const ps_disk *disk, const char *folder, ps_param_
         keep = PS_CHECKPOINT_KEEP;
     if (keep > PS_MANIFEST_MAX)
         keep = PS_MANIFEST_MAX;
-    numbers found = {0};
+    ps_checkpoint_found found = {0};
     ps_status st = ps_disk_mkdir_if_missing(disk, folder);
     if (!st)
-        st = find_numbers(disk, folder, &found);
+        st = ps_checkpoint_find(disk, folder, &found);
     if (!st)
         st = write_next(&w, folder, keep, &found);
-    free(found.list);
+    ps_checkpoint_found_free(&found);
     if (st)
         return ps_wrap(st, "checkpoint in %s", folder);
     if (out)
         *out = info;
     return PS_OK;
-}
-
-/* ---- loading ---- */
-
-/* A checkpoint that the manifest has and the folder has not is as bad as a damaged one. */
-static uint32_t count_lost(const ps_disk *disk, const char *folder, const numbers *found)
-{
-    char *path = ps_asprintf("%s/manifest", folder);
-    ps_manifest manifest = {0};
-    ps_status st = ps_manifest_read(disk, path, &manifest);
-    if (st && st != PS_NOT_FOUND)
-        ps_log_warning("checkpoint", "going on without the manifest: %s", ps_error_message());
-    free(path);
-    uint64_t newest = found->n ? found->list[0] : 0;
-    uint32_t lost = 0;
-    for (size_t i = 0; !st && i < manifest.n; i++) {
-        if (manifest.entries[i].number <= newest)
-            continue;
-        lost++;
-        ps_log_error("checkpoint", "%s/" PREFIX "%" PRIu64 " is gone", folder,
-                     manifest.entries[i].number);
-    }
-    return lost;
-}
-
-static ps_status load_newest(const ps_disk *disk, const char *folder, const numbers *found,
-                             uint64_t push_bytes, ps_param_store **store, ps_buf *progress,
-                             ps_checkpoint_info *info)
-{
-    ps_error first = {0};
-    for (size_t i = 0; i < found->n; i++) {
-        char *path = path_of(folder, found->list[i]);
-        ps_status st = ps_checkpoint_load_file(disk, path, push_bytes, store, progress);
-        free(path);
-        if (!st) {
-            info->number = found->list[i];
-            info->version = ps_param_store_version(*store);
-            return PS_OK;
-        }
-        if (st == PS_NO_MEMORY)
-            return st;
-        ps_log_error("checkpoint", "not usable, trying the one before: %s", ps_error_message());
-        if (!first.code)
-            ps_error_save(&first, st);
-        info->damaged++;
-    }
-    (void)ps_error_raise(&first);
-    return ps_wrap(PS_CORRUPT, "none of %zu checkpoints is good, the newest", found->n);
-}
-
-ps_status ps_checkpoint_load(const ps_disk *disk, const char *folder, uint64_t push_bytes,
-                             ps_param_store **store, ps_buf *progress, ps_checkpoint_info *out)
-{
-    numbers found = {0};
-    ps_checkpoint_info info = {0};
-    ps_status st = find_numbers(disk, folder, &found);
-    if (!st) {
-        info.damaged = count_lost(disk, folder, &found);
-        if (found.n)
-            st = load_newest(disk, folder, &found, push_bytes, store, progress, &info);
-        else if (info.damaged)
-            st = ps_fail(PS_CORRUPT, "%s: the manifest has checkpoints, the folder none", folder);
-        else
-            st = ps_fail(PS_NOT_FOUND, "%s: no checkpoint", folder);
-    }
-    free(found.list);
-    if (!st && out)
-        *out = info;
-    return st;
 }
 
 /* ---- removing ---- */
@@ -274,28 +172,50 @@ static void remove_one(const ps_disk *disk, const char *folder, const char *name
     free(path);
 }
 
-ps_status ps_checkpoint_delete(const ps_disk *disk, const char *folder)
+static void remove_numbers(const ps_disk *disk, const char *folder,
+                           const ps_checkpoint_numbers *numbers, const char *end, ps_error *error)
 {
-    numbers found = {0};
-    ps_error error = {0};
-    ps_status st = find_numbers(disk, folder, &found);
-    if (st == PS_NOT_FOUND)
-        return PS_OK;
-    if (!st) {
-        /* the manifest first: what is left then is no loss that anybody should be told of */
-        remove_one(disk, folder, "manifest", &error);
-        remove_one(disk, folder, TEMPORARY, &error);
-        remove_one(disk, folder, "manifest.tmp", &error);
-        for (size_t i = 0; i < found.n; i++) {
-            char name[64];
-            (void)snprintf(name, sizeof name, PREFIX "%" PRIu64, found.list[i]);
-            remove_one(disk, folder, name, &error);
-        }
-        if (!error.code)
-            ps_error_save(&error, disk->rmdir(disk->state, folder));
-        if (error.code)
-            st = ps_error_raise(&error);
+    for (size_t i = 0; i < numbers->n; i++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, PS_CHECKPOINT_PREFIX "%" PRIu64 "%s", numbers->list[i],
+                       end);
+        remove_one(disk, folder, name, error);
     }
-    free(found.list);
-    return st;
+}
+
+static void say_damaged(const char *folder, const ps_checkpoint_found *found, bool kept)
+{
+    if (found->damaged.n && kept)
+        ps_log_notice("checkpoint", "%s: %zu damaged ones stay until somebody removes them", folder,
+                      found->damaged.n);
+    else if (found->damaged.n)
+        ps_log_notice("checkpoint", "%s: %zu damaged ones go with the others", folder,
+                      found->damaged.n);
+}
+
+static ps_status remove_all(const ps_disk *disk, const char *folder,
+                            const ps_checkpoint_found *found, bool keep_damaged)
+{
+    ps_error error = {0};
+    /* the manifest first: what is left then is no loss that anybody should be told of */
+    remove_one(disk, folder, "manifest", &error);
+    remove_one(disk, folder, PS_CHECKPOINT_TEMPORARY, &error);
+    remove_one(disk, folder, "manifest.tmp", &error);
+    remove_numbers(disk, folder, &found->good, "", &error);
+    say_damaged(folder, found, keep_damaged);
+    if (!keep_damaged)
+        remove_numbers(disk, folder, &found->damaged, PS_CHECKPOINT_DAMAGED, &error);
+    if (!error.code && !(keep_damaged && found->damaged.n))
+        ps_error_save(&error, disk->rmdir(disk->state, folder));
+    return error.code ? ps_error_raise(&error) : PS_OK;
+}
+
+ps_status ps_checkpoint_delete(const ps_disk *disk, const char *folder, bool keep_damaged)
+{
+    ps_checkpoint_found found = {0};
+    ps_status st = ps_checkpoint_find(disk, folder, &found);
+    if (!st)
+        st = remove_all(disk, folder, &found, keep_damaged);
+    ps_checkpoint_found_free(&found);
+    return st == PS_NOT_FOUND ? PS_OK : st;
 }

@@ -6,8 +6,9 @@
  * written one by one; a push to one not yet written first puts its state of that instant aside,
  * within a budget of memory, and beyond that waits for the writer.
  *
- * Files of a folder (one folder a job): checkpoint-N (N counts up), manifest, and a temporary name
- * while one is written. Little-endian; every section has a CRC32C. The newest two are kept.
+ * Files of a folder (one folder a job): checkpoint-N (N counts up), manifest, a temporary name
+ * while one is written, and checkpoint-N.damaged, which could not be used. Little-endian; every
+ * section has a CRC32C. The newest two are kept.
  */
 #ifndef PS_DURABLE_CHECKPOINT_H
 #define PS_DURABLE_CHECKPOINT_H
@@ -41,9 +42,11 @@ PS_MUST_CHECK ps_status ps_checkpoint_write(const ps_disk *disk, const char *fol
                                             ps_checkpoint_info *out);
 
 /* The newest good checkpoint of the folder as a new store, and its progress appended to progress
- * (may be NULL). A damaged one is logged and the one before it tried. push_bytes as in
- * ps_param_config. PS_NOT_FOUND: there is none; PS_CORRUPT: none is good (the message says what is
- * wrong with the newest, and where); PS_NO_MEMORY. */
+ * (may be NULL). A damaged one is logged and kept as checkpoint-N.damaged, and the one before it
+ * tried. push_bytes as in ps_param_config. PS_NOT_FOUND: there is none; PS_CORRUPT: none is good
+ * (the message says what is wrong with the newest, and where). Anything else (PS_IO, PS_NO_MEMORY,
+ * ...) passes: it says nothing about the checkpoints, they are as before, and it may be tried
+ * again. */
 PS_MUST_CHECK ps_status ps_checkpoint_load(const ps_disk *disk, const char *folder,
                                            uint64_t push_bytes, ps_param_store **store,
                                            ps_buf *progress, ps_checkpoint_info *out);
@@ -53,8 +56,10 @@ PS_MUST_CHECK ps_status ps_checkpoint_load_file(const ps_disk *disk, const char 
                                                 uint64_t push_bytes, ps_param_store **store,
                                                 ps_buf *progress);
 
-/* Removes a job's folder with its checkpoints and manifest; what is not there is fine. Anything
- * else in it stays, and the folder then: PS_FAILED_PRECONDITION. Not while one is written. */
-PS_MUST_CHECK ps_status ps_checkpoint_delete(const ps_disk *disk, const char *folder);
+/* Removes a job's folder with its checkpoints and manifest; what is not there is fine.
+ * keep_damaged: what was kept as damaged stays, and the folder with it. Anything else in it stays,
+ * and the folder then: PS_FAILED_PRECONDITION. Not while one is written. */
+PS_MUST_CHECK ps_status ps_checkpoint_delete(const ps_disk *disk, const char *folder,
+                                             bool keep_damaged);
 
 #endif

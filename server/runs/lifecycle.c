@@ -7,7 +7,6 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "server/durable/checkpoint.h"
 #include "server/runs/lifecycle_internal.h"
 #include "server/runs/off_loop.h"
 #include "server/runs/store_config.h"
@@ -245,11 +244,7 @@ static void ended_run(ps_off_loop *off)
         ps_runs_remove(l->conf.runs, s->job_id);
         ps_run_unref(&run);
     }
-    char *folder = ps_lifecycle_folder(l, s->job_id);
-    if (ps_checkpoint_delete(l->conf.files.disk, folder))
-        ps_log_warning("checkpoint", "job %llu has ended: %s", (unsigned long long)s->job_id,
-                       ps_error_message());
-    ps_free(&folder);
+    ps_lifecycle_remove(l, s->job_id, s->state);
     ps_stored_files_collect(&l->conf.files); /* the version of a model that it used, say */
     step_free(s);
 }
@@ -322,6 +317,7 @@ const ps_sched_out ps_lifecycle_sched_out = {
     .enter = enter_out,
     .leave = leave_out,
     .create_store = create_store_out,
+    .restore = ps_lifecycle_restore_out,
     .checkpoint_due = checkpoint_due_out,
     .finish = finish_out,
     .ended = ended_out,

@@ -45,7 +45,7 @@ extern const ps_sched_out ps_lifecycle_sched_out;
 
 /* For ps_sched_recover. */
 PS_MUST_CHECK ps_status ps_lifecycle_restore(void *lifecycle, uint64_t job_id,
-                                             const ps_job_spec *spec, ps_buf *blob);
+                                             const ps_job_spec *spec, ps_restored *out);
 
 /* After that: removes checkpoints that a crash left of jobs that have ended, and files that it left
  * half-written. */

@@ -6,10 +6,6 @@
 #include "common/base/mem.h"
 #include "server/durable/checkpoint.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 char *ps_lifecycle_folder(const ps_lifecycle *l, uint64_t job_id)
 {
     return ps_asprintf("%s/checkpoints/%llu", l->conf.files.data_dir, (unsigned long long)job_id);
@@ -117,68 +113,4 @@ void ps_lifecycle_count(ps_lifecycle *l, ps_lifecycle_stats *out)
     out->checkpoint_failures = atomic_load(&l->failures);
     out->checkpoint_bytes = atomic_load(&l->bytes);
     out->last_pause_ns = atomic_load(&l->pause_ns);
-}
-
-/* ---- after a restart ---- */
-
-ps_status ps_lifecycle_restore(void *lifecycle, uint64_t job_id, const ps_job_spec *spec,
-                               ps_buf *blob)
-{
-    ps_lifecycle *l = lifecycle;
-    if (spec->durability == PS_SPEC_MEMORY)
-        return ps_fail(PS_NOT_FOUND, "job %llu keeps no checkpoints", (unsigned long long)job_id);
-    char *folder = ps_lifecycle_folder(l, job_id);
-    ps_param_store *store = NULL;
-    ps_checkpoint_info info = {0};
-    ps_status st =
-        ps_checkpoint_load(l->conf.files.disk, folder, l->conf.push_bytes, &store, blob, &info);
-    ps_free(&folder);
-    if (st)
-        return st;
-    ps_log_notice("checkpoint", "restored job=%llu number=%llu version=%llu",
-                  (unsigned long long)job_id, (unsigned long long)info.number,
-                  (unsigned long long)info.version);
-    ps_runs_add(l->conf.runs, job_id, store, true);
-    return PS_OK;
-}
-
-/* ---- what a crash left ---- */
-
-typedef struct sweep {
-    ps_lifecycle *lifecycle;
-    unsigned swept;
-} sweep;
-
-static void sweep_one(void *user, const char *name)
-{
-    sweep *s = user;
-    ps_lifecycle *l = s->lifecycle;
-    char again[24];
-    uint64_t job_id = strtoull(name, NULL, 10);
-    (void)snprintf(again, sizeof again, "%llu", (unsigned long long)job_id);
-    ps_job_record *record = NULL;
-    /* a job that the catalog does not know keeps its files: the catalog may be the wrong one */
-    if (strcmp(again, name) != 0 || ps_sched_job_get(l->sched, job_id, &record))
-        return;
-    char *folder = ps_lifecycle_folder(l, job_id);
-    if (record->state >= PS_JOB_DONE && ps_checkpoint_delete(l->conf.files.disk, folder))
-        ps_log_warning("checkpoint", "job %llu has ended: %s", (unsigned long long)job_id,
-                       ps_error_message());
-    else
-        s->swept += record->state >= PS_JOB_DONE;
-    ps_free(&folder);
-    ps_job_record_free(&record);
-}
-
-void ps_lifecycle_sweep(ps_lifecycle *l)
-{
-    sweep s = {.lifecycle = l};
-    char *folder = ps_asprintf("%s/checkpoints", l->conf.files.data_dir);
-    if (l->conf.files.disk->list(l->conf.files.disk->state, folder, sweep_one, &s))
-        ps_log_warning("checkpoint", "%s", ps_error_message());
-    if (s.swept)
-        ps_log_info("checkpoint", "removed those of ended jobs=%u", s.swept);
-    ps_free(&folder);
-    if (ps_stored_files_sweep(&l->conf.files))
-        ps_log_warning("files", "%s", ps_error_message());
 }

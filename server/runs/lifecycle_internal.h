@@ -1,4 +1,4 @@
-/* lifecycle_internal: what the two files of the lifecycle share. */
+/* lifecycle_internal: what the files of the lifecycle share. */
 #ifndef PS_RUNS_LIFECYCLE_INTERNAL_H
 #define PS_RUNS_LIFECYCLE_INTERNAL_H
 
@@ -25,7 +25,11 @@ PS_MUST_CHECK ps_status ps_lifecycle_one(ps_lifecycle *lifecycle, uint64_t job_i
  * written. */
 bool ps_lifecycle_no_failure(ps_status st);
 
+/* Removes the job's folder; of a job that failed, what was kept as damaged stays. */
+void ps_lifecycle_remove(ps_lifecycle *lifecycle, uint64_t job_id, ps_job_state state);
+
 /* Of ps_lifecycle_sched_out. */
+void ps_lifecycle_restore_out(void *lifecycle, uint64_t job_id);
 extern const ps_sched_book ps_lifecycle_book;
 
 #endif

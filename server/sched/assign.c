@@ -158,7 +158,8 @@ static ps_job *next_job(ps_sched *s, const ps_job *after)
     ps_list_each(node, &s->active)
     {
         ps_job *job = ps_container(node, ps_job, of_state);
-        if (ps_job_runs(job) && (!after || before(after, job)) && (!best || before(job, best)))
+        if (ps_job_runs(job) && job->work && (!after || before(after, job)) &&
+            (!best || before(job, best)))
             best = job;
     }
     return best;

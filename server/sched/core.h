@@ -83,21 +83,24 @@ struct ps_job {
     char *model_config; /* of the stored model record->model_version; "": it uses none */
     const ps_job_kind *kind;
     char *settled; /* its model section as its plan has settled it, from then on; "": as in spec */
-    void *work;    /* the kind's; NULL before it runs */
+    void *work;    /* the kind's; NULL before it runs, or until its checkpoint has been read */
     ps_list leases;
-    uint32_t n_leases;      /* that are not cancelled */
-    uint64_t began_ns;      /* running since (in this process) */
-    uint64_t checkpoint_ns; /* the last one was asked for */
-    bool waiting;           /* for the answer of create_store or finish */
-    ps_job_outcome outcome; /* from ps_finish_begin on */
-    uint64_t finish_ns;     /* the model could not be written and is tried again then; 0: no */
-    bool ended_waits;       /* `ended` is to be called after that answer */
-    bool ended;             /* it was called */
-    bool unsaved;           /* the catalog does not have its state yet, */
-    unsigned saves;         /* and so many writes of it are on their way */
-    ps_repeat trouble;      /* with saving */
-    bool end_unsaved;       /* it has ended, and that waits for the catalog */
-    bool told;              /* it ended before, and was read for somebody who watches */
+    uint32_t n_leases;        /* that are not cancelled */
+    uint64_t began_ns;        /* running since (in this process) */
+    uint64_t checkpoint_ns;   /* the last one was asked for */
+    bool waiting;             /* for the answer of create_store or finish */
+    ps_job_outcome outcome;   /* from ps_finish_begin on */
+    uint64_t finish_ns;       /* the model could not be written and is tried again then; 0: no */
+    uint32_t failed_restores; /* in vain, after a restart: so long the job has no work, */
+    uint64_t restore_ns;      /* and is restored then; 0: now, or it is none of those */
+    ps_repeat restore_trouble;
+    bool ended_waits;  /* `ended` is to be called after that answer */
+    bool ended;        /* it was called */
+    bool unsaved;      /* the catalog does not have its state yet, */
+    unsigned saves;    /* and so many writes of it are on their way */
+    ps_repeat trouble; /* with saving */
+    bool end_unsaved;  /* it has ended, and that waits for the catalog */
+    bool told;         /* it ended before, and was read for somebody who watches */
     ps_meter meter;
     ps_job_log log;
     ps_output output; /* kind generate */
@@ -142,6 +145,9 @@ void ps_core_lock(ps_sched *sched);
  * what such a call costs does not grow with jobs and workers. */
 void ps_core_lock_quietly(ps_sched *sched);
 void ps_core_unlock(ps_sched *sched);
+/* One of psd's other parts answers: the job that waits for it; NULL: nobody does any more. */
+ps_job *ps_core_answered(ps_sched *sched, uint64_t job_id);
+#define PS_SECOND_NS UINT64_C(1000000000)
 static inline uint64_t ps_core_now(const ps_sched *sched)
 {
     return ps_clock_ns(&sched->conf.clock);
@@ -188,6 +194,11 @@ void ps_job_leave_unused(ps_sched *sched);           /* members without a traini
 void ps_finish_begin(ps_job *job, const ps_job_outcome *outcome);
 void ps_finish_failed(ps_job *job, const ps_error *error); /* ends the job, or waits */
 void ps_finish_tick(ps_job *job, uint64_t now);            /* of a running job */
+/* So long before what failed so often is tried again: 1, 2, 4, … s, then every minute. */
+uint64_t ps_wait_s(uint32_t failed);
+
+/* recover.c: a running job whose checkpoint could not be read is tried again. */
+void ps_recover_tick(ps_job *job, uint64_t now);
 
 /* book.c: which rows of a training task are in the parameters. */
 void ps_book_begin(const ps_lease *lease);

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SECOND_NS UINT64_C(1000000000)
 /* 1, 2, 4, … s, then every minute: about a day in all */
 enum { WAIT_MAX_S = 60, TRIES_MAX = 1440 };
 
@@ -25,7 +24,7 @@ void ps_finish_begin(ps_job *job, const ps_job_outcome *outcome)
     ps_outbox_finish(job, outcome);
 }
 
-static uint64_t wait_s(uint32_t failed)
+uint64_t ps_wait_s(uint32_t failed)
 {
     uint64_t seconds = failed <= 6 ? UINT64_C(1) << (failed - 1) : WAIT_MAX_S;
     return seconds < WAIT_MAX_S ? seconds : WAIT_MAX_S;
@@ -50,8 +49,8 @@ void ps_finish_failed(ps_job *job, const ps_error *error)
         ps_job_fail(job, "the model could not be written: %s", error->message);
         return;
     }
-    uint64_t seconds = wait_s(job->outcome.failed_writes);
-    job->finish_ns = ps_core_now(job->sched) + seconds * SECOND_NS;
+    uint64_t seconds = ps_wait_s(job->outcome.failed_writes);
+    job->finish_ns = ps_core_now(job->sched) + seconds * PS_SECOND_NS;
     say_waiting(job, error->message, seconds);
     ps_job_save(job);
     ps_job_changed(job);

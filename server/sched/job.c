@@ -279,11 +279,12 @@ void ps_job_cancelled_when_free(ps_job *job)
         ps_job_move(job, PS_JOB_CANCELLED, NULL, NULL);
 }
 
-/* Of a job that waits for room for its model, finish.c says why. */
+/* Of a job that waits for room for its model, or for its checkpoint, others have said why. */
 static void show_waiting(ps_job *job)
 {
     char why[PS_WAITS_MAX];
-    bool other = job->record->state > PS_JOB_RUNNING || job->outcome.failed_writes;
+    bool other =
+        job->record->state > PS_JOB_RUNNING || job->outcome.failed_writes || job->failed_restores;
     if (other)
         return;
     ps_job_waits_for(job, why);

@@ -324,6 +324,17 @@ void ps_outbox_finish(ps_job *job, const ps_job_outcome *outcome)
     e->outcome = *outcome;
 }
 
+static void run_restore(ps_sched *s, entry *e)
+{
+    s->out->restore(s->user, e->job->record->id);
+}
+
+void ps_outbox_restore(ps_job *job)
+{
+    job->waiting = true;
+    add(job->sched, job, run_restore);
+}
+
 static void run_notify(ps_sched *s, entry *e)
 {
     ps_watch_run(e->watch, s);

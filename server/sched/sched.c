@@ -1,17 +1,14 @@
-/* Happy path: recover, tick, and the answers of psd's other parts; what people ask of jobs is in
- * jobs.c, what workers say in worker_says.c, watches are in watch.c. What can fail is, at the
- * start, the reading of jobs that had not ended. */
+/* Happy path: tick, and the answers of psd's other parts; what people ask of jobs is in jobs.c,
+ * what workers say in worker_says.c, watches are in watch.c, the start is in recover.c. */
 #include "server/sched/sched.h"
 
 #include "common/base/mem.h"
 #include "server/sched/core.h"
-#include "server/sched/job_file.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SECOND_NS UINT64_C(1000000000)
 enum { MAX_RUNNING = 8 };
 
 ps_sched *ps_sched_create(const ps_sched_conf *conf, ps_catalog *catalog, const ps_sched_out *out,
@@ -62,94 +59,6 @@ void ps_sched_free(ps_sched **sched)
     ps_free(sched);
 }
 
-/* ---- the start ---- */
-
-typedef ps_status (*restore_fn)(void *user, uint64_t job_id, const ps_job_spec *spec, ps_buf *blob);
-
-static void resume(ps_job *job, restore_fn restore)
-{
-    ps_buf blob = PS_BUF_EMPTY;
-    uint64_t id = job->record->id;
-    ps_status st = PS_NOT_FOUND;
-    job->began_ns = job->checkpoint_ns = ps_core_now(job->sched);
-    job->record->reason[0] = 0; /* why it waited when psd stopped */
-    if (job->kind->load && restore)
-        st = restore(job->sched->user, id, job->spec, &blob);
-    if (!st)
-        st = job->kind->load(job, ps_buf_slice(&blob));
-    if (st == PS_NOT_FOUND) {
-        ps_job_say(job, PS_LOG_NOTICE, "psd",
-                   "psd has restarted and there is no checkpoint: the job "
-                   "starts anew");
-        psd__v1__progress__init(&job->record->progress);
-        job->kind->start(job);
-    } else if (st) {
-        ps_job_fail(job, "cannot go on after the restart: %s", ps_error_message());
-    }
-    ps_buf_free(&blob);
-}
-
-/* Without it the job goes on, and its log begins anew. */
-static size_t read_log(ps_sched *s, uint64_t job_id, ps_job_line **lines)
-{
-    size_t n = 0;
-    if (ps_catalog_job_lines(s->catalog, job_id, PS_JOB_LOG_LINES, lines, &n))
-        ps_log_warning("sched", "job=%" PRIu64 " its log is not there: %s", job_id,
-                       ps_error_message());
-    return n;
-}
-
-/* The file, with the version of the model that the job has used before this restart. A job of an
- * older psd has none yet. */
-static ps_status read_file(ps_sched *s, ps_job_record *record, ps_job_file *file)
-{
-    ps_status st = ps_job_file_read(s->catalog, ps_slice_str(record->spec), record->name,
-                                    record->model_version, file);
-    if (!st && strcmp(file->version, record->model_version) != 0) {
-        st = ps_catalog_job_use(s->catalog, record->id, file->version);
-        free(record->model_version);
-        record->model_version = ps_strdup(file->version);
-    }
-    return st;
-}
-
-static void recover_job(ps_sched *s, ps_job_record *record, restore_fn restore)
-{
-    ps_job_line *lines = NULL;
-    size_t n = read_log(s, record->id, &lines);
-    ps_job_file file = {0};
-    ps_status st = read_file(s, record, &file);
-    ps_job *job = ps_job_make(s, record, file.spec, file.config ? file.config : "");
-    file.spec = NULL;
-    ps_job_file_clear(&file);
-    ps_job_log_restore(&job->log, &lines, n);
-    if (!st && !job->kind)
-        st = ps_fail(PS_UNIMPLEMENTED, "kind %s is not known", record->kind);
-    if (record->state == PS_JOB_CANCELLING)
-        ps_job_cancelled_when_free(job);
-    else if (*record->cancel) /* answered, and not done before psd went */
-        ps_job_cancel(job, record->cancel);
-    else if (st)
-        ps_job_fail(job, "this psd cannot read the job any more: %s", ps_error_message());
-    else if (record->state == PS_JOB_RUNNING)
-        resume(job, restore);
-}
-
-ps_status ps_sched_recover(ps_sched *s, restore_fn restore)
-{
-    ps_job_record **records = NULL;
-    ps_status st = ps_catalog_job_unfinished(s->catalog, &records);
-    if (st)
-        return st;
-    ps_core_lock(s);
-    for (ps_job_record **r = records; *r; r++)
-        recover_job(s, *r, restore);
-    s->recovered = true;
-    ps_core_unlock(s);
-    ps_free(&records);
-    return PS_OK;
-}
-
 /* ---- time ---- */
 
 /* A worker that was told and does not answer keeps its slot, but not the job. */
@@ -198,6 +107,7 @@ static void tick_job(ps_sched *s, ps_job *job, uint64_t now, bool save, bool sho
         give_up_cancelled(job, now);
     if (show && job->record->state == PS_JOB_QUEUED)
         show_waiting(job);
+    ps_recover_tick(job, now);
     if (!ps_job_runs(job) || !job->work)
         return;
     ps_finish_tick(job, now);
@@ -219,8 +129,8 @@ void ps_sched_tick(ps_sched *s)
 {
     ps_core_lock(s);
     uint64_t now = ps_core_now(s);
-    bool save = now - s->saved_ns >= SECOND_NS;
-    bool show = now - s->shown_ns >= SECOND_NS;
+    bool save = now - s->saved_ns >= PS_SECOND_NS;
+    bool show = now - s->shown_ns >= PS_SECOND_NS;
     if (save)
         s->saved_ns = now;
     if (show)
@@ -300,19 +210,29 @@ ps_job_record **ps_sched_running(ps_sched *s, size_t *n)
 
 /* ---- answers of psd's other parts ---- */
 
-static void answer(ps_sched *s, uint64_t job_id, const ps_error *error, bool finished)
+/* The job that waited for it; NULL: nobody does any more. */
+ps_job *ps_core_answered(ps_sched *s, uint64_t job_id)
 {
-    ps_core_lock(s);
     ps_job *job = ps_job_find(s, job_id);
     if (!job || !job->waiting) {
         ps_log_warning("sched", "job=%" PRIu64 " an answer that nobody waits for", job_id);
+        return NULL;
+    }
+    job->waiting = false;
+    if (job->ended_waits)
+        ps_outbox_ended(job);
+    return job->ended_waits ? NULL : job;
+}
+
+static void answer(ps_sched *s, uint64_t job_id, const ps_error *error, bool finished)
+{
+    ps_core_lock(s);
+    ps_job *job = ps_core_answered(s, job_id);
+    if (!job) {
         ps_core_unlock(s);
         return;
     }
-    job->waiting = false;
-    if (job->ended_waits) {
-        ps_outbox_ended(job);
-    } else if (job->record->state == PS_JOB_CANCELLING && (error || !finished)) {
+    if (job->record->state == PS_JOB_CANCELLING && (error || !finished)) {
         ps_job_cancelled_when_free(job);
     } else if (error && finished) {
         ps_finish_failed(job, error);

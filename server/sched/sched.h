@@ -88,6 +88,9 @@ typedef struct ps_sched_out {
      * stored model of this name has the same shapes has been checked. */
     void (*create_store)(void *user, uint64_t job_id, const ps_job_spec *spec,
                          const Psd__V1__PlanResult *plan);
+    /* A running job's checkpoint could not be read when psd started: do it now; answer once with
+     * ps_sched_restored. */
+    void (*restore)(void *user, uint64_t job_id);
     /* A checkpoint of the job is due (the job file's checkpoint.every, or else
      * checkpoint_ms, have passed). */
     void (*checkpoint_due)(void *user, uint64_t job_id);
@@ -111,14 +114,22 @@ ps_sched *ps_sched_create(const ps_sched_conf *conf, ps_catalog *catalog, const 
 /* No other thread may be in here any more. Jobs stay in the catalog as they are. */
 void ps_sched_free(ps_sched **sched);
 
+/* What a job's newest checkpoint had. */
+typedef struct ps_restored {
+    ps_buf progress; /* what ps_sched_progress_save gave for it */
+    ps_buf note;     /* a line for those who watch the job; empty: nothing is to be said */
+} ps_restored;
+void ps_restored_free(ps_restored *restored);
+
 /* Once, before anything else: takes up the jobs that had not ended. restore() is called for each
- * that was running: it loads the job's newest checkpoint and returns in *blob what
- * ps_sched_progress_save gave for it; PS_NOT_FOUND means there is none (the job starts anew); any
- * other failure fails the job with that reason. */
+ * that was running: it loads the job's newest checkpoint. PS_NOT_FOUND means there is none (the job
+ * starts anew), PS_CORRUPT that none is good (it fails with that reason); after any other failure
+ * the job waits, and `restore` of ps_sched_out is asked again and again. What this returns is the
+ * catalog's failure: then psd must not start. */
 PS_MUST_CHECK ps_status ps_sched_recover(ps_sched *sched,
                                          ps_status (*restore)(void *user, uint64_t job_id,
                                                               const ps_job_spec *spec,
-                                                              ps_buf *blob));
+                                                              ps_restored *out));
 
 /* Time passes: expires leases, starts jobs, asks for checkpoints, refreshes progress. Call it a few
  * times a second. */
@@ -162,6 +173,10 @@ ps_job_record **ps_sched_running(ps_sched *sched, size_t *n);
  * ignores them. */
 void ps_sched_store_created(ps_sched *sched, uint64_t job_id, const ps_error *error);
 void ps_sched_finished(ps_sched *sched, uint64_t job_id, const ps_error *error);
+/* The answer to restore; error as what the restore() of ps_sched_recover returns, NULL: it is
+ * restored. *restored stays the caller's. */
+void ps_sched_restored(ps_sched *sched, uint64_t job_id, const ps_error *error,
+                       ps_restored *restored);
 /* Ends a running job at once with this reason (its checkpoint cannot be written, say). */
 void ps_sched_fail_job(ps_sched *sched, uint64_t job_id, const ps_error *error);
 /* A line for those who watch the job (psd's own words: "checkpoint written"). */

@@ -112,6 +112,7 @@ void ps_job_waits_for(const ps_job *job, char out[PS_WAITS_MAX])
         return;
     if (job->record->state == PS_JOB_QUEUED)
         queued(job, out);
-    else if (ps_job_runs(job) && ps_list_empty(&job->leases) && !job->waiting && !job->finish_ns)
+    else if (ps_job_runs(job) && job->work && ps_list_empty(&job->leases) && !job->waiting &&
+             !job->finish_ns)
         running(job, out);
 }

@@ -141,8 +141,35 @@ def a_damaged_newest_checkpoint_gives_way_to_the_one_before():
         data[len(data) // 2] ^= 0x10
         newest.write_bytes(data)
         cluster.start_server(QUICK)
+        kept = newest.with_name(newest.name + ".damaged")
+        assert kept.read_bytes() == bytes(data), "the damaged file is kept"
+        line = next(line for line in cluster.server.text().splitlines() if str(kept) in line)
+        assert f"damaged: {newest}: " in line and f"trying {folder}/checkpoint-" in line, line
         finish_like(cluster, job_id, calm)
-        assert newest.name in cluster.server.text(), "the damaged file is named"
+        assert any("newer is damaged or gone" in line for line in said_of(cluster, job_id))
+        assert not folder.exists(), "checkpoints of a job that is done"
+
+
+def a_checkpoint_that_cannot_be_read_now_costs_nothing_but_time():
+    """A folder in its place: it can be opened, and reading it fails."""
+    with Scene() as cluster:
+        cluster.begin(QUICK)
+        calm = run_undisturbed(cluster)
+        job_id = cluster.submit(job_text(cluster, "unreadable", more=EVERY))
+        wait_checkpoint(cluster, job_id)
+        cluster.server.kill()
+        folder = cluster.dir / f"state/checkpoints/{job_id}"
+        newest = max(folder.glob("checkpoint-[0-9]*"), key=lambda p: int(p.name.split("-")[1]))
+        away = newest.rename(folder / "away")
+        newest.mkdir()
+        cluster.start_server(QUICK)
+        wait_until("it was tried again", lambda: "2 tries failed" in cluster.job(job_id)["reason"])
+        job = cluster.job(job_id)
+        assert job["state"] == "running" and "its checkpoint cannot be read: " in job["reason"], job
+        cluster.wait_job(cluster.submit(job_text(cluster, "other", epochs=1)))
+        newest.rmdir()
+        away.rename(newest)
+        finish_like(cluster, job_id, calm)
 
 
 def all_checkpoints_damaged_fail_the_job_with_the_reason():
@@ -157,6 +184,10 @@ def all_checkpoints_damaged_fail_the_job_with_the_reason():
         cluster.start_server(QUICK)
         job = cluster.wait_job(job_id, states=("failed",))
         assert "cannot go on after the restart" in job["reason"] and "checkpoint-" in job["reason"], job["reason"]
+        damaged = sorted(path.name for path in folder.iterdir())
+        assert damaged and all(name.endswith(".damaged") for name in damaged), damaged
+        restart(cluster)
+        assert sorted(path.name for path in folder.iterdir()) == damaged, "they stay"
         cluster.wait_job(cluster.submit(job_text(cluster, "next", epochs=1)))
 
 
@@ -204,5 +235,6 @@ run([an_asp_job_goes_on_after_kill_9_of_psd, a_bsp_job_goes_on_after_kill_9_of_p
      psd_is_killed_twice_and_a_worker_with_it, psd_is_killed_again_while_it_starts,
      durability_memory_starts_anew_and_says_so, a_job_without_a_checkpoint_yet_starts_anew,
      a_damaged_newest_checkpoint_gives_way_to_the_one_before, all_checkpoints_damaged_fail_the_job_with_the_reason,
+     a_checkpoint_that_cannot_be_read_now_costs_nothing_but_time,
      queued_and_cancelling_jobs_survive_a_restart, psd_sleeps_and_everybody_waits,
      psd_sleeps_longer_than_its_lease_timeout])

@@ -75,6 +75,20 @@ static void create_store(void *user, uint64_t job_id, const ps_job_spec *spec,
     answer(w, w->on_create, job_id, ps_sched_store_created);
 }
 
+static ps_status restore(void *user, uint64_t job_id, const ps_job_spec *spec, ps_restored *out);
+
+static void restore_again(void *user, uint64_t job_id)
+{
+    ps_world *w = user;
+    ps_restored restored = {0};
+    ps_error error;
+    ps_job_spec any = {0};
+    ps_buf_printf(&w->trace, "restore %" PRIu64 "\n", job_id);
+    ps_error_save(&error, restore(user, job_id, &any, &restored));
+    ps_sched_restored(w->sched, job_id, error.code ? &error : NULL, &restored);
+    ps_restored_free(&restored);
+}
+
 static void checkpoint_due(void *user, uint64_t job_id)
 {
     ((ps_world *)user)->n_checkpoints++;
@@ -111,13 +125,14 @@ static const ps_sched_out table = {
     .enter = enter,
     .leave = leave,
     .create_store = create_store,
+    .restore = restore_again,
     .checkpoint_due = checkpoint_due,
     .finish = finish,
     .ended = ended,
     .gauges = gauges,
 };
 
-static void start(ps_world *w)
+void ps_world_start(ps_world *w)
 {
     ps_sched_conf conf = {.max_running = 4,
                           .lease_timeout_ms = PS_WORLD_TIMEOUT_MS,
@@ -126,13 +141,15 @@ static void start(ps_world *w)
     w->sched = ps_sched_create(&conf, w->catalog, &table, w);
 }
 
-static ps_status restore(void *user, uint64_t job_id, const ps_job_spec *spec, ps_buf *blob)
+static ps_status restore(void *user, uint64_t job_id, const ps_job_spec *spec, ps_restored *out)
 {
     ps_world *w = user;
     ck_assert_ptr_nonnull(spec);
+    if (w->unreadable)
+        return ps_fail(PS_IO, "the disk does not answer");
     if (w->blob.len == 0)
         return ps_fail(PS_NOT_FOUND, "no checkpoint");
-    ps_buf_append(blob, w->blob.data, w->blob.len);
+    ps_buf_append(&out->progress, w->blob.data, w->blob.len);
     return PS_OK;
 }
 
@@ -147,7 +164,7 @@ ps_world *ps_world_new(const char *path, bool recover)
     w->time.now_ns = UINT64_C(1000000000000);
     ps_status st = ps_catalog_open(path ? path : ":memory:", &w->catalog);
     ck_assert_msg(st == PS_OK, "%s", ps_error_message());
-    start(w);
+    ps_world_start(w);
     if (recover)
         ps_world_recover(w);
     return w;
@@ -170,7 +187,7 @@ void ps_world_restart(ps_world *w)
     ps_buf_clear(&w->trace);
     w->n_tasks = 0;
     w->time.now_ns += UINT64_C(1000000000);
-    start(w);
+    ps_world_start(w);
     ps_world_recover(w);
 }
 

@@ -30,6 +30,7 @@ typedef struct ps_world {
     ps_world_answer on_create, on_finish; /* what psd's other parts answer, when asked */
     ps_job_outcome outcome;               /* of the last finish */
     ps_buf blob;                          /* what restore gives; empty: there is no checkpoint */
+    bool unreadable;                      /* restore fails, and it may pass */
     uint64_t clock;                       /* what enter returns */
     uint32_t train_slots;                 /* what workers say; 0: nothing of it */
     uint64_t n_checkpoints;
@@ -45,6 +46,8 @@ ps_world *ps_world_new(const char *path, bool recover);
 void ps_world_free(ps_world **world);
 /* psd dies and starts again with the same catalog; workers' sessions are gone. */
 void ps_world_restart(ps_world *world);
+/* The two halves of that: a new scheduler, and its recovery. */
+void ps_world_start(ps_world *world);
 void ps_world_recover(ps_world *world);
 
 /* What a scheduler sends to workers is kept in world->tasks; for a test that has a ps_sched_out, or

@@ -1,118 +1,6 @@
 #include "server/durable/checkpoint.h"
 
-#include "tests/lib/check_main.h"
-#include "tests/lib/fault_disk.h"
-#include "tests/lib/params.h"
-
-#include "common/base/mem.h"
-#include "server/params/snapshot.h"
-
-#include <stdio.h>
-#include <unistd.h>
-
-static char folder[64];
-
-static void make_folder(void)
-{
-    strcpy(folder, "/tmp/psd-test-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-}
-
-static void remove_folder(void)
-{
-    ck_assert_int_eq(ps_checkpoint_delete(&ps_disk_system, folder), PS_OK);
-    ck_assert_int_ne(access(folder, F_OK), 0);
-}
-
-/* 30 + 6 parameters in blocks of 4, two column blocks, adamw. */
-static ps_param_store *store_of(const char *optimizer, const char *consistency)
-{
-    test_params p;
-    test_params_init(&p, 5, 6);
-    p.config.column_blocks = 2;
-    p.config.block_elements = 4;
-    p.config.consistency = consistency;
-    p.config.clip_norm = 3;
-    p.config.schedule = (ps_schedule){.kind = PS_SCHEDULE_COSINE, .warmup_steps = 3};
-    p.config.optimizer = (ps_optimizer_config){.name = optimizer,
-                                               .learning_rate = 0.01,
-                                               .beta1 = 0.9,
-                                               .beta2 = 0.99,
-                                               .epsilon = 1e-8,
-                                               .weight_decay = 0.1};
-    ps_param_store *store;
-    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
-    return store;
-}
-
-static ps_param_store *new_store(const char *consistency)
-{
-    return store_of("adamw", consistency);
-}
-
-static float wave(void *user, uint64_t index)
-{
-    uint64_t step = *(uint64_t *)user;
-    return (float)((int)((index * 7 + step * 13) % 23) - 11) / 8.0f;
-}
-
-/* Push number `step`; every third one has part of the model only. */
-static void train(ps_param_store *store, uint64_t from, uint64_t to)
-{
-    for (uint64_t step = from; step < to; step++) {
-        ps_push *push;
-        ps_push_reply reply;
-        ck_assert_int_eq(test_params_begin(store, step, &push), PS_OK);
-        ck_assert_int_eq(test_params_add(store, push, 0, wave, &step), PS_OK);
-        if (step % 3)
-            ck_assert_int_eq(test_params_add(store, push, 1, wave, &step), PS_OK);
-        ck_assert_int_eq(ps_push_commit(&push, &reply), PS_OK);
-        ck_assert(!reply.duplicate);
-    }
-}
-
-/* Everything that matters, as bytes. */
-static ps_buf image(ps_param_store *store)
-{
-    ps_buf out = PS_BUF_EMPTY;
-    ps_snapshot *snapshot;
-    ck_assert_int_eq(ps_snapshot_begin(store, NULL, NULL, &snapshot), PS_OK);
-    const ps_snapshot_small *small = ps_snapshot_small_state(snapshot);
-    ps_buf_append(&out, &small->version, sizeof small->version);
-    ps_buf_append(&out, small->windows.data, small->windows.len);
-    ps_buf_append(&out, small->controller.data, small->controller.len);
-    for (uint64_t i = 0; i < ps_param_store_blocks(store); i++) {
-        ps_block_state b;
-        ck_assert_int_eq(ps_snapshot_block(snapshot, i, &b), PS_OK);
-        ps_buf_append(&out, &b.version, sizeof b.version);
-        ps_buf_append(&out, &b.updates, sizeof b.updates);
-        ps_buf_append(&out, b.values, b.elements * sizeof(float));
-        ps_buf_append(&out, b.state, b.state_bytes);
-    }
-    ps_snapshot_end(&snapshot);
-    return out;
-}
-
-static void assert_same(ps_param_store *a, ps_param_store *b)
-{
-    ps_buf x = image(a), y = image(b);
-    ck_assert_uint_eq(x.len, y.len);
-    ck_assert_mem_eq(x.data, y.data, x.len);
-    ps_buf_free(&x);
-    ps_buf_free(&y);
-}
-
-static ps_param_store *load(ps_checkpoint_info *info)
-{
-    ps_param_store *store;
-    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, 0, &store, NULL, info), PS_OK);
-    return store;
-}
-
-static ps_status write_to(const ps_disk *disk, ps_param_store *store)
-{
-    return ps_checkpoint_write(disk, folder, store, 0, NULL, NULL, NULL);
-}
+#include "tests/unit/server/durable/checkpoint_rig.h"
 
 static void say_progress(void *user, ps_buf *out)
 {
@@ -409,67 +297,6 @@ START_TEST(of_two_damages_in_a_large_checkpoint_the_first_is_told)
 }
 END_TEST
 
-static void damage(unsigned number)
-{
-    char path[128];
-    (void)snprintf(path, sizeof path, "%s/checkpoint-%u", folder, number);
-    ck_assert_int_eq(truncate(path, 700), 0);
-}
-
-START_TEST(a_damaged_checkpoint_gives_way_to_the_one_before)
-{
-    make_folder();
-    ps_param_store *store = new_store("asp"), *out;
-    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, 0, &out, NULL, NULL),
-                     PS_NOT_FOUND);
-    train(store, 1, 3);
-    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
-    ps_param_store *old = load(NULL);
-    train(store, 3, 5);
-    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
-    damage(2);
-    ps_checkpoint_info info;
-    ps_param_store *again = load(&info);
-    ck_assert_uint_eq(info.number, 1);
-    ck_assert_uint_eq(info.damaged, 1);
-    assert_same(again, old);
-    damage(1);
-    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, 0, &out, NULL, NULL), PS_CORRUPT);
-    ck_assert_ptr_nonnull(strstr(ps_error_message(), "checkpoint-2"));
-    ps_param_store_unref(&again);
-    ps_param_store_unref(&old);
-    ps_param_store_unref(&store);
-    remove_folder();
-}
-END_TEST
-
-START_TEST(a_checkpoint_that_is_gone_is_noticed)
-{
-    make_folder();
-    ps_param_store *store = new_store("asp"), *out;
-    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
-    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
-    char path[128];
-    (void)snprintf(path, sizeof path, "%s/checkpoint-2", folder);
-    ck_assert_int_eq(unlink(path), 0);
-    ps_checkpoint_info info;
-    ps_param_store *again = load(&info);
-    ck_assert_uint_eq(info.damaged, 1);
-    ps_param_store_unref(&again);
-    /* the next one takes a number that was never used */
-    ck_assert_int_eq(ps_checkpoint_write(&ps_disk_system, folder, store, 0, NULL, NULL, &info),
-                     PS_OK);
-    ck_assert_uint_eq(info.number, 3);
-    (void)snprintf(path, sizeof path, "%s/checkpoint-1", folder);
-    ck_assert_int_eq(unlink(path), 0);
-    (void)snprintf(path, sizeof path, "%s/checkpoint-3", folder);
-    ck_assert_int_eq(unlink(path), 0);
-    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, 0, &out, NULL, NULL), PS_CORRUPT);
-    ps_param_store_unref(&store);
-    remove_folder();
-}
-END_TEST
-
 static const ps_check_case cases[] = {
     {&training_goes_on_from_a_checkpoint_bit_for_bit, .repeat = 4},
     {&a_push_applied_before_the_checkpoint_is_a_duplicate_after_it},
@@ -480,8 +307,6 @@ static const ps_check_case cases[] = {
     {&every_flipped_bit_and_every_truncation_is_found, 60},
     {&a_large_checkpoint_is_read_in_parts, 60},
     {&of_two_damages_in_a_large_checkpoint_the_first_is_told, 60},
-    {&a_damaged_checkpoint_gives_way_to_the_one_before},
-    {&a_checkpoint_that_is_gone_is_noticed},
     {0},
 };
 

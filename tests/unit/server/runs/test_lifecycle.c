@@ -85,6 +85,111 @@ START_TEST(the_model_says_what_its_plan_has_settled)
 }
 END_TEST
 
+START_TEST(a_disk_that_fails_at_the_start_costs_nothing_but_time)
+{
+    rig r = {0};
+    uint64_t bytes;
+    open_rig(&r);
+    uint64_t id = begin_job(&r, "");
+    push(&r, id, 1, 5);
+    ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+    char path[160], away[160];
+    (void)snprintf(path, sizeof path, "%s/checkpoints/1/checkpoint-1", r.stored.dir);
+    (void)snprintf(away, sizeof away, "%s/away", r.stored.dir);
+    ck_assert_int_eq(rename(path, away), 0);
+    ck_assert_int_eq(mkdir(path, 0700), 0); /* it can be opened, and reading it fails */
+    restart(&r);
+    ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_RUNNING);
+    ps_world_assert_reason(r.world, id, "its checkpoint cannot be read: ");
+    ps_world_assert_reason(r.world, id, "checkpoint-1: read: Is a directory; put that right");
+    ck_assert(has_checkpoints(&r, id));
+    ck_assert_ptr_null(ps_runs_get(r.runs, id));
+    ck_assert_int_eq(rmdir(path), 0);
+    ck_assert_int_eq(rename(away, path), 0);
+    wait_ms(&r, 1000);
+    ps_world_assert_reason(r.world, id, "");
+    ck_assert_float_eq_tol(parameter(&r, id), -0.5F, 1e-6F);
+    ps_world_attach(r.world, 1, "w1");
+    train(&r);
+    ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_DONE);
+    ck_assert_float_eq_tol(stored_parameter(&r), -0.5F, 1e-6F);
+    close_rig(&r);
+}
+END_TEST
+
+/* Of checkpoint-N of the job; further bytes go. */
+static void cut_checkpoint(const rig *r, uint64_t job_id, unsigned number)
+{
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s/checkpoints/%llu/checkpoint-%u", r->stored.dir,
+                   (unsigned long long)job_id, number);
+    ck_assert_int_eq(truncate(path, 100), 0);
+}
+
+static void nothing_new_cb(void *user)
+{
+}
+
+/* Among the lines of the job's log there is one with this in it. */
+static bool said(rig *r, uint64_t job_id, const char *part)
+{
+    ps_watch *watch = NULL;
+    ps_watch_event event;
+    bool found = false;
+    ck_assert_int_eq(ps_sched_watch(r->world->sched, job_id, nothing_new_cb, NULL, &watch), PS_OK);
+    while (ps_watch_next(watch, &event) == PS_OK) {
+        found |= event.log && strstr(event.log->text, part);
+        ps_watch_event_clear(&event);
+    }
+    ps_watch_close(&watch);
+    return found;
+}
+
+START_TEST(a_job_goes_on_from_the_older_checkpoint_and_says_so)
+{
+    rig r = {0};
+    uint64_t bytes;
+    open_rig(&r);
+    uint64_t id = begin_job(&r, "");
+    push(&r, id, 1, 5);
+    ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+    push(&r, id, 2, 5);
+    ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+    cut_checkpoint(&r, id, 2);
+    restart(&r);
+    ck_assert_float_eq_tol(parameter(&r, id), -0.5F, 1e-6F);
+    ck_assert_uint_eq(test_stored_count(&r.stored, "checkpoints/1"), 3);
+    ck_assert_str_eq(test_stored_find(&r.stored, "checkpoints/1", "checkpoint-2"),
+                     "checkpoint-2.damaged");
+    ck_assert(said(&r, id, "goes on from checkpoint 1: 1 newer is damaged or gone; psd's log"));
+    ps_world_attach(r.world, 1, "w1");
+    train(&r);
+    ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_DONE);
+    ck_assert(!has_checkpoints(&r, id)); /* nobody needs it any more */
+    close_rig(&r);
+}
+END_TEST
+
+START_TEST(a_job_without_a_good_checkpoint_fails_and_its_files_stay)
+{
+    rig r = {0};
+    uint64_t bytes;
+    open_rig(&r);
+    uint64_t id = begin_job(&r, "");
+    ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+    cut_checkpoint(&r, id, 1);
+    for (int i = 0; i < 2; i++) { /* once more: the sweep leaves them, too */
+        restart(&r);
+        ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_FAILED);
+        ps_world_assert_reason(r.world, id, "none of 1 checkpoints is good (they are kept");
+        ck_assert_uint_eq(test_stored_count(&r.stored, "checkpoints/1"), 1);
+        ck_assert_str_eq(test_stored_find(&r.stored, "checkpoints/1", "checkpoint-1"),
+                         "checkpoint-1.damaged");
+    }
+    close_rig(&r);
+}
+END_TEST
+
 START_TEST(a_full_disk_at_the_end_costs_nothing_but_time)
 {
     rig r = {0};
@@ -278,6 +383,9 @@ static const ps_check_case cases[] = {
     {&a_job_makes_parameters_then_a_model_and_leaves_no_checkpoint},
     {&a_restart_goes_on_from_the_checkpoint_bit_for_bit},
     {&the_model_says_what_its_plan_has_settled},
+    {&a_disk_that_fails_at_the_start_costs_nothing_but_time},
+    {&a_job_goes_on_from_the_older_checkpoint_and_says_so},
+    {&a_job_without_a_good_checkpoint_fails_and_its_files_stay},
     {&a_full_disk_at_the_end_costs_nothing_but_time},
     {&what_room_there_is_goes_to_the_model},
     {&the_last_checkpoint_is_written_once_there_is_room_for_it_and_only_once},

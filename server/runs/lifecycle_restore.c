@@ -1,0 +1,116 @@
+/* Happy path: psd starts, a job's newest checkpoint is read, and its parameters are there again.
+ * One that cannot be read now is asked for again by the scheduler, on the pool. What of jobs that
+ * have ended a crash left behind goes. */
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "server/durable/checkpoint.h"
+#include "server/runs/lifecycle_internal.h"
+#include "server/runs/off_loop.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static ps_status restore(ps_lifecycle *l, uint64_t job_id, ps_restored *out)
+{
+    char *folder = ps_lifecycle_folder(l, job_id);
+    ps_param_store *store = NULL;
+    ps_checkpoint_info info = {0};
+    ps_status st = ps_checkpoint_load(l->conf.files.disk, folder, l->conf.push_bytes, &store,
+                                      &out->progress, &info);
+    ps_free(&folder);
+    if (st)
+        return st;
+    unsigned long long number = info.number;
+    ps_log_notice("checkpoint", "restored job=%llu number=%llu version=%llu",
+                  (unsigned long long)job_id, number, (unsigned long long)info.version);
+    if (info.damaged)
+        ps_buf_printf(&out->note,
+                      "goes on from checkpoint %llu: %u newer %s damaged or gone; psd's log says "
+                      "which, and where they are kept",
+                      number, info.damaged, info.damaged == 1 ? "is" : "are");
+    ps_runs_add(l->conf.runs, job_id, store, true);
+    return PS_OK;
+}
+
+ps_status ps_lifecycle_restore(void *lifecycle, uint64_t job_id, const ps_job_spec *spec,
+                               ps_restored *out)
+{
+    if (spec->durability == PS_SPEC_MEMORY)
+        return ps_fail(PS_NOT_FOUND, "job %llu keeps no checkpoints", (unsigned long long)job_id);
+    return restore(lifecycle, job_id, out);
+}
+
+typedef struct retry {
+    ps_off_loop off;
+    ps_lifecycle *lifecycle;
+    uint64_t job_id;
+} retry;
+
+static void again_run(ps_off_loop *off)
+{
+    retry *a = ps_container(off, retry, off);
+    ps_restored restored = {0};
+    ps_error error;
+    ps_status st = restore(a->lifecycle, a->job_id, &restored);
+    ps_error_save(&error, st);
+    ps_sched_restored(a->lifecycle->sched, a->job_id, st ? &error : NULL, &restored);
+    ps_restored_free(&restored);
+    ps_free(&a);
+}
+
+void ps_lifecycle_restore_out(void *lifecycle, uint64_t job_id)
+{
+    retry *a = ps_new(retry);
+    a->lifecycle = lifecycle;
+    a->job_id = job_id;
+    ps_off_loop_submit(a->lifecycle->conf.loop, &a->off, again_run);
+}
+
+/* ---- what a crash left ---- */
+
+/* What was kept as damaged is all that is left of a job that failed. */
+void ps_lifecycle_remove(ps_lifecycle *l, uint64_t job_id, ps_job_state state)
+{
+    char *folder = ps_lifecycle_folder(l, job_id);
+    if (ps_checkpoint_delete(l->conf.files.disk, folder, state == PS_JOB_FAILED))
+        ps_log_warning("checkpoint", "job %llu has ended: %s", (unsigned long long)job_id,
+                       ps_error_message());
+    ps_free(&folder);
+}
+
+typedef struct sweep {
+    ps_lifecycle *lifecycle;
+    unsigned swept;
+} sweep;
+
+static void sweep_one(void *user, const char *name)
+{
+    sweep *s = user;
+    ps_lifecycle *l = s->lifecycle;
+    char again[24];
+    uint64_t job_id = strtoull(name, NULL, 10);
+    (void)snprintf(again, sizeof again, "%llu", (unsigned long long)job_id);
+    ps_job_record *record = NULL;
+    /* a job that the catalog does not know keeps its files: the catalog may be the wrong one */
+    if (strcmp(again, name) != 0 || ps_sched_job_get(l->sched, job_id, &record))
+        return;
+    if (record->state >= PS_JOB_DONE) {
+        ps_lifecycle_remove(l, job_id, record->state);
+        s->swept++;
+    }
+    ps_job_record_free(&record);
+}
+
+void ps_lifecycle_sweep(ps_lifecycle *l)
+{
+    sweep s = {.lifecycle = l};
+    char *folder = ps_asprintf("%s/checkpoints", l->conf.files.data_dir);
+    if (l->conf.files.disk->list(l->conf.files.disk->state, folder, sweep_one, &s))
+        ps_log_warning("checkpoint", "%s", ps_error_message());
+    if (s.swept)
+        ps_log_info("checkpoint", "removed those of ended jobs=%u", s.swept);
+    ps_free(&folder);
+    if (ps_stored_files_sweep(&l->conf.files))
+        ps_log_warning("files", "%s", ps_error_message());
+}
