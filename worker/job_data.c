@@ -68,25 +68,44 @@ static ps_status check_kind(const ps_job_data_request *r)
                    language ? "tokens" : "idx or csv");
 }
 
-ps_status ps_job_data_open(const ps_job_data_request *request, ps_dataset **out)
+/* What to open, when it may be. */
+static ps_status prepare(const ps_job_data_request *r, ps_dataset_options *out)
 {
-    const ps_spec_data *data = &request->spec->data;
-    const ps_spec_files *files = request->train ? data->train : data->test;
+    const ps_spec_data *data = &r->spec->data;
+    const ps_spec_files *files = r->train ? data->train : data->test;
     if (!files)
         return ps_fail(PS_INVALID_ARGUMENT, "the job names no %s data",
-                       request->train ? "training" : "test");
-    ps_status st = check_kind(request);
+                       r->train ? "training" : "test");
+    ps_status st = check_kind(r);
     if (!st)
-        st = check_paths(request, files);
+        st = check_paths(r, files);
     if (st)
         return st;
-    ps_dataset_options options = {.data = data, .files = files};
-    describe(request, &options);
+    *out = (ps_dataset_options){.data = data, .files = files};
+    describe(r, out);
+    return PS_OK;
+}
+
+ps_status ps_job_data_survey(const ps_job_data_request *request, ps_survey_wants wants,
+                             ps_survey *out)
+{
+    ps_dataset_options options;
+    *out = (ps_survey){0};
+    ps_status st = prepare(request, &options);
+    return st ? st : ps_dataset_survey(&options, wants, out);
+}
+
+ps_status ps_job_data_open(const ps_job_data_request *request, ps_dataset **out)
+{
+    ps_dataset_options options;
+    ps_status st = prepare(request, &options);
+    if (st)
+        return st;
     ps_dataset *opened;
     st = ps_dataset_open(&options, &opened);
     if (st)
         return st;
-    st = check_targets(request->model, opened, files->features);
+    st = check_targets(request->model, opened, options.files->features);
     if (st) {
         ps_dataset_close(&opened);
         return st;

@@ -2,7 +2,7 @@
 #ifndef PS_WORKER_JOB_DATA_H
 #define PS_WORKER_JOB_DATA_H
 
-#include "worker/data/reader.h"
+#include "worker/data/survey.h"
 #include "worker/options.h"
 
 typedef struct ps_job_data_request {
@@ -17,5 +17,9 @@ typedef struct ps_job_data_request {
  * PS_NOT_FOUND, PS_PERMISSION_DENIED (data_roots), PS_NO_ACCESS, PS_INVALID_ARGUMENT, PS_CORRUPT.
  */
 PS_MUST_CHECK ps_status ps_job_data_open(const ps_job_data_request *request, ps_dataset **out);
+/* What a training job leaves to its data, before they are opened; the model is the job's own. *out
+ * is freed with ps_survey_free in any case. */
+PS_MUST_CHECK ps_status ps_job_data_survey(const ps_job_data_request *request,
+                                           ps_survey_wants wants, ps_survey *out);
 
 #endif

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -21,8 +22,19 @@ int ps_fuzz_file(ps_slice bytes, char path[PS_FUZZ_PATH])
     return fd;
 }
 
+static void survey(const ps_dataset_options *options)
+{
+    ps_survey found;
+    ps_survey_wants wants = {.names = options->labels == PS_LABELS_CLASSES};
+    if (ps_dataset_survey(options, wants, &found) == PS_OK)
+        for (size_t i = 1; i < found.names.n; i++)
+            ps_fuzz_require(strcmp(found.names.names[i - 1], found.names.names[i]) < 0);
+    ps_survey_free(&found);
+}
+
 void ps_fuzz_dataset(const ps_dataset_options *options)
 {
+    survey(options);
     ps_dataset *ds = NULL;
     if (ps_dataset_open(options, &ds) != PS_OK) {
         ps_fuzz_require(!ds);

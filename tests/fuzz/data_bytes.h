@@ -4,7 +4,7 @@
 #define PS_FUZZ_DATA_BYTES_H
 
 #include "common/base/slice.h"
-#include "worker/data/reader.h"
+#include "worker/data/survey.h"
 
 enum { PS_FUZZ_PATH = 64 };
 

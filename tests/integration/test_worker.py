@@ -230,7 +230,7 @@ def labels_that_are_words_stay_with_the_model(cluster):
         csv.writer(out, quoting=csv.QUOTE_ALL).writerows([("last", "sign, in words"), *rows])
     with open(cluster.dir / "signs.tsv", "w", newline="") as out:
         csv.writer(out, delimiter="\t", lineterminator="\r").writerows([("last", "sign, in words"), *rows, ("NA", "above")])
-    cluster.wait_job(cluster.submit(f"""kind: train
+    job = f"""kind: train
 name: signs
 model: {{architecture: mlp, layers: [1, 2], classes: ["below, or on", above]}}
 data:
@@ -238,7 +238,8 @@ data:
   train: {{features: {cluster.dir}/Signs.CSV}}
   csv: {{header: true, label_column: {{name: "sign, in words"}}, missing: zero}}
 train: {{epochs: 40, batch_size: 20, optimizer: {{name: adamw, learning_rate: 0.1}}}}
-"""))
+"""
+    cluster.wait_job(cluster.submit(job))
     cluster.psctl("export", "signs", "-o", cluster.dir / "signs.safetensors")
     cluster.psctl("import", cluster.dir / "signs.safetensors", "again")
     for model, flags in (("signs", []), ("again", ["--header", "--label-column", '{name: "sign, in words"}'])):
@@ -251,6 +252,21 @@ train: {{epochs: 40, batch_size: 20, optimizer: {{name: adamw, learning_rate: 0.
     assert len(said["predictions"]) == 1, said
     wrong = cluster.psctl("evaluate", "again", f"{cluster.dir}/Signs.CSV", check=False)
     assert wrong.returncode == 1 and "Signs.CSV:1: column 0: 'last' is not a number; if the first line" in wrong.stderr, wrong
+    words_that_are_not_in_the_job_are_the_datas(cluster, job.replace(', classes: ["below, or on", above]', "").replace("signs", "found"))
+
+
+def words_that_are_not_in_the_job_are_the_datas(cluster, job):
+    cluster.wait_job(cluster.submit(job))
+    config = cluster.psctl_json("model", "found")["config"]
+    assert 'classes: ["above","below, or on"]' in config, config
+    said = cluster.psctl_json("predict", "found", f"{cluster.dir}/Signs.CSV")["predictions"]
+    assert len(said) == 400 and all(p["label"] == ("above", "below, or on")[p["class"]] for p in said)
+    assert cluster.psctl_json("evaluate", "found", f"{cluster.dir}/Signs.CSV")["accuracy"] > 0.98
+    (cluster.dir / "other.csv").write_text("last,\"sign, in words\"\n1,above\n2,beside\n")
+    wrong = cluster.psctl("evaluate", "found", f"{cluster.dir}/other.csv", check=False)
+    assert wrong.returncode == 1 and "other.csv:3: row 1 has label 'beside', none of model.classes" in wrong.stderr, wrong
+    wrong = cluster.wait_job(cluster.submit(job.replace("[1, 2]", "[1, 3]").replace("name: found", "name: three")), ("failed",))
+    assert "Signs.CSV has 2 names of classes ('above', 'below, or on'), but model.layers ends with 3" in wrong["reason"], wrong
 
 
 def a_model_that_contradicts_its_architecture_is_said_before_data_is_read():

@@ -3,8 +3,12 @@
 #ifndef PS_WORKER_DATA_CSV_H
 #define PS_WORKER_DATA_CSV_H
 
-#include "worker/data/reader.h"
+#include "worker/data/survey.h"
 
 extern const ps_reader ps_reader_csv;
+
+/* Its hook `survey`. */
+PS_MUST_CHECK ps_status ps_csv_survey(const ps_dataset_options *options, ps_survey_wants wants,
+                                      ps_survey *out);
 
 #endif

@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "worker/data/csv.h"
 #include "worker/data/idx.h"
+#include "worker/data/survey.h"
 #include "worker/data/tokens.h"
 
 #include <inttypes.h>
@@ -39,19 +40,44 @@ static ps_status check_shape(const ps_dataset_options *o, const ps_dataset_shape
     return PS_OK;
 }
 
+/* *o with its defaults. */
+static ps_status find_reader(ps_dataset_options *o, const ps_reader **out)
+{
+    *out = ps_reader_find(o->data->format);
+    if (!*out)
+        return ps_fail(PS_INVALID_ARGUMENT, "data.format '%s' is not known", o->data->format);
+    if (!o->max_bytes)
+        o->max_bytes = UINT64_C(16) << 30;
+    return PS_OK;
+}
+
+ps_status ps_dataset_survey(const ps_dataset_options *options, ps_survey_wants wants,
+                            ps_survey *out)
+{
+    ps_dataset_options o = *options;
+    const ps_reader *reader = NULL;
+    *out = (ps_survey){0};
+    ps_status st = find_reader(&o, &reader);
+    return st || !reader->survey ? st : reader->survey(&o, wants, out);
+}
+
+void ps_survey_free(ps_survey *survey)
+{
+    ps_name_set_free(&survey->names);
+}
+
 ps_status ps_dataset_open(const ps_dataset_options *options, ps_dataset **out)
 {
     ps_dataset_options o = *options;
-    const ps_reader *reader = ps_reader_find(o.data->format);
-    if (!reader)
-        return ps_fail(PS_INVALID_ARGUMENT, "data.format '%s' is not known", o.data->format);
-    if (!o.max_bytes)
-        o.max_bytes = UINT64_C(16) << 30;
+    const ps_reader *reader = NULL;
+    ps_status st = find_reader(&o, &reader);
+    if (st)
+        return st;
     ps_dataset_shape shape = {0};
     void *state = NULL;
     const ps_spec_normalise *n = &o.data->normalise;
     ps_normaliser normaliser = {.scale = n->scale, .mean = n->mean, .std = n->std};
-    ps_status st = reader->open(&o, &normaliser, &shape, &state);
+    st = reader->open(&o, &normaliser, &shape, &state);
     if (st)
         return st;
     st = check_shape(&o, &shape);

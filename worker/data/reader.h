@@ -57,6 +57,9 @@ size_t ps_dataset_label_bytes(const ps_dataset *dataset); /* of one row; 0: NONE
 PS_MUST_CHECK ps_status ps_dataset_read(const ps_dataset *dataset, const uint64_t *rows, size_t n,
                                         void *features, void *labels);
 
+struct ps_survey_wants; /* survey.h */
+struct ps_survey;
+
 /* A row of the table. state is the format's own. */
 typedef struct ps_dataset_shape {
     size_t rows, features, targets;
@@ -73,6 +76,9 @@ typedef struct ps_reader {
     /* One row, normalised. label as in ps_dataset_read, or NULL. */
     void (*row)(const void *state, const ps_normaliser *normaliser, size_t row, float *features,
                 void *label);
+    /* What survey.h says; NULL: there is nothing to find. */
+    ps_status (*survey)(const ps_dataset_options *options, struct ps_survey_wants wants,
+                        struct ps_survey *out);
     /* Instead, where rows are tokens. */
     ps_status (*tokens)(const void *state, size_t row, int32_t *tokens, int32_t *next);
 } ps_reader;

@@ -4,6 +4,7 @@
 #include "worker/job_cache.h"
 #include "worker/job_kind.h"
 #include "worker/job_model.h"
+#include "worker/train/settle.h"
 
 #include <inttypes.h>
 
@@ -74,6 +75,16 @@ static ps_status plan_data(ps_task_run *run, ps_job_entry *entry, Psd__V1__PlanR
     return PS_OK;
 }
 
+/* Before anything is looked at as the model takes it. */
+static ps_status plan_model(ps_task_run *run, ps_job_entry *entry, Psd__V1__PlanResult *plan)
+{
+    char *model = NULL;
+    ps_status st = ps_train_settle(entry, run, &model);
+    if (model)
+        plan->model = model;
+    return st ? ps_wrap(st, "training data") : PS_OK;
+}
+
 ps_status ps_kind_plan(ps_task_run *run, Psd__V1__TaskResult *result)
 {
     ps_job_entry *entry;
@@ -82,6 +93,8 @@ ps_status ps_kind_plan(ps_task_run *run, Psd__V1__TaskResult *result)
         return st;
     result->plan = ps_new(Psd__V1__PlanResult);
     psd__v1__plan_result__init(result->plan);
-    st = plan_tensors(ps_job_entry_model_spec(entry), result->plan);
+    st = plan_model(run, entry, result->plan);
+    if (!st)
+        st = plan_tensors(ps_job_entry_model_spec(entry), result->plan);
     return st ? st : plan_data(run, entry, result->plan);
 }

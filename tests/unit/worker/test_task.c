@@ -30,6 +30,27 @@ START_TEST(a_plan_says_rows_and_tensors)
 }
 END_TEST
 
+START_TEST(a_plan_names_the_classes_that_the_data_have)
+{
+    begin();
+    char *words = ps_test_file(ps_slice_str("1,2,yes\n3,4,no\n5,6,yes\n"), false);
+    const Psd__V1__TaskResult *r = run(train_task(1, "plan", words));
+    is_done(r);
+    ck_assert_str_eq(r->plan->model, "{architecture: mlp, layers: [2, 2], activation: relu, loss: "
+                                     "cross_entropy, classes: [\"no\",\"yes\"]}");
+    ck_assert_uint_eq(r->plan->train_rows, 3);
+    ps_test_file_drop(&words);
+    r = run(train_task(2, "plan", t.labelled)); /* numbers */
+    is_done(r);
+    ck_assert_str_eq(r->plan->model, "");
+    words = ps_test_file(ps_slice_str("1,2,yes\n3,4,no\n5,6,perhaps\n"), false);
+    failed(run(train_task(3, "plan", words)), 3, false,
+           " has 3 names of classes ('no', 'perhaps', 'yes'), but model.layers ends with 2");
+    ps_test_file_drop(&words);
+    end();
+}
+END_TEST
+
 START_TEST(predictions_are_lines_of_probabilities)
 {
     begin();
@@ -403,6 +424,7 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {&a_plan_says_rows_and_tensors},
+    {&a_plan_names_the_classes_that_the_data_have},
     {&predictions_are_lines_of_probabilities},
     {&some_rows_are_predicted_and_none_that_the_data_does_not_have},
     {&an_evaluation_counts_right_answers_only_where_there_are_some},

@@ -1,0 +1,40 @@
+/* csv_file: the records of a csv file as the rows of a data set: which of their fields are features
+ * and which labels, and what numbers stand there. For csv.c, which keeps them, and csv_survey.c,
+ * which looks at them once. Errors name file, line and column. */
+#ifndef PS_WORKER_DATA_CSV_FILE_H
+#define PS_WORKER_DATA_CSV_FILE_H
+
+#include "worker/data/csv_columns.h"
+
+#define PS_CSV_LABEL_MISSING "a row needs its label"
+
+typedef struct ps_csv_file {
+    const ps_dataset_options *options;
+    ps_csv_text *text;
+    ps_csv_columns columns;
+    size_t first; /* line of the first record */
+    size_t rows;  /* before the one at hand */
+} ps_csv_file;
+
+/* Once the columns are known (NULL: not), and for each row. PS_END: that is enough. */
+typedef struct ps_csv_visitor {
+    ps_status (*begin)(void *user, const ps_csv_file *file);
+    ps_status (*row)(void *user, const ps_csv_file *file, const ps_csv_record *record);
+    void *user;
+} ps_csv_visitor;
+
+PS_MUST_CHECK ps_status ps_csv_file_visit(const ps_dataset_options *options,
+                                          const ps_csv_visitor *visitor);
+
+/* Of feature i, finite. *missing: it is not there, and data.csv.missing says what stands for it;
+ * *out is 0 then. */
+PS_MUST_CHECK ps_status ps_csv_file_feature(const ps_csv_file *file, const ps_csv_record *record,
+                                            size_t i, double *out, bool *missing);
+/* Of a label's column, finite. */
+PS_MUST_CHECK ps_status ps_csv_file_label(const ps_csv_file *file, const ps_csv_record *record,
+                                          size_t column, double *out);
+/* "; ...", when it is likely why the record's text is wrong; otherwise "". */
+const char *ps_csv_file_hint(const ps_csv_file *file, const ps_csv_record *record,
+                             const char *text);
+
+#endif
