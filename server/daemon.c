@@ -14,7 +14,6 @@
 #include "common/security/policy.h"
 #include "server/daemon_internal.h"
 #include "server/data_lock.h"
-#include "server/runs/off_loop.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -264,12 +263,6 @@ ps_status ps_daemon_create(const ps_server_options *options, const char *version
 
 /* ---- run ---- */
 
-static void tick_cb(void *user)
-{
-    ps_daemon *d = user;
-    ps_sched_tick(d->sched);
-}
-
 static void audit_tick_cb(void *user)
 {
     ps_daemon *d = user;
@@ -311,7 +304,7 @@ static ps_status watch_signals(ps_daemon *d)
 
 static void start_timers(ps_daemon *d)
 {
-    ps_timer_create(d->loop, tick_cb, d, &d->tick);
+    ps_timer_create(d->loop, ps_daemon_tick_cb, d, &d->tick);
     ps_timer_start(d->tick, TICK_MS, TICK_MS);
     ps_timer_create(d->loop, audit_tick_cb, d, &d->audit_tick);
     ps_timer_start(d->audit_tick, AUDIT_TICK_MS, AUDIT_TICK_MS);

@@ -7,6 +7,7 @@
 #include "server/daemon.h"
 #include "server/health.h"
 #include "server/metrics/http.h"
+#include "server/runs/off_loop.h"
 #include "server/runs/room.h"
 #include "server/service/services.h"
 
@@ -38,9 +39,9 @@ struct ps_daemon {
     ps_health health;
 
     ps_timer *tick, *audit_tick, *health_tick, *expiry_tick, *upkeep_tick, *watchdog;
-    atomic_bool in_upkeep; /* a piece of it is on the pool, whose are these: */
-    uint64_t expire_ms;    /* the next pass */
-    ps_repeat expire_trouble;
+    ps_off_loop_turn sched_turn, upkeep_turn; /* what the ticks of these names do, on the pool */
+    uint64_t expire_ms;                       /* upkeep's: the next pass */
+    ps_repeat expire_trouble;                 /* likewise */
     ps_signal *on_term, *on_int, *on_hup;
     atomic_bool ready;    /* /readyz */
     atomic_bool draining; /* by Admin.Drain, or stopping */
@@ -60,6 +61,7 @@ uint64_t ps_daemon_parameter_bytes(ps_daemon *daemon);
 
 bool ps_daemon_is_ready(const ps_daemon *daemon); /* what /readyz says; any thread */
 /* From time to time, on the main loop: what psd does by itself, off the loops (daemon_upkeep.c). */
+void ps_daemon_tick_cb(void *daemon); /* the scheduler's */
 void ps_daemon_upkeep_cb(void *daemon);
 
 extern const ps_http_page ps_daemon_pages[];

@@ -1,17 +1,12 @@
-/* What psd does by itself from time to time: the reserve is made again when there is room, and what
- * is over its time goes. One piece at a time, on the thread pool; a tick that finds the last one
+/* What psd does by itself from time to time: the scheduler's tick, which carries out whatever has
+ * been decided (a checkpoint may be written, and a step of bsp applied, in there); the reserve is
+ * made again when there is room, and what is over its time goes. One piece of each at a time, on
+ * the thread pool, so that signals and the watchdog wait for none; a tick that finds the last one
  * still at work does nothing. */
 #include "common/base/log.h"
-#include "common/base/mem.h"
 #include "server/daemon_internal.h"
-#include "server/runs/off_loop.h"
 
 #include <inttypes.h>
-
-typedef struct upkeep {
-    ps_off_loop off;
-    ps_daemon *daemon;
-} upkeep;
 
 /* One bounded pass; the next tick goes on where there was more. */
 static void expire(ps_daemon *d)
@@ -38,22 +33,26 @@ static void expire(ps_daemon *d)
         d->expire_ms = now + PASS_MS;
 }
 
-static void upkeep_run(ps_off_loop *off)
+static void upkeep_run(void *daemon)
 {
-    upkeep *u = ps_container(off, upkeep, off);
-    ps_daemon *d = u->daemon;
+    ps_daemon *d = daemon;
     ps_room_tick(d->room);
     expire(d);
-    atomic_store(&d->in_upkeep, false);
-    ps_free(&u);
 }
 
 void ps_daemon_upkeep_cb(void *daemon)
 {
     ps_daemon *d = daemon;
-    if (atomic_exchange(&d->in_upkeep, true))
-        return;
-    upkeep *u = ps_new(upkeep);
-    u->daemon = d;
-    ps_off_loop_submit(d->loop, &u->off, upkeep_run);
+    ps_off_loop_turn_submit(d->loop, &d->upkeep_turn, upkeep_run, d);
+}
+
+static void sched_run(void *daemon)
+{
+    ps_sched_tick(((ps_daemon *)daemon)->sched);
+}
+
+void ps_daemon_tick_cb(void *daemon)
+{
+    ps_daemon *d = daemon;
+    ps_off_loop_turn_submit(d->loop, &d->sched_turn, sched_run, d);
 }

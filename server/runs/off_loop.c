@@ -2,8 +2,6 @@
 
 #include "common/base/mem.h"
 
-#include <stdatomic.h>
-
 static atomic_uint pending;
 
 /* The caller's struct is freed by run, but the pool needs the ps_work until done: so the work that
@@ -42,6 +40,23 @@ void ps_off_loop_submit(ps_loop *loop, ps_off_loop *self, void (*run)(ps_off_loo
     self->loop = loop;
     ps_job_init(&self->job, hop_cb);
     ps_loop_post(loop, &self->job);
+}
+
+static void turn_run(ps_off_loop *off)
+{
+    ps_off_loop_turn *turn = ps_container(off, ps_off_loop_turn, off);
+    turn->run(turn->user);
+    atomic_store(&turn->busy, false);
+}
+
+void ps_off_loop_turn_submit(ps_loop *loop, ps_off_loop_turn *turn, void (*run)(void *user),
+                             void *user)
+{
+    if (atomic_exchange(&turn->busy, true))
+        return;
+    turn->run = run;
+    turn->user = user;
+    ps_off_loop_submit(loop, &turn->off, turn_run);
 }
 
 unsigned ps_off_loop_pending(void)

@@ -5,6 +5,8 @@
 
 #include "common/loop/loop.h"
 
+#include <stdatomic.h>
+
 /* Embedded first in the caller's struct; run is called once on a pool thread and frees it. */
 typedef struct ps_off_loop ps_off_loop;
 struct ps_off_loop {
@@ -15,6 +17,17 @@ struct ps_off_loop {
 
 /* Any thread. The loop must run until it has been done (ps_off_loop_pending() == 0). */
 void ps_off_loop_submit(ps_loop *loop, ps_off_loop *self, void (*run)(ps_off_loop *self));
+/* For what is done again and again, one at a time. Zeroed at first; it must stay until the last one
+ * has been done. */
+typedef struct ps_off_loop_turn {
+    ps_off_loop off; /* all private */
+    void (*run)(void *user);
+    void *user;
+    atomic_bool busy;
+} ps_off_loop_turn;
+/* run(user) on the pool; nothing, while the last one is at work or waits for a thread. */
+void ps_off_loop_turn_submit(ps_loop *loop, ps_off_loop_turn *turn, void (*run)(void *user),
+                             void *user);
 /* Submitted and not yet finished, of all loops. */
 unsigned ps_off_loop_pending(void);
 

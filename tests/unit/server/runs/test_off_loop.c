@@ -5,6 +5,7 @@
 #include "tests/lib/check_main.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 enum { THREADS = 4, EACH = 200 };
@@ -98,9 +99,36 @@ START_TEST(work_that_makes_work_is_pending_all_the_while)
 }
 END_TEST
 
+static atomic_uint turns, side_by_side;
+
+static void take_turn(void *user)
+{
+    atomic_fetch_add(&side_by_side, atomic_fetch_add(&turns, 1) % 2);
+    for (int i = 0; i < 1000 && atomic_load(&side_by_side) == 0; i++)
+        sched_yield();
+    atomic_fetch_add(&turns, 1);
+}
+
+START_TEST(turns_are_taken_one_at_a_time)
+{
+    ps_off_loop_turn turn = {0};
+    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
+    for (unsigned taken = 2; taken <= 200; taken += 2) {
+        for (int i = 0; i < 3; i++)
+            ps_off_loop_turn_submit(loop, &turn, take_turn, NULL);
+        ck_assert_uint_eq(ps_off_loop_pending(), 1);
+        run_until_idle();
+        ck_assert_uint_eq(atomic_load(&turns), taken);
+    }
+    ck_assert_uint_eq(atomic_load(&side_by_side), 0);
+    ps_loop_free(&loop);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&it_is_pending_from_the_submission_on_and_begins_only_with_the_loop},
     {&many_threads_submit_and_everything_is_done_once},
+    {&turns_are_taken_one_at_a_time},
     {&work_that_makes_work_is_pending_all_the_while},
     {0},
 };
