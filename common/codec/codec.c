@@ -1,4 +1,4 @@
-/* The table, and the pass that every decoded chunk gets. */
+/* The table, and the pass that plain numbers get. */
 #include "common/codec/codec.h"
 
 #include "common/base/vector.h"
@@ -6,9 +6,10 @@
 
 #include <math.h>
 
-static const ps_codec *const table[] = {
-    &ps_codec_float32,
-};
+#define ROW(name)  &ps_codec_##name,
+#define NAME(name) #name,
+static const ps_codec *const table[] = {PS_CODEC_ROWS(ROW)};
+const char *const ps_codec_names[] = {PS_CODEC_ROWS(NAME) NULL};
 
 enum { ROWS = sizeof table / sizeof *table, PART = 4096 };
 

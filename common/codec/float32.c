@@ -11,6 +11,13 @@ static size_t encoded_max(uint32_t count)
     return (size_t)count * sizeof(float);
 }
 
+static size_t encode(void *state, const ps_wire_float *values, uint32_t count, uint8_t *out)
+{
+    (void)state;
+    memcpy(out, values, encoded_max(count));
+    return encoded_max(count);
+}
+
 static ps_status check(ps_slice payload, uint32_t count)
 {
     if (payload.len != encoded_max(count))
@@ -20,10 +27,10 @@ static ps_status check(ps_slice payload, uint32_t count)
     return PS_OK;
 }
 
-static void encode(const float *values, uint32_t count, uint8_t *out, size_t *len)
+static ps_codec_scan scan(ps_slice payload, uint32_t count, bool want_norm)
 {
-    *len = encoded_max(count);
-    memcpy(out, values, *len);
+    return ps_codec_scan_values((const ps_wire_float *)(const void *)payload.data, count,
+                                want_norm);
 }
 
 static void decode(ps_slice payload, uint32_t count, float *out)
@@ -36,7 +43,8 @@ const ps_codec ps_codec_float32 = {
     .number = 1,
     .identity = true,
     .encoded_max = encoded_max,
-    .check = check,
     .encode = encode,
+    .check = check,
+    .scan = scan,
     .decode = decode,
 };

@@ -3,6 +3,7 @@
  * model_spec.c. */
 #include "common/conf/job_spec.h"
 
+#include "common/codec/codec.h"
 #include "common/conf/conf.h"
 #include "common/conf/job_check.h"
 #include "common/conf/model_spec.h"
@@ -18,7 +19,6 @@ static const char *const durability_words[] = {"memory", "checkpoint", "log", NU
 static const char *const format_names[] = {"idx", "csv", "tokens", NULL};
 static const char *const optimizer_names[] = {"sgd", "momentum", "adamw", "adamw8bit", NULL};
 static const char *const mode_names[] = {"asp", "bsp", NULL};
-static const char *const codec_names[] = {"float32", NULL};
 
 static const ps_conf_key files_keys[] = {
     PS_CONF_TEXT("features", ps_spec_files, features, "", 0, 4095),
@@ -88,6 +88,12 @@ static const ps_conf_key consistency_keys[] = {
     PS_CONF_END,
 };
 
+static const ps_conf_key codec_keys[] = {
+    PS_CONF_NAME("gradients", ps_spec_codec, gradients, "float32", ps_codec_names),
+    PS_CONF_NAME("parameters", ps_spec_codec, parameters, "float32", ps_codec_names),
+    PS_CONF_END,
+};
+
 static const ps_conf_key train_keys[] = {
     PS_CONF_INT("epochs", ps_spec_train, epochs, NULL, 1, 1000000),
     PS_CONF_INT("batch_size", ps_spec_train, batch_size, "128", 1, 1 << 20),
@@ -99,7 +105,7 @@ static const ps_conf_key train_keys[] = {
     PS_CONF_MAP("schedule", ps_spec_train, schedule, schedule_keys),
     PS_CONF_MAP("consistency", ps_spec_train, consistency, consistency_keys),
     PS_CONF_REAL("clip_norm", ps_spec_train, clip_norm, "0", 0, 1e12),
-    PS_CONF_NAME("codec", ps_spec_train, codec, "float32", codec_names),
+    PS_CONF_MAP_SHORT("codec", ps_spec_train, codec, codec_keys),
     PS_CONF_END,
 };
 

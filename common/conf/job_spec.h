@@ -141,6 +141,12 @@ typedef struct ps_spec_consistency {
     int64_t staleness; /* for bounded modes of later versions; 0 now */
 } ps_spec_consistency;
 
+/* How numbers are written on the wire: rows of the table of codecs. */
+typedef struct ps_spec_codec {
+    char *gradients;
+    char *parameters; /* when they are pulled: one without state */
+} ps_spec_codec;
+
 typedef struct ps_spec_train {
     int64_t epochs;
     int64_t batch_size; /* rows a batch, on each worker */
@@ -152,7 +158,7 @@ typedef struct ps_spec_train {
     ps_spec_rate_schedule schedule;
     ps_spec_consistency consistency;
     double clip_norm; /* gradients are scaled down to this L2 norm; 0: not */
-    char *codec;      /* of gradients on the wire: "float32": a row of the table of codecs */
+    ps_spec_codec codec;
 } ps_spec_train;
 
 /* Tokens that a job may say: psd keeps them until the job has ended, and then in its result. */

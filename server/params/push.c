@@ -126,27 +126,27 @@ static ps_status check_place(const ps_placement *p, const ps_push_chunk_header *
     return PS_OK;
 }
 
+/* Decoding waits for the commit, where the numbers are used while they are hot in the cache. */
+static ps_status room_to_decode(ps_push *push, const char *tensor)
+{
+    if (!push->scratch)
+        push->scratch = ps_try_alloc_raw(push->store->placement->block_elements * sizeof(float));
+    if (!push->scratch)
+        return ps_fail(PS_RESOURCE_EXHAUSTED, "tensor %s: out of memory to decode it", tensor);
+    return PS_OK;
+}
+
 /* What the numbers are; also adds to the norm. */
 static ps_status check_values(ps_push *push, const char *tensor, const push_chunk *c)
 {
-    const ps_wire_float *values = (const ps_wire_float *)(const void *)c->payload.data;
-    if (!c->codec->identity) {
-        size_t room = push->store->placement->block_elements * sizeof(float);
-        if (!push->scratch)
-            push->scratch = ps_try_alloc_raw(room);
-        if (!push->scratch)
-            return ps_fail(PS_RESOURCE_EXHAUSTED, "tensor %s: out of memory to decode it", tensor);
-        c->codec->decode(c->payload, c->count, push->scratch);
-        values = push->scratch;
-    }
-    ps_codec_scan scan = ps_codec_scan_values(values, c->count, push->store->config.clip_norm > 0);
+    ps_codec_scan scan = c->codec->scan(c->payload, c->count, push->store->config.clip_norm > 0);
     if (!scan.finite)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "tensor %s: NaN or infinity in its gradient; lower the learning rate or "
                        "look at the data",
                        tensor);
     push->sum_sq += scan.sum_sq;
-    return PS_OK;
+    return c->codec->identity ? PS_OK : room_to_decode(push, tensor);
 }
 
 static ps_status reserve_chunk(ps_push *push, const char *tensor, size_t payload)

@@ -1,8 +1,9 @@
-/* Pull: a header, then blocks as they are, sent from where they lie. The call is filled up to its
- * high-water mark and goes on when it is writable again, so a slow reader holds references to a few
- * blocks and nothing more. Where there is much to skip and little to send, the loop's other calls
- * get their turn in between. */
+/* Pull: a header, then blocks as they are, sent from where they lie, or encoded. The call is filled
+ * up to its high-water mark and goes on when it is writable again, so a slow reader holds
+ * references to a few blocks and nothing more. Where there is much to skip and little to send, the
+ * loop's other calls get their turn in between. */
 #include "common/base/mem.h"
+#include "common/codec/codec.h"
 #include "psd/v1/parameters.pb-c.h"
 #include "server/params/pull.h"
 #include "server/service/services.h"
@@ -11,6 +12,7 @@ typedef struct pull_call {
     ps_call *call;
     ps_run *run;
     ps_pull *pull;
+    const ps_codec *codec;
     ps_job later; /* goes on with skipping */
     bool answered;
 } pull_call;
@@ -20,20 +22,46 @@ static void release_cb(void *user)
     ps_block_buffer_release(user);
 }
 
-static void send_view(pull_call *p, const ps_block_view *view)
+static void free_cb(void *user)
+{
+    free(user);
+}
+
+/* The view's numbers as they leave; takes over its reference. */
+static ps_status payload_of(const ps_codec *codec, ps_block_view *view, ps_payload *out)
+{
+    if (codec->identity) {
+        *out = (ps_payload){.bytes = view->bytes, .release = release_cb, .user = view->buffer};
+        return PS_OK;
+    }
+    uint8_t *bytes = ps_try_alloc_raw(codec->encoded_max(view->count));
+    if (bytes) {
+        size_t len = codec->encode(NULL, (const ps_wire_float *)(const void *)view->bytes.data,
+                                   view->count, bytes);
+        *out = (ps_payload){.bytes = ps_slice_of(bytes, len), .release = free_cb, .user = bytes};
+    }
+    ps_block_view_release(view);
+    return bytes ? PS_OK : ps_fail(PS_RESOURCE_EXHAUSTED, "out of memory to encode a block");
+}
+
+static ps_status send_view(pull_call *p, ps_block_view *view)
 {
     Psd__V1__Chunk chunk = PSD__V1__CHUNK__INIT;
     chunk.tensor_id = view->tensor;
     chunk.shard = view->shard;
     chunk.offset = view->offset;
     chunk.count = view->count;
-    chunk.codec = PSD__V1__CODEC__CODEC_FLOAT32;
+    chunk.codec = (Psd__V1__Codec)p->codec->number;
     chunk.version = view->version;
     Psd__V1__PullResponse response = PSD__V1__PULL_RESPONSE__INIT;
     response.chunk = &chunk;
-    const ps_payload payload = {.bytes = view->bytes, .release = release_cb, .user = view->buffer};
-    ps_run_count(p->run, 0, view->bytes.len);
+    ps_payload payload;
+    ps_status st = payload_of(p->codec, view, &payload);
+    if (st)
+        return st;
+    ps_run_count(p->run, 0, payload.bytes.len);
     ps_call_send(p->call, &response.base, &payload);
+    return PS_OK;
 }
 
 static void pump(pull_call *p)
@@ -41,10 +69,10 @@ static void pump(pull_call *p)
     while (!p->answered && ps_call_writable(p->call)) {
         ps_block_view view;
         ps_status st = ps_pull_next(p->pull, &view);
-        if (!st) {
-            send_view(p, &view);
+        if (!st)
+            st = send_view(p, &view);
+        if (!st)
             continue;
-        }
         if (st == PS_AGAIN) {
             ps_loop_defer(ps_call_loop(p->call), &p->later);
             return;
@@ -79,8 +107,22 @@ static void on_end(ps_call *call, ps_status status, const char *message, void *u
 
 static const ps_call_events pull_events = {.on_writable = on_writable, .on_end = on_end};
 
+static ps_status choose_codec(uint32_t number, const ps_codec **out)
+{
+    *out = ps_codec_by_number(number);
+    if (!*out)
+        return ps_fail(PS_INVALID_ARGUMENT, "a pull with unknown codec %u", number);
+    if ((*out)->state_bytes)
+        return ps_fail(PS_INVALID_ARGUMENT, "a pull with codec %s, which is for gradients",
+                       (*out)->name);
+    return PS_OK;
+}
+
 static ps_status begin(pull_call *p, const Psd__V1__PullRequest *in, uint64_t *version)
 {
+    ps_status st = choose_codec((uint32_t)in->codec, &p->codec);
+    if (st)
+        return st;
     ps_pull_range *ranges = ps_try_alloc((in->n_ranges ? in->n_ranges : 1) * sizeof *ranges);
     if (!ranges)
         return ps_fail(PS_NO_MEMORY, "a pull of %zu ranges", in->n_ranges);
@@ -89,8 +131,8 @@ static ps_status begin(pull_call *p, const Psd__V1__PullRequest *in, uint64_t *v
                                     .shard = in->ranges[i]->shard,
                                     .offset = in->ranges[i]->offset,
                                     .count = in->ranges[i]->count};
-    ps_status st = ps_pull_begin(ps_run_store(p->run), ranges, in->n_ranges, in->newer_than,
-                                 version, &p->pull);
+    st = ps_pull_begin(ps_run_store(p->run), ranges, in->n_ranges, in->newer_than, version,
+                       &p->pull);
     ps_free(&ranges);
     return st;
 }

@@ -17,14 +17,19 @@ def forward(tensors, x):
     return e / e.sum(1, keepdims=True)
 
 
-def train_and_check(mode):
+def train_and_check(mode, codec="float32", pushed=4):
+    """pushed: bytes of an element on its way."""
     with Cluster() as cluster:
         _, _, test_x, test_y = cluster.tiny_data()
         cluster.start_server()
         cluster.start_worker("w1")
         cluster.start_worker("w2")
-        job_id = cluster.submit(cluster.tiny_job(mode=mode))
+        job_id = cluster.submit(cluster.tiny_job(mode=mode, layers="[16, 256, 4]").replace("consistency:", f"codec: {codec}\n  consistency:"))
         job = cluster.wait_job(job_id)
+        counted = metrics(cluster)
+        elements = 16 * 256 + 256 + 256 * 4 + 4
+        received = counted["psd_received_bytes_total"] / counted["psd_pushes_total"] / elements
+        assert pushed < received < pushed + 0.5, received
         accuracy = job["progress"]["test_accuracy"]
         assert accuracy > 0.9, job
 
@@ -53,6 +58,11 @@ def bsp_trains_exports_and_predicts():
     train_and_check("bsp")
 
 
+def encoded_gradients_and_parameters_train_as_well():
+    train_and_check("bsp", "{gradients: float32, parameters: bf16}")
+    train_and_check("asp", "{gradients: bf16, parameters: bf16}", pushed=2)
+
+
 def a_layer_larger_than_a_push_trains():
     """80 MB of one tensor, where limits.push_bytes is 64 MiB: pushed in pieces of at most 9 MiB."""
     inputs, hidden, rows, batch, epochs = 25, 800000, 64, 16, 2
@@ -73,4 +83,5 @@ def a_layer_larger_than_a_push_trains():
             assert job["progress"]["samples"] == epochs * rows and job["progress"]["test_loss"] < 1.34, job
 
 
-run([asp_trains_exports_and_predicts, bsp_trains_exports_and_predicts, a_layer_larger_than_a_push_trains])
+run([asp_trains_exports_and_predicts, bsp_trains_exports_and_predicts,
+     encoded_gradients_and_parameters_train_as_well, a_layer_larger_than_a_push_trains])

@@ -1,6 +1,7 @@
 #include "tests/lib/fake_parameters.h"
 
 #include "common/base/mem.h"
+#include "common/codec/codec.h"
 #include "psd/v1/parameters.pb-c.h"
 
 #include <check.h>
@@ -107,22 +108,23 @@ static void keep_silent(ps_call *call)
 }
 
 static void send_piece(ps_call *call, fake_tensor *t, size_t id, unsigned shard, uint64_t offset,
-                       uint64_t n)
+                       uint64_t n, const ps_codec *codec)
 {
-    float *copy = ps_alloc_array(FAKE_BLOCK, sizeof(float));
+    float values[FAKE_BLOCK];
+    uint8_t *copy = ps_alloc_array(FAKE_BLOCK, sizeof(float));
     for (uint64_t k = 0; k < n; k++)
-        copy[k] = *element(t, shard, offset + k);
+        values[k] = *element(t, shard, offset + k);
+    size_t len = codec->encode(NULL, values, (uint32_t)n, copy);
     Psd__V1__Chunk chunk = PSD__V1__CHUNK__INIT;
     chunk.tensor_id = (uint32_t)id;
     chunk.shard = shard;
     chunk.offset = offset;
     chunk.count = (uint32_t)n;
-    chunk.codec = PSD__V1__CODEC__CODEC_FLOAT32;
+    chunk.codec = (Psd__V1__Codec)codec->number;
     chunk.version = t->version;
     Psd__V1__PullResponse response = PSD__V1__PULL_RESPONSE__INIT;
     response.chunk = &chunk;
-    ps_payload payload = {
-        .bytes = ps_slice_of(copy, n * sizeof(float)), .release = free, .user = copy};
+    ps_payload payload = {.bytes = ps_slice_of(copy, len), .release = free, .user = copy};
     ps_call_send(call, &response.base, &payload);
 }
 
@@ -162,7 +164,8 @@ static void pull(ps_call *call, const ProtobufCMessage *message, void *service)
             if (t->version <= request->newer_than || !wanted(request, i, s))
                 continue;
             for (uint64_t o = 0; o < elements; o += FAKE_BLOCK)
-                send_piece(call, t, i, s, o, elements - o < FAKE_BLOCK ? elements - o : FAKE_BLOCK);
+                send_piece(call, t, i, s, o, elements - o < FAKE_BLOCK ? elements - o : FAKE_BLOCK,
+                           ps_codec_by_number((uint32_t)request->codec));
         }
     }
     pthread_mutex_unlock(&f->lock);
@@ -184,14 +187,16 @@ static void take_gradient(pushing *p, const Psd__V1__Chunk *chunk, ps_slice payl
     fake_tensor *t = &p->fake->tensors[chunk->tensor_id];
     ck_assert_uint_lt(chunk->tensor_id, p->fake->count);
     ck_assert_uint_lt(chunk->shard, shards_of(t));
-    ck_assert_uint_eq(payload.len, chunk->count * sizeof(float));
+    const ps_codec *codec = ps_codec_by_number((uint32_t)chunk->codec);
+    float values[FAKE_BLOCK];
+    ck_assert_int_eq(codec->check(payload, chunk->count), PS_OK);
+    p->fake->codec = codec->number;
     /* within one block, as the protocol wants */
     ck_assert_uint_eq(chunk->offset / FAKE_BLOCK, (chunk->offset + chunk->count - 1) / FAKE_BLOCK);
-    for (uint32_t k = 0; k < chunk->count; k++) {
-        size_t at = (size_t)(element(t, chunk->shard, chunk->offset + k) - t->values);
-        memcpy(&p->gradients[chunk->tensor_id][at], payload.data + k * sizeof(float),
-               sizeof(float));
-    }
+    codec->decode(payload, chunk->count, values);
+    for (uint32_t k = 0; k < chunk->count; k++)
+        p->gradients[chunk->tensor_id][element(t, chunk->shard, chunk->offset + k) - t->values] =
+            values[k];
     p->present[chunk->tensor_id] = true;
 }
 

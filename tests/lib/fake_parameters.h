@@ -43,6 +43,7 @@ typedef struct fake_parameters {
     uint64_t newer_than;   /* of the last pull, */
     size_t ranges;         /* and its ranges */
     uint64_t clock, pulled_version;
+    uint32_t codec; /* of the last chunk of a push */
     double weight;
     /* what goes wrong, so many times */
     unsigned lose_acks;     /* applied, but answered UNAVAILABLE */

@@ -24,6 +24,7 @@ struct ps_exchange {
     ps_remote *remote;
     ps_tensor_maps maps;
     ps_tensor_shape *shapes;
+    const ps_codec *codec; /* of parameters on their way */
     ps_puller *puller;
     ps_pusher *pusher;
     ps_model_hooks hooks;
@@ -118,6 +119,15 @@ static ps_status make_put(ps_exchange *x)
     return st;
 }
 
+static ps_status choose_codec(ps_exchange *x)
+{
+    const ps_spec_train *train = x->options.train;
+    x->codec = train ? ps_codec_by_name(train->codec.parameters) : &ps_codec_float32;
+    return x->codec
+               ? PS_OK
+               : ps_fail(PS_UNIMPLEMENTED, "this worker has no codec %s", train->codec.parameters);
+}
+
 static void make_puller(ps_exchange *x)
 {
     float **landing = ps_alloc_array(x->maps.count, sizeof(*landing));
@@ -159,7 +169,9 @@ static ps_status make_all(ps_exchange *x)
 {
     const ps_exchange_options *o = &x->options;
     bool shared = o->backend->info.host_addressable;
-    ps_status st = describe(x, &x->maps);
+    ps_status st = choose_codec(x);
+    if (!st)
+        st = describe(x, &x->maps);
     if (!st && (!shared || o->pull_ahead))
         st = make_put(x);
     if (!st && o->train && !shared)
@@ -220,12 +232,17 @@ bool ps_exchange_failed(const ps_exchange *x)
            (x->put && ps_device_put_failed(x->put)) || (x->get && ps_device_get_failed(x->get));
 }
 
-ps_status ps_exchange_pull_start(ps_exchange *x)
+static ps_status pull_start(ps_exchange *x, const ps_codec *codec)
 {
     ps_status st = x->put ? ps_device_put_wait(x->put) : PS_OK;
     if (!st)
-        ps_puller_start(x->puller);
+        ps_puller_start(x->puller, codec);
     return st;
+}
+
+ps_status ps_exchange_pull_start(ps_exchange *x)
+{
+    return pull_start(x, x->codec);
 }
 
 ps_status ps_exchange_pull_finish(ps_exchange *x, uint64_t *version)
@@ -235,7 +252,7 @@ ps_status ps_exchange_pull_finish(ps_exchange *x, uint64_t *version)
 
 ps_status ps_exchange_pull(ps_exchange *x, uint64_t *version)
 {
-    ps_status st = ps_exchange_pull_start(x);
+    ps_status st = pull_start(x, &ps_codec_float32);
     if (!st)
         st = ps_exchange_pull_finish(x, version);
     bool changed;

@@ -49,7 +49,8 @@ bool ps_exchange_failed(const ps_exchange *exchange);
 PS_MUST_CHECK ps_status ps_exchange_pull_start(ps_exchange *exchange);
 /* After the forward pass; the parameters are whole and of this version. */
 PS_MUST_CHECK ps_status ps_exchange_pull_finish(ps_exchange *exchange, uint64_t *version);
-/* All parameters, in one go; they are on the device. */
+/* All parameters, in one go and as psd has them, whatever the job's codec; they are on the device.
+ */
 PS_MUST_CHECK ps_status ps_exchange_pull(ps_exchange *exchange, uint64_t *version);
 
 PS_MUST_CHECK ps_status ps_exchange_push_begin(ps_exchange *exchange, const ps_pusher_step *step);

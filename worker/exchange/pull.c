@@ -16,6 +16,7 @@ struct ps_puller {
     ps_remote remote;
     uint64_t job_id;
     const ps_tensor_maps *maps;
+    const ps_codec *codec; /* of this pull, or of the last */
     float **targets;
     ps_job start_job;
 
@@ -34,6 +35,7 @@ struct ps_puller {
     ps_retry retry;
     bool again;         /* this pull has been broken */
     uint64_t *left;     /* elements not yet arrived, of each tensor */
+    float *decoded;     /* a chunk, for codecs that have to be decoded into another order */
     ps_ranges *written; /* [maps->count]; the task's thread takes those of tensors that are ready */
     uint64_t header_version;
     bool has_header;
@@ -59,6 +61,30 @@ static void ended(ps_puller *p, ps_status status, const char *message)
     ps_gate_unlock(gate);
 }
 
+/* Into the model's order; the chunk lies within its shard. */
+static ps_status place(ps_puller *p, const Psd__V1__Chunk *chunk, ps_slice payload, size_t i)
+{
+    const ps_tensor_map *map = &p->maps->tensors[i];
+    const ps_codec *codec = ps_codec_by_number((uint32_t)chunk->codec);
+    if (!codec)
+        return ps_fail(PS_PROTOCOL, "pull: tensor %s: unknown codec %d", map->name, chunk->codec);
+    ps_status st = codec->check(payload, chunk->count);
+    if (st)
+        return ps_fail(PS_PROTOCOL, "pull: tensor %s: %s", map->name, ps_error_message());
+    const void *values = payload.data;
+    if (!codec->identity && map->same_order) {
+        codec->decode(payload, chunk->count,
+                      p->targets[i] + map->shards[chunk->shard].wire_offset + chunk->offset);
+        return PS_OK;
+    }
+    if (!codec->identity) {
+        codec->decode(payload, chunk->count, p->decoded);
+        values = p->decoded;
+    }
+    ps_tensor_map_scatter(map, chunk->shard, chunk->offset, chunk->count, values, p->targets[i]);
+    return PS_OK;
+}
+
 static ps_status take_chunk(ps_puller *p, const Psd__V1__Chunk *chunk, ps_slice payload)
 {
     if (chunk->tensor_id >= p->maps->count)
@@ -70,15 +96,13 @@ static ps_status take_chunk(ps_puller *p, const Psd__V1__Chunk *chunk, ps_slice 
         return ps_fail(PS_PROTOCOL, "pull: tensor %s has no shard %u", map->name, chunk->shard);
     const ps_shard_map *shard = &map->shards[chunk->shard];
     if (chunk->offset > shard->elements || chunk->count > shard->elements - chunk->offset ||
-        payload.len != (size_t)chunk->count * sizeof(float) || chunk->count > p->left[i])
+        chunk->count > PS_CHUNK_ELEMENTS || chunk->count > p->left[i])
         return ps_fail(PS_PROTOCOL,
-                       "pull: tensor %s: a chunk of %u elements, %zu bytes at %" PRIu64
-                       " does not fit",
-                       map->name, chunk->count, payload.len, chunk->offset);
-    if (chunk->codec > PSD__V1__CODEC__CODEC_FLOAT32)
-        return ps_fail(PS_PROTOCOL, "pull: tensor %s: unknown codec %d", map->name, chunk->codec);
-    ps_tensor_map_scatter(map, chunk->shard, chunk->offset, chunk->count, payload.data,
-                          p->targets[i]);
+                       "pull: tensor %s: a chunk of %u elements at %" PRIu64 " does not fit",
+                       map->name, chunk->count, chunk->offset);
+    ps_status st = place(p, chunk, payload, i);
+    if (st)
+        return st;
     ps_range span = ps_tensor_map_span(map, chunk->shard, chunk->offset, chunk->count);
     ps_ranges_add(&p->written[i], span.begin, span.end);
     p->left[i] -= chunk->count;
@@ -174,6 +198,7 @@ static void begin_call(ps_puller *p)
 {
     Psd__V1__PullRequest request = PSD__V1__PULL_REQUEST__INIT;
     request.job_id = p->job_id;
+    request.codec = (Psd__V1__Codec)p->codec->number;
     ps_gate_lock(p->remote.gate);
     p->live++;
     request.newer_than = p->again ? 0 : p->version;
@@ -224,6 +249,7 @@ void ps_puller_create(const ps_puller_options *options, ps_puller **out)
     p->remote = *options->remote;
     p->job_id = options->job_id;
     p->maps = maps;
+    p->decoded = ps_alloc_array(PS_CHUNK_ELEMENTS, sizeof(*p->decoded));
     p->targets = ps_alloc_array(maps->count, sizeof(*p->targets));
     p->ready = ps_alloc_array(maps->count, sizeof(*p->ready));
     p->left = ps_alloc_array(maps->count, sizeof(*p->left));
@@ -255,6 +281,7 @@ void ps_puller_free(ps_puller **puller)
         return;
     ps_puller_stop(p);
     ps_remote_run(&p->remote, free_timer, p);
+    ps_free(&p->decoded);
     ps_free(&p->targets);
     ps_free(&p->ready);
     ps_free(&p->left);
@@ -264,9 +291,12 @@ void ps_puller_free(ps_puller **puller)
     ps_free(puller);
 }
 
-void ps_puller_start(ps_puller *p)
+void ps_puller_start(ps_puller *p, const ps_codec *codec)
 {
     ps_gate_lock(p->remote.gate);
+    if (codec != p->codec) /* what was rounded differently counts as old */
+        p->version = 0;
+    p->codec = codec;
     p->running = true;
     p->stopping = false;
     p->error = (ps_error){.code = PS_OK};

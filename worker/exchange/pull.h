@@ -3,8 +3,9 @@
  *     start ─▶ ready(i) as each tensor arrives ─▶ finish (the version of all of it)
  *
  * One pull at a time. Only blocks newer than the last pull's version are asked for;
- * ps_puller_forget makes the next one whole. A broken pull goes on by itself, asking again for the
- * tensors that had not arrived, so that one that is being computed with does not change.
+ * ps_puller_forget, or another codec, makes the next one whole. A broken pull goes on by itself,
+ * asking again for the tensors that had not arrived, so that one that is being computed with does
+ * not change.
  *
  * start, wait, take, finish, stop, forget: the task's thread. targets[i] (elements of tensor i, in
  * the model's order) is written by the loop's thread between start and the return of wait(i).
@@ -12,6 +13,7 @@
 #ifndef PS_EXCHANGE_PULL_H
 #define PS_EXCHANGE_PULL_H
 
+#include "common/codec/codec.h"
 #include "worker/exchange/remote.h"
 #include "worker/exchange/tensor_map.h"
 
@@ -28,7 +30,8 @@ void ps_puller_create(const ps_puller_options *options, ps_puller **out);
 /* Stops first; the loop must still run. NULL is nothing. */
 void ps_puller_free(ps_puller **puller);
 
-void ps_puller_start(ps_puller *puller);
+/* codec: what psd is asked to encode parameters in. */
+void ps_puller_start(ps_puller *puller, const ps_codec *codec);
 /* Until tensor i has arrived. Fails as the pull does, or with PS_CANCELLED. */
 PS_MUST_CHECK ps_status ps_puller_wait(ps_puller *puller, size_t i);
 /* After wait(i): what of tensor i has been written, by this pull and those before it, since it was

@@ -53,11 +53,25 @@ ps_status ps_pusher_begin(ps_pusher *p, const ps_pusher_step *about)
     return PS_OK;
 }
 
+static void encode(ps_pusher *p, ps_push_step *step, size_t i)
+{
+    for (size_t c = p->chunks.first[i]; c < p->chunks.first[i + 1]; c++) {
+        const ps_chunk *chunk = &p->chunks.list[c];
+        void *state = NULL;
+        if (p->codec_state)
+            state = p->codec_state + (p->offsets[i] + chunk->at) * p->codec->state_bytes;
+        step->lengths[c] = (uint32_t)p->codec->encode(state, step->wire[i] + chunk->at,
+                                                      chunk->count, step->encoded + chunk->room);
+    }
+}
+
 static void give(ps_pusher *p, size_t i)
 {
     ps_push_step *step = p->current;
     if (step->wire[i] != step->gradients[i])
         ps_tensor_map_gather(&p->maps->tensors[i], step->gradients[i], step->wire[i]);
+    if (step->encoded)
+        encode(p, step, i);
     p->given = true;
     atomic_store(&step->ready[i], true);
 }
@@ -189,10 +203,22 @@ static ps_status take_memory(ps_pusher *p, uint64_t elements, void **out)
     return st ? ps_wrap(st, "gradients on their way") : PS_OK;
 }
 
-/* Is what is sent a copy of the model's memory? */
+/* Has it a copy of its own in wire order? What is encoded at once needs none beside the model's. */
 static bool copied(const ps_pusher *p, const ps_pusher_options *options, size_t i)
 {
-    return p->sets > 1 || !p->maps->tensors[i].same_order || !options->gradients[i];
+    return (p->sets > 1 && p->codec->identity) || !p->maps->tensors[i].same_order ||
+           !options->gradients[i];
+}
+
+static ps_status encoded_init(ps_pusher *p, ps_push_step *step)
+{
+    if (p->codec->identity)
+        return PS_OK;
+    step->lengths = ps_alloc_array(p->chunks.first[p->maps->count], sizeof(*step->lengths));
+    step->encoded = ps_try_alloc_raw(p->chunks.bytes);
+    if (!step->encoded)
+        return ps_fail(PS_NO_MEMORY, "gradients in codec %s", p->codec->name);
+    return PS_OK;
 }
 
 static ps_status step_init(ps_pusher *p, const ps_pusher_options *options, ps_push_step *step)
@@ -206,6 +232,8 @@ static ps_status step_init(ps_pusher *p, const ps_pusher_options *options, ps_pu
     for (size_t i = 0; i < count; i++)
         elements += copied(p, options, i) ? p->elements[i] : 0;
     ps_status st = take_memory(p, elements, &step->memory);
+    if (!st)
+        st = encoded_init(p, step);
     if (st)
         return st;
     float *at = step->memory, *unordered = p->unordered;
@@ -226,6 +254,16 @@ static ps_status step_init(ps_pusher *p, const ps_pusher_options *options, ps_pu
     return PS_OK;
 }
 
+static ps_status take_state(ps_pusher *p)
+{
+    if (!p->codec->state_bytes)
+        return PS_OK;
+    p->codec_state = ps_try_alloc(p->maps->elements * p->codec->state_bytes);
+    if (!p->codec_state)
+        return ps_fail(PS_NO_MEMORY, "what codec %s leaves out of gradients", p->codec->name);
+    return PS_OK;
+}
+
 static ps_status steps_init(ps_pusher *p, const ps_pusher_options *options)
 {
     uint64_t unordered = 0;
@@ -233,6 +271,8 @@ static ps_status steps_init(ps_pusher *p, const ps_pusher_options *options)
         if (!options->gradients[i] && !p->maps->tensors[i].same_order)
             unordered += p->elements[i];
     ps_status st = take_memory(p, unordered, &p->unordered);
+    if (!st)
+        st = take_state(p);
     for (unsigned i = 0; !st && i < p->sets; i++)
         st = step_init(p, options, &p->steps[i]);
     return st;
@@ -256,10 +296,15 @@ static void free_memory(ps_pusher *p)
         ps_free(&p->steps[i].sends);
         ps_free(&p->steps[i].gradients);
         ps_free(&p->steps[i].wire);
+        ps_free(&p->steps[i].encoded);
+        ps_free(&p->steps[i].lengths);
         ps_free(&p->steps[i].ready);
         ps_host_free(p->backend, &p->steps[i].memory);
     }
     ps_host_free(p->backend, &p->unordered);
+    ps_free(&p->codec_state);
+    ps_free(&p->offsets);
+    ps_chunks_free(&p->chunks);
     ps_buckets_free(&p->buckets);
     ps_pieces_free(&p->pieces);
     ps_free(&p->steps);
@@ -267,14 +312,26 @@ static void free_memory(ps_pusher *p)
     ps_free(&p);
 }
 
+/* Of a piece as it is sent. */
+static uint64_t piece_bytes(const ps_pusher *p, const ps_piece *piece)
+{
+    uint64_t bytes = 0;
+    size_t end = ps_chunks_find(&p->chunks, piece->tensor, piece->end);
+    for (size_t c = ps_chunks_find(&p->chunks, piece->tensor, piece->begin); c < end; c++)
+        bytes += p->codec->encoded_max(p->chunks.list[c].count);
+    return bytes;
+}
+
 static void plan(ps_pusher *p, const ps_pusher_options *options)
 {
-    size_t one = p->codec->element_bytes;
+    size_t most = p->codec->encoded_max(PS_CHUNK_ELEMENTS);
+    size_t one = (most + PS_CHUNK_ELEMENTS - 1) / PS_CHUNK_ELEMENTS;
+    ps_chunks_make(p->maps, p->codec, &p->chunks);
     ps_pieces_make(p->maps, one, options->piece_bytes ? options->piece_bytes : PS_PIECE_BYTES,
                    &p->pieces);
     uint64_t *bytes = ps_alloc_array(p->pieces.count, sizeof(*bytes));
     for (size_t i = 0; i < p->pieces.count; i++)
-        bytes[i] = (p->pieces.list[i].end - p->pieces.list[i].begin) * one;
+        bytes[i] = piece_bytes(p, &p->pieces.list[i]);
     ps_buckets_plan(bytes, p->pieces.count,
                     options->bucket_bytes ? options->bucket_bytes : PS_BUCKET_BYTES, &p->buckets);
     ps_free(&bytes);
@@ -283,10 +340,10 @@ static void plan(ps_pusher *p, const ps_pusher_options *options)
 ps_status ps_pusher_create(const ps_pusher_options *options, ps_pusher **out)
 {
     const ps_tensor_maps *maps = options->maps;
-    const ps_codec_row *codec;
-    ps_status st = ps_codec_row_find(options->train->codec, &codec);
-    if (st)
-        return st;
+    const ps_codec *codec = ps_codec_by_name(options->train->codec.gradients);
+    if (!codec)
+        return ps_fail(PS_UNIMPLEMENTED, "this worker has no codec %s",
+                       options->train->codec.gradients);
     ps_pusher *p = ps_new(ps_pusher);
     p->remote = *options->remote;
     p->job_id = options->job_id;
@@ -300,10 +357,13 @@ ps_status ps_pusher_create(const ps_pusher_options *options, ps_pusher **out)
     p->whole = ps_stages_whole(options->train);
     p->steps = ps_alloc_array(p->sets, sizeof(*p->steps));
     p->elements = ps_alloc_array(maps->count, sizeof(*p->elements));
-    for (size_t i = 0; i < maps->count; i++)
+    p->offsets = ps_alloc_array(maps->count, sizeof(*p->offsets));
+    for (size_t i = 0; i < maps->count; i++) {
         p->elements[i] = maps->tensors[i].elements;
+        p->offsets[i] = i ? p->offsets[i - 1] + p->elements[i - 1] : 0;
+    }
     plan(p, options);
-    st = steps_init(p, options);
+    ps_status st = steps_init(p, options);
     if (st) {
         free_memory(p);
         return st;

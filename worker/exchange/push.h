@@ -6,11 +6,11 @@
  * transaction with a sequence number of its own: under asp psd applies it when it is there, under
  * bsp it adds up all of a clock's. Its chunks leave as its gradients are made. A push that broke is
  * made again with the same sequence until psd acknowledges it, so that it is applied exactly once.
- * Payloads are sent from where the gradients lie: their memory may be written again when begin
- * returns, which waits while `sets` steps are under way. With one set that is the model's own
- * memory where the host may follow it; with more, gradients are copied and the next backward pass
- * need not wait for the network. Gradients of a device with memory of its own are put by the caller
- * where ps_pusher_memory says.
+ * Payloads are sent from where the gradients lie, or were encoded: their memory may be written
+ * again when begin returns, which waits while `sets` steps are under way. With one set that is the
+ * model's own memory where the host may follow it; with more, gradients are copied and the next
+ * backward pass need not wait for the network. Gradients of a device with memory of its own are put
+ * by the caller where ps_pusher_memory says.
  *
  * All functions: the task's thread.
  */
@@ -56,7 +56,8 @@ typedef struct ps_pusher_stats {
     uint64_t version; /* the last acknowledged */
 } ps_pusher_stats;
 
-/* PS_NO_MEMORY, PS_UNIMPLEMENTED (codec). */
+/* PS_NO_MEMORY, PS_UNIMPLEMENTED (codec). What a codec with state leaves out lives as long as the
+ * pusher: a worker that is killed loses it, and with it less than one push's rounding. */
 PS_MUST_CHECK ps_status ps_pusher_create(const ps_pusher_options *options, ps_pusher **out);
 /* Stops first; the loop must still run. NULL is nothing. */
 void ps_pusher_free(ps_pusher **pusher);

@@ -8,6 +8,7 @@
 #ifndef PS_EXCHANGE_PUSH_INTERNAL_H
 #define PS_EXCHANGE_PUSH_INTERNAL_H
 
+#include "worker/exchange/chunk.h"
 #include "worker/exchange/push.h"
 
 #include <stdatomic.h>
@@ -39,9 +40,8 @@ typedef struct ps_push_send {
     _Atomic ps_push_send_state state; /* the loop's, but for begin, which makes a DONE one IDLE */
     /* the loop's */
     ps_call *call;
-    size_t piece;   /* the next chunk: of this one, */
-    uint64_t at;    /* from this element on, in wire order, */
-    uint32_t shard; /* which lies in this shard or a later one */
+    size_t piece;      /* what leaves next is of this one, */
+    size_t chunk, end; /* whose chunks begin at this one and end before that */
     bool has_reply;
     bool duplicate;
     uint64_t staleness, version; /* of the reply */
@@ -54,8 +54,10 @@ typedef struct ps_push_step {
     ps_push_send *sends; /* [buckets.count] */
     float **gradients;   /* [maps->count]: in the model's order */
     float **wire;        /* [maps->count]: in wire order; the same memory where that is the same */
+    uint8_t *encoded;    /* of a codec that is not the identity: the payload of every chunk, */
+    uint32_t *lengths;   /* and its bytes; what is made again is sent again as it was */
     atomic_bool *ready;
-    void *memory; /* what both point to, unless it is the model's */
+    void *memory; /* what gradients and wire point to, unless it is the model's */
 } ps_push_step;
 
 struct ps_pusher {
@@ -64,11 +66,13 @@ struct ps_pusher {
     uint64_t *sequence;
     const ps_tensor_maps *maps;
     const ps_spec_train *train;
-    const ps_codec_row *codec;
+    const ps_codec *codec;
+    uint8_t *codec_state; /* of all tensors, one after the other in wire order; NULL: it has none */
     ps_backend *backend;
-    uint64_t *elements;
+    uint64_t *elements, *offsets; /* [maps->count]: of each tensor, and of those before it */
     void *unordered; /* gradients that are not sent in the model's order and come by themselves: of
                         all steps, since they are put in wire order at once */
+    ps_chunks chunks;
     ps_pieces pieces;
     ps_buckets buckets;
     bool whole; /* a stage needs all gradients */

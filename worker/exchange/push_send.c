@@ -33,36 +33,39 @@ static void release_cb(void *user)
 
 static void begin_piece(ps_push_send *s, size_t piece)
 {
+    const ps_piece *p = &s->pusher->pieces.list[piece];
     s->piece = piece;
-    s->at = s->pusher->pieces.list[piece].begin;
-    s->shard = 0;
+    s->chunk = ps_chunks_find(&s->pusher->chunks, p->tensor, p->begin);
+    s->end = ps_chunks_find(&s->pusher->chunks, p->tensor, p->end);
+}
+
+static ps_slice payload_of(const ps_push_send *s, size_t tensor)
+{
+    const ps_push_step *step = s->step;
+    const ps_chunk *chunk = &s->pusher->chunks.list[s->chunk];
+    if (step->encoded)
+        return ps_slice_of(step->encoded + chunk->room, step->lengths[s->chunk]);
+    return ps_slice_of(step->wire[tensor] + chunk->at, chunk->count * sizeof(float));
 }
 
 static void send_chunk(ps_push_send *s)
 {
     ps_pusher *p = s->pusher;
-    const ps_piece *piece = &p->pieces.list[s->piece];
-    const ps_tensor_map *map = &p->maps->tensors[piece->tensor];
-    while (s->at - map->shards[s->shard].wire_offset >= map->shards[s->shard].elements)
-        s->shard++;
-    uint64_t offset = s->at - map->shards[s->shard].wire_offset;
-    uint32_t count = ps_tensor_map_chunk(map, s->shard, offset); /* pieces end where blocks do */
+    size_t tensor = p->pieces.list[s->piece].tensor;
+    const ps_chunk *what = &p->chunks.list[s->chunk];
     Psd__V1__Chunk chunk = PSD__V1__CHUNK__INIT;
-    chunk.tensor_id = map->id;
-    chunk.shard = s->shard;
-    chunk.offset = offset;
-    chunk.count = count;
-    chunk.codec = p->codec->wire;
+    chunk.tensor_id = p->maps->tensors[tensor].id;
+    chunk.shard = what->shard;
+    chunk.offset = what->offset;
+    chunk.count = what->count;
+    chunk.codec = (Psd__V1__Codec)p->codec->number;
     Psd__V1__PushRequest request = PSD__V1__PUSH_REQUEST__INIT;
     request.chunk = &chunk;
-    ps_payload payload = {
-        .bytes = ps_slice_of(s->step->wire[piece->tensor] + s->at, count * p->codec->element_bytes),
-        .release = release_cb,
-        .user = s};
+    ps_payload payload = {.bytes = payload_of(s, tensor), .release = release_cb, .user = s};
     ps_gate_lock(p->remote.gate);
     s->held++;
     ps_gate_unlock(p->remote.gate);
-    s->at += count;
+    s->chunk++;
     ps_call_send(s->call, &request.base, &payload);
 }
 
@@ -88,7 +91,7 @@ static void pump(ps_push_send *s)
     if (s->state == PS_SEND_IDLE && ready(s, s->bucket->first) && may_leave(s))
         open_call(s);
     while (s->state == PS_SEND_OPEN && ps_call_writable(s->call)) {
-        if (s->at == s->pusher->pieces.list[s->piece].end) {
+        if (s->chunk == s->end) {
             if (s->piece == s->bucket->last) {
                 s->state = PS_SEND_SENT;
                 ps_call_half_close(s->call);

@@ -1,8 +1,7 @@
-/* The tables, and the rows that are small enough to stand beside them. */
+/* The table, and the rows that are small enough to stand beside it. */
 #include "worker/exchange/stage.h"
 
 #include <math.h>
-#include <string.h>
 
 /* Where all workers' gradients make one update, psd clips that. */
 static bool clip_wanted(const ps_spec_train *train)
@@ -57,18 +56,4 @@ ps_status ps_stages_apply(const ps_stage_step *step)
             return ps_wrap(st, "%s", stages[i].name);
     }
     return PS_OK;
-}
-
-static const ps_codec_row codecs[] = {
-    {.name = "float32", .wire = PSD__V1__CODEC__CODEC_FLOAT32, .element_bytes = sizeof(float)},
-};
-
-ps_status ps_codec_row_find(const char *name, const ps_codec_row **out)
-{
-    for (size_t i = 0; i < sizeof(codecs) / sizeof(*codecs); i++)
-        if (!strcmp(codecs[i].name, name)) {
-            *out = &codecs[i];
-            return PS_OK;
-        }
-    return ps_fail(PS_UNIMPLEMENTED, "codec '%s': this worker has only float32", name);
 }

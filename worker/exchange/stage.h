@@ -1,5 +1,5 @@
-/* stage: what happens to a step's gradients between the backward pass and the wire: a table, done
- * in the order of its rows (rows: clip_norm), and the table of codecs (rows: float32).
+/* stage: what happens to a step's gradients between the backward pass and their encoding: a table,
+ * done in the order of its rows (rows: clip_norm).
  *
  * A stage changes gradients in place. One that is `whole` needs all of them before the first may
  * leave: nothing is then sent before the backward pass has ended. Pure; any thread.
@@ -9,7 +9,6 @@
 
 #include "common/base/status.h"
 #include "common/conf/job_spec.h"
-#include "psd/v1/parameters.pb-c.h"
 
 typedef struct ps_stage_step {
     const ps_spec_train *train;
@@ -29,16 +28,5 @@ typedef struct ps_stage {
 bool ps_stages_whole(const ps_spec_train *train); /* is one wanted that needs all gradients? */
 /* Those that the job wants, on all gradients of a step. */
 PS_MUST_CHECK ps_status ps_stages_apply(const ps_stage_step *step);
-
-/* How a gradient's elements become a payload. float32 is the memory itself, sent by reference; a
- * codec that changes the bytes adds its encoder here. */
-typedef struct ps_codec_row {
-    const char *name; /* as in the job file's train.codec */
-    Psd__V1__Codec wire;
-    size_t element_bytes;
-} ps_codec_row;
-
-/* PS_UNIMPLEMENTED lists the names there are. */
-PS_MUST_CHECK ps_status ps_codec_row_find(const char *name, const ps_codec_row **out);
 
 #endif

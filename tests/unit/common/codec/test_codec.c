@@ -3,6 +3,7 @@
 #include "tests/lib/check_main.h"
 
 #include "common/base/rng.h"
+#include "common/format/half.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -26,9 +27,8 @@ START_TEST(float32_is_ieee_754_little_endian)
     const uint8_t want[] = {0, 0, 0x80, 0x3f, 0, 0, 0, 0xc0, 0, 0, 0x20, 0x3e};
     uint8_t bytes[12];
     float again[3];
-    size_t len;
     ck_assert_uint_eq(codec->encoded_max(3), sizeof bytes);
-    codec->encode(values, 3, bytes, &len);
+    size_t len = codec->encode(NULL, values, 3, bytes);
     ck_assert_uint_eq(len, sizeof bytes);
     ck_assert_mem_eq(bytes, want, sizeof want);
     ck_assert_int_eq(codec->check(ps_slice_of(bytes, len), 3), PS_OK);
@@ -88,11 +88,86 @@ START_TEST(the_norm_is_that_of_float64)
 }
 END_TEST
 
+static float float_of(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Against the rounding of files, which is checked against numpy; at odd addresses. */
+START_TEST(bf16_is_the_upper_half_rounded_to_even)
+{
+    const ps_codec *codec = ps_codec_by_number(2);
+    static float values[70000], again[70000];
+    static uint8_t bytes[140001], odd[280001];
+    const uint32_t count = 70000;
+    for (uint32_t i = 0; i < count; i++)
+        values[i] = float_of(i * 61356u); /* all exponents, ties, NaN and infinities among them */
+    memcpy(odd + 1, values, sizeof values);
+    ck_assert_uint_eq(
+        codec->encode(NULL, (const ps_wire_float *)(const void *)(odd + 1), count, bytes + 1),
+        2 * count);
+    codec->decode(ps_slice_of(bytes + 1, 2 * count), count, again);
+    for (uint32_t i = 0; i < count; i++) {
+        float want = ps_bf16_value(ps_bf16_of(values[i]));
+        ck_assert_msg(again[i] == want || (isnan(again[i]) && isnan(want)), "%a: %a, not %a",
+                      (double)values[i], (double)again[i], (double)want);
+    }
+    const float nan_at_the_end = float_of(0x7fffffff); /* rounded up it would be -0 */
+    codec->encode(NULL, &nan_at_the_end, 1, bytes);
+    ck_assert(!codec->scan(ps_slice_of(bytes, 2), 1, false).finite);
+}
+END_TEST
+
+static float random_value(ps_rng *rng, size_t i)
+{
+    return (float)ps_rng_normal(rng) * (i / 128 % 3 ? 1e-3f : 1e3f);
+}
+
+START_TEST(encoded_nan_and_infinity_are_found_and_sums_are_those_of_float64)
+{
+    enum { COUNT = 300 };
+    float values[COUNT], state[COUNT], again[COUNT];
+    uint8_t bytes[4 * COUNT];
+    ps_rng rng;
+    ps_rng_seed(&rng, 9);
+    for (size_t i = 0; i < COUNT; i++)
+        values[i] = random_value(&rng, i);
+    for (size_t c = 0; ps_codec_names[c]; c++) {
+        const ps_codec *codec = ps_codec_by_name(ps_codec_names[c]);
+        memset(state, 0, sizeof state);
+        size_t len = codec->encode(state, values, COUNT, bytes);
+        ps_slice payload = ps_slice_of(bytes, len);
+        codec->decode(payload, COUNT, again);
+        double want = 0;
+        for (size_t i = 0; i < COUNT; i++)
+            want += (double)again[i] * (double)again[i];
+        ps_codec_scan scan = codec->scan(payload, COUNT, true);
+        ck_assert(scan.finite);
+        ck_assert_double_eq_tol(scan.sum_sq, want, 1e-5 * want);
+        const float bad[] = {NAN, -NAN, INFINITY, -INFINITY};
+        for (size_t i = 0; i < COUNT; i += 23) {
+            float good = values[i];
+            values[i] = bad[i % 4];
+            len = codec->encode(state, values, COUNT, bytes);
+            ck_assert_msg(!codec->scan(ps_slice_of(bytes, len), COUNT, i % 2).finite, "%s [%zu]",
+                          codec->name, i);
+            values[i] = good;
+        }
+        for (size_t i = 0; i < COUNT; i++)
+            ck_assert(isfinite(state[i]));
+    }
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&the_table_is_found_by_number_and_by_name},
     {&float32_is_ieee_754_little_endian},
     {&nan_and_infinity_are_found_wherever_they_are},
     {&the_norm_is_that_of_float64},
+    {&bf16_is_the_upper_half_rounded_to_even},
+    {&encoded_nan_and_infinity_are_found_and_sums_are_those_of_float64},
     {0},
 };
 

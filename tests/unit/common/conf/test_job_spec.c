@@ -161,7 +161,8 @@ START_TEST(a_short_job_gets_the_defaults)
     ck_assert_int_eq(s->min_workers, 1);
     ck_assert_int_eq(s->column_blocks, 1);
     ck_assert_str_eq(s->initialize_from, "");
-    ck_assert_str_eq(s->train->codec, "float32");
+    ck_assert_str_eq(s->train->codec.gradients, "float32");
+    ck_assert_str_eq(s->train->codec.parameters, "float32");
     ck_assert_double_eq(s->train->optimizer.beta2, 0.999);
     ck_assert_ptr_null(s->data.test);
     ps_job_spec_free(&s);

@@ -1,5 +1,6 @@
 #include "server/params/push.h"
 
+#include "common/codec/codec.h"
 #include "server/params/ledger.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/params.h"
@@ -123,6 +124,52 @@ START_TEST(bad_chunks_are_refused_by_name_and_change_nothing)
     ck_assert_uint_eq(ps_param_store_version(store), 1);
     free(before);
     free(after);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+/* All codecs in one push, and two chunks in a block: what is applied is what each decodes to. */
+START_TEST(chunks_are_decoded_as_their_codec_says)
+{
+    ps_param_store *store = small_store();
+    float *before = test_params_read(store, 0);
+    uint8_t bytes[2][40];
+    float want[8], state[4] = {0};
+    ps_push *push;
+    ck_assert_int_eq(test_params_begin(store, 1000, &push), PS_OK);
+    for (uint32_t c = 0; c < 2; c++) {
+        const float values[4] = {0.1f + (float)c, -0.7f, 1.3f, 1e-3f};
+        const ps_codec *codec = ps_codec_by_number(c + 1);
+        ps_slice payload = ps_slice_of(bytes[c] + 1, codec->encode(state, values, 4, bytes[c] + 1));
+        codec->decode(payload, 4, want + 4 * c);
+        const ps_push_chunk_header at = {.offset = 4 * c, .count = 4, .codec = c + 1};
+        ck_assert_int_eq(ps_push_chunk(push, &at, payload, (ps_push_owner){0}), PS_OK);
+    }
+    ps_push_reply reply;
+    ck_assert_int_eq(ps_push_commit(&push, &reply), PS_OK);
+    float *after = test_params_read(store, 0);
+    for (int i = 0; i < 24; i++)
+        ck_assert_float_eq(after[i], i < 8 ? before[i] - want[i] : before[i]);
+    ck_assert_float_ne(want[4], 1.1f); /* it was rounded */
+    free(before);
+    free(after);
+    ps_param_store_unref(&store);
+}
+END_TEST
+
+START_TEST(encoded_numbers_that_are_not_finite_are_refused)
+{
+    ps_param_store *store = small_store();
+    const uint16_t bf16[4] = {0x3f80, 0xff80, 0x3f80, 0x3f80};
+    ck_assert_int_eq(one_chunk(store, (ps_push_chunk_header){.count = 4, .codec = 2},
+                               (const float *)(const void *)bf16, 8),
+                     PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "tensor w: NaN or infinity"));
+    ck_assert_int_eq(one_chunk(store, (ps_push_chunk_header){.count = 4, .codec = 2},
+                               (const float *)(const void *)bf16, 7),
+                     PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "4 elements of bf16 are 8"));
+    ck_assert_uint_eq(ps_param_store_version(store), 0);
     ps_param_store_unref(&store);
 }
 END_TEST
@@ -397,6 +444,8 @@ END_TEST
 static const ps_check_case cases[] = {
     {&a_push_is_applied_to_every_element_whatever_the_blocks},
     {&bad_chunks_are_refused_by_name_and_change_nothing},
+    {&chunks_are_decoded_as_their_codec_says},
+    {&encoded_numbers_that_are_not_finite_are_refused},
     {&the_largest_finite_numbers_pass},
     {&a_push_is_applied_as_a_whole_or_not_at_all},
     {&chunks_that_overlap_are_refused},

@@ -39,7 +39,8 @@ static inline void begin_hidden(ps_test_where where, double clip_norm, int64_t h
     for (size_t i = 0; i < layout->count; i++)
         fake_parameters_add(&r.fake, layout->parameters[i].name, layout->parameters[i].rank,
                             layout->parameters[i].shape);
-    r.train = (ps_spec_train){.codec = (char *)(uintptr_t) "float32",
+    r.train = (ps_spec_train){.codec = {.gradients = (char *)(uintptr_t) "float32",
+                                        .parameters = (char *)(uintptr_t) "float32"},
                               .consistency = {.mode = (char *)(uintptr_t) "asp"},
                               .clip_norm = clip_norm};
 }

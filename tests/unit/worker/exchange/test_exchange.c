@@ -1,6 +1,7 @@
 /* A real model on the PS_TEST_CPU, and on a device with memory of its own, the real transport over
  * mTLS on loopback, and a Parameters service that can lose, break and refuse. What arrives is
  * compared with what is there, element by element. */
+#include "common/format/half.h"
 #include "tests/lib/check_main.h"
 #include "tests/unit/worker/exchange/exchange_rig.h"
 
@@ -68,6 +69,46 @@ START_TEST(gradients_arrive_and_are_applied)
     ck_assert_double_eq(r.fake.weight, ROWS);
     ck_assert_uint_eq(ps_exchange_position(r.exchange), 4 * ROWS);
     ck_assert_uint_eq(r.sequence, 1); /* one bucket */
+    end();
+}
+END_TEST
+
+static char *word(const char *name)
+{
+    return (char *)(uintptr_t)name;
+}
+
+START_TEST(parameters_come_in_the_codec_of_the_job)
+{
+    begin(_i, 0);
+    r.train.codec.parameters = word("bf16");
+    for (size_t i = 0; i < r.fake.count; i++)
+        r.fake.tensors[i].values[0] = 1.0f / 3;
+    ck_assert_int_eq(open_exchange(false), PS_OK);
+    uint64_t version, bytes, again, elements = 0;
+    ps_pusher_stats stats;
+    static fake_tensor exact[FAKE_TENSORS];
+    memcpy(exact, r.fake.tensors, sizeof exact);
+    ck_assert_int_eq(ps_exchange_pull_start(r.exchange), PS_OK);
+    ck_assert_int_eq(ps_exchange_pull_finish(r.exchange, &version), PS_OK);
+    bool changed;
+    const ps_model_hooks *hooks = ps_exchange_hooks(r.exchange);
+    for (size_t i = 0; i < r.fake.count; i++)
+        ck_assert_int_eq(hooks->before_use(hooks->user, i, &changed), PS_OK);
+    for (size_t i = 0; i < r.fake.count; i++) {
+        fake_tensor *t = &r.fake.tensors[i];
+        elements += t->rows * t->columns;
+        for (uint64_t k = 0; k < t->rows * t->columns; k++)
+            t->values[k] = ps_bf16_value(ps_bf16_of(t->values[k]));
+    }
+    assert_model_is_server();
+    ps_exchange_stats(r.exchange, &stats, &bytes);
+    ck_assert_uint_eq(bytes, 2 * elements);
+    memcpy(r.fake.tensors, exact, sizeof exact); /* an evaluation wants them as they are */
+    ck_assert_int_eq(ps_exchange_pull(r.exchange, &version), PS_OK);
+    assert_model_is_server();
+    ps_exchange_stats(r.exchange, &stats, &again);
+    ck_assert_uint_eq(again - bytes, 4 * elements);
     end();
 }
 END_TEST
@@ -266,6 +307,7 @@ static const ps_check_case tests[] = {
     {&the_next_pull_asks_only_for_what_is_newer, .repeat = PS_TEST_DEVICES},
     {&a_broken_pull_goes_on_with_what_is_missing_and_the_next_is_whole, .repeat = PS_TEST_DEVICES},
     {&gradients_arrive_and_are_applied, .repeat = PS_TEST_DEVICES},
+    {&parameters_come_in_the_codec_of_the_job, .repeat = PS_TEST_DEVICES},
     {&gradients_that_could_not_be_computed_are_not_pushed, .repeat = PS_TEST_DEVICES},
     {&a_tensor_that_is_cut_arrives_whole, .repeat = PS_TEST_DEVICES},
     {&a_push_that_is_made_again_has_not_fallen_out_of_the_window, .repeat = PS_TEST_DEVICES},

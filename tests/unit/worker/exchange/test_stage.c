@@ -100,22 +100,11 @@ START_TEST(a_norm_that_is_not_finite_is_refused_and_names_the_clock)
 }
 END_TEST
 
-START_TEST(an_unknown_codec_is_refused_with_what_there_is)
-{
-    const ps_codec_row *row;
-    ck_assert_int_eq(ps_codec_row_find("float32", &row), PS_OK);
-    ck_assert_uint_eq(row->element_bytes, 4);
-    ck_assert_int_eq(ps_codec_row_find("int3", &row), PS_UNIMPLEMENTED);
-    ck_assert_ptr_nonnull(strstr(ps_error_message(), "float32"));
-}
-END_TEST
-
 static const ps_check_case tests[] = {{&clipping_agrees_with_float64},
                                       {&gradients_below_the_norm_stay_bit_for_bit},
                                       {&without_clip_norm_nothing_waits_and_nothing_changes},
                                       {&under_bsp_the_workers_part_of_a_gradient_is_not_clipped},
                                       {&a_norm_that_is_not_finite_is_refused_and_names_the_clock},
-                                      {&an_unknown_codec_is_refused_with_what_there_is},
                                       {0}};
 
 int main(void)
