@@ -59,7 +59,7 @@ def bsp_trains_exports_and_predicts():
 
 
 def encoded_gradients_and_parameters_train_as_well():
-    train_and_check("bsp", "{gradients: float32, parameters: bf16}")
+    train_and_check("bsp", "{gradients: int8, parameters: bf16}", pushed=1)
     train_and_check("asp", "{gradients: bf16, parameters: bf16}", pushed=2)
 
 

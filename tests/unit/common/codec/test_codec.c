@@ -125,6 +125,63 @@ static float random_value(ps_rng *rng, size_t i)
     return (float)ps_rng_normal(rng) * (i / 128 % 3 ? 1e-3f : 1e3f);
 }
 
+/* Of each group of 128 the error of a value is at most half a 127th of the largest. */
+START_TEST(int8_is_as_near_as_its_groups_allow)
+{
+    const ps_codec *codec = ps_codec_by_number(3);
+    enum { MOST = 400 };
+    float values[MOST], residual[MOST], again[MOST];
+    uint8_t bytes[MOST + 17];
+    ps_rng rng;
+    ps_rng_seed(&rng, 3);
+    ck_assert_uint_eq(codec->state_bytes, sizeof(float));
+    for (uint32_t count = 1; count <= MOST; count += count < 3 ? 1 : 63) {
+        memset(residual, 0, sizeof residual);
+        for (size_t i = 0; i < count; i++)
+            values[i] = random_value(&rng, i);
+        size_t len = codec->encode(residual, values, count, bytes + 1);
+        ck_assert_uint_eq(len, count + 4 * ((count + 127) / 128));
+        ck_assert_int_eq(codec->check(ps_slice_of(bytes + 1, len), count), PS_OK);
+        ck_assert_int_eq(codec->check(ps_slice_of(bytes + 1, len - 1), count), PS_INVALID_ARGUMENT);
+        codec->decode(ps_slice_of(bytes + 1, len), count, again);
+        for (size_t i = 0; i < count; i++) {
+            double most = 0;
+            for (size_t k = i / 128 * 128; k < count && k < i / 128 * 128 + 128; k++)
+                most = fmax(most, fabs((double)values[k]));
+            double error = fabs((double)again[i] - (double)values[i]);
+            ck_assert_double_le(error, most / 127 * 0.5001);
+        }
+    }
+}
+END_TEST
+
+/* What is sent adds up to what was meant, but for what the last one still owes. */
+START_TEST(what_int8_leaves_out_comes_with_the_next)
+{
+    const ps_codec *codec = ps_codec_by_name("int8");
+    enum { COUNT = 300, STEPS = 200 };
+    float values[COUNT], residual[COUNT] = {0}, again[COUNT];
+    double meant[COUNT] = {0}, sent[COUNT] = {0};
+    uint8_t bytes[COUNT + 16];
+    ps_rng rng;
+    ps_rng_seed(&rng, 4);
+    for (int step = 0; step < STEPS; step++) {
+        for (size_t i = 0; i < COUNT; i++) /* most are far below a code */
+            values[i] = i % 128 ? (float)ps_rng_normal(&rng) * 1e-3f : 1.0f;
+        size_t len = codec->encode(residual, values, COUNT, bytes);
+        codec->decode(ps_slice_of(bytes, len), COUNT, again);
+        for (size_t i = 0; i < COUNT; i++) {
+            meant[i] += (double)values[i];
+            sent[i] += (double)again[i];
+        }
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        ck_assert_double_eq_tol(sent[i] + (double)residual[i], meant[i], 1e-4);
+        ck_assert_double_le(fabs((double)residual[i]), 1.0 / 127);
+    }
+}
+END_TEST
+
 START_TEST(encoded_nan_and_infinity_are_found_and_sums_are_those_of_float64)
 {
     enum { COUNT = 300 };
@@ -161,13 +218,32 @@ START_TEST(encoded_nan_and_infinity_are_found_and_sums_are_those_of_float64)
 }
 END_TEST
 
+/* A scale that only a hostile sender writes. */
+START_TEST(int8_scales_that_make_infinities_are_found)
+{
+    const ps_codec *codec = ps_codec_by_name("int8");
+    const float scales[] = {3e38f, -3e38f, INFINITY, NAN, 2.7e36f, 2.6e36f};
+    for (size_t i = 0; i < 6; i++) {
+        uint8_t bytes[5] = {0, 0, 0, 0, 0x80};
+        memcpy(bytes, &scales[i], 4);
+        ck_assert_int_eq(codec->scan(ps_slice_of(bytes, 5), 1, false).finite, i == 5);
+        float value;
+        codec->decode(ps_slice_of(bytes, 5), 1, &value);
+        ck_assert_int_eq(isfinite(value), i == 5);
+    }
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&the_table_is_found_by_number_and_by_name},
     {&float32_is_ieee_754_little_endian},
     {&nan_and_infinity_are_found_wherever_they_are},
     {&the_norm_is_that_of_float64},
     {&bf16_is_the_upper_half_rounded_to_even},
+    {&int8_is_as_near_as_its_groups_allow},
+    {&what_int8_leaves_out_comes_with_the_next},
     {&encoded_nan_and_infinity_are_found_and_sums_are_those_of_float64},
+    {&int8_scales_that_make_infinities_are_found},
     {0},
 };
 

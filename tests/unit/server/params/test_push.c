@@ -133,11 +133,11 @@ START_TEST(chunks_are_decoded_as_their_codec_says)
 {
     ps_param_store *store = small_store();
     float *before = test_params_read(store, 0);
-    uint8_t bytes[2][40];
-    float want[8], state[4] = {0};
+    uint8_t bytes[3][40];
+    float want[12], state[4] = {0};
     ps_push *push;
     ck_assert_int_eq(test_params_begin(store, 1000, &push), PS_OK);
-    for (uint32_t c = 0; c < 2; c++) {
+    for (uint32_t c = 0; c < 3; c++) {
         const float values[4] = {0.1f + (float)c, -0.7f, 1.3f, 1e-3f};
         const ps_codec *codec = ps_codec_by_number(c + 1);
         ps_slice payload = ps_slice_of(bytes[c] + 1, codec->encode(state, values, 4, bytes[c] + 1));
@@ -149,7 +149,7 @@ START_TEST(chunks_are_decoded_as_their_codec_says)
     ck_assert_int_eq(ps_push_commit(&push, &reply), PS_OK);
     float *after = test_params_read(store, 0);
     for (int i = 0; i < 24; i++)
-        ck_assert_float_eq(after[i], i < 8 ? before[i] - want[i] : before[i]);
+        ck_assert_float_eq(after[i], i < 12 ? before[i] - want[i] : before[i]);
     ck_assert_float_ne(want[4], 1.1f); /* it was rounded */
     free(before);
     free(after);
@@ -161,9 +161,17 @@ START_TEST(encoded_numbers_that_are_not_finite_are_refused)
 {
     ps_param_store *store = small_store();
     const uint16_t bf16[4] = {0x3f80, 0xff80, 0x3f80, 0x3f80};
+    const struct {
+        float scale;
+        int8_t codes[4];
+    } int8 = {3e38f, {1, 2, 3, 127}};
     ck_assert_int_eq(one_chunk(store, (ps_push_chunk_header){.count = 4, .codec = 2},
                                (const float *)(const void *)bf16, 8),
                      PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "tensor w: NaN or infinity"));
+    ck_assert_int_eq(
+        one_chunk(store, (ps_push_chunk_header){.count = 4, .codec = 3}, &int8.scale, sizeof int8),
+        PS_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "tensor w: NaN or infinity"));
     ck_assert_int_eq(one_chunk(store, (ps_push_chunk_header){.count = 4, .codec = 2},
                                (const float *)(const void *)bf16, 7),

@@ -1,0 +1,158 @@
+/* int8: groups of 128 elements in codes of -127 to 127 of their largest magnitude, with error
+ * feedback: what a code leaves out of a value is added to the next value at that place.
+ *
+ *     scale (float32, little-endian) of every group, the last of which may be shorter
+ *     code (int8) of every element: value ≈ code × scale
+ */
+#include "common/base/vector.h"
+#include "common/codec/rows.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { GROUP = 128, MOST = 127 };
+
+/* Added and taken away again, it leaves the nearest whole number, ties to even. */
+static const float rounder = 0x1.8p23f;
+
+typedef int32_t wire_bits __attribute__((may_alias));
+
+static size_t groups_of(uint32_t count)
+{
+    return ((size_t)count + GROUP - 1) / GROUP;
+}
+
+static size_t encoded_max(uint32_t count)
+{
+    return groups_of(count) * sizeof(float) + count;
+}
+
+/* values + residual into sum; returns the largest magnitude, NaN above all. */
+PS_VECTOR_CLONES
+static float add_up(const ps_wire_float *values, const float *residual, size_t n, float *sum)
+{
+    PS_VECTOR_LOOP
+    for (size_t i = 0; i < n; i++)
+        sum[i] = values[i] + residual[i];
+    const wire_bits *bits = (const wire_bits *)(const void *)sum;
+    union {
+        int32_t bits;
+        float value;
+    } most = {.bits = 0};
+    for (size_t i = 0; i < n; i++) {
+        int32_t magnitude = bits[i] & 0x7fffffff;
+        most.bits = magnitude > most.bits ? magnitude : most.bits;
+    }
+    return most.value;
+}
+
+PS_VECTOR_CLONES
+static void quantise(const float *sum, size_t n, float scale, int8_t *codes, float *residual)
+{
+    float inverse = 1 / scale;
+    PS_VECTOR_LOOP
+    for (size_t i = 0; i < n; i++) {
+        float code = (sum[i] * inverse + rounder) - rounder;
+        codes[i] = (int8_t)(int32_t)code;
+        residual[i] = sum[i] - code * scale;
+    }
+}
+
+/* A group too small to divide by is kept for the next time; one with NaN or infinity has NaN as its
+ * scale, and the residual is left as it was. */
+static float encode_group(const ps_wire_float *values, size_t n, float *residual, int8_t *codes)
+{
+    float sum[GROUP];
+    float most = add_up(values, residual, n, sum), scale = most / MOST;
+    memset(codes, 0, n);
+    if (!isfinite(most))
+        return NAN;
+    if (!isnormal(scale)) {
+        memcpy(residual, sum, n * sizeof *sum);
+        return 0;
+    }
+    quantise(sum, n, scale, codes, residual);
+    return scale;
+}
+
+static size_t encode(void *state, const ps_wire_float *values, uint32_t count, uint8_t *out)
+{
+    float *residual = state;
+    ps_wire_float *scales = (ps_wire_float *)(void *)out;
+    int8_t *codes = (int8_t *)out + groups_of(count) * sizeof(float);
+    for (size_t i = 0, g = 0; i < count; i += GROUP, g++) {
+        size_t n = count - i < GROUP ? count - i : GROUP;
+        scales[g] = encode_group(values + i, n, residual + i, codes + i);
+    }
+    return encoded_max(count);
+}
+
+static ps_status check(ps_slice payload, uint32_t count)
+{
+    if (payload.len != encoded_max(count))
+        return ps_fail(PS_INVALID_ARGUMENT, "a payload of %zu bytes, %u elements of int8 are %zu",
+                       payload.len, count, encoded_max(count));
+    return PS_OK;
+}
+
+typedef struct parts {
+    const ps_wire_float *scales;
+    const int8_t *codes;
+} parts;
+
+static parts parts_of(ps_slice payload, uint32_t count)
+{
+    return (parts){(const ps_wire_float *)(const void *)payload.data,
+                   (const int8_t *)payload.data + groups_of(count) * sizeof(float)};
+}
+
+PS_VECTOR_CLONES
+static void scale_all(parts p, uint32_t count, float *out)
+{
+    for (size_t i = 0, g = 0; i < count; i += GROUP, g++) {
+        size_t n = count - i < GROUP ? count - i : GROUP;
+        float scale = p.scales[g];
+        PS_VECTOR_LOOP
+        for (size_t k = i; k < i + n; k++)
+            out[k] = (float)p.codes[k] * scale;
+    }
+}
+
+static void decode(ps_slice payload, uint32_t count, float *out)
+{
+    scale_all(parts_of(payload, count), count, out);
+}
+
+static double group_squares(const int8_t *codes, size_t n, double scale)
+{
+    int32_t sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += codes[i] * codes[i];
+    return sum * scale * scale;
+}
+
+/* Codes may be -128, too, whoever sends them. */
+static ps_codec_scan scan(ps_slice payload, uint32_t count, bool want_norm)
+{
+    parts p = parts_of(payload, count);
+    ps_codec_scan scan = {.finite = true};
+    for (size_t i = 0, g = 0; i < count && scan.finite; i += GROUP, g++) {
+        size_t n = count - i < GROUP ? count - i : GROUP;
+        scan.finite = isfinite(p.scales[g] * -(float)INT8_MIN);
+        if (want_norm && scan.finite)
+            scan.sum_sq += group_squares(p.codes + i, n, (double)p.scales[g]);
+    }
+    return scan;
+}
+
+const ps_codec ps_codec_int8 = {
+    .name = "int8",
+    .number = 3,
+    .state_bytes = sizeof(float),
+    .encoded_max = encoded_max,
+    .encode = encode,
+    .check = check,
+    .scan = scan,
+    .decode = decode,
+};
