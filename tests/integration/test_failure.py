@@ -1,8 +1,13 @@
 """Workers that die, sleep, leave and come late; jobs cancelled, side by side and in a queue."""
+import json
+import pathlib
+import re
 import signal
 import time
 
-from harness import run, wait_until
+import numpy as np
+
+from harness import run, wait_until, write_idx
 from scenes import (QUICK, SLOW_LEASES, Scene, finish_like, job_text, metrics, run_undisturbed, said_of,
                     tasks_begun, wait_share, workers)
 
@@ -174,7 +179,36 @@ def a_queue_runs_one_after_the_other():
             assert before["ended_ms"] <= after["started_ms"], "one began before the other had ended"
 
 
+def many_predictions_need_little_memory_and_survive_a_cut():
+    """100 MB of them; the connection ends while they go up."""
+    rows = 20000
+    with Scene() as cluster:
+        worker, = cluster.begin(QUICK, ["w1"])
+        cluster.wait_job(cluster.submit(cluster.tiny_job(name="wide", epochs=1, layers="[16, 8, 500]", batch=100)))
+        write_idx(cluster.dir / "many.gz", np.random.default_rng(1).integers(0, 255, (rows, 4, 4)).astype(np.uint8))
+        process = pathlib.Path(f"/proc/{worker.popen.pid}")
+        (process / "clear_refs").write_text("5")  # the peak begins anew
+
+        def peak():
+            return int(re.search(r"VmHWM:\s+(\d+) kB", (process / "status").read_text()).group(1)) * 1024
+        before = peak()
+        job_id = cluster.submit(f"kind: predict\nname: many\nmodel_name: wide\n"
+                                f"data: {{format: idx, test: {{features: {cluster.dir}/many.gz}}}}\n")
+        incoming = cluster.dir / "state/artifacts"
+        wait_until("they go up", lambda: any(f.stat().st_size > 10 << 20 for f in incoming.glob(".incoming-*")))
+        cluster.wire.cut()
+        cluster.wait_job(job_id)
+        grown = peak() - before
+        got = cluster.dir / "got.jsonl"
+        cluster.psctl("fetch", job_id, "predictions.jsonl", "-o", got)
+        assert got.stat().st_size > 90 << 20, got.stat().st_size
+        assert [json.loads(line[:line.index(",")] + "}")["row"] for line in got.open()] == list(range(rows))
+        assert grown < 48 << 20, f"the worker has grown by {grown >> 20} MB"
+        assert tasks_begun(worker, job_id, "predict") == 1, "they were computed once"
+
+
 run([asp_survives_kill_9_of_one_of_two_workers, bsp_survives_kill_9_of_one_of_two_workers,
      all_workers_die_and_others_finish, a_late_worker_joins_an_asp_job, a_late_worker_joins_a_bsp_job,
      a_worker_leaves_an_asp_job_at_once, a_worker_leaves_a_bsp_job_at_once, a_worker_that_slept_comes_back,
-     a_cancelled_job_frees_its_workers, two_jobs_share_two_workers, a_queue_runs_one_after_the_other])
+     a_cancelled_job_frees_its_workers, two_jobs_share_two_workers, a_queue_runs_one_after_the_other,
+     many_predictions_need_little_memory_and_survive_a_cut])

@@ -1,5 +1,6 @@
 /* One struct for both directions, on the task's stack: the task's thread stays until the call's end
- * has come and every payload is released, also when it was cancelled. */
+ * has come and every payload is released, also when it was cancelled. Up, that thread reads a few
+ * pieces ahead, and the loop's sends them as the connection takes them. */
 #include "worker/exchange/transfer.h"
 
 #include "common/base/mem.h"
@@ -7,7 +8,14 @@
 
 #include <string.h>
 
-enum { PIECE_BYTES = 1 << 20 };
+enum { PIECE_BYTES = 1 << 20, PIECES_AHEAD = 4 };
+
+typedef struct part {
+    ps_list link;
+    struct transfer *transfer;
+    size_t len;
+    uint8_t bytes[];
+} part;
 
 typedef struct transfer {
     ps_job job;
@@ -16,43 +24,117 @@ typedef struct transfer {
     const ProtobufCMessage *first; /* the request, or the header */
     const ps_transfer_sink *sink;  /* down */
     const ProtobufCMessage *piece; /* up */
-    ps_slice left;
+    const ps_transfer_source *source;
     bool sent;
     ps_call *call;
     bool begun;       /* the first chunk has come */
-    ps_error refused; /* by the sink */
+    ps_error refused; /* by the sink, or the source */
     /* under the gate's lock */
     bool ended;
-    unsigned held;
+    ps_list ready;    /* pieces that were read, */
+    unsigned n_ready; /* so many, */
+    bool all_read;    /* and these were the last */
+    unsigned held;    /* pieces on their way */
     ps_error error;
 } transfer;
 
+/* ---- up ---- */
+
 static void release_cb(void *user)
 {
-    transfer *t = user;
+    part *p = user;
+    transfer *t = p->transfer;
     ps_gate *gate = t->remote->gate;
+    ps_free(&p);
     ps_gate_lock(gate);
     t->held--;
     ps_gate_notify(gate);
     ps_gate_unlock(gate);
 }
 
+/* NULL: there is none now; *last: and none will come. */
+static part *take_ready(transfer *t, bool *last)
+{
+    part *p = NULL;
+    ps_gate_lock(t->remote->gate);
+    *last = t->all_read && ps_list_empty(&t->ready);
+    if (!ps_list_empty(&t->ready)) {
+        p = ps_container(t->ready.next, part, link);
+        ps_list_remove(&p->link);
+        t->n_ready--;
+        t->held++;
+        ps_gate_notify(t->remote->gate);
+    }
+    ps_gate_unlock(t->remote->gate);
+    return p;
+}
+
 static void pump(transfer *t)
 {
-    while (!t->sent && ps_call_writable(t->call)) {
-        if (!t->left.len) {
-            t->sent = true;
+    while (t->call && !t->sent && ps_call_writable(t->call)) {
+        part *p = take_ready(t, &t->sent);
+        if (t->sent)
             ps_call_half_close(t->call);
+        if (!p)
             return;
-        }
-        size_t n = t->left.len < PIECE_BYTES ? t->left.len : PIECE_BYTES;
         ps_payload payload = {
-            .bytes = ps_slice_of(t->left.data, n), .release = release_cb, .user = t};
-        t->left = ps_slice_of(t->left.data + n, t->left.len - n);
-        ps_gate_lock(t->remote->gate);
-        t->held++;
-        ps_gate_unlock(t->remote->gate);
+            .bytes = ps_slice_of(p->bytes, p->len), .release = release_cb, .user = p};
         ps_call_send(t->call, t->piece, &payload);
+    }
+}
+
+static void pump_on_loop(void *state)
+{
+    pump(state);
+}
+
+/* On the task's thread, as what follows. */
+static ps_status read_piece(transfer *t, part **out)
+{
+    size_t got = 0;
+    part *p = ps_try_alloc_raw(sizeof *p + PIECE_BYTES);
+    if (!p)
+        return ps_fail(PS_NO_MEMORY, "a piece of %d bytes", PIECE_BYTES);
+    p->transfer = t;
+    p->len = 0;
+    ps_status st = PS_OK;
+    do {
+        st = t->source->read(t->source->state, p->bytes + p->len, PIECE_BYTES - p->len, &got);
+        p->len += st ? 0 : got;
+    } while (!st && got && p->len < PIECE_BYTES);
+    if (st || !p->len)
+        ps_free(&p);
+    *out = p;
+    return st;
+}
+
+static ps_status read_ahead(transfer *t)
+{
+    ps_gate *gate = t->remote->gate;
+    part *p = NULL;
+    ps_status st = read_piece(t, &p);
+    ps_gate_lock(gate);
+    if (st) {
+        ps_error_save(&t->refused, st);
+    } else if (p) {
+        ps_list_append(&t->ready, &p->link);
+        t->n_ready++;
+    } else {
+        t->all_read = true;
+    }
+    ps_gate_unlock(gate);
+    if (!st)
+        ps_remote_run(t->remote, pump_on_loop, t);
+    return st;
+}
+
+static void drop_ready(transfer *t)
+{
+    ps_list_each_safe(node, &t->ready)
+    {
+        part *p = ps_container(node, part, link);
+        ps_list_remove(node);
+        ps_free(&p);
     }
 }
 
@@ -61,6 +143,8 @@ static void writable_cb(ps_call *call, void *user)
     (void)call;
     pump(user);
 }
+
+/* ---- down ---- */
 
 static ps_status check_version(transfer *t, const Psd__V1__FileChunk *chunk)
 {
@@ -98,6 +182,8 @@ static void message_cb(ps_call *call, ps_message *message, void *user)
     }
     ps_message_release(&message);
 }
+
+/* ---- both ---- */
 
 static void end_cb(ps_call *call, ps_status status, const char *message, void *user)
 {
@@ -138,16 +224,29 @@ static void cancel_on_loop(void *state)
         ps_call_cancel(t->call);
 }
 
+static ps_status wait_for_end(transfer *t)
+{
+    ps_gate *gate = t->remote->gate;
+    ps_status st = PS_OK;
+    for (bool ended = false; !st && !ended;) {
+        ps_gate_lock(gate);
+        bool read = t->source && !t->all_read && t->n_ready < PIECES_AHEAD;
+        if (!t->ended && !read)
+            st = ps_gate_wait(gate);
+        ended = t->ended;
+        ps_gate_unlock(gate);
+        if (!st && !ended && read)
+            st = read_ahead(t);
+    }
+    return st;
+}
+
 static ps_status attempt(transfer *t)
 {
     ps_gate *gate = t->remote->gate;
     ps_job_init(&t->job, start_cb);
     ps_loop_post(t->remote->loop, &t->job);
-    ps_status st = PS_OK;
-    ps_gate_lock(gate);
-    while (!st && !t->ended)
-        st = ps_gate_wait(gate);
-    ps_gate_unlock(gate);
+    ps_status st = wait_for_end(t);
     if (st) {
         ps_error cancelled;
         ps_error_save(&cancelled, st);
@@ -162,6 +261,7 @@ static ps_status attempt(transfer *t)
     while (t->held)
         ps_gate_wait_always(gate);
     ps_gate_unlock(gate);
+    drop_ready(t);
     return st ? st : ps_error_raise(&t->error);
 }
 
@@ -171,9 +271,13 @@ static ps_status repeat(const transfer *what)
     for (;;) {
         transfer t = *what;
         uint64_t delay_ms = 0;
+        ps_list_init(&t.ready);
         if (t.sink)
             t.sink->restart(t.sink->state);
-        ps_status st = attempt(&t);
+        ps_status st = t.source ? t.source->restart(t.source->state) : PS_OK;
+        if (st)
+            return st;
+        st = attempt(&t);
         if (!st)
             ps_retry_succeeded(&remote->retry);
         if (!st || t.refused.code ||
@@ -193,8 +297,8 @@ ps_status ps_transfer_download(ps_remote *remote, const char *path, const Protob
 }
 
 ps_status ps_transfer_upload(ps_remote *remote, const char *path, const ProtobufCMessage *header,
-                             const ProtobufCMessage *piece, ps_slice bytes)
+                             const ProtobufCMessage *piece, const ps_transfer_source *source)
 {
     return repeat(&(transfer){
-        .remote = remote, .path = path, .first = header, .piece = piece, .left = bytes});
+        .remote = remote, .path = path, .first = header, .piece = piece, .source = source});
 }

@@ -20,10 +20,20 @@ PS_MUST_CHECK ps_status ps_transfer_download(ps_remote *remote, const char *path
                                              const ProtobufCMessage *request,
                                              const ps_transfer_sink *sink);
 
-/* A call that takes `header`, then `piece` with parts of bytes as payload, and answers once (the
- * answer is dropped). */
+/* Called on the task's thread. */
+typedef struct ps_transfer_source {
+    ps_status (*restart)(void *state); /* from the first byte again; also at first */
+    /* The next bytes of the file; *got 0: there are no more. */
+    ps_status (*read)(void *state, void *out, size_t len, size_t *got);
+    void *state;
+} ps_transfer_source;
+
+/* A call that takes `header`, then `piece` with parts of the file as payload, and answers once (the
+ * answer is dropped). Some pieces of a mebibyte are in memory at a time. Fails as the source does,
+ * too. */
 PS_MUST_CHECK ps_status ps_transfer_upload(ps_remote *remote, const char *path,
                                            const ProtobufCMessage *header,
-                                           const ProtobufCMessage *piece, ps_slice bytes);
+                                           const ProtobufCMessage *piece,
+                                           const ps_transfer_source *source);
 
 #endif

@@ -5,11 +5,13 @@
  *                                                        "label":"boot"
  *     {"row":0,"outputs":[0.25]}                         squared_error
  *
- * A number that is not finite is null, and so is the class of a row that has one.
+ * A number that is not finite is null, and so is the class of a row that has one. The lines leave
+ * when all are there: a task that was lost has left none, and begins anew elsewhere.
  */
 #include "common/base/mem.h"
 #include "common/format/json.h"
 #include "psd/v1/models.pb-c.h"
+#include "worker/exchange/spool.h"
 #include "worker/exchange/transfer.h"
 #include "worker/job_kind.h"
 #include "worker/train/pass.h"
@@ -20,11 +22,8 @@
 
 static const char path[] = "/psd.v1.Models/PutArtifact";
 
-/* What one task's predictions may take before they leave. */
-enum { LINES_MAX_BYTES = 1 << 30 };
-
 typedef struct predicting {
-    ps_buf lines;
+    ps_spool lines;
     float *outputs; /* [batch, outputs] */
 } predicting;
 
@@ -73,14 +72,14 @@ static ps_status predict_batch(void *user, const ps_pass *pass, const ps_batch *
         return st;
     size_t n = (size_t)ps_model_outputs(pass->model);
     const ps_spec_model *model = ps_job_entry_model_spec(pass->entry);
-    for (size_t i = 0; i < batch->rows; i++)
-        write_row(&p->lines, batch->first + i, p->outputs + i * n, n, model);
-    if (p->lines.len > LINES_MAX_BYTES)
-        return ps_fail(PS_RESOURCE_EXHAUSTED, "predictions of more than 1 GiB in one task");
-    return PS_OK;
+    for (size_t i = 0; !st && i < batch->rows; i++) {
+        write_row(&p->lines.pending, batch->first + i, p->outputs + i * n, n, model);
+        st = ps_spool_step(&p->lines);
+    }
+    return st ? ps_wrap(st, "predictions") : PS_OK;
 }
 
-static ps_status upload(ps_task_run *run, const ps_buf *lines)
+static ps_status upload(ps_task_run *run, ps_spool *lines)
 {
     char name[] = "predictions.jsonl";
     Psd__V1__PutArtifactHeader header;
@@ -90,8 +89,9 @@ static ps_status upload(ps_task_run *run, const ps_buf *lines)
     Psd__V1__PutArtifactRequest first = PSD__V1__PUT_ARTIFACT_REQUEST__INIT;
     first.header = &header;
     Psd__V1__PutArtifactRequest piece = PSD__V1__PUT_ARTIFACT_REQUEST__INIT;
-    ps_status st =
-        ps_transfer_upload(run->remote, path, &first.base, &piece.base, ps_buf_slice(lines));
+    const ps_transfer_source source = {
+        .restart = ps_spool_rewind, .read = ps_spool_read, .state = lines};
+    ps_status st = ps_transfer_upload(run->remote, path, &first.base, &piece.base, &source);
     if (st == PS_RESOURCE_EXHAUSTED) /* psd has no room: computed again they would not fit either */
         st = PS_FAILED_PRECONDITION;
     return st ? ps_wrap(st, "artifact %s", name) : PS_OK;
@@ -105,13 +105,14 @@ ps_status ps_kind_predict(ps_task_run *run, Psd__V1__TaskResult *result)
     if (st)
         return st;
     size_t n = ps_job_entry_batch(pass.entry) * (size_t)ps_model_outputs(pass.model);
-    predicting p = {.outputs = ps_try_alloc_raw(n * sizeof(float))};
+    predicting p = {.lines = PS_SPOOL(&ps_disk_system),
+                    .outputs = ps_try_alloc_raw(n * sizeof(float))};
     if (!p.outputs)
         return ps_fail(PS_NO_MEMORY, "%zu predicted numbers", n);
     st = ps_pass_run(&pass, predict_batch, &p);
     if (!st)
         st = upload(run, &p.lines);
-    ps_buf_free(&p.lines);
+    ps_spool_free(&p.lines);
     ps_free(&p.outputs);
     return st;
 }

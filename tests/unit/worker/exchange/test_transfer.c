@@ -10,7 +10,10 @@
 
 #include <string.h>
 
-enum { FILE_BYTES = (5 << 20) / 2 }; /* two whole pieces of 1 MiB, and a half */
+enum {
+    LARGE_BYTES = (40 << 20) + 1,
+    FILE_BYTES = (5 << 20) / 2
+}; /* two whole pieces of 1 MiB, and a half */
 
 static struct {
     ps_test_remote_rig rig;
@@ -65,7 +68,32 @@ static ps_status download(void)
     return ps_transfer_download(&t.rig.remote, "/psd.v1.Models/Export", &request.base, &sink);
 }
 
-static ps_status upload(size_t bytes)
+/* What goes up: so many bytes of the file, by 100,000 at most; from broken_at on it cannot be read.
+ */
+typedef struct source_state {
+    size_t at, bytes, broken_at;
+} source_state;
+
+static ps_status source_restart(void *state)
+{
+    ((source_state *)state)->at = 0;
+    return PS_OK;
+}
+
+static ps_status source_read(void *state, void *out, size_t len, size_t *got)
+{
+    source_state *s = state;
+    if (s->broken_at && s->at >= s->broken_at)
+        return ps_fail(PS_NO_SPACE, "the source has broken");
+    *got = s->bytes - s->at < len ? s->bytes - s->at : len;
+    *got = *got < 100000 ? *got : 100000;
+    if (*got)
+        memcpy(out, t.file + s->at, *got);
+    s->at += *got;
+    return PS_OK;
+}
+
+static ps_status upload_broken(size_t bytes, size_t broken_at)
 {
     static char name[] = "predictions.jsonl";
     Psd__V1__PutArtifactHeader header = PSD__V1__PUT_ARTIFACT_HEADER__INIT;
@@ -74,8 +102,16 @@ static ps_status upload(size_t bytes)
     Psd__V1__PutArtifactRequest first = PSD__V1__PUT_ARTIFACT_REQUEST__INIT;
     first.header = &header;
     Psd__V1__PutArtifactRequest piece = PSD__V1__PUT_ARTIFACT_REQUEST__INIT;
+    source_state state = {.bytes = bytes, .broken_at = broken_at};
+    const ps_transfer_source source = {
+        .restart = source_restart, .read = source_read, .state = &state};
     return ps_transfer_upload(&t.rig.remote, "/psd.v1.Models/PutArtifact", &first.base, &piece.base,
-                              ps_slice_of(t.file, bytes));
+                              &source);
+}
+
+static ps_status upload(size_t bytes)
+{
+    return upload_broken(bytes, 0);
 }
 
 static void assert_got_all(const ps_buf *got, size_t bytes)
@@ -187,6 +223,29 @@ START_TEST(an_upload_whose_answer_is_lost_goes_up_again)
 }
 END_TEST
 
+START_TEST(a_source_that_breaks_ends_the_upload_with_its_words)
+{
+    begin(FILE_BYTES, 1);
+    ck_assert_int_eq(upload_broken(FILE_BYTES, 1), PS_NO_SPACE);
+    ck_assert_str_eq(ps_error_message(), "the source has broken");
+    ck_assert_int_eq(upload_broken(FILE_BYTES, 2000000), PS_NO_SPACE);
+    ck_assert_uint_eq(t.fake.puts, 0); /* nothing was taken for a whole file */
+    ck_assert_int_eq(upload(FILE_BYTES), PS_OK);
+    assert_got_all(&t.fake.artifact, FILE_BYTES);
+    end();
+}
+END_TEST
+
+/* 40 MiB, of which a few pieces are in memory at a time. */
+START_TEST(a_large_file_goes_up_whole)
+{
+    begin(LARGE_BYTES, 1);
+    ck_assert_int_eq(upload(LARGE_BYTES), PS_OK);
+    assert_got_all(&t.fake.artifact, LARGE_BYTES);
+    end();
+}
+END_TEST
+
 static const ps_check_case tests[] = {{&a_file_comes_down_whole_and_in_order},
                                       {&a_broken_download_begins_again_and_nothing_is_there_twice},
                                       {&what_the_sink_refuses_ends_the_download_with_its_words},
@@ -194,6 +253,8 @@ static const ps_check_case tests[] = {{&a_file_comes_down_whole_and_in_order},
                                       {&a_cancelled_task_does_not_wait_for_psd},
                                       {&a_file_goes_up_in_pieces_of_a_mebibyte},
                                       {&an_upload_whose_answer_is_lost_goes_up_again},
+                                      {&a_source_that_breaks_ends_the_upload_with_its_words},
+                                      {&a_large_file_goes_up_whole},
                                       {0}};
 
 int main(void)
