@@ -218,7 +218,16 @@ static uint64_t usable_memory(void)
     return limits.memory;
 }
 
-static void fill_info(ps_backend_info *info, int threads)
+/* Kernels of our own, unless somebody has said which of OpenBLAS's he wants. */
+static void choose_panels(ps_cpu_backend *b)
+{
+    if (ps_openblas_is_chosen())
+        return;
+    b->panels_f32 = ps_panel_kernels_f32();
+    b->panels_bf16 = ps_panel_kernels_bf16();
+}
+
+static void fill_info(const ps_cpu_backend *b, ps_backend_info *info, int threads)
 {
     char model[96];
     read_model(model, sizeof model);
@@ -227,8 +236,12 @@ static void fill_info(ps_backend_info *info, int threads)
     info->threads = threads;
     info->host_addressable = true;
     info->memory = usable_memory();
-    (void)snprintf(info->device, sizeof info->device, "%s, %d thread%s, %s", model, threads,
-                   threads == 1 ? "" : "s", ps_openblas_name());
+    (void)snprintf(info->device, sizeof info->device, "%s, %d thread%s, %s%s", model, threads,
+                   threads == 1 ? "" : "s",
+                   b->panels_bf16  ? "AVX-512 with BF16, "
+                   : b->panels_f32 ? "AVX-512, "
+                                   : "",
+                   ps_openblas_name());
 }
 
 ps_status ps_cpu_open(const ps_backend_options *options, ps_backend **out)
@@ -249,7 +262,8 @@ ps_status ps_cpu_open(const ps_backend_options *options, ps_backend **out)
     ps_cpu_backend *b = ps_new(ps_cpu_backend);
     b->threads = pool;
     b->base.ops = &cpu_ops;
-    fill_info(&b->base.info, threads);
+    choose_panels(b);
+    fill_info(b, &b->base.info, threads);
     *out = &b->base;
     return PS_OK;
 }

@@ -1,8 +1,10 @@
-/* Matrix products: cut into tiles, one at a time by OpenBLAS in each thread. */
+/* Matrix products: cut into tiles, one at a time in each thread, by kernels of our own where there
+ * are some for the processor, else by OpenBLAS. */
 #include "gpu/cpu/gemm.h"
 
 #include "gpu/cpu/cpu.h"
 #include "gpu/cpu/gemm_few.h"
+#include "gpu/cpu/gemm_panels.h"
 #include "gpu/cpu/run.h"
 
 #define SMALL   1000000 /* multiplications: less is not worth a second thread */
@@ -15,11 +17,15 @@ enum { AHEAD = 16, LINE = 32 };
 /* For BF16: how large a tile is, and how much of k it takes at a time. */
 enum { TILE_M = 256, TILE_N = 512, TILE_K = 256 };
 
+/* For panels: how large a tile is at most, and what copying an element costs. */
+enum { PANELS_N = 1536, PANELS_COPY = 8 };
+
 typedef struct gemm_run {
     const ps_gemm *g;
+    const ps_panel_kernels *panels;
     int64_t tile_m, tile_n;   /* of C */
     int64_t tiles_m, tiles_n; /* a product */
-    float *scratch;           /* BF16 */
+    float *scratch;           /* panels, BF16 */
     size_t scratch_floats;    /* a thread */
 } gemm_run;
 
@@ -129,26 +135,68 @@ static void tile_bf16(const gemm_run *r, const tile *t, float *scratch)
         ps_cpu_store(g->c, at_c(g, t) + i * g->ld_c, t->n, c + i * t->n);
 }
 
+/* C, if it is BF16, is made in float32 and rounded once. */
+static void tile_panels(const gemm_run *r, const tile *t, float *scratch)
+{
+    const ps_gemm *g = r->g;
+    bool direct = g->c.dtype == PS_DTYPE_F32;
+    float *c = scratch + PS_PANELS_SCRATCH;
+    if (!direct && g->beta != 0)
+        load_rows(g->c, at_c(g, t), g->ld_c, t->m, t->n, c);
+    size_t element = ps_dtype_bytes(g->a.dtype);
+    ps_cpu_panels_run(&(ps_panels_product){
+        .kernels = r->panels,
+        .transpose_a = g->transpose_a,
+        .transpose_b = g->transpose_b,
+        .m = t->m,
+        .n = t->n,
+        .k = g->k,
+        .alpha = g->alpha,
+        .beta = g->beta,
+        .a = (const char *)ps_tensor_address(g->a) + (size_t)at_a(g, t, 0) * element,
+        .b = (const char *)ps_tensor_address(g->b) + (size_t)at_b(g, t, 0) * element,
+        .c = direct ? (float *)ps_tensor_address(g->c) + at_c(g, t) : c,
+        .ld_a = g->ld_a,
+        .ld_b = g->ld_b,
+        .ld_c = direct ? g->ld_c : t->n,
+        .scratch = scratch,
+    });
+    for (int64_t i = 0; i < t->m && !direct; i++)
+        ps_cpu_store(g->c, at_c(g, t) + i * g->ld_c, t->n, c + i * t->n);
+}
+
 static void tiles_cb(void *context, int64_t begin, int64_t end, int slot)
 {
     const gemm_run *r = context;
     for (int64_t unit = begin; unit < end; unit++) {
         tile t = tile_of(r, unit);
-        if (r->scratch)
-            tile_bf16(r, &t, r->scratch + r->scratch_floats * (size_t)slot);
+        float *scratch = r->scratch + r->scratch_floats * (size_t)slot;
+        if (r->panels)
+            tile_panels(r, &t, scratch);
+        else if (r->scratch)
+            tile_bf16(r, &t, scratch);
         else
             tile_f32(r, &t);
     }
 }
 
 /* How long the product takes, in multiplications of one thread, when it is cut into rows × columns
- * tiles: OpenBLAS first copies a tile's parts of A and B, and a thread's last tile is waited for.
- */
-static double cost_of(const ps_gemm *g, int rows, int columns, int threads)
+ * tiles: a tile's parts of A and B are copied first, and a thread's last tile is waited for. */
+static double cost_of(const ps_gemm *g, int64_t rows, int64_t columns, int threads, double copy)
 {
     double m = (double)((g->m + rows - 1) / rows), n = (double)((g->n + columns - 1) / columns);
-    int turns = (rows * columns + threads - 1) / threads;
-    return turns * (double)g->k * (m * n + COPY * (m + n));
+    int64_t turns = (rows * columns + threads - 1) / threads;
+    return (double)turns * (double)g->k * (m * n + copy * (m + n));
+}
+
+static bool is_whole(const ps_gemm *g, int threads)
+{
+    return threads == 1 || g->batch >= 2 * threads || g->m * g->n * g->k < SMALL;
+}
+
+static int64_t part(int64_t all, int64_t parts, int64_t of)
+{
+    return ((all + parts - 1) / parts + of - 1) / of * of;
 }
 
 /* One tile a thread, or two, so that a thread that is held up loses less; of these the cheapest. */
@@ -157,38 +205,71 @@ static void cut_f32(gemm_run *r, int threads)
     const ps_gemm *g = r->g;
     r->tile_m = g->m;
     r->tile_n = g->n;
-    if (threads == 1 || g->batch >= 2 * threads || g->m * g->n * g->k < SMALL)
+    if (is_whole(g, threads))
         return;
     double best = 0;
     for (int tiles = threads; tiles <= 2 * threads; tiles += threads) {
         for (int rows = 1; rows <= tiles; rows++) {
-            double cost = cost_of(g, rows, tiles / rows, threads);
+            double cost = cost_of(g, rows, tiles / rows, threads, COPY);
             cost *= tiles == threads ? HELD_UP : 1;
             if (best == 0 || cost < best) {
                 best = cost;
-                r->tile_m = (int64_t)ps_cpu_padded((g->m + rows - 1) / rows);
-                r->tile_n = (int64_t)ps_cpu_padded((g->n + tiles / rows - 1) / (tiles / rows));
+                r->tile_m = part(g->m, rows, 16);
+                r->tile_n = part(g->n, tiles / rows, 16);
             }
         }
     }
 }
 
+/* Likewise, but no larger than a thread's memory, and finer, as copying is cheaper: a thread that
+ * works for the network meanwhile leaves its last tiles to the others. */
+static void cut_panels(gemm_run *r, int threads)
+{
+    const ps_gemm *g = r->g;
+    int64_t rows_least = (g->m + PS_PANELS_M - 1) / PS_PANELS_M;
+    int64_t columns_least = (g->n + PANELS_N - 1) / PANELS_N;
+    int64_t more = is_whole(g, threads) ? 1 : 4 * threads;
+    double best = 0;
+    for (int64_t rows = rows_least; rows < rows_least + more; rows++) {
+        for (int64_t columns = columns_least; columns < columns_least + more; columns++) {
+            double cost = cost_of(g, rows, columns, threads, PANELS_COPY);
+            cost *= 1 + (HELD_UP - 1) * threads / (double)(rows * columns);
+            if (best == 0 || cost < best) {
+                best = cost;
+                r->tile_m = part(g->m, rows, PS_PANEL_A);
+                r->tile_n = part(g->n, columns, PS_PANEL_B);
+            }
+        }
+    }
+}
+
+static size_t floats_of_tile(const gemm_run *r)
+{
+    size_t c = r->g->c.dtype == PS_DTYPE_F32 ? 0 : (size_t)(r->tile_m * r->tile_n);
+    if (r->panels)
+        return ps_cpu_padded((int64_t)(PS_PANELS_SCRATCH + c));
+    if (r->g->a.dtype == PS_DTYPE_F32)
+        return 0;
+    return TILE_M * TILE_K + TILE_K * TILE_N + TILE_M * TILE_N;
+}
+
 void ps_cpu_gemm(ps_stream *s, const ps_gemm *g)
 {
-    gemm_run r = {.g = g, .tile_m = TILE_M, .tile_n = TILE_N};
+    gemm_run r = {.g = g, .panels = ps_cpu_panels(s, g->a.dtype), .tile_m = TILE_M};
+    r.tile_n = TILE_N;
     if (ps_cpu_gemm_is_few(g)) {
         ps_cpu_gemm_few(s, g);
         return;
     }
     int threads = ps_cpu_threads(s);
-    if (g->a.dtype == PS_DTYPE_F32) {
+    if (r.panels)
+        cut_panels(&r, threads);
+    else if (g->a.dtype == PS_DTYPE_F32)
         cut_f32(&r, threads);
-    } else {
-        r.scratch_floats = TILE_M * TILE_K + TILE_K * TILE_N + TILE_M * TILE_N;
-        r.scratch = ps_cpu_scratch(s, r.scratch_floats * (size_t)threads);
-        if (!r.scratch)
-            return;
-    }
+    r.scratch_floats = floats_of_tile(&r);
+    r.scratch = r.scratch_floats ? ps_cpu_scratch(s, r.scratch_floats * (size_t)threads) : NULL;
+    if (r.scratch_floats && !r.scratch)
+        return;
     r.tiles_m = (g->m + r.tile_m - 1) / r.tile_m;
     r.tiles_n = (g->n + r.tile_n - 1) / r.tile_n;
     ps_cpu_for(s, r.tiles_m * r.tiles_n * g->batch, 1, tiles_cb, &r);

@@ -17,6 +17,7 @@ typedef struct ps_cpu_features {
     bool avx;
     bool avx2;   /* with FMA */
     bool avx512; /* F, CD, BW, DQ, VL: what x86-64-v4 has */
+    bool avx512_bf16;
 } ps_cpu_features;
 
 ps_cpu_features ps_cpu_features_read(void);

@@ -88,17 +88,22 @@ static ps_status load(void *user, const char *kernels, const char **loaded)
     return PS_OK;
 }
 
+bool ps_openblas_is_chosen(void)
+{
+    const char *chosen = getenv(CHOICE);
+    return chosen && *chosen;
+}
+
 static ps_status choose(void)
 {
     static const ps_kernels_port port = {.load = load, .product = ps_cpu_product_run};
     ps_cpu_features features = ps_cpu_features_read();
-    const char *chosen = getenv(CHOICE);
-    bool by_user = chosen && *chosen;
+    bool by_user = ps_openblas_is_chosen();
     char passed_over[128];
     ps_status st =
         ps_kernels_choose(&features, by_user, &port, NULL, passed_over, sizeof passed_over);
     if (st)
-        return by_user ? ps_wrap(st, CHOICE "=%s", chosen) : st;
+        return by_user ? ps_wrap(st, CHOICE "=%s", getenv(CHOICE)) : st;
     if (*passed_over)
         ps_log_warning("cpu",
                        "OpenBLAS computes wrong on this processor with its kernels %s, "

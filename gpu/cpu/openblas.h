@@ -7,6 +7,11 @@
 
 #include "common/base/status.h"
 
+#include <stdbool.h>
+
+/* Has somebody said which kernels he wants (OPENBLAS_CORETYPE)? */
+bool ps_openblas_is_chosen(void);
+
 /* Before the first ps_cpu_product_run; again is nothing. It changes the environment while it loads:
  * the first call comes before other threads read it. PS_UNAVAILABLE says why not. */
 PS_MUST_CHECK ps_status ps_openblas_open(void);

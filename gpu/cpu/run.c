@@ -15,6 +15,12 @@ int ps_cpu_threads(const ps_stream *s)
     return ps_threads_count(threads_of(s));
 }
 
+const ps_panel_kernels *ps_cpu_panels(const ps_stream *s, ps_dtype dtype)
+{
+    const ps_cpu_backend *b = (const ps_cpu_backend *)s->backend;
+    return dtype == PS_DTYPE_F32 ? b->panels_f32 : b->panels_bf16;
+}
+
 void ps_cpu_for(ps_stream *s, int64_t n, int64_t grain, ps_threads_cb body_cb, void *context)
 {
     ps_threads_for(threads_of(s), n, grain, body_cb, context);

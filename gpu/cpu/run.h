@@ -3,12 +3,15 @@
 #ifndef PS_CPU_RUN_H
 #define PS_CPU_RUN_H
 
+#include "gpu/cpu/panels.h"
 #include "gpu/cpu/threads.h"
 #include "gpu/ops.h"
 
 typedef struct ps_cpu_backend {
     ps_backend base;
     ps_threads *threads;
+    /* for products; NULL: OpenBLAS */
+    const ps_panel_kernels *panels_f32, *panels_bf16;
 } ps_cpu_backend;
 
 typedef struct ps_cpu_stream {
@@ -21,6 +24,8 @@ typedef struct ps_cpu_stream {
 /* Each thread's part of a loop over [0, n); see threads.h. Operations on one stream come one after
  * the other, so a stream's scratch is the running operation's. */
 int ps_cpu_threads(const ps_stream *s);
+/* NULL: OpenBLAS multiplies tensors of this type. */
+const ps_panel_kernels *ps_cpu_panels(const ps_stream *s, ps_dtype dtype);
 void ps_cpu_for(ps_stream *s, int64_t n, int64_t grain, ps_threads_cb body_cb, void *context);
 
 /* How many turns make a piece, so that it takes long enough to be worth a thread: `cost` is about
