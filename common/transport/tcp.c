@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -150,6 +151,32 @@ static const ps_layer_ops tcp_ops = {
     .close = tcp_close,
 };
 
+/* The address of a peer, or of our end, without its port; none: false. */
+static bool address_of(int fd, int (*name)(int, struct sockaddr *, socklen_t *),
+                       struct in6_addr *out)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof address;
+    if (name(fd, (struct sockaddr *)&address, &len) != 0)
+        return false;
+    *out = (struct in6_addr){0};
+    if (address.ss_family == AF_INET6)
+        *out = ((const struct sockaddr_in6 *)(const void *)&address)->sin6_addr;
+    else if (address.ss_family == AF_INET)
+        memcpy(out, &((const struct sockaddr_in *)(const void *)&address)->sin_addr, 4);
+    return address.ss_family == AF_INET6 || address.ss_family == AF_INET;
+}
+
+/* What does not leave the machine meets no queue: algorithms that space packets by what a network
+ * might carry (bbr) only take time for it. Reno is always there and allowed to everybody. */
+static void unpace_within_machine(int fd)
+{
+    struct in6_addr peer, own;
+    if (address_of(fd, getpeername, &peer) && address_of(fd, getsockname, &own) &&
+        memcmp(&peer, &own, sizeof peer) == 0)
+        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", sizeof "reno" - 1);
+}
+
 ps_status ps_tcp_layer_create(ps_loop *loop, int fd, ps_layer **out)
 {
     assert(ps_loop_is_current(loop));
@@ -163,6 +190,7 @@ ps_status ps_tcp_layer_create(ps_loop *loop, int fd, ps_layer **out)
     int one = 1, timeout = USER_TIMEOUT_MS;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
+    unpace_within_machine(fd);
     t->poll.data = t;
     t->fd = fd;
     t->layer.ops = &tcp_ops;

@@ -1,6 +1,6 @@
 /* tcp: the bottom layer: one connected socket on a loop; and the listener and the dialler that make
- * such layers. All on the loop's thread. Sockets are non-blocking, without Nagle's delay, and give
- * up unacknowledged data after a while (TCP_USER_TIMEOUT).
+ * such layers. All on the loop's thread. Sockets are non-blocking, without Nagle's delay, give up
+ * unacknowledged data after a while (TCP_USER_TIMEOUT), and within the machine are not paced.
  */
 #ifndef PS_TRANSPORT_TCP_H
 #define PS_TRANSPORT_TCP_H
