@@ -239,8 +239,8 @@ static void remark_zeros(const job *j)
     for (size_t i = 0; i < j->inputs->n && !j->options->binary; i++)
         if (j->each[i].zeros)
             (void)fprintf(stderr,
-                          "psctl: %s has %" PRIu64 " zero bytes; is it text, and in UTF-8?\n",
-                          j->inputs->at[i], j->each[i].zeros);
+                          "psctl: %s has %" PRIu64 " zero byte%s; is it text, and in UTF-8?\n",
+                          j->inputs->at[i], j->each[i].zeros, j->each[i].zeros == 1 ? "" : "s");
 }
 
 static void report(const job *j, uint64_t file_bytes)

@@ -1,15 +1,16 @@
 /* The row `hf`: a folder with config.json and model.safetensors, or model.safetensors.index.json
  * and its shards (F32, F16, BF16). Happy path: config and headers are read, and each tensor of the
  * shards finds its place in the layout; a tokenizer that psd cannot use is kept with a remark. */
-#include "common/base/disk.h"
 #include "common/base/mem.h"
 #include "common/format/hf_config.h"
 #include "common/format/hf_places.h"
 #include "common/format/json.h"
+#include "common/format/json_file.h"
 #include "common/format/model_in.h"
 #include "common/tokenizer/tokenizer.h"
 
 #include <inttypes.h>
+#include <unistd.h>
 
 enum { MAX_CONFIG = 1 << 20 };
 
@@ -24,7 +25,7 @@ static ps_status read_config(ps_model_in_about *about, const char *folder)
 {
     ps_buf json = PS_BUF_EMPTY;
     char *path = ps_asprintf("%s/config.json", folder);
-    ps_status st = ps_disk_read_file(&ps_disk_system, path, MAX_CONFIG, &json);
+    ps_status st = ps_json_file_read(path, MAX_CONFIG, &json);
     if (!st) {
         st = ps_hf_config_parse(ps_buf_slice(&json), &about->model);
         if (!st)
@@ -48,29 +49,17 @@ static bool fits(const ps_buf *text)
     return fits;
 }
 
-static ps_status check_json(const char *path, ps_slice text)
-{
-    ps_json_reader json;
-    ps_json_token token;
-    ps_json_reader_init(&json, text);
-    ps_status st = ps_json_skip(&json);
-    if (!st)
-        st = ps_json_expect(&json, PS_JSON_END, &token);
-    ps_json_reader_free(&json);
-    return st ? ps_wrap(st, "%s", path) : PS_OK;
-}
-
 /* tokenizer.json as it is, whatever tokenizer that is; but it must be JSON, as it goes into a
  * header. PS_RESOURCE_EXHAUSTED: it is too large for that. */
 static ps_status read_tokenizer_text(ps_model_in_about *about, const char *folder)
 {
     ps_buf *text = &about->tokenizer;
     char *path = ps_asprintf("%s/tokenizer.json", folder);
-    ps_status st = ps_disk_read_file(&ps_disk_system, path, PS_TOKENIZER_MAX_FILE, text);
+    ps_status st = ps_json_file_read(path, PS_TOKENIZER_MAX_FILE, text);
     if (!st && text->len >= 3 && !memcmp(text->data, "\xef\xbb\xbf", 3))
         ps_buf_consume(text, 3); /* a byte order mark, which `tokenizers` refuses */
     if (!st)
-        st = check_json(path, ps_buf_slice(text));
+        st = ps_json_file_check(path, ps_buf_slice(text));
     if (!st && !fits(text))
         st = ps_fail(PS_RESOURCE_EXHAUSTED, "%s: too large for the header of a model's file", path);
     ps_free(&path);
@@ -89,6 +78,23 @@ static void say_what_it_is(ps_model_in_about *about, const ps_tokenizer *t, cons
                       folder, ps_tokenizer_vocab_size(t), about->model->vocab_size);
 }
 
+/* A part of a tokenizer, or one of a kind that is not read here, is not left behind in silence. */
+static void say_what_is_there(ps_model_in_about *about, const char *folder)
+{
+    static const char *const names[] = {"vocab.json", "merges.txt", "tokenizer.model",
+                                        "spiece.model", "vocab.txt"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *path = ps_asprintf("%s/%s", folder, names[i]);
+        bool there = access(path, F_OK) == 0;
+        ps_free(&path);
+        if (!there)
+            continue;
+        ps_buf_printf(&about->remarks, "the model has no tokenizer: %s/%s is there, and %s\n",
+                      folder, names[i], "tokenizer.json, or vocab.json and merges.txt, are read");
+        return;
+    }
+}
+
 static ps_status read_tokenizer(ps_model_in_about *about, const char *folder)
 {
     ps_tokenizer *t = NULL;
@@ -102,8 +108,10 @@ static ps_status read_tokenizer(ps_model_in_about *about, const char *folder)
         return st;
     bool made = st == PS_NOT_FOUND; /* of vocab.json and merges.txt, if they are there */
     st = ps_tokenizer_open(folder, &t);
-    if (st == PS_NOT_FOUND)
+    if (st == PS_NOT_FOUND) {
+        say_what_is_there(about, folder);
         return PS_OK;
+    }
     say_what_it_is(about, st ? NULL : t, folder);
     if (st)
         return PS_OK;

@@ -3,9 +3,9 @@
  * tensors; data is read later, shard after shard, with one file open at a time. */
 #include "common/format/hf_shards.h"
 
-#include "common/base/disk.h"
 #include "common/base/mem.h"
 #include "common/format/json.h"
+#include "common/format/json_file.h"
 #include "common/format/model_in.h"
 #include "common/format/not_a_model.h"
 #include "common/format/numbers.h"
@@ -22,7 +22,7 @@ static ps_status read_header_of(int fd, const char *path, uint64_t size, ps_safe
 {
     uint8_t first[8];
     uint64_t head = 0;
-    ps_status st = size < sizeof first ? ps_fail(PS_CORRUPT, "%s: not a safetensors file", path)
+    ps_status st = size < sizeof first ? ps_fail(PS_CORRUPT, "not a safetensors file")
                                        : ps_regular_read(fd, path, 0, first, sizeof first);
     if (!st)
         st = ps_safetensors_header_bytes(ps_slice_of(first, sizeof first), &head);
@@ -40,6 +40,19 @@ static ps_status read_header_of(int fd, const char *path, uint64_t size, ps_safe
     return st;
 }
 
+/* st, as its header could not be read; what the file begins with counts only then. */
+static ps_status what_it_is(ps_status st, int fd, const char *path, uint64_t size)
+{
+    uint8_t first[PS_FOREIGN_BYTES];
+    size_t n = size < sizeof first ? (size_t)size : sizeof first;
+    ps_error error;
+    ps_error_save(&error, ps_wrap(st, "%s", path));
+    st = ps_regular_read(fd, path, 0, first, n);
+    if (!st)
+        st = ps_not_a_model(path, ps_slice_of(first, n));
+    return st ? st : ps_error_raise(&error);
+}
+
 /* path becomes the shard's. */
 static ps_status add_file(ps_hf_shards *s, char *path)
 {
@@ -52,8 +65,10 @@ static ps_status add_file(ps_hf_shards *s, char *path)
     if (st)
         return st;
     st = read_header_of(fd, shard->path, size, &shard->header);
+    if (st)
+        st = what_it_is(st, fd, shard->path, size);
     (void)close(fd);
-    return st ? ps_wrap(st, "%s", shard->path) : PS_OK;
+    return st;
 }
 
 /* *out: the shard of this name, which is read unless it was before. */
@@ -172,7 +187,7 @@ static ps_status read_index(ps_hf_shards *s, const char *folder, ps_json_reader 
 static ps_status open_index(ps_hf_shards *s, const char *folder)
 {
     ps_buf text = PS_BUF_EMPTY;
-    ps_status st = ps_disk_read_file(&ps_disk_system, s->index, MAX_INDEX, &text);
+    ps_status st = ps_json_file_read(s->index, MAX_INDEX, &text);
     if (!st) {
         ps_json_reader r;
         ps_json_reader_init(&r, ps_buf_slice(&text));

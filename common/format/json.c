@@ -5,6 +5,7 @@
 
 #include "common/format/utf8.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { MAX_DIGITS = 400 }; /* in one run; more says nothing that a double could hold */
@@ -12,7 +13,8 @@ enum { MAX_DIGITS = 400 }; /* in one run; more says nothing that a double could 
 void ps_json_reader_init(ps_json_reader *reader, ps_slice bytes)
 {
     static const uint8_t mark[] = {0xef, 0xbb, 0xbf}; /* of byte order; RFC 8259, section 8.1 */
-    *reader = (ps_json_reader){.in = ps_cursor_of(bytes), .start = bytes.data};
+    *reader = (ps_json_reader){.in = ps_cursor_of(bytes)};
+    reader->start = reader->in.at;
     if (bytes.len >= sizeof mark && !memcmp(bytes.data, mark, sizeof mark))
         reader->in.at += sizeof mark;
 }
@@ -227,6 +229,22 @@ static ps_status read_key(ps_json_reader *r)
     return PS_OK;
 }
 
+static bool begins_number(uint8_t c)
+{
+    return c == '-' || (c >= '0' && c <= '9');
+}
+
+static ps_status no_value(const ps_json_reader *r)
+{
+    char what[48] = "a value is expected, and it ends here";
+    if (ps_cursor_left(&r->in))
+        (void)snprintf(what, sizeof what,
+                       peek(r) > ' ' && peek(r) < 0x7f ? "a value is expected, not '%c'"
+                                                       : "a value is expected, not byte 0x%02x",
+                       peek(r));
+    return bad(r, what);
+}
+
 static ps_status read_value(ps_json_reader *r, ps_json_token *token)
 {
     r->after_key = false;
@@ -257,7 +275,7 @@ static ps_status read_value(ps_json_reader *r, ps_json_token *token)
         break;
     default:
         token->kind = PS_JSON_NUMBER;
-        st = read_number(r, token);
+        st = begins_number(peek(r)) ? read_number(r, token) : no_value(r);
     }
     r->need_comma = true;
     return st;

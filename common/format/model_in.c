@@ -5,7 +5,6 @@
 
 #include "common/base/mem.h"
 #include "common/format/gguf_types.h"
-#include "common/format/not_a_model.h"
 #include "common/format/numbers.h"
 #include "common/format/regular_file.h"
 #include "common/format/safetensors.h"
@@ -28,16 +27,17 @@ struct ps_model_in {
     float *piece;
 };
 
-/* *n: of a short file fewer. */
-static ps_status read_first(const char *path, uint8_t first[PS_FOREIGN_BYTES], size_t *n)
+static ps_status begins_as_gguf(const char *path, bool *out)
 {
+    char first[4];
     int fd = -1;
     uint64_t size = 0;
     ps_status st = ps_regular_open(path, &fd, &size);
     if (st)
         return st;
-    *n = size < PS_FOREIGN_BYTES ? (size_t)size : PS_FOREIGN_BYTES;
-    st = ps_regular_read(fd, path, 0, first, *n);
+    if (size >= sizeof first)
+        st = ps_regular_read(fd, path, 0, first, sizeof first);
+    *out = !st && size >= sizeof first && !memcmp(first, PS_GGUF_MAGIC, sizeof first);
     (void)close(fd);
     return st;
 }
@@ -53,22 +53,14 @@ static ps_status find_row(const char *path, const ps_model_in_row **out)
         *out = &ps_model_in_hf;
         return PS_OK;
     }
-    uint8_t first[PS_FOREIGN_BYTES];
-    size_t n = 0;
-    ps_status st = read_first(path, first, &n);
-    if (!st && n >= 4 && !memcmp(first, PS_GGUF_MAGIC, 4)) {
+    bool gguf = false, plain = false;
+    ps_status st = begins_as_gguf(path, &gguf);
+    if (gguf) {
         *out = &ps_model_in_gguf;
         return PS_OK;
     }
-    bool plain = false;
     if (!st)
         st = ps_model_in_plain_takes(path, &plain);
-    if (st == PS_INVALID_ARGUMENT) { /* what a file begins with counts only when it is none */
-        ps_error error;
-        ps_error_save(&error, st);
-        st = ps_not_a_model(path, ps_slice_of(first, n));
-        return st ? st : ps_error_raise(&error);
-    }
     if (!st && plain)
         *out = &ps_model_in_plain;
     return st;

@@ -13,6 +13,7 @@ typedef struct row {
         .len = sizeof(bytes_) - 1, .bytes = (bytes_), .what = (what_) \
     }
 #define JSON "JSON, of which a model's folder has several; give the folder"
+#define PAGE "a web page, as servers send it for a file that one may not have; fetch it anew"
 #define OLD  "a GGML file of before GGUF; convert the model anew"
 
 static const row rows[] = {
@@ -23,8 +24,9 @@ static const row rows[] = {
     MARK("\x80\5", PS_PICKLE),
     MARK("{", JSON),
     MARK("\xef\xbb\xbf{", JSON),
-    MARK("version https://git-lfs",
-         "a pointer of Git LFS, not the file; fetch that (git lfs pull)"),
+    MARK("<!DOCTYPE", PAGE),
+    MARK("<!doctype", PAGE),
+    MARK("<html", PAGE),
     MARK("\x89HDF", "HDF5, as Keras writes it; save the model as safetensors"),
     MARK("ggjt", OLD),
     MARK("tjgg", OLD),

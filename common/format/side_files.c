@@ -4,6 +4,7 @@
 #include "common/base/disk.h"
 #include "common/base/mem.h"
 #include "common/format/json.h"
+#include "common/format/json_file.h"
 #include "common/format/utf8.h"
 
 #include <string.h>
@@ -29,6 +30,11 @@ bool ps_side_can_be_kept(ps_slice text)
     return true;
 }
 
+static bool is_json(const char *name)
+{
+    return !strcmp(name + strlen(name) - strlen(".json"), ".json");
+}
+
 static ps_status read_one(const char *folder, const char *name, ps_buf *out, ps_buf *remarks)
 {
     char *path = ps_asprintf("%s/%s", folder, name);
@@ -42,6 +48,9 @@ static ps_status read_one(const char *folder, const char *name, ps_buf *out, ps_
         st = PS_OK;
     } else if (!st && !ps_side_can_be_kept(ps_buf_slice(out))) {
         ps_buf_printf(remarks, "left out: %s: it is no UTF-8\n", path);
+        ps_buf_clear(out);
+    } else if (!st && is_json(name) && ps_json_file_check(path, ps_buf_slice(out))) {
+        ps_buf_printf(remarks, "left out: %s\n", ps_error_message());
         ps_buf_clear(out);
     }
     ps_free(&path);

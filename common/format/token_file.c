@@ -74,7 +74,7 @@ static ps_status read_head(ps_token_file *f)
         return st;
     size_t len = size < sizeof f->head ? (size_t)size : sizeof f->head;
     st = ps_regular_read(f->fd, f->path, 0, f->head, len);
-    if (!st)
+    if (!st && (len < sizeof magic || memcmp(f->head, magic, sizeof magic) != 0))
         st = ps_foreign_check(f->path, ps_slice_of(f->head, len));
     if (!st && len < sizeof f->head)
         st = ps_fail(PS_CORRUPT, "%s: not a token file; psctl tokenize makes one", f->path);

@@ -3,6 +3,8 @@
 
 #include "common/base/disk.h"
 #include "common/base/mem.h"
+#include "common/format/foreign.h"
+#include "common/format/json_file.h"
 #include "common/format/utf8.h"
 #include "common/tokenizer/byte_text.h"
 #include "common/tokenizer/tokenizer_internal.h"
@@ -10,10 +12,10 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-static ps_status read_file(const char *folder, const char *name, ps_buf *out)
+static ps_status read_json(const char *folder, const char *name, ps_buf *out)
 {
     char *path = ps_asprintf("%s%s%s", folder, *name ? "/" : "", name);
-    ps_status st = ps_disk_read_file(&ps_disk_system, path, PS_TOKENIZER_MAX_FILE, out);
+    ps_status st = ps_json_file_read(path, PS_TOKENIZER_MAX_FILE, out);
     ps_free(&path);
     return st;
 }
@@ -21,7 +23,7 @@ static ps_status read_file(const char *folder, const char *name, ps_buf *out)
 static ps_status open_json(const char *folder, const char *name, ps_tokenizer **out)
 {
     ps_buf json = PS_BUF_EMPTY;
-    ps_status st = read_file(folder, name, &json);
+    ps_status st = read_json(folder, name, &json);
     if (!st) {
         st = ps_tokenizer_from_json(ps_buf_slice(&json), out);
         if (st)
@@ -31,12 +33,22 @@ static ps_status open_json(const char *folder, const char *name, ps_tokenizer **
     return st;
 }
 
+static ps_status read_merges(const char *folder, ps_buf *out)
+{
+    char *path = ps_asprintf("%s/merges.txt", folder);
+    ps_status st = ps_disk_read_file(&ps_disk_system, path, PS_TOKENIZER_MAX_FILE, out);
+    if (!st)
+        st = ps_foreign_check(path, ps_buf_slice(out));
+    ps_free(&path);
+    return st;
+}
+
 static ps_status open_vocab(const char *folder, ps_tokenizer **out)
 {
     ps_buf vocab = PS_BUF_EMPTY, merges = PS_BUF_EMPTY;
-    ps_status st = read_file(folder, "vocab.json", &vocab);
+    ps_status st = read_json(folder, "vocab.json", &vocab);
     if (!st)
-        st = read_file(folder, "merges.txt", &merges);
+        st = read_merges(folder, &merges);
     if (!st) {
         st = ps_tokenizer_from_vocab(ps_buf_slice(&vocab), ps_buf_slice(&merges), out);
         if (st)

@@ -328,7 +328,10 @@ ps_status ps_tokenizer_from_json(ps_slice json, ps_tokenizer **out)
 
 static ps_status read_merge_lines(ps_tokenizer *t, ps_slice text)
 {
+    static const uint8_t mark[] = {0xef, 0xbb, 0xbf}; /* of byte order */
     ps_status st = PS_OK;
+    if (text.len >= sizeof mark && !memcmp(text.data, mark, sizeof mark))
+        text = ps_slice_of(text.data + sizeof mark, text.len - sizeof mark);
     while (text.len && !st) {
         const uint8_t *newline = memchr(text.data, '\n', text.len);
         size_t n = newline ? (size_t)(newline - text.data) : text.len;

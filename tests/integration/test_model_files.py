@@ -255,6 +255,17 @@ def folders_that_do_not_fit_are_refused_in_one_line():
             refuses(text, shards=2, change=reindex(change))
         refuses(index_path + f"weight_map: wte.weight: {cluster.dir}/bad/model-9.safetensors", shards=2, status=5,
                 change=reindex(lambda m, f: m.update({"wte.weight": "model-9.safetensors"})))
+
+        # what stands in a file's place is told as what it is
+        lfs = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+        for name, data, text in (("config.json", b"", " is empty"), ("config.json", "{}".encode("utf-16"), " is text in UTF-16; convert it"),
+                                 ("config.json", b"// one\n{}", ": byte 0: a value is expected, not '/'"),
+                                 ("tokenizer.json", gzip.compress(b"{}"), " is compressed by gzip; unpack it (gunzip)"),
+                                 ("tokenizer.json", lfs, " is a pointer of Git LFS, not the file; fetch that (git lfs pull)"),
+                                 (second, lfs, " is a pointer of Git LFS, not the file; fetch that (git lfs pull)"),
+                                 (first, b"<!DOCTYPE html><html>", " is a web page"), (first, b"", " is empty"),
+                                 ("model.safetensors.index.json", lfs, " is a pointer of Git LFS")):
+            refuses(f"{cluster.dir}/bad/{name}{text}", shards=2, change=lambda f, name=name, data=data: (f / name).write_bytes(data))
         assert cluster.psctl_json("models")["models"] == []
 
         # what is passed over, and what is taken otherwise than config.json has it, is said
@@ -285,6 +296,9 @@ def folders_that_do_not_fit_are_refused_in_one_line():
         wide = np.arange(1003 * 64, dtype="f8").reshape(1003, 64) / 3
         means, got, _ = imports("", change=lambda f: hf.change(f / "model.safetensors", {"wte.weight": (wide.tobytes(), wide.shape, "F64")}))
         same(got, means | {"wte.weight": wide.astype("f4")})
+        imports("good/generation_config.json: byte 1: expected a key", change=lambda f: (f / "generation_config.json").write_text("{"))
+        imports("good/vocab.json is there, and tokenizer.json, or vocab.json and merges.txt, are read",
+                change=lambda f: (f / "vocab.json").write_text("{}"))
         imports("the index beside it is passed over", change=lambda f: (f / "model.safetensors.index.json").write_text("{}"))
         cluster.psctl("delete", "good")
 

@@ -109,6 +109,14 @@ static ps_status read_dimensions(ps_source *source, unsigned n, idx_file *f)
     return PS_OK;
 }
 
+static bool is_text(const uint8_t magic[4])
+{
+    bool text = true;
+    for (int i = 0; i < 4; i++)
+        text &= magic[i] >= ' ' || (magic[i] >= '\t' && magic[i] <= '\r');
+    return text;
+}
+
 static ps_status read_header(ps_source *source, idx_file *f)
 {
     uint8_t magic[4];
@@ -118,8 +126,9 @@ static ps_status read_header(ps_source *source, idx_file *f)
     f->type = (idx_type)magic[2];
     if (magic[0] || magic[1] || !size_of(f->type) || magic[3] < 1 || magic[3] > MAX_DIMS)
         return ps_fail(PS_CORRUPT,
-                       "%s: byte 0: not an idx file, its first bytes are %02x %02x %02x %02x",
-                       f->path, magic[0], magic[1], magic[2], magic[3]);
+                       "%s: byte 0: not an idx file, its first bytes are %02x %02x %02x %02x%s",
+                       f->path, magic[0], magic[1], magic[2], magic[3],
+                       is_text(magic) ? "; is it csv (data.format, --format)?" : "");
     return read_dimensions(source, magic[3], f);
 }
 

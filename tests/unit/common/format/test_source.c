@@ -190,7 +190,13 @@ START_TEST(foreign_files_are_named)
     is_foreign("\x28\xb5\x2f\xfd", 4, "compressed by zstd");
     is_foreign("BZh91AY&SY", 10, "compressed by bzip2");
     is_foreign("\x04\x22\x4d\x18", 4, "compressed by lz4");
+    is_foreign("BZh9\x17rE8P\x90", 10, "compressed by bzip2"); /* of nothing */
+    is_foreign("\x5d\0\0\x80\0", 5, "compressed by lzma");
     is_foreign("PK\3\4", 4, "a zip archive");
+    char xlsx[50] = "PK\3\4";
+    memcpy(xlsx + 30, "[Content_Types].xml", 19);
+    is_foreign(xlsx, sizeof xlsx, "an office document");
+    is_foreign("Rar!\x1a\7\1\0", 8, "a rar archive");
     is_foreign("%PDF-1.7", 8, "a PDF document");
     is_foreign("\xff\xfe"
                "a",
@@ -201,9 +207,19 @@ START_TEST(foreign_files_are_named)
     char tar[512] = "a/b";
     memcpy(tar + 257, "ustar", 5);
     is_foreign(tar, sizeof tar, "a tar archive");
+    is_foreign("\x93NUMPY\1\0v\0{'descr'", 18, "an array of NumPy");
+    is_foreign("PAR1\x15\4", 6, "a Parquet file");
+    is_foreign("\x89HDF\r\n\x1a\n", 8, "an HDF5 file");
+    is_foreign("SQLite format 3", 16, "a database of SQLite");
+    is_foreign("\x89PNG\r\n\x1a\n", 8, "a picture (PNG)");
+    is_foreign("GGUF\3\0\0", 8, "a model (GGUF)");
+    is_foreign("PSDTOKEN\1\0\0", 12, "a token file");
+    is_foreign("version https://git-lfs.github.com/spec/v1", 43,
+               "a pointer of Git LFS, not the file");
     /* and these are none */
-    static const char *const texts[] = {"",      "1",     "BZh was here", "PK",
-                                        "ustar", "1,2\n", "\xef\xbb\xbf"};
+    static const char *const texts[] = {"",       "1",         "BZh was here", "PK",
+                                        "ustar",  "1,2\n",     "\xef\xbb\xbf", "PAR1,PAR2,y\n",
+                                        "GGUF\n", "GIF, JPEG", "version 3\n"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         ck_assert_ptr_null(ps_foreign_find(ps_slice_str(texts[i])));
     /* compressed twice */

@@ -196,8 +196,9 @@ START_TEST(vocab_and_merges_are_the_same_tokenizer)
     ck_assert_int_eq(ps_tokenizer_kind(json, 999), PS_TOKEN_ADDED);
     ck_assert_int_eq(ps_tokenizer_kind(json, 1000), PS_TOKEN_UNUSED);
     ck_assert_int_eq(ps_tokenizer_kind(json, 500), PS_TOKEN_NORMAL);
-    /* merges in windows' line ends, and without the version's line */
+    /* merges with a byte order mark and in windows' line ends, and without the version's line */
     ps_buf other = PS_BUF_EMPTY;
+    ps_buf_puts(&other, "\xef\xbb\xbf");
     for (const char *s = strchr(ps_buf_cstr(&merges), '\n') + 1; *s; s++)
         ps_buf_puts(&other, *s == '\n' ? "\r\n" : (char[]){*s, 0});
     ck_assert_int_eq(ps_tokenizer_from_vocab(ps_buf_slice(&vocab), ps_buf_slice(&other), &b),

@@ -202,7 +202,8 @@ START_TEST(bad_headers_are_refused)
     refuses_bytes("", 0, PS_CORRUPT, "byte 0: truncated, 4 more bytes expected");
     refuses_bytes("\0\0\x08", 3, PS_CORRUPT, "byte 3: truncated, 1 more bytes expected");
     refuses_bytes("GIF8", 4, PS_CORRUPT,
-                  "byte 0: not an idx file, its first bytes are 47 49 46 38");
+                  "byte 0: not an idx file, its first bytes are 47 49 46 38; is it csv "
+                  "(data.format, --format)?");
     refuses_bytes("\0\0\x0a\1", 4, PS_CORRUPT, "not an idx file");
     refuses_bytes("\0\0\x08\0", 4, PS_CORRUPT, "not an idx file");
     refuses_bytes("\0\0\x08\x09", 4, PS_CORRUPT, "not an idx file");
