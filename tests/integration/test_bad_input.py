@@ -4,14 +4,13 @@ import contextlib
 import json
 import os
 import re
-import resource
 import sqlite3
 import struct
 import subprocess
 
 import numpy as np
 
-from harness import PSD, PSWORKER, REPORTS, SLOW, Cluster, run, wait_until, write_idx
+from harness import PSD, PSWORKER, REPORTS, SLOW, Cluster, run, write_idx
 
 MISUSE, FAILED = 2, 1  # exit status of the daemons
 
@@ -392,138 +391,7 @@ def a_damaged_catalog_stops_psd_with_a_clear_line():
         assert [m["name"] for m in cluster.psctl_json("models")["models"]] == ["tiny"]
 
 
-QUICK = "reconnect: {min: 50ms, max: 200ms}"
-
-
-def checkpoint_files(state):
-    return [p for p in state.rglob("checkpoint-*") if p.is_file() and p.suffix == ""]
-
-
-def full_disk(cluster, fill, make_room, words):
-    """A job of a megabyte takes checkpoints; the disk is full for a while; psd is killed then and started again."""
-    job = cluster.tiny_job(workers=1, epochs=100000, layers="[16, 4096, 4]", more="checkpoint: {every: 500ms}")
-    job_id, state = cluster.submit(job), cluster.dir / "state"
-    wait_until("a checkpoint", lambda: checkpoint_files(state), 20)
-    cluster.psctl("checkpoint", who="root")
-    fill()
-    done = cluster.psctl("checkpoint", who="root", check=False)
-    assert done.returncode != 0 and words in done.stderr, done
-    wait_until("psd says so", lambda: words in cluster.server.text(), 10)
-    assert checkpoint_files(state), "the old checkpoint is gone"
-    before = cluster.job(job_id)
-    assert before["state"] == "running", before
-    more = before["progress"]["samples"]
-    wait_until("the job goes on", lambda: cluster.job(job_id)["progress"]["samples"] > more, 20)
-    cluster.server.kill()
-    make_room()
-    cluster.start_server("jobs: {lease_timeout: 2s, heartbeat: 200ms}")
-    again = wait_until("the job is there again", lambda: cluster.job(job_id)["progress"]["samples"], 30)
-    wait_until("the job goes on from the old checkpoint",
-               lambda: cluster.job(job_id)["progress"]["samples"] > again, 30)
-    cluster.psctl("checkpoint", who="root")
-    cluster.psctl("cancel", job_id)
-    wait_until("the job is cancelled", lambda: cluster.job(job_id)["state"] == "cancelled", 40)
-
-
-def a_checkpoint_over_a_limit_of_file_sizes_leaves_the_old_one_good():
-    with Cluster() as cluster:
-        cluster.tiny_data()
-        cluster.start_server("jobs: {lease_timeout: 2s, heartbeat: 200ms}")
-        cluster.start_worker("w1", QUICK)
-        limit = lambda n: resource.prlimit(cluster.server.popen.pid, resource.RLIMIT_FSIZE, (n, resource.RLIM_INFINITY))
-        full_disk(cluster, lambda: limit(512 << 10), lambda: None, "File too large")
-
-
-def a_checkpoint_on_a_full_disk_leaves_the_old_one_good():
-    with Cluster() as cluster:
-        state = cluster.dir / "state"
-        state.mkdir(mode=0o700)
-        mounted = os.getuid() == 0 and subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=24m", "psd-test", str(state)], capture_output=True,
-            check=False).returncode == 0
-        if not mounted:
-            print("     skipped: no right to mount a small file system here")
-            return
-        ballast = state / "ballast"
-        try:
-            cluster.tiny_data()
-            cluster.start_server("jobs: {lease_timeout: 2s, heartbeat: 200ms}")
-            cluster.start_worker("w1", QUICK)
-
-            def fill():
-                with contextlib.suppress(OSError), open(ballast, "wb") as file:
-                    while True:
-                        file.write(bytes(1 << 16))
-                        file.flush()
-            full_disk(cluster, fill, ballast.unlink, "make room, or move data_dir to a larger disk")
-            cluster.server.stop()
-        finally:
-            for process in cluster.processes:
-                process.stop()
-            subprocess.run(["umount", str(state)], check=True)
-
-
-def models(cluster):
-    return sorted(p.name for p in (cluster.dir / "state/models").iterdir())
-
-
-def a_model_that_cannot_be_written_waits_for_room():
-    """A model of 5.25 MiB: a limit of 5 MiB leaves the catalog's files alone."""
-    settings, words = "jobs: {lease_timeout: 2s, heartbeat: 200ms}", "the model is not written yet: model tiny: "
-    with Cluster() as cluster:
-        cluster.tiny_data(rows=320)
-        cluster.start_server(settings)
-        cluster.start_worker("w1", QUICK)
-
-        def limit(size=resource.RLIM_INFINITY):
-            resource.prlimit(cluster.server.popen.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-
-        def submit(epochs):
-            return cluster.submit(cluster.tiny_job(workers=1, epochs=epochs, layers="[16, 65536, 4]",
-                                                   more="checkpoint: {every: 300ms}"))
-
-        def waits(job_id):
-            job = wait_until("psd says that it cannot", lambda: [
-                job for job in [cluster.job(job_id)]
-                if job["reason"].startswith(words) or job["state"] not in ("queued", "running")], 100)[0]
-            assert job["state"] == "running", job
-            assert re.search(r"/models/\.incoming-job-\d+: write: File too large; put that right, or cancel the job; "
-                             r"what was trained is kept \(\d+ tr", job["reason"]), job["reason"]
-            assert job["progress"]["samples"] == job["progress"]["samples_total"] > 0, job
-
-        limit(5 << 20)
-        job_id = submit(1)
-        waits(job_id)
-        assert words in cluster.psctl("job", job_id).stdout
-        assert not models(cluster), models(cluster)
-        limit()
-        cluster.wait_job(job_id, timeout=60)
-        assert cluster.job(job_id)["reason"] == "" and len(models(cluster)) == 1
-        before = models(cluster)
-
-        limit(5 << 20)
-        job_id = submit(1)
-        waits(job_id)
-        cluster.psctl("cancel", job_id)
-        wait_until("it is cancelled", lambda: cluster.job(job_id)["state"] == "cancelled", 20)
-        assert models(cluster) == before, models(cluster)
-
-        limit()
-        job_id, folder = submit(10), cluster.dir / "state/checkpoints"
-        wait_until("a checkpoint", lambda: checkpoint_files(folder / str(job_id)), 60)
-        limit(5 << 20)
-        waits(job_id)
-        assert checkpoint_files(folder / str(job_id)), "the checkpoints are gone"
-        cluster.server.kill()
-        cluster.start_server(settings)
-        cluster.wait_job(job_id, timeout=100)
-        assert "goes on from its checkpoint" in cluster.server.text()
-        assert len(models(cluster)) == 1 and models(cluster) != before, models(cluster)
-        wait_until("its checkpoints are gone", lambda: not checkpoint_files(folder), 20)
-
-
 run([wrong_keys_of_psd_are_named_with_file_and_line, wrong_keys_of_psworker_are_named_with_file_and_line,
      wrong_keys_of_a_job_are_named_with_file_and_line, wrong_data_fails_the_job_with_file_and_offset,
      a_model_of_other_shapes_is_not_overwritten, keys_folders_and_ports_that_cannot_be_used_are_said,
-     a_damaged_catalog_stops_psd_with_a_clear_line, a_checkpoint_over_a_limit_of_file_sizes_leaves_the_old_one_good,
-     a_checkpoint_on_a_full_disk_leaves_the_old_one_good, a_model_that_cannot_be_written_waits_for_room])
+     a_damaged_catalog_stops_psd_with_a_clear_line])
