@@ -3,6 +3,7 @@
  * others). */
 #include "common/base/target.h"
 
+#include "common/base/fifo.h"
 #include "common/base/mem.h"
 
 #include <errno.h>
@@ -15,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINKS_MOST = 40, /* as the kernel's */ READER_MS = 5000, LOOK_MS = 20 };
+enum { LINKS_MOST = 40, /* as the kernel's */ LOOK_MS = 20 };
 
 int ps_target_descriptor(const char *path)
 {
@@ -54,7 +55,7 @@ static ps_status share_descriptor(int fd, const char *given, int *out)
 static ps_status open_special(const char *path, int *out)
 {
     int fd = -1;
-    for (int ms = 0; ms < READER_MS; ms += LOOK_MS) {
+    for (int ms = 0; ms < PS_FIFO_WAIT_MS; ms += LOOK_MS) {
         fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (fd >= 0 || errno != ENXIO)
             break;

@@ -4,6 +4,7 @@
  * something else, and when the file has changed by the time its end is reached. */
 #include "common/format/source.h"
 
+#include "common/base/fifo.h"
 #include "common/base/mem.h"
 #include "common/format/foreign.h"
 #include "common/format/regular_file.h"
@@ -221,13 +222,34 @@ ps_status ps_source_open(const char *path, ps_source **out)
     return st ? st : read_from(fd, path, out);
 }
 
+/* Who waits in open() for the other end of a pipe waits for ever, and hears no signal. */
+static ps_status wait_for_input(int fd, const char *path)
+{
+    struct stat about;
+    if (fstat(fd, &about) != 0)
+        return ps_fail_errno(errno, "%s", path);
+    if (S_ISFIFO(about.st_mode)) {
+        ps_status st = ps_fifo_await_writer(fd, path);
+        if (st)
+            return st;
+    }
+    (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    return PS_OK;
+}
+
 ps_status ps_source_open_any(const char *path, ps_source **out)
 {
     bool input = !strcmp(path, "-");
     const char *name = input ? "standard input" : path;
     int fd = input ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
-                   : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    return fd < 0 ? ps_fail_errno(errno, "%s", name) : read_from(fd, name, out);
+                   : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return ps_fail_errno(errno, "%s", name);
+    ps_status st = input ? PS_OK : wait_for_input(fd, name);
+    if (!st)
+        return read_from(fd, name, out);
+    (void)close(fd);
+    return st;
 }
 
 void ps_source_close(ps_source **source)

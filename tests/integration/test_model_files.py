@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 import numpy as np
 from harness import PSCTL, SLOW, SOURCE, Cluster, run, wait_until
@@ -92,6 +93,13 @@ def texts_and_token_files_go_through_pipes():
         reader = subprocess.Popen(["cat", folder / "fifo"], stdout=subprocess.PIPE)
         piped("--force", "-o", folder / "fifo", "/dev/fd/0", given=b"both")
         assert reader.communicate()[0] == out.stdout and stat.S_ISFIFO(os.stat(folder / "fifo").st_mode)
+        os.mkfifo(folder / "in")  # of which one knows that nobody comes when nobody has come
+        began = time.monotonic()
+        assert b"in: a pipe that nobody writes" in piped("-o", folder / "none", folder / "in", status=6).stderr
+        assert b"fifo: a pipe or device that nobody reads" in piped("--force", "-o", folder / "fifo", text, status=6).stderr
+        assert time.monotonic() - began < 10 * SLOW
+        late = subprocess.Popen(["sh", "-c", 'exec >"$0"; sleep 4; printf late', folder / "in"])  # comes, and writes later
+        assert b"4 tokens" in piped("-o", folder / "late", folder / "in").stdout and late.wait() == 0
         (folder / "null").symlink_to("/dev/null")
         piped("--force", "-o", folder / "null", text)
         assert (folder / "null").is_symlink() and pathlib.Path("/dev/null").is_char_device()
