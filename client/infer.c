@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 const char *const ps_infer_formats[] = {"idx", "csv", "tokens", NULL};
-const char *const ps_infer_missing[] = {"error", "zero", NULL};
+const char *const ps_infer_missing[] = {"error", "zero", "mean", NULL};
 
 /* What there is to know of a model. */
 typedef struct about {
@@ -101,8 +101,21 @@ static void put_label_column(ps_buf *out, const char *flag, const ps_spec_label_
     }
 }
 
+/* What the model keeps of its inputs is psd's to apply; as is what it may keep. */
+static bool keeps_missing(const about *a)
+{
+    return (a->section && a->section->input_missing) ||
+           (a->trained && a->trained->data.csv.missing == PS_SPEC_MISSING_MEAN);
+}
+
+static bool keeps_normalise(const about *a)
+{
+    return (a->section && a->section->n_input_std) ||
+           (a->trained && a->trained->data.normalise.from == PS_SPEC_NORMALISE_DATA);
+}
+
 static void put_csv(ps_buf *out, const ps_infer_options *o, const char *path,
-                    const ps_spec_csv *trained)
+                    const ps_spec_csv *trained, bool keeps)
 {
     const char *delimiter = o->delimiter                  ? o->delimiter
                             : has_extension(path, ".tsv") ? "tab"
@@ -116,7 +129,7 @@ static void put_csv(ps_buf *out, const ps_infer_options *o, const char *path,
                   o->header || (trained && trained->header) ? "true" : "false");
     if (trained)
         ps_buf_printf(out, ", targets: %" PRId64, trained->targets);
-    if (o->missing || trained)
+    if (o->missing || (trained && !keeps))
         ps_buf_printf(out, ", missing: %s",
                       o->missing ? o->missing : ps_spec_missing_name(trained->missing));
     ps_buf_puts(out, "}\n");
@@ -173,9 +186,10 @@ ps_status ps_infer_spec(ps_client *client, const ps_infer_options *options, cons
     }
     ps_buf_puts(spec, "}\n");
     if (csv)
-        put_csv(spec, options, features, same ? &trained->data.csv : NULL);
+        put_csv(spec, options, features, same ? &trained->data.csv : NULL, keeps_missing(&known));
     if (!tokens)
-        put_normalise(spec, options, same ? &trained->data.normalise : NULL);
+        put_normalise(spec, options,
+                      same && !keeps_normalise(&known) ? &trained->data.normalise : NULL);
     else if (same && trained->data.sequence_length)
         ps_buf_printf(spec, "  sequence_length: %" PRId64 "\n", trained->data.sequence_length);
     if (tokens && labels)

@@ -14,7 +14,7 @@ typedef struct ps_infer_options {
     const char *label_column; /* csv */
     const char *delimiter;    /* csv */
     bool header;              /* csv */
-    const char *missing;      /* csv: "error", "zero" */
+    const char *missing;      /* csv: "error", "zero", "mean" */
     const char *normalise;    /* a flow mapping: "{scale: 1, mean: 0, std: 1}" */
 } ps_infer_options;
 
@@ -43,7 +43,7 @@ typedef struct ps_infer_options {
         {.name = "missing",                                                  \
          .type = PS_FLAG_TEXT,                                               \
          .offset = offsetof(ps_infer_options, missing),                      \
-         .value = "error|zero",                                              \
+         .value = "error|zero|mean",                                         \
          .words = ps_infer_missing,                                          \
          .help = "csv: what a missing feature is"},                          \
     {                                                                        \

@@ -3,6 +3,8 @@
 
 #include "client/human.h"
 #include "client/metrics.h"
+#include "common/base/mem.h"
+#include "common/conf/job_spec.h"
 
 #include <inttypes.h>
 
@@ -12,6 +14,30 @@ const char *const ps_model_headers[] = {"NAME", ">PARAMETERS", ">SIZE",  ">TEST"
 static ps_metrics test_metrics_of(const Psd__V1__Model *m)
 {
     return (ps_metrics){.list = m->test_metrics, .n = m->n_test_metrics};
+}
+
+/* With how many numbers there are in place of the numbers of inputs; freed by the caller. */
+static char *config_for_people(const char *config)
+{
+    ps_spec_model *m = NULL;
+    ps_buf out = PS_BUF_EMPTY;
+    if (ps_spec_model_parse(ps_slice_str(config), "config", &m) || !m->n_input_mean) {
+        if (m)
+            ps_spec_model_free(&m);
+        return ps_strdup(config);
+    }
+    ps_spec_model brief = *m; /* borrows */
+    brief.n_input_mean = brief.n_input_std = 0;
+    ps_spec_model_format(&brief, &out);
+    out.len--; /* the brace */
+    ps_buf_printf(&out, ", input_mean: [%zu numbers]", m->n_input_mean);
+    if (m->n_input_std)
+        ps_buf_printf(&out, ", input_std: [%zu numbers]", m->n_input_std);
+    ps_buf_putc(&out, '}');
+    char *text = ps_strdup(ps_buf_cstr(&out));
+    ps_buf_free(&out);
+    ps_spec_model_free(&m);
+    return text;
 }
 
 void ps_model_row(ps_table *table, const Psd__V1__Model *m, int64_t now_ms)
@@ -28,7 +54,9 @@ void ps_model_row(ps_table *table, const Psd__V1__Model *m, int64_t now_ms)
     else
         ps_table_text(table, "");
     ps_table_text(table, ps_human_ago(m->created_ms, now_ms).text);
-    ps_table_text(table, m->config);
+    char *config = config_for_people(m->config);
+    ps_table_text(table, config);
+    ps_free(&config);
 }
 
 static void tensor_rows(ps_buf *out, const ps_style *style, const Psd__V1__Model *m)
@@ -57,7 +85,9 @@ void ps_model_text(ps_buf *out, const ps_style *style, const Psd__V1__Model *m)
 {
     ps_table *t = ps_table_new(NULL);
     ps_table_field(t, "model", "%s", m->name);
-    ps_table_field(t, "config", "%s", m->config);
+    char *config = config_for_people(m->config);
+    ps_table_field(t, "config", "%s", config);
+    ps_free(&config);
     ps_table_field(t, "parameters", "%" PRIu64, m->parameters);
     ps_table_field(t, "version", "%s", m->version);
     ps_table_field(t, "size", "%s", ps_human_bytes((double)m->bytes).text);

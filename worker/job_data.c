@@ -41,6 +41,11 @@ static void describe(const ps_job_data_request *r, ps_dataset_options *o)
         o->classes = model->layers[model->n_layers - 1];
     o->class_names = model->classes;
     o->n_class_names = model->n_classes;
+    o->missing = model->input_missing ? model->input_missing : r->spec->data.csv.missing;
+    if (model->n_input_mean)
+        o->numbers = (ps_feature_numbers){.n = model->n_input_mean,
+                                          .mean = model->input_mean,
+                                          .std = model->n_input_std ? model->input_std : NULL};
 }
 
 /* The reader has compared the features. */
@@ -98,7 +103,9 @@ ps_status ps_job_data_survey(const ps_job_data_request *request, ps_survey_wants
 ps_status ps_job_data_open(const ps_job_data_request *request, ps_dataset **out)
 {
     ps_dataset_options options;
-    ps_status st = prepare(request, &options);
+    ps_status st = ps_job_spec_check_inputs(request->spec, request->model);
+    if (!st)
+        st = prepare(request, &options);
     if (st)
         return st;
     ps_dataset *opened;

@@ -58,6 +58,7 @@ static cyaml_schema_value_t named(const ps_conf_key *key)
 }
 
 static const cyaml_schema_value_t int_entry = {.type = CYAML_INT, .data_size = sizeof(int64_t)};
+static const cyaml_schema_value_t real_entry = {.type = CYAML_FLOAT, .data_size = sizeof(double)};
 static const cyaml_schema_value_t text_entry = {.type = CYAML_STRING,
                                                 .flags = CYAML_FLAG_POINTER,
                                                 .data_size = sizeof(char),
@@ -79,6 +80,8 @@ static cyaml_schema_value_t value_of(const ps_conf_key *key)
         return scalar(CYAML_UINT, sizeof(uint64_t));
     case PS_CONF_TYPE_INTS:
         return list(&int_entry, sizeof(int64_t));
+    case PS_CONF_TYPE_REALS:
+        return list(&real_entry, sizeof(double));
     case PS_CONF_TYPE_TEXTS:
         return list(&text_entry, sizeof(char *));
     case PS_CONF_TYPE_MAP:

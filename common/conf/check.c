@@ -155,7 +155,8 @@ static void check_list(checker *c, const ps_conf_key *key, const ps_conf_node *n
 
 static bool is_list(const ps_conf_key *key)
 {
-    return key->type == PS_CONF_TYPE_INTS || key->type == PS_CONF_TYPE_TEXTS;
+    return key->type == PS_CONF_TYPE_INTS || key->type == PS_CONF_TYPE_REALS ||
+           key->type == PS_CONF_TYPE_TEXTS;
 }
 
 static bool is_map(const ps_conf_key *key)

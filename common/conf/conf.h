@@ -45,6 +45,7 @@ typedef enum ps_conf_type {
     PS_CONF_TYPE_BYTES,    /* uint64_t: "64MiB", "4KiB", "512MB", "100" */
     PS_CONF_TYPE_DURATION, /* uint64_t milliseconds: "30s", "5m", "250ms", "2h", "1d" */
     PS_CONF_TYPE_INTS,     /* int64_t * and size_t: a list; min..max bound each, at most `most` */
+    PS_CONF_TYPE_REALS,    /* double * and size_t: a list; never NaN or infinite */
     PS_CONF_TYPE_TEXTS,    /* char ** and size_t: a list; min..max bytes each */
     PS_CONF_TYPE_MAP,      /* a struct of its own keys; always there, filled with its defaults */
     PS_CONF_TYPE_MAP_OPT, /* a pointer to such a struct; NULL when the file does not have the key */
@@ -58,7 +59,7 @@ typedef struct ps_conf_key {
     size_t count_offset;       /* lists: of the size_t beside it */
     const char *fallback;      /* the default as text; NULL: the key is required */
     int64_t min, max;          /* integers, bytes, milliseconds; lengths of texts */
-    double real_min, real_max; /* REAL */
+    double real_min, real_max; /* REAL, entries of REALS */
     size_t least, most;        /* lists: number of entries */
     const char *const *words;  /* WORD, TEXT: allowed words, NULL-terminated; TEXT: may be NULL */
     const struct ps_conf_key *keys; /* MAP, MAP_OPT, NAMED (the first one is the name's TEXT) */
@@ -117,6 +118,12 @@ typedef struct ps_conf_key {
         .name = (key), .type = PS_CONF_TYPE_INTS, .offset = PS_CONF_AT(T, member, int64_t *), \
         .count_offset = PS_CONF_AT(T, n_##member, size_t), .fallback = (fallback_),           \
         .least = (least_), .most = (most_), .min = (min_), .max = (max_)                      \
+    }
+#define PS_CONF_REALS(key, T, member, fallback_, least_, most_, min_, max_)                   \
+    {                                                                                         \
+        .name = (key), .type = PS_CONF_TYPE_REALS, .offset = PS_CONF_AT(T, member, double *), \
+        .count_offset = PS_CONF_AT(T, n_##member, size_t), .fallback = (fallback_),           \
+        .least = (least_), .most = (most_), .real_min = (min_), .real_max = (max_)            \
     }
 #define PS_CONF_TEXTS(key, T, member, fallback_, least_, most_, min_, max_)                  \
     {                                                                                        \

@@ -3,6 +3,7 @@
 #include "common/conf/job_check.h"
 
 #include "common/codec/codec.h"
+#include "common/conf/job_inputs.h"
 #include "common/conf/model_spec.h"
 
 #include <inttypes.h>
@@ -352,8 +353,10 @@ ps_status ps_job_check(const ps_job_spec *spec, const ps_spec_model *origin, con
                                     {check_durability, {"durability", "workers", "min_workers"}},
                                     {NULL}};
     check_rules(spec, doc, sections);
-    if (origin && !ps_conf_faulty(doc, "model"))
+    if (origin && spec->model && !ps_conf_faulty(doc, "model"))
         (void)!ps_spec_model_match(spec->model, origin, spec->initialize_from, doc);
     check_rules(spec, doc, contents);
+    if (!ps_conf_faulty(doc, "data") && !ps_conf_faulty(doc, "model"))
+        (void)!ps_job_inputs_check(spec, origin ? origin : spec->model, doc);
     return ps_conf_verdict(doc);
 }

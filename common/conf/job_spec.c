@@ -13,6 +13,7 @@
 /* In the order of the enums of the header. */
 static const char *const kind_words[] = {"train", "evaluate", "predict", "generate", NULL};
 static const char *const schedule_words[] = {"constant", "linear", "cosine", NULL};
+static const char *const from_words[] = {"job", "data", NULL};
 static const char *const precision_words[] = {"float32", "bf16", NULL};
 static const char *const durability_words[] = {"memory", "checkpoint", "log", NULL};
 /* Names of tables that live in the daemons: a row there is a word here. */
@@ -27,8 +28,6 @@ static const ps_conf_key files_keys[] = {
     PS_CONF_END,
 };
 
-static const char *const missing_words[] = {"error", "zero", NULL};
-
 static const ps_conf_key label_column_keys[] = {
     PS_CONF_TEXT("column", ps_spec_label_column, any, "last", 1, 255),
     PS_CONF_TEXT("name", ps_spec_label_column, name, "", 0, 255),
@@ -41,11 +40,12 @@ static const ps_conf_key csv_keys[] = {
     PS_CONF_INT("targets", ps_spec_csv, targets, "1", 1, 1 << 16),
     PS_CONF_BOOL("header", ps_spec_csv, header, "false"),
     PS_CONF_TEXT("delimiter", ps_spec_csv, delimiter, ",", 1, 3),
-    PS_CONF_WORD("missing", ps_spec_csv, missing, "error", missing_words),
+    PS_CONF_WORD("missing", ps_spec_csv, missing, "error", ps_spec_missing_words),
     PS_CONF_END,
 };
 
 static const ps_conf_key normalise_keys[] = {
+    PS_CONF_WORD("from", ps_spec_normalise, from, "job", from_words),
     PS_CONF_REAL("scale", ps_spec_normalise, scale, "0", -1e30, 1e30),
     PS_CONF_REAL("mean", ps_spec_normalise, mean, "0", -1e30, 1e30),
     PS_CONF_REAL("std", ps_spec_normalise, std, "1", 1e-30, 1e30),
@@ -160,13 +160,13 @@ static const ps_conf_key job_keys[] = {
 const ps_conf_schema ps_generate_schema = {.keys = generate_keys, .size = sizeof(ps_spec_generate)};
 const ps_conf_schema ps_job_schema = {.keys = job_keys, .size = sizeof(ps_job_spec)};
 
-/* The stored model that the job begins from, when it does and the model is known. */
+/* The stored model that the job works on or begins from, when it does and the model is known. */
 static ps_status parse_origin(const ps_job_spec *spec, const char *config, ps_spec_model **origin)
 {
-    if (!*config || !*spec->initialize_from)
+    if (!*config || !*ps_job_spec_uses(spec))
         return PS_OK;
     ps_status st = ps_spec_model_parse(ps_slice_str(config), "its config", origin);
-    return st ? ps_wrap(st, "model %s", spec->initialize_from) : PS_OK;
+    return st ? ps_wrap(st, "model %s", ps_job_spec_uses(spec)) : PS_OK;
 }
 
 ps_status ps_job_spec_parse_from(ps_slice yaml, const char *file_name, const char *config,
@@ -180,13 +180,14 @@ ps_status ps_job_spec_parse_from(ps_slice yaml, const char *file_name, const cha
     ps_job_spec *spec = data;
     ps_spec_model *origin = NULL;
     st = parse_origin(spec, config, &origin);
-    if (!st && origin && !spec->model) { /* made by the same schema, and freed by it */
+    if (!st && origin && !spec->model &&
+        spec->kind == PS_SPEC_TRAIN) { /* made by the same schema, and freed by it */
         spec->model = origin;
         origin = NULL;
     }
     if (!st)
         st = ps_job_check(spec, origin, doc);
-    if (!st && origin)
+    if (!st && origin && spec->model)
         ps_spec_model_take_open(spec->model, origin);
     spec->checkpoint.said = ps_conf_has(doc, "checkpoint.every");
     if (origin)
@@ -200,12 +201,26 @@ ps_status ps_job_spec_parse_from(ps_slice yaml, const char *file_name, const cha
     return PS_OK;
 }
 
-ps_status ps_job_spec_settle(ps_job_spec *spec, ps_slice text)
+ps_status ps_job_spec_settled(const ps_job_spec *spec, ps_slice text, ps_spec_model **out)
 {
     ps_spec_model *settled = NULL;
     if (!spec->model)
         return ps_fail(PS_INVALID_ARGUMENT, "a model section for a job that has none");
     ps_status st = ps_spec_model_settled(spec->model, text, &settled);
+    if (st)
+        return st;
+    st = ps_job_spec_check_inputs(spec, settled);
+    if (st)
+        ps_spec_model_free(&settled);
+    else
+        *out = settled;
+    return st;
+}
+
+ps_status ps_job_spec_settle(ps_job_spec *spec, ps_slice text)
+{
+    ps_spec_model *settled = NULL;
+    ps_status st = ps_job_spec_settled(spec, text, &settled);
     if (st)
         return st;
     ps_spec_model_free(&spec->model);
@@ -254,5 +269,5 @@ const char *ps_job_spec_kind_name(unsigned kind)
 
 const char *ps_spec_missing_name(unsigned missing)
 {
-    return missing <= PS_SPEC_MISSING_ZERO ? missing_words[missing] : "unknown";
+    return missing <= PS_SPEC_MISSING_MEAN ? ps_spec_missing_words[missing] : "unknown";
 }

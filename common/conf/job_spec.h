@@ -23,6 +23,12 @@ typedef enum ps_spec_kind {
     PS_SPEC_GENERATE,
 } ps_spec_kind;
 
+typedef enum ps_spec_missing {
+    PS_SPEC_MISSING_ERROR,
+    PS_SPEC_MISSING_ZERO,
+    PS_SPEC_MISSING_MEAN, /* of the input, over the training data */
+} ps_spec_missing;
+
 typedef enum ps_spec_activation {
     PS_SPEC_RELU,
     PS_SPEC_GELU,
@@ -51,6 +57,10 @@ typedef enum ps_spec_durability {
     PS_SPEC_LOG,        /* known, but refused in this version */
 } ps_spec_durability;
 
+/* Inputs of a model that has numbers of each: what a model section may say in a job file's bounds.
+ */
+enum { PS_SPEC_INPUTS_MAX = 4096 };
+
 /* Keys that the architecture does not have are refused in the file, and hold 0 or the default. */
 typedef struct ps_spec_model {
     char *architecture; /* "mlp", "gpt2", "llama": a row of the worker's table of models */
@@ -61,6 +71,14 @@ typedef struct ps_spec_model {
     unsigned loss;       /* ps_spec_loss; gpt2, llama: PS_SPEC_CROSS_ENTROPY */
     char **classes;      /* what the outputs are called, and labels in csv; none: numbers from 0 */
     size_t n_classes;    /* as many as the last layer is wide */
+    /* of each input, in double, before it is narrowed; as many as the first layer is wide, or none:
+     * then data.normalise says how inputs are normalised */
+    double *input_mean; /* also what stands for one that is missing, when input_missing says so */
+    size_t n_input_mean;
+    double *input_std; /* inputs become (value - mean) / std; has a mean beside it */
+    size_t n_input_std;
+    unsigned input_missing; /* ps_spec_missing: what stands for an input that is not there;
+                               PS_SPEC_MISSING_ERROR: data.csv.missing says so */
     /* gpt2 and llama, under the names of Hugging Face's LlamaConfig */
     int64_t vocab_size;
     int64_t context_length;    /* tokens of the longest sequence */
@@ -89,11 +107,6 @@ typedef struct ps_spec_label_column {
     int64_t index; /* from 0; -1: not said */
 } ps_spec_label_column;
 
-typedef enum ps_spec_missing {
-    PS_SPEC_MISSING_ERROR,
-    PS_SPEC_MISSING_ZERO,
-} ps_spec_missing;
-
 typedef struct ps_spec_csv {
     ps_spec_label_column label_column;
     int64_t targets;  /* columns from there on that are labels (label_column last: the last) */
@@ -102,9 +115,15 @@ typedef struct ps_spec_csv {
     unsigned missing; /* ps_spec_missing: what stands for a feature that is not there */
 } ps_spec_csv;
 
+typedef enum ps_spec_normalise_from {
+    PS_SPEC_NORMALISE_JOB,  /* the numbers below */
+    PS_SPEC_NORMALISE_DATA, /* mean and standard deviation of each input over the training data */
+} ps_spec_normalise_from;
+
 typedef struct ps_spec_normalise {
-    double scale; /* values are multiplied by it; 0: 1/255 for idx files of bytes, else 1 */
-    double mean;  /* then (value - mean) / std */
+    unsigned from; /* ps_spec_normalise_from */
+    double scale;  /* values are multiplied by it; 0: 1/255 for idx files of bytes, else 1 */
+    double mean;   /* then (value - mean) / std */
     double std;
 } ps_spec_normalise;
 
@@ -223,8 +242,15 @@ PS_MUST_CHECK ps_status ps_job_spec_parse_from(ps_slice yaml, const char *file_n
                                                const char *config, ps_job_spec **out);
 void ps_job_spec_free(ps_job_spec **spec);
 /* What the plan of a training job found in its data: the job's model section once more, whole,
- * with what the file leaves to the data (what the outputs are called). It takes the place of the
- * spec's; text is hostile. PS_INVALID_ARGUMENT: it is another model, and the spec is as it was. */
+ * with what the file leaves to the data (what the outputs are called, numbers of the inputs). Is
+ * the section in text (hostile) that? *out is freed with ps_spec_model_free. PS_INVALID_ARGUMENT:
+ * it is another model, or lacks what the job needs. */
+PS_MUST_CHECK ps_status ps_job_spec_settled(const ps_job_spec *spec, ps_slice text,
+                                            ps_spec_model **out);
+/* Has the model the numbers of its inputs that the job's data need, and no others? */
+PS_MUST_CHECK ps_status ps_job_spec_check_inputs(const ps_job_spec *spec,
+                                                 const ps_spec_model *model);
+/* The settled section takes the place of the spec's; after a failure the spec is as it was. */
 PS_MUST_CHECK ps_status ps_job_spec_settle(ps_job_spec *spec, ps_slice text);
 /* The stored model that the job works on or begins from; "": none. */
 const char *ps_job_spec_uses(const ps_job_spec *spec);
@@ -241,10 +267,6 @@ extern const ps_conf_schema ps_generate_schema;
 PS_MUST_CHECK ps_status ps_spec_model_parse(ps_slice yaml, const char *origin, ps_spec_model **out);
 void ps_spec_model_free(ps_spec_model **model);
 void ps_spec_model_format(const ps_spec_model *model, ps_buf *out);
-/* Is the section in text (hostile) this model, but for what a file may leave to the data and this
- * one does? *out is freed with ps_spec_model_free. PS_INVALID_ARGUMENT says what it is instead. */
-PS_MUST_CHECK ps_status ps_spec_model_settled(const ps_spec_model *model, ps_slice text,
-                                              ps_spec_model **out);
 /* gpt2 or llama: it reads tokens, and has no layers. */
 bool ps_spec_model_is_language(const ps_spec_model *model);
 

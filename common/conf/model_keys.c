@@ -3,11 +3,13 @@
 
 #include "common/format/json.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <string.h>
 
 /* In the order of the enums of job_spec.h. */
 static const char *const activation_words[] = {"relu", "gelu", "tanh", NULL};
+const char *const ps_spec_missing_words[] = {"error", "zero", "mean", NULL};
 static const char *const loss_words[] = {"cross_entropy", "squared_error", NULL};
 /* The worker's table of models: a row there is a word here. */
 static const char *const architecture_names[] = {"mlp", "gpt2", "llama", NULL};
@@ -19,6 +21,11 @@ const ps_conf_key ps_spec_model_keys[] = {
     PS_CONF_WORD("activation", ps_spec_model, activation, "relu", activation_words),
     PS_CONF_WORD("loss", ps_spec_model, loss, "cross_entropy", loss_words),
     PS_CONF_TEXTS("classes", ps_spec_model, classes, "[]", 0, 4096, 1, 255),
+    PS_CONF_REALS("input_mean", ps_spec_model, input_mean, "[]", 0, PS_SPEC_INPUTS_MAX, -DBL_MAX,
+                  DBL_MAX),
+    PS_CONF_REALS("input_std", ps_spec_model, input_std, "[]", 0, PS_SPEC_INPUTS_MAX, DBL_MIN,
+                  DBL_MAX),
+    PS_CONF_WORD("input_missing", ps_spec_model, input_missing, "error", ps_spec_missing_words),
     PS_CONF_INT("vocab_size", ps_spec_model, vocab_size, "0", 0, 1 << 24),
     PS_CONF_INT("context_length", ps_spec_model, context_length, "0", 0, 1 << 20),
     PS_CONF_INT("hidden_size", ps_spec_model, hidden_size, "0", 0, 1 << 17),
@@ -39,6 +46,9 @@ const ps_model_key ps_model_keys[] = {
     {"activation", PS_MODEL_MLP},
     {"loss", PS_MODEL_MLP},
     {"classes", PS_MODEL_MLP, .open = true},
+    {"input_mean", PS_MODEL_MLP, .open = true},
+    {"input_std", PS_MODEL_MLP, .open = true},
+    {"input_missing", PS_MODEL_MLP, .open = true},
     {"vocab_size", PS_MODEL_GPT2 | PS_MODEL_LLAMA, true, offsetof(ps_spec_model, vocab_size)},
     {"context_length", PS_MODEL_GPT2 | PS_MODEL_LLAMA, true,
      offsetof(ps_spec_model, context_length)},
@@ -79,6 +89,15 @@ static void put_list(const int64_t *values, size_t n, ps_buf *out)
     ps_buf_puts(out, n ? "]" : "[]");
 }
 
+static void put_reals(const double *values, size_t n, ps_buf *out)
+{
+    ps_json_writer json = ps_json_writer_to(out);
+    ps_json_array(&json);
+    for (size_t i = 0; i < n; i++)
+        ps_json_double(&json, values[i]);
+    ps_json_array_end(&json);
+}
+
 static void put_texts(char *const *texts, size_t n, ps_buf *out)
 {
     ps_json_writer json = ps_json_writer_to(out);
@@ -88,9 +107,17 @@ static void put_texts(char *const *texts, size_t n, ps_buf *out)
     ps_json_array_end(&json);
 }
 
-size_t ps_model_key_count(const ps_spec_model *m, const ps_conf_key *key)
+static size_t count(const ps_spec_model *m, const ps_conf_key *key)
 {
     return *(const size_t *)(const void *)((const char *)m + key->count_offset);
+}
+
+bool ps_model_key_is_open(const ps_spec_model *m, const ps_model_key *key)
+{
+    const ps_conf_key *schema = ps_model_key_find(key->key);
+    const void *at = (const char *)m + schema->offset;
+    bool word = schema->type == PS_CONF_TYPE_WORD;
+    return key->open && (word ? *(const unsigned *)at == 0 : count(m, schema) == 0);
 }
 
 void ps_model_key_put(const ps_spec_model *m, const ps_conf_key *key, ps_buf *out)
@@ -111,10 +138,13 @@ void ps_model_key_put(const ps_spec_model *m, const ps_conf_key *key, ps_buf *ou
         ps_buf_puts(out, key->words[*(const unsigned *)at]);
         break;
     case PS_CONF_TYPE_INTS:
-        put_list(*(int64_t *const *)at, ps_model_key_count(m, key), out);
+        put_list(*(int64_t *const *)at, count(m, key), out);
+        break;
+    case PS_CONF_TYPE_REALS:
+        put_reals(*(double *const *)at, count(m, key), out);
         break;
     case PS_CONF_TYPE_TEXTS:
-        put_texts(*(char *const *const *)at, ps_model_key_count(m, key), out);
+        put_texts(*(char *const *const *)at, count(m, key), out);
         break;
     default:
         ps_json_string(&json, *(char *const *)at);
@@ -127,8 +157,8 @@ void ps_spec_model_format(const ps_spec_model *model, ps_buf *out)
     ps_buf_printf(out, "{architecture: %s", model->architecture);
     for (size_t i = 0; i < ps_n_model_keys; i++) {
         const ps_conf_key *key = ps_model_key_find(ps_model_keys[i].key);
-        bool left_out = key->type == PS_CONF_TYPE_TEXTS && !ps_model_key_count(model, key);
-        if (left_out || !(ps_model_keys[i].owners & ~ps_model_keys[i].fixed & architecture))
+        if (ps_model_key_is_open(model, &ps_model_keys[i]) ||
+            !(ps_model_keys[i].owners & ~ps_model_keys[i].fixed & architecture))
             continue;
         ps_buf_printf(out, ", %s: ", key->name);
         ps_model_key_put(model, key, out);

@@ -16,9 +16,11 @@ typedef struct ps_model_key {
     size_t offset;  /* of the integer, when it is needed */
     unsigned fixed; /* architectures in which it has one value only, and is not written */
     bool training; /* matters while a model is trained alone: a job on a stored one may change it */
-    bool open; /* a list that may be left to the data, or to the model that the job begins from */
+    bool open;     /* a list or a word: empty, or the first, it is left to the data, or to the model
+                      that     the job begins from, and is not written */
 } ps_model_key;
 
+extern const char *const ps_spec_missing_words[];
 extern const ps_conf_key ps_spec_model_keys[];
 extern const ps_model_key ps_model_keys[];
 extern const size_t ps_n_model_keys;
@@ -26,7 +28,7 @@ extern const size_t ps_n_model_keys;
 /* The architecture's bit. */
 unsigned ps_model_bit(const ps_spec_model *model);
 const ps_conf_key *ps_model_key_find(const char *name); /* a key that there is */
-size_t ps_model_key_count(const ps_spec_model *model, const ps_conf_key *key); /* of a list */
+bool ps_model_key_is_open(const ps_spec_model *model, const ps_model_key *key); /* left open */
 /* The key's value as a file has it; numbers in the shortest form that reads back the same. */
 void ps_model_key_put(const ps_spec_model *model, const ps_conf_key *key, ps_buf *out);
 

@@ -6,12 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Keys that may be left open are lists: an empty one is open. */
-static bool left_open(const ps_spec_model *model, const ps_model_key *key)
-{
-    return key->open && !ps_model_key_count(model, ps_model_key_find(key->key));
-}
-
 static bool has(const ps_spec_model *model, const ps_model_key *key)
 {
     return key->owners & ps_model_bit(model);
@@ -61,7 +55,7 @@ static void put_differences(const ps_spec_model *model, const ps_spec_model *ori
         return;
     for (size_t i = 0; i < ps_n_model_keys; i++) {
         const ps_model_key *key = &ps_model_keys[i];
-        if (has(model, key) && !key->training && !left_open(model, key))
+        if (has(model, key) && !key->training && !ps_model_key_is_open(model, key))
             put_difference(model, origin, key->key, doc, out);
     }
 }
@@ -94,11 +88,14 @@ void ps_spec_model_take_open(ps_spec_model *model, ps_spec_model *origin)
 {
     for (size_t i = 0; i < ps_n_model_keys; i++) {
         const ps_conf_key *key = ps_model_key_find(ps_model_keys[i].key);
-        if (!left_open(model, &ps_model_keys[i]))
+        bool word = key->type == PS_CONF_TYPE_WORD;
+        if (!ps_model_key_is_open(model, &ps_model_keys[i]))
             continue;
-        swap_bytes((char *)model + key->offset, (char *)origin + key->offset, sizeof(void *));
-        swap_bytes((char *)model + key->count_offset, (char *)origin + key->count_offset,
-                   sizeof(size_t));
+        swap_bytes((char *)model + key->offset, (char *)origin + key->offset,
+                   word ? sizeof(unsigned) : sizeof(void *));
+        if (!word)
+            swap_bytes((char *)model + key->count_offset, (char *)origin + key->count_offset,
+                       sizeof(size_t));
     }
 }
 
@@ -120,7 +117,7 @@ static ps_status check_keys(const ps_spec_model *model, const ps_spec_model *set
 {
     ps_status st = check_key(model, settled, "architecture");
     for (size_t i = 0; i < ps_n_model_keys && !st; i++)
-        if (has(model, &ps_model_keys[i]) && !left_open(model, &ps_model_keys[i]))
+        if (has(model, &ps_model_keys[i]) && !ps_model_key_is_open(model, &ps_model_keys[i]))
             st = check_key(model, settled, ps_model_keys[i].key);
     return st;
 }

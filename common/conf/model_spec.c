@@ -78,6 +78,27 @@ static ps_status check_classes(const section *s)
     return PS_OK;
 }
 
+/* Numbers of each input, or of none. */
+static ps_status check_inputs(const section *s)
+{
+    const ps_spec_model *m = s->model;
+    size_t inputs = (size_t)m->layers[0];
+    const struct {
+        const char *key;
+        size_t n;
+    } lists[] = {{"input_mean", m->n_input_mean}, {"input_std", m->n_input_std}};
+    for (size_t i = 0; i < 2; i++)
+        if (lists[i].n && lists[i].n != inputs)
+            return ps_conf_fail(s->doc, path_of(s, lists[i].key).text,
+                                "%zu numbers, but layers begins with %zu; they must be the same",
+                                lists[i].n, inputs);
+    if (m->n_input_std && !m->n_input_mean)
+        return ps_conf_fail(s->doc, path_of(s, "input_std").text, "only with input_mean");
+    if (m->input_missing == PS_SPEC_MISSING_MEAN && !m->n_input_mean)
+        return ps_conf_fail(s->doc, path_of(s, "input_missing").text, "mean: only with input_mean");
+    return PS_OK;
+}
+
 static ps_status check_mlp(const section *s)
 {
     const ps_spec_model *m = s->model;
@@ -94,7 +115,8 @@ static ps_status check_mlp(const section *s)
                             "the last layer is the number of classes and must be at least 2 "
                             "with loss cross_entropy, not %" PRId64,
                             last);
-    return check_classes(s);
+    ps_status st = check_classes(s);
+    return st ? st : check_inputs(s);
 }
 
 static ps_status settle_heads(const section *s, ps_spec_model *m)

@@ -11,6 +11,11 @@
 PS_MUST_CHECK ps_status ps_spec_model_settle(ps_spec_model *model, const ps_conf_doc *doc,
                                              const char *prefix);
 
+/* Is the section in text (hostile) this model, but for what the model leaves open and it does not?
+ * *out is freed with ps_spec_model_free. PS_INVALID_ARGUMENT says what it is instead. */
+PS_MUST_CHECK ps_status ps_spec_model_settled(const ps_spec_model *model, ps_slice text,
+                                              ps_spec_model **out);
+
 /* Does the section say what the stored model `name` is, in all but what matters for training alone
  * (dropout) and what it leaves open? Both are settled. PS_INVALID_ARGUMENT names every key that
  * differs, and both values. */

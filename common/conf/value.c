@@ -62,6 +62,7 @@ const char *ps_conf_type_words(const ps_conf_key *key)
         [PS_CONF_TYPE_BYTES] = "a size such as 64MiB",
         [PS_CONF_TYPE_DURATION] = "a duration such as 30s, 5m or 250ms",
         [PS_CONF_TYPE_INTS] = "a list of integers",
+        [PS_CONF_TYPE_REALS] = "a list of numbers",
         [PS_CONF_TYPE_TEXTS] = "a list of texts",
         [PS_CONF_TYPE_MAP] = "keys and values",
         [PS_CONF_TYPE_MAP_OPT] = "keys and values",
@@ -217,6 +218,7 @@ ps_status ps_conf_value_parse(const ps_conf_key *key, const char *text, ps_conf_
         st = parse_integer(key, text, &v.integer);
         break;
     case PS_CONF_TYPE_REAL:
+    case PS_CONF_TYPE_REALS:
         st = parse_real(key, text, &v.real);
         break;
     case PS_CONF_TYPE_TEXT:
@@ -262,6 +264,7 @@ void ps_conf_value_write(const ps_conf_key *key, const ps_conf_value *value, ps_
         ps_buf_printf(out, "%" PRId64, value->integer);
         break;
     case PS_CONF_TYPE_REAL:
+    case PS_CONF_TYPE_REALS:
         ps_buf_printf(out, "%.17g", value->real);
         break;
     case PS_CONF_TYPE_WORD:

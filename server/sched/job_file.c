@@ -1,4 +1,4 @@
-/* Read once to know which model it names, and once more with that model when it begins from it. */
+/* Read once to know which model it names, and once more with that model. */
 #include "server/sched/job_file.h"
 
 #include "common/base/mem.h"
@@ -39,7 +39,7 @@ ps_status ps_job_file_read(ps_catalog *catalog, ps_slice yaml, const char *origi
     ps_status st = ps_job_spec_parse(yaml, origin, &file.spec);
     if (!st)
         st = look_up(catalog, version, &file);
-    if (!st && *file.spec->initialize_from) {
+    if (!st && *file.config) {
         ps_job_spec_free(&file.spec);
         st = ps_job_spec_parse_from(yaml, origin, file.config, &file.spec);
     }

@@ -57,11 +57,15 @@ ps_status ps_plan_settled(const ps_job_spec *spec, ps_slice model, char **settle
     ps_spec_model *section = NULL;
     ps_buf text = PS_BUF_EMPTY;
     if (model.len) {
-        ps_status st = ps_spec_model_settled(spec->model, model, &section);
+        ps_status st = ps_job_spec_settled(spec, model, &section);
         if (st)
             return st;
         ps_spec_model_format(section, &text);
         ps_spec_model_free(&section);
+    } else {
+        ps_status st = ps_job_spec_check_inputs(spec, spec->model);
+        if (st)
+            return st;
     }
     *settled = ps_strdup(ps_buf_cstr(&text));
     ps_buf_free(&text);

@@ -22,19 +22,28 @@ int ps_fuzz_file(ps_slice bytes, char path[PS_FUZZ_PATH])
     return fd;
 }
 
+static void check_rows(const ps_dataset_options *options);
+
+/* What is found, rows are then read by. */
 static void survey(const ps_dataset_options *options)
 {
     ps_survey found;
-    ps_survey_wants wants = {.names = options->labels == PS_LABELS_CLASSES};
-    if (ps_dataset_survey(options, wants, &found) == PS_OK)
+    ps_survey_wants wants = {.names = options->labels == PS_LABELS_CLASSES, .moments = true};
+    if (ps_dataset_survey(options, wants, &found) == PS_OK) {
+        const ps_moments *m = &found.moments;
         for (size_t i = 1; i < found.names.n; i++)
             ps_fuzz_require(strcmp(found.names.names[i - 1], found.names.names[i]) < 0);
+        for (size_t i = 0; i < m->n; i++)
+            ps_fuzz_require(isfinite(m->mean[i]) && isfinite(m->spread[i]) && m->spread[i] > 0);
+        ps_dataset_options o = *options;
+        o.numbers = (ps_feature_numbers){.n = m->n, .mean = m->mean, .std = m->spread};
+        check_rows(&o);
+    }
     ps_survey_free(&found);
 }
 
-void ps_fuzz_dataset(const ps_dataset_options *options)
+static void check_rows(const ps_dataset_options *options)
 {
-    survey(options);
     ps_dataset *ds = NULL;
     if (ps_dataset_open(options, &ds) != PS_OK) {
         ps_fuzz_require(!ds);
@@ -59,4 +68,10 @@ void ps_fuzz_dataset(const ps_dataset_options *options)
     free(x);
     free(y);
     ps_dataset_close(&ds);
+}
+
+void ps_fuzz_dataset(const ps_dataset_options *options)
+{
+    survey(options);
+    check_rows(options);
 }

@@ -22,7 +22,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                  .index = data[1] & 0x80 ? 1 : -1},
                 .targets = 1 + (data[0] >> 2 & 3),
                 .header = data[0] >> 4 & 1,
-                .missing = data[0] >> 7,
                 .delimiter = delimiters[data[0] >> 5 & 3]},
         .normalise = {.scale = data[1] / 6 % 2 ? 1e-9 : 0, .mean = data[1] / 12 % 2, .std = 1},
     };
@@ -32,6 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .files = &files,
         .labels = (ps_label_kind)(data[1] % 3),
         .classes = data[1] / 3 % 2 ? 3 : 0,
+        .missing = data[0] >> 7 ? PS_SPEC_MISSING_ZERO + (data[1] & 1) : PS_SPEC_MISSING_ERROR,
         .max_bytes = 1 << 20,
         .class_names = names,
         .n_class_names = data[1] & 0x20 ? 3 : 0,

@@ -77,7 +77,7 @@ static ps_status read_features(csv_reading *c, const ps_csv_file *f, const ps_cs
         if (st)
             return st;
     }
-    size_t good = ps_normaliser_apply(c->normaliser, c->values, n, s->x + s->rows * n);
+    size_t good = ps_normaliser_apply(c->normaliser, c->values, 0, n, s->x + s->rows * n);
     if (good == n)
         return PS_OK;
     size_t column = ps_csv_feature(&f->columns, good);
@@ -146,12 +146,14 @@ static ps_status read_labels(csv_reading *c, const ps_csv_file *f, const ps_csv_
     return st;
 }
 
-static ps_status begin_cb(void *user, const ps_csv_file *f)
+static ps_status begin_cb(void *user, const ps_csv_file *f, const ps_csv_record *first)
 {
+    (void)first;
     csv_reading *c = user;
     c->state->columns = f->columns;
     c->values = ps_alloc_array(f->columns.features, sizeof *c->values);
-    return PS_OK;
+    return f->options->numbers.n ? ps_dataset_check_features(f->options, f->columns.features)
+                                 : PS_OK;
 }
 
 static ps_status row_cb(void *user, const ps_csv_file *f, const ps_csv_record *r)

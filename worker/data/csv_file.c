@@ -45,13 +45,13 @@ static ps_status read_number(const ps_csv_file *f, const ps_csv_record *r, size_
 ps_status ps_csv_file_feature(const ps_csv_file *f, const ps_csv_record *r, size_t i, double *out,
                               bool *missing)
 {
+    const ps_dataset_options *o = f->options;
     size_t column = ps_csv_feature(&f->columns, i);
-    *missing = f->options->data->csv.missing != PS_SPEC_MISSING_ERROR &&
-               ps_csv_missing(r->fields[column].text);
-    *out = 0;
+    *missing = o->missing != PS_SPEC_MISSING_ERROR && ps_csv_missing(r->fields[column].text);
+    *out = *missing && o->missing == PS_SPEC_MISSING_MEAN && o->numbers.n ? o->numbers.mean[i] : 0;
     return *missing ? PS_OK
                     : read_number(f, r, column,
-                                  "data.csv.missing (error or zero) says what becomes of a "
+                                  "data.csv.missing (error, zero or mean) says what becomes of a "
                                   "feature that is missing",
                                   out);
 }
@@ -77,7 +77,7 @@ static ps_status visit_first(ps_csv_file *f, const ps_csv_visitor *v, const ps_c
     f->first = r->line;
     ps_status st = ps_csv_columns_learn(f->options, r, &f->columns);
     if (!st && v->begin)
-        st = v->begin(v->user, f);
+        st = v->begin(v->user, f, r);
     return st || f->options->data->csv.header ? st : visit_row(f, v, r);
 }
 

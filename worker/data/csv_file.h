@@ -18,7 +18,7 @@ typedef struct ps_csv_file {
 
 /* Once the columns are known (NULL: not), and for each row. PS_END: that is enough. */
 typedef struct ps_csv_visitor {
-    ps_status (*begin)(void *user, const ps_csv_file *file);
+    ps_status (*begin)(void *user, const ps_csv_file *file, const ps_csv_record *first);
     ps_status (*row)(void *user, const ps_csv_file *file, const ps_csv_record *record);
     void *user;
 } ps_csv_visitor;
@@ -26,8 +26,8 @@ typedef struct ps_csv_visitor {
 PS_MUST_CHECK ps_status ps_csv_file_visit(const ps_dataset_options *options,
                                           const ps_csv_visitor *visitor);
 
-/* Of feature i, finite. *missing: it is not there, and data.csv.missing says what stands for it;
- * *out is 0 then. */
+/* Of feature i, finite. *missing: it is not there, and *out is what stands for it (0 where that is
+ * a mean which is not known yet). */
 PS_MUST_CHECK ps_status ps_csv_file_feature(const ps_csv_file *file, const ps_csv_record *record,
                                             size_t i, double *out, bool *missing);
 /* Of a label's column, finite. */

@@ -1,7 +1,9 @@
-/* Happy path: the first label is a word; it and those of all further rows are collected. A row is
- * looked at whole, so that what is wrong is found where it stands, and not called a class. */
+/* Happy path: the numbers of each row are added to their columns' moments, and its label, if the
+ * first one is a word, to the names. A row is looked at whole, so that what is wrong is found where
+ * it stands, and not called a class. */
 #include "worker/data/csv.h"
 
+#include "common/base/mem.h"
 #include "worker/data/csv_file.h"
 #include "worker/data/csv_number.h"
 #include "worker/data/survey.h"
@@ -10,16 +12,52 @@ typedef struct surveying {
     ps_survey_wants wants; /* what is still to be found */
     ps_survey *out;
     size_t line; /* of the first label that is a word */
+    ps_csv_columns columns;
+    char **header; /* [columns.n], what the header calls them; NULL: there is none */
+    size_t rows;
+    double *values; /* [features] of a row */
+    bool *missing;
 } surveying;
 
-static ps_status check_features(const ps_csv_file *f, const ps_csv_record *r)
+static ps_status begin_cb(void *user, const ps_csv_file *f, const ps_csv_record *first)
 {
-    double value;
-    bool missing;
+    surveying *s = user;
+    s->columns = f->columns;
+    s->values = ps_alloc_array(f->columns.features, sizeof *s->values);
+    s->missing = ps_alloc_array(f->columns.features, sizeof *s->missing);
+    ps_status st =
+        s->wants.moments ? ps_dataset_check_features(f->options, f->columns.features) : PS_OK;
+    if (st)
+        return st;
+    if (s->wants.moments)
+        ps_moments_init(&s->out->moments, f->columns.features);
+    if (!f->options->data->csv.header)
+        return PS_OK;
+    s->header = ps_alloc_array(first->n, sizeof *s->header);
+    for (size_t i = 0; i < first->n; i++)
+        s->header[i] = ps_strdup(first->fields[i].text);
+    return PS_OK;
+}
+
+static void clear(surveying *s)
+{
+    for (size_t i = 0; s->header && i < s->columns.n; i++)
+        ps_free(&s->header[i]);
+    ps_free(&s->header);
+    ps_free(&s->values);
+    ps_free(&s->missing);
+}
+
+static ps_status read_features(surveying *s, const ps_csv_file *f, const ps_csv_record *r)
+{
     ps_status st = PS_OK;
     for (size_t i = 0; i < f->columns.features && !st; i++)
-        st = ps_csv_file_feature(f, r, i, &value, &missing);
-    return st;
+        st = ps_csv_file_feature(f, r, i, &s->values[i], &s->missing[i]);
+    if (st || !s->wants.moments)
+        return st;
+    bool left_out = f->options->missing == PS_SPEC_MISSING_MEAN;
+    ps_moments_add(&s->out->moments, s->values, left_out ? s->missing : NULL);
+    return PS_OK;
 }
 
 static ps_status collect_name(surveying *s, const ps_csv_file *f, const ps_csv_record *r)
@@ -48,14 +86,36 @@ static ps_status collect_name(surveying *s, const ps_csv_file *f, const ps_csv_r
 static ps_status row_cb(void *user, const ps_csv_file *f, const ps_csv_record *r)
 {
     surveying *s = user;
-    ps_status st = check_features(f, r);
+    ps_status st = read_features(s, f, r);
+    s->rows++;
     if (!st && s->wants.names)
         st = collect_name(s, f, r);
-    return st || s->wants.names ? st : PS_END;
+    return st || s->wants.names || s->wants.moments ? st : PS_END;
+}
+
+static ps_status finish(surveying *s, const char *path)
+{
+    size_t bad = 0;
+    if (!s->wants.moments)
+        return PS_OK;
+    if (s->rows == 0)
+        return ps_fail(PS_INVALID_ARGUMENT, "%s: no rows", path);
+    ps_status st = ps_moments_finish(&s->out->moments, &bad);
+    if (!st)
+        return PS_OK;
+    size_t column = ps_csv_feature(&s->columns, bad);
+    return s->header ? ps_wrap(st, "%s: column %zu, %s", path, column,
+                               ps_csv_show(s->header[column]).text)
+                     : ps_wrap(st, "%s: column %zu", path, column);
 }
 
 ps_status ps_csv_survey(const ps_dataset_options *options, ps_survey_wants wants, ps_survey *out)
 {
     surveying s = {.wants = wants, .out = out};
-    return ps_csv_file_visit(options, &(ps_csv_visitor){.row = row_cb, .user = &s});
+    ps_status st =
+        ps_csv_file_visit(options, &(ps_csv_visitor){.begin = begin_cb, .row = row_cb, .user = &s});
+    if (!st)
+        st = finish(&s, options->files->features);
+    clear(&s);
+    return st;
 }

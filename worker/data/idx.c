@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/base/slice.h"
 #include "common/format/source.h"
+#include "worker/data/survey.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -33,8 +34,9 @@ typedef struct idx_file {
 
 typedef struct idx_state {
     idx_file features;
-    float bytes[UINT8_MAX + 1]; /* features of bytes, by far the most common: each, normalised */
-    idx_file labels;            /* values NULL: none */
+    /* features of bytes, by far the most common: each, normalised, where all are in the same way */
+    float bytes[UINT8_MAX + 1];
+    idx_file labels; /* values NULL: none */
     ps_label_kind kind;
 } idx_state;
 
@@ -179,6 +181,12 @@ static ps_status load(const char *path, uint64_t *budget, idx_file *f)
     return st;
 }
 
+static void drop(idx_file *f)
+{
+    ps_free(&f->path);
+    ps_free(&f->values);
+}
+
 /* ---- features ---- */
 
 /* Values first to first + n - 1 of the file as the model takes them. The first that is not finite
@@ -188,14 +196,24 @@ static size_t normalised(const idx_file *f, const ps_normaliser *normaliser, siz
 {
     double values[PIECE];
     for (size_t done = 0, part; done < n; done += part) {
+        size_t column = (first + done) % f->columns;
         part = n - done < PIECE ? n - done : PIECE;
+        if (normaliser->stds && part > f->columns - column)
+            part = f->columns - column; /* not into the next row */
         for (size_t i = 0; i < part; i++)
             values[i] = value_at(f, first + done + i);
-        size_t good = ps_normaliser_apply(normaliser, values, part, out + done);
+        size_t good = ps_normaliser_apply(normaliser, values, column, part, out + done);
         if (good < part)
             return done + good;
     }
     return n;
+}
+
+static ps_status not_finite(const idx_file *f, size_t at)
+{
+    const char *what = isfinite(value_at(f, at)) ? "beyond float32, normalised" : "not a number";
+    return ps_fail(PS_CORRUPT, "%s: byte %zu: row %zu has a value that is %s", f->path,
+                   f->data_start + at * size_of(f->type), at / f->columns, what);
 }
 
 static ps_status check_finite(const idx_file *f, const ps_normaliser *normaliser)
@@ -207,27 +225,37 @@ static ps_status check_finite(const idx_file *f, const ps_normaliser *normaliser
         good = normalised(f, normaliser, at, part, ignored);
         bad = good < part ? at + good : n;
     }
-    if (bad == n)
-        return PS_OK;
-    const char *what = isfinite(value_at(f, bad)) ? "beyond float32, normalised" : "not a number";
-    return ps_fail(PS_CORRUPT, "%s: byte %zu: row %zu has a value that is %s", f->path,
-                   f->data_start + bad * size_of(f->type), bad / f->columns, what);
+    return bad == n ? PS_OK : not_finite(f, bad);
 }
 
-static ps_status prepare_features(idx_state *s, ps_normaliser *normaliser)
+/* Of bytes it is enough to look at the ends. */
+static ps_status prepare_bytes(idx_state *s, const ps_normaliser *normaliser)
 {
-    bool bytes = s->features.type == IDX_U8;
-    if (normaliser->scale == 0)
-        normaliser->scale = bytes ? 1.0 / UINT8_MAX : 1;
-    if (!bytes)
-        return check_finite(&s->features, normaliser);
+    static const double ends[] = {0, UINT8_MAX};
     double values[UINT8_MAX + 1];
+    float ignored;
+    bool finite = true;
+    for (size_t i = 0; normaliser->stds && i < 2 * s->features.columns; i++)
+        finite &= ps_normaliser_apply(normaliser, &ends[i % 2], i / 2, 1, &ignored) == 1;
     for (size_t i = 0; i <= UINT8_MAX; i++)
         values[i] = (double)i;
-    if (ps_normaliser_apply(normaliser, values, UINT8_MAX + 1, s->bytes) <= UINT8_MAX)
-        return ps_fail(PS_INVALID_ARGUMENT, "%s: bytes, normalised, are beyond float32",
-                       s->features.path);
-    return PS_OK;
+    if (!normaliser->stds)
+        finite = ps_normaliser_apply(normaliser, values, 0, UINT8_MAX + 1, s->bytes) > UINT8_MAX;
+    return finite ? PS_OK
+                  : ps_fail(PS_INVALID_ARGUMENT, "%s: bytes, normalised, are beyond float32",
+                            s->features.path);
+}
+
+static ps_status prepare_features(const ps_dataset_options *o, idx_state *s,
+                                  ps_normaliser *normaliser)
+{
+    bool bytes = s->features.type == IDX_U8;
+    ps_status st = o->numbers.n ? ps_dataset_check_features(o, s->features.columns) : PS_OK;
+    if (st)
+        return st;
+    if (normaliser->scale == 0)
+        normaliser->scale = bytes ? 1.0 / UINT8_MAX : 1;
+    return bytes ? prepare_bytes(s, normaliser) : check_finite(&s->features, normaliser);
 }
 
 /* ---- labels ---- */
@@ -277,13 +305,49 @@ static ps_status load_labels(const ps_dataset_options *o, uint64_t *budget, idx_
     return check_targets(&s->labels, &shape->targets);
 }
 
-/* ---- the table's row ---- */
+/* ---- survey ---- */
 
-static void drop(idx_file *f)
+static ps_status add_moments(const idx_file *f, ps_moments *m)
 {
-    ps_free(&f->path);
-    ps_free(&f->values);
+    double *values = ps_alloc_array(f->columns, sizeof *values);
+    ps_status st = PS_OK;
+    ps_moments_init(m, f->columns);
+    for (size_t row = 0; row < f->rows && !st; row++) {
+        for (size_t i = 0; i < f->columns && !st; i++) {
+            values[i] = value_at(f, row * f->columns + i);
+            if (!isfinite(values[i]))
+                st = not_finite(f, row * f->columns + i);
+        }
+        if (!st)
+            ps_moments_add(m, values, NULL);
+    }
+    ps_free(&values);
+    return st;
 }
+
+static ps_status idx_survey(const ps_dataset_options *o, ps_survey_wants wants, ps_survey *out)
+{
+    idx_file f = {0};
+    uint64_t budget = o->max_bytes;
+    size_t bad = 0;
+    if (!wants.moments)
+        return PS_OK;
+    ps_status st = load(o->files->features, &budget, &f);
+    if (!st)
+        st = ps_dataset_check_features(o, f.columns);
+    if (!st && f.rows == 0)
+        st = ps_fail(PS_INVALID_ARGUMENT, "%s: no rows", f.path);
+    if (!st)
+        st = add_moments(&f, &out->moments);
+    if (!st) {
+        st = ps_moments_finish(&out->moments, &bad);
+        st = st ? ps_wrap(st, "%s: number %zu of each row", f.path, bad) : PS_OK;
+    }
+    drop(&f);
+    return st;
+}
+
+/* ---- the table's row ---- */
 
 static void idx_close(void *state)
 {
@@ -301,7 +365,7 @@ static ps_status idx_open(const ps_dataset_options *o, ps_normaliser *normaliser
     s->kind = o->labels;
     ps_status st = load(o->files->features, &budget, &s->features);
     if (!st)
-        st = prepare_features(s, normaliser);
+        st = prepare_features(o, s, normaliser);
     if (!st)
         st = load_labels(o, &budget, s, shape);
     if (st) {
@@ -320,7 +384,7 @@ static void idx_row(const void *state, const ps_normaliser *normaliser, size_t r
     const idx_state *s = state;
     const idx_file *f = &s->features;
     size_t at = row * f->columns;
-    if (f->type != IDX_U8)
+    if (f->type != IDX_U8 || normaliser->stds)
         (void)normalised(f, normaliser, at, f->columns, features); /* checked */
     else
         for (size_t i = 0; i < f->columns; i++)
@@ -340,4 +404,5 @@ const ps_reader ps_reader_idx = {
     .open = idx_open,
     .close = idx_close,
     .row = idx_row,
+    .survey = idx_survey,
 };

@@ -3,10 +3,15 @@
 
 #include <math.h>
 
-size_t ps_normaliser_apply(const ps_normaliser *s, const double *values, size_t n, float *out)
+size_t ps_normaliser_apply(const ps_normaliser *s, const double *values, size_t first, size_t n,
+                           float *out)
 {
-    for (size_t i = 0; i < n; i++)
-        out[i] = (float)((values[i] * s->scale - s->mean) / s->std);
+    if (s->stds)
+        for (size_t i = 0; i < n; i++)
+            out[i] = (float)((values[i] - s->means[first + i]) / s->stds[first + i]);
+    else
+        for (size_t i = 0; i < n; i++)
+            out[i] = (float)((values[i] * s->scale - s->mean) / s->std);
     size_t finite = 0;
     while (finite < n && isfinite(out[finite]))
         finite++;

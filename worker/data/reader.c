@@ -29,15 +29,21 @@ const ps_reader *ps_reader_find(const char *name)
     return NULL;
 }
 
+ps_status ps_dataset_check_features(const ps_dataset_options *o, size_t features)
+{
+    bool fits = !o->features || (uint64_t)o->features == features; /* tokens are cut to fit */
+    if (fits && (!o->numbers.n || o->numbers.n == features))
+        return PS_OK;
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "%s has %zu numbers a row, but model.layers begins with %" PRId64,
+                   o->files->features, features, o->features ? o->features : (int64_t)o->numbers.n);
+}
+
 static ps_status check_shape(const ps_dataset_options *o, const ps_dataset_shape *shape)
 {
     if (shape->rows == 0)
         return ps_fail(PS_INVALID_ARGUMENT, "%s: no rows", o->files->features);
-    if (o->features && (uint64_t)o->features != shape->features) /* tokens are cut to fit */
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "%s has %zu numbers a row, but model.layers begins with %" PRId64,
-                       o->files->features, shape->features, o->features);
-    return PS_OK;
+    return ps_dataset_check_features(o, shape->features);
 }
 
 /* *o with its defaults. */
@@ -64,6 +70,7 @@ ps_status ps_dataset_survey(const ps_dataset_options *options, ps_survey_wants w
 void ps_survey_free(ps_survey *survey)
 {
     ps_name_set_free(&survey->names);
+    ps_moments_free(&survey->moments);
 }
 
 ps_status ps_dataset_open(const ps_dataset_options *options, ps_dataset **out)
@@ -76,7 +83,11 @@ ps_status ps_dataset_open(const ps_dataset_options *options, ps_dataset **out)
     ps_dataset_shape shape = {0};
     void *state = NULL;
     const ps_spec_normalise *n = &o.data->normalise;
-    ps_normaliser normaliser = {.scale = n->scale, .mean = n->mean, .std = n->std};
+    ps_normaliser normaliser = {.scale = n->scale,
+                                .mean = n->mean,
+                                .std = n->std,
+                                .means = o.numbers.mean,
+                                .stds = o.numbers.n ? o.numbers.std : NULL};
     st = reader->open(&o, &normaliser, &shape, &state);
     if (st)
         return st;

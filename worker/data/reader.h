@@ -20,6 +20,13 @@ typedef enum ps_label_kind {
     PS_LABELS_NEXT,    /* int32, [rows, tokens]: the token after each */
 } ps_label_kind;
 
+/* Numbers of each feature, by which they are normalised, or that stand for one that is missing. */
+typedef struct ps_feature_numbers {
+    size_t n;           /* as many as there are features, or the file is refused; 0: none */
+    const double *mean; /* [n] */
+    const double *std;  /* [n]; NULL: as data.normalise says */
+} ps_feature_numbers;
+
 typedef struct ps_dataset_options {
     const ps_spec_data *data;   /* format, csv, normalise */
     const ps_spec_files *files; /* the paths */
@@ -32,6 +39,8 @@ typedef struct ps_dataset_options {
      * call that opens. */
     char *const *class_names;
     size_t n_class_names;
+    unsigned missing;           /* ps_spec_missing, for csv; MEAN: `numbers` has them */
+    ps_feature_numbers numbers; /* must outlive the data set */
 } ps_dataset_options;
 
 typedef struct ps_dataset ps_dataset;
@@ -59,6 +68,11 @@ PS_MUST_CHECK ps_status ps_dataset_read(const ps_dataset *dataset, const uint64_
 
 struct ps_survey_wants; /* survey.h */
 struct ps_survey;
+
+/* PS_INVALID_ARGUMENT when the file has another number of features than was asked for: for readers
+ * that need to know before they have read it. */
+PS_MUST_CHECK ps_status ps_dataset_check_features(const ps_dataset_options *options,
+                                                  size_t features);
 
 /* A row of the table. state is the format's own. */
 typedef struct ps_dataset_shape {

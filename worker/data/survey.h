@@ -3,15 +3,18 @@
 #ifndef PS_WORKER_DATA_SURVEY_H
 #define PS_WORKER_DATA_SURVEY_H
 
+#include "worker/data/moments.h"
 #include "worker/data/name_set.h"
 #include "worker/data/reader.h"
 
 typedef struct ps_survey_wants {
-    bool names; /* options->labels are CLASSES, which may be words */
+    bool names;   /* options->labels are CLASSES, which may be words */
+    bool moments; /* of each feature: of those that are there, when missing is MEAN */
 } ps_survey_wants;
 
 typedef struct ps_survey {
-    ps_name_set names; /* of the labels; none: they are numbers, or their format knows no words */
+    ps_name_set names;  /* of the labels; none: they are numbers, or their format knows no words */
+    ps_moments moments; /* finished */
 } ps_survey;
 
 /* Labels are words when the first one is: then all are, and a number among them is refused, as a

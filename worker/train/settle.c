@@ -1,5 +1,6 @@
-/* Happy path: the section leaves the names of its classes open, the labels are words, there are as
- * many as the last layer is wide, and the section is written once more with them. */
+/* Happy path: the section leaves the names of its classes open, the labels are words, and there are
+ * as many as the last layer is wide; or the job wants numbers of its inputs. The section is written
+ * once more with what was found. */
 #include "worker/train/settle.h"
 
 #include "common/base/mem.h"
@@ -8,16 +9,24 @@
 #include <inttypes.h>
 #include <string.h>
 
+static bool takes_mean(const ps_job_spec *spec)
+{
+    return spec->data.csv.missing == PS_SPEC_MISSING_MEAN;
+}
+
+static bool takes_std(const ps_job_spec *spec)
+{
+    return spec->data.normalise.from == PS_SPEC_NORMALISE_DATA;
+}
+
+/* What the model has already, of the file or of the model that the job begins from, holds. */
 static ps_survey_wants wants_of(const ps_job_spec *spec, const ps_spec_model *model)
 {
     bool csv = !strcmp(spec->data.format, "csv") && !ps_spec_model_is_language(model);
     return (ps_survey_wants){.names =
-                                 csv && model->loss == PS_SPEC_CROSS_ENTROPY && !model->n_classes};
-}
-
-static bool wants_any(ps_survey_wants wants)
-{
-    return wants.names;
+                                 csv && model->loss == PS_SPEC_CROSS_ENTROPY && !model->n_classes,
+                             .moments = (takes_mean(spec) && !model->n_input_mean) ||
+                                        (takes_std(spec) && !model->n_input_std)};
 }
 
 /* The first of them, for people: "'a', 'b' and 3 more". */
@@ -52,7 +61,26 @@ static void tell(ps_task_run *run, const ps_survey *found)
     if (found->names.n)
         ps_task_log(run, PS_LOG_INFO, "the labels are %zu names: %s", found->names.n,
                     ps_buf_cstr(&text));
+    if (found->moments.n)
+        ps_task_log(run, PS_LOG_INFO, "mean and deviation of %zu inputs are taken from the data",
+                    found->moments.n);
     ps_buf_free(&text);
+}
+
+static void add_moments(const ps_job_spec *spec, const ps_moments *found, ps_spec_model *section)
+{
+    if (!found->n)
+        return;
+    if (!section->n_input_mean) {
+        section->input_mean = found->mean;
+        section->n_input_mean = found->n;
+    }
+    if (takes_mean(spec))
+        section->input_missing = PS_SPEC_MISSING_MEAN;
+    if (takes_std(spec)) {
+        section->input_std = found->spread;
+        section->n_input_std = found->n;
+    }
 }
 
 /* The section borrows what was found only to be written. */
@@ -64,6 +92,7 @@ static ps_status write_section(ps_job_entry *entry, const ps_survey *found, char
         section.classes = found->names.names;
         section.n_classes = found->names.n;
     }
+    add_moments(ps_job_entry_spec(entry), &found->moments, &section);
     ps_spec_model_format(&section, &text);
     ps_status st = ps_job_entry_settle(entry, ps_buf_cstr(&text));
     if (!st)
@@ -82,12 +111,12 @@ ps_status ps_train_settle(ps_job_entry *entry, ps_task_run *run, char **model)
     ps_survey found;
     ps_survey_wants wants = wants_of(spec, request.model);
     *model = NULL;
-    if (!wants_any(wants))
+    if (!wants.names && !wants.moments)
         return PS_OK;
     ps_status st = ps_job_data_survey(&request, wants, &found);
     if (!st)
         st = check_names(request.model, &found.names, spec->data.train->features);
-    if (!st && found.names.n) {
+    if (!st && (found.names.n || found.moments.n)) {
         tell(run, &found);
         st = write_section(entry, &found, model);
     }

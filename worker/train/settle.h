@@ -1,5 +1,5 @@
-/* settle: what a training job leaves to its data, found by its plan: the names of its classes. The
- * task's thread. */
+/* settle: what a training job leaves to its data, found by its plan: the names of its classes,
+ * and mean and deviation of its inputs. The task's thread. */
 #ifndef PS_WORKER_TRAIN_SETTLE_H
 #define PS_WORKER_TRAIN_SETTLE_H
 

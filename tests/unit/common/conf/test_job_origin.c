@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/conf/job_spec.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/conf_example.h"
 
 #include <string.h>
 
@@ -130,10 +131,113 @@ START_TEST(what_a_section_leaves_open_is_the_stored_models)
 }
 END_TEST
 
+#define WITH_STD  "{architecture: mlp, layers: [2, 2], input_mean: [1, 2], input_std: [3, 4]}"
+#define WITH_MEAN "{architecture: mlp, layers: [2, 2], input_mean: [1, 2], input_missing: mean}"
+#define PLAIN     "{architecture: mlp, layers: [2, 2]}"
+#define EVALUATE(data)                                                                     \
+    "kind: evaluate\nname: a\nmodel_name: base\ndata:\n  format: csv\n  test: {features: " \
+    "/x}\n" data
+#define TRAIN(data)                                                                          \
+    "kind: train\nname: a\ninitialize_from: base\n"                                          \
+    "train: {epochs: 1, optimizer: {name: sgd, learning_rate: 1}}\ndata:\n  format: csv\n  " \
+    "train: {features: /x}\n" data
+
+START_TEST(what_a_model_keeps_of_its_inputs_holds)
+{
+    static const struct {
+        const char *job, *stored, *message; /* NULL: it is taken */
+    } cases[] = {
+        {EVALUATE(""), WITH_STD, NULL},
+        {EVALUATE("  normalise: {from: data}\n"), WITH_STD, NULL},
+        {EVALUATE("  normalise: {mean: 0}\n"), WITH_STD,
+         "job.yaml:7: data.normalise: model base has a mean and a deviation of each of its inputs, "
+         "which hold; leave this out"},
+        {EVALUATE("  normalise: {from: data}\n"), PLAIN,
+         "job.yaml:7: data.normalise: model base has no mean and deviation of its inputs; only a "
+         "job that trains takes them from its data"},
+        {EVALUATE("  normalise: {from: data, std: 2}\n"), WITH_STD,
+         "job.yaml:7: data.normalise.std: not with from: data, which takes mean and std from the "
+         "training data"},
+        {EVALUATE("  csv: {missing: mean}\n"), WITH_MEAN, NULL},
+        {EVALUATE("  csv: {missing: mean}\n"), WITH_STD, NULL}, /* it has the means */
+        {EVALUATE("  csv: {missing: zero}\n"), WITH_STD, NULL},
+        {EVALUATE("  csv: {missing: zero}\n"), WITH_MEAN,
+         "job.yaml:7: data.csv.missing: zero here, and mean for model base, which holds; leave "
+         "this "
+         "out"},
+        {EVALUATE("  csv: {missing: mean}\n"), PLAIN,
+         "job.yaml:7: data.csv.missing: model base has no means of its inputs; only a job that "
+         "trains takes them from its data"},
+        {TRAIN(""), WITH_STD, NULL},
+        {TRAIN("  normalise: {from: data}\n"), WITH_STD, NULL},
+        {TRAIN("  normalise: {from: data}\n  csv: {missing: mean}\n"), PLAIN, NULL},
+        {TRAIN("  normalise: {std: 2}\n"), WITH_STD,
+         "job.yaml:8: data.normalise: model base has a mean and a deviation of each of its inputs, "
+         "which hold; leave this out"},
+        {TRAIN("  normalise: {from: data}\n"), "{architecture: mlp, layers: [4097, 2]}",
+         "job.yaml:8: data.normalise: from: data is for at most 4096 inputs; model.layers begins "
+         "with 4097"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ps_job_spec *s = NULL;
+        ps_status st = parse_from(cases[i].job, cases[i].stored, &s);
+        ck_assert_msg((st == PS_OK) == !cases[i].message, "%zu: %s", i, ps_error_message());
+        if (cases[i].message)
+            ck_assert_str_eq(ps_error_message(), cases[i].message);
+        else
+            ps_job_spec_free(&s);
+    }
+}
+END_TEST
+
+START_TEST(the_example_of_classes_leaves_them_to_its_data)
+{
+    ps_buf text = ps_test_source_file("deploy/examples/csv-classes.yaml");
+    ps_job_spec *s = NULL;
+    ck_assert_msg(!ps_job_spec_parse(ps_buf_slice(&text), "it", &s), "%s", ps_error_message());
+    ck_assert_uint_eq(s->data.normalise.from, PS_SPEC_NORMALISE_DATA);
+    ck_assert_uint_eq(s->data.csv.missing, PS_SPEC_MISSING_MEAN);
+    ck_assert_uint_eq(s->model->n_classes, 0);
+    ps_job_spec_free(&s);
+    ps_buf_free(&text);
+}
+END_TEST
+
+START_TEST(what_is_settled_is_what_the_job_asks_for)
+{
+    static const struct {
+        const char *job, *settled, *message;
+    } cases[] = {
+        {TRAIN("  normalise: {from: data}\n"), WITH_STD, NULL},
+        {TRAIN("  normalise: {from: data}\n"), WITH_MEAN,
+         "data.normalise.from is data, but nobody has taken mean and deviation from them; is a "
+         "worker older than psd, or psd than a worker?"},
+        {TRAIN("  csv: {missing: mean}\n"), WITH_MEAN, NULL},
+        {TRAIN("  csv: {missing: mean}\n"), PLAIN,
+         "data.csv.missing is mean, but nobody has taken means from the data; is a worker older "
+         "than psd, or psd than a worker?"},
+        {TRAIN(""), WITH_STD, "numbers of inputs that the job does not ask for"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ps_job_spec *s = NULL;
+        ck_assert_int_eq(parse_from(cases[i].job, PLAIN, &s), PS_OK);
+        ps_status st = ps_job_spec_settle(s, ps_slice_str(cases[i].settled));
+        ck_assert_msg((st == PS_OK) == !cases[i].message, "%zu: %s", i, ps_error_message());
+        if (cases[i].message)
+            ck_assert_str_eq(ps_error_message(), cases[i].message);
+        ck_assert_uint_eq(s->model->n_input_mean, cases[i].message ? 0 : 2);
+        ps_job_spec_free(&s);
+    }
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&a_job_that_begins_from_a_model_has_what_that_is},
     {&a_section_that_is_not_the_stored_models_is_refused_key_by_key},
     {&what_a_section_leaves_open_is_the_stored_models},
+    {&what_a_model_keeps_of_its_inputs_holds},
+    {&the_example_of_classes_leaves_them_to_its_data},
+    {&what_is_settled_is_what_the_job_asks_for},
     {0},
 };
 

@@ -295,8 +295,8 @@ START_TEST(what_is_missing_is_an_error_or_zero)
         char text[64];
         (void)snprintf(text, sizeof text, "%s,2,1\n3,%s,0\n", marks[i], marks[i]);
         use("last", 1, false, ",");
-        refuses(text, PS_CORRUPT, "data.csv.missing (error or zero) says what becomes of");
-        data.csv.missing = PS_SPEC_MISSING_ZERO;
+        refuses(text, PS_CORRUPT, "data.csv.missing (error, zero or mean) says");
+        options.missing = PS_SPEC_MISSING_ZERO;
         data.normalise.mean = 0.5; /* the file's zero, not the model's */
         ps_dataset *ds = open_good(text);
         is_row(ds, 0, -0.5f, 1.5f, 1);
@@ -305,6 +305,45 @@ START_TEST(what_is_missing_is_an_error_or_zero)
         (void)snprintf(text, sizeof text, "1,2,%s\n", marks[i]); /* never a label */
         refuses(text, PS_CORRUPT, "; a row needs its label");
     }
+}
+END_TEST
+
+/* Features a and b are 1e9 + k / 8 and k * 1e-6: as floats the ones would be few, the others small.
+ */
+START_TEST(features_have_numbers_of_their_own)
+{
+    enum { ROWS = 100 };
+    static const double mean[] = {1e9, 2e-5}, std[] = {0.125, 1e-6};
+    use("last", 1, false, ",");
+    options.numbers = (ps_feature_numbers){.n = 2, .mean = mean, .std = std};
+    ps_buf text = PS_BUF_EMPTY;
+    for (int k = 0; k < ROWS; k++)
+        ps_buf_printf(&text, "%.3f,%.6f,0\n", 1e9 + k / 8.0, k * 1e-6);
+    ps_dataset *ds = open_good(ps_buf_cstr(&text));
+    for (uint64_t k = 0; k < ROWS; k++) {
+        float x[2];
+        int32_t y;
+        ck_assert_int_eq(ps_dataset_read(ds, &k, 1, x, &y), PS_OK);
+        ck_assert_float_eq_tol(x[0], (float)k, 1e-5f);
+        ck_assert_float_eq_tol(x[1], (float)k - 20, 1e-5f);
+    }
+    ps_dataset_close(&ds);
+    ps_buf_free(&text);
+    options.missing = PS_SPEC_MISSING_MEAN;
+    ds = open_good("1000000001,,0\nNA,0.00002,1\n");
+    is_row(ds, 0, 8, 0, 0);
+    is_row(ds, 1, 0, 0, 1);
+    ps_dataset_close(&ds);
+    options.numbers.std = NULL; /* the mean alone: it is normalised like the others */
+    data.normalise.mean = 1e9;
+    ds = open_good("1000000001,,0\n?,1000000000,1\n");
+    is_row(ds, 0, 1, -1e9f, 0);
+    is_row(ds, 1, 0, 0, 1);
+    ps_dataset_close(&ds);
+    options.numbers.std = std;
+    refuses("1e300,0,0\n", PS_CORRUPT, ":1: column 0: '1e300' is beyond float32, normalised");
+    refuses("1,2,3,0\n", PS_INVALID_ARGUMENT,
+            " has 3 numbers a row, but model.layers begins with 2");
 }
 END_TEST
 
@@ -395,6 +434,7 @@ static const ps_check_case tests[] = {
     {&columns_that_are_only_counted_are_a_header},
     {&labels_may_be_words},
     {&what_is_missing_is_an_error_or_zero},
+    {&features_have_numbers_of_their_own},
     {&numbers_are_narrowed_when_they_are_normalised},
     {&a_binary_file_is_not_text},
     {&many_rows_are_read_also_from_gzip},

@@ -4,6 +4,7 @@
 #include "tests/lib/check_main.h"
 #include "tests/lib/data_file.h"
 #include "worker/data/idx.h"
+#include "worker/data/survey.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -126,6 +127,62 @@ START_TEST(rows_are_normalised)
     ck_assert_int_eq(ps_dataset_open(&o, &ds), PS_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "bytes, normalised, are beyond float32"));
     ps_test_file_drop(&path);
+}
+END_TEST
+
+/* Two columns, of bytes and of doubles; the second of the doubles is the same in all rows. */
+START_TEST(columns_have_numbers_of_their_own)
+{
+    static const double reals[3][2] = {{1e6, 0.1}, {1e6 + 0.5, 0.1}, {1e6 + 1, 0.1}};
+    static const uint8_t small[3][2] = {{0, 7}, {100, 7}, {200, 255}};
+    static uint8_t bytes[sizeof reals];
+    for (size_t i = 0; i < 6; i++) {
+        uint64_t bits;
+        memcpy(&bits, &reals[i / 2][i % 2], sizeof bits);
+        ps_put_u32be(bytes + 8 * i, (uint32_t)(bits >> 32));
+        ps_put_u32be(bytes + 8 * i + 4, (uint32_t)bits);
+    }
+    uint32_t dims[] = {3, 2};
+    for (int real = 0; real < 2; real++) {
+        char *path = real ? make(0x0e, 2, dims, bytes, sizeof bytes)
+                          : make(0x08, 2, dims, small, sizeof small);
+        ps_spec_files files = {.features = path};
+        ps_dataset_options o = {.data = &plain_data, .files = &files, .labels = PS_LABELS_NONE};
+        ps_survey found;
+        ck_assert_int_eq(ps_dataset_survey(&o, (ps_survey_wants){.moments = true}, &found), PS_OK);
+        const ps_moments *m = &found.moments;
+        ck_assert_uint_eq(m->n, 2);
+        double mean[2], std[2];
+        for (int c = 0; c < 2; c++) {
+            mean[c] = std[c] = 0;
+            for (int r = 0; r < 3; r++)
+                mean[c] += (real ? reals[r][c] : small[r][c]) / 3.0;
+            for (int r = 0; r < 3; r++)
+                std[c] += pow((real ? reals[r][c] : small[r][c]) - mean[c], 2) / 3;
+            std[c] = real && c ? 1 : sqrt(std[c]);
+            ck_assert_double_eq_tol(m->mean[c], mean[c], 1e-15 * mean[c]);
+            ck_assert_double_eq_tol(m->spread[c], std[c], 1e-12 * std[c]);
+        }
+        o.numbers = (ps_feature_numbers){.n = 2, .mean = m->mean, .std = m->spread};
+        ps_dataset *ds = NULL;
+        ck_assert_int_eq(ps_dataset_open(&o, &ds), PS_OK);
+        for (uint64_t r = 0; r < 3; r++) {
+            float x[2];
+            ck_assert_int_eq(ps_dataset_read(ds, &r, 1, x, NULL), PS_OK);
+            for (int c = 0; c < 2; c++)
+                ck_assert_float_eq_tol(
+                    x[c], (float)(((real ? reals[r][c] : small[r][c]) - mean[c]) / std[c]), 1e-6f);
+        }
+        ps_dataset_close(&ds);
+        static const double tiny[] = {1e-300, 1e-300};
+        o.numbers.std = tiny;
+        ck_assert_int_ne(ps_dataset_open(&o, &ds), PS_OK);
+        ck_assert_ptr_nonnull(strstr(ps_error_message(), "beyond float32"));
+        o.numbers = (ps_feature_numbers){.n = 1, .mean = m->mean, .std = m->spread};
+        ck_assert_int_eq(ps_dataset_open(&o, &ds), PS_INVALID_ARGUMENT);
+        ps_survey_free(&found);
+        ps_test_file_drop(&path);
+    }
 }
 END_TEST
 
@@ -305,6 +362,7 @@ static const ps_check_case tests[] = {
     {&fashion_mnist_has_its_published_figures, 60},
     {&every_type_is_big_endian},
     {&rows_are_normalised},
+    {&columns_have_numbers_of_their_own},
     {&values_are_narrowed_when_they_are_normalised},
     {&labels_can_be_numbers},
     {&bad_headers_are_refused},

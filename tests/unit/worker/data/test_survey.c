@@ -6,6 +6,7 @@
 #include "tests/lib/check_main.h"
 #include "tests/lib/data_file.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -127,11 +128,116 @@ START_TEST(names_are_bounded)
 }
 END_TEST
 
+/* ---- moments ---- */
+
+enum { ROWS = 500, COLUMNS = 4 };
+
+/* Columns of very different scales, the last always the same; some values are not there. */
+static double value_of(int row, int column)
+{
+    static const double at[] = {1e9, -3e-7, 2.5, 0.1}, wide[] = {0.5, 2e-7, 1e5, 0};
+    return at[column] + wide[column] * ((row * 37 + column * 11) % 101 - 50) / 50;
+}
+
+static bool is_missing(int row, int column)
+{
+    return column == 1 && row % 7 == 3;
+}
+
+/* In two passes, in long double, of what a file says with 17 digits. */
+static void moments_of(int column, bool zeros, double *mean, double *std)
+{
+    long double sum = 0, squares = 0, n = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (int row = 0; row < ROWS; row++) {
+            bool gap = is_missing(row, column);
+            long double v = gap ? 0 : (long double)value_of(row, column);
+            if (gap && !zeros)
+                continue;
+            if (pass == 0) {
+                sum += v;
+                n++;
+            } else {
+                squares += (v - sum / n) * (v - sum / n);
+            }
+        }
+    *mean = (double)(sum / n);
+    *std = (double)sqrtl(squares / n);
+}
+
+static ps_survey_wants moments = {.moments = true};
+
+START_TEST(each_column_has_its_mean_and_deviation)
+{
+    static const unsigned policies[] = {PS_SPEC_MISSING_ZERO, PS_SPEC_MISSING_MEAN};
+    ps_buf text = PS_BUF_EMPTY;
+    for (int row = 0; row < ROWS; row++) {
+        for (int i = 0; i < COLUMNS; i++)
+            if (is_missing(row, i))
+                ps_buf_puts(&text, "NA,");
+            else
+                ps_buf_printf(&text, "%.17g,", value_of(row, i));
+        ps_buf_printf(&text, "%d\n", row % 2);
+    }
+    for (size_t p = 0; p < 2; p++) {
+        use(false);
+        options.missing = policies[p];
+        ck_assert_msg(survey(ps_buf_cstr(&text), moments) == PS_OK, "%s", ps_error_message());
+        ck_assert_uint_eq(found.moments.n, COLUMNS);
+        for (int i = 0; i < COLUMNS; i++) {
+            double mean, std;
+            moments_of(i, policies[p] == PS_SPEC_MISSING_ZERO, &mean, &std);
+            if (i == 3) /* all the same */
+                std = 1;
+            ck_assert_double_eq_tol(found.moments.mean[i], mean, 1e-13 * fabs(mean));
+            ck_assert_double_eq_tol(found.moments.spread[i], std, 1e-7 * std);
+        }
+        ck_assert_double_eq(found.moments.mean[3], 0.1); /* all the same: exactly that */
+        ps_survey_free(&found);
+    }
+    use(false);
+    ck_assert_int_eq(survey(ps_buf_cstr(&text), moments), PS_CORRUPT); /* missing: error */
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), ":4: column 1 is 'NA'; data.csv.missing"));
+    ps_survey_free(&found);
+    ps_buf_free(&text);
+}
+END_TEST
+
+static void has_no_moments(const char *text, ps_status code, const char *message)
+{
+    ps_status st = survey(text, moments);
+    ck_assert_msg(st == code, "%s: %s", ps_status_name(st), ps_error_message());
+    ck_assert_msg(strstr(ps_error_message(), message), "%s", ps_error_message());
+    ps_survey_free(&found);
+}
+
+START_TEST(a_column_of_which_nothing_is_known_is_named)
+{
+    use(true);
+    options.missing = PS_SPEC_MISSING_MEAN;
+    has_no_moments("a,age,y\n1,,0\n2,NA,1\n", PS_INVALID_ARGUMENT,
+                   ": column 1, 'age': no row has a value there, so there is no mean of it");
+    has_no_moments("a,b,y\n1e308,1,0\n-1e308,2,1\n", PS_INVALID_ARGUMENT,
+                   ": column 0, 'a': its values are too far apart");
+    use(false);
+    static char first[] = "first"; /* columns are counted with it */
+    data.csv.label_column.any = first;
+    options.missing = PS_SPEC_MISSING_MEAN;
+    has_no_moments("0,1,\n1,2,?\n", PS_INVALID_ARGUMENT, ": column 2: no row has a value there");
+    options.features = 3;
+    has_no_moments("0,1,\n", PS_INVALID_ARGUMENT,
+                   "has 2 numbers a row, but model.layers begins with");
+    has_no_moments("", PS_INVALID_ARGUMENT, ": no rows");
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&words_are_collected_in_the_order_of_their_bytes},
     {&numbers_are_no_names},
     {&what_is_wrong_with_a_row_is_said_and_not_called_a_class},
     {&names_are_bounded},
+    {&each_column_has_its_mean_and_deviation},
+    {&a_column_of_which_nothing_is_known_is_named},
     {0},
 };
 
