@@ -18,7 +18,7 @@ enum { AHEAD = 16, LINE = 32 };
 enum { TILE_M = 256, TILE_N = 512, TILE_K = 256 };
 
 /* For panels: how large a tile is at most, and what copying an element costs. */
-enum { PANELS_N = 1536, PANELS_COPY = 8 };
+enum { PANELS_N = 1536, PANELS_COPY = 20 };
 
 typedef struct gemm_run {
     const ps_gemm *g;

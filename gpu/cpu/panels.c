@@ -186,6 +186,9 @@ INLINE void store(const ps_panel_product *p, float *c, __m512 sum, __mmask16 som
 #define MADD_BF16(sum, a, b) \
     _mm512_dpbf16_ps(sum, (__m512bh)_mm512_castps_si512(a), (__m512bh)_mm512_castps_si512(b))
 
+/* B comes from the second cache. */
+enum { NEXT_B = 12 * PS_PANEL_B };
+
 /* C's lines are asked for while the sums are made. */
 #define MULTIPLY(name, target, registers, madd)                                               \
     target static void name(const ps_panel_product *p)                                        \
@@ -200,6 +203,8 @@ INLINE void store(const ps_panel_product *p, float *c, __m512 sum, __mmask16 som
                 _mm512_setzero_ps();                                                          \
         for (int64_t l = 0; l < p->lanes; l++, a += PS_PANEL_A, b += PS_PANEL_B) {            \
             __m512 column[registers];                                                         \
+            _Pragma("GCC unroll 3") for (int j = 0; j < registers; j++)                       \
+                __builtin_prefetch(b + NEXT_B + j * LANES);                                   \
             _Pragma("GCC unroll 3") for (int j = 0; j < registers; j++) column[j] =           \
                 _mm512_load_ps(b + j * LANES);                                                \
             _Pragma("GCC unroll 8") for (int i = 0; i < PS_PANEL_A; i++)                      \
