@@ -1,18 +1,17 @@
 /* certificate_issue: requests into certificate and key files.
  *
- * Happy path: check the request, read the CA, make a key, build and sign, write both files,
- * name the key, name the certificate. Everything that can be wrong is found before the first byte
- * is written; when the certificate cannot take its name, a new key is removed again. */
+ * Happy path: check the request, read the CA, make a key, build and sign, write both files
+ * (pem_pair.h). Everything that can be wrong is found before the first byte is written. */
 #include "common/security/certificate_issue.h"
 
 #include "common/base/host.h"
 #include "common/base/mem.h"
-#include "common/base/new_file.h"
 #include "common/base/target.h"
 #include "common/security/certificate.h"
 #include "common/security/certificate_build.h"
 #include "common/security/crypto_error.h"
 #include "common/security/pem_file.h"
+#include "common/security/pem_pair.h"
 
 #include <openssl/bio.h>
 #include <openssl/pem.h>
@@ -113,77 +112,17 @@ static ps_status set_validity(ps_certificate_facts *facts, ps_validity asked, in
     return PS_OK;
 }
 
-/* Written, but without its name until it is finished. */
-static ps_status begin_file(const char *file, BIO *bio, const ps_new_file_options *options,
-                            ps_new_file **out)
-{
-    char *text = NULL;
-    long len = BIO_get_mem_data(bio, &text);
-    ps_status st = ps_new_file_open(file, options, out);
-    return st ? st : ps_new_file_write(*out, text, (size_t)len);
-}
-
-static ps_status begin_certificate(const char *file, X509 *cert, bool force, ps_new_file **out)
-{
-    BIO *bio = BIO_new(BIO_s_mem());
-    ps_status st;
-    if (!bio || PEM_write_bio_X509(bio, cert) != 1)
-        st = ps_crypto_fail(PS_INTERNAL, "certificate %s", file);
-    else
-        st = begin_file(file, bio, &(ps_new_file_options){.force = force, .mode = 0644}, out);
-    BIO_free(bio);
-    return st;
-}
-
-static ps_status begin_key(const char *file, EVP_PKEY *key, bool force, ps_new_file **out)
-{
-    BIO *bio = BIO_new(BIO_s_secmem()); /* wiped when it is freed */
-    ps_new_file_options options = {.force = force, .mode = 0600, .secret = true};
-    ps_status st;
-    if (!bio || PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) != 1)
-        st = ps_crypto_fail(PS_INTERNAL, "private key %s", file);
-    else
-        st = begin_file(file, bio, &options, out);
-    BIO_free(bio);
-    return st;
-}
-
-/* Both are whole on disk before either takes its name. */
-static ps_status write_pair(X509 *cert, const char *cert_file, EVP_PKEY *key, const char *key_file,
-                            bool force)
-{
-    ps_new_file *keys = NULL, *certs = NULL;
-    ps_status st = begin_key(key_file, key, force, &keys);
-    if (!st)
-        st = begin_certificate(cert_file, cert, force, &certs);
-    if (st)
-        goto out;
-    st = ps_new_file_finish(&keys);
-    if (st)
-        goto out;
-    st = ps_new_file_finish(&certs);
-    if (st && !force)
-        (void)unlink(key_file);
-out:
-    ps_new_file_drop(&keys);
-    ps_new_file_drop(&certs);
-    return st;
-}
-
 /* Makes a key and its certificate and writes both. issuer NULL: self-signed. */
-static ps_status issue(const ps_certificate_facts *facts, const authority *issuer,
-                       const char *cert_file, const char *key_file, bool force)
+static ps_status issue(const ps_certificate_facts *facts, const authority *issuer, ps_pem_pair *to)
 {
-    EVP_PKEY *key = NULL;
-    X509 *cert = NULL;
-    ps_status st = ps_certificate_new_key(&key);
+    ps_status st = ps_certificate_new_key(&to->key);
     if (!st)
-        st = ps_certificate_build(facts, key, issuer ? issuer->cert : NULL,
-                                  issuer ? issuer->key : NULL, &cert);
+        st = ps_certificate_build(facts, to->key, issuer ? issuer->cert : NULL,
+                                  issuer ? issuer->key : NULL, &to->cert);
     if (!st)
-        st = write_pair(cert, cert_file, key, key_file, force);
-    X509_free(cert);
-    EVP_PKEY_free(key);
+        st = ps_pem_pair_write(to);
+    X509_free(to->cert);
+    EVP_PKEY_free(to->key);
     return st;
 }
 
@@ -205,7 +144,9 @@ ps_status ps_certificate_create_ca(const ps_ca_request *request)
         .is_ca = true,
     };
     st = set_validity(&facts, request->validity, 0, request->days, PS_CA_DAYS);
-    return st ? st : issue(&facts, NULL, request->cert_file, request->key_file, request->force);
+    ps_pem_pair to = {
+        .cert_file = request->cert_file, .key_file = request->key_file, .force = request->force};
+    return st ? st : issue(&facts, NULL, &to);
 }
 
 static ps_status create_leaf(const ps_leaf_request *request, ps_role role)
@@ -239,7 +180,11 @@ static ps_status create_leaf(const ps_leaf_request *request, ps_role role)
         int64_t last = ps_certificate_not_after(ca.cert);
         facts.not_after =
             facts.not_after < last ? facts.not_after : last; /* no longer than the CA */
-        st = issue(&facts, &ca, request->cert_file, request->key_file, request->force);
+        ps_pem_pair to = {.cert_file = request->cert_file,
+                          .key_file = request->key_file,
+                          .force = request->force,
+                          .disk = request->disk};
+        st = issue(&facts, &ca, &to);
     }
 out:
     authority_free(&ca);

@@ -15,7 +15,7 @@
 #ifndef PS_SECURITY_CERTIFICATE_ISSUE_H
 #define PS_SECURITY_CERTIFICATE_ISSUE_H
 
-#include "common/base/status.h"
+#include "common/base/disk.h"
 #include "common/security/identity.h"
 
 #include <stddef.h>
@@ -49,6 +49,7 @@ typedef struct ps_leaf_request {
     int days; /* 0: PS_LEAF_DAYS_MAX, which is also the most */
     bool force;
     ps_validity validity;
+    const ps_disk *disk; /* that the files are written to; NULL: ps_disk_system */
 } ps_leaf_request;
 
 /* CA:TRUE, path length 0, keyCertSign. */

@@ -3,6 +3,7 @@
 #include "common/security/certificate_issue.h"
 
 #include "tests/lib/check_main.h"
+#include "tests/lib/fault_disk.h"
 #include "tests/lib/pki.h"
 
 #include <stdio.h>
@@ -198,6 +199,79 @@ START_TEST(nothing_is_overwritten_without_force)
 }
 END_TEST
 
+/* Of the pair in w.pem and w.key: is it a pair, and the one from before? */
+static bool is_pair(void)
+{
+    char out[512];
+    return shell(
+               "openssl x509 -in w.pem -noout -pubkey > a && openssl pkey -in w.key -pubout > b && "
+               "cmp a b",
+               out, sizeof out) == 0;
+}
+
+static ps_status renew(const ps_disk *disk)
+{
+    char ca[PS_TEST_PATH_MAX], ca_key[PS_TEST_PATH_MAX], cert[PS_TEST_PATH_MAX],
+        key[PS_TEST_PATH_MAX];
+    return ps_certificate_create_client(&(ps_leaf_request){
+        .ca_cert_file = at("ca.pem", ca),
+        .ca_key_file = at("ca.key", ca_key),
+        .role = PS_ROLE_WORKER,
+        .name = "w1",
+        .cert_file = at("w.pem", cert),
+        .key_file = at("w.key", key),
+        .force = true,
+        .disk = disk,
+    });
+}
+
+START_TEST(whatever_fails_key_and_certificate_belong_together)
+{
+    fault_disk fault;
+    ps_disk disk = fault_disk_table(&fault);
+    unsigned long k = 1;
+    ps_test_pki_open(&pki, "lab");
+    ck_assert_int_eq(client_into("w.pem", "w.key", false), PS_OK);
+    expect_output("chmod 0640 w.key; sha256sum w.pem w.key > before; ls > names; echo ok", 0, "ok");
+    do {
+        fault.operations = 0;
+        fault.fail_at = k;
+        ps_status st = renew(&disk);
+        ck_assert(is_pair());
+        if (st) /* and it is the one from before, with its mode */
+            expect_output(
+                "sha256sum -c before && rm -f a b && ls | diff - names && stat -c %a w.key", 0,
+                "640");
+        else
+            expect_output(
+                "rm -f a b w.*.old; chmod 0640 w.key; sha256sum w.pem w.key > before; echo ok", 0,
+                "ok");
+    } while (fault.operations >= k++);
+    ck_assert_uint_ge(k, 12);
+    ps_test_pki_close(&pki);
+}
+END_TEST
+
+START_TEST(a_first_pair_is_there_whole_or_not_at_all)
+{
+    fault_disk fault;
+    ps_disk disk = fault_disk_table(&fault);
+    unsigned long k = 1;
+    ps_test_pki_open(&pki, "lab");
+    do {
+        fault.operations = 0;
+        fault.fail_at = k;
+        if (renew(&disk))
+            expect_output("ls w.* 2>&1", 1, "No such file");
+        else
+            ck_assert(is_pair());
+        expect_output("rm -f w.* a b; echo ok", 0, "ok");
+    } while (fault.operations >= k++);
+    ck_assert_uint_ge(k, 10);
+    ps_test_pki_close(&pki);
+}
+END_TEST
+
 static void expect_bad(ps_leaf_request r, ps_status (*create)(const ps_leaf_request *),
                        const char *says)
 {
@@ -388,6 +462,8 @@ static const ps_check_case cases[] = {
     {&key_files_are_for_their_owner},
     {&serials_are_128_random_bits},
     {&nothing_is_overwritten_without_force, 60},
+    {&whatever_fails_key_and_certificate_belong_together, 60},
+    {&a_first_pair_is_there_whole_or_not_at_all, 60},
     {&bad_requests_are_refused_and_write_nothing},
     {&certificates_are_in_force_from_some_minutes_ago},
     {&an_expired_ca_signs_nothing},
