@@ -386,8 +386,10 @@ ps_status ps_daemon_run(ps_daemon *d)
     char metrics[16] = "off";
     if (d->http)
         (void)snprintf(metrics, sizeof metrics, "%u", ps_http_port(d->http));
-    ps_log_notice("psd", "ready version=%s listen=%s:%u metrics=%s", d->version,
-                  d->conf->listen.address, ps_rpc_server_port(d->server), metrics);
+    const char *address = d->conf->listen.address;
+    bool v6 = strchr(address, ':') != NULL;
+    ps_log_notice("psd", "ready version=%s listen=%s%s%s:%u metrics=%s", d->version, v6 ? "[" : "",
+                  address, v6 ? "]" : "", ps_rpc_server_port(d->server), metrics);
     ps_notify_ready("serving");
     ps_audit_write(d->audit, &(ps_audit_event){.event = "start", .reason = d->version});
     ps_loop_run(d->loop);

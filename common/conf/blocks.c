@@ -42,6 +42,8 @@ static ps_status parse_port(const char *text, const char *origin, int64_t *port)
     return PS_OK;
 }
 
+#define NO_HOST "/@?# \t" /* what an address has not, and a URL has */
+
 ps_status ps_conf_parse_endpoint(const char *text, const char *origin, char **host, int64_t *port)
 {
     const char *start = text;
@@ -57,6 +59,9 @@ ps_status ps_conf_parse_endpoint(const char *text, const char *origin, char **ho
     if (!end)
         end = after = *text == '[' ? NULL : text + strlen(text);
     size_t len = end ? (size_t)(end - start) : 0;
+    if (text[strcspn(text, NO_HOST)])
+        return ps_fail(PS_INVALID_ARGUMENT, "%s: '%.80s' is not host:port; no URL is wanted",
+                       origin, text);
     if (!end || len > 255 || (*after && *after != ':') || (!len && !*after))
         return ps_fail(PS_INVALID_ARGUMENT, "%s: '%.80s' is not host:port (IPv6: [::1]:port)",
                        origin, text);

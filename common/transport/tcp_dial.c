@@ -192,11 +192,12 @@ ps_status ps_tcp_split(const char *target, char host[256], char port[8])
         begin++;
         len -= 2;
     } else if (colon && memchr(target, ':', len)) {
-        return ps_fail(PS_INVALID_ARGUMENT, "address \"%s\": write [IP]:PORT", target);
+        return ps_fail(PS_INVALID_ARGUMENT, "address \"%s\": %s", target,
+                       strchr(target, '/') ? "no URL is wanted, but HOST:PORT" : "write [IP]:PORT");
     }
-    char *end = NULL;
-    unsigned long number = colon ? strtoul(colon + 1, &end, 10) : 0;
-    if (len == 0 || len > 255 || !end || *end || end == colon + 1 || number == 0 || number > 65535)
+    size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
+    unsigned long number = digits && !colon[1 + digits] ? strtoul(colon + 1, NULL, 10) : 0;
+    if (len == 0 || len > 255 || number == 0 || number > 65535)
         return ps_fail(PS_INVALID_ARGUMENT, "address \"%s\": not HOST:PORT", target);
     memcpy(host, begin, len);
     host[len] = 0;

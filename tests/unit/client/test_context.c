@@ -136,6 +136,7 @@ START_TEST(a_server_without_a_port_is_on_psds_own)
                                            {"[::1]:5", "[::1]:5"},
                                            {"host:0", "host:0"},
                                            {"host:port", "host:port"},
+                                           {"https://host:5", "https://host:5"},
                                            {":7600", ":7600"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *with = ps_context_with_port(cases[i][0]);

@@ -399,8 +399,9 @@ START_TEST(endpoints_are_taken_apart)
     ck_assert_int_eq(port, 0);
     ck_assert_int_eq(ps_conf_parse_endpoint("fe80::1", "--listen", &host, &port), PS_OK);
     ck_assert_str_eq(host, "fe80::1");
-    static const char *const bad[] = {"",     ":",      "h:",   "h:x", "h:65536",
-                                      "[::1", "[::1]x", "h:-1", "[]",  "h:123456"};
+    static const char *const bad[] = {"",       ":",    "h:", "h:x",      "h:65536",      "[::1",
+                                      "[::1]x", "h:-1", "[]", "h:123456", "https://h:80", "h:80/",
+                                      "u@h:80", "h :80"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         ck_assert_msg(ps_conf_parse_endpoint(bad[i], "--listen", &host, &port) ==
                           PS_INVALID_ARGUMENT,

@@ -211,7 +211,30 @@ START_TEST(a_dial_that_is_freed_says_nothing)
 }
 END_TEST
 
+START_TEST(what_is_no_address_is_refused)
+{
+    static const char *const bad[][2] = {{"https://psd.example:7600", "no URL is wanted"},
+                                         {"::1:7600", "write [IP]:PORT"},
+                                         {"psd.example", "not HOST:PORT"},
+                                         {"psd.example:0", "not HOST:PORT"},
+                                         {"psd.example:+80", "not HOST:PORT"},
+                                         {"psd.example: 80", "not HOST:PORT"},
+                                         {"psd.example:65536", "not HOST:PORT"},
+                                         {"psd.example:80/", "not HOST:PORT"},
+                                         {":80", "not HOST:PORT"}};
+    char host[256], number[8];
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ck_assert_int_eq(ps_tcp_split(bad[i][0], host, number), PS_INVALID_ARGUMENT);
+        ck_assert_msg(strstr(ps_error_message(), bad[i][1]), "%s", ps_error_message());
+    }
+    ck_assert_int_eq(ps_tcp_split("[::1]:7600", host, number), PS_OK);
+    ck_assert_str_eq(host, "::1");
+    ck_assert_str_eq(number, "7600");
+}
+END_TEST
+
 static const ps_check_case cases[] = {
+    {&what_is_no_address_is_refused, 20},
     {&an_address_that_says_nothing_does_not_hold_up_the_next, 20},
     {&an_address_that_refuses_makes_way_at_once, 20},
     {&a_dial_that_is_freed_says_nothing, 20},
