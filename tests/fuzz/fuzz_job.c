@@ -22,6 +22,17 @@ static void check_model(const ps_spec_model *model)
     ps_buf_free(&twice);
 }
 
+/* A plan that finds nothing new settles the section as it is, unless the job asks for more. */
+static void check_settled(ps_job_spec *spec)
+{
+    ps_buf text = PS_BUF_EMPTY;
+    ps_spec_model_format(spec->model, &text);
+    ps_status enough = ps_job_spec_check_inputs(spec, spec->model);
+    if ((ps_job_spec_settle(spec, ps_buf_slice(&text)) == PS_OK) != (enough == PS_OK))
+        abort();
+    ps_buf_free(&text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     ps_job_spec *spec = NULL;
@@ -33,8 +44,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if ((spec->kind == PS_SPEC_TRAIN) != (spec->model != NULL) || !ps_job_spec_name_ok(spec->name))
         abort();
-    if (spec->model)
+    if (spec->model) {
         check_model(spec->model);
+        check_settled(spec);
+    }
     ps_job_spec_free(&spec);
     return 0;
 }

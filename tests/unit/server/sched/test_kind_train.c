@@ -1,4 +1,6 @@
 /* kind_train: plan, epochs, evaluation, and what fails a training job. */
+#include "common/base/mem.h"
+#include "server/sched/plan.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/world.h"
 
@@ -258,6 +260,27 @@ START_TEST(a_plan_that_settles_another_model_fails_the_job)
 }
 END_TEST
 
+START_TEST(a_plan_without_what_the_job_needs_is_refused)
+{
+    static const char yaml[] =
+        "kind: train\nname: a\nmodel: {architecture: mlp, layers: [2, 2]}\n"
+        "train: {epochs: 1, optimizer: {name: sgd, learning_rate: 1}}\n"
+        "data: {format: csv, train: {features: /x}, normalise: {from: data}}",
+                      found[] = "{architecture: mlp, layers: [2, 2], input_mean: [0, 1], "
+                                "input_std: [1, 2]}";
+    ps_job_spec *spec = NULL;
+    char *settled = NULL;
+    ck_assert_int_eq(ps_job_spec_parse(ps_slice_str(yaml), "job", &spec), PS_OK);
+    ck_assert_int_eq(ps_plan_settled(spec, ps_slice_str(""), &settled), PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "nobody has taken mean and deviation"));
+    ck_assert_ptr_null(settled);
+    ck_assert_int_eq(ps_plan_settled(spec, ps_slice_str(found), &settled), PS_OK);
+    ck_assert_ptr_nonnull(strstr(settled, "input_mean: [0,1], input_std: [1,2]}"));
+    ps_free(&settled);
+    ps_job_spec_free(&spec);
+}
+END_TEST
+
 START_TEST(a_stored_model_of_other_shapes_fails_the_job_and_one_of_the_same_does_not)
 {
     ps_world *w = ps_world_new(NULL, true);
@@ -360,6 +383,7 @@ static const ps_check_case cases[] = {
     {&what_a_plan_settles_goes_with_every_task_and_into_the_model},
     {&a_checkpoint_of_before_plans_settled_anything_is_gone_on_from},
     {&a_plan_that_settles_another_model_fails_the_job},
+    {&a_plan_without_what_the_job_needs_is_refused},
     {&a_stored_model_of_other_shapes_fails_the_job_and_one_of_the_same_does_not},
     {&a_warm_up_that_takes_all_of_the_job_is_said},
     {&progress_counts_rows_and_means_over_the_last_seconds},
