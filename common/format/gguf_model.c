@@ -280,29 +280,10 @@ static ps_status find_architecture(const ps_gguf *file, char out[64])
                    ps_conf_quote(out).text);
 }
 
-/* One of several files has only some of the tensors, and all but the first no other keys. */
-static ps_status check_whole(const ps_gguf *file)
-{
-    const ps_gguf_key *count = ps_gguf_find_key(file, "split.count");
-    const ps_gguf_key *number = ps_gguf_find_key(file, "split.no");
-    uint64_t n = 0, i = 0;
-    ps_status st = count ? ps_gguf_get_uint(count, &n) : PS_OK;
-    if (!st && number)
-        st = ps_gguf_get_uint(number, &i);
-    if (st || n < 2)
-        return st;
-    return ps_fail(PS_INVALID_ARGUMENT,
-                   "it is part %" PRIu64 " of a model in %" PRIu64 " files; put them together "
-                   "first: llama-gguf-split --merge FIRST-PART WHOLE.gguf",
-                   i < n ? i + 1 : i, n);
-}
-
 ps_status ps_gguf_model(const ps_gguf *file, ps_spec_model **out)
 {
     char architecture[64];
-    ps_status st = check_whole(file);
-    if (!st)
-        st = find_architecture(file, architecture);
+    ps_status st = find_architecture(file, architecture);
     if (st)
         return st;
     source s = {.file = file, .architecture = architecture};

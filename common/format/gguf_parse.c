@@ -278,6 +278,16 @@ static ps_status settle_keys(ps_gguf *f)
     return st;
 }
 
+ps_status ps_gguf_sort_tensors(ps_gguf *f)
+{
+    qsort(f->tensors, f->n_tensors, sizeof *f->tensors, compare_names);
+    for (size_t i = 1; i < f->n_tensors; i++)
+        if (!compare_names(&f->tensors[i - 1], &f->tensors[i]))
+            return ps_fail(PS_CORRUPT, "tensor %.*s is there twice",
+                           PS_GGUF_NAME(f->tensors[i].name));
+    return PS_OK;
+}
+
 static ps_status settle_tensors(parser *p)
 {
     ps_gguf *f = p->file;
@@ -298,12 +308,7 @@ static ps_status settle_tensors(parser *p)
         if (f->tensors[i].begin < f->tensors[i - 1].end)
             return ps_fail(PS_CORRUPT, "tensors %.*s and %.*s overlap",
                            PS_GGUF_NAME(f->tensors[i - 1].name), PS_GGUF_NAME(f->tensors[i].name));
-    qsort(f->tensors, f->n_tensors, sizeof *f->tensors, compare_names);
-    for (size_t i = 1; i < f->n_tensors; i++)
-        if (!compare_names(&f->tensors[i - 1], &f->tensors[i]))
-            return ps_fail(PS_CORRUPT, "tensor %.*s is there twice",
-                           PS_GGUF_NAME(f->tensors[i].name));
-    return PS_OK;
+    return ps_gguf_sort_tensors(f);
 }
 
 static ps_status read_start(parser *p, uint64_t *n_tensors, uint64_t *n_keys)

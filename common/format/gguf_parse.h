@@ -35,6 +35,7 @@ typedef struct ps_gguf_tensor {
     uint32_t n_dims;                  /* 1 to PS_GGUF_MAX_DIMS */
     uint64_t sides[PS_GGUF_MAX_DIMS]; /* the rows' length first; from 1; 1 behind n_dims */
     uint64_t begin, end;              /* bytes of the file */
+    size_t part;                      /* which file that is (gguf_parts.h); 0 when parsed */
 } ps_gguf_tensor;
 
 typedef struct ps_gguf {
@@ -51,6 +52,8 @@ typedef struct ps_gguf {
  * psd does not read: the message names key or tensor. */
 PS_MUST_CHECK ps_status ps_gguf_parse(ps_slice head, uint64_t file_bytes, ps_gguf **out);
 void ps_gguf_free(ps_gguf **file);
+/* By name; PS_CORRUPT: one is there twice. For who has added tensors. */
+PS_MUST_CHECK ps_status ps_gguf_sort_tensors(ps_gguf *file);
 
 /* A printable name for a message, cut at 80 bytes. */
 #define PS_GGUF_NAME(slice) (int)((slice).len < 80 ? (slice).len : 80), (const char *)(slice).data

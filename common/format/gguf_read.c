@@ -1,59 +1,33 @@
-/* The row `gguf` of model_in: a file of llama.cpp with a gpt2 or llama model. Happy path: as much
- * of the file is read as its header takes; keys say the model, each tensor of the layout is found
+/* The row `gguf` of model_in: a file of llama.cpp, or several, with a gpt2 or llama model. Happy
+ * path: the headers are read (gguf_parts.c); keys say the model, each tensor of the layout is found
  * by its name, and then its numbers are read piece by piece, with the writer's changes (gguf.c)
  * undone. A matrix that has to be transposed is gathered first; so memory is that of the largest
  * such matrix, and never the model's. */
 #include "common/base/mem.h"
 #include "common/format/gguf_header.h"
 #include "common/format/gguf_model.h"
+#include "common/format/gguf_parts.h"
 #include "common/format/numbers.h"
-#include "common/format/regular_file.h"
 
 #include <inttypes.h>
-#include <unistd.h>
 
-enum { FIRST_READ = 1 << 20, MOST_BYTES = PS_MODEL_IN_PIECE * sizeof(float) };
+enum { MOST_BYTES = PS_MODEL_IN_PIECE * sizeof(float) };
 
 /* Where a tensor of the layout is. */
 typedef struct place {
     ps_gguf_type type;
-    uint64_t begin; /* byte of the file */
+    size_t part;
+    uint64_t begin; /* byte of that part */
 } place;
 
 struct ps_model_reader {
     const ps_model_in_about *about;
-    char *path;
-    int fd;
-    uint64_t size;
-    uint8_t *head; /* the file's first bytes, while it is opened */
-    ps_gguf *file; /* the same */
-    place *places; /* by the layout's order */
+    ps_gguf_parts parts; /* with its keys and tensors while it is opened */
+    place *places;       /* by the layout's order */
     uint8_t *bytes;
     size_t gathered_of; /* the tensor that is gathered, in the file's order of numbers */
     float *gathered;    /* or NULL */
 };
-
-/* ---- the header ---- */
-
-static ps_status read_head(ps_model_reader *r)
-{
-    for (uint64_t len = FIRST_READ;; len *= 4) {
-        len = len < r->size ? len : r->size;
-        len = len < PS_GGUF_MAX_HEADER ? len : PS_GGUF_MAX_HEADER;
-        r->head = ps_try_alloc_raw((size_t)len);
-        if (!r->head)
-            return ps_fail(PS_NO_MEMORY, "header of %" PRIu64 " bytes", len);
-        ps_status st = ps_regular_read(r->fd, r->path, 0, r->head, (size_t)len);
-        if (st)
-            return st;
-        st = ps_gguf_parse(ps_slice_of(r->head, (size_t)len), r->size, &r->file);
-        if (st == PS_AGAIN && len == PS_GGUF_MAX_HEADER)
-            st = ps_fail(PS_CORRUPT, "a header of more than %d bytes", PS_GGUF_MAX_HEADER);
-        if (st != PS_AGAIN)
-            return st ? ps_wrap(st, "%s", r->path) : PS_OK;
-        ps_free(&r->head);
-    }
-}
 
 /* ---- tensors ---- */
 
@@ -68,6 +42,11 @@ static ps_status check_sides(const ps_gguf_tensor *have, const char *name, const
                    name, want[1], want[0]);
 }
 
+static place place_of(const ps_gguf_tensor *t)
+{
+    return (place){.type = t->type, .part = t->part, .begin = t->begin};
+}
+
 static ps_status find_place(const ps_gguf *file, const ps_lm_tensor *want, place *out, bool *used)
 {
     uint64_t sides[2];
@@ -75,7 +54,7 @@ static ps_status find_place(const ps_gguf *file, const ps_lm_tensor *want, place
     if (!have)
         return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is missing", want->gguf);
     ps_gguf_sides(want, sides);
-    *out = (place){.type = have->type, .begin = have->begin};
+    *out = place_of(have);
     used[have - file->tensors] = true;
     return check_sides(have, want->gguf, sides);
 }
@@ -87,8 +66,8 @@ static ps_status read_stored(ps_model_reader *r, const place *p, uint64_t first,
                              float *out)
 {
     size_t numbers = ps_gguf_block_numbers(p->type), bytes = ps_gguf_block_bytes(p->type);
-    ps_status st = ps_regular_read(r->fd, r->path, p->begin + first / numbers * bytes, r->bytes,
-                                   n / numbers * bytes);
+    ps_status st = ps_gguf_parts_read(&r->parts, p->part, p->begin + first / numbers * bytes,
+                                      r->bytes, n / numbers * bytes);
     if (!st)
         ps_gguf_decode(p->type, r->bytes, n, out);
     return st;
@@ -124,8 +103,8 @@ static ps_status gather(ps_model_reader *r, size_t i)
     ps_free(&r->gathered);
     r->gathered = ps_try_alloc_raw((size_t)all * sizeof *r->gathered);
     if (!r->gathered)
-        return ps_fail(PS_NO_MEMORY, "%s: no memory for the %" PRIu64 " numbers of tensor %s",
-                       r->path, all, t->gguf);
+        return ps_fail(PS_NO_MEMORY, "no memory for the %" PRIu64 " numbers of tensor %s", all,
+                       t->gguf);
     r->gathered_of = i;
     ps_status st = PS_OK;
     for (uint64_t at = 0; !st && at < all; at += PS_MODEL_IN_PIECE) {
@@ -178,13 +157,13 @@ static ps_status read_pair(void *state, int which, uint64_t first, size_t n, flo
 /* gpt2's head is the embedding; older files have it a second time, maybe as another type. */
 static ps_status check_head(ps_model_reader *r, bool *used)
 {
-    const ps_gguf_tensor *embedding = ps_gguf_find_tensor(r->file, "token_embd.weight");
-    const ps_gguf_tensor *head = ps_gguf_find_tensor(r->file, "output.weight");
+    const ps_gguf_tensor *embedding = ps_gguf_find_tensor(r->parts.whole, "token_embd.weight");
+    const ps_gguf_tensor *head = ps_gguf_find_tensor(r->parts.whole, "output.weight");
     if (!head || !r->about->model->tie_embeddings)
         return PS_OK;
-    used[head - r->file->tensors] = true;
+    used[head - r->parts.whole->tensors] = true;
     ps_numbers_differ differ;
-    pair both = {r, {{head->type, head->begin}, {embedding->type, embedding->begin}}};
+    pair both = {r, {place_of(head), place_of(embedding)}};
     ps_status st = check_sides(head, "output.weight", embedding->sides);
     if (!st)
         st = ps_numbers_compare(read_pair, &both, head->sides[0] * head->sides[1], &differ);
@@ -202,12 +181,12 @@ static ps_status check_head(ps_model_reader *r, bool *used)
 /* What llama.cpp divides the frequencies of RoPE by; all ones change nothing. */
 static ps_status check_frequencies(ps_model_reader *r, bool *used)
 {
-    const ps_gguf_tensor *t = ps_gguf_find_tensor(r->file, "rope_freqs.weight");
+    const ps_gguf_tensor *t = ps_gguf_find_tensor(r->parts.whole, "rope_freqs.weight");
     if (!t || strcmp(r->about->model->architecture, "llama") != 0)
         return PS_OK;
-    used[t - r->file->tensors] = true;
+    used[t - r->parts.whole->tensors] = true;
     float values[PS_GGUF_BLOCK];
-    const place where = {.type = t->type, .begin = t->begin};
+    const place where = place_of(t);
     uint64_t all = t->sides[0] * t->sides[1] * t->sides[2] * t->sides[3];
     for (uint64_t at = 0; at < all; at += PS_GGUF_BLOCK) {
         size_t n = all - at < PS_GGUF_BLOCK ? (size_t)(all - at) : PS_GGUF_BLOCK;
@@ -227,19 +206,20 @@ static ps_status check_frequencies(ps_model_reader *r, bool *used)
 static ps_status find_places(ps_model_reader *r)
 {
     const ps_model_in_about *about = r->about;
-    bool *used = ps_alloc_array(r->file->n_tensors + 1, sizeof *used);
+    const ps_gguf *file = r->parts.whole;
+    bool *used = ps_alloc_array(file->n_tensors + 1, sizeof *used);
     ps_status st = PS_OK;
     r->places = ps_alloc_array(about->n, sizeof *r->places);
     for (size_t i = 0; !st && i < about->n; i++)
-        st = find_place(r->file, &about->tensors[i], &r->places[i], used);
+        st = find_place(file, &about->tensors[i], &r->places[i], used);
     if (!st)
         st = check_head(r, used);
     if (!st)
         st = check_frequencies(r, used);
-    for (size_t i = 0; !st && i < r->file->n_tensors; i++)
+    for (size_t i = 0; !st && i < file->n_tensors; i++)
         if (!used[i])
             st = ps_fail(PS_INVALID_ARGUMENT, "tensor %.*s is none of a %s model",
-                         PS_GGUF_NAME(r->file->tensors[i].name), about->model->architecture);
+                         PS_GGUF_NAME(file->tensors[i].name), about->model->architecture);
     ps_free(&used);
     return st;
 }
@@ -251,11 +231,7 @@ static void gguf_close(ps_model_reader **reader)
     ps_model_reader *r = *reader;
     if (!r)
         return;
-    if (r->fd >= 0)
-        (void)close(r->fd);
-    ps_gguf_free(&r->file);
-    ps_free(&r->head);
-    ps_free(&r->path);
+    ps_gguf_parts_clear(&r->parts);
     ps_free(&r->places);
     ps_free(&r->bytes);
     ps_free(&r->gathered);
@@ -264,9 +240,9 @@ static void gguf_close(ps_model_reader **reader)
 
 static ps_status understand(ps_model_reader *r, ps_model_in_about *about)
 {
-    ps_status st = ps_gguf_model(r->file, &about->model);
+    ps_status st = ps_gguf_model(r->parts.whole, &about->model);
     if (!st)
-        st = ps_gguf_words(r->file, about);
+        st = ps_gguf_words(r->parts.whole, about);
     if (!st)
         ps_lm_layout(about->model, &about->tensors, &about->n);
     return st ? st : find_places(r);
@@ -276,19 +252,13 @@ static ps_status gguf_open(const char *path, ps_model_in_about *about, ps_model_
 {
     ps_model_reader *r = ps_new(ps_model_reader);
     r->about = about;
-    r->path = ps_strdup(path);
     r->bytes = ps_alloc(MOST_BYTES);
-    ps_status st = ps_regular_open(path, &r->fd, &r->size);
-    if (st)
-        r->fd = -1;
-    if (!st)
-        st = read_head(r);
+    ps_status st = ps_gguf_parts_open(path, &r->parts);
     if (!st) {
         st = understand(r, about);
         st = st ? ps_wrap(st, "%s", path) : PS_OK;
     }
-    ps_gguf_free(&r->file); /* of which nothing is needed any more, and it may be large */
-    ps_free(&r->head);
+    ps_gguf_parts_forget(&r->parts);
     if (st)
         gguf_close(&r);
     else

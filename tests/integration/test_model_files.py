@@ -647,6 +647,18 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
         reads("gpt2", change=lambda w, t: w.add_string("x.long", "long" * 500000))
         assert "tokenizer: \"gpt2\"" in reads("gpt2", change=drop("tokenizer.ggml.pre"))["psd.model"]
 
+        for kind, part in (("gpt2", 3), ("llama", 1)):  # in several files; any of them stands for all
+            means = write(kind, types=(types.F16,), split_max_tensors=5)
+            files = sorted(cluster.dir.glob("other-*-of-*.gguf"))
+            cluster.psctl("import", files[part], "other", "--replace")
+            cluster.psctl("export", "other", "-o", cluster.dir / "other.safetensors", "--force")
+            same({k: v for k, (d, v) in hf.read_safetensors(cluster.dir / "other.safetensors")[0].items()}, means)
+            files[1].unlink()
+            done = cluster.psctl("import", files[0], "bad", check=False)
+            assert done.returncode != 0 and f"and one is missing: {files[1]}: No such file" in done.stderr, done.stderr
+            for file in cluster.dir.glob("other-*-of-*.gguf"):
+                file.unlink()
+
         # a tokenizer that psd cannot use stays behind, and psctl says so
         left_out = "psctl: the tokenizer is left out, as psd cannot use it: key "
         for why, change in (("pre: 'llama-bpe' is not supported, only gpt-2", put("tokenizer.ggml.pre", "llama-bpe", text)),
@@ -679,7 +691,7 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
         refuses("key gpt2.attention.head_count_kv: 1 is not supported, only 2", "gpt2",
                 change=put("gpt2.attention.head_count_kv", 1, u32))
         refuses("key general.type: 'adapter' is not supported, only model", change=put("general.type", "adapter", text))
-        refuses("it is part 2 of a model in 3 files; put them together first: llama-gguf-split --merge", change=lambda w, t: (
+        refuses("it is part 2 of a model in 3 files, whose names must end as they were made", change=lambda w, t: (
             w.add_uint16("split.count", 3), w.add_uint16("split.no", 1)))
         reads("llama", change=lambda w, t: (w.add_bool("llama.attention.causal", True), w.add_uint16("split.count", 1),
                                             w.add_key_length(16), w.add_string("general.type", "model")))
