@@ -10,6 +10,7 @@
 #include "common/base/mem.h"
 #include "common/base/target.h"
 #include "common/format/source.h"
+#include "common/format/text_look.h"
 #include "common/format/token_file.h"
 #include "common/tokenizer/tokenizer.h"
 
@@ -64,7 +65,7 @@ static const ps_flag flags[] = {
 
 typedef struct count {
     uint64_t bytes, tokens;
-    uint64_t zeros; /* bytes that no text has */
+    ps_text_look look; /* for bytes that no text has */
 } count;
 
 typedef struct job {
@@ -139,19 +140,11 @@ static ps_status put(job *j)
     return st;
 }
 
-static uint64_t count_zeros(const uint8_t *bytes, size_t n)
-{
-    uint64_t zeros = 0;
-    for (size_t i = 0; i < n; i++)
-        zeros += bytes[i] == 0;
-    return zeros;
-}
-
 static ps_status feed(job *j, size_t len)
 {
     ps_encoder_feed(j->encoder, ps_slice_of(j->piece, len), &j->ids);
     j->each[j->at].bytes += len;
-    j->each[j->at].zeros += count_zeros(j->piece, len);
+    ps_text_look_feed(&j->each[j->at].look, ps_slice_of(j->piece, len));
     j->all.bytes += len;
     ps_status st = put(j);
     show(j, false);
@@ -171,6 +164,7 @@ static ps_status read_input(job *j, ps_source *source)
         if (st)
             return st;
     } while (got && !interrupted);
+    ps_text_look_end(&j->each[j->at].look);
     ps_encoder_finish(j->encoder, &j->ids);
     if (j->options->end)
         ps_ids_add(&j->ids, j->end);
@@ -225,7 +219,7 @@ static void report_json(const job *j, uint64_t file_bytes)
         ps_json_put_string(&w, "file", j->inputs->at[i]);
         ps_json_put_uint(&w, "bytes", j->each[i].bytes);
         ps_json_put_uint(&w, "tokens", j->each[i].tokens);
-        ps_json_put_uint(&w, "zero_bytes", j->each[i].zeros);
+        ps_json_put_uint(&w, "zero_bytes", j->each[i].look.zeros);
         ps_json_object_end(&w);
     }
     ps_json_array_end(&w);
@@ -234,18 +228,26 @@ static void report_json(const job *j, uint64_t file_bytes)
 }
 
 /* They are tokens like others, but whoever has a text does not expect them. */
-static void remark_zeros(const job *j)
+static void remark_bytes(const job *j)
 {
-    for (size_t i = 0; i < j->inputs->n && !j->options->binary; i++)
-        if (j->each[i].zeros)
+    for (size_t i = 0; i < j->inputs->n && !j->options->binary; i++) {
+        const ps_text_look *look = &j->each[i].look;
+        const char *given = j->inputs->at[i], *name = strcmp(given, "-") ? given : "standard input";
+        if (look->zeros)
             (void)fprintf(stderr,
                           "psctl: %s has %" PRIu64 " zero byte%s; is it text, and in UTF-8?\n",
-                          j->inputs->at[i], j->each[i].zeros, j->each[i].zeros == 1 ? "" : "s");
+                          name, look->zeros, look->zeros == 1 ? "" : "s");
+        else if (look->foreign)
+            (void)fprintf(stderr,
+                          "psctl: %s: byte %" PRIu64 " is no UTF-8; is it text in another "
+                          "encoding? (iconv -f ENCODING -t UTF-8)\n",
+                          name, look->at);
+    }
 }
 
 static void report(const job *j, uint64_t file_bytes)
 {
-    remark_zeros(j);
+    remark_bytes(j);
     if (j->client->json) {
         report_json(j, file_bytes);
         return;

@@ -93,6 +93,11 @@ def texts_and_token_files_go_through_pipes():
         reader = subprocess.Popen(["cat", folder / "fifo"], stdout=subprocess.PIPE)
         piped("--force", "-o", folder / "fifo", "/dev/fd/0", given=b"both")
         assert reader.communicate()[0] == out.stdout and stat.S_ISFIFO(os.stat(folder / "fifo").st_mode)
+        for given, remark in (("gr\u00fc\u00df".encode("latin-1"), b"standard input: byte 2 is no UTF-8"), ("gr\u00fc\u00df".encode(), b""),
+                              (b"a\0\xff", b"standard input has 1 zero byte;")):
+            said = piped("--force", "-o", folder / "whole", "-", given=given).stderr
+            assert (remark in said) if remark else not said, said
+            assert not piped("--force", "--binary", "-o", folder / "whole", "-", given=given).stderr
         os.mkfifo(folder / "in")  # of which one knows that nobody comes when nobody has come
         began = time.monotonic()
         assert b"in: a pipe that nobody writes" in piped("-o", folder / "none", folder / "in", status=6).stderr
