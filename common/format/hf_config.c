@@ -350,6 +350,8 @@ static ps_status write_section(const reader *r, which owner, ps_buf *out)
 static ps_status make_model(reader *r, ps_spec_model **out)
 {
     which owner = owner_of(r->type);
+    if (!*r->type)
+        return ps_fail(PS_INVALID_ARGUMENT, "model_type is missing; allowed: gpt2, llama");
     if (owner == NEITHER)
         return ps_fail(PS_INVALID_ARGUMENT, "model_type '%s' is not known; allowed: gpt2, llama",
                        r->type);

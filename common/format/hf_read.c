@@ -9,7 +9,10 @@
 #include "common/format/model_in.h"
 #include "common/tokenizer/tokenizer.h"
 
+#include <dirent.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { MAX_CONFIG = 1 << 20 };
@@ -21,12 +24,49 @@ struct ps_model_reader {
 
 /* ---- config and tokenizer ---- */
 
+/* What is there instead of a model's folder: *name gets a file's name. */
+static const char *what_is_there(const char *folder, char name[256])
+{
+    static const struct {
+        const char *end, *text;
+    } kinds[] = {
+        {".gguf", "; give the file: "},
+        {"adapter_model.safetensors",
+         "; an adapter (LoRA) is no model by itself, merge it into its "
+         "model first (merge_and_unload): "},
+        {"params.json", "; convert it first, as it is not in the format of Hugging Face: "},
+    };
+    const char *text = "";
+    DIR *entries = opendir(folder);
+    for (struct dirent *e; entries && !*text && (e = readdir(entries));)
+        for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !*text; i++) {
+            size_t len = strlen(e->d_name), end = strlen(kinds[i].end);
+            if (len < end || strcmp(e->d_name + len - end, kinds[i].end) != 0)
+                continue;
+            (void)snprintf(name, 256, "%s", e->d_name);
+            text = kinds[i].text;
+        }
+    if (entries)
+        (void)closedir(entries);
+    return text;
+}
+
+static ps_status no_folder(const char *folder)
+{
+    char name[256] = "";
+    const char *text = what_is_there(folder, name);
+    return ps_fail(PS_NOT_FOUND, "%s is no model's folder: it has no config.json%s%s", folder, text,
+                   name);
+}
+
 static ps_status read_config(ps_model_in_about *about, const char *folder)
 {
     ps_buf json = PS_BUF_EMPTY;
     char *path = ps_asprintf("%s/config.json", folder);
     ps_status st = ps_json_file_read(path, MAX_CONFIG, &json);
-    if (!st) {
+    if (st == PS_NOT_FOUND) {
+        st = no_folder(folder);
+    } else if (!st) {
         st = ps_hf_config_parse(ps_buf_slice(&json), &about->model);
         if (!st)
             st = ps_token_ids_read(ps_buf_slice(&json), &about->ids);

@@ -209,6 +209,10 @@ def folders_that_do_not_fit_are_refused_in_one_line():
             path.write_text(json.dumps({"weight_map": {"wte.weight": entry}}))
             (folder / "model.safetensors").unlink()
 
+        refuses("model_type is missing; allowed: gpt2, llama", change=lambda f: (f / "config.json").write_text("{}"))
+        for there, text in (("a.gguf", "; give the file: a.gguf"), ("adapter_model.safetensors", "; an adapter (LoRA) is no model"),
+                            ("readme", "bad is no model's folder: it has no config.json")):
+            refuses(text, change=lambda f, there=there: (f / "config.json").rename(f / there), status=5)
         refuses("model_type 'bert' is not known; allowed: gpt2, llama", config={"model_type": "bert"})
         refuses("rope_type: llama3 is not supported, only default", "llama", config={"rope_scaling": {"rope_type": "llama3"}})
         refuses("attention_bias: true is not supported", "llama", config={"attention_bias": True})
