@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 /* Plenty for psd; some systems have a billion, and what walks over all of them would take long. */
@@ -95,17 +96,58 @@ static memory read_memory(uint64_t machine, uint64_t left)
     return m;
 }
 
-static uint64_t meminfo(const char *key, uint64_t otherwise)
+static bool meminfo(const char *key, uint64_t *out)
 {
     char proc[PATH_MAX + 8];
-    uint64_t kib;
     (void)snprintf(proc, sizeof proc, "%s/proc", root);
-    return ps_cgroup_number(proc, "meminfo", key, &kib) ? kib * 1024 : otherwise;
+    if (!ps_cgroup_number(proc, "meminfo", key, out))
+        return false;
+    *out *= 1024;
+    return true;
+}
+
+/* What was read of files, by the group of all groups; false: none says it. */
+static bool file_cache(uint64_t *out)
+{
+    static const struct {
+        const char *folder, *active, *inactive;
+    } places[] = {{"/sys/fs/cgroup", "active_file ", "inactive_file "},
+                  {"/sys/fs/cgroup/memory", "total_active_file ", "total_inactive_file "}};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        char folder[PATH_MAX + 32];
+        uint64_t active, inactive;
+        (void)snprintf(folder, sizeof folder, "%s%s", root, places[i].folder);
+        if (ps_cgroup_number(folder, "memory.stat", places[i].active, &active) &&
+            ps_cgroup_number(folder, "memory.stat", places[i].inactive, &inactive)) {
+            *out = active + inactive;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ProcSubset=pid and some containers hide /proc/meminfo. sysinfo(2) knows what is free, and not
+ * what could be made free; where nobody says that, the whole machine is the bound: better than to
+ * refuse what would fit. */
+static void machine_memory(uint64_t *total, uint64_t *available)
+{
+    struct sysinfo s = {0};
+    uint64_t cache = 0;
+    (void)sysinfo(&s);
+    if (!meminfo("MemTotal:", total))
+        *total = (uint64_t)s.totalram * s.mem_unit;
+    if (meminfo("MemAvailable:", available))
+        return;
+    *available = file_cache(&cache)
+                     ? least(*total, (uint64_t)(s.freeram + s.bufferram) * s.mem_unit + cache)
+                     : *total;
 }
 
 uint64_t ps_limits_memory_left(void)
 {
-    return read_memory(UINT64_MAX, meminfo("MemAvailable:", UINT64_MAX)).left;
+    uint64_t total, available;
+    machine_memory(&total, &available);
+    return read_memory(UINT64_MAX, available).left;
 }
 
 /* ---- all of it ---- */
@@ -113,9 +155,9 @@ uint64_t ps_limits_memory_left(void)
 void ps_limits_read(ps_limits *out)
 {
     long online = sysconf(_SC_NPROCESSORS_ONLN);
-    uint64_t pages = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t available;
     *out = (ps_limits){.machine_cores = online > 0 ? (unsigned)online : 1};
-    out->machine_memory = meminfo("MemTotal:", pages);
+    machine_memory(&out->machine_memory, &available);
     out->cores = affinity(out->machine_cores);
     ps_cgroup_each(root, "cpu", look_at_quota, &out->cores);
     out->memory = read_memory(out->machine_memory, UINT64_MAX).most;

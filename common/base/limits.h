@@ -20,7 +20,8 @@ void ps_limits_read(ps_limits *out);
 unsigned ps_cores(void);
 
 /* What may still be taken before the kernel ends somebody for it, or pages out. Linux promises more
- * than it has, so that what is large has to ask first. UINT64_MAX when nobody says. */
+ * than it has, so that what is large has to ask first. Without /proc/meminfo (ProcSubset=pid) at
+ * most what the machine has. */
 uint64_t ps_limits_memory_left(void);
 
 /* Raises the number of open files to what the process may have without asking; that number. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #define MIB      (UINT64_C(1) << 20)
@@ -131,6 +132,46 @@ START_TEST(limits_are_the_least_of_all_that_hold)
 }
 END_TEST
 
+static uint64_t free_now(void)
+{
+    struct sysinfo s;
+    ck_assert_int_eq(sysinfo(&s), 0);
+    return (uint64_t)(s.freeram + s.bufferram) * s.mem_unit;
+}
+
+/* As a unit with ProcSubset=pid sees the machine. */
+START_TEST(without_meminfo_the_kernel_is_asked)
+{
+    struct sysinfo s;
+    ps_limits limits;
+    char meminfo[128];
+    begin();
+    (void)snprintf(meminfo, sizeof meminfo, "%s/proc/meminfo", root);
+    ck_assert_int_eq(unlink(meminfo), 0);
+    put("proc/self/cgroup", "0::/psd.service\n");
+    put("proc/self/mountinfo", V2_MOUNT);
+    ck_assert_int_eq(sysinfo(&s), 0);
+    uint64_t total = (uint64_t)s.totalram * s.mem_unit;
+    ps_limits_read(&limits);
+    ck_assert_uint_eq(limits.machine_memory, total);
+    ck_assert_uint_eq(limits.memory, total);
+    ck_assert_uint_eq(ps_limits_memory_left(), total); /* what files take is not known */
+    put("sys/fs/cgroup/memory.stat", "anon 7\ninactive_file 1048576\nactive_file 2097152\n");
+    uint64_t before = free_now(), left = ps_limits_memory_left(), after = free_now();
+    uint64_t lower = before < after ? before : after, upper = before < after ? after : before;
+    ck_assert_uint_le(left, upper + 3 * MIB + 256 * MIB); /* others work on this machine */
+    ck_assert_uint_ge(left + 256 * MIB, lower + 3 * MIB);
+    put("sys/fs/cgroup/memory.stat", "inactive_file 1099511627776\nactive_file 1\n");
+    ck_assert_uint_eq(ps_limits_memory_left(), total);
+    put("sys/fs/cgroup/psd.service/memory.max", "5242880\n"); /* the group's comes first */
+    put("sys/fs/cgroup/psd.service/memory.current", "1048576\n");
+    ck_assert_uint_eq(ps_limits_memory_left(), 4 * MIB);
+    ps_limits_read(&limits);
+    ck_assert_uint_eq(limits.memory, 5 * MIB);
+    end();
+}
+END_TEST
+
 START_TEST(cores_are_those_it_may_run_on)
 {
     cpu_set_t mine, one;
@@ -177,6 +218,7 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {&limits_are_the_least_of_all_that_hold, .repeat = sizeof scenes / sizeof *scenes},
+    {&without_meminfo_the_kernel_is_asked},
     {&cores_are_those_it_may_run_on},
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     {&a_limit_of_the_address_space_is_one_of_memory},
