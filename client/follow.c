@@ -474,7 +474,7 @@ ps_status ps_follow_to_end(ps_client *client, uint64_t job_id, bool patient)
         return st;
     st = ps_follow_verdict(job);
     if (!st && !client->json && !strcmp(job->kind, "predict"))
-        st = ps_predictions_fetch(client, job_id, NULL, 0, UINT64_MAX);
+        st = ps_predictions_fetch_all(client, job_id);
     ps_reply_free(&job);
     return st;
 }

@@ -18,6 +18,7 @@ typedef struct prediction {
     uint64_t row;
     bool has_class;
     uint64_t class;
+    char *label;    /* what that is called, as the line says; NULL: it does not */
     double *values; /* NaN: null */
     size_t n;
     bool probabilities;
@@ -62,6 +63,15 @@ static ps_status to_uint(const ps_json_token *token, uint64_t *out)
     return PS_OK;
 }
 
+static ps_status read_label(ps_json_reader *r, prediction *out)
+{
+    ps_json_token token;
+    ps_status st = ps_json_expect(r, PS_JSON_STRING, &token);
+    if (!st)
+        out->label = ps_strdup((const char *)token.text.data);
+    return st;
+}
+
 static ps_status read_member(ps_json_reader *r, const char *key, prediction *out)
 {
     bool class = !strcmp(key, "class");
@@ -73,6 +83,8 @@ static ps_status read_member(ps_json_reader *r, const char *key, prediction *out
             return PS_OK;
         return st ? st : to_uint(&token, class ? &out->class : &out->row);
     }
+    if (!out->label && !strcmp(key, "label"))
+        return read_label(r, out);
     bool probabilities = !strcmp(key, "probabilities");
     if (!out->n && (probabilities || !strcmp(key, "outputs"))) {
         out->probabilities = probabilities;
@@ -111,12 +123,13 @@ static void put_right(const ps_predictions *p, const char *text, size_t width, p
     ps_put_clean(out, &p->style, text, SIZE_MAX);
 }
 
-/* "9", or what class 9 is called. */
-static void put_class(const ps_predictions *p, uint64_t class, size_t width, ps_buf *out)
+/* "9", or what class 9 is called: by the model, or (label, which may be NULL) by the row's line. */
+static void put_class(const ps_predictions *p, uint64_t class, const char *label, size_t width,
+                      ps_buf *out)
 {
     char number[24];
     (void)snprintf(number, sizeof number, "%" PRIu64, class);
-    put_right(p, class < p->n_names ? p->names[class] : number, width, out);
+    put_right(p, class < p->n_names ? p->names[class] : label ? label : number, width, out);
 }
 
 /* The classes with the next best probabilities: "6 0.031, 0 0.012". */
@@ -135,7 +148,7 @@ static void put_others(const ps_predictions *p, const prediction *x, ps_buf *out
             return;
         if (k) {
             ps_buf_puts(out, k > 1 ? ", " : "");
-            put_class(p, best, 0, out);
+            put_class(p, best, NULL, 0, out);
             ps_buf_printf(out, " %.4f", x->values[best]);
         }
         before = best;
@@ -178,7 +191,7 @@ static void put_text(ps_predictions *p, const prediction *x, ps_buf *out)
         put_right(p, "null", p->class_width, out);
         ps_buf_printf(out, "  %11s", "null");
     } else {
-        put_class(p, x->class, p->class_width, out);
+        put_class(p, x->class, x->label, p->class_width, out);
         ps_buf_puts(out, "  ");
         if (x->class < x->n)
             ps_buf_printf(out, "%11.4f  ", x->values[x->class]);
@@ -200,8 +213,9 @@ static void put_json(ps_predictions *p, const prediction *x, ps_buf *out)
         ps_json_null(&w);
     else if (x->has_class)
         ps_json_uint(&w, x->class);
-    if (x->has_class && !x->null && x->class < p->n_names)
-        ps_json_put_string(&w, "label", p->names[x->class]);
+    const char *label = x->class < p->n_names ? p->names[x->class] : x->label;
+    if (x->has_class && !x->null && label)
+        ps_json_put_string(&w, "label", label);
     ps_json_key(&w, x->probabilities ? "probabilities" : "outputs");
     ps_json_array(&w);
     for (size_t i = 0; i < x->n; i++)
@@ -228,6 +242,7 @@ static ps_status take_line(ps_predictions *p, ps_slice line, ps_buf *out)
         p->nulls += x.null;
     }
     ps_free(&x.values);
+    ps_free(&x.label);
     /* rows may be in any order, but there is one line a row */
     return st ? st : p->shown == p->end - p->begin ? PS_END : PS_OK;
 }

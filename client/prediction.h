@@ -1,5 +1,6 @@
 /* prediction: the lines of predictions.jsonl, which a predict job leaves: each is an object
- * {"row": 0, "class": 9, "probabilities": […]}, or with "outputs" for a model without classes; a
+ * {"row": 0, "class": 9, "label": "boot", "probabilities": […]}, without a label where classes
+ * have no names, or with "outputs" for a model without classes; a
  * number that is not finite is null, and so is the class of such a row.
  * They come in pieces and are turned into a table or JSON as they come. Pure. */
 #ifndef PS_CLIENT_PREDICTION_H

@@ -25,6 +25,47 @@ static ps_status chunk(void *user, ps_slice bytes)
     return written ? written : st; /* st may be that these were enough rows */
 }
 
+/* NULL: not any more. Nothing of it is told: what is printed is right without. */
+static ps_spec_model *model_of(ps_client *client, const Psd__V1__Job *job)
+{
+    ps_job_spec *spec = NULL;
+    ps_spec_model *model = NULL;
+    ProtobufCMessage *reply = NULL;
+    if (ps_job_spec_parse(ps_slice_str(job->spec), "job", &spec))
+        return NULL;
+    Psd__V1__GetModelRequest ask = PSD__V1__GET_MODEL_REQUEST__INIT;
+    ask.name = spec->model_name;
+    ask.version = job->model_version;
+    ps_status st = ps_client_unary(client, "/psd.v1.Models/Get", &ask.base,
+                                   &psd__v1__model__descriptor, &reply);
+    ps_job_spec_free(&spec);
+    if (st)
+        return NULL;
+    const char *config = ((Psd__V1__Model *)(void *)reply)->config;
+    if (ps_spec_model_parse(ps_slice_str(config), "model", &model))
+        model = NULL;
+    ps_reply_free(&reply);
+    return model;
+}
+
+ps_status ps_predictions_fetch_all(ps_client *client, uint64_t job_id)
+{
+    Psd__V1__GetJobRequest ask = PSD__V1__GET_JOB_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    ps_spec_model *model = NULL;
+    ask.job_id = job_id;
+    ps_status st =
+        ps_client_unary(client, "/psd.v1.Jobs/Get", &ask.base, &psd__v1__job__descriptor, &reply);
+    if (st)
+        return st;
+    model = model_of(client, (Psd__V1__Job *)(void *)reply);
+    ps_reply_free(&reply);
+    st = ps_predictions_fetch(client, job_id, model, 0, UINT64_MAX);
+    if (model)
+        ps_spec_model_free(&model);
+    return st;
+}
+
 ps_status ps_predictions_fetch(ps_client *client, uint64_t job_id, const ps_spec_model *model,
                                uint64_t begin, uint64_t end)
 {

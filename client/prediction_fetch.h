@@ -14,4 +14,8 @@ PS_MUST_CHECK ps_status ps_predictions_fetch(ps_client *client, uint64_t job_id,
                                              const ps_spec_model *model, uint64_t begin,
                                              uint64_t end);
 
+/* All of them, for who knows nothing but the job; the names are those of the model that it used, as
+ * far as that is known still. */
+PS_MUST_CHECK ps_status ps_predictions_fetch_all(ps_client *client, uint64_t job_id);
+
 #endif

@@ -247,6 +247,9 @@ train: {{epochs: 40, batch_size: 20, optimizer: {{name: adamw, learning_rate: 0.
         assert found["samples"] == 400 and found["accuracy"] > 0.98, found
         said = cluster.psctl_json("predict", model, f"{cluster.dir}/Signs.CSV", *flags)["predictions"]
         assert len(said) == 400 and all(p["label"] == ("above", "below, or on")[p["class"] == 0] for p in said)
+    table = cluster.psctl("predict", "signs", f"{cluster.dir}/Signs.CSV").stdout
+    assert "below, or on" in table and "above 0." in table, table
+    assert cluster.psctl("watch", "predict-signs").stdout.endswith(table), "of an ended job: the same table"
     assert cluster.psctl_json("evaluate", "signs", f"{cluster.dir}/signs.tsv")["samples"] == 401
     said = cluster.psctl_json("predict", "again", f"{cluster.dir}/signs.tsv", *flags, "--missing", "zero", "--rows", "400:")
     assert len(said["predictions"]) == 1, said

@@ -120,6 +120,27 @@ START_TEST(what_is_not_finite_is_null)
 }
 END_TEST
 
+START_TEST(a_line_says_what_its_class_is_called)
+{
+    static const char said[] =
+        "{\"row\":0,\"class\":2,\"label\":\"coat\",\"probabilities\":[0.1,0.2,0.7]}\n";
+    static const char *const expected[] = {"     ROW  CLASS  PROBABILITY  NEXT\n"
+                                           "       0   coat       0.7000  1 0.2000, 0 0.1000\n",
+                                           "{\"predictions\":[{\"row\":0,\"class\":2,\"label\":"
+                                           "\"coat\",\"probabilities\":[0.1,0.2,0.7]}]}\n"};
+    for (int json = 0; json < 2; json++) {
+        ps_predictions p;
+        ps_predictions_init(&p, 0, 1, json, (ps_style){0});
+        ps_buf out = PS_BUF_EMPTY;
+        ck_assert_int_eq(feed(&p, said, 7, &out), PS_END);
+        ck_assert_int_eq(ps_predictions_finish(&p, &out), PS_OK);
+        ck_assert_str_eq(ps_buf_cstr(&out), expected[json]);
+        ps_buf_free(&out);
+        ps_predictions_free(&p);
+    }
+}
+END_TEST
+
 START_TEST(classes_are_called_by_their_names)
 {
     static char boot[] = "ankle boot", bag[] = "bag", coat[] = "coat", *names[] = {boot, bag, coat};
@@ -253,6 +274,7 @@ static const ps_check_case tests[] = {
     {&it_stops_when_all_wanted_rows_were_there},
     {&a_model_without_classes_shows_its_outputs},
     {&what_is_not_finite_is_null},
+    {&a_line_says_what_its_class_is_called},
     {&classes_are_called_by_their_names},
     {&names_of_classes_are_fit_for_a_terminal},
     {&a_document_that_breaks_off_is_one},
