@@ -3,6 +3,7 @@
 #include "client/client.h"
 
 #include "client/context.h"
+#include "client/support.h"
 #include "common/base/mem.h"
 #include "common/transport/tls_expiry.h"
 
@@ -65,7 +66,7 @@ static void remark_dates(const ps_tls_context *tls)
 {
     char *remark = ps_tls_expiry_remark(tls, (int64_t)time(NULL));
     if (remark)
-        (void)fprintf(stderr, "psctl: %s\n", remark);
+        ps_remark("%s", remark);
     ps_free(&remark);
 }
 

@@ -3,12 +3,14 @@
 
 #include "client/model_view.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
 #include "common/conf/job_spec.h"
 #include "psd/v1/jobs.pb-c.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,11 +101,29 @@ ps_status ps_check_model_name(const char *name)
                    name);
 }
 
+char *ps_shown(const char *name)
+{
+    char *shown = ps_strdup(name);
+    ps_text_clean(shown);
+    return shown;
+}
+
+void ps_remark(const char *format, ...)
+{
+    char text[8192]; /* two paths, and what is said about them */
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    ps_text_clean(text);
+    (void)fprintf(stderr, "psctl: %s\n", text);
+}
+
 void ps_print_remarks(const char *lines)
 {
     for (size_t n; *lines; lines += n + 1) {
         n = strcspn(lines, "\n");
-        (void)fprintf(stderr, "psctl: %.*s\n", (int)n, lines);
+        ps_remark("%.*s", (int)n, lines);
     }
 }
 

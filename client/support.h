@@ -25,7 +25,12 @@ PS_MUST_CHECK ps_status ps_list_artifacts(ps_client *client, uint64_t job_id,
                                           Psd__V1__ListArtifactsResponse **out);
 /* PS_INVALID_ARGUMENT unless the text may be the name of a model. */
 PS_MUST_CHECK ps_status ps_check_model_name(const char *name);
-/* Lines about a model's file, for the person at the terminal. */
+/* "psctl: …" for the person at the terminal, beside what a command does; names of files may be
+ * anybody's, so what is not fit for a terminal becomes '?'. */
+void ps_remark(const char *format, ...) PS_PRINTF(1, 2);
+/* The same, made fit; the caller's. */
+char *ps_shown(const char *name);
+/* Lines about a model's file, each a remark. */
 void ps_print_remarks(const char *lines);
 /* A whole small file, "-" for standard input; PS_INVALID_ARGUMENT beyond `limit` bytes. */
 PS_MUST_CHECK ps_status ps_read_small_file(const char *path, size_t limit, ps_buf *out);

@@ -91,8 +91,10 @@ static void report(ps_client *client, const char *name, const char *path, uint64
         ps_json_object_end(&w);
         ps_json_finish(client);
     } else {
-        ps_buf_printf(&client->out, "model %s is in %s (%s)\n", name, path,
+        char *shown = ps_shown(path);
+        ps_buf_printf(&client->out, "model %s is in %s (%s)\n", name, shown,
                       ps_human_bytes((double)bytes).text);
+        ps_free(&shown);
     }
     ps_streams_report(client, path);
 }

@@ -4,6 +4,7 @@
 #include "client/commands/commands.h"
 #include "client/human.h"
 #include "client/support.h"
+#include "common/base/mem.h"
 #include "common/base/new_file.h"
 #include "common/base/target.h"
 
@@ -62,8 +63,10 @@ static void report(ps_client *client, uint64_t job_id, const char *name, const c
         ps_json_object_end(&w);
         ps_json_finish(client);
     } else {
-        ps_buf_printf(&client->out, "%s of job %" PRIu64 " is in %s (%s)\n", name, job_id, path,
+        char *shown = ps_shown(path);
+        ps_buf_printf(&client->out, "%s of job %" PRIu64 " is in %s (%s)\n", name, job_id, shown,
                       ps_human_bytes((double)bytes).text);
+        ps_free(&shown);
     }
 }
 

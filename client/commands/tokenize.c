@@ -234,14 +234,12 @@ static void remark_bytes(const job *j)
         const ps_text_look *look = &j->each[i].look;
         const char *given = j->inputs->at[i], *name = strcmp(given, "-") ? given : "standard input";
         if (look->zeros)
-            (void)fprintf(stderr,
-                          "psctl: %s has %" PRIu64 " zero byte%s; is it text, and in UTF-8?\n",
-                          name, look->zeros, look->zeros == 1 ? "" : "s");
+            ps_remark("%s has %" PRIu64 " zero byte%s; is it text, and in UTF-8?", name,
+                      look->zeros, look->zeros == 1 ? "" : "s");
         else if (look->foreign)
-            (void)fprintf(stderr,
-                          "psctl: %s: byte %" PRIu64 " is no UTF-8; is it text in another "
-                          "encoding? (iconv -f ENCODING -t UTF-8)\n",
-                          name, look->at);
+            ps_remark("%s: byte %" PRIu64 " is no UTF-8; is it text in another encoding? "
+                      "(iconv -f ENCODING -t UTF-8)",
+                      name, look->at);
     }
 }
 
@@ -252,9 +250,11 @@ static void report(const job *j, uint64_t file_bytes)
         report_json(j, file_bytes);
         return;
     }
+    char *shown = ps_shown(j->options->path);
     ps_buf_printf(&j->client->out, "%" PRIu64 " tokens of %s are in %s (%s)", j->all.tokens,
-                  ps_human_bytes((double)j->all.bytes).text, j->options->path,
+                  ps_human_bytes((double)j->all.bytes).text, shown,
                   ps_human_bytes((double)file_bytes).text);
+    ps_free(&shown);
     if (j->all.tokens)
         ps_buf_printf(&j->client->out, "; %.2f bytes a token",
                       (double)j->all.bytes / (double)j->all.tokens);

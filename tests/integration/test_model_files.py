@@ -98,6 +98,11 @@ def texts_and_token_files_go_through_pipes():
             said = piped("--force", "-o", folder / "whole", "-", given=given).stderr
             assert (remark in said) if remark else not said, said
             assert not piped("--force", "--binary", "-o", folder / "whole", "-", given=given).stderr
+        odd = folder / "o\x1b[31m\u202ed"  # as an archive of somebody else may have it
+        odd.write_bytes(b"\xff")
+        said = piped("--force", "-o", folder / "p\x9bq", odd)
+        assert b"o?[31m?d: byte 0 is no UTF-8" in said.stderr.replace(b"???", b"?"), said.stderr
+        assert b"p?q" in said.stdout.replace(b"??", b"?") and b"\x1b" not in said.stderr, said
         os.mkfifo(folder / "in")  # of which one knows that nobody comes when nobody has come
         began = time.monotonic()
         assert b"in: a pipe that nobody writes" in piped("-o", folder / "none", folder / "in", status=6).stderr
