@@ -24,7 +24,7 @@ typedef struct entry {
     ps_watch *watch; /* a reference */
     ps_task_kind task;
     ps_piece piece;
-    const char *settled;   /* the job's */
+    const char *settled;   /* the job's, once its plan has settled it */
     Psd__V1__Output *said; /* before this task; NULL: nothing */
     ps_job_outcome outcome;
     ps_job_state state;
@@ -207,7 +207,9 @@ void ps_outbox_task(const ps_lease *lease)
     e->lease_id = lease->id;
     e->task = lease->kind;
     e->piece = lease->piece;
-    e->settled = lease->job->settled;
+    /* a plan's task has none, and its answer, which frees what was there, may come before this one
+     * runs: from a worker that guesses the number. What the plan settles stays. */
+    e->settled = lease->kind == PS_TASK_PLAN ? "" : lease->job->settled;
     e->text = ps_strdup(lease->worker->name);
     const ps_output *output = &lease->job->output;
     if (output->n)

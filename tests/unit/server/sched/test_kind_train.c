@@ -212,6 +212,45 @@ START_TEST(what_a_plan_settles_goes_with_every_task_and_into_the_model)
 }
 END_TEST
 
+typedef struct guesser {
+    ps_world *world;
+    ps_watch *watch;
+    uint64_t lease; /* of the next task; 0: not yet */
+} guesser;
+
+static void guess(void *user)
+{
+    guesser *g = user;
+    ps_watch_event e;
+    for (; g->watch && ps_watch_next(g->watch, &e) == PS_OK; ps_watch_event_clear(&e))
+        ;
+    if (g->lease)
+        ps_world_plan(g->world, &(ps_world_task){.session = 1, .lease = g->lease, .kind = "plan"},
+                      100, 0, 4);
+}
+
+/* The numbers of leases can be guessed, and much may happen between a decision and the sending. */
+START_TEST(a_plan_before_its_task_was_sent_does_no_harm)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    guesser g = {.world = w};
+    w->plan_model = "{architecture: mlp, layers: [4, 3], classes: [a, b, c]}";
+    uint64_t id = ps_world_submit(w, "early", 1, "asp", false, "");
+    ck_assert_int_eq(ps_sched_watch(w->sched, id, guess, &g, &g.watch), PS_OK);
+    guess(&g);
+    const ps_clock clock = ps_clock_virtual_table(&w->time);
+    g.lease = ((uint64_t)ps_clock_wall_ms(&clock) << 20) + 1;
+    ps_world_attach(w, 1, "w1");
+    ck_assert_uint_eq(w->tasks[0].lease, g.lease);
+    ck_assert_str_eq(w->tasks[0].kind, "plan");
+    ck_assert_str_eq(w->tasks[0].settled, "");
+    ck_assert_str_eq(ps_world_task_of(w, 1)->kind, "train");
+    ck_assert_str_eq(ps_world_task_of(w, 1)->settled, NAMED);
+    ps_watch_close(&g.watch);
+    ps_world_free(&w);
+}
+END_TEST
+
 /* The bytes of version 3 are those of 4 without the section and its length. */
 START_TEST(a_checkpoint_of_before_plans_settled_anything_is_gone_on_from)
 {
@@ -381,6 +420,7 @@ static const ps_check_case cases[] = {
     {&epochs_that_end_at_once_are_each_told},
     {&a_plan_that_cannot_be_fails_the_job},
     {&what_a_plan_settles_goes_with_every_task_and_into_the_model},
+    {&a_plan_before_its_task_was_sent_does_no_harm},
     {&a_checkpoint_of_before_plans_settled_anything_is_gone_on_from},
     {&a_plan_that_settles_another_model_fails_the_job},
     {&a_plan_without_what_the_job_needs_is_refused},
