@@ -25,8 +25,9 @@ static ps_status begin_cb(void *user, const ps_csv_file *f, const ps_csv_record 
     s->columns = f->columns;
     s->values = ps_alloc_array(f->columns.features, sizeof *s->values);
     s->missing = ps_alloc_array(f->columns.features, sizeof *s->missing);
-    ps_status st =
-        s->wants.moments ? ps_dataset_check_features(f->options, f->columns.features) : PS_OK;
+    ps_status st = s->wants.moments || f->options->numbers.n
+                       ? ps_dataset_check_features(f->options, f->columns.features)
+                       : PS_OK;
     if (st)
         return st;
     if (s->wants.moments)

@@ -128,6 +128,17 @@ START_TEST(names_are_bounded)
 }
 END_TEST
 
+START_TEST(numbers_that_do_not_fit_the_file_are_found_before_they_are_used)
+{
+    static const double one[] = {7};
+    use(false);
+    options.missing = PS_SPEC_MISSING_MEAN;
+    options.numbers = (ps_feature_numbers){.n = 1, .mean = one};
+    refuses("1,,cat\n", PS_INVALID_ARGUMENT, "has 2 numbers a row, but model.layers begins with 1");
+    finds(",cat\n", "cat|");
+}
+END_TEST
+
 /* ---- moments ---- */
 
 enum { ROWS = 500, COLUMNS = 4 };
@@ -236,6 +247,7 @@ static const ps_check_case tests[] = {
     {&numbers_are_no_names},
     {&what_is_wrong_with_a_row_is_said_and_not_called_a_class},
     {&names_are_bounded},
+    {&numbers_that_do_not_fit_the_file_are_found_before_they_are_used},
     {&each_column_has_its_mean_and_deviation},
     {&a_column_of_which_nothing_is_known_is_named},
     {0},
