@@ -60,6 +60,23 @@ typedef struct before {
     char *path, *aside; /* NULL: it is missing, or no file (a pipe, say), or stays */
 } before;
 
+enum { OLD_MOST = 100 };
+
+/* NAME.old, or NAME.old.2 and so on where somebody has kept something of that name. */
+static ps_status rename_aside(const ps_disk *disk, const char *path, char **out)
+{
+    ps_status st = PS_ALREADY_EXISTS;
+    for (int i = 1; st == PS_ALREADY_EXISTS && i <= OLD_MOST; i++) {
+        char *aside = i == 1 ? ps_asprintf("%s.old", path) : ps_asprintf("%s.old.%d", path, i);
+        st = disk->rename_new(disk->state, path, aside);
+        if (st)
+            free(aside);
+        else
+            *out = aside;
+    }
+    return st;
+}
+
 static ps_status step_aside(const ps_pem_pair *p, const char *file, before *out)
 {
     struct stat s;
@@ -69,16 +86,12 @@ static ps_status step_aside(const ps_pem_pair *p, const char *file, before *out)
         free(path);
         return PS_OK;
     }
-    char *aside = ps_asprintf("%s.old", path);
-    ps_status st = out->disk->rename(out->disk->state, path, aside);
-    if (st) {
-        free(aside);
+    ps_status st = rename_aside(out->disk, path, &out->aside);
+    if (st)
         free(path);
-        return st;
-    }
-    out->path = path;
-    out->aside = aside;
-    return PS_OK;
+    else
+        out->path = path;
+    return st;
 }
 
 /* Also what failed may have got its name: only that this is on disk was not said. */
@@ -105,6 +118,11 @@ static void before_free(before *b)
     free(b->path);
 }
 
+static const char *where(const before *b)
+{
+    return b->aside ? b->aside : "nothing";
+}
+
 static ps_status undo_both(const before *key, const before *cert, ps_status why)
 {
     ps_error error;
@@ -114,8 +132,8 @@ static ps_status undo_both(const before *key, const before *cert, ps_status why)
     (void)ps_error_raise(&error);
     return undone
                ? why
-               : ps_wrap(why, "%s and %s may be of two pairs (what was there before is NAME.old)",
-                         key->file, cert->file);
+               : ps_wrap(why, "%s and %s may be of two pairs (what was there before is %s and %s)",
+                         key->file, cert->file, where(key), where(cert));
 }
 
 static ps_status finish(ps_new_file **file, before *b)

@@ -16,9 +16,9 @@ typedef struct ps_pem_pair {
 } ps_pem_pair;
 
 /* Both files, or neither: when one cannot be written the other is as it was. No signal that can be
- * blocked ends the process in between; when it is killed there, what
- * was there before is KEY_FILE.old and CERT_FILE.old. Nothing else may write these files meanwhile.
- */
+ * blocked ends the process in between; when it is killed there, what was there before is
+ * KEY_FILE.old and CERT_FILE.old (.old.2 and so on where there are such files already: they stay).
+ * Nothing else may write these files meanwhile. */
 PS_MUST_CHECK ps_status ps_pem_pair_write(const ps_pem_pair *pair);
 
 #endif

@@ -252,6 +252,22 @@ START_TEST(whatever_fails_key_and_certificate_belong_together)
 }
 END_TEST
 
+START_TEST(what_somebody_has_kept_as_old_stays)
+{
+    ps_test_pki_open(&pki, "lab");
+    ck_assert_int_eq(client_into("w.pem", "w.key", false), PS_OK);
+    expect_output("cp w.key w.key.old; cp w.pem w.pem.old; echo mine > w.key.old.2;"
+                  "sha256sum w.*.old* > before; ls > names; echo ok",
+                  0, "ok");
+    ck_assert_int_eq(renew(NULL), PS_OK);
+    ck_assert(is_pair());
+    expect_output("rm a b; sha256sum --quiet -c before && ls | diff - names && ! cmp -s w.key "
+                  "w.key.old && echo kept",
+                  0, "kept");
+    ps_test_pki_close(&pki);
+}
+END_TEST
+
 START_TEST(a_first_pair_is_there_whole_or_not_at_all)
 {
     fault_disk fault;
@@ -463,6 +479,7 @@ static const ps_check_case cases[] = {
     {&serials_are_128_random_bits},
     {&nothing_is_overwritten_without_force, 60},
     {&whatever_fails_key_and_certificate_belong_together, 60},
+    {&what_somebody_has_kept_as_old_stays, 60},
     {&a_first_pair_is_there_whole_or_not_at_all, 60},
     {&bad_requests_are_refused_and_write_nothing},
     {&certificates_are_in_force_from_some_minutes_ago},
