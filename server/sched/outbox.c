@@ -34,6 +34,7 @@ void ps_outbox_init(ps_outbox *outbox)
 {
     *outbox = (ps_outbox){0};
     ps_list_init(&outbox->entries);
+    ps_list_init(&outbox->late);
 }
 
 static entry *add(ps_sched *s, ps_job *job, void (*run)(ps_sched *, entry *))
@@ -67,10 +68,21 @@ static void drop(ps_sched *s, entry *e)
 void ps_outbox_drop_all(ps_sched *s)
 {
     ps_list_each_safe(node, &s->outbox.entries) drop(s, ps_container(node, entry, link));
+    ps_list_each_safe(late, &s->outbox.late) drop(s, ps_container(late, entry, link));
+}
+
+static void put_late_ones_in(ps_outbox *outbox)
+{
+    ps_list_each_safe(node, &outbox->late)
+    {
+        ps_list_remove(node);
+        ps_list_append(&outbox->entries, node);
+    }
 }
 
 void ps_outbox_run_and_unlock(ps_sched *s)
 {
+    put_late_ones_in(&s->outbox);
     if (!s->outbox.running) {
         s->outbox.running = true;
         s->outbox.runner = pthread_self();
@@ -214,6 +226,10 @@ void ps_outbox_task(const ps_lease *lease)
     const ps_output *output = &lease->job->output;
     if (output->n)
         e->said = ps_output_message(output, 0, output->n);
+    if (lease->kind == PS_TASK_EVALUATE && !lease->inference) {
+        ps_list_remove(&e->link);
+        ps_list_append(&lease->job->sched->outbox.late, &e->link);
+    }
 }
 
 static void run_cancel(ps_sched *s, entry *e)

@@ -16,6 +16,7 @@
 
 typedef struct ps_outbox {
     ps_list entries;
+    ps_list late; /* what of this time in the mutex comes behind all else of it */
     bool running;
     pthread_t runner; /* valid while running */
 } ps_outbox;
@@ -25,6 +26,8 @@ void ps_outbox_drop_all(ps_sched *sched); /* when the scheduler is freed: they n
 
 /* Each holds a reference of the job until it has run. */
 void ps_outbox_save(ps_job *job);
+/* A training job's test of its parameters comes behind the leaves that are decided with it: under
+ * bsp the last of these may end a clock, whose update the test must see as a whole. */
 void ps_outbox_task(const ps_lease *lease);
 void ps_outbox_cancel(ps_sched *sched, uint64_t session, uint64_t lease_id, const char *reason);
 void ps_outbox_drop(ps_sched *sched, uint64_t session, const char *reason);

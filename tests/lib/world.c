@@ -19,7 +19,8 @@ void ps_world_send_task(void *user, uint64_t session, const Psd__V1__Task *t)
                             .epoch = t->epoch,
                             .begin = t->row_begin,
                             .end = t->row_end,
-                            .clock = t->first_clock};
+                            .clock = t->first_clock,
+                            .said = w->trace.len};
     (void)snprintf(task->kind, sizeof task->kind, "%s", t->kind);
     (void)snprintf(task->settled, sizeof task->settled, "%s", t->settled_model);
     ck_assert_str_ne(t->spec, "");
@@ -138,7 +139,9 @@ void ps_world_start(ps_world *w)
                           .lease_timeout_ms = PS_WORLD_TIMEOUT_MS,
                           .checkpoint_ms = PS_WORLD_CHECKPOINT_MS,
                           .clock = ps_clock_virtual_table(&w->time)};
-    w->sched = ps_sched_create(&conf, w->catalog, &table, w);
+    w->out = table;
+    w->out.book = w->book;
+    w->sched = ps_sched_create(&conf, w->catalog, &w->out, w);
 }
 
 static ps_status restore(void *user, uint64_t job_id, const ps_job_spec *spec, ps_restored *out)

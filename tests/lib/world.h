@@ -14,6 +14,7 @@ typedef struct ps_world_task {
     uint32_t epoch;
     uint64_t begin, end, clock;
     char settled[256];
+    size_t said;    /* bytes of the trace when it was sent */
     bool cancelled; /* a CancelTask was sent */
     bool answered;  /* by the test */
 } ps_world_task;
@@ -34,8 +35,10 @@ typedef struct ps_world {
     uint64_t clock;                       /* what enter returns */
     uint32_t train_slots;                 /* what workers say; 0: nothing of it */
     uint64_t n_checkpoints;
-    const char *plan_model; /* what plans say of the model, in a section; NULL: nothing */
-    char settled[256];      /* of the last finish */
+    const ps_sched_book *book; /* of the next scheduler; NULL: what workers say is believed */
+    ps_sched_out out;          /* its table */
+    const char *plan_model;    /* what plans say of the model, in a section; NULL: nothing */
+    char settled[256];         /* of the last finish */
 } ps_world;
 
 #define PS_WORLD_TIMEOUT_MS    10000 /* lease_timeout_ms */

@@ -32,6 +32,48 @@ START_TEST(under_bsp_an_epoch_begins_when_the_one_before_is_done_and_evaluated)
 }
 END_TEST
 
+/* A book in which everything that was given out is done, with the clock that is open. */
+static void book_begin(void *user, uint64_t job_id, uint64_t lease_id, uint32_t epoch,
+                       ps_row_span rows)
+{
+}
+
+static uint64_t book_report(void *user, uint64_t job_id, uint64_t lease_id, uint64_t position)
+{
+    return position;
+}
+
+static bool book_end(void *user, uint64_t job_id, uint64_t lease_id, bool done, ps_row_set *left)
+{
+    return true;
+}
+
+static const ps_sched_book all_done = {.begin = book_begin, .report = book_report, .end = book_end};
+
+/* That one had pushed its last rows: its leaving ends the clock, and a test before that would be of
+ * parameters that change meanwhile. */
+START_TEST(the_test_of_an_epoch_comes_behind_the_leaving_of_a_lost_worker)
+{
+    ps_world *w = ps_world_new(NULL, false);
+    ps_sched_free(&w->sched);
+    w->book = &all_done;
+    ps_world_start(w);
+    ps_world_recover(w);
+    ps_world_training(w, "bsp", true, "workers: 2\nshards: {rows_per_task: 50}\n");
+    ps_world_attach(w, 2, "w2");
+    ps_world_trained(w, ps_world_task_of(w, 1));
+    ck_assert_ptr_null(ps_world_task_of(w, 1));
+    ps_world_failed(w, ps_world_task_of(w, 2), 1, true, "stopping");
+    ps_world_task *test = ps_world_task_of(w, 1);
+    ck_assert_ptr_nonnull(test);
+    ck_assert_str_eq(test->kind, "evaluate");
+    const char *left = memmem(w->trace.data, w->trace.len, "leave 1 w2\n", 11);
+    ck_assert_ptr_nonnull(left);
+    ck_assert_uint_gt(test->said, (size_t)(left - (const char *)w->trace.data));
+    ps_world_free(&w);
+}
+END_TEST
+
 START_TEST(a_finished_jobs_loss_is_its_last_epochs_mean)
 {
     ps_world *w = ps_world_new(NULL, true);
@@ -413,6 +455,7 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&a_finished_jobs_loss_is_its_last_epochs_mean},
+    {&the_test_of_an_epoch_comes_behind_the_leaving_of_a_lost_worker},
     {&under_bsp_an_epoch_begins_when_the_one_before_is_done_and_evaluated},
     {&under_asp_evaluation_runs_beside_training_and_the_last_one_after_it},
     {&a_failing_task_goes_to_another_worker_and_the_third_time_fails_the_job},
