@@ -3,6 +3,8 @@
  * ways to give it. */
 #include "client/context.h"
 
+#include "client/context_comments.h"
+#include "common/base/disk.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
 #include "common/conf/blocks.h"
@@ -111,9 +113,19 @@ static void put_line(ps_buf *out, const char *key, const char *value)
     ps_buf_putc(out, '\n');
 }
 
-static void write_yaml(const ps_contexts *contexts, ps_buf *out)
+/* What is in the file that will be replaced; one that is not there has no comments. */
+static void keep_comments(const char *path, ps_buf *out)
+{
+    ps_buf old = PS_BUF_EMPTY;
+    if (ps_disk_read_file(&ps_disk_system, path, PS_CONF_MAX_BYTES, &old) == PS_OK)
+        ps_context_comments(ps_buf_slice(&old), out);
+    ps_buf_free(&old);
+}
+
+static void write_yaml(const char *path, const ps_contexts *contexts, ps_buf *out)
 {
     ps_buf_puts(out, "# written by psctl context; see psctl(1)\n");
+    keep_comments(path, out);
     if (*contexts->current)
         ps_buf_printf(out, "current: \"%s\"\n", contexts->current);
     ps_buf_puts(out, "contexts:\n");
@@ -148,7 +160,7 @@ ps_status ps_contexts_save(const char *path, const ps_contexts *contexts)
     if (st)
         return st;
     ps_buf text = PS_BUF_EMPTY;
-    write_yaml(contexts, &text);
+    write_yaml(path, contexts, &text);
     st = ps_new_file_save(path, ps_buf_slice(&text),
                           &(ps_new_file_options){.force = true, .mode = 0600});
     ps_buf_free(&text);

@@ -41,7 +41,8 @@ ps_context *ps_contexts_find(const ps_contexts *contexts, const char *name);
 /* false: there is none of that name. The current one leaves none current. */
 bool ps_contexts_remove(ps_contexts *contexts, const char *name);
 ps_context *ps_contexts_add(ps_contexts *contexts, const char *name);
-/* As new_file.h does; the folder is made. */
+/* As new_file.h does; the folder is made. Comments of a file that is there come first in the new
+ * one. */
 PS_MUST_CHECK ps_status ps_contexts_save(const char *path, const ps_contexts *contexts);
 
 #endif

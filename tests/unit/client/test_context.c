@@ -1,5 +1,6 @@
 /* context: where server and certificates come from, and what the file keeps. */
 #include "client/context.h"
+#include "common/base/disk.h"
 #include "common/base/mem.h"
 #include "tests/lib/check_main.h"
 
@@ -126,6 +127,35 @@ START_TEST(flags_win_over_the_environment_which_wins_over_the_file)
 }
 END_TEST
 
+START_TEST(comments_stay_when_the_file_is_written)
+{
+    begin();
+    save_two();
+    FILE *f = fopen(file, "w");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_ge(
+        fputs("# my lab\ncurrent: 'a'\ncontexts: # all of them\n"
+              "  a: {server: \"a:1\", ca: x#y, key: \"# \\\" #\"} #\tmine\r\n  # it's the end",
+              f),
+        0);
+    ck_assert_int_eq(fclose(f), 0);
+    for (int i = 0; i < 2; i++) { /* and only once */
+        ps_contexts *all = NULL;
+        ck_assert_int_eq(ps_contexts_load(file, &all), PS_OK);
+        ck_assert_str_eq(all->contexts[0].key, "# \" #");
+        ck_assert_int_eq(ps_contexts_save(file, all), PS_OK);
+        ps_contexts_free(&all);
+    }
+    ps_buf text = PS_BUF_EMPTY;
+    ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, file, 4096, &text), PS_OK);
+    static const char *const start = "# written by psctl context; see psctl(1)\n# my lab\n"
+                                     "# all of them\n#\tmine\n# it's the end\ncurrent: \"a\"\n";
+    ck_assert_msg(!strncmp(ps_buf_cstr(&text), start, strlen(start)), "%s", ps_buf_cstr(&text));
+    ps_buf_free(&text);
+    end();
+}
+END_TEST
+
 START_TEST(a_server_without_a_port_is_on_psds_own)
 {
     static const char *const cases[][2] = {{"psd.example", "psd.example:7600"},
@@ -210,6 +240,7 @@ static const ps_check_case tests[] = {
     {&what_is_saved_is_loaded_again},
     {&a_link_to_the_file_stays_one_and_modes_are_kept},
     {&flags_win_over_the_environment_which_wins_over_the_file},
+    {&comments_stay_when_the_file_is_written},
     {&a_server_without_a_port_is_on_psds_own},
     {&one_that_is_removed_leaves_the_others_in_order},
     {&a_missing_part_is_named_with_the_ways_to_give_it},
