@@ -222,16 +222,20 @@ static void cut_f32(gemm_run *r, int threads)
 }
 
 /* Likewise, but no larger than a thread's memory, and finer, as copying is cheaper: a thread that
- * works for the network meanwhile leaves its last tiles to the others. */
+ * works for the network meanwhile leaves its last tiles to the others. Far more tiles than there
+ * must be, or threads, are never the cheapest: with many threads, looking at them all would take
+ * longer than the product. */
 static void cut_panels(gemm_run *r, int threads)
 {
     const ps_gemm *g = r->g;
     int64_t rows_least = (g->m + PS_PANELS_M - 1) / PS_PANELS_M;
     int64_t columns_least = (g->n + PANELS_N - 1) / PANELS_N;
     int64_t more = is_whole(g, threads) ? 1 : 4 * threads;
+    int64_t most = 2 * rows_least * columns_least + more;
     double best = 0;
     for (int64_t rows = rows_least; rows < rows_least + more; rows++) {
-        for (int64_t columns = columns_least; columns < columns_least + more; columns++) {
+        for (int64_t columns = columns_least;
+             columns < columns_least + more && rows * columns <= most; columns++) {
             double cost = cost_of(g, rows, columns, threads, PANELS_COPY);
             cost *= 1 + (HELD_UP - 1) * threads / (double)(rows * columns);
             if (best == 0 || cost < best) {
