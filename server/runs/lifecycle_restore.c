@@ -11,6 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Whoever has gone back to an older psd can go forward again: the job waits. */
+static ps_status check_progress(const char *folder, const ps_buf *progress, ps_param_store **store)
+{
+    ps_status st = ps_sched_progress_check(ps_buf_slice(progress));
+    if (!st)
+        return PS_OK;
+    ps_param_store_unref(store);
+    return ps_wrap(st, "%s", folder);
+}
+
 static ps_status restore(ps_lifecycle *l, uint64_t job_id, ps_restored *out)
 {
     char *folder = ps_lifecycle_folder(l, job_id);
@@ -18,6 +28,8 @@ static ps_status restore(ps_lifecycle *l, uint64_t job_id, ps_restored *out)
     ps_checkpoint_info info = {0};
     ps_status st = ps_checkpoint_load(l->conf.files.disk, folder, l->conf.push_bytes, &store,
                                       &out->progress, &info);
+    if (!st)
+        st = check_progress(folder, &out->progress, &store);
     ps_free(&folder);
     if (st)
         return st;

@@ -93,6 +93,17 @@ static ps_status read_settled(const ps_job *job, uint32_t version, ps_cursor *c,
     return ps_plan_settled(job->spec, model, out) ? ps_wrap(PS_CORRUPT, "progress") : PS_OK;
 }
 
+ps_status ps_sched_progress_check(ps_slice blob)
+{
+    ps_cursor c = ps_cursor_of(blob);
+    uint32_t version = ps_read_u32le(&c);
+    return version > BLOB_VERSION
+               ? ps_fail(PS_UNIMPLEMENTED,
+                         "a newer psd wrote it (progress of version %u, this one knows %d)",
+                         version, BLOB_VERSION)
+               : PS_OK;
+}
+
 ps_status ps_train_read(const ps_job *job, ps_slice blob, ps_train *w)
 {
     ps_cursor c = ps_cursor_of(blob);

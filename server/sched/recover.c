@@ -4,9 +4,10 @@
  *     ▲   ╰─ not now ─▶ waiting ── cancel ─▶ cancelled
  *     ╰───── time ─────────╯
  *
- * Not now: an error of the disk, no memory, no descriptor left, rights. That says nothing about the
- * checkpoint, and what is in it is worth more than the wait: the job runs, says why it does not go
- * on, and psd tries again until it works or somebody cancels the job. Other jobs go on meanwhile.
+ * Not now: an error of the disk, no memory, no descriptor left, rights, a newer psd's. That says
+ * nothing about the checkpoint, and what is in it is worth more than the wait: the job runs, says
+ * why it does not go on, and psd tries again until it works or somebody cancels the job. Other jobs
+ * go on meanwhile.
  *
  * A catalog that cannot be read is everybody's: then psd does not start. */
 #include "common/base/mem.h"

@@ -186,6 +186,9 @@ void ps_sched_job_log(ps_sched *sched, uint64_t job_id, int level, const char *t
  * copied. Which rows are done, the parameters know themselves (ps_sched_book). PS_NOT_FOUND
  * when the job is not running, PS_FAILED_PRECONDITION when it has no parameters yet. */
 PS_MUST_CHECK ps_status ps_sched_progress_save(ps_sched *sched, uint64_t job_id, ps_buf *blob);
+/* PS_UNIMPLEMENTED: a newer psd saved it, which this one cannot go on from. Whether it is good
+ * shows when the job takes it up. */
+PS_MUST_CHECK ps_status ps_sched_progress_check(ps_slice blob);
 
 /* ---- workers ---- */
 

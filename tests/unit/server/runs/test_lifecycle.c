@@ -2,6 +2,7 @@
 #include "server/runs/lifecycle.h"
 
 #include "server/catalog/models.h"
+#include "server/durable/checkpoint.h"
 #include "tests/unit/server/runs/lifecycle_rig.h"
 
 #include <math.h>
@@ -166,6 +167,38 @@ START_TEST(a_job_goes_on_from_the_older_checkpoint_and_says_so)
     train(&r);
     ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_DONE);
     ck_assert(!has_checkpoints(&r, id)); /* nobody needs it any more */
+    close_rig(&r);
+}
+END_TEST
+
+static void newer_cb(void *user, ps_buf *out)
+{
+    ps_buf_append(out, user, 4);
+}
+
+START_TEST(a_checkpoint_of_a_newer_psd_waits_for_that)
+{
+    rig r = {0};
+    char folder[160];
+    uint8_t version[4];
+    open_rig(&r);
+    uint64_t id = begin_job(&r, "");
+    ps_run *run = ps_runs_get(r.runs, id);
+    (void)snprintf(folder, sizeof folder, "%s/checkpoints/%llu", r.stored.dir,
+                   (unsigned long long)id);
+    ps_put_u32le(version, 99);
+    ck_assert_int_eq(ps_checkpoint_write(r.stored.files.disk, folder, ps_run_store(run), 2,
+                                         newer_cb, version, NULL),
+                     PS_OK);
+    ps_run_unref(&run);
+    restart(&r);
+    ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_RUNNING);
+    ps_world_assert_reason(r.world, id, "a newer psd wrote it (progress of version 99, this one");
+    ps_world_assert_reason(r.world, id, "or cancel the job; it is kept (1 try failed");
+    ck_assert_ptr_null(ps_runs_get(r.runs, id));
+    wait_ms(&r, 1000);
+    ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_RUNNING);
+    ck_assert_str_eq(test_stored_find(&r.stored, "checkpoints/1", "checkpoint-1"), "checkpoint-1");
     close_rig(&r);
 }
 END_TEST
@@ -385,6 +418,7 @@ static const ps_check_case cases[] = {
     {&the_model_says_what_its_plan_has_settled},
     {&a_disk_that_fails_at_the_start_costs_nothing_but_time},
     {&a_job_goes_on_from_the_older_checkpoint_and_says_so},
+    {&a_checkpoint_of_a_newer_psd_waits_for_that},
     {&a_job_without_a_good_checkpoint_fails_and_its_files_stay},
     {&a_full_disk_at_the_end_costs_nothing_but_time},
     {&what_room_there_is_goes_to_the_model},
