@@ -245,6 +245,19 @@ static ps_status parse_all(parser *p)
     return PS_OK;
 }
 
+/* The i-th of "FILE NAME", up to the next blank; of "INPUT ..." each is INPUT. */
+static const char *operand_name(const ps_command *c, size_t i)
+{
+    const char *name = c->operands;
+    for (const char *next; i--; name = next) {
+        next = name + strcspn(name, " ");
+        next += *next == ' ';
+        if (!*next || *next == '.')
+            break;
+    }
+    return name;
+}
+
 static ps_status check_count(const ps_command_line *line)
 {
     const ps_command *c = line->command;
@@ -255,11 +268,23 @@ static ps_status check_count(const ps_command_line *line)
     if (n > c->most)
         return ps_fail(PS_INVALID_ARGUMENT, "too many arguments: '%s'; usage: psctl %s%s%s",
                        line->args.operands.at[c->most], c->name, gap, c->operands);
-    const char *missing = c->operands;
-    while (n--) /* "FILE NAME": behind those that were given */
-        missing += strcspn(missing, " ") + 1;
+    const char *missing = operand_name(c, n);
     return ps_fail(PS_INVALID_ARGUMENT, "%.*s is missing; usage: psctl %s%s%s",
                    (int)strcspn(missing, " "), missing, c->name, gap, c->operands);
+}
+
+/* As a variable of the shell that is not set leaves it; no name and no file is called so. */
+static ps_status check_none_empty(const ps_command_line *line)
+{
+    const ps_command *c = line->command;
+    for (size_t i = 0; c && i < line->args.operands.n; i++) {
+        const char *name = operand_name(c, i);
+        name += *name == '[';
+        if (!*line->args.operands.at[i])
+            return ps_fail(PS_INVALID_ARGUMENT, "%.*s is empty; usage: psctl %s %s",
+                           (int)strcspn(name, " ]"), name, c->name, c->operands);
+    }
+    return PS_OK;
 }
 
 /* -h anywhere before "--" wins over every other fault: who asks for help gets it. */
@@ -282,7 +307,9 @@ ps_status ps_args_parse(const ps_flag *global_flags, void *globals, size_t argc,
     out->args.options = out->options;
     if (out->help && (out->command || out->group || argc == 1))
         return PS_OK;
-    return st ? st : check_count(out);
+    if (!st)
+        st = check_count(out);
+    return st ? st : check_none_empty(out);
 }
 
 void ps_command_line_clear(ps_command_line *line)

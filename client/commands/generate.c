@@ -92,6 +92,9 @@ static ps_status read_prompt(talk *t, ps_buf *text)
     const char *prompt = t->options->prompt;
     if (!prompt)
         return ps_client_usage(t->client, "--prompt is missing: the text to go on from");
+    if (!strcmp(prompt, "@"))
+        return ps_client_usage(t->client, "--prompt @ needs a file's name; a text that begins with "
+                                          "@ is written with @@");
     if (*prompt == '@' && prompt[1] != '@')
         return ps_read_small_file(prompt + 1, PROMPT_MAX, text);
     ps_buf_puts(text, prompt + (*prompt == '@'));

@@ -112,6 +112,28 @@ START_TEST(operands_are_counted)
 }
 END_TEST
 
+static void is_empty(const char *const *argv, size_t argc, const char *message)
+{
+    globals = (ps_globals){0};
+    ck_assert_int_eq(ps_args_parse(ps_global_flags, &globals, argc, argv, &line),
+                     PS_INVALID_ARGUMENT);
+    ck_assert_str_eq(ps_error_message(), message);
+    ps_command_line_clear(&line);
+}
+
+START_TEST(an_operand_that_is_empty_is_told_as_one)
+{
+    is_empty((const char *const[]){"import", "", "m"}, 3,
+             "FILE|FOLDER is empty; usage: psctl import FILE|FOLDER NAME");
+    is_empty((const char *const[]){"import", "f", ""}, 3,
+             "NAME is empty; usage: psctl import FILE|FOLDER NAME");
+    is_empty((const char *const[]){"tokenize", "-o", "x", "a", "b", ""}, 6,
+             "INPUT is empty; usage: psctl tokenize INPUT ...");
+    is_empty((const char *const[]){"fetch", "1", ""}, 3,
+             "NAME is empty; usage: psctl fetch JOB [NAME]");
+}
+END_TEST
+
 START_TEST(who_asks_for_help_gets_it_whatever_else_is_wrong)
 {
     ck_assert_int_eq(parse("submit --help"), PS_OK);
@@ -167,6 +189,7 @@ static const ps_check_case tests[] = {
     {&a_misspelt_name_gets_the_one_that_was_meant},
     {&a_wrong_value_says_what_is_allowed},
     {&operands_are_counted},
+    {&an_operand_that_is_empty_is_told_as_one},
     {&who_asks_for_help_gets_it_whatever_else_is_wrong},
     {&help_and_flag_say_the_same_text},
     {&every_row_is_complete},
