@@ -8,15 +8,28 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define THREADS_MAX 1024
 #define LARGE       (16 << 20) /* bytes; Linux promises what it does not have: ask before */
+#define PAGE        (2 << 20)  /* a large one, on x86-64 and mostly elsewhere */
 
 static void close_backend(ps_backend *backend)
 {
     ps_cpu_backend *b = (ps_cpu_backend *)backend;
     ps_threads_free(&b->threads);
     ps_free(&b);
+}
+
+/* A walk over a model's weights, which is what a token costs, is a third to a half faster with
+ * large pages. Those that lie within the buffer, so that it takes no more memory; where there are
+ * none, it has small ones. */
+static void ask_for_large_pages(void *memory, size_t bytes)
+{
+    uintptr_t begin = ((uintptr_t)memory + PAGE - 1) / PAGE * PAGE;
+    uintptr_t end = ((uintptr_t)memory + bytes) / PAGE * PAGE;
+    if (begin < end)
+        (void)madvise((void *)begin, end - begin, MADV_HUGEPAGE);
 }
 
 static ps_status buffer_new(ps_backend *b, size_t bytes, ps_buffer **out)
@@ -29,6 +42,8 @@ static ps_status buffer_new(ps_backend *b, size_t bytes, ps_buffer **out)
     void *memory = ps_try_alloc_raw(bytes);
     if (!memory)
         return ps_fail(PS_NO_MEMORY, "cpu: no room for a buffer of %zu bytes", bytes);
+    if (bytes >= LARGE)
+        ask_for_large_pages(memory, bytes);
     ps_buffer *buffer = ps_new(ps_buffer);
     *buffer = (ps_buffer){.memory = memory, .bytes = bytes};
     *out = buffer;

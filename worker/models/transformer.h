@@ -92,7 +92,7 @@ struct ps_transformer {
 };
 
 /* Rows of the longest prompt that generation takes in one pass. */
-enum { PS_EXTEND_ROWS = 128 };
+enum { PS_EXTEND_ROWS = 256 };
 int64_t ps_transformer_max_rows(const ps_transformer *t); /* n of the largest pass */
 
 /* PS_INVALID_ARGUMENT names the size that makes no model. */

@@ -6,6 +6,7 @@
 #include "tests/lib/device.h"
 #include "tests/lib/ref64.h"
 #include "tests/lib/ref64_language.h"
+#include "worker/models/transformer.h"
 
 #include <math.h>
 #include <string.h>
@@ -80,9 +81,9 @@ static void draw_parameters(fixture *f)
     }
 }
 
-static void open_fixture(fixture *f, int kind)
+static void open_fixture_of(fixture *f, ps_model_config config)
 {
-    *f = (fixture){.config = config_of(kind)};
+    *f = (fixture){.config = config};
     ps_test_device_open(&f->device, "cpu");
     f->model = create(f, (ps_model_options){0});
     draw_parameters(f);
@@ -95,6 +96,11 @@ static void open_fixture(fixture *f, int kind)
     f->labels[3] = -1; /* one that does not count */
     f->batch = (ps_model_batch){
         .rows = ROWS, .tokens = f->tokens, .length = LENGTH, .labels = f->labels, .train = true};
+}
+
+static void open_fixture(fixture *f, int kind)
+{
+    open_fixture_of(f, config_of(kind));
 }
 
 static void close_fixture(fixture *f)
@@ -250,6 +256,32 @@ START_TEST(generating_with_a_cache_gives_the_logits_of_the_whole)
 }
 END_TEST
 
+START_TEST(a_prompt_longer_than_a_pass_gives_the_logits_of_the_whole)
+{
+    enum { MORE = PS_EXTEND_ROWS + 40 };
+    fixture f;
+    ps_model_config config = config_of(_i);
+    config.language.context_length = MORE;
+    open_fixture_of(&f, config);
+    size_t v = (size_t)config.language.vocab_size;
+    int32_t tokens[MORE];
+    for (int i = 0; i < MORE; i++)
+        tokens[i] = i * 7 % (int32_t)v;
+    double *want = ps_alloc_array(MORE * v, sizeof *want);
+    float *got = ps_alloc_array(v, sizeof *got);
+    ps_ref64_language ref = reference(&f);
+    (void)ps_ref64_language_loss(&ref, tokens, tokens, 1, MORE, want);
+    ps_model *decoder = create(&f, (ps_model_options){.decode = true, .max_batch = 1});
+    load(&f, decoder);
+    ck_assert_int_eq(ps_model_extend(decoder, tokens, MORE, 0, got), PS_OK);
+    ck_assert_double_lt(ps_ref64_error(got, want + (MORE - 1) * v, v), 2e-5);
+    ps_free(&want);
+    ps_free(&got);
+    ps_model_free(&decoder);
+    close_fixture(&f);
+}
+END_TEST
+
 START_TEST(predictions_are_of_the_token_after_each_row)
 {
     fixture f;
@@ -296,6 +328,7 @@ static const ps_check_case tests[] = {
     {.test = &accumulated_gradients_are_those_of_one_batch, .repeat = KINDS},
     {.test = &bfloat16_is_near, .repeat = KINDS},
     {.test = &generating_with_a_cache_gives_the_logits_of_the_whole, .repeat = KINDS},
+    {.test = &a_prompt_longer_than_a_pass_gives_the_logits_of_the_whole, .repeat = KINDS},
     {.test = &predictions_are_of_the_token_after_each_row, .repeat = KINDS},
     {.test = &what_does_not_fit_is_refused_with_its_place, .repeat = KINDS},
     {0},
