@@ -51,6 +51,11 @@ PS_MUST_CHECK ps_status ps_checkpoint_load(const ps_disk *disk, const char *fold
                                            uint64_t push_bytes, ps_param_store **store,
                                            ps_buf *progress, ps_checkpoint_info *out);
 
+/* The newest one that is not known to be damaged could be read, and makes no sense to its user, for
+ * this reason: from now on it is one of the damaged. */
+PS_MUST_CHECK ps_status ps_checkpoint_set_aside(const ps_disk *disk, const char *folder,
+                                                const char *why);
+
 /* One file, as the loader reads it; for tests and the fuzzer. */
 PS_MUST_CHECK ps_status ps_checkpoint_load_file(const ps_disk *disk, const char *path,
                                                 uint64_t push_bytes, ps_param_store **store,

@@ -48,8 +48,8 @@ static void count_lost(loading *l)
     }
 }
 
-/* error: what is wrong with it. The line names both, and what is tried next. */
-static ps_status set_aside(loading *l, size_t i, const ps_error *error)
+/* The line names both, and what is tried next. */
+static ps_status set_aside(loading *l, size_t i, const char *why)
 {
     char *path = ps_checkpoint_path(l->folder, l->found.good.list[i]);
     char *to = ps_asprintf("%s" PS_CHECKPOINT_DAMAGED, path);
@@ -59,7 +59,7 @@ static ps_status set_aside(loading *l, size_t i, const ps_error *error)
     if (st)
         st = ps_wrap(st, "%s is damaged, and cannot be kept as %s", path, to);
     else
-        ps_log_error("checkpoint", "damaged: %s; kept as %s; %s%s", error->message, to,
+        ps_log_error("checkpoint", "damaged: %s; kept as %s; %s%s", why, to,
                      before ? "trying " : "there is none before it", before ? before : "");
     ps_free(&before);
     ps_free(&to);
@@ -89,7 +89,7 @@ static ps_status load_newest(loading *l, ps_param_store **store, ps_buf *progres
         if (st != PS_CORRUPT)
             return st;
         ps_error_save(&error, st);
-        st = set_aside(l, i, &error);
+        st = set_aside(l, i, error.message);
         if (st)
             return st;
         if (!l->newest.code)
@@ -121,6 +121,23 @@ static ps_status load(loading *l, ps_param_store **store, ps_buf *progress)
     return l->listed
                ? ps_fail(PS_CORRUPT, "%s: the manifest has checkpoints, the folder none", l->folder)
                : ps_fail(PS_NOT_FOUND, "%s: no checkpoint", l->folder);
+}
+
+ps_status ps_checkpoint_set_aside(const ps_disk *disk, const char *folder, const char *why)
+{
+    loading *l = ps_new(loading);
+    *l = (loading){.disk = disk, .folder = folder};
+    ps_status st = ps_checkpoint_find(disk, folder, &l->found);
+    if (!st && l->found.good.n) {
+        char *path = ps_checkpoint_path(folder, l->found.good.list[0]);
+        char *said = ps_asprintf("%s: %s", path, why);
+        st = set_aside(l, 0, said);
+        ps_free(&said);
+        ps_free(&path);
+    }
+    ps_checkpoint_found_free(&l->found);
+    ps_free(&l);
+    return st;
 }
 
 ps_status ps_checkpoint_load(const ps_disk *disk, const char *folder, uint64_t push_bytes,

@@ -29,7 +29,7 @@ bool ps_lifecycle_no_failure(ps_status st);
 void ps_lifecycle_remove(ps_lifecycle *lifecycle, uint64_t job_id, ps_job_state state);
 
 /* Of ps_lifecycle_sched_out. */
-void ps_lifecycle_restore_out(void *lifecycle, uint64_t job_id);
+void ps_lifecycle_restore_out(void *lifecycle, uint64_t job_id, const char *unusable);
 extern const ps_sched_book ps_lifecycle_book;
 
 #endif

@@ -57,25 +57,40 @@ typedef struct retry {
     ps_off_loop off;
     ps_lifecycle *lifecycle;
     uint64_t job_id;
+    char *unusable; /* what is wrong with the newest; NULL: nothing is known */
 } retry;
+
+static ps_status restore_again(const retry *a, ps_restored *out)
+{
+    if (!a->unusable)
+        return restore(a->lifecycle, a->job_id, out);
+    char *folder = ps_lifecycle_folder(a->lifecycle, a->job_id);
+    ps_status st = ps_checkpoint_set_aside(a->lifecycle->conf.files.disk, folder, a->unusable);
+    ps_free(&folder);
+    if (!st)
+        st = restore(a->lifecycle, a->job_id, out);
+    return st == PS_CORRUPT ? ps_wrap(st, "%s", a->unusable) : st;
+}
 
 static void again_run(ps_off_loop *off)
 {
     retry *a = ps_container(off, retry, off);
     ps_restored restored = {0};
     ps_error error;
-    ps_status st = restore(a->lifecycle, a->job_id, &restored);
+    ps_status st = restore_again(a, &restored);
     ps_error_save(&error, st);
     ps_sched_restored(a->lifecycle->sched, a->job_id, st ? &error : NULL, &restored);
     ps_restored_free(&restored);
+    ps_free(&a->unusable);
     ps_free(&a);
 }
 
-void ps_lifecycle_restore_out(void *lifecycle, uint64_t job_id)
+void ps_lifecycle_restore_out(void *lifecycle, uint64_t job_id, const char *unusable)
 {
     retry *a = ps_new(retry);
     a->lifecycle = lifecycle;
     a->job_id = job_id;
+    a->unusable = unusable ? ps_strdup(unusable) : NULL;
     ps_off_loop_submit(a->lifecycle->conf.loop, &a->off, again_run);
 }
 

@@ -344,13 +344,15 @@ void ps_outbox_finish(ps_job *job, const ps_job_outcome *outcome)
 
 static void run_restore(ps_sched *s, entry *e)
 {
-    s->out->restore(s->user, e->job->record->id);
+    s->out->restore(s->user, e->job->record->id, e->text);
 }
 
-void ps_outbox_restore(ps_job *job)
+void ps_outbox_restore(ps_job *job, const char *unusable)
 {
     job->waiting = true;
-    add(job->sched, job, run_restore);
+    entry *e = add(job->sched, job, run_restore);
+    if (unusable)
+        e->text = ps_strdup(unusable);
 }
 
 static void run_notify(ps_sched *s, entry *e)

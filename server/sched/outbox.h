@@ -36,7 +36,7 @@ void ps_outbox_leave(ps_job *job, const char *worker);
  * copied. Sets job->waiting. */
 void ps_outbox_create(ps_job *job, const Psd__V1__PlanResult *plan);
 void ps_outbox_checkpoint(ps_job *job);
-void ps_outbox_restore(ps_job *job);                               /* sets job->waiting */
+void ps_outbox_restore(ps_job *job, const char *unusable);         /* or NULL; sets job->waiting */
 void ps_outbox_finish(ps_job *job, const ps_job_outcome *outcome); /* sets job->waiting */
 void ps_outbox_ended(ps_job *job);
 void ps_outbox_notify(ps_job *job, ps_watch *watch);

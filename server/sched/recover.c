@@ -1,6 +1,6 @@
 /* psd starts, and takes up the jobs that had not ended.
  *
- *    restoring ─▶ its checkpoint is read: goes on; there is none: begins anew; damaged: failed
+ *    restoring ─▶ its checkpoint is read: goes on; there is none: begins anew; none is good: failed
  *     ▲   ╰─ not now ─▶ waiting ── cancel ─▶ cancelled
  *     ╰───── time ─────────╯
  *
@@ -58,8 +58,11 @@ static void go_on(ps_job *job, ps_restored *restored)
 {
     if (restored->note.len)
         ps_job_say(job, PS_LOG_WARNING, "psd", "%s", ps_buf_cstr(&restored->note));
-    if (job->kind->load(job, ps_buf_slice(&restored->progress)))
-        ps_job_fail(job, "cannot go on after the restart: %s", ps_error_message());
+    ps_status st = job->kind->load(job, ps_buf_slice(&restored->progress));
+    if (!st)
+        return;
+    (void)ps_wrap(st, "what it says of the job");
+    ps_outbox_restore(job, ps_error_message()); /* the one before it, if there is one */
 }
 
 /* st, and this thread's message: how the restoring went. */
@@ -97,7 +100,7 @@ void ps_recover_tick(ps_job *job, uint64_t now)
     if (!ps_job_runs(job) || !job->restore_ns || now < job->restore_ns)
         return;
     job->restore_ns = 0;
-    ps_outbox_restore(job);
+    ps_outbox_restore(job, NULL);
 }
 
 void ps_sched_restored(ps_sched *s, uint64_t job_id, const ps_error *error, ps_restored *restored)

@@ -89,8 +89,9 @@ typedef struct ps_sched_out {
     void (*create_store)(void *user, uint64_t job_id, const ps_job_spec *spec,
                          const Psd__V1__PlanResult *plan);
     /* A running job's checkpoint could not be read when psd started: do it now; answer once with
-     * ps_sched_restored. */
-    void (*restore)(void *user, uint64_t job_id);
+     * ps_sched_restored. unusable: it was read, and cannot be used for this reason: it is to be
+     * kept, and the one before it restored; NULL: it was not. */
+    void (*restore)(void *user, uint64_t job_id, const char *unusable);
     /* A checkpoint of the job is due (the job file's checkpoint.every, or else
      * checkpoint_ms, have passed). */
     void (*checkpoint_due)(void *user, uint64_t job_id);

@@ -78,14 +78,17 @@ static void create_store(void *user, uint64_t job_id, const ps_job_spec *spec,
 
 static ps_status restore(void *user, uint64_t job_id, const ps_job_spec *spec, ps_restored *out);
 
-static void restore_again(void *user, uint64_t job_id)
+static void restore_again(void *user, uint64_t job_id, const char *unusable)
 {
     ps_world *w = user;
     ps_restored restored = {0};
     ps_error error;
     ps_job_spec any = {0};
     ps_buf_printf(&w->trace, "restore %" PRIu64 "\n", job_id);
-    ps_error_save(&error, restore(user, job_id, &any, &restored));
+    if (unusable)
+        ps_error_save(&error, ps_fail(PS_CORRUPT, "%s: there is none before it", unusable));
+    else
+        ps_error_save(&error, restore(user, job_id, &any, &restored));
     ps_sched_restored(w->sched, job_id, error.code ? &error : NULL, &restored);
     ps_restored_free(&restored);
 }

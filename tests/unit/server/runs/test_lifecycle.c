@@ -203,6 +203,54 @@ START_TEST(a_checkpoint_of_a_newer_psd_waits_for_that)
 }
 END_TEST
 
+static void nonsense_cb(void *user, ps_buf *out)
+{
+    static const uint8_t version[4] = {4};
+    ps_buf_append(out, version, sizeof version);
+    ps_buf_puts(out, "nonsense");
+}
+
+/* Its checksums are right, and what it says of the job's progress is not. */
+START_TEST(a_checkpoint_that_makes_no_sense_is_kept_and_the_one_before_is_taken)
+{
+    for (int older = 1; older >= 0; older--) {
+        rig r = {0};
+        uint64_t bytes;
+        open_rig(&r);
+        uint64_t id = begin_job(&r, "");
+        push(&r, id, 1, 5);
+        if (older)
+            ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+        push(&r, id, 2, 5);
+        ps_run *run = ps_runs_get(r.runs, id);
+        char folder[160];
+        (void)snprintf(folder, sizeof folder, "%s/checkpoints/1", r.stored.dir);
+        ck_assert_int_eq(ps_checkpoint_write(r.stored.files.disk, folder, ps_run_store(run), 0,
+                                             nonsense_cb, NULL, NULL),
+                         PS_OK);
+        ps_run_unref(&run);
+        restart(&r);
+        const char *name = older ? "checkpoint-2" : "checkpoint-1";
+        ck_assert_ptr_nonnull(
+            strstr(test_stored_find(&r.stored, "checkpoints/1", name), ".damaged"));
+        if (older) {
+            ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_RUNNING);
+            ck_assert_float_eq_tol(parameter(&r, id), -0.5F, 1e-6F);
+            ck_assert(said(&r, id, "goes on from checkpoint 1: 1 newer is damaged or gone"));
+            ps_world_attach(r.world, 1, "w1");
+            train(&r);
+            ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_DONE);
+        } else {
+            ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_FAILED);
+            ps_world_assert_reason(r.world, id,
+                                   "cannot go on after the restart: what it says of the job: ");
+            ps_world_assert_reason(r.world, id, "no checkpoint is good (they are kept, ");
+        }
+        close_rig(&r);
+    }
+}
+END_TEST
+
 START_TEST(a_job_without_a_good_checkpoint_fails_and_its_files_stay)
 {
     rig r = {0};
@@ -419,6 +467,7 @@ static const ps_check_case cases[] = {
     {&a_disk_that_fails_at_the_start_costs_nothing_but_time},
     {&a_job_goes_on_from_the_older_checkpoint_and_says_so},
     {&a_checkpoint_of_a_newer_psd_waits_for_that},
+    {&a_checkpoint_that_makes_no_sense_is_kept_and_the_one_before_is_taken},
     {&a_job_without_a_good_checkpoint_fails_and_its_files_stay},
     {&a_full_disk_at_the_end_costs_nothing_but_time},
     {&what_room_there_is_goes_to_the_model},

@@ -198,7 +198,8 @@ START_TEST(a_checkpoint_that_is_damaged_fails_the_job_with_a_reason)
     ps_buf_puts(&w->blob, "not a checkpoint");
     ps_world_restart(w);
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_FAILED);
-    ps_world_assert_reason(w, id, "cannot go on after the restart: progress: version");
+    ps_world_assert_reason(
+        w, id, "cannot go on after the restart: what it says of the job: progress: version");
     ps_world_free(&w);
 }
 END_TEST
