@@ -11,6 +11,9 @@
 #include "server/data_lock.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,9 +32,19 @@ static void try_certificates(const ps_server_conf *conf, ps_trial *t)
     ps_tls_context_unref(&context);
 }
 
+static bool leads_nowhere(const char *path)
+{
+    struct stat about;
+    return lstat(path, &about) == 0 && S_ISLNK(about.st_mode) && access(path, F_OK) != 0;
+}
+
 /* A folder that is not there yet is made at the start, if the one above it may be written. */
 static void try_folder(const char *what, const char *path, ps_trial *t)
 {
+    if (leads_nowhere(path)) {
+        ps_trial_add(t, what, ps_fail(PS_NOT_FOUND, "%s is a link that leads nowhere", path));
+        return;
+    }
     bool there = access(path, F_OK) == 0 || errno != ENOENT;
     char *above = there ? ps_strdup(path) : ps_disk_folder_of(path);
     ps_trial_add(t, what, ps_trial_folder(above, true));
@@ -42,14 +55,41 @@ static void try_audit_log(const ps_server_conf *conf, ps_trial *t)
 {
     if (!*conf->audit_log)
         return; /* in data_dir */
-    if (access(conf->audit_log, F_OK) == 0) {
-        if (access(conf->audit_log, W_OK) != 0)
+    struct stat about;
+    if (stat(conf->audit_log, &about) == 0) {
+        if (S_ISDIR(about.st_mode))
+            ps_trial_add(t, "audit_log",
+                         ps_fail(PS_INVALID_ARGUMENT, "%s is a folder", conf->audit_log));
+        else if (access(conf->audit_log, W_OK) != 0)
             ps_trial_add(t, "audit_log", ps_fail_errno(errno, "%s", conf->audit_log));
         return;
     }
     char *folder = ps_disk_folder_of(conf->audit_log);
     ps_trial_add(t, "audit_log", ps_trial_folder(folder, true));
     ps_free(&folder);
+}
+
+/* Not opened, as that would make files beside it; whether it is one at all is in its first bytes
+ * (SQLite's "Database File Format", 1.3). An empty one becomes one. */
+static void try_catalog(const ps_server_conf *conf, ps_trial *t)
+{
+    static const char magic[16] = "SQLite format 3";
+    char *path = ps_asprintf("%s/psd.db", conf->data_dir), first[sizeof magic];
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    ssize_t n = fd >= 0 ? pread(fd, first, sizeof first, 0) : 0;
+    if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
+        ps_trial_add(t, "catalog", ps_fail_errno(errno, "%s", path));
+    else if (n < 0)
+        ps_trial_add(t, "catalog", ps_fail_errno(errno, "%s", path));
+    else if (n && (n < (ssize_t)sizeof first || memcmp(first, magic, sizeof magic) != 0))
+        ps_trial_add(t, "catalog",
+                     ps_fail(PS_CORRUPT,
+                             "%s: is damaged (it is no database); restore it from a "
+                             "backup",
+                             path));
+    if (fd >= 0)
+        (void)close(fd);
+    ps_free(&path);
 }
 
 /* Both are open at once, as psd has them: one port for two is a fault. */
@@ -78,6 +118,7 @@ int ps_server_check(const ps_server_options *options)
     try_certificates(conf, &t);
     try_folder("data_dir", conf->data_dir, &t);
     try_audit_log(conf, &t);
+    try_catalog(conf, &t);
     if (ps_data_lock_is_taken(conf->data_dir)) {
         ps_trial_note(&t, "a psd works in %s: its ports are not tried", conf->data_dir);
     } else {

@@ -544,6 +544,16 @@ def check_says_every_fault_and_changes_nothing():
                 assert fault.startswith(f"psd: {start}"), faults
             assert sorted(cluster.dir.rglob("*")) == before
             free = f"127.0.0.1:{taken.getsockname()[1]}"
+        (cluster.dir / "damaged").mkdir()
+        (cluster.dir / "damaged/psd.db").write_bytes(bytes(range(100)))
+        (cluster.dir / "link").symlink_to("nowhere")
+        text = config.read_text()
+        config.write_text(re.sub("(?m)^audit_log: .*", f"audit_log: {cluster.dir}/damaged", text))
+        for folder, words in (("damaged", "catalog: "), ("link", "link is a link that leads nowhere")):
+            _, _, faults = check(PSD, config, "--data-dir", cluster.dir / folder, "--listen", free, "--metrics", ":0")
+            assert any(words in fault for fault in faults), faults
+            assert any("damaged is a folder" in fault for fault in faults), faults
+        config.write_text(text)
         _, _, faults = check(PSD, config, "--data-dir", cluster.dir / "other", "--listen", free, "--metrics", free)
         assert len(faults) == 2 and faults[1].startswith("psd: --metrics: cannot listen"), "one port for two"
         worker = cluster.worker_config("w1")
