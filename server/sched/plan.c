@@ -1,6 +1,7 @@
 #include "server/sched/plan.h"
 
 #include "common/base/mem.h"
+#include "common/conf/conf.h"
 #include "server/catalog/models.h"
 #include "server/sched/rows.h"
 
@@ -51,7 +52,17 @@ static ps_status check_names(const Psd__V1__PlanResult *plan)
     return st;
 }
 
-/* The text is made anew, so that what psd hands on and stores is of its own words. */
+/* The text is made anew, so that what psd hands on and stores is of its own words: these may be
+ * longer, and everybody must be able to read them. */
+static ps_status write_settled(const ps_spec_model *section, ps_buf *out)
+{
+    ps_spec_model_format(section, out);
+    return out->len <= PS_CONF_MAX_BYTES
+               ? PS_OK
+               : ps_fail(PS_INVALID_ARGUMENT, "a model section of %zu bytes, allowed %d", out->len,
+                         PS_CONF_MAX_BYTES);
+}
+
 ps_status ps_plan_settled(const ps_job_spec *spec, ps_slice model, char **settled)
 {
     ps_spec_model *section = NULL;
@@ -60,8 +71,12 @@ ps_status ps_plan_settled(const ps_job_spec *spec, ps_slice model, char **settle
         ps_status st = ps_job_spec_settled(spec, model, &section);
         if (st)
             return st;
-        ps_spec_model_format(section, &text);
+        st = write_settled(section, &text);
         ps_spec_model_free(&section);
+        if (st) {
+            ps_buf_free(&text);
+            return st;
+        }
     } else {
         ps_status st = ps_job_spec_check_inputs(spec, spec->model);
         if (st)

@@ -4,6 +4,7 @@
 #include "worker/train/settle.h"
 
 #include "common/base/mem.h"
+#include "common/conf/conf.h"
 #include "worker/job_data.h"
 
 #include <inttypes.h>
@@ -83,6 +84,18 @@ static void add_moments(const ps_job_spec *spec, const ps_moments *found, ps_spe
     }
 }
 
+/* As a section it must be read again, here and by everybody else. */
+static ps_status check_length(const ps_buf *text, const ps_job_spec *spec)
+{
+    return text->len <= PS_CONF_MAX_BYTES
+               ? PS_OK
+               : ps_fail(PS_INVALID_ARGUMENT,
+                         "what a model keeps of %s, the names of classes and the numbers of its "
+                         "inputs, would take %zu bytes, at most %d are kept; give the classes "
+                         "shorter names, or numbers",
+                         spec->data.train->features, text->len, PS_CONF_MAX_BYTES);
+}
+
 /* The section borrows what was found only to be written. */
 static ps_status write_section(ps_job_entry *entry, const ps_survey *found, char **out)
 {
@@ -94,11 +107,15 @@ static ps_status write_section(ps_job_entry *entry, const ps_survey *found, char
     }
     add_moments(ps_job_entry_spec(entry), &found->moments, &section);
     ps_spec_model_format(&section, &text);
-    ps_status st = ps_job_entry_settle(entry, ps_buf_cstr(&text));
+    ps_status st = check_length(&text, ps_job_entry_spec(entry));
+    if (!st) {
+        st = ps_job_entry_settle(entry, ps_buf_cstr(&text));
+        st = st ? ps_wrap(st, "the model section with what was found in the data") : PS_OK;
+    }
     if (!st)
         *out = ps_strdup(ps_buf_cstr(&text));
     ps_buf_free(&text);
-    return st ? ps_wrap(st, "the model section with what was found in the data") : PS_OK;
+    return st;
 }
 
 ps_status ps_train_settle(ps_job_entry *entry, ps_task_run *run, char **model)

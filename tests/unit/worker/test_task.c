@@ -51,6 +51,30 @@ START_TEST(a_plan_names_the_classes_that_the_data_have)
 }
 END_TEST
 
+START_TEST(what_a_model_keeps_of_its_data_is_bounded)
+{
+    enum { CLASSES = 1100 };
+    begin();
+    ps_buf text = PS_BUF_EMPTY;
+    for (int i = 0; i < CLASSES; i++)
+        ps_buf_printf(&text, "1,2,n%0254d\n", i);
+    char *words = ps_test_file(ps_buf_slice(&text), false);
+    Psd__V1__Task *task = task_new(
+        1, "plan",
+        ps_asprintf("kind: train\nname: many\nmodel: {architecture: mlp, layers: [2, %d]}\n"
+                    "data:\n  format: csv\n  train: {features: %s}\n"
+                    "train: {epochs: 1, optimizer: {name: sgd, learning_rate: 0.1}}\n",
+                    CLASSES, words),
+        "");
+    failed(run(task), 3, false,
+           " bytes, at most 262144 are kept; give the classes shorter names, or "
+           "numbers");
+    ps_test_file_drop(&words);
+    ps_buf_free(&text);
+    end();
+}
+END_TEST
+
 START_TEST(predictions_are_lines_of_probabilities)
 {
     begin();
@@ -425,6 +449,7 @@ END_TEST
 static const ps_check_case tests[] = {
     {&a_plan_says_rows_and_tensors},
     {&a_plan_names_the_classes_that_the_data_have},
+    {&what_a_model_keeps_of_its_data_is_bounded},
     {&predictions_are_lines_of_probabilities},
     {&some_rows_are_predicted_and_none_that_the_data_does_not_have},
     {&an_evaluation_counts_right_answers_only_where_there_are_some},
