@@ -1,8 +1,8 @@
 /* How far a training job is, as bytes: version u32, test_rows, 0, seconds u64, evaluated u32,
  * has_test u32, test_loss u64, u32 and as many bytes of JSON: the test metrics, the means of its
- * epochs (epoch_means.h; from version 3 on), u32 and as many bytes: the settled model section (from
- * version 4 on), then the rows; little-endian, doubles by their bits. Reading fails on bytes that
- * are not such, or not this job's. */
+ * epochs (epoch_means.h; from version 3 on), u32 and as many bytes: the settled model section
+ * (version 4, which only a job that has one is written in), then the rows; little-endian, doubles
+ * by their bits. Reading fails on bytes that are not such, or not this job's. */
 #include "server/sched/kind_train.h"
 
 #include "common/base/mem.h"
@@ -59,7 +59,8 @@ ps_status ps_train_save(ps_job *job, ps_buf *blob)
     if (w->phase < PS_TRAINING)
         return ps_fail(PS_FAILED_PRECONDITION, "job %" PRIu64 " has no parameters yet",
                        job->record->id);
-    put_u32(blob, BLOB_VERSION);
+    bool settled = *job->settled; /* else an older psd can go on, too */
+    put_u32(blob, settled ? SETTLED_VERSION : MEANS_VERSION);
     put_u64(blob, w->test_rows);
     put_u64(blob, 0); /* was: steps of workers */
     put_double(blob, ps_train_seconds(job));
@@ -68,8 +69,10 @@ ps_status ps_train_save(ps_job *job, ps_buf *blob)
     put_double(blob, w->test_loss);
     put_metrics(blob, &w->test_metrics);
     ps_epoch_means_save(&w->means, blob);
-    put_u32(blob, (uint32_t)strlen(job->settled));
-    ps_buf_puts(blob, job->settled);
+    if (settled) {
+        put_u32(blob, (uint32_t)strlen(job->settled));
+        ps_buf_puts(blob, job->settled);
+    }
     size_t n = 0;
     ps_piece *out = NULL;
     ps_list_each(node, &job->leases)

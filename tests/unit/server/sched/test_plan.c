@@ -94,6 +94,24 @@ START_TEST(a_plan_before_its_task_was_sent_does_no_harm)
 }
 END_TEST
 
+START_TEST(progress_without_anything_settled_is_that_of_an_older_psd)
+{
+    for (int settles = 0; settles < 2; settles++) {
+        ps_world *w = ps_world_new(NULL, true);
+        w->plan_model = settles ? NAMED : NULL;
+        uint64_t id = ps_world_training(w, "asp", false, "");
+        ck_assert_int_eq(ps_sched_progress_save(w->sched, id, &w->blob), PS_OK);
+        ps_cursor c = ps_cursor_of(ps_buf_slice(&w->blob));
+        ck_assert_uint_eq(ps_read_u32le(&c), settles ? 4 : 3);
+        ps_world_restart(w);
+        ps_world_attach(w, 7, "w1");
+        ck_assert_str_eq(ps_world_task_of(w, 7)->kind, "train");
+        ck_assert_str_eq(ps_world_task_of(w, 7)->settled, settles ? NAMED : "");
+        ps_world_free(&w);
+    }
+}
+END_TEST
+
 /* The bytes of version 3 are those of 4 without the section and its length. */
 START_TEST(a_checkpoint_of_before_plans_settled_anything_is_gone_on_from)
 {
@@ -210,6 +228,7 @@ static const ps_check_case cases[] = {
     {&a_plan_that_cannot_be_fails_the_job},
     {&what_a_plan_settles_goes_with_every_task_and_into_the_model},
     {&a_plan_before_its_task_was_sent_does_no_harm},
+    {&progress_without_anything_settled_is_that_of_an_older_psd},
     {&a_checkpoint_of_before_plans_settled_anything_is_gone_on_from},
     {&a_plan_that_settles_another_model_fails_the_job},
     {&a_plan_whose_section_nobody_could_read_again_is_refused},
