@@ -289,6 +289,8 @@ ps_status ps_hf_shards_read(ps_hf_shards *s, size_t i, const ps_safetensors_tens
     st = ps_regular_read(s->fd, shard->path,
                          shard->header->data_start + tensor->begin + first * size, s->bytes,
                          n * size);
+    if (!st && tensor->dtype == PS_SAFETENSORS_F64)
+        st = ps_numbers_check_wide(tensor->name, tensor->shape, tensor->n_dims, first, s->bytes, n);
     if (!st)
         ps_numbers_widen(tensor->dtype, s->bytes, n, out);
     return st;

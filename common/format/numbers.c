@@ -88,6 +88,20 @@ ps_status ps_numbers_check(const char *tensor, const uint64_t *shape, uint32_t n
                                     : "-inf");
 }
 
+ps_status ps_numbers_check_wide(const char *tensor, const uint64_t *shape, uint32_t n_dims,
+                                uint64_t first, const uint8_t *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        double v;
+        memcpy(&v, bytes + 8 * i, sizeof v);
+        if (isfinite(v) && !isfinite((float)v))
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "tensor %.100s: element %s is %.9g, which is beyond float32", tensor,
+                           ps_sides_at(shape, n_dims, first + i).text, v);
+    }
+    return PS_OK;
+}
+
 static bool same(float a, float b)
 {
     return a == b || (isnan(a) && isnan(b));

@@ -33,6 +33,12 @@ ps_sides ps_sides_at(const uint64_t *shape, uint32_t n_dims, uint64_t at);
 PS_MUST_CHECK ps_status ps_numbers_check(const char *tensor, const uint64_t *shape, uint32_t n_dims,
                                          uint64_t first, const float *values, size_t n);
 
+/* The same of n numbers in F64 that float32 cannot hold; those that are not finite are the above's
+ * to refuse. */
+PS_MUST_CHECK ps_status ps_numbers_check_wide(const char *tensor, const uint64_t *shape,
+                                              uint32_t n_dims, uint64_t first, const uint8_t *bytes,
+                                              size_t n);
+
 /* Numbers first to first + n - 1 of one of two tensors. */
 typedef ps_status (*ps_numbers_read)(void *state, int which, uint64_t first, size_t n, float *out);
 

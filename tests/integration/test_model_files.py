@@ -239,9 +239,10 @@ def folders_that_do_not_fit_are_refused_in_one_line():
         # numbers that are none, by whichever dtype they come
         ones = np.ones((1003, 64), "f8")
         odd = lambda value: np.where(np.arange(1003 * 64).reshape(1003, 64) == 7 * 64 + 5, value, ones)
-        for value, dtype, text in ((np.nan, "f4", "nan"), (-np.inf, "f2", "-inf"), (1e39, "f8", "inf")):
+        for value, dtype, text in ((np.nan, "f4", "nan;"), (-np.inf, "f2", "-inf;"),
+                                   (np.inf, "f8", "inf;"), (1e39, "f8", "1e+39, which is beyond float32")):
             values = odd(value).astype(dtype)
-            refuses(f"tensor wte.weight: element [7, 5] is {text};", change=lambda f, v=values: hf.change(
+            refuses(f"tensor wte.weight: element [7, 5] is {text}", change=lambda f, v=values: hf.change(
                 f / "model.safetensors", {"wte.weight": (v.tobytes(), v.shape, f"F{v.itemsize * 8}")}))
 
         # a head that is said to be the embedding

@@ -45,6 +45,19 @@ START_TEST(the_element_is_named_by_its_place)
 }
 END_TEST
 
+START_TEST(what_float32_cannot_hold_is_named_as_it_stands)
+{
+    double values[4] = {0, 3.4028234e38, -3.5e38, NAN};
+    const uint64_t shape[] = {2, 2};
+    const uint8_t *bytes = (const uint8_t *)values;
+    ck_assert_int_eq(ps_numbers_check_wide("a", shape, 2, 0, bytes, 4), PS_INVALID_ARGUMENT);
+    ck_assert_str_eq(ps_error_message(),
+                     "tensor a: element [1, 0] is -3.5e+38, which is beyond float32");
+    ck_assert_int_eq(ps_numbers_check_wide("a", shape, 2, 0, bytes, 2), PS_OK);
+    ck_assert_int_eq(ps_numbers_check_wide("a", shape, 2, 3, bytes + 24, 1), PS_OK);
+}
+END_TEST
+
 /* 1.5, -0.25 and, where there is one, 1e300. */
 START_TEST(all_floats_become_float32)
 {
@@ -127,6 +140,7 @@ END_TEST
 
 static const ps_check_case tests[] = {{&the_first_that_is_not_below_is_found_wherever_it_is},
                                       {&the_element_is_named_by_its_place},
+                                      {&what_float32_cannot_hold_is_named_as_it_stands},
                                       {&all_floats_become_float32},
                                       {&limits_are_where_narrowing_gives_infinity},
                                       {&tensors_are_compared_by_their_numbers},
