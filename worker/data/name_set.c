@@ -8,10 +8,12 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* As job files have it: C0, DEL, C1, and what Unicode has for ends of lines. */
+/* As job files have it: C0, DEL, C1, what Unicode has for ends of lines, and the two that YAML's
+ * reader takes for such. */
 static bool is_control(uint32_t c)
 {
-    return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x2028 || c == 0x2029;
+    return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x2028 || c == 0x2029 || c == 0xfffe ||
+           c == 0xffff;
 }
 
 static ps_status check(const char *name)

@@ -98,6 +98,9 @@ START_TEST(what_is_wrong_with_a_row_is_said_and_not_called_a_class)
     refuses("1,\"c\na\"\n", PS_CORRUPT,
             ":1: column 1: the name of a class has a control character");
     refuses("1,cat\n2,\"\xe2\x80\xa8\"\n", PS_CORRUPT, ":2: column 1: the name of a class has a");
+    refuses("1,cat\n2,\xef\xbf\xbe\n", PS_CORRUPT, ":2: column 1: the name of a class has a");
+    refuses("1,cat\n2,\xef\xbf\xbf\n", PS_CORRUPT, ":2: column 1: the name of a class has a");
+    finds("1,\xef\xbf\xbd\n", "\xef\xbf\xbd|");
     refuses("1,caf\xe9\n", PS_CORRUPT, ":1: column 1: the name of a class is not UTF-8");
 }
 END_TEST
