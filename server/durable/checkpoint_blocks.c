@@ -55,8 +55,7 @@ ps_status ps_checkpoint_block_write(ps_section_writer *w, uint64_t index, uint32
 
 uint64_t ps_checkpoint_block_bytes(const ps_param_store *store, uint64_t index)
 {
-    ps_block_restore room = ps_param_store_block_room(store, index);
-    return PS_SECTION_HEADER + HEAD_BYTES + room.elements * sizeof(float) + room.state_bytes;
+    return PS_SECTION_HEADER + HEAD_BYTES + ps_param_store_block_bytes(store, index);
 }
 
 ps_status ps_checkpoint_next(ps_section_reader *r, ps_checkpoint_section type)

@@ -255,6 +255,12 @@ void ps_snapshot_end(ps_snapshot **out)
     ps_param_store_unref(&store);
 }
 
+size_t ps_param_store_block_bytes(const ps_param_store *store, uint64_t index)
+{
+    const ps_dense_block *block = &store->blocks[index];
+    return block->elements * sizeof(float) + state_bytes(block);
+}
+
 ps_block_restore ps_param_store_block_room(const ps_param_store *store, uint64_t index)
 {
     const ps_dense_block *block = &store->blocks[index];

@@ -55,6 +55,8 @@ const ps_param_config *ps_param_store_config(const ps_param_store *store);
 const char *ps_param_store_optimizer(const ps_param_store *store); /* the rule's name */
 uint32_t ps_param_store_state_format(const ps_param_store *store); /* as in optimizer.h */
 uint64_t ps_param_store_state_bytes(const ps_param_store *store);  /* of all blocks together */
+/* Of a block's values and its state: never changes, and is asked for while others update it. */
+size_t ps_param_store_block_bytes(const ps_param_store *store, uint64_t block);
 /* Where the block's values and the optimizer's state are to be put: the caller fills both. */
 typedef struct ps_block_restore {
     uint32_t elements;
