@@ -10,6 +10,7 @@
 #define NAME(name) #name,
 static const ps_codec *const table[] = {PS_CODEC_ROWS(ROW)};
 const char *const ps_codec_names[] = {PS_CODEC_ROWS(NAME) NULL};
+const char *const ps_codec_plain_names[] = {PS_CODEC_PLAIN_ROWS(NAME) NULL};
 
 enum { ROWS = sizeof table / sizeof *table, PART = 4096 };
 

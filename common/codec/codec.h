@@ -49,8 +49,9 @@ extern const ps_codec ps_codec_float32;
 /* NULL when there is none. 0 (CODEC_UNSPECIFIED) is float32. */
 const ps_codec *ps_codec_by_number(uint32_t number);
 const ps_codec *ps_codec_by_name(const char *name);
-/* The names, in the table's order, and then NULL. */
+/* The names, in the table's order, and then NULL: of all, and of those without state. */
 extern const char *const ps_codec_names[];
+extern const char *const ps_codec_plain_names[];
 
 /* The scan of plain numbers. */
 ps_codec_scan ps_codec_scan_values(const ps_wire_float *values, size_t count, bool want_norm);

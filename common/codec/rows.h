@@ -5,7 +5,9 @@
 
 #include "common/codec/codec.h"
 
-#define PS_CODEC_ROWS(row) row(float32) row(bf16) row(int8)
+/* Those without state are for parameters, too. */
+#define PS_CODEC_PLAIN_ROWS(row) row(float32) row(bf16)
+#define PS_CODEC_ROWS(row)       PS_CODEC_PLAIN_ROWS(row) row(int8)
 
 #define PS_CODEC_DECLARE(name) extern const ps_codec ps_codec_##name;
 PS_CODEC_ROWS(PS_CODEC_DECLARE)

@@ -2,7 +2,6 @@
  * others are looked at all the same, but those that read a section in which something is wrong. */
 #include "common/conf/job_check.h"
 
-#include "common/codec/codec.h"
 #include "common/conf/job_inputs.h"
 #include "common/conf/model_spec.h"
 
@@ -277,15 +276,6 @@ static ps_status check_optimizer(const ps_job_spec *s, const ps_conf_doc *doc)
     return PS_OK;
 }
 
-static ps_status check_codec(const ps_spec_codec *codec, const ps_conf_doc *doc)
-{
-    if (ps_codec_by_name(codec->parameters)->state_bytes)
-        return ps_conf_fail(doc, "train.codec.parameters",
-                            "codec %s is for gradients: it adds what it leaves out to the next one",
-                            codec->parameters);
-    return PS_OK;
-}
-
 static ps_status check_train(const ps_job_spec *s, const ps_conf_doc *doc)
 {
     if (!s->train)
@@ -296,9 +286,6 @@ static ps_status check_train(const ps_job_spec *s, const ps_conf_doc *doc)
     if (s->train->consistency.staleness != 0)
         return ps_conf_fail(doc, "train.consistency.staleness", "mode %s has no bound to set",
                             s->train->consistency.mode);
-    st = check_codec(&s->train->codec, doc);
-    if (st)
-        return st;
     int64_t rows = s->shards.rows_per_task, step = (int64_t)ps_spec_step_rows(s->train);
     if (rows != 0 && rows < step)
         return ps_conf_fail(doc, "shards.rows_per_task",

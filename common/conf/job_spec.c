@@ -90,7 +90,7 @@ static const ps_conf_key consistency_keys[] = {
 
 static const ps_conf_key codec_keys[] = {
     PS_CONF_NAME("gradients", ps_spec_codec, gradients, "float32", ps_codec_names),
-    PS_CONF_NAME("parameters", ps_spec_codec, parameters, "float32", ps_codec_names),
+    PS_CONF_NAME("parameters", ps_spec_codec, parameters, "float32", ps_codec_plain_names),
     PS_CONF_END,
 };
 

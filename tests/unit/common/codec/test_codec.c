@@ -191,6 +191,8 @@ START_TEST(encoded_nan_and_infinity_are_found_and_sums_are_those_of_float64)
     ps_rng_seed(&rng, 9);
     for (size_t i = 0; i < COUNT; i++)
         values[i] = random_value(&rng, i);
+    for (size_t c = 0; ps_codec_plain_names[c]; c++)
+        ck_assert_uint_eq(ps_codec_by_name(ps_codec_plain_names[c])->state_bytes, 0);
     for (size_t c = 0; ps_codec_names[c]; c++) {
         const ps_codec *codec = ps_codec_by_name(ps_codec_names[c]);
         memset(state, 0, sizeof state);

@@ -239,6 +239,8 @@ START_TEST(rules_across_keys_name_the_line)
     refuses(TRAIN "shards: {rows_per_task: 100}\n",
             "job.yaml:10: shards.rows_per_task: 100 is less than train.batch_size times "
             "train.accumulate, 128");
+    refuses(TRAIN "  codec: {parameters: int8}\n",
+            "job.yaml:10: train.codec.parameters: 'int8' is not known; allowed: float32, bf16");
     refuses(TRAIN "  consistency: {staleness: 3}\n",
             "job.yaml:10: train.consistency.staleness: mode asp has no bound to set");
     refuses("kind: train\nname: a\nmodel: {architecture: mlp, layers: [4, 1]}\n"
