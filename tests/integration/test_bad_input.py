@@ -210,7 +210,7 @@ def wrong_data_fails_the_job_with_file_and_offset():
                      "0 to 3")
         write_idx(folder / "labels.gz", train_y[:1999])
         wrong.expect(wrong.job.replace("train-labels", "labels"), "labels.gz has 1999 rows, but ", " has 2000")
-        wrong.expect(wrong.job.replace("[16, 32, 4]", "[17, 32, 4]"), "has 16 numbers a row, but model.layers begins "
+        wrong.expect(wrong.job.replace("[16, 32, 4]", "[17, 32, 4]"), ": 16 numbers a row, but model.layers begins "
                      "with 17")
 
         row = ",".join("1" * 16)
@@ -263,7 +263,7 @@ def a_model_of_other_shapes_is_not_overwritten():
             fails(status, words, "submit", folder / "started.yaml")
 
         write_idx(folder / "wide.gz", np.zeros((10, 5, 5), np.uint8))
-        fails(1, "wide.gz has 25 numbers a row, but model.layers begins with 16", "predict", "tiny", folder / "wide.gz")
+        fails(1, "wide.gz: 25 numbers a row, but model.layers begins with 16", "predict", "tiny", folder / "wide.gz")
         fails(2, "format idx keeps labels in a file of their own: psctl evaluate tiny FEATURES LABELS",
               "evaluate", "tiny", folder / "test-features.gz")
         fails(1, "test-labels.gz has 500 rows, but ", "evaluate", "tiny", folder / "wide.gz", folder / "test-labels.gz")

@@ -122,7 +122,7 @@ def what_contradicts_the_model_is_refused(cluster):
     (cluster.dir / "gap.csv").write_text("big,tiny,wide,same,kind\n1,,3,4,zest\n2,,3,5,ananas\n")
     job_id = cluster.submit(job(cluster, "gap", "gap", model="model: {architecture: mlp, layers: [4, 2]}\n"))
     reason = cluster.wait_job(job_id, ("failed",))["reason"]
-    assert "gap.csv: column 1, 'tiny': no row has a value there, so there is no mean of it" in reason, reason
+    assert "gap.csv: column 1 ('tiny'): no row has a value there, so there is no mean of it" in reason, reason
     job_id = cluster.submit(job(cluster, "five", model="model: {architecture: mlp, layers: [4, 5]}\n"))
     reason = cluster.wait_job(job_id, ("failed",))["reason"]
     assert "train.csv has 3 names of classes ('ananas', 'zest', 'Éclair, \"dark\"'), but model.layers ends with 5" in reason, reason

@@ -81,8 +81,8 @@ static ps_status read_features(csv_reading *c, const ps_csv_file *f, const ps_cs
     if (good == n)
         return PS_OK;
     size_t column = ps_csv_feature(&f->columns, good);
-    return ps_fail(PS_CORRUPT, "column %zu: %s is beyond float32, normalised", column,
-                   ps_csv_show(r->fields[column].text).text);
+    return ps_fail(PS_CORRUPT, "%s: %s is beyond float32, normalised",
+                   ps_csv_file_column(f, column).text, ps_csv_show(r->fields[column].text).text);
 }
 
 static ps_status read_class_name(const csv_reading *c, const ps_csv_file *f, const ps_csv_record *r,
@@ -123,7 +123,7 @@ static ps_status read_target(const ps_csv_file *f, const ps_csv_record *r, size_
         return st;
     *out = (float)v;
     if (!isfinite(*out))
-        return ps_fail(PS_CORRUPT, "column %zu: %s is beyond float32", column,
+        return ps_fail(PS_CORRUPT, "%s: %s is beyond float32", ps_csv_file_column(f, column).text,
                        ps_csv_show(r->fields[column].text).text);
     return PS_OK;
 }
@@ -146,9 +146,8 @@ static ps_status read_labels(csv_reading *c, const ps_csv_file *f, const ps_csv_
     return st;
 }
 
-static ps_status begin_cb(void *user, const ps_csv_file *f, const ps_csv_record *first)
+static ps_status begin_cb(void *user, const ps_csv_file *f)
 {
-    (void)first;
     csv_reading *c = user;
     c->state->columns = f->columns;
     c->values = ps_alloc_array(f->columns.features, sizeof *c->values);

@@ -2,9 +2,11 @@
  * one has as many. What is wrong with a record gets its line here. */
 #include "worker/data/csv_file.h"
 
+#include "common/base/mem.h"
 #include "worker/data/csv_number.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool has_numbers(const ps_csv_record *r)
@@ -26,19 +28,30 @@ const char *ps_csv_file_hint(const ps_csv_file *f, const ps_csv_record *r, const
                : "";
 }
 
+ps_csv_column_name ps_csv_file_column(const ps_csv_file *f, size_t column)
+{
+    ps_csv_column_name name;
+    if (f->header)
+        (void)snprintf(name.text, sizeof name.text, "column %zu (%s)", column,
+                       ps_csv_show(f->header[column]).text);
+    else
+        (void)snprintf(name.text, sizeof name.text, "column %zu", column);
+    return name;
+}
+
 static ps_status read_number(const ps_csv_file *f, const ps_csv_record *r, size_t column,
                              const char *missing, double *out)
 {
     const char *text = r->fields[column].text;
     if (ps_csv_missing(text))
-        return ps_fail(PS_CORRUPT, "column %zu is %s; %s", column,
+        return ps_fail(PS_CORRUPT, "%s is %s; %s", ps_csv_file_column(f, column).text,
                        *text ? ps_csv_show(text).text : "empty", missing);
     if (!ps_csv_number(text, out))
-        return ps_fail(PS_CORRUPT, "column %zu: %s is not a number%s", column,
+        return ps_fail(PS_CORRUPT, "%s: %s is not a number%s", ps_csv_file_column(f, column).text,
                        ps_csv_show(text).text, ps_csv_file_hint(f, r, text));
     if (!isfinite(*out))
-        return ps_fail(PS_CORRUPT, "column %zu: %s is too large for a number", column,
-                       ps_csv_show(text).text);
+        return ps_fail(PS_CORRUPT, "%s: %s is too large for a number",
+                       ps_csv_file_column(f, column).text, ps_csv_show(text).text);
     return PS_OK;
 }
 
@@ -72,12 +85,29 @@ static ps_status visit_row(ps_csv_file *f, const ps_csv_visitor *v, const ps_csv
     return st;
 }
 
+static void keep_header(ps_csv_file *f, const ps_csv_record *r)
+{
+    f->header = ps_alloc_array(r->n, sizeof *f->header);
+    for (size_t i = 0; i < r->n; i++)
+        f->header[i] = ps_strdup(r->fields[i].text);
+}
+
+static void drop_header(ps_csv_file *f)
+{
+    for (size_t i = 0; f->header && i < f->columns.n; i++)
+        ps_free(&f->header[i]);
+    ps_free(&f->header);
+}
+
 static ps_status visit_first(ps_csv_file *f, const ps_csv_visitor *v, const ps_csv_record *r)
 {
     f->first = r->line;
     ps_status st = ps_csv_columns_learn(f->options, r, &f->columns);
-    if (!st && v->begin)
-        st = v->begin(v->user, f, r);
+    if (st)
+        return st;
+    if (f->options->data->csv.header)
+        keep_header(f, r);
+    st = v->begin(v->user, f);
     return st || f->options->data->csv.header ? st : visit_row(f, v, r);
 }
 
@@ -104,5 +134,8 @@ ps_status ps_csv_file_visit(const ps_dataset_options *options, const ps_csv_visi
         return st;
     st = visit_all(&f, visitor);
     ps_csv_text_close(&f.text);
-    return st == PS_END ? PS_OK : st;
+    if (st == PS_END)
+        st = visitor->end ? visitor->end(visitor->user, &f) : PS_OK;
+    drop_header(&f);
+    return st;
 }

@@ -12,19 +12,28 @@ typedef struct ps_csv_file {
     const ps_dataset_options *options;
     ps_csv_text *text;
     ps_csv_columns columns;
-    size_t first; /* line of the first record */
-    size_t rows;  /* before the one at hand */
+    size_t first;  /* line of the first record */
+    char **header; /* [columns.n], what that calls them; NULL: nothing */
+    size_t rows;   /* before the one at hand */
 } ps_csv_file;
 
-/* Once the columns are known (NULL: not), and for each row. PS_END: that is enough. */
+/* Once the columns are known, for each row, and (NULL: not) behind the last one, where errors name
+ * the file alone. PS_END of a row: that is enough. */
 typedef struct ps_csv_visitor {
-    ps_status (*begin)(void *user, const ps_csv_file *file, const ps_csv_record *first);
+    ps_status (*begin)(void *user, const ps_csv_file *file);
     ps_status (*row)(void *user, const ps_csv_file *file, const ps_csv_record *record);
+    ps_status (*end)(void *user, const ps_csv_file *file);
     void *user;
 } ps_csv_visitor;
 
 PS_MUST_CHECK ps_status ps_csv_file_visit(const ps_dataset_options *options,
                                           const ps_csv_visitor *visitor);
+
+/* The column as messages name it: "column 2", or "column 2 ('age')" where a header does. */
+typedef struct ps_csv_column_name {
+    char text[80];
+} ps_csv_column_name;
+ps_csv_column_name ps_csv_file_column(const ps_csv_file *file, size_t column);
 
 /* Of feature i, finite. *missing: it is not there, and *out is what stands for it (0 where that is
  * a mean which is not known yet). */

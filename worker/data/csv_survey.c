@@ -12,17 +12,14 @@ typedef struct surveying {
     ps_survey_wants wants; /* what is still to be found */
     ps_survey *out;
     size_t line; /* of the first label that is a word */
-    ps_csv_columns columns;
-    char **header; /* [columns.n], what the header calls them; NULL: there is none */
     size_t rows;
     double *values; /* [features] of a row */
     bool *missing;
 } surveying;
 
-static ps_status begin_cb(void *user, const ps_csv_file *f, const ps_csv_record *first)
+static ps_status begin_cb(void *user, const ps_csv_file *f)
 {
     surveying *s = user;
-    s->columns = f->columns;
     s->values = ps_alloc_array(f->columns.features, sizeof *s->values);
     s->missing = ps_alloc_array(f->columns.features, sizeof *s->missing);
     ps_status st = s->wants.moments || f->options->numbers.n
@@ -32,19 +29,11 @@ static ps_status begin_cb(void *user, const ps_csv_file *f, const ps_csv_record 
         return st;
     if (s->wants.moments)
         ps_moments_init(&s->out->moments, f->columns.features);
-    if (!f->options->data->csv.header)
-        return PS_OK;
-    s->header = ps_alloc_array(first->n, sizeof *s->header);
-    for (size_t i = 0; i < first->n; i++)
-        s->header[i] = ps_strdup(first->fields[i].text);
     return PS_OK;
 }
 
 static void clear(surveying *s)
 {
-    for (size_t i = 0; s->header && i < s->columns.n; i++)
-        ps_free(&s->header[i]);
-    ps_free(&s->header);
     ps_free(&s->values);
     ps_free(&s->missing);
 }
@@ -68,7 +57,7 @@ static ps_status collect_name(surveying *s, const ps_csv_file *f, const ps_csv_r
     ps_name_set *names = &s->out->names;
     double number;
     if (ps_csv_missing(text))
-        return ps_fail(PS_CORRUPT, "column %zu is %s; %s", column,
+        return ps_fail(PS_CORRUPT, "%s is %s; %s", ps_csv_file_column(f, column).text,
                        *text ? ps_csv_show(text).text : "empty", PS_CSV_LABEL_MISSING);
     if (ps_csv_number(text, &number)) {
         s->wants.names = false;
@@ -81,7 +70,7 @@ static ps_status collect_name(surveying *s, const ps_csv_file *f, const ps_csv_r
     if (!names->n)
         s->line = r->line;
     ps_status st = ps_name_set_add(names, text);
-    return st ? ps_wrap(st, "column %zu", column) : PS_OK;
+    return st ? ps_wrap(st, "%s", ps_csv_file_column(f, column).text) : PS_OK;
 }
 
 static ps_status row_cb(void *user, const ps_csv_file *f, const ps_csv_record *r)
@@ -94,29 +83,25 @@ static ps_status row_cb(void *user, const ps_csv_file *f, const ps_csv_record *r
     return st || s->wants.names || s->wants.moments ? st : PS_END;
 }
 
-static ps_status finish(surveying *s, const char *path)
+static ps_status end_cb(void *user, const ps_csv_file *f)
 {
+    surveying *s = user;
+    const char *path = f->options->files->features;
     size_t bad = 0;
     if (!s->wants.moments)
         return PS_OK;
     if (s->rows == 0)
         return ps_fail(PS_INVALID_ARGUMENT, "%s: no rows", path);
     ps_status st = ps_moments_finish(&s->out->moments, &bad);
-    if (!st)
-        return PS_OK;
-    size_t column = ps_csv_feature(&s->columns, bad);
-    return s->header ? ps_wrap(st, "%s: column %zu, %s", path, column,
-                               ps_csv_show(s->header[column]).text)
-                     : ps_wrap(st, "%s: column %zu", path, column);
+    size_t column = ps_csv_feature(&f->columns, bad);
+    return st ? ps_wrap(st, "%s: %s", path, ps_csv_file_column(f, column).text) : PS_OK;
 }
 
 ps_status ps_csv_survey(const ps_dataset_options *options, ps_survey_wants wants, ps_survey *out)
 {
     surveying s = {.wants = wants, .out = out};
-    ps_status st =
-        ps_csv_file_visit(options, &(ps_csv_visitor){.begin = begin_cb, .row = row_cb, .user = &s});
-    if (!st)
-        st = finish(&s, options->files->features);
+    const ps_csv_visitor visitor = {.begin = begin_cb, .row = row_cb, .end = end_cb, .user = &s};
+    ps_status st = ps_csv_file_visit(options, &visitor);
     clear(&s);
     return st;
 }

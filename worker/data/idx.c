@@ -246,11 +246,17 @@ static ps_status prepare_bytes(idx_state *s, const ps_normaliser *normaliser)
                             s->features.path);
 }
 
+static ps_status check_columns(const ps_dataset_options *o, const idx_file *f)
+{
+    ps_status st = ps_dataset_check_features(o, f->columns);
+    return st ? ps_wrap(st, "%s", f->path) : PS_OK;
+}
+
 static ps_status prepare_features(const ps_dataset_options *o, idx_state *s,
                                   ps_normaliser *normaliser)
 {
     bool bytes = s->features.type == IDX_U8;
-    ps_status st = o->numbers.n ? ps_dataset_check_features(o, s->features.columns) : PS_OK;
+    ps_status st = o->numbers.n ? check_columns(o, &s->features) : PS_OK;
     if (st)
         return st;
     if (normaliser->scale == 0)
@@ -334,7 +340,7 @@ static ps_status idx_survey(const ps_dataset_options *o, ps_survey_wants wants, 
         return PS_OK;
     ps_status st = load(o->files->features, &budget, &f);
     if (!st)
-        st = ps_dataset_check_features(o, f.columns);
+        st = check_columns(o, &f);
     if (!st && f.rows == 0)
         st = ps_fail(PS_INVALID_ARGUMENT, "%s: no rows", f.path);
     if (!st)

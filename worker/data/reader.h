@@ -70,7 +70,7 @@ struct ps_survey_wants; /* survey.h */
 struct ps_survey;
 
 /* PS_INVALID_ARGUMENT when the file has another number of features than was asked for: for readers
- * that need to know before they have read it. */
+ * that need to know before they have read it. The message does not name the file. */
 PS_MUST_CHECK ps_status ps_dataset_check_features(const ps_dataset_options *options,
                                                   size_t features);
 

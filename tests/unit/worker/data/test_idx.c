@@ -352,7 +352,7 @@ START_TEST(memory_is_bounded_and_can_run_out)
     o.features = 2;
     ck_assert_int_eq(ps_dataset_open(&o, &ds), PS_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(
-        strstr(ps_error_message(), "has 1 numbers a row, but model.layers begins with 2"));
+        strstr(ps_error_message(), ": 1 numbers a row, but model.layers begins with 2"));
     ck_assert_ptr_null(ds);
     ps_test_file_drop(&path);
 }
