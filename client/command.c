@@ -125,13 +125,35 @@ bool ps_command_is_group(const char *word)
     return false;
 }
 
+/* Text from column `indent` on, which is reached, broken between words. */
+static void put_wrapped(ps_buf *out, size_t indent, const char *text)
+{
+    enum { COLUMNS = 80 };
+    size_t at = indent;
+    for (bool first = true; *text; first = false) {
+        size_t len = strcspn(text, " ");
+        if (!first && at + 1 + len > COLUMNS) {
+            ps_buf_printf(out, "\n%*s", (int)indent, "");
+            at = indent;
+        } else if (!first) {
+            ps_buf_putc(out, ' ');
+            at++;
+        }
+        ps_buf_append(out, text, len);
+        at += len;
+        text += len + strspn(text + len, " ");
+    }
+    ps_buf_putc(out, '\n');
+}
+
 /* "left" padded to `width`, then the explanation. A left side that is too long has its own line. */
 static void row(ps_buf *out, int width, const char *left, const char *right)
 {
     if (strlen(left) > (size_t)width)
-        ps_buf_printf(out, "  %s\n  %*s  %s\n", left, width, "", right);
+        ps_buf_printf(out, "  %s\n  %*s  ", left, width, "");
     else
-        ps_buf_printf(out, "  %-*s  %s\n", width, left, right);
+        ps_buf_printf(out, "  %-*s  ", width, left);
+    put_wrapped(out, (size_t)width + 4, right);
 }
 
 static void flag_rows(ps_buf *out, const ps_flag *flags)

@@ -105,6 +105,12 @@ static void draw(follower *f)
     flush(f);
 }
 
+/* Begun, and what there is to do is not known yet; its log says so. */
+static bool is_being_planned(const Psd__V1__Job *job)
+{
+    return job->state == PSD__V1__JOB_STATE__JOB_STATE_RUNNING && ps_job_share(job) < 0;
+}
+
 /* A line at each change of epoch or state, and otherwise one in five seconds. */
 static void maybe_line(follower *f)
 {
@@ -114,7 +120,8 @@ static void maybe_line(follower *f)
     bool changed = f->line_ms == 0 || epoch != f->line_epoch || (int)f->job->state != f->line_state;
     if (!changed && now() - f->line_ms < LINE_MS)
         return;
-    ps_progress_line(&f->out, &f->style, f->job, ps_clock_wall_ms(&ps_clock_system));
+    if (!changed || !is_being_planned(f->job))
+        ps_progress_line(&f->out, &f->style, f->job, ps_clock_wall_ms(&ps_clock_system));
     f->line_epoch = epoch;
     f->line_state = (int)f->job->state;
     f->line_ms = now();

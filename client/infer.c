@@ -213,17 +213,48 @@ free_paths:
     return st;
 }
 
+/* A fault of the job file, which nobody but this program wrote, told as one of the flag it came
+ * from: "job:8: data.csv.missing: ..." is "--missing: ...". */
+static ps_status by_flag(ps_status st)
+{
+    static const struct {
+        const char *key, *flag;
+    } flags[] = {
+        {"data.csv.label_column", "--label-column"},
+        {"data.csv.header", "--header"},
+        {"data.csv.delimiter", "--delimiter"},
+        {"data.csv.missing", "--missing"},
+        {"data.normalise", "--normalise"},
+        {"data.format", "--format"},
+        {"rows", "--rows"},
+    };
+    char *message = ps_strdup(ps_error_message());
+    const char *said = message;
+    if (!strncmp(said, "job:", 4) && said[4 + strspn(said + 4, "0123456789")] == ':')
+        said += 4 + strspn(said + 4, "0123456789") + 2;
+    for (size_t i = 0; said > message && i < sizeof flags / sizeof *flags; i++) {
+        size_t len = strlen(flags[i].key);
+        if (strncmp(said, flags[i].key, len) != 0 || !strchr(":.", said[len]))
+            continue;
+        bool within = said[len] == '.';
+        st = ps_fail(st, "%s%s%s", flags[i].flag, within ? ": " : "", said + len + within);
+        break;
+    }
+    ps_free(&message);
+    return st;
+}
+
 ps_status ps_infer_run(ps_client *client, const char *spec, Psd__V1__Job **job)
 {
     ps_job_spec *checked = NULL;
     ps_status st = ps_job_spec_parse(ps_slice_str(spec), "job", &checked);
     if (st)
-        return st;
+        return by_flag(st);
     ps_job_spec_free(&checked);
     uint64_t id = 0;
     st = ps_submit_spec(client, spec, &id);
     if (st)
-        return st;
+        return by_flag(st);
     ps_follow_options how = {
         .form = PS_FOLLOW_QUIET, .fd = STDERR_FILENO, .patient = true, .ends = true};
     st = ps_follow(client, id, &how, job);

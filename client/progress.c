@@ -154,7 +154,7 @@ static void put_fields(ps_buf *out, field *f, size_t n, size_t width, const char
     ps_buf_putc(out, '\n');
 }
 
-/* Queued, or cancelling: a line that says what it waits for. */
+/* Queued, cancelling, or not yet planned: a line that says what it waits for. */
 static void state_line(ps_buf *out, const ps_style *style, const Psd__V1__Job *job, int64_t now_ms,
                        size_t width)
 {
@@ -193,15 +193,14 @@ void ps_progress_bar(ps_buf *out, const ps_style *style, const Psd__V1__Job *job
 void ps_progress_line(ps_buf *out, const ps_style *style, const Psd__V1__Job *job, int64_t now_ms)
 {
     const Psd__V1__Progress *p = job->progress;
-    if (!p || job->state != PSD__V1__JOB_STATE__JOB_STATE_RUNNING) {
+    double share = ps_job_share(job);
+    if (!p || job->state != PSD__V1__JOB_STATE__JOB_STATE_RUNNING || share < 0) {
         state_line(out, style, job, now_ms, SIZE_MAX);
         return;
     }
     if (p->epochs)
         ps_buf_printf(out, "epoch %u/%u  ", p->epoch, p->epochs);
-    double share = ps_job_share(job);
-    if (share >= 0)
-        ps_buf_printf(out, "%.0f%%  ", share * 100);
+    ps_buf_printf(out, "%.0f%%  ", share * 100);
     ps_style plain = *style;
     plain.utf8 = false;
     field f[FIELDS];

@@ -113,7 +113,8 @@ static ps_status run(ps_client *client, const ps_args *args)
 const ps_command ps_command_cert_inspect = {
     .name = "cert inspect",
     .operands = "FILE ...",
-    .help = "say whose a certificate is, for what, until when (- reads standard input)",
+    .help = "say whose a certificate is, for what, and until when",
+    .details = "A FILE - is standard input.\n",
     .least = 1,
     .most = 1000,
     .run = run,

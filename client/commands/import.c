@@ -26,7 +26,7 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, config),
      .value = "CONFIG",
-     .help = "its architecture: '{architecture: mlp, layers: [784, 10]}'"},
+     .help = "its architecture: '{architecture: mlp, layers: [784,10]}'"},
     {.name = "replace",
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, replace),
@@ -98,6 +98,14 @@ static ps_status open_source(source *s)
     return PS_OK;
 }
 
+/* For people without its tensors, of which there may be hundreds: psctl model has them. */
+static void show(ps_client *client, const Psd__V1__Model *model)
+{
+    Psd__V1__Model head = *model; /* borrows */
+    head.n_tensors = client->json ? head.n_tensors : 0;
+    ps_show_model(client, &head);
+}
+
 static ps_status run(ps_client *client, const ps_args *args)
 {
     const options *o = args->options;
@@ -125,7 +133,7 @@ static ps_status run(ps_client *client, const ps_args *args)
         return ps_fail(st, "%s (--replace)", ps_error_message());
     if (st)
         return st;
-    ps_show_model(client, (const Psd__V1__Model *)(void *)reply);
+    show(client, (const Psd__V1__Model *)(void *)reply);
     ps_reply_free(&reply);
     return PS_OK;
 }
@@ -136,11 +144,11 @@ const ps_command ps_command_import = {
     .help = "store a safetensors or GGUF file, or a Hugging Face folder, as a model",
     .details =
         "Without --model the architecture is that of the file's metadata (psd.model), which\n"
-        "every file that psd exports has; its tensors are F32, F16, BF16 or F64. A folder has "
-        "config.json, of a gpt2 or llama model, and\n"
-        "model.safetensors or its shards. A GGUF file is of a gpt2 or llama model too, its "
-        "tensors\n"
-        "F32, F16, BF16 or Q8_0. Numbers become float32. - is standard input.\n",
+        "every file that psd exports has; its tensors are F32, F16, BF16 or F64. A folder has\n"
+        "config.json, of a gpt2 or llama model, and model.safetensors or its shards. A GGUF\n"
+        "file is of a gpt2 or llama model too, its tensors F32, F16, BF16 or Q8_0; of one in\n"
+        "several files (NAME-00001-of-00003.gguf) any stands for all, which lie beside it.\n"
+        "Numbers become float32. - is standard input.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 2,

@@ -111,10 +111,11 @@ def what_contradicts_the_model_is_refused(cluster):
         done = cluster.psctl(*arguments, check=False)
         assert done.returncode != 0 and line in done.stderr, (arguments, done.stderr)
     test = f"{cluster.dir}/test.csv"
-    fails("data.normalise: model sweets has a mean and a deviation of each of its inputs, which hold; leave this out",
+    fails("psctl: evaluate: --normalise: model sweets has a mean and a deviation of each of its inputs, which hold; leave this out",
           "evaluate", "sweets", test, "--normalise", "{mean: 0}")
-    fails("data.csv.missing: zero here, and mean for model sweets, which holds; leave this out",
+    fails("psctl: predict: --missing: zero here, and mean for model sweets, which holds; leave this out",
           "predict", "sweets", test, "--missing", "zero")
+    fails("psctl: evaluate: --normalise: std: ", "evaluate", "sweets", test, "--normalise", "{std: 0}")
     cluster.psctl("evaluate", "sweets", test, "--missing", "mean", "--normalise", "{from: data}")
     (cluster.dir / "other.csv").write_text("big,tiny,wide,same,kind\n1,2,3,4,zest\n1,2,3,4,Zest\n")
     fails("other.csv:3: row 1 has label 'Zest', none of model.classes; did you mean 'zest'?",

@@ -155,7 +155,9 @@ def hugging_face_folders_come_and_go_bit_for_bit():
         for n, (kind, how) in enumerate(variants):
             folder, name, dtype = cluster.dir / f"in{n}", f"m{n}", how.get("dtype", "F32")
             means = hf.write(folder, kind, **how)
-            cluster.psctl("import", folder, name)
+            shown = cluster.psctl("import", folder, name).stdout
+            assert kind in shown and "TENSOR" not in shown, shown
+            assert "TENSOR" in cluster.psctl("model", name).stdout
             stored = cluster.dir / f"{name}.safetensors"
             cluster.psctl("export", name, "-o", stored)
             tensors, metadata = hf.read_safetensors(stored)

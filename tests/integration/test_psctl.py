@@ -102,6 +102,7 @@ def a_followed_job_ends_with_its_result():
         few = cluster.psctl_json("predict", "copy", cluster.dir / "test-features.gz", "--rows", "2:5")
         assert [p["row"] for p in few["predictions"]] == [2, 3, 4], few
         fails(cluster, 1, "but there are 500 rows", "predict", "copy", cluster.dir / "test-features.gz", "--rows", "500:")
+        the_manual_names_what_json_has(cluster)
         with open("/dev/full", "w") as full:
             done = subprocess.run([PSCTL, *cluster.flags(), "predict", "copy", cluster.dir / "test-features.gz", "--rows",
                                    ":3"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
@@ -122,6 +123,34 @@ def control_c_ends_a_prediction(cluster):
     said = predict.communicate(timeout=20 * SLOW)[1]
     assert predict.returncode == 130 and "goes on" not in said, said
     cluster.wait_job(job[0]["id"], states=("cancelled",))
+
+
+def names_in(value):
+    """The names in a document, but for those of lists and mappings that are documents of other commands."""
+    if isinstance(value, list):
+        return set().union(*map(names_in, value))
+    if not isinstance(value, dict):
+        return set()
+    below = (names_in(v) for k, v in value.items() if k != "result")
+    return set(value).union(*below)
+
+
+def the_manual_names_what_json_has(cluster):
+    page = (SOURCE / "deploy/man/psctl.1").read_text().split(".Sh JSON")[1].split("\n.Sh ")[0]
+    entries = {}
+    for entry in page.split("\n.It Cm ")[1:]:
+        title, text = entry.split("\n", 1)
+        entries.update(dict.fromkeys(title.split(" , "), set(re.findall("[a-z_]+", text))))
+    entries["jobs"] |= entries["job"]
+    entries["models"] |= entries["model"]
+    features = cluster.dir / "test-features.gz"
+    commands = [["job", "1"], ["jobs"], ["workers"], ["model", "tiny"], ["models"], ["artifacts", "predict-copy"], ["status"],
+                ["evaluate", "tiny", features, cluster.dir / "test-labels.gz"], ["predict", "tiny", features], ["whoami"]]
+    for command in commands:
+        told = names_in(cluster.psctl_json(*command))
+        assert told and told <= entries[command[0]], (command, told - entries[command[0]])
+    watched = [json.loads(line) for line in cluster.psctl("--output", "json", "watch", "1").stdout.splitlines()]
+    assert set().union(*watched) - {"event"} <= entries["watch"], watched
 
 
 def what_an_ended_job_left(cluster, predictions):

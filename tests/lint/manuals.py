@@ -3,7 +3,8 @@
     manuals.py SOURCE_ROOT PSCTL
 
 mandoc finds no fault; every key of the example files is in the page of that file, every command and flag of
-psctl in psctl(1), every flag of the daemons in theirs. Prints what is missing; status 1 if any.
+psctl in psctl(1), every flag of the daemons in theirs; no line of psctl's help is too long for a terminal. Prints
+what is missing; status 1 if any.
 """
 import pathlib
 import re
@@ -79,6 +80,9 @@ def missing():
     for command in commands:
         if command not in text:
             yield f"psctl.1: command {command} is missing"
+        said = subprocess.run([PSCTL, "help", *command.split()], capture_output=True, text=True, check=False).stdout
+        yield from (f"psctl help {command}: a line of more than 88 columns: {line}"
+                    for line in said.splitlines() if len(line) > 88)
         for flag in words("flags", command):
             if flag.split()[0] not in text:
                 yield f"psctl.1: {command} {flag.split()[0]} is missing"

@@ -193,6 +193,16 @@ START_TEST(a_pipe_gets_everything_in_one_line)
 }
 END_TEST
 
+START_TEST(a_job_of_which_nothing_is_known_yet_has_no_numbers)
+{
+    running();
+    progress.samples = progress.samples_total = 0;
+    ps_progress_line(&out, &(ps_style){0}, &job, 1012000);
+    ck_assert_str_eq(ps_buf_cstr(&out), "job 7 fashion-mlp  running for 12s\n");
+    ps_buf_clear(&out);
+}
+END_TEST
+
 START_TEST(log_lines_have_their_time_and_colour)
 {
     setenv("TZ", "UTC", 1);
@@ -279,6 +289,7 @@ static const ps_check_case tests[] = {
     {&a_job_that_waits_says_for_what},
     {&a_lost_connection_stands_below_the_bar},
     {&a_pipe_gets_everything_in_one_line},
+    {&a_job_of_which_nothing_is_known_yet_has_no_numbers},
     {&log_lines_have_their_time_and_colour},
     {&a_model_without_right_answers_has_no_accuracy},
     {&the_last_line_says_what_has_become_of_it},
