@@ -43,7 +43,7 @@ static void upkeep_run(void *daemon)
 void ps_daemon_upkeep_cb(void *daemon)
 {
     ps_daemon *d = daemon;
-    ps_off_loop_turn_submit(d->loop, &d->upkeep_turn, upkeep_run, d);
+    (void)ps_off_loop_turn_submit(d->loop, &d->upkeep_turn, upkeep_run, d);
 }
 
 static void sched_run(void *daemon)
@@ -51,8 +51,21 @@ static void sched_run(void *daemon)
     ps_sched_tick(((ps_daemon *)daemon)->sched);
 }
 
+/* Loops that are well do not show that jobs wait, so the log does. */
 void ps_daemon_tick_cb(void *daemon)
 {
+    enum { LATE_MS = 30000 };
     ps_daemon *d = daemon;
-    ps_off_loop_turn_submit(d->loop, &d->sched_turn, sched_run, d);
+    char times[PS_REPEAT_TEXT];
+    uint64_t now = ps_clock_ms(&d->clock);
+    if (ps_off_loop_turn_submit(d->loop, &d->sched_turn, sched_run, d)) {
+        d->sched_ms = now;
+        if (ps_repeat_over(&d->sched_trouble))
+            ps_log_notice("sched", "decides again");
+    } else if (now - d->sched_ms >= LATE_MS && ps_repeat_due(&d->sched_trouble, now, NULL)) {
+        ps_log_warning("sched",
+                       "for %" PRIu64 " s it has been carrying out what it decided last, and "
+                       "jobs wait: is the disk of data_dir slow?%s",
+                       (now - d->sched_ms) / 1000, ps_repeat_text(&d->sched_trouble, times));
+    }
 }

@@ -1,10 +1,10 @@
 /* repeat: the same line at every try is said at once, and then seldom, with how often it was.
  *
  *     if (st && ps_repeat_due(&job->trouble, now_ms, NULL))
- *         ps_log_error("sched", "job=%" PRIu64 " not saved, trying again: %s%s", id,
- * ps_error_message(), ps_repeat_text(&job->trouble, text)); if (!st &&
- * ps_repeat_over(&job->trouble)) ps_log_notice("sched", "job=%" PRIu64 " saved%s", id,
- * ps_repeat_text(&job->trouble, text));
+ *         ps_log_error("sched", "not saved, trying again: %s%s", ps_error_message(),
+ *                      ps_repeat_text(&job->trouble, text));
+ *     if (!st && ps_repeat_over(&job->trouble))
+ *         ps_log_notice("sched", "saved%s", ps_repeat_text(&job->trouble, text));
  *
  * One ps_repeat for each thing that is tried, zeroed; used by one thread at a time.
  */

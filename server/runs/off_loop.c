@@ -49,14 +49,15 @@ static void turn_run(ps_off_loop *off)
     atomic_store(&turn->busy, false);
 }
 
-void ps_off_loop_turn_submit(ps_loop *loop, ps_off_loop_turn *turn, void (*run)(void *user),
+bool ps_off_loop_turn_submit(ps_loop *loop, ps_off_loop_turn *turn, void (*run)(void *user),
                              void *user)
 {
     if (atomic_exchange(&turn->busy, true))
-        return;
+        return false;
     turn->run = run;
     turn->user = user;
     ps_off_loop_submit(loop, &turn->off, turn_run);
+    return true;
 }
 
 unsigned ps_off_loop_pending(void)

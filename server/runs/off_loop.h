@@ -25,8 +25,9 @@ typedef struct ps_off_loop_turn {
     void *user;
     atomic_bool busy;
 } ps_off_loop_turn;
-/* run(user) on the pool; nothing, while the last one is at work or waits for a thread. */
-void ps_off_loop_turn_submit(ps_loop *loop, ps_off_loop_turn *turn, void (*run)(void *user),
+/* run(user) on the pool; false, and nothing, while the last one is at work or waits for a thread.
+ */
+bool ps_off_loop_turn_submit(ps_loop *loop, ps_off_loop_turn *turn, void (*run)(void *user),
                              void *user);
 /* Submitted and not yet finished, of all loops. */
 unsigned ps_off_loop_pending(void);

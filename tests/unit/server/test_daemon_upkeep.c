@@ -4,10 +4,11 @@
 
 #include <semaphore.h>
 
-enum { TIMEOUT_MS = 1000, ROUNDS = 50, STEP_MS = 200 };
+enum { TIMEOUT_MS = 1000, ROUNDS = 50, STEP_MS = 200, A_ROUND_MS = 1000 };
 
 static sem_t entered, go;
 static unsigned dropped;
+static ps_clock_virtual of_daemon = {.now_ns = 1};
 
 /* What becomes of a worker that is silent: it stands for all that is slow. */
 static void drop_session(void *user, uint64_t session, const char *reason)
@@ -25,6 +26,7 @@ static void round_cb(void *user)
     static int rounds;
     if (rounds == 0 && sem_trywait(&entered) != 0)
         return;
+    of_daemon.now_ns += A_ROUND_MS * UINT64_C(1000000);
     if (++rounds == ROUNDS)
         sem_post(&go);
     if (rounds >= ROUNDS)
@@ -37,7 +39,7 @@ START_TEST(a_tick_that_takes_long_holds_up_no_signal_and_no_watchdog)
     const ps_sched_conf conf = {.lease_timeout_ms = TIMEOUT_MS,
                                 .clock = ps_clock_virtual_table(&time)};
     Psd__V1__Hello hello = PSD__V1__HELLO__INIT;
-    ps_daemon d = {0};
+    ps_daemon d = {.clock = ps_clock_virtual_table(&of_daemon)};
     ps_timer *tick = NULL, *rounds = NULL;
     sem_init(&entered, 0, 0);
     sem_init(&go, 0, 0);
@@ -59,6 +61,8 @@ START_TEST(a_tick_that_takes_long_holds_up_no_signal_and_no_watchdog)
     ps_timer_start(rounds, 1, 1);
     ps_loop_run(d.loop);
     ck_assert_uint_eq(dropped, 1);
+    ck_assert_uint_gt(d.sched_trouble.times, 0); /* a disk that is slow is told of, */
+    ck_assert_uint_eq(d.sched_trouble.said, 1);  /* once in a while */
     ps_timer_free(&tick);
     while (ps_off_loop_pending())
         ps_loop_run(d.loop);
