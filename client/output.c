@@ -199,8 +199,11 @@ static void spaces(ps_buf *out, size_t n)
 static void render_row(const ps_table *t, const cell *row, const size_t *widths,
                        const ps_style *style, ps_buf *out)
 {
-    for (size_t i = 0; i < t->columns; i++) {
-        bool last = i + 1 == t->columns;
+    size_t shown = t->columns;
+    while (shown && !widths[shown - 1])
+        shown--;
+    for (size_t i = 0; i < shown; i++) {
+        bool last = i + 1 == shown;
         if (!widths[i])
             continue;
         size_t columns = ps_text_columns(row[i].text, strlen(row[i].text));
@@ -219,33 +222,61 @@ static void render_row(const ps_table *t, const cell *row, const size_t *widths,
     ps_buf_putc(out, '\n');
 }
 
+static size_t line_width(const ps_table *t, const size_t *widths)
+{
+    size_t total = 0;
+    for (size_t i = 0; i < t->columns; i++)
+        total += widths[i] ? widths[i] + 2 : 0;
+    return total ? total - 2 : 0;
+}
+
+/* How narrow a column may become: numbers stay, and texts can be told from one another. */
+static size_t least_of(const ps_table *t, const size_t *widths, size_t i, size_t last)
+{
+    enum { LEAST = 12, LEAST_OF_LAST = 8 };
+    size_t least = i == last ? LEAST_OF_LAST : LEAST;
+    return t->right[i] || widths[i] < least ? widths[i] : least;
+}
+
+/* Columns give way to the room: first the last one, then the widest. Whether that was enough. */
+static bool squeeze(const ps_table *t, size_t *widths, size_t last, size_t room)
+{
+    size_t total = line_width(t, widths);
+    while (total > room) {
+        size_t widest = last;
+        for (size_t i = 0; i < last && widths[widest] <= least_of(t, widths, widest, last); i++)
+            widest = i;
+        for (size_t i = widest + 1; i < last; i++)
+            if (widths[i] > widths[widest] && widths[i] > least_of(t, widths, i, last))
+                widest = i;
+        size_t most = widths[widest] - least_of(t, widths, widest, last), over = total - room;
+        if (!most)
+            return false;
+        size_t cut = widest != last ? 1 : most < over ? most : over;
+        widths[widest] -= cut;
+        total -= cut;
+    }
+    return true;
+}
+
 /* On a terminal a list does not wrap (the fields of one thing may: nothing of it is lost): columns
- * in which no row says anything are left out (width 0), then the last column gives way, then the
- * widest of texts, none to less than LEAST. Numbers stay. */
+ * in which no row says anything are left out (width 0), then texts are cut, and where that does not
+ * do, columns are left out from the right, but for two. */
 static void fit(const ps_table *t, size_t *widths, size_t rows, size_t room)
 {
-    enum { LEAST = 8 };
-    size_t total = 0, last = t->columns - 1;
+    size_t *whole = ps_alloc_array(t->columns, sizeof *whole), left = t->columns;
     for (size_t i = 0; i < t->columns; i++) {
         bool said = rows < 2;
         for (size_t r = 1; r < rows && !said; r++)
             said = t->cells[r * t->columns + i].text[0] != 0;
-        widths[i] = said ? widths[i] : 0;
-        total += said ? widths[i] + 2 : 0;
+        whole[i] = said ? widths[i] : 0;
     }
-    total -= 2;
-    while (total > room) {
-        size_t widest = last;
-        for (size_t i = 0; i < t->columns && widths[last] <= LEAST; i++)
-            if (!t->right[i] && widths[i] > widths[widest])
-                widest = i;
-        if (widths[widest] <= LEAST)
-            return;
-        size_t cut = widths[widest] - LEAST < total - room ? widths[widest] - LEAST : total - room;
-        cut = widest == last ? cut : 1;
-        widths[widest] -= cut;
-        total -= cut;
+    for (bool fits = false; !fits; left--) {
+        memcpy(widths, whole, t->columns * sizeof *whole);
+        fits = squeeze(t, widths, left - 1, room) || left <= 2;
+        whole[left - 1] = 0;
     }
+    ps_free(&whole);
 }
 
 void ps_table_render(const ps_table *table, const ps_style *style, ps_buf *out)

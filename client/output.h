@@ -42,8 +42,8 @@ void ps_put_clean(ps_buf *out, const ps_style *style, const char *text, size_t c
 /* Appends several lines of text, whole UTF-8; tabs stay, what is not fit to be shown is '?'. */
 void ps_put_clean_lines(ps_buf *out, ps_slice text);
 
-/* A table: columns as wide as their widest cell, two spaces between. On a terminal the last column
- * is cut where the line would wrap. */
+/* A table: columns as wide as their widest cell, two spaces between. On a terminal texts are cut
+ * where the line would wrap, and where that does not do, columns left out from the right. */
 typedef struct ps_table ps_table;
 
 /* Headers, NULL-terminated; one that starts with '>' is of a right-aligned column (numbers).

@@ -84,10 +84,50 @@ START_TEST(a_terminal_gets_no_empty_columns_and_no_wrapped_lines)
     ps_table_text(t, "operator");
     ps_table_text(t, "");
     ps_table_render(t, &(ps_style){.width = 80}, &out);
-    is("ID  NAME                  WHO       \n1   evaluate-fashion-mlp  operator  \n");
+    is("ID  NAME                  WHO\n1   evaluate-fashion-mlp  operator\n");
     ps_table_render(t, &(ps_style){.width = 24, .utf8 = true}, &out);
-    is("ID  NAME        WHO       \n1   evaluate-…  operator  \n");
+    is("ID  NAME\n1   evaluate-fashion-mlp\n");
+    ps_table_render(t, &(ps_style){.width = 30, .utf8 = true}, &out);
+    is("ID  NAME              WHO\n1   evaluate-fashio…  operator\n");
     ps_table_free(&t);
+}
+END_TEST
+
+/* The widest line of what was rendered, of ASCII alone. */
+static size_t widest_line(void)
+{
+    size_t most = 0;
+    for (const char *at = ps_buf_cstr(&out); *at; at += strcspn(at, "\n") + 1)
+        if (strcspn(at, "\n") > most)
+            most = strcspn(at, "\n");
+    return most;
+}
+
+START_TEST(no_list_wraps_on_any_terminal)
+{
+    static const char *const headers[] = {"NAME", ">PARAMETERS", ">SIZE",  ">TEST",
+                                          ">JOB", "CREATED",     "CONFIG", NULL};
+    static const char *const cells[] = {"evaluate-fashion-mlp",
+                                        "536k",
+                                        "2.1 MB",
+                                        "0.8954",
+                                        "1",
+                                        "2m 17s ago",
+                                        "{architecture: mlp, layers: [784, 512, 256, 10]}"};
+    setup_out();
+    ps_table *t = ps_table_new(headers);
+    for (size_t i = 0; i < sizeof cells / sizeof *cells; i++)
+        ps_table_text(t, cells[i]);
+    for (unsigned width = 24; width < 140; width++) {
+        setup_out();
+        ps_table_render(t, &(ps_style){.width = width}, &out);
+        ck_assert_msg(widest_line() <= width, "%u: %s", width, ps_buf_cstr(&out));
+        ck_assert_ptr_nonnull(strstr(ps_buf_cstr(&out), "PARAMETERS"));
+        ck_assert(!strstr(ps_buf_cstr(&out), " \n"));
+    }
+    ck_assert_ptr_nonnull(strstr(ps_buf_cstr(&out), "[784, 512, 256, 10]}"));
+    ps_table_free(&t);
+    setup_out();
 }
 END_TEST
 
@@ -249,6 +289,7 @@ static const ps_check_case tests[] = {
     {&wide_letters_and_marks_count_as_the_cells_they_take},
     {&the_last_column_is_cut_where_a_terminal_would_wrap},
     {&a_terminal_gets_no_empty_columns_and_no_wrapped_lines},
+    {&no_list_wraps_on_any_terminal},
     {&a_field_is_shown_whole_on_a_terminal},
     {&colours_do_not_change_the_alignment},
     {&fields_without_a_value_are_left_out},
