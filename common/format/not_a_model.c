@@ -1,6 +1,8 @@
 /* Files of models and beside models here; archives and other encodings are those of foreign.c. */
 #include "common/format/not_a_model.h"
 
+#include "common/format/text_look.h"
+
 #include <string.h>
 
 typedef struct row {
@@ -33,6 +35,20 @@ static const row rows[] = {
     MARK("lmgg", OLD),
 };
 
+/* A header's length has zeros in its eight bytes, for it is no longer than
+ * PS_SAFETENSORS_MAX_HEADER; text has none. */
+static bool is_text(ps_slice first)
+{
+    for (size_t i = 0; i < first.len; i++) {
+        uint8_t c = first.data[i];
+        if (c == 0x7f || (c < 0x20 && !memchr("\t\n\r\f", c, 4)))
+            return false;
+    }
+    ps_text_look look = {0};
+    ps_text_look_feed(&look, first); /* which may end within a letter */
+    return !look.foreign;
+}
+
 ps_status ps_not_a_model(const char *path, ps_slice first)
 {
     if (!first.len)
@@ -40,5 +56,12 @@ ps_status ps_not_a_model(const char *path, ps_slice first)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (first.len >= rows[i].len && !memcmp(first.data, rows[i].bytes, rows[i].len))
             return ps_fail(PS_INVALID_ARGUMENT, "%s is %s", path, rows[i].what);
-    return ps_foreign_check(path, first) ? PS_INVALID_ARGUMENT : PS_OK;
+    if (ps_foreign_check(path, first))
+        return PS_INVALID_ARGUMENT;
+    if (is_text(first))
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "%s is text; a model is a safetensors or GGUF file, or "
+                       "the folder of one from Hugging Face",
+                       path);
+    return PS_OK;
 }

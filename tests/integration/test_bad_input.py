@@ -286,7 +286,7 @@ def a_model_of_other_shapes_is_not_overwritten():
             ("longer", good + b"1234", "bytes, its header says"),
             ("empty", b"", "model.safetensors is empty"),
             ("huge header", b"\xff" * 8 + good[8:], "a header of 18446744073709551615 bytes, allowed 2 to 100000000"),
-            ("text", b"garbage!" * 1000, "is it another kind of file?"),
+            ("text", b"garbage!" * 1000, "is text; a model is a safetensors or GGUF file"),
             ("no JSON", good[:8] + b"x" + good[9:], "the header does not start with {"),
             ("half floats", changed(b"F32", b"F16"), "shape and dtype take 1024 bytes, but data_offsets are [0, 2048]"),
             ("another shape", changed(b"[32,16]", b"[32,17]"), "tensor layers.0.weight: shape and dtype take 2176"),

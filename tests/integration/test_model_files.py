@@ -382,6 +382,7 @@ def folders_that_do_not_fit_are_refused_in_one_line():
                                  ("config.json", b'{"model_type": "gpt2"}', "is JSON, of which a model's folder has several; give the folder"),
                                  ("d.safetensors", b"version https://git-lfs.github.com/spec/v1", "is a pointer of Git LFS"),
                                  ("e.gguf", b"\x1f\x8b\x08" + bytes(20), "is compressed by gzip"),
+                                 ("notes.md", "# Gänse\n".encode() * 9, "notes.md is text; a model is"), ("short", b"x", "short is text"),
                                  ("f.safetensors", b"\0" * 20, "is it another kind of file?"), (shard.name, None, "give the folder it is in"),
                                  ("none", None, "no weights: model.safetensors, or model.safetensors.index.json; it has a checkpoint of")):
             if data is not None:
