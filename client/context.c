@@ -231,8 +231,8 @@ static ps_status check_complete(const ps_context *c)
     for (size_t i = 0; i < 4; i++)
         if (!parts[i].value || !*parts[i].value)
             return ps_fail(PS_INVALID_ARGUMENT,
-                           "no %s: give %s, or %s in the environment, or make a context "
-                           "('psctl help context set')",
+                           "no %s: give %s, or %s in the environment, or a context "
+                           "('psctl help context set', 'psctl context use NAME')",
                            parts[i].what, parts[i].flag, parts[i].variable);
     return PS_OK;
 }

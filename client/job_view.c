@@ -163,7 +163,8 @@ void ps_job_fields(ps_table *table, const Psd__V1__Job *job, int64_t now_ms)
         ps_table_field(t, "ended", "%s", ps_human_time(job->ended_ms).text);
     double seconds = ps_job_seconds(job, now_ms);
     if (seconds >= 0)
-        ps_table_field(t, "took", "%s", ps_human_duration(seconds).text);
+        ps_table_field(t, job->ended_ms ? "took" : "running for", "%s",
+                       ps_human_duration(seconds).text);
     if (job->progress)
         progress_fields(t, job->progress, ps_job_share(job));
     if (job->progress && job->state == PSD__V1__JOB_STATE__JOB_STATE_RUNNING)

@@ -202,8 +202,8 @@ START_TEST(a_missing_part_is_named_with_the_ways_to_give_it)
     ps_globals flags = {.server = "a:1", .ca = "ca.pem", .key = "k"};
     ck_assert_int_eq(ps_context_resolve(&flags, &c), PS_INVALID_ARGUMENT);
     ck_assert_str_eq(ps_error_message(),
-                     "no certificate: give --cert FILE, or PSCTL_CERT in the environment, or make "
-                     "a context ('psctl help context set')");
+                     "no certificate: give --cert FILE, or PSCTL_CERT in the environment, or "
+                     "a context ('psctl help context set', 'psctl context use NAME')");
     end();
 }
 END_TEST

@@ -98,12 +98,33 @@ START_TEST(share_and_time_are_known_only_when_they_are)
 }
 END_TEST
 
+static void fields_have(const Psd__V1__Job *job, const char *line)
+{
+    ps_buf out = PS_BUF_EMPTY;
+    ps_table *t = ps_table_new(NULL);
+    ps_job_fields(t, job, 5000);
+    ps_table_render(t, &(ps_style){0}, &out);
+    ck_assert_msg(strstr(ps_buf_cstr(&out), line), "%s", ps_buf_cstr(&out));
+    ps_table_free(&t);
+    ps_buf_free(&out);
+}
+
+START_TEST(a_job_that_runs_has_not_taken_its_time_yet)
+{
+    Psd__V1__Job job = PSD__V1__JOB__INIT;
+    job.state = PSD__V1__JOB_STATE__JOB_STATE_RUNNING;
+    job.started_ms = 2000;
+    fields_have(&job, "\nrunning for  3s\n");
+    job.state = PSD__V1__JOB_STATE__JOB_STATE_DONE;
+    job.ended_ms = 3500;
+    fields_have(&job, "\ntook       1.5s\n");
+}
+END_TEST
+
 static const ps_check_case tests[] = {
-    {&json_has_the_fields_of_the_proto_files},
-    {&a_metric_is_a_field_and_none_is_no_field},
-    {&a_state_that_is_not_known_yet_is_no_end},
-    {&share_and_time_are_known_only_when_they_are},
-    {0},
+    {&json_has_the_fields_of_the_proto_files},     {&a_metric_is_a_field_and_none_is_no_field},
+    {&a_state_that_is_not_known_yet_is_no_end},    {&share_and_time_are_known_only_when_they_are},
+    {&a_job_that_runs_has_not_taken_its_time_yet}, {0},
 };
 
 int main(void)
