@@ -312,8 +312,8 @@ void ps_job_show(ps_job *job)
         p->workers += ps_lease_index_has(&job->sched->index, worker->name, job->record->id);
     }
     double rate = ps_meter_rate(&job->meter, now, ETA_SECONDS);
-    p->eta_seconds =
-        p->samples_total > 0 && rate > 0 ? (double)(p->samples_total - p->samples) / rate : -1;
+    bool known = p->samples_total > 0 && rate > 0 && ps_meter_has_settled(&job->meter, now);
+    p->eta_seconds = known ? (double)(p->samples_total - p->samples) / rate : -1;
     if (!job->sched->out->gauges)
         return;
     ps_job_gauges gauges = {0};

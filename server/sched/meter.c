@@ -58,6 +58,11 @@ double ps_meter_rate(const ps_meter *meter, uint64_t now_ns, unsigned seconds)
     return (double)rows / window;
 }
 
+bool ps_meter_has_settled(const ps_meter *meter, uint64_t now_ns)
+{
+    return meter->first_ns && now_ns > meter->first_ns && now_ns - meter->first_ns >= SECOND_NS;
+}
+
 void ps_meter_means(ps_meter *meter, uint64_t now_ns, unsigned seconds)
 {
     uint64_t now = now_ns / SECOND_NS + 1;

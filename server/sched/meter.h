@@ -31,6 +31,8 @@ void ps_meter_report(ps_meter *meter, uint64_t now_ns, uint64_t rows,
 /* Rows a second over the last `seconds` (fewer than PS_METER_SECONDS), or since the first report.
  */
 double ps_meter_rate(const ps_meter *meter, uint64_t now_ns, unsigned seconds);
+/* Is the first report a second old? Until then a rate is too low to say what is to come. */
+bool ps_meter_has_settled(const ps_meter *meter, uint64_t now_ns);
 /* Sets meter->loss and metrics to the means of the last `seconds`, where there was any report. */
 void ps_meter_means(ps_meter *meter, uint64_t now_ns, unsigned seconds);
 

@@ -237,6 +237,23 @@ START_TEST(progress_counts_rows_and_means_over_the_last_seconds)
 }
 END_TEST
 
+START_TEST(what_is_left_is_unknown_until_there_was_a_second_of_work)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, "asp", false, "shards: {rows_per_task: 100}\n");
+    ps_world_report(w, ps_world_task_of(w, 1), 10, 100);
+    ps_world_run_ms(w, 600);
+    ps_job_record *r = ps_world_job(w, id);
+    ck_assert_double_lt(r->progress.eta_seconds, 0);
+    ps_job_record_free(&r);
+    ps_world_run_ms(w, 1400);
+    r = ps_world_job(w, id);
+    ck_assert_double_gt(r->progress.eta_seconds, 0);
+    ps_job_record_free(&r);
+    ps_world_free(&w);
+}
+END_TEST
+
 /* Has any line that was said of the job this in it? */
 static bool was_said(ps_world *w, uint64_t id, const char *part)
 {
@@ -289,6 +306,7 @@ static const ps_check_case cases[] = {
     {&epochs_that_end_at_once_are_each_told},
     {&a_warm_up_that_takes_all_of_the_job_is_said},
     {&progress_counts_rows_and_means_over_the_last_seconds},
+    {&what_is_left_is_unknown_until_there_was_a_second_of_work},
     {0},
 };
 
