@@ -8,6 +8,7 @@
 #include "common/base/mem.h"
 #include "common/base/notify.h"
 #include "common/base/reload.h"
+#include "common/conf/trial.h"
 #include "common/transport/channel.h"
 #include "common/transport/tls_expiry.h"
 #include "worker/core.h"
@@ -157,6 +158,16 @@ static ps_status open_device(ps_worker_daemon *d)
     return PS_OK;
 }
 
+/* They may come later (a disk that is mounted): only jobs that read there need them. */
+static void look_at_data_roots(const ps_worker_conf *conf)
+{
+    for (size_t i = 0; i < conf->n_data_roots; i++)
+        if (ps_trial_folder(conf->data_roots[i], false))
+            ps_log_warning("psworker",
+                           "data_roots: %s; jobs with data there fail until that is right",
+                           ps_error_message());
+}
+
 static ps_status open_channel(ps_worker_daemon *d, bool first, ps_channel **out)
 {
     const ps_worker_conf *conf = d->start.options->conf;
@@ -215,6 +226,8 @@ ps_status ps_worker_daemon_create(const ps_worker_start *start, ps_worker_daemon
     ps_status st = ps_tls_holder_new(&tls, &d->tls);
     if (!st)
         st = open_device(d);
+    if (!st)
+        look_at_data_roots(conf);
     if (!st)
         st = open_network(d);
     if (!st)

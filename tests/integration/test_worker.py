@@ -297,7 +297,12 @@ def bad_data_fails_the_job_with_what_and_where():
     with Cluster() as cluster:
         x, y, _, _ = cluster.tiny_data()
         cluster.start_server()
-        cluster.start_worker("w1")
+        config = cluster.worker_config("w1")
+        config.write_text(config.read_text().replace("data_roots: [", "data_roots: [/no/such, "))
+        worker = Process("w1", [PSWORKER, "--config", config], cluster.dir / "w1.log")
+        cluster.processes.append(worker)
+        wait_until("told", lambda: "data_roots: /no/such: No such file or directory; jobs with data there fail" in
+                   worker.text())
         good = cluster.tiny_job(workers=1)
         features, labels = f"{cluster.dir}/train-features.gz", f"{cluster.dir}/train-labels.gz"
         fails_with(cluster, good.replace(features, f"{cluster.dir}/none.gz"), "none.gz")
