@@ -79,16 +79,38 @@ unsigned ps_agent_running(const ps_agent *a)
 
 /* ---- what goes out ---- */
 
+static void forget_oldest(ps_agent *a)
+{
+    unsigned sent = 0;
+    ps_list_each(node, &a->leases) sent += ps_container(node, ps_task_lease, link)->sent;
+    ps_list_each_safe(node, &a->leases)
+    {
+        ps_task_lease *l = ps_container(node, ps_task_lease, link);
+        if (l->sent && sent > PS_AGENT_RESULTS) {
+            ps_task_lease_free(l);
+            sent--;
+        }
+    }
+}
+
+/* Those whose results were sent are last, in the order of sending. */
 static void flush(ps_agent *a)
 {
     ps_list_each_safe(node, &a->leases)
     {
         ps_task_lease *l = ps_container(node, ps_task_lease, link);
-        if (l->sent && now_ms(a) - l->sent_ms >= PS_AGENT_RESULT_MS)
+        if (l->sent && now_ms(a) - l->sent_ms >= PS_AGENT_RESULT_MS) {
             ps_task_lease_free(l);
-        else
-            ps_task_lease_flush(l, a->o.port->send, a->o.user, now_ms(a));
+            continue;
+        }
+        bool was_sent = l->sent;
+        ps_task_lease_flush(l, a->o.port->send, a->o.user, now_ms(a));
+        if (l->sent && !was_sent) {
+            ps_list_remove(&l->link);
+            ps_list_append(&a->leases, &l->link);
+        }
     }
+    forget_oldest(a);
 }
 
 /* The welcome comes before psd has looked at the hello; whoever is still attached when the first

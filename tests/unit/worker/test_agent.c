@@ -86,6 +86,58 @@ START_TEST(a_result_that_may_be_lost_is_sent_again_and_then_forgotten)
 }
 END_TEST
 
+START_TEST(of_many_short_tasks_a_hello_names_the_last_few)
+{
+    begin();
+    welcome();
+    const uint64_t last = 5000; /* psd takes 4096 leases in a hello and 256 messages at once */
+    for (uint64_t id = 1; id <= last; id++) {
+        give_task(id);
+        result(id);
+        forget_sent();
+    }
+    give_task(last + 1);
+    ps_agent_ended(w.agent, PS_UNAVAILABLE, "reset");
+    result(last + 1); /* so this is the one that nobody has */
+    pass(PS_AGENT_RETRY_MIN_MS);
+    welcome();
+    const Psd__V1__Hello *hello = w.sent[0]->hello;
+    ck_assert_uint_eq(hello->n_leases, PS_AGENT_RESULTS + 1);
+    ck_assert_uint_eq(w.count, 1 + hello->n_leases); /* a result for each of them */
+    bool sent[PS_AGENT_RESULTS + 1] = {false};
+    for (size_t i = 1; i < w.count; i++) {
+        ck_assert_int_eq(kind(i), PSD__V1__WORKER_MESSAGE__BODY_RESULT);
+        uint64_t ago = last + 1 - w.sent[i]->result->lease_id;
+        ck_assert_uint_le(ago, PS_AGENT_RESULTS);
+        ck_assert(!sent[ago]);
+        sent[ago] = true;
+    }
+    end();
+}
+END_TEST
+
+START_TEST(a_result_is_kept_by_when_it_was_sent_not_by_when_its_task_began)
+{
+    begin();
+    w.hello.slots = 2;
+    welcome();
+    give_task(1);
+    for (uint64_t id = 2; id < 2 + 2 * PS_AGENT_RESULTS; id++) {
+        give_task(id);
+        result(id);
+        forget_sent();
+    }
+    result(1);
+    ps_agent_ended(w.agent, PS_UNAVAILABLE, "reset");
+    forget_sent();
+    pass(PS_AGENT_RETRY_MIN_MS);
+    const Psd__V1__Hello *hello = w.sent[0]->hello;
+    ck_assert_uint_eq(hello->n_leases, PS_AGENT_RESULTS);
+    ck_assert_uint_eq(hello->leases[PS_AGENT_RESULTS - 1], 1);
+    end();
+}
+END_TEST
+
 START_TEST(what_a_task_said_is_sent_again_after_a_reconnect)
 {
     begin();
@@ -293,6 +345,8 @@ static const ps_check_case tests[] = {
     {&hello_goes_first_and_heartbeats_follow_the_welcome},
     {&reports_made_while_away_arrive_as_one_after_the_reconnect},
     {&a_result_that_may_be_lost_is_sent_again_and_then_forgotten},
+    {&of_many_short_tasks_a_hello_names_the_last_few},
+    {&a_result_is_kept_by_when_it_was_sent_not_by_when_its_task_began},
     {&what_a_task_said_is_sent_again_after_a_reconnect},
     {&of_many_log_lines_the_last_are_kept},
     {&a_second_task_finds_the_slot_busy_and_the_same_lease_is_not_run_twice},
