@@ -1,14 +1,17 @@
 #!/bin/bash
 # test_units.sh PSD_SERVICE PSWORKER_SERVICE PSD PSWORKER SYSCONFDIR: units and programs look for the configuration in one
-# place; a wrong one is not started again and again; systemd can read the units, and the exposure that
-# systemd-analyze computes is at most 1.2 for psd and 1.7 for psworker, which needs devices, its
-# users' data and code made at run time (it counts in tenths).
+# place; a wrong one is not started again and again, and whatever else ends a daemon does not keep it down; systemd can
+# read the units, and the exposure that systemd-analyze computes is at most 1.2 for psd and 1.7 for psworker, which needs
+# devices, its users' data and code made at run time (it counts in tenths).
 set -euo pipefail
 grep -qx "ExecStart=.*/psd --config $5/psd/psd.yaml" "$1"
 grep -qx "ExecStart=.*/psworker --config $5/psd/psworker-%i.yaml" "$2"
 "$3" --help | grep -qF "$5/psd/psd.yaml"
 "$4" --help | grep -qF "$5/psd/psworker.yaml"
-for unit in "$1" "$2"; do grep -qx RestartPreventExitStatus=2 "$unit"; done
+for unit in "$1" "$2"; do
+  grep -qx RestartPreventExitStatus=2 "$unit"
+  grep -qx StartLimitIntervalSec=0 "$unit"
+done
 command -v systemd-analyze >/dev/null || exit 77
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
