@@ -9,28 +9,34 @@
  *
  * Between two looks the core was somebody else's: others work on it, and give it back when their
  * turn is over, milliseconds later, while a thread that sleeps is given it as soon as it is woken.
- * Then only NEEDED_MOST short waits in a row make the loop look again: one call in a thousand may
+ * Then more short waits in a row make the loop look again, AWAY_FIRST of them after the first time
+ * and up to NEEDED_MOST when it happens again before as many went well: one call in a thousand may
  * meet that once more, and no percentile that anybody looks at does. */
 #include "common/loop/spin.h"
 
 #define NEEDED_LEAST 4u
 #define NEEDED_MOST  1024u
+#define AWAY_FIRST   64u
+#define AWAY_GROWTH  4u
 /* A wait that was slept through counts as short up to so many limits: it contains the waking of
  * both sides, which looking saves. */
 #define SHORT_LIMITS 4u
 /* A loop that works for longer than this share of the limit between waits moves data: its time goes
  * there, not to being woken. */
 #define BUSY_SHARE 2u
-/* Looking goes on while it finds something within this share of the limit, in the mean. The limit
- * itself must be longer: before both sides look, one waits for the other to be woken. */
-#define MEAN_SHARE  4u
+/* Looking goes on while it finds something within this share of the limit, in the mean: while one
+ * side looks and the other has still to be woken, which takes a virtual machine 60 us, the one must
+ * not give up before the other begins. */
+#define MEAN_SHARE  3u
 #define MEAN_WEIGHT 16u
-/* Two looks further apart than this share of the limit: the core was away. A look takes 1 us. */
-#define AWAY_SHARE 4u
+/* Two looks further apart than so many limits: the core was away, since others' turns take
+ * milliseconds. A look takes 1 us; an interrupt, also of a virtual machine's host, some tens, now
+ * and then 200. */
+#define AWAY_LIMITS 2u
 
 void ps_spin_init(ps_spin *spin, uint64_t limit_ns)
 {
-    *spin = (ps_spin){.limit_ns = limit_ns, .needed = NEEDED_LEAST};
+    *spin = (ps_spin){.limit_ns = limit_ns, .needed = NEEDED_LEAST, .away_needed = AWAY_FIRST};
 }
 
 static void begin(ps_spin *spin, uint64_t now_ns)
@@ -45,14 +51,17 @@ static void begin(ps_spin *spin, uint64_t now_ns)
 /* Returns whether it was so. */
 static bool learn_from_being_away(ps_spin *spin, uint64_t now_ns)
 {
-    bool away = spin->looking && now_ns - spin->looked_ns > spin->limit_ns / AWAY_SHARE;
+    bool away = spin->looking && now_ns - spin->looked_ns > spin->limit_ns * AWAY_LIMITS;
     spin->looked_ns = now_ns;
     if (!away)
         return false;
     spin->looking = false;
     spin->streak = 0;
     spin->mean_ns = 0;
-    spin->needed = NEEDED_MOST;
+    spin->needed = spin->away_needed;
+    spin->well = 0;
+    if (spin->away_needed < NEEDED_MOST)
+        spin->away_needed *= AWAY_GROWTH;
     return true;
 }
 
@@ -69,6 +78,8 @@ bool ps_spin_looks(ps_spin *spin, uint64_t now_ns)
 static void learn_from_looking(ps_spin *spin, uint64_t waited_ns)
 {
     const uint64_t soon = spin->limit_ns / MEAN_SHARE;
+    if (++spin->well == NEEDED_MOST)
+        spin->away_needed = AWAY_FIRST;
     spin->mean_ns = (spin->mean_ns * (MEAN_WEIGHT - 1) + waited_ns) / MEAN_WEIGHT;
     if (waited_ns >= spin->limit_ns || spin->mean_ns > soon) {
         spin->streak = 0;

@@ -19,9 +19,11 @@ typedef struct ps_spin {
     uint64_t looked_ns; /* last, in this wait */
     uint64_t mean_ns;   /* of how long looking took, the last ones most */
     bool waiting;
-    bool looking;    /* this wait began with looking */
-    unsigned streak; /* short waits in a row */
-    unsigned needed; /* as many make the next wait one of looking */
+    bool looking;         /* this wait began with looking */
+    unsigned streak;      /* short waits in a row */
+    unsigned needed;      /* as many make the next wait one of looking */
+    unsigned away_needed; /* as many will be, when the core is found to have been away */
+    unsigned well;        /* waits of looking since it last was */
 } ps_spin;
 
 void ps_spin_init(ps_spin *spin, uint64_t limit_ns);

@@ -133,6 +133,48 @@ START_TEST(where_others_have_the_core_now_and_then_it_sleeps)
 }
 END_TEST
 
+/* A wait that is looked through, in which the core is gone for so long. */
+static void lose_the_core(uint64_t away_us)
+{
+    ck_assert(ps_spin_looks(&spin, now));
+    now += away_us * US;
+    (void)ps_spin_looks(&spin, now);
+    ps_spin_woken(&spin, now);
+    now += 20 * US;
+}
+
+/* Waits until it looks again, at most. */
+static unsigned waits_until_it_looks(void)
+{
+    unsigned n = 0;
+    while (!wait_and_work(25, 20))
+        n++;
+    return n;
+}
+
+START_TEST(an_interrupt_is_nobodys_turn)
+{
+    begin();
+    (void)looked_in(100, 25, 20);
+    lose_the_core(150);
+    ck_assert_uint_eq(waits_until_it_looks(), 0);
+}
+END_TEST
+
+START_TEST(losing_the_core_again_and_again_counts_more_than_once)
+{
+    begin();
+    (void)looked_in(100, 25, 20);
+    lose_the_core(3000);
+    ck_assert_uint_eq(waits_until_it_looks(), 64);
+    lose_the_core(3000);
+    ck_assert_uint_eq(waits_until_it_looks(), 256);
+    (void)looked_in(1100, 25, 20); /* it was long ago */
+    lose_the_core(3000);
+    ck_assert_uint_eq(waits_until_it_looks(), 64);
+}
+END_TEST
+
 START_TEST(time_away_is_not_a_wait)
 {
     begin();
@@ -162,6 +204,8 @@ static const ps_check_case cases[] = {
     {&after_wrong_guesses_it_finds_its_way_back},
     {&a_loop_that_moves_data_sleeps},
     {&where_others_have_the_core_now_and_then_it_sleeps},
+    {&an_interrupt_is_nobodys_turn},
+    {&losing_the_core_again_and_again_counts_more_than_once},
     {&time_away_is_not_a_wait},
     {&switched_off_it_never_looks},
     {0},
