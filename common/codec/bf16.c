@@ -33,14 +33,6 @@ static size_t encode(void *state, const ps_wire_float *values, uint32_t count, u
     return encoded_max(count);
 }
 
-static ps_status check(ps_slice payload, uint32_t count)
-{
-    if (payload.len != encoded_max(count))
-        return ps_fail(PS_INVALID_ARGUMENT, "a payload of %zu bytes, %u elements of bf16 are %zu",
-                       payload.len, count, encoded_max(count));
-    return PS_OK;
-}
-
 PS_VECTOR_CLONES
 static void widen_all(const wire_u16 *values, uint32_t count, wire_u32 *out)
 {
@@ -93,7 +85,6 @@ const ps_codec ps_codec_bf16 = {
     .number = 2,
     .encoded_max = encoded_max,
     .encode = encode,
-    .check = check,
     .scan = scan,
     .decode = decode,
 };

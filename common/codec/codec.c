@@ -32,6 +32,15 @@ const ps_codec *ps_codec_by_name(const char *name)
     return NULL;
 }
 
+ps_status ps_codec_check(const ps_codec *codec, ps_slice payload, uint32_t count)
+{
+    size_t expected = codec->encoded_max(count);
+    if (payload.len != expected)
+        return ps_fail(PS_INVALID_ARGUMENT, "a payload of %zu bytes, %u elements of %s are %zu",
+                       payload.len, count, codec->name, expected);
+    return PS_OK;
+}
+
 /* The largest |bits|: above all finite numbers are infinity and then NaN (IEEE 754 ordering). */
 typedef int32_t wire_bits __attribute__((aligned(1), may_alias));
 

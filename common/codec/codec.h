@@ -30,16 +30,14 @@ typedef struct ps_codec {
     bool identity;
     /* Of an element, zeros at first; 0: none. */
     size_t state_bytes;
-    /* Bytes of the payload of count elements; for codecs of varying size the most there can be. */
+    /* Bytes of the payload of count elements; should there be codecs of varying size: the most. */
     size_t (*encoded_max)(uint32_t count);
     /* Writes at most encoded_max bytes and returns how many. A NaN or an infinity among the values
      * makes a payload that scan finds not finite. state: count × state_bytes, or NULL. */
     size_t (*encode)(void *state, const ps_wire_float *values, uint32_t count, uint8_t *out);
-    /* Whether a payload can hold count elements; the message says what was expected. */
-    PS_MUST_CHECK ps_status (*check)(ps_slice payload, uint32_t count);
-    /* After check. want_norm false: sum_sq is 0 and the pass is faster. */
+    /* After ps_codec_check. want_norm false: sum_sq is 0 and the pass is faster. */
     ps_codec_scan (*scan)(ps_slice payload, uint32_t count, bool want_norm);
-    /* After check. */
+    /* After ps_codec_check. */
     void (*decode)(ps_slice payload, uint32_t count, float *out);
 } ps_codec;
 
@@ -49,6 +47,10 @@ extern const ps_codec ps_codec_float32;
 /* NULL when there is none. 0 (CODEC_UNSPECIFIED) is float32. */
 const ps_codec *ps_codec_by_number(uint32_t number);
 const ps_codec *ps_codec_by_name(const char *name);
+/* Whether a payload can hold count elements: it has encoded_max bytes, until a codec of varying
+ * size brings a check of its own. PS_INVALID_ARGUMENT says what was expected. */
+PS_MUST_CHECK ps_status ps_codec_check(const ps_codec *codec, ps_slice payload, uint32_t count);
+
 /* The names, in the table's order, and then NULL: of all, and of those without state. */
 extern const char *const ps_codec_names[];
 extern const char *const ps_codec_plain_names[];

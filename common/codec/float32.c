@@ -18,15 +18,6 @@ static size_t encode(void *state, const ps_wire_float *values, uint32_t count, u
     return encoded_max(count);
 }
 
-static ps_status check(ps_slice payload, uint32_t count)
-{
-    if (payload.len != encoded_max(count))
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "a payload of %zu bytes, %u elements of float32 are %zu", payload.len, count,
-                       encoded_max(count));
-    return PS_OK;
-}
-
 static ps_codec_scan scan(ps_slice payload, uint32_t count, bool want_norm)
 {
     return ps_codec_scan_values((const ps_wire_float *)(const void *)payload.data, count,
@@ -44,7 +35,6 @@ const ps_codec ps_codec_float32 = {
     .identity = true,
     .encoded_max = encoded_max,
     .encode = encode,
-    .check = check,
     .scan = scan,
     .decode = decode,
 };

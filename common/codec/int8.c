@@ -88,14 +88,6 @@ static size_t encode(void *state, const ps_wire_float *values, uint32_t count, u
     return encoded_max(count);
 }
 
-static ps_status check(ps_slice payload, uint32_t count)
-{
-    if (payload.len != encoded_max(count))
-        return ps_fail(PS_INVALID_ARGUMENT, "a payload of %zu bytes, %u elements of int8 are %zu",
-                       payload.len, count, encoded_max(count));
-    return PS_OK;
-}
-
 typedef struct parts {
     const ps_wire_float *scales;
     const int8_t *codes;
@@ -152,7 +144,6 @@ const ps_codec ps_codec_int8 = {
     .state_bytes = sizeof(float),
     .encoded_max = encoded_max,
     .encode = encode,
-    .check = check,
     .scan = scan,
     .decode = decode,
 };

@@ -190,7 +190,7 @@ static ps_status add_chunk(ps_push *push, const ps_push_chunk_header *header, ps
     c.codec = ps_codec_by_number(header->codec);
     if (!c.codec)
         return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: unknown codec %u", tensor, header->codec);
-    st = c.codec->check(payload, c.count);
+    st = ps_codec_check(c.codec, payload, c.count);
     if (st)
         return ps_wrap(st, "tensor %s", tensor);
     st = reserve_chunk(push, tensor, payload.len);

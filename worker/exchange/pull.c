@@ -68,7 +68,7 @@ static ps_status place(ps_puller *p, const Psd__V1__Chunk *chunk, ps_slice paylo
     const ps_codec *codec = ps_codec_by_number((uint32_t)chunk->codec);
     if (!codec)
         return ps_fail(PS_PROTOCOL, "pull: tensor %s: unknown codec %d", map->name, chunk->codec);
-    ps_status st = codec->check(payload, chunk->count);
+    ps_status st = ps_codec_check(codec, payload, chunk->count);
     if (st)
         return ps_fail(PS_PROTOCOL, "pull: tensor %s: %s", map->name, ps_error_message());
     const void *values = payload.data;

@@ -31,13 +31,13 @@ START_TEST(float32_is_ieee_754_little_endian)
     size_t len = codec->encode(NULL, values, 3, bytes);
     ck_assert_uint_eq(len, sizeof bytes);
     ck_assert_mem_eq(bytes, want, sizeof want);
-    ck_assert_int_eq(codec->check(ps_slice_of(bytes, len), 3), PS_OK);
+    ck_assert_int_eq(ps_codec_check(codec, ps_slice_of(bytes, len), 3), PS_OK);
     codec->decode(ps_slice_of(bytes, len), 3, again);
     ck_assert_mem_eq(again, values, sizeof values);
     for (size_t n = 0; n < 20; n++)
-        ck_assert_int_eq(codec->check(ps_slice_of(bytes, n), 3),
+        ck_assert_int_eq(ps_codec_check(codec, ps_slice_of(bytes, n), 3),
                          n == 12 ? PS_OK : PS_INVALID_ARGUMENT);
-    ck_assert_int_eq(codec->check(ps_slice_of(bytes, 0), UINT32_MAX), PS_INVALID_ARGUMENT);
+    ck_assert_int_eq(ps_codec_check(codec, ps_slice_of(bytes, 0), UINT32_MAX), PS_INVALID_ARGUMENT);
 }
 END_TEST
 
@@ -141,8 +141,9 @@ START_TEST(int8_is_as_near_as_its_groups_allow)
             values[i] = random_value(&rng, i);
         size_t len = codec->encode(residual, values, count, bytes + 1);
         ck_assert_uint_eq(len, count + 4 * ((count + 127) / 128));
-        ck_assert_int_eq(codec->check(ps_slice_of(bytes + 1, len), count), PS_OK);
-        ck_assert_int_eq(codec->check(ps_slice_of(bytes + 1, len - 1), count), PS_INVALID_ARGUMENT);
+        ck_assert_int_eq(ps_codec_check(codec, ps_slice_of(bytes + 1, len), count), PS_OK);
+        ck_assert_int_eq(ps_codec_check(codec, ps_slice_of(bytes + 1, len - 1), count),
+                         PS_INVALID_ARGUMENT);
         codec->decode(ps_slice_of(bytes + 1, len), count, again);
         for (size_t i = 0; i < count; i++) {
             double most = 0;
