@@ -33,9 +33,9 @@ struct ps_puller {
     ps_call *call;
     ps_timer *timer;
     ps_retry retry;
-    bool again;         /* this pull has been broken */
-    uint64_t *left;     /* elements not yet arrived, of each tensor */
-    float *decoded;     /* a chunk, for codecs that have to be decoded into another order */
+    bool again;     /* this pull has been broken */
+    uint64_t *left; /* elements not yet arrived, of each tensor */
+    float *decoded; /* a chunk that has to be decoded and put into another order; when first used */
     ps_ranges *written; /* [maps->count]; the task's thread takes those of tensors that are ready */
     uint64_t header_version;
     bool has_header;
@@ -78,6 +78,8 @@ static ps_status place(ps_puller *p, const Psd__V1__Chunk *chunk, ps_slice paylo
         return PS_OK;
     }
     if (!codec->identity) {
+        if (!p->decoded)
+            p->decoded = ps_alloc_array(PS_CHUNK_ELEMENTS, sizeof(*p->decoded));
         codec->decode(payload, chunk->count, p->decoded);
         values = p->decoded;
     }
@@ -249,7 +251,6 @@ void ps_puller_create(const ps_puller_options *options, ps_puller **out)
     p->remote = *options->remote;
     p->job_id = options->job_id;
     p->maps = maps;
-    p->decoded = ps_alloc_array(PS_CHUNK_ELEMENTS, sizeof(*p->decoded));
     p->targets = ps_alloc_array(maps->count, sizeof(*p->targets));
     p->ready = ps_alloc_array(maps->count, sizeof(*p->ready));
     p->left = ps_alloc_array(maps->count, sizeof(*p->left));
