@@ -101,6 +101,13 @@ static void load_rows(ps_tensor t, int64_t at, int64_t ld, int64_t rows, int64_t
     }
 }
 
+/* A tile of C that was made in memory of its own, [m,n]. */
+static void store_tile(const ps_gemm *g, const tile *t, const float *c)
+{
+    for (int64_t i = 0; i < t->m; i++)
+        ps_cpu_store(g->c, at_c(g, t) + i * g->ld_c, t->n, c + i * t->n);
+}
+
 /* Converts a block of A and of B, multiplies, and so on along k; C, if it is BF16, at the end. */
 static void tile_bf16(const gemm_run *r, const tile *t, float *scratch)
 {
@@ -131,8 +138,8 @@ static void tile_bf16(const gemm_run *r, const tile *t, float *scratch)
                                              .ld_b = columns_b,
                                              .ld_c = ld_c});
     }
-    for (int64_t i = 0; i < t->m && !direct; i++)
-        ps_cpu_store(g->c, at_c(g, t) + i * g->ld_c, t->n, c + i * t->n);
+    if (!direct)
+        store_tile(g, t, c);
 }
 
 /* C, if it is BF16, is made in float32 and rounded once. */
@@ -161,8 +168,8 @@ static void tile_panels(const gemm_run *r, const tile *t, float *scratch)
         .ld_c = direct ? g->ld_c : t->n,
         .scratch = scratch,
     });
-    for (int64_t i = 0; i < t->m && !direct; i++)
-        ps_cpu_store(g->c, at_c(g, t) + i * g->ld_c, t->n, c + i * t->n);
+    if (!direct)
+        store_tile(g, t, c);
 }
 
 static void tiles_cb(void *context, int64_t begin, int64_t end, int slot)
