@@ -196,6 +196,15 @@ void ps_finish_failed(ps_job *job, const ps_error *error); /* ends the job, or w
 void ps_finish_tick(ps_job *job, uint64_t now);            /* of a running job */
 /* So long before what failed so often is tried again: 1, 2, 4, … s, then every minute. */
 uint64_t ps_wait_s(uint32_t failed);
+/* Why a running job does not go on. */
+typedef struct ps_job_wait {
+    const char *what, *why; /* "the model is not written yet", and the error */
+    const char *kept;       /* "what was trained is kept" */
+    uint32_t failed;        /* tries, at least 1 */
+} ps_job_wait;
+/* Makes it the job's reason, with what to do and when the next try is; returns that, which is the
+ * record's. */
+const char *ps_job_waits(ps_job *job, const ps_job_wait *wait);
 
 /* recover.c: a running job whose checkpoint could not be read is tried again. */
 void ps_recover_tick(ps_job *job, uint64_t now);

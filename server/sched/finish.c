@@ -30,17 +30,17 @@ uint64_t ps_wait_s(uint32_t failed)
     return seconds < WAIT_MAX_S ? seconds : WAIT_MAX_S;
 }
 
-static void say_waiting(ps_job *job, const char *why, uint64_t seconds)
+const char *ps_job_waits(ps_job *job, const ps_job_wait *wait)
 {
-    uint32_t failed = job->outcome.failed_writes;
     char text[PS_JOB_LOG_BYTES];
     (void)snprintf(text, sizeof text,
-                   "the model is not written yet: %s; put that right, or cancel the job; what was "
-                   "trained is kept (%u %s failed, the next is %" PRIu64 " s later)",
-                   why, failed, failed == 1 ? "try" : "tries", seconds);
+                   "%s: %s; put that right, or cancel the job; %s (%u %s failed, the next is "
+                   "%" PRIu64 " s later)",
+                   wait->what, wait->why, wait->kept, wait->failed,
+                   wait->failed == 1 ? "try" : "tries", ps_wait_s(wait->failed));
     free(job->record->reason);
     job->record->reason = ps_strdup(text);
-    ps_job_say(job, PS_LOG_WARNING, "psd", "%s", text);
+    return job->record->reason;
 }
 
 void ps_finish_failed(ps_job *job, const ps_error *error)
@@ -49,9 +49,13 @@ void ps_finish_failed(ps_job *job, const ps_error *error)
         ps_job_fail(job, "the model could not be written: %s", error->message);
         return;
     }
-    uint64_t seconds = ps_wait_s(job->outcome.failed_writes);
-    job->finish_ns = ps_core_now(job->sched) + seconds * PS_SECOND_NS;
-    say_waiting(job, error->message, seconds);
+    uint32_t failed = job->outcome.failed_writes;
+    job->finish_ns = ps_core_now(job->sched) + ps_wait_s(failed) * PS_SECOND_NS;
+    ps_job_say(job, PS_LOG_WARNING, "psd", "%s",
+               ps_job_waits(job, &(ps_job_wait){.what = "the model is not written yet",
+                                                .why = error->message,
+                                                .kept = "what was trained is kept",
+                                                .failed = failed}));
     ps_job_save(job);
     ps_job_changed(job);
 }

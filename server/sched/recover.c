@@ -15,7 +15,6 @@
 #include "server/sched/job_file.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,15 +31,11 @@ static void wait_and_try_again(ps_job *job, const char *why)
 {
     uint64_t now = ps_core_now(job->sched);
     uint32_t failed = ++job->failed_restores;
-    uint64_t seconds = ps_wait_s(failed);
-    char text[PS_JOB_LOG_BYTES];
-    job->restore_ns = now + seconds * PS_SECOND_NS;
-    (void)snprintf(text, sizeof text,
-                   "its checkpoint cannot be read: %s; put that right, or cancel the job; it is "
-                   "kept (%u %s failed, the next is %" PRIu64 " s later)",
-                   why, failed, failed == 1 ? "try" : "tries", seconds);
-    free(job->record->reason);
-    job->record->reason = ps_strdup(text);
+    job->restore_ns = now + ps_wait_s(failed) * PS_SECOND_NS;
+    const char *text = ps_job_waits(job, &(ps_job_wait){.what = "its checkpoint cannot be read",
+                                                        .why = why,
+                                                        .kept = "it is kept",
+                                                        .failed = failed});
     if (ps_repeat_due(&job->restore_trouble, now / 1000000, why))
         ps_job_say(job, PS_LOG_ERROR, "psd", "%s", text);
     ps_job_changed(job);
