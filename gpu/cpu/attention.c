@@ -6,8 +6,8 @@
  * Tiles do not depend on the number of threads, and neither do results. */
 #include "gpu/cpu/attention.h"
 
+#include "gpu/cpu/attention_few.h"
 #include "gpu/cpu/cpu.h"
-#include "gpu/cpu/few.h"
 #include "gpu/cpu/gemm.h"
 #include "gpu/cpu/run.h"
 #include "gpu/cpu/vector.h"
@@ -110,10 +110,9 @@ static tile open_tile(const attention_run *r, int64_t unit, float *scratch)
     return t;
 }
 
-/* Turns a row of scores, of which `visible` count, into e^(score - max); the sums so far follow. */
 PS_VECTOR
-static void update_row(float *restrict s, int64_t visible, int64_t keys, float *restrict sum,
-                       int64_t head_dim, float *max, float *total)
+void ps_cpu_soften(float *restrict s, int64_t visible, int64_t keys, float *restrict sum,
+                   int64_t head_dim, float *max, float *total)
 {
     float m = *max, added = 0;
     PS_SIMD_MAX(m)
@@ -136,25 +135,8 @@ static void update_row(float *restrict s, int64_t visible, int64_t keys, float *
         sum[i] *= kept;
 }
 
-enum { FEW = 4 }; /* queries for which keys and values are not copied */
-
-static void make_scores(const tile *t, ps_cpu_part q, ps_cpu_part k, int64_t keys, int64_t d,
-                        float scale)
-{
-    if (t->rows > FEW) {
-        ps_cpu_scores(t->scores, PS_CPU_KEYS, q, k, t->rows, keys, d, scale);
-        return;
-    }
-    for (int64_t i = 0; i < t->rows; i++)
-        ps_cpu_few_dots(t->scores + i * PS_CPU_KEYS, q.x + i * q.ld, k.x, k.ld, keys, d, scale);
-}
-
 static void add_values(const tile *t, ps_cpu_part v, int64_t keys, int64_t d)
 {
-    for (int64_t i = 0; i < t->rows && t->rows <= FEW; i++)
-        ps_cpu_few_sums(t->sum + i * d, t->scores + i * PS_CPU_KEYS, v.x, v.ld, keys, d);
-    if (t->rows <= FEW)
-        return;
     ps_cpu_product_run(&(ps_cpu_product){.m = t->rows,
                                          .n = d,
                                          .k = keys,
@@ -177,10 +159,10 @@ static void add_keys(const attention_run *r, const tile *t, ps_cpu_part q, int64
                                      a->ld_k, keys, d, t->k);
     ps_cpu_part v = ps_cpu_part_load(a->v, ps_cpu_key_at(a, t->batch, first, head, a->ld_v),
                                      a->ld_v, keys, d, t->v);
-    make_scores(t, q, k, keys, d, a->scale);
+    ps_cpu_scores(t->scores, PS_CPU_KEYS, q, k, t->rows, keys, d, a->scale);
     for (int64_t i = 0; i < t->rows; i++)
-        update_row(t->scores + i * PS_CPU_KEYS, ps_cpu_visible(a, t->first + i, first, keys), keys,
-                   t->sum + i * d, d, t->max + i, t->total + i);
+        ps_cpu_soften(t->scores + i * PS_CPU_KEYS, ps_cpu_visible(a, t->first + i, first, keys),
+                      keys, t->sum + i * d, d, t->max + i, t->total + i);
     add_values(t, v, keys, d);
 }
 
@@ -230,6 +212,10 @@ static void tile_cb(void *context, int64_t begin, int64_t end, int slot)
 
 void ps_cpu_attention(ps_stream *s, const ps_attention *a)
 {
+    if (ps_cpu_attention_is_few(a)) {
+        ps_cpu_attention_few(s, a);
+        return;
+    }
     attention_run r = {.a = a,
                        .tiles = (a->queries + PS_CPU_QUERIES - 1) / PS_CPU_QUERIES,
                        .scratch_floats = scratch_floats(a->head_dim)};

@@ -31,6 +31,12 @@ void ps_cpu_part_store(ps_tensor t, int64_t at, int64_t ld, int64_t rows, int64_
 void ps_cpu_scores(float *s, int64_t ld, ps_cpu_part q, ps_cpu_part k, int64_t rows, int64_t keys,
                    int64_t head_dim, float scale);
 
+/* Turns a row of `keys` scores, of which the first `visible` count, into e^(score - max), the
+ * others into 0. max, the sum total of these and sum[head_dim], the same sum of values, are those
+ * so far: they follow a larger score. */
+void ps_cpu_soften(float *s, int64_t visible, int64_t keys, float *sum, int64_t head_dim,
+                   float *max, float *total);
+
 /* How many of `keys` keys, the first of which is number `first`, query number t sees. */
 int64_t ps_cpu_visible(const ps_attention *a, int64_t t, int64_t first, int64_t keys);
 

@@ -1,0 +1,285 @@
+/* Flash-Decoding (Dao, Haziza, Massa, Sizov 2023): a thread takes a piece of the keys, for all
+ * heads, so that what it reads lies in one row after the other; a head's share of a row alone is a
+ * few cache lines, from memory three times as slow. Within a piece each head keeps its largest
+ * score and its sums as in attention.c; at the end the pieces' sums are added, in their order, each
+ * scaled to the largest score of all.
+ *
+ * Pieces do not depend on the number of threads, and neither do results. */
+#include "gpu/cpu/attention_few.h"
+
+#include "gpu/cpu/attention.h"
+#include "gpu/cpu/cpu.h"
+#include "gpu/cpu/run.h"
+#include "gpu/cpu/vector.h"
+
+enum {
+    FEW = 4,      /* queries */
+    KEYS = 64,    /* at a time: their scores stay in the first cache */
+    QUARTERS = 4, /* of these; read side by side (few.h) */
+    PIECES = 32,  /* of a sequence at most */
+};
+
+/* A piece's results: of each query and head, the largest score, the sum of e^(score - max) and the
+ * same sum of values. */
+typedef struct part {
+    float *max, *total; /* [queries, heads] */
+    float *sum;         /* [queries, heads, head_dim] */
+} part;
+
+typedef struct few_run {
+    const ps_attention *a;
+    int64_t piece, pieces; /* keys a piece; pieces a sequence */
+    float *parts;          /* [batch, pieces] */
+    size_t part_floats;
+    float *scratch; /* of all threads */
+    size_t scratch_floats;
+} few_run;
+
+/* What a thread works in. */
+typedef struct work {
+    float *scores; /* [queries, heads, KEYS] */
+    float *zeros;  /* a row of k or v */
+    float *q;      /* for BF16: [queries, heads·head_dim] */
+    float *rows;   /* for BF16: [QUARTERS] rows of k or v */
+    float *y;      /* for BF16: of y */
+} work;
+
+/* KEYS keys at most, in quarters; the last may be shorter. */
+typedef struct keys {
+    const ps_attention *a;
+    int64_t batch, first, count, quarter;
+} keys;
+
+bool ps_cpu_attention_is_few(const ps_attention *a)
+{
+    return a->queries <= FEW;
+}
+
+static int64_t width_of(const ps_attention *a)
+{
+    return a->heads * a->head_dim;
+}
+
+static part part_at(const few_run *r, int64_t unit)
+{
+    const ps_attention *a = r->a;
+    float *x = r->parts + r->part_floats * (size_t)unit;
+    size_t lines = ps_cpu_padded(a->queries * a->heads);
+    return (part){.max = x, .total = x + lines, .sum = x + 2 * lines};
+}
+
+static work open_work(const few_run *r, int slot)
+{
+    const ps_attention *a = r->a;
+    size_t width = ps_cpu_padded(width_of(a));
+    float *x = r->scratch + r->scratch_floats * (size_t)slot;
+    float *q = x + ps_cpu_padded(a->queries * a->heads * KEYS);
+    float *rows = q + (size_t)a->queries * width;
+    float *y = rows + QUARTERS * width;
+    return (work){.scores = x, .zeros = y + width, .q = q, .rows = rows, .y = y};
+}
+
+/* ---- a piece ---- */
+
+/* Of each quarter of some keys one: its row of k or v. */
+typedef struct rows {
+    const float *x[QUARTERS];
+    int64_t apart; /* a quarter: what lies between their scores */
+} rows;
+
+/* scores[head, KEYS] = scale · q·k; scores begins at the first key's column */
+PS_VECTOR
+static void score(float *restrict scores, const float *restrict q, const rows *k, int64_t heads,
+                  int64_t group, int64_t d, float scale)
+{
+    for (int64_t h = 0; h < heads; h++) {
+        const float *x = q + h * d;
+        const float *ka = k->x[0] + h / group * d, *kb = k->x[1] + h / group * d;
+        const float *kc = k->x[2] + h / group * d, *ke = k->x[3] + h / group * d;
+        float a = 0, b = 0, c = 0, e = 0;
+        PS_SIMD_SUMS(a, b, c, e)
+        for (int64_t i = 0; i < d; i++) {
+            a += x[i] * ka[i];
+            b += x[i] * kb[i];
+            c += x[i] * kc[i];
+            e += x[i] * ke[i];
+        }
+        float *to = scores + h * KEYS;
+        to[0] = scale * a;
+        to[k->apart] = scale * b;
+        to[2 * k->apart] = scale * c;
+        to[3 * k->apart] = scale * e;
+    }
+}
+
+/* sum[head, d] += score · v */
+PS_VECTOR
+static void add_value(float *restrict sum, const float *restrict scores, const rows *v,
+                      int64_t heads, int64_t group, int64_t d)
+{
+    for (int64_t h = 0; h < heads; h++) {
+        const float *va = v->x[0] + h / group * d, *vb = v->x[1] + h / group * d;
+        const float *vc = v->x[2] + h / group * d, *ve = v->x[3] + h / group * d;
+        const float *from = scores + h * KEYS;
+        float a = from[0], b = from[v->apart], c = from[2 * v->apart], e = from[3 * v->apart];
+        float *to = sum + h * d;
+        PS_SIMD
+        for (int64_t i = 0; i < d; i++)
+            to[i] += (a * va[i] + b * vb[i]) + (c * vc[i] + e * ve[i]);
+    }
+}
+
+/* Key number j of each quarter; behind the last of them, zeros. */
+static rows load_rows(const keys *k, ps_tensor t, int64_t ld, int64_t j, const work *w)
+{
+    const ps_attention *a = k->a;
+    int64_t width = a->kv_heads * a->head_dim;
+    rows r = {.apart = k->quarter};
+    for (int i = 0; i < QUARTERS; i++, j += k->quarter)
+        r.x[i] = j < k->count ? ps_cpu_load(t, ps_cpu_key_at(a, k->batch, k->first + j, 0, ld),
+                                            width, w->rows + i * (int64_t)ps_cpu_padded(width))
+                              : w->zeros;
+    return r;
+}
+
+static void score_keys(const keys *k, const work *w, const float *const *q)
+{
+    const ps_attention *a = k->a;
+    for (int64_t j = 0; j < k->quarter; j++) {
+        rows r = load_rows(k, a->k, a->ld_k, j, w);
+        for (int64_t i = 0; i < a->queries; i++)
+            score(w->scores + i * a->heads * KEYS + j, q[i], &r, a->heads, a->heads / a->kv_heads,
+                  a->head_dim, a->scale);
+    }
+}
+
+static void add_values(const keys *k, const work *w, const part *p)
+{
+    const ps_attention *a = k->a;
+    for (int64_t j = 0; j < k->quarter; j++) {
+        rows r = load_rows(k, a->v, a->ld_v, j, w);
+        for (int64_t i = 0; i < a->queries; i++)
+            add_value(p->sum + i * width_of(a), w->scores + i * a->heads * KEYS + j, &r, a->heads,
+                      a->heads / a->kv_heads, a->head_dim);
+    }
+}
+
+/* A query that sees none of the keys has no largest score yet; their values count nothing. */
+static void soften(const keys *k, const work *w, const part *p)
+{
+    const ps_attention *a = k->a;
+    for (int64_t i = 0; i < a->queries; i++) {
+        int64_t visible = ps_cpu_visible(a, i, k->first, k->count);
+        for (int64_t h = i * a->heads; h < (i + 1) * a->heads; h++) {
+            if (visible == 0)
+                memset(w->scores + h * KEYS, 0, KEYS * sizeof *w->scores);
+            else
+                ps_cpu_soften(w->scores + h * KEYS, visible, k->quarter * QUARTERS,
+                              p->sum + h * a->head_dim, a->head_dim, p->max + h, p->total + h);
+        }
+    }
+}
+
+static void load_queries(const ps_attention *a, const work *w, int64_t batch, const float **q)
+{
+    for (int64_t i = 0; i < a->queries; i++)
+        q[i] = ps_cpu_load(a->q, ps_cpu_query_at(a, batch, i, 0, a->ld_q), width_of(a),
+                           w->q + (size_t)i * ps_cpu_padded(width_of(a)));
+}
+
+static void piece_cb(void *context, int64_t begin, int64_t end, int slot)
+{
+    (void)end; /* one at a time */
+    const few_run *r = context;
+    const ps_attention *a = r->a;
+    int64_t batch = begin / r->pieces, first = begin % r->pieces * r->piece;
+    int64_t last = first + r->piece < a->keys ? first + r->piece : a->keys;
+    work w = open_work(r, slot);
+    part p = part_at(r, begin);
+    for (int64_t h = 0; h < a->queries * a->heads; h++) {
+        p.max[h] = -INFINITY;
+        p.total[h] = 0;
+    }
+    memset(p.sum, 0, (size_t)(a->queries * width_of(a)) * sizeof *p.sum);
+    memset(w.zeros, 0, (size_t)(a->kv_heads * a->head_dim) * sizeof *w.zeros);
+    const float *q[FEW];
+    load_queries(a, &w, batch, q);
+    for (; first < last; first += KEYS) {
+        keys k = {.a = a, .batch = batch, .first = first};
+        k.count = last - first < KEYS ? last - first : KEYS;
+        k.quarter = (k.count + QUARTERS - 1) / QUARTERS;
+        score_keys(&k, &w, q);
+        soften(&k, &w, &p);
+        add_values(&k, &w, &p);
+    }
+}
+
+/* ---- the pieces together ---- */
+
+PS_VECTOR
+static void add_scaled(float *restrict y, float scale, const float *restrict x, int64_t n)
+{
+    PS_SIMD
+    for (int64_t i = 0; i < n; i++)
+        y[i] += scale * x[i];
+}
+
+/* y[head_dim] of a head, h counted over queries; returns its log Σ e^score. */
+static float join(const few_run *r, int64_t batch, int64_t h, float *y)
+{
+    int64_t d = r->a->head_dim;
+    float max = -INFINITY, total = 0;
+    for (int64_t p = 0; p < r->pieces; p++)
+        max = fmaxf(max, part_at(r, batch * r->pieces + p).max[h]);
+    memset(y, 0, (size_t)d * sizeof *y);
+    for (int64_t p = 0; p < r->pieces; p++) {
+        part from = part_at(r, batch * r->pieces + p);
+        float scale = ps_vector_exp(from.max[h] - max);
+        total += scale * from.total[h];
+        add_scaled(y, scale, from.sum + h * d, d);
+    }
+    for (int64_t i = 0; i < d; i++)
+        y[i] /= total;
+    return max + logf(total);
+}
+
+static void join_cb(void *context, int64_t begin, int64_t end, int slot)
+{
+    const few_run *r = context;
+    const ps_attention *a = r->a;
+    work w = open_work(r, slot);
+    float *lse = ps_tensor_present(a->lse) ? ps_tensor_address(a->lse) : NULL;
+    for (int64_t row = begin; row < end; row++) {
+        int64_t batch = row / a->queries, i = row % a->queries;
+        int64_t at = ps_cpu_query_at(a, batch, i, 0, a->ld_y);
+        float *y = ps_cpu_place(a->y, at, w.y);
+        for (int64_t h = 0; h < a->heads; h++) {
+            float sum = join(r, batch, i * a->heads + h, y + h * a->head_dim);
+            if (lse)
+                lse[(batch * a->heads + h) * a->queries + i] = sum;
+        }
+        ps_cpu_store(a->y, at, width_of(a), y);
+    }
+}
+
+void ps_cpu_attention_few(ps_stream *s, const ps_attention *a)
+{
+    int64_t piece = (a->keys + PIECES - 1) / PIECES;
+    piece = (piece + KEYS - 1) / KEYS * KEYS;
+    int64_t heads = a->queries * a->heads, width = width_of(a);
+    few_run r = {
+        .a = a,
+        .piece = piece,
+        .pieces = (a->keys + piece - 1) / piece,
+        .part_floats = 2 * ps_cpu_padded(heads) + ps_cpu_padded(a->queries * width),
+        .scratch_floats = ps_cpu_padded(heads * KEYS) +
+                          (size_t)(a->queries + QUARTERS + 2) * ps_cpu_padded(width),
+    };
+    size_t parts = r.part_floats * (size_t)(a->batch * r.pieces);
+    r.parts = ps_cpu_scratch(s, parts + r.scratch_floats * (size_t)ps_cpu_threads(s));
+    if (!r.parts)
+        return;
+    r.scratch = r.parts + parts;
+    ps_cpu_for(s, a->batch * r.pieces, 1, piece_cb, &r);
+    ps_cpu_for(s, a->batch * a->queries, ps_cpu_grain(width * r.pieces), join_cb, &r);
+}
