@@ -14,7 +14,7 @@ enum {
     FEW = 8,    /* rows of A */
     DOTS = 256, /* rows of B a piece at most, where it is stored by columns */
     SUMS = 8,   /* pieces, where it is stored by rows */
-    SOME = 16,  /* rows of B that several rows of A share */
+    SOME = 4,   /* of each quarter: rows of B that several rows of A share */
 };
 
 typedef struct few_run {
@@ -30,60 +30,72 @@ bool ps_cpu_gemm_is_few(const ps_gemm *g)
     return g->m <= FEW && !g->transpose_a && g->beta == 0 && g->batch == 1;
 }
 
-static const void *row_of_b(const ps_gemm *g, int64_t row)
+/* Rows [first, first + rows) of B as it is stored. */
+static ps_few piece_of_b(const ps_gemm *g, int64_t first, int64_t rows)
 {
-    return (const char *)ps_tensor_address(g->b) +
-           (size_t)(row * g->ld_b) * ps_dtype_bytes(g->b.dtype);
+    size_t offset = (size_t)(first * g->ld_b) * ps_dtype_bytes(g->b.dtype);
+    return (ps_few){.dtype = g->b.dtype,
+                    .m = (const char *)ps_tensor_address(g->b) + offset,
+                    .ld = g->ld_b,
+                    .rows = rows,
+                    .n = g->transpose_b ? g->k : g->n};
+}
+
+/* Of every quarter of a piece (few.h), at a time: all, or some that several rows of A share. */
+static int64_t at_once(const ps_gemm *g, const ps_few *piece)
+{
+    int64_t quarter = ps_cpu_few_quarter(piece);
+    return g->m == 1 || quarter < SOME ? quarter : SOME;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
 }
 
 /* ---- stored by columns ---- */
 
-static void dots(const ps_gemm *g, float *y, const float *x, int64_t first, int64_t rows)
+static float *dots_place(const few_run *r, int64_t i, int64_t begin, int slot)
 {
-    if (g->b.dtype == PS_DTYPE_F32)
-        ps_cpu_few_dots(y, x, row_of_b(g, first), g->ld_b, rows, g->k, g->alpha);
-    else
-        ps_cpu_few_dots_bf16(y, x, row_of_b(g, first), g->ld_b, rows, g->k, g->alpha);
+    const ps_gemm *g = r->g;
+    float *scratch = r->scratch + (slot * g->m + i) * DOTS;
+    return ps_cpu_place(g->c, i * g->ld_c + begin, scratch);
 }
 
 static void dots_piece_cb(void *context, int64_t begin, int64_t end, int slot)
 {
     const few_run *r = context;
     const ps_gemm *g = r->g;
-    float *scratch = r->scratch + (int64_t)slot * g->m * DOTS;
-    int64_t some = g->m == 1 ? DOTS : SOME;
-    for (int64_t j = begin; j < end; j += some) {
-        int64_t n = end - j < some ? end - j : some;
-        for (int64_t i = 0; i < g->m; i++) {
-            float *y = ps_cpu_place(g->c, i * g->ld_c + j, scratch);
-            dots(g, y, r->a + i * r->ld_a, j, n);
-            ps_cpu_store(g->c, i * g->ld_c + j, n, y);
-        }
-    }
+    ps_few piece = piece_of_b(g, begin, end - begin);
+    int64_t first = 0, quarter = ps_cpu_few_quarter(&piece), some = at_once(g, &piece);
+    do {
+        int64_t next = least(first + some, quarter);
+        for (int64_t i = 0; i < g->m; i++)
+            ps_cpu_few_dots(&piece, first, next, g->alpha, r->a + i * r->ld_a,
+                            dots_place(r, i, begin, slot));
+        first = next;
+    } while (first < quarter);
+    for (int64_t i = 0; i < g->m; i++)
+        ps_cpu_store(g->c, i * g->ld_c + begin, end - begin, dots_place(r, i, begin, slot));
 }
 
 /* ---- stored by rows ---- */
-
-static void sums(const ps_gemm *g, float *y, const float *x, int64_t first, int64_t rows)
-{
-    if (g->b.dtype == PS_DTYPE_F32)
-        ps_cpu_few_sums(y, x, row_of_b(g, first), g->ld_b, rows, g->n);
-    else
-        ps_cpu_few_sums_bf16(y, x, row_of_b(g, first), g->ld_b, rows, g->n);
-}
 
 static void sums_piece_cb(void *context, int64_t begin, int64_t end, int slot)
 {
     (void)slot;
     const few_run *r = context;
     const ps_gemm *g = r->g;
+    ps_few piece = piece_of_b(g, begin, end - begin);
     float *y = r->scratch + begin / r->piece * g->m * g->n;
     memset(y, 0, (size_t)(g->m * g->n) * sizeof *y);
-    int64_t some = g->m == 1 ? r->piece : SOME;
-    for (int64_t k = begin; k < end; k += some) {
+    int64_t first = 0, quarter = ps_cpu_few_quarter(&piece), some = at_once(g, &piece);
+    do {
+        int64_t next = least(first + some, quarter);
         for (int64_t i = 0; i < g->m; i++)
-            sums(g, y + i * g->n, r->a + i * r->ld_a + k, k, end - k < some ? end - k : some);
-    }
+            ps_cpu_few_sums(&piece, first, next, r->a + i * r->ld_a + begin, y + i * g->n);
+        first = next;
+    } while (first < quarter);
 }
 
 PS_VECTOR
@@ -114,12 +126,12 @@ static void add_pieces(const few_run *r)
 /* Large enough to be worth a thread. */
 static int64_t piece_of(const ps_gemm *g)
 {
-    int64_t least = ps_cpu_grain(g->transpose_b ? g->k : g->n);
+    int64_t grain = ps_cpu_grain(g->transpose_b ? g->k : g->n);
     if (g->transpose_b)
-        return least < DOTS ? least : DOTS;
+        return least((grain + 31) / 32 * 32, DOTS);
     int64_t rows = (g->k + SUMS - 1) / SUMS;
-    rows = (rows + SOME - 1) / SOME * SOME;
-    return rows > least ? rows : least;
+    rows = (rows + 15) / 16 * 16;
+    return rows > grain ? rows : grain;
 }
 
 static size_t scratch_of(const ps_stream *s, const few_run *r)

@@ -1,5 +1,5 @@
 /* What operations give does not depend on the number of threads, to the last bit: a job that is run
- * again on another machine learns the same. Products of F32 are not promised to. */
+ * again on another machine learns the same. Larger products of F32 are not promised to. */
 #include "common/base/mem.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/device.h"
@@ -129,7 +129,37 @@ static void attention_cb(ps_dtype type, ps_tensor results[RESULTS])
     results[3] = b.dv;
 }
 
-static const run_cb runs[] = {norm_cb, rows_cb, loss_cb, element_cb, attention_cb};
+/* What a model does that writes one token after the other: products of few rows and attention of
+ * one query, in several pieces; these are promised. */
+static void few_cb(ps_dtype type, ps_tensor results[RESULTS])
+{
+    ps_tensor x = ps_test_real(&device, type, 3, ROWS, NULL);
+    results[0] = ps_test_real(&device, type, 3, COLUMNS, NULL);
+    results[1] = ps_test_real(&device, type, 3, ROWS, NULL);
+    ps_op_matmul(device.stream, results[0], x, false, matrix(type), false, 0);
+    ps_op_matmul(device.stream, results[1], results[0], false, matrix(type), true, 0);
+    ps_attention a = {.batch = 1,
+                      .queries = 1,
+                      .keys = ROWS - 1,
+                      .key_rows = ROWS,
+                      .heads = 5,
+                      .kv_heads = 5,
+                      .head_dim = COLUMNS / 5,
+                      .ld_q = COLUMNS,
+                      .ld_k = COLUMNS,
+                      .ld_v = COLUMNS,
+                      .ld_y = COLUMNS,
+                      .y = ps_test_real(&device, type, 1, COLUMNS, NULL),
+                      .q = ps_test_real(&device, type, 1, COLUMNS, NULL),
+                      .k = matrix(type),
+                      .v = matrix(type),
+                      .scale = 0.15f,
+                      .causal = true};
+    ps_op_attention(device.stream, &a);
+    results[2] = a.y;
+}
+
+static const run_cb runs[] = {norm_cb, rows_cb, loss_cb, element_cb, attention_cb, few_cb};
 #define RUNS (int)(sizeof runs / sizeof *runs)
 
 static void run_with(int threads, run_cb run, ps_dtype type, void *bytes[RESULTS],
@@ -167,8 +197,38 @@ START_TEST(results_are_the_same_for_any_number_of_threads)
 }
 END_TEST
 
+/* x[rows,COLUMNS] by both kinds of products: what a prompt's last rows go through. */
+static float *rows_by_products(const float *x, int64_t rows)
+{
+    ps_test_device_open_threads(&device, ps_test_backend(), 2);
+    ps_tensor w = matrix(PS_DTYPE_F32), up = ps_test_f32(&device, rows, ROWS, NULL);
+    ps_tensor down = ps_test_f32(&device, rows, COLUMNS, NULL);
+    ps_op_matmul(device.stream, up, ps_test_f32(&device, rows, COLUMNS, x), false, w, true, 0);
+    ps_op_matmul(device.stream, down, up, false, w, false, 0);
+    float *y = ps_test_read(&device, down);
+    ps_test_device_close(&device);
+    return y;
+}
+
+START_TEST(a_row_among_few_is_what_it_is_alone)
+{
+    enum { FEW = 8 };
+    float x[FEW * COLUMNS];
+    for (int i = 0; i < FEW * COLUMNS; i++)
+        x[i] = (float)(i * 37 % 101) / 50 - 1;
+    float *together = rows_by_products(x, FEW);
+    for (int i = 0; i < FEW; i++) {
+        float *alone = rows_by_products(x + (ptrdiff_t)i * COLUMNS, 1);
+        ck_assert_mem_eq(alone, together + (ptrdiff_t)i * COLUMNS, COLUMNS * sizeof *alone);
+        ps_free(&alone);
+    }
+    ps_free(&together);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {.test = &results_are_the_same_for_any_number_of_threads, .timeout_s = 60, .repeat = RUNS},
+    {.test = &a_row_among_few_is_what_it_is_alone},
     {0},
 };
 
