@@ -1,8 +1,8 @@
 /* psctl: parses the command line, runs one command, writes what it has to say, and turns its status
  * into the exit status. The only place that ends the process. */
-#include "client/args.h"
-#include "client/client.h"
-#include "client/exit_code.h"
+#include "client/call/client.h"
+#include "client/cli/args.h"
+#include "client/cli/exit_code.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/process.h"

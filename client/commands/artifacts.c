@@ -1,8 +1,8 @@
 /* artifacts: the files that a job has left with psd: fetched, removed, listed. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/human.h"
-#include "client/support.h"
+#include "client/show/human.h"
 #include "common/base/clock.h"
 
 #include <inttypes.h>

@@ -1,8 +1,8 @@
 /* cancel: a job is ended before its time. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/job_view.h"
-#include "client/support.h"
+#include "client/show/job_view.h"
 
 #include <inttypes.h>
 

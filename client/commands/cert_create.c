@@ -1,6 +1,6 @@
 /* cert create-…: a key and a certificate, as NAME.key and NAME.pem in --dir. What is there already
  * stays, unless --force. */
-#include "client/client.h"
+#include "client/call/client.h"
 #include "client/commands/commands.h"
 #include "common/base/host.h"
 #include "common/base/mem.h"

@@ -1,5 +1,5 @@
 /* cert inspect: what a certificate file says, and whether it is in force. */
-#include "client/client.h"
+#include "client/call/client.h"
 #include "client/commands/commands.h"
 #include "common/security/certificate.h"
 

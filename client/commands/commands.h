@@ -2,7 +2,7 @@
 #ifndef PS_COMMANDS_COMMANDS_H
 #define PS_COMMANDS_COMMANDS_H
 
-#include "client/command.h"
+#include "client/cli/command.h"
 
 extern const ps_command ps_command_submit;
 extern const ps_command ps_command_jobs;

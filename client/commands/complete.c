@@ -1,10 +1,10 @@
 /* __complete: words for the shell's completion, one a line, out of the same tables as the help
  * texts; jobs and models are asked of the server, and nothing is said when it does not answer. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/list.h"
+#include "client/call/support.h"
+#include "client/cli/context.h"
 #include "client/commands/commands.h"
-#include "client/context.h"
-#include "client/list.h"
-#include "client/support.h"
 #include "common/base/mem.h"
 #include "psd/v1/jobs.pb-c.h"
 #include "psd/v1/models.pb-c.h"

@@ -1,7 +1,7 @@
 /* context: servers and identities under names, in the user's context file. */
-#include "client/context.h"
+#include "client/cli/context.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/support.h"
 #include "common/base/mem.h"
 #include "common/conf/blocks.h"
 #include "common/security/identity.h"

@@ -1,7 +1,7 @@
 /* delete: a stored model is removed. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/support.h"
 #include "psd/v1/models.pb-c.h"
 
 static ps_status run(ps_client *client, const ps_args *args)

@@ -1,7 +1,7 @@
 /* drain: no new tasks and jobs, or serving again. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/support.h"
 #include "psd/v1/admin.pb-c.h"
 
 typedef struct options {

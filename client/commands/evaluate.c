@@ -1,15 +1,15 @@
 /* evaluate: loss and metrics of a stored model on given data, computed by the workers. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/human.h"
-#include "client/infer.h"
-#include "client/metrics.h"
-#include "client/support.h"
+#include "client/follow/run_job.h"
+#include "client/show/human.h"
+#include "client/show/metrics.h"
 
 #include <inttypes.h>
 
 typedef struct options {
-    ps_infer_options how;
+    ps_run_job_options how;
 } options;
 
 static const ps_flag flags[] = {PS_INFER_FLAGS, {.name = NULL}};
@@ -62,10 +62,10 @@ static ps_status run(ps_client *client, const ps_args *args)
     const ps_texts *given = &args->operands;
     ps_buf spec = PS_BUF_EMPTY;
     Psd__V1__Job *job = NULL;
-    ps_status st = ps_infer_spec(client, &o->how, "evaluate", given->at[0], given->at[1],
-                                 given->n > 2 ? given->at[2] : NULL, &spec, NULL);
+    ps_status st = ps_run_job_spec(client, &o->how, "evaluate", given->at[0], given->at[1],
+                                   given->n > 2 ? given->at[2] : NULL, &spec, NULL);
     if (!st)
-        st = ps_infer_run(client, ps_buf_cstr(&spec), &job);
+        st = ps_run_job(client, ps_buf_cstr(&spec), &job);
     ps_buf_free(&spec);
     if (st)
         return st;

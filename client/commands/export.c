@@ -1,10 +1,10 @@
 /* export: a stored model into a file or folder, which is there whole or not at all. safetensors is
  * psd's own file as it is; the other formats are made of it while it arrives. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/streams.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/human.h"
-#include "client/streams.h"
-#include "client/support.h"
+#include "client/show/human.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
 #include "common/base/target.h"

@@ -1,9 +1,9 @@
 /* fetch: an artifact of a job into a file, which is there whole or not at all, or onto standard
  * output. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/human.h"
-#include "client/support.h"
+#include "client/show/human.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
 #include "common/base/target.h"

@@ -1,11 +1,11 @@
 /* generate: a prompt becomes tokens, a generate job, and text on standard output as the worker says
  * it. Whoever interrupts it, or closes its output, ends the job. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/model_tokenizer.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/follow.h"
-#include "client/generation.h"
-#include "client/model_tokenizer.h"
-#include "client/support.h"
+#include "client/follow/follow.h"
+#include "client/follow/generation.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 

@@ -1,5 +1,5 @@
 /* help: the same texts as `psctl COMMAND --help`. */
-#include "client/client.h"
+#include "client/call/client.h"
 #include "client/commands/commands.h"
 #include "common/base/mem.h"
 

@@ -1,10 +1,10 @@
 /* import: a safetensors file, the folder of a Hugging Face model, or a GGUF file becomes a stored
  * model. It goes up in pieces of 1 MiB, no more of them at a time than the connection takes; what
  * is not psd's own file is turned into one on the way. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/streams.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/streams.h"
-#include "client/support.h"
 #include "common/base/mem.h"
 #include "common/format/model_in.h"
 

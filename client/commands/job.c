@@ -1,8 +1,8 @@
 /* job: one job with all that is known of it. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/job_view.h"
-#include "client/support.h"
+#include "client/show/job_view.h"
 #include "common/base/clock.h"
 
 typedef struct options {

@@ -1,9 +1,9 @@
 /* jobs: the list, newest first. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/list.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/job_view.h"
-#include "client/list.h"
-#include "client/support.h"
+#include "client/show/job_view.h"
 #include "common/base/clock.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* model: one stored model, with its tensors. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/support.h"
 
 static ps_status run(ps_client *client, const ps_args *args)
 {

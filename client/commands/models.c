@@ -1,9 +1,9 @@
 /* models: the list of those that are stored. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/list.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/list.h"
-#include "client/model_view.h"
-#include "client/support.h"
+#include "client/show/model_view.h"
 #include "common/base/clock.h"
 
 static void show_list(ps_client *client, const Psd__V1__ListModelsResponse *list)

@@ -1,15 +1,15 @@
 /* predict: what a stored model says of rows: a predict job leaves predictions.jsonl, which is
  * fetched and shown. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/prediction_fetch.h"
 #include "client/commands/commands.h"
-#include "client/infer.h"
-#include "client/prediction.h"
-#include "client/prediction_fetch.h"
+#include "client/follow/run_job.h"
+#include "client/show/prediction.h"
 
 #include <inttypes.h>
 
 typedef struct options {
-    ps_infer_options how;
+    ps_run_job_options how;
     const char *rows;
 } options;
 
@@ -36,12 +36,13 @@ static ps_status run(ps_client *client, const ps_args *args)
     ps_buf spec = PS_BUF_EMPTY;
     Psd__V1__Job *job = NULL;
     ps_spec_model *model = NULL;
-    st = ps_infer_spec(client, &o->how, "predict", given->at[0], given->at[1], NULL, &spec, &model);
+    st = ps_run_job_spec(client, &o->how, "predict", given->at[0], given->at[1], NULL, &spec,
+                         &model);
     if (!st && o->rows) /* only these are computed, and kept */
         ps_buf_printf(&spec, "rows: {begin: %" PRIu64 ", end: %" PRIu64 "}\n", begin,
                       end == UINT64_MAX ? 0 : end);
     if (!st)
-        st = ps_infer_run(client, ps_buf_cstr(&spec), &job);
+        st = ps_run_job(client, ps_buf_cstr(&spec), &job);
     ps_buf_free(&spec);
     if (!st) {
         st = ps_predictions_fetch(client, job->id, model, begin, end);

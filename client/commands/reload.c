@@ -1,8 +1,8 @@
 /* reload: the server reads its certificates again. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/human.h"
-#include "client/support.h"
+#include "client/show/human.h"
 #include "psd/v1/admin.pb-c.h"
 
 static ps_status run(ps_client *client, const ps_args *args)

@@ -1,8 +1,8 @@
 /* delete-job, delete-artifact, prune: what has ended, and what it left, goes. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/human.h"
-#include "client/support.h"
+#include "client/show/human.h"
 #include "common/conf/conf.h"
 #include "psd/v1/jobs.pb-c.h"
 

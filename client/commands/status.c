@@ -1,8 +1,8 @@
 /* status: how the server is. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/human.h"
-#include "client/support.h"
+#include "client/show/human.h"
 #include "common/base/clock.h"
 #include "psd/v1/admin.pb-c.h"
 

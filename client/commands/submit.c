@@ -1,9 +1,9 @@
 /* submit: the job file is checked here first, so that a fault is named with the file's own name and
  * line; psd checks it again. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/follow.h"
-#include "client/support.h"
+#include "client/follow/follow.h"
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
 #include "common/conf/edit.h"

@@ -1,11 +1,11 @@
 /* tokenize: texts become one token file, which a worker's reader maps. Files are read in pieces, so
  * memory does not grow with them. On a terminal a line says how far it is. Needs no server. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/streams.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/human.h"
-#include "client/screen.h"
-#include "client/streams.h"
-#include "client/support.h"
+#include "client/follow/screen.h"
+#include "client/show/human.h"
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/target.h"

@@ -1,5 +1,5 @@
 /* version: of this program; what the server's is, `status` says. */
-#include "client/client.h"
+#include "client/call/client.h"
 #include "client/commands/commands.h"
 
 static ps_status run(ps_client *client, const ps_args *args)

@@ -1,8 +1,8 @@
 /* watch: a job followed to its end. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/follow.h"
-#include "client/support.h"
+#include "client/follow/follow.h"
 
 static ps_status run(ps_client *client, const ps_args *args)
 {

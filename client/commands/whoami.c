@@ -1,9 +1,9 @@
 /* whoami: as whom psctl would talk to which server, by the same rules as every command. No server
  * is asked. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/support.h"
+#include "client/cli/context.h"
 #include "client/commands/commands.h"
-#include "client/context.h"
-#include "client/support.h"
 #include "common/security/certificate.h"
 
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* workers: who is attached, with which device, and what they are at. */
-#include "client/client.h"
+#include "client/call/client.h"
+#include "client/call/list.h"
+#include "client/call/support.h"
 #include "client/commands/commands.h"
-#include "client/human.h"
-#include "client/list.h"
-#include "client/support.h"
+#include "client/show/human.h"
 #include "common/base/clock.h"
 #include "common/transport/tls_expiry.h"
 #include "psd/v1/workers.pb-c.h"

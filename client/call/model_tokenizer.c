@@ -1,0 +1,78 @@
+/* The export is cancelled as soon as the header is whole: a model is gigabytes, its header is not.
+ */
+#include "client/call/model_tokenizer.h"
+
+#include "client/call/support.h"
+#include "common/format/model_in.h"
+#include "common/format/safetensors.h"
+#include "psd/v1/models.pb-c.h"
+
+#include <string.h>
+
+typedef struct heading {
+    ps_buf bytes;
+    uint64_t size; /* 0: not known yet */
+} heading;
+
+static ps_status chunk(void *user, ps_slice message)
+{
+    heading *h = user;
+    ps_slice payload;
+    uint64_t total;
+    ps_status st = ps_read_file_chunk(message, &payload, &total);
+    if (st)
+        return st;
+    ps_buf_append(&h->bytes, payload.data, payload.len);
+    if (!h->size && h->bytes.len >= 8)
+        st = ps_safetensors_header_bytes(ps_buf_slice(&h->bytes), &h->size);
+    return st ? st : h->size && h->bytes.len >= h->size ? PS_END : PS_OK;
+}
+
+static ps_status fetch_header(ps_client *client, const char *name, const char *version,
+                              ps_safetensors **out)
+{
+    heading h = {0};
+    Psd__V1__ExportRequest request = PSD__V1__EXPORT_REQUEST__INIT;
+    request.name = ps_borrow(name);
+    request.version = ps_borrow(version);
+    ps_status st = ps_client_stream(client, "/psd.v1.Models/Export", &request.base, chunk, &h);
+    if (!st && (!h.size || h.bytes.len < h.size))
+        st = ps_fail(PS_DATA_LOSS, "model %s: its file ends within the header", name);
+    if (!st)
+        st = ps_safetensors_parse(ps_slice_of(h.bytes.data, (size_t)h.size), UINT64_MAX, out);
+    ps_buf_free(&h.bytes);
+    return st;
+}
+
+static ps_status tokenizer_of(const ps_safetensors *header, const char *name, ps_tokenizer **out)
+{
+    const char *text = ps_safetensors_metadata(header, PS_MODEL_META_TOKENIZER);
+    if (!text)
+        return ps_fail(PS_NOT_FOUND,
+                       "model %s came without a tokenizer; give the one its data were made with: "
+                       "--tokenizer PATH",
+                       name);
+    ps_status st = ps_tokenizer_from_json(ps_slice_str(text), out);
+    return st ? ps_wrap(st, "the tokenizer of model %s", name) : PS_OK;
+}
+
+ps_status ps_model_tokenizer(ps_client *client, const char *name, const char *version,
+                             const ps_spec_model *model, const char *path, ps_tokenizer **out,
+                             ps_token_ids *ids)
+{
+    ps_safetensors *header = NULL;
+    ps_status st = fetch_header(client, name, version, &header);
+    if (st)
+        return st;
+    *ids = (ps_token_ids){0};
+    ps_token_ids_of_file(header, ids);
+    ps_token_ids_of_generation(header, ids);
+    if (path)
+        st = ps_tokenizer_open(path, out);
+    else if (!strcmp(model->tokenizer, "bytes"))
+        *out = ps_tokenizer_bytes();
+    else
+        st = tokenizer_of(header, name, out);
+    ps_safetensors_free(&header);
+    return st;
+}

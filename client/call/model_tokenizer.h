@@ -1,0 +1,19 @@
+/* model_tokenizer: the tokenizer of a stored language model: bytes when its config says so,
+ * otherwise the tokenizer.json in the header of its file, of which no more than that is fetched;
+ * and the tokens that begin and end its texts. One thread. */
+#ifndef PS_CALL_MODEL_TOKENIZER_H
+#define PS_CALL_MODEL_TOKENIZER_H
+
+#include "client/call/client.h"
+#include "common/conf/job_spec.h"
+#include "common/format/token_ids.h"
+#include "common/tokenizer/tokenizer.h"
+
+/* version: of the model whose config `model` is. path: as ps_tokenizer_open takes it, instead of
+ * the model's own; NULL: the model's. PS_NOT_FOUND: the model came without one, or that version of
+ * it is gone. ids: those of generation_config.json before those of config.json. */
+PS_MUST_CHECK ps_status ps_model_tokenizer(ps_client *client, const char *name, const char *version,
+                                           const ps_spec_model *model, const char *path,
+                                           ps_tokenizer **out, ps_token_ids *ids);
+
+#endif

@@ -1,0 +1,227 @@
+/* The table of commands, and the help texts that are made of its rows. Cannot fail. */
+#include "client/cli/command.h"
+
+#include "client/call/client.h"
+#include "client/commands/commands.h"
+
+#include <string.h>
+
+const ps_command *const ps_commands[] = {
+    &ps_command_submit,
+    &ps_command_jobs,
+    &ps_command_job,
+    &ps_command_watch,
+    &ps_command_cancel,
+    &ps_command_artifacts,
+    &ps_command_fetch,
+    &ps_command_delete_job,
+    &ps_command_delete_artifact,
+    &ps_command_prune,
+    &ps_command_workers,
+    &ps_command_models,
+    &ps_command_model,
+    &ps_command_export,
+    &ps_command_import,
+    &ps_command_delete,
+    &ps_command_evaluate,
+    &ps_command_predict,
+    &ps_command_generate,
+    &ps_command_tokenize,
+    &ps_command_status,
+    &ps_command_drain,
+    &ps_command_reload,
+    &ps_command_checkpoint,
+    &ps_command_cert_create_ca,
+    &ps_command_cert_create_server,
+    &ps_command_cert_create_client,
+    &ps_command_cert_inspect,
+    &ps_command_context_list,
+    &ps_command_context_use,
+    &ps_command_context_set,
+    &ps_command_context_show,
+    &ps_command_context_delete,
+    &ps_command_whoami,
+    &ps_command_version,
+    &ps_command_help_row,
+    &ps_command_complete,
+    NULL,
+};
+
+static const char *const output_words[] = {"text", "json", NULL};
+
+const ps_flag ps_global_flags[] = {
+    {.name = "server",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(ps_globals, server),
+     .value = "HOST[:PORT]",
+     .help = "the server to talk to (port 7600 if none is said)"},
+    {.name = "ca",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(ps_globals, ca),
+     .value = "FILE",
+     .help = "certificate of the cluster's CA"},
+    {.name = "cert",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(ps_globals, cert),
+     .value = "FILE",
+     .help = "your certificate"},
+    {.name = "key",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(ps_globals, key),
+     .value = "FILE",
+     .help = "its private key"},
+    {.name = "context",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(ps_globals, context),
+     .value = "NAME",
+     .help = "take the four above from this context"},
+    {.name = "output",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(ps_globals, output),
+     .value = "text|json",
+     .words = output_words,
+     .help = "how to print results"},
+    {.name = "timeout",
+     .type = PS_FLAG_DURATION,
+     .offset = offsetof(ps_globals, timeout_ms),
+     .value = "TIME",
+     .help = "how long an answer may take, such as 5s"},
+    {.name = "no-color",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(ps_globals, no_color),
+     .help = "no colours"},
+    {.name = "help",
+     .letter = 'h',
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(ps_globals, help),
+     .help = "this text"},
+    {.name = "version",
+     .letter = 'V',
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(ps_globals, version),
+     .help = "print the version"},
+    {.name = NULL},
+};
+
+const ps_command *ps_command_find(const char *name)
+{
+    for (const ps_command *const *c = ps_commands; *c; c++)
+        if (!strcmp((*c)->name, name))
+            return *c;
+    return NULL;
+}
+
+static bool in_group(const ps_command *command, const char *word)
+{
+    size_t len = strlen(word);
+    return !strncmp(command->name, word, len) && command->name[len] == ' ';
+}
+
+bool ps_command_is_group(const char *word)
+{
+    for (const ps_command *const *c = ps_commands; *c; c++)
+        if (in_group(*c, word))
+            return true;
+    return false;
+}
+
+/* Text from column `indent` on, which is reached, broken between words. */
+static void put_wrapped(ps_buf *out, size_t indent, const char *text)
+{
+    enum { COLUMNS = 80 };
+    size_t at = indent;
+    for (bool first = true; *text; first = false) {
+        size_t len = strcspn(text, " ");
+        if (!first && at + 1 + len > COLUMNS) {
+            ps_buf_printf(out, "\n%*s", (int)indent, "");
+            at = indent;
+        } else if (!first) {
+            ps_buf_putc(out, ' ');
+            at++;
+        }
+        ps_buf_append(out, text, len);
+        at += len;
+        text += len + strspn(text + len, " ");
+    }
+    ps_buf_putc(out, '\n');
+}
+
+/* "left" padded to `width`, then the explanation. A left side that is too long has its own line. */
+static void row(ps_buf *out, int width, const char *left, const char *right)
+{
+    if (strlen(left) > (size_t)width)
+        ps_buf_printf(out, "  %s\n  %*s  ", left, width, "");
+    else
+        ps_buf_printf(out, "  %-*s  ", width, left);
+    put_wrapped(out, (size_t)width + 4, right);
+}
+
+static void flag_rows(ps_buf *out, const ps_flag *flags)
+{
+    ps_buf left = PS_BUF_EMPTY;
+    for (const ps_flag *f = flags; f && f->name; f++) {
+        ps_buf_clear(&left);
+        if (f->letter)
+            ps_buf_printf(&left, "-%c, ", f->letter);
+        ps_buf_printf(&left, "--%s", f->name);
+        if (f->value)
+            ps_buf_printf(&left, " %s", f->value);
+        row(out, 20, ps_buf_cstr(&left), f->help);
+    }
+    ps_buf_free(&left);
+}
+
+static void command_row(ps_buf *out, const ps_command *command)
+{
+    ps_buf left = PS_BUF_EMPTY;
+    ps_buf_printf(&left, "%s %s", command->name, command->operands);
+    row(out, 28, ps_buf_cstr(&left), command->help);
+    ps_buf_free(&left);
+}
+
+void ps_command_help(const ps_command *command, ps_buf *out)
+{
+    ps_buf_printf(out, "psctl %s: %s\n\nusage: psctl %s%s%s%s\n", command->name, command->help,
+                  command->name, command->flags ? " [FLAGS]" : "", *command->operands ? " " : "",
+                  command->operands);
+    if (command->details)
+        ps_buf_printf(out, "\n%s", command->details);
+    if (command->flags) {
+        ps_buf_puts(out, "\nflags:\n");
+        flag_rows(out, command->flags);
+    }
+    ps_buf_puts(out, "\nThe flags of every command: 'psctl help'.\n");
+}
+
+void ps_command_help_group(const char *word, ps_buf *out)
+{
+    ps_buf_printf(out, "usage: psctl %s COMMAND\n\n", word);
+    for (const ps_command *const *c = ps_commands; *c; c++)
+        if (in_group(*c, word) && !(*c)->hidden)
+            command_row(out, *c);
+    ps_buf_printf(out, "\n'psctl help %s COMMAND' says more about one.\n", word);
+}
+
+static void help_commands(ps_buf *out)
+{
+    ps_buf_puts(out, "psctl: submit, follow and fetch what psd trains\n\n"
+                     "usage: psctl [FLAGS] COMMAND ...\n\ncommands:\n");
+    for (const ps_command *const *c = ps_commands; *c; c++)
+        if (!(*c)->hidden)
+            command_row(out, *c);
+}
+
+void ps_command_help_short(ps_buf *out)
+{
+    help_commands(out);
+    ps_buf_puts(out, "\n'psctl help' also lists the flags, 'psctl help COMMAND' says more about "
+                     "one.\n");
+}
+
+void ps_command_help_all(ps_buf *out)
+{
+    help_commands(out);
+    ps_buf_puts(out, "\nflags:\n");
+    flag_rows(out, ps_global_flags);
+    ps_buf_puts(out, "\n'psctl help COMMAND' says more about one; psctl(1) says all.\n");
+}

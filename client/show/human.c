@@ -1,0 +1,95 @@
+/* Rounding first, unit second: 999.96 kB must not become "1000.0 kB". Cannot fail. */
+#include "client/show/human.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <time.h>
+
+/* value with a unit of 1000^k; units[0] is for less than 1000. */
+static ps_human scaled(double value, const char *const units[], size_t n)
+{
+    size_t k = 0;
+    while (k + 1 < n && value >= 999.5)
+        value /= 1000, k++;
+    ps_human out;
+    bool tenths = value < 99.95 && (k > 0 || (value < 9.95 && value != floor(value)));
+    snprintf(out.text, sizeof out.text, "%.*f%s", tenths ? 1 : 0, value, units[k]);
+    return out;
+}
+
+ps_human ps_human_bytes(double bytes)
+{
+    static const char *const units[] = {" B", " kB", " MB", " GB", " TB", " PB"};
+    return scaled(bytes < 0 ? 0 : bytes, units, 6);
+}
+
+ps_human ps_human_count(double n)
+{
+    static const char *const units[] = {"", "k", "M", "G", "T"};
+    return scaled(n < 0 ? 0 : n, units, 5);
+}
+
+ps_human ps_human_duration(double seconds)
+{
+    ps_human out;
+    if (!(seconds >= 0) || seconds > 1e10) {
+        snprintf(out.text, sizeof out.text, "-");
+        return out;
+    }
+    if (seconds < 9.95 && seconds != floor(seconds)) {
+        snprintf(out.text, sizeof out.text, "%.1fs", seconds);
+        return out;
+    }
+    unsigned long s = (unsigned long)(seconds + 0.5);
+    if (s < 60)
+        snprintf(out.text, sizeof out.text, "%lus", s);
+    else if (s < 3600)
+        snprintf(out.text, sizeof out.text, "%lum %02lus", s / 60, s % 60);
+    else if (s < 86400)
+        snprintf(out.text, sizeof out.text, "%luh %02lum", s / 3600, s % 3600 / 60);
+    else
+        snprintf(out.text, sizeof out.text, "%lud %02luh", s / 86400, s % 86400 / 3600);
+    return out;
+}
+
+ps_human ps_human_value(double v)
+{
+    ps_human out;
+    double size = fabs(v);
+    bool plain = size == 0 || (size >= 0.001 && size < 1e6);
+    snprintf(out.text, sizeof out.text, plain ? "%.4f" : "%.3g", v);
+    return out;
+}
+
+ps_human ps_human_time(int64_t ms)
+{
+    ps_human out = {"-"};
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm tm;
+    if (ms != 0 && localtime_r(&seconds, &tm))
+        strftime(out.text, sizeof out.text, "%Y-%m-%d %H:%M:%S", &tm);
+    return out;
+}
+
+ps_human ps_human_ago(int64_t ms, int64_t now_ms)
+{
+    ps_human out = {"-"};
+    if (ms == 0)
+        return out;
+    int64_t gone = now_ms > ms ? now_ms - ms : 0;
+    snprintf(out.text, sizeof out.text, "%.26s ago", ps_human_duration((double)(gone / 1000)).text);
+    return out;
+}
+
+ps_human ps_human_rfc3339(int64_t ms)
+{
+    ps_human out = {""};
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm tm;
+    if (ms <= 0 || !gmtime_r(&seconds, &tm))
+        return out;
+    size_t n = strftime(out.text, sizeof out.text, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(out.text + n, sizeof out.text - n, ".%03uZ", (unsigned)(ms % 1000));
+    return out;
+}

@@ -1,0 +1,26 @@
+/* human: numbers as people read them. Each writes into a small struct by value, so that a call can
+ * stand inside a printf: ps_human_bytes(n).text. Pure; local time for ps_human_time. */
+#ifndef PS_SHOW_HUMAN_H
+#define PS_SHOW_HUMAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct ps_human {
+    char text[32];
+} ps_human;
+
+ps_human ps_human_bytes(double bytes);      /* "512 B", "1.2 GB": powers of 1000 */
+ps_human ps_human_count(double n);          /* "12", "1.2k", "34M": powers of 1000 */
+ps_human ps_human_duration(double seconds); /* "0.4s", "42s", "3m 12s", "2h 05m", "3d 04h" */
+/* A loss or another measure: "0.8875", "3.5e-05", "1.98e+27": four places where they say something.
+ */
+ps_human ps_human_value(double v);
+/* "2026-01-31 12:00:00", of milliseconds since 1970; "-" for 0. */
+ps_human ps_human_time(int64_t ms);
+/* How long before now_ms: "12s ago"; "-" for 0. */
+ps_human ps_human_ago(int64_t ms, int64_t now_ms);
+/* The time in UTC, RFC 3339, for JSON's sake: "2026-01-31T12:00:00.123Z"; "" for 0. */
+ps_human ps_human_rfc3339(int64_t ms);
+
+#endif
