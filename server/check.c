@@ -6,8 +6,8 @@
 #include "common/base/disk.h"
 #include "common/base/mem.h"
 #include "common/conf/trial.h"
-#include "common/transport/listen.h"
-#include "common/transport/tls_expiry.h"
+#include "common/transport/tcp/listen.h"
+#include "common/transport/tls/tls_expiry.h"
 #include "server/data_lock.h"
 
 #include <errno.h>

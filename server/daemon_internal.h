@@ -3,7 +3,7 @@
 #ifndef PS_SERVER_DAEMON_INTERNAL_H
 #define PS_SERVER_DAEMON_INTERNAL_H
 
-#include "common/transport/tls_expiry.h"
+#include "common/transport/tls/tls_expiry.h"
 #include "server/daemon.h"
 #include "server/health.h"
 #include "server/metrics/http.h"

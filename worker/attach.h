@@ -3,7 +3,7 @@
 #ifndef PS_WORKER_ATTACH_H
 #define PS_WORKER_ATTACH_H
 
-#include "common/transport/channel.h"
+#include "common/transport/channel/channel.h"
 #include "psd/v1/workers.pb-c.h"
 
 typedef struct ps_attach ps_attach;

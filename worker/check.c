@@ -4,7 +4,7 @@
 
 #include "common/base/mem.h"
 #include "common/conf/trial.h"
-#include "common/transport/tls_expiry.h"
+#include "common/transport/tls/tls_expiry.h"
 #include "gpu/backend.h"
 
 #include <time.h>

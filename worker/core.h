@@ -6,7 +6,7 @@
 #ifndef PS_WORKER_CORE_H
 #define PS_WORKER_CORE_H
 
-#include "common/transport/channel.h"
+#include "common/transport/channel/channel.h"
 #include "gpu/backend.h"
 #include "worker/options.h"
 

@@ -9,8 +9,8 @@
 #include "common/base/notify.h"
 #include "common/base/reload.h"
 #include "common/conf/trial.h"
-#include "common/transport/channel.h"
-#include "common/transport/tls_expiry.h"
+#include "common/transport/channel/channel.h"
+#include "common/transport/tls/tls_expiry.h"
 #include "worker/core.h"
 
 #include <inttypes.h>

@@ -5,7 +5,7 @@
 #include "client/call/support.h"
 #include "client/cli/context.h"
 #include "common/base/mem.h"
-#include "common/transport/tls_expiry.h"
+#include "common/transport/tls/tls_expiry.h"
 
 #include <limits.h>
 #include <signal.h>

@@ -6,7 +6,7 @@
 #include "client/cli/command.h"
 #include "client/show/table.h"
 #include "common/loop/loop.h"
-#include "common/transport/channel.h"
+#include "common/transport/channel/channel.h"
 
 typedef struct ps_globals {
     const char *server, *ca, *cert, *key; /* NULL: from the context */

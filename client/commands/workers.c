@@ -5,7 +5,7 @@
 #include "client/commands/commands.h"
 #include "client/show/human.h"
 #include "common/base/clock.h"
-#include "common/transport/tls_expiry.h"
+#include "common/transport/tls/tls_expiry.h"
 #include "psd/v1/workers.pb-c.h"
 
 #include <inttypes.h>

@@ -3,7 +3,7 @@
 #include "server/metrics/http.h"
 
 #include "common/base/mem.h"
-#include "common/transport/listen.h"
+#include "common/transport/tcp/listen.h"
 
 #include <microhttpd.h>
 #include <string.h>

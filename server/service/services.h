@@ -4,7 +4,7 @@
 #define PS_SERVICE_SERVICES_H
 
 #include "common/security/audit.h"
-#include "common/transport/rpc_server.h"
+#include "common/transport/server/rpc_server.h"
 #include "psd/v1/admin.pb-c.h"
 #include "server/catalog/artifacts.h"
 #include "server/runs/lifecycle.h"

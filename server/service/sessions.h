@@ -8,7 +8,7 @@
 #ifndef PS_SERVICE_SESSIONS_H
 #define PS_SERVICE_SESSIONS_H
 
-#include "common/transport/grpc_call.h"
+#include "common/transport/call/grpc_call.h"
 #include "server/sched/sched.h"
 
 typedef struct ps_sessions ps_sessions;

@@ -1,7 +1,7 @@
 /* The channel connects when the work first uses it, so that a psd that is not there fails that. */
 #include "tests/bench/bench_session.h"
 
-#include "common/transport/tls_context.h"
+#include "common/transport/tls/tls_context.h"
 
 ps_status bench_session_run(const bench_target *target, bench_work work, void *user)
 {

@@ -2,7 +2,7 @@
 #ifndef PS_BENCH_SESSION_H
 #define PS_BENCH_SESSION_H
 
-#include "common/transport/channel.h"
+#include "common/transport/channel/channel.h"
 
 typedef struct bench_target {
     const char *address, *ca, *cert, *key;

@@ -7,7 +7,7 @@
 #ifndef PS_BENCH_WORKER_H
 #define PS_BENCH_WORKER_H
 
-#include "common/transport/channel.h"
+#include "common/transport/channel/channel.h"
 #include "tests/bench/bench_model.h"
 
 typedef struct bench_worker bench_worker;

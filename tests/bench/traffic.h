@@ -7,7 +7,7 @@
 #ifndef PS_BENCH_TRAFFIC_H
 #define PS_BENCH_TRAFFIC_H
 
-#include "common/transport/channel.h"
+#include "common/transport/channel/channel.h"
 
 typedef struct traffic traffic;
 

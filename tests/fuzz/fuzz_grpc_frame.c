@@ -1,6 +1,6 @@
 /* Frames of gRPC out of any bytes, cut at places that the input chooses: every message that comes
  * out has the length its prefix said, and all memory goes back. */
-#include "common/transport/grpc_frame.h"
+#include "common/transport/call/grpc_frame.h"
 
 #include <stdlib.h>
 

@@ -7,7 +7,7 @@
 
 #include "common/base/log.h"
 #include "common/base/rng.h"
-#include "common/transport/pipe.h"
+#include "tests/lib/pipe.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* Every message of psd.v1, of health and of reflection out of any bytes; the first byte chooses
  * which. What was accepted packs and unpacks to the same bytes again, and a payload lies within
  * what came in. */
-#include "common/transport/message.h"
+#include "common/transport/call/message.h"
 #include "fuzz_message_types.h"
 
 #include <stdlib.h>

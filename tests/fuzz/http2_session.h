@@ -11,9 +11,9 @@
 #define PS_FUZZ_HTTP2_SESSION_H
 
 #include "common/base/buf.h"
-#include "common/transport/pipe.h"
-#include "common/transport/rpc_internal.h"
+#include "common/transport/server/rpc_internal.h"
 #include "tests/lib/echo.h"
+#include "tests/lib/pipe.h"
 
 enum { PS_FUZZ_HEAD = 3 };
 enum {

@@ -6,7 +6,7 @@
 #ifndef PS_TEST_ECHO_H
 #define PS_TEST_ECHO_H
 
-#include "common/transport/rpc_server.h"
+#include "common/transport/server/rpc_server.h"
 
 #include <echo.pb-c.h>
 #include <stdatomic.h>

@@ -4,7 +4,7 @@
 #ifndef PS_TEST_ECHO_RIG_H
 #define PS_TEST_ECHO_RIG_H
 
-#include "common/transport/channel.h"
+#include "common/transport/channel/channel.h"
 #include "tests/lib/echo.h"
 #include "tests/lib/pki.h"
 

@@ -3,8 +3,8 @@
  * not ours. */
 #include "common/base/log.h"
 #include "common/security/certificate_issue.h"
-#include "common/transport/rpc_server.h"
-#include "common/transport/tls_context.h"
+#include "common/transport/server/rpc_server.h"
+#include "common/transport/tls/tls_context.h"
 #include "tests/lib/echo.h"
 
 #include <stdio.h>

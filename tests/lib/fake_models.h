@@ -5,7 +5,7 @@
 #define PS_TEST_FAKE_MODELS_H
 
 #include "common/base/buf.h"
-#include "common/transport/rpc_server.h"
+#include "common/transport/server/rpc_server.h"
 
 #include <pthread.h>
 

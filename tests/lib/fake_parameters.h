@@ -7,7 +7,7 @@
 #ifndef PS_TEST_FAKE_PARAMETERS_H
 #define PS_TEST_FAKE_PARAMETERS_H
 
-#include "common/transport/rpc_server.h"
+#include "common/transport/server/rpc_server.h"
 
 #include <pthread.h>
 

@@ -14,7 +14,7 @@
 
 #include "common/security/certificate_issue.h"
 #include "common/security/identity.h"
-#include "common/transport/tls_context.h"
+#include "common/transport/tls/tls_context.h"
 
 #define PS_TEST_PATH_MAX 256
 

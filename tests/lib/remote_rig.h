@@ -10,7 +10,7 @@
 #ifndef PS_TEST_REMOTE_RIG_H
 #define PS_TEST_REMOTE_RIG_H
 
-#include "common/transport/rpc_server.h"
+#include "common/transport/server/rpc_server.h"
 #include "gpu/backend.h"
 #include "tests/lib/pki.h"
 #include "worker/exchange/remote.h"

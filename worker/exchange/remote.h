@@ -9,7 +9,7 @@
 #define PS_EXCHANGE_REMOTE_H
 
 #include "common/base/clock.h"
-#include "common/transport/channel.h"
+#include "common/transport/channel/channel.h"
 #include "worker/gate.h"
 
 /* How long after a broken connection a refusal may still be one that passes. */

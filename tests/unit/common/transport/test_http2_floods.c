@@ -1,11 +1,11 @@
 /* A server's connection over the pipe layer, and a peer that writes frames by hand: what the table
  * of attacks says is cut off, and in bounded memory. */
-#include "common/transport/http2.h"
+#include "common/transport/call/http2.h"
 
 #include "common/base/buf.h"
-#include "common/transport/pipe.h"
-#include "common/transport/rpc_server.h"
+#include "common/transport/server/rpc_server.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/pipe.h"
 
 #include <stdio.h>
 

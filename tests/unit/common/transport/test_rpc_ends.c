@@ -3,7 +3,7 @@
 #include "tests/lib/check_main.h"
 #include "tests/lib/echo_rig.h"
 
-#include "common/transport/http2_internal.h"
+#include "common/transport/call/http2_internal.h"
 
 #include <poll.h>
 

@@ -2,7 +2,7 @@
 #include "tests/lib/check_main.h"
 #include "tests/lib/echo_rig.h"
 
-#include "common/transport/channel_internal.h"
+#include "common/transport/channel/channel_internal.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -2,8 +2,8 @@
 #include "server/service/sessions.h"
 
 #include "common/base/mem.h"
-#include "common/transport/channel.h"
-#include "common/transport/rpc_server.h"
+#include "common/transport/channel/channel.h"
+#include "common/transport/server/rpc_server.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/pki.h"
 

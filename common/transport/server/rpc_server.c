@@ -1,0 +1,365 @@
+/* Happy path: one listener, on the first loop, deals sockets out to all loops in turn; each becomes
+ * tcp, tls and http2 there, and stays. Stopping goes in two waves over all loops: drain (GOAWAY),
+ * and after the grace period close; each wave is waited for.
+ *
+ * Failure: the port is taken; a connection over the limit or without a handshake is closed, and
+ * told to the audit. */
+#include "common/transport/server/rpc_server.h"
+
+#include "common/transport/server/rpc_internal.h"
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/transport/tls/tls.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+/* An accepted socket on its way to its loop. */
+typedef struct arrival {
+    ps_job job;
+    ps_rpc_home *home;
+    int fd;
+} arrival;
+
+static void count_connections(ps_rpc_server *server, int change)
+{
+    pthread_mutex_lock(&server->lock);
+    server->connections = (unsigned)((int)server->connections + change);
+    pthread_cond_broadcast(&server->changed);
+    pthread_mutex_unlock(&server->lock);
+}
+
+void ps_rpc_connection_gone(ps_rpc_connection *connection)
+{
+    ps_list_remove(&connection->link);
+    ps_http2_unref(&connection->conn);
+    count_connections(connection->home->server, -1);
+    free(connection);
+}
+
+static ps_tls_context *current_tls(ps_rpc_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    ps_tls_context *tls = ps_tls_context_ref(server->tls);
+    pthread_mutex_unlock(&server->lock);
+    return tls;
+}
+
+void ps_rpc_connection_verify(ps_rpc_connection *connection)
+{
+    ps_rpc_server *server = connection->home->server;
+    unsigned number = server->tls_number; /* before its context: a newer one is met again */
+    ps_layer *layer = ps_http2_layer(connection->conn);
+    if (!layer || connection->tls_number == number)
+        return;
+    connection->tls_number = number;
+    ps_tls_context *tls = current_tls(server);
+    if (ps_tls_layer_verify_again(layer, tls))
+        ps_http2_retire(connection->conn, ps_error_message());
+    ps_tls_context_unref(&tls);
+}
+
+static void verify_cb(ps_job *job)
+{
+    ps_rpc_home *home = ps_container(job, ps_rpc_home, verify_job);
+    home->verify_soon = false;
+    ps_list_each_safe(node, &home->connections)
+    {
+        ps_rpc_connection *connection = ps_container(node, ps_rpc_connection, link);
+        if (connection->up) /* else when it is */
+            ps_rpc_connection_verify(connection);
+    }
+}
+
+static ps_status make_connection(ps_rpc_home *home, int fd, ps_rpc_connection *connection)
+{
+    ps_rpc_server *server = home->server;
+    ps_layer *tcp = NULL, *top = NULL;
+    ps_status st = ps_tcp_layer_create(home->loop, fd, &tcp);
+    if (st)
+        return st;
+    connection->tls_number = server->tls_number;
+    ps_tls_context *tls = current_tls(server);
+    st = ps_tls_layer_create(tcp, tls, NULL, &top);
+    ps_tls_context_unref(&tls);
+    if (st)
+        return st;
+    const ps_rpc_limits *l = &server->options.limits;
+    ps_http2_options options = {
+        .loop = home->loop,
+        .layer = top,
+        .server = true,
+        .limits = {.message_bytes = l->message_bytes,
+                   .connection_bytes = l->connection_bytes,
+                   .call_bytes = l->call_bytes,
+                   .streams = l->streams,
+                   .handshake_ms = l->handshake_ms,
+                   .keepalive_ms = l->keepalive_ms,
+                   .keepalive_timeout_ms = l->keepalive_timeout_ms,
+                   .stall_ms = l->stall_ms},
+        .budget = server->budget,
+        .stats = &server->traffic,
+        .address = connection->address,
+        .peer = ps_tls_layer_peer,
+        .peer_not_after = ps_tls_layer_peer_not_after,
+        .events = &ps_rpc_http2_events,
+        .owner = connection,
+    };
+    return ps_http2_create(&options, &connection->conn);
+}
+
+static void arrived_cb(ps_job *job)
+{
+    arrival *a = ps_container(job, arrival, job);
+    ps_rpc_home *home = a->home;
+    int fd = a->fd;
+    free(a);
+    ps_rpc_connection *connection = ps_new(ps_rpc_connection);
+    connection->home = home;
+    ps_tcp_peer_text(fd, connection->address);
+    ps_list_append(&home->connections, &connection->link);
+    ps_status st = make_connection(home, fd, connection);
+    if (st) {
+        ps_log_warning("rpc", "connection address=%s: %s", connection->address, ps_error_message());
+        ps_rpc_connection_gone(connection);
+    } else if (!home->server->accepting) {
+        ps_http2_close(connection->conn, PS_UNAVAILABLE, "the server is stopping");
+    }
+}
+
+static void accepted_cb(void *user, int fd)
+{
+    ps_rpc_server *server = user;
+    pthread_mutex_lock(&server->lock);
+    bool full = server->connections >= server->options.limits.connections;
+    server->connections += !full;
+    pthread_mutex_unlock(&server->lock);
+    if (full) {
+        char address[PS_ADDRESS_TEXT];
+        ps_tcp_peer_text(fd, address);
+        close(fd);
+        server->handshakes_refused++;
+        ps_rpc_refused(server, address, NULL, NULL, "too many connections");
+        return;
+    }
+    server->connections_total++;
+    arrival *a = ps_new(arrival);
+    a->home = &server->homes[server->next_home++ % server->n_homes];
+    a->fd = fd;
+    ps_job_init(&a->job, arrived_cb);
+    ps_loop_post(a->home->loop, &a->job);
+}
+
+static void task_cb(ps_job *job)
+{
+    ps_rpc_home *home = ps_container(job, ps_rpc_home, job);
+    home->task(home);
+    pthread_mutex_lock(&home->server->lock);
+    home->server->tasks--;
+    pthread_cond_broadcast(&home->server->changed);
+    pthread_mutex_unlock(&home->server->lock);
+}
+
+void ps_rpc_on_every_loop(ps_rpc_server *server, void (*task)(ps_rpc_home *home))
+{
+    pthread_mutex_lock(&server->lock);
+    while (server->tasks > 0)
+        pthread_cond_wait(&server->changed, &server->lock);
+    server->tasks = server->n_homes;
+    for (unsigned i = 0; i < server->n_homes; i++) {
+        server->homes[i].task = task;
+        ps_loop_post(server->homes[i].loop, &server->homes[i].job);
+    }
+    while (server->tasks > 0)
+        pthread_cond_wait(&server->changed, &server->lock);
+    pthread_mutex_unlock(&server->lock);
+}
+
+ps_status ps_rpc_server_create(const ps_rpc_server_options *options, ps_rpc_server **out)
+{
+    if (!options->tls)
+        return ps_fail(PS_INVALID_ARGUMENT, "server: no TLS context, nothing is served without");
+    ps_rpc_server *server = ps_new(ps_rpc_server);
+    server->options = *options;
+    server->address = ps_strdup(options->address);
+    server->tls = ps_tls_context_ref(options->tls);
+    server->serving = true;
+    pthread_mutex_init(&server->lock, NULL);
+    pthread_cond_init(&server->changed, NULL);
+    ps_budget_create(options->limits.memory_bytes, &server->budget);
+    server->n_homes = ps_loops_count(options->loops);
+    server->homes = ps_alloc_array(server->n_homes, sizeof *server->homes);
+    for (unsigned i = 0; i < server->n_homes; i++) {
+        ps_rpc_home *home = &server->homes[i];
+        home->server = server;
+        home->loop = ps_loops_get(options->loops, i);
+        ps_list_init(&home->connections);
+        ps_list_init(&home->watchers);
+        ps_job_init(&home->job, task_cb);
+        ps_job_init(&home->verify_job, verify_cb);
+    }
+    ps_health_add(server);
+    ps_reflection_add(server);
+    *out = server;
+    return PS_OK;
+}
+
+void ps_rpc_server_add(ps_rpc_server *server, const ps_rpc_service *service)
+{
+    assert(!server->started && server->n_services < PS_RPC_SERVICES_MAX);
+    size_t methods = 0;
+    while (service->methods[methods].name)
+        methods++;
+    server->services[server->n_services++] = (ps_rpc_served){
+        .service = *service, .stats = ps_alloc_array(methods + 1, sizeof(ps_call_stats))};
+}
+
+static void listen_task(ps_rpc_home *home)
+{
+    ps_rpc_server *server = home->server;
+    if (home != &server->homes[0])
+        return;
+    ps_status st = ps_tcp_listener_start(server->listener, home->loop, accepted_cb, server);
+    if (st)
+        ps_log_error("rpc", "%s", ps_error_message());
+    server->accepting = !st;
+}
+
+ps_status ps_rpc_server_start(ps_rpc_server *server)
+{
+    ps_status st = ps_tcp_listener_bind(server->address, server->options.port, &server->listener);
+    if (st)
+        return st;
+    server->port = ps_tcp_listener_port(server->listener);
+    server->started = true;
+    ps_rpc_on_every_loop(server, listen_task);
+    if (!server->accepting)
+        return ps_fail(PS_UNAVAILABLE, "cannot listen on %s port %u", server->address,
+                       server->port);
+    return PS_OK;
+}
+
+uint16_t ps_rpc_server_port(const ps_rpc_server *server)
+{
+    return server->port;
+}
+
+void ps_rpc_server_set_tls(ps_rpc_server *server, struct ps_tls_context *tls)
+{
+    pthread_mutex_lock(&server->lock);
+    ps_tls_context *before = server->tls;
+    server->tls = ps_tls_context_ref(tls);
+    pthread_mutex_unlock(&server->lock);
+    ps_tls_context_unref(&before);
+    server->tls_number++;
+    for (unsigned i = 0; i < server->n_homes; i++)
+        if (!atomic_exchange(&server->homes[i].verify_soon, true))
+            ps_loop_post(server->homes[i].loop, &server->homes[i].verify_job);
+}
+
+void ps_rpc_server_stats(const ps_rpc_server *constant, ps_rpc_stats *out)
+{
+    ps_rpc_server *server = (ps_rpc_server *)(uintptr_t)constant; /* for its lock */
+    *out = (ps_rpc_stats){.connections_total = server->connections_total,
+                          .handshakes_refused = server->handshakes_refused,
+                          .calls = server->calls,
+                          .calls_refused = server->calls_refused,
+                          .bytes_in = server->traffic.bytes_in,
+                          .bytes_out = server->traffic.bytes_out,
+                          .messages_in = server->traffic.messages_in,
+                          .messages_out = server->traffic.messages_out,
+                          .memory_used = ps_budget_used(server->budget)};
+    pthread_mutex_lock(&server->lock);
+    out->connections = server->connections;
+    pthread_mutex_unlock(&server->lock);
+}
+
+void ps_rpc_server_each_method(const ps_rpc_server *server, ps_rpc_method_fn *each, void *user)
+{
+    for (unsigned i = 0; i < server->n_services; i++) {
+        const ps_rpc_served *served = &server->services[i];
+        for (size_t m = 0; served->service.methods[m].name; m++)
+            each(user, served->service.name, served->service.methods[m].name, &served->stats[m]);
+    }
+}
+
+void ps_rpc_server_set_serving(ps_rpc_server *server, bool serving)
+{
+    if (atomic_exchange(&server->serving, serving) == serving || !server->started)
+        return;
+    ps_rpc_on_every_loop(server, ps_health_changed);
+}
+
+static void drain_task(ps_rpc_home *home)
+{
+    if (home == &home->server->homes[0])
+        ps_tcp_listener_free(&home->server->listener);
+    ps_health_changed(home);
+    ps_list_each_safe(node, &home->connections)
+        ps_http2_drain(ps_container(node, ps_rpc_connection, link)->conn);
+}
+
+static void close_task(ps_rpc_home *home)
+{
+    ps_list_each_safe(node, &home->connections)
+        ps_http2_close(ps_container(node, ps_rpc_connection, link)->conn, PS_UNAVAILABLE,
+                       "the server is stopping");
+}
+
+static void nothing_task(ps_rpc_home *home)
+{
+    (void)home;
+}
+
+/* Until no connection is left, or for ms. */
+static void wait_for_connections(ps_rpc_server *server, unsigned ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&server->lock);
+    while (server->connections > 0 &&
+           pthread_cond_timedwait(&server->changed, &server->lock, &until) != ETIMEDOUT)
+        ;
+    pthread_mutex_unlock(&server->lock);
+}
+
+void ps_rpc_server_stop(ps_rpc_server *server, unsigned grace_ms)
+{
+    if (!server->started)
+        return;
+    server->started = false;
+    server->accepting = false;
+    server->serving = false;
+    ps_rpc_on_every_loop(server, drain_task);
+    wait_for_connections(server, grace_ms);
+    ps_rpc_on_every_loop(server, close_task);
+    wait_for_connections(server, 5000);
+    ps_rpc_on_every_loop(server, nothing_task); /* what was deferred, on_end above all, is done */
+}
+
+void ps_rpc_server_free(ps_rpc_server **pointer)
+{
+    ps_rpc_server *server = *pointer;
+    if (!server)
+        return;
+    ps_rpc_server_stop(server, 0);
+    assert(server->connections == 0);
+    ps_tcp_listener_free(&server->listener);
+    ps_tls_context_unref(&server->tls);
+    ps_budget_unref(&server->budget);
+    pthread_cond_destroy(&server->changed);
+    pthread_mutex_destroy(&server->lock);
+    for (unsigned i = 0; i < server->n_services; i++)
+        free(server->services[i].stats);
+    free(server->homes);
+    free(server->address);
+    ps_free(pointer);
+}
