@@ -3,8 +3,8 @@
 #include "client/call/model_tokenizer.h"
 
 #include "client/call/support.h"
-#include "common/format/model_in.h"
 #include "common/format/safetensors.h"
+#include "common/model/model_in.h"
 #include "psd/v1/models.pb-c.h"
 
 #include <string.h>

@@ -8,7 +8,7 @@
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
 #include "common/base/target.h"
-#include "common/format/model_out.h"
+#include "common/model/model_out.h"
 #include "psd/v1/models.pb-c.h"
 
 #include <string.h>

@@ -6,7 +6,7 @@
 #include "client/call/support.h"
 #include "client/commands/commands.h"
 #include "common/base/mem.h"
-#include "common/format/model_in.h"
+#include "common/model/model_in.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -8,7 +8,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/status.h"
-#include "common/format/json.h"
+#include "common/json/json.h"
 
 #include <stdio.h>
 

@@ -2,7 +2,7 @@
  * locale. Cannot fail. */
 #include "common/base/text.h"
 
-#include "common/format/utf8.h"
+#include "common/base/utf8.h"
 
 #include <stdint.h>
 #include <string.h>

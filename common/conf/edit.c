@@ -4,7 +4,7 @@
 
 #include "common/base/mem.h"
 #include "common/conf/tree.h"
-#include "common/format/json.h"
+#include "common/json/json.h"
 
 #include <string.h>
 

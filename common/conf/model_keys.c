@@ -1,7 +1,7 @@
 /* The keys of a model section, how each is written, and the section that is made of all of them. */
 #include "common/conf/model_keys.h"
 
-#include "common/format/json.h"
+#include "common/json/json.h"
 
 #include <float.h>
 #include <inttypes.h>

@@ -4,8 +4,8 @@
  * freed. */
 #include "common/conf/tree.h"
 
+#include "common/base/foreign.h"
 #include "common/base/mem.h"
-#include "common/format/foreign.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #include "common/format/metric_list.h"
 
 #include "common/base/mem.h"
-#include "common/format/json.h"
+#include "common/json/json.h"
 
 #include <math.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #include "common/format/safetensors.h"
 
 #include "common/base/mem.h"
-#include "common/format/json.h"
+#include "common/json/json.h"
 
 #include <inttypes.h>
 #include <stdio.h>

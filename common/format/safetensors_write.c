@@ -2,8 +2,8 @@
  * goes to the sink, then bytes are counted through. It fails when the sink does, or when the data
  * is not as long as the header says. */
 #include "common/base/mem.h"
-#include "common/format/json.h"
 #include "common/format/safetensors.h"
+#include "common/json/json.h"
 
 #include <inttypes.h>
 

@@ -5,8 +5,8 @@
 #include "common/format/source.h"
 
 #include "common/base/fifo.h"
+#include "common/base/foreign.h"
 #include "common/base/mem.h"
-#include "common/format/foreign.h"
 #include "common/format/regular_file.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
  * next one. */
 #include "common/format/text_look.h"
 
-#include "common/format/utf8.h"
+#include "common/base/utf8.h"
 
 #include <string.h>
 

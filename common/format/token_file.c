@@ -4,9 +4,9 @@
  * through a buffer, and the header again when the count is known. */
 #include "common/format/token_file.h"
 
+#include "common/base/foreign.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
-#include "common/format/foreign.h"
 #include "common/format/regular_file.h"
 
 #include <assert.h>

@@ -5,8 +5,8 @@
 #ifndef PS_FORMAT_TOKEN_IDS_H
 #define PS_FORMAT_TOKEN_IDS_H
 
-#include "common/format/json.h"
 #include "common/format/safetensors.h"
+#include "common/json/json.h"
 
 enum { PS_TOKEN_IDS_MAX = 64 }; /* as many as a job's generate.stop */
 

@@ -10,7 +10,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "common/base/text.h"
-#include "common/format/json.h"
+#include "common/json/json.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* The map is an order of 68 bytes that are not printable: the k-th of them is U+0100 + k. */
 #include "common/tokenizer/byte_text.h"
 
-#include "common/format/utf8.h"
+#include "common/base/utf8.h"
 
 static bool printable(uint32_t byte)
 {

@@ -3,7 +3,7 @@
  */
 #include "common/tokenizer/split.h"
 
-#include "common/format/utf8.h"
+#include "common/base/utf8.h"
 #include "common/tokenizer/tokenizer.h"
 
 #include <utf8proc.h>

@@ -2,10 +2,10 @@
 #include "common/tokenizer/tokenizer.h"
 
 #include "common/base/disk.h"
+#include "common/base/foreign.h"
 #include "common/base/mem.h"
-#include "common/format/foreign.h"
-#include "common/format/json_file.h"
-#include "common/format/utf8.h"
+#include "common/base/utf8.h"
+#include "common/json/json_file.h"
 #include "common/tokenizer/byte_text.h"
 #include "common/tokenizer/tokenizer_internal.h"
 

@@ -4,7 +4,7 @@
  * does not change the ids (post_processor, decoder, padding) is read over. It fails with
  * PS_INVALID_ARGUMENT: a line about what in the file it was. */
 #include "common/base/mem.h"
-#include "common/format/json.h"
+#include "common/json/json.h"
 #include "common/tokenizer/tokenizer_internal.h"
 
 #include <inttypes.h>

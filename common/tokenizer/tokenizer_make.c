@@ -2,7 +2,7 @@
  * bytes are found in it, merges and added tokens follow, and the whole is settled. It fails with
  * PS_INVALID_ARGUMENT when a part does not fit those before it. */
 #include "common/base/mem.h"
-#include "common/format/utf8.h"
+#include "common/base/utf8.h"
 #include "common/tokenizer/byte_text.h"
 #include "common/tokenizer/tokenizer_internal.h"
 

@@ -1,6 +1,6 @@
 /* A tokenizer.json: what ps_tokenizer_from_json reads, and what GPT2TokenizerFast has besides it.
  * Cannot fail. */
-#include "common/format/json.h"
+#include "common/json/json.h"
 #include "common/tokenizer/tokenizer_internal.h"
 
 #include <assert.h>

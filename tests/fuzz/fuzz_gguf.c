@@ -1,8 +1,8 @@
 /* A GGUF file out of any bytes: refused, or psd's file of it is as long as its header says and
  * holds a model that is known. */
-#include "common/format/gguf_parse.h"
-#include "common/format/model_in.h"
 #include "common/format/safetensors.h"
+#include "common/model/gguf_parse.h"
+#include "common/model/model_in.h"
 #include "common/tokenizer/tokenizer.h"
 #include "tests/fuzz/data_bytes.h"
 

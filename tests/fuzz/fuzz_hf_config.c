@@ -1,8 +1,8 @@
 /* A config.json out of any bytes: refused, or a model whose own config.json is the same model, and
  * whose layout has names that GGUF can hold. */
 #include "common/base/mem.h"
-#include "common/format/hf_config.h"
-#include "common/format/lm_layout.h"
+#include "common/model/hf_config.h"
+#include "common/model/lm_layout.h"
 
 #include <stdlib.h>
 #include <string.h>

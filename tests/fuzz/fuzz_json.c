@@ -1,6 +1,6 @@
 /* JSON out of any bytes: what is accepted can be written, and what was written reads back the same
  * and is written the same once more. */
-#include "common/format/json.h"
+#include "common/json/json.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include "worker/data/name_set.h"
 
 #include "common/base/mem.h"
-#include "common/format/utf8.h"
+#include "common/base/utf8.h"
 
 #include <stdbool.h>
 #include <string.h>

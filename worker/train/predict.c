@@ -9,7 +9,7 @@
  * when all are there: a task that was lost has left none, and begins anew elsewhere.
  */
 #include "common/base/mem.h"
-#include "common/format/json.h"
+#include "common/json/json.h"
 #include "psd/v1/models.pb-c.h"
 #include "worker/exchange/spool.h"
 #include "worker/exchange/transfer.h"

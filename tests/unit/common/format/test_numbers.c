@@ -3,8 +3,8 @@
 #include "common/format/numbers.h"
 
 #include "common/base/slice.h"
-#include "common/format/gguf_types.h"
 #include "common/format/half.h"
+#include "common/model/gguf_types.h"
 #include "tests/lib/check_main.h"
 
 #include <math.h>

@@ -1,8 +1,8 @@
 /* source: plain and gzip files come out whole; what is behind gzip data, damaged, cut, foreign or
  * changed meanwhile is named. gzip(1), and not the library under test, makes the members. */
 #include "common/base/buf.h"
+#include "common/base/foreign.h"
 #include "common/base/mem.h"
-#include "common/format/foreign.h"
 #include "common/format/source.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/data_file.h"

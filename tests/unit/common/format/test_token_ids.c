@@ -2,7 +2,7 @@
  * files that may hold it. */
 #include "common/format/token_ids.h"
 
-#include "common/format/side_files.h"
+#include "common/model/side_files.h"
 #include "tests/lib/check_main.h"
 
 #include <string.h>

@@ -2,7 +2,7 @@
  * there), however the text is cut; decoding gives the bytes again; files that would be read wrongly
  * are refused with the reason. */
 #include "common/base/rng.h"
-#include "common/format/json.h"
+#include "common/json/json.h"
 #include "common/tokenizer/tokenizer.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/conf_example.h"

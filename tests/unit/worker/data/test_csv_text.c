@@ -2,7 +2,7 @@
  * psd says: lines, limits, and a record that is larger than what is read at a time. */
 #include "common/base/disk.h"
 #include "common/base/mem.h"
-#include "common/format/json.h"
+#include "common/json/json.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/data_file.h"
 #include "worker/data/csv_number.h"

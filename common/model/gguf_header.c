@@ -1,0 +1,259 @@
+/* Keys first, then the tensors with offsets that follow one another, as llama.cpp wants them. Keys
+ * are counted as they are written and the count is put in its place at the end. */
+#include "common/model/gguf_header.h"
+
+#include "common/model/gguf_model.h"
+#include "common/model/side_files.h"
+#include "common/tokenizer/tokenizer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+typedef struct keys {
+    ps_buf *out;
+    uint64_t n;
+    const char *architecture;
+} keys;
+
+static void put_u32(ps_buf *out, uint32_t v)
+{
+    uint8_t bytes[4];
+    ps_put_u32le(bytes, v);
+    ps_buf_append(out, bytes, sizeof bytes);
+}
+
+static void put_u64(ps_buf *out, uint64_t v)
+{
+    uint8_t bytes[8];
+    ps_put_u64le(bytes, v);
+    ps_buf_append(out, bytes, sizeof bytes);
+}
+
+static void put_text(ps_buf *out, ps_slice text)
+{
+    put_u64(out, text.len);
+    ps_buf_append(out, text.data, text.len);
+}
+
+/* key: with a dot first, it is the architecture's */
+static void begin(keys *k, const char *key, uint32_t type)
+{
+    char whole[96];
+    (void)snprintf(whole, sizeof whole, "%s%s", *key == '.' ? k->architecture : "", key);
+    put_text(k->out, ps_slice_str(whole));
+    put_u32(k->out, type);
+    k->n++;
+}
+
+static void key_u32(keys *k, const char *key, int64_t v)
+{
+    begin(k, key, PS_GGUF_U32);
+    put_u32(k->out, (uint32_t)v);
+}
+
+static void key_float(keys *k, const char *key, double v)
+{
+    float narrow = (float)v;
+    uint32_t bits;
+    memcpy(&bits, &narrow, sizeof bits);
+    begin(k, key, PS_GGUF_FLOAT);
+    put_u32(k->out, bits);
+}
+
+static void key_text(keys *k, const char *key, const char *v)
+{
+    begin(k, key, PS_GGUF_STRING);
+    put_text(k->out, ps_slice_str(v));
+}
+
+static void key_true(keys *k, const char *key)
+{
+    begin(k, key, PS_GGUF_BOOL);
+    ps_buf_putc(k->out, 1);
+}
+
+static void key_array(keys *k, const char *key, uint32_t type, uint64_t n)
+{
+    begin(k, key, PS_GGUF_ARRAY);
+    put_u32(k->out, type);
+    put_u64(k->out, n);
+}
+
+static void put_model(keys *k, const ps_spec_model *m)
+{
+    key_u32(k, ".context_length", m->context_length);
+    key_u32(k, ".embedding_length", m->hidden_size);
+    key_u32(k, ".block_count", m->num_layers);
+    key_u32(k, ".feed_forward_length", m->intermediate_size);
+    key_u32(k, ".attention.head_count", m->num_heads);
+    key_u32(k, ".vocab_size", m->vocab_size);
+    if (strcmp(m->architecture, "llama") != 0) {
+        key_float(k, ".attention.layer_norm_epsilon", m->norm_epsilon);
+        return;
+    }
+    key_u32(k, ".attention.head_count_kv", m->num_kv_heads);
+    key_float(k, ".attention.layer_norm_rms_epsilon", m->norm_epsilon);
+    key_u32(k, ".rope.dimension_count", m->hidden_size / m->num_heads);
+    key_float(k, ".rope.freq_base", m->rope_theta);
+}
+
+static uint32_t kind_of(const ps_tokenizer *t, uint32_t id)
+{
+    static const uint32_t kinds[] = {[PS_TOKEN_NORMAL] = PS_GGUF_TOKEN_NORMAL,
+                                     [PS_TOKEN_ADDED] = PS_GGUF_TOKEN_USER_DEFINED,
+                                     [PS_TOKEN_SPECIAL] = PS_GGUF_TOKEN_CONTROL,
+                                     [PS_TOKEN_UNUSED] = PS_GGUF_TOKEN_UNUSED};
+    return kinds[ps_tokenizer_kind(t, id)];
+}
+
+/* llama.cpp wants a text for each row of the embedding: those without a token get a name. */
+static void put_tokens(keys *k, const ps_tokenizer *t, uint32_t n)
+{
+    key_array(k, "tokenizer.ggml.tokens", PS_GGUF_STRING, n);
+    for (uint32_t id = 0; id < n; id++) {
+        char pad[24];
+        (void)snprintf(pad, sizeof pad, "[PAD%" PRIu32 "]", id);
+        ps_slice text = ps_tokenizer_text(t, id);
+        put_text(k->out, text.len ? text : ps_slice_str(pad));
+    }
+    key_array(k, "tokenizer.ggml.token_type", PS_GGUF_I32, n);
+    for (uint32_t id = 0; id < n; id++)
+        put_u32(k->out, kind_of(t, id));
+    key_array(k, "tokenizer.ggml.merges", PS_GGUF_STRING, ps_tokenizer_merges(t));
+    ps_buf line = PS_BUF_EMPTY;
+    for (size_t i = 0; i < ps_tokenizer_merges(t); i++) {
+        uint32_t left, right;
+        ps_tokenizer_merge(t, i, &left, &right);
+        ps_slice a = ps_tokenizer_text(t, left), b = ps_tokenizer_text(t, right);
+        ps_buf_clear(&line);
+        ps_buf_append(&line, a.data, a.len);
+        ps_buf_putc(&line, ' ');
+        ps_buf_append(&line, b.data, b.len);
+        put_text(k->out, ps_buf_slice(&line));
+    }
+    ps_buf_free(&line);
+}
+
+/* A tokenizer that GGUF has no word for, or that has more ids than the embedding has rows, stays
+ * behind with a remark. */
+static bool is_usable(const ps_model_about *about, ps_tokenizer **out)
+{
+    int64_t rows = about->model->vocab_size;
+    if (!about->tokenizer || !strcmp(about->model->tokenizer, "bytes"))
+        return false;
+    if (ps_tokenizer_from_json(ps_slice_str(about->tokenizer), out)) {
+        ps_buf_printf(about->remarks, "the tokenizer does not go into the file: %s\n",
+                      ps_error_message());
+        return false;
+    }
+    if (ps_tokenizer_vocab_size(*out) <= rows)
+        return true;
+    ps_buf_printf(about->remarks,
+                  "the tokenizer does not go into the file: it has %" PRIu32
+                  " ids, and llama.cpp takes no more than vocab_size, %" PRId64 "\n",
+                  ps_tokenizer_vocab_size(*out), rows);
+    return false;
+}
+
+/* One id a key, in their order; what has no key is said. */
+static void put_ids(keys *k, const ps_model_about *about)
+{
+    size_t used[PS_TOKEN_ROLES] = {0};
+    uint32_t id = 0;
+    ps_token_ids ids = *about->ids;
+    ps_token_ids_of_generation(about->file, &ids);
+    for (size_t i = 0; i < PS_GGUF_ID_KEYS; i++) {
+        ps_token_role role = ps_gguf_id_keys[i].role;
+        if (ps_token_ids_usable(&ids, role, used[role]++, about->model->vocab_size, &id))
+            key_u32(k, ps_gguf_id_keys[i].key, id);
+    }
+    if (ps_token_ids_usable(&ids, PS_TOKEN_EOS, used[PS_TOKEN_EOS], about->model->vocab_size, &id))
+        ps_buf_printf(about->remarks,
+                      "GGUF has keys for %zu tokens that end a text, the model has more: %" PRIu32
+                      " and the following are left out\n",
+                      used[PS_TOKEN_EOS], id);
+}
+
+static void put_tokenizer(keys *k, const ps_model_about *about)
+{
+    ps_tokenizer *t = NULL;
+    bool usable = is_usable(about, &t);
+    key_text(k, "tokenizer.ggml.model", usable ? "gpt2" : "none");
+    if (usable) {
+        key_text(k, "tokenizer.ggml.pre", "gpt-2");
+        put_tokens(k, t, (uint32_t)about->model->vocab_size);
+        if (ps_tokenizer_prefix_space(t))
+            key_true(k, PS_GGUF_KEY_PREFIX_SPACE);
+    }
+    put_ids(k, about);
+    ps_buf template = PS_BUF_EMPTY;
+    if (ps_side_chat_template(about->file, &template))
+        key_text(k, PS_GGUF_KEY_CHAT_TEMPLATE, ps_buf_cstr(&template));
+    ps_buf_free(&template);
+    if (!strcmp(about->model->tokenizer, "bytes"))
+        key_text(k, PS_GGUF_KEY_TOKENIZER, "bytes");
+    ps_tokenizer_free(&t);
+}
+
+/* ---- tensors ---- */
+
+void ps_gguf_sides(const ps_lm_tensor *t, uint64_t out[2])
+{
+    bool turned = t->change == PS_LM_TRANSPOSE;
+    out[0] = t->n_dims == 1 || turned ? t->shape[0] : t->shape[1];
+    out[1] = t->n_dims == 1 ? 1 : turned ? t->shape[1] : t->shape[0];
+}
+
+ps_gguf_type ps_gguf_type_of(const ps_lm_tensor *t, ps_gguf_type type)
+{
+    uint64_t sides[2];
+    ps_gguf_sides(t, sides);
+    if (t->n_dims == 1 || !strcmp(t->gguf, "position_embd.weight"))
+        return PS_GGUF_F32;
+    return type == PS_GGUF_Q8_0 && sides[0] % PS_GGUF_BLOCK ? PS_GGUF_F16 : type;
+}
+
+uint64_t ps_gguf_bytes(const ps_lm_tensor *t, ps_gguf_type type)
+{
+    uint64_t sides[2];
+    ps_gguf_sides(t, sides);
+    return sides[0] * sides[1] / ps_gguf_block_numbers(type) * ps_gguf_block_bytes(type);
+}
+
+static void put_tensors(const ps_model_about *about, ps_gguf_type type, ps_buf *out)
+{
+    uint64_t offset = 0;
+    for (size_t i = 0; i < about->n; i++) {
+        const ps_lm_tensor *t = &about->tensors[i];
+        ps_gguf_type own = ps_gguf_type_of(t, type);
+        uint64_t sides[2];
+        ps_gguf_sides(t, sides);
+        put_text(out, ps_slice_str(t->gguf));
+        put_u32(out, t->n_dims);
+        for (uint32_t d = 0; d < t->n_dims; d++)
+            put_u64(out, sides[d]);
+        put_u32(out, own);
+        put_u64(out, offset);
+        offset += ps_gguf_padded(ps_gguf_bytes(t, own));
+    }
+}
+
+void ps_gguf_header(const ps_model_about *about, ps_gguf_type type, ps_buf *out)
+{
+    keys k = {.out = out, .architecture = about->model->architecture};
+    ps_buf_puts(out, "GGUF");
+    put_u32(out, 3);
+    put_u64(out, about->n);
+    size_t count_at = out->len;
+    put_u64(out, 0);
+    key_text(&k, "general.architecture", about->model->architecture);
+    key_u32(&k, "general.file_type", type == PS_GGUF_Q8_0 ? 7 : type); /* llama.cpp's numbering */
+    if (type == PS_GGUF_Q8_0)
+        key_u32(&k, "general.quantization_version", 2);
+    put_model(&k, about->model);
+    put_tokenizer(&k, about);
+    ps_put_u64le(out->data + count_at, k.n);
+    put_tensors(about, type, out);
+    while (out->len % PS_GGUF_ALIGNMENT)
+        ps_buf_putc(out, 0);
+}

@@ -1,0 +1,270 @@
+/* The row `gguf` of model_in: a file of llama.cpp, or several, with a gpt2 or llama model. Happy
+ * path: the headers are read (gguf_parts.c); keys say the model, each tensor of the layout is found
+ * by its name, and then its numbers are read piece by piece, with the writer's changes (gguf.c)
+ * undone. A matrix that has to be transposed is gathered first; so memory is that of the largest
+ * such matrix, and never the model's. */
+#include "common/base/mem.h"
+#include "common/format/numbers.h"
+#include "common/model/gguf_header.h"
+#include "common/model/gguf_model.h"
+#include "common/model/gguf_parts.h"
+
+#include <inttypes.h>
+
+enum { MOST_BYTES = PS_MODEL_IN_PIECE * sizeof(float) };
+
+/* Where a tensor of the layout is. */
+typedef struct place {
+    ps_gguf_type type;
+    size_t part;
+    uint64_t begin; /* byte of that part */
+} place;
+
+struct ps_model_reader {
+    const ps_model_in_about *about;
+    ps_gguf_parts parts; /* with its keys and tensors while it is opened */
+    place *places;       /* by the layout's order */
+    uint8_t *bytes;
+    size_t gathered_of; /* the tensor that is gathered, in the file's order of numbers */
+    float *gathered;    /* or NULL */
+};
+
+/* ---- tensors ---- */
+
+static ps_status check_sides(const ps_gguf_tensor *have, const char *name, const uint64_t want[2])
+{
+    if (have->sides[0] == want[0] && have->sides[1] == want[1] && have->sides[2] == 1 &&
+        have->sides[3] == 1)
+        return PS_OK;
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "tensor %s has another shape than the keys say: %" PRIu64 " rows of %" PRIu64
+                   " are expected",
+                   name, want[1], want[0]);
+}
+
+static place place_of(const ps_gguf_tensor *t)
+{
+    return (place){.type = t->type, .part = t->part, .begin = t->begin};
+}
+
+static ps_status find_place(const ps_gguf *file, const ps_lm_tensor *want, place *out, bool *used)
+{
+    uint64_t sides[2];
+    const ps_gguf_tensor *have = ps_gguf_find_tensor(file, want->gguf);
+    if (!have)
+        return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is missing", want->gguf);
+    ps_gguf_sides(want, sides);
+    *out = place_of(have);
+    used[have - file->tensors] = true;
+    return check_sides(have, want->gguf, sides);
+}
+
+/* ---- numbers ---- */
+
+/* Numbers first to first + n - 1 in the file's order; whole blocks, at most PS_MODEL_IN_PIECE. */
+static ps_status read_stored(ps_model_reader *r, const place *p, uint64_t first, size_t n,
+                             float *out)
+{
+    size_t numbers = ps_gguf_block_numbers(p->type), bytes = ps_gguf_block_bytes(p->type);
+    ps_status st = ps_gguf_parts_read(&r->parts, p->part, p->begin + first / numbers * bytes,
+                                      r->bytes, n / numbers * bytes);
+    if (!st)
+        ps_gguf_decode(p->type, r->bytes, n, out);
+    return st;
+}
+
+/* Row of psd's q and k in the file: halves that rotate come from pairs that rotate. */
+static uint64_t paired_row(const ps_lm_tensor *t, uint64_t row)
+{
+    uint64_t size = t->shape[0] / t->heads, half = size / 2, inside = row % size;
+    return row - inside + inside % half * 2 + inside / half;
+}
+
+static ps_status read_paired(ps_model_reader *r, const ps_lm_tensor *t, const place *p,
+                             uint64_t first, size_t n, float *out)
+{
+    uint64_t columns = t->shape[1];
+    ps_status st = PS_OK;
+    while (!st && n) {
+        uint64_t row = first / columns, column = first % columns;
+        size_t part = columns - column < n ? (size_t)(columns - column) : n;
+        st = read_stored(r, p, paired_row(t, row) * columns + column, part, out);
+        first += part;
+        out += part;
+        n -= part;
+    }
+    return st;
+}
+
+static ps_status gather(ps_model_reader *r, size_t i)
+{
+    const ps_lm_tensor *t = &r->about->tensors[i];
+    uint64_t all = ps_lm_numbers(t);
+    ps_free(&r->gathered);
+    r->gathered = ps_try_alloc_raw((size_t)all * sizeof *r->gathered);
+    if (!r->gathered)
+        return ps_fail(PS_NO_MEMORY, "no memory for the %" PRIu64 " numbers of tensor %s", all,
+                       t->gguf);
+    r->gathered_of = i;
+    ps_status st = PS_OK;
+    for (uint64_t at = 0; !st && at < all; at += PS_MODEL_IN_PIECE) {
+        size_t n = all - at < PS_MODEL_IN_PIECE ? (size_t)(all - at) : PS_MODEL_IN_PIECE;
+        st = read_stored(r, &r->places[i], at, n, r->gathered + at);
+    }
+    return st;
+}
+
+static ps_status read_transposed(ps_model_reader *r, size_t i, uint64_t first, size_t n, float *out)
+{
+    const uint64_t *shape = r->about->tensors[i].shape;
+    ps_status st = r->gathered && r->gathered_of == i ? PS_OK : gather(r, i);
+    for (size_t k = 0; !st && k < n; k++) {
+        uint64_t row = (first + k) / shape[1], column = (first + k) % shape[1];
+        out[k] = r->gathered[column * shape[0] + row];
+    }
+    if (!st && first + n == shape[0] * shape[1])
+        ps_free(&r->gathered);
+    return st;
+}
+
+static ps_status gguf_read(ps_model_reader *r, size_t i, uint64_t first, size_t n, float *out)
+{
+    const ps_lm_tensor *t = &r->about->tensors[i];
+    switch (t->change) {
+    case PS_LM_TRANSPOSE:
+        return read_transposed(r, i, first, n, out);
+    case PS_LM_ROPE_PAIRS:
+        return read_paired(r, t, &r->places[i], first, n, out);
+    case PS_LM_SAME:
+        break;
+    }
+    return read_stored(r, &r->places[i], first, n, out);
+}
+
+/* ---- tensors that say nothing new, which has to be seen ---- */
+
+typedef struct pair {
+    ps_model_reader *reader;
+    place places[2];
+} pair;
+
+static ps_status read_pair(void *state, int which, uint64_t first, size_t n, float *out)
+{
+    const pair *p = state;
+    return read_stored(p->reader, &p->places[which], first, n, out);
+}
+
+/* gpt2's head is the embedding; older files have it a second time, maybe as another type. */
+static ps_status check_head(ps_model_reader *r, bool *used)
+{
+    const ps_gguf_tensor *embedding = ps_gguf_find_tensor(r->parts.whole, "token_embd.weight");
+    const ps_gguf_tensor *head = ps_gguf_find_tensor(r->parts.whole, "output.weight");
+    if (!head || !r->about->model->tie_embeddings)
+        return PS_OK;
+    used[head - r->parts.whole->tensors] = true;
+    ps_numbers_differ differ;
+    pair both = {r, {place_of(head), place_of(embedding)}};
+    ps_status st = check_sides(head, "output.weight", embedding->sides);
+    if (!st)
+        st = ps_numbers_compare(read_pair, &both, head->sides[0] * head->sides[1], &differ);
+    if (st || !differ.any)
+        return st;
+    const uint64_t shape[] = {head->sides[1], head->sides[0]};
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "tensor output.weight (%s) is not the same as token_embd.weight (%s), as the "
+                   "head of a gpt2 model has to be: element %s is %g, there %g",
+                   ps_gguf_type_name(head->type), ps_gguf_type_name(embedding->type),
+                   ps_sides_at(shape, 2, differ.at).text, (double)differ.values[0],
+                   (double)differ.values[1]);
+}
+
+/* What llama.cpp divides the frequencies of RoPE by; all ones change nothing. */
+static ps_status check_frequencies(ps_model_reader *r, bool *used)
+{
+    const ps_gguf_tensor *t = ps_gguf_find_tensor(r->parts.whole, "rope_freqs.weight");
+    if (!t || strcmp(r->about->model->architecture, "llama") != 0)
+        return PS_OK;
+    used[t - r->parts.whole->tensors] = true;
+    float values[PS_GGUF_BLOCK];
+    const place where = place_of(t);
+    uint64_t all = t->sides[0] * t->sides[1] * t->sides[2] * t->sides[3];
+    for (uint64_t at = 0; at < all; at += PS_GGUF_BLOCK) {
+        size_t n = all - at < PS_GGUF_BLOCK ? (size_t)(all - at) : PS_GGUF_BLOCK;
+        ps_status st = read_stored(r, &where, at, n, values);
+        if (st)
+            return st;
+        for (size_t i = 0; i < n; i++)
+            if (values[i] != 1)
+                return ps_fail(PS_INVALID_ARGUMENT,
+                               "tensor rope_freqs.weight: scaled RoPE is not supported, only "
+                               "factors of 1; factor %" PRIu64 " is %g",
+                               at + i, (double)values[i]);
+    }
+    return PS_OK;
+}
+
+static ps_status find_places(ps_model_reader *r)
+{
+    const ps_model_in_about *about = r->about;
+    const ps_gguf *file = r->parts.whole;
+    bool *used = ps_alloc_array(file->n_tensors + 1, sizeof *used);
+    ps_status st = PS_OK;
+    r->places = ps_alloc_array(about->n, sizeof *r->places);
+    for (size_t i = 0; !st && i < about->n; i++)
+        st = find_place(file, &about->tensors[i], &r->places[i], used);
+    if (!st)
+        st = check_head(r, used);
+    if (!st)
+        st = check_frequencies(r, used);
+    for (size_t i = 0; !st && i < file->n_tensors; i++)
+        if (!used[i])
+            st = ps_fail(PS_INVALID_ARGUMENT, "tensor %.*s is none of a %s model",
+                         PS_GGUF_NAME(file->tensors[i].name), about->model->architecture);
+    ps_free(&used);
+    return st;
+}
+
+/* ---- the row ---- */
+
+static void gguf_close(ps_model_reader **reader)
+{
+    ps_model_reader *r = *reader;
+    if (!r)
+        return;
+    ps_gguf_parts_clear(&r->parts);
+    ps_free(&r->places);
+    ps_free(&r->bytes);
+    ps_free(&r->gathered);
+    ps_free(reader);
+}
+
+static ps_status understand(ps_model_reader *r, ps_model_in_about *about)
+{
+    ps_status st = ps_gguf_model(r->parts.whole, &about->model);
+    if (!st)
+        st = ps_gguf_words(r->parts.whole, about);
+    if (!st)
+        ps_lm_layout(about->model, &about->tensors, &about->n);
+    return st ? st : find_places(r);
+}
+
+static ps_status gguf_open(const char *path, ps_model_in_about *about, ps_model_reader **out)
+{
+    ps_model_reader *r = ps_new(ps_model_reader);
+    r->about = about;
+    r->bytes = ps_alloc(MOST_BYTES);
+    ps_status st = ps_gguf_parts_open(path, &r->parts);
+    if (!st) {
+        st = understand(r, about);
+        st = st ? ps_wrap(st, "%s", path) : PS_OK;
+    }
+    ps_gguf_parts_forget(&r->parts);
+    if (st)
+        gguf_close(&r);
+    else
+        *out = r;
+    return st;
+}
+
+const ps_model_in_row ps_model_in_gguf = {
+    .name = "gguf", .open = gguf_open, .read = gguf_read, .close = gguf_close};

@@ -1,0 +1,17 @@
+/* hf_config: the config.json of a Hugging Face model folder, for architectures gpt2 and llama. */
+#ifndef PS_MODEL_HF_CONFIG_H
+#define PS_MODEL_HF_CONFIG_H
+
+#include "common/conf/job_spec.h"
+#include "common/format/token_ids.h"
+
+/* json is hostile. What psd's models cannot do (scaled RoPE, biases in llama, another activation),
+ * and a key that is not known, is refused by its name: PS_INVALID_ARGUMENT. Keys that are absent
+ * have the defaults of transformers. tokenizer is "" unless an export of ours says bytes. *out:
+ * ps_spec_model_free. */
+PS_MUST_CHECK ps_status ps_hf_config_parse(ps_slice json, ps_spec_model **out);
+/* Every key that GPT2Config or LlamaConfig needs. dtype: "float32", "bfloat16", "float16". */
+void ps_hf_config_write(const ps_spec_model *model, const char *dtype, const ps_token_ids *ids,
+                        ps_buf *out);
+
+#endif

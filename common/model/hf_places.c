@@ -1,0 +1,226 @@
+/* Happy path: each tensor of each shard finds its place in the layout by its name, but those that
+ * the index has elsewhere or not at all; then every place is taken, the index has named nothing
+ * that is not there, and a head that is said to be the embedding is compared with it.
+ *
+ * Only what transformers itself computes anew is dropped by its name; nothing else is. */
+#include "common/model/hf_places.h"
+
+#include "common/base/mem.h"
+#include "common/format/numbers.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct search {
+    ps_hf_shards *shards;
+    ps_model_in_about *about;
+    ps_hf_place *places;
+    const ps_lm_tensor **by_name;
+    ps_hf_place head; /* lm_head.weight of a model whose head is its embedding */
+} search;
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp((*(const ps_lm_tensor *const *)a)->name, (*(const ps_lm_tensor *const *)b)->name);
+}
+
+static bool is_llama(const search *s)
+{
+    return !strcmp(s->about->model->architecture, "llama");
+}
+
+static bool ends(const char *name, const char *end)
+{
+    size_t n = strlen(name), e = strlen(end);
+    return n >= e && !strcmp(name + n - e, end);
+}
+
+/* Buffers that older versions saved: transformers makes them of the config, whatever a file has. */
+static bool is_buffer(const search *s, const char *name)
+{
+    return is_llama(s) ? ends(name, ".rotary_emb.inv_freq")
+                       : ends(name, ".attn.bias") || ends(name, ".attn.masked_bias");
+}
+
+static ps_status check_shape(const char *name, const uint64_t *want, uint32_t n_dims,
+                             const ps_safetensors_tensor *have)
+{
+    if (n_dims != have->n_dims || memcmp(want, have->shape, n_dims * sizeof *want) != 0)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "tensor %s has another shape than config.json says: %s is expected, it has "
+                       "%s",
+                       name, ps_sides_of(want, n_dims).text,
+                       ps_sides_of(have->shape, have->n_dims).text);
+    if (!ps_numbers_known(have->dtype))
+        return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is %s; allowed: " PS_NUMBERS_ALLOWED, name,
+                       ps_safetensors_type_of(have));
+    return PS_OK;
+}
+
+static ps_status take(search *s, ps_hf_place *place, size_t shard,
+                      const ps_safetensors_tensor *tensor, const ps_lm_tensor *want)
+{
+    if (place->tensor)
+        return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is there twice: in %s too", tensor->name,
+                       s->shards->at[place->shard].path);
+    *place = (ps_hf_place){.tensor = tensor, .shard = shard};
+    return check_shape(tensor->name, want->shape, want->n_dims, tensor);
+}
+
+/* A model that is saved whole has its names behind a prefix. */
+static const char *inner_name(const search *s, const char *name)
+{
+    static const char prefix[] = "transformer.";
+    bool prefixed = !is_llama(s) && !strncmp(name, prefix, sizeof prefix - 1);
+    return name + (prefixed ? sizeof prefix - 1 : 0);
+}
+
+static ps_status find_place(search *s, size_t shard, const ps_safetensors_tensor *tensor)
+{
+    const char *name = inner_name(s, tensor->name);
+    if (is_buffer(s, name))
+        return PS_OK;
+    /* the layout's first tensor is the embedding */
+    if (s->about->model->tie_embeddings && !strcmp(name, "lm_head.weight"))
+        return take(s, &s->head, shard, tensor, &s->about->tensors[0]);
+    ps_lm_tensor key = {.name = ""};
+    const ps_lm_tensor *wanted = &key;
+    if (strlen(name) < sizeof key.name)
+        memcpy(key.name, name, strlen(name));
+    const ps_lm_tensor **found =
+        bsearch(&wanted, s->by_name, s->about->n, sizeof *s->by_name, compare);
+    if (!found)
+        return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is none of a %s model", tensor->name,
+                       s->about->model->architecture);
+    return take(s, &s->places[*found - s->about->tensors], shard, tensor, *found);
+}
+
+static ps_status find_in_shard(search *s, size_t shard)
+{
+    const ps_safetensors *header = s->shards->at[shard].header;
+    for (size_t i = 0; i < header->n_tensors; i++) {
+        const ps_safetensors_tensor *tensor = &header->tensors[i];
+        ps_hf_listed *listed = ps_hf_shards_listed(s->shards, tensor->name);
+        if (s->shards->index && (!listed || listed->shard != shard))
+            continue;
+        if (listed)
+            listed->found = true;
+        ps_status st = find_place(s, shard, tensor);
+        if (st)
+            return ps_wrap(st, "%s", s->shards->at[shard].path);
+    }
+    return PS_OK;
+}
+
+/* ---- what is not there ---- */
+
+static ps_status check_index(const search *s)
+{
+    for (size_t i = 0; i < s->shards->n_listed; i++) {
+        const ps_hf_listed *listed = &s->shards->listed[i];
+        if (listed->found)
+            continue;
+        for (size_t k = 0; k < s->shards->n; k++)
+            if (ps_safetensors_find(s->shards->at[k].header, listed->name))
+                return ps_fail(PS_INVALID_ARGUMENT, "%s: tensor %s is not in %s, but in %s",
+                               s->shards->index, listed->name, s->shards->at[listed->shard].path,
+                               s->shards->at[k].path);
+        return ps_fail(PS_INVALID_ARGUMENT, "%s: tensor %s is not in %s", s->shards->index,
+                       listed->name, s->shards->at[listed->shard].path);
+    }
+    return PS_OK;
+}
+
+static ps_status check_places(const search *s)
+{
+    const ps_hf_shards *shards = s->shards;
+    for (size_t i = 0; i < s->about->n; i++) {
+        const char *name = s->about->tensors[i].name;
+        if (s->places[i].tensor)
+            continue;
+        if (shards->index)
+            return ps_fail(PS_INVALID_ARGUMENT, "%s: tensor %s is missing: it names no file for it",
+                           shards->index, name);
+        return ps_fail(PS_INVALID_ARGUMENT, "%s: tensor %s is missing%s", shards->at[0].path, name,
+                       shards->passed_over
+                           ? " (the index beside it is passed over; to use that, move this file)"
+                           : "");
+    }
+    return PS_OK;
+}
+
+/* ---- a head that is said to be the embedding ---- */
+
+static ps_status read_pair(void *state, int which, uint64_t first, size_t n, float *out)
+{
+    const search *s = state;
+    const ps_hf_place *p = which ? &s->places[0] : &s->head;
+    return ps_hf_shards_read(s->shards, p->shard, p->tensor, first, n, out);
+}
+
+/* The layout with the head, which is its last. */
+static void untie(search *s)
+{
+    ps_model_in_about *about = s->about;
+    size_t tied = about->n;
+    about->model->tie_embeddings = false;
+    ps_free(&about->tensors);
+    ps_lm_layout(about->model, &about->tensors, &about->n);
+    s->places[tied] = s->head;
+    ps_buf_printf(&about->remarks,
+                  "%s: lm_head.weight is not the embedding, so tie_word_embeddings is "
+                  "taken for false, as transformers takes it\n",
+                  s->shards->at[s->head.shard].path);
+}
+
+static ps_status check_head(search *s)
+{
+    ps_numbers_differ differ = {.any = false};
+    if (!s->head.tensor)
+        return PS_OK;
+    ps_status st = ps_numbers_compare(read_pair, s, ps_lm_numbers(&s->about->tensors[0]), &differ);
+    if (st || !differ.any)
+        return st;
+    if (is_llama(s)) {
+        untie(s);
+        return PS_OK;
+    }
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "%s: tensor %s is not the embedding, as the head of a gpt2 model has to be: "
+                   "element %s is %g, in %s %g",
+                   s->shards->at[s->head.shard].path, s->head.tensor->name,
+                   ps_sides_at(s->head.tensor->shape, 2, differ.at).text, (double)differ.values[0],
+                   s->places[0].tensor->name, (double)differ.values[1]);
+}
+
+/* ---- the whole ---- */
+
+ps_status ps_hf_places(ps_hf_shards *shards, ps_model_in_about *about, ps_hf_place **out)
+{
+    search s = {.shards = shards, .about = about};
+    ps_lm_layout(about->model, &about->tensors, &about->n);
+    s.places = ps_alloc_array(about->n + 1, sizeof *s.places); /* one more: a head that is untied */
+    s.by_name = ps_alloc_array(about->n, sizeof *s.by_name);
+    for (size_t i = 0; i < about->n; i++)
+        s.by_name[i] = &about->tensors[i];
+    qsort(s.by_name, about->n, sizeof *s.by_name, compare);
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < shards->n; i++)
+        st = find_in_shard(&s, i);
+    if (!st)
+        st = check_index(&s);
+    if (!st)
+        st = check_places(&s);
+    if (!st)
+        st = check_head(&s);
+    if (!st && shards->passed_over)
+        ps_buf_printf(&about->remarks, "%s is read; the index beside it is passed over\n",
+                      shards->at[0].path);
+    ps_free(&s.by_name);
+    if (st)
+        ps_free(&s.places);
+    else
+        *out = s.places;
+    return st;
+}

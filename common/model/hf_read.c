@@ -1,0 +1,204 @@
+/* The row `hf`: a folder with config.json and model.safetensors, or model.safetensors.index.json
+ * and its shards (F32, F16, BF16). Happy path: config and headers are read, and each tensor of the
+ * shards finds its place in the layout; a tokenizer that psd cannot use is kept with a remark. */
+#include "common/base/mem.h"
+#include "common/json/json.h"
+#include "common/json/json_file.h"
+#include "common/model/hf_config.h"
+#include "common/model/hf_places.h"
+#include "common/model/model_in.h"
+#include "common/tokenizer/tokenizer.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MAX_CONFIG = 1 << 20 };
+
+struct ps_model_reader {
+    ps_hf_shards shards;
+    ps_hf_place *places; /* by the layout's order */
+};
+
+/* ---- config and tokenizer ---- */
+
+/* What is there instead of a model's folder: *name gets a file's name. */
+static const char *what_is_there(const char *folder, char name[256])
+{
+    static const struct {
+        const char *end, *text;
+    } kinds[] = {
+        {".gguf", "; give the file: "},
+        {"adapter_model.safetensors",
+         "; an adapter (LoRA) is no model by itself, merge it into its "
+         "model first (merge_and_unload): "},
+        {"params.json", "; convert it first, as it is not in the format of Hugging Face: "},
+    };
+    const char *text = "";
+    DIR *entries = opendir(folder);
+    for (struct dirent *e; entries && !*text && (e = readdir(entries));)
+        for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !*text; i++) {
+            size_t len = strlen(e->d_name), end = strlen(kinds[i].end);
+            if (len < end || strcmp(e->d_name + len - end, kinds[i].end) != 0)
+                continue;
+            (void)snprintf(name, 256, "%s", e->d_name);
+            text = kinds[i].text;
+        }
+    if (entries)
+        (void)closedir(entries);
+    return text;
+}
+
+static ps_status no_folder(const char *folder)
+{
+    char name[256] = "";
+    const char *text = what_is_there(folder, name);
+    return ps_fail(PS_NOT_FOUND, "%s is no model's folder: it has no config.json%s%s", folder, text,
+                   name);
+}
+
+static ps_status read_config(ps_model_in_about *about, const char *folder)
+{
+    ps_buf json = PS_BUF_EMPTY;
+    char *path = ps_asprintf("%s/config.json", folder);
+    ps_status st = ps_json_file_read(path, MAX_CONFIG, &json);
+    if (st == PS_NOT_FOUND) {
+        st = no_folder(folder);
+    } else if (!st) {
+        st = ps_hf_config_parse(ps_buf_slice(&json), &about->model);
+        if (!st)
+            st = ps_token_ids_read(ps_buf_slice(&json), &about->ids);
+        st = st ? ps_wrap(st, "%s", path) : PS_OK;
+    }
+    ps_free(&path);
+    ps_buf_free(&json);
+    return st;
+}
+
+/* As a text in a header each quote takes two bytes: what would not fit in there stays behind. */
+static bool fits(const ps_buf *text)
+{
+    enum { MOST = 90 * 1000 * 1000 };
+    ps_buf escaped = PS_BUF_EMPTY;
+    ps_json_writer w = ps_json_writer_to(&escaped);
+    ps_json_string_n(&w, ps_buf_slice(text));
+    bool fits = escaped.len <= MOST;
+    ps_buf_free(&escaped);
+    return fits;
+}
+
+/* tokenizer.json as it is, whatever tokenizer that is; but it must be JSON, as it goes into a
+ * header. PS_RESOURCE_EXHAUSTED: it is too large for that. */
+static ps_status read_tokenizer_text(ps_model_in_about *about, const char *folder)
+{
+    ps_buf *text = &about->tokenizer;
+    char *path = ps_asprintf("%s/tokenizer.json", folder);
+    ps_status st = ps_json_file_read(path, PS_TOKENIZER_MAX_FILE, text);
+    if (!st && text->len >= 3 && !memcmp(text->data, "\xef\xbb\xbf", 3))
+        ps_buf_consume(text, 3); /* a byte order mark, which `tokenizers` refuses */
+    if (!st)
+        st = ps_json_file_check(path, ps_buf_slice(text));
+    if (!st && !fits(text))
+        st = ps_fail(PS_RESOURCE_EXHAUSTED, "%s: too large for the header of a model's file", path);
+    ps_free(&path);
+    return st;
+}
+
+static void say_what_it_is(ps_model_in_about *about, const ps_tokenizer *t, const char *folder)
+{
+    if (!t)
+        ps_buf_printf(&about->remarks, "the tokenizer is kept, but psd cannot use it: %s\n",
+                      ps_error_message());
+    else if (ps_tokenizer_vocab_size(t) > about->model->vocab_size)
+        ps_buf_printf(&about->remarks,
+                      "%s: the tokenizer has %" PRIu32 " ids, vocab_size is %" PRId64
+                      ": a text with one of the others cannot be used\n",
+                      folder, ps_tokenizer_vocab_size(t), about->model->vocab_size);
+}
+
+/* A part of a tokenizer, or one of a kind that is not read here, is not left behind in silence. */
+static void say_what_is_there(ps_model_in_about *about, const char *folder)
+{
+    static const char *const names[] = {"vocab.json", "merges.txt", "tokenizer.model",
+                                        "spiece.model", "vocab.txt"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *path = ps_asprintf("%s/%s", folder, names[i]);
+        bool there = access(path, F_OK) == 0;
+        ps_free(&path);
+        if (!there)
+            continue;
+        ps_buf_printf(&about->remarks, "the model has no tokenizer: %s/%s is there, and %s\n",
+                      folder, names[i], "tokenizer.json, or vocab.json and merges.txt, are read");
+        return;
+    }
+}
+
+static ps_status read_tokenizer(ps_model_in_about *about, const char *folder)
+{
+    ps_tokenizer *t = NULL;
+    ps_status st = read_tokenizer_text(about, folder);
+    if (st == PS_RESOURCE_EXHAUSTED) { /* the model is worth more than what stands beside it */
+        ps_buf_printf(&about->remarks, "the tokenizer is left out: %s\n", ps_error_message());
+        ps_buf_free(&about->tokenizer);
+        return PS_OK;
+    }
+    if (st && st != PS_NOT_FOUND)
+        return st;
+    bool made = st == PS_NOT_FOUND; /* of vocab.json and merges.txt, if they are there */
+    st = ps_tokenizer_open(folder, &t);
+    if (st == PS_NOT_FOUND) {
+        say_what_is_there(about, folder);
+        return PS_OK;
+    }
+    say_what_it_is(about, st ? NULL : t, folder);
+    if (st)
+        return PS_OK;
+    if (made)
+        ps_tokenizer_to_json(t, &about->tokenizer);
+    ps_free(&about->model->tokenizer);
+    about->model->tokenizer = ps_strdup(ps_tokenizer_name(t));
+    ps_tokenizer_free(&t);
+    return PS_OK;
+}
+
+/* ---- the row ---- */
+
+static ps_status hf_read(ps_model_reader *r, size_t i, uint64_t first, size_t n, float *out)
+{
+    return ps_hf_shards_read(&r->shards, r->places[i].shard, r->places[i].tensor, first, n, out);
+}
+
+static void hf_close(ps_model_reader **reader)
+{
+    ps_model_reader *r = *reader;
+    if (!r)
+        return;
+    ps_hf_shards_clear(&r->shards);
+    ps_free(&r->places);
+    ps_free(reader);
+}
+
+static ps_status hf_open(const char *folder, ps_model_in_about *about, ps_model_reader **out)
+{
+    ps_model_reader *r = ps_new(ps_model_reader);
+    r->shards.fd = -1;
+    ps_status st = read_config(about, folder);
+    if (!st)
+        st = read_tokenizer(about, folder);
+    if (!st)
+        st = ps_side_texts_read(folder, &about->side, &about->remarks);
+    if (!st)
+        st = ps_hf_shards_open(folder, &r->shards);
+    if (!st)
+        st = ps_hf_places(&r->shards, about, &r->places);
+    if (st)
+        hf_close(&r);
+    else
+        *out = r;
+    return st;
+}
+
+const ps_model_in_row ps_model_in_hf = {
+    .name = "hf", .open = hf_open, .read = hf_read, .close = hf_close};

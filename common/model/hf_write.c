@@ -1,0 +1,307 @@
+/* The row `hf`. Happy path: a folder under a temporary name beside its own gets config.json, the
+ * tokenizer and the files that came beside it, model.safetensors is written as the numbers come,
+ * and the folder takes its name. With force, and a folder there already, each of these files
+ * replaces the one of its name.
+ */
+#include "common/base/buf.h"
+#include "common/base/mem.h"
+#include "common/base/new_file.h"
+#include "common/base/target.h"
+#include "common/format/half.h"
+#include "common/json/json.h"
+#include "common/model/hf_config.h"
+#include "common/model/model_out.h"
+#include "common/model/side_files.h"
+#include "common/tokenizer/tokenizer.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const dtypes[] = {"f32", "bf16", "f16", NULL};
+/* Besides side_files. */
+static const char *const files[] = {"config.json", "tokenizer.json", "tokenizer_config.json",
+                                    "model.safetensors", NULL};
+
+struct ps_model_out {
+    char *path, *temporary; /* temporary NULL: the folder was there */
+    ps_safetensors_dtype dtype;
+    ps_new_file *file;
+    ps_safetensors_writer *writer;
+    uint64_t bytes;
+};
+
+static const char *folder_of(const ps_model_out *o)
+{
+    return o->temporary ? o->temporary : o->path;
+}
+
+static ps_status open_folder(ps_model_out *o, bool force)
+{
+    struct stat about;
+    bool there = stat(o->path, &about) == 0;
+    if (there && !force)
+        return ps_fail(PS_ALREADY_EXISTS, "%s is there already; --force overwrites its files",
+                       o->path);
+    if (there)
+        return S_ISDIR(about.st_mode) ? PS_OK
+                                      : ps_fail(PS_INVALID_ARGUMENT, "%s is no folder", o->path);
+    char *name = ps_asprintf("%s.XXXXXX", o->path);
+    if (!mkdtemp(name)) {
+        ps_status st = ps_fail_errno(errno, "%s", o->path);
+        ps_free(&name);
+        return st;
+    }
+    o->temporary = name;
+    mode_t mask = umask(0);
+    (void)umask(mask);
+    (void)chmod(name, 0777 & ~mask);
+    return PS_OK;
+}
+
+static ps_status open_file(const ps_model_out *o, const char *name, ps_new_file **out)
+{
+    char *path = ps_asprintf("%s/%s", folder_of(o), name);
+    ps_status st = ps_new_file_open(path, &(ps_new_file_options){.force = true}, out);
+    ps_free(&path);
+    return st;
+}
+
+static ps_status write_text(ps_model_out *o, const char *name, ps_slice text)
+{
+    ps_new_file *file = NULL;
+    ps_status st = open_file(o, name, &file);
+    if (!st)
+        st = ps_new_file_write(file, text.data, text.len);
+    if (!st)
+        st = ps_new_file_finish(&file);
+    ps_new_file_drop(&file);
+    o->bytes += text.len;
+    return st;
+}
+
+/* The text of the first id of a role, when it is an added token; NULL. */
+static const char *text_of(const ps_tokenizer *t, const ps_model_about *about, ps_token_role role,
+                           ps_buf *out)
+{
+    uint32_t id = 0;
+    if (!t || !ps_token_ids_usable(about->ids, role, 0, about->model->vocab_size, &id))
+        return NULL;
+    ps_token_kind kind = ps_tokenizer_kind(t, id);
+    if (kind != PS_TOKEN_SPECIAL && kind != PS_TOKEN_ADDED)
+        return NULL;
+    ps_buf_clear(out);
+    ps_tokenizer_token(t, id, out);
+    return ps_buf_cstr(out);
+}
+
+/* What AutoTokenizer needs besides tokenizer.json, whatever the model's type is. */
+static ps_status make_tokenizer_config(ps_model_out *o, const ps_model_about *about)
+{
+    static const char *const names[PS_TOKEN_ROLES] = {"bos_token", "eos_token", "pad_token"};
+    ps_tokenizer *t = NULL;
+    ps_buf config = PS_BUF_EMPTY, text = PS_BUF_EMPTY;
+    if (ps_tokenizer_from_json(ps_slice_str(about->tokenizer), &t))
+        t = NULL; /* one that psd does not know goes out all the same */
+    ps_json_writer w = ps_json_writer_to(&config);
+    ps_json_object(&w);
+    ps_json_put_string(&w, "tokenizer_class", "PreTrainedTokenizerFast");
+    ps_json_put_int(&w, "model_max_length", about->model->context_length);
+    ps_json_put_bool(&w, "clean_up_tokenization_spaces", false);
+    for (ps_token_role role = 0; role < PS_TOKEN_ROLES; role++) {
+        const char *word = text_of(t, about, role, &text);
+        if (word)
+            ps_json_put_string(&w, names[role], word);
+    }
+    ps_json_object_end(&w);
+    ps_buf_putc(&config, '\n');
+    ps_tokenizer_free(&t);
+    ps_status st = write_text(o, "tokenizer_config.json", ps_buf_slice(&config));
+    ps_buf_free(&config);
+    ps_buf_free(&text);
+    return st;
+}
+
+/* In a folder that was there: of another model maybe, and whoever loads this one reads it, too. */
+static void remark_if_there(const ps_model_out *o, const ps_model_about *about, const char *name)
+{
+    char *path = ps_asprintf("%s/%s", folder_of(o), name);
+    if (access(path, F_OK) == 0)
+        ps_buf_printf(about->remarks, "%s was there before and is not of this model\n", path);
+    ps_free(&path);
+}
+
+/* The files that came with the model, as they came; and what a tokenizer cannot be without. */
+static ps_status write_beside(ps_model_out *o, const ps_model_about *about)
+{
+    ps_status st = PS_OK;
+    if (about->tokenizer)
+        st = write_text(o, "tokenizer.json", ps_slice_str(about->tokenizer));
+    if (!st && about->tokenizer && !ps_safetensors_metadata(about->file, "tokenizer_config.json"))
+        st = make_tokenizer_config(o, about);
+    for (size_t i = 0; !st && i < PS_SIDE_FILES; i++) {
+        const char *text = ps_safetensors_metadata(about->file, ps_side_files[i].name);
+        bool made = about->tokenizer && !strcmp(ps_side_files[i].name, "tokenizer_config.json");
+        if (text && (about->tokenizer || !ps_side_files[i].tokenizer))
+            st = write_text(o, ps_side_files[i].name, ps_slice_str(text));
+        else if (!made)
+            remark_if_there(o, about, ps_side_files[i].name);
+    }
+    if (!about->tokenizer)
+        remark_if_there(o, about, "tokenizer.json");
+    return st;
+}
+
+static ps_status write_config(ps_model_out *o, const ps_model_about *about)
+{
+    static const char *const names[PS_SAFETENSORS_DTYPE_COUNT] = {[PS_SAFETENSORS_F32] = "float32",
+                                                                  [PS_SAFETENSORS_BF16] =
+                                                                      "bfloat16",
+                                                                  [PS_SAFETENSORS_F16] = "float16"};
+    ps_buf text = PS_BUF_EMPTY;
+    ps_hf_config_write(about->model, names[o->dtype], about->ids, &text);
+    ps_status st = write_text(o, "config.json", ps_buf_slice(&text));
+    ps_buf_free(&text);
+    return st;
+}
+
+static ps_status sink(void *state, const void *data, size_t len)
+{
+    return ps_new_file_write(((ps_model_out *)state)->file, data, len);
+}
+
+/* One dtype, so the order of the data is the order here. */
+static ps_status begin_tensors(ps_model_out *o, const ps_model_about *about)
+{
+    ps_status st = open_file(o, "model.safetensors", &o->file);
+    if (st)
+        return st;
+    ps_safetensors_pair format = {"format", "pt"};
+    ps_safetensors_tensor *tensors = ps_alloc_array(about->n, sizeof *tensors);
+    for (size_t i = 0; i < about->n; i++) {
+        tensors[i] = (ps_safetensors_tensor){
+            .name = about->tensors[i].name, .dtype = o->dtype, .n_dims = about->tensors[i].n_dims};
+        memcpy(tensors[i].shape, about->tensors[i].shape, sizeof about->tensors[i].shape);
+    }
+    st = ps_safetensors_writer_new(tensors, about->n, &format, 1, (ps_safetensors_sink){sink, o},
+                                   &o->writer);
+    ps_free(&tensors);
+    return st;
+}
+
+static void remove_file(const ps_model_out *o, const char *name)
+{
+    char *path = ps_asprintf("%s/%s", o->temporary, name);
+    (void)unlink(path);
+    ps_free(&path);
+}
+
+static void hf_drop(ps_model_out **out)
+{
+    ps_model_out *o = *out;
+    if (!o)
+        return;
+    ps_safetensors_writer_free(&o->writer);
+    ps_new_file_drop(&o->file);
+    for (size_t i = 0; o->temporary && files[i]; i++)
+        remove_file(o, files[i]);
+    for (size_t i = 0; o->temporary && i < PS_SIDE_FILES; i++)
+        remove_file(o, ps_side_files[i].name);
+    if (o->temporary)
+        (void)rmdir(o->temporary);
+    ps_free(&o->temporary);
+    ps_free(&o->path);
+    ps_free(out);
+}
+
+static ps_status hf_open(const ps_model_out_options *options, const ps_model_about *about,
+                         ps_model_out **out)
+{
+    ps_model_out *o = ps_new(ps_model_out);
+    char *given = ps_strdup(options->path);
+    for (size_t n = strlen(given); n > 1 && given[n - 1] == '/'; n--)
+        given[n - 1] = '\0'; /* the temporary one stands beside it, not in it */
+    ps_status st = ps_target_follow(given, &o->path);
+    ps_free(&given);
+    o->dtype = !strcmp(options->dtype, "f32")   ? PS_SAFETENSORS_F32
+               : !strcmp(options->dtype, "f16") ? PS_SAFETENSORS_F16
+                                                : PS_SAFETENSORS_BF16;
+    if (!st)
+        st = open_folder(o, options->force);
+    if (!st)
+        st = write_beside(o, about);
+    if (!st)
+        st = write_config(o, about);
+    if (!st)
+        st = begin_tensors(o, about);
+    if (st)
+        hf_drop(&o);
+    else
+        *out = o;
+    return st;
+}
+
+static float hf_limit(const ps_model_out *o, size_t tensor)
+{
+    return o->dtype == PS_SAFETENSORS_F16    ? PS_F16_LIMIT
+           : o->dtype == PS_SAFETENSORS_BF16 ? PS_BF16_LIMIT
+                                             : INFINITY;
+}
+
+static ps_status hf_data(ps_model_out *o, const float *values, size_t n)
+{
+    if (o->dtype == PS_SAFETENSORS_F32)
+        return ps_safetensors_writer_data(o->writer, values, n * sizeof *values);
+    uint8_t halves[4096];
+    for (size_t at = 0; at < n;) {
+        size_t part = n - at < sizeof halves / 2 ? n - at : sizeof halves / 2;
+        for (size_t i = 0; i < part; i++) {
+            uint16_t half = o->dtype == PS_SAFETENSORS_F16 ? ps_f16_of(values[at + i])
+                                                           : ps_bf16_of(values[at + i]);
+            halves[2 * i] = (uint8_t)half;
+            halves[2 * i + 1] = (uint8_t)(half >> 8);
+        }
+        ps_status st = ps_safetensors_writer_data(o->writer, halves, 2 * part);
+        if (st)
+            return st;
+        at += part;
+    }
+    return PS_OK;
+}
+
+static ps_status name_folder(ps_model_out *o)
+{
+    const ps_disk *disk = &ps_disk_system;
+    if (rename(o->temporary, o->path) != 0)
+        return ps_fail_errno(errno, "%s", o->path);
+    ps_free(&o->temporary);
+    char *parent = ps_disk_folder_of(o->path);
+    ps_status st = disk->sync_folder(disk->state, parent);
+    ps_free(&parent);
+    return st ? ps_wrap(st, "%s is there, but may not outlast a power failure", o->path) : PS_OK;
+}
+
+static ps_status hf_finish(ps_model_out **out, uint64_t *bytes)
+{
+    ps_model_out *o = *out;
+    ps_status st = ps_safetensors_writer_finish(&o->writer);
+    o->bytes += ps_new_file_bytes(o->file);
+    if (!st)
+        st = ps_new_file_finish(&o->file);
+    if (!st && o->temporary)
+        st = name_folder(o);
+    *bytes = o->bytes;
+    hf_drop(out);
+    return st;
+}
+
+const ps_model_out_row ps_model_out_hf = {.name = "hf",
+                                          .dtypes = dtypes,
+                                          .open = hf_open,
+                                          .limit = hf_limit,
+                                          .data = hf_data,
+                                          .finish = hf_finish,
+                                          .drop = hf_drop};

@@ -1,0 +1,245 @@
+/* Happy path: the row reads what it needs to know the model and where its tensors are; then psd's
+ * header is written into a buffer, and after it tensor by tensor, in the layout's order, what the
+ * row makes of the source. */
+#include "common/model/model_in.h"
+
+#include "common/base/mem.h"
+#include "common/format/numbers.h"
+#include "common/format/regular_file.h"
+#include "common/format/safetensors.h"
+#include "common/model/gguf_types.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct ps_model_in {
+    char *path;
+    const ps_model_in_row *row;
+    ps_model_reader *reader;
+    ps_model_in_about about;
+    ps_safetensors_writer *writer;
+    ps_safetensors_tensor *tensors; /* of psd's file */
+    size_t n;
+    ps_buf ready;  /* bytes of the file that nobody has taken */
+    size_t at;     /* the tensor that comes next, */
+    uint64_t done; /* and how many of its numbers have come */
+    float *piece;
+};
+
+static ps_status begins_as_gguf(const char *path, bool *out)
+{
+    char first[4];
+    int fd = -1;
+    uint64_t size = 0;
+    ps_status st = ps_regular_open(path, &fd, &size);
+    if (st)
+        return st;
+    if (size >= sizeof first)
+        st = ps_regular_read(fd, path, 0, first, sizeof first);
+    *out = !st && size >= sizeof first && !memcmp(first, PS_GGUF_MAGIC, sizeof first);
+    (void)close(fd);
+    return st;
+}
+
+/* *out is NULL for a file that may go as it is. */
+static ps_status find_row(const char *path, const ps_model_in_row **out)
+{
+    struct stat about;
+    if (stat(path, &about) != 0)
+        return ps_fail_errno(errno, "%s", path);
+    *out = NULL;
+    if (S_ISDIR(about.st_mode)) {
+        *out = &ps_model_in_hf;
+        return PS_OK;
+    }
+    bool gguf = false, plain = false;
+    ps_status st = begins_as_gguf(path, &gguf);
+    if (gguf) {
+        *out = &ps_model_in_gguf;
+        return PS_OK;
+    }
+    if (!st)
+        st = ps_model_in_plain_takes(path, &plain);
+    if (!st && plain)
+        *out = &ps_model_in_plain;
+    return st;
+}
+
+ps_status ps_model_in_takes(const char *path, bool *out)
+{
+    const ps_model_in_row *row = NULL;
+    ps_status st = find_row(path, &row);
+    if (!st)
+        *out = row != NULL;
+    return st;
+}
+
+static ps_status keep(void *state, const void *data, size_t len)
+{
+    ps_buf_append(state, data, len);
+    return PS_OK;
+}
+
+static ps_status begin_file(ps_model_in *in, const ps_safetensors_pair *metadata, size_t n_metadata)
+{
+    return ps_safetensors_writer_new(in->tensors, in->n, metadata, n_metadata,
+                                     (ps_safetensors_sink){keep, &in->ready}, &in->writer);
+}
+
+static void put_ids(const ps_token_ids *ids, ps_buf *out)
+{
+    if (!ps_token_ids_any(ids))
+        return;
+    ps_json_writer w = ps_json_writer_to(out);
+    ps_json_object(&w);
+    ps_token_ids_put(&w, ids);
+    ps_json_object_end(&w);
+}
+
+static void add_text(ps_safetensors_pair *pairs, size_t *n, const char *key, ps_buf *text)
+{
+    if (text->len)
+        pairs[(*n)++] = (ps_safetensors_pair){key, ps_buf_cstr(text)};
+}
+
+/* What a row made of its source, as a file that it could have read. */
+static ps_status begin_language(ps_model_in *in)
+{
+    ps_model_in_about *about = &in->about;
+    ps_buf config = PS_BUF_EMPTY;
+    ps_spec_model_format(about->model, &config);
+    ps_buf ids = PS_BUF_EMPTY;
+    put_ids(&about->ids, &ids);
+    ps_safetensors_pair metadata[4 + PS_SIDE_FILES];
+    size_t n_metadata = 0;
+    metadata[n_metadata++] = (ps_safetensors_pair){"format", "pt"};
+    metadata[n_metadata++] = (ps_safetensors_pair){PS_MODEL_META_CONFIG, ps_buf_cstr(&config)};
+    add_text(metadata, &n_metadata, PS_MODEL_META_TOKENIZER, &about->tokenizer);
+    add_text(metadata, &n_metadata, PS_MODEL_META_TOKEN_IDS, &ids);
+    for (size_t i = 0; i < PS_SIDE_FILES; i++)
+        add_text(metadata, &n_metadata, ps_side_files[i].name, &about->side.text[i]);
+    in->n = about->n;
+    in->tensors = ps_alloc_array(in->n, sizeof *in->tensors);
+    for (size_t i = 0; i < in->n; i++) {
+        const ps_lm_tensor *t = &about->tensors[i];
+        in->tensors[i] = (ps_safetensors_tensor){
+            .name = t->name, .dtype = PS_SAFETENSORS_F32, .n_dims = t->n_dims};
+        memcpy(in->tensors[i].shape, t->shape, sizeof t->shape);
+    }
+    ps_status st = begin_file(in, metadata, n_metadata);
+    ps_buf_free(&config);
+    ps_buf_free(&ids);
+    return st;
+}
+
+static ps_status begin_plain(ps_model_in *in)
+{
+    const ps_safetensors *from = in->about.plain;
+    in->n = from->n_tensors;
+    in->tensors = ps_try_alloc((in->n + 1) * sizeof *in->tensors);
+    if (!in->tensors)
+        return ps_fail(PS_NO_MEMORY, "%zu tensors", in->n);
+    if (in->n)
+        memcpy(in->tensors, from->tensors, in->n * sizeof *in->tensors);
+    for (size_t i = 0; i < in->n; i++)
+        in->tensors[i].dtype = PS_SAFETENSORS_F32;
+    return begin_file(in, from->metadata, from->n_metadata);
+}
+
+static uint64_t numbers_of(const ps_safetensors_tensor *t)
+{
+    uint64_t n = 1;
+    for (uint32_t d = 0; d < t->n_dims; d++)
+        n *= t->shape[d]; /* whoever read the header has seen that it fits */
+    return n;
+}
+
+/* All are F32, so they come in the order in which they were given. */
+static ps_status next_piece(ps_model_in *in)
+{
+    const ps_safetensors_tensor *t = &in->tensors[in->at];
+    uint64_t left = numbers_of(t) - in->done;
+    size_t n = left < PS_MODEL_IN_PIECE ? (size_t)left : PS_MODEL_IN_PIECE;
+    ps_status st = in->row->read(in->reader, in->at, in->done, n, in->piece);
+    if (!st)
+        st = ps_numbers_check(t->name, t->shape, t->n_dims, in->done, in->piece, n);
+    if (st)
+        return ps_wrap(st, "%s", in->path);
+    st = ps_safetensors_writer_data(in->writer, in->piece, n * sizeof *in->piece);
+    in->done += n;
+    if (n == left) {
+        in->at++;
+        in->done = 0;
+    }
+    return st;
+}
+
+ps_status ps_model_in_read(ps_model_in *in, void *out, size_t len, size_t *got)
+{
+    while (!in->ready.len && in->at < in->n) {
+        ps_status st = next_piece(in);
+        if (st)
+            return st;
+    }
+    *got = in->ready.len < len ? in->ready.len : len;
+    if (*got) {
+        memcpy(out, in->ready.data, *got);
+        ps_buf_consume(&in->ready, *got);
+    }
+    return PS_OK;
+}
+
+ps_status ps_model_in_open(const char *path, ps_model_in **out)
+{
+    const ps_model_in_row *row = NULL;
+    ps_status st = find_row(path, &row);
+    if (!st && !row)
+        st = ps_fail(PS_INVALID_ARGUMENT, "%s: psd takes it as it is", path);
+    if (st)
+        return st;
+    ps_model_in *in = ps_new(ps_model_in);
+    in->row = row;
+    in->path = ps_strdup(path);
+    for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
+        in->path[len - 1] = '\0'; /* for messages: "folder/config.json" */
+    in->piece = ps_alloc_array(PS_MODEL_IN_PIECE, sizeof *in->piece);
+    st = row->open(in->path, &in->about, &in->reader);
+    if (!st)
+        st = in->about.plain ? begin_plain(in) : begin_language(in);
+    if (st)
+        ps_model_in_close(&in);
+    else
+        *out = in;
+    return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
+}
+
+void ps_model_in_close(ps_model_in **in)
+{
+    ps_model_in *m = *in;
+    if (!m)
+        return;
+    m->row->close(&m->reader);
+    if (m->about.model)
+        ps_spec_model_free(&m->about.model);
+    ps_safetensors_writer_free(&m->writer);
+    ps_buf_free(&m->about.tokenizer);
+    ps_buf_free(&m->ready);
+    ps_free(&m->about.tensors);
+    ps_buf_free(&m->about.remarks);
+    ps_side_texts_free(&m->about.side);
+    ps_free(&m->tensors);
+    ps_free(&m->piece);
+    ps_free(&m->path);
+    ps_free(in);
+}
+
+const char *ps_model_in_remarks(ps_model_in *in)
+{
+    return ps_buf_cstr(&in->about.remarks);
+}
+
+bool ps_model_in_knows_model(const ps_model_in *in)
+{
+    return !in->about.plain;
+}

@@ -1,0 +1,63 @@
+/* model_out: where a model goes that leaves psd in another form: a table with the rows `hf` (a
+ * Hugging Face folder) and `gguf`, and the stream that takes psd's safetensors file apart for them.
+ * Not thread-safe. */
+#ifndef PS_MODEL_MODEL_OUT_H
+#define PS_MODEL_MODEL_OUT_H
+
+#include "common/conf/job_spec.h"
+#include "common/format/safetensors.h"
+#include "common/format/token_ids.h"
+#include "common/model/lm_layout.h"
+
+/* What the header of psd's file says. Borrowed for the call of `open`. */
+typedef struct ps_model_about {
+    const ps_spec_model *model;  /* gpt2 or llama */
+    const char *tokenizer;       /* the text of tokenizer.json; NULL: there is none */
+    const ps_token_ids *ids;     /* those that came with it, or the one of "<|endoftext|>" */
+    const ps_safetensors *file;  /* for the side files in its metadata */
+    ps_buf *remarks;             /* for lines, each with its end: what does not go out */
+    const ps_lm_tensor *tensors; /* in the order of their data */
+    size_t n;
+} ps_model_about;
+
+typedef struct ps_model_out_options {
+    const char *path;  /* a folder that is not there yet (hf), a file (gguf) */
+    const char *dtype; /* a word of the row's dtypes */
+    bool force;
+} ps_model_out_options;
+
+typedef struct ps_model_out ps_model_out;
+
+typedef struct ps_model_out_row {
+    const char *name;
+    const char *const *dtypes; /* the first is the default; NULL-terminated */
+    PS_MUST_CHECK ps_status (*open)(const ps_model_out_options *options,
+                                    const ps_model_about *about, ps_model_out **out);
+    /* The magnitude from which on this tensor's type has no number; INFINITY: it holds whatever
+     * float32 holds. Only numbers below it come to `data`. */
+    float (*limit)(const ps_model_out *out, size_t tensor);
+    /* The next numbers of the tensors, in their order; a call never crosses tensors. */
+    PS_MUST_CHECK ps_status (*data)(ps_model_out *out, const float *values, size_t n);
+    /* Everything is there now, whole and on disk. *bytes: of all files. Frees in any case. */
+    PS_MUST_CHECK ps_status (*finish)(ps_model_out **out, uint64_t *bytes);
+    void (*drop)(ps_model_out **out); /* for giving up: nothing is left; NULL is allowed */
+} ps_model_out_row;
+
+extern const ps_model_out_row ps_model_out_hf;
+extern const ps_model_out_row ps_model_out_gguf;
+
+/* ---- from psd's file, as it arrives ---- */
+
+typedef struct ps_model_stream ps_model_stream;
+
+/* config: the model section as psd's catalog has it (a file that was imported may lack its own). */
+ps_model_stream *ps_model_stream_new(const ps_model_out_row *row, const char *config,
+                                     const ps_model_out_options *options);
+/* The file's next bytes; hostile. PS_FAILED_PRECONDITION: this model has no such form. */
+PS_MUST_CHECK ps_status ps_model_stream_feed(ps_model_stream *stream, ps_slice bytes);
+/* As ps_model_in_remarks, of what goes out; from the first bytes of data on. */
+const char *ps_model_stream_remarks(ps_model_stream *stream);
+PS_MUST_CHECK ps_status ps_model_stream_finish(ps_model_stream *stream, uint64_t *bytes);
+void ps_model_stream_free(ps_model_stream **stream); /* drops what is not finished */
+
+#endif

@@ -1,0 +1,199 @@
+/* Happy path: bytes gather until the header is whole; it says which model this is and in which
+ * order its tensors come; from there on every four bytes are a number of the next tensor. */
+#include "common/base/buf.h"
+#include "common/base/mem.h"
+#include "common/format/numbers.h"
+#include "common/model/model_in.h"
+#include "common/model/model_out.h"
+#include "common/tokenizer/tokenizer.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+struct ps_model_stream {
+    const ps_model_out_row *row;
+    ps_model_out_options options;
+    char *config;
+    ps_model_out *out;
+    ps_safetensors *header; /* NULL: it is not whole yet */
+    ps_buf held, remarks;
+    size_t at;     /* the tensor that comes next, */
+    uint64_t done; /* and how many bytes of it have come */
+};
+
+ps_model_stream *ps_model_stream_new(const ps_model_out_row *row, const char *config,
+                                     const ps_model_out_options *options)
+{
+    ps_model_stream *s = ps_new(ps_model_stream);
+    s->row = row;
+    s->options = *options;
+    s->config = ps_strdup(config);
+    return s;
+}
+
+void ps_model_stream_free(ps_model_stream **stream)
+{
+    ps_model_stream *s = *stream;
+    if (!s)
+        return;
+    s->row->drop(&s->out);
+    ps_safetensors_free(&s->header);
+    ps_buf_free(&s->held);
+    ps_buf_free(&s->remarks);
+    ps_free(&s->config);
+    ps_free(stream);
+}
+
+static const ps_lm_tensor *find(const ps_lm_tensor *layout, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(layout[i].name, name))
+            return &layout[i];
+    return NULL;
+}
+
+/* The layout, in the order of the file. */
+static ps_status sort(const ps_safetensors *header, const ps_lm_tensor *layout, size_t n,
+                      ps_lm_tensor *out)
+{
+    if (header->n_tensors != n)
+        return ps_fail(PS_FAILED_PRECONDITION, "it has %zu tensors, its config says %zu",
+                       header->n_tensors, n);
+    for (size_t i = 0; i < n; i++) {
+        const ps_safetensors_tensor *have = &header->tensors[i];
+        const ps_lm_tensor *want = find(layout, n, have->name);
+        if (!want || want->n_dims != have->n_dims || have->dtype != PS_SAFETENSORS_F32 ||
+            memcmp(want->shape, have->shape, want->n_dims * sizeof *want->shape) != 0)
+            return ps_fail(PS_FAILED_PRECONDITION, "tensor %s does not fit its config", have->name);
+        out[i] = *want;
+    }
+    return PS_OK;
+}
+
+/* Of a model that was trained here nobody has said them: then GPT-2's mark is both. */
+static void find_ids(const ps_safetensors *header, const char *tokenizer, ps_token_ids *ids)
+{
+    ps_tokenizer *t = NULL;
+    uint32_t id = 0;
+    ps_token_ids_of_file(header, ids);
+    if (ps_token_ids_any(ids) || !tokenizer ||
+        ps_tokenizer_from_json(ps_slice_str(tokenizer), &t) != PS_OK)
+        return;
+    if (ps_tokenizer_added(t, "<|endoftext|>", &id)) {
+        ps_token_ids_add(ids, PS_TOKEN_BOS, id);
+        ps_token_ids_add(ids, PS_TOKEN_EOS, id);
+    }
+    ps_tokenizer_free(&t);
+}
+
+static ps_status open_out(ps_model_stream *s, const ps_spec_model *model)
+{
+    ps_lm_tensor *layout = NULL;
+    size_t n = 0;
+    ps_lm_layout(model, &layout, &n);
+    ps_lm_tensor *tensors = ps_alloc_array(n, sizeof *tensors);
+    ps_status st = sort(s->header, layout, n, tensors);
+    const char *tokenizer = ps_safetensors_metadata(s->header, PS_MODEL_META_TOKENIZER);
+    ps_token_ids ids = {0};
+    find_ids(s->header, tokenizer, &ids);
+    if (!st)
+        st = s->row->open(&s->options,
+                          &(ps_model_about){.model = model,
+                                            .tokenizer = tokenizer,
+                                            .ids = &ids,
+                                            .file = s->header,
+                                            .remarks = &s->remarks,
+                                            .tensors = tensors,
+                                            .n = n},
+                          &s->out);
+    ps_free(&layout);
+    ps_free(&tensors);
+    return st;
+}
+
+static ps_status begin(ps_model_stream *s)
+{
+    uint64_t size = 0;
+    if (s->held.len < 8)
+        return PS_OK;
+    ps_status st = ps_safetensors_header_bytes(ps_buf_slice(&s->held), &size);
+    if (st || s->held.len < size)
+        return st;
+    st = ps_safetensors_parse(ps_slice_of(s->held.data, (size_t)size), UINT64_MAX, &s->header);
+    if (st)
+        return st;
+    ps_spec_model *model = NULL;
+    st = ps_spec_model_parse(ps_slice_str(s->config), "the model's config", &model);
+    if (!st && !ps_spec_model_is_language(model))
+        st = ps_fail(PS_FAILED_PRECONDITION,
+                     "format %s is for architectures gpt2 and llama, this model is of %s; use "
+                     "format safetensors",
+                     s->row->name, model->architecture);
+    if (!st)
+        st = open_out(s, model);
+    if (model)
+        ps_spec_model_free(&model);
+    ps_buf_consume(&s->held, (size_t)size);
+    return st;
+}
+
+/* Narrowing makes no infinity out of a number, and hides none that is there. */
+static ps_status check(const ps_model_stream *s, const ps_safetensors_tensor *t,
+                       const float *values, size_t n)
+{
+    float limit = s->row->limit(s->out, s->at);
+    size_t i = isinf(limit) ? n : ps_numbers_beyond(values, n, limit);
+    if (i == n)
+        return PS_OK;
+    return ps_fail(PS_FAILED_PRECONDITION,
+                   "tensor %s: element %s is %.9g, which is no number of %s; --dtype f32 holds it",
+                   t->name, ps_sides_at(t->shape, t->n_dims, s->done / sizeof *values + i).text,
+                   (double)values[i], s->options.dtype);
+}
+
+/* Whole numbers of one tensor at a time; fewer than four bytes stay. */
+static ps_status take(ps_model_stream *s, size_t *used)
+{
+    const ps_safetensors_tensor *t = &s->header->tensors[s->at];
+    uint64_t left = t->end - t->begin - s->done;
+    size_t n = (s->held.len - *used) / sizeof(float);
+    n = n < left / sizeof(float) ? n : (size_t)(left / sizeof(float));
+    float values[4096];
+    n = n < sizeof values / sizeof *values ? n : sizeof values / sizeof *values;
+    memcpy(values, s->held.data + *used, n * sizeof *values);
+    ps_status st = check(s, t, values, n);
+    if (!st)
+        st = s->row->data(s->out, values, n);
+    *used += n * sizeof *values;
+    s->done += n * sizeof *values;
+    if (s->done == t->end - t->begin) {
+        s->at++;
+        s->done = 0;
+    }
+    return st;
+}
+
+ps_status ps_model_stream_feed(ps_model_stream *s, ps_slice bytes)
+{
+    ps_buf_append(&s->held, bytes.data, bytes.len);
+    ps_status st = s->header ? PS_OK : begin(s);
+    size_t used = 0;
+    while (!st && s->header && s->at < s->header->n_tensors && s->held.len - used >= sizeof(float))
+        st = take(s, &used);
+    if (!st && s->header && s->at == s->header->n_tensors && used < s->held.len)
+        st = ps_fail(PS_CORRUPT, "more bytes have come than the header says");
+    ps_buf_consume(&s->held, used);
+    return st;
+}
+
+const char *ps_model_stream_remarks(ps_model_stream *s)
+{
+    return ps_buf_cstr(&s->remarks);
+}
+
+ps_status ps_model_stream_finish(ps_model_stream *s, uint64_t *bytes)
+{
+    if (!s->header || s->at < s->header->n_tensors)
+        return ps_fail(PS_DATA_LOSS, "the model's file is cut short");
+    return s->row->finish(&s->out, bytes);
+}

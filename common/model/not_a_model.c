@@ -1,0 +1,67 @@
+/* Files of models and beside models here; archives and other encodings are those of foreign.c. */
+#include "common/model/not_a_model.h"
+
+#include "common/format/text_look.h"
+
+#include <string.h>
+
+typedef struct row {
+    size_t len;
+    const char *bytes, *what;
+} row;
+
+#define MARK(bytes_, what_)                                           \
+    {                                                                 \
+        .len = sizeof(bytes_) - 1, .bytes = (bytes_), .what = (what_) \
+    }
+#define JSON "JSON, of which a model's folder has several; give the folder"
+#define PAGE "a web page, as servers send it for a file that one may not have; fetch it anew"
+#define OLD  "a GGML file of before GGUF; convert the model anew"
+
+static const row rows[] = {
+    MARK("PK\3\4", PS_PICKLE),
+    MARK("\x80\2", PS_PICKLE),
+    MARK("\x80\3", PS_PICKLE),
+    MARK("\x80\4", PS_PICKLE),
+    MARK("\x80\5", PS_PICKLE),
+    MARK("{", JSON),
+    MARK("\xef\xbb\xbf{", JSON),
+    MARK("<!DOCTYPE", PAGE),
+    MARK("<!doctype", PAGE),
+    MARK("<html", PAGE),
+    MARK("\x89HDF", "HDF5, as Keras writes it; save the model as safetensors"),
+    MARK("ggjt", OLD),
+    MARK("tjgg", OLD),
+    MARK("lmgg", OLD),
+};
+
+/* A header's length has zeros in its eight bytes, for it is no longer than
+ * PS_SAFETENSORS_MAX_HEADER; text has none. */
+static bool is_text(ps_slice first)
+{
+    for (size_t i = 0; i < first.len; i++) {
+        uint8_t c = first.data[i];
+        if (c == 0x7f || (c < 0x20 && !memchr("\t\n\r\f", c, 4)))
+            return false;
+    }
+    ps_text_look look = {0};
+    ps_text_look_feed(&look, first); /* which may end within a letter */
+    return !look.foreign;
+}
+
+ps_status ps_not_a_model(const char *path, ps_slice first)
+{
+    if (!first.len)
+        return ps_fail(PS_INVALID_ARGUMENT, "%s is empty", path);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (first.len >= rows[i].len && !memcmp(first.data, rows[i].bytes, rows[i].len))
+            return ps_fail(PS_INVALID_ARGUMENT, "%s is %s", path, rows[i].what);
+    if (ps_foreign_check(path, first))
+        return PS_INVALID_ARGUMENT;
+    if (is_text(first))
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "%s is text; a model is a safetensors or GGUF file, or "
+                       "the folder of one from Hugging Face",
+                       path);
+    return PS_OK;
+}

@@ -1,0 +1,151 @@
+/* Happy path: each file that is there is read whole. It fails when the disk does. */
+#include "common/model/side_files.h"
+
+#include "common/base/disk.h"
+#include "common/base/mem.h"
+#include "common/base/utf8.h"
+#include "common/json/json.h"
+#include "common/json/json_file.h"
+
+#include <string.h>
+
+const ps_side_file ps_side_files[PS_SIDE_FILES] = {
+    {"generation_config.json", false},
+    {"tokenizer_config.json", true},
+    {"special_tokens_map.json", true},
+    [PS_SIDE_CHAT_TEMPLATE] = {"chat_template.jinja", false},
+};
+
+/* It becomes a text of a header: UTF-8 without zeros. */
+bool ps_side_can_be_kept(ps_slice text)
+{
+    if (text.len > PS_SIDE_FILE_MAX || (text.len && memchr(text.data, 0, text.len)))
+        return false;
+    while (text.len) {
+        size_t n = ps_utf8_length(text);
+        if (!n)
+            return false;
+        text = ps_slice_of(text.data + n, text.len - n);
+    }
+    return true;
+}
+
+static bool is_json(const char *name)
+{
+    return !strcmp(name + strlen(name) - strlen(".json"), ".json");
+}
+
+static ps_status read_one(const char *folder, const char *name, ps_buf *out, ps_buf *remarks)
+{
+    char *path = ps_asprintf("%s/%s", folder, name);
+    ps_status st = ps_disk_read_file(&ps_disk_system, path, PS_SIDE_FILE_MAX, out);
+    if (st == PS_NOT_FOUND) {
+        ps_buf_clear(out);
+        st = PS_OK;
+    } else if (st == PS_RESOURCE_EXHAUSTED) {
+        ps_buf_printf(remarks, "left out: %s\n", ps_error_message());
+        ps_buf_clear(out);
+        st = PS_OK;
+    } else if (!st && !ps_side_can_be_kept(ps_buf_slice(out))) {
+        ps_buf_printf(remarks, "left out: %s: it is no UTF-8\n", path);
+        ps_buf_clear(out);
+    } else if (!st && is_json(name) && ps_json_file_check(path, ps_buf_slice(out))) {
+        ps_buf_printf(remarks, "left out: %s\n", ps_error_message());
+        ps_buf_clear(out);
+    }
+    ps_free(&path);
+    return st;
+}
+
+ps_status ps_side_texts_read(const char *folder, ps_side_texts *out, ps_buf *remarks)
+{
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < PS_SIDE_FILES; i++)
+        st = read_one(folder, ps_side_files[i].name, &out->text[i], remarks);
+    return st;
+}
+
+void ps_side_texts_free(ps_side_texts *texts)
+{
+    for (size_t i = 0; i < PS_SIDE_FILES; i++)
+        ps_buf_free(&texts->text[i]);
+}
+
+/* ---- the chat template ---- */
+
+static bool is(const ps_json_token *token, const char *word)
+{
+    return token->text.len == strlen(word) && !memcmp(token->text.data, word, token->text.len);
+}
+
+/* {"name": "default", "template": "..."}, after its brace; *out gets the template of that name. */
+static ps_status read_named(ps_json_reader *r, ps_buf *out)
+{
+    ps_buf text = PS_BUF_EMPTY;
+    bool wanted = false;
+    ps_json_token token;
+    ps_status st = ps_json_next(r, &token);
+    while (!st && token.kind == PS_JSON_KEY) {
+        bool name = is(&token, "name"), template = is(&token, "template");
+        st = name || template ? ps_json_expect(r, PS_JSON_STRING, &token) : ps_json_skip(r);
+        if (!st && name)
+            wanted = is(&token, "default");
+        if (!st && template) {
+            ps_buf_clear(&text);
+            ps_buf_append(&text, token.text.data, token.text.len);
+        }
+        if (!st)
+            st = ps_json_next(r, &token);
+    }
+    if (!st && wanted)
+        ps_buf_append(out, text.data, text.len);
+    ps_buf_free(&text);
+    return st;
+}
+
+/* A text, or a list of named ones. */
+static ps_status read_template(ps_json_reader *r, ps_buf *out)
+{
+    ps_json_token token;
+    ps_status st = ps_json_next(r, &token);
+    if (!st && token.kind == PS_JSON_STRING)
+        ps_buf_append(out, token.text.data, token.text.len);
+    if (st || token.kind != PS_JSON_ARRAY)
+        return st;
+    do {
+        st = ps_json_next(r, &token);
+        if (!st && token.kind == PS_JSON_OBJECT)
+            st = read_named(r, out);
+        else
+            break;
+    } while (!st);
+    return st ? st : token.kind == PS_JSON_ARRAY_END ? PS_OK : ps_fail(PS_CORRUPT, "no template");
+}
+
+static ps_status find_template(ps_slice json, ps_buf *out)
+{
+    ps_json_reader r;
+    ps_json_token token;
+    ps_json_reader_init(&r, json);
+    ps_status st = ps_json_expect(&r, PS_JSON_OBJECT, &token);
+    while (!st) {
+        st = ps_json_next(&r, &token);
+        if (st || token.kind == PS_JSON_OBJECT_END)
+            break;
+        st = is(&token, "chat_template") ? read_template(&r, out) : ps_json_skip(&r);
+    }
+    ps_json_reader_free(&r);
+    return st;
+}
+
+bool ps_side_chat_template(const ps_safetensors *file, ps_buf *out)
+{
+    const char *whole = ps_safetensors_metadata(file, ps_side_files[PS_SIDE_CHAT_TEMPLATE].name);
+    const char *config = ps_safetensors_metadata(file, "tokenizer_config.json");
+    ps_buf_clear(out);
+    if (whole)
+        ps_buf_puts(out, whole);
+    else if (config && find_template(ps_slice_str(config), out))
+        ps_buf_clear(out);
+    return out->len > 0;
+}

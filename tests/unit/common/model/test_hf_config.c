@@ -1,0 +1,232 @@
+/* hf_config: config.json as models that are published have it, what transformers takes for a key
+ * that is absent, and what is refused by its key. */
+#include "common/model/hf_config.h"
+
+#include "common/base/disk.h"
+#include "common/base/mem.h"
+#include "tests/lib/check_main.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* As openai-community/gpt2 has it, but for keys of no interest. */
+static const char gpt2[] =
+    "{\"activation_function\":\"gelu_new\",\"architectures\":[\"GPT2LMHeadModel\"],"
+    "\"attn_pdrop\":0.1,\"bos_token_id\":50256,\"embd_pdrop\":0.1,\"eos_token_id\":50256,"
+    "\"initializer_range\":0.02,\"layer_norm_epsilon\":1e-05,\"model_type\":\"gpt2\","
+    "\"n_ctx\":1024,\"n_embd\":768,\"n_head\":12,\"n_layer\":12,\"n_positions\":1024,"
+    "\"resid_pdrop\":0.1,\"summary_use_proj\":true,"
+    "\"task_specific_params\":{\"text-generation\":{\"do_sample\":true,\"max_length\":50}},"
+    "\"vocab_size\":50257}";
+
+/* As TinyLlama/TinyLlama-1.1B-Chat-v1.0 has it. */
+static const char llama[] =
+    "{\"architectures\":[\"LlamaForCausalLM\"],\"attention_bias\":false,\"bos_token_id\":1,"
+    "\"eos_token_id\":2,\"hidden_act\":\"silu\",\"hidden_size\":2048,\"initializer_range\":0.02,"
+    "\"intermediate_size\":5632,\"max_position_embeddings\":2048,\"model_type\":\"llama\","
+    "\"num_attention_heads\":32,\"num_hidden_layers\":22,\"num_key_value_heads\":4,"
+    "\"pretraining_tp\":1,\"rms_norm_eps\":1e-05,\"rope_scaling\":null,\"rope_theta\":10000.0,"
+    "\"tie_word_embeddings\":false,\"torch_dtype\":\"bfloat16\",\"transformers_version\":"
+    "\"4.35.0\",\"use_cache\":true,\"vocab_size\":32000}";
+
+static ps_spec_model *parsed(const char *json)
+{
+    ps_spec_model *m = NULL;
+    ps_status st = ps_hf_config_parse(ps_slice_str(json), &m);
+    ck_assert_msg(st == PS_OK, "%s", ps_error_message());
+    return m;
+}
+
+START_TEST(published_configurations_are_read)
+{
+    ps_spec_model *m = parsed(gpt2);
+    ck_assert_str_eq(m->architecture, "gpt2");
+    ck_assert_int_eq(m->vocab_size, 50257);
+    ck_assert_int_eq(m->context_length, 1024);
+    ck_assert_int_eq(m->hidden_size, 768);
+    ck_assert_int_eq(m->num_layers, 12);
+    ck_assert_int_eq(m->num_heads, 12);
+    ck_assert_int_eq(m->intermediate_size, 3072);
+    ck_assert_double_eq(m->norm_epsilon, 1e-5);
+    ck_assert_double_eq(m->dropout, 0.1);
+    ps_spec_model_free(&m);
+
+    m = parsed(llama);
+    ck_assert_str_eq(m->architecture, "llama");
+    ck_assert_int_eq(m->vocab_size, 32000);
+    ck_assert_int_eq(m->context_length, 2048);
+    ck_assert_int_eq(m->num_layers, 22);
+    ck_assert_int_eq(m->num_kv_heads, 4);
+    ck_assert_int_eq(m->intermediate_size, 5632);
+    ck_assert_double_eq(m->rope_theta, 10000);
+    ck_assert(!m->tie_embeddings);
+    ps_spec_model_free(&m);
+}
+END_TEST
+
+START_TEST(absent_keys_have_the_defaults_of_transformers)
+{
+    ps_spec_model *m = parsed("{\"model_type\":\"gpt2\",\"vocab_size\":50257}");
+    ck_assert_int_eq(m->context_length, 1024);
+    ck_assert_int_eq(m->hidden_size, 768);
+    ps_spec_model_free(&m);
+    m = parsed("{\"model_type\":\"llama\",\"vocab_size\":32000}");
+    ck_assert_int_eq(m->hidden_size, 4096);
+    ck_assert_int_eq(m->num_layers, 32);
+    ck_assert_int_eq(m->num_kv_heads, 32);
+    ck_assert_int_eq(m->intermediate_size, 11008);
+    ck_assert_double_eq(m->norm_epsilon, 1e-6);
+    ps_spec_model_free(&m);
+}
+END_TEST
+
+START_TEST(what_the_models_cannot_do_is_refused_by_its_key)
+{
+#define LLAMA(more) "{\"model_type\":\"llama\",\"vocab_size\":32000," more "}"
+#define GPT2_(more) "{\"model_type\":\"gpt2\",\"vocab_size\":50257," more "}"
+    static const struct {
+        const char *json, *words;
+    } cases[] = {
+        {"{\"model_type\":\"bert\"}", "bert"},
+        {"[1]", ""},
+        {LLAMA("\"hidden_act\":\"relu\""), "hidden_act: relu is not supported"},
+        {LLAMA("\"hidden_act\":\"silu\\u0000x\""), "hidden_act has no value"},
+        {LLAMA("\"hidden_act\":\"silu, dropout: 1\""), "hidden_act has no value"},
+        {LLAMA("\"attention_bias\":true"), "attention_bias: true is not supported"},
+        {LLAMA("\"head_dim\":64"), "head_dim: 64 is not supported"},
+        {LLAMA("\"head_dim\":\"a\""), "head_dim: a is not supported"},
+        {LLAMA("\"head_dim\":128.5"), "head_dim: 128.5 is not supported"},
+        {LLAMA("\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}"), "rope_type: linear"},
+        {LLAMA("\"rope_scaling\":7"), "rope_scaling must be an object"},
+        {LLAMA("\"num_attention_heads\":31"), ""},
+        {LLAMA("\"hidden_size\":{}"), "hidden_size has no value"},
+        {LLAMA("\"hidden_size\":[64]"), "hidden_size has no value"},
+        {LLAMA("\"mlp_bias\":true"), "mlp_bias: true is not supported, only false"},
+        {LLAMA("\"sliding_window\":4096"), "key 'sliding_window' is not known here"},
+        {LLAMA("\"quantization_config\":{\"bits\":4}"), "key 'quantization_config' is not known"},
+        {LLAMA("\"auto_map\":{}"), "key 'auto_map' is not known here"},
+        {LLAMA("\"final_logit_softcapping\":30.0"), "key 'final_logit_softcapping' is not known"},
+        {LLAMA("\"partial_rotary_factor\":0.5"), "partial_rotary_factor: 0.5 is not supported"},
+        {LLAMA("\"rope_parameters\":{\"partial_rotary_factor\":0.5}"),
+         "partial_rotary_factor: 0.5"},
+        {LLAMA("\"rope_parameters\":{\"mscale\":2}"), "key 'mscale' is not known here"},
+        {LLAMA("\"rope_theta\":5e5,\"rope_parameters\":{\"rope_theta\":1e4}"),
+         "rope_theta is there twice: 5e5 and 1e4"},
+        {LLAMA("\"pruned_heads\":{\"1\":[0]}"), "pruned_heads has no value"},
+        {LLAMA("\"a\\u001b[31m\":1"), "key 'a?[31m' is not known here"},
+        {GPT2_("\"scale_attn_by_inverse_layer_idx\":true"), "layer_idx: true is not supported"},
+        {GPT2_("\"scale_attn_weights\":false"), "scale_attn_weights: false is not supported"},
+        {GPT2_("\"add_cross_attention\":true"), "add_cross_attention: true is not supported"},
+        {GPT2_("\"tie_word_embeddings\":false"), "tie_word_embeddings: false is not supported"},
+        {GPT2_("\"embd_pdrop\":0"), "embd_pdrop is 0 and resid_pdrop 0.1, but a model has one"},
+        {GPT2_("\"resid_pdrop\":0.2,\"embd_pdrop\":0.2"), "attn_pdrop is 0.1 and resid_pdrop 0.2"},
+        {GPT2_("\"n_embd\":64,\"hidden_size\":96"), "n_embd is there twice: 64 and 96"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ps_spec_model *m = NULL;
+        ps_status st = ps_hf_config_parse(ps_slice_str(cases[i].json), &m);
+        ck_assert_msg(st == PS_INVALID_ARGUMENT, "%s", cases[i].json);
+        ck_assert_msg(strstr(ps_error_message(), cases[i].words) != NULL, "%s: %s", cases[i].json,
+                      ps_error_message());
+        ck_assert_ptr_null(m);
+    }
+}
+END_TEST
+
+START_TEST(what_says_nothing_new_is_taken)
+{
+    static const char *const more[] = {
+        "\"head_dim\":128",
+        "\"head_dim\":128.0",
+        "\"sliding_window\":null",
+        "\"partial_rotary_factor\":1.0",
+        "\"rope_theta\":10000,\"rope_theta\":1e4",
+        "\"rope_scaling\":{\"rope_type\":\"default\",\"factor\":8,\"beta_fast\":null}",
+        "\"pruned_heads\":{},\"pretraining_tp\":2,\"anything\":null"};
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        char *json =
+            ps_asprintf("\xef\xbb\xbf{\"model_type\":\"llama\",\"vocab_size\":32000,%s}", more[i]);
+        ps_spec_model *m = parsed(json);
+        ck_assert_int_eq(m->vocab_size, 32000);
+        ps_spec_model_free(&m);
+        ps_free(&json);
+    }
+    ps_spec_model *m = parsed(GPT2_("\"resid_pdrop\":0,\"embd_pdrop\":0.0,\"attn_pdrop\":0,"
+                                    "\"hidden_size\":96,\"max_position_embeddings\":64"));
+    ck_assert_double_eq(m->dropout, 0);
+    ck_assert_int_eq(m->hidden_size, 96);
+    ck_assert_int_eq(m->context_length, 64);
+    ps_spec_model_free(&m);
+}
+END_TEST
+
+/* What transformers writes with all its defaults (tests/golden/hf/make_configs.py), and what the
+ * base of all configurations had besides in versions 4. */
+START_TEST(every_default_of_transformers_is_read)
+{
+    static const char *const names[] = {"gpt2", "llama"};
+    for (size_t i = 0; i < 2; i++) {
+        char *path =
+            ps_asprintf("%s/tests/golden/hf/config-%s.json", getenv("PSD_SOURCE_ROOT"), names[i]);
+        ps_buf json = PS_BUF_EMPTY;
+        ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, path, 1 << 20, &json), PS_OK);
+        ps_spec_model *m = parsed(ps_buf_cstr(&json));
+        ck_assert_str_eq(m->architecture, names[i]);
+        ck_assert_int_eq(m->hidden_size, i ? 4096 : 768);
+        ck_assert_double_eq(m->dropout, i ? 0 : 0.1);
+        ps_spec_model_free(&m);
+        ps_buf_free(&json);
+        ps_free(&path);
+    }
+    ps_spec_model *m = parsed(GPT2_(
+        "\"torchscript\":false,\"torch_dtype\":null,\"use_bfloat16\":false,\"tf_legacy_loss\":"
+        "false,"
+        "\"pruned_heads\":{},\"is_decoder\":false,\"cross_attention_hidden_size\":null,"
+        "\"add_cross_attention\":false,\"tie_encoder_decoder\":false,\"max_length\":20,"
+        "\"min_length\":0,\"do_sample\":false,\"early_stopping\":false,\"num_beams\":1,"
+        "\"num_beam_groups\":1,\"diversity_penalty\":0.0,\"temperature\":1.0,\"top_k\":50,"
+        "\"top_p\":1.0,\"typical_p\":1.0,\"repetition_penalty\":1.0,\"length_penalty\":1.0,"
+        "\"no_repeat_ngram_size\":0,\"encoder_no_repeat_ngram_size\":0,\"bad_words_ids\":null,"
+        "\"num_return_sequences\":1,\"output_scores\":false,\"return_dict_in_generate\":false,"
+        "\"forced_bos_token_id\":null,\"forced_eos_token_id\":null,\"remove_invalid_values\":false,"
+        "\"exponential_decay_length_penalty\":null,\"suppress_tokens\":null,"
+        "\"begin_suppress_tokens\":null,\"finetuning_task\":null,\"tokenizer_class\":null,"
+        "\"prefix\":null,\"sep_token_id\":null,\"decoder_start_token_id\":null,"
+        "\"task_specific_params\":null,\"gradient_checkpointing\":false,"
+        "\"_attn_implementation_autoset\":true"));
+    ps_spec_model_free(&m);
+}
+END_TEST
+
+START_TEST(what_is_written_reads_back_as_the_same)
+{
+    for (int i = 0; i < 2; i++) {
+        ps_spec_model *m = parsed(i ? llama : gpt2), *again = NULL;
+        ps_buf json = PS_BUF_EMPTY, a = PS_BUF_EMPTY, b = PS_BUF_EMPTY;
+        const ps_token_ids ids = {0};
+        ps_hf_config_write(m, "float32", &ids, &json);
+        again = parsed(ps_buf_cstr(&json));
+        ps_spec_model_format(m, &a);
+        ps_spec_model_format(again, &b);
+        ck_assert_str_eq(ps_buf_cstr(&a), ps_buf_cstr(&b));
+        ps_buf_free(&json);
+        ps_buf_free(&a);
+        ps_buf_free(&b);
+        ps_spec_model_free(&m);
+        ps_spec_model_free(&again);
+    }
+}
+END_TEST
+
+static const ps_check_case tests[] = {{&published_configurations_are_read},
+                                      {&absent_keys_have_the_defaults_of_transformers},
+                                      {&what_the_models_cannot_do_is_refused_by_its_key},
+                                      {&what_says_nothing_new_is_taken},
+                                      {&every_default_of_transformers_is_read},
+                                      {&what_is_written_reads_back_as_the_same},
+                                      {0}};
+
+int main(void)
+{
+    return ps_check_main("common/model/hf_config", tests);
+}
