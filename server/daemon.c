@@ -11,9 +11,9 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/notify.h"
-#include "common/security/policy.h"
 #include "server/daemon_internal.h"
 #include "server/data_lock.h"
+#include "server/guard/policy.h"
 
 #include <signal.h>
 #include <stdio.h>

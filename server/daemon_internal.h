@@ -3,11 +3,11 @@
 #ifndef PS_SERVER_DAEMON_INTERNAL_H
 #define PS_SERVER_DAEMON_INTERNAL_H
 
+#include "common/loop/off_loop.h"
 #include "common/transport/tls/tls_expiry.h"
 #include "server/daemon.h"
 #include "server/health.h"
 #include "server/metrics/http.h"
-#include "server/runs/off_loop.h"
 #include "server/runs/room.h"
 #include "server/service/services.h"
 

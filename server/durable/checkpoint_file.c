@@ -6,7 +6,7 @@
 #include "common/base/mem.h"
 #include "server/durable/checkpoint.h"
 #include "server/durable/checkpoint_blocks.h"
-#include "server/durable/store_config.h"
+#include "server/durable/checkpoint_config.h"
 
 #include <string.h>
 

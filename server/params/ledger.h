@@ -13,8 +13,8 @@
  * done); whoever computes the rows again pushes all blocks, and those are left out.
  *
  * Epoch and rows are those of tasks: [begin, end) of the epoch's permutation. Two epochs can be
- * open at a time (server/sched/rows.h). Any thread; one lock, held for microseconds, under which
- * nothing else is taken.
+ * open at a time (server/sched/kinds/epoch_rows.h). Any thread; one lock, held for microseconds,
+ * under which nothing else is taken.
  */
 #ifndef PS_PARAMS_LEDGER_H
 #define PS_PARAMS_LEDGER_H

@@ -7,9 +7,9 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/loop/off_loop.h"
 #include "server/runs/lifecycle_internal.h"
-#include "server/runs/off_loop.h"
-#include "server/runs/store_config.h"
+#include "server/runs/plan_store.h"
 #include "server/sched/job_file.h"
 
 #include <stdio.h>

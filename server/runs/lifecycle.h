@@ -12,7 +12,7 @@
 #define PS_RUNS_LIFECYCLE_H
 
 #include "common/loop/loop.h"
-#include "server/runs/model_file.h"
+#include "server/files/model_file.h"
 #include "server/runs/run.h"
 
 typedef struct ps_lifecycle ps_lifecycle;

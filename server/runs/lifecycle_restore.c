@@ -3,9 +3,9 @@
  * have ended a crash left behind goes. */
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/loop/off_loop.h"
 #include "server/durable/checkpoint.h"
 #include "server/runs/lifecycle_internal.h"
-#include "server/runs/off_loop.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -10,7 +10,7 @@
 #define PS_RUNS_REMOVAL_H
 
 #include "server/catalog/removal.h"
-#include "server/runs/stored_file.h"
+#include "server/files/stored_file.h"
 
 PS_MUST_CHECK ps_status ps_remove_artifact(const ps_stored_files *files, uint64_t job_id,
                                            const char *name, ps_removed *removed);

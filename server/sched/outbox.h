@@ -9,7 +9,7 @@
 #define PS_SCHED_OUTBOX_H
 
 #include "common/base/list.h"
-#include "server/sched/job_kind.h"
+#include "server/sched/kinds/job_kind.h"
 #include "server/sched/sched.h"
 
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* Models: files in (Import, PutArtifact) and out (Export, GetArtifact). */
 #include "common/base/mem.h"
 #include "psd/v1/models.pb-c.h"
-#include "server/runs/artifact_file.h"
+#include "server/files/artifact_file.h"
 #include "server/service/file_in.h"
 #include "server/service/file_out.h"
 #include "server/service/model_message.h"

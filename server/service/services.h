@@ -3,10 +3,10 @@
 #ifndef PS_SERVICE_SERVICES_H
 #define PS_SERVICE_SERVICES_H
 
-#include "common/security/audit.h"
 #include "common/transport/server/rpc_server.h"
 #include "psd/v1/admin.pb-c.h"
 #include "server/catalog/artifacts.h"
+#include "server/guard/audit.h"
 #include "server/runs/lifecycle.h"
 #include "server/service/sessions.h"
 

@@ -1,7 +1,7 @@
 /* Progress of a job as a checkpoint has it: what is accepted must be a state that the scheduler can
  * go on from: every row is given out once, and then all is done. */
 #include "common/base/mem.h"
-#include "server/sched/rows.h"
+#include "server/sched/kinds/epoch_rows.h"
 
 #include <assert.h>
 

@@ -3,7 +3,7 @@
 #ifndef PS_TEST_STORED_H
 #define PS_TEST_STORED_H
 
-#include "server/runs/stored_file.h"
+#include "server/files/stored_file.h"
 #include "tests/lib/fault_disk.h"
 
 typedef struct test_stored {

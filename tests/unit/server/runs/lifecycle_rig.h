@@ -4,9 +4,9 @@
 #define PS_TEST_LIFECYCLE_RIG_H
 
 #include "common/base/mem.h"
+#include "common/loop/off_loop.h"
 #include "server/params/ledger.h"
 #include "server/runs/lifecycle.h"
-#include "server/runs/off_loop.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/params.h"
 #include "tests/lib/stored.h"

@@ -1,0 +1,82 @@
+/* Happy path: the file is placed, the row put, the file of the row before removed. A crash on the
+ * way leaves the one that has no row on the list of the doomed. */
+#include "server/files/artifact_file.h"
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "server/catalog/removal.h"
+
+#include <string.h>
+
+bool ps_artifact_name_ok(const char *name)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t len = strlen(name);
+    return len >= 1 && len <= 64 && name[0] != '.' && strspn(name, allowed) == len;
+}
+
+static void remove_doomed(const ps_stored_files *files, const char *path)
+{
+    ps_error before; /* of the caller, who is perhaps about to tell it */
+    ps_error_save(&before, PS_UNKNOWN);
+    if (ps_stored_file_remove(files, path) && ps_catalog_doomed_gone(files->catalog, path))
+        ps_log_warning("files", "%s: %s", path, ps_error_message());
+    (void)ps_error_raise(&before);
+}
+
+/* With the lock. Doomed is the file that has no row: first the new one, then the old one. */
+static ps_status replace(const ps_stored_files *files, const char *incoming,
+                         ps_artifact_record *record)
+{
+    ps_artifact_record *old = NULL;
+    if (ps_catalog_artifact_get(files->catalog, record->job_id, record->name, &old))
+        old = NULL;
+    char *stem = ps_asprintf("%llu", (unsigned long long)record->job_id);
+    record->path = ps_stored_file_name("artifacts", stem, "");
+    ps_free(&stem);
+    ps_status st = ps_catalog_doom(files->catalog, record->path);
+    if (!st)
+        st = ps_stored_file_move(files, incoming, record->path);
+    if (!st)
+        st = ps_catalog_artifact_put(files->catalog, record);
+    if (st)
+        remove_doomed(files, record->path);
+    else if (old)
+        remove_doomed(files, old->path);
+    ps_artifact_record_free(&old);
+    return st;
+}
+
+ps_status ps_artifact_file_adopt(const ps_stored_files *files, const char *incoming,
+                                 uint64_t job_id, const char *name, uint64_t bytes,
+                                 ps_artifact_record **out)
+{
+    ps_artifact_record *record = ps_new(ps_artifact_record);
+    *record = (ps_artifact_record){.job_id = job_id,
+                                   .name = ps_strdup(name),
+                                   .bytes = bytes,
+                                   .created_ms = ps_clock_wall_ms(&files->clock)};
+    ps_stored_files_lock();
+    ps_status st = replace(files, incoming, record);
+    ps_stored_files_unlock();
+    if (st) {
+        ps_artifact_record_free(&record);
+        return ps_wrap(st, "artifact %s", name);
+    }
+    *out = record;
+    return PS_OK;
+}
+
+ps_status ps_artifact_file_open(const ps_stored_files *files, uint64_t job_id, const char *name,
+                                int *file)
+{
+    ps_artifact_record *record = NULL;
+    ps_stored_files_lock();
+    ps_status st = ps_catalog_artifact_get(files->catalog, job_id, name, &record);
+    if (!st)
+        st = ps_stored_file_open(files, record->path, file);
+    ps_stored_files_unlock();
+    ps_artifact_record_free(&record);
+    return st;
+}

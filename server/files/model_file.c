@@ -1,0 +1,477 @@
+#include "server/files/model_file.h"
+
+#include "common/base/buf.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/format/safetensors.h"
+#include "common/security/identity.h"
+#include "server/files/model_numbers.h"
+#include "server/params/export.h"
+
+#include <stdio.h>
+
+enum { COPY_BYTES = 1 << 20 };
+
+/* ---- reading a file's header ---- */
+
+static ps_status read_header(const ps_disk *disk, int file, ps_safetensors **out)
+{
+    uint8_t first[8];
+    uint64_t file_bytes, head_bytes;
+    ps_status st = disk->size(disk->state, file, &file_bytes);
+    if (!st)
+        st = ps_disk_read_full(disk, file, first, sizeof first);
+    if (!st)
+        st = ps_safetensors_header_bytes(ps_slice_of(first, sizeof first), &head_bytes);
+    if (st)
+        return st;
+    if (head_bytes > file_bytes)
+        return ps_fail(PS_CORRUPT, "header of %llu bytes in a file of %llu",
+                       (unsigned long long)head_bytes, (unsigned long long)file_bytes);
+    uint8_t *head = ps_try_alloc_raw((size_t)head_bytes);
+    if (!head)
+        return ps_fail(PS_NO_MEMORY, "header of %llu bytes", (unsigned long long)head_bytes);
+    memcpy(head, first, sizeof first);
+    st = ps_disk_read_full(disk, file, head + sizeof first, (size_t)head_bytes - sizeof first);
+    if (!st)
+        st = ps_safetensors_parse(ps_slice_of(head, (size_t)head_bytes), file_bytes, out);
+    ps_free(&head);
+    return st;
+}
+
+/* *file stays open behind the header. */
+static ps_status open_header(const ps_stored_files *files, const char *path, int *file,
+                             ps_safetensors **out)
+{
+    ps_status st = ps_stored_file_open(files, path, file);
+    if (st)
+        return st;
+    st = read_header(files->disk, *file, out);
+    if (st)
+        files->disk->close(files->disk->state, *file);
+    return st;
+}
+
+/* ---- store: from parameters to a file ---- */
+
+typedef struct file_sink {
+    const ps_disk *disk;
+    int file;
+} file_sink;
+
+static ps_status sink_write(void *state, const void *data, size_t len)
+{
+    const file_sink *sink = state;
+    return ps_disk_write_all(sink->disk, sink->file, data, len);
+}
+
+static ps_status forward_values(void *state, const float *values, size_t count)
+{
+    return ps_safetensors_writer_data(state, values, count * sizeof *values);
+}
+
+static ps_safetensors_tensor *describe(const ps_placement *placement)
+{
+    ps_safetensors_tensor *out = ps_alloc_array(placement->n_tensors, sizeof *out);
+    for (size_t i = 0; i < placement->n_tensors; i++) {
+        const ps_param_tensor *t = &placement->tensors[i];
+        out[i].name = t->name;
+        out[i].dtype = PS_SAFETENSORS_F32;
+        out[i].n_dims = t->rank;
+        memcpy(out[i].shape, t->shape, t->rank * sizeof *t->shape);
+    }
+    return out;
+}
+
+/* What is written beside the tensors. */
+typedef struct about {
+    const char *config;
+    const ps_safetensors *origin; /* the model that the job began from; NULL: none */
+} about;
+
+/* Ours, and what else the model had from which the job began: its tokenizer, say. */
+static size_t metadata_of(const about *a, ps_safetensors_pair **out)
+{
+    size_t n = 0, others = a->origin ? a->origin->n_metadata : 0;
+    ps_safetensors_pair *pairs = ps_alloc_array(2 + others, sizeof *pairs);
+    pairs[n++] = (ps_safetensors_pair){"format", "pt"};
+    pairs[n++] = (ps_safetensors_pair){PS_MODEL_FILE_CONFIG, a->config};
+    for (size_t i = 0; i < others; i++) {
+        const ps_safetensors_pair *pair = &a->origin->metadata[i];
+        if (strcmp(pair->key, "format") != 0 && strcmp(pair->key, PS_MODEL_FILE_CONFIG) != 0)
+            pairs[n++] = *pair;
+    }
+    *out = pairs;
+    return n;
+}
+
+static ps_status write_tensors(file_sink *sink, ps_param_store *store, const about *a,
+                               uint64_t *bytes)
+{
+    const ps_placement *placement = ps_param_store_placement(store);
+    ps_safetensors_tensor *tensors = describe(placement);
+    ps_safetensors_pair *metadata = NULL;
+    size_t n_metadata = metadata_of(a, &metadata);
+    ps_safetensors_writer *writer = NULL;
+    ps_status st = ps_safetensors_writer_new(tensors, placement->n_tensors, metadata, n_metadata,
+                                             (ps_safetensors_sink){sink_write, sink}, &writer);
+    if (!st)
+        *bytes = ps_safetensors_writer_total(writer);
+    for (size_t i = 0; !st && i < placement->n_tensors; i++)
+        st = ps_param_export(store, (uint32_t)ps_safetensors_writer_order(writer, i),
+                             (ps_param_sink){forward_values, writer});
+    if (!st)
+        st = ps_safetensors_writer_finish(&writer);
+    ps_safetensors_writer_free(&writer);
+    ps_free(&metadata);
+    ps_free(&tensors);
+    return st;
+}
+
+/* To data_dir/path, whole and on disk; whatever fails leaves no file. */
+static ps_status write_file(const ps_stored_files *files, const char *path, ps_param_store *store,
+                            const about *a, uint64_t *bytes)
+{
+    char *full = ps_stored_file_full(files, path);
+    file_sink sink = {.disk = files->disk};
+    ps_status st = files->disk->open(files->disk->state, full, PS_DISK_REPLACE, &sink.file);
+    if (st)
+        goto free_name;
+    st = write_tensors(&sink, store, a, bytes);
+    if (!st)
+        st = files->disk->fsync(files->disk->state, sink.file);
+    files->disk->close(files->disk->state, sink.file);
+    if (st) {
+        st = ps_wrap(st, "%s", full);
+        ps_stored_file_remove(files, path);
+    }
+free_name:
+    ps_free(&full);
+    return st;
+}
+
+static void set_tensors(ps_model_record *record, const ps_placement *placement)
+{
+    record->tensors = ps_alloc_array(placement->n_tensors, sizeof *record->tensors);
+    record->n_tensors = placement->n_tensors;
+    record->parameters = placement->elements;
+    for (size_t i = 0; i < placement->n_tensors; i++) {
+        const ps_param_tensor *t = &placement->tensors[i];
+        record->tensors[i].name = ps_strdup(t->name);
+        record->tensors[i].rank = t->rank;
+        memcpy(record->tensors[i].shape, t->shape, t->rank * sizeof *t->shape);
+    }
+}
+
+/* With the lock. The complete file at `incoming` becomes the model that the record describes, and
+ * record->path its name. A crash in between leaves a version that is not the model's, which
+ * ps_stored_files_collect finds. */
+static ps_status publish(const ps_stored_files *files, const char *incoming,
+                         ps_model_record *record)
+{
+    record->path = ps_stored_file_name("models", record->name, ".safetensors");
+    ps_status st = ps_catalog_model_add(files->catalog, record);
+    if (st)
+        return st;
+    st = ps_stored_file_move(files, incoming, record->path);
+    return st ? st : ps_catalog_model_publish(files->catalog, record->name, record->path);
+}
+
+/* With the lock. */
+static ps_status check_free(const ps_stored_files *files, const char *name)
+{
+    ps_model_record *old = NULL;
+    ps_status st = ps_catalog_model_get(files->catalog, name, &old);
+    if (st)
+        return st == PS_NOT_FOUND ? PS_OK : st;
+    ps_model_record_free(&old);
+    return ps_fail(PS_ALREADY_EXISTS, "it exists; say that it is to be replaced");
+}
+
+/* With the lock. Who may was looked at when the job was submitted, or the file began to come; since
+ * then somebody else may have made a model of that name. */
+static ps_status check_owner(const ps_stored_files *files, const ps_model_record *record)
+{
+    ps_identity who = {.role = PS_ROLE_SUBMITTER};
+    ps_model_record *old = NULL;
+    ps_status st = ps_catalog_model_get(files->catalog, record->name, &old);
+    if (st)
+        return st == PS_NOT_FOUND ? PS_OK : st;
+    bool others = *old->owner && strcmp(old->owner, record->owner) != 0;
+    if (others &&
+        (ps_identity_parse(ps_slice_str(record->owner), &who) || who.role != PS_ROLE_ADMIN))
+        st = ps_fail(PS_PERMISSION_DENIED,
+                     "it is there by now and belongs to %s; only its owner and an admin may "
+                     "replace or delete it",
+                     old->owner);
+    ps_model_record_free(&old);
+    return st;
+}
+
+/* Afterwards the version of before, or this one if it did not become the model, is collected. */
+static ps_status place(const ps_stored_files *files, const char *incoming, bool replaces,
+                       ps_model_record *record)
+{
+    ps_stored_files_lock();
+    ps_status st = replaces ? check_owner(files, record) : check_free(files, record->name);
+    if (!st)
+        st = publish(files, incoming, record);
+    ps_stored_files_unlock();
+    ps_stored_files_collect(files);
+    return st;
+}
+
+static ps_status write_and_place(const ps_stored_files *files, ps_param_store *store,
+                                 const about *a, ps_model_record *record)
+{
+    char *incoming =
+        ps_asprintf("models/" PS_STORED_INCOMING "job-%llu", (unsigned long long)record->job_id);
+    ps_status st = write_file(files, incoming, store, a, &record->bytes);
+    if (!st) {
+        st = place(files, incoming, true, record);
+        if (st)
+            ps_stored_file_remove(files, incoming);
+    }
+    ps_free(&incoming);
+    return st;
+}
+
+/* The header of the model that the job began from, for its metadata; NULL: there is none. Its
+ * version is the job's, and stays as long as the job does; a damaged file is no reason to lose what
+ * was trained. */
+static ps_status origin_of(const ps_stored_files *files, const ps_job_spec *spec,
+                           const char *version, ps_safetensors **out)
+{
+    int file;
+    if (!*spec->initialize_from)
+        return PS_OK;
+    ps_status st = ps_model_file_open(files, spec->initialize_from, version, &file, NULL);
+    if (!st) {
+        st = read_header(files->disk, file, out);
+        files->disk->close(files->disk->state, file);
+    }
+    if (st != PS_NOT_FOUND && st != PS_CORRUPT)
+        return st ? ps_wrap(st, "model %s", spec->initialize_from) : PS_OK;
+    ps_log_warning("runs", "model=%s goes without the tokenizer that it may have had: %s",
+                   spec->name, ps_error_message());
+    return PS_OK;
+}
+
+static ps_model_record *describe_trained(const ps_stored_files *files, ps_param_store *store,
+                                         const ps_model_trained *from,
+                                         const ps_job_outcome *outcome)
+{
+    ps_buf config = PS_BUF_EMPTY;
+    ps_spec_model_format(from->spec->model, &config);
+    ps_model_record *record = ps_new(ps_model_record);
+    record->name = ps_strdup(from->spec->name);
+    record->config = ps_strdup(ps_buf_cstr(&config));
+    record->job_id = from->job_id;
+    record->owner = ps_strdup(from->owner);
+    record->created_ms = ps_clock_wall_ms(&files->clock);
+    record->has_test = outcome->has_test;
+    record->test_loss = outcome->test_loss;
+    record->test_metrics = outcome->test_metrics;
+    set_tensors(record, ps_param_store_placement(store));
+    ps_buf_free(&config);
+    return record;
+}
+
+ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *store,
+                              const ps_model_trained *from, const ps_job_outcome *outcome)
+{
+    ps_model_record *record = describe_trained(files, store, from, outcome);
+    ps_safetensors *origin = NULL;
+    ps_status st = origin_of(files, from->spec, from->origin, &origin);
+    if (!st)
+        st = write_and_place(files, store, &(about){.config = record->config, .origin = origin},
+                             record);
+    ps_safetensors_free(&origin);
+    if (st)
+        st = ps_wrap(st, "model %s", record->name);
+    ps_model_record_free(&record);
+    return st;
+}
+
+/* ---- adopt: an imported file ---- */
+
+static ps_status copy_tensors(const ps_safetensors *file, ps_model_record *record)
+{
+    record->tensors =
+        ps_try_alloc((file->n_tensors ? file->n_tensors : 1) * sizeof *record->tensors);
+    if (!record->tensors)
+        return ps_fail(PS_NO_MEMORY, "%zu tensors", file->n_tensors);
+    for (size_t i = 0; i < file->n_tensors; i++) {
+        const ps_safetensors_tensor *from = &file->tensors[i];
+        if (from->dtype != PS_SAFETENSORS_F32)
+            return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is %s; psd holds F32", from->name,
+                           ps_safetensors_type_of(from));
+        ps_model_tensor *to = &record->tensors[record->n_tensors++];
+        to->name = ps_strdup(from->name);
+        to->rank = from->n_dims;
+        memcpy(to->shape, from->shape, from->n_dims * sizeof *from->shape);
+        record->parameters += (from->end - from->begin) / sizeof(float);
+    }
+    if (!file->n_tensors)
+        return ps_fail(PS_INVALID_ARGUMENT, "a file without tensors is no model");
+    return PS_OK;
+}
+
+static ps_status choose_config(const ps_safetensors *file, const char *config, char **out)
+{
+    if (!*config)
+        config = ps_safetensors_metadata(file, PS_MODEL_FILE_CONFIG);
+    if (!config)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "the file does not say its architecture (metadata '%s'): give it, as "
+                       "{architecture: mlp, layers: [784, 10]}, or the folder with its config.json",
+                       PS_MODEL_FILE_CONFIG);
+    ps_spec_model *model = NULL;
+    ps_status st = ps_spec_model_parse(ps_slice_str(config), "model", &model);
+    if (st)
+        return st;
+    ps_buf text = PS_BUF_EMPTY;
+    ps_spec_model_format(model, &text);
+    *out = ps_strdup(ps_buf_cstr(&text));
+    ps_buf_free(&text);
+    ps_spec_model_free(&model);
+    return PS_OK;
+}
+
+static ps_status describe_file(const ps_stored_files *files, const char *incoming,
+                               const char *config, ps_model_record *record)
+{
+    int file;
+    ps_safetensors *header = NULL;
+    ps_status st = open_header(files, incoming, &file, &header);
+    if (st) /* what is wrong with it is wrong with the request */
+        return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
+    record->bytes = header->data_start + header->data_bytes;
+    st = choose_config(header, config, &record->config);
+    if (!st)
+        st = copy_tensors(header, record);
+    if (!st)
+        st = ps_model_numbers_check(files->disk, file, header);
+    files->disk->close(files->disk->state, file);
+    ps_safetensors_free(&header);
+    return st;
+}
+
+ps_status ps_model_file_adopt(const ps_stored_files *files, const char *incoming, const char *name,
+                              const char *config, const char *owner, bool replaces,
+                              ps_model_record **out)
+{
+    if (!ps_job_spec_name_ok(name))
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "model name: 1 to 64 of a-z, 0-9, '.', '_', '-', first a letter or digit");
+    ps_model_record *record = ps_new(ps_model_record);
+    record->name = ps_strdup(name);
+    record->owner = ps_strdup(owner);
+    record->created_ms = ps_clock_wall_ms(&files->clock);
+    ps_status st = describe_file(files, incoming, config, record);
+    if (!st)
+        st = place(files, incoming, replaces, record);
+    if (st) {
+        ps_model_record_free(&record);
+        return ps_wrap(st, "model %s", name);
+    }
+    *out = record;
+    return PS_OK;
+}
+
+/* ---- load: a file into parameters ---- */
+
+static ps_status check_shape(const ps_param_tensor *have, const ps_safetensors_tensor *stored)
+{
+    if (!stored)
+        return ps_fail(PS_FAILED_PRECONDITION, "it has no tensor %s", have->name);
+    if (stored->n_dims != have->rank ||
+        memcmp(stored->shape, have->shape, have->rank * sizeof *have->shape) != 0)
+        return ps_fail(PS_FAILED_PRECONDITION, "tensor %s has another shape there", have->name);
+    return PS_OK;
+}
+
+/* The file is read from front to back: its tensors are in the order of their data. */
+static ps_status load_tensor(const ps_stored_files *files, int file, ps_param_store *store,
+                             uint32_t id, uint64_t bytes, uint8_t *copy)
+{
+    for (uint64_t at = 0; at < bytes;) {
+        size_t now = bytes - at < COPY_BYTES ? (size_t)(bytes - at) : COPY_BYTES;
+        ps_status st = ps_disk_read_full(files->disk, file, copy, now);
+        if (!st)
+            st = ps_param_import(store, id, at / sizeof(float), (const ps_wire_float *)copy,
+                                 now / sizeof(float));
+        if (st)
+            return st;
+        at += now;
+    }
+    return PS_OK;
+}
+
+static ps_status load_all(const ps_stored_files *files, int file, const ps_safetensors *header,
+                          ps_param_store *store)
+{
+    const ps_placement *placement = ps_param_store_placement(store);
+    for (size_t i = 0; i < placement->n_tensors; i++) {
+        const ps_param_tensor *t = &placement->tensors[i];
+        ps_status st = check_shape(t, ps_safetensors_find(header, t->name));
+        if (st)
+            return st;
+    }
+    if (header->n_tensors != placement->n_tensors)
+        return ps_fail(PS_FAILED_PRECONDITION, "it has %zu tensors, the job %zu", header->n_tensors,
+                       placement->n_tensors);
+    uint8_t *copy = ps_try_alloc_raw(COPY_BYTES);
+    if (!copy)
+        return ps_fail(PS_NO_MEMORY, "a buffer of 1 MiB");
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < header->n_tensors; i++) {
+        uint32_t id;
+        st = ps_placement_find(placement, header->tensors[i].name, &id);
+        if (!st)
+            st = load_tensor(files, file, store, id,
+                             header->tensors[i].end - header->tensors[i].begin, copy);
+    }
+    ps_free(&copy);
+    return st;
+}
+
+ps_status ps_model_file_open(const ps_stored_files *files, const char *name, const char *version,
+                             int *file, char **opened)
+{
+    ps_model_record *record = NULL;
+    ps_stored_files_lock();
+    ps_status st = ps_catalog_model_version(files->catalog, name, version, &record);
+    if (!st)
+        st = ps_stored_file_open(files, record->path, file);
+    ps_stored_files_unlock();
+    if (!st && opened)
+        *opened = ps_strdup(record->path);
+    ps_model_record_free(&record);
+    return st;
+}
+
+ps_status ps_model_file_load(const ps_stored_files *files, const char *name, const char *version,
+                             ps_param_store *store)
+{
+    int file;
+    ps_safetensors *header = NULL;
+    ps_status st = ps_model_file_open(files, name, version, &file, NULL);
+    if (st)
+        return ps_wrap(st, "model %s", name);
+    st = read_header(files->disk, file, &header);
+    if (!st)
+        st = load_all(files, file, header, store);
+    files->disk->close(files->disk->state, file);
+    ps_safetensors_free(&header);
+    return st ? ps_wrap(st, "model %s", name) : PS_OK;
+}
+
+ps_status ps_model_file_delete(const ps_stored_files *files, const char *name)
+{
+    ps_stored_files_lock();
+    ps_status st = ps_catalog_model_delete(files->catalog, name);
+    ps_stored_files_unlock();
+    ps_stored_files_collect(files);
+    return st;
+}

@@ -1,0 +1,50 @@
+/* model_file: stored models: from parameters to a safetensors file and a row of the catalog, and
+ * back. How file and row are kept together is in stored_file.h: after any failure, and a crash, the
+ * model of before is still there. All of it blocks: off the loop. Any thread.
+ */
+#ifndef PS_FILES_MODEL_FILE_H
+#define PS_FILES_MODEL_FILE_H
+
+#include "common/base/disk.h"
+#include "common/conf/job_spec.h"
+#include "server/catalog/models.h"
+#include "server/files/stored_file.h"
+#include "server/params/param_store.h"
+#include "server/sched/sched.h"
+
+/* What a trained model is to be. */
+typedef struct ps_model_trained {
+    uint64_t job_id;
+    const char *owner;       /* who submitted the job */
+    const ps_job_spec *spec; /* with its model */
+    const char *origin;      /* the version of spec->initialize_from; "": none */
+} ps_model_trained;
+
+/* The store's tensors become model spec->name of this job, with the metadata (a tokenizer, say) of
+ * the model it began from. */
+PS_MUST_CHECK ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *store,
+                                            const ps_model_trained *from,
+                                            const ps_job_outcome *outcome);
+/* A file that is complete, and on disk, at data_dir/incoming becomes the model, under a name of its
+ * own, of this owner; its header is read again, and its numbers, which must be finite. config "":
+ * taken from the file's metadata. replaces false: PS_ALREADY_EXISTS when the name is taken.
+ * PS_INVALID_ARGUMENT: not a model that psd can hold (which tensor, why). On failure incoming is
+ * the caller's to remove; it may be gone. */
+PS_MUST_CHECK ps_status ps_model_file_adopt(const ps_stored_files *files, const char *incoming,
+                                            const char *name, const char *config, const char *owner,
+                                            bool replaces, ps_model_record **out);
+/* For reading, from the start: this version of the model, "": the one that the name means now.
+ * *opened (may be NULL) is which it is, freed by the caller. PS_NOT_FOUND. What was opened stays
+ * whole though the model be replaced. */
+PS_MUST_CHECK ps_status ps_model_file_open(const ps_stored_files *files, const char *name,
+                                           const char *version, int *file, char **opened);
+/* Fills the store with the values of a stored model, which must have the same tensors. */
+PS_MUST_CHECK ps_status ps_model_file_load(const ps_stored_files *files, const char *name,
+                                           const char *version, ps_param_store *store);
+/* The name means nothing any more; the file stays until no job uses it. */
+PS_MUST_CHECK ps_status ps_model_file_delete(const ps_stored_files *files, const char *name);
+
+/* Key of the file's metadata that holds the architecture. */
+#define PS_MODEL_FILE_CONFIG "psd.model"
+
+#endif

@@ -1,0 +1,189 @@
+/* Happy path: a rename and an fsync of the folder. The rename is undone when the folder cannot be
+ * synced, so that a failed call changes nothing. */
+#include "server/files/stored_file.h"
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+#include "server/catalog/models.h"
+
+#include <pthread.h>
+#include <string.h>
+
+/* One for the process, as there is one catalog: changes of rows are rare. */
+static pthread_mutex_t rows = PTHREAD_MUTEX_INITIALIZER;
+
+void ps_stored_files_lock(void)
+{
+    pthread_mutex_lock(&rows);
+}
+
+void ps_stored_files_unlock(void)
+{
+    pthread_mutex_unlock(&rows);
+}
+
+char *ps_stored_file_full(const ps_stored_files *files, const char *path)
+{
+    return ps_asprintf("%s/%s", files->data_dir, path);
+}
+
+static ps_status rename_durably(const ps_disk *disk, const char *from, const char *to,
+                                const char *folder)
+{
+    ps_status st = disk->rename(disk->state, from, to);
+    if (st)
+        return st;
+    st = disk->sync_folder(disk->state, folder);
+    if (!st)
+        return PS_OK;
+    ps_error error;
+    ps_error_save(&error, st);
+    (void)!disk->rename(disk->state, to, from);
+    return ps_error_raise(&error);
+}
+
+char *ps_stored_file_name(const char *folder, const char *stem, const char *suffix)
+{
+    return ps_asprintf("%s/%s.%016llx%s", folder, stem, (unsigned long long)ps_rng_entropy(),
+                       suffix);
+}
+
+ps_status ps_stored_file_move(const ps_stored_files *files, const char *incoming, const char *path)
+{
+    char *from = ps_stored_file_full(files, incoming);
+    char *to = ps_stored_file_full(files, path);
+    char *folder = ps_stored_file_full(files, path);
+    *strrchr(folder, '/') = '\0';
+    ps_status st = rename_durably(files->disk, from, to, folder);
+    ps_free(&from);
+    ps_free(&to);
+    ps_free(&folder);
+    return st;
+}
+
+ps_status ps_stored_file_open(const ps_stored_files *files, const char *path, int *file)
+{
+    char *full = ps_stored_file_full(files, path);
+    ps_status st = files->disk->open(files->disk->state, full, PS_DISK_READ, file);
+    ps_free(&full);
+    return st;
+}
+
+bool ps_stored_file_remove(const ps_stored_files *files, const char *path)
+{
+    char *full = ps_stored_file_full(files, path);
+    ps_error before; /* of the caller, who is perhaps about to tell it */
+    ps_error_save(&before, PS_UNKNOWN);
+    ps_status st = files->disk->unlink(files->disk->state, full);
+    bool gone = !st || st == PS_NOT_FOUND;
+    if (!gone)
+        ps_log_warning("files", "no longer needed, but stays: %s", ps_error_message());
+    (void)ps_error_raise(&before);
+    ps_free(&full);
+    return gone;
+}
+
+/* ---- versions that nobody needs ---- */
+
+/* With the lock. */
+static ps_status collect_all(const ps_stored_files *files)
+{
+    char *path = ps_strdup("");
+    ps_status st = PS_OK;
+    while (!st) {
+        char *next = NULL;
+        st = ps_catalog_model_unused(files->catalog, path, &next);
+        ps_free(&path);
+        path = next;
+        if (!st && ps_stored_file_remove(files, path))
+            st = ps_catalog_model_forget(files->catalog, path);
+    }
+    ps_free(&path);
+    return st == PS_END ? PS_OK : st;
+}
+
+void ps_stored_files_collect(const ps_stored_files *files)
+{
+    ps_error before;
+    ps_error_save(&before, PS_UNKNOWN);
+    ps_stored_files_lock();
+    ps_status st = collect_all(files);
+    ps_stored_files_unlock();
+    if (st)
+        ps_log_warning("files", "models that are no longer needed stay: %s", ps_error_message());
+    (void)ps_error_raise(&before);
+}
+
+/* ---- after a crash ---- */
+
+typedef struct names {
+    char **list;
+    size_t n, capacity;
+} names;
+
+static void collect(void *user, const char *name)
+{
+    names *found = user;
+    if (found->n == found->capacity) {
+        found->capacity = found->capacity ? 2 * found->capacity : 16;
+        found->list = ps_realloc(found->list, found->capacity * sizeof *found->list);
+    }
+    found->list[found->n++] = ps_strdup(name);
+}
+
+static void free_names(names *found)
+{
+    for (size_t i = 0; i < found->n; i++)
+        ps_free(&found->list[i]);
+    ps_free(&found->list);
+}
+
+static bool begins(const char *name, const char *with)
+{
+    return strncmp(name, with, strlen(with)) == 0;
+}
+
+static bool ends(const char *name, const char *with)
+{
+    size_t a = strlen(name), b = strlen(with);
+    return a >= b && strcmp(name + a - b, with) == 0;
+}
+
+/* Files that the catalog does not know are somebody's to look at. */
+static ps_status look_at_stranger(const ps_stored_files *files, const char *path)
+{
+    bool known = true;
+    ps_status st = ps_catalog_model_known(files->catalog, path, &known);
+    if (!st && !known)
+        ps_log_warning("files", "%s/%s is no model's: import it, or remove it", files->data_dir,
+                       path);
+    return st;
+}
+
+static ps_status sweep(const ps_stored_files *files, const char *folder, bool models)
+{
+    names found = {0};
+    char *full = ps_stored_file_full(files, folder);
+    ps_status st = files->disk->list(files->disk->state, full, collect, &found);
+    for (size_t i = 0; !st && i < found.n; i++) {
+        char *path = ps_asprintf("%s/%s", folder, found.list[i]);
+        if (begins(found.list[i], PS_STORED_INCOMING)) {
+            ps_log_notice("files", "removed %s, which psd had not finished to write", path);
+            (void)ps_stored_file_remove(files, path);
+        } else if (models && ends(found.list[i], ".safetensors")) {
+            st = look_at_stranger(files, path);
+        }
+        ps_free(&path);
+    }
+    ps_free(&full);
+    free_names(&found);
+    return st;
+}
+
+ps_status ps_stored_files_sweep(const ps_stored_files *files)
+{
+    ps_stored_files_collect(files);
+    ps_status st = sweep(files, "models", true);
+    return st ? st : sweep(files, "artifacts", false);
+}

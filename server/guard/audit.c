@@ -1,0 +1,278 @@
+/* audit: events into JSON lines.
+ *
+ * Happy path: the source's bucket has a token, the line is built and appended with one write(2)
+ * under the lock. A full disk or a short write costs that line only: what was cut is ended by the
+ * newline that starts the next one. */
+#include "server/guard/audit.h"
+
+#include "common/base/buf.h"
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+#include "common/base/text.h"
+#include "common/json/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SOURCES         64 /* buckets; sources that share one share its tokens */
+#define REPORT_EVERY_NS (10ull * 1000000000ull)
+
+/* Refusals cost an attacker nothing; what is allowed has an identity to answer for it. */
+enum { LIMIT_REFUSED, LIMIT_OTHER, LIMIT_COUNT };
+static const struct {
+    double burst, per_second;
+} limits[LIMIT_COUNT] = {
+    [LIMIT_REFUSED] = {20, 1},
+    [LIMIT_OTHER] = {1000, 100},
+};
+
+typedef struct bucket {
+    double tokens;
+    uint64_t at_ns;
+} bucket;
+
+struct ps_audit {
+    pthread_mutex_t lock; /* guards all below */
+    int fd;
+    char *path;
+    const ps_clock *clock;
+    uint64_t hash_seed; /* so that nobody can aim at another's bucket */
+    bucket buckets[LIMIT_COUNT][SOURCES];
+    uint64_t unreported; /* suppressed since the last line that said so */
+    uint64_t reported_ns;
+    bool cut;     /* the last write was short: start with a newline */
+    bool failing; /* the log knows */
+    ps_audit_stats stats;
+};
+
+/* Non-blocking, for a pipe or a terminal that nobody reads: calls must not stand still for it, and
+ * open makes an open file of its own, so that nobody else notices. */
+static ps_status open_file(const char *path, int *out)
+{
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
+    if (fd < 0 && errno == ENXIO)
+        return ps_fail(PS_FAILED_PRECONDITION, "audit log %s: a pipe that nobody reads", path);
+    if (fd < 0)
+        return ps_fail_errno(errno, "audit log %s", path);
+    *out = fd;
+    return PS_OK;
+}
+
+ps_status ps_audit_open(const char *path, const ps_clock *clock, ps_audit **out)
+{
+    int fd = -1;
+    ps_status st = open_file(path, &fd);
+    if (st)
+        return st;
+    ps_audit *audit = ps_new(ps_audit);
+    pthread_mutex_init(&audit->lock, NULL);
+    audit->fd = fd;
+    audit->path = ps_strdup(path);
+    audit->clock = clock;
+    audit->hash_seed = ps_rng_entropy();
+    audit->reported_ns = ps_clock_ns(clock);
+    for (int kind = 0; kind < LIMIT_COUNT; kind++)
+        for (int i = 0; i < SOURCES; i++)
+            audit->buckets[kind][i] =
+                (bucket){.tokens = limits[kind].burst, .at_ns = audit->reported_ns};
+    *out = audit;
+    return PS_OK;
+}
+
+static void put_time(ps_json_writer *w, int64_t wall_ms)
+{
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm utc = {0};
+    char text[64];
+    (void)gmtime_r(&seconds, &utc);
+    size_t n = strftime(text, sizeof text - 8, "%Y-%m-%dT%H:%M:%S", &utc);
+    (void)snprintf(text + n, sizeof text - n, ".%03dZ", (int)(wall_ms % 1000));
+    ps_json_put_string(w, "time", text);
+}
+
+/* The writer escapes what JSON must; of the rest a terminal must not obey anything. */
+static void put_text(ps_json_writer *w, const char *key, const char *text)
+{
+    char safe[PS_AUDIT_TEXT_MAX];
+    size_t n = 0;
+    if (!text)
+        return;
+    size_t len = strlen(text);
+    for (size_t at = 0, bytes; at < len; at += bytes) {
+        bool fit;
+        bytes = ps_text_character(text + at, len - at, &fit);
+        bool keeps = fit || (unsigned char)text[at] < ' ';
+        if (n + (keeps ? bytes : 1) > sizeof safe)
+            break;
+        if (keeps)
+            memcpy(safe + n, text + at, bytes);
+        else
+            safe[n] = '?';
+        n += keeps ? bytes : 1;
+    }
+    ps_json_key(w, key);
+    ps_json_string_n(w, ps_slice_of(safe, n));
+}
+
+static void build_line(const ps_audit *audit, const ps_audit_event *e, ps_buf *line)
+{
+    static const char *const outcomes[] = {"allowed", "refused", "failed"};
+    char identity[PS_IDENTITY_TEXT_MAX];
+    ps_json_writer w = ps_json_writer_to(line);
+    ps_json_object(&w);
+    put_time(&w, ps_clock_wall_ms(audit->clock));
+    put_text(&w, "event", e->event);
+    put_text(&w, "address", e->address);
+    put_text(&w, "identity", e->identity ? ps_identity_format(e->identity, identity) : NULL);
+    put_text(&w, "call", e->call);
+    ps_json_put_string(&w, "outcome", outcomes[e->outcome]);
+    put_text(&w, "reason", e->reason);
+    ps_json_object_end(&w);
+    ps_buf_putc(line, '\n');
+}
+
+/* Locked. */
+static void append(ps_audit *audit, ps_buf *line)
+{
+    ps_buf ended = PS_BUF_EMPTY;
+    if (audit->cut) {
+        ps_buf_putc(&ended, '\n');
+        ps_buf_append(&ended, line->data, line->len);
+        line = &ended;
+    }
+    ssize_t n;
+    do
+        n = write(audit->fd, line->data, line->len);
+    while (n < 0 && errno == EINTR);
+    bool whole = n == (ssize_t)line->len;
+    if (!whole && !audit->failing)
+        ps_log_error("audit", "cannot write to %s: %s; refusals and actions go unrecorded",
+                     audit->path,
+                     n >= 0            ? "no space left"
+                     : errno == EAGAIN ? "nobody reads it"
+                                       : strerror(errno));
+    if (n > 0)
+        audit->cut = !whole;
+    audit->failing = !whole;
+    if (whole)
+        audit->stats.written++;
+    else
+        audit->stats.failed++;
+    ps_buf_free(&ended);
+}
+
+/* Locked. `now` or later: closing does not wait. */
+static void report_suppressed(ps_audit *audit, bool now)
+{
+    uint64_t t = ps_clock_ns(audit->clock);
+    if (!audit->unreported || (!now && t - audit->reported_ns < REPORT_EVERY_NS))
+        return;
+    ps_buf line = PS_BUF_EMPTY;
+    ps_json_writer w = ps_json_writer_to(&line);
+    ps_json_object(&w);
+    put_time(&w, ps_clock_wall_ms(audit->clock));
+    ps_json_put_string(&w, "event", "suppressed");
+    ps_json_put_uint(&w, "count", audit->unreported);
+    ps_json_put_string(&w, "reason", "too many lines of the same source");
+    ps_json_object_end(&w);
+    ps_buf_putc(&line, '\n');
+    append(audit, &line);
+    ps_buf_free(&line);
+    audit->unreported = 0;
+    audit->reported_ns = t;
+}
+
+/* FNV-1a of the address without its port, seeded; then MurmurHash3's finaliser, because FNV alone
+ * hardly spreads texts that differ in their last character, as neighbours in a network do. */
+static size_t source_of(const ps_audit *audit, const char *address)
+{
+    uint64_t hash = 14695981039346656037ull ^ audit->hash_seed;
+    const char *port = address ? strrchr(address, ':') : NULL;
+    for (const char *c = address; c && *c && c != port; c++)
+        hash = (hash ^ (uint8_t)*c) * 1099511628211ull;
+    hash = (hash ^ (hash >> 33)) * 0xff51afd7ed558ccdull;
+    return (size_t)((hash ^ (hash >> 33)) % SOURCES);
+}
+
+/* Locked. A token bucket: refilled by time, one a line. */
+static bool may_write(ps_audit *audit, const ps_audit_event *event)
+{
+    int kind = event->outcome == PS_AUDIT_REFUSED ? LIMIT_REFUSED : LIMIT_OTHER;
+    bucket *b = &audit->buckets[kind][source_of(audit, event->address)];
+    uint64_t now = ps_clock_ns(audit->clock);
+    b->tokens += (double)(now - b->at_ns) / 1e9 * limits[kind].per_second;
+    if (b->tokens > limits[kind].burst)
+        b->tokens = limits[kind].burst;
+    b->at_ns = now;
+    if (b->tokens < 1)
+        return false;
+    b->tokens -= 1;
+    return true;
+}
+
+void ps_audit_write(ps_audit *audit, const ps_audit_event *event)
+{
+    if (!audit)
+        return;
+    ps_buf line = PS_BUF_EMPTY;
+    pthread_mutex_lock(&audit->lock);
+    report_suppressed(audit, false);
+    if (may_write(audit, event)) {
+        build_line(audit, event, &line);
+        append(audit, &line);
+    } else {
+        audit->unreported++;
+        audit->stats.suppressed++;
+    }
+    pthread_mutex_unlock(&audit->lock);
+    ps_buf_free(&line);
+}
+
+void ps_audit_tick(ps_audit *audit)
+{
+    if (!audit)
+        return;
+    pthread_mutex_lock(&audit->lock);
+    report_suppressed(audit, false);
+    pthread_mutex_unlock(&audit->lock);
+}
+
+ps_status ps_audit_reopen(ps_audit *audit)
+{
+    int fd = -1;
+    ps_status st = open_file(audit->path, &fd);
+    if (st)
+        return st;
+    pthread_mutex_lock(&audit->lock);
+    int old = audit->fd;
+    audit->fd = fd;
+    audit->cut = audit->failing = false;
+    pthread_mutex_unlock(&audit->lock);
+    close(old);
+    return PS_OK;
+}
+
+void ps_audit_get_stats(ps_audit *audit, ps_audit_stats *out)
+{
+    pthread_mutex_lock(&audit->lock);
+    *out = audit->stats;
+    pthread_mutex_unlock(&audit->lock);
+}
+
+void ps_audit_close(ps_audit **audit)
+{
+    ps_audit *a = *audit;
+    if (!a)
+        return;
+    report_suppressed(a, true);
+    close(a->fd);
+    pthread_mutex_destroy(&a->lock);
+    ps_free(&a->path);
+    ps_free(audit);
+}

@@ -1,0 +1,106 @@
+#include "server/runs/plan_store.h"
+
+#include "common/base/mem.h"
+
+#include <string.h>
+
+static ps_status map_init(Psd__V1__Initializer initializer, ps_param_init *out)
+{
+    switch (initializer) {
+    case PSD__V1__INITIALIZER__INITIALIZER_ZEROS:
+        *out = PS_PARAM_ZEROS;
+        return PS_OK;
+    case PSD__V1__INITIALIZER__INITIALIZER_ONES:
+        *out = PS_PARAM_ONES;
+        return PS_OK;
+    case PSD__V1__INITIALIZER__INITIALIZER_UNIFORM:
+        *out = PS_PARAM_UNIFORM;
+        return PS_OK;
+    case PSD__V1__INITIALIZER__INITIALIZER_NORMAL:
+        *out = PS_PARAM_NORMAL;
+        return PS_OK;
+    default:
+        return ps_fail(PS_INVALID_ARGUMENT, "initializer %d is not known", (int)initializer);
+    }
+}
+
+/* A worker of before there were roles says none: then all decay, as they did. */
+static bool decays(Psd__V1__ParameterRole role, const ps_spec_optimizer *optimizer)
+{
+    return optimizer->decay_bias_and_norm ||
+           (role != PSD__V1__PARAMETER_ROLE__PARAMETER_ROLE_BIAS &&
+            role != PSD__V1__PARAMETER_ROLE__PARAMETER_ROLE_NORM);
+}
+
+static ps_status map_tensor(const Psd__V1__TensorPlan *plan, const ps_spec_optimizer *optimizer,
+                            ps_param_plan *out)
+{
+    if (plan->n_shape > PS_PARAM_DIMS_MAX)
+        return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: %zu dimensions, at most %d", plan->name,
+                       plan->n_shape, PS_PARAM_DIMS_MAX);
+    out->name = plan->name;
+    out->rank = (unsigned)plan->n_shape;
+    if (plan->n_shape) /* a scalar has no shape to copy */
+        memcpy(out->shape, plan->shape, plan->n_shape * sizeof *out->shape);
+    out->scale = plan->scale;
+    out->undecayed = !decays(plan->role, optimizer);
+    ps_status st = map_init(plan->initializer, &out->init);
+    return st ? ps_wrap(st, "tensor %s", plan->name) : PS_OK;
+}
+
+static ps_schedule_kind map_schedule(unsigned name)
+{
+    switch ((ps_spec_schedule)name) {
+    case PS_SPEC_LINEAR:
+        return PS_SCHEDULE_LINEAR;
+    case PS_SPEC_COSINE:
+        return PS_SCHEDULE_COSINE;
+    case PS_SPEC_CONSTANT:
+        break;
+    }
+    return PS_SCHEDULE_CONSTANT;
+}
+
+static void map_training(const ps_job_spec *spec, uint64_t rows, ps_param_config *out)
+{
+    const ps_spec_train *train = spec->train;
+    out->seed = (uint64_t)train->seed;
+    out->column_blocks = (uint32_t)spec->column_blocks;
+    out->rows = rows;
+    out->epochs = (uint32_t)train->epochs;
+    out->consistency = train->consistency.mode;
+    out->clip_norm = train->clip_norm;
+    out->optimizer = (ps_optimizer_config){
+        .name = train->optimizer.name,
+        .learning_rate = train->optimizer.learning_rate,
+        .momentum = train->optimizer.momentum,
+        .nesterov = train->optimizer.nesterov,
+        .beta1 = train->optimizer.beta1,
+        .beta2 = train->optimizer.beta2,
+        .epsilon = train->optimizer.epsilon,
+        .weight_decay = train->optimizer.weight_decay,
+    };
+    out->schedule = (ps_schedule){
+        .kind = map_schedule(train->schedule.name),
+        .warmup_steps = (uint64_t)train->schedule.warmup_steps,
+        .final_factor = train->schedule.final_factor,
+    };
+}
+
+ps_status ps_store_create(const ps_job_spec *spec, const Psd__V1__PlanResult *plan,
+                          uint64_t push_bytes, ps_param_store **out)
+{
+    ps_param_config config = {.push_bytes = push_bytes};
+    ps_param_plan *plans = ps_alloc_array(plan->n_tensors, sizeof *plans);
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < plan->n_tensors; i++)
+        st = map_tensor(plan->tensors[i], &spec->train->optimizer, &plans[i]);
+    if (!st) {
+        config.plans = plans;
+        config.n_plans = plan->n_tensors;
+        map_training(spec, plan->train_rows, &config);
+        st = ps_param_store_create(&config, out);
+    }
+    ps_free(&plans);
+    return st;
+}

@@ -1,0 +1,213 @@
+/* Jobs on a stored model: evaluate, predict and generate. One task: over all the rows; psd does not
+ * know how many there are, so the task's row_end is 0, which means to the end; or the rows that the
+ * job asks for. A predict task
+ * leaves its artifact, predictions.jsonl, with psd before it answers. A generate task says tokens
+ * while it runs; when its worker is lost the next one goes on behind what was said, so nothing that
+ * somebody has read is taken back. A restart of psd begins the task anew.
+ *
+ * The model is of the version of the job's submission, whatever is done to it meanwhile.
+ *
+ * Fails: the model does not exist (at submission) or cannot do it, the task fails three times or
+ * says that no other worker would do better. */
+#include "common/base/mem.h"
+#include "server/sched/core.h"
+#include "server/sched/kinds/result.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+typedef struct work {
+    ps_task_kind task;
+    bool out;
+    ps_piece piece;
+    uint64_t samples; /* reported */
+} work;
+
+static const char artifact_name[] = "predictions.jsonl";
+
+static ps_status check_prompt(const ps_spec_generate *how, const ps_spec_model *model)
+{
+    if (!ps_spec_model_is_language(model))
+        return ps_fail(PS_INVALID_ARGUMENT, "architecture %s says no tokens; gpt2 and llama do",
+                       model->architecture);
+    if (how->n_prompt > (size_t)model->context_length)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "the prompt has %zu tokens, the model's context is %" PRId64
+                       "; shorten the prompt",
+                       how->n_prompt, model->context_length);
+    for (size_t i = 0; i < how->n_prompt; i++)
+        if (how->prompt[i] >= model->vocab_size)
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "generate.prompt[%zu]: token %" PRId64 ", the vocabulary has %" PRId64
+                           "; is it this model's tokenizer?",
+                           i, how->prompt[i], model->vocab_size);
+    return PS_OK;
+}
+
+static ps_status check_generate(const ps_job_spec *spec, const ps_spec_model *model)
+{
+    ps_status st = check_prompt(spec->generate, model);
+    return st ? ps_wrap(st, "model %s", spec->model_name) : PS_OK;
+}
+
+static void start_as(ps_job *job, ps_task_kind task)
+{
+    work *w = ps_new(work);
+    w->task = task;
+    w->piece.begin = (uint64_t)job->spec->rows.begin;
+    w->piece.end = (uint64_t)job->spec->rows.end;
+    job->work = w;
+}
+
+static void start_evaluate(ps_job *job)
+{
+    start_as(job, PS_TASK_EVALUATE);
+}
+
+static void start_predict(ps_job *job)
+{
+    start_as(job, PS_TASK_PREDICT);
+}
+
+static void start_generate(ps_job *job)
+{
+    start_as(job, PS_TASK_GENERATE);
+    job->record->progress.samples_total = (uint64_t)job->spec->generate->max_tokens;
+}
+
+static void work_free(void *of)
+{
+    free(of);
+}
+
+static bool next(ps_job *job, ps_worker *worker, ps_lease *task)
+{
+    work *w = job->work;
+    bool avoided =
+        strcmp(w->piece.avoid, worker->name) == 0 && ps_worker_others(worker, job->sched, w->task);
+    if (w->out || avoided || w->piece.ready_ns > ps_core_now(job->sched) ||
+        !ps_worker_does(worker, w->task))
+        return false;
+    w->out = true;
+    task->kind = w->task;
+    task->piece = w->piece;
+    return true;
+}
+
+static void progress(ps_job *job, ps_lease *lease, const Psd__V1__TaskProgress *report)
+{
+    work *w = job->work;
+    w->samples += report->samples;
+    if (report->rows_total) /* a worker's word; show() keeps the two in order */
+        job->record->progress.samples_total = report->rows_total;
+    ps_meter_rows(&job->meter, ps_core_now(job->sched), report->samples);
+    ps_job_changed(job);
+}
+
+static void done(ps_job *job, ps_lease *lease, const Psd__V1__TaskResult *result)
+{
+    work *w = job->work;
+    const Psd__V1__EvaluateResult *e = result->evaluate;
+    Psd__V1__Progress *p = &job->record->progress;
+    bool predicts = w->task == PS_TASK_PREDICT;
+    if (!predicts && (!e || e->samples == 0)) {
+        ps_job_fail(job, "worker %s: an evaluate task without a result", lease->worker->name);
+        return;
+    }
+    if (e)
+        w->samples = p->samples_total = e->samples;
+    if (!predicts) {
+        p->has_test = true;
+        p->test_loss = e->loss;
+        job->record->test_metrics.count = 0;
+        ps_metric_list_add_messages(&job->record->test_metrics, e->metrics, e->n_metrics);
+    }
+    ps_buf json = PS_BUF_EMPTY;
+    double seconds = (double)(ps_core_now(job->sched) - job->began_ns) / 1e9;
+    ps_result_model_task(e, seconds, predicts ? artifact_name : NULL, &json);
+    ps_job_move(job, PS_JOB_DONE, "", ps_buf_cstr(&json));
+    ps_buf_free(&json);
+}
+
+static void output(ps_job *job, ps_lease *lease, const Psd__V1__Output *more)
+{
+    work *w = job->work;
+    size_t n = ps_output_add(&job->output, more, (size_t)job->spec->generate->max_tokens);
+    w->samples = job->output.n;
+    lease->piece.losses = 0;
+    ps_meter_rows(&job->meter, ps_core_now(job->sched), n);
+    if (n)
+        ps_watch_wake(job);
+}
+
+static void generated(ps_job *job, ps_lease *lease, const Psd__V1__TaskResult *result)
+{
+    const Psd__V1__GenerateResult *g = result->generate;
+    if (!g || g->tokens != job->output.n) {
+        ps_job_fail(job, "worker %s: a generate task whose tokens have not all come",
+                    lease->worker->name);
+        return;
+    }
+    job->record->progress.samples_total = job->output.n;
+    ps_buf json = PS_BUF_EMPTY;
+    double seconds = (double)(ps_core_now(job->sched) - job->began_ns) / 1e9;
+    ps_result_generate(g, &job->output, job->spec->generate->n_prompt, seconds, &json);
+    ps_job_move(job, PS_JOB_DONE, "", ps_buf_cstr(&json));
+    ps_buf_free(&json);
+}
+
+static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
+{
+    work *w = job->work;
+    if (!ps_job_kind_retry(job, lease, failed, message))
+        return;
+    w->piece = lease->piece;
+    w->out = false;
+    w->samples = job->output.n; /* none but of generate */
+}
+
+static void show(ps_job *job)
+{
+    const work *w = job->work;
+    Psd__V1__Progress *p = &job->record->progress;
+    p->samples = w->samples;
+    if (p->samples_total && p->samples > p->samples_total)
+        p->samples_total = p->samples;
+}
+
+const ps_job_kind ps_job_kind_evaluate = {
+    .name = "evaluate",
+    .inference = true,
+    .start = start_evaluate,
+    .free = work_free,
+    .next = next,
+    .progress = progress,
+    .done = done,
+    .back = back,
+    .show = show,
+};
+
+const ps_job_kind ps_job_kind_predict = {
+    .name = "predict",
+    .inference = true,
+    .start = start_predict,
+    .free = work_free,
+    .next = next,
+    .progress = progress,
+    .done = done,
+    .back = back,
+    .show = show,
+};
+
+const ps_job_kind ps_job_kind_generate = {
+    .name = "generate",
+    .inference = true,
+    .check = check_generate,
+    .start = start_generate,
+    .free = work_free,
+    .next = next,
+    .output = output,
+    .done = generated,
+    .back = back,
+    .show = show,
+};

@@ -1,0 +1,44 @@
+/* kind_train: what a training job knows of itself, for kind_train.c and for the bytes of it that go
+ * into checkpoints (kind_train_progress.c). Under the scheduler's mutex. */
+#ifndef PS_SCHED_KINDS_KIND_TRAIN_H
+#define PS_SCHED_KINDS_KIND_TRAIN_H
+
+#include "common/format/metric_list.h"
+#include "server/sched/kinds/epoch_means.h"
+#include "server/sched/kinds/epoch_rows.h"
+#include "server/sched/kinds/job_kind.h"
+
+typedef enum ps_train_phase {
+    PS_PLANNING,
+    PS_CREATING,
+    PS_TRAINING,
+    PS_FINISHING,
+} ps_train_phase;
+
+typedef struct ps_train {
+    ps_train_phase phase;
+    ps_piece plan; /* of the plan task: failures, ready_ns, avoid */
+    bool plan_out; /* a worker has it */
+    uint64_t test_rows;
+    ps_rows rows;   /* set from PS_TRAINING on */
+    double seconds; /* of running, in processes before this one */
+    /* evaluation: epochs before `evaluated` need none any more */
+    uint32_t evaluated;
+    bool evaluate_out;
+    ps_piece evaluate; /* epoch, failures, ready_ns, avoid of the one that waits or is out */
+    bool has_test;
+    double test_loss;
+    ps_metric_list test_metrics;
+    ps_epoch_means means;
+    char *settled; /* as ps_train_read found it; then it is ps_job.settled */
+} ps_train;
+
+bool ps_train_is_bsp(const ps_job *job);
+double ps_train_seconds(const ps_job *job); /* of running, in all processes */
+
+/* The hook `save` of the kind: PS_FAILED_PRECONDITION before there are parameters. */
+PS_MUST_CHECK ps_status ps_train_save(ps_job *job, ps_buf *blob);
+/* Into a fresh struct; phase and rows.per_task are the caller's. PS_CORRUPT. */
+PS_MUST_CHECK ps_status ps_train_read(const ps_job *job, ps_slice blob, ps_train *out);
+
+#endif
