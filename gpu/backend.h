@@ -1,9 +1,9 @@
 /* backend: the seam between what is computed (layers, models) and where (CPU, CUDA).
  *
- * A backend is one row of gpu/registry.c and one table of functions (gpu/ops.h). An operation
- * is enqueued on a stream and returns at once; nothing it reads or writes may be touched by the
- * host before the stream (or an event recorded after it) is synchronised. On the CPU everything is
- * done when the call returns, and streams and events only keep errors.
+ * A backend is one row of gpu/backends/registry.c and one table of functions (gpu/ops.h). An
+ * operation is enqueued on a stream and returns at once; nothing it reads or writes may be touched
+ * by the host before the stream (or an event recorded after it) is synchronised. On the CPU
+ * everything is done when the call returns, and streams and events only keep errors.
  *
  * Failing: an operation cannot fail at its call. The first failure (a launch refused, a device
  * lost) stays with the stream, everything enqueued on it afterwards is skipped, and the next

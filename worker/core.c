@@ -3,10 +3,10 @@
 #include "worker/core.h"
 
 #include "common/base/mem.h"
-#include "worker/agent.h"
-#include "worker/attach.h"
-#include "worker/job_kind.h"
+#include "worker/link/agent.h"
+#include "worker/link/attach.h"
 #include "worker/task.h"
+#include "worker/tasks/task_kind.h"
 
 struct ps_worker_core {
     ps_worker_core_options o;

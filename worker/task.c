@@ -5,10 +5,10 @@
 #include "common/base/list.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "worker/job_cache.h"
-#include "worker/job_kind.h"
+#include "worker/job/job_cache.h"
+#include "worker/job/served_model.h"
 #include "worker/task_says.h"
-#include "worker/train/served_model.h"
+#include "worker/tasks/task_kind.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -9,8 +9,8 @@
 #include "common/format/metric_list.h"
 #include "gpu/backend.h"
 #include "psd/v1/workers.pb-c.h"
-#include "worker/exchange/remote.h"
 #include "worker/options.h"
+#include "worker/remote/remote.h"
 
 #include <stdatomic.h>
 

@@ -12,8 +12,8 @@
 extern "C" {
 #endif
 
+#include "gpu/backends/plugin.h"
 #include "gpu/ops.h"
-#include "gpu/plugin.h"
 
 /* The row "cuda". PS_UNAVAILABLE: no GPU of this number, or one too old. */
 PS_MUST_CHECK ps_status ps_cuda_device_open(const ps_plugin_host *host,

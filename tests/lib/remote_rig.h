@@ -13,7 +13,7 @@
 #include "common/transport/server/rpc_server.h"
 #include "gpu/backend.h"
 #include "tests/lib/pki.h"
-#include "worker/exchange/remote.h"
+#include "worker/remote/remote.h"
 
 typedef struct ps_test_remote_rig {
     ps_test_pki pki;

@@ -14,8 +14,8 @@
 #define PS_EXCHANGE_PULL_H
 
 #include "common/codec/codec.h"
-#include "worker/exchange/remote.h"
 #include "worker/exchange/tensor_map.h"
+#include "worker/remote/remote.h"
 
 typedef struct ps_puller ps_puller;
 

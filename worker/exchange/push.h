@@ -20,9 +20,9 @@
 #include "gpu/backend.h"
 #include "worker/exchange/bucket.h"
 #include "worker/exchange/piece.h"
-#include "worker/exchange/remote.h"
 #include "worker/exchange/stage.h"
 #include "worker/exchange/tensor_map.h"
+#include "worker/remote/remote.h"
 
 typedef struct ps_pusher ps_pusher;
 

@@ -1,6 +1,6 @@
 /* plugin_fake: a plugin for test_plugin.c. It refuses to open, so that the test sees it was asked;
  * PLUGIN_FAKE_API is the version it claims. */
-#include "gpu/plugin.h"
+#include "gpu/backends/plugin.h"
 
 __attribute__((visibility("default"))) const ps_backend_plugin_entry *ps_backend_plugin(void);
 

@@ -4,7 +4,7 @@
 #define PS_TEST_AGENT_RIG_H
 
 #include "common/base/mem.h"
-#include "worker/agent.h"
+#include "worker/link/agent.h"
 
 #include <check.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include "common/base/repeat.h"
 #include "tests/lib/check_main.h"
 #include "tests/unit/worker/agent_rig.h"
-#include "worker/agent.h"
+#include "worker/link/agent.h"
 
 START_TEST(refusals_wait_longer_each_time_though_each_begins_with_a_welcome)
 {

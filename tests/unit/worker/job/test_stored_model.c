@@ -1,0 +1,272 @@
+/* stored_model: files that a Models service sends, over the real transport, into a model on the
+ * CPU. The files are written here by hand; whatever is wrong with one is said and never a crash. */
+#include "worker/job/stored_model.h"
+
+#include "common/base/mem.h"
+#include "tests/lib/check_main.h"
+#include "tests/lib/data_file.h"
+#include "tests/lib/fake_models.h"
+#include "tests/lib/remote_rig.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* An mlp 3 → 2, its tensors not in the model's order: bias [2], then weight [2, 3]. */
+#define BIAS   "\"layers.0.bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}"
+#define WEIGHT "\"layers.0.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[8,32]}"
+static const float values[] = {7, 8, 1, 2, 3, 4, 5, 6};
+static const int64_t layers[] = {3, 2};
+static const ps_model_config config = {.architecture = "mlp", .layers = layers, .layer_count = 2};
+
+static struct {
+    ps_test_remote_rig rig;
+    fake_models fake;
+    ps_model *model;
+    uint8_t *file;
+    size_t len;
+} t;
+
+static void begin_on(ps_test_where where)
+{
+    memset(&t, 0, sizeof(t));
+    fake_models_init(&t.fake, ps_slice_of(NULL, 0), 1);
+    ps_rpc_service service = fake_models_service(&t.fake);
+    ps_test_remote_rig_open_on(&t.rig, where, &service, 1);
+    ck_assert_int_eq(ps_model_create(t.rig.backend, &config,
+                                     &(ps_model_options){.max_batch = 1, .inference = true},
+                                     &t.model),
+                     PS_OK);
+}
+
+static void begin(void)
+{
+    begin_on(PS_TEST_CPU);
+}
+
+static void end(void)
+{
+    ps_model_free(&t.model);
+    ps_test_remote_rig_close(&t.rig);
+    fake_models_free(&t.fake);
+    ps_free(&t.file);
+}
+
+static void send(ps_slice file, size_t piece)
+{
+    pthread_mutex_lock(&t.fake.lock);
+    t.fake.file = file;
+    t.fake.piece = piece;
+    pthread_mutex_unlock(&t.fake.lock);
+}
+
+static void serve(const char *header, size_t data_bytes, size_t piece)
+{
+    static const float more[16];
+    uint8_t data[sizeof(values) + sizeof(more)];
+    memcpy(data, values, sizeof(values));
+    memcpy(data + sizeof(values), more, sizeof(more));
+    ps_free(&t.file);
+    t.file = ps_test_safetensors(header, ps_slice_of(data, data_bytes), &t.len);
+    send(ps_slice_of(t.file, t.len), piece);
+}
+
+static const ps_stored_model which = {.name = "line", .version = "line.1", .job_id = 7};
+
+static ps_status load(void)
+{
+    return ps_stored_model_load(&t.rig.remote, &which, t.model);
+}
+
+static ps_status check(void)
+{
+    return ps_stored_model_check(&t.rig.remote, &which, ps_model_parameters(t.model));
+}
+
+static void assert_loaded(void)
+{
+    float w[6], b[2];
+    ps_stream *s = ps_model_stream(t.model);
+    ck_assert_int_eq(ps_copy_to_host(s, w, ps_model_parameter(t.model, 0), sizeof w), PS_OK);
+    ck_assert_int_eq(ps_copy_to_host(s, b, ps_model_parameter(t.model, 1), sizeof b), PS_OK);
+    ck_assert_int_eq(memcmp(b, values, sizeof b), 0);
+    ck_assert_int_eq(memcmp(w, values + 2, sizeof w), 0);
+}
+
+static void forget_all(void)
+{
+    for (size_t i = 0; i < 2; i++) {
+        ps_tensor p = ps_model_parameter(t.model, i);
+        static const float zeros[6];
+        ps_copy_to_device(ps_model_stream(t.model), p, zeros, ps_tensor_bytes(p));
+    }
+}
+
+START_TEST(tensors_arrive_under_their_names_however_the_stream_is_cut)
+{
+    begin_on(_i);
+    for (size_t piece = 1; piece <= 40; piece += 3) {
+        forget_all();
+        serve("{" BIAS "," WEIGHT "}", sizeof(values), piece);
+        ck_assert_msg(load() == PS_OK, "pieces of %zu: %s", piece, ps_error_message());
+        assert_loaded();
+        ck_assert_msg(check() == PS_OK, "pieces of %zu: %s", piece, ps_error_message());
+    }
+    ck_assert_uint_eq(t.fake.job_id, 7);
+    end();
+}
+END_TEST
+
+START_TEST(a_broken_stream_begins_again)
+{
+    begin_on(_i);
+    serve("{\"__metadata__\":{\"psd.model\":\"{}\"}," BIAS "," WEIGHT "}", sizeof(values), 1);
+    t.fake.break_exports = 2;
+    ck_assert_int_eq(load(), PS_OK);
+    assert_loaded();
+    ck_assert_uint_eq(t.fake.exports, 3);
+    end();
+}
+END_TEST
+
+START_TEST(a_file_of_another_version_is_not_taken)
+{
+    begin();
+    serve("{" BIAS "," WEIGHT "}", sizeof(values), 64);
+    (void)snprintf(t.fake.version, sizeof t.fake.version, "line.2");
+    ck_assert_int_eq(load(), PS_FAILED_PRECONDITION);
+    ck_assert_str_eq(ps_error_message(),
+                     "model line: psd sends version 'line.2' of it, and line.1 was asked for");
+    ck_assert_int_eq(check(), PS_FAILED_PRECONDITION);
+    ck_assert_uint_eq(t.fake.exports, 2); /* asking again would help nobody */
+    end();
+}
+END_TEST
+
+START_TEST(a_file_cut_anywhere_is_corrupt)
+{
+    begin();
+    serve("{" BIAS "," WEIGHT "}", sizeof(values), 64);
+    size_t head = t.len - sizeof(values);
+    for (size_t len = 0; len < t.len; len += 1 + (len > 16 && len + 16 < head) * 4) {
+        send(ps_slice_of(t.file, len), 64);
+        ck_assert_msg(load() == PS_CORRUPT, "%zu bytes", len);
+        ck_assert_ptr_nonnull(strstr(ps_error_message(), "model line: "));
+        if (len < head)
+            ck_assert_msg(check() == PS_CORRUPT, "%zu bytes", len);
+    }
+    end();
+}
+END_TEST
+
+START_TEST(bytes_behind_the_last_tensor_are_corrupt)
+{
+    begin();
+    serve("{" BIAS "," WEIGHT "}", sizeof(values) + 1, 10);
+    ck_assert_int_eq(load(), PS_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "follow the last tensor"));
+    end();
+}
+END_TEST
+
+START_TEST(hostile_headers_are_corrupt)
+{
+    static const char *const bad[] = {
+        "",
+        "not json",
+        "{}x",
+        "{" BIAS "," WEIGHT,
+        "{" BIAS "," BIAS "}",
+        "{\"layers.0.bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,9]}," WEIGHT "}",
+        "{\"layers.0.bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}," WEIGHT "}",
+        "{\"layers.0.bias\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296,2],"
+        "\"data_offsets\":[0,8]}," WEIGHT "}",
+        "{\"layers.0.bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}," WEIGHT "}",
+    };
+    begin();
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        serve(bad[i], sizeof(values), 64);
+        ck_assert_msg(load() == PS_CORRUPT, "%s: %s", bad[i], ps_error_message());
+        ck_assert_msg(check() == PS_CORRUPT, "%s: %s", bad[i], ps_error_message());
+    }
+    /* a header of 2^63 bytes is not waited for */
+    static const uint8_t huge[64] = {[7] = 0x80};
+    send(ps_slice_of(huge, sizeof(huge)), 64);
+    ck_assert_int_eq(load(), PS_CORRUPT);
+    ck_assert_uint_eq(t.fake.exports, 2 * sizeof(bad) / sizeof(*bad) + 1); /* none is tried again */
+    end();
+}
+END_TEST
+
+static void contradicts(const char *header, const char *words)
+{
+    serve(header, sizeof(values), 64);
+    for (int i = 0; i < 2; i++) {
+        ps_status st = i ? check() : load();
+        ck_assert_msg(st == PS_FAILED_PRECONDITION, "%s: %s", header, ps_error_message());
+        ck_assert_str_eq(ps_error_message(), words);
+    }
+}
+
+START_TEST(a_file_of_another_architecture_is_said_with_tensor_and_shapes)
+{
+    begin();
+    contradicts("{" BIAS ",\"layers.0.weight\":{\"dtype\":\"F32\",\"shape\":[3,2],"
+                "\"data_offsets\":[8,32]}}",
+                "model line: tensor layers.0.weight is [3, 2] in the file, and the architecture "
+                "wants [2, 3]");
+    contradicts("{" BIAS ",\"layers.0.weight\":{\"dtype\":\"F32\",\"shape\":[6],"
+                "\"data_offsets\":[8,32]}}",
+                "model line: tensor layers.0.weight is [6] in the file, and the architecture wants "
+                "[2, 3]");
+    contradicts("{" BIAS ",\"layers.0.weight\":{\"dtype\":\"F16\",\"shape\":[4,3],"
+                "\"data_offsets\":[8,32]}}",
+                "model line: tensor layers.0.weight is F16 in the file, only F32 can be used");
+    contradicts("{" BIAS ",\"layers.1.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],"
+                "\"data_offsets\":[8,32]}}",
+                "model line: the architecture has a tensor layers.0.weight, and the file has none "
+                "of that name");
+    contradicts("{" BIAS ",\"layers.0.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],"
+                "\"data_offsets\":[8,32]},\"x\":{\"dtype\":\"F32\",\"shape\":[0],"
+                "\"data_offsets\":[32,32]}}",
+                "model line: tensor x of the file is not in the architecture");
+    end();
+}
+END_TEST
+
+START_TEST(the_check_takes_no_more_than_the_header)
+{
+    begin();
+    serve("{" BIAS "," WEIGHT "}", 4, 1); /* of the data there is next to nothing */
+    ck_assert_int_eq(check(), PS_OK);
+    ck_assert_int_eq(load(), PS_CORRUPT);
+    end();
+}
+END_TEST
+
+START_TEST(a_model_that_is_not_there_is_not_found)
+{
+    begin();
+    t.fake.refuse = PS_NOT_FOUND;
+    ck_assert_int_eq(load(), PS_NOT_FOUND);
+    ck_assert_int_eq(check(), PS_NOT_FOUND);
+    ck_assert_str_eq(ps_error_message(), "model line: no");
+    end();
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {&tensors_arrive_under_their_names_however_the_stream_is_cut, .repeat = PS_TEST_DEVICES},
+    {&a_broken_stream_begins_again, .repeat = PS_TEST_DEVICES},
+    {&a_file_of_another_version_is_not_taken},
+    {&a_file_cut_anywhere_is_corrupt},
+    {&bytes_behind_the_last_tensor_are_corrupt},
+    {&hostile_headers_are_corrupt},
+    {&a_file_of_another_architecture_is_said_with_tensor_and_shapes},
+    {&the_check_takes_no_more_than_the_header},
+    {&a_model_that_is_not_there_is_not_found},
+    {0}};
+
+int main(void)
+{
+    return ps_check_main("worker/job/stored_model", tests);
+}

@@ -1,0 +1,314 @@
+/* A few entries, searched in a line. A job's push sequence must never go back while this process
+ * lives (its incarnation does not change), so the counters outlive the entries. */
+#include "worker/job/job_cache.h"
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "worker/job/job_data.h"
+#include "worker/job/job_model.h"
+#include "worker/job/served_model.h"
+#include "worker/job/stored_model.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { BATCH_ROWS = 256, BATCH_SEQUENCES = 4 }; /* of jobs that do not train */
+
+struct ps_job_entry {
+    uint64_t job_id; /* 0: free */
+    uint64_t used;
+    char *text, *model_config, *model_version, *settled; /* as the task had them */
+    ps_job_spec *spec;
+    ps_spec_model *stored; /* the stored model that the job works on; NULL: the job's own model */
+    bool checked;          /* it is what its architecture says */
+    ps_dataset *data[PS_JOB_DATA_COUNT];
+    ps_model *model;
+    ps_exchange *exchange;
+    ps_remote *remote; /* of the thread */
+    struct sequence *sequence;
+};
+
+typedef struct sequence {
+    struct sequence *next;
+    uint64_t job_id;
+    uint64_t last;
+} sequence;
+
+struct ps_job_cache {
+    ps_job_entry entries[PS_JOB_CACHE_ENTRIES];
+    uint64_t uses;
+    sequence *sequences;
+};
+
+void ps_job_cache_create(ps_job_cache **out)
+{
+    *out = ps_new(ps_job_cache);
+}
+
+static void entry_clear(ps_job_entry *e)
+{
+    ps_exchange_close(&e->exchange);
+    ps_model_free(&e->model);
+    for (int i = 0; i < PS_JOB_DATA_COUNT; i++)
+        if (e->data[i])
+            ps_dataset_close(&e->data[i]);
+    if (e->spec)
+        ps_job_spec_free(&e->spec);
+    if (e->stored)
+        ps_spec_model_free(&e->stored);
+    ps_free(&e->text);
+    ps_free(&e->model_config);
+    ps_free(&e->model_version);
+    ps_free(&e->settled);
+    *e = (ps_job_entry){0};
+}
+
+void ps_job_cache_free(ps_job_cache **cache)
+{
+    ps_job_cache *c = *cache;
+    if (!c)
+        return;
+    ps_job_cache_clear(c);
+    while (c->sequences) {
+        sequence *s = c->sequences;
+        c->sequences = s->next;
+        ps_free(&s);
+    }
+    ps_free(cache);
+}
+
+static sequence *sequence_of(ps_job_cache *c, uint64_t job_id)
+{
+    for (sequence *s = c->sequences; s; s = s->next)
+        if (s->job_id == job_id)
+            return s;
+    sequence *s = ps_new(sequence);
+    *s = (sequence){.next = c->sequences, .job_id = job_id};
+    c->sequences = s;
+    return s;
+}
+
+static ps_status entry_fill(ps_job_entry *e, ps_task_run *run)
+{
+    const Psd__V1__Task *task = run->task;
+    e->text = ps_strdup(task->spec);
+    e->model_config = ps_strdup(task->model_config);
+    e->model_version = ps_strdup(task->model_version);
+    e->settled = ps_strdup(task->settled_model);
+    ps_status st =
+        ps_job_spec_parse_from(ps_slice_str(task->spec), "job file", task->model_config, &e->spec);
+    if (!st && !e->spec->model && *task->model_config)
+        st = ps_spec_model_parse(ps_slice_str(task->model_config), "stored model", &e->stored);
+    if (!st && !e->stored && !e->spec->model)
+        st =
+            ps_fail(PS_INVALID_ARGUMENT, "the task names neither a model nor a stored one's shape");
+    if (!st && *task->settled_model)
+        st = ps_job_spec_settle(e->spec, ps_slice_str(task->settled_model));
+    if (st)
+        return st;
+    e->job_id = task->job_id;
+    e->remote = run->remote;
+    e->sequence = sequence_of(run->cache, task->job_id);
+    return PS_OK;
+}
+
+static bool entry_is(const ps_job_entry *e, const Psd__V1__Task *task)
+{
+    return e->job_id == task->job_id && !strcmp(e->text, task->spec) &&
+           !strcmp(e->model_config, task->model_config) &&
+           !strcmp(e->model_version, task->model_version) &&
+           !strcmp(e->settled, task->settled_model);
+}
+
+ps_status ps_job_cache_get(ps_task_run *run, ps_job_entry **out)
+{
+    ps_job_cache *c = run->cache;
+    ps_job_entry *oldest = &c->entries[0];
+    for (int i = 0; i < PS_JOB_CACHE_ENTRIES; i++) {
+        ps_job_entry *e = &c->entries[i];
+        if (e->job_id && entry_is(e, run->task)) {
+            e->used = ++c->uses;
+            *out = e;
+            return PS_OK;
+        }
+        if (e->used < oldest->used)
+            oldest = e;
+    }
+    entry_clear(oldest);
+    ps_status st = entry_fill(oldest, run);
+    if (st) {
+        entry_clear(oldest);
+        return st;
+    }
+    oldest->used = ++c->uses;
+    *out = oldest;
+    return PS_OK;
+}
+
+void ps_job_cache_clear(ps_job_cache *c)
+{
+    for (int i = 0; i < PS_JOB_CACHE_ENTRIES; i++)
+        entry_clear(&c->entries[i]);
+}
+
+static bool entry_failed(const ps_job_entry *e)
+{
+    return (e->model && ps_stream_failed(ps_model_stream(e->model))) ||
+           (e->exchange && ps_exchange_failed(e->exchange));
+}
+
+bool ps_job_cache_mend(ps_job_cache *c)
+{
+    bool some = false;
+    for (int i = 0; i < PS_JOB_CACHE_ENTRIES; i++)
+        if (entry_failed(&c->entries[i])) {
+            entry_clear(&c->entries[i]);
+            some = true;
+        }
+    return some;
+}
+
+const ps_job_spec *ps_job_entry_spec(const ps_job_entry *e)
+{
+    return e->spec;
+}
+
+const ps_spec_model *ps_job_entry_model_spec(const ps_job_entry *e)
+{
+    return e->stored ? e->stored : e->spec->model;
+}
+
+ps_status ps_job_entry_settle(ps_job_entry *e, const char *model)
+{
+    ps_status st = ps_job_spec_settle(e->spec, ps_slice_str(model));
+    if (st)
+        return st;
+    ps_free(&e->settled);
+    e->settled = ps_strdup(model);
+    return PS_OK;
+}
+
+bool ps_job_entry_stored(const ps_job_entry *e)
+{
+    return e->stored != NULL;
+}
+
+size_t ps_job_entry_batch(const ps_job_entry *e)
+{
+    if (e->spec->train)
+        return (size_t)e->spec->train->batch_size;
+    return ps_spec_model_is_language(ps_job_entry_model_spec(e)) ? BATCH_SEQUENCES : BATCH_ROWS;
+}
+
+/* ---- data ---- */
+
+ps_status ps_job_entry_data(ps_job_entry *e, ps_task_run *run, ps_job_data which, ps_dataset **out)
+{
+    if (!e->data[which]) {
+        bool predict = !strcmp(run->task->kind, "predict") || e->spec->kind == PS_SPEC_PREDICT;
+        ps_status st = ps_job_data_open(&(ps_job_data_request){.spec = e->spec,
+                                                               .model = ps_job_entry_model_spec(e),
+                                                               .train = which == PS_JOB_TRAIN_DATA,
+                                                               .unlabelled = predict,
+                                                               .conf = run->env->conf},
+                                        &e->data[which]);
+        if (st)
+            return st;
+        ps_log_info("task", "data open job=%" PRIu64 " rows=%zu features=%zu", e->job_id,
+                    ps_dataset_rows(e->data[which]), ps_dataset_features(e->data[which]));
+    }
+    *out = e->data[which];
+    return PS_OK;
+}
+
+/* ---- the model and its parameters ---- */
+
+static ps_stored_model stored_model(const ps_job_entry *e)
+{
+    return (ps_stored_model){
+        .name = e->spec->model_name, .version = e->model_version, .job_id = e->job_id};
+}
+
+ps_status ps_job_entry_check(ps_job_entry *e, ps_task_run *run)
+{
+    if (!e->stored || e->checked)
+        return PS_OK;
+    ps_model_config config = ps_job_model_config(e->stored);
+    ps_model_layout layout;
+    ps_status st = ps_model_describe(&config, &layout);
+    if (st)
+        return ps_wrap(st, "model %s", e->spec->model_name);
+    const ps_stored_model which = stored_model(e);
+    st = ps_stored_model_check(run->remote, &which, &layout);
+    ps_model_layout_free(&layout);
+    e->checked = !st;
+    return st;
+}
+
+/* Dropout differs from job to job, and from one start of a worker to the next. */
+static ps_model_options model_options(const ps_job_entry *e)
+{
+    const ps_spec_train *train = e->spec->train;
+    return (ps_model_options){.max_batch = (int64_t)ps_job_entry_batch(e),
+                              .max_length = e->spec->data.sequence_length,
+                              .inference = e->stored != NULL,
+                              .bf16 = train && train->precision == PS_SPEC_BF16,
+                              .recompute = train && train->recompute,
+                              .seed = train ? (uint64_t)train->seed ^ e->sequence->last : 0};
+}
+
+ps_status ps_job_entry_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
+{
+    if (e->model) {
+        *out = e->model;
+        return PS_OK;
+    }
+    ps_model_config config = ps_job_model_config(ps_job_entry_model_spec(e));
+    ps_model_options options = model_options(e);
+    ps_model *model;
+    const char *name = e->stored ? e->spec->model_name : e->spec->name;
+    if (run->served)
+        ps_served_model_drop(run->served); /* two at once are for the machines of others */
+    ps_status st = ps_job_model_room(name, &config, run->env->backend, options.inference);
+    if (!st)
+        st = ps_model_create(run->env->backend, &config, &options, &model);
+    if (!st && e->stored) {
+        const ps_stored_model which = stored_model(e);
+        st = ps_stored_model_load(run->remote, &which, model);
+        if (st)
+            ps_model_free(&model);
+    }
+    if (!st)
+        *out = e->model = model;
+    return st;
+}
+
+static ps_status open_exchange(ps_job_entry *e, ps_task_run *run, ps_model *model)
+{
+    return ps_exchange_open(&(ps_exchange_options){.remote = e->remote,
+                                                   .job_id = e->job_id,
+                                                   .backend = run->env->backend,
+                                                   .model = model,
+                                                   .train = e->spec->train,
+                                                   .incarnation = run->env->incarnation,
+                                                   .sequence = &e->sequence->last},
+                            &e->exchange);
+}
+
+ps_status ps_job_entry_exchange(ps_job_entry *e, ps_task_run *run, ps_exchange **out)
+{
+    ps_model *model;
+    ps_status st = ps_job_entry_model(e, run, &model);
+    if (!st && e->exchange) {
+        st = ps_exchange_refresh(e->exchange);
+        if (st == PS_ABORTED) {
+            ps_exchange_close(&e->exchange);
+            st = PS_OK;
+        }
+    }
+    if (!st && !e->exchange)
+        st = open_exchange(e, run, model);
+    if (!st)
+        *out = e->exchange;
+    return st;
+}

@@ -1,0 +1,54 @@
+/* job_cache: what a task's thread keeps of the jobs it last worked for, so that the next task of
+ * the same job finds the job file parsed, the data open, the model built and psd's tensors known.
+ * Everything is made when first asked for. One thread. */
+#ifndef PS_JOB_JOB_CACHE_H
+#define PS_JOB_JOB_CACHE_H
+
+#include "common/conf/job_spec.h"
+#include "worker/data/reader.h"
+#include "worker/exchange/exchange.h"
+#include "worker/models/model.h"
+#include "worker/task.h"
+
+typedef struct ps_job_cache ps_job_cache;
+typedef struct ps_job_entry ps_job_entry;
+
+/* Jobs kept at the same time; the one not used for longest leaves. */
+enum { PS_JOB_CACHE_ENTRIES = 2 };
+
+void ps_job_cache_create(ps_job_cache **out);
+void ps_job_cache_free(ps_job_cache **cache); /* the loop must still run */
+
+/* The entry of the run's job; valid for this task. PS_INVALID_ARGUMENT: the job file. */
+PS_MUST_CHECK ps_status ps_job_cache_get(ps_task_run *run, ps_job_entry **out);
+/* Forgets all jobs: somebody needs their memory more. What a task has of it is gone, too. */
+void ps_job_cache_clear(ps_job_cache *cache);
+/* Forgets the jobs under which the device has failed: a stream that has failed stays so. True:
+ * there were some. */
+bool ps_job_cache_mend(ps_job_cache *cache);
+
+const ps_job_spec *ps_job_entry_spec(const ps_job_entry *entry);
+/* The job's model, or the stored one's that the task came with. */
+const ps_spec_model *ps_job_entry_model_spec(const ps_job_entry *entry);
+/* A plan has found what the job file leaves to the data: its model section is this from now on, for
+ * the tasks that come with it, too. Before data or model are asked for. */
+PS_MUST_CHECK ps_status ps_job_entry_settle(ps_job_entry *entry, const char *model);
+/* Is the stored model what its architecture says? Asked once, of the file's header, so that it is
+ * known before data are read. PS_FAILED_PRECONDITION names the tensor. No stored one: PS_OK. */
+PS_MUST_CHECK ps_status ps_job_entry_check(ps_job_entry *entry, ps_task_run *run);
+bool ps_job_entry_stored(const ps_job_entry *entry); /* is it of a stored model? */
+
+typedef enum ps_job_data { PS_JOB_TRAIN_DATA, PS_JOB_TEST_DATA, PS_JOB_DATA_COUNT } ps_job_data;
+/* Checks the paths against data_roots, opens, and compares with the model's widths.
+ * PS_NOT_FOUND, PS_PERMISSION_DENIED (data_roots), PS_NO_ACCESS, PS_INVALID_ARGUMENT, PS_CORRUPT.
+ */
+PS_MUST_CHECK ps_status ps_job_entry_data(ps_job_entry *entry, ps_task_run *run, ps_job_data which,
+                                          ps_dataset **out);
+/* Its parameters are not filled, unless it is a stored model's: then they are the stored ones. */
+PS_MUST_CHECK ps_status ps_job_entry_model(ps_job_entry *entry, ps_task_run *run, ps_model **out);
+/* Of a job that trains; refreshed for this task. */
+PS_MUST_CHECK ps_status ps_job_entry_exchange(ps_job_entry *entry, ps_task_run *run,
+                                              ps_exchange **out);
+size_t ps_job_entry_batch(const ps_job_entry *entry); /* rows of a batch */
+
+#endif

@@ -1,0 +1,107 @@
+/* The cache of keys and values is made as long as the job needs it, in powers of two, as contexts
+ * can be far longer than most talks: a longer talk later loads the model anew. */
+#include "worker/job/served_model.h"
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "worker/job/job_cache.h"
+#include "worker/job/job_model.h"
+#include "worker/job/stored_model.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { LENGTH_LEAST = 4096 };
+
+struct ps_served_model {
+    char *version; /* NULL: there is none */
+    ps_spec_model *spec;
+    ps_model *model;
+    int64_t length; /* tokens of a sequence */
+};
+
+void ps_served_model_create(ps_served_model **out)
+{
+    *out = ps_new(ps_served_model);
+}
+
+void ps_served_model_drop(ps_served_model *s)
+{
+    ps_model_free(&s->model);
+    if (s->spec)
+        ps_spec_model_free(&s->spec);
+    ps_free(&s->version);
+}
+
+bool ps_served_model_mend(ps_served_model *s)
+{
+    bool failed = s->model && ps_stream_failed(ps_model_stream(s->model));
+    if (failed)
+        ps_served_model_drop(s);
+    return failed;
+}
+
+void ps_served_model_free(ps_served_model **served)
+{
+    if (!*served)
+        return;
+    ps_served_model_drop(*served);
+    ps_free(served);
+}
+
+static int64_t length_for(const ps_spec_model *spec, size_t wanted)
+{
+    int64_t length = LENGTH_LEAST;
+    while ((uint64_t)length < wanted && length < spec->context_length)
+        length *= 2;
+    return length < spec->context_length ? length : spec->context_length;
+}
+
+static ps_status make(ps_served_model *s, const ps_task_run *run, const char *name)
+{
+    ps_model_config config = ps_job_model_config(s->spec);
+    ps_model_options options = {.max_batch = 1, .max_length = s->length, .decode = true};
+    ps_status st = ps_job_model_room(name, &config, run->env->backend, true);
+    return st ? st : ps_model_create(run->env->backend, &config, &options, &s->model);
+}
+
+static ps_status load(ps_served_model *s, ps_task_run *run, const char *name, size_t length)
+{
+    ps_status st =
+        ps_spec_model_parse(ps_slice_str(run->task->model_config), "stored model", &s->spec);
+    if (!st && !ps_spec_model_is_language(s->spec))
+        st = ps_fail(PS_INVALID_ARGUMENT, "architecture %s says no tokens", s->spec->architecture);
+    if (st)
+        return ps_wrap(st, "model %s", name);
+    s->length = length_for(s->spec, length);
+    st = make(s, run, name);
+    if (st == PS_NO_MEMORY) { /* what other jobs left here can be made again */
+        ps_job_cache_clear(run->cache);
+        st = make(s, run, name);
+    }
+    const ps_stored_model which = {
+        .name = name, .version = run->task->model_version, .job_id = run->task->job_id};
+    return st ? st : ps_stored_model_load(run->remote, &which, s->model);
+}
+
+ps_status ps_served_model_get(ps_task_run *run, const char *name, size_t length, ps_model **model,
+                              const ps_spec_model **spec)
+{
+    ps_served_model *s = run->served;
+    const char *version = run->task->model_version;
+    bool here = s->version && *version && !strcmp(s->version, version);
+    if (!here || length_for(s->spec, length) > s->length) {
+        ps_served_model_drop(s);
+        ps_status st = load(s, run, name, length);
+        if (st) {
+            ps_served_model_drop(s);
+            return st;
+        }
+        s->version = ps_strdup(version);
+        ps_log_info("task", "serving model=%s version=%s bytes=%" PRIu64, name, version,
+                    ps_model_memory(s->model));
+    }
+    *model = s->model;
+    *spec = s->spec;
+    return PS_OK;
+}

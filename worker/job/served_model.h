@@ -1,0 +1,26 @@
+/* served_model: the stored model that a task's thread generated with last, kept on the device so
+ * that the next prompt begins at once. It is known by the version that psd gives its file, so one
+ * that was replaced under its name is loaded anew. One model; it leaves when another is wanted, or
+ * when a job needs the room. One thread. */
+#ifndef PS_JOB_SERVED_MODEL_H
+#define PS_JOB_SERVED_MODEL_H
+
+#include "common/conf/job_spec.h"
+#include "worker/models/model.h"
+#include "worker/task.h"
+
+typedef struct ps_served_model ps_served_model;
+
+void ps_served_model_create(ps_served_model **out);
+void ps_served_model_free(ps_served_model **served);
+void ps_served_model_drop(ps_served_model *served); /* gives its memory back */
+/* Drops it if the device has failed under it; true: it had. */
+bool ps_served_model_mend(ps_served_model *served);
+
+/* The model of the run's task, ready for ps_model_extend, for sequences of `length` tokens (more
+ * than its context: for its context). Both are valid for this task. Fails as ps_stored_model_load;
+ * PS_NO_MEMORY. */
+PS_MUST_CHECK ps_status ps_served_model_get(ps_task_run *run, const char *name, size_t length,
+                                            ps_model **model, const ps_spec_model **spec);
+
+#endif

@@ -1,0 +1,27 @@
+/* stored_model: a stored model's parameters into a model on this device, out of the safetensors
+ * stream of Models.Export. Nothing of it is held twice: bytes go from the stream to their tensor,
+ * by two small pieces of pinned memory where the device has memory of its own (staging.h).
+ */
+#ifndef PS_JOB_STORED_MODEL_H
+#define PS_JOB_STORED_MODEL_H
+
+#include "worker/models/model.h"
+#include "worker/remote/transfer.h"
+
+/* Which: the name, and the version that the task came with. */
+typedef struct ps_stored_model {
+    const char *name, *version;
+    uint64_t job_id; /* that works on the model; this worker holds a lease of it */
+} ps_stored_model;
+
+/* Only whether the file's tensors are those of the layout: the stream is let go after its header.
+ * Fails as _load does. */
+PS_MUST_CHECK ps_status ps_stored_model_check(ps_remote *remote, const ps_stored_model *which,
+                                              const ps_model_layout *layout);
+
+/* PS_NOT_FOUND: no such model; PS_FAILED_PRECONDITION: it is not that version, or its tensors are
+ * not the model's (which one, what is wanted, what is there); PS_CORRUPT. */
+PS_MUST_CHECK ps_status ps_stored_model_load(ps_remote *remote, const ps_stored_model *which,
+                                             ps_model *model);
+
+#endif

@@ -1,0 +1,91 @@
+/* A stream a call. What a call that we have let go of still says is dropped. */
+#include "worker/link/attach.h"
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+
+static const char path[] = "/psd.v1.Workers/Attach";
+
+struct ps_attach {
+    ps_channel *channel;
+    ps_attach_events events;
+    ps_call *call; /* NULL: none */
+    unsigned live; /* calls whose end has not come */
+    bool freed;
+};
+
+static void message_cb(ps_call *call, ps_message *bytes, void *user)
+{
+    ps_attach *a = user;
+    ProtobufCMessage *message = NULL;
+    if (call == a->call) {
+        ps_status st = ps_message_unpack(ps_message_bytes(bytes),
+                                         &psd__v1__server_message__descriptor, &message, NULL);
+        if (st) {
+            ps_log_error("attach", "psd sent what cannot be read: %s", ps_error_message());
+            ps_call_cancel(call);
+        } else {
+            a->events.message(a->events.user, (Psd__V1__ServerMessage *)message);
+            protobuf_c_message_free_unpacked(message, NULL);
+        }
+    }
+    ps_message_release(&bytes);
+}
+
+static void end_cb(ps_call *call, ps_status status, const char *message, void *user)
+{
+    ps_attach *a = user;
+    bool current = call == a->call;
+    ps_call_unref(call);
+    a->live--;
+    if (current) {
+        a->call = NULL;
+        a->events.ended(a->events.user, status, message);
+    }
+    if (a->freed && !a->live)
+        ps_free(&a);
+}
+
+static const ps_call_events events = {.on_message = message_cb, .on_end = end_cb};
+
+void ps_attach_create(ps_channel *channel, const ps_attach_events *attach_events, ps_attach **out)
+{
+    ps_attach *a = ps_new(ps_attach);
+    a->channel = channel;
+    a->events = *attach_events;
+    *out = a;
+}
+
+void ps_attach_free(ps_attach **attach)
+{
+    ps_attach *a = *attach;
+    if (!a)
+        return;
+    *attach = NULL;
+    ps_call *call = a->call;
+    a->call = NULL;
+    a->freed = true;
+    if (call)
+        ps_call_cancel(call);
+    if (!a->live)
+        ps_free(&a);
+}
+
+void ps_attach_open(ps_attach *a)
+{
+    a->live++;
+    a->call =
+        ps_channel_call(a->channel, path, &(ps_call_options){.wait_for_ready = true}, &events, a);
+}
+
+void ps_attach_send(ps_attach *a, const Psd__V1__WorkerMessage *message)
+{
+    if (a->call)
+        ps_call_send(a->call, &message->base, NULL);
+}
+
+void ps_attach_close(ps_attach *a)
+{
+    if (a->call)
+        ps_call_half_close(a->call);
+}

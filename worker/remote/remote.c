@@ -1,0 +1,178 @@
+/* A request is made on the task's thread, started on the loop, and waited for. It is freed by
+ * whoever is last: the task's thread when the answer is there, the loop's when the task was
+ * cancelled and left. */
+#include "worker/remote/remote.h"
+
+#include "common/base/log.h"
+#include "common/base/mem.h"
+
+enum { RETRY_FIRST_MS = 50, RETRY_MOST_MS = 2000, LOG_EVERY = 15 };
+
+bool ps_retry_after(ps_retry *retry, ps_status status, const char *message, uint64_t now_ms,
+                    uint64_t *delay_ms)
+{
+    bool again = ps_status_retryable(status);
+    if (status == PS_UNAVAILABLE) {
+        retry->broken = true;
+        retry->broken_at_ms = now_ms;
+    }
+    bool shaken = retry->broken && now_ms - retry->broken_at_ms < PS_RETRY_GRACE_MS;
+    if (shaken && (status == PS_PERMISSION_DENIED || status == PS_NOT_FOUND))
+        again = true;
+    if (status == PS_RESOURCE_EXHAUSTED && retry->attempts >= PS_RETRY_EXHAUSTED)
+        again = false;
+    if (!again)
+        return false;
+    if (retry->attempts % LOG_EVERY == 0)
+        ps_log_warning("exchange", "trying again attempt=%u: %s", retry->attempts + 1, message);
+    unsigned doublings = retry->attempts < 6 ? retry->attempts : 6;
+    uint64_t delay = (uint64_t)RETRY_FIRST_MS << doublings;
+    *delay_ms = delay < RETRY_MOST_MS ? delay : RETRY_MOST_MS;
+    retry->attempts++;
+    return true;
+}
+
+void ps_retry_succeeded(ps_retry *retry)
+{
+    retry->attempts = 0;
+}
+
+typedef struct request {
+    ps_job job;
+    ps_remote remote; /* a copy: the task may have left */
+    const char *path;
+    const ProtobufCMessage *message;
+    const ProtobufCMessageDescriptor *reply_type;
+    /* under the gate's lock */
+    bool started, done, abandoned;
+    ps_error error;
+    ProtobufCMessage *reply;
+} request;
+
+static void request_free(request *r)
+{
+    if (r->reply)
+        protobuf_c_message_free_unpacked(r->reply, NULL);
+    ps_free(&r);
+}
+
+static void answered_cb(void *user, ps_status status, const char *message, ProtobufCMessage *reply)
+{
+    request *r = user;
+    ps_gate *gate = r->remote.gate;
+    ps_gate_lock(gate);
+    r->reply = reply;
+    if (status)
+        ps_error_save(&r->error, ps_fail(status, "%s", message));
+    r->done = true;
+    bool abandoned = r->abandoned;
+    ps_gate_notify(gate);
+    ps_gate_unlock(gate);
+    if (abandoned)
+        request_free(r);
+}
+
+static void start_cb(ps_job *job)
+{
+    request *r = ps_container(job, request, job);
+    ps_gate *gate = r->remote.gate;
+    ps_channel_unary_async(r->remote.channel, r->path, r->message, r->reply_type,
+                           &(ps_call_options){.wait_for_ready = true}, answered_cb, r);
+    ps_gate_lock(gate);
+    r->started = true; /* the message is encoded: the task may leave */
+    ps_gate_notify(gate);
+    ps_gate_unlock(gate);
+}
+
+ps_status ps_remote_unary_once(ps_remote *remote, const char *path, const ProtobufCMessage *message,
+                               const ProtobufCMessageDescriptor *reply_type,
+                               ProtobufCMessage **reply)
+{
+    ps_status st = ps_gate_check(remote->gate);
+    if (st)
+        return st;
+    request *r = ps_new(request);
+    r->remote = *remote;
+    r->path = path;
+    r->message = message;
+    r->reply_type = reply_type;
+    ps_job_init(&r->job, start_cb);
+    ps_loop_post(remote->loop, &r->job);
+
+    ps_gate_lock(remote->gate);
+    while (!r->started)
+        ps_gate_wait_always(remote->gate);
+    while (!st && !r->done)
+        st = ps_gate_wait(remote->gate);
+    if (r->done) {
+        st = ps_error_raise(&r->error);
+        if (!st) {
+            *reply = r->reply;
+            r->reply = NULL;
+        }
+    } else {
+        r->abandoned = true;
+        r = NULL;
+    }
+    ps_gate_unlock(remote->gate);
+    if (r)
+        request_free(r);
+    return st;
+}
+
+ps_status ps_remote_pause(ps_remote *remote, uint64_t delay_ms)
+{
+    uint64_t until = ps_clock_ms(remote->clock) + delay_ms;
+    ps_status st = PS_OK;
+    ps_gate_lock(remote->gate);
+    for (uint64_t now; !st && (now = ps_clock_ms(remote->clock)) < until;)
+        st = ps_gate_wait_ms(remote->gate, until - now);
+    ps_gate_unlock(remote->gate);
+    return st;
+}
+
+ps_status ps_remote_unary(ps_remote *remote, const char *path, const ProtobufCMessage *message,
+                          const ProtobufCMessageDescriptor *reply_type, ProtobufCMessage **reply)
+{
+    for (;;) {
+        uint64_t delay_ms = 0;
+        ps_status st = ps_remote_unary_once(remote, path, message, reply_type, reply);
+        if (!st)
+            ps_retry_succeeded(&remote->retry);
+        if (!st || !ps_retry_after(&remote->retry, st, ps_error_message(),
+                                   ps_clock_ms(remote->clock), &delay_ms))
+            return st;
+        ps_status waited = ps_remote_pause(remote, delay_ms);
+        if (waited)
+            return waited;
+    }
+}
+
+typedef struct hop {
+    ps_job job;
+    ps_gate *gate;
+    void (*f)(void *state);
+    void *state;
+    bool done;
+} hop;
+
+static void hop_cb(ps_job *job)
+{
+    hop *h = ps_container(job, hop, job);
+    h->f(h->state);
+    ps_gate_lock(h->gate);
+    h->done = true;
+    ps_gate_notify(h->gate);
+    ps_gate_unlock(h->gate);
+}
+
+void ps_remote_run(ps_remote *remote, void (*f)(void *state), void *state)
+{
+    hop h = {.gate = remote->gate, .f = f, .state = state};
+    ps_job_init(&h.job, hop_cb);
+    ps_loop_post(remote->loop, &h.job);
+    ps_gate_lock(remote->gate);
+    while (!h.done)
+        ps_gate_wait_always(remote->gate);
+    ps_gate_unlock(remote->gate);
+}

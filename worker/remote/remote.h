@@ -1,0 +1,57 @@
+/* remote: a task's way to psd: calls that block its thread while the loop's thread makes them.
+ *
+ * Failing: what is worth repeating (no connection, a server that restarts, one that has no room) is
+ * repeated until it succeeds or the task is cancelled; ps_retry says what is. Right after a
+ * connection broke, "no lease" and "no such job" are worth repeating as well: psd may have been
+ * restarted, and knows of our lease only once the worker has attached again.
+ */
+#ifndef PS_REMOTE_REMOTE_H
+#define PS_REMOTE_REMOTE_H
+
+#include "common/base/clock.h"
+#include "common/transport/channel/channel.h"
+#include "worker/remote/gate.h"
+
+/* How long after a broken connection a refusal may still be one that passes. */
+enum { PS_RETRY_GRACE_MS = 15000 };
+
+typedef struct ps_retry {
+    bool broken;           /* a connection has broken, */
+    uint64_t broken_at_ms; /* then */
+    unsigned attempts;     /* in a row */
+} ps_retry;
+
+/* Is a call that ended so to be made again, and after how long? Counts attempts, and logs the first
+ * and then now and again, so that nothing waits silently. "Resource exhausted" may be a limit that
+ * will not move: it is given up after PS_RETRY_EXHAUSTED attempts. */
+enum { PS_RETRY_EXHAUSTED = 20 };
+bool ps_retry_after(ps_retry *retry, ps_status status, const char *message, uint64_t now_ms,
+                    uint64_t *delay_ms);
+void ps_retry_succeeded(ps_retry *retry);
+
+typedef struct ps_remote {
+    ps_loop *loop;
+    ps_channel *channel; /* lives on loop */
+    ps_gate *gate;       /* of the task's thread */
+    const ps_clock *clock;
+    ps_retry retry; /* of the blocking calls; the task's thread's */
+} ps_remote;
+
+/* All on the task's thread. The reply is freed with protobuf_c_message_free_unpacked(reply, NULL).
+ * Once: as it ends. Retried: as long as it is worth it. PS_CANCELLED when the task is. */
+PS_MUST_CHECK ps_status ps_remote_unary_once(ps_remote *remote, const char *path,
+                                             const ProtobufCMessage *request,
+                                             const ProtobufCMessageDescriptor *reply_type,
+                                             ProtobufCMessage **reply);
+PS_MUST_CHECK ps_status ps_remote_unary(ps_remote *remote, const char *path,
+                                        const ProtobufCMessage *request,
+                                        const ProtobufCMessageDescriptor *reply_type,
+                                        ProtobufCMessage **reply);
+
+/* Waits; PS_CANCELLED when the task is. */
+PS_MUST_CHECK ps_status ps_remote_pause(ps_remote *remote, uint64_t delay_ms);
+
+/* Runs f(state) on the loop's thread and waits for it; not cancelled. The loop must be running. */
+void ps_remote_run(ps_remote *remote, void (*f)(void *state), void *state);
+
+#endif

@@ -1,0 +1,104 @@
+/* evaluate: the loss, and what the model says beside it, over rows of the test data; of a language
+ * model first its perplexity, which is the exponential of the mean loss.
+ *
+ * A result that is not finite fails a job that only evaluates, with the rows where it came to be. A
+ * training goes on, as its own losses say whether that makes sense: its log has a warning. */
+#include "common/base/mem.h"
+#include "worker/tasks/pass.h"
+#include "worker/tasks/task_kind.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+typedef struct evaluating {
+    uint64_t samples;
+    double loss; /* summed over samples, as the metrics are */
+    ps_metric_list metrics;
+    bool warned;
+} evaluating;
+
+static ps_status check_loss(evaluating *sum, const ps_pass *pass, const ps_batch *batch,
+                            double loss)
+{
+    if (isfinite(loss) || sum->warned)
+        return PS_OK;
+    const ps_spec_files *test = ps_job_entry_spec(pass->entry)->data.test;
+    ps_status st =
+        ps_fail(PS_OUT_OF_RANGE,
+                "the loss is %s in rows %" PRIu64 " to %" PRIu64 " of %s; has the model "
+                "NaN or infinity in it, or values that are too large?",
+                isnan(loss) ? "NaN" : "infinite", batch->first, batch->first + batch->rows - 1,
+                batch->tokens ? test->tokens : test->features);
+    if (ps_job_entry_stored(pass->entry))
+        return st;
+    ps_task_log(pass->run, PS_LOG_WARNING, "test data: %s", ps_error_message());
+    sum->warned = true;
+    return PS_OK;
+}
+
+static ps_status evaluate_batch(void *user, const ps_pass *pass, const ps_batch *batch)
+{
+    evaluating *sum = user;
+    ps_model_batch input = ps_pass_model_batch(batch);
+    ps_model_result result;
+    ps_status st = ps_model_forward(pass->model, &input, NULL);
+    if (!st)
+        st = ps_model_loss(pass->model, &input);
+    if (!st)
+        st = ps_model_result_get(pass->model, &result);
+    if (st)
+        return st;
+    st = check_loss(sum, pass, batch, result.loss);
+    if (st)
+        return st;
+    sum->samples += batch->rows;
+    sum->loss += result.loss * (double)batch->rows;
+    ps_pass_add_metrics(&result, &sum->metrics);
+    return PS_OK;
+}
+
+/* A mean loss that is finite may still have none. */
+static ps_status add_perplexity(const ps_pass *pass, double loss, ps_metric_list *metrics)
+{
+    double perplexity = exp(loss);
+    if (isfinite(perplexity))
+        ps_metric_list_add(metrics, "perplexity", perplexity);
+    else if (ps_job_entry_stored(pass->entry))
+        return ps_fail(PS_OUT_OF_RANGE,
+                       "the mean loss is %g, and the perplexity too large for a number; has the "
+                       "model values that are too large?",
+                       loss);
+    return PS_OK;
+}
+
+static ps_status means_of(const ps_pass *pass, evaluating *sum, Psd__V1__EvaluateResult *means)
+{
+    means->samples = sum->samples;
+    if (!sum->samples)
+        return PS_OK;
+    means->loss = sum->loss / (double)sum->samples;
+    ps_metric_list_divide(&sum->metrics, (double)sum->samples);
+    ps_metric_list all = {0};
+    bool language = ps_spec_model_is_language(ps_job_entry_model_spec(pass->entry));
+    ps_status st = language ? add_perplexity(pass, means->loss, &all) : PS_OK;
+    for (size_t i = 0; i < sum->metrics.count; i++)
+        ps_metric_list_add(&all, sum->metrics.at[i].name, sum->metrics.at[i].value);
+    means->n_metrics = all.count;
+    means->metrics = ps_metric_list_messages(&all);
+    return st;
+}
+
+ps_status ps_kind_evaluate(ps_task_run *run, Psd__V1__TaskResult *result)
+{
+    ps_pass pass;
+    ps_status st = ps_pass_open(run, &pass);
+    if (st)
+        return st;
+    evaluating sum = {0};
+    st = ps_pass_run(&pass, evaluate_batch, &sum);
+    if (st)
+        return st;
+    result->evaluate = ps_new(Psd__V1__EvaluateResult);
+    psd__v1__evaluate_result__init(result->evaluate);
+    return means_of(&pass, &sum, result->evaluate);
+}
