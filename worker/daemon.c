@@ -31,13 +31,13 @@ struct ps_worker_daemon {
     ps_worker_core *core;
     ps_timer *watchdog, *expiry_tick;
     ps_signal *signals[SIGNALS];
-    ps_job end_job;
+    ps_loop_task end_job;
     bool lost; /* the device */
 };
 
 /* ---- events ---- */
 
-static void end_cb(ps_job *job)
+static void end_cb(ps_loop_task *job)
 {
     ps_loop_stop(ps_container(job, ps_worker_daemon, end_job)->loop);
 }
@@ -53,7 +53,7 @@ static void stopped_cb(void *user)
     ps_timer_free(&d->expiry_tick);
     for (int i = 0; i < SIGNALS; i++)
         ps_signal_free(&d->signals[i]);
-    ps_job_init(&d->end_job, end_cb);
+    ps_loop_task_init(&d->end_job, end_cb);
     ps_loop_defer(d->loop, &d->end_job);
 }
 

@@ -47,7 +47,7 @@ struct ps_runner {
 };
 
 typedef struct event {
-    ps_job job;
+    ps_loop_task job;
     ps_runner *runner;
     Psd__V1__TaskProgress *progress;
     Psd__V1__TaskOutput *output;
@@ -56,7 +56,7 @@ typedef struct event {
     bool ended;
 } event;
 
-static void event_cb(ps_job *job)
+static void event_cb(ps_loop_task *job)
 {
     event *e = ps_container(job, event, job);
     ps_runner *r = e->runner;
@@ -86,7 +86,7 @@ static void post(ps_runner *r, const event *what)
     event *e = ps_new(event);
     *e = *what;
     e->runner = r;
-    ps_job_init(&e->job, event_cb);
+    ps_loop_task_init(&e->job, event_cb);
     ps_loop_post(r->env.loop, &e->job);
 }
 

@@ -20,7 +20,7 @@
  * connection look, one of them waits for that. */
 #define BUSY_POLL_NS 200000u
 
-void ps_job_init(ps_job *job, ps_job_cb cb)
+void ps_loop_task_init(ps_loop_task *job, ps_loop_task_cb cb)
 {
     ps_list_init(&job->link);
     job->cb = cb;
@@ -38,7 +38,7 @@ static void run_jobs(ps_list *list)
         ps_list_append(&batch, node);
     }
     while (!ps_list_empty(&batch)) {
-        ps_job *job = ps_container(batch.next, ps_job, link);
+        ps_loop_task *job = ps_container(batch.next, ps_loop_task, link);
         ps_list_remove(&job->link);
         job->queued = false;
         job->cb(job);
@@ -57,14 +57,14 @@ static void run_posted(ps_loop *loop)
     ps_list_init(&batch);
     pthread_mutex_lock(&loop->lock);
     while (!ps_list_empty(&loop->posted)) {
-        ps_job *job = ps_container(loop->posted.next, ps_job, link);
+        ps_loop_task *job = ps_container(loop->posted.next, ps_loop_task, link);
         ps_list_remove(&job->link);
         ps_list_append(&batch, &job->link);
         job->queued = false;
     }
     pthread_mutex_unlock(&loop->lock);
     while (!ps_list_empty(&batch)) {
-        ps_job *job = ps_container(batch.next, ps_job, link);
+        ps_loop_task *job = ps_container(batch.next, ps_loop_task, link);
         ps_list_remove(&job->link);
         job->cb(job);
     }
@@ -258,7 +258,7 @@ void ps_loop_free(ps_loop **pointer)
     ps_free(pointer);
 }
 
-void ps_loop_defer(ps_loop *loop, ps_job *job)
+void ps_loop_defer(ps_loop *loop, ps_loop_task *job)
 {
     assert(ps_loop_is_current(loop));
     if (job->queued)
@@ -267,7 +267,7 @@ void ps_loop_defer(ps_loop *loop, ps_job *job)
     ps_list_append(&loop->deferred, &job->link);
 }
 
-void ps_loop_cancel(ps_loop *loop, ps_job *job)
+void ps_loop_cancel(ps_loop *loop, ps_loop_task *job)
 {
     assert(ps_loop_is_current(loop));
     if (!job->queued)
@@ -276,7 +276,7 @@ void ps_loop_cancel(ps_loop *loop, ps_job *job)
     ps_list_remove(&job->link);
 }
 
-void ps_loop_post(ps_loop *loop, ps_job *job)
+void ps_loop_post(ps_loop *loop, ps_loop_task *job)
 {
     pthread_mutex_lock(&loop->lock);
     job->queued = true;

@@ -43,20 +43,20 @@ void ps_loop_set_busy_poll(ps_loop *loop, bool on);
 struct uv_loop_s *ps_loop_uv(ps_loop *loop);
 void ps_loop_woken(struct uv_loop_s *uv); /* first thing in a callback of I/O */
 
-typedef struct ps_job ps_job;
-typedef void (*ps_job_cb)(ps_job *job);
-struct ps_job {
+typedef struct ps_loop_task ps_loop_task;
+typedef void (*ps_loop_task_cb)(ps_loop_task *job);
+struct ps_loop_task {
     ps_list link;
-    ps_job_cb cb;
+    ps_loop_task_cb cb;
     bool queued;
 };
-void ps_job_init(ps_job *job, ps_job_cb cb);
+void ps_loop_task_init(ps_loop_task *job, ps_loop_task_cb cb);
 /* On the loop's thread. A job that is queued already stays where it is. */
-void ps_loop_defer(ps_loop *loop, ps_job *job);
-void ps_loop_cancel(ps_loop *loop, ps_job *job); /* a deferred job; nothing if not queued */
+void ps_loop_defer(ps_loop *loop, ps_loop_task *job);
+void ps_loop_cancel(ps_loop *loop, ps_loop_task *job); /* a deferred job; nothing if not queued */
 /* From any thread. The caller keeps the job alive until its callback. Not cancellable. Posts from
  * one thread arrive in order. */
-void ps_loop_post(ps_loop *loop, ps_job *job);
+void ps_loop_post(ps_loop *loop, ps_loop_task *job);
 
 /* Off the loop: `work` runs on a pool thread, then `done` on the loop's thread.
  *

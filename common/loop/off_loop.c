@@ -24,7 +24,7 @@ static void done_cb(ps_work *w)
     atomic_fetch_sub(&pending, 1);
 }
 
-static void hop_cb(ps_job *job)
+static void hop_cb(ps_loop_task *job)
 {
     ps_off_loop *self = ps_container(job, ps_off_loop, job);
     carrier *c = ps_new(carrier);
@@ -38,7 +38,7 @@ void ps_off_loop_submit(ps_loop *loop, ps_off_loop *self, void (*run)(ps_off_loo
     atomic_fetch_add(&pending, 1);
     self->run = run;
     self->loop = loop;
-    ps_job_init(&self->job, hop_cb);
+    ps_loop_task_init(&self->job, hop_cb);
     ps_loop_post(loop, &self->job);
 }
 

@@ -50,7 +50,7 @@ static void encode_optimizer(const ps_optimizer_config *o, ps_buf *out)
     put_double(out, o->weight_decay);
 }
 
-void ps_store_config_encode(const ps_param_config *config, ps_buf *out)
+void ps_checkpoint_config_encode(const ps_param_config *config, ps_buf *out)
 {
     put_u64(out, VERSION);
     put_u64(out, config->column_blocks);
@@ -151,9 +151,9 @@ static void decode_plan(decoder *d, ps_param_plan *plan, uint64_t *elements)
     *elements += n;
 }
 
-ps_status ps_store_config_decode(ps_slice bytes, ps_store_config *out)
+ps_status ps_checkpoint_config_decode(ps_slice bytes, ps_checkpoint_config *out)
 {
-    ps_store_config made = {0};
+    ps_checkpoint_config made = {0};
     /* a text of n bytes took n + 8, so that its end has room, too */
     made.texts = ps_try_alloc(bytes.len + 1);
     if (!made.texts)
@@ -165,7 +165,7 @@ ps_status ps_store_config_decode(ps_slice bytes, ps_store_config *out)
         goto corrupt;
     made.plans = ps_try_alloc(n * sizeof *made.plans);
     if (!made.plans) {
-        ps_store_config_free(&made);
+        ps_checkpoint_config_free(&made);
         return ps_fail(PS_NO_MEMORY, "out of memory for the configuration of a checkpoint");
     }
     made.config.plans = made.plans;
@@ -177,11 +177,11 @@ ps_status ps_store_config_decode(ps_slice bytes, ps_store_config *out)
     return PS_OK;
 
 corrupt:
-    ps_store_config_free(&made);
+    ps_checkpoint_config_free(&made);
     return ps_fail(PS_CORRUPT, "the configuration of the job is damaged");
 }
 
-void ps_store_config_free(ps_store_config *config)
+void ps_checkpoint_config_free(ps_checkpoint_config *config)
 {
     ps_free(&config->plans);
     ps_free(&config->texts);

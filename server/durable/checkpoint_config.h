@@ -6,18 +6,18 @@
 #include "common/base/buf.h"
 #include "server/params/param_store.h"
 
-void ps_store_config_encode(const ps_param_config *config, ps_buf *out);
+void ps_checkpoint_config_encode(const ps_param_config *config, ps_buf *out);
 
 /* A decoded configuration: owns what it points to. */
-typedef struct ps_store_config {
+typedef struct ps_checkpoint_config {
     ps_param_config config;
     ps_param_plan *plans;
     char *texts;
     uint64_t elements; /* of all tensors */
-} ps_store_config;
+} ps_checkpoint_config;
 
 /* bytes are hostile: PS_CORRUPT; PS_NO_MEMORY. Initial values are zeros. */
-PS_MUST_CHECK ps_status ps_store_config_decode(ps_slice bytes, ps_store_config *out);
-void ps_store_config_free(ps_store_config *config);
+PS_MUST_CHECK ps_status ps_checkpoint_config_decode(ps_slice bytes, ps_checkpoint_config *out);
+void ps_checkpoint_config_free(ps_checkpoint_config *config);
 
 #endif

@@ -31,7 +31,7 @@ static ps_status write_small(ps_section_writer *w, ps_param_store *store,
     ps_put_u64le(state + 8, ps_param_store_blocks(store));
     const ps_slice parts[] = {ps_slice_of(state, sizeof state), ps_buf_slice(&small->rows)};
     ps_buf config = PS_BUF_EMPTY;
-    ps_store_config_encode(ps_param_store_config(store), &config);
+    ps_checkpoint_config_encode(ps_param_store_config(store), &config);
     ps_status st = ps_section_write_raw(w, ps_slice_of(magic, sizeof magic));
     if (!st)
         st = write_one(w, PS_SECTION_CONFIG, ps_buf_slice(&config));
@@ -97,8 +97,8 @@ static ps_status read_small(ps_section_reader *r, ps_checkpoint_section type, ps
 static ps_status make_store(ps_section_reader *r, ps_slice bytes, uint64_t push_bytes,
                             ps_param_store **out)
 {
-    ps_store_config config;
-    ps_status st = ps_store_config_decode(bytes, &config);
+    ps_checkpoint_config config;
+    ps_status st = ps_checkpoint_config_decode(bytes, &config);
     if (st)
         return st;
     /* no memory is taken for parameters that the file cannot have */
@@ -110,7 +110,7 @@ static ps_status make_store(ps_section_reader *r, ps_slice bytes, uint64_t push_
         config.config.restored = true;
         st = ps_param_store_create(&config.config, out);
     }
-    ps_store_config_free(&config);
+    ps_checkpoint_config_free(&config);
     if (st && st != PS_NO_MEMORY)
         st = ps_wrap(PS_CORRUPT, "the configuration of the job");
     return st;

@@ -10,7 +10,7 @@ static const ps_sched_book *book_of(const ps_job *job)
 void ps_book_begin(const ps_lease *lease)
 {
     const ps_sched_book *book = book_of(lease->job);
-    const ps_piece *piece = &lease->piece;
+    const ps_row_range *piece = &lease->piece;
     if (book)
         book->begin(lease->job->sched->user, lease->job->record->id, lease->id, piece->epoch,
                     (ps_row_span){piece->begin, piece->end});

@@ -67,7 +67,7 @@ struct ps_lease {
     ps_job *job;
     ps_task_kind kind;
     bool inference;        /* of a job on a stored model */
-    ps_piece piece;        /* train: begin moves as rows are done; evaluate: epoch */
+    ps_row_range piece;    /* train: begin moves as rows are done; evaluate: epoch */
     bool cancelled;        /* the worker was told, */
     uint64_t cancelled_ns; /* then */
 };

@@ -23,7 +23,7 @@ typedef struct entry {
     Psd__V1__PlanResult *plan;
     ps_watch *watch; /* a reference */
     ps_task_kind task;
-    ps_piece piece;
+    ps_row_range piece;
     const char *settled;   /* the job's, once its plan has settled it */
     Psd__V1__Output *said; /* before this task; NULL: nothing */
     ps_job_outcome outcome;

@@ -11,7 +11,7 @@
 
 typedef struct watch_call {
     ps_work work;
-    ps_job hop;
+    ps_loop_task hop;
     atomic_bool posted; /* hop is on its way to the loop */
     ps_call *call;
     ps_loop *loop;
@@ -65,7 +65,7 @@ static void pump(watch_call *w)
     }
 }
 
-static void hop_cb(ps_job *job)
+static void hop_cb(ps_loop_task *job)
 {
     watch_call *w = ps_container(job, watch_call, hop);
     atomic_store(&w->posted, false);
@@ -128,7 +128,7 @@ void ps_jobs_watch(ps_call *call, const ProtobufCMessage *request, void *service
     w->job_id = ((const Psd__V1__WatchJobRequest *)request)->job_id;
     w->opening = true;
     w->work = (ps_work){.work = open_cb, .done = opened_cb};
-    ps_job_init(&w->hop, hop_cb);
+    ps_loop_task_init(&w->hop, hop_cb);
     ps_call_ref(call);
     ps_call_set_events(call, &watch_events, w);
     w->session = ps_sessions_open(w->services->sessions, call);

@@ -15,7 +15,7 @@
 
 typedef struct clock_call {
     ps_work work;
-    ps_job released;
+    ps_loop_task released;
     atomic_uint holders;
     ps_call *call;
     ps_services *services;
@@ -57,7 +57,7 @@ static void answer(clock_call *c, ps_status st, const char *message)
 }
 
 /* On the loop: the controller has let a parked call go on. */
-static void released_cb(ps_job *job)
+static void released_cb(ps_loop_task *job)
 {
     clock_call *c = ps_container(job, clock_call, released);
     answer(c, c->late,
@@ -150,7 +150,7 @@ static void ask_on_the_pool(ps_call *call, ps_services *services, ps_run *run,
     c->lease = in->lease_id;
     c->clock = in->clock;
     c->work = (ps_work){.work = work_cb, .done = done_cb};
-    ps_job_init(&c->released, released_cb);
+    ps_loop_task_init(&c->released, released_cb);
     ps_call_ref(call);
     ps_call_set_events(call, &clock_events, c);
     ps_work_submit(ps_call_loop(call), &c->work);

@@ -13,7 +13,7 @@ typedef struct pull_call {
     ps_run *run;
     ps_pull *pull;
     const ps_codec *codec;
-    ps_job later; /* goes on with skipping */
+    ps_loop_task later; /* goes on with skipping */
     bool answered;
 } pull_call;
 
@@ -85,7 +85,7 @@ static void pump(pull_call *p)
     }
 }
 
-static void later_cb(ps_job *job)
+static void later_cb(ps_loop_task *job)
 {
     pump(ps_container(job, pull_call, later));
 }
@@ -152,7 +152,7 @@ void ps_parameters_pull(ps_call *call, const ProtobufCMessage *request, void *st
     pull_call *p = ps_new(pull_call);
     p->call = call;
     p->run = run;
-    ps_job_init(&p->later, later_cb);
+    ps_loop_task_init(&p->later, later_cb);
     Psd__V1__PullHeader header = PSD__V1__PULL_HEADER__INIT;
     st = begin(p, in, &header.version);
     if (st) {

@@ -20,7 +20,7 @@ typedef struct session {
     uint64_t number;
     ps_call *call;
     ps_loop *loop;
-    ps_job hop;
+    ps_loop_task hop;
     ps_list queue; /* of outgoing; under the table's lock */
     bool posted;   /* likewise */
     bool closed;   /* likewise */
@@ -76,7 +76,7 @@ static void deliver(session *s, outgoing *o)
     outgoing_free(o);
 }
 
-static void hop_cb(ps_job *job)
+static void hop_cb(ps_loop_task *job)
 {
     session *s = ps_container(job, session, hop);
     ps_sessions *table = s->table;
@@ -111,7 +111,7 @@ uint64_t ps_sessions_open(ps_sessions *sessions, ps_call *call)
     s->loop = ps_call_loop(call);
     ps_call_ref(call);
     ps_list_init(&s->queue);
-    ps_job_init(&s->hop, hop_cb);
+    ps_loop_task_init(&s->hop, hop_cb);
     pthread_mutex_lock(&sessions->lock);
     s->number = ++sessions->last;
     sessions->count++;

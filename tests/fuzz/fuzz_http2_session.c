@@ -23,11 +23,11 @@ static void require(bool condition)
 }
 
 typedef struct turn {
-    ps_job job;
+    ps_loop_task job;
     bool over;
 } turn;
 
-static void turn_cb(ps_job *job)
+static void turn_cb(ps_loop_task *job)
 {
     ps_container(job, turn, job)->over = true;
 }
@@ -40,7 +40,7 @@ static bool run_turn(ps_fuzz_session *s)
     while (!s->deaf && s->far && s->far->ops->recv(s->far, sink, sizeof sink, &got) == PS_OK)
         ;
     turn t = {0};
-    ps_job_init(&t.job, turn_cb);
+    ps_loop_task_init(&t.job, turn_cb);
     ps_loop_defer(s->loop, &t.job);
     require(ps_loop_run_until(s->loop, &t.over));
     ps_fuzz_session_check(s);

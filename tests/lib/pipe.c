@@ -16,7 +16,7 @@ typedef struct end {
     ps_buf in;
     size_t sent;
     unsigned wanted;
-    ps_job job;
+    ps_loop_task job;
 } end;
 
 static end *of(ps_layer *layer)
@@ -51,7 +51,7 @@ static void poke(end *e)
         ps_loop_defer(e->loop, &e->job);
 }
 
-static void job_cb(ps_job *job)
+static void job_cb(ps_loop_task *job)
 {
     end *e = ps_container(job, end, job);
     unsigned now = ready(e);
@@ -151,7 +151,7 @@ static end *make_end(ps_loop *loop, const ps_pipe_faults *faults)
     e->loop = loop;
     if (faults)
         e->faults = *faults;
-    ps_job_init(&e->job, job_cb);
+    ps_loop_task_init(&e->job, job_cb);
     return e;
 }
 

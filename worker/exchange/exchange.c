@@ -11,7 +11,7 @@ static const char clock_path[] = "/psd.v1.Parameters/Clock";
 
 /* Clocks that are told without waiting: one call at a time. Freed by the last of its two users. */
 typedef struct teller {
-    ps_job job;
+    ps_loop_task job;
     ps_remote remote;
     uint64_t job_id, incarnation;
     /* under the gate's lock */
@@ -348,7 +348,7 @@ static void tell_next(teller *t)
         ps_free(&t);
 }
 
-static void tell_cb(ps_job *job)
+static void tell_cb(ps_loop_task *job)
 {
     tell_next(ps_container(job, teller, job));
 }
@@ -362,7 +362,7 @@ void ps_exchange_clock_tell(ps_exchange *x, uint64_t lease, uint64_t clock)
         t->job_id = x->options.job_id;
         t->incarnation = x->options.incarnation;
         t->wanted = t->told = UINT64_MAX;
-        ps_job_init(&t->job, tell_cb);
+        ps_loop_task_init(&t->job, tell_cb);
     }
     ps_gate_lock(x->remote->gate);
     t->lease = lease;

@@ -16,7 +16,8 @@ static uint64_t border(const ps_tensor_map *map, uint64_t at)
 }
 
 /* list: NULL to count. */
-static size_t cut_tensor(const ps_tensor_map *map, size_t tensor, uint64_t limit, ps_piece *list)
+static size_t cut_tensor(const ps_tensor_map *map, size_t tensor, uint64_t limit,
+                         ps_tensor_piece *list)
 {
     uint64_t n = map->elements / limit + (map->elements % limit != 0);
     uint64_t most = map->elements / n + (map->elements % n != 0); /* alike: no crumb at the end */
@@ -24,7 +25,7 @@ static size_t cut_tensor(const ps_tensor_map *map, size_t tensor, uint64_t limit
     for (uint64_t begin = 0; begin < map->elements; count++) {
         uint64_t end = map->elements - begin > most ? border(map, begin + most) : map->elements;
         if (list)
-            list[count] = (ps_piece){.tensor = tensor, .begin = begin, .end = end};
+            list[count] = (ps_tensor_piece){.tensor = tensor, .begin = begin, .end = end};
         begin = end;
     }
     return count;

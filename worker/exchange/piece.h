@@ -10,13 +10,13 @@
 enum { PS_PIECE_BYTES = 8 << 20 };
 
 /* Elements [begin, end) of the tensor in wire order. */
-typedef struct ps_piece {
+typedef struct ps_tensor_piece {
     size_t tensor;
     uint64_t begin, end;
-} ps_piece;
+} ps_tensor_piece;
 
 typedef struct ps_pieces {
-    ps_piece *list; /* tensor by tensor, each from its first element to its last */
+    ps_tensor_piece *list; /* tensor by tensor, each from its first element to its last */
     size_t count;
 } ps_pieces;
 

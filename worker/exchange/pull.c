@@ -18,7 +18,7 @@ struct ps_puller {
     const ps_tensor_maps *maps;
     const ps_codec *codec; /* of this pull, or of the last */
     float **targets;
-    ps_job start_job;
+    ps_loop_task start_job;
 
     /* under the gate's lock */
     bool running;
@@ -219,7 +219,7 @@ static void begin_call(ps_puller *p)
     ps_call_half_close(p->call);
 }
 
-static void start_cb(ps_job *job)
+static void start_cb(ps_loop_task *job)
 {
     ps_puller *p = ps_container(job, ps_puller, start_job);
     p->again = false;
@@ -264,7 +264,7 @@ void ps_puller_create(const ps_puller_options *options, ps_puller **out)
     p->range_pointers = ps_alloc_array(shards, sizeof(Psd__V1__Range *));
     for (size_t i = 0; i < shards; i++)
         p->range_pointers[i] = &p->ranges[i];
-    ps_job_init(&p->start_job, start_cb);
+    ps_loop_task_init(&p->start_job, start_cb);
     ps_remote_run(&p->remote, create_timer, p);
     *out = p;
 }

@@ -313,7 +313,7 @@ static void free_memory(ps_pusher *p)
 }
 
 /* Of a piece as it is sent. */
-static uint64_t piece_bytes(const ps_pusher *p, const ps_piece *piece)
+static uint64_t piece_bytes(const ps_pusher *p, const ps_tensor_piece *piece)
 {
     uint64_t bytes = 0;
     size_t end = ps_chunks_find(&p->chunks, piece->tensor, piece->end);
@@ -368,7 +368,7 @@ ps_status ps_pusher_create(const ps_pusher_options *options, ps_pusher **out)
         free_memory(p);
         return st;
     }
-    ps_job_init(&p->wake_job, ps_pusher_wake_cb);
+    ps_loop_task_init(&p->wake_job, ps_pusher_wake_cb);
     ps_remote_run(&p->remote, create_timer, p);
     *out = p;
     return PS_OK;

@@ -80,7 +80,7 @@ struct ps_pusher {
     unsigned sets, next; /* steps[next] is used by the next begin */
     ps_push_step *current;
     bool given; /* a gradient of it, to the loop */
-    ps_job wake_job;
+    ps_loop_task wake_job;
 
     /* under the gate's lock */
     bool wake_posted;
@@ -98,8 +98,8 @@ struct ps_pusher {
 };
 
 /* On the loop. */
-void ps_pusher_wake_cb(ps_job *job);     /* tensors have become ready */
-void ps_pusher_retry_cb(void *user);     /* of the timer */
-void ps_pusher_stop_sends(void *pusher); /* their ends come later */
+void ps_pusher_wake_cb(ps_loop_task *job); /* tensors have become ready */
+void ps_pusher_retry_cb(void *user);       /* of the timer */
+void ps_pusher_stop_sends(void *pusher);   /* their ends come later */
 
 #endif

@@ -33,7 +33,7 @@ static void release_cb(void *user)
 
 static void begin_piece(ps_push_send *s, size_t piece)
 {
-    const ps_piece *p = &s->pusher->pieces.list[piece];
+    const ps_tensor_piece *p = &s->pusher->pieces.list[piece];
     s->piece = piece;
     s->chunk = ps_chunks_find(&s->pusher->chunks, p->tensor, p->begin);
     s->end = ps_chunks_find(&s->pusher->chunks, p->tensor, p->end);
@@ -131,7 +131,7 @@ static void pump_all(ps_pusher *p)
             pump(&p->steps[i].sends[b]);
 }
 
-void ps_pusher_wake_cb(ps_job *job)
+void ps_pusher_wake_cb(ps_loop_task *job)
 {
     ps_pusher *p = ps_container(job, ps_pusher, wake_job);
     ps_gate_lock(p->remote.gate);

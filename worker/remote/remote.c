@@ -38,7 +38,7 @@ void ps_retry_succeeded(ps_retry *retry)
 }
 
 typedef struct request {
-    ps_job job;
+    ps_loop_task job;
     ps_remote remote; /* a copy: the task may have left */
     const char *path;
     const ProtobufCMessage *message;
@@ -72,7 +72,7 @@ static void answered_cb(void *user, ps_status status, const char *message, Proto
         request_free(r);
 }
 
-static void start_cb(ps_job *job)
+static void start_cb(ps_loop_task *job)
 {
     request *r = ps_container(job, request, job);
     ps_gate *gate = r->remote.gate;
@@ -96,7 +96,7 @@ ps_status ps_remote_unary_once(ps_remote *remote, const char *path, const Protob
     r->path = path;
     r->message = message;
     r->reply_type = reply_type;
-    ps_job_init(&r->job, start_cb);
+    ps_loop_task_init(&r->job, start_cb);
     ps_loop_post(remote->loop, &r->job);
 
     ps_gate_lock(remote->gate);
@@ -149,14 +149,14 @@ ps_status ps_remote_unary(ps_remote *remote, const char *path, const ProtobufCMe
 }
 
 typedef struct hop {
-    ps_job job;
+    ps_loop_task job;
     ps_gate *gate;
     void (*f)(void *state);
     void *state;
     bool done;
 } hop;
 
-static void hop_cb(ps_job *job)
+static void hop_cb(ps_loop_task *job)
 {
     hop *h = ps_container(job, hop, job);
     h->f(h->state);
@@ -169,7 +169,7 @@ static void hop_cb(ps_job *job)
 void ps_remote_run(ps_remote *remote, void (*f)(void *state), void *state)
 {
     hop h = {.gate = remote->gate, .f = f, .state = state};
-    ps_job_init(&h.job, hop_cb);
+    ps_loop_task_init(&h.job, hop_cb);
     ps_loop_post(remote->loop, &h.job);
     ps_gate_lock(remote->gate);
     while (!h.done)

@@ -18,7 +18,7 @@ typedef struct part {
 } part;
 
 typedef struct transfer {
-    ps_job job;
+    ps_loop_task job;
     ps_remote *remote;
     const char *path;
     const ProtobufCMessage *first; /* the request, or the header */
@@ -204,7 +204,7 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
 static const ps_call_events events = {
     .on_message = message_cb, .on_writable = writable_cb, .on_end = end_cb};
 
-static void start_cb(ps_job *job)
+static void start_cb(ps_loop_task *job)
 {
     transfer *t = ps_container(job, transfer, job);
     t->call = ps_channel_call(t->remote->channel, t->path,
@@ -244,7 +244,7 @@ static ps_status wait_for_end(transfer *t)
 static ps_status attempt(transfer *t)
 {
     ps_gate *gate = t->remote->gate;
-    ps_job_init(&t->job, start_cb);
+    ps_loop_task_init(&t->job, start_cb);
     ps_loop_post(t->remote->loop, &t->job);
     ps_status st = wait_for_end(t);
     if (st) {

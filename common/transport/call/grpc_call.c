@@ -107,7 +107,7 @@ static void count_end(const ps_call *call)
                       ps_clock_ns(&ps_clock_system) - call->began_ns);
 }
 
-static void job_cb(ps_job *job)
+static void job_cb(ps_loop_task *job)
 {
     ps_call *call = ps_container(job, ps_call, job);
     const ps_call_events *events = call->events;
@@ -149,7 +149,7 @@ void ps_call_create(ps_loop *loop, ps_call_kind kind, const char *path, ps_call 
                       .grpc_status = -1};
     ps_list_init(&call->link);
     ps_list_init(&call->out);
-    ps_job_init(&call->job, job_cb);
+    ps_loop_task_init(&call->job, job_cb);
     *out = call;
 }
 

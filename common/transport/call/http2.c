@@ -154,7 +154,7 @@ static void layer_ready(void *above, unsigned events)
         write_now(conn);
 }
 
-static void read_job_cb(ps_job *job)
+static void read_job_cb(ps_loop_task *job)
 {
     ps_http2 *conn = ps_container(job, ps_http2, read_job);
     if (conn->state == PS_HTTP2_HANDSHAKE)
@@ -163,7 +163,7 @@ static void read_job_cb(ps_job *job)
         read_some(conn);
 }
 
-static void write_job_cb(ps_job *job)
+static void write_job_cb(ps_loop_task *job)
 {
     write_now(ps_container(job, ps_http2, write_job));
 }
@@ -202,7 +202,7 @@ static void say_why(ps_http2 *conn)
     (void)st;
 }
 
-static void close_job_cb(ps_job *job)
+static void close_job_cb(ps_loop_task *job)
 {
     ps_http2 *conn = ps_container(job, ps_http2, close_job);
     say_why(conn);
@@ -259,9 +259,9 @@ ps_status ps_http2_create(const ps_http2_options *options, ps_http2 **out)
     ps_budget_ref(conn->budget);
     ps_list_init(&conn->calls);
     snprintf(conn->address, sizeof conn->address, "%s", options->address);
-    ps_job_init(&conn->read_job, read_job_cb);
-    ps_job_init(&conn->write_job, write_job_cb);
-    ps_job_init(&conn->close_job, close_job_cb);
+    ps_loop_task_init(&conn->read_job, read_job_cb);
+    ps_loop_task_init(&conn->write_job, write_job_cb);
+    ps_loop_task_init(&conn->close_job, close_job_cb);
     conn->begun_ns = conn->heard_ns = ps_http2_now(conn);
     ps_floods_init(&conn->floods, conn->begun_ns);
     ps_timer_create(conn->loop, ps_http2_timer_cb, conn, &conn->timer);

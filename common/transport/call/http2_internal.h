@@ -57,16 +57,16 @@ struct ps_http2 {
     unsigned n_calls;
 
     /* reading */
-    ps_job read_job;     /* there may be more to read than one turn allows */
-    bool up;             /* the peer's SETTINGS have come */
-    ps_call *data_call;  /* of the DATA frame under way, without reference */
-    size_t data_left;    /* of it */
-    size_t header_bytes; /* decoded of the header block under way */
-    uint64_t received;   /* bytes, of all calls and of HTTP/2 itself */
-    int fault;           /* nghttp2's error code of the last frame that it refused; 0: none */
+    ps_loop_task read_job; /* there may be more to read than one turn allows */
+    bool up;               /* the peer's SETTINGS have come */
+    ps_call *data_call;    /* of the DATA frame under way, without reference */
+    size_t data_left;      /* of it */
+    size_t header_bytes;   /* decoded of the header block under way */
+    uint64_t received;     /* bytes, of all calls and of HTTP/2 itself */
+    int fault;             /* nghttp2's error code of the last frame that it refused; 0: none */
 
     /* writing */
-    ps_job write_job;
+    ps_loop_task write_job;
     ps_http2_tx tx;
     const uint8_t *control; /* nghttp2's bytes that the layer has not taken */
     size_t control_len;
@@ -94,7 +94,7 @@ struct ps_http2 {
     bool look;          /* it did in this one */
     ps_floods floods;
 
-    ps_job close_job;
+    ps_loop_task close_job;
     ps_error close_error;
 };
 
@@ -154,7 +154,7 @@ struct ps_call {
     /* the end */
     bool ended, told_end; /* on_end is queued; was delivered */
     ps_error end;
-    ps_job job; /* on_writable and on_end, outside of every call of ours */
+    ps_loop_task job; /* on_writable and on_end, outside of every call of ours */
 };
 
 /* http2.c */

@@ -25,7 +25,7 @@ struct ps_message {
     size_t capacity;
     ps_budget *budget;
     ps_loop *loop;
-    ps_job job;
+    ps_loop_task job;
     void (*on_release)(void *owner, size_t len);
     void *owner;
 };
@@ -94,7 +94,7 @@ static void give_back(ps_message *message)
     free(message);
 }
 
-static void released_cb(ps_job *job)
+static void released_cb(ps_loop_task *job)
 {
     give_back(ps_container(job, ps_message, job));
 }
@@ -109,6 +109,6 @@ void ps_message_release(ps_message **pointer)
         give_back(message);
         return;
     }
-    ps_job_init(&message->job, released_cb);
+    ps_loop_task_init(&message->job, released_cb);
     ps_loop_post(message->loop, &message->job);
 }

@@ -47,7 +47,7 @@ void ps_channel_set_timer(ps_channel *channel)
         ps_timer_start(channel->timer, next > now ? (next - now) / MS + 1 : 0, 0);
 }
 
-static void start_cb(ps_job *job)
+static void start_cb(ps_loop_task *job)
 {
     ps_channel_connect(ps_container(job, ps_channel, start));
 }
@@ -87,7 +87,7 @@ ps_status ps_channel_create(ps_loop *loop, const ps_channel_options *options, ps
     ps_backoff_init(&channel->backoff, o->backoff_min_ms, o->backoff_max_ms, ps_rng_entropy());
     ps_budget_create(16 * (o->window_bytes + o->message_bytes), &channel->budget);
     ps_timer_create(loop, tick_cb, channel, &channel->timer);
-    ps_job_init(&channel->start, start_cb);
+    ps_loop_task_init(&channel->start, start_cb);
     ps_loop_defer(loop, &channel->start);
     *out = channel;
     return PS_OK;

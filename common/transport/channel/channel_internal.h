@@ -41,7 +41,7 @@ struct ps_channel {
     ps_list waiting;          /* calls; ps_call.wait_for_ready says which may wait longer */
     ps_timer *timer;          /* dial deadline, end of backoff, deadlines of waiting calls */
     uint64_t due_ns;          /* of the state: dial deadline or end of backoff */
-    ps_job start;             /* the first attempt */
+    ps_loop_task start;       /* the first attempt */
     ps_backoff backoff;
     ps_budget *budget;
     ps_http2_stats *traffic;

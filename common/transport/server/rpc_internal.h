@@ -17,9 +17,9 @@ typedef struct ps_rpc_home {
     ps_loop *loop;
     ps_list connections;
     ps_list watchers; /* of health */
-    ps_job job;       /* of start, drain, close and serving: one at a time, see rpc_server.c */
+    ps_loop_task job; /* of start, drain, close and serving: one at a time, see rpc_server.c */
     void (*task)(struct ps_rpc_home *home);
-    ps_job verify_job; /* the server's TLS context is another one */
+    ps_loop_task verify_job; /* the server's TLS context is another one */
     atomic_bool verify_soon;
 } ps_rpc_home;
 

@@ -20,7 +20,7 @@
 
 /* An accepted socket on its way to its loop. */
 typedef struct arrival {
-    ps_job job;
+    ps_loop_task job;
     ps_rpc_home *home;
     int fd;
 } arrival;
@@ -63,7 +63,7 @@ void ps_rpc_connection_verify(ps_rpc_connection *connection)
     ps_tls_context_unref(&tls);
 }
 
-static void verify_cb(ps_job *job)
+static void verify_cb(ps_loop_task *job)
 {
     ps_rpc_home *home = ps_container(job, ps_rpc_home, verify_job);
     home->verify_soon = false;
@@ -112,7 +112,7 @@ static ps_status make_connection(ps_rpc_home *home, int fd, ps_rpc_connection *c
     return ps_http2_create(&options, &connection->conn);
 }
 
-static void arrived_cb(ps_job *job)
+static void arrived_cb(ps_loop_task *job)
 {
     arrival *a = ps_container(job, arrival, job);
     ps_rpc_home *home = a->home;
@@ -150,11 +150,11 @@ static void accepted_cb(void *user, int fd)
     arrival *a = ps_new(arrival);
     a->home = &server->homes[server->next_home++ % server->n_homes];
     a->fd = fd;
-    ps_job_init(&a->job, arrived_cb);
+    ps_loop_task_init(&a->job, arrived_cb);
     ps_loop_post(a->home->loop, &a->job);
 }
 
-static void task_cb(ps_job *job)
+static void task_cb(ps_loop_task *job)
 {
     ps_rpc_home *home = ps_container(job, ps_rpc_home, job);
     home->task(home);
@@ -199,8 +199,8 @@ ps_status ps_rpc_server_create(const ps_rpc_server_options *options, ps_rpc_serv
         home->loop = ps_loops_get(options->loops, i);
         ps_list_init(&home->connections);
         ps_list_init(&home->watchers);
-        ps_job_init(&home->job, task_cb);
-        ps_job_init(&home->verify_job, verify_cb);
+        ps_loop_task_init(&home->job, task_cb);
+        ps_loop_task_init(&home->verify_job, verify_cb);
     }
     ps_health_add(server);
     ps_reflection_add(server);

@@ -7,33 +7,33 @@
 #include <assert.h>
 #include <string.h>
 
-void ps_rows_init(ps_rows *rows, uint64_t n_rows, uint32_t n_epochs, uint64_t per_task,
-                  bool overlap)
+void ps_epoch_rows_init(ps_epoch_rows *rows, uint64_t n_rows, uint32_t n_epochs, uint64_t per_task,
+                        bool overlap)
 {
     assert(n_rows > 0 && n_rows <= PS_ROWS_MAX && n_epochs > 0 && per_task > 0);
-    *rows = (ps_rows){.n_rows = n_rows,
-                      .n_epochs = n_epochs,
-                      .per_task = per_task,
-                      .overlap = overlap,
-                      .left = {n_rows, n_epochs > 1 ? n_rows : 0}};
+    *rows = (ps_epoch_rows){.n_rows = n_rows,
+                            .n_epochs = n_epochs,
+                            .per_task = per_task,
+                            .overlap = overlap,
+                            .left = {n_rows, n_epochs > 1 ? n_rows : 0}};
 }
 
-void ps_rows_free(ps_rows *rows)
+void ps_epoch_rows_free(ps_epoch_rows *rows)
 {
     ps_free(&rows->back);
     rows->n_back = rows->capacity = 0;
 }
 
-static void remove_back(ps_rows *rows, size_t at)
+static void remove_back(ps_epoch_rows *rows, size_t at)
 {
     rows->n_back--;
     memmove(rows->back + at, rows->back + at + 1, (rows->n_back - at) * sizeof *rows->back);
 }
 
 /* At most per_task rows of the piece; the rest of it stays. */
-static ps_piece cut_back(ps_rows *rows, size_t at)
+static ps_row_range cut_back(ps_epoch_rows *rows, size_t at)
 {
-    ps_piece piece = rows->back[at];
+    ps_row_range piece = rows->back[at];
     if (piece.end - piece.begin <= rows->per_task) {
         remove_back(rows, at);
         return piece;
@@ -43,7 +43,7 @@ static ps_piece cut_back(ps_rows *rows, size_t at)
     return piece;
 }
 
-static bool may_open(const ps_rows *rows)
+static bool may_open(const ps_epoch_rows *rows)
 {
     if (rows->fresh_epoch >= rows->n_epochs)
         return false;
@@ -51,11 +51,11 @@ static bool may_open(const ps_rows *rows)
            (rows->overlap && rows->fresh_epoch == rows->done_epochs + 1);
 }
 
-static ps_piece cut_fresh(ps_rows *rows)
+static ps_row_range cut_fresh(ps_epoch_rows *rows)
 {
     uint64_t room = rows->n_rows - rows->fresh_row;
     uint64_t take = room < rows->per_task ? room : rows->per_task;
-    ps_piece piece = {
+    ps_row_range piece = {
         .epoch = rows->fresh_epoch, .begin = rows->fresh_row, .end = rows->fresh_row + take};
     rows->fresh_row += take;
     if (rows->fresh_row == rows->n_rows) {
@@ -65,11 +65,11 @@ static ps_piece cut_fresh(ps_rows *rows)
     return piece;
 }
 
-ps_status ps_rows_take(ps_rows *rows, const char *worker, bool others, bool fresh, uint64_t now_ns,
-                       ps_piece *out)
+ps_status ps_epoch_rows_take(ps_epoch_rows *rows, const char *worker, bool others, bool fresh,
+                             uint64_t now_ns, ps_row_range *out)
 {
     for (size_t i = 0; i < rows->n_back; i++) {
-        const ps_piece *p = &rows->back[i];
+        const ps_row_range *p = &rows->back[i];
         if (p->ready_ns > now_ns || (others && strcmp(p->avoid, worker) == 0))
             continue;
         *out = cut_back(rows, i);
@@ -81,7 +81,7 @@ ps_status ps_rows_take(ps_rows *rows, const char *worker, bool others, bool fres
     return PS_OK;
 }
 
-void ps_rows_done(ps_rows *rows, uint32_t epoch, uint64_t count)
+void ps_epoch_rows_done(ps_epoch_rows *rows, uint32_t epoch, uint64_t count)
 {
     uint32_t which = epoch - rows->done_epochs;
     assert(epoch >= rows->done_epochs && which < 2 && count <= rows->left[which]);
@@ -93,12 +93,12 @@ void ps_rows_done(ps_rows *rows, uint32_t epoch, uint64_t count)
     }
 }
 
-static bool before(const ps_piece *a, const ps_piece *b)
+static bool before(const ps_row_range *a, const ps_row_range *b)
 {
     return a->epoch != b->epoch ? a->epoch < b->epoch : a->begin < b->begin;
 }
 
-void ps_rows_back(ps_rows *rows, const ps_piece *piece)
+void ps_epoch_rows_back(ps_epoch_rows *rows, const ps_row_range *piece)
 {
     if (piece->begin >= piece->end)
         return;
@@ -115,12 +115,12 @@ void ps_rows_back(ps_rows *rows, const ps_piece *piece)
     rows->n_back++;
 }
 
-bool ps_rows_all_done(const ps_rows *rows)
+bool ps_epoch_rows_all_done(const ps_epoch_rows *rows)
 {
     return rows->done_epochs >= rows->n_epochs;
 }
 
-uint64_t ps_rows_count_done(const ps_rows *rows)
+uint64_t ps_epoch_rows_count_done(const ps_epoch_rows *rows)
 {
     uint64_t done = rows->done_epochs * rows->n_rows;
     if (rows->done_epochs < rows->n_epochs)
@@ -133,21 +133,22 @@ uint64_t ps_rows_count_done(const ps_rows *rows)
 /* ---- as the parameters know it ---- */
 
 /* What of [0, limit) of the epoch is not done has been out and is to be taken again. */
-static void gaps_back(ps_rows *rows, uint32_t epoch, const ps_row_set *done, uint64_t limit)
+static void gaps_back(ps_epoch_rows *rows, uint32_t epoch, const ps_row_set *done, uint64_t limit)
 {
     ps_row_set gaps = {0};
     ps_row_set_gaps(done, 0, limit, &gaps);
     for (size_t i = 0; i < gaps.n; i++)
-        ps_rows_back(
+        ps_epoch_rows_back(
             rows,
-            &(ps_piece){.epoch = epoch, .begin = gaps.list[i].begin, .end = gaps.list[i].end});
+            &(ps_row_range){.epoch = epoch, .begin = gaps.list[i].begin, .end = gaps.list[i].end});
     ps_row_set_free(&gaps);
 }
 
 /* Rows behind the last that is done were never out, as far as anybody can tell. */
-void ps_rows_from_state(const ps_ledger_state *state, uint64_t per_task, bool overlap, ps_rows *out)
+void ps_epoch_rows_from_state(const ps_ledger_state *state, uint64_t per_task, bool overlap,
+                              ps_epoch_rows *out)
 {
-    ps_rows_init(out, state->n_rows, state->n_epochs, per_task, overlap);
+    ps_epoch_rows_init(out, state->n_rows, state->n_epochs, per_task, overlap);
     out->done_epochs = out->fresh_epoch = state->done_epochs;
     for (uint32_t k = 0; k < 2; k++)
         out->left[k] =
@@ -165,9 +166,9 @@ void ps_rows_from_state(const ps_ledger_state *state, uint64_t per_task, bool ov
     }
 }
 
-static uint64_t fresh_of(const ps_rows *r, uint32_t epoch);
+static uint64_t fresh_of(const ps_epoch_rows *r, uint32_t epoch);
 
-void ps_rows_state(const ps_rows *rows, ps_ledger_state *out)
+void ps_epoch_rows_state(const ps_epoch_rows *rows, ps_ledger_state *out)
 {
     *out = (ps_ledger_state){
         .n_rows = rows->n_rows, .n_epochs = rows->n_epochs, .done_epochs = rows->done_epochs};
@@ -200,7 +201,7 @@ static void put_u64(ps_buf *bytes, uint64_t v)
     ps_buf_append(bytes, b, sizeof b);
 }
 
-static void put_piece(ps_buf *bytes, const ps_piece *p)
+static void put_piece(ps_buf *bytes, const ps_row_range *p)
 {
     put_u32(bytes, p->epoch);
     put_u64(bytes, p->begin);
@@ -209,7 +210,7 @@ static void put_piece(ps_buf *bytes, const ps_piece *p)
 
 /* n_rows u64, n_epochs u32, done_epochs u32, fresh_epoch u32, fresh_row u64, pieces u32, each epoch
  * u32, begin u64, end u64. Failures are forgotten: a restart is a new chance. */
-void ps_rows_save(const ps_rows *rows, const ps_piece *out, size_t n, ps_buf *bytes)
+void ps_epoch_rows_save(const ps_epoch_rows *rows, const ps_row_range *out, size_t n, ps_buf *bytes)
 {
     size_t pieces = rows->n_back;
     for (size_t i = 0; i < n; i++)
@@ -227,7 +228,7 @@ void ps_rows_save(const ps_rows *rows, const ps_piece *out, size_t n, ps_buf *by
             put_piece(bytes, &out[i]);
 }
 
-static bool header_ok(const ps_rows *r)
+static bool header_ok(const ps_epoch_rows *r)
 {
     if (r->n_rows == 0 || r->n_rows > PS_ROWS_MAX || r->n_epochs == 0 ||
         r->done_epochs > r->n_epochs || r->fresh_row >= r->n_rows)
@@ -241,7 +242,7 @@ static bool header_ok(const ps_rows *r)
 }
 
 /* Rows of `epoch` that were never out. */
-static uint64_t fresh_of(const ps_rows *r, uint32_t epoch)
+static uint64_t fresh_of(const ps_epoch_rows *r, uint32_t epoch)
 {
     if (epoch >= r->n_epochs || epoch < r->fresh_epoch)
         return 0;
@@ -249,9 +250,9 @@ static uint64_t fresh_of(const ps_rows *r, uint32_t epoch)
 }
 
 /* Before the fresh rows, in one of the two open epochs, and not over the piece before it. */
-static bool piece_ok(const ps_rows *r, size_t at)
+static bool piece_ok(const ps_epoch_rows *r, size_t at)
 {
-    const ps_piece *p = &r->back[at];
+    const ps_row_range *p = &r->back[at];
     if (p->epoch < r->done_epochs || p->epoch - r->done_epochs > 1 || p->epoch >= r->n_epochs)
         return false;
     uint64_t limit = r->n_rows - fresh_of(r, p->epoch);
@@ -260,7 +261,7 @@ static bool piece_ok(const ps_rows *r, size_t at)
     return at == 0 || r->back[at - 1].epoch != p->epoch || r->back[at - 1].end <= p->begin;
 }
 
-static bool pieces_ok(ps_rows *r)
+static bool pieces_ok(ps_epoch_rows *r)
 {
     r->left[0] = fresh_of(r, r->done_epochs);
     r->left[1] = fresh_of(r, r->done_epochs + 1);
@@ -272,9 +273,9 @@ static bool pieces_ok(ps_rows *r)
     return r->done_epochs == r->n_epochs || r->left[0] > 0;
 }
 
-ps_status ps_rows_load(ps_rows *rows, uint64_t per_task, bool overlap, ps_cursor *bytes)
+ps_status ps_epoch_rows_load(ps_epoch_rows *rows, uint64_t per_task, bool overlap, ps_cursor *bytes)
 {
-    ps_rows r = {.per_task = per_task, .overlap = overlap};
+    ps_epoch_rows r = {.per_task = per_task, .overlap = overlap};
     r.n_rows = ps_read_u64le(bytes);
     r.n_epochs = ps_read_u32le(bytes);
     r.done_epochs = ps_read_u32le(bytes);
@@ -284,15 +285,15 @@ ps_status ps_rows_load(ps_rows *rows, uint64_t per_task, bool overlap, ps_cursor
     if (bytes->failed || !header_ok(&r) || n > ps_cursor_left(bytes) / 20)
         return ps_fail(PS_CORRUPT, "progress: no valid rows");
     for (uint32_t i = 0; i < n; i++) {
-        ps_piece p = {.epoch = ps_read_u32le(bytes)};
+        ps_row_range p = {.epoch = ps_read_u32le(bytes)};
         p.begin = ps_read_u64le(bytes);
         p.end = ps_read_u64le(bytes);
         if (p.begin >= p.end)
             break; /* counted as missing below */
-        ps_rows_back(&r, &p);
+        ps_epoch_rows_back(&r, &p);
     }
     if (bytes->failed || r.n_back != n || !pieces_ok(&r)) {
-        ps_rows_free(&r);
+        ps_epoch_rows_free(&r);
         return ps_fail(PS_CORRUPT, "progress: its rows contradict each other");
     }
     *rows = r;

@@ -24,16 +24,16 @@
 #define PS_ROWS_MAX   ((uint64_t)1 << 48) /* of an epoch */
 #define PS_WORKER_MAX 64                  /* bytes of a worker's name and its zero */
 
-typedef struct ps_piece {
+typedef struct ps_row_range {
     uint32_t epoch; /* from 0 */
     uint64_t begin, end;
     uint32_t failures;         /* times a worker said that it failed */
     uint32_t losses;           /* times its worker went silent before any row of it was done */
     uint64_t ready_ns;         /* not before; 0: at once */
     char avoid[PS_WORKER_MAX]; /* the worker it failed on last; "": none */
-} ps_piece;
+} ps_row_range;
 
-typedef struct ps_rows {
+typedef struct ps_epoch_rows {
     uint64_t n_rows;
     uint32_t n_epochs;
     uint64_t per_task;
@@ -42,39 +42,41 @@ typedef struct ps_rows {
     uint64_t left[2];        /* rows not done of epochs done_epochs and the next */
     uint32_t fresh_epoch;    /* rows from fresh_row of this epoch were never out; */
     uint64_t fresh_row;      /* n_epochs when there are none */
-    ps_piece *back;          /* given back, by epoch and begin */
+    ps_row_range *back;      /* given back, by epoch and begin */
     size_t n_back, capacity; /* of back */
-} ps_rows;
+} ps_epoch_rows;
 
 /* n_rows 1..PS_ROWS_MAX, n_epochs at least 1, per_task at least 1 */
-void ps_rows_init(ps_rows *rows, uint64_t n_rows, uint32_t n_epochs, uint64_t per_task,
-                  bool overlap);
-void ps_rows_free(ps_rows *rows);
+void ps_epoch_rows_init(ps_epoch_rows *rows, uint64_t n_rows, uint32_t n_epochs, uint64_t per_task,
+                        bool overlap);
+void ps_epoch_rows_free(ps_epoch_rows *rows);
 
 /* Takes a piece of at most per_task rows for this worker: PS_OK, or PS_END when there is none now
  * (all are out, an epoch must end first, or all that came back must wait until after now_ns).
  * others: somebody else could take a piece that this worker has failed on. fresh: new ones are
  * allowed too. */
-PS_MUST_CHECK ps_status ps_rows_take(ps_rows *rows, const char *worker, bool others, bool fresh,
-                                     uint64_t now_ns, ps_piece *out);
+PS_MUST_CHECK ps_status ps_epoch_rows_take(ps_epoch_rows *rows, const char *worker, bool others,
+                                           bool fresh, uint64_t now_ns, ps_row_range *out);
 /* `count` rows of that epoch, which were out, are done. */
-void ps_rows_done(ps_rows *rows, uint32_t epoch, uint64_t count);
+void ps_epoch_rows_done(ps_epoch_rows *rows, uint32_t epoch, uint64_t count);
 /* A piece (begin moved past what is done; empty: nothing happens) is to be taken again. */
-void ps_rows_back(ps_rows *rows, const ps_piece *piece);
+void ps_epoch_rows_back(ps_epoch_rows *rows, const ps_row_range *piece);
 
-bool ps_rows_all_done(const ps_rows *rows);
-uint64_t ps_rows_count_done(const ps_rows *rows); /* of all epochs together */
+bool ps_epoch_rows_all_done(const ps_epoch_rows *rows);
+uint64_t ps_epoch_rows_count_done(const ps_epoch_rows *rows); /* of all epochs together */
 
-/* What is done, by the parameters, and the other way: of a ps_rows of which nothing is out. */
-void ps_rows_from_state(const ps_ledger_state *state, uint64_t per_task, bool overlap,
-                        ps_rows *out);
-void ps_rows_state(const ps_rows *rows, ps_ledger_state *out); /* freed by the caller */
+/* What is done, by the parameters, and the other way: of a ps_epoch_rows of which nothing is out.
+ */
+void ps_epoch_rows_from_state(const ps_ledger_state *state, uint64_t per_task, bool overlap,
+                              ps_epoch_rows *out);
+void ps_epoch_rows_state(const ps_epoch_rows *rows, ps_ledger_state *out); /* freed by the caller */
 
 /* Appends what is not done, in which `out` (n pieces, begin moved past what is done) counts as not
- * given out. load gives a ps_rows in which nothing is out; PS_CORRUPT, and nothing is set, when the
- * bytes are not such. per_task and overlap are the caller's. */
-void ps_rows_save(const ps_rows *rows, const ps_piece *out, size_t n, ps_buf *bytes);
-PS_MUST_CHECK ps_status ps_rows_load(ps_rows *rows, uint64_t per_task, bool overlap,
-                                     ps_cursor *bytes);
+ * given out. load gives a ps_epoch_rows in which nothing is out; PS_CORRUPT, and nothing is set,
+ * when the bytes are not such. per_task and overlap are the caller's. */
+void ps_epoch_rows_save(const ps_epoch_rows *rows, const ps_row_range *out, size_t n,
+                        ps_buf *bytes);
+PS_MUST_CHECK ps_status ps_epoch_rows_load(ps_epoch_rows *rows, uint64_t per_task, bool overlap,
+                                           ps_cursor *bytes);
 
 #endif

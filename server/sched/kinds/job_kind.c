@@ -37,7 +37,7 @@ const char *ps_task_kind_name(ps_task_kind kind)
 
 bool ps_job_kind_retry(ps_job *job, ps_lease *lease, bool failed, const char *message)
 {
-    ps_piece *piece = &lease->piece;
+    ps_row_range *piece = &lease->piece;
     const char *task = task_names[lease->kind][1];
     const char *worker = lease->worker->name;
     if (!failed) {

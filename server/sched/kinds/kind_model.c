@@ -19,7 +19,7 @@
 typedef struct work {
     ps_task_kind task;
     bool out;
-    ps_piece piece;
+    ps_row_range piece;
     uint64_t samples; /* reported */
 } work;
 

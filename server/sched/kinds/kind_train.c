@@ -32,7 +32,7 @@ static ps_train *work_of(const ps_job *job)
 static void work_free(void *of)
 {
     ps_train *w = of;
-    ps_rows_free(&w->rows);
+    ps_epoch_rows_free(&w->rows);
     free(w->settled);
     free(w);
 }
@@ -65,7 +65,7 @@ static uint64_t rows_per_task(const ps_job_spec *spec, uint64_t n_rows)
     return rows ? rows : batch;
 }
 
-static bool take(const ps_piece *piece, ps_worker *worker, ps_sched *s, ps_task_kind kind)
+static bool take(const ps_row_range *piece, ps_worker *worker, ps_sched *s, ps_task_kind kind)
 {
     return ps_worker_does(worker, kind) && piece->ready_ns <= ps_core_now(s) &&
            (strcmp(piece->avoid, worker->name) != 0 || !ps_worker_others(worker, s, kind));
@@ -83,7 +83,7 @@ static bool next_evaluate(ps_job *job, ps_worker *worker, ps_lease *task)
     if (w->evaluate_out || !evaluation_due(w))
         return false;
     if (w->evaluate.epoch != w->rows.done_epochs - 1) /* a newer one takes its place */
-        w->evaluate = (ps_piece){.epoch = w->rows.done_epochs - 1};
+        w->evaluate = (ps_row_range){.epoch = w->rows.done_epochs - 1};
     if (!take(&w->evaluate, worker, job->sched, PS_TASK_EVALUATE))
         return false;
     w->evaluate_out = true;
@@ -116,8 +116,8 @@ static bool next_train(ps_job *job, ps_worker *worker, ps_lease *task)
         return false;
     bool fresh = !ps_train_is_bsp(job) || !(evaluation_due(w) || w->evaluate_out);
     bool others = ps_worker_others(worker, job->sched, PS_TASK_TRAIN);
-    ps_piece piece;
-    if (ps_rows_take(&w->rows, worker->name, others, fresh, ps_core_now(job->sched), &piece))
+    ps_row_range piece;
+    if (ps_epoch_rows_take(&w->rows, worker->name, others, fresh, ps_core_now(job->sched), &piece))
         return false;
     task->kind = PS_TASK_TRAIN;
     task->piece = piece;
@@ -155,7 +155,7 @@ static ps_job_outcome outcome_of(const ps_job *job)
 {
     const ps_train *w = work_of(job);
     return (ps_job_outcome){.epochs = w->rows.done_epochs,
-                            .samples = ps_rows_count_done(&w->rows),
+                            .samples = ps_epoch_rows_count_done(&w->rows),
                             .seconds = ps_train_seconds(job),
                             .has_test = w->has_test,
                             .test_loss = w->test_loss,
@@ -165,7 +165,7 @@ static ps_job_outcome outcome_of(const ps_job *job)
 static void finish_if_done(ps_job *job)
 {
     ps_train *w = work_of(job);
-    if (w->phase != PS_TRAINING || !ps_rows_all_done(&w->rows) || w->evaluate_out ||
+    if (w->phase != PS_TRAINING || !ps_epoch_rows_all_done(&w->rows) || w->evaluate_out ||
         evaluation_due(w))
         return;
     w->phase = PS_FINISHING;
@@ -182,7 +182,7 @@ static void count_rows(ps_job *job, ps_lease *lease, uint64_t count)
     if (count == 0)
         return;
     lease->piece.failures = lease->piece.losses = 0; /* those were of rows that are done now */
-    ps_rows_done(&w->rows, lease->piece.epoch, count);
+    ps_epoch_rows_done(&w->rows, lease->piece.epoch, count);
     for (uint32_t epoch = before; epoch < w->rows.done_epochs; epoch++) /* two may end at once */
         ps_job_say(job, PS_LOG_INFO, "psd", "epoch %u of %u is done", epoch + 1, w->rows.n_epochs);
 }
@@ -209,11 +209,11 @@ static uint64_t close_book(ps_job *job, ps_lease *lease, bool done, ps_row_set *
 
 static void give_back(ps_job *job, const ps_lease *lease, ps_row_set *left)
 {
-    ps_piece piece = lease->piece;
+    ps_row_range piece = lease->piece;
     for (size_t i = 0; i < left->n; i++) {
         piece.begin = left->list[i].begin;
         piece.end = left->list[i].end;
-        ps_rows_back(&work_of(job)->rows, &piece);
+        ps_epoch_rows_back(&work_of(job)->rows, &piece);
     }
     ps_row_set_free(left);
 }
@@ -254,8 +254,8 @@ static void planned(ps_job *job, const Psd__V1__PlanResult *plan)
     }
     ps_job_settle(job, &settled);
     w->test_rows = job->spec->data.test ? plan->test_rows : 0;
-    ps_rows_init(&w->rows, plan->train_rows, (uint32_t)job->spec->train->epochs,
-                 rows_per_task(job->spec, plan->train_rows), !ps_train_is_bsp(job));
+    ps_epoch_rows_init(&w->rows, plan->train_rows, (uint32_t)job->spec->train->epochs,
+                       rows_per_task(job->spec, plan->train_rows), !ps_train_is_bsp(job));
     w->phase = PS_CREATING;
     ps_job_say(job, PS_LOG_INFO, "psd",
                "planned: %" PRIu64 " rows to train, %" PRIu64 " to test, %zu tensors, %" PRIu64
@@ -410,7 +410,7 @@ static void show(ps_job *job)
     if (w->phase < PS_TRAINING)
         return;
     p->epoch = epoch_at(w);
-    p->samples = ps_rows_count_done(&w->rows);
+    p->samples = ps_epoch_rows_count_done(&w->rows);
     p->samples_total = w->rows.n_rows * w->rows.n_epochs;
     if (w->phase == PS_FINISHING)
         p->has_loss |=
@@ -427,14 +427,14 @@ static ps_status take_book(const ps_job *job, ps_train *w)
     uint64_t per_task = rows_per_task(job->spec, w->rows.n_rows);
     w->rows.per_task = per_task;
     if (!ps_book_state(job, &state)) {
-        ps_rows_state(&w->rows, &state);
+        ps_epoch_rows_state(&w->rows, &state);
         ps_book_adopt(job, &state);
         return PS_OK;
     }
     bool same = state.n_rows == w->rows.n_rows && state.n_epochs == w->rows.n_epochs;
     if (same) {
-        ps_rows_free(&w->rows);
-        ps_rows_from_state(&state, per_task, !ps_train_is_bsp(job), &w->rows);
+        ps_epoch_rows_free(&w->rows);
+        ps_epoch_rows_from_state(&state, per_task, !ps_train_is_bsp(job), &w->rows);
         if (w->evaluated > w->rows.done_epochs) /* its last rows waited for the end of a clock */
             w->evaluated = w->rows.done_epochs;
     }
@@ -460,7 +460,7 @@ static ps_status load(ps_job *job, ps_slice blob)
     ps_job_settle(job, &w->settled);
     ps_job_say(job, PS_LOG_NOTICE, "psd",
                "goes on from its checkpoint: epoch %u, %" PRIu64 " of %" PRIu64 " samples",
-               epoch_at(w), ps_rows_count_done(&w->rows), w->rows.n_rows * w->rows.n_epochs);
+               epoch_at(w), ps_epoch_rows_count_done(&w->rows), w->rows.n_rows * w->rows.n_epochs);
     finish_if_done(job);
     return PS_OK;
 }

@@ -17,15 +17,15 @@ typedef enum ps_train_phase {
 
 typedef struct ps_train {
     ps_train_phase phase;
-    ps_piece plan; /* of the plan task: failures, ready_ns, avoid */
-    bool plan_out; /* a worker has it */
+    ps_row_range plan; /* of the plan task: failures, ready_ns, avoid */
+    bool plan_out;     /* a worker has it */
     uint64_t test_rows;
-    ps_rows rows;   /* set from PS_TRAINING on */
-    double seconds; /* of running, in processes before this one */
+    ps_epoch_rows rows; /* set from PS_TRAINING on */
+    double seconds;     /* of running, in processes before this one */
     /* evaluation: epochs before `evaluated` need none any more */
     uint32_t evaluated;
     bool evaluate_out;
-    ps_piece evaluate; /* epoch, failures, ready_ns, avoid of the one that waits or is out */
+    ps_row_range evaluate; /* epoch, failures, ready_ns, avoid of the one that waits or is out */
     bool has_test;
     double test_loss;
     ps_metric_list test_metrics;

@@ -74,7 +74,7 @@ ps_status ps_train_save(ps_job *job, ps_buf *blob)
         ps_buf_puts(blob, job->settled);
     }
     size_t n = 0;
-    ps_piece *out = NULL;
+    ps_row_range *out = NULL;
     ps_list_each(node, &job->leases)
     {
         const ps_lease *lease = ps_container(node, ps_lease, of_job);
@@ -83,7 +83,7 @@ ps_status ps_train_save(ps_job *job, ps_buf *blob)
         out = ps_realloc(out, (n + 1) * sizeof *out);
         out[n++] = lease->piece;
     }
-    ps_rows_save(&w->rows, out, n, blob);
+    ps_epoch_rows_save(&w->rows, out, n, blob);
     free(out);
     return PS_OK;
 }
@@ -126,7 +126,7 @@ ps_status ps_train_read(const ps_job *job, ps_slice blob, ps_train *w)
     if (!st)
         st = read_settled(job, version, &c, &w->settled);
     if (!st)
-        st = ps_rows_load(&w->rows, 1, !ps_train_is_bsp(job), &c);
+        st = ps_epoch_rows_load(&w->rows, 1, !ps_train_is_bsp(job), &c);
     if (st)
         return st;
     if (ps_cursor_left(&c) != 0 || !isfinite(w->seconds) || w->evaluated > w->rows.done_epochs ||

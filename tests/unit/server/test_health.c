@@ -12,7 +12,7 @@
 enum { LIMIT_MS = 1000, LOOPS = 3, HELD = 1 };
 
 typedef struct holder {
-    ps_job job;
+    ps_loop_task job;
     sem_t holds, go;
 } holder;
 
@@ -26,7 +26,7 @@ static void keep(void *state, ps_log_level level, const char *line)
     (void)snprintf(last_line, sizeof last_line, "%s", line);
 }
 
-static void hold_cb(ps_job *job)
+static void hold_cb(ps_loop_task *job)
 {
     holder *h = ps_container(job, holder, job);
     sem_post(&h->holds);
@@ -56,7 +56,7 @@ START_TEST(a_loop_that_stands_is_named_until_it_goes_on)
     ps_log_set_sink(keep, NULL);
     sem_init(&h.holds, 0, 0);
     sem_init(&h.go, 0, 0);
-    ps_job_init(&h.job, hold_cb);
+    ps_loop_task_init(&h.job, hold_cb);
     ck_assert(healthy(&health, &text));
     ps_loop_post(ps_loops_get(health.loops, HELD), &h.job);
     sem_wait(&h.holds);

@@ -12,13 +12,13 @@
 static ps_loop *loop;
 
 typedef struct counted {
-    ps_job job;
+    ps_loop_task job;
     int *order, number;
     int *next;
     int again; /* defers itself so many times */
 } counted;
 
-static void count_cb(ps_job *job)
+static void count_cb(ps_loop_task *job)
 {
     counted *c = ps_container(job, counted, job);
     c->order[(*c->next)++] = c->number;
@@ -48,7 +48,7 @@ START_TEST(deferred_jobs_run_later_in_order_and_once)
     counted jobs[3];
     for (int i = 0; i < 3; i++) {
         jobs[i] = (counted){.order = order, .next = &next, .number = i + 1};
-        ps_job_init(&jobs[i].job, count_cb);
+        ps_loop_task_init(&jobs[i].job, count_cb);
         ps_loop_defer(loop, &jobs[i].job);
         ps_loop_defer(loop, &jobs[i].job); /* queued already */
     }
@@ -68,14 +68,14 @@ END_TEST
 #define POSTS   2000
 
 typedef struct posted {
-    ps_job job;
+    ps_loop_task job;
     unsigned thread, number;
 } posted;
 
 static unsigned seen[THREADS], total;
 static bool all_came;
 
-static void posted_cb(ps_job *job)
+static void posted_cb(ps_loop_task *job)
 {
     posted *p = ps_container(job, posted, job);
     ck_assert(ps_loop_is_current(loop));
@@ -91,7 +91,7 @@ static void *post_thread(void *arg)
         posted *p = ps_new(posted);
         p->thread = (unsigned)(uintptr_t)arg;
         p->number = i;
-        ps_job_init(&p->job, posted_cb);
+        ps_loop_task_init(&p->job, posted_cb);
         ps_loop_post(loop, &p->job);
     }
     return NULL;
@@ -215,11 +215,11 @@ END_TEST
 static atomic_uint on_own_loop;
 
 typedef struct hop {
-    ps_job job;
+    ps_loop_task job;
     ps_loop *to;
 } hop;
 
-static void hop_cb(ps_job *job)
+static void hop_cb(ps_loop_task *job)
 {
     hop *h = ps_container(job, hop, job);
     on_own_loop += ps_loop_is_current(h->to);
@@ -234,7 +234,7 @@ START_TEST(each_of_several_loops_has_its_thread)
     for (unsigned i = 0; i < 300; i++) {
         hop *h = ps_new(hop);
         h->to = ps_loops_get(loops, i % 3);
-        ps_job_init(&h->job, hop_cb);
+        ps_loop_task_init(&h->job, hop_cb);
         ps_loop_post(h->to, &h->job);
     }
     ps_loops_free(&loops); /* what was posted is still run */
@@ -245,7 +245,7 @@ END_TEST
 enum { BOUNCES = 20000 };
 
 typedef struct ball {
-    ps_job job;
+    ps_loop_task job;
     ps_loops *loops;
     unsigned bounces, at_home;
     uint64_t cpu_ns[2];
@@ -259,7 +259,7 @@ static uint64_t thread_cpu_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-static void bounce_cb(ps_job *job)
+static void bounce_cb(ps_loop_task *job)
 {
     ball *b = ps_container(job, ball, job);
     b->at_home += ps_loop_is_current(ps_loops_get(b->loops, b->bounces % 2));
@@ -271,7 +271,7 @@ static void bounce_cb(ps_job *job)
     atomic_store(&b->landed, true);
 }
 
-static void rested_cb(ps_job *job)
+static void rested_cb(ps_loop_task *job)
 {
     ball *b = ps_container(job, ball, job);
     b->cpu_ns[1] = thread_cpu_ns();
@@ -288,12 +288,12 @@ START_TEST(loops_that_poll_miss_nothing_and_sleep_when_nothing_comes)
 {
     ball b = {.bounces = 0};
     ck_assert_int_eq(ps_loops_create(2, true, &b.loops), PS_OK);
-    ps_job_init(&b.job, bounce_cb);
+    ps_loop_task_init(&b.job, bounce_cb);
     ps_loop_post(ps_loops_get(b.loops, 0), &b.job);
     wait_for(&b.landed);
     ck_assert_uint_eq(b.at_home, BOUNCES);
     usleep(300000);
-    ps_job_init(&b.job, rested_cb);
+    ps_loop_task_init(&b.job, rested_cb);
     ps_loop_post(ps_loops_get(b.loops, (BOUNCES - 1) % 2), &b.job);
     wait_for(&b.rested);
     ck_assert_uint_lt(b.cpu_ns[1] - b.cpu_ns[0], 30000000); /* a tenth of the time */

@@ -12,11 +12,11 @@ START_TEST(a_configuration_of_before_is_read)
     p.config.consistency = "asp";
     p.plans[1].undecayed = true;
     ps_buf now = PS_BUF_EMPTY, before = PS_BUF_EMPTY;
-    ps_store_config_encode(&p.config, &now);
-    ps_store_config read;
-    ck_assert_int_eq(ps_store_config_decode(ps_buf_slice(&now), &read), PS_OK);
+    ps_checkpoint_config_encode(&p.config, &now);
+    ps_checkpoint_config read;
+    ck_assert_int_eq(ps_checkpoint_config_decode(ps_buf_slice(&now), &read), PS_OK);
     ck_assert(!read.plans[0].undecayed && read.plans[1].undecayed);
-    ps_store_config_free(&read);
+    ps_checkpoint_config_free(&read);
 
     size_t last = now.len - 3 * 8,
            first = last - (8 + 1) - 4 * 8; /* words behind the plans' names */
@@ -24,13 +24,13 @@ START_TEST(a_configuration_of_before_is_read)
     ps_buf_append(&before, now.data + first + 8, last - first - 8);
     ps_buf_append(&before, now.data + last + 8, now.len - last - 8);
     ps_put_u64le(before.data, 1);
-    ck_assert_int_eq(ps_store_config_decode(ps_buf_slice(&before), &read), PS_OK);
+    ck_assert_int_eq(ps_checkpoint_config_decode(ps_buf_slice(&before), &read), PS_OK);
     ck_assert(!read.plans[0].undecayed && !read.plans[1].undecayed);
     ck_assert_str_eq(read.plans[1].name, "b");
     ck_assert_uint_eq(read.plans[0].shape[1], 6);
-    ps_store_config_free(&read);
+    ps_checkpoint_config_free(&read);
     ps_put_u64le(before.data, 3);
-    ck_assert_int_eq(ps_store_config_decode(ps_buf_slice(&before), &read), PS_CORRUPT);
+    ck_assert_int_eq(ps_checkpoint_config_decode(ps_buf_slice(&before), &read), PS_CORRUPT);
     ps_buf_free(&now);
     ps_buf_free(&before);
 }

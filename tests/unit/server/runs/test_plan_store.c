@@ -1,4 +1,4 @@
-/* store_config: the job file and the plan decide what the store is, and how it learns. */
+/* plan_store: the job file and the plan decide what the store is, and how it learns. */
 #include "server/runs/plan_store.h"
 
 #include "server/params/ledger.h"

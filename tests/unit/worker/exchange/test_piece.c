@@ -80,7 +80,7 @@ START_TEST(pieces_follow_one_another_and_no_block_is_in_two)
         ps_pieces_make(&all, 4, limit, &pieces);
         uint64_t next = 0;
         for (size_t i = 0; i < pieces.count; i++) {
-            const ps_piece *p = &pieces.list[i];
+            const ps_tensor_piece *p = &pieces.list[i];
             ck_assert_uint_eq(p->begin, next);
             ck_assert_uint_gt(p->end, p->begin);
             ck_assert_uint_le((p->end - p->begin) * 4, limit + 4 * block);
