@@ -14,12 +14,12 @@ static uint8_t *run(ps_backend *b, sequence *q)
 {
     ps_stream *s = NULL;
     ps_buffer *buffer = NULL;
-    ck_assert_int_eq(ps_stream_new(b, &s), PS_OK);
-    ck_assert_int_eq(ps_buffer_new(b, SEQUENCE_BYTES, &buffer), PS_OK);
+    ck_ok(ps_stream_new(b, &s));
+    ck_ok(ps_buffer_new(b, SEQUENCE_BYTES, &buffer));
     sequence_run(q, s, buffer, 2);
     uint8_t *out = ps_alloc(SEQUENCE_BYTES);
     ps_tensor used = ps_tensor_1d(buffer, 0, PS_DTYPE_I8, (int64_t)q->used);
-    ck_assert_int_eq(ps_copy_to_host(s, out, used, q->used), PS_OK);
+    ck_ok(ps_copy_to_host(s, out, used, q->used));
     ps_buffer_free(b, &buffer);
     ps_stream_free(&s);
     ps_backend_close(&b);
@@ -64,9 +64,8 @@ START_TEST(all_operations_agree)
 {
     static sequence q;
     ps_backend *cpu = NULL, *cuda = NULL;
-    ck_assert_int_eq(ps_cpu_open(&(ps_backend_options){.threads = 2}, &cpu), PS_OK);
-    ck_assert_int_eq(
-        ps_plugin_open_entry(ps_backend_plugin(), "cuda", &(ps_backend_options){0}, &cuda), PS_OK);
+    ck_ok(ps_cpu_open(&(ps_backend_options){.threads = 2}, &cpu));
+    ck_ok(ps_plugin_open_entry(ps_backend_plugin(), "cuda", &(ps_backend_options){0}, &cuda));
     uint8_t *want = run(cpu, &q), *got = run(cuda, &q);
     ck_assert_uint_gt(q.count, 100);
     for (size_t i = 0; i < q.count; i++) {

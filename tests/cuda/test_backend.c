@@ -19,7 +19,7 @@ static ps_status open_cuda(ps_backend_options options, ps_backend **out)
 static ps_backend *must_open(void)
 {
     ps_backend *b;
-    ck_assert_int_eq(open_cuda((ps_backend_options){0}, &b), PS_OK);
+    ck_ok(open_cuda((ps_backend_options){0}, &b));
     return b;
 }
 
@@ -27,7 +27,7 @@ START_TEST(a_device_says_what_it_is)
 {
     ps_shim_set_devices(2);
     ps_backend *b = NULL;
-    ck_assert_int_eq(open_cuda((ps_backend_options){.device = 1}, &b), PS_OK);
+    ck_ok(open_cuda((ps_backend_options){.device = 1}, &b));
     ck_assert_str_eq(b->info.name, "cuda");
     ck_assert_str_eq(b->info.label, "cuda:1");
     ck_assert_str_eq(b->info.device, "psd test device 1");
@@ -61,9 +61,9 @@ START_TEST(tf32_is_for_those_who_ask)
         ps_backend *b = NULL;
         ps_stream *s = NULL;
         cublasMath_t mode;
-        ck_assert_int_eq(open_cuda((ps_backend_options){.tf32 = tf32}, &b), PS_OK);
+        ck_ok(open_cuda((ps_backend_options){.tf32 = tf32}, &b));
         ck_assert_int_eq(b->info.tf32, tf32);
-        ck_assert_int_eq(ps_stream_new(b, &s), PS_OK);
+        ck_ok(ps_stream_new(b, &s));
         ck_assert_int_eq(cublasGetMathMode(((ps_cuda_stream *)s)->blas, &mode), 0);
         ck_assert_int_eq((mode & CUBLAS_TF32_TENSOR_OP_MATH) != 0, tf32);
         ck_assert_int_ne(mode & CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION, 0);
@@ -84,8 +84,8 @@ static rig open_rig(int64_t n)
 {
     rig r = {.b = must_open()};
     ps_buffer *buffer = NULL;
-    ck_assert_int_eq(ps_stream_new(r.b, &r.s), PS_OK);
-    ck_assert_int_eq(ps_buffer_new(r.b, (size_t)n * sizeof(float), &buffer), PS_OK);
+    ck_ok(ps_stream_new(r.b, &r.s));
+    ck_ok(ps_buffer_new(r.b, (size_t)n * sizeof(float), &buffer));
     r.t = ps_tensor_1d(buffer, 0, PS_DTYPE_F32, n);
     return r;
 }
@@ -103,14 +103,14 @@ START_TEST(a_copy_to_the_host_is_there_when_an_event_after_it_is)
     rig r = open_rig(3);
     ps_event *e = NULL;
     void *host = NULL;
-    ck_assert_int_eq(ps_event_new(r.b, &e), PS_OK);
-    ck_assert_int_eq(ps_host_new(r.b, 3 * sizeof(float), &host), PS_OK);
+    ck_ok(ps_event_new(r.b, &e));
+    ck_ok(ps_host_new(r.b, 3 * sizeof(float), &host));
     float *x = host;
     ps_op_fill(r.s, r.t, 4);
     ps_copy_to_host_async(r.s, x, r.t, 3 * sizeof(float));
     ps_event_record(r.s, e);
     ck_assert(isnan(x[0])); /* the shim's mark: not yet */
-    ck_assert_int_eq(ps_event_sync(r.b, e), PS_OK);
+    ck_ok(ps_event_sync(r.b, e));
     ck_assert(x[0] == 4 && x[2] == 4);
     ps_event_free(r.b, &e);
     ps_host_free(r.b, &host);
@@ -123,14 +123,14 @@ START_TEST(events_order_two_streams)
     rig r = open_rig(3);
     ps_stream *other = NULL;
     ps_event *e = NULL;
-    ck_assert_int_eq(ps_stream_new(r.b, &other), PS_OK);
-    ck_assert_int_eq(ps_event_new(r.b, &e), PS_OK);
+    ck_ok(ps_stream_new(r.b, &other));
+    ck_ok(ps_event_new(r.b, &e));
     ps_op_fill(r.s, r.t, 4);
     ps_event_record(r.s, e);
     ps_event_wait(other, e);
     ps_op_axpy(other, r.t, 1, r.t);
     float x[3];
-    ck_assert_int_eq(ps_copy_to_host(other, x, r.t, sizeof x), PS_OK);
+    ck_ok(ps_copy_to_host(other, x, r.t, sizeof x));
     ck_assert(x[0] == 8 && x[1] == 8 && x[2] == 8);
     ps_event_free(r.b, &e);
     ps_stream_free(&other);
@@ -143,7 +143,7 @@ START_TEST(the_first_failure_stays_with_its_stream)
     rig r = open_rig(3);
     ps_stream *other = NULL;
     float x[3] = {0};
-    ck_assert_int_eq(ps_stream_new(r.b, &other), PS_OK);
+    ck_ok(ps_stream_new(r.b, &other));
     ps_op_fill(r.s, r.t, 4);
     ps_shim_fail_call(2); /* the device is chosen, then the kernel launched */
     ps_op_fill(r.s, r.t, 5);
@@ -157,7 +157,7 @@ START_TEST(the_first_failure_stays_with_its_stream)
                          "cuda: fill: cudaErrorLaunchFailure: unspecified launch failure");
     }
     ck_assert(x[0] == 0);
-    ck_assert_int_eq(ps_copy_to_host(other, x, r.t, sizeof x), PS_OK);
+    ck_ok(ps_copy_to_host(other, x, r.t, sizeof x));
     ck_assert(x[0] == 4);
     ps_stream_free(&other);
     close_rig(&r);
@@ -179,7 +179,7 @@ START_TEST(memory_that_is_not_there_is_an_error_and_blames_nobody_else)
     ck_assert_ptr_null(host);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "4096 bytes of pinned memory"));
     ps_op_fill(r.s, r.t, 4);
-    ck_assert_int_eq(ps_stream_sync(r.s), PS_OK);
+    ck_ok(ps_stream_sync(r.s));
     close_rig(&r);
 }
 END_TEST
@@ -202,7 +202,7 @@ START_TEST(what_the_kernels_cannot_do_is_refused)
                  .batch = 1};
     for (int i = 0; i < 3; i++) {
         ps_stream *s = NULL;
-        ck_assert_int_eq(ps_stream_new(r.b, &s), PS_OK);
+        ck_ok(ps_stream_new(r.b, &s));
         if (i == 0)
             ps_op_attention(s, &a);
         else if (i == 1)
@@ -225,7 +225,7 @@ START_TEST(operations_make_nothing)
     int before = ps_shim_live();
     sequence_run(&q, r.s, r.t.buffer, 2);
     ck_assert_int_eq(ps_shim_live(), before);
-    ck_assert_int_eq(ps_stream_sync(r.s), PS_OK);
+    ck_ok(ps_stream_sync(r.s));
     close_rig(&r);
 }
 END_TEST

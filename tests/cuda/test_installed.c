@@ -19,7 +19,7 @@ END_TEST
 START_TEST(auto_goes_on_to_the_cpu_and_says_why)
 {
     ps_backend *b = NULL;
-    ck_assert_int_eq(ps_backend_open("auto", &(ps_backend_options){.threads = 1}, &b), PS_OK);
+    ck_ok(ps_backend_open("auto", &(ps_backend_options){.threads = 1}, &b));
     ck_assert_str_eq(b->info.name, "cpu");
     ck_assert_msg(strstr(b->info.reason, "cuda: devices: cudaError") != NULL, "%s", b->info.reason);
     ps_backend_close(&b);

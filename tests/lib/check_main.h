@@ -8,6 +8,8 @@
 #ifndef PS_TEST_CHECK_MAIN_H
 #define PS_TEST_CHECK_MAIN_H
 
+#include "tests/lib/ck_ok.h"
+
 #include <check.h>
 
 /* A case made with START_TEST(name): {&name}; the list ends with {0}. */

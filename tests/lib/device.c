@@ -1,6 +1,7 @@
 #include "tests/lib/device.h"
 
 #include "common/base/mem.h"
+#include "tests/lib/ck_ok.h"
 #include "tests/lib/ref64.h"
 
 #include <check.h>
@@ -38,8 +39,8 @@ void ps_test_device_open_threads(ps_test_device *d, const char *backend, int thr
 {
     *d = (ps_test_device){0};
     ps_backend_options options = {.threads = threads};
-    ck_assert_int_eq(ps_backend_open(backend, &options, &d->backend), PS_OK);
-    ck_assert_int_eq(ps_stream_new(d->backend, &d->stream), PS_OK);
+    ck_ok(ps_backend_open(backend, &options, &d->backend));
+    ck_ok(ps_stream_new(d->backend, &d->stream));
     ps_rng_seed(&d->rng, 7);
 }
 
@@ -58,7 +59,7 @@ void ps_test_device_close(ps_test_device *d)
         free(behind);
         ps_buffer_free(d->backend, &d->tensors[i].buffer);
     }
-    ck_assert_int_eq(ps_stream_sync(d->stream), PS_OK);
+    ck_ok(ps_stream_sync(d->stream));
     ps_stream_free(&d->stream);
     ps_backend_close(&d->backend);
 }
@@ -66,13 +67,12 @@ void ps_test_device_close(ps_test_device *d)
 static ps_tensor make(ps_test_device *d, ps_tensor t, const void *values)
 {
     ck_assert_uint_lt(d->count, PS_TEST_TENSORS_MAX);
-    ck_assert_int_eq(ps_buffer_new(d->backend, ps_tensor_bytes(t) + CANARY_BYTES, &t.buffer),
-                     PS_OK);
+    ck_ok(ps_buffer_new(d->backend, ps_tensor_bytes(t) + CANARY_BYTES, &t.buffer));
     uint8_t canary[CANARY_BYTES];
     memset(canary, CANARY, sizeof canary);
     ps_copy_to_device(d->stream, t, values, ps_tensor_bytes(t));
     ps_copy_to_device(d->stream, canary_of(t), canary, sizeof canary);
-    ck_assert_int_eq(ps_stream_sync(d->stream), PS_OK);
+    ck_ok(ps_stream_sync(d->stream));
     d->tensors[d->count++] = t;
     return t;
 }
@@ -127,7 +127,7 @@ ps_tensor ps_test_i32(ps_test_device *d, int64_t n, const int32_t *values)
 void *ps_test_read(ps_test_device *d, ps_tensor t)
 {
     void *out = ps_alloc(ps_tensor_bytes(t));
-    ck_assert_int_eq(ps_copy_to_host(d->stream, out, t, ps_tensor_bytes(t)), PS_OK);
+    ck_ok(ps_copy_to_host(d->stream, out, t, ps_tensor_bytes(t)));
     return out;
 }
 

@@ -1,4 +1,5 @@
 #include "tests/lib/echo_rig.h"
+#include "tests/lib/ck_ok.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -31,7 +32,7 @@ void echo_rig_serve(echo_rig *rig, const ps_rpc_limits *limits)
 {
     pthread_mutex_init(&rig->lock, NULL);
     rig->server_tls = ps_test_pki_context(&rig->pki, PS_TLS_SERVER, "psd");
-    ck_assert_int_eq(ps_loops_create(2, true, &rig->loops), PS_OK);
+    ck_ok(ps_loops_create(2, true, &rig->loops));
     rig->options = (ps_rpc_server_options){
         .loops = rig->loops,
         .address = "127.0.0.1",
@@ -41,10 +42,10 @@ void echo_rig_serve(echo_rig *rig, const ps_rpc_limits *limits)
         .refused = refused_cb,
         .user = rig,
     };
-    ck_assert_int_eq(ps_rpc_server_create(&rig->options, &rig->server), PS_OK);
+    ck_ok(ps_rpc_server_create(&rig->options, &rig->server));
     ps_rpc_service service = ps_test_echo_service(&rig->echo);
     ps_rpc_server_add(rig->server, &service);
-    ck_assert_int_eq(ps_rpc_server_start(rig->server), PS_OK);
+    ck_ok(ps_rpc_server_start(rig->server));
     snprintf(rig->target, sizeof rig->target, "127.0.0.1:%u", ps_rpc_server_port(rig->server));
 }
 
@@ -53,14 +54,14 @@ void echo_rig_open(echo_rig *rig, const ps_rpc_limits *limits)
     echo_rig_pki(rig);
     echo_rig_serve(rig, limits);
     rig->client_tls = ps_test_pki_context(&rig->pki, PS_TLS_CLIENT, "w1");
-    ck_assert_int_eq(ps_loop_create(&rig->loop), PS_OK);
+    ck_ok(ps_loop_create(&rig->loop));
 }
 
 void echo_rig_dial(echo_rig *rig, uint16_t port)
 {
     snprintf(rig->target, sizeof rig->target, "127.0.0.1:%u", port);
     rig->client_tls = ps_test_pki_context(&rig->pki, PS_TLS_CLIENT, "w1");
-    ck_assert_int_eq(ps_loop_create(&rig->loop), PS_OK);
+    ck_ok(ps_loop_create(&rig->loop));
     echo_rig_connect(rig, NULL);
 }
 
@@ -79,7 +80,7 @@ void echo_rig_connect(echo_rig *rig, const ps_channel_options *options)
     o.tls = o.tls ? o.tls : rig->client_tls;
     o.on_state = state_cb;
     o.user = rig;
-    ck_assert_int_eq(ps_channel_create(rig->loop, &o, &rig->channel), PS_OK);
+    ck_ok(ps_channel_create(rig->loop, &o, &rig->channel));
 }
 
 void echo_rig_stop(echo_rig *rig)
@@ -112,9 +113,8 @@ static void message_cb(ps_call *call, ps_message *message, void *user)
     }
     ProtobufCMessage *decoded = NULL;
     ps_slice payload = {0};
-    ck_assert_int_eq(ps_message_unpack(ps_message_bytes(message), &psd__test__v1__piece__descriptor,
-                                       &decoded, &payload),
-                     PS_OK);
+    ck_ok(ps_message_unpack(ps_message_bytes(message), &psd__test__v1__piece__descriptor, &decoded,
+                            &payload));
     c->bytes += payload.len;
     if (!c->no_crc)
         c->crc = ps_test_crc32(c->crc, payload);

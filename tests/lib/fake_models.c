@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "psd/v1/models.pb-c.h"
+#include "tests/lib/ck_ok.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -83,10 +84,8 @@ static void put_message_cb(ps_call *call, ps_message *bytes, void *user)
     fake_models *f = user;
     ProtobufCMessage *decoded = NULL;
     ps_slice payload;
-    ck_assert_int_eq(ps_message_unpack(ps_message_bytes(bytes),
-                                       &psd__v1__put_artifact_request__descriptor, &decoded,
-                                       &payload),
-                     PS_OK);
+    ck_ok(ps_message_unpack(ps_message_bytes(bytes), &psd__v1__put_artifact_request__descriptor,
+                            &decoded, &payload));
     const Psd__V1__PutArtifactRequest *request = (const void *)decoded;
     pthread_mutex_lock(&f->lock);
     if (request->header) {

@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/codec/codec.h"
 #include "psd/v1/parameters.pb-c.h"
+#include "tests/lib/ck_ok.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -189,7 +190,7 @@ static void take_gradient(pushing *p, const Psd__V1__Chunk *chunk, ps_slice payl
     ck_assert_uint_lt(chunk->shard, shards_of(t));
     const ps_codec *codec = ps_codec_by_number((uint32_t)chunk->codec);
     float values[FAKE_BLOCK];
-    ck_assert_int_eq(ps_codec_check(codec, payload, chunk->count), PS_OK);
+    ck_ok(ps_codec_check(codec, payload, chunk->count));
     p->fake->codec = codec->number;
     /* within one block, as the protocol wants */
     ck_assert_uint_eq(chunk->offset / FAKE_BLOCK, (chunk->offset + chunk->count - 1) / FAKE_BLOCK);
@@ -206,9 +207,8 @@ static void push_message_cb(ps_call *call, ps_message *message, void *user)
     pushing *p = user;
     ProtobufCMessage *decoded = NULL;
     ps_slice payload;
-    ck_assert_int_eq(ps_message_unpack(ps_message_bytes(message),
-                                       &psd__v1__push_request__descriptor, &decoded, &payload),
-                     PS_OK);
+    ck_ok(ps_message_unpack(ps_message_bytes(message), &psd__v1__push_request__descriptor, &decoded,
+                            &payload));
     const Psd__V1__PushRequest *request = (const void *)decoded;
     if (request->header) {
         p->sequence = request->header->sequence;

@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "gpu/ops.h"
+#include "tests/lib/ck_ok.h"
 
 #include <check.h>
 #include <pthread.h>
@@ -435,7 +436,7 @@ static const ps_backend_ops lazy_ops = {
 void ps_test_lazy_open(ps_backend **out)
 {
     lazy_backend *b = ps_new(lazy_backend);
-    ck_assert_int_eq(ps_backend_open("cpu", &(ps_backend_options){.threads = 1}, &b->inner), PS_OK);
+    ck_ok(ps_backend_open("cpu", &(ps_backend_options){.threads = 1}, &b->inner));
     pthread_mutex_init(&b->lock, NULL);
     pthread_cond_init(&b->moved, NULL);
     b->base.ops = &lazy_ops;

@@ -1,5 +1,6 @@
 #include "tests/lib/remote_rig.h"
 
+#include "tests/lib/ck_ok.h"
 #include "tests/lib/lazy_backend.h"
 
 #include <check.h>
@@ -11,7 +12,7 @@ static void make_channel(void *state)
     ps_test_remote_rig *r = state;
     ps_channel_options options = {
         .target = r->target, .tls = r->client_tls, .backoff_min_ms = 20, .backoff_max_ms = 50};
-    ck_assert_int_eq(ps_channel_create(r->remote.loop, &options, &r->remote.channel), PS_OK);
+    ck_ok(ps_channel_create(r->remote.loop, &options, &r->remote.channel));
 }
 
 static void drop_channel(void *state)
@@ -26,16 +27,16 @@ static void open_server(ps_test_remote_rig *r, const ps_rpc_service *services, s
     ps_test_pki_client(&r->pki, PS_ROLE_WORKER, "w1");
     r->server_tls = ps_test_pki_context(&r->pki, PS_TLS_SERVER, "psd");
     r->client_tls = ps_test_pki_context(&r->pki, PS_TLS_CLIENT, "w1");
-    ck_assert_int_eq(ps_loops_create(1, false, &r->server_loops), PS_OK);
-    ck_assert_int_eq(ps_loops_create(1, false, &r->client_loops), PS_OK);
+    ck_ok(ps_loops_create(1, false, &r->server_loops));
+    ck_ok(ps_loops_create(1, false, &r->client_loops));
     ps_rpc_server_options options = {.loops = r->server_loops,
                                      .address = "127.0.0.1",
                                      .tls = r->server_tls,
                                      .limits = PS_RPC_LIMITS_DEFAULT};
-    ck_assert_int_eq(ps_rpc_server_create(&options, &r->server), PS_OK);
+    ck_ok(ps_rpc_server_create(&options, &r->server));
     for (size_t i = 0; i < n; i++)
         ps_rpc_server_add(r->server, &services[i]);
-    ck_assert_int_eq(ps_rpc_server_start(r->server), PS_OK);
+    ck_ok(ps_rpc_server_start(r->server));
     snprintf(r->target, sizeof(r->target), "127.0.0.1:%u", ps_rpc_server_port(r->server));
 }
 
@@ -56,8 +57,7 @@ void ps_test_remote_rig_open_on(ps_test_remote_rig *r, ps_test_where where,
     if (where == PS_TEST_LAZY)
         ps_test_lazy_open(&r->backend);
     else
-        ck_assert_int_eq(ps_backend_open("cpu", &(ps_backend_options){.threads = 1}, &r->backend),
-                         PS_OK);
+        ck_ok(ps_backend_open("cpu", &(ps_backend_options){.threads = 1}, &r->backend));
 }
 
 void ps_test_remote_rig_open(ps_test_remote_rig *r, const ps_rpc_service *services, size_t n)

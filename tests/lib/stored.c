@@ -1,4 +1,5 @@
 #include "tests/lib/stored.h"
+#include "tests/lib/ck_ok.h"
 
 #include <check.h>
 #include <dirent.h>
@@ -23,7 +24,7 @@ void test_stored_open(test_stored *t)
         at(t, folders[i], path);
         ck_assert_int_eq(mkdir(path, 0700), 0);
     }
-    ck_assert_int_eq(ps_catalog_open(":memory:", &t->catalog), PS_OK);
+    ck_ok(ps_catalog_open(":memory:", &t->catalog));
     t->disk = fault_disk_table(&t->fault);
     t->files = (ps_stored_files){.disk = &t->disk,
                                  .data_dir = t->dir,
@@ -90,7 +91,7 @@ size_t test_stored_read(const test_stored *t, const char *path, char **data)
     char full[512];
     int file;
     at(t, path, full);
-    ck_assert_int_eq(ps_disk_system.open(NULL, full, PS_DISK_READ, &file), PS_OK);
+    ck_ok(ps_disk_system.open(NULL, full, PS_DISK_READ, &file));
     return test_stored_drain(file, data);
 }
 

@@ -161,7 +161,7 @@ static ps_status restore(void *user, uint64_t job_id, const ps_job_spec *spec, p
 
 void ps_world_recover(ps_world *w)
 {
-    ck_assert_int_eq(ps_sched_recover(w->sched, restore), PS_OK);
+    ck_ok(ps_sched_recover(w->sched, restore));
 }
 
 ps_world *ps_world_new(const char *path, bool recover)
@@ -227,7 +227,7 @@ uint64_t ps_world_submit(ps_world *w, const char *name, unsigned epochs, const c
 ps_job_record *ps_world_job(ps_world *w, uint64_t id)
 {
     ps_job_record *record = NULL;
-    ck_assert_int_eq(ps_sched_job_get(w->sched, id, &record), PS_OK);
+    ck_ok(ps_sched_job_get(w->sched, id, &record));
     return record;
 }
 
@@ -272,7 +272,7 @@ ps_status ps_world_hello(ps_world *w, uint64_t session, const char *name, uint64
 
 void ps_world_attach(ps_world *w, uint64_t session, const char *name)
 {
-    ck_assert_int_eq(ps_world_hello(w, session, name, 1, 1, NULL, 0), PS_OK);
+    ck_ok(ps_world_hello(w, session, name, 1, 1, NULL, 0));
 }
 
 ps_world_task *ps_world_task_of(ps_world *w, uint64_t session)
@@ -289,7 +289,7 @@ static void send_result(ps_world *w, ps_world_task *task, Psd__V1__TaskResult *r
     ck_assert(!task->answered);
     task->answered = true;
     result->lease_id = task->lease;
-    ck_assert_int_eq(ps_sched_result(w->sched, task->session, result), PS_OK);
+    ck_ok(ps_sched_result(w->sched, task->session, result));
 }
 
 void ps_world_plan(ps_world *w, ps_world_task *task, uint64_t train_rows, uint64_t test_rows,
@@ -370,7 +370,7 @@ void ps_world_report(ps_world *w, ps_world_task *task, uint64_t position, double
     right.value = 5;
     report.metric_sums = sums;
     report.n_metric_sums = 1;
-    ck_assert_int_eq(ps_sched_progress(w->sched, task->session, &report), PS_OK);
+    ck_ok(ps_sched_progress(w->sched, task->session, &report));
 }
 
 void ps_world_do(ps_world *w, ps_world_task *task, uint64_t train_rows, uint64_t test_rows)
@@ -426,6 +426,6 @@ void ps_world_store_model(ps_world *w, const char *name, uint64_t rows)
     model->tensors = ps_new(ps_model_tensor);
     model->tensors[0] = tensor;
     model->n_tensors = 1;
-    ck_assert_int_eq(test_model_put(w->catalog, model), PS_OK);
+    ck_ok(test_model_put(w->catalog, model));
     ps_model_record_free(&model);
 }

@@ -16,13 +16,13 @@ START_TEST(what_is_copied_in_comes_out)
     ps_tensor t = ps_test_f32(&device, 2, 3, values);
     ps_tensor row = ps_tensor_1d(t.buffer, 3 * sizeof(float), PS_DTYPE_F32, 3);
     float got[3];
-    ck_assert_int_eq(ps_copy_to_host(device.stream, got, row, sizeof got), PS_OK);
+    ck_ok(ps_copy_to_host(device.stream, got, row, sizeof got));
     ck_assert_mem_eq(got, values + 3, sizeof got);
 
     ps_tensor other = ps_test_f32(&device, 0, 3, NULL);
     ps_copy(device.stream, other, row);
     memset(got, 0, sizeof got);
-    ck_assert_int_eq(ps_copy_to_host(device.stream, got, other, sizeof got), PS_OK);
+    ck_ok(ps_copy_to_host(device.stream, got, other, sizeof got));
     ck_assert_mem_eq(got, values + 3, sizeof got);
     ps_test_device_close(&device);
 }
@@ -63,8 +63,8 @@ START_TEST(a_stream_that_has_failed_does_nothing_more_and_says_why)
     const float values[] = {1, 2, 3};
     ps_tensor t = ps_test_f32(&device, 0, 3, values);
     ps_stream *s = NULL;
-    ck_assert_int_eq(ps_stream_new(device.backend, &s), PS_OK);
-    ck_assert_int_eq(ps_stream_sync(s), PS_OK);
+    ck_ok(ps_stream_new(device.backend, &s));
+    ck_ok(ps_stream_sync(s));
     ps_stream_fail(s, ps_fail(PS_IO, "launch refused"));
     ps_stream_fail(s, ps_fail(PS_INTERNAL, "a later one"));
     ps_op_fill(s, t, 9);
@@ -82,7 +82,7 @@ START_TEST(a_stream_that_has_failed_does_nothing_more_and_says_why)
     ck_assert_ptr_null(s);
 
     /* another stream of the same device goes on */
-    ck_assert_int_eq(ps_copy_to_host(device.stream, got, t, sizeof got), PS_OK);
+    ck_ok(ps_copy_to_host(device.stream, got, t, sizeof got));
     ck_assert_mem_eq(got, values, sizeof got);
     ps_test_device_close(&device);
 }
@@ -98,7 +98,7 @@ START_TEST(an_operation_without_memory_to_work_in_fails_its_stream)
     ps_tensor other = ps_test_f32(&device, 1, COLUMNS, NULL);
     ps_norm n = {.y = other, .x = t, .gain = gain, .rstd = ps_test_f32(&device, 0, 1, NULL)};
     ps_stream *s = NULL;
-    ck_assert_int_eq(ps_stream_new(device.backend, &s), PS_OK);
+    ck_ok(ps_stream_new(device.backend, &s));
     float *before = ps_test_read(&device, t);
     ps_mem_fail_after(1);
     ps_op_scale(s, t, 2); /* needs none */
@@ -123,15 +123,15 @@ START_TEST(events_order_two_streams)
     ps_tensor t = ps_test_f32(&device, 0, 3, NULL);
     ps_stream *s = NULL;
     ps_event *e = NULL;
-    ck_assert_int_eq(ps_stream_new(device.backend, &s), PS_OK);
-    ck_assert_int_eq(ps_event_new(device.backend, &e), PS_OK);
+    ck_ok(ps_stream_new(device.backend, &s));
+    ck_ok(ps_event_new(device.backend, &e));
     ps_op_fill(device.stream, t, 4);
     ps_event_record(device.stream, e);
     ps_event_wait(s, e);
     ps_op_axpy(s, t, 1, t);
     float got[3];
-    ck_assert_int_eq(ps_copy_to_host(s, got, t, sizeof got), PS_OK);
-    ck_assert_int_eq(ps_event_sync(device.backend, e), PS_OK);
+    ck_ok(ps_copy_to_host(s, got, t, sizeof got));
+    ck_ok(ps_event_sync(device.backend, e));
     ck_assert(got[0] == 8 && got[1] == 8 && got[2] == 8);
     ps_event_free(device.backend, &e);
     ps_stream_free(&s);
@@ -144,9 +144,9 @@ START_TEST(what_waits_for_a_failed_stream_fails_with_it)
     ps_test_device_open(&device, "cpu");
     ps_stream *failed = NULL, *s = NULL;
     ps_event *e = NULL;
-    ck_assert_int_eq(ps_stream_new(device.backend, &failed), PS_OK);
-    ck_assert_int_eq(ps_stream_new(device.backend, &s), PS_OK);
-    ck_assert_int_eq(ps_event_new(device.backend, &e), PS_OK);
+    ck_ok(ps_stream_new(device.backend, &failed));
+    ck_ok(ps_stream_new(device.backend, &s));
+    ck_ok(ps_event_new(device.backend, &e));
     ps_event_record(device.stream, e); /* an event that was well before */
     ps_stream_fail(failed, ps_fail(PS_INTERNAL, "a launch was refused"));
     ps_event_record(failed, e);
@@ -156,7 +156,7 @@ START_TEST(what_waits_for_a_failed_stream_fails_with_it)
     ck_assert_int_eq(ps_stream_sync(s), PS_INTERNAL);
     ck_assert_str_eq(ps_error_message(), "a launch was refused");
     ps_event_record(device.stream, e); /* and is so again */
-    ck_assert_int_eq(ps_event_sync(device.backend, e), PS_OK);
+    ck_ok(ps_event_sync(device.backend, e));
     ps_event_free(device.backend, &e);
     ps_stream_free(&s);
     ps_stream_free(&failed);

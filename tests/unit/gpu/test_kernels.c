@@ -75,9 +75,8 @@ START_TEST(the_best_that_fit_and_compute_right)
 {
     fake f = {.has = choices[_i].has, .wrong = choices[_i].wrong};
     char passed_over[64];
-    ck_assert_int_eq(
-        ps_kernels_choose(choices[_i].features, false, &port, &f, passed_over, sizeof passed_over),
-        PS_OK);
+    ck_ok(
+        ps_kernels_choose(choices[_i].features, false, &port, &f, passed_over, sizeof passed_over));
     ck_assert_str_eq(f.loaded, choices[_i].taken);
     ck_assert_str_eq(passed_over, choices[_i].passed_over);
 }
@@ -99,8 +98,7 @@ START_TEST(what_its_user_chose_is_tested_and_not_changed)
 {
     fake f = {.has = ALL, .wrong = ""};
     char passed_over[64];
-    ck_assert_int_eq(ps_kernels_choose(&avx2, true, &port, &f, passed_over, sizeof passed_over),
-                     PS_OK);
+    ck_ok(ps_kernels_choose(&avx2, true, &port, &f, passed_over, sizeof passed_over));
     ck_assert_str_eq(f.loaded, "Katmai"); /* as it comes: nobody named any */
     f.wrong = "Katmai";
     ck_assert_int_eq(ps_kernels_choose(&avx2, true, &port, &f, passed_over, sizeof passed_over),
@@ -112,7 +110,7 @@ END_TEST
 START_TEST(the_backend_computes_with_what_the_processor_can)
 {
     (void)unsetenv("OPENBLAS_CORETYPE");
-    ck_assert_int_eq(ps_openblas_open(), PS_OK);
+    ck_ok(ps_openblas_open());
     ps_cpu_features has = ps_cpu_features_read();
     ck_assert(ps_kernels_right(ps_cpu_product_run));
     if (has.avx2)
@@ -122,7 +120,7 @@ START_TEST(the_backend_computes_with_what_the_processor_can)
     ck_assert_ptr_null(getenv("OPENBLAS_CORETYPE"));
 
     ps_backend *b = NULL;
-    ck_assert_int_eq(ps_cpu_open(&(ps_backend_options){.threads = 1}, &b), PS_OK);
+    ck_ok(ps_cpu_open(&(ps_backend_options){.threads = 1}, &b));
     ck_assert_ptr_nonnull(strstr(b->info.device, ps_openblas_name()));
     ps_backend_close(&b);
 }
@@ -131,7 +129,7 @@ END_TEST
 START_TEST(a_user_chooses_by_the_environment)
 {
     (void)setenv("OPENBLAS_CORETYPE", "Nehalem", 1);
-    ck_assert_int_eq(ps_openblas_open(), PS_OK);
+    ck_ok(ps_openblas_open());
 #if defined(__x86_64__)
     ck_assert_str_eq(ps_openblas_name(), "OpenBLAS Nehalem by OPENBLAS_CORETYPE");
 #endif

@@ -48,7 +48,7 @@ static void check_loop(ps_threads *pool, int64_t n, int64_t grain)
 START_TEST(every_turn_is_done_once_and_done_on_return)
 {
     ps_threads *pool;
-    ck_assert_int_eq(ps_threads_new(counts[_i], &pool), PS_OK);
+    ck_ok(ps_threads_new(counts[_i], &pool));
     ck_assert_int_eq(ps_threads_count(pool), counts[_i]);
     static const int64_t sizes[] = {0, 1, 2, 3, 7, 64, 1000};
     for (int round = 0; round < 200; round++) {
@@ -64,7 +64,7 @@ END_TEST
 START_TEST(sleeping_helpers_are_no_obstacle)
 {
     ps_threads *pool;
-    ck_assert_int_eq(ps_threads_new(counts[_i], &pool), PS_OK);
+    ck_ok(ps_threads_new(counts[_i], &pool));
     for (int round = 0; round < 20; round++) {
         (void)nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
         check_loop(pool, 100, 1);
@@ -84,7 +84,7 @@ START_TEST(several_may_call_at_once)
 {
     ps_threads *pool;
     pthread_t callers[4];
-    ck_assert_int_eq(ps_threads_new(counts[_i], &pool), PS_OK);
+    ck_ok(ps_threads_new(counts[_i], &pool));
     for (int i = 0; i < 4; i++)
         ck_assert_int_eq(pthread_create(&callers[i], NULL, call_often, pool), 0);
     for (int i = 0; i < 4; i++)
@@ -114,7 +114,7 @@ START_TEST(all_threads_take_part)
 {
     ps_threads *pool;
     meeting m = {0};
-    ck_assert_int_eq(ps_threads_new(5, &pool), PS_OK);
+    ck_ok(ps_threads_new(5, &pool));
     ps_threads_for(pool, 5, 1, meet_cb, &m);
     ck_assert_int_eq(m.slots, 31);
     ps_threads_free(&pool);

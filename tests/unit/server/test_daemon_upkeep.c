@@ -44,11 +44,11 @@ START_TEST(a_tick_that_takes_long_holds_up_no_signal_and_no_watchdog)
     sem_init(&entered, 0, 0);
     sem_init(&go, 0, 0);
     hello.incarnation = hello.slots = 1;
-    ck_assert_int_eq(ps_catalog_open(":memory:", &d.catalog), PS_OK);
-    ck_assert_int_eq(ps_loop_create(&d.loop), PS_OK);
+    ck_ok(ps_catalog_open(":memory:", &d.catalog));
+    ck_ok(ps_loop_create(&d.loop));
     d.sched = ps_sched_create(&conf, d.catalog, &out, NULL);
-    ck_assert_int_eq(ps_sched_recover(d.sched, NULL), PS_OK);
-    ck_assert_int_eq(ps_sched_attach(d.sched, 1, "w1", "127.0.0.1:1", &hello), PS_OK);
+    ck_ok(ps_sched_recover(d.sched, NULL));
+    ck_ok(ps_sched_attach(d.sched, 1, "w1", "127.0.0.1:1", &hello));
     for (int ms = 0; ms < TIMEOUT_MS; ms += STEP_MS) { /* it is silent from the next tick on */
         ps_sched_tick(d.sched);
         time.now_ns += STEP_MS * UINT64_C(1000000);

@@ -52,7 +52,7 @@ START_TEST(a_loop_that_stands_is_named_until_it_goes_on)
     ps_buf text = PS_BUF_EMPTY;
     holder h;
     static const char said[] = "connection loop 1 has stood still for ";
-    ck_assert_int_eq(ps_loops_create(LOOPS, false, &health.loops), PS_OK);
+    ck_ok(ps_loops_create(LOOPS, false, &health.loops));
     ps_log_set_sink(keep, NULL);
     sem_init(&h.holds, 0, 0);
     sem_init(&h.go, 0, 0);
@@ -81,7 +81,7 @@ START_TEST(a_loop_that_does_not_run_does_not_stand)
 {
     ps_loop *loop = NULL;
     ps_buf text = PS_BUF_EMPTY;
-    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
+    ck_ok(ps_loop_create(&loop));
     ps_health health = {.limit_ms = LIMIT_MS, .main = loop};
     ck_assert(ps_health_check(&health, &text));
     ck_assert_uint_eq(ps_loop_stands_ms(loop), 0);

@@ -59,13 +59,13 @@ START_TEST(flags_win_over_the_file)
 {
     write_config(TLS "listen: {address: h, port: 1}\nlog: {level: debug}\n");
     ps_server_options *o = NULL;
-    ck_assert_int_eq(parse(&o, "--listen", "[::1]:0"), PS_OK);
+    ck_ok(parse(&o, "--listen", "[::1]:0"));
     ck_assert_str_eq(o->conf->listen.address, "::1");
     ck_assert_int_eq(o->conf->listen.port, 0);
     ck_assert_str_eq(o->config_path, path);
     ck_assert_int_eq(ps_conf_log_level(&o->conf->log), PS_LOG_DEBUG);
     ps_server_options_free(&o);
-    ck_assert_int_eq(parse(&o, "--log-level=error", "--data-dir=/x"), PS_OK);
+    ck_ok(parse(&o, "--log-level=error", "--data-dir=/x"));
     ck_assert_int_eq(ps_conf_log_level(&o->conf->log), PS_LOG_ERROR);
     ck_assert_str_eq(o->conf->data_dir, "/x");
     ck_assert_str_eq(o->conf->listen.address, "h");
@@ -81,10 +81,10 @@ START_TEST(a_reload_reads_the_file_again_and_keeps_the_flags)
     (void)snprintf(config, sizeof config, "--config=%s", path);
     char *argv[] = {program, config, flag, NULL};
     ps_server_options *o = NULL;
-    ck_assert_int_eq(ps_server_options_parse(3, argv, &o), PS_OK);
+    ck_ok(ps_server_options_parse(3, argv, &o));
     write_config(TLS "log: {level: notice}\ndata_dir: /y\n");
     ps_server_conf *again = NULL;
-    ck_assert_int_eq(ps_server_options_reread(o, &again), PS_OK);
+    ck_ok(ps_server_options_reread(o, &again));
     ck_assert_int_eq(ps_conf_log_level(&again->log), PS_LOG_NOTICE);
     ck_assert_int_eq(ps_conf_log_level(&o->conf->log), PS_LOG_DEBUG);
     ck_assert_str_eq(again->data_dir, "/x");
@@ -153,11 +153,11 @@ END_TEST
 START_TEST(help_and_version_need_no_file)
 {
     ps_server_options *o = NULL;
-    ck_assert_int_eq(parse(&o, "--help", NULL), PS_OK);
+    ck_ok(parse(&o, "--help", NULL));
     ck_assert(o->help);
     ck_assert_ptr_null(o->conf);
     ps_server_options_free(&o);
-    ck_assert_int_eq(parse(&o, "--version", NULL), PS_OK);
+    ck_ok(parse(&o, "--version", NULL));
     ck_assert(o->version);
     ps_server_options_free(&o);
 }
@@ -168,7 +168,7 @@ START_TEST(the_port_file_is_whole_or_not_there)
     char name[] = "/tmp/psd-ports-XXXXXX";
     ck_assert_ptr_nonnull(mkdtemp(name));
     char *file = ps_asprintf("%s/port", name);
-    ck_assert_int_eq(ps_server_port_file_write(file, 4321, 80), PS_OK);
+    ck_ok(ps_server_port_file_write(file, 4321, 80));
     FILE *f = fopen(file, "r");
     char text[100] = "";
     ck_assert_uint_eq(fread(text, 1, sizeof text - 1, f), 23);

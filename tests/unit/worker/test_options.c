@@ -45,7 +45,7 @@ START_TEST(flags_win_over_the_file)
     ps_worker_options *o = NULL;
     ck_assert_int_eq(parse(&o, NULL), PS_INVALID_ARGUMENT); /* [ starts a list in YAML */
     write_config(TLS "server: '[::1]:80'\ndevice: cpu\nthreads: 3\n");
-    ck_assert_int_eq(parse(&o, NULL), PS_OK);
+    ck_ok(parse(&o, NULL));
     ck_assert_str_eq(o->server_host, "::1");
     ck_assert_int_eq(o->server_port, 80);
     ck_assert_str_eq(o->device.backend, "cpu");
@@ -54,10 +54,10 @@ START_TEST(flags_win_over_the_file)
     ck_assert_int_eq(gethostname(host, sizeof host - 1), 0);
     ck_assert(*o->conf->name && strncmp(o->conf->name, host, strlen(o->conf->name)) == 0);
     ps_worker_options_free(&o);
-    ck_assert_int_eq(parse(&o, "--name=the one below the stairs"), PS_OK);
+    ck_ok(parse(&o, "--name=the one below the stairs"));
     ck_assert_str_eq(o->conf->name, "the one below the stairs");
     ps_worker_options_free(&o);
-    ck_assert_int_eq(parse(&o, "--server=there"), PS_OK);
+    ck_ok(parse(&o, "--server=there"));
     ck_assert_str_eq(o->server_host, "there");
     ck_assert_int_eq(o->server_port, 7600);
     ps_worker_options_free(&o);
@@ -72,7 +72,7 @@ static void check_device(const char *text, const char *backend, int number)
     ps_worker_options *o = NULL;
     for (int by_flag = 0; by_flag < 2; by_flag++) {
         write_config(by_flag ? TLS "device: cuda:3\n" : file);
-        ck_assert_int_eq(parse(&o, by_flag ? flag : NULL), PS_OK);
+        ck_ok(parse(&o, by_flag ? flag : NULL));
         ck_assert_str_eq(o->device.backend, backend);
         ck_assert_int_eq(o->device.number, number);
         ps_worker_options_free(&o);
@@ -151,7 +151,7 @@ START_TEST(a_job_reads_below_the_roots_only)
     touch(bad);
     ck_assert_int_eq(symlink(bad, link), 0);
     ps_worker_conf conf = {.data_roots = &root, .n_data_roots = 1};
-    ck_assert_int_eq(ps_worker_data_path_check(&conf, good), PS_OK);
+    ck_ok(ps_worker_data_path_check(&conf, good));
     ck_assert_int_eq(ps_worker_data_path_check(&conf, bad), PS_PERMISSION_DENIED);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), root));
     ck_assert_int_eq(ps_worker_data_path_check(&conf, link), PS_PERMISSION_DENIED);

@@ -30,7 +30,7 @@ static void refuses(const char *text, const char *message)
 
 START_TEST(global_flags_stand_before_and_after_the_command)
 {
-    ck_assert_int_eq(parse("--server a:1 job 7 --output=json --timeout 5s"), PS_OK);
+    ck_ok(parse("--server a:1 job 7 --output=json --timeout 5s"));
     ck_assert_str_eq(line.command->name, "job");
     ck_assert_str_eq(globals.server, "a:1");
     ck_assert_str_eq(globals.output, "json");
@@ -43,15 +43,15 @@ END_TEST
 
 START_TEST(flags_and_operands_mix)
 {
-    ck_assert_int_eq(parse("import --replace f.safetensors --model x tiny"), PS_OK);
+    ck_ok(parse("import --replace f.safetensors --model x tiny"));
     ck_assert_uint_eq(line.args.operands.n, 2);
     ck_assert_str_eq(line.args.operands.at[1], "tiny");
     ps_command_line_clear(&line);
-    ck_assert_int_eq(parse("export -o- -- --name"), PS_OK);
+    ck_ok(parse("export -o- -- --name"));
     ck_assert_str_eq(line.args.operands.at[0], "--name");
     ck_assert_str_eq(*(const char *const *)line.args.options, "-");
     ps_command_line_clear(&line);
-    ck_assert_int_eq(parse("submit -f -"), PS_OK);
+    ck_ok(parse("submit -f -"));
     ck_assert(*(const bool *)line.args.options);
     ck_assert_str_eq(line.args.operands.at[0], "-");
     ps_command_line_clear(&line);
@@ -60,10 +60,10 @@ END_TEST
 
 START_TEST(a_command_of_two_words_is_found_by_both)
 {
-    ck_assert_int_eq(parse("cert create-server --host a --host b"), PS_OK);
+    ck_ok(parse("cert create-server --host a --host b"));
     ck_assert_str_eq(line.command->name, "cert create-server");
     ps_command_line_clear(&line);
-    ck_assert_int_eq(parse("cert"), PS_OK);
+    ck_ok(parse("cert"));
     ck_assert_ptr_null(line.command);
     ck_assert_str_eq(line.group, "cert");
     ps_command_line_clear(&line);
@@ -136,14 +136,14 @@ END_TEST
 
 START_TEST(who_asks_for_help_gets_it_whatever_else_is_wrong)
 {
-    ck_assert_int_eq(parse("submit --help"), PS_OK);
+    ck_ok(parse("submit --help"));
     ck_assert(line.help);
     ck_assert_str_eq(line.command->name, "submit");
     ps_command_line_clear(&line);
-    ck_assert_int_eq(parse("submit a b --nonsense -h"), PS_OK);
+    ck_ok(parse("submit a b --nonsense -h"));
     ck_assert(line.help);
     ps_command_line_clear(&line);
-    ck_assert_int_eq(parse("--help"), PS_OK);
+    ck_ok(parse("--help"));
     ck_assert(line.help);
     ps_command_line_clear(&line);
     ck_assert_int_eq(parse("submit x -- --help"), PS_INVALID_ARGUMENT); /* two operands */

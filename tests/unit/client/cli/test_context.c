@@ -38,7 +38,7 @@ static void end(void)
 static void save_two(void)
 {
     ps_contexts *all = NULL;
-    ck_assert_int_eq(ps_contexts_load(file, &all), PS_OK);
+    ck_ok(ps_contexts_load(file, &all));
     ck_assert_uint_eq(all->n_contexts, 0);
     ps_context *lab = ps_contexts_add(all, "lab");
     ps_free(&lab->server);
@@ -52,7 +52,7 @@ static void save_two(void)
     (void)ps_contexts_add(all, "empty");
     ps_free(&all->current);
     all->current = ps_strdup("lab");
-    ck_assert_int_eq(ps_contexts_save(file, all), PS_OK);
+    ck_ok(ps_contexts_save(file, all));
     ps_contexts_free(&all);
 }
 
@@ -84,14 +84,14 @@ START_TEST(a_link_to_the_file_stays_one_and_modes_are_kept)
     ck_assert_int_eq(chmod(dotfiles, 0644), 0);
     ck_assert_int_eq(symlink("../dotfiles.yaml", file), 0);
     ps_contexts *all = NULL;
-    ck_assert_int_eq(ps_contexts_load(file, &all), PS_OK);
+    ck_ok(ps_contexts_load(file, &all));
     (void)ps_contexts_add(all, "third");
-    ck_assert_int_eq(ps_contexts_save(file, all), PS_OK);
+    ck_ok(ps_contexts_save(file, all));
     ps_contexts_free(&all);
     struct stat about;
     ck_assert_int_eq(lstat(file, &about), 0);
     ck_assert(S_ISLNK(about.st_mode));
-    ck_assert_int_eq(ps_contexts_load(dotfiles, &all), PS_OK);
+    ck_ok(ps_contexts_load(dotfiles, &all));
     ck_assert_uint_eq(all->n_contexts, 3);
     ps_contexts_free(&all);
     ck_assert_int_eq(stat(dotfiles, &about), 0);
@@ -116,11 +116,11 @@ START_TEST(flags_win_over_the_environment_which_wins_over_the_file)
     ck_assert_str_eq(c.certificate, "/etc/you.pem");
     ps_context_clear(&c);
     setenv("PSCTL_SERVER", "env:2", 1);
-    ck_assert_int_eq(ps_context_resolve(&none, &c), PS_OK);
+    ck_ok(ps_context_resolve(&none, &c));
     ck_assert_str_eq(c.server, "env:2");
     ps_context_clear(&c);
     ps_globals flags = {.server = "flag:3"};
-    ck_assert_int_eq(ps_context_resolve(&flags, &c), PS_OK);
+    ck_ok(ps_context_resolve(&flags, &c));
     ck_assert_str_eq(c.server, "flag:3");
     ps_context_clear(&c);
     end();
@@ -141,13 +141,13 @@ START_TEST(comments_stay_when_the_file_is_written)
     ck_assert_int_eq(fclose(f), 0);
     for (int i = 0; i < 2; i++) { /* and only once */
         ps_contexts *all = NULL;
-        ck_assert_int_eq(ps_contexts_load(file, &all), PS_OK);
+        ck_ok(ps_contexts_load(file, &all));
         ck_assert_str_eq(all->contexts[0].key, "# \" #");
-        ck_assert_int_eq(ps_contexts_save(file, all), PS_OK);
+        ck_ok(ps_contexts_save(file, all));
         ps_contexts_free(&all);
     }
     ps_buf text = PS_BUF_EMPTY;
-    ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, file, 4096, &text), PS_OK);
+    ck_ok(ps_disk_read_file(&ps_disk_system, file, 4096, &text));
     static const char *const start = "# written by psctl context; see psctl(1)\n# my lab\n"
                                      "# all of them\n#\tmine\n# it's the end\ncurrent: \"a\"\n";
     ck_assert_msg(!strncmp(ps_buf_cstr(&text), start, strlen(start)), "%s", ps_buf_cstr(&text));

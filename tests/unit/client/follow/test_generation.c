@@ -28,19 +28,17 @@ START_TEST(text_comes_once_and_in_whole_characters)
     ps_generation g;
     ps_generation_end end;
     ps_generation_init(&g, bytes);
-    ck_assert_int_eq(add(&g, 0, "ab\xc3"), PS_OK);
+    ck_ok(add(&g, 0, "ab\xc3"));
     shows(&g, "ab");
-    ck_assert_int_eq(add(&g, 0, "ab\xc3\xa4"), PS_OK); /* again, and the rest of a character */
+    ck_ok(add(&g, 0, "ab\xc3\xa4")); /* again, and the rest of a character */
     shows(&g, "\xc3\xa4");
-    ck_assert_int_eq(add(&g, 9, "zz"), PS_OK); /* behind a hole, which the result fills */
+    ck_ok(add(&g, 9, "zz")); /* behind a hole, which the result fills */
     shows(&g, "");
     ck_assert_int_eq(add(&g, 1, "x"), PS_ABORTED);
-    ck_assert_int_eq(
-        ps_generation_finish(&g,
-                             "{\"tokens\":[97,98,195,164,99,195],\"prompt_tokens\":7,\"new\":[1],"
-                             "\"ended\":\"stop\",\"load_seconds\":0.5,\"seconds\":2}",
-                             &end),
-        PS_OK);
+    ck_ok(ps_generation_finish(&g,
+                               "{\"tokens\":[97,98,195,164,99,195],\"prompt_tokens\":7,\"new\":[1],"
+                               "\"ended\":\"stop\",\"load_seconds\":0.5,\"seconds\":2}",
+                               &end));
     shows(&g, "c\xef\xbf\xbd"); /* the last character never came whole */
     ck_assert_uint_eq(g.ids.n, 6);
     ck_assert_uint_eq(end.prompt_tokens, 7);

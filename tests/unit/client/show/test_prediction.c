@@ -29,7 +29,7 @@ static void shows(bool json, uint64_t begin, uint64_t end, size_t step, const ch
     ps_buf out = PS_BUF_EMPTY;
     ps_status st = feed(&p, lines, step, &out);
     ck_assert(st == PS_OK || st == PS_END);
-    ck_assert_int_eq(ps_predictions_finish(&p, &out), PS_OK);
+    ck_ok(ps_predictions_finish(&p, &out));
     ck_assert_str_eq(ps_buf_cstr(&out), expected);
     ps_buf_free(&out);
     ps_predictions_free(&p);
@@ -62,7 +62,7 @@ START_TEST(it_stops_when_all_wanted_rows_were_there)
     ps_predictions_init(&p, 0, 1, true, (ps_style){0});
     ps_buf out = PS_BUF_EMPTY;
     ck_assert_int_eq(feed(&p, lines, 1000, &out), PS_END);
-    ck_assert_int_eq(ps_predictions_finish(&p, &out), PS_OK);
+    ck_ok(ps_predictions_finish(&p, &out));
     ck_assert_str_eq(ps_buf_cstr(&out), "{\"predictions\":[{\"row\":0,\"class\":2,"
                                         "\"probabilities\":[0.1,0.2,0.7]}]}\n");
     ps_buf_free(&out);
@@ -75,8 +75,8 @@ START_TEST(a_model_without_classes_shows_its_outputs)
     ps_predictions p;
     ps_predictions_init(&p, 0, UINT64_MAX, false, (ps_style){0});
     ps_buf out = PS_BUF_EMPTY;
-    ck_assert_int_eq(feed(&p, "{\"row\":3,\"outputs\":[1.5,-2]}\n", 9, &out), PS_OK);
-    ck_assert_int_eq(ps_predictions_finish(&p, &out), PS_OK);
+    ck_ok(feed(&p, "{\"row\":3,\"outputs\":[1.5,-2]}\n", 9, &out));
+    ck_ok(ps_predictions_finish(&p, &out));
     ck_assert_str_eq(ps_buf_cstr(&out), "     ROW  OUTPUTS\n       3  1.5  -2\n");
     ps_buf_free(&out);
     ps_predictions_free(&p);
@@ -110,8 +110,8 @@ START_TEST(what_is_not_finite_is_null)
         ps_predictions p;
         ps_predictions_init(&p, 0, UINT64_MAX, cases[i].json, (ps_style){0});
         ps_buf out = PS_BUF_EMPTY;
-        ck_assert_int_eq(feed(&p, cases[i].lines, 9, &out), PS_OK);
-        ck_assert_int_eq(ps_predictions_finish(&p, &out), PS_OK);
+        ck_ok(feed(&p, cases[i].lines, 9, &out));
+        ck_ok(ps_predictions_finish(&p, &out));
         ck_assert_str_eq(ps_buf_cstr(&out), cases[i].expected);
         ck_assert_uint_eq(p.nulls, 1);
         ps_buf_free(&out);
@@ -133,7 +133,7 @@ START_TEST(a_line_says_what_its_class_is_called)
         ps_predictions_init(&p, 0, 1, json, (ps_style){0});
         ps_buf out = PS_BUF_EMPTY;
         ck_assert_int_eq(feed(&p, said, 7, &out), PS_END);
-        ck_assert_int_eq(ps_predictions_finish(&p, &out), PS_OK);
+        ck_ok(ps_predictions_finish(&p, &out));
         ck_assert_str_eq(ps_buf_cstr(&out), expected[json]);
         ps_buf_free(&out);
         ps_predictions_free(&p);
@@ -156,7 +156,7 @@ START_TEST(classes_are_called_by_their_names)
         p.n_names = 3;
         ps_buf out = PS_BUF_EMPTY;
         ck_assert_int_eq(feed(&p, lines, 1000, &out), PS_END);
-        ck_assert_int_eq(ps_predictions_finish(&p, &out), PS_OK);
+        ck_ok(ps_predictions_finish(&p, &out));
         ck_assert_str_eq(ps_buf_cstr(&out), expected[json]);
         ps_buf_free(&out);
         ps_predictions_free(&p);
@@ -176,8 +176,8 @@ START_TEST(names_of_classes_are_fit_for_a_terminal)
     p.names = names;
     p.n_names = 3;
     ps_buf out = PS_BUF_EMPTY;
-    ck_assert_int_eq(feed(&p, lines, 1000, &out), PS_OK);
-    ck_assert_int_eq(ps_predictions_finish(&p, &out), PS_OK);
+    ck_ok(feed(&p, lines, 1000, &out));
+    ck_ok(ps_predictions_finish(&p, &out));
     ck_assert_str_eq(ps_buf_cstr(&out), "     ROW   CLASS  PROBABILITY  NEXT\n"
                                         "       0     bag       0.7000  b??ag 0.2000, "
                                         "\u9774\u9774\u9774 0.1000\n"
@@ -197,7 +197,7 @@ START_TEST(a_document_that_breaks_off_is_one)
     ps_buf out = PS_BUF_EMPTY;
     ps_predictions_break(&p, "nothing was begun", &out);
     ck_assert_uint_eq(out.len, 0);
-    ck_assert_int_eq(feed(&p, "{\"row\":0,\"outputs\":[1]}\n{", 9, &out), PS_OK);
+    ck_ok(feed(&p, "{\"row\":0,\"outputs\":[1]}\n{", 9, &out));
     ps_predictions_break(&p, "lost \"it\"", &out);
     ck_assert_str_eq(ps_buf_cstr(&out), "{\"predictions\":[{\"row\":0,\"outputs\":[1]}],"
                                         "\"error\":\"lost \\\"it\\\"\"}\n");
@@ -220,7 +220,7 @@ START_TEST(a_damaged_line_is_named)
         ps_predictions p;
         ps_predictions_init(&p, 0, UINT64_MAX, true, (ps_style){0});
         ps_buf out = PS_BUF_EMPTY;
-        ck_assert_int_eq(feed(&p, "{\"row\":0}\n", 3, &out), PS_OK);
+        ck_ok(feed(&p, "{\"row\":0}\n", 3, &out));
         ck_assert_msg(feed(&p, bad[i], 3, &out) == PS_CORRUPT, "%s", bad[i]);
         ck_assert_ptr_nonnull(strstr(ps_error_message(), "line 2"));
         ps_buf_free(&out);
@@ -253,7 +253,7 @@ START_TEST(ranges_of_rows_are_half_open)
     } good[] = {{"3:7", 3, 7}, {"3:", 3, UINT64_MAX}, {":7", 0, 7}, {"5", 5, 6}, {"0:1", 0, 1}};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         uint64_t begin = 99, end = 99;
-        ck_assert_int_eq(ps_predictions_rows(good[i].text, &begin, &end), PS_OK);
+        ck_ok(ps_predictions_rows(good[i].text, &begin, &end));
         ck_assert_uint_eq(begin, good[i].begin);
         ck_assert_uint_eq(end, good[i].end);
     }

@@ -26,7 +26,7 @@ static void remove_folder(void)
 static void expect(const char *text)
 {
     ps_buf got = PS_BUF_EMPTY;
-    ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, path, 100, &got), PS_OK);
+    ck_ok(ps_disk_read_file(&ps_disk_system, path, 100, &got));
     ck_assert_str_eq(ps_buf_cstr(&got), text);
     ps_buf_free(&got);
 }
@@ -35,7 +35,7 @@ START_TEST(a_file_is_replaced_as_a_whole_or_not_at_all)
 {
     for (size_t most = 0; most < 3; most++) {
         make_folder();
-        ck_assert_int_eq(ps_disk_write_file(&ps_disk_system, path, ps_slice_str("old")), PS_OK);
+        ck_ok(ps_disk_write_file(&ps_disk_system, path, ps_slice_str("old")));
         struct stat st;
         ck_assert_int_eq(stat(path, &st), 0);
         ck_assert_int_eq(st.st_mode & 0777, 0600);
@@ -48,7 +48,7 @@ START_TEST(a_file_is_replaced_as_a_whole_or_not_at_all)
             ps_status result = ps_disk_write_file(&disk, path, ps_slice_str("newer"));
             ck_assert_uint_eq(faults.fsyncs_after_error, 0);
             ps_buf got = PS_BUF_EMPTY;
-            ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, path, 100, &got), PS_OK);
+            ck_ok(ps_disk_read_file(&ps_disk_system, path, 100, &got));
             const char *text = ps_buf_cstr(&got);
             ck_assert(strcmp(text, "newer") == 0 || (result && strcmp(text, "old") == 0));
             ps_buf_free(&got);
@@ -67,18 +67,18 @@ START_TEST(failures_have_their_code_and_the_path)
     int file;
     ck_assert_int_eq(d->open(d->state, path, PS_DISK_READ, &file), PS_NOT_FOUND);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), path));
-    ck_assert_int_eq(d->open(d->state, path, PS_DISK_CREATE, &file), PS_OK);
+    ck_ok(d->open(d->state, path, PS_DISK_CREATE, &file));
     d->close(d->state, file);
     ck_assert_int_eq(d->open(d->state, path, PS_DISK_CREATE, &file), PS_ALREADY_EXISTS);
     ck_assert_int_eq(d->mkdir(d->state, folder), PS_ALREADY_EXISTS);
-    ck_assert_int_eq(ps_disk_mkdir_if_missing(d, folder), PS_OK);
-    ck_assert_int_eq(d->unlink(d->state, path), PS_OK);
+    ck_ok(ps_disk_mkdir_if_missing(d, folder));
+    ck_ok(d->unlink(d->state, path));
     ck_assert_int_eq(d->unlink(d->state, path), PS_NOT_FOUND);
     ck_assert_int_eq(d->rename(d->state, path, folder), PS_NOT_FOUND);
     ck_assert_int_eq(d->sync_folder(d->state, path), PS_NOT_FOUND);
     uint64_t bytes;
     ck_assert_int_eq(d->free_space(d->state, path, &bytes), PS_NOT_FOUND);
-    ck_assert_int_eq(d->free_space(d->state, folder, &bytes), PS_OK);
+    ck_ok(d->free_space(d->state, folder, &bytes));
     ck_assert_uint_gt(bytes, 0);
     remove_folder();
 }
@@ -87,18 +87,18 @@ END_TEST
 START_TEST(reading_stops_at_its_limit_and_says_what_is_missing)
 {
     make_folder();
-    ck_assert_int_eq(ps_disk_write_file(&ps_disk_system, path, ps_slice_str("0123456789")), PS_OK);
+    ck_ok(ps_disk_write_file(&ps_disk_system, path, ps_slice_str("0123456789")));
     ps_buf got = PS_BUF_EMPTY;
     ps_buf_puts(&got, "kept");
     ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, path, 9, &got), PS_RESOURCE_EXHAUSTED);
     ck_assert_str_eq(ps_buf_cstr(&got), "kept");
-    ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, path, 10, &got), PS_OK);
+    ck_ok(ps_disk_read_file(&ps_disk_system, path, 10, &got));
     ck_assert_str_eq(ps_buf_cstr(&got), "kept0123456789");
     ps_buf_free(&got);
     int file;
     char bytes[16];
-    ck_assert_int_eq(ps_disk_system.open(NULL, path, PS_DISK_READ, &file), PS_OK);
-    ck_assert_int_eq(ps_disk_read_full(&ps_disk_system, file, bytes, 4), PS_OK);
+    ck_ok(ps_disk_system.open(NULL, path, PS_DISK_READ, &file));
+    ck_ok(ps_disk_read_full(&ps_disk_system, file, bytes, 4));
     ck_assert_mem_eq(bytes, "0123", 4);
     ck_assert_int_eq(ps_disk_read_full(&ps_disk_system, file, bytes, 7), PS_CORRUPT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "1 bytes early"));

@@ -36,7 +36,7 @@ static reader begin(void)
     r.write = ends[1];
     ck_assert_int_eq(fcntl(r.write, F_SETPIPE_SZ, 4096), 4096); /* less than half of the queue */
     r.lines = fdopen(r.read, "r");
-    ck_assert_int_eq(ps_log_queue_create(r.write, ROOM, dropped_line, &r.queue), PS_OK);
+    ck_ok(ps_log_queue_create(r.write, ROOM, dropped_line, &r.queue));
     return r;
 }
 
@@ -175,7 +175,7 @@ START_TEST(a_full_disk_is_said_once_there_is_room)
     ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
     struct rlimit full = {.rlim_cur = 10, .rlim_max = limit.rlim_max};
     (void)signal(SIGXFSZ, SIG_IGN);
-    ck_assert_int_eq(ps_log_queue_create(fileno(file), ROOM, dropped_line, &queue), PS_OK);
+    ck_ok(ps_log_queue_create(fileno(file), ROOM, dropped_line, &queue));
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &full), 0);
     for (unsigned i = 0; i < 3; i++)
         put(queue, false, "line", i); /* 7 bytes each: one, a part of one, none */
@@ -236,7 +236,7 @@ START_TEST(a_forked_child_logs_without_the_parents_thread)
     char text[1024];
     ck_assert_int_eq(pipe(ends), 0);
     ck_assert_int_eq(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
-    ck_assert_int_eq(ps_log_start(), PS_OK);
+    ck_ok(ps_log_start());
     ps_log_info("test", "of the parent");
     ps_log_flush();
     pid_t child = fork();

@@ -102,7 +102,7 @@ static ps_status save(const char *at, const char *text, ps_new_file_options opti
 static void expect(const char *at, const char *text)
 {
     ps_buf got = PS_BUF_EMPTY;
-    ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, at, 100, &got), PS_OK);
+    ck_ok(ps_disk_read_file(&ps_disk_system, at, 100, &got));
     ck_assert_str_eq(ps_buf_cstr(&got), text);
     ps_buf_free(&got);
 }
@@ -128,7 +128,7 @@ START_TEST(whichever_operation_fails_the_old_file_or_the_new_one_is_there)
         ps_status st;
         do {
             if (force)
-                ck_assert_int_eq(save(path, "old", FORCE), PS_OK);
+                ck_ok(save(path, "old", FORCE));
             ps_disk disk = fault_disk_table(&faults);
             faults.fail_at = ++k;
             faults.write_most = 2;
@@ -145,7 +145,7 @@ START_TEST(whichever_operation_fails_the_old_file_or_the_new_one_is_there)
             if (late)
                 ck_assert_int_eq(unlink(path), 0);
         } while (faults.operations >= k);
-        ck_assert_int_eq(st, PS_OK);
+        ck_ok(st);
         ck_assert_uint_ge(k, 8);
         tear_down();
     }
@@ -156,9 +156,9 @@ START_TEST(without_force_what_is_there_stays)
 {
     set_up();
     ps_new_file *f = NULL;
-    ck_assert_int_eq(ps_new_file_open(path, &GENTLE, &f), PS_OK);
-    ck_assert_int_eq(ps_new_file_write(f, "late", 4), PS_OK);
-    ck_assert_int_eq(save(path, "first", GENTLE), PS_OK); /* another is quicker */
+    ck_ok(ps_new_file_open(path, &GENTLE, &f));
+    ck_ok(ps_new_file_write(f, "late", 4));
+    ck_ok(save(path, "first", GENTLE)); /* another is quicker */
     ck_assert_int_eq(ps_new_file_finish(&f), PS_ALREADY_EXISTS);
     ck_assert_ptr_null(f);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "is there already; --force overwrites it"));
@@ -176,8 +176,8 @@ START_TEST(a_name_as_long_as_names_may_be)
     memset(name, 'n', 255);
     name[255] = '\0';
     (void)snprintf(longest, sizeof longest, "%s/%s", folder, name);
-    ck_assert_int_eq(save(longest, "x", GENTLE), PS_OK);
-    ck_assert_int_eq(save(longest, "y", FORCE), PS_OK);
+    ck_ok(save(longest, "x", GENTLE));
+    ck_ok(save(longest, "y", FORCE));
     expect(longest, "y");
     ck_assert_int_eq(unlink(longest), 0);
     tear_down();
@@ -192,11 +192,11 @@ START_TEST(links_stay_and_what_they_lead_to_is_replaced)
     ck_assert_int_eq(mkdir(in("sub"), 0700), 0);
     ck_assert_int_eq(symlink("sub/real", in("a")), 0); /* relative, from one folder to another */
     ck_assert_int_eq(symlink(in("a"), in("b")), 0);    /* absolute, and to a link */
-    ck_assert_int_eq(save(in("b"), "made", GENTLE), PS_OK); /* dangling: the target is made */
+    ck_ok(save(in("b"), "made", GENTLE));              /* dangling: the target is made */
     expect(in("sub/real"), "made");
     ck_assert_int_eq(save(in("b"), "x", GENTLE), PS_ALREADY_EXISTS);
     ck_assert_int_eq(chmod(in("sub/real"), 0640), 0);
-    ck_assert_int_eq(save(in("b"), "replaced", FORCE), PS_OK);
+    ck_ok(save(in("b"), "replaced", FORCE));
     expect(in("sub/real"), "replaced");
     ck_assert_uint_eq(mode_of(in("sub/real")), 0640);
     char to[160];
@@ -216,18 +216,18 @@ START_TEST(modes_are_kept_and_a_secret_stays_one)
 {
     set_up();
     mode_t before = umask(026);
-    ck_assert_int_eq(save(path, "x", GENTLE), PS_OK);
+    ck_ok(save(path, "x", GENTLE));
     ck_assert_uint_eq(mode_of(path), 0640);
     (void)umask(before);
     ck_assert_int_eq(chmod(path, 0604), 0);
-    ck_assert_int_eq(save(path, "x", (ps_new_file_options){.force = true, .mode = 0600}), PS_OK);
+    ck_ok(save(path, "x", (ps_new_file_options){.force = true, .mode = 0600}));
     ck_assert_uint_eq(mode_of(path), 0604);
     ps_new_file_options secret = {.force = true, .mode = 0600, .secret = true};
     ck_assert_int_eq(chmod(path, 0644), 0);
-    ck_assert_int_eq(save(path, "x", secret), PS_OK);
+    ck_ok(save(path, "x", secret));
     ck_assert_uint_eq(mode_of(path), 0640); /* a group that was given the right keeps it */
     ck_assert_int_eq(unlink(path), 0);
-    ck_assert_int_eq(save(path, "x", secret), PS_OK);
+    ck_ok(save(path, "x", secret));
     ck_assert_uint_eq(mode_of(path), 0600);
     tear_down();
 }
@@ -240,10 +240,10 @@ START_TEST(owners_are_kept_or_their_group_gets_no_more_than_others)
         return;
     set_up();
     ck_assert_int_eq(chmod(folder, 0777), 0);
-    ck_assert_int_eq(save(path, "x", GENTLE), PS_OK);
+    ck_ok(save(path, "x", GENTLE));
     ck_assert_int_eq(chown(path, 1234, 4321), 0);
     ck_assert_int_eq(chmod(path, 0664), 0);
-    ck_assert_int_eq(save(path, "y", FORCE), PS_OK);
+    ck_ok(save(path, "y", FORCE));
     ck_assert_int_eq(stat(path, &about), 0);
     ck_assert_uint_eq(about.st_uid, 1234);
     ck_assert_uint_eq(about.st_gid, 4321);
@@ -251,7 +251,7 @@ START_TEST(owners_are_kept_or_their_group_gets_no_more_than_others)
     ck_assert_int_eq(seteuid(65534), 0);
     ps_status st = save(path, "z", FORCE);
     ck_assert_int_eq(seteuid(0), 0);
-    ck_assert_int_eq(st, PS_OK);
+    ck_ok(st);
     ck_assert_int_eq(stat(path, &about), 0);
     ck_assert_uint_eq(about.st_uid, 65534);
     ck_assert_uint_eq(mode_of(path), 0644);
@@ -274,15 +274,15 @@ START_TEST(pipes_and_devices_are_written_to_and_stay_what_they_are)
     struct stat about;
     ck_assert_int_eq(mkfifo(path, 0600), 0);
     int reader = open(path, O_RDONLY | O_NONBLOCK);
-    ck_assert_int_eq(save(path, "hello", FORCE), PS_OK);
+    ck_ok(save(path, "hello", FORCE));
     reads(reader, "hello");
-    ck_assert_int_eq(save(path, "again", GENTLE), PS_OK); /* nothing is lost by it */
+    ck_ok(save(path, "again", GENTLE)); /* nothing is lost by it */
     reads(reader, "again");
     (void)close(reader);
     ck_assert_int_eq(lstat(path, &about), 0);
     ck_assert(S_ISFIFO(about.st_mode));
     ck_assert_int_eq(symlink("/dev/null", in("null")), 0);
-    ck_assert_int_eq(save(in("null"), "gone", FORCE), PS_OK);
+    ck_ok(save(in("null"), "gone", FORCE));
     ck_assert_int_eq(stat("/dev/null", &about), 0);
     ck_assert(S_ISCHR(about.st_mode));
     ck_assert_uint_eq(count_names(false), 2);
@@ -301,13 +301,13 @@ START_TEST(a_descriptor_of_ours_is_written_to_in_order_and_patched_before)
     for (int patched = 0; patched < 2; patched++) {
         ps_new_file *f = NULL;
         ps_new_file_options options = {.patched = patched};
-        ck_assert_int_eq(ps_new_file_open(in("out"), &options, &f), PS_OK);
-        ck_assert_int_eq(ps_new_file_write(f, "0 tokens", 8), PS_OK);
+        ck_ok(ps_new_file_open(in("out"), &options, &f));
+        ck_ok(ps_new_file_write(f, "0 tokens", 8));
         if (patched)
-            ck_assert_int_eq(ps_new_file_overwrite(f, 0, "7", 1), PS_OK);
-        ck_assert_int_eq(ps_new_file_write(f, ".", 1), PS_OK);
+            ck_ok(ps_new_file_overwrite(f, 0, "7", 1));
+        ck_ok(ps_new_file_write(f, ".", 1));
         ck_assert_uint_eq(ps_new_file_bytes(f), 9);
-        ck_assert_int_eq(ps_new_file_finish(&f), PS_OK);
+        ck_ok(ps_new_file_finish(&f));
         reads(ends[0], patched ? "7 tokens." : "0 tokens.");
     }
     (void)close(ends[0]);
@@ -349,7 +349,7 @@ END_TEST
 START_TEST(one_file_under_two_names_is_found_out)
 {
     set_up();
-    ck_assert_int_eq(save(path, "x", GENTLE), PS_OK);
+    ck_ok(save(path, "x", GENTLE));
     ck_assert_int_eq(symlink("file", in("link")), 0);
     ck_assert(ps_target_same(path, in("link")));
     ck_assert(!ps_target_same(path, in("nothing")));
@@ -369,14 +369,14 @@ START_TEST(names_are_given_without_renameat2_and_without_links)
         set_up();
         no_renameat2 = lacks[i].renameat2;
         no_link = lacks[i].link;
-        ck_assert_int_eq(save(path, "x", GENTLE), PS_OK);
+        ck_ok(save(path, "x", GENTLE));
         ck_assert_int_eq(save(path, "y", GENTLE), PS_ALREADY_EXISTS);
         ps_new_file *f = NULL;
-        ck_assert_int_eq(ps_new_file_open(in("late"), &GENTLE, &f), PS_OK);
-        ck_assert_int_eq(save(in("late"), "first", GENTLE), PS_OK);
+        ck_ok(ps_new_file_open(in("late"), &GENTLE, &f));
+        ck_ok(save(in("late"), "first", GENTLE));
         ck_assert_int_eq(ps_new_file_finish(&f), PS_ALREADY_EXISTS);
         expect(in("late"), "first");
-        ck_assert_int_eq(save(path, "z", FORCE), PS_OK);
+        ck_ok(save(path, "z", FORCE));
         expect(path, "z");
         ck_assert_uint_eq(count_names(false), 2);
         tear_down();
@@ -390,8 +390,8 @@ START_TEST(a_folder_that_cannot_be_synced_is_no_failure)
     set_up();
     for (size_t i = 0; i < sizeof lacks / sizeof *lacks; i++) {
         no_folder_fsync = lacks[i];
-        ck_assert_int_eq(save(path, "x", FORCE), PS_OK);
-        ck_assert_int_eq(ps_disk_write_file(&ps_disk_system, path, ps_slice_str("y")), PS_OK);
+        ck_ok(save(path, "x", FORCE));
+        ck_ok(ps_disk_write_file(&ps_disk_system, path, ps_slice_str("y")));
     }
     no_folder_fsync = EIO; /* that is one */
     ck_assert_int_eq(save(path, "z", FORCE), PS_IO);
@@ -404,7 +404,7 @@ START_TEST(a_folder_that_cannot_be_synced_is_no_failure)
         ck_assert_int_eq(seteuid(65534), 0);
         ps_status st = save(path, "blind", GENTLE);
         ck_assert_int_eq(seteuid(0), 0);
-        ck_assert_int_eq(st, PS_OK);
+        ck_ok(st);
         expect(path, "blind");
     }
     tear_down();

@@ -49,7 +49,7 @@ START_TEST(each_part_is_reloaded_by_itself_and_named)
 {
     ps_log_set_sink(keep, NULL);
     const ps_reload_part good[] = {{"audit log", first}, {"log level", first}};
-    ck_assert_int_eq(reload(good, 2), PS_OK);
+    ck_ok(reload(good, 2));
     ck_assert_str_eq(lines, "5 psd: reloaded audit log, log level\n");
 
     const ps_reload_part mixed[] = {

@@ -24,7 +24,7 @@ START_TEST(a_legal_move_is_made_and_traced)
 {
     unsigned state = IDLE;
     ps_log_set_sink(keep, NULL);
-    ck_assert_int_eq(ps_sm_move(&machine, &state, BUSY, "worker=%s", "gpu1"), PS_OK);
+    ck_ok(ps_sm_move(&machine, &state, BUSY, "worker=%s", "gpu1"));
     ck_assert_uint_eq(state, BUSY);
     ck_assert_str_eq(last, "worker: state=idle -> busy worker=gpu1");
     ck_assert_int_eq(last_level, PS_LOG_INFO);

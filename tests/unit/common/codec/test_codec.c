@@ -31,7 +31,7 @@ START_TEST(float32_is_ieee_754_little_endian)
     size_t len = codec->encode(NULL, values, 3, bytes);
     ck_assert_uint_eq(len, sizeof bytes);
     ck_assert_mem_eq(bytes, want, sizeof want);
-    ck_assert_int_eq(ps_codec_check(codec, ps_slice_of(bytes, len), 3), PS_OK);
+    ck_ok(ps_codec_check(codec, ps_slice_of(bytes, len), 3));
     codec->decode(ps_slice_of(bytes, len), 3, again);
     ck_assert_mem_eq(again, values, sizeof values);
     for (size_t n = 0; n < 20; n++)
@@ -141,7 +141,7 @@ START_TEST(int8_is_as_near_as_its_groups_allow)
             values[i] = random_value(&rng, i);
         size_t len = codec->encode(residual, values, count, bytes + 1);
         ck_assert_uint_eq(len, count + 4 * ((count + 127) / 128));
-        ck_assert_int_eq(ps_codec_check(codec, ps_slice_of(bytes + 1, len), count), PS_OK);
+        ck_ok(ps_codec_check(codec, ps_slice_of(bytes + 1, len), count));
         ck_assert_int_eq(ps_codec_check(codec, ps_slice_of(bytes + 1, len - 1), count),
                          PS_INVALID_ARGUMENT);
         codec->decode(ps_slice_of(bytes + 1, len), count, again);

@@ -82,8 +82,7 @@ START_TEST(structs_stand_under_names_of_the_users_choice)
     ps_conf_free(&places_schema, data);
     static const char *const none[] = {"", "places:\n", "places: {}\n"};
     for (size_t i = 0; i < 3; i++) {
-        ck_assert_int_eq(ps_conf_load(&places_schema, ps_slice_str(none[i]), "t.yaml", NULL, &data),
-                         PS_OK);
+        ck_ok(ps_conf_load(&places_schema, ps_slice_str(none[i]), "t.yaml", NULL, &data));
         ck_assert_uint_eq(((outer *)data)->n_all, 0);
         ps_conf_free(&places_schema, data);
     }
@@ -307,11 +306,10 @@ START_TEST(a_document_knows_the_lines_of_its_keys)
 {
     ps_conf_doc *doc = NULL;
     void *data = NULL;
-    ck_assert_int_eq(ps_conf_load(&schema,
-                                  ps_slice_str("name: x\nalways:\n  port: 3\nwidths:\n"
-                                               "- 1\n- 2\n"),
-                                  "t.yaml", &doc, &data),
-                     PS_OK);
+    ck_ok(ps_conf_load(&schema,
+                       ps_slice_str("name: x\nalways:\n  port: 3\nwidths:\n"
+                                    "- 1\n- 2\n"),
+                       "t.yaml", &doc, &data));
     ck_assert(ps_conf_has(doc, "always.port"));
     ck_assert(!ps_conf_has(doc, "always.text"));
     ck_assert(!ps_conf_has(doc, "number"));
@@ -328,11 +326,11 @@ END_TEST
 START_TEST(a_flag_is_checked_like_the_file)
 {
     outer *o = load("");
-    ck_assert_int_eq(ps_conf_set(&schema, o, "always.port", "80", "--port"), PS_OK);
+    ck_ok(ps_conf_set(&schema, o, "always.port", "80", "--port"));
     ck_assert_int_eq(o->always.port, 80);
-    ck_assert_int_eq(ps_conf_set(&schema, o, "name", "you", "--name"), PS_OK);
+    ck_ok(ps_conf_set(&schema, o, "name", "you", "--name"));
     ck_assert_str_eq(o->name, "you");
-    ck_assert_int_eq(ps_conf_set(&schema, o, "wait", "1s", "--wait"), PS_OK);
+    ck_ok(ps_conf_set(&schema, o, "wait", "1s", "--wait"));
     ck_assert_uint_eq(o->wait_ms, 1000);
     ck_assert_int_eq(ps_conf_set(&schema, o, "always.port", "0", "--port"), PS_INVALID_ARGUMENT);
     ck_assert_str_eq(ps_error_message(), "--port: 0 is out of range, allowed 1 to 65535");
@@ -350,7 +348,7 @@ START_TEST(a_file_is_read_and_a_missing_one_is_named)
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(write(fd, "number: 5\n", 10), 10);
     void *data = NULL;
-    ck_assert_int_eq(ps_conf_load_file(&schema, path, NULL, &data), PS_OK);
+    ck_ok(ps_conf_load_file(&schema, path, NULL, &data));
     ck_assert_int_eq(((outer *)data)->number, 5);
     ps_conf_free(&schema, data);
     close(fd);
@@ -370,7 +368,7 @@ START_TEST(durations_have_units)
     static const char *const bad[] = {"", "s", "30", "-1s", "1.5s", "30S", "1s ", "1s2m", "0x1s"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         uint64_t ms = 1;
-        ck_assert_int_eq(ps_conf_parse_duration(good[i].text, &ms), PS_OK);
+        ck_ok(ps_conf_parse_duration(good[i].text, &ms));
         ck_assert_uint_eq(ms, good[i].ms);
     }
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -385,19 +383,19 @@ START_TEST(endpoints_are_taken_apart)
 {
     char *host = ps_strdup("old");
     int64_t port = 1;
-    ck_assert_int_eq(ps_conf_parse_endpoint("example.org:80", "--listen", &host, &port), PS_OK);
+    ck_ok(ps_conf_parse_endpoint("example.org:80", "--listen", &host, &port));
     ck_assert_str_eq(host, "example.org");
     ck_assert_int_eq(port, 80);
-    ck_assert_int_eq(ps_conf_parse_endpoint("[::1]:443", "--listen", &host, &port), PS_OK);
+    ck_ok(ps_conf_parse_endpoint("[::1]:443", "--listen", &host, &port));
     ck_assert_str_eq(host, "::1");
     ck_assert_int_eq(port, 443);
-    ck_assert_int_eq(ps_conf_parse_endpoint(":0", "--listen", &host, &port), PS_OK);
+    ck_ok(ps_conf_parse_endpoint(":0", "--listen", &host, &port));
     ck_assert_str_eq(host, "::1");
     ck_assert_int_eq(port, 0);
-    ck_assert_int_eq(ps_conf_parse_endpoint("localhost", "--listen", &host, &port), PS_OK);
+    ck_ok(ps_conf_parse_endpoint("localhost", "--listen", &host, &port));
     ck_assert_str_eq(host, "localhost");
     ck_assert_int_eq(port, 0);
-    ck_assert_int_eq(ps_conf_parse_endpoint("fe80::1", "--listen", &host, &port), PS_OK);
+    ck_ok(ps_conf_parse_endpoint("fe80::1", "--listen", &host, &port));
     ck_assert_str_eq(host, "fe80::1");
     static const char *const bad[] = {"",       ":",    "h:", "h:x",      "h:65536",      "[::1",
                                       "[::1]x", "h:-1", "[]", "h:123456", "https://h:80", "h:80/",

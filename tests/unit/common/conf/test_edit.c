@@ -17,7 +17,7 @@ static void becomes(const char *const *sets, size_t n, const char *expected)
     ck_assert_msg(ps_conf_edit(ps_slice_str(job), "job.yaml", sets, n, &out) == PS_OK, "%s",
                   ps_error_message());
     ck_assert_str_eq(ps_buf_cstr(&out), expected);
-    ck_assert_int_eq(ps_conf_tree_parse(ps_buf_slice(&out), "again", &root), PS_OK);
+    ck_ok(ps_conf_tree_parse(ps_buf_slice(&out), "again", &root));
     ps_conf_tree_free(&root);
     ps_buf_free(&out);
 }

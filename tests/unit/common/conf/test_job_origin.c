@@ -26,7 +26,7 @@ START_TEST(a_job_that_begins_from_a_model_has_what_that_is)
 {
     ps_job_spec *s = NULL;
     ps_buf config = PS_BUF_EMPTY;
-    ck_assert_int_eq(parse_from(FROM(""), "", &s), PS_OK); /* psctl does not know the model */
+    ck_ok(parse_from(FROM(""), "", &s)); /* psctl does not know the model */
     ck_assert_ptr_null(s->model);
     ps_job_spec_free(&s);
     ck_assert_int_eq(parse_from(FROM(""), STORED, &s), PS_INVALID_ARGUMENT); /* its rules count */
@@ -86,7 +86,7 @@ START_TEST(a_section_that_is_not_the_stored_models_is_refused_key_by_key)
         free(text);
     }
     char *text = section_with("dropout", "0.5");
-    ck_assert_int_eq(parse_from(text, STORED, &s), PS_OK);
+    ck_ok(parse_from(text, STORED, &s));
     ck_assert_double_eq(s->model->dropout, 0.5);
     ps_job_spec_free(&s);
     free(text);
@@ -117,8 +117,7 @@ END_TEST
 START_TEST(what_a_section_leaves_open_is_the_stored_models)
 {
     ps_job_spec *s = NULL;
-    ck_assert_int_eq(
-        parse_from(FROM_NAMED("model: {architecture: mlp, layers: [4, 2]}\n"), NAMED, &s), PS_OK);
+    ck_ok(parse_from(FROM_NAMED("model: {architecture: mlp, layers: [4, 2]}\n"), NAMED, &s));
     ck_assert_uint_eq(s->model->n_classes, 2);
     ck_assert_str_eq(s->model->classes[1], "yes");
     ps_job_spec_free(&s);
@@ -220,7 +219,7 @@ START_TEST(what_is_settled_is_what_the_job_asks_for)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ps_job_spec *s = NULL;
-        ck_assert_int_eq(parse_from(cases[i].job, PLAIN, &s), PS_OK);
+        ck_ok(parse_from(cases[i].job, PLAIN, &s));
         ps_status st = ps_job_spec_settle(s, ps_slice_str(cases[i].settled));
         ck_assert_msg((st == PS_OK) == !cases[i].message, "%zu: %s", i, ps_error_message());
         if (cases[i].message)

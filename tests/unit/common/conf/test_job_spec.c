@@ -383,7 +383,7 @@ START_TEST(a_model_section_reads_back_as_it_was_written)
     };
     for (size_t i = 0; i < sizeof written / sizeof *written; i++) {
         ps_spec_model *model = NULL;
-        ck_assert_int_eq(ps_spec_model_parse(ps_slice_str(written[i]), "model", &model), PS_OK);
+        ck_ok(ps_spec_model_parse(ps_slice_str(written[i]), "model", &model));
         ps_buf out = PS_BUF_EMPTY;
         ps_spec_model_format(model, &out);
         ck_assert_str_eq(ps_buf_cstr(&out), written[i]);

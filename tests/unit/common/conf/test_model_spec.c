@@ -17,7 +17,7 @@ START_TEST(classes_have_names)
     ck_assert_ptr_nonnull(
         strstr(ps_buf_cstr(&text), "classes: [\"setosa\",\"a, \\\"b\\\"\",\"1\"]}"));
     ps_spec_model_free(&m);
-    ck_assert_int_eq(ps_spec_model_parse(ps_buf_slice(&text), "m", &m), PS_OK);
+    ck_ok(ps_spec_model_parse(ps_buf_slice(&text), "m", &m));
     ck_assert_str_eq(m->classes[1], "a, \"b\"");
     ps_spec_model_free(&m);
     ps_buf_free(&text);
@@ -51,7 +51,7 @@ START_TEST(numbers_of_inputs_read_back_bit_for_bit)
     ck_assert_msg(!st, "%s", ps_error_message());
     ps_buf text = PS_BUF_EMPTY;
     ps_spec_model_format(m, &text);
-    ck_assert_int_eq(ps_spec_model_parse(ps_buf_slice(&text), "m", &again), PS_OK);
+    ck_ok(ps_spec_model_parse(ps_buf_slice(&text), "m", &again));
     ck_assert_uint_eq(again->n_input_mean, 3);
     ck_assert_mem_eq(m->input_mean, again->input_mean, 3 * sizeof(double));
     ck_assert_mem_eq(m->input_std, again->input_std, 3 * sizeof(double));

@@ -74,7 +74,7 @@ START_TEST(messages_and_json_read_back)
     ps_metric_list_add(&list, "perplexity", INFINITY);
     ps_buf json = PS_BUF_EMPTY;
     ps_metric_list_format(&list, &json);
-    ck_assert_int_eq(ps_metric_list_parse(ps_buf_slice(&json), &again), PS_OK);
+    ck_ok(ps_metric_list_parse(ps_buf_slice(&json), &again));
     ck_assert_uint_eq(again.count, 2);
     ck_assert_double_eq(again.at[0].value, 0.1 + 0.2);
     ck_assert(isnan(again.at[1].value));
@@ -84,7 +84,7 @@ START_TEST(messages_and_json_read_back)
     size_t n = ps_metric_list_view(&list, &view);
     ps_metric_list_add_messages(&again, view.list, n);
     ck_assert_int_eq(memcmp(&again, &list, sizeof list), 0);
-    ck_assert_int_eq(ps_metric_list_parse(ps_slice_str("{}"), &again), PS_OK);
+    ck_ok(ps_metric_list_parse(ps_slice_str("{}"), &again));
     ck_assert_uint_eq(again.count, 0);
 }
 END_TEST

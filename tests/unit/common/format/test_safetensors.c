@@ -54,16 +54,16 @@ static ps_buf write_sample(void)
     ps_buf out = PS_BUF_EMPTY;
     ps_safetensors_writer *w = NULL;
     ps_safetensors_sink sink = {.write = to_buf, .state = &out};
-    ck_assert_int_eq(ps_safetensors_writer_new(tensors, 3, metadata, 2, sink, &w), PS_OK);
+    ck_ok(ps_safetensors_writer_new(tensors, 3, metadata, 2, sink, &w));
     ck_assert_uint_eq(ps_safetensors_writer_order(w, 0), 1);
     ck_assert_uint_eq(ps_safetensors_writer_order(w, 1), 2);
     ck_assert_uint_eq(ps_safetensors_writer_order(w, 2), 0);
     uint64_t total = ps_safetensors_writer_total(w);
-    ck_assert_int_eq(ps_safetensors_writer_data(w, weight, 5), PS_OK); /* in pieces */
-    ck_assert_int_eq(ps_safetensors_writer_data(w, (const char *)weight + 5, 19), PS_OK);
-    ck_assert_int_eq(ps_safetensors_writer_data(w, &scalar, 4), PS_OK);
-    ck_assert_int_eq(ps_safetensors_writer_data(w, half, 6), PS_OK);
-    ck_assert_int_eq(ps_safetensors_writer_finish(&w), PS_OK);
+    ck_ok(ps_safetensors_writer_data(w, weight, 5)); /* in pieces */
+    ck_ok(ps_safetensors_writer_data(w, (const char *)weight + 5, 19));
+    ck_ok(ps_safetensors_writer_data(w, &scalar, 4));
+    ck_ok(ps_safetensors_writer_data(w, half, 6));
+    ck_ok(ps_safetensors_writer_finish(&w));
     ck_assert_ptr_null(w);
     ck_assert_uint_eq(out.len, total);
     return out;
@@ -74,8 +74,8 @@ START_TEST(what_is_written_is_read)
     ps_buf file = write_sample();
     ps_safetensors *st = NULL;
     uint64_t head = 0;
-    ck_assert_int_eq(ps_safetensors_header_bytes(ps_slice_of(file.data, 8), &head), PS_OK);
-    ck_assert_int_eq(ps_safetensors_parse(ps_slice_of(file.data, head), file.len, &st), PS_OK);
+    ck_ok(ps_safetensors_header_bytes(ps_slice_of(file.data, 8), &head));
+    ck_ok(ps_safetensors_parse(ps_slice_of(file.data, head), file.len, &st));
     ck_assert_uint_eq(st->data_start, head);
     ck_assert_uint_eq(head % 8, 0);
     ck_assert_uint_eq(st->n_tensors, 3);
@@ -100,7 +100,7 @@ START_TEST(a_new_dtype_is_no_damage)
     ps_buf file =
         file_of("{\"a\":{\"dtype\":\"F6_E2M3\",\"shape\":[8],\"data_offsets\":[0,6]}}", 6);
     ps_safetensors *st = NULL;
-    ck_assert_int_eq(ps_safetensors_parse(ps_buf_slice(&file), file.len, &st), PS_OK);
+    ck_ok(ps_safetensors_parse(ps_buf_slice(&file), file.len, &st));
     ck_assert_int_eq(st->tensors[0].dtype, PS_SAFETENSORS_OTHER);
     ck_assert_str_eq(ps_safetensors_type_of(&st->tensors[0]), "F6_E2M3");
     ck_assert_uint_eq(st->tensors[0].end, 6);
@@ -200,7 +200,7 @@ START_TEST(lengths_that_cannot_be_are_refused)
     ps_put_u64le(length, UINT64_MAX);
     ck_assert_int_eq(ps_safetensors_header_bytes(ps_slice_of(length, 8), &out), PS_CORRUPT);
     ps_put_u64le(length, 100000000);
-    ck_assert_int_eq(ps_safetensors_header_bytes(ps_slice_of(length, 8), &out), PS_OK);
+    ck_ok(ps_safetensors_header_bytes(ps_slice_of(length, 8), &out));
     ps_safetensors *st = NULL;
     ck_assert_int_eq(ps_safetensors_parse(ps_slice_of(length, 8), UINT64_MAX, &st), PS_CORRUPT);
 }
@@ -212,13 +212,13 @@ START_TEST(empty_files_and_empty_tensors_are_files)
                           "\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]}}   ",
                           1);
     ps_safetensors *st = NULL;
-    ck_assert_int_eq(ps_safetensors_parse(ps_buf_slice(&file), file.len, &st), PS_OK);
+    ck_ok(ps_safetensors_parse(ps_buf_slice(&file), file.len, &st));
     ck_assert_uint_eq(st->n_tensors, 2);
     ck_assert_str_eq(st->tensors[0].name, "e");
     ps_safetensors_free(&st);
     ps_buf_free(&file);
     file = file_of("{}", 0);
-    ck_assert_int_eq(ps_safetensors_parse(ps_buf_slice(&file), UINT64_MAX, &st), PS_OK);
+    ck_ok(ps_safetensors_parse(ps_buf_slice(&file), UINT64_MAX, &st));
     ck_assert_uint_eq(st->n_tensors, 0);
     ck_assert_uint_eq(st->data_bytes, 0);
     ps_safetensors_free(&st);
@@ -276,9 +276,9 @@ START_TEST(the_writer_holds_its_caller_to_the_header)
     ps_buf out = PS_BUF_EMPTY;
     ps_safetensors_writer *w = NULL;
     ps_safetensors_sink sink = {.write = to_buf, .state = &out};
-    ck_assert_int_eq(ps_safetensors_writer_new(&one, 1, NULL, 0, sink, &w), PS_OK);
+    ck_ok(ps_safetensors_writer_new(&one, 1, NULL, 0, sink, &w));
     ck_assert_int_eq(ps_safetensors_writer_data(w, data, 12), PS_FAILED_PRECONDITION);
-    ck_assert_int_eq(ps_safetensors_writer_data(w, data, 4), PS_OK);
+    ck_ok(ps_safetensors_writer_data(w, data, 4));
     ck_assert_int_eq(ps_safetensors_writer_finish(&w), PS_FAILED_PRECONDITION);
     const ps_safetensors_tensor twice[] = {one, one};
     ck_assert_int_eq(ps_safetensors_writer_new(twice, 2, NULL, 0, sink, &w), PS_INVALID_ARGUMENT);

@@ -150,7 +150,7 @@ START_TEST(a_file_may_change_while_it_is_read)
         ps_buf_puts(&text, "1,2,0\n");
     char *path = ps_test_file(ps_buf_slice(&text), false);
     ps_source *s = NULL;
-    ck_assert_int_eq(ps_source_open(path, &s), PS_OK);
+    ck_ok(ps_source_open(path, &s));
     ck_assert_int_eq(truncate(path, 5000), 0);
     uint8_t bytes[1 << 16];
     size_t got = 1;
@@ -172,7 +172,7 @@ static void is_foreign(const char *bytes, size_t len, const char *what)
     for (int gz = 0; gz < 2; gz++) {
         ps_source *s = NULL;
         char *path = ps_test_file(ps_slice_of(file, len < 300 ? 300 : len), gz);
-        ck_assert_int_eq(ps_source_open(path, &s), PS_OK);
+        ck_ok(ps_source_open(path, &s));
         ck_assert_int_eq(ps_source_check_foreign(s), PS_CORRUPT);
         char *message = ps_asprintf("%s is %s%s; ", path, what, gz ? ", compressed by gzip" : "");
         ck_assert_msg(strstr(ps_error_message(), message), "%s", ps_error_message());
@@ -226,7 +226,7 @@ START_TEST(foreign_files_are_named)
     ps_buf once = member("text");
     char *path = ps_test_file(ps_buf_slice(&once), true);
     ps_source *s = NULL;
-    ck_assert_int_eq(ps_source_open(path, &s), PS_OK);
+    ck_ok(ps_source_open(path, &s));
     ck_assert_int_eq(ps_source_check_foreign(s), PS_CORRUPT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "is compressed by gzip, compressed by gzip"));
     ps_source_close(&s);

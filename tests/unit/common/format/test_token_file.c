@@ -44,11 +44,11 @@ static void write_tokens(uint32_t vocab_size, const uint32_t *tokens, size_t n, 
     ps_token_file_info about = {
         .vocab_size = vocab_size, .tokenizer_hash = 0x1122334455667788, .tokenizer = "gpt2"};
     ps_token_writer *w = NULL;
-    ck_assert_int_eq(ps_token_writer_new(path, force, &about, &w), PS_OK);
-    ck_assert_int_eq(ps_token_writer_add(w, tokens, n / 2), PS_OK);
-    ck_assert_int_eq(ps_token_writer_add(w, tokens + n / 2, n - n / 2), PS_OK);
+    ck_ok(ps_token_writer_new(path, force, &about, &w));
+    ck_ok(ps_token_writer_add(w, tokens, n / 2));
+    ck_ok(ps_token_writer_add(w, tokens + n / 2, n - n / 2));
     ck_assert_uint_eq(ps_token_writer_count(w), n);
-    ck_assert_int_eq(ps_token_writer_finish(&w), PS_OK);
+    ck_ok(ps_token_writer_finish(&w));
     ck_assert_ptr_null(w);
 }
 
@@ -68,7 +68,7 @@ START_TEST(the_bytes_are_those_of_the_format)
     set_up();
     write_tokens(65536, (uint32_t[]){1, 65535, 0x1234}, 3, false);
     ps_buf got = PS_BUF_EMPTY;
-    ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, path, 1000, &got), PS_OK);
+    ck_ok(ps_disk_read_file(&ps_disk_system, path, 1000, &got));
     ck_assert_uint_eq(got.len, sizeof want - 1);
     ck_assert_mem_eq(got.data, want, got.len);
     ps_buf_free(&got);
@@ -88,14 +88,14 @@ START_TEST(tokens_come_back)
             tokens[i] = i * 7919 % sizes[s];
         write_tokens(sizes[s], tokens, N, false);
         ps_token_file *f = NULL;
-        ck_assert_int_eq(ps_token_file_open(path, &f), PS_OK);
+        ck_ok(ps_token_file_open(path, &f));
         ck_assert_uint_eq(ps_token_file_count(f), N);
         ck_assert_str_eq(ps_token_file_about(f)->tokenizer, "gpt2");
         ck_assert_uint_eq(ps_token_file_about(f)->tokenizer_hash, 0x1122334455667788);
-        ck_assert_int_eq(ps_token_file_copy(f, 1, N - 1, copy), PS_OK);
+        ck_ok(ps_token_file_copy(f, 1, N - 1, copy));
         for (size_t i = 1; i < N; i++)
             ck_assert_int_eq(copy[i - 1], (int32_t)tokens[i]);
-        ck_assert_int_eq(ps_token_file_copy(f, N, 0, copy), PS_OK);
+        ck_ok(ps_token_file_copy(f, N, 0, copy));
         ck_assert_int_eq(ps_token_file_copy(f, N, 1, copy), PS_OUT_OF_RANGE);
         ck_assert_int_eq(ps_token_file_copy(f, UINT64_MAX, 2, copy), PS_OUT_OF_RANGE);
         ps_token_file_close(&f);
@@ -114,16 +114,16 @@ START_TEST(a_file_that_is_there_is_kept)
     ps_token_writer *w = NULL;
     ck_assert_int_eq(ps_token_writer_new(path, false, &about, &w), PS_ALREADY_EXISTS);
     ck_assert_ptr_null(w);
-    ck_assert_int_eq(ps_token_writer_new(path, true, &about, &w), PS_OK);
+    ck_ok(ps_token_writer_new(path, true, &about, &w));
     ck_assert_uint_eq(files_in_folder(), 2);
     ps_token_writer_drop(&w);
     ck_assert_uint_eq(files_in_folder(), 1);
     ps_token_file *f = NULL;
-    ck_assert_int_eq(ps_token_file_open(path, &f), PS_OK);
+    ck_ok(ps_token_file_open(path, &f));
     ck_assert_uint_eq(ps_token_file_count(f), 2);
     ps_token_file_close(&f);
     write_tokens(300, (uint32_t[]){1, 2, 3}, 3, true);
-    ck_assert_int_eq(ps_token_file_open(path, &f), PS_OK);
+    ck_ok(ps_token_file_open(path, &f));
     ck_assert_uint_eq(ps_token_file_count(f), 3);
     ps_token_file_close(&f);
     tear_down();
@@ -190,8 +190,8 @@ START_TEST(a_token_beyond_the_vocabulary_is_named)
     char *name = ps_test_file(ps_slice_of(bytes, sizeof bytes - 1), false);
     ps_token_file *f = NULL;
     int32_t out[3];
-    ck_assert_int_eq(ps_token_file_open(name, &f), PS_OK);
-    ck_assert_int_eq(ps_token_file_copy(f, 0, 2, out), PS_OK);
+    ck_ok(ps_token_file_open(name, &f));
+    ck_ok(ps_token_file_copy(f, 0, 2, out));
     ck_assert_int_eq(ps_token_file_copy(f, 1, 2, out), PS_CORRUPT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), ": token 2 is 300, the vocabulary has 300"));
     ps_token_file_close(&f);
@@ -228,9 +228,9 @@ START_TEST(a_file_may_change_while_it_is_read)
     int32_t out[3];
     write_tokens(300, tokens, 3, false);
     ps_token_file *f = NULL;
-    ck_assert_int_eq(ps_token_file_open(path, &f), PS_OK);
+    ck_ok(ps_token_file_open(path, &f));
     write_in_place(300, (uint32_t[]){4, 5, 6}, 3); /* which is as good as the first */
-    ck_assert_int_eq(ps_token_file_copy(f, 0, 3, out), PS_OK);
+    ck_ok(ps_token_file_copy(f, 0, 3, out));
     ck_assert_int_eq(out[2], 6);
     write_in_place(70000, tokens, 3);
     refuses_to_copy(f, "another file was written in its place while it was read");

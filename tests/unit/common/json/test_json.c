@@ -138,7 +138,7 @@ START_TEST(depth_is_bounded)
     memset(text, '[', sizeof text);
     memset(text + PS_JSON_MAX_DEPTH, ']', PS_JSON_MAX_DEPTH);
     ps_buf out = PS_BUF_EMPTY;
-    ck_assert_int_eq(tokens(ps_slice_of(text, 2 * PS_JSON_MAX_DEPTH), &out), PS_OK);
+    ck_ok(tokens(ps_slice_of(text, 2 * PS_JSON_MAX_DEPTH), &out));
     memset(text, '[', sizeof text);
     ck_assert_int_eq(tokens(ps_slice_of(text, sizeof text), &out), PS_CORRUPT);
     ck_assert_str_eq(ps_error_message(), "byte 33: nested too deeply");
@@ -151,12 +151,12 @@ START_TEST(integers_are_exact_up_to_u64)
     ps_json_reader r;
     ps_json_token token;
     ps_json_reader_init(&r, ps_slice_str("[18446744073709551615, 18446744073709551616, -1, 1.0]"));
-    ck_assert_int_eq(ps_json_expect(&r, PS_JSON_ARRAY, &token), PS_OK);
-    ck_assert_int_eq(ps_json_expect(&r, PS_JSON_NUMBER, &token), PS_OK);
+    ck_ok(ps_json_expect(&r, PS_JSON_ARRAY, &token));
+    ck_ok(ps_json_expect(&r, PS_JSON_NUMBER, &token));
     ck_assert(token.is_u64);
     ck_assert_uint_eq(token.u64, UINT64_MAX);
     for (int i = 0; i < 3; i++) {
-        ck_assert_int_eq(ps_json_expect(&r, PS_JSON_NUMBER, &token), PS_OK);
+        ck_ok(ps_json_expect(&r, PS_JSON_NUMBER, &token));
         ck_assert(!token.is_u64);
     }
     ck_assert_int_eq(ps_json_expect(&r, PS_JSON_STRING, &token), PS_CORRUPT);
@@ -170,10 +170,10 @@ START_TEST(a_value_can_be_skipped)
     ps_json_reader r;
     ps_json_token token;
     ps_json_reader_init(&r, ps_slice_str("{\"a\":{\"b\":[1,{\"c\":2}]},\"d\":5}"));
-    ck_assert_int_eq(ps_json_expect(&r, PS_JSON_OBJECT, &token), PS_OK);
-    ck_assert_int_eq(ps_json_expect(&r, PS_JSON_KEY, &token), PS_OK);
-    ck_assert_int_eq(ps_json_skip(&r), PS_OK);
-    ck_assert_int_eq(ps_json_expect(&r, PS_JSON_KEY, &token), PS_OK);
+    ck_ok(ps_json_expect(&r, PS_JSON_OBJECT, &token));
+    ck_ok(ps_json_expect(&r, PS_JSON_KEY, &token));
+    ck_ok(ps_json_skip(&r));
+    ck_ok(ps_json_expect(&r, PS_JSON_KEY, &token));
     ck_assert_str_eq((const char *)token.text.data, "d");
     ps_json_reader_free(&r);
 }
@@ -204,7 +204,7 @@ START_TEST(what_is_written_reads_back)
                      "\"i\":-9223372036854775808,\"u\":18446744073709551615,\"d\":0.1,\"t\":true,"
                      "\"l\":[0.1,null,null,null,{}]}");
     ps_buf again = PS_BUF_EMPTY;
-    ck_assert_int_eq(tokens(ps_buf_slice(&out), &again), PS_OK);
+    ck_ok(tokens(ps_buf_slice(&out), &again));
     ps_buf_free(&again);
     ps_buf_free(&out);
 }

@@ -43,7 +43,7 @@ static void run_for(unsigned ms)
 
 START_TEST(deferred_jobs_run_later_in_order_and_once)
 {
-    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
+    ck_ok(ps_loop_create(&loop));
     int order[16] = {0}, next = 0;
     counted jobs[3];
     for (int i = 0; i < 3; i++) {
@@ -99,7 +99,7 @@ static void *post_thread(void *arg)
 
 START_TEST(posts_of_several_threads_all_arrive_in_order)
 {
-    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
+    ck_ok(ps_loop_create(&loop));
     pthread_t threads[THREADS];
     for (uintptr_t i = 0; i < THREADS; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, post_thread, (void *)i), 0);
@@ -135,7 +135,7 @@ static void done_cb(ps_work *w)
 
 START_TEST(work_is_done_off_the_loop_and_reported_on_it)
 {
-    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
+    ck_ok(ps_loop_create(&loop));
     sum s = {.work = {.work = work_cb, .done = done_cb}};
     ps_work_submit(loop, &s.work);
     ck_assert(!s.done);
@@ -157,7 +157,7 @@ static void tick_cb(void *user)
 
 START_TEST(a_repeated_timer_ticks_until_it_is_freed)
 {
-    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
+    ck_ok(ps_loop_create(&loop));
     ps_timer *timer = NULL;
     ps_timer_create(loop, tick_cb, &timer, &timer);
     ps_timer_start(timer, 1, 2);
@@ -175,7 +175,7 @@ static void set_cb(void *user)
 
 START_TEST(run_until_ends_when_a_timer_says_so_and_not_later)
 {
-    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
+    ck_ok(ps_loop_create(&loop));
     bool done = false;
     ps_timer *timer = NULL, *late = NULL;
     ps_timer_create(loop, set_cb, &done, &timer);
@@ -199,10 +199,10 @@ static void signal_cb(void *user, int number)
 
 START_TEST(a_signal_is_delivered_on_the_loop)
 {
-    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
+    ck_ok(ps_loop_create(&loop));
     int got = 0;
     ps_signal *watch = NULL;
-    ck_assert_int_eq(ps_signal_watch(loop, SIGHUP, signal_cb, &got, &watch), PS_OK);
+    ck_ok(ps_signal_watch(loop, SIGHUP, signal_cb, &got, &watch));
     ck_assert_int_eq(raise(SIGHUP), 0);
     ps_loop_run(loop);
     ck_assert_int_eq(got, SIGHUP);
@@ -229,7 +229,7 @@ static void hop_cb(ps_loop_task *job)
 START_TEST(each_of_several_loops_has_its_thread)
 {
     ps_loops *loops = NULL;
-    ck_assert_int_eq(ps_loops_create(3, true, &loops), PS_OK);
+    ck_ok(ps_loops_create(3, true, &loops));
     ck_assert_uint_eq(ps_loops_count(loops), 3);
     for (unsigned i = 0; i < 300; i++) {
         hop *h = ps_new(hop);
@@ -287,7 +287,7 @@ static void wait_for(const atomic_bool *flag)
 START_TEST(loops_that_poll_miss_nothing_and_sleep_when_nothing_comes)
 {
     ball b = {.bounces = 0};
-    ck_assert_int_eq(ps_loops_create(2, true, &b.loops), PS_OK);
+    ck_ok(ps_loops_create(2, true, &b.loops));
     ps_loop_task_init(&b.job, bounce_cb);
     ps_loop_post(ps_loops_get(b.loops, 0), &b.job);
     wait_for(&b.landed);
@@ -303,7 +303,7 @@ END_TEST
 
 START_TEST(a_stop_from_another_thread_is_not_lost)
 {
-    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
+    ck_ok(ps_loop_create(&loop));
     ps_loop_stop(loop); /* before it runs */
     ps_loop_run(loop);
     bool never = false;

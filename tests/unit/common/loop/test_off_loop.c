@@ -57,7 +57,7 @@ static void *submit_many(void *user)
 START_TEST(it_is_pending_from_the_submission_on_and_begins_only_with_the_loop)
 {
     loop_thread = pthread_self();
-    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
+    ck_ok(ps_loop_create(&loop));
     ck_assert_uint_eq(ps_off_loop_pending(), 0);
     ps_off_loop_submit(loop, &ps_new(piece)->off, run);
     ps_off_loop_submit(loop, &ps_new(piece)->off, run);
@@ -74,7 +74,7 @@ START_TEST(many_threads_submit_and_everything_is_done_once)
 {
     pthread_t threads[THREADS];
     loop_thread = pthread_self();
-    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
+    ck_ok(ps_loop_create(&loop));
     for (int i = 0; i < THREADS; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, submit_many, NULL), 0);
     for (int i = 0; i < THREADS; i++)
@@ -89,7 +89,7 @@ END_TEST
 START_TEST(work_that_makes_work_is_pending_all_the_while)
 {
     loop_thread = pthread_self();
-    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
+    ck_ok(ps_loop_create(&loop));
     piece *first = ps_new(piece);
     first->again = 100;
     ps_off_loop_submit(loop, &first->off, run);
@@ -112,7 +112,7 @@ static void take_turn(void *user)
 START_TEST(turns_are_taken_one_at_a_time)
 {
     ps_off_loop_turn turn = {0};
-    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
+    ck_ok(ps_loop_create(&loop));
     for (unsigned taken = 2; taken <= 200; taken += 2) {
         for (int i = 0; i < 3; i++)
             ps_off_loop_turn_submit(loop, &turn, take_turn, NULL);

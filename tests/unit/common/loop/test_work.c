@@ -39,7 +39,7 @@ static unsigned most_at_once(unsigned n)
 {
     ps_work works[WORKS];
     ps_work_set_threads(n);
-    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
+    ck_ok(ps_loop_create(&loop));
     left = WORKS;
     wanted = n;
     for (int i = 0; i < WORKS; i++) {

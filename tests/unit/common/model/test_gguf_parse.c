@@ -85,7 +85,7 @@ static const ps_gguf_key *key_of(const ps_gguf *g, const char *name)
 static uint64_t uint_of(const ps_gguf *g, const char *name)
 {
     uint64_t v = 0;
-    ck_assert_int_eq(ps_gguf_get_uint(key_of(g, name), &v), PS_OK);
+    ck_ok(ps_gguf_get_uint(key_of(g, name), &v));
     return v;
 }
 
@@ -134,17 +134,17 @@ START_TEST(every_type_of_value_is_read)
     ck_assert_int_eq(ps_gguf_get_uint(key_of(g, "i16"), &whole), PS_INVALID_ARGUMENT);
     ck_assert_str_eq(ps_error_message(), "key i16 must be an integer from 0");
     ck_assert_int_eq(ps_gguf_get_uint(key_of(g, "f32"), &whole), PS_INVALID_ARGUMENT);
-    ck_assert_int_eq(ps_gguf_get_real(key_of(g, "f32"), &real), PS_OK);
+    ck_ok(ps_gguf_get_real(key_of(g, "f32"), &real));
     ck_assert_double_eq(real, -2.5);
-    ck_assert_int_eq(ps_gguf_get_real(key_of(g, "f64"), &real), PS_OK);
+    ck_ok(ps_gguf_get_real(key_of(g, "f64"), &real));
     ck_assert_double_eq(real, 1.5);
-    ck_assert_int_eq(ps_gguf_get_bool(key_of(g, "bool"), &yes), PS_OK);
+    ck_ok(ps_gguf_get_bool(key_of(g, "bool"), &yes));
     ck_assert(yes);
     ck_assert_int_eq(ps_gguf_get_bool(key_of(g, "not"), &yes), PS_INVALID_ARGUMENT);
-    ck_assert_int_eq(ps_gguf_get_text(key_of(g, "text"), &text), PS_OK);
+    ck_ok(ps_gguf_get_text(key_of(g, "text"), &text));
     ck_assert(text.len == 5 && !memcmp(text.data, "words", 5));
     ck_assert_int_eq(ps_gguf_get_array(key_of(g, "texts"), PS_GGUF_I32, &c), PS_INVALID_ARGUMENT);
-    ck_assert_int_eq(ps_gguf_get_array(key_of(g, "texts"), PS_GGUF_STRING, &c), PS_OK);
+    ck_ok(ps_gguf_get_array(key_of(g, "texts"), PS_GGUF_STRING, &c));
     ck_assert_uint_eq(key_of(g, "texts")->n, 2);
     ck_assert_uint_eq(ps_gguf_next_text(&c).len, 0);
     ck_assert_uint_eq(ps_gguf_next_text(&c).len, 1);

@@ -50,7 +50,7 @@ static void open_folder(void)
     for (unsigned i = 0; i < PARTS; i++) {
         char *from = part_path(golden, i + 1), *to = part_path(folder, i + 1);
         parts[i] = PS_BUF_EMPTY;
-        ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, from, 1 << 20, &parts[i]), PS_OK);
+        ck_ok(ps_disk_read_file(&ps_disk_system, from, 1 << 20, &parts[i]));
         put(to, &parts[i]);
         ps_free(&from);
         ps_free(&to);
@@ -96,7 +96,7 @@ START_TEST(any_part_is_the_whole_model)
     ps_buf whole = PS_BUF_EMPTY;
     char *golden = golden_folder(), *one = path_in(golden, "gpt2.gguf");
     open_folder();
-    ck_assert_int_eq(convert(one, &whole), PS_OK);
+    ck_ok(convert(one, &whole));
     for (unsigned i = 1; i <= PARTS; i++) {
         ps_buf got = PS_BUF_EMPTY;
         ck_assert_msg(convert_part(i, &got) == PS_OK, "%s", ps_error_message());
@@ -194,7 +194,7 @@ START_TEST(parts_that_do_not_belong_together_are_refused)
     patch_all("split.tensors.count", TENSORS + 1);
     refuses(PS_INVALID_ARGUMENT, "the files have 16 tensors, and key split.tensors.count says 17");
     patch_all("split.tensors.count", 0); /* it need not be said */
-    ck_assert_int_eq(convert_part(2, &out), PS_OK);
+    ck_ok(convert_part(2, &out));
     ps_buf_free(&out);
     close_folder();
 

@@ -81,7 +81,7 @@ static void check_tokenizer(const ps_buf *file)
     ps_tokenizer *t = NULL;
     const char *json = ps_safetensors_metadata(header, PS_MODEL_META_TOKENIZER);
     ck_assert_ptr_nonnull(json);
-    ck_assert_int_eq(ps_tokenizer_from_json(ps_slice_str(json), &t), PS_OK);
+    ck_ok(ps_tokenizer_from_json(ps_slice_str(json), &t));
     static const uint32_t want[] = {257, 'a', 258, 259, 'x', 0xff};
     ps_ids ids = PS_IDS_EMPTY;
     ps_tokenizer_encode(t, ps_slice_str("ababa ab<|endoftext|>x\xff"), true, &ids);
@@ -159,11 +159,11 @@ START_TEST(a_file_that_is_cut_is_refused)
     ps_buf file = bytes_of(seeds[_i]), out = PS_BUF_EMPTY;
     ps_gguf *g = NULL;
     uint64_t end = 0;
-    ck_assert_int_eq(ps_gguf_parse(ps_buf_slice(&file), file.len, &g), PS_OK);
+    ck_ok(ps_gguf_parse(ps_buf_slice(&file), file.len, &g));
     for (size_t i = 0; i < g->n_tensors; i++)
         end = g->tensors[i].end > end ? g->tensors[i].end : end;
     ps_gguf_free(&g);
-    ck_assert_int_eq(convert_bytes(ps_buf_slice(&file), &out), PS_OK);
+    ck_ok(convert_bytes(ps_buf_slice(&file), &out));
     ps_buf_clear(&out);
     for (size_t n = 0; n < end; n++) {
         ps_status st = convert_bytes(ps_slice_of(file.data, n), &out);
@@ -203,7 +203,7 @@ START_TEST(other_files_are_not_taken)
 {
     bool taken = true;
     char *path = path_of("golden/gguf/gpt2.safetensors");
-    ck_assert_int_eq(ps_model_in_takes(path, &taken), PS_OK);
+    ck_ok(ps_model_in_takes(path, &taken));
     ck_assert(!taken); /* F32: as it is */
     ps_free(&path);
     path = path_of("golden/gpt2.safetensors");
@@ -212,7 +212,7 @@ START_TEST(other_files_are_not_taken)
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "tensor labels is I32; allowed: F32, F16"));
     ps_free(&path);
     path = path_of("golden/gguf/gpt2.gguf");
-    ck_assert_int_eq(ps_model_in_takes(path, &taken), PS_OK);
+    ck_ok(ps_model_in_takes(path, &taken));
     ck_assert(taken);
     ps_free(&path);
     ck_assert_int_eq(ps_model_in_takes("/nowhere", &taken), PS_NOT_FOUND);

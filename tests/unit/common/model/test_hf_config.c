@@ -169,7 +169,7 @@ START_TEST(every_default_of_transformers_is_read)
         char *path =
             ps_asprintf("%s/tests/golden/hf/config-%s.json", getenv("PSD_SOURCE_ROOT"), names[i]);
         ps_buf json = PS_BUF_EMPTY;
-        ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, path, 1 << 20, &json), PS_OK);
+        ck_ok(ps_disk_read_file(&ps_disk_system, path, 1 << 20, &json));
         ps_spec_model *m = parsed(ps_buf_cstr(&json));
         ck_assert_str_eq(m->architecture, names[i]);
         ck_assert_int_eq(m->hidden_size, i ? 4096 : 768);

@@ -147,8 +147,7 @@ START_TEST(serials_are_128_random_bits)
         ps_certificate_info info;
         (void)snprintf(names[i], sizeof names[i], "w%zu", i);
         ps_test_pki_client(&pki, PS_ROLE_WORKER, names[i]);
-        ck_assert_int_eq(
-            ps_certificate_inspect(ps_test_pki_path(&pki, names[i], ".pem", path), &info), PS_OK);
+        ck_ok(ps_certificate_inspect(ps_test_pki_path(&pki, names[i], ".pem", path), &info));
         memcpy(serials[i], info.serial, sizeof info.serial);
         longest = strlen(info.serial) > longest ? strlen(info.serial) : longest;
         for (size_t j = 0; j < i; j++)
@@ -178,7 +177,7 @@ static ps_status client_into(const char *cert_name, const char *key_name, bool f
 START_TEST(nothing_is_overwritten_without_force)
 {
     ps_test_pki_open(&pki, "lab");
-    ck_assert_int_eq(client_into("w.pem", "w.key", false), PS_OK);
+    ck_ok(client_into("w.pem", "w.key", false));
     expect_output("cat *.pem *.key > /dev/null; sha256sum w.pem w.key > before; echo ok", 0, "ok");
     ck_assert_int_eq(client_into("w.pem", "w.key", false), PS_ALREADY_EXISTS);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "w.pem exists already; --force replaces it"));
@@ -186,7 +185,7 @@ START_TEST(nothing_is_overwritten_without_force)
     ck_assert_int_eq(client_into("w.pem", "new.key", false), PS_ALREADY_EXISTS);
     expect_output("sha256sum -c before; ls", 0, "w.pem: OK\nw.key: OK");
     expect_output("test ! -e new.pem && test ! -e new.key && echo none", 0, "none");
-    ck_assert_int_eq(client_into("w.pem", "w.key", true), PS_OK);
+    ck_ok(client_into("w.pem", "w.key", true));
     expect_output("sha256sum -c before", 1, "FAILED");
     ck_assert_uint_eq(mode_of("w.key"), 0600);
     ck_assert_int_eq(client_into("w.pem", "w.pem", true), PS_INVALID_ARGUMENT);
@@ -231,7 +230,7 @@ START_TEST(whatever_fails_key_and_certificate_belong_together)
     ps_disk disk = fault_disk_table(&fault);
     unsigned long k = 1;
     ps_test_pki_open(&pki, "lab");
-    ck_assert_int_eq(client_into("w.pem", "w.key", false), PS_OK);
+    ck_ok(client_into("w.pem", "w.key", false));
     expect_output("chmod 0640 w.key; sha256sum w.pem w.key > before; ls > names; echo ok", 0, "ok");
     do {
         fault.operations = 0;
@@ -255,11 +254,11 @@ END_TEST
 START_TEST(what_somebody_has_kept_as_old_stays)
 {
     ps_test_pki_open(&pki, "lab");
-    ck_assert_int_eq(client_into("w.pem", "w.key", false), PS_OK);
+    ck_ok(client_into("w.pem", "w.key", false));
     expect_output("cp w.key w.key.old; cp w.pem w.pem.old; echo mine > w.key.old.2;"
                   "sha256sum w.*.old* > before; ls > names; echo ok",
                   0, "ok");
-    ck_assert_int_eq(renew(NULL), PS_OK);
+    ck_ok(renew(NULL));
     ck_assert(is_pair());
     expect_output("rm a b; sha256sum --quiet -c before && ls | diff - names && ! cmp -s w.key "
                   "w.key.old && echo kept",
@@ -351,8 +350,8 @@ START_TEST(certificates_are_in_force_from_some_minutes_ago)
     int64_t now = (int64_t)time(NULL);
     ps_test_pki_open(&pki, "lab");
     ps_test_pki_client(&pki, PS_ROLE_WORKER, "w1");
-    ck_assert_int_eq(ps_certificate_inspect(at("ca.pem", path), &ca), PS_OK);
-    ck_assert_int_eq(ps_certificate_inspect(at("w1.pem", path), &leaf), PS_OK);
+    ck_ok(ps_certificate_inspect(at("ca.pem", path), &ca));
+    ck_ok(ps_certificate_inspect(at("w1.pem", path), &leaf));
     ck_assert_int_le(ca.not_before, now - 240);
     ck_assert_int_ge(ca.not_before, now - 600);
     ck_assert_int_le(ca.not_before, leaf.not_before);
@@ -366,7 +365,7 @@ START_TEST(certificates_are_in_force_from_some_minutes_ago)
                            .cert_file = at("fresh.pem", cert),
                            .key_file = at("fresh.key", key),
                            .validity = {.not_before = now}};
-    ck_assert_int_eq(ps_certificate_create_ca(&fresh), PS_OK);
+    ck_ok(ps_certificate_create_ca(&fresh));
     char leaf_cert[PS_TEST_PATH_MAX], leaf_key[PS_TEST_PATH_MAX];
     ps_leaf_request request = {.ca_cert_file = cert,
                                .ca_key_file = key,
@@ -374,8 +373,8 @@ START_TEST(certificates_are_in_force_from_some_minutes_ago)
                                .name = "w2",
                                .cert_file = at("w2.pem", leaf_cert),
                                .key_file = at("w2.key", leaf_key)};
-    ck_assert_int_eq(ps_certificate_create_client(&request), PS_OK);
-    ck_assert_int_eq(ps_certificate_inspect(leaf_cert, &leaf), PS_OK);
+    ck_ok(ps_certificate_create_client(&request));
+    ck_ok(ps_certificate_inspect(leaf_cert, &leaf));
     ck_assert_int_eq(leaf.not_before, now);
     ps_certificate_info_clear(&leaf);
     ps_test_pki_close(&pki);
@@ -392,7 +391,7 @@ START_TEST(an_expired_ca_signs_nothing)
         .key_file = at("old.key", key),
         .validity = {1000000000, 1000000000 + 30 * DAY_S},
     };
-    ck_assert_int_eq(ps_certificate_create_ca(&request), PS_OK);
+    ck_ok(ps_certificate_create_ca(&request));
     ps_leaf_request leaf = {
         .role = PS_ROLE_WORKER, .name = "w", .ca_cert_file = cert, .ca_key_file = key};
     expect_bad(leaf, ps_certificate_create_client, "expired on 2001-10-09 01:46:40 UTC");
@@ -408,7 +407,7 @@ START_TEST(inspect_says_what_the_certificate_says)
     ps_test_pki_server(&pki, "psd", "localhost");
     ps_certificate_info info;
     char path[PS_TEST_PATH_MAX], out[256], text[PS_IDENTITY_TEXT_MAX];
-    ck_assert_int_eq(ps_certificate_inspect(at("psd.pem", path), &info), PS_OK);
+    ck_ok(ps_certificate_inspect(at("psd.pem", path), &info));
     ck_assert(info.has_identity && !info.is_ca && info.for_server && !info.for_client);
     ck_assert_str_eq(ps_identity_format(&info.identity, text), "spiffe://lab/server/psd");
     ck_assert_uint_eq(info.n_hosts, 2);
@@ -428,7 +427,7 @@ START_TEST(inspect_says_what_the_certificate_says)
                 out, sizeof out);
     ck_assert_str_eq(info.serial, out);
     ps_certificate_info_clear(&info);
-    ck_assert_int_eq(ps_certificate_inspect(at("ca.pem", path), &info), PS_OK);
+    ck_ok(ps_certificate_inspect(at("ca.pem", path), &info));
     ck_assert(info.is_ca && info.has_identity);
     ck_assert_str_eq(info.identity.cluster, "lab");
     ps_certificate_info_clear(&info);
@@ -459,7 +458,7 @@ START_TEST(certificates_of_others_are_read_with_care)
                        "-keyout f.key -out f.pem -subj '/CN=a\\nb\x1b[1m' -config c -extensions e",
                        foreign[i].san);
         ck_assert_msg(shell(command, out, sizeof out) == 0, "%s", out);
-        ck_assert_int_eq(ps_certificate_inspect(at("f.pem", path), &info), PS_OK);
+        ck_ok(ps_certificate_inspect(at("f.pem", path), &info));
         ck_assert(!info.has_identity && !info.for_client && !info.for_server);
         ck_assert_msg(strstr(info.identity_error, foreign[i].says) != NULL, "%s",
                       info.identity_error);

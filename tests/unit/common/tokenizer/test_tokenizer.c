@@ -92,18 +92,18 @@ typedef struct golden_case {
 static bool read_case(ps_json_reader *r, golden_case *c)
 {
     ps_json_token token;
-    ck_assert_int_eq(ps_json_next(r, &token), PS_OK);
+    ck_ok(ps_json_next(r, &token));
     if (token.kind == PS_JSON_ARRAY_END)
         return false;
     for (;;) {
-        ck_assert_int_eq(ps_json_next(r, &token), PS_OK);
+        ck_ok(ps_json_next(r, &token));
         if (token.kind == PS_JSON_OBJECT_END)
             return true;
         ps_ids *ids = token.text.data[0] == 'a'                         ? &c->added
                       : !strcmp((const char *)token.text.data, "plain") ? &c->plain
                                                                         : &c->prefixed;
         bool text = token.text.data[0] == 't';
-        ck_assert_int_eq(ps_json_next(r, &token), PS_OK);
+        ck_ok(ps_json_next(r, &token));
         if (text) {
             ps_buf_append(&c->text, token.text.data, token.text.len);
             continue;
@@ -124,7 +124,7 @@ START_TEST(ids_are_those_of_the_independent_library)
     ps_json_token token;
     size_t n = 0;
     ps_json_reader_init(&r, ps_buf_slice(&cases));
-    ck_assert_int_eq(ps_json_expect(&r, PS_JSON_ARRAY, &token), PS_OK);
+    ck_ok(ps_json_expect(&r, PS_JSON_ARRAY, &token));
     for (golden_case c = {0}; read_case(&r, &c); n++) {
         ps_slice text = ps_buf_slice(&c.text);
         check_case(t, text, false, &c.plain, "plain");
@@ -184,8 +184,7 @@ START_TEST(vocab_and_merges_are_the_same_tokenizer)
     ps_tokenizer *a = NULL, *b = NULL, *json = golden();
     ps_buf vocab = ps_test_source_file(GOLDEN "vocab.json");
     ps_buf merges = ps_test_source_file(GOLDEN "merges.txt");
-    ck_assert_int_eq(ps_tokenizer_from_vocab(ps_buf_slice(&vocab), ps_buf_slice(&merges), &a),
-                     PS_OK);
+    ck_ok(ps_tokenizer_from_vocab(ps_buf_slice(&vocab), ps_buf_slice(&merges), &a));
     ck_assert_uint_eq(ps_tokenizer_vocab_size(a), 998); /* without the two that were added */
     ck_assert_uint_eq(ps_tokenizer_merges(a), ps_tokenizer_merges(json));
     uint32_t id = 7;
@@ -201,8 +200,7 @@ START_TEST(vocab_and_merges_are_the_same_tokenizer)
     ps_buf_puts(&other, "\xef\xbb\xbf");
     for (const char *s = strchr(ps_buf_cstr(&merges), '\n') + 1; *s; s++)
         ps_buf_puts(&other, *s == '\n' ? "\r\n" : (char[]){*s, 0});
-    ck_assert_int_eq(ps_tokenizer_from_vocab(ps_buf_slice(&vocab), ps_buf_slice(&other), &b),
-                     PS_OK);
+    ck_ok(ps_tokenizer_from_vocab(ps_buf_slice(&vocab), ps_buf_slice(&other), &b));
     ck_assert_uint_eq(ps_tokenizer_hash(a), ps_tokenizer_hash(b));
     ck_assert_uint_ne(ps_tokenizer_hash(a), ps_tokenizer_hash(json));
     ps_buf_free(&vocab);
@@ -298,9 +296,9 @@ START_TEST(a_line_of_the_version_is_no_merge)
 {
     ps_buf json = ps_test_source_file(GOLDEN "tokenizer.json");
     ps_tokenizer *plain = NULL, *versioned = NULL;
-    ck_assert_int_eq(ps_tokenizer_from_json(ps_buf_slice(&json), &plain), PS_OK);
+    ck_ok(ps_tokenizer_from_json(ps_buf_slice(&json), &plain));
     replace(&json, "\"merges\":[", "\"merges\":[\"#version: 0.2\",");
-    ck_assert_int_eq(ps_tokenizer_from_json(ps_buf_slice(&json), &versioned), PS_OK);
+    ck_ok(ps_tokenizer_from_json(ps_buf_slice(&json), &versioned));
     ck_assert_uint_eq(ps_tokenizer_hash(plain), ps_tokenizer_hash(versioned));
     ps_tokenizer_free(&plain);
     ps_tokenizer_free(&versioned);
@@ -352,7 +350,7 @@ START_TEST(a_missing_tokenizer_says_what_was_looked_for)
     ck_assert_int_eq(ps_tokenizer_open("/", &t), PS_NOT_FOUND);
     ck_assert_str_eq(ps_error_message(),
                      "/ has no tokenizer: tokenizer.json, or vocab.json and merges.txt");
-    ck_assert_int_eq(ps_tokenizer_open("bytes", &t), PS_OK);
+    ck_ok(ps_tokenizer_open("bytes", &t));
     ck_assert_str_eq(ps_tokenizer_name(t), "bytes");
     ck_assert_uint_eq(ps_tokenizer_vocab_size(t), 256);
     ps_tokenizer_free(&t);

@@ -50,7 +50,7 @@ static const ps_http2_events events = {.on_request = request_cb, .on_closed = cl
 static void begin(void)
 {
     ps_layer *near = NULL;
-    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
+    ck_ok(ps_loop_create(&loop));
     ps_pipe_create(loop, NULL, NULL, &near, &far);
     ps_budget_create(1 << 20, &budget);
     closed = false;
@@ -72,7 +72,7 @@ static void begin(void)
         .address = "pipe",
         .events = &events,
     };
-    ck_assert_int_eq(ps_http2_create(&options, &conn), PS_OK);
+    ck_ok(ps_http2_create(&options, &conn));
 }
 
 static void end(void)

@@ -11,7 +11,7 @@ START_TEST(a_unary_call_is_answered)
     Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT, *reply = NULL;
     request.number = 7;
     request.text = (char *)(uintptr_t) "hello";
-    ck_assert_int_eq(echo_unary(&rig, &request, NULL, &reply), PS_OK);
+    ck_ok(echo_unary(&rig, &request, NULL, &reply));
     ck_assert_uint_eq(reply->number, 7);
     ck_assert_str_eq(reply->text, "hello");
     psd__test__v1__piece__free_unpacked(reply, NULL);

@@ -50,7 +50,7 @@ START_TEST(a_deadline_ends_the_call_on_both_sides)
     request.delay_ms = 5000;
     ps_call_options options = {.deadline_ms = 100};
     Psd__Test__V1__Piece first = piece(0, "");
-    ck_assert_int_eq(echo_unary(&rig, &first, NULL, NULL), PS_OK); /* connected */
+    ck_ok(echo_unary(&rig, &first, NULL, NULL)); /* connected */
     uint64_t begin = ps_clock_ms(&ps_clock_system);
     ck_assert_int_eq(echo_unary(&rig, &request, &options, NULL), PS_DEADLINE_EXCEEDED);
     ck_assert_uint_lt(ps_clock_ms(&ps_clock_system) - begin, 2000);
@@ -75,7 +75,7 @@ START_TEST(a_stream_that_has_begun_ends_with_the_status_of_its_deadline)
 {
     open_rig(NULL);
     Psd__Test__V1__Piece first = piece(0, "");
-    ck_assert_int_eq(echo_unary(&rig, &first, NULL, NULL), PS_OK); /* connected */
+    ck_ok(echo_unary(&rig, &first, NULL, NULL)); /* connected */
     echo_call c;
     start_without_clock(&c, ECHO_TALK, 300);
     echo_send(&c, 0, "hello", (ps_slice){0});
@@ -94,7 +94,7 @@ START_TEST(so_do_streams_that_wait_for_their_turn)
     enum { CALLS = 6 };
     open_rig(NULL);
     Psd__Test__V1__Piece first = piece(0, "");
-    ck_assert_int_eq(echo_unary(&rig, &first, NULL, NULL), PS_OK);
+    ck_ok(echo_unary(&rig, &first, NULL, NULL));
     echo_call c[CALLS];
     for (int i = 0; i < CALLS; i++) {
         start_without_clock(&c[i], ECHO_DOWNLOAD, 400);
@@ -149,7 +149,7 @@ START_TEST(a_server_ends_a_stream_while_the_client_still_sends)
     await_ended(PS_OK, 1);
     echo_clear(&c);
     Psd__Test__V1__Piece next = piece(2, "");
-    ck_assert_int_eq(echo_unary(&rig, &next, NULL, NULL), PS_OK); /* the connection is good */
+    ck_ok(echo_unary(&rig, &next, NULL, NULL)); /* the connection is good */
     ck_assert_str_eq(rig.states, "up;");
     echo_rig_close(&rig);
 }
@@ -309,7 +309,7 @@ START_TEST(payloads_are_released_once_whatever_happens)
         echo_clear(&c);
     }
     Psd__Test__V1__Piece next = piece(2, "");
-    ck_assert_int_eq(echo_unary(&rig, &next, NULL, NULL), PS_OK);
+    ck_ok(echo_unary(&rig, &next, NULL, NULL));
     ck_assert_str_eq(rig.states, "up;"); /* a frame that was cut would have ended it */
     echo_rig_close(&rig);
 }

@@ -75,7 +75,7 @@ START_TEST(a_handler_that_never_releases_stops_its_client)
     ck_assert(!c.done);
     /* and other calls of the same connection go on */
     Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
-    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_OK);
+    ck_ok(echo_unary(&rig, &request, NULL, NULL));
     ps_call_cancel(c.call);
     echo_wait(&rig, &c);
     echo_clear(&c);
@@ -315,7 +315,7 @@ START_TEST(a_channel_comes_back_when_its_server_does)
     ps_channel_options o = {.backoff_min_ms = 20, .backoff_max_ms = 50};
     echo_rig_connect(&rig, &o);
     Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
-    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_OK);
+    ck_ok(echo_unary(&rig, &request, NULL, NULL));
     rig.options.port = ps_rpc_server_port(rig.server);
     ps_rpc_server_free(&rig.server);
     ps_call_options wait = {.deadline_ms = 200, .wait_for_ready = true};
@@ -323,12 +323,12 @@ START_TEST(a_channel_comes_back_when_its_server_does)
     ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_UNAVAILABLE);
     ck_assert_msg(strstr(ps_error_message(), "refused"), "%s", ps_error_message());
     ck_assert_int_eq(echo_unary(&rig, &request, &wait, NULL), PS_DEADLINE_EXCEEDED);
-    ck_assert_int_eq(ps_rpc_server_create(&rig.options, &rig.server), PS_OK);
+    ck_ok(ps_rpc_server_create(&rig.options, &rig.server));
     ps_rpc_service service = ps_test_echo_service(&rig.echo);
     ps_rpc_server_add(rig.server, &service);
-    ck_assert_int_eq(ps_rpc_server_start(rig.server), PS_OK);
+    ck_ok(ps_rpc_server_start(rig.server));
     wait.deadline_ms = 5000;
-    ck_assert_int_eq(echo_unary(&rig, &request, &wait, NULL), PS_OK);
+    ck_ok(echo_unary(&rig, &request, &wait, NULL));
     ck_assert_ptr_nonnull(strstr(rig.states, "up;down: "));
     echo_rig_close(&rig);
 }
@@ -340,13 +340,13 @@ START_TEST(a_connection_whose_streams_are_used_up_is_replaced)
     echo_rig_open(&rig, NULL);
     echo_rig_connect(&rig, NULL);
     Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
-    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_OK);
+    ck_ok(echo_unary(&rig, &request, NULL, NULL));
     nghttp2_session *session = rig.channel->current->conn->session;
     ck_assert_int_eq(nghttp2_session_set_next_stream_id(session, INT32_MAX), 0);
-    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_OK); /* the last one */
+    ck_ok(echo_unary(&rig, &request, NULL, NULL)); /* the last one */
     ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_UNAVAILABLE);
     ps_call_options wait = {.deadline_ms = 5000, .wait_for_ready = true};
-    ck_assert_int_eq(echo_unary(&rig, &request, &wait, NULL), PS_OK);
+    ck_ok(echo_unary(&rig, &request, &wait, NULL));
     echo_rig_close(&rig);
 }
 END_TEST
@@ -356,7 +356,7 @@ START_TEST(a_taken_port_is_named)
     echo_rig_open(&rig, NULL);
     ps_rpc_server *second = NULL;
     rig.options.port = ps_rpc_server_port(rig.server);
-    ck_assert_int_eq(ps_rpc_server_create(&rig.options, &second), PS_OK);
+    ck_ok(ps_rpc_server_create(&rig.options, &second));
     ck_assert_int_eq(ps_rpc_server_start(second), PS_UNAVAILABLE);
     char port[16];
     snprintf(port, sizeof port, "port %u", rig.options.port);
@@ -422,7 +422,7 @@ START_TEST(a_silent_peer_is_noticed_by_keepalive)
     echo_rig_open(&rig, &limits);
     echo_rig_connect(&rig, NULL);
     Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
-    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_OK);
+    ck_ok(echo_unary(&rig, &request, NULL, NULL));
     echo_run_ms(&rig, 700); /* it answers the PINGs */
     ck_assert_uint_eq(stats().connections, 1);
     for (int i = 0; i < 300 && stats().connections; i++)
@@ -439,7 +439,7 @@ START_TEST(a_loop_that_stood_still_hears_what_has_come_before_it_judges)
     ps_channel_options o = {.keepalive_ms = 300, .keepalive_timeout_ms = 300};
     echo_rig_connect(&rig, &o);
     Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
-    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_OK);
+    ck_ok(echo_unary(&rig, &request, NULL, NULL));
     echo_call c = {0};
     echo_start_slow(&rig, &c, 200);
     echo_run_ms(&rig, 20);

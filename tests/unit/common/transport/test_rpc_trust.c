@@ -149,7 +149,7 @@ START_TEST(a_channel_leaves_a_server_whose_ca_was_removed)
     echo_rig_connect(&rig, NULL);
     echo_call quick = {0};
     Psd__Test__V1__Piece request = PSD__TEST__V1__PIECE__INIT;
-    ck_assert_int_eq(echo_unary(&rig, &request, NULL, NULL), PS_OK);
+    ck_ok(echo_unary(&rig, &request, NULL, NULL));
     ps_channel_set_tls(rig.channel, rig.client_tls);
     echo_start_slow(&rig, &quick, 300);
     echo_run_ms(&rig, 100);

@@ -30,7 +30,7 @@ START_TEST(auto_takes_the_first_that_opens_and_says_why_not_the_others)
 {
     ps_backend *b = NULL;
     char text[256];
-    ck_assert_int_eq(ps_backend_open_among(rows, "auto", &options, &b), PS_OK);
+    ck_ok(ps_backend_open_among(rows, "auto", &options, &b));
     ck_assert_str_eq(ps_backend_describe(b, text, sizeof text), "cpu (no such card; no driver)");
     ps_backend_close(&b);
     ck_assert_ptr_null(b);
@@ -50,7 +50,7 @@ START_TEST(a_device_asked_for_by_name_needs_no_reason)
 {
     ps_backend *b = NULL;
     char text[256];
-    ck_assert_int_eq(ps_backend_open("cpu", &options, &b), PS_OK);
+    ck_ok(ps_backend_open("cpu", &options, &b));
     ck_assert_str_eq(ps_backend_describe(b, text, sizeof text), "cpu");
     ps_backend_close(&b);
 }
@@ -76,7 +76,7 @@ START_TEST(auto_always_finds_a_device_on_this_machine)
 {
     ps_backend *b = NULL;
     char text[256];
-    ck_assert_int_eq(ps_backend_open("auto", &options, &b), PS_OK);
+    ck_ok(ps_backend_open("auto", &options, &b));
     (void)ps_backend_describe(b, text, sizeof text);
     if (access("/dev/nvidiactl", F_OK) != 0)
         ck_assert_ptr_nonnull(strstr(text, "cpu ("));
@@ -87,13 +87,13 @@ END_TEST
 START_TEST(the_cpu_says_what_it_is)
 {
     ps_backend *b = NULL;
-    ck_assert_int_eq(ps_backend_open("cpu", &(ps_backend_options){.threads = 3}, &b), PS_OK);
+    ck_ok(ps_backend_open("cpu", &(ps_backend_options){.threads = 3}, &b));
     ck_assert_int_eq(b->info.threads, 3);
     ck_assert_str_eq(b->info.label, "cpu");
     ck_assert_ptr_nonnull(strstr(b->info.device, ", 3 threads"));
     ck_assert_uint_gt(b->info.memory, 1 << 20);
     ps_backend_close(&b);
-    ck_assert_int_eq(ps_backend_open("cpu", &(ps_backend_options){0}, &b), PS_OK);
+    ck_ok(ps_backend_open("cpu", &(ps_backend_options){0}, &b));
     ck_assert_int_ge(b->info.threads, 1);
     ps_backend_close(&b);
 }

@@ -75,7 +75,7 @@ static uint64_t add_job(ps_catalog *catalog, const char *name)
 {
     ps_job_record *r = make_job(name);
     uint64_t id = 0;
-    ck_assert_int_eq(ps_catalog_job_add(catalog, r, &id), PS_OK);
+    ck_ok(ps_catalog_job_add(catalog, r, &id));
     ps_job_record_free(&r);
     return id;
 }
@@ -86,7 +86,7 @@ START_TEST(a_job_comes_back_whole_after_reopening)
     ps_catalog *catalog = open_ok(path);
     uint64_t id = add_job(catalog, "a");
     ps_job_record *r = NULL;
-    ck_assert_int_eq(ps_catalog_job_get(catalog, id, &r), PS_OK);
+    ck_ok(ps_catalog_job_get(catalog, id, &r));
     r->state = PS_JOB_RUNNING;
     r->started_ms = 5;
     r->progress.samples = 77;
@@ -94,7 +94,7 @@ START_TEST(a_job_comes_back_whole_after_reopening)
     r->progress.has_test = true;
     ps_metric_list_add(&r->metrics, "accuracy", 0.75);
     ps_metric_list_add(&r->metrics, "f1", 0.5);
-    ck_assert_int_eq(ps_catalog_job_update(catalog, r), PS_OK);
+    ck_ok(ps_catalog_job_update(catalog, r));
     ps_job_record_free(&r);
     ps_catalog_close(&catalog);
 
@@ -102,7 +102,7 @@ START_TEST(a_job_comes_back_whole_after_reopening)
     ck_assert_int_eq(stat(path, &s), 0);
     ck_assert_uint_eq(s.st_mode & 0777, 0600);
     catalog = open_ok(path);
-    ck_assert_int_eq(ps_catalog_job_get(catalog, id, &r), PS_OK);
+    ck_ok(ps_catalog_job_get(catalog, id, &r));
     ck_assert_str_eq(r->name, "a");
     ck_assert_str_eq(r->submitter, "anna");
     ck_assert_str_eq(r->spec, "kind: train\n# \xc3\xa9\n");
@@ -129,20 +129,20 @@ START_TEST(lists_are_newest_first_by_state_and_the_unfinished_oldest_first)
     ps_job_record **list = NULL;
     ps_job_record *r = NULL;
     uint64_t a = add_job(catalog, "a"), b = add_job(catalog, "b"), c = add_job(catalog, "c");
-    ck_assert_int_eq(ps_catalog_job_get(catalog, b, &r), PS_OK);
+    ck_ok(ps_catalog_job_get(catalog, b, &r));
     r->state = PS_JOB_DONE;
-    ck_assert_int_eq(ps_catalog_job_update(catalog, r), PS_OK);
-    ck_assert_int_eq(ps_catalog_job_list(catalog, PS_JOB_NONE, 0, 0, &list), PS_OK);
+    ck_ok(ps_catalog_job_update(catalog, r));
+    ck_ok(ps_catalog_job_list(catalog, PS_JOB_NONE, 0, 0, &list));
     ck_assert_uint_eq(list[0]->id, c);
     ck_assert_uint_eq(list[2]->id, a);
     ck_assert_ptr_null(list[3]);
     ck_assert_str_eq(list[0]->spec, "");
     ps_job_records_free(&list);
-    ck_assert_int_eq(ps_catalog_job_list(catalog, PS_JOB_DONE, 0, 0, &list), PS_OK);
+    ck_ok(ps_catalog_job_list(catalog, PS_JOB_DONE, 0, 0, &list));
     ck_assert_uint_eq(list[0]->id, b);
     ck_assert_ptr_null(list[1]);
     ps_job_records_free(&list);
-    ck_assert_int_eq(ps_catalog_job_unfinished(catalog, &list), PS_OK);
+    ck_ok(ps_catalog_job_unfinished(catalog, &list));
     ck_assert_uint_eq(list[0]->id, a);
     ck_assert_uint_eq(list[1]->id, c);
     ck_assert_str_ne(list[0]->spec, "");
@@ -164,20 +164,20 @@ START_TEST(pages_of_jobs_go_on_below_an_id)
     uint64_t ids[6];
     for (size_t i = 0; i < 6; i++)
         ids[i] = add_job(catalog, "a");
-    ck_assert_int_eq(ps_catalog_job_list(catalog, PS_JOB_NONE, 0, 2, &list), PS_OK);
+    ck_ok(ps_catalog_job_list(catalog, PS_JOB_NONE, 0, 2, &list));
     ck_assert_uint_eq(list[0]->id, ids[5]);
     ck_assert_uint_eq(list[1]->id, ids[4]);
     ck_assert_ptr_null(list[2]);
     ps_job_records_free(&list);
-    ck_assert_int_eq(ps_catalog_job_list(catalog, PS_JOB_QUEUED, ids[4], 3, &list), PS_OK);
+    ck_ok(ps_catalog_job_list(catalog, PS_JOB_QUEUED, ids[4], 3, &list));
     ck_assert_uint_eq(list[0]->id, ids[3]);
     ck_assert_uint_eq(list[2]->id, ids[1]);
     ck_assert_ptr_null(list[3]);
     ps_job_records_free(&list);
-    ck_assert_int_eq(ps_catalog_job_list(catalog, PS_JOB_NONE, ids[0], 3, &list), PS_OK);
+    ck_ok(ps_catalog_job_list(catalog, PS_JOB_NONE, ids[0], 3, &list));
     ck_assert_ptr_null(list[0]);
     ps_job_records_free(&list);
-    ck_assert_int_eq(ps_catalog_job_list(catalog, PS_JOB_NONE, UINT64_MAX, 0, &list), PS_OK);
+    ck_ok(ps_catalog_job_list(catalog, PS_JOB_NONE, UINT64_MAX, 0, &list));
     ck_assert_uint_eq(list[5]->id, ids[0]);
     ps_job_records_free(&list);
     ps_catalog_close(&catalog);
@@ -208,14 +208,14 @@ START_TEST(an_artifact_belongs_to_a_job_and_is_replaced_by_name)
     uint64_t id = add_job(catalog, "a");
     char name[] = "predictions.jsonl", at[] = "artifacts/1/p";
     ps_artifact_record a = {.job_id = id, .name = name, .bytes = 10, .path = at}, *r = NULL;
-    ck_assert_int_eq(ps_catalog_artifact_put(catalog, &a), PS_OK);
+    ck_ok(ps_catalog_artifact_put(catalog, &a));
     a.bytes = 20;
-    ck_assert_int_eq(ps_catalog_artifact_put(catalog, &a), PS_OK);
-    ck_assert_int_eq(ps_catalog_artifact_get(catalog, id, name, &r), PS_OK);
+    ck_ok(ps_catalog_artifact_put(catalog, &a));
+    ck_ok(ps_catalog_artifact_get(catalog, id, name, &r));
     ck_assert_uint_eq(r->bytes, 20);
     ps_artifact_record_free(&r);
     ps_artifact_record **list = NULL;
-    ck_assert_int_eq(ps_catalog_artifact_list(catalog, id, &list), PS_OK);
+    ck_ok(ps_catalog_artifact_list(catalog, id, &list));
     ck_assert_str_eq(list[0]->path, "artifacts/1/p");
     ck_assert_ptr_null(list[1]);
     ps_artifact_records_free(&list);
@@ -231,17 +231,17 @@ START_TEST(a_setting_is_there_until_it_is_taken_back)
     make_folder();
     ps_catalog *catalog = open_ok(path);
     char *value = NULL;
-    ck_assert_int_eq(ps_catalog_setting_get(catalog, "draining", &value), PS_OK);
+    ck_ok(ps_catalog_setting_get(catalog, "draining", &value));
     ck_assert_ptr_null(value);
-    ck_assert_int_eq(ps_catalog_setting_put(catalog, "draining", "on"), PS_OK);
-    ck_assert_int_eq(ps_catalog_setting_put(catalog, "draining", "on"), PS_OK);
+    ck_ok(ps_catalog_setting_put(catalog, "draining", "on"));
+    ck_ok(ps_catalog_setting_put(catalog, "draining", "on"));
     ps_catalog_close(&catalog);
     catalog = open_ok(path);
-    ck_assert_int_eq(ps_catalog_setting_get(catalog, "draining", &value), PS_OK);
+    ck_ok(ps_catalog_setting_get(catalog, "draining", &value));
     ck_assert_str_eq(value, "on");
     free(value);
-    ck_assert_int_eq(ps_catalog_setting_put(catalog, "draining", NULL), PS_OK);
-    ck_assert_int_eq(ps_catalog_setting_get(catalog, "draining", &value), PS_OK);
+    ck_ok(ps_catalog_setting_put(catalog, "draining", NULL));
+    ck_ok(ps_catalog_setting_get(catalog, "draining", &value));
     ck_assert_ptr_null(value);
     ps_catalog_limit_writes(catalog, 0);
     ck_assert_int_eq(ps_catalog_setting_put(catalog, "draining", "on"), PS_NO_SPACE);
@@ -264,8 +264,8 @@ START_TEST(a_catalog_of_the_first_schema_keeps_its_models_accuracy)
     ps_catalog *catalog = open_ok(path);
     ps_model_record *m = make_model("a", 1), *untested = make_model("b", 1);
     untested->has_test = false;
-    ck_assert_int_eq(test_model_put(catalog, m), PS_OK);
-    ck_assert_int_eq(test_model_put(catalog, untested), PS_OK);
+    ck_ok(test_model_put(catalog, m));
+    ck_ok(test_model_put(catalog, untested));
     ps_model_record_free(&m);
     ps_model_record_free(&untested);
     ps_catalog_close(&catalog);
@@ -288,14 +288,14 @@ START_TEST(a_catalog_of_the_first_schema_keeps_its_models_accuracy)
         "  WHERE path LIKE 'models/a.%';"
         "DROP TABLE model_version_tensor; DROP TABLE model_version; PRAGMA user_version=1");
     catalog = open_ok(path);
-    ck_assert_int_eq(ps_catalog_model_get(catalog, "a", &m), PS_OK);
+    ck_ok(ps_catalog_model_get(catalog, "a", &m));
     ck_assert_uint_eq(m->test_metrics.count, 1);
     ck_assert_str_eq(m->test_metrics.at[0].name, "accuracy");
     ck_assert_double_eq(m->test_metrics.at[0].value, 0.75);
     ck_assert_str_eq(m->owner, "anna"); /* who submitted its job */
     ck_assert_uint_eq(m->n_tensors, 1);
     ps_model_record_free(&m);
-    ck_assert_int_eq(ps_catalog_model_get(catalog, "b", &m), PS_OK);
+    ck_ok(ps_catalog_model_get(catalog, "b", &m));
     ck_assert_str_eq(m->owner, "");
     ck_assert_uint_eq(m->test_metrics.count, 0);
     ps_model_record_free(&m);
@@ -378,9 +378,9 @@ START_TEST(a_full_disk_is_said_and_the_catalog_stays_good)
     ps_model_record *r = NULL;
     ck_assert_int_eq(ps_catalog_model_get(catalog, "m", &r), PS_NOT_FOUND); /* nothing of it */
     ps_catalog_limit_pages(catalog, 0);
-    ck_assert_int_eq(ps_catalog_job_add(catalog, big, &other), PS_OK);
+    ck_ok(ps_catalog_job_add(catalog, big, &other));
     ck_assert_uint_gt(other, id);
-    ck_assert_int_eq(test_model_put(catalog, model), PS_OK);
+    ck_ok(test_model_put(catalog, model));
     ps_model_record_free(&model);
     ps_job_record_free(&big);
     ps_catalog_close(&catalog);
@@ -406,7 +406,7 @@ START_TEST(a_quota_that_is_used_up_is_a_full_disk)
         (void)vfs->xSetSystemCall(vfs, calls[i], (sqlite3_syscall_ptr)over_quota);
     ck_assert_int_eq(ps_catalog_setting_put(catalog, "a", "b"), PS_NO_SPACE);
     (void)vfs->xSetSystemCall(vfs, NULL, NULL);
-    ck_assert_int_eq(ps_catalog_setting_put(catalog, "a", "b"), PS_OK);
+    ck_ok(ps_catalog_setting_put(catalog, "a", "b"));
     ps_catalog_close(&catalog);
     remove_folder();
 }

@@ -11,7 +11,7 @@
 static ps_catalog *open_memory(void)
 {
     ps_catalog *catalog = NULL;
-    ck_assert_int_eq(ps_catalog_open(":memory:", &catalog), PS_OK);
+    ck_ok(ps_catalog_open(":memory:", &catalog));
     return catalog;
 }
 
@@ -37,13 +37,13 @@ START_TEST(a_model_is_replaced_whole_and_fits_only_the_same_shapes)
 {
     ps_catalog *catalog = open_memory();
     ps_model_record *three = make_model("a", 3), *two = make_model("a", 2), *r = NULL;
-    ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", three->tensors, 3), PS_OK); /* no such */
-    ck_assert_int_eq(test_model_put(catalog, three), PS_OK);
-    ck_assert_int_eq(test_model_put(catalog, two), PS_OK);
-    ck_assert_int_eq(ps_catalog_model_version(catalog, "a", three->path, &r), PS_OK);
+    ck_ok(ps_catalog_model_fits(catalog, "a", three->tensors, 3)); /* no such */
+    ck_ok(test_model_put(catalog, three));
+    ck_ok(test_model_put(catalog, two));
+    ck_ok(ps_catalog_model_version(catalog, "a", three->path, &r));
     ck_assert_uint_eq(r->n_tensors, 3); /* of before, as it was */
     ps_model_record_free(&r);
-    ck_assert_int_eq(ps_catalog_model_get(catalog, "a", &r), PS_OK);
+    ck_ok(ps_catalog_model_get(catalog, "a", &r));
     ck_assert_uint_eq(r->n_tensors, 2);
     ck_assert_str_eq(r->tensors[1].name, "t1");
     ck_assert_uint_eq(r->tensors[1].rank, 2);
@@ -54,7 +54,7 @@ START_TEST(a_model_is_replaced_whole_and_fits_only_the_same_shapes)
     ck_assert(isnan(r->test_metrics.at[1].value));
     ck_assert(isnan(r->test_loss));
     ps_model_record_free(&r);
-    ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", two->tensors, 2), PS_OK);
+    ck_ok(ps_catalog_model_fits(catalog, "a", two->tensors, 2));
     ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", three->tensors, 3),
                      PS_FAILED_PRECONDITION);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "has no tensor t2"));
@@ -63,11 +63,11 @@ START_TEST(a_model_is_replaced_whole_and_fits_only_the_same_shapes)
     ck_assert_int_eq(ps_catalog_model_fits(catalog, "a", two->tensors, 2), PS_FAILED_PRECONDITION);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "t1 is [2, 3] there and [2, 4] in this job"));
     ps_model_record **list = NULL;
-    ck_assert_int_eq(ps_catalog_model_list(catalog, "", 0, &list), PS_OK);
+    ck_ok(ps_catalog_model_list(catalog, "", 0, &list));
     ck_assert_str_eq(list[0]->name, "a");
     ck_assert_ptr_null(list[1]);
     ps_model_records_free(&list);
-    ck_assert_int_eq(ps_catalog_model_delete(catalog, "a"), PS_OK);
+    ck_ok(ps_catalog_model_delete(catalog, "a"));
     ck_assert_int_eq(ps_catalog_model_delete(catalog, "a"), PS_NOT_FOUND);
     ck_assert_int_eq(ps_catalog_model_get(catalog, "a", &r), PS_NOT_FOUND);
     ps_model_record_free(&two);
@@ -99,28 +99,28 @@ START_TEST(a_version_is_needed_by_its_name_and_by_jobs_that_have_not_ended)
 {
     ps_catalog *catalog = open_memory();
     ps_model_record *first = make_model("a", 1), *second = make_model("a", 1), *r = NULL;
-    ck_assert_int_eq(test_model_put(catalog, first), PS_OK);
+    ck_ok(test_model_put(catalog, first));
     ps_job_record *job = make_job();
     job->model_version = ps_strdup(first->path);
-    ck_assert_int_eq(ps_catalog_job_add(catalog, job, &job->id), PS_OK);
+    ck_ok(ps_catalog_job_add(catalog, job, &job->id));
     second->path = ps_strdup("models/new");
-    ck_assert_int_eq(ps_catalog_model_add(catalog, second), PS_OK);
+    ck_ok(ps_catalog_model_add(catalog, second));
     ck_assert(unused_is(catalog, "models/new")); /* not named yet */
-    ck_assert_int_eq(ps_catalog_model_publish(catalog, "a", "models/new"), PS_OK);
+    ck_ok(ps_catalog_model_publish(catalog, "a", "models/new"));
     ck_assert(unused_is(catalog, NULL)); /* the job has the first */
     uint64_t late = 0;
     ck_assert_int_eq(ps_catalog_job_add(catalog, job, &late), PS_ABORTED);
     ck_assert_uint_eq(late, 0);
     job->state = PS_JOB_DONE;
-    ck_assert_int_eq(ps_catalog_job_update(catalog, job), PS_OK);
+    ck_ok(ps_catalog_job_update(catalog, job));
     ck_assert(unused_is(catalog, first->path));
-    ck_assert_int_eq(ps_catalog_model_forget(catalog, first->path), PS_OK);
+    ck_ok(ps_catalog_model_forget(catalog, first->path));
     ck_assert_int_eq(ps_catalog_model_version(catalog, "a", first->path, &r), PS_NOT_FOUND);
-    ck_assert_int_eq(ps_catalog_model_forget(catalog, "models/new"), PS_OK); /* is named: stays */
+    ck_ok(ps_catalog_model_forget(catalog, "models/new")); /* is named: stays */
     ck_assert_int_eq(ps_catalog_model_version(catalog, "b", "models/new", &r), PS_NOT_FOUND);
-    ck_assert_int_eq(ps_catalog_model_version(catalog, "a", "models/new", &r), PS_OK);
+    ck_ok(ps_catalog_model_version(catalog, "a", "models/new", &r));
     ps_model_record_free(&r);
-    ck_assert_int_eq(ps_catalog_model_delete(catalog, "a"), PS_OK);
+    ck_ok(ps_catalog_model_delete(catalog, "a"));
     ck_assert(unused_is(catalog, "models/new"));
     ps_job_record_free(&job);
     ps_model_record_free(&first);
@@ -137,23 +137,23 @@ START_TEST(pages_of_models_go_on_behind_a_name)
     uint64_t n = 9;
     for (size_t i = 0; i < 4; i++) {
         ps_model_record *m = make_model(names[i], 1);
-        ck_assert_int_eq(test_model_put(catalog, m), PS_OK);
+        ck_ok(test_model_put(catalog, m));
         ps_model_record_free(&m);
     }
-    ck_assert_int_eq(ps_catalog_model_count(catalog, &n), PS_OK);
+    ck_ok(ps_catalog_model_count(catalog, &n));
     ck_assert_uint_eq(n, 4);
-    ck_assert_int_eq(ps_catalog_model_list(catalog, "", 2, &list), PS_OK);
+    ck_ok(ps_catalog_model_list(catalog, "", 2, &list));
     ck_assert_str_eq(list[0]->name, "a");
     ck_assert_str_eq(list[1]->name, "a.1");
     ck_assert_ptr_null(list[2]);
     ps_model_records_free(&list);
-    ck_assert_int_eq(ps_catalog_model_list(catalog, "a.1", 7, &list), PS_OK);
+    ck_ok(ps_catalog_model_list(catalog, "a.1", 7, &list));
     ck_assert_str_eq(list[0]->name, "b");
     ck_assert_str_eq(list[1]->name, "c");
     ck_assert_ptr_null(list[2]);
     ps_model_records_free(&list);
-    ck_assert_int_eq(ps_catalog_model_delete(catalog, "b"), PS_OK); /* a token's row may go */
-    ck_assert_int_eq(ps_catalog_model_list(catalog, "b", 7, &list), PS_OK);
+    ck_ok(ps_catalog_model_delete(catalog, "b")); /* a token's row may go */
+    ck_ok(ps_catalog_model_list(catalog, "b", 7, &list));
     ck_assert_str_eq(list[0]->name, "c");
     ck_assert_ptr_null(list[1]);
     ps_model_records_free(&list);

@@ -24,7 +24,7 @@ static inline void make_folder(void)
 
 static inline void remove_folder(void)
 {
-    ck_assert_int_eq(ps_checkpoint_delete(&ps_disk_system, folder, false), PS_OK);
+    ck_ok(ps_checkpoint_delete(&ps_disk_system, folder, false));
     ck_assert_int_ne(access(folder, F_OK), 0);
 }
 
@@ -45,7 +45,7 @@ static inline ps_param_store *store_of(const char *optimizer, const char *consis
                                                .epsilon = 1e-8,
                                                .weight_decay = 0.1};
     ps_param_store *store;
-    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    ck_ok(ps_param_store_create(&p.config, &store));
     return store;
 }
 
@@ -66,11 +66,11 @@ static inline void train(ps_param_store *store, uint64_t from, uint64_t to)
     for (uint64_t step = from; step < to; step++) {
         ps_push *push;
         ps_push_reply reply;
-        ck_assert_int_eq(test_params_begin(store, step, &push), PS_OK);
-        ck_assert_int_eq(test_params_add(store, push, 0, wave, &step), PS_OK);
+        ck_ok(test_params_begin(store, step, &push));
+        ck_ok(test_params_add(store, push, 0, wave, &step));
         if (step % 3)
-            ck_assert_int_eq(test_params_add(store, push, 1, wave, &step), PS_OK);
-        ck_assert_int_eq(ps_push_commit(&push, &reply), PS_OK);
+            ck_ok(test_params_add(store, push, 1, wave, &step));
+        ck_ok(ps_push_commit(&push, &reply));
         ck_assert(!reply.duplicate);
     }
 }
@@ -80,14 +80,14 @@ static inline ps_buf image(ps_param_store *store)
 {
     ps_buf out = PS_BUF_EMPTY;
     ps_snapshot *snapshot;
-    ck_assert_int_eq(ps_snapshot_begin(store, NULL, NULL, &snapshot), PS_OK);
+    ck_ok(ps_snapshot_begin(store, NULL, NULL, &snapshot));
     const ps_snapshot_small *small = ps_snapshot_small_state(snapshot);
     ps_buf_append(&out, &small->version, sizeof small->version);
     ps_buf_append(&out, small->windows.data, small->windows.len);
     ps_buf_append(&out, small->controller.data, small->controller.len);
     for (uint64_t i = 0; i < ps_param_store_blocks(store); i++) {
         ps_block_state b;
-        ck_assert_int_eq(ps_snapshot_block(snapshot, i, &b), PS_OK);
+        ck_ok(ps_snapshot_block(snapshot, i, &b));
         ps_buf_append(&out, &b.version, sizeof b.version);
         ps_buf_append(&out, &b.updates, sizeof b.updates);
         ps_buf_append(&out, b.values, b.elements * sizeof(float));
@@ -109,7 +109,7 @@ static inline void assert_same(ps_param_store *a, ps_param_store *b)
 static inline ps_param_store *load(ps_checkpoint_info *info)
 {
     ps_param_store *store;
-    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, 0, &store, NULL, info), PS_OK);
+    ck_ok(ps_checkpoint_load(&ps_disk_system, folder, 0, &store, NULL, info));
     return store;
 }
 

@@ -1,5 +1,6 @@
 #include "server/durable/checkpoint.h"
 
+#include "tests/lib/ck_ok.h"
 #include "tests/unit/server/durable/checkpoint_rig.h"
 
 static void say_progress(void *user, ps_buf *out)
@@ -14,15 +15,13 @@ START_TEST(training_goes_on_from_a_checkpoint_bit_for_bit)
     ps_param_store *store = store_of(optimizers[_i], "asp");
     train(store, 1, 11);
     ps_checkpoint_info written, loaded;
-    ck_assert_int_eq(ps_checkpoint_write(&ps_disk_system, folder, store, 0, say_progress,
-                                         (void *)(uintptr_t) "epoch 3", &written),
-                     PS_OK);
+    ck_ok(ps_checkpoint_write(&ps_disk_system, folder, store, 0, say_progress,
+                              (void *)(uintptr_t) "epoch 3", &written));
     ck_assert_uint_eq(written.number, 1);
     ck_assert_uint_eq(written.version, 10);
     ps_param_store *again;
     ps_buf progress = PS_BUF_EMPTY;
-    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, 0, &again, &progress, &loaded),
-                     PS_OK);
+    ck_ok(ps_checkpoint_load(&ps_disk_system, folder, 0, &again, &progress, &loaded));
     ck_assert_str_eq(ps_buf_cstr(&progress), "epoch 3");
     ck_assert_uint_eq(loaded.version, 10);
     ck_assert_uint_eq(loaded.damaged, 0);
@@ -42,12 +41,12 @@ START_TEST(a_push_applied_before_the_checkpoint_is_a_duplicate_after_it)
     make_folder();
     ps_param_store *store = new_store("asp");
     train(store, 1, 6);
-    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    ck_ok(write_to(&ps_disk_system, store));
     ps_param_store_unref(&store);
     store = load(NULL);
     ps_push_header header = {.incarnation = 1, .sequence = 4};
     ps_push_reply reply;
-    ck_assert_int_eq(test_params_push(store, "worker", &header, 1, &reply), PS_OK);
+    ck_ok(test_params_push(store, "worker", &header, 1, &reply));
     ck_assert(reply.duplicate);
     ck_assert_uint_eq(reply.version, 4);
     ck_assert_uint_eq(ps_param_store_version(store), 5);
@@ -66,29 +65,27 @@ START_TEST(a_push_of_an_unfinished_bsp_clock_is_made_again_after_a_restart)
     uint64_t first;
     ps_clock_reply answer;
     bool parked;
-    ck_assert_int_eq(ps_param_store_join(store, "a", 0, &first), PS_OK);
+    ck_ok(ps_param_store_join(store, "a", 0, &first));
     train(store, 1, 2);
-    ck_assert_int_eq(ps_param_store_clock(store, &(ps_clock_end){.member = "a", .clock = 1},
-                                          &answer, &parked, NULL, NULL),
-                     PS_OK);
+    ck_ok(ps_param_store_clock(store, &(ps_clock_end){.member = "a", .clock = 1}, &answer, &parked,
+                               NULL, NULL));
     ck_assert(!parked);
     train(store, 2, 3); /* of clock 2, which does not end */
-    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    ck_ok(write_to(&ps_disk_system, store));
     ps_param_store_unref(&store);
     store = load(NULL);
     ck_assert_uint_eq(ps_param_store_version(store), 1);
-    ck_assert_int_eq(ps_param_store_join(store, "a", 0, &first), PS_OK);
+    ck_ok(ps_param_store_join(store, "a", 0, &first));
     ck_assert_uint_eq(first, 2);
     ps_push_header header = {.incarnation = 1, .sequence = 1};
     ps_push_reply reply;
-    ck_assert_int_eq(test_params_push(store, "worker", &header, 1, &reply), PS_OK);
+    ck_ok(test_params_push(store, "worker", &header, 1, &reply));
     ck_assert(reply.duplicate);
     header = (ps_push_header){.incarnation = 1, .sequence = 2, .clock = 2};
-    ck_assert_int_eq(test_params_push(store, "worker", &header, 1, &reply), PS_OK);
+    ck_ok(test_params_push(store, "worker", &header, 1, &reply));
     ck_assert(!reply.duplicate);
-    ck_assert_int_eq(ps_param_store_clock(store, &(ps_clock_end){.member = "a", .clock = 2},
-                                          &answer, &parked, NULL, NULL),
-                     PS_OK);
+    ck_ok(ps_param_store_clock(store, &(ps_clock_end){.member = "a", .clock = 2}, &answer, &parked,
+                               NULL, NULL));
     ck_assert_uint_eq(answer.version, 2);
     ps_param_store_unref(&store);
     remove_folder();
@@ -108,9 +105,9 @@ START_TEST(two_checkpoints_are_kept)
     ps_param_store *store = new_store("asp");
     for (uint64_t i = 1; i <= 5; i++) {
         train(store, i, i + 1);
-        ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+        ck_ok(write_to(&ps_disk_system, store));
         count_checkpoints = 0;
-        ck_assert_int_eq(ps_disk_system.list(NULL, folder, count_cb, NULL), PS_OK);
+        ck_ok(ps_disk_system.list(NULL, folder, count_cb, NULL));
         ck_assert_uint_eq(count_checkpoints, i < 2 ? i : 2);
     }
     ps_checkpoint_info info;
@@ -128,7 +125,7 @@ START_TEST(whatever_operation_fails_the_previous_checkpoint_still_loads)
         make_folder();
         ps_param_store *store = new_store("asp");
         train(store, 1, 3);
-        ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+        ck_ok(write_to(&ps_disk_system, store));
         ps_param_store *old = load(NULL);
         train(store, 3, 5);
         ps_status st;
@@ -147,7 +144,7 @@ START_TEST(whatever_operation_fails_the_previous_checkpoint_still_loads)
             assert_same(again, info.version == 2 ? old : store);
             ps_param_store_unref(&again);
         } while (faults.operations >= k);
-        ck_assert_int_eq(st, PS_OK);
+        ck_ok(st);
         ck_assert_uint_gt(k, 12);
         train(store, 5, 7); /* the job goes on */
         ps_param_store_unref(&old);
@@ -162,7 +159,7 @@ START_TEST(a_full_disk_is_said_clearly_and_costs_nothing_but_the_new_one)
     make_folder();
     ps_param_store *store = new_store("asp");
     train(store, 1, 3);
-    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    ck_ok(write_to(&ps_disk_system, store));
     ps_param_store *old = load(NULL);
     train(store, 3, 5);
     for (uint64_t room = 0; room < 1500; room += 100) {
@@ -180,7 +177,7 @@ START_TEST(a_full_disk_is_said_clearly_and_costs_nothing_but_the_new_one)
     faults.free_bytes = 100;
     ck_assert_int_eq(write_to(&disk, store), PS_NO_SPACE);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "make room"));
-    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    ck_ok(write_to(&ps_disk_system, store));
     ps_param_store_unref(&old);
     ps_param_store_unref(&store);
     remove_folder();
@@ -190,8 +187,8 @@ END_TEST
 static ps_status load_bytes(const char *path, const ps_buf *bytes, size_t len)
 {
     int file;
-    ck_assert_int_eq(ps_disk_system.open(NULL, path, PS_DISK_REPLACE, &file), PS_OK);
-    ck_assert_int_eq(ps_disk_write_all(&ps_disk_system, file, bytes->data, len), PS_OK);
+    ck_ok(ps_disk_system.open(NULL, path, PS_DISK_REPLACE, &file));
+    ck_ok(ps_disk_write_all(&ps_disk_system, file, bytes->data, len));
     ps_disk_system.close(NULL, file);
     ps_param_store *store = NULL;
     ps_status st = ps_checkpoint_load_file(&ps_disk_system, path, 0, &store, NULL);
@@ -205,13 +202,13 @@ START_TEST(every_flipped_bit_and_every_truncation_is_found)
     make_folder();
     ps_param_store *store = new_store("asp");
     train(store, 1, 3);
-    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    ck_ok(write_to(&ps_disk_system, store));
     char path[128], copy[128];
     (void)snprintf(path, sizeof path, "%s/checkpoint-1", folder);
     (void)snprintf(copy, sizeof copy, "%s/copy", folder);
     ps_buf bytes = PS_BUF_EMPTY;
-    ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, path, 1 << 20, &bytes), PS_OK);
-    ck_assert_int_eq(load_bytes(copy, &bytes, bytes.len), PS_OK);
+    ck_ok(ps_disk_read_file(&ps_disk_system, path, 1 << 20, &bytes));
+    ck_ok(load_bytes(copy, &bytes, bytes.len));
     for (size_t i = 0; i < bytes.len; i++) {
         uint8_t bit = (uint8_t)(1 << (i % 8));
         bytes.data[i] ^= bit;
@@ -236,7 +233,7 @@ static ps_param_store *large_store(void)
     p.config.column_blocks = 2;
     p.config.optimizer = (ps_optimizer_config){.name = "sgd", .learning_rate = 0.01};
     ps_param_store *store;
-    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    ck_ok(ps_param_store_create(&p.config, &store));
     train(store, 1, 3);
     return store;
 }
@@ -245,7 +242,7 @@ START_TEST(a_large_checkpoint_is_read_in_parts)
 {
     make_folder();
     ps_param_store *store = large_store();
-    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    ck_ok(write_to(&ps_disk_system, store));
     ps_param_store *again = load(NULL);
     assert_same(again, store);
     ps_param_store_unref(&again);
@@ -274,11 +271,11 @@ START_TEST(of_two_damages_in_a_large_checkpoint_the_first_is_told)
 {
     make_folder();
     ps_param_store *store = large_store();
-    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    ck_ok(write_to(&ps_disk_system, store));
     char path[128];
     (void)snprintf(path, sizeof path, "%s/checkpoint-1", folder);
     ps_buf bytes = PS_BUF_EMPTY;
-    ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, path, 1 << 27, &bytes), PS_OK);
+    ck_ok(ps_disk_read_file(&ps_disk_system, path, 1 << 27, &bytes));
     static const size_t at[] = {17 << 20, 9 << 20, 1 << 20};
     size_t told = SIZE_MAX;
     for (size_t i = 0; i < sizeof at / sizeof *at; i++) {

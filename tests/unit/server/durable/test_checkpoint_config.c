@@ -14,7 +14,7 @@ START_TEST(a_configuration_of_before_is_read)
     ps_buf now = PS_BUF_EMPTY, before = PS_BUF_EMPTY;
     ps_checkpoint_config_encode(&p.config, &now);
     ps_checkpoint_config read;
-    ck_assert_int_eq(ps_checkpoint_config_decode(ps_buf_slice(&now), &read), PS_OK);
+    ck_ok(ps_checkpoint_config_decode(ps_buf_slice(&now), &read));
     ck_assert(!read.plans[0].undecayed && read.plans[1].undecayed);
     ps_checkpoint_config_free(&read);
 
@@ -24,7 +24,7 @@ START_TEST(a_configuration_of_before_is_read)
     ps_buf_append(&before, now.data + first + 8, last - first - 8);
     ps_buf_append(&before, now.data + last + 8, now.len - last - 8);
     ps_put_u64le(before.data, 1);
-    ck_assert_int_eq(ps_checkpoint_config_decode(ps_buf_slice(&before), &read), PS_OK);
+    ck_ok(ps_checkpoint_config_decode(ps_buf_slice(&before), &read));
     ck_assert(!read.plans[0].undecayed && !read.plans[1].undecayed);
     ck_assert_str_eq(read.plans[1].name, "b");
     ck_assert_uint_eq(read.plans[0].shape[1], 6);

@@ -1,6 +1,7 @@
 /* checkpoint_load: which checkpoint of a folder is taken, and what becomes of the others. */
 #include "server/durable/checkpoint.h"
 
+#include "tests/lib/ck_ok.h"
 #include "tests/unit/server/durable/checkpoint_rig.h"
 
 #include <sys/stat.h>
@@ -28,9 +29,9 @@ START_TEST(a_fault_that_passes_costs_no_checkpoint_and_takes_no_older_one)
     make_folder();
     ps_param_store *store = new_store("asp"), *out = NULL;
     train(store, 1, 3);
-    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    ck_ok(write_to(&ps_disk_system, store));
     train(store, 3, 5);
-    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    ck_ok(write_to(&ps_disk_system, store));
     unsigned long k = 0;
     ps_status st = PS_IO;
     while (st == PS_IO) {
@@ -40,7 +41,7 @@ START_TEST(a_fault_that_passes_costs_no_checkpoint_and_takes_no_older_one)
         ck_assert_int_ge(size_of("checkpoint-1"), 700);
         ck_assert_int_ge(size_of("checkpoint-2"), 700);
     }
-    ck_assert_int_eq(st, PS_OK);
+    ck_ok(st);
     ck_assert_uint_ge(k, 10);
     assert_same(out, store);
     ps_param_store_unref(&out);
@@ -55,8 +56,8 @@ START_TEST(one_that_cannot_be_kept_as_damaged_stays_where_it_is)
     ps_disk disk = fault_disk_table(&fault);
     make_folder();
     ps_param_store *store = new_store("asp"), *out = NULL;
-    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
-    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    ck_ok(write_to(&ps_disk_system, store));
+    ck_ok(write_to(&ps_disk_system, store));
     damage(2);
     unsigned long k = 0;
     ps_status st = PS_IO;
@@ -66,7 +67,7 @@ START_TEST(one_that_cannot_be_kept_as_damaged_stays_where_it_is)
         st = ps_checkpoint_load(&disk, folder, 0, &out, NULL, NULL);
         ck_assert(size_of("checkpoint-2") == 700 || size_of("checkpoint-2.damaged") == 700);
     }
-    ck_assert_int_eq(st, PS_OK);
+    ck_ok(st);
     ps_param_store_unref(&out);
     ps_param_store_unref(&store);
     remove_folder();
@@ -80,10 +81,10 @@ START_TEST(a_damaged_checkpoint_gives_way_to_the_one_before)
     ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, 0, &out, NULL, NULL),
                      PS_NOT_FOUND);
     train(store, 1, 3);
-    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    ck_ok(write_to(&ps_disk_system, store));
     ps_param_store *old = load(NULL);
     train(store, 3, 5);
-    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    ck_ok(write_to(&ps_disk_system, store));
     damage(2);
     ps_checkpoint_info info;
     ps_param_store *again = load(&info);
@@ -94,8 +95,7 @@ START_TEST(a_damaged_checkpoint_gives_way_to_the_one_before)
     ps_param_store_unref(&again);
     again = load(&info); /* and no trouble the next time */
     ck_assert_uint_eq(info.number, 1);
-    ck_assert_int_eq(ps_checkpoint_write(&ps_disk_system, folder, store, 0, NULL, NULL, &info),
-                     PS_OK);
+    ck_ok(ps_checkpoint_write(&ps_disk_system, folder, store, 0, NULL, NULL, &info));
     ck_assert_uint_eq(info.number, 3);
     damage(1);
     damage(3);
@@ -103,7 +103,7 @@ START_TEST(a_damaged_checkpoint_gives_way_to_the_one_before)
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "checkpoint-3"));
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "names that end in .damaged"));
     ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, 0, &out, NULL, NULL), PS_CORRUPT);
-    ck_assert_int_eq(ps_checkpoint_delete(&ps_disk_system, folder, true), PS_OK);
+    ck_ok(ps_checkpoint_delete(&ps_disk_system, folder, true));
     for (unsigned i = 1; i <= 3; i++) {
         char name[64];
         (void)snprintf(name, sizeof name, "checkpoint-%u.damaged", i);
@@ -120,8 +120,8 @@ START_TEST(a_checkpoint_that_is_gone_is_noticed)
 {
     make_folder();
     ps_param_store *store = new_store("asp"), *out;
-    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
-    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_OK);
+    ck_ok(write_to(&ps_disk_system, store));
+    ck_ok(write_to(&ps_disk_system, store));
     char path[128];
     (void)snprintf(path, sizeof path, "%s/checkpoint-2", folder);
     ck_assert_int_eq(unlink(path), 0);
@@ -130,8 +130,7 @@ START_TEST(a_checkpoint_that_is_gone_is_noticed)
     ck_assert_uint_eq(info.damaged, 1);
     ps_param_store_unref(&again);
     /* the next one takes a number that was never used */
-    ck_assert_int_eq(ps_checkpoint_write(&ps_disk_system, folder, store, 0, NULL, NULL, &info),
-                     PS_OK);
+    ck_ok(ps_checkpoint_write(&ps_disk_system, folder, store, 0, NULL, NULL, &info));
     ck_assert_uint_eq(info.number, 3);
     (void)snprintf(path, sizeof path, "%s/checkpoint-1", folder);
     ck_assert_int_eq(unlink(path), 0);

@@ -18,17 +18,16 @@ static ps_status parse(const char *lines, bool with_crc, ps_manifest *out)
 START_TEST(what_it_says_is_read)
 {
     ps_manifest m;
-    ck_assert_int_eq(parse("psd-manifest 1\n"
-                           "checkpoint 7 version 1200 bytes 5678\n"
-                           "checkpoint 6 version 18446744073709551615 bytes 0\n",
-                           true, &m),
-                     PS_OK);
+    ck_ok(parse("psd-manifest 1\n"
+                "checkpoint 7 version 1200 bytes 5678\n"
+                "checkpoint 6 version 18446744073709551615 bytes 0\n",
+                true, &m));
     ck_assert_uint_eq(m.n, 2);
     ck_assert_uint_eq(m.entries[0].number, 7);
     ck_assert_uint_eq(m.entries[0].version, 1200);
     ck_assert_uint_eq(m.entries[0].bytes, 5678);
     ck_assert_uint_eq(m.entries[1].version, UINT64_MAX);
-    ck_assert_int_eq(parse("psd-manifest 1\n", true, &m), PS_OK);
+    ck_ok(parse("psd-manifest 1\n", true, &m));
     ck_assert_uint_eq(m.n, 0);
 }
 END_TEST
@@ -57,7 +56,7 @@ START_TEST(every_flipped_bit_and_truncation_is_found)
     ps_buf_puts(&text, "psd-manifest 1\ncheckpoint 7 version 1200 bytes 5678\n");
     ps_buf_printf(&text, "crc32c %08x\n", ps_crc32c(0, text.data, text.len));
     ps_manifest m;
-    ck_assert_int_eq(ps_manifest_parse(ps_buf_slice(&text), &m), PS_OK);
+    ck_ok(ps_manifest_parse(ps_buf_slice(&text), &m));
     for (size_t i = 0; i < text.len; i++) {
         ck_assert_int_eq(ps_manifest_parse(ps_slice_of(text.data, i), &m), PS_CORRUPT);
         for (int bit = 0; bit < 8; bit++) {

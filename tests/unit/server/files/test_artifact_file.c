@@ -20,7 +20,7 @@ static uint64_t add_job(const test_stored *t)
         *texts[i] = ps_strdup("x");
     r->state = PS_JOB_RUNNING;
     psd__v1__progress__init(&r->progress);
-    ck_assert_int_eq(ps_catalog_job_add(t->catalog, r, &id), PS_OK);
+    ck_ok(ps_catalog_job_add(t->catalog, r, &id));
     ps_job_record_free(&r);
     return id;
 }
@@ -45,7 +45,7 @@ static void assert_content(test_stored *t, uint64_t job_id, const char *text)
 {
     int file;
     char *data;
-    ck_assert_int_eq(ps_artifact_file_open(&t->files, job_id, "out.jsonl", &file), PS_OK);
+    ck_ok(ps_artifact_file_open(&t->files, job_id, "out.jsonl", &file));
     ck_assert_uint_eq(test_stored_drain(file, &data), strlen(text));
     ck_assert_str_eq(data, text);
     free(data);
@@ -78,10 +78,10 @@ START_TEST(one_of_that_name_is_replaced_and_a_reader_keeps_what_it_opened)
     test_stored_open(&t);
     uint64_t id = add_job(&t);
     ck_assert_int_eq(ps_artifact_file_open(&t.files, id, "out.jsonl", &file), PS_NOT_FOUND);
-    ck_assert_int_eq(adopt(&t, id, "first"), PS_OK);
+    ck_ok(adopt(&t, id, "first"));
     assert_content(&t, id, "first");
-    ck_assert_int_eq(ps_artifact_file_open(&t.files, id, "out.jsonl", &file), PS_OK);
-    ck_assert_int_eq(adopt(&t, id, "the second"), PS_OK);
+    ck_ok(ps_artifact_file_open(&t.files, id, "out.jsonl", &file));
+    ck_ok(adopt(&t, id, "the second"));
     assert_content(&t, id, "the second");
     ck_assert_uint_eq(test_stored_drain(file, &data), 5);
     ck_assert_str_eq(data, "first");
@@ -109,14 +109,14 @@ START_TEST(whatever_fails_the_one_before_is_there)
         test_stored t;
         test_stored_open(&t);
         uint64_t id = add_job(&t);
-        ck_assert_int_eq(adopt(&t, id, "first"), PS_OK);
+        ck_ok(adopt(&t, id, "first"));
         test_stored_fail(&t, k);
         ps_status st = adopt(&t, id, "the second");
         bool reached = t.fault.operations >= k;
         test_stored_fail(&t, 0);
         assert_content(&t, id, st ? "first" : "the second");
         failures += st != PS_OK;
-        ck_assert_int_eq(adopt(&t, id, "third"), PS_OK);
+        ck_ok(adopt(&t, id, "third"));
         assert_content(&t, id, "third");
         test_stored_close(&t);
         if (!reached)
@@ -140,25 +140,24 @@ START_TEST(a_crash_leaves_no_file_that_nobody_knows_of)
         bool more;
         test_stored_open(&t);
         uint64_t id = add_job(&t);
-        ck_assert_int_eq(adopt(&t, id, "first"), PS_OK);
+        ck_ok(adopt(&t, id, "first"));
         test_stored_write(&t, INCOMING, "second", 6);
         ps_artifact_record *r = NULL;
         char *path = ps_stored_file_name("artifacts", "1", "");
         if (k <= 2) { /* before the row */
-            ck_assert_int_eq(ps_catalog_doom(t.catalog, path), PS_OK);
+            ck_ok(ps_catalog_doom(t.catalog, path));
             if (k == 2)
-                ck_assert_int_eq(ps_stored_file_move(&t.files, INCOMING, path), PS_OK);
+                ck_ok(ps_stored_file_move(&t.files, INCOMING, path));
         } else { /* at the removal of the file before; in the list of the doomed */
             ps_disk disk = t.disk;
             disk.unlink = no_unlink;
             t.files.disk = &disk;
-            ck_assert_int_eq(ps_artifact_file_adopt(&t.files, INCOMING, id, "out.jsonl", 6, &r),
-                             PS_OK);
+            ck_ok(ps_artifact_file_adopt(&t.files, INCOMING, id, "out.jsonl", 6, &r));
             ck_assert_uint_eq(test_stored_count(&t, "artifacts"), 2);
             t.files.disk = &t.disk;
         }
-        ck_assert_int_eq(ps_stored_files_sweep(&t.files), PS_OK);
-        ck_assert_int_eq(ps_retention_pass(&t.files, &(ps_retention){0}, &gone, &more), PS_OK);
+        ck_ok(ps_stored_files_sweep(&t.files));
+        ck_ok(ps_retention_pass(&t.files, &(ps_retention){0}, &gone, &more));
         ck_assert_uint_eq(test_stored_count(&t, "artifacts"), 1);
         assert_content(&t, id, k <= 2 ? "first" : "second");
         ps_artifact_record_free(&r);

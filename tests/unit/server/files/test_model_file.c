@@ -21,7 +21,7 @@ static ps_param_store *new_store(uint64_t seed, uint64_t columns)
     p.config.seed = seed;
     p.config.column_blocks = 2;
     ps_param_store *store;
-    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    ck_ok(ps_param_store_create(&p.config, &store));
     return store;
 }
 
@@ -95,7 +95,7 @@ static void assert_model_is(test_stored *t, ps_param_store *store)
 {
     int file;
     char *data;
-    ck_assert_int_eq(ps_model_file_open(&t->files, "m", "", &file, NULL), PS_OK);
+    ck_ok(ps_model_file_open(&t->files, "m", "", &file, NULL));
     size_t len = test_stored_drain(file, &data);
     assert_holds(data, len, store);
     free(data);
@@ -107,12 +107,12 @@ START_TEST(the_file_and_the_row_say_what_the_store_holds)
     test_stored_open(&t);
     t.time.now_ns = UINT64_C(5000000);
     ps_param_store *store = new_store(1, COLUMNS);
-    ck_assert_int_eq(store_model(&t, store, 9), PS_OK);
+    ck_ok(store_model(&t, store, 9));
     ck_assert_uint_eq(t.fault.closed_unsynced, 0); /* on disk before it has its name */
     assert_model_is(&t, store);
     ps_model_record *r = NULL;
     char *data;
-    ck_assert_int_eq(ps_catalog_model_get(t.catalog, "m", &r), PS_OK);
+    ck_ok(ps_catalog_model_get(t.catalog, "m", &r));
     ck_assert_uint_eq(r->job_id, 9);
     ck_assert_uint_eq(r->parameters, ROWS * COLUMNS + COLUMNS);
     ck_assert_uint_eq(r->bytes, test_stored_read(&t, r->path, &data));
@@ -137,7 +137,7 @@ START_TEST(whatever_fails_at_storing_the_model_before_is_there_whole)
         test_stored t;
         test_stored_open(&t);
         ps_param_store *old = new_store(1, COLUMNS), *new = new_store(2, COLUMNS);
-        ck_assert_int_eq(store_model(&t, old, 1), PS_OK);
+        ck_ok(store_model(&t, old, 1));
         test_stored_fail(&t, k);
         ps_status st = store_model(&t, new, 2);
         bool reached = t.fault.operations >= k;
@@ -150,7 +150,7 @@ START_TEST(whatever_fails_at_storing_the_model_before_is_there_whole)
             ck_assert_uint_eq(test_stored_count(&t, "models"), 1);
             failures++;
         }
-        ck_assert_int_eq(store_model(&t, new, 2), PS_OK); /* again, as the scheduler does */
+        ck_ok(store_model(&t, new, 2)); /* again, as the scheduler does */
         assert_model_is(&t, new);
         ps_param_store_unref(&old);
         ps_param_store_unref(&new);
@@ -167,7 +167,7 @@ START_TEST(a_full_disk_is_said_with_the_files_name_at_every_byte)
     test_stored t;
     test_stored_open(&t);
     ps_param_store *old = new_store(1, COLUMNS), *new = new_store(2, COLUMNS);
-    ck_assert_int_eq(store_model(&t, old, 1), PS_OK);
+    ck_ok(store_model(&t, old, 1));
     ps_status st = PS_NO_SPACE;
     uint64_t room = 0;
     for (; st; room++) {
@@ -264,17 +264,17 @@ START_TEST(what_somebody_else_has_made_meanwhile_is_not_replaced)
     ps_model_record *r = NULL;
     ps_param_store *store = new_store(1, COLUMNS);
     test_stored_open(&t);
-    ck_assert_int_eq(adopt_of(&t, TWO, 64, "m", CONFIG, "spiffe://c/submitter/bob", false), PS_OK);
+    ck_ok(adopt_of(&t, TWO, 64, "m", CONFIG, "spiffe://c/submitter/bob", false));
     ck_assert_int_eq(store_model(&t, store, 9), PS_PERMISSION_DENIED);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "belongs to spiffe://c/submitter/bob"));
     ck_assert_int_eq(adopt(&t, TWO, 64, "m", CONFIG, true), PS_PERMISSION_DENIED);
     ck_assert_uint_eq(test_stored_count(&t, "models"), 2); /* and what was to be adopted */
-    ck_assert_int_eq(ps_catalog_model_get(t.catalog, "m", &r), PS_OK);
+    ck_ok(ps_catalog_model_get(t.catalog, "m", &r));
     ck_assert_str_eq(r->owner, "spiffe://c/submitter/bob");
     ps_model_record_free(&r);
-    ck_assert_int_eq(adopt_of(&t, TWO, 64, "m", CONFIG, "spiffe://c/admin/eve", true), PS_OK);
-    ck_assert_int_eq(ps_model_file_delete(&t.files, "m"), PS_OK);
-    ck_assert_int_eq(store_model(&t, store, 9), PS_OK);
+    ck_ok(adopt_of(&t, TWO, 64, "m", CONFIG, "spiffe://c/admin/eve", true));
+    ck_ok(ps_model_file_delete(&t.files, "m"));
+    ck_ok(store_model(&t, store, 9));
     ps_param_store_unref(&store);
     test_stored_close(&t);
 }
@@ -286,11 +286,11 @@ START_TEST(an_imported_file_is_taken_as_it_is_and_replaces_only_when_told)
     char *data, same[1024];
     int file;
     test_stored_open(&t);
-    ck_assert_int_eq(adopt(&t, TWO, 64, "m", CONFIG, false), PS_OK);
+    ck_ok(adopt(&t, TWO, 64, "m", CONFIG, false));
     ck_assert_int_eq(adopt(&t, TWO, 64, "m", CONFIG, false), PS_ALREADY_EXISTS);
-    ck_assert_int_eq(adopt(&t, TWO, 64, "m", CONFIG, true), PS_OK);
+    ck_ok(adopt(&t, TWO, 64, "m", CONFIG, true));
     ck_assert_uint_eq(test_stored_count(&t, "models"), 1);
-    ck_assert_int_eq(ps_model_file_open(&t.files, "m", "", &file, NULL), PS_OK);
+    ck_ok(ps_model_file_open(&t.files, "m", "", &file, NULL));
     size_t len = test_stored_drain(file, &data);
     ck_assert_uint_eq(len, make_file(same, TWO, 64));
     ck_assert_mem_eq(data, same, len);
@@ -306,7 +306,7 @@ START_TEST(whatever_fails_at_importing_the_model_before_is_there)
         test_stored t;
         test_stored_open(&t);
         ps_param_store *old = new_store(1, COLUMNS);
-        ck_assert_int_eq(store_model(&t, old, 1), PS_OK);
+        ck_ok(store_model(&t, old, 1));
         test_stored_fail(&t, k);
         ps_status st = adopt(&t, TWO, 64, "m", CONFIG, true);
         bool reached = t.fault.operations >= k;
@@ -314,7 +314,7 @@ START_TEST(whatever_fails_at_importing_the_model_before_is_there)
         if (st)
             assert_model_is(&t, old);
         failures += st != PS_OK;
-        ck_assert_int_eq(adopt(&t, TWO, 64, "m", CONFIG, true), PS_OK);
+        ck_ok(adopt(&t, TWO, 64, "m", CONFIG, true));
         ps_param_store_unref(&old);
         test_stored_close(&t);
         if (!reached)
@@ -333,8 +333,8 @@ START_TEST(a_store_is_filled_from_a_model_of_the_same_shapes_only)
     ps_param_store *from = new_store(1, COLUMNS), *to = new_store(2, COLUMNS);
     ps_param_store *other = new_store(3, COLUMNS + 1);
     ck_assert_int_eq(ps_model_file_load(&t.files, "m", "", to), PS_NOT_FOUND);
-    ck_assert_int_eq(store_model(&t, from, 1), PS_OK);
-    ck_assert_int_eq(ps_model_file_load(&t.files, "m", "", to), PS_OK);
+    ck_ok(store_model(&t, from, 1));
+    ck_ok(ps_model_file_load(&t.files, "m", "", to));
     for (uint32_t i = 0; i < 2; i++) {
         float *a = test_params_read(from, i), *b = test_params_read(to, i);
         ck_assert_mem_eq(a, b, (i ? 1 : ROWS) * COLUMNS * sizeof *a);
@@ -356,7 +356,7 @@ START_TEST(whatever_fails_at_loading_is_said)
     unsigned long failures = 0;
     test_stored_open(&t);
     ps_param_store *from = new_store(1, COLUMNS), *to = new_store(2, COLUMNS);
-    ck_assert_int_eq(store_model(&t, from, 1), PS_OK);
+    ck_ok(store_model(&t, from, 1));
     for (unsigned long k = 1;; k++) {
         test_stored_fail(&t, k);
         ps_status st = ps_model_file_load(&t.files, "m", "", to);
@@ -380,9 +380,9 @@ START_TEST(a_deleted_model_is_gone_even_when_its_file_cannot_be_removed)
     test_stored_open(&t);
     ps_param_store *store = new_store(1, COLUMNS);
     for (unsigned long k = 0; k < 2; k++) {
-        ck_assert_int_eq(store_model(&t, store, 1), PS_OK);
+        ck_ok(store_model(&t, store, 1));
         test_stored_fail(&t, k);
-        ck_assert_int_eq(ps_model_file_delete(&t.files, "m"), PS_OK);
+        ck_ok(ps_model_file_delete(&t.files, "m"));
         test_stored_fail(&t, 0);
         ck_assert_int_eq(ps_model_file_open(&t.files, "m", "", &file, NULL), PS_NOT_FOUND);
         ck_assert_uint_eq(test_stored_count(&t, "models"), k);
@@ -409,7 +409,7 @@ START_TEST(a_row_that_the_catalog_has_no_room_for_leaves_no_file)
     ck_assert_str_ne(test_stored_find(&t, "models", PS_STORED_INCOMING), ""); /* the caller's */
     ck_assert_uint_eq(test_stored_count(&t, "models"), stored + 1);
     ps_catalog_limit_pages(t.catalog, 0);
-    ck_assert_int_eq(adopt(&t, TWO, 64, name, CONFIG, false), PS_OK);
+    ck_ok(adopt(&t, TWO, 64, name, CONFIG, false));
     ck_assert_uint_eq(test_stored_count(&t, "models"), stored + 1);
     test_stored_close(&t);
 }
@@ -421,7 +421,7 @@ static bool metadata_has(test_stored *t, const char *text)
     int file;
     char *data;
     uint64_t head;
-    ck_assert_int_eq(ps_model_file_open(&t->files, "m", "", &file, NULL), PS_OK);
+    ck_ok(ps_model_file_open(&t->files, "m", "", &file, NULL));
     (void)test_stored_drain(file, &data);
     memcpy(&head, data, 8);
     data[8 + head] = 0; /* of a tensor, which is of no use here */
@@ -438,17 +438,17 @@ START_TEST(what_the_model_before_had_beside_its_tensors_stays_with_the_new_one)
     static const char json[] =
         "{\"__metadata__\":{\"format\":\"np\",\"psd.model\":\"{architecture: mlp, layers: [9, "
         "9]}\",\"tokenizer.json\":\"{\\\"a\\\":1}\"}," TWO_TENSORS;
-    ck_assert_int_eq(adopt(&t, json, 64, "base", CONFIG, false), PS_OK);
-    ck_assert_int_eq(store_from(&t, store, 1, "base"), PS_OK);
+    ck_ok(adopt(&t, json, 64, "base", CONFIG, false));
+    ck_ok(store_from(&t, store, 1, "base"));
     ck_assert(metadata_has(&t, "\"tokenizer.json\":\"{\\\"a\\\":1}\""));
     ck_assert(metadata_has(&t, "layers: [3, 4]"));
     ck_assert(!metadata_has(&t, "layers: [9"));
     ck_assert(!metadata_has(&t, "\"np\""));
-    ck_assert_int_eq(store_from(&t, store, 2, "m"), PS_OK); /* from itself, which it replaces */
+    ck_ok(store_from(&t, store, 2, "m")); /* from itself, which it replaces */
     ck_assert(metadata_has(&t, "tokenizer.json"));
     assert_model_is(&t, store);
-    ck_assert_int_eq(ps_model_file_delete(&t.files, "base"), PS_OK);
-    ck_assert_int_eq(store_from(&t, store, 3, "base"), PS_OK); /* what was trained is not lost */
+    ck_ok(ps_model_file_delete(&t.files, "base"));
+    ck_ok(store_from(&t, store, 3, "base")); /* what was trained is not lost */
     ck_assert(!metadata_has(&t, "tokenizer.json"));
     ps_param_store_unref(&store);
     test_stored_close(&t);

@@ -20,7 +20,7 @@ START_TEST(a_placed_file_has_a_new_name_and_the_same_bytes)
     for (int i = 0; i < 2; i++) {
         test_stored_write(&t, INCOMING, "weights", 7);
         paths[i] = ps_stored_file_name("models", "m", ".safetensors");
-        ck_assert_int_eq(ps_stored_file_move(&t.files, INCOMING, paths[i]), PS_OK);
+        ck_ok(ps_stored_file_move(&t.files, INCOMING, paths[i]));
         ck_assert_int_eq(strncmp(paths[i], "models/m.", 9), 0);
         ck_assert_str_eq(paths[i] + strlen(paths[i]) - 12, ".safetensors");
         ck_assert_uint_eq(test_stored_read(&t, paths[i], &data), 7);
@@ -89,9 +89,9 @@ static void put_model(const test_stored *t, const char *name, const char *path, 
     m->name = ps_strdup(name);
     m->config = ps_strdup("{}");
     m->path = ps_strdup(path);
-    ck_assert_int_eq(ps_catalog_model_add(t->catalog, m), PS_OK);
+    ck_ok(ps_catalog_model_add(t->catalog, m));
     if (current)
-        ck_assert_int_eq(ps_catalog_model_publish(t->catalog, name, path), PS_OK);
+        ck_ok(ps_catalog_model_publish(t->catalog, name, path));
     ps_model_record_free(&m);
 }
 
@@ -108,7 +108,7 @@ START_TEST(the_sweep_removes_what_was_half_written_and_nothing_else)
     put_model(&t, "m", "models/m.1.safetensors", true);
     test_stored_write(&t, "models/m.0.safetensors", "replaced", 8); /* and then psd died */
     put_model(&t, "m", "models/m.0.safetensors", false);
-    ck_assert_int_eq(ps_stored_files_sweep(&t.files), PS_OK);
+    ck_ok(ps_stored_files_sweep(&t.files));
     ck_assert_uint_eq(test_stored_count(&t, "models"), 3);
     ck_assert_uint_eq(test_stored_count(&t, "artifacts"), 1);
     ck_assert_str_eq(test_stored_find(&t, "models", PS_STORED_INCOMING), "");

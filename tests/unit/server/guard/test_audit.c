@@ -87,7 +87,7 @@ START_TEST(an_event_is_one_line_of_json)
 {
     ps_audit *audit = open_new();
     ps_identity eve;
-    ck_assert_int_eq(ps_identity_make("lab", PS_ROLE_OBSERVER, "eve", &eve), PS_OK);
+    ck_ok(ps_identity_make("lab", PS_ROLE_OBSERVER, "eve", &eve));
     virtual_time.now_ns = 1234 * 1000000ull;
     ps_audit_write(audit, &(ps_audit_event){.event = "call",
                                             .address = "192.0.2.7:4711",
@@ -148,7 +148,7 @@ START_TEST(the_file_is_private_and_only_grows)
     ck_assert_uint_eq(s.st_mode & 07777, 0600);
     refuse(audit, "192.0.2.1:1");
     ps_audit_close(&audit);
-    ck_assert_int_eq(ps_audit_open(path, &now, &audit), PS_OK);
+    ck_ok(ps_audit_open(path, &now, &audit));
     refuse(audit, "192.0.2.1:1");
     ps_audit_close(&audit);
     ck_assert_int_eq(count_lines(), 2);
@@ -175,7 +175,7 @@ START_TEST(a_flood_is_counted_and_does_not_silence_others)
     }
     ck_assert_int_ge(count_lines(), 20 + 14);
     ps_identity root;
-    ck_assert_int_eq(ps_identity_make("lab", PS_ROLE_ADMIN, "root", &root), PS_OK);
+    ck_ok(ps_identity_make("lab", PS_ROLE_ADMIN, "root", &root));
     int before = count_lines();
     ps_audit_write(audit, &(ps_audit_event){.event = "call",
                                             .address = "192.0.2.1:1",
@@ -217,7 +217,7 @@ START_TEST(a_moved_file_is_opened_again)
     refuse(audit, "192.0.2.1:1");
     ck_assert_int_eq(rename(path, moved), 0);
     refuse(audit, "192.0.2.1:1");
-    ck_assert_int_eq(ps_audit_reopen(audit), PS_OK);
+    ck_ok(ps_audit_reopen(audit));
     refuse(audit, "192.0.2.1:1");
     ck_assert_int_eq(count_lines(), 1);
     ps_audit_close(&audit);
@@ -280,7 +280,7 @@ START_TEST(a_pipe_that_nobody_reads_costs_lines_and_never_time)
     ck_assert_int_eq(ps_audit_open(path, &ps_clock_system, &audit), PS_FAILED_PRECONDITION);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "a pipe that nobody reads"));
     int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    ck_assert_int_eq(ps_audit_open(path, &ps_clock_system, &audit), PS_OK);
+    ck_ok(ps_audit_open(path, &ps_clock_system, &audit));
     ck_assert_int_eq(fcntl(reader, F_SETPIPE_SZ, 4096), 4096);
     ps_log_set_sink(count_errors, NULL);
     write_many(audit);

@@ -10,7 +10,7 @@
 static bool may(ps_role role, const char *path)
 {
     ps_identity who;
-    ck_assert_int_eq(ps_identity_make("lab", role, "x", &who), PS_OK);
+    ck_ok(ps_identity_make("lab", role, "x", &who));
     return ps_policy_check(&who, path) == PS_OK;
 }
 
@@ -146,7 +146,7 @@ END_TEST
 START_TEST(a_refusal_names_role_call_and_who_may)
 {
     ps_identity who;
-    ck_assert_int_eq(ps_identity_make("lab", PS_ROLE_OBSERVER, "eve", &who), PS_OK);
+    ck_ok(ps_identity_make("lab", PS_ROLE_OBSERVER, "eve", &who));
     ck_assert_int_eq(ps_policy_check(&who, "/psd.v1.Jobs/Submit"), PS_PERMISSION_DENIED);
     ck_assert_str_eq(ps_error_message(), "role observer may not call psd.v1.Jobs/Submit; allowed "
                                          "roles: submitter, admin");

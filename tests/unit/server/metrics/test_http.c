@@ -187,8 +187,7 @@ START_TEST(a_port_that_is_taken_and_an_address_that_is_none_are_said)
     ck_assert_ptr_null(second);
     uint16_t port = ps_http_port(http);
     ps_http_stop(&http);
-    ck_assert_int_eq(ps_http_start("127.0.0.1", port, pages, &asked, &http),
-                     PS_OK); /* free again */
+    ck_ok(ps_http_start("127.0.0.1", port, pages, &asked, &http)); /* free again */
     ck_assert_uint_eq(ps_http_port(http), port);
     ps_http_stop(&http);
 }

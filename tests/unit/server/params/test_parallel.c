@@ -135,7 +135,7 @@ static void run_all(uint64_t snapshot_budget)
     p.config.column_blocks = 3;
     p.config.optimizer = (ps_optimizer_config){.name = "momentum", .learning_rate = 1};
     shared all = {.running = PUSHERS};
-    ck_assert_int_eq(ps_param_store_create(&p.config, &all.store), PS_OK);
+    ck_ok(ps_param_store_create(&p.config, &all.store));
     all.store->snapshot.budget = snapshot_budget;
     pthread_barrier_init(&all.start, NULL, PUSHERS + PULLERS + 1);
     pusher pushers[PUSHERS];
@@ -230,7 +230,7 @@ START_TEST(clocks_of_bsp_end_together_beside_snapshots)
     p.config.consistency = "bsp";
     p.config.optimizer = (ps_optimizer_config){.name = "momentum", .learning_rate = 1};
     shared all = {.running = PUSHERS};
-    ck_assert_int_eq(ps_param_store_create(&p.config, &all.store), PS_OK);
+    ck_ok(ps_param_store_create(&p.config, &all.store));
     all.store->snapshot.budget = 0;
     pthread_barrier_init(&all.start, NULL, PUSHERS + 1);
     pusher workers[PUSHERS];
@@ -239,7 +239,7 @@ START_TEST(clocks_of_bsp_end_together_beside_snapshots)
         uint64_t first;
         workers[i].all = &all;
         (void)snprintf(workers[i].name, sizeof workers[i].name, "w%d", i);
-        ck_assert_int_eq(ps_param_store_join(all.store, workers[i].name, 0, &first), PS_OK);
+        ck_ok(ps_param_store_join(all.store, workers[i].name, 0, &first));
         pthread_create(&workers[i].thread, NULL, bsp_worker, &workers[i]);
     }
     pthread_create(&snapshotter, NULL, snapshot_all, &all);

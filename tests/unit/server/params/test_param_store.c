@@ -17,7 +17,7 @@ START_TEST(initial_values_do_not_depend_on_how_the_tensor_is_cut)
         p.config.column_blocks = k;
         p.config.block_elements = 3 + k;
         ps_param_store *store;
-        ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+        ck_ok(ps_param_store_create(&p.config, &store));
         float *w = test_params_read(store, 0);
         if (first)
             ck_assert_mem_eq(first, w, 17 * 7 * sizeof *w);
@@ -41,7 +41,7 @@ START_TEST(initial_values_are_what_the_plan_says)
     };
     ps_param_config config = {.plans = plans, .n_plans = 5, .seed = 1};
     ps_param_store *store;
-    ck_assert_int_eq(ps_param_store_create(&config, &store), PS_OK);
+    ck_ok(ps_param_store_create(&config, &store));
     float *zeros = test_params_read(store, 0), *ones = test_params_read(store, 1);
     for (int i = 0; i < 50; i++)
         ck_assert_float_eq(zeros[i], 0);
@@ -154,7 +154,7 @@ START_TEST(adamw8bit_takes_hardly_more_than_six_bytes_a_parameter)
     test_params_init(&p, 1100, 1000);
     p.config.optimizer = (ps_optimizer_config){.name = "adamw8bit", .epsilon = 1e-8};
     ps_param_store *store;
-    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    ck_ok(ps_param_store_create(&p.config, &store));
     double each = (double)ps_param_store_bytes(store) / 1101000;
     ck_assert_double_ge(each, 4 + 2);
     ck_assert_double_le(each, 6.1);
@@ -178,11 +178,11 @@ START_TEST(initial_values_of_many_tensors_are_those_of_each)
         };
     ps_param_config config = {.plans = plans, .n_plans = TENSORS, .seed = 4};
     ps_param_store *all, *one;
-    ck_assert_int_eq(ps_param_store_create(&config, &all), PS_OK);
+    ck_ok(ps_param_store_create(&config, &all));
     for (uint32_t i = 0; i < TENSORS; i++) {
         config.plans = &plans[i];
         config.n_plans = 1;
-        ck_assert_int_eq(ps_param_store_create(&config, &one), PS_OK);
+        ck_ok(ps_param_store_create(&config, &one));
         float *x = test_params_read(all, i), *y = test_params_read(one, 0);
         ck_assert_mem_eq(x, y, plans[i].shape[0] * COLUMNS * sizeof *x);
         free(x);
@@ -199,7 +199,7 @@ START_TEST(adamw_takes_twelve_bytes_a_parameter_and_at_most_five_percent_more)
     test_params_init(&p, 1100, 1000);
     p.config.optimizer = (ps_optimizer_config){.name = "adamw", .epsilon = 1e-8};
     ps_param_store *store;
-    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    ck_ok(ps_param_store_create(&p.config, &store));
     double n = 1101000;
     ck_assert_double_le((double)ps_param_store_bytes(store) / n, 12 * 1.05);
     ck_assert_double_ge((double)ps_param_store_bytes(store) / n, 12);
@@ -209,13 +209,13 @@ START_TEST(adamw_takes_twelve_bytes_a_parameter_and_at_most_five_percent_more)
         ps_pull *pull;
         ps_block_view views[8];
         unsigned held = 0;
-        ck_assert_int_eq(ps_pull_begin(store, NULL, 0, 0, &version, &pull), PS_OK);
+        ck_ok(ps_pull_begin(store, NULL, 0, 0, &version, &pull));
         while (held < 8 && !ps_pull_next(pull, &views[held]))
             held++;
         ps_pull_free(&pull);
         ps_push_header header = {.incarnation = 1, .sequence = i};
         ps_push_reply reply;
-        ck_assert_int_eq(test_params_push(store, "a", &header, 1, &reply), PS_OK);
+        ck_ok(test_params_push(store, "a", &header, 1, &reply));
         while (held)
             ps_block_view_release(&views[--held]);
     }
@@ -233,13 +233,13 @@ START_TEST(values_go_in_and_out_row_major_in_any_pieces)
         p.config.column_blocks = k;
         p.config.block_elements = 4;
         ps_param_store *store;
-        ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+        ck_ok(ps_param_store_create(&p.config, &store));
         float values[42];
         for (int i = 0; i < 42; i++)
             values[i] = (float)i + 0.5f;
-        ck_assert_int_eq(ps_param_import(store, 0, 0, values, 5), PS_OK);
-        ck_assert_int_eq(ps_param_import(store, 0, 5, values + 5, 20), PS_OK);
-        ck_assert_int_eq(ps_param_import(store, 0, 25, values + 25, 17), PS_OK);
+        ck_ok(ps_param_import(store, 0, 0, values, 5));
+        ck_ok(ps_param_import(store, 0, 5, values + 5, 20));
+        ck_ok(ps_param_import(store, 0, 25, values + 25, 17));
         float *out = test_params_read(store, 0);
         ck_assert_mem_eq(out, values, sizeof values);
         ck_assert_int_eq(ps_param_import(store, 0, 40, values, 3), PS_INVALID_ARGUMENT);
@@ -261,23 +261,21 @@ START_TEST(clocks_of_asp_are_counted_and_nobody_waits)
     test_params p;
     test_params_init(&p, 2, 2);
     ps_param_store *store;
-    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    ck_ok(ps_param_store_create(&p.config, &store));
     uint64_t first;
     ps_clock_reply reply;
     bool parked = true;
-    ck_assert_int_eq(ps_param_store_join(store, "a", 0, &first), PS_OK);
+    ck_ok(ps_param_store_join(store, "a", 0, &first));
     ck_assert_uint_eq(first, 1);
-    ck_assert_int_eq(ps_param_store_join(store, "b", 0, &first), PS_OK);
-    ck_assert_int_eq(ps_param_store_clock(store, &(ps_clock_end){.member = "a", .clock = 5}, &reply,
-                                          &parked, NULL, NULL),
-                     PS_OK);
+    ck_ok(ps_param_store_join(store, "b", 0, &first));
+    ck_ok(ps_param_store_clock(store, &(ps_clock_end){.member = "a", .clock = 5}, &reply, &parked,
+                               NULL, NULL));
     ck_assert(!parked);
     ck_assert_uint_eq(reply.slowest_clock, 0);
-    ck_assert_int_eq(ps_param_store_clock(store, &(ps_clock_end){.member = "b", .clock = 3}, &reply,
-                                          &parked, NULL, NULL),
-                     PS_OK);
+    ck_ok(ps_param_store_clock(store, &(ps_clock_end){.member = "b", .clock = 3}, &reply, &parked,
+                               NULL, NULL));
     ck_assert_uint_eq(reply.slowest_clock, 3);
-    ck_assert_int_eq(ps_param_store_join(store, "late", 0, &first), PS_OK);
+    ck_ok(ps_param_store_join(store, "late", 0, &first));
     ck_assert_uint_eq(first, 6);
     ps_param_store_leave(store, "b");
     ps_param_stats stats;
@@ -296,12 +294,12 @@ START_TEST(staleness_is_how_many_updates_came_between)
     test_params p;
     test_params_init(&p, 2, 2);
     ps_param_store *store;
-    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    ck_ok(ps_param_store_create(&p.config, &store));
     const uint64_t pulled[] = {0, 0, 1, 3}, want[] = {0, 1, 1, 0};
     for (uint64_t i = 0; i < 4; i++) {
         ps_push_header header = {.incarnation = 1, .sequence = i + 1, .pulled_version = pulled[i]};
         ps_push_reply reply;
-        ck_assert_int_eq(test_params_push(store, "a", &header, 1, &reply), PS_OK);
+        ck_ok(test_params_push(store, "a", &header, 1, &reply));
         ck_assert_uint_eq(reply.staleness, want[i]);
         ck_assert_uint_eq(reply.version, i + 1);
     }

@@ -13,7 +13,7 @@ START_TEST(a_matrix_is_cut_into_column_blocks_that_cover_it)
             {"a", 2, shapes[0]}, {"b", 0, NULL}, {"c", 1, &shapes[2][0]}, {"d", 3, shapes[3]}};
         const uint64_t rows[] = {5, 1, 1, 6}, columns[] = {7, 1, 100, 10};
         ps_placement *p;
-        ck_assert_int_eq(ps_placement_create(requests, 4, k, 4, 1, &p), PS_OK);
+        ck_ok(ps_placement_create(requests, 4, k, 4, 1, &p));
         uint64_t elements = 0, blocks = 0;
         for (size_t t = 0; t < 4; t++) {
             const ps_param_tensor *tensor = &p->tensors[t];
@@ -49,7 +49,7 @@ START_TEST(every_element_is_where_the_protocol_says)
     for (uint32_t k = 1; k <= 11; k++) {
         ps_placement_request request = {"w", 2, shape};
         ps_placement *p;
-        ck_assert_int_eq(ps_placement_create(&request, 1, k, 5, 1, &p), PS_OK);
+        ck_ok(ps_placement_create(&request, 1, k, 5, 1, &p));
         const ps_param_tensor *t = &p->tensors[0];
         for (uint64_t i = 0; i < 66; i++) {
             ps_param_run run = ps_placement_locate(t, i);
@@ -79,10 +79,10 @@ START_TEST(tensors_are_found_by_name)
         requests[i] = (ps_placement_request){names[i], 1, &one};
     }
     ps_placement *p;
-    ck_assert_int_eq(ps_placement_create(requests, N, 1, 1, 1, &p), PS_OK);
+    ck_ok(ps_placement_create(requests, N, 1, 1, 1, &p));
     uint32_t id;
     for (uint32_t i = 0; i < N; i++) {
-        ck_assert_int_eq(ps_placement_find(p, names[i], &id), PS_OK);
+        ck_ok(ps_placement_find(p, names[i], &id));
         ck_assert_uint_eq(id, i);
     }
     ck_assert_int_eq(ps_placement_find(p, "layer.500", &id), PS_NOT_FOUND);
@@ -96,7 +96,7 @@ START_TEST(shards_go_to_servers_in_turn)
     const uint64_t shape[] = {2, 6};
     ps_placement_request request = {"w", 2, shape};
     ps_placement *p;
-    ck_assert_int_eq(ps_placement_create(&request, 1, 5, 4, 3, &p), PS_OK);
+    ck_ok(ps_placement_create(&request, 1, 5, 4, 3, &p));
     for (uint32_t i = 0; i < 5; i++)
         ck_assert_uint_eq(p->tensors[0].shards[i].server, i % 3);
     ps_placement_free(&p);

@@ -20,14 +20,14 @@ START_TEST(a_push_is_applied_to_every_element_whatever_the_blocks)
         p.config.column_blocks = k;
         p.config.block_elements = 5;
         ps_param_store *store;
-        ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+        ck_ok(ps_param_store_create(&p.config, &store));
         float *before = test_params_read(store, 0);
         ps_push *push;
-        ck_assert_int_eq(test_params_begin(store, 1, &push), PS_OK);
-        ck_assert_int_eq(test_params_add(store, push, 0, by_index, NULL), PS_OK);
+        ck_ok(test_params_begin(store, 1, &push));
+        ck_ok(test_params_add(store, push, 0, by_index, NULL));
         ck_assert_uint_eq(ps_push_bytes(push), 13 * 7 * 4);
         ps_push_reply reply;
-        ck_assert_int_eq(ps_push_commit(&push, &reply), PS_OK);
+        ck_ok(ps_push_commit(&push, &reply));
         ck_assert_ptr_null(push);
         ck_assert_uint_eq(reply.version, 1);
         ck_assert(!reply.duplicate);
@@ -48,7 +48,7 @@ static ps_param_store *small_store(void)
     p.config.block_elements = 8;
     p.config.push_bytes = 4096;
     ps_param_store *store;
-    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    ck_ok(ps_param_store_create(&p.config, &store));
     return store;
 }
 
@@ -65,7 +65,7 @@ static ps_status one_chunk(ps_param_store *store, ps_push_chunk_header at, const
 {
     static uint64_t sequence;
     ps_push *push;
-    ck_assert_int_eq(test_params_begin(store, ++sequence, &push), PS_OK);
+    ck_ok(test_params_begin(store, ++sequence, &push));
     released = 0;
     ps_status st =
         ps_push_chunk(push, &at, ps_slice_of(values, bytes), (ps_push_owner){count_release, NULL});
@@ -120,7 +120,7 @@ START_TEST(bad_chunks_are_refused_by_name_and_change_nothing)
     ck_assert_uint_eq(ps_param_store_version(store), 0);
     float *after = test_params_read(store, 0);
     ck_assert_mem_eq(before, after, 24 * sizeof *before);
-    ck_assert_int_eq(one_chunk(store, (ps_push_chunk_header){.count = 8}, ones, 32), PS_OK);
+    ck_ok(one_chunk(store, (ps_push_chunk_header){.count = 8}, ones, 32));
     ck_assert_uint_eq(ps_param_store_version(store), 1);
     free(before);
     free(after);
@@ -136,17 +136,17 @@ START_TEST(chunks_are_decoded_as_their_codec_says)
     uint8_t bytes[3][40];
     float want[12], state[4] = {0};
     ps_push *push;
-    ck_assert_int_eq(test_params_begin(store, 1000, &push), PS_OK);
+    ck_ok(test_params_begin(store, 1000, &push));
     for (uint32_t c = 0; c < 3; c++) {
         const float values[4] = {0.1f + (float)c, -0.7f, 1.3f, 1e-3f};
         const ps_codec *codec = ps_codec_by_number(c + 1);
         ps_slice payload = ps_slice_of(bytes[c] + 1, codec->encode(state, values, 4, bytes[c] + 1));
         codec->decode(payload, 4, want + 4 * c);
         const ps_push_chunk_header at = {.offset = 4 * c, .count = 4, .codec = c + 1};
-        ck_assert_int_eq(ps_push_chunk(push, &at, payload, (ps_push_owner){0}), PS_OK);
+        ck_ok(ps_push_chunk(push, &at, payload, (ps_push_owner){0}));
     }
     ps_push_reply reply;
-    ck_assert_int_eq(ps_push_commit(&push, &reply), PS_OK);
+    ck_ok(ps_push_commit(&push, &reply));
     float *after = test_params_read(store, 0);
     for (int i = 0; i < 24; i++)
         ck_assert_float_eq(after[i], i < 12 ? before[i] - want[i] : before[i]);
@@ -186,7 +186,7 @@ START_TEST(the_largest_finite_numbers_pass)
 {
     ps_param_store *store = small_store();
     const float edge[8] = {3.4e38f, -3.4e38f, 1e-45f, 0, -0.0f, 1, 2, 3};
-    ck_assert_int_eq(one_chunk(store, (ps_push_chunk_header){.count = 8}, edge, 32), PS_OK);
+    ck_ok(one_chunk(store, (ps_push_chunk_header){.count = 8}, edge, 32));
     ps_param_store_unref(&store);
 }
 END_TEST
@@ -199,9 +199,9 @@ START_TEST(a_push_is_applied_as_a_whole_or_not_at_all)
     ps_push *push;
     ps_push_owner owner = {count_release, NULL};
     released = 0;
-    ck_assert_int_eq(test_params_begin(store, 1, &push), PS_OK);
+    ck_ok(test_params_begin(store, 1, &push));
     ps_push_chunk_header good = {.offset = 8, .count = 8};
-    ck_assert_int_eq(ps_push_chunk(push, &good, ps_slice_of(ones, 32), owner), PS_OK);
+    ck_ok(ps_push_chunk(push, &good, ps_slice_of(ones, 32), owner));
     ps_push_chunk_header bad = {.offset = 0, .count = 9};
     ck_assert_int_eq(ps_push_chunk(push, &bad, ps_slice_of(ones, 32), owner), PS_INVALID_ARGUMENT);
     ck_assert_uint_eq(released, 1); /* the bad one; the good one is still kept */
@@ -221,11 +221,11 @@ static ps_status two_chunks(ps_param_store *store, uint64_t sequence, uint32_t a
 {
     const float ones[8] = {1, 1, 1, 1, 1, 1, 1, 1};
     ps_push *push;
-    ck_assert_int_eq(test_params_begin(store, sequence, &push), PS_OK);
+    ck_ok(test_params_begin(store, sequence, &push));
     ps_push_chunk_header first = {.offset = a, .count = n}, second = {.offset = b, .count = m};
     ps_push_owner owner = {NULL, NULL};
-    ck_assert_int_eq(ps_push_chunk(push, &first, ps_slice_of(ones, n * 4), owner), PS_OK);
-    ck_assert_int_eq(ps_push_chunk(push, &second, ps_slice_of(ones, m * 4), owner), PS_OK);
+    ck_ok(ps_push_chunk(push, &first, ps_slice_of(ones, n * 4), owner));
+    ck_ok(ps_push_chunk(push, &second, ps_slice_of(ones, m * 4), owner));
     ps_push_reply reply;
     return ps_push_commit(&push, &reply);
 }
@@ -239,7 +239,7 @@ START_TEST(chunks_that_overlap_are_refused)
     ck_assert_int_eq(two_chunks(store, 1, 2, 1, 2, 1), PS_INVALID_ARGUMENT);
     ck_assert_uint_eq(ps_param_store_version(store), 0);
     /* side by side, in any order, is fine; the same sequence may still be used */
-    ck_assert_int_eq(two_chunks(store, 1, 12, 4, 1, 3), PS_OK);
+    ck_ok(two_chunks(store, 1, 12, 4, 1, 3));
     float *after = test_params_read(store, 0);
     for (int i = 0; i < 24; i++) {
         bool touched = (i >= 12 && i < 16) || (i >= 1 && i < 4);
@@ -256,7 +256,7 @@ START_TEST(a_push_over_its_limit_is_refused)
     ps_param_store *store = small_store(); /* 4096 bytes */
     const float one = 1;
     ps_push *push;
-    ck_assert_int_eq(test_params_begin(store, 1, &push), PS_OK);
+    ck_ok(test_params_begin(store, 1, &push));
     ps_status st = PS_OK;
     unsigned chunks = 0;
     ps_push_chunk_header at = {.count = 1};
@@ -276,8 +276,8 @@ START_TEST(a_push_that_was_begun_before_the_job_ended_is_not_applied_after)
     ps_param_store *store = small_store();
     ps_push *push;
     ps_push_reply reply;
-    ck_assert_int_eq(test_params_begin(store, 1, &push), PS_OK);
-    ck_assert_int_eq(test_params_add(store, push, 0, by_index, NULL), PS_OK);
+    ck_ok(test_params_begin(store, 1, &push));
+    ck_ok(test_params_add(store, push, 0, by_index, NULL));
     ps_param_store_stop(store);
     ck_assert_int_eq(ps_push_commit(&push, &reply), PS_FAILED_PRECONDITION);
     ck_assert_ptr_null(push);
@@ -290,7 +290,7 @@ START_TEST(an_empty_push_and_bad_headers_are_refused)
 {
     ps_param_store *store = small_store();
     ps_push *push;
-    ck_assert_int_eq(test_params_begin(store, 1, &push), PS_OK);
+    ck_ok(test_params_begin(store, 1, &push));
     ps_push_reply reply;
     ck_assert_int_eq(ps_push_commit(&push, &reply), PS_INVALID_ARGUMENT);
     ck_assert_int_eq(test_params_begin(store, 0, &push), PS_INVALID_ARGUMENT);
@@ -314,12 +314,12 @@ START_TEST(a_repeated_push_gets_the_first_answer_and_changes_nothing)
     ps_param_store *store = small_store();
     ps_push_header header = {.incarnation = 1, .sequence = 1};
     ps_push_reply first, other, again;
-    ck_assert_int_eq(test_params_push(store, "a", &header, 1, &first), PS_OK);
-    ck_assert_int_eq(test_params_push(store, "b", &header, 1, &other), PS_OK);
+    ck_ok(test_params_push(store, "a", &header, 1, &first));
+    ck_ok(test_params_push(store, "b", &header, 1, &other));
     ck_assert_uint_eq(other.version, 2); /* another client's 1 is another push */
     ck_assert_uint_eq(other.staleness, 1);
     float *before = test_params_read(store, 0);
-    ck_assert_int_eq(test_params_push(store, "a", &header, 1, &again), PS_OK);
+    ck_ok(test_params_push(store, "a", &header, 1, &again));
     ck_assert(again.duplicate);
     ck_assert_uint_eq(again.version, first.version);
     ck_assert_uint_eq(again.staleness, first.staleness);
@@ -338,15 +338,15 @@ START_TEST(a_gradient_over_the_clip_norm_is_scaled_down_to_it)
     test_params_init(&p, 1, 2);
     p.config.clip_norm = 1;
     ps_param_store *store;
-    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    ck_ok(ps_param_store_create(&p.config, &store));
     float *before = test_params_read(store, 0);
     const float g[2] = {3, -4};
-    ck_assert_int_eq(one_chunk(store, (ps_push_chunk_header){.count = 2}, g, 8), PS_OK);
+    ck_ok(one_chunk(store, (ps_push_chunk_header){.count = 2}, g, 8));
     float *after = test_params_read(store, 0);
     ck_assert_float_eq_tol(after[0], before[0] - 0.6f, 1e-6f);
     ck_assert_float_eq_tol(after[1], before[1] + 0.8f, 1e-6f);
     const float small[2] = {0.3f, 0.4f};
-    ck_assert_int_eq(one_chunk(store, (ps_push_chunk_header){.count = 2}, small, 8), PS_OK);
+    ck_ok(one_chunk(store, (ps_push_chunk_header){.count = 2}, small, 8));
     float *last = test_params_read(store, 0);
     ck_assert_float_eq(last[0], after[0] - 0.3f);
     free(before);
@@ -371,7 +371,7 @@ START_TEST(the_schedule_counts_steps_and_rows_and_not_their_pushes)
     p.config.rows = 60;
     p.config.epochs = 1;
     ps_param_store *store;
-    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    ck_ok(ps_param_store_create(&p.config, &store));
     ps_ledger_lease_begin(ps_param_store_ledger(store), 9, 0, (ps_row_span){0, 60});
     const float rates[] = {1.0f / 3, 2.0f / 3, 1, 0.75f, 0.5f, 0.25f};
     for (uint64_t step = 0; step < 6; step++)
@@ -384,9 +384,9 @@ START_TEST(the_schedule_counts_steps_and_rows_and_not_their_pushes)
                                      .lease = 9,
                                      .rows = {10 * step, 10 * step + 10},
                                      .parts = 2};
-            ck_assert_int_eq(ps_push_begin(store, "worker", &header, &push), PS_OK);
-            ck_assert_int_eq(test_params_add(store, push, tensor, one, NULL), PS_OK);
-            ck_assert_int_eq(ps_push_commit(&push, &reply), PS_OK);
+            ck_ok(ps_push_begin(store, "worker", &header, &push));
+            ck_ok(test_params_add(store, push, tensor, one, NULL));
+            ck_ok(ps_push_commit(&push, &reply));
             float *after = test_params_read(store, tensor);
             ck_assert_float_eq_tol(before[0] - after[0], rates[step], 1e-5f);
             free(before);
@@ -411,15 +411,15 @@ START_TEST(blocks_that_have_the_rows_already_are_left_out)
     ps_param_store *store;
     ps_push *push;
     ps_push_reply reply;
-    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    ck_ok(ps_param_store_create(&p.config, &store));
     ps_ledger *ledger = ps_param_store_ledger(store);
     float *w = test_params_read(store, 0), *b = test_params_read(store, 1);
     ps_ledger_lease_begin(ledger, 1, 0, (ps_row_span){0, 20});
     ps_push_header header = {
         .incarnation = 1, .sequence = 1, .lease = 1, .rows = {0, 10}, .parts = 2};
-    ck_assert_int_eq(ps_push_begin(store, "a", &header, &push), PS_OK);
-    ck_assert_int_eq(test_params_add(store, push, 1, one, NULL), PS_OK);
-    ck_assert_int_eq(ps_push_commit(&push, &reply), PS_OK);
+    ck_ok(ps_push_begin(store, "a", &header, &push));
+    ck_ok(test_params_add(store, push, 1, one, NULL));
+    ck_ok(ps_push_commit(&push, &reply));
     ps_row_set left = {0};
     ck_assert(ps_ledger_lease_end(ledger, 1, false, &left));
     ck_assert_uint_eq(left.rows, 20);
@@ -429,7 +429,7 @@ START_TEST(blocks_that_have_the_rows_already_are_left_out)
     ck_assert_int_eq(ps_push_begin(store, "a", &header, &push), PS_PERMISSION_DENIED);
     ps_ledger_lease_begin(ledger, 2, 0, (ps_row_span){0, 20});
     header = (ps_push_header){.incarnation = 1, .sequence = 1, .lease = 2, .rows = {0, 10}};
-    ck_assert_int_eq(test_params_push(store, "b", &header, 1, &reply), PS_OK);
+    ck_ok(test_params_push(store, "b", &header, 1, &reply));
     float *w2 = test_params_read(store, 0), *b2 = test_params_read(store, 1);
     for (int i = 0; i < 24; i++)
         ck_assert_float_eq(w2[i], w[i] - 1);

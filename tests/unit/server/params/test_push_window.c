@@ -17,7 +17,7 @@ static ps_status begin(const char *client, uint64_t incarnation, uint64_t sequen
 
 static void finish(const ps_push_ticket *ticket, uint64_t version, uint64_t pending_clock)
 {
-    ck_assert_int_eq(ps_push_windows_confirm(windows, ticket), PS_OK);
+    ck_ok(ps_push_windows_confirm(windows, ticket));
     ps_push_reply reply = {.version = version, .staleness = version + 1};
     ps_push_windows_finish(windows, ticket, &reply, pending_clock);
 }
@@ -25,7 +25,7 @@ static void finish(const ps_push_ticket *ticket, uint64_t version, uint64_t pend
 static void apply(const char *client, uint64_t incarnation, uint64_t sequence, uint64_t version)
 {
     ps_push_ticket ticket;
-    ck_assert_int_eq(begin(client, incarnation, sequence, &ticket), PS_OK);
+    ck_ok(begin(client, incarnation, sequence, &ticket));
     finish(&ticket, version, 0);
 }
 
@@ -35,9 +35,8 @@ static uint64_t known(const char *client, uint64_t incarnation, uint64_t sequenc
     ps_push_ticket ticket;
     bool duplicate;
     ps_push_reply reply;
-    ck_assert_int_eq(
-        ps_push_windows_begin(windows, client, incarnation, sequence, &ticket, &duplicate, &reply),
-        PS_OK);
+    ck_ok(
+        ps_push_windows_begin(windows, client, incarnation, sequence, &ticket, &duplicate, &reply));
     if (!duplicate)
         ps_push_windows_drop(windows, &ticket);
     ck_assert(!duplicate || (reply.duplicate && reply.staleness == reply.version + 1));
@@ -64,7 +63,7 @@ START_TEST(the_window_slides_and_what_fell_out_is_an_error)
     ps_push_windows_save(windows, 0, &saved);
     ps_push_windows *again;
     ps_push_windows_create(&again);
-    ck_assert_int_eq(ps_push_windows_load(again, ps_buf_slice(&saved)), PS_OK);
+    ck_ok(ps_push_windows_load(again, ps_buf_slice(&saved)));
     ps_push_windows_free(&again);
     ps_buf_free(&saved);
     ck_assert_uint_eq(known("a", 1, 99999), 0);
@@ -77,18 +76,18 @@ START_TEST(a_push_under_way_is_not_begun_twice)
 {
     ps_push_windows_create(&windows);
     ps_push_ticket first, second;
-    ck_assert_int_eq(begin("a", 1, 1, &first), PS_OK);
+    ck_ok(begin("a", 1, 1, &first));
     ck_assert_int_eq(begin("a", 1, 1, &second), PS_ABORTED);
-    ck_assert_int_eq(begin("b", 1, 1, &second), PS_OK); /* another client */
+    ck_ok(begin("b", 1, 1, &second)); /* another client */
     ps_push_windows_drop(windows, &first);
-    ck_assert_int_eq(begin("a", 1, 1, &first), PS_OK);
+    ck_ok(begin("a", 1, 1, &first));
     finish(&first, 9, 0);
     ck_assert_uint_eq(known("a", 1, 1), 9);
     /* the ring is full: the slot of one under way is not taken */
     ps_push_windows_drop(windows, &second);
-    ck_assert_int_eq(begin("c", 1, 1, &first), PS_OK);
+    ck_ok(begin("c", 1, 1, &first));
     ck_assert_int_eq(begin("c", 1, 1 + PS_PUSH_WINDOW, &second), PS_ABORTED);
-    ck_assert_int_eq(begin("c", 1, PS_PUSH_WINDOW, &second), PS_OK);
+    ck_ok(begin("c", 1, PS_PUSH_WINDOW, &second));
     ck_assert_int_eq(begin("a", 1, 0, &second), PS_INVALID_ARGUMENT);
     ps_push_windows_free(&windows);
 }
@@ -99,9 +98,9 @@ START_TEST(a_new_incarnation_fences_the_old)
     ps_push_windows_create(&windows);
     apply("a", 5, 1, 1);
     ps_push_ticket begun, committing, other;
-    ck_assert_int_eq(begin("a", 5, 2, &begun), PS_OK);
-    ck_assert_int_eq(begin("a", 5, 3, &committing), PS_OK);
-    ck_assert_int_eq(ps_push_windows_confirm(windows, &committing), PS_OK);
+    ck_ok(begin("a", 5, 2, &begun));
+    ck_ok(begin("a", 5, 3, &committing));
+    ck_ok(ps_push_windows_confirm(windows, &committing));
     ck_assert_uint_eq(known("a", 6, 1), 0); /* its sequences start anew */
     ck_assert_int_eq(begin("a", 5, 4, &other), PS_FAILED_PRECONDITION);
     ck_assert_int_eq(ps_push_windows_confirm(windows, &begun), PS_FAILED_PRECONDITION);
@@ -119,17 +118,16 @@ START_TEST(windows_survive_saving_without_what_was_not_final)
     apply("a", 1, 3, 30);
     apply("b", 2, 300, 31);
     ps_push_ticket pending, begun;
-    ck_assert_int_eq(begin("a", 1, 4, &pending), PS_OK);
+    ck_ok(begin("a", 1, 4, &pending));
     finish(&pending, 32, 8);
-    ck_assert_int_eq(begin("a", 1, 5, &begun), PS_OK);
+    ck_ok(begin("a", 1, 5, &begun));
     ps_buf unfinished = PS_BUF_EMPTY, finished = PS_BUF_EMPTY;
     ps_push_windows_save(windows, 8, &unfinished);
     ps_push_windows_save(windows, 9, &finished);
     ps_push_windows_free(&windows);
     for (int i = 0; i < 2; i++) {
         ps_push_windows_create(&windows);
-        ck_assert_int_eq(ps_push_windows_load(windows, ps_buf_slice(i ? &finished : &unfinished)),
-                         PS_OK);
+        ck_ok(ps_push_windows_load(windows, ps_buf_slice(i ? &finished : &unfinished)));
         ck_assert_uint_eq(known("a", 1, 3), 30);
         ck_assert_uint_eq(known("a", 1, 4), i ? 32 : 0);
         ck_assert_uint_eq(known("a", 1, 5), 0);

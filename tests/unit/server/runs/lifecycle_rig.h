@@ -46,11 +46,11 @@ static inline void start(rig *r)
                                     .keep_checkpoints = 2};
     const ps_sched_conf sched = {.lease_timeout_ms = PS_WORLD_TIMEOUT_MS,
                                  .clock = ps_clock_virtual_table(&r->world->time)};
-    ck_assert_int_eq(ps_lifecycle_create(&conf, &r->lifecycle), PS_OK);
+    ck_ok(ps_lifecycle_create(&conf, &r->lifecycle));
     r->world->sched =
         ps_sched_create(&sched, r->stored.catalog, &ps_lifecycle_sched_out, r->lifecycle);
     ps_lifecycle_set_sched(r->lifecycle, r->world->sched);
-    ck_assert_int_eq(ps_sched_recover(r->world->sched, ps_lifecycle_restore), PS_OK);
+    ck_ok(ps_sched_recover(r->world->sched, ps_lifecycle_restore));
     ps_lifecycle_sweep(r->lifecycle);
 }
 
@@ -61,7 +61,7 @@ static inline void open_rig(rig *r)
     r->world->time.now_ns = UINT64_C(1000000000000);
     r->world->catalog = r->stored.catalog;
     r->runs = ps_runs_create(ps_clock_virtual_table(&r->world->time));
-    ck_assert_int_eq(ps_loop_create(&r->loop), PS_OK);
+    ck_ok(ps_loop_create(&r->loop));
     start(r);
 }
 
@@ -136,7 +136,7 @@ static inline void push(rig *r, uint64_t job_id, uint64_t sequence, float gradie
     ck_assert_ptr_nonnull(run);
     ps_push_header header = {.incarnation = 1, .sequence = sequence};
     ps_push_reply reply;
-    ck_assert_int_eq(test_params_push(ps_run_store(run), "w1", &header, gradient, &reply), PS_OK);
+    ck_ok(test_params_push(ps_run_store(run), "w1", &header, gradient, &reply));
     ps_run_unref(&run);
 }
 
@@ -164,7 +164,7 @@ static inline float stored_parameter(rig *r)
     int file;
     char *data;
     float value;
-    ck_assert_int_eq(ps_model_file_open(&r->stored.files, "a", "", &file, NULL), PS_OK);
+    ck_ok(ps_model_file_open(&r->stored.files, "a", "", &file, NULL));
     size_t len = test_stored_drain(file, &data);
     ck_assert_uint_gt(len, SHAPE * 3 * sizeof value);
     memcpy(&value, data + len - SHAPE * 3 * sizeof value, sizeof value);

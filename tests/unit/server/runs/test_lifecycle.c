@@ -3,6 +3,7 @@
 
 #include "server/catalog/models.h"
 #include "server/durable/checkpoint.h"
+#include "tests/lib/ck_ok.h"
 #include "tests/unit/server/runs/lifecycle_rig.h"
 
 #include <math.h>
@@ -28,7 +29,7 @@ START_TEST(a_job_makes_parameters_then_a_model_and_leaves_no_checkpoint)
     ck_assert_float_eq_tol(parameter(&r, id), -0.5F, 1e-6F);
     ck_assert(!has_checkpoints(&r, id));
     uint64_t bytes = 0;
-    ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+    ck_ok(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes));
     ck_assert_uint_gt(bytes, SHAPE * 3 * sizeof(float));
     ck_assert(has_checkpoints(&r, id));
     ps_lifecycle_stats stats;
@@ -54,7 +55,7 @@ START_TEST(a_restart_goes_on_from_the_checkpoint_bit_for_bit)
     uint64_t id = begin_job(&r, "");
     push(&r, id, 1, 5);
     ps_world_trained(r.world, ps_world_task_of(r.world, 1));
-    ck_assert_int_eq(ps_lifecycle_checkpoint_all(r.lifecycle, &jobs, &bytes), PS_OK);
+    ck_ok(ps_lifecycle_checkpoint_all(r.lifecycle, &jobs, &bytes));
     ck_assert_uint_eq(jobs, 1);
     float at = parameter(&r, id);
     push(&r, id, 2, 100); /* not in the checkpoint */
@@ -79,7 +80,7 @@ START_TEST(the_model_says_what_its_plan_has_settled)
     train(&r);
     ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_DONE);
     ps_model_record *model = NULL;
-    ck_assert_int_eq(ps_catalog_model_get(r.stored.catalog, "a", &model), PS_OK);
+    ck_ok(ps_catalog_model_get(r.stored.catalog, "a", &model));
     ck_assert_ptr_nonnull(strstr(model->config, "classes: [\"a\",\"b\",\"c\"]"));
     ps_model_record_free(&model);
     close_rig(&r);
@@ -93,7 +94,7 @@ START_TEST(a_disk_that_fails_at_the_start_costs_nothing_but_time)
     open_rig(&r);
     uint64_t id = begin_job(&r, "");
     push(&r, id, 1, 5);
-    ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+    ck_ok(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes));
     char path[160], away[160];
     (void)snprintf(path, sizeof path, "%s/checkpoints/1/checkpoint-1", r.stored.dir);
     (void)snprintf(away, sizeof away, "%s/away", r.stored.dir);
@@ -137,7 +138,7 @@ static bool said(rig *r, uint64_t job_id, const char *part)
     ps_watch *watch = NULL;
     ps_watch_event event;
     bool found = false;
-    ck_assert_int_eq(ps_sched_watch(r->world->sched, job_id, nothing_new_cb, NULL, &watch), PS_OK);
+    ck_ok(ps_sched_watch(r->world->sched, job_id, nothing_new_cb, NULL, &watch));
     while (ps_watch_next(watch, &event) == PS_OK) {
         found |= event.log && strstr(event.log->text, part);
         ps_watch_event_clear(&event);
@@ -153,9 +154,9 @@ START_TEST(a_job_goes_on_from_the_older_checkpoint_and_says_so)
     open_rig(&r);
     uint64_t id = begin_job(&r, "");
     push(&r, id, 1, 5);
-    ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+    ck_ok(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes));
     push(&r, id, 2, 5);
-    ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+    ck_ok(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes));
     cut_checkpoint(&r, id, 2);
     restart(&r);
     ck_assert_float_eq_tol(parameter(&r, id), -0.5F, 1e-6F);
@@ -187,9 +188,8 @@ START_TEST(a_checkpoint_of_a_newer_psd_waits_for_that)
     (void)snprintf(folder, sizeof folder, "%s/checkpoints/%llu", r.stored.dir,
                    (unsigned long long)id);
     ps_put_u32le(version, 99);
-    ck_assert_int_eq(ps_checkpoint_write(r.stored.files.disk, folder, ps_run_store(run), 2,
-                                         newer_cb, version, NULL),
-                     PS_OK);
+    ck_ok(ps_checkpoint_write(r.stored.files.disk, folder, ps_run_store(run), 2, newer_cb, version,
+                              NULL));
     ps_run_unref(&run);
     restart(&r);
     ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_RUNNING);
@@ -220,14 +220,13 @@ START_TEST(a_checkpoint_that_makes_no_sense_is_kept_and_the_one_before_is_taken)
         uint64_t id = begin_job(&r, "");
         push(&r, id, 1, 5);
         if (older)
-            ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+            ck_ok(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes));
         push(&r, id, 2, 5);
         ps_run *run = ps_runs_get(r.runs, id);
         char folder[160];
         (void)snprintf(folder, sizeof folder, "%s/checkpoints/1", r.stored.dir);
-        ck_assert_int_eq(ps_checkpoint_write(r.stored.files.disk, folder, ps_run_store(run), 0,
-                                             nonsense_cb, NULL, NULL),
-                         PS_OK);
+        ck_ok(ps_checkpoint_write(r.stored.files.disk, folder, ps_run_store(run), 0, nonsense_cb,
+                                  NULL, NULL));
         ps_run_unref(&run);
         restart(&r);
         const char *name = older ? "checkpoint-2" : "checkpoint-1";
@@ -257,7 +256,7 @@ START_TEST(a_job_without_a_good_checkpoint_fails_and_its_files_stay)
     uint64_t bytes;
     open_rig(&r);
     uint64_t id = begin_job(&r, "");
-    ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+    ck_ok(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes));
     cut_checkpoint(&r, id, 1);
     for (int i = 0; i < 2; i++) { /* once more: the sweep leaves them, too */
         restart(&r);
@@ -277,7 +276,7 @@ START_TEST(a_full_disk_at_the_end_costs_nothing_but_time)
     open_rig(&r);
     uint64_t id = begin_job(&r, "");
     uint64_t bytes;
-    ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+    ck_ok(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes));
     push(&r, id, 1, 5);
     r.stored.fault.room = 0;
     train(&r);
@@ -309,7 +308,7 @@ START_TEST(what_room_there_is_goes_to_the_model)
     uint64_t bytes;
     open_rig(&r);
     uint64_t id = begin_job(&r, "");
-    ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+    ck_ok(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes));
     push(&r, id, 1, 5);
     r.stored.fault.room = 0;
     train(&r);
@@ -352,10 +351,10 @@ START_TEST(cancelling_a_job_that_waits_for_room_takes_its_checkpoints)
     uint64_t bytes;
     open_rig(&r);
     uint64_t id = begin_job(&r, "");
-    ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+    ck_ok(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes));
     r.stored.fault.room = 0;
     train(&r);
-    ck_assert_int_eq(ps_sched_cancel(r.world->sched, id, "anna", "", NULL), PS_OK);
+    ck_ok(ps_sched_cancel(r.world->sched, id, "anna", "", NULL));
     settle(&r);
     ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_CANCELLED);
     ck_assert(!has_checkpoints(&r, id));
@@ -372,7 +371,7 @@ START_TEST(whatever_fails_while_the_job_ends_the_next_try_succeeds)
         open_rig(&r);
         uint64_t id = begin_job(&r, ""), bytes;
         push(&r, id, 1, 5);
-        ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+        ck_ok(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes));
         test_stored_fail(&r.stored, k);
         train(&r);
         bool reached = r.stored.fault.operations >= k;
@@ -421,7 +420,7 @@ START_TEST(a_job_begins_with_the_model_of_its_submission_and_then_its_file_goes)
     train(&r);
     ck_assert_uint_eq(test_stored_count(&r.stored, "models"), 1);
     id = ps_world_submit(r.world, "b", 1, "asp", false, "initialize_from: a\n");
-    ck_assert_int_eq(ps_model_file_delete(&r.stored.files, "a"), PS_OK);
+    ck_ok(ps_model_file_delete(&r.stored.files, "a"));
     ps_world_plan(r.world, ps_world_task_of(r.world, 1), ROWS, 0, SHAPE);
     settle(&r);
     ck_assert_float_eq_tol(parameter(&r, id), -0.5F, 1e-6F);
@@ -444,7 +443,7 @@ START_TEST(the_sweep_takes_folders_of_ended_jobs_and_no_others)
     uint64_t runs = ps_world_submit(r.world, "b", 1, "asp", false, "");
     ps_world_plan(r.world, ps_world_task_of(r.world, 1), ROWS, 0, SHAPE);
     settle(&r);
-    ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, runs, &bytes), PS_OK);
+    ck_ok(ps_lifecycle_checkpoint(r.lifecycle, runs, &bytes));
     static const char *const names[] = {"1", "77", "01", "notes"};
     for (size_t i = 0; i < 4; i++) {
         char path[160];

@@ -1,4 +1,5 @@
 /* lifecycle_book: which rows of a job are done is what its parameters say, whoever was lost. */
+#include "tests/lib/ck_ok.h"
 #include "tests/unit/server/runs/lifecycle_rig.h"
 
 #include <stdlib.h>
@@ -24,32 +25,32 @@ START_TEST(rows_are_given_out_again_from_where_pushes_ended)
     open_rig(&r);
     uint64_t id = begin_job(&r, "");
     ps_world_task lost = *ps_world_task_of(r.world, 1);
-    ck_assert_int_eq(push_rows(&r, &lost, 0, 10), PS_OK);
-    ck_assert_int_eq(push_rows(&r, &lost, 10, 20), PS_OK);
-    ck_assert_int_eq(push_rows(&r, &lost, 30, 40), PS_OK); /* its other step was faster */
+    ck_ok(push_rows(&r, &lost, 0, 10));
+    ck_ok(push_rows(&r, &lost, 10, 20));
+    ck_ok(push_rows(&r, &lost, 30, 40)); /* its other step was faster */
     ps_world_report(r.world, ps_world_task_of(r.world, 1), 10, 1);
-    ck_assert_int_eq(ps_world_hello(r.world, 2, "w1", 2, 1, NULL, 0), PS_OK); /* it starts anew */
+    ck_ok(ps_world_hello(r.world, 2, "w1", 2, 1, NULL, 0)); /* it starts anew */
     ck_assert_uint_eq(ps_world_task_of(r.world, 2)->begin, 20);
     ck_assert_uint_eq(ps_world_task_of(r.world, 2)->end, 30);
     ck_assert_int_eq(push_rows(&r, &lost, 20, 30), PS_PERMISSION_DENIED); /* on the way since */
-    ck_assert_int_eq(push_rows(&r, ps_world_task_of(r.world, 2), 20, 30), PS_OK);
+    ck_ok(push_rows(&r, ps_world_task_of(r.world, 2), 20, 30));
     uint64_t bytes;
-    ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+    ck_ok(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes));
     ps_world_trained(r.world, ps_world_task_of(r.world, 2));
     ps_world_task next = *ps_world_task_of(r.world, 2);
     ck_assert_uint_eq(next.begin, 40);
-    ck_assert_int_eq(push_rows(&r, &next, 40, 50), PS_OK);
+    ck_ok(push_rows(&r, &next, 40, 50));
     ps_world_trained(r.world, ps_world_task_of(r.world, 2));
     restart(&r);
     ps_world_attach(r.world, 3, "w1");
     ck_assert_uint_eq(ps_world_task_of(r.world, 3)->begin, 40); /* as its parameters are */
     ck_assert_float_eq_tol(parameter(&r, id), -0.4f, 1e-6f);
-    ck_assert_int_eq(push_rows(&r, ps_world_task_of(r.world, 3), 40, 90), PS_OK);
+    ck_ok(push_rows(&r, ps_world_task_of(r.world, 3), 40, 90));
     ps_world_trained(r.world, ps_world_task_of(r.world, 3)); /* says that all is done */
     ck_assert_uint_eq(ps_world_task_of(r.world, 3)->begin, 90);
-    ck_assert_int_eq(push_rows(&r, ps_world_task_of(r.world, 3), 90, 100), PS_OK);
+    ck_ok(push_rows(&r, ps_world_task_of(r.world, 3), 90, 100));
     /* lost when nothing is left to do: that is the end of the training */
-    ck_assert_int_eq(ps_world_hello(r.world, 4, "w1", 3, 1, NULL, 0), PS_OK);
+    ck_ok(ps_world_hello(r.world, 4, "w1", 3, 1, NULL, 0));
     settle(&r);
     ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_DONE);
     ck_assert_float_eq_tol(stored_parameter(&r), -0.6f, 1e-6f);
@@ -119,23 +120,23 @@ START_TEST(an_evaluated_epoch_whose_clock_had_not_ended_is_gone_on_with)
     settle(&r);
     ps_world_attach(r.world, 2, "w2");
     settle(&r);
-    ck_assert_int_eq(push_rows(&r, ps_world_task_of(r.world, 1), 0, 50), PS_OK);
-    ck_assert_int_eq(push_rows(&r, ps_world_task_of(r.world, 2), 50, 100), PS_OK);
+    ck_ok(push_rows(&r, ps_world_task_of(r.world, 1), 0, 50));
+    ck_ok(push_rows(&r, ps_world_task_of(r.world, 2), 50, 100));
     ps_world_report(r.world, ps_world_task_of(r.world, 2), 100, 1); /* and then it stands still */
     ps_world_trained(r.world, ps_world_task_of(r.world, 1));
     ck_assert_str_eq(ps_world_task_of(r.world, 1)->kind, "evaluate");
     ps_world_evaluated(r.world, ps_world_task_of(r.world, 1), 10);
     ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_RUNNING);
-    ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+    ck_ok(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes));
     restart(&r);
-    ck_assert_int_eq(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes), PS_OK);
+    ck_ok(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes));
     restart(&r);
     ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_RUNNING);
     ps_world_attach(r.world, 3, "w1");
     settle(&r);
     for (uint64_t begin = 0; begin < 100; begin += 50) {
         ck_assert_uint_eq(ps_world_task_of(r.world, 3)->begin, begin);
-        ck_assert_int_eq(push_rows(&r, ps_world_task_of(r.world, 3), begin, begin + 50), PS_OK);
+        ck_ok(push_rows(&r, ps_world_task_of(r.world, 3), begin, begin + 50));
         ps_world_trained(r.world, ps_world_task_of(r.world, 3));
         settle(&r);
     }

@@ -66,7 +66,7 @@ START_TEST(tensors_have_the_plans_shapes_and_initial_values)
     tensor(&p, "normal", PSD__V1__INITIALIZER__INITIALIZER_NORMAL, 2, (uint64_t[]){100, 20}, 2);
     ps_job_spec *spec = new_spec(PLAIN, "column_blocks: 2\n");
     ps_param_store *store = NULL;
-    ck_assert_int_eq(ps_store_create(spec, &p.result, 0, &store), PS_OK);
+    ck_ok(ps_store_create(spec, &p.result, 0, &store));
     const ps_placement *at = ps_param_store_placement(store);
     ck_assert_uint_eq(at->n_tensors, 4);
     ck_assert_str_eq(at->tensors[0].name, "ones");
@@ -128,12 +128,10 @@ static double move_rows(ps_param_store *store, uint64_t update, uint64_t lease, 
     ps_clock_reply clock;
     bool parked = false;
     float *before = test_params_read(store, 0);
-    ck_assert_int_eq(test_params_push(store, "worker", &header, 1, &reply), PS_OK);
+    ck_ok(test_params_push(store, "worker", &header, 1, &reply));
     if (strcmp(ps_param_store_consistency(store), "bsp") == 0)
-        ck_assert_int_eq(ps_param_store_clock(store,
-                                              &(ps_clock_end){.member = "worker", .clock = update},
-                                              &clock, &parked, NULL, NULL),
-                         PS_OK);
+        ck_ok(ps_param_store_clock(store, &(ps_clock_end){.member = "worker", .clock = update},
+                                   &clock, &parked, NULL, NULL));
     ck_assert(!parked);
     float *after = test_params_read(store, 0);
     double moved = (double)before[0] - (double)after[0];
@@ -165,9 +163,9 @@ static double last_move(const char *mode, int workers, uint64_t rows)
                    mode);
     (void)snprintf(more, sizeof more, "workers: %d\n", workers);
     ps_job_spec *spec = new_spec(train, more);
-    ck_assert_int_eq(ps_store_create(spec, &p.result, 0, &store), PS_OK);
+    ck_ok(ps_store_create(spec, &p.result, 0, &store));
     ck_assert_str_eq(ps_param_store_consistency(store), mode);
-    ck_assert_int_eq(ps_param_store_join(store, "worker", 0, &first), PS_OK);
+    ck_ok(ps_param_store_join(store, "worker", 0, &first));
     for (uint32_t epoch = 0; epoch < EPOCHS; epoch++) {
         ps_ledger_lease_begin(ps_param_store_ledger(store), 1 + epoch, epoch,
                               (ps_row_span){0, rows});
@@ -198,7 +196,7 @@ START_TEST(the_job_files_optimizer_and_clipping_are_the_stores)
     ps_job_spec *spec = new_spec("  epochs: 1\n  batch_size: 10\n  clip_norm: 0.25\n"
                                  "  optimizer: {name: momentum, learning_rate: 2, momentum: 0.5}\n",
                                  "");
-    ck_assert_int_eq(ps_store_create(spec, &p.result, 0, &store), PS_OK);
+    ck_ok(ps_store_create(spec, &p.result, 0, &store));
     double velocity = 0;
     for (uint64_t update = 1; update <= 4; update++) {
         velocity = 0.5 * velocity + 0.25; /* the gradient 1 is clipped to 0.25 */
@@ -230,10 +228,10 @@ static void check_decay(const char *optimizer, const char *key, bool of_all)
                    optimizer, key);
     ps_job_spec *spec = new_spec(train, "column_blocks: 2\n");
     ps_param_store *store = NULL;
-    ck_assert_int_eq(ps_store_create(spec, &p.result, 0, &store), PS_OK);
+    ck_ok(ps_store_create(spec, &p.result, 0, &store));
     ps_push_header header = {.incarnation = 1, .sequence = 1};
     ps_push_reply reply;
-    ck_assert_int_eq(test_params_push(store, "w", &header, 0, &reply), PS_OK);
+    ck_ok(test_params_push(store, "w", &header, 0, &reply));
     for (uint32_t i = 0; i < 4; i++) {
         float *values = test_params_read(store, i);
         for (size_t k = 0; k < 15; k++)

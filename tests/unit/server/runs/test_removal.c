@@ -29,12 +29,12 @@ static uint64_t add_job(test_stored *t, ps_job_state state, const char *owner)
     r->state = state;
     r->ended_ms = state >= PS_JOB_DONE ? ps_clock_wall_ms(&t->files.clock) : 0;
     psd__v1__progress__init(&r->progress);
-    ck_assert_int_eq(ps_catalog_job_add(t->catalog, r, &id), PS_OK);
+    ck_ok(ps_catalog_job_add(t->catalog, r, &id));
     r->id = id;
     char source[] = "psd", text[] = "said";
     const ps_job_line lines[] = {{.number = 0, .level = 6, .source = source, .text = text},
                                  {.number = 1, .level = 6, .source = source, .text = text}};
-    ck_assert_int_eq(ps_catalog_job_save(t->catalog, r, lines, 2), PS_OK);
+    ck_ok(ps_catalog_job_save(t->catalog, r, lines, 2));
     ps_job_record_free(&r);
     return id;
 }
@@ -50,7 +50,7 @@ static void add_artifact(test_stored *t, uint64_t job_id, const char *name)
                                   .created_ms = ps_clock_wall_ms(&t->files.clock),
                                   .path = path};
     test_stored_write(t, path, "0123456789", 10);
-    ck_assert_int_eq(ps_catalog_artifact_put(t->catalog, &a), PS_OK);
+    ck_ok(ps_catalog_artifact_put(t->catalog, &a));
     ps_free(&copy);
     ps_free(&path);
 }
@@ -72,7 +72,7 @@ static size_t lines_of(test_stored *t, uint64_t id)
 {
     ps_job_line *lines = NULL;
     size_t n = 0;
-    ck_assert_int_eq(ps_catalog_job_lines(t->catalog, id, 100, &lines, &n), PS_OK);
+    ck_ok(ps_catalog_job_lines(t->catalog, id, 100, &lines, &n));
     ps_job_lines_free(&lines, n);
     return n;
 }
@@ -93,9 +93,9 @@ START_TEST(a_job_goes_with_all_it_left)
     add_artifact(&t, other, "a");
     ps_removed gone = {0};
     ck_assert_int_eq(ps_remove_artifact(&t.files, id, "c", &gone), PS_NOT_FOUND);
-    ck_assert_int_eq(ps_remove_artifact(&t.files, id, "b", &gone), PS_OK);
+    ck_ok(ps_remove_artifact(&t.files, id, "b", &gone));
     ck_assert_uint_eq(files_left(&t), 2);
-    ck_assert_int_eq(ps_remove_job(&t.files, id, &gone), PS_OK);
+    ck_ok(ps_remove_job(&t.files, id, &gone));
     ck_assert_uint_eq(gone.jobs, 1);
     ck_assert_uint_eq(gone.artifacts, 2);
     ck_assert_uint_eq(gone.bytes, 20);
@@ -114,7 +114,7 @@ static void add_model(test_stored *t, uint64_t job_id)
     ps_model_tensor w = {.name = tensor, .rank = 1, .shape = {1}};
     ps_model_record m = {
         .name = name, .config = config, .job_id = job_id, .tensors = &w, .n_tensors = 1};
-    ck_assert_int_eq(test_model_put(t->catalog, &m), PS_OK);
+    ck_ok(test_model_put(t->catalog, &m));
     ps_free(&m.path);
 }
 
@@ -131,10 +131,10 @@ START_TEST(a_job_that_runs_or_has_a_model_stays)
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "job 2 trained the stored model 'm'"));
     bool more;
     t.time.now_ns += 100 * DAY_NS;
-    ck_assert_int_eq(ps_prune(&t.files, NULL, 0, false, &gone, &more), PS_OK);
+    ck_ok(ps_prune(&t.files, NULL, 0, false, &gone, &more));
     ck_assert_uint_eq(gone.jobs, 0);
-    ck_assert_int_eq(ps_catalog_model_delete(t.catalog, "m"), PS_OK);
-    ck_assert_int_eq(ps_prune(&t.files, NULL, 0, false, &gone, &more), PS_OK);
+    ck_ok(ps_catalog_model_delete(t.catalog, "m"));
+    ck_ok(ps_prune(&t.files, NULL, 0, false, &gone, &more));
     ck_assert_uint_eq(gone.jobs, 1);
     ck_assert(has_job(&t, runs));
     test_stored_close(&t);
@@ -152,7 +152,7 @@ START_TEST(each_kind_goes_when_its_own_time_is_over)
     ps_removed gone = {0};
     bool more;
     for (unsigned day = 0; day <= 30; day++) {
-        ck_assert_int_eq(ps_retention_pass(&t.files, &keep, &gone, &more), PS_OK);
+        ck_ok(ps_retention_pass(&t.files, &keep, &gone, &more));
         ck_assert(!more);
         ck_assert_uint_eq(files_left(&t), day < 10);
         ck_assert_uint_eq(lines_of(&t, id), day < 20 ? 2 : 0);
@@ -162,7 +162,7 @@ START_TEST(each_kind_goes_when_its_own_time_is_over)
     const ps_retention ever = {0};
     id = add_job(&t, PS_JOB_DONE, "anna");
     t.time.now_ns += 900 * DAY_NS;
-    ck_assert_int_eq(ps_retention_pass(&t.files, &ever, &gone, &more), PS_OK);
+    ck_ok(ps_retention_pass(&t.files, &ever, &gone, &more));
     ck_assert(has_job(&t, id));
     test_stored_close(&t);
 }
@@ -178,10 +178,10 @@ START_TEST(a_pass_is_short_and_says_that_there_is_more)
     ps_removed gone = {0};
     bool more;
     t.time.now_ns += DAY_NS;
-    ck_assert_int_eq(ps_prune(&t.files, NULL, DAY_MS, false, &gone, &more), PS_OK);
+    ck_ok(ps_prune(&t.files, NULL, DAY_MS, false, &gone, &more));
     ck_assert(more);
     ck_assert_uint_eq(gone.jobs, PS_REMOVE_AT_ONCE);
-    ck_assert_int_eq(ps_prune(&t.files, NULL, DAY_MS, false, &gone, &more), PS_OK);
+    ck_ok(ps_prune(&t.files, NULL, DAY_MS, false, &gone, &more));
     ck_assert(!more);
     ck_assert_uint_eq(gone.jobs, JOBS);
     ck_assert_uint_eq(files_left(&t), 0);
@@ -198,12 +198,12 @@ START_TEST(a_submitter_prunes_his_own_and_artifacts_alone_if_he_likes)
     add_artifact(&t, bobs, "a");
     ps_removed gone = {0};
     bool more;
-    ck_assert_int_eq(ps_prune(&t.files, "anna", DAY_MS, false, &gone, &more), PS_OK);
+    ck_ok(ps_prune(&t.files, "anna", DAY_MS, false, &gone, &more));
     ck_assert_uint_eq(gone.jobs, 0); /* not that old */
-    ck_assert_int_eq(ps_prune(&t.files, "anna", 0, true, &gone, &more), PS_OK);
+    ck_ok(ps_prune(&t.files, "anna", 0, true, &gone, &more));
     ck_assert_uint_eq(gone.jobs, 0);
     ck_assert_uint_eq(gone.artifacts, 1);
-    ck_assert_int_eq(ps_prune(&t.files, "anna", 0, false, &gone, &more), PS_OK);
+    ck_ok(ps_prune(&t.files, "anna", 0, false, &gone, &more));
     ck_assert(!has_job(&t, annas) && has_job(&t, bobs));
     ck_assert_uint_eq(files_left(&t), 1);
     test_stored_close(&t);
@@ -224,11 +224,11 @@ START_TEST(what_was_interrupted_is_finished_by_the_next_pass)
         ps_removed gone = {0};
         bool more;
         test_stored_fail(&t, k); /* the k-th unlink */
-        ck_assert_int_eq(ps_remove_job(&t.files, id, &gone), PS_OK);
+        ck_ok(ps_remove_job(&t.files, id, &gone));
         ck_assert(!has_job(&t, id));
         ck_assert_uint_eq(files_left(&t), 1); /* the others go */
         test_stored_fail(&t, 0);
-        ck_assert_int_eq(ps_retention_pass(&t.files, &ever, &gone, &more), PS_OK);
+        ck_ok(ps_retention_pass(&t.files, &ever, &gone, &more));
         ck_assert_uint_eq(files_left(&t), 0);
         test_stored_close(&t);
     }
@@ -239,12 +239,12 @@ START_TEST(what_was_interrupted_is_finished_by_the_next_pass)
     ps_removed gone = {0};
     bool more;
     ps_catalog_limit_writes(t.catalog, 3); /* doomed, artifacts, job */
-    ck_assert_int_eq(ps_remove_job(&t.files, id, &gone), PS_OK);
+    ck_ok(ps_remove_job(&t.files, id, &gone));
     ck_assert_uint_eq(files_left(&t), 0);
     ps_catalog_limit_writes(t.catalog, PS_CATALOG_ALL);
-    ck_assert_int_eq(ps_retention_pass(&t.files, &ever, &gone, &more), PS_OK); /* it is missing */
+    ck_ok(ps_retention_pass(&t.files, &ever, &gone, &more)); /* it is missing */
     char **doomed = NULL;
-    ck_assert_int_eq(ps_catalog_doomed(t.catalog, 10, &doomed), PS_OK);
+    ck_ok(ps_catalog_doomed(t.catalog, 10, &doomed));
     ck_assert_ptr_null(doomed[0]);
     ps_doomed_free(&doomed);
     test_stored_close(&t);
@@ -281,12 +281,12 @@ START_TEST(a_file_that_cannot_be_removed_does_not_keep_the_others)
     ck_assert_int_eq(mkdir(path, 0700), 0);
     ps_removed gone = {0};
     bool more = true;
-    ck_assert_int_eq(ps_remove_job(&t.files, id, &gone), PS_OK);
+    ck_ok(ps_remove_job(&t.files, id, &gone));
     ck_assert_uint_eq(files_left(&t), 1);
     ck_assert_int_ne(ps_retention_pass(&t.files, &(ps_retention){0}, &gone, &more), PS_OK);
     ck_assert(!more);
     ck_assert_int_eq(rmdir(path), 0);
-    ck_assert_int_eq(ps_retention_pass(&t.files, &(ps_retention){0}, &gone, &more), PS_OK);
+    ck_ok(ps_retention_pass(&t.files, &(ps_retention){0}, &gone, &more));
     ps_free(&path);
     test_stored_close(&t);
 }
@@ -300,13 +300,13 @@ START_TEST(a_file_that_has_got_a_row_since_it_was_listed_stays)
     uint64_t id = add_job(&t, PS_JOB_DONE, "anna");
     bool still = false, more;
     ps_removed gone = {0};
-    ck_assert_int_eq(ps_catalog_doom(t.catalog, "artifacts/1.a"), PS_OK);
-    ck_assert_int_eq(ps_catalog_doomed_still(t.catalog, "artifacts/1.a", &still), PS_OK);
+    ck_ok(ps_catalog_doom(t.catalog, "artifacts/1.a"));
+    ck_ok(ps_catalog_doomed_still(t.catalog, "artifacts/1.a", &still));
     ck_assert(still);
     add_artifact(&t, id, "a");
-    ck_assert_int_eq(ps_catalog_doomed_still(t.catalog, "artifacts/1.a", &still), PS_OK);
+    ck_ok(ps_catalog_doomed_still(t.catalog, "artifacts/1.a", &still));
     ck_assert(!still);
-    ck_assert_int_eq(ps_retention_pass(&t.files, &(ps_retention){0}, &gone, &more), PS_OK);
+    ck_ok(ps_retention_pass(&t.files, &(ps_retention){0}, &gone, &more));
     ck_assert_uint_eq(files_left(&t), 1);
     test_stored_close(&t);
 }
@@ -339,12 +339,12 @@ START_TEST(on_a_full_disk_a_little_goes_at_once)
     ps_catalog_limit_writes(t.catalog, 0);
     ps_removed gone = {0};
     bool more = false;
-    ck_assert_int_eq(ps_prune(&t.files, NULL, 0, false, &gone, &more), PS_OK);
+    ck_ok(ps_prune(&t.files, NULL, 0, false, &gone, &more));
     ck_assert_uint_eq(gone.jobs, 1);
     ck_assert_uint_eq(kept.parts, 1);
     ck_assert(more);
     gone = (ps_removed){0};
-    ck_assert_int_eq(ps_prune(&t.files, NULL, 0, false, &gone, &more), PS_OK);
+    ck_ok(ps_prune(&t.files, NULL, 0, false, &gone, &more));
     ck_assert_uint_eq(gone.jobs, 9);
     ck_assert(!more);
     test_stored_close(&t);

@@ -22,7 +22,7 @@ static void begin(rig *r, uint64_t free_bytes)
 {
     test_stored_open(&r->t);
     r->t.fault.free_bytes = free_bytes;
-    ck_assert_int_eq(ps_room_create(&r->t.disk, r->t.dir, &r->room), PS_OK);
+    ck_ok(ps_room_create(&r->t.disk, r->t.dir, &r->room));
     ps_catalog_set_make_room(r->t.catalog, ps_room_give_up, r->room);
 }
 
@@ -45,7 +45,7 @@ START_TEST(the_reserve_is_whole_and_is_found_again)
     ps_room_free(&r.room);
     r.t.fault.free_bytes = 1; /* nothing could be made now */
     ck_assert_int_eq(truncate(part, 1000), 0);
-    ck_assert_int_eq(ps_room_create(&r.t.disk, r.t.dir, &r.room), PS_OK);
+    ck_ok(ps_room_create(&r.t.disk, r.t.dir, &r.room));
     ck_assert_uint_eq(ps_room_parts(r.room), PS_ROOM_PARTS - 1); /* one was cut short by a crash */
     ps_free(&part);
     end(&r);
@@ -71,7 +71,7 @@ START_TEST(a_part_that_could_not_be_written_is_not_counted_on)
     test_stored_open(&r.t);
     r.t.fault.free_bytes = 100 * MB;
     r.t.fault.room = 3 * MB; /* whatever the file system says */
-    ck_assert_int_eq(ps_room_create(&r.t.disk, r.t.dir, &r.room), PS_OK);
+    ck_ok(ps_room_create(&r.t.disk, r.t.dir, &r.room));
     ck_assert_uint_eq(ps_room_parts(r.room), 1);
     ck_assert_uint_eq(test_stored_count(&r.t, "reserve"), 1);
     end(&r);
@@ -84,7 +84,7 @@ static void store(rig *r, const char *name)
     ps_model_tensor t = {.name = tensor, .rank = 1, .shape = {1}};
     char *copy = ps_strdup(name);
     ps_model_record m = {.name = copy, .config = config, .tensors = &t, .n_tensors = 1};
-    ck_assert_int_eq(test_model_put(r->t.catalog, &m), PS_OK);
+    ck_ok(test_model_put(r->t.catalog, &m));
     ps_free(&m.path);
     ps_free(&copy);
 }
@@ -108,10 +108,10 @@ START_TEST(what_makes_room_goes_through_on_a_full_disk_and_nothing_else)
     ps_catalog_set_make_room(r.t.catalog, give_up_twice, &r);
     ps_catalog_limit_writes(r.t.catalog, 0);
     ps_model_record *m = NULL;
-    ck_assert_int_eq(ps_catalog_model_get(r.t.catalog, "a", &m), PS_OK);
+    ck_ok(ps_catalog_model_get(r.t.catalog, "a", &m));
     ck_assert_int_eq(ps_catalog_model_publish(r.t.catalog, "a", m->path), PS_NO_SPACE);
     ck_assert_uint_eq(ps_room_parts(r.room), PS_ROOM_PARTS);
-    ck_assert_int_eq(ps_catalog_model_delete(r.t.catalog, "a"), PS_OK);
+    ck_ok(ps_catalog_model_delete(r.t.catalog, "a"));
     ck_assert_uint_eq(ps_room_parts(r.room), PS_ROOM_PARTS - 2);
     ps_model_record_free(&m);
     ps_room_tick(r.room); /* there is room again */
@@ -137,7 +137,7 @@ START_TEST(what_is_kept_free_is_said)
 {
     rig r;
     begin(&r, 64 * MB);
-    ck_assert_int_eq(ps_room_check(&r.t.disk, r.t.dir), PS_OK);
+    ck_ok(ps_room_check(&r.t.disk, r.t.dir));
     r.t.fault.free_bytes = 6 * MB;
     ck_assert_int_eq(ps_room_check(&r.t.disk, r.t.dir), PS_NO_SPACE);
     ck_assert_str_eq(ps_error_message(),

@@ -25,7 +25,7 @@ static ps_param_store *new_store(uint64_t columns)
     test_params p;
     test_params_init(&p, 2, columns);
     ps_param_store *store;
-    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_OK);
+    ck_ok(ps_param_store_create(&p.config, &store));
     return store;
 }
 
@@ -43,7 +43,7 @@ START_TEST(a_run_is_found_until_it_is_removed_and_lives_while_it_is_held)
     ck_assert_str_eq(ps_error_message(), "job 7 has no parameters here: it is not running");
     ps_runs_add(runs, 7, new_store(3), true);
     ps_runs_add(runs, 9, new_store(4), false);
-    ck_assert_int_eq(ps_runs_find(runs, 7, &run), PS_OK);
+    ck_ok(ps_runs_find(runs, 7, &run));
     ck_assert_uint_eq(ps_run_job(run), 7);
     ck_assert_uint_eq(columns_of(run), 3);
     ck_assert(ps_run_durable(run));
@@ -86,10 +86,10 @@ START_TEST(checkpoints_take_turns_and_none_begins_after_the_end)
     ps_runs *runs = new_runs();
     ps_runs_add(runs, 7, new_store(3), true);
     ps_run *run = ps_runs_get(runs, 7);
-    ck_assert_int_eq(ps_run_checkpoint_begin(run, false), PS_OK);
+    ck_ok(ps_run_checkpoint_begin(run, false));
     ck_assert_int_eq(ps_run_checkpoint_begin(run, false), PS_AGAIN);
     ps_run_checkpoint_done(run);
-    ck_assert_int_eq(ps_run_checkpoint_begin(run, true), PS_OK);
+    ck_ok(ps_run_checkpoint_begin(run, true));
     ps_run_checkpoint_done(run);
     ck_assert(!ps_run_is_final(run));
     ps_run_set_final(run);
@@ -124,7 +124,7 @@ START_TEST(the_end_waits_for_the_checkpoint_that_is_being_written)
     ps_runs_add(runs, 7, new_store(3), true);
     ending e = {.run = ps_runs_get(runs, 7)};
     pthread_t thread;
-    ck_assert_int_eq(ps_run_checkpoint_begin(e.run, true), PS_OK);
+    ck_ok(ps_run_checkpoint_begin(e.run, true));
     ck_assert_int_eq(pthread_create(&thread, NULL, end_it, &e), 0);
     struct timespec wait = {.tv_nsec = 20000000};
     (void)nanosleep(&wait, NULL);

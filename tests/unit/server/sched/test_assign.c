@@ -76,11 +76,10 @@ END_TEST
 static uint64_t submit_predict(ps_world *w)
 {
     uint64_t id = 0;
-    ck_assert_int_eq(ps_sched_submit(w->sched, "anna",
-                                     ps_slice_str("kind: predict\nname: p\nmodel_name: digits\n"
-                                                  "data: {format: idx, test: {features: /x}}\n"),
-                                     &id),
-                     PS_OK);
+    ck_ok(ps_sched_submit(w->sched, "anna",
+                          ps_slice_str("kind: predict\nname: p\nmodel_name: digits\n"
+                                       "data: {format: idx, test: {features: /x}}\n"),
+                          &id));
     return id;
 }
 
@@ -98,7 +97,7 @@ START_TEST(jobs_on_stored_models_have_slots_of_their_own)
     ps_world *w = ps_world_new(NULL, true);
     ps_world_store_model(w, "digits", 4);
     w->train_slots = 1;
-    ck_assert_int_eq(ps_world_hello(w, 1, "w1", 1, 2, NULL, 0), PS_OK);
+    ck_ok(ps_world_hello(w, 1, "w1", 1, 2, NULL, 0));
     uint64_t first = submit_predict(w);
     ck_assert_uint_eq(out(w, "predict"), 1);
     ps_world_submit(w, "a", 1, "asp", false, "");
@@ -146,7 +145,7 @@ START_TEST(a_running_job_says_what_it_waits_for)
     hello.incarnation = 1;
     hello.kinds = kinds;
     hello.n_kinds = 1;
-    ck_assert_int_eq(ps_sched_attach(w->sched, 2, "w2", "", &hello), PS_OK);
+    ck_ok(ps_sched_attach(w->sched, 2, "w2", "", &hello));
     ps_world_assert_reason(w, id, "waits for a worker that does train tasks: 1 here, 0 do");
     ps_world_attach(w, 3, "w3");
     ps_world_assert_reason(w, id, "");

@@ -139,7 +139,7 @@ static void answer(town *t, uint64_t session, uint64_t lease, const char *kind)
     result.lease_id = lease;
     if (strcmp(kind, "plan") == 0)
         result.plan = &plan;
-    ck_assert_int_eq(ps_sched_result(t->sched, session, &result), PS_OK);
+    ck_ok(ps_sched_result(t->sched, session, &result));
 }
 
 typedef struct worker {
@@ -156,7 +156,7 @@ static void *work(void *of)
     (void)snprintf(name, sizeof name, "w%u", (unsigned)k->session);
     Psd__V1__Hello hello;
     psd__v1__hello__init(&hello);
-    ck_assert_int_eq(ps_sched_attach(t->sched, k->session, name, "", &hello), PS_OK);
+    ck_ok(ps_sched_attach(t->sched, k->session, name, "", &hello));
     while (!atomic_load(&t->stop)) {
         uint64_t lease = 0;
         char kind[16] = "";
@@ -222,10 +222,10 @@ START_TEST(many_threads_bring_all_jobs_to_their_end)
     pthread_t threads[WORKERS + 2];
     worker workers[WORKERS];
     ps_log_set_level(PS_LOG_ERROR);
-    ck_assert_int_eq(ps_catalog_open(":memory:", &t->catalog), PS_OK);
+    ck_ok(ps_catalog_open(":memory:", &t->catalog));
     ps_sched_conf conf = {.max_running = 3, .lease_timeout_ms = 60000, .clock = ps_clock_system};
     t->sched = ps_sched_create(&conf, t->catalog, &table, t);
-    ck_assert_int_eq(ps_sched_recover(t->sched, NULL), PS_OK);
+    ck_ok(ps_sched_recover(t->sched, NULL));
     for (size_t i = 0; i <= WORKERS; i++)
         pthread_mutex_init(&t->boxes[i].mutex, NULL);
     for (size_t i = 0; i < WORKERS; i++) {
@@ -236,7 +236,7 @@ START_TEST(many_threads_bring_all_jobs_to_their_end)
     ck_assert_int_eq(pthread_create(&threads[WORKERS + 1], NULL, ticks, t), 0);
     for (int i = 0; i < JOBS; i++) {
         uint64_t id = 0;
-        ck_assert_int_eq(ps_sched_submit(t->sched, "anna", ps_slice_str(job), &id), PS_OK);
+        ck_ok(ps_sched_submit(t->sched, "anna", ps_slice_str(job), &id));
     }
     for (int i = 0; i < 30000 && atomic_load(&t->ended) < JOBS; i++)
         nap();

@@ -26,7 +26,7 @@ static void assert_said_once(ps_world *w, uint64_t id, const char *line)
     ps_watch *watch = NULL;
     ps_watch_event event;
     unsigned times = 0;
-    ck_assert_int_eq(ps_sched_watch(w->sched, id, nothing_cb, NULL, &watch), PS_OK);
+    ck_ok(ps_sched_watch(w->sched, id, nothing_cb, NULL, &watch));
     while (ps_watch_next(watch, &event) == PS_OK) {
         times += event.log && strcmp(event.log->text, line) == 0;
         ps_watch_event_clear(&event);
@@ -104,7 +104,7 @@ START_TEST(a_job_that_waits_for_its_model_can_be_cancelled)
 {
     ps_world *w = ps_world_new(NULL, true);
     uint64_t id = unwritten(w);
-    ck_assert_int_eq(ps_sched_cancel(w->sched, id, "anna", "no need", NULL), PS_OK);
+    ck_ok(ps_sched_cancel(w->sched, id, "anna", "no need", NULL));
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_CANCELLED);
     ps_world_assert_reason(w, id, "cancelled by anna: no need");
     ck_assert(ps_world_traced(w, "ended 1 cancelled"));
@@ -121,7 +121,7 @@ START_TEST(a_cancel_while_it_is_being_tried_counts_when_the_try_fails)
     w->on_finish = PS_WORLD_LATER;
     ps_world_run_ms(w, 1000);
     ck_assert_uint_eq(count(w, "finish 1\n"), 2);
-    ck_assert_int_eq(ps_sched_cancel(w->sched, id, "anna", "", NULL), PS_OK);
+    ck_ok(ps_sched_cancel(w->sched, id, "anna", "", NULL));
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_CANCELLING);
     ps_error error;
     ps_error_save(&error, ps_fail(PS_NO_SPACE, "the disk is full"));
@@ -136,7 +136,7 @@ START_TEST(after_a_restart_it_is_tried_at_once_with_the_same_outcome)
     ps_world *w = ps_world_new(NULL, true);
     uint64_t id = unwritten(w);
     ps_world_run_ms(w, 3000);
-    ck_assert_int_eq(ps_sched_progress_save(w->sched, id, &w->blob), PS_OK);
+    ck_ok(ps_sched_progress_save(w->sched, id, &w->blob));
     w->outcome = (ps_job_outcome){0};
     w->on_finish = PS_WORLD_LATER;
     ps_world_restart(w);

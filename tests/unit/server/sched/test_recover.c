@@ -14,7 +14,7 @@ static uint64_t unreadable(ps_world *w)
 {
     uint64_t id = ps_world_training(w, "asp", false, "");
     ps_world_report(w, ps_world_task_of(w, 1), 10, 0.5);
-    ck_assert_int_eq(ps_sched_progress_save(w->sched, id, &w->blob), PS_OK);
+    ck_ok(ps_sched_progress_save(w->sched, id, &w->blob));
     w->unreadable = true;
     ps_world_restart(w);
     return id;
@@ -49,7 +49,7 @@ START_TEST(a_job_whose_checkpoint_cannot_be_read_now_waits_and_goes_on)
     w->unreadable = false;
     ps_world_run_ms(w, 60000);
     ps_world_assert_reason(w, id, "");
-    ck_assert_int_eq(ps_world_hello(w, 1, "w1", 1, 1, NULL, 0), PS_OK); /* it was silent */
+    ck_ok(ps_world_hello(w, 1, "w1", 1, 1, NULL, 0)); /* it was silent */
     ps_world_task *task = ps_world_task_of(w, 1);
     ck_assert_ptr_nonnull(task);
     ck_assert_str_eq(task->kind, "train");
@@ -76,7 +76,7 @@ START_TEST(it_can_be_cancelled_while_it_waits)
 {
     ps_world *w = ps_world_new(NULL, true);
     uint64_t id = unreadable(w);
-    ck_assert_int_eq(ps_sched_cancel(w->sched, id, "anna", "", NULL), PS_OK);
+    ck_ok(ps_sched_cancel(w->sched, id, "anna", "", NULL));
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_CANCELLED);
     ps_world_run_ms(w, 5000);
     ck_assert_uint_eq(restores(w), 0);
@@ -103,12 +103,12 @@ START_TEST(a_catalog_that_cannot_be_read_fails_the_start_and_no_job)
     uint64_t id = 0;
     const char yaml[] = "kind: evaluate\nname: try\nmodel_name: digits\ndata:\n  format: idx\n"
                         "  test: {features: /d/x.gz, labels: /d/y.gz}\n";
-    ck_assert_int_eq(ps_sched_submit(w->sched, "anna", ps_slice_str(yaml), &id), PS_OK);
+    ck_ok(ps_sched_submit(w->sched, "anna", ps_slice_str(yaml), &id));
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_QUEUED);
     ps_sched_free(&w->sched);
     ps_catalog_close(&w->catalog);
     execute(path, "ALTER TABLE model_version RENAME TO away");
-    ck_assert_int_eq(ps_catalog_open(path, &w->catalog), PS_OK);
+    ck_ok(ps_catalog_open(path, &w->catalog));
     ps_world_start(w);
     ck_assert_int_eq(ps_sched_recover(w->sched, NULL), PS_IO);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "job 1 cannot be read, and stays as it is"));
@@ -116,7 +116,7 @@ START_TEST(a_catalog_that_cannot_be_read_fails_the_start_and_no_job)
     ps_sched_free(&w->sched);
     ps_catalog_close(&w->catalog);
     execute(path, "ALTER TABLE away RENAME TO model_version");
-    ck_assert_int_eq(ps_catalog_open(path, &w->catalog), PS_OK);
+    ck_ok(ps_catalog_open(path, &w->catalog));
     ps_world_start(w);
     ps_world_recover(w);
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_QUEUED);

@@ -59,7 +59,7 @@ START_TEST(cancelling_works_in_each_state)
     ps_world *w = ps_world_new(NULL, true);
     ps_job_record *r = NULL;
     uint64_t queued = ps_world_submit(w, "q", 1, "asp", false, "");
-    ck_assert_int_eq(ps_sched_cancel(w->sched, queued, "anna", "no need", &r), PS_OK);
+    ck_ok(ps_sched_cancel(w->sched, queued, "anna", "no need", &r));
     ck_assert_int_eq(r->state, PS_JOB_CANCELLED);
     ck_assert_str_eq(r->reason, "cancelled by anna: no need");
     ps_job_record_free(&r);
@@ -67,11 +67,11 @@ START_TEST(cancelling_works_in_each_state)
     ck_assert_int_eq(ps_sched_cancel(w->sched, 77, "anna", "", NULL), PS_NOT_FOUND);
 
     uint64_t id = ps_world_training(w, "asp", false, "shards: {rows_per_task: 50}\n");
-    ck_assert_int_eq(ps_sched_cancel(w->sched, id, "anna", "", &r), PS_OK);
+    ck_ok(ps_sched_cancel(w->sched, id, "anna", "", &r));
     ck_assert_int_eq(r->state, PS_JOB_CANCELLING);
     ps_job_record_free(&r);
     ck_assert(ps_world_traced(w, "cancel 1"));
-    ck_assert_int_eq(ps_sched_cancel(w->sched, id, "anna", "", NULL), PS_OK); /* once more */
+    ck_ok(ps_sched_cancel(w->sched, id, "anna", "", NULL)); /* once more */
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_CANCELLING);
     ps_world_failed(w, ps_world_task_of(w, 1), 1, false, "cancelled");
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_CANCELLED);
@@ -84,17 +84,17 @@ START_TEST(a_cancelled_worker_that_never_answers_does_not_hold_the_job)
 {
     ps_world *w = ps_world_new(NULL, true);
     uint64_t id = ps_world_training(w, "asp", false, "");
-    ck_assert_int_eq(ps_sched_cancel(w->sched, id, "anna", "", NULL), PS_OK);
+    ck_ok(ps_sched_cancel(w->sched, id, "anna", "", NULL));
     for (int i = 0; i < 12; i++) {
         ps_world_run_ms(w, 1000);
-        ck_assert_int_eq(ps_sched_heartbeat(w->sched, 1), PS_OK); /* alive, but hung */
+        ck_ok(ps_sched_heartbeat(w->sched, 1)); /* alive, but hung */
     }
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_CANCELLED);
     uint64_t next = ps_world_submit(w, "b", 1, "asp", false, "");
     ck_assert_uint_eq(ps_world_task_of(w, 1)->job, id); /* its slot is taken, for a while */
     for (int i = 0; i < 30; i++) {
         ps_world_run_ms(w, 1000);
-        ck_assert_int_eq(ps_sched_heartbeat(w->sched, 1), PS_OK);
+        ck_ok(ps_sched_heartbeat(w->sched, 1));
     }
     ck_assert_uint_eq(ps_world_task_of(w, 1)->job, next);
     ps_world_free(&w);
@@ -106,7 +106,7 @@ START_TEST(a_cancelled_job_waits_for_psds_own_work_and_a_written_model_counts)
     ps_world *w = ps_world_new(NULL, true);
     w->on_create = w->on_finish = PS_WORLD_LATER;
     uint64_t id = ps_world_training(w, "asp", false, "");
-    ck_assert_int_eq(ps_sched_cancel(w->sched, id, "anna", "", NULL), PS_OK);
+    ck_ok(ps_sched_cancel(w->sched, id, "anna", "", NULL));
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_CANCELLING);
     ck_assert(!ps_world_traced(w, "ended 1 cancelled"));
     ps_sched_store_created(w->sched, id, NULL);
@@ -116,7 +116,7 @@ START_TEST(a_cancelled_job_waits_for_psds_own_work_and_a_written_model_counts)
     uint64_t late = ps_world_submit(w, "b", 1, "asp", false, "");
     ps_world_serve(w, (uint64_t[]){1}, 1, 50, 0);
     ck_assert(ps_world_traced(w, "finish 2"));
-    ck_assert_int_eq(ps_sched_cancel(w->sched, late, "anna", "", NULL), PS_OK);
+    ck_ok(ps_sched_cancel(w->sched, late, "anna", "", NULL));
     ps_sched_finished(w->sched, late, NULL);
     ck_assert_int_eq(ps_world_state(w, late), PS_JOB_DONE);
     ps_world_free(&w);
@@ -146,12 +146,12 @@ START_TEST(after_a_restart_the_job_goes_on_exactly_from_its_checkpoint)
     uint64_t id = ps_world_training(w, "asp", true, "shards: {rows_per_task: 50}\n");
     ps_world_trained(w, ps_world_task_of(w, 1));
     ps_world_report(w, ps_world_task_of(w, 1), 70, 1);
-    ck_assert_int_eq(ps_sched_progress_save(w->sched, id, &w->blob), PS_OK);
+    ck_ok(ps_sched_progress_save(w->sched, id, &w->blob));
     ps_world_report(w, ps_world_task_of(w, 1), 90, 1); /* not in the checkpoint */
     uint64_t old_lease = ps_world_task_of(w, 1)->lease;
     ps_world_restart(w);
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_RUNNING);
-    ck_assert_int_eq(ps_world_hello(w, 7, "w1", 1, 1, &old_lease, 1), PS_OK);
+    ck_ok(ps_world_hello(w, 7, "w1", 1, 1, &old_lease, 1));
     ck_assert(ps_world_traced(w, "cancel 7"));
     ck_assert_ptr_null(ps_world_task_of(w, 7)); /* it is still busy with what it held */
     ps_world_task old = {.session = 7, .lease = old_lease};
@@ -177,7 +177,7 @@ START_TEST(after_a_restart_without_a_checkpoint_the_job_starts_anew)
     uint64_t queued = ps_world_submit(w, "b", 1, "asp", false, "min_workers: 2\nworkers: 2\n");
     uint64_t cancelling = ps_world_submit(w, "c", 1, "asp", false, "");
     ps_world_attach(w, 2, "w2");
-    ck_assert_int_eq(ps_sched_cancel(w->sched, cancelling, "anna", "", NULL), PS_OK);
+    ck_ok(ps_sched_cancel(w->sched, cancelling, "anna", "", NULL));
     ps_world_restart(w);
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_RUNNING);
     ck_assert_int_eq(ps_world_state(w, cancelling), PS_JOB_CANCELLED);
@@ -239,7 +239,7 @@ static unsigned in_state(ps_world *w, ps_job_state state)
 {
     unsigned n = 0;
     ps_job_record **list = NULL;
-    ck_assert_int_eq(ps_catalog_job_list(w->catalog, state, 0, 0, &list), PS_OK);
+    ck_ok(ps_catalog_job_list(w->catalog, state, 0, 0, &list));
     while (list[n])
         n++;
     ps_job_records_free(&list);
@@ -260,11 +260,11 @@ START_TEST(a_cancel_that_was_answered_outlives_a_crash_on_a_full_disk)
     ck_assert(!ps_world_traced(w, "cancel 1"));
 
     ps_catalog_limit_writes(w->catalog, 1); /* for the answer, and not for the state */
-    ck_assert_int_eq(ps_sched_cancel(w->sched, runs, "anna", "too slow", NULL), PS_OK);
+    ck_ok(ps_sched_cancel(w->sched, runs, "anna", "too slow", NULL));
     ck_assert_int_eq(ps_world_state(w, runs), PS_JOB_CANCELLING);
     ck_assert_uint_eq(in_state(w, PS_JOB_RUNNING), 1);
     ps_catalog_limit_writes(w->catalog, 1);
-    ck_assert_int_eq(ps_sched_cancel(w->sched, queued, "anna", "no need", NULL), PS_OK);
+    ck_ok(ps_sched_cancel(w->sched, queued, "anna", "no need", NULL));
     ck_assert_uint_eq(in_state(w, PS_JOB_QUEUED), 1);
 
     ps_catalog_limit_writes(w->catalog, PS_CATALOG_ALL);
@@ -292,7 +292,7 @@ START_TEST(a_draining_psd_takes_no_job_and_keeps_those_that_wait)
     ck_assert_int_eq(ps_world_state(w, waits), PS_JOB_QUEUED);
     ck_assert_uint_eq(in_state(w, PS_JOB_NONE), 1);
     ps_sched_drain(w->sched, false);
-    ck_assert_int_eq(ps_sched_submit(w->sched, "anna", again, &id), PS_OK);
+    ck_ok(ps_sched_submit(w->sched, "anna", again, &id));
     ck_assert_uint_gt(id, waits);
     ps_job_record_free(&r);
     ps_world_free(&w);
@@ -306,7 +306,7 @@ static size_t walk(ps_world *w, ps_job_state state, size_t limit, uint64_t *ids)
     uint64_t before = 0;
     do {
         ps_job_record **page = NULL;
-        ck_assert_int_eq(ps_sched_job_list(w->sched, state, before, limit, &page, &before), PS_OK);
+        ck_ok(ps_sched_job_list(w->sched, state, before, limit, &page, &before));
         size_t rows = 0;
         for (; page[rows]; rows++) {
             ck_assert_str_eq(page[rows]->spec, "");
@@ -327,7 +327,7 @@ START_TEST(pages_have_every_job_once_newest_first_though_others_come_meanwhile)
     for (int i = 0; i < 9; i++)
         ps_world_submit(w, "a", 1, "asp", false, "");
     for (uint64_t id = 2; id <= 9; id += 2)
-        ck_assert_int_eq(ps_sched_cancel(w->sched, id, "anna", "", NULL), PS_OK);
+        ck_ok(ps_sched_cancel(w->sched, id, "anna", "", NULL));
     static const size_t limits[] = {50, 7, 3, 1};
     for (size_t l = 0; l < sizeof limits / sizeof *limits; l++) {
         size_t n = walk(w, PS_JOB_NONE, limits[l], ids);
@@ -352,7 +352,7 @@ START_TEST(a_job_that_has_ended_has_no_rates)
     ck_assert_double_eq(r->progress.bytes_in_per_second, 7);
     ck_assert_uint_eq(r->progress.workers, 1);
     ps_job_record_free(&r);
-    ck_assert_int_eq(ps_sched_cancel(w->sched, id, "anna", "", NULL), PS_OK);
+    ck_ok(ps_sched_cancel(w->sched, id, "anna", "", NULL));
     ps_sched_leave(w->sched, 1); /* without a word about its task */
     r = ps_world_job(w, id);
     ck_assert_int_eq(r->state, PS_JOB_CANCELLED);
@@ -402,7 +402,7 @@ START_TEST(an_end_that_is_not_on_disk_has_not_come)
     uint64_t id = ps_world_training(w, "asp", false, "");
     ps_watch *watch = NULL;
     ps_job_state seen = PS_JOB_QUEUED;
-    ck_assert_int_eq(ps_sched_watch(w->sched, id, nothing_cb, NULL, &watch), PS_OK);
+    ck_ok(ps_sched_watch(w->sched, id, nothing_cb, NULL, &watch));
     ck_assert(!watched_to_the_end(watch, &seen));
     ck_assert_int_eq(seen, PS_JOB_RUNNING);
     ps_catalog_limit_writes(w->catalog, 0);
@@ -424,7 +424,7 @@ START_TEST(an_end_that_is_not_on_disk_has_not_come)
     ps_log_set_sink(NULL, NULL);
     ps_watch_close(&watch);
     ps_job_record *record = NULL;
-    ck_assert_int_eq(ps_catalog_job_get(w->catalog, id, &record), PS_OK);
+    ck_ok(ps_catalog_job_get(w->catalog, id, &record));
     ck_assert_int_eq(record->state, PS_JOB_DONE);
     ps_job_record_free(&record);
     ps_world_free(&w);

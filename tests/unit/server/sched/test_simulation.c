@@ -55,9 +55,8 @@ static void hello(sim *s, worker *k, const uint64_t *leases, size_t n)
 {
     k->frozen = false;
     k->broken = 0;
-    ck_assert_int_eq(ps_world_hello(s->w, k->session, k->name, k->incarnation,
-                                    (uint32_t)(1 + ps_rng_below(&s->rng, 2)), leases, n),
-                     PS_OK);
+    ck_ok(ps_world_hello(s->w, k->session, k->name, k->incarnation,
+                         (uint32_t)(1 + ps_rng_below(&s->rng, 2)), leases, n));
 }
 
 /* A new process. */
@@ -158,7 +157,7 @@ static void work(sim *s, worker *k)
     ps_world_task *t = open_task(s, k);
     ck_assert_uint_lt(s->w->n_tasks, 4096);
     if (!t) {
-        ck_assert_int_eq(ps_sched_heartbeat(s->w->sched, k->session), PS_OK);
+        ck_ok(ps_sched_heartbeat(s->w->sched, k->session));
         return;
     }
     size_t at = (size_t)(t - s->w->tasks);
@@ -269,7 +268,7 @@ static void event(sim *s)
     /* the others are alive meanwhile */
     for (size_t i = 0; i < WORKERS; i++)
         if (s->workers[i].session && !s->workers[i].frozen)
-            ck_assert_int_eq(ps_sched_heartbeat(s->w->sched, s->workers[i].session), PS_OK);
+            ck_ok(ps_sched_heartbeat(s->w->sched, s->workers[i].session));
     check_overlap(s);
 }
 

@@ -46,7 +46,7 @@ START_TEST(a_watch_sees_what_was_said_before_and_then_each_change_once)
     unsigned notified = 0;
     ps_watch *watch = NULL;
     uint64_t id = ps_world_submit(w, "a", 1, "asp", false, "");
-    ck_assert_int_eq(ps_sched_watch(w->sched, id, count_cb, &notified, &watch), PS_OK);
+    ck_ok(ps_sched_watch(w->sched, id, count_cb, &notified, &watch));
     ck_assert_uint_eq(notified, 1);
     taken t = take(watch);
     ck_assert_str_eq(t.first, "submitted by anna");
@@ -75,7 +75,7 @@ START_TEST(a_slow_watcher_gets_the_newest_lines_and_how_many_it_missed)
     unsigned notified = 0;
     ps_watch *watch = NULL;
     uint64_t id = ps_world_training(w, "asp", false, "shards: {rows_per_task: 100}\n");
-    ck_assert_int_eq(ps_sched_watch(w->sched, id, count_cb, &notified, &watch), PS_OK);
+    ck_ok(ps_sched_watch(w->sched, id, count_cb, &notified, &watch));
     (void)take(watch);
     unsigned before = notified;
     for (unsigned i = 0; i < 200; i++) {
@@ -105,7 +105,7 @@ START_TEST(a_job_that_has_ended_is_said_once_and_an_unknown_one_is_refused)
     ps_world_serve(w, (uint64_t[]){1}, 1, 50, 0);
     ck_assert_int_eq(ps_sched_watch(w->sched, 99, count_cb, &notified, &watch), PS_NOT_FOUND);
     ck_assert_ptr_null(watch);
-    ck_assert_int_eq(ps_sched_watch(w->sched, id, count_cb, &notified, &watch), PS_OK);
+    ck_ok(ps_sched_watch(w->sched, id, count_cb, &notified, &watch));
     taken t = take(watch);
     ck_assert_uint_eq(t.jobs, 1);
     ck_assert_int_eq(t.state, PS_JOB_DONE);
@@ -132,7 +132,7 @@ START_TEST(a_watch_may_be_closed_from_its_own_notification)
     ps_world *w = ps_world_new(NULL, true);
     closer c = {0};
     uint64_t id = ps_world_submit(w, "a", 1, "asp", false, "");
-    ck_assert_int_eq(ps_sched_watch(w->sched, id, close_cb, &c, &c.watch), PS_OK);
+    ck_ok(ps_sched_watch(w->sched, id, close_cb, &c, &c.watch));
     ck_assert_uint_eq(c.calls, 1);
     ck_assert_ptr_null(c.watch);
     ps_world_attach(w, 1, "w1");
@@ -147,7 +147,7 @@ START_TEST(a_workers_line_is_cut_and_made_fit_for_a_protobuf_string)
     unsigned notified = 0;
     ps_watch *watch = NULL;
     uint64_t id = ps_world_training(w, "asp", false, "");
-    ck_assert_int_eq(ps_sched_watch(w->sched, id, count_cb, &notified, &watch), PS_OK);
+    ck_ok(ps_sched_watch(w->sched, id, count_cb, &notified, &watch));
     (void)take(watch);
     char *text = ps_alloc(5001);
     memset(text, 'x', 5000);
@@ -160,9 +160,9 @@ START_TEST(a_workers_line_is_cut_and_made_fit_for_a_protobuf_string)
     psd__v1__task_progress__init(&report);
     report.lease_id = ps_world_task_of(w, 1)->lease;
     report.log = &log;
-    ck_assert_int_eq(ps_sched_progress(w->sched, 1, &report), PS_OK);
+    ck_ok(ps_sched_progress(w->sched, 1, &report));
     ps_watch_event event;
-    ck_assert_int_eq(ps_watch_next(watch, &event), PS_OK);
+    ck_ok(ps_watch_next(watch, &event));
     ck_assert_ptr_nonnull(event.log);
     ck_assert_int_eq(strncmp(event.log->text, "a??\xc3\xa9???x", 9), 0);
     ck_assert_uint_lt(strlen(event.log->text), 1024);
@@ -195,7 +195,7 @@ START_TEST(what_was_left_out_of_a_kept_log_is_told_where_it_is_missing)
     ps_world_attach(w, 1, "w1"); /* it runs, and the lines are in the catalog */
     say(w, id, 60, 560);
     ps_world_serve(w, (uint64_t[]){1}, 1, 50, 0);
-    ck_assert_int_eq(ps_sched_watch(w->sched, id, count_cb, &notified, &watch), PS_OK);
+    ck_ok(ps_sched_watch(w->sched, id, count_cb, &notified, &watch));
     ps_watch_event event;
     unsigned last = 0;
     while (ps_watch_next(watch, &event) == PS_OK) {
@@ -229,7 +229,7 @@ START_TEST(what_is_said_is_kept_before_the_ring_is_full)
     }
     ps_job_line *lines = NULL;
     size_t n = 0;
-    ck_assert_int_eq(ps_catalog_job_lines(w->catalog, id, 1000, &lines, &n), PS_OK);
+    ck_ok(ps_catalog_job_lines(w->catalog, id, 1000, &lines, &n));
     ck_assert_uint_ge(n, 200);
     ps_job_lines_free(&lines, n);
     ps_world_free(&w);
@@ -248,16 +248,16 @@ START_TEST(many_watches_of_an_ended_job_have_its_newest_lines)
         say(w, id, i, i + 40);
         ps_world_run_ms(w, 1250);
     }
-    ck_assert_int_eq(ps_sched_cancel(w->sched, id, "anna", "", NULL), PS_OK);
+    ck_ok(ps_sched_cancel(w->sched, id, "anna", "", NULL));
     for (size_t i = 0; i < MANY; i++)
-        ck_assert_int_eq(ps_sched_watch(w->sched, id, count_cb, &notified, &watches[i]), PS_OK);
+        ck_ok(ps_sched_watch(w->sched, id, count_cb, &notified, &watches[i]));
     ck_assert_uint_ge(take(watches[0]).lines, 200);
     taken last = take(watches[MANY - 1]);
     ck_assert_uint_eq(last.lines, 64);
     ck_assert_int_eq(last.end, PS_END);
     for (size_t i = 0; i < MANY; i++)
         ps_watch_close(&watches[i]);
-    ck_assert_int_eq(ps_sched_watch(w->sched, id, count_cb, &notified, &watches[0]), PS_OK);
+    ck_ok(ps_sched_watch(w->sched, id, count_cb, &notified, &watches[0]));
     ck_assert_uint_ge(take(watches[0]).lines, 200);
     ps_watch_close(&watches[0]);
     ps_world_free(&w);

@@ -31,12 +31,12 @@ START_TEST(heartbeats_keep_leases_and_a_worker_that_comes_back_in_time_too)
     uint64_t id = ps_world_training(w, "asp", false, "shards: {rows_per_task: 50}\n");
     for (int i = 0; i < 5; i++) {
         ps_world_run_ms(w, PS_WORLD_TIMEOUT_MS - 1000);
-        ck_assert_int_eq(ps_sched_heartbeat(w->sched, 1), PS_OK);
+        ck_ok(ps_sched_heartbeat(w->sched, 1));
     }
     uint64_t lease = ps_world_task_of(w, 1)->lease;
     ps_sched_detach(w->sched, 1);
     ps_world_run_ms(w, 5000);
-    ck_assert_int_eq(ps_world_hello(w, 2, "w1", 1, 1, (uint64_t[]){lease, 99}, 2), PS_OK);
+    ck_ok(ps_world_hello(w, 2, "w1", 1, 1, (uint64_t[]){lease, 99}, 2));
     ck_assert(ps_world_traced(w, "cancel 2")); /* 99 is nobody's */
     ck_assert(ps_sched_holds_lease(w->sched, "w1", id));
     ck_assert_ptr_null(ps_world_task_of(w, 2)); /* its slot is taken by the lease it has kept */
@@ -59,7 +59,7 @@ START_TEST(a_lost_connection_ends_the_lease_that_others_wait_for_within_seconds)
     uint64_t lease = ps_world_task_of(w, 1)->lease;
     ps_sched_detach(w->sched, 1);
     ps_world_run_ms(w, 750);
-    ck_assert_int_eq(ps_world_hello(w, 3, "w1", 1, 1, &lease, 1), PS_OK); /* back in time */
+    ck_ok(ps_world_hello(w, 3, "w1", 1, 1, &lease, 1)); /* back in time */
     ps_world_run_ms(w, 5000);
     ck_assert(ps_sched_holds_lease(w->sched, "w1", id));
     ps_sched_detach(w->sched, 3);
@@ -68,7 +68,7 @@ START_TEST(a_lost_connection_ends_the_lease_that_others_wait_for_within_seconds)
     ck_assert(ps_world_traced(w, "leave 1 w1"));
     ck_assert(ps_sched_holds_lease(w->sched, "w2", id));
     /* and when it comes after all, it is told */
-    ck_assert_int_eq(ps_world_hello(w, 4, "w1", 1, 1, &lease, 1), PS_OK);
+    ck_ok(ps_world_hello(w, 4, "w1", 1, 1, &lease, 1));
     ck_assert(ps_world_traced(w, "cancel 4"));
     ps_world_free(&w);
 }
@@ -82,7 +82,7 @@ START_TEST(the_sleep_of_psd_itself_is_nobodys_silence)
     w->time.now_ns += 3 * PS_WORLD_TIMEOUT_MS * UINT64_C(1000000); /* no tick in between */
     ps_world_run_ms(w, 250);
     ck_assert(ps_sched_holds_lease(w->sched, "w1", id));
-    ck_assert_int_eq(ps_sched_heartbeat(w->sched, 1), PS_OK);
+    ck_ok(ps_sched_heartbeat(w->sched, 1));
     ps_world_run_ms(w, PS_WORLD_TIMEOUT_MS + 500); /* this silence is the worker's */
     ck_assert(!ps_sched_holds_lease(w->sched, "w1", id));
     ps_world_free(&w);
@@ -94,18 +94,18 @@ START_TEST(a_worker_that_started_anew_has_nothing_and_an_older_one_is_refused)
     ps_world *w = ps_world_new(NULL, true);
     ps_world_training(w, "asp", false, "shards: {rows_per_task: 50}\n");
     ps_world_report(w, ps_world_task_of(w, 1), 20, 1);
-    ck_assert_int_eq(ps_world_hello(w, 2, "w1", 5, 1, NULL, 0), PS_OK);
+    ck_ok(ps_world_hello(w, 2, "w1", 5, 1, NULL, 0));
     ck_assert(ps_world_traced(w, "drop 1"));
     ck_assert_uint_eq(ps_world_task_of(w, 2)->begin, 20);
     ck_assert_int_eq(ps_world_hello(w, 3, "w1", 4, 1, NULL, 0), PS_FAILED_PRECONDITION);
-    ck_assert_int_eq(ps_sched_heartbeat(w->sched, 2), PS_OK);
+    ck_ok(ps_sched_heartbeat(w->sched, 2));
     ck_assert_int_eq(ps_sched_heartbeat(w->sched, 1), PS_NOT_FOUND);
     ps_sched_detach(w->sched, 2); /* it may come back */
     ck_assert_int_eq(ps_world_hello(w, 3, "w1", 4, 1, NULL, 0), PS_FAILED_PRECONDITION);
-    ck_assert_int_eq(ps_world_hello(w, 4, "w1", 5, 1, NULL, 0), PS_OK);
+    ck_ok(ps_world_hello(w, 4, "w1", 5, 1, NULL, 0));
     ps_sched_leave(w->sched, 4);
     ck_assert_int_eq(ps_world_hello(w, 5, "w1", 4, 1, NULL, 0), PS_ABORTED);
-    ck_assert_int_eq(ps_world_hello(w, 5, "w1", 6, 1, NULL, 0), PS_OK);
+    ck_ok(ps_world_hello(w, 5, "w1", 6, 1, NULL, 0));
     ps_sched_detach(w->sched, 5);
     ps_world_run_ms(w, PS_WORLD_TIMEOUT_MS + 500); /* it did not */
     ck_assert_int_eq(ps_world_hello(w, 6, "w1", 5, 1, NULL, 0), PS_ABORTED);
@@ -141,11 +141,11 @@ START_TEST(a_worker_that_is_stopping_gets_nothing_more)
     ps_world_attach(w, 2, "w2");
     ck_assert_uint_eq(ps_world_task_of(w, 2)->begin, 40);
     ps_world_run_ms(w, 5000);
-    ck_assert_int_eq(ps_sched_heartbeat(w->sched, 1), PS_OK);
-    ck_assert_int_eq(ps_sched_heartbeat(w->sched, 2), PS_OK);
+    ck_ok(ps_sched_heartbeat(w->sched, 1));
+    ck_ok(ps_sched_heartbeat(w->sched, 2));
     ps_world_trained(w, ps_world_task_of(w, 2));
     ps_world_run_ms(w, 5000); /* it did not stop after all */
-    ck_assert_int_eq(ps_sched_heartbeat(w->sched, 1), PS_OK);
+    ck_ok(ps_sched_heartbeat(w->sched, 1));
     uint64_t again = ps_world_submit(w, "b", 1, "asp", false, "");
     ck_assert_uint_eq(ps_world_task_of(w, 1)->job, again);
     ps_world_free(&w);
@@ -157,7 +157,7 @@ START_TEST(a_worker_lost_again_and_again_without_progress_fails_the_job)
     ps_world *w = ps_world_new(NULL, true);
     uint64_t id = ps_world_training(w, "asp", false, "shards: {rows_per_task: 100}\n");
     for (uint64_t i = 2; i < 12 && ps_world_state(w, id) == PS_JOB_RUNNING; i++)
-        ck_assert_int_eq(ps_world_hello(w, i, "w1", i, 1, NULL, 0), PS_OK);
+        ck_ok(ps_world_hello(w, i, "w1", i, 1, NULL, 0));
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_FAILED);
     ps_world_assert_reason(w, id, "lost its worker 8 times in a row");
     ps_world_free(&w);

@@ -14,7 +14,7 @@ START_TEST(a_page_has_100_rows_or_as_many_as_asked_for_up_to_1000)
     } rows[] = {{0, 100}, {1, 1}, {99, 99}, {1000, 1000}, {1001, 1000}, {INT32_MAX, 1000}};
     ps_page page;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        ck_assert_int_eq(ps_page_read("jobs", 0, rows[i].asked, i % 2 ? "" : NULL, &page), PS_OK);
+        ck_ok(ps_page_read("jobs", 0, rows[i].asked, i % 2 ? "" : NULL, &page));
         ck_assert_uint_eq(page.rows, rows[i].rows);
         ck_assert_str_eq(page.after, "");
     }
@@ -32,7 +32,7 @@ START_TEST(a_token_gives_back_its_key)
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         char *token = ps_page_token("jobs", 3, keys[i]);
         ps_page page;
-        ck_assert_int_eq(ps_page_read("jobs", 3, 7, token, &page), PS_OK);
+        ck_ok(ps_page_read("jobs", 3, 7, token, &page));
         ck_assert_str_eq(page.after, keys[i]);
         ck_assert_uint_eq(page.rows, 7);
         ck_assert_uint_eq(strspn(token, "0123456789abcdef"), strlen(token)); /* fits into a URL */

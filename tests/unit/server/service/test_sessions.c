@@ -79,20 +79,20 @@ static void open_rig(void)
     r.server_tls = ps_test_pki_context(&r.pki, PS_TLS_SERVER, "psd");
     r.client_tls = ps_test_pki_context(&r.pki, PS_TLS_CLIENT, "w1");
     r.sessions = ps_sessions_create();
-    ck_assert_int_eq(ps_loop_create(&r.loop), PS_OK);
-    ck_assert_int_eq(ps_loops_create(2, true, &r.loops), PS_OK);
+    ck_ok(ps_loop_create(&r.loop));
+    ck_ok(ps_loops_create(2, true, &r.loops));
     const ps_rpc_server_options options = {.loops = r.loops,
                                            .address = "127.0.0.1",
                                            .tls = r.server_tls,
                                            .limits = PS_RPC_LIMITS_DEFAULT,
                                            .authorise = allow};
-    ck_assert_int_eq(ps_rpc_server_create(&options, &r.server), PS_OK);
+    ck_ok(ps_rpc_server_create(&options, &r.server));
     ps_rpc_server_add(r.server, &service);
-    ck_assert_int_eq(ps_rpc_server_start(r.server), PS_OK);
+    ck_ok(ps_rpc_server_start(r.server));
     (void)snprintf(target, sizeof target, "127.0.0.1:%u", ps_rpc_server_port(r.server));
     for (size_t i = 0; i < STREAMS; i++) {
         const ps_channel_options to = {.target = target, .tls = r.client_tls};
-        ck_assert_int_eq(ps_channel_create(r.loop, &to, &r.channels[i]), PS_OK);
+        ck_ok(ps_channel_create(r.loop, &to, &r.channels[i]));
     }
 }
 

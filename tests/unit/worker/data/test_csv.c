@@ -63,7 +63,7 @@ static void is_row(const ps_dataset *ds, uint64_t row, float x0, float x1, int32
 {
     float x[2];
     int32_t y = -1;
-    ck_assert_int_eq(ps_dataset_read(ds, &row, 1, x, &y), PS_OK);
+    ck_ok(ps_dataset_read(ds, &row, 1, x, &y));
     ck_assert(x[0] == x0 && x[1] == x1);
     ck_assert_int_eq(y, label);
 }
@@ -103,7 +103,7 @@ START_TEST(targets_are_several_columns)
     ck_assert_uint_eq(ps_dataset_targets(ds), 2);
     float x = 0, y[2];
     uint64_t row = 0;
-    ck_assert_int_eq(ps_dataset_read(ds, &row, 1, &x, y), PS_OK);
+    ck_ok(ps_dataset_read(ds, &row, 1, &x, y));
     ck_assert(x == 1 && y[0] == 0.25f && y[1] == -7);
     ps_dataset_close(&ds);
 }
@@ -117,11 +117,11 @@ START_TEST(predicting_leaves_label_columns_out_when_they_are_there)
     float x[2];
     uint64_t row = 0;
     ps_dataset *ds = open_good("9,1,2\n");
-    ck_assert_int_eq(ps_dataset_read(ds, &row, 1, x, NULL), PS_OK);
+    ck_ok(ps_dataset_read(ds, &row, 1, x, NULL));
     ck_assert(x[0] == 1 && x[1] == 2);
     ps_dataset_close(&ds);
     ds = open_good("1,2\n");
-    ck_assert_int_eq(ps_dataset_read(ds, &row, 1, x, NULL), PS_OK);
+    ck_ok(ps_dataset_read(ds, &row, 1, x, NULL));
     ck_assert(x[0] == 1 && x[1] == 2);
     ps_dataset_close(&ds);
     refuses("1,2,3,4\n", PS_INVALID_ARGUMENT, ": 4 numbers a row, but model.layers begins with 2");
@@ -330,7 +330,7 @@ START_TEST(features_have_numbers_of_their_own)
     for (uint64_t k = 0; k < ROWS; k++) {
         float x[2];
         int32_t y;
-        ck_assert_int_eq(ps_dataset_read(ds, &k, 1, x, &y), PS_OK);
+        ck_ok(ps_dataset_read(ds, &k, 1, x, &y));
         ck_assert_float_eq_tol(x[0], (float)k, 1e-5f);
         ck_assert_float_eq_tol(x[1], (float)k - 20, 1e-5f);
     }
@@ -365,7 +365,7 @@ START_TEST(numbers_are_narrowed_when_they_are_normalised)
     for (uint64_t k = 0; k < ROWS; k++) {
         float x[2];
         int32_t y;
-        ck_assert_int_eq(ps_dataset_read(ds, &k, 1, x, &y), PS_OK);
+        ck_ok(ps_dataset_read(ds, &k, 1, x, &y));
         ck_assert_float_eq_tol(x[0], (float)k, 1e-5f);
     }
     ps_dataset_close(&ds);
@@ -398,7 +398,7 @@ START_TEST(many_rows_are_read_also_from_gzip)
     for (int i = 0; i < 20000; i++)
         ps_buf_printf(&text, "%d,%d.5,%d\n", i, -i, i % 7);
     ps_dataset *ds = NULL;
-    ck_assert_int_eq(open_text(ps_buf_cstr(&text), true, &ds), PS_OK);
+    ck_ok(open_text(ps_buf_cstr(&text), true, &ds));
     ck_assert_uint_eq(ps_dataset_rows(ds), 20000);
     is_row(ds, 19999, 19999, -19999.5f, 19999 % 7);
     is_row(ds, 1025, 1025, -1025.5f, 1025 % 7);

@@ -19,9 +19,9 @@ static void open_golden(const char *name, ps_buf *bytes, ps_json_reader *r)
 {
     char *path = ps_asprintf("%s/tests/golden/csv/%s", getenv("PSD_SOURCE_ROOT"), name);
     ps_json_token token;
-    ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, path, 1 << 20, bytes), PS_OK);
+    ck_ok(ps_disk_read_file(&ps_disk_system, path, 1 << 20, bytes));
     ps_json_reader_init(r, ps_buf_slice(bytes));
-    ck_assert_int_eq(ps_json_expect(r, PS_JSON_ARRAY, &token), PS_OK);
+    ck_ok(ps_json_expect(r, PS_JSON_ARRAY, &token));
     ps_free(&path);
 }
 
@@ -82,7 +82,7 @@ START_TEST(texts_are_read_as_python_reads_them)
         char *delimiter = member(&r), *text = member(&r);
         char *path = ps_test_file(ps_slice_str(text), false);
         ps_csv_text *t = NULL;
-        ck_assert_int_eq(ps_csv_text_open(path, *delimiter, &t), PS_OK);
+        ck_ok(ps_csv_text_open(path, *delimiter, &t));
         (void)next(&r); /* "rows" */
         compare(&r, t, text);
         ck_assert_int_eq(next(&r).kind, PS_JSON_OBJECT_END);
@@ -130,7 +130,7 @@ static void fails(const char *text, const char *message)
     char *path = ps_test_file(ps_slice_str(text), false);
     ps_csv_text *t = NULL;
     ps_csv_record record;
-    ck_assert_int_eq(ps_csv_text_open(path, ',', &t), PS_OK);
+    ck_ok(ps_csv_text_open(path, ',', &t));
     ps_status st = PS_OK;
     while (!st)
         st = ps_csv_text_next(t, &record);
@@ -148,9 +148,9 @@ START_TEST(lines_are_counted_as_they_end)
                               false);
     ps_csv_text *t = NULL;
     ps_csv_record record;
-    ck_assert_int_eq(ps_csv_text_open(path, ',', &t), PS_OK);
+    ck_ok(ps_csv_text_open(path, ',', &t));
     for (size_t i = 0; i < 4; i++) {
-        ck_assert_int_eq(ps_csv_text_next(t, &record), PS_OK);
+        ck_ok(ps_csv_text_next(t, &record));
         ck_assert_uint_eq(record.line, lines[i]);
     }
     ck_assert_int_eq(ps_csv_text_next(t, &record), PS_END);
@@ -175,14 +175,14 @@ START_TEST(a_record_may_be_larger_than_what_is_read_at_a_time)
         char *path = ps_test_file(ps_buf_slice(&text), gz);
         ps_csv_text *t = NULL;
         ps_csv_record record;
-        ck_assert_int_eq(ps_csv_text_open(path, ',', &t), PS_OK);
-        ck_assert_int_eq(ps_csv_text_next(t, &record), PS_OK);
+        ck_ok(ps_csv_text_open(path, ',', &t));
+        ck_ok(ps_csv_text_next(t, &record));
         ck_assert_uint_eq(record.n, 3);
         ck_assert_uint_eq(record.fields[1].len, LEN);
         ck_assert_int_eq(record.fields[1].text[0], '"');
         ck_assert_int_eq(record.fields[1].text[LEN - 1], 'x');
         ck_assert_str_eq(record.fields[2].text, "3");
-        ck_assert_int_eq(ps_csv_text_next(t, &record), PS_OK);
+        ck_ok(ps_csv_text_next(t, &record));
         ck_assert_str_eq(record.fields[2].text, "6");
         ps_csv_text_close(&t);
         ps_test_file_drop(&path);

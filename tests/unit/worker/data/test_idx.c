@@ -56,7 +56,7 @@ START_TEST(fashion_mnist_has_its_published_figures)
     float x[784];
     for (uint64_t row = 0; row < 60000; row++) {
         int32_t label = -1;
-        ck_assert_int_eq(ps_dataset_read(ds, &row, 1, x, &label), PS_OK);
+        ck_ok(ps_dataset_read(ds, &row, 1, x, &label));
         counts[label]++;
         if (row == 0)
             ck_assert_int_eq(label, 9); /* an ankle boot */
@@ -98,7 +98,7 @@ START_TEST(every_type_is_big_endian)
         ck_assert_msg(st == PS_OK, "%s", ps_error_message());
         float x[2];
         uint64_t rows[] = {1, 0};
-        ck_assert_int_eq(ps_dataset_read(ds, rows, 2, x, NULL), PS_OK);
+        ck_ok(ps_dataset_read(ds, rows, 2, x, NULL));
         ck_assert(x[0] == types[i].expected[1] && x[1] == types[i].expected[0]);
         ps_dataset_close(&ds);
         ps_test_file_drop(&path);
@@ -114,10 +114,10 @@ START_TEST(rows_are_normalised)
     ps_spec_data data = {.format = idx_name, .normalise = {.mean = 0.5, .std = 0.25}};
     ps_dataset_options o = {.data = &data, .files = &files, .labels = PS_LABELS_NONE};
     ps_dataset *ds = NULL;
-    ck_assert_int_eq(ps_dataset_open(&o, &ds), PS_OK);
+    ck_ok(ps_dataset_open(&o, &ds));
     float x[2];
     uint64_t row = 0;
-    ck_assert_int_eq(ps_dataset_read(ds, &row, 1, x, NULL), PS_OK);
+    ck_ok(ps_dataset_read(ds, &row, 1, x, NULL));
     ck_assert_float_eq_tol(x[0], -2.0f, 1e-6f); /* (0/255 - 0.5) / 0.25 */
     ck_assert_float_eq_tol(x[1], 2.0f, 1e-6f);
     row = 1;
@@ -149,7 +149,7 @@ START_TEST(columns_have_numbers_of_their_own)
         ps_spec_files files = {.features = path};
         ps_dataset_options o = {.data = &plain_data, .files = &files, .labels = PS_LABELS_NONE};
         ps_survey found;
-        ck_assert_int_eq(ps_dataset_survey(&o, (ps_survey_wants){.moments = true}, &found), PS_OK);
+        ck_ok(ps_dataset_survey(&o, (ps_survey_wants){.moments = true}, &found));
         const ps_moments *m = &found.moments;
         ck_assert_uint_eq(m->n, 2);
         double mean[2], std[2];
@@ -165,10 +165,10 @@ START_TEST(columns_have_numbers_of_their_own)
         }
         o.numbers = (ps_feature_numbers){.n = 2, .mean = m->mean, .std = m->spread};
         ps_dataset *ds = NULL;
-        ck_assert_int_eq(ps_dataset_open(&o, &ds), PS_OK);
+        ck_ok(ps_dataset_open(&o, &ds));
         for (uint64_t r = 0; r < 3; r++) {
             float x[2];
-            ck_assert_int_eq(ps_dataset_read(ds, &r, 1, x, NULL), PS_OK);
+            ck_ok(ps_dataset_read(ds, &r, 1, x, NULL));
             for (int c = 0; c < 2; c++)
                 ck_assert_float_eq_tol(
                     x[c], (float)(((real ? reals[r][c] : small[r][c]) - mean[c]) / std[c]), 1e-6f);
@@ -205,10 +205,10 @@ START_TEST(values_are_narrowed_when_they_are_normalised)
         ps_spec_files files = {.features = path};
         ps_dataset_options o = {.data = &data, .files = &files, .labels = PS_LABELS_NONE};
         ps_dataset *ds = NULL;
-        ck_assert_int_eq(ps_dataset_open(&o, &ds), PS_OK);
+        ck_ok(ps_dataset_open(&o, &ds));
         for (uint64_t k = 0; k < ROWS; k++) {
             float x;
-            ck_assert_int_eq(ps_dataset_read(ds, &k, 1, &x, NULL), PS_OK);
+            ck_ok(ps_dataset_read(ds, &k, 1, &x, NULL));
             ck_assert(x == (float)k);
         }
         ps_dataset_close(&ds);
@@ -223,11 +223,11 @@ START_TEST(labels_can_be_numbers)
     char *x = make(0x08, 2, dims, "\1\2\3\4", 4);
     char *y = make(0x09, 2, dims, "\1\xff\3\xfe", 4);
     ps_dataset *ds = NULL;
-    ck_assert_int_eq(open_files(x, y, PS_LABELS_REALS, 0, &ds), PS_OK);
+    ck_ok(open_files(x, y, PS_LABELS_REALS, 0, &ds));
     ck_assert_uint_eq(ps_dataset_targets(ds), 2);
     float features[4], targets[4];
     uint64_t rows[] = {0, 1};
-    ck_assert_int_eq(ps_dataset_read(ds, rows, 2, features, targets), PS_OK);
+    ck_ok(ps_dataset_read(ds, rows, 2, features, targets));
     ck_assert(targets[0] == 1 && targets[1] == -1 && targets[2] == 3 && targets[3] == -2);
     ps_dataset_close(&ds);
     ck_assert_int_eq(open_files(x, y, PS_LABELS_CLASSES, 0, &ds), PS_CORRUPT);
@@ -317,7 +317,7 @@ START_TEST(gzip_that_is_cut_or_damaged_is_refused)
     uint8_t *bytes = ps_test_idx(0x08, 1, dims, ps_slice_of(values, sizeof values), &len);
     char *path = ps_test_file(ps_slice_of(bytes, len), true);
     ps_dataset *ds = NULL;
-    ck_assert_int_eq(open_files(path, NULL, PS_LABELS_NONE, 0, &ds), PS_OK);
+    ck_ok(open_files(path, NULL, PS_LABELS_NONE, 0, &ds));
     ck_assert_uint_eq(ps_dataset_rows(ds), 4000);
     ps_dataset_close(&ds);
     uint8_t packed[8000];

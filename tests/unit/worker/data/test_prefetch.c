@@ -127,14 +127,14 @@ START_TEST(no_more_is_read_ahead_than_the_budget)
     ps_prefetch *p = NULL;
     ps_prefetch_options o = {
         .dataset = ds, .end = ROWS, .batch_size = 10, .max_bytes = 3 * 10 * 12};
-    ck_assert_int_eq(ps_prefetch_start(&o, &p), PS_OK);
+    ck_ok(ps_prefetch_start(&o, &p));
     const ps_batch *held[3], *b = NULL;
     for (int i = 0; i < 3; i++)
-        ck_assert_int_eq(ps_prefetch_next(p, &held[i]), PS_OK);
+        ck_ok(ps_prefetch_next(p, &held[i]));
     ck_assert_int_eq(ps_prefetch_next(p, &b), PS_FAILED_PRECONDITION);
     ck_assert(held[0]->features[0] == 0 && held[2]->features[0] == 20); /* untouched */
     ps_prefetch_give_back(p, held[0]);
-    ck_assert_int_eq(ps_prefetch_next(p, &b), PS_OK);
+    ck_ok(ps_prefetch_next(p, &b));
     ck_assert_uint_eq(b->first, 30);
     ps_prefetch_free(&p); /* with batches held */
     ps_dataset_close(&ds);
@@ -147,7 +147,7 @@ START_TEST(it_can_be_stopped_at_any_moment)
     for (int i = 0; i < 50; i++) {
         ps_prefetch *p = NULL;
         ps_prefetch_options o = {.dataset = ds, .end = ROWS, .batch_size = 7, .max_bytes = 4096};
-        ck_assert_int_eq(ps_prefetch_start(&o, &p), PS_OK);
+        ck_ok(ps_prefetch_start(&o, &p));
         usleep((unsigned)i * 20);
         ps_prefetch_free(&p);
     }
@@ -161,7 +161,7 @@ START_TEST(an_empty_range_ends_at_once)
     ps_prefetch *p = NULL;
     ps_prefetch_options o = {
         .dataset = ds, .begin = 5, .end = 5, .batch_size = 7, .max_bytes = 4096};
-    ck_assert_int_eq(ps_prefetch_start(&o, &p), PS_OK);
+    ck_ok(ps_prefetch_start(&o, &p));
     const ps_batch *b = NULL;
     ck_assert_int_eq(ps_prefetch_next(p, &b), PS_END);
     ps_prefetch_free(&p);

@@ -4,6 +4,7 @@
 #define PS_TEST_EXCHANGE_RIG_H
 
 #include "common/base/mem.h"
+#include "tests/lib/ck_ok.h"
 #include "tests/lib/fake_parameters.h"
 #include "tests/lib/lazy_backend.h"
 #include "tests/lib/remote_rig.h"
@@ -32,9 +33,8 @@ static inline void begin_hidden(ps_test_where where, double clip_norm, int64_t h
     ps_rpc_service service = fake_parameters_service(&r.fake);
     ps_test_remote_rig_open_on(&r.rig, where, &service, 1);
     ps_model_config config = {.architecture = "mlp", .layers = layers, .layer_count = 3};
-    ck_assert_int_eq(
-        ps_model_create(r.rig.backend, &config, &(ps_model_options){.max_batch = ROWS}, &r.model),
-        PS_OK);
+    ck_ok(
+        ps_model_create(r.rig.backend, &config, &(ps_model_options){.max_batch = ROWS}, &r.model));
     const ps_model_layout *layout = ps_model_parameters(r.model);
     for (size_t i = 0; i < layout->count; i++)
         fake_parameters_add(&r.fake, layout->parameters[i].name, layout->parameters[i].rank,
@@ -81,7 +81,7 @@ static inline void end(void)
 static inline float *read_tensor(ps_tensor t)
 {
     float *out = ps_alloc(ps_tensor_bytes(t));
-    ck_assert_int_eq(ps_copy_to_host(ps_model_stream(r.model), out, t, ps_tensor_bytes(t)), PS_OK);
+    ck_ok(ps_copy_to_host(ps_model_stream(r.model), out, t, ps_tensor_bytes(t)));
     return out;
 }
 

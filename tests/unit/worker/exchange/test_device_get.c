@@ -27,13 +27,13 @@ static void begin(void)
 {
     void *host;
     ps_test_lazy_open(&t.backend);
-    ck_assert_int_eq(ps_stream_new(t.backend, &t.compute), PS_OK);
-    ck_assert_int_eq(ps_buffer_new(t.backend, 256 * TENSORS, &t.memory), PS_OK);
-    ck_assert_int_eq(ps_host_new(t.backend, TENSORS * ELEMENTS * sizeof(float), &host), PS_OK);
+    ck_ok(ps_stream_new(t.backend, &t.compute));
+    ck_ok(ps_buffer_new(t.backend, 256 * TENSORS, &t.memory));
+    ck_ok(ps_host_new(t.backend, TENSORS * ELEMENTS * sizeof(float), &host));
     t.host = host;
     for (size_t i = 0; i < TENSORS; i++)
         t.gradients[i] = ps_tensor_1d(t.memory, 256 * i, PS_DTYPE_F32, ELEMENTS);
-    ck_assert_int_eq(ps_device_get_create(t.backend, t.compute, TENSORS, &t.get), PS_OK);
+    ck_ok(ps_device_get_create(t.backend, t.compute, TENSORS, &t.get));
 }
 
 static void end(void)
@@ -53,7 +53,7 @@ static void make(size_t i, float value)
     for (int k = 0; k < ELEMENTS; k++)
         values[i][k] = value;
     ps_copy_to_device(t.compute, t.gradients[i], values[i], sizeof values[i]);
-    ck_assert_int_eq(ps_stream_sync(t.compute), PS_OK);
+    ck_ok(ps_stream_sync(t.compute));
     ps_copy(t.compute, t.gradients[i], t.gradients[i]);
     ps_device_get_begin(t.get, i, host_of(i), t.gradients[i]);
 }
@@ -61,7 +61,7 @@ static void make(size_t i, float value)
 static void assert_next(size_t want, float value)
 {
     size_t i;
-    ck_assert_int_eq(ps_device_get_next(t.get, &i), PS_OK);
+    ck_ok(ps_device_get_next(t.get, &i));
     ck_assert_uint_eq(i, want);
     for (int k = 0; k < ELEMENTS; k++)
         ck_assert_float_eq(host_of(i)[k], value);
@@ -95,7 +95,7 @@ START_TEST(what_is_dropped_is_not_written_any_more)
     ps_device_get_drop(t.get);
     memset(t.host, 0, TENSORS * ELEMENTS * sizeof(float));
     assert_none();
-    ck_assert_int_eq(ps_stream_sync(t.compute), PS_OK);
+    ck_ok(ps_stream_sync(t.compute));
     make(2, 3);
     assert_next(2, 3);
     assert_none();

@@ -19,17 +19,15 @@ static struct {
 static void begin(void)
 {
     ps_test_lazy_open(&t.backend);
-    ck_assert_int_eq(ps_stream_new(t.backend, &t.compute), PS_OK);
-    ck_assert_int_eq(ps_buffer_new(t.backend, 1024, &t.memory), PS_OK);
+    ck_ok(ps_stream_new(t.backend, &t.compute));
+    ck_ok(ps_buffer_new(t.backend, 1024, &t.memory));
     t.parameters[0] = ps_tensor_1d(t.memory, 0, PS_DTYPE_F32, FIRST);
     t.parameters[1] = ps_tensor_1d(t.memory, 256, PS_DTYPE_F32, SECOND);
     t.seen = ps_tensor_1d(t.memory, 512, PS_DTYPE_F32, SECOND);
-    ck_assert_int_eq(ps_device_put_create(&(ps_device_put_options){.backend = t.backend,
-                                                                   .compute = t.compute,
-                                                                   .parameters = t.parameters,
-                                                                   .count = 2},
-                                          &t.put),
-                     PS_OK);
+    ck_ok(ps_device_put_create(
+        &(ps_device_put_options){
+            .backend = t.backend, .compute = t.compute, .parameters = t.parameters, .count = 2},
+        &t.put));
 }
 
 static void end(void)
@@ -42,7 +40,7 @@ static void end(void)
 
 static void send_all(float value)
 {
-    ck_assert_int_eq(ps_device_put_wait(t.put), PS_OK);
+    ck_ok(ps_device_put_wait(t.put));
     for (int k = 0; k < SECOND; k++)
         ps_device_put_landing(t.put, 1)[k] = value;
     ps_ranges all = {.list = {{0, SECOND}}, .count = 1};
@@ -52,7 +50,7 @@ static void send_all(float value)
 static void assert_all(ps_tensor tensor, float want)
 {
     float got[SECOND];
-    ck_assert_int_eq(ps_copy_to_host(t.compute, got, tensor, sizeof got), PS_OK);
+    ck_ok(ps_copy_to_host(t.compute, got, tensor, sizeof got));
     for (int k = 0; k < SECOND; k++)
         ck_assert_float_eq(got[k], want);
 }
@@ -63,8 +61,7 @@ START_TEST(what_was_computed_before_sees_the_old_values)
     send_all(1);
     ps_copy(t.compute, t.seen, t.parameters[1]);
     send_all(2);
-    ck_assert_int_eq(ps_device_put_wait(t.put),
-                     PS_OK); /* the copies are done, and it before them */
+    ck_ok(ps_device_put_wait(t.put)); /* the copies are done, and it before them */
     assert_all(t.seen, 1);
     assert_all(t.parameters[1], 2);
     end();
@@ -75,7 +72,7 @@ START_TEST(landing_may_be_written_after_a_wait)
 {
     begin();
     send_all(1);
-    ck_assert_int_eq(ps_device_put_wait(t.put), PS_OK);
+    ck_ok(ps_device_put_wait(t.put));
     for (int k = 0; k < SECOND; k++)
         ps_device_put_landing(t.put, 1)[k] = 9;
     assert_all(t.parameters[1], 1);
@@ -92,9 +89,9 @@ START_TEST(copies_do_not_wait_for_what_is_computed_meanwhile)
         ps_copy(t.compute, t.seen, t.parameters[1]);
     ps_device_put_send(t.put, 1, &one);
     unsigned before = ps_test_lazy_done(t.backend);
-    ck_assert_int_eq(ps_device_put_wait(t.put), PS_OK);
+    ck_ok(ps_device_put_wait(t.put));
     ck_assert_uint_lt(ps_test_lazy_done(t.backend) - before, 10);
-    ck_assert_int_eq(ps_stream_sync(t.compute), PS_OK);
+    ck_ok(ps_stream_sync(t.compute));
     ck_assert_uint_ge(ps_test_lazy_done(t.backend) - before, 10);
     end();
 }
@@ -104,12 +101,12 @@ START_TEST(only_the_ranges_change)
 {
     begin();
     send_all(1);
-    ck_assert_int_eq(ps_device_put_wait(t.put), PS_OK);
+    ck_ok(ps_device_put_wait(t.put));
     for (int k = 0; k < SECOND; k++)
         ps_device_put_landing(t.put, 1)[k] = 2;
     ps_device_put_send(t.put, 1, &(ps_ranges){.list = {{0, 1}, {3, 5}}, .count = 2});
     float got[SECOND];
-    ck_assert_int_eq(ps_copy_to_host(t.compute, got, t.parameters[1], sizeof got), PS_OK);
+    ck_ok(ps_copy_to_host(t.compute, got, t.parameters[1], sizeof got));
     ck_assert(got[0] == 2 && got[1] == 1 && got[2] == 1 && got[3] == 2 && got[4] == 2);
     end();
 }

@@ -11,8 +11,8 @@ START_TEST(a_pull_puts_every_column_block_where_it_belongs)
 {
     begin(_i, 0);
     uint64_t version;
-    ck_assert_int_eq(open_exchange(false), PS_OK);
-    ck_assert_int_eq(ps_exchange_pull(r.exchange, &version), PS_OK);
+    ck_ok(open_exchange(false));
+    ck_ok(ps_exchange_pull(r.exchange, &version));
     ck_assert_uint_eq(version, 10);
     assert_model_is_server();
     end();
@@ -24,12 +24,12 @@ START_TEST(the_next_pull_asks_only_for_what_is_newer)
     begin(_i, 0);
     uint64_t version, bytes, again;
     ps_pusher_stats stats;
-    ck_assert_int_eq(open_exchange(false), PS_OK);
-    ck_assert_int_eq(ps_exchange_pull(r.exchange, &version), PS_OK);
+    ck_ok(open_exchange(false));
+    ck_ok(ps_exchange_pull(r.exchange, &version));
     ps_exchange_stats(r.exchange, &stats, &bytes);
     r.fake.version = r.fake.tensors[1].version = 11;
     r.fake.tensors[1].values[2] = 77;
-    ck_assert_int_eq(ps_exchange_pull(r.exchange, &version), PS_OK);
+    ck_ok(ps_exchange_pull(r.exchange, &version));
     ck_assert_uint_eq(r.fake.newer_than, 10);
     ck_assert_uint_eq(version, 11);
     ps_exchange_stats(r.exchange, &stats, &again);
@@ -44,12 +44,12 @@ START_TEST(a_broken_pull_goes_on_with_what_is_missing_and_the_next_is_whole)
     begin(_i, 0);
     uint64_t version;
     r.fake.break_pulls = 2;
-    ck_assert_int_eq(open_exchange(false), PS_OK);
-    ck_assert_int_eq(ps_exchange_pull(r.exchange, &version), PS_OK);
+    ck_ok(open_exchange(false));
+    ck_ok(ps_exchange_pull(r.exchange, &version));
     ck_assert_uint_eq(r.fake.pulls, 3);
     ck_assert_uint_gt(r.fake.ranges, 0);
     assert_model_is_server();
-    ck_assert_int_eq(ps_exchange_pull(r.exchange, &version), PS_OK);
+    ck_ok(ps_exchange_pull(r.exchange, &version));
     ck_assert_uint_eq(r.fake.newer_than, 0);
     ck_assert_uint_eq(r.fake.ranges, 0);
     end();
@@ -61,8 +61,8 @@ START_TEST(gradients_arrive_and_are_applied)
     begin(_i, 0);
     static fake_tensor before[FAKE_TENSORS];
     memcpy(before, r.fake.tensors, sizeof(before));
-    ck_assert_int_eq(open_exchange(false), PS_OK);
-    ck_assert_int_eq(train_step(3), PS_OK);
+    ck_ok(open_exchange(false));
+    ck_ok(train_step(3));
     assert_applied_once(before);
     ck_assert_uint_eq(r.fake.clock, 3);
     ck_assert_uint_eq(r.fake.pulled_version, 10);
@@ -84,17 +84,17 @@ START_TEST(parameters_come_in_the_codec_of_the_job)
     r.train.codec.parameters = word("bf16");
     for (size_t i = 0; i < r.fake.count; i++)
         r.fake.tensors[i].values[0] = 1.0f / 3;
-    ck_assert_int_eq(open_exchange(false), PS_OK);
+    ck_ok(open_exchange(false));
     uint64_t version, bytes, again, elements = 0;
     ps_pusher_stats stats;
     static fake_tensor exact[FAKE_TENSORS];
     memcpy(exact, r.fake.tensors, sizeof exact);
-    ck_assert_int_eq(ps_exchange_pull_start(r.exchange), PS_OK);
-    ck_assert_int_eq(ps_exchange_pull_finish(r.exchange, &version), PS_OK);
+    ck_ok(ps_exchange_pull_start(r.exchange));
+    ck_ok(ps_exchange_pull_finish(r.exchange, &version));
     bool changed;
     const ps_model_hooks *hooks = ps_exchange_hooks(r.exchange);
     for (size_t i = 0; i < r.fake.count; i++)
-        ck_assert_int_eq(hooks->before_use(hooks->user, i, &changed), PS_OK);
+        ck_ok(hooks->before_use(hooks->user, i, &changed));
     for (size_t i = 0; i < r.fake.count; i++) {
         fake_tensor *t = &r.fake.tensors[i];
         elements += t->rows * t->columns;
@@ -105,7 +105,7 @@ START_TEST(parameters_come_in_the_codec_of_the_job)
     ps_exchange_stats(r.exchange, &stats, &bytes);
     ck_assert_uint_eq(bytes, 2 * elements);
     memcpy(r.fake.tensors, exact, sizeof exact); /* an evaluation wants them as they are */
-    ck_assert_int_eq(ps_exchange_pull(r.exchange, &version), PS_OK);
+    ck_ok(ps_exchange_pull(r.exchange, &version));
     assert_model_is_server();
     ps_exchange_stats(r.exchange, &stats, &again);
     ck_assert_uint_eq(again - bytes, 4 * elements);
@@ -125,10 +125,10 @@ START_TEST(gradients_leave_in_the_codec_of_the_job)
     memcpy(before, r.fake.tensors, sizeof(before));
     r.train.codec.gradients = word("int8");
     r.fake.lose_acks = 2;
-    ck_assert_int_eq(open_cut(false, 64, 64), PS_OK);
+    ck_ok(open_cut(false, 64, 64));
     double most = 0;
     for (uint64_t clock = 0; clock < STEPS; clock++) {
-        ck_assert_int_eq(train_step(clock), PS_OK);
+        ck_ok(train_step(clock));
         for (size_t i = 0; i < r.fake.count; i++) {
             float *g = read_tensor(ps_model_gradient(r.model, i));
             for (uint64_t k = 0; k < before[i].rows * before[i].columns; k++) {
@@ -157,9 +157,9 @@ END_TEST
 START_TEST(gradients_that_could_not_be_computed_are_not_pushed)
 {
     begin(_i, 0);
-    ck_assert_int_eq(open_exchange(false), PS_OK);
-    ck_assert_int_eq(train_step(0), PS_OK);
-    ck_assert_int_eq(begin_forward(1), PS_OK);
+    ck_ok(open_exchange(false));
+    ck_ok(train_step(0));
+    ck_ok(begin_forward(1));
     ps_stream_fail(ps_model_stream(r.model), ps_fail(PS_NO_MEMORY, "no room to work in"));
     ps_status st = ps_model_backward(r.model, ps_exchange_hooks(r.exchange));
     ck_assert_int_eq(st ? st : ps_exchange_push_end(r.exchange), PS_NO_MEMORY);
@@ -176,8 +176,8 @@ START_TEST(a_tensor_that_is_cut_arrives_whole)
         begin(_i, 0);
         memcpy(before, r.fake.tensors, sizeof(before));
         r.fake.lose_acks = 2;
-        ck_assert_int_eq(open_cut(ahead, 64, 64), PS_OK);
-        ck_assert_int_eq(train_step(0), PS_OK);
+        ck_ok(open_cut(ahead, 64, 64));
+        ck_ok(train_step(0));
         assert_applied_once(before);
         /* 6×8, 8, 8×3 and 3 floats, in pieces of at most 64 bytes and a block of 28 */
         ck_assert_uint_ge(r.sequence, 4 * (6 * 8 + 8 + 8 * 3 + 3) / (64 + 28) + 1);
@@ -192,11 +192,11 @@ START_TEST(a_push_that_is_made_again_has_not_fallen_out_of_the_window)
     begin_hidden(_i, 0, 400);
     static fake_tensor before[FAKE_TENSORS];
     memcpy(before, r.fake.tensors, sizeof(before));
-    ck_assert_int_eq(open_cut(false, 28, 28), PS_OK);
+    ck_ok(open_cut(false, 28, 28));
     for (uint64_t clock = 0; clock < 2; clock++) {
         memcpy(before, r.fake.tensors, sizeof(before));
         r.fake.lose_acks = 3;
-        ck_assert_int_eq(train_step(clock), PS_OK);
+        ck_ok(train_step(clock));
         assert_applied_once(before);
     }
     ck_assert_uint_gt(r.sequence, 2 * FAKE_WINDOW); /* it would have, else */
@@ -210,8 +210,8 @@ START_TEST(a_push_whose_answers_are_lost_is_applied_once)
     static fake_tensor before[FAKE_TENSORS];
     memcpy(before, r.fake.tensors, sizeof(before));
     r.fake.lose_acks = 3;
-    ck_assert_int_eq(open_exchange(false), PS_OK);
-    ck_assert_int_eq(train_step(0), PS_OK);
+    ck_ok(open_exchange(false));
+    ck_ok(train_step(0));
     ck_assert_uint_eq(r.fake.pushes, 4);
     ck_assert_uint_eq(r.fake.applied_count, 1);
     assert_applied_once(before);
@@ -229,12 +229,12 @@ START_TEST(a_refused_push_is_not_repeated_and_says_why)
 {
     begin(_i, 0);
     r.fake.refuse_pushes = 1;
-    ck_assert_int_eq(open_exchange(false), PS_OK);
+    ck_ok(open_exchange(false));
     ck_assert_int_eq(train_step(0), PS_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "NaN in tensor x"));
     ck_assert_uint_eq(r.fake.pushes, 1);
     ps_exchange_stop(r.exchange); /* and after that it goes on */
-    ck_assert_int_eq(train_step(1), PS_OK);
+    ck_ok(train_step(1));
     end();
 }
 END_TEST
@@ -244,8 +244,8 @@ START_TEST(clipped_gradients_have_the_norm_that_was_asked_for)
     begin(_i, 0.125);
     static fake_tensor before[FAKE_TENSORS];
     memcpy(before, r.fake.tensors, sizeof(before));
-    ck_assert_int_eq(open_exchange(false), PS_OK);
-    ck_assert_int_eq(train_step(0), PS_OK);
+    ck_ok(open_exchange(false));
+    ck_ok(train_step(0));
     double sum = 0;
     for (size_t i = 0; i < r.fake.count; i++)
         for (uint64_t k = 0; k < r.fake.tensors[i].rows * r.fake.tensors[i].columns; k++) {
@@ -262,11 +262,11 @@ START_TEST(through_host_memory_the_same_arrives)
     begin(_i, 0);
     static fake_tensor before[FAKE_TENSORS];
     memcpy(before, r.fake.tensors, sizeof(before));
-    ck_assert_int_eq(open_exchange(true), PS_OK);
-    ck_assert_int_eq(train_step(0), PS_OK);
+    ck_ok(open_exchange(true));
+    ck_ok(train_step(0));
     assert_applied_once(before);
     memcpy(before, r.fake.tensors, sizeof(before));
-    ck_assert_int_eq(train_step(1), PS_OK);
+    ck_ok(train_step(1));
     assert_applied_once(before);
     end();
 }
@@ -288,7 +288,7 @@ START_TEST(a_cancelled_task_does_not_wait_for_psd)
 {
     begin(_i, 0);
     r.fake.silent = true;
-    ck_assert_int_eq(open_exchange(false), PS_OK);
+    ck_ok(open_exchange(false));
     pthread_t thread;
     pthread_create(&thread, NULL, cancel_soon, NULL);
     ck_assert_int_eq(train_step(0), PS_CANCELLED);
@@ -303,7 +303,7 @@ START_TEST(a_cancelled_task_does_not_wait_for_psd)
     pthread_join(thread, NULL);
     r.fake.silent = false;
     ps_gate_reset(&r.rig.gate);
-    ck_assert_int_eq(train_step(1), PS_OK);
+    ck_ok(train_step(1));
     end();
 }
 END_TEST
@@ -311,7 +311,7 @@ END_TEST
 START_TEST(clocks_that_are_told_do_not_wait_and_the_last_arrives)
 {
     begin(_i, 0);
-    ck_assert_int_eq(open_exchange(false), PS_OK);
+    ck_ok(open_exchange(false));
     for (uint64_t clock = 0; clock < 100; clock++)
         ps_exchange_clock_tell(r.exchange, 3, clock);
     uint64_t seen = 0;
@@ -321,7 +321,7 @@ START_TEST(clocks_that_are_told_do_not_wait_and_the_last_arrives)
         pthread_mutex_unlock(&r.fake.lock);
     }
     uint64_t open;
-    ck_assert_int_eq(ps_exchange_clock_wait(r.exchange, 4, 100, &open), PS_OK);
+    ck_ok(ps_exchange_clock_wait(r.exchange, 4, 100, &open));
     ck_assert_uint_eq(r.fake.clock, 100);
     ck_assert_uint_eq(open, 101);
     ck_assert_uint_eq(r.fake.lease, 4);

@@ -10,9 +10,9 @@ enum { STEPS = 12, LOST_MAX = 200 };
 static void train_all(ps_test_where where, bool pull_ahead, fake_tensor *out)
 {
     begin(where, 0);
-    ck_assert_int_eq(open_cut(pull_ahead, 128, 64), PS_OK);
+    ck_ok(open_cut(pull_ahead, 128, 64));
     for (uint64_t clock = 0; clock < STEPS; clock++)
-        ck_assert_int_eq(train_step(clock), PS_OK);
+        ck_ok(train_step(clock));
     memcpy(out, r.fake.tensors, sizeof(r.fake.tensors));
     end();
 }
@@ -35,7 +35,7 @@ static void mark(size_t i, float value)
     for (size_t k = 0; k < ps_tensor_bytes(t) / sizeof(float); k++)
         values[k] = value;
     ps_copy_to_device(ps_model_stream(r.model), t, values, ps_tensor_bytes(t));
-    ck_assert_int_eq(ps_stream_sync(ps_model_stream(r.model)), PS_OK);
+    ck_ok(ps_stream_sync(ps_model_stream(r.model)));
     ps_free(&values);
 }
 
@@ -54,18 +54,18 @@ START_TEST(only_what_has_arrived_goes_to_the_device)
 {
     begin(PS_TEST_LAZY, 0);
     uint64_t version;
-    ck_assert_int_eq(open_exchange(false), PS_OK);
-    ck_assert_int_eq(ps_exchange_pull(r.exchange, &version), PS_OK);
+    ck_ok(open_exchange(false));
+    ck_ok(ps_exchange_pull(r.exchange, &version));
     assert_model_is_server();
     for (size_t i = 0; i < r.fake.count; i++)
         mark(i, 5000);
     r.fake.version = r.fake.tensors[1].version = 11;
-    ck_assert_int_eq(ps_exchange_pull(r.exchange, &version), PS_OK);
+    ck_ok(ps_exchange_pull(r.exchange, &version));
     for (size_t i = 0; i < r.fake.count; i++)
         ck_assert_uint_eq(marked(i, 5000),
                           i == 1 ? 0 : r.fake.tensors[i].rows * r.fake.tensors[i].columns);
     ps_exchange_stop(r.exchange); /* the next pull is whole */
-    ck_assert_int_eq(ps_exchange_pull(r.exchange, &version), PS_OK);
+    ck_ok(ps_exchange_pull(r.exchange, &version));
     assert_model_is_server();
     end();
 }
@@ -76,8 +76,8 @@ static bool lose_at(unsigned n, bool pull_ahead)
 {
     static fake_tensor before[FAKE_TENSORS];
     begin(PS_TEST_LAZY, 0);
-    ck_assert_int_eq(open_cut(pull_ahead, 64, 64), PS_OK);
-    ck_assert_int_eq(train_step(0), PS_OK);
+    ck_ok(open_cut(pull_ahead, 64, 64));
+    ck_ok(train_step(0));
     memcpy(before, r.fake.tensors, sizeof(before));
     ps_test_lazy_lose_after(r.rig.backend, n);
     ps_status st = train_step(1);
@@ -110,14 +110,14 @@ START_TEST(a_step_that_is_given_up_leaves_nothing_under_way)
 {
     begin(PS_TEST_LAZY, 0);
     static fake_tensor before[FAKE_TENSORS];
-    ck_assert_int_eq(open_cut(_i, 64, 64), PS_OK);
-    ck_assert_int_eq(begin_step(0), PS_OK);
+    ck_ok(open_cut(_i, 64, 64));
+    ck_ok(begin_step(0));
     ps_exchange_stop(r.exchange); /* its gradients are computed, and on their way to the host */
     ck_assert(!ps_exchange_failed(r.exchange));
     memcpy(before, r.fake.tensors, sizeof(before));
-    ck_assert_int_eq(train_step(1), PS_OK);
+    ck_ok(train_step(1));
     assert_applied_once(before);
-    ck_assert_int_eq(begin_step(2), PS_OK);
+    ck_ok(begin_step(2));
     end(); /* closes with all of it under way */
 }
 END_TEST
@@ -125,13 +125,13 @@ END_TEST
 START_TEST(steps_that_do_not_wait_for_answers_are_all_applied)
 {
     begin(_i / 2, 0);
-    ck_assert_int_eq(open_cut(_i % 2, 64, 64), PS_OK);
+    ck_ok(open_cut(_i % 2, 64, 64));
     double sum = 0, before = 0;
     for (size_t i = 0; i < r.fake.count; i++)
         for (uint64_t k = 0; k < r.fake.tensors[i].rows * r.fake.tensors[i].columns; k++)
             before += (double)r.fake.tensors[i].values[k];
     for (uint64_t clock = 0; clock < STEPS; clock++) {
-        ck_assert_int_eq(train_step_ahead(clock), PS_OK);
+        ck_ok(train_step_ahead(clock));
         for (size_t i = 0; i < r.fake.count; i++) {
             float *g = read_tensor(ps_model_gradient(r.model, i));
             for (uint64_t k = 0; k < r.fake.tensors[i].rows * r.fake.tensors[i].columns; k++)
@@ -139,7 +139,7 @@ START_TEST(steps_that_do_not_wait_for_answers_are_all_applied)
             ps_free(&g);
         }
     }
-    ck_assert_int_eq(ps_exchange_drain(r.exchange), PS_OK);
+    ck_ok(ps_exchange_drain(r.exchange));
     double after = 0;
     for (size_t i = 0; i < r.fake.count; i++)
         for (uint64_t k = 0; k < r.fake.tensors[i].rows * r.fake.tensors[i].columns; k++)
@@ -165,7 +165,7 @@ START_TEST(no_room_on_the_host_is_said_and_leaves_nothing)
         ck_assert_int_eq(st, PS_NO_MEMORY);
         ck_assert_ptr_null(r.exchange);
     }
-    ck_assert_int_eq(train_step(0), PS_OK);
+    ck_ok(train_step(0));
     end();
 }
 END_TEST

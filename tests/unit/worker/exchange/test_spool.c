@@ -38,9 +38,9 @@ static void assert_reads(ps_spool *spool, unsigned lines, size_t by)
     char line[64];
     ps_buf got = PS_BUF_EMPTY;
     size_t at = 0;
-    ck_assert_int_eq(ps_spool_rewind(spool), PS_OK);
+    ck_ok(ps_spool_rewind(spool));
     for (size_t n = 1; n; ps_buf_append(&got, out, n))
-        ck_assert_int_eq(ps_spool_read(spool, out, by, &n), PS_OK);
+        ck_ok(ps_spool_read(spool, out, by, &n));
     for (unsigned i = 0; i < lines; i++) {
         size_t n = (size_t)snprintf(line, sizeof line, "line %u of some more\n", i);
         ck_assert_mem_eq(got.data + at, line, n);
@@ -59,7 +59,7 @@ START_TEST(little_stays_in_memory)
     open_folder();
     assert_reads(&spool, 0, 10);
     for (unsigned i = 0; i < 100; i++)
-        ck_assert_int_eq(put_line(&spool, i), PS_OK);
+        ck_ok(put_line(&spool, i));
     assert_reads(&spool, 100, 7);
     ck_assert_uint_eq(fault.operations, 0);
     ps_spool_free(&spool);
@@ -74,7 +74,7 @@ START_TEST(much_goes_to_a_file_without_a_name)
     ps_spool spool = PS_SPOOL(&ps_disk_system);
     open_folder();
     for (unsigned i = 0; i < LINES; i++) {
-        ck_assert_int_eq(put_line(&spool, i), PS_OK);
+        ck_ok(put_line(&spool, i));
         ck_assert_uint_lt(spool.pending.len, PS_SPOOL_MEMORY);
     }
     ck_assert_uint_gt(spool.written, 9000000);
@@ -116,7 +116,7 @@ START_TEST(another_folder_is_taken_when_one_is_not_there)
     (void)snprintf(missing, sizeof missing, "%s/missing", folder);
     ck_assert_int_eq(setenv("TMPDIR", missing, 1), 0);
     ck_assert_int_eq(setenv("STATE_DIRECTORY", folder, 1), 0);
-    ck_assert_int_eq(fill(&spool), PS_OK);
+    ck_ok(fill(&spool));
     ck_assert_str_eq(spool.folder, folder);
     assert_reads(&spool, 100000, 65536);
     ps_spool_free(&spool);

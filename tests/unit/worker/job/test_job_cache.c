@@ -139,17 +139,17 @@ START_TEST(the_next_task_of_a_job_finds_what_the_last_one_opened)
     job j = training(1, "[2, 1]", t.data);
     ps_dataset *data, *again;
     ps_model *model, *same;
-    ck_assert_int_eq(data_of(&j, PS_JOB_TRAIN_DATA, &data), PS_OK);
+    ck_ok(data_of(&j, PS_JOB_TRAIN_DATA, &data));
     ck_assert_uint_eq(ps_dataset_rows(data), 3);
-    ck_assert_int_eq(ps_job_entry_model(entry_of(&j), run_of(&j), &model), PS_OK);
+    ck_ok(ps_job_entry_model(entry_of(&j), run_of(&j), &model));
     ps_test_file_drop(&t.data); /* nobody needs it any more */
-    ck_assert_int_eq(data_of(&j, PS_JOB_TRAIN_DATA, &again), PS_OK);
+    ck_ok(data_of(&j, PS_JOB_TRAIN_DATA, &again));
     ck_assert_ptr_eq(data, again);
-    ck_assert_int_eq(ps_job_entry_model(entry_of(&j), run_of(&j), &same), PS_OK);
+    ck_ok(ps_job_entry_model(entry_of(&j), run_of(&j), &same));
     ck_assert_ptr_eq(model, same);
     ck_assert_uint_eq(ps_job_entry_batch(entry_of(&j)), 2);
     ck_assert(!ps_job_cache_mend(run_of(&j)->cache)); /* all is well */
-    ck_assert_int_eq(data_of(&j, PS_JOB_TRAIN_DATA, &again), PS_OK);
+    ck_ok(data_of(&j, PS_JOB_TRAIN_DATA, &again));
     ps_stream_fail(ps_model_stream(model), ps_fail(PS_INTERNAL, "a launch was refused"));
     ck_assert(ps_job_cache_mend(run_of(&j)->cache));
     ck_assert_int_eq(data_of(&j, PS_JOB_TRAIN_DATA, &again), PS_NOT_FOUND);
@@ -177,7 +177,7 @@ START_TEST(what_a_plan_has_settled_is_the_jobs_model)
     memmove(loss, loss + 21, strlen(loss + 21) + 1);
     ps_job_entry *planned = entry_of(&j), *again;
     ck_assert_uint_eq(ps_job_entry_model_spec(planned)->n_classes, 0);
-    ck_assert_int_eq(ps_job_entry_settle(planned, named), PS_OK);
+    ck_ok(ps_job_entry_settle(planned, named));
     ck_assert_str_eq(ps_job_entry_model_spec(planned)->classes[1], "yes");
     j.task.settled_model = named;
     ck_assert_ptr_eq(entry_of(&j), planned); /* psd has kept it, as it was said */
@@ -195,13 +195,13 @@ START_TEST(the_job_that_was_not_used_for_longest_leaves)
     job a = training(1, "[2, 1]", t.data), b = training(2, "[2, 1]", t.data),
         c = training(3, "[2, 1]", t.data);
     ps_dataset *data;
-    ck_assert_int_eq(data_of(&a, PS_JOB_TRAIN_DATA, &data), PS_OK);
-    ck_assert_int_eq(data_of(&b, PS_JOB_TRAIN_DATA, &data), PS_OK);
-    ck_assert_int_eq(data_of(&a, PS_JOB_TRAIN_DATA, &data), PS_OK);
-    ck_assert_int_eq(data_of(&c, PS_JOB_TRAIN_DATA, &data), PS_OK); /* in b's place */
+    ck_ok(data_of(&a, PS_JOB_TRAIN_DATA, &data));
+    ck_ok(data_of(&b, PS_JOB_TRAIN_DATA, &data));
+    ck_ok(data_of(&a, PS_JOB_TRAIN_DATA, &data));
+    ck_ok(data_of(&c, PS_JOB_TRAIN_DATA, &data)); /* in b's place */
     ps_test_file_drop(&t.data);
-    ck_assert_int_eq(data_of(&a, PS_JOB_TRAIN_DATA, &data), PS_OK);
-    ck_assert_int_eq(data_of(&c, PS_JOB_TRAIN_DATA, &data), PS_OK);
+    ck_ok(data_of(&a, PS_JOB_TRAIN_DATA, &data));
+    ck_ok(data_of(&c, PS_JOB_TRAIN_DATA, &data));
     ck_assert_int_eq(data_of(&b, PS_JOB_TRAIN_DATA, &data), PS_NOT_FOUND);
     end();
 }
@@ -269,7 +269,7 @@ START_TEST(predictions_are_made_of_files_with_and_without_labels)
     ck_assert_uint_eq(ps_dataset_features(data), 2); /* the third column is the label */
     char *bare = ps_test_file(ps_slice_str("1,2\n3,4\n"), false);
     j = stored(2, "predict", stored_config, bare);
-    ck_assert_int_eq(data_of(&j, PS_JOB_TEST_DATA, &data), PS_OK);
+    ck_ok(data_of(&j, PS_JOB_TEST_DATA, &data));
     ck_assert_uint_eq(ps_dataset_features(data), 2);
     ck_assert_uint_eq(ps_dataset_rows(data), 2);
     j = stored(3, "evaluate", stored_config, bare); /* which needs them */
@@ -285,11 +285,11 @@ START_TEST(a_stored_model_is_checked_once_and_filled)
     job j = stored(1, "evaluate", stored_config, t.data);
     ps_job_entry *entry = entry_of(&j);
     ck_assert(ps_job_entry_stored(entry));
-    ck_assert_int_eq(ps_job_entry_check(entry, run_of(&j)), PS_OK);
-    ck_assert_int_eq(ps_job_entry_check(entry, run_of(&j)), PS_OK);
+    ck_ok(ps_job_entry_check(entry, run_of(&j)));
+    ck_ok(ps_job_entry_check(entry, run_of(&j)));
     ck_assert_uint_eq(t.fake.exports, 1);
     ps_model *model;
-    ck_assert_int_eq(ps_job_entry_model(entry, run_of(&j), &model), PS_OK);
+    ck_ok(ps_job_entry_model(entry, run_of(&j), &model));
     const float *weight = ps_tensor_host(t.rig.backend, ps_model_parameter(model, 0));
     ck_assert_float_eq(weight[0], 1);
     ck_assert_float_eq(weight[1], 2);
@@ -300,7 +300,7 @@ START_TEST(a_stored_model_is_checked_once_and_filled)
          "3]");
     job own = training(3, "[2, 1]", t.data);
     unsigned before = t.fake.exports;
-    ck_assert_int_eq(ps_job_entry_check(entry_of(&own), run_of(&own)), PS_OK);
+    ck_ok(ps_job_entry_check(entry_of(&own), run_of(&own)));
     ck_assert_uint_eq(t.fake.exports, before); /* nothing is stored of it */
     end();
 }
@@ -312,7 +312,7 @@ START_TEST(a_model_larger_than_the_machine_is_refused_with_both_numbers)
     job j = training(1, "[2, 1048576, 1048576, 1]", t.data);
     ps_job_entry *entry;
     ps_model *model;
-    ck_assert_int_eq(ps_job_cache_get(run_of(&j), &entry), PS_OK);
+    ck_ok(ps_job_cache_get(run_of(&j), &entry));
     ck_assert_int_eq(ps_job_entry_model(entry, run_of(&j), &model), PS_NO_MEMORY);
     /* 2·2^20 + 2^20 + 2^40 + 2^20 + 2^20 + 1 parameters, of 4 bytes, twice */
     ck_assert_ptr_nonnull(strstr(ps_error_message(),

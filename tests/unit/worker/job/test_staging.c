@@ -27,15 +27,14 @@ static void begin(bool lazy)
     if (lazy)
         ps_test_lazy_open(&t.backend);
     else
-        ck_assert_int_eq(ps_backend_open("cpu", &(ps_backend_options){.threads = 1}, &t.backend),
-                         PS_OK);
+        ck_ok(ps_backend_open("cpu", &(ps_backend_options){.threads = 1}, &t.backend));
     t.bytes = offsets[TENSORS - 1] + sizes[TENSORS - 1];
     t.want = ps_alloc(t.bytes);
-    ck_assert_int_eq(ps_stream_new(t.backend, &t.stream), PS_OK);
-    ck_assert_int_eq(ps_buffer_new(t.backend, t.bytes, &t.memory), PS_OK);
+    ck_ok(ps_stream_new(t.backend, &t.stream));
+    ck_ok(ps_buffer_new(t.backend, t.bytes, &t.memory));
     ps_copy_to_device(t.stream, ps_tensor_1d(t.memory, 0, PS_DTYPE_I8, (int64_t)t.bytes), t.want,
                       t.bytes);
-    ck_assert_int_eq(ps_stream_sync(t.stream), PS_OK);
+    ck_ok(ps_stream_sync(t.stream));
 }
 
 static void end(void)
@@ -75,13 +74,13 @@ START_TEST(what_is_written_is_on_the_device)
     ps_rng rng;
     ps_rng_seed(&rng, (uint64_t)_i);
     ps_staging *staging;
-    ck_assert_int_eq(ps_staging_open(t.stream, &staging), PS_OK);
+    ck_ok(ps_staging_open(t.stream, &staging));
     for (int twice = 0; twice < 2; twice++) {
-        ck_assert_int_eq(write_all(staging, &rng, most[_i / 2]), PS_OK);
-        ck_assert_int_eq(ps_staging_end(staging), PS_OK);
+        ck_ok(write_all(staging, &rng, most[_i / 2]));
+        ck_ok(ps_staging_end(staging));
         uint8_t *got = ps_alloc(t.bytes);
         ps_tensor all = ps_tensor_1d(t.memory, 0, PS_DTYPE_I8, (int64_t)t.bytes);
-        ck_assert_int_eq(ps_copy_to_host(t.stream, got, all, t.bytes), PS_OK);
+        ck_ok(ps_copy_to_host(t.stream, got, all, t.bytes));
         ck_assert_int_eq(memcmp(got, t.want, t.bytes), 0);
         ps_free(&got);
     }
@@ -96,14 +95,14 @@ START_TEST(closing_waits_for_what_is_under_way)
     ps_rng rng;
     ps_rng_seed(&rng, 1);
     ps_staging *staging;
-    ck_assert_int_eq(ps_staging_open(t.stream, &staging), PS_OK);
-    ck_assert_int_eq(write_all(staging, &rng, 1 << 20), PS_OK);
+    ck_ok(ps_staging_open(t.stream, &staging));
+    ck_ok(write_all(staging, &rng, 1 << 20));
     (void)ps_fail(PS_CANCELLED, "you said so");
     ps_staging_close(&staging); /* else the device reads what is freed */
     ck_assert_str_eq(ps_error_message(), "you said so");
     uint8_t got[1024];
     ps_tensor first = ps_tensor_1d(t.memory, 0, PS_DTYPE_I8, sizeof got);
-    ck_assert_int_eq(ps_copy_to_host(t.stream, got, first, sizeof got), PS_OK);
+    ck_ok(ps_copy_to_host(t.stream, got, first, sizeof got));
     ck_assert_int_eq(memcmp(got, t.want, sizeof got), 0);
     end();
 }
@@ -115,7 +114,7 @@ START_TEST(a_lost_device_is_said)
     ps_rng rng;
     ps_rng_seed(&rng, 1);
     ps_staging *staging;
-    ck_assert_int_eq(ps_staging_open(t.stream, &staging), PS_OK);
+    ck_ok(ps_staging_open(t.stream, &staging));
     ps_test_lazy_lose_after(t.backend, 2);
     ps_status st = write_all(staging, &rng, 1 << 20);
     ck_assert_int_eq(st ? st : ps_staging_end(staging), PS_INTERNAL);
@@ -134,7 +133,7 @@ START_TEST(no_room_for_pieces_is_said)
         ck_assert_int_eq(ps_staging_open(t.stream, &staging), PS_NO_MEMORY);
         ps_mem_fail_after(0);
     }
-    ck_assert_int_eq(ps_staging_open(t.stream, &staging), PS_OK);
+    ck_ok(ps_staging_open(t.stream, &staging));
     ps_staging_close(&staging);
     end();
 }

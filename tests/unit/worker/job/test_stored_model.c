@@ -32,10 +32,8 @@ static void begin_on(ps_test_where where)
     fake_models_init(&t.fake, ps_slice_of(NULL, 0), 1);
     ps_rpc_service service = fake_models_service(&t.fake);
     ps_test_remote_rig_open_on(&t.rig, where, &service, 1);
-    ck_assert_int_eq(ps_model_create(t.rig.backend, &config,
-                                     &(ps_model_options){.max_batch = 1, .inference = true},
-                                     &t.model),
-                     PS_OK);
+    ck_ok(ps_model_create(t.rig.backend, &config,
+                          &(ps_model_options){.max_batch = 1, .inference = true}, &t.model));
 }
 
 static void begin(void)
@@ -86,8 +84,8 @@ static void assert_loaded(void)
 {
     float w[6], b[2];
     ps_stream *s = ps_model_stream(t.model);
-    ck_assert_int_eq(ps_copy_to_host(s, w, ps_model_parameter(t.model, 0), sizeof w), PS_OK);
-    ck_assert_int_eq(ps_copy_to_host(s, b, ps_model_parameter(t.model, 1), sizeof b), PS_OK);
+    ck_ok(ps_copy_to_host(s, w, ps_model_parameter(t.model, 0), sizeof w));
+    ck_ok(ps_copy_to_host(s, b, ps_model_parameter(t.model, 1), sizeof b));
     ck_assert_int_eq(memcmp(b, values, sizeof b), 0);
     ck_assert_int_eq(memcmp(w, values + 2, sizeof w), 0);
 }
@@ -121,7 +119,7 @@ START_TEST(a_broken_stream_begins_again)
     begin_on(_i);
     serve("{\"__metadata__\":{\"psd.model\":\"{}\"}," BIAS "," WEIGHT "}", sizeof(values), 1);
     t.fake.break_exports = 2;
-    ck_assert_int_eq(load(), PS_OK);
+    ck_ok(load());
     assert_loaded();
     ck_assert_uint_eq(t.fake.exports, 3);
     end();
@@ -237,7 +235,7 @@ START_TEST(the_check_takes_no_more_than_the_header)
 {
     begin();
     serve("{" BIAS "," WEIGHT "}", 4, 1); /* of the data there is next to nothing */
-    ck_assert_int_eq(check(), PS_OK);
+    ck_ok(check());
     ck_assert_int_eq(load(), PS_CORRUPT);
     end();
 }

@@ -17,7 +17,7 @@ START_TEST(gradients_agree_with_finite_differences)
     ps_test_device d;
     ps_test_device_open(&d, "cpu");
     ps_activation kind;
-    ck_assert_int_eq(ps_activation_parse(names[_i], &kind), PS_OK);
+    ck_ok(ps_activation_parse(names[_i], &kind));
     ps_tensor x = ps_test_f32(&d, ROWS, COLUMNS, NULL), y = ps_test_f32(&d, ROWS, COLUMNS, NULL);
     ps_tensor g = ps_test_f32(&d, ROWS, COLUMNS, NULL);
     double *x64 = ps_test_read64(&d, x), *want = ps_test_read64(&d, g);
@@ -40,7 +40,7 @@ END_TEST
 START_TEST(relu_is_the_default_and_unknown_names_are_told_what_there_is)
 {
     ps_activation kind = PS_ACTIVATION_TANH;
-    ck_assert_int_eq(ps_activation_parse(NULL, &kind), PS_OK);
+    ck_ok(ps_activation_parse(NULL, &kind));
     ck_assert_int_eq(kind, PS_ACTIVATION_RELU);
     ck_assert_int_eq(ps_activation_parse("swish", &kind), PS_INVALID_ARGUMENT);
     ck_assert_str_eq(ps_error_message(),

@@ -19,8 +19,8 @@ static void open_loss(ps_loss *l, const char *name, int64_t outputs)
 {
     ps_test_device_open(&device, "cpu");
     const ps_loss_row *row;
-    ck_assert_int_eq(ps_loss_parse(name, outputs, &row), PS_OK);
-    ck_assert_int_eq(ps_loss_init(l, row, device.backend, ROWS, outputs), PS_OK);
+    ck_ok(ps_loss_parse(name, outputs, &row));
+    ck_ok(ps_loss_init(l, row, device.backend, ROWS, outputs));
     for (int i = 0; i < ROWS * OUT; i++)
         targets[i] = (float)ps_rng_normal(&device.rng);
 }
@@ -63,9 +63,9 @@ START_TEST(gradients_agree_with_finite_differences)
     ps_loss_goal goal = {
         .rows = ROWS, .labels = labels, .targets = _i ? targets : NULL, .weight = 0.5};
     ps_loss_value value;
-    ck_assert_int_eq(l.row->check(&l, &goal), PS_OK);
+    ck_ok(l.row->check(&l, &goal));
     l.row->run(device.stream, &l, &goal, &y, y);
-    ck_assert_int_eq(l.row->value(device.stream, &l, &goal, &value), PS_OK);
+    ck_ok(l.row->value(device.stream, &l, &goal, &value));
     ck_assert_double_eq_tol(value.loss, loss, 1e-6 * loss);
     ck_assert_double_lt(ps_test_error(&device, y, want), 1e-6);
     ps_free(&y64);
@@ -85,9 +85,9 @@ START_TEST(rows_that_are_right_are_counted)
     ps_tensor y = ps_test_f32(&device, ROWS, OUT, values);
     ps_loss_goal goal = {.rows = ROWS, .labels = labels, .weight = 1};
     ps_loss_value value;
-    ck_assert_int_eq(l.row->check(&l, &goal), PS_OK);
+    ck_ok(l.row->check(&l, &goal));
     l.row->run(device.stream, &l, &goal, &y, y);
-    ck_assert_int_eq(l.row->value(device.stream, &l, &goal, &value), PS_OK);
+    ck_ok(l.row->value(device.stream, &l, &goal, &value));
     ck_assert_int_eq(value.correct, 3);
     close_loss(&l);
 }
@@ -104,7 +104,7 @@ START_TEST(a_second_batch_does_not_see_the_labels_of_the_first)
                y);
     ps_loss_goal goal = {.rows = 2, .labels = second, .weight = 1};
     l.row->run(device.stream, &l, &goal, NULL, y);
-    ck_assert_int_eq(l.row->value(device.stream, &l, &goal, &value), PS_OK);
+    ck_ok(l.row->value(device.stream, &l, &goal, &value));
     ck_assert_double_eq_tol(value.loss, 2.0 / (2 * OUT), 1e-7);
     close_loss(&l);
 }
@@ -118,7 +118,7 @@ START_TEST(targets_have_no_right_and_wrong)
     ps_loss_goal goal = {.rows = ROWS, .targets = targets, .weight = 1};
     ps_loss_value value;
     l.row->run(device.stream, &l, &goal, NULL, y);
-    ck_assert_int_eq(l.row->value(device.stream, &l, &goal, &value), PS_OK);
+    ck_ok(l.row->value(device.stream, &l, &goal, &value));
     ck_assert_int_eq(value.correct, -1);
     close_loss(&l);
 }
@@ -132,9 +132,9 @@ START_TEST(a_label_is_the_target_where_there_is_one_output)
     ps_tensor y = ps_test_f32(&device, 3, 1, (const float[]){-2, 70000, 4});
     ps_loss_goal goal = {.rows = 3, .labels = counts, .weight = 1};
     ps_loss_value value;
-    ck_assert_int_eq(l.row->check(&l, &goal), PS_OK);
+    ck_ok(l.row->check(&l, &goal));
     l.row->run(device.stream, &l, &goal, NULL, y);
-    ck_assert_int_eq(l.row->value(device.stream, &l, &goal, &value), PS_OK);
+    ck_ok(l.row->value(device.stream, &l, &goal, &value));
     ck_assert_double_eq_tol(value.loss, 5.0 / 3, 1e-6);
     ck_assert_int_eq(value.correct, -1);
     close_loss(&l);
@@ -160,13 +160,13 @@ END_TEST
 START_TEST(names_are_checked_and_cross_entropy_is_the_default)
 {
     const ps_loss_row *row = NULL;
-    ck_assert_int_eq(ps_loss_parse(NULL, 2, &row), PS_OK);
+    ck_ok(ps_loss_parse(NULL, 2, &row));
     ck_assert_ptr_eq(row, &ps_loss_cross_entropy);
     ck_assert_int_eq(ps_loss_parse("hinge", 2, &row), PS_INVALID_ARGUMENT);
     ck_assert_str_eq(ps_error_message(),
                      "loss: hinge is unknown, there are cross_entropy, squared_error");
     ck_assert_int_eq(ps_loss_parse("cross_entropy", 1, &row), PS_INVALID_ARGUMENT);
-    ck_assert_int_eq(ps_loss_parse("squared_error", 1, &row), PS_OK);
+    ck_ok(ps_loss_parse("squared_error", 1, &row));
     ck_assert_ptr_eq(row, &ps_loss_squared_error);
 }
 END_TEST

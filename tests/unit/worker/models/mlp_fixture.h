@@ -3,6 +3,7 @@
 #define PS_TEST_MLP_FIXTURE_H
 
 #include "common/base/mem.h"
+#include "tests/lib/ck_ok.h"
 #include "tests/lib/device.h"
 #include "tests/lib/ref64.h"
 #include "worker/models/model.h"
@@ -53,9 +54,8 @@ static inline void fixture_open(mlp_fixture *f, const ps_model_config *config, i
 {
     *f = (mlp_fixture){0};
     ps_test_device_open(&f->device, "cpu");
-    ck_assert_int_eq(ps_model_create(f->device.backend, config,
-                                     &(ps_model_options){.max_batch = max_batch}, &f->model),
-                     PS_OK);
+    ck_ok(ps_model_create(f->device.backend, config, &(ps_model_options){.max_batch = max_batch},
+                          &f->model));
     const ps_model_layout *layout = ps_model_parameters(f->model);
     f->count = layout->count;
     for (size_t i = 0; i < f->count; i++) {

@@ -73,7 +73,7 @@ static void load(golden *g, ps_model *model)
         ps_copy_to_device(ps_model_stream(model), t,
                           find(g, "parameter/", layout->parameters[i].name), ps_tensor_bytes(t));
     }
-    ck_assert_int_eq(ps_stream_sync(ps_model_stream(model)), PS_OK);
+    ck_ok(ps_stream_sync(ps_model_stream(model)));
     ps_model_refresh(model);
 }
 
@@ -111,10 +111,10 @@ static void close_golden(golden *g)
 static double step(golden *g)
 {
     ps_model_result result;
-    ck_assert_int_eq(ps_model_forward(g->model, &g->batch, NULL), PS_OK);
-    ck_assert_int_eq(ps_model_loss(g->model, &g->batch), PS_OK);
-    ck_assert_int_eq(ps_model_backward(g->model, NULL), PS_OK);
-    ck_assert_int_eq(ps_model_result_get(g->model, &result), PS_OK);
+    ck_ok(ps_model_forward(g->model, &g->batch, NULL));
+    ck_ok(ps_model_loss(g->model, &g->batch));
+    ck_ok(ps_model_backward(g->model, NULL));
+    ck_ok(ps_model_result_get(g->model, &result));
     return result.loss;
 }
 
@@ -153,7 +153,7 @@ START_TEST(logits)
     ps_model *decoder = create(&g, kinds[_i], (ps_model_options){.max_batch = 1, .decode = true});
     float got[61];
     for (int i = 0; i < ROWS * LENGTH; i++) {
-        ck_assert_int_eq(ps_model_extend(decoder, g.batch.tokens + i, 1, i % LENGTH, got), PS_OK);
+        ck_ok(ps_model_extend(decoder, g.batch.tokens + i, 1, i % LENGTH, got));
         double e = 0, largest = 0;
         for (int j = 0; j < v; j++) {
             e = fmax(e, fabs((double)got[j] - (double)want[i * v + j]));
@@ -194,9 +194,7 @@ START_TEST(the_loss_over_twenty_steps_of_adamw)
     for (size_t i = 0; i < 2 * count; i++) {
         moments[i] = ps_model_parameter(g.model, i / 2);
         moments[i].offset = 0;
-        ck_assert_int_eq(
-            ps_buffer_new(g.device.backend, ps_tensor_bytes(moments[i]), &moments[i].buffer),
-            PS_OK);
+        ck_ok(ps_buffer_new(g.device.backend, ps_tensor_bytes(moments[i]), &moments[i].buffer));
         ps_op_fill(ps_model_stream(g.model), moments[i], 0);
     }
     const float *losses = find(&g, "", "losses");

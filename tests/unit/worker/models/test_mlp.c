@@ -66,10 +66,10 @@ END_TEST
 
 static void run_step(mlp_fixture *f, ps_model_result *result)
 {
-    ck_assert_int_eq(ps_model_forward(f->model, &f->batch, NULL), PS_OK);
-    ck_assert_int_eq(ps_model_loss(f->model, &f->batch), PS_OK);
-    ck_assert_int_eq(ps_model_backward(f->model, NULL), PS_OK);
-    ck_assert_int_eq(ps_model_result_get(f->model, result), PS_OK);
+    ck_ok(ps_model_forward(f->model, &f->batch, NULL));
+    ck_ok(ps_model_loss(f->model, &f->batch));
+    ck_ok(ps_model_backward(f->model, NULL));
+    ck_ok(ps_model_result_get(f->model, result));
 }
 
 static void check_against_reference(const int64_t *layers, size_t count, int combination,
@@ -138,7 +138,7 @@ START_TEST(predictions_are_probabilities_under_cross_entropy)
     fixture_open(&f, &config, 9, 9);
     float got[9 * 5];
     double logits[9 * 5], want[9 * 5];
-    ck_assert_int_eq(ps_model_predict(f.model, &f.batch, NULL, got), PS_OK);
+    ck_ok(ps_model_predict(f.model, &f.batch, NULL, got));
     f.ref.outputs = logits;
     (void)run_reference_cb(&(reference){&f, 0});
     ps_ref64_softmax(want, logits, 9, 5);
@@ -155,7 +155,7 @@ START_TEST(predictions_are_the_outputs_under_squared_error)
     fixture_open(&f, &config, 9, 6);
     float got[6];
     double want[6];
-    ck_assert_int_eq(ps_model_predict(f.model, &f.batch, NULL, got), PS_OK);
+    ck_ok(ps_model_predict(f.model, &f.batch, NULL, got));
     f.ref.outputs = want;
     (void)run_reference_cb(&(reference){&f, 5});
     ck_assert_double_lt(ps_ref64_error(got, want, 6), 1e-5);
@@ -227,9 +227,9 @@ START_TEST(hooks_fire_once_each_in_the_order_of_use)
     fixture_open(&f, &config, 9, 9);
     hook_log log = {.f = &f, .fail_at = SIZE_MAX};
     ps_model_hooks hooks = {.before_use = log_use, .gradient_ready = log_ready, .user = &log};
-    ck_assert_int_eq(ps_model_forward(f.model, &f.batch, &hooks), PS_OK);
-    ck_assert_int_eq(ps_model_loss(f.model, &f.batch), PS_OK);
-    ck_assert_int_eq(ps_model_backward(f.model, &hooks), PS_OK);
+    ck_ok(ps_model_forward(f.model, &f.batch, &hooks));
+    ck_ok(ps_model_loss(f.model, &f.batch));
+    ck_ok(ps_model_backward(f.model, &hooks));
 
     static const size_t used[] = {0, 1, 2, 3, 4, 5}, ready[] = {4, 5, 2, 3, 0, 1};
     ck_assert_uint_eq(log.used_count, 6);
@@ -258,8 +258,8 @@ START_TEST(a_hook_that_fails_ends_the_pass)
     ck_assert_uint_eq(log.used_count, 3);
 
     hooks.before_use = NULL;
-    ck_assert_int_eq(ps_model_forward(f.model, &f.batch, &hooks), PS_OK);
-    ck_assert_int_eq(ps_model_loss(f.model, &f.batch), PS_OK);
+    ck_ok(ps_model_forward(f.model, &f.batch, &hooks));
+    ck_ok(ps_model_loss(f.model, &f.batch));
     ck_assert_int_eq(ps_model_backward(f.model, &hooks), PS_CANCELLED);
     ck_assert_uint_eq(log.ready_count, 3);
     for (size_t i = 0; i < f.count; i++)

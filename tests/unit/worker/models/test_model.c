@@ -14,7 +14,7 @@ static const ps_model_config fashion = {.architecture = "mlp", .layers = layers,
 START_TEST(an_mlp_lists_its_parameters_as_pytorch_would)
 {
     ps_model_layout l;
-    ck_assert_int_eq(ps_model_describe(&fashion, &l), PS_OK);
+    ck_ok(ps_model_describe(&fashion, &l));
     static const char *const names[] = {"layers.0.weight", "layers.0.bias",   "layers.1.weight",
                                         "layers.1.bias",   "layers.2.weight", "layers.2.bias"};
     static const int64_t shapes[][2] = {{512, 784}, {512, 0},  {256, 512},
@@ -146,10 +146,8 @@ static void open_model(ps_test_device *d, ps_model **m, bool inference)
     static const int64_t sizes[] = {3, 4, 2};
     ps_model_config config = {MLP(sizes)};
     ps_test_device_open(d, "cpu");
-    ck_assert_int_eq(ps_model_create(d->backend, &config,
-                                     &(ps_model_options){.max_batch = 5, .inference = inference},
-                                     m),
-                     PS_OK);
+    ck_ok(ps_model_create(d->backend, &config,
+                          &(ps_model_options){.max_batch = 5, .inference = inference}, m));
 }
 
 START_TEST(parameters_are_found_by_name)
@@ -158,7 +156,7 @@ START_TEST(parameters_are_found_by_name)
     ps_model *m = NULL;
     open_model(&d, &m, false);
     size_t i = 9;
-    ck_assert_int_eq(ps_model_find(m, "layers.1.weight", &i), PS_OK);
+    ck_ok(ps_model_find(m, "layers.1.weight", &i));
     ck_assert_uint_eq(i, 2);
     ps_tensor t = ps_model_parameter(m, i);
     ck_assert_int_eq(t.shape[0], 2);
@@ -210,14 +208,14 @@ START_TEST(a_batch_that_does_not_fit_is_refused_and_the_next_one_works)
     ck_assert_str_eq(ps_error_message(), "batch without features");
 
     batch = (ps_model_batch){.rows = 5, .features = x, .labels = bad};
-    ck_assert_int_eq(ps_model_forward(m, &batch, NULL), PS_OK);
+    ck_ok(ps_model_forward(m, &batch, NULL));
     ck_assert_int_eq(ps_model_loss(m, &batch), PS_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "label 2 in row 2"));
     batch.labels = good;
     ps_model_result result;
-    ck_assert_int_eq(ps_model_loss(m, &batch), PS_OK);
-    ck_assert_int_eq(ps_model_backward(m, NULL), PS_OK);
-    ck_assert_int_eq(ps_model_result_get(m, &result), PS_OK);
+    ck_ok(ps_model_loss(m, &batch));
+    ck_ok(ps_model_backward(m, NULL));
+    ck_ok(ps_model_result_get(m, &result));
     /* all parameters are zero: both classes are as likely, and the first counts as the guess */
     ck_assert_double_eq_tol(result.loss, log(2), 1e-6);
     ck_assert_int_eq(result.correct, 3);
@@ -233,8 +231,7 @@ START_TEST(a_model_for_inference_takes_less_memory_and_says_its_loss)
     open_model(&d, &m, true);
     static const int64_t sizes[] = {3, 4, 2};
     ps_model_config config = {MLP(sizes)};
-    ck_assert_int_eq(
-        ps_model_create(d.backend, &config, &(ps_model_options){.max_batch = 5}, &trained), PS_OK);
+    ck_ok(ps_model_create(d.backend, &config, &(ps_model_options){.max_batch = 5}, &trained));
     ck_assert_uint_lt(ps_model_memory(m), ps_model_memory(trained));
     ps_model_free(&trained);
 
@@ -242,9 +239,9 @@ START_TEST(a_model_for_inference_takes_less_memory_and_says_its_loss)
     static const int32_t labels[5] = {0, 1, 1, 1, 1};
     ps_model_batch batch = {.rows = 5, .features = x, .labels = labels};
     ps_model_result result;
-    ck_assert_int_eq(ps_model_forward(m, &batch, NULL), PS_OK);
-    ck_assert_int_eq(ps_model_loss(m, &batch), PS_OK);
-    ck_assert_int_eq(ps_model_result_get(m, &result), PS_OK);
+    ck_ok(ps_model_forward(m, &batch, NULL));
+    ck_ok(ps_model_loss(m, &batch));
+    ck_ok(ps_model_result_get(m, &result));
     ck_assert_double_eq_tol(result.loss, log(2), 1e-6);
     ck_assert_int_eq(result.correct, 1);
     ps_model_free(&m);
@@ -263,8 +260,8 @@ START_TEST(what_the_device_reports_reaches_the_caller)
     float out[10];
     ps_model_result result;
     ps_stream_fail(ps_model_stream(m), ps_fail(PS_IO, "device lost"));
-    ck_assert_int_eq(ps_model_forward(m, &batch, NULL), PS_OK); /* only enqueued */
-    ck_assert_int_eq(ps_model_loss(m, &batch), PS_OK);
+    ck_ok(ps_model_forward(m, &batch, NULL)); /* only enqueued */
+    ck_ok(ps_model_loss(m, &batch));
     ck_assert_int_eq(ps_model_result_get(m, &result), PS_IO);
     ck_assert_int_eq(ps_model_predict(m, &batch, NULL, out), PS_IO);
     ck_assert_str_eq(ps_error_message(), "device lost");

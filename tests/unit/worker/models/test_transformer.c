@@ -60,7 +60,7 @@ static void load(fixture *f, ps_model *model)
         for (int64_t j = 0; j < n; j++)
             values[j] = (float)f->parameters[i][j];
         ps_copy_to_device(ps_model_stream(model), t, values, ps_tensor_bytes(t));
-        ck_assert_int_eq(ps_stream_sync(ps_model_stream(model)), PS_OK);
+        ck_ok(ps_stream_sync(ps_model_stream(model)));
         ps_free(&values);
     }
     ps_model_refresh(model);
@@ -130,8 +130,8 @@ static ps_model_result step(ps_model *model, const ps_model_batch *batch)
     ps_model_result result;
     ck_assert_msg(ps_model_forward(model, batch, NULL) == PS_OK, "%s", ps_error_message());
     ck_assert_msg(ps_model_loss(model, batch) == PS_OK, "%s", ps_error_message());
-    ck_assert_int_eq(ps_model_backward(model, NULL), PS_OK);
-    ck_assert_int_eq(ps_model_result_get(model, &result), PS_OK);
+    ck_ok(ps_model_backward(model, NULL));
+    ck_ok(ps_model_result_get(model, &result));
     return result;
 }
 
@@ -240,10 +240,10 @@ START_TEST(generating_with_a_cache_gives_the_logits_of_the_whole)
     float *got = ps_alloc_array((size_t)v, sizeof *got);
     for (int row = 0; row < ROWS; row++) {
         const int32_t *tokens = f.tokens + row * LENGTH;
-        ck_assert_int_eq(ps_model_extend(decoder, tokens, 2, 0, got), PS_OK);
+        ck_ok(ps_model_extend(decoder, tokens, 2, 0, got));
         ck_assert_double_lt(ps_ref64_error(got, want + (row * LENGTH + 1) * v, (size_t)v), 2e-5);
         for (int t = 2; t < LENGTH; t++) {
-            ck_assert_int_eq(ps_model_extend(decoder, tokens + t, 1, t, got), PS_OK);
+            ck_ok(ps_model_extend(decoder, tokens + t, 1, t, got));
             ck_assert_double_lt(ps_ref64_error(got, want + (row * LENGTH + t) * v, (size_t)v),
                                 2e-5);
         }
@@ -273,7 +273,7 @@ START_TEST(a_prompt_longer_than_a_pass_gives_the_logits_of_the_whole)
     (void)ps_ref64_language_loss(&ref, tokens, tokens, 1, MORE, want);
     ps_model *decoder = create(&f, (ps_model_options){.decode = true, .max_batch = 1});
     load(&f, decoder);
-    ck_assert_int_eq(ps_model_extend(decoder, tokens, MORE, 0, got), PS_OK);
+    ck_ok(ps_model_extend(decoder, tokens, MORE, 0, got));
     ck_assert_double_lt(ps_ref64_error(got, want + (MORE - 1) * v, v), 2e-5);
     ps_free(&want);
     ps_free(&got);
@@ -294,7 +294,7 @@ START_TEST(predictions_are_of_the_token_after_each_row)
     for (int row = 0; row < ROWS; row++)
         ps_ref64_softmax(want + row * v, logits + ((row + 1) * LENGTH - 1) * v, 1, v);
     float got[ROWS * 13];
-    ck_assert_int_eq(ps_model_predict(f.model, &f.batch, NULL, got), PS_OK);
+    ck_ok(ps_model_predict(f.model, &f.batch, NULL, got));
     ck_assert_double_lt(ps_ref64_error(got, want, (size_t)(ROWS * v)), 1e-5);
     ps_free(&logits);
     ps_free(&want);
@@ -315,7 +315,7 @@ START_TEST(what_does_not_fit_is_refused_with_its_place)
     ck_assert_str_eq(ps_error_message(), "token 13 at 7, the vocabulary has 13");
     f.tokens[7] = 0;
     f.labels[2] = -2;
-    ck_assert_int_eq(ps_model_forward(f.model, &f.batch, NULL), PS_OK);
+    ck_ok(ps_model_forward(f.model, &f.batch, NULL));
     ck_assert_int_eq(ps_model_loss(f.model, &f.batch), PS_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "label -2 at token 2"));
     close_fixture(&f);

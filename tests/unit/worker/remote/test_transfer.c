@@ -123,7 +123,7 @@ static void assert_got_all(const ps_buf *got, size_t bytes)
 START_TEST(a_file_comes_down_whole_and_in_order)
 {
     begin(FILE_BYTES, 1000);
-    ck_assert_int_eq(download(), PS_OK);
+    ck_ok(download());
     assert_got_all(&t.got, FILE_BYTES);
     ck_assert_uint_eq(t.restarts, 1);
     ck_assert_uint_eq(t.fake.job_id, 7);
@@ -135,7 +135,7 @@ START_TEST(a_broken_download_begins_again_and_nothing_is_there_twice)
 {
     begin(50000, 1000);
     t.fake.break_exports = 2;
-    ck_assert_int_eq(download(), PS_OK);
+    ck_ok(download());
     assert_got_all(&t.got, 50000);
     ck_assert_uint_eq(t.restarts, 3);
     ck_assert_uint_eq(t.fake.exports, 3);
@@ -152,7 +152,7 @@ START_TEST(what_the_sink_refuses_ends_the_download_with_its_words)
     ck_assert_uint_eq(t.got.len, 5000); /* nothing more was taken */
     ck_assert_uint_eq(t.fake.exports, 1);
     t.refuse_after = 0;
-    ck_assert_int_eq(download(), PS_OK); /* and the connection is as good as before */
+    ck_ok(download()); /* and the connection is as good as before */
     assert_got_all(&t.got, FILE_BYTES);
     end();
 }
@@ -191,7 +191,7 @@ START_TEST(a_cancelled_task_does_not_wait_for_psd)
     ck_assert_int_eq(upload(FILE_BYTES), PS_CANCELLED); /* from the start */
     t.fake.silent = false;
     ps_gate_reset(&t.rig.gate);
-    ck_assert_int_eq(upload(FILE_BYTES), PS_OK);
+    ck_ok(upload(FILE_BYTES));
     assert_got_all(&t.fake.artifact, FILE_BYTES);
     end();
 }
@@ -200,12 +200,12 @@ END_TEST
 START_TEST(a_file_goes_up_in_pieces_of_a_mebibyte)
 {
     begin(FILE_BYTES, 1);
-    ck_assert_int_eq(upload(FILE_BYTES), PS_OK);
+    ck_ok(upload(FILE_BYTES));
     assert_got_all(&t.fake.artifact, FILE_BYTES);
     ck_assert_uint_eq(t.fake.largest_piece, 1 << 20);
     ck_assert_str_eq(t.fake.artifact_name, "predictions.jsonl");
     ck_assert_uint_eq(t.fake.job_id, 7);
-    ck_assert_int_eq(upload(0), PS_OK); /* an empty one as well */
+    ck_ok(upload(0)); /* an empty one as well */
     assert_got_all(&t.fake.artifact, 0);
     ck_assert_uint_eq(t.fake.puts, 2);
     end();
@@ -216,7 +216,7 @@ START_TEST(an_upload_whose_answer_is_lost_goes_up_again)
 {
     begin(FILE_BYTES, 1);
     t.fake.lose_puts = 2;
-    ck_assert_int_eq(upload(FILE_BYTES), PS_OK);
+    ck_ok(upload(FILE_BYTES));
     assert_got_all(&t.fake.artifact, FILE_BYTES);
     ck_assert_uint_eq(t.fake.puts, 3);
     end();
@@ -230,7 +230,7 @@ START_TEST(a_source_that_breaks_ends_the_upload_with_its_words)
     ck_assert_str_eq(ps_error_message(), "the source has broken");
     ck_assert_int_eq(upload_broken(FILE_BYTES, 2000000), PS_NO_SPACE);
     ck_assert_uint_eq(t.fake.puts, 0); /* nothing was taken for a whole file */
-    ck_assert_int_eq(upload(FILE_BYTES), PS_OK);
+    ck_ok(upload(FILE_BYTES));
     assert_got_all(&t.fake.artifact, FILE_BYTES);
     end();
 }
@@ -240,7 +240,7 @@ END_TEST
 START_TEST(a_large_file_goes_up_whole)
 {
     begin(LARGE_BYTES, 1);
-    ck_assert_int_eq(upload(LARGE_BYTES), PS_OK);
+    ck_ok(upload(LARGE_BYTES));
     assert_got_all(&t.fake.artifact, LARGE_BYTES);
     end();
 }

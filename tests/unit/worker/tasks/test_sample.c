@@ -61,7 +61,7 @@ static void count(const float *logits, const ps_sampling *how, uint64_t *counts)
     ps_sampler_create(how, WORDS, &sampler);
     for (uint64_t i = 0; i < DRAWS; i++) {
         int32_t token;
-        ck_assert_int_eq(ps_sampler_draw(sampler, logits, i, &token), PS_OK);
+        ck_ok(ps_sampler_draw(sampler, logits, i, &token));
         ck_assert(token >= 0 && token < WORDS);
         counts[token]++;
     }
@@ -108,7 +108,7 @@ START_TEST(without_a_temperature_the_first_of_the_likeliest_comes)
     int32_t token;
     logits[30] = logits[40] = 1e30F;
     ps_sampler_create(&(ps_sampling){.top_p = 0.5, .top_k = 3}, WORDS, &sampler);
-    ck_assert_int_eq(ps_sampler_draw(sampler, logits, 0, &token), PS_OK);
+    ck_ok(ps_sampler_draw(sampler, logits, 0, &token));
     ck_assert_int_eq(token, 30);
     logits[3] = NAN;
     ck_assert_int_eq(ps_sampler_draw(sampler, logits, 0, &token), PS_CORRUPT);
@@ -133,11 +133,11 @@ START_TEST(a_draw_depends_on_seed_and_index_alone)
     ps_sampler_create(&(ps_sampling){.temperature = 1, .top_p = 1, .seed = 9}, WORDS, &two);
     ps_sampler_create(&(ps_sampling){.temperature = 1, .top_p = 1, .seed = 10}, WORDS, &other);
     for (uint64_t i = 0; i < 64; i++)
-        ck_assert_int_eq(ps_sampler_draw(one, logits, i, &whole[i]), PS_OK);
+        ck_ok(ps_sampler_draw(one, logits, i, &whole[i]));
     for (uint64_t i = 64; i-- > 0;) {
-        ck_assert_int_eq(ps_sampler_draw(two, logits, i, &token), PS_OK);
+        ck_ok(ps_sampler_draw(two, logits, i, &token));
         ck_assert_int_eq(token, whole[i]);
-        ck_assert_int_eq(ps_sampler_draw(other, logits, i, &token), PS_OK);
+        ck_ok(ps_sampler_draw(other, logits, i, &token));
         differ += token != whole[i];
     }
     ck_assert_uint_gt(differ, 20);

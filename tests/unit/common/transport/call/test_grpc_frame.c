@@ -40,7 +40,7 @@ START_TEST(messages_come_out_whole_however_they_are_cut)
             ps_slice in = ps_slice_of(bytes + at, len - at < cut ? len - at : cut);
             while (in.len > 0) {
                 ps_message *message = NULL;
-                ck_assert_int_eq(ps_grpc_frame_feed(&frame, &in, make, NULL, &message), PS_OK);
+                ck_ok(ps_grpc_frame_feed(&frame, &in, make, NULL, &message));
                 if (!message)
                     continue;
                 ps_slice got = ps_message_bytes(message);
@@ -66,12 +66,12 @@ START_TEST(bytes_that_were_read_into_their_place_are_not_moved)
     ps_grpc_frame frame = {0};
     ps_message *message = NULL;
     ps_slice in = ps_slice_of(bytes, 6);
-    ck_assert_int_eq(ps_grpc_frame_feed(&frame, &in, make, NULL, &message), PS_OK);
+    ck_ok(ps_grpc_frame_feed(&frame, &in, make, NULL, &message));
     ps_slice space = ps_grpc_frame_space(&frame);
     ck_assert_uint_eq(space.len, 99);
     memcpy((uint8_t *)(uintptr_t)space.data, bytes + 6, 99);
     in = space;
-    ck_assert_int_eq(ps_grpc_frame_feed(&frame, &in, make, NULL, &message), PS_OK);
+    ck_ok(ps_grpc_frame_feed(&frame, &in, make, NULL, &message));
     ck_assert_ptr_nonnull(message);
     ck_assert_int_eq(memcmp(ps_message_bytes(message).data, bytes + 5, 100), 0);
     ps_message_release(&message);
@@ -98,8 +98,8 @@ START_TEST(what_is_not_acceptable_is_refused_before_memory_is_taken)
     ck_assert_int_eq(feed_prefix((const uint8_t[]){0, 255, 255, 255, 255}), PS_RESOURCE_EXHAUSTED);
     ck_assert_int_eq(feed_prefix((const uint8_t[]){0, 0, 0, 2, 88}), PS_RESOURCE_EXHAUSTED);
     ck_assert_uint_eq(ps_budget_used(budget), 0);
-    ck_assert_int_eq(feed_prefix((const uint8_t[]){0, 0, 0, 1, 244}), PS_OK); /* 500 */
-    ck_assert_uint_eq(ps_budget_used(budget), 0);                             /* cleared */
+    ck_ok(feed_prefix((const uint8_t[]){0, 0, 0, 1, 244})); /* 500 */
+    ck_assert_uint_eq(ps_budget_used(budget), 0);           /* cleared */
     ps_budget_unref(&budget);
 }
 END_TEST
@@ -115,7 +115,7 @@ START_TEST(a_message_is_charged_at_least_what_it_takes)
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
         size_t before = mallinfo2().uordblks;
         for (int i = 0; i < N; i++)
-            ck_assert_int_eq(make(NULL, sizes[k], &messages[i]), PS_OK);
+            ck_ok(make(NULL, sizes[k], &messages[i]));
         size_t takes = mallinfo2().uordblks - before;
         ck_assert_uint_ge(ps_budget_used(budget), takes);
         ck_assert_uint_ge(ps_budget_used(budget), N * (sizes[k] + 128));

@@ -49,7 +49,7 @@ START_TEST(timeouts_are_read_and_written)
                 {"99999999S", 99999999000000000}};
     uint64_t ns = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        ck_assert_int_eq(ps_grpc_timeout_parse(ps_slice_str(rows[i].text), &ns), PS_OK);
+        ck_ok(ps_grpc_timeout_parse(ps_slice_str(rows[i].text), &ns));
         ck_assert_uint_eq(ns, rows[i].ns);
     }
     static const char *const bad[] = {"",           "m",   "1",    "100", "1x",
@@ -60,7 +60,7 @@ START_TEST(timeouts_are_read_and_written)
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         char text[16];
         ps_grpc_timeout_format(values[i], text);
-        ck_assert_int_eq(ps_grpc_timeout_parse(ps_slice_str(text), &ns), PS_OK);
+        ck_ok(ps_grpc_timeout_parse(ps_slice_str(text), &ns));
         ck_assert_uint_ge(ns, values[i]); /* never shorter, and not much longer */
         ck_assert_uint_le(ns - values[i], values[i] / 1000);
     }

@@ -38,7 +38,7 @@ START_TEST(what_is_packed_with_a_payload_is_what_protobuf_would_pack)
     ck_assert_uint_eq((unsigned)mine[3] << 8 | mine[4], expected);
     Psd__V1__PushRequest *again = NULL;
     ps_slice got = {0};
-    ck_assert_int_eq(unpack((const char *)mine + 5, expected, &again, &got), PS_OK);
+    ck_ok(unpack((const char *)mine + 5, expected, &again, &got));
     ck_assert_ptr_eq(got.data, mine + n); /* in place */
     ck_assert_uint_eq(got.len, sizeof bytes);
     ck_assert_uint_eq(again->chunk->offset, 1ull << 40);
@@ -52,18 +52,17 @@ START_TEST(a_payload_may_stand_anywhere_and_the_last_one_counts)
     Psd__V1__PushRequest *m = NULL;
     ps_slice payload = {0};
     /* 15: "ab", then 2: {1: 9}, then 15: "cde" */
-    ck_assert_int_eq(unpack("\x7a\x02"
-                            "ab"
-                            "\x12\x02\x08\x09"
-                            "\x7a\x03"
-                            "cde",
-                            13, &m, &payload),
-                     PS_OK);
+    ck_ok(unpack("\x7a\x02"
+                 "ab"
+                 "\x12\x02\x08\x09"
+                 "\x7a\x03"
+                 "cde",
+                 13, &m, &payload));
     ck_assert_uint_eq(payload.len, 3);
     ck_assert_int_eq(memcmp(payload.data, "cde", 3), 0);
     ck_assert_uint_eq(m->chunk->tensor_id, 9);
     psd__v1__push_request__free_unpacked(m, NULL);
-    ck_assert_int_eq(unpack("", 0, &m, &payload), PS_OK);
+    ck_ok(unpack("", 0, &m, &payload));
     ck_assert_ptr_null(payload.data);
     psd__v1__push_request__free_unpacked(m, NULL);
 }
@@ -109,8 +108,7 @@ START_TEST(a_message_may_not_amplify_in_memory)
     ck_assert_int_eq(ps_message_unpack(all, &psd__v1__describe_response__descriptor, &m, NULL),
                      PS_INVALID_ARGUMENT);
     all.len = 2000; /* a thousand of them is an honest message */
-    ck_assert_int_eq(ps_message_unpack(all, &psd__v1__describe_response__descriptor, &m, NULL),
-                     PS_OK);
+    ck_ok(ps_message_unpack(all, &psd__v1__describe_response__descriptor, &m, NULL));
     protobuf_c_message_free_unpacked(m, NULL);
     free(bytes);
 }

@@ -228,10 +228,10 @@ START_TEST(without_descriptors_a_connection_is_closed_and_does_not_wait)
     ps_timer *look = NULL;
     struct rlimit files, none;
     ps_log_set_sink(keep, NULL);
-    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
-    ck_assert_int_eq(ps_tcp_listener_bind("127.0.0.1", 0, &listener), PS_OK);
+    ck_ok(ps_loop_create(&loop));
+    ck_ok(ps_tcp_listener_bind("127.0.0.1", 0, &listener));
     uint16_t port = ps_tcp_listener_port(listener);
-    ck_assert_int_eq(ps_tcp_listener_start(listener, loop, accepted_cb, NULL), PS_OK);
+    ck_ok(ps_tcp_listener_start(listener, loop, accepted_cb, NULL));
     int first = dial("127.0.0.1", port);
     run_until_enough();
     int second = dial("127.0.0.1", port);

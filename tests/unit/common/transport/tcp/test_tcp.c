@@ -46,7 +46,7 @@ static void check(const char *from, const char *to, const char *wanted)
         char before[16], after[16];
         ps_layer *layer;
         algorithm_of(ends[i], before);
-        ck_assert_int_eq(ps_tcp_layer_create(loop, ends[i], &layer), PS_OK);
+        ck_ok(ps_tcp_layer_create(loop, ends[i], &layer));
         algorithm_of(ends[i], after);
         ck_assert_str_eq(after, wanted ? wanted : before);
         layer->ops->close(layer);
@@ -55,7 +55,7 @@ static void check(const char *from, const char *to, const char *wanted)
 
 START_TEST(packets_within_the_machine_are_not_paced)
 {
-    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
+    ck_ok(ps_loop_create(&loop));
     check("127.0.0.1", "127.0.0.1", "reno");
     check("127.0.0.1", "127.0.0.2", NULL); /* stands for another machine: as the system has it */
     ps_loop_free(&loop);

@@ -117,7 +117,7 @@ static unsigned dial(uint16_t port)
     tried = 0;
     done = false;
     uint64_t begun = ps_clock_ms(&ps_clock_system);
-    ck_assert_int_eq(ps_tcp_dial_start(loop, target, dialled_cb, NULL, &d), PS_OK);
+    ck_ok(ps_tcp_dial_start(loop, target, dialled_cb, NULL, &d));
     ck_assert(ps_loop_run_until(loop, &done));
     ps_tcp_dial_free(&d);
     return (unsigned)(ps_clock_ms(&ps_clock_system) - begun);
@@ -135,16 +135,16 @@ START_TEST(an_address_that_says_nothing_does_not_hold_up_the_next)
     uint16_t port;
     int fd = listening(&port);
     char here[PS_ADDRESS_TEXT];
-    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
+    ck_ok(ps_loop_create(&loop));
     snprintf(here, sizeof here, HERE ":%u", port);
     name_is(SILENT, SILENT, HERE);
     unsigned took = dial(port);
-    ck_assert_int_eq(status, PS_OK);
+    ck_ok(status);
     ck_assert_str_eq(address, here);
     ck_assert_uint_ge(took, 450); /* each of the two had its moment */
     name_is(HERE, SILENT, NULL);
     ck_assert_uint_lt(dial(port), 250); /* the first one is not made to wait, or to share */
-    ck_assert_int_eq(status, PS_OK);
+    ck_ok(status);
     ck_assert_uint_eq(tried, 1);
     ps_loop_free(&loop);
     close(fd);
@@ -156,10 +156,10 @@ START_TEST(an_address_that_refuses_makes_way_at_once)
     uint16_t port, closed;
     int fd = listening(&port);
     close(listening(&closed));
-    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
+    ck_ok(ps_loop_create(&loop));
     name_is("127.0.0.3", HERE, NULL); /* nobody listens there */
     (void)dial(port);
-    ck_assert_int_eq(status, PS_OK);
+    ck_ok(status);
     ck_assert_uint_eq(tried, 2);
     name_is(HERE, HERE, HERE);
     (void)dial(closed);
@@ -193,12 +193,12 @@ START_TEST(a_dial_that_is_freed_says_nothing)
     int fd = listening(&port);
     char target[32];
     snprintf(target, sizeof target, "many.test:%u", port);
-    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
+    ck_ok(ps_loop_create(&loop));
     name_is(SILENT, HERE, NULL);
     done = false;
     for (unsigned ms = 0; ms <= 240; ms += 80) {
         ps_tcp_dial *d = NULL;
-        ck_assert_int_eq(ps_tcp_dial_start(loop, target, dialled_cb, NULL, &d), PS_OK);
+        ck_ok(ps_tcp_dial_start(loop, target, dialled_cb, NULL, &d));
         if (ms)
             run_ms(ms);
         ps_tcp_dial_free(&d);
@@ -227,7 +227,7 @@ START_TEST(what_is_no_address_is_refused)
         ck_assert_int_eq(ps_tcp_split(bad[i][0], host, number), PS_INVALID_ARGUMENT);
         ck_assert_msg(strstr(ps_error_message(), bad[i][1]), "%s", ps_error_message());
     }
-    ck_assert_int_eq(ps_tcp_split("[::1]:7600", host, number), PS_OK);
+    ck_ok(ps_tcp_split("[::1]:7600", host, number));
     ck_assert_str_eq(host, "::1");
     ck_assert_str_eq(number, "7600");
 }

@@ -107,7 +107,7 @@ static void open_side(side *s, ps_layer *below, ps_tls_context *tls, const char 
 {
     *s = (side){.out = out, .out_len = out_len, .in_capacity = in_capacity, .slice = slice};
     s->in = ps_alloc(in_capacity + 1);
-    ck_assert_int_eq(ps_tls_layer_create(below, tls, host, &s->layer), PS_OK);
+    ck_ok(ps_tls_layer_create(below, tls, host, &s->layer));
     s->layer->on_ready = ready_cb;
     s->layer->above = s;
 }
@@ -122,7 +122,7 @@ static void set_up(void)
         up[i] = (uint8_t)ps_rng_next(&rng);
         down[i] = (uint8_t)ps_rng_next(&rng);
     }
-    ck_assert_int_eq(ps_loop_create(&loop), PS_OK);
+    ck_ok(ps_loop_create(&loop));
     ps_test_pki_open(&pki, "lab");
     ps_test_pki_server(&pki, "psd", "localhost");
     ps_test_pki_client(&pki, PS_ROLE_WORKER, "w1");

@@ -166,7 +166,7 @@ START_TEST(an_open_key_is_warned_of)
     ps_tls_options o = files(PS_TLS_CLIENT, "w1", "w1");
     ps_tls_context *context = NULL;
     ck_assert_int_eq(chmod(o.key_file, 0640), 0);
-    ck_assert_int_eq(ps_tls_context_new(&o, &context), PS_OK);
+    ck_ok(ps_tls_context_new(&o, &context));
     ck_assert_int_eq(warnings, 1);
     ck_assert_ptr_nonnull(strstr(last_warning, "w1.key can be read by others than its owner"));
     ps_tls_context_unref(&context);
@@ -214,7 +214,7 @@ START_TEST(a_reload_swaps_and_a_bad_file_keeps_the_old)
     ps_test_pki_server(&pki, "fresh", "localhost");
     ps_tls_options options = files(PS_TLS_SERVER, "psd", "psd");
     ps_tls_holder *holder = NULL;
-    ck_assert_int_eq(ps_tls_holder_new(&options, &holder), PS_OK);
+    ck_ok(ps_tls_holder_new(&options, &holder));
     memset(cert, 'x', 8); /* the holder has copies of the names */
     ps_tls_context *old = ps_tls_holder_get(holder);
     ck_assert_str_eq(holds(holder), "spiffe://lab/server/psd");
@@ -241,7 +241,7 @@ START_TEST(a_reload_does_not_move_to_another_cluster)
     setup();
     ps_tls_options options = files(PS_TLS_SERVER, "psd", "psd");
     ps_tls_holder *holder = NULL;
-    ck_assert_int_eq(ps_tls_holder_new(&options, &holder), PS_OK);
+    ck_ok(ps_tls_holder_new(&options, &holder));
     ps_test_pki other, ours = pki;
     ps_test_pki_open(&other, "elsewhere");
     ps_test_pki_server(&other, "psd", "localhost");
@@ -277,13 +277,13 @@ START_TEST(sessions_are_made_while_files_are_reloaded)
     setup();
     ps_tls_options options = files(PS_TLS_SERVER, "psd", "psd");
     ps_tls_holder *holder = NULL;
-    ck_assert_int_eq(ps_tls_holder_new(&options, &holder), PS_OK);
+    ck_ok(ps_tls_holder_new(&options, &holder));
     pthread_t threads[3];
     atomic_store(&reloading, true);
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, take_contexts, holder), 0);
     for (int i = 0; i < 20; i++)
-        ck_assert_int_eq(ps_tls_holder_reload(holder), PS_OK);
+        ck_ok(ps_tls_holder_reload(holder));
     atomic_store(&reloading, false);
     for (int i = 0; i < 3; i++)
         pthread_join(threads[i], NULL);

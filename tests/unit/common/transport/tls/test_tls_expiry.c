@@ -37,7 +37,7 @@ static void set_up(ps_tls_side side, const char *name)
                               .ca_file = ps_test_pki_path(&pki, "ca", ".pem", ca),
                               .cert_file = ps_test_pki_path(&pki, name, ".pem", cert),
                               .key_file = ps_test_pki_path(&pki, name, ".key", key)};
-    ck_assert_int_eq(ps_tls_holder_new(&options, &holder), PS_OK);
+    ck_ok(ps_tls_holder_new(&options, &holder));
     ps_tls_context *context = ps_tls_holder_get(holder);
     dates = ps_tls_context_dates(context);
     ps_tls_context_unref(&context);
@@ -107,7 +107,7 @@ START_TEST(a_new_certificate_that_ends_soon_is_told_at_once)
         (void)snprintf(command, sizeof command, "rm %s/psd.*", pki.folder);
         ck_assert_int_eq(system(command), 0);
         ps_test_pki_server_at(&pki, "psd", "localhost", now - 60, now + days * DAY_S + 60);
-        ck_assert_int_eq(ps_tls_holder_reload(holder), PS_OK);
+        ck_ok(ps_tls_holder_reload(holder));
         ps_tls_expiry_look(&expiry, holder, now);
         ps_tls_expiry_look(&expiry, holder, now);
         ck_assert_uint_eq(lines, (unsigned)days - 2);

@@ -53,8 +53,8 @@ static void pump(link_t *l)
 static void link_start(link_t *l, ps_tls_context *client, ps_tls_context *server, const char *host)
 {
     *l = (link_t){0};
-    ck_assert_int_eq(ps_tls_session_new(client, host, &l->client), PS_OK);
-    ck_assert_int_eq(ps_tls_session_new(server, NULL, &l->server), PS_OK);
+    ck_ok(ps_tls_session_new(client, host, &l->client));
+    ck_ok(ps_tls_session_new(server, NULL, &l->server));
     connect_bios(l->client, l->server);
 }
 
@@ -94,9 +94,9 @@ START_TEST(both_sides_know_each_other)
                       l.server_error);
         ps_identity peer;
         char text[PS_IDENTITY_TEXT_MAX];
-        ck_assert_int_eq(ps_tls_session_established(l.client, &peer), PS_OK);
+        ck_ok(ps_tls_session_established(l.client, &peer));
         ck_assert_str_eq(ps_identity_format(&peer, text), "spiffe://lab/server/psd");
-        ck_assert_int_eq(ps_tls_session_established(l.server, &peer), PS_OK);
+        ck_ok(ps_tls_session_established(l.server, &peer));
         ck_assert_str_eq(ps_identity_format(&peer, text), "spiffe://lab/worker/w1");
         ck_assert_str_eq(SSL_get_version(l.server), "TLSv1.3");
         ck_assert_str_eq(SSL_get_cipher(l.server), "TLS_AES_256_GCM_SHA384");
@@ -172,7 +172,7 @@ START_TEST(a_certificate_of_another_ca_is_refused)
         .unchecked = true,
     };
     ps_tls_context *client = NULL, *server = ps_test_pki_context(&ours, PS_TLS_SERVER, "psd");
-    ck_assert_int_eq(ps_tls_context_new(&options, &client), PS_OK);
+    ck_ok(ps_tls_context_new(&options, &client));
     link_start(&l, client, server, "localhost");
     pump(&l);
     expect_refused(&l, "is signed by an unknown CA (issuer O = lab, CN = psd CA)",
@@ -347,7 +347,7 @@ START_TEST(a_role_that_may_not_be_there_is_refused)
         .peer_roles = PS_ROLE_BIT(PS_ROLE_WORKER) | PS_ROLE_BIT(PS_ROLE_ADMIN),
     };
     ps_tls_context *server = NULL, *client = ps_test_pki_context(&pki, PS_TLS_CLIENT, "eve");
-    ck_assert_int_eq(ps_tls_context_new(&options, &server), PS_OK);
+    ck_ok(ps_tls_context_new(&options, &server));
     link_start(&l, client, server, "localhost");
     pump(&l);
     expect_refused(&l,
@@ -381,7 +381,7 @@ static void dial_plain(link_t *l, const ps_test_pki *pki, const char *cert_name,
     *l = (link_t){0};
     l->client = SSL_new(ctx);
     SSL_set_connect_state(l->client);
-    ck_assert_int_eq(ps_tls_session_new(server, NULL, &l->server), PS_OK);
+    ck_ok(ps_tls_session_new(server, NULL, &l->server));
     connect_bios(l->client, l->server);
     ps_tls_context_unref(&server);
     SSL_CTX_free(ctx);
@@ -399,7 +399,7 @@ START_TEST(strangers_are_refused_each_with_its_reason)
 
     dial_plain(&l, &pki, "w1", TLS1_3_VERSION, "\x08http/1.1\x02h2"); /* the good one */
     ck_assert_msg(!l.server_status, "%s", l.server_error);
-    ck_assert_int_eq(ps_tls_session_established(l.server, &peer), PS_OK);
+    ck_ok(ps_tls_session_established(l.server, &peer));
     link_end(&l);
 
     dial_plain(&l, &pki, NULL, TLS1_3_VERSION, "\x02h2");
@@ -430,7 +430,7 @@ END_TEST
 static void feed(ps_tls_context *server, const char *bytes, size_t len, const char *says)
 {
     link_t l = {0};
-    ck_assert_int_eq(ps_tls_session_new(server, NULL, &l.server), PS_OK);
+    ck_ok(ps_tls_session_new(server, NULL, &l.server));
     BIO *in = BIO_new(BIO_s_mem()), *out = BIO_new(BIO_s_mem());
     SSL_set_bio(l.server, in, out);
     ck_assert_int_eq(BIO_write(in, bytes, (int)len), (int)len);

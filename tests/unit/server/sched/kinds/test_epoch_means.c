@@ -62,7 +62,7 @@ START_TEST(a_checkpoint_keeps_them)
     report(&m, 4, 10, 1, 10);
     ps_epoch_means_save(&m, &bytes);
     ps_cursor c = ps_cursor_of(ps_buf_slice(&bytes));
-    ck_assert_int_eq(ps_epoch_means_load(&back, &c), PS_OK);
+    ck_ok(ps_epoch_means_load(&back, &c));
     ck_assert_uint_eq(ps_cursor_left(&c), 0);
     assert_means(&back, 3, 2, 0.5);
     report(&back, 4, 10, 3, 0);

@@ -84,13 +84,13 @@ START_TEST(what_comes_back_goes_out_first_and_not_to_whom_it_failed_on)
     a.ready_ns = 50;
     ps_epoch_rows_back(&rows, &a);
     ck_assert_int_eq(ps_epoch_rows_take(&rows, "w2", true, false, 49, &b), PS_END); /* too early */
-    ck_assert_int_eq(ps_epoch_rows_take(&rows, "w1", true, true, 50, &b), PS_OK);
+    ck_ok(ps_epoch_rows_take(&rows, "w1", true, true, 50, &b));
     ck_assert_uint_eq(b.begin, 10); /* w1 gets a fresh one */
-    ck_assert_int_eq(ps_epoch_rows_take(&rows, "w2", true, true, 50, &b), PS_OK);
+    ck_ok(ps_epoch_rows_take(&rows, "w2", true, true, 50, &b));
     ck_assert_uint_eq(b.begin, 7);
     ck_assert_uint_eq(b.end, 10);
     ps_epoch_rows_back(&rows, &b);
-    ck_assert_int_eq(ps_epoch_rows_take(&rows, "w1", false, true, 50, &b), PS_OK); /* nobody else */
+    ck_ok(ps_epoch_rows_take(&rows, "w1", false, true, 50, &b)); /* nobody else */
     ck_assert_uint_eq(b.begin, 7);
     ps_epoch_rows_free(&rows);
 }

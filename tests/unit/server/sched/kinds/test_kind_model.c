@@ -34,7 +34,7 @@ START_TEST(evaluate_and_predict_are_one_task_on_a_stored_model)
     ck_assert_str_eq(
         r->result, "{\"test_accuracy\":0.75,\"test_loss\":0.5,\"samples\":100,\"seconds\":0.000}");
     ps_job_record_free(&r);
-    ck_assert_int_eq(submit_model_job(w, "predict", "digits", &id), PS_OK);
+    ck_ok(submit_model_job(w, "predict", "digits", &id));
     ps_world_evaluated(w, ps_world_task_of(w, 1), 0);
     r = ps_world_job(w, id);
     ck_assert_ptr_nonnull(strstr(r->result, "\"artifact\":\"predictions.jsonl\""));
@@ -49,13 +49,13 @@ START_TEST(how_far_it_is_is_known_and_a_loss_is_not)
     uint64_t id = 0;
     ps_world_store_model(w, "digits", 4);
     ps_world_attach(w, 1, "w1");
-    ck_assert_int_eq(submit_model_job(w, "predict", "digits", &id), PS_OK);
+    ck_ok(submit_model_job(w, "predict", "digits", &id));
     Psd__V1__TaskProgress report = PSD__V1__TASK_PROGRESS__INIT;
     report.lease_id = ps_world_task_of(w, 1)->lease;
     report.samples = 30;
     report.rows_total = 40;
     for (uint64_t said = 1; said <= 2; said++) {
-        ck_assert_int_eq(ps_sched_progress(w->sched, 1, &report), PS_OK);
+        ck_ok(ps_sched_progress(w->sched, 1, &report));
         ps_job_record *r = ps_world_job(w, id);
         ck_assert_uint_eq(r->progress.samples, 30 * said);
         ck_assert_uint_eq(r->progress.samples_total, said == 1 ? 40 : 60); /* it made that up */
@@ -72,7 +72,7 @@ START_TEST(a_model_that_has_no_accuracy_has_none_in_its_result)
     uint64_t id = 0;
     ps_world_store_model(w, "line", 4);
     ps_world_attach(w, 1, "w1");
-    ck_assert_int_eq(submit_model_job(w, "evaluate", "line", &id), PS_OK);
+    ck_ok(submit_model_job(w, "evaluate", "line", &id));
     ps_world_evaluated(w, ps_world_task_of(w, 1), PS_WORLD_NO_ACCURACY);
     ps_job_record *r = ps_world_job(w, id);
     ck_assert_int_eq(r->state, PS_JOB_DONE);
@@ -96,7 +96,7 @@ START_TEST(what_failed_is_said_in_good_english)
     ps_world_attach(w, 1, "w1");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint64_t id = 0;
-        ck_assert_int_eq(submit_model_job(w, rows[i].kind, "digits", &id), PS_OK);
+        ck_ok(submit_model_job(w, rows[i].kind, "digits", &id));
         for (int n = 0; n < 3; n++) {
             ps_world_failed(w, ps_world_task_of(w, 1), 14, true, "no card");
             ps_world_run_ms(w, 3000);
@@ -118,7 +118,7 @@ static void assert_version(const ps_world *w, uint64_t session, const char *vers
 static char *version_now(const ps_world *w, const char *name)
 {
     ps_model_record *model = NULL;
-    ck_assert_int_eq(ps_catalog_model_get(w->catalog, name, &model), PS_OK);
+    ck_ok(ps_catalog_model_get(w->catalog, name, &model));
     char *version = ps_strdup(model->path);
     ps_model_record_free(&model);
     return version;
@@ -132,26 +132,26 @@ START_TEST(a_job_keeps_the_version_of_its_submission_until_it_has_ended)
     char *unused = NULL;
     ps_world_store_model(w, "digits", 4);
     char *first = version_now(w, "digits");
-    ck_assert_int_eq(submit_model_job(w, "predict", "digits", &id), PS_OK);
+    ck_ok(submit_model_job(w, "predict", "digits", &id));
     ps_world_store_model(w, "digits", 9);
     char *second = version_now(w, "digits");
     ps_world_attach(w, 1, "w1");
     assert_version(w, 1, first);
     ps_sched_leave(w->sched, 1);
-    ck_assert_int_eq(ps_catalog_model_delete(w->catalog, "digits"), PS_OK);
+    ck_ok(ps_catalog_model_delete(w->catalog, "digits"));
     ps_world_attach(w, 2, "w2");
     assert_version(w, 2, first);
     ps_world_restart(w);
     ps_world_attach(w, 3, "w3");
     assert_version(w, 3, first);
-    ck_assert_int_eq(ps_catalog_model_unused(w->catalog, "", &unused), PS_OK);
+    ck_ok(ps_catalog_model_unused(w->catalog, "", &unused));
     ck_assert_str_eq(unused, second); /* which nobody uses */
-    ck_assert_int_eq(ps_catalog_model_forget(w->catalog, second), PS_OK);
+    ck_ok(ps_catalog_model_forget(w->catalog, second));
     free(unused);
     ck_assert_int_eq(ps_catalog_model_unused(w->catalog, "", &unused), PS_END);
     ps_world_evaluated(w, ps_world_task_of(w, 3), 0);
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_DONE);
-    ck_assert_int_eq(ps_catalog_model_unused(w->catalog, "", &unused), PS_OK);
+    ck_ok(ps_catalog_model_unused(w->catalog, "", &unused));
     ck_assert_str_eq(unused, first);
     free(unused);
     free(first);
@@ -181,11 +181,11 @@ static void store_language_model(ps_world *w)
 {
     ps_model_record *model = NULL;
     ps_world_store_model(w, "poet", 4);
-    ck_assert_int_eq(ps_catalog_model_get(w->catalog, "poet", &model), PS_OK);
+    ck_ok(ps_catalog_model_get(w->catalog, "poet", &model));
     free(model->config);
     model->config = ps_strdup("{architecture: gpt2, vocab_size: 300, context_length: 8, "
                               "hidden_size: 8, num_layers: 1, num_heads: 2}");
-    ck_assert_int_eq(test_model_put(w->catalog, model), PS_OK);
+    ck_ok(test_model_put(w->catalog, model));
     ps_model_record_free(&model);
 }
 
@@ -208,7 +208,7 @@ static void says(ps_world *w, const ps_world_task *task, uint64_t first, uint32_
     output.n_tokens = n;
     message.lease_id = task->lease;
     message.output = &output;
-    ck_assert_int_eq(ps_sched_output(w->sched, task->session, &message), PS_OK);
+    ck_ok(ps_sched_output(w->sched, task->session, &message));
 }
 
 static void has_said(ps_world *w, const ps_world_task *task, uint64_t tokens)
@@ -220,7 +220,7 @@ static void has_said(ps_world *w, const ps_world_task *task, uint64_t tokens)
     generate.load_seconds = 0.5;
     result.lease_id = task->lease;
     result.generate = &generate;
-    ck_assert_int_eq(ps_sched_result(w->sched, task->session, &result), PS_OK);
+    ck_ok(ps_sched_result(w->sched, task->session, &result));
 }
 
 START_TEST(the_next_worker_goes_on_behind_what_was_said)
@@ -230,7 +230,7 @@ START_TEST(the_next_worker_goes_on_behind_what_was_said)
     uint32_t tokens[] = {10, 11, 12, 13, 14, 15, 16};
     store_language_model(w);
     ps_world_attach(w, 1, "w1");
-    ck_assert_int_eq(submit_generate(w, "poet", "[1, 2]", &id), PS_OK);
+    ck_ok(submit_generate(w, "poet", "[1, 2]", &id));
     ps_world_task *first = ps_world_task_of(w, 1);
     ck_assert_str_eq(first->kind, "generate");
     says(w, first, 0, tokens, 2);
@@ -261,7 +261,7 @@ START_TEST(tokens_that_have_not_all_come_fail_the_job)
     uint32_t tokens[] = {10};
     store_language_model(w);
     ps_world_attach(w, 1, "w1");
-    ck_assert_int_eq(submit_generate(w, "poet", "[1]", &id), PS_OK);
+    ck_ok(submit_generate(w, "poet", "[1]", &id));
     says(w, ps_world_task_of(w, 1), 0, tokens, 1);
     has_said(w, ps_world_task_of(w, 1), 2);
     ps_world_assert_reason(w, id, "worker w1: a generate task whose tokens have not all come");
@@ -295,14 +295,14 @@ START_TEST(who_watches_late_gets_what_was_said_before)
     uint32_t tokens[] = {10, 11, 12}, seen[8];
     store_language_model(w);
     ps_world_attach(w, 1, "w1");
-    ck_assert_int_eq(submit_generate(w, "poet", "[1]", &id), PS_OK);
-    ck_assert_int_eq(ps_sched_watch(w->sched, id, ignore_cb, NULL, &early), PS_OK);
+    ck_ok(submit_generate(w, "poet", "[1]", &id));
+    ck_ok(ps_sched_watch(w->sched, id, ignore_cb, NULL, &early));
     says(w, ps_world_task_of(w, 1), 0, tokens, 2);
     ck_assert_uint_eq(take_output(early, seen), 2);
     says(w, ps_world_task_of(w, 1), 2, tokens + 2, 1);
     ck_assert_uint_eq(take_output(early, seen), 1);
     ck_assert_uint_eq(seen[0], 12);
-    ck_assert_int_eq(ps_sched_watch(w->sched, id, ignore_cb, NULL, &late), PS_OK);
+    ck_ok(ps_sched_watch(w->sched, id, ignore_cb, NULL, &late));
     ck_assert_uint_eq(take_output(late, seen), 3);
     ck_assert_mem_eq(seen, tokens, sizeof tokens);
     ps_watch_close(&early);
@@ -317,13 +317,13 @@ START_TEST(a_prompt_goes_to_the_worker_that_has_the_model)
     uint64_t id = 0;
     store_language_model(w);
     ps_world_attach(w, 1, "w1");
-    ck_assert_int_eq(submit_generate(w, "poet", "[1]", &id), PS_OK);
+    ck_ok(submit_generate(w, "poet", "[1]", &id));
     ps_world_attach(w, 2, "w2"); /* has waited longer than w1, when that is done */
     ps_world_run_ms(w, 1000);
     has_said(w, ps_world_task_of(w, 1), 0);
-    ck_assert_int_eq(submit_generate(w, "poet", "[1]", &id), PS_OK);
+    ck_ok(submit_generate(w, "poet", "[1]", &id));
     ck_assert_ptr_nonnull(ps_world_task_of(w, 1));
-    ck_assert_int_eq(submit_generate(w, "poet", "[1]", &id), PS_OK);
+    ck_ok(submit_generate(w, "poet", "[1]", &id));
     ck_assert_ptr_nonnull(ps_world_task_of(w, 2)); /* rather than waiting */
     ps_world_free(&w);
 }

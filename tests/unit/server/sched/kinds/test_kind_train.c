@@ -81,7 +81,7 @@ START_TEST(a_finished_jobs_loss_is_its_last_epochs_mean)
     ps_world_report(w, ps_world_task_of(w, 1), ps_world_task_of(w, 1)->begin + 1, 4);
     for (int i = 0; i < 6; i++) { /* longer than any rate looks back */
         ps_world_run_ms(w, 5000);
-        ck_assert_int_eq(ps_sched_heartbeat(w->sched, 1), PS_OK);
+        ck_ok(ps_sched_heartbeat(w->sched, 1));
     }
     while (ps_world_state(w, id) == PS_JOB_RUNNING) {
         ps_world_task *task = ps_world_task_of(w, 1);
@@ -176,7 +176,7 @@ static bool said(ps_world *w, uint64_t id, const char *line)
     ps_watch *watch = NULL;
     ps_watch_event event;
     bool found = false;
-    ck_assert_int_eq(ps_sched_watch(w->sched, id, ignore_cb, NULL, &watch), PS_OK);
+    ck_ok(ps_sched_watch(w->sched, id, ignore_cb, NULL, &watch));
     while (ps_watch_next(watch, &event) == PS_OK) {
         found = found || (event.log && strcmp(event.log->text, line) == 0);
         ps_watch_event_clear(&event);
@@ -260,7 +260,7 @@ static bool was_said(ps_world *w, uint64_t id, const char *part)
     ps_watch *watch;
     ps_watch_event event;
     bool said = false;
-    ck_assert_int_eq(ps_sched_watch(w->sched, id, ignore, NULL, &watch), PS_OK);
+    ck_ok(ps_sched_watch(w->sched, id, ignore, NULL, &watch));
     while (ps_watch_next(watch, &event) == PS_OK) {
         said |= event.log && strstr(event.log->text, part);
         ps_watch_event_clear(&event);

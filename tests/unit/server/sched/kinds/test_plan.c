@@ -40,7 +40,7 @@ START_TEST(what_a_plan_settles_goes_with_every_task_and_into_the_model)
     ck_assert_str_eq(ps_world_task_of(w, 1)->kind, "train");
     ck_assert_str_eq(ps_world_task_of(w, 1)->settled, NAMED);
     ps_world_trained(w, ps_world_task_of(w, 1));
-    ck_assert_int_eq(ps_sched_progress_save(w->sched, id, &w->blob), PS_OK);
+    ck_ok(ps_sched_progress_save(w->sched, id, &w->blob));
     ps_world_restart(w);
     ps_world_attach(w, 7, "w1");
     ck_assert_str_eq(ps_world_task_of(w, 7)->kind, "train");
@@ -79,7 +79,7 @@ START_TEST(a_plan_before_its_task_was_sent_does_no_harm)
     guesser g = {.world = w};
     w->plan_model = "{architecture: mlp, layers: [4, 3], classes: [a, b, c]}";
     uint64_t id = ps_world_submit(w, "early", 1, "asp", false, "");
-    ck_assert_int_eq(ps_sched_watch(w->sched, id, guess, &g, &g.watch), PS_OK);
+    ck_ok(ps_sched_watch(w->sched, id, guess, &g, &g.watch));
     guess(&g);
     const ps_clock clock = ps_clock_virtual_table(&w->time);
     g.lease = ((uint64_t)ps_clock_wall_ms(&clock) << 20) + 1;
@@ -100,7 +100,7 @@ START_TEST(progress_without_anything_settled_is_that_of_an_older_psd)
         ps_world *w = ps_world_new(NULL, true);
         w->plan_model = settles ? NAMED : NULL;
         uint64_t id = ps_world_training(w, "asp", false, "");
-        ck_assert_int_eq(ps_sched_progress_save(w->sched, id, &w->blob), PS_OK);
+        ck_ok(ps_sched_progress_save(w->sched, id, &w->blob));
         ps_cursor c = ps_cursor_of(ps_buf_slice(&w->blob));
         ck_assert_uint_eq(ps_read_u32le(&c), settles ? 4 : 3);
         ps_world_restart(w);
@@ -118,7 +118,7 @@ START_TEST(a_checkpoint_of_before_plans_settled_anything_is_gone_on_from)
     ps_world *w = ps_world_new(NULL, true);
     w->plan_model = NAMED;
     uint64_t id = ps_world_training(w, "asp", false, "");
-    ck_assert_int_eq(ps_sched_progress_save(w->sched, id, &w->blob), PS_OK);
+    ck_ok(ps_sched_progress_save(w->sched, id, &w->blob));
     size_t cut = strlen(NAMED) + 4;
     uint8_t *at = memmem(w->blob.data, w->blob.len, NAMED, strlen(NAMED));
     ck_assert_ptr_nonnull(at);
@@ -170,11 +170,11 @@ START_TEST(a_plan_without_what_the_job_needs_is_refused)
                                 "input_std: [1, 2]}";
     ps_job_spec *spec = NULL;
     char *settled = NULL;
-    ck_assert_int_eq(ps_job_spec_parse(ps_slice_str(yaml), "job", &spec), PS_OK);
+    ck_ok(ps_job_spec_parse(ps_slice_str(yaml), "job", &spec));
     ck_assert_int_eq(ps_plan_settled(spec, ps_slice_str(""), &settled), PS_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "nobody has taken mean and deviation"));
     ck_assert_ptr_null(settled);
-    ck_assert_int_eq(ps_plan_settled(spec, ps_slice_str(found), &settled), PS_OK);
+    ck_ok(ps_plan_settled(spec, ps_slice_str(found), &settled));
     ck_assert_ptr_nonnull(strstr(settled, "input_mean: [0,1], input_std: [1,2]}"));
     ps_free(&settled);
     ps_job_spec_free(&spec);
@@ -195,7 +195,7 @@ START_TEST(a_plan_whose_section_nobody_could_read_again_is_refused)
     for (int i = 0; i < CLASSES; i++)
         ps_buf_printf(&found, "%sn%0254d", i ? "," : "", i);
     ps_buf_puts(&found, "]}");
-    ck_assert_int_eq(ps_job_spec_parse(ps_slice_str(yaml), "job", &spec), PS_OK);
+    ck_ok(ps_job_spec_parse(ps_slice_str(yaml), "job", &spec));
     ck_assert_int_eq(ps_plan_settled(spec, ps_buf_slice(&found), &settled), PS_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "a model section of 263"));
     ck_assert_ptr_null(settled);
