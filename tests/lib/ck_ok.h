@@ -1,4 +1,4 @@
-/* ck_ok: a call must return PS_OK; else the test fails, with the call, its status and its message. */
+/* ck_ok: a call must return PS_OK; else the test fails with the call, its status and message. */
 #ifndef PS_TEST_CK_OK_H
 #define PS_TEST_CK_OK_H
 
