@@ -8,15 +8,6 @@
 #include "common/loop/loop.h"
 #include "common/transport/channel/channel.h"
 
-typedef struct ps_globals {
-    const char *server, *ca, *cert, *key; /* NULL: from the context */
-    const char *context;                  /* NULL: the current one */
-    const char *output;                   /* "text" or "json"; NULL: text */
-    uint64_t timeout_ms;                  /* 0: each command's own */
-    bool no_color;
-    bool help, version; /* the parser looks at these itself */
-} ps_globals;
-
 struct ps_client {
     ps_globals globals;
     ps_buf out;     /* what goes to standard output; written when the command has ended */

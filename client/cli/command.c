@@ -1,51 +1,8 @@
-/* The table of commands, and the help texts that are made of its rows. Cannot fail. */
+/* The global flags, and what is made of the table of commands: a row by its name, the help texts.
+ * Cannot fail. */
 #include "client/cli/command.h"
 
-#include "client/call/client.h"
-#include "client/commands/commands.h"
-
 #include <string.h>
-
-const ps_command *const ps_commands[] = {
-    &ps_command_submit,
-    &ps_command_jobs,
-    &ps_command_job,
-    &ps_command_watch,
-    &ps_command_cancel,
-    &ps_command_artifacts,
-    &ps_command_fetch,
-    &ps_command_delete_job,
-    &ps_command_delete_artifact,
-    &ps_command_prune,
-    &ps_command_workers,
-    &ps_command_models,
-    &ps_command_model,
-    &ps_command_export,
-    &ps_command_import,
-    &ps_command_delete,
-    &ps_command_evaluate,
-    &ps_command_predict,
-    &ps_command_generate,
-    &ps_command_tokenize,
-    &ps_command_status,
-    &ps_command_drain,
-    &ps_command_reload,
-    &ps_command_checkpoint,
-    &ps_command_cert_create_ca,
-    &ps_command_cert_create_server,
-    &ps_command_cert_create_client,
-    &ps_command_cert_inspect,
-    &ps_command_context_list,
-    &ps_command_context_use,
-    &ps_command_context_set,
-    &ps_command_context_show,
-    &ps_command_context_delete,
-    &ps_command_whoami,
-    &ps_command_version,
-    &ps_command_help_row,
-    &ps_command_complete,
-    NULL,
-};
 
 static const char *const output_words[] = {"text", "json", NULL};
 

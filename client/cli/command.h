@@ -10,6 +10,7 @@
 #include "common/base/buf.h"
 #include "common/base/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -56,8 +57,19 @@ typedef struct ps_command {
     ps_status (*run)(ps_client *client, const ps_args *args);
 } ps_command;
 
+/* What the flags that every command takes were set to. */
+typedef struct ps_globals {
+    const char *server, *ca, *cert, *key; /* NULL: from the context */
+    const char *context;                  /* NULL: the current one */
+    const char *output;                   /* "text" or "json"; NULL: text */
+    uint64_t timeout_ms;                  /* 0: each command's own */
+    bool no_color;
+    bool help, version; /* the parser looks at these itself */
+} ps_globals;
+
+/* Defined beside the rows (commands/commands.c), which all that is here is blind to. */
 extern const ps_command *const ps_commands[]; /* in the order of the help text; NULL ends it */
-extern const ps_flag ps_global_flags[];       /* offsets are in ps_globals (client.h) */
+extern const ps_flag ps_global_flags[];       /* offsets are in ps_globals */
 
 /* The row of "submit" or "cert inspect"; NULL when there is none. */
 const ps_command *ps_command_find(const char *name);

@@ -9,6 +9,7 @@
 #include "common/base/new_file.h"
 #include "common/conf/blocks.h"
 #include "common/conf/conf.h"
+#include "common/json/json.h"
 
 #include <errno.h>
 #include <stdio.h>

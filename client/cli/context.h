@@ -10,7 +10,7 @@
 #ifndef PS_CLI_CONTEXT_H
 #define PS_CLI_CONTEXT_H
 
-#include "client/call/client.h"
+#include "client/cli/command.h"
 
 enum { PS_CONTEXT_PORT = 7600 }; /* psd's, unless it was told another */
 

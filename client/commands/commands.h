@@ -1,4 +1,4 @@
-/* commands: the rows that command.c puts into the table; each is in the file of its name. */
+/* commands: the rows of the table (ps_commands); each is in the file of its name. */
 #ifndef PS_COMMANDS_COMMANDS_H
 #define PS_COMMANDS_COMMANDS_H
 

@@ -1,5 +1,4 @@
 /* args: what a command line means, and the one line that a wrong one gets. */
-#include "client/call/client.h"
 #include "client/cli/args.h"
 #include "tests/lib/check_main.h"
 
