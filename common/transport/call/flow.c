@@ -20,7 +20,6 @@
  * past its windows by many streams meets PS_RESOURCE_EXHAUSTED there, which is worth a retry. */
 #include "common/transport/call/http2_internal.h"
 #include "common/transport/call/message_internal.h"
-#include "common/transport/server/rpc_server.h"
 
 #define CONNECTION_LEAST (256u << 10) /* a connection's window, however little is left */
 #define CALL_LEAST       (64u << 10)

@@ -11,7 +11,6 @@
 
 #include "common/base/mem.h"
 #include "common/transport/call/message_codec.h"
-#include "common/transport/server/rpc_server.h"
 
 #include <assert.h>
 #include <stdio.h>

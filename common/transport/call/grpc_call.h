@@ -44,6 +44,14 @@ bool ps_call_writable(const ps_call *call);
  * on its connection from now until then. */
 void ps_call_expect(ps_call *call, size_t bytes);
 
+/* Server: what a handler of a stream (or a late answer) wants to hear of; events must outlive the
+ * call. */
+void ps_call_set_events(ps_call *call, const ps_call_events *events, void *user);
+/* Server: for a handler that releases nothing until the client has said its last: it may keep so
+ * many bytes of this call, whatever the limits of a call and of a connection are. One such call of
+ * a connection at a time, the oldest, is let beyond those limits, so that each comes to its end. */
+void ps_call_keep(ps_call *call, size_t bytes);
+
 /* Server: ends the call with a status; message may be NULL for PS_OK. */
 void ps_call_finish(ps_call *call, ps_status status, const char *message);
 /* Server: one message and PS_OK. The answer of a unary or client-streaming call. */

@@ -31,13 +31,6 @@ typedef struct ps_rpc_service {
     void *state;                  /* handed to every method */
 } ps_rpc_service;
 
-/* What a handler of a stream (or a late answer) wants to hear of; events must outlive the call. */
-void ps_call_set_events(ps_call *call, const ps_call_events *events, void *user);
-/* For a handler that releases nothing until the client has said its last: it may keep so many bytes
- * of this call, whatever call_bytes and connection_bytes are. One such call of a connection at a
- * time, the oldest, is let beyond those limits, so that each comes to its end. */
-void ps_call_keep(ps_call *call, size_t bytes);
-
 typedef struct ps_rpc_limits {
     size_t message_bytes;    /* of one message; default 4 MiB */
     size_t memory_bytes;     /* of all messages held; default 512 MiB */
