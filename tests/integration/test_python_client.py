@@ -412,7 +412,50 @@ def the_example_client_submits_and_watches():
         assert refused.returncode == 1 and "PERMISSION_DENIED" in refused.stderr, refused.stderr
 
 
+def the_example_worker_has_psworkers_order():
+    """The very numbers of tests/unit/worker/data/test_shuffle.c."""
+    import runpy
+    permutation = runpy.run_path(str(SOURCE / "deploy/examples/worker.py"))["permutation"]
+    assert list(permutation(10, 1, 0)) == [7, 8, 0, 9, 6, 2, 1, 4, 5, 3]
+    assert list(permutation(1000, 77, 3)[:10]) == [111, 148, 226, 436, 734, 656, 133, 942, 510, 718]
+    assert sorted(permutation(1000, 77, 3)) == list(range(1000))
+
+
+def the_example_worker_trains_alone_and_in_step_with_psworker():
+    """docs/protocol.md's worker: each row is trained once, and the models are as good as psworker's own."""
+    import subprocess
+    import sys
+    script = SOURCE / "deploy/examples/worker.py"
+    with Cluster() as cluster:
+        cluster.start_server()
+        cluster.make_client("worker", "py")
+        cluster.tiny_data()
+        files = [cluster.dir / "train-features.gz", cluster.dir / "train-labels.gz"]
+
+        def accuracy(name, mode, workers):
+            spec = cluster.tiny_job(name=name, layers="[16, 4]", mode=mode, workers=workers,
+                                    more=f"min_workers: {workers}").replace("  test:", "  # test:")
+            job = cluster.wait_job(cluster.submit(spec))
+            assert job["progress"]["samples"] == 5 * 2000, job
+            return lambda: cluster.psctl_json("evaluate", name, *files)["accuracy"]
+
+        with open(cluster.dir / "py.log", "w") as log:
+            worker = subprocess.Popen([sys.executable, script, f"localhost:{cluster.port}", cluster.certs, "py", *files],
+                                      stdout=log, stderr=log)
+        try:
+            alone = accuracy("alone", "asp", 1)
+            cluster.start_worker("w1")
+            together = accuracy("together", "bsp", 2)
+            assert worker.poll() is None, (cluster.dir / "py.log").read_text()
+        finally:
+            worker.kill()
+            worker.wait()
+        own = accuracy("own", "asp", 1)()
+        assert own > 0.9 and abs(alone() - own) < 0.03 and abs(together() - own) < 0.03, (own, alone(), together())
+
+
 run([reflection_lists_services_and_describes_them, services_are_called_with_nothing_but_reflection,
      long_lists_come_in_pages, models_are_imported_listed_exported_and_deleted, health_says_serving,
      a_job_is_submitted_watched_and_its_parameters_pulled, a_push_needs_a_lease_and_is_applied_once_as_a_whole,
-     every_admin_call_answers_an_admin, the_example_client_submits_and_watches])
+     every_admin_call_answers_an_admin, the_example_client_submits_and_watches,
+     the_example_worker_has_psworkers_order, the_example_worker_trains_alone_and_in_step_with_psworker])

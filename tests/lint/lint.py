@@ -2,7 +2,7 @@
 
     lint.py RULE SOURCE_ROOT
 
-Rules: length, borders, registered, format, names. Prints file:line: what is wrong; status 1 if any.
+Rules: length, borders, registered, format, names, documents. Prints file:line: what is wrong; status 1 if any.
 """
 import pathlib
 import re
@@ -127,6 +127,44 @@ def rule_format(root):
     for line in done.stderr.splitlines():
         if "error:" in line:
             yield line
+
+
+TOPS = r"(?:client|common|server|worker|gpu|tests|deploy|proto|docs)"
+
+
+def documents(root):
+    yield from (p for p in sorted(root.glob("*.md")) if p.name != "CHANGELOG.md")
+    for top in ("docs", *BORDERS, "deploy", "proto", "tests"):
+        yield from (p for p in sorted((root / top).rglob("*.md")) if "/build/" not in p.as_posix())
+
+
+def rule_documents(root):
+    """What documents name exists: links, paths of the tree, commands of psctl, keys of configuration, metrics."""
+    commands = set(re.findall(r'\.name = "([a-z-]+)[ "]',
+                              "".join(p.read_text() for p in (root / "client" / "commands").glob("*.c"))))
+    examples = "".join(p.read_text() for p in (root / "deploy" / "examples").glob("*.yaml"))
+    keys = set(re.findall(r"([a-z_0-9]+):", examples))
+    metrics = "".join(p.read_text() for p in (root / "server").rglob("*.c"))
+    for path in documents(root):
+        name = path.relative_to(root).as_posix()
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            at = f"{name}:{number}:"
+            for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", line):
+                if "://" not in link and not (path.parent / link).exists():
+                    yield f"{at} there is no {link}"
+            for place in re.findall(rf"(?<![\w./-])({TOPS}/[\w./*-]*\w)", re.sub(r"\]\([^)]*\)", "]", line)):
+                if not any(next(root.glob(place + end), None) for end in ("", ".c", ".h", ".cu")):
+                    yield f"{at} there is no {place}"
+            for command in re.findall(r"(?:`|^ {4,}|&& |sudo )psctl ([a-z][a-z-]*)", line):
+                if command not in commands:
+                    yield f"{at} psctl has no command {command}"
+            for key in re.findall(r"`((?!ps_|grpc)(?:[a-z_]+\.)+[a-z_]+)(?:: [^`]*)?`", line):
+                if not re.search(r"\.(c|h|cc|cu|md|py|sh|pem|key|yaml|json|proto|so|db|log|txt)$", key) and not (
+                        set(key.split(".")) <= keys):
+                    yield f"{at} no configuration has the key {key}"
+            for metric in re.findall(r"`(psd_[a-z_]+)`", line):
+                if metric not in metrics:
+                    yield f"{at} there is no metric {metric}"
 
 
 def main():

@@ -30,6 +30,19 @@ START_TEST(everybody_gets_the_same_order)
 }
 END_TEST
 
+/* Workers in other languages count on it: deploy/examples/worker.py has it in Python. */
+START_TEST(the_order_stays_as_it_is)
+{
+    static const uint64_t ten[] = {7, 8, 0, 9, 6, 2, 1, 4, 5, 3};
+    static const uint64_t thousand[] = {111, 148, 226, 436, 734, 656, 133, 942, 510, 718};
+    ps_shuffle a = ps_shuffle_make(10, 1, 0), b = ps_shuffle_make(1000, 77, 3);
+    for (uint64_t k = 0; k < 10; k++) {
+        ck_assert_uint_eq(ps_shuffle_at(&a, k), ten[k]);
+        ck_assert_uint_eq(ps_shuffle_at(&b, k), thousand[k]);
+    }
+}
+END_TEST
+
 static uint64_t agreements(ps_shuffle a, ps_shuffle b)
 {
     uint64_t same = 0;
@@ -82,9 +95,13 @@ START_TEST(huge_data_sets_need_no_memory)
 END_TEST
 
 static const ps_check_case tests[] = {
-    {&every_row_comes_exactly_once},       {&everybody_gets_the_same_order},
-    {&seeds_and_epochs_give_other_orders}, {&the_order_looks_like_none},
-    {&huge_data_sets_need_no_memory},      {0},
+    {&every_row_comes_exactly_once},
+    {&everybody_gets_the_same_order},
+    {&seeds_and_epochs_give_other_orders},
+    {&the_order_looks_like_none},
+    {&huge_data_sets_need_no_memory},
+    {&the_order_stays_as_it_is},
+    {0},
 };
 
 int main(void)
