@@ -14,6 +14,7 @@
 #include "server/daemon_internal.h"
 #include "server/data_lock.h"
 #include "server/guard/policy.h"
+#include "server/sched/kinds/kinds.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -92,7 +93,8 @@ static ps_status open_state(ps_daemon *d)
     const ps_sched_conf sched = {.max_running = (uint32_t)d->conf->jobs.max_running,
                                  .lease_timeout_ms = d->conf->jobs.lease_timeout_ms,
                                  .checkpoint_ms = d->conf->checkpoint.interval_ms,
-                                 .clock = d->clock};
+                                 .clock = d->clock,
+                                 .kinds = ps_job_kinds};
     d->sched = ps_sched_create(&sched, d->catalog, &ps_lifecycle_sched_out, d->lifecycle);
     ps_lifecycle_set_sched(d->lifecycle, d->sched);
     d->services.files = conf.files;

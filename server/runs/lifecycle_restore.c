@@ -6,6 +6,7 @@
 #include "common/loop/off_loop.h"
 #include "server/durable/checkpoint.h"
 #include "server/runs/lifecycle_internal.h"
+#include "server/sched/kinds/kinds.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 /* Whoever has gone back to an older psd can go forward again: the job waits. */
 static ps_status check_progress(const char *folder, const ps_buf *progress, ps_param_store **store)
 {
-    ps_status st = ps_sched_progress_check(ps_buf_slice(progress));
+    ps_status st = ps_train_progress_check(ps_buf_slice(progress));
     if (!st)
         return PS_OK;
     ps_param_store_unref(store);

@@ -11,24 +11,14 @@
  * Of the free workers a job gets one that had its last task (data and code are warm there), or, to
  * generate, the last of its model (which is still loaded there), else
  * the least loaded, else the one that has waited longest. */
-#include "server/sched/core.h"
+#include "server/sched/assign.h"
+
+#include "server/sched/job.h"
+#include "server/sched/lease.h"
+#include "server/sched/worker.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-void ps_tally_count(const ps_sched *s, ps_tally *out)
-{
-    *out = (ps_tally){0};
-    ps_list_each(node, &s->workers)
-    {
-        out->here += ps_container(node, ps_worker, link)->session != 0;
-    }
-    ps_list_each(node, &s->active)
-    {
-        const ps_job *job = ps_container(node, ps_job, of_state);
-        out->running[job->kind && job->kind->inference]++;
-    }
-}
 
 static bool may_start(const ps_tally *now, const ps_job *job)
 {
@@ -79,16 +69,6 @@ static bool is_warm(const ps_job *job, const ps_worker *worker)
 static bool is_free(const ps_worker *worker, uint64_t now)
 {
     return worker->session != 0 && now >= worker->stopping_ns && worker->n_leases < worker->slots;
-}
-
-bool ps_worker_has_slot(const ps_worker *worker, bool inference)
-{
-    if (worker->n_leases >= worker->slots)
-        return false;
-    if (worker->train_slots == worker->slots)
-        return true;
-    return inference ? worker->n_inference < worker->slots - worker->train_slots
-                     : worker->n_leases - worker->n_inference < worker->train_slots;
 }
 
 typedef struct candidate {

@@ -1,6 +1,6 @@
 /* Which rows of a training task are in the parameters: asked of those who book them
  * (ps_sched_book), or, where nobody does, taken from what the worker says. */
-#include "server/sched/core.h"
+#include "server/sched/book.h"
 
 static const ps_sched_book *book_of(const ps_job *job)
 {

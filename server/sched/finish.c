@@ -8,56 +8,60 @@
  * written, is somebody's to put right. Until then the job runs, says why it is not done, keeps its
  * parameters and checkpoints, and psd tries again. Only a job that is wrong itself fails at once.
  */
-#include "common/base/mem.h"
-#include "server/sched/core.h"
+#include "server/sched/finish.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "server/sched/job.h"
+#include "server/sched/job_save.h"
 
-/* 1, 2, 4, … s, then every minute: about a day in all */
-enum { WAIT_MAX_S = 60, TRIES_MAX = 1440 };
+enum { TRIES_MAX = 1440 }; /* a minute between most of them: about a day in all */
+
+/* What it has come to stays as it is until the answer. */
+static void finish_run(const ps_errand *e)
+{
+    const ps_job *job = e->job;
+    const ps_sched *s = job->sched;
+    s->out->finish(s->user, job->record->id, job->spec, job->settled, &job->outcome);
+}
+
+static void ask(ps_job *job)
+{
+    job->waiting = true;
+    ps_job_errand(job, NULL, finish_run);
+}
 
 void ps_finish_begin(ps_job *job, const ps_job_outcome *outcome)
 {
     job->outcome = *outcome;
-    ps_outbox_finish(job, outcome);
+    ask(job);
 }
 
-uint64_t ps_wait_s(uint32_t failed)
-{
-    uint64_t seconds = failed <= 6 ? UINT64_C(1) << (failed - 1) : WAIT_MAX_S;
-    return seconds < WAIT_MAX_S ? seconds : WAIT_MAX_S;
-}
-
-const char *ps_job_waits(ps_job *job, const ps_job_wait *wait)
-{
-    char text[PS_JOB_LOG_BYTES];
-    (void)snprintf(text, sizeof text,
-                   "%s: %s; put that right, or cancel the job; %s (%u %s failed, the next is "
-                   "%" PRIu64 " s later)",
-                   wait->what, wait->why, wait->kept, wait->failed,
-                   wait->failed == 1 ? "try" : "tries", ps_wait_s(wait->failed));
-    free(job->record->reason);
-    job->record->reason = ps_strdup(text);
-    return job->record->reason;
-}
-
-void ps_finish_failed(ps_job *job, const ps_error *error)
+static void failed(ps_job *job, const ps_error *error)
 {
     if (error->code == PS_INVALID_ARGUMENT || ++job->outcome.failed_writes >= TRIES_MAX) {
         ps_job_fail(job, "the model could not be written: %s", error->message);
         return;
     }
-    uint32_t failed = job->outcome.failed_writes;
-    job->finish_ns = ps_core_now(job->sched) + ps_wait_s(failed) * PS_SECOND_NS;
+    uint32_t tries = job->outcome.failed_writes;
+    job->finish_ns = ps_core_now(job->sched) + ps_wait_s(tries) * PS_SECOND_NS;
     ps_job_say(job, PS_LOG_WARNING, "psd", "%s",
                ps_job_waits(job, &(ps_job_wait){.what = "the model is not written yet",
                                                 .why = error->message,
                                                 .kept = "what was trained is kept",
-                                                .failed = failed}));
+                                                .failed = tries}));
     ps_job_save(job);
     ps_job_changed(job);
+}
+
+/* Writing the model is not interrupted: one that was cancelled meanwhile is done if it worked. */
+void ps_finish_answered(ps_sched *s, uint64_t job_id, const ps_error *error)
+{
+    ps_job *job = ps_job_answered(s, job_id);
+    if (!job || (error && job->record->state == PS_JOB_CANCELLING))
+        return;
+    if (error)
+        failed(job, error);
+    else
+        job->kind->answered(job);
 }
 
 void ps_finish_tick(ps_job *job, uint64_t now)
@@ -65,5 +69,5 @@ void ps_finish_tick(ps_job *job, uint64_t now)
     if (!job->finish_ns || now < job->finish_ns)
         return;
     job->finish_ns = 0;
-    ps_outbox_finish(job, &job->outcome);
+    ask(job);
 }

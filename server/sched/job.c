@@ -1,12 +1,16 @@
 /* Happy path: queued, running, done. Each move is checked against the table, logged, shown to those
  * who watch, and written into the catalog (which may fail: then it is tried again until it works,
  * and the state in memory is the one that counts). An end takes the job's leases first. */
+#include "server/sched/job.h"
+
 #include "common/base/mem.h"
 #include "common/base/sm.h"
 #include "common/base/text.h"
-#include "server/sched/core.h"
+#include "server/sched/job_save.h"
+#include "server/sched/lease.h"
+#include "server/sched/members.h"
+#include "server/sched/waits.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,23 +37,6 @@ static const ps_sm machine = {.tag = "job",
                               .next = state_next,
                               .count = PS_JOB_STATE_COUNT,
                               .level = PS_LOG_INFO};
-
-typedef struct ps_member {
-    char worker[PS_WORKER_MAX];
-} ps_member;
-
-/* Newest first: those are asked for. */
-ps_job *ps_job_find(ps_sched *s, uint64_t id)
-{
-    for (ps_list *node = s->jobs.prev; node != &s->jobs; node = node->prev) {
-        ps_job *job = ps_container(node, ps_job, link);
-        if (job->record->id == id)
-            return job;
-        if (job->record->id < id)
-            break;
-    }
-    return NULL;
-}
 
 static ps_job *job_at(ps_list *node, size_t offset)
 {
@@ -79,6 +66,7 @@ static void sort_in(ps_job *job)
         break;
     case PS_JOB_RUNNING:
     case PS_JOB_CANCELLING:
+        s->freed |= job->record->state == PS_JOB_CANCELLING; /* it may hold nothing */
         insert_by_id(&s->active, job, offsetof(ps_job, of_state));
         break;
     default:
@@ -95,11 +83,12 @@ ps_job *ps_job_make(ps_sched *s, ps_job_record *record, ps_job_spec *spec, const
     job->spec = spec;
     job->model_config = ps_strdup(model_config);
     job->settled = ps_strdup("");
-    job->kind = ps_job_kind_find(record->kind);
+    job->kind = ps_job_kind_find(s->conf.kinds, record->kind);
     job->version = 1;
     ps_list_init(&job->leases);
     ps_list_init(&job->watches);
     ps_list_init(&job->of_state);
+    ps_list_init(&job->of_changed);
     insert_by_id(&s->jobs, job, offsetof(ps_job, link));
     s->n_jobs++;
     sort_in(job);
@@ -113,52 +102,6 @@ void ps_job_settle(ps_job *job, char **section)
     *section = NULL;
 }
 
-void ps_job_unlink(ps_job *job)
-{
-    ps_list_remove(&job->link);
-    ps_list_remove(&job->of_state);
-    job->sched->n_jobs--;
-}
-
-void ps_job_ref(ps_job *job)
-{
-    job->refs++;
-}
-
-void ps_job_unref(ps_job *job)
-{
-    assert(job->refs > 0);
-    if (--job->refs > 0)
-        return;
-    job->sched->n_told -= job->told;
-    if (job->work)
-        job->kind->free(job->work);
-    ps_job_log_free(&job->log);
-    free(job->members);
-    ps_output_free(&job->output);
-    free(job->model_config);
-    free(job->settled);
-    ps_job_spec_free(&job->spec);
-    ps_job_record_free(&job->record);
-    free(job);
-}
-
-bool ps_job_runs(const ps_job *job)
-{
-    return job->record->state == PS_JOB_RUNNING;
-}
-
-void ps_job_changed(ps_job *job)
-{
-    job->version++;
-    ps_watch_wake(job);
-}
-
-void ps_job_save(ps_job *job)
-{
-    ps_outbox_save(job);
-}
-
 void ps_job_say(ps_job *job, int level, const char *source, const char *format, ...)
 {
     char text[PS_JOB_LOG_BYTES];
@@ -170,7 +113,7 @@ void ps_job_say(ps_job *job, int level, const char *source, const char *format, 
     ps_job_log_add(&job->log, ps_clock_wall_ms(&job->sched->conf.clock), level, source, text);
     ps_log((ps_log_level)level, "job", "job=%" PRIu64 " source=%s %s", job->record->id, source,
            text);
-    ps_watch_wake(job);
+    ps_job_wake(job);
 }
 
 static void replace(char **text, const char *with)
@@ -193,16 +136,14 @@ static void end_leases(ps_job *job)
     }
 }
 
-static void leave_unused(ps_job *job);
-
 static void on_end(ps_job *job)
 {
     end_leases(job);
-    leave_unused(job);
+    ps_members_leave_unused(job);
     if (job->waiting)
         job->ended_waits = true;
     else
-        ps_outbox_ended(job);
+        ps_job_tell_ended(job);
 }
 
 void ps_job_move(ps_job *job, ps_job_state to, const char *reason, const char *result)
@@ -249,10 +190,8 @@ void ps_job_fail(ps_job *job, const char *format, ...)
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     ps_text_clean(text);
-    if (job->record->state == PS_JOB_CANCELLING) { /* it was to end anyway */
-        ps_job_cancelled_when_free(job);
+    if (job->record->state == PS_JOB_CANCELLING) /* it is to end anyway */
         return;
-    }
     ps_job_say(job, PS_LOG_ERROR, "psd", "%s", text);
     ps_job_move(job, PS_JOB_FAILED, text, NULL);
 }
@@ -270,13 +209,33 @@ void ps_job_cancel(ps_job *job, const char *text)
     ps_job_move(job, PS_JOB_CANCELLING, text, NULL);
     ps_list_each_safe(node, &job->leases)
         ps_lease_cancel(ps_container(node, ps_lease, of_job), text);
-    ps_job_cancelled_when_free(job);
 }
 
-void ps_job_cancelled_when_free(ps_job *job)
+void ps_job_end_cancelled(ps_sched *s)
 {
-    if (job->record->state == PS_JOB_CANCELLING && ps_list_empty(&job->leases) && !job->waiting)
-        ps_job_move(job, PS_JOB_CANCELLED, NULL, NULL);
+    if (!s->freed)
+        return;
+    s->freed = false;
+    ps_list_each_safe(node, &s->active)
+    {
+        ps_job *job = ps_container(node, ps_job, of_state);
+        if (job->record->state == PS_JOB_CANCELLING && ps_list_empty(&job->leases) && !job->waiting)
+            ps_job_move(job, PS_JOB_CANCELLED, NULL, NULL);
+    }
+}
+
+ps_job *ps_job_answered(ps_sched *s, uint64_t job_id)
+{
+    ps_job *job = ps_job_find(s, job_id);
+    if (!job || !job->waiting) {
+        ps_log_warning("sched", "job=%" PRIu64 " an answer that nobody waits for", job_id);
+        return NULL;
+    }
+    job->waiting = false;
+    s->freed = true;
+    if (job->ended_waits)
+        ps_job_tell_ended(job);
+    return job->ended_waits ? NULL : job;
 }
 
 /* Of a job that waits for room for its model, or for its checkpoint, others have said why. */
@@ -325,41 +284,25 @@ void ps_job_show(ps_job *job)
     p->staleness_max = gauges.staleness_max;
 }
 
-/* ---- members of the consistency controller ---- */
+/* ---- what is tried again ---- */
 
-void ps_job_member(ps_job *job, const char *worker)
+enum { WAIT_MAX_S = 60 };
+
+uint64_t ps_wait_s(uint32_t failed)
 {
-    for (size_t i = 0; i < job->n_members; i++)
-        if (strcmp(job->members[i].worker, worker) == 0)
-            return;
-    job->members = ps_realloc(job->members, (job->n_members + 1) * sizeof *job->members);
-    memcpy(job->members[job->n_members++].worker, worker, strlen(worker) + 1);
+    uint64_t seconds = failed <= 6 ? UINT64_C(1) << (failed - 1) : WAIT_MAX_S;
+    return seconds < WAIT_MAX_S ? seconds : WAIT_MAX_S;
 }
 
-static bool trains(const ps_job *job, const char *worker)
+const char *ps_job_waits(ps_job *job, const ps_job_wait *wait)
 {
-    ps_list_each(node, &job->leases)
-    {
-        const ps_lease *lease = ps_container(node, ps_lease, of_job);
-        if (lease->kind == PS_TASK_TRAIN && strcmp(lease->worker->name, worker) == 0)
-            return true;
-    }
-    return false;
-}
-
-static void leave_unused(ps_job *job)
-{
-    for (size_t i = 0; i < job->n_members;) {
-        if (trains(job, job->members[i].worker)) {
-            i++;
-            continue;
-        }
-        ps_outbox_leave(job, job->members[i].worker);
-        job->members[i] = job->members[--job->n_members];
-    }
-}
-
-void ps_job_leave_unused(ps_sched *s)
-{
-    ps_list_each(node, &s->active) leave_unused(ps_container(node, ps_job, of_state));
+    char text[PS_JOB_LOG_BYTES];
+    (void)snprintf(text, sizeof text,
+                   "%s: %s; put that right, or cancel the job; %s (%u %s failed, the next is "
+                   "%" PRIu64 " s later)",
+                   wait->what, wait->why, wait->kept, wait->failed,
+                   wait->failed == 1 ? "try" : "tries", ps_wait_s(wait->failed));
+    free(job->record->reason);
+    job->record->reason = ps_strdup(text);
+    return job->record->reason;
 }

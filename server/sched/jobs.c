@@ -2,8 +2,9 @@
  * as it is in memory or, when it has ended, as the catalog has it. What fails is the catalog
  * (nothing is queued then), or what is asked for is wrong. */
 #include "common/base/mem.h"
-#include "server/sched/core.h"
+#include "server/sched/job.h"
 #include "server/sched/job_file.h"
+#include "server/sched/turn.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,10 +15,10 @@ enum { MAX_UNFINISHED = 16384 };
 /* Does psd take a job now? */
 static ps_status check_room(ps_sched *s)
 {
-    pthread_mutex_lock(&s->mutex);
+    ps_core_lock(s);
     bool draining = s->draining;
     size_t n = s->n_jobs;
-    pthread_mutex_unlock(&s->mutex);
+    ps_core_unlock(s);
     if (draining)
         return ps_fail(PS_UNAVAILABLE,
                        "psd is draining or about to stop and takes no new jobs; submit it later");
@@ -49,10 +50,10 @@ static ps_job_record *make_record(ps_sched *s, const char *submitter, const ps_j
 }
 
 /* Is it a job that can be done? */
-static ps_status check_kind(const ps_job_file *file)
+static ps_status check_kind(const ps_sched *s, const ps_job_file *file)
 {
     const char *name = ps_job_spec_kind_name(file->spec->kind);
-    const ps_job_kind *kind = ps_job_kind_find(name);
+    const ps_job_kind *kind = ps_job_kind_find(s->conf.kinds, name);
     ps_spec_model *model = NULL;
     if (!kind)
         return ps_fail(PS_UNIMPLEMENTED, "kind %s is not available in this version", name);
@@ -76,7 +77,7 @@ static ps_status enter(ps_sched *s, const char *submitter, ps_slice yaml, ps_job
 {
     ps_status st = ps_job_file_read(s->catalog, yaml, "job", "", file);
     if (!st)
-        st = check_kind(file);
+        st = check_kind(s, file);
     if (!st)
         st = check_room(s);
     if (st)
@@ -102,11 +103,11 @@ ps_status ps_sched_submit(ps_sched *s, const char *submitter, ps_slice yaml, uin
     }
     if (!st) {
         *job_id = record->id;
-        ps_core_lock(s);
+        ps_turn_begin(s);
         ps_job *job = ps_job_make(s, record, file.spec, file.config);
         file.spec = NULL;
         ps_job_say(job, PS_LOG_INFO, "psd", "submitted by %s", submitter);
-        ps_core_unlock(s);
+        ps_turn_end(s);
     }
     ps_job_file_clear(&file);
     return st;
@@ -136,12 +137,12 @@ static ps_status cancel_unknown(ps_sched *s, uint64_t job_id)
 /* *known: it is in memory; *needed: and neither ended nor cancelled before. */
 static void look_before_cancel(ps_sched *s, uint64_t job_id, bool *known, bool *needed)
 {
-    pthread_mutex_lock(&s->mutex);
+    ps_core_lock(s);
     const ps_job *job = ps_job_find(s, job_id);
     ps_job_state state = job ? job->record->state : PS_JOB_NONE;
     *known = job != NULL;
     *needed = state == PS_JOB_QUEUED || state == PS_JOB_RUNNING;
-    pthread_mutex_unlock(&s->mutex);
+    ps_core_unlock(s);
 }
 
 ps_status ps_sched_cancel(ps_sched *s, uint64_t job_id, const char *by, const char *reason,
@@ -155,15 +156,16 @@ ps_status ps_sched_cancel(ps_sched *s, uint64_t job_id, const char *by, const ch
     ps_status st = needed ? ps_catalog_job_cancel(s->catalog, job_id, text) : PS_OK;
     if (st)
         return ps_wrap(st, "job %" PRIu64 " is not cancelled", job_id);
-    ps_core_lock(s);
+    ps_turn_begin(s);
     ps_job *job = known ? ps_job_find(s, job_id) : NULL;
     bool lives = job && job->record->state < PS_JOB_DONE;
     if (lives) {
         ps_job_cancel(job, text);
+        ps_job_end_cancelled(s); /* the answer says so, if that is all there was to do */
         if (out)
             *out = ps_job_record_copy(job->record);
     }
-    ps_core_unlock(s);
+    ps_turn_end(s);
     if (lives)
         return PS_OK;
     return known ? already_ended(job_id) : cancel_unknown(s, job_id);
@@ -197,9 +199,9 @@ static ps_job_record *live_record(ps_sched *s, uint64_t job_id)
 
 ps_status ps_sched_job_get(ps_sched *s, uint64_t job_id, ps_job_record **out)
 {
-    pthread_mutex_lock(&s->mutex);
+    ps_core_lock(s);
     ps_job_record *record = live_record(s, job_id);
-    pthread_mutex_unlock(&s->mutex);
+    ps_core_unlock(s);
     if (!record)
         return ps_catalog_job_get(s->catalog, job_id, out);
     *out = record;
@@ -210,7 +212,7 @@ ps_status ps_sched_job_get(ps_sched *s, uint64_t job_id, ps_job_record **out)
 static void refresh(ps_sched *s, ps_job_state state, ps_job_record **all)
 {
     size_t kept = 0;
-    pthread_mutex_lock(&s->mutex);
+    ps_core_lock(s);
     for (size_t i = 0; all[i]; i++) {
         ps_job_record *live = live_record(s, all[i]->id);
         if (live) {
@@ -224,7 +226,7 @@ static void refresh(ps_sched *s, ps_job_state state, ps_job_record **all)
             ps_job_record_free(&all[i]);
     }
     all[kept] = NULL;
-    pthread_mutex_unlock(&s->mutex);
+    ps_core_unlock(s);
 }
 
 ps_status ps_sched_job_list(ps_sched *s, ps_job_state state, uint64_t before, size_t limit,

@@ -1,7 +1,12 @@
 /* Happy path: begun, answered, ended. A lease is known to its worker, to its job and to the index
  * that pushes are checked against; it enters and leaves all three together. */
+#include "server/sched/lease.h"
+
 #include "common/base/mem.h"
-#include "server/sched/core.h"
+#include "server/sched/book.h"
+#include "server/sched/members.h"
+#include "server/sched/send.h"
+#include "server/sched/worker.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -29,10 +34,10 @@ ps_lease *ps_lease_begin(ps_job *job, ps_worker *worker, const ps_lease *task)
     }
     if (lease->kind == PS_TASK_TRAIN) {
         ps_book_begin(lease);
-        ps_job_member(job, worker->name);
+        ps_members_add(job, worker->name);
     }
     s->tasks_sent++;
-    ps_outbox_task(lease);
+    ps_send_task(lease);
     ps_log_debug("sched",
                  "lease=%" PRIu64 " begins job=%" PRIu64 " worker=%s task=%s epoch=%u rows=%" PRIu64
                  "..%" PRIu64,
@@ -69,6 +74,7 @@ void ps_lease_orphan(ps_lease *lease)
     ps_list_remove(&lease->of_job);
     if (!lease->cancelled)
         job->n_leases--;
+    job->sched->freed = true;
     lease->job = NULL;
 }
 
@@ -90,8 +96,6 @@ void ps_lease_lose(ps_lease *lease)
             job->kind->back(job, lease, false, "");
     }
     ps_lease_end(lease);
-    if (job)
-        ps_job_cancelled_when_free(job);
 }
 
 void ps_lease_cancel(ps_lease *lease, const char *reason)
@@ -100,5 +104,5 @@ void ps_lease_cancel(ps_lease *lease, const char *reason)
     lease->cancelled_ns = ps_core_now(lease->job->sched);
     lease->job->n_leases--;
     if (lease->worker->session)
-        ps_outbox_cancel(lease->job->sched, lease->worker->session, lease->id, reason);
+        ps_worker_tell_cancel(lease->job->sched, lease->worker->session, lease->id, reason);
 }

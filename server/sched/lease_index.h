@@ -7,7 +7,7 @@
 #ifndef PS_SCHED_LEASE_INDEX_H
 #define PS_SCHED_LEASE_INDEX_H
 
-#include "server/sched/kinds/epoch_rows.h"
+#include "server/sched/task.h"
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -10,9 +10,12 @@
  * go on meanwhile.
  *
  * A catalog that cannot be read is everybody's: then psd does not start. */
+#include "server/sched/recover.h"
+
 #include "common/base/mem.h"
-#include "server/sched/core.h"
+#include "server/sched/job.h"
 #include "server/sched/job_file.h"
+#include "server/sched/turn.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -49,6 +52,19 @@ static void start_anew(ps_job *job)
     job->kind->start(job);
 }
 
+static void restore_run(const ps_errand *e)
+{
+    const ps_sched *s = e->job->sched;
+    s->out->restore(s->user, e->job->record->id, e->text);
+}
+
+/* The outside is asked for it. unusable: why the newest is none; NULL: nothing is known. */
+static void ask(ps_job *job, const char *unusable)
+{
+    job->waiting = true;
+    ps_job_errand(job, unusable, restore_run);
+}
+
 static void go_on(ps_job *job, ps_restored *restored)
 {
     if (restored->note.len)
@@ -57,7 +73,7 @@ static void go_on(ps_job *job, ps_restored *restored)
     if (!st)
         return;
     (void)ps_wrap(st, "what it says of the job");
-    ps_outbox_restore(job, ps_error_message()); /* the one before it, if there is one */
+    ask(job, ps_error_message()); /* the one before it, if there is one */
 }
 
 /* st, and this thread's message: how the restoring went. */
@@ -95,18 +111,16 @@ void ps_recover_tick(ps_job *job, uint64_t now)
     if (!ps_job_runs(job) || !job->restore_ns || now < job->restore_ns)
         return;
     job->restore_ns = 0;
-    ps_outbox_restore(job, NULL);
+    ask(job, NULL);
 }
 
 void ps_sched_restored(ps_sched *s, uint64_t job_id, const ps_error *error, ps_restored *restored)
 {
-    ps_core_lock(s);
-    ps_job *job = ps_core_answered(s, job_id);
-    if (job && job->record->state == PS_JOB_CANCELLING)
-        ps_job_cancelled_when_free(job);
-    else if (job)
+    ps_turn_begin(s);
+    ps_job *job = ps_job_answered(s, job_id);
+    if (job && job->record->state != PS_JOB_CANCELLING)
         take_restored(job, error ? ps_error_raise(error) : PS_OK, restored);
-    ps_core_unlock(s);
+    ps_turn_end(s);
 }
 
 /* Without it the job goes on, and its log begins anew. */
@@ -161,7 +175,7 @@ static ps_status recover_job(ps_sched *s, ps_job_record *record, restore_fn rest
     if (!st && !job->kind)
         ps_error_save(&error, ps_fail(PS_UNIMPLEMENTED, "kind %s is not known", record->kind));
     if (record->state == PS_JOB_CANCELLING)
-        ps_job_cancelled_when_free(job);
+        ;                     /* it holds nothing, and is seen to */
     else if (*record->cancel) /* answered, and not done before psd went */
         ps_job_cancel(job, record->cancel);
     else if (error.code)
@@ -177,7 +191,7 @@ ps_status ps_sched_recover(ps_sched *s, restore_fn restore)
     ps_status st = ps_catalog_job_unfinished(s->catalog, &records);
     if (st)
         return st;
-    ps_core_lock(s);
+    ps_turn_begin(s);
     ps_error error = {0};
     for (ps_job_record **r = records; *r; r++) {
         if (error.code)
@@ -186,7 +200,7 @@ ps_status ps_sched_recover(ps_sched *s, restore_fn restore)
             ps_error_save(&error, recover_job(s, *r, restore));
     }
     s->recovered = !error.code;
-    ps_core_unlock(s);
+    ps_turn_end(s);
     ps_free(&records);
     return error.code ? ps_error_raise(&error) : PS_OK;
 }

@@ -1,14 +1,18 @@
 /* Happy path: a heartbeat, progress, output, and the result of a task, which ends its lease. All
  * are a sign of life. What a worker says of a lease that is not its own (any more) is ignored. */
-#include "server/sched/core.h"
+#include "server/sched/attach.h"
+#include "server/sched/job.h"
+#include "server/sched/lease.h"
+#include "server/sched/turn.h"
+#include "server/sched/worker.h"
 
 /* Locks; *out is the worker of the session. On failure nothing is locked. */
 static ps_status enter_session(ps_sched *s, uint64_t session, ps_worker **out)
 {
-    ps_core_lock_quietly(s);
+    ps_turn_begin_quietly(s);
     ps_worker *worker = ps_worker_find_session(s, session);
     if (!worker) {
-        ps_core_unlock(s);
+        ps_turn_end(s);
         return ps_fail(PS_NOT_FOUND, "this stream has lost its leases; attach again");
     }
     ps_worker_heard(s, worker);
@@ -21,7 +25,7 @@ ps_status ps_sched_heartbeat(ps_sched *s, uint64_t session)
     ps_worker *worker = NULL;
     ps_status st = enter_session(s, session, &worker);
     if (!st)
-        ps_core_unlock(s);
+        ps_turn_end(s);
     return st;
 }
 
@@ -47,7 +51,7 @@ ps_status ps_sched_progress(ps_sched *s, uint64_t session, const Psd__V1__TaskPr
         if (lease->job->kind->progress)
             lease->job->kind->progress(lease->job, lease, report);
     }
-    ps_core_unlock(s);
+    ps_turn_end(s);
     return PS_OK;
 }
 
@@ -61,7 +65,7 @@ ps_status ps_sched_output(ps_sched *s, uint64_t session, const Psd__V1__TaskOutp
     bool counts = lease && lease->job && ps_job_runs(lease->job) && !lease->cancelled;
     if (counts && said->output && lease->job->kind->output)
         lease->job->kind->output(lease->job, lease, said->output);
-    ps_core_unlock(s);
+    ps_turn_end(s);
     return PS_OK;
 }
 
@@ -86,8 +90,6 @@ static void take_result(ps_sched *s, ps_lease *lease, const Psd__V1__TaskResult 
         ps_job_fail(job, "worker %s: %s", lease->worker->name, message);
     }
     ps_lease_end(lease);
-    if (job)
-        ps_job_cancelled_when_free(job);
 }
 
 ps_status ps_sched_result(ps_sched *s, uint64_t session, const Psd__V1__TaskResult *result)
@@ -100,6 +102,6 @@ ps_status ps_sched_result(ps_sched *s, uint64_t session, const Psd__V1__TaskResu
     s->assign_due = lease != NULL;
     if (lease)
         take_result(s, lease, result);
-    ps_core_unlock(s);
+    ps_turn_end(s);
     return PS_OK;
 }

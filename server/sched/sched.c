@@ -1,9 +1,17 @@
 /* Happy path: tick, and the answers of psd's other parts; what people ask of jobs is in jobs.c,
- * what workers say in worker_says.c, watches are in watch.c, the start is in recover.c. */
+ * what workers say in reports.c, watches are in watch.c, the start is in recover.c. */
 #include "server/sched/sched.h"
 
 #include "common/base/mem.h"
-#include "server/sched/core.h"
+#include "server/sched/attach.h"
+#include "server/sched/create.h"
+#include "server/sched/finish.h"
+#include "server/sched/job.h"
+#include "server/sched/job_save.h"
+#include "server/sched/lease.h"
+#include "server/sched/recover.h"
+#include "server/sched/turn.h"
+#include "server/sched/worker.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -27,6 +35,7 @@ ps_sched *ps_sched_create(const ps_sched_conf *conf, ps_catalog *catalog, const 
     ps_list_init(&s->queued[0]);
     ps_list_init(&s->queued[1]);
     ps_list_init(&s->active);
+    ps_list_init(&s->changed);
     ps_list_init(&s->workers);
     ps_outbox_init(&s->outbox);
     ps_lease_index_init(&s->index);
@@ -40,7 +49,7 @@ void ps_sched_free(ps_sched **sched)
     ps_sched *s = *sched;
     if (!s)
         return;
-    ps_outbox_drop_all(s);
+    ps_outbox_drop_all(&s->outbox);
     ps_list_each_safe(node, &s->workers)
     {
         ps_worker *worker = ps_container(node, ps_worker, link);
@@ -71,7 +80,12 @@ static void give_up_cancelled(ps_job *job, uint64_t now)
         if (lease->cancelled && now - lease->cancelled_ns > timeout_ns)
             ps_lease_orphan(lease);
     }
-    ps_job_cancelled_when_free(job);
+}
+
+static void checkpoint_run(const ps_errand *e)
+{
+    const ps_sched *s = e->job->sched;
+    s->out->checkpoint_due(s->user, e->job->record->id);
 }
 
 static bool checkpoint_due(const ps_job *job, uint64_t now)
@@ -119,7 +133,7 @@ static void tick_job(ps_sched *s, ps_job *job, uint64_t now, bool save, bool sho
     bool busy = job->waiting || job->finish_ns; /* whoever writes the model sees to a checkpoint */
     if (checkpoint_due(job, now) && !busy && job->kind->save(job, &nothing) == PS_OK) {
         job->checkpoint_ns = now;
-        ps_outbox_checkpoint(job);
+        ps_job_errand(job, NULL, checkpoint_run);
         ps_job_save(job); /* its progress, for those who ask while psd is down */
     }
     ps_buf_free(&nothing);
@@ -127,7 +141,7 @@ static void tick_job(ps_sched *s, ps_job *job, uint64_t now, bool save, bool sho
 
 void ps_sched_tick(ps_sched *s)
 {
-    ps_core_lock(s);
+    ps_turn_begin(s);
     uint64_t now = ps_core_now(s);
     bool save = now - s->saved_ns >= PS_SECOND_NS;
     bool show = now - s->shown_ns >= PS_SECOND_NS;
@@ -137,14 +151,14 @@ void ps_sched_tick(ps_sched *s)
         s->shown_ns = now;
     ps_worker_expire(s);
     ps_list_each(node, &s->jobs) tick_job(s, ps_container(node, ps_job, link), now, save, show);
-    ps_core_unlock(s);
+    ps_turn_end(s);
 }
 
 void ps_sched_drain(ps_sched *s, bool on)
 {
-    ps_core_lock(s);
+    ps_turn_begin(s);
     s->draining = on;
-    ps_core_unlock(s);
+    ps_turn_end(s);
 }
 
 /* ---- counts ---- */
@@ -166,7 +180,7 @@ static void count_workers(const ps_sched *s, ps_sched_counts *out)
 
 void ps_sched_count(ps_sched *s, ps_sched_counts *out)
 {
-    pthread_mutex_lock(&s->mutex);
+    ps_core_lock(s);
     *out = (ps_sched_counts){.tasks_sent = s->tasks_sent,
                              .tasks_done = s->tasks_done,
                              .tasks_failed = s->tasks_failed,
@@ -185,13 +199,13 @@ void ps_sched_count(ps_sched *s, ps_sched_counts *out)
     if (oldest_ms && now_ms > oldest_ms)
         out->oldest_queued_ms = (uint64_t)(now_ms - oldest_ms);
     count_workers(s, out);
-    pthread_mutex_unlock(&s->mutex);
+    ps_core_unlock(s);
 }
 
 ps_job_record **ps_sched_running(ps_sched *s, size_t *n)
 {
     *n = 0;
-    pthread_mutex_lock(&s->mutex);
+    ps_core_lock(s);
     size_t all = 0;
     ps_list_each(node, &s->jobs) all += ps_job_runs(ps_container(node, ps_job, link));
     ps_job_record **out = ps_alloc_array(all + 1, sizeof(ps_job_record *));
@@ -204,84 +218,54 @@ ps_job_record **ps_sched_running(ps_sched *s, size_t *n)
         out[*n] = ps_job_record_copy(job->record);
         out[(*n)++]->spec[0] = 0;
     }
-    pthread_mutex_unlock(&s->mutex);
+    ps_core_unlock(s);
     return out;
 }
 
 /* ---- answers of psd's other parts ---- */
 
-/* The job that waited for it; NULL: nobody does any more. */
-ps_job *ps_core_answered(ps_sched *s, uint64_t job_id)
-{
-    ps_job *job = ps_job_find(s, job_id);
-    if (!job || !job->waiting) {
-        ps_log_warning("sched", "job=%" PRIu64 " an answer that nobody waits for", job_id);
-        return NULL;
-    }
-    job->waiting = false;
-    if (job->ended_waits)
-        ps_outbox_ended(job);
-    return job->ended_waits ? NULL : job;
-}
-
-static void answer(ps_sched *s, uint64_t job_id, const ps_error *error, bool finished)
-{
-    ps_core_lock(s);
-    ps_job *job = ps_core_answered(s, job_id);
-    if (!job) {
-        ps_core_unlock(s);
-        return;
-    }
-    if (job->record->state == PS_JOB_CANCELLING && (error || !finished)) {
-        ps_job_cancelled_when_free(job);
-    } else if (error && finished) {
-        ps_finish_failed(job, error);
-    } else if (error) {
-        ps_job_fail(job, "%s", error->message);
-    } else {
-        job->kind->answered(job);
-    }
-    ps_core_unlock(s);
-}
-
 void ps_sched_store_created(ps_sched *s, uint64_t job_id, const ps_error *error)
 {
-    answer(s, job_id, error, false);
+    ps_turn_begin(s);
+    ps_create_answered(s, job_id, error);
+    ps_turn_end(s);
 }
 
 void ps_sched_finished(ps_sched *s, uint64_t job_id, const ps_error *error)
 {
-    answer(s, job_id, error, true);
+    ps_turn_begin(s);
+    ps_finish_answered(s, job_id, error);
+    ps_turn_end(s);
 }
 
 void ps_sched_fail_job(ps_sched *s, uint64_t job_id, const ps_error *error)
 {
-    ps_core_lock(s);
+    ps_turn_begin(s);
     ps_job *job = ps_job_find(s, job_id);
     if (job && ps_job_runs(job))
         ps_job_fail(job, "%s", error->message);
-    ps_core_unlock(s);
+    ps_turn_end(s);
 }
 
 void ps_sched_job_log(ps_sched *s, uint64_t job_id, int level, const char *text)
 {
-    ps_core_lock(s);
+    ps_turn_begin(s);
     ps_job *job = ps_job_find(s, job_id);
     if (job)
         ps_job_say(job, level, "psd", "%s", text);
-    ps_core_unlock(s);
+    ps_turn_end(s);
 }
 
 ps_status ps_sched_progress_save(ps_sched *s, uint64_t job_id, ps_buf *blob)
 {
-    pthread_mutex_lock(&s->mutex);
+    ps_core_lock(s);
     ps_job *job = ps_job_find(s, job_id);
     ps_status st;
     if (!job || !ps_job_runs(job) || !job->work || !job->kind->save)
         st = ps_fail(PS_NOT_FOUND, "job %" PRIu64 " is not training", job_id);
     else
         st = job->kind->save(job, blob);
-    pthread_mutex_unlock(&s->mutex);
+    ps_core_unlock(s);
     return st;
 }
 

@@ -34,6 +34,9 @@ typedef struct ps_sched_conf {
     uint64_t lease_timeout_ms;
     uint64_t checkpoint_ms; /* between checkpoints of jobs that do not say; 0: only at the end */
     ps_clock clock;
+    /* What can be done with jobs, a NULL behind the last (kinds/kinds.h); NULL: nothing. Must
+     * outlive the scheduler. */
+    const struct ps_job_kind *const *kinds;
 } ps_sched_conf;
 
 /* What a job has come to when its training ended. */
@@ -187,9 +190,6 @@ void ps_sched_job_log(ps_sched *sched, uint64_t job_id, int level, const char *t
  * copied. Which rows are done, the parameters know themselves (ps_sched_book). PS_NOT_FOUND
  * when the job is not running, PS_FAILED_PRECONDITION when it has no parameters yet. */
 PS_MUST_CHECK ps_status ps_sched_progress_save(ps_sched *sched, uint64_t job_id, ps_buf *blob);
-/* PS_UNIMPLEMENTED: a newer psd saved it, which this one cannot go on from. Whether it is good
- * shows when the job takes it up. */
-PS_MUST_CHECK ps_status ps_sched_progress_check(ps_slice blob);
 
 /* ---- workers ---- */
 

@@ -1,6 +1,8 @@
 /* What a job waits for, in words for people: asked when somebody looks, so that it costs nothing
  * while nobody does. Cannot fail. */
-#include "server/sched/core.h"
+#include "server/sched/waits.h"
+
+#include "server/sched/worker.h"
 
 #include <inttypes.h>
 #include <stdio.h>

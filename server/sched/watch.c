@@ -4,11 +4,25 @@
 #include "server/sched/watch.h"
 
 #include "common/base/mem.h"
-#include "server/sched/core.h"
+#include "server/sched/job.h"
 
 #include <inttypes.h>
 
-void ps_watch_unref(ps_watch *watch)
+struct ps_watch {
+    ps_list link; /* ps_job.watches */
+    ps_job *job;  /* a reference */
+    void (*notify)(void *user);
+    void *user;
+    uint64_t next_line;    /* of job->log */
+    size_t next_token;     /* of job->output */
+    uint64_t seen_version; /* of job->version */
+    bool armed;            /* notify at the next change */
+    bool closed;
+    bool notifying; /* notify() is running */
+    unsigned refs;  /* its owner's, and the outbox's */
+};
+
+static void watch_unref(ps_watch *watch)
 {
     if (--watch->refs > 0)
         return;
@@ -16,94 +30,69 @@ void ps_watch_unref(ps_watch *watch)
     free(watch);
 }
 
+/* ---- notify() ---- */
+
+typedef struct notice {
+    ps_outbox_entry entry;
+    ps_watch *watch; /* a reference */
+} notice;
+
+static void notice_run(ps_outbox_entry *entry)
+{
+    ps_watch *watch = ps_container(entry, notice, entry)->watch;
+    ps_sched *s = watch->job->sched;
+    ps_core_lock(s);
+    bool run = !watch->closed;
+    watch->notifying = run;
+    ps_core_unlock(s);
+    if (!run)
+        return;
+    watch->notify(watch->user);
+    ps_core_lock(s);
+    watch->notifying = false;
+    pthread_cond_broadcast(&s->notified);
+    ps_core_unlock(s);
+}
+
+static void notice_drop(ps_outbox_entry *entry)
+{
+    notice *n = ps_container(entry, notice, entry);
+    watch_unref(n->watch);
+    free(n);
+}
+
 static void wake(ps_watch *watch)
 {
     if (!watch->armed)
         return;
     watch->armed = false;
-    ps_outbox_notify(watch->job, watch);
+    notice *n = ps_new(notice);
+    *n = (notice){.entry = {.run = notice_run, .drop = notice_drop}, .watch = watch};
+    watch->refs++;
+    ps_outbox_add(&watch->job->sched->outbox, &n->entry);
 }
 
-void ps_watch_wake(ps_job *job)
+void ps_watch_wake_changed(ps_sched *s)
 {
-    ps_list_each(node, &job->watches) wake(ps_container(node, ps_watch, link));
+    ps_list_each_safe(node, &s->changed)
+    {
+        ps_job *job = ps_container(node, ps_job, of_changed);
+        ps_list_remove(&job->of_changed);
+        ps_list_each(at, &job->watches) wake(ps_container(at, ps_watch, link));
+    }
 }
 
-void ps_watch_run(ps_watch *watch, ps_sched *s)
+void ps_watch_open(ps_job *job, void (*notify)(void *), void *user, ps_watch **out)
 {
-    pthread_mutex_lock(&s->mutex);
-    bool run = !watch->closed;
-    watch->notifying = run;
-    pthread_mutex_unlock(&s->mutex);
-    if (!run)
-        return;
-    watch->notify(watch->user);
-    pthread_mutex_lock(&s->mutex);
-    watch->notifying = false;
-    pthread_cond_broadcast(&s->notified);
-    pthread_mutex_unlock(&s->mutex);
+    ps_watch *watch = ps_new(ps_watch);
+    *watch = (ps_watch){.job = job, .notify = notify, .user = user, .armed = true, .refs = 1};
+    watch->next_line = ps_job_log_first(&job->log);
+    ps_list_append(&job->watches, &watch->link);
+    *out = watch; /* before notify() can run on another thread */
+    wake(watch);
 }
 
-/* So many watches of jobs that ended before have the whole log, which may be a megabyte; those of
- * more get what a job in memory has. */
-enum { TOLD_WHOLE = 64 };
-
-/* A job that ended before is known to the catalog only; it gets a job of its own, in no list. */
-static ps_status find_or_load(ps_sched *s, uint64_t job_id, ps_job **out)
-{
-    ps_job *job = ps_job_find(s, job_id);
-    if (job) {
-        ps_job_ref(job);
-        *out = job;
-        return PS_OK;
-    }
-    ps_job_record *record = NULL;
-    ps_job_line *lines = NULL;
-    size_t n = 0, most = s->n_told < TOLD_WHOLE ? PS_JOB_LINES_MAX : PS_JOB_LOG_LINES;
-    pthread_mutex_unlock(&s->mutex); /* not over the disk */
-    ps_status st = ps_catalog_job_get(s->catalog, job_id, &record);
-    if (!st)
-        st = ps_catalog_job_lines(s->catalog, job_id, most, &lines, &n);
-    pthread_mutex_lock(&s->mutex);
-    if (st) {
-        ps_job_record_free(&record);
-        return st;
-    }
-    job = ps_job_find(s, job_id);
-    if (job) {
-        ps_job_record_free(&record);
-        ps_job_lines_free(&lines, n);
-        ps_job_ref(job);
-    } else {
-        job = ps_job_make(s, record, NULL, "");
-        ps_job_unlink(job); /* its one reference is the watch's */
-        job->told = true;
-        s->n_told++;
-        ps_job_log_restore(&job->log, &lines, n);
-    }
-    *out = job;
-    return PS_OK;
-}
-
-ps_status ps_sched_watch(ps_sched *s, uint64_t job_id, void (*notify)(void *), void *user,
-                         ps_watch **out)
-{
-    ps_job *job = NULL;
-    ps_error error;
-    ps_core_lock(s);
-    ps_status st = find_or_load(s, job_id, &job);
-    ps_error_save(&error, st);
-    if (!st) {
-        ps_watch *watch = ps_new(ps_watch);
-        *watch = (ps_watch){.job = job, .notify = notify, .user = user, .armed = true, .refs = 1};
-        watch->next_line = ps_job_log_first(&job->log);
-        ps_list_append(&job->watches, &watch->link);
-        *out = watch; /* before notify() can run on another thread */
-        wake(watch);
-    }
-    ps_core_unlock(s);
-    return st ? ps_error_raise(&error) : PS_OK;
-}
+/* ---- what its owner asks ---- */
 
 static Psd__V1__LogEvent *make_line(int64_t time_ms, int level, const char *source, char *text)
 {
@@ -157,7 +146,7 @@ ps_status ps_watch_next(ps_watch *watch, ps_watch_event *out)
     ps_job *job = watch->job;
     ps_sched *s = job->sched;
     ps_status st = PS_OK;
-    pthread_mutex_lock(&s->mutex);
+    ps_core_lock(s);
     *out = (ps_watch_event){0};
     bool held = has_ended(job) && job->unsaved; /* an end is told when it is on disk */
     if (watch->next_line < job->log.n) {
@@ -176,7 +165,7 @@ ps_status ps_watch_next(ps_watch *watch, ps_watch_event *out)
         watch->armed = true;
         st = PS_AGAIN;
     }
-    pthread_mutex_unlock(&s->mutex);
+    ps_core_unlock(s);
     return st;
 }
 
@@ -199,12 +188,12 @@ void ps_watch_close(ps_watch **watch)
     if (!w)
         return;
     ps_sched *s = w->job->sched;
-    pthread_mutex_lock(&s->mutex);
+    ps_core_lock(s);
     w->closed = true;
     ps_list_remove(&w->link);
-    while (w->notifying && !pthread_equal(s->outbox.runner, pthread_self()))
+    while (w->notifying && !ps_outbox_runs_here(&s->outbox))
         pthread_cond_wait(&s->notified, &s->mutex);
-    ps_watch_unref(w);
-    pthread_mutex_unlock(&s->mutex);
+    watch_unref(w);
+    ps_core_unlock(s);
     *watch = NULL;
 }

@@ -1,27 +1,13 @@
 /* watch: those who follow a job. A watch holds no events, only how much of the job it has seen: the
- * lines are the job's (the last 64), and the job's state is read when it is asked for. */
+ * lines are the job's (the last 64), and the job's state is read when it is asked for. With the
+ * mutex; what the outside calls of a watch is in sched.h. */
 #ifndef PS_SCHED_WATCH_H
 #define PS_SCHED_WATCH_H
 
-#include "common/base/list.h"
-#include "server/sched/sched.h"
+#include "server/sched/core.h"
 
-typedef struct ps_job ps_job;
-
-struct ps_watch {
-    ps_list link; /* ps_job.watches */
-    ps_job *job;  /* a reference */
-    void (*notify)(void *user);
-    void *user;
-    uint64_t next_line;    /* of job->log */
-    size_t next_token;     /* of job->output */
-    uint64_t seen_version; /* of job->version */
-    bool armed;            /* notify at the next change */
-    bool closed;
-    bool notifying; /* notify() is running */
-    unsigned refs;  /* its owner's, and the outbox's */
-};
-
-void ps_watch_unref(ps_watch *watch); /* with the mutex */
+/* Takes a reference of the job over. notify() comes soon for the first time: *out is set before. */
+void ps_watch_open(ps_job *job, void (*notify)(void *user), void *user, ps_watch **out);
+void ps_watch_wake_changed(ps_sched *sched); /* those of the jobs that are marked: ps_job_wake */
 
 #endif

@@ -1,20 +1,9 @@
-/* Happy path: a worker attaches, is heard of, and detaches. One that is silent for too long loses
- * its leases; one that comes back in time keeps those it says it still has. A worker is its
- * certificate's name: of two daemons with one name the later wins, and the earlier is told to go.
- * What workers say between is in worker_says.c. */
+/* Looking workers up. Cannot fail. */
+#include "server/sched/worker.h"
+
 #include "common/base/mem.h"
-#include "common/base/text.h"
-#include "server/sched/core.h"
 
-#include <inttypes.h>
 #include <string.h>
-
-/* What a hello may be at most; and how long one that is silent or has left is still listed. */
-enum { TEXT_MAX = 1024, KINDS_MAX = 64, LEASES_MAX = 4096, SLOTS_MAX = 64 };
-#define FORGET_NS (3600 * UINT64_C(1000000000))
-/* How long others wait for a worker whose connection has ended: it may be on its way back, and
- * tries after a quarter of a second (psworker.yaml, reconnect.min). */
-#define RETURN_NS UINT64_C(1000000000)
 
 ps_worker *ps_worker_find_session(ps_sched *s, uint64_t session)
 {
@@ -27,7 +16,7 @@ ps_worker *ps_worker_find_session(ps_sched *s, uint64_t session)
     return NULL;
 }
 
-static ps_worker *find_name(ps_sched *s, const char *name)
+ps_worker *ps_worker_find_name(ps_sched *s, const char *name)
 {
     ps_list_each(node, &s->workers)
     {
@@ -36,15 +25,6 @@ static ps_worker *find_name(ps_sched *s, const char *name)
             return worker;
     }
     return NULL;
-}
-
-void ps_worker_free(ps_worker *worker)
-{
-    ps_list_remove(&worker->link);
-    psd__v1__hello__free_unpacked(worker->hello, NULL);
-    free(worker->address);
-    free(worker->last_model);
-    free(worker);
 }
 
 /* A worker that says nothing of kinds does all; one that trains can plan. */
@@ -71,286 +51,73 @@ bool ps_worker_others(const ps_worker *worker, ps_sched *s, ps_task_kind kind)
     return false;
 }
 
-static ps_status check_hello(const char *name, const Psd__V1__Hello *hello)
+bool ps_worker_has_slot(const ps_worker *worker, bool inference)
 {
-    if (strlen(name) >= PS_WORKER_MAX || !*name)
-        return ps_fail(PS_INVALID_ARGUMENT, "hello: a worker's name has 1 to %d characters",
-                       PS_WORKER_MAX - 1);
-    if (strlen(hello->version) > TEXT_MAX || strlen(hello->device) > TEXT_MAX ||
-        strlen(hello->device_reason) > TEXT_MAX || strlen(hello->shown_name) > TEXT_MAX)
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "hello: version, device, device_reason and shown_name have at most "
-                       "%d characters each",
-                       TEXT_MAX);
-    if (hello->n_kinds > KINDS_MAX || hello->n_leases > LEASES_MAX)
-        return ps_fail(PS_INVALID_ARGUMENT, "hello: at most %d kinds and %d leases", KINDS_MAX,
-                       LEASES_MAX);
-    for (size_t i = 0; i < hello->n_kinds; i++)
-        if (strlen(hello->kinds[i]) > TEXT_MAX)
-            return ps_fail(PS_INVALID_ARGUMENT, "hello: a kind has at most %d characters",
-                           TEXT_MAX);
-    return PS_OK;
+    if (worker->n_leases >= worker->slots)
+        return false;
+    if (worker->train_slots == worker->slots)
+        return true;
+    return inference ? worker->n_inference < worker->slots - worker->train_slots
+                     : worker->n_leases - worker->n_inference < worker->train_slots;
 }
 
-Psd__V1__Hello *ps_worker_hello_copy(const Psd__V1__Hello *hello)
+ps_worker_state ps_worker_state_of(const ps_sched *s, const ps_worker *worker)
 {
-    size_t size = psd__v1__hello__get_packed_size(hello);
-    uint8_t *bytes = ps_alloc(size ? size : 1);
-    psd__v1__hello__pack(hello, bytes);
-    Psd__V1__Hello *copy = psd__v1__hello__unpack(NULL, size, bytes);
-    free(bytes);
-    if (!copy)
-        return NULL;
-    ps_text_clean(copy->version);
-    ps_text_clean(copy->shown_name);
-    ps_text_clean(copy->device);
-    ps_text_clean(copy->device_reason);
-    for (size_t i = 0; i < copy->n_kinds; i++)
-        ps_text_clean(copy->kinds[i]);
-    return copy;
+    if (worker->left)
+        return PS_WORKER_LEFT;
+    if (worker->silent || worker->session == 0)
+        return PS_WORKER_SILENT;
+    if (s->draining || ps_core_now(s) < worker->stopping_ns)
+        return PS_WORKER_DRAINING;
+    return worker->n_leases ? PS_WORKER_BUSY : PS_WORKER_IDLE;
 }
 
-static bool lists_lease(const Psd__V1__Hello *hello, uint64_t id)
+/* ---- what it is told ---- */
+
+typedef struct message {
+    ps_outbox_entry entry;
+    ps_sched *sched;
+    uint64_t session, lease_id;
+    char *reason;
+} message;
+
+static void message_drop(ps_outbox_entry *entry)
 {
-    for (size_t i = 0; i < hello->n_leases; i++)
-        if (hello->leases[i] == id)
-            return true;
-    return false;
+    message *m = ps_container(entry, message, entry);
+    free(m->reason);
+    free(m);
 }
 
-/* The worker's side and ours are made to agree on what it holds. */
-static void reconcile(ps_sched *s, ps_worker *worker, const Psd__V1__Hello *hello)
+static void tell(ps_sched *s, void (*run)(ps_outbox_entry *), uint64_t session, uint64_t lease_id,
+                 const char *reason)
 {
-    ps_list_each_safe(node, &worker->leases)
-    {
-        ps_lease *lease = ps_container(node, ps_lease, of_worker);
-        if (!lists_lease(hello, lease->id))
-            ps_lease_lose(lease); /* the task never reached it, or it has started anew */
-    }
-    for (size_t i = 0; i < hello->n_leases; i++) {
-        const ps_lease *lease = ps_lease_find(worker, hello->leases[i]);
-        if (!lease) {
-            ps_outbox_cancel(s, worker->session, hello->leases[i], "the lease has expired");
-            if (worker->n_leases < SLOTS_MAX)
-                ps_lease_adopt(worker, hello->leases[i], ps_core_now(s));
-        }
-        if (lease && lease->cancelled)
-            ps_outbox_cancel(s, worker->session, lease->id, "the job has been cancelled");
-    }
+    message *m = ps_new(message);
+    *m = (message){.entry = {.run = run, .drop = message_drop},
+                   .sched = s,
+                   .session = session,
+                   .lease_id = lease_id,
+                   .reason = ps_strdup(reason)};
+    ps_outbox_add(&s->outbox, &m->entry);
 }
 
-void ps_worker_heard(ps_sched *s, ps_worker *worker)
+static void cancel_run(ps_outbox_entry *entry)
 {
-    worker->heard_ns = ps_core_now(s);
-    worker->heard_ms = ps_clock_wall_ms(&s->conf.clock);
-    worker->silent = false;
+    const message *m = ps_container(entry, message, entry);
+    m->sched->out->send_cancel(m->sched->user, m->session, m->lease_id, m->reason);
 }
 
-static ps_worker *make_worker(ps_sched *s, const char *name)
+void ps_worker_tell_cancel(ps_sched *s, uint64_t session, uint64_t lease_id, const char *reason)
 {
-    ps_worker *worker = ps_new(ps_worker);
-    memcpy(worker->name, name, strlen(name) + 1);
-    ps_list_init(&worker->leases);
-    ps_list_append(&s->workers, &worker->link);
-    return worker;
+    tell(s, cancel_run, session, lease_id, reason);
 }
 
-/* An earlier psworker is refused even when the later one is gone: whatever the later has pushed
- * makes the earlier one's pushes void. */
-static ps_status check_incarnation(const ps_worker *worker, const Psd__V1__Hello *hello)
+static void drop_run(ps_outbox_entry *entry)
 {
-    if (hello->incarnation >= worker->hello->incarnation)
-        return PS_OK;
-    if (worker->left || worker->silent)
-        return ps_fail(PS_ABORTED,
-                       "worker %s: a later psworker of this name was attached and has gone; say "
-                       "hello as a new incarnation",
-                       worker->name);
-    return ps_fail(PS_FAILED_PRECONDITION,
-                   "worker %s: a later psworker of this name is attached from %s; two daemons need "
-                   "two certificates",
-                   worker->name, worker->address);
+    const message *m = ps_container(entry, message, entry);
+    m->sched->out->drop_session(m->sched->user, m->session, m->reason);
 }
 
-static ps_status attach(ps_sched *s, uint64_t session, const char *name, const char *address,
-                        const Psd__V1__Hello *hello)
+void ps_worker_tell_drop(ps_sched *s, uint64_t session, const char *reason)
 {
-    ps_worker *worker = find_name(s, name);
-    ps_status st = worker ? check_incarnation(worker, hello) : PS_OK;
-    if (st)
-        return st;
-    Psd__V1__Hello *copy = ps_worker_hello_copy(hello);
-    if (!copy)
-        return ps_fail(PS_NO_MEMORY, "worker %s: hello", name);
-    if (!worker)
-        worker = make_worker(s, name);
-    if (worker->session)
-        ps_outbox_drop(s, worker->session, "the worker has attached again");
-    if (worker->hello)
-        psd__v1__hello__free_unpacked(worker->hello, NULL);
-    worker->hello = copy;
-    free(worker->address);
-    worker->address = ps_strdup(address ? address : "");
-    worker->session = session;
-    worker->detached_ns = 0;
-    worker->stopping_ns = 0;
-    worker->left = false;
-    worker->slots = hello->slots == 0 ? 1 : hello->slots > SLOTS_MAX ? SLOTS_MAX : hello->slots;
-    bool mixed = hello->train_slots == 0 || hello->train_slots > worker->slots;
-    worker->train_slots = mixed ? worker->slots : hello->train_slots;
-    worker->attached_ms = ps_clock_wall_ms(&s->conf.clock);
-    ps_worker_heard(s, worker);
-    reconcile(s, worker, hello);
-    ps_log_info("sched", "worker=%s attached address=%s device=\"%s\" slots=%u leases=%u", name,
-                worker->address, hello->device, worker->slots, worker->n_leases);
-    return PS_OK;
-}
-
-ps_status ps_sched_attach(ps_sched *s, uint64_t session, const char *worker, const char *address,
-                          const Psd__V1__Hello *hello)
-{
-    ps_status st = check_hello(worker, hello);
-    if (st)
-        return st;
-    ps_error error;
-    ps_core_lock(s);
-    st = attach(s, session, worker, address, hello);
-    ps_error_save(&error, st);
-    ps_core_unlock(s);
-    return st ? ps_error_raise(&error) : PS_OK;
-}
-
-void ps_sched_certified(ps_sched *s, uint64_t session, int64_t expires_ms)
-{
-    ps_core_lock(s);
-    ps_worker *worker = ps_worker_find_session(s, session);
-    if (worker)
-        worker->certificate_ms = expires_ms;
-    ps_core_unlock(s);
-}
-
-void ps_sched_detach(ps_sched *s, uint64_t session)
-{
-    ps_core_lock(s);
-    ps_worker *worker = ps_worker_find_session(s, session);
-    if (worker) {
-        worker->session = 0;
-        worker->detached_ns = ps_core_now(s);
-        ps_log_info("sched", "worker=%s detached leases=%u", worker->name, worker->n_leases);
-    }
-    ps_core_unlock(s);
-}
-
-static void give_back(ps_lease *lease)
-{
-    ps_job *job = lease->job;
-    if (job && ps_job_runs(job) && !lease->cancelled)
-        job->kind->back(job, lease, false, "the worker has left");
-    ps_lease_end(lease);
-    if (job)
-        ps_job_cancelled_when_free(job);
-}
-
-void ps_sched_leave(ps_sched *s, uint64_t session)
-{
-    ps_core_lock(s);
-    ps_worker *worker = ps_worker_find_session(s, session);
-    if (worker) {
-        worker->session = 0;
-        worker->left = true;
-        ps_log_info("sched", "worker=%s left leases=%u", worker->name, worker->n_leases);
-        ps_list_each_safe(node, &worker->leases) give_back(ps_container(node, ps_lease, of_worker));
-    }
-    ps_core_unlock(s);
-}
-
-/* Tells every job of the worker's leases once. */
-static void say_silent(ps_sched *s, const ps_worker *worker, uint64_t silent_ns)
-{
-    ps_list_each(node, &s->active)
-    {
-        ps_job *job = ps_container(node, ps_job, of_state);
-        if (ps_lease_index_has(&s->index, worker->name, job->record->id))
-            ps_job_say(job, PS_LOG_WARNING, "psd",
-                       "worker %s has been silent for %" PRIu64 " s: its work goes to others",
-                       worker->name, silent_ns / UINT64_C(1000000000));
-    }
-}
-
-static void silence(ps_sched *s, ps_worker *worker, uint64_t silent_ns)
-{
-    ps_log_warning("sched", "worker=%s silent ms=%" PRIu64 " leases=%u", worker->name,
-                   silent_ns / 1000000, worker->n_leases);
-    worker->silent = true;
-    say_silent(s, worker, silent_ns);
-    ps_list_each_safe(node, &worker->leases) ps_lease_lose(ps_container(node, ps_lease, of_worker));
-    if (worker->session)
-        ps_outbox_drop(s, worker->session, "silent for longer than the lease timeout");
-    worker->session = 0;
-}
-
-/* Others wait for what it does, and whoever closes a connection is alive or gone: not silent. */
-static void lose_waited_for(ps_worker *worker)
-{
-    ps_list_each_safe(node, &worker->leases)
-    {
-        ps_lease *lease = ps_container(node, ps_lease, of_worker);
-        ps_job *job = lease->job;
-        if (!job || !job->kind->waited_for || !job->kind->waited_for(job, lease))
-            continue;
-        ps_job_say(job, PS_LOG_WARNING, "psd",
-                   "worker %s has lost its connection: its work goes to others", worker->name);
-        ps_lease_lose(lease);
-    }
-}
-
-/* A worker that lives and never answers for a task that was taken from it gets its slot back in the
- * end: should it still be busy, it will say so. */
-static void free_slots(ps_sched *s, ps_worker *worker, uint64_t now)
-{
-    enum { TIMEOUTS = 4 };
-    uint64_t limit_ns = TIMEOUTS * s->conf.lease_timeout_ms * 1000000;
-    ps_list_each_safe(node, &worker->leases)
-    {
-        ps_lease *lease = ps_container(node, ps_lease, of_worker);
-        if (!lease->job && now - lease->cancelled_ns > limit_ns)
-            ps_lease_end(lease);
-    }
-}
-
-/* psd itself slept (it was stopped, or the machine was): what workers said meanwhile still waits in
- * its sockets, and that time is nobody's silence. */
-static void forgive(ps_sched *s, uint64_t now)
-{
-    uint64_t slept = s->ticked_ns ? now - s->ticked_ns : 0;
-    s->ticked_ns = now;
-    if (slept < s->conf.lease_timeout_ms * 1000000 / 2)
-        return;
-    ps_list_each(node, &s->workers)
-    {
-        ps_worker *worker = ps_container(node, ps_worker, link);
-        uint64_t silent = now - worker->heard_ns;
-        worker->heard_ns += slept < silent ? slept : silent;
-    }
-}
-
-void ps_worker_expire(ps_sched *s)
-{
-    uint64_t now = ps_core_now(s);
-    forgive(s, now);
-    ps_list_each_safe(node, &s->workers)
-    {
-        ps_worker *worker = ps_container(node, ps_worker, link);
-        uint64_t silent_ns = now - worker->heard_ns;
-        free_slots(s, worker, now);
-        if (worker->detached_ns && now - worker->detached_ns > RETURN_NS) {
-            worker->detached_ns = 0;
-            lose_waited_for(worker);
-        }
-        bool gone = worker->silent || worker->left;
-        if (!gone && silent_ns > s->conf.lease_timeout_ms * 1000000)
-            silence(s, worker, silent_ns);
-        else if (gone && silent_ns > FORGET_NS)
-            ps_worker_free(worker);
-    }
+    tell(s, drop_run, session, 0, reason);
 }

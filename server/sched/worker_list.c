@@ -1,20 +1,10 @@
 /* Happy path: the known workers, by name, for people. Cannot fail. */
 #include "common/base/mem.h"
-#include "server/sched/core.h"
+#include "server/sched/attach.h"
+#include "server/sched/worker.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-ps_worker_state ps_worker_state_of(const ps_sched *s, const ps_worker *worker)
-{
-    if (worker->left)
-        return PS_WORKER_LEFT;
-    if (worker->silent || worker->session == 0)
-        return PS_WORKER_SILENT;
-    if (s->draining || ps_core_now(s) < worker->stopping_ns)
-        return PS_WORKER_DRAINING;
-    return worker->n_leases ? PS_WORKER_BUSY : PS_WORKER_IDLE;
-}
 
 static const char *state_name(ps_worker_state state)
 {
@@ -76,7 +66,7 @@ Psd__V1__ListWorkersResponse *ps_sched_workers(ps_sched *s, const char *after, s
     Psd__V1__ListWorkersResponse *r = ps_new(Psd__V1__ListWorkersResponse);
     psd__v1__list_workers_response__init(r);
     size_t n;
-    pthread_mutex_lock(&s->mutex);
+    ps_core_lock(s);
     ps_worker **workers = sorted(s, after, &n);
     if (limit && n > limit)
         n = limit;
@@ -85,7 +75,7 @@ Psd__V1__ListWorkersResponse *ps_sched_workers(ps_sched *s, const char *after, s
         r->workers[r->n_workers] = describe(s, workers[r->n_workers]);
         r->n_workers++;
     }
-    pthread_mutex_unlock(&s->mutex);
+    ps_core_unlock(s);
     free(workers);
     return r;
 }

@@ -4,6 +4,7 @@
  *
  *     bench_sched [--json]
  */
+#include "server/sched/kinds/kinds.h"
 #include "server/sched/sched.h"
 
 #include "common/base/log.h"
@@ -151,8 +152,10 @@ static void run(unsigned queued, bool json, bool first)
 {
     bench b = {0};
     check(ps_catalog_open(":memory:", &b.catalog));
-    const ps_sched_conf conf = {
-        .max_running = RUNNING, .lease_timeout_ms = 3600000, .clock = ps_clock_system};
+    const ps_sched_conf conf = {.max_running = RUNNING,
+                                .lease_timeout_ms = 3600000,
+                                .clock = ps_clock_system,
+                                .kinds = ps_job_kinds};
     b.sched = ps_sched_create(&conf, b.catalog, &out, &b);
     check(ps_sched_recover(b.sched, NULL));
     attach(&b);

@@ -1,6 +1,7 @@
 #include "tests/lib/world.h"
 
 #include "common/base/mem.h"
+#include "server/sched/kinds/kinds.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/model_row.h"
 
@@ -141,7 +142,8 @@ void ps_world_start(ps_world *w)
     ps_sched_conf conf = {.max_running = 4,
                           .lease_timeout_ms = PS_WORLD_TIMEOUT_MS,
                           .checkpoint_ms = PS_WORLD_CHECKPOINT_MS,
-                          .clock = ps_clock_virtual_table(&w->time)};
+                          .clock = ps_clock_virtual_table(&w->time),
+                          .kinds = ps_job_kinds};
     w->out = table;
     w->out.book = w->book;
     w->sched = ps_sched_create(&conf, w->catalog, &w->out, w);

@@ -17,21 +17,12 @@
 #include "common/base/slice.h"
 #include "common/base/status.h"
 #include "server/params/ledger.h"
+#include "server/sched/task.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PS_ROWS_MAX   ((uint64_t)1 << 48) /* of an epoch */
-#define PS_WORKER_MAX 64                  /* bytes of a worker's name and its zero */
-
-typedef struct ps_row_range {
-    uint32_t epoch; /* from 0 */
-    uint64_t begin, end;
-    uint32_t failures;         /* times a worker said that it failed */
-    uint32_t losses;           /* times its worker went silent before any row of it was done */
-    uint64_t ready_ns;         /* not before; 0: at once */
-    char avoid[PS_WORKER_MAX]; /* the worker it failed on last; "": none */
-} ps_row_range;
+#define PS_ROWS_MAX ((uint64_t)1 << 48) /* of an epoch */
 
 typedef struct ps_epoch_rows {
     uint64_t n_rows;

@@ -9,9 +9,13 @@
  *
  * Fails: the model does not exist (at submission) or cannot do it, the task fails three times or
  * says that no other worker would do better. */
+#include "server/sched/kinds/kind_model.h"
+
 #include "common/base/mem.h"
-#include "server/sched/core.h"
+#include "server/sched/job.h"
 #include "server/sched/kinds/result.h"
+#include "server/sched/kinds/retry.h"
+#include "server/sched/worker.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -137,7 +141,7 @@ static void output(ps_job *job, ps_lease *lease, const Psd__V1__Output *more)
     lease->piece.losses = 0;
     ps_meter_rows(&job->meter, ps_core_now(job->sched), n);
     if (n)
-        ps_watch_wake(job);
+        ps_job_wake(job);
 }
 
 static void generated(ps_job *job, ps_lease *lease, const Psd__V1__TaskResult *result)
@@ -159,7 +163,7 @@ static void generated(ps_job *job, ps_lease *lease, const Psd__V1__TaskResult *r
 static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
 {
     work *w = job->work;
-    if (!ps_job_kind_retry(job, lease, failed, message))
+    if (!ps_task_retry(job, lease, failed, message))
         return;
     w->piece = lease->piece;
     w->out = false;

@@ -17,9 +17,14 @@
 #include "server/sched/kinds/kind_train.h"
 
 #include "common/base/mem.h"
-#include "server/sched/core.h"
+#include "server/sched/book.h"
+#include "server/sched/create.h"
+#include "server/sched/finish.h"
+#include "server/sched/job.h"
 #include "server/sched/kinds/plan.h"
 #include "server/sched/kinds/result.h"
+#include "server/sched/kinds/retry.h"
+#include "server/sched/worker.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -262,7 +267,7 @@ static void planned(ps_job *job, const Psd__V1__PlanResult *plan)
                " rows a task",
                plan->train_rows, w->test_rows, plan->n_tensors, w->rows.per_task);
     warn_of_warmup(job, plan->train_rows);
-    ps_outbox_create(job, plan);
+    ps_create_begin(job, plan);
 }
 
 static void say_tested(ps_job *job)
@@ -342,7 +347,7 @@ static void train_back(ps_job *job, ps_lease *lease, bool failed, const char *me
     (void)close_book(job, lease, false, &left);
     if (left.n == 0)
         finish_if_done(job);
-    else if (ps_job_kind_retry(job, lease, failed, message))
+    else if (ps_task_retry(job, lease, failed, message))
         give_back(job, lease, &left);
     ps_row_set_free(&left);
 }
@@ -354,7 +359,7 @@ static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
         train_back(job, lease, failed, message);
         return;
     }
-    if (!ps_job_kind_retry(job, lease, failed, message))
+    if (!ps_task_retry(job, lease, failed, message))
         return;
     switch (lease->kind) {
     case PS_TASK_PLAN:

@@ -4,9 +4,9 @@
 #define PS_SCHED_KINDS_KIND_TRAIN_H
 
 #include "common/format/metric_list.h"
+#include "server/sched/job_kind.h"
 #include "server/sched/kinds/epoch_means.h"
 #include "server/sched/kinds/epoch_rows.h"
-#include "server/sched/kinds/job_kind.h"
 
 typedef enum ps_train_phase {
     PS_PLANNING,
@@ -32,6 +32,8 @@ typedef struct ps_train {
     ps_epoch_means means;
     char *settled; /* as ps_train_read found it; then it is ps_job.settled */
 } ps_train;
+
+extern const ps_job_kind ps_job_kind_train;
 
 bool ps_train_is_bsp(const ps_job *job);
 double ps_train_seconds(const ps_job *job); /* of running, in all processes */

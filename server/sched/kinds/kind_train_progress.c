@@ -7,6 +7,7 @@
 
 #include "common/base/mem.h"
 #include "server/sched/core.h"
+#include "server/sched/kinds/kinds.h"
 #include "server/sched/kinds/plan.h"
 
 #include <inttypes.h>
@@ -96,7 +97,7 @@ static ps_status read_settled(const ps_job *job, uint32_t version, ps_cursor *c,
     return ps_plan_settled(job->spec, model, out) ? ps_wrap(PS_CORRUPT, "progress") : PS_OK;
 }
 
-ps_status ps_sched_progress_check(ps_slice blob)
+ps_status ps_train_progress_check(ps_slice blob)
 {
     ps_cursor c = ps_cursor_of(blob);
     uint32_t version = ps_read_u32le(&c);

@@ -4,7 +4,7 @@
 
 #include "common/base/buf.h"
 #include "psd/v1/workers.pb-c.h"
-#include "server/sched/kinds/output.h"
+#include "server/sched/output.h"
 #include "server/sched/sched.h"
 
 /* {"test_accuracy":…,"test_loss":…,"epochs":…,"samples":…,"seconds":…}; without those of the test

@@ -7,6 +7,7 @@
 #include "common/loop/off_loop.h"
 #include "server/params/ledger.h"
 #include "server/runs/lifecycle.h"
+#include "server/sched/kinds/kinds.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/params.h"
 #include "tests/lib/stored.h"
@@ -45,7 +46,8 @@ static inline void start(rig *r)
                                     .loop = r->loop,
                                     .keep_checkpoints = 2};
     const ps_sched_conf sched = {.lease_timeout_ms = PS_WORLD_TIMEOUT_MS,
-                                 .clock = ps_clock_virtual_table(&r->world->time)};
+                                 .clock = ps_clock_virtual_table(&r->world->time),
+                                 .kinds = ps_job_kinds};
     ck_ok(ps_lifecycle_create(&conf, &r->lifecycle));
     r->world->sched =
         ps_sched_create(&sched, r->stored.catalog, &ps_lifecycle_sched_out, r->lifecycle);

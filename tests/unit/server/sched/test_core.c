@@ -3,6 +3,7 @@
  * says that the locking is right. */
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "server/sched/kinds/kinds.h"
 #include "server/sched/sched.h"
 #include "tests/lib/check_main.h"
 
@@ -223,7 +224,10 @@ START_TEST(many_threads_bring_all_jobs_to_their_end)
     worker workers[WORKERS];
     ps_log_set_level(PS_LOG_ERROR);
     ck_ok(ps_catalog_open(":memory:", &t->catalog));
-    ps_sched_conf conf = {.max_running = 3, .lease_timeout_ms = 60000, .clock = ps_clock_system};
+    ps_sched_conf conf = {.max_running = 3,
+                          .lease_timeout_ms = 60000,
+                          .clock = ps_clock_system,
+                          .kinds = ps_job_kinds};
     t->sched = ps_sched_create(&conf, t->catalog, &table, t);
     ck_ok(ps_sched_recover(t->sched, NULL));
     for (size_t i = 0; i <= WORKERS; i++)

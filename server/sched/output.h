@@ -1,7 +1,7 @@
 /* output: the tokens that a generate job has said so far, in one growing array; so whoever comes
  * late gets all of them. At most the job's max_tokens. The scheduler's mutex guards it. */
-#ifndef PS_SCHED_KINDS_OUTPUT_H
-#define PS_SCHED_KINDS_OUTPUT_H
+#ifndef PS_SCHED_OUTPUT_H
+#define PS_SCHED_OUTPUT_H
 
 #include "psd/v1/jobs.pb-c.h"
 

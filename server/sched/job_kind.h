@@ -1,12 +1,12 @@
-/* job_kind: the table of kinds of jobs (rows: train, evaluate, predict,
- * generate): what a running job has to
- * be done, task by task. A new kind is a new file and a line in job_kind.c.
+/* job_kind: what a running job of a kind has to be done, task by task. The scheduler knows kinds by
+ * this table of hooks only; the rows are in kinds/, where a new kind is a new file and a line in
+ * kinds.c.
  *
  * All hooks are called with the scheduler's mutex held and must not touch disk or network; they say
- * what happens to the job by ps_job_fail, ps_job_move and ps_outbox_*.
+ * what happens to the job by ps_job_fail, ps_job_move, ps_create_begin and ps_finish_begin.
  */
-#ifndef PS_SCHED_KINDS_JOB_KIND_H
-#define PS_SCHED_KINDS_JOB_KIND_H
+#ifndef PS_SCHED_JOB_KIND_H
+#define PS_SCHED_JOB_KIND_H
 
 #include "common/base/buf.h"
 #include "common/conf/job_spec.h"
@@ -44,7 +44,7 @@ typedef struct ps_job_kind {
     /* Do other workers wait for what this task does? Then it is taken from a worker whose
      * connection has ended much sooner than at the lease's timeout. NULL: never. */
     bool (*waited_for)(const ps_job *job, const ps_lease *lease);
-    /* psd has done what it was asked to by ps_outbox_create or ps_finish_begin. NULL: never asked.
+    /* psd has done what it was asked to by ps_create_begin or ps_finish_begin. NULL: never asked.
      */
     void (*answered)(ps_job *job);
     /* Fills what only the kind knows of record->progress. */
@@ -54,20 +54,7 @@ typedef struct ps_job_kind {
     ps_status (*load)(ps_job *job, ps_slice blob);
 } ps_job_kind;
 
-extern const ps_job_kind ps_job_kind_train;
-extern const ps_job_kind ps_job_kind_evaluate;
-extern const ps_job_kind ps_job_kind_predict;
-extern const ps_job_kind ps_job_kind_generate;
-
-/* NULL when there is none of that name. */
-const ps_job_kind *ps_job_kind_find(const char *name);
-
-/* How often one task may fail on workers before its job fails, and how often in a row workers may
- * be lost on it without a row done. */
-enum { PS_TASK_FAILURES_MAX = 3, PS_TASK_LOSSES_MAX = 8 };
-
-/* For kinds: counts a failure or a loss of the task in lease->piece (a failed one is given to
- * another worker, and not at once). true: it may be tried again; false: the job has been failed. */
-bool ps_job_kind_retry(ps_job *job, ps_lease *lease, bool failed, const char *message);
+/* The row of that name; NULL when there is none. kinds: as in ps_sched_conf. */
+const ps_job_kind *ps_job_kind_find(const ps_job_kind *const *kinds, const char *name);
 
 #endif

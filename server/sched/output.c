@@ -1,4 +1,4 @@
-#include "server/sched/kinds/output.h"
+#include "server/sched/output.h"
 
 #include "common/base/mem.h"
 

@@ -1,0 +1,93 @@
+/* Happy path: the plan fits what is stored, and the outside is asked for the parameters. What fails
+ * is that, or the outside; either fails the job. */
+#include "server/sched/create.h"
+
+#include "common/base/mem.h"
+#include "server/catalog/models.h"
+#include "server/sched/job.h"
+
+#include <string.h>
+
+typedef struct creation {
+    ps_outbox_entry entry;
+    ps_job *job; /* a reference */
+    Psd__V1__PlanResult *plan;
+} creation;
+
+static ps_status check_plan(const ps_job *job, const Psd__V1__PlanResult *plan)
+{
+    size_t n = plan->n_tensors;
+    ps_model_tensor *tensors = ps_alloc_array(n ? n : 1, sizeof *tensors);
+    for (size_t i = 0; i < n; i++) {
+        const Psd__V1__TensorPlan *t = plan->tensors[i];
+        tensors[i].name = t->name;
+        tensors[i].rank = (uint32_t)t->n_shape;
+        memcpy(tensors[i].shape, t->shape, t->n_shape * sizeof *t->shape);
+    }
+    ps_status st = ps_catalog_model_fits(job->sched->catalog, job->spec->name, tensors, n);
+    free(tensors);
+    return st;
+}
+
+void ps_create_answered(ps_sched *s, uint64_t job_id, const ps_error *error)
+{
+    ps_job *job = ps_job_answered(s, job_id);
+    if (!job || job->record->state == PS_JOB_CANCELLING)
+        return;
+    if (error)
+        ps_job_fail(job, "%s", error->message);
+    else
+        job->kind->answered(job);
+}
+
+static void creation_run(ps_outbox_entry *entry)
+{
+    const creation *c = ps_container(entry, creation, entry);
+    ps_sched *s = c->job->sched;
+    uint64_t id = c->job->record->id;
+    ps_status st = check_plan(c->job, c->plan);
+    if (!st) {
+        s->out->create_store(s->user, id, c->job->spec, c->plan);
+        return;
+    }
+    ps_error error;
+    ps_error_save(&error, st);
+    ps_core_lock(s);
+    ps_create_answered(s, id, &error);
+    s->assign_due = true; /* another may begin in its place */
+    ps_core_unlock(s);
+}
+
+static void creation_drop(ps_outbox_entry *entry)
+{
+    creation *c = ps_container(entry, creation, entry);
+    psd__v1__plan_result__free_unpacked(c->plan, NULL);
+    ps_job_unref(c->job);
+    free(c);
+}
+
+/* Through the wire format: the one deep copy that protobuf-c has. */
+static Psd__V1__PlanResult *copy_plan(const Psd__V1__PlanResult *plan)
+{
+    size_t size = psd__v1__plan_result__get_packed_size(plan);
+    uint8_t *bytes = ps_alloc(size ? size : 1);
+    psd__v1__plan_result__pack(plan, bytes);
+    Psd__V1__PlanResult *copy = psd__v1__plan_result__unpack(NULL, size, bytes);
+    free(bytes);
+    return copy;
+}
+
+void ps_create_begin(ps_job *job, const Psd__V1__PlanResult *plan)
+{
+    Psd__V1__PlanResult *copy = copy_plan(plan);
+    if (!copy) {
+        ps_job_fail(job, "out of memory for the plan");
+        return;
+    }
+    creation *c = ps_new(creation);
+    *c =
+        (creation){.entry = {.run = creation_run, .drop = creation_drop}, .job = job, .plan = copy};
+    ps_job_ref(job);
+    job->waiting = true;
+    ps_outbox_add(&job->sched->outbox, &c->entry);
+}

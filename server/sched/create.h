@@ -1,0 +1,14 @@
+/* create: a job's parameters are made as its plan says; then comes the kind's `answered`. With the
+ * mutex. */
+#ifndef PS_SCHED_CREATE_H
+#define PS_SCHED_CREATE_H
+
+#include "server/sched/core.h"
+
+/* Checks the plan, which is copied, against a stored model of the job's name, then asks for the
+ * store. Sets job->waiting. */
+void ps_create_begin(ps_job *job, const Psd__V1__PlanResult *plan);
+/* The answer; error NULL: they are there. */
+void ps_create_answered(ps_sched *sched, uint64_t job_id, const ps_error *error);
+
+#endif

@@ -1,0 +1,16 @@
+/* kinds: the table of kinds of jobs, for ps_sched_conf, and what others need to know of a kind. */
+#ifndef PS_SCHED_KINDS_KINDS_H
+#define PS_SCHED_KINDS_KINDS_H
+
+#include "common/base/slice.h"
+#include "common/base/status.h"
+#include "server/sched/job_kind.h"
+
+/* A NULL behind the last. */
+extern const ps_job_kind *const ps_job_kinds[];
+
+/* Of what ps_sched_progress_save gave. PS_UNIMPLEMENTED: a newer psd saved it, which this one
+ * cannot go on from. Whether it is good shows when the job takes it up. */
+PS_MUST_CHECK ps_status ps_train_progress_check(ps_slice blob);
+
+#endif
