@@ -2,7 +2,8 @@
 
     lint.py RULE SOURCE_ROOT
 
-Rules: length, borders, registered, format, names, documents. Prints file:line: what is wrong; status 1 if any.
+Rules: length, borders, layers, registered, format, names, documents. Prints file:line: what is
+wrong; status 1 if any.
 """
 import pathlib
 import re
@@ -35,6 +36,39 @@ PRIVATE = {
     r"utf8proc\.h": ("common/base/", "common/tokenizer/"),
     r"zlib\.h": ("common/format/",),
     r"systemd/.*": ("common/base/",),
+}
+
+# Folders, lowest first: one may include only those before it.
+LAYERS = (
+    "common/base", "common/json", "common/codec", "common/conf", "common/loop", "common/format",
+    "common/tokenizer", "common/model", "common/security", "common/transport/tcp",
+    "common/transport/tls", "common/transport/call", "common/transport/channel",
+    "common/transport/server",
+    "client/cli", "client/show", "client/call", "client", "client/follow", "client/commands",
+    "gpu", "gpu/cpu", "gpu/backends", "gpu/cuda",
+    "server/guard", "server/optim", "server/params", "server/consistency", "server/catalog",
+    "server/sched", "server/sched/kinds", "server/metrics", "server/files", "server/durable",
+    "server/runs", "server/service", "server",
+    "worker/link", "worker/data", "worker/remote", "worker/layers", "worker/models",
+    "worker/exchange", "worker/job", "worker/tasks", "worker",
+)
+
+# Folders whose files have an order, too: by name without suffix, lowest first. A header that is
+# the contract of several files is named with its suffix, and before them.
+FILES = {
+    "server/sched": (
+        "sched.h", "task", "meter", "output", "job_log", "job_file", "lease_index", "outbox",
+        "job_kind", "core", "book", "members", "worker", "waits", "send", "lease", "job_save",
+        "job", "create", "finish", "assign", "watch", "turn", "watch_start", "recover", "attach",
+        "worker_list", "reports", "jobs", "sched",
+    ),
+}
+
+# What still points up, (from, to): to shrink to nothing.
+OPEN = {
+    ("server/params", "server/consistency"),
+    ("worker/job", "worker"),
+    ("worker/tasks", "worker"),
 }
 
 
@@ -85,6 +119,51 @@ def rule_borders(root):
             for pattern, folders in PRIVATE.items():
                 if re.fullmatch(pattern, target) and not name.startswith(folders):
                     yield f"{name}:{number}: {target} is for {', '.join(folders)} only"
+
+
+OURS = re.compile(r'^\s*#\s*include\s+"([^"]+/[^"/]+\.h)"')
+
+
+def place(name):
+    """A file's folder, and its name in the order of that folder's files."""
+    folder, base = name.rsplit("/", 1)
+    return folder, base if base in FILES.get(folder, ()) else base.rsplit(".", 1)[0]
+
+
+def points_up(name, target):
+    """What is wrong with this include; None: nothing."""
+    (folder, unit), (to, what) = place(name), place(target)
+    if to not in LAYERS or (folder, to) in OPEN:
+        return None
+    if folder != to:
+        up = LAYERS.index(to) > LAYERS.index(folder)
+        return f"{folder} lies below {to}" if up else None
+    order = FILES.get(folder)
+    if not order or order.index(what) <= order.index(unit):
+        return None
+    return f"{unit} lies below {what}"
+
+
+def rule_layers(root):
+    used = set()
+    for path, name in product_files(root):
+        folder, unit = place(name)
+        if folder not in LAYERS:
+            yield f"{name}:1: {folder} is not in LAYERS"
+            continue
+        if unit not in FILES.get(folder, (unit,)):
+            yield f"{name}:1: {unit} is not in FILES"
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            found = OURS.match(line)
+            if not found:
+                continue
+            used.add((folder, place(found.group(1))[0]))
+            wrong = points_up(name, found.group(1))
+            if wrong:
+                yield f"{name}:{number}: {wrong}"
+    for edge in sorted(OPEN - used):
+        yield f"tests/lint/lint.py:1: {edge[0]} includes {edge[1]} no more: take it out of OPEN"
 
 
 def rule_registered(root):
