@@ -71,10 +71,6 @@ static ps_status open_state(ps_daemon *d)
     d->runs = ps_runs_create(d->clock);
     d->sessions = ps_sessions_create();
     const ps_lifecycle_conf conf = {
-        .workers = {.send_task = ps_sessions_send_task,
-                    .send_cancel = ps_sessions_send_cancel,
-                    .drop_session = ps_sessions_drop,
-                    .user = d->sessions},
         .files = {.disk = &ps_disk_system,
                   .data_dir = d->conf->data_dir,
                   .catalog = d->catalog,
@@ -95,7 +91,11 @@ static ps_status open_state(ps_daemon *d)
                                  .checkpoint_ms = d->conf->checkpoint.interval_ms,
                                  .clock = d->clock,
                                  .kinds = ps_job_kinds};
-    d->sched = ps_sched_create(&sched, d->catalog, &ps_lifecycle_sched_out, d->lifecycle);
+    const ps_sched_out out = {.workers = &ps_sessions_to_workers,
+                              .workers_user = d->sessions,
+                              .store = &ps_lifecycle_to_store,
+                              .store_user = d->lifecycle};
+    d->sched = ps_sched_create(&sched, d->catalog, &out);
     ps_lifecycle_set_sched(d->lifecycle, d->sched);
     d->services.files = conf.files;
     st = ps_daemon_drain_as_before(d); /* before a worker comes */

@@ -290,30 +290,7 @@ static void gauges_out(void *user, uint64_t job_id, ps_job_gauges *out)
     ps_run_unref(&run);
 }
 
-/* ---- workers ---- */
-
-static void send_task_out(void *user, uint64_t session, const Psd__V1__Task *task)
-{
-    const ps_worker_link *workers = &((ps_lifecycle *)user)->conf.workers;
-    workers->send_task(workers->user, session, task);
-}
-
-static void send_cancel_out(void *user, uint64_t session, uint64_t lease_id, const char *reason)
-{
-    const ps_worker_link *workers = &((ps_lifecycle *)user)->conf.workers;
-    workers->send_cancel(workers->user, session, lease_id, reason);
-}
-
-static void drop_session_out(void *user, uint64_t session, const char *reason)
-{
-    const ps_worker_link *workers = &((ps_lifecycle *)user)->conf.workers;
-    workers->drop_session(workers->user, session, reason);
-}
-
-const ps_sched_out ps_lifecycle_sched_out = {
-    .send_task = send_task_out,
-    .send_cancel = send_cancel_out,
-    .drop_session = drop_session_out,
+const ps_to_store ps_lifecycle_to_store = {
     .enter = enter_out,
     .leave = leave_out,
     .create_store = create_store_out,

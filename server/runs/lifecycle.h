@@ -2,8 +2,8 @@
  *
  *     create_store ─▶ (checkpoint_due)* ─▶ finish ─▶ ended        or restore after a restart
  *
- * It is the scheduler's `out` table; what is said to workers it hands on. Everything that touches
- * the disk or fills parameters runs on the thread pool.
+ * It is the scheduler's ps_to_store. Everything that touches the disk or fills parameters runs on
+ * the thread pool.
  *
  * data_dir/checkpoints/JOB holds a job's checkpoints until it has ended; data_dir/models the
  * models.
@@ -17,16 +17,7 @@
 
 typedef struct ps_lifecycle ps_lifecycle;
 
-/* How workers are spoken to; the functions are those of ps_sched_out. */
-typedef struct ps_worker_link {
-    void (*send_task)(void *user, uint64_t session, const Psd__V1__Task *task);
-    void (*send_cancel)(void *user, uint64_t session, uint64_t lease_id, const char *reason);
-    void (*drop_session)(void *user, uint64_t session, const char *reason);
-    void *user;
-} ps_worker_link;
-
 typedef struct ps_lifecycle_conf {
-    ps_worker_link workers;
     ps_stored_files files; /* borrowed members */
     ps_runs *runs;         /* borrowed */
     ps_loop *loop;         /* whose pool does the work; borrowed */
@@ -41,7 +32,7 @@ void ps_lifecycle_free(ps_lifecycle **lifecycle); /* when nothing is pending any
 void ps_lifecycle_set_sched(ps_lifecycle *lifecycle, ps_sched *sched);
 
 /* For ps_sched_create; its user is the lifecycle. */
-extern const ps_sched_out ps_lifecycle_sched_out;
+extern const ps_to_store ps_lifecycle_to_store;
 
 /* For ps_sched_recover. */
 PS_MUST_CHECK ps_status ps_lifecycle_restore(void *lifecycle, uint64_t job_id,

@@ -28,7 +28,7 @@ bool ps_lifecycle_no_failure(ps_status st);
 /* Removes the job's folder; of a job that failed, what was kept as damaged stays. */
 void ps_lifecycle_remove(ps_lifecycle *lifecycle, uint64_t job_id, ps_job_state state);
 
-/* Of ps_lifecycle_sched_out. */
+/* Of ps_lifecycle_to_store. */
 void ps_lifecycle_restore_out(void *lifecycle, uint64_t job_id, const char *unusable);
 extern const ps_sched_book ps_lifecycle_book;
 

@@ -4,7 +4,7 @@
 
 static const ps_sched_book *book_of(const ps_job *job)
 {
-    return job->sched->out->book;
+    return job->sched->out.store->book;
 }
 
 void ps_book_begin(const ps_lease *lease)
@@ -12,14 +12,15 @@ void ps_book_begin(const ps_lease *lease)
     const ps_sched_book *book = book_of(lease->job);
     const ps_row_range *piece = &lease->piece;
     if (book)
-        book->begin(lease->job->sched->user, lease->job->record->id, lease->id, piece->epoch,
-                    (ps_row_span){piece->begin, piece->end});
+        book->begin(lease->job->sched->out.store_user, lease->job->record->id, lease->id,
+                    piece->epoch, (ps_row_span){piece->begin, piece->end});
 }
 
 uint64_t ps_book_report(const ps_lease *lease, uint64_t position)
 {
     const ps_sched_book *book = book_of(lease->job);
-    return book ? book->report(lease->job->sched->user, lease->job->record->id, lease->id, position)
+    return book ? book->report(lease->job->sched->out.store_user, lease->job->record->id, lease->id,
+                               position)
                 : position;
 }
 
@@ -27,7 +28,7 @@ void ps_book_end(const ps_lease *lease, bool done, ps_row_set *left)
 {
     const ps_sched_book *book = book_of(lease->job);
     uint64_t id = lease->job->record->id;
-    bool known = book && book->end(lease->job->sched->user, id, lease->id, done, left);
+    bool known = book && book->end(lease->job->sched->out.store_user, id, lease->id, done, left);
     if (!known && !done)
         ps_row_set_add(left, lease->piece.begin, lease->piece.end);
 }
@@ -35,13 +36,13 @@ void ps_book_end(const ps_lease *lease, bool done, ps_row_set *left)
 bool ps_book_state(const ps_job *job, ps_ledger_state *out)
 {
     const ps_sched_book *book = book_of(job);
-    return book && book->state(job->sched->user, job->record->id, out);
+    return book && book->state(job->sched->out.store_user, job->record->id, out);
 }
 
 void ps_book_adopt(const ps_job *job, ps_ledger_state *state)
 {
     const ps_sched_book *book = book_of(job);
     if (book)
-        book->adopt(job->sched->user, job->record->id, state);
+        book->adopt(job->sched->out.store_user, job->record->id, state);
     ps_ledger_state_free(state);
 }

@@ -106,8 +106,7 @@ struct ps_job {
 struct ps_sched {
     ps_sched_conf conf;
     ps_catalog *catalog;
-    const ps_sched_out *out;
-    void *user;
+    ps_sched_out out;
     pthread_mutex_t mutex;
     pthread_cond_t notified; /* a watch's notify() has returned */
     ps_list jobs, workers;

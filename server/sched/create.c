@@ -47,7 +47,7 @@ static void creation_run(ps_outbox_entry *entry)
     uint64_t id = c->job->record->id;
     ps_status st = check_plan(c->job, c->plan);
     if (!st) {
-        s->out->create_store(s->user, id, c->job->spec, c->plan);
+        s->out.store->create_store(s->out.store_user, id, c->job->spec, c->plan);
         return;
     }
     ps_error error;

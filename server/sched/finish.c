@@ -20,7 +20,8 @@ static void finish_run(const ps_errand *e)
 {
     const ps_job *job = e->job;
     const ps_sched *s = job->sched;
-    s->out->finish(s->user, job->record->id, job->spec, job->settled, &job->outcome);
+    s->out.store->finish(s->out.store_user, job->record->id, job->spec, job->settled,
+                         &job->outcome);
 }
 
 static void ask(ps_job *job)

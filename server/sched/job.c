@@ -273,10 +273,10 @@ void ps_job_show(ps_job *job)
     double rate = ps_meter_rate(&job->meter, now, ETA_SECONDS);
     bool known = p->samples_total > 0 && rate > 0 && ps_meter_has_settled(&job->meter, now);
     p->eta_seconds = known ? (double)(p->samples_total - p->samples) / rate : -1;
-    if (!job->sched->out->gauges)
+    if (!job->sched->out.store->gauges)
         return;
     ps_job_gauges gauges = {0};
-    job->sched->out->gauges(job->sched->user, job->record->id, &gauges);
+    job->sched->out.store->gauges(job->sched->out.store_user, job->record->id, &gauges);
     p->steps = gauges.steps;
     p->bytes_in_per_second = gauges.bytes_in_per_second;
     p->bytes_out_per_second = gauges.bytes_out_per_second;

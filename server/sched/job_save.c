@@ -31,7 +31,7 @@ static void ended_run(const ps_errand *e)
     ps_core_unlock(s);
     if (unsaved)
         return;
-    s->out->ended(s->user, job->record->id, state);
+    s->out.store->ended(s->out.store_user, job->record->id, state);
     ps_core_lock(s);
     job->ended = true;
     retire(job);

@@ -33,7 +33,7 @@ static bool trains(const ps_job *job, const char *worker)
 static void leave_run(const ps_errand *e)
 {
     const ps_sched *s = e->job->sched;
-    s->out->leave(s->user, e->job->record->id, e->text);
+    s->out.store->leave(s->out.store_user, e->job->record->id, e->text);
 }
 
 void ps_members_leave_unused(ps_job *job)

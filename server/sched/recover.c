@@ -55,7 +55,7 @@ static void start_anew(ps_job *job)
 static void restore_run(const ps_errand *e)
 {
     const ps_sched *s = e->job->sched;
-    s->out->restore(s->user, e->job->record->id, e->text);
+    s->out.store->restore(s->out.store_user, e->job->record->id, e->text);
 }
 
 /* The outside is asked for it. unusable: why the newest is none; NULL: nothing is known. */
@@ -101,7 +101,7 @@ static void resume(ps_job *job, restore_fn restore)
     ps_status st = PS_NOT_FOUND;
     job->began_ns = job->checkpoint_ns = ps_core_now(job->sched);
     if (job->kind->load && restore)
-        st = restore(job->sched->user, job->record->id, job->spec, &restored);
+        st = restore(job->sched->out.store_user, job->record->id, job->spec, &restored);
     take_restored(job, st, &restored);
     ps_restored_free(&restored);
 }

@@ -19,16 +19,14 @@
 
 enum { MAX_RUNNING = 8 };
 
-ps_sched *ps_sched_create(const ps_sched_conf *conf, ps_catalog *catalog, const ps_sched_out *out,
-                          void *user)
+ps_sched *ps_sched_create(const ps_sched_conf *conf, ps_catalog *catalog, const ps_sched_out *out)
 {
     ps_sched *s = ps_new(ps_sched);
     s->conf = *conf;
     if (s->conf.max_running == 0)
         s->conf.max_running = MAX_RUNNING;
     s->catalog = catalog;
-    s->out = out;
-    s->user = user;
+    s->out = *out;
     pthread_mutex_init(&s->mutex, NULL);
     pthread_cond_init(&s->notified, NULL);
     ps_list_init(&s->jobs);
@@ -85,7 +83,7 @@ static void give_up_cancelled(ps_job *job, uint64_t now)
 static void checkpoint_run(const ps_errand *e)
 {
     const ps_sched *s = e->job->sched;
-    s->out->checkpoint_due(s->user, e->job->record->id);
+    s->out.store->checkpoint_due(s->out.store_user, e->job->record->id);
 }
 
 static bool checkpoint_due(const ps_job *job, uint64_t now)

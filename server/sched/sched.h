@@ -73,13 +73,17 @@ typedef struct ps_sched_book {
     void (*adopt)(void *user, uint64_t job_id, ps_ledger_state *state);
 } ps_sched_book;
 
-typedef struct ps_sched_out {
-    /* To workers. Everything passed is the scheduler's, for the call. */
+/* What is said to workers (service/sessions). Everything passed is the scheduler's, for the call.
+ */
+typedef struct ps_to_workers {
     void (*send_task)(void *user, uint64_t session, const Psd__V1__Task *task);
     void (*send_cancel)(void *user, uint64_t session, uint64_t lease_id, const char *reason);
     /* End this session's stream: the worker came back on another, or was silent too long. */
     void (*drop_session)(void *user, uint64_t session, const char *reason);
+} ps_to_workers;
 
+/* What is asked of those who keep the jobs' parameters (runs/lifecycle). Likewise. */
+typedef struct ps_to_store {
     /* To the consistency controller: enter comes before each training task that is sent and
      * returns the clock with which the worker goes on (the same worker may enter again, with
      * another lease); leave comes when a worker that entered holds no training task of the job any
@@ -110,11 +114,18 @@ typedef struct ps_sched_out {
     void (*gauges)(void *user, uint64_t job_id, ps_job_gauges *out);
     /* NULL: what workers report of their rows is believed. */
     const ps_sched_book *book;
+} ps_to_store;
+
+/* What the scheduler needs done, each with its user. */
+typedef struct ps_sched_out {
+    const ps_to_workers *workers;
+    void *workers_user;
+    const ps_to_store *store;
+    void *store_user;
 } ps_sched_out;
 
-/* Borrows catalog, out and user, which must outlive the scheduler. */
-ps_sched *ps_sched_create(const ps_sched_conf *conf, ps_catalog *catalog, const ps_sched_out *out,
-                          void *user);
+/* Borrows the catalog and what *out (copied) points to; they must outlive the scheduler. */
+ps_sched *ps_sched_create(const ps_sched_conf *conf, ps_catalog *catalog, const ps_sched_out *out);
 /* No other thread may be in here any more. Jobs stay in the catalog as they are. */
 void ps_sched_free(ps_sched **sched);
 
@@ -128,7 +139,7 @@ void ps_restored_free(ps_restored *restored);
 /* Once, before anything else: takes up the jobs that had not ended. restore() is called for each
  * that was running: it loads the job's newest checkpoint. PS_NOT_FOUND means there is none (the job
  * starts anew), PS_CORRUPT that none is good (it fails with that reason); after any other failure
- * the job waits, and `restore` of ps_sched_out is asked again and again. What this returns is the
+ * the job waits, and `restore` of ps_to_store is asked again and again. What this returns is the
  * catalog's failure: then psd must not start. */
 PS_MUST_CHECK ps_status ps_sched_recover(ps_sched *sched,
                                          ps_status (*restore)(void *user, uint64_t job_id,
@@ -231,9 +242,9 @@ Psd__V1__ListWorkersResponse *ps_sched_workers(ps_sched *sched, const char *afte
 
 typedef struct ps_watch ps_watch;
 
-/* notify(user) is called (as ps_sched_out's functions are, and soon for the first time) when there
- * is something new, and then not again before ps_watch_next has said PS_AGAIN. First comes what was
- * last said, then the job as it is. PS_NOT_FOUND: no such job. */
+/* notify(user) is called (as the functions of ps_sched_out are, and soon for the first time) when
+ * there is something new, and then not again before ps_watch_next has said PS_AGAIN. First comes
+ * what was last said, then the job as it is. PS_NOT_FOUND: no such job. */
 PS_MUST_CHECK ps_status ps_sched_watch(ps_sched *sched, uint64_t job_id, void (*notify)(void *user),
                                        void *user, ps_watch **out);
 

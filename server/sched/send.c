@@ -43,8 +43,9 @@ static void parcel_run(ps_outbox_entry *entry)
     }
     task.seed = spec->train ? (uint64_t)spec->train->seed : 0;
     if (p->task == PS_TASK_TRAIN)
-        task.first_clock = s->out->enter(s->user, record->id, p->worker, p->lease_id);
-    s->out->send_task(s->user, p->session, &task);
+        task.first_clock =
+            s->out.store->enter(s->out.store_user, record->id, p->worker, p->lease_id);
+    s->out.workers->send_task(s->out.workers_user, p->session, &task);
 }
 
 static void parcel_drop(ps_outbox_entry *entry)

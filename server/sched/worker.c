@@ -103,7 +103,8 @@ static void tell(ps_sched *s, void (*run)(ps_outbox_entry *), uint64_t session, 
 static void cancel_run(ps_outbox_entry *entry)
 {
     const message *m = ps_container(entry, message, entry);
-    m->sched->out->send_cancel(m->sched->user, m->session, m->lease_id, m->reason);
+    m->sched->out.workers->send_cancel(m->sched->out.workers_user, m->session, m->lease_id,
+                                       m->reason);
 }
 
 void ps_worker_tell_cancel(ps_sched *s, uint64_t session, uint64_t lease_id, const char *reason)
@@ -114,7 +115,7 @@ void ps_worker_tell_cancel(ps_sched *s, uint64_t session, uint64_t lease_id, con
 static void drop_run(ps_outbox_entry *entry)
 {
     const message *m = ps_container(entry, message, entry);
-    m->sched->out->drop_session(m->sched->user, m->session, m->reason);
+    m->sched->out.workers->drop_session(m->sched->out.workers_user, m->session, m->reason);
 }
 
 void ps_worker_tell_drop(ps_sched *s, uint64_t session, const char *reason)

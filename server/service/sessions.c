@@ -180,7 +180,7 @@ static void send_message(ps_sessions *sessions, uint64_t number,
     enqueue(sessions, number, o);
 }
 
-void ps_sessions_drop(void *sessions, uint64_t number, const char *reason)
+static void drop_session(void *sessions, uint64_t number, const char *reason)
 {
     outgoing *o = ps_new(outgoing);
     o->reason = ps_strdup(reason);
@@ -207,7 +207,7 @@ unsigned ps_sessions_count(ps_sessions *sessions)
     return count;
 }
 
-void ps_sessions_send_task(void *sessions, uint64_t number, const Psd__V1__Task *task)
+static void send_task(void *sessions, uint64_t number, const Psd__V1__Task *task)
 {
     Psd__V1__ServerMessage message = PSD__V1__SERVER_MESSAGE__INIT;
     message.body_case = PSD__V1__SERVER_MESSAGE__BODY_TASK;
@@ -215,7 +215,7 @@ void ps_sessions_send_task(void *sessions, uint64_t number, const Psd__V1__Task 
     send_message(sessions, number, &message);
 }
 
-void ps_sessions_send_cancel(void *sessions, uint64_t number, uint64_t lease_id, const char *reason)
+static void send_cancel(void *sessions, uint64_t number, uint64_t lease_id, const char *reason)
 {
     Psd__V1__CancelTask cancel = PSD__V1__CANCEL_TASK__INIT;
     cancel.lease_id = lease_id;
@@ -225,3 +225,6 @@ void ps_sessions_send_cancel(void *sessions, uint64_t number, uint64_t lease_id,
     message.cancel = &cancel;
     send_message(sessions, number, &message);
 }
+
+const ps_to_workers ps_sessions_to_workers = {
+    .send_task = send_task, .send_cancel = send_cancel, .drop_session = drop_session};

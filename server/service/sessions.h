@@ -22,12 +22,9 @@ void ps_sessions_close(ps_sessions *sessions, uint64_t session);
 
 unsigned ps_sessions_count(ps_sessions *sessions);
 
-/* What the scheduler says to workers (ps_worker_link); the user is the ps_sessions. drop ends the
- * stream with PS_UNAVAILABLE and the reason. */
-void ps_sessions_send_task(void *sessions, uint64_t session, const Psd__V1__Task *task);
-void ps_sessions_send_cancel(void *sessions, uint64_t session, uint64_t lease_id,
-                             const char *reason);
-void ps_sessions_drop(void *sessions, uint64_t session, const char *reason);
+/* What the scheduler says to workers; the user is the ps_sessions. drop_session ends the stream
+ * with PS_UNAVAILABLE and the reason. */
+extern const ps_to_workers ps_sessions_to_workers;
 
 /* psd stops: every stream ends so, and no worker keeps it waiting. */
 void ps_sessions_drop_all(ps_sessions *sessions, const char *reason);

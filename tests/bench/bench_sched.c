@@ -75,15 +75,15 @@ static void ended(void *user, uint64_t job_id, ps_job_state state)
 {
 }
 
-static const ps_sched_out out = {.send_task = send_task,
-                                 .send_cancel = send_cancel,
-                                 .drop_session = drop_session,
-                                 .enter = enter,
-                                 .leave = leave,
-                                 .create_store = create_store,
-                                 .checkpoint_due = checkpoint_due,
-                                 .finish = finish,
-                                 .ended = ended};
+static const ps_to_workers to_workers = {
+    .send_task = send_task, .send_cancel = send_cancel, .drop_session = drop_session};
+
+static const ps_to_store to_store = {.enter = enter,
+                                     .leave = leave,
+                                     .create_store = create_store,
+                                     .checkpoint_due = checkpoint_due,
+                                     .finish = finish,
+                                     .ended = ended};
 
 static void check(ps_status st)
 {
@@ -156,7 +156,9 @@ static void run(unsigned queued, bool json, bool first)
                                 .lease_timeout_ms = 3600000,
                                 .clock = ps_clock_system,
                                 .kinds = ps_job_kinds};
-    b.sched = ps_sched_create(&conf, b.catalog, &out, &b);
+    const ps_sched_out out = {
+        .workers = &to_workers, .workers_user = &b, .store = &to_store, .store_user = &b};
+    b.sched = ps_sched_create(&conf, b.catalog, &out);
     check(ps_sched_recover(b.sched, NULL));
     attach(&b);
     submit(&b, RUNNING);

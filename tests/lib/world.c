@@ -123,10 +123,13 @@ static void gauges(void *user, uint64_t job_id, ps_job_gauges *out)
         .staleness_max = 3, .bytes_in_per_second = 7, .bytes_out_per_second = 9, .steps = 5};
 }
 
-static const ps_sched_out table = {
+static const ps_to_workers to_workers = {
     .send_task = ps_world_send_task,
     .send_cancel = send_cancel,
     .drop_session = drop_session,
+};
+
+static const ps_to_store to_store = {
     .enter = enter,
     .leave = leave,
     .create_store = create_store,
@@ -144,9 +147,11 @@ void ps_world_start(ps_world *w)
                           .checkpoint_ms = PS_WORLD_CHECKPOINT_MS,
                           .clock = ps_clock_virtual_table(&w->time),
                           .kinds = ps_job_kinds};
-    w->out = table;
-    w->out.book = w->book;
-    w->sched = ps_sched_create(&conf, w->catalog, &w->out, w);
+    w->to_store = to_store;
+    w->to_store.book = w->book;
+    const ps_sched_out out = {
+        .workers = &to_workers, .workers_user = w, .store = &w->to_store, .store_user = w};
+    w->sched = ps_sched_create(&conf, w->catalog, &out);
 }
 
 static ps_status restore(void *user, uint64_t job_id, const ps_job_spec *spec, ps_restored *out)

@@ -36,7 +36,7 @@ typedef struct ps_world {
     uint32_t train_slots;                 /* what workers say; 0: nothing of it */
     uint64_t n_checkpoints;
     const ps_sched_book *book; /* of the next scheduler; NULL: what workers say is believed */
-    ps_sched_out out;          /* its table */
+    ps_to_store to_store;      /* its table */
     const char *plan_model;    /* what plans say of the model, in a section; NULL: nothing */
     char settled[256];         /* of the last finish */
 } ps_world;
@@ -53,8 +53,8 @@ void ps_world_restart(ps_world *world);
 void ps_world_start(ps_world *world);
 void ps_world_recover(ps_world *world);
 
-/* What a scheduler sends to workers is kept in world->tasks; for a test that has a ps_sched_out, or
- * a lifecycle, of its own. */
+/* What a scheduler sends to workers is kept in world->tasks; for a test that has a
+ * lifecycle of its own. */
 void ps_world_send_task(void *world, uint64_t session, const Psd__V1__Task *task);
 
 /* Time passes; ticks every 250 ms. */

@@ -18,7 +18,9 @@ static void drop_session(void *user, uint64_t session, const char *reason)
     sem_wait(&go);
 }
 
-static const ps_sched_out out = {.drop_session = drop_session};
+static const ps_to_workers to_workers = {.drop_session = drop_session};
+static const ps_to_store to_store = {0};
+static const ps_sched_out out = {.workers = &to_workers, .store = &to_store};
 
 /* Once the scheduler is in there, the loop comes round so often before it may go on. */
 static void round_cb(void *user)
@@ -46,7 +48,7 @@ START_TEST(a_tick_that_takes_long_holds_up_no_signal_and_no_watchdog)
     hello.incarnation = hello.slots = 1;
     ck_ok(ps_catalog_open(":memory:", &d.catalog));
     ck_ok(ps_loop_create(&d.loop));
-    d.sched = ps_sched_create(&conf, d.catalog, &out, NULL);
+    d.sched = ps_sched_create(&conf, d.catalog, &out);
     ck_ok(ps_sched_recover(d.sched, NULL));
     ck_ok(ps_sched_attach(d.sched, 1, "w1", "127.0.0.1:1", &hello));
     for (int ms = 0; ms < TIMEOUT_MS; ms += STEP_MS) { /* it is silent from the next tick on */

@@ -37,20 +37,19 @@ static inline void no_drop_cb(void *user, uint64_t session, const char *reason)
 
 static inline void start(rig *r)
 {
-    const ps_lifecycle_conf conf = {.workers = {.send_task = ps_world_send_task,
-                                                .send_cancel = nothing_cb,
-                                                .drop_session = no_drop_cb,
-                                                .user = r->world},
-                                    .files = r->stored.files,
-                                    .runs = r->runs,
-                                    .loop = r->loop,
-                                    .keep_checkpoints = 2};
+    const ps_lifecycle_conf conf = {
+        .files = r->stored.files, .runs = r->runs, .loop = r->loop, .keep_checkpoints = 2};
     const ps_sched_conf sched = {.lease_timeout_ms = PS_WORLD_TIMEOUT_MS,
                                  .clock = ps_clock_virtual_table(&r->world->time),
                                  .kinds = ps_job_kinds};
     ck_ok(ps_lifecycle_create(&conf, &r->lifecycle));
-    r->world->sched =
-        ps_sched_create(&sched, r->stored.catalog, &ps_lifecycle_sched_out, r->lifecycle);
+    static const ps_to_workers to_workers = {
+        .send_task = ps_world_send_task, .send_cancel = nothing_cb, .drop_session = no_drop_cb};
+    const ps_sched_out out = {.workers = &to_workers,
+                              .workers_user = r->world,
+                              .store = &ps_lifecycle_to_store,
+                              .store_user = r->lifecycle};
+    r->world->sched = ps_sched_create(&sched, r->stored.catalog, &out);
     ps_lifecycle_set_sched(r->lifecycle, r->world->sched);
     ck_ok(ps_sched_recover(r->world->sched, ps_lifecycle_restore));
     ps_lifecycle_sweep(r->lifecycle);

@@ -105,15 +105,15 @@ static void ended(void *user, uint64_t job_id, ps_job_state state)
     atomic_fetch_add(&((town *)user)->ended, 1);
 }
 
-static const ps_sched_out table = {.send_task = send_task,
-                                   .send_cancel = send_cancel,
-                                   .drop_session = drop_session,
-                                   .enter = enter,
-                                   .leave = leave,
-                                   .create_store = create_store,
-                                   .checkpoint_due = checkpoint_due,
-                                   .finish = finish,
-                                   .ended = ended};
+static const ps_to_workers to_workers = {
+    .send_task = send_task, .send_cancel = send_cancel, .drop_session = drop_session};
+
+static const ps_to_store to_store = {.enter = enter,
+                                     .leave = leave,
+                                     .create_store = create_store,
+                                     .checkpoint_due = checkpoint_due,
+                                     .finish = finish,
+                                     .ended = ended};
 
 static void nap(void)
 {
@@ -228,7 +228,9 @@ START_TEST(many_threads_bring_all_jobs_to_their_end)
                           .lease_timeout_ms = 60000,
                           .clock = ps_clock_system,
                           .kinds = ps_job_kinds};
-    t->sched = ps_sched_create(&conf, t->catalog, &table, t);
+    const ps_sched_out out = {
+        .workers = &to_workers, .workers_user = t, .store = &to_store, .store_user = t};
+    t->sched = ps_sched_create(&conf, t->catalog, &out);
     ck_ok(ps_sched_recover(t->sched, NULL));
     for (size_t i = 0; i <= WORKERS; i++)
         pthread_mutex_init(&t->boxes[i].mutex, NULL);

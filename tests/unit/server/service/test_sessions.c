@@ -197,7 +197,7 @@ static void say_task(uint64_t session, uint64_t lease)
     Psd__V1__Task task = PSD__V1__TASK__INIT;
     task.lease_id = lease;
     task.kind = task.spec = text;
-    ps_sessions_send_task(r.sessions, session, &task);
+    ps_sessions_to_workers.send_task(r.sessions, session, &task);
 }
 
 /* ---- cases ---- */
@@ -212,11 +212,11 @@ static void *talk(void *user)
     const talker *t = user;
     for (uint64_t i = 0; i < TALK; i++) {
         if (i % 5 == 4)
-            ps_sessions_send_cancel(r.sessions, t->session, i, "no need");
+            ps_sessions_to_workers.send_cancel(r.sessions, t->session, i, "no need");
         else
             say_task(t->session, i);
     }
-    ps_sessions_drop(r.sessions, t->session, "said everything");
+    ps_sessions_to_workers.drop_session(r.sessions, t->session, "said everything");
     say_task(t->session, 9999); /* after the end: swallowed */
     return NULL;
 }
@@ -251,7 +251,7 @@ START_TEST(numbers_are_never_used_again_and_one_that_has_ended_swallows)
     uint64_t last = 0;
     open_rig();
     say_task(1, 5); /* before there is any */
-    ps_sessions_drop(r.sessions, 1, "nobody");
+    ps_sessions_to_workers.drop_session(r.sessions, 1, "nobody");
     for (int i = 0; i < 5; i++) {
         uint64_t number = begin(&s, 0);
         ck_assert_uint_gt(number, last);
@@ -259,7 +259,7 @@ START_TEST(numbers_are_never_used_again_and_one_that_has_ended_swallows)
             say_task(last, 7);
         last = number;
         say_task(number, 8);
-        ps_sessions_drop(r.sessions, number, "go");
+        ps_sessions_to_workers.drop_session(r.sessions, number, "go");
         end(&s);
         ck_assert_uint_eq(s.n, 1);
         ck_assert_uint_eq(s.leases[0], 8);
