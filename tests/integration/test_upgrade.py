@@ -1,0 +1,58 @@
+"""A data_dir of an earlier psd, killed in the middle of a training (tests/golden/data_dir), is taken over."""
+import json
+import pathlib
+import shutil
+import tarfile
+
+from harness import PSWORKER, SOURCE, Cluster, Process, run
+
+DATA = pathlib.Path("/var/tmp/psd-golden-data")  # as in the job files of the golden one
+
+
+def take_over(cluster, version):
+    with tarfile.open(SOURCE / f"tests/golden/data_dir/{version}.tar.gz") as tar:
+        tar.extractall(cluster.dir)
+    (cluster.dir / "state").chmod(0o700)
+    cluster.tiny_data()
+    shutil.rmtree(DATA, ignore_errors=True)
+    DATA.mkdir()
+    for file in cluster.dir.glob("t*-*.gz"):
+        shutil.copy(file, DATA)
+    cluster.start_server()
+
+
+def start_worker(cluster):
+    config = cluster.worker_config("w1")
+    config.write_text(config.read_text().replace("data_roots: [", f"data_roots: [{DATA}, "))
+    worker = Process("w1", [PSWORKER, "--config", config], cluster.dir / "w1.log")
+    cluster.processes.append(worker)
+
+
+def what_had_ended_is_there(cluster):
+    jobs = cluster.psctl_json("jobs")["jobs"]
+    assert [(job["kind"], job["state"]) for job in jobs] == [
+        ("train", "running"), ("train", "cancelled"), ("predict", "done"), ("evaluate", "done"), ("train", "done")], jobs
+    assert [model["name"] for model in cluster.psctl_json("models")["models"]] == ["first"]
+    predictions = cluster.psctl("fetch", jobs[2]["id"], "--to", "-").stdout.splitlines()
+    assert len(predictions) == 500 and json.loads(predictions[0])["class"] in range(4), predictions[:2]
+    return jobs
+
+
+def a_data_dir_of_39b2b3d_is_taken_over():
+    """Its catalog is read, and its checkpoint: the job goes on where it was, and every row is trained once."""
+    with Cluster() as cluster:
+        try:
+            take_over(cluster, "39b2b3d")
+            jobs = what_had_ended_is_there(cluster)
+            begun = cluster.job(jobs[0]["id"])["progress"]["epoch"]
+            start_worker(cluster)
+            evaluated = cluster.psctl_json("evaluate", "first", DATA / "test-features.gz", DATA / "test-labels.gz")
+            job = cluster.wait_job(jobs[0]["id"])
+            was = cluster.job(jobs[3]["id"])["progress"]
+            assert abs(evaluated["loss"] - was["test_loss"]) < 1e-6 and evaluated["accuracy"] == was["test_accuracy"], was
+            assert begun > 1 and job["progress"]["samples"] == 60 * 2000, (begun, job)
+        finally:
+            shutil.rmtree(DATA, ignore_errors=True)
+
+
+run([a_data_dir_of_39b2b3d_is_taken_over])
