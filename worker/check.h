@@ -3,7 +3,7 @@
 #ifndef PS_WORKER_CHECK_H
 #define PS_WORKER_CHECK_H
 
-#include "worker/options.h"
+#include "worker/conf/worker_options.h"
 
 /* Prints what it finds; the exit status. */
 int ps_worker_check(const ps_worker_options *options);

@@ -5,7 +5,7 @@
 #include "common/base/mem.h"
 #include "worker/link/agent.h"
 #include "worker/link/attach.h"
-#include "worker/task.h"
+#include "worker/runner.h"
 #include "worker/tasks/task_kind.h"
 
 struct ps_worker_core {

@@ -8,7 +8,7 @@
 
 #include "common/transport/channel/channel.h"
 #include "gpu/backend.h"
-#include "worker/options.h"
+#include "worker/conf/worker_options.h"
 
 typedef struct ps_worker_core ps_worker_core;
 

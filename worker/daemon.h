@@ -8,7 +8,7 @@
 #ifndef PS_WORKER_DAEMON_H
 #define PS_WORKER_DAEMON_H
 
-#include "worker/options.h"
+#include "worker/conf/worker_options.h"
 
 typedef struct ps_worker_daemon ps_worker_daemon;
 

@@ -101,8 +101,8 @@ static ps_status read_prompt(talk *t, ps_buf *text)
     return PS_OK;
 }
 
-/* The i-th token that begins a text, or ends what is said: those that came with the model, and when
- * it says none, GPT-2's mark between two texts. */
+/* The i-th token that begins a text, or ends what is generated: those that came with the model, and
+ * when it says none, GPT-2's mark between two texts. */
 static bool mark(const talk *t, ps_token_role role, size_t i, uint32_t *id)
 {
     if (t->ids.of[role].n)
@@ -354,7 +354,7 @@ const ps_command ps_command_generate = {
     .help = "let a stored language model go on from a prompt",
     .details = "The text appears as a worker says it; Ctrl-C ends the job. The worker keeps the\n"
                "model, so the next prompt begins at once. Added tokens of the tokenizer such as\n"
-               "<|endoftext|> may stand in the prompt, and end what is said.\n",
+               "<|endoftext|> may stand in the prompt, and end what is generated.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 1,

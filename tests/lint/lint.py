@@ -44,13 +44,13 @@ LAYERS = (
     "common/tokenizer", "common/model", "common/security", "common/transport/tcp",
     "common/transport/tls", "common/transport/call", "common/transport/channel",
     "common/transport/server",
-    "client/cli", "client/show", "client/call", "client", "client/follow", "client/commands",
+    "client/cli", "client/show", "client/call", "client/follow", "client/commands", "client",
     "gpu", "gpu/cpu", "gpu/backends", "gpu/cuda",
     "server/guard", "server/optim", "server/params", "server/consistency", "server/catalog",
     "server/sched", "server/sched/kinds", "server/metrics", "server/files", "server/durable",
     "server/runs", "server/service", "server",
-    "worker/link", "worker/data", "worker/remote", "worker/layers", "worker/models",
-    "worker/exchange", "worker/job", "worker/tasks", "worker",
+    "worker/data", "worker/layers", "worker/models", "worker/conf", "worker/remote",
+    "worker/exchange", "worker/task", "worker/job", "worker/tasks", "worker/link", "worker",
 )
 
 # Folders whose files have an order, too: by name without suffix, lowest first. A header that is
@@ -67,8 +67,6 @@ FILES = {
 # What still points up, (from, to): to shrink to nothing.
 OPEN = {
     ("server/params", "server/consistency"),
-    ("worker/job", "worker"),
-    ("worker/tasks", "worker"),
 }
 
 

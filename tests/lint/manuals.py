@@ -47,9 +47,9 @@ def keys(path):
             yield ".".join(above)
 
 
-def flags(program):
-    text = (ROOT / program / "options.c").read_text()
-    return re.findall(r'^\s*\{"([a-z-]+)", (?:no|required)_argument', text, re.M)
+def flags(options):
+    """The flags of a daemon: the rows of its table."""
+    return re.findall(r'^\s*\[[A-Z_]+\] = \{"([a-z-]+)"', (ROOT / options).read_text(), re.M)
 
 
 def missing():
@@ -62,11 +62,14 @@ def missing():
                 yield f"{name}: key {key} is missing"
         if n < 10:
             yield f"{example}: only {n} keys found, this test is blind"
-    for name, program in (("psd.8", "server"), ("psworker.8", "worker")):
-        text = page(name)
-        for flag in flags(program):
+    for name, options in (("psd.8", "server/options.c"),
+                          ("psworker.8", "worker/conf/worker_options.c")):
+        text, names = page(name), flags(options)
+        for flag in names:
             if f"--{flag}" not in text:
                 yield f"{name}: --{flag} is missing"
+        if len(names) < 5:
+            yield f"{options}: only {len(names)} flags found, this test is blind"
     text = page("psctl.1")
 
     def words(*what):

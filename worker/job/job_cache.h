@@ -8,7 +8,7 @@
 #include "worker/data/reader.h"
 #include "worker/exchange/exchange.h"
 #include "worker/models/model.h"
-#include "worker/task.h"
+#include "worker/task/task.h"
 
 typedef struct ps_job_cache ps_job_cache;
 typedef struct ps_job_entry ps_job_entry;

@@ -2,8 +2,8 @@
 #ifndef PS_JOB_JOB_DATA_H
 #define PS_JOB_JOB_DATA_H
 
+#include "worker/conf/worker_options.h"
 #include "worker/data/survey.h"
-#include "worker/options.h"
 
 typedef struct ps_job_data_request {
     const ps_job_spec *spec;

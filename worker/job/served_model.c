@@ -70,7 +70,8 @@ static ps_status load(ps_served_model *s, ps_task_run *run, const char *name, si
     ps_status st =
         ps_spec_model_parse(ps_slice_str(run->task->model_config), "stored model", &s->spec);
     if (!st && !ps_spec_model_is_language(s->spec))
-        st = ps_fail(PS_INVALID_ARGUMENT, "architecture %s says no tokens", s->spec->architecture);
+        st = ps_fail(PS_INVALID_ARGUMENT, "architecture %s generates no tokens",
+                     s->spec->architecture);
     if (st)
         return ps_wrap(st, "model %s", name);
     s->length = length_for(s->spec, length);

@@ -7,7 +7,7 @@
 
 #include "common/conf/job_spec.h"
 #include "worker/models/model.h"
-#include "worker/task.h"
+#include "worker/task/task.h"
 
 typedef struct ps_served_model ps_served_model;
 

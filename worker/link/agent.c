@@ -149,7 +149,7 @@ static void dial(ps_agent *a)
 
 /* ---- the machine ---- */
 
-static bool all_said(const ps_agent *a)
+static bool all_reported(const ps_agent *a)
 {
     ps_list_each(node, &a->leases) if (!ps_container(node, ps_task_lease, link)->sent) return false;
     return true;
@@ -250,7 +250,7 @@ static void advance(ps_agent *a)
         heartbeat(a);
         if (a->fenced && !a->attempts) /* taken after all, by a psd that knows no later one */
             supersede(a);
-        if (a->stopping && !ps_agent_running(a) && all_said(a)) {
+        if (a->stopping && !ps_agent_running(a) && all_reported(a)) {
             move(a, CLOSING);
             a->until_ms = now_ms(a) + PS_AGENT_CLOSING_MS;
             a->o.port->close(a->o.user);
@@ -420,7 +420,7 @@ void ps_agent_output(ps_agent *a, const Psd__V1__TaskOutput *output)
     ps_task_lease *l = lease_find(a, output->lease_id);
     if (!l || l->result)
         return;
-    ps_task_lease_say(l, output->output);
+    ps_task_lease_generated(l, output->output);
     advance(a);
 }
 

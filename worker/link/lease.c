@@ -61,7 +61,7 @@ void ps_task_lease_add(ps_task_lease *l, const Psd__V1__TaskProgress *report)
         keep_log(l, report->log);
 }
 
-void ps_task_lease_say(ps_task_lease *l, const Psd__V1__Output *more)
+void ps_task_lease_generated(ps_task_lease *l, const Psd__V1__Output *more)
 {
     size_t n = l->output.n_tokens + more->n_tokens;
     if (n > l->output_capacity) {

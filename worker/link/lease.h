@@ -1,6 +1,6 @@
-/* lease: what the task of a lease has said and psd has not yet been told. Numbers are added up into
- * one report, the last log lines are kept, and the result waits until it is sent. Output is kept
- * whole, as the stream it went on may have lost it. One thread. */
+/* lease: what the task of a lease has reported and psd has not yet been told. Numbers are added up
+ * into one report, the last log lines are kept, and the result waits until it is sent. Output is
+ * kept whole, as the stream it went on may have lost it. One thread. */
 #ifndef PS_LINK_LEASE_H
 #define PS_LINK_LEASE_H
 
@@ -18,7 +18,7 @@ typedef struct ps_task_lease {
     bool has_progress;
     Psd__V1__LogEvent *logs[PS_LEASE_LOGS];
     size_t log_count;
-    Psd__V1__Output output; /* all that the task said; its own */
+    Psd__V1__Output output; /* all that the task generated; its own */
     size_t output_capacity, output_sent;
     Psd__V1__TaskResult *result; /* NULL: the task runs */
     bool sent;                   /* the result, */
@@ -30,7 +30,7 @@ ps_task_lease *ps_task_lease_new(const Psd__V1__Task *task);
 void ps_task_lease_free(ps_task_lease *lease); /* takes it out of its list */
 
 void ps_task_lease_add(ps_task_lease *lease, const Psd__V1__TaskProgress *report); /* copied */
-void ps_task_lease_say(ps_task_lease *lease, const Psd__V1__Output *more);         /* copied */
+void ps_task_lease_generated(ps_task_lease *lease, const Psd__V1__Output *more);   /* copied */
 /* The stream has ended: what it carried last may not have arrived, and is sent again. */
 void ps_task_lease_unsend(ps_task_lease *lease);
 /* Sends what has not been sent: reports, output, then the result. */

@@ -1,6 +1,6 @@
-/* generate: what a stored language model says after a prompt, token by token. The sequence is the
- * prompt, what workers before this one said of the same job, and what is said now; the model keeps
- * keys and values, so each token costs a pass over one row.
+/* generate: what a stored language model writes after a prompt, token by token. The sequence is the
+ * prompt, what workers before this one generated for the same job, and what is generated now; the
+ * model keeps keys and values, so each token costs a pass over one row.
  *
  * Happy path: the model is there or is loaded, the prompt goes through it, and then a token is
  * drawn and goes through it, until max_tokens, a stop token, or the end of the context. Between
@@ -61,62 +61,62 @@ static bool is_stop(const ps_spec_generate *how, int32_t token)
     return false;
 }
 
-static size_t said(const generating *g)
+static size_t generated(const generating *g)
 {
     return g->n - g->how->n_prompt;
 }
 
-/* Is there nothing more to say, as far as lengths go? */
+/* Is nothing more to be generated, as far as lengths go? */
 static void look_at_length(generating *g)
 {
-    if (said(g) == (size_t)g->how->max_tokens)
+    if (generated(g) == (size_t)g->how->max_tokens)
         g->end = PSD__V1__GENERATE_END__GENERATE_END_LENGTH;
     else if (g->n > (size_t)g->context)
         g->end = PSD__V1__GENERATE_END__GENERATE_END_CONTEXT;
 }
 
-static ps_status say_one(generating *g)
+static ps_status draw_one(generating *g)
 {
     int32_t token;
     ps_status st = extend(g);
     if (!st)
-        st = ps_sampler_draw(g->sampler, g->logits, said(g), &token);
+        st = ps_sampler_draw(g->sampler, g->logits, generated(g), &token);
     if (st)
         return st;
     if (is_stop(g->how, token)) {
         g->end = PSD__V1__GENERATE_END__GENERATE_END_STOP;
         return PS_OK;
     }
-    ps_task_say(g->run, said(g), token);
+    ps_task_generated(g->run, generated(g), token);
     g->sequence[g->n++] = token;
     look_at_length(g);
     return PS_OK;
 }
 
-static ps_status say(generating *g, Psd__V1__GenerateResult *result)
+static ps_status draw(generating *g, Psd__V1__GenerateResult *result)
 {
     ps_status st = PS_OK;
     double begun = now(g), first = begun;
     look_at_length(g);
     for (bool any = false; !st && !g->end; any = true) {
-        st = say_one(g);
+        st = draw_one(g);
         if (!any)
             first = now(g);
     }
-    result->tokens = said(g);
+    result->tokens = generated(g);
     result->end = g->end;
     result->prompt_seconds = first - begun;
     result->seconds = now(g) - first;
     return st;
 }
 
-/* Prompt and what was said before; psd has checked both against a model of this name. */
+/* Prompt and what was generated before; psd has checked both against a model of this name. */
 static ps_status take_sequence(generating *g)
 {
     const Psd__V1__Task *task = g->run->task;
     size_t n = g->how->n_prompt, most = n + (size_t)g->how->max_tokens;
     if (task->n_said > (size_t)g->how->max_tokens)
-        return ps_fail(PS_INVALID_ARGUMENT, "%zu tokens were said already, of %" PRId64,
+        return ps_fail(PS_INVALID_ARGUMENT, "%zu tokens were generated already, of %" PRId64,
                        task->n_said, g->how->max_tokens);
     if (n > (size_t)g->context)
         return ps_fail(PS_INVALID_ARGUMENT,
@@ -171,7 +171,7 @@ ps_status ps_kind_generate(ps_task_run *run, Psd__V1__TaskResult *result)
     st = prepare(&g, spec);
     result->generate->load_seconds = now(&g) - begun;
     if (!st)
-        st = say(&g, result->generate);
+        st = draw(&g, result->generate);
     clear(&g);
     ps_job_spec_free(&spec);
     return st;

@@ -3,7 +3,7 @@
 #ifndef PS_TASKS_TASK_KIND_H
 #define PS_TASKS_TASK_KIND_H
 
-#include "worker/task.h"
+#include "worker/task/task.h"
 
 typedef struct ps_worker_kind {
     const char *name; /* as in Task.kind */
@@ -16,7 +16,7 @@ extern const ps_worker_kind ps_worker_kinds[]; /* ends with {NULL} */
 
 const ps_worker_kind *ps_worker_kind_find(const char *name); /* NULL when there is none */
 
-/* The rows; each in the file of its name under worker/train. */
+/* The rows; each in the file of its name under worker/tasks. */
 ps_status ps_kind_plan(ps_task_run *run, Psd__V1__TaskResult *result);
 ps_status ps_kind_train(ps_task_run *run, Psd__V1__TaskResult *result);
 ps_status ps_kind_evaluate(ps_task_run *run, Psd__V1__TaskResult *result);

@@ -32,7 +32,8 @@ static const char artifact_name[] = "predictions.jsonl";
 static ps_status check_prompt(const ps_spec_generate *how, const ps_spec_model *model)
 {
     if (!ps_spec_model_is_language(model))
-        return ps_fail(PS_INVALID_ARGUMENT, "architecture %s says no tokens; gpt2 and llama do",
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "architecture %s generates no tokens; gpt2 and llama do",
                        model->architecture);
     if (how->n_prompt > (size_t)model->context_length)
         return ps_fail(PS_INVALID_ARGUMENT,

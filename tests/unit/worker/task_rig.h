@@ -8,7 +8,7 @@
 #include "tests/lib/fake_models.h"
 #include "tests/lib/fake_parameters.h"
 #include "tests/lib/remote_rig.h"
-#include "worker/task.h"
+#include "worker/runner.h"
 
 #include <check.h>
 #include <math.h>

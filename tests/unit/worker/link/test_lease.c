@@ -30,7 +30,7 @@ static void say(ps_task_lease *lease, uint32_t begin, size_t n)
         tokens[i] = begin + (uint32_t)i;
     more.tokens = tokens;
     more.n_tokens = n;
-    ps_task_lease_say(lease, &more);
+    ps_task_lease_generated(lease, &more);
     ps_task_lease_flush(lease, send_message, NULL, 0);
 }
 

@@ -338,7 +338,7 @@ START_TEST(a_prompt_that_the_model_cannot_take_is_refused)
     static const struct {
         const char *model, *prompt, *why;
     } rows[] = {
-        {"digits", "[1]", "model digits: architecture mlp says no tokens; gpt2 and llama do"},
+        {"digits", "[1]", "model digits: architecture mlp generates no tokens; gpt2 and llama do"},
         {"poet", "[1, 2, 3, 4, 5, 6, 7, 8, 9]",
          "model poet: the prompt has 9 tokens, the model's context is 8; shorten the prompt"},
         {"poet", "[1, 300]",

@@ -1,9 +1,9 @@
-/* options: what psworker is told, by psworker.yaml and by flags (which win).
+/* worker_options: what psworker is told, by psworker.yaml and by flags (which win).
  *
  * deploy/examples/psworker.yaml documents every key with its default and range.
  */
-#ifndef PS_WORKER_OPTIONS_H
-#define PS_WORKER_OPTIONS_H
+#ifndef PS_CONF_WORKER_OPTIONS_H
+#define PS_CONF_WORKER_OPTIONS_H
 
 #include "common/conf/blocks.h"
 

@@ -1,24 +1,32 @@
 /* Numbers are added up and tokens collected until it is time for the next report; lines leave at
  * once. Cannot fail. */
-#include "worker/task_says.h"
+#include "worker/task/report.h"
 
 #include "common/base/mem.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
+void ps_task_report_begin(ps_task_run *run)
+{
+    psd__v1__task_progress__init(&run->pending);
+    run->pending.lease_id = run->task->lease_id;
+    run->pending.position = run->task->row_begin;
+    run->reported_ms = ps_clock_ms(run->env->clock);
+}
+
 bool ps_task_stopping(const ps_task_run *run)
 {
     return atomic_load(run->stop);
 }
 
-void ps_task_report_now(ps_task_run *run)
+static void send_numbers(ps_task_run *run)
 {
     Psd__V1__TaskProgress *report = ps_new(Psd__V1__TaskProgress);
     *report = run->pending;
     report->n_metric_sums = run->metric_sums.count;
     report->metric_sums = ps_metric_list_messages(&run->metric_sums);
-    ps_runner_progress(run->runner, report);
+    run->sink.progress(run->sink.user, report);
     run->metric_sums.count = 0;
     uint64_t position = run->pending.position;
     psd__v1__task_progress__init(&run->pending);
@@ -37,7 +45,7 @@ void ps_task_report(ps_task_run *run, uint64_t position, const Psd__V1__TaskProg
     run->pending.loss_sum += numbers->loss_sum;
     ps_metric_list_add_messages(&run->metric_sums, numbers->metric_sums, numbers->n_metric_sums);
     if (ps_clock_ms(run->env->clock) - run->reported_ms >= PS_TASK_REPORT_MS)
-        ps_task_report_now(run);
+        send_numbers(run);
 }
 
 void ps_task_log(ps_task_run *run, int level, const char *format, ...)
@@ -58,37 +66,44 @@ void ps_task_log(ps_task_run *run, int level, const char *format, ...)
     progress->lease_id = run->task->lease_id;
     progress->position = run->pending.position;
     progress->log = log;
-    ps_runner_progress(run->runner, progress);
+    run->sink.progress(run->sink.user, progress);
 }
 
-void ps_task_say_now(ps_task_run *run)
+static void send_tokens(ps_task_run *run)
 {
-    if (!run->said)
+    if (!run->generated)
         return;
     Psd__V1__TaskOutput *output = ps_new(Psd__V1__TaskOutput);
     psd__v1__task_output__init(output);
     output->lease_id = run->task->lease_id;
-    output->output = run->said;
-    ps_runner_output(run->runner, output);
-    run->said = NULL;
-    run->said_capacity = 0;
-    run->said_ms = ps_clock_ms(run->env->clock);
+    output->output = run->generated;
+    run->sink.output(run->sink.user, output);
+    run->generated = NULL;
+    run->generated_capacity = 0;
+    run->generated_ms = ps_clock_ms(run->env->clock);
 }
 
-void ps_task_say(ps_task_run *run, uint64_t index, int32_t token)
+void ps_task_generated(ps_task_run *run, uint64_t index, int32_t token)
 {
     run->begun = true;
-    if (!run->said) {
-        run->said = ps_new(Psd__V1__Output);
-        psd__v1__output__init(run->said);
-        run->said->first = index;
+    if (!run->generated) {
+        run->generated = ps_new(Psd__V1__Output);
+        psd__v1__output__init(run->generated);
+        run->generated->first = index;
     }
-    Psd__V1__Output *said = run->said;
-    if (said->n_tokens == run->said_capacity) {
-        run->said_capacity = run->said_capacity ? 2 * run->said_capacity : 16;
-        said->tokens = ps_realloc(said->tokens, run->said_capacity * sizeof *said->tokens);
+    Psd__V1__Output *out = run->generated;
+    if (out->n_tokens == run->generated_capacity) {
+        run->generated_capacity = run->generated_capacity ? 2 * run->generated_capacity : 16;
+        out->tokens = ps_realloc(out->tokens, run->generated_capacity * sizeof *out->tokens);
     }
-    said->tokens[said->n_tokens++] = (uint32_t)token;
-    if (!run->said_ms || ps_clock_ms(run->env->clock) - run->said_ms >= PS_TASK_OUTPUT_MS)
-        ps_task_say_now(run);
+    out->tokens[out->n_tokens++] = (uint32_t)token;
+    if (!run->generated_ms || ps_clock_ms(run->env->clock) - run->generated_ms >= PS_TASK_OUTPUT_MS)
+        send_tokens(run);
+}
+
+void ps_task_report_end(ps_task_run *run, bool always)
+{
+    if (always || run->pending.samples)
+        send_numbers(run);
+    send_tokens(run);
 }

@@ -2,7 +2,7 @@
 #include "common/base/mem.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/conf_example.h"
-#include "worker/options.h"
+#include "worker/conf/worker_options.h"
 
 #include <fcntl.h>
 #include <stdio.h>

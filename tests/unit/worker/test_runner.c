@@ -1,4 +1,4 @@
-/* task: the runner and the kinds of tasks, over the real transport. psd is the fakes; what tasks
+/* runner: the runner and the kinds of tasks, over the real transport. psd is the fakes; what tasks
  * say is collected here, and what they compute is compared with plain arithmetic. */
 #include "tests/lib/check_main.h"
 #include "tests/lib/lazy_backend.h"

@@ -1,6 +1,6 @@
 /* The tables of psworker's keys and flags, which common/conf/options reads; and which files a job
  * may name. */
-#include "worker/options.h"
+#include "worker/conf/worker_options.h"
 
 #include "common/base/mem.h"
 #include "common/conf/nearest.h"

@@ -1,13 +1,13 @@
-/* Threads that wait for tasks, and the way back of what they say: each report is a small event that
+/* Threads that wait for tasks, and the way back of what they report: each one is a small event that
  * is posted to the loop and freed there. */
-#include "worker/task.h"
+#include "worker/runner.h"
 
 #include "common/base/list.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "worker/job/job_cache.h"
 #include "worker/job/served_model.h"
-#include "worker/task_says.h"
+#include "worker/task/report.h"
 #include "worker/tasks/task_kind.h"
 
 #include <inttypes.h>
@@ -90,14 +90,14 @@ static void post(ps_runner *r, const event *what)
     ps_loop_post(r->env.loop, &e->job);
 }
 
-void ps_runner_progress(ps_runner *r, Psd__V1__TaskProgress *progress)
+static void progress_of_task(void *runner, Psd__V1__TaskProgress *progress)
 {
-    post(r, &(event){.progress = progress});
+    post(runner, &(event){.progress = progress});
 }
 
-void ps_runner_output(ps_runner *r, Psd__V1__TaskOutput *output)
+static void output_of_task(void *runner, Psd__V1__TaskOutput *output)
 {
-    post(r, &(event){.output = output});
+    post(runner, &(event){.output = output});
 }
 
 /* ---- a thread ---- */
@@ -154,7 +154,7 @@ static char *look_at_device(ps_task_run *run, ps_status st, Psd__V1__TaskResult 
     return ps_strdup(ps_error_message());
 }
 
-/* False: it is to run again, alone, and has said nothing. */
+/* False: it is to run again, alone, and has reported nothing. */
 static bool run_task(slot *s, const Psd__V1__Task *task)
 {
     ps_runner *r = s->runner;
@@ -164,11 +164,8 @@ static bool run_task(slot *s, const Psd__V1__Task *task)
                        .cache = s->cache,
                        .served = s->served,
                        .stop = &r->stop,
-                       .runner = r,
-                       .pending = PSD__V1__TASK_PROGRESS__INIT,
-                       .reported_ms = ps_clock_ms(r->env.clock)};
-    run.pending.lease_id = task->lease_id;
-    run.pending.position = task->row_begin;
+                       .sink = {.progress = progress_of_task, .output = output_of_task, .user = r}};
+    ps_task_report_begin(&run);
     Psd__V1__TaskResult *result = result_new(task);
     uint64_t begun = ps_clock_ms(r->env.clock);
     ps_log_debug(
@@ -198,9 +195,7 @@ static bool run_task(slot *s, const Psd__V1__Task *task)
         ps_log_debug("task", "done lease=%" PRIu64 " ms=%" PRIu64, task->lease_id,
                      ps_clock_ms(r->env.clock) - begun);
     }
-    if (run.pending.samples || st)
-        ps_task_report_now(&run);
-    ps_task_say_now(&run);
+    ps_task_report_end(&run, st != PS_OK);
     post(r, &(event){.result = result, .lost = lost});
     return true;
 }
