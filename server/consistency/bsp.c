@@ -13,28 +13,26 @@
  * 0, answers when that begins. Without members a clock stays open. The sums of an unfinished clock
  * are not part of a checkpoint, nor are its pushes: after a restart they are made again.
  *
- * Locks: the store's gate is entered before `lock`, and the sums have locks of their own. Nothing
- * fails here but what a worker got wrong. */
+ * Locks: the store's gate is entered before `lock`: whoever waits for `opened` inside the gate then
+ * waits for one that is inside, too. Nothing fails here but what a worker got wrong. */
 #include "common/base/mem.h"
-#include "server/consistency/accumulator.h"
+#include "server/consistency/clock_members.h"
 #include "server/consistency/rows.h"
-#include "server/consistency/vector_clock.h"
 
 #include <assert.h>
 #include <pthread.h>
 
 struct ps_controller {
-    ps_param_store *store;
-    ps_accumulator *sums;
+    ps_ledger *ledger;
     pthread_mutex_t lock;
     pthread_cond_t opened; /* `applying` ended */
-    ps_vector_clock *members;
+    ps_clock_members *members;
     uint64_t clock;  /* the one that is open, from 1 */
     uint32_t adding; /* pushes being added */
     uint64_t pushes; /* added in this clock */
-    bool applying;
-    bool abandoned; /* the last member has left: what was pushed is all that this clock gets */
-    bool closed;    /* nobody is kept waiting any more */
+    bool applying;   /* from a turn to `turned` */
+    bool abandoned;  /* the last member has left: what was pushed is all that this clock gets */
+    bool closed;     /* nobody is kept waiting any more */
     bool stopped;
 };
 
@@ -61,6 +59,12 @@ static void answer_later(answers *a, ps_clock_member *member, ps_status status, 
     member->waiter = (ps_clock_waiter){0};
 }
 
+static void answer_all(ps_controller *c, ps_status status, const char *why, answers *a)
+{
+    for (size_t i = 0; i < ps_clock_members_count(c->members); i++)
+        answer_later(a, ps_clock_members_at(c->members, i), status, why);
+}
+
 static void give_answers(answers *a)
 {
     for (size_t i = 0; i < a->n; i++) {
@@ -72,32 +76,25 @@ static void give_answers(answers *a)
     free(a->list);
 }
 
-static ps_status create(ps_param_store *store, ps_controller **out)
+static ps_status create(const ps_consistency_options *options, ps_ledger *ledger,
+                        ps_controller **out)
 {
-    ps_accumulator *sums;
-    ps_status st = ps_accumulator_create(store, &sums);
-    if (st)
-        return st;
     ps_controller *c = ps_new(ps_controller);
-    c->store = store;
-    c->sums = sums;
+    c->ledger = ledger;
     c->clock = 1;
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->opened, NULL);
-    ps_vector_clock_create(&c->members);
+    ps_clock_members_create(&c->members);
     *out = c;
     return PS_OK;
 }
-
-static void answer_all(ps_controller *c, ps_status status, const char *why, answers *a);
 
 static void bsp_free(ps_controller *c)
 {
     answers a = {0};
     answer_all(c, PS_CANCELLED, "the job has ended", &a);
     give_answers(&a);
-    ps_accumulator_free(&c->sums);
-    ps_vector_clock_free(&c->members);
+    ps_clock_members_free(&c->members);
     pthread_cond_destroy(&c->opened);
     pthread_mutex_destroy(&c->lock);
     free(c);
@@ -109,48 +106,42 @@ static bool is_over(const ps_controller *c)
 {
     if (c->stopped || c->applying || c->adding > 0)
         return false;
-    if (ps_vector_clock_count(c->members) == 0)
-        return c->abandoned && c->pushes > 0 && !ps_update_has_halves(c->store, c->clock);
-    return ps_vector_clock_slowest(c->members, 0) >= c->clock;
+    if (ps_clock_members_count(c->members) == 0)
+        return c->abandoned && c->pushes > 0 && !ps_ledger_has_halves(c->ledger, c->clock);
+    return ps_clock_members_slowest(c->members, 0) >= c->clock;
 }
 
-static ps_clock_reply reply_now(ps_controller *c)
+static ps_turn begin_turn(ps_controller *c)
 {
-    return (ps_clock_reply){
-        .version = ps_param_store_version(c->store),
-        .slowest_clock = c->clock - 1,
-    };
-}
-
-static void apply_sums(ps_controller *c)
-{
-    if (!c->pushes)
-        return;
     c->applying = true;
-    pthread_mutex_unlock(&c->lock);
-    ps_accumulator_apply(c->sums);
-    pthread_mutex_lock(&c->lock);
-    c->applying = false;
-    c->pushes = 0;
+    return c->pushes ? PS_TURN_APPLY : PS_TURN_NEXT;
 }
 
-/* In the gate and with the lock, which is let go while the update is applied. */
-static void end_clock_if_over(ps_controller *c, answers *a)
+/* In the gate and with the lock. */
+static ps_turn turn_if_over(ps_controller *c)
 {
-    if (!is_over(c))
-        return;
-    apply_sums(c);
-    c->clock++;
-    a->reply = reply_now(c);
-    for (size_t i = 0; i < ps_vector_clock_count(c->members); i++)
-        answer_later(a, ps_vector_clock_at(c->members, i), PS_OK, NULL);
-    pthread_cond_broadcast(&c->opened);
+    return is_over(c) ? begin_turn(c) : PS_TURN_NONE;
 }
 
-/* The gate first: whoever waits for `opened` inside it then waits for one that is inside, too. */
+static void turned(ps_controller *c, uint64_t version, ps_clock_reply *reply)
+{
+    answers a = {0};
+    pthread_mutex_lock(&c->lock);
+    a.reply = *reply = (ps_clock_reply){.version = version, .slowest_clock = c->clock};
+    c->clock++;
+    c->pushes = 0;
+    c->applying = false;
+    if (c->stopped)
+        answer_all(c, PS_CANCELLED, "the job has ended", &a);
+    else
+        answer_all(c, PS_OK, NULL, &a);
+    pthread_cond_broadcast(&c->opened);
+    pthread_mutex_unlock(&c->lock);
+    give_answers(&a);
+}
+
 static void enter(ps_controller *c)
 {
-    ps_update_enter(c->store);
     pthread_mutex_lock(&c->lock);
     while (c->applying)
         pthread_cond_wait(&c->opened, &c->lock);
@@ -159,7 +150,6 @@ static void enter(ps_controller *c)
 static void leave_all(ps_controller *c, answers *a)
 {
     pthread_mutex_unlock(&c->lock);
-    ps_update_leave(c->store);
     give_answers(a);
 }
 
@@ -183,49 +173,39 @@ static ps_status check(ps_controller *c, const ps_push_header *header)
     return st;
 }
 
-/* No clock ends between this and on_push or withdraw. */
-static ps_status admit(ps_controller *c, const ps_push_header *header, uint64_t *pending_clock)
+static ps_status admit(ps_controller *c, const ps_push_header *header, ps_verdict *out)
 {
-    pthread_mutex_lock(&c->lock);
-    while (c->applying)
-        pthread_cond_wait(&c->opened, &c->lock);
+    enter(c);
     ps_status st = check_clock(c, header->clock);
     if (!st) {
         c->adding++;
-        *pending_clock = c->clock;
+        *out = (ps_verdict){.held_clock = c->clock};
     }
     pthread_mutex_unlock(&c->lock);
     return st;
 }
 
-static void withdraw(ps_controller *c)
+static ps_turn withdraw(ps_controller *c)
 {
-    answers a = {0};
     pthread_mutex_lock(&c->lock);
     c->adding--;
-    end_clock_if_over(c, &a);
+    ps_turn turn = turn_if_over(c);
     pthread_mutex_unlock(&c->lock);
-    give_answers(&a);
+    return turn;
 }
 
-static void on_push(ps_controller *c, const ps_push *push, ps_push_reply *out)
+/* A push of one that is not a member may come last, too. */
+static ps_turn added(ps_controller *c, const char *client, bool whole)
 {
-    const ps_push_header *header = ps_push_header_of(push);
-    ps_accumulator_add(c->sums, push, header->weight);
-
-    out->version = ps_update_count(c->store); /* no clock ends while this one is being added */
-    out->staleness =
-        out->version > header->pulled_version ? out->version - header->pulled_version : 0;
-    answers a = {0};
     pthread_mutex_lock(&c->lock);
     c->adding--;
     c->pushes++;
-    ps_clock_member *member = ps_vector_clock_find(c->members, ps_push_client(push));
-    if (member && ps_push_is_whole(push))
+    ps_clock_member *member = ps_clock_members_find(c->members, client);
+    if (member && whole)
         member->pushed = c->clock;
-    end_clock_if_over(c, &a); /* a push of one that is not a member may come last */
+    ps_turn turn = turn_if_over(c);
     pthread_mutex_unlock(&c->lock);
-    give_answers(&a);
+    return turn;
 }
 
 /* ---- members ---- */
@@ -233,10 +213,10 @@ static void on_push(ps_controller *c, const ps_push *push, ps_push_reply *out)
 static ps_status add_member(ps_controller *c, const char *name, ps_clock_member **out)
 {
     bool under_way = c->pushes > 0 || c->adding > 0;
-    for (size_t i = 0; i < ps_vector_clock_count(c->members); i++)
-        under_way |= ps_vector_clock_at(c->members, i)->ended >= c->clock;
-    bool next = under_way && ps_vector_clock_count(c->members) > 0;
-    return ps_vector_clock_add(c->members, name, next ? c->clock : c->clock - 1, out);
+    for (size_t i = 0; i < ps_clock_members_count(c->members); i++)
+        under_way |= ps_clock_members_at(c->members, i)->ended >= c->clock;
+    bool next = under_way && ps_clock_members_count(c->members) > 0;
+    return ps_clock_members_add(c->members, name, next ? c->clock : c->clock - 1, out);
 }
 
 /* The task it had before is over. Of the clock that is open it did what it pushed, and no more. */
@@ -247,12 +227,13 @@ static void change_task(ps_controller *c, ps_clock_member *member, answers *a)
         member->ended = c->clock;
 }
 
-static ps_status join(ps_controller *c, const char *name, uint64_t lease, uint64_t *first_clock)
+static ps_status join(ps_controller *c, const char *name, uint64_t lease, uint64_t *first_clock,
+                      ps_turn *turn)
 {
     answers a = {0};
     ps_status st = PS_OK;
     enter(c);
-    ps_clock_member *member = ps_vector_clock_find(c->members, name);
+    ps_clock_member *member = ps_clock_members_find(c->members, name);
     if (!member)
         st = add_member(c, name, &member);
     else if (member->lease != lease)
@@ -261,35 +242,38 @@ static ps_status join(ps_controller *c, const char *name, uint64_t lease, uint64
         member->lease = lease;
         *first_clock = member->ended + 1;
         c->abandoned = false;
-        end_clock_if_over(c, &a);
+        *turn = turn_if_over(c);
     }
     leave_all(c, &a);
     return st;
 }
 
-static void leave(ps_controller *c, const char *name)
+static ps_turn leave(ps_controller *c, const char *name)
 {
     answers a = {0};
+    ps_turn turn = PS_TURN_NONE;
     enter(c);
-    ps_clock_member *member = ps_vector_clock_find(c->members, name);
+    ps_clock_member *member = ps_clock_members_find(c->members, name);
     if (member) {
         answer_later(&a, member, PS_ABORTED, "the member has left the job");
-        ps_vector_clock_remove(c->members, name);
-        c->abandoned = ps_vector_clock_count(c->members) == 0;
-        end_clock_if_over(c, &a);
+        ps_clock_members_remove(c->members, name);
+        c->abandoned = ps_clock_members_count(c->members) == 0;
+        turn = turn_if_over(c);
     }
     leave_all(c, &a);
+    return turn;
 }
 
-/* The member has ended `clock`; answered when its next one is open. */
-static ps_status end_of(ps_controller *c, const ps_clock_end *end, answers *a,
-                        ps_clock_reply *reply, bool *parked, ps_clock_waiter waiter)
+/* The member has ended a clock; answered when its next one is open: now, if this ended it for all.
+ */
+static ps_status end_of(ps_controller *c, const ps_clock_end *end, ps_clock_waiter waiter,
+                        bool *parked, ps_turn *turn, answers *a)
 {
     uint64_t clock = end->clock;
     ps_clock_member *member;
     if (c->stopped)
         return ps_fail(PS_FAILED_PRECONDITION, "the job has ended");
-    ps_status st = ps_vector_clock_enter(c->members, end->member, end->lease, &member);
+    ps_status st = ps_clock_members_enter(c->members, end->member, end->lease, &member);
     if (st)
         return st;
     if (clock > member->ended + 1 || (clock == member->ended + 1 && clock > c->clock))
@@ -299,24 +283,23 @@ static ps_status end_of(ps_controller *c, const ps_clock_end *end, answers *a,
     answer_later(a, member, PS_ABORTED, "another call of the same member took its place");
     if (clock == member->ended + 1)
         member->ended = clock;
-    end_clock_if_over(c, a);
-    *parked = member->ended >= c->clock;
+    *turn = turn_if_over(c);
+    *parked = !*turn && member->ended >= c->clock;
     if (*parked && c->closed)
         return ps_fail(PS_UNAVAILABLE, "psd is stopping");
     if (*parked)
         member->waiter = waiter;
-    else
-        *reply = reply_now(c);
     return PS_OK;
 }
 
-static ps_status clock_ended(ps_controller *c, const ps_clock_end *end, ps_clock_reply *reply,
-                             bool *parked, ps_clock_cb cb, void *user)
+static ps_status clock_ended(ps_controller *c, const ps_clock_end *end, ps_clock_waiter waiter,
+                             bool *parked, uint64_t *slowest, ps_turn *turn)
 {
     answers a = {0};
     enter(c);
     ps_error error = {0};
-    ps_status st = end_of(c, end, &a, reply, parked, (ps_clock_waiter){cb, user});
+    ps_status st = end_of(c, end, waiter, parked, turn, &a);
+    *slowest = c->clock - 1;
     if (st)
         ps_error_save(&error, st);
     leave_all(c, &a);
@@ -326,18 +309,12 @@ static ps_status clock_ended(ps_controller *c, const ps_clock_end *end, ps_clock
 static bool clock_cancel(ps_controller *c, const char *name, void *user)
 {
     pthread_mutex_lock(&c->lock);
-    ps_clock_member *member = ps_vector_clock_find(c->members, name);
+    ps_clock_member *member = ps_clock_members_find(c->members, name);
     bool waits = member && member->waiter.cb && member->waiter.user == user;
     if (waits)
         member->waiter = (ps_clock_waiter){0};
     pthread_mutex_unlock(&c->lock);
     return waits;
-}
-
-static void answer_all(ps_controller *c, ps_status status, const char *why, answers *a)
-{
-    for (size_t i = 0; i < ps_vector_clock_count(c->members); i++)
-        answer_later(a, ps_vector_clock_at(c->members, i), status, why);
 }
 
 static void bsp_close(ps_controller *c)
@@ -350,26 +327,27 @@ static void bsp_close(ps_controller *c)
     give_answers(&a);
 }
 
-/* A member that was lost after it had pushed may have left a clock without an end. */
-static void stop(ps_controller *c)
+/* A member that was lost after it had pushed may have left a clock without an end: then it ends
+ * here, and a checkpoint has it from now on. */
+static ps_turn stop(ps_controller *c)
 {
     answers a = {0};
+    ps_turn turn = PS_TURN_NONE;
     enter(c);
-    if (c->pushes) {
-        apply_sums(c);
-        c->clock++; /* a checkpoint has it from now on */
-    }
     c->stopped = true;
-    answer_all(c, PS_CANCELLED, "the job has ended", &a);
-    pthread_cond_broadcast(&c->opened);
+    if (c->pushes)
+        turn = begin_turn(c);
+    else
+        answer_all(c, PS_CANCELLED, "the job has ended", &a);
     leave_all(c, &a);
+    return turn;
 }
 
 static void stats(ps_controller *c, ps_param_stats *out)
 {
     pthread_mutex_lock(&c->lock);
     out->clock = c->clock - 1;
-    out->members = (uint32_t)ps_vector_clock_count(c->members);
+    out->members = (uint32_t)ps_clock_members_count(c->members);
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -394,27 +372,23 @@ static ps_status load(ps_controller *c, ps_slice bytes)
     return PS_OK;
 }
 
-static uint64_t bytes_held(ps_controller *c)
-{
-    return ps_accumulator_bytes(c->sums);
-}
-
 const ps_controller_ops ps_controller_bsp = {
     .name = "bsp",
+    .holds = true,
     .create = create,
     .free = bsp_free,
     .check = check,
     .admit = admit,
     .withdraw = withdraw,
-    .on_push = on_push,
+    .added = added,
     .join = join,
     .leave = leave,
     .clock = clock_ended,
     .clock_cancel = clock_cancel,
     .close = bsp_close,
     .stop = stop,
+    .turned = turned,
     .stats = stats,
     .save = save,
     .load = load,
-    .bytes = bytes_held,
 };

@@ -4,6 +4,7 @@
 #include "server/durable/checkpoint_config.h"
 
 #include "common/base/mem.h"
+#include "server/params/controller.h"
 
 #include <string.h>
 
@@ -60,7 +61,7 @@ void ps_checkpoint_config_encode(const ps_param_config *config, ps_buf *out)
     put_u64(out, config->schedule.warmup_steps);
     put_u64(out, 0); /* was: the updates that the job was to make */
     put_double(out, config->schedule.final_factor);
-    put_text(out, config->consistency);
+    put_text(out, config->controller->name);
     put_double(out, config->clip_norm);
     put_u64(out, config->n_plans);
     for (size_t i = 0; i < config->n_plans; i++) {
@@ -109,7 +110,7 @@ static uint32_t read_u32(decoder *d)
     return (uint32_t)v;
 }
 
-static void decode_head(decoder *d, ps_param_config *config)
+static void decode_head(decoder *d, ps_param_config *config, const char **consistency)
 {
     d->version = ps_read_u64le(&d->c);
     if (d->version < OLDEST || d->version > VERSION)
@@ -128,7 +129,7 @@ static void decode_head(decoder *d, ps_param_config *config)
     config->schedule.warmup_steps = ps_read_u64le(&d->c);
     (void)ps_read_u64le(&d->c);
     config->schedule.final_factor = read_double(&d->c);
-    config->consistency = read_text(d);
+    *consistency = read_text(d);
     config->clip_norm = read_double(&d->c);
     config->n_plans = read_u32(d);
 }
@@ -159,7 +160,7 @@ ps_status ps_checkpoint_config_decode(ps_slice bytes, ps_checkpoint_config *out)
     if (!made.texts)
         return ps_fail(PS_NO_MEMORY, "out of memory for the configuration of a checkpoint");
     decoder d = {.c = ps_cursor_of(bytes), .texts = made.texts};
-    decode_head(&d, &made.config);
+    decode_head(&d, &made.config, &made.consistency);
     size_t n = made.config.n_plans;
     if (d.c.failed || n == 0 || n > PS_PARAM_TENSORS_MAX || n > bytes.len / TENSOR_MIN)
         goto corrupt;

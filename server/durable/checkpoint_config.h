@@ -13,7 +13,8 @@ typedef struct ps_checkpoint_config {
     ps_param_config config;
     ps_param_plan *plans;
     char *texts;
-    uint64_t elements; /* of all tensors */
+    const char *consistency; /* the controller, by name: config has none */
+    uint64_t elements;       /* of all tensors */
 } ps_checkpoint_config;
 
 /* bytes are hostile: PS_CORRUPT; PS_NO_MEMORY. Initial values are zeros. */

@@ -4,6 +4,7 @@
 #include "server/durable/checkpoint_file.h"
 
 #include "common/base/mem.h"
+#include "server/consistency/consistency.h"
 #include "server/durable/checkpoint.h"
 #include "server/durable/checkpoint_blocks.h"
 #include "server/durable/checkpoint_config.h"
@@ -108,7 +109,9 @@ static ps_status make_store(ps_section_reader *r, ps_slice bytes, uint64_t push_
     } else {
         config.config.push_bytes = push_bytes;
         config.config.restored = true;
-        st = ps_param_store_create(&config.config, out);
+        st = ps_consistency_find(config.consistency, &config.config.controller);
+        if (!st)
+            st = ps_param_store_create(&config.config, out);
     }
     ps_checkpoint_config_free(&config);
     if (st && st != PS_NO_MEMORY)

@@ -67,7 +67,6 @@ static ps_status copy_config(ps_param_store *store, const ps_param_config *confi
     store->config.optimizer.name = store->rule->name;
     store->undecayed = store->config.optimizer;
     store->undecayed.weight_decay = 0;
-    store->config.consistency = store->ops->name;
     if (!store->config.push_bytes)
         store->config.push_bytes = PUSH_BYTES_DEFAULT;
     return PS_OK;
@@ -129,7 +128,7 @@ static uint64_t count_state(const ps_param_store *store)
 static uint64_t bytes_needed(const ps_param_store *store)
 {
     const ps_placement *p = store->placement;
-    uint64_t floats = 1 + !store->ops->never_waits; /* a parameter */
+    uint64_t floats = 1 + store->ops->holds; /* a parameter */
     return p->elements * floats * sizeof(float) + store->state_bytes +
            p->blocks * (sizeof(ps_dense_block) + sizeof(ps_block_buffer));
 }
@@ -192,8 +191,6 @@ static ps_status build(ps_param_store *store, const ps_param_config *config)
     if (!st)
         st = ps_optimizer_find(&config->optimizer, &store->rule);
     if (!st)
-        st = ps_controller_find(config->consistency, &store->ops);
-    if (!st)
         st = place(store, config);
     if (st)
         return st;
@@ -209,10 +206,11 @@ static ps_status build(ps_param_store *store, const ps_param_config *config)
     st = make_blocks(store);
     if (!st && !config->restored)
         st = ps_param_store_initialise(store);
-    if (!st)
-        st = store->ops->create(store, &store->controller);
+    if (st)
+        return st;
     ps_ledger_create(config->rows, config->epochs, store->placement->blocks, &store->ledger);
-    return st;
+    st = store->ops->create(&config->consistency, store->ledger, &store->controller);
+    return st || !store->ops->holds ? st : ps_accumulator_create(store, &store->held);
 }
 
 ps_status ps_param_store_create(const ps_param_config *config, ps_param_store **out)
@@ -221,6 +219,7 @@ ps_status ps_param_store_create(const ps_param_config *config, ps_param_store **
     atomic_init(&store->refs, 1);
     atomic_init(&store->stopped, false);
     init_locks(store);
+    store->ops = config->controller;
     store->updates.warm_rows = PS_WARM_UNKNOWN;
     ps_push_windows_create(&store->windows);
     ps_status st = build(store, config);
@@ -258,6 +257,7 @@ void ps_param_store_unref(ps_param_store **out)
         return;
     if (store->controller)
         store->ops->free(store->controller);
+    ps_accumulator_free(&store->held);
     free_blocks(store);
     ps_block_pool_free(&store->pool);
     ps_push_windows_free(&store->windows);
@@ -337,5 +337,6 @@ uint64_t ps_param_store_bytes(ps_param_store *store)
     uint64_t saved = store->snapshot.saved_bytes;
     pthread_mutex_unlock(&store->snapshot.lock);
     return ps_block_pool_bytes(store->pool) + store->state_bytes + saved +
-           store->placement->blocks * sizeof(ps_dense_block) + store->ops->bytes(store->controller);
+           store->placement->blocks * sizeof(ps_dense_block) +
+           (store->held ? ps_accumulator_bytes(store->held) : 0);
 }

@@ -20,6 +20,7 @@
 
 typedef struct ps_param_store ps_param_store;
 typedef struct ps_ledger ps_ledger;
+struct ps_controller_ops;
 
 typedef enum ps_param_init {
     PS_PARAM_ZEROS,
@@ -37,6 +38,11 @@ typedef struct ps_param_plan {
     bool undecayed; /* the optimizer's weight_decay is not for it */
 } ps_param_plan;
 
+/* As in the job file; a consistency model ignores what it does not use. */
+typedef struct ps_consistency_options {
+    uint64_t staleness; /* clocks that a worker may be ahead of the slowest */
+} ps_consistency_options;
+
 /* Borrowed for the call. */
 typedef struct ps_param_config {
     const ps_param_plan *plans; /* the index is the tensor's id */
@@ -47,12 +53,13 @@ typedef struct ps_param_config {
     uint32_t block_elements; /* 0: PS_PARAM_BLOCK_MAX */
     ps_optimizer_config optimizer;
     ps_schedule schedule;
-    const char *consistency; /* a row of the table of controllers; NULL: "asp" */
-    double clip_norm;        /* an update's gradient is scaled down to this L2 norm; 0: not. bsp:
-                                the mean of a clock's gradients. asp: each push; what a worker has
-                                clipped as a whole is not changed by it, since no part of a gradient
-                                has a larger norm than all of it. */
-    uint64_t rows;           /* of an epoch, of a job that trains by rows; 0: they are not known */
+    const struct ps_controller_ops *controller; /* the consistency model (controller.h); static */
+    ps_consistency_options consistency;
+    double clip_norm; /* an update's gradient is scaled down to this L2 norm; 0: not. bsp:
+                         the mean of a clock's gradients. asp: each push; what a worker has
+                         clipped as a whole is not changed by it, since no part of a gradient
+                         has a larger norm than all of it. */
+    uint64_t rows;    /* of an epoch, of a job that trains by rows; 0: they are not known */
     uint32_t epochs;
     uint64_t push_bytes; /* what one push may hold, all chunks together; 0: 1 GiB */
     bool restored;       /* no values are drawn: all are put back (snapshot.h) */

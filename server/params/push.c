@@ -1,7 +1,7 @@
 /* begin takes the push's place in its client's window; chunks are checked and noted; commit sorts
- * the notes by place, refuses overlaps, and hands the whole to the consistency controller inside
- * the store's gate. What a peer can get wrong is found before anything is applied; after that
- * nothing fails. */
+ * the notes by place, refuses overlaps, asks the consistency controller, and does what it says
+ * inside the store's gate. What a peer can get wrong is found before anything is applied; after
+ * that nothing fails. */
 #include "server/params/push.h"
 
 #include "common/base/mem.h"
@@ -224,7 +224,7 @@ uint64_t ps_push_bytes(const ps_push *push)
 
 bool ps_push_is_quick(const ps_push *push)
 {
-    return push->bytes <= QUICK_BYTES && push->store->ops->never_waits;
+    return push->bytes <= QUICK_BYTES && !push->store->ops->holds;
 }
 
 static int by_place(const void *a, const void *b)
@@ -269,15 +269,95 @@ static ps_status arrange(ps_push *push)
     return list_blocks(push);
 }
 
+/* The chunk after those of the same block. */
+static size_t after_block(const ps_push *push, size_t first)
+{
+    size_t i = first;
+    while (i < push->n && push->chunks[i].block == push->chunks[first].block)
+        i++;
+    return i;
+}
+
+/* Of the blocks that have not got its rows before. */
+static uint64_t count_elements(const ps_push *push)
+{
+    uint64_t n = 0;
+    for (size_t b = 0, i = 0; b < push->n_blocks; b++)
+        for (size_t after = after_block(push, i); i < after; i++)
+            n += push->left_out[b] ? 0 : push->chunks[i].count;
+    return n;
+}
+
+static double clip_scale(const ps_push *push)
+{
+    double limit = push->store->config.clip_norm, norm = sqrt(push->sum_sq);
+    return limit > 0 && norm > limit ? limit / norm : 1;
+}
+
+/* Decoded ones lie one after the other in scratch: they do not overlap, so that they fit. */
+static size_t gather(const ps_push *push, size_t first)
+{
+    float *room = push->scratch;
+    size_t n = 0;
+    for (size_t i = first; i < push->n && push->chunks[i].block == push->chunks[first].block; i++) {
+        const push_chunk *c = &push->chunks[i];
+        const void *values = c->payload.data;
+        if (!c->codec->identity) {
+            c->codec->decode(c->payload, c->count, room);
+            values = room;
+            room += c->count;
+        }
+        push->pieces[n++] =
+            (ps_block_piece){.begin = c->begin, .count = c->count, .values = values};
+    }
+    return n;
+}
+
+static void apply_now(const ps_push *push, uint64_t *version)
+{
+    double scale = clip_scale(push);
+    ps_update update;
+    ps_update_begin(push->store, count_elements(push), push->rows_before, &update);
+    for (size_t b = 0, i = 0; b < push->n_blocks; i = after_block(push, i), b++)
+        if (!push->left_out[b])
+            ps_update_block(&update, push->blocks[b], push->pieces, gather(push, i), scale);
+    ps_update_end(&update);
+    *version = update.version;
+}
+
+static void hold(const ps_push *push)
+{
+    for (size_t b = 0, i = 0; b < push->n_blocks; i = after_block(push, i), b++)
+        if (!push->left_out[b])
+            ps_accumulator_add(push->store->held, push->blocks[b], push->pieces, gather(push, i),
+                               push->header.weight);
+}
+
+/* Staleness: updates begun since it was pulled, but for its own. */
+static ps_push_reply carry_out(const ps_push *push, ps_verdict verdict)
+{
+    ps_push_reply reply = {0};
+    uint64_t before, pulled = push->header.pulled_version;
+    if (verdict.held_clock) {
+        hold(push);
+        before = reply.version = ps_update_count(push->store); /* its clock has not ended */
+    } else {
+        apply_now(push, &reply.version);
+        before = reply.version - 1;
+    }
+    reply.staleness = before > pulled ? before - pulled : 0;
+    return reply;
+}
+
 /* The controller has let it in: it is booked, or goes out again. */
-static ps_status book(ps_push *push, uint64_t pending_clock)
+static ps_status book(ps_push *push, ps_verdict verdict)
 {
     const ps_push_header *h = &push->header;
     ps_param_store *store = push->store;
     const ps_ledger_push booked = {.lease = h->lease,
                                    .rows = h->rows,
                                    .parts = h->parts,
-                                   .clock = pending_clock,
+                                   .clock = verdict.held_clock,
                                    .blocks = push->blocks,
                                    .left_out = push->left_out,
                                    .n_blocks = push->n_blocks};
@@ -286,7 +366,7 @@ static ps_status book(ps_push *push, uint64_t pending_clock)
         return PS_OK;
     ps_error error;
     ps_error_save(&error, st);
-    store->ops->withdraw(store->controller);
+    ps_store_turn(store, store->ops->withdraw(store->controller));
     return ps_error_raise(&error);
 }
 
@@ -299,15 +379,16 @@ static ps_status apply(ps_push *push, ps_push_reply *reply)
     ps_status st = ps_push_windows_confirm(store->windows, &push->ticket);
     if (st)
         return st;
-    uint64_t pending_clock = 0;
-    st = store->ops->admit(store->controller, &push->header, &pending_clock);
+    ps_verdict verdict;
+    st = store->ops->admit(store->controller, &push->header, &verdict);
     if (!st)
-        st = book(push, pending_clock);
+        st = book(push, verdict);
     if (st)
         return st;
-    *reply = (ps_push_reply){0};
-    store->ops->on_push(store->controller, push, reply);
-    ps_push_windows_finish(store->windows, &push->ticket, reply, pending_clock);
+    *reply = carry_out(push, verdict);
+    const char *client = ps_push_peer_name(push->ticket.client);
+    ps_store_turn(store, store->ops->added(store->controller, client, push->whole));
+    ps_push_windows_finish(store->windows, &push->ticket, reply, verdict.held_clock);
     return PS_OK;
 }
 
@@ -376,79 +457,4 @@ void ps_push_abort(ps_push **out)
         count_refused(push->store);
     }
     free_push(out);
-}
-
-const ps_push_header *ps_push_header_of(const ps_push *push)
-{
-    return &push->header;
-}
-
-const char *ps_push_client(const ps_push *push)
-{
-    return ps_push_peer_name(push->ticket.client);
-}
-
-/* The chunk after those of the same block. */
-static size_t after_block(const ps_push *push, size_t first)
-{
-    size_t i = first;
-    while (i < push->n && push->chunks[i].block == push->chunks[first].block)
-        i++;
-    return i;
-}
-
-uint64_t ps_push_elements(const ps_push *push)
-{
-    uint64_t n = 0;
-    for (size_t b = 0, i = 0; b < push->n_blocks; b++)
-        for (size_t after = after_block(push, i); i < after; i++)
-            n += push->left_out[b] ? 0 : push->chunks[i].count;
-    return n;
-}
-
-uint64_t ps_push_rows_before(const ps_push *push)
-{
-    return push->rows_before;
-}
-
-bool ps_push_is_whole(const ps_push *push)
-{
-    return push->whole;
-}
-
-double ps_push_clip_scale(const ps_push *push)
-{
-    double limit = push->store->config.clip_norm, norm = sqrt(push->sum_sq);
-    return limit > 0 && norm > limit ? limit / norm : 1;
-}
-
-/* Decoded ones lie one after the other in scratch: they do not overlap, so that they fit. */
-static size_t gather(const ps_push *push, size_t first)
-{
-    float *room = push->scratch;
-    size_t n = 0;
-    for (size_t i = first; i < push->n && push->chunks[i].block == push->chunks[first].block; i++) {
-        const push_chunk *c = &push->chunks[i];
-        const void *values = c->payload.data;
-        if (!c->codec->identity) {
-            c->codec->decode(c->payload, c->count, room);
-            values = room;
-            room += c->count;
-        }
-        push->pieces[n++] =
-            (ps_block_piece){.begin = c->begin, .count = c->count, .values = values};
-    }
-    return n;
-}
-
-void ps_push_each_block(const ps_push *push,
-                        void (*each)(void *user, uint64_t block, const ps_block_piece *pieces,
-                                     size_t n),
-                        void *user)
-{
-    for (size_t b = 0, i = 0; b < push->n_blocks; b++) {
-        if (!push->left_out[b])
-            each(user, push->blocks[b], push->pieces, gather(push, i));
-        i = after_block(push, i);
-    }
 }

@@ -17,7 +17,7 @@ typedef enum slot_state { SLOT_EMPTY, SLOT_BEGUN, SLOT_COMMITTING, SLOT_DONE } s
 typedef struct slot {
     uint64_t sequence;
     uint64_t version, staleness; /* the reply */
-    uint64_t pending_clock;
+    uint64_t held_clock;
     slot_state state;
 } slot;
 
@@ -213,7 +213,7 @@ ps_status ps_push_windows_confirm(ps_push_windows *w, const ps_push_ticket *tick
 }
 
 void ps_push_windows_finish(ps_push_windows *w, const ps_push_ticket *ticket,
-                            const ps_push_reply *reply, uint64_t pending_clock)
+                            const ps_push_reply *reply, uint64_t held_clock)
 {
     pthread_mutex_lock(&w->lock);
     slot *s = held_slot(ticket);
@@ -221,7 +221,7 @@ void ps_push_windows_finish(ps_push_windows *w, const ps_push_ticket *ticket,
         s->state = SLOT_DONE;
         s->version = reply->version;
         s->staleness = reply->staleness;
-        s->pending_clock = pending_clock;
+        s->held_clock = held_clock;
     }
     pthread_mutex_unlock(&w->lock);
 }
@@ -245,7 +245,7 @@ static void put_u64(ps_buf *out, uint64_t v)
 static bool is_final(const ps_push_peer *client, const slot *s, uint64_t unfinished_clock)
 {
     return s->state == SLOT_DONE && is_covered(client, s->sequence) &&
-           !(unfinished_clock && s->pending_clock == unfinished_clock);
+           !(unfinished_clock && s->held_clock == unfinished_clock);
 }
 
 static void save_client(const ps_push_peer *client, uint64_t unfinished_clock, ps_buf *out)

@@ -36,9 +36,9 @@ PS_MUST_CHECK ps_status ps_push_windows_begin(ps_push_windows *windows, const ch
  * dropped. */
 PS_MUST_CHECK ps_status ps_push_windows_confirm(ps_push_windows *windows,
                                                 const ps_push_ticket *ticket);
-/* pending_clock: see ps_controller_outcome. */
+/* held_clock: see ps_verdict (controller.h). */
 void ps_push_windows_finish(ps_push_windows *windows, const ps_push_ticket *ticket,
-                            const ps_push_reply *reply, uint64_t pending_clock);
+                            const ps_push_reply *reply, uint64_t held_clock);
 void ps_push_windows_drop(ps_push_windows *windows, const ps_push_ticket *ticket);
 const char *ps_push_peer_name(const ps_push_peer *client);
 

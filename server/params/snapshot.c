@@ -9,6 +9,8 @@
 #include <assert.h>
 #include <string.h>
 
+enum { STEPS_BYTES = 16 }; /* u64 steps, u64 elements beyond them */
+
 struct ps_block_saved {
     ps_block_buffer *values; /* a reference of its own */
     uint64_t updates;
@@ -98,13 +100,25 @@ static void save_rows(ps_param_store *store, uint64_t unfinished, ps_buf *out)
     ps_ledger_save(store->ledger, unfinished, out);
 }
 
+/* The controller's, and where updates are parts of steps how far the schedule is. */
+static uint64_t save_controller(ps_param_store *store, ps_buf *out)
+{
+    uint8_t steps[STEPS_BYTES];
+    uint64_t unfinished = store->ops->save(store->controller, out);
+    ps_put_u64le(steps, store->updates.steps);
+    ps_put_u64le(steps + 8, store->updates.part);
+    if (!store->ops->holds)
+        ps_buf_append(out, steps, sizeof steps);
+    return unfinished;
+}
+
 /* The instant itself, with the gate closed. */
 static void take_small(ps_param_store *store, void (*progress)(void *, ps_buf *), void *user,
                        ps_snapshot_small *small)
 {
     small->version = store->updates.issued;
     ps_buf_clear(&small->controller);
-    uint64_t unfinished = store->ops->save(store->controller, &small->controller);
+    uint64_t unfinished = save_controller(store, &small->controller);
     ps_push_windows_save(store->windows, unfinished, &small->windows);
     save_rows(store, unfinished, &small->rows);
     if (progress)
@@ -289,13 +303,26 @@ static ps_status restore_rows(ps_param_store *store, ps_slice rows)
     return ps_ledger_load(store->ledger, ps_read_bytes(&c, ps_cursor_left(&c)));
 }
 
+static ps_status restore_controller(ps_param_store *store, ps_slice bytes)
+{
+    if (!store->ops->holds && bytes.len > STEPS_BYTES) { /* else of a psd that counted updates */
+        ps_cursor c = ps_cursor_of(bytes);
+        bytes = ps_read_bytes(&c, bytes.len - STEPS_BYTES);
+        store->updates.steps = ps_read_u64le(&c);
+        store->updates.part = ps_read_u64le(&c);
+        if (store->updates.part >= store->placement->elements)
+            return ps_fail(PS_CORRUPT, "how far the schedule is: damaged");
+    }
+    return store->ops->load(store->controller, bytes);
+}
+
 ps_status ps_param_store_restore(ps_param_store *store, uint64_t version, ps_slice windows,
                                  ps_slice controller, ps_slice rows)
 {
     store->updates.issued = store->updates.steps = version;
     ps_status st = ps_push_windows_load(store->windows, windows);
     if (!st)
-        st = store->ops->load(store->controller, controller);
+        st = restore_controller(store, controller);
     return st ? st : restore_rows(store, rows);
 }
 

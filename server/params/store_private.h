@@ -3,10 +3,10 @@
 #define PS_PARAMS_STORE_PRIVATE_H
 
 #include "common/base/list.h"
-#include "server/consistency/controller.h"
+#include "server/params/accumulator.h"
 #include "server/params/block_pool.h"
+#include "server/params/controller.h"
 #include "server/params/dense_block.h"
-#include "server/params/ledger.h"
 #include "server/params/push_window.h"
 
 #include <stdatomic.h>
@@ -53,6 +53,7 @@ struct ps_param_store {
     ps_ledger *ledger;
     const ps_controller_ops *ops;
     ps_controller *controller;
+    ps_accumulator *held; /* pushes that wait for a clock's end; NULL: the controller holds none */
     pthread_mutex_t stats_lock;
     struct {
         uint64_t pushes, duplicates, refused, push_bytes, staleness_max;
@@ -66,6 +67,8 @@ ps_dense_block *ps_store_block(ps_param_store *store, uint32_t tensor, uint32_t 
 /* Under the block's lock, which may be let go and taken again meanwhile: a snapshot that has not
  * had this block yet gets its state put aside. */
 void ps_snapshot_put_aside(ps_dense_block *block);
+/* (gate) What a hook of the controller left to do. */
+void ps_store_turn(ps_param_store *store, ps_turn turn);
 /* As ps_param_import, of values that are known to be good and to fit. */
 void ps_param_put_values(ps_param_store *store, uint32_t tensor, uint64_t offset,
                          const ps_wire_float *values, uint64_t count);

@@ -49,11 +49,6 @@ uint64_t ps_update_rows(ps_param_store *store)
     return ps_ledger_rows_done(store->ledger, &total);
 }
 
-bool ps_update_has_halves(ps_param_store *store, uint64_t clock)
-{
-    return ps_ledger_has_halves(store->ledger, clock);
-}
-
 double ps_update_clip_norm(const ps_param_store *store)
 {
     return store->config.clip_norm;
@@ -62,18 +57,6 @@ double ps_update_clip_norm(const ps_param_store *store)
 uint64_t ps_update_elements(const ps_param_store *store)
 {
     return store->placement->elements;
-}
-
-void ps_update_steps(const ps_param_store *store, uint64_t *steps, uint64_t *part)
-{
-    *steps = store->updates.steps;
-    *part = store->updates.part;
-}
-
-void ps_update_restore_steps(ps_param_store *store, uint64_t steps, uint64_t part)
-{
-    store->updates.steps = steps;
-    store->updates.part = part;
 }
 
 void ps_update_end(ps_update *update)
@@ -145,46 +128,4 @@ void ps_param_store_stats(ps_param_store *store, ps_param_stats *out)
         out->staleness_mean = store->stats.staleness_sum / (double)store->stats.pushes;
     pthread_mutex_unlock(&store->stats_lock);
     store->ops->stats(store->controller, out);
-}
-
-ps_status ps_param_store_join(ps_param_store *store, const char *member, uint64_t lease,
-                              uint64_t *first_clock)
-{
-    return store->ops->join(store->controller, member, lease, first_clock);
-}
-
-void ps_param_store_leave(ps_param_store *store, const char *member)
-{
-    store->ops->leave(store->controller, member);
-}
-
-ps_status ps_param_store_clock(ps_param_store *store, const ps_clock_end *end,
-                               ps_clock_reply *reply, bool *parked, ps_clock_cb cb, void *user)
-{
-    if (atomic_load(&store->stopped))
-        return ps_fail(PS_FAILED_PRECONDITION, "the job has ended");
-    return store->ops->clock(store->controller, end, reply, parked, cb, user);
-}
-
-bool ps_param_store_clock_is_quick(const ps_param_store *store)
-{
-    return store->ops->clock_is_quick;
-}
-
-bool ps_param_store_clock_cancel(ps_param_store *store, const char *member, void *user)
-{
-    return store->ops->clock_cancel(store->controller, member, user);
-}
-
-void ps_param_store_close(ps_param_store *store)
-{
-    store->ops->close(store->controller);
-}
-
-void ps_param_store_stop(ps_param_store *store)
-{
-    atomic_store(&store->stopped, true);
-    pthread_rwlock_wrlock(&store->gate); /* pushes that did not see it are over */
-    pthread_rwlock_unlock(&store->gate);
-    store->ops->stop(store->controller);
 }

@@ -1,4 +1,5 @@
-/* update: how a consistency controller changes parameters. For server/consistency.
+/* update: how parameters change: by a push that is applied, or by all that were held
+ * (accumulator.h). For this folder.
  *
  *     ps_update_enter(store);                 // the gate: no snapshot is taken meanwhile
  *     ps_update_begin(store, n, &update);     // takes the update's number and its learning rate
@@ -13,7 +14,7 @@
 
 #include "common/base/list.h"
 #include "common/codec/codec.h"
-#include "server/params/push.h"
+#include "server/params/param_store.h"
 
 /* Part of a block's gradient: elements [begin, begin + count) of the block. */
 typedef struct ps_block_piece {
@@ -44,26 +45,6 @@ uint32_t ps_update_block_elements(const ps_param_store *store, uint64_t block);
 uint64_t ps_update_count(ps_param_store *store);          /* the number of the last one begun */
 uint64_t ps_update_elements(const ps_param_store *store); /* of all of the store */
 uint64_t ps_update_rows(ps_param_store *store); /* that are done, but for those that wait */
-/* Has a part of a gradient been added to this clock, and the rest not? */
-bool ps_update_has_halves(ps_param_store *store, uint64_t clock);
 double ps_update_clip_norm(const ps_param_store *store); /* 0: none */
-/* How far the schedule is, for a checkpoint; no update is under way (gate, exclusive). */
-void ps_update_steps(const ps_param_store *store, uint64_t *steps, uint64_t *part);
-void ps_update_restore_steps(ps_param_store *store, uint64_t steps, uint64_t part);
-
-/* ---- what a push holds ---- */
-
-/* Calls `each` for every block that the push touches and that has not got its rows before, in
- * ascending order, with its pieces. */
-void ps_push_each_block(const ps_push *push,
-                        void (*each)(void *user, uint64_t block, const ps_block_piece *pieces,
-                                     size_t n),
-                        void *user);
-const ps_push_header *ps_push_header_of(const ps_push *push); /* weight is not 0 */
-const char *ps_push_client(const ps_push *push);
-uint64_t ps_push_elements(const ps_push *push); /* of these blocks */
-uint64_t ps_push_rows_before(const ps_push *push);
-bool ps_push_is_whole(const ps_push *push); /* the gradient of its rows has come whole with it */
-double ps_push_clip_scale(const ps_push *push); /* 1, or less by clip_norm */
 
 #endif

@@ -1,6 +1,7 @@
 #include "server/runs/plan_store.h"
 
 #include "common/base/mem.h"
+#include "server/consistency/consistency.h"
 
 #include <string.h>
 
@@ -68,7 +69,7 @@ static void map_training(const ps_job_spec *spec, uint64_t rows, ps_param_config
     out->column_blocks = (uint32_t)spec->column_blocks;
     out->rows = rows;
     out->epochs = (uint32_t)train->epochs;
-    out->consistency = train->consistency.mode;
+    out->consistency.staleness = (uint64_t)train->consistency.staleness;
     out->clip_norm = train->clip_norm;
     out->optimizer = (ps_optimizer_config){
         .name = train->optimizer.name,
@@ -99,8 +100,10 @@ ps_status ps_store_create(const ps_job_spec *spec, const Psd__V1__PlanResult *pl
         config.plans = plans;
         config.n_plans = plan->n_tensors;
         map_training(spec, plan->train_rows, &config);
-        st = ps_param_store_create(&config, out);
+        st = ps_consistency_find(spec->train->consistency.mode, &config.controller);
     }
+    if (!st)
+        st = ps_param_store_create(&config, out);
     ps_free(&plans);
     return st;
 }

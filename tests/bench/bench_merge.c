@@ -10,7 +10,7 @@
  */
 #include "common/base/mem.h"
 #include "common/base/vector.h"
-#include "server/params/push.h"
+#include "server/consistency/consistency.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -112,7 +112,8 @@ static ps_status make_store(const bench *b, struct merge *m)
                       .weight_decay = 0.01},
         .push_bytes = UINT64_MAX,
     };
-    return ps_param_store_create(&config, &m->store);
+    ps_status st = ps_consistency_find("asp", &config.controller);
+    return st ? st : ps_param_store_create(&config, &m->store);
 }
 
 static ps_status prepare(bench *b)

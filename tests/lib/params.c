@@ -2,6 +2,14 @@
 
 #include "common/base/mem.h"
 
+const ps_controller_ops *test_controller(const char *name)
+{
+    const ps_controller_ops *row;
+    if (ps_consistency_find(name, &row))
+        abort();
+    return row;
+}
+
 void test_params_init(test_params *p, uint64_t rows, uint64_t columns)
 {
     *p = (test_params){
@@ -11,7 +19,10 @@ void test_params_init(test_params *p, uint64_t rows, uint64_t columns)
                    .init = PS_PARAM_NORMAL,
                    .scale = 1},
                   {.name = "b", .rank = 1, .shape = {columns}, .init = PS_PARAM_ZEROS}},
-        .config = {.n_plans = 2, .seed = 7, .optimizer = {.name = "sgd", .learning_rate = 1}},
+        .config = {.n_plans = 2,
+                   .seed = 7,
+                   .optimizer = {.name = "sgd", .learning_rate = 1},
+                   .controller = test_controller("asp")},
     };
     p->config.plans = p->plans;
 }

@@ -2,11 +2,15 @@
 #ifndef PS_TEST_PARAMS_H
 #define PS_TEST_PARAMS_H
 
+#include "server/consistency/consistency.h"
 #include "server/params/export.h"
 #include "server/params/pull.h"
 #include "server/params/push.h"
 
 #include <stdlib.h>
+
+/* The row of that name. */
+const ps_controller_ops *test_controller(const char *name);
 
 /* One matrix [rows, columns] named "w" (normal, scale 1) and one vector [columns] named "b"
  * (zeros), sgd with rate 1, asp. Fields may be changed before ps_param_store_create. */

@@ -13,7 +13,7 @@ static void make_store(void)
     test_params p;
     test_params_init(&p, 4, 6);
     p.config.block_elements = 8;
-    p.config.consistency = "bsp";
+    p.config.controller = test_controller("bsp");
     ck_ok(ps_param_store_create(&p.config, &store));
 }
 
@@ -338,7 +338,7 @@ START_TEST(the_mean_of_a_clock_is_clipped_and_not_its_parts)
     test_params p;
     test_params_init(&p, 4, 6);
     p.config.block_elements = 8;
-    p.config.consistency = "bsp";
+    p.config.controller = test_controller("bsp");
     p.config.clip_norm = 2 * sqrt(30); /* a gradient of 2 everywhere has it: w and b are 30 */
     ck_ok(ps_param_store_create(&p.config, &store));
     (void)join("a");
@@ -394,7 +394,7 @@ START_TEST(a_clock_that_has_half_of_a_gradient_waits_for_the_other_half)
 {
     test_params p;
     test_params_init(&p, 4, 6);
-    p.config.consistency = "bsp";
+    p.config.controller = test_controller("bsp");
     p.config.rows = 20;
     p.config.epochs = 1;
     ck_ok(ps_param_store_create(&p.config, &store));

@@ -35,7 +35,7 @@ static inline ps_param_store *store_of(const char *optimizer, const char *consis
     test_params_init(&p, 5, 6);
     p.config.column_blocks = 2;
     p.config.block_elements = 4;
-    p.config.consistency = consistency;
+    p.config.controller = test_controller(consistency);
     p.config.clip_norm = 3;
     p.config.schedule = (ps_schedule){.kind = PS_SCHEDULE_COSINE, .warmup_steps = 3};
     p.config.optimizer = (ps_optimizer_config){.name = optimizer,

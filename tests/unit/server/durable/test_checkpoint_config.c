@@ -9,13 +9,13 @@ START_TEST(a_configuration_of_before_is_read)
 {
     test_params p;
     test_params_init(&p, 5, 6);
-    p.config.consistency = "asp";
     p.plans[1].undecayed = true;
     ps_buf now = PS_BUF_EMPTY, before = PS_BUF_EMPTY;
     ps_checkpoint_config_encode(&p.config, &now);
     ps_checkpoint_config read;
     ck_ok(ps_checkpoint_config_decode(ps_buf_slice(&now), &read));
     ck_assert(!read.plans[0].undecayed && read.plans[1].undecayed);
+    ck_assert_str_eq(read.consistency, "asp");
     ps_checkpoint_config_free(&read);
 
     size_t last = now.len - 3 * 8,

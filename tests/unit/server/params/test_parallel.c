@@ -227,7 +227,7 @@ START_TEST(clocks_of_bsp_end_together_beside_snapshots)
     test_params_init(&p, 16, 32);
     p.plans[0].init = PS_PARAM_ZEROS;
     p.config.block_elements = 64;
-    p.config.consistency = "bsp";
+    p.config.controller = test_controller("bsp");
     p.config.optimizer = (ps_optimizer_config){.name = "momentum", .learning_rate = 1};
     shared all = {.running = PUSHERS};
     ck_ok(ps_param_store_create(&p.config, &all.store));

@@ -39,7 +39,8 @@ START_TEST(initial_values_are_what_the_plan_says)
         {.name = "normal", .rank = 3, .shape = {10, 10, 200}, .init = PS_PARAM_NORMAL, .scale = 2},
         {.name = "other", .rank = 2, .shape = {100, 200}, .init = PS_PARAM_UNIFORM, .scale = 0.5},
     };
-    ps_param_config config = {.plans = plans, .n_plans = 5, .seed = 1};
+    ps_param_config config = {
+        .plans = plans, .n_plans = 5, .seed = 1, .controller = test_controller("asp")};
     ps_param_store *store;
     ck_ok(ps_param_store_create(&config, &store));
     float *zeros = test_params_read(store, 0), *ones = test_params_read(store, 1);
@@ -78,7 +79,7 @@ START_TEST(plans_that_cannot_be_are_refused_by_name)
 {
     const ps_param_plan good = {.name = "w", .rank = 1, .shape = {4}};
     ps_param_plan plans[2] = {good, good};
-    ps_param_config config = {.plans = plans, .n_plans = 2};
+    ps_param_config config = {.plans = plans, .n_plans = 2, .controller = test_controller("asp")};
     ps_param_store *store;
     ck_assert_int_eq(ps_param_store_create(&config, &store), PS_INVALID_ARGUMENT);
     ck_assert_str_eq(ps_error_message(), "tensor w: there twice");
@@ -106,9 +107,6 @@ START_TEST(plans_that_cannot_be_are_refused_by_name)
     config.block_elements = PS_PARAM_BLOCK_MAX + 1;
     ck_assert_int_eq(ps_param_store_create(&config, &store), PS_INVALID_ARGUMENT);
     config.block_elements = 0;
-    config.consistency = "strict";
-    ck_assert_int_eq(ps_param_store_create(&config, &store), PS_INVALID_ARGUMENT);
-    config.consistency = NULL;
     config.optimizer.name = "lion";
     ck_assert_int_eq(ps_param_store_create(&config, &store), PS_INVALID_ARGUMENT);
     config.optimizer.name = NULL;
@@ -120,7 +118,7 @@ END_TEST
 START_TEST(a_model_that_no_machine_holds_is_refused_before_memory_is_taken)
 {
     ps_param_plan plan = {.name = "w", .rank = 2, .shape = {1u << 22, 1u << 22}};
-    ps_param_config config = {.plans = &plan, .n_plans = 1};
+    ps_param_config config = {.plans = &plan, .n_plans = 1, .controller = test_controller("asp")};
     ps_param_store *store;
     ck_assert_int_eq(ps_param_store_create(&config, &store), PS_NO_MEMORY);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "17592186044416 parameters need 671"));
@@ -132,7 +130,7 @@ START_TEST(every_failed_allocation_is_an_answer_and_leaks_nothing)
     test_params p;
     test_params_init(&p, 8, 8);
     p.config.block_elements = 16;
-    p.config.consistency = "bsp";
+    p.config.controller = test_controller("bsp");
     p.config.optimizer.name = "momentum";
     ps_param_store *store = NULL;
     unsigned long k = 0;
@@ -176,7 +174,8 @@ START_TEST(initial_values_of_many_tensors_are_those_of_each)
             .init = i == 3 ? PS_PARAM_UNIFORM : PS_PARAM_NORMAL,
             .scale = 1,
         };
-    ps_param_config config = {.plans = plans, .n_plans = TENSORS, .seed = 4};
+    ps_param_config config = {
+        .plans = plans, .n_plans = TENSORS, .seed = 4, .controller = test_controller("asp")};
     ps_param_store *all, *one;
     ck_ok(ps_param_store_create(&config, &all));
     for (uint32_t i = 0; i < TENSORS; i++) {

@@ -6,10 +6,12 @@
  * in which pushes come to a block; so two pushes give the same bits in either order, and more of
  * them give sums that differ in rounding only.
  *
+ * For consistency models that hold pushes (controller.h).
+ *
  * add: any thread. apply: while no add is under way.
  */
-#ifndef PS_CONSISTENCY_ACCUMULATOR_H
-#define PS_CONSISTENCY_ACCUMULATOR_H
+#ifndef PS_PARAMS_ACCUMULATOR_H
+#define PS_PARAMS_ACCUMULATOR_H
 
 #include "server/params/update.h"
 
@@ -17,8 +19,9 @@ typedef struct ps_accumulator ps_accumulator;
 
 PS_MUST_CHECK ps_status ps_accumulator_create(ps_param_store *store, ps_accumulator **out);
 void ps_accumulator_free(ps_accumulator **accumulator);
-/* weight > 0 multiplies the gradient. */
-void ps_accumulator_add(ps_accumulator *accumulator, const ps_push *push, double weight);
+/* What a push has for one block (as ps_update_block); weight > 0 multiplies the gradient. */
+void ps_accumulator_add(ps_accumulator *accumulator, uint64_t block, const ps_block_piece *pieces,
+                        size_t n, double weight);
 /* Applies the means as one update and is empty again. Where the store clips, the means of all
  * blocks together are scaled down to that norm. (gate) */
 void ps_accumulator_apply(ps_accumulator *accumulator);

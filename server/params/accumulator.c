@@ -1,6 +1,6 @@
 /* One sum and one lock a block. The first push that covers a whole block is stored, so that nothing
  * has to be cleared after an update. Fails only at creation. */
-#include "server/consistency/accumulator.h"
+#include "server/params/accumulator.h"
 
 #include "common/base/mem.h"
 #include "common/base/vector.h"
@@ -78,34 +78,22 @@ static void add_scaled(float *sum, const ps_wire_float *g, size_t n, float facto
         sum[i] += factor * g[i];
 }
 
-typedef struct addition {
-    ps_accumulator *accumulator;
-    double weight;
-} addition;
-
-static void add_block(void *user, uint64_t block, const ps_block_piece *pieces, size_t n)
+void ps_accumulator_add(ps_accumulator *accumulator, uint64_t block, const ps_block_piece *pieces,
+                        size_t n, double weight)
 {
-    const addition *a = user;
-    block_sum *b = &a->accumulator->blocks[block];
+    block_sum *b = &accumulator->blocks[block];
     pthread_mutex_lock(&b->lock);
     bool first = b->weight == 0;
     if (first && n == 1 && pieces[0].count == b->elements) {
-        set_scaled(b->sum, pieces[0].values, b->elements, (float)a->weight);
+        set_scaled(b->sum, pieces[0].values, b->elements, (float)weight);
     } else {
         if (first)
             memset(b->sum, 0, b->elements * sizeof *b->sum);
         for (size_t i = 0; i < n; i++)
-            add_scaled(b->sum + pieces[i].begin, pieces[i].values, pieces[i].count,
-                       (float)a->weight);
+            add_scaled(b->sum + pieces[i].begin, pieces[i].values, pieces[i].count, (float)weight);
     }
-    b->weight += a->weight;
+    b->weight += weight;
     pthread_mutex_unlock(&b->lock);
-}
-
-void ps_accumulator_add(ps_accumulator *accumulator, const ps_push *push, double weight)
-{
-    addition a = {accumulator, weight};
-    ps_push_each_block(push, add_block, &a);
 }
 
 /* Of the clock's gradient, which is what torch clips, too: not of each worker's share of it. */
@@ -127,7 +115,7 @@ void ps_accumulator_apply(ps_accumulator *a)
     double scale = clip_scale(a);
     ps_update update;
     ps_update_begin(a->store, ps_update_elements(a->store), ps_update_rows(a->store),
-                    &update); /* one a clock */
+                    &update); /* one for all that is held */
     for (uint64_t i = 0; i < a->n; i++) {
         block_sum *b = &a->blocks[i];
         if (b->weight == 0)

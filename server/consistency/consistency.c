@@ -1,5 +1,5 @@
 /* The table. */
-#include "server/consistency/controller.h"
+#include "server/consistency/consistency.h"
 
 #include "server/consistency/rows.h"
 
@@ -10,7 +10,7 @@ static const ps_controller_ops *const table[] = {
     &ps_controller_bsp,
 };
 
-ps_status ps_controller_find(const char *name, const ps_controller_ops **out)
+ps_status ps_consistency_find(const char *name, const ps_controller_ops **out)
 {
     if (!name)
         name = ps_controller_asp.name;

@@ -1,0 +1,91 @@
+/* What the store does for its controller: the gate around what may change parameters, and the turn
+ * from one clock to the next. Fails only as the controller does. */
+#include "server/params/store_private.h"
+
+/* In the gate. *reply: the answer to whoever ended the clock. */
+static void make_turn(ps_param_store *store, ps_turn turn, ps_clock_reply *reply)
+{
+    if (turn == PS_TURN_NONE)
+        return;
+    if (turn == PS_TURN_APPLY)
+        ps_accumulator_apply(store->held);
+    store->ops->turned(store->controller, ps_param_store_version(store), reply);
+}
+
+void ps_store_turn(ps_param_store *store, ps_turn turn)
+{
+    ps_clock_reply nobody;
+    make_turn(store, turn, &nobody);
+}
+
+ps_status ps_param_store_join(ps_param_store *store, const char *member, uint64_t lease,
+                              uint64_t *first_clock)
+{
+    ps_turn turn = PS_TURN_NONE;
+    ps_update_enter(store);
+    ps_status st = store->ops->join(store->controller, member, lease, first_clock, &turn);
+    ps_store_turn(store, turn);
+    ps_update_leave(store);
+    return st;
+}
+
+void ps_param_store_leave(ps_param_store *store, const char *member)
+{
+    ps_update_enter(store);
+    ps_store_turn(store, store->ops->leave(store->controller, member));
+    ps_update_leave(store);
+}
+
+static ps_status end_clock(ps_param_store *store, const ps_clock_end *end, ps_clock_waiter waiter,
+                           ps_clock_reply *reply, bool *parked)
+{
+    ps_turn turn = PS_TURN_NONE;
+    uint64_t slowest = 0;
+    ps_status st = store->ops->clock(store->controller, end, waiter, parked, &slowest, &turn);
+    if (st || *parked)
+        return st;
+    if (turn)
+        make_turn(store, turn, reply);
+    else
+        *reply = (ps_clock_reply){ps_param_store_version(store), slowest};
+    return PS_OK;
+}
+
+ps_status ps_param_store_clock(ps_param_store *store, const ps_clock_end *end,
+                               ps_clock_reply *reply, bool *parked, ps_clock_cb cb, void *user)
+{
+    const ps_clock_waiter waiter = {cb, user};
+    if (atomic_load(&store->stopped))
+        return ps_fail(PS_FAILED_PRECONDITION, "the job has ended");
+    if (store->ops->clock_is_quick) /* a loop does not wait for the gate */
+        return end_clock(store, end, waiter, reply, parked);
+    ps_update_enter(store);
+    ps_status st = end_clock(store, end, waiter, reply, parked);
+    ps_update_leave(store);
+    return st;
+}
+
+bool ps_param_store_clock_is_quick(const ps_param_store *store)
+{
+    return store->ops->clock_is_quick;
+}
+
+bool ps_param_store_clock_cancel(ps_param_store *store, const char *member, void *user)
+{
+    return store->ops->clock_cancel(store->controller, member, user);
+}
+
+void ps_param_store_close(ps_param_store *store)
+{
+    store->ops->close(store->controller);
+}
+
+void ps_param_store_stop(ps_param_store *store)
+{
+    atomic_store(&store->stopped, true);
+    pthread_rwlock_wrlock(&store->gate); /* pushes that did not see it are over */
+    pthread_rwlock_unlock(&store->gate);
+    ps_update_enter(store);
+    ps_store_turn(store, store->ops->stop(store->controller));
+    ps_update_leave(store);
+}
