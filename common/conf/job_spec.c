@@ -169,8 +169,35 @@ static ps_status parse_origin(const ps_job_spec *spec, const char *config, ps_sp
     return st ? ps_wrap(st, "model %s", ps_job_spec_uses(spec)) : PS_OK;
 }
 
-ps_status ps_job_spec_parse_from(ps_slice yaml, const char *file_name, const char *config,
-                                 ps_job_spec **out)
+/* Of a job that begins from `origin`, or works on it; NULL: on none that is known. */
+static ps_status take_origin(ps_job_spec *spec, ps_spec_model **origin, const ps_conf_doc *doc)
+{
+    if (*origin && !spec->model &&
+        spec->kind == PS_SPEC_TRAIN) { /* made by the same schema, and freed by it */
+        spec->model = *origin;
+        *origin = NULL;
+    }
+    ps_status st = ps_job_check(spec, *origin, doc);
+    if (!st && *origin && spec->model)
+        ps_spec_model_take_open(spec->model, *origin);
+    return st;
+}
+
+static ps_status complete(ps_job_spec *spec, const ps_conf_doc *doc, const char *config)
+{
+    ps_spec_model *origin = NULL;
+    ps_status st = parse_origin(spec, config, &origin);
+    if (!st)
+        st = take_origin(spec, &origin, doc);
+    if (origin)
+        ps_spec_model_free(&origin);
+    return st;
+}
+
+/* config_of NULL: config is known; else it is asked for, when all that can be said without it is
+ * good. */
+static ps_status parse(ps_slice yaml, const char *file_name, const char *config,
+                       ps_job_spec_config_of config_of, void *user, ps_job_spec **out)
 {
     ps_conf_doc *doc = NULL;
     void *data = NULL;
@@ -178,27 +205,31 @@ ps_status ps_job_spec_parse_from(ps_slice yaml, const char *file_name, const cha
     if (st)
         return st;
     ps_job_spec *spec = data;
-    ps_spec_model *origin = NULL;
-    st = parse_origin(spec, config, &origin);
-    if (!st && origin && !spec->model &&
-        spec->kind == PS_SPEC_TRAIN) { /* made by the same schema, and freed by it */
-        spec->model = origin;
-        origin = NULL;
-    }
-    if (!st)
-        st = ps_job_check(spec, origin, doc);
-    if (!st && origin && spec->model)
-        ps_spec_model_take_open(spec->model, origin);
     spec->checkpoint.said = ps_conf_has(doc, "checkpoint.every");
-    if (origin)
-        ps_spec_model_free(&origin);
+    if (config_of)
+        st = ps_job_check(spec, NULL, doc);
+    if (!st && config_of)
+        st = config_of(user, spec, &config);
+    if (!st && (*config || !config_of))
+        st = complete(spec, doc, config);
     ps_conf_doc_free(&doc);
-    if (st) {
+    if (st)
         ps_job_spec_free(&spec);
-        return st;
-    }
-    *out = spec;
-    return PS_OK;
+    else
+        *out = spec;
+    return st;
+}
+
+ps_status ps_job_spec_parse_using(ps_slice yaml, const char *file_name,
+                                  ps_job_spec_config_of config_of, void *user, ps_job_spec **out)
+{
+    return parse(yaml, file_name, "", config_of, user, out);
+}
+
+ps_status ps_job_spec_parse_from(ps_slice yaml, const char *file_name, const char *config,
+                                 ps_job_spec **out)
+{
+    return parse(yaml, file_name, config, NULL, NULL, out);
 }
 
 ps_status ps_job_spec_settled(const ps_job_spec *spec, ps_slice text, ps_spec_model **out)

@@ -240,6 +240,13 @@ PS_MUST_CHECK ps_status ps_job_spec_parse(ps_slice yaml, const char *file_name, 
  * dropout. Other jobs are not touched by config; "": as ps_job_spec_parse. */
 PS_MUST_CHECK ps_status ps_job_spec_parse_from(ps_slice yaml, const char *file_name,
                                                const char *config, ps_job_spec **out);
+/* The same, where only the file says which model it is: config_of() is asked for its configuration,
+ * which is borrowed until this returns, when all else is checked. Its failure is returned. */
+typedef ps_status (*ps_job_spec_config_of)(void *user, const ps_job_spec *spec,
+                                           const char **config);
+PS_MUST_CHECK ps_status ps_job_spec_parse_using(ps_slice yaml, const char *file_name,
+                                                ps_job_spec_config_of config_of, void *user,
+                                                ps_job_spec **out);
 void ps_job_spec_free(ps_job_spec **spec);
 /* What the plan of a training job found in its data: the job's model section once more, whole,
  * with what the file leaves to the data (what the outputs are called, numbers of the inputs). Is

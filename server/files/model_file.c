@@ -262,7 +262,10 @@ static ps_model_record *describe_trained(const ps_stored_files *files, ps_param_
                                          const ps_job_outcome *outcome)
 {
     ps_buf config = PS_BUF_EMPTY;
-    ps_spec_model_format(from->spec->model, &config);
+    if (*from->settled)
+        ps_buf_puts(&config, from->settled);
+    else
+        ps_spec_model_format(from->spec->model, &config);
     ps_model_record *record = ps_new(ps_model_record);
     record->name = ps_strdup(from->spec->name);
     record->config = ps_strdup(ps_buf_cstr(&config));

@@ -16,8 +16,9 @@
 typedef struct ps_model_trained {
     uint64_t job_id;
     const char *owner;       /* who submitted the job */
-    const ps_job_spec *spec; /* with its model */
-    const char *origin;      /* the version of spec->initialize_from; "": none */
+    const ps_job_spec *spec; /* with its model, */
+    const char *settled; /* which its plan has settled so, as ps_spec_model_format; "": as it is */
+    const char *origin;  /* the version of spec->initialize_from; "": none */
 } ps_model_trained;
 
 /* The store's tensors become model spec->name of this job, with the metadata (a tokenizer, say) of

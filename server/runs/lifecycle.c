@@ -46,8 +46,7 @@ typedef struct step {
     ps_off_loop off;
     ps_lifecycle *lifecycle;
     uint64_t job_id;
-    ps_job_file file;          /* read again: ours */
-    char *owner;               /* who submitted the job */
+    ps_job_file *file;         /* create, finish: a reference */
     Psd__V1__PlanResult *plan; /* create */
     ps_job_outcome outcome;    /* finish */
     char *settled;             /* finish */
@@ -64,39 +63,21 @@ static step *step_new(ps_lifecycle *l, uint64_t job_id)
 
 static void step_free(step *s)
 {
-    ps_job_file_clear(&s->file);
-    ps_free(&s->owner);
+    ps_job_file_unref(&s->file);
     ps_free(&s->settled);
     if (s->plan)
         psd__v1__plan_result__free_unpacked(s->plan, NULL);
     ps_free(&s);
 }
 
-/* The scheduler's spec is its own for the call; a copy is had from the text it was made of. */
-static ps_status read_file(step *s)
-{
-    ps_lifecycle *l = s->lifecycle;
-    ps_job_record *record = NULL;
-    ps_status st = ps_sched_job_get(l->sched, s->job_id, &record);
-    if (st)
-        return st;
-    s->owner = ps_strdup(record->submitter);
-    st = ps_job_file_read(l->conf.files.catalog, ps_slice_str(record->spec), "job",
-                          record->model_version, &s->file);
-    ps_job_record_free(&record);
-    return st;
-}
-
 static ps_status create_store(step *s)
 {
     ps_lifecycle *l = s->lifecycle;
     ps_param_store *store = NULL;
-    ps_status st = read_file(s);
-    const ps_job_spec *spec = s->file.spec;
-    if (!st)
-        st = ps_store_create(spec, s->plan, l->conf.push_bytes, &store);
+    const ps_job_spec *spec = s->file->spec;
+    ps_status st = ps_store_create(spec, s->plan, l->conf.push_bytes, &store);
     if (!st && *spec->initialize_from)
-        st = ps_model_file_load(&l->conf.files, spec->initialize_from, s->file.version, store);
+        st = ps_model_file_load(&l->conf.files, spec->initialize_from, s->file->version, store);
     if (st) {
         ps_param_store_unref(&store);
         return st;
@@ -115,16 +96,13 @@ static void create_run(ps_off_loop *off)
     step_free(s);
 }
 
-static void create_store_out(void *user, uint64_t job_id, const ps_job_spec *spec,
-                             const Psd__V1__PlanResult *plan)
+static void create_store_out(void *user, uint64_t job_id, ps_job_file *file,
+                             Psd__V1__PlanResult *plan)
 {
     ps_lifecycle *l = user;
     step *s = step_new(l, job_id);
-    size_t bytes = psd__v1__plan_result__get_packed_size(plan);
-    uint8_t *packed = ps_alloc(bytes);
-    psd__v1__plan_result__pack(plan, packed);
-    s->plan = psd__v1__plan_result__unpack(NULL, bytes, packed);
-    ps_free(&packed);
+    s->file = ps_job_file_ref(file);
+    s->plan = plan;
     ps_off_loop_submit(l->conf.loop, &s->off, create_run);
 }
 
@@ -186,8 +164,11 @@ static ps_status write_model(step *s, ps_run *run)
     bool again = s->outcome.failed_writes > 0;
     if (!again)
         final_checkpoint(l, run);
-    const ps_model_trained from = {
-        .job_id = s->job_id, .owner = s->owner, .spec = s->file.spec, .origin = s->file.version};
+    const ps_model_trained from = {.job_id = s->job_id,
+                                   .owner = s->file->owner,
+                                   .spec = s->file->spec,
+                                   .settled = s->settled,
+                                   .origin = s->file->version};
     ps_status st = ps_model_file_store(&l->conf.files, ps_run_store(run), &from, &s->outcome);
     if (!st || !again)
         return st;
@@ -200,11 +181,7 @@ static ps_status write_model(step *s, ps_run *run)
 static ps_status finish_job(step *s)
 {
     ps_run *run = NULL;
-    ps_status st = read_file(s);
-    if (!st && *s->settled)
-        st = ps_job_spec_settle(s->file.spec, ps_slice_str(s->settled));
-    if (!st)
-        st = ps_runs_find(s->lifecycle->conf.runs, s->job_id, &run);
+    ps_status st = ps_runs_find(s->lifecycle->conf.runs, s->job_id, &run);
     if (!st) {
         ps_param_store_stop(ps_run_store(run)); /* no push that was late is in half of the model */
         st = write_model(s, run);
@@ -223,11 +200,12 @@ static void finish_run(ps_off_loop *off)
     step_free(s);
 }
 
-static void finish_out(void *user, uint64_t job_id, const ps_job_spec *spec, const char *settled,
+static void finish_out(void *user, uint64_t job_id, ps_job_file *file, const char *settled,
                        const ps_job_outcome *outcome)
 {
     ps_lifecycle *l = user;
     step *s = step_new(l, job_id);
+    s->file = ps_job_file_ref(file);
     s->settled = ps_strdup(settled);
     s->outcome = *outcome;
     ps_off_loop_submit(l->conf.loop, &s->off, finish_run);

@@ -60,9 +60,8 @@ void ps_job_unref(ps_job *job)
     ps_job_log_free(&job->log);
     free(job->members);
     ps_output_free(&job->output);
-    free(job->model_config);
     free(job->settled);
-    ps_job_spec_free(&job->spec);
+    ps_job_file_unref(&job->file);
     ps_job_record_free(&job->record);
     free(job);
 }

@@ -9,6 +9,7 @@
 #include "common/base/list.h"
 #include "common/base/log.h"
 #include "common/base/repeat.h"
+#include "server/sched/job_file.h"
 #include "server/sched/job_kind.h"
 #include "server/sched/job_log.h"
 #include "server/sched/lease_index.h"
@@ -71,8 +72,8 @@ struct ps_job {
     unsigned refs; /* the list, the outbox, watches */
     ps_job_record *record;
     /* these never change, and may be read without the mutex while a reference is held */
-    ps_job_spec *spec;
-    char *model_config; /* of the stored model record->model_version; "": it uses none */
+    ps_job_file *file;       /* a reference; NULL: it could not be read, or it ended before */
+    const ps_job_spec *spec; /* the file's; NULL likewise */
     const ps_job_kind *kind;
     char *settled; /* its model section as its plan has settled it, from then on; "": as in spec */
     void *work;    /* the kind's; NULL before it runs, or until its checkpoint has been read */

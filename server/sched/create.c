@@ -42,12 +42,14 @@ void ps_create_answered(ps_sched *s, uint64_t job_id, const ps_error *error)
 
 static void creation_run(ps_outbox_entry *entry)
 {
-    const creation *c = ps_container(entry, creation, entry);
+    creation *c = ps_container(entry, creation, entry);
     ps_sched *s = c->job->sched;
     uint64_t id = c->job->record->id;
     ps_status st = check_plan(c->job, c->plan);
     if (!st) {
-        s->out.store->create_store(s->out.store_user, id, c->job->spec, c->plan);
+        Psd__V1__PlanResult *plan = c->plan;
+        c->plan = NULL;
+        s->out.store->create_store(s->out.store_user, id, c->job->file, plan);
         return;
     }
     ps_error error;
@@ -61,32 +63,18 @@ static void creation_run(ps_outbox_entry *entry)
 static void creation_drop(ps_outbox_entry *entry)
 {
     creation *c = ps_container(entry, creation, entry);
-    psd__v1__plan_result__free_unpacked(c->plan, NULL);
+    if (c->plan)
+        psd__v1__plan_result__free_unpacked(c->plan, NULL);
     ps_job_unref(c->job);
     free(c);
 }
 
-/* Through the wire format: the one deep copy that protobuf-c has. */
-static Psd__V1__PlanResult *copy_plan(const Psd__V1__PlanResult *plan)
+void ps_create_begin(ps_job *job, Psd__V1__PlanResult **plan)
 {
-    size_t size = psd__v1__plan_result__get_packed_size(plan);
-    uint8_t *bytes = ps_alloc(size ? size : 1);
-    psd__v1__plan_result__pack(plan, bytes);
-    Psd__V1__PlanResult *copy = psd__v1__plan_result__unpack(NULL, size, bytes);
-    free(bytes);
-    return copy;
-}
-
-void ps_create_begin(ps_job *job, const Psd__V1__PlanResult *plan)
-{
-    Psd__V1__PlanResult *copy = copy_plan(plan);
-    if (!copy) {
-        ps_job_fail(job, "out of memory for the plan");
-        return;
-    }
     creation *c = ps_new(creation);
-    *c =
-        (creation){.entry = {.run = creation_run, .drop = creation_drop}, .job = job, .plan = copy};
+    *c = (creation){
+        .entry = {.run = creation_run, .drop = creation_drop}, .job = job, .plan = *plan};
+    *plan = NULL;
     ps_job_ref(job);
     job->waiting = true;
     ps_outbox_add(&job->sched->outbox, &c->entry);

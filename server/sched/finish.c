@@ -20,7 +20,7 @@ static void finish_run(const ps_errand *e)
 {
     const ps_job *job = e->job;
     const ps_sched *s = job->sched;
-    s->out.store->finish(s->out.store_user, job->record->id, job->spec, job->settled,
+    s->out.store->finish(s->out.store_user, job->record->id, job->file, job->settled,
                          &job->outcome);
 }
 

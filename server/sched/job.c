@@ -74,14 +74,14 @@ static void sort_in(ps_job *job)
     }
 }
 
-ps_job *ps_job_make(ps_sched *s, ps_job_record *record, ps_job_spec *spec, const char *model_config)
+ps_job *ps_job_make(ps_sched *s, ps_job_record *record, ps_job_file *file)
 {
     ps_job *job = ps_new(ps_job);
     job->sched = s;
     job->refs = 1;
     job->record = record;
-    job->spec = spec;
-    job->model_config = ps_strdup(model_config);
+    job->file = file;
+    job->spec = file ? file->spec : NULL;
     job->settled = ps_strdup("");
     job->kind = ps_job_kind_find(s->conf.kinds, record->kind);
     job->version = 1;

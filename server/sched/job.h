@@ -4,9 +4,8 @@
 
 #include "server/sched/core.h"
 
-/* Takes record and spec; model_config is copied. */
-ps_job *ps_job_make(ps_sched *sched, ps_job_record *record, ps_job_spec *spec,
-                    const char *model_config);
+/* Takes record and file, which may be NULL. */
+ps_job *ps_job_make(ps_sched *sched, ps_job_record *record, ps_job_file *file);
 void ps_job_settle(ps_job *job, char **section); /* before its plan is acted on; takes the text */
 void ps_job_start(ps_job *job);                  /* queued -> running */
 /* Moves the state and saves it. reason and result may be NULL: as they are. An end takes the leases

@@ -1,51 +1,79 @@
-/* Read once to know which model it names, and once more with that model. */
+/* Happy path: read, allowed, and completed with the model that it names. */
 #include "server/sched/job_file.h"
 
 #include "common/base/mem.h"
 #include "server/catalog/models.h"
 
-void ps_job_file_clear(ps_job_file *file)
-{
-    if (file->spec)
-        ps_job_spec_free(&file->spec);
-    ps_free(&file->version);
-    ps_free(&file->config);
-}
+typedef struct reading {
+    ps_catalog *catalog;
+    const ps_job_text *text;
+    ps_job_file *file;
+} reading;
 
-static ps_status look_up(ps_catalog *catalog, const char *version, ps_job_file *file)
+static ps_status look_up(reading *r, const char *name, const ps_job_spec *spec)
 {
-    const char *name = ps_job_spec_uses(file->spec);
+    const char *version = *r->text->version ? r->text->version : spec->model_version;
     ps_model_record *model = NULL;
-    if (!*name) {
-        file->version = ps_strdup("");
-        file->config = ps_strdup("");
-        return PS_OK;
-    }
-    if (!*version)
-        version = file->spec->model_version;
-    ps_status st = ps_catalog_model_version(catalog, name, version, &model);
+    ps_status st = ps_catalog_model_version(r->catalog, name, version, &model);
     if (st)
         return st;
-    file->version = ps_strdup(model->path);
-    file->config = ps_strdup(model->config);
+    r->file->version = ps_strdup(model->path);
+    r->file->config = ps_strdup(model->config);
     ps_model_record_free(&model);
     return PS_OK;
 }
 
-ps_status ps_job_file_read(ps_catalog *catalog, ps_slice yaml, const char *origin,
-                           const char *version, ps_job_file *out)
+static ps_status config_of(void *user, const ps_job_spec *spec, const char **config)
 {
-    ps_job_file file = {0};
-    ps_status st = ps_job_spec_parse(yaml, origin, &file.spec);
-    if (!st)
-        st = look_up(catalog, version, &file);
-    if (!st && *file.config) {
-        ps_job_spec_free(&file.spec);
-        st = ps_job_spec_parse_from(yaml, origin, file.config, &file.spec);
-    }
+    reading *r = user;
+    const char *name = ps_job_spec_uses(spec);
+    ps_status st = r->text->allowed ? r->text->allowed(r->text->user, spec) : PS_OK;
     if (st)
-        ps_job_file_clear(&file);
+        return st;
+    if (*name) {
+        st = look_up(r, name, spec);
+    } else {
+        r->file->version = ps_strdup("");
+        r->file->config = ps_strdup("");
+    }
+    if (!st)
+        *config = r->file->config;
+    return st;
+}
+
+ps_status ps_job_file_read(ps_catalog *catalog, const ps_job_text *text, ps_job_file **out)
+{
+    ps_job_file *file = ps_new(ps_job_file);
+    atomic_init(&file->refs, 1);
+    file->owner = ps_strdup(text->owner);
+    reading r = {.catalog = catalog, .text = text, .file = file};
+    ps_job_spec *spec = NULL;
+    ps_status st = ps_job_spec_parse_using(text->yaml, text->origin, config_of, &r, &spec);
+    file->spec = spec;
+    if (st)
+        ps_job_file_unref(&file);
     else
         *out = file;
     return st;
+}
+
+ps_job_file *ps_job_file_ref(ps_job_file *file)
+{
+    atomic_fetch_add(&file->refs, 1);
+    return file;
+}
+
+void ps_job_file_unref(ps_job_file **file)
+{
+    ps_job_file *f = *file;
+    *file = NULL;
+    if (!f || atomic_fetch_sub(&f->refs, 1) > 1)
+        return;
+    ps_job_spec *spec = (ps_job_spec *)(uintptr_t)f->spec; /* const to all but its last holder */
+    if (spec)
+        ps_job_spec_free(&spec);
+    free(f->owner);
+    free(f->version);
+    free(f->config);
+    free(f);
 }

@@ -1,22 +1,40 @@
 /* job_file: a job file as psd knows it: with the stored model that the job works on (evaluate,
- * predict, generate) or begins from (train with initialize_from), of one version. Any thread; reads
- * the catalog, so never under the scheduler's mutex once jobs run. */
+ * predict, generate) or begins from (train with initialize_from), of one version. It is read once,
+ * never changes, and is held by counted references: the job's, and those of who works for it. Any
+ * thread; reading it reads the catalog, so never under the scheduler's mutex once jobs run. */
 #ifndef PS_SCHED_JOB_FILE_H
 #define PS_SCHED_JOB_FILE_H
 
 #include "common/conf/job_spec.h"
 #include "server/catalog/jobs.h"
 
+#include <stdatomic.h>
+
 typedef struct ps_job_file {
-    ps_job_spec *spec; /* of kind train: with its model */
-    char *version;     /* of the stored model: ps_model_record.path; "": it has none */
-    char *config;      /* and its configuration; "" */
+    atomic_uint refs;
+    const ps_job_spec *spec; /* of kind train: with its model */
+    char *owner;             /* who submitted it */
+    char *version;           /* of the stored model: ps_model_record.path; "": it has none */
+    char *config;            /* and its configuration; "" */
 } ps_job_file;
 
-/* version "": the file's model_version, or the one that is the model's now. origin starts messages.
- * PS_INVALID_ARGUMENT: the file; PS_NOT_FOUND: the model, or that version of it. */
-PS_MUST_CHECK ps_status ps_job_file_read(ps_catalog *catalog, ps_slice yaml, const char *origin,
-                                         const char *version, ps_job_file *out);
-void ps_job_file_clear(ps_job_file *file);
+/* What it is read from. */
+typedef struct ps_job_text {
+    ps_slice yaml;
+    const char *origin; /* starts messages */
+    const char *owner;
+    const char *version; /* of the stored model; "": the file's model_version, or the one that is
+                            the model's now */
+    /* Asked when the file is good, before its model is looked up: may this job be? NULL: it may. */
+    ps_status (*allowed)(void *user, const ps_job_spec *spec);
+    void *user;
+} ps_job_text;
+
+/* *out is one reference. PS_INVALID_ARGUMENT: the file; PS_NOT_FOUND: the model, or that version of
+ * it; what allowed() says. */
+PS_MUST_CHECK ps_status ps_job_file_read(ps_catalog *catalog, const ps_job_text *text,
+                                         ps_job_file **out);
+ps_job_file *ps_job_file_ref(ps_job_file *file);
+void ps_job_file_unref(ps_job_file **file); /* *file may be NULL, and is then */
 
 #endif

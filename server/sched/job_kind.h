@@ -35,8 +35,8 @@ typedef struct ps_job_kind {
     void (*progress)(ps_job *job, ps_lease *lease, const Psd__V1__TaskProgress *report);
     /* The worker says something. May be NULL. */
     void (*output)(ps_job *job, ps_lease *lease, const Psd__V1__Output *output);
-    /* It is done, with code 0. */
-    void (*done)(ps_job *job, ps_lease *lease, const Psd__V1__TaskResult *result);
+    /* It is done, with code 0. What is taken over of the result becomes NULL. */
+    void (*done)(ps_job *job, ps_lease *lease, Psd__V1__TaskResult *result);
     /* It is not going to be done under this lease: what is left must be given out again. failed:
      * the worker said so, and another may succeed (this may fail the job, at the third time);
      * otherwise the worker was lost or is stopping. */

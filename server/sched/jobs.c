@@ -28,8 +28,7 @@ static ps_status check_room(ps_sched *s)
                    n, MAX_UNFINISHED);
 }
 
-static ps_job_record *make_record(ps_sched *s, const char *submitter, const ps_job_file *file,
-                                  ps_slice yaml)
+static ps_job_record *make_record(ps_sched *s, const ps_job_file *file, ps_slice yaml)
 {
     const ps_job_spec *spec = file->spec;
     ps_job_record *r = ps_new(ps_job_record);
@@ -37,7 +36,7 @@ static ps_job_record *make_record(ps_sched *s, const char *submitter, const ps_j
     r->kind = ps_strdup(ps_job_spec_kind_name(spec->kind));
     r->state = PS_JOB_QUEUED;
     r->reason = ps_strdup("");
-    r->submitter = ps_strdup(submitter);
+    r->submitter = ps_strdup(file->owner);
     r->submitted_ms = ps_clock_wall_ms(&s->conf.clock);
     r->spec = ps_alloc(yaml.len + 1);
     memcpy(r->spec, yaml.data, yaml.len);
@@ -72,17 +71,17 @@ static ps_status check_kind(const ps_sched *s, const ps_job_file *file)
 
 /* Into the catalog, with the version of the model that was looked at: PS_ABORTED when that is the
  * model's no more. */
-static ps_status enter(ps_sched *s, const char *submitter, ps_slice yaml, ps_job_file *file,
+static ps_status enter(ps_sched *s, const ps_job_text *text, ps_job_file **file,
                        ps_job_record **out)
 {
-    ps_status st = ps_job_file_read(s->catalog, yaml, "job", "", file);
+    ps_status st = ps_job_file_read(s->catalog, text, file);
     if (!st)
-        st = check_kind(s, file);
+        st = check_kind(s, *file);
     if (!st)
         st = check_room(s);
     if (st)
         return st;
-    ps_job_record *record = make_record(s, submitter, file, yaml);
+    ps_job_record *record = make_record(s, *file, text->yaml);
     st = ps_catalog_job_add(s->catalog, record, &record->id);
     if (st)
         ps_job_record_free(&record);
@@ -91,26 +90,33 @@ static ps_status enter(ps_sched *s, const char *submitter, ps_slice yaml, ps_job
     return st;
 }
 
-ps_status ps_sched_submit(ps_sched *s, const char *submitter, ps_slice yaml, uint64_t *job_id)
+ps_status ps_sched_submit(ps_sched *s, const char *submitter, ps_slice yaml, ps_job_allowed allowed,
+                          void *user, uint64_t *job_id)
 {
     enum { TRIES = 5 }; /* a model can be replaced between two looks, but not for ever */
-    ps_job_file file = {0};
+    const ps_job_text text = {.yaml = yaml,
+                              .origin = "job",
+                              .owner = submitter,
+                              .version = "",
+                              .allowed = allowed,
+                              .user = user};
+    ps_job_file *file = NULL;
     ps_job_record *record = NULL;
     ps_status st = PS_ABORTED;
     for (int i = 0; st == PS_ABORTED && i < TRIES; i++) {
-        ps_job_file_clear(&file);
-        st = enter(s, submitter, yaml, &file, &record);
+        ps_job_file_unref(&file);
+        st = enter(s, &text, &file, &record);
     }
-    if (!st) {
-        *job_id = record->id;
-        ps_turn_begin(s);
-        ps_job *job = ps_job_make(s, record, file.spec, file.config);
-        file.spec = NULL;
-        ps_job_say(job, PS_LOG_INFO, "psd", "submitted by %s", submitter);
-        ps_turn_end(s);
+    if (st) {
+        ps_job_file_unref(&file);
+        return st;
     }
-    ps_job_file_clear(&file);
-    return st;
+    *job_id = record->id;
+    ps_turn_begin(s);
+    ps_job *job = ps_job_make(s, record, file);
+    ps_job_say(job, PS_LOG_INFO, "psd", "submitted by %s", submitter);
+    ps_turn_end(s);
+    return PS_OK;
 }
 
 /* ---- cancel: first the catalog, then the job; so an answer outlives a crash ---- */
@@ -247,4 +253,20 @@ ps_status ps_sched_job_list(ps_sched *s, ps_job_state state, uint64_t before, si
     refresh(s, state, all);
     *out = all;
     return PS_OK;
+}
+
+ps_status ps_sched_job_model(ps_sched *s, uint64_t job_id, const char *model, char **version)
+{
+    ps_core_lock(s);
+    const ps_job *job = ps_job_find(s, job_id);
+    bool known = job && job->spec;
+    bool same = known && strcmp(job->spec->model_name, model) == 0;
+    if (same)
+        *version = ps_strdup(job->file->version);
+    ps_core_unlock(s);
+    if (!known)
+        return ps_fail(PS_NOT_FOUND, "job %" PRIu64 " has ended", job_id);
+    return same ? PS_OK
+                : ps_fail(PS_PERMISSION_DENIED, "job %" PRIu64 " does not work on model %s", job_id,
+                          model);
 }

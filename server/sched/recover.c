@@ -135,15 +135,21 @@ static size_t read_log(ps_sched *s, uint64_t job_id, ps_job_line **lines)
 
 /* The file, with the version of the model that the job has used before this restart. A job of an
  * older psd has none yet. */
-static ps_status read_file(ps_sched *s, ps_job_record *record, ps_job_file *file)
+static ps_status read_file(ps_sched *s, ps_job_record *record, ps_job_file **out)
 {
-    ps_status st = ps_job_file_read(s->catalog, ps_slice_str(record->spec), record->name,
-                                    record->model_version, file);
+    ps_job_file *file = NULL;
+    ps_status st = ps_job_file_read(s->catalog,
+                                    &(ps_job_text){.yaml = ps_slice_str(record->spec),
+                                                   .origin = record->name,
+                                                   .owner = record->submitter,
+                                                   .version = record->model_version},
+                                    &file);
     if (!st && strcmp(file->version, record->model_version) != 0) {
         st = ps_catalog_job_use(s->catalog, record->id, file->version);
         free(record->model_version);
         record->model_version = ps_strdup(file->version);
     }
+    *out = file;
     return st;
 }
 
@@ -156,10 +162,10 @@ static bool is_the_jobs(ps_status st)
 /* Takes the record. What fails is the catalog: everybody's. */
 static ps_status recover_job(ps_sched *s, ps_job_record *record, restore_fn restore)
 {
-    ps_job_file file = {0};
+    ps_job_file *file = NULL;
     ps_status st = read_file(s, record, &file);
     if (st && !is_the_jobs(st)) {
-        ps_job_file_clear(&file);
+        ps_job_file_unref(&file);
         st = ps_wrap(st, "job %" PRIu64 " cannot be read, and stays as it is", record->id);
         ps_job_record_free(&record);
         return st;
@@ -168,9 +174,7 @@ static ps_status recover_job(ps_sched *s, ps_job_record *record, restore_fn rest
     ps_error_save(&error, st);
     ps_job_line *lines = NULL;
     size_t n = read_log(s, record->id, &lines);
-    ps_job *job = ps_job_make(s, record, file.spec, file.config ? file.config : "");
-    file.spec = NULL;
-    ps_job_file_clear(&file);
+    ps_job *job = ps_job_make(s, record, file);
     ps_job_log_restore(&job->log, &lines, n);
     if (!st && !job->kind)
         ps_error_save(&error, ps_fail(PS_UNIMPLEMENTED, "kind %s is not known", record->kind));

@@ -70,7 +70,7 @@ ps_status ps_sched_output(ps_sched *s, uint64_t session, const Psd__V1__TaskOutp
 }
 
 /* Code 1 (cancelled) from a worker that was not told to is one that is stopping. */
-static void take_result(ps_sched *s, ps_lease *lease, const Psd__V1__TaskResult *result)
+static void take_result(ps_sched *s, ps_lease *lease, Psd__V1__TaskResult *result)
 {
     enum { GRPC_OK = 0, GRPC_CANCELLED = 1 };
     ps_job *job = lease->job;
@@ -92,7 +92,7 @@ static void take_result(ps_sched *s, ps_lease *lease, const Psd__V1__TaskResult 
     ps_lease_end(lease);
 }
 
-ps_status ps_sched_result(ps_sched *s, uint64_t session, const Psd__V1__TaskResult *result)
+ps_status ps_sched_result(ps_sched *s, uint64_t session, Psd__V1__TaskResult *result)
 {
     ps_worker *worker = NULL;
     ps_status st = enter_session(s, session, &worker);

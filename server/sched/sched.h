@@ -26,6 +26,7 @@
 #include "psd/v1/workers.pb-c.h"
 #include "server/catalog/jobs.h"
 #include "server/params/ledger.h"
+#include "server/sched/job_file.h"
 
 typedef struct ps_sched ps_sched;
 
@@ -91,10 +92,11 @@ typedef struct ps_to_store {
     uint64_t (*enter)(void *user, uint64_t job_id, const char *worker, uint64_t lease_id);
     void (*leave)(void *user, uint64_t job_id, const char *worker);
 
-    /* Make the job's parameters as the plan says; answer once with ps_sched_store_created. That a
-     * stored model of this name has the same shapes has been checked. */
-    void (*create_store)(void *user, uint64_t job_id, const ps_job_spec *spec,
-                         const Psd__V1__PlanResult *plan);
+    /* Make the job's parameters as the plan says, which is handed over (freed with
+     * psd__v1__plan_result__free_unpacked); answer once with ps_sched_store_created. That a stored
+     * model of this name has the same shapes has been checked. The file may be kept, by a
+     * reference, here and below. */
+    void (*create_store)(void *user, uint64_t job_id, ps_job_file *file, Psd__V1__PlanResult *plan);
     /* A running job's checkpoint could not be read when psd started: do it now; answer once with
      * ps_sched_restored. unusable: it was read, and cannot be used for this reason: it is to be
      * kept, and the one before it restored; NULL: it was not. */
@@ -105,7 +107,7 @@ typedef struct ps_to_store {
     /* Training is over: write the model; answer once with ps_sched_finished. It is asked again,
      * later, when that could not be done. settled: the model section that the plan has settled; "":
      * it is the spec's. */
-    void (*finish)(void *user, uint64_t job_id, const ps_job_spec *spec, const char *settled,
+    void (*finish)(void *user, uint64_t job_id, ps_job_file *file, const char *settled,
                    const ps_job_outcome *outcome);
     /* The job has ended in this state, and its leases are gone: release what it holds. */
     void (*ended)(void *user, uint64_t job_id, ps_job_state state);
@@ -155,11 +157,17 @@ void ps_sched_drain(ps_sched *sched, bool on);
 
 /* ---- jobs ---- */
 
-/* Checks the job file and queues the job. PS_INVALID_ARGUMENT: line, key, what is allowed;
- * PS_NOT_FOUND: the model it is to use; PS_RESOURCE_EXHAUSTED: too many jobs wait; PS_UNAVAILABLE:
- * draining; PS_NO_SPACE. */
+/* May a job such as this be? Asked without the mutex. */
+typedef ps_status (*ps_job_allowed)(void *user, const ps_job_spec *spec);
+/* Checks the job file and queues the job. PS_INVALID_ARGUMENT: line, key, what is allowed; what
+ * allowed() says, which may be NULL; PS_NOT_FOUND: the model it is to use; PS_RESOURCE_EXHAUSTED:
+ * too many jobs wait; PS_UNAVAILABLE: draining; PS_NO_SPACE. */
 PS_MUST_CHECK ps_status ps_sched_submit(ps_sched *sched, const char *submitter, ps_slice yaml,
-                                        uint64_t *job_id);
+                                        ps_job_allowed allowed, void *user, uint64_t *job_id);
+/* The version of the stored model `model` with which the job works; freed by the caller.
+ * PS_PERMISSION_DENIED: it works on another, or on none; PS_NOT_FOUND: the job has ended. */
+PS_MUST_CHECK ps_status ps_sched_job_model(ps_sched *sched, uint64_t job_id, const char *model,
+                                           char **version);
 /* PS_OK: it is in the catalog that the job is to end, whatever happens to psd; *out (which may be
  * NULL) is how the job is after it. A job that has ended: PS_FAILED_PRECONDITION; one that is being
  * cancelled: PS_OK. When it cannot be stored nothing changes. */
@@ -219,18 +227,18 @@ void ps_sched_detach(ps_sched *sched, uint64_t session);
 /* The worker has ended the stream itself, after all it had to say: what it holds by our count (a
  * task that crossed its leaving on the wire) returns at once. */
 void ps_sched_leave(ps_sched *sched, uint64_t session);
-/* The messages of a session; hostile. A lease that is not this worker's is ignored (a lost
- * one's report may be under way); every message is a sign of life. PS_NOT_FOUND: no such session,
- * end its stream. A worker answers every task once, a cancelled one too; code 1 (cancelled) without
- * having been told to says that it is stopping: it gets nothing more before it attaches again, or
- * lease_timeout_ms have passed. */
+/* The messages of a session; hostile. What is taken over of a result (its plan) becomes NULL. A
+ * lease that is not this worker's is ignored (a lost one's report may be under way); every message
+ * is a sign of life. PS_NOT_FOUND: no such session, end its stream. A worker answers every task
+ * once, a cancelled one too; code 1 (cancelled) without having been told to says that it is
+ * stopping: it gets nothing more before it attaches again, or lease_timeout_ms have passed. */
 PS_MUST_CHECK ps_status ps_sched_heartbeat(ps_sched *sched, uint64_t session);
 PS_MUST_CHECK ps_status ps_sched_progress(ps_sched *sched, uint64_t session,
                                           const Psd__V1__TaskProgress *progress);
 PS_MUST_CHECK ps_status ps_sched_output(ps_sched *sched, uint64_t session,
                                         const Psd__V1__TaskOutput *output);
 PS_MUST_CHECK ps_status ps_sched_result(ps_sched *sched, uint64_t session,
-                                        const Psd__V1__TaskResult *result);
+                                        Psd__V1__TaskResult *result);
 /* Does the worker of this name hold a lease of the job? For every push and pull: takes only a
  * reader lock that is written when a lease begins or ends. */
 bool ps_sched_holds_lease(ps_sched *sched, const char *worker, uint64_t job_id);

@@ -25,7 +25,7 @@ static void parcel_run(ps_outbox_entry *entry)
     const ps_job_spec *spec = p->job->spec;
     Psd__V1__Task task;
     psd__v1__task__init(&task);
-    task.model_config = p->job->model_config;
+    task.model_config = p->job->file->config;
     task.model_version = record->model_version;
     task.inference = p->job->kind->inference;
     task.lease_id = p->lease_id;

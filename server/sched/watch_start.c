@@ -35,7 +35,7 @@ static ps_status find_or_load(ps_sched *s, uint64_t job_id, ps_job **out)
         ps_job_lines_free(&lines, n);
         ps_job_ref(job);
     } else {
-        job = ps_job_make(s, record, NULL, "");
+        job = ps_job_make(s, record, NULL);
         ps_job_unlink(job); /* its one reference is the watch's */
         job->told = true;
         s->n_told++;

@@ -9,19 +9,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+typedef struct asking {
+    ps_services *services;
+    const ps_caller *caller;
+} asking;
+
 /* What it trains replaces the stored model of its name. */
-static ps_status may_submit(ps_services *services, const ps_caller *caller, const char *text)
+static ps_status may_submit(void *user, const ps_job_spec *spec)
 {
-    ps_job_spec *spec = NULL;
-    ps_status st = ps_job_spec_parse(ps_slice_str(text), "job", &spec);
-    if (st)
-        return PS_OK; /* the scheduler says what is wrong with it */
+    const asking *a = user;
     if (spec->kind == PS_SPEC_TRAIN)
-        st = ps_caller_may_change_model(services, caller, spec->name);
-    else if (spec->kind == PS_SPEC_PREDICT) /* sooner than when all is computed */
-        st = ps_room_check(services->files.disk, services->files.data_dir);
-    ps_job_spec_free(&spec);
-    return st;
+        return ps_caller_may_change_model(a->services, a->caller, spec->name);
+    if (spec->kind == PS_SPEC_PREDICT) /* sooner than when all is computed */
+        return ps_room_check(a->services->files.disk, a->services->files.data_dir);
+    return PS_OK;
 }
 
 static ps_status submit(ps_services *services, const ps_caller *caller,
@@ -30,9 +31,9 @@ static ps_status submit(ps_services *services, const ps_caller *caller,
     const Psd__V1__SubmitRequest *in = (const Psd__V1__SubmitRequest *)request;
     Psd__V1__SubmitResponse *out = PS_REPLY_NEW(Psd__V1__SubmitResponse, psd__v1__submit_response);
     *reply = &out->base;
-    ps_status st = may_submit(services, caller, in->spec);
-    if (!st)
-        st = ps_sched_submit(services->sched, caller->name, ps_slice_str(in->spec), &out->job_id);
+    asking a = {.services = services, .caller = caller};
+    ps_status st = ps_sched_submit(services->sched, caller->name, ps_slice_str(in->spec),
+                                   may_submit, &a, &out->job_id);
     char number[64] = "";
     if (!st)
         (void)snprintf(number, sizeof number, "job %llu", (unsigned long long)out->job_id);

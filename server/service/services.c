@@ -30,26 +30,6 @@ ps_status ps_services_may_touch(ps_services *services, const ps_identity *peer, 
                    (unsigned long long)job_id);
 }
 
-/* Of the model that the job works on, the version that is the job's. */
-static ps_status version_of_job(ps_services *services, uint64_t job_id, const char *model,
-                                char **version)
-{
-    ps_job_record *record = NULL;
-    ps_job_spec *spec = NULL;
-    ps_status st = ps_sched_job_get(services->sched, job_id, &record);
-    if (!st)
-        st = ps_job_spec_parse(ps_slice_str(record->spec), "job", &spec);
-    if (!st && strcmp(spec->model_name, model) != 0)
-        st = ps_fail(PS_PERMISSION_DENIED, "job %llu does not work on model %s",
-                     (unsigned long long)job_id, model);
-    if (!st)
-        *version = ps_strdup(record->model_version);
-    if (spec)
-        ps_job_spec_free(&spec);
-    ps_job_record_free(&record);
-    return st;
-}
-
 ps_status ps_services_may_use_model(ps_services *services, const ps_identity *peer,
                                     const ps_model_wanted *wanted, char **version)
 {
@@ -59,7 +39,7 @@ ps_status ps_services_may_use_model(ps_services *services, const ps_identity *pe
     }
     ps_status st = ps_services_may_touch(services, peer, wanted->job_id);
     if (!st)
-        st = version_of_job(services, wanted->job_id, wanted->name, version);
+        st = ps_sched_job_model(services->sched, wanted->job_id, wanted->name, version);
     if (st || !*wanted->version || strcmp(wanted->version, *version) == 0)
         return st;
     ps_free(version);

@@ -57,16 +57,16 @@ static void leave(void *user, uint64_t job_id, const char *worker)
 {
 }
 
-static void create_store(void *user, uint64_t job_id, const ps_job_spec *spec,
-                         const Psd__V1__PlanResult *plan)
+static void create_store(void *user, uint64_t job_id, ps_job_file *file, Psd__V1__PlanResult *plan)
 {
+    psd__v1__plan_result__free_unpacked(plan, NULL);
 }
 
 static void checkpoint_due(void *user, uint64_t job_id)
 {
 }
 
-static void finish(void *user, uint64_t job_id, const ps_job_spec *spec, const char *settled,
+static void finish(void *user, uint64_t job_id, ps_job_file *file, const char *settled,
                    const ps_job_outcome *outcome)
 {
 }
@@ -103,7 +103,7 @@ static void submit(bench *b, unsigned n)
     double begun = now();
     for (unsigned i = 0; i < n; i++) {
         uint64_t id;
-        check(ps_sched_submit(b->sched, "anna", ps_slice_str(job), &id));
+        check(ps_sched_submit(b->sched, "anna", ps_slice_str(job), NULL, NULL, &id));
     }
     b->submit_us = n ? (now() - begun) / n * 1e6 : 0;
 }

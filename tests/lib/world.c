@@ -4,6 +4,7 @@
 #include "server/sched/kinds/kinds.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/model_row.h"
+#include "tests/lib/plan_copy.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -69,11 +70,11 @@ static void answer(ps_world *w, ps_world_answer how, uint64_t job_id,
         to(w->sched, job_id, how == PS_WORLD_NO ? &error : NULL);
 }
 
-static void create_store(void *user, uint64_t job_id, const ps_job_spec *spec,
-                         const Psd__V1__PlanResult *plan)
+static void create_store(void *user, uint64_t job_id, ps_job_file *file, Psd__V1__PlanResult *plan)
 {
     ps_world *w = user;
     ps_buf_printf(&w->trace, "create %" PRIu64 " %zu\n", job_id, plan->n_tensors);
+    psd__v1__plan_result__free_unpacked(plan, NULL);
     answer(w, w->on_create, job_id, ps_sched_store_created);
 }
 
@@ -99,7 +100,7 @@ static void checkpoint_due(void *user, uint64_t job_id)
     ((ps_world *)user)->n_checkpoints++;
 }
 
-static void finish(void *user, uint64_t job_id, const ps_job_spec *spec, const char *settled,
+static void finish(void *user, uint64_t job_id, ps_job_file *file, const char *settled,
                    const ps_job_outcome *outcome)
 {
     ps_world *w = user;
@@ -225,7 +226,7 @@ uint64_t ps_world_submit(ps_world *w, const char *name, unsigned epochs, const c
                   name, has_test ? "  test: {features: /d/tx.gz, labels: /d/ty.gz}\n" : "", epochs,
                   mode, extra);
     uint64_t id = 0;
-    ps_status st = ps_sched_submit(w->sched, "anna", ps_buf_slice(&yaml), &id);
+    ps_status st = ps_sched_submit(w->sched, "anna", ps_buf_slice(&yaml), NULL, NULL, &id);
     ck_assert_msg(st == PS_OK, "%s", ps_error_message());
     ps_buf_free(&yaml);
     return id;
@@ -319,9 +320,11 @@ void ps_world_plan(ps_world *w, ps_world_task *task, uint64_t train_rows, uint64
     plan.model = (char *)(uintptr_t)(w->plan_model ? w->plan_model : "");
     Psd__V1__TaskResult result;
     psd__v1__task_result__init(&result);
-    result.plan = &plan;
+    result.plan = test_plan_copy(&plan);
     ck_assert_str_eq(task->kind, "plan");
     send_result(w, task, &result);
+    if (result.plan) /* it was not taken */
+        psd__v1__plan_result__free_unpacked(result.plan, NULL);
 }
 
 void ps_world_trained(ps_world *w, ps_world_task *task)

@@ -109,7 +109,7 @@ static void progress(ps_job *job, ps_lease *lease, const Psd__V1__TaskProgress *
     ps_job_changed(job);
 }
 
-static void done(ps_job *job, ps_lease *lease, const Psd__V1__TaskResult *result)
+static void done(ps_job *job, ps_lease *lease, Psd__V1__TaskResult *result)
 {
     work *w = job->work;
     const Psd__V1__EvaluateResult *e = result->evaluate;
@@ -145,7 +145,7 @@ static void output(ps_job *job, ps_lease *lease, const Psd__V1__Output *more)
         ps_job_wake(job);
 }
 
-static void generated(ps_job *job, ps_lease *lease, const Psd__V1__TaskResult *result)
+static void generated(ps_job *job, ps_lease *lease, Psd__V1__TaskResult *result)
 {
     const Psd__V1__GenerateResult *g = result->generate;
     if (!g || g->tokens != job->output.n) {

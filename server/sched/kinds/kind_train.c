@@ -249,8 +249,10 @@ static void warn_of_warmup(ps_job *job, uint64_t n_rows)
                warmup < steps ? "may not reach" : "never reaches");
 }
 
-static void planned(ps_job *job, const Psd__V1__PlanResult *plan)
+/* Takes the plan over, if it can be. */
+static void planned(ps_job *job, Psd__V1__PlanResult **taken)
 {
+    const Psd__V1__PlanResult *plan = *taken;
     ps_train *w = work_of(job);
     char *settled = NULL;
     if (ps_plan_check(plan, job->spec, &settled)) {
@@ -267,7 +269,7 @@ static void planned(ps_job *job, const Psd__V1__PlanResult *plan)
                " rows a task",
                plan->train_rows, w->test_rows, plan->n_tensors, w->rows.per_task);
     warn_of_warmup(job, plan->train_rows);
-    ps_create_begin(job, plan);
+    ps_create_begin(job, taken);
 }
 
 static void say_tested(ps_job *job)
@@ -315,13 +317,13 @@ static void trained(ps_job *job, ps_lease *lease)
     finish_if_done(job);
 }
 
-static void done(ps_job *job, ps_lease *lease, const Psd__V1__TaskResult *result)
+static void done(ps_job *job, ps_lease *lease, Psd__V1__TaskResult *result)
 {
     switch (lease->kind) {
     case PS_TASK_PLAN:
         work_of(job)->plan_out = false;
         if (result->plan)
-            planned(job, result->plan);
+            planned(job, &result->plan);
         else
             ps_job_fail(job, "worker %s: a plan task without a plan", lease->worker->name);
         break;

@@ -79,7 +79,7 @@ static uint64_t submit_predict(ps_world *w)
     ck_ok(ps_sched_submit(w->sched, "anna",
                           ps_slice_str("kind: predict\nname: p\nmodel_name: digits\n"
                                        "data: {format: idx, test: {features: /x}}\n"),
-                          &id));
+                          NULL, NULL, &id));
     return id;
 }
 

@@ -6,6 +6,7 @@
 #include "server/sched/kinds/kinds.h"
 #include "server/sched/sched.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/plan_copy.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -78,11 +79,11 @@ static void leave(void *user, uint64_t job_id, const char *worker)
 {
 }
 
-static void create_store(void *user, uint64_t job_id, const ps_job_spec *spec,
-                         const Psd__V1__PlanResult *plan)
+static void create_store(void *user, uint64_t job_id, ps_job_file *file, Psd__V1__PlanResult *plan)
 {
     town *t = user;
     begin(t);
+    psd__v1__plan_result__free_unpacked(plan, NULL);
     ps_sched_store_created(t->sched, job_id, NULL); /* from within */
     end(t);
 }
@@ -91,7 +92,7 @@ static void checkpoint_due(void *user, uint64_t job_id)
 {
 }
 
-static void finish(void *user, uint64_t job_id, const ps_job_spec *spec, const char *settled,
+static void finish(void *user, uint64_t job_id, ps_job_file *file, const char *settled,
                    const ps_job_outcome *outcome)
 {
     town *t = user;
@@ -139,8 +140,10 @@ static void answer(town *t, uint64_t session, uint64_t lease, const char *kind)
     psd__v1__task_result__init(&result);
     result.lease_id = lease;
     if (strcmp(kind, "plan") == 0)
-        result.plan = &plan;
+        result.plan = test_plan_copy(&plan);
     ck_ok(ps_sched_result(t->sched, session, &result));
+    if (result.plan) /* it was not taken */
+        psd__v1__plan_result__free_unpacked(result.plan, NULL);
 }
 
 typedef struct worker {
@@ -242,7 +245,7 @@ START_TEST(many_threads_bring_all_jobs_to_their_end)
     ck_assert_int_eq(pthread_create(&threads[WORKERS + 1], NULL, ticks, t), 0);
     for (int i = 0; i < JOBS; i++) {
         uint64_t id = 0;
-        ck_ok(ps_sched_submit(t->sched, "anna", ps_slice_str(job), &id));
+        ck_ok(ps_sched_submit(t->sched, "anna", ps_slice_str(job), NULL, NULL, &id));
     }
     for (int i = 0; i < 30000 && atomic_load(&t->ended) < JOBS; i++)
         nap();

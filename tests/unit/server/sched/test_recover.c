@@ -103,7 +103,7 @@ START_TEST(a_catalog_that_cannot_be_read_fails_the_start_and_no_job)
     uint64_t id = 0;
     const char yaml[] = "kind: evaluate\nname: try\nmodel_name: digits\ndata:\n  format: idx\n"
                         "  test: {features: /d/x.gz, labels: /d/y.gz}\n";
-    ck_ok(ps_sched_submit(w->sched, "anna", ps_slice_str(yaml), &id));
+    ck_ok(ps_sched_submit(w->sched, "anna", ps_slice_str(yaml), NULL, NULL, &id));
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_QUEUED);
     ps_sched_free(&w->sched);
     ps_catalog_close(&w->catalog);

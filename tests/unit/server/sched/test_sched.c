@@ -286,13 +286,13 @@ START_TEST(a_draining_psd_takes_no_job_and_keeps_those_that_wait)
     ps_slice again = ps_slice_str(r->spec);
     uint64_t id = 0;
     ps_sched_drain(w->sched, true);
-    ck_assert_int_eq(ps_sched_submit(w->sched, "anna", again, &id), PS_UNAVAILABLE);
+    ck_assert_int_eq(ps_sched_submit(w->sched, "anna", again, NULL, NULL, &id), PS_UNAVAILABLE);
     ck_assert_str_eq(ps_error_message(),
                      "psd is draining or about to stop and takes no new jobs; submit it later");
     ck_assert_int_eq(ps_world_state(w, waits), PS_JOB_QUEUED);
     ck_assert_uint_eq(in_state(w, PS_JOB_NONE), 1);
     ps_sched_drain(w->sched, false);
-    ck_ok(ps_sched_submit(w->sched, "anna", again, &id));
+    ck_ok(ps_sched_submit(w->sched, "anna", again, NULL, NULL, &id));
     ck_assert_uint_gt(id, waits);
     ps_job_record_free(&r);
     ps_world_free(&w);

@@ -14,7 +14,7 @@ static ps_status submit_model_job(ps_world *w, const char *kind, const char *mod
                    "kind: %s\nname: try\nmodel_name: %s\ndata:\n  format: idx\n"
                    "  test: {features: /d/x.gz%s}\n",
                    kind, model, strcmp(kind, "evaluate") == 0 ? ", labels: /d/y.gz" : "");
-    return ps_sched_submit(w->sched, "anna", ps_slice_str(yaml), id);
+    return ps_sched_submit(w->sched, "anna", ps_slice_str(yaml), NULL, NULL, id);
 }
 
 START_TEST(evaluate_and_predict_are_one_task_on_a_stored_model)
@@ -168,9 +168,53 @@ START_TEST(a_job_of_a_version_that_is_not_the_models_is_refused)
     ps_world *w = ps_world_new(NULL, true);
     uint64_t id = 0;
     ps_world_store_model(w, "digits", 4);
-    ck_assert_int_eq(ps_sched_submit(w->sched, "anna", ps_slice_str(yaml), &id), PS_NOT_FOUND);
+    ck_assert_int_eq(ps_sched_submit(w->sched, "anna", ps_slice_str(yaml), NULL, NULL, &id),
+                     PS_NOT_FOUND);
     ck_assert_str_eq(ps_error_message(), "model 'digits' has no version models/digits.0 (any "
                                          "more): it was replaced or deleted");
+    ps_world_free(&w);
+}
+END_TEST
+
+static ps_status refuse(void *user, const ps_job_spec *spec)
+{
+    ck_assert_str_eq(spec->name, "try");
+    return ps_fail(PS_PERMISSION_DENIED, "%s", (const char *)user);
+}
+
+START_TEST(a_job_that_is_not_allowed_is_refused_before_its_model_is_looked_up)
+{
+    static const char yaml[] = "kind: predict\nname: try\nmodel_name: nothing\n"
+                               "data: {format: idx, test: {features: /d/x.gz}}\n";
+    ps_world *w = ps_world_new(NULL, true);
+    char why[] = "not you";
+    uint64_t id = 0, next;
+    ps_job_record **all = NULL;
+    ck_assert_int_eq(ps_sched_submit(w->sched, "anna", ps_slice_str(yaml), refuse, why, &id),
+                     PS_PERMISSION_DENIED);
+    ck_assert_str_eq(ps_error_message(), "not you");
+    ck_ok(ps_sched_job_list(w->sched, PS_JOB_NONE, 0, 10, &all, &next));
+    ck_assert_ptr_null(all[0]);
+    ps_job_records_free(&all);
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(which_version_of_a_model_a_job_works_on_is_known_until_it_has_ended)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    char *version = NULL;
+    uint64_t id = 0;
+    ps_world_store_model(w, "digits", 4);
+    ck_ok(submit_model_job(w, "predict", "digits", &id));
+    ps_job_record *r = ps_world_job(w, id);
+    ck_ok(ps_sched_job_model(w->sched, id, "digits", &version));
+    ck_assert_str_eq(version, r->model_version);
+    free(version);
+    ps_job_record_free(&r);
+    ck_assert_int_eq(ps_sched_job_model(w->sched, id, "other", &version), PS_PERMISSION_DENIED);
+    ck_ok(ps_sched_cancel(w->sched, id, "anna", "", NULL));
+    ck_assert_int_eq(ps_sched_job_model(w->sched, id, "digits", &version), PS_NOT_FOUND);
     ps_world_free(&w);
 }
 END_TEST
@@ -196,7 +240,7 @@ static ps_status submit_generate(ps_world *w, const char *model, const char *pro
                    "kind: generate\nname: say\nmodel_name: %s\n"
                    "generate: {prompt: %s, max_tokens: 6}\n",
                    model, prompt);
-    return ps_sched_submit(w->sched, "anna", ps_slice_str(yaml), id);
+    return ps_sched_submit(w->sched, "anna", ps_slice_str(yaml), NULL, NULL, id);
 }
 
 static void says(ps_world *w, const ps_world_task *task, uint64_t first, uint32_t *tokens, size_t n)
@@ -368,6 +412,8 @@ static const ps_check_case cases[] = {
     {&a_model_that_has_no_accuracy_has_none_in_its_result},
     {&a_job_keeps_the_version_of_its_submission_until_it_has_ended},
     {&a_job_of_a_version_that_is_not_the_models_is_refused},
+    {&a_job_that_is_not_allowed_is_refused_before_its_model_is_looked_up},
+    {&which_version_of_a_model_a_job_works_on_is_known_until_it_has_ended},
     {0},
 };
 
