@@ -12,6 +12,8 @@
 #include "common/conf/job_spec.h"
 #include "psd/v1/workers.pb-c.h"
 #include "server/catalog/catalog.h"
+#include "server/sched/output.h"
+#include "server/sched/task.h"
 
 typedef struct ps_sched ps_sched;
 typedef struct ps_job ps_job;
@@ -32,9 +34,9 @@ typedef struct ps_job_kind {
      * and task->piece. false: there is none for it now. */
     bool (*next)(ps_job *job, ps_worker *worker, ps_lease *task);
     /* The worker is further on. May be NULL. */
-    void (*progress)(ps_job *job, ps_lease *lease, const Psd__V1__TaskProgress *report);
+    void (*progress)(ps_job *job, ps_lease *lease, const ps_task_report *report);
     /* The worker says something. May be NULL. */
-    void (*output)(ps_job *job, ps_lease *lease, const Psd__V1__Output *output);
+    void (*output)(ps_job *job, ps_lease *lease, const ps_tokens *output);
     /* It is done, with code 0. What is taken over of the result becomes NULL. */
     void (*done)(ps_job *job, ps_lease *lease, Psd__V1__TaskResult *result);
     /* It is not going to be done under this lease: what is left must be given out again. failed:

@@ -25,19 +25,17 @@ void ps_meter_rows(ps_meter *meter, uint64_t now_ns, uint64_t rows)
     meter->buckets[bucket_of(meter, now_ns)].rows += rows;
 }
 
-void ps_meter_report(ps_meter *meter, uint64_t now_ns, uint64_t rows,
-                     const Psd__V1__TaskProgress *report)
+void ps_meter_report(ps_meter *meter, uint64_t now_ns, uint64_t rows, const ps_task_report *report)
 {
     unsigned at = bucket_of(meter, now_ns);
     meter->buckets[at].rows += rows;
     meter->buckets[at].samples += report->samples;
     meter->buckets[at].loss_sum += report->loss_sum;
-    ps_metric_list sums = {0};
-    ps_metric_list_add_messages(&sums, report->metric_sums, report->n_metric_sums);
-    for (size_t i = 0; i < sums.count; i++) {
-        size_t m = ps_metric_list_place(&meter->metrics, sums.at[i].name);
+    const ps_metric_list *sums = &report->metric_sums;
+    for (size_t i = 0; i < sums->count; i++) {
+        size_t m = ps_metric_list_place(&meter->metrics, sums->at[i].name);
         if (m < PS_METRICS_MAX)
-            meter->buckets[at].metric_sums[m] += sums.at[i].value;
+            meter->buckets[at].metric_sums[m] += sums->at[i].value;
     }
 }
 

@@ -3,7 +3,7 @@
 #define PS_SCHED_METER_H
 
 #include "common/format/metric_list.h"
-#include "psd/v1/workers.pb-c.h"
+#include "server/sched/task.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,8 +26,7 @@ typedef struct ps_meter {
 
 void ps_meter_rows(ps_meter *meter, uint64_t now_ns, uint64_t rows);
 /* Rows, and what the report says of its samples. */
-void ps_meter_report(ps_meter *meter, uint64_t now_ns, uint64_t rows,
-                     const Psd__V1__TaskProgress *report);
+void ps_meter_report(ps_meter *meter, uint64_t now_ns, uint64_t rows, const ps_task_report *report);
 /* Rows a second over the last `seconds` (fewer than PS_METER_SECONDS), or since the first report.
  */
 double ps_meter_rate(const ps_meter *meter, uint64_t now_ns, unsigned seconds);

@@ -18,7 +18,7 @@ static void make_room(ps_output *o, size_t n)
     o->capacity = capacity;
 }
 
-size_t ps_output_add(ps_output *o, const Psd__V1__Output *more, size_t most)
+size_t ps_output_add(ps_output *o, const ps_tokens *more, size_t most)
 {
     if (more->first > o->n || more->n_tokens <= o->n - more->first || o->n >= most)
         return 0;
@@ -38,14 +38,20 @@ void ps_output_free(ps_output *o)
     *o = (ps_output){0};
 }
 
-Psd__V1__Output *ps_output_message(const ps_output *o, size_t first, size_t most)
+ps_tokens *ps_output_copy(const ps_output *o, size_t first, size_t most)
 {
-    Psd__V1__Output *message = ps_new(Psd__V1__Output);
-    psd__v1__output__init(message);
+    ps_tokens *copy = ps_new(ps_tokens);
     size_t n = o->n - first < most ? o->n - first : most;
-    message->first = first;
-    message->n_tokens = n;
-    message->tokens = ps_alloc_array(n, sizeof *message->tokens);
-    memcpy(message->tokens, o->tokens + first, n * sizeof *message->tokens);
-    return message;
+    copy->first = first;
+    copy->n_tokens = n;
+    copy->tokens = ps_alloc_array(n, sizeof *copy->tokens);
+    memcpy(copy->tokens, o->tokens + first, n * sizeof *copy->tokens);
+    return copy;
+}
+
+void ps_tokens_free(ps_tokens **tokens)
+{
+    if (*tokens)
+        free((*tokens)->tokens);
+    ps_free(tokens);
 }

@@ -3,20 +3,27 @@
 #ifndef PS_SCHED_OUTPUT_H
 #define PS_SCHED_OUTPUT_H
 
-#include "psd/v1/jobs.pb-c.h"
-
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct ps_output {
     uint32_t *tokens;
     size_t n, capacity;
 } ps_output;
 
+/* Some of them in a row. */
+typedef struct ps_tokens {
+    uint64_t first; /* the job said so many before these */
+    size_t n_tokens;
+    uint32_t *tokens;
+} ps_tokens;
+
 /* Takes over what is new in it, up to `most` tokens in all; returns how many. One that begins
  * behind what is known has a hole before it, and is left out. */
-size_t ps_output_add(ps_output *output, const Psd__V1__Output *more, size_t most);
+size_t ps_output_add(ps_output *output, const ps_tokens *more, size_t most);
 void ps_output_free(ps_output *output);
-/* The tokens from `first` on, at most `most` of them; the caller's, as an unpacked message. */
-Psd__V1__Output *ps_output_message(const ps_output *output, size_t first, size_t most);
+/* A copy of the tokens from `first` on, at most `most` of them. */
+ps_tokens *ps_output_copy(const ps_output *output, size_t first, size_t most);
+void ps_tokens_free(ps_tokens **tokens); /* NULL is nothing */
 
 #endif

@@ -29,15 +29,15 @@ ps_status ps_sched_heartbeat(ps_sched *s, uint64_t session)
     return st;
 }
 
-static void take_log(const ps_worker *worker, ps_job *job, const Psd__V1__LogEvent *log)
+static void take_log(const ps_worker *worker, ps_job *job, const ps_task_report *report)
 {
-    int level = log->level < PS_LOG_ERROR   ? PS_LOG_ERROR
-                : log->level > PS_LOG_DEBUG ? PS_LOG_DEBUG
-                                            : log->level;
-    ps_job_say(job, level, worker->name, "%s", log->text);
+    int level = report->log_level < PS_LOG_ERROR   ? PS_LOG_ERROR
+                : report->log_level > PS_LOG_DEBUG ? PS_LOG_DEBUG
+                                                   : report->log_level;
+    ps_job_say(job, level, worker->name, "%s", report->log_text);
 }
 
-ps_status ps_sched_progress(ps_sched *s, uint64_t session, const Psd__V1__TaskProgress *report)
+ps_status ps_sched_progress(ps_sched *s, uint64_t session, const ps_task_report *report)
 {
     ps_worker *worker = NULL;
     ps_status st = enter_session(s, session, &worker);
@@ -46,8 +46,8 @@ ps_status ps_sched_progress(ps_sched *s, uint64_t session, const Psd__V1__TaskPr
     ps_lease *lease = ps_lease_find(worker, report->lease_id);
     if (lease && lease->job && ps_job_runs(lease->job)) {
         s->assign_due = true; /* rows that are done may let others be given out */
-        if (report->log)
-            take_log(worker, lease->job, report->log);
+        if (report->log_text)
+            take_log(worker, lease->job, report);
         if (lease->job->kind->progress)
             lease->job->kind->progress(lease->job, lease, report);
     }
@@ -55,16 +55,16 @@ ps_status ps_sched_progress(ps_sched *s, uint64_t session, const Psd__V1__TaskPr
     return PS_OK;
 }
 
-ps_status ps_sched_output(ps_sched *s, uint64_t session, const Psd__V1__TaskOutput *said)
+ps_status ps_sched_output(ps_sched *s, uint64_t session, uint64_t lease_id, const ps_tokens *said)
 {
     ps_worker *worker = NULL;
     ps_status st = enter_session(s, session, &worker);
     if (st)
         return st;
-    ps_lease *lease = ps_lease_find(worker, said->lease_id);
+    ps_lease *lease = ps_lease_find(worker, lease_id);
     bool counts = lease && lease->job && ps_job_runs(lease->job) && !lease->cancelled;
-    if (counts && said->output && lease->job->kind->output)
-        lease->job->kind->output(lease->job, lease, said->output);
+    if (counts && lease->job->kind->output)
+        lease->job->kind->output(lease->job, lease, said);
     ps_turn_end(s);
     return PS_OK;
 }

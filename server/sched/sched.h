@@ -24,9 +24,11 @@
 #include "common/base/clock.h"
 #include "common/conf/job_spec.h"
 #include "psd/v1/workers.pb-c.h"
-#include "server/catalog/jobs.h"
+#include "server/catalog/job_lines.h"
 #include "server/params/ledger.h"
 #include "server/sched/job_file.h"
+#include "server/sched/output.h"
+#include "server/sched/task.h"
 
 typedef struct ps_sched ps_sched;
 
@@ -77,7 +79,7 @@ typedef struct ps_sched_book {
 /* What is said to workers (service/sessions). Everything passed is the scheduler's, for the call.
  */
 typedef struct ps_to_workers {
-    void (*send_task)(void *user, uint64_t session, const Psd__V1__Task *task);
+    void (*send_task)(void *user, uint64_t session, const ps_task *task);
     void (*send_cancel)(void *user, uint64_t session, uint64_t lease_id, const char *reason);
     /* End this session's stream: the worker came back on another, or was silent too long. */
     void (*drop_session)(void *user, uint64_t session, const char *reason);
@@ -234,9 +236,9 @@ void ps_sched_leave(ps_sched *sched, uint64_t session);
  * stopping: it gets nothing more before it attaches again, or lease_timeout_ms have passed. */
 PS_MUST_CHECK ps_status ps_sched_heartbeat(ps_sched *sched, uint64_t session);
 PS_MUST_CHECK ps_status ps_sched_progress(ps_sched *sched, uint64_t session,
-                                          const Psd__V1__TaskProgress *progress);
-PS_MUST_CHECK ps_status ps_sched_output(ps_sched *sched, uint64_t session,
-                                        const Psd__V1__TaskOutput *output);
+                                          const ps_task_report *report);
+PS_MUST_CHECK ps_status ps_sched_output(ps_sched *sched, uint64_t session, uint64_t lease_id,
+                                        const ps_tokens *said);
 PS_MUST_CHECK ps_status ps_sched_result(ps_sched *sched, uint64_t session,
                                         Psd__V1__TaskResult *result);
 /* Does the worker of this name hold a lease of the job? For every push and pull: takes only a
@@ -257,9 +259,9 @@ PS_MUST_CHECK ps_status ps_sched_watch(ps_sched *sched, uint64_t job_id, void (*
                                        void *user, ps_watch **out);
 
 typedef struct ps_watch_event {
-    ps_job_record *job;      /* without spec; or NULL */
-    Psd__V1__LogEvent *log;  /* or NULL; text and source are owned by the event */
-    Psd__V1__Output *output; /* or NULL; likewise */
+    ps_job_record *job; /* without spec; or NULL */
+    ps_job_line *log;   /* or NULL */
+    ps_tokens *output;  /* or NULL */
 } ps_watch_event;
 
 /* The next event: PS_AGAIN when there is none yet, PS_END when the job has ended and everything was

@@ -12,8 +12,8 @@ typedef struct parcel {
     char *worker;
     ps_task_kind task;
     ps_row_range piece;
-    const char *settled;   /* the job's, once its plan has settled it */
-    Psd__V1__Output *said; /* before this task; NULL: nothing */
+    const char *settled; /* the job's, once its plan has settled it */
+    ps_tokens *said;     /* before this task; NULL: nothing */
 } parcel;
 
 /* Of the record only what does not change after the job was made. */
@@ -23,25 +23,22 @@ static void parcel_run(ps_outbox_entry *entry)
     const ps_sched *s = p->job->sched;
     const ps_job_record *record = p->job->record;
     const ps_job_spec *spec = p->job->spec;
-    Psd__V1__Task task;
-    psd__v1__task__init(&task);
-    task.model_config = p->job->file->config;
-    task.model_version = record->model_version;
-    task.inference = p->job->kind->inference;
-    task.lease_id = p->lease_id;
-    task.job_id = record->id;
-    /* protobuf-c has no const; the message is only read */
-    task.kind = (char *)(uintptr_t)ps_task_kind_name(p->task);
-    task.spec = record->spec;
-    task.settled_model = (char *)(uintptr_t)p->settled;
-    task.epoch = p->piece.epoch;
-    task.row_begin = p->piece.begin;
-    task.row_end = p->piece.end;
+    ps_task task = {.lease_id = p->lease_id,
+                    .job_id = record->id,
+                    .kind = p->task,
+                    .inference = p->job->kind->inference,
+                    .spec = record->spec,
+                    .settled = p->settled,
+                    .model_version = record->model_version,
+                    .model_config = p->job->file->config,
+                    .epoch = p->piece.epoch,
+                    .row_begin = p->piece.begin,
+                    .row_end = p->piece.end,
+                    .seed = spec->train ? (uint64_t)spec->train->seed : 0};
     if (p->said) {
         task.said = p->said->tokens;
         task.n_said = p->said->n_tokens;
     }
-    task.seed = spec->train ? (uint64_t)spec->train->seed : 0;
     if (p->task == PS_TASK_TRAIN)
         task.first_clock =
             s->out.store->enter(s->out.store_user, record->id, p->worker, p->lease_id);
@@ -51,8 +48,7 @@ static void parcel_run(ps_outbox_entry *entry)
 static void parcel_drop(ps_outbox_entry *entry)
 {
     parcel *p = ps_container(entry, parcel, entry);
-    if (p->said)
-        psd__v1__output__free_unpacked(p->said, NULL);
+    ps_tokens_free(&p->said);
     ps_job_unref(p->job);
     free(p->worker);
     free(p);
@@ -75,7 +71,7 @@ void ps_send_task(const ps_lease *lease)
                   .settled = lease->kind == PS_TASK_PLAN ? "" : job->settled};
     ps_job_ref(job);
     if (job->output.n)
-        p->said = ps_output_message(&job->output, 0, job->output.n);
+        p->said = ps_output_copy(&job->output, 0, job->output.n);
     if (lease->kind == PS_TASK_EVALUATE && !lease->inference)
         ps_outbox_add_late(&job->sched->outbox, &p->entry);
     else

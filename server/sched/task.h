@@ -1,7 +1,12 @@
-/* task: the kinds of tasks that workers do, and the rows that one is of. */
+/* task: the kinds of tasks that workers do, the rows that one is of, one as it is sent, and what a
+ * worker says of it while it runs. Plain structs. */
 #ifndef PS_SCHED_TASK_H
 #define PS_SCHED_TASK_H
 
+#include "common/format/metric_list.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define PS_WORKER_MAX 64 /* bytes of a worker's name and its zero */
@@ -25,5 +30,34 @@ typedef struct ps_row_range {
     uint64_t ready_ns;         /* not before; 0: at once */
     char avoid[PS_WORKER_MAX]; /* the worker it failed on last; "": none */
 } ps_row_range;
+
+/* As a worker gets it; all of it is borrowed. */
+typedef struct ps_task {
+    uint64_t lease_id, job_id;
+    ps_task_kind kind;
+    bool inference;            /* of a job on a stored model */
+    const char *spec;          /* the job file, as submitted */
+    const char *settled;       /* the model section that the plan has settled; "": as in spec */
+    const char *model_version; /* the stored model that it works on or begins from; "": none */
+    const char *model_config;  /* and its configuration; "" */
+    uint32_t epoch;
+    uint64_t row_begin, row_end; /* row_end 0: to the end */
+    uint64_t seed;
+    uint64_t first_clock; /* train */
+    const uint32_t *said; /* generate: tokens that the job has so far */
+    size_t n_said;
+} ps_task;
+
+/* What a worker says of a task: hostile. Numbers since the report before. */
+typedef struct ps_task_report {
+    uint64_t lease_id;
+    uint64_t position; /* of the task's rows, those before this one are done (absolute) */
+    uint64_t samples;
+    double loss_sum;            /* over the samples, */
+    ps_metric_list metric_sums; /* as these */
+    uint64_t rows_total;        /* of the task, where psd does not know; 0: unknown */
+    int log_level;              /* syslog's */
+    const char *log_text;       /* a line for those who watch; borrowed; NULL: none */
+} ps_task_report;
 
 #endif

@@ -7,6 +7,7 @@
 #include "server/sched/job.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 struct ps_watch {
     ps_list link; /* ps_job.watches */
@@ -94,36 +95,33 @@ void ps_watch_open(ps_job *job, void (*notify)(void *), void *user, ps_watch **o
 
 /* ---- what its owner asks ---- */
 
-static Psd__V1__LogEvent *make_line(int64_t time_ms, int level, const char *source, char *text)
+/* A copy of its own, as the event has it. */
+static ps_job_line *own(const ps_job_line *line)
 {
-    Psd__V1__LogEvent *log = ps_new(Psd__V1__LogEvent);
-    psd__v1__log_event__init(log);
-    log->time_ms = time_ms;
-    log->level = level;
-    log->source = ps_strdup(source);
-    log->text = text;
-    return log;
+    ps_job_line *copy = ps_new(ps_job_line);
+    *copy = ps_job_line_copy(line);
+    return copy;
 }
 
-static Psd__V1__LogEvent *next_line(ps_watch *watch)
+static ps_job_line *next_line(ps_watch *watch)
 {
     const ps_job_log *said = &watch->job->log;
     uint64_t oldest = ps_job_log_first(said);
-    if (watch->next_line < oldest) {
-        uint64_t missed = oldest - watch->next_line;
-        watch->next_line = oldest;
-        return make_line(ps_job_log_at(said, oldest)->time_ms, PS_LOG_NOTICE, "psd",
-                         ps_asprintf("%" PRIu64 " lines were left out", missed));
-    }
-    const ps_job_line *line = ps_job_log_at(said, watch->next_line++);
-    return make_line(line->time_ms, line->level, line->source, ps_strdup(line->text));
+    if (watch->next_line >= oldest)
+        return own(ps_job_log_at(said, watch->next_line++));
+    char text[64], source[] = "psd";
+    (void)snprintf(text, sizeof text, "%" PRIu64 " lines were left out", oldest - watch->next_line);
+    watch->next_line = oldest;
+    return own(&(ps_job_line){.time_ms = ps_job_log_at(said, oldest)->time_ms,
+                              .level = PS_LOG_NOTICE,
+                              .source = source,
+                              .text = text});
 }
 
-static Psd__V1__Output *next_output(ps_watch *watch)
+static ps_tokens *next_output(ps_watch *watch)
 {
     enum { TOKENS_AT_ONCE = 16384 };
-    Psd__V1__Output *more =
-        ps_output_message(&watch->job->output, watch->next_token, TOKENS_AT_ONCE);
+    ps_tokens *more = ps_output_copy(&watch->job->output, watch->next_token, TOKENS_AT_ONCE);
     watch->next_token += more->n_tokens;
     return more;
 }
@@ -172,14 +170,9 @@ ps_status ps_watch_next(ps_watch *watch, ps_watch_event *out)
 void ps_watch_event_clear(ps_watch_event *event)
 {
     ps_job_record_free(&event->job);
-    if (event->log) {
-        free(event->log->source);
-        free(event->log->text);
-        ps_free(&event->log);
-    }
-    if (event->output)
-        psd__v1__output__free_unpacked(event->output, NULL);
-    event->output = NULL;
+    if (event->log)
+        ps_job_lines_free(&event->log, 1);
+    ps_tokens_free(&event->output);
 }
 
 void ps_watch_close(ps_watch **watch)

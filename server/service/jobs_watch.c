@@ -34,14 +34,27 @@ static void free_if_last(watch_call *w)
 static void send_event(watch_call *w, const ps_watch_event *event)
 {
     Psd__V1__WatchEvent out = PSD__V1__WATCH_EVENT__INIT;
+    Psd__V1__LogEvent log = PSD__V1__LOG_EVENT__INIT;
+    Psd__V1__Output output = PSD__V1__OUTPUT__INIT;
     Psd__V1__Job job;
     ps_job_parts parts;
     if (event->job) {
         ps_job_message_borrow(event->job, &parts, &job);
         out.job = &job;
     }
-    out.log = event->log;
-    out.output = event->output;
+    if (event->log) {
+        log.time_ms = event->log->time_ms;
+        log.level = event->log->level;
+        log.source = event->log->source;
+        log.text = event->log->text;
+        out.log = &log;
+    }
+    if (event->output) {
+        output.first = event->output->first;
+        output.n_tokens = event->output->n_tokens;
+        output.tokens = event->output->tokens;
+        out.output = &output;
+    }
     ps_call_send(w->call, &out.base, NULL);
 }
 

@@ -4,6 +4,7 @@
 
 #include "common/base/list.h"
 #include "common/base/mem.h"
+#include "server/service/task_message.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -207,11 +208,13 @@ unsigned ps_sessions_count(ps_sessions *sessions)
     return count;
 }
 
-static void send_task(void *sessions, uint64_t number, const Psd__V1__Task *task)
+static void send_task(void *sessions, uint64_t number, const ps_task *task)
 {
+    Psd__V1__Task of;
     Psd__V1__ServerMessage message = PSD__V1__SERVER_MESSAGE__INIT;
+    ps_task_message_borrow(task, &of);
     message.body_case = PSD__V1__SERVER_MESSAGE__BODY_TASK;
-    message.task = (Psd__V1__Task *)(uintptr_t)task; /* packed, not changed */
+    message.task = &of;
     send_message(sessions, number, &message);
 }
 

@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "psd/v1/workers.pb-c.h"
 #include "server/service/services.h"
+#include "server/service/task_message.h"
 
 #include <stdio.h>
 
@@ -66,6 +67,19 @@ static ps_status hello(attach_call *a, const Psd__V1__Hello *hello)
     return st;
 }
 
+static ps_status progress(attach_call *a, const Psd__V1__TaskProgress *message)
+{
+    ps_task_report report;
+    ps_task_report_read(message, &report);
+    return ps_sched_progress(a->services->sched, a->session, &report);
+}
+
+static ps_status output(attach_call *a, const Psd__V1__TaskOutput *message)
+{
+    const ps_tokens said = ps_tokens_read(message->output);
+    return ps_sched_output(a->services->sched, a->session, message->lease_id, &said);
+}
+
 static ps_status handle(attach_call *a, const Psd__V1__WorkerMessage *m)
 {
     ps_sched *sched = a->services->sched;
@@ -77,9 +91,9 @@ static ps_status handle(attach_call *a, const Psd__V1__WorkerMessage *m)
     case PSD__V1__WORKER_MESSAGE__BODY_HEARTBEAT:
         return ps_sched_heartbeat(sched, a->session);
     case PSD__V1__WORKER_MESSAGE__BODY_PROGRESS:
-        return ps_sched_progress(sched, a->session, m->progress);
+        return progress(a, m->progress);
     case PSD__V1__WORKER_MESSAGE__BODY_OUTPUT:
-        return ps_sched_output(sched, a->session, m->output);
+        return output(a, m->output);
     case PSD__V1__WORKER_MESSAGE__BODY_RESULT:
         return ps_sched_result(sched, a->session, m->result);
     default: /* of a newer worker: a sign of life */

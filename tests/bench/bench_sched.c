@@ -35,7 +35,7 @@ static double now(void)
 
 /* ---- the rest of psd, which does nothing ---- */
 
-static void send_task(void *user, uint64_t session, const Psd__V1__Task *task)
+static void send_task(void *user, uint64_t session, const ps_task *task)
 {
     ((bench *)user)->leases[session] = task->lease_id;
 }
@@ -128,8 +128,7 @@ static ps_status heartbeat(bench *b, uint64_t session)
 
 static ps_status progress(bench *b, uint64_t session)
 {
-    Psd__V1__TaskProgress report = PSD__V1__TASK_PROGRESS__INIT;
-    report.lease_id = b->leases[session];
+    const ps_task_report report = {.lease_id = b->leases[session]};
     return ps_sched_progress(b->sched, session, &report);
 }
 

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-void ps_world_send_task(void *user, uint64_t session, const Psd__V1__Task *t)
+void ps_world_send_task(void *user, uint64_t session, const ps_task *t)
 {
     ps_world *w = user;
     w->tasks = ps_realloc(w->tasks, (w->n_tasks + 1) * sizeof *w->tasks);
@@ -23,8 +23,8 @@ void ps_world_send_task(void *user, uint64_t session, const Psd__V1__Task *t)
                             .end = t->row_end,
                             .clock = t->first_clock,
                             .said = w->trace.len};
-    (void)snprintf(task->kind, sizeof task->kind, "%s", t->kind);
-    (void)snprintf(task->settled, sizeof task->settled, "%s", t->settled_model);
+    (void)snprintf(task->kind, sizeof task->kind, "%s", ps_task_kind_name(t->kind));
+    (void)snprintf(task->settled, sizeof task->settled, "%s", t->settled);
     ck_assert_str_ne(t->spec, "");
     if (t->model_config[0])
         ps_buf_printf(&w->trace, "config %s\nversion %s to session %" PRIu64 "\n", t->model_config,
@@ -367,19 +367,9 @@ void ps_world_failed(ps_world *w, ps_world_task *task, int code, bool retry, con
 
 void ps_world_report(ps_world *w, ps_world_task *task, uint64_t position, double loss)
 {
-    Psd__V1__TaskProgress report;
-    psd__v1__task_progress__init(&report);
-    report.lease_id = task->lease;
-    report.position = position;
-    report.samples = 10;
-    report.steps = 1;
-    report.loss_sum = 10 * loss;
-    Psd__V1__Metric right, *sums[] = {&right};
-    psd__v1__metric__init(&right);
-    right.name = (char *)(uintptr_t) "accuracy";
-    right.value = 5;
-    report.metric_sums = sums;
-    report.n_metric_sums = 1;
+    ps_task_report report = {
+        .lease_id = task->lease, .position = position, .samples = 10, .loss_sum = 10 * loss};
+    ps_metric_list_add(&report.metric_sums, "accuracy", 5);
     ck_ok(ps_sched_progress(w->sched, task->session, &report));
 }
 

@@ -55,7 +55,7 @@ void ps_world_recover(ps_world *world);
 
 /* What a scheduler sends to workers is kept in world->tasks; for a test that has a
  * lifecycle of its own. */
-void ps_world_send_task(void *world, uint64_t session, const Psd__V1__Task *task);
+void ps_world_send_task(void *world, uint64_t session, const ps_task *task);
 
 /* Time passes; ticks every 250 ms. */
 void ps_world_run_ms(ps_world *world, uint64_t ms);

@@ -15,14 +15,16 @@ static ps_epoch_sums *open_epoch(ps_epoch_means *m, uint32_t epoch)
     return m->newest - epoch < 2 ? &m->sums[epoch % 2] : NULL;
 }
 
-void ps_epoch_means_report(ps_epoch_means *m, uint32_t epoch, const Psd__V1__TaskProgress *report)
+void ps_epoch_means_report(ps_epoch_means *m, uint32_t epoch, const ps_task_report *report)
 {
     ps_epoch_sums *sums = open_epoch(m, epoch);
     if (!sums)
         return;
     sums->samples += report->samples;
     sums->loss += report->loss_sum;
-    ps_metric_list_add_messages(&sums->metrics, report->metric_sums, report->n_metric_sums);
+    for (size_t i = 0; i < report->metric_sums.count; i++)
+        ps_metric_list_add(&sums->metrics, report->metric_sums.at[i].name,
+                           report->metric_sums.at[i].value);
 }
 
 bool ps_epoch_means_of(const ps_epoch_means *m, uint32_t epoch, double *loss,

@@ -7,7 +7,7 @@
 
 #include "common/base/slice.h"
 #include "common/format/metric_list.h"
-#include "psd/v1/workers.pb-c.h"
+#include "server/sched/task.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,8 +24,7 @@ typedef struct ps_epoch_means {
 } ps_epoch_means;
 
 /* Of rows of that epoch. An epoch before the two newest is passed over. */
-void ps_epoch_means_report(ps_epoch_means *means, uint32_t epoch,
-                           const Psd__V1__TaskProgress *report);
+void ps_epoch_means_report(ps_epoch_means *means, uint32_t epoch, const ps_task_report *report);
 /* Of the epoch: false when nothing was reported of it, or it is too long ago. */
 bool ps_epoch_means_of(const ps_epoch_means *means, uint32_t epoch, double *loss,
                        ps_metric_list *metrics);

@@ -99,7 +99,7 @@ static bool next(ps_job *job, ps_worker *worker, ps_lease *task)
     return true;
 }
 
-static void progress(ps_job *job, ps_lease *lease, const Psd__V1__TaskProgress *report)
+static void progress(ps_job *job, ps_lease *lease, const ps_task_report *report)
 {
     work *w = job->work;
     w->samples += report->samples;
@@ -134,7 +134,7 @@ static void done(ps_job *job, ps_lease *lease, Psd__V1__TaskResult *result)
     ps_buf_free(&json);
 }
 
-static void output(ps_job *job, ps_lease *lease, const Psd__V1__Output *more)
+static void output(ps_job *job, ps_lease *lease, const ps_tokens *more)
 {
     work *w = job->work;
     size_t n = ps_output_add(&job->output, more, (size_t)job->spec->generate->max_tokens);

@@ -223,7 +223,7 @@ static void give_back(ps_job *job, const ps_lease *lease, ps_row_set *left)
     ps_row_set_free(left);
 }
 
-static void progress(ps_job *job, ps_lease *lease, const Psd__V1__TaskProgress *report)
+static void progress(ps_job *job, ps_lease *lease, const ps_task_report *report)
 {
     if (lease->kind != PS_TASK_TRAIN)
         return;

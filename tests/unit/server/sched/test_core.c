@@ -47,7 +47,7 @@ static void end(town *t)
     atomic_fetch_sub(&t->inside, 1);
 }
 
-static void send_task(void *user, uint64_t session, const Psd__V1__Task *task)
+static void send_task(void *user, uint64_t session, const ps_task *task)
 {
     town *t = user;
     begin(t);
@@ -55,7 +55,8 @@ static void send_task(void *user, uint64_t session, const Psd__V1__Task *task)
     pthread_mutex_lock(&box->mutex);
     if (box->n < QUEUE) {
         box->tasks[box->n].lease = task->lease_id;
-        (void)snprintf(box->tasks[box->n].kind, sizeof box->tasks[box->n].kind, "%s", task->kind);
+        (void)snprintf(box->tasks[box->n].kind, sizeof box->tasks[box->n].kind, "%s",
+                       ps_task_kind_name(task->kind));
         box->n++;
     }
     pthread_mutex_unlock(&box->mutex);

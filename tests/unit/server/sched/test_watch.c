@@ -152,14 +152,8 @@ START_TEST(a_workers_line_is_cut_and_made_fit_for_a_protobuf_string)
     char *text = ps_alloc(5001);
     memset(text, 'x', 5000);
     memcpy(text, "a\xff\n\xc3\xa9\xed\xa0\x80", 8); /* bad byte, newline, é, a lone surrogate */
-    Psd__V1__LogEvent log;
-    psd__v1__log_event__init(&log);
-    log.level = -5;
-    log.text = text;
-    Psd__V1__TaskProgress report;
-    psd__v1__task_progress__init(&report);
-    report.lease_id = ps_world_task_of(w, 1)->lease;
-    report.log = &log;
+    const ps_task_report report = {
+        .lease_id = ps_world_task_of(w, 1)->lease, .log_level = -5, .log_text = text};
     ck_ok(ps_sched_progress(w->sched, 1, &report));
     ps_watch_event event;
     ck_ok(ps_watch_next(watch, &event));

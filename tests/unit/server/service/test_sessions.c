@@ -193,10 +193,8 @@ static void end(stream *s)
 
 static void say_task(uint64_t session, uint64_t lease)
 {
-    char text[] = "x";
-    Psd__V1__Task task = PSD__V1__TASK__INIT;
-    task.lease_id = lease;
-    task.kind = task.spec = text;
+    const ps_task task = {
+        .lease_id = lease, .spec = "x", .settled = "", .model_version = "", .model_config = ""};
     ps_sessions_to_workers.send_task(r.sessions, session, &task);
 }
 

@@ -5,14 +5,8 @@
 
 static void report(ps_epoch_means *m, uint32_t epoch, uint64_t samples, double loss, double right)
 {
-    Psd__V1__Metric accuracy = PSD__V1__METRIC__INIT, *sums[] = {&accuracy};
-    Psd__V1__TaskProgress p = PSD__V1__TASK_PROGRESS__INIT;
-    accuracy.name = (char *)(uintptr_t) "accuracy";
-    accuracy.value = right;
-    p.samples = samples;
-    p.loss_sum = loss * (double)samples;
-    p.metric_sums = sums;
-    p.n_metric_sums = 1;
+    ps_task_report p = {.samples = samples, .loss_sum = loss * (double)samples};
+    ps_metric_list_add(&p.metric_sums, "accuracy", right);
     ps_epoch_means_report(m, epoch, &p);
 }
 

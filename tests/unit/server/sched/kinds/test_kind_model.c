@@ -50,10 +50,8 @@ START_TEST(how_far_it_is_is_known_and_a_loss_is_not)
     ps_world_store_model(w, "digits", 4);
     ps_world_attach(w, 1, "w1");
     ck_ok(submit_model_job(w, "predict", "digits", &id));
-    Psd__V1__TaskProgress report = PSD__V1__TASK_PROGRESS__INIT;
-    report.lease_id = ps_world_task_of(w, 1)->lease;
-    report.samples = 30;
-    report.rows_total = 40;
+    const ps_task_report report = {
+        .lease_id = ps_world_task_of(w, 1)->lease, .samples = 30, .rows_total = 40};
     for (uint64_t said = 1; said <= 2; said++) {
         ck_ok(ps_sched_progress(w->sched, 1, &report));
         ps_job_record *r = ps_world_job(w, id);
@@ -245,14 +243,8 @@ static ps_status submit_generate(ps_world *w, const char *model, const char *pro
 
 static void says(ps_world *w, const ps_world_task *task, uint64_t first, uint32_t *tokens, size_t n)
 {
-    Psd__V1__Output output = PSD__V1__OUTPUT__INIT;
-    Psd__V1__TaskOutput message = PSD__V1__TASK_OUTPUT__INIT;
-    output.first = first;
-    output.tokens = tokens;
-    output.n_tokens = n;
-    message.lease_id = task->lease;
-    message.output = &output;
-    ck_ok(ps_sched_output(w->sched, task->session, &message));
+    const ps_tokens said = {.first = first, .tokens = tokens, .n_tokens = n};
+    ck_ok(ps_sched_output(w->sched, task->session, task->lease, &said));
 }
 
 static void has_said(ps_world *w, const ps_world_task *task, uint64_t tokens)
