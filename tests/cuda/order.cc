@@ -8,11 +8,13 @@
 
 static ps_shim_order order;
 static uint64_t state = 1;
+static uint32_t stride = 1; /* of the blocks in random order */
 
 void ps_shim_set_order(ps_shim_order wanted, uint64_t seed)
 {
     order = wanted;
     state = seed * 0x9e3779b97f4a7c15u + 1;
+    stride = (uint32_t)(state >> 32);
 }
 
 __attribute__((constructor)) static void from_environment(void)
@@ -48,7 +50,7 @@ uint32_t ps_order_block(uint32_t i, uint32_t n, uint32_t launch)
         return n - 1 - i;
     if (order == PS_SHIM_FORWARD)
         return i;
-    uint32_t step = (uint32_t)(((uint64_t)n * 618 / 1000) | 1);
+    uint32_t step = stride % n | 1;
     while (std::gcd(step, n) != 1)
         step++;
     return (uint32_t)(((uint64_t)i * step + launch * 7u) % n);
