@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from harness import SOURCE, Cluster, read_safetensors, run
+from harness import SOURCE, Cluster, as_it_ships, read_safetensors, run
 
 WORDS = ["Éclair, \"dark\"", "ananas", "zest"]  # in the order of their bytes: ananas, zest, Éclair
 ORDER = ["ananas", "zest", "Éclair, \"dark\""]
@@ -81,6 +81,7 @@ def agrees(cluster, model, x, words, mean, std):
     return found
 
 
+@as_it_ships
 def what_is_left_to_the_data_is_taken_once_and_kept_with_the_model():
     with Cluster() as cluster:
         cluster.start_server()
@@ -144,6 +145,7 @@ def a_training_from_the_model_keeps_its_numbers(cluster, config, test, words, me
     assert done.returncode != 0 and "against.yaml:8: data.normalise: model sweets has a mean" in done.stderr, done.stderr
 
 
+@as_it_ships
 def columns_of_idx_have_numbers_of_their_own():
     with Cluster() as cluster:
         x, _, _, _ = cluster.tiny_data(600)

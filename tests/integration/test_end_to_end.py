@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from harness import Cluster, read_safetensors, run
+from harness import Cluster, as_it_ships, read_safetensors, run
 from scenes import metrics
 
 
@@ -50,10 +50,12 @@ def train_and_check(mode, codec="float32", pushed=4):
         assert abs(found["accuracy"] - accuracy) < 1e-9
 
 
+@as_it_ships
 def asp_trains_exports_and_predicts():
     train_and_check("asp")
 
 
+@as_it_ships
 def bsp_trains_exports_and_predicts():
     train_and_check("bsp")
 

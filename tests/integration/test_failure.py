@@ -195,7 +195,7 @@ def many_predictions_need_little_memory_and_survive_a_cut():
         job_id = cluster.submit(f"kind: predict\nname: many\nmodel_name: wide\n"
                                 f"data: {{format: idx, test: {{features: {cluster.dir}/many.gz}}}}\n")
         incoming = cluster.dir / "state/artifacts"
-        wait_until("they go up", lambda: any(f.stat().st_size > 10 << 20 for f in incoming.glob(".incoming-*")))
+        wait_until("they go up", lambda: any(f.stat().st_size > 10 << 20 for f in incoming.glob(".incoming-*")), 60)
         cluster.wire.cut()
         cluster.wait_job(job_id)
         grown = peak() - before

@@ -10,7 +10,7 @@ import time
 
 import grpc
 import numpy as np
-from harness import PSCTL, SOURCE, Cluster, read_safetensors, run, stubs, wait_until
+from harness import PSCTL, SOURCE, Cluster, as_it_ships, read_safetensors, run, stubs, wait_until
 from scenes import Terminal
 from test_language import gpt2, llama, numpy_loss, write_tokens
 
@@ -77,6 +77,7 @@ def say(cluster, name, prompt, *flags, **options):
     return cluster.psctl_json("generate", name, "--prompt", prompt, *flags, **options)
 
 
+@as_it_ships
 def the_likeliest_tokens_are_numpys():
     with Cluster() as cluster:
         worker, = start(cluster)
@@ -126,6 +127,7 @@ def a_context_that_is_full_ends_it():
         assert "the prompt has 65 tokens, the model's context is 64" in refused.stderr, refused.stderr
 
 
+@as_it_ships
 def a_seed_says_the_same_again():
     with Cluster() as cluster:
         start(cluster)
@@ -389,6 +391,7 @@ def what_cannot_be_said_is_one_clear_line():
         assert not (jobs["jobs"] if isinstance(jobs, dict) else jobs), "nothing was submitted"
 
 
+@as_it_ships
 def perplexity_is_the_exponential_of_the_loss():
     with Cluster() as cluster:
         start(cluster)

@@ -13,14 +13,13 @@ import urllib.request
 
 import grpc
 
-from harness import SLOW, Cluster, run, stubs, wait_until
+from harness import SANITIZED, SLOW, Cluster, run, stubs, wait_until
 from raw_http2 import (CONTINUATION, DATA, END_STREAM, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS,
                        SETTINGS_INITIAL_WINDOW, WINDOW_UPDATE, Closed, connect, frame, grpc_headers, grpc_message,
                        literal, tls_connect)
 
 PROTOCOL_ERROR, CANCEL = 1, 8  # of HTTP/2
 OK, INVALID, EXHAUSTED, UNIMPLEMENTED, INTERNAL = "0", "3", "8", "12", "13"  # of gRPC
-SANITIZED = SLOW > 1
 LIST = "/psd.v1.Jobs/List"
 WATCH = "/grpc.health.v1.Health/Watch"
 

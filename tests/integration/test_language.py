@@ -3,7 +3,7 @@ same loss from numpy in float64."""
 
 import numpy as np
 
-from harness import Cluster, read_safetensors, run
+from harness import Cluster, as_it_ships, read_safetensors, run
 
 CONTEXT = 16
 TEXT = ("the quick brown fox jumps over the lazy dog. pack my box with five dozen liquor jugs. "
@@ -144,6 +144,7 @@ def gpt2_trains_and_agrees_with_numpy():
     trained("gpt2")
 
 
+@as_it_ships
 def llama_trains_and_agrees_with_numpy():
     trained("llama")
 
@@ -152,6 +153,7 @@ def batches_add_up_and_blocks_are_computed_again_under_bsp():
     trained("gpt2", "bsp", "  accumulate: 2\n  recompute: true\n")
 
 
+@as_it_ships
 def bfloat16_trains_as_well():
     trained("llama", train="  precision: bf16\n", tolerance=0.01)
 

@@ -12,7 +12,7 @@ import tempfile
 import time
 
 import numpy as np
-from harness import PSCTL, SLOW, SOURCE, Cluster, run, wait_until
+from harness import PSCTL, SLOW, SOURCE, Cluster, as_it_ships, run, wait_until
 
 GOLDEN = pathlib.Path(SOURCE) / "tests/golden"
 sys.path[:0] = [str(GOLDEN / "hf"), str(GOLDEN / "gguf"), str(SOURCE / "build/pypi")]
@@ -440,6 +440,7 @@ def expected_gguf(kind, means):
     return out
 
 
+@as_it_ships
 def gguf_files_are_what_an_independent_reader_expects():
     try:
         import gguf

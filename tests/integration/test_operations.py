@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 
-from harness import PSCTL, PSD, PSWORKER, SLOW, Cluster, run, stubs, wait_until
+from harness import PSCTL, PSD, PSWORKER, SLOW, Cluster, as_it_ships, run, stubs, wait_until
 from scenes import SLOW_LEASES, Scene, job_text, metrics, said_of, updates_of, wait_share, workers
 
 
@@ -124,6 +124,7 @@ def names_in(expressions):
             for text in expressions for name in re.findall(r"\b(?:psd|grpc_server|process)_[a-z_]+", text)}
 
 
+@as_it_ships
 def the_dashboard_and_the_alerts_ask_for_what_there_is():
     with Cluster() as cluster:
         cluster.start_server()
@@ -234,6 +235,7 @@ def cpu_seconds(process):
     return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
 
+@as_it_ships
 def psd_at_rest_uses_no_cpu_time_nor_with_a_call_now_and_then():
     with Cluster() as cluster:
         cluster.start_server()

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from harness import PSWORKER, SLOW, Cluster, Process, run, wait_until, write_idx
+from harness import PSWORKER, SLOW, Cluster, Process, as_it_ships, run, wait_until, write_idx
 
 
 def long_job(cluster, mode="asp", epochs=6, name="long"):
@@ -93,10 +93,12 @@ def a_worker_whose_psd_is_gone_leaves_at_once_and_says_what_is_lost():
         assert "leaving without psd: lost are tasks=1" in worker.text()
 
 
+@as_it_ships
 def psd_is_killed_under_asp():
     psd_is_killed_and_the_workers_go_on("asp")
 
 
+@as_it_ships
 def psd_is_killed_under_bsp():
     psd_is_killed_and_the_workers_go_on("bsp")
 
@@ -206,6 +208,7 @@ train:
 """
 
 
+@as_it_ships
 def a_line_is_fitted_from_csv():
     with Cluster() as cluster:
         cluster.start_server()
