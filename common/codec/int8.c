@@ -5,18 +5,13 @@
  *     code (int8) of every element: value ≈ code × scale
  */
 #include "common/base/vector.h"
+#include "common/codec/groups.h"
 #include "common/codec/rows.h"
 
 #include <math.h>
 #include <stdint.h>
-#include <string.h>
 
 enum { GROUP = 128, MOST = 127 };
-
-/* Added and taken away again, it leaves the nearest whole number, ties to even. */
-static const float rounder = 0x1.8p23f;
-
-typedef int32_t wire_bits __attribute__((may_alias));
 
 static size_t groups_of(uint32_t count)
 {
@@ -28,54 +23,6 @@ static size_t encoded_max(uint32_t count)
     return groups_of(count) * sizeof(float) + count;
 }
 
-/* values + residual into sum; returns the largest magnitude, NaN above all. */
-PS_VECTOR_CLONES
-static float add_up(const ps_wire_float *values, const float *residual, size_t n, float *sum)
-{
-    PS_VECTOR_LOOP
-    for (size_t i = 0; i < n; i++)
-        sum[i] = values[i] + residual[i];
-    const wire_bits *bits = (const wire_bits *)(const void *)sum;
-    union {
-        int32_t bits;
-        float value;
-    } most = {.bits = 0};
-    for (size_t i = 0; i < n; i++) {
-        int32_t magnitude = bits[i] & 0x7fffffff;
-        most.bits = magnitude > most.bits ? magnitude : most.bits;
-    }
-    return most.value;
-}
-
-PS_VECTOR_CLONES
-static void quantise(const float *sum, size_t n, float scale, int8_t *codes, float *residual)
-{
-    float inverse = 1 / scale;
-    PS_VECTOR_LOOP
-    for (size_t i = 0; i < n; i++) {
-        float code = (sum[i] * inverse + rounder) - rounder;
-        codes[i] = (int8_t)(int32_t)code;
-        residual[i] = sum[i] - code * scale;
-    }
-}
-
-/* A group too small to divide by is kept for the next time; one with NaN or infinity has NaN as its
- * scale, and the residual is left as it was. */
-static float encode_group(const ps_wire_float *values, size_t n, float *residual, int8_t *codes)
-{
-    float sum[GROUP];
-    float most = add_up(values, residual, n, sum), scale = most / MOST;
-    memset(codes, 0, n);
-    if (!isfinite(most))
-        return NAN;
-    if (!isnormal(scale)) {
-        memcpy(residual, sum, n * sizeof *sum);
-        return 0;
-    }
-    quantise(sum, n, scale, codes, residual);
-    return scale;
-}
-
 static size_t encode(void *state, const ps_wire_float *values, uint32_t count, uint8_t *out)
 {
     float *residual = state;
@@ -83,7 +30,7 @@ static size_t encode(void *state, const ps_wire_float *values, uint32_t count, u
     int8_t *codes = (int8_t *)out + groups_of(count) * sizeof(float);
     for (size_t i = 0, g = 0; i < count; i += GROUP, g++) {
         size_t n = count - i < GROUP ? count - i : GROUP;
-        scales[g] = encode_group(values + i, n, residual + i, codes + i);
+        scales[g] = ps_codec_group(values + i, n, MOST, residual + i, codes + i);
     }
     return encoded_max(count);
 }

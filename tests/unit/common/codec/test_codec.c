@@ -125,13 +125,29 @@ static float random_value(ps_rng *rng, size_t i)
     return (float)ps_rng_normal(rng) * (i / 128 % 3 ? 1e-3f : 1e3f);
 }
 
-/* Of each group of 128 the error of a value is at most half a 127th of the largest. */
-START_TEST(int8_is_as_near_as_its_groups_allow)
+/* Codecs of groups with a scale: payloads of 4 bytes a group and so many bits an element. */
+typedef struct grouped {
+    const char *name;
+    uint32_t number, group, most, bits;
+} grouped;
+
+static const grouped groups[] = {{"int8", 3, 128, 127, 8}};
+enum { GROUPED = sizeof groups / sizeof *groups };
+
+static size_t grouped_bytes(const grouped *g, uint32_t count)
 {
-    const ps_codec *codec = ps_codec_by_number(3);
+    return 4 * ((count + g->group - 1) / g->group) + (count * g->bits + 7) / 8;
+}
+
+/* The error of a value is at most half a code of its group's largest. */
+START_TEST(a_group_is_as_near_as_its_codes_allow)
+{
+    const grouped *g = &groups[_i];
+    const ps_codec *codec = ps_codec_by_number(g->number);
     enum { MOST = 400 };
     float values[MOST], residual[MOST], again[MOST];
-    uint8_t bytes[MOST + 17];
+    uint8_t bytes[2 * MOST];
+    ck_assert_str_eq(codec->name, g->name);
     ps_rng rng;
     ps_rng_seed(&rng, 3);
     ck_assert_uint_eq(codec->state_bytes, sizeof(float));
@@ -140,35 +156,36 @@ START_TEST(int8_is_as_near_as_its_groups_allow)
         for (size_t i = 0; i < count; i++)
             values[i] = random_value(&rng, i);
         size_t len = codec->encode(residual, values, count, bytes + 1);
-        ck_assert_uint_eq(len, count + 4 * ((count + 127) / 128));
+        ck_assert_uint_eq(len, grouped_bytes(g, count));
         ck_ok(ps_codec_check(codec, ps_slice_of(bytes + 1, len), count));
         ck_assert_int_eq(ps_codec_check(codec, ps_slice_of(bytes + 1, len - 1), count),
                          PS_INVALID_ARGUMENT);
         codec->decode(ps_slice_of(bytes + 1, len), count, again);
         for (size_t i = 0; i < count; i++) {
             double most = 0;
-            for (size_t k = i / 128 * 128; k < count && k < i / 128 * 128 + 128; k++)
+            for (size_t k = i / g->group * g->group; k < count && k / g->group == i / g->group; k++)
                 most = fmax(most, fabs((double)values[k]));
             double error = fabs((double)again[i] - (double)values[i]);
-            ck_assert_double_le(error, most / 127 * 0.5001);
+            ck_assert_double_le(error, most / g->most * 0.5001);
         }
     }
 }
 END_TEST
 
 /* What is sent adds up to what was meant, but for what the last one still owes. */
-START_TEST(what_int8_leaves_out_comes_with_the_next)
+START_TEST(what_a_group_leaves_out_comes_with_the_next)
 {
-    const ps_codec *codec = ps_codec_by_name("int8");
+    const grouped *g = &groups[_i];
+    const ps_codec *codec = ps_codec_by_name(g->name);
     enum { COUNT = 300, STEPS = 200 };
     float values[COUNT], residual[COUNT] = {0}, again[COUNT];
     double meant[COUNT] = {0}, sent[COUNT] = {0};
-    uint8_t bytes[COUNT + 16];
+    uint8_t bytes[2 * COUNT];
     ps_rng rng;
     ps_rng_seed(&rng, 4);
     for (int step = 0; step < STEPS; step++) {
         for (size_t i = 0; i < COUNT; i++) /* most are far below a code */
-            values[i] = i % 128 ? (float)ps_rng_normal(&rng) * 1e-3f : 1.0f;
+            values[i] = i % g->group ? (float)ps_rng_normal(&rng) * 1e-3f : 1.0f;
         size_t len = codec->encode(residual, values, COUNT, bytes);
         codec->decode(ps_slice_of(bytes, len), COUNT, again);
         for (size_t i = 0; i < COUNT; i++) {
@@ -178,7 +195,7 @@ START_TEST(what_int8_leaves_out_comes_with_the_next)
     }
     for (size_t i = 0; i < COUNT; i++) {
         ck_assert_double_eq_tol(sent[i] + (double)residual[i], meant[i], 1e-4);
-        ck_assert_double_le(fabs((double)residual[i]), 1.0 / 127);
+        ck_assert_double_le(fabs((double)residual[i]), 1.0 / g->most);
     }
 }
 END_TEST
@@ -243,8 +260,8 @@ static const ps_check_case cases[] = {
     {&nan_and_infinity_are_found_wherever_they_are},
     {&the_norm_is_that_of_float64},
     {&bf16_is_the_upper_half_rounded_to_even},
-    {&int8_is_as_near_as_its_groups_allow},
-    {&what_int8_leaves_out_comes_with_the_next},
+    {.test = &a_group_is_as_near_as_its_codes_allow, .repeat = GROUPED},
+    {.test = &what_a_group_leaves_out_comes_with_the_next, .repeat = GROUPED},
     {&encoded_nan_and_infinity_are_found_and_sums_are_those_of_float64},
     {&int8_scales_that_make_infinities_are_found},
     {0},
