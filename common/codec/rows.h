@@ -7,7 +7,7 @@
 
 /* Those without state are for parameters, too. */
 #define PS_CODEC_PLAIN_ROWS(row) row(float32) row(bf16)
-#define PS_CODEC_ROWS(row)       PS_CODEC_PLAIN_ROWS(row) row(int8)
+#define PS_CODEC_ROWS(row)       PS_CODEC_PLAIN_ROWS(row) row(int8) row(int4)
 
 #define PS_CODEC_DECLARE(name) extern const ps_codec ps_codec_##name;
 PS_CODEC_ROWS(PS_CODEC_DECLARE)

@@ -131,7 +131,7 @@ typedef struct grouped {
     uint32_t number, group, most, bits;
 } grouped;
 
-static const grouped groups[] = {{"int8", 3, 128, 127, 8}};
+static const grouped groups[] = {{"int8", 3, 128, 127, 8}, {"int4", 4, 64, 7, 4}};
 enum { GROUPED = sizeof groups / sizeof *groups };
 
 static size_t grouped_bytes(const grouped *g, uint32_t count)
