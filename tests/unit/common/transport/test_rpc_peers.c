@@ -42,14 +42,14 @@ static void upload_more(echo_call *c)
     }
 }
 
-/* Runs until *count has not changed for 300 ms, however slow the build is; at most 20 s. */
+/* Runs until *count has not changed for three times 300 ms, however slow the build and busy the
+ * machine is; at most 20 s. */
 static void run_until_still(const uint64_t *count)
 {
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0, still = 0; i < 60 && still < 3; i++) {
         uint64_t before = *count;
         echo_run_ms(&rig, 300);
-        if (before && *count == before)
-            return;
+        still = before && *count == before ? still + 1 : 0;
     }
 }
 

@@ -206,7 +206,7 @@ START_TEST(accumulated_gradients_are_those_of_one_batch)
     half.add_gradients = true;
     double second = step(halves, &half).loss;
     ck_assert_double_eq_tol((first + second) / 2, loss, 1e-6);
-    same_gradients(&f, halves, 2e-6);
+    same_gradients(&f, halves, 5e-6); /* sums in another order */
     ps_model_free(&halves);
     close_fixture(&f);
 }
