@@ -304,14 +304,15 @@ static void certificate_metrics(ps_daemon *d, ps_buf *out)
     ps_metric_describe(out, of_worker, "gauge",
                        "When the certificate that a worker is attached with, or its CA, ends, "
                        "seconds since 1970.");
-    Psd__V1__ListWorkersResponse *all = ps_sched_workers(d->sched, "", SIZE_MAX);
-    for (size_t i = 0; i < all->n_workers; i++) {
-        const Psd__V1__Worker *w = all->workers[i];
+    size_t n;
+    ps_worker_info *all = ps_sched_workers(d->sched, "", 0, &n);
+    for (size_t i = 0; i < n; i++) {
+        const ps_worker_info *w = &all[i];
         if (strcmp(w->state, "silent") != 0 && strcmp(w->state, "left") != 0)
             ps_metric_sample(out, of_worker, PS_LABELS({"worker", w->name}),
                              (double)w->certificate_expires_ms * 1e-3);
     }
-    psd__v1__list_workers_response__free_unpacked(all, NULL);
+    ps_worker_infos_free(&all, n);
 }
 
 static void log_metrics(ps_buf *out)

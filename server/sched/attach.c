@@ -5,7 +5,6 @@
 #include "server/sched/attach.h"
 
 #include "common/base/mem.h"
-#include "common/base/text.h"
 #include "server/sched/job.h"
 #include "server/sched/lease.h"
 #include "server/sched/turn.h"
@@ -14,8 +13,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* What a hello may be at most; and how long one that is silent or has left is still listed. */
-enum { TEXT_MAX = 1024, KINDS_MAX = 64, LEASES_MAX = 4096, SLOTS_MAX = 64 };
+enum { SLOTS_MAX = 64 };
+/* So long one that is silent or has left is still listed. */
 #define FORGET_NS (3600 * UINT64_C(1000000000))
 /* How long others wait for a worker whose connection has ended: it may be on its way back, and
  * tries after a quarter of a second (psworker.yaml, reconnect.min). */
@@ -24,52 +23,13 @@ enum { TEXT_MAX = 1024, KINDS_MAX = 64, LEASES_MAX = 4096, SLOTS_MAX = 64 };
 void ps_worker_free(ps_worker *worker)
 {
     ps_list_remove(&worker->link);
-    psd__v1__hello__free_unpacked(worker->hello, NULL);
+    ps_hello_clear(&worker->hello);
     free(worker->address);
     free(worker->last_model);
     free(worker);
 }
 
-static ps_status check_hello(const char *name, const Psd__V1__Hello *hello)
-{
-    if (strlen(name) >= PS_WORKER_MAX || !*name)
-        return ps_fail(PS_INVALID_ARGUMENT, "hello: a worker's name has 1 to %d characters",
-                       PS_WORKER_MAX - 1);
-    if (strlen(hello->version) > TEXT_MAX || strlen(hello->device) > TEXT_MAX ||
-        strlen(hello->device_reason) > TEXT_MAX || strlen(hello->shown_name) > TEXT_MAX)
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "hello: version, device, device_reason and shown_name have at most "
-                       "%d characters each",
-                       TEXT_MAX);
-    if (hello->n_kinds > KINDS_MAX || hello->n_leases > LEASES_MAX)
-        return ps_fail(PS_INVALID_ARGUMENT, "hello: at most %d kinds and %d leases", KINDS_MAX,
-                       LEASES_MAX);
-    for (size_t i = 0; i < hello->n_kinds; i++)
-        if (strlen(hello->kinds[i]) > TEXT_MAX)
-            return ps_fail(PS_INVALID_ARGUMENT, "hello: a kind has at most %d characters",
-                           TEXT_MAX);
-    return PS_OK;
-}
-
-Psd__V1__Hello *ps_worker_hello_copy(const Psd__V1__Hello *hello)
-{
-    size_t size = psd__v1__hello__get_packed_size(hello);
-    uint8_t *bytes = ps_alloc(size ? size : 1);
-    psd__v1__hello__pack(hello, bytes);
-    Psd__V1__Hello *copy = psd__v1__hello__unpack(NULL, size, bytes);
-    free(bytes);
-    if (!copy)
-        return NULL;
-    ps_text_clean(copy->version);
-    ps_text_clean(copy->shown_name);
-    ps_text_clean(copy->device);
-    ps_text_clean(copy->device_reason);
-    for (size_t i = 0; i < copy->n_kinds; i++)
-        ps_text_clean(copy->kinds[i]);
-    return copy;
-}
-
-static bool lists_lease(const Psd__V1__Hello *hello, uint64_t id)
+static bool lists_lease(const ps_hello *hello, uint64_t id)
 {
     for (size_t i = 0; i < hello->n_leases; i++)
         if (hello->leases[i] == id)
@@ -78,7 +38,7 @@ static bool lists_lease(const Psd__V1__Hello *hello, uint64_t id)
 }
 
 /* The worker's side and ours are made to agree on what it holds. */
-static void reconcile(ps_sched *s, ps_worker *worker, const Psd__V1__Hello *hello)
+static void reconcile(ps_sched *s, ps_worker *worker, const ps_hello *hello)
 {
     ps_list_each_safe(node, &worker->leases)
     {
@@ -116,9 +76,9 @@ static ps_worker *make_worker(ps_sched *s, const char *name)
 
 /* An earlier psworker is refused even when the later one is gone: whatever the later has pushed
  * makes the earlier one's pushes void. */
-static ps_status check_incarnation(const ps_worker *worker, const Psd__V1__Hello *hello)
+static ps_status check_incarnation(const ps_worker *worker, const ps_hello *hello)
 {
-    if (hello->incarnation >= worker->hello->incarnation)
+    if (hello->incarnation >= worker->hello.incarnation)
         return PS_OK;
     if (worker->left || worker->silent)
         return ps_fail(PS_ABORTED,
@@ -132,22 +92,18 @@ static ps_status check_incarnation(const ps_worker *worker, const Psd__V1__Hello
 }
 
 static ps_status attach(ps_sched *s, uint64_t session, const char *name, const char *address,
-                        const Psd__V1__Hello *hello)
+                        const ps_hello *hello)
 {
     ps_worker *worker = ps_worker_find_name(s, name);
     ps_status st = worker ? check_incarnation(worker, hello) : PS_OK;
     if (st)
         return st;
-    Psd__V1__Hello *copy = ps_worker_hello_copy(hello);
-    if (!copy)
-        return ps_fail(PS_NO_MEMORY, "worker %s: hello", name);
     if (!worker)
         worker = make_worker(s, name);
     if (worker->session)
         ps_worker_tell_drop(s, worker->session, "the worker has attached again");
-    if (worker->hello)
-        psd__v1__hello__free_unpacked(worker->hello, NULL);
-    worker->hello = copy;
+    ps_hello_clear(&worker->hello);
+    ps_hello_copy(hello, &worker->hello);
     free(worker->address);
     worker->address = ps_strdup(address ? address : "");
     worker->session = session;
@@ -161,14 +117,14 @@ static ps_status attach(ps_sched *s, uint64_t session, const char *name, const c
     ps_worker_heard(s, worker);
     reconcile(s, worker, hello);
     ps_log_info("sched", "worker=%s attached address=%s device=\"%s\" slots=%u leases=%u", name,
-                worker->address, hello->device, worker->slots, worker->n_leases);
+                worker->address, worker->hello.device, worker->slots, worker->n_leases);
     return PS_OK;
 }
 
 ps_status ps_sched_attach(ps_sched *s, uint64_t session, const char *worker, const char *address,
-                          const Psd__V1__Hello *hello)
+                          const ps_hello *hello)
 {
-    ps_status st = check_hello(worker, hello);
+    ps_status st = ps_hello_check(hello, worker);
     if (st)
         return st;
     ps_error error;

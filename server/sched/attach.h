@@ -6,7 +6,6 @@
 
 void ps_worker_expire(ps_sched *sched); /* those silent for too long */
 void ps_worker_free(ps_worker *worker);
-void ps_worker_heard(ps_sched *sched, ps_worker *worker);          /* a sign of life */
-Psd__V1__Hello *ps_worker_hello_copy(const Psd__V1__Hello *hello); /* NULL: no memory */
+void ps_worker_heard(ps_sched *sched, ps_worker *worker); /* a sign of life */
 
 #endif

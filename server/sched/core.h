@@ -31,8 +31,8 @@ struct ps_worker {
     ps_list link; /* ps_sched.workers */
     char name[PS_WORKER_MAX];
     char *address;
-    Psd__V1__Hello *hello; /* a copy */
-    uint64_t session;      /* 0: its stream has ended */
+    ps_hello hello;   /* a copy */
+    uint64_t session; /* 0: its stream has ended */
     uint32_t slots;
     uint32_t train_slots; /* of them, for jobs that train; the others are for those on stored
                              models. As many as slots: each takes any */

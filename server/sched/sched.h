@@ -26,6 +26,7 @@
 #include "psd/v1/workers.pb-c.h"
 #include "server/catalog/job_lines.h"
 #include "server/params/ledger.h"
+#include "server/sched/hello.h"
 #include "server/sched/job_file.h"
 #include "server/sched/output.h"
 #include "server/sched/task.h"
@@ -220,7 +221,7 @@ PS_MUST_CHECK ps_status ps_sched_progress_save(ps_sched *sched, uint64_t job_id,
  * or may come back, PS_ABORTED once it has left or is silent. Another session of the worker is
  * dropped. */
 PS_MUST_CHECK ps_status ps_sched_attach(ps_sched *sched, uint64_t session, const char *worker,
-                                        const char *address, const Psd__V1__Hello *hello);
+                                        const char *address, const ps_hello *hello);
 /* When the certificate that the session came with ends, milliseconds since 1970: to be shown. */
 void ps_sched_certified(ps_sched *sched, uint64_t session, int64_t expires_ms);
 /* The stream has ended. Its leases wait for it to come back until they expire; those that other
@@ -244,9 +245,20 @@ PS_MUST_CHECK ps_status ps_sched_result(ps_sched *sched, uint64_t session,
 /* Does the worker of this name hold a lease of the job? For every push and pull: takes only a
  * reader lock that is written when a lease begins or ends. */
 bool ps_sched_holds_lease(ps_sched *sched, const char *worker, uint64_t job_id);
-/* The known workers by name, those after `after` ("": all), at most `limit` (0: all); free with
- * psd__v1__list_workers_response__free_unpacked(x, NULL). */
-Psd__V1__ListWorkersResponse *ps_sched_workers(ps_sched *sched, const char *after, size_t limit);
+/* A worker as people see it. */
+typedef struct ps_worker_info {
+    char *name, *address;
+    ps_hello hello;
+    int64_t attached_ms, heard_ms;  /* milliseconds since 1970 */
+    int64_t certificate_expires_ms; /* likewise */
+    uint64_t *jobs;                 /* of the leases it holds, n_jobs */
+    size_t n_jobs;
+    const char *state; /* "idle", "busy", "draining", "silent", "left" (stopped in order) */
+} ps_worker_info;
+/* The known workers by name, those after `after` ("": all), at most `limit` (0: all): *n of them,
+ * freed with ps_worker_infos_free. */
+ps_worker_info *ps_sched_workers(ps_sched *sched, const char *after, size_t limit, size_t *n);
+void ps_worker_infos_free(ps_worker_info **list, size_t n);
 
 /* ---- watching ---- */
 

@@ -30,7 +30,7 @@ ps_worker *ps_worker_find_name(ps_sched *s, const char *name)
 /* A worker that says nothing of kinds does all; one that trains can plan. */
 bool ps_worker_does(const ps_worker *worker, ps_task_kind kind)
 {
-    const Psd__V1__Hello *hello = worker->hello;
+    const ps_hello *hello = &worker->hello;
     const char *name = ps_task_kind_name(kind);
     for (size_t i = 0; i < hello->n_kinds; i++)
         if (strcmp(hello->kinds[i], name) == 0)

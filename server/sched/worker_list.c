@@ -1,6 +1,5 @@
 /* Happy path: the known workers, by name, for people. Cannot fail. */
 #include "common/base/mem.h"
-#include "server/sched/attach.h"
 #include "server/sched/worker.h"
 
 #include <stdlib.h>
@@ -15,28 +14,31 @@ static const char *state_name(ps_worker_state state)
     return names[state];
 }
 
-static Psd__V1__Worker *describe(const ps_sched *s, const ps_worker *worker)
+/* Of the leases that it holds, each once. */
+static void list_jobs(const ps_worker *worker, ps_worker_info *out)
 {
-    Psd__V1__Worker *w = ps_new(Psd__V1__Worker);
-    psd__v1__worker__init(w);
-    w->name = ps_strdup(worker->name);
-    w->address = ps_strdup(worker->address);
-    w->hello = ps_worker_hello_copy(worker->hello);
-    w->attached_ms = worker->attached_ms;
-    w->heard_ms = worker->heard_ms;
-    w->certificate_expires_ms = worker->certificate_ms;
-    w->state = ps_strdup(state_name(ps_worker_state_of(s, worker)));
-    w->jobs = ps_alloc_array(worker->n_leases + 1, sizeof *w->jobs);
+    out->jobs = ps_alloc_array(worker->n_leases + 1, sizeof *out->jobs);
     ps_list_each(node, &worker->leases)
     {
         const ps_lease *lease = ps_container(node, ps_lease, of_worker);
         bool known = !lease->job;
-        for (size_t i = 0; !known && i < w->n_jobs; i++)
-            known = w->jobs[i] == lease->job->record->id;
+        for (size_t i = 0; !known && i < out->n_jobs; i++)
+            known = out->jobs[i] == lease->job->record->id;
         if (!known)
-            w->jobs[w->n_jobs++] = lease->job->record->id;
+            out->jobs[out->n_jobs++] = lease->job->record->id;
     }
-    return w;
+}
+
+static void describe(const ps_sched *s, const ps_worker *worker, ps_worker_info *out)
+{
+    *out = (ps_worker_info){.name = ps_strdup(worker->name),
+                            .address = ps_strdup(worker->address),
+                            .attached_ms = worker->attached_ms,
+                            .heard_ms = worker->heard_ms,
+                            .certificate_expires_ms = worker->certificate_ms,
+                            .state = state_name(ps_worker_state_of(s, worker))};
+    ps_hello_copy(&worker->hello, &out->hello);
+    list_jobs(worker, out);
 }
 
 static int by_name(const void *a, const void *b)
@@ -61,21 +63,28 @@ static ps_worker **sorted(ps_sched *s, const char *after, size_t *n)
     return out;
 }
 
-Psd__V1__ListWorkersResponse *ps_sched_workers(ps_sched *s, const char *after, size_t limit)
+ps_worker_info *ps_sched_workers(ps_sched *s, const char *after, size_t limit, size_t *n)
 {
-    Psd__V1__ListWorkersResponse *r = ps_new(Psd__V1__ListWorkersResponse);
-    psd__v1__list_workers_response__init(r);
-    size_t n;
     ps_core_lock(s);
-    ps_worker **workers = sorted(s, after, &n);
-    if (limit && n > limit)
-        n = limit;
-    r->workers = ps_alloc_array(n + 1, sizeof *r->workers);
-    while (r->n_workers < n) {
-        r->workers[r->n_workers] = describe(s, workers[r->n_workers]);
-        r->n_workers++;
-    }
+    ps_worker **workers = sorted(s, after, n);
+    if (limit && *n > limit)
+        *n = limit;
+    ps_worker_info *out = ps_alloc_array(*n + 1, sizeof *out);
+    for (size_t i = 0; i < *n; i++)
+        describe(s, workers[i], &out[i]);
     ps_core_unlock(s);
     free(workers);
-    return r;
+    return out;
+}
+
+void ps_worker_infos_free(ps_worker_info **list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        ps_worker_info *info = &(*list)[i];
+        free(info->name);
+        free(info->address);
+        free(info->jobs);
+        ps_hello_clear(&info->hello);
+    }
+    ps_free(list);
 }

@@ -1,5 +1,9 @@
 #include "server/service/task_message.h"
 
+#include "common/base/mem.h"
+
+#include <string.h>
+
 /* protobuf-c has no const; what is borrowed is only read */
 static char *text(const char *of)
 {
@@ -46,4 +50,64 @@ ps_tokens ps_tokens_read(const Psd__V1__Output *message)
         return (ps_tokens){0};
     return (ps_tokens){
         .first = message->first, .n_tokens = message->n_tokens, .tokens = message->tokens};
+}
+
+void ps_hello_read(const Psd__V1__Hello *message, ps_hello *out)
+{
+    *out = (ps_hello){.version = message->version,
+                      .device = message->device,
+                      .device_reason = message->device_reason,
+                      .shown_name = message->shown_name,
+                      .memory_bytes = message->memory_bytes,
+                      .slots = message->slots,
+                      .train_slots = message->train_slots,
+                      .incarnation = message->incarnation,
+                      .kinds = message->kinds,
+                      .n_kinds = message->n_kinds,
+                      .leases = message->leases,
+                      .n_leases = message->n_leases};
+}
+
+static uint64_t *numbers(const uint64_t *of, size_t n)
+{
+    uint64_t *copy = ps_alloc_array(n, sizeof *copy);
+    if (n)
+        memcpy(copy, of, n * sizeof *copy);
+    return copy;
+}
+
+static Psd__V1__Hello *hello_new(const ps_hello *hello)
+{
+    Psd__V1__Hello *out = ps_new(Psd__V1__Hello);
+    psd__v1__hello__init(out);
+    out->version = ps_strdup(hello->version);
+    out->device = ps_strdup(hello->device);
+    out->device_reason = ps_strdup(hello->device_reason);
+    out->shown_name = ps_strdup(hello->shown_name);
+    out->memory_bytes = hello->memory_bytes;
+    out->slots = hello->slots;
+    out->train_slots = hello->train_slots;
+    out->incarnation = hello->incarnation;
+    out->kinds = ps_alloc_array(hello->n_kinds, sizeof *out->kinds);
+    for (; out->n_kinds < hello->n_kinds; out->n_kinds++)
+        out->kinds[out->n_kinds] = ps_strdup(hello->kinds[out->n_kinds]);
+    out->leases = numbers(hello->leases, hello->n_leases);
+    out->n_leases = hello->n_leases;
+    return out;
+}
+
+Psd__V1__Worker *ps_worker_message_new(const ps_worker_info *info)
+{
+    Psd__V1__Worker *out = ps_new(Psd__V1__Worker);
+    psd__v1__worker__init(out);
+    out->name = ps_strdup(info->name);
+    out->address = ps_strdup(info->address);
+    out->hello = hello_new(&info->hello);
+    out->attached_ms = info->attached_ms;
+    out->heard_ms = info->heard_ms;
+    out->certificate_expires_ms = info->certificate_expires_ms;
+    out->state = ps_strdup(info->state);
+    out->jobs = numbers(info->jobs, info->n_jobs);
+    out->n_jobs = info->n_jobs;
+    return out;
 }

@@ -1,4 +1,5 @@
-/* task_message: tasks and what workers say of them, between the messages and psd's own structs. */
+/* task_message: workers, their tasks and what they say of them, between the messages and psd's own
+ * structs. */
 #ifndef PS_SERVICE_TASK_MESSAGE_H
 #define PS_SERVICE_TASK_MESSAGE_H
 
@@ -10,5 +11,9 @@ void ps_task_message_borrow(const ps_task *task, Psd__V1__Task *out);
 /* These borrow the message. */
 void ps_task_report_read(const Psd__V1__TaskProgress *message, ps_task_report *out);
 ps_tokens ps_tokens_read(const Psd__V1__Output *message); /* NULL: none */
+void ps_hello_read(const Psd__V1__Hello *message, ps_hello *out);
+
+/* The caller's, with all that is in it. */
+Psd__V1__Worker *ps_worker_message_new(const ps_worker_info *info);
 
 #endif

@@ -1,20 +1,23 @@
 #include "psd/v1/workers.pb-c.h"
 
+#include "common/base/mem.h"
 #include "server/service/page.h"
+#include "server/service/task_message.h"
 #include "server/service/unary.h"
 
-/* Those that the page does not hold go again: one more than `rows` says that there are more. */
-static void cut(Psd__V1__ListWorkersResponse *list, size_t rows)
+/* At most `rows` of them, and so many that the page holds them: one more says that there are more.
+ */
+static void put(Psd__V1__ListWorkersResponse *out, const ps_worker_info *all, size_t n, size_t rows)
 {
-    size_t kept = 0, bytes = 0;
-    while (kept < list->n_workers && kept < rows && bytes < PS_PAGE_BYTES)
-        bytes += psd__v1__worker__get_packed_size(list->workers[kept++]);
-    if (kept == list->n_workers)
-        return;
-    for (size_t i = kept; i < list->n_workers; i++)
-        psd__v1__worker__free_unpacked(list->workers[i], NULL);
-    list->n_workers = kept;
-    list->next_page_token = ps_page_token("workers", 0, list->workers[kept - 1]->name);
+    size_t bytes = 0;
+    out->workers = ps_alloc_array(n + 1, sizeof *out->workers);
+    while (out->n_workers < n && out->n_workers < rows && bytes < PS_PAGE_BYTES) {
+        Psd__V1__Worker *worker = ps_worker_message_new(&all[out->n_workers]);
+        bytes += psd__v1__worker__get_packed_size(worker);
+        out->workers[out->n_workers++] = worker;
+    }
+    if (out->n_workers < n)
+        out->next_page_token = ps_page_token("workers", 0, all[out->n_workers - 1].name);
 }
 
 static ps_status list(ps_services *services, const ps_caller *caller,
@@ -26,8 +29,11 @@ static ps_status list(ps_services *services, const ps_caller *caller,
     if (st)
         return st;
     Psd__V1__ListWorkersResponse *out =
-        ps_sched_workers(services->sched, page.after, page.rows + 1);
-    cut(out, page.rows);
+        PS_REPLY_NEW(Psd__V1__ListWorkersResponse, psd__v1__list_workers_response);
+    size_t n;
+    ps_worker_info *all = ps_sched_workers(services->sched, page.after, page.rows + 1, &n);
+    put(out, all, n, page.rows);
+    ps_worker_infos_free(&all, n);
     *reply = &out->base;
     return PS_OK;
 }

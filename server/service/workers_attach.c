@@ -56,11 +56,13 @@ static void finish(attach_call *a, ps_status st, const char *message)
     a->answered = true;
 }
 
-static ps_status hello(attach_call *a, const Psd__V1__Hello *hello)
+static ps_status hello(attach_call *a, const Psd__V1__Hello *message)
 {
+    ps_hello hello;
     if (a->attached)
         return ps_fail(PS_INVALID_ARGUMENT, "a second hello on one stream");
-    ps_status st = ps_sched_attach(a->services->sched, a->session, a->worker, a->address, hello);
+    ps_hello_read(message, &hello);
+    ps_status st = ps_sched_attach(a->services->sched, a->session, a->worker, a->address, &hello);
     a->attached = !st;
     if (!st)
         ps_sched_certified(a->services->sched, a->session, a->certificate_ms);

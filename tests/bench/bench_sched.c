@@ -113,7 +113,7 @@ static void attach(bench *b)
     for (uint64_t session = 1; session <= WORKERS; session++) {
         char name[16];
         (void)snprintf(name, sizeof name, "w%" PRIu64, session);
-        Psd__V1__Hello hello = PSD__V1__HELLO__INIT;
+        ps_hello hello = {0};
         hello.slots = 2;
         hello.train_slots = 1;
         hello.incarnation = 1;

@@ -264,8 +264,7 @@ bool ps_world_traced(const ps_world *w, const char *line)
 ps_status ps_world_hello(ps_world *w, uint64_t session, const char *name, uint64_t incarnation,
                          uint32_t slots, const uint64_t *leases, size_t n_leases)
 {
-    Psd__V1__Hello hello;
-    psd__v1__hello__init(&hello);
+    ps_hello hello = {0};
     uint64_t copy[16];
     ck_assert_uint_le(n_leases, 16);
     if (n_leases)

@@ -40,7 +40,7 @@ START_TEST(a_tick_that_takes_long_holds_up_no_signal_and_no_watchdog)
     ps_clock_virtual time = {.now_ns = UINT64_C(1000000000000)};
     const ps_sched_conf conf = {.lease_timeout_ms = TIMEOUT_MS,
                                 .clock = ps_clock_virtual_table(&time)};
-    Psd__V1__Hello hello = PSD__V1__HELLO__INIT;
+    ps_hello hello = {0};
     ps_daemon d = {.clock = ps_clock_virtual_table(&of_daemon)};
     ps_timer *tick = NULL, *rounds = NULL;
     sem_init(&entered, 0, 0);

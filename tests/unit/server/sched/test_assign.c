@@ -141,7 +141,7 @@ START_TEST(a_running_job_says_what_it_waits_for)
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_RUNNING);
     ps_world_assert_reason(w, id, "waits for workers: 0 here, 1 needed");
     char evaluate[] = "evaluate", *kinds[] = {evaluate};
-    Psd__V1__Hello hello = PSD__V1__HELLO__INIT;
+    ps_hello hello = {0};
     hello.incarnation = 1;
     hello.kinds = kinds;
     hello.n_kinds = 1;

@@ -159,8 +159,7 @@ static void *work(void *of)
     mailbox *box = &t->boxes[k->session];
     char name[16];
     (void)snprintf(name, sizeof name, "w%u", (unsigned)k->session);
-    Psd__V1__Hello hello;
-    psd__v1__hello__init(&hello);
+    ps_hello hello = {0};
     ck_ok(ps_sched_attach(t->sched, k->session, name, "", &hello));
     while (!atomic_load(&t->stop)) {
         uint64_t lease = 0;

@@ -180,8 +180,7 @@ START_TEST(what_a_worker_makes_up_changes_nothing)
     ps_job_record *r = ps_world_job(w, id);
     ck_assert_uint_eq(r->progress.samples, 20);
     ps_job_record_free(&r);
-    Psd__V1__Hello hello;
-    psd__v1__hello__init(&hello);
+    ps_hello hello = {0};
     hello.n_leases = 5000;
     ck_assert_int_eq(ps_sched_attach(w->sched, 9, "w9", "", &hello), PS_INVALID_ARGUMENT);
     ps_world_free(&w);
@@ -195,11 +194,12 @@ START_TEST(a_draining_psd_gives_out_nothing)
     ps_sched_drain(w->sched, true);
     ps_world_trained(w, ps_world_task_of(w, 1));
     ck_assert_ptr_null(ps_world_task_of(w, 1));
-    Psd__V1__ListWorkersResponse *list = ps_sched_workers(w->sched, "", 0);
-    ck_assert_uint_eq(list->n_workers, 1);
-    ck_assert_str_eq(list->workers[0]->state, "draining");
-    ck_assert_str_eq(list->workers[0]->name, "w1");
-    psd__v1__list_workers_response__free_unpacked(list, NULL);
+    size_t n;
+    ps_worker_info *list = ps_sched_workers(w->sched, "", 0, &n);
+    ck_assert_uint_eq(n, 1);
+    ck_assert_str_eq(list[0].state, "draining");
+    ck_assert_str_eq(list[0].name, "w1");
+    ps_worker_infos_free(&list, n);
     ps_sched_drain(w->sched, false);
     ps_world_serve(w, (uint64_t[]){1}, 1, 100, 0);
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_DONE);
@@ -216,13 +216,14 @@ START_TEST(workers_are_listed_by_name_and_in_pages)
         ps_world_attach(w, i + 1, names[i]);
     for (size_t limit = 0; limit < 6; limit++) {
         for (size_t from = 0; from <= 4; from++) {
-            Psd__V1__ListWorkersResponse *list =
-                ps_sched_workers(w->sched, from ? sorted[from - 1] : "", limit);
+            size_t n;
+            ps_worker_info *list =
+                ps_sched_workers(w->sched, from ? sorted[from - 1] : "", limit, &n);
             size_t left = 4 - from;
-            ck_assert_uint_eq(list->n_workers, limit && limit < left ? limit : left);
-            for (size_t i = 0; i < list->n_workers; i++)
-                ck_assert_str_eq(list->workers[i]->name, sorted[from + i]);
-            psd__v1__list_workers_response__free_unpacked(list, NULL);
+            ck_assert_uint_eq(n, limit && limit < left ? limit : left);
+            for (size_t i = 0; i < n; i++)
+                ck_assert_str_eq(list[i].name, sorted[from + i]);
+            ps_worker_infos_free(&list, n);
         }
     }
     ps_world_free(&w);
@@ -232,10 +233,11 @@ END_TEST
 static void assert_state(ps_world *w, const char *state, uint32_t silent)
 {
     ps_sched_counts counts;
-    Psd__V1__ListWorkersResponse *list = ps_sched_workers(w->sched, "", 0);
-    ck_assert_uint_eq(list->n_workers, 1);
-    ck_assert_str_eq(list->workers[0]->state, state);
-    psd__v1__list_workers_response__free_unpacked(list, NULL);
+    size_t n;
+    ps_worker_info *list = ps_sched_workers(w->sched, "", 0, &n);
+    ck_assert_uint_eq(n, 1);
+    ck_assert_str_eq(list[0].state, state);
+    ps_worker_infos_free(&list, n);
     ps_sched_count(w->sched, &counts);
     ck_assert_uint_eq(counts.workers_silent, silent);
 }
