@@ -4,6 +4,7 @@
 
 #include "common/base/mem.h"
 #include "server/catalog/db.h"
+#include "server/catalog/job_progress.h"
 
 #include <inttypes.h>
 
@@ -51,23 +52,13 @@ ps_job_record *ps_job_record_copy(const ps_job_record *record)
     return copy;
 }
 
-Psd__V1__Progress ps_job_record_progress(const ps_job_record *record, ps_job_lists *lists)
-{
-    Psd__V1__Progress out = record->progress;
-    out.n_metrics = ps_metric_list_view(&record->metrics, &lists->metrics);
-    out.metrics = lists->metrics.list;
-    out.n_test_metrics = ps_metric_list_view(&record->test_metrics, &lists->test_metrics);
-    out.test_metrics = lists->test_metrics.list;
-    return out;
-}
-
 /* Numbers, and two short lists: 16 names of 31 bytes are most of it. */
 enum { PROGRESS_MAX = 1536 };
 
 static ps_slice pack_progress(const ps_job_record *record, uint8_t bytes[PROGRESS_MAX])
 {
     ps_job_lists lists;
-    Psd__V1__Progress progress = ps_job_record_progress(record, &lists);
+    Psd__V1__Progress progress = ps_job_progress_message(record, &lists);
     if (psd__v1__progress__get_packed_size(&progress) > PROGRESS_MAX)
         return ps_slice_of(NULL, 0);
     return ps_slice_of(bytes, psd__v1__progress__pack(&progress, bytes));
@@ -75,18 +66,10 @@ static ps_slice pack_progress(const ps_job_record *record, uint8_t bytes[PROGRES
 
 static void unpack_progress(ps_slice bytes, ps_job_record *out)
 {
-    psd__v1__progress__init(&out->progress);
     Psd__V1__Progress *read = psd__v1__progress__unpack(NULL, bytes.len, bytes.data);
     if (!read)
         return;
-    ps_metric_list_add_messages(&out->metrics, read->metrics, read->n_metrics);
-    ps_metric_list_add_messages(&out->test_metrics, read->test_metrics, read->n_test_metrics);
-    Psd__V1__Progress copy = *read;
-    copy.n_metrics = copy.n_test_metrics = 0; /* these, and what is of a newer psd, */
-    copy.metrics = copy.test_metrics = NULL;
-    copy.base.n_unknown_fields = 0; /* are freed with `read` */
-    copy.base.unknown_fields = NULL;
-    out->progress = copy;
+    ps_job_progress_read(read, out);
     psd__v1__progress__free_unpacked(read, NULL);
 }
 

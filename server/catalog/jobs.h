@@ -3,9 +3,9 @@
 #define PS_CATALOG_JOBS_H
 
 #include "common/format/metric_list.h"
-#include "psd/v1/jobs.pb-c.h"
 #include "server/catalog/catalog.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The numbers are those of the message JobState. */
@@ -20,8 +20,26 @@ typedef enum ps_job_state {
 } ps_job_state;
 #define PS_JOB_STATE_COUNT 7
 
-/* One job. Texts are owned and never NULL ("" for none). progress has no pointers and can be
- * copied as a struct: its lists are beside it. */
+/* How far a job is; its lists are beside it, in the record. */
+typedef struct ps_job_progress {
+    uint32_t epoch, epochs; /* epoch: the one under way, from 1 */
+    uint64_t samples;       /* done in all */
+    uint64_t samples_total; /* to do in all; 0: unknown */
+    uint64_t steps;         /* updates of the whole model */
+    double samples_per_second;
+    bool has_loss; /* loss is known: the mean of the last seconds, or of the last epoch when all is
+                      done */
+    double loss;
+    bool has_test;
+    double test_loss;
+    double bytes_in_per_second, bytes_out_per_second;
+    double staleness_mean;
+    uint64_t staleness_max;
+    uint32_t workers;
+    double eta_seconds; /* negative: unknown */
+} ps_job_progress;
+
+/* One job. Texts are owned and never NULL ("" for none). */
 typedef struct ps_job_record {
     uint64_t id;
     char *name;
@@ -38,17 +56,12 @@ typedef struct ps_job_record {
      * until the job has ended. "": none */
     char *model_version;
     char *cancel; /* why it is to be cancelled; "": it is not. ps_catalog_job_cancel's alone */
-    Psd__V1__Progress progress;
+    ps_job_progress progress;
     ps_metric_list metrics, test_metrics;
 } ps_job_record;
 
 void ps_job_record_free(ps_job_record **record); /* NULL is nothing */
 ps_job_record *ps_job_record_copy(const ps_job_record *record);
-/* Progress as a message, with its lists; all of it borrows the record and the views. */
-typedef struct ps_job_lists {
-    ps_metric_view metrics, test_metrics;
-} ps_job_lists;
-Psd__V1__Progress ps_job_record_progress(const ps_job_record *record, ps_job_lists *lists);
 
 /* Adds a job; its id (greater than any before, never used again) goes to *id. PS_ABORTED: no model
  * of that version is current any more, and nothing was added. */

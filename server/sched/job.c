@@ -253,7 +253,7 @@ static void show_waiting(ps_job *job)
 void ps_job_show(ps_job *job)
 {
     enum { RATE_SECONDS = 5, ETA_SECONDS = 30 };
-    Psd__V1__Progress *p = &job->record->progress;
+    ps_job_progress *p = &job->record->progress;
     uint64_t now = ps_core_now(job->sched);
     show_waiting(job);
     if (!ps_job_runs(job) || !job->work)

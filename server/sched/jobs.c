@@ -43,7 +43,6 @@ static ps_job_record *make_record(ps_sched *s, const ps_job_file *file, ps_slice
     r->result = ps_strdup("");
     r->model_version = ps_strdup(file->version);
     r->cancel = ps_strdup("");
-    psd__v1__progress__init(&r->progress);
     r->progress.eta_seconds = -1;
     return r;
 }

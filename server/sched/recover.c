@@ -48,7 +48,7 @@ static void start_anew(ps_job *job)
 {
     ps_job_say(job, PS_LOG_NOTICE, "psd",
                "psd has restarted and there is no checkpoint: the job starts anew");
-    psd__v1__progress__init(&job->record->progress);
+    job->record->progress = (ps_job_progress){0};
     job->kind->start(job);
 }
 

@@ -5,7 +5,7 @@
 void ps_job_message_borrow(const ps_job_record *record, ps_job_parts *parts, Psd__V1__Job *out)
 {
     psd__v1__job__init(out);
-    parts->progress = ps_job_record_progress(record, &parts->lists);
+    parts->progress = ps_job_progress_message(record, &parts->lists);
     out->id = record->id;
     out->name = record->name;
     out->kind = record->kind;

@@ -3,7 +3,7 @@
 #define PS_SERVICE_JOB_MESSAGE_H
 
 #include "psd/v1/jobs.pb-c.h"
-#include "server/catalog/jobs.h"
+#include "server/catalog/job_progress.h"
 
 typedef struct ps_job_parts {
     Psd__V1__Progress progress;

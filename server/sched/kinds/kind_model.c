@@ -113,7 +113,7 @@ static void done(ps_job *job, ps_lease *lease, Psd__V1__TaskResult *result)
 {
     work *w = job->work;
     const Psd__V1__EvaluateResult *e = result->evaluate;
-    Psd__V1__Progress *p = &job->record->progress;
+    ps_job_progress *p = &job->record->progress;
     bool predicts = w->task == PS_TASK_PREDICT;
     if (!predicts && (!e || e->samples == 0)) {
         ps_job_fail(job, "worker %s: an evaluate task without a result", lease->worker->name);
@@ -174,7 +174,7 @@ static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
 static void show(ps_job *job)
 {
     const work *w = job->work;
-    Psd__V1__Progress *p = &job->record->progress;
+    ps_job_progress *p = &job->record->progress;
     p->samples = w->samples;
     if (p->samples_total && p->samples > p->samples_total)
         p->samples_total = p->samples;

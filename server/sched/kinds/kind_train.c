@@ -409,7 +409,7 @@ static uint32_t epoch_at(const ps_train *w)
 static void show(ps_job *job)
 {
     const ps_train *w = work_of(job);
-    Psd__V1__Progress *p = &job->record->progress;
+    ps_job_progress *p = &job->record->progress;
     p->epochs = (uint32_t)job->spec->train->epochs;
     p->has_test = w->has_test;
     p->test_loss = w->test_loss;

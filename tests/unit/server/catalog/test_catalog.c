@@ -67,7 +67,6 @@ static ps_job_record *make_job(const char *name)
     r->submitted_ms = 1234567890123;
     r->spec = ps_strdup("kind: train\n# \xc3\xa9\n");
     r->result = ps_strdup("");
-    psd__v1__progress__init(&r->progress);
     return r;
 }
 
@@ -116,7 +115,6 @@ START_TEST(a_job_comes_back_whole_after_reopening)
     ck_assert_str_eq(r->metrics.at[1].name, "f1");
     ck_assert_double_eq(r->metrics.at[1].value, 0.5);
     ck_assert_uint_eq(r->test_metrics.count, 0); /* none is not 0 */
-    ck_assert_ptr_null(r->progress.metrics);
     ps_job_record_free(&r);
     ps_catalog_close(&catalog);
     remove_folder();

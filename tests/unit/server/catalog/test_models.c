@@ -82,7 +82,6 @@ static ps_job_record *make_job(void)
     r->name = ps_strdup("use");
     r->kind = ps_strdup("predict");
     r->state = PS_JOB_QUEUED;
-    psd__v1__progress__init(&r->progress);
     return r;
 }
 

@@ -19,7 +19,6 @@ static uint64_t add_job(const test_stored *t)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         *texts[i] = ps_strdup("x");
     r->state = PS_JOB_RUNNING;
-    psd__v1__progress__init(&r->progress);
     ck_ok(ps_catalog_job_add(t->catalog, r, &id));
     ps_job_record_free(&r);
     return id;

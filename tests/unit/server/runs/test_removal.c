@@ -28,7 +28,6 @@ static uint64_t add_job(test_stored *t, ps_job_state state, const char *owner)
     r->submitter = ps_strdup(owner);
     r->state = state;
     r->ended_ms = state >= PS_JOB_DONE ? ps_clock_wall_ms(&t->files.clock) : 0;
-    psd__v1__progress__init(&r->progress);
     ck_ok(ps_catalog_job_add(t->catalog, r, &id));
     r->id = id;
     char source[] = "psd", text[] = "said";
