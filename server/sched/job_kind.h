@@ -14,6 +14,7 @@
 #include "server/catalog/catalog.h"
 #include "server/sched/output.h"
 #include "server/sched/task.h"
+#include "server/sched/task_result.h"
 
 typedef struct ps_sched ps_sched;
 typedef struct ps_job ps_job;
@@ -38,7 +39,7 @@ typedef struct ps_job_kind {
     /* The worker says something. May be NULL. */
     void (*output)(ps_job *job, ps_lease *lease, const ps_tokens *output);
     /* It is done, with code 0. What is taken over of the result becomes NULL. */
-    void (*done)(ps_job *job, ps_lease *lease, Psd__V1__TaskResult *result);
+    void (*done)(ps_job *job, ps_lease *lease, ps_task_result *result);
     /* It is not going to be done under this lease: what is left must be given out again. failed:
      * the worker said so, and another may succeed (this may fail the job, at the third time);
      * otherwise the worker was lost or is stopping. */

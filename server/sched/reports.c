@@ -70,12 +70,13 @@ ps_status ps_sched_output(ps_sched *s, uint64_t session, uint64_t lease_id, cons
 }
 
 /* Code 1 (cancelled) from a worker that was not told to is one that is stopping. */
-static void take_result(ps_sched *s, ps_lease *lease, Psd__V1__TaskResult *result)
+static void take_result(ps_sched *s, ps_lease *lease, ps_task_result *result)
 {
     enum { GRPC_OK = 0, GRPC_CANCELLED = 1 };
     ps_job *job = lease->job;
     bool counts = job && ps_job_runs(job) && !lease->cancelled;
-    const char *message = result->message[0] ? result->message : "no reason given";
+    bool says = result->message && *result->message;
+    const char *message = says ? result->message : "no reason given";
     if (counts && result->code == GRPC_OK) {
         s->tasks_done++;
         job->kind->done(job, lease, result);
@@ -92,7 +93,7 @@ static void take_result(ps_sched *s, ps_lease *lease, Psd__V1__TaskResult *resul
     ps_lease_end(lease);
 }
 
-ps_status ps_sched_result(ps_sched *s, uint64_t session, Psd__V1__TaskResult *result)
+ps_status ps_sched_result(ps_sched *s, uint64_t session, ps_task_result *result)
 {
     ps_worker *worker = NULL;
     ps_status st = enter_session(s, session, &worker);

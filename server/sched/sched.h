@@ -30,6 +30,7 @@
 #include "server/sched/job_file.h"
 #include "server/sched/output.h"
 #include "server/sched/task.h"
+#include "server/sched/task_result.h"
 
 typedef struct ps_sched ps_sched;
 
@@ -240,8 +241,7 @@ PS_MUST_CHECK ps_status ps_sched_progress(ps_sched *sched, uint64_t session,
                                           const ps_task_report *report);
 PS_MUST_CHECK ps_status ps_sched_output(ps_sched *sched, uint64_t session, uint64_t lease_id,
                                         const ps_tokens *said);
-PS_MUST_CHECK ps_status ps_sched_result(ps_sched *sched, uint64_t session,
-                                        Psd__V1__TaskResult *result);
+PS_MUST_CHECK ps_status ps_sched_result(ps_sched *sched, uint64_t session, ps_task_result *result);
 /* Does the worker of this name hold a lease of the job? For every push and pull: takes only a
  * reader lock that is written when a lease begins or ends. */
 bool ps_sched_holds_lease(ps_sched *sched, const char *worker, uint64_t job_id);

@@ -52,6 +52,44 @@ ps_tokens ps_tokens_read(const Psd__V1__Output *message)
         .first = message->first, .n_tokens = message->n_tokens, .tokens = message->tokens};
 }
 
+static ps_generate_end end_read(Psd__V1__GenerateEnd end)
+{
+    switch (end) {
+    case PSD__V1__GENERATE_END__GENERATE_END_LENGTH:
+        return PS_GENERATE_END_LENGTH;
+    case PSD__V1__GENERATE_END__GENERATE_END_STOP:
+        return PS_GENERATE_END_STOP;
+    case PSD__V1__GENERATE_END__GENERATE_END_CONTEXT:
+        return PS_GENERATE_END_CONTEXT;
+    default:
+        return PS_GENERATE_END_UNKNOWN;
+    }
+}
+
+void ps_task_result_read(const Psd__V1__TaskResult *message, ps_result_parts *out)
+{
+    *out = (ps_result_parts){.result = {.lease_id = message->lease_id,
+                                        .code = message->code,
+                                        .message = message->message,
+                                        .retry = message->retry,
+                                        .plan = message->plan}};
+    if (message->evaluate) {
+        const Psd__V1__EvaluateResult *e = message->evaluate;
+        out->evaluation = (ps_evaluation){.samples = e->samples, .loss = e->loss};
+        ps_metric_list_add_messages(&out->evaluation.metrics, e->metrics, e->n_metrics);
+        out->result.evaluation = &out->evaluation;
+    }
+    if (message->generate) {
+        const Psd__V1__GenerateResult *g = message->generate;
+        out->generation = (ps_generation){.tokens = g->tokens,
+                                          .end = end_read(g->end),
+                                          .load_seconds = g->load_seconds,
+                                          .prompt_seconds = g->prompt_seconds,
+                                          .seconds = g->seconds};
+        out->result.generation = &out->generation;
+    }
+}
+
 void ps_hello_read(const Psd__V1__Hello *message, ps_hello *out)
 {
     *out = (ps_hello){.version = message->version,

@@ -82,6 +82,15 @@ static ps_status output(attach_call *a, const Psd__V1__TaskOutput *message)
     return ps_sched_output(a->services->sched, a->session, message->lease_id, &said);
 }
 
+static ps_status result(attach_call *a, Psd__V1__TaskResult *message)
+{
+    ps_result_parts parts;
+    ps_task_result_read(message, &parts);
+    ps_status st = ps_sched_result(a->services->sched, a->session, &parts.result);
+    message->plan = parts.result.plan; /* NULL: it was taken over */
+    return st;
+}
+
 static ps_status handle(attach_call *a, const Psd__V1__WorkerMessage *m)
 {
     ps_sched *sched = a->services->sched;
@@ -97,7 +106,7 @@ static ps_status handle(attach_call *a, const Psd__V1__WorkerMessage *m)
     case PSD__V1__WORKER_MESSAGE__BODY_OUTPUT:
         return output(a, m->output);
     case PSD__V1__WORKER_MESSAGE__BODY_RESULT:
-        return ps_sched_result(sched, a->session, m->result);
+        return result(a, m->result);
     default: /* of a newer worker: a sign of life */
         return ps_sched_heartbeat(sched, a->session);
     }

@@ -291,7 +291,7 @@ ps_world_task *ps_world_task_of(ps_world *w, uint64_t session)
 }
 
 /* May move w->tasks: task is not to be used after it. */
-static void send_result(ps_world *w, ps_world_task *task, Psd__V1__TaskResult *result)
+static void send_result(ps_world *w, ps_world_task *task, ps_task_result *result)
 {
     ck_assert(!task->answered);
     task->answered = true;
@@ -317,8 +317,7 @@ void ps_world_plan(ps_world *w, ps_world_task *task, uint64_t train_rows, uint64
     plan.n_tensors = 1;
     plan.tensors = tensors;
     plan.model = (char *)(uintptr_t)(w->plan_model ? w->plan_model : "");
-    Psd__V1__TaskResult result;
-    psd__v1__task_result__init(&result);
+    ps_task_result result = {0};
     result.plan = test_plan_copy(&plan);
     ck_assert_str_eq(task->kind, "plan");
     send_result(w, task, &result);
@@ -328,27 +327,18 @@ void ps_world_plan(ps_world *w, ps_world_task *task, uint64_t train_rows, uint64
 
 void ps_world_trained(ps_world *w, ps_world_task *task)
 {
-    Psd__V1__TaskResult result;
-    psd__v1__task_result__init(&result);
+    ps_task_result result = {0};
     ck_assert_str_eq(task->kind, "train");
     send_result(w, task, &result);
 }
 
 void ps_world_evaluated(ps_world *w, ps_world_task *task, uint64_t correct)
 {
-    Psd__V1__EvaluateResult evaluate;
-    psd__v1__evaluate_result__init(&evaluate);
-    evaluate.samples = 100;
-    Psd__V1__Metric accuracy, *metrics[] = {&accuracy};
-    psd__v1__metric__init(&accuracy);
-    accuracy.name = (char *)(uintptr_t) "accuracy";
-    accuracy.value = (double)correct / 100;
-    evaluate.metrics = metrics;
-    evaluate.n_metrics = correct != PS_WORLD_NO_ACCURACY;
-    evaluate.loss = 0.5;
-    Psd__V1__TaskResult result;
-    psd__v1__task_result__init(&result);
-    result.evaluate = &evaluate;
+    ps_evaluation evaluation = {.samples = 100, .loss = 0.5};
+    if (correct != PS_WORLD_NO_ACCURACY)
+        ps_metric_list_add(&evaluation.metrics, "accuracy", (double)correct / 100);
+    ps_task_result result = {0};
+    result.evaluation = &evaluation;
     send_result(w, task, &result);
 }
 
@@ -356,8 +346,7 @@ void ps_world_failed(ps_world *w, ps_world_task *task, int code, bool retry, con
 {
     char message[256];
     (void)snprintf(message, sizeof message, "%s", why);
-    Psd__V1__TaskResult result;
-    psd__v1__task_result__init(&result);
+    ps_task_result result = {0};
     result.code = code;
     result.message = message;
     result.retry = retry;

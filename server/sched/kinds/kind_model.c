@@ -109,10 +109,10 @@ static void progress(ps_job *job, ps_lease *lease, const ps_task_report *report)
     ps_job_changed(job);
 }
 
-static void done(ps_job *job, ps_lease *lease, Psd__V1__TaskResult *result)
+static void done(ps_job *job, ps_lease *lease, ps_task_result *result)
 {
     work *w = job->work;
-    const Psd__V1__EvaluateResult *e = result->evaluate;
+    const ps_evaluation *e = result->evaluation;
     ps_job_progress *p = &job->record->progress;
     bool predicts = w->task == PS_TASK_PREDICT;
     if (!predicts && (!e || e->samples == 0)) {
@@ -124,8 +124,7 @@ static void done(ps_job *job, ps_lease *lease, Psd__V1__TaskResult *result)
     if (!predicts) {
         p->has_test = true;
         p->test_loss = e->loss;
-        job->record->test_metrics.count = 0;
-        ps_metric_list_add_messages(&job->record->test_metrics, e->metrics, e->n_metrics);
+        job->record->test_metrics = e->metrics;
     }
     ps_buf json = PS_BUF_EMPTY;
     double seconds = (double)(ps_core_now(job->sched) - job->began_ns) / 1e9;
@@ -145,9 +144,9 @@ static void output(ps_job *job, ps_lease *lease, const ps_tokens *more)
         ps_job_wake(job);
 }
 
-static void generated(ps_job *job, ps_lease *lease, Psd__V1__TaskResult *result)
+static void generated(ps_job *job, ps_lease *lease, ps_task_result *result)
 {
-    const Psd__V1__GenerateResult *g = result->generate;
+    const ps_generation *g = result->generation;
     if (!g || g->tokens != job->output.n) {
         ps_job_fail(job, "worker %s: a generate task whose tokens have not all come",
                     lease->worker->name);

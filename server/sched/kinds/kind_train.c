@@ -292,7 +292,7 @@ static void say_untested(ps_job *job, uint32_t first, uint32_t end)
                    epoch + 1);
 }
 
-static void evaluated(ps_job *job, const ps_lease *lease, const Psd__V1__EvaluateResult *result)
+static void evaluated(ps_job *job, const ps_lease *lease, const ps_evaluation *result)
 {
     ps_train *w = work_of(job);
     w->evaluate_out = false;
@@ -300,8 +300,7 @@ static void evaluated(ps_job *job, const ps_lease *lease, const Psd__V1__Evaluat
     w->evaluated = lease->piece.epoch + 1;
     w->has_test = true;
     w->test_loss = result->loss;
-    w->test_metrics.count = 0;
-    ps_metric_list_add_messages(&w->test_metrics, result->metrics, result->n_metrics);
+    w->test_metrics = result->metrics;
     say_tested(job);
     ps_job_changed(job);
     finish_if_done(job);
@@ -317,7 +316,7 @@ static void trained(ps_job *job, ps_lease *lease)
     finish_if_done(job);
 }
 
-static void done(ps_job *job, ps_lease *lease, Psd__V1__TaskResult *result)
+static void done(ps_job *job, ps_lease *lease, ps_task_result *result)
 {
     switch (lease->kind) {
     case PS_TASK_PLAN:
@@ -328,8 +327,8 @@ static void done(ps_job *job, ps_lease *lease, Psd__V1__TaskResult *result)
             ps_job_fail(job, "worker %s: a plan task without a plan", lease->worker->name);
         break;
     case PS_TASK_EVALUATE:
-        if (result->evaluate && result->evaluate->samples > 0)
-            evaluated(job, lease, result->evaluate);
+        if (result->evaluation && result->evaluation->samples > 0)
+            evaluated(job, lease, result->evaluation);
         else
             ps_job_fail(job, "worker %s: an evaluate task without a result", lease->worker->name);
         break;

@@ -28,15 +28,12 @@ void ps_result_outcome(const ps_job_outcome *o, ps_buf *json)
 }
 
 /* artifact is a name of ours, plain ASCII */
-void ps_result_model_task(const Psd__V1__EvaluateResult *evaluation, double seconds,
-                          const char *artifact, ps_buf *json)
+void ps_result_model_task(const ps_evaluation *evaluation, double seconds, const char *artifact,
+                          ps_buf *json)
 {
     ps_buf_putc(json, '{');
-    if (evaluation && !artifact) {
-        ps_metric_list metrics = {0};
-        ps_metric_list_add_messages(&metrics, evaluation->metrics, evaluation->n_metrics);
-        put_tests(json, &metrics, evaluation->loss);
-    }
+    if (evaluation && !artifact)
+        put_tests(json, &evaluation->metrics, evaluation->loss);
     if (evaluation)
         ps_buf_printf(json, "\"samples\":%" PRIu64 ",", evaluation->samples);
     if (artifact)
@@ -51,15 +48,18 @@ static void put_seconds(ps_buf *json, const char *key, double v)
         ps_buf_printf(json, ",\"%s\":%.6g", key, v);
 }
 
-void ps_result_generate(const Psd__V1__GenerateResult *result, const ps_output *output,
-                        size_t prompt_tokens, double seconds, ps_buf *json)
+void ps_result_generate(const ps_generation *result, const ps_output *output, size_t prompt_tokens,
+                        double seconds, ps_buf *json)
 {
-    static const char *const ends[] = {"unspecified", "length", "stop", "context"};
-    unsigned end = (unsigned)result->end < sizeof ends / sizeof *ends ? (unsigned)result->end : 0;
+    static const char *const ends[] = {[PS_GENERATE_END_UNKNOWN] = "unspecified",
+                                       [PS_GENERATE_END_LENGTH] = "length",
+                                       [PS_GENERATE_END_STOP] = "stop",
+                                       [PS_GENERATE_END_CONTEXT] = "context"};
     ps_buf_puts(json, "{\"tokens\":[");
     for (size_t i = 0; i < output->n; i++)
         ps_buf_printf(json, "%s%" PRIu32, i ? "," : "", output->tokens[i]);
-    ps_buf_printf(json, "],\"prompt_tokens\":%zu,\"ended\":\"%s\"", prompt_tokens, ends[end]);
+    ps_buf_printf(json, "],\"prompt_tokens\":%zu,\"ended\":\"%s\"", prompt_tokens,
+                  ends[result->end]);
     put_seconds(json, "load_seconds", result->load_seconds);
     put_seconds(json, "prompt_seconds", result->prompt_seconds);
     put_seconds(json, "generate_seconds", result->seconds);

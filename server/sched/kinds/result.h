@@ -3,9 +3,9 @@
 #define PS_SCHED_KINDS_RESULT_H
 
 #include "common/base/buf.h"
-#include "psd/v1/workers.pb-c.h"
 #include "server/sched/output.h"
 #include "server/sched/sched.h"
+#include "server/sched/task_result.h"
 
 /* {"test_accuracy":…,"test_loss":…,"epochs":…,"samples":…,"seconds":…}; without those of the test
  * when there were no test data. Metrics are as many as the evaluation had, each test_NAME. What is
@@ -13,12 +13,12 @@
 void ps_result_outcome(const ps_job_outcome *outcome, ps_buf *json);
 /* Of a job on a stored model: the same without epochs; artifact NULL, or the name of the file that
  * the worker has left. evaluation may be NULL. */
-void ps_result_model_task(const Psd__V1__EvaluateResult *evaluation, double seconds,
-                          const char *artifact, ps_buf *json);
+void ps_result_model_task(const ps_evaluation *evaluation, double seconds, const char *artifact,
+                          ps_buf *json);
 
 /* Of a job that generated: {"tokens":[…],"prompt_tokens":…,"ended":"length",…,"seconds":…}; the
  * times are the last worker's, seconds is the whole job's. */
-void ps_result_generate(const Psd__V1__GenerateResult *result, const ps_output *output,
-                        size_t prompt_tokens, double seconds, ps_buf *json);
+void ps_result_generate(const ps_generation *result, const ps_output *output, size_t prompt_tokens,
+                        double seconds, ps_buf *json);
 
 #endif

@@ -137,9 +137,7 @@ static void answer(town *t, uint64_t session, uint64_t lease, const char *kind)
     plan.train_rows = ROWS;
     plan.n_tensors = 1;
     plan.tensors = tensors;
-    Psd__V1__TaskResult result;
-    psd__v1__task_result__init(&result);
-    result.lease_id = lease;
+    ps_task_result result = {.lease_id = lease};
     if (strcmp(kind, "plan") == 0)
         result.plan = test_plan_copy(&plan);
     ck_ok(ps_sched_result(t->sched, session, &result));

@@ -249,13 +249,9 @@ static void says(ps_world *w, const ps_world_task *task, uint64_t first, uint32_
 
 static void has_said(ps_world *w, const ps_world_task *task, uint64_t tokens)
 {
-    Psd__V1__GenerateResult generate = PSD__V1__GENERATE_RESULT__INIT;
-    Psd__V1__TaskResult result = PSD__V1__TASK_RESULT__INIT;
-    generate.tokens = tokens;
-    generate.end = PSD__V1__GENERATE_END__GENERATE_END_LENGTH;
-    generate.load_seconds = 0.5;
-    result.lease_id = task->lease;
-    result.generate = &generate;
+    const ps_generation generation = {
+        .tokens = tokens, .end = PS_GENERATE_END_LENGTH, .load_seconds = 0.5};
+    ps_task_result result = {.lease_id = task->lease, .generation = &generation};
     ck_ok(ps_sched_result(w->sched, task->session, &result));
 }
 
