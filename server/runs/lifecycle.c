@@ -46,11 +46,11 @@ typedef struct step {
     ps_off_loop off;
     ps_lifecycle *lifecycle;
     uint64_t job_id;
-    ps_job_file *file;         /* create, finish: a reference */
-    Psd__V1__PlanResult *plan; /* create */
-    ps_job_outcome outcome;    /* finish */
-    char *settled;             /* finish */
-    ps_job_state state;        /* ended */
+    ps_job_file *file;      /* create, finish: a reference */
+    ps_plan *plan;          /* create */
+    ps_job_outcome outcome; /* finish */
+    char *settled;          /* finish */
+    ps_job_state state;     /* ended */
 } step;
 
 static step *step_new(ps_lifecycle *l, uint64_t job_id)
@@ -65,8 +65,7 @@ static void step_free(step *s)
 {
     ps_job_file_unref(&s->file);
     ps_free(&s->settled);
-    if (s->plan)
-        psd__v1__plan_result__free_unpacked(s->plan, NULL);
+    ps_plan_free(&s->plan);
     ps_free(&s);
 }
 
@@ -96,8 +95,7 @@ static void create_run(ps_off_loop *off)
     step_free(s);
 }
 
-static void create_store_out(void *user, uint64_t job_id, ps_job_file *file,
-                             Psd__V1__PlanResult *plan)
+static void create_store_out(void *user, uint64_t job_id, ps_job_file *file, ps_plan *plan)
 {
     ps_lifecycle *l = user;
     step *s = step_new(l, job_id);

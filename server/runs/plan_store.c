@@ -5,19 +5,19 @@
 
 #include <string.h>
 
-static ps_status map_init(Psd__V1__Initializer initializer, ps_param_init *out)
+static ps_status map_init(ps_plan_init initializer, ps_param_init *out)
 {
     switch (initializer) {
-    case PSD__V1__INITIALIZER__INITIALIZER_ZEROS:
+    case PS_PLAN_ZEROS:
         *out = PS_PARAM_ZEROS;
         return PS_OK;
-    case PSD__V1__INITIALIZER__INITIALIZER_ONES:
+    case PS_PLAN_ONES:
         *out = PS_PARAM_ONES;
         return PS_OK;
-    case PSD__V1__INITIALIZER__INITIALIZER_UNIFORM:
+    case PS_PLAN_UNIFORM:
         *out = PS_PARAM_UNIFORM;
         return PS_OK;
-    case PSD__V1__INITIALIZER__INITIALIZER_NORMAL:
+    case PS_PLAN_NORMAL:
         *out = PS_PARAM_NORMAL;
         return PS_OK;
     default:
@@ -26,14 +26,12 @@ static ps_status map_init(Psd__V1__Initializer initializer, ps_param_init *out)
 }
 
 /* A worker of before there were roles says none: then all decay, as they did. */
-static bool decays(Psd__V1__ParameterRole role, const ps_spec_optimizer *optimizer)
+static bool decays(ps_plan_role role, const ps_spec_optimizer *optimizer)
 {
-    return optimizer->decay_bias_and_norm ||
-           (role != PSD__V1__PARAMETER_ROLE__PARAMETER_ROLE_BIAS &&
-            role != PSD__V1__PARAMETER_ROLE__PARAMETER_ROLE_NORM);
+    return optimizer->decay_bias_and_norm || (role != PS_PLAN_BIAS && role != PS_PLAN_NORM);
 }
 
-static ps_status map_tensor(const Psd__V1__TensorPlan *plan, const ps_spec_optimizer *optimizer,
+static ps_status map_tensor(const ps_plan_tensor *plan, const ps_spec_optimizer *optimizer,
                             ps_param_plan *out)
 {
     if (plan->n_shape > PS_PARAM_DIMS_MAX)
@@ -88,14 +86,14 @@ static void map_training(const ps_job_spec *spec, uint64_t rows, ps_param_config
     };
 }
 
-ps_status ps_store_create(const ps_job_spec *spec, const Psd__V1__PlanResult *plan,
-                          uint64_t push_bytes, ps_param_store **out)
+ps_status ps_store_create(const ps_job_spec *spec, const ps_plan *plan, uint64_t push_bytes,
+                          ps_param_store **out)
 {
     ps_param_config config = {.push_bytes = push_bytes};
     ps_param_plan *plans = ps_alloc_array(plan->n_tensors, sizeof *plans);
     ps_status st = PS_OK;
     for (size_t i = 0; !st && i < plan->n_tensors; i++)
-        st = map_tensor(plan->tensors[i], &spec->train->optimizer, &plans[i]);
+        st = map_tensor(&plan->tensors[i], &spec->train->optimizer, &plans[i]);
     if (!st) {
         config.plans = plans;
         config.n_plans = plan->n_tensors;

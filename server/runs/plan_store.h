@@ -4,12 +4,12 @@
 #define PS_RUNS_PLAN_STORE_H
 
 #include "common/conf/job_spec.h"
-#include "psd/v1/workers.pb-c.h"
 #include "server/params/param_store.h"
+#include "server/sched/task_result.h"
 
 /* The plan comes from a worker: PS_INVALID_ARGUMENT names the tensor that cannot be. May take long
  * (it fills the parameters): off the loop. */
-PS_MUST_CHECK ps_status ps_store_create(const ps_job_spec *spec, const Psd__V1__PlanResult *plan,
+PS_MUST_CHECK ps_status ps_store_create(const ps_job_spec *spec, const ps_plan *plan,
                                         uint64_t push_bytes, ps_param_store **out);
 
 #endif

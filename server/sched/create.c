@@ -11,15 +11,15 @@
 typedef struct creation {
     ps_outbox_entry entry;
     ps_job *job; /* a reference */
-    Psd__V1__PlanResult *plan;
+    ps_plan *plan;
 } creation;
 
-static ps_status check_plan(const ps_job *job, const Psd__V1__PlanResult *plan)
+static ps_status check_plan(const ps_job *job, const ps_plan *plan)
 {
     size_t n = plan->n_tensors;
     ps_model_tensor *tensors = ps_alloc_array(n ? n : 1, sizeof *tensors);
     for (size_t i = 0; i < n; i++) {
-        const Psd__V1__TensorPlan *t = plan->tensors[i];
+        const ps_plan_tensor *t = &plan->tensors[i];
         tensors[i].name = t->name;
         tensors[i].rank = (uint32_t)t->n_shape;
         memcpy(tensors[i].shape, t->shape, t->n_shape * sizeof *t->shape);
@@ -47,7 +47,7 @@ static void creation_run(ps_outbox_entry *entry)
     uint64_t id = c->job->record->id;
     ps_status st = check_plan(c->job, c->plan);
     if (!st) {
-        Psd__V1__PlanResult *plan = c->plan;
+        ps_plan *plan = c->plan;
         c->plan = NULL;
         s->out.store->create_store(s->out.store_user, id, c->job->file, plan);
         return;
@@ -63,13 +63,12 @@ static void creation_run(ps_outbox_entry *entry)
 static void creation_drop(ps_outbox_entry *entry)
 {
     creation *c = ps_container(entry, creation, entry);
-    if (c->plan)
-        psd__v1__plan_result__free_unpacked(c->plan, NULL);
+    ps_plan_free(&c->plan);
     ps_job_unref(c->job);
     free(c);
 }
 
-void ps_create_begin(ps_job *job, Psd__V1__PlanResult **plan)
+void ps_create_begin(ps_job *job, ps_plan **plan)
 {
     creation *c = ps_new(creation);
     *c = (creation){

@@ -10,7 +10,6 @@
 
 #include "common/base/buf.h"
 #include "common/conf/job_spec.h"
-#include "psd/v1/workers.pb-c.h"
 #include "server/catalog/catalog.h"
 #include "server/sched/output.h"
 #include "server/sched/task.h"

@@ -23,7 +23,6 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/conf/job_spec.h"
-#include "psd/v1/workers.pb-c.h"
 #include "server/catalog/job_lines.h"
 #include "server/params/ledger.h"
 #include "server/sched/hello.h"
@@ -96,11 +95,10 @@ typedef struct ps_to_store {
     uint64_t (*enter)(void *user, uint64_t job_id, const char *worker, uint64_t lease_id);
     void (*leave)(void *user, uint64_t job_id, const char *worker);
 
-    /* Make the job's parameters as the plan says, which is handed over (freed with
-     * psd__v1__plan_result__free_unpacked); answer once with ps_sched_store_created. That a stored
-     * model of this name has the same shapes has been checked. The file may be kept, by a
-     * reference, here and below. */
-    void (*create_store)(void *user, uint64_t job_id, ps_job_file *file, Psd__V1__PlanResult *plan);
+    /* Make the job's parameters as the plan says, which is handed over; answer once with
+     * ps_sched_store_created. That a stored model of this name has the same shapes has been
+     * checked. The file may be kept, by a reference, here and below. */
+    void (*create_store)(void *user, uint64_t job_id, ps_job_file *file, ps_plan *plan);
     /* A running job's checkpoint could not be read when psd started: do it now; answer once with
      * ps_sched_restored. unusable: it was read, and cannot be used for this reason: it is to be
      * kept, and the one before it restored; NULL: it was not. */

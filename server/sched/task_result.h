@@ -4,10 +4,43 @@
 #define PS_SCHED_TASK_RESULT_H
 
 #include "common/format/metric_list.h"
-#include "psd/v1/workers.pb-c.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+/* The numbers are those of the messages; a worker's may be any. */
+typedef enum ps_plan_init {
+    PS_PLAN_ZEROS,
+    PS_PLAN_UNIFORM, /* in [-scale, scale) */
+    PS_PLAN_NORMAL,  /* mean 0, deviation scale */
+    PS_PLAN_ONES,
+} ps_plan_init;
+/* What a parameter is to its model. */
+typedef enum ps_plan_role {
+    PS_PLAN_UNSPECIFIED,
+    PS_PLAN_MATRIX, /* of a linear layer, the head included */
+    PS_PLAN_EMBEDDING,
+    PS_PLAN_BIAS,
+    PS_PLAN_NORM, /* gain and bias of a norm */
+} ps_plan_role;
+typedef struct ps_plan_tensor {
+    char *name;
+    uint64_t *shape; /* n_shape */
+    size_t n_shape;
+    ps_plan_init initializer;
+    double scale;
+    ps_plan_role role;
+} ps_plan_tensor;
+/* plan: the data's size and the model's tensors. */
+typedef struct ps_plan {
+    uint64_t train_rows, test_rows;
+    ps_plan_tensor *tensors; /* n_tensors */
+    size_t n_tensors;
+    char *model; /* the job's model section, settled; "": nothing was left to the data */
+} ps_plan;
+ps_plan *ps_plan_copy(const ps_plan *plan); /* owns all of it */
+void ps_plan_free(ps_plan **plan);          /* such a copy; NULL is nothing */
 
 /* evaluate, and predict: of the rows there were. */
 typedef struct ps_evaluation {
@@ -38,9 +71,7 @@ typedef struct ps_task_result {
     /* what a task of that kind has come to; NULL: nothing is said of it */
     const ps_evaluation *evaluation;
     const ps_generation *generation;
-    /* may be taken over, and is NULL then; else the caller's: psd__v1__plan_result__free_unpacked
-     */
-    Psd__V1__PlanResult *plan;
+    ps_plan *plan; /* as ps_plan_copy; may be taken over, and is NULL then */
 } ps_task_result;
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* protobuf-c has no const; what is borrowed is only read */
@@ -66,13 +67,36 @@ static ps_generate_end end_read(Psd__V1__GenerateEnd end)
     }
 }
 
+static ps_plan *plan_read(const Psd__V1__PlanResult *message)
+{
+    ps_plan_tensor *tensors = ps_alloc_array(message->n_tensors + 1, sizeof *tensors);
+    for (size_t i = 0; i < message->n_tensors; i++) {
+        const Psd__V1__TensorPlan *t = message->tensors[i];
+        tensors[i] = (ps_plan_tensor){.name = t->name,
+                                      .shape = t->shape,
+                                      .n_shape = t->n_shape,
+                                      .initializer = (ps_plan_init)t->initializer,
+                                      .scale = t->scale,
+                                      .role = (ps_plan_role)t->role};
+    }
+    const ps_plan borrowed = {.train_rows = message->train_rows,
+                              .test_rows = message->test_rows,
+                              .tensors = tensors,
+                              .n_tensors = message->n_tensors,
+                              .model = message->model};
+    ps_plan *plan = ps_plan_copy(&borrowed);
+    free(tensors);
+    return plan;
+}
+
 void ps_task_result_read(const Psd__V1__TaskResult *message, ps_result_parts *out)
 {
     *out = (ps_result_parts){.result = {.lease_id = message->lease_id,
                                         .code = message->code,
                                         .message = message->message,
-                                        .retry = message->retry,
-                                        .plan = message->plan}};
+                                        .retry = message->retry}};
+    if (message->plan)
+        out->result.plan = plan_read(message->plan);
     if (message->evaluate) {
         const Psd__V1__EvaluateResult *e = message->evaluate;
         out->evaluation = (ps_evaluation){.samples = e->samples, .loss = e->loss};

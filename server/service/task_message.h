@@ -17,7 +17,7 @@ typedef struct ps_result_parts {
     ps_evaluation evaluation;
     ps_generation generation;
 } ps_result_parts;
-/* The plan is the message's until ps_sched_result has taken it; then the message must lose it. */
+/* out->result.plan is a copy: ps_plan_free it when it has not been taken. */
 void ps_task_result_read(const Psd__V1__TaskResult *message, ps_result_parts *out);
 void ps_hello_read(const Psd__V1__Hello *message, ps_hello *out);
 

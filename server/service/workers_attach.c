@@ -82,12 +82,12 @@ static ps_status output(attach_call *a, const Psd__V1__TaskOutput *message)
     return ps_sched_output(a->services->sched, a->session, message->lease_id, &said);
 }
 
-static ps_status result(attach_call *a, Psd__V1__TaskResult *message)
+static ps_status result(attach_call *a, const Psd__V1__TaskResult *message)
 {
     ps_result_parts parts;
     ps_task_result_read(message, &parts);
     ps_status st = ps_sched_result(a->services->sched, a->session, &parts.result);
-    message->plan = parts.result.plan; /* NULL: it was taken over */
+    ps_plan_free(&parts.result.plan); /* when it was not taken */
     return st;
 }
 

@@ -57,9 +57,9 @@ static void leave(void *user, uint64_t job_id, const char *worker)
 {
 }
 
-static void create_store(void *user, uint64_t job_id, ps_job_file *file, Psd__V1__PlanResult *plan)
+static void create_store(void *user, uint64_t job_id, ps_job_file *file, ps_plan *plan)
 {
-    psd__v1__plan_result__free_unpacked(plan, NULL);
+    ps_plan_free(&plan);
 }
 
 static void checkpoint_due(void *user, uint64_t job_id)

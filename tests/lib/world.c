@@ -4,7 +4,6 @@
 #include "server/sched/kinds/kinds.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/model_row.h"
-#include "tests/lib/plan_copy.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -70,11 +69,11 @@ static void answer(ps_world *w, ps_world_answer how, uint64_t job_id,
         to(w->sched, job_id, how == PS_WORLD_NO ? &error : NULL);
 }
 
-static void create_store(void *user, uint64_t job_id, ps_job_file *file, Psd__V1__PlanResult *plan)
+static void create_store(void *user, uint64_t job_id, ps_job_file *file, ps_plan *plan)
 {
     ps_world *w = user;
     ps_buf_printf(&w->trace, "create %" PRIu64 " %zu\n", job_id, plan->n_tensors);
-    psd__v1__plan_result__free_unpacked(plan, NULL);
+    ps_plan_free(&plan);
     answer(w, w->on_create, job_id, ps_sched_store_created);
 }
 
@@ -304,25 +303,18 @@ void ps_world_plan(ps_world *w, ps_world_task *task, uint64_t train_rows, uint64
 {
     char name[] = "layers.0.weight";
     uint64_t dims[] = {shape, 3};
-    Psd__V1__TensorPlan tensor;
-    psd__v1__tensor_plan__init(&tensor);
-    tensor.name = name;
-    tensor.n_shape = 2;
-    tensor.shape = dims;
-    Psd__V1__TensorPlan *tensors[] = {&tensor};
-    Psd__V1__PlanResult plan;
-    psd__v1__plan_result__init(&plan);
-    plan.train_rows = train_rows;
-    plan.test_rows = test_rows;
-    plan.n_tensors = 1;
-    plan.tensors = tensors;
-    plan.model = (char *)(uintptr_t)(w->plan_model ? w->plan_model : "");
+    char none[] = "";
+    ps_plan_tensor tensor = {.name = name, .shape = dims, .n_shape = 2};
+    const ps_plan plan = {.train_rows = train_rows,
+                          .test_rows = test_rows,
+                          .tensors = &tensor,
+                          .n_tensors = 1,
+                          .model = w->plan_model ? (char *)(uintptr_t)w->plan_model : none};
     ps_task_result result = {0};
-    result.plan = test_plan_copy(&plan);
+    result.plan = ps_plan_copy(&plan);
     ck_assert_str_eq(task->kind, "plan");
     send_result(w, task, &result);
-    if (result.plan) /* it was not taken */
-        psd__v1__plan_result__free_unpacked(result.plan, NULL);
+    ps_plan_free(&result.plan); /* when it was not taken */
 }
 
 void ps_world_trained(ps_world *w, ps_world_task *task)

@@ -250,9 +250,9 @@ static void warn_of_warmup(ps_job *job, uint64_t n_rows)
 }
 
 /* Takes the plan over, if it can be. */
-static void planned(ps_job *job, Psd__V1__PlanResult **taken)
+static void planned(ps_job *job, ps_plan **taken)
 {
-    const Psd__V1__PlanResult *plan = *taken;
+    const ps_plan *plan = *taken;
     ps_train *w = work_of(job);
     char *settled = NULL;
     if (ps_plan_check(plan, job->spec, &settled)) {

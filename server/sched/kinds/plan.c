@@ -12,7 +12,7 @@
 enum { TENSORS_MAX = 65536, NAME_MAX_BYTES = 255 };
 #define ELEMENTS_MAX ((uint64_t)1 << 48)
 
-static ps_status check_tensor(const Psd__V1__TensorPlan *t)
+static ps_status check_tensor(const ps_plan_tensor *t)
 {
     size_t len = strlen(t->name);
     if (len == 0 || len > NAME_MAX_BYTES)
@@ -38,11 +38,11 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static ps_status check_names(const Psd__V1__PlanResult *plan)
+static ps_status check_names(const ps_plan *plan)
 {
     const char **names = ps_alloc_array(plan->n_tensors, sizeof *names);
     for (size_t i = 0; i < plan->n_tensors; i++)
-        names[i] = plan->tensors[i]->name;
+        names[i] = plan->tensors[i].name;
     qsort(names, plan->n_tensors, sizeof *names, by_name);
     ps_status st = PS_OK;
     for (size_t i = 1; !st && i < plan->n_tensors; i++)
@@ -87,7 +87,7 @@ ps_status ps_plan_settled(const ps_job_spec *spec, ps_slice model, char **settle
     return PS_OK;
 }
 
-ps_status ps_plan_check(const Psd__V1__PlanResult *plan, const ps_job_spec *spec, char **settled)
+ps_status ps_plan_check(const ps_plan *plan, const ps_job_spec *spec, char **settled)
 {
     if (plan->train_rows == 0 || plan->train_rows > PS_ROWS_MAX)
         return ps_fail(PS_INVALID_ARGUMENT, "plan: %" PRIu64 " rows to train on, allowed 1 to 2^48",
@@ -99,7 +99,7 @@ ps_status ps_plan_check(const Psd__V1__PlanResult *plan, const ps_job_spec *spec
         return ps_fail(PS_INVALID_ARGUMENT, "plan: %zu tensors, allowed 1 to %d", plan->n_tensors,
                        TENSORS_MAX);
     for (size_t i = 0; i < plan->n_tensors; i++) {
-        ps_status st = check_tensor(plan->tensors[i]);
+        ps_status st = check_tensor(&plan->tensors[i]);
         if (st)
             return st;
     }

@@ -27,17 +27,16 @@ static ps_job_spec *new_spec(const char *train, const char *more)
     "  optimizer: {name: sgd, learning_rate: 1}\n"
 
 typedef struct planned {
-    Psd__V1__PlanResult result;
-    Psd__V1__TensorPlan tensors[4], *list[4];
+    ps_plan result;
+    ps_plan_tensor tensors[4];
     uint64_t shapes[4][9];
     char names[4][16];
 } planned;
 
-static void tensor(planned *p, const char *name, Psd__V1__Initializer initializer, double scale,
+static void tensor(planned *p, const char *name, ps_plan_init initializer, double scale,
                    const uint64_t *shape, size_t rank)
 {
     size_t i = p->result.n_tensors++;
-    psd__v1__tensor_plan__init(&p->tensors[i]);
     (void)snprintf(p->names[i], sizeof p->names[i], "%s", name);
     memcpy(p->shapes[i], shape, rank * sizeof *shape);
     p->tensors[i].name = p->names[i];
@@ -45,14 +44,12 @@ static void tensor(planned *p, const char *name, Psd__V1__Initializer initialize
     p->tensors[i].shape = rank ? p->shapes[i] : NULL;
     p->tensors[i].initializer = initializer;
     p->tensors[i].scale = scale;
-    p->list[i] = &p->tensors[i];
 }
 
 static void begin(planned *p, uint64_t rows)
 {
     memset(p, 0, sizeof *p);
-    psd__v1__plan_result__init(&p->result);
-    p->result.tensors = p->list;
+    p->result.tensors = p->tensors;
     p->result.train_rows = rows;
 }
 
@@ -60,10 +57,10 @@ START_TEST(tensors_have_the_plans_shapes_and_initial_values)
 {
     planned p;
     begin(&p, 100);
-    tensor(&p, "ones", PSD__V1__INITIALIZER__INITIALIZER_ONES, 0, (uint64_t[]){2, 3, 5}, 3);
-    tensor(&p, "zeros", PSD__V1__INITIALIZER__INITIALIZER_ZEROS, 0, (uint64_t[]){7}, 1);
-    tensor(&p, "uniform", PSD__V1__INITIALIZER__INITIALIZER_UNIFORM, 0.5, (uint64_t[]){100, 20}, 2);
-    tensor(&p, "normal", PSD__V1__INITIALIZER__INITIALIZER_NORMAL, 2, (uint64_t[]){100, 20}, 2);
+    tensor(&p, "ones", PS_PLAN_ONES, 0, (uint64_t[]){2, 3, 5}, 3);
+    tensor(&p, "zeros", PS_PLAN_ZEROS, 0, (uint64_t[]){7}, 1);
+    tensor(&p, "uniform", PS_PLAN_UNIFORM, 0.5, (uint64_t[]){100, 20}, 2);
+    tensor(&p, "normal", PS_PLAN_NORMAL, 2, (uint64_t[]){100, 20}, 2);
     ps_job_spec *spec = new_spec(PLAIN, "column_blocks: 2\n");
     ps_param_store *store = NULL;
     ck_ok(ps_store_create(spec, &p.result, 0, &store));
@@ -103,15 +100,15 @@ START_TEST(a_plan_that_cannot_be_names_the_tensor)
     ps_job_spec *spec = new_spec(PLAIN, "");
     const uint64_t nine[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
     begin(&p, 100);
-    tensor(&p, "deep", PSD__V1__INITIALIZER__INITIALIZER_ZEROS, 0, nine, 9);
+    tensor(&p, "deep", PS_PLAN_ZEROS, 0, nine, 9);
     ck_assert_int_eq(ps_store_create(spec, &p.result, 0, &store), PS_INVALID_ARGUMENT);
     ck_assert_str_eq(ps_error_message(), "tensor deep: 9 dimensions, at most 8");
     begin(&p, 100);
-    tensor(&p, "w", (Psd__V1__Initializer)77, 0, nine, 1);
+    tensor(&p, "w", (ps_plan_init)77, 0, nine, 1);
     ck_assert_int_eq(ps_store_create(spec, &p.result, 0, &store), PS_INVALID_ARGUMENT);
     ck_assert_str_eq(ps_error_message(), "tensor w: initializer 77 is not known");
     begin(&p, 100);
-    tensor(&p, "empty", PSD__V1__INITIALIZER__INITIALIZER_ZEROS, 0, (uint64_t[]){0}, 1);
+    tensor(&p, "empty", PS_PLAN_ZEROS, 0, (uint64_t[]){0}, 1);
     ck_assert_int_eq(ps_store_create(spec, &p.result, 0, &store), PS_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "empty"));
     ck_assert_ptr_null(store);
@@ -156,7 +153,7 @@ static double last_move(const char *mode, int workers, uint64_t rows)
     uint64_t first, update = 1;
     double moved = 0;
     begin(&p, rows);
-    tensor(&p, "x", PSD__V1__INITIALIZER__INITIALIZER_ZEROS, 0, (uint64_t[]){1}, 1);
+    tensor(&p, "x", PS_PLAN_ZEROS, 0, (uint64_t[]){1}, 1);
     (void)snprintf(train, sizeof train,
                    "  epochs: 3\n  batch_size: 10\n  optimizer: {name: sgd, learning_rate: 1}\n"
                    "  schedule: {name: linear, final_factor: 0}\n  consistency: {mode: %s}\n",
@@ -192,7 +189,7 @@ START_TEST(the_job_files_optimizer_and_clipping_are_the_stores)
     planned p;
     ps_param_store *store = NULL;
     begin(&p, 100);
-    tensor(&p, "x", PSD__V1__INITIALIZER__INITIALIZER_ZEROS, 0, (uint64_t[]){1}, 1);
+    tensor(&p, "x", PS_PLAN_ZEROS, 0, (uint64_t[]){1}, 1);
     ps_job_spec *spec = new_spec("  epochs: 1\n  batch_size: 10\n  clip_norm: 0.25\n"
                                  "  optimizer: {name: momentum, learning_rate: 2, momentum: 0.5}\n",
                                  "");
@@ -210,16 +207,14 @@ END_TEST
 /* With gradients of zero only weight decay moves a parameter, whatever the rule is. */
 static void check_decay(const char *optimizer, const char *key, bool of_all)
 {
-    static const Psd__V1__ParameterRole roles[] = {
-        PSD__V1__PARAMETER_ROLE__PARAMETER_ROLE_MATRIX,
-        PSD__V1__PARAMETER_ROLE__PARAMETER_ROLE_EMBEDDING,
-        PSD__V1__PARAMETER_ROLE__PARAMETER_ROLE_BIAS, PSD__V1__PARAMETER_ROLE__PARAMETER_ROLE_NORM};
+    static const ps_plan_role roles[] = {PS_PLAN_MATRIX, PS_PLAN_EMBEDDING, PS_PLAN_BIAS,
+                                         PS_PLAN_NORM};
     planned p;
     begin(&p, 100);
     for (size_t i = 0; i < 4; i++) {
         char name[8];
         (void)snprintf(name, sizeof name, "t%zu", i);
-        tensor(&p, name, PSD__V1__INITIALIZER__INITIALIZER_ONES, 0, (uint64_t[]){3, 5}, 2);
+        tensor(&p, name, PS_PLAN_ONES, 0, (uint64_t[]){3, 5}, 2);
         p.tensors[i].role = roles[i];
     }
     char train[200];

@@ -6,7 +6,6 @@
 #include "server/sched/kinds/kinds.h"
 #include "server/sched/sched.h"
 #include "tests/lib/check_main.h"
-#include "tests/lib/plan_copy.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -80,11 +79,11 @@ static void leave(void *user, uint64_t job_id, const char *worker)
 {
 }
 
-static void create_store(void *user, uint64_t job_id, ps_job_file *file, Psd__V1__PlanResult *plan)
+static void create_store(void *user, uint64_t job_id, ps_job_file *file, ps_plan *plan)
 {
     town *t = user;
     begin(t);
-    psd__v1__plan_result__free_unpacked(plan, NULL);
+    ps_plan_free(&plan);
     ps_sched_store_created(t->sched, job_id, NULL); /* from within */
     end(t);
 }
@@ -127,22 +126,14 @@ static void answer(town *t, uint64_t session, uint64_t lease, const char *kind)
 {
     char name[] = "w";
     uint64_t shape[] = {4, 3};
-    Psd__V1__TensorPlan tensor, *tensors[] = {&tensor};
-    psd__v1__tensor_plan__init(&tensor);
-    tensor.name = name;
-    tensor.n_shape = 2;
-    tensor.shape = shape;
-    Psd__V1__PlanResult plan;
-    psd__v1__plan_result__init(&plan);
-    plan.train_rows = ROWS;
-    plan.n_tensors = 1;
-    plan.tensors = tensors;
+    char none[] = "";
+    ps_plan_tensor tensor = {.name = name, .shape = shape, .n_shape = 2};
+    const ps_plan plan = {.train_rows = ROWS, .tensors = &tensor, .n_tensors = 1, .model = none};
     ps_task_result result = {.lease_id = lease};
     if (strcmp(kind, "plan") == 0)
-        result.plan = test_plan_copy(&plan);
+        result.plan = ps_plan_copy(&plan);
     ck_ok(ps_sched_result(t->sched, session, &result));
-    if (result.plan) /* it was not taken */
-        psd__v1__plan_result__free_unpacked(result.plan, NULL);
+    ps_plan_free(&result.plan); /* when it was not taken */
 }
 
 typedef struct worker {

@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "common/transport/channel/channel.h"
 #include "common/transport/server/rpc_server.h"
+#include "psd/v1/workers.pb-c.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/pki.h"
 
