@@ -1,9 +1,9 @@
 #!/bin/sh
-# run_target.sh PROGRAM CORPUS WORK MAX_LEN: one libFuzzer target for PSD_FUZZ_SECONDS (5).
+# run_target.sh PROGRAM CORPUS WORK MAX_LEN: one libFuzzer target for PSD_FUZZ_SECONDS (2).
 # What it learns goes to WORK/found, which later runs start from; an input that breaks it to
 # WORK/crash-…: mend the bug, then add that file to CORPUS.
 set -eu
 program=$1 corpus=$2 work=$3 max_len=$4
 mkdir -p "$work/found"
-exec "$program" -max_total_time="${PSD_FUZZ_SECONDS:-5}" -max_len="$max_len" -timeout=10 \
+exec "$program" -max_total_time="${PSD_FUZZ_SECONDS:-2}" -max_len="$max_len" -timeout=10 \
   -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$work/" "$work/found" "$corpus"
