@@ -45,6 +45,27 @@ void ps_buf_putc(ps_buf *buf, char c)
     ps_buf_append(buf, &c, 1);
 }
 
+void ps_buf_put_u32le(ps_buf *buf, uint32_t v)
+{
+    uint8_t bytes[4];
+    ps_put_u32le(bytes, v);
+    ps_buf_append(buf, bytes, sizeof bytes);
+}
+
+void ps_buf_put_u64le(ps_buf *buf, uint64_t v)
+{
+    uint8_t bytes[8];
+    ps_put_u64le(bytes, v);
+    ps_buf_append(buf, bytes, sizeof bytes);
+}
+
+void ps_buf_put_f64le(ps_buf *buf, double v)
+{
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    ps_buf_put_u64le(buf, bits);
+}
+
 void ps_buf_printf(ps_buf *buf, const char *format, ...)
 {
     va_list args, again;

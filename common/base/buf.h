@@ -20,6 +20,10 @@ void ps_buf_reserve(ps_buf *buf, size_t more); /* room for `more` bytes after le
 void ps_buf_append(ps_buf *buf, const void *data, size_t len);
 void ps_buf_puts(ps_buf *buf, const char *s);
 void ps_buf_putc(ps_buf *buf, char c);
+/* A number in little-endian order; a double by its bits. */
+void ps_buf_put_u32le(ps_buf *buf, uint32_t v);
+void ps_buf_put_u64le(ps_buf *buf, uint64_t v);
+void ps_buf_put_f64le(ps_buf *buf, double v);
 void ps_buf_printf(ps_buf *buf, const char *format, ...) PS_PRINTF(2, 3);
 void ps_buf_consume(ps_buf *buf, size_t len); /* drops the first len bytes */
 PS_MUST_CHECK ps_status ps_buf_append_limited(ps_buf *buf, const void *data, size_t len,

@@ -52,6 +52,14 @@ uint64_t ps_read_u64le(ps_cursor *c)
     return read_le(c, 8);
 }
 
+double ps_read_f64le(ps_cursor *c)
+{
+    uint64_t bits = ps_read_u64le(c);
+    double v;
+    memcpy(&v, &bits, sizeof v);
+    return v;
+}
+
 uint32_t ps_read_u32be(ps_cursor *c)
 {
     return __builtin_bswap32(ps_read_u32le(c));

@@ -39,6 +39,7 @@ uint8_t ps_read_u8(ps_cursor *c);
 uint16_t ps_read_u16le(ps_cursor *c);
 uint32_t ps_read_u32le(ps_cursor *c);
 uint64_t ps_read_u64le(ps_cursor *c);
+double ps_read_f64le(ps_cursor *c); /* by its bits */
 uint32_t ps_read_u32be(ps_cursor *c);
 /* protobuf base-128 varint, at most 10 bytes */
 uint64_t ps_read_varint(ps_cursor *c);

@@ -15,23 +15,9 @@ typedef struct keys {
     const char *architecture;
 } keys;
 
-static void put_u32(ps_buf *out, uint32_t v)
-{
-    uint8_t bytes[4];
-    ps_put_u32le(bytes, v);
-    ps_buf_append(out, bytes, sizeof bytes);
-}
-
-static void put_u64(ps_buf *out, uint64_t v)
-{
-    uint8_t bytes[8];
-    ps_put_u64le(bytes, v);
-    ps_buf_append(out, bytes, sizeof bytes);
-}
-
 static void put_text(ps_buf *out, ps_slice text)
 {
-    put_u64(out, text.len);
+    ps_buf_put_u64le(out, text.len);
     ps_buf_append(out, text.data, text.len);
 }
 
@@ -41,14 +27,14 @@ static void begin(keys *k, const char *key, uint32_t type)
     char whole[96];
     (void)snprintf(whole, sizeof whole, "%s%s", *key == '.' ? k->architecture : "", key);
     put_text(k->out, ps_slice_str(whole));
-    put_u32(k->out, type);
+    ps_buf_put_u32le(k->out, type);
     k->n++;
 }
 
 static void key_u32(keys *k, const char *key, int64_t v)
 {
     begin(k, key, PS_GGUF_U32);
-    put_u32(k->out, (uint32_t)v);
+    ps_buf_put_u32le(k->out, (uint32_t)v);
 }
 
 static void key_float(keys *k, const char *key, double v)
@@ -57,7 +43,7 @@ static void key_float(keys *k, const char *key, double v)
     uint32_t bits;
     memcpy(&bits, &narrow, sizeof bits);
     begin(k, key, PS_GGUF_FLOAT);
-    put_u32(k->out, bits);
+    ps_buf_put_u32le(k->out, bits);
 }
 
 static void key_text(keys *k, const char *key, const char *v)
@@ -75,8 +61,8 @@ static void key_true(keys *k, const char *key)
 static void key_array(keys *k, const char *key, uint32_t type, uint64_t n)
 {
     begin(k, key, PS_GGUF_ARRAY);
-    put_u32(k->out, type);
-    put_u64(k->out, n);
+    ps_buf_put_u32le(k->out, type);
+    ps_buf_put_u64le(k->out, n);
 }
 
 static void put_model(keys *k, const ps_spec_model *m)
@@ -118,7 +104,7 @@ static void put_tokens(keys *k, const ps_tokenizer *t, uint32_t n)
     }
     key_array(k, "tokenizer.ggml.token_type", PS_GGUF_I32, n);
     for (uint32_t id = 0; id < n; id++)
-        put_u32(k->out, kind_of(t, id));
+        ps_buf_put_u32le(k->out, kind_of(t, id));
     key_array(k, "tokenizer.ggml.merges", PS_GGUF_STRING, ps_tokenizer_merges(t));
     ps_buf line = PS_BUF_EMPTY;
     for (size_t i = 0; i < ps_tokenizer_merges(t); i++) {
@@ -229,11 +215,11 @@ static void put_tensors(const ps_model_about *about, ps_gguf_type type, ps_buf *
         uint64_t sides[2];
         ps_gguf_sides(t, sides);
         put_text(out, ps_slice_str(t->gguf));
-        put_u32(out, t->n_dims);
+        ps_buf_put_u32le(out, t->n_dims);
         for (uint32_t d = 0; d < t->n_dims; d++)
-            put_u64(out, sides[d]);
-        put_u32(out, own);
-        put_u64(out, offset);
+            ps_buf_put_u64le(out, sides[d]);
+        ps_buf_put_u32le(out, own);
+        ps_buf_put_u64le(out, offset);
         offset += ps_gguf_padded(ps_gguf_bytes(t, own));
     }
 }
@@ -242,10 +228,10 @@ void ps_gguf_header(const ps_model_about *about, ps_gguf_type type, ps_buf *out)
 {
     keys k = {.out = out, .architecture = about->model->architecture};
     ps_buf_puts(out, "GGUF");
-    put_u32(out, 3);
-    put_u64(out, about->n);
+    ps_buf_put_u32le(out, 3);
+    ps_buf_put_u64le(out, about->n);
     size_t count_at = out->len;
-    put_u64(out, 0);
+    ps_buf_put_u64le(out, 0);
     key_text(&k, "general.architecture", about->model->architecture);
     key_u32(&k, "general.file_type", type == PS_GGUF_Q8_0 ? 7 : type); /* llama.cpp's numbering */
     if (type == PS_GGUF_Q8_0)

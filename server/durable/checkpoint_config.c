@@ -11,66 +11,44 @@
 /* Version 1, of before tensors said whether they decay, is read: all did. */
 enum { VERSION = 2, OLDEST = 1, TENSOR_MIN = 16 /* bytes: name and rank */ };
 
-static void put_u64(ps_buf *out, uint64_t v)
-{
-    uint8_t bytes[8];
-    ps_put_u64le(bytes, v);
-    ps_buf_append(out, bytes, sizeof bytes);
-}
-
-static void put_double(ps_buf *out, double v)
-{
-    uint64_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    put_u64(out, bits);
-}
-
 static void put_text(ps_buf *out, const char *s)
 {
-    put_u64(out, strlen(s));
+    ps_buf_put_u64le(out, strlen(s));
     ps_buf_puts(out, s);
-}
-
-static double read_double(ps_cursor *c)
-{
-    uint64_t bits = ps_read_u64le(c);
-    double v;
-    memcpy(&v, &bits, sizeof v);
-    return v;
 }
 
 static void encode_optimizer(const ps_optimizer_config *o, ps_buf *out)
 {
     put_text(out, o->name);
-    put_double(out, o->learning_rate);
-    put_double(out, o->momentum);
-    put_u64(out, o->nesterov);
-    put_double(out, o->beta1);
-    put_double(out, o->beta2);
-    put_double(out, o->epsilon);
-    put_double(out, o->weight_decay);
+    ps_buf_put_f64le(out, o->learning_rate);
+    ps_buf_put_f64le(out, o->momentum);
+    ps_buf_put_u64le(out, o->nesterov);
+    ps_buf_put_f64le(out, o->beta1);
+    ps_buf_put_f64le(out, o->beta2);
+    ps_buf_put_f64le(out, o->epsilon);
+    ps_buf_put_f64le(out, o->weight_decay);
 }
 
 void ps_checkpoint_config_encode(const ps_param_config *config, ps_buf *out)
 {
-    put_u64(out, VERSION);
-    put_u64(out, config->column_blocks);
-    put_u64(out, config->block_elements);
+    ps_buf_put_u64le(out, VERSION);
+    ps_buf_put_u64le(out, config->column_blocks);
+    ps_buf_put_u64le(out, config->block_elements);
     encode_optimizer(&config->optimizer, out);
-    put_u64(out, config->schedule.kind);
-    put_u64(out, config->schedule.warmup_steps);
-    put_u64(out, 0); /* was: the updates that the job was to make */
-    put_double(out, config->schedule.final_factor);
+    ps_buf_put_u64le(out, config->schedule.kind);
+    ps_buf_put_u64le(out, config->schedule.warmup_steps);
+    ps_buf_put_u64le(out, 0); /* was: the updates that the job was to make */
+    ps_buf_put_f64le(out, config->schedule.final_factor);
     put_text(out, config->controller->name);
-    put_double(out, config->clip_norm);
-    put_u64(out, config->n_plans);
+    ps_buf_put_f64le(out, config->clip_norm);
+    ps_buf_put_u64le(out, config->n_plans);
     for (size_t i = 0; i < config->n_plans; i++) {
         const ps_param_plan *plan = &config->plans[i];
         put_text(out, plan->name);
-        put_u64(out, plan->undecayed);
-        put_u64(out, plan->rank);
+        ps_buf_put_u64le(out, plan->undecayed);
+        ps_buf_put_u64le(out, plan->rank);
         for (unsigned k = 0; k < plan->rank; k++)
-            put_u64(out, plan->shape[k]);
+            ps_buf_put_u64le(out, plan->shape[k]);
     }
 }
 
@@ -118,19 +96,19 @@ static void decode_head(decoder *d, ps_param_config *config, const char **consis
     config->column_blocks = read_u32(d);
     config->block_elements = read_u32(d);
     config->optimizer.name = read_text(d);
-    config->optimizer.learning_rate = read_double(&d->c);
-    config->optimizer.momentum = read_double(&d->c);
+    config->optimizer.learning_rate = ps_read_f64le(&d->c);
+    config->optimizer.momentum = ps_read_f64le(&d->c);
     config->optimizer.nesterov = ps_read_u64le(&d->c) != 0;
-    config->optimizer.beta1 = read_double(&d->c);
-    config->optimizer.beta2 = read_double(&d->c);
-    config->optimizer.epsilon = read_double(&d->c);
-    config->optimizer.weight_decay = read_double(&d->c);
+    config->optimizer.beta1 = ps_read_f64le(&d->c);
+    config->optimizer.beta2 = ps_read_f64le(&d->c);
+    config->optimizer.epsilon = ps_read_f64le(&d->c);
+    config->optimizer.weight_decay = ps_read_f64le(&d->c);
     config->schedule.kind = read_u32(d);
     config->schedule.warmup_steps = ps_read_u64le(&d->c);
     (void)ps_read_u64le(&d->c);
-    config->schedule.final_factor = read_double(&d->c);
+    config->schedule.final_factor = ps_read_f64le(&d->c);
     *consistency = read_text(d);
-    config->clip_norm = read_double(&d->c);
+    config->clip_norm = ps_read_f64le(&d->c);
     config->n_plans = read_u32(d);
 }
 

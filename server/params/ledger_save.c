@@ -8,19 +8,12 @@
 enum { VERSION = 1 };
 #define ROWS_MAX ((uint64_t)1 << 48)
 
-static void put_u64(ps_buf *out, uint64_t v)
-{
-    uint8_t bytes[8];
-    ps_put_u64le(bytes, v);
-    ps_buf_append(out, bytes, sizeof bytes);
-}
-
 static void put_set(ps_buf *out, const ps_row_set *set)
 {
-    put_u64(out, set->n);
+    ps_buf_put_u64le(out, set->n);
     for (size_t i = 0; i < set->n; i++) {
-        put_u64(out, set->list[i].begin);
-        put_u64(out, set->list[i].end);
+        ps_buf_put_u64le(out, set->list[i].begin);
+        ps_buf_put_u64le(out, set->list[i].end);
     }
 }
 
@@ -38,14 +31,14 @@ static void put_halves(const ps_ledger *l, ps_buf *out)
     uint64_t n = 0;
     for (size_t i = 0; i < l->n_halves; i++)
         n += half_counts(l, &l->halves[i]);
-    put_u64(out, n);
+    ps_buf_put_u64le(out, n);
     for (size_t i = 0; i < l->n_halves; i++) {
         const ps_ledger_half *half = &l->halves[i];
         if (!half_counts(l, half))
             continue;
-        put_u64(out, half->epoch);
-        put_u64(out, half->rows.begin);
-        put_u64(out, half->rows.end);
+        ps_buf_put_u64le(out, half->epoch);
+        ps_buf_put_u64le(out, half->rows.begin);
+        ps_buf_put_u64le(out, half->rows.end);
         ps_buf_append(out, half->applied, ps_ledger_bits(l));
     }
 }
@@ -56,10 +49,10 @@ void ps_ledger_save(ps_ledger *l, uint64_t unfinished_clock, ps_buf *out)
     pthread_mutex_lock(&l->lock);
     if (unfinished_clock != l->clock)
         ps_ledger_settle(l);
-    put_u64(out, VERSION);
-    put_u64(out, l->state.n_rows);
-    put_u64(out, l->state.n_epochs);
-    put_u64(out, l->state.done_epochs);
+    ps_buf_put_u64le(out, VERSION);
+    ps_buf_put_u64le(out, l->state.n_rows);
+    ps_buf_put_u64le(out, l->state.n_epochs);
+    ps_buf_put_u64le(out, l->state.done_epochs);
     put_set(out, &l->state.done[0]);
     put_set(out, &l->state.done[1]);
     put_halves(l, out);

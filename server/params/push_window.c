@@ -235,13 +235,6 @@ void ps_push_windows_drop(ps_push_windows *w, const ps_push_ticket *ticket)
     pthread_mutex_unlock(&w->lock);
 }
 
-static void put_u64(ps_buf *out, uint64_t v)
-{
-    uint8_t bytes[8];
-    ps_put_u64le(bytes, v);
-    ps_buf_append(out, bytes, sizeof bytes);
-}
-
 static bool is_final(const ps_push_peer *client, const slot *s, uint64_t unfinished_clock)
 {
     return s->state == SLOT_DONE && is_covered(client, s->sequence) &&
@@ -253,26 +246,26 @@ static void save_client(const ps_push_peer *client, uint64_t unfinished_clock, p
     uint64_t n = 0;
     for (int i = 0; i < PS_PUSH_WINDOW; i++)
         n += is_final(client, &client->slots[i], unfinished_clock);
-    put_u64(out, strlen(client->name));
+    ps_buf_put_u64le(out, strlen(client->name));
     ps_buf_puts(out, client->name);
-    put_u64(out, client->incarnation);
-    put_u64(out, client->newest);
-    put_u64(out, n);
+    ps_buf_put_u64le(out, client->incarnation);
+    ps_buf_put_u64le(out, client->newest);
+    ps_buf_put_u64le(out, n);
     for (int i = 0; i < PS_PUSH_WINDOW; i++) {
         const slot *s = &client->slots[i];
         if (!is_final(client, s, unfinished_clock))
             continue;
-        put_u64(out, s->sequence);
-        put_u64(out, s->version);
-        put_u64(out, s->staleness);
+        ps_buf_put_u64le(out, s->sequence);
+        ps_buf_put_u64le(out, s->version);
+        ps_buf_put_u64le(out, s->staleness);
     }
 }
 
 void ps_push_windows_save(ps_push_windows *w, uint64_t unfinished_clock, ps_buf *out)
 {
     pthread_mutex_lock(&w->lock);
-    put_u64(out, SAVE_VERSION);
-    put_u64(out, w->clients);
+    ps_buf_put_u64le(out, SAVE_VERSION);
+    ps_buf_put_u64le(out, w->clients);
     for (int i = 0; i < BUCKETS; i++)
         ps_list_each(node, &w->buckets[i])
             save_client(ps_container(node, ps_push_peer, link), unfinished_clock, out);

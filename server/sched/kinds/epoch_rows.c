@@ -187,25 +187,11 @@ void ps_epoch_rows_state(const ps_epoch_rows *rows, ps_ledger_state *out)
 
 /* ---- as bytes ---- */
 
-static void put_u32(ps_buf *bytes, uint32_t v)
-{
-    uint8_t b[4];
-    ps_put_u32le(b, v);
-    ps_buf_append(bytes, b, sizeof b);
-}
-
-static void put_u64(ps_buf *bytes, uint64_t v)
-{
-    uint8_t b[8];
-    ps_put_u64le(b, v);
-    ps_buf_append(bytes, b, sizeof b);
-}
-
 static void put_piece(ps_buf *bytes, const ps_row_range *p)
 {
-    put_u32(bytes, p->epoch);
-    put_u64(bytes, p->begin);
-    put_u64(bytes, p->end);
+    ps_buf_put_u32le(bytes, p->epoch);
+    ps_buf_put_u64le(bytes, p->begin);
+    ps_buf_put_u64le(bytes, p->end);
 }
 
 /* n_rows u64, n_epochs u32, done_epochs u32, fresh_epoch u32, fresh_row u64, pieces u32, each epoch
@@ -215,12 +201,12 @@ void ps_epoch_rows_save(const ps_epoch_rows *rows, const ps_row_range *out, size
     size_t pieces = rows->n_back;
     for (size_t i = 0; i < n; i++)
         pieces += out[i].begin < out[i].end;
-    put_u64(bytes, rows->n_rows);
-    put_u32(bytes, rows->n_epochs);
-    put_u32(bytes, rows->done_epochs);
-    put_u32(bytes, rows->fresh_epoch);
-    put_u64(bytes, rows->fresh_row);
-    put_u32(bytes, (uint32_t)pieces);
+    ps_buf_put_u64le(bytes, rows->n_rows);
+    ps_buf_put_u32le(bytes, rows->n_epochs);
+    ps_buf_put_u32le(bytes, rows->done_epochs);
+    ps_buf_put_u32le(bytes, rows->fresh_epoch);
+    ps_buf_put_u64le(bytes, rows->fresh_row);
+    ps_buf_put_u32le(bytes, (uint32_t)pieces);
     for (size_t i = 0; i < rows->n_back; i++)
         put_piece(bytes, &rows->back[i]);
     for (size_t i = 0; i < n; i++)

@@ -16,42 +16,13 @@
 
 enum { OLDEST_VERSION = 2, MEANS_VERSION = 3, SETTLED_VERSION = 4, BLOB_VERSION = 4 };
 
-static void put_u32(ps_buf *b, uint32_t v)
-{
-    uint8_t bytes[4];
-    ps_put_u32le(bytes, v);
-    ps_buf_append(b, bytes, sizeof bytes);
-}
-
-static void put_u64(ps_buf *b, uint64_t v)
-{
-    uint8_t bytes[8];
-    ps_put_u64le(bytes, v);
-    ps_buf_append(b, bytes, sizeof bytes);
-}
-
-static void put_double(ps_buf *b, double v)
-{
-    uint64_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    put_u64(b, bits);
-}
-
 static void put_metrics(ps_buf *b, const ps_metric_list *metrics)
 {
     ps_buf json = PS_BUF_EMPTY;
     ps_metric_list_format(metrics, &json);
-    put_u32(b, (uint32_t)json.len);
+    ps_buf_put_u32le(b, (uint32_t)json.len);
     ps_buf_append(b, json.data, json.len);
     ps_buf_free(&json);
-}
-
-static double read_double(ps_cursor *c)
-{
-    uint64_t bits = ps_read_u64le(c);
-    double v;
-    memcpy(&v, &bits, sizeof v);
-    return v;
 }
 
 ps_status ps_train_save(ps_job *job, ps_buf *blob)
@@ -61,17 +32,17 @@ ps_status ps_train_save(ps_job *job, ps_buf *blob)
         return ps_fail(PS_FAILED_PRECONDITION, "job %" PRIu64 " has no parameters yet",
                        job->record->id);
     bool settled = *job->settled; /* else an older psd can go on, too */
-    put_u32(blob, settled ? SETTLED_VERSION : MEANS_VERSION);
-    put_u64(blob, w->test_rows);
-    put_u64(blob, 0); /* was: steps of workers */
-    put_double(blob, ps_train_seconds(job));
-    put_u32(blob, w->evaluated);
-    put_u32(blob, w->has_test);
-    put_double(blob, w->test_loss);
+    ps_buf_put_u32le(blob, settled ? SETTLED_VERSION : MEANS_VERSION);
+    ps_buf_put_u64le(blob, w->test_rows);
+    ps_buf_put_u64le(blob, 0); /* was: steps of workers */
+    ps_buf_put_f64le(blob, ps_train_seconds(job));
+    ps_buf_put_u32le(blob, w->evaluated);
+    ps_buf_put_u32le(blob, w->has_test);
+    ps_buf_put_f64le(blob, w->test_loss);
     put_metrics(blob, &w->test_metrics);
     ps_epoch_means_save(&w->means, blob);
     if (settled) {
-        put_u32(blob, (uint32_t)strlen(job->settled));
+        ps_buf_put_u32le(blob, (uint32_t)strlen(job->settled));
         ps_buf_puts(blob, job->settled);
     }
     size_t n = 0;
@@ -117,10 +88,10 @@ ps_status ps_train_read(const ps_job *job, ps_slice blob, ps_train *w)
                        BLOB_VERSION);
     w->test_rows = ps_read_u64le(&c);
     (void)ps_read_u64le(&c);
-    w->seconds = read_double(&c);
+    w->seconds = ps_read_f64le(&c);
     w->evaluated = ps_read_u32le(&c);
     w->has_test = ps_read_u32le(&c) != 0;
-    w->test_loss = read_double(&c);
+    w->test_loss = ps_read_f64le(&c);
     ps_status st = ps_metric_list_parse(ps_read_bytes(&c, ps_read_u32le(&c)), &w->test_metrics);
     if (!st && version >= MEANS_VERSION)
         st = ps_epoch_means_load(&w->means, &c);
