@@ -6,6 +6,7 @@
 #include "common/conf/model_spec.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool given(const char *text)
@@ -256,23 +257,21 @@ static ps_status check_data(const ps_job_spec *s, const ps_conf_doc *doc)
 /* Settings of one optimizer under the name of another would be silently without effect. */
 static ps_status check_optimizer(const ps_job_spec *s, const ps_conf_doc *doc)
 {
-    static const struct {
-        const char *key;
-        const char *owner, *other; /* rows that have it; other may be NULL */
-    } settings[] = {
-        {"train.optimizer.momentum", "momentum"},
-        {"train.optimizer.nesterov", "momentum"},
-        {"train.optimizer.beta1", "adamw", "adamw8bit"},
-        {"train.optimizer.beta2", "adamw", "adamw8bit"},
-        {"train.optimizer.epsilon", "adamw", "adamw8bit"},
-    };
+    static const char *const settings[] = {"momentum", "nesterov", "beta1", "beta2", "epsilon"};
     const char *name = s->train->optimizer.name;
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
-        if (strcmp(settings[i].owner, name) != 0 &&
-            (!settings[i].other || strcmp(settings[i].other, name) != 0) &&
-            ps_conf_has(doc, settings[i].key))
-            return ps_conf_fail(doc, settings[i].key, "optimizer %s has no such setting, %s has",
-                                name, settings[i].owner);
+    const ps_optimizer_row *row = ps_optimizer_row_find(name);
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        char key[64];
+        snprintf(key, sizeof key, "train.optimizer.%s", settings[i]);
+        if (ps_optimizer_row_has(row, settings[i]) || !ps_conf_has(doc, key))
+            continue;
+        ps_buf owners = PS_BUF_EMPTY;
+        ps_optimizer_owners(settings[i], &owners);
+        ps_status st = ps_conf_fail(doc, key, "optimizer %s has no such setting; it is one of %.*s",
+                                    name, (int)owners.len, (const char *)owners.data);
+        ps_buf_free(&owners);
+        return st;
+    }
     return PS_OK;
 }
 
@@ -283,7 +282,7 @@ static ps_status check_train(const ps_job_spec *s, const ps_conf_doc *doc)
     ps_status st = check_optimizer(s, doc);
     if (st)
         return st;
-    if (s->train->consistency.staleness != 0)
+    if (s->train->consistency.staleness != 0 && !ps_spec_mode(s->train)->bounded)
         return ps_conf_fail(doc, "train.consistency.staleness", "mode %s has no bound to set",
                             s->train->consistency.mode);
     int64_t rows = s->shards.rows_per_task, step = (int64_t)ps_spec_step_rows(s->train);

@@ -8,6 +8,7 @@
 #include "common/conf/job_check.h"
 #include "common/conf/model_spec.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* In the order of the enums of the header. */
@@ -18,8 +19,6 @@ static const char *const precision_words[] = {"float32", "bf16", NULL};
 static const char *const durability_words[] = {"memory", "checkpoint", "log", NULL};
 /* Names of tables that live in the daemons: a row there is a word here. */
 static const char *const format_names[] = {"idx", "csv", "tokens", NULL};
-static const char *const optimizer_names[] = {"sgd", "momentum", "adamw", "adamw8bit", NULL};
-static const char *const mode_names[] = {"asp", "bsp", NULL};
 
 static const ps_conf_key files_keys[] = {
     PS_CONF_TEXT("features", ps_spec_files, features, "", 0, 4095),
@@ -63,7 +62,7 @@ static const ps_conf_key data_keys[] = {
 };
 
 static const ps_conf_key optimizer_keys[] = {
-    PS_CONF_NAME("name", ps_spec_optimizer, name, NULL, optimizer_names),
+    PS_CONF_NAME("name", ps_spec_optimizer, name, NULL, ps_optimizer_names),
     PS_CONF_REAL("learning_rate", ps_spec_optimizer, learning_rate, NULL, 1e-12, 1e3),
     PS_CONF_REAL("momentum", ps_spec_optimizer, momentum, "0.9", 0, 0.9999999),
     PS_CONF_BOOL("nesterov", ps_spec_optimizer, nesterov, "false"),
@@ -83,7 +82,7 @@ static const ps_conf_key schedule_keys[] = {
 };
 
 static const ps_conf_key consistency_keys[] = {
-    PS_CONF_NAME("mode", ps_spec_consistency, mode, "asp", mode_names),
+    PS_CONF_NAME("mode", ps_spec_consistency, mode, "asp", ps_mode_names),
     PS_CONF_INT("staleness", ps_spec_consistency, staleness, "0", 0, 1000000),
     PS_CONF_END,
 };
@@ -160,6 +159,21 @@ static const ps_conf_key job_keys[] = {
 const ps_conf_schema ps_generate_schema = {.keys = generate_keys, .size = sizeof(ps_spec_generate)};
 const ps_conf_schema ps_job_schema = {.keys = job_keys, .size = sizeof(ps_job_spec)};
 
+/* Defaults that are the optimizer's own, where the file has none. */
+static void settle_optimizer(ps_spec_train *train, const ps_conf_doc *doc)
+{
+    const ps_optimizer_row *row = train && !ps_conf_faulty(doc, "train")
+                                      ? ps_optimizer_row_find(train->optimizer.name)
+                                      : NULL;
+    for (const ps_optimizer_key *own = row ? row->keys : NULL; own && own->name; own++) {
+        char path[64];
+        snprintf(path, sizeof path, "train.optimizer.%s", own->name);
+        for (const ps_conf_key *key = optimizer_keys; own->usual != 0 && key->name; key++)
+            if (!strcmp(key->name, own->name) && !ps_conf_has(doc, path))
+                *(double *)((char *)&train->optimizer + key->offset) = own->usual;
+    }
+}
+
 /* The stored model that the job works on or begins from, when it does and the model is known. */
 static ps_status parse_origin(const ps_job_spec *spec, const char *config, ps_spec_model **origin)
 {
@@ -205,6 +219,7 @@ static ps_status parse(ps_slice yaml, const char *file_name, const char *config,
     if (st)
         return st;
     ps_job_spec *spec = data;
+    settle_optimizer(spec->train, doc);
     spec->checkpoint.said = ps_conf_has(doc, "checkpoint.every");
     if (config_of)
         st = ps_job_check(spec, NULL, doc);
@@ -288,9 +303,9 @@ uint64_t ps_spec_step_rows(const ps_spec_train *train)
     return (uint64_t)train->batch_size * (uint64_t)train->accumulate;
 }
 
-bool ps_spec_synchronous(const ps_spec_train *train)
+const ps_mode_row *ps_spec_mode(const ps_spec_train *train)
 {
-    return strcmp(train->consistency.mode, "bsp") == 0;
+    return ps_mode_row_find(train->consistency.mode);
 }
 
 const char *ps_job_spec_kind_name(unsigned kind)

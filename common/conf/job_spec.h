@@ -11,6 +11,7 @@
 #include "common/base/slice.h"
 #include "common/base/status.h"
 #include "common/conf/conf.h"
+#include "common/conf/train_rows.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -137,14 +138,13 @@ typedef struct ps_spec_data {
 } ps_spec_data;
 
 typedef struct ps_spec_optimizer {
-    char *name; /* "sgd", "momentum", "adamw", "adamw8bit": a row of the server's table of
-                   optimizers */
+    char *name; /* a row of the table of optimizers (train_rows.h), which says whose these are: */
     double learning_rate;
-    double momentum; /* momentum */
-    bool nesterov;   /* momentum */
-    double beta1;    /* adamw, adamw8bit */
-    double beta2;    /* adamw, adamw8bit */
-    double epsilon;  /* adamw, adamw8bit */
+    double momentum;
+    bool nesterov;
+    double beta1;
+    double beta2;
+    double epsilon;
     double weight_decay;
     bool decay_bias_and_norm; /* false: weight_decay is for matrices and embeddings alone */
 } ps_spec_optimizer;
@@ -156,8 +156,8 @@ typedef struct ps_spec_rate_schedule {
 } ps_spec_rate_schedule;
 
 typedef struct ps_spec_consistency {
-    char *mode;        /* "asp", "bsp": a row of the server's table of controllers */
-    int64_t staleness; /* for bounded modes of later versions; 0 now */
+    char *mode;        /* a row of the table of modes (train_rows.h) */
+    int64_t staleness; /* of bounded modes; 0 for others */
 } ps_spec_consistency;
 
 /* How numbers are written on the wire: rows of the table of codecs. */
@@ -280,8 +280,8 @@ bool ps_spec_model_is_language(const ps_spec_model *model);
 /* Rows of one gradient. */
 uint64_t ps_spec_step_rows(const ps_spec_train *train);
 
-/* Do all workers' gradients of a clock make one update (bsp), so that they wait for each other? */
-bool ps_spec_synchronous(const ps_spec_train *train);
+/* What its consistency mode means; of a parsed job never NULL. */
+const ps_mode_row *ps_spec_mode(const ps_spec_train *train);
 
 /* A model or job name: 1..64 of [a-z0-9._-], first a letter or digit. */
 bool ps_job_spec_name_ok(const char *name);

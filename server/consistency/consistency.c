@@ -5,10 +5,8 @@
 
 #include <string.h>
 
-static const ps_controller_ops *const table[] = {
-    &ps_controller_asp,
-    &ps_controller_bsp,
-};
+#define ROW(name_, ...) &ps_controller_##name_,
+static const ps_controller_ops *const table[] = {PS_MODE_ROWS(ROW)};
 
 ps_status ps_consistency_find(const char *name, const ps_controller_ops **out)
 {
@@ -20,5 +18,10 @@ ps_status ps_consistency_find(const char *name, const ps_controller_ops **out)
             return PS_OK;
         }
     }
-    return ps_fail(PS_INVALID_ARGUMENT, "consistency: there is no %s; there are asp and bsp", name);
+    ps_buf names = PS_BUF_EMPTY;
+    ps_names_list(ps_mode_names, &names);
+    ps_status st = ps_fail(PS_INVALID_ARGUMENT, "consistency: there is no %s; there are %.*s", name,
+                           (int)names.len, (const char *)names.data);
+    ps_buf_free(&names);
+    return st;
 }

@@ -57,23 +57,9 @@ static size_t state_bytes(size_t elements)
     return 2 * elements * sizeof(float);
 }
 
-ps_status ps_adamw_check(const ps_optimizer_config *config)
-{
-    const double betas[] = {config->beta1, config->beta2};
-    for (int i = 0; i < 2; i++)
-        if (!(betas[i] >= 0 && betas[i] < 1))
-            return ps_fail(PS_INVALID_ARGUMENT, "optimizer: beta%d %g, must be in 0..1 and below 1",
-                           i + 1, betas[i]);
-    if (!(config->epsilon > 0) || isinf(config->epsilon))
-        return ps_fail(PS_INVALID_ARGUMENT, "optimizer: epsilon %g, must be above 0",
-                       config->epsilon);
-    return ps_optimizer_check_common(config);
-}
-
 const ps_optimizer ps_optimizer_adamw = {
     .name = "adamw",
     .state_format = 2,
     .state_bytes = state_bytes,
-    .check = ps_adamw_check,
     .step = step,
 };

@@ -19,6 +19,5 @@ ps_adamw_factors ps_adamw_prepare(const ps_optimizer_config *config, const ps_op
 /* n elements; m and v are updated where they are. in and out are the same or do not overlap. */
 void ps_adamw_apply(size_t n, const float *in, float *out, const ps_wire_float *g, float *m,
                     float *v, ps_adamw_factors factors);
-PS_MUST_CHECK ps_status ps_adamw_check(const ps_optimizer_config *config);
 
 #endif

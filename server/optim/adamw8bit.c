@@ -76,6 +76,5 @@ const ps_optimizer ps_optimizer_adamw8bit = {
     .state_format = 3,
     .state_bytes = state_bytes,
     .state_init = state_init,
-    .check = ps_adamw_check,
     .step = step,
 };

@@ -41,18 +41,9 @@ static size_t state_bytes(size_t elements)
     return elements * sizeof(float);
 }
 
-static ps_status check(const ps_optimizer_config *config)
-{
-    if (!(config->momentum >= 0 && config->momentum < 1))
-        return ps_fail(PS_INVALID_ARGUMENT, "optimizer: momentum %g, must be in 0..1 and below 1",
-                       config->momentum);
-    return ps_optimizer_check_common(config);
-}
-
 const ps_optimizer ps_optimizer_momentum = {
     .name = "momentum",
     .state_format = 1,
     .state_bytes = state_bytes,
-    .check = check,
     .step = step,
 };

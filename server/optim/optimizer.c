@@ -1,26 +1,51 @@
-/* The table, and the checks that all rules share. */
+/* The table, and the checks of its values by the keys that a rule takes. */
 #include "server/optim/optimizer.h"
 
+#include "common/base/mem.h"
 #include "server/optim/rows.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 
-static const ps_optimizer *const table[] = {
-    &ps_optimizer_adamw,
-    &ps_optimizer_adamw8bit,
-    &ps_optimizer_momentum,
-    &ps_optimizer_sgd,
+#define ROW(name_, ...) &ps_optimizer_##name_,
+static const ps_optimizer *const table[] = {PS_OPTIMIZER_ROWS(ROW)};
+
+typedef enum range { BELOW_ONE, ABOVE_ZERO, NOT_NEGATIVE } range;
+
+static const char *const range_texts[] = {"in 0..1 and below 1", "above 0", "0 or more"};
+
+static bool is_in(range of, double v)
+{
+    if (of == BELOW_ONE)
+        return v >= 0 && v < 1;
+    return (of == ABOVE_ZERO ? v > 0 : v >= 0) && !isinf(v);
+}
+
+/* Of whoever takes the key; all take the last two. */
+static const struct value {
+    const char *key;
+    size_t offset;
+    range range;
+    bool everybodys;
+} values[] = {
+    {"momentum", offsetof(ps_optimizer_config, momentum), BELOW_ONE},
+    {"beta1", offsetof(ps_optimizer_config, beta1), BELOW_ONE},
+    {"beta2", offsetof(ps_optimizer_config, beta2), BELOW_ONE},
+    {"epsilon", offsetof(ps_optimizer_config, epsilon), ABOVE_ZERO},
+    {"learning_rate", offsetof(ps_optimizer_config, learning_rate), NOT_NEGATIVE, true},
+    {"weight_decay", offsetof(ps_optimizer_config, weight_decay), NOT_NEGATIVE, true},
 };
 
-ps_status ps_optimizer_check_common(const ps_optimizer_config *config)
+static ps_status check(const ps_optimizer_config *config, const ps_optimizer_row *row)
 {
-    if (!(config->learning_rate >= 0) || isinf(config->learning_rate))
-        return ps_fail(PS_INVALID_ARGUMENT, "optimizer: learning_rate %g, must be 0 or more",
-                       config->learning_rate);
-    if (!(config->weight_decay >= 0) || isinf(config->weight_decay))
-        return ps_fail(PS_INVALID_ARGUMENT, "optimizer: weight_decay %g, must be 0 or more",
-                       config->weight_decay);
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        const struct value *v = &values[i];
+        double value = *(const double *)((const char *)config + v->offset);
+        if ((v->everybodys || ps_optimizer_row_has(row, v->key)) && !is_in(v->range, value))
+            return ps_fail(PS_INVALID_ARGUMENT, "optimizer: %s %g, must be %s", v->key, value,
+                           range_texts[v->range]);
+    }
     return PS_OK;
 }
 
@@ -30,13 +55,15 @@ ps_status ps_optimizer_find(const ps_optimizer_config *config, const ps_optimize
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         if (strcmp(table[i]->name, name) != 0)
             continue;
-        ps_status st = table[i]->check(config);
-        if (!st)
-            *out = table[i];
-        return st;
+        *out = table[i];
+        return check(config, ps_optimizer_row_find(name));
     }
-    return ps_fail(PS_INVALID_ARGUMENT,
-                   "optimizer: there is no %s; there are adamw, adamw8bit, momentum and sgd", name);
+    ps_buf names = PS_BUF_EMPTY;
+    ps_names_list(ps_optimizer_names, &names);
+    ps_status st = ps_fail(PS_INVALID_ARGUMENT, "optimizer: there is no %s; there are %.*s", name,
+                           (int)names.len, (const char *)names.data);
+    ps_buf_free(&names);
+    return st;
 }
 
 size_t ps_optimizer_state_bytes(const ps_optimizer *rule, size_t elements)

@@ -1,7 +1,6 @@
-/* optimizer: the table of update rules (rows: sgd, momentum, adamw, adamw8bit). A row is one file;
- * a rule turns parameters θ, a gradient g and its own state into new parameters. The state is kept
- * beside each block of parameters and is bytes to everybody else: a rule says how many and lays
- * them out.
+/* optimizer: the table of update rules (rows: common/conf/train_rows.h). A row is one file; a rule
+ * turns parameters θ, a gradient g and its own state into new parameters. The state is kept beside
+ * each block of parameters and is bytes to everybody else: a rule says how many and lays them out.
  *
  * Step functions are pure and vectorised; any thread. in and out may be the same buffer, or not
  * overlap: so a block is updated in place or into a spare one.
@@ -18,9 +17,9 @@
 typedef struct ps_optimizer_config {
     const char *name; /* a row of the table; NULL: sgd */
     double learning_rate;
-    double momentum; /* momentum: μ in [0, 1) */
+    double momentum; /* μ in [0, 1) */
     bool nesterov;
-    double beta1; /* adamw, adamw8bit: in [0, 1) */
+    double beta1; /* in [0, 1) */
     double beta2;
     double epsilon; /* > 0 */
     double weight_decay;
@@ -44,13 +43,11 @@ typedef struct ps_optimizer_part {
 
 typedef struct ps_optimizer {
     const char *name;
-    /* Which layout the state has, as checkpoints say it (sgd 0, momentum 1, adamw 2, adamw8bit 3).
-     * A changed layout is another number. */
+    /* Which layout the state has, as checkpoints say it: a number of its own. A changed layout is
+     * another number. */
     uint32_t state_format;
     size_t (*state_bytes)(size_t elements);           /* beside a block of so many; NULL: none */
     void (*state_init)(void *state, size_t elements); /* NULL: all bytes 0 */
-    /* PS_INVALID_ARGUMENT says which value, and what is allowed. */
-    PS_MUST_CHECK ps_status (*check)(const ps_optimizer_config *config);
     void (*step)(const ps_optimizer_config *config, const ps_optimizer_step *step,
                  const ps_optimizer_part *part);
 } ps_optimizer;
@@ -58,7 +55,8 @@ typedef struct ps_optimizer {
 size_t ps_optimizer_state_bytes(const ps_optimizer *rule, size_t elements);
 void ps_optimizer_state_init(const ps_optimizer *rule, void *state, size_t elements);
 
-/* The row of that name with its values checked; PS_INVALID_ARGUMENT lists the names there are. */
+/* The row of that name, with the values that it takes checked. PS_INVALID_ARGUMENT lists the names
+ * there are, or says which value and what is allowed. */
 PS_MUST_CHECK ps_status ps_optimizer_find(const ps_optimizer_config *config,
                                           const ps_optimizer **out);
 

@@ -22,6 +22,5 @@ static void step(const ps_optimizer_config *config, const ps_optimizer_step *ste
 const ps_optimizer ps_optimizer_sgd = {
     .name = "sgd",
     .state_format = 0,
-    .check = ps_optimizer_check_common,
     .step = step,
 };

@@ -6,7 +6,7 @@
 /* Where all workers' gradients make one update, psd clips that. */
 static bool clip_wanted(const ps_spec_train *train)
 {
-    return train->clip_norm > 0 && !ps_spec_synchronous(train);
+    return train->clip_norm > 0 && !ps_spec_mode(train)->merges;
 }
 
 /* Gradient clipping by the global L2 norm (Pascanu, Mikolov, Bengio 2013): all gradients of a step

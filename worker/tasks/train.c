@@ -45,7 +45,7 @@ static ps_status open_all(ps_task_run *run, training *t)
         return ps_fail(PS_INVALID_ARGUMENT, "a job of kind %s is not trained",
                        ps_job_spec_kind_name(spec->kind));
     t->spec = spec->train;
-    t->clocks_wait = ps_spec_synchronous(spec->train);
+    t->clocks_wait = ps_spec_mode(spec->train)->waits;
     st = ps_job_entry_data(t->entry, run, PS_JOB_TRAIN_DATA, &t->data);
     if (!st)
         st = ps_pass_check_rows(run->task, t->data);

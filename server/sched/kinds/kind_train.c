@@ -42,9 +42,9 @@ static void work_free(void *of)
     free(w);
 }
 
-bool ps_train_is_bsp(const ps_job *job)
+bool ps_train_merges(const ps_job *job)
 {
-    return ps_spec_synchronous(job->spec->train);
+    return ps_spec_mode(job->spec->train)->merges;
 }
 
 static void start(ps_job *job)
@@ -119,7 +119,7 @@ static bool next_train(ps_job *job, ps_worker *worker, ps_lease *task)
     ps_train *w = work_of(job);
     if (!may_train(job, worker))
         return false;
-    bool fresh = !ps_train_is_bsp(job) || !(evaluation_due(w) || w->evaluate_out);
+    bool fresh = !ps_train_merges(job) || !(evaluation_due(w) || w->evaluate_out);
     bool others = ps_worker_others(worker, job->sched, PS_TASK_TRAIN);
     ps_row_range piece;
     if (ps_epoch_rows_take(&w->rows, worker->name, others, fresh, ps_core_now(job->sched), &piece))
@@ -239,7 +239,7 @@ static void warn_of_warmup(ps_job *job, uint64_t n_rows)
     const ps_spec_train *train = job->spec->train;
     uint64_t step = ps_spec_step_rows(train), warmup = (uint64_t)train->schedule.warmup_steps;
     uint64_t steps = (n_rows + step - 1) / step * (uint64_t)train->epochs;
-    uint64_t least = ps_train_is_bsp(job) ? steps / (uint64_t)job->spec->workers : steps;
+    uint64_t least = ps_train_merges(job) ? steps / (uint64_t)job->spec->workers : steps;
     if (warmup < least || warmup == 0)
         return;
     ps_job_say(job, PS_LOG_WARNING, "psd",
@@ -262,7 +262,7 @@ static void planned(ps_job *job, ps_plan **taken)
     ps_job_settle(job, &settled);
     w->test_rows = job->spec->data.test ? plan->test_rows : 0;
     ps_epoch_rows_init(&w->rows, plan->train_rows, (uint32_t)job->spec->train->epochs,
-                       rows_per_task(job->spec, plan->train_rows), !ps_train_is_bsp(job));
+                       rows_per_task(job->spec, plan->train_rows), !ps_train_merges(job));
     w->phase = PS_CREATING;
     ps_job_say(job, PS_LOG_INFO, "psd",
                "planned: %" PRIu64 " rows to train, %" PRIu64 " to test, %zu tensors, %" PRIu64
@@ -380,7 +380,7 @@ static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
 
 static bool waited_for(const ps_job *job, const ps_lease *lease)
 {
-    return lease->kind == PS_TASK_TRAIN && ps_train_is_bsp(job);
+    return lease->kind == PS_TASK_TRAIN && ps_train_merges(job);
 }
 
 static void answered(ps_job *job)
@@ -440,7 +440,7 @@ static ps_status take_book(const ps_job *job, ps_train *w)
     bool same = state.n_rows == w->rows.n_rows && state.n_epochs == w->rows.n_epochs;
     if (same) {
         ps_epoch_rows_free(&w->rows);
-        ps_epoch_rows_from_state(&state, per_task, !ps_train_is_bsp(job), &w->rows);
+        ps_epoch_rows_from_state(&state, per_task, !ps_train_merges(job), &w->rows);
         if (w->evaluated > w->rows.done_epochs) /* its last rows waited for the end of a clock */
             w->evaluated = w->rows.done_epochs;
     }

@@ -35,7 +35,7 @@ typedef struct ps_train {
 
 extern const ps_job_kind ps_job_kind_train;
 
-bool ps_train_is_bsp(const ps_job *job);
+bool ps_train_merges(const ps_job *job);
 double ps_train_seconds(const ps_job *job); /* of running, in all processes */
 
 /* The hook `save` of the kind: PS_FAILED_PRECONDITION before there are parameters. */

@@ -98,7 +98,7 @@ ps_status ps_train_read(const ps_job *job, ps_slice blob, ps_train *w)
     if (!st)
         st = read_settled(job, version, &c, &w->settled);
     if (!st)
-        st = ps_epoch_rows_load(&w->rows, 1, !ps_train_is_bsp(job), &c);
+        st = ps_epoch_rows_load(&w->rows, 1, !ps_train_merges(job), &c);
     if (st)
         return st;
     if (ps_cursor_left(&c) != 0 || !isfinite(w->seconds) || w->evaluated > w->rows.done_epochs ||

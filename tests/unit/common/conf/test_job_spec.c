@@ -256,7 +256,8 @@ START_TEST(settings_of_another_optimizer_are_refused)
             "data: {format: idx, train: {features: /x, labels: /y}}\n"
             "train:\n  epochs: 1\n  optimizer:\n    name: sgd\n    learning_rate: 1\n"
             "    beta1: 0.5\n",
-            "job.yaml:10: train.optimizer.beta1: optimizer sgd has no such setting, adamw has");
+            "job.yaml:10: train.optimizer.beta1: optimizer sgd has no such setting; it is one of "
+            "adamw");
 }
 END_TEST
 

@@ -1,6 +1,7 @@
 /* consistency: the table, and what its rows answer without a store around them. */
 #include "server/consistency/consistency.h"
 
+#include "common/conf/train_rows.h"
 #include "tests/lib/check_main.h"
 
 #include <string.h>
@@ -70,6 +71,19 @@ START_TEST(a_model_that_is_not_there_is_refused_with_those_that_are)
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "asp and bsp"));
     ck_ok(ps_consistency_find(NULL, &row));
     ck_assert_str_eq(row->name, "asp");
+}
+END_TEST
+
+START_TEST(rows_do_what_the_job_files_table_says_of_them)
+{
+    for (const char *const *name = ps_mode_names; *name; name++) {
+        const ps_mode_row *said = ps_mode_row_find(*name);
+        const ps_controller_ops *row;
+        ck_ok(ps_consistency_find(*name, &row));
+        ck_assert_str_eq(row->name, *name);
+        ck_assert_int_eq(row->holds, said->merges);
+        ck_assert_int_eq(!row->clock_is_quick, said->waits);
+    }
 }
 END_TEST
 
@@ -144,6 +158,7 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&a_model_that_is_not_there_is_refused_with_those_that_are},
+    {&rows_do_what_the_job_files_table_says_of_them},
     {&asp_applies_at_once_and_never_has_a_turn},
     {&bsp_has_a_turn_when_the_last_member_has_ended_its_clock},
     {&a_bsp_clock_without_a_push_ends_and_applies_nothing},

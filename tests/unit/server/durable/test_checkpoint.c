@@ -1,5 +1,6 @@
 #include "server/durable/checkpoint.h"
 
+#include "common/conf/train_rows.h"
 #include "tests/lib/ck_ok.h"
 #include "tests/unit/server/durable/checkpoint_rig.h"
 
@@ -10,9 +11,8 @@ static void say_progress(void *user, ps_buf *out)
 
 START_TEST(training_goes_on_from_a_checkpoint_bit_for_bit)
 {
-    static const char *const optimizers[] = {"sgd", "momentum", "adamw", "adamw8bit"};
     make_folder();
-    ps_param_store *store = store_of(optimizers[_i], "asp");
+    ps_param_store *store = store_of(ps_optimizer_names[_i], "asp");
     train(store, 1, 11);
     ps_checkpoint_info written, loaded;
     ck_ok(ps_checkpoint_write(&ps_disk_system, folder, store, 0, say_progress,
@@ -295,7 +295,7 @@ START_TEST(of_two_damages_in_a_large_checkpoint_the_first_is_told)
 END_TEST
 
 static const ps_check_case cases[] = {
-    {&training_goes_on_from_a_checkpoint_bit_for_bit, .repeat = 4},
+    {&training_goes_on_from_a_checkpoint_bit_for_bit, .repeat = PS_OPTIMIZERS},
     {&a_push_applied_before_the_checkpoint_is_a_duplicate_after_it},
     {&a_push_of_an_unfinished_bsp_clock_is_made_again_after_a_restart},
     {&two_checkpoints_are_kept},

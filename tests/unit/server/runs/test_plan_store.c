@@ -240,11 +240,10 @@ static void check_decay(const char *optimizer, const char *key, bool of_all)
 
 START_TEST(biases_and_norms_decay_unless_the_job_says_otherwise)
 {
-    static const char *const rules[] = {"sgd", "momentum", "adamw", "adamw8bit"};
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
-        check_decay(rules[i], "", true);
-        check_decay(rules[i], ", decay_bias_and_norm: true", true);
-        check_decay(rules[i], ", decay_bias_and_norm: false", false);
+    for (const char *const *rule = ps_optimizer_names; *rule; rule++) {
+        check_decay(*rule, "", true);
+        check_decay(*rule, ", decay_bias_and_norm: true", true);
+        check_decay(*rule, ", decay_bias_and_norm: false", false);
     }
 }
 END_TEST

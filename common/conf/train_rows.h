@@ -1,0 +1,66 @@
+/* train_rows: the tables of optimizers and of consistency modes: their names, the keys of the job
+ * file that each takes, and what a mode means for whoever is not its controller. The schema, the
+ * checks and the texts of errors of common/conf are made from them, and so are psd's own tables
+ * (server/optim, server/consistency), whose rows carry the same names and do the work. A new
+ * optimizer is a line here and a file there. Read-only; any thread.
+ */
+#ifndef PS_CONF_TRAIN_ROWS_H
+#define PS_CONF_TRAIN_ROWS_H
+
+#include "common/base/buf.h"
+
+#include <stdbool.h>
+
+/* ROW(name, keys besides those that all have): each with its default where it is not the usual one.
+ */
+#define PS_OPTIMIZER_ROWS(ROW)                    \
+    ROW(sgd, {NULL})                              \
+    ROW(momentum, {"momentum"}, {"nesterov"})     \
+    ROW(adamw, {"beta1"}, {"beta2"}, {"epsilon"}) \
+    ROW(adamw8bit, {"beta1"}, {"beta2"}, {"epsilon"})
+
+/* ROW(name, traits) */
+#define PS_MODE_ROWS(ROW)    \
+    ROW(asp, .waits = false) \
+    ROW(bsp, .waits = true, .merges = true)
+
+#define PS_ROW_COUNT(...) +1
+
+enum {
+    PS_OPTIMIZERS = 0 PS_OPTIMIZER_ROWS(PS_ROW_COUNT),
+    PS_MODES = 0 PS_MODE_ROWS(PS_ROW_COUNT),
+    PS_OPTIMIZER_KEYS = 6, /* that a row may have */
+};
+
+typedef struct ps_optimizer_key {
+    const char *name; /* below train.optimizer */
+    double usual;     /* its default for this optimizer; 0: the schema's */
+} ps_optimizer_key;
+
+typedef struct ps_optimizer_row {
+    const char *name;
+    ps_optimizer_key keys[PS_OPTIMIZER_KEYS + 1]; /* ended by one without a name */
+} ps_optimizer_row;
+
+typedef struct ps_mode_row {
+    const char *name;
+    bool waits;   /* a worker that has ended its clock may have to wait for others */
+    bool merges;  /* all gradients of a clock make one update: psd clips it, keeps 4 bytes a
+                     parameter for it, and an epoch begins when the one before is merged */
+    bool bounded; /* it takes train.consistency.staleness */
+} ps_mode_row;
+
+/* By name; NULL: there is none. */
+const ps_optimizer_row *ps_optimizer_row_find(const char *name);
+const ps_mode_row *ps_mode_row_find(const char *name);
+bool ps_optimizer_row_has(const ps_optimizer_row *row, const char *key);
+/* "adamw and adamw8bit": those that take the key. */
+void ps_optimizer_owners(const char *key, ps_buf *out);
+/* "a, b and c": of a list that ends with NULL. */
+void ps_names_list(const char *const *names, ps_buf *out);
+
+/* In the order of the tables, ended by NULL. */
+extern const char *const ps_optimizer_names[];
+extern const char *const ps_mode_names[];
+
+#endif
