@@ -64,12 +64,12 @@ enum { PS_SPEC_INPUTS_MAX = 4096 };
 
 /* Keys that the architecture does not have are refused in the file, and hold 0 or the default. */
 typedef struct ps_spec_model {
-    char *architecture; /* "mlp", "gpt2", "llama": a row of the worker's table of models */
+    char *architecture; /* a row of common/arch */
     /* mlp */
-    int64_t *layers; /* widths: inputs, hidden ones, outputs; at least 2. gpt2, llama: none */
+    int64_t *layers; /* widths: inputs, hidden ones, outputs; at least 2. Others: none */
     size_t n_layers;
     unsigned activation; /* ps_spec_activation, after every layer but the last */
-    unsigned loss;       /* ps_spec_loss; gpt2, llama: PS_SPEC_CROSS_ENTROPY */
+    unsigned loss;       /* ps_spec_loss; of language models PS_SPEC_CROSS_ENTROPY */
     char **classes;      /* what the outputs are called, and labels in csv; none: numbers from 0 */
     size_t n_classes;    /* as many as the last layer is wide */
     /* of each input, in double, before it is narrowed; as many as the first layer is wide, or none:
@@ -80,16 +80,16 @@ typedef struct ps_spec_model {
     size_t n_input_std;
     unsigned input_missing; /* ps_spec_missing: what stands for an input that is not there;
                                PS_SPEC_MISSING_ERROR: data.csv.missing says so */
-    /* gpt2 and llama, under the names of Hugging Face's LlamaConfig */
+    /* language models, under the names of Hugging Face's LlamaConfig */
     int64_t vocab_size;
     int64_t context_length;    /* tokens of the longest sequence */
     int64_t hidden_size;       /* a multiple of num_heads */
     int64_t num_layers;        /* blocks */
-    int64_t num_heads;         /* of queries; llama: hidden_size / num_heads is even, for RoPE */
+    int64_t num_heads;         /* of queries; hidden_size / num_heads is even for RoPE */
     int64_t num_kv_heads;      /* of keys and values; divides num_heads; gpt2: num_heads */
     int64_t intermediate_size; /* width of the MLP of a block */
-    double rope_theta;         /* llama */
-    double norm_epsilon;       /* of LayerNorm (gpt2) or RMSNorm (llama) */
+    double rope_theta;         /* without learnt positions */
+    double norm_epsilon;       /* of LayerNorm or RMSNorm */
     bool tie_embeddings;       /* the head is the embedding; gpt2: true */
     double dropout;
     char *tokenizer; /* "bytes", "gpt2" (byte-level BPE; its file travels with the model) or "" */
@@ -274,7 +274,14 @@ extern const ps_conf_schema ps_generate_schema;
 PS_MUST_CHECK ps_status ps_spec_model_parse(ps_slice yaml, const char *origin, ps_spec_model **out);
 void ps_spec_model_free(ps_spec_model **model);
 void ps_spec_model_format(const ps_spec_model *model, ps_buf *out);
-/* gpt2 or llama: it reads tokens, and has no layers. */
+/* The number of a key of the section, "num_heads"; or "head_dim", how many numbers a head has. */
+typedef struct ps_spec_number {
+    bool is_real;
+    int64_t whole;
+    double real;
+} ps_spec_number;
+ps_spec_number ps_spec_model_number(const ps_spec_model *model, const char *name);
+/* It reads tokens, and has no layers. */
 bool ps_spec_model_is_language(const ps_spec_model *model);
 
 /* Rows of one gradient. */

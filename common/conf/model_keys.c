@@ -11,12 +11,10 @@
 static const char *const activation_words[] = {"relu", "gelu", "tanh", NULL};
 const char *const ps_spec_missing_words[] = {"error", "zero", "mean", NULL};
 static const char *const loss_words[] = {"cross_entropy", "squared_error", NULL};
-/* The worker's table of models: a row there is a word here. */
-static const char *const architecture_names[] = {"mlp", "gpt2", "llama", NULL};
 
 /* Whether a key is needed depends on the architecture, so 0 and [] stand for "not said". */
 const ps_conf_key ps_spec_model_keys[] = {
-    PS_CONF_NAME("architecture", ps_spec_model, architecture, NULL, architecture_names),
+    PS_CONF_NAME("architecture", ps_spec_model, architecture, NULL, ps_arch_names),
     PS_CONF_INTS("layers", ps_spec_model, layers, "[]", 0, 256, 1, 1 << 20),
     PS_CONF_WORD("activation", ps_spec_model, activation, "relu", activation_words),
     PS_CONF_WORD("loss", ps_spec_model, loss, "cross_entropy", loss_words),
@@ -42,36 +40,37 @@ const ps_conf_key ps_spec_model_keys[] = {
 };
 
 const ps_model_key ps_model_keys[] = {
-    {"layers", PS_MODEL_MLP},
-    {"activation", PS_MODEL_MLP},
-    {"loss", PS_MODEL_MLP},
-    {"classes", PS_MODEL_MLP, .open = true},
-    {"input_mean", PS_MODEL_MLP, .open = true},
-    {"input_std", PS_MODEL_MLP, .open = true},
-    {"input_missing", PS_MODEL_MLP, .open = true},
-    {"vocab_size", PS_MODEL_GPT2 | PS_MODEL_LLAMA, true, offsetof(ps_spec_model, vocab_size)},
-    {"context_length", PS_MODEL_GPT2 | PS_MODEL_LLAMA, true,
-     offsetof(ps_spec_model, context_length)},
-    {"hidden_size", PS_MODEL_GPT2 | PS_MODEL_LLAMA, true, offsetof(ps_spec_model, hidden_size)},
-    {"num_layers", PS_MODEL_GPT2 | PS_MODEL_LLAMA, true, offsetof(ps_spec_model, num_layers)},
-    {"num_heads", PS_MODEL_GPT2 | PS_MODEL_LLAMA, true, offsetof(ps_spec_model, num_heads)},
-    {"num_kv_heads", PS_MODEL_LLAMA},
-    {"intermediate_size", PS_MODEL_GPT2 | PS_MODEL_LLAMA},
-    {"rope_theta", PS_MODEL_LLAMA},
-    {"norm_epsilon", PS_MODEL_GPT2 | PS_MODEL_LLAMA},
-    {"tie_embeddings", PS_MODEL_GPT2 | PS_MODEL_LLAMA, .fixed = PS_MODEL_GPT2},
-    {"dropout", PS_MODEL_GPT2 | PS_MODEL_LLAMA, .training = true},
-    {"tokenizer", PS_MODEL_GPT2 | PS_MODEL_LLAMA},
+    {"layers"},
+    {"activation"},
+    {"loss"},
+    {"classes", .open = true},
+    {"input_mean", .open = true},
+    {"input_std", .open = true},
+    {"input_missing", .open = true},
+    {"vocab_size"},
+    {"context_length"},
+    {"hidden_size"},
+    {"num_layers"},
+    {"num_heads"},
+    {"num_kv_heads"},
+    {"intermediate_size"},
+    {"rope_theta"},
+    {"norm_epsilon"},
+    {"tie_embeddings"},
+    {"dropout", .training = true},
+    {"tokenizer"},
 };
 
 const size_t ps_n_model_keys = sizeof ps_model_keys / sizeof *ps_model_keys;
 
-unsigned ps_model_bit(const ps_spec_model *model)
+const ps_arch *ps_model_arch(const ps_spec_model *model)
 {
-    unsigned i = 0;
-    while (strcmp(model->architecture, architecture_names[i]) != 0)
-        i++; /* a word of the table: the schema has seen to that */
-    return 1u << i;
+    return ps_arch_find(model->architecture); /* a word of the table: the schema has seen to that */
+}
+
+bool ps_model_has_key(const ps_spec_model *model, const ps_model_key *key)
+{
+    return ps_arch_key_find(ps_model_arch(model), key->key) != NULL;
 }
 
 const ps_conf_key *ps_model_key_find(const char *name)
@@ -151,17 +150,33 @@ void ps_model_key_put(const ps_spec_model *m, const ps_conf_key *key, ps_buf *ou
     }
 }
 
+/* What the section leaves open, or has one value only, is not written. */
+static bool is_written(const ps_spec_model *model, const ps_model_key *key)
+{
+    const ps_arch_key *own = ps_arch_key_find(ps_model_arch(model), key->key);
+    return own && own->need != PS_ARCH_FIXED && !ps_model_key_is_open(model, key);
+}
+
 void ps_spec_model_format(const ps_spec_model *model, ps_buf *out)
 {
-    unsigned architecture = ps_model_bit(model);
     ps_buf_printf(out, "{architecture: %s", model->architecture);
     for (size_t i = 0; i < ps_n_model_keys; i++) {
         const ps_conf_key *key = ps_model_key_find(ps_model_keys[i].key);
-        if (ps_model_key_is_open(model, &ps_model_keys[i]) ||
-            !(ps_model_keys[i].owners & ~ps_model_keys[i].fixed & architecture))
+        if (!is_written(model, &ps_model_keys[i]))
             continue;
         ps_buf_printf(out, ", %s: ", key->name);
         ps_model_key_put(model, key, out);
     }
     ps_buf_putc(out, '}');
+}
+
+ps_spec_number ps_spec_model_number(const ps_spec_model *model, const char *name)
+{
+    if (!strcmp(name, "head_dim"))
+        return (ps_spec_number){.whole = model->hidden_size / model->num_heads};
+    const ps_conf_key *key = ps_model_key_find(name);
+    const void *at = (const char *)model + key->offset;
+    if (key->type == PS_CONF_TYPE_REAL)
+        return (ps_spec_number){.is_real = true, .real = *(const double *)at};
+    return (ps_spec_number){.whole = *(const int64_t *)at};
 }

@@ -6,11 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool has(const ps_spec_model *model, const ps_model_key *key)
-{
-    return key->owners & ps_model_bit(model);
-}
-
 typedef struct two_texts {
     ps_buf mine, other;
 } two_texts;
@@ -55,7 +50,7 @@ static void put_differences(const ps_spec_model *model, const ps_spec_model *ori
         return;
     for (size_t i = 0; i < ps_n_model_keys; i++) {
         const ps_model_key *key = &ps_model_keys[i];
-        if (has(model, key) && !key->training && !ps_model_key_is_open(model, key))
+        if (ps_model_has_key(model, key) && !key->training && !ps_model_key_is_open(model, key))
             put_difference(model, origin, key->key, doc, out);
     }
 }
@@ -117,7 +112,8 @@ static ps_status check_keys(const ps_spec_model *model, const ps_spec_model *set
 {
     ps_status st = check_key(model, settled, "architecture");
     for (size_t i = 0; i < ps_n_model_keys && !st; i++)
-        if (has(model, &ps_model_keys[i]) && !ps_model_key_is_open(model, &ps_model_keys[i]))
+        if (ps_model_has_key(model, &ps_model_keys[i]) &&
+            !ps_model_key_is_open(model, &ps_model_keys[i]))
             st = check_key(model, settled, ps_model_keys[i].key);
     return st;
 }

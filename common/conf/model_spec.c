@@ -14,7 +14,7 @@ typedef struct section {
     const ps_spec_model *model;
     const ps_conf_doc *doc;
     const char *prefix;
-    unsigned architecture; /* one of the bits above */
+    const ps_arch *arch;
 } section;
 
 typedef struct path {
@@ -33,26 +33,33 @@ static bool written(const section *s, const char *key)
     return ps_conf_has(s->doc, path_of(s, key).text);
 }
 
+/* It is an integer. */
+static ps_status check_needed(const section *s, const char *name)
+{
+    int64_t value = ps_spec_model_number(s->model, name).whole;
+    if (!written(s, name))
+        return ps_conf_fail(s->doc, path_of(s, name).text, "missing; architecture %s needs it",
+                            s->arch->name);
+    if (value == 0)
+        return ps_conf_fail(s->doc, path_of(s, name).text, "0 is out of range, allowed from 1");
+    return PS_OK;
+}
+
+static ps_status check_key(const section *s, const char *name)
+{
+    const ps_arch_key *key = ps_arch_key_find(s->arch, name);
+    if (!key && written(s, name))
+        return ps_conf_fail(s->doc, path_of(s, name).text, "not for architecture %s",
+                            s->arch->name);
+    return key && key->need == PS_ARCH_NEEDED ? check_needed(s, name) : PS_OK;
+}
+
 static ps_status check_keys(const section *s)
 {
-    const ps_spec_model *m = s->model;
-    for (size_t i = 0; i < ps_n_model_keys; i++) {
-        bool has = ps_model_keys[i].owners & s->architecture,
-             said = written(s, ps_model_keys[i].key);
-        path p = path_of(s, ps_model_keys[i].key);
-        if (said && !has)
-            return ps_conf_fail(s->doc, p.text, "not for architecture %s", m->architecture);
-        if (!has || !ps_model_keys[i].needed)
-            continue;
-        int64_t value = 0;
-        memcpy(&value, (const char *)m + ps_model_keys[i].offset, sizeof value);
-        if (!said)
-            return ps_conf_fail(s->doc, p.text, "missing; architecture %s needs it",
-                                m->architecture);
-        if (value == 0)
-            return ps_conf_fail(s->doc, p.text, "0 is out of range, allowed from 1");
-    }
-    return PS_OK;
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < ps_n_model_keys; i++)
+        st = check_key(s, ps_model_keys[i].key);
+    return st;
 }
 
 /* A name for each output, and each another one. */
@@ -131,7 +138,7 @@ static ps_status settle_heads(const section *s, ps_spec_model *m)
         return ps_conf_fail(s->doc, path_of(s, "num_kv_heads").text,
                             "%" PRId64 " does not divide num_heads, %" PRId64, m->num_kv_heads,
                             m->num_heads);
-    if (s->architecture == PS_MODEL_LLAMA && m->hidden_size / m->num_heads % 2)
+    if (!ps_arch_has(s->arch, PS_PART_POSITIONS) && m->hidden_size / m->num_heads % 2)
         return ps_conf_fail(s->doc, path_of(s, "hidden_size").text,
                             "a head has %" PRId64 " numbers (hidden_size / num_heads); RoPE needs "
                             "an even number",
@@ -155,32 +162,30 @@ static ps_status check_tokenizer(const section *s)
 
 static ps_status settle_language(const section *s, ps_spec_model *m)
 {
-    bool gpt2 = s->architecture == PS_MODEL_GPT2;
-    if (!m->intermediate_size && !gpt2)
-        return ps_conf_fail(s->doc, path_of(s, "intermediate_size").text,
-                            "missing; architecture llama needs it, from 1");
+    bool tied = !ps_arch_has(s->arch, PS_PART_HEAD);
     if (!m->intermediate_size)
         m->intermediate_size = 4 * m->hidden_size;
-    if (gpt2 && written(s, "tie_embeddings") && !m->tie_embeddings)
+    if (tied && written(s, "tie_embeddings") && !m->tie_embeddings)
         return ps_conf_fail(s->doc, path_of(s, "tie_embeddings").text,
-                            "false is not for architecture gpt2, whose head is the embedding");
-    m->tie_embeddings |= gpt2;
+                            "false is not for architecture %s, whose head is the embedding",
+                            s->arch->name);
+    m->tie_embeddings |= tied;
     ps_status st = settle_heads(s, m);
     return st ? st : check_tokenizer(s);
 }
 
 ps_status ps_spec_model_settle(ps_spec_model *model, const ps_conf_doc *doc, const char *prefix)
 {
-    section s = {.model = model, .doc = doc, .prefix = prefix, .architecture = ps_model_bit(model)};
+    section s = {.model = model, .doc = doc, .prefix = prefix, .arch = ps_model_arch(model)};
     ps_status st = check_keys(&s);
     if (st)
         return st;
-    return s.architecture == PS_MODEL_MLP ? check_mlp(&s) : settle_language(&s, model);
+    return s.arch->family == PS_ARCH_LANGUAGE ? settle_language(&s, model) : check_mlp(&s);
 }
 
 bool ps_spec_model_is_language(const ps_spec_model *model)
 {
-    return strcmp(model->architecture, "mlp") != 0;
+    return ps_model_arch(model)->family == PS_ARCH_LANGUAGE;
 }
 
 /* ---- a section on its own ---- */

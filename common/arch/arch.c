@@ -1,0 +1,67 @@
+/* The table, and what is asked of it. */
+#include "common/arch/arch.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define ROW(name) &ps_arch_##name,
+const ps_arch *const ps_archs[] = {PS_ARCHS(ROW) NULL};
+#undef ROW
+
+#define NAME(name) #name,
+const char *const ps_arch_names[] = {PS_ARCHS(NAME) NULL};
+#undef NAME
+
+const ps_arch *ps_arch_find(const char *name)
+{
+    for (size_t i = 0; ps_archs[i]; i++)
+        if (!strcmp(ps_archs[i]->name, name))
+            return ps_archs[i];
+    return NULL;
+}
+
+const ps_arch_key *ps_arch_key_find(const ps_arch *arch, const char *name)
+{
+    for (const ps_arch_key *key = arch->keys; key->name; key++)
+        if (!strcmp(key->name, name))
+            return key;
+    return NULL;
+}
+
+bool ps_arch_has(const ps_arch *arch, ps_arch_part part)
+{
+    for (size_t i = 0; i < arch->n_tensors; i++)
+        if (arch->tensors[i].part == part)
+            return true;
+    return false;
+}
+
+ps_arch_place ps_arch_place_of(ps_arch_part part)
+{
+    return part < PS_PART_NORM_ATTENTION ? PS_PLACE_BEFORE
+           : part <= PS_PART_DOWN        ? PS_PLACE_BLOCK
+                                         : PS_PLACE_AFTER;
+}
+
+static void add(ps_arch_list *list, const char *name)
+{
+    size_t at = strlen(list->text);
+    (void)snprintf(list->text + at, sizeof list->text - at, "%s%s", at ? ", " : "", name);
+}
+
+ps_arch_list ps_arch_list_all(void)
+{
+    ps_arch_list list = {""};
+    for (size_t i = 0; ps_archs[i]; i++)
+        add(&list, ps_archs[i]->name);
+    return list;
+}
+
+ps_arch_list ps_arch_list_language(void)
+{
+    ps_arch_list list = {""};
+    for (size_t i = 0; ps_archs[i]; i++)
+        if (ps_archs[i]->family == PS_ARCH_LANGUAGE)
+            add(&list, ps_archs[i]->name);
+    return list;
+}

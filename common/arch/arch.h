@@ -1,0 +1,172 @@
+/* arch: the architectures of models, one row each: keys of the job file's model section, tensors of
+ * a language model, and what Hugging Face and llama.cpp call all of these. Read by common/conf
+ * (which keys a section takes), common/model (formats) and worker/models (parameters and how they
+ * are put together). A new architecture is one file and one word in PS_ARCHS. Everything is
+ * constant. Any thread.
+ */
+#ifndef PS_ARCH_ARCH_H
+#define PS_ARCH_ARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Every row: `ps_arch_NAME` in NAME.c. Messages list them in this order. */
+#define PS_ARCHS(X) \
+    X(mlp)          \
+    X(gpt2)         \
+    X(llama)
+
+typedef enum ps_arch_family {
+    PS_ARCH_LAYERS,   /* numbers in, layers of which the model section says the widths */
+    PS_ARCH_LANGUAGE, /* tokens in, a decoder of blocks; all below is for these */
+} ps_arch_family;
+
+/* ---- keys of the model section ---- */
+
+typedef enum ps_arch_need {
+    PS_ARCH_OPTIONAL,
+    PS_ARCH_NEEDED, /* an integer from 1 */
+    PS_ARCH_FIXED,  /* true and nothing else; it is not written */
+} ps_arch_need;
+
+typedef struct ps_arch_key {
+    const char *name; /* NULL ends a list */
+    ps_arch_need need;
+} ps_arch_key;
+
+/* ---- tensors ---- */
+
+/* What a tensor belongs to, in the order of the forward pass. What an architecture has says what
+ * is computed: POSITIONS are learnt, and without them queries and keys are turned (RoPE); a norm
+ * with a bias is a LayerNorm, else an RMSNorm; QKV is one product, Q, K and V are three; with GATE
+ * the MLP is SwiGLU, without it GELU by tanh; without HEAD the embedding is always the head. */
+typedef enum ps_arch_part {
+    PS_PART_TOKENS,
+    PS_PART_POSITIONS,
+    PS_PART_NORM_ATTENTION, /* from here on of each block */
+    PS_PART_QKV,
+    PS_PART_Q,
+    PS_PART_K,
+    PS_PART_V,
+    PS_PART_O,
+    PS_PART_NORM_MLP,
+    PS_PART_GATE,
+    PS_PART_UP,
+    PS_PART_DOWN, /* up to here */
+    PS_PART_NORM,
+    PS_PART_HEAD, /* not there when the section ties it */
+    PS_PARTS,
+} ps_arch_part;
+
+typedef enum ps_arch_place { PS_PLACE_BEFORE, PS_PLACE_BLOCK, PS_PLACE_AFTER } ps_arch_place;
+
+/* Sides of a shape. */
+typedef enum ps_arch_side {
+    PS_SIDE_NONE,
+    PS_SIDE_VOCAB,
+    PS_SIDE_CONTEXT,
+    PS_SIDE_HIDDEN,
+    PS_SIDE_KV,  /* of all key heads */
+    PS_SIDE_QKV, /* of all heads */
+    PS_SIDE_INNER,
+} ps_arch_side;
+
+/* What becomes of it in a GGUF file. */
+typedef enum ps_arch_change {
+    PS_LM_SAME,
+    PS_LM_TRANSPOSE,  /* the weight is Conv1D's [in, out]; there [out, in] */
+    PS_LM_ROPE_PAIRS, /* rows of each head: halves that rotate to pairs that rotate */
+} ps_arch_change;
+
+/* What it begins as; psd has the numbers (layout.c). */
+typedef enum ps_arch_start {
+    PS_START_ZEROS,
+    PS_START_ONES,
+    PS_START_NORMAL,   /* deviation 0.02 */
+    PS_START_RESIDUAL, /* less of what is added to the residual stream, by how often that happens */
+} ps_arch_start;
+
+/* Rows stand in the order of the forward pass; a bias comes right behind its weight. */
+typedef struct ps_arch_tensor {
+    ps_arch_part part;
+    const char *name, *gguf; /* of blocks without what stands before: "h.%d.", "blk.%d." */
+    ps_arch_side sides[2];   /* as stored in psd and by Hugging Face */
+    ps_arch_start start;
+    ps_arch_change change;
+    bool bias; /* of the layer or the norm */
+} ps_arch_tensor;
+
+/* ---- Hugging Face's config.json ---- */
+
+/* A key that is read: becomes one of the model section, or must have a certain value. */
+typedef struct ps_arch_hf_key {
+    const char *key;      /* NULL ends a list */
+    const char *name;     /* the key of the model section */
+    const char *fallback; /* of transformers, where the key is absent; NULL: left out */
+    const char *only;     /* or: the values that are allowed, each between spaces */
+    const char *same_as;  /* or: the key whose value it must have, of those that are read */
+    const char *alias;    /* what the key may be called as well */
+    bool head;            /* or: it must be hidden_size / num_attention_heads */
+    bool own;             /* in a file of another architecture the key is not known */
+} ps_arch_hf_key;
+
+/* A key that is written: the value of `name` in the model section, or JSON as it is. */
+typedef struct ps_arch_hf_out {
+    const char *key; /* NULL ends a list */
+    const char *name, *json;
+} ps_arch_hf_out;
+
+/* ---- GGUF ---- */
+
+/* A key, behind the architecture's name, beside those that all have. */
+typedef struct ps_arch_gguf_key {
+    const char *key;  /* NULL ends a list */
+    const char *name; /* of the model section, or "head_dim" */
+    bool real, needed;
+    bool implied;   /* follows from other keys: when it is there, it must be that number */
+    bool unwritten; /* by psd */
+} ps_arch_gguf_key;
+
+/* ---- the row ---- */
+
+typedef struct ps_arch {
+    const char *name; /* in the job file; also model_type of config.json, and llama.cpp's name */
+    ps_arch_family family;
+    const ps_arch_key *keys; /* of the model section, but `architecture` */
+
+    /* language models */
+    const ps_arch_tensor *tensors;
+    size_t n_tensors;
+    const char *block; /* what the names of block 7 have before ".7." */
+    struct {
+        const char *type;           /* of `architectures`: "LlamaForCausalLM" */
+        const char *prefix;         /* of names in a model that is saved whole; NULL: none */
+        const char *const *buffers; /* ends of names of what transformers makes anew, to NULL */
+        const ps_arch_hf_key *keys;
+        const ps_arch_hf_out *out;
+    } hf;
+    const ps_arch_gguf_key *gguf;
+    const char *gguf_pre; /* tokenizer.ggml.pre of files that do not say; NULL: must be said */
+} ps_arch;
+
+#define PS_ARCH_DECLARE(name) extern const ps_arch ps_arch_##name;
+PS_ARCHS(PS_ARCH_DECLARE)
+#undef PS_ARCH_DECLARE
+
+/* All rows, and their names, each to a NULL. */
+extern const ps_arch *const ps_archs[];
+extern const char *const ps_arch_names[];
+
+const ps_arch *ps_arch_find(const char *name); /* NULL: there is none */
+const ps_arch_key *ps_arch_key_find(const ps_arch *arch, const char *name); /* NULL: none */
+bool ps_arch_has(const ps_arch *arch, ps_arch_part part);
+ps_arch_place ps_arch_place_of(ps_arch_part part);
+
+/* For messages: "gpt2, llama". */
+typedef struct ps_arch_list {
+    char text[256];
+} ps_arch_list;
+ps_arch_list ps_arch_list_all(void);
+ps_arch_list ps_arch_list_language(void);
+
+#endif
