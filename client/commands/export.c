@@ -186,7 +186,7 @@ const ps_command ps_command_export = {
     .name = "export",
     .operands = "NAME",
     .help = "write a stored model into a file, or a folder that transformers loads",
-    .details = "Formats hf and gguf are for gpt2 and llama models. A tokenizer that came with the\n"
+    .details = "Formats hf and gguf are for language models. A tokenizer that came with the\n"
                "model goes with it.\n",
     .flags = flags,
     .options_size = sizeof(options),

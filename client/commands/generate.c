@@ -6,6 +6,7 @@
 #include "client/commands/commands.h"
 #include "client/follow/follow.h"
 #include "client/follow/generation.h"
+#include "common/arch/arch.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 
@@ -143,8 +144,8 @@ static ps_status open_tokenizer(talk *t)
         return ps_wrap(st, "model %s", t->model);
     if (!ps_spec_model_is_language(model))
         st = ps_fail(PS_FAILED_PRECONDITION,
-                     "model %s is of architecture %s, which says no text; gpt2 and llama do",
-                     t->model, model->architecture);
+                     "model %s is of architecture %s, which says no text; language models do: %s",
+                     t->model, model->architecture, ps_arch_list_language().text);
     else
         st = ps_model_tokenizer(t->client, t->model, t->version, model, t->options->tokenizer,
                                 &t->tokenizer, &t->ids);

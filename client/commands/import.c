@@ -145,8 +145,8 @@ const ps_command ps_command_import = {
     .details =
         "Without --model the architecture is that of the file's metadata (psd.model), which\n"
         "every file that psd exports has; its tensors are F32, F16, BF16 or F64. A folder has\n"
-        "config.json, of a gpt2 or llama model, and model.safetensors or its shards. A GGUF\n"
-        "file is of a gpt2 or llama model too, its tensors F32, F16, BF16 or Q8_0; of one in\n"
+        "config.json, of a language model, and model.safetensors or its shards. A GGUF\n"
+        "file is of a language model too, its tensors F32, F16, BF16 or Q8_0; of one in\n"
         "several files (NAME-00001-of-00003.gguf) any stands for all, which lie beside it.\n"
         "Numbers become float32. - is standard input.\n",
     .flags = flags,

@@ -107,6 +107,7 @@ typedef struct ps_arch_hf_key {
     const char *same_as;  /* or: the key whose value it must have, of those that are read */
     const char *alias;    /* what the key may be called as well */
     bool head;            /* or: it must be hidden_size / num_attention_heads */
+    bool list;            /* a list is taken when it says one word for all layers */
     bool own;             /* in a file of another architecture the key is not known */
 } ps_arch_hf_key;
 

@@ -96,5 +96,6 @@ void ps_json_put_int(ps_json_writer *w, const char *key, int64_t v);
 void ps_json_put_uint(ps_json_writer *w, const char *key, uint64_t v);
 void ps_json_put_double(ps_json_writer *w, const char *key, double v);
 void ps_json_put_bool(ps_json_writer *w, const char *key, bool v);
+void ps_json_put_raw(ps_json_writer *w, const char *key, const char *json); /* JSON as it is */
 
 #endif

@@ -252,6 +252,12 @@ void ps_json_put_double(ps_json_writer *w, const char *key, double v)
     ps_json_double(w, v);
 }
 
+void ps_json_put_raw(ps_json_writer *w, const char *key, const char *json)
+{
+    ps_json_key(w, key);
+    before_value(w);
+    ps_buf_puts(w->out, json);
+}
 void ps_json_put_bool(ps_json_writer *w, const char *key, bool v)
 {
     ps_json_key(w, key);

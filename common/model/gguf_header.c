@@ -73,14 +73,15 @@ static void put_model(keys *k, const ps_spec_model *m)
     key_u32(k, ".feed_forward_length", m->intermediate_size);
     key_u32(k, ".attention.head_count", m->num_heads);
     key_u32(k, ".vocab_size", m->vocab_size);
-    if (strcmp(m->architecture, "llama") != 0) {
-        key_float(k, ".attention.layer_norm_epsilon", m->norm_epsilon);
-        return;
+    for (const ps_arch_gguf_key *key = ps_arch_find(m->architecture)->gguf; key->key; key++) {
+        ps_spec_number number = ps_spec_model_number(m, key->name);
+        if (key->unwritten)
+            continue;
+        if (key->real)
+            key_float(k, key->key, number.real);
+        else
+            key_u32(k, key->key, number.whole);
     }
-    key_u32(k, ".attention.head_count_kv", m->num_kv_heads);
-    key_float(k, ".attention.layer_norm_rms_epsilon", m->norm_epsilon);
-    key_u32(k, ".rope.dimension_count", m->hidden_size / m->num_heads);
-    key_float(k, ".rope.freq_base", m->rope_theta);
 }
 
 static uint32_t kind_of(const ps_tokenizer *t, uint32_t id)

@@ -3,6 +3,7 @@
  * say what psd's models do. Keys are those of llama.cpp's gguf-py. */
 #include "common/model/gguf_model.h"
 
+#include "common/arch/arch.h"
 #include "common/conf/value.h"
 
 #include <inttypes.h>
@@ -17,34 +18,26 @@ const ps_gguf_id_key ps_gguf_id_keys[PS_GGUF_ID_KEYS] = {
     {"tokenizer.ggml.padding_token_id", PS_TOKEN_PAD},
 };
 
-typedef enum which { NEITHER = 0, GPT2 = 1, LLAMA = 2, BOTH = 3 } which;
-
-/* A key, behind the architecture's name, that becomes one of the model section. */
-static const struct {
-    which owners;
-    const char *key, *name;
-    bool real, needed;
-} fields[] = {
-    {BOTH, ".context_length", "context_length", false, true},
-    {BOTH, ".embedding_length", "hidden_size", false, true},
-    {BOTH, ".block_count", "num_layers", false, true},
-    {BOTH, ".feed_forward_length", "intermediate_size", false, true},
-    {BOTH, ".attention.head_count", "num_heads", false, true},
-    {LLAMA, ".attention.head_count_kv", "num_kv_heads", false, false},
-    {GPT2, ".attention.layer_norm_epsilon", "norm_epsilon", true, true},
-    {LLAMA, ".attention.layer_norm_rms_epsilon", "norm_epsilon", true, true},
-    {LLAMA, ".rope.freq_base", "rope_theta", true, false}, /* 10000 in both */
+/* Keys of all architectures, behind the architecture's name, that become keys of the model section;
+ * those of each are in its row (common/arch). */
+static const ps_arch_gguf_key shared[] = {
+    {".context_length", "context_length", .needed = true},
+    {".embedding_length", "hidden_size", .needed = true},
+    {".block_count", "num_layers", .needed = true},
+    {".feed_forward_length", "intermediate_size", .needed = true},
+    {".attention.head_count", "num_heads", .needed = true},
+    {NULL},
 };
 
 typedef struct source {
     const ps_gguf *file;
-    const char *architecture;
+    const ps_arch *arch;
 } source;
 
 /* NULL when it is not there; name: the whole one, for messages. */
 static const ps_gguf_key *find(const source *s, const char *key, char name[64])
 {
-    (void)snprintf(name, 64, "%s%s", s->architecture, key);
+    (void)snprintf(name, 64, "%s%s", s->arch->name, key);
     return ps_gguf_find_key(s->file, name);
 }
 
@@ -60,21 +53,29 @@ static void put_real(ps_buf *out, const char *name, double v)
     ps_buf_printf(out, ", %s: %s", name, text);
 }
 
-static ps_status put_field(const source *s, size_t i, ps_buf *out)
+static ps_status put_field(const source *s, const ps_arch_gguf_key *field, ps_buf *out)
 {
     char name[64];
-    const ps_gguf_key *key = find(s, fields[i].key, name);
-    if (!key && fields[i].needed)
+    const ps_gguf_key *key = find(s, field->key, name);
+    if (!key && field->needed)
         return ps_fail(PS_INVALID_ARGUMENT, "key %s is missing", name);
-    if (!key)
+    if (!key || field->implied)
         return PS_OK;
     uint64_t whole = 0;
     double real = 0;
-    ps_status st = fields[i].real ? ps_gguf_get_real(key, &real) : ps_gguf_get_uint(key, &whole);
-    if (!st && fields[i].real)
-        put_real(out, fields[i].name, real);
+    ps_status st = field->real ? ps_gguf_get_real(key, &real) : ps_gguf_get_uint(key, &whole);
+    if (!st && field->real)
+        put_real(out, field->name, real);
     else if (!st)
-        ps_buf_printf(out, ", %s: %" PRIu64, fields[i].name, whole);
+        ps_buf_printf(out, ", %s: %" PRIu64, field->name, whole);
+    return st;
+}
+
+static ps_status put_fields(const source *s, const ps_arch_gguf_key *field, ps_buf *out)
+{
+    ps_status st = PS_OK;
+    for (; !st && field->key; field++)
+        st = put_field(s, field, out);
     return st;
 }
 
@@ -112,42 +113,40 @@ static ps_status put_tokenizer(const source *s, ps_buf *out)
 
 /* ---- what psd's models cannot do ---- */
 
-typedef enum value_kind { ANY, UINT, REAL, BOOL, TEXT, HEAD, HEADS } value_kind;
+typedef enum value_kind { ANY, UINT, REAL, BOOL, TEXT, HEAD } value_kind;
 
-/* Keys of the architecture that are no field: what their value must be. A key of neither table is
+/* Keys of an architecture that are no field: what their value must be. A key of neither table is
  * refused: llama.cpp may compute something else by it. */
 static const struct {
-    which owners;
     const char *key;
-    value_kind kind; /* HEAD: numbers of a head; HEADS: how many there are */
+    value_kind kind; /* HEAD: numbers of a head */
     double number;   /* of UINT, REAL, BOOL */
     const char *text;
 } others[] = {
-    {BOTH, ".vocab_size", ANY, 0, NULL},
-    {BOTH, ".rope.dimension_count", HEAD, 0, NULL},
-    {BOTH, ".attention.key_length", HEAD, 0, NULL},
-    {BOTH, ".attention.value_length", HEAD, 0, NULL},
-    {GPT2, ".attention.head_count_kv", HEADS, 0, NULL},
-    {BOTH, ".attention.causal", BOOL, 1, NULL},
-    {BOTH, ".attention.clamp_kqv", REAL, 0, NULL},
-    {BOTH, ".attention.max_alibi_bias", REAL, 0, NULL},
-    {BOTH, ".attention.sliding_window", UINT, 0, NULL},
-    {BOTH, ".attn_logit_softcapping", REAL, 0, NULL},
-    {BOTH, ".final_logit_softcapping", REAL, 0, NULL},
-    {BOTH, ".use_parallel_residual", BOOL, 0, NULL},
-    {BOTH, ".logit_scale", REAL, 1, NULL},
-    {BOTH, ".embedding_scale", REAL, 1, NULL},
-    {BOTH, ".residual_scale", REAL, 1, NULL},
-    {BOTH, ".expert_count", UINT, 0, NULL},
-    {BOTH, ".expert_used_count", UINT, 0, NULL},
-    {BOTH, ".rope.scaling.type", TEXT, 0, "none"},
-    {BOTH, ".rope.scaling.factor", REAL, 1, NULL},
-    {BOTH, ".rope.scale_linear", REAL, 1, NULL},
-    {BOTH, ".rope.scaling.attn_factor", REAL, 1, NULL},
-    {BOTH, ".rope.scaling.original_context_length", ANY, 0, NULL}, /* of a type that is none */
-    {BOTH, ".rope.scaling.finetuned", ANY, 0, NULL},
-    {BOTH, ".tensor_data_layout", ANY, 0, NULL},
-    {BOTH, ".pooling_type", ANY, 0, NULL}, /* of embeddings, not of logits */
+    {".vocab_size", ANY, 0, NULL},
+    {".rope.dimension_count", HEAD, 0, NULL},
+    {".attention.key_length", HEAD, 0, NULL},
+    {".attention.value_length", HEAD, 0, NULL},
+    {".attention.causal", BOOL, 1, NULL},
+    {".attention.clamp_kqv", REAL, 0, NULL},
+    {".attention.max_alibi_bias", REAL, 0, NULL},
+    {".attention.sliding_window", UINT, 0, NULL},
+    {".attn_logit_softcapping", REAL, 0, NULL},
+    {".final_logit_softcapping", REAL, 0, NULL},
+    {".use_parallel_residual", BOOL, 0, NULL},
+    {".logit_scale", REAL, 1, NULL},
+    {".embedding_scale", REAL, 1, NULL},
+    {".residual_scale", REAL, 1, NULL},
+    {".expert_count", UINT, 0, NULL},
+    {".expert_used_count", UINT, 0, NULL},
+    {".rope.scaling.type", TEXT, 0, "none"},
+    {".rope.scaling.factor", REAL, 1, NULL},
+    {".rope.scale_linear", REAL, 1, NULL},
+    {".rope.scaling.attn_factor", REAL, 1, NULL},
+    {".rope.scaling.original_context_length", ANY, 0, NULL}, /* of a type that is none */
+    {".rope.scaling.finetuned", ANY, 0, NULL},
+    {".tensor_data_layout", ANY, 0, NULL},
+    {".pooling_type", ANY, 0, NULL}, /* of embeddings, not of logits */
 };
 
 static ps_status refuse(const ps_gguf_key *key, const char *value, const char *only)
@@ -198,8 +197,6 @@ static ps_status expect_other(const ps_gguf_key *key, size_t i, const ps_spec_mo
         return expect_text(key, others[i].text);
     case HEAD:
         return expect_number(key, UINT, (double)head);
-    case HEADS:
-        return expect_number(key, UINT, (double)m->num_heads);
     case UINT:
     case REAL:
     case BOOL:
@@ -214,14 +211,27 @@ static bool is_key(const ps_gguf_key *key, size_t prefix, const char *rest)
            !memcmp(key->name.data + prefix, rest, strlen(rest));
 }
 
-static ps_status check_key(const ps_gguf_key *key, size_t prefix, which owner,
-                           const ps_spec_model *m)
+static const ps_arch_gguf_key *find_field(const ps_arch_gguf_key *field, const ps_gguf_key *key,
+                                          size_t prefix)
 {
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        if ((fields[i].owners & owner) && is_key(key, prefix, fields[i].key))
-            return PS_OK;
+    for (; field->key; field++)
+        if (is_key(key, prefix, field->key))
+            return field;
+    return NULL;
+}
+
+static ps_status check_key(const ps_gguf_key *key, const ps_arch *arch, const ps_spec_model *m)
+{
+    size_t prefix = strlen(arch->name);
+    const ps_arch_gguf_key *field = find_field(shared, key, prefix);
+    if (!field)
+        field = find_field(arch->gguf, key, prefix);
+    if (field)
+        return field->implied
+                   ? expect_number(key, UINT, (double)ps_spec_model_number(m, field->name).whole)
+                   : PS_OK;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
-        if ((others[i].owners & owner) && is_key(key, prefix, others[i].key))
+        if (is_key(key, prefix, others[i].key))
             return expect_other(key, i, m);
     return ps_fail(PS_INVALID_ARGUMENT,
                    "key %.*s is not known here, and may change what the model computes",
@@ -230,31 +240,31 @@ static ps_status check_key(const ps_gguf_key *key, size_t prefix, which owner,
 
 /* Keys of the architecture, each; and the file must be a model, not what is laid over one. Keys of
  * other names (general, tokenizer, a program's own) say nothing about what is computed. */
-static ps_status check_keys(const source *s, which owner, const ps_spec_model *m)
+static ps_status check_keys(const source *s, const ps_spec_model *m)
 {
-    size_t prefix = strlen(s->architecture);
+    size_t prefix = strlen(s->arch->name);
     const ps_gguf_key *type = ps_gguf_find_key(s->file, "general.type");
     ps_status st = type ? expect_text(type, "model") : PS_OK;
     for (size_t i = 0; !st && i < s->file->n_keys; i++) {
         const ps_gguf_key *key = &s->file->keys[i];
         if (key->name.len > prefix && key->name.data[prefix] == '.' &&
-            !memcmp(key->name.data, s->architecture, prefix))
-            st = check_key(key, prefix, owner, m);
+            !memcmp(key->name.data, s->arch->name, prefix))
+            st = check_key(key, s->arch, m);
     }
     return st;
 }
 
 /* ---- the whole ---- */
 
-static ps_status write_section(const source *s, which owner, ps_buf *out)
+static ps_status write_section(const source *s, ps_buf *out)
 {
-    bool tied = owner == GPT2 || !ps_gguf_find_tensor(s->file, "output.weight");
-    ps_buf_printf(out, "{architecture: %s, tie_embeddings: %s", s->architecture,
+    bool tied =
+        !ps_arch_has(s->arch, PS_PART_HEAD) || !ps_gguf_find_tensor(s->file, "output.weight");
+    ps_buf_printf(out, "{architecture: %s, tie_embeddings: %s", s->arch->name,
                   tied ? "true" : "false");
-    ps_status st = PS_OK;
-    for (size_t i = 0; !st && i < sizeof fields / sizeof *fields; i++)
-        if (fields[i].owners & owner)
-            st = put_field(s, i, out);
+    ps_status st = put_fields(s, shared, out);
+    if (!st)
+        st = put_fields(s, s->arch->gguf, out);
     if (!st)
         st = put_vocab_size(s, out);
     if (!st)
@@ -263,39 +273,38 @@ static ps_status write_section(const source *s, which owner, ps_buf *out)
     return st;
 }
 
-static ps_status find_architecture(const ps_gguf *file, char out[64])
+static ps_status find_arch(const ps_gguf *file, const ps_arch **out)
 {
     ps_slice text = {0};
+    char name[64];
     const ps_gguf_key *key = ps_gguf_find_key(file, "general.architecture");
     if (!key)
         return ps_fail(PS_INVALID_ARGUMENT, "key general.architecture is missing");
     ps_status st = ps_gguf_get_text(key, &text);
     if (st)
         return st;
-    (void)snprintf(out, 64, "%.*s", text.len < 63 ? (int)text.len : 63, (const char *)text.data);
-    if (strlen(out) == text.len && (!strcmp(out, "gpt2") || !strcmp(out, "llama")))
+    (void)snprintf(name, sizeof name, "%.*s", text.len < 63 ? (int)text.len : 63,
+                   (const char *)text.data);
+    *out = strlen(name) == text.len ? ps_arch_find(name) : NULL;
+    if (*out && (*out)->family == PS_ARCH_LANGUAGE)
         return PS_OK;
-    return ps_fail(PS_INVALID_ARGUMENT,
-                   "key general.architecture: %s is not known; allowed: gpt2, llama",
-                   ps_conf_quote(out).text);
+    return ps_fail(PS_INVALID_ARGUMENT, "key general.architecture: %s is not known; allowed: %s",
+                   ps_conf_quote(name).text, ps_arch_list_language().text);
 }
 
 ps_status ps_gguf_model(const ps_gguf *file, ps_spec_model **out)
 {
-    char architecture[64];
-    ps_status st = find_architecture(file, architecture);
-    if (st)
-        return st;
-    source s = {.file = file, .architecture = architecture};
-    which owner = !strcmp(architecture, "llama") ? LLAMA : GPT2;
+    source s = {.file = file};
     ps_buf section = PS_BUF_EMPTY;
     ps_spec_model *model = NULL;
-    st = write_section(&s, owner, &section);
+    ps_status st = find_arch(file, &s.arch);
+    if (!st)
+        st = write_section(&s, &section);
     if (!st)
         st = ps_spec_model_parse(ps_buf_slice(&section), "keys", &model);
     ps_buf_free(&section);
     if (!st)
-        st = check_keys(&s, owner, model);
+        st = check_keys(&s, model);
     if (st && model)
         ps_spec_model_free(&model);
     if (!st)

@@ -1,4 +1,4 @@
-/* The row `gguf` of model_in: a file of llama.cpp, or several, with a gpt2 or llama model. Happy
+/* The row `gguf` of model_in: a file of llama.cpp, or several, with a language model. Happy
  * path: the headers are read (gguf_parts.c); keys say the model, each tensor of the layout is found
  * by its name, and then its numbers are read piece by piece, with the writer's changes (gguf.c)
  * undone. A matrix that has to be transposed is gathered first; so memory is that of the largest
@@ -154,7 +154,8 @@ static ps_status read_pair(void *state, int which, uint64_t first, size_t n, flo
     return read_stored(p->reader, &p->places[which], first, n, out);
 }
 
-/* gpt2's head is the embedding; older files have it a second time, maybe as another type. */
+/* Where the head is always the embedding, older files have it a second time, maybe as another type.
+ */
 static ps_status check_head(ps_model_reader *r, bool *used)
 {
     const ps_gguf_tensor *embedding = ps_gguf_find_tensor(r->parts.whole, "token_embd.weight");
@@ -172,17 +173,18 @@ static ps_status check_head(ps_model_reader *r, bool *used)
     const uint64_t shape[] = {head->sides[1], head->sides[0]};
     return ps_fail(PS_INVALID_ARGUMENT,
                    "tensor output.weight (%s) is not the same as token_embd.weight (%s), as the "
-                   "head of a gpt2 model has to be: element %s is %g, there %g",
+                   "head of a %s model has to be: element %s is %g, there %g",
                    ps_gguf_type_name(head->type), ps_gguf_type_name(embedding->type),
-                   ps_sides_at(shape, 2, differ.at).text, (double)differ.values[0],
-                   (double)differ.values[1]);
+                   r->about->model->architecture, ps_sides_at(shape, 2, differ.at).text,
+                   (double)differ.values[0], (double)differ.values[1]);
 }
 
 /* What llama.cpp divides the frequencies of RoPE by; all ones change nothing. */
 static ps_status check_frequencies(ps_model_reader *r, bool *used)
 {
     const ps_gguf_tensor *t = ps_gguf_find_tensor(r->parts.whole, "rope_freqs.weight");
-    if (!t || strcmp(r->about->model->architecture, "llama") != 0)
+    const ps_arch *arch = ps_arch_find(r->about->model->architecture);
+    if (!t || ps_arch_has(arch, PS_PART_POSITIONS))
         return PS_OK;
     used[t - r->parts.whole->tensors] = true;
     float values[PS_GGUF_BLOCK];

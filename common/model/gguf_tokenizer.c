@@ -141,14 +141,16 @@ static ps_status make(const ps_gguf *file, const ps_spec_model *model, ps_buf *j
     return st;
 }
 
-/* Files of before 2024 have no `pre`; those of gpt2 are cut by GPT-2's pattern all the same. */
-static ps_status check_kind(const ps_gguf *file, ps_slice model, const char *architecture)
+/* Files of before 2024 have no `pre`; what it is then, the architecture says. */
+static ps_status check_kind(const ps_gguf *file, ps_slice model, const ps_arch *arch)
 {
     if (!is(model, "gpt2"))
         return unsupported("tokenizer.ggml.model", model, "gpt2");
     ps_slice pre;
     ps_status st = text_of(file, "tokenizer.ggml.pre", &pre);
-    if (st || is(pre, "gpt-2") || (!pre.len && !strcmp(architecture, "gpt2")))
+    if (!st && !pre.len && arch->gguf_pre)
+        pre = ps_slice_str(arch->gguf_pre);
+    if (st || is(pre, "gpt-2"))
         return st;
     return unsupported("tokenizer.ggml.pre", pre, "gpt-2");
 }
@@ -159,7 +161,7 @@ static ps_status read_tokenizer(const ps_gguf *file, ps_model_in_about *about)
     ps_status st = text_of(file, "tokenizer.ggml.model", &model);
     if (st || !model.len || is(model, "none") || is(model, "no_vocab"))
         return st;
-    st = check_kind(file, model, about->model->architecture);
+    st = check_kind(file, model, ps_arch_find(about->model->architecture));
     if (!st)
         st = make(file, about->model, &about->tokenizer);
     if (st == PS_NO_MEMORY)

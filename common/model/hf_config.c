@@ -4,6 +4,7 @@
  * its value is null: it may be one by which another program computes something else. */
 #include "common/model/hf_config.h"
 
+#include "common/arch/arch.h"
 #include "common/conf/value.h"
 #include "common/json/json.h"
 
@@ -12,60 +13,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum which { NEITHER, GPT2, LLAMA, BOTH } which;
-
-/* A key of config.json that becomes one of the model section, or must have a certain value. */
-typedef struct field {
-    which owner;
-    const char *key;      /* in config.json */
-    const char *name;     /* in the model section; NULL: see `must` */
-    const char *fallback; /* of transformers; NULL: left out of the section */
-    const char *must;     /* the values that are allowed, each between spaces */
-} field;
-
-static const field fields[] = {
-    {BOTH, "vocab_size", "vocab_size", NULL, NULL},
-    {GPT2, "n_positions", "context_length", "1024", NULL},
-    {GPT2, "n_embd", "hidden_size", "768", NULL},
-    {GPT2, "n_layer", "num_layers", "12", NULL},
-    {GPT2, "n_head", "num_heads", "12", NULL},
-    {GPT2, "n_inner", "intermediate_size", NULL, NULL},
-    {GPT2, "layer_norm_epsilon", "norm_epsilon", "1e-5", NULL},
-    {GPT2, "resid_pdrop", "dropout", "0.1", NULL},
-    {GPT2, "embd_pdrop", NULL, "0.1", NULL}, /* see check_dropout */
-    {GPT2, "attn_pdrop", NULL, "0.1", NULL},
-    {GPT2, "activation_function", NULL, "gelu_new", " gelu_new gelu_pytorch_tanh "},
-    {GPT2, "scale_attn_weights", NULL, "true", " true "},
-    {GPT2, "scale_attn_by_inverse_layer_idx", NULL, "false", " false "},
-    {GPT2, "tie_word_embeddings", NULL, "true", " true "},
-    {LLAMA, "max_position_embeddings", "context_length", "2048", NULL},
-    {LLAMA, "hidden_size", "hidden_size", "4096", NULL},
-    {LLAMA, "num_hidden_layers", "num_layers", "32", NULL},
-    {LLAMA, "num_attention_heads", "num_heads", "32", NULL},
-    {LLAMA, "num_key_value_heads", "num_kv_heads", NULL, NULL},
-    {LLAMA, "intermediate_size", "intermediate_size", "11008", NULL},
-    {LLAMA, "rope_theta", "rope_theta", "10000", NULL},
-    {LLAMA, "rms_norm_eps", "norm_epsilon", "1e-6", NULL},
-    {LLAMA, "tie_word_embeddings", "tie_embeddings", "false", NULL},
-    {LLAMA, "attention_dropout", "dropout", "0", NULL},
-    {LLAMA, "hidden_act", NULL, "silu", " silu swish "},
-    {LLAMA, "head_dim", NULL, NULL, NULL}, /* see check_head */
-    {BOTH, "psd_tokenizer", "tokenizer", NULL, NULL},
+/* Keys of all architectures; those of each are in its row (common/arch). */
+static const ps_arch_hf_key shared[] = {
+    {"vocab_size", "vocab_size"},
+    {"psd_tokenizer", "tokenizer"},
     /* what is not in psd's models */
-    {BOTH, "attention_bias", NULL, "false", " false "},
-    {BOTH, "mlp_bias", NULL, "false", " false "},
-    {BOTH, "rope_type", NULL, "default", " default "}, /* of rope_scaling, rope_parameters */
-    {BOTH, "partial_rotary_factor", NULL, "1", " 1 "},
-    {BOTH, "rope_interleaved", NULL, "false", " false "},
-    {BOTH, "add_cross_attention", NULL, "false", " false "},
-    {BOTH, "is_encoder_decoder", NULL, "false", " false "},
-    {BOTH, "use_sliding_window", NULL, "false", " false "},
-    {BOTH, "use_qk_norm", NULL, "false", " false "},
-    {BOTH, "logit_scale", NULL, "1", " 1 "},
-    {BOTH, "pruned_heads", NULL, "{}", " {} "},
+    {"attention_bias", .fallback = "false", .only = " false "},
+    {"mlp_bias", .fallback = "false", .only = " false "},
+    {"rope_type", .fallback = "default", .only = " default "}, /* of rope_scaling, ... */
+    {"partial_rotary_factor", .fallback = "1", .only = " 1 "},
+    {"rope_interleaved", .fallback = "false", .only = " false "},
+    {"add_cross_attention", .fallback = "false", .only = " false "},
+    {"is_encoder_decoder", .fallback = "false", .only = " false "},
+    {"use_sliding_window", .fallback = "false", .only = " false "},
+    {"use_qk_norm", .fallback = "false", .only = " false "},
+    {"logit_scale", .fallback = "1", .only = " 1 "},
+    {"pruned_heads", .fallback = "{}", .only = " {} "},
+    {NULL},
 };
-
-enum { FIELDS = sizeof fields / sizeof *fields };
 
 /* Keys of GPT2Config, LlamaConfig and their base in any version of transformers, and some that
  * programs for training leave, by which none of them computes other logits. */
@@ -113,53 +78,143 @@ static bool is_one_of(const char *const *list, size_t n, const char *key)
     return false;
 }
 
+enum { MAX_VALUES = 128 };
+
+/* What the file has for a key of `shared` or of an architecture. */
+typedef struct kept_value {
+    const char *key; /* the table's */
+    char text[32];
+} kept_value;
+
 typedef struct reader {
     ps_json_reader json;
-    char type[16];           /* model_type */
-    char values[FIELDS][32]; /* as text; "": absent or null */
+    char type[16]; /* model_type */
+    kept_value values[MAX_VALUES];
+    size_t n;
 } reader;
 
-static which owner_of(const char *type)
+/* ---- tables ---- */
+
+static const ps_arch_hf_key *find_in(const ps_arch_hf_key *keys, const char *key)
 {
-    return !strcmp(type, "gpt2") ? GPT2 : !strcmp(type, "llama") ? LLAMA : NEITHER;
+    for (; keys && keys->key; keys++)
+        if (!strcmp(keys->key, key) || (keys->alias && !strcmp(keys->alias, key)))
+            return keys;
+    return NULL;
+}
+
+static const ps_arch_hf_key *find_key(const ps_arch *arch, const char *key)
+{
+    const ps_arch_hf_key *found = find_in(shared, key);
+    return found ? found : find_in(arch->hf.keys, key);
+}
+
+/* In the first table that has it; NULL. */
+static const ps_arch_hf_key *find_any(const char *key)
+{
+    const ps_arch_hf_key *found = find_in(shared, key);
+    for (size_t i = 0; !found && ps_archs[i]; i++)
+        found = find_in(ps_archs[i]->hf.keys, key);
+    return found;
+}
+
+/* A key of any table, by the name that the file has for it; NULL. */
+static const char *known_name(const char *key)
+{
+    const ps_arch_hf_key *found = find_any(key);
+    if (!found)
+        return NULL;
+    return strcmp(found->key, key) ? found->alias : found->key;
 }
 
 /* ---- gathering ---- */
 
-/* An object or a list is "{}" when it is empty. */
-static ps_status read_empty(reader *r, const char *key, char *out)
+static ps_status no_value(const char *key)
+{
+    return ps_fail(PS_INVALID_ARGUMENT, "%s has no value that is known here", key);
+}
+
+/* One that is no object and no list, as it would stand in YAML. */
+static ps_status take_scalar(const ps_json_token *token, const char *key, char *out, size_t size)
+{
+    const char *text = token->kind == PS_JSON_TRUE    ? "true"
+                       : token->kind == PS_JSON_FALSE ? "false"
+                       : token->kind == PS_JSON_NULL  ? ""
+                                                      : (const char *)token->text.data;
+    size_t known = strspn(text, "abcdefghijklmnopqrstuvwxyz"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-._");
+    bool zero = token->kind == PS_JSON_STRING && strlen(text) != token->text.len;
+    if (text[known] || zero || known >= size)
+        return no_value(key);
+    (void)snprintf(out, size, "%s", text);
+    return PS_OK;
+}
+
+static bool is_composed(const ps_json_token *token)
+{
+    return token->kind == PS_JSON_OBJECT || token->kind == PS_JSON_ARRAY;
+}
+
+/* After its bracket; a list that says one word for each layer is that word. */
+static ps_status read_list(reader *r, const char *key, char *out, size_t size)
+{
+    ps_json_token token;
+    char word[32] = "";
+    for (;;) {
+        ps_status st = ps_json_next(&r->json, &token);
+        if (st || token.kind == PS_JSON_ARRAY_END)
+            return st;
+        if (token.kind != PS_JSON_STRING)
+            return no_value(key);
+        st = take_scalar(&token, key, word, sizeof word < size ? sizeof word : size);
+        if (st)
+            return st;
+        if (*out && strcmp(out, word) != 0)
+            return no_value(key);
+        (void)snprintf(out, size, "%s", word);
+    }
+}
+
+/* What is empty is "{}", where that is allowed. */
+static ps_status read_empty(reader *r, const char *key, char *out, size_t size)
 {
     ps_json_token token;
     ps_status st = ps_json_next(&r->json, &token);
     if (!st && token.kind != PS_JSON_OBJECT_END && token.kind != PS_JSON_ARRAY_END)
-        st = ps_fail(PS_INVALID_ARGUMENT, "%s has no value that is known here", key);
-    if (!st)
-        memcpy(out, "{}", 3);
+        return no_value(key);
+    (void)snprintf(out, size, "{}");
     return st;
 }
 
-/* The value of the next token as it would stand in YAML. */
+/* An object or a list, after its brace or bracket. */
+static ps_status read_composed(reader *r, ps_json_kind kind, const char *key, char *out,
+                               size_t size)
+{
+    const ps_arch_hf_key *row = find_any(key);
+    if (row && row->list && kind == PS_JSON_ARRAY)
+        return read_list(r, key, out, size);
+    if (row && row->only && strstr(row->only, " {} "))
+        return read_empty(r, key, out, size);
+    return no_value(key);
+}
+
+/* out is empty. */
 static ps_status read_value(reader *r, const char *key, char *out, size_t size)
 {
     ps_json_token token;
     ps_status st = ps_json_next(&r->json, &token);
     if (st)
         return st;
-    bool composed = token.kind == PS_JSON_OBJECT || token.kind == PS_JSON_ARRAY;
-    if (composed && !strcmp(key, "pruned_heads"))
-        return read_empty(r, key, out);
-    const char *text = token.kind == PS_JSON_TRUE    ? "true"
-                       : token.kind == PS_JSON_FALSE ? "false"
-                       : token.kind == PS_JSON_NULL  ? ""
-                       : composed                    ? "?"
-                                                     : (const char *)token.text.data;
-    size_t known = strspn(text, "abcdefghijklmnopqrstuvwxyz"
-                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-._");
-    bool zero = token.kind == PS_JSON_STRING && strlen(text) != token.text.len;
-    if (text[known] || zero || known >= size)
-        return ps_fail(PS_INVALID_ARGUMENT, "%s has no value that is known here", key);
-    (void)snprintf(out, size, "%s", text);
-    return PS_OK;
+    return is_composed(&token) ? read_composed(r, token.kind, key, out, size)
+                               : take_scalar(&token, key, out, size);
+}
+
+static ps_status unknown(const char *key)
+{
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "key %s is not known here, and may change what the model computes; if it does "
+                   "not, take it out",
+                   ps_conf_quote(key).text);
 }
 
 /* A key of no table. That it is null says as much as that it is absent. */
@@ -167,12 +222,7 @@ static ps_status read_unknown(reader *r, const char *key)
 {
     ps_json_token token;
     ps_status st = ps_json_next(&r->json, &token);
-    if (st || token.kind == PS_JSON_NULL)
-        return st;
-    return ps_fail(PS_INVALID_ARGUMENT,
-                   "key %s is not known here, and may change what the model computes; if it does "
-                   "not, take it out",
-                   ps_conf_quote(key).text);
+    return st || token.kind == PS_JSON_NULL ? st : unknown(key);
 }
 
 static bool same_value(const char *a, const char *b)
@@ -182,33 +232,36 @@ static bool same_value(const char *a, const char *b)
     return !strcmp(a, b) || (*a && *b && !*end_a && !*end_b && x == y);
 }
 
-static ps_status keep_value(reader *r, size_t i, const char *value)
+/* What is kept under this name of a table; NULL: the file does not have it, or null. */
+static char *kept(reader *r, const char *key)
 {
-    char *kept = r->values[i];
-    if (*kept && *value && !same_value(kept, value))
-        return ps_fail(PS_INVALID_ARGUMENT, "%s is there twice: %s and %s", fields[i].key, kept,
-                       value);
-    if (*value)
-        memcpy(kept, value, sizeof r->values[i]);
+    for (size_t i = 0; i < r->n; i++)
+        if (!strcmp(r->values[i].key, key))
+            return r->values[i].text;
+    return NULL;
+}
+
+static ps_status keep_value(reader *r, const char *key, const char *text)
+{
+    const char *before = kept(r, key);
+    if (!*text)
+        return PS_OK;
+    if (before && !same_value(before, text))
+        return ps_fail(PS_INVALID_ARGUMENT, "%s is there twice: %s and %s", key, before, text);
+    if (before)
+        return PS_OK;
+    if (r->n == MAX_VALUES)
+        return ps_fail(PS_INVALID_ARGUMENT, "more than %d keys", MAX_VALUES);
+    r->values[r->n] = (kept_value){.key = key};
+    (void)snprintf(r->values[r->n++].text, sizeof r->values->text, "%s", text);
     return PS_OK;
 }
 
-static ps_status read_field(reader *r, const char *key)
+static ps_status read_field(reader *r, const char *name)
 {
-    char value[32] = "";
-    ps_status st = read_value(r, key, value, sizeof value);
-    for (size_t i = 0; !st && i < FIELDS; i++)
-        if (!strcmp(fields[i].key, key))
-            st = keep_value(r, i, value);
-    return st;
-}
-
-static bool is_field(const char *key)
-{
-    bool found = false;
-    for (size_t i = 0; i < FIELDS && !found; i++)
-        found = !strcmp(fields[i].key, key);
-    return found;
+    char text[32] = "";
+    ps_status st = read_value(r, name, text, sizeof text);
+    return st ? st : keep_value(r, name, text);
 }
 
 static ps_status read_object(reader *r, bool top);
@@ -230,7 +283,7 @@ static ps_status read_rope_key(reader *r, const char *key)
         key = "rope_type";
     if (!strcmp(key, "rope_type") || !strcmp(key, "rope_theta") ||
         !strcmp(key, "partial_rotary_factor"))
-        return read_field(r, key);
+        return read_field(r, known_name(key));
     return HAS(of_scaling, key) ? ps_json_skip(&r->json) : read_unknown(r, key);
 }
 
@@ -240,8 +293,9 @@ static ps_status read_key(reader *r, const char *key)
         return read_value(r, key, r->type, sizeof r->type);
     if (!strcmp(key, "rope_scaling") || !strcmp(key, "rope_parameters"))
         return read_rope(r, key);
-    if (is_field(key) && strcmp(key, "rope_type") != 0)
-        return read_field(r, key);
+    const char *name = known_name(key);
+    if (name && strcmp(key, "rope_type") != 0)
+        return read_field(r, name);
     return HAS(harmless, key) ? ps_json_skip(&r->json) : read_unknown(r, key);
 }
 
@@ -263,58 +317,60 @@ static ps_status read_object(reader *r, bool top)
 
 /* ---- understanding ---- */
 
-static const char *value_of(const reader *r, which owner, const char *key)
+static const char *value_of(reader *r, const ps_arch_hf_key *key)
 {
-    for (size_t i = 0; i < FIELDS; i++)
-        if ((fields[i].owner & owner) && !strcmp(fields[i].key, key))
-            return *r->values[i] ? r->values[i] : fields[i].fallback;
-    return NULL;
+    const char *value = kept(r, key->key);
+    return value ? value : key->fallback;
 }
 
-/* GPT2Config takes four of its keys by the names of the others too. */
-static ps_status take_aliases(reader *r)
+/* Keys of other architectures say nothing, but where those say so. */
+static ps_status check_known(reader *r, const ps_arch *arch)
 {
-    static const char *const names[][2] = {{"hidden_size", "n_embd"},
-                                           {"num_hidden_layers", "n_layer"},
-                                           {"num_attention_heads", "n_head"},
-                                           {"max_position_embeddings", "n_positions"}};
-    size_t at[2] = {0};
-    for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
-        for (size_t i = 0; i < FIELDS; i++)
-            for (size_t k = 0; k < 2; k++)
-                at[k] = strcmp(fields[i].key, names[n][k]) ? at[k] : i;
-        ps_status st = keep_value(r, at[1], r->values[at[0]]);
-        if (st)
-            return st;
+    for (size_t i = 0; i < r->n; i++) {
+        const char *key = r->values[i].key;
+        for (size_t k = 0; !find_key(arch, key) && ps_archs[k]; k++) {
+            const ps_arch_hf_key *other = find_in(ps_archs[k]->hf.keys, key);
+            if (other && other->own)
+                return unknown(key);
+        }
     }
     return PS_OK;
 }
 
+/* A key that is there by its other name becomes the one of the table. */
+static ps_status take_aliases(reader *r, const ps_arch *arch)
+{
+    ps_status st = PS_OK;
+    for (const ps_arch_hf_key *key = arch->hf.keys; !st && key->key; key++)
+        if (key->alias && kept(r, key->alias))
+            st = keep_value(r, key->key, kept(r, key->alias));
+    return st;
+}
+
 /* head_dim, where it is written, must be hidden_size / num_attention_heads. */
-static ps_status check_head(const reader *r, const ps_spec_model *m)
+static ps_status check_head(reader *r, const ps_arch *arch, const ps_spec_model *m)
 {
     char want[32];
     (void)snprintf(want, sizeof want, "%" PRId64, m->hidden_size / m->num_heads);
-    const char *value = value_of(r, LLAMA, "head_dim");
-    if (value && !same_value(value, want))
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "head_dim: %s is not supported, only hidden_size / num_attention_heads",
-                       value);
+    for (const ps_arch_hf_key *key = arch->hf.keys; key->key; key++)
+        if (key->head && kept(r, key->key) && !same_value(kept(r, key->key), want))
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "%s: %s is not supported, only hidden_size / num_attention_heads",
+                           key->key, kept(r, key->key));
     return PS_OK;
 }
 
-/* One rate is kept: three that differ would be another training afterwards. */
-static ps_status check_dropout(const reader *r)
+/* One value is kept of several: those that differ would be another training afterwards. */
+static ps_status check_same(reader *r, const ps_arch *arch)
 {
-    const char *rate = value_of(r, GPT2, "resid_pdrop");
-    static const char *const others[] = {"embd_pdrop", "attn_pdrop"};
-    for (size_t i = 0; i < 2; i++)
-        if (!same_value(value_of(r, GPT2, others[i]), rate))
-            return ps_fail(
-                PS_INVALID_ARGUMENT,
-                "%s is %s and resid_pdrop %s, but a model has one dropout here; give all "
-                "three the same value (they count in training only)",
-                others[i], value_of(r, GPT2, others[i]), rate);
+    for (const ps_arch_hf_key *key = arch->hf.keys; key->key; key++) {
+        const ps_arch_hf_key *other = key->same_as ? find_in(arch->hf.keys, key->same_as) : NULL;
+        if (other && !same_value(value_of(r, key), value_of(r, other)))
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "%s is %s and %s %s, but a model has one %s here; give all of them "
+                           "the same value (they count in training only)",
+                           key->key, value_of(r, key), other->key, value_of(r, other), other->name);
+    }
     return PS_OK;
 }
 
@@ -329,44 +385,66 @@ static bool allows(const char *must, const char *value)
     return false;
 }
 
-static ps_status write_section(const reader *r, which owner, ps_buf *out)
+static ps_status write_keys(reader *r, const ps_arch_hf_key *key, ps_buf *out)
 {
-    ps_buf_printf(out, "{architecture: %s", r->type);
-    for (size_t i = 0; i < FIELDS; i++) {
-        const field *f = &fields[i];
-        const char *value = *r->values[i] ? r->values[i] : f->fallback;
-        if (!(f->owner & owner) || !value)
-            continue;
-        if (f->name)
-            ps_buf_printf(out, ", %s: %s", f->name, value);
-        else if (f->must && !allows(f->must, value))
-            return ps_fail(PS_INVALID_ARGUMENT, "%s: %s is not supported, only%.*s", f->key, value,
-                           (int)strlen(f->must) - 1, f->must);
+    for (; key->key; key++) {
+        const char *value = value_of(r, key);
+        if (key->name && value)
+            ps_buf_printf(out, ", %s: %s", key->name, value);
+        if (key->only && value && !allows(key->only, value))
+            return ps_fail(PS_INVALID_ARGUMENT, "%s: %s is not supported, only%.*s", key->key,
+                           value, (int)strlen(key->only) - 1, key->only);
     }
-    ps_buf_putc(out, '}');
     return PS_OK;
+}
+
+static ps_status write_section(reader *r, const ps_arch *arch, ps_buf *out)
+{
+    ps_buf_printf(out, "{architecture: %s", arch->name);
+    ps_status st = write_keys(r, arch->hf.keys, out);
+    if (!st)
+        st = write_keys(r, shared, out);
+    ps_buf_putc(out, '}');
+    return st;
+}
+
+static ps_status find_arch(const reader *r, const ps_arch **out)
+{
+    *out = ps_arch_find(r->type);
+    if (!*r->type)
+        return ps_fail(PS_INVALID_ARGUMENT, "model_type is missing; allowed: %s",
+                       ps_arch_list_language().text);
+    if (!*out || (*out)->family != PS_ARCH_LANGUAGE)
+        return ps_fail(PS_INVALID_ARGUMENT, "model_type '%s' is not known; allowed: %s", r->type,
+                       ps_arch_list_language().text);
+    return PS_OK;
+}
+
+static ps_status understand(reader *r, const ps_arch *arch, ps_spec_model **out)
+{
+    ps_buf section = PS_BUF_EMPTY;
+    ps_status st = check_known(r, arch);
+    if (!st)
+        st = take_aliases(r, arch);
+    if (!st)
+        st = check_same(r, arch);
+    if (!st)
+        st = write_section(r, arch, &section);
+    if (!st)
+        st = ps_spec_model_parse(ps_buf_slice(&section), "config", out);
+    ps_buf_free(&section);
+    return st;
 }
 
 static ps_status make_model(reader *r, ps_spec_model **out)
 {
-    which owner = owner_of(r->type);
-    if (!*r->type)
-        return ps_fail(PS_INVALID_ARGUMENT, "model_type is missing; allowed: gpt2, llama");
-    if (owner == NEITHER)
-        return ps_fail(PS_INVALID_ARGUMENT, "model_type '%s' is not known; allowed: gpt2, llama",
-                       r->type);
-    ps_buf section = PS_BUF_EMPTY;
+    const ps_arch *arch = NULL;
     ps_spec_model *model = NULL;
-    ps_status st = owner == GPT2 ? take_aliases(r) : PS_OK;
-    if (!st && owner == GPT2)
-        st = check_dropout(r);
+    ps_status st = find_arch(r, &arch);
     if (!st)
-        st = write_section(r, owner, &section);
+        st = understand(r, arch, &model);
     if (!st)
-        st = ps_spec_model_parse(ps_buf_slice(&section), "config", &model);
-    ps_buf_free(&section);
-    if (!st && owner == LLAMA)
-        st = check_head(r, model);
+        st = check_head(r, arch, model);
     if (st && model)
         ps_spec_model_free(&model);
     if (!st)

@@ -1,4 +1,4 @@
-/* hf_config: the config.json of a Hugging Face model folder, for architectures gpt2 and llama. */
+/* hf_config: the config.json of a Hugging Face model folder. */
 #ifndef PS_MODEL_HF_CONFIG_H
 #define PS_MODEL_HF_CONFIG_H
 
@@ -10,7 +10,7 @@
  * have the defaults of transformers. tokenizer is "" unless an export of ours says bytes. *out:
  * ps_spec_model_free. */
 PS_MUST_CHECK ps_status ps_hf_config_parse(ps_slice json, ps_spec_model **out);
-/* Every key that GPT2Config or LlamaConfig needs. dtype: "float32", "bfloat16", "float16". */
+/* Every key that the architecture's class needs. dtype: "float32", "bfloat16", "float16". */
 void ps_hf_config_write(const ps_spec_model *model, const char *dtype, const ps_token_ids *ids,
                         ps_buf *out);
 

@@ -25,9 +25,9 @@ static int compare(const void *a, const void *b)
     return strcmp((*(const ps_lm_tensor *const *)a)->name, (*(const ps_lm_tensor *const *)b)->name);
 }
 
-static bool is_llama(const search *s)
+static const ps_arch *arch_of(const search *s)
 {
-    return !strcmp(s->about->model->architecture, "llama");
+    return ps_arch_find(s->about->model->architecture);
 }
 
 static bool ends(const char *name, const char *end)
@@ -39,8 +39,10 @@ static bool ends(const char *name, const char *end)
 /* Buffers that older versions saved: transformers makes them of the config, whatever a file has. */
 static bool is_buffer(const search *s, const char *name)
 {
-    return is_llama(s) ? ends(name, ".rotary_emb.inv_freq")
-                       : ends(name, ".attn.bias") || ends(name, ".attn.masked_bias");
+    for (const char *const *end = arch_of(s)->hf.buffers; *end; end++)
+        if (ends(name, *end))
+            return true;
+    return false;
 }
 
 static ps_status check_shape(const char *name, const uint64_t *want, uint32_t n_dims,
@@ -71,9 +73,9 @@ static ps_status take(search *s, ps_hf_place *place, size_t shard,
 /* A model that is saved whole has its names behind a prefix. */
 static const char *inner_name(const search *s, const char *name)
 {
-    static const char prefix[] = "transformer.";
-    bool prefixed = !is_llama(s) && !strncmp(name, prefix, sizeof prefix - 1);
-    return name + (prefixed ? sizeof prefix - 1 : 0);
+    const char *prefix = arch_of(s)->hf.prefix;
+    bool prefixed = prefix && !strncmp(name, prefix, strlen(prefix));
+    return name + (prefixed ? strlen(prefix) : 0);
 }
 
 static ps_status find_place(search *s, size_t shard, const ps_safetensors_tensor *tensor)
@@ -182,14 +184,14 @@ static ps_status check_head(search *s)
     ps_status st = ps_numbers_compare(read_pair, s, ps_lm_numbers(&s->about->tensors[0]), &differ);
     if (st || !differ.any)
         return st;
-    if (is_llama(s)) {
+    if (ps_arch_has(arch_of(s), PS_PART_HEAD)) {
         untie(s);
         return PS_OK;
     }
     return ps_fail(PS_INVALID_ARGUMENT,
-                   "%s: tensor %s is not the embedding, as the head of a gpt2 model has to be: "
+                   "%s: tensor %s is not the embedding, as the head of a %s model has to be: "
                    "element %s is %g, in %s %g",
-                   s->shards->at[s->head.shard].path, s->head.tensor->name,
+                   s->shards->at[s->head.shard].path, s->head.tensor->name, arch_of(s)->name,
                    ps_sides_at(s->head.tensor->shape, 2, differ.at).text, (double)differ.values[0],
                    s->places[0].tensor->name, (double)differ.values[1]);
 }

@@ -13,8 +13,8 @@ typedef struct ps_hf_place {
 } ps_hf_place;
 
 /* about has its model, and gets the tensors of its layout; *out, in the layout's order, is the
- * caller's (ps_free). A head that differs from the embedding it is said to be unties a llama.
- * PS_INVALID_ARGUMENT: the tensor and its file. */
+ * caller's (ps_free). A head that differs from the embedding it is said to be unties a model that
+ * may have one. PS_INVALID_ARGUMENT: the tensor and its file. */
 PS_MUST_CHECK ps_status ps_hf_places(ps_hf_shards *shards, ps_model_in_about *about,
                                      ps_hf_place **out);
 

@@ -48,7 +48,7 @@ enum { PS_MODEL_IN_PIECE = 64 * 1024 }; /* numbers; whole blocks of every GGUF t
 typedef struct ps_model_in_about {
     const ps_safetensors *plain; /* the row's: tensors and metadata stay as they are, and what
                                   * follows is not used; NULL: a language model */
-    ps_spec_model *model;        /* gpt2 or llama */
+    ps_spec_model *model;        /* of a language */
     ps_buf tokenizer;            /* the text of tokenizer.json; empty: there is none */
     ps_token_ids ids;
     ps_side_texts side;

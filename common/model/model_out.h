@@ -11,7 +11,7 @@
 
 /* What the header of psd's file says. Borrowed for the call of `open`. */
 typedef struct ps_model_about {
-    const ps_spec_model *model;  /* gpt2 or llama */
+    const ps_spec_model *model;  /* of a language */
     const char *tokenizer;       /* the text of tokenizer.json; NULL: there is none */
     const ps_token_ids *ids;     /* those that came with it, or the one of "<|endoftext|>" */
     const ps_safetensors *file;  /* for the side files in its metadata */

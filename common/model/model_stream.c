@@ -126,9 +126,9 @@ static ps_status begin(ps_model_stream *s)
     st = ps_spec_model_parse(ps_slice_str(s->config), "the model's config", &model);
     if (!st && !ps_spec_model_is_language(model))
         st = ps_fail(PS_FAILED_PRECONDITION,
-                     "format %s is for architectures gpt2 and llama, this model is of %s; use "
-                     "format safetensors",
-                     s->row->name, model->architecture);
+                     "format %s is for language models (%s), this model is of %s; use format "
+                     "safetensors",
+                     s->row->name, ps_arch_list_language().text, model->architecture);
     if (!st)
         st = open_out(s, model);
     if (model)

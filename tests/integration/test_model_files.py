@@ -396,7 +396,7 @@ def folders_that_do_not_fit_are_refused_in_one_line():
         done = cluster.psctl("import", cluster.dir / "inf.safetensors", "inf", "--model", "{architecture: mlp, layers: [4, 3]}",
                              check=False)
         assert done.returncode == 6 and "tensor layers.0.weight: element [2, 1] is inf" in done.stderr, done.stderr
-        no_export("is for architectures gpt2 and llama, this model is of mlp", "mlp", "-o", cluster.dir / "x", "--format",
+        no_export("is for language models (gpt2, llama", "mlp", "-o", cluster.dir / "x", "--format",
                   "gguf", status=7)
 
         # narrowing makes no infinity

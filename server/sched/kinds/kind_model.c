@@ -11,6 +11,7 @@
  * says that no other worker would do better. */
 #include "server/sched/kinds/kind_model.h"
 
+#include "common/arch/arch.h"
 #include "common/base/mem.h"
 #include "server/sched/job.h"
 #include "server/sched/kinds/result.h"
@@ -33,8 +34,8 @@ static ps_status check_prompt(const ps_spec_generate *how, const ps_spec_model *
 {
     if (!ps_spec_model_is_language(model))
         return ps_fail(PS_INVALID_ARGUMENT,
-                       "architecture %s generates no tokens; gpt2 and llama do",
-                       model->architecture);
+                       "architecture %s generates no tokens; language models do: %s",
+                       model->architecture, ps_arch_list_language().text);
     if (how->n_prompt > (size_t)model->context_length)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "the prompt has %zu tokens, the model's context is %" PRId64

