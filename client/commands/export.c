@@ -8,7 +8,7 @@
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
 #include "common/base/target.h"
-#include "common/model/model_out.h"
+#include "common/model/model_format.h"
 #include "psd/v1/models.pb-c.h"
 
 #include <string.h>
@@ -20,10 +20,8 @@ typedef struct options {
     bool force;
 } options;
 
-static const char *const formats[] = {"safetensors", "hf", "gguf", NULL};
+/* Of all formats; each has its own of them. */
 static const char *const dtypes[] = {"f32", "bf16", "f16", "q8_0", NULL};
-static const ps_model_out_row *const rows[] = {NULL, &ps_model_out_hf, &ps_model_out_gguf};
-static const char *const endings[] = {".safetensors", "", ".gguf"};
 
 static const ps_flag flags[] = {
     {.name = "to",
@@ -36,7 +34,7 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, format),
      .value = "FORMAT",
-     .words = formats,
+     .words = ps_model_format_names,
      .help = "safetensors (default), hf: a Hugging Face folder, or gguf"},
     {.name = "dtype",
      .type = PS_FLAG_TEXT,
@@ -99,24 +97,8 @@ static void report(ps_client *client, const char *name, const char *path, uint64
     ps_streams_report(client, path);
 }
 
-static size_t format_of(const options *o)
-{
-    size_t i = 0;
-    while (o->format && strcmp(formats[i], o->format) != 0)
-        i++; /* a word of the table: the parser has seen to that */
-    return i;
-}
-
-/* The row's own word for --dtype, or its default; *out NULL: it has none of that name. */
-static void find_dtype(const ps_model_out_row *row, const char *wanted, const char **out)
-{
-    *out = row->dtypes[0];
-    for (size_t i = 0; wanted && (*out = row->dtypes[i]) && strcmp(*out, wanted) != 0;)
-        i++;
-}
-
 /* The stream of a format that is made of psd's file; it needs the config that the catalog has. */
-static ps_status open_stream(ps_client *client, const char *name, const ps_model_out_row *row,
+static ps_status open_stream(ps_client *client, const char *name, const ps_model_format *format,
                              const ps_model_out_options *out, sink *s)
 {
     Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
@@ -127,7 +109,7 @@ static ps_status open_stream(ps_client *client, const char *name, const ps_model
     if (st)
         return st;
     s->version = ps_strdup(((Psd__V1__Model *)(void *)reply)->version);
-    s->stream = ps_model_stream_new(row, ((Psd__V1__Model *)(void *)reply)->config, out);
+    s->stream = ps_model_stream_new(format, ((Psd__V1__Model *)(void *)reply)->config, out);
     ps_reply_free(&reply);
     return PS_OK;
 }
@@ -135,21 +117,22 @@ static ps_status open_stream(ps_client *client, const char *name, const ps_model
 static ps_status open_sink(ps_client *client, const char *name, const options *o, const char *path,
                            sink *s)
 {
-    const ps_model_out_row *row = rows[format_of(o)];
+    const ps_model_format *format = ps_model_format_find(o->format);
     ps_model_out_options out = {.path = path, .force = o->force};
     ps_status st = ps_streams_check_output(client, path);
     if (st)
         return st;
-    if (row == &ps_model_out_hf && ps_target_descriptor(path) >= 0)
-        return ps_client_usage(client, "format hf is a folder, which needs a name: --to FOLDER");
-    if (!row && o->dtype)
-        return ps_client_usage(client, "--dtype is for the formats hf and gguf");
-    if (!row)
+    if (format->folder && ps_target_descriptor(path) >= 0)
+        return ps_client_usage(client, "format %s is a folder, which needs a name: --to FOLDER",
+                               format->name);
+    if (!format->out && o->dtype)
+        return ps_client_usage(client, "--dtype is for other formats than %s", format->name);
+    if (!format->out)
         return ps_new_file_open(path, &(ps_new_file_options){.force = o->force}, &s->file);
-    find_dtype(row, o->dtype, &out.dtype);
+    out.dtype = ps_model_format_dtype(format, o->dtype);
     if (!out.dtype)
-        return ps_client_usage(client, "format %s has no dtype %s", row->name, o->dtype);
-    return open_stream(client, name, row, &out, s);
+        return ps_client_usage(client, "format %s has no dtype %s", format->name, o->dtype);
+    return open_stream(client, name, format, &out, s);
 }
 
 static ps_status run(ps_client *client, const ps_args *args)
@@ -160,8 +143,9 @@ static ps_status run(ps_client *client, const ps_args *args)
     ps_status st = ps_check_model_name(request.name);
     if (st)
         return st;
-    char *path =
-        o->path ? ps_strdup(o->path) : ps_asprintf("%s%s", request.name, endings[format_of(o)]);
+    char *path = o->path
+                     ? ps_strdup(o->path)
+                     : ps_asprintf("%s%s", request.name, ps_model_format_find(o->format)->ending);
     sink s = {0};
     uint64_t bytes = 0;
     st = open_sink(client, request.name, o, path, &s);

@@ -167,8 +167,7 @@ static ps_status gguf_finish(ps_model_out **out, uint64_t *bytes)
     return st;
 }
 
-const ps_model_out_row ps_model_out_gguf = {.name = "gguf",
-                                            .dtypes = dtypes,
+const ps_model_out_row ps_model_out_gguf = {.dtypes = dtypes,
                                             .open = gguf_open,
                                             .limit = gguf_limit,
                                             .data = gguf_data,

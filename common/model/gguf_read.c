@@ -5,11 +5,15 @@
  * such matrix, and never the model's. */
 #include "common/base/mem.h"
 #include "common/format/numbers.h"
+#include "common/format/regular_file.h"
 #include "common/model/gguf_header.h"
 #include "common/model/gguf_model.h"
 #include "common/model/gguf_parts.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { MOST_BYTES = PS_MODEL_IN_PIECE * sizeof(float) };
 
@@ -228,6 +232,28 @@ static ps_status find_places(ps_model_reader *r)
 
 /* ---- the row ---- */
 
+/* By its first bytes; what is no file is none. */
+static ps_status gguf_takes(const char *path, bool *out)
+{
+    char first[4];
+    struct stat about;
+    int fd = -1;
+    uint64_t size = 0;
+    *out = false;
+    if (stat(path, &about) != 0)
+        return ps_fail_errno(errno, "%s", path);
+    if (S_ISDIR(about.st_mode))
+        return PS_OK;
+    ps_status st = ps_regular_open(path, &fd, &size);
+    if (st)
+        return st;
+    if (size >= sizeof first)
+        st = ps_regular_read(fd, path, 0, first, sizeof first);
+    *out = !st && size >= sizeof first && !memcmp(first, PS_GGUF_MAGIC, sizeof first);
+    (void)close(fd);
+    return st;
+}
+
 static void gguf_close(ps_model_reader **reader)
 {
     ps_model_reader *r = *reader;
@@ -269,4 +295,4 @@ static ps_status gguf_open(const char *path, ps_model_in_about *about, ps_model_
 }
 
 const ps_model_in_row ps_model_in_gguf = {
-    .name = "gguf", .open = gguf_open, .read = gguf_read, .close = gguf_close};
+    .takes = gguf_takes, .open = gguf_open, .read = gguf_read, .close = gguf_close};

@@ -10,9 +10,11 @@
 #include "common/tokenizer/tokenizer.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { MAX_CONFIG = 1 << 20 };
@@ -165,6 +167,15 @@ static ps_status read_tokenizer(ps_model_in_about *about, const char *folder)
 
 /* ---- the row ---- */
 
+static ps_status hf_takes(const char *path, bool *out)
+{
+    struct stat about;
+    if (stat(path, &about) != 0)
+        return ps_fail_errno(errno, "%s", path);
+    *out = S_ISDIR(about.st_mode);
+    return PS_OK;
+}
+
 static ps_status hf_read(ps_model_reader *r, size_t i, uint64_t first, size_t n, float *out)
 {
     return ps_hf_shards_read(&r->shards, r->places[i].shard, r->places[i].tensor, first, n, out);
@@ -201,4 +212,4 @@ static ps_status hf_open(const char *folder, ps_model_in_about *about, ps_model_
 }
 
 const ps_model_in_row ps_model_in_hf = {
-    .name = "hf", .open = hf_open, .read = hf_read, .close = hf_close};
+    .takes = hf_takes, .open = hf_open, .read = hf_read, .close = hf_close};

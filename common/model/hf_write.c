@@ -298,8 +298,7 @@ static ps_status hf_finish(ps_model_out **out, uint64_t *bytes)
     return st;
 }
 
-const ps_model_out_row ps_model_out_hf = {.name = "hf",
-                                          .dtypes = dtypes,
+const ps_model_out_row ps_model_out_hf = {.dtypes = dtypes,
                                           .open = hf_open,
                                           .limit = hf_limit,
                                           .data = hf_data,

@@ -5,13 +5,8 @@
 
 #include "common/base/mem.h"
 #include "common/format/numbers.h"
-#include "common/format/regular_file.h"
 #include "common/format/safetensors.h"
-#include "common/model/gguf_types.h"
-
-#include <errno.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "common/model/model_format.h"
 
 struct ps_model_in {
     char *path;
@@ -27,51 +22,12 @@ struct ps_model_in {
     float *piece;
 };
 
-static ps_status begins_as_gguf(const char *path, bool *out)
-{
-    char first[4];
-    int fd = -1;
-    uint64_t size = 0;
-    ps_status st = ps_regular_open(path, &fd, &size);
-    if (st)
-        return st;
-    if (size >= sizeof first)
-        st = ps_regular_read(fd, path, 0, first, sizeof first);
-    *out = !st && size >= sizeof first && !memcmp(first, PS_GGUF_MAGIC, sizeof first);
-    (void)close(fd);
-    return st;
-}
-
-/* *out is NULL for a file that may go as it is. */
-static ps_status find_row(const char *path, const ps_model_in_row **out)
-{
-    struct stat about;
-    if (stat(path, &about) != 0)
-        return ps_fail_errno(errno, "%s", path);
-    *out = NULL;
-    if (S_ISDIR(about.st_mode)) {
-        *out = &ps_model_in_hf;
-        return PS_OK;
-    }
-    bool gguf = false, plain = false;
-    ps_status st = begins_as_gguf(path, &gguf);
-    if (gguf) {
-        *out = &ps_model_in_gguf;
-        return PS_OK;
-    }
-    if (!st)
-        st = ps_model_in_plain_takes(path, &plain);
-    if (!st && plain)
-        *out = &ps_model_in_plain;
-    return st;
-}
-
 ps_status ps_model_in_takes(const char *path, bool *out)
 {
-    const ps_model_in_row *row = NULL;
-    ps_status st = find_row(path, &row);
+    const ps_model_format *format = NULL;
+    ps_status st = ps_model_format_of(path, &format);
     if (!st)
-        *out = row != NULL;
+        *out = format != NULL;
     return st;
 }
 
@@ -192,19 +148,19 @@ ps_status ps_model_in_read(ps_model_in *in, void *out, size_t len, size_t *got)
 
 ps_status ps_model_in_open(const char *path, ps_model_in **out)
 {
-    const ps_model_in_row *row = NULL;
-    ps_status st = find_row(path, &row);
-    if (!st && !row)
+    const ps_model_format *format = NULL;
+    ps_status st = ps_model_format_of(path, &format);
+    if (!st && !format)
         st = ps_fail(PS_INVALID_ARGUMENT, "%s: psd takes it as it is", path);
     if (st)
         return st;
     ps_model_in *in = ps_new(ps_model_in);
-    in->row = row;
+    in->row = format->in;
     in->path = ps_strdup(path);
     for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
         in->path[len - 1] = '\0'; /* for messages: "folder/config.json" */
     in->piece = ps_alloc_array(PS_MODEL_IN_PIECE, sizeof *in->piece);
-    st = row->open(in->path, &in->about, &in->reader);
+    st = in->row->open(in->path, &in->about, &in->reader);
     if (!st)
         st = in->about.plain ? begin_plain(in) : begin_language(in);
     if (st)

@@ -1,7 +1,7 @@
 /* model_in: a model that another tool wrote as the one file that psd stores: safetensors with F32
  * tensors under psd's names, the config as metadata "psd.model", the tokenizer as "tokenizer.json",
- * and what token_ids.h and side_files.h keep. A table with the rows `hf` (a Hugging Face folder)
- * and `gguf` (a file of llama.cpp), the way back of model_out.
+ * and what token_ids.h and side_files.h keep. How each format is read, the other half of a row of
+ * model_format.h, the way back of model_out.
  *
  * All of the source is hostile. What is checked before the first byte comes out: each tensor of the
  * model is there once with its shape, and nothing unknown is. Bytes come out as they are read, so a
@@ -60,7 +60,9 @@ typedef struct ps_model_in_about {
 typedef struct ps_model_reader ps_model_reader; /* each row has its own */
 
 typedef struct ps_model_in_row {
-    const char *name;
+    /* Is the path of this form, and has to become psd's file? PS_NOT_FOUND: nothing is there;
+     * PS_INVALID_ARGUMENT: it is no model at all, and what instead. */
+    PS_MUST_CHECK ps_status (*takes)(const char *path, bool *out);
     /* about comes empty and goes on living as long as the reader. */
     PS_MUST_CHECK ps_status (*open)(const char *path, ps_model_in_about *about,
                                     ps_model_reader **out);
@@ -73,8 +75,7 @@ typedef struct ps_model_in_row {
 
 extern const ps_model_in_row ps_model_in_hf;
 extern const ps_model_in_row ps_model_in_gguf;
+/* Safetensors files whose tensors are not all F32. */
 extern const ps_model_in_row ps_model_in_plain;
-/* *out: it is a safetensors file whose tensors are not all F32. PS_INVALID_ARGUMENT: it is none. */
-PS_MUST_CHECK ps_status ps_model_in_plain_takes(const char *path, bool *out);
 
 #endif

@@ -1,6 +1,6 @@
-/* model_out: where a model goes that leaves psd in another form: a table with the rows `hf` (a
- * Hugging Face folder) and `gguf`, and the stream that takes psd's safetensors file apart for them.
- * Not thread-safe. */
+/* model_out: where a model goes that leaves psd in another form, half of a row of
+ * model_format.h; and the stream that takes psd's safetensors file apart for it. Not thread-safe.
+ */
 #ifndef PS_MODEL_MODEL_OUT_H
 #define PS_MODEL_MODEL_OUT_H
 
@@ -29,7 +29,6 @@ typedef struct ps_model_out_options {
 typedef struct ps_model_out ps_model_out;
 
 typedef struct ps_model_out_row {
-    const char *name;
     const char *const *dtypes; /* the first is the default; NULL-terminated */
     PS_MUST_CHECK ps_status (*open)(const ps_model_out_options *options,
                                     const ps_model_about *about, ps_model_out **out);
@@ -49,9 +48,11 @@ extern const ps_model_out_row ps_model_out_gguf;
 /* ---- from psd's file, as it arrives ---- */
 
 typedef struct ps_model_stream ps_model_stream;
+typedef struct ps_model_format ps_model_format;
 
-/* config: the model section as psd's catalog has it (a file that was imported may lack its own). */
-ps_model_stream *ps_model_stream_new(const ps_model_out_row *row, const char *config,
+/* format: of model_format.h, with a row `out`. config: the model section as psd's catalog has it (a
+ * file that was imported may lack its own). */
+ps_model_stream *ps_model_stream_new(const ps_model_format *format, const char *config,
                                      const ps_model_out_options *options);
 /* The file's next bytes; hostile. PS_FAILED_PRECONDITION: this model has no such form. */
 PS_MUST_CHECK ps_status ps_model_stream_feed(ps_model_stream *stream, ps_slice bytes);

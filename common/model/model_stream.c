@@ -3,15 +3,15 @@
 #include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "common/format/numbers.h"
-#include "common/model/model_in.h"
-#include "common/model/model_out.h"
+#include "common/model/model_format.h"
 #include "common/tokenizer/tokenizer.h"
 
 #include <inttypes.h>
 #include <math.h>
 
 struct ps_model_stream {
-    const ps_model_out_row *row;
+    const ps_model_format *format;
+    const ps_model_out_row *row; /* of it */
     ps_model_out_options options;
     char *config;
     ps_model_out *out;
@@ -21,11 +21,12 @@ struct ps_model_stream {
     uint64_t done; /* and how many bytes of it have come */
 };
 
-ps_model_stream *ps_model_stream_new(const ps_model_out_row *row, const char *config,
+ps_model_stream *ps_model_stream_new(const ps_model_format *format, const char *config,
                                      const ps_model_out_options *options)
 {
     ps_model_stream *s = ps_new(ps_model_stream);
-    s->row = row;
+    s->format = format;
+    s->row = format->out;
     s->options = *options;
     s->config = ps_strdup(config);
     return s;
@@ -128,7 +129,7 @@ static ps_status begin(ps_model_stream *s)
         st = ps_fail(PS_FAILED_PRECONDITION,
                      "format %s is for language models (%s), this model is of %s; use format "
                      "safetensors",
-                     s->row->name, ps_arch_list_language().text, model->architecture);
+                     s->format->name, ps_arch_list_language().text, model->architecture);
     if (!st)
         st = open_out(s, model);
     if (model)

@@ -62,7 +62,7 @@ static bool is_one_of_several(const char *path)
     return false;
 }
 
-ps_status ps_model_in_plain_takes(const char *path, bool *out)
+static ps_status plain_takes(const char *path, bool *out)
 {
     ps_hf_shards one;
     ps_status st = ps_hf_shards_open_file(path, &one);
@@ -78,4 +78,4 @@ ps_status ps_model_in_plain_takes(const char *path, bool *out)
 }
 
 const ps_model_in_row ps_model_in_plain = {
-    .name = "safetensors", .open = plain_open, .read = plain_read, .close = plain_close};
+    .takes = plain_takes, .open = plain_open, .read = plain_read, .close = plain_close};

@@ -1,0 +1,55 @@
+/* The table. A path is shown to the rows from the last to the first: that of psd's own file says
+ * what a file is that is none of them. */
+#include "common/model/model_format.h"
+
+#include <string.h>
+
+static const ps_model_format safetensors = {
+    .name = "safetensors", .ending = ".safetensors", .in = &ps_model_in_plain};
+static const ps_model_format hf = {
+    .name = "hf", .ending = "", .folder = true, .in = &ps_model_in_hf, .out = &ps_model_out_hf};
+static const ps_model_format gguf = {
+    .name = "gguf", .ending = ".gguf", .in = &ps_model_in_gguf, .out = &ps_model_out_gguf};
+
+#define ROW(name) &name,
+const ps_model_format *const ps_model_formats[] = {PS_MODEL_FORMATS(ROW) NULL};
+#undef ROW
+
+#define NAME(name) #name,
+const char *const ps_model_format_names[] = {PS_MODEL_FORMATS(NAME) NULL};
+#undef NAME
+
+const ps_model_format *ps_model_format_find(const char *name)
+{
+    size_t i = 0;
+    while (name && strcmp(ps_model_formats[i]->name, name) != 0)
+        i++;
+    return ps_model_formats[i];
+}
+
+ps_status ps_model_format_of(const char *path, const ps_model_format **out)
+{
+    size_t n = 0;
+    while (ps_model_formats[n])
+        n++;
+    *out = NULL;
+    while (n-- > 0) {
+        bool takes = false;
+        ps_status st = ps_model_formats[n]->in->takes(path, &takes);
+        if (st)
+            return st;
+        if (takes) {
+            *out = ps_model_formats[n];
+            return PS_OK;
+        }
+    }
+    return PS_OK;
+}
+
+const char *ps_model_format_dtype(const ps_model_format *format, const char *wanted)
+{
+    const char *const *dtype = format->out->dtypes;
+    while (wanted && *dtype && strcmp(*dtype, wanted) != 0)
+        dtype++;
+    return *dtype;
+}
