@@ -6,6 +6,32 @@ static int64_t ld_of(ps_tensor t, int64_t ld)
     return ld ? ld : t.shape[1];
 }
 
+static bool dense(ps_tensor t, int64_t ld)
+{
+    return ld_of(t, ld) == t.shape[1];
+}
+
+/* y[rows,out] += b[out]; in columns of wider rows as 1[rows,1] · b[1,out], whose products are exact
+ */
+static void add_bias(ps_stream *s, const ps_linear *l, ps_tensor y, int64_t ld_y)
+{
+    if (dense(y, ld_y))
+        ps_op_bias_add(s, y, l->bias);
+    else
+        ps_op_gemm(s, &(ps_gemm){.m = y.shape[0],
+                                 .n = y.shape[1],
+                                 .k = 1,
+                                 .alpha = 1,
+                                 .beta = 1,
+                                 .a = l->ones,
+                                 .b = l->bias,
+                                 .c = y,
+                                 .ld_a = 1,
+                                 .ld_b = y.shape[1],
+                                 .ld_c = ld_y,
+                                 .batch = 1});
+}
+
 /* y[rows,out] = x[rows,in] · W[out,in]ᵀ + b[out] */
 void ps_linear_forward(ps_stream *s, const ps_linear *l, ps_tensor y, int64_t ld_y, ps_tensor x)
 {
@@ -22,13 +48,30 @@ void ps_linear_forward(ps_stream *s, const ps_linear *l, ps_tensor y, int64_t ld
                              .ld_c = ld_of(y, ld_y),
                              .batch = 1});
     if (ps_tensor_present(l->bias))
-        ps_op_bias_add(s, y, l->bias);
+        add_bias(s, l, y, ld_y);
 }
 
-/* db[out] = sum over rows of dy[rows,out] */
-void ps_linear_backward_bias(ps_stream *s, const ps_linear *l, ps_tensor dy, float beta)
+/* db[out] = sum over rows of dy[rows,out]: 1[rows,1]ᵀ · dy where rows are wider */
+void ps_linear_backward_bias(ps_stream *s, const ps_linear *l, ps_tensor dy, int64_t ld_dy,
+                             float beta)
 {
-    ps_op_bias_backward(s, l->bias_gradient, dy, beta);
+    if (dense(dy, ld_dy)) {
+        ps_op_bias_backward(s, l->bias_gradient, dy, beta);
+        return;
+    }
+    ps_op_gemm(s, &(ps_gemm){.transpose_a = true,
+                             .m = 1,
+                             .n = dy.shape[1],
+                             .k = dy.shape[0],
+                             .alpha = 1,
+                             .beta = beta,
+                             .a = l->ones,
+                             .b = dy,
+                             .c = l->bias_gradient,
+                             .ld_a = 1,
+                             .ld_b = ld_dy,
+                             .ld_c = dy.shape[1],
+                             .batch = 1});
 }
 
 /* dW[out,in] = dy[rows,out]ᵀ · x[rows,in]; stored [in,out]: xᵀ · dy */

@@ -15,15 +15,17 @@ typedef struct ps_linear {
     ps_tensor weight_gradient; /* as weight */
     ps_tensor bias_gradient;   /* as bias */
     bool input_major;          /* the weight is stored [in,out] */
+    ps_tensor ones; /* [rows or more] of 1; for a bias where y are columns of wider rows */
 } ps_linear;
 
-/* x[rows,in] -> y[rows,out]; with a bias, y is dense */
+/* x[rows,in] -> y[rows,out] */
 void ps_linear_forward(ps_stream *s, const ps_linear *l, ps_tensor y, int64_t ld_y, ps_tensor x);
 
 /* The parameters' gradients + beta times what they hold, from dy[rows,out] and forward's
  * x[rows,in]. The bias's and the weight's come apart so that each may be sent as soon as it is
  * there. */
-void ps_linear_backward_bias(ps_stream *s, const ps_linear *l, ps_tensor dy, float beta);
+void ps_linear_backward_bias(ps_stream *s, const ps_linear *l, ps_tensor dy, int64_t ld_dy,
+                             float beta);
 void ps_linear_backward_weight(ps_stream *s, const ps_linear *l, ps_tensor dy, int64_t ld_dy,
                                ps_tensor x, float beta);
 /* The input's gradient dx[rows,in] + beta · dx; reads the weight. */

@@ -230,7 +230,7 @@ static ps_status backward_parameters(mlp *m, size_t i, ps_tensor dy, const ps_mo
     ps_status st = ps_model_ready(hooks, weight_of(i));
     if (st)
         return st;
-    ps_linear_backward_bias(base->stream, &m->layers[i].linear, dy, beta);
+    ps_linear_backward_bias(base->stream, &m->layers[i].linear, dy, 0, beta);
     return ps_model_ready(hooks, bias_of(i));
 }
 
@@ -255,7 +255,6 @@ static ps_status backward(ps_model *base, const ps_model_hooks *hooks)
 }
 
 const ps_model_row ps_model_mlp = {
-    .architecture = "mlp",
     .describe = describe,
     .create = create,
     .free = free_mlp,

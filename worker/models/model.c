@@ -1,28 +1,27 @@
-/* The table of architectures, and the calls of model.h: check, then the row's pass.
+/* The table of families, and the calls of model.h: check, then the row's pass.
  *
  * Fails on a batch that does not fit, on a hook that says so, and on what the device reports when
  * it is waited for. */
 #include "worker/models/model.h"
 
-#include "common/base/mem.h"
+#include "common/arch/arch.h"
 #include "worker/models/model_row.h"
 
 #include <assert.h>
 #include <string.h>
 
-static const ps_model_row *const rows[] = {&ps_model_mlp, &ps_model_gpt2, &ps_model_llama};
+static const ps_model_row *const rows[] = {
+    [PS_ARCH_LAYERS] = &ps_model_mlp, [PS_ARCH_LANGUAGE] = &ps_model_transformer};
 static const ps_model_hooks no_hooks;
 
-static ps_status find_row(const char *architecture, const ps_model_row **out)
+static ps_status find_row(const char *name, const ps_model_row **out)
 {
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (architecture && strcmp(architecture, rows[i]->architecture) == 0) {
-            *out = rows[i];
-            return PS_OK;
-        }
-    }
-    return ps_fail(PS_INVALID_ARGUMENT, "architecture: %s is unknown, there are mlp, gpt2, llama",
-                   architecture ? architecture : "(none)");
+    const ps_arch *arch = name ? ps_arch_find(name) : NULL;
+    if (!arch)
+        return ps_fail(PS_INVALID_ARGUMENT, "architecture: %s is unknown, there are %s",
+                       name ? name : "(none)", ps_arch_list_all().text);
+    *out = rows[arch->family];
+    return PS_OK;
 }
 
 ps_status ps_model_describe(const ps_model_config *config, ps_model_layout *out)

@@ -1,5 +1,4 @@
-/* model: the table of architectures (rows: mlp, gpt2, llama), and one model ready to be trained on
- * a device.
+/* model: one model of an architecture of common/arch, ready to be trained on a device.
  *
  * A training step, on the thread that owns the model:
  *
@@ -24,9 +23,9 @@ typedef struct ps_model ps_model;
 typedef struct ps_model_language {
     int64_t vocab_size, context_length; /* tokens that there are, and of the longest sequence */
     int64_t hidden_size, num_layers, num_heads;
-    int64_t num_kv_heads; /* llama */
+    int64_t num_kv_heads;
     int64_t intermediate_size;
-    double rope_theta; /* llama */
+    double rope_theta; /* without learnt positions */
     double norm_epsilon;
     double dropout;      /* of embeddings and of what each block adds, in training */
     bool tie_embeddings; /* the embedding is the head's weight, too */
@@ -34,12 +33,12 @@ typedef struct ps_model_language {
 
 /* What to build; borrowed for the call. Names are those of the job file. */
 typedef struct ps_model_config {
-    const char *architecture; /* "mlp", "gpt2", "llama" */
+    const char *architecture; /* a row of common/arch */
     const int64_t *layers; /* mlp: sizes from input to output, 2 to PS_MODEL_LAYERS_MAX of them */
     size_t layer_count;
     const char *activation;     /* "relu", "gelu", "tanh", "gelu_tanh", "silu"; NULL: relu */
     const char *loss;           /* "cross_entropy", "squared_error"; NULL: cross_entropy */
-    ps_model_language language; /* gpt2, llama */
+    ps_model_language language; /* language models */
 } ps_model_config;
 
 #define PS_MODEL_LAYERS_MAX 256

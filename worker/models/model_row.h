@@ -1,9 +1,9 @@
-/* model_row: what an architecture provides, and what all of them share. For the files of this
- * folder; others see model.h.
+/* model_row: what a family of architectures provides, and what all of them share. For the files of
+ * this folder; others see model.h.
  *
  * A row's create makes its own struct with a ps_model as its first member, calls
- * ps_model_base_init, and takes the rest of its memory. A new architecture is one file and one line
- * in model.c.
+ * ps_model_base_init, and takes the rest of its memory. There is one for each family of
+ * architectures (common/arch); a new architecture of a family needs nothing here.
  */
 #ifndef PS_MODELS_MODEL_ROW_H
 #define PS_MODELS_MODEL_ROW_H
@@ -12,7 +12,6 @@
 #include "worker/models/model.h"
 
 typedef struct ps_model_row {
-    const char *architecture;
     /* Checks the whole configuration; on success the layout has been added to with
      * ps_model_layout_add. */
     ps_status (*describe)(const ps_model_config *config, ps_model_layout *out);
@@ -36,8 +35,7 @@ typedef struct ps_model_row {
 } ps_model_row;
 
 extern const ps_model_row ps_model_mlp;
-extern const ps_model_row ps_model_gpt2;
-extern const ps_model_row ps_model_llama;
+extern const ps_model_row ps_model_transformer;
 
 /* What has been done with the current batch: each pass needs the one before it. */
 typedef enum ps_model_stage {

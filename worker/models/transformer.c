@@ -14,46 +14,70 @@ ps_tensor ps_transformer_rows(const ps_transformer *t, ps_tensor tensor)
 
 /* ---- parameters as blocks see them ---- */
 
-static size_t of_block(const ps_transformer *t, int64_t l, size_t i)
+bool ps_transformer_has(const ps_transformer *t, ps_arch_part part)
 {
-    return t->block_parameter + (size_t)l * t->block->parameters + i;
+    return t->parts[part].count > 0;
 }
 
-ps_status ps_transformer_use(ps_transformer *t, int64_t l, size_t first, size_t count,
+size_t ps_transformer_parameter(const ps_transformer *t, ps_arch_part part, int64_t l)
+{
+    size_t first = t->parts[part].first;
+    return ps_arch_place_of(part) == PS_PLACE_BLOCK ? first + (size_t)l * t->block_parameters
+                                                    : first;
+}
+
+static ps_tensor weight_of(const ps_transformer *t, ps_arch_part part)
+{
+    return t->base.weights[ps_transformer_parameter(t, part, 0)];
+}
+
+static ps_tensor gradient_of(const ps_transformer *t, ps_arch_part part)
+{
+    return t->base.gradients[ps_transformer_parameter(t, part, 0)];
+}
+
+static bool is_tied(const ps_transformer *t)
+{
+    return t->parts[PS_PART_HEAD].first == t->parts[PS_PART_TOKENS].first;
+}
+
+ps_status ps_transformer_use(ps_transformer *t, int64_t l, ps_arch_part first, ps_arch_part last,
                              const ps_model_hooks *hooks)
 {
     ps_status st = PS_OK;
-    for (size_t i = first; !st && i < first + count; i++)
-        st = ps_model_use(&t->base, hooks, of_block(t, l, i));
+    for (ps_arch_part part = first; part <= last; part++)
+        for (size_t i = 0; !st && i < t->parts[part].count; i++)
+            st = ps_model_use(&t->base, hooks, ps_transformer_parameter(t, part, l) + i);
     return st;
 }
 
-ps_status ps_transformer_ready(ps_transformer *t, int64_t l, size_t first, size_t count,
+ps_status ps_transformer_ready(ps_transformer *t, int64_t l, ps_arch_part part,
                                const ps_model_hooks *hooks)
 {
     ps_status st = PS_OK;
-    for (size_t i = first + count; !st && i-- > first;)
-        st = ps_model_ready(hooks, of_block(t, l, i));
+    for (size_t i = t->parts[part].count; !st && i-- > 0;)
+        st = ps_model_ready(hooks, ps_transformer_parameter(t, part, l) + i);
     return st;
 }
 
-ps_linear ps_transformer_linear(const ps_transformer *t, int64_t l, size_t i, bool bias)
+ps_linear ps_transformer_linear(const ps_transformer *t, int64_t l, ps_arch_part part)
 {
-    size_t at = of_block(t, l, i);
-    ps_linear linear = {.weight = t->base.weights[at]};
+    size_t at = ps_transformer_parameter(t, part, l);
+    bool bias = t->parts[part].count > 1, gradients = !t->base.options.inference;
+    ps_linear linear = {
+        .weight = t->base.weights[at], .input_major = t->input_major >> part & 1, .ones = t->ones};
     if (bias)
         linear.bias = t->base.weights[at + 1];
-    if (t->base.options.inference)
-        return linear;
-    linear.weight_gradient = t->base.gradients[at];
-    if (bias)
+    if (gradients)
+        linear.weight_gradient = t->base.gradients[at];
+    if (gradients && bias)
         linear.bias_gradient = t->base.gradients[at + 1];
     return linear;
 }
 
-ps_norm_layer ps_transformer_norm(const ps_transformer *t, int64_t l, size_t i, bool bias)
+ps_norm_layer ps_transformer_norm(const ps_transformer *t, int64_t l, ps_arch_part part)
 {
-    ps_linear both = ps_transformer_linear(t, l, i, bias); /* a gain and a bias, likewise */
+    ps_linear both = ps_transformer_linear(t, l, part); /* a gain and a bias, likewise */
     return (ps_norm_layer){.gain = both.weight,
                            .bias = both.bias,
                            .gain_gradient = both.weight_gradient,
@@ -139,17 +163,17 @@ static ps_status embed(ps_transformer *t, const ps_model_hooks *hooks)
 {
     ps_stream *s = t->base.stream;
     ps_tensor x = ps_transformer_rows(t, t->states[0].input);
-    ps_status st = ps_model_use(&t->base, hooks, t->token_parameter);
+    ps_status st = ps_transformer_use(t, 0, PS_PART_TOKENS, PS_PART_TOKENS, hooks);
     if (st)
         return st;
-    ps_op_embedding(s, x, t->base.weights[t->token_parameter],
-                    ps_transformer_rows(t, t->base.input), false);
-    if (!t->block->names.positions)
+    ps_op_embedding(s, x, weight_of(t, PS_PART_TOKENS), ps_transformer_rows(t, t->base.input),
+                    false);
+    if (!ps_transformer_has(t, PS_PART_POSITIONS))
         return PS_OK;
-    st = ps_model_use(&t->base, hooks, t->position_parameter);
+    st = ps_transformer_use(t, 0, PS_PART_POSITIONS, PS_PART_POSITIONS, hooks);
     if (!st)
-        ps_op_embedding(s, x, t->base.weights[t->position_parameter],
-                        ps_transformer_rows(t, t->positions), true);
+        ps_op_embedding(s, x, weight_of(t, PS_PART_POSITIONS), ps_transformer_rows(t, t->positions),
+                        true);
     return st;
 }
 
@@ -165,16 +189,15 @@ ps_status ps_transformer_run(ps_transformer *t, const ps_model_hooks *hooks)
     ps_status st = embed(t, hooks);
     ps_transformer_drop(t, ps_transformer_rows(t, t->states[0].input), 0);
     for (int64_t l = 0; !st && l < t->size.num_layers; l++)
-        st = t->block->forward(t, l, output_of(t, l), hooks);
-    size_t norm_count = t->block->names.norm_bias ? 2 : 1;
-    for (size_t i = 0; !st && i < norm_count; i++)
-        st = ps_model_use(&t->base, hooks, t->norm_parameter + i);
+        st = ps_transformer_block_forward(t, l, output_of(t, l), hooks);
     if (!st)
-        st = ps_model_use(&t->base, hooks, t->head_parameter);
-    if (!st)
-        ps_norm_layer_forward(t->base.stream, &t->norm, t->norm_state,
-                              ps_transformer_rows(t, t->normed), ps_transformer_rows(t, t->last));
-    return st;
+        st = ps_transformer_use(t, 0, PS_PART_NORM, PS_PART_HEAD, hooks);
+    if (st)
+        return st;
+    ps_norm_layer norm = ps_transformer_norm(t, 0, PS_PART_NORM);
+    ps_norm_layer_forward(t->base.stream, &norm, t->norm_state, ps_transformer_rows(t, t->normed),
+                          ps_transformer_rows(t, t->last));
+    return PS_OK;
 }
 
 ps_status ps_transformer_forward(ps_model *m, const ps_model_hooks *hooks)
@@ -247,31 +270,29 @@ static ps_status backward_embedding(ps_transformer *t, const ps_model_hooks *hoo
 {
     ps_stream *s = t->base.stream;
     ps_tensor dx = ps_transformer_drop_backward(t, t->dbranch, 0);
-    if (t->block->names.positions) {
-        ps_tensor dpositions = t->base.gradients[t->position_parameter];
+    if (ps_transformer_has(t, PS_PART_POSITIONS)) {
+        ps_tensor dpositions = gradient_of(t, PS_PART_POSITIONS);
         if (t->beta == 0)
             ps_op_fill(s, dpositions, 0);
         ps_op_embedding_backward(s, dpositions, dx, ps_transformer_rows(t, t->positions));
-        ps_status st = ps_model_ready(hooks, t->position_parameter);
+        ps_status st = ps_transformer_ready(t, 0, PS_PART_POSITIONS, hooks);
         if (st)
             return st;
     }
-    ps_tensor dtokens = t->base.gradients[t->token_parameter];
-    if (t->beta == 0 && t->head_parameter != t->token_parameter)
+    ps_tensor dtokens = gradient_of(t, PS_PART_TOKENS);
+    if (t->beta == 0 && !is_tied(t))
         ps_op_fill(s, dtokens, 0);
     ps_op_embedding_backward(s, dtokens, dx, ps_transformer_rows(t, t->base.input));
-    return ps_model_ready(hooks, t->token_parameter);
+    return ps_transformer_ready(t, 0, PS_PART_TOKENS, hooks);
 }
 
 static ps_status backward_norm(ps_transformer *t, const ps_model_hooks *hooks)
 {
-    ps_norm_layer_backward_in_place(t->base.stream, &t->norm, t->norm_state,
+    ps_norm_layer norm = ps_transformer_norm(t, 0, PS_PART_NORM);
+    ps_norm_layer_backward_in_place(t->base.stream, &norm, t->norm_state,
                                     ps_transformer_rows(t, t->dx), ps_transformer_rows(t, t->last),
                                     t->beta);
-    ps_status st = PS_OK;
-    if (t->block->names.norm_bias)
-        st = ps_model_ready(hooks, t->norm_parameter + 1);
-    return st ? st : ps_model_ready(hooks, t->norm_parameter);
+    return ps_transformer_ready(t, 0, PS_PART_NORM, hooks);
 }
 
 ps_status ps_transformer_backward(ps_model *m, const ps_model_hooks *hooks)
@@ -279,15 +300,15 @@ ps_status ps_transformer_backward(ps_model *m, const ps_model_hooks *hooks)
     static const ps_model_hooks silent;
     ps_transformer *t = (ps_transformer *)m;
     ps_status st = PS_OK;
-    if (t->head_parameter != t->token_parameter)
-        st = ps_model_ready(hooks, t->head_parameter);
+    if (!is_tied(t))
+        st = ps_transformer_ready(t, 0, PS_PART_HEAD, hooks);
     if (!st)
         st = backward_norm(t, hooks);
     for (int64_t l = t->size.num_layers; !st && l-- > 0;) {
         if (m->options.recompute)
-            st = t->block->forward(t, l, (ps_tensor){0}, &silent);
+            st = ps_transformer_block_forward(t, l, (ps_tensor){0}, &silent);
         if (!st)
-            st = t->block->backward(t, l, hooks);
+            st = ps_transformer_block_backward(t, l, hooks);
     }
     return st ? st : backward_embedding(t, hooks);
 }

@@ -1,9 +1,10 @@
-/* transformer: what the decoders of language models share: embeddings, a residual stream through
- * blocks, a last norm, the head with its loss, the memory of all that, and generation with a cache.
- * gpt2.c and llama.c bring a block each. For the files of this folder.
+/* transformer: the decoders of language models. Which tensors an architecture has (common/arch)
+ * says what is computed: embeddings, a residual stream through blocks, a last norm, the head with
+ * its loss; beside that the memory of it all, and generation with a cache. For the files of this
+ * folder.
  *
  *     x0 = embedding(tokens)            [n,C]     n = batch·length, C = hidden_size
- *     x(l+1) = block_l(x(l))            [n,C]     l = 0 .. L-1
+ *     x(l+1) = block_l(x(l))            [n,C]     l = 0 .. L-1; transformer_block.c
  *     logits = head(norm(x(L)))         [n,V]
  *
  * Names in shapes: n rows, C hidden, H heads, K key-value heads, D head size, Q = (H + 2K)·D,
@@ -12,6 +13,7 @@
 #ifndef PS_MODELS_TRANSFORMER_H
 #define PS_MODELS_TRANSFORMER_H
 
+#include "common/arch/layout.h"
 #include "worker/layers/attention.h"
 #include "worker/layers/head.h"
 #include "worker/layers/linear.h"
@@ -35,37 +37,20 @@ typedef struct ps_block_state {
     ps_tensor active; /* [n,F] after the activation */
 } ps_block_state;
 
-typedef struct ps_transformer ps_transformer;
+/* The parameters of a part: a weight and maybe its bias, of the first block where it is in each. */
+typedef struct ps_part_parameters {
+    size_t first, count; /* count 0: the architecture has none */
+} ps_part_parameters;
 
-/* What an architecture brings. */
-typedef struct ps_block_row {
-    const ps_model_row *model;
-    /* Of the parameters outside blocks. No positions: the attention has rope. No norm_bias: the
-     * norms are RMSNorms. */
-    struct {
-        const char *tokens, *positions, *norm_gain, *norm_bias, *head;
-    } names;
-    bool gated;        /* the mlp has two products: state.up is needed */
-    size_t parameters; /* of one block */
-    /* Adds the parameters of block l. */
-    void (*describe)(const ps_model_language *size, int64_t l, ps_model_layout *out);
-    /* Makes block l's layers of its parameters. */
-    void (*bind)(ps_transformer *t, int64_t l);
-    /* state.input -> out[n,C]; with out not there it stops when the state is complete. */
-    ps_status (*forward)(ps_transformer *t, int64_t l, ps_tensor out, const ps_model_hooks *hooks);
-    /* t->dx: out's gradient -> the input's, in place. */
-    ps_status (*backward)(ps_transformer *t, int64_t l, const ps_model_hooks *hooks);
-} ps_block_row;
-
-struct ps_transformer {
+typedef struct ps_transformer {
     ps_model base;
-    const ps_block_row *block;
     ps_model_language size;
     ps_dtype type;
 
-    size_t token_parameter, position_parameter, block_parameter, norm_parameter, head_parameter;
+    ps_part_parameters parts[PS_PARTS]; /* HEAD is TOKENS where it is tied */
+    size_t block_parameters;            /* of one block */
+    uint32_t input_major;               /* bit of each part whose weight is stored [in,out] */
     ps_attention_layer attention;
-    ps_norm_layer norm;
     ps_head head;
 
     ps_buffer *memory;      /* of all below */
@@ -75,6 +60,7 @@ struct ps_transformer {
     ps_tensor normed;       /* [n,C] */
     ps_norm_state norm_state;
     ps_tensor positions; /* I32 [n] */
+    ps_tensor ones;      /* [n,1], where queries, keys and values have biases of their own */
     /* gradients under way; not with inference */
     ps_tensor dx;      /* [n,C] of the residual stream */
     ps_tensor dbranch; /* [n,C] of a norm's output, or of what a block adds */
@@ -89,27 +75,16 @@ struct ps_transformer {
     bool dropping;            /* dropout is on in the current pass */
     float beta;               /* of parameters' gradients in the current pass */
     uint64_t passes;          /* training passes so far, for dropout */
-};
+} ps_transformer;
 
 /* Rows of the longest prompt that generation takes in one pass. */
 enum { PS_EXTEND_ROWS = 256 };
 int64_t ps_transformer_max_rows(const ps_transformer *t); /* n of the largest pass */
 
-/* PS_INVALID_ARGUMENT names the size that makes no model. */
-PS_MUST_CHECK ps_status ps_transformer_check(const ps_model_config *config);
 /* From t->base.input and t->positions_host to t->normed; n, before and the rest are set. */
 PS_MUST_CHECK ps_status ps_transformer_run(ps_transformer *t, const ps_model_hooks *hooks);
 
-/* The row's functions, for an architecture's ps_model_row. */
-PS_MUST_CHECK ps_status ps_transformer_describe(const ps_block_row *block,
-                                                const ps_model_config *config,
-                                                ps_model_layout *out);
-/* *t is zeroed, and what the architecture's bind needs is there. On failure nothing is left over.
- */
-PS_MUST_CHECK ps_status ps_transformer_init(ps_transformer *t, const ps_block_row *block,
-                                            ps_backend *backend, const ps_model_config *config,
-                                            const ps_model_options *options);
-void ps_transformer_fini(ps_transformer *t);
+/* The row's passes; the rest of it is in transformer_init.c. */
 PS_MUST_CHECK ps_status ps_transformer_forward(ps_model *m, const ps_model_hooks *hooks);
 PS_MUST_CHECK ps_status ps_transformer_loss(ps_model *m, const ps_loss_goal *goal);
 PS_MUST_CHECK ps_status ps_transformer_backward(ps_model *m, const ps_model_hooks *hooks);
@@ -121,19 +96,31 @@ PS_MUST_CHECK ps_status ps_transformer_extend(ps_model *m, const int32_t *tokens
  * transformer_memory.c */
 size_t ps_transformer_place(ps_transformer *t, ps_buffer *memory);
 
+/* ---- blocks; transformer_block.c ---- */
+
+/* state.input -> out[n,C]; with out not there it stops when the state is complete. */
+PS_MUST_CHECK ps_status ps_transformer_block_forward(ps_transformer *t, int64_t l, ps_tensor out,
+                                                     const ps_model_hooks *hooks);
+/* t->dx: out's gradient -> the input's, in place. */
+PS_MUST_CHECK ps_status ps_transformer_block_backward(ps_transformer *t, int64_t l,
+                                                      const ps_model_hooks *hooks);
+
 /* ---- for blocks ---- */
 
+bool ps_transformer_has(const ps_transformer *t, ps_arch_part part);
+/* The weight, and its bias where it has one, behind it. l counts for parts of blocks alone. */
+size_t ps_transformer_parameter(const ps_transformer *t, ps_arch_part part, int64_t l);
 /* The first n rows, those of the current pass. */
 ps_tensor ps_transformer_rows(const ps_transformer *t, ps_tensor tensor);
-/* Waits for parameters [first, first + count) of block l; likewise says that gradients are ready.
- */
-PS_MUST_CHECK ps_status ps_transformer_use(ps_transformer *t, int64_t l, size_t first, size_t count,
-                                           const ps_model_hooks *hooks);
-PS_MUST_CHECK ps_status ps_transformer_ready(ps_transformer *t, int64_t l, size_t first,
-                                             size_t count, const ps_model_hooks *hooks);
-/* Layers out of parameters [i] and, with a bias, [i + 1] of block l. */
-ps_linear ps_transformer_linear(const ps_transformer *t, int64_t l, size_t i, bool bias);
-ps_norm_layer ps_transformer_norm(const ps_transformer *t, int64_t l, size_t i, bool bias);
+/* Waits for the parameters of the parts from first to last of block l. */
+PS_MUST_CHECK ps_status ps_transformer_use(ps_transformer *t, int64_t l, ps_arch_part first,
+                                           ps_arch_part last, const ps_model_hooks *hooks);
+/* Says that the gradients of the part are ready. */
+PS_MUST_CHECK ps_status ps_transformer_ready(ps_transformer *t, int64_t l, ps_arch_part part,
+                                             const ps_model_hooks *hooks);
+/* The layers that a part's parameters make. */
+ps_linear ps_transformer_linear(const ps_transformer *t, int64_t l, ps_arch_part part);
+ps_norm_layer ps_transformer_norm(const ps_transformer *t, int64_t l, ps_arch_part part);
 /* Where block l's queries, keys and values go: its state, or the cache. */
 ps_tensor ps_transformer_packed(const ps_transformer *t, int64_t l);
 /* packed -> state.mixed */

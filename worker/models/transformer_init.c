@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "worker/models/transformer.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- the configuration ---- */
@@ -15,7 +16,7 @@ static ps_status check_size(const char *key, int64_t value)
                    (long long)PS_MODEL_SIDE_MAX);
 }
 
-ps_status ps_transformer_check(const ps_model_config *config)
+static ps_status check(const ps_model_config *config)
 {
     const ps_model_language *size = &config->language;
     const struct {
@@ -45,66 +46,88 @@ ps_status ps_transformer_check(const ps_model_config *config)
     return PS_OK;
 }
 
-static void add(ps_model_layout *out, const char *name, ps_parameter_role role, int64_t rows,
-                int64_t columns, float scale)
+static ps_parameter_role role_of(const ps_lm_tensor *tensor)
 {
-    ps_model_parameter_spec spec = {.rank = columns ? 2 : 1, .shape = {rows, columns}};
-    spec.role = role;
-    spec.init = PS_INIT_NORMAL;
-    spec.scale = scale;
-    if (!columns)
-        spec.init = scale > 0 ? PS_INIT_ONES : PS_INIT_ZEROS;
-    (void)strncpy(spec.name, name, sizeof spec.name - 1);
+    switch (tensor->part) {
+    case PS_PART_TOKENS:
+    case PS_PART_POSITIONS:
+        return PS_ROLE_EMBEDDING;
+    case PS_PART_NORM_ATTENTION:
+    case PS_PART_NORM_MLP:
+    case PS_PART_NORM:
+        return PS_ROLE_NORM;
+    default:
+        return tensor->bias ? PS_ROLE_BIAS : PS_ROLE_MATRIX;
+    }
+}
+
+static void add(ps_model_layout *out, const ps_lm_tensor *tensor)
+{
+    static const ps_init_kind kinds[] = {[PS_START_ZEROS] = PS_INIT_ZEROS,
+                                         [PS_START_ONES] = PS_INIT_ONES,
+                                         [PS_START_NORMAL] = PS_INIT_NORMAL,
+                                         [PS_START_RESIDUAL] = PS_INIT_NORMAL};
+    ps_model_parameter_spec spec = {.rank = (int)tensor->n_dims,
+                                    .init = kinds[tensor->start],
+                                    .scale = tensor->deviation,
+                                    .role = role_of(tensor)};
+    for (int d = 0; d < spec.rank; d++)
+        spec.shape[d] = (int64_t)tensor->shape[d];
+    (void)snprintf(spec.name, sizeof spec.name, "%s", tensor->name);
     ps_model_layout_add(out, &spec);
 }
 
-ps_status ps_transformer_describe(const ps_block_row *block, const ps_model_config *config,
-                                  ps_model_layout *out)
+static void lay_out(const ps_model_config *config, ps_lm_tensor **out, size_t *n)
 {
-    ps_status st = ps_transformer_check(config);
+    const ps_model_language *size = &config->language;
+    const ps_arch_sizes sizes = {.vocab_size = size->vocab_size,
+                                 .context_length = size->context_length,
+                                 .hidden_size = size->hidden_size,
+                                 .num_layers = size->num_layers,
+                                 .num_heads = size->num_heads,
+                                 .num_kv_heads = size->num_kv_heads,
+                                 .intermediate_size = size->intermediate_size,
+                                 .tie_embeddings = size->tie_embeddings};
+    ps_arch_layout(ps_arch_find(config->architecture), &sizes, out, n);
+}
+
+static ps_status describe(const ps_model_config *config, ps_model_layout *out)
+{
+    ps_lm_tensor *tensors = NULL;
+    size_t n = 0;
+    ps_status st = check(config);
     if (st)
         return st;
-    const ps_model_language *size = &config->language;
     *out = (ps_model_layout){0};
-    add(out, block->names.tokens, PS_ROLE_EMBEDDING, size->vocab_size, size->hidden_size, 0.02f);
-    if (block->names.positions)
-        add(out, block->names.positions, PS_ROLE_EMBEDDING, size->context_length, size->hidden_size,
-            0.02f);
-    for (int64_t l = 0; l < size->num_layers; l++)
-        block->describe(size, l, out);
-    add(out, block->names.norm_gain, PS_ROLE_NORM, size->hidden_size, 0, 1);
-    if (block->names.norm_bias)
-        add(out, block->names.norm_bias, PS_ROLE_NORM, size->hidden_size, 0, 0);
-    if (!size->tie_embeddings)
-        add(out, block->names.head, PS_ROLE_MATRIX, size->vocab_size, size->hidden_size, 0.02f);
+    lay_out(config, &tensors, &n);
+    for (size_t i = 0; i < n; i++)
+        add(out, &tensors[i]);
+    ps_free(&tensors);
     return PS_OK;
 }
 
-/* Where the parameters are that describe lists. */
-static void number_parameters(ps_transformer *t)
+/* Where the parameters are that describe lists: each part's first one, and how many it has there;
+ * parts of blocks stand in every block. */
+static void number_parameters(ps_transformer *t, const ps_model_config *config)
 {
-    size_t layers = (size_t)t->size.num_layers;
-    t->token_parameter = 0;
-    t->position_parameter = 1;
-    t->block_parameter = t->block->names.positions ? 2 : 1;
-    t->norm_parameter = t->block_parameter + layers * t->block->parameters;
-    t->head_parameter = t->norm_parameter + (t->block->names.norm_bias ? 2 : 1);
-    if (t->size.tie_embeddings)
-        t->head_parameter = t->token_parameter;
+    ps_lm_tensor *tensors = NULL;
+    size_t n = 0, of_blocks = 0;
+    lay_out(config, &tensors, &n);
+    for (size_t i = n; i-- > 0;) {
+        ps_part_parameters *part = &t->parts[tensors[i].part];
+        part->count = tensors[i].bias ? 2 : part->count ? part->count : 1;
+        part->first = i;
+        of_blocks += ps_arch_place_of(tensors[i].part) == PS_PLACE_BLOCK;
+        if (tensors[i].change == PS_LM_TRANSPOSE)
+            t->input_major |= 1u << tensors[i].part;
+    }
+    ps_free(&tensors);
+    t->block_parameters = of_blocks / (size_t)t->size.num_layers;
+    if (!ps_transformer_has(t, PS_PART_HEAD))
+        t->parts[PS_PART_HEAD] = t->parts[PS_PART_TOKENS];
 }
 
 /* ---- making one ---- */
-
-/* The norm and the head are parameters outside blocks: those of a block that begins there. */
-static void bind(ps_transformer *t)
-{
-    for (int64_t l = 0; l < t->size.num_layers; l++)
-        t->block->bind(t, l);
-    t->norm = ps_transformer_norm(t, t->size.num_layers, 0, t->block->names.norm_bias);
-    t->head.weight = t->base.weights[t->head_parameter];
-    if (!t->base.options.inference)
-        t->head.weight_gradient = t->base.gradients[t->head_parameter];
-}
 
 int64_t ps_transformer_max_rows(const ps_transformer *t)
 {
@@ -116,7 +139,7 @@ int64_t ps_transformer_max_rows(const ps_transformer *t)
 
 static ps_status fill_rope(ps_transformer *t)
 {
-    if (t->block->names.positions)
+    if (ps_transformer_has(t, PS_PART_POSITIONS))
         return PS_OK;
     ps_tensor rope = t->attention.rope;
     float *table = ps_try_alloc_raw(ps_tensor_bytes(rope));
@@ -126,6 +149,27 @@ static ps_status fill_rope(ps_transformer *t)
     ps_copy_to_device(t->base.stream, rope, table, ps_tensor_bytes(rope));
     ps_status st = ps_stream_sync(t->base.stream);
     ps_free(&table);
+    return st;
+}
+
+/* Of the model's type. */
+static ps_status fill_ones(ps_transformer *t)
+{
+    if (!ps_tensor_present(t->ones))
+        return PS_OK;
+    static const float one = 1;
+    uint32_t bits;
+    memcpy(&bits, &one, sizeof bits);
+    size_t bytes = ps_tensor_bytes(t->ones), size = ps_dtype_bytes(t->type);
+    bits = t->type == PS_DTYPE_BF16 ? bits >> 16 : bits; /* bfloat16: the upper half */
+    uint8_t *rows = ps_try_alloc_raw(bytes);
+    if (!rows)
+        return ps_fail(PS_NO_MEMORY, "%zu bytes of ones", bytes);
+    for (size_t at = 0; at < bytes; at += size)
+        memcpy(rows + at, &bits, size); /* little-endian, as everything here */
+    ps_copy_to_device(t->base.stream, t->ones, rows, bytes);
+    ps_status st = ps_stream_sync(t->base.stream);
+    ps_free(&rows);
     return st;
 }
 
@@ -151,7 +195,8 @@ static ps_status take_memory(ps_transformer *t, ps_backend *backend)
                        (long long)o->max_length);
     t->base.memory += bytes + t->base.loss.result.buffer->bytes;
     (void)ps_transformer_place(t, t->memory);
-    return fill_rope(t);
+    st = fill_rope(t);
+    return st ? st : fill_ones(t);
 }
 
 static ps_status complete_options(const ps_model_config *config, ps_model_options *o)
@@ -171,34 +216,7 @@ static ps_status complete_options(const ps_model_config *config, ps_model_option
     return PS_OK;
 }
 
-ps_status ps_transformer_init(ps_transformer *t, const ps_block_row *block, ps_backend *backend,
-                              const ps_model_config *config, const ps_model_options *options)
-{
-    const ps_model_language *size = &config->language;
-    ps_model_options completed = *options;
-    ps_status st = complete_options(config, &completed);
-    if (!st)
-        st = ps_model_base_init(&t->base, block->model, backend, config, &completed);
-    if (st)
-        return st;
-    t->block = block;
-    t->size = *size;
-    t->type = completed.bf16 ? PS_DTYPE_BF16 : PS_DTYPE_F32;
-    t->base.outputs = size->vocab_size;
-    t->attention = (ps_attention_layer){.heads = size->num_heads,
-                                        .kv_heads = size->num_kv_heads,
-                                        .head_dim = size->hidden_size / size->num_heads};
-    number_parameters(t);
-    st = take_memory(t, backend);
-    if (st) {
-        ps_transformer_fini(t);
-        return st;
-    }
-    bind(t);
-    return PS_OK;
-}
-
-void ps_transformer_fini(ps_transformer *t)
+static void fini(ps_transformer *t)
 {
     ps_backend *backend = t->base.backend;
     ps_model_base_fini(&t->base);
@@ -207,3 +225,69 @@ void ps_transformer_fini(ps_transformer *t)
     ps_free(&t->caches);
     ps_free(&t->positions_host);
 }
+
+/* *t is zeroed. On failure nothing is left over. */
+static ps_status init(ps_transformer *t, ps_backend *backend, const ps_model_config *config,
+                      const ps_model_options *options)
+{
+    const ps_model_language *size = &config->language;
+    ps_model_options completed = *options;
+    ps_status st = complete_options(config, &completed);
+    if (!st)
+        st = ps_model_base_init(&t->base, &ps_model_transformer, backend, config, &completed);
+    if (st)
+        return st;
+    t->size = *size;
+    t->type = completed.bf16 ? PS_DTYPE_BF16 : PS_DTYPE_F32;
+    t->base.outputs = size->vocab_size;
+    t->attention = (ps_attention_layer){.heads = size->num_heads,
+                                        .kv_heads = size->num_kv_heads,
+                                        .head_dim = size->hidden_size / size->num_heads};
+    number_parameters(t, config);
+    st = take_memory(t, backend);
+    if (st) {
+        fini(t);
+        return st;
+    }
+    ps_linear head = ps_transformer_linear(t, 0, PS_PART_HEAD);
+    t->head.weight = head.weight;
+    t->head.weight_gradient = head.weight_gradient;
+    return PS_OK;
+}
+
+/* ---- the row ---- */
+
+static ps_status create(ps_backend *backend, const ps_model_config *config,
+                        const ps_model_options *options, ps_model **out)
+{
+    ps_status st = check(config);
+    if (st)
+        return st;
+    ps_transformer *t = ps_new(ps_transformer);
+    st = init(t, backend, config, options);
+    if (st) {
+        ps_free(&t);
+        return st;
+    }
+    *out = &t->base;
+    return PS_OK;
+}
+
+static void free_transformer(ps_model *m)
+{
+    ps_transformer *t = (ps_transformer *)m;
+    fini(t);
+    ps_free(&t);
+}
+
+const ps_model_row ps_model_transformer = {
+    .describe = describe,
+    .create = create,
+    .free = free_transformer,
+    .forward = ps_transformer_forward,
+    .loss = ps_transformer_loss,
+    .backward = ps_transformer_backward,
+    .answer = ps_transformer_answer,
+    .extend = ps_transformer_extend,
+    .takes_tokens = true,
+};

@@ -37,7 +37,7 @@ static void take_state(cursor *c, const ps_transformer *t, extent e, ps_block_st
     out->normed_mlp = take(c, c->type, e.rows, width);
     out->norm_mlp = take_norm(c, e.rows);
     out->hidden = take(c, c->type, e.rows, f);
-    if (t->block->gated)
+    if (ps_transformer_has(t, PS_PART_GATE))
         out->up = take(c, c->type, e.rows, f);
     out->active = take(c, c->type, e.rows, f);
 }
@@ -94,7 +94,9 @@ size_t ps_transformer_place(ps_transformer *t, ps_buffer *memory)
     e.lse = e.rows * t->size.num_heads;
     t->base.input = take(&c, PS_DTYPE_I32, e.rows, 1);
     t->positions = take(&c, PS_DTYPE_I32, e.rows, 1);
-    if (!t->block->names.positions) {
+    if (t->parts[PS_PART_Q].count > 1)
+        t->ones = take(&c, t->type, e.rows, 1);
+    if (!ps_transformer_has(t, PS_PART_POSITIONS)) {
         int64_t half = t->attention.head_dim / 2, positions = t->base.options.max_length;
         ps_tensor rope = take(&c, PS_DTYPE_F32, positions, half * 2);
         rope.rank = 3;

@@ -303,7 +303,7 @@ static void project_in_backward(void)
         ps_linear_backward_input(device.stream, &f.in[p], f.dx, d, f.width, p ? 1 : 0);
     }
     if (f.s.gpt2)
-        ps_linear_backward_bias(device.stream, &f.in[0], f.dpacked, 0);
+        ps_linear_backward_bias(device.stream, &f.in[0], f.dpacked, 0, 0);
 }
 
 /* Rounded on the way: packed, turned, y, result; dy, dpacked, turned back; dx thrice. */
@@ -323,7 +323,7 @@ START_TEST(gradients_of_projections_agree_with_finite_differences)
     check_slopes(projected_cb, f.weight_gradient, f.weight64, 6, "q, k, v weight");
     check_slopes(projected_cb, f.dx, f.x64, 9, "x");
     if (f.s.gpt2) {
-        ps_linear_backward_bias(device.stream, &f.out, f.dresult, 0);
+        ps_linear_backward_bias(device.stream, &f.out, f.dresult, 0, 0);
         check_slopes(projected_cb, f.out.bias_gradient, f.out_bias64, 0, "output bias");
         check_slopes(projected_cb, f.bias_gradient, f.bias64, 6, "q, k, v bias");
     }

@@ -7,7 +7,6 @@
 #include "tests/lib/ref64.h"
 
 #include <math.h>
-#include <string.h>
 
 enum { ROWS = 9, IN = 13, OUT = 7 };
 
@@ -20,7 +19,7 @@ typedef struct fixture {
     double *weight64, *bias64, *x64, *dy64;
 } fixture;
 
-/* layout 1: the weight is stored [in,out], without bias, and y's rows are part of wider ones */
+/* layout 1: the weight is stored [in,out], and y's rows are part of wider ones */
 static void open_fixture(fixture *f, int layout)
 {
     ps_test_device_open(&device, "cpu");
@@ -31,16 +30,16 @@ static void open_fixture(fixture *f, int layout)
         .bias = ps_test_f32(&device, 0, OUT, NULL),
         .weight_gradient = ps_test_f32(&device, layout ? IN : OUT, layout ? OUT : IN, NULL),
         .bias_gradient = ps_test_f32(&device, 0, OUT, NULL)};
+    if (layout) {
+        static const float ones[ROWS] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
+        f->linear.ones = ps_test_f32(&device, ROWS, 1, ones);
+    }
     f->x = ps_test_f32(&device, ROWS, IN, NULL);
     f->y = ps_test_f32(&device, ROWS, f->ld, NULL);
     f->dx = ps_test_f32(&device, ROWS, IN, NULL);
     f->dy = ps_test_f32(&device, ROWS, f->ld, NULL);
     f->weight64 = ps_test_read64(&device, f->linear.weight);
     f->bias64 = ps_test_read64(&device, f->linear.bias);
-    if (layout) {
-        f->linear.bias = (ps_tensor){0};
-        memset(f->bias64, 0, OUT * sizeof *f->bias64);
-    }
     f->x64 = ps_test_read64(&device, f->x);
     f->dy64 = ps_test_read64(&device, f->dy);
     f->y.shape[1] = f->dy.shape[1] = OUT;
@@ -108,12 +107,10 @@ START_TEST(gradients_agree_with_finite_differences)
     ps_ref64_differences(projected_cb, &f, f.bias64, OUT, bias);
     ps_ref64_differences(projected_cb, &f, f.x64, ROWS * IN, x);
     ps_linear_backward_weight(device.stream, &f.linear, f.dy, f.ld, f.x, 0);
-    if (_i == 0)
-        ps_linear_backward_bias(device.stream, &f.linear, f.dy, 0);
+    ps_linear_backward_bias(device.stream, &f.linear, f.dy, f.ld, 0);
     ps_linear_backward_input(device.stream, &f.linear, f.dx, f.dy, f.ld, 0);
     ck_assert_double_lt(ps_test_error(&device, f.linear.weight_gradient, weight), 1e-6);
-    if (_i == 0)
-        ck_assert_double_lt(ps_test_error(&device, f.linear.bias_gradient, bias), 1e-6);
+    ck_assert_double_lt(ps_test_error(&device, f.linear.bias_gradient, bias), 1e-6);
     ck_assert_double_lt(ps_test_error(&device, f.dx, x), 1e-6);
     close_fixture(&f);
 }
@@ -126,15 +123,20 @@ START_TEST(gradients_add_up)
     open_fixture(&f, _i);
     for (int i = 0; i < 2; i++) {
         ps_linear_backward_weight(device.stream, &f.linear, f.dy, f.ld, f.x, (float)i);
+        ps_linear_backward_bias(device.stream, &f.linear, f.dy, f.ld, (float)i);
         ps_linear_backward_input(device.stream, &f.linear, f.dx, f.dy, f.ld, (float)i);
     }
-    double weight[OUT * IN], x[ROWS * IN];
+    double weight[OUT * IN], bias[OUT], x[ROWS * IN];
+    ps_ref64_differences(projected_cb, &f, f.bias64, OUT, bias);
     ps_ref64_differences(projected_cb, &f, f.weight64, OUT * IN, weight);
     ps_ref64_differences(projected_cb, &f, f.x64, ROWS * IN, x);
     for (int i = 0; i < OUT * IN; i++)
         weight[i] *= 2;
+    for (int i = 0; i < OUT; i++)
+        bias[i] *= 2;
     for (int i = 0; i < ROWS * IN; i++)
         x[i] *= 2;
+    ck_assert_double_lt(ps_test_error(&device, f.linear.bias_gradient, bias), 1e-6);
     ck_assert_double_lt(ps_test_error(&device, f.linear.weight_gradient, weight), 1e-6);
     ck_assert_double_lt(ps_test_error(&device, f.dx, x), 1e-6);
     close_fixture(&f);
