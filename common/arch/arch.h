@@ -14,7 +14,8 @@
 #define PS_ARCHS(X) \
     X(mlp)          \
     X(gpt2)         \
-    X(llama)
+    X(llama)        \
+    X(qwen2)
 
 typedef enum ps_arch_family {
     PS_ARCH_LAYERS,   /* numbers in, layers of which the model section says the widths */

@@ -1,20 +1,23 @@
 #!/usr/bin/env python3
-"""Values of tiny gpt2 and llama models from an independent implementation, Hugging Face's
+"""Values of tiny gpt2, llama and qwen2 models from an independent implementation, Hugging Face's
 transformers on PyTorch: parameters, logits, loss, every gradient, and the loss over 20 steps of
 AdamW. tests/unit/worker/models/test_golden.c compares ours with them.
 
     apt-get install python3-torch; pip install 'transformers==4.35.2'
-    tests/golden/make_transformers.py        # writes gpt2.safetensors, llama.safetensors beside it
+    tests/golden/make_transformers.py gpt2 llama        # writes gpt2.safetensors, llama.safetensors beside it
+    tests/golden/make_transformers.py qwen2             # was made with torch 2.15.0 and transformers 5.24.0
 
 Only needed to make the files again; the tests read the files.
 """
 import json
 import pathlib
 import struct
+import sys
 
 import numpy
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config,
+                          Qwen2ForCausalLM)
 
 HERE = pathlib.Path(__file__).parent
 ROWS, LENGTH, VOCABULARY, STEPS = 3, 12, 61, 20
@@ -29,6 +32,12 @@ def gpt2():
 
 def llama():
     return LlamaForCausalLM(LlamaConfig(
+        vocab_size=VOCABULARY, max_position_embeddings=16, hidden_size=16, intermediate_size=44,
+        num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, rms_norm_eps=1e-5, tie_word_embeddings=False))
+
+
+def qwen2():
+    return Qwen2ForCausalLM(Qwen2Config(
         vocab_size=VOCABULARY, max_position_embeddings=16, hidden_size=16, intermediate_size=44,
         num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, rms_norm_eps=1e-5, tie_word_embeddings=False))
 
@@ -92,5 +101,5 @@ def make(name, build):
 
 
 if __name__ == "__main__":
-    make("gpt2", gpt2)
-    make("llama", llama)
+    for kind in sys.argv[1:]:
+        make(kind, {"gpt2": gpt2, "llama": llama, "qwen2": qwen2}[kind])

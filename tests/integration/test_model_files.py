@@ -151,6 +151,8 @@ def hugging_face_folders_come_and_go_bit_for_bit():
             ("gpt2", dict(shards=3, prefix="transformer.", extras=True, dtype="F16", tokenizer=VOCAB)),
             ("llama", dict(tokenizer=TOKENIZER)),
             ("llama", dict(shards=2, extras=True, tied=True, dtype="BF16")),
+            ("qwen2", dict(tokenizer=TOKENIZER, dtype="BF16")),
+            ("qwen2", dict(tied=True)),
         ]
         for n, (kind, how) in enumerate(variants):
             folder, name, dtype = cluster.dir / f"in{n}", f"m{n}", how.get("dtype", "F32")
@@ -510,7 +512,8 @@ def gguf_files_come_back_bit_for_bit():
             cluster.psctl("export", back, "-o", out, "--format", "hf")
             return out, path
 
-        for kind, how in (("gpt2", dict(tokenizer=TOKENIZER)), ("llama", dict(tokenizer=TOKENIZER)), ("llama", dict(tied=True))):
+        for kind, how in (("gpt2", dict(tokenizer=TOKENIZER)), ("llama", dict(tokenizer=TOKENIZER)), ("llama", dict(tied=True)),
+                          ("qwen2", dict(tokenizer=TOKENIZER)), ("qwen2", dict(tied=True))):
             name = f"{kind}-tied" if "tied" in how else kind
             means = hf.write(cluster.dir / name, kind, **how)
             cluster.psctl("import", cluster.dir / name, name)
@@ -666,7 +669,7 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
         reads("gpt2", change=lambda w, t: w.add_string("x.long", "long" * 500000))
         assert "tokenizer: \"gpt2\"" in reads("gpt2", change=drop("tokenizer.ggml.pre"))["psd.model"]
 
-        for kind, part in (("gpt2", 3), ("llama", 1)):  # in several files; any of them stands for all
+        for kind, part in (("gpt2", 3), ("llama", 1), ("qwen2", 1)):  # in several files; any of them stands for all
             means = write(kind, types=(types.F16,), split_max_tensors=5)
             files = sorted(cluster.dir.glob("other-*-of-*.gguf"))
             cluster.psctl("import", files[part], "other", "--replace")

@@ -12,7 +12,7 @@
 typedef struct walk {
     const ps_ref64_language *m;
     const ps_model_language *size;
-    bool llama;
+    bool llama; /* or what differs from it by biases alone */
     int length, c, heads, kv_heads, d, f;
 } walk;
 
@@ -30,6 +30,17 @@ static const double *of_block(const walk *w, int l, const char *name)
     char full[96];
     (void)snprintf(full, sizeof full, w->llama ? "model.layers.%d.%s" : "h.%d.%s", l, name);
     return parameter(w, full);
+}
+
+/* NULL: the architecture has none. */
+static const double *bias_of_block(const walk *w, int l, const char *name)
+{
+    char full[96];
+    (void)snprintf(full, sizeof full, "model.layers.%d.%s", l, name);
+    for (size_t i = 0; i < w->m->layout->count; i++)
+        if (strcmp(w->m->layout->parameters[i].name, full) == 0)
+            return w->m->parameters[i];
+    return NULL;
 }
 
 static double *doubles(int n)
@@ -52,7 +63,7 @@ static void norm(const walk *w, double *y, const double *x, const double *gain, 
     }
 }
 
-/* y[length,out] (+)= x[length,in]·W (+ bias); W is [out,in] in llama, [in,out] in gpt2 */
+/* y[length,out] (+)= x[length,in]·W (+ bias); W is [in,out] in gpt2, [out,in] in others */
 static void linear(const walk *w, double *y, const double *x, const double *weight,
                    const double *bias, int in, int out, bool add)
 {
@@ -115,9 +126,12 @@ static void attention_llama(const walk *w, double *y, const double *x, int l)
     int kv = w->kv_heads * w->d;
     double *q = doubles(w->length * w->c), *k = doubles(w->length * kv);
     double *v = doubles(w->length * kv);
-    linear(w, q, x, of_block(w, l, "self_attn.q_proj.weight"), NULL, w->c, w->c, false);
-    linear(w, k, x, of_block(w, l, "self_attn.k_proj.weight"), NULL, w->c, kv, false);
-    linear(w, v, x, of_block(w, l, "self_attn.v_proj.weight"), NULL, w->c, kv, false);
+    linear(w, q, x, of_block(w, l, "self_attn.q_proj.weight"),
+           bias_of_block(w, l, "self_attn.q_proj.bias"), w->c, w->c, false);
+    linear(w, k, x, of_block(w, l, "self_attn.k_proj.weight"),
+           bias_of_block(w, l, "self_attn.k_proj.bias"), w->c, kv, false);
+    linear(w, v, x, of_block(w, l, "self_attn.v_proj.weight"),
+           bias_of_block(w, l, "self_attn.v_proj.bias"), w->c, kv, false);
     for (int t = 0; t < w->length; t++) {
         for (int h = 0; h < w->heads; h++)
             turn(w, q + t * w->c + h * w->d, t);
@@ -224,7 +238,7 @@ double ps_ref64_language_loss(const ps_ref64_language *m, const int32_t *tokens,
     const ps_model_language *size = &m->config->language;
     walk w = {.m = m,
               .size = size,
-              .llama = strcmp(m->config->architecture, "llama") == 0,
+              .llama = strcmp(m->config->architecture, "gpt2") != 0,
               .length = length,
               .c = (int)size->hidden_size,
               .heads = (int)size->num_heads,

@@ -1,5 +1,5 @@
-/* ref64_language: gpt2 and llama in float64, forward alone and written naively, one token of one
- * head at a time; gradients are found by differences. */
+/* ref64_language: gpt2, llama and qwen2 in float64, forward alone and written naively, one token of
+ * one head at a time; gradients are found by differences. */
 #ifndef PS_TEST_REF64_LANGUAGE_H
 #define PS_TEST_REF64_LANGUAGE_H
 

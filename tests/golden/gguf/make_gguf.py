@@ -2,7 +2,7 @@
 
     PYTHONPATH=build/pypi python3 tests/golden/gguf/make_gguf.py
 
-writes gpt2.gguf, llama.gguf and gpt2-00001-of-00003.gguf and so on, the same models under Hugging Face's names as gpt2.safetensors and llama.safetensors
+writes gpt2.gguf, llama.gguf, qwen2.gguf and gpt2-00001-of-00003.gguf and so on, the same models under Hugging Face's names as gpt2.safetensors and so on
 (float32), and the seeds of tests/fuzz/corpus/gguf. Tests write files of their own with write().
 """
 import pathlib
@@ -49,6 +49,8 @@ def shapes(kind, s):
         else:
             out |= {b + "attn_q.weight": (h, h), b + "attn_k.weight": (kv, h), b + "attn_v.weight": (kv, h),
                     b + "ffn_gate.weight": (s["inner"], h)}
+        if kind == "qwen2":
+            out |= {b + "attn_q.bias": (h,), b + "attn_k.bias": (kv,), b + "attn_v.bias": (kv,)}
     if kind == "gpt2":
         return out | {"position_embd.weight": (s["context"], h), "output_norm.bias": (h,)}
     return out | {"output.weight": (s["vocab"], h)}
@@ -71,21 +73,22 @@ def draw(kind, s, types):
 
 def means(kind, s, tensors):
     """Hugging Face's names and layouts, by the documentation of convert_hf_to_gguf: what it does, undone."""
+    llama = {"attn_norm": "input_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
+             "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj",
+             "ffn_norm": "post_attention_layernorm", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
+             "ffn_down": "mlp.down_proj", "token_embd": "model.embed_tokens", "output_norm": "model.norm",
+             "output": "lm_head"}
     stems = {"gpt2": {"attn_norm": "ln_1", "attn_qkv": "attn.c_attn", "attn_output": "attn.c_proj", "ffn_norm": "ln_2",
                       "ffn_up": "mlp.c_fc", "ffn_down": "mlp.c_proj", "token_embd": "wte", "position_embd": "wpe",
                       "output_norm": "ln_f"},
-             "llama": {"attn_norm": "input_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
-                       "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj",
-                       "ffn_norm": "post_attention_layernorm", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
-                       "ffn_down": "mlp.down_proj", "token_embd": "model.embed_tokens", "output_norm": "model.norm",
-                       "output": "lm_head"}}[kind]
+             "llama": llama, "qwen2": llama}[kind]
     out = {}
     for name, (_, _, values) in tensors.items():
         *block, stem, end = name.split(".")
         prefix = f"{'h' if kind == 'gpt2' else 'model.layers'}.{block[1]}." if block else ""
         if kind == "gpt2" and block and values.ndim == 2:
             values = values.T
-        if stem in ("attn_q", "attn_k"):
+        if kind == "llama" and stem in ("attn_q", "attn_k"):
             heads = s["heads"] if stem == "attn_q" else s["kv"]
             values = values.reshape(heads, values.shape[0] // heads // 2, 2, -1).swapaxes(1, 2).reshape(values.shape)
         out[f"{prefix}{stems[stem]}.{end}"] = numpy.ascontiguousarray(values, "<f4")
@@ -106,7 +109,8 @@ def write(path, kind, s=None, types=(TYPES.F32,), words=True, change=None, **spl
     else:
         w.add_head_count_kv(s["kv"])
         w.add_layer_norm_rms_eps(1e-6)
-        w.add_rope_dimension_count(s["hidden"] // s["heads"])
+        if kind == "llama":
+            w.add_rope_dimension_count(s["hidden"] // s["heads"])
         w.add_rope_freq_base(500000.0)
         w.add_vocab_size(s["vocab"])
     if words:
@@ -145,7 +149,7 @@ def every_value(w, _):
 
 
 if __name__ == "__main__":
-    for kind in ("gpt2", "llama"):
+    for kind in ("gpt2", "llama", "qwen2"):
         want = write(HERE / f"{kind}.gguf", kind, types=(TYPES.F16, TYPES.Q8_0, TYPES.BF16, TYPES.F32), change=every_value)
         hf.write_safetensors(HERE / f"{kind}.safetensors", {n: (v.tobytes(), v.shape) for n, v in want.items()}, "F32")
         if kind == "gpt2":  # without an alignment of its own, which the package writes into the first file alone

@@ -1,6 +1,6 @@
 """Tiny random models as Hugging Face folders: numpy and the documented formats alone, the same bytes each time.
 
-    write(folder, "gpt2" or "llama", dtype="F32", shards=1, prefix="", extras=False, tied=False, tokenizer=None)
+    write(folder, "gpt2", "llama" or "qwen2", dtype="F32", shards=1, prefix="", extras=False, tied=False, tokenizer=None)
 
 returns the tensors as float32, under the names that psd gives them. `python3 make.py FOLDER` writes one of each.
 """
@@ -22,6 +22,10 @@ CONFIG = {
               "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 1003,
               "max_position_embeddings": 40, "rms_norm_eps": 1e-06, "rope_theta": 500000.0, "rope_scaling": None,
               "hidden_act": "silu", "attention_bias": False, "tie_word_embeddings": False, "head_dim": 16},
+    "qwen2": {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_size": 64, "intermediate_size": 96,
+              "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 1003,
+              "max_position_embeddings": 40, "rms_norm_eps": 1e-06, "rope_theta": 1000000.0, "hidden_act": "silu",
+              "sliding_window": 40, "max_window_layers": 2, "use_sliding_window": False, "tie_word_embeddings": False},
 }
 
 
@@ -43,6 +47,8 @@ def shapes(architecture, tied=False):
                  "self_attn.v_proj.weight": (kv, h), "self_attn.o_proj.weight": (h, h),
                  "post_attention_layernorm.weight": (h,), "mlp.gate_proj.weight": (inner, h),
                  "mlp.up_proj.weight": (inner, h), "mlp.down_proj.weight": (h, inner)}
+        if architecture == "qwen2":
+            block |= {"self_attn.q_proj.bias": (h,), "self_attn.k_proj.bias": (kv,), "self_attn.v_proj.bias": (kv,)}
         out.update({f"model.layers.{i}.{name}": shape for name, shape in block.items()})
     out["model.norm.weight"] = (h,)
     return out if tied else out | {"lm_head.weight": (s["vocab"], h)}

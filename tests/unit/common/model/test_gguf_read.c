@@ -102,9 +102,12 @@ START_TEST(files_of_another_writer_mean_what_it_says)
         "num_heads: 2, intermediate_size: 64, norm_epsilon: 1e-05, ",
         "{architecture: llama, vocab_size: 262, context_length: 4, hidden_size: 32, num_layers: 1, "
         "num_heads: 2, num_kv_heads: 1, intermediate_size: 64, rope_theta: 500000, "
+        "norm_epsilon: 1e-06, tie_embeddings: false, ",
+        "{architecture: qwen2, vocab_size: 262, context_length: 4, hidden_size: 32, num_layers: 1, "
+        "num_heads: 2, num_kv_heads: 1, intermediate_size: 64, rope_theta: 500000, "
         "norm_epsilon: 1e-06, tie_embeddings: false, "};
-    static const char *const names[] = {"gpt2", "llama"};
-    for (size_t i = 0; i < 2; i++) {
+    static const char *const names[] = {"gpt2", "llama", "qwen2"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char golden[64];
         (void)snprintf(golden, sizeof golden, "golden/gguf/%s.gguf", names[i]);
         char *path = path_of(golden);

@@ -29,6 +29,17 @@ static const char llama[] =
     "\"tie_word_embeddings\":false,\"torch_dtype\":\"bfloat16\",\"transformers_version\":"
     "\"4.35.0\",\"use_cache\":true,\"vocab_size\":32000}";
 
+/* As Qwen/Qwen2.5-0.5B has it. */
+static const char qwen2[] =
+    "{\"architectures\":[\"Qwen2ForCausalLM\"],\"attention_dropout\":0.0,\"bos_token_id\":151643,"
+    "\"eos_token_id\":151643,\"hidden_act\":\"silu\",\"hidden_size\":896,"
+    "\"initializer_range\":0.02,\"intermediate_size\":4864,\"max_position_embeddings\":32768,"
+    "\"max_window_layers\":24,\"model_type\":\"qwen2\",\"num_attention_heads\":14,"
+    "\"num_hidden_layers\":24,\"num_key_value_heads\":2,\"rms_norm_eps\":1e-06,"
+    "\"rope_theta\":1000000.0,\"sliding_window\":32768,\"tie_word_embeddings\":true,"
+    "\"torch_dtype\":\"bfloat16\",\"transformers_version\":\"4.40.1\",\"use_cache\":true,"
+    "\"use_mrope\":false,\"use_sliding_window\":false,\"vocab_size\":151936}";
+
 static ps_spec_model *parsed(const char *json)
 {
     ps_spec_model *m = NULL;
@@ -61,6 +72,19 @@ START_TEST(published_configurations_are_read)
     ck_assert_double_eq(m->rope_theta, 10000);
     ck_assert(!m->tie_embeddings);
     ps_spec_model_free(&m);
+
+    m = parsed(qwen2);
+    ck_assert_str_eq(m->architecture, "qwen2");
+    ck_assert_int_eq(m->vocab_size, 151936);
+    ck_assert_int_eq(m->context_length, 32768);
+    ck_assert_int_eq(m->num_layers, 24);
+    ck_assert_int_eq(m->num_heads, 14);
+    ck_assert_int_eq(m->num_kv_heads, 2);
+    ck_assert_int_eq(m->intermediate_size, 4864);
+    ck_assert_double_eq(m->rope_theta, 1e6);
+    ck_assert_double_eq(m->norm_epsilon, 1e-6);
+    ck_assert(m->tie_embeddings);
+    ps_spec_model_free(&m);
 }
 END_TEST
 
@@ -83,6 +107,7 @@ END_TEST
 START_TEST(what_the_models_cannot_do_is_refused_by_its_key)
 {
 #define LLAMA(more) "{\"model_type\":\"llama\",\"vocab_size\":32000," more "}"
+#define QWEN2(more) "{\"model_type\":\"qwen2\",\"vocab_size\":32000," more "}"
 #define GPT2_(more) "{\"model_type\":\"gpt2\",\"vocab_size\":50257," more "}"
     static const struct {
         const char *json, *words;
@@ -114,6 +139,16 @@ START_TEST(what_the_models_cannot_do_is_refused_by_its_key)
          "rope_theta is there twice: 5e5 and 1e4"},
         {LLAMA("\"pruned_heads\":{\"1\":[0]}"), "pruned_heads has no value"},
         {LLAMA("\"a\\u001b[31m\":1"), "key 'a?[31m' is not known here"},
+        {LLAMA("\"max_window_layers\":28"), "key 'max_window_layers' is not known here"},
+        {QWEN2("\"use_sliding_window\":true"), "use_sliding_window: true is not supported"},
+        {QWEN2("\"layer_types\":[\"full_attention\",\"sliding_attention\"]"),
+         "layer_types has no value that is known"},
+        {QWEN2("\"layer_types\":[\"sliding_attention\"]"),
+         "layer_types: sliding_attention is not supported, only full_attention"},
+        {QWEN2("\"layer_types\":[[]]"), "layer_types has no value that is known"},
+        {QWEN2("\"hidden_act\":[\"silu\"]"), "hidden_act has no value that is known"},
+        {QWEN2("\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4}"), "rope_type: yarn is not"},
+        {QWEN2("\"attention_bias\":true"), "attention_bias: true is not supported"},
         {GPT2_("\"scale_attn_by_inverse_layer_idx\":true"), "layer_idx: true is not supported"},
         {GPT2_("\"scale_attn_weights\":false"), "scale_attn_weights: false is not supported"},
         {GPT2_("\"add_cross_attention\":true"), "add_cross_attention: true is not supported"},
@@ -164,8 +199,8 @@ END_TEST
  * base of all configurations had besides in versions 4. */
 START_TEST(every_default_of_transformers_is_read)
 {
-    static const char *const names[] = {"gpt2", "llama"};
-    for (size_t i = 0; i < 2; i++) {
+    static const char *const names[] = {"gpt2", "llama", "qwen2"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char *path =
             ps_asprintf("%s/tests/golden/hf/config-%s.json", getenv("PSD_SOURCE_ROOT"), names[i]);
         ps_buf json = PS_BUF_EMPTY;
@@ -200,8 +235,9 @@ END_TEST
 
 START_TEST(what_is_written_reads_back_as_the_same)
 {
-    for (int i = 0; i < 2; i++) {
-        ps_spec_model *m = parsed(i ? llama : gpt2), *again = NULL;
+    static const char *const configs[] = {gpt2, llama, qwen2};
+    for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
+        ps_spec_model *m = parsed(configs[i]), *again = NULL;
         ps_buf json = PS_BUF_EMPTY, a = PS_BUF_EMPTY, b = PS_BUF_EMPTY;
         const ps_token_ids ids = {0};
         ps_hf_config_write(m, "float32", &ids, &json);

@@ -1,4 +1,4 @@
-/* gpt2 and llama against Hugging Face's transformers on PyTorch: tests/golden/make_transformers.py
+/* Language models against Hugging Face's transformers on PyTorch: tests/golden/make_transformers.py
  * made the files. Logits, loss, every gradient, and the loss over 20 steps of AdamW. */
 #include "common/base/mem.h"
 #include "common/format/safetensors.h"
@@ -14,11 +14,12 @@
 #define TOLERANCE 1e-4
 enum { STEPS = 20, ROWS = 3, LENGTH = 12 };
 
-static const char *const kinds[] = {"gpt2", "llama"};
+static const char *const kinds[] = {"gpt2", "llama", "qwen2"};
+enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static ps_model_config config_of(const char *kind)
 {
-    bool llama = strcmp(kind, "llama") == 0;
+    bool llama = strcmp(kind, "gpt2") != 0; /* or what has its sizes */
     return (ps_model_config){.architecture = kind,
                              .language = {.vocab_size = 61,
                                           .context_length = 16,
@@ -212,9 +213,9 @@ START_TEST(the_loss_over_twenty_steps_of_adamw)
 END_TEST
 
 static const ps_check_case tests[] = {
-    {.test = &loss_and_every_gradient, .repeat = 2},
-    {.test = &logits, .repeat = 2},
-    {.test = &the_loss_over_twenty_steps_of_adamw, .repeat = 2},
+    {.test = &loss_and_every_gradient, .repeat = KINDS},
+    {.test = &logits, .repeat = KINDS},
+    {.test = &the_loss_over_twenty_steps_of_adamw, .repeat = KINDS},
     {0},
 };
 

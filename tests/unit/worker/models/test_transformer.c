@@ -1,6 +1,6 @@
-/* gpt2 and llama: every gradient against finite differences of a float64 forward pass, and what the
- * options promise (recomputing, accumulating, bfloat16, generating with a cache) against the plain
- * model. */
+/* gpt2, llama and qwen2: every gradient against finite differences of a float64 forward pass, and
+ * what the options promise (recomputing, accumulating, bfloat16, generating with a cache) against
+ * the plain model. */
 #include "common/base/mem.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/device.h"
@@ -11,10 +11,11 @@
 #include <math.h>
 #include <string.h>
 
-enum { ROWS = 2, LENGTH = 5, TOKENS = ROWS * LENGTH, KINDS = 3 };
+enum { ROWS = 2, LENGTH = 5, TOKENS = ROWS * LENGTH, KINDS = 4 };
 
 static ps_model_config config_of(int kind)
 {
+    static const char *const names[KINDS] = {"gpt2", "llama", "llama", "qwen2"};
     ps_model_language size = {.vocab_size = 13,
                               .context_length = 8,
                               .hidden_size = 8,
@@ -28,7 +29,7 @@ static ps_model_config config_of(int kind)
     if (kind > 0)
         size.num_kv_heads = 2;
     size.tie_embeddings = kind != 1;
-    return (ps_model_config){.architecture = kind ? "llama" : "gpt2", .language = size};
+    return (ps_model_config){.architecture = names[kind], .language = size};
 }
 
 typedef struct fixture {

@@ -1,0 +1,116 @@
+/* qwen2 (Qwen Team 2024; also Qwen2.5), as Hugging Face's Qwen2ForCausalLM: llama with biases on
+ * queries, keys and values. Sliding windows, which its programs can, are not in psd's models.
+ * llama.cpp keeps the halves that rotate as they are.
+ *
+ *     a = x + o_proj(attention(q_proj(x'), k_proj(x'), v_proj(x')))  x' = input_layernorm(x)
+ *     y = a + down_proj(silu(gate_proj(a')) · up_proj(a'))  a' = post_attention_layernorm(a)
+ */
+#include "common/arch/arch.h"
+
+static const ps_arch_key keys[] = {
+    {"vocab_size", PS_ARCH_NEEDED},
+    {"context_length", PS_ARCH_NEEDED},
+    {"hidden_size", PS_ARCH_NEEDED},
+    {"num_layers", PS_ARCH_NEEDED},
+    {"num_heads", PS_ARCH_NEEDED},
+    {"num_kv_heads"}, /* num_heads */
+    {"intermediate_size", PS_ARCH_NEEDED},
+    {"rope_theta"},
+    {"norm_epsilon"},
+    {"tie_embeddings"},
+    {"dropout"},
+    {"tokenizer"},
+    {NULL},
+};
+
+#define MATRIX(part_, name_, gguf_, rows, columns)                         \
+    {                                                                      \
+        .part = (part_), .name = name_ ".weight", .gguf = gguf_ ".weight", \
+        .sides = {(rows), (columns)}, .start = PS_START_NORMAL             \
+    }
+#define NORM(part_, name_, gguf_)                                          \
+    {                                                                      \
+        .part = (part_), .name = name_ ".weight", .gguf = gguf_ ".weight", \
+        .sides = {PS_SIDE_HIDDEN}, .start = PS_START_ONES                  \
+    }
+#define BIAS(part_, name_, gguf_, rows)                                                   \
+    {                                                                                     \
+        .part = (part_), .name = name_ ".bias", .gguf = gguf_ ".bias", .sides = {(rows)}, \
+        .bias = true                                                                      \
+    }
+
+static const ps_arch_tensor tensors[] = {
+    MATRIX(PS_PART_TOKENS, "model.embed_tokens", "token_embd", PS_SIDE_VOCAB, PS_SIDE_HIDDEN),
+    NORM(PS_PART_NORM_ATTENTION, "input_layernorm", "attn_norm"),
+    MATRIX(PS_PART_Q, "self_attn.q_proj", "attn_q", PS_SIDE_HIDDEN, PS_SIDE_HIDDEN),
+    BIAS(PS_PART_Q, "self_attn.q_proj", "attn_q", PS_SIDE_HIDDEN),
+    MATRIX(PS_PART_K, "self_attn.k_proj", "attn_k", PS_SIDE_KV, PS_SIDE_HIDDEN),
+    BIAS(PS_PART_K, "self_attn.k_proj", "attn_k", PS_SIDE_KV),
+    MATRIX(PS_PART_V, "self_attn.v_proj", "attn_v", PS_SIDE_KV, PS_SIDE_HIDDEN),
+    BIAS(PS_PART_V, "self_attn.v_proj", "attn_v", PS_SIDE_KV),
+    MATRIX(PS_PART_O, "self_attn.o_proj", "attn_output", PS_SIDE_HIDDEN, PS_SIDE_HIDDEN),
+    NORM(PS_PART_NORM_MLP, "post_attention_layernorm", "ffn_norm"),
+    MATRIX(PS_PART_GATE, "mlp.gate_proj", "ffn_gate", PS_SIDE_INNER, PS_SIDE_HIDDEN),
+    MATRIX(PS_PART_UP, "mlp.up_proj", "ffn_up", PS_SIDE_INNER, PS_SIDE_HIDDEN),
+    MATRIX(PS_PART_DOWN, "mlp.down_proj", "ffn_down", PS_SIDE_HIDDEN, PS_SIDE_INNER),
+    NORM(PS_PART_NORM, "model.norm", "output_norm"),
+    MATRIX(PS_PART_HEAD, "lm_head", "output", PS_SIDE_VOCAB, PS_SIDE_HIDDEN),
+};
+
+/* Frequencies that older versions saved. */
+static const char *const buffers[] = {".rotary_emb.inv_freq", NULL};
+
+static const ps_arch_hf_key hf_keys[] = {
+    {"max_position_embeddings", "context_length", "32768"},
+    {"hidden_size", "hidden_size", "4096"},
+    {"num_hidden_layers", "num_layers", "32"},
+    {"num_attention_heads", "num_heads", "32"},
+    {"num_key_value_heads", "num_kv_heads", "32"},
+    {"intermediate_size", "intermediate_size", "22016"},
+    {"rope_theta", "rope_theta", "10000"},
+    {"rms_norm_eps", "norm_epsilon", "1e-6"},
+    {"tie_word_embeddings", "tie_embeddings", "false"},
+    {"attention_dropout", "dropout", "0"},
+    {"hidden_act", .fallback = "silu", .only = " silu swish "},
+    {"head_dim", .head = true},
+    /* of use_sliding_window, which must be false */
+    {"sliding_window", .own = true},
+    {"max_window_layers", .own = true},
+    {"use_mrope", .fallback = "false", .only = " false ", .own = true},
+    {"layer_types", .only = " full_attention ", .list = true, .own = true},
+    {NULL},
+};
+
+static const ps_arch_hf_out hf_out[] = {
+    {"attention_dropout", "dropout"},
+    {"hidden_act", .json = "\"silu\""},
+    {"hidden_size", "hidden_size"},
+    {"intermediate_size", "intermediate_size"},
+    {"max_position_embeddings", "context_length"},
+    {"num_attention_heads", "num_heads"},
+    {"num_hidden_layers", "num_layers"},
+    {"num_key_value_heads", "num_kv_heads"},
+    {"rms_norm_eps", "norm_epsilon"},
+    {"rope_scaling", .json = "null"},
+    {"rope_theta", "rope_theta"},
+    {"use_sliding_window", .json = "false"},
+    {NULL},
+};
+
+static const ps_arch_gguf_key gguf[] = {
+    {".attention.head_count_kv", "num_kv_heads"},
+    {".attention.layer_norm_rms_epsilon", "norm_epsilon", .real = true, .needed = true},
+    {".rope.freq_base", "rope_theta", .real = true}, /* 10000 in both */
+    {NULL},
+};
+
+const ps_arch ps_arch_qwen2 = {
+    .name = "qwen2",
+    .family = PS_ARCH_LANGUAGE,
+    .keys = keys,
+    .tensors = tensors,
+    .n_tensors = sizeof tensors / sizeof *tensors,
+    .block = "model.layers",
+    .hf = {.type = "Qwen2ForCausalLM", .buffers = buffers, .keys = hf_keys, .out = hf_out},
+    .gguf = gguf,
+};
