@@ -62,7 +62,7 @@ static bool is_warm(const ps_job *job, const ps_worker *worker)
 {
     if (worker->last_job == job->record->id)
         return true;
-    return job->spec->kind == PS_SPEC_GENERATE && worker->last_model &&
+    return job->kind->keeps_model && worker->last_model &&
            strcmp(worker->last_model, job->record->model_version) == 0;
 }
 

@@ -45,10 +45,10 @@ struct ps_worker {
     int64_t certificate_ms;        /* when it ends; likewise */
     uint64_t used_ns;              /* was last given a task */
     uint64_t last_job;             /* of that task: its data may still be in memory there */
-    char *last_model;              /* the version of the last generate task: likewise; NULL: none */
-    ps_list leases;                /* ps_lease.of_worker */
-    uint32_t n_leases;             /* occupied slots, */
-    uint32_t n_inference;          /* of them, by tasks of jobs on stored models */
+    char *last_model;     /* of the last task whose kind keeps it: its version; NULL: none */
+    ps_list leases;       /* ps_lease.of_worker */
+    uint32_t n_leases;    /* occupied slots, */
+    uint32_t n_inference; /* of them, by tasks of jobs on stored models */
 };
 
 /* A lease occupies a slot of its worker until that answers or goes silent. It is the job's until

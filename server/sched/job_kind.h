@@ -21,9 +21,12 @@ typedef struct ps_worker ps_worker;
 typedef struct ps_lease ps_lease;
 
 typedef struct ps_job_kind {
-    const char *name; /* as in the job file */
+    const char *name;  /* as in the job file */
+    ps_task_kind task; /* what a worker must do to be of use to it; one that trains plans, too */
     /* Works on a stored model: its tasks may run beside a training, and go first. */
     bool inference;
+    /* A worker keeps the model of its last such task loaded: the next on that model goes there. */
+    bool keeps_model;
     /* At submission, without the mutex: what can be known to be wrong by now. model: of the stored
      * model that the job uses, NULL: none. May be NULL. */
     ps_status (*check)(const ps_job_spec *spec, const ps_spec_model *model);

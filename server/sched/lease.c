@@ -28,7 +28,7 @@ ps_lease *ps_lease_begin(ps_job *job, ps_worker *worker, const ps_lease *task)
     worker->used_ns = ps_core_now(s);
     worker->last_job = job->record->id;
     ps_lease_index_add(&s->index, worker->name, job->record->id);
-    if (lease->kind == PS_TASK_GENERATE) {
+    if (job->kind->keeps_model) {
         free(worker->last_model);
         worker->last_model = ps_strdup(job->record->model_version);
     }

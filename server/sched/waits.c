@@ -25,16 +25,6 @@ static void queued(const ps_job *job, char out[PS_WAITS_MAX])
                        now.here, needed);
 }
 
-/* The kind of task that a worker must do to be of use; one that trains plans, too. */
-static ps_task_kind task_of(const ps_job *job)
-{
-    static const ps_task_kind tasks[] = {[PS_SPEC_TRAIN] = PS_TASK_TRAIN,
-                                         [PS_SPEC_EVALUATE] = PS_TASK_EVALUATE,
-                                         [PS_SPEC_PREDICT] = PS_TASK_PREDICT,
-                                         [PS_SPEC_GENERATE] = PS_TASK_GENERATE};
-    return tasks[job->spec->kind];
-}
-
 enum { JOBS_NAMED = 3 };
 
 /* The workers that there are, for a job that none works for. */
@@ -58,7 +48,7 @@ static void look_at(workers *w, const ps_job *job, const ps_worker *worker)
     if (worker->session == 0)
         return;
     w->here++;
-    if (!ps_worker_does(worker, task_of(job)))
+    if (!ps_worker_does(worker, job->kind->task))
         return;
     w->able++;
     if (ps_core_now(job->sched) < worker->stopping_ns) {
@@ -88,7 +78,7 @@ static void put_busy(const workers *w, const char *task, char out[PS_WAITS_MAX])
 
 static void running(const ps_job *job, char out[PS_WAITS_MAX])
 {
-    const char *task = ps_task_kind_name(task_of(job));
+    const char *task = ps_task_kind_name(job->kind->task);
     workers w = {0};
     ps_list_each(node, &job->sched->workers)
     {

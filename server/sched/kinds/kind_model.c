@@ -22,7 +22,6 @@
 #include <string.h>
 
 typedef struct work {
-    ps_task_kind task;
     bool out;
     ps_row_range piece;
     uint64_t samples; /* reported */
@@ -56,28 +55,17 @@ static ps_status check_generate(const ps_job_spec *spec, const ps_spec_model *mo
     return st ? ps_wrap(st, "model %s", spec->model_name) : PS_OK;
 }
 
-static void start_as(ps_job *job, ps_task_kind task)
+static void start(ps_job *job)
 {
     work *w = ps_new(work);
-    w->task = task;
     w->piece.begin = (uint64_t)job->spec->rows.begin;
     w->piece.end = (uint64_t)job->spec->rows.end;
     job->work = w;
 }
 
-static void start_evaluate(ps_job *job)
-{
-    start_as(job, PS_TASK_EVALUATE);
-}
-
-static void start_predict(ps_job *job)
-{
-    start_as(job, PS_TASK_PREDICT);
-}
-
 static void start_generate(ps_job *job)
 {
-    start_as(job, PS_TASK_GENERATE);
+    start(job);
     job->record->progress.samples_total = (uint64_t)job->spec->generate->max_tokens;
 }
 
@@ -89,13 +77,14 @@ static void work_free(void *of)
 static bool next(ps_job *job, ps_worker *worker, ps_lease *task)
 {
     work *w = job->work;
+    ps_task_kind kind = job->kind->task;
     bool avoided =
-        strcmp(w->piece.avoid, worker->name) == 0 && ps_worker_others(worker, job->sched, w->task);
+        strcmp(w->piece.avoid, worker->name) == 0 && ps_worker_others(worker, job->sched, kind);
     if (w->out || avoided || w->piece.ready_ns > ps_core_now(job->sched) ||
-        !ps_worker_does(worker, w->task))
+        !ps_worker_does(worker, kind))
         return false;
     w->out = true;
-    task->kind = w->task;
+    task->kind = kind;
     task->piece = w->piece;
     return true;
 }
@@ -115,7 +104,7 @@ static void done(ps_job *job, ps_lease *lease, ps_task_result *result)
     work *w = job->work;
     const ps_evaluation *e = result->evaluation;
     ps_job_progress *p = &job->record->progress;
-    bool predicts = w->task == PS_TASK_PREDICT;
+    bool predicts = job->kind->task == PS_TASK_PREDICT;
     if (!predicts && (!e || e->samples == 0)) {
         ps_job_fail(job, "worker %s: an evaluate task without a result", lease->worker->name);
         return;
@@ -182,8 +171,9 @@ static void show(ps_job *job)
 
 const ps_job_kind ps_job_kind_evaluate = {
     .name = "evaluate",
+    .task = PS_TASK_EVALUATE,
     .inference = true,
-    .start = start_evaluate,
+    .start = start,
     .free = work_free,
     .next = next,
     .progress = progress,
@@ -194,8 +184,9 @@ const ps_job_kind ps_job_kind_evaluate = {
 
 const ps_job_kind ps_job_kind_predict = {
     .name = "predict",
+    .task = PS_TASK_PREDICT,
     .inference = true,
-    .start = start_predict,
+    .start = start,
     .free = work_free,
     .next = next,
     .progress = progress,
@@ -206,7 +197,9 @@ const ps_job_kind ps_job_kind_predict = {
 
 const ps_job_kind ps_job_kind_generate = {
     .name = "generate",
+    .task = PS_TASK_GENERATE,
     .inference = true,
+    .keeps_model = true,
     .check = check_generate,
     .start = start_generate,
     .free = work_free,

@@ -473,6 +473,7 @@ static ps_status load(ps_job *job, ps_slice blob)
 
 const ps_job_kind ps_job_kind_train = {
     .name = "train",
+    .task = PS_TASK_TRAIN,
     .start = start,
     .free = work_free,
     .next = next,
