@@ -9,8 +9,8 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
-#include <assert.h>
 #include <sched.h>
 
 #define PULSE_MS 500
@@ -22,6 +22,7 @@
 
 void ps_loop_task_init(ps_loop_task *job, ps_loop_task_cb cb)
 {
+    PS_REQUIRE(cb);
     ps_list_init(&job->link);
     job->cb = cb;
     job->queued = false;
@@ -134,11 +135,11 @@ ps_status ps_loop_create(ps_loop **out)
         loop->pulse.data = loop;
     uv_prepare_start(&loop->prepare, prepare_cb);
     uv_check_start(&loop->check, check_cb);
+    atomic_store(&loop->owner, (unsigned long)pthread_self());
     ps_loop_set_busy_poll(loop, false);
     ps_list_init(&loop->deferred);
     ps_list_init(&loop->posted);
     pthread_mutex_init(&loop->lock, NULL);
-    atomic_store(&loop->owner, (unsigned long)pthread_self());
     *out = loop;
     return PS_OK;
 close_uv:
@@ -170,6 +171,7 @@ void ps_loop_woken(struct uv_loop_s *uv)
 
 void ps_loop_set_busy_poll(ps_loop *loop, bool on)
 {
+    ps_loop_require_on(loop);
     ps_spin_init(&loop->spin, on ? BUSY_POLL_NS : 0);
 }
 
@@ -181,6 +183,7 @@ void ps_loop_run(ps_loop *loop)
 
 bool ps_loop_run_until(ps_loop *loop, const bool *done)
 {
+    PS_REQUIRE(!loop->until);
     atomic_store(&loop->owner, (unsigned long)pthread_self());
     loop->until = done;
     ps_spin_forget(&loop->spin);
@@ -241,6 +244,7 @@ void ps_loop_free(ps_loop **pointer)
     ps_loop *loop = *pointer;
     if (!loop)
         return;
+    PS_REQUIRE(!loop->until);
     atomic_store(&loop->owner, (unsigned long)pthread_self());
     run_what_is_left(loop);
     uv_close((uv_handle_t *)&loop->wake, NULL);
@@ -252,15 +256,14 @@ void ps_loop_free(ps_loop **pointer)
     uv_run(&loop->uv, UV_RUN_DEFAULT); /* close callbacks, and work that is still in the pool */
     run_deferred(loop);
     int rc = uv_loop_close(&loop->uv);
-    assert(rc == 0);
-    (void)rc;
+    PS_REQUIRE(rc == 0);
     pthread_mutex_destroy(&loop->lock);
     ps_free(pointer);
 }
 
 void ps_loop_defer(ps_loop *loop, ps_loop_task *job)
 {
-    assert(ps_loop_is_current(loop));
+    ps_loop_require_on(loop);
     if (job->queued)
         return;
     job->queued = true;
@@ -269,7 +272,7 @@ void ps_loop_defer(ps_loop *loop, ps_loop_task *job)
 
 void ps_loop_cancel(ps_loop *loop, ps_loop_task *job)
 {
-    assert(ps_loop_is_current(loop));
+    ps_loop_require_on(loop);
     if (!job->queued)
         return;
     job->queued = false;
@@ -278,7 +281,9 @@ void ps_loop_cancel(ps_loop *loop, ps_loop_task *job)
 
 void ps_loop_post(ps_loop *loop, ps_loop_task *job)
 {
+    PS_REQUIRE(job->cb);
     pthread_mutex_lock(&loop->lock);
+    PS_REQUIRE(!job->queued); /* it would be in two places of the list */
     job->queued = true;
     bool first = ps_list_empty(&loop->posted);
     ps_list_append(&loop->posted, &job->link);

@@ -12,6 +12,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/list.h"
+#include "common/base/require.h"
 #include "common/base/status.h"
 
 #include <stdbool.h>
@@ -32,6 +33,9 @@ void ps_loop_stop(ps_loop *loop);
 /* After run has returned: closes what is left, runs close callbacks, frees. NULL is allowed. */
 void ps_loop_free(ps_loop **loop);
 bool ps_loop_is_current(const ps_loop *loop);
+/* At the entry of what belongs to a loop: on its thread, or while it does not run yet on that which
+ * made it. */
+#define ps_loop_require_on(loop) PS_REQUIRE(ps_loop_is_current(loop))
 /* How long ago the loop last came round, in milliseconds: under a second, unless a callback holds
  * it up. 0 while it does not run, and on its own thread, which would not ask if it stood. */
 uint64_t ps_loop_stands_ms(const ps_loop *loop);

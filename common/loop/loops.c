@@ -4,6 +4,7 @@
 
 #include "common/base/limits.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 #include <signal.h>
 
@@ -68,6 +69,7 @@ unsigned ps_loops_count(const ps_loops *loops)
 
 ps_loop *ps_loops_get(ps_loops *loops, unsigned i)
 {
+    PS_REQUIRE(loops->n > 0);
     return loops->loops[i % loops->n];
 }
 

@@ -1,6 +1,7 @@
 #include "common/loop/off_loop.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 static atomic_uint pending;
 
@@ -35,6 +36,7 @@ static void hop_cb(ps_loop_task *job)
 
 void ps_off_loop_submit(ps_loop *loop, ps_off_loop *self, void (*run)(ps_off_loop *self))
 {
+    PS_REQUIRE(run);
     atomic_fetch_add(&pending, 1);
     self->run = run;
     self->loop = loop;

@@ -3,6 +3,7 @@
 #include "common/loop/loop_internal.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 struct ps_signal {
     uv_signal_t uv;
@@ -23,6 +24,8 @@ static void closed_cb(uv_handle_t *handle)
 
 ps_status ps_signal_watch(ps_loop *loop, int number, ps_signal_cb cb, void *user, ps_signal **out)
 {
+    ps_loop_require_on(loop);
+    PS_REQUIRE(cb);
     ps_signal *signal = ps_new(ps_signal);
     int rc = uv_signal_init(&loop->uv, &signal->uv);
     if (rc) {
@@ -45,6 +48,7 @@ void ps_signal_free(ps_signal **signal)
 {
     if (!*signal)
         return;
+    ps_loop_require_on((*signal)->uv.loop->data);
     uv_close((uv_handle_t *)&(*signal)->uv, closed_cb);
     *signal = NULL;
 }

@@ -2,8 +2,7 @@
 #include "common/loop/loop_internal.h"
 
 #include "common/base/mem.h"
-
-#include <assert.h>
+#include "common/base/require.h"
 
 struct ps_timer {
     uv_timer_t uv;
@@ -24,7 +23,8 @@ static void closed_cb(uv_handle_t *handle)
 
 void ps_timer_create(ps_loop *loop, ps_timer_cb cb, void *user, ps_timer **out)
 {
-    assert(ps_loop_is_current(loop));
+    PS_REQUIRE(cb);
+    ps_loop_require_on(loop);
     ps_timer *timer = ps_new(ps_timer);
     uv_timer_init(&loop->uv, &timer->uv);
     timer->uv.data = timer;
@@ -35,6 +35,7 @@ void ps_timer_create(ps_loop *loop, ps_timer_cb cb, void *user, ps_timer **out)
 
 void ps_timer_start(ps_timer *timer, uint64_t delay_ms, uint64_t repeat_ms)
 {
+    ps_loop_require_on(timer->uv.loop->data);
     /* libuv counts from the start of this round; a round may have been long. */
     uv_update_time(timer->uv.loop);
     uv_timer_start(&timer->uv, timer_cb, delay_ms, repeat_ms);
@@ -42,6 +43,7 @@ void ps_timer_start(ps_timer *timer, uint64_t delay_ms, uint64_t repeat_ms)
 
 void ps_timer_stop(ps_timer *timer)
 {
+    ps_loop_require_on(timer->uv.loop->data);
     uv_timer_stop(&timer->uv);
 }
 
@@ -49,6 +51,7 @@ void ps_timer_free(ps_timer **timer)
 {
     if (!*timer)
         return;
+    ps_loop_require_on((*timer)->uv.loop->data);
     uv_close((uv_handle_t *)&(*timer)->uv, closed_cb);
     *timer = NULL;
 }

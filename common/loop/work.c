@@ -3,8 +3,8 @@
 #include "common/loop/loop_internal.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,20 +26,20 @@ static void done_cb(uv_work_t *request, int status)
 
 void ps_work_submit(ps_loop *loop, ps_work *w)
 {
-    assert(ps_loop_is_current(loop));
+    PS_REQUIRE(w->work && w->done);
+    ps_loop_require_on(loop);
     uv_work_t *request = ps_new(uv_work_t);
     request->data = w;
     w->priv = request;
     int rc = uv_queue_work(&loop->uv, request, work_cb, done_cb);
-    assert(rc == 0);
-    (void)rc;
+    PS_REQUIRE(rc == 0);
 }
 
 /* libuv reads it at the first work; there is no other way to say it */
 void ps_work_set_threads(unsigned n)
 {
     char text[16];
-    assert(n >= 1 && n <= 1024);
+    PS_REQUIRE(n >= 1 && n <= 1024);
     (void)snprintf(text, sizeof text, "%u", n);
     (void)setenv("UV_THREADPOOL_SIZE", text, 1);
 }

@@ -1,8 +1,7 @@
 #include "worker/data/shuffle.h"
 
+#include "common/base/require.h"
 #include "common/base/rng.h"
-
-#include <assert.h>
 
 /* splitmix64's finaliser: every bit of the input moves about half of the output's. */
 static uint64_t mix(uint64_t x)
@@ -41,7 +40,7 @@ static uint64_t encrypt(const ps_shuffle *s, uint64_t x)
 /* The domain is less than four times as large as rows, so few steps land outside. */
 uint64_t ps_shuffle_at(const ps_shuffle *shuffle, uint64_t position)
 {
-    assert(position < shuffle->rows);
+    PS_REQUIRE(position < shuffle->rows);
     uint64_t x = position;
     do
         x = encrypt(shuffle, x);

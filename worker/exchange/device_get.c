@@ -3,8 +3,7 @@
 #include "worker/exchange/device_get.h"
 
 #include "common/base/mem.h"
-
-#include <assert.h>
+#include "common/base/require.h"
 
 struct ps_device_get {
     ps_backend *backend;
@@ -50,7 +49,7 @@ void ps_device_get_free(ps_device_get **get)
 
 void ps_device_get_begin(ps_device_get *d, size_t i, void *dst, ps_tensor src)
 {
-    assert(i < d->count && d->last < d->count);
+    PS_REQUIRE(i < d->count && d->last < d->count);
     ps_event_record(d->compute, d->computed);
     ps_event_wait(d->copies, d->computed);
     ps_copy_to_host_async(d->copies, dst, src, ps_tensor_bytes(src));

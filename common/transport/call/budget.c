@@ -4,8 +4,8 @@
 #include "common/transport/call/budget.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
-#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -66,8 +66,7 @@ void ps_budget_charge(ps_budget *budget, size_t bytes)
 void ps_budget_give(ps_budget *budget, size_t bytes)
 {
     size_t before = atomic_fetch_sub(&budget->used, bytes);
-    assert(before >= bytes);
-    (void)before;
+    PS_REQUIRE(before >= bytes);
 }
 
 size_t ps_budget_used(const ps_budget *budget)
@@ -98,6 +97,7 @@ uint8_t *ps_budget_buffer(ps_budget *budget, size_t bytes, size_t *capacity)
 
 void ps_budget_buffer_give(ps_budget *budget, uint8_t *buffer, size_t capacity)
 {
+    PS_REQUIRE(capacity > 0);
     if (capacity == CLASS_SIZE) {
         pthread_mutex_lock(&budget->lock);
         if (budget->n_kept < KEPT_MAX) {

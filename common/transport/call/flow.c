@@ -19,6 +19,8 @@
  * Failure: the memory itself is charged when a message begins (ps_message_create): a peer that gets
  * past its windows by many streams meets PS_RESOURCE_EXHAUSTED there, which is worth a retry. */
 #include "common/transport/call/http2_internal.h"
+
+#include "common/base/require.h"
 #include "common/transport/call/message_internal.h"
 
 #define CONNECTION_LEAST (256u << 10) /* a connection's window, however little is left */
@@ -100,6 +102,7 @@ static void fill(ps_http2 *conn, int32_t stream_id, size_t target, size_t receiv
 
 void ps_flow_update(ps_http2 *conn, ps_call *call)
 {
+    ps_loop_require_on(conn->loop);
     if (!ps_http2_is_alive(conn) || !conn->session)
         return;
     const ps_call *keeper = first_keeper(conn);
@@ -116,6 +119,8 @@ static void released(void *owner, size_t len)
 {
     ps_call *call = owner;
     size_t cost = ps_message_cost(len);
+    ps_loop_require_on(call->loop);
+    PS_REQUIRE(call->held >= cost && call->beside >= cost - len && call->conn->held >= cost);
     call->held -= cost;
     call->beside -= cost - len;
     call->conn->held -= cost;
@@ -134,6 +139,8 @@ void ps_flow_next(ps_http2 *conn)
 
 void ps_call_keep(ps_call *call, size_t bytes)
 {
+    ps_loop_require_on(call->loop);
+    PS_REQUIRE(bytes > 0 && call->kind != PS_CALL_CLIENT && call->conn);
     call->keeps = bytes;
     ps_flow_update(call->conn, call);
 }
@@ -181,6 +188,7 @@ ps_status ps_flow_make(void *user, size_t len, ps_message **out)
 void ps_flow_filled(ps_call *call)
 {
     size_t now = ps_grpc_frame_space(&call->frame).len;
+    PS_REQUIRE(call->lacking >= now && call->conn->lacking >= call->lacking - now);
     call->conn->lacking -= call->lacking - now;
     call->lacking = now;
 }
@@ -189,6 +197,7 @@ void ps_flow_forget(ps_call *call)
 {
     if (!call->conn)
         return;
+    PS_REQUIRE(call->conn->lacking >= call->lacking);
     call->conn->lacking -= call->lacking;
     call->lacking = 0;
     ps_grpc_frame_clear(&call->frame);

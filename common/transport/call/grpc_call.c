@@ -10,9 +10,9 @@
 #include "common/transport/call/http2_internal.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/transport/call/message_codec.h"
 
-#include <assert.h>
 #include <stdio.h>
 
 typedef struct outgoing {
@@ -39,6 +39,7 @@ static void add_waiting(ps_http2 *conn, size_t bytes)
 
 static void sub_waiting(ps_http2 *conn, size_t bytes)
 {
+    PS_REQUIRE(conn->waiting >= bytes);
     conn->waiting -= bytes;
     ps_budget_give(conn->budget, bytes);
     if (!conn->was_full || conn->waiting >= conn->limits.connection_bytes / 2)
@@ -75,6 +76,7 @@ static void queue(ps_call *call, outgoing *o)
 
 static void free_outgoing(ps_call *call, outgoing *o)
 {
+    ps_loop_require_on(call->loop);
     ps_list_remove(&o->link);
     if (call->kind != PS_CALL_CLIENT)
         sub_waiting(call->conn, whole_of(o));
@@ -138,6 +140,7 @@ static void job_soon(ps_call *call)
 
 void ps_call_create(ps_loop *loop, ps_call_kind kind, const char *path, ps_call **out)
 {
+    PS_REQUIRE(loop);
     ps_call *call = ps_new(ps_call);
     *call = (ps_call){.loop = loop,
                       .kind = kind,
@@ -154,6 +157,7 @@ void ps_call_create(ps_loop *loop, ps_call_kind kind, const char *path, ps_call 
 
 void ps_call_attach(ps_call *call, ps_http2 *conn)
 {
+    PS_REQUIRE(!call->conn && ps_list_empty(&call->link));
     ps_http2_ref(conn);
     call->conn = conn;
     ps_list_append(&conn->calls, &call->link);
@@ -163,12 +167,15 @@ void ps_call_attach(ps_call *call, ps_http2 *conn)
 
 void ps_call_ref(ps_call *call)
 {
+    ps_loop_require_on(call->loop);
+    PS_REQUIRE(call->refs > 0);
     call->refs++;
 }
 
 void ps_call_unref(ps_call *call)
 {
-    assert(call->refs > 0);
+    ps_loop_require_on(call->loop);
+    PS_REQUIRE(call->refs > 0);
     if (--call->refs > 0)
         return;
     ps_call_drop_queue(call);
@@ -183,6 +190,7 @@ void ps_call_unref(ps_call *call)
 
 void ps_call_end(ps_call *call, ps_status status, const char *text)
 {
+    ps_loop_require_on(call->loop);
     if (call->ended)
         return;
     call->ended = call->no_reading = true;
@@ -219,6 +227,8 @@ static void resume(ps_call *call)
 
 void ps_call_send(ps_call *call, const ProtobufCMessage *head, const ps_payload *payload)
 {
+    ps_loop_require_on(call->loop);
+    PS_REQUIRE(head);
     size_t head_len = ps_message_head_size(head, payload);
     outgoing *o = ps_alloc(sizeof *o + head_len);
     o->head_len = head_len;
@@ -281,6 +291,7 @@ void ps_call_sent(ps_call *call, size_t bytes)
         call->out_off -= whole_of(o);
         free_outgoing(call, o);
     }
+    PS_REQUIRE(call->out_off == 0 || !ps_list_empty(&call->out)); /* no more than there was */
     if (call->was_high && call->queued < PS_CALL_LOW_WATER && !call->ended) {
         call->was_high = false;
         call->tell_writable = true;
@@ -295,6 +306,7 @@ size_t ps_call_queued(const ps_call *call)
 
 bool ps_call_writable(const ps_call *call)
 {
+    ps_loop_require_on(call->loop);
     if (call->ended || call->local_end || call->queued >= PS_CALL_HIGH_WATER)
         return false;
     if (call->kind == PS_CALL_CLIENT || !call->conn->was_full)
@@ -305,14 +317,17 @@ bool ps_call_writable(const ps_call *call)
 
 void ps_call_expect(ps_call *call, size_t bytes)
 {
-    assert(call->kind != PS_CALL_CLIENT);
+    ps_loop_require_on(call->loop);
+    PS_REQUIRE(call->conn);
+    PS_REQUIRE(call->kind != PS_CALL_CLIENT);
     add_waiting(call->conn, bytes);
     call->expected += bytes;
 }
 
 void ps_call_finish(ps_call *call, ps_status status, const char *message)
 {
-    assert(call->kind != PS_CALL_CLIENT);
+    ps_loop_require_on(call->loop);
+    PS_REQUIRE(call->kind != PS_CALL_CLIENT);
     if (call->ended || call->local_end)
         return;
     call->local_end = true;
@@ -339,7 +354,8 @@ void ps_call_fail(ps_call *call, ps_status status)
 
 void ps_call_half_close(ps_call *call)
 {
-    assert(call->kind == PS_CALL_CLIENT);
+    ps_loop_require_on(call->loop);
+    PS_REQUIRE(call->kind == PS_CALL_CLIENT);
     if (call->ended || call->local_end)
         return;
     call->local_end = true;
@@ -348,6 +364,7 @@ void ps_call_half_close(ps_call *call)
 
 void ps_call_cancel(ps_call *call)
 {
+    ps_loop_require_on(call->loop);
     if (call->ended)
         return;
     ps_call_end(call, PS_CANCELLED, "cancelled");
@@ -380,6 +397,7 @@ void ps_call_give_up(ps_call *call, ps_status status, const char *text)
 
 void ps_call_message(ps_call *call, ps_message *message)
 {
+    PS_REQUIRE(call->conn && message);
     call->conn->stats->messages_in++;
     if (call->kind == PS_CALL_UNARY && !call->ended) {
         if (!call->request) {
@@ -409,6 +427,7 @@ void ps_call_refuse_data(ps_call *call, ps_status status)
 
 void ps_call_remote_end(ps_call *call)
 {
+    PS_REQUIRE(call->conn);
     call->remote_end = true;
     if (call->keeps)
         ps_flow_next(call->conn);
@@ -430,62 +449,8 @@ void ps_call_remote_end(ps_call *call)
 
 void ps_call_set_events(ps_call *call, const ps_call_events *events, void *user)
 {
+    ps_loop_require_on(call->loop);
+    PS_REQUIRE(!call->told_end);
     call->events = events;
     call->user = user;
-}
-
-ps_loop *ps_call_loop(const ps_call *call)
-{
-    return call->loop;
-}
-
-void *ps_call_user(const ps_call *call)
-{
-    return call->user;
-}
-
-void ps_call_set_user(ps_call *call, void *user)
-{
-    call->user = user;
-}
-
-const char *ps_call_path(const ps_call *call)
-{
-    return call->path;
-}
-
-const ps_identity *ps_call_peer(const ps_call *call)
-{
-    return call->conn ? &call->conn->peer : NULL;
-}
-
-const char *ps_call_peer_address(const ps_call *call)
-{
-    return call->conn ? call->conn->address : "";
-}
-
-int64_t ps_call_peer_not_after(const ps_call *call)
-{
-    return call->conn ? call->conn->peer_not_after : INT64_MAX;
-}
-
-const char *ps_call_metadata(const ps_call *call, const char *key)
-{
-    const char *at = (const char *)call->metadata.data;
-    const char *end = at + call->metadata.len;
-    while (at < end) {
-        const char *value = at + strlen(at) + 1;
-        if (strcmp(at, key) == 0)
-            return value;
-        at = value + strlen(value) + 1;
-    }
-    return NULL;
-}
-
-uint64_t ps_call_time_left_ms(const ps_call *call)
-{
-    if (call->deadline_ns == PS_NEVER)
-        return UINT64_MAX;
-    uint64_t now = ps_clock_ns(&ps_clock_system);
-    return call->deadline_ns > now ? (call->deadline_ns - now) / 1000000 : 0;
 }

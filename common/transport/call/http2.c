@@ -11,6 +11,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 #include <stdio.h>
 
@@ -170,6 +171,7 @@ static void write_job_cb(ps_loop_task *job)
 
 void ps_http2_write_soon(ps_http2 *conn)
 {
+    ps_loop_require_on(conn->loop);
     if (conn->state == PS_HTTP2_OPEN)
         ps_loop_defer(conn->loop, &conn->write_job);
 }
@@ -205,6 +207,7 @@ static void say_why(ps_http2 *conn)
 static void close_job_cb(ps_loop_task *job)
 {
     ps_http2 *conn = ps_container(job, ps_http2, close_job);
+    PS_REQUIRE(conn->state == PS_HTTP2_CLOSING);
     say_why(conn);
     conn->state = PS_HTTP2_CLOSED;
     ps_loop_cancel(conn->loop, &conn->read_job);
@@ -228,6 +231,7 @@ static void close_job_cb(ps_loop_task *job)
 
 void ps_http2_close(ps_http2 *conn, ps_status status, const char *reason)
 {
+    ps_loop_require_on(conn->loop);
     if (!ps_http2_is_alive(conn))
         return;
     conn->close_error.code = status;
@@ -238,6 +242,9 @@ void ps_http2_close(ps_http2 *conn, ps_status status, const char *reason)
 
 ps_status ps_http2_create(const ps_http2_options *options, ps_http2 **out)
 {
+    PS_REQUIRE(options->layer && options->budget && options->stats);
+    PS_REQUIRE(options->events && options->events->on_closed);
+    ps_loop_require_on(options->loop);
     ps_http2 *conn = ps_new(ps_http2);
     *conn = (ps_http2){.loop = options->loop,
                        .layer = options->layer,
@@ -276,6 +283,7 @@ ps_status ps_http2_create(const ps_http2_options *options, ps_http2 **out)
 
 void ps_http2_ref(ps_http2 *conn)
 {
+    PS_REQUIRE(conn->refs > 0);
     conn->refs++;
 }
 
@@ -283,14 +291,17 @@ void ps_http2_unref(ps_http2 **pointer)
 {
     ps_http2 *conn = *pointer;
     *pointer = NULL;
+    PS_REQUIRE(!conn || conn->refs > 0);
     if (!conn || --conn->refs > 0)
         return;
+    PS_REQUIRE(conn->state == PS_HTTP2_CLOSED && ps_list_empty(&conn->calls));
     ps_budget_unref(&conn->budget);
     free(conn);
 }
 
 void ps_http2_drain(ps_http2 *conn)
 {
+    ps_loop_require_on(conn->loop);
     if (conn->state != PS_HTTP2_OPEN) {
         ps_http2_close(conn, PS_UNAVAILABLE, "going away");
         return;
@@ -314,6 +325,7 @@ void ps_http2_drain(ps_http2 *conn)
 
 void ps_http2_retire(ps_http2 *conn, const char *reason)
 {
+    ps_loop_require_on(conn->loop);
     if (!ps_http2_is_alive(conn) || conn->retired_ns != PS_NEVER)
         return;
     char who[PS_IDENTITY_TEXT_MAX];

@@ -5,6 +5,7 @@
 #include "common/transport/call/http2_internal.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/transport/call/grpc_text.h"
 
 #include <stdio.h>
@@ -29,6 +30,7 @@ static int number(ps_slice text, int max)
 
 void ps_http2_client_header(ps_call *call, ps_slice name, ps_slice value)
 {
+    PS_REQUIRE(call->kind == PS_CALL_CLIENT);
     if (is(name, ":status")) {
         call->http_status = number(value, 999);
     } else if (is(name, "grpc-status")) {
@@ -64,6 +66,7 @@ static void end_by_headers(ps_call *call)
 
 void ps_http2_client_headers_done(ps_call *call)
 {
+    PS_REQUIRE(call->kind == PS_CALL_CLIENT);
     if (call->ended)
         return;
     if (call->refuse.code) { /* more of them than we keep */
@@ -86,6 +89,7 @@ void ps_http2_client_headers_done(ps_call *call)
 
 void ps_http2_client_stream_closed(ps_call *call, uint32_t error_code)
 {
+    PS_REQUIRE(call->kind == PS_CALL_CLIENT);
     call->end_sent = true; /* there is no stream left to reset */
     if (call->ended)
         return;
@@ -107,6 +111,9 @@ void ps_http2_client_stream_closed(ps_call *call, uint32_t error_code)
 
 void ps_http2_start_call(ps_http2 *conn, ps_call *call, const char *authority)
 {
+    ps_loop_require_on(conn->loop);
+    PS_REQUIRE(!conn->server && conn->session);
+    PS_REQUIRE(call->kind == PS_CALL_CLIENT && call->path);
     nghttp2_nv headers[10];
     size_t n = 0;
     char timeout[16];

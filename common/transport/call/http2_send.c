@@ -6,6 +6,8 @@
  * Failure: the layer's; PS_AGAIN when it is full. */
 #include "common/transport/call/http2_internal.h"
 
+#include "common/base/require.h"
+
 #include <string.h>
 
 #define WRITE_PER_TURN  (4u << 20)   /* then the loop reads again */
@@ -26,6 +28,7 @@ static ps_status push_control(ps_http2 *conn)
         ps_status st = conn->layer->ops->send(conn->layer, &slice, 1, &sent);
         if (st)
             return st;
+        PS_REQUIRE(sent <= conn->control_len);
         conn->control += sent;
         conn->control_len -= sent;
         count_out(conn, sent);
@@ -47,6 +50,7 @@ static ps_status push_tx(ps_http2 *conn)
         if (st)
             return st;
         tx->done += sent;
+        PS_REQUIRE(tx->done <= tx->len);
         count_out(conn, sent);
         if (sent > head_left)
             ps_call_sent(tx->call, sent - head_left);
@@ -150,6 +154,7 @@ static ps_status write_frames(ps_http2 *conn)
 
 ps_status ps_http2_write(ps_http2 *conn)
 {
+    PS_REQUIRE(conn->session && conn->layer);
     uint64_t before = conn->written;
     ps_status st = write_frames(conn);
     if (st == PS_OK || st == PS_AGAIN) {

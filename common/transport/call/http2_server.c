@@ -5,6 +5,7 @@
 #include "common/transport/call/http2_internal.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/transport/call/grpc_text.h"
 
 #include <stdio.h>
@@ -47,6 +48,7 @@ static void keep_metadata(ps_call *call, ps_slice name, ps_slice value)
 
 void ps_http2_server_header(ps_call *call, ps_slice name, ps_slice value)
 {
+    PS_REQUIRE(call->conn->server);
     if (is(name, ":method")) {
         if (!is(value, "POST"))
             refuse(call, ps_fail(PS_INTERNAL, "gRPC is spoken with POST"), 405);
@@ -97,6 +99,7 @@ static void answer_http(ps_call *call)
 
 void ps_http2_server_headers_done(ps_call *call)
 {
+    PS_REQUIRE(call->conn->server);
     ps_http2 *conn = call->conn;
     if (!call->path)
         call->path = ps_strdup("");
@@ -119,6 +122,7 @@ void ps_http2_server_headers_done(ps_call *call)
 
 void ps_http2_server_respond(ps_call *call)
 {
+    PS_REQUIRE(call->kind != PS_CALL_CLIENT && !call->submitted);
     if (call->stream_id == 0 || !ps_http2_is_alive(call->conn))
         return;
     nghttp2_nv headers[] = {HEADER(":status", "200"), HEADER("content-type", "application/grpc"),
@@ -132,6 +136,7 @@ void ps_http2_server_respond(ps_call *call)
 
 void ps_http2_server_trailers(ps_call *call, bool with_headers)
 {
+    PS_REQUIRE(call->kind != PS_CALL_CLIENT && call->finish_text);
     if (call->stream_id == 0 || !ps_http2_is_alive(call->conn))
         return;
     char number[12];

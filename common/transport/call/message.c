@@ -9,6 +9,7 @@
 #include "common/transport/call/message_internal.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 #include <stdatomic.h>
 
@@ -44,6 +45,7 @@ ps_status ps_message_create(ps_budget *budget, ps_loop *loop, size_t len,
                             void (*on_release)(void *owner, size_t len), void *owner,
                             ps_message **out)
 {
+    PS_REQUIRE(budget && (loop || !on_release));
     if (!ps_budget_take(budget, ps_message_cost(len)))
         return ps_fail(PS_RESOURCE_EXHAUSTED,
                        "message of %zu bytes: the memory for messages is in use, retry", len);
@@ -81,7 +83,8 @@ ps_slice ps_message_bytes(const ps_message *message)
 
 void ps_message_ref(ps_message *message)
 {
-    atomic_fetch_add(&message->refs, 1);
+    unsigned before = atomic_fetch_add(&message->refs, 1);
+    PS_REQUIRE(before > 0);
 }
 
 static void give_back(ps_message *message)

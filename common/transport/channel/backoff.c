@@ -1,8 +1,11 @@
 /* Pure arithmetic; cannot fail. */
 #include "common/transport/channel/backoff.h"
 
+#include "common/base/require.h"
+
 void ps_backoff_init(ps_backoff *backoff, unsigned min_ms, unsigned max_ms, uint64_t seed)
 {
+    PS_REQUIRE(min_ms > 0 && min_ms <= max_ms);
     *backoff = (ps_backoff){.min_ms = min_ms, .max_ms = max_ms, .step_ms = min_ms};
     ps_rng_seed(&backoff->rng, seed);
 }

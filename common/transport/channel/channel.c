@@ -6,6 +6,7 @@
 #include "common/transport/channel/channel_internal.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/transport/tls/tls.h"
 
 #include <stdio.h>
@@ -59,6 +60,8 @@ static unsigned or_default(unsigned value, unsigned standard)
 
 ps_status ps_channel_create(ps_loop *loop, const ps_channel_options *options, ps_channel **out)
 {
+    ps_loop_require_on(loop);
+    PS_REQUIRE(options->target);
     char host[256], port[8];
     ps_status st = ps_tcp_split(options->target, host, port);
     if (st)
@@ -95,6 +98,8 @@ ps_status ps_channel_create(ps_loop *loop, const ps_channel_options *options, ps
 
 void ps_channel_set_tls(ps_channel *channel, struct ps_tls_context *tls)
 {
+    ps_loop_require_on(channel->loop);
+    PS_REQUIRE(tls);
     ps_tls_context *before = channel->tls;
     channel->tls = ps_tls_context_ref(tls);
     ps_tls_context_unref(&before);
@@ -119,6 +124,7 @@ bool ps_channel_is_up(const ps_channel *channel)
 
 void ps_channel_unref(ps_channel *channel)
 {
+    PS_REQUIRE(channel->refs > 0);
     if (--channel->refs > 0)
         return;
     ps_budget_unref(&channel->budget);
@@ -139,6 +145,7 @@ void ps_channel_free(ps_channel **pointer)
     ps_channel *channel = *pointer;
     if (!channel)
         return;
+    ps_loop_require_on(channel->loop);
     *pointer = NULL;
     channel->state = PS_CHANNEL_FREED;
     channel->current = NULL;
@@ -158,6 +165,9 @@ void ps_channel_free(ps_channel **pointer)
 ps_call *ps_channel_call(ps_channel *channel, const char *path, const ps_call_options *options,
                          const ps_call_events *events, void *user)
 {
+    ps_loop_require_on(channel->loop);
+    PS_REQUIRE(channel->state != PS_CHANNEL_FREED);
+    PS_REQUIRE(events && events->on_end);
     static const ps_call_options standard;
     if (!options)
         options = &standard;

@@ -5,6 +5,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/transport/tls/tls.h"
 
 #include <stdio.h>
@@ -46,6 +47,7 @@ static void up_cb(void *owner, ps_http2 *conn)
     ps_channel *channel = link->channel;
     if (channel->current != link)
         return;
+    PS_REQUIRE(channel->state == PS_CHANNEL_GREETING);
     channel->state = PS_CHANNEL_UP;
     channel->last.code = PS_OK;
     ps_backoff_reset(&channel->backoff);
@@ -92,6 +94,7 @@ static const ps_http2_events events = {
 
 static ps_status greet(ps_channel *channel, ps_layer *tcp, const char *address)
 {
+    PS_REQUIRE(channel->state == PS_CHANNEL_CONNECTING && !channel->current);
     ps_layer *top = NULL;
     ps_status st = ps_tls_layer_create(tcp, channel->tls, channel->host, &top);
     if (st)
@@ -144,6 +147,8 @@ static void dialled_cb(void *user, ps_status status, ps_layer *layer, const char
 
 void ps_channel_connect(ps_channel *channel)
 {
+    ps_loop_require_on(channel->loop);
+    PS_REQUIRE(channel->state != PS_CHANNEL_FREED && !channel->dial);
     channel->state = PS_CHANNEL_CONNECTING;
     channel->due_ns = ps_clock_ns(&ps_clock_system) + channel->options.connect_ms * MS;
     ps_status st =

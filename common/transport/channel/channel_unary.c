@@ -3,6 +3,7 @@
 #include "common/transport/channel/channel.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 #include <stdio.h>
 
@@ -55,6 +56,7 @@ void ps_channel_unary_async(ps_channel *channel, const char *path, const Protobu
                                          ProtobufCMessage *reply),
                             void *user)
 {
+    PS_REQUIRE(request && reply_type && done);
     unary *u = ps_new(unary);
     *u = (unary){.reply_type = reply_type, .done = done, .user = user};
     u->call = ps_channel_call(channel, path, options, &events, u);

@@ -4,6 +4,7 @@
 #include "common/transport/server/rpc_internal.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 #include <grpc/health/v1/health.pb-c.h>
 
@@ -102,6 +103,7 @@ static void watch(ps_call *call, const ProtobufCMessage *request, void *service)
 
 void ps_health_changed(ps_rpc_home *home)
 {
+    ps_loop_require_on(home->loop);
     ps_list_each_safe(node, &home->watchers)
     {
         watcher *w = ps_container(node, watcher, link);
@@ -120,6 +122,7 @@ static const ps_rpc_method methods[] = {
 
 void ps_health_add(ps_rpc_server *server)
 {
+    PS_REQUIRE(!server->started);
     ps_rpc_server_add(
         server,
         &(ps_rpc_service){.name = "grpc.health.v1.Health", .methods = methods, .state = server});

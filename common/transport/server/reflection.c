@@ -3,6 +3,8 @@
  * Failure: an error response within the stream, as the protocol has it. */
 #include "common/transport/server/rpc_internal.h"
 
+#include "common/base/require.h"
+
 #include "common/transport/server/descriptor_index.h"
 
 #include <grpc/descriptors.h>
@@ -124,6 +126,7 @@ static const ps_rpc_method methods[] = {
 
 void ps_reflection_add(ps_rpc_server *server)
 {
+    PS_REQUIRE(!server->started);
     static const char *const names[] = {"grpc.reflection.v1.ServerReflection",
                                         "grpc.reflection.v1alpha.ServerReflection"};
     for (int i = 0; i < 2; i++)

@@ -5,6 +5,7 @@
 #include "common/transport/server/rpc_internal.h"
 
 #include "common/base/log.h"
+#include "common/base/require.h"
 
 #include <string.h>
 
@@ -74,6 +75,7 @@ static ps_status admit(ps_call *call)
 
 static void request_cb(void *owner, ps_call *call)
 {
+    PS_REQUIRE(call->kind != PS_CALL_CLIENT && call->conn);
     ps_rpc_connection *connection = owner;
     ps_rpc_server *server = connection->home->server;
     server->calls++;
@@ -101,6 +103,7 @@ static void request_cb(void *owner, ps_call *call)
 
 static void unary_cb(void *owner, ps_call *call, ps_slice bytes)
 {
+    PS_REQUIRE(call->method && call->method->unary);
     (void)owner;
     ProtobufCMessage *request = NULL;
     ps_status st = ps_message_unpack(bytes, call->method->request, &request, NULL);

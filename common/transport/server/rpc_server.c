@@ -10,9 +10,9 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/transport/tls/tls.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
@@ -35,6 +35,7 @@ static void count_connections(ps_rpc_server *server, int change)
 
 void ps_rpc_connection_gone(ps_rpc_connection *connection)
 {
+    ps_loop_require_on(connection->home->loop);
     ps_list_remove(&connection->link);
     ps_http2_unref(&connection->conn);
     count_connections(connection->home->server, -1);
@@ -51,6 +52,7 @@ static ps_tls_context *current_tls(ps_rpc_server *server)
 
 void ps_rpc_connection_verify(ps_rpc_connection *connection)
 {
+    ps_loop_require_on(connection->home->loop);
     ps_rpc_server *server = connection->home->server;
     unsigned number = server->tls_number; /* before its context: a newer one is met again */
     ps_layer *layer = ps_http2_layer(connection->conn);
@@ -77,6 +79,7 @@ static void verify_cb(ps_loop_task *job)
 
 static ps_status make_connection(ps_rpc_home *home, int fd, ps_rpc_connection *connection)
 {
+    ps_loop_require_on(home->loop);
     ps_rpc_server *server = home->server;
     ps_layer *tcp = NULL, *top = NULL;
     ps_status st = ps_tcp_layer_create(home->loop, fd, &tcp);
@@ -181,6 +184,7 @@ void ps_rpc_on_every_loop(ps_rpc_server *server, void (*task)(ps_rpc_home *home)
 
 ps_status ps_rpc_server_create(const ps_rpc_server_options *options, ps_rpc_server **out)
 {
+    PS_REQUIRE(options->loops && options->address);
     if (!options->tls)
         return ps_fail(PS_INVALID_ARGUMENT, "server: no TLS context, nothing is served without");
     ps_rpc_server *server = ps_new(ps_rpc_server);
@@ -210,7 +214,7 @@ ps_status ps_rpc_server_create(const ps_rpc_server_options *options, ps_rpc_serv
 
 void ps_rpc_server_add(ps_rpc_server *server, const ps_rpc_service *service)
 {
-    assert(!server->started && server->n_services < PS_RPC_SERVICES_MAX);
+    PS_REQUIRE(!server->started && server->n_services < PS_RPC_SERVICES_MAX);
     size_t methods = 0;
     while (service->methods[methods].name)
         methods++;
@@ -231,6 +235,7 @@ static void listen_task(ps_rpc_home *home)
 
 ps_status ps_rpc_server_start(ps_rpc_server *server)
 {
+    PS_REQUIRE(!server->started);
     ps_status st = ps_tcp_listener_bind(server->address, server->options.port, &server->listener);
     if (st)
         return st;
@@ -250,6 +255,7 @@ uint16_t ps_rpc_server_port(const ps_rpc_server *server)
 
 void ps_rpc_server_set_tls(ps_rpc_server *server, struct ps_tls_context *tls)
 {
+    PS_REQUIRE(tls);
     pthread_mutex_lock(&server->lock);
     ps_tls_context *before = server->tls;
     server->tls = ps_tls_context_ref(tls);
@@ -351,7 +357,7 @@ void ps_rpc_server_free(ps_rpc_server **pointer)
     if (!server)
         return;
     ps_rpc_server_stop(server, 0);
-    assert(server->connections == 0);
+    PS_REQUIRE(server->connections == 0);
     ps_tcp_listener_free(&server->listener);
     ps_tls_context_unref(&server->tls);
     ps_budget_unref(&server->budget);

@@ -7,7 +7,6 @@
 #include "common/base/mem.h"
 
 #include <arpa/inet.h>
-#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -179,7 +178,7 @@ static void unpace_within_machine(int fd)
 
 ps_status ps_tcp_layer_create(ps_loop *loop, int fd, ps_layer **out)
 {
-    assert(ps_loop_is_current(loop));
+    ps_loop_require_on(loop);
     tcp *t = ps_new(tcp);
     int rc = uv_poll_init_socket(ps_loop_uv(loop), &t->poll, fd);
     if (rc) {

@@ -8,6 +8,7 @@
 #include "common/transport/tcp/tcp.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -208,6 +209,8 @@ ps_status ps_tcp_split(const char *target, char host[256], char port[8])
 ps_status ps_tcp_dial_start(ps_loop *loop, const char *target, ps_tcp_dial_cb done, void *user,
                             ps_tcp_dial **out)
 {
+    ps_loop_require_on(loop);
+    PS_REQUIRE(done);
     char host[256], port[8];
     ps_status st = ps_tcp_split(target, host, port);
     if (st)

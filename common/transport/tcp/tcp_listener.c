@@ -9,6 +9,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/transport/tcp/listen.h"
 
 #include <errno.h>
@@ -156,6 +157,8 @@ static void closed_cb(uv_handle_t *handle)
 ps_status ps_tcp_listener_start(ps_tcp_listener *listener, ps_loop *loop,
                                 ps_tcp_accepted_cb accepted, void *user)
 {
+    ps_loop_require_on(loop);
+    PS_REQUIRE(accepted);
     for (size_t i = 0; i < listener->sockets.n; i++) {
         door *d = &listener->doors[i];
         *d = (door){.listener = listener};

@@ -9,6 +9,7 @@
 
 #include "common/base/list.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/transport/tls/tls_bio.h"
 #include "common/transport/tls/tls_session.h"
 #include "common/transport/tls/tls_verify.h"
@@ -217,6 +218,7 @@ static const ps_layer_ops tls_ops = {
 ps_status ps_tls_layer_create(ps_layer *below, ps_tls_context *context, const char *host,
                               ps_layer **out)
 {
+    PS_REQUIRE(below && context);
     SSL *ssl = NULL;
     ps_status st = ps_tls_session_new(context, host, &ssl);
     if (st)

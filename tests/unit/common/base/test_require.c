@@ -1,0 +1,89 @@
+/* require: what does not hold ends the process, and says where. */
+#include "common/base/require.h"
+#include "common/loop/loop.h"
+#include "tests/lib/check_main.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What a process that does this writes to standard error; it must be ended by abort. */
+static void dies(void (*act)(void), char *said, size_t size)
+{
+    int ends[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        act();
+        _exit(0);
+    }
+    close(ends[1]);
+    size_t len = 0;
+    for (ssize_t n; len < size - 1 && (n = read(ends[0], said + len, size - 1 - len)) > 0;)
+        len += (size_t)n;
+    said[len] = 0;
+    close(ends[0]);
+    int status = 0;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "%s", said);
+}
+
+static void be_wrong(void)
+{
+    int parts = 2;
+    PS_REQUIRE(parts == 2);
+    PS_REQUIRE(parts == 3);
+}
+
+START_TEST(what_does_not_hold_is_named_and_ends_the_process)
+{
+    char said[1024];
+    dies(be_wrong, said, sizeof said);
+    ck_assert_msg(strstr(said, "test_require.c:") && strstr(said, ": this must hold: parts == 3"),
+                  "%s", said);
+}
+END_TEST
+
+static void never(void *user)
+{
+    (void)user;
+}
+
+static void *make_a_timer(void *loop)
+{
+    ps_timer *timer;
+    ps_timer_create(loop, never, NULL, &timer);
+    return NULL;
+}
+
+static void touch_from_another_thread(void)
+{
+    ps_loop *loop;
+    pthread_t thread;
+    if (ps_loop_create(&loop) || pthread_create(&thread, NULL, make_a_timer, loop))
+        _exit(1);
+    pthread_join(thread, NULL);
+}
+
+START_TEST(a_loop_is_not_touched_from_another_thread)
+{
+    char said[1024];
+    dies(touch_from_another_thread, said, sizeof said);
+    ck_assert_msg(strstr(said, "timer.c:") && strstr(said, "ps_loop_is_current(loop)"), "%s", said);
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&what_does_not_hold_is_named_and_ends_the_process},
+    {&a_loop_is_not_touched_from_another_thread},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("common/base/require", cases);
+}
