@@ -5,6 +5,7 @@
 #include "common/base/list.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "worker/job/job_cache.h"
 #include "worker/job/served_model.h"
 #include "worker/task/report.h"
@@ -60,6 +61,8 @@ static void event_cb(ps_loop_task *job)
 {
     event *e = ps_container(job, event, job);
     ps_runner *r = e->runner;
+    ps_loop_require_on(r->env.loop);
+    PS_REQUIRE(r->ended < r->slot_count); /* after the last thread nothing comes */
     if (e->progress) {
         r->events.progress(r->events.user, e->progress);
         psd__v1__task_progress__free_unpacked(e->progress, NULL);
@@ -333,6 +336,8 @@ static void *slot_main(void *argument)
 void ps_runner_create(const ps_worker_env *env, unsigned slots, const ps_runner_events *events,
                       ps_runner **out)
 {
+    PS_REQUIRE(slots > 0 && events->progress && events->result && events->stopped);
+    ps_loop_require_on(env->loop);
     ps_runner *r = ps_new(ps_runner);
     r->env = *env;
     r->events = *events;
@@ -359,6 +364,8 @@ void ps_runner_create(const ps_worker_env *env, unsigned slots, const ps_runner_
 
 void ps_runner_start(ps_runner *r, Psd__V1__Task *task)
 {
+    ps_loop_require_on(r->env.loop);
+    PS_REQUIRE(task);
     queued *q = ps_new(queued);
     q->task = task;
     pthread_mutex_lock(&r->lock);
@@ -369,6 +376,7 @@ void ps_runner_start(ps_runner *r, Psd__V1__Task *task)
 
 void ps_runner_cancel(ps_runner *r, uint64_t lease_id, const char *reason)
 {
+    ps_loop_require_on(r->env.loop);
     pthread_mutex_lock(&r->lock);
     ps_list_each_safe(node, &r->queue)
     {
@@ -384,6 +392,7 @@ void ps_runner_cancel(ps_runner *r, uint64_t lease_id, const char *reason)
 
 void ps_runner_stop(ps_runner *r)
 {
+    ps_loop_require_on(r->env.loop);
     atomic_store(&r->stop, true);
     pthread_mutex_lock(&r->lock);
     ps_list_each_safe(node, &r->queue)
@@ -393,6 +402,7 @@ void ps_runner_stop(ps_runner *r)
 
 void ps_runner_quit(ps_runner *r)
 {
+    ps_loop_require_on(r->env.loop);
     pthread_mutex_lock(&r->lock);
     r->quit = true;
     pthread_cond_broadcast(&r->more);

@@ -8,6 +8,7 @@
 #include "worker/data/prefetch.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -82,6 +83,7 @@ static slot *wait_free(ps_prefetch *p)
 static void set_ready(ps_prefetch *p, slot *s)
 {
     pthread_mutex_lock(&p->lock);
+    PS_REQUIRE(s->state == SLOT_FILLING);
     s->state = SLOT_READY;
     p->fill = (p->fill + 1) % p->n_slots;
     pthread_cond_broadcast(&p->changed);
@@ -158,6 +160,7 @@ static ps_status check(const ps_prefetch_options *o)
 
 ps_status ps_prefetch_start(const ps_prefetch_options *options, ps_prefetch **out)
 {
+    PS_REQUIRE(options->dataset);
     ps_status st = check(options);
     if (st)
         return st;

@@ -3,6 +3,7 @@
 #include "worker/data/reader.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "worker/data/csv.h"
 #include "worker/data/idx.h"
 #include "worker/data/survey.h"
@@ -171,6 +172,7 @@ static ps_status read_row(const ps_dataset *ds, size_t row, void *features, void
 ps_status ps_dataset_read(const ps_dataset *dataset, const uint64_t *rows, size_t n, void *features,
                           void *labels)
 {
+    PS_REQUIRE(rows || !n);
     size_t label_bytes = ps_dataset_label_bytes(dataset);
     char *x = features, *label = label_bytes ? labels : NULL;
     ps_status st = PS_OK;

@@ -2,6 +2,7 @@
 #include "worker/exchange/bucket.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 static void join(ps_bucket *bucket, size_t piece, uint64_t bytes)
 {
@@ -11,6 +12,7 @@ static void join(ps_bucket *bucket, size_t piece, uint64_t bytes)
 
 void ps_buckets_plan(const uint64_t *bytes, size_t count, uint64_t limit, ps_buckets *out)
 {
+    PS_REQUIRE(limit > 0);
     uint64_t small = limit / PS_BUCKET_SMALL;
     ps_buckets plan = {.list = ps_alloc_array(count, sizeof(ps_bucket))};
     for (size_t i = count; i-- > 0;) {

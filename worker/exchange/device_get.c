@@ -59,6 +59,7 @@ void ps_device_get_begin(ps_device_get *d, size_t i, void *dst, ps_tensor src)
 
 ps_status ps_device_get_next(ps_device_get *d, size_t *i)
 {
+    PS_REQUIRE(d->first <= d->last);
     if (d->first == d->last) {
         d->first = d->last = 0;
         return PS_END;

@@ -7,6 +7,7 @@
 #include "worker/exchange/device_put.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 #include <string.h>
 
@@ -77,6 +78,7 @@ void ps_device_put_free(ps_device_put **put)
 
 float *ps_device_put_landing(const ps_device_put *u, size_t i)
 {
+    PS_REQUIRE(i < u->count);
     return u->landing[i];
 }
 
@@ -91,6 +93,7 @@ static void order(ps_device_put *u)
 
 void ps_device_put_send(ps_device_put *u, size_t i, const ps_ranges *ranges)
 {
+    PS_REQUIRE(i < u->count);
     if (!ranges->count)
         return;
     order(u);

@@ -3,6 +3,7 @@
 #include "worker/exchange/exchange.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "worker/exchange/device_get.h"
 #include "worker/exchange/device_put.h"
 
@@ -38,6 +39,7 @@ struct ps_exchange {
 static ps_status before_use(void *user, size_t i, bool *changed)
 {
     ps_exchange *x = user;
+    PS_REQUIRE(i < x->maps.count);
     ps_status st = ps_puller_wait(x->puller, i);
     if (st)
         return st;
@@ -52,6 +54,7 @@ static ps_status before_use(void *user, size_t i, bool *changed)
 static ps_status gradient_ready(void *user, size_t i)
 {
     ps_exchange *x = user;
+    PS_REQUIRE(i < x->maps.count && x->pusher);
     ps_stream *stream = ps_model_stream(x->options.model);
     if (!x->get) /* of a stream that has failed, the memory still holds another step's */
         return ps_stream_failed(stream) ? ps_stream_sync(stream) : ps_pusher_ready(x->pusher, i);
@@ -264,27 +267,32 @@ ps_status ps_exchange_pull(ps_exchange *x, uint64_t *version)
 
 ps_status ps_exchange_push_begin(ps_exchange *x, const ps_pusher_step *step)
 {
+    PS_REQUIRE(x->pusher);
     return ps_pusher_begin(x->pusher, step);
 }
 
 ps_status ps_exchange_push_end(ps_exchange *x)
 {
+    PS_REQUIRE(x->pusher);
     ps_status st = x->get ? fetch(x) : PS_OK;
     return st ? st : ps_pusher_end(x->pusher);
 }
 
 ps_status ps_exchange_drain(ps_exchange *x)
 {
+    PS_REQUIRE(x->pusher);
     return ps_pusher_drain(x->pusher);
 }
 
 bool ps_exchange_given(const ps_exchange *x)
 {
+    PS_REQUIRE(x->pusher);
     return ps_pusher_given(x->pusher);
 }
 
 uint64_t ps_exchange_position(ps_exchange *x)
 {
+    PS_REQUIRE(x->pusher);
     return ps_pusher_position(x->pusher);
 }
 

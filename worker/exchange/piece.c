@@ -2,6 +2,7 @@
 #include "worker/exchange/piece.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 /* The first border of blocks that is not before `at`. */
 static uint64_t border(const ps_tensor_map *map, uint64_t at)
@@ -34,6 +35,7 @@ static size_t cut_tensor(const ps_tensor_map *map, size_t tensor, uint64_t limit
 void ps_pieces_make(const ps_tensor_maps *maps, size_t element_bytes, uint64_t limit,
                     ps_pieces *out)
 {
+    PS_REQUIRE(element_bytes > 0 && limit > 0);
     uint64_t elements = limit / element_bytes;
     ps_pieces pieces = {0};
     for (size_t i = 0; i < maps->count; i++)

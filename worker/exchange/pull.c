@@ -7,6 +7,7 @@
 #include "worker/exchange/pull.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 #include <inttypes.h>
 
@@ -64,6 +65,7 @@ static void ended(ps_puller *p, ps_status status, const char *message)
 /* Into the model's order; the chunk lies within its shard. */
 static ps_status place(ps_puller *p, const Psd__V1__Chunk *chunk, ps_slice payload, size_t i)
 {
+    PS_REQUIRE(i < p->maps->count);
     const ps_tensor_map *map = &p->maps->tensors[i];
     const ps_codec *codec = ps_codec_by_number((uint32_t)chunk->codec);
     if (!codec)
@@ -120,6 +122,7 @@ static ps_status take_chunk(ps_puller *p, const Psd__V1__Chunk *chunk, ps_slice 
 
 static ps_status take_message(ps_puller *p, ps_slice bytes)
 {
+    ps_loop_require_on(p->remote.loop);
     ProtobufCMessage *message = NULL;
     ps_slice payload;
     ps_status st =
@@ -157,6 +160,7 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
     bool current = call == p->call;
     ps_call_unref(call);
     ps_gate_lock(p->remote.gate);
+    PS_REQUIRE(p->live > 0);
     p->live--;
     bool stopping = p->stopping;
     ps_gate_notify(p->remote.gate);
@@ -198,6 +202,8 @@ static size_t missing_ranges(ps_puller *p)
 
 static void begin_call(ps_puller *p)
 {
+    ps_loop_require_on(p->remote.loop);
+    PS_REQUIRE(!p->call);
     Psd__V1__PullRequest request = PSD__V1__PULL_REQUEST__INIT;
     request.job_id = p->job_id;
     request.codec = (Psd__V1__Codec)p->codec->number;
@@ -229,6 +235,7 @@ static void start_cb(ps_loop_task *job)
 static void retry_cb(void *user)
 {
     ps_puller *p = user;
+    ps_loop_require_on(p->remote.loop);
     for (size_t i = 0; i < p->maps->count; i++)
         if (p->left[i]) {
             begin_call(p);
@@ -241,11 +248,13 @@ static void retry_cb(void *user)
 static void create_timer(void *state)
 {
     ps_puller *p = state;
+    ps_loop_require_on(p->remote.loop);
     ps_timer_create(p->remote.loop, retry_cb, p, &p->timer);
 }
 
 void ps_puller_create(const ps_puller_options *options, ps_puller **out)
 {
+    PS_REQUIRE(options->maps->count > 0 && options->targets);
     const ps_tensor_maps *maps = options->maps;
     ps_puller *p = ps_new(ps_puller);
     p->remote = *options->remote;
@@ -272,6 +281,8 @@ void ps_puller_create(const ps_puller_options *options, ps_puller **out)
 static void free_timer(void *state)
 {
     ps_puller *p = state;
+    ps_loop_require_on(p->remote.loop);
+    PS_REQUIRE(!p->call);
     ps_timer_free(&p->timer);
 }
 
@@ -294,9 +305,11 @@ void ps_puller_free(ps_puller **puller)
 
 void ps_puller_start(ps_puller *p, const ps_codec *codec)
 {
+    PS_REQUIRE(codec);
     ps_gate_lock(p->remote.gate);
     if (codec != p->codec) /* what was rounded differently counts as old */
         p->version = 0;
+    PS_REQUIRE(!p->running); /* one at a time */
     p->codec = codec;
     p->running = true;
     p->stopping = false;
@@ -309,6 +322,7 @@ void ps_puller_start(ps_puller *p, const ps_codec *codec)
 
 ps_status ps_puller_wait(ps_puller *p, size_t i)
 {
+    PS_REQUIRE(i < p->maps->count);
     ps_status st = PS_OK;
     ps_gate_lock(p->remote.gate);
     while (!st && !p->ready[i] && p->running)
@@ -321,6 +335,7 @@ ps_status ps_puller_wait(ps_puller *p, size_t i)
 
 void ps_puller_take(ps_puller *p, size_t i, ps_ranges *out)
 {
+    PS_REQUIRE(i < p->maps->count);
     *out = p->written[i];
     p->written[i].count = 0;
 }
@@ -342,6 +357,7 @@ ps_status ps_puller_finish(ps_puller *p, uint64_t *version)
 static void stop_on_loop(void *state)
 {
     ps_puller *p = state;
+    ps_loop_require_on(p->remote.loop);
     ps_timer_stop(p->timer);
     if (p->call)
         ps_call_cancel(p->call);

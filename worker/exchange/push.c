@@ -4,6 +4,7 @@
 #include "worker/exchange/push.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "worker/exchange/push_internal.h"
 
 static void wake(ps_pusher *p)
@@ -19,6 +20,9 @@ static void wake(ps_pusher *p)
 /* With the lock held: the loop sees all of the step's sends or none. */
 static void begin_step(ps_pusher *p, ps_push_step *step, const ps_pusher_step *about)
 {
+    ps_gate_require_held(p->remote.gate);
+    PS_REQUIRE(!step->busy && step->open == 0);
+    PS_REQUIRE(about->position <= about->next_position);
     step->busy = true;
     step->open = p->buckets.count;
     step->about = *about;
@@ -55,6 +59,7 @@ ps_status ps_pusher_begin(ps_pusher *p, const ps_pusher_step *about)
 
 static void encode(ps_pusher *p, ps_push_step *step, size_t i)
 {
+    PS_REQUIRE(i < p->maps->count);
     for (size_t c = p->chunks.first[i]; c < p->chunks.first[i + 1]; c++) {
         const ps_chunk *chunk = &p->chunks.list[c];
         void *state = NULL;
@@ -67,6 +72,8 @@ static void encode(ps_pusher *p, ps_push_step *step, size_t i)
 
 static void give(ps_pusher *p, size_t i)
 {
+    PS_REQUIRE(i < p->maps->count && p->current && p->current->busy);
+    PS_REQUIRE(!atomic_load(&p->current->ready[i]));
     ps_push_step *step = p->current;
     if (step->wire[i] != step->gradients[i])
         ps_tensor_map_gather(&p->maps->tensors[i], step->gradients[i], step->wire[i]);
@@ -87,11 +94,13 @@ static ps_status apply_stages(ps_pusher *p, size_t first, size_t count)
 
 float *ps_pusher_memory(const ps_pusher *p, size_t tensor)
 {
+    PS_REQUIRE(p->current && tensor < p->maps->count);
     return p->current->gradients[tensor];
 }
 
 ps_status ps_pusher_ready(ps_pusher *p, size_t tensor)
 {
+    PS_REQUIRE(p->current && tensor < p->maps->count);
     if (p->whole)
         return PS_OK; /* at the end */
     ps_status st = apply_stages(p, tensor, 1);
@@ -104,6 +113,7 @@ ps_status ps_pusher_ready(ps_pusher *p, size_t tensor)
 
 ps_status ps_pusher_end(ps_pusher *p)
 {
+    PS_REQUIRE(p->current);
     if (!p->whole)
         return PS_OK;
     ps_status st = apply_stages(p, 0, p->maps->count);
@@ -132,6 +142,7 @@ ps_status ps_pusher_drain(ps_pusher *p)
 /* With the lock held. */
 static bool payload_held(const ps_pusher *p)
 {
+    ps_gate_require_held(p->remote.gate);
     for (unsigned i = 0; i < p->sets; i++)
         for (size_t b = 0; b < p->buckets.count; b++)
             if (p->steps[i].sends[b].held)
@@ -281,12 +292,15 @@ static ps_status steps_init(ps_pusher *p, const ps_pusher_options *options)
 static void create_timer(void *state)
 {
     ps_pusher *p = state;
+    ps_loop_require_on(p->remote.loop);
     ps_timer_create(p->remote.loop, ps_pusher_retry_cb, p, &p->timer);
 }
 
 static void free_timer(void *state)
 {
     ps_pusher *p = state;
+    ps_loop_require_on(p->remote.loop);
+    PS_REQUIRE(!p->live);
     ps_timer_free(&p->timer);
 }
 
@@ -339,6 +353,7 @@ static void plan(ps_pusher *p, const ps_pusher_options *options)
 
 ps_status ps_pusher_create(const ps_pusher_options *options, ps_pusher **out)
 {
+    PS_REQUIRE(options->sets > 0 && options->sequence && options->maps->count > 0);
     const ps_tensor_maps *maps = options->maps;
     const ps_codec *codec = ps_codec_by_name(options->train->codec.gradients);
     if (!codec)

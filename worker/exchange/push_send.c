@@ -5,15 +5,18 @@
 #include "worker/exchange/push_internal.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 static const char path[] = "/psd.v1.Parameters/Push";
 
 /* With the lock held. */
 static void settle(ps_push_send *s)
 {
+    ps_gate_require_held(s->pusher->remote.gate);
     if (!s->acked || s->held || !s->step->open)
         return;
     s->acked = false; /* counted once */
+    PS_REQUIRE(s->step->busy);
     if (--s->step->open == 0)
         s->step->busy = false;
     ps_gate_notify(s->pusher->remote.gate);
@@ -24,6 +27,7 @@ static void release_cb(void *user)
     ps_push_send *s = user;
     ps_gate *gate = s->pusher->remote.gate;
     ps_gate_lock(gate);
+    PS_REQUIRE(s->held > 0);
     s->held--;
     settle(s);
     if (!s->held)
@@ -33,6 +37,7 @@ static void release_cb(void *user)
 
 static void begin_piece(ps_push_send *s, size_t piece)
 {
+    PS_REQUIRE(piece < s->pusher->pieces.count);
     const ps_tensor_piece *p = &s->pusher->pieces.list[piece];
     s->piece = piece;
     s->chunk = ps_chunks_find(&s->pusher->chunks, p->tensor, p->begin);
@@ -51,6 +56,7 @@ static ps_slice payload_of(const ps_push_send *s, size_t tensor)
 static void send_chunk(ps_push_send *s)
 {
     ps_pusher *p = s->pusher;
+    PS_REQUIRE(s->state == PS_SEND_OPEN && s->call && s->chunk < s->end);
     size_t tensor = p->pieces.list[s->piece].tensor;
     const ps_chunk *what = &p->chunks.list[s->chunk];
     Psd__V1__Chunk chunk = PSD__V1__CHUNK__INIT;
@@ -88,6 +94,7 @@ static void open_call(ps_push_send *s);
 /* Sends what is ready and fits; half-closes after the last chunk. */
 static void pump(ps_push_send *s)
 {
+    ps_loop_require_on(s->pusher->remote.loop);
     if (s->state == PS_SEND_IDLE && ready(s, s->bucket->first) && may_leave(s))
         open_call(s);
     while (s->state == PS_SEND_OPEN && ps_call_writable(s->call)) {
@@ -122,6 +129,7 @@ static uint64_t oldest_sequence(ps_pusher *p)
 
 static void pump_all(ps_pusher *p)
 {
+    ps_loop_require_on(p->remote.loop);
     p->held_back = false;
     p->oldest = oldest_sequence(p);
     if (p->oldest == UINT64_MAX)
@@ -170,6 +178,8 @@ static void message_cb(ps_call *call, ps_message *message, void *user)
 /* With the lock held. */
 static void acknowledged(ps_push_send *s)
 {
+    ps_gate_require_held(s->pusher->remote.gate);
+    PS_REQUIRE(s->state == PS_SEND_DONE);
     ps_pusher_stats *stats = &s->pusher->stats;
     stats->pushes++;
     stats->duplicates += s->duplicate;
@@ -185,6 +195,7 @@ static void acknowledged(ps_push_send *s)
 static void failed(ps_push_send *s, ps_status status, const char *message)
 {
     ps_pusher *p = s->pusher;
+    ps_gate_require_held(s->pusher->remote.gate);
     if (!p->error.code)
         ps_error_save(&p->error, ps_fail(status, "push: %s", message));
     ps_gate_notify(p->remote.gate);
@@ -217,6 +228,7 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
     if (more)
         pump_all(p);
     ps_gate_lock(p->remote.gate);
+    PS_REQUIRE(p->live > 0);
     p->live--; /* last: who waits for it may free us */
     ps_gate_notify(p->remote.gate);
     ps_gate_unlock(p->remote.gate);
@@ -241,6 +253,7 @@ static void open_call(ps_push_send *s)
     header.parts = (uint32_t)p->buckets.count;
     Psd__V1__PushRequest request = PSD__V1__PUSH_REQUEST__INIT;
     request.header = &header;
+    PS_REQUIRE(s->state == PS_SEND_IDLE && !s->call);
     begin_piece(s, s->bucket->first);
     s->has_reply = false;
     s->state = PS_SEND_OPEN;
@@ -255,6 +268,7 @@ static void open_call(ps_push_send *s)
 void ps_pusher_retry_cb(void *user)
 {
     ps_pusher *p = user;
+    ps_loop_require_on(p->remote.loop);
     for (unsigned i = 0; i < p->sets; i++)
         for (size_t b = 0; b < p->buckets.count; b++)
             if (p->steps[i].sends[b].state == PS_SEND_WAITING)
@@ -265,6 +279,7 @@ void ps_pusher_retry_cb(void *user)
 void ps_pusher_stop_sends(void *state)
 {
     ps_pusher *p = state;
+    ps_loop_require_on(p->remote.loop);
     ps_timer_stop(p->timer);
     for (unsigned i = 0; i < p->sets; i++)
         for (size_t b = 0; b < p->buckets.count; b++) {

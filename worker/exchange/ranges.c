@@ -2,16 +2,20 @@
  * range. Cannot fail. */
 #include "worker/exchange/ranges.h"
 
+#include "common/base/require.h"
+
 #include <string.h>
 
 static void remove_at(ps_ranges *r, uint32_t i)
 {
+    PS_REQUIRE(i < r->count);
     memmove(&r->list[i], &r->list[i + 1], (r->count - i - 1) * sizeof *r->list);
     r->count--;
 }
 
 static void insert_at(ps_ranges *r, uint32_t i, ps_range range)
 {
+    PS_REQUIRE(i <= r->count && r->count <= PS_RANGES_MAX);
     memmove(&r->list[i + 1], &r->list[i], (r->count - i) * sizeof *r->list);
     r->list[i] = range;
     r->count++;
@@ -29,6 +33,7 @@ static void take_in_smallest_gap(ps_ranges *r)
 
 void ps_ranges_add(ps_ranges *r, uint64_t begin, uint64_t end)
 {
+    PS_REQUIRE(begin <= end);
     if (begin == end)
         return;
     uint32_t i = r->count; /* the first that ends at begin or later */

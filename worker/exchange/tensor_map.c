@@ -3,6 +3,7 @@
 #include "worker/exchange/tensor_map.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 #include <string.h>
 
@@ -129,6 +130,7 @@ bool ps_tensor_maps_equal(const ps_tensor_maps *a, const ps_tensor_maps *b)
 void ps_tensor_map_scatter(const ps_tensor_map *map, uint32_t shard, uint64_t offset,
                            uint64_t count, const void *payload, float *tensor)
 {
+    PS_REQUIRE(shard < map->shard_count && offset + count <= map->shards[shard].elements);
     const ps_shard_map *s = &map->shards[shard];
     if (map->same_order) {
         memcpy(tensor + s->wire_offset + offset, payload, count * sizeof(float));
@@ -156,6 +158,7 @@ static uint64_t place_of(const ps_tensor_map *map, const ps_shard_map *s, uint64
 ps_range ps_tensor_map_span(const ps_tensor_map *map, uint32_t shard, uint64_t offset,
                             uint64_t count)
 {
+    PS_REQUIRE(shard < map->shard_count);
     const ps_shard_map *s = &map->shards[shard];
     if (!count)
         return (ps_range){0, 0};
@@ -178,6 +181,7 @@ void ps_tensor_map_gather(const ps_tensor_map *map, const float *tensor, float *
 
 uint32_t ps_tensor_map_chunk(const ps_tensor_map *map, uint32_t shard, uint64_t offset)
 {
+    PS_REQUIRE(shard < map->shard_count);
     const ps_shard_map *s = &map->shards[shard];
     uint64_t n = s->block_elements - offset % s->block_elements;
     if (n > s->elements - offset)

@@ -4,6 +4,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "worker/job/job_data.h"
 #include "worker/job/job_model.h"
 #include "worker/job/served_model.h"
@@ -123,6 +124,7 @@ static bool entry_is(const ps_job_entry *e, const Psd__V1__Task *task)
 ps_status ps_job_cache_get(ps_task_run *run, ps_job_entry **out)
 {
     ps_job_cache *c = run->cache;
+    PS_REQUIRE(run->cache);
     ps_job_entry *oldest = &c->entries[0];
     for (int i = 0; i < PS_JOB_CACHE_ENTRIES; i++) {
         ps_job_entry *e = &c->entries[i];
@@ -204,6 +206,7 @@ size_t ps_job_entry_batch(const ps_job_entry *e)
 
 ps_status ps_job_entry_data(ps_job_entry *e, ps_task_run *run, ps_job_data which, ps_dataset **out)
 {
+    PS_REQUIRE(which < PS_JOB_DATA_COUNT);
     if (!e->data[which]) {
         bool predict = !strcmp(run->task->kind, "predict") || e->spec->kind == PS_SPEC_PREDICT;
         ps_status st = ps_job_data_open(&(ps_job_data_request){.spec = e->spec,

@@ -4,6 +4,7 @@
 #include "worker/job/staging.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 #include <string.h>
 
@@ -90,6 +91,7 @@ static ps_status place(ps_staging *f, const ps_tensor *t, uint64_t offset)
 
 ps_status ps_staging_write(ps_staging *f, ps_tensor t, uint64_t offset, const void *bytes, size_t n)
 {
+    PS_REQUIRE(bytes || !n);
     char *host = ps_tensor_host(f->stream->backend, t);
     if (host) {
         memcpy(host + offset, bytes, n);

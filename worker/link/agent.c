@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/repeat.h"
+#include "common/base/require.h"
 #include "common/base/sm.h"
 #include "worker/link/lease.h"
 
@@ -96,6 +97,7 @@ static void forget_oldest(ps_agent *a)
 /* Those whose results were sent are last, in the order of sending. */
 static void flush(ps_agent *a)
 {
+    PS_REQUIRE(a->state == ATTACHED);
     ps_list_each_safe(node, &a->leases)
     {
         ps_task_lease *l = ps_container(node, ps_task_lease, link);
@@ -117,6 +119,7 @@ static void flush(ps_agent *a)
  * heartbeat is due has been taken. */
 static void heartbeat(ps_agent *a)
 {
+    PS_REQUIRE(a->state == ATTACHED);
     if (now_ms(a) < a->next_heartbeat_ms)
         return;
     a->attempts = 0;
@@ -310,6 +313,7 @@ static void refuse(ps_agent *a, const Psd__V1__Task *task, ps_status code, const
 
 static void tasked(ps_agent *a, Psd__V1__ServerMessage *message)
 {
+    PS_REQUIRE(message->task);
     Psd__V1__Task *task = message->task;
     if (a->state != ATTACHED || lease_find(a, task->lease_id))
         return; /* the same lease again: it runs */
@@ -426,6 +430,7 @@ void ps_agent_output(ps_agent *a, const Psd__V1__TaskOutput *output)
 
 void ps_agent_result(ps_agent *a, Psd__V1__TaskResult *result)
 {
+    PS_REQUIRE(result);
     ps_task_lease *l = lease_find(a, result->lease_id);
     if (!l || l->result) {
         psd__v1__task_result__free_unpacked(result, NULL);
@@ -439,6 +444,7 @@ void ps_agent_result(ps_agent *a, Psd__V1__TaskResult *result)
 
 void ps_agent_create(const ps_agent_options *options, ps_agent **out)
 {
+    PS_REQUIRE(options->port && options->clock && options->hello);
     ps_agent *a = ps_new(ps_agent);
     a->o = *options;
     ps_list_init(&a->leases);
@@ -456,6 +462,7 @@ void ps_agent_free(ps_agent **agent)
 
 void ps_agent_start(ps_agent *a)
 {
+    PS_REQUIRE(a->state == IDLE);
     dial(a);
     ask_wake(a);
 }

@@ -3,6 +3,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 static const char path[] = "/psd.v1.Workers/Attach";
 
@@ -37,6 +38,7 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
     ps_attach *a = user;
     bool current = call == a->call;
     ps_call_unref(call);
+    PS_REQUIRE(a->live > 0);
     a->live--;
     if (current) {
         a->call = NULL;
@@ -50,6 +52,7 @@ static const ps_call_events events = {.on_message = message_cb, .on_end = end_cb
 
 void ps_attach_create(ps_channel *channel, const ps_attach_events *attach_events, ps_attach **out)
 {
+    PS_REQUIRE(attach_events->message && attach_events->ended);
     ps_attach *a = ps_new(ps_attach);
     a->channel = channel;
     a->events = *attach_events;
@@ -73,6 +76,7 @@ void ps_attach_free(ps_attach **attach)
 
 void ps_attach_open(ps_attach *a)
 {
+    PS_REQUIRE(!a->freed && !a->call);
     a->live++;
     a->call =
         ps_channel_call(a->channel, path, &(ps_call_options){.wait_for_ready = true}, &events, a);

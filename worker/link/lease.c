@@ -3,6 +3,7 @@
 #include "worker/link/lease.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 #include <string.h>
 
@@ -32,6 +33,7 @@ void ps_task_lease_free(ps_task_lease *l)
 
 static void keep_log(ps_task_lease *l, const Psd__V1__LogEvent *log)
 {
+    PS_REQUIRE(l->log_count <= PS_LEASE_LOGS);
     if (l->log_count == PS_LEASE_LOGS) {
         psd__v1__log_event__free_unpacked(l->logs[0], NULL);
         for (size_t i = 1; i < l->log_count; i++)
@@ -49,6 +51,7 @@ static void keep_log(ps_task_lease *l, const Psd__V1__LogEvent *log)
 
 void ps_task_lease_add(ps_task_lease *l, const Psd__V1__TaskProgress *report)
 {
+    PS_REQUIRE(report->lease_id == l->id);
     if (report->position > l->progress.position)
         l->progress.position = report->position;
     l->progress.samples += report->samples;
@@ -105,6 +108,7 @@ static void send_progress(ps_task_lease *l, const outlet *out, Psd__V1__LogEvent
 
 static void send_output(ps_task_lease *l, const outlet *out)
 {
+    PS_REQUIRE(l->output_sent <= l->output.n_tokens);
     if (l->output_sent == l->output.n_tokens)
         return;
     Psd__V1__Output rest = l->output;

@@ -2,6 +2,8 @@
  * must not stretch a wait. */
 #include "worker/remote/gate.h"
 
+#include "common/base/require.h"
+
 #include <stdio.h>
 #include <time.h>
 
@@ -18,6 +20,7 @@ void ps_gate_init(ps_gate *gate)
 
 void ps_gate_destroy(ps_gate *gate)
 {
+    PS_REQUIRE(!atomic_load(&gate->holder));
     pthread_cond_destroy(&gate->changed);
     pthread_mutex_destroy(&gate->lock);
 }
@@ -44,6 +47,7 @@ void ps_gate_cancel(ps_gate *gate, const char *reason)
 
 static ps_status state_of(const ps_gate *gate)
 {
+    ps_gate_require_held(gate);
     return gate->cancelled ? ps_fail(PS_CANCELLED, "%s", gate->reason) : PS_OK;
 }
 
@@ -55,25 +59,55 @@ ps_status ps_gate_check(ps_gate *gate)
     return st;
 }
 
+static void hold(ps_gate *gate)
+{
+    atomic_store_explicit(&gate->holder, (unsigned long)pthread_self(), memory_order_relaxed);
+}
+
+static void let_go(ps_gate *gate)
+{
+    ps_gate_require_held(gate);
+    atomic_store_explicit(&gate->holder, 0, memory_order_relaxed);
+}
+
+/* Who asks finds its own number only if it wrote it itself: no order is needed. */
+bool ps_gate_is_held(const ps_gate *gate)
+{
+    return atomic_load_explicit(&gate->holder, memory_order_relaxed) ==
+           (unsigned long)pthread_self();
+}
+
 void ps_gate_lock(ps_gate *gate)
 {
+    PS_REQUIRE(!ps_gate_is_held(gate));
     pthread_mutex_lock(&gate->lock);
+    hold(gate);
 }
 
 void ps_gate_unlock(ps_gate *gate)
 {
+    let_go(gate);
     pthread_mutex_unlock(&gate->lock);
+}
+
+static void wait_for_change(ps_gate *gate)
+{
+    let_go(gate);
+    pthread_cond_wait(&gate->changed, &gate->lock);
+    hold(gate);
 }
 
 void ps_gate_notify(ps_gate *gate)
 {
+    ps_gate_require_held(gate);
     pthread_cond_broadcast(&gate->changed);
 }
 
 ps_status ps_gate_wait(ps_gate *gate)
 {
+    ps_gate_require_held(gate);
     if (!gate->cancelled)
-        pthread_cond_wait(&gate->changed, &gate->lock);
+        wait_for_change(gate);
     return state_of(gate);
 }
 
@@ -87,12 +121,14 @@ ps_status ps_gate_wait_ms(ps_gate *gate, uint64_t ms)
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
+    let_go(gate);
     if (!gate->cancelled)
         pthread_cond_timedwait(&gate->changed, &gate->lock, &until);
+    hold(gate);
     return state_of(gate);
 }
 
 void ps_gate_wait_always(ps_gate *gate)
 {
-    pthread_cond_wait(&gate->changed, &gate->lock);
+    wait_for_change(gate);
 }

@@ -5,6 +5,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 enum { RETRY_FIRST_MS = 50, RETRY_MOST_MS = 2000, LOG_EVERY = 15 };
 
@@ -59,8 +60,10 @@ static void request_free(request *r)
 static void answered_cb(void *user, ps_status status, const char *message, ProtobufCMessage *reply)
 {
     request *r = user;
+    ps_loop_require_on(r->remote.loop);
     ps_gate *gate = r->remote.gate;
     ps_gate_lock(gate);
+    PS_REQUIRE(r->started && !r->done); /* once, and not from inside the call */
     r->reply = reply;
     if (status)
         ps_error_save(&r->error, ps_fail(status, "%s", message));
@@ -88,6 +91,7 @@ ps_status ps_remote_unary_once(ps_remote *remote, const char *path, const Protob
                                const ProtobufCMessageDescriptor *reply_type,
                                ProtobufCMessage **reply)
 {
+    PS_REQUIRE(message && reply_type);
     ps_status st = ps_gate_check(remote->gate);
     if (st)
         return st;
@@ -168,6 +172,8 @@ static void hop_cb(ps_loop_task *job)
 
 void ps_remote_run(ps_remote *remote, void (*f)(void *state), void *state)
 {
+    PS_REQUIRE(!ps_gate_is_held(remote->gate));
+    PS_REQUIRE(f);
     hop h = {.gate = remote->gate, .f = f, .state = state};
     ps_loop_task_init(&h.job, hop_cb);
     ps_loop_post(remote->loop, &h.job);

@@ -71,6 +71,7 @@ static part *take_ready(transfer *t, bool *last)
 
 static void pump(transfer *t)
 {
+    ps_loop_require_on(t->remote->loop);
     while (t->call && !t->sent && ps_call_writable(t->call)) {
         part *p = take_ready(t, &t->sent);
         if (t->sent)
@@ -219,6 +220,7 @@ static void start_cb(ps_loop_task *job)
 static void cancel_on_loop(void *state)
 {
     transfer *t = state;
+    ps_loop_require_on(t->remote->loop);
     t->sent = true; /* nothing more */
     if (t->call)
         ps_call_cancel(t->call);

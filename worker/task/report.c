@@ -3,12 +3,14 @@
 #include "worker/task/report.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
 void ps_task_report_begin(ps_task_run *run)
 {
+    PS_REQUIRE(run->env && run->task && run->sink.progress && run->sink.output);
     psd__v1__task_progress__init(&run->pending);
     run->pending.lease_id = run->task->lease_id;
     run->pending.position = run->task->row_begin;
@@ -85,6 +87,7 @@ static void send_tokens(ps_task_run *run)
 
 void ps_task_generated(ps_task_run *run, uint64_t index, int32_t token)
 {
+    PS_REQUIRE(token >= 0);
     run->begun = true;
     if (!run->generated) {
         run->generated = ps_new(Psd__V1__Output);

@@ -3,6 +3,7 @@
 #include "worker/tasks/sample.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/base/rng.h"
 
 #include <math.h>
@@ -17,6 +18,7 @@ struct ps_sampler {
 
 void ps_sampler_create(const ps_sampling *how, size_t vocabulary, ps_sampler **out)
 {
+    PS_REQUIRE(vocabulary > 0 && how);
     ps_sampler *s = ps_new(ps_sampler);
     s->how = *how;
     s->n = vocabulary;
