@@ -91,7 +91,7 @@ const char ps_server_usage[] =
     "  -l, --listen HOST:PORT   where gRPC is served; port 0: any free one\n"
     "      --metrics HOST:PORT  where /metrics, /healthz and /readyz are served\n"
     "  -d, --data-dir DIR       state: jobs, models, checkpoints\n"
-    "      --log-level LEVEL    error, warning, notice, info or debug\n"
+    "      --log-level LEVEL    error, warning, notice, info, debug or trace\n"
     "      --port-file FILE     write the ports in use there, once they are open\n"
     "      --check              try configuration, certificates, folders and ports, and leave\n"
     "  -h, --help               this text\n"

@@ -18,7 +18,7 @@
 
 #define QUEUE_BYTES (1u << 20) /* some seven thousand lines */
 
-static atomic_int threshold = PS_LOG_INFO;
+int ps_log_threshold = PS_LOG_INFO;
 static _Atomic(ps_log_queue *) queue; /* NULL until ps_log_start */
 static void (*sink_fn)(void *state, ps_log_level level, const char *line);
 static void *sink_state;
@@ -28,17 +28,17 @@ static const struct {
     ps_log_level level;
 } levels[] = {
     {"error", PS_LOG_ERROR}, {"warning", PS_LOG_WARNING}, {"notice", PS_LOG_NOTICE},
-    {"info", PS_LOG_INFO},   {"debug", PS_LOG_DEBUG},
+    {"info", PS_LOG_INFO},   {"debug", PS_LOG_DEBUG},     {"trace", PS_LOG_TRACE},
 };
 
 void ps_log_set_level(ps_log_level level)
 {
-    atomic_store(&threshold, (int)level);
+    __atomic_store_n(&ps_log_threshold, (int)level, __ATOMIC_RELAXED);
 }
 
 ps_log_level ps_log_get_level(void)
 {
-    return (ps_log_level)atomic_load(&threshold);
+    return (ps_log_level)__atomic_load_n(&ps_log_threshold, __ATOMIC_RELAXED);
 }
 
 ps_status ps_log_level_parse(const char *text, ps_log_level *out)
@@ -50,7 +50,7 @@ ps_status ps_log_level_parse(const char *text, ps_log_level *out)
         }
     }
     return ps_fail(PS_INVALID_ARGUMENT,
-                   "log level '%s': one of error, warning, notice, info, debug", text);
+                   "log level '%s': one of error, warning, notice, info, debug, trace", text);
 }
 
 void ps_log_set_sink(void (*sink)(void *, ps_log_level, const char *), void *state)
@@ -80,7 +80,7 @@ static bool journal_reads_stderr(void)
 static int prefix(char *line, size_t size, ps_log_level level)
 {
     if (journal_reads_stderr())
-        return snprintf(line, size, "<%d>", (int)level);
+        return snprintf(line, size, "<%d>", (int)(level < PS_LOG_DEBUG ? level : PS_LOG_DEBUG));
     struct timespec now;
     struct tm utc;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -116,7 +116,7 @@ static size_t format_line(char line[PS_LOG_LINE_MAX], ps_log_level level, const 
 
 void ps_log(ps_log_level level, const char *tag, const char *format, ...)
 {
-    if ((int)level > atomic_load(&threshold))
+    if ((int)level > __atomic_load_n(&ps_log_threshold, __ATOMIC_RELAXED))
         return;
     char line[PS_LOG_LINE_MAX];
     va_list args;

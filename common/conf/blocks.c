@@ -13,7 +13,8 @@ const ps_conf_key ps_conf_tls_keys[] = {
 };
 
 /* In the order of ps_log_level, from PS_LOG_ERROR on. */
-static const char *const level_words[] = {"error", "warning", "notice", "info", "debug", NULL};
+static const char *const level_words[] = {"error", "warning", "notice", "info",
+                                          "debug", "trace",   NULL};
 
 const ps_conf_key ps_conf_log_keys[] = {
     PS_CONF_WORD("level", ps_conf_log, level, "info", level_words),

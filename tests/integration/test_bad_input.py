@@ -56,7 +56,7 @@ def wrong_keys_of_psd_are_named_with_file_and_line():
         ("limits: {message_bytes: 1KiB}", "limits.message_bytes: 1KiB is out of range, allowed 64KiB to 1GiB"),
         ("limits: {call_bytes: 128MiB}", "limits.call_bytes: is more than limits.connection_bytes"),
         ("limits: [1]", "limits: expected keys and values, got a list"),
-        ("log: {level: loud}", "log.level: 'loud' is not known; allowed: error, warning, notice, info, debug"),
+        ("log: {level: loud}", "log.level: 'loud' is not known; allowed: error, warning, notice, info, debug, trace"),
         ("jobs: {heartbeat: 3}", "jobs.heartbeat: expected a duration such as 30s, 5m or 250ms, got '3'"),
         ("jobs: {lease_timeout: 1s, heartbeat: 2s}", "jobs.lease_timeout: must be at least twice jobs.heartbeat"),
         ("keepalive: {interval: 10ms}", "keepalive.interval: 10ms is out of range, allowed 1s to 1d"),

@@ -57,7 +57,7 @@ const char ps_worker_usage[] =
     "      --name NAME         shown to people (default: the host's name)\n"
     "      --device DEVICE     auto, cpu, cuda or cuda:N (a GPU, from 0)\n"
     "      --threads N         of the CPU; 0: one a core\n"
-    "      --log-level LEVEL   error, warning, notice, info or debug\n"
+    "      --log-level LEVEL   error, warning, notice, info, debug or trace\n"
     "      --check             try configuration, certificates, folders and device, and leave\n"
     "  -h, --help              this text\n"
     "      --version           the version\n"

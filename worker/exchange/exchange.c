@@ -2,6 +2,7 @@
  * and a psd whose tensors are not this model's. */
 #include "worker/exchange/exchange.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "worker/exchange/device_get.h"
@@ -318,6 +319,9 @@ ps_status ps_exchange_clock_wait(ps_exchange *x, uint64_t lease, uint64_t clock,
                                    &psd__v1__clock_response__descriptor, &reply);
     if (st)
         return st;
+    ps_trace("clock", "waited job=%llu lease=%llu client=%llu clock=%llu",
+             (unsigned long long)request.job_id, (unsigned long long)lease,
+             (unsigned long long)request.incarnation, (unsigned long long)clock);
     *open = ((const Psd__V1__ClockResponse *)reply)->slowest_clock + 1;
     protobuf_c_message_free_unpacked(reply, NULL);
     return PS_OK;

@@ -6,6 +6,7 @@
  * error and end the pull. */
 #include "worker/exchange/pull.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
 
@@ -46,6 +47,8 @@ struct ps_puller {
 
 static void ended(ps_puller *p, ps_status status, const char *message)
 {
+    ps_trace("pull", "ended job=%" PRIu64 " version=%" PRIu64 " status=%s", p->job_id,
+             p->header_version, ps_status_name(status));
     ps_gate *gate = p->remote.gate;
     ps_gate_lock(gate);
     if (status) {
@@ -113,6 +116,8 @@ static ps_status take_chunk(ps_puller *p, const Psd__V1__Chunk *chunk, ps_slice 
     ps_gate_lock(p->remote.gate);
     p->bytes += payload.len;
     if (!p->left[i]) {
+        ps_trace("pull", "ready job=%" PRIu64 " version=%" PRIu64 " tensor=%s", p->job_id,
+                 p->header_version, map->name);
         p->ready[i] = true;
         ps_gate_notify(p->remote.gate);
     }
@@ -221,6 +226,8 @@ static void begin_call(ps_puller *p)
     p->has_header = false;
     p->call = ps_channel_call(p->remote.channel, path, &(ps_call_options){.wait_for_ready = true},
                               &events, p);
+    ps_trace("pull", "opened job=%" PRIu64 " newer_than=%" PRIu64 " ranges=%zu call=%p", p->job_id,
+             request.newer_than, request.n_ranges, (void *)p->call);
     ps_call_send(p->call, &request.base, NULL);
     ps_call_half_close(p->call);
 }

@@ -3,9 +3,12 @@
  * the first such failure is what every call returns from then on, until stop. */
 #include "worker/exchange/push.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "worker/exchange/push_internal.h"
+
+#include <inttypes.h>
 
 static void wake(ps_pusher *p)
 {
@@ -51,6 +54,11 @@ ps_status ps_pusher_begin(ps_pusher *p, const ps_pusher_step *about)
     ps_gate_unlock(gate);
     if (st)
         return st;
+    ps_trace("push",
+             "begun job=%" PRIu64 " lease=%" PRIu64 " client=%" PRIu64 " sequence=%" PRIu64
+             " clock=%" PRIu64 " version=%" PRIu64,
+             p->job_id, about->lease, p->incarnation, *p->sequence, about->clock,
+             about->pulled_version);
     p->current = step;
     p->given = false;
     p->next = (p->next + 1) % p->sets;
@@ -80,6 +88,8 @@ static void give(ps_pusher *p, size_t i)
     if (step->encoded)
         encode(p, step, i);
     p->given = true;
+    ps_trace("push", "ready job=%" PRIu64 " lease=%" PRIu64 " clock=%" PRIu64 " tensor=%s",
+             p->job_id, step->about.lease, step->about.clock, p->maps->tensors[i].name);
     atomic_store(&step->ready[i], true);
 }
 

@@ -4,10 +4,21 @@
  */
 #include "worker/exchange/push_internal.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
 
+#include <inttypes.h>
+
 static const char path[] = "/psd.v1.Parameters/Push";
+
+/* A hop of this bucket. */
+#define TRACE(s, what, format, ...)                                                                \
+    ps_trace("push",                                                                               \
+             what " job=%" PRIu64 " lease=%" PRIu64 " client=%" PRIu64                             \
+                  " sequence=%" PRIu64 format,                                                     \
+             (s)->pusher->job_id, (s)->step->about.lease, (s)->pusher->incarnation, (s)->sequence, \
+             __VA_ARGS__)
 
 /* With the lock held. */
 static void settle(ps_push_send *s)
@@ -101,6 +112,7 @@ static void pump(ps_push_send *s)
         if (s->chunk == s->end) {
             if (s->piece == s->bucket->last) {
                 s->state = PS_SEND_SENT;
+                TRACE(s, "sent", " call=%p", (void *)s->call);
                 ps_call_half_close(s->call);
                 return;
             }
@@ -212,15 +224,19 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
     ps_gate_lock(p->remote.gate);
     if (!status && s->has_reply) {
         ps_retry_succeeded(&p->retry);
+        TRACE(s, "acknowledged", " version=%" PRIu64 " staleness=%" PRIu64 " duplicate=%d",
+              s->version, s->staleness, s->duplicate);
         acknowledged(s);
     } else if (!status) {
         failed(s, PS_PROTOCOL, "psd answered nothing");
     } else if (!p->stopping && ps_retry_after(&p->retry, status, message,
                                               ps_clock_ms(p->remote.clock), &delay_ms)) {
         p->stats.retries++;
+        TRACE(s, "again", " after_ms=%" PRIu64 " status=%s", delay_ms, ps_status_name(status));
         s->state = PS_SEND_WAITING;
         ps_timer_start(p->timer, delay_ms, 0);
     } else {
+        TRACE(s, "failed", " status=%s", ps_status_name(status));
         failed(s, status, message);
     }
     bool more = p->held_back && !p->stopping && !p->error.code;
@@ -262,6 +278,8 @@ static void open_call(ps_push_send *s)
     ps_gate_unlock(p->remote.gate);
     s->call = ps_channel_call(p->remote.channel, path, &(ps_call_options){.wait_for_ready = true},
                               &events, s);
+    TRACE(s, "opened", " clock=%" PRIu64 " version=%" PRIu64 " call=%p", s->step->about.clock,
+          s->step->about.pulled_version, (void *)s->call);
     ps_call_send(s->call, &request.base, NULL);
 }
 

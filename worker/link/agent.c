@@ -108,6 +108,7 @@ static void flush(ps_agent *a)
         bool was_sent = l->sent;
         ps_task_lease_flush(l, a->o.port->send, a->o.user, now_ms(a));
         if (l->sent && !was_sent) {
+            ps_trace("lease", "result sent lease=%" PRIu64 " code=%d", l->id, l->result->code);
             ps_list_remove(&l->link);
             ps_list_append(&a->leases, &l->link);
         }
@@ -327,6 +328,8 @@ static void tasked(ps_agent *a, Psd__V1__ServerMessage *message)
     }
     ps_task_lease *l = ps_task_lease_new(task);
     ps_list_append(&a->leases, &l->link);
+    ps_trace("lease", "taken lease=%" PRIu64 " job=%" PRIu64 " kind=%s", task->lease_id,
+             task->job_id, task->kind);
     message->task = NULL;
     message->body_case = PSD__V1__SERVER_MESSAGE__BODY__NOT_SET;
     a->o.port->start(a->o.user, task);

@@ -9,6 +9,7 @@
 
 #include "common/transport/call/http2_internal.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "common/transport/call/message_codec.h"
@@ -194,6 +195,8 @@ void ps_call_end(ps_call *call, ps_status status, const char *text)
     if (call->ended)
         return;
     call->ended = call->no_reading = true;
+    ps_trace("call", "ended call=%p stream=%d status=%s", (void *)call, (int)call->stream_id,
+             ps_status_name(status));
     call->end.code = status;
     snprintf(call->end.message, sizeof call->end.message, "%s", text);
     call->queued = 0;
@@ -236,6 +239,8 @@ void ps_call_send(ps_call *call, const ProtobufCMessage *head, const ps_payload 
         o->payload = *payload;
     ps_message_head_write(head, payload, o->head, head_len);
     queue(call, o);
+    ps_trace("call", "queued call=%p stream=%d bytes=%zu", (void *)call, (int)call->stream_id,
+             whole_of(o));
     if (call->ended || call->local_end) {
         /* Nobody will take it. A call that was finished drops it when it ends. */
         if (call->ended)
@@ -289,6 +294,8 @@ void ps_call_sent(ps_call *call, size_t bytes)
         if (call->out_off < whole_of(o))
             break;
         call->out_off -= whole_of(o);
+        ps_trace("call", "written call=%p stream=%d bytes=%zu", (void *)call, (int)call->stream_id,
+                 whole_of(o));
         free_outgoing(call, o);
     }
     PS_REQUIRE(call->out_off == 0 || !ps_list_empty(&call->out)); /* no more than there was */
@@ -399,6 +406,8 @@ void ps_call_message(ps_call *call, ps_message *message)
 {
     PS_REQUIRE(call->conn && message);
     call->conn->stats->messages_in++;
+    ps_trace("call", "arrived call=%p stream=%d bytes=%zu", (void *)call, (int)call->stream_id,
+             ps_message_bytes(message).len);
     if (call->kind == PS_CALL_UNARY && !call->ended) {
         if (!call->request) {
             call->request = message;

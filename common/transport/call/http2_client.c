@@ -4,6 +4,7 @@
  * Failure: an answer without grpc-status is judged by its HTTP status, a reset by its code. */
 #include "common/transport/call/http2_internal.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "common/transport/call/grpc_text.h"
@@ -144,5 +145,7 @@ void ps_http2_start_call(ps_http2 *conn, ps_call *call, const char *authority)
     }
     call->stream_id = id;
     call->submitted = true;
+    ps_trace("call", "started call=%p stream=%d path=%s address=%s", (void *)call, (int)id,
+             call->path, conn->address);
     ps_http2_write_soon(conn);
 }

@@ -105,7 +105,7 @@ START_TEST(wrong_flags_get_one_clear_line)
     } bad[] = {
         {"--listen", "host:99999", "--listen: '99999' is not a port, allowed 0 to 65535"},
         {"--log-level", "loud",
-         "--log-level: 'loud' is not known; allowed: error, warning, notice, info, debug"},
+         "--log-level: 'loud' is not known; allowed: error, warning, notice, info, debug, trace"},
         {"--prot", NULL, "--prot is not an option of psd; see --help"},
         {"--listen", "7600", "--listen: '7600' is no host; for the port alone write :7600"},
         {"--listen", NULL, "--listen needs a value; see --help"},

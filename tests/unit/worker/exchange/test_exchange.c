@@ -1,11 +1,15 @@
 /* A real model on the PS_TEST_CPU, and on a device with memory of its own, the real transport over
  * mTLS on loopback, and a Parameters service that can lose, break and refuse. What arrives is
  * compared with what is there, element by element. */
+#include "common/base/buf.h"
+#include "common/base/log.h"
 #include "common/format/half.h"
 #include "tests/lib/check_main.h"
 #include "tests/unit/worker/exchange/exchange_rig.h"
 
 #include <math.h>
+#include <pthread.h>
+#include <stdio.h>
 
 START_TEST(a_pull_puts_every_column_block_where_it_belongs)
 {
@@ -70,6 +74,55 @@ START_TEST(gradients_arrive_and_are_applied)
     ck_assert_uint_eq(ps_exchange_position(r.exchange), 4 * ROWS);
     ck_assert_uint_eq(r.sequence, 1); /* one bucket */
     end();
+}
+END_TEST
+
+/* What the log says, a line after the other; under lock. */
+static struct {
+    pthread_mutex_t lock;
+    ps_buf text;
+} told = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void tell_cb(void *state, ps_log_level level, const char *line)
+{
+    (void)state, (void)level;
+    pthread_mutex_lock(&told.lock);
+    ps_buf_puts(&told.text, line);
+    ps_buf_putc(&told.text, '\n');
+    pthread_mutex_unlock(&told.lock);
+}
+
+/* Behind `from`; fails when it is not there. */
+static const char *then(const char *from, const char *what)
+{
+    const char *at = strstr(from, what);
+    ck_assert_msg(at != NULL, "no '%s' in\n%s", what, from);
+    return at + strlen(what);
+}
+
+START_TEST(a_push_can_be_followed_from_the_gradient_to_the_wire_and_back)
+{
+    ps_log_set_sink(tell_cb, NULL);
+    ps_log_set_level(PS_LOG_TRACE);
+    begin(_i, 0);
+    ck_ok(open_exchange(false));
+    ck_ok(train_step(3));
+    end();
+    ps_log_set_sink(NULL, NULL);
+    ps_log_set_level(PS_LOG_INFO);
+    const char *at = then(ps_buf_cstr(&told.text), "pull: opened job=");
+    at = then(at, "pull: ended job=");
+    at = then(at, "push: begun job=");
+    at = then(at, " clock=3 version=10\n");
+    at = then(at, "push: ready job=");
+    const char *opened = then(at, "push: opened job=");
+    at = then(then(opened, " sequence=1 "), " call=");
+    char call[64];
+    snprintf(call, sizeof call, "call: written call=%.*s ", (int)strcspn(at, "\n"), at);
+    at = then(at, call);
+    at = then(at, "push: acknowledged job=");
+    then(at, " sequence=1 version=11 ");
+    ps_buf_free(&told.text);
 }
 END_TEST
 
@@ -347,6 +400,7 @@ static const ps_check_case tests[] = {
     {&the_next_pull_asks_only_for_what_is_newer, .repeat = PS_TEST_DEVICES},
     {&a_broken_pull_goes_on_with_what_is_missing_and_the_next_is_whole, .repeat = PS_TEST_DEVICES},
     {&gradients_arrive_and_are_applied, .repeat = PS_TEST_DEVICES},
+    {&a_push_can_be_followed_from_the_gradient_to_the_wire_and_back, .repeat = PS_TEST_DEVICES},
     {&parameters_come_in_the_codec_of_the_job, .repeat = PS_TEST_DEVICES},
     {&gradients_leave_in_the_codec_of_the_job, .repeat = PS_TEST_DEVICES},
     {&gradients_that_could_not_be_computed_are_not_pushed, .repeat = PS_TEST_DEVICES},
