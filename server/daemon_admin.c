@@ -113,7 +113,7 @@ void ps_daemon_status(void *daemon, Psd__V1__StatusResponse *out)
     out->ca_certificate_expires_ms = dates.ca_not_after * 1000;
     out->started_ms = d->started_ms;
     out->connections = (uint32_t)rpc.connections;
-    out->workers = counts.workers_idle + counts.workers_busy;
+    out->workers = counts.workers_idle + counts.workers_busy + counts.workers_draining;
     out->jobs_queued = counts.queued;
     out->jobs_running = counts.running + counts.cancelling;
     out->models = count_models(d->catalog);

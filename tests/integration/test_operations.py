@@ -164,6 +164,7 @@ def draining_gives_out_no_tasks():
         time.sleep(0.5)
         assert cluster.job(job_id)["progress"]["samples"] == done and cluster.job(job_id)["state"] == "running"
         assert {w["state"] for w in workers(cluster).values()} == {"draining"}
+        assert cluster.psctl_json("status")["workers"] == len(workers(cluster)), "they are attached all the same"
         assert cluster.psctl("drain", check=False).returncode == 4, "not for a submitter"
         (cluster.dir / "other.yaml").write_text(job_text(cluster, "other"))
         refused = cluster.psctl("submit", cluster.dir / "other.yaml", check=False)
