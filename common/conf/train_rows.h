@@ -13,11 +13,12 @@
 
 /* ROW(name, keys besides those that all have): each with its default where it is not the usual one.
  */
-#define PS_OPTIMIZER_ROWS(ROW)                    \
-    ROW(sgd, {NULL})                              \
-    ROW(momentum, {"momentum"}, {"nesterov"})     \
-    ROW(adamw, {"beta1"}, {"beta2"}, {"epsilon"}) \
-    ROW(adamw8bit, {"beta1"}, {"beta2"}, {"epsilon"})
+#define PS_OPTIMIZER_ROWS(ROW)                        \
+    ROW(sgd, {NULL})                                  \
+    ROW(momentum, {"momentum"}, {"nesterov"})         \
+    ROW(adamw, {"beta1"}, {"beta2"}, {"epsilon"})     \
+    ROW(adamw8bit, {"beta1"}, {"beta2"}, {"epsilon"}) \
+    ROW(lion, {"beta1"}, {"beta2", 0.99})
 
 /* ROW(name, traits) */
 #define PS_MODE_ROWS(ROW)    \

@@ -41,6 +41,14 @@ static void adamw64(const ps_optimizer_config *c, double rate, double t, referen
     r->theta[i] -= rate * m / (sqrt(v) + c->epsilon);
 }
 
+static void lion64(const ps_optimizer_config *c, double rate, double t, reference *r, int i,
+                   double g)
+{
+    double mixed = c->beta1 * r->a[i] + (1 - c->beta1) * g;
+    r->theta[i] -= rate * ((mixed > 0) - (mixed < 0) + c->weight_decay * r->theta[i]);
+    r->a[i] = c->beta2 * r->a[i] + (1 - c->beta2) * g;
+}
+
 static reference want;
 static float theta[2][N], state[2 * N];
 static uint8_t gradient[N * sizeof(float) + 1];
@@ -133,6 +141,15 @@ START_TEST(the_first_step_of_adamw_is_the_rate_whatever_the_gradient)
 }
 END_TEST
 
+START_TEST(lion_is_its_definition)
+{
+    ps_optimizer_config c = {.name = "lion", .learning_rate = 0.001, .beta1 = 0.9, .beta2 = 0.99};
+    compare(&c, lion64);
+    c.weight_decay = 0.1;
+    compare(&c, lion64);
+}
+END_TEST
+
 START_TEST(values_that_make_no_sense_are_refused_by_name)
 {
     const ps_optimizer *rule;
@@ -162,6 +179,7 @@ static const ps_check_case cases[] = {
     {&momentum_is_its_definition_with_nesterov_and_without},
     {&adamw_is_its_definition},
     {&the_first_step_of_adamw_is_the_rate_whatever_the_gradient},
+    {&lion_is_its_definition},
     {&values_that_make_no_sense_are_refused_by_name},
     {0},
 };

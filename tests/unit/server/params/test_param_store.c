@@ -107,7 +107,7 @@ START_TEST(plans_that_cannot_be_are_refused_by_name)
     config.block_elements = PS_PARAM_BLOCK_MAX + 1;
     ck_assert_int_eq(ps_param_store_create(&config, &store), PS_INVALID_ARGUMENT);
     config.block_elements = 0;
-    config.optimizer.name = "lion";
+    config.optimizer.name = "tiger";
     ck_assert_int_eq(ps_param_store_create(&config, &store), PS_INVALID_ARGUMENT);
     config.optimizer.name = NULL;
     config.clip_norm = -1;

@@ -248,11 +248,35 @@ START_TEST(biases_and_norms_decay_unless_the_job_says_otherwise)
 }
 END_TEST
 
+START_TEST(an_optimizer_has_defaults_of_its_own)
+{
+    static const struct {
+        const char *optimizer;
+        double beta2;
+    } of[] = {{"adamw", 0.999}, {"lion", 0.99}, {"lion, beta2: 0.5", 0.5}};
+    for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
+        ps_buf text = PS_BUF_EMPTY;
+        ps_job_spec *spec = NULL;
+        ps_buf_printf(&text,
+                      "kind: train\nname: a\nmodel: {architecture: mlp, layers: [4, 3]}\n"
+                      "data: {format: idx, train: {features: /x, labels: /y}}\n"
+                      "train: {epochs: 1, optimizer: {learning_rate: 1, name: %s}}\n",
+                      of[i].optimizer);
+        ck_ok(ps_job_spec_parse(ps_buf_slice(&text), "job.yaml", &spec));
+        ck_assert_double_eq(spec->train->optimizer.beta1, 0.9);
+        ck_assert_double_eq(spec->train->optimizer.beta2, of[i].beta2);
+        ps_job_spec_free(&spec);
+        ps_buf_free(&text);
+    }
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&tensors_have_the_plans_shapes_and_initial_values},
     {&a_plan_that_cannot_be_names_the_tensor},
     {&a_schedule_arrives_with_the_last_row_whoever_did_them},
     {&the_job_files_optimizer_and_clipping_are_the_stores},
+    {&an_optimizer_has_defaults_of_its_own},
     {&biases_and_norms_decay_unless_the_job_says_otherwise},
     {0},
 };
