@@ -4,8 +4,8 @@
     worker.py localhost:7600 ~/certs node-9 train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz
 
 It trains a linear classifier (softmax regression) on files of idx bytes: a job whose model is
-{architecture: mlp, layers: [INPUTS, CLASSES]}. Model and data are its own; the job file says the rest, and other workers,
-psworker among them, may have a part of the same job's rows. docs/protocol.md says why each call is as it is.
+{architecture: mlp, layers: [INPUTS, CLASSES]}, without data.test and normalise. Model and data are its own; the job file
+says the rest, and other workers, psworker among them, may have a part of the same job's rows. docs/protocol.md says why each call is as it is.
 
 CERTS is the folder with ca.pem, NAME.pem and NAME.key (role worker). Needs python3-grpcio, python3-grpc-tools,
 python3-numpy, python3-yaml, and the .proto files: proto/ of the source tree, or share/psd/proto where this is installed.
@@ -208,6 +208,9 @@ class Worker:
 
     def plan(self, task, result):
         """What the job's parameters are, and how many rows an epoch has."""
+        if {"test", "normalise"} & set(yaml.safe_load(task.spec)["data"]):
+            result.code, result.message = 3, "worker.py has neither data.test nor normalise: leave them out"
+            return
         result.plan.train_rows, result.plan.features = self.model.x.shape
         result.plan.classes = self.model.shapes["layers.0.bias"][0]
         for name, shape in self.model.shapes.items():
