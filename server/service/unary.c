@@ -53,11 +53,13 @@ static void work_cb(ps_work *w)
 static void done_cb(ps_work *w)
 {
     unary_call *u = ps_container(w, unary_call, work);
-    if (!u->ended && u->error.code)
-        ps_call_finish(u->call, u->error.code, u->error.message);
-    else if (!u->ended)
-        ps_call_reply(u->call, u->reply);
-    ps_call_set_events(u->call, NULL, NULL);
+    if (!u->ended) {
+        ps_call_set_events(u->call, NULL, NULL); /* its end is nobody's any more */
+        if (u->error.code)
+            ps_call_finish(u->call, u->error.code, u->error.message);
+        else
+            ps_call_reply(u->call, u->reply);
+    }
     ps_call_unref(u->call);
     if (u->reply)
         protobuf_c_message_free_unpacked(u->reply, NULL);
