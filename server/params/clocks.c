@@ -1,6 +1,9 @@
 /* What the store does for its controller: the gate around what may change parameters, and the turn
  * from one clock to the next. Fails only as the controller does. */
+#include "common/base/log.h"
 #include "server/params/store_private.h"
+
+#include <inttypes.h>
 
 /* In the gate. *reply: the answer to whoever ended the clock. */
 static void make_turn(ps_param_store *store, ps_turn turn, ps_clock_reply *reply)
@@ -9,7 +12,10 @@ static void make_turn(ps_param_store *store, ps_turn turn, ps_clock_reply *reply
         return;
     if (turn == PS_TURN_APPLY)
         ps_accumulator_apply(store->held);
-    store->ops->turned(store->controller, ps_param_store_version(store), reply);
+    uint64_t version = ps_param_store_version(store);
+    ps_trace("clock", "turned mode=%s applied=%d version=%" PRIu64, store->ops->name,
+             turn == PS_TURN_APPLY, version);
+    store->ops->turned(store->controller, version, reply);
 }
 
 void ps_store_turn(ps_param_store *store, ps_turn turn)

@@ -4,10 +4,12 @@
  * that nothing fails. */
 #include "server/params/push.h"
 
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "server/params/store_private.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <math.h>
 
 enum {
@@ -336,6 +338,12 @@ static void hold(const ps_push *push)
 /* Staleness: updates begun since it was pulled, but for its own. */
 static ps_push_reply carry_out(const ps_push *push, ps_verdict verdict)
 {
+    ps_trace("push",
+             "admitted worker=%s lease=%" PRIu64 " client=%" PRIu64 " sequence=%" PRIu64
+             " held_clock=%" PRIu64 " rows=%" PRIu64 "..%" PRIu64 " blocks=%zu",
+             ps_push_peer_name(push->ticket.client), push->header.lease, push->header.incarnation,
+             push->header.sequence, verdict.held_clock, push->header.rows.begin,
+             push->header.rows.end, push->n_blocks);
     ps_push_reply reply = {0};
     uint64_t before, pulled = push->header.pulled_version;
     if (verdict.held_clock) {
@@ -346,6 +354,11 @@ static ps_push_reply carry_out(const ps_push *push, ps_verdict verdict)
         before = reply.version - 1;
     }
     reply.staleness = before > pulled ? before - pulled : 0;
+    ps_trace("push",
+             "%s worker=%s client=%" PRIu64 " sequence=%" PRIu64 " version=%" PRIu64
+             " staleness=%" PRIu64,
+             verdict.held_clock ? "held" : "applied", ps_push_peer_name(push->ticket.client),
+             push->header.incarnation, push->header.sequence, reply.version, reply.staleness);
     return reply;
 }
 

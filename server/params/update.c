@@ -1,9 +1,11 @@
 /* Numbers for updates, and the store's statistics. Nothing can fail. */
 #include "server/params/update.h"
 
+#include "common/base/log.h"
 #include "server/params/store_private.h"
 
 #include <assert.h>
+#include <inttypes.h>
 
 void ps_update_enter(ps_param_store *store)
 {
@@ -99,6 +101,8 @@ void ps_update_block(const ps_update *update, uint64_t block, const ps_block_pie
         .rate = update->rate,
         .gradient_scale = scale,
     };
+    ps_trace("update", "block=%" PRIu64 " version=%" PRIu64 " optimizer=%s rate=%g pieces=%zu",
+             block, update->version, store->rule->name, update->rate, n);
     ps_dense_block_update(&store->blocks[block], &change, pieces, n);
 }
 

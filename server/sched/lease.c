@@ -80,6 +80,7 @@ void ps_lease_orphan(ps_lease *lease)
 
 void ps_lease_end(ps_lease *lease)
 {
+    ps_trace("sched", "lease=%" PRIu64 " ends worker=%s", lease->id, lease->worker->name);
     ps_lease_orphan(lease);
     ps_list_remove(&lease->of_worker);
     lease->worker->n_leases--;

@@ -2,11 +2,14 @@
  * up to its high-water mark and goes on when it is writable again, so a slow reader holds
  * references to a few blocks and nothing more. Where there is much to skip and little to send, the
  * loop's other calls get their turn in between. */
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/codec/codec.h"
 #include "psd/v1/parameters.pb-c.h"
 #include "server/params/pull.h"
 #include "server/service/services.h"
+
+#include <inttypes.h>
 
 typedef struct pull_call {
     ps_call *call;
@@ -98,6 +101,7 @@ static void on_writable(ps_call *call, void *user)
 static void on_end(ps_call *call, ps_status status, const char *message, void *user)
 {
     pull_call *p = user;
+    ps_trace("pull", "ended call=%p status=%s", (void *)call, ps_status_name(status));
     ps_loop_cancel(ps_call_loop(call), &p->later);
     ps_pull_free(&p->pull);
     ps_run_unref(&p->run);
@@ -162,6 +166,9 @@ void ps_parameters_pull(ps_call *call, const ProtobufCMessage *request, void *st
         return;
     }
     atomic_fetch_add_explicit(&services->pulls, 1, memory_order_relaxed);
+    ps_trace("pull",
+             "begun job=%" PRIu64 " newer_than=%" PRIu64 " version=%" PRIu64 " codec=%s call=%p",
+             in->job_id, in->newer_than, header.version, p->codec->name, (void *)call);
     ps_call_ref(call);
     ps_call_set_events(call, &pull_events, p);
     Psd__V1__PullResponse response = PSD__V1__PULL_RESPONSE__INIT;

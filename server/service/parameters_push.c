@@ -4,10 +4,13 @@
  * said its last, the update is applied: at once when that is quick, on the thread pool when it is
  * not, so that the loop goes on receiving. The first failure ends the call; what comes after it is
  * dropped. A call that ends before its half-close leaves nothing behind. */
+#include "common/base/log.h"
 #include "common/base/mem.h"
 #include "psd/v1/parameters.pb-c.h"
 #include "server/params/push.h"
 #include "server/service/services.h"
+
+#include <inttypes.h>
 
 typedef struct push_call {
     ps_work work;
@@ -36,6 +39,8 @@ static void refuse(push_call *p, ps_status st)
 {
     ps_error error;
     ps_error_save(&error, st);
+    ps_trace("push", "refused call=%p status=%s: %s", (void *)p->call, ps_status_name(st),
+             error.message);
     if (p->push)
         ps_push_abort(&p->push);
     p->answered = true;
@@ -51,6 +56,11 @@ static ps_status begin(push_call *p, const Psd__V1__PushHeader *header)
         st = ps_runs_find(p->services->runs, header->job_id, &p->run);
     if (st)
         return st;
+    ps_trace("push",
+             "header job=%" PRIu64 " lease=%" PRIu64 " client=%" PRIu64 " sequence=%" PRIu64
+             " clock=%" PRIu64 " call=%p",
+             header->job_id, header->lease_id, header->incarnation, header->sequence, header->clock,
+             (void *)p->call);
     const ps_push_header mine = {.incarnation = header->incarnation,
                                  .sequence = header->sequence,
                                  .clock = header->clock,
@@ -129,6 +139,8 @@ static void commit_cb(ps_work *w)
 static void answer(push_call *p)
 {
     p->answered = true;
+    ps_trace("push", "answered call=%p status=%s version=%" PRIu64 " duplicate=%d", (void *)p->call,
+             ps_status_name(p->error.code), p->reply.version, p->reply.duplicate);
     if (p->error.code) {
         ps_call_finish(p->call, p->error.code, p->error.message);
         return;

@@ -1,4 +1,5 @@
 """A tiny job from submission to predictions, checked with an independent reader and numpy."""
+import re
 
 import numpy as np
 
@@ -85,5 +86,28 @@ def a_layer_larger_than_a_push_trains():
             assert job["progress"]["samples"] == epochs * rows and job["progress"]["test_loss"] < 1.34, job
 
 
-run([asp_trains_exports_and_predicts, bsp_trains_exports_and_predicts,
+def a_push_is_followed_with_grep():
+    """log.level trace, docs/operations.md: from the backward pass to the optimizer, and back."""
+    with Cluster() as cluster:
+        cluster.start_server("log: {level: trace}")
+        worker = cluster.start_worker("w1", "log: {level: trace}")
+        cluster.tiny_data()
+        cluster.wait_job(cluster.submit(cluster.tiny_job(epochs=1, workers=1)))
+        asked, served = worker.text().splitlines(), cluster.server.text().splitlines()
+
+        def hops(lines, what):
+            return [line.split(": ", 1)[1] for line in lines if re.search(rf"\b(push|update|call): .*\b{what}\b", line)]
+        sent, got = hops(asked, "sequence=3"), hops(served, "sequence=3")
+        assert [line.split()[0] for line in got] == ["header", "admitted", "applied"], got
+        version = re.search(r"version=\d+", got[-1])[0]
+        assert "optimizer=adamw" in hops(served, version)[0], hops(served, version)
+        call = re.search(r"call=\S+", got[0])[0]
+        assert any(line.startswith("answered") and version in line for line in hops(served, call)), hops(served, call)
+        words = [line.split()[0] for line in sent]
+        assert words[0] == "begun" and words[-1] == "acknowledged", sent
+        clock = re.search(r"clock=\d+", sent[0])[0]
+        assert any(line.startswith("ready ") for line in hops(asked, clock)), "the backward pass"
+
+
+run([a_push_is_followed_with_grep, asp_trains_exports_and_predicts, bsp_trains_exports_and_predicts,
      encoded_gradients_and_parameters_train_as_well, a_layer_larger_than_a_push_trains])
