@@ -5,7 +5,7 @@
  *     a = x + c_proj(attention(c_attn(ln_1(x))))
  *     y = a + mlp.c_proj(gelu(mlp.c_fc(ln_2(a))))
  */
-#include "common/arch/arch.h"
+#include "common/arch/rows.h"
 
 static const ps_arch_key keys[] = {
     {"vocab_size", PS_ARCH_NEEDED},
@@ -21,39 +21,16 @@ static const ps_arch_key keys[] = {
     {NULL},
 };
 
-#define CONV1D(part_, name_, gguf_, in, out, start_)                                     \
-    {.part = (part_),                                                                    \
-     .name = name_ ".weight",                                                            \
-     .gguf = gguf_ ".weight",                                                            \
-     .sides = {(in), (out)},                                                             \
-     .start = (start_),                                                                  \
-     .change = PS_LM_TRANSPOSE},                                                         \
-    {                                                                                    \
-        .part = (part_), .name = name_ ".bias", .gguf = gguf_ ".bias", .sides = {(out)}, \
-        .bias = true                                                                     \
-    }
-#define NORM(part_, name_, gguf_)                                                                 \
-    {.part = (part_),                                                                             \
-     .name = name_ ".weight",                                                                     \
-     .gguf = gguf_ ".weight",                                                                     \
-     .sides = {PS_SIDE_HIDDEN},                                                                   \
-     .start = PS_START_ONES},                                                                     \
-    {                                                                                             \
-        .part = (part_), .name = name_ ".bias", .gguf = gguf_ ".bias", .sides = {PS_SIDE_HIDDEN}, \
-        .bias = true                                                                              \
-    }
+/* [in, out] */
+#define CONV1D(part, name, gguf, in, out, start)                                 \
+    PS_ARCH_WEIGHT(part, name, gguf, in, out, start, .change = PS_LM_TRANSPOSE), \
+        PS_ARCH_BIAS(part, name, gguf, out)
+#define NORM(part, name, gguf) \
+    PS_ARCH_GAIN(part, name, gguf), PS_ARCH_BIAS(part, name, gguf, PS_SIDE_HIDDEN)
 
 static const ps_arch_tensor tensors[] = {
-    {PS_PART_TOKENS,
-     "wte.weight",
-     "token_embd.weight",
-     {PS_SIDE_VOCAB, PS_SIDE_HIDDEN},
-     PS_START_NORMAL},
-    {PS_PART_POSITIONS,
-     "wpe.weight",
-     "position_embd.weight",
-     {PS_SIDE_CONTEXT, PS_SIDE_HIDDEN},
-     PS_START_NORMAL},
+    PS_ARCH_MATRIX(PS_PART_TOKENS, "wte", "token_embd", PS_SIDE_VOCAB, PS_SIDE_HIDDEN),
+    PS_ARCH_MATRIX(PS_PART_POSITIONS, "wpe", "position_embd", PS_SIDE_CONTEXT, PS_SIDE_HIDDEN),
     NORM(PS_PART_NORM_ATTENTION, "ln_1", "attn_norm"),
     CONV1D(PS_PART_QKV, "attn.c_attn", "attn_qkv", PS_SIDE_HIDDEN, PS_SIDE_QKV, PS_START_NORMAL),
     CONV1D(PS_PART_O, "attn.c_proj", "attn_output", PS_SIDE_HIDDEN, PS_SIDE_HIDDEN,

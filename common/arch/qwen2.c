@@ -5,56 +5,25 @@
  *     a = x + o_proj(attention(q_proj(x'), k_proj(x'), v_proj(x')))  x' = input_layernorm(x)
  *     y = a + down_proj(silu(gate_proj(a')) · up_proj(a'))  a' = post_attention_layernorm(a)
  */
-#include "common/arch/arch.h"
-
-static const ps_arch_key keys[] = {
-    {"vocab_size", PS_ARCH_NEEDED},
-    {"context_length", PS_ARCH_NEEDED},
-    {"hidden_size", PS_ARCH_NEEDED},
-    {"num_layers", PS_ARCH_NEEDED},
-    {"num_heads", PS_ARCH_NEEDED},
-    {"num_kv_heads"}, /* num_heads */
-    {"intermediate_size", PS_ARCH_NEEDED},
-    {"rope_theta"},
-    {"norm_epsilon"},
-    {"tie_embeddings"},
-    {"dropout"},
-    {"tokenizer"},
-    {NULL},
-};
-
-#define MATRIX(part_, name_, gguf_, rows, columns)                         \
-    {                                                                      \
-        .part = (part_), .name = name_ ".weight", .gguf = gguf_ ".weight", \
-        .sides = {(rows), (columns)}, .start = PS_START_NORMAL             \
-    }
-#define NORM(part_, name_, gguf_)                                          \
-    {                                                                      \
-        .part = (part_), .name = name_ ".weight", .gguf = gguf_ ".weight", \
-        .sides = {PS_SIDE_HIDDEN}, .start = PS_START_ONES                  \
-    }
-#define BIAS(part_, name_, gguf_, rows)                                                   \
-    {                                                                                     \
-        .part = (part_), .name = name_ ".bias", .gguf = gguf_ ".bias", .sides = {(rows)}, \
-        .bias = true                                                                      \
-    }
+#include "common/arch/rows.h"
 
 static const ps_arch_tensor tensors[] = {
-    MATRIX(PS_PART_TOKENS, "model.embed_tokens", "token_embd", PS_SIDE_VOCAB, PS_SIDE_HIDDEN),
-    NORM(PS_PART_NORM_ATTENTION, "input_layernorm", "attn_norm"),
-    MATRIX(PS_PART_Q, "self_attn.q_proj", "attn_q", PS_SIDE_HIDDEN, PS_SIDE_HIDDEN),
-    BIAS(PS_PART_Q, "self_attn.q_proj", "attn_q", PS_SIDE_HIDDEN),
-    MATRIX(PS_PART_K, "self_attn.k_proj", "attn_k", PS_SIDE_KV, PS_SIDE_HIDDEN),
-    BIAS(PS_PART_K, "self_attn.k_proj", "attn_k", PS_SIDE_KV),
-    MATRIX(PS_PART_V, "self_attn.v_proj", "attn_v", PS_SIDE_KV, PS_SIDE_HIDDEN),
-    BIAS(PS_PART_V, "self_attn.v_proj", "attn_v", PS_SIDE_KV),
-    MATRIX(PS_PART_O, "self_attn.o_proj", "attn_output", PS_SIDE_HIDDEN, PS_SIDE_HIDDEN),
-    NORM(PS_PART_NORM_MLP, "post_attention_layernorm", "ffn_norm"),
-    MATRIX(PS_PART_GATE, "mlp.gate_proj", "ffn_gate", PS_SIDE_INNER, PS_SIDE_HIDDEN),
-    MATRIX(PS_PART_UP, "mlp.up_proj", "ffn_up", PS_SIDE_INNER, PS_SIDE_HIDDEN),
-    MATRIX(PS_PART_DOWN, "mlp.down_proj", "ffn_down", PS_SIDE_HIDDEN, PS_SIDE_INNER),
-    NORM(PS_PART_NORM, "model.norm", "output_norm"),
-    MATRIX(PS_PART_HEAD, "lm_head", "output", PS_SIDE_VOCAB, PS_SIDE_HIDDEN),
+    PS_ARCH_MATRIX(PS_PART_TOKENS, "model.embed_tokens", "token_embd", PS_SIDE_VOCAB,
+                   PS_SIDE_HIDDEN),
+    PS_ARCH_GAIN(PS_PART_NORM_ATTENTION, "input_layernorm", "attn_norm"),
+    PS_ARCH_MATRIX(PS_PART_Q, "self_attn.q_proj", "attn_q", PS_SIDE_HIDDEN, PS_SIDE_HIDDEN),
+    PS_ARCH_BIAS(PS_PART_Q, "self_attn.q_proj", "attn_q", PS_SIDE_HIDDEN),
+    PS_ARCH_MATRIX(PS_PART_K, "self_attn.k_proj", "attn_k", PS_SIDE_KV, PS_SIDE_HIDDEN),
+    PS_ARCH_BIAS(PS_PART_K, "self_attn.k_proj", "attn_k", PS_SIDE_KV),
+    PS_ARCH_MATRIX(PS_PART_V, "self_attn.v_proj", "attn_v", PS_SIDE_KV, PS_SIDE_HIDDEN),
+    PS_ARCH_BIAS(PS_PART_V, "self_attn.v_proj", "attn_v", PS_SIDE_KV),
+    PS_ARCH_MATRIX(PS_PART_O, "self_attn.o_proj", "attn_output", PS_SIDE_HIDDEN, PS_SIDE_HIDDEN),
+    PS_ARCH_GAIN(PS_PART_NORM_MLP, "post_attention_layernorm", "ffn_norm"),
+    PS_ARCH_MATRIX(PS_PART_GATE, "mlp.gate_proj", "ffn_gate", PS_SIDE_INNER, PS_SIDE_HIDDEN),
+    PS_ARCH_MATRIX(PS_PART_UP, "mlp.up_proj", "ffn_up", PS_SIDE_INNER, PS_SIDE_HIDDEN),
+    PS_ARCH_MATRIX(PS_PART_DOWN, "mlp.down_proj", "ffn_down", PS_SIDE_HIDDEN, PS_SIDE_INNER),
+    PS_ARCH_GAIN(PS_PART_NORM, "model.norm", "output_norm"),
+    PS_ARCH_MATRIX(PS_PART_HEAD, "lm_head", "output", PS_SIDE_VOCAB, PS_SIDE_HIDDEN),
 };
 
 /* Frequencies that older versions saved. */
@@ -107,7 +76,7 @@ static const ps_arch_gguf_key gguf[] = {
 const ps_arch ps_arch_qwen2 = {
     .name = "qwen2",
     .family = PS_ARCH_LANGUAGE,
-    .keys = keys,
+    .keys = ps_arch_llama_keys,
     .tensors = tensors,
     .n_tensors = sizeof tensors / sizeof *tensors,
     .block = "model.layers",
