@@ -216,14 +216,6 @@ static void piece_cb(void *context, int64_t begin, int64_t end, int slot)
 
 /* ---- the pieces together ---- */
 
-PS_VECTOR
-static void add_scaled(float *restrict y, float scale, const float *restrict x, int64_t n)
-{
-    PS_SIMD
-    for (int64_t i = 0; i < n; i++)
-        y[i] += scale * x[i];
-}
-
 /* y[head_dim] of a head, h counted over queries; returns its log Σ e^score. */
 static float join(const few_run *r, int64_t batch, int64_t h, float *y)
 {
@@ -236,7 +228,7 @@ static float join(const few_run *r, int64_t batch, int64_t h, float *y)
         part from = part_at(r, batch * r->pieces + p);
         float scale = ps_vector_exp(from.max[h] - max);
         total += scale * from.total[h];
-        add_scaled(y, scale, from.sum + h * d, d);
+        ps_cpu_add_scaled(y, scale, from.sum + h * d, d);
     }
     for (int64_t i = 0; i < d; i++)
         y[i] /= total;

@@ -10,15 +10,6 @@ typedef struct bias_run {
     float *scratch; /* for BF16: bias, then a row a thread; or a few rows' part a thread */
 } bias_run;
 
-/* y[columns] += bias[columns] */
-PS_VECTOR
-static void add_to(float *restrict y, const float *restrict bias, int64_t n)
-{
-    PS_SIMD
-    for (int64_t c = 0; c < n; c++)
-        y[c] += bias[c];
-}
-
 static void add_rows_cb(void *context, int64_t begin, int64_t end, int slot)
 {
     const bias_run *r = context;
@@ -30,7 +21,7 @@ static void add_rows_cb(void *context, int64_t begin, int64_t end, int slot)
         float *y = ps_cpu_place(r->y, row * n, scratch);
         if (y == scratch)
             (void)ps_cpu_load(r->y, row * n, n, scratch);
-        add_to(y, bias, n);
+        ps_cpu_add_scaled(y, 1, bias, n);
         ps_cpu_store(r->y, row * n, n, y);
     }
 }

@@ -12,9 +12,8 @@ static void fill(float *y, float value, int64_t n)
         y[i] = value;
 }
 
-/* y += a·x */
 PS_VECTOR
-static void axpy(float *y, float a, const float *x, int64_t n)
+void ps_cpu_add_scaled(float *y, float a, const float *x, int64_t n)
 {
     PS_SIMD
     for (int64_t i = 0; i < n; i++)
@@ -51,7 +50,7 @@ static void axpy_cb(float *const *out, const float *const *in, int64_t n, int64_
                     const void *context)
 {
     (void)at;
-    axpy(out[0], *(const float *)context, in[0], n);
+    ps_cpu_add_scaled(out[0], *(const float *)context, in[0], n);
 }
 
 static void scale_cb(float *const *out, const float *const *in, int64_t n, int64_t at,

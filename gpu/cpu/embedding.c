@@ -13,14 +13,6 @@ typedef struct lookup {
     float *scratch; /* for BF16: two rows a thread */
 } lookup;
 
-PS_VECTOR
-static void add_to(float *restrict y, const float *restrict x, int64_t n)
-{
-    PS_SIMD
-    for (int64_t i = 0; i < n; i++)
-        y[i] += x[i];
-}
-
 static bool open_lookup(ps_stream *s, lookup *l, ps_tensor rows, ps_tensor table, ps_tensor ids)
 {
     *l = (lookup){
@@ -42,7 +34,7 @@ static void forward_row(const lookup *l, int64_t r, float *scratch)
     float *y = ps_cpu_place(l->rows, r * n, scratch);
     if (y == scratch)
         (void)ps_cpu_load(l->rows, r * n, n, scratch);
-    add_to(y, ps_cpu_load(l->table, from, n, scratch + ps_cpu_padded(n)), n);
+    ps_cpu_add_scaled(y, 1, ps_cpu_load(l->table, from, n, scratch + ps_cpu_padded(n)), n);
     ps_cpu_store(l->rows, r * n, n, y);
 }
 
@@ -72,7 +64,7 @@ static void backward_cb(void *context, int64_t begin, int64_t end, int slot)
     for (int64_t r = 0; r < l->rows.shape[0]; r++) {
         assert(l->ids[r] >= 0 && l->ids[r] < l->table.shape[0]);
         const float *dy = ps_cpu_load(l->rows, r * l->columns + begin, end - begin, scratch);
-        add_to(table + l->ids[r] * l->columns + begin, dy, end - begin);
+        ps_cpu_add_scaled(table + l->ids[r] * l->columns + begin, 1, dy, end - begin);
     }
 }
 

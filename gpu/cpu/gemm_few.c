@@ -41,19 +41,35 @@ static ps_few piece_of_b(const ps_gemm *g, int64_t first, int64_t rows)
                     .n = g->transpose_b ? g->k : g->n};
 }
 
-/* Of every quarter of a piece (few.h), at a time: all, or some that several rows of A share. */
-static int64_t at_once(const ps_gemm *g, const ps_few *piece)
-{
-    int64_t quarter = ps_cpu_few_quarter(piece);
-    return g->m == 1 || quarter < SOME ? quarter : SOME;
-}
-
 static int64_t least(int64_t a, int64_t b)
 {
     return a < b ? a : b;
 }
 
+typedef void (*some_cb)(const ps_gemm *g, const ps_few *piece, int64_t first, int64_t end,
+                        const float *x, float *y);
+
+/* Each row of A, from its number `column` on, and its y, with all rows of every quarter of a piece
+ * (few.h), or with some that several rows of A share before the next. */
+static void go_over(const few_run *r, const ps_few *piece, some_cb some, int64_t column,
+                    float *const *y)
+{
+    int64_t first = 0, quarter = ps_cpu_few_quarter(piece);
+    do {
+        int64_t end = r->g->m == 1 ? quarter : least(first + SOME, quarter);
+        for (int64_t i = 0; i < r->g->m; i++)
+            some(r->g, piece, first, end, r->a + i * r->ld_a + column, y[i]);
+        first = end;
+    } while (first < quarter);
+}
+
 /* ---- stored by columns ---- */
+
+static void dots_cb(const ps_gemm *g, const ps_few *piece, int64_t first, int64_t end,
+                    const float *x, float *y)
+{
+    ps_cpu_few_dots(piece, first, end, g->alpha, x, y);
+}
 
 static float *dots_place(const few_run *r, int64_t i, int64_t begin, int slot)
 {
@@ -67,19 +83,22 @@ static void dots_piece_cb(void *context, int64_t begin, int64_t end, int slot)
     const few_run *r = context;
     const ps_gemm *g = r->g;
     ps_few piece = piece_of_b(g, begin, end - begin);
-    int64_t first = 0, quarter = ps_cpu_few_quarter(&piece), some = at_once(g, &piece);
-    do {
-        int64_t next = least(first + some, quarter);
-        for (int64_t i = 0; i < g->m; i++)
-            ps_cpu_few_dots(&piece, first, next, g->alpha, r->a + i * r->ld_a,
-                            dots_place(r, i, begin, slot));
-        first = next;
-    } while (first < quarter);
+    float *y[FEW];
     for (int64_t i = 0; i < g->m; i++)
-        ps_cpu_store(g->c, i * g->ld_c + begin, end - begin, dots_place(r, i, begin, slot));
+        y[i] = dots_place(r, i, begin, slot);
+    go_over(r, &piece, dots_cb, 0, y);
+    for (int64_t i = 0; i < g->m; i++)
+        ps_cpu_store(g->c, i * g->ld_c + begin, end - begin, y[i]);
 }
 
 /* ---- stored by rows ---- */
+
+static void sums_cb(const ps_gemm *g, const ps_few *piece, int64_t first, int64_t end,
+                    const float *x, float *y)
+{
+    (void)g; /* alpha comes with the pieces' sums */
+    ps_cpu_few_sums(piece, first, end, x, y);
+}
 
 static void sums_piece_cb(void *context, int64_t begin, int64_t end, int slot)
 {
@@ -87,23 +106,11 @@ static void sums_piece_cb(void *context, int64_t begin, int64_t end, int slot)
     const few_run *r = context;
     const ps_gemm *g = r->g;
     ps_few piece = piece_of_b(g, begin, end - begin);
-    float *y = r->scratch + begin / r->piece * g->m * g->n;
-    memset(y, 0, (size_t)(g->m * g->n) * sizeof *y);
-    int64_t first = 0, quarter = ps_cpu_few_quarter(&piece), some = at_once(g, &piece);
-    do {
-        int64_t next = least(first + some, quarter);
-        for (int64_t i = 0; i < g->m; i++)
-            ps_cpu_few_sums(&piece, first, next, r->a + i * r->ld_a + begin, y + i * g->n);
-        first = next;
-    } while (first < quarter);
-}
-
-PS_VECTOR
-static void add(float *restrict y, const float *restrict x, int64_t n)
-{
-    PS_SIMD
-    for (int64_t i = 0; i < n; i++)
-        y[i] += x[i];
+    float *sums = r->scratch + begin / r->piece * g->m * g->n, *y[FEW];
+    memset(sums, 0, (size_t)(g->m * g->n) * sizeof *sums);
+    for (int64_t i = 0; i < g->m; i++)
+        y[i] = sums + i * g->n;
+    go_over(r, &piece, sums_cb, begin, y);
 }
 
 /* Always in the same order, so that it does not matter which thread had which piece. */
@@ -111,7 +118,7 @@ static void add_pieces(const few_run *r)
 {
     const ps_gemm *g = r->g;
     for (int64_t k = r->piece, i = 1; k < g->k; k += r->piece, i++)
-        add(r->scratch, r->scratch + i * g->m * g->n, g->m * g->n);
+        ps_cpu_add_scaled(r->scratch, 1, r->scratch + i * g->m * g->n, g->m * g->n);
     for (int64_t i = 0; i < g->m; i++) {
         float *sum = r->scratch + i * g->n;
         float *y = ps_cpu_place(g->c, i * g->ld_c, sum);

@@ -55,6 +55,9 @@ void ps_cpu_store(ps_tensor t, int64_t at, int64_t n, const float *from);
 void ps_cpu_to_bf16(uint16_t *y, const float *x, int64_t n);
 void ps_cpu_from_bf16(float *y, const uint16_t *x, int64_t n);
 
+/* y += a·x; y may be x */
+void ps_cpu_add_scaled(float *y, float a, const float *x, int64_t n);
+
 /* out[…] = f(in[…]), element by element. body gets n elements from number `at` on, a multiple of
  * 1024; out and in may be the same memory. Results are stored in the order of out. */
 #define PS_CPU_MAP_OUT 3
