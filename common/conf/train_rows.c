@@ -46,6 +46,16 @@ void ps_names_list(const char *const *names, ps_buf *out)
     }
 }
 
+ps_status ps_names_unknown(const char *what, const char *name, const char *const *names)
+{
+    ps_buf list = PS_BUF_EMPTY;
+    ps_names_list(names, &list);
+    ps_status st = ps_fail(PS_INVALID_ARGUMENT, "%s: there is no %s; there are %.*s", what, name,
+                           (int)list.len, (const char *)list.data);
+    ps_buf_free(&list);
+    return st;
+}
+
 void ps_optimizer_owners(const char *key, ps_buf *out)
 {
     const char *owners[PS_OPTIMIZERS + 1] = {NULL};

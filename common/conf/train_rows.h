@@ -8,6 +8,7 @@
 #define PS_CONF_TRAIN_ROWS_H
 
 #include "common/base/buf.h"
+#include "common/base/status.h"
 
 #include <stdbool.h>
 
@@ -59,6 +60,9 @@ bool ps_optimizer_row_has(const ps_optimizer_row *row, const char *key);
 void ps_optimizer_owners(const char *key, ps_buf *out);
 /* "a, b and c": of a list that ends with NULL. */
 void ps_names_list(const char *const *names, ps_buf *out);
+/* PS_INVALID_ARGUMENT: "WHAT: there is no NAME; there are a, b and c". */
+PS_MUST_CHECK ps_status ps_names_unknown(const char *what, const char *name,
+                                         const char *const *names);
 
 /* In the order of the tables, ended by NULL. */
 extern const char *const ps_optimizer_names[];

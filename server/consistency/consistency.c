@@ -18,10 +18,5 @@ ps_status ps_consistency_find(const char *name, const ps_controller_ops **out)
             return PS_OK;
         }
     }
-    ps_buf names = PS_BUF_EMPTY;
-    ps_names_list(ps_mode_names, &names);
-    ps_status st = ps_fail(PS_INVALID_ARGUMENT, "consistency: there is no %s; there are %.*s", name,
-                           (int)names.len, (const char *)names.data);
-    ps_buf_free(&names);
-    return st;
+    return ps_names_unknown("consistency", name, ps_mode_names);
 }

@@ -58,12 +58,7 @@ ps_status ps_optimizer_find(const ps_optimizer_config *config, const ps_optimize
         *out = table[i];
         return check(config, ps_optimizer_row_find(name));
     }
-    ps_buf names = PS_BUF_EMPTY;
-    ps_names_list(ps_optimizer_names, &names);
-    ps_status st = ps_fail(PS_INVALID_ARGUMENT, "optimizer: there is no %s; there are %.*s", name,
-                           (int)names.len, (const char *)names.data);
-    ps_buf_free(&names);
-    return st;
+    return ps_names_unknown("optimizer", name, ps_optimizer_names);
 }
 
 size_t ps_optimizer_state_bytes(const ps_optimizer *rule, size_t elements)
