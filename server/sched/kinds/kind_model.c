@@ -169,43 +169,34 @@ static void show(ps_job *job)
         p->samples_total = p->samples;
 }
 
+#define ON_STORED_MODEL \
+    .inference = true, .free = work_free, .next = next, .back = back, .show = show
+
 const ps_job_kind ps_job_kind_evaluate = {
     .name = "evaluate",
     .task = PS_TASK_EVALUATE,
-    .inference = true,
+    ON_STORED_MODEL,
     .start = start,
-    .free = work_free,
-    .next = next,
     .progress = progress,
     .done = done,
-    .back = back,
-    .show = show,
 };
 
 const ps_job_kind ps_job_kind_predict = {
     .name = "predict",
     .task = PS_TASK_PREDICT,
-    .inference = true,
+    ON_STORED_MODEL,
     .start = start,
-    .free = work_free,
-    .next = next,
     .progress = progress,
     .done = done,
-    .back = back,
-    .show = show,
 };
 
 const ps_job_kind ps_job_kind_generate = {
     .name = "generate",
     .task = PS_TASK_GENERATE,
-    .inference = true,
+    ON_STORED_MODEL,
     .keeps_model = true,
     .check = check_generate,
     .start = start_generate,
-    .free = work_free,
-    .next = next,
     .output = output,
     .done = generated,
-    .back = back,
-    .show = show,
 };
