@@ -187,8 +187,8 @@ tls: {{ca: {self.certs}/ca.pem, certificate: {self.certs}/psd.pem, key: {self.ce
             self.port, self.metrics_port = int(said["listen"]), int(said["metrics"])
         return self.server
 
-    def worker_config(self, name, extra="", port=None, device="cpu"):
-        """Writes it, with a certificate; its path. port: of a proxy that stands before psd."""
+    def worker_config(self, name, extra="", port=None, device="cpu", data="/usr/share/datasets"):
+        """Writes it, with a certificate; its path. port: of a proxy that stands before psd; data: where more files are."""
         if not (self.certs / f"{name}.pem").exists():
             self.make_client("worker", name)
         config = self.dir / f"{name}.yaml"
@@ -196,14 +196,15 @@ tls: {{ca: {self.certs}/ca.pem, certificate: {self.certs}/psd.pem, key: {self.ce
 name: {name}
 device: {device}
 threads: 1
-data_roots: [{self.dir}, /usr/share/datasets]
+data_roots: [{self.dir}, {data}]
 tls: {{ca: {self.certs}/ca.pem, certificate: {self.certs}/{name}.pem, key: {self.certs}/{name}.key}}
 {extra}
 """)
         return config
 
-    def start_worker(self, name, extra="", env=None, port=None, device="cpu"):
-        config = self.worker_config(name, extra, port, device)
+    def start_worker(self, name, extra="", env=None, **options):
+        """options: of worker_config."""
+        config = self.worker_config(name, extra, **options)
         worker = Process(name, [PSWORKER, "--config", config], self.dir / f"{name}.log", env)
         self.processes.append(worker)
         return worker

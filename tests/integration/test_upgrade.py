@@ -4,7 +4,7 @@ import pathlib
 import shutil
 import tarfile
 
-from harness import PSWORKER, SOURCE, Cluster, Process, run
+from harness import SOURCE, Cluster, run
 
 DATA = pathlib.Path("/var/tmp/psd-golden-data")  # as in the job files of the golden one
 
@@ -19,13 +19,6 @@ def take_over(cluster, version):
     for file in cluster.dir.glob("t*-*.gz"):
         shutil.copy(file, DATA)
     cluster.start_server()
-
-
-def start_worker(cluster):
-    config = cluster.worker_config("w1")
-    config.write_text(config.read_text().replace("data_roots: [", f"data_roots: [{DATA}, "))
-    worker = Process("w1", [PSWORKER, "--config", config], cluster.dir / "w1.log")
-    cluster.processes.append(worker)
 
 
 def what_had_ended_is_there(cluster):
@@ -45,7 +38,7 @@ def a_data_dir_of_39b2b3d_is_taken_over():
             take_over(cluster, "39b2b3d")
             jobs = what_had_ended_is_there(cluster)
             begun = cluster.job(jobs[0]["id"])["progress"]["epoch"]
-            start_worker(cluster)
+            cluster.start_worker("w1", data=DATA)
             evaluated = cluster.psctl_json("evaluate", "first", DATA / "test-features.gz", DATA / "test-labels.gz")
             job = cluster.wait_job(jobs[0]["id"])
             was = cluster.job(jobs[3]["id"])["progress"]
