@@ -11,12 +11,15 @@
 static const char describe_path[] = "/psd.v1.Parameters/Describe";
 static const char clock_path[] = "/psd.v1.Parameters/Clock";
 
-/* Clocks that are told without waiting: one call at a time. Freed by the last of its two users. */
+/* Clocks that are told without waiting: one call at a time. Freed by the last of its two users,
+ * which the loop may be when the task and its gate are long gone: so it has a lock of its own. */
 typedef struct teller {
     ps_loop_task job;
-    ps_remote remote;
+    ps_loop *loop;
+    ps_channel *channel;
     uint64_t job_id, incarnation;
-    /* under the gate's lock */
+    pthread_mutex_t lock;
+    /* under the lock */
     uint64_t lease, wanted, told;
     bool posted, calling, closed;
 } teller;
@@ -340,24 +343,31 @@ static void told_cb(void *user, ps_status status, const char *message, ProtobufC
     tell_next(t);
 }
 
+static void teller_free(teller *t)
+{
+    PS_REQUIRE(t->closed && !t->calling && !t->posted);
+    pthread_mutex_destroy(&t->lock);
+    ps_free(&t);
+}
+
 static void tell_next(teller *t)
 {
-    ps_gate *gate = t->remote.gate;
+    ps_loop_require_on(t->loop);
     Psd__V1__ClockRequest request = PSD__V1__CLOCK_REQUEST__INIT;
     request.job_id = t->job_id;
     request.incarnation = t->incarnation;
-    ps_gate_lock(gate);
+    pthread_mutex_lock(&t->lock);
     t->posted = false;
     t->calling = !t->closed && t->wanted != t->told;
     t->told = request.clock = t->wanted;
     request.lease_id = t->lease;
     bool calling = t->calling, closed = t->closed;
-    ps_gate_unlock(gate);
+    pthread_mutex_unlock(&t->lock);
     if (calling)
-        ps_channel_unary_async(t->remote.channel, clock_path, &request.base,
+        ps_channel_unary_async(t->channel, clock_path, &request.base,
                                &psd__v1__clock_response__descriptor, NULL, told_cb, t);
     else if (closed)
-        ps_free(&t);
+        teller_free(t);
 }
 
 static void tell_cb(ps_loop_task *job)
@@ -365,25 +375,39 @@ static void tell_cb(ps_loop_task *job)
     tell_next(ps_container(job, teller, job));
 }
 
-void ps_exchange_clock_tell(ps_exchange *x, uint64_t lease, uint64_t clock)
+static teller *teller_new(const ps_exchange *x)
 {
-    teller *t = x->teller;
-    if (!t) {
-        t = x->teller = ps_new(teller);
-        t->remote = *x->remote;
-        t->job_id = x->options.job_id;
-        t->incarnation = x->options.incarnation;
-        t->wanted = t->told = UINT64_MAX;
-        ps_loop_task_init(&t->job, tell_cb);
-    }
-    ps_gate_lock(x->remote->gate);
-    t->lease = lease;
-    t->wanted = clock;
+    teller *t = ps_new(teller);
+    t->loop = x->remote->loop;
+    t->channel = x->remote->channel;
+    t->job_id = x->options.job_id;
+    t->incarnation = x->options.incarnation;
+    t->wanted = t->told = UINT64_MAX;
+    pthread_mutex_init(&t->lock, NULL);
+    ps_loop_task_init(&t->job, tell_cb);
+    return t;
+}
+
+/* Gives the lock back; the loop may free it from here on. */
+static void tell_unlock(teller *t)
+{
     bool post = !t->posted && !t->calling;
     t->posted |= post;
-    ps_gate_unlock(x->remote->gate);
+    ps_loop *loop = t->loop;
+    pthread_mutex_unlock(&t->lock);
     if (post)
-        ps_loop_post(x->remote->loop, &t->job);
+        ps_loop_post(loop, &t->job);
+}
+
+void ps_exchange_clock_tell(ps_exchange *x, uint64_t lease, uint64_t clock)
+{
+    if (!x->teller)
+        x->teller = teller_new(x);
+    teller *t = x->teller;
+    pthread_mutex_lock(&t->lock);
+    t->lease = lease;
+    t->wanted = clock;
+    tell_unlock(t);
 }
 
 /* The loop frees it, when nothing of it is under way any more. */
@@ -392,13 +416,9 @@ static void teller_close(ps_exchange *x)
     teller *t = x->teller;
     if (!t)
         return;
-    ps_gate_lock(x->remote->gate);
+    pthread_mutex_lock(&t->lock);
     t->closed = true;
-    bool post = !t->posted && !t->calling;
-    t->posted |= post;
-    ps_gate_unlock(x->remote->gate);
-    if (post)
-        ps_loop_post(x->remote->loop, &t->job);
+    tell_unlock(t);
     x->teller = NULL;
 }
 

@@ -361,24 +361,50 @@ START_TEST(a_cancelled_task_does_not_wait_for_psd)
 }
 END_TEST
 
+static void wait_for_clock(uint64_t clock)
+{
+    uint64_t seen = 0;
+    while (seen != clock) { /* the case's time limit ends it */
+        pthread_mutex_lock(&r.fake.lock);
+        seen = r.fake.clock;
+        pthread_mutex_unlock(&r.fake.lock);
+    }
+}
+
 START_TEST(clocks_that_are_told_do_not_wait_and_the_last_arrives)
 {
     begin(_i, 0);
     ck_ok(open_exchange(false));
     for (uint64_t clock = 0; clock < 100; clock++)
         ps_exchange_clock_tell(r.exchange, 3, clock);
-    uint64_t seen = 0;
-    while (seen != 99) { /* the case's time limit ends it */
-        pthread_mutex_lock(&r.fake.lock);
-        seen = r.fake.clock;
-        pthread_mutex_unlock(&r.fake.lock);
-    }
+    wait_for_clock(99);
     uint64_t open;
     ck_ok(ps_exchange_clock_wait(r.exchange, 4, 100, &open));
     ck_assert_uint_eq(r.fake.clock, 100);
     ck_assert_uint_eq(open, 101);
     ck_assert_uint_eq(r.fake.lease, 4);
     end();
+}
+END_TEST
+
+/* A task that ends between a clock's call and its answer: when the answer comes, or the connection
+ * is lost as here, the task's gate is gone or somebody else's. */
+START_TEST(a_clock_on_its_way_outlives_the_task_and_its_gate)
+{
+    begin(_i, 0);
+    ps_gate gate;
+    ps_gate_init(&gate);
+    r.rig.remote.gate = &gate;
+    ck_ok(open_exchange(false));
+    r.fake.silent = true;
+    ps_exchange_clock_tell(r.exchange, 3, 7);
+    wait_for_clock(7);
+    ps_exchange_close(&r.exchange);
+    r.rig.remote.gate = &r.rig.gate;
+    ps_gate_lock(&gate); /* whoever asks for it waits for ever */
+    end();
+    ps_gate_unlock(&gate);
+    ps_gate_destroy(&gate);
 }
 END_TEST
 
@@ -412,6 +438,7 @@ static const ps_check_case tests[] = {
     {&through_host_memory_the_same_arrives, .repeat = PS_TEST_DEVICES},
     {&a_cancelled_task_does_not_wait_for_psd, .repeat = PS_TEST_DEVICES},
     {&clocks_that_are_told_do_not_wait_and_the_last_arrives, .repeat = PS_TEST_DEVICES},
+    {&a_clock_on_its_way_outlives_the_task_and_its_gate, .repeat = PS_TEST_DEVICES},
     {&another_shape_at_psd_is_refused_by_name, .repeat = PS_TEST_DEVICES},
     {0}};
 
