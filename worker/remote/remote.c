@@ -7,6 +7,8 @@
 #include "common/base/mem.h"
 #include "common/base/require.h"
 
+#include <stdatomic.h>
+
 enum { RETRY_FIRST_MS = 50, RETRY_MOST_MS = 2000, LOG_EVERY = 15 };
 
 bool ps_retry_after(ps_retry *retry, ps_status status, const char *message, uint64_t now_ms,
@@ -38,14 +40,19 @@ void ps_retry_succeeded(ps_retry *retry)
     retry->attempts = 0;
 }
 
+/* Which of the two came first, the answer or the task that leaves. A task that leaves takes its
+ * gate with it, so the loop asks here before it touches the gate. */
+enum { UNDER_WAY, ANSWERED, ABANDONED };
+
 typedef struct request {
     ps_loop_task job;
     ps_remote remote; /* a copy: the task may have left */
+    atomic_int first;
     const char *path;
     const ProtobufCMessage *message;
     const ProtobufCMessageDescriptor *reply_type;
     /* under the gate's lock */
-    bool started, done, abandoned;
+    bool started, done;
     ps_error error;
     ProtobufCMessage *reply;
 } request;
@@ -57,22 +64,30 @@ static void request_free(request *r)
     ps_free(&r);
 }
 
+/* True to the first of the two. */
+static bool come_first(request *r, int as)
+{
+    int expected = UNDER_WAY;
+    return atomic_compare_exchange_strong(&r->first, &expected, as);
+}
+
 static void answered_cb(void *user, ps_status status, const char *message, ProtobufCMessage *reply)
 {
     request *r = user;
     ps_loop_require_on(r->remote.loop);
-    ps_gate *gate = r->remote.gate;
+    r->reply = reply;
+    if (!come_first(r, ANSWERED)) {
+        request_free(r);
+        return;
+    }
+    ps_gate *gate = r->remote.gate; /* the task waits for `done` */
     ps_gate_lock(gate);
     PS_REQUIRE(r->started && !r->done); /* once, and not from inside the call */
-    r->reply = reply;
     if (status)
         ps_error_save(&r->error, ps_fail(status, "%s", message));
     r->done = true;
-    bool abandoned = r->abandoned;
     ps_gate_notify(gate);
     ps_gate_unlock(gate);
-    if (abandoned)
-        request_free(r);
 }
 
 static void start_cb(ps_loop_task *job)
@@ -85,6 +100,18 @@ static void start_cb(ps_loop_task *job)
     r->started = true; /* the message is encoded: the task may leave */
     ps_gate_notify(gate);
     ps_gate_unlock(gate);
+}
+
+/* Takes the request. */
+static ps_status take_answer(request *r, ProtobufCMessage **reply)
+{
+    ps_status st = ps_error_raise(&r->error);
+    if (!st) {
+        *reply = r->reply;
+        r->reply = NULL;
+    }
+    request_free(r);
+    return st;
 }
 
 ps_status ps_remote_unary_once(ps_remote *remote, const char *path, const ProtobufCMessage *message,
@@ -108,20 +135,11 @@ ps_status ps_remote_unary_once(ps_remote *remote, const char *path, const Protob
         ps_gate_wait_always(remote->gate);
     while (!st && !r->done)
         st = ps_gate_wait(remote->gate);
-    if (r->done) {
-        st = ps_error_raise(&r->error);
-        if (!st) {
-            *reply = r->reply;
-            r->reply = NULL;
-        }
-    } else {
-        r->abandoned = true;
-        r = NULL;
-    }
+    bool left = !r->done && come_first(r, ABANDONED);
+    while (!left && !r->done)
+        ps_gate_wait_always(remote->gate);
     ps_gate_unlock(remote->gate);
-    if (r)
-        request_free(r);
-    return st;
+    return left ? st : take_answer(r, reply);
 }
 
 ps_status ps_remote_pause(ps_remote *remote, uint64_t delay_ms)

@@ -333,7 +333,7 @@ static void *cancel_soon(void *argument)
         waits = r.fake.pulls + r.fake.clocks > 0;
         pthread_mutex_unlock(&r.fake.lock);
     }
-    ps_gate_cancel(&r.rig.gate, "job 1 was cancelled by you");
+    ps_gate_cancel(r.rig.remote.gate, "job 1 was cancelled by you");
     return NULL;
 }
 
@@ -387,9 +387,9 @@ START_TEST(clocks_that_are_told_do_not_wait_and_the_last_arrives)
 }
 END_TEST
 
-/* A task that ends between a clock's call and its answer: when the answer comes, or the connection
- * is lost as here, the task's gate is gone or somebody else's. */
-START_TEST(a_clock_on_its_way_outlives_the_task_and_its_gate)
+/* A task that ends between a call and its answer, one that nobody waits for and one that was left:
+ * when the answer comes, or the connection is lost as here, the gate is gone or somebody else's. */
+START_TEST(calls_on_their_way_outlive_the_task_and_its_gate)
 {
     begin(_i, 0);
     ps_gate gate;
@@ -399,6 +399,12 @@ START_TEST(a_clock_on_its_way_outlives_the_task_and_its_gate)
     r.fake.silent = true;
     ps_exchange_clock_tell(r.exchange, 3, 7);
     wait_for_clock(7);
+    r.fake.clocks = 0;
+    pthread_t thread;
+    pthread_create(&thread, NULL, cancel_soon, NULL);
+    uint64_t open;
+    ck_assert_int_eq(ps_exchange_clock_wait(r.exchange, 3, 8, &open), PS_CANCELLED);
+    pthread_join(thread, NULL);
     ps_exchange_close(&r.exchange);
     r.rig.remote.gate = &r.rig.gate;
     ps_gate_lock(&gate); /* whoever asks for it waits for ever */
@@ -438,7 +444,7 @@ static const ps_check_case tests[] = {
     {&through_host_memory_the_same_arrives, .repeat = PS_TEST_DEVICES},
     {&a_cancelled_task_does_not_wait_for_psd, .repeat = PS_TEST_DEVICES},
     {&clocks_that_are_told_do_not_wait_and_the_last_arrives, .repeat = PS_TEST_DEVICES},
-    {&a_clock_on_its_way_outlives_the_task_and_its_gate, .repeat = PS_TEST_DEVICES},
+    {&calls_on_their_way_outlive_the_task_and_its_gate, .repeat = PS_TEST_DEVICES},
     {&another_shape_at_psd_is_refused_by_name, .repeat = PS_TEST_DEVICES},
     {0}};
 
