@@ -2,6 +2,7 @@
  */
 #include "client/call/model_tokenizer.h"
 
+#include "client/call/file_receive.h"
 #include "client/call/support.h"
 #include "common/format/safetensors.h"
 #include "common/model/model_in.h"
@@ -14,15 +15,11 @@ typedef struct heading {
     uint64_t size; /* 0: not known yet */
 } heading;
 
-static ps_status chunk(void *user, ps_slice message)
+static ps_status take(void *user, ps_slice piece)
 {
     heading *h = user;
-    ps_slice payload;
-    uint64_t total;
-    ps_status st = ps_read_file_chunk(message, &payload, &total);
-    if (st)
-        return st;
-    ps_buf_append(&h->bytes, payload.data, payload.len);
+    ps_status st = PS_OK;
+    ps_buf_append(&h->bytes, piece.data, piece.len);
     if (!h->size && h->bytes.len >= 8)
         st = ps_safetensors_header_bytes(ps_buf_slice(&h->bytes), &h->size);
     return st ? st : h->size && h->bytes.len >= h->size ? PS_END : PS_OK;
@@ -35,7 +32,7 @@ static ps_status fetch_header(ps_client *client, const char *name, const char *v
     Psd__V1__ExportRequest request = PSD__V1__EXPORT_REQUEST__INIT;
     request.name = ps_borrow(name);
     request.version = ps_borrow(version);
-    ps_status st = ps_client_stream(client, "/psd.v1.Models/Export", &request.base, chunk, &h);
+    ps_status st = ps_receive_file(client, "/psd.v1.Models/Export", &request.base, take, &h, NULL);
     if (!st && (!h.size || h.bytes.len < h.size))
         st = ps_fail(PS_DATA_LOSS, "model %s: its file ends within the header", name);
     if (!st)

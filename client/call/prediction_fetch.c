@@ -1,5 +1,6 @@
 #include "client/call/prediction_fetch.h"
 
+#include "client/call/file_receive.h"
 #include "client/call/support.h"
 #include "client/show/prediction.h"
 
@@ -12,15 +13,10 @@ typedef struct receiver {
     ps_predictions predictions;
 } receiver;
 
-static ps_status chunk(void *user, ps_slice bytes)
+static ps_status take(void *user, ps_slice piece)
 {
     receiver *r = user;
-    ps_slice payload;
-    uint64_t total;
-    ps_status st = ps_read_file_chunk(bytes, &payload, &total);
-    if (st)
-        return st;
-    st = ps_predictions_feed(&r->predictions, payload, &r->client->out);
+    ps_status st = ps_predictions_feed(&r->predictions, piece, &r->client->out);
     ps_status written = ps_output_flush(&r->client->out, STDOUT_FILENO);
     return written ? written : st; /* st may be that these were enough rows */
 }
@@ -78,7 +74,8 @@ ps_status ps_predictions_fetch(ps_client *client, uint64_t job_id, const ps_spec
         r.predictions.names = model->classes;
         r.predictions.n_names = model->n_classes;
     }
-    ps_status st = ps_client_stream(client, "/psd.v1.Models/GetArtifact", &request.base, chunk, &r);
+    ps_status st =
+        ps_receive_file(client, "/psd.v1.Models/GetArtifact", &request.base, take, &r, NULL);
     if (!st)
         st = ps_predictions_finish(&r.predictions, &client->out);
     if (!st && r.predictions.shown == 0 && begin > 0)

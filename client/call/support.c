@@ -205,35 +205,3 @@ ps_status ps_submit_spec(ps_client *client, const char *spec, uint64_t *job_id)
     ps_reply_free(&reply);
     return PS_OK;
 }
-
-ps_status ps_read_file_chunk(ps_slice message, ps_slice *bytes, uint64_t *total)
-{
-    ProtobufCMessage *chunk = NULL;
-    *bytes = ps_slice_of(NULL, 0);
-    ps_status st = ps_message_unpack(message, &psd__v1__file_chunk__descriptor, &chunk, bytes);
-    if (st)
-        return st;
-    *total = ((const Psd__V1__FileChunk *)(const void *)chunk)->total_bytes;
-    ps_reply_free(&chunk);
-    return PS_OK;
-}
-
-ps_status ps_file_chunks_take(ps_file_chunks *c, ps_slice message, ps_slice *bytes)
-{
-    uint64_t total;
-    ps_status st = ps_read_file_chunk(message, bytes, &total);
-    if (st)
-        return st;
-    if (!c->begun)
-        c->total = total;
-    c->begun = true;
-    c->got += bytes->len;
-    return PS_OK;
-}
-
-ps_status ps_file_chunks_whole(const ps_file_chunks *c)
-{
-    if (c->got == c->total)
-        return PS_OK;
-    return ps_fail(PS_DATA_LOSS, "%" PRIu64 " bytes of %" PRIu64 " have come", c->got, c->total);
-}

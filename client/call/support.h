@@ -43,19 +43,6 @@ PS_MUST_CHECK ps_status ps_absolute_path(const char *path, char **out);
 
 /* A stored model, with its tensors, onto the client's output. */
 void ps_show_model(ps_client *client, const Psd__V1__Model *model);
-/* The bytes that a FileChunk of a stream brings, as long as message; *total: what it says of the
- * file's size, in the first one. */
-PS_MUST_CHECK ps_status ps_read_file_chunk(ps_slice message, ps_slice *bytes, uint64_t *total);
-/* A file that comes whole: how much of it has come. */
-typedef struct ps_file_chunks {
-    uint64_t total, got; /* bytes */
-    bool begun;
-} ps_file_chunks;
-/* As ps_read_file_chunk, and counts. */
-PS_MUST_CHECK ps_status ps_file_chunks_take(ps_file_chunks *chunks, ps_slice message,
-                                            ps_slice *bytes);
-/* After the last one. PS_DATA_LOSS: some are missing. */
-PS_MUST_CHECK ps_status ps_file_chunks_whole(const ps_file_chunks *chunks);
 /* Submits a job file; its id. */
 PS_MUST_CHECK ps_status ps_submit_spec(ps_client *client, const char *spec, uint64_t *job_id);
 

@@ -1,6 +1,7 @@
 /* export: a stored model into a file or folder, which is there whole or not at all. safetensors is
  * psd's own file as it is; the other formats are made of it while it arrives. */
 #include "client/call/client.h"
+#include "client/call/file_receive.h"
 #include "client/call/streams.h"
 #include "client/call/support.h"
 #include "client/commands/commands.h"
@@ -53,29 +54,13 @@ typedef struct sink {
     ps_new_file *file;       /* safetensors */
     ps_model_stream *stream; /* or this */
     char *version;           /* whose config the stream has; NULL: any */
-    ps_file_chunks chunks;
 } sink;
 
-static ps_status chunk(void *user, ps_slice bytes)
+static ps_status take(void *user, ps_slice piece)
 {
     sink *s = user;
-    ps_slice payload;
-    ps_status st = ps_file_chunks_take(&s->chunks, bytes, &payload);
-    if (st)
-        return st;
-    return s->stream ? ps_model_stream_feed(s->stream, payload)
-                     : ps_new_file_write(s->file, payload.data, payload.len);
-}
-
-static ps_status finish(sink *s, uint64_t *bytes)
-{
-    ps_status st = ps_file_chunks_whole(&s->chunks);
-    if (st)
-        return st;
-    if (s->stream)
-        return ps_model_stream_finish(s->stream, bytes);
-    *bytes = s->chunks.got;
-    return ps_new_file_finish(&s->file);
+    return s->stream ? ps_model_stream_feed(s->stream, piece)
+                     : ps_new_file_write(s->file, piece.data, piece.len);
 }
 
 static void report(ps_client *client, const char *name, const char *path, uint64_t bytes)
@@ -152,9 +137,9 @@ static ps_status run(ps_client *client, const ps_args *args)
     if (s.version)
         request.version = s.version;
     if (!st)
-        st = ps_client_stream(client, "/psd.v1.Models/Export", &request.base, chunk, &s);
+        st = ps_receive_file(client, "/psd.v1.Models/Export", &request.base, take, &s, &bytes);
     if (!st)
-        st = finish(&s, &bytes);
+        st = s.stream ? ps_model_stream_finish(s.stream, &bytes) : ps_new_file_finish(&s.file);
     if (!st && s.stream)
         ps_print_remarks(ps_model_stream_remarks(s.stream));
     if (!st)

@@ -1,6 +1,7 @@
 /* fetch: an artifact of a job into a file, which is there whole or not at all, or onto standard
  * output. */
 #include "client/call/client.h"
+#include "client/call/file_receive.h"
 #include "client/call/support.h"
 #include "client/commands/commands.h"
 #include "client/show/human.h"
@@ -34,19 +35,14 @@ static const ps_flag flags[] = {
 typedef struct sink {
     ps_client *client;
     ps_new_file *file; /* NULL: standard output */
-    ps_file_chunks chunks;
 } sink;
 
-static ps_status chunk(void *user, ps_slice bytes)
+static ps_status take(void *user, ps_slice piece)
 {
     sink *s = user;
-    ps_slice payload;
-    ps_status st = ps_file_chunks_take(&s->chunks, bytes, &payload);
-    if (st)
-        return st;
     if (s->file)
-        return ps_new_file_write(s->file, payload.data, payload.len);
-    ps_buf_append(&s->client->out, payload.data, payload.len);
+        return ps_new_file_write(s->file, piece.data, piece.len);
+    ps_buf_append(&s->client->out, piece.data, piece.len);
     return ps_output_flush(&s->client->out, STDOUT_FILENO);
 }
 
@@ -75,6 +71,7 @@ static ps_status fetch(ps_client *client, uint64_t job_id, const char *name, con
     const char *path = o->path ? o->path : name;
     bool out = ps_target_descriptor(path) == STDOUT_FILENO; /* nothing else is to be said there */
     sink s = {.client = client};
+    uint64_t bytes = 0;
     Psd__V1__GetArtifactRequest request = PSD__V1__GET_ARTIFACT_REQUEST__INIT;
     request.job_id = job_id;
     request.name = ps_borrow(name);
@@ -83,13 +80,11 @@ static ps_status fetch(ps_client *client, uint64_t job_id, const char *name, con
     ps_status st =
         out ? PS_OK : ps_new_file_open(path, &(ps_new_file_options){.force = o->force}, &s.file);
     if (!st)
-        st = ps_client_stream(client, "/psd.v1.Models/GetArtifact", &request.base, chunk, &s);
-    if (!st)
-        st = ps_file_chunks_whole(&s.chunks);
+        st = ps_receive_file(client, "/psd.v1.Models/GetArtifact", &request.base, take, &s, &bytes);
     if (!st && s.file)
         st = ps_new_file_finish(&s.file);
     if (!st && !out)
-        report(client, job_id, name, path, s.chunks.got);
+        report(client, job_id, name, path, bytes);
     ps_new_file_drop(&s.file);
     return st;
 }

@@ -61,7 +61,8 @@ static void export(ps_call *call, const ProtobufCMessage *message, void *service
     f->job_id = request->job_id;
     if (!went_wrong(f, call)) {
         bool broken = f->break_exports && f->break_exports--;
-        size_t end = broken ? f->file.len / 2 : f->file.len;
+        bool cut = f->cut_exports && f->cut_exports--;
+        size_t end = broken || cut ? f->file.len / 2 : f->file.len;
         for (size_t at = 0; at < end; at += f->piece) {
             Psd__V1__FileChunk chunk = PSD__V1__FILE_CHUNK__INIT;
             chunk.total_bytes = at ? 0 : f->file.len;

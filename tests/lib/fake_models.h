@@ -21,6 +21,7 @@ typedef struct fake_models {
     size_t largest_piece;   /* of a put */
     /* what goes wrong, so many times */
     unsigned break_exports; /* end UNAVAILABLE after half of the file */
+    unsigned cut_exports;   /* end OK after half of the file */
     unsigned lose_puts;     /* taken, but answered UNAVAILABLE */
     ps_status refuse;       /* every call, with "no": not counted down */
     bool silent;            /* never answers */

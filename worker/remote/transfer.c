@@ -4,9 +4,8 @@
 #include "worker/remote/transfer.h"
 
 #include "common/base/mem.h"
+#include "common/format/file_chunks.h"
 #include "psd/v1/models.pb-c.h"
-
-#include <string.h>
 
 enum { PIECE_BYTES = 1 << 20, PIECES_AHEAD = 4 };
 
@@ -27,8 +26,8 @@ typedef struct transfer {
     const ps_transfer_source *source;
     bool sent;
     ps_call *call;
-    bool begun;       /* the first chunk has come */
-    ps_error refused; /* by the sink, or the source */
+    ps_file_chunks chunks; /* that have come */
+    ps_error refused;      /* by the sink, or the source */
     /* under the gate's lock */
     bool ended;
     ps_list ready;    /* pieces that were read, */
@@ -147,23 +146,14 @@ static void writable_cb(ps_call *call, void *user)
 
 /* ---- down ---- */
 
-static ps_status check_version(transfer *t, const Psd__V1__FileChunk *chunk)
-{
-    bool first = !t->begun;
-    t->begun = true;
-    if (!first || !t->sink->version || strcmp(chunk->version, t->sink->version) == 0)
-        return PS_OK;
-    return ps_fail(PS_FAILED_PRECONDITION, "psd sends version '%s' of it, and %s was asked for",
-                   chunk->version, t->sink->version);
-}
-
 static ps_status take_chunk(transfer *t, ps_slice bytes)
 {
     ProtobufCMessage *chunk = NULL;
     ps_slice payload;
     ps_status st = ps_message_unpack(bytes, &psd__v1__file_chunk__descriptor, &chunk, &payload);
     if (!st)
-        st = check_version(t, (const Psd__V1__FileChunk *)chunk);
+        st = ps_file_chunks_count(&t->chunks, (const Psd__V1__FileChunk *)chunk, payload.len,
+                                  t->sink->version);
     if (!st)
         st = t->sink->take(t->sink->state, payload);
     if (chunk)
@@ -197,6 +187,8 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
         t->error = t->refused;
     else if (status)
         ps_error_save(&t->error, ps_fail(status, "%s", message));
+    else if (t->sink)
+        ps_error_save(&t->error, ps_file_chunks_whole(&t->chunks));
     t->ended = true;
     ps_gate_notify(gate);
     ps_gate_unlock(gate);

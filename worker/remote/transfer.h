@@ -15,7 +15,7 @@ typedef struct ps_transfer_sink {
 } ps_transfer_sink;
 
 /* A call that answers with a stream of FileChunk. Fails as take does, too; PS_FAILED_PRECONDITION:
- * it is another version. */
+ * it is another version; PS_DATA_LOSS: the call has ended well before the file did. */
 PS_MUST_CHECK ps_status ps_transfer_download(ps_remote *remote, const char *path,
                                              const ProtobufCMessage *request,
                                              const ps_transfer_sink *sink);

@@ -143,6 +143,18 @@ START_TEST(a_broken_download_begins_again_and_nothing_is_there_twice)
 }
 END_TEST
 
+START_TEST(a_file_of_which_psd_sends_a_part_is_no_file)
+{
+    begin(FILE_BYTES, 1000);
+    t.fake.cut_exports = 1;
+    ck_assert_int_eq(download(), PS_DATA_LOSS);
+    ck_assert_str_eq(ps_error_message(), "1310720 bytes of 2621440 have come");
+    ck_ok(download());
+    assert_got_all(&t.got, FILE_BYTES);
+    end();
+}
+END_TEST
+
 START_TEST(what_the_sink_refuses_ends_the_download_with_its_words)
 {
     begin(FILE_BYTES, 1000);
@@ -248,6 +260,7 @@ END_TEST
 
 static const ps_check_case tests[] = {{&a_file_comes_down_whole_and_in_order},
                                       {&a_broken_download_begins_again_and_nothing_is_there_twice},
+                                      {&a_file_of_which_psd_sends_a_part_is_no_file},
                                       {&what_the_sink_refuses_ends_the_download_with_its_words},
                                       {&what_psd_refuses_is_not_repeated},
                                       {&a_cancelled_task_does_not_wait_for_psd},
