@@ -83,9 +83,7 @@ static ps_status describe(ps_services *services, const ps_caller *caller,
     if (*in->model)
         return describe_model(services, caller, in, out);
     ps_run *run = NULL;
-    ps_status st = ps_services_may_touch(services, &caller->identity, in->job_id);
-    if (!st)
-        st = ps_runs_find(services->runs, in->job_id, &run);
+    ps_status st = ps_services_find_run(services, &caller->identity, in->job_id, &run);
     if (st)
         return st;
     describe_run(ps_run_store(run), out);

@@ -146,9 +146,7 @@ void ps_parameters_pull(ps_call *call, const ProtobufCMessage *request, void *st
     ps_services *services = state;
     const Psd__V1__PullRequest *in = (const Psd__V1__PullRequest *)request;
     ps_run *run = NULL;
-    ps_status st = ps_services_may_touch(services, ps_call_peer(call), in->job_id);
-    if (!st)
-        st = ps_runs_find(services->runs, in->job_id, &run);
+    ps_status st = ps_services_find_run(services, ps_call_peer(call), in->job_id, &run);
     if (st) {
         ps_call_fail(call, st);
         return;

@@ -51,9 +51,8 @@ static ps_status begin(push_call *p, const Psd__V1__PushHeader *header)
 {
     if (p->push)
         return ps_fail(PS_INVALID_ARGUMENT, "a second header in one push");
-    ps_status st = ps_services_may_touch(p->services, ps_call_peer(p->call), header->job_id);
-    if (!st)
-        st = ps_runs_find(p->services->runs, header->job_id, &p->run);
+    ps_status st =
+        ps_services_find_run(p->services, ps_call_peer(p->call), header->job_id, &p->run);
     if (st)
         return st;
     ps_trace("push",

@@ -30,6 +30,13 @@ ps_status ps_services_may_touch(ps_services *services, const ps_identity *peer, 
                    (unsigned long long)job_id);
 }
 
+ps_status ps_services_find_run(ps_services *services, const ps_identity *peer, uint64_t job_id,
+                               ps_run **out)
+{
+    ps_status st = ps_services_may_touch(services, peer, job_id);
+    return st ? st : ps_runs_find(services->runs, job_id, out);
+}
+
 ps_status ps_services_may_use_model(ps_services *services, const ps_identity *peer,
                                     const ps_model_wanted *wanted, char **version)
 {

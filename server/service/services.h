@@ -46,6 +46,11 @@ void ps_services_add(ps_services *services, ps_rpc_server *server);
 PS_MUST_CHECK ps_status ps_services_may_touch(ps_services *services, const ps_identity *peer,
                                               uint64_t job_id);
 
+/* The run of a job that this caller may touch; a reference. PS_PERMISSION_DENIED as above;
+ * PS_NOT_FOUND: it is not running. */
+PS_MUST_CHECK ps_status ps_services_find_run(ps_services *services, const ps_identity *peer,
+                                             uint64_t job_id, ps_run **out);
+
 typedef struct ps_model_wanted {
     const char *name;
     const char *version; /* "": the job's for a worker, for others the one that the name means */
