@@ -37,64 +37,79 @@ static ps_status check_names(const ps_job_spec *s, const ps_conf_doc *doc)
     return st;
 }
 
-/* Sections of other kinds: the first key of a NULL-terminated list that the file has. */
-static ps_status check_none(const ps_job_spec *s, const ps_conf_doc *doc, const char *const *keys,
-                            const char *owner)
+/* A section of the job file, for messages. */
+typedef struct section_row {
+    ps_section section;
+    const char *key;
+    const char *least;   /* the key without which there is nothing of it; NULL: its own */
+    const char *content; /* what a kind that needs it needs; NULL: it */
+    const char *instead; /* how a refusal ends; NULL: with who takes it */
+    bool of_data;        /* gone with all of data */
+} section_row;
+
+/* In the order of messages. Data have no default format, but for a kind that has no data. */
+static const section_row sections[] = {
+    {PS_SECTION_DATA, "data", .least = "data.format"},
+    {PS_SECTION_GENERATE, "generate"},
+    {PS_SECTION_MODEL, "model"},
+    {PS_SECTION_TRAIN, "train"},
+    {PS_SECTION_DATA_TRAIN, "data.train", .of_data = true},
+    {PS_SECTION_MODEL_NAME, "model_name", .content = "a stored model's name",
+     .instead = ": the model is called as the job; to go on from a stored one use initialize_from"},
+    {PS_SECTION_DATA_TEST, "data.test", .of_data = true},
+    {PS_SECTION_INITIALIZE_FROM, "initialize_from"},
+    {PS_SECTION_ROWS, "rows"},
+};
+
+/* A name that is empty is none. */
+static bool section_there(const ps_job_spec *s, const ps_conf_doc *doc, const section_row *row,
+                          const char *key)
 {
-    for (; *keys; keys++)
-        if (ps_conf_has(doc, *keys))
-            return ps_conf_fail(doc, *keys, "not for kind %s, only for %s",
-                                ps_job_spec_kind_name(s->kind), owner);
-    return PS_OK;
+    if (row->section == PS_SECTION_MODEL_NAME)
+        return given(s->model_name);
+    if (row->section == PS_SECTION_INITIALIZE_FROM)
+        return given(s->initialize_from);
+    return ps_conf_has(doc, key);
 }
 
-/* Data have no default format, but for kind generate, which has no data. */
-static ps_status check_generate(const ps_job_spec *s, const ps_conf_doc *doc)
+static void miss_section(const ps_job_spec *s, const ps_conf_doc *doc, const section_row *row)
 {
-    static const char *const data[] = {"data", NULL};
-    static const char *const generate[] = {"generate", NULL};
-    if (s->kind == PS_SPEC_GENERATE) {
-        if (!s->generate)
-            return ps_conf_fail(doc, "generate", "missing; kind generate needs it");
-        return check_none(s, doc, data, "kinds that read some");
-    }
-    if (!ps_conf_has(doc, "data.format"))
-        return ps_conf_fail(doc, "data.format", "missing; a text is required here");
-    return check_none(s, doc, generate, "generate");
+    const char *key = row->least ? row->least : row->key;
+    bool begun = row->section == PS_SECTION_MODEL && given(s->initialize_from); /* with that one */
+    if (!section_there(s, doc, row, key) && !begun)
+        (void)ps_conf_fail(doc, key, "missing; kind %s needs %s", ps_job_spec_kind(s)->name,
+                           row->content ? row->content : "it");
 }
 
-/* Which sections a kind has. */
+static void refuse_section(const ps_job_spec *s, const ps_conf_doc *doc, const section_row *row)
+{
+    const ps_kind_row *kind = ps_job_spec_kind(s);
+    bool said = row->of_data && kind->sections[PS_SECTION_DATA] == PS_SECTION_REFUSED;
+    if (said || !section_there(s, doc, row, row->key))
+        return;
+    ps_buf owners = PS_BUF_EMPTY;
+    ps_kind_owners(row->section, &owners);
+    (void)ps_conf_fail(doc, row->key, "not for kind %s%s%s", kind->name,
+                       row->instead ? "" : ", only for ",
+                       row->instead ? row->instead : ps_buf_cstr(&owners));
+    ps_buf_free(&owners);
+}
+
+/* Which sections a kind has: each that is missing or too much is a fault of its own. */
 static ps_status check_sections(const ps_job_spec *s, const ps_conf_doc *doc)
 {
-    const char *kind = ps_job_spec_kind_name(s->kind);
-    (void)!check_generate(s, doc); /* each of these is a fault of its own */
-    if (s->kind == PS_SPEC_TRAIN) {
-        if (!s->model && !given(s->initialize_from))
-            (void)ps_conf_fail(doc, "model", "missing; kind train needs it");
-        if (!s->train)
-            (void)ps_conf_fail(doc, "train", "missing; kind train needs it");
-        if (!s->data.train)
-            (void)ps_conf_fail(doc, "data.train", "missing; kind train needs it");
-        if (given(s->model_name))
-            return ps_conf_fail(doc, "model_name",
-                                "not for kind train: the model is called as the job; "
-                                "to go on from a stored one use initialize_from");
-        return PS_OK;
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
+        ps_section_use use = ps_job_spec_kind(s)->sections[sections[i].section];
+        if (use == PS_SECTION_NEEDED)
+            miss_section(s, doc, &sections[i]);
+        else if (use == PS_SECTION_REFUSED)
+            refuse_section(s, doc, &sections[i]);
     }
-    if (!given(s->model_name))
-        (void)ps_conf_fail(doc, "model_name", "missing; kind %s needs a stored model's name", kind);
-    if (!s->data.test && s->kind != PS_SPEC_GENERATE)
-        (void)ps_conf_fail(doc, "data.test", "missing; kind %s reads it", kind);
-    static const char *const train_only[] = {"model", "train", "data.train", "initialize_from",
-                                             NULL};
-    return check_none(s, doc, train_only, "train");
+    return PS_OK;
 }
 
 static ps_status check_rows(const ps_job_spec *s, const ps_conf_doc *doc)
 {
-    static const char *const rows[] = {"rows", NULL};
-    if (s->kind != PS_SPEC_EVALUATE && s->kind != PS_SPEC_PREDICT)
-        return check_none(s, doc, rows, "evaluate and predict");
     if (s->rows.end && s->rows.end <= s->rows.begin)
         return ps_conf_fail(doc, "rows.end",
                             "%" PRId64 " is not behind rows.begin, %" PRId64
@@ -159,7 +174,7 @@ static ps_status check_files(const ps_job_spec *s, const ps_conf_doc *doc,
     if (csv && given(files->labels))
         return ps_conf_fail(doc, labels,
                             "not for format csv: labels are a column, see data.csv.label_column");
-    if (!csv && !given(files->labels) && s->kind != PS_SPEC_PREDICT)
+    if (!csv && !given(files->labels) && !ps_job_spec_kind(s)->unlabelled)
         return ps_conf_fail(doc, labels, "missing; format %s keeps labels in a file of their own",
                             s->data.format);
     return PS_OK;
@@ -329,16 +344,16 @@ static void check_rules(const ps_job_spec *spec, const ps_conf_doc *doc, const r
 
 ps_status ps_job_check(const ps_job_spec *spec, const ps_spec_model *origin, const ps_conf_doc *doc)
 {
-    static const rule sections[] = {{check_names, {"name", "model_name", "initialize_from"}},
-                                    {check_sections, {"kind"}},
-                                    {check_rows, {"kind", "rows"}},
-                                    {check_model, {"model"}},
-                                    {NULL}};
+    static const rule parts[] = {{check_names, {"name", "model_name", "initialize_from"}},
+                                 {check_sections, {"kind"}},
+                                 {check_rows, {"rows"}},
+                                 {check_model, {"model"}},
+                                 {NULL}};
     static const rule contents[] = {{check_data, {"kind", "data", "model"}},
                                     {check_train, {"train", "shards"}},
                                     {check_durability, {"durability", "workers", "min_workers"}},
                                     {NULL}};
-    check_rules(spec, doc, sections);
+    check_rules(spec, doc, parts);
     if (origin && spec->model && !ps_conf_faulty(doc, "model"))
         (void)!ps_spec_model_match(spec->model, origin, spec->initialize_from, doc);
     check_rules(spec, doc, contents);

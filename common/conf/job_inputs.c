@@ -31,7 +31,7 @@ static ps_status check_said(const ps_job_spec *spec, const ps_conf_doc *doc)
 static ps_status check_room(const ps_job_spec *spec, const ps_spec_model *m, const ps_conf_doc *doc)
 {
     bool fits = ps_spec_model_is_language(m) || m->layers[0] <= PS_SPEC_INPUTS_MAX;
-    if (fits || spec->kind != PS_SPEC_TRAIN || (!std_due(spec) && !mean_due(spec)))
+    if (fits || !ps_job_spec_kind(spec)->trains || (!std_due(spec) && !mean_due(spec)))
         return PS_OK;
     return ps_conf_fail(doc, std_due(spec) ? "data.normalise" : "data.csv.missing",
                         "%s is for at most %d inputs; model.layers begins with %" PRId64,
@@ -53,7 +53,7 @@ static ps_status check_normalise(const ps_job_spec *spec, const ps_spec_model *m
                             "model %s has a mean and a deviation of each of its inputs, which "
                             "hold; leave this out",
                             name_of(spec));
-    if (!m->n_input_std && std_due(spec) && spec->kind != PS_SPEC_TRAIN)
+    if (!m->n_input_std && std_due(spec) && !ps_job_spec_kind(spec)->trains)
         return ps_conf_fail(doc, key,
                             "model %s has no mean and deviation of its inputs; only a job that "
                             "trains takes them from its data",
@@ -70,7 +70,7 @@ static ps_status check_missing(const ps_job_spec *spec, const ps_spec_model *m,
         return ps_conf_fail(doc, key, "%s here, and %s for model %s, which holds; leave this out",
                             ps_spec_missing_name(said), ps_spec_missing_name(m->input_missing),
                             name_of(spec));
-    if (!m->n_input_mean && mean_due(spec) && spec->kind != PS_SPEC_TRAIN)
+    if (!m->n_input_mean && mean_due(spec) && !ps_job_spec_kind(spec)->trains)
         return ps_conf_fail(doc, key,
                             "model %s has no means of its inputs; only a job that trains takes "
                             "them from its data",
@@ -101,7 +101,7 @@ ps_status ps_job_spec_check_inputs(const ps_job_spec *spec, const ps_spec_model 
     if (mean_due(spec) && !m->n_input_mean)
         return ps_fail(PS_INVALID_ARGUMENT, "data.csv.missing is mean, but nobody has taken means "
                                             "from the data" OLDER);
-    if (spec->kind == PS_SPEC_TRAIN && m->n_input_mean && !asked)
+    if (ps_job_spec_kind(spec)->trains && m->n_input_mean && !asked)
         return ps_fail(PS_INVALID_ARGUMENT, "numbers of inputs that the job does not ask for");
     return PS_OK;
 }

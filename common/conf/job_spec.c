@@ -12,7 +12,6 @@
 #include <string.h>
 
 /* In the order of the enums of the header. */
-static const char *const kind_words[] = {"train", "evaluate", "predict", "generate", NULL};
 static const char *const schedule_words[] = {"constant", "linear", "cosine", NULL};
 static const char *const from_words[] = {"job", "data", NULL};
 static const char *const precision_words[] = {"float32", "bf16", NULL};
@@ -137,7 +136,7 @@ static const ps_conf_key checkpoint_keys[] = {
 };
 
 static const ps_conf_key job_keys[] = {
-    PS_CONF_WORD("kind", ps_job_spec, kind, NULL, kind_words),
+    PS_CONF_WORD("kind", ps_job_spec, kind, NULL, ps_kind_names),
     PS_CONF_TEXT("name", ps_job_spec, name, NULL, 1, 64),
     PS_CONF_TEXT("model_name", ps_job_spec, model_name, "", 0, 64),
     PS_CONF_TEXT("initialize_from", ps_job_spec, initialize_from, "", 0, 64),
@@ -187,7 +186,7 @@ static ps_status parse_origin(const ps_job_spec *spec, const char *config, ps_sp
 static ps_status take_origin(ps_job_spec *spec, ps_spec_model **origin, const ps_conf_doc *doc)
 {
     if (*origin && !spec->model &&
-        spec->kind == PS_SPEC_TRAIN) { /* made by the same schema, and freed by it */
+        ps_job_spec_kind(spec)->trains) { /* made by the same schema, and freed by it */
         spec->model = *origin;
         *origin = NULL;
     }
@@ -308,9 +307,9 @@ const ps_mode_row *ps_spec_mode(const ps_spec_train *train)
     return ps_mode_row_find(train->consistency.mode);
 }
 
-const char *ps_job_spec_kind_name(unsigned kind)
+const ps_kind_row *ps_job_spec_kind(const ps_job_spec *spec)
 {
-    return kind <= PS_SPEC_GENERATE ? kind_words[kind] : "unknown";
+    return &ps_kind_rows[spec->kind];
 }
 
 const char *ps_spec_missing_name(unsigned missing)

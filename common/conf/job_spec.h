@@ -11,18 +11,12 @@
 #include "common/base/slice.h"
 #include "common/base/status.h"
 #include "common/conf/conf.h"
+#include "common/conf/kind_rows.h"
 #include "common/conf/train_rows.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-typedef enum ps_spec_kind {
-    PS_SPEC_TRAIN,
-    PS_SPEC_EVALUATE,
-    PS_SPEC_PREDICT,
-    PS_SPEC_GENERATE,
-} ps_spec_kind;
 
 typedef enum ps_spec_missing {
     PS_SPEC_MISSING_ERROR,
@@ -212,7 +206,7 @@ typedef struct ps_spec_checkpoint {
 } ps_spec_checkpoint;
 
 typedef struct ps_job_spec {
-    unsigned kind;              /* ps_spec_kind */
+    unsigned kind;              /* its place in ps_kind_rows; see ps_job_spec_kind */
     char *name;                 /* of the job, and of the model a train job makes: [a-z0-9._-] */
     char *model_name;           /* evaluate, predict, generate: the stored model; "" for train */
     char *initialize_from;      /* train: start from this stored model; "": from random weights */
@@ -287,12 +281,14 @@ bool ps_spec_model_is_language(const ps_spec_model *model);
 /* Rows of one gradient. */
 uint64_t ps_spec_step_rows(const ps_spec_train *train);
 
+/* What its kind is. */
+const ps_kind_row *ps_job_spec_kind(const ps_job_spec *spec);
+
 /* What its consistency mode means; of a parsed job never NULL. */
 const ps_mode_row *ps_spec_mode(const ps_spec_train *train);
 
 /* A model or job name: 1..64 of [a-z0-9._-], first a letter or digit. */
 bool ps_job_spec_name_ok(const char *name);
 const char *ps_spec_missing_name(unsigned missing); /* "error", "zero" */
-const char *ps_job_spec_kind_name(unsigned kind);   /* "train", ... */
 
 #endif

@@ -33,7 +33,7 @@ static ps_job_record *make_record(ps_sched *s, const ps_job_file *file, ps_slice
     const ps_job_spec *spec = file->spec;
     ps_job_record *r = ps_new(ps_job_record);
     r->name = ps_strdup(spec->name);
-    r->kind = ps_strdup(ps_job_spec_kind_name(spec->kind));
+    r->kind = ps_strdup(ps_job_spec_kind(spec)->name);
     r->state = PS_JOB_QUEUED;
     r->reason = ps_strdup("");
     r->submitter = ps_strdup(file->owner);
@@ -50,7 +50,7 @@ static ps_job_record *make_record(ps_sched *s, const ps_job_file *file, ps_slice
 /* Is it a job that can be done? */
 static ps_status check_kind(const ps_sched *s, const ps_job_file *file)
 {
-    const char *name = ps_job_spec_kind_name(file->spec->kind);
+    const char *name = ps_job_spec_kind(file->spec)->name;
     const ps_job_kind *kind = ps_job_kind_find(s->conf.kinds, name);
     ps_spec_model *model = NULL;
     if (!kind)

@@ -18,9 +18,9 @@ typedef struct asking {
 static ps_status may_submit(void *user, const ps_job_spec *spec)
 {
     const asking *a = user;
-    if (spec->kind == PS_SPEC_TRAIN)
+    if (ps_job_spec_kind(spec)->trains)
         return ps_caller_may_change_model(a->services, a->caller, spec->name);
-    if (spec->kind == PS_SPEC_PREDICT) /* sooner than when all is computed */
+    if (ps_job_spec_kind(spec)->leaves_files) /* sooner than when all is computed */
         return ps_room_check(a->services->files.disk, a->services->files.data_dir);
     return PS_OK;
 }

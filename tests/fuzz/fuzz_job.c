@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 abort();
         return 0;
     }
-    if ((spec->kind == PS_SPEC_TRAIN) != (spec->model != NULL) || !ps_job_spec_name_ok(spec->name))
+    if (ps_job_spec_kind(spec)->trains != (spec->model != NULL) || !ps_job_spec_name_ok(spec->name))
         abort();
     if (spec->model) {
         check_model(spec->model);

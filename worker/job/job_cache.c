@@ -208,13 +208,13 @@ ps_status ps_job_entry_data(ps_job_entry *e, ps_task_run *run, ps_job_data which
 {
     PS_REQUIRE(which < PS_JOB_DATA_COUNT);
     if (!e->data[which]) {
-        bool predict = !strcmp(run->task->kind, "predict") || e->spec->kind == PS_SPEC_PREDICT;
-        ps_status st = ps_job_data_open(&(ps_job_data_request){.spec = e->spec,
-                                                               .model = ps_job_entry_model_spec(e),
-                                                               .train = which == PS_JOB_TRAIN_DATA,
-                                                               .unlabelled = predict,
-                                                               .conf = run->env->conf},
-                                        &e->data[which]);
+        ps_status st = ps_job_data_open(
+            &(ps_job_data_request){.spec = e->spec,
+                                   .model = ps_job_entry_model_spec(e),
+                                   .train = which == PS_JOB_TRAIN_DATA,
+                                   .unlabelled = ps_job_spec_kind(e->spec)->unlabelled,
+                                   .conf = run->env->conf},
+            &e->data[which]);
         if (st)
             return st;
         ps_log_info("task", "data open job=%" PRIu64 " rows=%zu features=%zu", e->job_id,

@@ -43,7 +43,7 @@ static ps_status open_all(ps_task_run *run, training *t)
     const ps_job_spec *spec = ps_job_entry_spec(t->entry);
     if (!spec->train)
         return ps_fail(PS_INVALID_ARGUMENT, "a job of kind %s is not trained",
-                       ps_job_spec_kind_name(spec->kind));
+                       ps_job_spec_kind(spec)->name);
     t->spec = spec->train;
     t->clocks_wait = ps_spec_mode(spec->train)->waits;
     st = ps_job_entry_data(t->entry, run, PS_JOB_TRAIN_DATA, &t->data);

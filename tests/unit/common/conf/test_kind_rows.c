@@ -1,0 +1,119 @@
+/* kind_rows: which sections of the job file each kind needs, takes and refuses. */
+#include "common/conf/job_spec.h"
+#include "tests/lib/check_main.h"
+
+#include <string.h>
+
+#define TRAIN                                         \
+    "kind: train\n"                                   \
+    "name: a-job\n"                                   \
+    "model: {architecture: mlp, layers: [4, 3]}\n"    \
+    "data:\n"                                         \
+    "  format: idx\n"                                 \
+    "  train: {features: /d/x.gz, labels: /d/y.gz}\n" \
+    "train:\n"                                        \
+    "  epochs: 2\n"                                   \
+    "  optimizer: {name: sgd, learning_rate: 0.1}\n"
+
+static ps_job_spec *parse(const char *yaml)
+{
+    ps_job_spec *spec = NULL;
+    ps_status st = ps_job_spec_parse(ps_slice_str(yaml), "job.yaml", &spec);
+    ck_assert_msg(st == PS_OK, "%s", ps_error_message());
+    return spec;
+}
+
+static void refuses(const char *yaml, const char *message)
+{
+    ps_job_spec *spec = NULL;
+    ck_assert_int_eq(ps_job_spec_parse(ps_slice_str(yaml), "job.yaml", &spec), PS_INVALID_ARGUMENT);
+    ck_assert_ptr_null(spec);
+    const char *said = ps_error_message(), *at = strstr(said, message);
+    ck_assert_msg(at && (at == said || at[-1] == '\n'), "%s", said); /* a line of it */
+}
+
+START_TEST(evaluate_and_predict_name_a_stored_model)
+{
+    ps_job_spec *s = parse("kind: evaluate\nname: e\nmodel_name: m\n"
+                           "data: {format: idx, test: {features: /x, labels: /y}}\n");
+    ck_assert_str_eq(ps_job_spec_kind(s)->name, "evaluate");
+    ck_assert_str_eq(s->model_name, "m");
+    ck_assert_ptr_null(s->model);
+    ck_assert_ptr_null(s->train);
+    ps_job_spec_free(&s);
+    s = parse("kind: predict\nname: p\nmodel_name: m\n"
+              "data: {format: idx, test: {features: /x}}\n");
+    ck_assert_str_eq(s->data.test->labels, "");
+    ps_job_spec_free(&s);
+    refuses("kind: evaluate\nname: e\ndata: {format: csv, test: {features: /x}}\n",
+            "job.yaml:1: model_name: missing; kind evaluate needs a stored model's name");
+    refuses("kind: predict\nname: e\nmodel_name: m\ndata: {format: csv}\n",
+            "job.yaml:4: data.test: missing; kind predict needs it");
+    refuses("kind: predict\nname: e\nmodel_name: m\ndata: {format: csv, test: {features: /x}}\n"
+            "train: {epochs: 1, optimizer: {name: sgd, learning_rate: 1}}\n",
+            "job.yaml:5: train: not for kind predict, only for train");
+}
+END_TEST
+
+START_TEST(a_train_job_needs_its_sections)
+{
+    refuses("kind: train\nname: a\ndata: {format: idx}\n",
+            "job.yaml:1: model: missing; kind train needs it");
+    refuses("kind: train\nname: a\ndata: {format: idx}\n"
+            "model: {architecture: mlp, layers: [4, 3]}\n",
+            "job.yaml:1: train: missing; kind train needs it");
+    refuses("name: a\ndata: {format: idx}\n", "job.yaml:1: kind: missing; a word is required");
+    refuses(TRAIN "model_name: x\n", "job.yaml:10: model_name: not for kind train");
+    refuses("kind: trian\n", "job.yaml:1: kind: 'trian' is not known; did you mean 'train'?");
+}
+END_TEST
+
+#define GENERATE "kind: generate\nname: say\nmodel_name: poet\n"
+
+START_TEST(a_generate_job_has_a_prompt_and_no_data)
+{
+    ps_job_spec *s = parse(GENERATE "generate: {prompt: [5, 0, 7]}\n");
+    ck_assert_str_eq(ps_job_spec_kind(s)->name, "generate");
+    ck_assert_uint_eq(s->generate->n_prompt, 3);
+    ck_assert_int_eq(s->generate->prompt[2], 7);
+    ck_assert_int_eq(s->generate->max_tokens, 128);
+    ck_assert_double_eq(s->generate->temperature, 1);
+    ck_assert_int_eq(s->generate->top_k, 0);
+    ck_assert_double_eq(s->generate->top_p, 1);
+    ck_assert_uint_eq(s->generate->n_stop, 0);
+    ps_job_spec_free(&s);
+    refuses(GENERATE, "job.yaml:1: generate: missing; kind generate needs it");
+    refuses(GENERATE "generate: {max_tokens: 5}\n", "job.yaml:4: generate.prompt: missing; a list");
+    refuses(GENERATE "data: {format: idx}\ngenerate: {prompt: [1]}\n",
+            "job.yaml:4: data: not for kind generate, only for train, evaluate and predict");
+    ck_assert_ptr_null(strchr(ps_error_message(), '\n'));
+    refuses(GENERATE "data: {test: {features: /x}}\ngenerate: {prompt: [1]}\n",
+            "job.yaml:4: data: not for kind generate, only for train, evaluate and predict");
+    ck_assert_ptr_null(strchr(ps_error_message(), '\n')); /* of all of it at once */
+    refuses(GENERATE "generate: {prompt: [1]}\nrows: {end: 3}\n",
+            "job.yaml:5: rows: not for kind generate, only for evaluate and predict");
+    refuses(GENERATE "generate: {prompt: [1], max_tokens: 131073}\n",
+            "job.yaml:4: generate.max_tokens: 131073 is out of range, allowed 1 to 131072");
+    refuses(GENERATE "generate: {prompt: [1]}\ntrain: {epochs: 1, optimizer: {name: sgd, "
+                     "learning_rate: 1}}\n",
+            "job.yaml:5: train: not for kind generate, only for train");
+    refuses("kind: generate\nname: say\ngenerate: {prompt: [1]}\n",
+            "job.yaml:1: model_name: missing; kind generate needs a stored model's name");
+    refuses(TRAIN "generate: {prompt: [1]}\n",
+            "job.yaml:10: generate: not for kind train, only for generate");
+    refuses("kind: predict\nname: a\nmodel_name: b\ndata: {test: {features: /x}}\n",
+            "job.yaml:4: data.format: missing; kind predict needs it");
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {&evaluate_and_predict_name_a_stored_model},
+    {&a_train_job_needs_its_sections},
+    {&a_generate_job_has_a_prompt_and_no_data},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("conf/kind_rows", tests);
+}
