@@ -5,11 +5,6 @@
 
 enum { OBJECT_MAX = 128 };
 
-bool ps_sm_may(const ps_sm *machine, unsigned from, unsigned to)
-{
-    return from < machine->count && to < machine->count && (machine->next[from] & PS_SM(to)) != 0;
-}
-
 bool ps_sm_ended(const ps_sm *machine, unsigned state)
 {
     return state < machine->count && machine->next[state] == 0;
@@ -20,15 +15,31 @@ const char *ps_sm_name(const ps_sm *machine, unsigned state)
     return state < machine->count ? machine->names[state] : "unknown";
 }
 
+static void object_format(char out[static OBJECT_MAX], const char *format, va_list args)
+{
+    out[0] = 0;
+    if (format)
+        (void)vsnprintf(out, OBJECT_MAX, format, args);
+}
+
+void ps_sm_trace(const ps_sm *machine, unsigned from, unsigned to, const char *format, ...)
+{
+    char object[OBJECT_MAX];
+    va_list args;
+    va_start(args, format);
+    object_format(object, format, args);
+    va_end(args);
+    ps_log(ps_sm_level(machine), machine->tag, "state=%s -> %s %s", ps_sm_name(machine, from),
+           ps_sm_name(machine, to), object);
+}
+
 ps_status ps_sm_move(const ps_sm *machine, unsigned *state, unsigned to, const char *format, ...)
 {
-    char object[OBJECT_MAX] = "";
-    if (format) {
-        va_list args;
-        va_start(args, format);
-        (void)vsnprintf(object, sizeof object, format, args);
-        va_end(args);
-    }
+    char object[OBJECT_MAX];
+    va_list args;
+    va_start(args, format);
+    object_format(object, format, args);
+    va_end(args);
     const char *from_name = ps_sm_name(machine, *state);
     const char *to_name = ps_sm_name(machine, to);
     if (!ps_sm_may(machine, *state, to)) {
@@ -36,8 +47,7 @@ ps_status ps_sm_move(const ps_sm *machine, unsigned *state, unsigned to, const c
         return ps_fail(PS_FAILED_PRECONDITION, "%s %s: is %s and cannot become %s", machine->tag,
                        object, from_name, to_name);
     }
-    ps_log(machine->level ? machine->level : PS_LOG_DEBUG, machine->tag, "state=%s -> %s %s",
-           from_name, to_name, object);
+    ps_log(ps_sm_level(machine), machine->tag, "state=%s -> %s %s", from_name, to_name, object);
     *state = to;
     return PS_OK;
 }

@@ -5,20 +5,33 @@
 
 #include "common/base/list.h"
 #include "common/base/mem.h"
+#include "common/base/sm.h"
 
-#include <assert.h>
 #include <pthread.h>
 #include <string.h>
 
 enum { BUCKETS = 256, SAVE_VERSION = 1 };
 
-typedef enum slot_state { SLOT_EMPTY, SLOT_BEGUN, SLOT_COMMITTING, SLOT_DONE } slot_state;
+/* The header has the drawing; a place in the ring is taken again when its push is done. */
+enum { SLOT_EMPTY, SLOT_BEGUN, SLOT_COMMITTING, SLOT_DONE };
+static const char *const slot_names[] = {"empty", "begun", "committing", "done"};
+static const ps_sm_set slot_next[] = {
+    [SLOT_EMPTY] = PS_SM(SLOT_BEGUN) | PS_SM(SLOT_DONE), /* done: read from a checkpoint */
+    [SLOT_BEGUN] = PS_SM(SLOT_COMMITTING) | PS_SM(SLOT_EMPTY),
+    [SLOT_COMMITTING] = PS_SM(SLOT_DONE) | PS_SM(SLOT_EMPTY),
+    [SLOT_DONE] = PS_SM(SLOT_BEGUN),
+};
+static const ps_sm slots = {.tag = "push_window",
+                            .names = slot_names,
+                            .next = slot_next,
+                            .count = 4,
+                            .level = PS_LOG_TRACE};
 
 typedef struct slot {
     uint64_t sequence;
     uint64_t version, staleness; /* the reply */
     uint64_t held_clock;
-    slot_state state;
+    unsigned state;
 } slot;
 
 struct ps_push_peer {
@@ -110,6 +123,12 @@ static slot *slot_of(ps_push_peer *client, uint64_t sequence)
     return &client->slots[sequence % PS_PUSH_WINDOW];
 }
 
+static void move(const ps_push_peer *client, slot *s, unsigned to)
+{
+    ps_sm_go(&slots, &s->state, to, "client=%s incarnation=%llu sequence=%llu", client->name,
+             (unsigned long long)client->incarnation, (unsigned long long)s->sequence);
+}
+
 /* Whether the window reaches to it. A slot may still hold one that it no longer does. */
 static bool is_covered(const ps_push_peer *client, uint64_t sequence)
 {
@@ -169,7 +188,8 @@ static ps_status begin(ps_push_windows *w, const char *name, uint64_t incarnatio
         return ps_fail(PS_ABORTED, "client %s: %d pushes are under way", name, PS_PUSH_WINDOW);
     if (sequence > client->newest)
         client->newest = sequence;
-    *s = (slot){.sequence = sequence, .state = SLOT_BEGUN};
+    *s = (slot){.sequence = sequence, .state = s->state};
+    move(client, s, SLOT_BEGUN);
     *ticket = (ps_push_ticket){client, incarnation, sequence};
     return PS_OK;
 }
@@ -192,7 +212,7 @@ static slot *held_slot(const ps_push_ticket *ticket)
     if (ticket->client->incarnation != ticket->incarnation)
         return NULL;
     slot *s = slot_of(ticket->client, ticket->sequence);
-    assert(s->sequence == ticket->sequence && s->state != SLOT_DONE);
+    PS_REQUIRE(s->sequence == ticket->sequence && s->state != SLOT_DONE);
     return s;
 }
 
@@ -202,7 +222,7 @@ ps_status ps_push_windows_confirm(ps_push_windows *w, const ps_push_ticket *tick
     pthread_mutex_lock(&w->lock);
     slot *s = held_slot(ticket);
     if (s)
-        s->state = SLOT_COMMITTING;
+        move(ticket->client, s, SLOT_COMMITTING);
     else
         st = ps_fail(PS_FAILED_PRECONDITION,
                      "client %s: incarnation %llu was fenced by %llu during its push",
@@ -218,7 +238,7 @@ void ps_push_windows_finish(ps_push_windows *w, const ps_push_ticket *ticket,
     pthread_mutex_lock(&w->lock);
     slot *s = held_slot(ticket);
     if (s) {
-        s->state = SLOT_DONE;
+        move(ticket->client, s, SLOT_DONE);
         s->version = reply->version;
         s->staleness = reply->staleness;
         s->held_clock = held_clock;
@@ -231,7 +251,7 @@ void ps_push_windows_drop(ps_push_windows *w, const ps_push_ticket *ticket)
     pthread_mutex_lock(&w->lock);
     slot *s = held_slot(ticket);
     if (s)
-        *s = (slot){0};
+        move(ticket->client, s, SLOT_EMPTY);
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -278,7 +298,7 @@ static bool load_slots(ps_cursor *c, ps_push_peer *client)
     if (c->failed || n > PS_PUSH_WINDOW)
         return false;
     for (uint64_t i = 0; i < n; i++) {
-        slot s = {.state = SLOT_DONE};
+        slot s = {.state = SLOT_EMPTY};
         s.sequence = ps_read_u64le(c);
         s.version = ps_read_u64le(c);
         s.staleness = ps_read_u64le(c);
@@ -286,6 +306,7 @@ static bool load_slots(ps_cursor *c, ps_push_peer *client)
         if (c->failed || !is_covered(client, s.sequence) || place->state != SLOT_EMPTY)
             return false;
         *place = s;
+        move(client, place, SLOT_DONE);
     }
     return true;
 }

@@ -2,8 +2,8 @@
  *
  * For each client the last PS_PUSH_WINDOW sequences of its newest incarnation, as a ring. A slot:
  *
- *     empty → begun (begin) → committing (confirm) → done (finish)
- *               └→ empty (drop)      └→ empty (drop)
+ *     empty → begun (begin) → committing (confirm) → done (finish) → begun (begin, of one that is
+ *               └→ empty (drop)      └→ empty (drop)                        a window further on)
  *
  * Any thread; one lock held for nanoseconds.
  */

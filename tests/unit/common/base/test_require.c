@@ -1,5 +1,5 @@
 /* require: what does not hold ends the process, and says where. */
-#include "common/base/require.h"
+#include "common/base/sm.h"
 #include "common/loop/loop.h"
 #include "tests/lib/check_main.h"
 
@@ -77,9 +77,28 @@ START_TEST(a_loop_is_not_touched_from_another_thread)
 }
 END_TEST
 
+static void move_where_nothing_leads(void)
+{
+    static const char *const names[] = {"begun", "over"};
+    static const ps_sm_set next[] = {[0] = PS_SM(1), [1] = 0};
+    static const ps_sm machine = {.tag = "thing", .names = names, .next = next, .count = 2};
+    unsigned state = 0;
+    ps_sm_go(&machine, &state, 1, NULL);
+    ps_sm_go(&machine, &state, 0, NULL);
+}
+
+START_TEST(a_state_machine_of_ours_makes_no_illegal_move)
+{
+    char said[1024];
+    dies(move_where_nothing_leads, said, sizeof said);
+    ck_assert_msg(strstr(said, "ps_sm_may(&machine, ps_sm_from, (0))"), "%s", said);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&what_does_not_hold_is_named_and_ends_the_process},
     {&a_loop_is_not_touched_from_another_thread},
+    {&a_state_machine_of_ours_makes_no_illegal_move},
     {0},
 };
 

@@ -46,6 +46,22 @@ START_TEST(an_illegal_move_changes_nothing_and_is_said)
 }
 END_TEST
 
+START_TEST(a_move_of_our_own_is_made_and_traced_at_its_level)
+{
+    static const ps_sm quiet = {
+        .tag = "slot", .names = names, .next = next, .count = 3, .level = PS_LOG_TRACE};
+    unsigned state = IDLE;
+    last[0] = 0;
+    ps_log_set_sink(keep, NULL);
+    ps_sm_go(&quiet, &state, BUSY, "slot=%d", 3);
+    ck_assert_uint_eq(state, BUSY);
+    ck_assert_str_eq(last, "");
+    ps_log_set_level(PS_LOG_TRACE);
+    ps_sm_go(&quiet, &state, IDLE, "slot=%d", 3);
+    ck_assert_str_eq(last, "slot: state=busy -> idle slot=3");
+}
+END_TEST
+
 START_TEST(an_end_is_a_state_that_nothing_follows)
 {
     ck_assert(ps_sm_ended(&machine, GONE));
@@ -60,6 +76,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {&a_legal_move_is_made_and_traced},
     {&an_illegal_move_changes_nothing_and_is_said},
+    {&a_move_of_our_own_is_made_and_traced_at_its_level},
     {&an_end_is_a_state_that_nothing_follows},
     {0},
 };
