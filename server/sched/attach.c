@@ -160,7 +160,7 @@ static void give_back(ps_lease *lease)
 {
     ps_job *job = lease->job;
     if (job && ps_job_runs(job) && !lease->cancelled)
-        job->kind->back(job, lease, false, "the worker has left");
+        lease->kind->back(job, lease, false, "the worker has left");
     ps_lease_end(lease);
 }
 
@@ -209,7 +209,7 @@ static void lose_waited_for(ps_worker *worker)
     {
         ps_lease *lease = ps_container(node, ps_lease, of_worker);
         ps_job *job = lease->job;
-        if (!job || !job->kind->waited_for || !job->kind->waited_for(job, lease))
+        if (!job || !lease->kind->waited_for || !lease->kind->waited_for(job))
             continue;
         ps_job_say(job, PS_LOG_WARNING, "psd",
                    "worker %s has lost its connection: its work goes to others", worker->name);

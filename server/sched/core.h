@@ -58,11 +58,11 @@ struct ps_lease {
     uint64_t id;
     ps_worker *worker;
     ps_job *job;
-    ps_task_kind kind;
-    bool inference;        /* of a job on a stored model */
-    ps_row_range piece;    /* train: begin moves as rows are done; evaluate: epoch */
-    bool cancelled;        /* the worker was told, */
-    uint64_t cancelled_ns; /* then */
+    const ps_task_kind *kind; /* NULL: of one that this psd did not give */
+    bool inference;           /* of a job on a stored model */
+    ps_row_range piece;       /* train: begin moves as rows are done; evaluate: epoch */
+    bool cancelled;           /* the worker was told, */
+    uint64_t cancelled_ns;    /* then */
 };
 
 struct ps_job {

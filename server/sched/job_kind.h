@@ -1,6 +1,6 @@
-/* job_kind: what a running job of a kind has to be done, task by task. The scheduler knows kinds by
- * this table of hooks only; the rows are in kinds/, where a new kind is a new file and a line in
- * kinds.c.
+/* job_kind: what a running job of a kind has to be done, task by task: a row of hooks for the job,
+ * and one for each kind of task that workers do for it. The scheduler knows kinds by these only;
+ * they are in kinds/, where a new kind is a new file and a word in kinds.h.
  *
  * All hooks are called with the scheduler's mutex held and must not touch disk or network; they say
  * what happens to the job by ps_job_fail, ps_job_move, ps_create_begin and ps_finish_begin.
@@ -19,10 +19,35 @@ typedef struct ps_sched ps_sched;
 typedef struct ps_job ps_job;
 typedef struct ps_worker ps_worker;
 typedef struct ps_lease ps_lease;
+typedef struct ps_parcel ps_parcel;
+
+/* What workers are asked for under one name, for jobs of one kind. */
+typedef struct ps_task_kind {
+    const char *name;   /* as on the wire: "train" */
+    const char *phrase; /* "a train task", for a sentence */
+    const char *also;   /* a worker that does tasks of this name does these, too; NULL: none */
+    bool trains;        /* its rows are booked (book.h), its worker is a member of the controller */
+    bool late;          /* goes out behind what was decided with it (send.h) */
+    /* What only this kind's tasks have: into parcel->task. May be NULL. */
+    void (*fill)(const ps_lease *lease, ps_parcel *parcel);
+    /* The worker is further on. May be NULL. */
+    void (*progress)(ps_job *job, ps_lease *lease, const ps_task_report *report);
+    /* The worker says something. May be NULL. */
+    void (*output)(ps_job *job, ps_lease *lease, const ps_tokens *output);
+    /* It is done, with code 0: what the result means. What is taken over of it becomes NULL. */
+    void (*done)(ps_job *job, ps_lease *lease, ps_task_result *result);
+    /* It is not going to be done under this lease: what is left must be given out again. failed:
+     * the worker said so, and another may succeed (this may fail the job, at the third time);
+     * otherwise the worker was lost or is stopping. */
+    void (*back)(ps_job *job, ps_lease *lease, bool failed, const char *message);
+    /* Do other workers wait for what this task does? Then it is taken from a worker whose
+     * connection has ended much sooner than at the lease's timeout. NULL: never. */
+    bool (*waited_for)(const ps_job *job);
+} ps_task_kind;
 
 typedef struct ps_job_kind {
-    const char *name;  /* as in the job file */
-    ps_task_kind task; /* what a worker must do to be of use to it; one that trains plans, too */
+    const char *name;         /* as in the job file */
+    const ps_task_kind *task; /* what a worker must do to be of use to it */
     /* Works on a stored model: its tasks may run beside a training, and go first. */
     bool inference;
     /* A worker keeps the model of its last such task loaded: the next on that model goes there. */
@@ -36,19 +61,6 @@ typedef struct ps_job_kind {
     /* A task for this worker, which has a free slot and fewer leases than others: fills task->kind
      * and task->piece. false: there is none for it now. */
     bool (*next)(ps_job *job, ps_worker *worker, ps_lease *task);
-    /* The worker is further on. May be NULL. */
-    void (*progress)(ps_job *job, ps_lease *lease, const ps_task_report *report);
-    /* The worker says something. May be NULL. */
-    void (*output)(ps_job *job, ps_lease *lease, const ps_tokens *output);
-    /* It is done, with code 0. What is taken over of the result becomes NULL. */
-    void (*done)(ps_job *job, ps_lease *lease, ps_task_result *result);
-    /* It is not going to be done under this lease: what is left must be given out again. failed:
-     * the worker said so, and another may succeed (this may fail the job, at the third time);
-     * otherwise the worker was lost or is stopping. */
-    void (*back)(ps_job *job, ps_lease *lease, bool failed, const char *message);
-    /* Do other workers wait for what this task does? Then it is taken from a worker whose
-     * connection has ended much sooner than at the lease's timeout. NULL: never. */
-    bool (*waited_for)(const ps_job *job, const ps_lease *lease);
     /* psd has done what it was asked to by ps_create_begin or ps_finish_begin. NULL: never asked.
      */
     void (*answered)(ps_job *job);

@@ -32,7 +32,7 @@ ps_lease *ps_lease_begin(ps_job *job, ps_worker *worker, const ps_lease *task)
         free(worker->last_model);
         worker->last_model = ps_strdup(job->record->model_version);
     }
-    if (lease->kind == PS_TASK_TRAIN) {
+    if (lease->kind->trains) {
         ps_book_begin(lease);
         ps_members_add(job, worker->name);
     }
@@ -41,8 +41,8 @@ ps_lease *ps_lease_begin(ps_job *job, ps_worker *worker, const ps_lease *task)
     ps_log_debug("sched",
                  "lease=%" PRIu64 " begins job=%" PRIu64 " worker=%s task=%s epoch=%u rows=%" PRIu64
                  "..%" PRIu64,
-                 lease->id, job->record->id, worker->name, ps_task_kind_name(lease->kind),
-                 lease->piece.epoch, lease->piece.begin, lease->piece.end);
+                 lease->id, job->record->id, worker->name, lease->kind->name, lease->piece.epoch,
+                 lease->piece.begin, lease->piece.end);
     return lease;
 }
 
@@ -94,7 +94,7 @@ void ps_lease_lose(ps_lease *lease)
     if (job) {
         job->sched->leases_lost++;
         if (ps_job_runs(job))
-            job->kind->back(job, lease, false, "");
+            lease->kind->back(job, lease, false, "");
     }
     ps_lease_end(lease);
 }

@@ -24,7 +24,7 @@ static bool trains(const ps_job *job, const char *worker)
     ps_list_each(node, &job->leases)
     {
         const ps_lease *lease = ps_container(node, ps_lease, of_job);
-        if (lease->kind == PS_TASK_TRAIN && strcmp(lease->worker->name, worker) == 0)
+        if (lease->kind->trains && strcmp(lease->worker->name, worker) == 0)
             return true;
     }
     return false;

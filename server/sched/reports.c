@@ -48,8 +48,8 @@ ps_status ps_sched_progress(ps_sched *s, uint64_t session, const ps_task_report 
         s->assign_due = true; /* rows that are done may let others be given out */
         if (report->log_text)
             take_log(worker, lease->job, report);
-        if (lease->job->kind->progress)
-            lease->job->kind->progress(lease->job, lease, report);
+        if (lease->kind->progress)
+            lease->kind->progress(lease->job, lease, report);
     }
     ps_turn_end(s);
     return PS_OK;
@@ -63,8 +63,8 @@ ps_status ps_sched_output(ps_sched *s, uint64_t session, uint64_t lease_id, cons
         return st;
     ps_lease *lease = ps_lease_find(worker, lease_id);
     bool counts = lease && lease->job && ps_job_runs(lease->job) && !lease->cancelled;
-    if (counts && lease->job->kind->output)
-        lease->job->kind->output(lease->job, lease, said);
+    if (counts && lease->kind->output)
+        lease->kind->output(lease->job, lease, said);
     ps_turn_end(s);
     return PS_OK;
 }
@@ -79,13 +79,13 @@ static void take_result(ps_sched *s, ps_lease *lease, ps_task_result *result)
     const char *message = says ? result->message : "no reason given";
     if (counts && result->code == GRPC_OK) {
         s->tasks_done++;
-        job->kind->done(job, lease, result);
+        lease->kind->done(job, lease, result);
     } else if (counts && result->code == GRPC_CANCELLED) {
         lease->worker->stopping_ns = ps_core_now(s) + s->conf.lease_timeout_ms * 1000000;
-        job->kind->back(job, lease, false, message);
+        lease->kind->back(job, lease, false, message);
     } else if (counts && result->retry) {
         s->tasks_failed++;
-        job->kind->back(job, lease, true, message);
+        lease->kind->back(job, lease, true, message);
     } else if (counts) {
         s->tasks_failed++;
         ps_job_fail(job, "worker %s: %s", lease->worker->name, message);

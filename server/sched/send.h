@@ -4,8 +4,21 @@
 
 #include "server/sched/core.h"
 
-/* A training job's test of its parameters comes behind the leaves that are decided with it: under
- * bsp the last of these may end a clock, whose update the test must see as a whole. */
+/* What a task's kind adds to (ps_task_kind.fill). */
+struct ps_parcel {
+    ps_outbox_entry entry;
+    ps_job *job; /* a reference */
+    uint64_t session;
+    char *worker;
+    ps_tokens *said; /* owned; NULL: nothing */
+    bool trains;     /* its worker enters the controller first, which says task.first_clock */
+    /* Borrows of the job what does not change once it is made, and of `said`. Of what the task's
+     * kind may fill nothing is said: no seed, nothing settled. */
+    ps_task task;
+};
+
+/* A task that is late comes behind the leaves that are decided with it: under bsp the last of these
+ * may end a clock, whose update the test of the parameters must see as a whole. */
 void ps_send_task(const ps_lease *lease);
 
 #endif

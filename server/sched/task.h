@@ -1,5 +1,5 @@
-/* task: the kinds of tasks that workers do, the rows that one is of, one as it is sent, and what a
- * worker says of it while it runs. Plain structs. */
+/* task: the rows that one is of, one as it is sent to a worker, and what that says of it while it
+ * runs. Plain structs. */
 #ifndef PS_SCHED_TASK_H
 #define PS_SCHED_TASK_H
 
@@ -10,16 +10,6 @@
 #include <stdint.h>
 
 #define PS_WORKER_MAX 64 /* bytes of a worker's name and its zero */
-
-typedef enum ps_task_kind {
-    PS_TASK_PLAN,
-    PS_TASK_TRAIN,
-    PS_TASK_EVALUATE,
-    PS_TASK_PREDICT,
-    PS_TASK_GENERATE,
-} ps_task_kind;
-const char *ps_task_kind_name(ps_task_kind kind);   /* "train", as on the wire */
-const char *ps_task_kind_phrase(ps_task_kind kind); /* "a train task", for a sentence */
 
 /* Rows of an epoch, and what became of them on workers so far. */
 typedef struct ps_row_range {
@@ -34,7 +24,7 @@ typedef struct ps_row_range {
 /* As a worker gets it; all of it is borrowed. */
 typedef struct ps_task {
     uint64_t lease_id, job_id;
-    ps_task_kind kind;
+    const char *kind;          /* its name: "train" */
     bool inference;            /* of a job on a stored model */
     const char *spec;          /* the job file, as submitted */
     const char *settled;       /* the model section that the plan has settled; "": as in spec */

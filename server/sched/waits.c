@@ -78,7 +78,7 @@ static void put_busy(const workers *w, const char *task, char out[PS_WAITS_MAX])
 
 static void running(const ps_job *job, char out[PS_WAITS_MAX])
 {
-    const char *task = ps_task_kind_name(job->kind->task);
+    const char *task = job->kind->task->name;
     workers w = {0};
     ps_list_each(node, &job->sched->workers)
     {

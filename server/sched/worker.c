@@ -27,20 +27,18 @@ ps_worker *ps_worker_find_name(ps_sched *s, const char *name)
     return NULL;
 }
 
-/* A worker that says nothing of kinds does all; one that trains can plan. */
-bool ps_worker_does(const ps_worker *worker, ps_task_kind kind)
+/* A worker that says nothing of kinds does all. */
+bool ps_worker_does(const ps_worker *worker, const ps_task_kind *kind)
 {
     const ps_hello *hello = &worker->hello;
-    const char *name = ps_task_kind_name(kind);
     for (size_t i = 0; i < hello->n_kinds; i++)
-        if (strcmp(hello->kinds[i], name) == 0)
+        if (strcmp(hello->kinds[i], kind->name) == 0 ||
+            (kind->also && strcmp(hello->kinds[i], kind->also) == 0))
             return true;
-    if (kind == PS_TASK_PLAN)
-        return ps_worker_does(worker, PS_TASK_TRAIN);
     return hello->n_kinds == 0;
 }
 
-bool ps_worker_others(const ps_worker *worker, ps_sched *s, ps_task_kind kind)
+bool ps_worker_others(const ps_worker *worker, ps_sched *s, const ps_task_kind *kind)
 {
     ps_list_each(node, &s->workers)
     {

@@ -7,9 +7,9 @@
 
 ps_worker *ps_worker_find_session(ps_sched *sched, uint64_t session); /* NULL: none */
 ps_worker *ps_worker_find_name(ps_sched *sched, const char *name);    /* NULL: none */
-bool ps_worker_does(const ps_worker *worker, ps_task_kind kind);
+bool ps_worker_does(const ps_worker *worker, const ps_task_kind *kind);
 /* Could any other worker than this one take tasks of this kind? */
-bool ps_worker_others(const ps_worker *worker, ps_sched *sched, ps_task_kind kind);
+bool ps_worker_others(const ps_worker *worker, ps_sched *sched, const ps_task_kind *kind);
 /* Is one of its free slots for jobs such as these? */
 bool ps_worker_has_slot(const ps_worker *worker, bool inference);
 

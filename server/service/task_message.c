@@ -16,7 +16,7 @@ void ps_task_message_borrow(const ps_task *task, Psd__V1__Task *out)
     psd__v1__task__init(out);
     out->lease_id = task->lease_id;
     out->job_id = task->job_id;
-    out->kind = text(ps_task_kind_name(task->kind));
+    out->kind = text(task->kind);
     out->inference = task->inference;
     out->spec = text(task->spec);
     out->settled_model = text(task->settled);

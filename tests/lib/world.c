@@ -22,7 +22,7 @@ void ps_world_send_task(void *user, uint64_t session, const ps_task *t)
                             .end = t->row_end,
                             .clock = t->first_clock,
                             .said = w->trace.len};
-    (void)snprintf(task->kind, sizeof task->kind, "%s", ps_task_kind_name(t->kind));
+    (void)snprintf(task->kind, sizeof task->kind, "%s", t->kind);
     (void)snprintf(task->settled, sizeof task->settled, "%s", t->settled);
     ck_assert_str_ne(t->spec, "");
     if (t->model_config[0])

@@ -21,9 +21,11 @@
 #include "server/sched/create.h"
 #include "server/sched/finish.h"
 #include "server/sched/job.h"
+#include "server/sched/kinds/kinds.h"
 #include "server/sched/kinds/plan.h"
 #include "server/sched/kinds/result.h"
 #include "server/sched/kinds/retry.h"
+#include "server/sched/send.h"
 #include "server/sched/worker.h"
 
 #include <inttypes.h>
@@ -70,7 +72,11 @@ static uint64_t rows_per_task(const ps_job_spec *spec, uint64_t n_rows)
     return rows ? rows : batch;
 }
 
-static bool take(const ps_row_range *piece, ps_worker *worker, ps_sched *s, ps_task_kind kind)
+/* Below, with what becomes of them. */
+static const ps_task_kind plan_task, train_task, evaluate_task;
+
+static bool take(const ps_row_range *piece, ps_worker *worker, ps_sched *s,
+                 const ps_task_kind *kind)
 {
     return ps_worker_does(worker, kind) && piece->ready_ns <= ps_core_now(s) &&
            (strcmp(piece->avoid, worker->name) != 0 || !ps_worker_others(worker, s, kind));
@@ -89,10 +95,10 @@ static bool next_evaluate(ps_job *job, ps_worker *worker, ps_lease *task)
         return false;
     if (w->evaluate.epoch != w->rows.done_epochs - 1) /* a newer one takes its place */
         w->evaluate = (ps_row_range){.epoch = w->rows.done_epochs - 1};
-    if (!take(&w->evaluate, worker, job->sched, PS_TASK_EVALUATE))
+    if (!take(&w->evaluate, worker, job->sched, &evaluate_task))
         return false;
     w->evaluate_out = true;
-    task->kind = PS_TASK_EVALUATE;
+    task->kind = &evaluate_task;
     task->piece = w->evaluate;
     task->piece.begin = 0;
     task->piece.end = w->test_rows;
@@ -105,13 +111,13 @@ static bool may_train(const ps_job *job, const ps_worker *worker)
     ps_list_each(node, &job->leases)
     {
         const ps_lease *lease = ps_container(node, ps_lease, of_job);
-        if (lease->kind != PS_TASK_TRAIN)
+        if (lease->kind != &train_task)
             continue;
         if (lease->worker == worker)
             return false;
         training++;
     }
-    return training < job->spec->workers && ps_worker_does(worker, PS_TASK_TRAIN);
+    return training < job->spec->workers && ps_worker_does(worker, &train_task);
 }
 
 static bool next_train(ps_job *job, ps_worker *worker, ps_lease *task)
@@ -120,11 +126,11 @@ static bool next_train(ps_job *job, ps_worker *worker, ps_lease *task)
     if (!may_train(job, worker))
         return false;
     bool fresh = !ps_train_merges(job) || !(evaluation_due(w) || w->evaluate_out);
-    bool others = ps_worker_others(worker, job->sched, PS_TASK_TRAIN);
+    bool others = ps_worker_others(worker, job->sched, &train_task);
     ps_row_range piece;
     if (ps_epoch_rows_take(&w->rows, worker->name, others, fresh, ps_core_now(job->sched), &piece))
         return false;
-    task->kind = PS_TASK_TRAIN;
+    task->kind = &train_task;
     task->piece = piece;
     return true;
 }
@@ -134,10 +140,10 @@ static bool next(ps_job *job, ps_worker *worker, ps_lease *task)
     ps_train *w = work_of(job);
     switch (w->phase) {
     case PS_PLANNING:
-        if (w->plan_out || !take(&w->plan, worker, job->sched, PS_TASK_PLAN))
+        if (w->plan_out || !take(&w->plan, worker, job->sched, &plan_task))
             return false;
         w->plan_out = true;
-        task->kind = PS_TASK_PLAN;
+        task->kind = &plan_task;
         task->piece = w->plan;
         return true;
     case PS_TRAINING:
@@ -225,8 +231,6 @@ static void give_back(ps_job *job, const ps_lease *lease, ps_row_set *left)
 
 static void progress(ps_job *job, ps_lease *lease, const ps_task_report *report)
 {
-    if (lease->kind != PS_TASK_TRAIN)
-        return;
     uint64_t count = advance(job, lease, ps_book_report(lease, report->position));
     ps_meter_report(&job->meter, ps_core_now(job->sched), count, report);
     ps_epoch_means_report(&work_of(job)->means, lease->piece.epoch, report);
@@ -250,11 +254,16 @@ static void warn_of_warmup(ps_job *job, uint64_t n_rows)
 }
 
 /* Takes the plan over, if it can be. */
-static void planned(ps_job *job, ps_plan **taken)
+static void planned(ps_job *job, ps_lease *lease, ps_task_result *result)
 {
-    const ps_plan *plan = *taken;
+    const ps_plan *plan = result->plan;
     ps_train *w = work_of(job);
     char *settled = NULL;
+    w->plan_out = false;
+    if (!plan) {
+        ps_job_fail(job, "worker %s: a plan task without a plan", lease->worker->name);
+        return;
+    }
     if (ps_plan_check(plan, job->spec, &settled)) {
         ps_job_fail(job, "%s", ps_error_message());
         return;
@@ -269,7 +278,7 @@ static void planned(ps_job *job, ps_plan **taken)
                " rows a task",
                plan->train_rows, w->test_rows, plan->n_tensors, w->rows.per_task);
     warn_of_warmup(job, plan->train_rows);
-    ps_create_begin(job, taken);
+    ps_create_begin(job, &result->plan);
 }
 
 static void say_tested(ps_job *job)
@@ -292,53 +301,33 @@ static void say_untested(ps_job *job, uint32_t first, uint32_t end)
                    epoch + 1);
 }
 
-static void evaluated(ps_job *job, const ps_lease *lease, const ps_evaluation *result)
+static void evaluated(ps_job *job, ps_lease *lease, ps_task_result *result)
 {
     ps_train *w = work_of(job);
+    const ps_evaluation *found = result->evaluation;
+    if (!found || found->samples == 0) {
+        ps_job_fail(job, "worker %s: an evaluate task without a result", lease->worker->name);
+        return;
+    }
     w->evaluate_out = false;
     say_untested(job, w->evaluated, lease->piece.epoch);
     w->evaluated = lease->piece.epoch + 1;
     w->has_test = true;
-    w->test_loss = result->loss;
-    w->test_metrics = result->metrics;
+    w->test_loss = found->loss;
+    w->test_metrics = found->metrics;
     say_tested(job);
     ps_job_changed(job);
     finish_if_done(job);
 }
 
 /* A worker that says that all is done, and whose pushes say otherwise, is not believed. */
-static void trained(ps_job *job, ps_lease *lease)
+static void trained(ps_job *job, ps_lease *lease, ps_task_result *result)
 {
     ps_row_set left = {0};
     ps_meter_rows(&job->meter, ps_core_now(job->sched), close_book(job, lease, true, &left));
     give_back(job, lease, &left);
     ps_job_changed(job);
     finish_if_done(job);
-}
-
-static void done(ps_job *job, ps_lease *lease, ps_task_result *result)
-{
-    switch (lease->kind) {
-    case PS_TASK_PLAN:
-        work_of(job)->plan_out = false;
-        if (result->plan)
-            planned(job, &result->plan);
-        else
-            ps_job_fail(job, "worker %s: a plan task without a plan", lease->worker->name);
-        break;
-    case PS_TASK_EVALUATE:
-        if (result->evaluation && result->evaluation->samples > 0)
-            evaluated(job, lease, result->evaluation);
-        else
-            ps_job_fail(job, "worker %s: an evaluate task without a result", lease->worker->name);
-        break;
-    case PS_TASK_TRAIN:
-        trained(job, lease);
-        break;
-    case PS_TASK_PREDICT:
-    case PS_TASK_GENERATE:
-        break;
-    }
 }
 
 /* Whatever became of the worker: rows that are in the parameters are done. */
@@ -353,35 +342,56 @@ static void train_back(ps_job *job, ps_lease *lease, bool failed, const char *me
     ps_row_set_free(&left);
 }
 
-static void back(ps_job *job, ps_lease *lease, bool failed, const char *message)
+static void plan_back(ps_job *job, ps_lease *lease, bool failed, const char *message)
 {
     ps_train *w = work_of(job);
-    if (lease->kind == PS_TASK_TRAIN) {
-        train_back(job, lease, failed, message);
-        return;
-    }
     if (!ps_task_retry(job, lease, failed, message))
         return;
-    switch (lease->kind) {
-    case PS_TASK_PLAN:
-        w->plan = lease->piece;
-        w->plan_out = false;
-        break;
-    case PS_TASK_EVALUATE:
-        w->evaluate = lease->piece;
-        w->evaluate_out = false;
-        break;
-    case PS_TASK_TRAIN:
-    case PS_TASK_PREDICT:
-    case PS_TASK_GENERATE:
-        break;
-    }
+    w->plan = lease->piece;
+    w->plan_out = false;
 }
 
-static bool waited_for(const ps_job *job, const ps_lease *lease)
+static void evaluate_back(ps_job *job, ps_lease *lease, bool failed, const char *message)
 {
-    return lease->kind == PS_TASK_TRAIN && ps_train_merges(job);
+    ps_train *w = work_of(job);
+    if (!ps_task_retry(job, lease, failed, message))
+        return;
+    w->evaluate = lease->piece;
+    w->evaluate_out = false;
 }
+
+/* What its plan settles stays. A plan's own task has none: its answer, which frees what was there,
+ * may come before the task has left, from a worker that guesses the number. */
+static void fill(const ps_lease *lease, ps_parcel *parcel)
+{
+    const ps_job *job = lease->job;
+    parcel->task.seed = (uint64_t)job->spec->train->seed;
+    if (lease->kind != &plan_task)
+        parcel->task.settled = job->settled;
+}
+
+static const ps_task_kind plan_task = {.name = "plan",
+                                       .phrase = "a plan task",
+                                       .also = "train",
+                                       .fill = fill,
+                                       .done = planned,
+                                       .back = plan_back};
+
+static const ps_task_kind train_task = {.name = "train",
+                                        .phrase = "a train task",
+                                        .trains = true,
+                                        .fill = fill,
+                                        .progress = progress,
+                                        .done = trained,
+                                        .back = train_back,
+                                        .waited_for = ps_train_merges};
+
+static const ps_task_kind evaluate_task = {.name = "evaluate",
+                                           .phrase = "an evaluate task",
+                                           .late = true,
+                                           .fill = fill,
+                                           .done = evaluated,
+                                           .back = evaluate_back};
 
 static void answered(ps_job *job)
 {
@@ -473,14 +483,10 @@ static ps_status load(ps_job *job, ps_slice blob)
 
 const ps_job_kind ps_job_kind_train = {
     .name = "train",
-    .task = PS_TASK_TRAIN,
+    .task = &train_task,
     .start = start,
     .free = work_free,
     .next = next,
-    .progress = progress,
-    .done = done,
-    .back = back,
-    .waited_for = waited_for,
     .answered = answered,
     .show = show,
     .save = ps_train_save,

@@ -33,8 +33,6 @@ typedef struct ps_train {
     char *settled; /* as ps_train_read found it; then it is ps_job.settled */
 } ps_train;
 
-extern const ps_job_kind ps_job_kind_train;
-
 bool ps_train_merges(const ps_job *job);
 double ps_train_seconds(const ps_job *job); /* of running, in all processes */
 

@@ -50,7 +50,7 @@ ps_status ps_train_save(ps_job *job, ps_buf *blob)
     ps_list_each(node, &job->leases)
     {
         const ps_lease *lease = ps_container(node, ps_lease, of_job);
-        if (lease->kind != PS_TASK_TRAIN)
+        if (!lease->kind->trains)
             continue;
         out = ps_realloc(out, (n + 1) * sizeof *out);
         out[n++] = lease->piece;

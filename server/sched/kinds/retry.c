@@ -9,7 +9,7 @@
 bool ps_task_retry(ps_job *job, ps_lease *lease, bool failed, const char *message)
 {
     ps_row_range *piece = &lease->piece;
-    const char *task = ps_task_kind_phrase(lease->kind);
+    const char *task = lease->kind->phrase;
     const char *worker = lease->worker->name;
     if (!failed) {
         if (++piece->losses < PS_TASK_LOSSES_MAX)

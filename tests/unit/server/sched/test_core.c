@@ -54,8 +54,7 @@ static void send_task(void *user, uint64_t session, const ps_task *task)
     pthread_mutex_lock(&box->mutex);
     if (box->n < QUEUE) {
         box->tasks[box->n].lease = task->lease_id;
-        (void)snprintf(box->tasks[box->n].kind, sizeof box->tasks[box->n].kind, "%s",
-                       ps_task_kind_name(task->kind));
+        (void)snprintf(box->tasks[box->n].kind, sizeof box->tasks[box->n].kind, "%s", task->kind);
         box->n++;
     }
     pthread_mutex_unlock(&box->mutex);

@@ -1,4 +1,4 @@
-/* kind_model: evaluate, predict and generate, on a stored model. */
+/* model_job: evaluate, predict and generate, on a stored model. */
 #include "common/base/mem.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/model_row.h"
@@ -408,5 +408,5 @@ static const ps_check_case cases[] = {
 
 int main(void)
 {
-    return ps_check_main("server/sched/kinds/kind_model", cases);
+    return ps_check_main("server/sched/kinds/model_job", cases);
 }
