@@ -21,7 +21,6 @@ static ps_status system_open(void *state, const char *path, ps_disk_mode mode, i
         [PS_DISK_READ] = O_RDONLY,
         [PS_DISK_CREATE] = O_WRONLY | O_CREAT | O_EXCL,
         [PS_DISK_CREATE_OPEN] = O_WRONLY | O_CREAT | O_EXCL,
-        [PS_DISK_REPLACE] = O_WRONLY | O_CREAT | O_TRUNC,
     };
     int fd = open(path, flags[mode] | O_CLOEXEC, mode == PS_DISK_CREATE_OPEN ? 0666 : 0600);
     if (fd < 0)
@@ -234,51 +233,12 @@ ps_status ps_disk_mkdir_if_missing(const ps_disk *disk, const char *path)
     return st == PS_ALREADY_EXISTS ? PS_OK : st;
 }
 
-static ps_status write_temporary(const ps_disk *disk, const char *path, ps_slice bytes)
-{
-    int file;
-    ps_status st = disk->open(disk->state, path, PS_DISK_REPLACE, &file);
-    if (st)
-        return st;
-    st = ps_disk_write_all(disk, file, bytes.data, bytes.len);
-    if (!st)
-        st = disk->fsync(disk->state, file);
-    disk->close(disk->state, file);
-    return st ? ps_wrap(st, "%s", path) : PS_OK;
-}
-
-ps_status ps_disk_publish(const ps_disk *disk, ps_status st, bool replace, const char *temporary,
-                          const char *path, const char *folder)
-{
-    if (!st)
-        st = (replace ? disk->rename : disk->rename_new)(disk->state, temporary, path);
-    if (st) {
-        ps_error error;
-        ps_error_save(&error, st);
-        (void)!disk->unlink(disk->state, temporary);
-        return ps_error_raise(&error);
-    }
-    st = disk->sync_folder(disk->state, folder);
-    return st ? ps_wrap(st, "%s is there, but may not outlast a power failure", path) : PS_OK;
-}
-
 char *ps_disk_folder_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
     if (!slash)
         return ps_strdup(".");
     return ps_asprintf("%.*s", slash == path ? 1 : (int)(slash - path), path);
-}
-
-ps_status ps_disk_write_file(const ps_disk *disk, const char *path, ps_slice bytes)
-{
-    char *temporary = ps_asprintf("%s.tmp", path);
-    char *folder = ps_disk_folder_of(path);
-    ps_status st = write_temporary(disk, temporary, bytes);
-    st = ps_disk_publish(disk, st, true, temporary, path, folder);
-    free(folder);
-    free(temporary);
-    return st;
 }
 
 ps_status ps_disk_read_file(const ps_disk *disk, const char *path, size_t limit, ps_buf *out)

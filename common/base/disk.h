@@ -19,7 +19,6 @@ typedef enum ps_disk_mode {
     PS_DISK_READ,
     PS_DISK_CREATE,      /* for writing; PS_ALREADY_EXISTS when it is there; mode 0600 */
     PS_DISK_CREATE_OPEN, /* the same with mode 0666, less the umask */
-    PS_DISK_REPLACE,     /* for writing; emptied when it is there; mode 0600 */
 } ps_disk_mode;
 
 #define PS_DISK_SAME UINT32_MAX /* stays who it is */
@@ -70,15 +69,6 @@ PS_MUST_CHECK ps_status ps_disk_read_full(const ps_disk *disk, int file, void *d
 /* Like mkdir, but one that is there already is fine. */
 PS_MUST_CHECK ps_status ps_disk_mkdir_if_missing(const ps_disk *disk, const char *path);
 char *ps_disk_folder_of(const char *path); /* "." for a name alone; the caller's */
-/* The end of writing a file so that it is there whole or not at all: with PS_OK, the temporary
- * file, which is synced, takes the name path in folder, one that is taken only with replace;
- * otherwise it is removed and st comes back. */
-PS_MUST_CHECK ps_status ps_disk_publish(const ps_disk *disk, ps_status st, bool replace,
-                                        const char *temporary, const char *path,
-                                        const char *folder);
-/* Writes path so that a reader, or a start after power loss, finds the old contents or the new:
- * temporary file beside it, fsync, rename, fsync of the folder. */
-PS_MUST_CHECK ps_status ps_disk_write_file(const ps_disk *disk, const char *path, ps_slice bytes);
 /* Appends the whole file to out; PS_RESOURCE_EXHAUSTED beyond limit bytes. */
 PS_MUST_CHECK ps_status ps_disk_read_file(const ps_disk *disk, const char *path, size_t limit,
                                           ps_buf *out);

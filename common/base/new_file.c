@@ -1,27 +1,25 @@
-/* Happy path: find what the path means, create a file beside it, writes, fsync, rename, fsync of
- * the folder. It fails as the disk's calls do, with the path; the temporary file is removed then.
+/* Happy path: find what the path means, a whole file beside it, writes, its owner, its name. It
+ * fails as the disk's calls do, with the path.
  * For a stream that has to be patched, the bytes wait in a spool until all are there. */
 #include "common/base/new_file.h"
 
 #include "common/base/mem.h"
-#include "common/base/rng.h"
 #include "common/base/spool.h"
 #include "common/base/target.h"
+#include "common/base/whole_file.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-/* The temporary name is the name, so far as that leaves room for what is added, and 8 letters. */
-enum { NAME_MOST = 200, TRIES = 100 };
 
 struct ps_new_file {
     char *given; /* for messages */
     ps_target target;
     ps_new_file_options options;
     const ps_disk *disk;
-    char *temporary; /* NULL: a stream's */
-    int file;        /* -1: none */
+    ps_whole_file *whole; /* NULL: a stream, */
+    int stream;           /* which is ours; -1: none */
+    int file;             /* either's, for writing */
     uint64_t bytes;
 };
 
@@ -35,37 +33,26 @@ static ps_status said(const ps_new_file *f, ps_status st)
     return st && !strstr(ps_error_message(), f->given) ? ps_wrap(st, "%s", f->given) : st;
 }
 
-static char *name_beside(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    size_t folder = slash ? (size_t)(slash + 1 - path) : 0, name = strlen(path) - folder;
-    return ps_asprintf("%.*s.%08x", (int)(folder + (name < NAME_MOST ? name : NAME_MOST)), path,
-                       (unsigned)ps_rng_entropy());
-}
-
 /* Only a new file whose mode is the umask's affair is open to others while it is written. */
 static ps_status open_beside(ps_new_file *f)
 {
     bool plain = !f->target.there && !f->options.mode;
     ps_disk_mode mode = plain ? PS_DISK_CREATE_OPEN : PS_DISK_CREATE;
-    ps_status st = PS_ALREADY_EXISTS;
-    for (int i = 0; i < TRIES && st == PS_ALREADY_EXISTS; i++) {
-        ps_free(&f->temporary);
-        f->temporary = name_beside(f->target.path);
-        st = f->disk->open(f->disk->state, f->temporary, mode, &f->file);
-    }
-    if (st) {
-        f->file = -1;
-        ps_free(&f->temporary); /* nothing of ours is there */
-    }
-    return st ? ps_wrap(st, "%s: no file can be made beside it", f->given) : PS_OK;
+    ps_status st = ps_whole_file_open_beside(f->disk, f->target.path, mode, &f->whole);
+    if (st)
+        return ps_wrap(st, "%s: no file can be made beside it", f->given);
+    f->file = ps_whole_file_handle(f->whole);
+    return PS_OK;
 }
 
 static ps_status open_stream(ps_new_file *f)
 {
-    if (f->options.patched)
-        return ps_spool_open(&f->file);
-    f->file = f->target.stream;
+    if (f->options.patched) {
+        ps_status st = ps_spool_open(&f->stream);
+        f->file = f->stream;
+        return st;
+    }
+    f->file = f->stream = f->target.stream;
     f->target.stream = -1;
     return PS_OK;
 }
@@ -77,7 +64,7 @@ ps_status ps_new_file_open(const char *path, const ps_new_file_options *options,
                        .options = *options,
                        .disk = options->disk ? options->disk : &ps_disk_system,
                        .target.stream = -1,
-                       .file = -1};
+                       .stream = -1};
     ps_status st = ps_target_find(path, &f->target);
     if (!st && f->target.there && !options->force)
         st = exists(path);
@@ -126,16 +113,11 @@ static ps_status own(ps_new_file *f)
     return f->options.secret ? st : PS_OK;
 }
 
-/* The temporary file is the disk's to remove from here on. */
 static ps_status place(ps_new_file *f)
 {
-    char *folder = ps_disk_folder_of(f->target.path);
     ps_status st = own(f);
     if (!st)
-        st = f->disk->fsync(f->disk->state, f->file);
-    st = ps_disk_publish(f->disk, st, f->options.force, f->temporary, f->target.path, folder);
-    ps_free(&f->temporary);
-    ps_free(&folder);
+        st = ps_whole_file_place(&f->whole, f->target.path, f->options.force);
     return st == PS_ALREADY_EXISTS ? exists(f->given) : said(f, st);
 }
 
@@ -148,7 +130,7 @@ static ps_status pour(ps_new_file *f)
 ps_status ps_new_file_finish(ps_new_file **file)
 {
     ps_new_file *f = *file;
-    ps_status st = f->temporary ? place(f) : f->target.stream >= 0 ? pour(f) : PS_OK;
+    ps_status st = f->whole ? place(f) : f->target.stream >= 0 ? pour(f) : PS_OK;
     ps_new_file_drop(file);
     return st;
 }
@@ -158,14 +140,9 @@ void ps_new_file_drop(ps_new_file **file)
     ps_new_file *f = *file;
     if (!f)
         return;
-    ps_error error; /* of whoever gives up */
-    ps_error_save(&error, PS_UNKNOWN);
-    if (f->file >= 0)
-        f->disk->close(f->disk->state, f->file);
-    if (f->temporary)
-        (void)!f->disk->unlink(f->disk->state, f->temporary);
-    (void)ps_error_raise(&error);
-    ps_free(&f->temporary);
+    ps_whole_file_drop(&f->whole);
+    if (f->stream >= 0)
+        f->disk->close(f->disk->state, f->stream);
     ps_target_clear(&f->target);
     ps_free(&f->given);
     ps_free(file);

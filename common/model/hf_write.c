@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
 #include "common/base/target.h"
+#include "common/base/whole_file.h"
 #include "common/format/half.h"
 #include "common/json/json.h"
 #include "common/model/hf_config.h"
@@ -274,14 +275,10 @@ static ps_status hf_data(ps_model_out *o, const float *values, size_t n)
 
 static ps_status name_folder(ps_model_out *o)
 {
-    const ps_disk *disk = &ps_disk_system;
-    if (rename(o->temporary, o->path) != 0)
-        return ps_fail_errno(errno, "%s", o->path);
-    ps_free(&o->temporary);
-    char *parent = ps_disk_folder_of(o->path);
-    ps_status st = disk->sync_folder(disk->state, parent);
-    ps_free(&parent);
-    return st ? ps_wrap(st, "%s is there, but may not outlast a power failure", o->path) : PS_OK;
+    ps_status st = ps_whole_file_name(&ps_disk_system, o->temporary, o->path, true);
+    if (!st)
+        ps_free(&o->temporary);
+    return st;
 }
 
 static ps_status hf_finish(ps_model_out **out, uint64_t *bytes)

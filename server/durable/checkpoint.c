@@ -1,10 +1,11 @@
-/* Writing: temporary file, everything in it, fsync, rename, fsync of the folder, manifest, and only
- * then is the oldest removed. Whatever fails before the rename costs the temporary file only; what
- * fails after it leaves the new one beside the old ones. Loading is in checkpoint_load.c. */
+/* Writing: a whole file with everything in it, the manifest, and only then is the oldest removed.
+ * What fails after the file has its name leaves the new one beside the old ones. Loading is in
+ * checkpoint_load.c. */
 #include "server/durable/checkpoint.h"
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/whole_file.h"
 #include "server/durable/checkpoint_file.h"
 #include "server/durable/checkpoint_folder.h"
 #include "server/durable/manifest.h"
@@ -50,29 +51,19 @@ static ps_status write_snapshot(const writing *w, int file)
     return st ? ps_error_raise(&error) : PS_OK;
 }
 
-static ps_status write_temporary(const writing *w, const char *path)
+static ps_status write_file(const writing *w, const char *folder)
 {
-    const ps_disk *disk = w->disk;
-    ps_status st = disk->unlink(disk->state, path); /* of a crash */
-    if (st && st != PS_NOT_FOUND)
-        return st;
-    int file;
-    st = disk->open(disk->state, path, PS_DISK_CREATE, &file);
-    if (st)
-        return st;
-    st = write_snapshot(w, file);
-    if (!st)
-        st = disk->fsync(disk->state, file);
-    disk->close(disk->state, file);
-    return st;
-}
-
-static ps_status publish(const writing *w, const char *folder, const char *temporary)
-{
+    char *temporary = ps_asprintf("%s/" PS_CHECKPOINT_TEMPORARY, folder);
     char *path = ps_checkpoint_path(folder, w->info->number);
-    ps_status st = write_temporary(w, temporary);
-    st = ps_disk_publish(w->disk, st, true, temporary, path, folder);
+    ps_whole_file *file = NULL;
+    ps_status st = ps_whole_file_open(w->disk, temporary, &file);
+    if (!st)
+        st = write_snapshot(w, ps_whole_file_handle(file));
+    if (!st)
+        st = ps_whole_file_place(&file, path, true);
+    ps_whole_file_drop(&file);
     free(path);
+    free(temporary);
     return st;
 }
 
@@ -115,7 +106,6 @@ static uint64_t next_number(const ps_checkpoint_found *found, const ps_manifest 
 static ps_status write_next(const writing *w, const char *folder, size_t keep,
                             const ps_checkpoint_found *found)
 {
-    char *temporary = ps_asprintf("%s/" PS_CHECKPOINT_TEMPORARY, folder);
     char *manifest_path = ps_asprintf("%s/manifest", folder);
     ps_manifest manifest = {0};
     ps_status st = ps_manifest_read(w->disk, manifest_path, &manifest);
@@ -125,7 +115,7 @@ static ps_status write_next(const writing *w, const char *folder, size_t keep,
     if (!st)
         st = check_space(w->disk, folder, w->store);
     if (!st)
-        st = publish(w, folder, temporary);
+        st = write_file(w, folder);
     if (!st) {
         list_kept(&manifest, &found->good, keep, w->info);
         st = ps_manifest_write(w->disk, manifest_path, &manifest);
@@ -133,7 +123,6 @@ static ps_status write_next(const writing *w, const char *folder, size_t keep,
     if (!st)
         remove_old(w->disk, folder, &found->good, keep);
     free(manifest_path);
-    free(temporary);
     return st;
 }
 

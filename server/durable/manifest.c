@@ -3,6 +3,7 @@
 #include "server/durable/manifest.h"
 
 #include "common/base/crc32c.h"
+#include "common/base/whole_file.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -28,7 +29,7 @@ ps_status ps_manifest_write(const ps_disk *disk, const char *path, const ps_mani
         ps_buf_puts(&text, line);
     }
     ps_buf_printf(&text, "crc32c %08x\n", ps_crc32c(0, text.data, text.len));
-    ps_status st = ps_disk_write_file(disk, path, ps_buf_slice(&text));
+    ps_status st = ps_whole_file_save(disk, path, ps_buf_slice(&text));
     ps_buf_free(&text);
     return st;
 }

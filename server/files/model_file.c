@@ -3,6 +3,7 @@
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/whole_file.h"
 #include "common/format/safetensors.h"
 #include "common/security/identity.h"
 #include "server/files/model_numbers.h"
@@ -133,18 +134,17 @@ static ps_status write_file(const ps_stored_files *files, const char *path, ps_p
                             const about *a, uint64_t *bytes)
 {
     char *full = ps_stored_file_full(files, path);
-    file_sink sink = {.disk = files->disk};
-    ps_status st = files->disk->open(files->disk->state, full, PS_DISK_REPLACE, &sink.file);
+    ps_whole_file *file = NULL;
+    ps_status st = ps_whole_file_open(files->disk, full, &file);
     if (st)
         goto free_name;
+    file_sink sink = {.disk = files->disk, .file = ps_whole_file_handle(file)};
     st = write_tensors(&sink, store, a, bytes);
-    if (!st)
-        st = files->disk->fsync(files->disk->state, sink.file);
-    files->disk->close(files->disk->state, sink.file);
-    if (st) {
+    if (st)
         st = ps_wrap(st, "%s", full);
-        ps_stored_file_remove(files, path);
-    }
+    else
+        st = ps_whole_file_keep(&file);
+    ps_whole_file_drop(&file);
 free_name:
     ps_free(&full);
     return st;

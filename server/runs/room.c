@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "common/base/whole_file.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -33,7 +34,7 @@ static unsigned count(const ps_room *room)
 
 /* ---- making ---- */
 
-static ps_status fill(const ps_disk *disk, int file)
+static ps_status fill(const ps_disk *disk, int handle)
 {
     enum { PIECE = 64 << 10 };
     uint64_t words[PIECE / sizeof(uint64_t)];
@@ -43,23 +44,21 @@ static ps_status fill(const ps_disk *disk, int file)
     for (size_t at = 0; !st && at < PS_ROOM_PART_BYTES; at += PIECE) {
         for (size_t i = 0; i < PIECE / sizeof *words; i++)
             words[i] = ps_rng_next(&rng);
-        st = ps_disk_write_all(disk, file, words, PIECE);
+        st = ps_disk_write_all(disk, handle, words, PIECE);
     }
-    return st ? st : disk->fsync(disk->state, file);
+    return st;
 }
 
 static ps_status make_part(ps_room *room, unsigned part)
 {
-    const ps_disk *disk = room->disk;
     char *path = part_path(room, part);
-    int file = -1;
-    ps_status st = disk->open(disk->state, path, PS_DISK_REPLACE, &file);
-    if (!st) {
-        st = fill(disk, file);
-        disk->close(disk->state, file);
-        if (st)
-            (void)!disk->unlink(disk->state, path);
-    }
+    ps_whole_file *file = NULL;
+    ps_status st = ps_whole_file_open(room->disk, path, &file);
+    if (!st)
+        st = fill(room->disk, ps_whole_file_handle(file));
+    if (!st)
+        st = ps_whole_file_keep(&file);
+    ps_whole_file_drop(&file);
     ps_free(&path);
     room->there[part] = !st;
     return st;

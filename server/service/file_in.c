@@ -1,6 +1,7 @@
 #include "server/service/file_in.h"
 
 #include "common/base/mem.h"
+#include "common/base/whole_file.h"
 #include "server/runs/room.h"
 
 typedef struct piece {
@@ -17,7 +18,7 @@ typedef struct file_in {
     ps_caller caller;
     void *data; /* of the kind, after the header */
     char *path; /* below data_dir; NULL before the header */
-    int file;   /* -1: not open */
+    ps_whole_file *file;
     uint64_t bytes;
     ps_list queue, batch; /* of pieces: received; being written */
     ProtobufCMessage *reply;
@@ -47,11 +48,10 @@ static void finish(file_in *f, ps_status st, const char *message)
 
 static ps_status open_file(file_in *f)
 {
-    if (f->file >= 0)
+    if (f->file)
         return PS_OK;
     char *full = ps_stored_file_full(&f->services->files, f->path);
-    const ps_disk *disk = f->services->files.disk;
-    ps_status st = disk->open(disk->state, full, PS_DISK_REPLACE, &f->file);
+    ps_status st = ps_whole_file_open(f->services->files.disk, full, &f->file);
     ps_free(&full);
     return st;
 }
@@ -66,7 +66,7 @@ static ps_status write_batch(file_in *f)
     {
         const piece *p = ps_container(node, piece, link);
         if (!st)
-            st = ps_disk_write_all(f->services->files.disk, f->file, p->payload.data,
+            st = ps_disk_write_all(files->disk, ps_whole_file_handle(f->file), p->payload.data,
                                    p->payload.len);
         f->bytes += p->payload.len;
     }
@@ -75,13 +75,9 @@ static ps_status write_batch(file_in *f)
 
 static ps_status complete(file_in *f)
 {
-    const ps_disk *disk = f->services->files.disk;
     ps_status st = open_file(f); /* a file of no bytes */
     if (!st)
-        st = disk->fsync(disk->state, f->file);
-    if (f->file >= 0)
-        disk->close(disk->state, f->file);
-    f->file = -1;
+        st = ps_whole_file_keep(&f->file);
     if (!st)
         st = f->kind->complete(f->services, &f->caller, f->data, f->path, f->bytes, &f->reply);
     f->completed = !st;
@@ -104,12 +100,10 @@ static void complete_cb(ps_work *w)
 static void clean_up_cb(ps_work *w)
 {
     file_in *f = ps_container(w, file_in, work);
-    const ps_disk *disk = f->services->files.disk;
-    if (f->file >= 0)
-        disk->close(disk->state, f->file);
-    if (f->completed || !f->path)
-        return;
-    ps_stored_file_remove(&f->services->files, f->path);
+    bool kept = f->path && !f->file;
+    ps_whole_file_drop(&f->file);
+    if (kept && !f->completed)
+        ps_stored_file_remove(&f->services->files, f->path);
 }
 
 /* ---- on the loop ---- */
@@ -248,7 +242,6 @@ void ps_file_in(ps_call *call, ps_services *services, const ps_file_in_kind *kin
     f->call = call;
     f->services = services;
     f->kind = kind;
-    f->file = -1;
     ps_caller_of(call, &f->caller);
     ps_list_init(&f->queue);
     ps_list_init(&f->batch);

@@ -1,7 +1,6 @@
 #include "common/base/disk.h"
 
 #include "tests/lib/check_main.h"
-#include "tests/lib/fault_disk.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,43 +21,6 @@ static void remove_folder(void)
     (void)unlink(path);
     ck_assert_int_eq(rmdir(folder), 0); /* and so nothing else was left in it */
 }
-
-static void expect(const char *text)
-{
-    ps_buf got = PS_BUF_EMPTY;
-    ck_ok(ps_disk_read_file(&ps_disk_system, path, 100, &got));
-    ck_assert_str_eq(ps_buf_cstr(&got), text);
-    ps_buf_free(&got);
-}
-
-START_TEST(a_file_is_replaced_as_a_whole_or_not_at_all)
-{
-    for (size_t most = 0; most < 3; most++) {
-        make_folder();
-        ck_ok(ps_disk_write_file(&ps_disk_system, path, ps_slice_str("old")));
-        struct stat st;
-        ck_assert_int_eq(stat(path, &st), 0);
-        ck_assert_int_eq(st.st_mode & 0777, 0600);
-        unsigned long k = 0;
-        fault_disk faults;
-        do {
-            ps_disk disk = fault_disk_table(&faults);
-            faults.fail_at = ++k;
-            faults.write_most = most;
-            ps_status result = ps_disk_write_file(&disk, path, ps_slice_str("newer"));
-            ck_assert_uint_eq(faults.fsyncs_after_error, 0);
-            ps_buf got = PS_BUF_EMPTY;
-            ck_ok(ps_disk_read_file(&ps_disk_system, path, 100, &got));
-            const char *text = ps_buf_cstr(&got);
-            ck_assert(strcmp(text, "newer") == 0 || (result && strcmp(text, "old") == 0));
-            ps_buf_free(&got);
-        } while (faults.operations >= k);
-        ck_assert_uint_ge(k, 5);
-        expect("newer");
-        remove_folder();
-    }
-}
-END_TEST
 
 START_TEST(failures_have_their_code_and_the_path)
 {
@@ -87,7 +49,10 @@ END_TEST
 START_TEST(reading_stops_at_its_limit_and_says_what_is_missing)
 {
     make_folder();
-    ck_ok(ps_disk_write_file(&ps_disk_system, path, ps_slice_str("0123456789")));
+    int file;
+    ck_ok(ps_disk_system.open(NULL, path, PS_DISK_CREATE, &file));
+    ck_ok(ps_disk_write_all(&ps_disk_system, file, "0123456789", 10));
+    ps_disk_system.close(NULL, file);
     ps_buf got = PS_BUF_EMPTY;
     ps_buf_puts(&got, "kept");
     ck_assert_int_eq(ps_disk_read_file(&ps_disk_system, path, 9, &got), PS_RESOURCE_EXHAUSTED);
@@ -95,7 +60,6 @@ START_TEST(reading_stops_at_its_limit_and_says_what_is_missing)
     ck_ok(ps_disk_read_file(&ps_disk_system, path, 10, &got));
     ck_assert_str_eq(ps_buf_cstr(&got), "kept0123456789");
     ps_buf_free(&got);
-    int file;
     char bytes[16];
     ck_ok(ps_disk_system.open(NULL, path, PS_DISK_READ, &file));
     ck_ok(ps_disk_read_full(&ps_disk_system, file, bytes, 4));
@@ -108,7 +72,6 @@ START_TEST(reading_stops_at_its_limit_and_says_what_is_missing)
 END_TEST
 
 static const ps_check_case cases[] = {
-    {&a_file_is_replaced_as_a_whole_or_not_at_all},
     {&failures_have_their_code_and_the_path},
     {&reading_stops_at_its_limit_and_says_what_is_missing},
     {0},

@@ -5,6 +5,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/target.h"
+#include "common/base/whole_file.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/fault_disk.h"
 
@@ -391,7 +392,7 @@ START_TEST(a_folder_that_cannot_be_synced_is_no_failure)
     for (size_t i = 0; i < sizeof lacks / sizeof *lacks; i++) {
         no_folder_fsync = lacks[i];
         ck_ok(save(path, "x", FORCE));
-        ck_ok(ps_disk_write_file(&ps_disk_system, path, ps_slice_str("y")));
+        ck_ok(ps_whole_file_save(&ps_disk_system, path, ps_slice_str("y")));
     }
     no_folder_fsync = EIO; /* that is one */
     ck_assert_int_eq(save(path, "z", FORCE), PS_IO);

@@ -187,7 +187,8 @@ END_TEST
 static ps_status load_bytes(const char *path, const ps_buf *bytes, size_t len)
 {
     int file;
-    ck_ok(ps_disk_system.open(NULL, path, PS_DISK_REPLACE, &file));
+    (void)unlink(path);
+    ck_ok(ps_disk_system.open(NULL, path, PS_DISK_CREATE, &file));
     ck_ok(ps_disk_write_all(&ps_disk_system, file, bytes->data, len));
     ps_disk_system.close(NULL, file);
     ps_param_store *store = NULL;
