@@ -3,19 +3,24 @@
  *
  *            event                    job has ended, stream over
  *   OPENING ------> FOLLOWING ---------------------------------> OVER
- *      ^  ^             |  stream broken
- *      |  '-- 0.5 s -- LOST -- five minutes (--timeout) or a refusal --> OVER
- *      Ctrl-C leads from everywhere to OVER, by way of the call's own end.
+ *      |    event   ^   | stream broken; a new one every 0.5 s
+ *      |            |   v
+ *      '----------> LOST -- five minutes (--timeout) or a refusal --> OVER
+ *      --patient
+ *
+ *   Ctrl-C leads from everywhere to OVER, by way of the call's own end.
  */
 #include "client/follow/follow.h"
 
 #include "client/call/prediction_fetch.h"
+#include "client/follow/event_json.h"
 #include "client/follow/progress.h"
 #include "client/follow/screen.h"
 #include "client/show/human.h"
 #include "client/show/job_view.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/sm.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -28,7 +33,19 @@ enum { FRAME_MS = 100, LINE_MS = 5000, RETRY_MS = 500, LOST_MS = 300000 };
 static const int watched[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP};
 enum { SIGNALS = sizeof watched / sizeof *watched };
 
+enum { OPENING, FOLLOWING, LOST, OVER };
+static const char *const state_names[] = {"opening", "following", "lost", "over"};
+static const ps_sm_set state_next[] = {
+    [OPENING] = PS_SM(FOLLOWING) | PS_SM(LOST) | PS_SM(OVER),
+    [FOLLOWING] = PS_SM(LOST) | PS_SM(OVER),
+    [LOST] = PS_SM(FOLLOWING) | PS_SM(OVER),
+    [OVER] = 0,
+};
+static const ps_sm machine = {
+    .tag = "follow", .names = state_names, .next = state_next, .count = 4};
+
 typedef struct follower {
+    unsigned state;
     ps_client *client;
     const ps_follow_options *options;
     uint64_t job_id;
@@ -42,9 +59,9 @@ typedef struct follower {
     ps_signal *signals[SIGNALS];
     Psd__V1__Job *job; /* the newest; NULL: none yet */
     bool answered;     /* psd has spoken to us */
-    bool over, detached;
+    bool detached;
     ps_error error;
-    char lost[160]; /* why there is no connection; "": there is one */
+    char lost[160]; /* why there is no connection */
     uint64_t lost_since_ms;
 
     Psd__V1__LogEvent *held; /* perhaps why the job has failed, which the verdict says */
@@ -64,9 +81,15 @@ static uint64_t now(void)
     return ps_clock_ms(&ps_clock_system);
 }
 
+static void move(follower *f, unsigned to)
+{
+    if (f->state != to)
+        ps_sm_go(&machine, &f->state, to, "job=%" PRIu64, f->job_id);
+}
+
 static void finish(follower *f)
 {
-    f->over = true;
+    move(f, OVER);
     if (f->call)
         ps_call_cancel(f->call); /* its end stops the loop */
     else
@@ -75,7 +98,7 @@ static void finish(follower *f)
 
 static void fail(follower *f, ps_status st)
 {
-    if (!f->over)
+    if (f->state != OVER)
         ps_error_save(&f->error, st);
     finish(f);
 }
@@ -97,7 +120,7 @@ static void draw(follower *f)
     snprintf(note, sizeof note, "no connection: %s; trying again", f->lost);
     if (f->job)
         ps_progress_bar(&lines, &f->style, f->job, ps_clock_wall_ms(&ps_clock_system),
-                        f->lost[0] ? note : NULL);
+                        f->state == LOST ? note : NULL);
     ps_screen_draw(&f->screen, f->style.width, ps_buf_cstr(&lines), &f->out);
     ps_buf_free(&lines);
     f->dirty = false;
@@ -125,44 +148,6 @@ static void maybe_line(follower *f)
     f->line_epoch = epoch;
     f->line_state = (int)f->job->state;
     f->line_ms = now();
-    flush(f);
-}
-
-static void show_json(follower *f, const Psd__V1__WatchEvent *event)
-{
-    if (event->job) {
-        ps_json_writer w = ps_json_writer_to(&f->out);
-        ps_json_object(&w);
-        ps_json_put_string(&w, "event", "job");
-        ps_json_key(&w, "job");
-        ps_job_json(&w, event->job);
-        ps_json_object_end(&w);
-        ps_buf_putc(&f->out, '\n');
-    }
-    if (event->log) {
-        ps_json_writer w = ps_json_writer_to(&f->out);
-        ps_json_object(&w);
-        ps_json_put_string(&w, "event", "log");
-        ps_json_put_int(&w, "time_ms", event->log->time_ms);
-        ps_json_put_int(&w, "level", event->log->level);
-        ps_json_put_string(&w, "source", event->log->source);
-        ps_json_put_string(&w, "text", event->log->text);
-        ps_json_object_end(&w);
-        ps_buf_putc(&f->out, '\n');
-    }
-    if (event->output) {
-        ps_json_writer w = ps_json_writer_to(&f->out);
-        ps_json_object(&w);
-        ps_json_put_string(&w, "event", "output");
-        ps_json_put_uint(&w, "first", event->output->first);
-        ps_json_key(&w, "tokens");
-        ps_json_array(&w);
-        for (size_t i = 0; i < event->output->n_tokens; i++)
-            ps_json_uint(&w, event->output->tokens[i]);
-        ps_json_array_end(&w);
-        ps_json_object_end(&w);
-        ps_buf_putc(&f->out, '\n');
-    }
     flush(f);
 }
 
@@ -228,12 +213,13 @@ static void show_log(follower *f, Psd__V1__LogEvent **log)
 
 static void say_lost(follower *f, const char *why)
 {
-    bool first = f->lost[0] == '\0';
+    bool first = f->state != LOST;
     const char *server = f->client->server;
     size_t len = strlen(server);
     if (why && !strncmp(why, server, len) && !strncmp(why + len, ": ", 2))
         why += len + 2; /* who was asked is known here */
     snprintf(f->lost, sizeof f->lost, "%s", why && *why ? why : "psd has gone");
+    move(f, LOST);
     if (first) {
         f->lost_since_ms = now();
         if (!f->bar && f->options->form == PS_FOLLOW_TEXT) {
@@ -257,7 +243,7 @@ static void message_cb(ps_call *call, ps_message *message, void *user)
     ps_status st =
         ps_message_unpack(ps_message_bytes(message), &psd__v1__watch_event__descriptor, &any, NULL);
     ps_message_release(&message);
-    if (st || f->over) {
+    if (st || f->state == OVER) {
         if (st)
             fail(f, st);
         ps_reply_free(&any);
@@ -265,14 +251,15 @@ static void message_cb(ps_call *call, ps_message *message, void *user)
     }
     Psd__V1__WatchEvent *event = (Psd__V1__WatchEvent *)(void *)any;
     f->answered = true;
-    f->lost[0] = '\0';
+    move(f, FOLLOWING);
     f->dirty = true;
-    if (event->log && was_shown(f, event->log))
-        (void)0;
-    else if (f->options->form == PS_FOLLOW_JSON)
-        show_json(f, event);
-    else if (event->log)
+    bool again = event->log && was_shown(f, event->log);
+    if (!again && f->options->form == PS_FOLLOW_JSON) {
+        ps_follow_json(&f->out, event);
+        flush(f);
+    } else if (!again && event->log) {
         show_log(f, &event->log);
+    }
     if (event->output)
         pass_output(f, event->output);
     if (event->job) { /* taken out of the event */
@@ -297,7 +284,7 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
     follower *f = user;
     ps_call_unref(call);
     f->call = NULL;
-    if (f->over || (f->job && ps_job_has_ended((int)f->job->state))) {
+    if (f->state == OVER || (f->job && ps_job_has_ended((int)f->job->state))) {
         finish(f);
     } else if (worth_waiting(f, status)) {
         say_lost(f, message);
@@ -324,14 +311,14 @@ static void open_stream(follower *f)
 static void retry_cb(void *user)
 {
     follower *f = user;
-    if (!f->over && !f->call)
+    if (f->state != OVER && !f->call)
         open_stream(f);
 }
 
 static void state_cb(void *user, bool up, const char *reason)
 {
     follower *f = user;
-    if (!up && !f->over && (f->answered || f->options->patient))
+    if (!up && f->state != OVER && (f->answered || f->options->patient))
         say_lost(f, reason);
 }
 
@@ -342,7 +329,7 @@ static void tick_cb(void *user)
 {
     follower *f = user;
     uint64_t t = now(), window = f->client->globals.timeout_ms;
-    if (f->lost[0] && t - f->lost_since_ms > (window ? window : LOST_MS)) {
+    if (f->state == LOST && t - f->lost_since_ms > (window ? window : LOST_MS)) {
         fail(f, ps_fail(PS_UNAVAILABLE, "%s: no connection for %s: %s", f->client->server,
                         ps_human_duration((double)(t - f->lost_since_ms) / 1000).text, f->lost));
         return;
@@ -405,7 +392,7 @@ static void last_words(follower *f)
         ps_screen_end(&f->screen, f->style.width, &f->out);
     if (f->options->form == PS_FOLLOW_TEXT && f->job && ps_job_has_ended((int)f->job->state))
         ps_progress_result(&f->out, &f->style, f->job, ps_clock_wall_ms(&ps_clock_system));
-    f->over = true; /* a failing write has nobody left to stop */
+    move(f, OVER); /* a failing write has nobody left to stop */
     ps_status st = ps_output_flush(&f->out, f->options->fd);
     if (st && !f->error.code)
         ps_error_save(&f->error, st);
