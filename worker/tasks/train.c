@@ -7,12 +7,21 @@
  * nothing of the model's size. Where clocks wait, so does the task before its first step: until the
  * clock at which it enters has begun.
  *
+ *           its clock is open           rows left          the step's last batch
+ *   OPENED -------------------> BETWEEN ---------> FORWARD → BACKWARD -------> CLOCK -> BETWEEN ..
+ *                                |   ^                ^-accumulate-'             |
+ *   no rows left, or the worker  |   |                     psd is at another clock, at any point
+ *   stops, or what else fails    |   '--- SYNCHRONISING <-- of a step -----------'
+ *                                v
+ *                               OVER (from all of them)
+ *
  * Failing: a gradient that psd refuses because of its clock is computed again, from the parameters
  * of the clock that is open (Clock says which); a loss that is not finite fails the task, since
  * what comes after would only be worse; a broken connection is waited out (remote.h); a cancelled
  * task gives up what is under way. A worker that is stopping ends after the step at hand, and the
  * position it reports says where the next one goes on. */
 #include "common/base/log.h"
+#include "common/base/sm.h"
 #include "worker/data/prefetch.h"
 #include "worker/tasks/pass.h"
 #include "worker/tasks/task_kind.h"
@@ -20,7 +29,27 @@
 #include <inttypes.h>
 #include <math.h>
 
+enum { OPENED, BETWEEN, FORWARD, BACKWARD, CLOCK, SYNCHRONISING, OVER, PHASES };
+static const char *const phase_names[] = {"opened", "between",       "forward", "backward",
+                                          "clock",  "synchronising", "over"};
+static const ps_sm_set phase_next[] = {
+    [OPENED] = PS_SM(BETWEEN) | PS_SM(OVER),
+    [BETWEEN] = PS_SM(FORWARD) | PS_SM(SYNCHRONISING) | PS_SM(OVER),
+    [FORWARD] = PS_SM(BACKWARD) | PS_SM(SYNCHRONISING) | PS_SM(OVER),
+    [BACKWARD] = PS_SM(FORWARD) | PS_SM(CLOCK) | PS_SM(SYNCHRONISING) | PS_SM(OVER),
+    [CLOCK] = PS_SM(BETWEEN) | PS_SM(SYNCHRONISING) | PS_SM(OVER),
+    /* itself: it failed where the clock ends, and is tried once more */
+    [SYNCHRONISING] = PS_SM(SYNCHRONISING) | PS_SM(BETWEEN) | PS_SM(OVER),
+    [OVER] = 0,
+};
+static const ps_sm phases = {.tag = "train",
+                             .names = phase_names,
+                             .next = phase_next,
+                             .count = PHASES,
+                             .level = PS_LOG_TRACE};
+
 typedef struct training {
+    unsigned phase;
     ps_task_run *run;
     ps_job_entry *entry;
     const ps_spec_train *spec;
@@ -33,6 +62,12 @@ typedef struct training {
     uint64_t steps;
     bool pushes; /* a step of the task has begun to push */
 } training;
+
+static void move(training *t, unsigned to)
+{
+    ps_sm_go(&phases, &t->phase, to, "job=%" PRIu64 " lease=%" PRIu64 " clock=%" PRIu64,
+             t->run->task->job_id, t->run->task->lease_id, t->clock);
+}
 
 static ps_status open_all(ps_task_run *run, training *t)
 {
@@ -91,6 +126,7 @@ static ps_status synchronise(training *t, ps_status st)
     uint64_t open = t->clock;
     if (st != PS_FAILED_PRECONDITION || !t->clocks_wait)
         return st;
+    move(t, SYNCHRONISING);
     ps_error_save(&error, st);
     ps_exchange_stop(t->exchange);
     if (wait_for_clock(t, 0, &open) || open == t->clock)
@@ -98,6 +134,7 @@ static ps_status synchronise(training *t, ps_status st)
     ps_log_info("train", "job=%" PRIu64 " clock=%" PRIu64 " goes on at clock=%" PRIu64 ": %s",
                 t->run->task->job_id, t->clock, open, error.message);
     t->clock = open;
+    move(t, BETWEEN);
     return PS_OK;
 }
 
@@ -105,14 +142,15 @@ static ps_status synchronise(training *t, ps_status st)
 static ps_status end_clock(training *t)
 {
     if (!t->clocks_wait) {
-        ps_exchange_clock_tell(t->exchange, t->run->task->lease_id, t->clock++);
-        return PS_OK;
+        ps_exchange_clock_tell(t->exchange, t->run->task->lease_id, t->clock);
+    } else {
+        uint64_t open;
+        ps_status st = wait_for_clock(t, t->clock, &open);
+        if (st)
+            return synchronise(t, st);
     }
-    uint64_t open;
-    ps_status st = wait_for_clock(t, t->clock, &open);
-    if (st)
-        return synchronise(t, st);
     t->clock++;
+    move(t, BETWEEN);
     return PS_OK;
 }
 
@@ -165,11 +203,14 @@ static ps_status train_batch(training *t, step *s, const ps_batch *batch)
     input.add_gradients = s->done > 0;
     input.weight = (double)batch->rows / (double)s->rows;
     ps_model_result result = {.loss = 0};
+    move(t, FORWARD);
     ps_status st = s->done ? ps_model_forward(t->model, &input, NULL) : begin(t, s, &input);
     if (!st)
         st = ps_model_loss(t->model, &input);
-    if (!st)
-        st = backward(t, s, &input);
+    if (st)
+        return st;
+    move(t, BACKWARD);
+    st = backward(t, s, &input);
     if (!st)
         st = ps_model_result_get(t->model, &result);
     if (!st)
@@ -196,6 +237,7 @@ static void report(training *t, const step *s)
 
 static ps_status end_step(training *t, const step *s)
 {
+    move(t, CLOCK);
     ps_status st = t->clocks_wait ? ps_exchange_drain(t->exchange) : PS_OK;
     if (st)
         return st;
@@ -292,10 +334,13 @@ ps_status ps_kind_train(ps_task_run *run, Psd__V1__TaskResult *result)
     ps_status st = open_all(run, &t);
     if (!st && t.first < run->task->row_end)
         st = enter_clock(&t);
+    if (!st)
+        move(&t, BETWEEN);
     while (!st && t.first < run->task->row_end) {
         st = train_rows(&t);
         if (st)
             st = synchronise(&t, st);
     }
+    move(&t, OVER);
     return st;
 }
