@@ -4,9 +4,9 @@
 
 #include "common/conf/job_inputs.h"
 #include "common/conf/model_spec.h"
+#include "common/conf/train_keys.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 static bool given(const char *text)
@@ -269,32 +269,11 @@ static ps_status check_data(const ps_job_spec *s, const ps_conf_doc *doc)
     return st ? st : check_language(s, doc);
 }
 
-/* Settings of one optimizer under the name of another would be silently without effect. */
-static ps_status check_optimizer(const ps_job_spec *s, const ps_conf_doc *doc)
-{
-    static const char *const settings[] = {"momentum", "nesterov", "beta1", "beta2", "epsilon"};
-    const char *name = s->train->optimizer.name;
-    const ps_optimizer_row *row = ps_optimizer_row_find(name);
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
-        char key[64];
-        snprintf(key, sizeof key, "train.optimizer.%s", settings[i]);
-        if (ps_optimizer_row_has(row, settings[i]) || !ps_conf_has(doc, key))
-            continue;
-        ps_buf owners = PS_BUF_EMPTY;
-        ps_optimizer_owners(settings[i], &owners);
-        ps_status st = ps_conf_fail(doc, key, "optimizer %s has no such setting; it is one of %.*s",
-                                    name, (int)owners.len, (const char *)owners.data);
-        ps_buf_free(&owners);
-        return st;
-    }
-    return PS_OK;
-}
-
 static ps_status check_train(const ps_job_spec *s, const ps_conf_doc *doc)
 {
     if (!s->train)
         return PS_OK;
-    ps_status st = check_optimizer(s, doc);
+    ps_status st = ps_spec_optimizer_check(&s->train->optimizer, doc, "train.optimizer");
     if (st)
         return st;
     if (s->train->consistency.staleness != 0 && !ps_spec_mode(s->train)->bounded)

@@ -7,12 +7,11 @@
 #include "common/conf/conf.h"
 #include "common/conf/job_check.h"
 #include "common/conf/model_spec.h"
+#include "common/conf/train_keys.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* In the order of the enums of the header. */
-static const char *const schedule_words[] = {"constant", "linear", "cosine", NULL};
 static const char *const from_words[] = {"job", "data", NULL};
 static const char *const precision_words[] = {"float32", "bf16", NULL};
 static const char *const durability_words[] = {"memory", "checkpoint", "log", NULL};
@@ -60,32 +59,6 @@ static const ps_conf_key data_keys[] = {
     PS_CONF_END,
 };
 
-static const ps_conf_key optimizer_keys[] = {
-    PS_CONF_NAME("name", ps_spec_optimizer, name, NULL, ps_optimizer_names),
-    PS_CONF_REAL("learning_rate", ps_spec_optimizer, learning_rate, NULL, 1e-12, 1e3),
-    PS_CONF_REAL("momentum", ps_spec_optimizer, momentum, "0.9", 0, 0.9999999),
-    PS_CONF_BOOL("nesterov", ps_spec_optimizer, nesterov, "false"),
-    PS_CONF_REAL("beta1", ps_spec_optimizer, beta1, "0.9", 0, 0.9999999),
-    PS_CONF_REAL("beta2", ps_spec_optimizer, beta2, "0.999", 0, 0.9999999),
-    PS_CONF_REAL("epsilon", ps_spec_optimizer, epsilon, "1e-8", 1e-30, 1),
-    PS_CONF_REAL("weight_decay", ps_spec_optimizer, weight_decay, "0", 0, 1e3),
-    PS_CONF_BOOL("decay_bias_and_norm", ps_spec_optimizer, decay_bias_and_norm, "true"),
-    PS_CONF_END,
-};
-
-static const ps_conf_key schedule_keys[] = {
-    PS_CONF_WORD("name", ps_spec_rate_schedule, name, "constant", schedule_words),
-    PS_CONF_INT("warmup_steps", ps_spec_rate_schedule, warmup_steps, "0", 0, 1000000000),
-    PS_CONF_REAL("final_factor", ps_spec_rate_schedule, final_factor, "0", 0, 1),
-    PS_CONF_END,
-};
-
-static const ps_conf_key consistency_keys[] = {
-    PS_CONF_NAME("mode", ps_spec_consistency, mode, "asp", ps_mode_names),
-    PS_CONF_INT("staleness", ps_spec_consistency, staleness, "0", 0, 1000000),
-    PS_CONF_END,
-};
-
 static const ps_conf_key codec_keys[] = {
     PS_CONF_NAME("gradients", ps_spec_codec, gradients, "float32", ps_codec_names),
     PS_CONF_NAME("parameters", ps_spec_codec, parameters, "float32", ps_codec_plain_names),
@@ -99,9 +72,9 @@ static const ps_conf_key train_keys[] = {
     PS_CONF_WORD("precision", ps_spec_train, precision, "float32", precision_words),
     PS_CONF_BOOL("recompute", ps_spec_train, recompute, "false"),
     PS_CONF_INT("seed", ps_spec_train, seed, "1", 0, INT64_MAX),
-    PS_CONF_MAP("optimizer", ps_spec_train, optimizer, optimizer_keys),
-    PS_CONF_MAP("schedule", ps_spec_train, schedule, schedule_keys),
-    PS_CONF_MAP("consistency", ps_spec_train, consistency, consistency_keys),
+    PS_CONF_MAP("optimizer", ps_spec_train, optimizer, ps_spec_optimizer_keys),
+    PS_CONF_MAP("schedule", ps_spec_train, schedule, ps_spec_schedule_keys),
+    PS_CONF_MAP("consistency", ps_spec_train, consistency, ps_spec_consistency_keys),
     PS_CONF_REAL("clip_norm", ps_spec_train, clip_norm, "0", 0, 1e12),
     PS_CONF_MAP_SHORT("codec", ps_spec_train, codec, codec_keys),
     PS_CONF_END,
@@ -158,21 +131,6 @@ static const ps_conf_key job_keys[] = {
 const ps_conf_schema ps_generate_schema = {.keys = generate_keys, .size = sizeof(ps_spec_generate)};
 const ps_conf_schema ps_job_schema = {.keys = job_keys, .size = sizeof(ps_job_spec)};
 
-/* Defaults that are the optimizer's own, where the file has none. */
-static void settle_optimizer(ps_spec_train *train, const ps_conf_doc *doc)
-{
-    const ps_optimizer_row *row = train && !ps_conf_faulty(doc, "train")
-                                      ? ps_optimizer_row_find(train->optimizer.name)
-                                      : NULL;
-    for (const ps_optimizer_key *own = row ? row->keys : NULL; own && own->name; own++) {
-        char path[64];
-        snprintf(path, sizeof path, "train.optimizer.%s", own->name);
-        for (const ps_conf_key *key = optimizer_keys; own->usual != 0 && key->name; key++)
-            if (!strcmp(key->name, own->name) && !ps_conf_has(doc, path))
-                *(double *)((char *)&train->optimizer + key->offset) = own->usual;
-    }
-}
-
 /* The stored model that the job works on or begins from, when it does and the model is known. */
 static ps_status parse_origin(const ps_job_spec *spec, const char *config, ps_spec_model **origin)
 {
@@ -218,7 +176,8 @@ static ps_status parse(ps_slice yaml, const char *file_name, const char *config,
     if (st)
         return st;
     ps_job_spec *spec = data;
-    settle_optimizer(spec->train, doc);
+    if (spec->train)
+        ps_spec_optimizer_settle(&spec->train->optimizer, doc, "train.optimizer");
     spec->checkpoint.said = ps_conf_has(doc, "checkpoint.every");
     if (config_of)
         st = ps_job_check(spec, NULL, doc);

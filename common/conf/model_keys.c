@@ -1,10 +1,9 @@
 /* The keys of a model section, how each is written, and the section that is made of all of them. */
 #include "common/conf/model_keys.h"
 
-#include "common/json/json.h"
+#include "common/conf/write.h"
 
 #include <float.h>
-#include <inttypes.h>
 #include <string.h>
 
 /* In the order of the enums of job_spec.h. */
@@ -81,73 +80,12 @@ const ps_conf_key *ps_model_key_find(const char *name)
     return key;
 }
 
-static void put_list(const int64_t *values, size_t n, ps_buf *out)
-{
-    for (size_t i = 0; i < n; i++)
-        ps_buf_printf(out, "%s%" PRId64, i ? ", " : "[", values[i]);
-    ps_buf_puts(out, n ? "]" : "[]");
-}
-
-static void put_reals(const double *values, size_t n, ps_buf *out)
-{
-    ps_json_writer json = ps_json_writer_to(out);
-    ps_json_array(&json);
-    for (size_t i = 0; i < n; i++)
-        ps_json_double(&json, values[i]);
-    ps_json_array_end(&json);
-}
-
-static void put_texts(char *const *texts, size_t n, ps_buf *out)
-{
-    ps_json_writer json = ps_json_writer_to(out);
-    ps_json_array(&json);
-    for (size_t i = 0; i < n; i++)
-        ps_json_string(&json, texts[i]);
-    ps_json_array_end(&json);
-}
-
-static size_t count(const ps_spec_model *m, const ps_conf_key *key)
-{
-    return *(const size_t *)(const void *)((const char *)m + key->count_offset);
-}
-
 bool ps_model_key_is_open(const ps_spec_model *m, const ps_model_key *key)
 {
     const ps_conf_key *schema = ps_model_key_find(key->key);
     const void *at = (const char *)m + schema->offset;
     bool word = schema->type == PS_CONF_TYPE_WORD;
-    return key->open && (word ? *(const unsigned *)at == 0 : count(m, schema) == 0);
-}
-
-void ps_model_key_put(const ps_spec_model *m, const ps_conf_key *key, ps_buf *out)
-{
-    const void *at = (const char *)m + key->offset;
-    ps_json_writer json = ps_json_writer_to(out);
-    switch (key->type) {
-    case PS_CONF_TYPE_BOOL:
-        ps_buf_puts(out, *(const bool *)at ? "true" : "false");
-        break;
-    case PS_CONF_TYPE_INT:
-        ps_buf_printf(out, "%" PRId64, *(const int64_t *)at);
-        break;
-    case PS_CONF_TYPE_REAL:
-        ps_json_double(&json, *(const double *)at);
-        break;
-    case PS_CONF_TYPE_WORD:
-        ps_buf_puts(out, key->words[*(const unsigned *)at]);
-        break;
-    case PS_CONF_TYPE_INTS:
-        put_list(*(int64_t *const *)at, count(m, key), out);
-        break;
-    case PS_CONF_TYPE_REALS:
-        put_reals(*(double *const *)at, count(m, key), out);
-        break;
-    case PS_CONF_TYPE_TEXTS:
-        put_texts(*(char *const *const *)at, count(m, key), out);
-        break;
-    default:
-        ps_json_string(&json, *(char *const *)at);
-    }
+    return key->open && (word ? *(const unsigned *)at == 0 : ps_conf_count(schema, m) == 0);
 }
 
 /* What the section leaves open, or has one value only, is not written. */
@@ -165,7 +103,7 @@ void ps_spec_model_format(const ps_spec_model *model, ps_buf *out)
         if (!is_written(model, &ps_model_keys[i]))
             continue;
         ps_buf_printf(out, ", %s: ", key->name);
-        ps_model_key_put(model, key, out);
+        ps_conf_write(key, model, out);
     }
     ps_buf_putc(out, '}');
 }

@@ -26,7 +26,5 @@ const ps_arch *ps_model_arch(const ps_spec_model *model);
 bool ps_model_has_key(const ps_spec_model *model, const ps_model_key *key);
 const ps_conf_key *ps_model_key_find(const char *name); /* a key that there is */
 bool ps_model_key_is_open(const ps_spec_model *model, const ps_model_key *key); /* left open */
-/* The key's value as a file has it; numbers in the shortest form that reads back the same. */
-void ps_model_key_put(const ps_spec_model *model, const ps_conf_key *key, ps_buf *out);
 
 #endif

@@ -2,6 +2,7 @@
  * that differs is named, with both values. */
 #include "common/conf/model_keys.h"
 #include "common/conf/model_spec.h"
+#include "common/conf/write.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,8 +16,8 @@ static bool differ(const ps_spec_model *mine, const ps_spec_model *other, const 
                    two_texts *out)
 {
     *out = (two_texts){PS_BUF_EMPTY, PS_BUF_EMPTY};
-    ps_model_key_put(mine, key, &out->mine);
-    ps_model_key_put(other, key, &out->other);
+    ps_conf_write(key, mine, &out->mine);
+    ps_conf_write(key, other, &out->other);
     return strcmp(ps_buf_cstr(&out->mine), ps_buf_cstr(&out->other)) != 0;
 }
 
