@@ -1,167 +1,235 @@
-/* Numbers are u64 or the bits of a double, texts a length and bytes; encode and decode list the
- * fields in the same order. A decoded configuration is checked again by ps_param_store_create; here
- * only what is needed to read it safely is. */
+/* Happy path: the first line is read as a part of a job file is, each line behind it as a tensor. A
+ * decoded configuration is checked again by ps_param_store_create; here only what is needed to read
+ * it safely is. Fails on damage, and on words that a newer psd has written. */
 #include "server/durable/checkpoint_config.h"
 
 #include "common/base/mem.h"
-#include "server/params/controller.h"
+#include "common/json/json.h"
+#include "server/params/store_settings.h"
 
+#include <inttypes.h>
 #include <string.h>
 
-/* Version 1, of before tensors said whether they decay, is read: all did. */
-enum { VERSION = 2, OLDEST = 1, TENSOR_MIN = 16 /* bytes: name and rank */ };
+enum {
+    VERSION_BYTES = 8,
+    LINE_MIN = 13, /* bytes of a tensor's: {"name":"w"} and its end */
+};
 
-static void put_text(ps_buf *out, const char *s)
+static ps_status newer(ps_status st)
 {
-    ps_buf_put_u64le(out, strlen(s));
-    ps_buf_puts(out, s);
+    return st == PS_INVALID_ARGUMENT
+               ? ps_wrap(PS_FAILED_PRECONDITION, "a newer psd wrote it; start that one")
+               : st;
 }
 
-static void encode_optimizer(const ps_optimizer_config *o, ps_buf *out)
+ps_status ps_checkpoint_config_damaged(void)
 {
-    put_text(out, o->name);
-    ps_buf_put_f64le(out, o->learning_rate);
-    ps_buf_put_f64le(out, o->momentum);
-    ps_buf_put_u64le(out, o->nesterov);
-    ps_buf_put_f64le(out, o->beta1);
-    ps_buf_put_f64le(out, o->beta2);
-    ps_buf_put_f64le(out, o->epsilon);
-    ps_buf_put_f64le(out, o->weight_decay);
+    return ps_fail(PS_CORRUPT, "the configuration of the job is damaged");
 }
+
+static ps_status no_memory(void)
+{
+    return ps_fail(PS_NO_MEMORY, "out of memory for the configuration of a checkpoint");
+}
+
+ps_status ps_checkpoint_config_texts(ps_checkpoint_config *out, size_t n_bytes)
+{
+    out->texts = ps_try_alloc(n_bytes);
+    return out->texts ? PS_OK : no_memory();
+}
+
+ps_status ps_checkpoint_config_plans(ps_checkpoint_config *out, size_t n)
+{
+    if (n == 0 || n > PS_PARAM_TENSORS_MAX)
+        return ps_checkpoint_config_damaged();
+    out->plans = ps_try_alloc(n * sizeof *out->plans);
+    out->config.plans = out->plans;
+    out->config.n_plans = n;
+    return out->plans ? PS_OK : no_memory();
+}
+
+bool ps_checkpoint_config_count(ps_checkpoint_config *out, const ps_param_plan *plan)
+{
+    uint64_t n = 1;
+    for (unsigned i = 0; i < plan->rank; i++) {
+        if (plan->shape[i] == 0 || plan->shape[i] > PS_PARAM_ELEMENTS_MAX / n)
+            return false;
+        n *= plan->shape[i];
+    }
+    out->elements += n;
+    return out->elements <= PS_PARAM_ELEMENTS_MAX;
+}
+
+/* ---- a tensor ---- */
+
+static void write_tensor(const ps_param_plan *plan, ps_buf *out)
+{
+    ps_json_writer w = ps_json_writer_to(out);
+    ps_json_object(&w);
+    ps_json_put_string(&w, "name", plan->name);
+    ps_json_key(&w, "shape");
+    ps_json_array(&w);
+    for (unsigned i = 0; i < plan->rank; i++)
+        ps_json_uint(&w, plan->shape[i]);
+    ps_json_array_end(&w);
+    ps_json_put_bool(&w, "decays", !plan->undecayed);
+    ps_json_object_end(&w);
+    ps_buf_putc(out, '\n');
+}
+
+/* *room: for the name, and after it. */
+static ps_status read_name(ps_json_reader *r, ps_param_plan *plan, char **room)
+{
+    ps_json_token t;
+    ps_status st = ps_json_expect(r, PS_JSON_STRING, &t);
+    if (st)
+        return st;
+    if (plan->name || t.text.len > PS_PARAM_NAME_MAX || memchr(t.text.data, 0, t.text.len))
+        return ps_checkpoint_config_damaged();
+    plan->name = memcpy(*room, t.text.data, t.text.len + 1);
+    *room += t.text.len + 1;
+    return PS_OK;
+}
+
+static ps_status read_shape(ps_json_reader *r, ps_param_plan *plan)
+{
+    ps_json_token t;
+    ps_status st = ps_json_expect(r, PS_JSON_ARRAY, &t);
+    while (!st && !(st = ps_json_next(r, &t)) && t.kind == PS_JSON_NUMBER) {
+        if (!t.is_u64 || plan->rank == PS_PARAM_DIMS_MAX)
+            return ps_checkpoint_config_damaged();
+        plan->shape[plan->rank++] = t.u64;
+    }
+    return st || t.kind == PS_JSON_ARRAY_END ? st : ps_checkpoint_config_damaged();
+}
+
+static ps_status read_decays(ps_json_reader *r, ps_param_plan *plan)
+{
+    ps_json_token t;
+    ps_status st = ps_json_next(r, &t);
+    if (st)
+        return st;
+    plan->undecayed = t.kind == PS_JSON_FALSE;
+    return t.kind == PS_JSON_TRUE || plan->undecayed ? PS_OK : ps_checkpoint_config_damaged();
+}
+
+/* The value of one key. */
+static ps_status read_member(ps_json_reader *r, const ps_json_token *key, ps_param_plan *plan,
+                             char **room)
+{
+    const char *name = (const char *)key->text.data;
+    if (strcmp(name, "name") == 0)
+        return read_name(r, plan, room);
+    if (strcmp(name, "shape") == 0 && plan->rank == 0)
+        return read_shape(r, plan);
+    if (strcmp(name, "decays") == 0)
+        return read_decays(r, plan);
+    return newer(
+        ps_fail(PS_INVALID_ARGUMENT, "%.64s: unknown key; allowed: name, shape, decays", name));
+}
+
+static ps_status read_tensor(ps_slice line, ps_param_plan *plan, char **room)
+{
+    ps_json_reader r;
+    ps_json_token t;
+    ps_json_reader_init(&r, line);
+    ps_status st = ps_json_expect(&r, PS_JSON_OBJECT, &t);
+    while (!st && !(st = ps_json_next(&r, &t)) && t.kind == PS_JSON_KEY)
+        st = read_member(&r, &t, plan, room);
+    if (!st)
+        st = ps_json_expect(&r, PS_JSON_END, &t);
+    ps_json_reader_free(&r);
+    return st || plan->name ? st : ps_checkpoint_config_damaged();
+}
+
+/* ---- all of it ---- */
 
 void ps_checkpoint_config_encode(const ps_param_config *config, ps_buf *out)
 {
-    ps_buf_put_u64le(out, VERSION);
-    ps_buf_put_u64le(out, config->column_blocks);
-    ps_buf_put_u64le(out, config->block_elements);
-    encode_optimizer(&config->optimizer, out);
-    ps_buf_put_u64le(out, config->schedule.kind);
-    ps_buf_put_u64le(out, config->schedule.warmup_steps);
-    ps_buf_put_u64le(out, 0); /* was: the updates that the job was to make */
-    ps_buf_put_f64le(out, config->schedule.final_factor);
-    put_text(out, config->controller->name);
-    ps_buf_put_f64le(out, config->clip_norm);
-    ps_buf_put_u64le(out, config->n_plans);
-    for (size_t i = 0; i < config->n_plans; i++) {
-        const ps_param_plan *plan = &config->plans[i];
-        put_text(out, plan->name);
-        ps_buf_put_u64le(out, plan->undecayed);
-        ps_buf_put_u64le(out, plan->rank);
-        for (unsigned k = 0; k < plan->rank; k++)
-            ps_buf_put_u64le(out, plan->shape[k]);
-    }
+    ps_store_spec settings;
+    ps_store_settings_give(config, &settings);
+    ps_buf_put_u64le(out, PS_CHECKPOINT_CONFIG_VERSION);
+    ps_store_spec_format(&settings, out);
+    ps_buf_putc(out, '\n');
+    for (size_t i = 0; i < config->n_plans; i++)
+        write_tensor(&config->plans[i], out);
 }
 
-/* Texts are gathered in one allocation that has room for all, since each came out of `bytes`. */
-typedef struct decoder {
-    ps_cursor c;
-    char *texts;
-    size_t used;
-    uint64_t version;
-} decoder;
-
-static const char *read_text(decoder *d)
+/* Up to the next end of line, which *rest begins behind; empty: there is none. */
+static ps_slice next_line(ps_slice *rest)
 {
-    uint64_t len = ps_read_u64le(&d->c);
-    if (len > PS_PARAM_NAME_MAX) {
-        d->c.failed = true;
-        return "";
-    }
-    ps_slice bytes = ps_read_bytes(&d->c, len);
-    if (d->c.failed || (len && memchr(bytes.data, 0, len))) {
-        d->c.failed = true;
-        return "";
-    }
-    char *text = d->texts + d->used;
-    if (len)
-        memcpy(text, bytes.data, len);
-    text[len] = 0;
-    d->used += len + 1;
-    return text;
+    const uint8_t *end = rest->len ? memchr(rest->data, '\n', rest->len) : NULL;
+    size_t len = end ? (size_t)(end - rest->data) : 0, taken = end ? len + 1 : 0;
+    ps_slice line = ps_slice_of(rest->data, len);
+    *rest = ps_slice_of(rest->data + taken, rest->len - taken);
+    return line;
 }
 
-static uint32_t read_u32(decoder *d)
+static size_t count_lines(ps_slice text)
 {
-    uint64_t v = ps_read_u64le(&d->c);
-    if (v > UINT32_MAX)
-        d->c.failed = true;
-    return (uint32_t)v;
+    size_t n = 0;
+    for (size_t i = 0; i < text.len; i++)
+        n += text.data[i] == '\n';
+    return n;
 }
 
-static void decode_head(decoder *d, ps_param_config *config, const char **consistency)
+static ps_status read_tensors(ps_slice lines, ps_checkpoint_config *out)
 {
-    d->version = ps_read_u64le(&d->c);
-    if (d->version < OLDEST || d->version > VERSION)
-        d->c.failed = true;
-    config->column_blocks = read_u32(d);
-    config->block_elements = read_u32(d);
-    config->optimizer.name = read_text(d);
-    config->optimizer.learning_rate = ps_read_f64le(&d->c);
-    config->optimizer.momentum = ps_read_f64le(&d->c);
-    config->optimizer.nesterov = ps_read_u64le(&d->c) != 0;
-    config->optimizer.beta1 = ps_read_f64le(&d->c);
-    config->optimizer.beta2 = ps_read_f64le(&d->c);
-    config->optimizer.epsilon = ps_read_f64le(&d->c);
-    config->optimizer.weight_decay = ps_read_f64le(&d->c);
-    config->schedule.kind = read_u32(d);
-    config->schedule.warmup_steps = ps_read_u64le(&d->c);
-    (void)ps_read_u64le(&d->c);
-    config->schedule.final_factor = ps_read_f64le(&d->c);
-    *consistency = read_text(d);
-    config->clip_norm = ps_read_f64le(&d->c);
-    config->n_plans = read_u32(d);
-}
-
-static void decode_plan(decoder *d, ps_param_plan *plan, uint64_t *elements)
-{
-    plan->name = read_text(d);
-    plan->undecayed = d->version > 1 && ps_read_u64le(&d->c) != 0;
-    plan->rank = read_u32(d);
-    if (plan->rank > PS_PARAM_DIMS_MAX)
-        d->c.failed = true;
-    uint64_t n = 1;
-    for (unsigned i = 0; i < plan->rank && !d->c.failed; i++) {
-        plan->shape[i] = ps_read_u64le(&d->c);
-        if (plan->shape[i] == 0 || plan->shape[i] > PS_PARAM_ELEMENTS_MAX / n)
-            d->c.failed = true;
-        else
-            n *= plan->shape[i];
+    size_t n = count_lines(lines);
+    if (n > lines.len / LINE_MIN)
+        return ps_checkpoint_config_damaged();
+    ps_status st = ps_checkpoint_config_plans(out, n);
+    if (!st)
+        st = ps_checkpoint_config_texts(out, lines.len);
+    char *room = out->texts;
+    for (size_t i = 0; !st && i < n; i++) {
+        st = read_tensor(next_line(&lines), &out->plans[i], &room);
+        if (!st && !ps_checkpoint_config_count(out, &out->plans[i]))
+            st = ps_checkpoint_config_damaged();
+        if (st)
+            st = ps_wrap(st, "tensor %zu", i);
     }
-    *elements += n;
+    return st || lines.len == 0 ? st : ps_checkpoint_config_damaged();
+}
+
+static ps_status decode(ps_slice text, ps_checkpoint_config *out)
+{
+    ps_status st = newer(ps_store_spec_parse(next_line(&text), "settings", &out->settings));
+    if (!st)
+        st = read_tensors(text, out);
+    if (st)
+        return st;
+    ps_store_settings_take(out->settings, &out->config);
+    out->consistency = out->settings->consistency.mode;
+    return PS_OK;
 }
 
 ps_status ps_checkpoint_config_decode(ps_slice bytes, ps_checkpoint_config *out)
 {
     ps_checkpoint_config made = {0};
-    /* a text of n bytes took n + 8, so that its end has room, too */
-    made.texts = ps_try_alloc(bytes.len + 1);
-    if (!made.texts)
-        return ps_fail(PS_NO_MEMORY, "out of memory for the configuration of a checkpoint");
-    decoder d = {.c = ps_cursor_of(bytes), .texts = made.texts};
-    decode_head(&d, &made.config, &made.consistency);
-    size_t n = made.config.n_plans;
-    if (d.c.failed || n == 0 || n > PS_PARAM_TENSORS_MAX || n > bytes.len / TENSOR_MIN)
-        goto corrupt;
-    made.plans = ps_try_alloc(n * sizeof *made.plans);
-    if (!made.plans) {
+    ps_cursor c = ps_cursor_of(bytes);
+    uint64_t version = ps_read_u64le(&c);
+    ps_status st;
+    if (c.failed)
+        st = ps_checkpoint_config_damaged();
+    else if (version < PS_CHECKPOINT_CONFIG_VERSION)
+        st = ps_checkpoint_config_decode_old(bytes, &made);
+    else if (version > PS_CHECKPOINT_CONFIG_VERSION)
+        st = newer(ps_fail(PS_INVALID_ARGUMENT, "version %" PRIu64 ", it knows up to %d", version,
+                           PS_CHECKPOINT_CONFIG_VERSION));
+    else
+        st = decode(ps_slice_of(bytes.data + VERSION_BYTES, bytes.len - VERSION_BYTES), &made);
+    if (st)
         ps_checkpoint_config_free(&made);
-        return ps_fail(PS_NO_MEMORY, "out of memory for the configuration of a checkpoint");
-    }
-    made.config.plans = made.plans;
-    for (size_t i = 0; i < n && !d.c.failed; i++)
-        decode_plan(&d, &made.plans[i], &made.elements);
-    if (d.c.failed || ps_cursor_left(&d.c))
-        goto corrupt;
-    *out = made;
-    return PS_OK;
-
-corrupt:
-    ps_checkpoint_config_free(&made);
-    return ps_fail(PS_CORRUPT, "the configuration of the job is damaged");
+    else
+        *out = made;
+    return st;
 }
 
 void ps_checkpoint_config_free(ps_checkpoint_config *config)
 {
+    if (config->settings)
+        ps_store_spec_free(&config->settings);
     ps_free(&config->plans);
     ps_free(&config->texts);
 }

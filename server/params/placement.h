@@ -56,7 +56,7 @@ typedef struct ps_placement {
 } ps_placement;
 
 /* servers: shards go to them in turn. PS_INVALID_ARGUMENT names the tensor (a name that is empty,
- * too long or there twice; a side of 0; too many elements). PS_NO_MEMORY. */
+ * too long, no UTF-8 or there twice; a side of 0; too many elements). PS_NO_MEMORY. */
 PS_MUST_CHECK ps_status ps_placement_create(const ps_placement_request *tensors, size_t n,
                                             uint32_t column_blocks, uint32_t block_elements,
                                             uint32_t servers, ps_placement **out);

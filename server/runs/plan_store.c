@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "server/consistency/consistency.h"
+#include "server/params/store_settings.h"
 
 #include <string.h>
 
@@ -47,43 +48,18 @@ static ps_status map_tensor(const ps_plan_tensor *plan, const ps_spec_optimizer 
     return st ? ps_wrap(st, "tensor %s", plan->name) : PS_OK;
 }
 
-static ps_schedule_kind map_schedule(unsigned name)
-{
-    switch ((ps_spec_schedule)name) {
-    case PS_SPEC_LINEAR:
-        return PS_SCHEDULE_LINEAR;
-    case PS_SPEC_COSINE:
-        return PS_SCHEDULE_COSINE;
-    case PS_SPEC_CONSTANT:
-        break;
-    }
-    return PS_SCHEDULE_CONSTANT;
-}
-
 static void map_training(const ps_job_spec *spec, uint64_t rows, ps_param_config *out)
 {
     const ps_spec_train *train = spec->train;
+    const ps_store_spec settings = {.column_blocks = spec->column_blocks,
+                                    .optimizer = train->optimizer,
+                                    .schedule = train->schedule,
+                                    .consistency = train->consistency,
+                                    .clip_norm = train->clip_norm};
+    ps_store_settings_take(&settings, out);
     out->seed = (uint64_t)train->seed;
-    out->column_blocks = (uint32_t)spec->column_blocks;
     out->rows = rows;
     out->epochs = (uint32_t)train->epochs;
-    out->consistency.staleness = (uint64_t)train->consistency.staleness;
-    out->clip_norm = train->clip_norm;
-    out->optimizer = (ps_optimizer_config){
-        .name = train->optimizer.name,
-        .learning_rate = train->optimizer.learning_rate,
-        .momentum = train->optimizer.momentum,
-        .nesterov = train->optimizer.nesterov,
-        .beta1 = train->optimizer.beta1,
-        .beta2 = train->optimizer.beta2,
-        .epsilon = train->optimizer.epsilon,
-        .weight_decay = train->optimizer.weight_decay,
-    };
-    out->schedule = (ps_schedule){
-        .kind = map_schedule(train->schedule.name),
-        .warmup_steps = (uint64_t)train->schedule.warmup_steps,
-        .final_factor = train->schedule.final_factor,
-    };
 }
 
 ps_status ps_store_create(const ps_job_spec *spec, const ps_plan *plan, uint64_t push_bytes,

@@ -4,7 +4,9 @@
 #include "common/base/crc32c.h"
 #include "common/base/mem.h"
 #include "server/durable/checkpoint.h"
+#include "server/durable/checkpoint_config.h"
 #include "server/durable/manifest.h"
+#include "server/params/snapshot.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -41,6 +43,23 @@ static ps_status memory_size(void *state, int file, uint64_t *out)
     return PS_OK;
 }
 
+/* What was read is written so that the same is read again. */
+static void check_config(const ps_param_store *store)
+{
+    ps_buf once = PS_BUF_EMPTY, twice = PS_BUF_EMPTY;
+    ps_checkpoint_config again;
+    ps_checkpoint_config_encode(ps_param_store_config(store), &once);
+    if (ps_checkpoint_config_decode(ps_buf_slice(&once), &again) == PS_OK) {
+        again.config.controller = ps_param_store_config(store)->controller;
+        ps_checkpoint_config_encode(&again.config, &twice);
+        if (once.len != twice.len || memcmp(once.data, twice.data, once.len) != 0)
+            abort();
+        ps_checkpoint_config_free(&again);
+    }
+    ps_buf_free(&once);
+    ps_buf_free(&twice);
+}
+
 static void load(ps_slice bytes)
 {
     memory_file f = {.bytes = bytes};
@@ -56,6 +75,8 @@ static void load(ps_slice bytes)
     ps_status st = ps_checkpoint_load_file(&disk, "input", 0, &store, &progress);
     if ((st == PS_OK) != (store != NULL))
         abort();
+    if (store)
+        check_config(store);
     ps_param_store_unref(&store);
     ps_buf_free(&progress);
 }
