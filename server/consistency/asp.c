@@ -36,6 +36,9 @@ static ps_status check(ps_controller *c, const ps_push_header *header)
     return PS_OK;
 }
 
+/* "This approach is asynchronous in two distinct aspects: the model replicas run independently of
+ * each other, and the parameter server shards also run independently of one another." (Dean et al.,
+ * Large Scale Distributed Deep Networks, 2012, section 4.1) So every push, and at once. */
 static ps_status admit(ps_controller *c, const ps_push_header *header, ps_verdict *out)
 {
     *out = (ps_verdict){.held_clock = 0};

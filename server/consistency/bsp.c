@@ -102,6 +102,10 @@ static void bsp_free(ps_controller *c)
 
 /* ---- the end of a clock ---- */
 
+/* "After each period of L time units, a global check is made to determine whether the superstep has
+ * been completed by all the components. If it has, the machine proceeds to the next superstep."
+ * (Valiant, A Bridging Model for Parallel Computation, 1990.) Here the check is made when a push, a
+ * clock call or a leave may have been the last that was missing, and not from time to time. */
 static bool is_over(const ps_controller *c)
 {
     if (c->stopped || c->applying || c->adding > 0)

@@ -110,6 +110,9 @@ static double clip_scale(const ps_accumulator *a)
     return limit > 0 && norm > limit ? limit / norm : 1;
 }
 
+/* w ← w − η Σ (n_k/n) g_k over the workers k with their n_k rows, n = Σ n_k: one step of the whole
+ * batch's mean gradient, however its rows were shared out (McMahan et al., Communication-Efficient
+ * Learning of Deep Networks from Decentralized Data, 2017, section 2: FedSGD). */
 void ps_accumulator_apply(ps_accumulator *a)
 {
     double scale = clip_scale(a);

@@ -155,6 +155,10 @@ static ps_status enter_client(ps_push_windows *w, const char *name, uint64_t inc
     return PS_OK;
 }
 
+/* A client whose answer was lost asks again under the same number and is told what was answered,
+ * not served twice; one that asks while the first is at work has to come back (Birrell and Nelson,
+ * Implementing Remote Procedure Calls, 1984; Lee et al., Implementing Linearizability
+ * at Large Scale and Low Latency, 2015, section 3: completion records). */
 static ps_status seen_before(const ps_push_peer *client, const slot *s, bool *duplicate,
                              ps_push_reply *reply)
 {
