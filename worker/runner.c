@@ -5,6 +5,7 @@
 #include "common/base/list.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/mutex.h"
 #include "common/base/require.h"
 #include "worker/job/job_cache.h"
 #include "worker/job/served_model.h"
@@ -36,7 +37,7 @@ typedef struct slot {
 struct ps_runner {
     ps_worker_env env;
     ps_runner_events events;
-    pthread_mutex_t lock;
+    ps_mutex lock;
     pthread_cond_t more;
     ps_list queue;
     bool quit;
@@ -253,10 +254,10 @@ static queued *pick(const slot *s)
 /* Somebody wants all the memory there is. */
 static void give_memory(slot *s)
 {
-    pthread_mutex_unlock(&s->runner->lock);
+    ps_mutex_unlock(&s->runner->lock);
     ps_job_cache_clear(s->cache);
     ps_served_model_drop(s->served);
-    pthread_mutex_lock(&s->runner->lock);
+    ps_mutex_lock(&s->runner->lock);
     s->empty = true;
     pthread_cond_broadcast(&s->runner->more);
 }
@@ -265,7 +266,7 @@ static queued *next_task(slot *s)
 {
     ps_runner *r = s->runner;
     queued *q = NULL;
-    pthread_mutex_lock(&r->lock);
+    ps_mutex_lock(&r->lock);
     s->lease_id = 0;
     s->alone = false;
     pthread_cond_broadcast(&r->more); /* somebody may wait to be alone, or for one that was */
@@ -273,7 +274,7 @@ static queued *next_task(slot *s)
         if (!s->empty && first_alone(r))
             give_memory(s);
         else
-            pthread_cond_wait(&r->more, &r->lock);
+            ps_mutex_wait(&r->lock, &r->more);
     }
     if (q) {
         ps_list_remove(&q->link);
@@ -282,7 +283,7 @@ static queued *next_task(slot *s)
         s->alone = q->alone;
         s->empty = false;
     }
-    pthread_mutex_unlock(&r->lock);
+    ps_mutex_unlock(&r->lock);
     return q;
 }
 
@@ -301,7 +302,7 @@ static void run_again(slot *s, queued *q)
 {
     ps_runner *r = s->runner;
     ps_error cancelled;
-    pthread_mutex_lock(&r->lock);
+    ps_mutex_lock(&r->lock);
     ps_error_save(&cancelled, ps_gate_check(&s->gate));
     q->alone = true;
     ps_list_append(r->queue.next, &q->link);
@@ -309,7 +310,7 @@ static void run_again(slot *s, queued *q)
         cancel_queued(r, q, cancelled.message);
     else if (atomic_load(&r->stop))
         cancel_queued(r, q, "the worker is stopping");
-    pthread_mutex_unlock(&r->lock);
+    ps_mutex_unlock(&r->lock);
 }
 
 static void *slot_main(void *argument)
@@ -341,7 +342,7 @@ void ps_runner_create(const ps_worker_env *env, unsigned slots, const ps_runner_
     ps_runner *r = ps_new(ps_runner);
     r->env = *env;
     r->events = *events;
-    pthread_mutex_init(&r->lock, NULL);
+    ps_mutex_init(&r->lock);
     pthread_cond_init(&r->more, NULL);
     ps_list_init(&r->queue);
     r->slots = ps_alloc_array(slots, sizeof(*r->slots));
@@ -368,16 +369,16 @@ void ps_runner_start(ps_runner *r, Psd__V1__Task *task)
     PS_REQUIRE(task);
     queued *q = ps_new(queued);
     q->task = task;
-    pthread_mutex_lock(&r->lock);
+    ps_mutex_lock(&r->lock);
     ps_list_append(&r->queue, &q->link);
     pthread_cond_broadcast(&r->more);
-    pthread_mutex_unlock(&r->lock);
+    ps_mutex_unlock(&r->lock);
 }
 
 void ps_runner_cancel(ps_runner *r, uint64_t lease_id, const char *reason)
 {
     ps_loop_require_on(r->env.loop);
-    pthread_mutex_lock(&r->lock);
+    ps_mutex_lock(&r->lock);
     ps_list_each_safe(node, &r->queue)
     {
         queued *q = ps_container(node, queued, link);
@@ -387,26 +388,26 @@ void ps_runner_cancel(ps_runner *r, uint64_t lease_id, const char *reason)
     for (unsigned i = 0; i < r->slot_count; i++)
         if (r->slots[i].lease_id == lease_id)
             ps_gate_cancel(&r->slots[i].gate, reason);
-    pthread_mutex_unlock(&r->lock);
+    ps_mutex_unlock(&r->lock);
 }
 
 void ps_runner_stop(ps_runner *r)
 {
     ps_loop_require_on(r->env.loop);
     atomic_store(&r->stop, true);
-    pthread_mutex_lock(&r->lock);
+    ps_mutex_lock(&r->lock);
     ps_list_each_safe(node, &r->queue)
         cancel_queued(r, ps_container(node, queued, link), "the worker is stopping");
-    pthread_mutex_unlock(&r->lock);
+    ps_mutex_unlock(&r->lock);
 }
 
 void ps_runner_quit(ps_runner *r)
 {
     ps_loop_require_on(r->env.loop);
-    pthread_mutex_lock(&r->lock);
+    ps_mutex_lock(&r->lock);
     r->quit = true;
     pthread_cond_broadcast(&r->more);
-    pthread_mutex_unlock(&r->lock);
+    ps_mutex_unlock(&r->lock);
 }
 
 void ps_runner_join(ps_runner *r)
@@ -426,6 +427,6 @@ void ps_runner_free(ps_runner **runner)
         ps_gate_destroy(&r->slots[i].gate);
     ps_free(&r->slots);
     pthread_cond_destroy(&r->more);
-    pthread_mutex_destroy(&r->lock);
+    ps_mutex_destroy(&r->lock);
     ps_free(runner);
 }

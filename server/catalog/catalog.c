@@ -181,11 +181,7 @@ ps_status ps_catalog_open(const char *path, ps_catalog **out)
     ps_catalog *c = ps_new(ps_catalog);
     c->path = ps_strdup(path);
     c->writes_left = PS_CATALOG_ALL;
-    pthread_mutexattr_t recursive;
-    pthread_mutexattr_init(&recursive);
-    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
-    pthread_mutex_init(&c->mutex, &recursive);
-    pthread_mutexattr_destroy(&recursive);
+    ps_mutex_init(&c->mutex);
     int code = sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (code != SQLITE_OK) {
         st = ps_db_fail(c, code);
@@ -194,7 +190,9 @@ ps_status ps_catalog_open(const char *path, ps_catalog **out)
     (void)sqlite3_extended_result_codes(c->db, 1);
     (void)sqlite3_busy_timeout(c->db, 1000);
     (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    ps_db_lock(c);
     st = migrate(c);
+    ps_db_unlock(c);
     if (st)
         goto close;
     *out = c;
@@ -213,7 +211,7 @@ void ps_catalog_close(ps_catalog **catalog)
     for (size_t i = 0; i < c->n_kept; i++)
         (void)sqlite3_finalize(c->kept[i].stmt);
     (void)sqlite3_close(c->db);
-    pthread_mutex_destroy(&c->mutex);
+    ps_mutex_destroy(&c->mutex);
     ps_free(&c->path);
     ps_free(catalog);
 }
@@ -229,15 +227,15 @@ void ps_catalog_limit_pages(ps_catalog *catalog, unsigned pages)
     char sql[64];
     (void)sqlite3_snprintf(sizeof sql, sql, "PRAGMA max_page_count=%u",
                            pages ? pages : 0xfffffffeu);
-    pthread_mutex_lock(&catalog->mutex);
+    ps_db_lock(catalog);
     if (ps_db_exec(catalog, sql))
         ps_log_warning("catalog", "%s", ps_error_message());
-    pthread_mutex_unlock(&catalog->mutex);
+    ps_db_unlock(catalog);
 }
 
 void ps_catalog_limit_writes(ps_catalog *catalog, uint64_t writes)
 {
-    pthread_mutex_lock(&catalog->mutex);
+    ps_db_lock(catalog);
     catalog->writes_left = writes;
-    pthread_mutex_unlock(&catalog->mutex);
+    ps_db_unlock(catalog);
 }

@@ -5,7 +5,6 @@
 
 #include "common/base/mem.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -56,29 +55,47 @@ ps_status ps_db_fail(ps_catalog *catalog, int code)
     }
 }
 
+void ps_db_lock(ps_catalog *catalog)
+{
+    if (!ps_mutex_is_held(&catalog->mutex))
+        ps_mutex_lock(&catalog->mutex);
+    catalog->depth++;
+}
+
+void ps_db_unlock(ps_catalog *catalog)
+{
+    ps_mutex_require_held(&catalog->mutex);
+    PS_REQUIRE(catalog->depth > 0);
+    if (--catalog->depth == 0)
+        ps_mutex_unlock(&catalog->mutex);
+}
+
 ps_status ps_db_exec(ps_catalog *catalog, const char *sql)
 {
+    ps_mutex_require_held(&catalog->mutex);
     int code = sqlite3_exec(catalog->db, sql, NULL, NULL, NULL);
     return code == SQLITE_OK ? PS_OK : ps_db_fail(catalog, code);
 }
 
 ps_status ps_db_transaction(ps_catalog *catalog)
 {
-    pthread_mutex_lock(&catalog->mutex);
+    ps_db_lock(catalog);
+    PS_REQUIRE(sqlite3_get_autocommit(catalog->db)); /* they do not nest */
     ps_status st = ps_db_exec(catalog, "BEGIN IMMEDIATE");
     if (st)
-        pthread_mutex_unlock(&catalog->mutex);
+        ps_db_unlock(catalog);
     return st;
 }
 
 ps_status ps_db_transaction_end(ps_catalog *catalog, ps_status st)
 {
+    ps_mutex_require_held(&catalog->mutex);
     if (!st)
         st = ps_db_exec(catalog, "COMMIT");
     /* a full disk may have rolled it back already: then this says so, and that is all right */
     if (st && !sqlite3_get_autocommit(catalog->db))
         (void)sqlite3_exec(catalog->db, "ROLLBACK", NULL, NULL, NULL);
-    pthread_mutex_unlock(&catalog->mutex);
+    ps_db_unlock(catalog);
     return st;
 }
 
@@ -95,7 +112,7 @@ static ps_status find(ps_catalog *catalog, const char *sql, sqlite3_stmt **out)
             return PS_OK;
         }
     }
-    assert(catalog->n_kept < PS_DB_STATEMENTS);
+    PS_REQUIRE(catalog->n_kept < PS_DB_STATEMENTS);
     sqlite3_stmt *stmt = NULL;
     int code = sqlite3_prepare_v3(catalog->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, NULL);
     if (code != SQLITE_OK)
@@ -108,11 +125,13 @@ static ps_status find(ps_catalog *catalog, const char *sql, sqlite3_stmt **out)
 
 ps_status ps_stmt_begin(ps_stmt *q, ps_catalog *catalog, const char *sql)
 {
-    pthread_mutex_lock(&catalog->mutex);
+    ps_db_lock(catalog);
     *q = (ps_stmt){.catalog = catalog};
     ps_status st = find(catalog, sql, &q->stmt);
     if (st)
-        pthread_mutex_unlock(&catalog->mutex);
+        ps_db_unlock(catalog);
+    else
+        PS_REQUIRE(!sqlite3_stmt_busy(q->stmt)); /* begun twice, one would read the other's rows */
     return st;
 }
 
@@ -210,6 +229,6 @@ ps_status ps_stmt_end(ps_stmt *q, ps_status st)
 {
     (void)sqlite3_reset(q->stmt); /* repeats the failure of the step, which st has */
     (void)sqlite3_clear_bindings(q->stmt);
-    pthread_mutex_unlock(&q->catalog->mutex);
+    ps_db_unlock(q->catalog);
     return st;
 }

@@ -14,10 +14,10 @@
 #ifndef PS_CATALOG_DB_H
 #define PS_CATALOG_DB_H
 
+#include "common/base/mutex.h"
 #include "common/base/slice.h"
 #include "server/catalog/catalog.h"
 
-#include <pthread.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,7 +27,8 @@ enum { PS_DB_STATEMENTS = 64 }; /* more than the folder has */
 struct ps_catalog {
     sqlite3 *db;
     char *path;
-    pthread_mutex_t mutex; /* recursive: a transaction spans several statements */
+    ps_mutex mutex;
+    unsigned depth; /* how often its holder has it: a transaction spans several statements */
     struct {
         const char *sql; /* compared by address: a literal of its caller */
         sqlite3_stmt *stmt;
@@ -42,6 +43,10 @@ typedef struct ps_stmt {
     ps_catalog *catalog;
     sqlite3_stmt *stmt;
 } ps_stmt;
+
+/* The mutex, as often as one likes. Everything below needs it, but what takes it itself. */
+void ps_db_lock(ps_catalog *catalog);
+void ps_db_unlock(ps_catalog *catalog);
 
 /* SQLite's error as a status: "catalog PATH: what it said, what to do". */
 ps_status ps_db_fail(ps_catalog *catalog, int code);

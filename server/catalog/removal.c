@@ -172,13 +172,13 @@ static ps_status check_ended(ps_catalog *catalog, uint64_t id)
 
 ps_status ps_catalog_job_delete(ps_catalog *catalog, uint64_t id, ps_removed *removed)
 {
-    pthread_mutex_lock(&catalog->mutex); /* no model comes between the look and the removal */
+    ps_db_lock(catalog); /* no model comes between the look and the removal */
     ps_status st = check_ended(catalog, id);
     if (!st)
         st = check_models(catalog, id);
     if (!st)
         st = run(catalog, &one_job, (choice){.job_id = id}, removed);
-    pthread_mutex_unlock(&catalog->mutex);
+    ps_db_unlock(catalog);
     return st;
 }
 

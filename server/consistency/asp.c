@@ -3,13 +3,12 @@
  * joins enters after the fastest, so that it does not look like a straggler. Nothing fails but the
  * name of a member. */
 #include "common/base/mem.h"
+#include "common/base/mutex.h"
 #include "server/consistency/clock_members.h"
 #include "server/consistency/rows.h"
 
-#include <pthread.h>
-
 struct ps_controller {
-    pthread_mutex_t lock; /* not held while parameters change */
+    ps_mutex lock; /* not held while parameters change */
     ps_clock_members *members;
     uint64_t fastest; /* the highest clock a member has ended */
 };
@@ -18,7 +17,7 @@ static ps_status create(const ps_consistency_options *options, ps_ledger *ledger
                         ps_controller **out)
 {
     ps_controller *c = ps_new(ps_controller);
-    pthread_mutex_init(&c->lock, NULL);
+    ps_mutex_init(&c->lock);
     ps_clock_members_create(&c->members);
     *out = c;
     return PS_OK;
@@ -27,7 +26,7 @@ static ps_status create(const ps_consistency_options *options, ps_ledger *ledger
 static void asp_free(ps_controller *c)
 {
     ps_clock_members_free(&c->members);
-    pthread_mutex_destroy(&c->lock);
+    ps_mutex_destroy(&c->lock);
     free(c);
 }
 
@@ -54,7 +53,7 @@ static ps_status join(ps_controller *c, const char *name, uint64_t lease, uint64
                       ps_turn *turn)
 {
     ps_status st = PS_OK;
-    pthread_mutex_lock(&c->lock);
+    ps_mutex_lock(&c->lock);
     ps_clock_member *member = ps_clock_members_find(c->members, name);
     if (!member)
         st = ps_clock_members_add(c->members, name, c->fastest, &member);
@@ -62,22 +61,22 @@ static ps_status join(ps_controller *c, const char *name, uint64_t lease, uint64
         member->lease = lease;
         *first_clock = member->ended + 1;
     }
-    pthread_mutex_unlock(&c->lock);
+    ps_mutex_unlock(&c->lock);
     return st;
 }
 
 static ps_turn leave(ps_controller *c, const char *name)
 {
-    pthread_mutex_lock(&c->lock);
+    ps_mutex_lock(&c->lock);
     ps_clock_members_remove(c->members, name);
-    pthread_mutex_unlock(&c->lock);
+    ps_mutex_unlock(&c->lock);
     return PS_TURN_NONE;
 }
 
 static ps_status clock_ended(ps_controller *c, const ps_clock_end *end, ps_clock_waiter waiter,
                              bool *parked, uint64_t *slowest, ps_turn *turn)
 {
-    pthread_mutex_lock(&c->lock);
+    ps_mutex_lock(&c->lock);
     ps_clock_member *member;
     ps_status st = ps_clock_members_enter(c->members, end->member, end->lease, &member);
     if (!st) {
@@ -87,7 +86,7 @@ static ps_status clock_ended(ps_controller *c, const ps_clock_end *end, ps_clock
             c->fastest = end->clock;
         *slowest = ps_clock_members_slowest(c->members, c->fastest);
     }
-    pthread_mutex_unlock(&c->lock);
+    ps_mutex_unlock(&c->lock);
     *parked = false;
     return st;
 }
@@ -109,18 +108,18 @@ static ps_turn stop(ps_controller *c)
 
 static void stats(ps_controller *c, ps_param_stats *out)
 {
-    pthread_mutex_lock(&c->lock);
+    ps_mutex_lock(&c->lock);
     out->clock = ps_clock_members_slowest(c->members, c->fastest);
     out->members = (uint32_t)ps_clock_members_count(c->members);
-    pthread_mutex_unlock(&c->lock);
+    ps_mutex_unlock(&c->lock);
 }
 
 static uint64_t save(ps_controller *c, ps_buf *out)
 {
     uint8_t bytes[8];
-    pthread_mutex_lock(&c->lock);
+    ps_mutex_lock(&c->lock);
     ps_put_u64le(bytes, c->fastest);
-    pthread_mutex_unlock(&c->lock);
+    ps_mutex_unlock(&c->lock);
     ps_buf_append(out, bytes, sizeof bytes);
     return 0;
 }

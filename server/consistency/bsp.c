@@ -16,6 +16,7 @@
  * Locks: the store's gate is entered before `lock`: whoever waits for `opened` inside the gate then
  * waits for one that is inside, too. Nothing fails here but what a worker got wrong. */
 #include "common/base/mem.h"
+#include "common/base/mutex.h"
 #include "server/consistency/clock_members.h"
 #include "server/consistency/rows.h"
 
@@ -24,7 +25,7 @@
 
 struct ps_controller {
     ps_ledger *ledger;
-    pthread_mutex_t lock;
+    ps_mutex lock;
     pthread_cond_t opened; /* `applying` ended */
     ps_clock_members *members;
     uint64_t clock;  /* the one that is open, from 1 */
@@ -82,7 +83,7 @@ static ps_status create(const ps_consistency_options *options, ps_ledger *ledger
     ps_controller *c = ps_new(ps_controller);
     c->ledger = ledger;
     c->clock = 1;
-    pthread_mutex_init(&c->lock, NULL);
+    ps_mutex_init(&c->lock);
     pthread_cond_init(&c->opened, NULL);
     ps_clock_members_create(&c->members);
     *out = c;
@@ -96,7 +97,7 @@ static void bsp_free(ps_controller *c)
     give_answers(&a);
     ps_clock_members_free(&c->members);
     pthread_cond_destroy(&c->opened);
-    pthread_mutex_destroy(&c->lock);
+    ps_mutex_destroy(&c->lock);
     free(c);
 }
 
@@ -130,7 +131,7 @@ static ps_turn turn_if_over(ps_controller *c)
 static void turned(ps_controller *c, uint64_t version, ps_clock_reply *reply)
 {
     answers a = {0};
-    pthread_mutex_lock(&c->lock);
+    ps_mutex_lock(&c->lock);
     a.reply = *reply = (ps_clock_reply){.version = version, .slowest_clock = c->clock};
     c->clock++;
     c->pushes = 0;
@@ -140,20 +141,20 @@ static void turned(ps_controller *c, uint64_t version, ps_clock_reply *reply)
     else
         answer_all(c, PS_OK, NULL, &a);
     pthread_cond_broadcast(&c->opened);
-    pthread_mutex_unlock(&c->lock);
+    ps_mutex_unlock(&c->lock);
     give_answers(&a);
 }
 
 static void enter(ps_controller *c)
 {
-    pthread_mutex_lock(&c->lock);
+    ps_mutex_lock(&c->lock);
     while (c->applying)
-        pthread_cond_wait(&c->opened, &c->lock);
+        ps_mutex_wait(&c->lock, &c->opened);
 }
 
 static void leave_all(ps_controller *c, answers *a)
 {
-    pthread_mutex_unlock(&c->lock);
+    ps_mutex_unlock(&c->lock);
     give_answers(a);
 }
 
@@ -171,9 +172,9 @@ static ps_status check_clock(const ps_controller *c, uint64_t clock)
 
 static ps_status check(ps_controller *c, const ps_push_header *header)
 {
-    pthread_mutex_lock(&c->lock);
+    ps_mutex_lock(&c->lock);
     ps_status st = check_clock(c, header->clock);
-    pthread_mutex_unlock(&c->lock);
+    ps_mutex_unlock(&c->lock);
     return st;
 }
 
@@ -185,30 +186,30 @@ static ps_status admit(ps_controller *c, const ps_push_header *header, ps_verdic
         c->adding++;
         *out = (ps_verdict){.held_clock = c->clock};
     }
-    pthread_mutex_unlock(&c->lock);
+    ps_mutex_unlock(&c->lock);
     return st;
 }
 
 static ps_turn withdraw(ps_controller *c)
 {
-    pthread_mutex_lock(&c->lock);
+    ps_mutex_lock(&c->lock);
     c->adding--;
     ps_turn turn = turn_if_over(c);
-    pthread_mutex_unlock(&c->lock);
+    ps_mutex_unlock(&c->lock);
     return turn;
 }
 
 /* A push of one that is not a member may come last, too. */
 static ps_turn added(ps_controller *c, const char *client, bool whole)
 {
-    pthread_mutex_lock(&c->lock);
+    ps_mutex_lock(&c->lock);
     c->adding--;
     c->pushes++;
     ps_clock_member *member = ps_clock_members_find(c->members, client);
     if (member && whole)
         member->pushed = c->clock;
     ps_turn turn = turn_if_over(c);
-    pthread_mutex_unlock(&c->lock);
+    ps_mutex_unlock(&c->lock);
     return turn;
 }
 
@@ -312,22 +313,22 @@ static ps_status clock_ended(ps_controller *c, const ps_clock_end *end, ps_clock
 
 static bool clock_cancel(ps_controller *c, const char *name, void *user)
 {
-    pthread_mutex_lock(&c->lock);
+    ps_mutex_lock(&c->lock);
     ps_clock_member *member = ps_clock_members_find(c->members, name);
     bool waits = member && member->waiter.cb && member->waiter.user == user;
     if (waits)
         member->waiter = (ps_clock_waiter){0};
-    pthread_mutex_unlock(&c->lock);
+    ps_mutex_unlock(&c->lock);
     return waits;
 }
 
 static void bsp_close(ps_controller *c)
 {
     answers a = {0};
-    pthread_mutex_lock(&c->lock);
+    ps_mutex_lock(&c->lock);
     c->closed = true;
     answer_all(c, PS_UNAVAILABLE, "psd is stopping", &a);
-    pthread_mutex_unlock(&c->lock);
+    ps_mutex_unlock(&c->lock);
     give_answers(&a);
 }
 
@@ -349,18 +350,18 @@ static ps_turn stop(ps_controller *c)
 
 static void stats(ps_controller *c, ps_param_stats *out)
 {
-    pthread_mutex_lock(&c->lock);
+    ps_mutex_lock(&c->lock);
     out->clock = c->clock - 1;
     out->members = (uint32_t)ps_clock_members_count(c->members);
-    pthread_mutex_unlock(&c->lock);
+    ps_mutex_unlock(&c->lock);
 }
 
 static uint64_t save(ps_controller *c, ps_buf *out)
 {
     uint8_t bytes[8];
-    pthread_mutex_lock(&c->lock);
+    ps_mutex_lock(&c->lock);
     uint64_t clock = c->clock;
-    pthread_mutex_unlock(&c->lock);
+    ps_mutex_unlock(&c->lock);
     ps_put_u64le(bytes, clock);
     ps_buf_append(out, bytes, sizeof bytes);
     return clock;

@@ -5,9 +5,9 @@
 #include "server/durable/checkpoint_blocks.h"
 
 #include "common/base/mem.h"
+#include "common/base/mutex.h"
 #include "common/base/parallel.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 enum {
@@ -29,7 +29,7 @@ typedef struct reading {
     size_t count;
     atomic_size_t next;
     atomic_int open_file; /* the caller's, for the first thread that comes; then -1 */
-    pthread_mutex_t lock; /* of what follows */
+    ps_mutex lock;        /* of what follows */
     size_t failed;        /* the first part that did; count: none */
     ps_error error;
 } reading;
@@ -122,20 +122,20 @@ static void cut(reading *g, uint64_t begin, uint64_t *end)
 static bool take_part(reading *g, size_t *out)
 {
     *out = atomic_fetch_add(&g->next, 1);
-    pthread_mutex_lock(&g->lock);
+    ps_mutex_lock(&g->lock);
     bool wanted = *out < g->failed;
-    pthread_mutex_unlock(&g->lock);
+    ps_mutex_unlock(&g->lock);
     return wanted;
 }
 
 static void fail(reading *g, size_t i, ps_status st)
 {
-    pthread_mutex_lock(&g->lock);
+    ps_mutex_lock(&g->lock);
     if (i < g->failed) {
         g->failed = i;
         ps_error_save(&g->error, st);
     }
-    pthread_mutex_unlock(&g->lock);
+    ps_mutex_unlock(&g->lock);
 }
 
 static void read_parts(reading *g, int file)
@@ -166,11 +166,11 @@ static void read_with_own_file(void *user)
 
 static ps_status read_together(reading *g, ps_section_reader *r, uint64_t end)
 {
-    pthread_mutex_init(&g->lock, NULL);
+    ps_mutex_init(&g->lock);
     g->failed = g->count;
     g->open_file = r->file;
     ps_parallel_run(g->count, read_with_own_file, g);
-    pthread_mutex_destroy(&g->lock);
+    ps_mutex_destroy(&g->lock);
     if (g->error.code)
         return ps_error_raise(&g->error);
     r->at = end;

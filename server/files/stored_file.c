@@ -4,23 +4,23 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/mutex.h"
 #include "common/base/rng.h"
 #include "server/catalog/models.h"
 
-#include <pthread.h>
 #include <string.h>
 
 /* One for the process, as there is one catalog: changes of rows are rare. */
-static pthread_mutex_t rows = PTHREAD_MUTEX_INITIALIZER;
+static ps_mutex rows = PS_MUTEX_INITIALIZER;
 
 void ps_stored_files_lock(void)
 {
-    pthread_mutex_lock(&rows);
+    ps_mutex_lock(&rows);
 }
 
 void ps_stored_files_unlock(void)
 {
-    pthread_mutex_unlock(&rows);
+    ps_mutex_unlock(&rows);
 }
 
 char *ps_stored_file_full(const ps_stored_files *files, const char *path)

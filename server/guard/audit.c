@@ -8,13 +8,13 @@
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/mutex.h"
 #include "common/base/rng.h"
 #include "common/base/text.h"
 #include "common/json/json.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -38,7 +38,7 @@ typedef struct bucket {
 } bucket;
 
 struct ps_audit {
-    pthread_mutex_t lock; /* guards all below */
+    ps_mutex lock; /* guards all below */
     int fd;
     char *path;
     const ps_clock *clock;
@@ -71,7 +71,7 @@ ps_status ps_audit_open(const char *path, const ps_clock *clock, ps_audit **out)
     if (st)
         return st;
     ps_audit *audit = ps_new(ps_audit);
-    pthread_mutex_init(&audit->lock, NULL);
+    ps_mutex_init(&audit->lock);
     audit->fd = fd;
     audit->path = ps_strdup(path);
     audit->clock = clock;
@@ -221,7 +221,7 @@ void ps_audit_write(ps_audit *audit, const ps_audit_event *event)
     if (!audit)
         return;
     ps_buf line = PS_BUF_EMPTY;
-    pthread_mutex_lock(&audit->lock);
+    ps_mutex_lock(&audit->lock);
     report_suppressed(audit, false);
     if (may_write(audit, event)) {
         build_line(audit, event, &line);
@@ -230,7 +230,7 @@ void ps_audit_write(ps_audit *audit, const ps_audit_event *event)
         audit->unreported++;
         audit->stats.suppressed++;
     }
-    pthread_mutex_unlock(&audit->lock);
+    ps_mutex_unlock(&audit->lock);
     ps_buf_free(&line);
 }
 
@@ -238,9 +238,9 @@ void ps_audit_tick(ps_audit *audit)
 {
     if (!audit)
         return;
-    pthread_mutex_lock(&audit->lock);
+    ps_mutex_lock(&audit->lock);
     report_suppressed(audit, false);
-    pthread_mutex_unlock(&audit->lock);
+    ps_mutex_unlock(&audit->lock);
 }
 
 ps_status ps_audit_reopen(ps_audit *audit)
@@ -249,20 +249,20 @@ ps_status ps_audit_reopen(ps_audit *audit)
     ps_status st = open_file(audit->path, &fd);
     if (st)
         return st;
-    pthread_mutex_lock(&audit->lock);
+    ps_mutex_lock(&audit->lock);
     int old = audit->fd;
     audit->fd = fd;
     audit->cut = audit->failing = false;
-    pthread_mutex_unlock(&audit->lock);
+    ps_mutex_unlock(&audit->lock);
     close(old);
     return PS_OK;
 }
 
 void ps_audit_get_stats(ps_audit *audit, ps_audit_stats *out)
 {
-    pthread_mutex_lock(&audit->lock);
+    ps_mutex_lock(&audit->lock);
     *out = audit->stats;
-    pthread_mutex_unlock(&audit->lock);
+    ps_mutex_unlock(&audit->lock);
 }
 
 void ps_audit_close(ps_audit **audit)
@@ -272,7 +272,7 @@ void ps_audit_close(ps_audit **audit)
         return;
     report_suppressed(a, true);
     close(a->fd);
-    pthread_mutex_destroy(&a->lock);
+    ps_mutex_destroy(&a->lock);
     ps_free(&a->path);
     ps_free(audit);
 }

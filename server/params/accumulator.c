@@ -3,14 +3,14 @@
 #include "server/params/accumulator.h"
 
 #include "common/base/mem.h"
+#include "common/base/mutex.h"
 #include "common/base/vector.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <string.h>
 
 typedef struct block_sum {
-    pthread_mutex_t lock;
+    ps_mutex lock;
     double weight; /* Σ w; 0: no push has touched it, and the sum is undefined */
     float *sum;
     uint32_t elements;
@@ -32,7 +32,7 @@ ps_status ps_accumulator_create(ps_param_store *store, ps_accumulator **out)
     if (!a->blocks)
         goto no_memory;
     for (uint64_t i = 0; i < a->n; i++)
-        pthread_mutex_init(&a->blocks[i].lock, NULL);
+        ps_mutex_init(&a->blocks[i].lock);
     for (uint64_t i = 0; i < a->n; i++) {
         block_sum *b = &a->blocks[i];
         b->elements = ps_update_block_elements(store, i);
@@ -55,7 +55,7 @@ void ps_accumulator_free(ps_accumulator **accumulator)
     if (!a)
         return;
     for (uint64_t i = 0; a->blocks && i < a->n; i++) {
-        pthread_mutex_destroy(&a->blocks[i].lock);
+        ps_mutex_destroy(&a->blocks[i].lock);
         free(a->blocks[i].sum);
     }
     free(a->blocks);
@@ -82,7 +82,7 @@ void ps_accumulator_add(ps_accumulator *accumulator, uint64_t block, const ps_bl
                         size_t n, double weight)
 {
     block_sum *b = &accumulator->blocks[block];
-    pthread_mutex_lock(&b->lock);
+    ps_mutex_lock(&b->lock);
     bool first = b->weight == 0;
     if (first && n == 1 && pieces[0].count == b->elements) {
         set_scaled(b->sum, pieces[0].values, b->elements, (float)weight);
@@ -93,7 +93,7 @@ void ps_accumulator_add(ps_accumulator *accumulator, uint64_t block, const ps_bl
             add_scaled(b->sum + pieces[i].begin, pieces[i].values, pieces[i].count, (float)weight);
     }
     b->weight += weight;
-    pthread_mutex_unlock(&b->lock);
+    ps_mutex_unlock(&b->lock);
 }
 
 /* Of the clock's gradient, which is what torch clips, too: not of each worker's share of it. */

@@ -3,8 +3,7 @@
 #include "server/params/block_pool.h"
 
 #include "common/base/mem.h"
-
-#include <pthread.h>
+#include "common/base/mutex.h"
 
 struct ps_block_class {
     ps_block_pool *pool;
@@ -16,7 +15,7 @@ struct ps_block_class {
 enum { BUCKETS = 256 };
 
 struct ps_block_pool {
-    pthread_mutex_t lock;
+    ps_mutex lock;
     ps_block_class *classes[BUCKETS];
     uint64_t keep_bytes, idle_bytes, bytes;
 };
@@ -24,7 +23,7 @@ struct ps_block_pool {
 void ps_block_pool_create(uint64_t keep_bytes, ps_block_pool **out)
 {
     ps_block_pool *pool = ps_new(ps_block_pool);
-    pthread_mutex_init(&pool->lock, NULL);
+    ps_mutex_init(&pool->lock);
     pool->keep_bytes = keep_bytes;
     *out = pool;
 }
@@ -50,7 +49,7 @@ void ps_block_pool_free(ps_block_pool **pool)
             free_class(class);
         }
     }
-    pthread_mutex_destroy(&(*pool)->lock);
+    ps_mutex_destroy(&(*pool)->lock);
     ps_free(pool);
 }
 
@@ -77,7 +76,7 @@ ps_block_buffer *ps_block_pool_get(ps_block_class *class)
 {
     ps_block_pool *pool = class->pool;
     uint64_t bytes = bytes_of(class);
-    pthread_mutex_lock(&pool->lock);
+    ps_mutex_lock(&pool->lock);
     ps_block_buffer *buffer = class->idle;
     if (buffer) {
         class->idle = buffer->next;
@@ -85,15 +84,15 @@ ps_block_buffer *ps_block_pool_get(ps_block_class *class)
     } else {
         pool->bytes += bytes;
     }
-    pthread_mutex_unlock(&pool->lock);
+    ps_mutex_unlock(&pool->lock);
     if (buffer)
         return buffer;
 
     buffer = ps_try_alloc_raw(bytes);
     if (!buffer) {
-        pthread_mutex_lock(&pool->lock);
+        ps_mutex_lock(&pool->lock);
         pool->bytes -= bytes;
-        pthread_mutex_unlock(&pool->lock);
+        ps_mutex_unlock(&pool->lock);
         return NULL;
     }
     buffer->class = class;
@@ -106,7 +105,7 @@ void ps_block_pool_put(ps_block_buffer *buffer)
     ps_block_pool *pool = class->pool;
     uint64_t bytes = bytes_of(class);
     buffer->block = NULL;
-    pthread_mutex_lock(&pool->lock);
+    ps_mutex_lock(&pool->lock);
     bool keep = pool->idle_bytes + bytes <= pool->keep_bytes;
     if (keep) {
         buffer->next = class->idle;
@@ -115,15 +114,15 @@ void ps_block_pool_put(ps_block_buffer *buffer)
     } else {
         pool->bytes -= bytes;
     }
-    pthread_mutex_unlock(&pool->lock);
+    ps_mutex_unlock(&pool->lock);
     if (!keep)
         free(buffer);
 }
 
 uint64_t ps_block_pool_bytes(ps_block_pool *pool)
 {
-    pthread_mutex_lock(&pool->lock);
+    ps_mutex_lock(&pool->lock);
     uint64_t bytes = pool->bytes;
-    pthread_mutex_unlock(&pool->lock);
+    ps_mutex_unlock(&pool->lock);
     return bytes;
 }

@@ -34,17 +34,17 @@ void ps_dense_block_release_locked(ps_dense_block *block, ps_block_buffer *buffe
 
 ps_block_buffer *ps_dense_block_take(ps_dense_block *block)
 {
-    pthread_mutex_lock(&block->lock);
+    ps_mutex_lock(&block->lock);
     ps_block_buffer *buffer = ps_dense_block_take_locked(block);
-    pthread_mutex_unlock(&block->lock);
+    ps_mutex_unlock(&block->lock);
     return buffer;
 }
 
 void ps_dense_block_release(ps_dense_block *block, ps_block_buffer *buffer)
 {
-    pthread_mutex_lock(&block->lock);
+    ps_mutex_lock(&block->lock);
     ps_dense_block_release_locked(block, buffer);
-    pthread_mutex_unlock(&block->lock);
+    ps_mutex_unlock(&block->lock);
 }
 
 /* Elements [from, to) that no piece covers. */
@@ -84,7 +84,7 @@ static void apply(ps_dense_block *block, const ps_block_change *change, const fl
 void ps_dense_block_update(ps_dense_block *block, const ps_block_change *change,
                            const ps_block_piece *pieces, size_t n)
 {
-    pthread_mutex_lock(&block->lock);
+    ps_mutex_lock(&block->lock);
     ps_snapshot_put_aside(block);
     ps_block_buffer *old = block->current;
     ps_block_buffer *new = old->refs > 1 ? block->reserve : old;
@@ -98,5 +98,5 @@ void ps_dense_block_update(ps_dense_block *block, const ps_block_change *change,
         block->reserve = NULL;
         old->refs--;
     }
-    pthread_mutex_unlock(&block->lock);
+    ps_mutex_unlock(&block->lock);
 }

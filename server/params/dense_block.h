@@ -15,17 +15,17 @@
 #ifndef PS_PARAMS_DENSE_BLOCK_H
 #define PS_PARAMS_DENSE_BLOCK_H
 
+#include "common/base/mutex.h"
 #include "server/optim/optimizer.h"
 #include "server/params/update.h"
 
-#include <pthread.h>
 #include <stdint.h>
 
 typedef struct ps_block_buffer ps_block_buffer;
 typedef struct ps_block_saved ps_block_saved;
 
 typedef struct ps_dense_block {
-    pthread_mutex_t lock;
+    ps_mutex lock;
     ps_param_store *store;
     ps_block_buffer *current;
     ps_block_buffer *reserve; /* held exactly while current has readers */

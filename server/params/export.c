@@ -69,9 +69,9 @@ void ps_param_put_values(ps_param_store *store, uint32_t id, uint64_t offset,
         uint64_t n = run.count < count ? run.count : count;
         if (n > block->elements - skip)
             n = block->elements - skip;
-        pthread_mutex_lock(&block->lock);
+        ps_mutex_lock(&block->lock);
         memcpy(block->current->data + skip, values, n * sizeof *values);
-        pthread_mutex_unlock(&block->lock);
+        ps_mutex_unlock(&block->lock);
         values += n;
         offset += n;
         count -= n;

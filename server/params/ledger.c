@@ -20,7 +20,7 @@ void ps_ledger_state_free(ps_ledger_state *state)
 void ps_ledger_create(uint64_t n_rows, uint32_t n_epochs, uint64_t blocks, ps_ledger **out)
 {
     ps_ledger *l = ps_new(ps_ledger);
-    pthread_mutex_init(&l->lock, NULL);
+    ps_mutex_init(&l->lock);
     l->blocks = blocks;
     l->state.n_rows = n_rows;
     l->state.n_epochs = n_epochs;
@@ -46,7 +46,7 @@ void ps_ledger_free(ps_ledger **ledger)
         half_free(&l->halves[i]);
     free(l->halves);
     free(l->leases);
-    pthread_mutex_destroy(&l->lock);
+    ps_mutex_destroy(&l->lock);
     ps_free(ledger);
 }
 
@@ -131,19 +131,19 @@ static ps_ledger_lease *find_lease(ps_ledger *l, uint64_t id)
 
 void ps_ledger_lease_begin(ps_ledger *l, uint64_t id, uint32_t epoch, ps_row_span rows)
 {
-    pthread_mutex_lock(&l->lock);
+    ps_mutex_lock(&l->lock);
     assert(id != 0 && !find_lease(l, id));
     if (l->n_leases == l->leases_capacity) {
         l->leases_capacity = l->leases_capacity ? 2 * l->leases_capacity : 8;
         l->leases = ps_realloc(l->leases, l->leases_capacity * sizeof *l->leases);
     }
     l->leases[l->n_leases++] = (ps_ledger_lease){.id = id, .epoch = epoch, .rows = rows};
-    pthread_mutex_unlock(&l->lock);
+    ps_mutex_unlock(&l->lock);
 }
 
 uint64_t ps_ledger_lease_report(ps_ledger *l, uint64_t id, uint64_t position)
 {
-    pthread_mutex_lock(&l->lock);
+    ps_mutex_lock(&l->lock);
     const ps_ledger_lease *lease = find_lease(l, id);
     if (lease && !lease->says && position > lease->rows.begin && position <= lease->rows.end)
         rows_done(l, lease->epoch, (ps_row_span){lease->rows.begin, position}, 0);
@@ -153,13 +153,13 @@ uint64_t ps_ledger_lease_report(ps_ledger *l, uint64_t id, uint64_t position)
         position = left.n ? left.list[0].begin : lease->rows.end;
         ps_row_set_free(&left);
     }
-    pthread_mutex_unlock(&l->lock);
+    ps_mutex_unlock(&l->lock);
     return position;
 }
 
 bool ps_ledger_lease_end(ps_ledger *l, uint64_t id, bool done, ps_row_set *left)
 {
-    pthread_mutex_lock(&l->lock);
+    ps_mutex_lock(&l->lock);
     ps_ledger_lease *lease = find_lease(l, id);
     bool known = lease != NULL;
     if (known) {
@@ -168,7 +168,7 @@ bool ps_ledger_lease_end(ps_ledger *l, uint64_t id, bool done, ps_row_set *left)
         rows_left(l, lease->epoch, lease->rows, left);
         *lease = l->leases[--l->n_leases];
     }
-    pthread_mutex_unlock(&l->lock);
+    ps_mutex_unlock(&l->lock);
     return known;
 }
 
@@ -181,9 +181,9 @@ static ps_status has_ended(uint64_t lease)
 
 ps_status ps_ledger_check(ps_ledger *l, uint64_t lease)
 {
-    pthread_mutex_lock(&l->lock);
+    ps_mutex_lock(&l->lock);
     bool known = lease == 0 || find_lease(l, lease);
-    pthread_mutex_unlock(&l->lock);
+    ps_mutex_unlock(&l->lock);
     return known ? PS_OK : has_ended(lease);
 }
 
@@ -314,7 +314,7 @@ ps_status ps_ledger_book(ps_ledger *l, const ps_ledger_push *push, uint64_t *row
     *whole = true;
     for (size_t i = 0; i < push->n_blocks; i++)
         push->left_out[i] = false;
-    pthread_mutex_lock(&l->lock);
+    ps_mutex_lock(&l->lock);
     if (push->clock > l->clock) {
         ps_ledger_settle(l);
         l->clock = push->clock;
@@ -322,17 +322,17 @@ ps_status ps_ledger_book(ps_ledger *l, const ps_ledger_push *push, uint64_t *row
     *rows_before = count_done(l);
     if (push->lease)
         st = book(l, push, whole);
-    pthread_mutex_unlock(&l->lock);
+    ps_mutex_unlock(&l->lock);
     return st;
 }
 
 bool ps_ledger_has_halves(ps_ledger *l, uint64_t clock)
 {
     bool some = false;
-    pthread_mutex_lock(&l->lock);
+    ps_mutex_lock(&l->lock);
     for (size_t i = 0; i < l->n_halves; i++)
         some |= !l->halves[i].whole && l->halves[i].clock == clock;
-    pthread_mutex_unlock(&l->lock);
+    ps_mutex_unlock(&l->lock);
     return some;
 }
 
@@ -340,31 +340,31 @@ bool ps_ledger_has_halves(ps_ledger *l, uint64_t clock)
 
 uint64_t ps_ledger_rows_done(ps_ledger *l, uint64_t *total)
 {
-    pthread_mutex_lock(&l->lock);
+    ps_mutex_lock(&l->lock);
     uint64_t done = count_done(l);
     *total = l->state.n_epochs * l->state.n_rows;
-    pthread_mutex_unlock(&l->lock);
+    ps_mutex_unlock(&l->lock);
     return done;
 }
 
 void ps_ledger_state_get(ps_ledger *l, ps_ledger_state *out)
 {
-    pthread_mutex_lock(&l->lock);
+    ps_mutex_lock(&l->lock);
     *out = l->state;
     for (int k = 0; k < 2; k++) {
         out->done[k] = (ps_row_set){0};
         ps_row_set_add_set(&out->done[k], &l->state.done[k]);
         ps_row_set_add_set(&out->done[k], &l->pending[k]);
     }
-    pthread_mutex_unlock(&l->lock);
+    ps_mutex_unlock(&l->lock);
 }
 
 void ps_ledger_adopt(ps_ledger *l, ps_ledger_state *state)
 {
-    pthread_mutex_lock(&l->lock);
+    ps_mutex_lock(&l->lock);
     ps_ledger_state_free(&l->state);
     l->state = *state;
     turn_epochs(l);
-    pthread_mutex_unlock(&l->lock);
+    ps_mutex_unlock(&l->lock);
     *state = (ps_ledger_state){0};
 }

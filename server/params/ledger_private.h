@@ -2,9 +2,8 @@
 #ifndef PS_PARAMS_LEDGER_PRIVATE_H
 #define PS_PARAMS_LEDGER_PRIVATE_H
 
+#include "common/base/mutex.h"
 #include "server/params/ledger.h"
-
-#include <pthread.h>
 
 /* A task that is out. */
 typedef struct ps_ledger_lease {
@@ -27,7 +26,7 @@ typedef struct ps_ledger_half {
 } ps_ledger_half;
 
 struct ps_ledger {
-    pthread_mutex_t lock;
+    ps_mutex lock;
     uint64_t blocks;
     ps_ledger_state state; /* without what is pending */
     ps_row_set pending[2]; /* of the same epochs: done when `clock` has ended */

@@ -46,7 +46,7 @@ static void put_halves(const ps_ledger *l, ps_buf *out)
 /* What is pending is left out: it is of the clock that has not ended. */
 void ps_ledger_save(ps_ledger *l, uint64_t unfinished_clock, ps_buf *out)
 {
-    pthread_mutex_lock(&l->lock);
+    ps_mutex_lock(&l->lock);
     if (unfinished_clock != l->clock)
         ps_ledger_settle(l);
     ps_buf_put_u64le(out, VERSION);
@@ -56,7 +56,7 @@ void ps_ledger_save(ps_ledger *l, uint64_t unfinished_clock, ps_buf *out)
     put_set(out, &l->state.done[0]);
     put_set(out, &l->state.done[1]);
     put_halves(l, out);
-    pthread_mutex_unlock(&l->lock);
+    ps_mutex_unlock(&l->lock);
 }
 
 /* ---- reading ---- */

@@ -154,7 +154,7 @@ static ps_status make_blocks(ps_param_store *store)
     if (!store->blocks)
         goto no_memory;
     for (uint64_t i = 0; i < p->blocks; i++)
-        pthread_mutex_init(&store->blocks[i].lock, NULL);
+        ps_mutex_init(&store->blocks[i].lock);
     for (size_t t = 0; t < p->n_tensors; t++)
         for (uint32_t s = 0; s < p->tensors[t].n_shards; s++)
             if (make_shard_blocks(store, &p->tensors[t].shards[s],
@@ -178,10 +178,10 @@ static void init_locks(ps_param_store *store)
     pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
     pthread_rwlock_init(&store->gate, &attr);
     pthread_rwlockattr_destroy(&attr);
-    pthread_mutex_init(&store->updates.lock, NULL);
-    pthread_mutex_init(&store->snapshot.lock, NULL);
+    ps_mutex_init(&store->updates.lock);
+    ps_mutex_init(&store->snapshot.lock);
     pthread_cond_init(&store->snapshot.moved, NULL);
-    pthread_mutex_init(&store->stats_lock, NULL);
+    ps_mutex_init(&store->stats_lock);
     ps_list_init(&store->updates.under_way);
 }
 
@@ -244,7 +244,7 @@ static void free_blocks(ps_param_store *store)
         if (block->current)
             ps_block_pool_put(block->current);
         free(block->state);
-        pthread_mutex_destroy(&block->lock);
+        ps_mutex_destroy(&block->lock);
     }
     free(store->blocks);
 }
@@ -265,10 +265,10 @@ void ps_param_store_unref(ps_param_store **out)
     ps_placement_free(&store->placement);
     free((void *)(uintptr_t)store->config.plans);
     pthread_rwlock_destroy(&store->gate);
-    pthread_mutex_destroy(&store->updates.lock);
-    pthread_mutex_destroy(&store->snapshot.lock);
+    ps_mutex_destroy(&store->updates.lock);
+    ps_mutex_destroy(&store->snapshot.lock);
     pthread_cond_destroy(&store->snapshot.moved);
-    pthread_mutex_destroy(&store->stats_lock);
+    ps_mutex_destroy(&store->stats_lock);
     free(store);
 }
 
@@ -325,17 +325,17 @@ uint64_t ps_param_store_block_version(ps_param_store *store, uint32_t tensor, ui
                                       uint32_t index)
 {
     ps_dense_block *block = ps_store_block(store, tensor, shard, index);
-    pthread_mutex_lock(&block->lock);
+    ps_mutex_lock(&block->lock);
     uint64_t version = block->current->version;
-    pthread_mutex_unlock(&block->lock);
+    ps_mutex_unlock(&block->lock);
     return version;
 }
 
 uint64_t ps_param_store_bytes(ps_param_store *store)
 {
-    pthread_mutex_lock(&store->snapshot.lock);
+    ps_mutex_lock(&store->snapshot.lock);
     uint64_t saved = store->snapshot.saved_bytes;
-    pthread_mutex_unlock(&store->snapshot.lock);
+    ps_mutex_unlock(&store->snapshot.lock);
     return ps_block_pool_bytes(store->pool) + store->state_bytes + saved +
            store->placement->blocks * sizeof(ps_dense_block) +
            (store->held ? ps_accumulator_bytes(store->held) : 0);

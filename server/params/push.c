@@ -48,9 +48,9 @@ struct ps_push {
 
 static void count_refused(ps_param_store *store)
 {
-    pthread_mutex_lock(&store->stats_lock);
+    ps_mutex_lock(&store->stats_lock);
     store->stats.refused++;
-    pthread_mutex_unlock(&store->stats_lock);
+    ps_mutex_unlock(&store->stats_lock);
 }
 
 static ps_status take_place(ps_push *push, const char *client)
@@ -408,7 +408,7 @@ static ps_status apply(ps_push *push, ps_push_reply *reply)
 static void count_accepted(const ps_push *push, const ps_push_reply *reply)
 {
     ps_param_store *store = push->store;
-    pthread_mutex_lock(&store->stats_lock);
+    ps_mutex_lock(&store->stats_lock);
     if (push->duplicate) {
         store->stats.duplicates++;
     } else {
@@ -418,7 +418,7 @@ static void count_accepted(const ps_push *push, const ps_push_reply *reply)
         if (reply->staleness > store->stats.staleness_max)
             store->stats.staleness_max = reply->staleness;
     }
-    pthread_mutex_unlock(&store->stats_lock);
+    ps_mutex_unlock(&store->stats_lock);
 }
 
 static void free_push(ps_push **out)

@@ -5,9 +5,9 @@
 
 #include "common/base/list.h"
 #include "common/base/mem.h"
+#include "common/base/mutex.h"
 #include "common/base/sm.h"
 
-#include <pthread.h>
 #include <string.h>
 
 enum { BUCKETS = 256, SAVE_VERSION = 1 };
@@ -43,7 +43,7 @@ struct ps_push_peer {
 };
 
 struct ps_push_windows {
-    pthread_mutex_t lock;
+    ps_mutex lock;
     ps_list buckets[BUCKETS];
     size_t clients;
 };
@@ -51,7 +51,7 @@ struct ps_push_windows {
 void ps_push_windows_create(ps_push_windows **out)
 {
     ps_push_windows *w = ps_new(ps_push_windows);
-    pthread_mutex_init(&w->lock, NULL);
+    ps_mutex_init(&w->lock);
     for (int i = 0; i < BUCKETS; i++)
         ps_list_init(&w->buckets[i]);
     *out = w;
@@ -69,7 +69,7 @@ void ps_push_windows_free(ps_push_windows **windows)
             free(client);
         }
     }
-    pthread_mutex_destroy(&(*windows)->lock);
+    ps_mutex_destroy(&(*windows)->lock);
     ps_free(windows);
 }
 
@@ -204,9 +204,9 @@ ps_status ps_push_windows_begin(ps_push_windows *w, const char *client, uint64_t
 {
     if (sequence == 0)
         return ps_fail(PS_INVALID_ARGUMENT, "push without a sequence: they count from 1");
-    pthread_mutex_lock(&w->lock);
+    ps_mutex_lock(&w->lock);
     ps_status st = begin(w, client, incarnation, sequence, ticket, duplicate, reply);
-    pthread_mutex_unlock(&w->lock);
+    ps_mutex_unlock(&w->lock);
     return st;
 }
 
@@ -223,7 +223,7 @@ static slot *held_slot(const ps_push_ticket *ticket)
 ps_status ps_push_windows_confirm(ps_push_windows *w, const ps_push_ticket *ticket)
 {
     ps_status st = PS_OK;
-    pthread_mutex_lock(&w->lock);
+    ps_mutex_lock(&w->lock);
     slot *s = held_slot(ticket);
     if (s)
         move(ticket->client, s, SLOT_COMMITTING);
@@ -232,14 +232,14 @@ ps_status ps_push_windows_confirm(ps_push_windows *w, const ps_push_ticket *tick
                      "client %s: incarnation %llu was fenced by %llu during its push",
                      ticket->client->name, (unsigned long long)ticket->incarnation,
                      (unsigned long long)ticket->client->incarnation);
-    pthread_mutex_unlock(&w->lock);
+    ps_mutex_unlock(&w->lock);
     return st;
 }
 
 void ps_push_windows_finish(ps_push_windows *w, const ps_push_ticket *ticket,
                             const ps_push_reply *reply, uint64_t held_clock)
 {
-    pthread_mutex_lock(&w->lock);
+    ps_mutex_lock(&w->lock);
     slot *s = held_slot(ticket);
     if (s) {
         move(ticket->client, s, SLOT_DONE);
@@ -247,16 +247,16 @@ void ps_push_windows_finish(ps_push_windows *w, const ps_push_ticket *ticket,
         s->staleness = reply->staleness;
         s->held_clock = held_clock;
     }
-    pthread_mutex_unlock(&w->lock);
+    ps_mutex_unlock(&w->lock);
 }
 
 void ps_push_windows_drop(ps_push_windows *w, const ps_push_ticket *ticket)
 {
-    pthread_mutex_lock(&w->lock);
+    ps_mutex_lock(&w->lock);
     slot *s = held_slot(ticket);
     if (s)
         move(ticket->client, s, SLOT_EMPTY);
-    pthread_mutex_unlock(&w->lock);
+    ps_mutex_unlock(&w->lock);
 }
 
 static bool is_final(const ps_push_peer *client, const slot *s, uint64_t unfinished_clock)
@@ -287,13 +287,13 @@ static void save_client(const ps_push_peer *client, uint64_t unfinished_clock, p
 
 void ps_push_windows_save(ps_push_windows *w, uint64_t unfinished_clock, ps_buf *out)
 {
-    pthread_mutex_lock(&w->lock);
+    ps_mutex_lock(&w->lock);
     ps_buf_put_u64le(out, SAVE_VERSION);
     ps_buf_put_u64le(out, w->clients);
     for (int i = 0; i < BUCKETS; i++)
         ps_list_each(node, &w->buckets[i])
             save_client(ps_container(node, ps_push_peer, link), unfinished_clock, out);
-    pthread_mutex_unlock(&w->lock);
+    ps_mutex_unlock(&w->lock);
 }
 
 static bool load_slots(ps_cursor *c, ps_push_peer *client)

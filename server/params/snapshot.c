@@ -35,19 +35,19 @@ static size_t state_bytes(const ps_dense_block *block)
 /* Takes from the budget what one block needs. */
 static bool budget_take(ps_snapshot_state *s, uint64_t bytes)
 {
-    pthread_mutex_lock(&s->lock);
+    ps_mutex_lock(&s->lock);
     bool fits = s->saved_bytes + bytes <= s->budget;
     if (fits)
         s->saved_bytes += bytes;
-    pthread_mutex_unlock(&s->lock);
+    ps_mutex_unlock(&s->lock);
     return fits;
 }
 
 static void budget_give(ps_snapshot_state *s, uint64_t bytes)
 {
-    pthread_mutex_lock(&s->lock);
+    ps_mutex_lock(&s->lock);
     s->saved_bytes -= bytes;
-    pthread_mutex_unlock(&s->lock);
+    ps_mutex_unlock(&s->lock);
 }
 
 static bool save_block(ps_dense_block *block)
@@ -82,12 +82,12 @@ void ps_snapshot_put_aside(ps_dense_block *block)
     ps_snapshot_state *s = &block->store->snapshot;
     while (block->epoch != s->epoch && !save_block(block)) {
         uint64_t index = (uint64_t)(block - block->store->blocks);
-        pthread_mutex_unlock(&block->lock);
-        pthread_mutex_lock(&s->lock);
+        ps_mutex_unlock(&block->lock);
+        ps_mutex_lock(&s->lock);
         while (s->reading == s->epoch && s->passed <= index)
-            pthread_cond_wait(&s->moved, &s->lock);
-        pthread_mutex_unlock(&s->lock);
-        pthread_mutex_lock(&block->lock);
+            ps_mutex_wait(&s->lock, &s->moved);
+        ps_mutex_unlock(&s->lock);
+        ps_mutex_lock(&block->lock);
     }
 }
 
@@ -126,10 +126,10 @@ static void take_small(ps_param_store *store, void (*progress)(void *, ps_buf *)
     /* from here on updates compare their blocks with it; whoever still waits for the snapshot
      * before is inside the gate, so nobody is */
     ps_snapshot_state *s = &store->snapshot;
-    pthread_mutex_lock(&s->lock);
+    ps_mutex_lock(&s->lock);
     s->reading = ++s->epoch;
     s->passed = 0;
-    pthread_mutex_unlock(&s->lock);
+    ps_mutex_unlock(&s->lock);
 }
 
 ps_status ps_snapshot_begin(ps_param_store *store, void (*progress)(void *user, ps_buf *out),
@@ -140,10 +140,10 @@ ps_status ps_snapshot_begin(ps_param_store *store, void (*progress)(void *user, 
         ps_try_alloc_raw(ps_optimizer_state_bytes(store->rule, store->placement->block_elements));
     if (!state)
         return ps_fail(PS_NO_MEMORY, "out of memory for a snapshot");
-    pthread_mutex_lock(&s->lock);
+    ps_mutex_lock(&s->lock);
     bool busy = s->active;
     s->active = true;
-    pthread_mutex_unlock(&s->lock);
+    ps_mutex_unlock(&s->lock);
     if (busy) {
         free(state);
         return ps_fail(PS_ABORTED, "a checkpoint of this job is being written already");
@@ -178,17 +178,17 @@ static void drop_given(ps_snapshot *snapshot)
 
 static void pass(ps_snapshot_state *s, uint64_t passed)
 {
-    pthread_mutex_lock(&s->lock);
+    ps_mutex_lock(&s->lock);
     s->passed = passed;
     pthread_cond_broadcast(&s->moved);
-    pthread_mutex_unlock(&s->lock);
+    ps_mutex_unlock(&s->lock);
 }
 
 /* From the block as it is, or from what an update put aside. */
 static bool take_block(ps_snapshot *snapshot, ps_dense_block *block, uint64_t *updates)
 {
     bool ok = true;
-    pthread_mutex_lock(&block->lock);
+    ps_mutex_lock(&block->lock);
     if (block->saved) {
         snapshot->saved = block->saved;
         snapshot->values = block->saved->values;
@@ -204,7 +204,7 @@ static bool take_block(ps_snapshot *snapshot, ps_dense_block *block, uint64_t *u
             block->epoch = snapshot->store->snapshot.epoch;
         *updates = block->updates;
     }
-    pthread_mutex_unlock(&block->lock);
+    ps_mutex_unlock(&block->lock);
     return ok;
 }
 
@@ -232,13 +232,13 @@ ps_status ps_snapshot_block(ps_snapshot *snapshot, uint64_t index, ps_block_stat
 /* A block that was not read: nothing of it is needed any more. */
 static void skip_block(ps_dense_block *block, ps_snapshot_state *s)
 {
-    pthread_mutex_lock(&block->lock);
+    ps_mutex_lock(&block->lock);
     ps_block_saved *saved = block->saved;
     block->saved = NULL;
     block->epoch = s->epoch;
     if (saved)
         ps_dense_block_release_locked(block, saved->values);
-    pthread_mutex_unlock(&block->lock);
+    ps_mutex_unlock(&block->lock);
     if (saved)
         budget_give(s, saved->bytes);
     free(saved);
@@ -255,11 +255,11 @@ void ps_snapshot_end(ps_snapshot **out)
         skip_block(&store->blocks[i], &store->snapshot);
         pass(&store->snapshot, i + 1);
     }
-    pthread_mutex_lock(&store->snapshot.lock);
+    ps_mutex_lock(&store->snapshot.lock);
     store->snapshot.active = false;
     store->snapshot.reading = 0;
     pthread_cond_broadcast(&store->snapshot.moved);
-    pthread_mutex_unlock(&store->snapshot.lock);
+    ps_mutex_unlock(&store->snapshot.lock);
     ps_buf_free(&snapshot->small.windows);
     ps_buf_free(&snapshot->small.controller);
     ps_buf_free(&snapshot->small.rows);

@@ -3,6 +3,7 @@
 #define PS_PARAMS_STORE_PRIVATE_H
 
 #include "common/base/list.h"
+#include "common/base/mutex.h"
 #include "server/params/accumulator.h"
 #include "server/params/block_pool.h"
 #include "server/params/controller.h"
@@ -13,7 +14,7 @@
 
 /* Counts updates. `complete` follows `issued` when updates end out of order. */
 typedef struct ps_update_counter {
-    pthread_mutex_t lock;
+    ps_mutex lock;
     uint64_t issued;
     /* elements that were updated, in whole models and what is left: a worker's step may come as
      * several pushes, and the schedule counts steps */
@@ -26,7 +27,7 @@ typedef struct ps_update_counter {
 
 /* One snapshot's traffic with the updates beside it. */
 typedef struct ps_snapshot_state {
-    pthread_mutex_t lock;
+    ps_mutex lock;
     pthread_cond_t moved; /* `passed` grew, or the snapshot ended */
     bool active;          /* from begin to end */
     uint64_t reading;     /* the epoch whose blocks are being read; 0: none */
@@ -54,7 +55,7 @@ struct ps_param_store {
     const ps_controller_ops *ops;
     ps_controller *controller;
     ps_accumulator *held; /* pushes that wait for a clock's end; NULL: the controller holds none */
-    pthread_mutex_t stats_lock;
+    ps_mutex stats_lock;
     struct {
         uint64_t pushes, duplicates, refused, push_bytes, staleness_max;
         double staleness_sum;

@@ -32,7 +32,7 @@ void ps_update_begin(ps_param_store *store, uint64_t elements, uint64_t rows_bef
 {
     ps_update_counter *counter = &store->updates;
     out->store = store;
-    pthread_mutex_lock(&counter->lock);
+    ps_mutex_lock(&counter->lock);
     out->version = ++counter->issued;
     uint64_t step = counter->steps, all = store->placement->elements;
     counter->part += elements;
@@ -40,7 +40,7 @@ void ps_update_begin(ps_param_store *store, uint64_t elements, uint64_t rows_bef
     counter->part %= all;
     ps_list_append(&counter->under_way, &out->link);
     ps_schedule_point point = point_of(store, step, rows_before);
-    pthread_mutex_unlock(&counter->lock);
+    ps_mutex_unlock(&counter->lock);
     out->rate =
         store->config.optimizer.learning_rate * ps_schedule_factor(&store->config.schedule, &point);
 }
@@ -64,27 +64,27 @@ uint64_t ps_update_elements(const ps_param_store *store)
 void ps_update_end(ps_update *update)
 {
     ps_update_counter *counter = &update->store->updates;
-    pthread_mutex_lock(&counter->lock);
+    ps_mutex_lock(&counter->lock);
     ps_list_remove(&update->link);
-    pthread_mutex_unlock(&counter->lock);
+    ps_mutex_unlock(&counter->lock);
 }
 
 uint64_t ps_update_count(ps_param_store *store)
 {
-    pthread_mutex_lock(&store->updates.lock);
+    ps_mutex_lock(&store->updates.lock);
     uint64_t issued = store->updates.issued;
-    pthread_mutex_unlock(&store->updates.lock);
+    ps_mutex_unlock(&store->updates.lock);
     return issued;
 }
 
 uint64_t ps_param_store_version(ps_param_store *store)
 {
     ps_update_counter *counter = &store->updates;
-    pthread_mutex_lock(&counter->lock);
+    ps_mutex_lock(&counter->lock);
     uint64_t complete = counter->issued;
     if (!ps_list_empty(&counter->under_way))
         complete = ps_container(counter->under_way.next, ps_update, link)->version - 1;
-    pthread_mutex_unlock(&counter->lock);
+    ps_mutex_unlock(&counter->lock);
     return complete;
 }
 
@@ -119,10 +119,10 @@ uint32_t ps_update_block_elements(const ps_param_store *store, uint64_t block)
 void ps_param_store_stats(ps_param_store *store, ps_param_stats *out)
 {
     *out = (ps_param_stats){.version = ps_param_store_version(store)};
-    pthread_mutex_lock(&store->updates.lock);
+    ps_mutex_lock(&store->updates.lock);
     out->steps = store->updates.steps;
-    pthread_mutex_unlock(&store->updates.lock);
-    pthread_mutex_lock(&store->stats_lock);
+    ps_mutex_unlock(&store->updates.lock);
+    ps_mutex_lock(&store->stats_lock);
     out->pushes = store->stats.pushes;
     out->duplicates = store->stats.duplicates;
     out->refused = store->stats.refused;
@@ -130,6 +130,6 @@ void ps_param_store_stats(ps_param_store *store, ps_param_stats *out)
     out->staleness_max = store->stats.staleness_max;
     if (store->stats.pushes)
         out->staleness_mean = store->stats.staleness_sum / (double)store->stats.pushes;
-    pthread_mutex_unlock(&store->stats_lock);
+    ps_mutex_unlock(&store->stats_lock);
     store->ops->stats(store->controller, out);
 }

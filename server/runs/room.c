@@ -5,17 +5,17 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/mutex.h"
 #include "common/base/rng.h"
 #include "common/base/whole_file.h"
 
-#include <pthread.h>
 #include <stdio.h>
 
 struct ps_room {
     const ps_disk *disk;
     const char *data_dir;
     char *folder;
-    pthread_mutex_t mutex;
+    ps_mutex mutex;
     bool there[PS_ROOM_PARTS];
 };
 
@@ -75,7 +75,7 @@ static bool room_for(const ps_room *room, unsigned missing)
 
 void ps_room_tick(ps_room *room)
 {
-    pthread_mutex_lock(&room->mutex);
+    ps_mutex_lock(&room->mutex);
     unsigned missing = PS_ROOM_PARTS - count(room);
     if (missing && room_for(room, missing)) {
         ps_status st = ps_disk_mkdir_if_missing(room->disk, room->folder);
@@ -86,7 +86,7 @@ void ps_room_tick(ps_room *room)
             ps_log_info("room", "the reserve is there: %d MB in %s",
                         PS_ROOM_PARTS * (PS_ROOM_PART_BYTES >> 20), room->folder);
     }
-    pthread_mutex_unlock(&room->mutex);
+    ps_mutex_unlock(&room->mutex);
 }
 
 /* ---- giving up ---- */
@@ -109,7 +109,7 @@ bool ps_room_give_up(void *user)
 {
     ps_room *room = user;
     bool gave = false;
-    pthread_mutex_lock(&room->mutex);
+    ps_mutex_lock(&room->mutex);
     for (unsigned i = 0; !gave && i < PS_ROOM_PARTS; i++)
         if (room->there[i])
             gave = remove_part(room, i);
@@ -117,15 +117,15 @@ bool ps_room_give_up(void *user)
         ps_log_warning("room",
                        "the disk of data_dir is full: a part of the reserve is given up, %u left",
                        count(room));
-    pthread_mutex_unlock(&room->mutex);
+    ps_mutex_unlock(&room->mutex);
     return gave;
 }
 
 unsigned ps_room_parts(ps_room *room)
 {
-    pthread_mutex_lock(&room->mutex);
+    ps_mutex_lock(&room->mutex);
     unsigned n = count(room);
-    pthread_mutex_unlock(&room->mutex);
+    ps_mutex_unlock(&room->mutex);
     return n;
 }
 
@@ -151,7 +151,7 @@ ps_status ps_room_create(const ps_disk *disk, const char *data_dir, ps_room **ou
     room->disk = disk;
     room->data_dir = data_dir;
     room->folder = ps_asprintf("%s/reserve", data_dir);
-    pthread_mutex_init(&room->mutex, NULL);
+    ps_mutex_init(&room->mutex);
     ps_status st = ps_disk_mkdir_if_missing(disk, room->folder);
     if (st == PS_NO_SPACE)
         st = PS_OK; /* a full disk: later */
@@ -179,7 +179,7 @@ void ps_room_free(ps_room **pointer)
     ps_room *room = *pointer;
     if (!room)
         return;
-    pthread_mutex_destroy(&room->mutex);
+    ps_mutex_destroy(&room->mutex);
     ps_free(&room->folder);
     ps_free(pointer);
 }

@@ -4,6 +4,7 @@
 
 #include "common/base/list.h"
 #include "common/base/mem.h"
+#include "common/base/mutex.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,14 +15,14 @@ struct ps_run {
     uint64_t job_id;
     ps_param_store *store;
     bool durable;
-    pthread_mutex_t checkpoint; /* held while one is written */
-    bool ended;                 /* under it */
+    ps_mutex checkpoint; /* held while one is written */
+    bool ended;          /* under it */
     atomic_bool final;
     atomic_int_fast64_t saved_ms;
     atomic_uint_fast64_t bytes_in, bytes_out;
 
     ps_clock clock;
-    pthread_mutex_t lock; /* the last sample of the rates, and how often checkpoints failed */
+    ps_mutex lock; /* the last sample of the rates, and how often checkpoints failed */
     ps_repeat trouble;
     uint64_t sampled_ns, sampled_in, sampled_out;
     double in_per_second, out_per_second;
@@ -76,8 +77,8 @@ void ps_runs_add(ps_runs *runs, uint64_t job_id, ps_param_store *store, bool dur
     run->durable = durable;
     run->clock = runs->clock;
     run->sampled_ns = ps_clock_ns(&runs->clock);
-    pthread_mutex_init(&run->lock, NULL);
-    pthread_mutex_init(&run->checkpoint, NULL);
+    ps_mutex_init(&run->lock);
+    ps_mutex_init(&run->checkpoint);
     pthread_rwlock_wrlock(&runs->lock);
     ps_run *before = lookup(runs, job_id);
     if (before)
@@ -149,8 +150,8 @@ void ps_run_unref(ps_run **run)
     if (!mine || atomic_fetch_sub_explicit(&mine->refs, 1, memory_order_acq_rel) != 1)
         return;
     ps_param_store_unref(&mine->store);
-    pthread_mutex_destroy(&mine->lock);
-    pthread_mutex_destroy(&mine->checkpoint);
+    ps_mutex_destroy(&mine->lock);
+    ps_mutex_destroy(&mine->checkpoint);
     ps_free(&mine);
 }
 
@@ -172,26 +173,26 @@ bool ps_run_durable(const ps_run *run)
 ps_status ps_run_checkpoint_begin(ps_run *run, bool wait)
 {
     if (wait)
-        pthread_mutex_lock(&run->checkpoint);
-    else if (pthread_mutex_trylock(&run->checkpoint) != 0)
+        ps_mutex_lock(&run->checkpoint);
+    else if (!ps_mutex_try_lock(&run->checkpoint))
         return ps_fail(PS_AGAIN, "job %llu: a checkpoint is being written",
                        (unsigned long long)run->job_id);
     if (!run->ended)
         return PS_OK;
-    pthread_mutex_unlock(&run->checkpoint);
+    ps_mutex_unlock(&run->checkpoint);
     return ps_fail(PS_FAILED_PRECONDITION, "job %llu has ended", (unsigned long long)run->job_id);
 }
 
 void ps_run_checkpoint_done(ps_run *run)
 {
-    pthread_mutex_unlock(&run->checkpoint);
+    ps_mutex_unlock(&run->checkpoint);
 }
 
 void ps_run_end(ps_run *run)
 {
-    pthread_mutex_lock(&run->checkpoint);
+    ps_mutex_lock(&run->checkpoint);
     run->ended = true;
-    pthread_mutex_unlock(&run->checkpoint);
+    ps_mutex_unlock(&run->checkpoint);
 }
 
 void ps_run_set_final(ps_run *run)
@@ -230,7 +231,7 @@ void ps_run_gauges(ps_run *run, ps_job_gauges *out)
 {
     uint64_t in, sent;
     ps_run_bytes(run, &in, &sent);
-    pthread_mutex_lock(&run->lock);
+    ps_mutex_lock(&run->lock);
     uint64_t now = ps_clock_ns(&run->clock);
     double seconds = (double)(now - run->sampled_ns) * 1e-9;
     if (seconds >= 1) {
@@ -242,7 +243,7 @@ void ps_run_gauges(ps_run *run, ps_job_gauges *out)
     }
     out->bytes_in_per_second = run->in_per_second;
     out->bytes_out_per_second = run->out_per_second;
-    pthread_mutex_unlock(&run->lock);
+    ps_mutex_unlock(&run->lock);
     ps_param_stats stats;
     ps_param_store_stats(run->store, &stats);
     out->steps = stats.steps;
@@ -252,10 +253,10 @@ void ps_run_gauges(ps_run *run, ps_job_gauges *out)
 
 const char *ps_run_trouble(ps_run *run, bool failed, char text[PS_REPEAT_TEXT])
 {
-    pthread_mutex_lock(&run->lock);
+    ps_mutex_lock(&run->lock);
     bool due = failed ? ps_repeat_due(&run->trouble, ps_clock_ms(&run->clock), NULL)
                       : ps_repeat_over(&run->trouble);
     const char *times = due ? ps_repeat_text(&run->trouble, text) : NULL;
-    pthread_mutex_unlock(&run->lock);
+    ps_mutex_unlock(&run->lock);
     return times;
 }

@@ -4,9 +4,9 @@
 
 #include "common/base/list.h"
 #include "common/base/mem.h"
+#include "common/base/mutex.h"
 #include "server/service/task_message.h"
 
-#include <pthread.h>
 #include <string.h>
 
 typedef struct outgoing {
@@ -28,7 +28,7 @@ typedef struct session {
 } session;
 
 struct ps_sessions {
-    pthread_mutex_t lock;
+    ps_mutex lock;
     ps_list all;
     uint64_t last;
     unsigned count;
@@ -37,7 +37,7 @@ struct ps_sessions {
 ps_sessions *ps_sessions_create(void)
 {
     ps_sessions *s = ps_new(ps_sessions);
-    pthread_mutex_init(&s->lock, NULL);
+    ps_mutex_init(&s->lock);
     ps_list_init(&s->all);
     return s;
 }
@@ -46,7 +46,7 @@ void ps_sessions_free(ps_sessions **sessions)
 {
     if (!*sessions)
         return;
-    pthread_mutex_destroy(&(*sessions)->lock);
+    ps_mutex_destroy(&(*sessions)->lock);
     ps_free(sessions);
 }
 
@@ -83,7 +83,7 @@ static void hop_cb(ps_loop_task *job)
     ps_sessions *table = s->table;
     ps_list mine;
     ps_list_init(&mine);
-    pthread_mutex_lock(&table->lock);
+    ps_mutex_lock(&table->lock);
     ps_list_each_safe(node, &s->queue)
     {
         ps_list_remove(node);
@@ -91,7 +91,7 @@ static void hop_cb(ps_loop_task *job)
     }
     s->posted = false;
     bool closed = s->closed;
-    pthread_mutex_unlock(&table->lock);
+    ps_mutex_unlock(&table->lock);
     ps_list_each_safe(node, &mine)
     {
         outgoing *o = ps_container(node, outgoing, link);
@@ -113,11 +113,11 @@ uint64_t ps_sessions_open(ps_sessions *sessions, ps_call *call)
     ps_call_ref(call);
     ps_list_init(&s->queue);
     ps_loop_task_init(&s->hop, hop_cb);
-    pthread_mutex_lock(&sessions->lock);
+    ps_mutex_lock(&sessions->lock);
     s->number = ++sessions->last;
     sessions->count++;
     ps_list_append(&sessions->all, &s->link);
-    pthread_mutex_unlock(&sessions->lock);
+    ps_mutex_unlock(&sessions->lock);
     return s->number;
 }
 
@@ -134,7 +134,7 @@ static session *lookup(const ps_sessions *sessions, uint64_t number)
 
 void ps_sessions_close(ps_sessions *sessions, uint64_t number)
 {
-    pthread_mutex_lock(&sessions->lock);
+    ps_mutex_lock(&sessions->lock);
     session *s = lookup(sessions, number);
     if (s) {
         ps_list_remove(&s->link);
@@ -142,7 +142,7 @@ void ps_sessions_close(ps_sessions *sessions, uint64_t number)
         s->closed = true;
     }
     bool now = s && !s->posted; /* otherwise the hop frees it */
-    pthread_mutex_unlock(&sessions->lock);
+    ps_mutex_unlock(&sessions->lock);
     if (now)
         session_free(s);
 }
@@ -159,11 +159,11 @@ static void append(session *s, outgoing *o)
 
 static void enqueue(ps_sessions *sessions, uint64_t number, outgoing *o)
 {
-    pthread_mutex_lock(&sessions->lock);
+    ps_mutex_lock(&sessions->lock);
     session *s = lookup(sessions, number);
     if (s)
         append(s, o);
-    pthread_mutex_unlock(&sessions->lock);
+    ps_mutex_unlock(&sessions->lock);
     if (!s)
         outgoing_free(o);
 }
@@ -190,21 +190,21 @@ static void drop_session(void *sessions, uint64_t number, const char *reason)
 
 void ps_sessions_drop_all(ps_sessions *sessions, const char *reason)
 {
-    pthread_mutex_lock(&sessions->lock);
+    ps_mutex_lock(&sessions->lock);
     ps_list_each(node, &sessions->all)
     {
         outgoing *o = ps_new(outgoing);
         o->reason = ps_strdup(reason);
         append(ps_container(node, session, link), o);
     }
-    pthread_mutex_unlock(&sessions->lock);
+    ps_mutex_unlock(&sessions->lock);
 }
 
 unsigned ps_sessions_count(ps_sessions *sessions)
 {
-    pthread_mutex_lock(&sessions->lock);
+    ps_mutex_lock(&sessions->lock);
     unsigned count = sessions->count;
-    pthread_mutex_unlock(&sessions->lock);
+    ps_mutex_unlock(&sessions->lock);
     return count;
 }
 

@@ -8,6 +8,7 @@
 #include "worker/data/prefetch.h"
 
 #include "common/base/mem.h"
+#include "common/base/mutex.h"
 #include "common/base/require.h"
 
 #include <pthread.h>
@@ -31,7 +32,7 @@ struct ps_prefetch {
     uint64_t *rows; /* [batch_size], the thread's */
 
     pthread_t thread;
-    pthread_mutex_t lock;
+    ps_mutex lock;
     pthread_cond_t changed;
     slot slots[PS_PREFETCH_SLOTS];
     unsigned n_slots;
@@ -70,33 +71,33 @@ static ps_status fill(ps_prefetch *p, slot *s)
 static slot *wait_free(ps_prefetch *p)
 {
     slot *s = &p->slots[p->fill];
-    pthread_mutex_lock(&p->lock);
+    ps_mutex_lock(&p->lock);
     while (!p->stop && s->state != SLOT_FREE)
-        pthread_cond_wait(&p->changed, &p->lock);
+        ps_mutex_wait(&p->lock, &p->changed);
     s = p->stop ? NULL : s;
     if (s)
         s->state = SLOT_FILLING;
-    pthread_mutex_unlock(&p->lock);
+    ps_mutex_unlock(&p->lock);
     return s;
 }
 
 static void set_ready(ps_prefetch *p, slot *s)
 {
-    pthread_mutex_lock(&p->lock);
+    ps_mutex_lock(&p->lock);
     PS_REQUIRE(s->state == SLOT_FILLING);
     s->state = SLOT_READY;
     p->fill = (p->fill + 1) % p->n_slots;
     pthread_cond_broadcast(&p->changed);
-    pthread_mutex_unlock(&p->lock);
+    ps_mutex_unlock(&p->lock);
 }
 
 static void set_done(ps_prefetch *p, ps_status st)
 {
-    pthread_mutex_lock(&p->lock);
+    ps_mutex_lock(&p->lock);
     ps_error_save(&p->error, st);
     p->done = true;
     pthread_cond_broadcast(&p->changed);
-    pthread_mutex_unlock(&p->lock);
+    ps_mutex_unlock(&p->lock);
 }
 
 static void *run(void *arg)
@@ -175,7 +176,7 @@ ps_status ps_prefetch_start(const ps_prefetch_options *options, ps_prefetch **ou
     st = make_slots(p, options->max_bytes);
     if (st)
         goto free_all;
-    pthread_mutex_init(&p->lock, NULL);
+    ps_mutex_init(&p->lock);
     pthread_cond_init(&p->changed, NULL);
     int error = pthread_create(&p->thread, NULL, run, p);
     if (error) {
@@ -186,7 +187,7 @@ ps_status ps_prefetch_start(const ps_prefetch_options *options, ps_prefetch **ou
     return PS_OK;
 destroy_lock:
     pthread_cond_destroy(&p->changed);
-    pthread_mutex_destroy(&p->lock);
+    ps_mutex_destroy(&p->lock);
 free_all:
     free_slots(p);
     ps_free(&p);
@@ -197,10 +198,10 @@ ps_status ps_prefetch_next(ps_prefetch *prefetch, const ps_batch **out)
 {
     ps_prefetch *p = prefetch;
     ps_status st = PS_OK;
-    pthread_mutex_lock(&p->lock);
+    ps_mutex_lock(&p->lock);
     slot *s = &p->slots[p->take];
     while (s->state != SLOT_READY && s->state != SLOT_HELD && !p->done)
-        pthread_cond_wait(&p->changed, &p->lock);
+        ps_mutex_wait(&p->lock, &p->changed);
     if (s->state == SLOT_READY) {
         s->state = SLOT_HELD;
         p->take = (p->take + 1) % p->n_slots;
@@ -210,18 +211,18 @@ ps_status ps_prefetch_next(ps_prefetch *prefetch, const ps_batch **out)
     } else {
         st = p->error.code ? ps_error_raise(&p->error) : ps_fail(PS_END, "no more batches");
     }
-    pthread_mutex_unlock(&p->lock);
+    ps_mutex_unlock(&p->lock);
     return st;
 }
 
 void ps_prefetch_give_back(ps_prefetch *prefetch, const ps_batch *batch)
 {
-    pthread_mutex_lock(&prefetch->lock);
+    ps_mutex_lock(&prefetch->lock);
     for (unsigned i = 0; i < prefetch->n_slots; i++)
         if (&prefetch->slots[i].batch == batch)
             prefetch->slots[i].state = SLOT_FREE;
     pthread_cond_broadcast(&prefetch->changed);
-    pthread_mutex_unlock(&prefetch->lock);
+    ps_mutex_unlock(&prefetch->lock);
 }
 
 void ps_prefetch_free(ps_prefetch **prefetch)
@@ -229,13 +230,13 @@ void ps_prefetch_free(ps_prefetch **prefetch)
     ps_prefetch *p = *prefetch;
     if (!p)
         return;
-    pthread_mutex_lock(&p->lock);
+    ps_mutex_lock(&p->lock);
     p->stop = true;
     pthread_cond_broadcast(&p->changed);
-    pthread_mutex_unlock(&p->lock);
+    ps_mutex_unlock(&p->lock);
     pthread_join(p->thread, NULL);
     pthread_cond_destroy(&p->changed);
-    pthread_mutex_destroy(&p->lock);
+    ps_mutex_destroy(&p->lock);
     free_slots(p);
     ps_free(prefetch);
 }

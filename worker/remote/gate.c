@@ -2,15 +2,13 @@
  * must not stretch a wait. */
 #include "worker/remote/gate.h"
 
-#include "common/base/require.h"
-
 #include <stdio.h>
 #include <time.h>
 
 void ps_gate_init(ps_gate *gate)
 {
     *gate = (ps_gate){.cancelled = false};
-    pthread_mutex_init(&gate->lock, NULL);
+    ps_mutex_init(&gate->lock);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -20,9 +18,8 @@ void ps_gate_init(ps_gate *gate)
 
 void ps_gate_destroy(ps_gate *gate)
 {
-    PS_REQUIRE(!atomic_load(&gate->holder));
     pthread_cond_destroy(&gate->changed);
-    pthread_mutex_destroy(&gate->lock);
+    ps_mutex_destroy(&gate->lock);
 }
 
 void ps_gate_reset(ps_gate *gate)
@@ -59,42 +56,14 @@ ps_status ps_gate_check(ps_gate *gate)
     return st;
 }
 
-static void hold(ps_gate *gate)
-{
-    atomic_store_explicit(&gate->holder, (unsigned long)pthread_self(), memory_order_relaxed);
-}
-
-static void let_go(ps_gate *gate)
-{
-    ps_gate_require_held(gate);
-    atomic_store_explicit(&gate->holder, 0, memory_order_relaxed);
-}
-
-/* Who asks finds its own number only if it wrote it itself: no order is needed. */
-bool ps_gate_is_held(const ps_gate *gate)
-{
-    return atomic_load_explicit(&gate->holder, memory_order_relaxed) ==
-           (unsigned long)pthread_self();
-}
-
 void ps_gate_lock(ps_gate *gate)
 {
-    PS_REQUIRE(!ps_gate_is_held(gate));
-    pthread_mutex_lock(&gate->lock);
-    hold(gate);
+    ps_mutex_lock(&gate->lock);
 }
 
 void ps_gate_unlock(ps_gate *gate)
 {
-    let_go(gate);
-    pthread_mutex_unlock(&gate->lock);
-}
-
-static void wait_for_change(ps_gate *gate)
-{
-    let_go(gate);
-    pthread_cond_wait(&gate->changed, &gate->lock);
-    hold(gate);
+    ps_mutex_unlock(&gate->lock);
 }
 
 void ps_gate_notify(ps_gate *gate)
@@ -107,7 +76,7 @@ ps_status ps_gate_wait(ps_gate *gate)
 {
     ps_gate_require_held(gate);
     if (!gate->cancelled)
-        wait_for_change(gate);
+        ps_mutex_wait(&gate->lock, &gate->changed);
     return state_of(gate);
 }
 
@@ -121,14 +90,12 @@ ps_status ps_gate_wait_ms(ps_gate *gate, uint64_t ms)
         until.tv_sec++;
         until.tv_nsec -= 1000000000;
     }
-    let_go(gate);
     if (!gate->cancelled)
-        pthread_cond_timedwait(&gate->changed, &gate->lock, &until);
-    hold(gate);
+        (void)ps_mutex_wait_until(&gate->lock, &gate->changed, &until);
     return state_of(gate);
 }
 
 void ps_gate_wait_always(ps_gate *gate)
 {
-    wait_for_change(gate);
+    ps_mutex_wait(&gate->lock, &gate->changed);
 }

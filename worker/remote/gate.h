@@ -6,19 +6,16 @@
 #ifndef PS_REMOTE_GATE_H
 #define PS_REMOTE_GATE_H
 
-#include "common/base/require.h"
+#include "common/base/mutex.h"
 #include "common/base/status.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdint.h>
 
 typedef struct ps_gate {
-    pthread_mutex_t lock;
+    ps_mutex lock;
     pthread_cond_t changed;
     bool cancelled;
-    char reason[256];    /* of the cancellation */
-    atomic_ulong holder; /* the thread that has the lock; 0: none */
+    char reason[256]; /* of the cancellation */
 } ps_gate;
 
 void ps_gate_init(ps_gate *gate);
@@ -30,9 +27,8 @@ PS_MUST_CHECK ps_status ps_gate_check(ps_gate *gate); /* PS_CANCELLED, or PS_OK 
 
 void ps_gate_lock(ps_gate *gate);
 void ps_gate_unlock(ps_gate *gate);
-bool ps_gate_is_held(const ps_gate *gate); /* by this thread */
 /* At the entry of what wants the lock held. */
-#define ps_gate_require_held(gate) PS_REQUIRE(ps_gate_is_held(gate))
+#define ps_gate_require_held(gate) ps_mutex_require_held(&(gate)->lock)
 /* All with the lock held. */
 void ps_gate_notify(ps_gate *gate);
 PS_MUST_CHECK ps_status ps_gate_wait(ps_gate *gate);

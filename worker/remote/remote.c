@@ -190,7 +190,7 @@ static void hop_cb(ps_loop_task *job)
 
 void ps_remote_run(ps_remote *remote, void (*f)(void *state), void *state)
 {
-    PS_REQUIRE(!ps_gate_is_held(remote->gate));
+    ps_mutex_require_free(&remote->gate->lock);
     PS_REQUIRE(f);
     hop h = {.gate = remote->gate, .f = f, .state = state};
     ps_loop_task_init(&h.job, hop_cb);

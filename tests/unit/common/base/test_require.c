@@ -2,35 +2,11 @@
 #include "common/base/sm.h"
 #include "common/loop/loop.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/dies.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
-
-/* What a process that does this writes to standard error; it must be ended by abort. */
-static void dies(void (*act)(void), char *said, size_t size)
-{
-    int ends[2];
-    ck_assert_int_eq(pipe(ends), 0);
-    pid_t child = fork();
-    ck_assert_int_ge(child, 0);
-    if (child == 0) {
-        dup2(ends[1], STDERR_FILENO);
-        act();
-        _exit(0);
-    }
-    close(ends[1]);
-    size_t len = 0;
-    for (ssize_t n; len < size - 1 && (n = read(ends[0], said + len, size - 1 - len)) > 0;)
-        len += (size_t)n;
-    said[len] = 0;
-    close(ends[0]);
-    int status = 0;
-    ck_assert_int_eq(waitpid(child, &status, 0), child);
-    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "%s", said);
-}
 
 static void be_wrong(void)
 {
@@ -41,8 +17,8 @@ static void be_wrong(void)
 
 START_TEST(what_does_not_hold_is_named_and_ends_the_process)
 {
-    char said[1024];
-    dies(be_wrong, said, sizeof said);
+    char said[PS_DIES_SAID];
+    ps_test_dies(be_wrong, said);
     ck_assert_msg(strstr(said, "test_require.c:") && strstr(said, ": this must hold: parts == 3"),
                   "%s", said);
 }
@@ -71,8 +47,8 @@ static void touch_from_another_thread(void)
 
 START_TEST(a_loop_is_not_touched_from_another_thread)
 {
-    char said[1024];
-    dies(touch_from_another_thread, said, sizeof said);
+    char said[PS_DIES_SAID];
+    ps_test_dies(touch_from_another_thread, said);
     ck_assert_msg(strstr(said, "timer.c:") && strstr(said, "ps_loop_is_current(loop)"), "%s", said);
 }
 END_TEST
@@ -89,8 +65,8 @@ static void move_where_nothing_leads(void)
 
 START_TEST(a_state_machine_of_ours_makes_no_illegal_move)
 {
-    char said[1024];
-    dies(move_where_nothing_leads, said, sizeof said);
+    char said[PS_DIES_SAID];
+    ps_test_dies(move_where_nothing_leads, said);
     ck_assert_msg(strstr(said, "ps_sm_may(&machine, ps_sm_from, (0))"), "%s", said);
 }
 END_TEST
