@@ -110,6 +110,7 @@ static bool give_one(ps_job *job, ps_worker *const *free_workers, size_t n_free)
 
 static size_t collect_free(ps_sched *s, ps_worker *out[PS_ASSIGN_TRIES])
 {
+    ps_core_require_locked(s);
     size_t n = 0;
     uint64_t now = ps_core_now(s);
     ps_list_each(node, &s->workers)
@@ -157,6 +158,7 @@ static bool give_any(ps_sched *s)
 
 void ps_assign(ps_sched *s)
 {
+    ps_core_require_locked(s);
     if (s->draining || !s->recovered)
         return;
     start_jobs(s);

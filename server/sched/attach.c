@@ -22,6 +22,7 @@ enum { SLOTS_MAX = 64 };
 
 void ps_worker_free(ps_worker *worker)
 {
+    PS_REQUIRE(ps_list_empty(&worker->leases) && worker->n_leases == 0);
     ps_list_remove(&worker->link);
     ps_hello_clear(&worker->hello);
     free(worker->address);
@@ -60,6 +61,7 @@ static void reconcile(ps_sched *s, ps_worker *worker, const ps_hello *hello)
 
 void ps_worker_heard(ps_sched *s, ps_worker *worker)
 {
+    ps_core_require_locked(s);
     worker->heard_ns = ps_core_now(s);
     worker->heard_ms = ps_clock_wall_ms(&s->conf.clock);
     worker->silent = false;
@@ -67,6 +69,7 @@ void ps_worker_heard(ps_sched *s, ps_worker *worker)
 
 static ps_worker *make_worker(ps_sched *s, const char *name)
 {
+    PS_REQUIRE(strlen(name) < PS_WORKER_MAX);
     ps_worker *worker = ps_new(ps_worker);
     memcpy(worker->name, name, strlen(name) + 1);
     ps_list_init(&worker->leases);
@@ -192,6 +195,7 @@ static void say_silent(ps_sched *s, const ps_worker *worker, uint64_t silent_ns)
 
 static void silence(ps_sched *s, ps_worker *worker, uint64_t silent_ns)
 {
+    ps_core_require_locked(s);
     ps_log_warning("sched", "worker=%s silent ms=%" PRIu64 " leases=%u", worker->name,
                    silent_ns / 1000000, worker->n_leases);
     worker->silent = true;
@@ -249,6 +253,7 @@ static void forgive(ps_sched *s, uint64_t now)
 
 void ps_worker_expire(ps_sched *s)
 {
+    ps_core_require_locked(s);
     uint64_t now = ps_core_now(s);
     forgive(s, now);
     ps_list_each_safe(node, &s->workers)

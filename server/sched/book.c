@@ -9,6 +9,8 @@ static const ps_sched_book *book_of(const ps_job *job)
 
 void ps_book_begin(const ps_lease *lease)
 {
+    ps_core_require_locked(lease->job->sched);
+    PS_REQUIRE(lease->kind->trains && lease->piece.begin < lease->piece.end);
     const ps_sched_book *book = book_of(lease->job);
     const ps_row_range *piece = &lease->piece;
     if (book)
@@ -18,6 +20,7 @@ void ps_book_begin(const ps_lease *lease)
 
 uint64_t ps_book_report(const ps_lease *lease, uint64_t position)
 {
+    ps_core_require_locked(lease->job->sched);
     const ps_sched_book *book = book_of(lease->job);
     return book ? book->report(lease->job->sched->out.store_user, lease->job->record->id, lease->id,
                                position)
@@ -26,6 +29,7 @@ uint64_t ps_book_report(const ps_lease *lease, uint64_t position)
 
 void ps_book_end(const ps_lease *lease, bool done, ps_row_set *left)
 {
+    ps_core_require_locked(lease->job->sched);
     const ps_sched_book *book = book_of(lease->job);
     uint64_t id = lease->job->record->id;
     bool known = book && book->end(lease->job->sched->out.store_user, id, lease->id, done, left);
@@ -35,12 +39,14 @@ void ps_book_end(const ps_lease *lease, bool done, ps_row_set *left)
 
 bool ps_book_state(const ps_job *job, ps_ledger_state *out)
 {
+    ps_core_require_locked(job->sched);
     const ps_sched_book *book = book_of(job);
     return book && book->state(job->sched->out.store_user, job->record->id, out);
 }
 
 void ps_book_adopt(const ps_job *job, ps_ledger_state *state)
 {
+    ps_core_require_locked(job->sched);
     const ps_sched_book *book = book_of(job);
     if (book)
         book->adopt(job->sched->out.store_user, job->record->id, state);

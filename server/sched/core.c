@@ -4,20 +4,19 @@
 
 #include "common/base/mem.h"
 
-#include <assert.h>
-
 void ps_core_lock(ps_sched *s)
 {
-    pthread_mutex_lock(&s->mutex);
+    ps_mutex_lock(&s->mutex);
 }
 
 void ps_core_unlock(ps_sched *s)
 {
-    pthread_mutex_unlock(&s->mutex);
+    ps_mutex_unlock(&s->mutex);
 }
 
 void ps_tally_count(const ps_sched *s, ps_tally *out)
 {
+    ps_core_require_locked(s);
     *out = (ps_tally){0};
     ps_list_each(node, &s->workers)
     {
@@ -33,6 +32,7 @@ void ps_tally_count(const ps_sched *s, ps_tally *out)
 /* Newest first: those are asked for. */
 ps_job *ps_job_find(ps_sched *s, uint64_t id)
 {
+    ps_core_require_locked(s);
     for (ps_list *node = s->jobs.prev; node != &s->jobs; node = node->prev) {
         ps_job *job = ps_container(node, ps_job, link);
         if (job->record->id == id)
@@ -45,14 +45,19 @@ ps_job *ps_job_find(ps_sched *s, uint64_t id)
 
 void ps_job_ref(ps_job *job)
 {
+    ps_core_require_locked(job->sched);
+    PS_REQUIRE(job->refs > 0);
     job->refs++;
 }
 
 void ps_job_unref(ps_job *job)
 {
-    assert(job->refs > 0);
+    ps_core_require_locked(job->sched);
+    PS_REQUIRE(job->refs > 0);
     if (--job->refs > 0)
         return;
+    PS_REQUIRE(ps_list_empty(&job->link) && ps_list_empty(&job->watches));
+    PS_REQUIRE(ps_list_empty(&job->leases));
     job->sched->n_told -= job->told;
     ps_list_remove(&job->of_changed);
     if (job->work)
@@ -68,6 +73,8 @@ void ps_job_unref(ps_job *job)
 
 void ps_job_unlink(ps_job *job)
 {
+    ps_core_require_locked(job->sched);
+    PS_REQUIRE(job->sched->n_jobs > 0);
     ps_list_remove(&job->link);
     ps_list_remove(&job->of_state);
     job->sched->n_jobs--;
@@ -80,12 +87,14 @@ bool ps_job_runs(const ps_job *job)
 
 void ps_job_wake(ps_job *job)
 {
+    ps_core_require_locked(job->sched);
     if (ps_list_empty(&job->of_changed) && !ps_list_empty(&job->watches))
         ps_list_append(&job->sched->changed, &job->of_changed);
 }
 
 void ps_job_changed(ps_job *job)
 {
+    ps_core_require_locked(job->sched);
     job->version++;
     ps_job_wake(job);
 }
@@ -108,6 +117,8 @@ static void errand_drop(ps_outbox_entry *entry)
 
 void ps_job_errand(ps_job *job, const char *text, void (*run)(const ps_errand *))
 {
+    ps_core_require_locked(job->sched);
+    PS_REQUIRE(run);
     ps_errand *e = ps_new(ps_errand);
     e->entry.run = errand_run;
     e->entry.drop = errand_drop;

@@ -8,6 +8,7 @@
 
 #include "common/base/list.h"
 #include "common/base/log.h"
+#include "common/base/mutex.h"
 #include "common/base/repeat.h"
 #include "server/sched/job_file.h"
 #include "server/sched/job_kind.h"
@@ -108,7 +109,7 @@ struct ps_sched {
     ps_sched_conf conf;
     ps_catalog *catalog;
     ps_sched_out out;
-    pthread_mutex_t mutex;
+    ps_mutex mutex;
     pthread_cond_t notified; /* a watch's notify() has returned */
     ps_list jobs, workers;
     size_t n_jobs;
@@ -138,6 +139,9 @@ static inline uint64_t ps_core_now(const ps_sched *sched)
 /* The mutex and no more: for an outbox's entry, after which it is seen to what has become due. */
 void ps_core_lock(ps_sched *sched);
 void ps_core_unlock(ps_sched *sched);
+/* At the entry of what needs it, and of what must not have it: it may block, or call back in. */
+#define ps_core_require_locked(sched)   ps_mutex_require_held(&(sched)->mutex)
+#define ps_core_require_unlocked(sched) ps_mutex_require_free(&(sched)->mutex)
 
 void ps_tally_count(const ps_sched *sched, ps_tally *out);
 

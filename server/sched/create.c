@@ -31,6 +31,7 @@ static ps_status check_plan(const ps_job *job, const ps_plan *plan)
 
 void ps_create_answered(ps_sched *s, uint64_t job_id, const ps_error *error)
 {
+    ps_core_require_locked(s);
     ps_job *job = ps_job_answered(s, job_id);
     if (!job || job->record->state == PS_JOB_CANCELLING)
         return;
@@ -45,6 +46,7 @@ static void creation_run(ps_outbox_entry *entry)
     creation *c = ps_container(entry, creation, entry);
     ps_sched *s = c->job->sched;
     uint64_t id = c->job->record->id;
+    ps_core_require_unlocked(s); /* the catalog is on a disk */
     ps_status st = check_plan(c->job, c->plan);
     if (!st) {
         ps_plan *plan = c->plan;
@@ -70,6 +72,8 @@ static void creation_drop(ps_outbox_entry *entry)
 
 void ps_create_begin(ps_job *job, ps_plan **plan)
 {
+    ps_core_require_locked(job->sched);
+    PS_REQUIRE(*plan && !job->waiting);
     creation *c = ps_new(creation);
     *c = (creation){
         .entry = {.run = creation_run, .drop = creation_drop}, .job = job, .plan = *plan};

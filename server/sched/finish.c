@@ -26,12 +26,14 @@ static void finish_run(const ps_errand *e)
 
 static void ask(ps_job *job)
 {
+    PS_REQUIRE(!job->waiting);
     job->waiting = true;
     ps_job_errand(job, NULL, finish_run);
 }
 
 void ps_finish_begin(ps_job *job, const ps_job_outcome *outcome)
 {
+    ps_core_require_locked(job->sched);
     job->outcome = *outcome;
     ask(job);
 }
@@ -56,6 +58,7 @@ static void failed(ps_job *job, const ps_error *error)
 /* Writing the model is not interrupted: one that was cancelled meanwhile is done if it worked. */
 void ps_finish_answered(ps_sched *s, uint64_t job_id, const ps_error *error)
 {
+    ps_core_require_locked(s);
     ps_job *job = ps_job_answered(s, job_id);
     if (!job || (error && job->record->state == PS_JOB_CANCELLING))
         return;
@@ -67,6 +70,7 @@ void ps_finish_answered(ps_sched *s, uint64_t job_id, const ps_error *error)
 
 void ps_finish_tick(ps_job *job, uint64_t now)
 {
+    ps_core_require_locked(job->sched);
     if (!job->finish_ns || now < job->finish_ns)
         return;
     job->finish_ns = 0;

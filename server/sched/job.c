@@ -47,10 +47,11 @@ static ps_job *job_at(ps_list *node, size_t offset)
  * ps_job by which it is in the list. */
 static void insert_by_id(ps_list *list, ps_job *job, size_t offset)
 {
-    ps_list *at = list;
+    ps_list *node = (ps_list *)(void *)((char *)job + offset), *at = list;
+    PS_REQUIRE(ps_list_empty(node));
     while (at->prev != list && job_at(at->prev, offset)->record->id > job->record->id)
         at = at->prev;
-    ps_list_append(at, (ps_list *)(void *)((char *)job + offset));
+    ps_list_append(at, node);
 }
 
 /* Into the list of its state. */
@@ -76,6 +77,7 @@ static void sort_in(ps_job *job)
 
 ps_job *ps_job_make(ps_sched *s, ps_job_record *record, ps_job_file *file)
 {
+    ps_core_require_locked(s);
     ps_job *job = ps_new(ps_job);
     job->sched = s;
     job->refs = 1;
@@ -85,6 +87,7 @@ ps_job *ps_job_make(ps_sched *s, ps_job_record *record, ps_job_file *file)
     job->settled = ps_strdup("");
     job->kind = ps_job_kind_find(s->conf.kinds, record->kind);
     job->version = 1;
+    ps_list_init(&job->link);
     ps_list_init(&job->leases);
     ps_list_init(&job->watches);
     ps_list_init(&job->of_state);
@@ -97,6 +100,8 @@ ps_job *ps_job_make(ps_sched *s, ps_job_record *record, ps_job_file *file)
 
 void ps_job_settle(ps_job *job, char **section)
 {
+    ps_core_require_locked(job->sched);
+    PS_REQUIRE(*section);
     free(job->settled);
     job->settled = *section;
     *section = NULL;
@@ -104,6 +109,7 @@ void ps_job_settle(ps_job *job, char **section)
 
 void ps_job_say(ps_job *job, int level, const char *source, const char *format, ...)
 {
+    ps_core_require_locked(job->sched);
     char text[PS_JOB_LOG_BYTES];
     va_list args;
     va_start(args, format);
@@ -127,6 +133,7 @@ static void replace(char **text, const char *with)
 
 static void end_leases(ps_job *job)
 {
+    ps_core_require_locked(job->sched);
     ps_list_each_safe(node, &job->leases)
     {
         ps_lease *lease = ps_container(node, ps_lease, of_job);
@@ -148,6 +155,7 @@ static void on_end(ps_job *job)
 
 void ps_job_move(ps_job *job, ps_job_state to, const char *reason, const char *result)
 {
+    ps_core_require_locked(job->sched);
     ps_job_record *r = job->record;
     int64_t now = ps_clock_wall_ms(&job->sched->conf.clock);
     if (ps_job_runs(job))
@@ -177,6 +185,8 @@ void ps_job_move(ps_job *job, ps_job_state to, const char *reason, const char *r
 
 void ps_job_start(ps_job *job)
 {
+    ps_core_require_locked(job->sched);
+    PS_REQUIRE(job->record->state == PS_JOB_QUEUED && job->kind && !job->work);
     job->began_ns = job->checkpoint_ns = ps_core_now(job->sched);
     ps_job_move(job, PS_JOB_RUNNING, "", NULL);
     job->kind->start(job);
@@ -184,6 +194,7 @@ void ps_job_start(ps_job *job)
 
 void ps_job_fail(ps_job *job, const char *format, ...)
 {
+    ps_core_require_locked(job->sched);
     char text[PS_ERROR_MAX];
     va_list args;
     va_start(args, format);
@@ -199,6 +210,7 @@ void ps_job_fail(ps_job *job, const char *format, ...)
 /* Writing the model is not interrupted: that job is as good as done. */
 void ps_job_cancel(ps_job *job, const char *text)
 {
+    ps_core_require_locked(job->sched);
     if (job->record->state != PS_JOB_QUEUED && !ps_job_runs(job))
         return;
     ps_job_say(job, PS_LOG_NOTICE, "psd", "%s", text);
@@ -213,6 +225,7 @@ void ps_job_cancel(ps_job *job, const char *text)
 
 void ps_job_end_cancelled(ps_sched *s)
 {
+    ps_core_require_locked(s);
     if (!s->freed)
         return;
     s->freed = false;
@@ -226,6 +239,7 @@ void ps_job_end_cancelled(ps_sched *s)
 
 ps_job *ps_job_answered(ps_sched *s, uint64_t job_id)
 {
+    ps_core_require_locked(s);
     ps_job *job = ps_job_find(s, job_id);
     if (!job || !job->waiting) {
         ps_log_warning("sched", "job=%" PRIu64 " an answer that nobody waits for", job_id);
@@ -252,6 +266,7 @@ static void show_waiting(ps_job *job)
 
 void ps_job_show(ps_job *job)
 {
+    ps_core_require_locked(job->sched);
     enum { RATE_SECONDS = 5, ETA_SECONDS = 30 };
     ps_job_progress *p = &job->record->progress;
     uint64_t now = ps_core_now(job->sched);
@@ -290,12 +305,14 @@ enum { WAIT_MAX_S = 60 };
 
 uint64_t ps_wait_s(uint32_t failed)
 {
+    PS_REQUIRE(failed > 0);
     uint64_t seconds = failed <= 6 ? UINT64_C(1) << (failed - 1) : WAIT_MAX_S;
     return seconds < WAIT_MAX_S ? seconds : WAIT_MAX_S;
 }
 
 const char *ps_job_waits(ps_job *job, const ps_job_wait *wait)
 {
+    ps_core_require_locked(job->sched);
     char text[PS_JOB_LOG_BYTES];
     (void)snprintf(text, sizeof text,
                    "%s: %s; put that right, or cancel the job; %s (%u %s failed, the next is "

@@ -2,6 +2,7 @@
 #include "server/sched/job_file.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "server/catalog/models.h"
 
 typedef struct reading {
@@ -59,6 +60,7 @@ ps_status ps_job_file_read(ps_catalog *catalog, const ps_job_text *text, ps_job_
 
 ps_job_file *ps_job_file_ref(ps_job_file *file)
 {
+    PS_REQUIRE(atomic_load(&file->refs) > 0);
     atomic_fetch_add(&file->refs, 1);
     return file;
 }
@@ -67,7 +69,11 @@ void ps_job_file_unref(ps_job_file **file)
 {
     ps_job_file *f = *file;
     *file = NULL;
-    if (!f || atomic_fetch_sub(&f->refs, 1) > 1)
+    if (!f)
+        return;
+    unsigned before = atomic_fetch_sub(&f->refs, 1);
+    PS_REQUIRE(before > 0);
+    if (before > 1)
         return;
     ps_job_spec *spec = (ps_job_spec *)(uintptr_t)f->spec; /* const to all but its last holder */
     if (spec)

@@ -2,8 +2,8 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
-#include <assert.h>
 #include <inttypes.h>
 
 static void make_ring(ps_job_log *log, size_t room)
@@ -21,6 +21,7 @@ void ps_job_log_free(ps_job_log *log)
 void ps_job_log_add(ps_job_log *log, int64_t time_ms, int level, const char *source,
                     const char *text)
 {
+    PS_REQUIRE(log->saved <= log->n);
     if (!log->room)
         make_ring(log, PS_JOB_LOG_LINES);
     ps_job_line *line = &log->lines[log->n % log->room];
@@ -42,7 +43,7 @@ uint64_t ps_job_log_first(const ps_job_log *log)
 
 const ps_job_line *ps_job_log_at(const ps_job_log *log, uint64_t number)
 {
-    assert(number < log->n);
+    PS_REQUIRE(number < log->n);
     return &log->lines[number % log->room];
 }
 
@@ -90,7 +91,7 @@ static void put_at(ps_job_log *log, uint64_t number, ps_job_line line)
  * they are not saved again. */
 void ps_job_log_restore(ps_job_log *log, ps_job_line **lines, size_t n)
 {
-    assert(log->n == 0);
+    PS_REQUIRE(log->n == 0);
     if (n == 0)
         return;
     size_t all = n;

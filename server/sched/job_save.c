@@ -11,6 +11,7 @@
  * reference. */
 static void retire(ps_job *job)
 {
+    ps_core_require_locked(job->sched);
     if (!job->ended || job->unsaved || ps_list_empty(&job->link))
         return;
     ps_job_unlink(job);
@@ -26,6 +27,7 @@ static void ended_run(const ps_errand *e)
     ps_job *job = e->job;
     ps_sched *s = job->sched;
     ps_core_lock(s);
+    PS_REQUIRE(!job->ended && !job->waiting); /* it is told once, after every answer */
     bool unsaved = job->end_unsaved = job->unsaved;
     ps_job_state state = job->record->state;
     ps_core_unlock(s);
@@ -40,6 +42,7 @@ static void ended_run(const ps_errand *e)
 
 void ps_job_tell_ended(ps_job *job)
 {
+    ps_core_require_locked(job->sched);
     ps_job_errand(job, NULL, ended_run);
 }
 
@@ -67,6 +70,8 @@ static void tell_saved(ps_job *job, ps_status st)
 
 static void take_saved(ps_job *job, const save *e, ps_status st)
 {
+    ps_core_require_locked(job->sched);
+    PS_REQUIRE(job->saves > 0);
     tell_saved(job, st);
     if (!st && e->n_lines)
         job->log.saved = e->lines[e->n_lines - 1].number + 1;
@@ -85,6 +90,7 @@ static void save_run(ps_outbox_entry *entry)
 {
     const save *e = ps_container(entry, save, entry);
     ps_sched *s = e->job->sched;
+    ps_core_require_unlocked(s); /* the catalog is on a disk */
     ps_status st = ps_catalog_job_save(s->catalog, e->record, e->lines, e->n_lines);
     ps_core_lock(s);
     take_saved(e->job, e, st);
@@ -102,6 +108,7 @@ static void save_drop(ps_outbox_entry *entry)
 
 void ps_job_save(ps_job *job)
 {
+    ps_core_require_locked(job->sched);
     save *e = ps_new(save);
     *e = (save){.entry = {.run = save_run, .drop = save_drop}, .job = job};
     ps_job_ref(job);

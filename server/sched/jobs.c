@@ -73,6 +73,7 @@ static ps_status check_kind(const ps_sched *s, const ps_job_file *file)
 static ps_status enter(ps_sched *s, const ps_job_text *text, ps_job_file **file,
                        ps_job_record **out)
 {
+    ps_core_require_unlocked(s); /* the catalog is on a disk */
     ps_status st = ps_job_file_read(s->catalog, text, file);
     if (!st)
         st = check_kind(s, *file);
@@ -193,6 +194,7 @@ static void hold_end_back(const ps_job *job, ps_job_record *copy)
 /* As it is now, if it is in memory; NULL otherwise. */
 static ps_job_record *live_record(ps_sched *s, uint64_t job_id)
 {
+    ps_core_require_locked(s);
     ps_job *job = ps_job_find(s, job_id);
     if (!job)
         return NULL;

@@ -13,6 +13,8 @@
 
 ps_lease *ps_lease_begin(ps_job *job, ps_worker *worker, const ps_lease *task)
 {
+    ps_core_require_locked(job->sched);
+    PS_REQUIRE(ps_job_runs(job) && worker->session && worker->n_leases < worker->slots);
     ps_sched *s = job->sched;
     ps_lease *lease = ps_new(ps_lease);
     *lease = *task;
@@ -70,6 +72,8 @@ void ps_lease_orphan(ps_lease *lease)
     ps_job *job = lease->job;
     if (!job)
         return;
+    ps_core_require_locked(job->sched);
+    PS_REQUIRE(lease->cancelled || job->n_leases > 0);
     ps_lease_index_remove(&job->sched->index, lease->worker->name, job->record->id);
     ps_list_remove(&lease->of_job);
     if (!lease->cancelled)
@@ -82,6 +86,8 @@ void ps_lease_end(ps_lease *lease)
 {
     ps_trace("sched", "lease=%" PRIu64 " ends worker=%s", lease->id, lease->worker->name);
     ps_lease_orphan(lease);
+    PS_REQUIRE(lease->worker->n_leases > 0);
+    PS_REQUIRE(lease->worker->n_inference >= lease->inference);
     ps_list_remove(&lease->of_worker);
     lease->worker->n_leases--;
     lease->worker->n_inference -= lease->inference;
@@ -101,6 +107,7 @@ void ps_lease_lose(ps_lease *lease)
 
 void ps_lease_cancel(ps_lease *lease, const char *reason)
 {
+    PS_REQUIRE(lease->job && !lease->cancelled);
     lease->cancelled = true;
     lease->cancelled_ns = ps_core_now(lease->job->sched);
     lease->job->n_leases--;

@@ -3,8 +3,8 @@
 #include "server/sched/lease_index.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
-#include <assert.h>
 #include <string.h>
 
 typedef struct ps_lease_pair {
@@ -67,7 +67,7 @@ static void grow(ps_lease_index *index)
 
 void ps_lease_index_add(ps_lease_index *index, const char *worker, uint64_t job_id)
 {
-    assert(strlen(worker) < PS_WORKER_MAX);
+    PS_REQUIRE(strlen(worker) < PS_WORKER_MAX);
     pthread_rwlock_wrlock(&index->lock);
     if (index->n * 2 >= index->capacity)
         grow(index);
@@ -97,7 +97,7 @@ void ps_lease_index_remove(ps_lease_index *index, const char *worker, uint64_t j
 {
     pthread_rwlock_wrlock(&index->lock);
     size_t at = find(index, worker, job_id);
-    assert(index->pairs[at].count > 0);
+    PS_REQUIRE(index->pairs[at].count > 0);
     if (--index->pairs[at].count == 0) {
         index->n--;
         close_gap(index, at);

@@ -12,6 +12,7 @@ typedef struct ps_member {
 
 void ps_members_add(ps_job *job, const char *worker)
 {
+    ps_core_require_locked(job->sched);
     for (size_t i = 0; i < job->n_members; i++)
         if (strcmp(job->members[i].worker, worker) == 0)
             return;
@@ -38,6 +39,7 @@ static void leave_run(const ps_errand *e)
 
 void ps_members_leave_unused(ps_job *job)
 {
+    ps_core_require_locked(job->sched);
     for (size_t i = 0; i < job->n_members;) {
         if (trains(job, job->members[i].worker)) {
             i++;
@@ -50,5 +52,6 @@ void ps_members_leave_unused(ps_job *job)
 
 void ps_members_leave_unused_of_all(ps_sched *s)
 {
+    ps_core_require_locked(s);
     ps_list_each(node, &s->active) ps_members_leave_unused(ps_container(node, ps_job, of_state));
 }

@@ -2,6 +2,8 @@
  * Counts are a peer's and may be anything: sums wrap rather than overflow, means stay in range. */
 #include "server/sched/meter.h"
 
+#include "common/base/require.h"
+
 #include <string.h>
 
 #define SECOND_NS UINT64_C(1000000000)
@@ -41,6 +43,7 @@ void ps_meter_report(ps_meter *meter, uint64_t now_ns, uint64_t rows, const ps_t
 
 double ps_meter_rate(const ps_meter *meter, uint64_t now_ns, unsigned seconds)
 {
+    PS_REQUIRE(seconds < PS_METER_SECONDS);
     if (meter->first_ns == 0 || now_ns <= meter->first_ns)
         return 0;
     uint64_t now = now_ns / SECOND_NS + 1;
@@ -63,6 +66,7 @@ bool ps_meter_has_settled(const ps_meter *meter, uint64_t now_ns)
 
 void ps_meter_means(ps_meter *meter, uint64_t now_ns, unsigned seconds)
 {
+    PS_REQUIRE(seconds < PS_METER_SECONDS);
     uint64_t now = now_ns / SECOND_NS + 1;
     uint64_t samples = 0;
     double loss_sum = 0, metric_sums[PS_METRICS_MAX] = {0};

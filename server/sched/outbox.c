@@ -2,20 +2,32 @@
  * until there are none. Cannot fail. */
 #include "server/sched/outbox.h"
 
-void ps_outbox_init(ps_outbox *outbox)
+#include "common/base/mutex.h"
+
+void ps_outbox_init(ps_outbox *outbox, ps_mutex *mutex)
 {
-    *outbox = (ps_outbox){0};
+    *outbox = (ps_outbox){.mutex = mutex};
     ps_list_init(&outbox->entries);
     ps_list_init(&outbox->late);
 }
 
+static void require_whole(const ps_outbox_entry *entry)
+{
+    PS_REQUIRE(entry->run && entry->drop);
+    PS_REQUIRE(!entry->link.next || ps_list_empty(&entry->link)); /* once, in one place */
+}
+
 void ps_outbox_add(ps_outbox *outbox, ps_outbox_entry *entry)
 {
+    ps_mutex_require_held(outbox->mutex);
+    require_whole(entry);
     ps_list_append(&outbox->entries, &entry->link);
 }
 
 void ps_outbox_add_late(ps_outbox *outbox, ps_outbox_entry *entry)
 {
+    ps_mutex_require_held(outbox->mutex);
+    require_whole(entry);
     ps_list_append(&outbox->late, &entry->link);
 }
 
@@ -37,6 +49,8 @@ static ps_outbox_entry *take_first(ps_outbox *outbox)
 
 void ps_outbox_drop_all(ps_outbox *outbox)
 {
+    ps_mutex_require_held(outbox->mutex);
+    PS_REQUIRE(!outbox->running);
     put_late_ones_in(outbox);
     while (!ps_list_empty(&outbox->entries)) {
         ps_outbox_entry *entry = take_first(outbox);
@@ -46,18 +60,19 @@ void ps_outbox_drop_all(ps_outbox *outbox)
 
 bool ps_outbox_runs_here(const ps_outbox *outbox)
 {
+    ps_mutex_require_held(outbox->mutex);
     return outbox->running && pthread_equal(outbox->runner, pthread_self());
 }
 
 static bool any_left(ps_outbox *outbox, void (*due)(void *), void *user)
 {
+    ps_mutex_require_held(outbox->mutex);
     due(user);
     put_late_ones_in(outbox);
     return !ps_list_empty(&outbox->entries);
 }
 
-void ps_outbox_run_and_unlock(ps_outbox *outbox, pthread_mutex_t *mutex, void (*due)(void *),
-                              void *user)
+void ps_outbox_run_and_unlock(ps_outbox *outbox, void (*due)(void *), void *user)
 {
     bool others = outbox->running; /* another thread, or this one further up, sees to them */
     bool any = any_left(outbox, due, user);
@@ -66,12 +81,12 @@ void ps_outbox_run_and_unlock(ps_outbox *outbox, pthread_mutex_t *mutex, void (*
         outbox->runner = pthread_self();
         do {
             ps_outbox_entry *entry = take_first(outbox);
-            pthread_mutex_unlock(mutex);
+            ps_mutex_unlock(outbox->mutex);
             entry->run(entry);
-            pthread_mutex_lock(mutex);
+            ps_mutex_lock(outbox->mutex);
             entry->drop(entry);
         } while (any_left(outbox, due, user));
         outbox->running = false;
     }
-    pthread_mutex_unlock(mutex);
+    ps_mutex_unlock(outbox->mutex);
 }

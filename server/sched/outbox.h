@@ -12,6 +12,7 @@
 #define PS_SCHED_OUTBOX_H
 
 #include "common/base/list.h"
+#include "common/base/mutex.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -23,14 +24,15 @@ typedef struct ps_outbox_entry {
 } ps_outbox_entry;
 
 typedef struct ps_outbox {
+    ps_mutex *mutex; /* its owner's, which guards all of this */
     ps_list entries;
     ps_list late; /* what of this time in the mutex comes behind all else of it */
     bool running;
     pthread_t runner; /* valid while running */
 } ps_outbox;
 
-/* All with the mutex held. */
-void ps_outbox_init(ps_outbox *outbox);
+/* Borrows the mutex. All that follows: with the mutex held. */
+void ps_outbox_init(ps_outbox *outbox, ps_mutex *mutex);
 void ps_outbox_drop_all(ps_outbox *outbox); /* they never happen */
 /* Takes the entry, whose hooks are set. */
 void ps_outbox_add(ps_outbox *outbox, ps_outbox_entry *entry);
@@ -39,7 +41,6 @@ void ps_outbox_add_late(ps_outbox *outbox, ps_outbox_entry *entry);
 bool ps_outbox_runs_here(const ps_outbox *outbox);
 /* Returns without the mutex. due(user) is called with it before each look for an entry, and may add
  * some: an entry that took the mutex may have left something to be seen to. */
-void ps_outbox_run_and_unlock(ps_outbox *outbox, pthread_mutex_t *mutex, void (*due)(void *user),
-                              void *user);
+void ps_outbox_run_and_unlock(ps_outbox *outbox, void (*due)(void *user), void *user);
 
 #endif

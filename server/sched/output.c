@@ -1,6 +1,7 @@
 #include "server/sched/output.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,7 @@ void ps_output_free(ps_output *o)
 
 ps_tokens *ps_output_copy(const ps_output *o, size_t first, size_t most)
 {
+    PS_REQUIRE(first <= o->n);
     ps_tokens *copy = ps_new(ps_tokens);
     size_t n = o->n - first < most ? o->n - first : most;
     copy->first = first;

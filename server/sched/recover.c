@@ -46,6 +46,7 @@ static void wait_and_try_again(ps_job *job, const char *why)
 
 static void start_anew(ps_job *job)
 {
+    PS_REQUIRE(!job->work);
     ps_job_say(job, PS_LOG_NOTICE, "psd",
                "psd has restarted and there is no checkpoint: the job starts anew");
     job->record->progress = (ps_job_progress){0};
@@ -61,12 +62,14 @@ static void restore_run(const ps_errand *e)
 /* The outside is asked for it. unusable: why the newest is none; NULL: nothing is known. */
 static void ask(ps_job *job, const char *unusable)
 {
+    PS_REQUIRE(!job->waiting);
     job->waiting = true;
     ps_job_errand(job, unusable, restore_run);
 }
 
 static void go_on(ps_job *job, ps_restored *restored)
 {
+    PS_REQUIRE(!job->work);
     if (restored->note.len)
         ps_job_say(job, PS_LOG_WARNING, "psd", "%s", ps_buf_cstr(&restored->note));
     ps_status st = job->kind->load(job, ps_buf_slice(&restored->progress));
@@ -79,6 +82,7 @@ static void go_on(ps_job *job, ps_restored *restored)
 /* st, and this thread's message: how the restoring went. */
 static void take_restored(ps_job *job, ps_status st, ps_restored *restored)
 {
+    ps_core_require_locked(job->sched);
     free(job->record->reason); /* why it waited when psd stopped, or until now */
     job->record->reason = ps_strdup("");
     job->checkpoint_ns = ps_core_now(job->sched);
@@ -108,6 +112,7 @@ static void resume(ps_job *job, restore_fn restore)
 
 void ps_recover_tick(ps_job *job, uint64_t now)
 {
+    ps_core_require_locked(job->sched);
     if (!ps_job_runs(job) || !job->restore_ns || now < job->restore_ns)
         return;
     job->restore_ns = 0;
@@ -162,6 +167,7 @@ static bool is_the_jobs(ps_status st)
 /* Takes the record. What fails is the catalog: everybody's. */
 static ps_status recover_job(ps_sched *s, ps_job_record *record, restore_fn restore)
 {
+    ps_core_require_locked(s);
     ps_job_file *file = NULL;
     ps_status st = read_file(s, record, &file);
     if (st && !is_the_jobs(st)) {
@@ -191,6 +197,7 @@ static ps_status recover_job(ps_sched *s, ps_job_record *record, restore_fn rest
 
 ps_status ps_sched_recover(ps_sched *s, restore_fn restore)
 {
+    PS_REQUIRE(!s->recovered);
     ps_job_record **records = NULL;
     ps_status st = ps_catalog_job_unfinished(s->catalog, &records);
     if (st)

@@ -72,6 +72,7 @@ ps_status ps_sched_output(ps_sched *s, uint64_t session, uint64_t lease_id, cons
 /* Code 1 (cancelled) from a worker that was not told to is one that is stopping. */
 static void take_result(ps_sched *s, ps_lease *lease, ps_task_result *result)
 {
+    ps_core_require_locked(s);
     enum { GRPC_OK = 0, GRPC_CANCELLED = 1 };
     ps_job *job = lease->job;
     bool counts = job && ps_job_runs(job) && !lease->cancelled;

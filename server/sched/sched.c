@@ -21,13 +21,14 @@ enum { MAX_RUNNING = 8 };
 
 ps_sched *ps_sched_create(const ps_sched_conf *conf, ps_catalog *catalog, const ps_sched_out *out)
 {
+    PS_REQUIRE(out->workers && out->store);
     ps_sched *s = ps_new(ps_sched);
     s->conf = *conf;
     if (s->conf.max_running == 0)
         s->conf.max_running = MAX_RUNNING;
     s->catalog = catalog;
     s->out = *out;
-    pthread_mutex_init(&s->mutex, NULL);
+    ps_mutex_init(&s->mutex);
     pthread_cond_init(&s->notified, NULL);
     ps_list_init(&s->jobs);
     ps_list_init(&s->queued[0]);
@@ -35,7 +36,7 @@ ps_sched *ps_sched_create(const ps_sched_conf *conf, ps_catalog *catalog, const 
     ps_list_init(&s->active);
     ps_list_init(&s->changed);
     ps_list_init(&s->workers);
-    ps_outbox_init(&s->outbox);
+    ps_outbox_init(&s->outbox, &s->mutex);
     ps_lease_index_init(&s->index);
     /* a restarted psd must not give a number again that a worker still holds from before */
     s->next_lease = ((uint64_t)ps_clock_wall_ms(&s->conf.clock) << 20) + 1;
@@ -47,6 +48,7 @@ void ps_sched_free(ps_sched **sched)
     ps_sched *s = *sched;
     if (!s)
         return;
+    ps_core_lock(s);
     ps_outbox_drop_all(&s->outbox);
     ps_list_each_safe(node, &s->workers)
     {
@@ -60,9 +62,10 @@ void ps_sched_free(ps_sched **sched)
         ps_list_remove(job);
         ps_job_unref(ps_container(job, ps_job, link));
     }
+    ps_core_unlock(s);
     ps_lease_index_free(&s->index);
     pthread_cond_destroy(&s->notified);
-    pthread_mutex_destroy(&s->mutex);
+    ps_mutex_destroy(&s->mutex);
     ps_free(sched);
 }
 
@@ -71,6 +74,7 @@ void ps_sched_free(ps_sched **sched)
 /* A worker that was told and does not answer keeps its slot, but not the job. */
 static void give_up_cancelled(ps_job *job, uint64_t now)
 {
+    ps_core_require_locked(job->sched);
     uint64_t timeout_ns = job->sched->conf.lease_timeout_ms * 1000000;
     ps_list_each_safe(node, &job->leases)
     {
@@ -113,6 +117,7 @@ static bool save_due(const ps_job *job)
 
 static void tick_job(ps_sched *s, ps_job *job, uint64_t now, bool save, bool show)
 {
+    ps_core_require_locked(s);
     if (save && save_due(job))
         ps_job_save(job);
     if (job->record->state == PS_JOB_CANCELLING)
@@ -163,6 +168,7 @@ void ps_sched_drain(ps_sched *s, bool on)
 
 static void count_workers(const ps_sched *s, ps_sched_counts *out)
 {
+    ps_core_require_locked(s);
     uint32_t by_state[PS_WORKER_STATES] = {0};
     ps_list_each(node, &s->workers)
     {

@@ -43,6 +43,8 @@ static ps_task task_of(const ps_lease *lease)
 
 void ps_send_task(const ps_lease *lease)
 {
+    ps_core_require_locked(lease->job->sched);
+    PS_REQUIRE(lease->job->file);
     ps_job *job = lease->job;
     ps_parcel *p = ps_new(ps_parcel);
     *p = (ps_parcel){.entry = {.run = parcel_run, .drop = parcel_drop},

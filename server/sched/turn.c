@@ -32,5 +32,6 @@ static void due(void *user)
 
 void ps_turn_end(ps_sched *s)
 {
-    ps_outbox_run_and_unlock(&s->outbox, &s->mutex, due, s);
+    ps_core_require_locked(s);
+    ps_outbox_run_and_unlock(&s->outbox, due, s);
 }

@@ -99,6 +99,7 @@ static void running(const ps_job *job, char out[PS_WAITS_MAX])
 
 void ps_job_waits_for(const ps_job *job, char out[PS_WAITS_MAX])
 {
+    ps_core_require_locked(job->sched);
     out[0] = 0;
     if (!job->spec) /* read from the catalog for somebody who watches */
         return;

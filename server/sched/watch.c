@@ -25,6 +25,8 @@ struct ps_watch {
 
 static void watch_unref(ps_watch *watch)
 {
+    ps_core_require_locked(watch->job->sched);
+    PS_REQUIRE(watch->refs > 0);
     if (--watch->refs > 0)
         return;
     ps_job_unref(watch->job);
@@ -64,6 +66,7 @@ static void notice_drop(ps_outbox_entry *entry)
 
 static void wake(ps_watch *watch)
 {
+    PS_REQUIRE(!watch->closed);
     if (!watch->armed)
         return;
     watch->armed = false;
@@ -75,6 +78,7 @@ static void wake(ps_watch *watch)
 
 void ps_watch_wake_changed(ps_sched *s)
 {
+    ps_core_require_locked(s);
     ps_list_each_safe(node, &s->changed)
     {
         ps_job *job = ps_container(node, ps_job, of_changed);
@@ -85,6 +89,8 @@ void ps_watch_wake_changed(ps_sched *s)
 
 void ps_watch_open(ps_job *job, void (*notify)(void *), void *user, ps_watch **out)
 {
+    ps_core_require_locked(job->sched);
+    PS_REQUIRE(notify);
     ps_watch *watch = ps_new(ps_watch);
     *watch = (ps_watch){.job = job, .notify = notify, .user = user, .armed = true, .refs = 1};
     watch->next_line = ps_job_log_first(&job->log);
@@ -128,6 +134,7 @@ static ps_tokens *next_output(ps_watch *watch)
 
 static ps_job_record *snapshot(ps_job *job)
 {
+    ps_core_require_locked(job->sched);
     ps_job_show(job);
     ps_job_record *copy = ps_job_record_copy(job->record);
     copy->spec[0] = 0;
@@ -185,7 +192,7 @@ void ps_watch_close(ps_watch **watch)
     w->closed = true;
     ps_list_remove(&w->link);
     while (w->notifying && !ps_outbox_runs_here(&s->outbox))
-        pthread_cond_wait(&s->notified, &s->mutex);
+        ps_mutex_wait(&s->mutex, &s->notified);
     watch_unref(w);
     ps_core_unlock(s);
     *watch = NULL;

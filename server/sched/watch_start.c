@@ -11,6 +11,7 @@ enum { TOLD_WHOLE = 64 };
 /* A job that ended before is known to the catalog only; it gets a job of its own, in no list. */
 static ps_status find_or_load(ps_sched *s, uint64_t job_id, ps_job **out)
 {
+    ps_core_require_locked(s);
     ps_job *job = ps_job_find(s, job_id);
     if (job) {
         ps_job_ref(job);

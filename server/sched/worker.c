@@ -7,6 +7,7 @@
 
 ps_worker *ps_worker_find_session(ps_sched *s, uint64_t session)
 {
+    ps_core_require_locked(s);
     ps_list_each(node, &s->workers)
     {
         ps_worker *worker = ps_container(node, ps_worker, link);
@@ -18,6 +19,7 @@ ps_worker *ps_worker_find_session(ps_sched *s, uint64_t session)
 
 ps_worker *ps_worker_find_name(ps_sched *s, const char *name)
 {
+    ps_core_require_locked(s);
     ps_list_each(node, &s->workers)
     {
         ps_worker *worker = ps_container(node, ps_worker, link);
@@ -40,6 +42,7 @@ bool ps_worker_does(const ps_worker *worker, const ps_task_kind *kind)
 
 bool ps_worker_others(const ps_worker *worker, ps_sched *s, const ps_task_kind *kind)
 {
+    ps_core_require_locked(s);
     ps_list_each(node, &s->workers)
     {
         const ps_worker *other = ps_container(node, ps_worker, link);
@@ -61,6 +64,7 @@ bool ps_worker_has_slot(const ps_worker *worker, bool inference)
 
 ps_worker_state ps_worker_state_of(const ps_sched *s, const ps_worker *worker)
 {
+    ps_core_require_locked(s);
     if (worker->left)
         return PS_WORKER_LEFT;
     if (worker->silent || worker->session == 0)
@@ -89,6 +93,8 @@ static void message_drop(ps_outbox_entry *entry)
 static void tell(ps_sched *s, void (*run)(ps_outbox_entry *), uint64_t session, uint64_t lease_id,
                  const char *reason)
 {
+    ps_core_require_locked(s);
+    PS_REQUIRE(session != 0);
     message *m = ps_new(message);
     *m = (message){.entry = {.run = run, .drop = message_drop},
                    .sched = s,

@@ -49,6 +49,7 @@ static int by_name(const void *a, const void *b)
 /* Those after `after`, by name: *n of them. */
 static ps_worker **sorted(ps_sched *s, const char *after, size_t *n)
 {
+    ps_core_require_locked(s);
     size_t all = 0;
     ps_list_each(node, &s->workers) all++;
     ps_worker **out = ps_alloc_array(all + 1, sizeof(ps_worker *));

@@ -3,14 +3,14 @@
 #include "server/sched/kinds/epoch_rows.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
-#include <assert.h>
 #include <string.h>
 
 void ps_epoch_rows_init(ps_epoch_rows *rows, uint64_t n_rows, uint32_t n_epochs, uint64_t per_task,
                         bool overlap)
 {
-    assert(n_rows > 0 && n_rows <= PS_ROWS_MAX && n_epochs > 0 && per_task > 0);
+    PS_REQUIRE(n_rows > 0 && n_rows <= PS_ROWS_MAX && n_epochs > 0 && per_task > 0);
     *rows = (ps_epoch_rows){.n_rows = n_rows,
                             .n_epochs = n_epochs,
                             .per_task = per_task,
@@ -24,6 +24,14 @@ void ps_epoch_rows_free(ps_epoch_rows *rows)
     rows->n_back = rows->capacity = 0;
 }
 
+/* Rows of `epoch` that were never out. */
+static uint64_t fresh_of(const ps_epoch_rows *r, uint32_t epoch)
+{
+    if (epoch >= r->n_epochs || epoch < r->fresh_epoch)
+        return 0;
+    return epoch == r->fresh_epoch ? r->n_rows - r->fresh_row : r->n_rows;
+}
+
 static void remove_back(ps_epoch_rows *rows, size_t at)
 {
     rows->n_back--;
@@ -33,6 +41,7 @@ static void remove_back(ps_epoch_rows *rows, size_t at)
 /* At most per_task rows of the piece; the rest of it stays. */
 static ps_row_range cut_back(ps_epoch_rows *rows, size_t at)
 {
+    PS_REQUIRE(at < rows->n_back && rows->per_task > 0);
     ps_row_range piece = rows->back[at];
     if (piece.end - piece.begin <= rows->per_task) {
         remove_back(rows, at);
@@ -53,6 +62,7 @@ static bool may_open(const ps_epoch_rows *rows)
 
 static ps_row_range cut_fresh(ps_epoch_rows *rows)
 {
+    PS_REQUIRE(rows->fresh_row < rows->n_rows && rows->per_task > 0);
     uint64_t room = rows->n_rows - rows->fresh_row;
     uint64_t take = room < rows->per_task ? room : rows->per_task;
     ps_row_range piece = {
@@ -84,7 +94,7 @@ ps_status ps_epoch_rows_take(ps_epoch_rows *rows, const char *worker, bool other
 void ps_epoch_rows_done(ps_epoch_rows *rows, uint32_t epoch, uint64_t count)
 {
     uint32_t which = epoch - rows->done_epochs;
-    assert(epoch >= rows->done_epochs && which < 2 && count <= rows->left[which]);
+    PS_REQUIRE(epoch >= rows->done_epochs && which < 2 && count <= rows->left[which]);
     rows->left[which] -= count;
     while (rows->done_epochs < rows->n_epochs && rows->left[0] == 0) {
         rows->done_epochs++;
@@ -98,10 +108,8 @@ static bool before(const ps_row_range *a, const ps_row_range *b)
     return a->epoch != b->epoch ? a->epoch < b->epoch : a->begin < b->begin;
 }
 
-void ps_epoch_rows_back(ps_epoch_rows *rows, const ps_row_range *piece)
+static size_t insert_back(ps_epoch_rows *rows, const ps_row_range *piece)
 {
-    if (piece->begin >= piece->end)
-        return;
     if (rows->n_back == rows->capacity) {
         rows->capacity = rows->capacity ? rows->capacity * 2 : 8;
         rows->back = ps_realloc(rows->back, rows->capacity * sizeof *rows->back);
@@ -113,6 +121,24 @@ void ps_epoch_rows_back(ps_epoch_rows *rows, const ps_row_range *piece)
     }
     rows->back[at] = *piece;
     rows->n_back++;
+    return at;
+}
+
+/* Do the two share no row? a comes first. */
+static bool apart(const ps_row_range *a, const ps_row_range *b)
+{
+    return a->epoch != b->epoch || a->end <= b->begin;
+}
+
+void ps_epoch_rows_back(ps_epoch_rows *rows, const ps_row_range *piece)
+{
+    if (piece->begin >= piece->end)
+        return;
+    PS_REQUIRE(piece->epoch >= rows->done_epochs && piece->epoch - rows->done_epochs < 2);
+    PS_REQUIRE(piece->end <= rows->n_rows - fresh_of(rows, piece->epoch)); /* it was out */
+    size_t at = insert_back(rows, piece);
+    PS_REQUIRE(at == 0 || apart(&rows->back[at - 1], piece)); /* and not back already */
+    PS_REQUIRE(at + 1 == rows->n_back || apart(piece, &rows->back[at + 1]));
 }
 
 bool ps_epoch_rows_all_done(const ps_epoch_rows *rows)
@@ -148,6 +174,8 @@ static void gaps_back(ps_epoch_rows *rows, uint32_t epoch, const ps_row_set *don
 void ps_epoch_rows_from_state(const ps_ledger_state *state, uint64_t per_task, bool overlap,
                               ps_epoch_rows *out)
 {
+    PS_REQUIRE(state->done_epochs <= state->n_epochs);
+    PS_REQUIRE(state->done[0].rows <= state->n_rows && state->done[1].rows <= state->n_rows);
     ps_epoch_rows_init(out, state->n_rows, state->n_epochs, per_task, overlap);
     out->done_epochs = out->fresh_epoch = state->done_epochs;
     for (uint32_t k = 0; k < 2; k++)
@@ -165,8 +193,6 @@ void ps_epoch_rows_from_state(const ps_ledger_state *state, uint64_t per_task, b
         out->fresh_row = 0;
     }
 }
-
-static uint64_t fresh_of(const ps_epoch_rows *r, uint32_t epoch);
 
 void ps_epoch_rows_state(const ps_epoch_rows *rows, ps_ledger_state *out)
 {
@@ -227,14 +253,6 @@ static bool header_ok(const ps_epoch_rows *r)
     return ahead <= 2 && (!begun || (ahead < 2 && r->fresh_epoch < r->n_epochs));
 }
 
-/* Rows of `epoch` that were never out. */
-static uint64_t fresh_of(const ps_epoch_rows *r, uint32_t epoch)
-{
-    if (epoch >= r->n_epochs || epoch < r->fresh_epoch)
-        return 0;
-    return epoch == r->fresh_epoch ? r->n_rows - r->fresh_row : r->n_rows;
-}
-
 /* Before the fresh rows, in one of the two open epochs, and not over the piece before it. */
 static bool piece_ok(const ps_epoch_rows *r, size_t at)
 {
@@ -275,8 +293,8 @@ ps_status ps_epoch_rows_load(ps_epoch_rows *rows, uint64_t per_task, bool overla
         p.begin = ps_read_u64le(bytes);
         p.end = ps_read_u64le(bytes);
         if (p.begin >= p.end)
-            break; /* counted as missing below */
-        ps_epoch_rows_back(&r, &p);
+            break;                 /* counted as missing below */
+        (void)insert_back(&r, &p); /* looked at below */
     }
     if (bytes->failed || r.n_back != n || !pieces_ok(&r)) {
         ps_epoch_rows_free(&r);

@@ -33,6 +33,7 @@
 
 static ps_train *work_of(const ps_job *job)
 {
+    PS_REQUIRE(job->work);
     return job->work;
 }
 
@@ -51,6 +52,7 @@ bool ps_train_merges(const ps_job *job)
 
 static void start(ps_job *job)
 {
+    PS_REQUIRE(!job->work && job->spec->train);
     ps_train *w = ps_new(ps_train);
     job->work = w;
     job->record->progress.epochs = (uint32_t)job->spec->train->epochs;
@@ -213,6 +215,7 @@ static uint64_t advance(ps_job *job, ps_lease *lease, uint64_t position)
 static uint64_t close_book(ps_job *job, ps_lease *lease, bool done, ps_row_set *left)
 {
     ps_book_end(lease, done, left);
+    PS_REQUIRE(left->rows <= lease->piece.end - lease->piece.begin);
     uint64_t count = lease->piece.end - lease->piece.begin - left->rows;
     count_rows(job, lease, count);
     return count;
@@ -259,6 +262,7 @@ static void planned(ps_job *job, ps_lease *lease, ps_task_result *result)
     const ps_plan *plan = result->plan;
     ps_train *w = work_of(job);
     char *settled = NULL;
+    PS_REQUIRE(w->phase == PS_PLANNING && w->plan_out);
     w->plan_out = false;
     if (!plan) {
         ps_job_fail(job, "worker %s: a plan task without a plan", lease->worker->name);
@@ -309,6 +313,7 @@ static void evaluated(ps_job *job, ps_lease *lease, ps_task_result *result)
         ps_job_fail(job, "worker %s: an evaluate task without a result", lease->worker->name);
         return;
     }
+    PS_REQUIRE(w->evaluate_out);
     w->evaluate_out = false;
     say_untested(job, w->evaluated, lease->piece.epoch);
     w->evaluated = lease->piece.epoch + 1;
@@ -400,7 +405,8 @@ static void answered(ps_job *job)
         w->phase = PS_TRAINING;
         job->checkpoint_ns = ps_core_now(job->sched);
         ps_job_say(job, PS_LOG_INFO, "psd", "training begins");
-    } else if (w->phase == PS_FINISHING) {
+    } else {
+        PS_REQUIRE(w->phase == PS_FINISHING && ps_epoch_rows_all_done(&w->rows));
         ps_job_outcome outcome = outcome_of(job);
         ps_buf json = PS_BUF_EMPTY;
         ps_result_outcome(&outcome, &json);

@@ -27,6 +27,8 @@ static void put_metrics(ps_buf *b, const ps_metric_list *metrics)
 
 ps_status ps_train_save(ps_job *job, ps_buf *blob)
 {
+    ps_core_require_locked(job->sched);
+    PS_REQUIRE(job->work);
     const ps_train *w = job->work;
     if (w->phase < PS_TRAINING)
         return ps_fail(PS_FAILED_PRECONDITION, "job %" PRIu64 " has no parameters yet",

@@ -8,6 +8,7 @@
 
 bool ps_task_retry(ps_job *job, ps_lease *lease, bool failed, const char *message)
 {
+    ps_core_require_locked(job->sched);
     ps_row_range *piece = &lease->piece;
     const char *task = lease->kind->phrase;
     const char *worker = lease->worker->name;

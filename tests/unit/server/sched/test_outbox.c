@@ -8,7 +8,7 @@
 
 enum { DUE_MAX = 2 };
 
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static ps_mutex mutex = PS_MUTEX_INITIALIZER;
 static ps_outbox outbox;
 static char happened[64];
 static unsigned dues;
@@ -30,21 +30,21 @@ static void put(char name, bool calls_in, bool late);
 
 static void no_due(void *user)
 {
-    ck_assert_int_ne(pthread_mutex_trylock(&mutex), 0);
+    ck_assert(ps_mutex_is_held(&mutex));
 }
 
 static void run(ps_outbox_entry *of)
 {
     entry *e = ps_container(of, entry, of);
-    ck_assert_int_eq(pthread_mutex_lock(&mutex), 0); /* nobody holds it */
+    ps_mutex_lock(&mutex); /* nobody holds it */
     note(e->name);
     ck_assert(ps_outbox_runs_here(&outbox));
     if (e->calls_in) {
         put('x', false, false);
-        ps_outbox_run_and_unlock(&outbox, &mutex, no_due, NULL);
+        ps_outbox_run_and_unlock(&outbox, no_due, NULL);
         ck_assert_ptr_null(strchr(happened, 'x')); /* it comes after */
     } else {
-        pthread_mutex_unlock(&mutex);
+        ps_mutex_unlock(&mutex);
     }
 }
 
@@ -66,18 +66,18 @@ static void put(char name, bool calls_in, bool late)
 
 static void start(void)
 {
-    ps_outbox_init(&outbox);
+    ps_outbox_init(&outbox, &mutex);
     memset(happened, 0, sizeof happened);
     dues = 0;
-    ck_assert_int_eq(pthread_mutex_lock(&mutex), 0);
+    ps_mutex_lock(&mutex);
 }
 
 static void run_all(void (*due)(void *))
 {
-    ps_outbox_run_and_unlock(&outbox, &mutex, due, NULL);
-    ck_assert_int_eq(pthread_mutex_trylock(&mutex), 0); /* it was given back */
+    ps_outbox_run_and_unlock(&outbox, due, NULL);
+    ck_assert(ps_mutex_try_lock(&mutex)); /* it was given back */
     ck_assert(!ps_outbox_runs_here(&outbox));
-    pthread_mutex_unlock(&mutex);
+    ps_mutex_unlock(&mutex);
 }
 
 START_TEST(entries_run_in_order_without_the_mutex_and_are_dropped_with_it)
@@ -132,7 +132,7 @@ START_TEST(entries_that_never_happen_are_dropped_unrun)
     put('a', false, false);
     put('z', false, true);
     ps_outbox_drop_all(&outbox);
-    pthread_mutex_unlock(&mutex);
+    ps_mutex_unlock(&mutex);
     ck_assert_str_eq(happened, "..");
     ck_assert(ps_list_empty(&outbox.entries) && ps_list_empty(&outbox.late));
 }
