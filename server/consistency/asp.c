@@ -85,6 +85,7 @@ static ps_status clock_ended(ps_controller *c, const ps_clock_end *end, ps_clock
         if (end->clock > c->fastest)
             c->fastest = end->clock;
         *slowest = ps_clock_members_slowest(c->members, c->fastest);
+        PS_REQUIRE(*slowest <= member->ended && member->ended <= c->fastest);
     }
     ps_mutex_unlock(&c->lock);
     *parked = false;
@@ -130,6 +131,7 @@ static ps_status load(ps_controller *c, ps_slice bytes)
     uint64_t fastest = ps_read_u64le(&cursor);
     if (cursor.failed || ps_cursor_left(&cursor))
         return ps_fail(PS_CORRUPT, "state of asp: %zu bytes, must be 8", bytes.len);
+    PS_REQUIRE(ps_clock_members_count(c->members) == 0); /* they join again */
     c->fastest = fastest;
     return PS_OK;
 }

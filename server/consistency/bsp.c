@@ -20,7 +20,6 @@
 #include "server/consistency/clock_members.h"
 #include "server/consistency/rows.h"
 
-#include <assert.h>
 #include <pthread.h>
 
 struct ps_controller {
@@ -109,6 +108,7 @@ static void bsp_free(ps_controller *c)
  * clock call or a leave may have been the last that was missing, and not from time to time. */
 static bool is_over(const ps_controller *c)
 {
+    ps_mutex_require_held(&c->lock);
     if (c->stopped || c->applying || c->adding > 0)
         return false;
     if (ps_clock_members_count(c->members) == 0)
@@ -118,6 +118,7 @@ static bool is_over(const ps_controller *c)
 
 static ps_turn begin_turn(ps_controller *c)
 {
+    PS_REQUIRE(!c->applying && c->adding == 0); /* what is applied is all of the clock's */
     c->applying = true;
     return c->pushes ? PS_TURN_APPLY : PS_TURN_NEXT;
 }
@@ -132,6 +133,8 @@ static void turned(ps_controller *c, uint64_t version, ps_clock_reply *reply)
 {
     answers a = {0};
     ps_mutex_lock(&c->lock);
+    PS_REQUIRE(c->applying && c->adding == 0);
+    PS_REQUIRE(c->stopped || ps_clock_members_slowest(c->members, c->clock) >= c->clock);
     a.reply = *reply = (ps_clock_reply){.version = version, .slowest_clock = c->clock};
     c->clock++;
     c->pushes = 0;
@@ -154,6 +157,7 @@ static void enter(ps_controller *c)
 
 static void leave_all(ps_controller *c, answers *a)
 {
+    ps_mutex_require_held(&c->lock);
     ps_mutex_unlock(&c->lock);
     give_answers(a);
 }
@@ -162,6 +166,7 @@ static void leave_all(ps_controller *c, answers *a)
 
 static ps_status check_clock(const ps_controller *c, uint64_t clock)
 {
+    ps_mutex_require_held(&c->lock);
     if (clock == 0 || clock == c->clock)
         return PS_OK;
     return ps_fail(PS_FAILED_PRECONDITION,
@@ -190,10 +195,17 @@ static ps_status admit(ps_controller *c, const ps_push_header *header, ps_verdic
     return st;
 }
 
+/* Since it was let in its clock has not ended. */
+static void leave_adding(ps_controller *c)
+{
+    PS_REQUIRE(c->adding > 0 && !c->applying);
+    c->adding--;
+}
+
 static ps_turn withdraw(ps_controller *c)
 {
     ps_mutex_lock(&c->lock);
-    c->adding--;
+    leave_adding(c);
     ps_turn turn = turn_if_over(c);
     ps_mutex_unlock(&c->lock);
     return turn;
@@ -203,7 +215,7 @@ static ps_turn withdraw(ps_controller *c)
 static ps_turn added(ps_controller *c, const char *client, bool whole)
 {
     ps_mutex_lock(&c->lock);
-    c->adding--;
+    leave_adding(c);
     c->pushes++;
     ps_clock_member *member = ps_clock_members_find(c->members, client);
     if (member && whole)
@@ -217,6 +229,7 @@ static ps_turn added(ps_controller *c, const char *client, bool whole)
 
 static ps_status add_member(ps_controller *c, const char *name, ps_clock_member **out)
 {
+    ps_mutex_require_held(&c->lock);
     bool under_way = c->pushes > 0 || c->adding > 0;
     for (size_t i = 0; i < ps_clock_members_count(c->members); i++)
         under_way |= ps_clock_members_at(c->members, i)->ended >= c->clock;
@@ -227,6 +240,7 @@ static ps_status add_member(ps_controller *c, const char *name, ps_clock_member 
 /* The task it had before is over. Of the clock that is open it did what it pushed, and no more. */
 static void change_task(ps_controller *c, ps_clock_member *member, answers *a)
 {
+    ps_mutex_require_held(&c->lock);
     answer_later(a, member, PS_ABORTED, "the worker has another task of the job");
     if (member->pushed == c->clock && member->ended < c->clock)
         member->ended = c->clock;
@@ -274,6 +288,8 @@ static ps_turn leave(ps_controller *c, const char *name)
 static ps_status end_of(ps_controller *c, const ps_clock_end *end, ps_clock_waiter waiter,
                         bool *parked, ps_turn *turn, answers *a)
 {
+    ps_mutex_require_held(&c->lock);
+    PS_REQUIRE(!c->applying);
     uint64_t clock = end->clock;
     ps_clock_member *member;
     if (c->stopped)
@@ -288,8 +304,11 @@ static ps_status end_of(ps_controller *c, const ps_clock_end *end, ps_clock_wait
     answer_later(a, member, PS_ABORTED, "another call of the same member took its place");
     if (clock == member->ended + 1)
         member->ended = clock;
+    PS_REQUIRE(member->ended <= c->clock); /* nobody is ahead of the clock that is open */
     *turn = turn_if_over(c);
     *parked = !*turn && member->ended >= c->clock;
+    PS_REQUIRE(!*parked || waiter.cb); /* and there is nobody else to be answered in its place */
+    PS_REQUIRE(!member->waiter.cb);
     if (*parked && c->closed)
         return ps_fail(PS_UNAVAILABLE, "psd is stopping");
     if (*parked)
@@ -360,6 +379,7 @@ static uint64_t save(ps_controller *c, ps_buf *out)
 {
     uint8_t bytes[8];
     ps_mutex_lock(&c->lock);
+    PS_REQUIRE(!c->applying && c->adding == 0); /* the gate is closed: nothing is half way in */
     uint64_t clock = c->clock;
     ps_mutex_unlock(&c->lock);
     ps_put_u64le(bytes, clock);
@@ -373,6 +393,7 @@ static ps_status load(ps_controller *c, ps_slice bytes)
     uint64_t clock = ps_read_u64le(&cursor);
     if (cursor.failed || ps_cursor_left(&cursor) || clock == 0)
         return ps_fail(PS_CORRUPT, "state of bsp: damaged");
+    PS_REQUIRE(c->pushes == 0 && ps_clock_members_count(c->members) == 0); /* they join again */
     c->clock = clock;
     return PS_OK;
 }

@@ -2,8 +2,8 @@
 #include "server/consistency/clock_members.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
-#include <assert.h>
 #include <string.h>
 
 struct ps_clock_members {
@@ -21,7 +21,7 @@ void ps_clock_members_free(ps_clock_members **members)
     if (!*members)
         return;
     for (size_t i = 0; i < (*members)->n; i++) {
-        assert(!(*members)->list[i].waiter.cb);
+        PS_REQUIRE(!(*members)->list[i].waiter.cb);
         free((*members)->list[i].name);
     }
     free((*members)->list);
@@ -72,6 +72,7 @@ void ps_clock_members_remove(ps_clock_members *members, const char *name)
     ps_clock_member *member = ps_clock_members_find(members, name);
     if (!member)
         return;
+    PS_REQUIRE(!member->waiter.cb); /* it was answered */
     free(member->name);
     *member = members->list[--members->n];
 }
@@ -94,5 +95,6 @@ size_t ps_clock_members_count(const ps_clock_members *members)
 
 ps_clock_member *ps_clock_members_at(ps_clock_members *members, size_t i)
 {
+    PS_REQUIRE(i < members->n);
     return &members->list[i];
 }

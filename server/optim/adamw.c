@@ -9,6 +9,7 @@
  * bound by memory when the loop is vector code. */
 #include "server/optim/adamw.h"
 
+#include "common/base/require.h"
 #include "common/base/vector.h"
 #include "server/optim/rows.h"
 
@@ -31,6 +32,8 @@ void ps_adamw_apply(size_t n, const float *in, float *out, const ps_wire_float *
 
 ps_adamw_factors ps_adamw_prepare(const ps_optimizer_config *config, const ps_optimizer_step *step)
 {
+    PS_REQUIRE(step->count > 0); /* at 0 the corrections of bias divide by 0 */
+    PS_REQUIRE(config->beta1 < 1 && config->beta2 < 1 && config->epsilon > 0);
     double t = (double)step->count;
     return (ps_adamw_factors){
         .scale = (float)step->gradient_scale,

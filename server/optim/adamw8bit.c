@@ -8,6 +8,7 @@
  *
  * State of a block of n elements in s = ⌈n/256⌉ groups: float scales of m [s], of v [s], bytes of m
  * [n], of v [n]: 2 + 8/256 bytes an element. */
+#include "common/base/require.h"
 #include "server/optim/adamw.h"
 #include "server/optim/dynamic8.h"
 #include "server/optim/rows.h"
@@ -55,6 +56,7 @@ static size_t less(size_t a, size_t b)
 static void step(const ps_optimizer_config *config, const ps_optimizer_step *step,
                  const ps_optimizer_part *part)
 {
+    PS_REQUIRE(part->state && part->begin + part->count <= part->elements);
     const ps_adamw_factors factors = ps_adamw_prepare(config, step);
     const moments of = moments_of(part->state, part->elements);
     _Alignas(64) float m[GROUP], v[GROUP];

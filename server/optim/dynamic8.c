@@ -5,6 +5,7 @@
  * code; nothing can fail. */
 #include "server/optim/dynamic8.h"
 
+#include "common/base/require.h"
 #include "common/base/vector.h"
 
 #include <float.h>
@@ -135,6 +136,7 @@ static void put_unsigned(const int32_t *found, const float *numbers, size_t n, u
 /* A scale below FLT_MIN has no inverse. */
 float ps_dynamic8_pack_signed(const float *numbers, size_t n, uint8_t *out)
 {
+    PS_REQUIRE(n <= PS_DYNAMIC8_GROUP);
     (void)pthread_once(&once, fill);
     float scale = greatest(numbers, n);
     if (scale < FLT_MIN) {
@@ -149,6 +151,7 @@ float ps_dynamic8_pack_signed(const float *numbers, size_t n, uint8_t *out)
 
 float ps_dynamic8_pack_unsigned(const float *numbers, size_t n, uint8_t *out)
 {
+    PS_REQUIRE(n <= PS_DYNAMIC8_GROUP);
     (void)pthread_once(&once, fill);
     float scale = greatest(numbers, n);
     if (scale < FLT_MIN) {

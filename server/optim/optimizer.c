@@ -2,6 +2,7 @@
 #include "server/optim/optimizer.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "server/optim/rows.h"
 
 #include <math.h>
@@ -68,6 +69,7 @@ size_t ps_optimizer_state_bytes(const ps_optimizer *rule, size_t elements)
 
 void ps_optimizer_state_init(const ps_optimizer *rule, void *state, size_t elements)
 {
+    PS_REQUIRE(state || ps_optimizer_state_bytes(rule, elements) == 0);
     if (rule->state_init)
         rule->state_init(state, elements);
     else if (state)
@@ -76,5 +78,6 @@ void ps_optimizer_state_init(const ps_optimizer *rule, void *state, size_t eleme
 
 float *ps_optimizer_floats(const ps_optimizer_part *part, unsigned k)
 {
+    PS_REQUIRE(part->state && part->begin + part->count <= part->elements);
     return (float *)part->state + k * part->elements + part->begin;
 }

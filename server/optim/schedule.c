@@ -2,6 +2,8 @@
  * configuration that makes no sense. */
 #include "server/optim/schedule.h"
 
+#include "common/base/require.h"
+
 #include <math.h>
 
 ps_status ps_schedule_check(const ps_schedule *schedule)
@@ -24,7 +26,7 @@ static double share_done(const ps_schedule_point *at)
     return (double)(at->rows - at->rows_warm) / (double)(at->rows_total - at->rows_warm);
 }
 
-double ps_schedule_factor(const ps_schedule *schedule, const ps_schedule_point *at)
+static double factor_of(const ps_schedule *schedule, const ps_schedule_point *at)
 {
     if (at->step < schedule->warmup_steps)
         return (double)(at->step + 1) / ((double)schedule->warmup_steps + 1);
@@ -33,4 +35,11 @@ double ps_schedule_factor(const ps_schedule *schedule, const ps_schedule_point *
     double done = share_done(at);
     double left = schedule->kind == PS_SCHEDULE_COSINE ? (1 + cos(M_PI * done)) / 2 : 1 - done;
     return schedule->final_factor + (1 - schedule->final_factor) * left;
+}
+
+double ps_schedule_factor(const ps_schedule *schedule, const ps_schedule_point *at)
+{
+    double factor = factor_of(schedule, at);
+    PS_REQUIRE(factor >= 0 && factor <= 1);
+    return factor;
 }
