@@ -29,6 +29,8 @@ static void remove_doomed(const ps_stored_files *files, const char *path)
 static ps_status replace(const ps_stored_files *files, const char *incoming,
                          ps_artifact_record *record)
 {
+    ps_stored_files_require_locked();
+    PS_REQUIRE(!record->path);
     ps_artifact_record *old = NULL;
     if (ps_catalog_artifact_get(files->catalog, record->job_id, record->name, &old))
         old = NULL;

@@ -169,6 +169,8 @@ static void set_tensors(ps_model_record *record, const ps_placement *placement)
 static ps_status publish(const ps_stored_files *files, const char *incoming,
                          ps_model_record *record)
 {
+    ps_stored_files_require_locked();
+    PS_REQUIRE(!record->path && record->n_tensors > 0);
     record->path = ps_stored_file_name("models", record->name, ".safetensors");
     ps_status st = ps_catalog_model_add(files->catalog, record);
     if (st)
@@ -180,6 +182,7 @@ static ps_status publish(const ps_stored_files *files, const char *incoming,
 /* With the lock. */
 static ps_status check_free(const ps_stored_files *files, const char *name)
 {
+    ps_stored_files_require_locked();
     ps_model_record *old = NULL;
     ps_status st = ps_catalog_model_get(files->catalog, name, &old);
     if (st)
@@ -192,6 +195,7 @@ static ps_status check_free(const ps_stored_files *files, const char *name)
  * then somebody else may have made a model of that name. */
 static ps_status check_owner(const ps_stored_files *files, const ps_model_record *record)
 {
+    ps_stored_files_require_locked();
     ps_identity who = {.role = PS_ROLE_SUBMITTER};
     ps_model_record *old = NULL;
     ps_status st = ps_catalog_model_get(files->catalog, record->name, &old);

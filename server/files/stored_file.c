@@ -23,6 +23,11 @@ void ps_stored_files_unlock(void)
     ps_mutex_unlock(&rows);
 }
 
+bool ps_stored_files_are_locked(void)
+{
+    return ps_mutex_is_held(&rows);
+}
+
 char *ps_stored_file_full(const ps_stored_files *files, const char *path)
 {
     return ps_asprintf("%s/%s", files->data_dir, path);
@@ -51,10 +56,13 @@ char *ps_stored_file_name(const char *folder, const char *stem, const char *suff
 
 ps_status ps_stored_file_move(const ps_stored_files *files, const char *incoming, const char *path)
 {
+    ps_stored_files_require_locked();
     char *from = ps_stored_file_full(files, incoming);
     char *to = ps_stored_file_full(files, path);
     char *folder = ps_stored_file_full(files, path);
-    *strrchr(folder, '/') = '\0';
+    char *slash = strrchr(folder, '/');
+    PS_REQUIRE(slash > folder + strlen(files->data_dir)); /* in a folder of its own kind */
+    *slash = '\0';
     ps_status st = rename_durably(files->disk, from, to, folder);
     ps_free(&from);
     ps_free(&to);
@@ -89,6 +97,7 @@ bool ps_stored_file_remove(const ps_stored_files *files, const char *path)
 /* With the lock. */
 static ps_status collect_all(const ps_stored_files *files)
 {
+    ps_stored_files_require_locked();
     char *path = ps_strdup("");
     ps_status st = PS_OK;
     while (!st) {

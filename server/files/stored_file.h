@@ -14,6 +14,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/disk.h"
+#include "common/base/require.h"
 #include "server/catalog/catalog.h"
 
 typedef struct ps_stored_files {
@@ -29,13 +30,17 @@ typedef struct ps_stored_files {
 /* Around: read a row and open its file; change a row and remove the old file. */
 void ps_stored_files_lock(void);
 void ps_stored_files_unlock(void);
+bool ps_stored_files_are_locked(void); /* by this thread */
+/* At the entry of what goes between the two. */
+#define ps_stored_files_require_locked() PS_REQUIRE(ps_stored_files_are_locked())
 
 /* data_dir/path; freed by the caller. */
 char *ps_stored_file_full(const ps_stored_files *files, const char *path);
 
 /* FOLDER/STEM.RANDOM + suffix: a name below data_dir that no file has had; freed by the caller. */
 char *ps_stored_file_name(const char *folder, const char *stem, const char *suffix);
-/* Gives the file at data_dir/incoming that name, for good. On failure it stays where it was. */
+/* With the lock: gives the file at data_dir/incoming that name, for good. On failure it stays where
+ * it was. */
 PS_MUST_CHECK ps_status ps_stored_file_move(const ps_stored_files *files, const char *incoming,
                                             const char *path);
 PS_MUST_CHECK ps_status ps_stored_file_open(const ps_stored_files *files, const char *path,

@@ -122,6 +122,7 @@ static void put_text(ps_json_writer *w, const char *key, const char *text)
 
 static void build_line(const ps_audit *audit, const ps_audit_event *e, ps_buf *line)
 {
+    ps_mutex_require_held(&audit->lock);
     static const char *const outcomes[] = {"allowed", "refused", "failed"};
     char identity[PS_IDENTITY_TEXT_MAX];
     ps_json_writer w = ps_json_writer_to(line);
@@ -140,6 +141,8 @@ static void build_line(const ps_audit *audit, const ps_audit_event *e, ps_buf *l
 /* Locked. */
 static void append(ps_audit *audit, ps_buf *line)
 {
+    ps_mutex_require_held(&audit->lock);
+    PS_REQUIRE(line->len > 0 && line->data[line->len - 1] == '\n'); /* one write, one line */
     ps_buf ended = PS_BUF_EMPTY;
     if (audit->cut) {
         ps_buf_putc(&ended, '\n');
@@ -170,6 +173,7 @@ static void append(ps_audit *audit, ps_buf *line)
 /* Locked. `now` or later: closing does not wait. */
 static void report_suppressed(ps_audit *audit, bool now)
 {
+    ps_mutex_require_held(&audit->lock);
     uint64_t t = ps_clock_ns(audit->clock);
     if (!audit->unreported || (!now && t - audit->reported_ns < REPORT_EVERY_NS))
         return;
@@ -203,6 +207,8 @@ static size_t source_of(const ps_audit *audit, const char *address)
 /* Locked. A token bucket: refilled by time, one a line. */
 static bool may_write(ps_audit *audit, const ps_audit_event *event)
 {
+    ps_mutex_require_held(&audit->lock);
+    PS_REQUIRE(event->outcome <= PS_AUDIT_FAILED);
     int kind = event->outcome == PS_AUDIT_REFUSED ? LIMIT_REFUSED : LIMIT_OTHER;
     bucket *b = &audit->buckets[kind][source_of(audit, event->address)];
     uint64_t now = ps_clock_ns(audit->clock);
@@ -213,6 +219,7 @@ static bool may_write(ps_audit *audit, const ps_audit_event *event)
     if (b->tokens < 1)
         return false;
     b->tokens -= 1;
+    PS_REQUIRE(b->tokens >= 0 && b->tokens < limits[kind].burst);
     return true;
 }
 
@@ -270,7 +277,9 @@ void ps_audit_close(ps_audit **audit)
     ps_audit *a = *audit;
     if (!a)
         return;
+    ps_mutex_lock(&a->lock);
     report_suppressed(a, true);
+    ps_mutex_unlock(&a->lock);
     close(a->fd);
     ps_mutex_destroy(&a->lock);
     ps_free(&a->path);

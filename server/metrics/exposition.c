@@ -1,6 +1,7 @@
 #include "server/metrics/exposition.h"
 
-#include <assert.h>
+#include "common/base/require.h"
+
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@ static bool ends_in(const char *name, const char *end)
 
 void ps_metric_describe(ps_buf *out, const char *name, const char *type, const char *help)
 {
-    assert(ends_in(name, "_total") == (strcmp(type, "counter") == 0));
+    PS_REQUIRE(ends_in(name, "_total") == (strcmp(type, "counter") == 0));
     ps_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
@@ -89,6 +90,7 @@ void ps_metric_distribution(ps_buf *out, const char *name, const ps_metric_label
         char bound[32] = "+Inf";
         if (i < h->n_bounds)
             (void)snprintf(bound, sizeof bound, "%g", h->bounds[i]);
+        PS_REQUIRE(i == 0 || i == h->n_bounds || h->bounds[i] > h->bounds[i - 1]);
         count += h->counts[i];
         put_sample(out, name, "_bucket", labels, &(ps_metric_label){"le", bound}, (double)count);
     }

@@ -3,6 +3,7 @@
 #include "server/metrics/http.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/transport/tcp/listen.h"
 
 #include <microhttpd.h>
@@ -77,6 +78,7 @@ static enum MHD_Result handle_cb(void *cls, struct MHD_Connection *connection, c
 /* libmicrohttpd takes one socket a daemon. */
 static ps_status start_daemon(ps_http *http, int fd)
 {
+    PS_REQUIRE(http->n < PS_LISTEN_MAX);
     struct MHD_Daemon *daemon = MHD_start_daemon(
         MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL, 0, NULL, NULL, handle_cb, http,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS,
@@ -91,6 +93,7 @@ static ps_status start_daemon(ps_http *http, int fd)
 ps_status ps_http_start(const char *address, uint16_t port, const ps_http_page *pages, void *user,
                         ps_http **out)
 {
+    PS_REQUIRE(pages);
     ps_listen_sockets sockets;
     ps_status st = ps_listen_open(address, port, CONNECTIONS, &sockets);
     if (st)

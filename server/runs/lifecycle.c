@@ -7,6 +7,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/loop/off_loop.h"
 #include "server/runs/lifecycle_internal.h"
 #include "server/runs/plan_store.h"
@@ -37,6 +38,7 @@ void ps_lifecycle_free(ps_lifecycle **lifecycle)
 
 void ps_lifecycle_set_sched(ps_lifecycle *lifecycle, ps_sched *sched)
 {
+    PS_REQUIRE(!lifecycle->sched && sched);
     lifecycle->sched = sched;
 }
 
@@ -55,6 +57,7 @@ typedef struct step {
 
 static step *step_new(ps_lifecycle *l, uint64_t job_id)
 {
+    PS_REQUIRE(l->sched);
     step *s = ps_new(step);
     s->lifecycle = l;
     s->job_id = job_id;
@@ -97,6 +100,7 @@ static void create_run(ps_off_loop *off)
 
 static void create_store_out(void *user, uint64_t job_id, ps_job_file *file, ps_plan *plan)
 {
+    PS_REQUIRE(file && plan);
     ps_lifecycle *l = user;
     step *s = step_new(l, job_id);
     s->file = ps_job_file_ref(file);
@@ -201,6 +205,7 @@ static void finish_run(ps_off_loop *off)
 static void finish_out(void *user, uint64_t job_id, ps_job_file *file, const char *settled,
                        const ps_job_outcome *outcome)
 {
+    PS_REQUIRE(file && settled);
     ps_lifecycle *l = user;
     step *s = step_new(l, job_id);
     s->file = ps_job_file_ref(file);
@@ -227,6 +232,7 @@ static void ended_run(ps_off_loop *off)
 
 static void ended_out(void *user, uint64_t job_id, ps_job_state state)
 {
+    PS_REQUIRE(state >= PS_JOB_DONE);
     ps_lifecycle *l = user;
     step *s = step_new(l, job_id);
     s->state = state;

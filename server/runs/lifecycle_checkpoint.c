@@ -1,5 +1,6 @@
 /* Happy path: in the job's turn its progress is taken, then its parameters, and both are written.
  * A checkpoint that cannot be written leaves those before it good. */
+#include "common/base/require.h"
 #include "server/runs/lifecycle_internal.h"
 
 #include "common/base/log.h"
@@ -49,6 +50,7 @@ static ps_status checkpoint(ps_lifecycle *l, ps_run *run, ps_checkpoint_info *in
 
 ps_status ps_lifecycle_in_turn(ps_lifecycle *l, ps_run *run, bool wait, uint64_t *bytes)
 {
+    PS_REQUIRE(l->sched);
     ps_checkpoint_info info = {0};
     ps_status st = ps_run_checkpoint_begin(run, wait);
     if (st)
@@ -60,6 +62,7 @@ ps_status ps_lifecycle_in_turn(ps_lifecycle *l, ps_run *run, bool wait, uint64_t
         atomic_fetch_add(&l->failures, 1);
         return ps_wrap(st, "checkpoint of job %llu", job);
     }
+    PS_REQUIRE(info.number > 0 && info.bytes > 0);
     ps_run_set_saved(run);
     atomic_fetch_add(&l->checkpoints, 1);
     atomic_fetch_add(&l->bytes, info.bytes);

@@ -3,6 +3,7 @@
  * have ended a crash left behind goes. */
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/loop/off_loop.h"
 #include "server/durable/checkpoint.h"
 #include "server/runs/lifecycle_internal.h"
@@ -88,6 +89,7 @@ static void again_run(ps_off_loop *off)
 
 void ps_lifecycle_restore_out(void *lifecycle, uint64_t job_id, const char *unusable)
 {
+    PS_REQUIRE(((ps_lifecycle *)lifecycle)->sched);
     retry *a = ps_new(retry);
     a->lifecycle = lifecycle;
     a->job_id = job_id;

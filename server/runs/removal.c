@@ -26,6 +26,7 @@ static ps_status remove_file(const ps_stored_files *files, const char *path)
 /* Those whose rows are gone. One that stays does not keep the others; the first failure is told. */
 static ps_status remove_doomed(const ps_stored_files *files, bool *more)
 {
+    PS_REQUIRE(!ps_stored_files_are_locked()); /* it takes the lock for each file */
     char **paths = NULL;
     ps_error first = {0};
     ps_status st = ps_catalog_doomed(files->catalog, PS_REMOVE_AT_ONCE, &paths);
@@ -75,6 +76,7 @@ typedef ps_status (*expire_fn)(ps_catalog *catalog, const ps_old *which, ps_remo
 static ps_status expire(const ps_stored_files *files, expire_fn rows, const char *owner,
                         uint64_t age_ms, ps_removed *removed)
 {
+    ps_stored_files_require_locked();
     int64_t now = ps_clock_wall_ms(&files->clock);
     if (age_ms >= (uint64_t)now)
         return PS_OK;

@@ -26,6 +26,7 @@ static char *part_path(const ps_room *room, unsigned part)
 
 static unsigned count(const ps_room *room)
 {
+    ps_mutex_require_held(&room->mutex);
     unsigned n = 0;
     for (unsigned i = 0; i < PS_ROOM_PARTS; i++)
         n += room->there[i];
@@ -51,6 +52,8 @@ static ps_status fill(const ps_disk *disk, int handle)
 
 static ps_status make_part(ps_room *room, unsigned part)
 {
+    ps_mutex_require_held(&room->mutex);
+    PS_REQUIRE(part < PS_ROOM_PARTS && !room->there[part]);
     char *path = part_path(room, part);
     ps_whole_file *file = NULL;
     ps_status st = ps_whole_file_open(room->disk, path, &file);
@@ -93,6 +96,8 @@ void ps_room_tick(ps_room *room)
 
 static bool remove_part(ps_room *room, unsigned part)
 {
+    ps_mutex_require_held(&room->mutex);
+    PS_REQUIRE(part < PS_ROOM_PARTS && room->there[part]);
     char *path = part_path(room, part);
     ps_error before; /* of the caller, who asks because of it */
     ps_error_save(&before, PS_NO_SPACE);

@@ -5,6 +5,7 @@
 #include "common/base/list.h"
 #include "common/base/mem.h"
 #include "common/base/mutex.h"
+#include "common/base/require.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -70,6 +71,7 @@ static ps_run *lookup(const ps_runs *runs, uint64_t job_id)
 
 void ps_runs_add(ps_runs *runs, uint64_t job_id, ps_param_store *store, bool durable)
 {
+    PS_REQUIRE(store);
     ps_run *run = ps_new(ps_run);
     atomic_init(&run->refs, 1);
     run->job_id = job_id;
@@ -147,8 +149,13 @@ void ps_run_unref(ps_run **run)
 {
     ps_run *mine = *run;
     *run = NULL;
-    if (!mine || atomic_fetch_sub_explicit(&mine->refs, 1, memory_order_acq_rel) != 1)
+    if (!mine)
         return;
+    unsigned before = atomic_fetch_sub_explicit(&mine->refs, 1, memory_order_acq_rel);
+    PS_REQUIRE(before > 0);
+    if (before > 1)
+        return;
+    PS_REQUIRE(ps_list_empty(&mine->link)); /* the table has a reference */
     ps_param_store_unref(&mine->store);
     ps_mutex_destroy(&mine->lock);
     ps_mutex_destroy(&mine->checkpoint);
@@ -177,6 +184,7 @@ ps_status ps_run_checkpoint_begin(ps_run *run, bool wait)
     else if (!ps_mutex_try_lock(&run->checkpoint))
         return ps_fail(PS_AGAIN, "job %llu: a checkpoint is being written",
                        (unsigned long long)run->job_id);
+    ps_mutex_require_held(&run->checkpoint); /* until it is done, on this thread */
     if (!run->ended)
         return PS_OK;
     ps_mutex_unlock(&run->checkpoint);
@@ -185,6 +193,7 @@ ps_status ps_run_checkpoint_begin(ps_run *run, bool wait)
 
 void ps_run_checkpoint_done(ps_run *run)
 {
+    PS_REQUIRE(!run->ended); /* its end waits for what is being written */
     ps_mutex_unlock(&run->checkpoint);
 }
 
@@ -197,11 +206,13 @@ void ps_run_end(ps_run *run)
 
 void ps_run_set_final(ps_run *run)
 {
+    PS_REQUIRE(run->durable);
     atomic_store(&run->final, true);
 }
 
 void ps_run_set_saved(ps_run *run)
 {
+    PS_REQUIRE(run->durable);
     atomic_store(&run->saved_ms, ps_clock_wall_ms(&run->clock));
 }
 
@@ -230,8 +241,9 @@ void ps_run_bytes(ps_run *run, uint64_t *bytes_in, uint64_t *bytes_out)
 void ps_run_gauges(ps_run *run, ps_job_gauges *out)
 {
     uint64_t in, sent;
-    ps_run_bytes(run, &in, &sent);
     ps_mutex_lock(&run->lock);
+    ps_run_bytes(run, &in, &sent);
+    PS_REQUIRE(in >= run->sampled_in && sent >= run->sampled_out); /* read in the same order */
     uint64_t now = ps_clock_ns(&run->clock);
     double seconds = (double)(now - run->sampled_ns) * 1e-9;
     if (seconds >= 1) {

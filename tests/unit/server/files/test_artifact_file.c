@@ -145,8 +145,11 @@ START_TEST(a_crash_leaves_no_file_that_nobody_knows_of)
         char *path = ps_stored_file_name("artifacts", "1", "");
         if (k <= 2) { /* before the row */
             ck_ok(ps_catalog_doom(t.catalog, path));
-            if (k == 2)
+            if (k == 2) {
+                ps_stored_files_lock();
                 ck_ok(ps_stored_file_move(&t.files, INCOMING, path));
+                ps_stored_files_unlock();
+            }
         } else { /* at the removal of the file before; in the list of the doomed */
             ps_disk disk = t.disk;
             disk.unlink = no_unlink;

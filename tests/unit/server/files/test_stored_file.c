@@ -20,7 +20,9 @@ START_TEST(a_placed_file_has_a_new_name_and_the_same_bytes)
     for (int i = 0; i < 2; i++) {
         test_stored_write(&t, INCOMING, "weights", 7);
         paths[i] = ps_stored_file_name("models", "m", ".safetensors");
+        ps_stored_files_lock();
         ck_ok(ps_stored_file_move(&t.files, INCOMING, paths[i]));
+        ps_stored_files_unlock();
         ck_assert_int_eq(strncmp(paths[i], "models/m.", 9), 0);
         ck_assert_str_eq(paths[i] + strlen(paths[i]) - 12, ".safetensors");
         ck_assert_uint_eq(test_stored_read(&t, paths[i], &data), 7);
@@ -44,7 +46,9 @@ START_TEST(whatever_fails_it_stays_where_it_was)
         test_stored_open(&t);
         test_stored_write(&t, INCOMING, "weights", 7);
         test_stored_fail(&t, k);
+        ps_stored_files_lock();
         ps_status st = ps_stored_file_move(&t.files, INCOMING, path);
+        ps_stored_files_unlock();
         bool reached = t.fault.operations >= k;
         ck_assert_int_eq(st != PS_OK, reached);
         if (st) {
