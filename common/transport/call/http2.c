@@ -12,11 +12,31 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/base/sm.h"
 
 #include <stdio.h>
 
 #define READ_PIECE    16384u     /* one TLS record */
 #define READ_PER_TURN (2u << 20) /* then other connections of the loop get theirs */
+
+static const char *const state_names[] = {"handshake", "open", "closing", "closed"};
+static const ps_sm_set state_next[] = {
+    [PS_HTTP2_HANDSHAKE] = PS_SM(PS_HTTP2_OPEN) | PS_SM(PS_HTTP2_CLOSING),
+    [PS_HTTP2_OPEN] = PS_SM(PS_HTTP2_CLOSING),
+    [PS_HTTP2_CLOSING] = PS_SM(PS_HTTP2_CLOSED),
+    [PS_HTTP2_CLOSED] = 0,
+};
+static const ps_sm machine = {.tag = "http2",
+                              .names = state_names,
+                              .next = state_next,
+                              .count = PS_HTTP2_STATES,
+                              .level = PS_LOG_TRACE};
+
+static void move(ps_http2 *conn, ps_http2_state to)
+{
+    ps_sm_go(&machine, &conn->state, to, "%s=%s", conn->server ? "client" : "server",
+             conn->address);
+}
 
 uint64_t ps_http2_now(const ps_http2 *conn)
 {
@@ -98,7 +118,7 @@ static void handshake(ps_http2 *conn)
         conn->peer = *conn->peer_of(conn->layer);
     if (conn->peer_not_after_of)
         conn->peer_not_after = conn->peer_not_after_of(conn->layer);
-    conn->state = PS_HTTP2_OPEN;
+    move(conn, PS_HTTP2_OPEN);
     st = ps_http2_session_create(conn);
     if (st) {
         ps_http2_close(conn, st, ps_error_message());
@@ -207,9 +227,8 @@ static void say_why(ps_http2 *conn)
 static void close_job_cb(ps_loop_task *job)
 {
     ps_http2 *conn = ps_container(job, ps_http2, close_job);
-    PS_REQUIRE(conn->state == PS_HTTP2_CLOSING);
     say_why(conn);
-    conn->state = PS_HTTP2_CLOSED;
+    move(conn, PS_HTTP2_CLOSED);
     ps_loop_cancel(conn->loop, &conn->read_job);
     ps_loop_cancel(conn->loop, &conn->write_job);
     ps_timer_free(&conn->timer);
@@ -236,7 +255,7 @@ void ps_http2_close(ps_http2 *conn, ps_status status, const char *reason)
         return;
     conn->close_error.code = status;
     snprintf(conn->close_error.message, PS_ERROR_MAX, "%s", reason);
-    conn->state = PS_HTTP2_CLOSING;
+    move(conn, PS_HTTP2_CLOSING);
     ps_loop_defer(conn->loop, &conn->close_job);
 }
 

@@ -28,11 +28,16 @@ typedef struct ps_http2_tx {
     size_t len, done; /* head included */
 } ps_http2_tx;
 
+/*     handshake --TLS is done--> open --fails, drained, or is closed--> closing --a turn of the
+ * loop
+ *         \______________________________________________________________^           later-->
+ * closed Legal moves: http2.c. */
 typedef enum ps_http2_state {
     PS_HTTP2_HANDSHAKE,
     PS_HTTP2_OPEN,
     PS_HTTP2_CLOSING, /* close_job is queued */
     PS_HTTP2_CLOSED,
+    PS_HTTP2_STATES,
 } ps_http2_state;
 
 struct ps_http2 {
@@ -40,7 +45,7 @@ struct ps_http2 {
     ps_layer *layer;
     unsigned refs;
     bool server;
-    ps_http2_state state;
+    unsigned state; /* ps_http2_state */
     ps_http2_limits limits;
     ps_budget *budget;
     ps_http2_stats *stats;

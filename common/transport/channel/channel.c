@@ -147,7 +147,7 @@ void ps_channel_free(ps_channel **pointer)
         return;
     ps_loop_require_on(channel->loop);
     *pointer = NULL;
-    channel->state = PS_CHANNEL_FREED;
+    ps_channel_move(channel, PS_CHANNEL_FREED);
     channel->current = NULL;
     ps_loop_cancel(channel->loop, &channel->start);
     ps_tcp_dial_free(&channel->dial);

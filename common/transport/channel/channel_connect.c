@@ -6,11 +6,35 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/base/sm.h"
 #include "common/transport/tls/tls.h"
 
 #include <stdio.h>
 
 #define MS 1000000ull
+
+static const char *const state_names[] = {"connecting", "greeting", "up", "waiting", "freed"};
+static const ps_sm_set state_next[] = {
+    /* itself: the first attempt */
+    [PS_CHANNEL_CONNECTING] = PS_SM(PS_CHANNEL_CONNECTING) | PS_SM(PS_CHANNEL_GREETING) |
+                              PS_SM(PS_CHANNEL_WAITING) | PS_SM(PS_CHANNEL_FREED),
+    [PS_CHANNEL_GREETING] = PS_SM(PS_CHANNEL_UP) | PS_SM(PS_CHANNEL_CONNECTING) |
+                            PS_SM(PS_CHANNEL_WAITING) | PS_SM(PS_CHANNEL_FREED),
+    [PS_CHANNEL_UP] =
+        PS_SM(PS_CHANNEL_CONNECTING) | PS_SM(PS_CHANNEL_WAITING) | PS_SM(PS_CHANNEL_FREED),
+    [PS_CHANNEL_WAITING] = PS_SM(PS_CHANNEL_CONNECTING) | PS_SM(PS_CHANNEL_FREED),
+    [PS_CHANNEL_FREED] = 0,
+};
+static const ps_sm machine = {.tag = "channel",
+                              .names = state_names,
+                              .next = state_next,
+                              .count = PS_CHANNEL_STATES,
+                              .level = PS_LOG_TRACE};
+
+void ps_channel_move(ps_channel *channel, ps_channel_state to)
+{
+    ps_sm_go(&machine, &channel->state, to, "target=%s", channel->target);
+}
 
 static void tell(ps_channel *channel, bool up, const char *reason)
 {
@@ -25,7 +49,7 @@ static void lost(ps_channel *channel, ps_status status, const char *reason)
     channel->last.code = unauthenticated ? status : PS_UNAVAILABLE;
     snprintf(channel->last.message, sizeof channel->last.message, "%s: %s", channel->target,
              *reason ? reason : "connection closed");
-    channel->state = PS_CHANNEL_WAITING;
+    ps_channel_move(channel, PS_CHANNEL_WAITING);
     channel->current = NULL;
     unsigned wait_ms = ps_backoff_next(&channel->backoff);
     channel->due_ns = ps_clock_ns(&ps_clock_system) + wait_ms * MS;
@@ -47,8 +71,7 @@ static void up_cb(void *owner, ps_http2 *conn)
     ps_channel *channel = link->channel;
     if (channel->current != link)
         return;
-    PS_REQUIRE(channel->state == PS_CHANNEL_GREETING);
-    channel->state = PS_CHANNEL_UP;
+    ps_channel_move(channel, PS_CHANNEL_UP);
     channel->last.code = PS_OK;
     ps_backoff_reset(&channel->backoff);
     while (!ps_list_empty(&channel->waiting)) {
@@ -128,7 +151,7 @@ static ps_status greet(ps_channel *channel, ps_layer *tcp, const char *address)
     ps_list_append(&channel->links, &link->link);
     channel->refs++;
     channel->current = link;
-    channel->state = PS_CHANNEL_GREETING;
+    ps_channel_move(channel, PS_CHANNEL_GREETING);
     channel->due_ns = PS_NEVER; /* the connection has its own deadline */
     return PS_OK;
 }
@@ -148,8 +171,8 @@ static void dialled_cb(void *user, ps_status status, ps_layer *layer, const char
 void ps_channel_connect(ps_channel *channel)
 {
     ps_loop_require_on(channel->loop);
-    PS_REQUIRE(channel->state != PS_CHANNEL_FREED && !channel->dial);
-    channel->state = PS_CHANNEL_CONNECTING;
+    PS_REQUIRE(!channel->dial);
+    ps_channel_move(channel, PS_CHANNEL_CONNECTING);
     channel->due_ns = ps_clock_ns(&ps_clock_system) + channel->options.connect_ms * MS;
     ps_status st =
         ps_tcp_dial_start(channel->loop, channel->target, dialled_cb, channel, &channel->dial);

@@ -11,13 +11,15 @@
  *        ^   \________ failed ____/ |                      | lost
  *        |                          v                      v
  *        +------- backoff over --- waiting <---------------+
- * GOAWAY while up: the connection is retired with its calls, and a new one is made at once. */
+ * GOAWAY (of what is up, as a rule): the connection is retired with its calls, and a new one is
+ * made at once. From all of them to freed. Legal moves: channel_connect.c. */
 typedef enum ps_channel_state {
     PS_CHANNEL_CONNECTING,
     PS_CHANNEL_GREETING,
     PS_CHANNEL_UP,
     PS_CHANNEL_WAITING,
     PS_CHANNEL_FREED,
+    PS_CHANNEL_STATES,
 } ps_channel_state;
 
 /* One connection of a channel, which may be retired already. */
@@ -33,8 +35,8 @@ struct ps_channel {
     char *target;
     char host[256];
     ps_tls_context *tls;
-    ps_channel_state state;
-    unsigned refs; /* the user's, and one of each link */
+    unsigned state; /* ps_channel_state */
+    unsigned refs;  /* the user's, and one of each link */
     ps_tcp_dial *dial;
     ps_list links;
     ps_channel_link *current; /* NULL unless greeting or up */
@@ -48,6 +50,7 @@ struct ps_channel {
     ps_error last; /* why the last attempt failed */
 };
 
+void ps_channel_move(ps_channel *channel, ps_channel_state to);
 void ps_channel_connect(ps_channel *channel);
 void ps_channel_due(ps_channel *channel); /* due_ns has passed */
 void ps_channel_set_timer(ps_channel *channel);
