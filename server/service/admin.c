@@ -17,7 +17,6 @@ static ps_status status(ps_services *services, const ps_caller *caller,
     out->cluster = ps_strdup(now.cluster);
     return PS_OK;
 }
-PS_UNARY(status)
 
 static ps_status reload(ps_services *services, const ps_caller *caller,
                         const ProtobufCMessage *request, ProtobufCMessage **reply)
@@ -30,7 +29,6 @@ static ps_status reload(ps_services *services, const ps_caller *caller,
     ps_caller_audit(services, caller, "/psd.v1.Admin/Reload", st, st ? error.message : NULL);
     return ps_error_raise(&error);
 }
-PS_UNARY(reload)
 
 static ps_status checkpoint(ps_services *services, const ps_caller *caller,
                             const ProtobufCMessage *request, ProtobufCMessage **reply)
@@ -44,7 +42,6 @@ static ps_status checkpoint(ps_services *services, const ps_caller *caller,
     ps_caller_audit(services, caller, "/psd.v1.Admin/Checkpoint", st, st ? error.message : NULL);
     return ps_error_raise(&error);
 }
-PS_UNARY(checkpoint)
 
 static ps_status drain(ps_services *services, const ps_caller *caller,
                        const ProtobufCMessage *request, ProtobufCMessage **reply)
@@ -64,14 +61,15 @@ static ps_status drain(ps_services *services, const ps_caller *caller,
                               : "on");
     return ps_error_raise(&error);
 }
-PS_UNARY(drain)
 
-const ps_rpc_method ps_admin_methods[] = {
-    {.name = "Status", .request = &psd__v1__status_request__descriptor, .unary = status_cb},
-    {.name = "Reload", .request = &psd__v1__reload_request__descriptor, .unary = reload_cb},
-    {.name = "Checkpoint",
-     .request = &psd__v1__checkpoint_request__descriptor,
-     .unary = checkpoint_cb},
-    {.name = "Drain", .request = &psd__v1__drain_request__descriptor, .unary = drain_cb},
+const ps_unary_method ps_admin_unary[] = {
+    {"/psd.v1.Admin/Status", &psd__v1__status_request__descriptor,
+     &psd__v1__status_response__descriptor, status},
+    {"/psd.v1.Admin/Reload", &psd__v1__reload_request__descriptor,
+     &psd__v1__reload_response__descriptor, reload},
+    {"/psd.v1.Admin/Checkpoint", &psd__v1__checkpoint_request__descriptor,
+     &psd__v1__checkpoint_response__descriptor, checkpoint},
+    {"/psd.v1.Admin/Drain", &psd__v1__drain_request__descriptor,
+     &psd__v1__drain_response__descriptor, drain},
     {0},
 };

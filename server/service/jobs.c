@@ -42,7 +42,6 @@ static ps_status submit(ps_services *services, const ps_caller *caller,
     ps_caller_audit(services, caller, "/psd.v1.Jobs/Submit", st, st ? error.message : number);
     return st ? ps_error_raise(&error) : PS_OK;
 }
-PS_UNARY(submit)
 
 static ps_status get(ps_services *services, const ps_caller *caller,
                      const ProtobufCMessage *request, ProtobufCMessage **reply)
@@ -56,7 +55,6 @@ static ps_status get(ps_services *services, const ps_caller *caller,
     ps_job_record_free(&record);
     return PS_OK;
 }
-PS_UNARY(get)
 
 static char *token_after(uint32_t filter, uint64_t id)
 {
@@ -106,7 +104,6 @@ static ps_status list(ps_services *services, const ps_caller *caller,
     ps_job_records_free(&records);
     return PS_OK;
 }
-PS_UNARY(list)
 
 static ps_status cancel(ps_services *services, const ps_caller *caller,
                         const ProtobufCMessage *request, ProtobufCMessage **reply)
@@ -125,17 +122,23 @@ static ps_status cancel(ps_services *services, const ps_caller *caller,
     ps_job_record_free(&record);
     return PS_OK;
 }
-PS_UNARY(cancel)
 
-const ps_rpc_method ps_jobs_methods[] = {
-    {.name = "Submit", .request = &psd__v1__submit_request__descriptor, .unary = submit_cb},
-    {.name = "Get", .request = &psd__v1__get_job_request__descriptor, .unary = get_cb},
-    {.name = "List", .request = &psd__v1__list_jobs_request__descriptor, .unary = list_cb},
-    {.name = "Cancel", .request = &psd__v1__cancel_job_request__descriptor, .unary = cancel_cb},
+const ps_unary_method ps_jobs_unary[] = {
+    {"/psd.v1.Jobs/Submit", &psd__v1__submit_request__descriptor,
+     &psd__v1__submit_response__descriptor, submit},
+    {"/psd.v1.Jobs/Get", &psd__v1__get_job_request__descriptor, &psd__v1__job__descriptor, get},
+    {"/psd.v1.Jobs/List", &psd__v1__list_jobs_request__descriptor,
+     &psd__v1__list_jobs_response__descriptor, list},
+    {"/psd.v1.Jobs/Cancel", &psd__v1__cancel_job_request__descriptor, &psd__v1__job__descriptor,
+     cancel},
+    {"/psd.v1.Jobs/Delete", &psd__v1__delete_job_request__descriptor,
+     &psd__v1__removed_response__descriptor, ps_jobs_delete},
+    {"/psd.v1.Jobs/Prune", &psd__v1__prune_request__descriptor,
+     &psd__v1__removed_response__descriptor, ps_jobs_prune},
+    {0},
+};
+
+const ps_rpc_method ps_jobs_calls[] = {
     {.name = "Watch", .request = &psd__v1__watch_job_request__descriptor, .unary = ps_jobs_watch},
-    {.name = "Delete",
-     .request = &psd__v1__delete_job_request__descriptor,
-     .unary = ps_jobs_delete},
-    {.name = "Prune", .request = &psd__v1__prune_request__descriptor, .unary = ps_jobs_prune},
     {0},
 };

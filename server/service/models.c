@@ -38,7 +38,6 @@ static ps_status list(ps_services *services, const ps_caller *caller,
     ps_model_records_free(&records);
     return PS_OK;
 }
-PS_UNARY(list)
 
 static ps_status get(ps_services *services, const ps_caller *caller,
                      const ProtobufCMessage *request, ProtobufCMessage **reply)
@@ -53,7 +52,6 @@ static ps_status get(ps_services *services, const ps_caller *caller,
     ps_model_record_free(&record);
     return PS_OK;
 }
-PS_UNARY(get)
 
 static ps_status remove_model(ps_services *services, const ps_caller *caller,
                               const ProtobufCMessage *request, ProtobufCMessage **reply)
@@ -71,7 +69,6 @@ static ps_status remove_model(ps_services *services, const ps_caller *caller,
                           (ps_message_init)psd__v1__delete_model_response__init);
     return PS_OK;
 }
-PS_UNARY(remove_model)
 
 static ps_status list_artifacts(ps_services *services, const ps_caller *caller,
                                 const ProtobufCMessage *request, ProtobufCMessage **reply)
@@ -97,17 +94,22 @@ static ps_status list_artifacts(ps_services *services, const ps_caller *caller,
     *reply = &out->base;
     return PS_OK;
 }
-PS_UNARY(list_artifacts)
 
-const ps_rpc_method ps_models_methods[] = {
-    {.name = "List", .request = &psd__v1__list_models_request__descriptor, .unary = list_cb},
-    {.name = "Get", .request = &psd__v1__get_model_request__descriptor, .unary = get_cb},
-    {.name = "Delete",
-     .request = &psd__v1__delete_model_request__descriptor,
-     .unary = remove_model_cb},
-    {.name = "ListArtifacts",
-     .request = &psd__v1__list_artifacts_request__descriptor,
-     .unary = list_artifacts_cb},
+const ps_unary_method ps_models_unary[] = {
+    {"/psd.v1.Models/List", &psd__v1__list_models_request__descriptor,
+     &psd__v1__list_models_response__descriptor, list},
+    {"/psd.v1.Models/Get", &psd__v1__get_model_request__descriptor, &psd__v1__model__descriptor,
+     get},
+    {"/psd.v1.Models/Delete", &psd__v1__delete_model_request__descriptor,
+     &psd__v1__delete_model_response__descriptor, remove_model},
+    {"/psd.v1.Models/ListArtifacts", &psd__v1__list_artifacts_request__descriptor,
+     &psd__v1__list_artifacts_response__descriptor, list_artifacts},
+    {"/psd.v1.Models/DeleteArtifact", &psd__v1__delete_artifact_request__descriptor,
+     &psd__v1__removed_response__descriptor, ps_models_delete_artifact},
+    {0},
+};
+
+const ps_rpc_method ps_models_calls[] = {
     {.name = "Import", .request = &psd__v1__import_request__descriptor, .stream = ps_models_import},
     {.name = "Export", .request = &psd__v1__export_request__descriptor, .unary = ps_models_export},
     {.name = "PutArtifact",
@@ -116,8 +118,5 @@ const ps_rpc_method ps_models_methods[] = {
     {.name = "GetArtifact",
      .request = &psd__v1__get_artifact_request__descriptor,
      .unary = ps_models_get_artifact},
-    {.name = "DeleteArtifact",
-     .request = &psd__v1__delete_artifact_request__descriptor,
-     .unary = ps_models_delete_artifact},
     {0},
 };

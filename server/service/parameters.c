@@ -90,10 +90,14 @@ static ps_status describe(ps_services *services, const ps_caller *caller,
     ps_run_unref(&run);
     return PS_OK;
 }
-PS_UNARY(describe)
 
-const ps_rpc_method ps_parameters_methods[] = {
-    {.name = "Describe", .request = &psd__v1__describe_request__descriptor, .unary = describe_cb},
+const ps_unary_method ps_parameters_unary[] = {
+    {"/psd.v1.Parameters/Describe", &psd__v1__describe_request__descriptor,
+     &psd__v1__describe_response__descriptor, describe},
+    {0},
+};
+
+const ps_rpc_method ps_parameters_calls[] = {
     {.name = "Pull", .request = &psd__v1__pull_request__descriptor, .unary = ps_parameters_pull},
     {.name = "Push", .request = &psd__v1__push_request__descriptor, .stream = ps_parameters_push},
     {.name = "Clock", .request = &psd__v1__clock_request__descriptor, .unary = ps_parameters_clock},

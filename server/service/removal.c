@@ -28,8 +28,8 @@ static ps_status answer(ps_services *services, const ps_caller *caller, ps_statu
     return PS_OK;
 }
 
-static ps_status delete_job(ps_services *services, const ps_caller *caller,
-                            const ProtobufCMessage *request, ProtobufCMessage **reply)
+ps_status ps_jobs_delete(ps_services *services, const ps_caller *caller,
+                         const ProtobufCMessage *request, ProtobufCMessage **reply)
 {
     uint64_t job_id = ((const Psd__V1__DeleteJobRequest *)request)->job_id;
     ps_removed removed = {0};
@@ -41,13 +41,8 @@ static ps_status delete_job(ps_services *services, const ps_caller *caller,
     return answer(services, caller, st, what, &removed, false, reply);
 }
 
-void ps_jobs_delete(ps_call *call, const ProtobufCMessage *request, void *services)
-{
-    ps_unary_run(call, request, services, delete_job);
-}
-
-static ps_status delete_artifact(ps_services *services, const ps_caller *caller,
-                                 const ProtobufCMessage *request, ProtobufCMessage **reply)
+ps_status ps_models_delete_artifact(ps_services *services, const ps_caller *caller,
+                                    const ProtobufCMessage *request, ProtobufCMessage **reply)
 {
     const Psd__V1__DeleteArtifactRequest *in = (const Psd__V1__DeleteArtifactRequest *)request;
     ps_removed removed = {0};
@@ -59,13 +54,8 @@ static ps_status delete_artifact(ps_services *services, const ps_caller *caller,
     return answer(services, caller, st, what, &removed, false, reply);
 }
 
-void ps_models_delete_artifact(ps_call *call, const ProtobufCMessage *request, void *services)
-{
-    ps_unary_run(call, request, services, delete_artifact);
-}
-
-static ps_status prune(ps_services *services, const ps_caller *caller,
-                       const ProtobufCMessage *request, ProtobufCMessage **reply)
+ps_status ps_jobs_prune(ps_services *services, const ps_caller *caller,
+                        const ProtobufCMessage *request, ProtobufCMessage **reply)
 {
     const Psd__V1__PruneRequest *in = (const Psd__V1__PruneRequest *)request;
     const char *owner = caller->identity.role == PS_ROLE_ADMIN ? NULL : caller->name;
@@ -78,9 +68,4 @@ static ps_status prune(ps_services *services, const ps_caller *caller,
                    "older than %" PRIu64 " s: %" PRIu64 " jobs, %" PRIu64 " artifacts",
                    in->older_than_ms / 1000, removed.jobs, removed.artifacts);
     return answer(services, caller, st, what, &removed, more, reply);
-}
-
-void ps_jobs_prune(ps_call *call, const ProtobufCMessage *request, void *services)
-{
-    ps_unary_run(call, request, services, prune);
 }

@@ -1,24 +1,63 @@
 #include "server/service/services.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
+#include "server/service/unary.h"
 
 #include <string.h>
 
+enum { METHODS_MAX = 32 }; /* of a service */
+
+static const ps_rpc_method none[] = {{0}};
+
 static const struct {
     const char *name;
-    const ps_rpc_method *methods;
+    const ps_unary_method *unary;
+    const ps_rpc_method *calls;
 } table[] = {
-    {"psd.v1.Parameters", ps_parameters_methods}, {"psd.v1.Jobs", ps_jobs_methods},
-    {"psd.v1.Workers", ps_workers_methods},       {"psd.v1.Models", ps_models_methods},
-    {"psd.v1.Admin", ps_admin_methods},
+    {"psd.v1.Parameters", ps_parameters_unary, ps_parameters_calls},
+    {"psd.v1.Jobs", ps_jobs_unary, ps_jobs_calls},
+    {"psd.v1.Workers", ps_workers_unary, ps_workers_calls},
+    {"psd.v1.Models", ps_models_unary, ps_models_calls},
+    {"psd.v1.Admin", ps_admin_unary, none},
 };
+
+const ps_unary_method *const ps_unary_tables[] = {
+    ps_parameters_unary, ps_jobs_unary, ps_workers_unary, ps_models_unary, ps_admin_unary, NULL};
+
+const ps_unary_method *ps_unary_find(const char *path)
+{
+    for (const ps_unary_method *const *t = ps_unary_tables; *t; t++)
+        for (const ps_unary_method *m = *t; m->path; m++)
+            if (strcmp(m->path, path) == 0)
+                return m;
+    return NULL;
+}
+
+static void unary_cb(ps_call *call, const ProtobufCMessage *request, void *services)
+{
+    const ps_unary_method *method = ps_unary_find(ps_call_path(call));
+    PS_REQUIRE(method); /* that is what it was added under */
+    ps_unary_run(call, request, services, method->body);
+}
 
 void ps_services_add(ps_services *services, ps_rpc_server *server)
 {
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        ps_rpc_service service = {
-            .name = table[i].name, .methods = table[i].methods, .state = services};
-        ps_rpc_server_add(server, &service);
+        ps_rpc_method methods[METHODS_MAX + 1] = {0};
+        size_t n = 0;
+        for (const ps_unary_method *m = table[i].unary; m->path; m++) {
+            PS_REQUIRE(n < METHODS_MAX);
+            methods[n++] = (ps_rpc_method){
+                .name = strrchr(m->path, '/') + 1, .request = m->request, .unary = unary_cb};
+        }
+        for (const ps_rpc_method *m = table[i].calls; m->name; m++) {
+            PS_REQUIRE(n < METHODS_MAX);
+            methods[n++] = *m;
+        }
+        ps_rpc_server_add(
+            server,
+            &(ps_rpc_service){.name = table[i].name, .methods = methods, .state = services});
     }
 }
 

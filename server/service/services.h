@@ -62,17 +62,14 @@ typedef struct ps_model_wanted {
 PS_MUST_CHECK ps_status ps_services_may_use_model(ps_services *services, const ps_identity *peer,
                                                   const ps_model_wanted *wanted, char **version);
 
-/* The tables, each in a file of its own. */
-extern const ps_rpc_method ps_parameters_methods[];
-extern const ps_rpc_method ps_jobs_methods[];
-extern const ps_rpc_method ps_workers_methods[];
-extern const ps_rpc_method ps_models_methods[];
-extern const ps_rpc_method ps_admin_methods[];
+/* What a service has beside its bodies (unary.h): methods that answer later, or in several
+ * messages. */
+extern const ps_rpc_method ps_parameters_calls[];
+extern const ps_rpc_method ps_jobs_calls[];
+extern const ps_rpc_method ps_workers_calls[];
+extern const ps_rpc_method ps_models_calls[];
 
-/* Handlers that are more than one call down and one answer up. */
-void ps_jobs_delete(ps_call *call, const ProtobufCMessage *request, void *services);
-void ps_jobs_prune(ps_call *call, const ProtobufCMessage *request, void *services);
-void ps_models_delete_artifact(ps_call *call, const ProtobufCMessage *request, void *services);
+/* Their handlers, where they are in files of their own. */
 void ps_parameters_pull(ps_call *call, const ProtobufCMessage *request, void *services);
 void ps_parameters_push(ps_call *call, void *services);
 void ps_parameters_clock(ps_call *call, const ProtobufCMessage *request, void *services);

@@ -1,5 +1,6 @@
 /* unary: calls that ask the catalog, the scheduler or the disk and may wait for them: their bodies
- * run on the thread pool, as plain functions from a request to a reply. */
+ * are plain functions from a request to a reply, in tables with what they take and give, and run on
+ * the thread pool. */
 #ifndef PS_SERVICE_UNARY_H
 #define PS_SERVICE_UNARY_H
 
@@ -17,10 +18,39 @@ void ps_caller_of(const ps_call *call, ps_caller *out);
 /* A copy for the same reason, freed with protobuf_c_message_free_unpacked; NULL without memory. */
 ProtobufCMessage *ps_request_copy(const ProtobufCMessage *request);
 
-/* *reply is made with the allocation of protobuf-c (malloc) and freed by the caller with
- * protobuf_c_message_free_unpacked. On failure the call fails with this thread's message. */
+/* From a request to a reply, for this caller, who may call it (the policy has been asked). *reply
+ * is made with the allocation of protobuf-c (malloc) and freed by the caller with
+ * protobuf_c_message_free_unpacked, if there is one, also after a failure, of which this thread's
+ * message tells. May wait: off the loop. */
 typedef ps_status (*ps_unary_body)(ps_services *services, const ps_caller *caller,
                                    const ProtobufCMessage *request, ProtobufCMessage **reply);
+
+/* A method that is no more than that: it needs no connection, and whoever has its request and its
+ * caller can call it. gRPC does (services.c); so can what speaks JSON. */
+typedef struct ps_unary_method {
+    const char *path; /* "/psd.v1.Jobs/Submit" */
+    const ProtobufCMessageDescriptor *request, *response;
+    ps_unary_body body;
+} ps_unary_method;
+
+/* One table a service, in its file; each ends with {0}. */
+extern const ps_unary_method ps_parameters_unary[];
+extern const ps_unary_method ps_jobs_unary[];
+extern const ps_unary_method ps_workers_unary[];
+extern const ps_unary_method ps_models_unary[];
+extern const ps_unary_method ps_admin_unary[];
+/* All of them, ended by NULL. */
+extern const ps_unary_method *const ps_unary_tables[];
+/* The method of that path; NULL: there is none, or it is more than a body. */
+const ps_unary_method *ps_unary_find(const char *path);
+
+/* Bodies of removal.c. */
+ps_status ps_jobs_delete(ps_services *services, const ps_caller *caller,
+                         const ProtobufCMessage *request, ProtobufCMessage **reply);
+ps_status ps_jobs_prune(ps_services *services, const ps_caller *caller,
+                        const ProtobufCMessage *request, ProtobufCMessage **reply);
+ps_status ps_models_delete_artifact(ps_services *services, const ps_caller *caller,
+                                    const ProtobufCMessage *request, ProtobufCMessage **reply);
 
 /* May the caller cancel, replace or delete it? A submitter only what is its own; whoever else may
  * call at all, may. PS_PERMISSION_DENIED: "job 7 belongs to …". A job that does not exist is
@@ -30,20 +60,13 @@ PS_MUST_CHECK ps_status ps_caller_may_change_job(ps_services *services, const ps
 PS_MUST_CHECK ps_status ps_caller_may_change_model(ps_services *services, const ps_caller *caller,
                                                    const char *name);
 
-/* A method's unary handler calls this with its body. */
+/* Answers a gRPC call with what the body makes of it, on the pool. */
 void ps_unary_run(ps_call *call, const ProtobufCMessage *request, void *services,
                   ps_unary_body body);
 
 /* For the audit log: what a caller did, or tried to. what may be NULL. */
 void ps_caller_audit(ps_services *services, const ps_caller *caller, const char *path, ps_status st,
                      const char *what);
-
-/* The handler of a body, for the tables of methods. */
-#define PS_UNARY(body)                                                                   \
-    static void body##_cb(ps_call *call, const ProtobufCMessage *request, void *service) \
-    {                                                                                    \
-        ps_unary_run(call, request, service, body);                                      \
-    }
 
 /* A new message of type T (Psd__V1__Job, psd__v1__job): malloc'ed, initialised. */
 #define PS_REPLY_NEW(T, lower) ((T *)ps_reply_new(sizeof(T), (ps_message_init)lower##__init))

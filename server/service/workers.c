@@ -37,12 +37,16 @@ static ps_status list(ps_services *services, const ps_caller *caller,
     *reply = &out->base;
     return PS_OK;
 }
-PS_UNARY(list)
 
-const ps_rpc_method ps_workers_methods[] = {
+const ps_unary_method ps_workers_unary[] = {
+    {"/psd.v1.Workers/List", &psd__v1__list_workers_request__descriptor,
+     &psd__v1__list_workers_response__descriptor, list},
+    {0},
+};
+
+const ps_rpc_method ps_workers_calls[] = {
     {.name = "Attach",
      .request = &psd__v1__worker_message__descriptor,
      .stream = ps_workers_attach},
-    {.name = "List", .request = &psd__v1__list_workers_request__descriptor, .unary = list_cb},
     {0},
 };

@@ -34,7 +34,8 @@ typedef struct ps_rpc_connection {
 
 typedef struct ps_rpc_served {
     ps_rpc_service service;
-    ps_call_stats *stats; /* one a method, in its order */
+    ps_rpc_method *methods; /* the service's, a copy */
+    ps_call_stats *stats;   /* one a method, in its order */
 } ps_rpc_served;
 
 struct ps_rpc_server {

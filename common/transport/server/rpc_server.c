@@ -218,8 +218,13 @@ void ps_rpc_server_add(ps_rpc_server *server, const ps_rpc_service *service)
     size_t methods = 0;
     while (service->methods[methods].name)
         methods++;
-    server->services[server->n_services++] = (ps_rpc_served){
-        .service = *service, .stats = ps_alloc_array(methods + 1, sizeof(ps_call_stats))};
+    ps_rpc_method *copy = ps_alloc_array(methods + 1, sizeof *copy);
+    memcpy(copy, service->methods, methods * sizeof *copy); /* ends with a row of zeros */
+    ps_rpc_served *served = &server->services[server->n_services++];
+    *served = (ps_rpc_served){.service = *service,
+                              .methods = copy,
+                              .stats = ps_alloc_array(methods + 1, sizeof(ps_call_stats))};
+    served->service.methods = copy;
 }
 
 static void listen_task(ps_rpc_home *home)
@@ -363,8 +368,10 @@ void ps_rpc_server_free(ps_rpc_server **pointer)
     ps_budget_unref(&server->budget);
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->lock);
-    for (unsigned i = 0; i < server->n_services; i++)
+    for (unsigned i = 0; i < server->n_services; i++) {
+        free(server->services[i].methods);
         free(server->services[i].stats);
+    }
     free(server->homes);
     free(server->address);
     ps_free(pointer);

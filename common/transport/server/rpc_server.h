@@ -77,7 +77,8 @@ typedef struct ps_rpc_server_options {
     void *user;
 } ps_rpc_server_options;
 
-/* Services first, then start. A service is added before start, on the caller's thread. */
+/* Services first, then start. A service is added before start, on the caller's thread; the server
+ * keeps a copy of its table, whose texts are borrowed. */
 PS_MUST_CHECK ps_status ps_rpc_server_create(const ps_rpc_server_options *options,
                                              ps_rpc_server **out);
 void ps_rpc_server_add(ps_rpc_server *server, const ps_rpc_service *service);

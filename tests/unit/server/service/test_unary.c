@@ -21,7 +21,10 @@ static ps_status body(ps_services *services, const ps_caller *caller,
     return ps_fail(PS_NOT_FOUND, "nothing is here");
 }
 
-PS_UNARY(body)
+static void body_cb(ps_call *call, const ProtobufCMessage *request, void *service)
+{
+    ps_unary_run(call, request, service, body);
+}
 
 static const ps_rpc_method methods[] = {
     {.name = "Unary", .request = &psd__test__v1__piece__descriptor, .unary = body_cb},
