@@ -126,20 +126,14 @@ static Psd__V1__TaskResult *result_new(const Psd__V1__Task *task)
     return result;
 }
 
-static void result_fail(Psd__V1__TaskResult *result, const Psd__V1__Task *task, ps_status st)
+/* With the message of the error, and no more. */
+static Psd__V1__TaskResult *result_failed(const Psd__V1__Task *task, ps_status st)
 {
+    Psd__V1__TaskResult *result = result_new(task);
     result->code = ps_status_grpc(st);
     result->message = ps_strdup(ps_error_message());
     result->retry = worth_retry(task, st);
-    if (result->plan)
-        psd__v1__plan_result__free_unpacked(result->plan, NULL);
-    if (result->evaluate)
-        psd__v1__evaluate_result__free_unpacked(result->evaluate, NULL);
-    if (result->generate)
-        psd__v1__generate_result__free_unpacked(result->generate, NULL);
-    result->plan = NULL;
-    result->evaluate = NULL;
-    result->generate = NULL;
+    return result;
 }
 
 /* After a failure: what the device has failed under is forgotten. Why the device is lost to this
@@ -190,7 +184,8 @@ static bool run_task(slot *s, const Psd__V1__Task *task)
         return false;
     }
     if (st) {
-        result_fail(result, task, st);
+        psd__v1__task_result__free_unpacked(result, NULL);
+        result = result_failed(task, st);
         lost = look_at_device(&run, st, result);
         ps_log(st == PS_CANCELLED ? PS_LOG_INFO : PS_LOG_WARNING, "task",
                "failed lease=%" PRIu64 " job=%" PRIu64 " kind=%s: %s", task->lease_id, task->job_id,
@@ -289,8 +284,7 @@ static queued *next_task(slot *s)
 
 static void cancel_queued(ps_runner *r, queued *q, const char *reason)
 {
-    Psd__V1__TaskResult *result = result_new(q->task);
-    result_fail(result, q->task, ps_fail(PS_CANCELLED, "%s", reason));
+    Psd__V1__TaskResult *result = result_failed(q->task, ps_fail(PS_CANCELLED, "%s", reason));
     post(r, &(event){.result = result});
     ps_list_remove(&q->link);
     psd__v1__task__free_unpacked(q->task, NULL);

@@ -8,14 +8,6 @@
 
 #include <string.h>
 
-bool ps_artifact_name_ok(const char *name)
-{
-    static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    size_t len = strlen(name);
-    return len >= 1 && len <= 64 && name[0] != '.' && strspn(name, allowed) == len;
-}
-
 static void remove_doomed(const ps_stored_files *files, const char *path)
 {
     ps_error before; /* of the caller, who is perhaps about to tell it */

@@ -6,9 +6,6 @@
 #include "server/catalog/artifacts.h"
 #include "server/files/stored_file.h"
 
-/* 1 to 64 letters, digits, '.', '_', '-', the first not a '.'. */
-bool ps_artifact_name_ok(const char *name);
-
 /* A file that is complete, and on disk, at data_dir/incoming becomes the job's artifact; one of
  * that name is replaced. PS_NOT_FOUND: no such job. On failure the artifact of before is still
  * there, and incoming is the caller's to remove; it may be gone. */

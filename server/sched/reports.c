@@ -94,9 +94,22 @@ static void take_result(ps_sched *s, ps_lease *lease, ps_task_result *result)
     ps_lease_end(lease);
 }
 
+/* One that cannot be is not worth another worker's time. */
+static void check_result(ps_task_result *result, ps_error *error)
+{
+    if (result->code || !ps_task_result_check(result))
+        return;
+    ps_error_save(error, PS_INVALID_ARGUMENT);
+    result->code = ps_status_grpc(error->code);
+    result->message = error->message;
+    result->retry = false;
+}
+
 ps_status ps_sched_result(ps_sched *s, uint64_t session, ps_task_result *result)
 {
+    ps_error error;
     ps_worker *worker = NULL;
+    check_result(result, &error);
     ps_status st = enter_session(s, session, &worker);
     if (st)
         return st;

@@ -1,7 +1,10 @@
 #include "server/sched/task_result.h"
 
 #include "common/base/mem.h"
+#include "common/format/artifact_name.h"
+#include "common/json/json.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,4 +40,117 @@ void ps_plan_free(ps_plan **plan)
     free(p->tensors);
     free(p->model);
     ps_free(plan);
+}
+
+/* ---- numbers ---- */
+
+static bool name_ok(const char *name)
+{
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_");
+    return n > 0 && n < PS_METRIC_NAME && name[n] == 0;
+}
+
+void ps_task_result_add(ps_task_result *r, const char *name, double value)
+{
+    double known;
+    if (r->n_numbers < PS_RESULT_NUMBERS && name_ok(name) &&
+        !ps_task_result_number(r, name, &known))
+        r->numbers[r->n_numbers++] = (ps_result_number){.name = name, .value = value};
+}
+
+bool ps_task_result_number(const ps_task_result *r, const char *name, double *out)
+{
+    for (size_t i = 0; i < r->n_numbers; i++) {
+        if (strcmp(r->numbers[i].name, name) != 0)
+            continue;
+        *out = r->numbers[i].value;
+        return true;
+    }
+    return false;
+}
+
+bool ps_task_result_count(const ps_task_result *r, const char *name, uint64_t *out)
+{
+    const double most = 0x1p53; /* up to there, each whole number is a double */
+    double value = 0;
+    if (!ps_task_result_number(r, name, &value) || !(value >= 0 && value <= most) ||
+        floor(value) != value)
+        return false;
+    *out = (uint64_t)value;
+    return true;
+}
+
+void ps_task_result_metrics(const ps_task_result *r, ps_metric_list *out)
+{
+    *out = (ps_metric_list){0};
+    for (size_t i = 0; i < r->n_numbers; i++)
+        ps_metric_list_add(out, r->numbers[i].name, r->numbers[i].value);
+}
+
+/* ---- the report ---- */
+
+static const char *word_of(const ps_json_token *token, const char *const *words)
+{
+    for (; *words; words++)
+        if (token->kind == PS_JSON_STRING && token->text.len == strlen(*words) &&
+            memcmp(token->text.data, *words, token->text.len) == 0)
+            return *words;
+    return NULL;
+}
+
+/* Of an object that has begun: reads on to the value of the key. */
+static ps_status find_key(ps_json_reader *in, const char *key, ps_json_token *value)
+{
+    for (;;) {
+        ps_status st = ps_json_next(in, value);
+        if (st || value->kind != PS_JSON_KEY)
+            return st ? st : PS_END;
+        if (value->text.len == strlen(key) && memcmp(value->text.data, key, strlen(key)) == 0)
+            return ps_json_next(in, value);
+        st = ps_json_skip(in);
+        if (st)
+            return st;
+    }
+}
+
+const char *ps_task_result_word(const ps_task_result *r, const char *key, const char *const *words)
+{
+    ps_json_reader in;
+    ps_json_token token;
+    if (!r->report || !*r->report)
+        return NULL;
+    ps_json_reader_init(&in, ps_slice_str(r->report));
+    ps_status st = ps_json_expect(&in, PS_JSON_OBJECT, &token);
+    if (!st)
+        st = find_key(&in, key, &token);
+    const char *word = st ? NULL : word_of(&token, words);
+    ps_json_reader_free(&in);
+    return word;
+}
+
+static ps_status check_report(const char *report)
+{
+    ps_json_reader in;
+    ps_json_token token;
+    size_t len = strlen(report);
+    if (len > PS_RESULT_REPORT)
+        return ps_fail(PS_INVALID_ARGUMENT, "a report of %zu bytes, allowed are %d", len,
+                       PS_RESULT_REPORT);
+    ps_json_reader_init(&in, ps_slice_of(report, len));
+    ps_status st = ps_json_expect(&in, PS_JSON_OBJECT, &token);
+    while (!st && token.kind != PS_JSON_END)
+        st = ps_json_next(&in, &token);
+    ps_json_reader_free(&in);
+    return st ? ps_wrap(PS_INVALID_ARGUMENT, "its report is no JSON object") : PS_OK;
+}
+
+ps_status ps_task_result_check(const ps_task_result *r)
+{
+    if (r->n_artifacts > PS_RESULT_ARTIFACTS)
+        return ps_fail(PS_INVALID_ARGUMENT, "names of %zu artifacts, allowed are %d",
+                       r->n_artifacts, PS_RESULT_ARTIFACTS);
+    for (size_t i = 0; i < r->n_artifacts; i++)
+        if (!ps_artifact_name_ok(r->artifacts[i]))
+            return ps_fail(PS_INVALID_ARGUMENT, "an artifact's name: " PS_ARTIFACT_NAME_RULE);
+    return r->report && *r->report ? check_report(r->report) : PS_OK;
 }

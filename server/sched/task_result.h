@@ -1,8 +1,9 @@
-/* task_result: what a worker says of a task when it is over. Hostile; all of it is borrowed, but
- * for the plan. */
+/* task_result: what a worker says of a task when it is over: numbers, a report and names of files,
+ * of which the task's kind knows the meaning. Hostile; all of it is borrowed, but for the plan. */
 #ifndef PS_SCHED_TASK_RESULT_H
 #define PS_SCHED_TASK_RESULT_H
 
+#include "common/base/status.h"
 #include "common/format/metric_list.h"
 
 #include <stdbool.h>
@@ -42,36 +43,42 @@ typedef struct ps_plan {
 ps_plan *ps_plan_copy(const ps_plan *plan); /* owns all of it */
 void ps_plan_free(ps_plan **plan);          /* such a copy; NULL is nothing */
 
-/* evaluate, and predict: of the rows there were. */
-typedef struct ps_evaluation {
-    uint64_t samples;
-    double loss;            /* mean */
-    ps_metric_list metrics; /* likewise */
-} ps_evaluation;
+/* A number with a name as of a metric, or that of a field of the message Progress. */
+typedef struct ps_result_number {
+    const char *name;
+    double value;
+} ps_result_number;
 
-typedef enum ps_generate_end {
-    PS_GENERATE_END_UNKNOWN,
-    PS_GENERATE_END_LENGTH,
-    PS_GENERATE_END_STOP,
-    PS_GENERATE_END_CONTEXT,
-} ps_generate_end;
-
-typedef struct ps_generation {
-    uint64_t tokens; /* of the whole job */
-    ps_generate_end end;
-    double load_seconds, prompt_seconds; /* until the model was there, until the first token, */
-    double seconds;                      /* and of all that came after it */
-} ps_generation;
+enum { PS_RESULT_NUMBERS = 16, PS_RESULT_ARTIFACTS = 16, PS_RESULT_REPORT = 64 << 10 };
 
 typedef struct ps_task_result {
     uint64_t lease_id;
     int code;            /* gRPC's; 0: it is done */
     const char *message; /* when it is not; NULL or "": nothing was said */
     bool retry;          /* another worker may succeed */
-    /* what a task of that kind has come to; NULL: nothing is said of it */
-    const ps_evaluation *evaluation;
-    const ps_generation *generation;
-    ps_plan *plan; /* as ps_plan_copy; may be taken over, and is NULL then */
+    ps_result_number numbers[PS_RESULT_NUMBERS];
+    size_t n_numbers;
+    const char *report; /* a JSON object; NULL or "": none */
+    char *const *artifacts;
+    size_t n_artifacts;
+    ps_plan *plan; /* as ps_plan_copy; NULL: none; may be taken over, and is NULL then */
 } ps_task_result;
+
+/* Adds a number. One of a name that is none, or is there, and one too many are left out. */
+void ps_task_result_add(ps_task_result *result, const char *name, double value);
+/* The number of that name; false: there is none. */
+bool ps_task_result_number(const ps_task_result *result, const char *name, double *out);
+/* The same of a count: a whole number from 0. */
+bool ps_task_result_count(const ps_task_result *result, const char *name, uint64_t *out);
+/* The numbers that are metrics of a model. */
+void ps_task_result_metrics(const ps_task_result *result, ps_metric_list *out);
+/* The text of that key of the report, if it is one of the words, which end with NULL; NULL: it is
+ * not. */
+const char *ps_task_result_word(const ps_task_result *result, const char *key,
+                                const char *const *words);
+
+/* Is it what a worker may say? PS_INVALID_ARGUMENT: the report is too long or no JSON object, or a
+ * name is none of an artifact. */
+PS_MUST_CHECK ps_status ps_task_result_check(const ps_task_result *result);
 
 #endif

@@ -1,5 +1,6 @@
 /* Models: files in (Import, PutArtifact) and out (Export, GetArtifact). */
 #include "common/base/mem.h"
+#include "common/format/artifact_name.h"
 #include "psd/v1/models.pb-c.h"
 #include "server/files/artifact_file.h"
 #include "server/service/file_in.h"
@@ -99,8 +100,7 @@ static ps_status artifact_begin(ps_services *services, const ps_call *call,
     const Psd__V1__PutArtifactHeader *header =
         ((const Psd__V1__PutArtifactRequest *)message)->header;
     if (!ps_artifact_name_ok(header->name))
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "artifact name: 1 to 64 letters, digits, '.', '_', '-', not first a '.'");
+        return ps_fail(PS_INVALID_ARGUMENT, "artifact name: " PS_ARTIFACT_NAME_RULE);
     ps_status st = ps_services_may_touch(services, ps_call_peer(call), header->job_id);
     if (st)
         return st;

@@ -53,20 +53,6 @@ ps_tokens ps_tokens_read(const Psd__V1__Output *message)
         .first = message->first, .n_tokens = message->n_tokens, .tokens = message->tokens};
 }
 
-static ps_generate_end end_read(Psd__V1__GenerateEnd end)
-{
-    switch (end) {
-    case PSD__V1__GENERATE_END__GENERATE_END_LENGTH:
-        return PS_GENERATE_END_LENGTH;
-    case PSD__V1__GENERATE_END__GENERATE_END_STOP:
-        return PS_GENERATE_END_STOP;
-    case PSD__V1__GENERATE_END__GENERATE_END_CONTEXT:
-        return PS_GENERATE_END_CONTEXT;
-    default:
-        return PS_GENERATE_END_UNKNOWN;
-    }
-}
-
 static ps_plan *plan_read(const Psd__V1__PlanResult *message)
 {
     ps_plan_tensor *tensors = ps_alloc_array(message->n_tensors + 1, sizeof *tensors);
@@ -89,29 +75,55 @@ static ps_plan *plan_read(const Psd__V1__PlanResult *message)
     return plan;
 }
 
-void ps_task_result_read(const Psd__V1__TaskResult *message, ps_result_parts *out)
+/* Older workers have a member a kind: what it says, as others say it. */
+static void read_evaluate(const Psd__V1__EvaluateResult *message, ps_task_result *out)
 {
-    *out = (ps_result_parts){.result = {.lease_id = message->lease_id,
-                                        .code = message->code,
-                                        .message = message->message,
-                                        .retry = message->retry}};
+    ps_task_result_add(out, "samples", (double)message->samples);
+    ps_task_result_add(out, "loss", message->loss);
+    for (size_t i = 0; i < message->n_metrics; i++)
+        ps_task_result_add(out, message->metrics[i]->name, message->metrics[i]->value);
+}
+
+static const char *report_of(Psd__V1__GenerateEnd end)
+{
+    switch (end) {
+    case PSD__V1__GENERATE_END__GENERATE_END_LENGTH:
+        return "{\"ended\":\"length\"}";
+    case PSD__V1__GENERATE_END__GENERATE_END_STOP:
+        return "{\"ended\":\"stop\"}";
+    case PSD__V1__GENERATE_END__GENERATE_END_CONTEXT:
+        return "{\"ended\":\"context\"}";
+    default:
+        return NULL;
+    }
+}
+
+static void read_generate(const Psd__V1__GenerateResult *message, ps_task_result *out)
+{
+    ps_task_result_add(out, "tokens", (double)message->tokens);
+    ps_task_result_add(out, "load_seconds", message->load_seconds);
+    ps_task_result_add(out, "prompt_seconds", message->prompt_seconds);
+    ps_task_result_add(out, "seconds", message->seconds);
+    out->report = report_of(message->end);
+}
+
+void ps_task_result_read(const Psd__V1__TaskResult *message, ps_task_result *out)
+{
+    *out = (ps_task_result){.lease_id = message->lease_id,
+                            .code = message->code,
+                            .message = message->message,
+                            .retry = message->retry,
+                            .report = message->report,
+                            .artifacts = message->artifacts,
+                            .n_artifacts = message->n_artifacts};
+    for (size_t i = 0; i < message->n_metrics; i++)
+        ps_task_result_add(out, message->metrics[i]->name, message->metrics[i]->value);
     if (message->plan)
-        out->result.plan = plan_read(message->plan);
-    if (message->evaluate) {
-        const Psd__V1__EvaluateResult *e = message->evaluate;
-        out->evaluation = (ps_evaluation){.samples = e->samples, .loss = e->loss};
-        ps_metric_list_add_messages(&out->evaluation.metrics, e->metrics, e->n_metrics);
-        out->result.evaluation = &out->evaluation;
-    }
-    if (message->generate) {
-        const Psd__V1__GenerateResult *g = message->generate;
-        out->generation = (ps_generation){.tokens = g->tokens,
-                                          .end = end_read(g->end),
-                                          .load_seconds = g->load_seconds,
-                                          .prompt_seconds = g->prompt_seconds,
-                                          .seconds = g->seconds};
-        out->result.generation = &out->generation;
-    }
+        out->plan = plan_read(message->plan);
+    if (message->evaluate && !message->n_metrics)
+        read_evaluate(message->evaluate, out);
+    if (message->generate && !message->n_metrics)
+        read_generate(message->generate, out);
 }
 
 void ps_hello_read(const Psd__V1__Hello *message, ps_hello *out)

@@ -11,14 +11,8 @@ void ps_task_message_borrow(const ps_task *task, Psd__V1__Task *out);
 /* These borrow the message. */
 void ps_task_report_read(const Psd__V1__TaskProgress *message, ps_task_report *out);
 ps_tokens ps_tokens_read(const Psd__V1__Output *message); /* NULL: none */
-/* A result as it is read: what it points to is beside it. */
-typedef struct ps_result_parts {
-    ps_task_result result;
-    ps_evaluation evaluation;
-    ps_generation generation;
-} ps_result_parts;
-/* out->result.plan is a copy: ps_plan_free it when it has not been taken. */
-void ps_task_result_read(const Psd__V1__TaskResult *message, ps_result_parts *out);
+/* out->plan is a copy: ps_plan_free it when it has not been taken. */
+void ps_task_result_read(const Psd__V1__TaskResult *message, ps_task_result *out);
 void ps_hello_read(const Psd__V1__Hello *message, ps_hello *out);
 
 /* The caller's, with all that is in it. */

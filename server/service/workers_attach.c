@@ -84,10 +84,10 @@ static ps_status output(attach_call *a, const Psd__V1__TaskOutput *message)
 
 static ps_status result(attach_call *a, const Psd__V1__TaskResult *message)
 {
-    ps_result_parts parts;
-    ps_task_result_read(message, &parts);
-    ps_status st = ps_sched_result(a->services->sched, a->session, &parts.result);
-    ps_plan_free(&parts.result.plan); /* when it was not taken */
+    ps_task_result result;
+    ps_task_result_read(message, &result);
+    ps_status st = ps_sched_result(a->services->sched, a->session, &result);
+    ps_plan_free(&result.plan); /* when it was not taken */
     return st;
 }
 

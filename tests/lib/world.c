@@ -326,11 +326,11 @@ void ps_world_trained(ps_world *w, ps_world_task *task)
 
 void ps_world_evaluated(ps_world *w, ps_world_task *task, uint64_t correct)
 {
-    ps_evaluation evaluation = {.samples = 100, .loss = 0.5};
-    if (correct != PS_WORLD_NO_ACCURACY)
-        ps_metric_list_add(&evaluation.metrics, "accuracy", (double)correct / 100);
     ps_task_result result = {0};
-    result.evaluation = &evaluation;
+    ps_task_result_add(&result, "samples", 100);
+    ps_task_result_add(&result, "loss", 0.5);
+    if (correct != PS_WORLD_NO_ACCURACY)
+        ps_task_result_add(&result, "accuracy", (double)correct / 100);
     send_result(w, task, &result);
 }
 

@@ -4,6 +4,7 @@
  * A result that is not finite fails a job that only evaluates, with the rows where it came to be. A
  * training goes on, as its own losses say whether that makes sense: its log has a warning. */
 #include "common/base/mem.h"
+#include "worker/task/result.h"
 #include "worker/tasks/pass.h"
 #include "worker/tasks/task_kind.h"
 
@@ -12,7 +13,7 @@
 
 typedef struct evaluating {
     uint64_t samples;
-    double loss; /* summed over samples, as the metrics are */
+    double loss; /* summed over samples, as the metrics are; means at the end */
     ps_metric_list metrics;
     bool warned;
 } evaluating;
@@ -71,21 +72,41 @@ static ps_status add_perplexity(const ps_pass *pass, double loss, ps_metric_list
     return PS_OK;
 }
 
-static ps_status means_of(const ps_pass *pass, evaluating *sum, Psd__V1__EvaluateResult *means)
+/* Sums to means. */
+static ps_status means_of(const ps_pass *pass, evaluating *sum)
 {
-    means->samples = sum->samples;
     if (!sum->samples)
         return PS_OK;
-    means->loss = sum->loss / (double)sum->samples;
+    sum->loss /= (double)sum->samples;
     ps_metric_list_divide(&sum->metrics, (double)sum->samples);
     ps_metric_list all = {0};
     bool language = ps_spec_model_is_language(ps_job_entry_model_spec(pass->entry));
-    ps_status st = language ? add_perplexity(pass, means->loss, &all) : PS_OK;
+    ps_status st = language ? add_perplexity(pass, sum->loss, &all) : PS_OK;
     for (size_t i = 0; i < sum->metrics.count; i++)
         ps_metric_list_add(&all, sum->metrics.at[i].name, sum->metrics.at[i].value);
-    means->n_metrics = all.count;
-    means->metrics = ps_metric_list_messages(&all);
+    sum->metrics = all;
     return st;
+}
+
+/* An older psd knows no metrics. */
+static Psd__V1__EvaluateResult *for_older(const evaluating *means)
+{
+    Psd__V1__EvaluateResult *older = ps_new(Psd__V1__EvaluateResult);
+    psd__v1__evaluate_result__init(older);
+    older->samples = means->samples;
+    older->loss = means->loss;
+    older->n_metrics = means->metrics.count;
+    older->metrics = ps_metric_list_messages(&means->metrics);
+    return older;
+}
+
+static void tell(const evaluating *means, Psd__V1__TaskResult *result)
+{
+    ps_result_metric(result, "samples", (double)means->samples);
+    ps_result_metric(result, "loss", means->loss);
+    for (size_t i = 0; i < means->metrics.count; i++)
+        ps_result_metric(result, means->metrics.at[i].name, means->metrics.at[i].value);
+    result->evaluate = for_older(means);
 }
 
 ps_status ps_kind_evaluate(ps_task_run *run, Psd__V1__TaskResult *result)
@@ -96,9 +117,9 @@ ps_status ps_kind_evaluate(ps_task_run *run, Psd__V1__TaskResult *result)
         return st;
     evaluating sum = {0};
     st = ps_pass_run(&pass, evaluate_batch, &sum);
-    if (st)
-        return st;
-    result->evaluate = ps_new(Psd__V1__EvaluateResult);
-    psd__v1__evaluate_result__init(result->evaluate);
-    return means_of(&pass, &sum, result->evaluate);
+    if (!st)
+        st = means_of(&pass, &sum);
+    if (!st)
+        tell(&sum, result);
+    return st;
 }

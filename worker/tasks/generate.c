@@ -7,6 +7,7 @@
  * passes the task looks whether it is to end. */
 #include "common/base/mem.h"
 #include "worker/job/served_model.h"
+#include "worker/task/result.h"
 #include "worker/tasks/sample.h"
 #include "worker/tasks/task_kind.h"
 
@@ -24,6 +25,7 @@ typedef struct generating {
     int32_t *sequence; /* [n_prompt + max_tokens] */
     size_t n, done;    /* tokens in it; of these, the model has seen the first */
     Psd__V1__GenerateEnd end;
+    double load_seconds, prompt_seconds, seconds;
 } generating;
 
 static double now(const generating *g)
@@ -93,7 +95,7 @@ static ps_status draw_one(generating *g)
     return PS_OK;
 }
 
-static ps_status draw(generating *g, Psd__V1__GenerateResult *result)
+static ps_status draw(generating *g)
 {
     ps_status st = PS_OK;
     double begun = now(g), first = begun;
@@ -103,10 +105,8 @@ static ps_status draw(generating *g, Psd__V1__GenerateResult *result)
         if (!any)
             first = now(g);
     }
-    result->tokens = generated(g);
-    result->end = g->end;
-    result->prompt_seconds = first - begun;
-    result->seconds = now(g) - first;
+    g->prompt_seconds = first - begun;
+    g->seconds = now(g) - first;
     return st;
 }
 
@@ -154,6 +154,35 @@ static void clear(generating *g)
     ps_free(&g->sequence);
 }
 
+/* An older psd knows neither metrics nor reports. */
+static Psd__V1__GenerateResult *for_older(const generating *g)
+{
+    Psd__V1__GenerateResult *older = ps_new(Psd__V1__GenerateResult);
+    psd__v1__generate_result__init(older);
+    older->tokens = generated(g);
+    older->end = g->end;
+    older->load_seconds = g->load_seconds;
+    older->prompt_seconds = g->prompt_seconds;
+    older->seconds = g->seconds;
+    return older;
+}
+
+static void tell(const generating *g, Psd__V1__TaskResult *result)
+{
+    static const char *const reports[] = {
+        [PSD__V1__GENERATE_END__GENERATE_END_UNSPECIFIED] = "{}",
+        [PSD__V1__GENERATE_END__GENERATE_END_LENGTH] = "{\"ended\":\"length\"}",
+        [PSD__V1__GENERATE_END__GENERATE_END_STOP] = "{\"ended\":\"stop\"}",
+        [PSD__V1__GENERATE_END__GENERATE_END_CONTEXT] = "{\"ended\":\"context\"}",
+    };
+    ps_result_metric(result, "tokens", (double)generated(g));
+    ps_result_metric(result, "load_seconds", g->load_seconds);
+    ps_result_metric(result, "prompt_seconds", g->prompt_seconds);
+    ps_result_metric(result, "seconds", g->seconds);
+    ps_result_report(result, reports[g->end]);
+    result->generate = for_older(g);
+}
+
 ps_status ps_kind_generate(ps_task_run *run, Psd__V1__TaskResult *result)
 {
     ps_job_spec *spec = NULL;
@@ -165,13 +194,13 @@ ps_status ps_kind_generate(ps_task_run *run, Psd__V1__TaskResult *result)
         return ps_fail(PS_INVALID_ARGUMENT, "a generate task of a job that is of another kind");
     }
     generating g = {.run = run, .how = spec->generate};
-    result->generate = ps_new(Psd__V1__GenerateResult);
-    psd__v1__generate_result__init(result->generate);
     double begun = now(&g);
     st = prepare(&g, spec);
-    result->generate->load_seconds = now(&g) - begun;
+    g.load_seconds = now(&g) - begun;
     if (!st)
-        st = draw(&g, result->generate);
+        st = draw(&g);
+    if (!st)
+        tell(&g, result);
     clear(&g);
     ps_job_spec_free(&spec);
     return st;

@@ -10,17 +10,13 @@
  */
 #include "common/base/mem.h"
 #include "common/json/json.h"
-#include "psd/v1/models.pb-c.h"
-#include "worker/exchange/spool.h"
-#include "worker/remote/transfer.h"
+#include "worker/tasks/artifact.h"
 #include "worker/tasks/pass.h"
 #include "worker/tasks/task_kind.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-
-static const char path[] = "/psd.v1.Models/PutArtifact";
 
 typedef struct predicting {
     ps_spool lines;
@@ -79,27 +75,8 @@ static ps_status predict_batch(void *user, const ps_pass *pass, const ps_batch *
     return st ? ps_wrap(st, "predictions") : PS_OK;
 }
 
-static ps_status upload(ps_task_run *run, ps_spool *lines)
-{
-    char name[] = "predictions.jsonl";
-    Psd__V1__PutArtifactHeader header;
-    psd__v1__put_artifact_header__init(&header);
-    header.job_id = run->task->job_id;
-    header.name = name;
-    Psd__V1__PutArtifactRequest first = PSD__V1__PUT_ARTIFACT_REQUEST__INIT;
-    first.header = &header;
-    Psd__V1__PutArtifactRequest piece = PSD__V1__PUT_ARTIFACT_REQUEST__INIT;
-    const ps_transfer_source source = {
-        .restart = ps_spool_rewind, .read = ps_spool_read, .state = lines};
-    ps_status st = ps_transfer_upload(run->remote, path, &first.base, &piece.base, &source);
-    if (st == PS_RESOURCE_EXHAUSTED) /* psd has no room: computed again they would not fit either */
-        st = PS_FAILED_PRECONDITION;
-    return st ? ps_wrap(st, "artifact %s", name) : PS_OK;
-}
-
 ps_status ps_kind_predict(ps_task_run *run, Psd__V1__TaskResult *result)
 {
-    (void)result;
     ps_pass pass;
     ps_status st = ps_pass_open(run, &pass);
     if (st)
@@ -111,7 +88,7 @@ ps_status ps_kind_predict(ps_task_run *run, Psd__V1__TaskResult *result)
         return ps_fail(PS_NO_MEMORY, "%zu predicted numbers", n);
     st = ps_pass_run(&pass, predict_batch, &p);
     if (!st)
-        st = upload(run, &p.lines);
+        st = ps_artifact_leave(run, "predictions.jsonl", &p.lines, result);
     ps_spool_free(&p.lines);
     ps_free(&p.outputs);
     return st;

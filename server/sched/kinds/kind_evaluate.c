@@ -8,18 +8,18 @@
 static void done(ps_job *job, ps_lease *lease, ps_task_result *result)
 {
     ps_model_job *w = job->work;
-    const ps_evaluation *e = result->evaluation;
     ps_job_progress *p = &job->record->progress;
-    if (!e || e->samples == 0) {
+    ps_evaluation e;
+    if (!ps_result_evaluation(result, &e)) {
         ps_job_fail(job, "worker %s: an evaluate task without a result", lease->worker->name);
         return;
     }
-    w->samples = p->samples_total = e->samples;
+    w->samples = p->samples_total = e.samples;
     p->has_test = true;
-    p->test_loss = e->loss;
-    job->record->test_metrics = e->metrics;
+    p->test_loss = e.loss;
+    job->record->test_metrics = e.metrics;
     ps_buf json = PS_BUF_EMPTY;
-    ps_result_model_task(e, ps_model_job_seconds(job), NULL, &json);
+    ps_result_evaluated(&e, ps_model_job_seconds(job), &json);
     ps_job_move(job, PS_JOB_DONE, "", ps_buf_cstr(&json));
     ps_buf_free(&json);
 }

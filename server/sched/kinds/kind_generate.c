@@ -68,16 +68,16 @@ static void output(ps_job *job, ps_lease *lease, const ps_tokens *more)
 
 static void done(ps_job *job, ps_lease *lease, ps_task_result *result)
 {
-    const ps_generation *g = result->generation;
-    if (!g || g->tokens != job->output.n) {
+    uint64_t tokens = 0;
+    if (!ps_task_result_count(result, "tokens", &tokens) || tokens != job->output.n) {
         ps_job_fail(job, "worker %s: a generate task whose tokens have not all come",
                     lease->worker->name);
         return;
     }
     job->record->progress.samples_total = job->output.n;
     ps_buf json = PS_BUF_EMPTY;
-    ps_result_generate(g, &job->output, job->spec->generate->n_prompt, ps_model_job_seconds(job),
-                       &json);
+    ps_result_generated(result, &job->output, job->spec->generate->n_prompt,
+                        ps_model_job_seconds(job), &json);
     ps_job_move(job, PS_JOB_DONE, "", ps_buf_cstr(&json));
     ps_buf_free(&json);
 }

@@ -1,20 +1,18 @@
 /* predict: what a stored model says of rows of data. The task leaves its artifact,
  * predictions.jsonl, with psd before it answers. */
-#include "server/sched/job.h"
 #include "server/sched/kinds/kinds.h"
 #include "server/sched/kinds/model_job.h"
-#include "server/sched/kinds/result.h"
 
+/* An older worker does not name it. */
 static void done(ps_job *job, ps_lease *lease, ps_task_result *result)
 {
-    ps_model_job *w = job->work;
-    const ps_evaluation *e = result->evaluation;
-    if (e)
-        w->samples = job->record->progress.samples_total = e->samples;
-    ps_buf json = PS_BUF_EMPTY;
-    ps_result_model_task(e, ps_model_job_seconds(job), "predictions.jsonl", &json);
-    ps_job_move(job, PS_JOB_DONE, "", ps_buf_cstr(&json));
-    ps_buf_free(&json);
+    static char name[] = "predictions.jsonl";
+    static char *const artifacts[] = {name};
+    if (!result->n_artifacts) {
+        result->artifacts = artifacts;
+        result->n_artifacts = 1;
+    }
+    ps_model_task_done(job, lease, result);
 }
 
 static const ps_task_kind task = {

@@ -308,8 +308,8 @@ static void say_untested(ps_job *job, uint32_t first, uint32_t end)
 static void evaluated(ps_job *job, ps_lease *lease, ps_task_result *result)
 {
     ps_train *w = work_of(job);
-    const ps_evaluation *found = result->evaluation;
-    if (!found || found->samples == 0) {
+    ps_evaluation found;
+    if (!ps_result_evaluation(result, &found)) {
         ps_job_fail(job, "worker %s: an evaluate task without a result", lease->worker->name);
         return;
     }
@@ -318,8 +318,8 @@ static void evaluated(ps_job *job, ps_lease *lease, ps_task_result *result)
     say_untested(job, w->evaluated, lease->piece.epoch);
     w->evaluated = lease->piece.epoch + 1;
     w->has_test = true;
-    w->test_loss = found->loss;
-    w->test_metrics = found->metrics;
+    w->test_loss = found.loss;
+    w->test_metrics = found.metrics;
     say_tested(job);
     ps_job_changed(job);
     finish_if_done(job);

@@ -4,6 +4,7 @@
 
 #include "common/base/mem.h"
 #include "server/sched/job.h"
+#include "server/sched/kinds/result.h"
 #include "server/sched/kinds/retry.h"
 #include "server/sched/worker.h"
 
@@ -45,6 +46,14 @@ void ps_model_task_progress(ps_job *job, ps_lease *lease, const ps_task_report *
         job->record->progress.samples_total = report->rows_total;
     ps_meter_rows(&job->meter, ps_core_now(job->sched), report->samples);
     ps_job_changed(job);
+}
+
+void ps_model_task_done(ps_job *job, ps_lease *lease, ps_task_result *result)
+{
+    ps_buf json = PS_BUF_EMPTY;
+    ps_result_said(result, ps_model_job_seconds(job), &json);
+    ps_job_move(job, PS_JOB_DONE, "", ps_buf_cstr(&json));
+    ps_buf_free(&json);
 }
 
 void ps_model_task_back(ps_job *job, ps_lease *lease, bool failed, const char *message)

@@ -25,6 +25,8 @@ void ps_model_job_free(void *work);
 bool ps_model_job_next(ps_job *job, ps_worker *worker, ps_lease *task);
 void ps_model_job_show(ps_job *job);
 void ps_model_task_progress(ps_job *job, ps_lease *lease, const ps_task_report *report);
+/* The job is done, and its result what the worker has said. */
+void ps_model_task_done(ps_job *job, ps_lease *lease, ps_task_result *result);
 void ps_model_task_back(ps_job *job, ps_lease *lease, bool failed, const char *message);
 
 double ps_model_job_seconds(const ps_job *job); /* since it runs */

@@ -79,7 +79,10 @@ START_TEST(predictions_are_lines_of_probabilities)
 {
     begin();
     Psd__V1__Task *task = stored_task(1, "predict", classes, t.labelled);
-    is_done(run(task));
+    const Psd__V1__TaskResult *r = run(task);
+    is_done(r);
+    ck_assert_uint_eq(r->n_artifacts, 1);
+    ck_assert_str_eq(r->artifacts[0], "predictions.jsonl");
     ck_assert_str_eq(t.models.artifact_name, "predictions.jsonl");
     ck_assert_uint_eq(t.models.job_id, 3);
     char *line = (char *)(uintptr_t)ps_buf_cstr(&t.models.artifact);
@@ -105,7 +108,10 @@ START_TEST(some_rows_are_predicted_and_none_that_the_data_does_not_have)
     Psd__V1__Task *task = stored_task(1, "predict", numbers, t.targets);
     task->row_begin = 2;
     task->row_end = 4;
-    is_done(run(task));
+    const Psd__V1__TaskResult *r = run(task);
+    is_done(r);
+    ck_assert_uint_eq(r->n_artifacts, 1);
+    ck_assert_str_eq(r->artifacts[0], "predictions.jsonl");
     ck_assert_str_eq(t.models.artifact_name, "predictions.jsonl");
     char *line = (char *)(uintptr_t)ps_buf_cstr(&t.models.artifact);
     for (int i = 2; i < 4; i++, line = strchr(line, '\n') + 1) {
@@ -132,6 +138,16 @@ START_TEST(some_rows_are_predicted_and_none_that_the_data_does_not_have)
 }
 END_TEST
 
+static void metric(const Psd__V1__TaskResult *r, const char *name, double value, double tolerance)
+{
+    size_t i = 0;
+    while (i < r->n_metrics && strcmp(r->metrics[i]->name, name) != 0)
+        i++;
+    ck_assert_msg(i < r->n_metrics, "%s", name);
+    ck_assert_msg(fabs(r->metrics[i]->value - value) <= tolerance, "%s: %g", name,
+                  r->metrics[i]->value);
+}
+
 START_TEST(an_evaluation_counts_right_answers_only_where_there_are_some)
 {
     begin();
@@ -142,8 +158,12 @@ START_TEST(an_evaluation_counts_right_answers_only_where_there_are_some)
         loss -= log(probability(i, label[i])) / ROWS;
         right += (output(i, 1) > output(i, 0)) == label[i];
     }
-    ck_assert_uint_eq(r->evaluate->samples, ROWS);
-    ck_assert_uint_eq(t.samples, ROWS); /* how far it is, for who waits */
+    metric(r, "samples", ROWS, 0);
+    metric(r, "loss", loss, 1e-6);
+    metric(r, "accuracy", right / ROWS, 1e-12);
+    ck_assert_uint_eq(r->n_metrics, 3);
+    ck_assert_uint_eq(r->evaluate->samples, ROWS); /* an older psd reads this */
+    ck_assert_uint_eq(t.samples, ROWS);            /* how far it is, for who waits */
     ck_assert_uint_eq(t.rows_total, ROWS);
     ck_assert_double_eq_tol(r->evaluate->loss, loss, 1e-6);
     ck_assert_uint_eq(r->evaluate->n_metrics, 1);
@@ -156,6 +176,8 @@ START_TEST(an_evaluation_counts_right_answers_only_where_there_are_some)
     for (int i = 0; i < ROWS; i++)
         squares += pow(output(i, 0) - 1, 2) + pow(output(i, 1) - 2, 2);
     ck_assert_double_eq_tol(r->evaluate->loss, squares / (2 * ROWS), 1e-5);
+    metric(r, "loss", squares / (2 * ROWS), 1e-5);
+    ck_assert_uint_eq(r->n_metrics, 2);
     ck_assert_uint_eq(r->evaluate->n_metrics, 0);
     end();
 }

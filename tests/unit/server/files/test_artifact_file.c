@@ -1,6 +1,8 @@
 /* artifact_file: a file of a job, replaced as a whole or not at all. */
 #include "server/files/artifact_file.h"
 
+#include "common/format/artifact_name.h"
+
 #include "common/base/mem.h"
 #include "server/catalog/jobs.h"
 #include "server/runs/removal.h"

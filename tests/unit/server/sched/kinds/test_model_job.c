@@ -43,6 +43,55 @@ START_TEST(evaluate_and_predict_are_one_task_on_a_stored_model)
 }
 END_TEST
 
+static void predicted(ps_world *w, ps_task_result *result, uint64_t *id)
+{
+    ck_ok(submit_model_job(w, "predict", "digits", id));
+    ps_world_task *task = ps_world_task_of(w, 1);
+    result->lease_id = task->lease;
+    task->answered = true;
+    ck_ok(ps_sched_result(w->sched, 1, result));
+}
+
+START_TEST(what_a_worker_says_of_its_task_is_the_jobs_result)
+{
+    static char one[] = "a.json", two[] = "b.json";
+    char *names[] = {one, two};
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = 0;
+    ps_world_store_model(w, "digits", 4);
+    ps_world_attach(w, 1, "w1");
+    ps_task_result bare = {0}, full = {.report = "{\"rows\": [1, 2]}", .artifacts = names};
+    predicted(w, &bare, &id);
+    ps_job_record *r = ps_world_job(w, id);
+    ck_assert_str_eq(r->result, "{\"artifact\":\"predictions.jsonl\",\"seconds\":0.000}");
+    ps_job_record_free(&r);
+    full.n_artifacts = 2;
+    ps_task_result_add(&full, "samples", 3);
+    predicted(w, &full, &id);
+    r = ps_world_job(w, id);
+    ck_assert_str_eq(r->result, "{\"metrics\":{\"samples\":3},\"report\":{\"rows\": [1, 2]},"
+                                "\"artifacts\":[\"a.json\",\"b.json\"],\"seconds\":0.000}");
+    ps_job_record_free(&r);
+    ps_world_free(&w);
+}
+END_TEST
+
+START_TEST(a_result_that_cannot_be_fails_the_job_and_says_why)
+{
+    static char up[] = "../x";
+    char *names[] = {up};
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = 0;
+    ps_world_store_model(w, "digits", 4);
+    ps_world_attach(w, 1, "w1");
+    predicted(w, &(ps_task_result){.report = "{"}, &id);
+    ps_world_assert_reason(w, id, "worker w1: its report is no JSON object");
+    predicted(w, &(ps_task_result){.artifacts = names, .n_artifacts = 1}, &id);
+    ps_world_assert_reason(w, id, "worker w1: an artifact's name: 1 to 64 letters");
+    ps_world_free(&w);
+}
+END_TEST
+
 START_TEST(how_far_it_is_is_known_and_a_loss_is_not)
 {
     ps_world *w = ps_world_new(NULL, true);
@@ -249,9 +298,12 @@ static void says(ps_world *w, const ps_world_task *task, uint64_t first, uint32_
 
 static void has_said(ps_world *w, const ps_world_task *task, uint64_t tokens)
 {
-    const ps_generation generation = {
-        .tokens = tokens, .end = PS_GENERATE_END_LENGTH, .load_seconds = 0.5};
-    ps_task_result result = {.lease_id = task->lease, .generation = &generation};
+    ps_task_result result = {.lease_id = task->lease,
+                             .report = "{\"more\":[1],\"ended\":\"length\"}"};
+    ps_task_result_add(&result, "tokens", (double)tokens);
+    ps_task_result_add(&result, "load_seconds", 0.5);
+    ps_task_result_add(&result, "prompt_seconds", 0);
+    ps_task_result_add(&result, "seconds", 0);
     ck_ok(ps_sched_result(w->sched, task->session, &result));
 }
 
@@ -398,6 +450,8 @@ static const ps_check_case cases[] = {
     {&a_prompt_that_the_model_cannot_take_is_refused},
     {&what_failed_is_said_in_good_english},
     {&evaluate_and_predict_are_one_task_on_a_stored_model},
+    {&what_a_worker_says_of_its_task_is_the_jobs_result},
+    {&a_result_that_cannot_be_fails_the_job_and_says_why},
     {&a_model_that_has_no_accuracy_has_none_in_its_result},
     {&a_job_keeps_the_version_of_its_submission_until_it_has_ended},
     {&a_job_of_a_version_that_is_not_the_models_is_refused},
