@@ -9,7 +9,10 @@
 
 #define ALIGNMENT 64
 
-static _Thread_local unsigned long fail_countdown;
+static _Thread_local struct {
+    bool (*fails)(void *user);
+    void *user;
+} test_hook;
 
 static void *must(void *p)
 {
@@ -53,7 +56,7 @@ char *ps_asprintf(const char *format, ...)
 
 void *ps_try_alloc_raw(size_t bytes)
 {
-    if (fail_countdown && --fail_countdown == 0)
+    if (test_hook.fails && test_hook.fails(test_hook.user))
         return NULL;
     if (bytes > SIZE_MAX - ALIGNMENT)
         return NULL;
@@ -74,7 +77,8 @@ void ps_wipe(void *p, size_t bytes)
     explicit_bzero(p, bytes);
 }
 
-void ps_mem_fail_after(unsigned long k)
+void ps_mem_on_try(bool (*fails)(void *user), void *user)
 {
-    fail_countdown = k;
+    test_hook.fails = fails;
+    test_hook.user = user;
 }

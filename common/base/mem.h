@@ -9,6 +9,7 @@
 
 #include "common/base/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -36,7 +37,7 @@ void *ps_try_alloc_raw(size_t bytes);
 /* Overwrites secrets so that the compiler cannot drop it. */
 void ps_wipe(void *p, size_t bytes);
 
-/* Test hook: the k-th next ps_try_alloc on this thread returns NULL; 0 switches it off. */
-void ps_mem_fail_after(unsigned long k);
+/* Test hook, of this thread: ps_try_alloc returns NULL when fails says so; NULL: never. */
+void ps_mem_on_try(bool (*fails)(void *user), void *user);
 
 #endif

@@ -60,8 +60,8 @@ static void export(ps_call *call, const ProtobufCMessage *message, void *service
     const Psd__V1__ExportRequest *request = (const void *)message;
     f->job_id = request->job_id;
     if (!went_wrong(f, call)) {
-        bool broken = f->break_exports && f->break_exports--;
-        bool cut = f->cut_exports && f->cut_exports--;
+        bool broken = fault_strikes(&f->break_exports);
+        bool cut = fault_strikes(&f->cut_exports);
         size_t end = broken || cut ? f->file.len / 2 : f->file.len;
         for (size_t at = 0; at < end; at += f->piece) {
             Psd__V1__FileChunk chunk = PSD__V1__FILE_CHUNK__INIT;
@@ -108,7 +108,7 @@ static void put_all_cb(ps_call *call, void *user)
     pthread_mutex_lock(&f->lock);
     f->puts++;
     Psd__V1__Artifact answer = PSD__V1__ARTIFACT__INIT;
-    if (f->lose_puts && f->lose_puts--)
+    if (fault_strikes(&f->lose_puts))
         ps_call_finish(call, PS_UNAVAILABLE, "lost");
     else
         ps_call_reply(call, &answer.base);

@@ -1,11 +1,12 @@
 /* fake_models: a Models service for tests of those who download models and leave artifacts, over
- * the real transport. What goes wrong is told by the fields that count down. All fields under lock.
+ * the real transport. What goes wrong is told by faults (fault.h). All fields under lock.
  */
 #ifndef PS_TEST_FAKE_MODELS_H
 #define PS_TEST_FAKE_MODELS_H
 
 #include "common/base/buf.h"
 #include "common/transport/server/rpc_server.h"
+#include "tests/lib/fault.h"
 
 #include <pthread.h>
 
@@ -19,12 +20,12 @@ typedef struct fake_models {
     uint64_t job_id;        /* and for which job (Export as well) */
     unsigned exports, puts; /* calls; a put when its last byte was there */
     size_t largest_piece;   /* of a put */
-    /* what goes wrong, so many times */
-    unsigned break_exports; /* end UNAVAILABLE after half of the file */
-    unsigned cut_exports;   /* end OK after half of the file */
-    unsigned lose_puts;     /* taken, but answered UNAVAILABLE */
-    ps_status refuse;       /* every call, with "no": not counted down */
-    bool silent;            /* never answers */
+    /* what goes wrong, by calls */
+    fault break_exports; /* end UNAVAILABLE after half of the file */
+    fault cut_exports;   /* end OK after half of the file */
+    fault lose_puts;     /* taken, but answered UNAVAILABLE */
+    ps_status refuse;    /* every call, with "no" */
+    bool silent;         /* never answers */
 } fake_models;
 
 void fake_models_init(fake_models *fake, ps_slice file, size_t piece);

@@ -147,7 +147,7 @@ static void pull(ps_call *call, const ProtobufCMessage *message, void *service)
     f->pulls++;
     f->newer_than = request->newer_than;
     f->ranges = request->n_ranges;
-    bool broken = f->break_pulls && f->break_pulls--;
+    bool broken = fault_strikes(&f->break_pulls);
     if (f->silent) {
         keep_silent(call);
         pthread_mutex_unlock(&f->lock);
@@ -253,11 +253,10 @@ static void push_all_cb(ps_call *call, void *user)
     f->clock = p->clock;
     f->pulled_version = p->pulled_version;
     f->weight = p->weight;
-    if (f->jump_after && --f->jump_after == 0)
+    if (fault_strikes(&f->jump))
         f->open_clock += 5;
     Psd__V1__PushResponse response = PSD__V1__PUSH_RESPONSE__INIT;
-    if (f->refuse_pushes) {
-        f->refuse_pushes--;
+    if (fault_strikes(&f->refuse_pushes)) {
         ps_call_finish(call, PS_INVALID_ARGUMENT, "NaN in tensor x");
     } else if (f->open_clock && p->clock != f->open_clock) {
         ps_call_finish(call, PS_FAILED_PRECONDITION, "a gradient of another clock");
@@ -267,7 +266,7 @@ static void push_all_cb(ps_call *call, void *user)
         response.duplicate = !apply(f, p);
         response.version = f->version;
         response.staleness = f->version - p->pulled_version - 1;
-        if (f->lose_acks && f->lose_acks--)
+        if (fault_strikes(&f->lose_acks))
             ps_call_finish(call, PS_UNAVAILABLE, "lost");
         else
             ps_call_reply(call, &response.base);

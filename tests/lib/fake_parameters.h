@@ -2,12 +2,13 @@
  *
  * Tensors are plain arrays in the model's order; every matrix is cut into two column shards of
  * unequal widths and into small blocks. A push subtracts its gradient once it is whole. What goes
- * wrong is told by the fields that count down. All fields under lock.
+ * wrong is told by faults (fault.h). All fields under lock.
  */
 #ifndef PS_TEST_FAKE_PARAMETERS_H
 #define PS_TEST_FAKE_PARAMETERS_H
 
 #include "common/transport/server/rpc_server.h"
+#include "tests/lib/fault.h"
 
 #include <pthread.h>
 
@@ -45,14 +46,14 @@ typedef struct fake_parameters {
     uint64_t clock, pulled_version;
     uint32_t codec; /* of the last chunk of a push */
     double weight;
-    /* what goes wrong, so many times */
-    unsigned lose_acks;     /* applied, but answered UNAVAILABLE */
-    unsigned break_pulls;   /* end UNAVAILABLE after half of the chunks */
-    unsigned refuse_pushes; /* INVALID_ARGUMENT "NaN in tensor x" */
+    /* what goes wrong, by calls */
+    fault lose_acks;     /* applied, but answered UNAVAILABLE */
+    fault break_pulls;   /* end UNAVAILABLE after half of the chunks */
+    fault refuse_pushes; /* INVALID_ARGUMENT "NaN in tensor x" */
     /* clocks as under bsp: the one that is open, to which pushes must belong; 0: any does. It is
-     * another five clocks later when so many pushes have come. */
+     * another five clocks later when a push makes it jump. */
     uint64_t open_clock;
-    unsigned jump_after;
+    fault jump;
     bool silent; /* pulls and clocks are never answered */
 } fake_parameters;
 

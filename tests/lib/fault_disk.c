@@ -2,7 +2,7 @@
 
 static bool fails(fault_disk *d)
 {
-    return atomic_fetch_add(&d->operations, 1) + 1 == d->fail_at;
+    return fault_strikes(&d->fails);
 }
 
 #define FAIL_HERE(d, what) \

@@ -1,15 +1,13 @@
 /* fault_disk: a row of the disk's table that hands everything on to the system and breaks where it
- * is told to: at the k-th operation, when so many bytes are written, or by writing little. */
+ * is told to: at an operation (fault.h), when so many bytes are written, or by writing little. */
 #ifndef PS_TEST_FAULT_DISK_H
 #define PS_TEST_FAULT_DISK_H
 
 #include "common/base/disk.h"
-
-#include <stdatomic.h>
+#include "tests/lib/fault.h"
 
 typedef struct fault_disk {
-    atomic_ulong operations; /* so far; every call but close, list and free_space counts */
-    unsigned long fail_at;   /* this operation, from 1, fails with PS_IO; 0: none */
+    fault fails; /* operations, with PS_IO: every call but close, list and free_space is one */
     unsigned long fsync_errors, fsyncs_after_error; /* what was seen */
     unsigned long closed_unsynced; /* files closed with bytes behind their last good fsync */
     bool dirty[1024];              /* by file: it has such */

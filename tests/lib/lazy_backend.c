@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "gpu/ops.h"
 #include "tests/lib/ck_ok.h"
+#include "tests/lib/fault.h"
 
 #include <check.h>
 #include <pthread.h>
@@ -23,7 +24,8 @@ typedef struct lazy_backend {
     pthread_mutex_t lock; /* of all that follows and of all streams */
     pthread_cond_t moved;
     lazy_stream *streams; /* also of those that were freed: an event may name them */
-    unsigned done, lose_at;
+    unsigned done;
+    fault loses;
     bool lost;
     bool full; /* that is what it has lost by */
 } lazy_backend;
@@ -55,7 +57,8 @@ static void run(lazy_stream *s, call *c)
 {
     lazy_backend *b = backend_of(s);
     pthread_mutex_lock(&b->lock);
-    b->lost |= ++b->done == b->lose_at;
+    b->done++;
+    b->lost |= fault_strikes(&b->loses);
     bool lost = b->lost;
     pthread_mutex_unlock(&b->lock);
     if (!lost)
@@ -450,7 +453,7 @@ static void fail_after(ps_backend *backend, unsigned n, bool full)
 {
     lazy_backend *b = (lazy_backend *)backend;
     pthread_mutex_lock(&b->lock);
-    b->lose_at = n ? b->done + n : 0;
+    fault_at(&b->loses, n);
     b->lost = false;
     b->full = full;
     pthread_mutex_unlock(&b->lock);

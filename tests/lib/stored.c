@@ -104,9 +104,3 @@ void test_stored_write(const test_stored *t, const char *path, const void *data,
     ck_assert_uint_eq(fwrite(data, 1, len, file), len);
     ck_assert_int_eq(fclose(file), 0);
 }
-
-void test_stored_fail(test_stored *t, unsigned long k)
-{
-    t->fault.operations = 0;
-    t->fault.fail_at = k;
-}

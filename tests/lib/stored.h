@@ -29,7 +29,4 @@ size_t test_stored_read(const test_stored *t, const char *path, char **data);
 size_t test_stored_drain(int file, char **data);
 void test_stored_write(const test_stored *t, const char *path, const void *data, size_t len);
 
-/* From now on the k-th operation fails (0: none); the count begins anew. */
-void test_stored_fail(test_stored *t, unsigned long k);
-
 #endif

@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/device.h"
+#include "tests/lib/fault.h"
 
 #include <string.h>
 
@@ -47,7 +48,7 @@ START_TEST(a_buffer_too_large_is_an_error_and_leaves_nothing)
     ps_buffer *buffer = NULL;
     ck_assert_int_eq(ps_buffer_new(device.backend, SIZE_MAX - 1, &buffer), PS_NO_MEMORY);
     ck_assert_ptr_null(buffer);
-    ps_mem_fail_after(1);
+    fault_memory(1);
     ck_assert_int_eq(ps_buffer_new(device.backend, 4096, &buffer), PS_NO_MEMORY);
     ck_assert_ptr_null(buffer);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "buffer of 4096 bytes"));
@@ -100,10 +101,10 @@ START_TEST(an_operation_without_memory_to_work_in_fails_its_stream)
     ps_stream *s = NULL;
     ck_ok(ps_stream_new(device.backend, &s));
     float *before = ps_test_read(&device, t);
-    ps_mem_fail_after(1);
+    fault_memory(1);
     ps_op_scale(s, t, 2); /* needs none */
     ps_op_rmsnorm(s, &n);
-    ps_mem_fail_after(0);
+    fault_memory(0);
     ps_op_scale(s, t, 2);
     ck_assert_int_eq(ps_stream_sync(s), PS_NO_MEMORY);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "floats to work in"));

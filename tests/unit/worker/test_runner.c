@@ -232,7 +232,7 @@ START_TEST(a_gradient_of_another_clock_is_computed_again_for_the_one_that_is_ope
 {
     begin();
     t.parameters.open_clock = 4;
-    t.parameters.jump_after = 2;
+    fault_at(&t.parameters.jump, 2);
     Psd__V1__Task *task = train_task_of(1, "train", t.labelled, "bsp");
     task->row_end = ROWS;
     task->first_clock = 4;

@@ -131,7 +131,7 @@ START_TEST(whichever_operation_fails_the_old_file_or_the_new_one_is_there)
             if (force)
                 ck_ok(save(path, "old", FORCE));
             ps_disk disk = fault_disk_table(&faults);
-            faults.fail_at = ++k;
+            fault_at(&faults.fails, ++k);
             faults.write_most = 2;
             st = save(
                 path, "newer",
@@ -145,7 +145,7 @@ START_TEST(whichever_operation_fails_the_old_file_or_the_new_one_is_there)
             ck_assert(!st || strstr(ps_error_message(), path));
             if (late)
                 ck_assert_int_eq(unlink(path), 0);
-        } while (faults.operations >= k);
+        } while (fault_struck(&faults.fails));
         ck_ok(st);
         ck_assert_uint_ge(k, 8);
         tear_down();

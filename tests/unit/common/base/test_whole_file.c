@@ -60,7 +60,7 @@ START_TEST(a_file_is_replaced_as_a_whole_or_not_at_all)
             put(path, "old");
             put(temporary, "of a crash, and longer");
             ps_disk disk = fault_disk_table(&faults);
-            faults.fail_at = ++k;
+            fault_at(&faults.fails, ++k);
             faults.write_most = most;
             st = ps_whole_file_save(&disk, path, ps_slice_str("newer"));
             ck_assert_uint_eq(faults.fsyncs_after_error, 0);
@@ -74,7 +74,7 @@ START_TEST(a_file_is_replaced_as_a_whole_or_not_at_all)
             ck_assert_int_eq(stat(path, &about), 0);
             ck_assert(st || (about.st_mode & 0777) == 0600);
             remove_folder();
-        } while (faults.operations >= k);
+        } while (fault_struck(&faults.fails));
         ck_ok(st);
         ck_assert_uint_ge(k, 7); /* unlink, open, write, fsync, rename, the folder's; and none */
     }
@@ -100,7 +100,7 @@ START_TEST(one_that_is_kept_is_whole_at_its_temporary_name_and_one_that_is_dropp
         make_folder();
         fault_disk faults;
         ps_disk disk = fault_disk_table(&faults);
-        faults.fail_at = k;
+        fault_at(&faults.fails, k);
         ps_whole_file *f = NULL;
         ps_status st = ps_whole_file_open(&disk, path, &f);
         ck_assert_int_eq(st, k <= 2 ? PS_IO : PS_OK); /* unlink, open */

@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "common/format/safetensors.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/fault.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -248,9 +249,9 @@ START_TEST(running_out_of_memory_is_an_answer)
     unsigned failures = 0;
     for (unsigned long k = 1;; k++) {
         ps_safetensors *st = NULL;
-        ps_mem_fail_after(k);
+        fault_memory(k);
         ps_status code = ps_safetensors_parse(ps_buf_slice(&file), file.len, &st);
-        ps_mem_fail_after(0);
+        fault_memory(0);
         if (code == PS_OK) {
             ps_safetensors_free(&st);
             break;

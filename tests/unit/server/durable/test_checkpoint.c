@@ -133,7 +133,7 @@ START_TEST(whatever_operation_fails_the_previous_checkpoint_still_loads)
         fault_disk faults;
         do {
             ps_disk disk = fault_disk_table(&faults);
-            faults.fail_at = ++k;
+            fault_at(&faults.fails, ++k);
             faults.write_most = (size_t)most;
             st = write_to(&disk, store);
             ck_assert_uint_eq(faults.fsyncs_after_error, 0);
@@ -143,7 +143,7 @@ START_TEST(whatever_operation_fails_the_previous_checkpoint_still_loads)
             /* what failed after the rename left a whole new one */
             assert_same(again, info.version == 2 ? old : store);
             ps_param_store_unref(&again);
-        } while (faults.operations >= k);
+        } while (fault_struck(&faults.fails));
         ck_ok(st);
         ck_assert_uint_gt(k, 12);
         train(store, 5, 7); /* the job goes on */
@@ -254,7 +254,7 @@ START_TEST(a_large_checkpoint_is_read_in_parts)
     for (unsigned long k = 1; k < 4000; k = 3 * k + 1) { /* a file not opened is a thread less */
         fault_disk faults;
         ps_disk disk = fault_disk_table(&faults);
-        faults.fail_at = k;
+        fault_at(&faults.fails, k);
         ps_status st = ps_checkpoint_load_file(&disk, path, 0, &again, NULL);
         ck_assert(st == PS_OK || st == PS_IO);
         failures += st == PS_IO;

@@ -24,8 +24,8 @@ static long size_of(const char *name)
 /* EIO, EMFILE, ENOMEM: none of them says that the file is bad. */
 START_TEST(a_fault_that_passes_costs_no_checkpoint_and_takes_no_older_one)
 {
-    fault_disk fault;
-    ps_disk disk = fault_disk_table(&fault);
+    fault_disk faults;
+    ps_disk disk = fault_disk_table(&faults);
     make_folder();
     ps_param_store *store = new_store("asp"), *out = NULL;
     train(store, 1, 3);
@@ -35,8 +35,7 @@ START_TEST(a_fault_that_passes_costs_no_checkpoint_and_takes_no_older_one)
     unsigned long k = 0;
     ps_status st = PS_IO;
     while (st == PS_IO) {
-        fault.operations = 0;
-        fault.fail_at = ++k;
+        fault_at(&faults.fails, ++k);
         st = ps_checkpoint_load(&disk, folder, 0, &out, NULL, NULL);
         ck_assert_int_ge(size_of("checkpoint-1"), 700);
         ck_assert_int_ge(size_of("checkpoint-2"), 700);
@@ -52,8 +51,8 @@ END_TEST
 
 START_TEST(one_that_cannot_be_kept_as_damaged_stays_where_it_is)
 {
-    fault_disk fault;
-    ps_disk disk = fault_disk_table(&fault);
+    fault_disk faults;
+    ps_disk disk = fault_disk_table(&faults);
     make_folder();
     ps_param_store *store = new_store("asp"), *out = NULL;
     ck_ok(write_to(&ps_disk_system, store));
@@ -62,8 +61,7 @@ START_TEST(one_that_cannot_be_kept_as_damaged_stays_where_it_is)
     unsigned long k = 0;
     ps_status st = PS_IO;
     while (st == PS_IO) {
-        fault.operations = 0;
-        fault.fail_at = ++k;
+        fault_at(&faults.fails, ++k);
         st = ps_checkpoint_load(&disk, folder, 0, &out, NULL, NULL);
         ck_assert(size_of("checkpoint-2") == 700 || size_of("checkpoint-2.damaged") == 700);
     }

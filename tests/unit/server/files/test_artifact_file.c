@@ -111,10 +111,10 @@ START_TEST(whatever_fails_the_one_before_is_there)
         test_stored_open(&t);
         uint64_t id = add_job(&t);
         ck_ok(adopt(&t, id, "first"));
-        test_stored_fail(&t, k);
+        fault_at(&t.fault.fails, k);
         ps_status st = adopt(&t, id, "the second");
-        bool reached = t.fault.operations >= k;
-        test_stored_fail(&t, 0);
+        bool reached = fault_struck(&t.fault.fails);
+        fault_at(&t.fault.fails, 0);
         assert_content(&t, id, st ? "first" : "the second");
         failures += st != PS_OK;
         ck_ok(adopt(&t, id, "third"));

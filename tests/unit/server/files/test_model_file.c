@@ -138,10 +138,10 @@ START_TEST(whatever_fails_at_storing_the_model_before_is_there_whole)
         test_stored_open(&t);
         ps_param_store *old = new_store(1, COLUMNS), *new = new_store(2, COLUMNS);
         ck_ok(store_model(&t, old, 1));
-        test_stored_fail(&t, k);
+        fault_at(&t.fault.fails, k);
         ps_status st = store_model(&t, new, 2);
-        bool reached = t.fault.operations >= k;
-        test_stored_fail(&t, 0);
+        bool reached = fault_struck(&t.fault.fails);
+        fault_at(&t.fault.fails, 0);
         assert_model_is(&t, st ? old : new);
         ck_assert_uint_eq(t.fault.fsyncs_after_error, 0);
         ck_assert_str_eq(test_stored_find(&t, "models", PS_STORED_INCOMING), "");
@@ -307,10 +307,10 @@ START_TEST(whatever_fails_at_importing_the_model_before_is_there)
         test_stored_open(&t);
         ps_param_store *old = new_store(1, COLUMNS);
         ck_ok(store_model(&t, old, 1));
-        test_stored_fail(&t, k);
+        fault_at(&t.fault.fails, k);
         ps_status st = adopt(&t, TWO, 64, "m", CONFIG, true);
-        bool reached = t.fault.operations >= k;
-        test_stored_fail(&t, 0);
+        bool reached = fault_struck(&t.fault.fails);
+        fault_at(&t.fault.fails, 0);
         if (st)
             assert_model_is(&t, old);
         failures += st != PS_OK;
@@ -358,9 +358,9 @@ START_TEST(whatever_fails_at_loading_is_said)
     ps_param_store *from = new_store(1, COLUMNS), *to = new_store(2, COLUMNS);
     ck_ok(store_model(&t, from, 1));
     for (unsigned long k = 1;; k++) {
-        test_stored_fail(&t, k);
+        fault_at(&t.fault.fails, k);
         ps_status st = ps_model_file_load(&t.files, "m", "", to);
-        bool reached = t.fault.operations >= k;
+        bool reached = fault_struck(&t.fault.fails);
         ck_assert_int_eq(st, reached ? PS_IO : PS_OK);
         failures += reached;
         if (!reached)
@@ -381,9 +381,9 @@ START_TEST(a_deleted_model_is_gone_even_when_its_file_cannot_be_removed)
     ps_param_store *store = new_store(1, COLUMNS);
     for (unsigned long k = 0; k < 2; k++) {
         ck_ok(store_model(&t, store, 1));
-        test_stored_fail(&t, k);
+        fault_at(&t.fault.fails, k);
         ck_ok(ps_model_file_delete(&t.files, "m"));
-        test_stored_fail(&t, 0);
+        fault_at(&t.fault.fails, 0);
         ck_assert_int_eq(ps_model_file_open(&t.files, "m", "", &file, NULL), PS_NOT_FOUND);
         ck_assert_uint_eq(test_stored_count(&t, "models"), k);
     }

@@ -45,11 +45,11 @@ START_TEST(whatever_fails_it_stays_where_it_was)
         char *path = ps_stored_file_name("models", "m", ""), *data;
         test_stored_open(&t);
         test_stored_write(&t, INCOMING, "weights", 7);
-        test_stored_fail(&t, k);
+        fault_at(&t.fault.fails, k);
         ps_stored_files_lock();
         ps_status st = ps_stored_file_move(&t.files, INCOMING, path);
         ps_stored_files_unlock();
-        bool reached = t.fault.operations >= k;
+        bool reached = fault_struck(&t.fault.fails);
         ck_assert_int_eq(st != PS_OK, reached);
         if (st) {
             ck_assert_ptr_nonnull(strstr(ps_error_message(), "failed on purpose"));
@@ -74,7 +74,7 @@ START_TEST(a_file_that_cannot_be_removed_is_only_space_and_keeps_the_callers_err
     test_stored_open(&t);
     test_stored_write(&t, "models/x", "old", 3);
     ck_assert_int_eq(ps_fail(PS_NO_SPACE, "the caller's"), PS_NO_SPACE);
-    test_stored_fail(&t, 1);
+    fault_at(&t.fault.fails, 1);
     ps_stored_file_remove(&t.files, "models/x");
     ck_assert_str_eq(ps_error_message(), "the caller's");
     ck_assert_uint_eq(test_stored_count(&t, "models"), 1);

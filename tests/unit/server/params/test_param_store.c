@@ -1,6 +1,7 @@
 #include "server/params/param_store.h"
 
 #include "tests/lib/check_main.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/params.h"
 
 #include "common/base/mem.h"
@@ -136,11 +137,11 @@ START_TEST(every_failed_allocation_is_an_answer_and_leaks_nothing)
     unsigned long k = 0;
     ps_status st;
     do {
-        ps_mem_fail_after(++k);
+        fault_memory(++k);
         st = ps_param_store_create(&p.config, &store);
         ck_assert(st == PS_OK || st == PS_NO_MEMORY);
     } while (st);
-    ps_mem_fail_after(0);
+    fault_memory(0);
     ck_assert_uint_gt(k, 10);
     ps_param_store_unref(&store);
 }

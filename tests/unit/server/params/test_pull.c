@@ -1,6 +1,7 @@
 #include "server/params/pull.h"
 
 #include "tests/lib/check_main.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/params.h"
 
 #include "common/base/mem.h"
@@ -225,14 +226,14 @@ START_TEST(without_memory_the_pull_fails_and_pushes_do_not)
 {
     ps_param_store *store = new_store();
     ps_block_view v, second;
-    ps_mem_fail_after(1);
+    fault_memory(1);
     ck_assert_int_eq(ps_block_view_take(store, 0, 0, 0, &v), PS_RESOURCE_EXHAUSTED);
-    ps_mem_fail_after(0);
+    fault_memory(0);
     ck_ok(ps_block_view_take(store, 0, 0, 0, &v));
-    ps_mem_fail_after(1);
+    fault_memory(1);
     /* the spare is secured: another reader needs none */
     ck_ok(ps_block_view_take(store, 0, 0, 0, &second));
-    ps_mem_fail_after(0);
+    fault_memory(0);
     push_one(store, 1, 0, 1);
     ps_block_view_release(&second);
     ps_block_view_release(&v);

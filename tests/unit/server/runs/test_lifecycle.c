@@ -372,10 +372,10 @@ START_TEST(whatever_fails_while_the_job_ends_the_next_try_succeeds)
         uint64_t id = begin_job(&r, ""), bytes;
         push(&r, id, 1, 5);
         ck_ok(ps_lifecycle_checkpoint(r.lifecycle, id, &bytes));
-        test_stored_fail(&r.stored, k);
+        fault_at(&r.stored.fault.fails, k);
         train(&r);
-        bool reached = r.stored.fault.operations >= k;
-        test_stored_fail(&r.stored, 0);
+        bool reached = fault_struck(&r.stored.fault.fails);
+        fault_at(&r.stored.fault.fails, 0);
         failures += ps_world_state(r.world, id) == PS_JOB_RUNNING;
         wait_ms(&r, 1000);
         ck_assert_int_eq(ps_world_state(r.world, id), PS_JOB_DONE);

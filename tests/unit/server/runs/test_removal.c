@@ -222,11 +222,11 @@ START_TEST(what_was_interrupted_is_finished_by_the_next_pass)
         add_artifact(&t, id, "c");
         ps_removed gone = {0};
         bool more;
-        test_stored_fail(&t, k); /* the k-th unlink */
+        fault_at(&t.fault.fails, k); /* the k-th unlink */
         ck_ok(ps_remove_job(&t.files, id, &gone));
         ck_assert(!has_job(&t, id));
         ck_assert_uint_eq(files_left(&t), 1); /* the others go */
-        test_stored_fail(&t, 0);
+        fault_at(&t.fault.fails, 0);
         ck_ok(ps_retention_pass(&t.files, &ever, &gone, &more));
         ck_assert_uint_eq(files_left(&t), 0);
         test_stored_close(&t);

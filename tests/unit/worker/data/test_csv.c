@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/data_file.h"
+#include "tests/lib/fault.h"
 #include "worker/data/csv.h"
 
 #include <stdio.h>
@@ -407,9 +408,9 @@ START_TEST(many_rows_are_read_also_from_gzip)
     ck_assert_int_eq(open_text(ps_buf_cstr(&text), true, &ds), PS_RESOURCE_EXHAUSTED);
     options.max_bytes = 0;
     for (unsigned long k = 1; k <= 4; k++) {
-        ps_mem_fail_after(k);
+        fault_memory(k);
         ck_assert_int_eq(open_text(ps_buf_cstr(&text), false, &ds), PS_NO_MEMORY);
-        ps_mem_fail_after(0);
+        fault_memory(0);
     }
     ck_assert_ptr_null(ds);
     ps_buf_free(&text);

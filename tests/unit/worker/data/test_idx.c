@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/data_file.h"
+#include "tests/lib/fault.h"
 #include "worker/data/idx.h"
 #include "worker/data/survey.h"
 
@@ -345,9 +346,9 @@ START_TEST(memory_is_bounded_and_can_run_out)
         .data = &plain_data, .files = &files, .labels = PS_LABELS_NONE, .max_bytes = 3};
     ps_dataset *ds = NULL;
     ck_assert_int_eq(ps_dataset_open(&o, &ds), PS_RESOURCE_EXHAUSTED);
-    ps_mem_fail_after(1);
+    fault_memory(1);
     ck_assert_int_eq(open_files(path, NULL, PS_LABELS_NONE, 0, &ds), PS_NO_MEMORY);
-    ps_mem_fail_after(0);
+    fault_memory(0);
     o.max_bytes = 0;
     o.features = 2;
     ck_assert_int_eq(ps_dataset_open(&o, &ds), PS_INVALID_ARGUMENT);

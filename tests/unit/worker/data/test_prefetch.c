@@ -2,6 +2,7 @@
 #include "common/base/mem.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/data_file.h"
+#include "tests/lib/fault.h"
 #include "worker/data/prefetch.h"
 
 #include <string.h>
@@ -112,9 +113,9 @@ START_TEST(a_budget_below_one_batch_is_refused)
     ck_assert_int_eq(ps_prefetch_start(&o, &p), PS_RESOURCE_EXHAUSTED);
     o.batch_size = 32;
     for (unsigned long k = 1; k <= 4; k++) {
-        ps_mem_fail_after(k);
+        fault_memory(k);
         ck_assert_int_eq(ps_prefetch_start(&o, &p), PS_NO_MEMORY);
-        ps_mem_fail_after(0);
+        fault_memory(0);
     }
     ck_assert_ptr_null(p);
     ps_dataset_close(&ds);

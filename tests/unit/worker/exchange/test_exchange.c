@@ -47,7 +47,7 @@ START_TEST(a_broken_pull_goes_on_with_what_is_missing_and_the_next_is_whole)
 {
     begin(_i, 0);
     uint64_t version;
-    r.fake.break_pulls = 2;
+    fault_next(&r.fake.break_pulls, 2);
     ck_ok(open_exchange(false));
     ck_ok(ps_exchange_pull(r.exchange, &version));
     ck_assert_uint_eq(r.fake.pulls, 3);
@@ -177,7 +177,7 @@ START_TEST(gradients_leave_in_the_codec_of_the_job)
     memset(sum, 0, sizeof sum);
     memcpy(before, r.fake.tensors, sizeof(before));
     r.train.codec.gradients = word("int8");
-    r.fake.lose_acks = 2;
+    fault_next(&r.fake.lose_acks, 2);
     ck_ok(open_cut(false, 64, 64));
     double most = 0;
     for (uint64_t clock = 0; clock < STEPS; clock++) {
@@ -228,7 +228,7 @@ START_TEST(a_tensor_that_is_cut_arrives_whole)
     for (int ahead = 0; ahead < 2; ahead++) {
         begin(_i, 0);
         memcpy(before, r.fake.tensors, sizeof(before));
-        r.fake.lose_acks = 2;
+        fault_next(&r.fake.lose_acks, 2);
         ck_ok(open_cut(ahead, 64, 64));
         ck_ok(train_step(0));
         assert_applied_once(before);
@@ -248,7 +248,7 @@ START_TEST(a_push_that_is_made_again_has_not_fallen_out_of_the_window)
     ck_ok(open_cut(false, 28, 28));
     for (uint64_t clock = 0; clock < 2; clock++) {
         memcpy(before, r.fake.tensors, sizeof(before));
-        r.fake.lose_acks = 3;
+        fault_next(&r.fake.lose_acks, 3);
         ck_ok(train_step(clock));
         assert_applied_once(before);
     }
@@ -262,7 +262,7 @@ START_TEST(a_push_whose_answers_are_lost_is_applied_once)
     begin(_i, 0);
     static fake_tensor before[FAKE_TENSORS];
     memcpy(before, r.fake.tensors, sizeof(before));
-    r.fake.lose_acks = 3;
+    fault_next(&r.fake.lose_acks, 3);
     ck_ok(open_exchange(false));
     ck_ok(train_step(0));
     ck_assert_uint_eq(r.fake.pushes, 4);
@@ -281,7 +281,7 @@ END_TEST
 START_TEST(a_refused_push_is_not_repeated_and_says_why)
 {
     begin(_i, 0);
-    r.fake.refuse_pushes = 1;
+    fault_next(&r.fake.refuse_pushes, 1);
     ck_ok(open_exchange(false));
     ck_assert_int_eq(train_step(0), PS_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "NaN in tensor x"));

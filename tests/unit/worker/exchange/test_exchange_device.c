@@ -2,6 +2,7 @@
  * have been shared, only what arrived is copied, and a device that is lost at any point ends the
  * step, the exchange and nothing else. */
 #include "tests/lib/check_main.h"
+#include "tests/lib/fault.h"
 #include "tests/unit/worker/exchange/exchange_rig.h"
 
 enum { STEPS = 12, LOST_MAX = 200 };
@@ -155,9 +156,9 @@ START_TEST(no_room_on_the_host_is_said_and_leaves_nothing)
 {
     begin(PS_TEST_LAZY, 0);
     for (int nth = 1;; nth++) {
-        ps_mem_fail_after(nth);
+        fault_memory(nth);
         ps_status st = open_exchange(false);
-        ps_mem_fail_after(0);
+        fault_memory(0);
         if (!st) {
             ck_assert_int_gt(nth, 2);
             break;

@@ -53,15 +53,15 @@ static void assert_reads(ps_spool *spool, unsigned lines, size_t by)
 
 START_TEST(little_stays_in_memory)
 {
-    fault_disk fault;
-    ps_disk disk = fault_disk_table(&fault);
+    fault_disk faults;
+    ps_disk disk = fault_disk_table(&faults);
     ps_spool spool = PS_SPOOL(&disk);
     open_folder();
     assert_reads(&spool, 0, 10);
     for (unsigned i = 0; i < 100; i++)
         ck_ok(put_line(&spool, i));
     assert_reads(&spool, 100, 7);
-    ck_assert_uint_eq(fault.operations, 0);
+    ck_assert_uint_eq(fault_seen(&faults.fails), 0);
     ps_spool_free(&spool);
     close_folder();
 }
@@ -95,11 +95,11 @@ static ps_status fill(ps_spool *spool)
 
 START_TEST(a_full_disk_is_named)
 {
-    fault_disk fault;
-    ps_disk disk = fault_disk_table(&fault);
+    fault_disk faults;
+    ps_disk disk = fault_disk_table(&faults);
     ps_spool spool = PS_SPOOL(&disk);
     open_folder();
-    fault.room = 1500000;
+    faults.room = 1500000;
     ck_assert_int_eq(fill(&spool), PS_NO_SPACE);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "temporary file in /tmp/psd-test-"));
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "no space left on device"));
@@ -128,15 +128,14 @@ END_TEST
 START_TEST(whatever_fails_is_made_good_or_told)
 {
     unsigned told = 0;
-    fault_disk fault;
-    ps_disk disk = fault_disk_table(&fault);
+    fault_disk faults;
+    ps_disk disk = fault_disk_table(&faults);
     open_folder();
     for (unsigned long k = 1; k <= 12; k++) {
         ps_spool spool = PS_SPOOL(&disk);
         char first[5];
         size_t got = 0;
-        fault.operations = 0;
-        fault.fail_at = k;
+        fault_at(&faults.fails, k);
         ps_status st = fill(&spool);
         if (!st)
             st = ps_spool_rewind(&spool);

@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/lazy_backend.h"
 
 #include <string.h>
@@ -129,9 +130,9 @@ START_TEST(no_room_for_pieces_is_said)
     begin(true);
     ps_staging *staging = NULL;
     for (unsigned long nth = 1; nth <= 2; nth++) {
-        ps_mem_fail_after(nth);
+        fault_memory(nth);
         ck_assert_int_eq(ps_staging_open(t.stream, &staging), PS_NO_MEMORY);
-        ps_mem_fail_after(0);
+        fault_memory(0);
     }
     ck_ok(ps_staging_open(t.stream, &staging));
     ps_staging_close(&staging);

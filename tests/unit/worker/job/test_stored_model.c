@@ -118,7 +118,7 @@ START_TEST(a_broken_stream_begins_again)
 {
     begin_on(_i);
     serve("{\"__metadata__\":{\"psd.model\":\"{}\"}," BIAS "," WEIGHT "}", sizeof(values), 1);
-    t.fake.break_exports = 2;
+    fault_next(&t.fake.break_exports, 2);
     ck_ok(load());
     assert_loaded();
     ck_assert_uint_eq(t.fake.exports, 3);

@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/device.h"
+#include "tests/lib/fault.h"
 #include "tests/lib/ref64.h"
 
 #include <math.h>
@@ -176,11 +177,11 @@ START_TEST(memory_that_is_not_there_is_an_error)
     ps_test_device_open(&device, "cpu");
     ps_loss l;
     for (unsigned long k = 1; k <= 2; k++) {
-        ps_mem_fail_after(k);
+        fault_memory(k);
         ck_assert_int_eq(ps_loss_init(&l, &ps_loss_squared_error, device.backend, ROWS, OUT),
                          PS_NO_MEMORY);
     }
-    ps_mem_fail_after(0);
+    fault_memory(0);
     ps_test_device_close(&device);
 }
 END_TEST

@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/device.h"
+#include "tests/lib/fault.h"
 
 #include <math.h>
 #include <string.h>
@@ -125,10 +126,10 @@ START_TEST(memory_that_is_not_there_is_an_error_wherever_it_is_missing)
     ps_model *m = NULL;
     unsigned long k = 1;
     for (;; k++) {
-        ps_mem_fail_after(k);
+        fault_memory(k);
         ps_status st =
             ps_model_create(d.backend, &fashion, &(ps_model_options){.max_batch = 4}, &m);
-        ps_mem_fail_after(0);
+        fault_memory(0);
         if (!st)
             break;
         ck_assert_int_eq(st, PS_NO_MEMORY);

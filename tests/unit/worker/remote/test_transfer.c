@@ -134,7 +134,7 @@ END_TEST
 START_TEST(a_broken_download_begins_again_and_nothing_is_there_twice)
 {
     begin(50000, 1000);
-    t.fake.break_exports = 2;
+    fault_next(&t.fake.break_exports, 2);
     ck_ok(download());
     assert_got_all(&t.got, 50000);
     ck_assert_uint_eq(t.restarts, 3);
@@ -146,7 +146,7 @@ END_TEST
 START_TEST(a_file_of_which_psd_sends_a_part_is_no_file)
 {
     begin(FILE_BYTES, 1000);
-    t.fake.cut_exports = 1;
+    fault_next(&t.fake.cut_exports, 1);
     ck_assert_int_eq(download(), PS_DATA_LOSS);
     ck_assert_str_eq(ps_error_message(), "1310720 bytes of 2621440 have come");
     ck_ok(download());
@@ -227,7 +227,7 @@ END_TEST
 START_TEST(an_upload_whose_answer_is_lost_goes_up_again)
 {
     begin(FILE_BYTES, 1);
-    t.fake.lose_puts = 2;
+    fault_next(&t.fake.lose_puts, 2);
     ck_ok(upload(FILE_BYTES));
     assert_got_all(&t.fake.artifact, FILE_BYTES);
     ck_assert_uint_eq(t.fake.puts, 3);
