@@ -4,7 +4,6 @@
  * A result that is not finite fails a job that only evaluates, with the rows where it came to be. A
  * training goes on, as its own losses say whether that makes sense: its log has a warning. */
 #include "common/base/mem.h"
-#include "worker/task/result.h"
 #include "worker/tasks/pass.h"
 #include "worker/tasks/task_kind.h"
 
@@ -109,7 +108,7 @@ static void tell(const evaluating *means, Psd__V1__TaskResult *result)
     result->evaluate = for_older(means);
 }
 
-ps_status ps_kind_evaluate(ps_task_run *run, Psd__V1__TaskResult *result)
+static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
 {
     ps_pass pass;
     ps_status st = ps_pass_open(run, &pass);
@@ -123,3 +122,5 @@ ps_status ps_kind_evaluate(ps_task_run *run, Psd__V1__TaskResult *result)
         tell(&sum, result);
     return st;
 }
+
+const ps_task_kind ps_task_kind_evaluate = {.name = "evaluate", .run = run_task};

@@ -7,7 +7,6 @@
  * passes the task looks whether it is to end. */
 #include "common/base/mem.h"
 #include "worker/job/served_model.h"
-#include "worker/task/result.h"
 #include "worker/tasks/sample.h"
 #include "worker/tasks/task_kind.h"
 
@@ -183,7 +182,7 @@ static void tell(const generating *g, Psd__V1__TaskResult *result)
     result->generate = for_older(g);
 }
 
-ps_status ps_kind_generate(ps_task_run *run, Psd__V1__TaskResult *result)
+static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
 {
     ps_job_spec *spec = NULL;
     ps_status st = ps_job_spec_parse(ps_slice_str(run->task->spec), "job file", &spec);
@@ -205,3 +204,5 @@ ps_status ps_kind_generate(ps_task_run *run, Psd__V1__TaskResult *result)
     ps_job_spec_free(&spec);
     return st;
 }
+
+const ps_task_kind ps_task_kind_generate = {.name = "generate", .run = run_task};

@@ -85,7 +85,7 @@ static ps_status plan_model(ps_task_run *run, ps_job_entry *entry, Psd__V1__Plan
     return st ? ps_wrap(st, "training data") : PS_OK;
 }
 
-ps_status ps_kind_plan(ps_task_run *run, Psd__V1__TaskResult *result)
+static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
 {
     ps_job_entry *entry;
     ps_status st = ps_job_cache_get(run, &entry);
@@ -98,3 +98,5 @@ ps_status ps_kind_plan(ps_task_run *run, Psd__V1__TaskResult *result)
         st = plan_tensors(ps_job_entry_model_spec(entry), result->plan);
     return st ? st : plan_data(run, entry, result->plan);
 }
+
+const ps_task_kind ps_task_kind_plan = {.name = "plan", .run = run_task, .once = true};

@@ -75,7 +75,7 @@ static ps_status predict_batch(void *user, const ps_pass *pass, const ps_batch *
     return st ? ps_wrap(st, "predictions") : PS_OK;
 }
 
-ps_status ps_kind_predict(ps_task_run *run, Psd__V1__TaskResult *result)
+static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
 {
     ps_pass pass;
     ps_status st = ps_pass_open(run, &pass);
@@ -93,3 +93,5 @@ ps_status ps_kind_predict(ps_task_run *run, Psd__V1__TaskResult *result)
     ps_free(&p.outputs);
     return st;
 }
+
+const ps_task_kind ps_task_kind_predict = {.name = "predict", .run = run_task};

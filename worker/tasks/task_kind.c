@@ -1,18 +1,15 @@
-/* Names to functions. */
 #include "worker/tasks/task_kind.h"
 
 #include <string.h>
 
-const ps_worker_kind ps_worker_kinds[] = {
-    {.name = "plan", .run = ps_kind_plan},         {.name = "train", .run = ps_kind_train},
-    {.name = "evaluate", .run = ps_kind_evaluate}, {.name = "predict", .run = ps_kind_predict},
-    {.name = "generate", .run = ps_kind_generate}, {.name = NULL},
-};
+#define ROW(name) &ps_task_kind_##name,
 
-const ps_worker_kind *ps_worker_kind_find(const char *name)
+const ps_task_kind *const ps_task_kinds[] = {PS_TASK_KINDS(ROW) NULL};
+
+const ps_task_kind *ps_task_kind_find(const char *name)
 {
-    for (const ps_worker_kind *kind = ps_worker_kinds; kind->name; kind++)
-        if (!strcmp(kind->name, name))
-            return kind;
+    for (const ps_task_kind *const *kind = ps_task_kinds; *kind; kind++)
+        if (!strcmp((*kind)->name, name))
+            return *kind;
     return NULL;
 }

@@ -1,26 +1,28 @@
-/* task_kind: the table of what a task can be (rows: plan, train, evaluate, predict,
- * generate). A new kind is one file and one row. */
+/* task_kind: the table of what a task can be. A kind is one file, which ends with its row, and one
+ * word here. */
 #ifndef PS_TASKS_TASK_KIND_H
 #define PS_TASKS_TASK_KIND_H
 
+#include "worker/task/result.h"
 #include "worker/task/task.h"
 
-typedef struct ps_worker_kind {
+/* Each is ps_task_kind_NAME in worker/tasks/NAME.c; a psworker says in this order what it does. */
+#define PS_TASK_KINDS(row) row(plan) row(train) row(evaluate) row(predict) row(generate)
+
+typedef struct ps_task_kind {
     const char *name; /* as in Task.kind */
-    /* Runs the task to its end on the caller's thread. Fills the result's own part (plan,
-     * evaluate, generate); code and message are made of what it returns. */
+    /* Runs the task to its end on the caller's thread, and tells by task/result.h what it came to;
+     * code and message are made of what it returns, and after a failure nothing else counts. */
     ps_status (*run)(ps_task_run *run, Psd__V1__TaskResult *result);
-} ps_worker_kind;
+    bool once;   /* what is wrong with it here is wrong with its job: no other worker is asked */
+    bool fenced; /* PS_FAILED_PRECONDITION is of a clock or of the job's state: welcome later */
+} ps_task_kind;
 
-extern const ps_worker_kind ps_worker_kinds[]; /* ends with {NULL} */
+#define PS_TASK_KIND_DECLARE(name) extern const ps_task_kind ps_task_kind_##name;
+PS_TASK_KINDS(PS_TASK_KIND_DECLARE)
 
-const ps_worker_kind *ps_worker_kind_find(const char *name); /* NULL when there is none */
+extern const ps_task_kind *const ps_task_kinds[]; /* a NULL behind the last */
 
-/* The rows; each in the file of its name under worker/tasks. */
-ps_status ps_kind_plan(ps_task_run *run, Psd__V1__TaskResult *result);
-ps_status ps_kind_train(ps_task_run *run, Psd__V1__TaskResult *result);
-ps_status ps_kind_evaluate(ps_task_run *run, Psd__V1__TaskResult *result);
-ps_status ps_kind_predict(ps_task_run *run, Psd__V1__TaskResult *result);
-ps_status ps_kind_generate(ps_task_run *run, Psd__V1__TaskResult *result);
+const ps_task_kind *ps_task_kind_find(const char *name); /* NULL when there is none */
 
 #endif

@@ -327,7 +327,7 @@ static ps_status train_rows(training *t)
     return st;
 }
 
-ps_status ps_kind_train(ps_task_run *run, Psd__V1__TaskResult *result)
+static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
 {
     (void)result;
     training t;
@@ -344,3 +344,5 @@ ps_status ps_kind_train(ps_task_run *run, Psd__V1__TaskResult *result)
     move(&t, OVER);
     return st;
 }
+
+const ps_task_kind ps_task_kind_train = {.name = "train", .run = run_task, .fenced = true};
