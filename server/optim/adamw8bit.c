@@ -41,7 +41,7 @@ static moments moments_of(void *state, size_t elements)
     return of;
 }
 
-static void state_init(void *state, size_t elements)
+static void state_init(const ps_optimizer_config *config, void *state, size_t elements)
 {
     moments of = moments_of(state, elements);
     memset(state, 0, state_bytes(elements));

@@ -67,11 +67,12 @@ size_t ps_optimizer_state_bytes(const ps_optimizer *rule, size_t elements)
     return rule->state_bytes ? rule->state_bytes(elements) : 0;
 }
 
-void ps_optimizer_state_init(const ps_optimizer *rule, void *state, size_t elements)
+void ps_optimizer_state_init(const ps_optimizer *rule, const ps_optimizer_config *config,
+                             void *state, size_t elements)
 {
     PS_REQUIRE(state || ps_optimizer_state_bytes(rule, elements) == 0);
     if (rule->state_init)
-        rule->state_init(state, elements);
+        rule->state_init(config, state, elements);
     else if (state)
         memset(state, 0, ps_optimizer_state_bytes(rule, elements));
 }

@@ -46,14 +46,18 @@ typedef struct ps_optimizer {
     /* Which layout the state has, as checkpoints say it: a number of its own. A changed layout is
      * another number. */
     uint32_t state_format;
-    size_t (*state_bytes)(size_t elements);           /* beside a block of so many; NULL: none */
-    void (*state_init)(void *state, size_t elements); /* NULL: all bytes 0 */
+    size_t (*state_bytes)(size_t elements); /* beside a block of so many; NULL: none */
+    /* NULL: all bytes 0 */
+    void (*state_init)(const ps_optimizer_config *config, void *state, size_t elements);
     void (*step)(const ps_optimizer_config *config, const ps_optimizer_step *step,
                  const ps_optimizer_part *part);
 } ps_optimizer;
 
 size_t ps_optimizer_state_bytes(const ps_optimizer *rule, size_t elements);
-void ps_optimizer_state_init(const ps_optimizer *rule, void *state, size_t elements);
+/* What a checkpoint holds replaces it, so that a key that only this looks at needs no place in a
+ * checkpoint's configuration. */
+void ps_optimizer_state_init(const ps_optimizer *rule, const ps_optimizer_config *config,
+                             void *state, size_t elements);
 
 /* The row of that name, with the values that it takes checked. PS_INVALID_ARGUMENT lists the names
  * there are, or says which value and what is allowed. */

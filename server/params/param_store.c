@@ -89,7 +89,7 @@ static ps_status make_block(ps_param_store *store, ps_dense_block *block, uint32
     block->state = ps_try_alloc_raw(bytes);
     if (!block->state)
         return PS_NO_MEMORY;
-    ps_optimizer_state_init(store->rule, block->state, elements);
+    ps_optimizer_state_init(store->rule, &store->config.optimizer, block->state, elements);
     return PS_OK;
 }
 

@@ -113,7 +113,7 @@ START_TEST(every_update_is_adamw_and_its_moments_the_nearest_codes)
     ck_assert_uint_eq(ps_optimizer_state_bytes(rule, N), 2 * N + 8 * GROUPS);
     static state now, was;
     static float theta[N], before[N], g[N];
-    ps_optimizer_state_init(rule, &now, N);
+    ps_optimizer_state_init(rule, &config, &now, N);
     ps_rng rng;
     ps_rng_seed(&rng, 3);
     for (int i = 0; i < N; i++)
@@ -143,7 +143,7 @@ static double train(const char *name)
     ck_ok(ps_optimizer_find(&c, &rule));
     static float theta[N], g[N], room[2 * N];
     memset(theta, 0, sizeof theta);
-    ps_optimizer_state_init(rule, room, N);
+    ps_optimizer_state_init(rule, &c, room, N);
     ps_rng rng;
     ps_rng_seed(&rng, 11);
     double loss = 0;
@@ -181,7 +181,7 @@ START_TEST(an_element_far_below_its_neighbours_makes_no_great_step)
     ck_ok(ps_optimizer_find(&config, &rule));
     static state s;
     static float theta[N], before[N], g[N];
-    ps_optimizer_state_init(rule, &s, N);
+    ps_optimizer_state_init(rule, &config, &s, N);
     for (int t = 1; t <= 50; t++) {
         for (int i = 0; i < N; i++)
             g[i] = i % GROUP == 0 ? 1.0f : t % 2 ? 1e-4f : 0.0f;

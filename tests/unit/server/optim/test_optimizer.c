@@ -68,7 +68,7 @@ static void compare(const ps_optimizer_config *config, rule64 by64)
     ps_rng_seed(&rng, 3);
     want = (reference){0};
     ck_assert_uint_le(ps_optimizer_state_bytes(rule, N), sizeof state);
-    ps_optimizer_state_init(rule, state, N);
+    ps_optimizer_state_init(rule, config, state, N);
     for (int i = 0; i < N; i++)
         want.theta[i] = theta[0][i] = (float)ps_rng_normal(&rng);
     int now = 0;
