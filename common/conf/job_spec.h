@@ -134,13 +134,9 @@ typedef struct ps_spec_data {
 typedef struct ps_spec_optimizer {
     char *name; /* a row of the table of optimizers (train_rows.h), which says whose these are: */
     double learning_rate;
-    double momentum;
-    bool nesterov;
-    double beta1;
-    double beta2;
-    double epsilon;
     double weight_decay;
     bool decay_bias_and_norm; /* false: weight_decay is for matrices and embeddings alone */
+    PS_OPTIMIZER_MEMBERS      /* of others than the row's they are the defaults */
 } ps_spec_optimizer;
 
 typedef struct ps_spec_rate_schedule {

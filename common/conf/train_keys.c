@@ -1,4 +1,5 @@
-/* A hyperparameter is a line here and a member in job_spec.h; whose it is, train_rows.h says. */
+/* What only some optimizers take, and whose it is, train_rows.h says; another hyperparameter is a
+ * line here and a member in job_spec.h. */
 #include "common/conf/train_keys.h"
 
 #include <stdio.h>
@@ -6,15 +7,14 @@
 
 static const char *const schedule_words[] = {"constant", "linear", "cosine", NULL};
 
+#define OPTIMIZER_REAL(key, ...) PS_CONF_REAL(#key, ps_spec_optimizer, key, __VA_ARGS__),
+#define OPTIMIZER_FLAG(key, ...) PS_CONF_BOOL(#key, ps_spec_optimizer, key, __VA_ARGS__),
+
 const ps_conf_key ps_spec_optimizer_keys[] = {
     PS_CONF_NAME("name", ps_spec_optimizer, name, NULL, ps_optimizer_names),
     PS_CONF_REAL("learning_rate", ps_spec_optimizer, learning_rate, NULL, 1e-12, 1e3),
-    PS_CONF_REAL("momentum", ps_spec_optimizer, momentum, "0.9", 0, 0.9999999),
-    PS_CONF_BOOL("nesterov", ps_spec_optimizer, nesterov, "false"),
-    PS_CONF_REAL("beta1", ps_spec_optimizer, beta1, "0.9", 0, 0.9999999),
-    PS_CONF_REAL("beta2", ps_spec_optimizer, beta2, "0.999", 0, 0.9999999),
-    PS_CONF_REAL("epsilon", ps_spec_optimizer, epsilon, "1e-8", 1e-30, 1),
-    PS_CONF_REAL("weight_decay", ps_spec_optimizer, weight_decay, "0", 0, 1e3),
+    PS_OPTIMIZER_KEY_ROWS(OPTIMIZER_REAL, OPTIMIZER_FLAG)
+        PS_CONF_REAL("weight_decay", ps_spec_optimizer, weight_decay, "0", 0, 1e3),
     PS_CONF_BOOL("decay_bias_and_norm", ps_spec_optimizer, decay_bias_and_norm, "true"),
     PS_CONF_END,
 };

@@ -2,7 +2,9 @@
  * file that each takes, and what a mode means for whoever is not its controller. The schema, the
  * checks and the texts of errors of common/conf are made from them, and so are psd's own tables
  * (server/optim, server/consistency), whose rows carry the same names and do the work. A new
- * optimizer is a line here and a file there. Read-only; any thread.
+ * optimizer is a line here and a file there. A setting that an optimizer is the first to have
+ * is a line here, too: all that reads, checks, copies, stores or restores settings goes by it.
+ * Read-only; any thread.
  */
 #ifndef PS_CONF_TRAIN_ROWS_H
 #define PS_CONF_TRAIN_ROWS_H
@@ -25,6 +27,22 @@
 #define PS_MODE_ROWS(ROW)    \
     ROW(asp, .waits = false) \
     ROW(bsp, .waits = true, .merges = true)
+
+/* Of the keys below train.optimizer those that only some optimizers take. REAL(key, default, least,
+ * most); FLAG(key, default). Each is a member of that name of ps_spec_optimizer and of
+ * ps_optimizer_config. */
+#define PS_OPTIMIZER_KEY_ROWS(REAL, FLAG) \
+    REAL(momentum, "0.9", 0, 0.9999999)   \
+    FLAG(nesterov, "false")               \
+    REAL(beta1, "0.9", 0, 0.9999999)      \
+    REAL(beta2, "0.999", 0, 0.9999999)    \
+    REAL(epsilon, "1e-8", 1e-30, 1)
+
+/* Their members of a struct. */
+#define PS_OPTIMIZER_REAL_MEMBER(key_, ...) double key_;
+#define PS_OPTIMIZER_FLAG_MEMBER(key_, ...) bool key_;
+#define PS_OPTIMIZER_MEMBERS \
+    PS_OPTIMIZER_KEY_ROWS(PS_OPTIMIZER_REAL_MEMBER, PS_OPTIMIZER_FLAG_MEMBER)
 
 #define PS_ROW_COUNT(...) +1
 

@@ -5,47 +5,35 @@
 #include "common/base/require.h"
 #include "server/optim/rows.h"
 
-#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
 #define ROW(name_, ...) &ps_optimizer_##name_,
 static const ps_optimizer *const table[] = {PS_OPTIMIZER_ROWS(ROW)};
 
-typedef enum range { BELOW_ONE, ABOVE_ZERO, NOT_NEGATIVE } range;
+#define REAL(key_, usual_, least_, most_) \
+    {#key_, offsetof(ps_optimizer_config, key_), least_, most_, false},
+#define FLAG(...)
 
-static const char *const range_texts[] = {"in 0..1 and below 1", "above 0", "0 or more"};
-
-static bool is_in(range of, double v)
-{
-    if (of == BELOW_ONE)
-        return v >= 0 && v < 1;
-    return (of == ABOVE_ZERO ? v > 0 : v >= 0) && !isinf(v);
-}
-
-/* Of whoever takes the key; all take the last two. */
+/* Of whoever takes the key; all take the first two. */
 static const struct value {
     const char *key;
     size_t offset;
-    range range;
+    double least, most;
     bool everybodys;
-} values[] = {
-    {"momentum", offsetof(ps_optimizer_config, momentum), BELOW_ONE},
-    {"beta1", offsetof(ps_optimizer_config, beta1), BELOW_ONE},
-    {"beta2", offsetof(ps_optimizer_config, beta2), BELOW_ONE},
-    {"epsilon", offsetof(ps_optimizer_config, epsilon), ABOVE_ZERO},
-    {"learning_rate", offsetof(ps_optimizer_config, learning_rate), NOT_NEGATIVE, true},
-    {"weight_decay", offsetof(ps_optimizer_config, weight_decay), NOT_NEGATIVE, true},
-};
+} values[] = {{"learning_rate", offsetof(ps_optimizer_config, learning_rate), 0, 1e3, true},
+              {"weight_decay", offsetof(ps_optimizer_config, weight_decay), 0, 1e3, true},
+              PS_OPTIMIZER_KEY_ROWS(REAL, FLAG)};
 
 static ps_status check(const ps_optimizer_config *config, const ps_optimizer_row *row)
 {
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         const struct value *v = &values[i];
         double value = *(const double *)((const char *)config + v->offset);
-        if ((v->everybodys || ps_optimizer_row_has(row, v->key)) && !is_in(v->range, value))
-            return ps_fail(PS_INVALID_ARGUMENT, "optimizer: %s %g, must be %s", v->key, value,
-                           range_texts[v->range]);
+        bool is_in = value >= v->least && value <= v->most; /* not when it is no number */
+        if ((v->everybodys || ps_optimizer_row_has(row, v->key)) && !is_in)
+            return ps_fail(PS_INVALID_ARGUMENT, "optimizer: %s %g, must be in %.9g..%.9g", v->key,
+                           value, v->least, v->most);
     }
     return PS_OK;
 }

@@ -10,6 +10,7 @@
 
 #include "common/base/status.h"
 #include "common/codec/codec.h"
+#include "common/conf/train_rows.h"
 
 #include <stdint.h>
 
@@ -17,12 +18,8 @@
 typedef struct ps_optimizer_config {
     const char *name; /* a row of the table; NULL: sgd */
     double learning_rate;
-    double momentum; /* μ in [0, 1) */
-    bool nesterov;
-    double beta1; /* in [0, 1) */
-    double beta2;
-    double epsilon; /* > 0 */
     double weight_decay;
+    PS_OPTIMIZER_MEMBERS
 } ps_optimizer_config;
 
 /* One application to one block. */

@@ -8,6 +8,9 @@ static const ps_schedule_kind schedules[] = {PS_SCHEDULE_CONSTANT, PS_SCHEDULE_L
                                              PS_SCHEDULE_COSINE};
 enum { SCHEDULES = sizeof schedules / sizeof *schedules };
 
+#define TAKE(key, ...) .key = spec->optimizer.key,
+#define GIVE(key, ...) .key = o->key,
+
 void ps_store_settings_take(const ps_store_spec *spec, ps_param_config *out)
 {
     PS_REQUIRE(spec->schedule.name < SCHEDULES);
@@ -15,16 +18,10 @@ void ps_store_settings_take(const ps_store_spec *spec, ps_param_config *out)
     out->block_elements = (uint32_t)spec->block_elements;
     out->consistency.staleness = (uint64_t)spec->consistency.staleness;
     out->clip_norm = spec->clip_norm;
-    out->optimizer = (ps_optimizer_config){
-        .name = spec->optimizer.name,
-        .learning_rate = spec->optimizer.learning_rate,
-        .momentum = spec->optimizer.momentum,
-        .nesterov = spec->optimizer.nesterov,
-        .beta1 = spec->optimizer.beta1,
-        .beta2 = spec->optimizer.beta2,
-        .epsilon = spec->optimizer.epsilon,
-        .weight_decay = spec->optimizer.weight_decay,
-    };
+    out->optimizer = (ps_optimizer_config){.name = spec->optimizer.name,
+                                           .learning_rate = spec->optimizer.learning_rate,
+                                           .weight_decay = spec->optimizer.weight_decay,
+                                           PS_OPTIMIZER_KEY_ROWS(TAKE, TAKE)};
     out->schedule = (ps_schedule){
         .kind = schedules[spec->schedule.name],
         .warmup_steps = (uint64_t)spec->schedule.warmup_steps,
@@ -63,13 +60,9 @@ void ps_store_settings_give(const ps_param_config *config, ps_store_spec *out)
         .block_elements = config->block_elements,
         .optimizer = {.name = text_of(o->name),
                       .learning_rate = o->learning_rate,
-                      .momentum = o->momentum,
-                      .nesterov = o->nesterov,
-                      .beta1 = o->beta1,
-                      .beta2 = o->beta2,
-                      .epsilon = o->epsilon,
                       .weight_decay = o->weight_decay,
-                      .decay_bias_and_norm = all_decay(config)},
+                      .decay_bias_and_norm = all_decay(config),
+                      PS_OPTIMIZER_KEY_ROWS(GIVE, GIVE)},
         .schedule = {.name = schedule_of(config->schedule.kind),
                      .warmup_steps = (int64_t)config->schedule.warmup_steps,
                      .final_factor = config->schedule.final_factor},
