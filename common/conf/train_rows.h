@@ -21,7 +21,8 @@
     ROW(momentum, {"momentum"}, {"nesterov"})         \
     ROW(adamw, {"beta1"}, {"beta2"}, {"epsilon"})     \
     ROW(adamw8bit, {"beta1"}, {"beta2"}, {"epsilon"}) \
-    ROW(lion, {"beta1"}, {"beta2", 0.99})
+    ROW(lion, {"beta1"}, {"beta2", 0.99})             \
+    ROW(adagrad, {"epsilon", 1e-10}, {"initial_accumulator"})
 
 /* ROW(name, traits) */
 #define PS_MODE_ROWS(ROW)    \
@@ -36,7 +37,8 @@
     FLAG(nesterov, "false")               \
     REAL(beta1, "0.9", 0, 0.9999999)      \
     REAL(beta2, "0.999", 0, 0.9999999)    \
-    REAL(epsilon, "1e-8", 1e-30, 1)
+    REAL(epsilon, "1e-8", 1e-30, 1)       \
+    REAL(initial_accumulator, "0", 0, 1e6)
 
 /* Their members of a struct. */
 #define PS_OPTIMIZER_REAL_MEMBER(key_, ...) double key_;

@@ -49,6 +49,15 @@ static void lion64(const ps_optimizer_config *c, double rate, double t, referenc
     r->a[i] = c->beta2 * r->a[i] + (1 - c->beta2) * g;
 }
 
+/* r->a begins at initial_accumulator */
+static void adagrad64(const ps_optimizer_config *c, double rate, double t, reference *r, int i,
+                      double g)
+{
+    g += c->weight_decay * r->theta[i];
+    r->a[i] += g * g;
+    r->theta[i] -= rate * g / (sqrt(r->a[i]) + c->epsilon);
+}
+
 static reference want;
 static float theta[2][N], state[2 * N];
 static uint8_t gradient[N * sizeof(float) + 1];
@@ -69,8 +78,10 @@ static void compare(const ps_optimizer_config *config, rule64 by64)
     want = (reference){0};
     ck_assert_uint_le(ps_optimizer_state_bytes(rule, N), sizeof state);
     ps_optimizer_state_init(rule, config, state, N);
-    for (int i = 0; i < N; i++)
+    for (int i = 0; i < N; i++) {
         want.theta[i] = theta[0][i] = (float)ps_rng_normal(&rng);
+        want.a[i] = config->initial_accumulator;
+    }
     int now = 0;
     for (int t = 1; t <= STEPS; t++) {
         static float g[N];
@@ -150,6 +161,56 @@ START_TEST(lion_is_its_definition)
 }
 END_TEST
 
+START_TEST(adagrad_is_its_definition)
+{
+    ps_optimizer_config c = {.name = "adagrad", .learning_rate = 0.05, .epsilon = 1e-10};
+    compare(&c, adagrad64);
+    c.weight_decay = 0.1;
+    compare(&c, adagrad64);
+    c.initial_accumulator = 0.5;
+    compare(&c, adagrad64);
+    c.epsilon = 0.25;
+    compare(&c, adagrad64);
+}
+END_TEST
+
+/* After t equal gradients g the sum is a₀ + t g²: from 0 the t-th step is η/√t whatever g is, from
+ * 3g² it is η/√(3 + t). Gradients of nothing leave a parameter where it is. */
+START_TEST(steps_of_adagrad_under_one_gradient_fall_with_the_root_of_their_number)
+{
+    static const struct {
+        double first;
+        float g[3];
+    } of[] = {{0, {1e-3f, -7, 0}}, {3, {1, -1, 0}}};
+    for (size_t k = 0; k < 2; k++) {
+        ps_optimizer_config c = {.name = "adagrad",
+                                 .learning_rate = 0.125,
+                                 .epsilon = 1e-10,
+                                 .initial_accumulator = of[k].first};
+        const ps_optimizer *rule;
+        ck_ok(ps_optimizer_find(&c, &rule));
+        float w[3] = {1, 1, 1}, sum[3];
+        ck_assert_uint_eq(ps_optimizer_state_bytes(rule, 3), sizeof sum);
+        ps_optimizer_state_init(rule, &c, sum, 3);
+        double way = 0;
+        for (int t = 1; t <= 20; t++) {
+            rule->step(
+                &c, &(ps_optimizer_step){.rate = 0.125, .gradient_scale = 1, .count = (uint64_t)t},
+                &(ps_optimizer_part){.elements = 3,
+                                     .count = 3,
+                                     .in = w,
+                                     .out = w,
+                                     .g = (const ps_wire_float *)of[k].g,
+                                     .state = sum});
+            way += 0.125 / sqrt(of[k].first + t);
+            ck_assert_double_eq_tol(w[0], 1 - way, 1e-5);
+            ck_assert_double_eq_tol(w[1], 1 + way, 1e-5);
+            ck_assert(w[2] == 1);
+        }
+    }
+}
+END_TEST
+
 START_TEST(values_that_make_no_sense_are_refused_by_name)
 {
     const ps_optimizer *rule;
@@ -166,6 +227,8 @@ START_TEST(values_that_make_no_sense_are_refused_by_name)
         {{.name = "adamw", .beta2 = -0.1, .epsilon = 1}, "beta2"},
         {{.name = "adamw", .epsilon = 0}, "epsilon"},
         {{.name = "adamw8bit", .beta1 = 1, .epsilon = 1}, "beta1"},
+        {{.name = "adagrad", .epsilon = 0}, "epsilon"},
+        {{.name = "adagrad", .epsilon = 1, .initial_accumulator = -1}, "initial_accumulator"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ck_assert_int_eq(ps_optimizer_find(&bad[i].config, &rule), PS_INVALID_ARGUMENT);
@@ -180,6 +243,8 @@ static const ps_check_case cases[] = {
     {&adamw_is_its_definition},
     {&the_first_step_of_adamw_is_the_rate_whatever_the_gradient},
     {&lion_is_its_definition},
+    {&adagrad_is_its_definition},
+    {&steps_of_adagrad_under_one_gradient_fall_with_the_root_of_their_number},
     {&values_that_make_no_sense_are_refused_by_name},
     {0},
 };
