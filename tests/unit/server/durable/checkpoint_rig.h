@@ -43,6 +43,7 @@ static inline ps_param_store *store_of(const char *optimizer, const char *consis
                                                .beta1 = 0.9,
                                                .beta2 = 0.99,
                                                .epsilon = 1e-8,
+                                               .initial_accumulator = 0.5,
                                                .weight_decay = 0.1};
     ps_param_store *store;
     ck_ok(ps_param_store_create(&p.config, &store));
