@@ -14,8 +14,8 @@
 
 #include <stdbool.h>
 
-/* ROW(name, keys besides those that all have): each with its default where it is not the usual one.
- */
+/* ROW(name, keys besides those that all have): each with its default where it is not the usual one,
+ * nor 0. The keys are rows of the second table below. */
 #define PS_OPTIMIZER_ROWS(ROW)                        \
     ROW(sgd, {NULL})                                  \
     ROW(momentum, {"momentum"}, {"nesterov"})         \

@@ -18,7 +18,7 @@
 typedef struct ps_optimizer_config {
     const char *name; /* a row of the table; NULL: sgd */
     double learning_rate;
-    double weight_decay;
+    double weight_decay; /* 0 where the block does not decay: a rule need not ask */
     PS_OPTIMIZER_MEMBERS
 } ps_optimizer_config;
 
@@ -34,14 +34,14 @@ typedef struct ps_optimizer_part {
     size_t elements, begin, count;
     const float *in; /* count of them, as out and g */
     float *out;
-    const ps_wire_float *g;
-    void *state; /* of the whole block, 64-byte aligned; NULL without one */
+    const ps_wire_float *g; /* as it was received, aligned to nothing */
+    void *state;            /* of the whole block, 64-byte aligned; NULL without one */
 } ps_optimizer_part;
 
 typedef struct ps_optimizer {
     const char *name;
-    /* Which layout the state has, as checkpoints say it: a number of its own. A changed layout is
-     * another number. */
+    /* Which layout the state has, as checkpoints say it: a number that no other has or had (the
+     * next is 6). A changed layout is another number. */
     uint32_t state_format;
     size_t (*state_bytes)(size_t elements); /* beside a block of so many; NULL: none */
     /* NULL: all bytes 0 */

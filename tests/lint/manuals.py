@@ -32,15 +32,15 @@ def faults():
 
 
 def keys(path):
-    """The dotted keys of an example file in block style."""
+    """The dotted keys of an example file in block style, those in comments too."""
     above = []
     for line in path.read_text().splitlines():
-        found = re.match(r"( *)([a-z_0-9]+):( |$)(.*)", line)
+        found = re.match(r"( *)(?:# ?( *))?([a-z_0-9]+):( |$)(.*)", line)
         if not found:
             continue
-        depth = len(found[1]) // 2
-        above[depth:] = [found[2]]
-        value = found[4]
+        depth = (len(found[1]) + len(found[2] or "")) // 2
+        above[depth:] = [found[3]]
+        value = found[5]
         for inner in re.findall(r"[{,] *([a-z_]+):", value):
             yield ".".join(above + [inner])
         if value and not value.startswith(("{", "#")):

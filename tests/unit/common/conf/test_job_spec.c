@@ -1,5 +1,6 @@
 /* job_spec: the examples parse to what they say, and every rule across keys names its line. */
 #include "common/conf/job_spec.h"
+#include "common/conf/train_keys.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/conf_example.h"
 
@@ -403,10 +404,26 @@ START_TEST(sizes_of_a_language_model_fit_each_other)
 }
 END_TEST
 
+/* A word in a row that is no key would be without effect and without an error. */
+START_TEST(what_an_optimizer_takes_is_a_key)
+{
+    for (const char *const *name = ps_optimizer_names; *name; name++) {
+        const ps_optimizer_key *own = ps_optimizer_row_find(*name)->keys;
+        for (size_t i = 0; i < PS_OPTIMIZER_KEYS && own[i].name; i++) {
+            const ps_conf_key *key = ps_spec_optimizer_keys;
+            while (key->name && strcmp(key->name, own[i].name))
+                key++;
+            ck_assert_msg(key->name, "%s: %s", *name, own[i].name);
+        }
+    }
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&the_main_example_is_the_job_it_describes},
     {&the_other_examples_parse},
     {&the_main_example_documents_every_key},
+    {&what_an_optimizer_takes_is_a_key},
     {&a_short_job_gets_the_defaults},
     {&every_fault_is_named_on_its_line_and_nothing_that_follows_from_one},
     {&misspelt_keys_are_named},

@@ -237,6 +237,22 @@ START_TEST(values_that_make_no_sense_are_refused_by_name)
 }
 END_TEST
 
+/* A checkpoint of one must not be taken for another's. */
+START_TEST(no_two_rules_say_the_same_of_their_state)
+{
+    uint32_t formats[PS_OPTIMIZERS];
+    for (size_t i = 0; i < PS_OPTIMIZERS; i++) {
+        const ps_optimizer *rule;
+        ps_optimizer_config c = {.name = ps_optimizer_names[i], .epsilon = 1};
+        ck_ok(ps_optimizer_find(&c, &rule));
+        formats[i] = rule->state_format;
+        for (size_t j = 0; j < i; j++)
+            ck_assert_msg(formats[j] != formats[i], "%s and %s", ps_optimizer_names[j],
+                          ps_optimizer_names[i]);
+    }
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&sgd_is_its_definition},
     {&momentum_is_its_definition_with_nesterov_and_without},
@@ -245,6 +261,7 @@ static const ps_check_case cases[] = {
     {&lion_is_its_definition},
     {&adagrad_is_its_definition},
     {&steps_of_adagrad_under_one_gradient_fall_with_the_root_of_their_number},
+    {&no_two_rules_say_the_same_of_their_state},
     {&values_that_make_no_sense_are_refused_by_name},
     {0},
 };
