@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/conf/job_spec.h"
+#include "common/format/artifact_name.h"
 #include "psd/v1/jobs.pb-c.h"
 
 #include <errno.h>
@@ -78,6 +79,15 @@ ps_status ps_cancel_interrupted(ps_client *client, uint64_t job_id, ps_status st
     return ps_error_raise(&error);
 }
 
+ps_status ps_check_artifacts(const Psd__V1__ListArtifactsResponse *list)
+{
+    for (size_t i = 0; i < list->n_artifacts; i++)
+        if (!ps_artifact_name_ok(list->artifacts[i]->name))
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "psd tells of a file whose name is none: " PS_ARTIFACT_NAME_RULE);
+    return PS_OK;
+}
+
 ps_status ps_list_artifacts(ps_client *client, uint64_t job_id,
                             Psd__V1__ListArtifactsResponse **out)
 {
@@ -86,8 +96,14 @@ ps_status ps_list_artifacts(ps_client *client, uint64_t job_id,
     ProtobufCMessage *reply = NULL;
     ps_status st = ps_client_unary(client, "/psd.v1.Models/ListArtifacts", &request.base,
                                    &psd__v1__list_artifacts_response__descriptor, &reply);
-    if (!st)
-        *out = (Psd__V1__ListArtifactsResponse *)(void *)reply;
+    if (st)
+        return st;
+    Psd__V1__ListArtifactsResponse *list = (Psd__V1__ListArtifactsResponse *)(void *)reply;
+    st = ps_check_artifacts(list);
+    if (st)
+        ps_reply_free(&list);
+    else
+        *out = list;
     return st;
 }
 

@@ -20,7 +20,10 @@ static inline char *ps_borrow(const char *text)
 PS_MUST_CHECK ps_status ps_job_of(ps_client *client, const char *text, uint64_t *out);
 /* Nobody waits for the job any more: it is cancelled. Returns st, and its message. */
 ps_status ps_cancel_interrupted(ps_client *client, uint64_t job_id, ps_status st);
-/* What a job has left; the caller's. */
+/* PS_INVALID_ARGUMENT unless each could be the name of a file that is fetched: psd, too, may say
+ * anything. */
+PS_MUST_CHECK ps_status ps_check_artifacts(const Psd__V1__ListArtifactsResponse *list);
+/* What a job has left, checked; the caller's. */
 PS_MUST_CHECK ps_status ps_list_artifacts(ps_client *client, uint64_t job_id,
                                           Psd__V1__ListArtifactsResponse **out);
 /* PS_INVALID_ARGUMENT unless the text may be the name of a model. */

@@ -6,6 +6,7 @@
 #include "client/cli/context.h"
 #include "client/commands/commands.h"
 #include "common/base/mem.h"
+#include "common/conf/job_spec.h"
 #include "psd/v1/jobs.pb-c.h"
 #include "psd/v1/models.pb-c.h"
 
@@ -72,9 +73,23 @@ static ps_status put_models(ps_client *client)
         return st;
     const Psd__V1__ListModelsResponse *list = (const Psd__V1__ListModelsResponse *)(void *)reply;
     for (size_t i = 0; i < list->n_models; i++)
-        ps_buf_printf(&client->out, "%s\n", list->models[i]->name);
+        if (ps_job_spec_name_ok(list->models[i]->name)) /* the shell looks for more in words */
+            ps_buf_printf(&client->out, "%s\n", list->models[i]->name);
     ps_reply_free(&reply);
     return PS_OK;
+}
+
+static ps_status put_artifacts(ps_client *client, const char *job)
+{
+    uint64_t job_id = 0;
+    Psd__V1__ListArtifactsResponse *list = NULL;
+    ps_status st = ps_job_of(client, job, &job_id);
+    if (!st)
+        st = ps_list_artifacts(client, job_id, &list);
+    for (size_t i = 0; !st && i < list->n_artifacts; i++)
+        ps_buf_printf(&client->out, "%s\n", list->artifacts[i]->name);
+    ps_reply_free(&list);
+    return st;
 }
 
 static ps_status put_contexts(ps_client *client)
@@ -97,6 +112,8 @@ static ps_status run(ps_client *client, const ps_args *args)
         return put_jobs(client);
     if (!strcmp(what, "models"))
         return put_models(client);
+    if (!strcmp(what, "artifacts") && name)
+        return put_artifacts(client, name);
     if (!strcmp(what, "contexts"))
         return put_contexts(client);
     if (!strcmp(what, "commands")) {
@@ -116,7 +133,7 @@ static ps_status run(ps_client *client, const ps_args *args)
 
 const ps_command ps_command_complete = {
     .name = "__complete",
-    .operands = "jobs|models|contexts|commands|flags [COMMAND]",
+    .operands = "jobs|models|artifacts|contexts|commands|flags [COMMAND|JOB]",
     .help = "words for the shell's completion",
     .least = 1,
     .most = 2,

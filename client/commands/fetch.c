@@ -8,6 +8,7 @@
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
 #include "common/base/target.h"
+#include "common/format/artifact_name.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -75,7 +76,9 @@ static ps_status fetch(ps_client *client, uint64_t job_id, const char *name, con
     Psd__V1__GetArtifactRequest request = PSD__V1__GET_ARTIFACT_REQUEST__INIT;
     request.job_id = job_id;
     request.name = ps_borrow(name);
-    if (!o->path && (strchr(name, '/') || *name == '.' || *name == '-')) /* others have named it */
+    if (!ps_artifact_name_ok(name))
+        return ps_client_usage(client, "no artifact has that name: " PS_ARTIFACT_NAME_RULE);
+    if (!o->path && *name == '-') /* others have named it */
         return ps_client_usage(client, "artifact '%s': where to? give --to PATH", name);
     ps_status st =
         out ? PS_OK : ps_new_file_open(path, &(ps_new_file_options){.force = o->force}, &s.file);

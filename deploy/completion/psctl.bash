@@ -1,5 +1,5 @@
-# bash completion for psctl(1): commands and flags from psctl's own tables, numbers of jobs and names of
-# models from the server, which has a second to answer.
+# bash completion for psctl(1): commands and flags from psctl's own tables, numbers of jobs, names of
+# models and of what jobs have left from the server, which has a second to answer.
 
 _psctl_models() { # the connection's flags are taken over from the line
     "$1" "${connection[@]}" --timeout 1s __complete models 2>/dev/null
@@ -78,8 +78,11 @@ _psctl() {
     case $group:$command:$operands in
     ::0) takes=$("$psctl" __complete commands 2>/dev/null) ;;
     cert::0 | context::0) takes=$("$psctl" __complete commands "$group" 2>/dev/null) ;;
-    :job:0 | :watch:0 | :cancel:0)
+    :job:0 | :watch:0 | :cancel:0 | :artifacts:0 | :fetch:0 | :delete-job:* | :delete-artifact:0)
         takes=$("$psctl" "${connection[@]}" --timeout 1s __complete jobs 2>/dev/null)
+        ;;
+    :fetch:1 | :delete-artifact:1)
+        takes=$("$psctl" "${connection[@]}" --timeout 1s __complete artifacts "$prev" 2>/dev/null)
         ;;
     :model:0 | :export:0 | :delete:0 | :evaluate:0 | :predict:0 | :generate:0 | :import:1) takes=$(_psctl_models "$psctl") ;;
     :help:0) takes=$("$psctl" __complete commands 2>/dev/null) ;;

@@ -163,6 +163,7 @@ def what_an_ended_job_left(cluster, predictions):
     assert [json.loads(line) for line in cluster.psctl("fetch", job_id, "-o", "/dev/stdout").stdout.splitlines()] == only
     target = cluster.dir / "p.jsonl"
     assert cluster.psctl_json("fetch", job_id, "predictions.jsonl", "-o", target)["bytes"] == target.stat().st_size
+    fails(cluster, 2, "no artifact has that name: 1 to 64 letters", "fetch", job_id, "../psd.db", "-o", "x")
     assert cluster.psctl("watch", "predict-copy").stdout.endswith(predictions)
     told = cluster.psctl("watch", "tiny").stdout
     assert "epoch 1 of 5 is done" in told and "epoch 5 of 5 is done" in told and "tiny is done after" in told, told
@@ -252,6 +253,10 @@ def the_shell_completes_commands_jobs_and_models():
         assert complete("psctl", "cert", "ins") == ["inspect"]
         assert complete("psctl", "watch", "") == ["1"]
         assert complete("psctl", "export", "") == ["tiny"]
+        cluster.psctl("predict", "tiny", cluster.dir / "test-features.gz")
+        assert complete("psctl", "fetch", "") == ["2", "1"]
+        assert complete("psctl", "fetch", "2", "") == ["predictions.jsonl"]
+        assert complete("psctl", "fetch", "1", "") == []
         assert complete("psctl", "jobs", "--st") == ["--state"]
         assert complete("psctl", "--context", "") == ["here"]
         assert complete("psctl", "--output", "j") == ["json"]

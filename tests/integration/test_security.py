@@ -245,6 +245,10 @@ def a_worker_without_its_lease_leaves_and_reads_nothing():
                 yield models_pb.PutArtifactRequest(payload=b"old")
                 assert lost.wait(20 * SLOW)
 
+            for name in ("../psd.db", "/etc/passwd", ".hidden", ""):
+                header = models_pb.PutArtifactRequest(header=models_pb.PutArtifactHeader(job_id=job_id, name=name))
+                refused = models_grpc.ModelsStub(channel).PutArtifact.future(iter([header]), timeout=30 * SLOW).exception()
+                assert refused.code() == grpc.StatusCode.INVALID_ARGUMENT, (name, refused)
             call = models_grpc.ModelsStub(channel).PutArtifact.future(upload(), timeout=30 * SLOW)
             wait_until("the upload has begun", lambda: any((cluster.dir / "state/artifacts").iterdir()))
             cluster.psctl("cancel", job_id)
