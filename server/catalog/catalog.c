@@ -93,6 +93,17 @@ static ps_status pragma_number(ps_catalog *c, const char *sql, int64_t *out)
     return st;
 }
 
+/* What quick_check says; a file that could not be read is damage to it. */
+static ps_status judge(ps_catalog *c, const char *said)
+{
+    if (said && strcmp(said, "ok") == 0)
+        return PS_OK;
+    ps_status st = ps_db_storage_failed(c);
+    return st ? st
+              : ps_fail(PS_CORRUPT, "catalog %s: is damaged (%s); restore it from a backup",
+                        c->path, said ? said : "no answer");
+}
+
 /* Pages, records and their order; not the indexes' every entry, so it stays fast when large. */
 static ps_status check_whole(ps_catalog *c)
 {
@@ -100,15 +111,8 @@ static ps_status check_whole(ps_catalog *c)
     int code = sqlite3_prepare_v2(c->db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
     if (code == SQLITE_OK)
         code = sqlite3_step(stmt);
-    ps_status st = PS_OK;
-    if (code != SQLITE_ROW) {
-        st = ps_db_fail(c, code);
-    } else {
-        const char *said = (const char *)sqlite3_column_text(stmt, 0);
-        if (!said || strcmp(said, "ok") != 0)
-            st = ps_fail(PS_CORRUPT, "catalog %s: is damaged (%s); restore it from a backup",
-                         c->path, said ? said : "no answer");
-    }
+    ps_status st = code == SQLITE_ROW ? judge(c, (const char *)sqlite3_column_text(stmt, 0))
+                                      : ps_db_fail(c, code);
     (void)sqlite3_finalize(stmt);
     return st;
 }
@@ -173,7 +177,22 @@ static ps_status make_private(const char *path)
     return PS_OK;
 }
 
-ps_status ps_catalog_open(const char *path, ps_catalog **out)
+static ps_status connect_file(ps_catalog *c)
+{
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
+    int code = sqlite3_open_v2(c->path, &c->db, flags, c->vfs ? ps_vfs_name(c->vfs) : NULL);
+    if (code != SQLITE_OK)
+        return ps_db_fail(c, code);
+    (void)sqlite3_extended_result_codes(c->db, 1);
+    (void)sqlite3_busy_timeout(c->db, 1000);
+    (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    ps_db_lock(c);
+    ps_status st = migrate(c);
+    ps_db_unlock(c);
+    return st;
+}
+
+ps_status ps_catalog_open_in(const ps_catalog_storage *storage, const char *path, ps_catalog **out)
 {
     ps_status st = make_private(path);
     if (st)
@@ -182,25 +201,20 @@ ps_status ps_catalog_open(const char *path, ps_catalog **out)
     c->path = ps_strdup(path);
     c->writes_left = PS_CATALOG_ALL;
     ps_mutex_init(&c->mutex);
-    int code = sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-    if (code != SQLITE_OK) {
-        st = ps_db_fail(c, code);
-        goto close;
-    }
-    (void)sqlite3_extended_result_codes(c->db, 1);
-    (void)sqlite3_busy_timeout(c->db, 1000);
-    (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    ps_db_lock(c);
-    st = migrate(c);
-    ps_db_unlock(c);
+    if (storage)
+        st = ps_vfs_create(storage, &c->vfs);
+    if (!st)
+        st = connect_file(c);
     if (st)
-        goto close;
-    *out = c;
-    return PS_OK;
-
-close:
-    ps_catalog_close(&c);
+        ps_catalog_close(&c);
+    else
+        *out = c;
     return st;
+}
+
+ps_status ps_catalog_open(const char *path, ps_catalog **out)
+{
+    return ps_catalog_open_in(NULL, path, out);
 }
 
 void ps_catalog_close(ps_catalog **catalog)
@@ -211,6 +225,7 @@ void ps_catalog_close(ps_catalog **catalog)
     for (size_t i = 0; i < c->n_kept; i++)
         (void)sqlite3_finalize(c->kept[i].stmt);
     (void)sqlite3_close(c->db);
+    ps_vfs_free(&c->vfs);
     ps_mutex_destroy(&c->mutex);
     ps_free(&c->path);
     ps_free(catalog);

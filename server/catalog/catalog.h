@@ -12,6 +12,7 @@
 #define PS_CATALOG_CATALOG_H
 
 #include "common/base/status.h"
+#include "server/catalog/storage.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,6 +23,10 @@ typedef struct ps_catalog ps_catalog;
 /* Opens or creates (mode 0600) the file; ":memory:" is one that is gone with the catalog (tests).
  * PS_CORRUPT: damaged. PS_FAILED_PRECONDITION: written by a newer psd, or in use by another. */
 PS_MUST_CHECK ps_status ps_catalog_open(const char *path, ps_catalog **out);
+/* The same with files behind a row (storage.h); NULL: the plain ones. A failure of the row is told
+ * with its code and its words. */
+PS_MUST_CHECK ps_status ps_catalog_open_in(const ps_catalog_storage *storage, const char *path,
+                                           ps_catalog **out);
 void ps_catalog_close(ps_catalog **catalog); /* NULL is nothing */
 
 /* A full disk must not keep anybody from making room, nor from taking back what was asked for: what

@@ -28,8 +28,26 @@ static bool is_full(const ps_catalog *catalog, int code)
     return (code & 0xff) == SQLITE_FULL || error == EDQUOT || error == ENOSPC;
 }
 
+ps_status ps_db_storage_failed(ps_catalog *catalog)
+{
+    ps_error error;
+    return catalog->vfs && ps_vfs_take_error(catalog->vfs, &error)
+               ? ps_wrap(ps_error_raise(&error), "catalog %s", catalog->path)
+               : PS_OK;
+}
+
+/* Is it one that a file can be the reason of? */
+static bool is_of_files(int code)
+{
+    return code == SQLITE_IOERR || code == SQLITE_CANTOPEN || code == SQLITE_FULL ||
+           code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_NOMEM;
+}
+
 ps_status ps_db_fail(ps_catalog *catalog, int code)
 {
+    ps_status st = is_of_files(code & 0xff) ? ps_db_storage_failed(catalog) : PS_OK;
+    if (st)
+        return st;
     const char *said = catalog->db ? sqlite3_errmsg(catalog->db) : sqlite3_errstr(code);
     switch (is_full(catalog, code) ? SQLITE_FULL : code & 0xff) {
     case SQLITE_FULL:

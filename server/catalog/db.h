@@ -17,6 +17,7 @@
 #include "common/base/mutex.h"
 #include "common/base/slice.h"
 #include "server/catalog/catalog.h"
+#include "server/catalog/vfs.h"
 
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -26,6 +27,7 @@ enum { PS_DB_STATEMENTS = 64 }; /* more than the folder has */
 
 struct ps_catalog {
     sqlite3 *db;
+    ps_vfs *vfs; /* NULL: the plain files */
     char *path;
     ps_mutex mutex;
     unsigned depth; /* how often its holder has it: a transaction spans several statements */
@@ -48,6 +50,9 @@ typedef struct ps_stmt {
 void ps_db_lock(ps_catalog *catalog);
 void ps_db_unlock(ps_catalog *catalog);
 
+/* What the row of the storage failed with last, if nobody has been told yet: it knows better than
+ * SQLite what happened. */
+ps_status ps_db_storage_failed(ps_catalog *catalog);
 /* SQLite's error as a status: "catalog PATH: what it said, what to do". */
 ps_status ps_db_fail(ps_catalog *catalog, int code);
 PS_MUST_CHECK ps_status ps_db_exec(ps_catalog *catalog, const char *sql);
