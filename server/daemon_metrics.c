@@ -1,5 +1,6 @@
-/* The page /metrics. All of it reads counters that are safe from any thread, but for the jobs,
- * which are copied under the scheduler's mutex. */
+/* The page /metrics. A metric without labels is a row of a table below, one of each running job a
+ * row of JOB_ROWS. All of it reads counters that are safe from any thread, but for the jobs, which
+ * are copied under the scheduler's mutex. */
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "server/daemon_internal.h"
@@ -7,39 +8,111 @@
 #include "server/metrics/process.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
-/* ---- calls ---- */
+/* ---- metrics without labels ---- */
 
 static void rpc_metrics(ps_daemon *d, ps_buf *out)
 {
     ps_rpc_stats s;
     ps_rpc_server_stats(d->server, &s);
-    ps_metric_gauge(out, "psd_open_connections", "Open gRPC connections.", (double)s.connections);
-    ps_metric_counter(out, "psd_connections_total", "gRPC connections accepted.",
-                      (double)s.connections_total);
-    ps_metric_counter(out, "psd_handshakes_refused_total", "TLS handshakes refused.",
-                      (double)s.handshakes_refused);
-    ps_metric_counter(out, "psd_calls_total", "Calls begun.", (double)s.calls);
-    ps_metric_counter(out, "psd_calls_refused_total", "Calls refused by the policy.",
-                      (double)s.calls_refused);
-    ps_metric_counter(out, "psd_received_bytes_total", "Bytes of messages received.",
-                      (double)s.bytes_in);
-    ps_metric_counter(out, "psd_sent_bytes_total", "Bytes of messages sent.", (double)s.bytes_out);
-    ps_metric_counter(out, "psd_messages_received_total", "Messages received.",
-                      (double)s.messages_in);
-    ps_metric_counter(out, "psd_messages_sent_total", "Messages sent.", (double)s.messages_out);
-    ps_metric_gauge(out, "psd_message_memory_bytes", "Memory held for messages.",
-                    (double)s.memory_used);
-    ps_metric_gauge(out, "psd_message_memory_limit_bytes", "Memory that messages may take.",
-                    (double)d->memory_budget);
-    ps_metric_counter(out, "psd_pushes_total", "Pushes acknowledged.",
-                      (double)atomic_load(&d->services.pushes));
-    ps_metric_counter(out, "psd_pulls_total", "Pulls begun.",
-                      (double)atomic_load(&d->services.pulls));
+    const ps_metric_row rows[] = {
+        {"psd_open_connections", "gauge", "Open gRPC connections.", (double)s.connections},
+        {"psd_connections_total", "counter", "gRPC connections accepted.",
+         (double)s.connections_total},
+        {"psd_handshakes_refused_total", "counter", "TLS handshakes refused.",
+         (double)s.handshakes_refused},
+        {"psd_calls_total", "counter", "Calls begun.", (double)s.calls},
+        {"psd_calls_refused_total", "counter", "Calls refused by the policy.",
+         (double)s.calls_refused},
+        {"psd_received_bytes_total", "counter", "Bytes of messages received.", (double)s.bytes_in},
+        {"psd_sent_bytes_total", "counter", "Bytes of messages sent.", (double)s.bytes_out},
+        {"psd_messages_received_total", "counter", "Messages received.", (double)s.messages_in},
+        {"psd_messages_sent_total", "counter", "Messages sent.", (double)s.messages_out},
+        {"psd_message_memory_bytes", "gauge", "Memory held for messages.", (double)s.memory_used},
+        {"psd_message_memory_limit_bytes", "gauge", "Memory that messages may take.",
+         (double)d->memory_budget},
+        {"psd_pushes_total", "counter", "Pushes acknowledged.",
+         (double)atomic_load(&d->services.pushes)},
+        {"psd_pulls_total", "counter", "Pulls begun.", (double)atomic_load(&d->services.pulls)},
+        {0},
+    };
+    ps_metric_put(out, rows);
 }
+
+static void sched_metrics(const ps_sched_counts *c, ps_buf *out)
+{
+    const ps_metric_row rows[] = {
+        {"psd_queue_oldest_seconds", "gauge",
+         "How long the oldest queued job has waited; 0: none waits.",
+         (double)c->oldest_queued_ms * 1e-3},
+        {"psd_leases", "gauge", "Leases of tasks.", c->leases},
+        {"psd_tasks_sent_total", "counter", "Tasks given to workers.", (double)c->tasks_sent},
+        {"psd_tasks_done_total", "counter", "Tasks done.", (double)c->tasks_done},
+        {"psd_tasks_failed_total", "counter", "Tasks that failed.", (double)c->tasks_failed},
+        {"psd_leases_lost_total", "counter", "Leases of workers that fell silent.",
+         (double)c->leases_lost},
+        {0},
+    };
+    ps_metric_put(out, rows);
+}
+
+/* Of what is kept: parameters, checkpoints, the disk, the audit log, the log. */
+static void kept_metrics(ps_daemon *d, ps_buf *out)
+{
+    ps_lifecycle_stats l;
+    ps_audit_stats a;
+    struct statvfs fs = {0};
+    ps_lifecycle_count(d->lifecycle, &l);
+    ps_audit_get_stats(d->audit, &a);
+    double unit = statvfs(d->conf->data_dir, &fs) == 0 ? (double)fs.f_frsize : NAN;
+    const ps_metric_row rows[] = {
+        {"psd_checkpoints_total", "counter", "Checkpoints written.", (double)l.checkpoints},
+        {"psd_checkpoint_failures_total", "counter", "Checkpoints that failed.",
+         (double)l.checkpoint_failures},
+        {"psd_checkpoint_bytes_total", "counter", "Bytes of checkpoints written.",
+         (double)l.checkpoint_bytes},
+        {"psd_checkpoint_pause_seconds", "gauge", "How long the last checkpoint held off updates.",
+         (double)l.last_pause_ns * 1e-9},
+        {"psd_parameter_bytes", "gauge", "Memory of running jobs' parameters.",
+         (double)ps_daemon_parameter_bytes(d)},
+        {"psd_data_dir_free_bytes", "gauge", "Free space where data_dir is.",
+         (double)fs.f_bavail * unit},
+        {"psd_data_dir_size_bytes", "gauge", "Size of the file system where data_dir is.",
+         (double)fs.f_blocks * unit},
+        {"psd_audit_lines_total", "counter", "Lines of the audit log.", (double)a.written},
+        {"psd_audit_suppressed_total", "counter", "Audit lines counted, not written.",
+         (double)a.suppressed},
+        {"psd_log_lines_dropped_total", "counter", "Lines of the log dropped, not written.",
+         (double)ps_log_dropped()},
+        {0},
+    };
+    ps_metric_put(out, rows);
+}
+
+static void own_metrics(ps_daemon *d, ps_buf *out)
+{
+    ps_tls_context *tls = ps_tls_holder_get(d->tls);
+    ps_tls_dates dates = ps_tls_context_dates(tls);
+    ps_tls_context_unref(&tls);
+    const ps_metric_row rows[] = {
+        {"psd_ready", "gauge", "1 when /readyz says ready.", ps_daemon_is_ready(d)},
+        {"psd_certificate_expiry_timestamp_seconds", "gauge",
+         "When psd's certificate ends, seconds since 1970.", (double)dates.own_not_after},
+        {"psd_ca_certificate_expiry_timestamp_seconds", "gauge",
+         "When the CA that signed it ends, seconds since 1970.", (double)dates.ca_not_after},
+        {0},
+    };
+    ps_metric_put(out, rows);
+    ps_metric_describe(out, "psd_build_info", "gauge", "1, with the version that runs.");
+    ps_metric_sample(out, "psd_build_info",
+                     PS_LABELS({"version", d->version}, {"cluster", d->cluster}), 1);
+}
+
+/* ---- calls ---- */
 
 #define METHOD_LABELS(service, method) \
     {"grpc_service", service},         \
@@ -121,74 +194,61 @@ static void call_metrics(ps_daemon *d, ps_buf *out)
 
 /* ---- jobs, workers ---- */
 
-static void count_metrics(ps_daemon *d, ps_buf *out)
+static void state_metrics(const ps_sched_counts *c, ps_buf *out)
 {
-    ps_sched_counts c;
-    ps_sched_count(d->sched, &c);
     ps_metric_describe(out, "psd_jobs", "gauge", "Jobs that have not ended, by state.");
-    ps_metric_sample(out, "psd_jobs", PS_LABELS({"state", "queued"}), c.queued);
-    ps_metric_sample(out, "psd_jobs", PS_LABELS({"state", "running"}), c.running);
-    ps_metric_sample(out, "psd_jobs", PS_LABELS({"state", "cancelling"}), c.cancelling);
-    ps_metric_gauge(out, "psd_queue_oldest_seconds",
-                    "How long the oldest queued job has waited; 0: none waits.",
-                    (double)c.oldest_queued_ms * 1e-3);
+    ps_metric_sample(out, "psd_jobs", PS_LABELS({"state", "queued"}), c->queued);
+    ps_metric_sample(out, "psd_jobs", PS_LABELS({"state", "running"}), c->running);
+    ps_metric_sample(out, "psd_jobs", PS_LABELS({"state", "cancelling"}), c->cancelling);
     ps_metric_describe(out, "psd_workers", "gauge",
                        "Workers by state; one that was stopped in order is in none.");
-    ps_metric_sample(out, "psd_workers", PS_LABELS({"state", "idle"}), c.workers_idle);
-    ps_metric_sample(out, "psd_workers", PS_LABELS({"state", "busy"}), c.workers_busy);
-    ps_metric_sample(out, "psd_workers", PS_LABELS({"state", "draining"}), c.workers_draining);
-    ps_metric_sample(out, "psd_workers", PS_LABELS({"state", "silent"}), c.workers_silent);
-    ps_metric_gauge(out, "psd_leases", "Leases of tasks.", c.leases);
-    ps_metric_counter(out, "psd_tasks_sent_total", "Tasks given to workers.", (double)c.tasks_sent);
-    ps_metric_counter(out, "psd_tasks_done_total", "Tasks done.", (double)c.tasks_done);
-    ps_metric_counter(out, "psd_tasks_failed_total", "Tasks that failed.", (double)c.tasks_failed);
-    ps_metric_counter(out, "psd_leases_lost_total", "Leases of workers that fell silent.",
-                      (double)c.leases_lost);
+    ps_metric_sample(out, "psd_workers", PS_LABELS({"state", "idle"}), c->workers_idle);
+    ps_metric_sample(out, "psd_workers", PS_LABELS({"state", "busy"}), c->workers_busy);
+    ps_metric_sample(out, "psd_workers", PS_LABELS({"state", "draining"}), c->workers_draining);
+    ps_metric_sample(out, "psd_workers", PS_LABELS({"state", "silent"}), c->workers_silent);
 }
 
-/* One metric of each running job: what it is of the record and, where there is one, of the run.
- * False: it has none. */
-typedef struct job_metric {
-    const char *name, *type, *help;
-    bool (*value)(const ps_job_record *job, const ps_run *run, double *out);
-} job_metric;
+/* type, name, is there one?, value, help: of the job's record r and, where there is one, its run */
+#define JOB_ROWS(X)                                                                               \
+    X(counter, psd_job_updates_total, run, ps_param_store_version(ps_run_store(run)),             \
+      "Updates applied to the parameters.")                                                       \
+    X(gauge, psd_job_parameter_bytes, run, ps_param_store_bytes(ps_run_store(run)),               \
+      "Memory of parameters and optimizer state.")                                                \
+    X(counter, psd_job_samples_total, true, r->progress.samples, "Rows trained, of all epochs.")  \
+    X(gauge, psd_job_planned_samples, r->progress.samples_total, r->progress.samples_total,       \
+      "Rows to train, of all epochs.")                                                            \
+    X(gauge, psd_job_epoch, r->progress.epoch, r->progress.epoch, "The epoch under way, from 1.") \
+    X(gauge, psd_job_loss, r->progress.has_loss, r->progress.loss,                                \
+      "Mean training loss of the last seconds.")                                                  \
+    X(gauge, psd_job_test_loss, r->progress.has_test, r->progress.test_loss,                      \
+      "Loss on the test data, of the last evaluation.")                                           \
+    X(gauge, psd_job_workers, true, r->progress.workers, "Workers that hold tasks of the job.")   \
+    X(gauge, psd_job_staleness_mean_updates, run, r->progress.staleness_mean,                     \
+      "Updates between a gradient's pull and its push, mean.")                                    \
+    X(gauge, psd_job_staleness_max_updates, run, r->progress.staleness_max,                       \
+      "Updates between a gradient's pull and its push, the most.")                                \
+    X(gauge, psd_job_checkpoint_timestamp_seconds, run &&ps_run_saved_ms(run),                    \
+      (double)ps_run_saved_ms(run) * 1e-3,                                                        \
+      "When the last checkpoint was written, seconds since 1970.")
 
-#define JOB_VALUE(name, has, expression)                                       \
-    static bool name(const ps_job_record *job, const ps_run *run, double *out) \
+/* False: it has none. */
+#define JOB_VALUE(type, name, has, expression, help)                           \
+    static bool name(const ps_job_record *r, const ps_run *run, double *value) \
     {                                                                          \
         if (!(has))                                                            \
             return false;                                                      \
-        *out = (double)(expression);                                           \
+        *value = (double)(expression);                                         \
         return true;                                                           \
     }
-JOB_VALUE(updates, run, ps_param_store_version(ps_run_store(run)))
-JOB_VALUE(bytes, run, ps_param_store_bytes(ps_run_store(run)))
-JOB_VALUE(samples, true, job->progress.samples)
-JOB_VALUE(samples_planned, job->progress.samples_total, job->progress.samples_total)
-JOB_VALUE(epoch, job->progress.epoch, job->progress.epoch)
-JOB_VALUE(loss, job->progress.has_loss, job->progress.loss)
-JOB_VALUE(test_loss, job->progress.has_test, job->progress.test_loss)
-JOB_VALUE(job_workers, true, job->progress.workers)
-JOB_VALUE(staleness_mean, run, job->progress.staleness_mean)
-JOB_VALUE(staleness_max, run, job->progress.staleness_max)
-JOB_VALUE(checkpoint_at, run &&ps_run_saved_ms(run), (double)ps_run_saved_ms(run) * 1e-3)
+JOB_ROWS(JOB_VALUE)
 
-static const job_metric job_metrics_table[] = {
-    {"psd_job_updates_total", "counter", "Updates applied to the parameters.", updates},
-    {"psd_job_parameter_bytes", "gauge", "Memory of parameters and optimizer state.", bytes},
-    {"psd_job_samples_total", "counter", "Rows trained, of all epochs.", samples},
-    {"psd_job_planned_samples", "gauge", "Rows to train, of all epochs.", samples_planned},
-    {"psd_job_epoch", "gauge", "The epoch under way, from 1.", epoch},
-    {"psd_job_loss", "gauge", "Mean training loss of the last seconds.", loss},
-    {"psd_job_test_loss", "gauge", "Loss on the test data, of the last evaluation.", test_loss},
-    {"psd_job_workers", "gauge", "Workers that hold tasks of the job.", job_workers},
-    {"psd_job_staleness_mean_updates", "gauge",
-     "Updates between a gradient's pull and its push, mean.", staleness_mean},
-    {"psd_job_staleness_max_updates", "gauge",
-     "Updates between a gradient's pull and its push, the most.", staleness_max},
-    {"psd_job_checkpoint_timestamp_seconds", "gauge",
-     "When the last checkpoint was written, seconds since 1970.", checkpoint_at},
-};
+typedef struct job_metric {
+    const char *name, *type, *help;
+    bool (*value)(const ps_job_record *r, const ps_run *run, double *value);
+} job_metric;
+
+#define JOB_METRIC(type, name, has, expression, help) {#name, #type, help, name},
+static const job_metric job_metrics_table[] = {JOB_ROWS(JOB_METRIC)};
 
 typedef struct labelled_job {
     ps_job_record *record;
@@ -250,58 +310,11 @@ static void job_metrics(ps_daemon *d, ps_buf *out)
     ps_job_records_free(&records);
 }
 
-/* ---- what is kept ---- */
-
-static void checkpoint_metrics(ps_daemon *d, ps_buf *out)
-{
-    ps_lifecycle_stats l;
-    ps_lifecycle_count(d->lifecycle, &l);
-    ps_metric_counter(out, "psd_checkpoints_total", "Checkpoints written.", (double)l.checkpoints);
-    ps_metric_counter(out, "psd_checkpoint_failures_total", "Checkpoints that failed.",
-                      (double)l.checkpoint_failures);
-    ps_metric_counter(out, "psd_checkpoint_bytes_total", "Bytes of checkpoints written.",
-                      (double)l.checkpoint_bytes);
-    ps_metric_gauge(out, "psd_checkpoint_pause_seconds",
-                    "How long the last checkpoint held off updates.",
-                    (double)l.last_pause_ns * 1e-9);
-    ps_metric_gauge(out, "psd_parameter_bytes", "Memory of running jobs' parameters.",
-                    (double)ps_daemon_parameter_bytes(d));
-}
-
-static void disk_metrics(ps_daemon *d, ps_buf *out)
-{
-    struct statvfs fs;
-    if (statvfs(d->conf->data_dir, &fs) != 0)
-        return;
-    ps_metric_gauge(out, "psd_data_dir_free_bytes", "Free space where data_dir is.",
-                    (double)fs.f_bavail * (double)fs.f_frsize);
-    ps_metric_gauge(out, "psd_data_dir_size_bytes", "Size of the file system where data_dir is.",
-                    (double)fs.f_blocks * (double)fs.f_frsize);
-}
-
-static void guard_metrics(ps_daemon *d, ps_buf *out)
-{
-    ps_audit_stats a;
-    ps_audit_get_stats(d->audit, &a);
-    ps_metric_counter(out, "psd_audit_lines_total", "Lines of the audit log.", (double)a.written);
-    ps_metric_counter(out, "psd_audit_suppressed_total", "Audit lines counted, not written.",
-                      (double)a.suppressed);
-}
-
-/* Of psd, and of its workers, who have no page of their own. */
+/* Workers have no page of their own. */
 static void certificate_metrics(ps_daemon *d, ps_buf *out)
 {
-    static const char of_worker[] = "psd_worker_certificate_expiry_timestamp_seconds";
-    ps_tls_context *tls = ps_tls_holder_get(d->tls);
-    ps_tls_dates dates = ps_tls_context_dates(tls);
-    ps_metric_gauge(out, "psd_certificate_expiry_timestamp_seconds",
-                    "When psd's certificate ends, seconds since 1970.",
-                    (double)dates.own_not_after);
-    ps_metric_gauge(out, "psd_ca_certificate_expiry_timestamp_seconds",
-                    "When the CA that signed it ends, seconds since 1970.",
-                    (double)dates.ca_not_after);
-    ps_tls_context_unref(&tls);
-    ps_metric_describe(out, of_worker, "gauge",
+    static const char name[] = "psd_worker_certificate_expiry_timestamp_seconds";
+    ps_metric_describe(out, name, "gauge",
                        "When the certificate that a worker is attached with, or its CA, ends, "
                        "seconds since 1970.");
     size_t n;
@@ -309,38 +322,25 @@ static void certificate_metrics(ps_daemon *d, ps_buf *out)
     for (size_t i = 0; i < n; i++) {
         const ps_worker_info *w = &all[i];
         if (strcmp(w->state, "silent") != 0 && strcmp(w->state, "left") != 0)
-            ps_metric_sample(out, of_worker, PS_LABELS({"worker", w->name}),
+            ps_metric_sample(out, name, PS_LABELS({"worker", w->name}),
                              (double)w->certificate_expires_ms * 1e-3);
     }
     ps_worker_infos_free(&all, n);
 }
 
-static void log_metrics(ps_buf *out)
-{
-    ps_metric_counter(out, "psd_log_lines_dropped_total", "Lines of the log dropped, not written.",
-                      (double)ps_log_dropped());
-}
-
-static void build_metrics(ps_daemon *d, ps_buf *out)
-{
-    ps_metric_describe(out, "psd_build_info", "gauge", "1, with the version that runs.");
-    ps_metric_sample(out, "psd_build_info",
-                     PS_LABELS({"version", d->version}, {"cluster", d->cluster}), 1);
-    ps_metric_gauge(out, "psd_ready", "1 when /readyz says ready.", ps_daemon_is_ready(d));
-}
-
 unsigned ps_daemon_metrics_page(void *user, ps_buf *out)
 {
-    build_metrics(user, out);
-    rpc_metrics(user, out);
-    call_metrics(user, out);
-    count_metrics(user, out);
-    job_metrics(user, out);
-    checkpoint_metrics(user, out);
-    disk_metrics(user, out);
-    guard_metrics(user, out);
-    certificate_metrics(user, out);
-    log_metrics(out);
+    ps_daemon *d = user;
+    ps_sched_counts counts;
+    ps_sched_count(d->sched, &counts);
+    own_metrics(d, out);
+    rpc_metrics(d, out);
+    call_metrics(d, out);
+    sched_metrics(&counts, out);
+    state_metrics(&counts, out);
+    job_metrics(d, out);
+    certificate_metrics(d, out);
+    kept_metrics(d, out);
     ps_metric_process(out);
     return 200;
 }

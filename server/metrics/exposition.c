@@ -70,16 +70,14 @@ void ps_metric_sample(ps_buf *out, const char *name, const ps_metric_label *labe
     put_sample(out, name, "", labels, NULL, value);
 }
 
-void ps_metric_counter(ps_buf *out, const char *name, const char *help, double value)
+void ps_metric_put(ps_buf *out, const ps_metric_row *rows)
 {
-    ps_metric_describe(out, name, "counter", help);
-    ps_metric_sample(out, name, NULL, value);
-}
-
-void ps_metric_gauge(ps_buf *out, const char *name, const char *help, double value)
-{
-    ps_metric_describe(out, name, "gauge", help);
-    ps_metric_sample(out, name, NULL, value);
+    for (; rows->name; rows++) {
+        if (isnan(rows->value))
+            continue;
+        ps_metric_describe(out, rows->name, rows->type, rows->help);
+        ps_metric_sample(out, rows->name, NULL, rows->value);
+    }
 }
 
 void ps_metric_distribution(ps_buf *out, const char *name, const ps_metric_label *labels,

@@ -21,9 +21,13 @@ typedef struct ps_metric_label {
 void ps_metric_describe(ps_buf *out, const char *name, const char *type, const char *help);
 /* One sample; labels may be NULL. */
 void ps_metric_sample(ps_buf *out, const char *name, const ps_metric_label *labels, double value);
-/* Both, for a metric without labels. */
-void ps_metric_counter(ps_buf *out, const char *name, const char *help, double value);
-void ps_metric_gauge(ps_buf *out, const char *name, const char *help, double value);
+/* Both, for metrics without labels: a row each; NaN says that there is none. name NULL ends the
+ * list. */
+typedef struct ps_metric_row {
+    const char *name, *type, *help;
+    double value;
+} ps_metric_row;
+void ps_metric_put(ps_buf *out, const ps_metric_row *rows);
 
 typedef struct ps_metric_histogram {
     const double *bounds;   /* upper ones, n_bounds of them, rising */

@@ -4,6 +4,7 @@
 #include "server/metrics/exposition.h"
 
 #include <dirent.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,16 +51,30 @@ static double started_at(unsigned long long ticks)
     return booted + (double)ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
-static bool count_files(double *count)
+static double count_files(void)
 {
     DIR *folder = opendir("/proc/self/fd");
     if (!folder)
-        return false;
-    *count = -1; /* the folder itself */
+        return NAN;
+    double count = -1; /* the folder itself */
     for (const struct dirent *entry; (entry = readdir(folder));)
-        *count += entry->d_name[0] != '.';
+        count += entry->d_name[0] != '.';
     (void)closedir(folder);
-    return true;
+    return count;
+}
+
+static double most_files(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (double)limit.rlim_cur : NAN;
+}
+
+static double processor_seconds(void)
+{
+    struct rusage used;
+    return getrusage(RUSAGE_SELF, &used) == 0
+               ? seconds_of(&used.ru_utime) + seconds_of(&used.ru_stime)
+               : NAN;
 }
 
 static void memory_and_threads(ps_buf *out)
@@ -67,32 +82,27 @@ static void memory_and_threads(ps_buf *out)
     stat_line s;
     if (!read_stat(&s))
         return;
-    ps_metric_gauge(out, "process_virtual_memory_bytes", "Virtual memory.",
-                    (double)s.virtual_bytes);
-    ps_metric_gauge(out, "process_resident_memory_bytes", "Resident memory.",
-                    (double)s.resident_pages * (double)sysconf(_SC_PAGESIZE));
-    ps_metric_gauge(out, "process_threads", "Threads.", (double)s.threads);
-    ps_metric_gauge(out, "process_start_time_seconds", "When psd started, seconds since 1970.",
-                    started_at(s.start_ticks));
-}
-
-static void files(ps_buf *out)
-{
-    double open_files;
-    struct rlimit limit;
-    if (count_files(&open_files))
-        ps_metric_gauge(out, "process_open_fds", "Open file descriptors.", open_files);
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        ps_metric_gauge(out, "process_max_fds", "File descriptors it may open.",
-                        (double)limit.rlim_cur);
+    const ps_metric_row rows[] = {
+        {"process_virtual_memory_bytes", "gauge", "Virtual memory.", (double)s.virtual_bytes},
+        {"process_resident_memory_bytes", "gauge", "Resident memory.",
+         (double)s.resident_pages * (double)sysconf(_SC_PAGESIZE)},
+        {"process_threads", "gauge", "Threads.", (double)s.threads},
+        {"process_start_time_seconds", "gauge", "When psd started, seconds since 1970.",
+         started_at(s.start_ticks)},
+        {0},
+    };
+    ps_metric_put(out, rows);
 }
 
 void ps_metric_process(ps_buf *out)
 {
-    struct rusage used;
-    if (getrusage(RUSAGE_SELF, &used) == 0)
-        ps_metric_counter(out, "process_cpu_seconds_total", "Processor time, user and system.",
-                          seconds_of(&used.ru_utime) + seconds_of(&used.ru_stime));
+    const ps_metric_row rows[] = {
+        {"process_cpu_seconds_total", "counter", "Processor time, user and system.",
+         processor_seconds()},
+        {"process_open_fds", "gauge", "Open file descriptors.", count_files()},
+        {"process_max_fds", "gauge", "File descriptors it may open.", most_files()},
+        {0},
+    };
+    ps_metric_put(out, rows);
     memory_and_threads(out);
-    files(out);
 }

@@ -4,13 +4,21 @@
 
 #include <math.h>
 
-START_TEST(a_counter_has_help_type_and_value)
+START_TEST(a_metric_without_labels_has_help_type_and_value)
 {
     ps_buf out = PS_BUF_EMPTY;
-    ps_metric_counter(&out, "psd_pushes_total", "Pushes applied.", 3);
+    ps_metric_put(&out, (const ps_metric_row[]){
+                            {"psd_pushes_total", "counter", "Pushes applied.", 3},
+                            {"psd_unknown", "gauge", "Nobody can say.", NAN},
+                            {"psd_ready", "gauge", "It is.", 1},
+                            {0},
+                        });
     ck_assert_str_eq(ps_buf_cstr(&out), "# HELP psd_pushes_total Pushes applied.\n"
                                         "# TYPE psd_pushes_total counter\n"
-                                        "psd_pushes_total 3\n");
+                                        "psd_pushes_total 3\n"
+                                        "# HELP psd_ready It is.\n"
+                                        "# TYPE psd_ready gauge\n"
+                                        "psd_ready 1\n");
     ps_buf_free(&out);
 }
 END_TEST
@@ -44,7 +52,7 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&a_histogram_adds_up_its_counts},
-    {&a_counter_has_help_type_and_value},
+    {&a_metric_without_labels_has_help_type_and_value},
     {&label_values_are_escaped_and_extremes_are_named},
     {0},
 };
