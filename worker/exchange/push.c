@@ -35,7 +35,7 @@ static void begin_step(ps_pusher *p, ps_push_step *step, const ps_pusher_step *a
     for (size_t b = 0; b < p->buckets.count; b++) {
         ps_push_send *s = &step->sends[b];
         s->sequence = ++*p->sequence;
-        s->state = PS_SEND_IDLE; /* the loop leaves it alone until a piece is ready */
+        ps_push_send_move(s, PS_SEND_IDLE); /* the loop leaves it alone until a piece is ready */
     }
 }
 

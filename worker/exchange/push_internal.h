@@ -1,10 +1,11 @@
 /* push_internal: what push.c (the task's thread) and push_send.c (the loop's) share.
  *
- *     IDLE ─ first piece ready ──▶ OPEN ─ all sent ─▶ SENT ─ acknowledged ─▶ DONE
- *      ▲                            │                  │
- *      ╰──── timer ──── WAITING ◀───┴── broken ────────╯   any other failure: the pusher's error
+ *     IDLE ─ first piece ready ──▶ OPEN ─ all sent ─▶ SENT ─ acknowledged ─▶ DONE ─ next step ─▶
+ * IDLE ▲                            │                  │ ╰──── timer ──── WAITING ◀───┴── broken
+ * ────────╯   any other failure, with the pusher's error, and a stop: from all of them DONE
  *
- * A step is over when its buckets are DONE and no payload is held by the transport any more. */
+ * Legal moves: push_send.c. A step is over when its buckets are DONE and no payload is held by the
+ * transport any more. */
 #ifndef PS_EXCHANGE_PUSH_INTERNAL_H
 #define PS_EXCHANGE_PUSH_INTERNAL_H
 
@@ -18,7 +19,8 @@ typedef enum ps_push_send_state {
     PS_SEND_OPEN,
     PS_SEND_SENT,
     PS_SEND_WAITING,
-    PS_SEND_DONE
+    PS_SEND_DONE,
+    PS_SEND_STATES,
 } ps_push_send_state;
 
 /* psd keeps the answers to so many of a client's last sequences (PS_PUSH_WINDOW there): a push that
@@ -36,8 +38,8 @@ typedef struct ps_push_send {
     uint64_t sequence;
     /* under the gate's lock */
     bool acked;
-    unsigned held;                    /* payloads not yet released */
-    _Atomic ps_push_send_state state; /* the loop's, but for begin, which makes a DONE one IDLE */
+    unsigned held;     /* payloads not yet released */
+    atomic_uint state; /* the loop's, but for begin, which makes a DONE one IDLE */
     /* the loop's */
     ps_call *call;
     size_t piece;      /* what leaves next is of this one, */
@@ -96,6 +98,8 @@ struct ps_pusher {
     uint64_t oldest; /* sequence without an answer, when the sends were last looked at */
     bool held_back;  /* by PS_PUSH_AHEAD: look again when an answer has come */
 };
+
+void ps_push_send_move(ps_push_send *send, ps_push_send_state to); /* says who may */
 
 /* On the loop. */
 void ps_pusher_wake_cb(ps_loop_task *job); /* tensors have become ready */

@@ -7,6 +7,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/base/sm.h"
 
 #include <inttypes.h>
 
@@ -19,6 +20,26 @@ static const char path[] = "/psd.v1.Parameters/Push";
                   " sequence=%" PRIu64 format,                                                     \
              (s)->pusher->job_id, (s)->step->about.lease, (s)->pusher->incarnation, (s)->sequence, \
              __VA_ARGS__)
+
+static const char *const state_names[] = {"idle", "open", "sent", "waiting", "done"};
+static const ps_sm_set state_next[] = {
+    [PS_SEND_IDLE] = PS_SM(PS_SEND_OPEN) | PS_SM(PS_SEND_DONE),
+    [PS_SEND_OPEN] = PS_SM(PS_SEND_SENT) | PS_SM(PS_SEND_WAITING) | PS_SM(PS_SEND_DONE),
+    [PS_SEND_SENT] = PS_SM(PS_SEND_WAITING) | PS_SM(PS_SEND_DONE),
+    [PS_SEND_WAITING] = PS_SM(PS_SEND_IDLE) | PS_SM(PS_SEND_DONE),
+    [PS_SEND_DONE] = PS_SM(PS_SEND_IDLE),
+};
+static const ps_sm machine = {.tag = "push_send",
+                              .names = state_names,
+                              .next = state_next,
+                              .count = PS_SEND_STATES,
+                              .level = PS_LOG_TRACE};
+
+void ps_push_send_move(ps_push_send *s, ps_push_send_state to)
+{
+    ps_sm_go(&machine, &s->state, to, "job=%" PRIu64 " sequence=%" PRIu64, s->pusher->job_id,
+             s->sequence);
+}
 
 /* With the lock held. */
 static void settle(ps_push_send *s)
@@ -111,7 +132,7 @@ static void pump(ps_push_send *s)
     while (s->state == PS_SEND_OPEN && ps_call_writable(s->call)) {
         if (s->chunk == s->end) {
             if (s->piece == s->bucket->last) {
-                s->state = PS_SEND_SENT;
+                ps_push_send_move(s, PS_SEND_SENT);
                 TRACE(s, "sent", " call=%p", (void *)s->call);
                 ps_call_half_close(s->call);
                 return;
@@ -217,11 +238,14 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
 {
     ps_push_send *s = user;
     ps_pusher *p = s->pusher;
-    uint64_t delay_ms;
+    uint64_t delay_ms = 0;
     ps_call_unref(call);
     s->call = NULL;
-    s->state = PS_SEND_DONE;
     ps_gate_lock(p->remote.gate);
+    bool again =
+        status && !p->stopping &&
+        ps_retry_after(&p->retry, status, message, ps_clock_ms(p->remote.clock), &delay_ms);
+    ps_push_send_move(s, again ? PS_SEND_WAITING : PS_SEND_DONE);
     if (!status && s->has_reply) {
         ps_retry_succeeded(&p->retry);
         TRACE(s, "acknowledged", " version=%" PRIu64 " staleness=%" PRIu64 " duplicate=%d",
@@ -229,11 +253,9 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
         acknowledged(s);
     } else if (!status) {
         failed(s, PS_PROTOCOL, "psd answered nothing");
-    } else if (!p->stopping && ps_retry_after(&p->retry, status, message,
-                                              ps_clock_ms(p->remote.clock), &delay_ms)) {
+    } else if (again) {
         p->stats.retries++;
         TRACE(s, "again", " after_ms=%" PRIu64 " status=%s", delay_ms, ps_status_name(status));
-        s->state = PS_SEND_WAITING;
         ps_timer_start(p->timer, delay_ms, 0);
     } else {
         TRACE(s, "failed", " status=%s", ps_status_name(status));
@@ -269,10 +291,10 @@ static void open_call(ps_push_send *s)
     header.parts = (uint32_t)p->buckets.count;
     Psd__V1__PushRequest request = PSD__V1__PUSH_REQUEST__INIT;
     request.header = &header;
-    PS_REQUIRE(s->state == PS_SEND_IDLE && !s->call);
+    PS_REQUIRE(!s->call);
     begin_piece(s, s->bucket->first);
     s->has_reply = false;
-    s->state = PS_SEND_OPEN;
+    ps_push_send_move(s, PS_SEND_OPEN);
     ps_gate_lock(p->remote.gate);
     p->live++;
     ps_gate_unlock(p->remote.gate);
@@ -290,7 +312,7 @@ void ps_pusher_retry_cb(void *user)
     for (unsigned i = 0; i < p->sets; i++)
         for (size_t b = 0; b < p->buckets.count; b++)
             if (p->steps[i].sends[b].state == PS_SEND_WAITING)
-                p->steps[i].sends[b].state = PS_SEND_IDLE;
+                ps_push_send_move(&p->steps[i].sends[b], PS_SEND_IDLE);
     pump_all(p);
 }
 
@@ -304,7 +326,7 @@ void ps_pusher_stop_sends(void *state)
             ps_push_send *s = &p->steps[i].sends[b];
             if (s->call)
                 ps_call_cancel(s->call);
-            else
-                s->state = PS_SEND_DONE;
+            else if (s->state != PS_SEND_DONE)
+                ps_push_send_move(s, PS_SEND_DONE);
         }
 }
