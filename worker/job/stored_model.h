@@ -5,14 +5,8 @@
 #ifndef PS_JOB_STORED_MODEL_H
 #define PS_JOB_STORED_MODEL_H
 
+#include "worker/job/stored_stream.h"
 #include "worker/models/model.h"
-#include "worker/remote/transfer.h"
-
-/* Which: the name, and the version that the task came with. */
-typedef struct ps_stored_model {
-    const char *name, *version;
-    uint64_t job_id; /* that works on the model; this worker holds a lease of it */
-} ps_stored_model;
 
 /* Only whether the file's tensors are those of the layout: the stream is let go after its header.
  * Fails as _load does. */
