@@ -125,7 +125,7 @@ typedef struct ps_spec_normalise {
 typedef struct ps_spec_data {
     char *format;         /* "idx", "csv", "tokens": a row of the worker's table of readers */
     ps_spec_files *train; /* kind train; NULL otherwise */
-    ps_spec_files *test;  /* may be NULL for train; what evaluate and predict read */
+    ps_spec_files *test;  /* what is read; may be NULL for train */
     ps_spec_csv csv;
     ps_spec_normalise normalise;
     int64_t sequence_length; /* tokens: of a row; 0: the model's context_length */
@@ -204,16 +204,16 @@ typedef struct ps_spec_checkpoint {
 typedef struct ps_job_spec {
     unsigned kind;              /* its place in ps_kind_rows; see ps_job_spec_kind */
     char *name;                 /* of the job, and of the model a train job makes: [a-z0-9._-] */
-    char *model_name;           /* evaluate, predict, generate: the stored model; "" for train */
+    char *model_name;           /* the stored model; "" for train */
     char *initialize_from;      /* train: start from this stored model; "": from random weights */
     char *model_version;        /* of either: this one of that name, or the job is refused; "": the
                                    one of the moment of submission */
     ps_spec_model *model;       /* train (with initialize_from only as ps_job_spec_parse_from knows
                                    the stored one, or the file has it); NULL otherwise */
-    ps_spec_data data;          /* generate: none, and format is tokens */
+    ps_spec_data data;          /* of a kind that has none: format is tokens, and no more */
     ps_spec_train *train;       /* train; NULL otherwise */
     ps_spec_generate *generate; /* generate; NULL otherwise */
-    ps_spec_rows rows;          /* evaluate, predict */
+    ps_spec_rows rows;          /* of data.test */
     int64_t workers;            /* leases go to so many at most; workers may come and go */
     int64_t min_workers;        /* the job starts when so many are there */
     ps_spec_shards shards;
