@@ -4,6 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/base/sm.h"
 #include "server/params/store_private.h"
 
 #include <assert.h>
@@ -26,6 +27,26 @@ struct ps_snapshot {
     ps_block_saved *saved;   /* its optimizer's state, when it was put aside */
     void *state;             /* room for it otherwise */
 };
+
+static const char *const phase_names[] = {"none", "begun", "reading"};
+static const ps_sm_set phase_next[] = {
+    [PS_SNAPSHOT_NONE] = PS_SM(PS_SNAPSHOT_BEGUN),
+    [PS_SNAPSHOT_BEGUN] = PS_SM(PS_SNAPSHOT_READING),
+    [PS_SNAPSHOT_READING] = PS_SM(PS_SNAPSHOT_NONE),
+};
+static const ps_sm machine = {.tag = "snapshot",
+                              .names = phase_names,
+                              .next = phase_next,
+                              .count = PS_SNAPSHOT_PHASES,
+                              .level = PS_LOG_TRACE};
+
+/* With the snapshot's lock held. */
+static void move(ps_param_store *store, ps_snapshot_phase to)
+{
+    ps_snapshot_state *s = &store->snapshot;
+    ps_mutex_require_held(&s->lock);
+    ps_sm_go(&machine, &s->phase, to, "epoch=%llu", (unsigned long long)s->epoch);
+}
 
 static size_t state_bytes(const ps_dense_block *block)
 {
@@ -84,7 +105,7 @@ void ps_snapshot_put_aside(ps_dense_block *block)
         uint64_t index = (uint64_t)(block - block->store->blocks);
         ps_mutex_unlock(&block->lock);
         ps_mutex_lock(&s->lock);
-        while (s->reading == s->epoch && s->passed <= index)
+        while (s->phase == PS_SNAPSHOT_READING && s->passed <= index)
             ps_mutex_wait(&s->lock, &s->moved);
         ps_mutex_unlock(&s->lock);
         ps_mutex_lock(&block->lock);
@@ -127,7 +148,8 @@ static void take_small(ps_param_store *store, void (*progress)(void *, ps_buf *)
      * before is inside the gate, so nobody is */
     ps_snapshot_state *s = &store->snapshot;
     ps_mutex_lock(&s->lock);
-    s->reading = ++s->epoch;
+    s->epoch++;
+    move(store, PS_SNAPSHOT_READING);
     s->passed = 0;
     ps_mutex_unlock(&s->lock);
 }
@@ -141,8 +163,9 @@ ps_status ps_snapshot_begin(ps_param_store *store, void (*progress)(void *user, 
     if (!state)
         return ps_fail(PS_NO_MEMORY, "out of memory for a snapshot");
     ps_mutex_lock(&s->lock);
-    bool busy = s->active;
-    s->active = true;
+    bool busy = s->phase != PS_SNAPSHOT_NONE;
+    if (!busy)
+        move(store, PS_SNAPSHOT_BEGUN);
     ps_mutex_unlock(&s->lock);
     if (busy) {
         free(state);
@@ -256,8 +279,7 @@ void ps_snapshot_end(ps_snapshot **out)
         pass(&store->snapshot, i + 1);
     }
     ps_mutex_lock(&store->snapshot.lock);
-    store->snapshot.active = false;
-    store->snapshot.reading = 0;
+    move(store, PS_SNAPSHOT_NONE);
     pthread_cond_broadcast(&store->snapshot.moved);
     ps_mutex_unlock(&store->snapshot.lock);
     ps_buf_free(&snapshot->small.windows);

@@ -25,12 +25,20 @@ typedef struct ps_update_counter {
 
 #define PS_WARM_UNKNOWN UINT64_MAX /* it has not ended */
 
+/*     none --begin--> begun --the instant, gate closed--> reading --end--> none
+ * Legal moves: snapshot.c. */
+typedef enum ps_snapshot_phase {
+    PS_SNAPSHOT_NONE,
+    PS_SNAPSHOT_BEGUN,
+    PS_SNAPSHOT_READING, /* the blocks of `epoch` */
+    PS_SNAPSHOT_PHASES,
+} ps_snapshot_phase;
+
 /* One snapshot's traffic with the updates beside it. */
 typedef struct ps_snapshot_state {
     ps_mutex lock;
     pthread_cond_t moved; /* `passed` grew, or the snapshot ended */
-    bool active;          /* from begin to end */
-    uint64_t reading;     /* the epoch whose blocks are being read; 0: none */
+    unsigned phase;       /* ps_snapshot_phase */
     uint64_t passed;      /* blocks the reader has been at */
     uint64_t saved_bytes; /* put aside now */
     uint64_t budget;      /* for them */
