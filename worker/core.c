@@ -135,6 +135,7 @@ static void say_hello(ps_worker_core *c, uint64_t incarnation)
 
 void ps_worker_core_create(const ps_worker_core_options *options, ps_worker_core **out)
 {
+    ps_loop_require_on(options->loop);
     ps_worker_core *c = ps_new(ps_worker_core);
     c->o = *options;
     /* greater at each start as long as the machine's clock does not go back by more than it was
@@ -171,26 +172,31 @@ void ps_worker_core_create(const ps_worker_core_options *options, ps_worker_core
 
 void ps_worker_core_start(ps_worker_core *c)
 {
+    ps_loop_require_on(c->o.loop);
     ps_agent_start(c->agent);
 }
 
 void ps_worker_core_stop(ps_worker_core *c)
 {
+    ps_loop_require_on(c->o.loop);
     ps_agent_stop(c->agent);
 }
 
 bool ps_worker_core_superseded(const ps_worker_core *c)
 {
+    ps_loop_require_on(c->o.loop);
     return ps_agent_superseded(c->agent);
 }
 
 unsigned ps_worker_core_running(const ps_worker_core *c)
 {
+    ps_loop_require_on(c->o.loop);
     return ps_agent_running(c->agent);
 }
 
 void ps_worker_core_close(ps_worker_core *c)
 {
+    ps_loop_require_on(c->o.loop);
     ps_runner_join(c->runner);
     ps_attach_free(&c->attach);
     ps_timer_free(&c->wake);

@@ -235,6 +235,7 @@ static queued *first_alone(const ps_runner *r)
 
 static queued *pick(const slot *s)
 {
+    ps_mutex_require_held(&s->runner->lock);
     queued *alone = first_alone(s->runner);
     ps_list_each(node, &s->runner->queue)
     {
@@ -248,6 +249,7 @@ static queued *pick(const slot *s)
 /* Somebody wants all the memory there is. */
 static void give_memory(slot *s)
 {
+    ps_mutex_require_held(&s->runner->lock);
     ps_mutex_unlock(&s->runner->lock);
     ps_job_cache_clear(s->cache);
     ps_served_model_drop(s->served);
@@ -283,6 +285,7 @@ static queued *next_task(slot *s)
 
 static void cancel_queued(ps_runner *r, queued *q, const char *reason)
 {
+    ps_mutex_require_held(&r->lock);
     Psd__V1__TaskResult *result = result_failed(q->task, ps_fail(PS_CANCELLED, "%s", reason));
     post(r, &(event){.result = result});
     ps_list_remove(&q->link);

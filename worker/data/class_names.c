@@ -3,6 +3,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/conf/nearest.h"
 
 #include <stdlib.h>
@@ -26,6 +27,7 @@ static int by_name(const void *a, const void *b)
 
 ps_class_names *ps_class_names_new(char *const *names, size_t n)
 {
+    PS_REQUIRE(names || n == 0);
     ps_class_names *c = ps_new(ps_class_names);
     *c = (ps_class_names){.names = names, .n = n, .sorted = ps_alloc_array(n, sizeof *c->sorted)};
     for (size_t i = 0; i < n; i++)

@@ -3,6 +3,7 @@
 #include "worker/data/name_set.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/base/utf8.h"
 
 #include <stdbool.h>
@@ -67,6 +68,8 @@ ps_status ps_name_set_add(ps_name_set *set, const char *name)
     memmove(set->names + at + 1, set->names + at, (set->n - at) * sizeof *set->names);
     set->names[at] = ps_strdup(name);
     set->n++;
+    PS_REQUIRE(at == 0 || strcmp(set->names[at - 1], name) < 0);
+    PS_REQUIRE(at + 1 == set->n || strcmp(name, set->names[at + 1]) < 0);
     return PS_OK;
 }
 

@@ -9,6 +9,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/mutex.h"
+#include "common/base/one_thread.h"
 #include "common/base/require.h"
 
 #include <pthread.h>
@@ -24,6 +25,7 @@ typedef struct slot {
 } slot;
 
 struct ps_prefetch {
+    ps_one_thread consumer;
     const ps_dataset *dataset;
     ps_shuffle shuffle;
     bool shuffled;
@@ -46,6 +48,7 @@ static ps_status fill(ps_prefetch *p, slot *s)
 {
     uint64_t left = p->end - p->at;
     size_t n = left < p->batch_size ? (size_t)left : p->batch_size;
+    PS_REQUIRE(p->at < p->end && s->state == SLOT_FILLING);
     for (size_t i = 0; i < n; i++)
         p->rows[i] = p->shuffled ? ps_shuffle_at(&p->shuffle, p->at + i) : p->at + i;
     ps_status st = ps_dataset_read(p->dataset, p->rows, n, s->features, s->labels);
@@ -196,6 +199,7 @@ free_all:
 
 ps_status ps_prefetch_next(ps_prefetch *prefetch, const ps_batch **out)
 {
+    ps_one_thread_require(&prefetch->consumer);
     ps_prefetch *p = prefetch;
     ps_status st = PS_OK;
     ps_mutex_lock(&p->lock);
@@ -217,10 +221,14 @@ ps_status ps_prefetch_next(ps_prefetch *prefetch, const ps_batch **out)
 
 void ps_prefetch_give_back(ps_prefetch *prefetch, const ps_batch *batch)
 {
+    ps_one_thread_require(&prefetch->consumer);
     ps_mutex_lock(&prefetch->lock);
+    slot *s = NULL;
     for (unsigned i = 0; i < prefetch->n_slots; i++)
         if (&prefetch->slots[i].batch == batch)
-            prefetch->slots[i].state = SLOT_FREE;
+            s = &prefetch->slots[i];
+    PS_REQUIRE(s && s->state == SLOT_HELD);
+    s->state = SLOT_FREE;
     pthread_cond_broadcast(&prefetch->changed);
     ps_mutex_unlock(&prefetch->lock);
 }

@@ -163,6 +163,7 @@ size_t ps_dataset_label_bytes(const ps_dataset *dataset)
 /* Features of one row, normalised, or its tokens; 4 bytes each. */
 static ps_status read_row(const ps_dataset *ds, size_t row, void *features, void *label)
 {
+    PS_REQUIRE(row < ds->shape.rows);
     if (ds->reader->tokens)
         return ds->reader->tokens(ds->state, row, features, label);
     ds->reader->row(ds->state, &ds->normaliser, row, features, label);

@@ -18,6 +18,7 @@ ps_shuffle ps_shuffle_make(uint64_t rows, uint64_t seed, uint64_t epoch)
     ps_shuffle s = {.rows = rows, .half_bits = 1};
     while (s.half_bits < 32 && UINT64_C(1) << (2 * s.half_bits) < rows)
         s.half_bits++;
+    PS_REQUIRE(s.half_bits == 32 || rows <= UINT64_C(1) << (2 * s.half_bits)); /* the domain */
     s.mask = (UINT64_C(1) << s.half_bits) - 1;
     ps_rng rng;
     ps_rng_seed(&rng, mix(seed) + epoch);

@@ -4,6 +4,7 @@
 #include "worker/data/tokens.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/format/token_file.h"
 
 #include <inttypes.h>
@@ -18,6 +19,7 @@ typedef struct tokens {
 /* A tokenizer may have more ids than the model has rows, as long as none of them stands here. */
 static ps_status copy(const tokens *t, uint64_t first, size_t n, int32_t *out)
 {
+    PS_REQUIRE(first <= ps_token_file_count(t->file) && n <= ps_token_file_count(t->file) - first);
     ps_status st = ps_token_file_copy(t->file, first, n, out);
     for (size_t i = 0; !st && t->most && i < n; i++)
         if (out[i] >= t->most)

@@ -3,9 +3,11 @@
 #include "worker/exchange/device_get.h"
 
 #include "common/base/mem.h"
+#include "common/base/one_thread.h"
 #include "common/base/require.h"
 
 struct ps_device_get {
+    ps_one_thread mine;
     ps_backend *backend;
     ps_stream *compute, *copies;
     ps_event *computed; /* of the tensor begun last */
@@ -49,6 +51,7 @@ void ps_device_get_free(ps_device_get **get)
 
 void ps_device_get_begin(ps_device_get *d, size_t i, void *dst, ps_tensor src)
 {
+    ps_one_thread_require(&d->mine);
     PS_REQUIRE(i < d->count && d->last < d->count);
     ps_event_record(d->compute, d->computed);
     ps_event_wait(d->copies, d->computed);
@@ -59,6 +62,7 @@ void ps_device_get_begin(ps_device_get *d, size_t i, void *dst, ps_tensor src)
 
 ps_status ps_device_get_next(ps_device_get *d, size_t *i)
 {
+    ps_one_thread_require(&d->mine);
     PS_REQUIRE(d->first <= d->last);
     if (d->first == d->last) {
         d->first = d->last = 0;
@@ -70,6 +74,7 @@ ps_status ps_device_get_next(ps_device_get *d, size_t *i)
 
 void ps_device_get_drop(ps_device_get *d)
 {
+    ps_one_thread_require(&d->mine);
     ps_stream_settle(d->copies);
     d->first = d->last = 0;
 }

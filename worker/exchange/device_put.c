@@ -7,11 +7,13 @@
 #include "worker/exchange/device_put.h"
 
 #include "common/base/mem.h"
+#include "common/base/one_thread.h"
 #include "common/base/require.h"
 
 #include <string.h>
 
 struct ps_device_put {
+    ps_one_thread mine;
     ps_backend *backend;
     ps_stream *compute, *copies;
     ps_event *computed, *copied;
@@ -93,6 +95,7 @@ static void order(ps_device_put *u)
 
 void ps_device_put_send(ps_device_put *u, size_t i, const ps_ranges *ranges)
 {
+    ps_one_thread_require(&u->mine);
     PS_REQUIRE(i < u->count);
     if (!ranges->count)
         return;
@@ -110,6 +113,7 @@ void ps_device_put_send(ps_device_put *u, size_t i, const ps_ranges *ranges)
 
 ps_status ps_device_put_wait(ps_device_put *u)
 {
+    ps_one_thread_require(&u->mine);
     u->ordered = false;
     return ps_stream_sync(u->copies);
 }

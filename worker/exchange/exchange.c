@@ -4,6 +4,8 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/mutex.h"
+#include "common/base/one_thread.h"
 #include "common/base/require.h"
 #include "worker/exchange/device_get.h"
 #include "worker/exchange/device_put.h"
@@ -18,13 +20,14 @@ typedef struct teller {
     ps_loop *loop;
     ps_channel *channel;
     uint64_t job_id, incarnation;
-    pthread_mutex_t lock;
+    ps_mutex lock;
     /* under the lock */
     uint64_t lease, wanted, told;
     bool posted, calling, closed;
 } teller;
 
 struct ps_exchange {
+    ps_one_thread mine;
     ps_exchange_options options;
     ps_remote *remote;
     ps_tensor_maps maps;
@@ -43,6 +46,7 @@ struct ps_exchange {
 static ps_status before_use(void *user, size_t i, bool *changed)
 {
     ps_exchange *x = user;
+    ps_one_thread_require(&x->mine); /* the pass's is the task's */
     PS_REQUIRE(i < x->maps.count);
     ps_status st = ps_puller_wait(x->puller, i);
     if (st)
@@ -210,6 +214,7 @@ ps_status ps_exchange_open(const ps_exchange_options *options, ps_exchange **out
 
 ps_status ps_exchange_refresh(ps_exchange *x)
 {
+    ps_one_thread_require(&x->mine);
     ps_tensor_maps maps;
     ps_status st = describe(x, &maps);
     if (st)
@@ -224,6 +229,7 @@ ps_status ps_exchange_refresh(ps_exchange *x)
 
 void ps_exchange_stop(ps_exchange *x)
 {
+    ps_one_thread_require(&x->mine);
     if (x->puller)
         ps_puller_stop(x->puller);
     if (x->get)
@@ -241,6 +247,7 @@ bool ps_exchange_failed(const ps_exchange *x)
 
 static ps_status pull_start(ps_exchange *x, const ps_codec *codec)
 {
+    ps_one_thread_require(&x->mine);
     ps_status st = x->put ? ps_device_put_wait(x->put) : PS_OK;
     if (!st)
         ps_puller_start(x->puller, codec);
@@ -254,6 +261,7 @@ ps_status ps_exchange_pull_start(ps_exchange *x)
 
 ps_status ps_exchange_pull_finish(ps_exchange *x, uint64_t *version)
 {
+    ps_one_thread_require(&x->mine);
     return ps_puller_finish(x->puller, version);
 }
 
@@ -271,12 +279,14 @@ ps_status ps_exchange_pull(ps_exchange *x, uint64_t *version)
 
 ps_status ps_exchange_push_begin(ps_exchange *x, const ps_pusher_step *step)
 {
+    ps_one_thread_require(&x->mine);
     PS_REQUIRE(x->pusher);
     return ps_pusher_begin(x->pusher, step);
 }
 
 ps_status ps_exchange_push_end(ps_exchange *x)
 {
+    ps_one_thread_require(&x->mine);
     PS_REQUIRE(x->pusher);
     ps_status st = x->get ? fetch(x) : PS_OK;
     return st ? st : ps_pusher_end(x->pusher);
@@ -284,6 +294,7 @@ ps_status ps_exchange_push_end(ps_exchange *x)
 
 ps_status ps_exchange_drain(ps_exchange *x)
 {
+    ps_one_thread_require(&x->mine);
     PS_REQUIRE(x->pusher);
     return ps_pusher_drain(x->pusher);
 }
@@ -296,6 +307,7 @@ bool ps_exchange_given(const ps_exchange *x)
 
 uint64_t ps_exchange_position(ps_exchange *x)
 {
+    ps_one_thread_require(&x->mine);
     PS_REQUIRE(x->pusher);
     return ps_pusher_position(x->pusher);
 }
@@ -312,6 +324,7 @@ void ps_exchange_stats(ps_exchange *x, ps_pusher_stats *pushed, uint64_t *pulled
 
 ps_status ps_exchange_clock_wait(ps_exchange *x, uint64_t lease, uint64_t clock, uint64_t *open)
 {
+    ps_one_thread_require(&x->mine);
     Psd__V1__ClockRequest request = PSD__V1__CLOCK_REQUEST__INIT;
     request.job_id = x->options.job_id;
     request.incarnation = x->options.incarnation;
@@ -346,7 +359,7 @@ static void told_cb(void *user, ps_status status, const char *message, ProtobufC
 static void teller_free(teller *t)
 {
     PS_REQUIRE(t->closed && !t->calling && !t->posted);
-    pthread_mutex_destroy(&t->lock);
+    ps_mutex_destroy(&t->lock);
     ps_free(&t);
 }
 
@@ -356,13 +369,13 @@ static void tell_next(teller *t)
     Psd__V1__ClockRequest request = PSD__V1__CLOCK_REQUEST__INIT;
     request.job_id = t->job_id;
     request.incarnation = t->incarnation;
-    pthread_mutex_lock(&t->lock);
+    ps_mutex_lock(&t->lock);
     t->posted = false;
     t->calling = !t->closed && t->wanted != t->told;
     t->told = request.clock = t->wanted;
     request.lease_id = t->lease;
     bool calling = t->calling, closed = t->closed;
-    pthread_mutex_unlock(&t->lock);
+    ps_mutex_unlock(&t->lock);
     if (calling)
         ps_channel_unary_async(t->channel, clock_path, &request.base,
                                &psd__v1__clock_response__descriptor, NULL, told_cb, t);
@@ -383,7 +396,7 @@ static teller *teller_new(const ps_exchange *x)
     t->job_id = x->options.job_id;
     t->incarnation = x->options.incarnation;
     t->wanted = t->told = UINT64_MAX;
-    pthread_mutex_init(&t->lock, NULL);
+    ps_mutex_init(&t->lock);
     ps_loop_task_init(&t->job, tell_cb);
     return t;
 }
@@ -391,20 +404,22 @@ static teller *teller_new(const ps_exchange *x)
 /* Gives the lock back; the loop may free it from here on. */
 static void tell_unlock(teller *t)
 {
+    ps_mutex_require_held(&t->lock);
     bool post = !t->posted && !t->calling;
     t->posted |= post;
     ps_loop *loop = t->loop;
-    pthread_mutex_unlock(&t->lock);
+    ps_mutex_unlock(&t->lock);
     if (post)
         ps_loop_post(loop, &t->job);
 }
 
 void ps_exchange_clock_tell(ps_exchange *x, uint64_t lease, uint64_t clock)
 {
+    ps_one_thread_require(&x->mine);
     if (!x->teller)
         x->teller = teller_new(x);
     teller *t = x->teller;
-    pthread_mutex_lock(&t->lock);
+    ps_mutex_lock(&t->lock);
     t->lease = lease;
     t->wanted = clock;
     tell_unlock(t);
@@ -416,7 +431,7 @@ static void teller_close(ps_exchange *x)
     teller *t = x->teller;
     if (!t)
         return;
-    pthread_mutex_lock(&t->lock);
+    ps_mutex_lock(&t->lock);
     t->closed = true;
     tell_unlock(t);
     x->teller = NULL;

@@ -4,6 +4,7 @@
 #include "worker/exchange/spool.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -83,6 +84,7 @@ ps_status ps_spool_rewind(void *state)
 
 static ps_status read_file(ps_spool *spool, void *out, size_t len, size_t *got)
 {
+    PS_REQUIRE(spool->in >= 0 && spool->read < spool->written);
     uint64_t left = spool->written - spool->read;
     if (len > left)
         len = (size_t)left;
@@ -101,6 +103,7 @@ ps_status ps_spool_read(void *state, void *out, size_t len, size_t *got)
         st = read_file(spool, out, len, got);
     } else {
         size_t at = (size_t)(spool->read - spool->written), left = spool->pending.len - at;
+        PS_REQUIRE(at <= spool->pending.len);
         *got = len < left ? len : left;
         if (*got)
             memcpy(out, spool->pending.data + at, *got);

@@ -4,6 +4,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/one_thread.h"
 #include "common/base/require.h"
 #include "worker/job/job_data.h"
 #include "worker/job/job_model.h"
@@ -36,6 +37,7 @@ typedef struct sequence {
 } sequence;
 
 struct ps_job_cache {
+    ps_one_thread mine;
     ps_job_entry entries[PS_JOB_CACHE_ENTRIES];
     uint64_t uses;
     sequence *sequences;
@@ -124,7 +126,8 @@ static bool entry_is(const ps_job_entry *e, const Psd__V1__Task *task)
 ps_status ps_job_cache_get(ps_task_run *run, ps_job_entry **out)
 {
     ps_job_cache *c = run->cache;
-    PS_REQUIRE(run->cache);
+    PS_REQUIRE(c);
+    ps_one_thread_require(&c->mine);
     ps_job_entry *oldest = &c->entries[0];
     for (int i = 0; i < PS_JOB_CACHE_ENTRIES; i++) {
         ps_job_entry *e = &c->entries[i];
@@ -149,6 +152,7 @@ ps_status ps_job_cache_get(ps_task_run *run, ps_job_entry **out)
 
 void ps_job_cache_clear(ps_job_cache *c)
 {
+    ps_one_thread_require(&c->mine);
     for (int i = 0; i < PS_JOB_CACHE_ENTRIES; i++)
         entry_clear(&c->entries[i]);
 }
@@ -161,6 +165,7 @@ static bool entry_failed(const ps_job_entry *e)
 
 bool ps_job_cache_mend(ps_job_cache *c)
 {
+    ps_one_thread_require(&c->mine);
     bool some = false;
     for (int i = 0; i < PS_JOB_CACHE_ENTRIES; i++)
         if (entry_failed(&c->entries[i])) {
@@ -288,6 +293,7 @@ ps_status ps_job_entry_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
 
 static ps_status open_exchange(ps_job_entry *e, ps_task_run *run, ps_model *model)
 {
+    PS_REQUIRE(e->spec && e->sequence);
     return ps_exchange_open(&(ps_exchange_options){.remote = e->remote,
                                                    .job_id = e->job_id,
                                                    .backend = run->env->backend,

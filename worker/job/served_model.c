@@ -4,6 +4,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/one_thread.h"
 #include "worker/job/job_cache.h"
 #include "worker/job/job_model.h"
 #include "worker/job/stored_model.h"
@@ -14,6 +15,7 @@
 enum { LENGTH_LEAST = 4096 };
 
 struct ps_served_model {
+    ps_one_thread mine;
     char *version; /* NULL: there is none */
     ps_spec_model *spec;
     ps_model *model;
@@ -27,6 +29,7 @@ void ps_served_model_create(ps_served_model **out)
 
 void ps_served_model_drop(ps_served_model *s)
 {
+    ps_one_thread_require(&s->mine);
     ps_model_free(&s->model);
     if (s->spec)
         ps_spec_model_free(&s->spec);
@@ -35,6 +38,7 @@ void ps_served_model_drop(ps_served_model *s)
 
 bool ps_served_model_mend(ps_served_model *s)
 {
+    ps_one_thread_require(&s->mine);
     bool failed = s->model && ps_stream_failed(ps_model_stream(s->model));
     if (failed)
         ps_served_model_drop(s);
@@ -67,6 +71,7 @@ static ps_status make(ps_served_model *s, const ps_task_run *run, const char *na
 
 static ps_status load(ps_served_model *s, ps_task_run *run, const char *name, size_t length)
 {
+    PS_REQUIRE(!s->model && !s->spec && !s->version);
     ps_status st =
         ps_spec_model_parse(ps_slice_str(run->task->model_config), "stored model", &s->spec);
     if (!st && !ps_spec_model_is_language(s->spec))
@@ -89,6 +94,8 @@ ps_status ps_served_model_get(ps_task_run *run, const char *name, size_t length,
                               const ps_spec_model **spec)
 {
     ps_served_model *s = run->served;
+    PS_REQUIRE(s);
+    ps_one_thread_require(&s->mine);
     const char *version = run->task->model_version;
     bool here = s->version && *version && !strcmp(s->version, version);
     if (!here || length_for(s->spec, length) > s->length) {

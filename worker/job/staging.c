@@ -61,6 +61,7 @@ void ps_staging_close(ps_staging **staging)
 
 static void copy_piece(ps_staging *f)
 {
+    PS_REQUIRE(f->used <= PS_STAGING_BYTES);
     if (!f->used)
         return;
     ps_tensor run = ps_tensor_1d(f->buffer, f->offset, PS_DTYPE_I8, (int64_t)f->used);
@@ -92,6 +93,7 @@ static ps_status place(ps_staging *f, const ps_tensor *t, uint64_t offset)
 ps_status ps_staging_write(ps_staging *f, ps_tensor t, uint64_t offset, const void *bytes, size_t n)
 {
     PS_REQUIRE(bytes || !n);
+    PS_REQUIRE(offset <= ps_tensor_bytes(t) && n <= ps_tensor_bytes(t) - offset);
     char *host = ps_tensor_host(f->stream->backend, t);
     if (host) {
         memcpy(host + offset, bytes, n);

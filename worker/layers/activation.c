@@ -1,5 +1,7 @@
 #include "worker/layers/activation.h"
 
+#include "common/base/require.h"
+
 #include <string.h>
 
 static const struct {
@@ -25,6 +27,7 @@ ps_status ps_activation_parse(const char *name, ps_activation *out)
 
 bool ps_activation_keeps_input(ps_activation kind)
 {
+    PS_REQUIRE(kind < PS_ACTIVATION_COUNT);
     return kinds[kind].keeps_input;
 }
 

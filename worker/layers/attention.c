@@ -1,6 +1,8 @@
 /* Views into the packed rows, then rope and attention over them. */
 #include "worker/layers/attention.h"
 
+#include "common/base/require.h"
+
 #include <math.h>
 
 int64_t ps_attention_layer_width(const ps_attention_layer *l)
@@ -11,6 +13,7 @@ int64_t ps_attention_layer_width(const ps_attention_layer *l)
 ps_tensor ps_attention_layer_part(const ps_attention_layer *l, ps_tensor packed,
                                   ps_attention_part part)
 {
+    PS_REQUIRE(packed.shape[1] == ps_attention_layer_width(l));
     const int64_t begin[] = {0, l->heads, l->heads + l->kv_heads};
     packed.offset += (size_t)(begin[part] * l->head_dim) * ps_dtype_bytes(packed.dtype);
     packed.shape[1] = (part == PS_ATTENTION_QUERIES ? l->heads : l->kv_heads) * l->head_dim;
@@ -52,6 +55,7 @@ static ps_attention describe(const ps_attention_layer *l, ps_tensor y, ps_tensor
 
 static ps_attention whole(const ps_attention_layer *l, ps_tensor y, ps_tensor packed, int64_t batch)
 {
+    PS_REQUIRE(batch > 0 && packed.shape[0] % batch == 0);
     ps_attention a = describe(l, y, packed);
     a.batch = batch;
     a.queries = a.keys = a.key_rows = packed.shape[0] / batch;
@@ -87,6 +91,7 @@ void ps_attention_layer_extend(ps_stream *s, const ps_attention_layer *l, ps_ten
                                ps_tensor cache, int64_t before)
 {
     int64_t added = y.shape[0], width = ps_attention_layer_width(l);
+    PS_REQUIRE(before >= 0 && before + added <= cache.shape[0]);
     ps_tensor rows = ps_tensor_head(cache, added);
     rows.offset += (size_t)(before * width) * ps_dtype_bytes(cache.dtype);
     turn(s, l, rows, false);

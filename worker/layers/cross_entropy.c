@@ -1,4 +1,5 @@
 /* Softmax cross-entropy with labels: the mean over the rows of -log softmax(y)[label]. */
+#include "common/base/require.h"
 #include "worker/layers/loss.h"
 
 static ps_status check(const ps_loss *l, const ps_loss_goal *goal)
@@ -12,6 +13,7 @@ static ps_status check(const ps_loss *l, const ps_loss_goal *goal)
 static void run(ps_stream *s, const ps_loss *l, const ps_loss_goal *goal, const ps_tensor *dy,
                 ps_tensor y)
 {
+    PS_REQUIRE(goal->rows > 0 && goal->rows <= l->goal.shape[0] && goal->weight > 0);
     ps_tensor labels = ps_tensor_head(l->goal, goal->rows);
     ps_copy_to_device(s, labels, goal->labels, ps_tensor_bytes(labels));
     ps_op_cross_entropy(s,

@@ -1,8 +1,11 @@
 /* Chunks of rows, each from logits to gradients before the next. */
 #include "worker/layers/head.h"
 
+#include "common/base/require.h"
+
 int64_t ps_head_rows(int64_t rows, int64_t vocabulary)
 {
+    PS_REQUIRE(rows > 0 && vocabulary > 0);
     int64_t n = PS_HEAD_BYTES / ((int64_t)sizeof(float) * vocabulary);
     n = n < 1 ? 1 : n;
     return n < rows ? n : rows;
@@ -27,6 +30,7 @@ void ps_head_logits(ps_stream *s, const ps_head *h, ps_tensor y, ps_tensor x, in
 
 static ps_tensor rows_of(ps_tensor t, int64_t begin, int64_t n)
 {
+    PS_REQUIRE(begin >= 0 && n <= t.shape[0] - begin);
     int64_t columns = ps_tensor_count(t) / t.shape[0];
     t.offset += (size_t)(begin * columns) * ps_dtype_bytes(t.dtype);
     return ps_tensor_head(t, n);
@@ -44,6 +48,7 @@ void ps_head_loss(ps_stream *s, const ps_head *h, const ps_head_pass *p)
 {
     int64_t rows = p->x.shape[0], at_once = h->logits.shape[0];
     bool gradients = ps_tensor_present(p->dx);
+    PS_REQUIRE(at_once > 0 && p->labels.shape[0] == rows);
     for (int64_t begin = 0; begin < rows; begin += at_once) {
         int64_t n = rows - begin < at_once ? rows - begin : at_once;
         ps_tensor x = rows_of(p->x, begin, n);

@@ -1,6 +1,8 @@
 /* Each pass is one product; transposes say how the weight is stored. */
 #include "worker/layers/linear.h"
 
+#include "common/base/require.h"
+
 static int64_t ld_of(ps_tensor t, int64_t ld)
 {
     return ld ? ld : t.shape[1];
@@ -15,6 +17,7 @@ static bool dense(ps_tensor t, int64_t ld)
  */
 static void add_bias(ps_stream *s, const ps_linear *l, ps_tensor y, int64_t ld_y)
 {
+    PS_REQUIRE(dense(y, ld_y) || ps_tensor_present(l->ones));
     if (dense(y, ld_y))
         ps_op_bias_add(s, y, l->bias);
     else
@@ -55,6 +58,7 @@ void ps_linear_forward(ps_stream *s, const ps_linear *l, ps_tensor y, int64_t ld
 void ps_linear_backward_bias(ps_stream *s, const ps_linear *l, ps_tensor dy, int64_t ld_dy,
                              float beta)
 {
+    PS_REQUIRE(dense(dy, ld_dy) || ps_tensor_present(l->ones));
     if (dense(dy, ld_dy)) {
         ps_op_bias_backward(s, l->bias_gradient, dy, beta);
         return;

@@ -3,6 +3,7 @@
 #include "worker/layers/loss.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
 #include <string.h>
 
@@ -34,6 +35,7 @@ static size_t align(size_t n)
 ps_status ps_loss_init(ps_loss *l, const ps_loss_row *row, ps_backend *b, int64_t max_rows,
                        int64_t outputs)
 {
+    PS_REQUIRE(max_rows > 0 && outputs > 0);
     size_t per_row = sizeof(int32_t), wide = (size_t)max_rows * (size_t)outputs * sizeof(float);
     size_t goal = row->goal_is_labels ? (size_t)max_rows * per_row : wide;
     size_t indices = row->goal_is_labels ? 0 : (size_t)max_rows * per_row;

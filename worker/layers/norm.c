@@ -1,6 +1,8 @@
 /* One call of the kind that the parameters say. */
 #include "worker/layers/norm.h"
 
+#include "common/base/require.h"
+
 static bool centred(const ps_norm_layer *l)
 {
     return ps_tensor_present(l->bias);
@@ -10,6 +12,7 @@ static bool centred(const ps_norm_layer *l)
 void ps_norm_layer_forward(ps_stream *s, const ps_norm_layer *l, ps_norm_state state, ps_tensor y,
                            ps_tensor x)
 {
+    PS_REQUIRE(x.shape[0] <= state.rstd.shape[0]);
     ps_norm n = {.y = y,
                  .x = x,
                  .gain = l->gain,

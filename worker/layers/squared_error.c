@@ -1,5 +1,6 @@
 /* Mean squared error: the mean over all elements of (y - target)², as PyTorch's MSELoss. Labels
  * stand for one-hot rows, or for the number itself where there is one output. */
+#include "common/base/require.h"
 #include "worker/layers/loss.h"
 
 #include <string.h>
@@ -38,6 +39,7 @@ static const float *stage(const ps_loss *l, const ps_loss_goal *goal)
 static void run(ps_stream *s, const ps_loss *l, const ps_loss_goal *goal, const ps_tensor *dy,
                 ps_tensor y)
 {
+    PS_REQUIRE(goal->rows > 0 && goal->rows <= l->goal.shape[0] && goal->weight > 0);
     ps_tensor target = ps_tensor_head(l->goal, goal->rows);
     ps_copy_to_device(s, target, stage(l, goal), ps_tensor_bytes(target));
     if (labels_are_classes(l, goal)) /* before dy, which may be y's own memory */

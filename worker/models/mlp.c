@@ -12,6 +12,7 @@
  * tensors as wide as the widest layer in turns: one holds dy while dx is written to the other.
  */
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "worker/layers/activation.h"
 #include "worker/layers/linear.h"
 #include "worker/models/model_row.h"
@@ -190,7 +191,8 @@ static ps_status create(ps_backend *backend, const ps_model_config *config,
         goto free_model;
     }
     m->base.memory += bytes + m->base.loss.result.buffer->bytes;
-    (void)place_all(m, config, m->memory);
+    size_t placed = place_all(m, config, m->memory);
+    PS_REQUIRE(placed == bytes);
     bind_parameters(m);
     *out = &m->base;
     return PS_OK;
@@ -223,6 +225,7 @@ static ps_status forward(ps_model *base, const ps_model_hooks *hooks)
 /* dy[rows,out] is complete; the layer's gradients are said to be ready one by one. */
 static ps_status backward_parameters(mlp *m, size_t i, ps_tensor dy, const ps_model_hooks *hooks)
 {
+    PS_REQUIRE(i < m->count && dy.shape[0] == m->base.rows);
     ps_model *base = &m->base;
     ps_tensor x = ps_tensor_head(i ? m->layers[i - 1].a : base->input, base->rows);
     float beta = base->add_gradients ? 1 : 0;

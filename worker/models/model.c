@@ -5,9 +5,9 @@
 #include "worker/models/model.h"
 
 #include "common/arch/arch.h"
+#include "common/base/require.h"
 #include "worker/models/model_row.h"
 
-#include <assert.h>
 #include <string.h>
 
 static const ps_model_row *const rows[] = {
@@ -67,13 +67,13 @@ ps_status ps_model_find(const ps_model *m, const char *name, size_t *out)
 
 ps_tensor ps_model_parameter(const ps_model *m, size_t i)
 {
-    assert(i < m->layout.count);
+    PS_REQUIRE(i < m->layout.count);
     return m->parameters[i];
 }
 
 ps_tensor ps_model_gradient(const ps_model *m, size_t i)
 {
-    assert(i < m->layout.count && !m->options.inference);
+    PS_REQUIRE(i < m->layout.count && !m->options.inference);
     return m->gradients[i];
 }
 
@@ -141,6 +141,7 @@ static ps_status take_tokens(ps_model *m, const ps_model_batch *batch)
 
 ps_status ps_model_forward(ps_model *m, const ps_model_batch *batch, const ps_model_hooks *hooks)
 {
+    ps_one_thread_require(&m->mine);
     if (batch->rows < 1 || batch->rows > m->options.max_batch)
         return ps_fail(PS_INVALID_ARGUMENT, "batch of %lld rows, the model was made for 1 to %lld",
                        (long long)batch->rows, (long long)m->options.max_batch);
@@ -159,7 +160,9 @@ ps_status ps_model_forward(ps_model *m, const ps_model_batch *batch, const ps_mo
 
 ps_status ps_model_loss(ps_model *m, const ps_model_batch *batch)
 {
-    assert(m->stage == PS_MODEL_FORWARD && batch->rows == m->rows);
+    ps_one_thread_require(&m->mine);
+    PS_REQUIRE(m->stage == PS_MODEL_FORWARD && batch->rows == m->rows);
+    PS_REQUIRE(!batch->tokens || batch->length == m->length);
     ps_loss_goal goal = goal_of(batch);
     ps_status st = m->row->loss ? m->row->loss(m, &goal) : m->loss.row->check(&m->loss, &goal);
     if (st)
@@ -174,14 +177,16 @@ ps_status ps_model_loss(ps_model *m, const ps_model_batch *batch)
 
 ps_status ps_model_backward(ps_model *m, const ps_model_hooks *hooks)
 {
-    assert(m->stage == PS_MODEL_LOSS && !m->options.inference);
+    ps_one_thread_require(&m->mine);
+    PS_REQUIRE(m->stage == PS_MODEL_LOSS && !m->options.inference);
     m->stage = PS_MODEL_EMPTY;
     return m->row->backward(m, hooks ? hooks : &no_hooks);
 }
 
 ps_status ps_model_result_get(ps_model *m, ps_model_result *out)
 {
-    assert(m->goal.rows > 0);
+    ps_one_thread_require(&m->mine);
+    PS_REQUIRE(m->goal.rows > 0);
     ps_loss_value value;
     ps_status st = m->loss.row->value(m->stream, &m->loss, &m->goal, &value);
     if (!st)
@@ -210,7 +215,8 @@ ps_status ps_model_predict(ps_model *m, const ps_model_batch *batch, const ps_mo
 ps_status ps_model_extend(ps_model *m, const int32_t *tokens, int64_t count, int64_t before,
                           float *out)
 {
-    assert(m->row->extend && m->options.decode && count > 0 && before >= 0);
+    ps_one_thread_require(&m->mine);
+    PS_REQUIRE(m->row->extend && m->options.decode && count > 0 && before >= 0);
     if (before > m->options.max_length || count > m->options.max_length - before)
         return ps_fail(PS_OUT_OF_RANGE, "%lld tokens, the model was made for %lld",
                        (long long)(before + count), (long long)m->options.max_length);

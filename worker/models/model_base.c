@@ -1,6 +1,7 @@
 /* What all architectures share: layout, parameters, gradients and hooks. All parameters lie in one
  * buffer and all gradients in another, each tensor on a 256-byte border. */
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "worker/models/model_row.h"
 
 #include <string.h>
@@ -9,6 +10,7 @@
 
 void ps_model_layout_add(ps_model_layout *layout, const ps_model_parameter_spec *spec)
 {
+    PS_REQUIRE(spec->rank >= 1 && spec->rank <= PS_TENSOR_RANK_MAX);
     layout->parameters =
         ps_realloc(layout->parameters, (layout->count + 1) * sizeof *layout->parameters);
     layout->parameters[layout->count++] = *spec;
@@ -22,6 +24,7 @@ void ps_model_layout_free(ps_model_layout *layout)
 
 ps_status ps_model_use(ps_model *m, const ps_model_hooks *hooks, size_t i)
 {
+    PS_REQUIRE(i < m->layout.count);
     if (hooks->before_use) {
         bool changed = false;
         ps_status st = hooks->before_use(hooks->user, i, &changed);
@@ -42,6 +45,7 @@ ps_status ps_model_ready(const ps_model_hooks *hooks, size_t parameter)
 
 size_t ps_model_place(size_t *offset, int64_t elements, ps_dtype dtype)
 {
+    PS_REQUIRE(elements >= 0 && *offset % ALIGNMENT == 0);
     size_t at = *offset, bytes = (size_t)elements * ps_dtype_bytes(dtype);
     *offset += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     return at;
@@ -78,6 +82,7 @@ static ps_status make_tensors(ps_model *m, ps_dtype dtype, ps_buffer **memory, p
             t.shape[d] = spec->shape[d];
         (*views)[i] = t;
     }
+    PS_REQUIRE(offset == bytes); /* placed as they were counted */
     return PS_OK;
 }
 

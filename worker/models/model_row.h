@@ -8,6 +8,7 @@
 #ifndef PS_MODELS_MODEL_ROW_H
 #define PS_MODELS_MODEL_ROW_H
 
+#include "common/base/one_thread.h"
 #include "worker/layers/loss.h"
 #include "worker/models/model.h"
 
@@ -45,6 +46,7 @@ typedef enum ps_model_stage {
 } ps_model_stage;
 
 struct ps_model {
+    ps_one_thread mine;
     const ps_model_row *row;
     ps_backend *backend; /* borrowed */
     ps_stream *stream;

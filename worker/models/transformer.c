@@ -5,7 +5,7 @@
  * Fails with what a hook says, and on labels that are no tokens. */
 #include "worker/models/transformer.h"
 
-#include <assert.h>
+#include "common/base/require.h"
 
 ps_tensor ps_transformer_rows(const ps_transformer *t, ps_tensor tensor)
 {
@@ -21,6 +21,7 @@ bool ps_transformer_has(const ps_transformer *t, ps_arch_part part)
 
 size_t ps_transformer_parameter(const ps_transformer *t, ps_arch_part part, int64_t l)
 {
+    PS_REQUIRE(l >= 0 && l < t->size.num_layers && part < PS_PARTS);
     size_t first = t->parts[part].first;
     return ps_arch_place_of(part) == PS_PLACE_BLOCK ? first + (size_t)l * t->block_parameters
                                                     : first;
@@ -62,6 +63,7 @@ ps_status ps_transformer_ready(ps_transformer *t, int64_t l, ps_arch_part part,
 
 ps_linear ps_transformer_linear(const ps_transformer *t, int64_t l, ps_arch_part part)
 {
+    PS_REQUIRE(ps_transformer_has(t, part));
     size_t at = ps_transformer_parameter(t, part, l);
     bool bias = t->parts[part].count > 1, gradients = !t->base.options.inference;
     ps_linear linear = {
@@ -114,6 +116,7 @@ void ps_transformer_attend(ps_transformer *t, int64_t l)
 
 void ps_transformer_attend_backward(ps_transformer *t, int64_t l)
 {
+    PS_REQUIRE(t->before < 0 && !t->base.options.inference);
     const ps_block_state *state = &t->states[l];
     ps_attention_layer_backward(
         t->base.stream, &t->attention,
@@ -184,6 +187,7 @@ static ps_tensor output_of(const ps_transformer *t, int64_t l)
 
 ps_status ps_transformer_run(ps_transformer *t, const ps_model_hooks *hooks)
 {
+    PS_REQUIRE(t->n > 0 && t->n <= ps_transformer_max_rows(t));
     ps_copy_to_device(t->base.stream, ps_transformer_rows(t, t->positions), t->positions_host,
                       (size_t)t->n * sizeof *t->positions_host);
     ps_status st = embed(t, hooks);
@@ -256,6 +260,8 @@ ps_status ps_transformer_loss(ps_model *m, const ps_loss_goal *goal)
 
 void ps_transformer_answer(ps_model *m)
 {
+    PS_REQUIRE(((ps_transformer *)m)->n ==
+               ((ps_transformer *)m)->batch * ((ps_transformer *)m)->length);
     ps_transformer *t = (ps_transformer *)m;
     ps_tensor last = ps_transformer_rows(t, t->normed);
     last.offset += (size_t)((t->length - 1) * t->size.hidden_size) * ps_dtype_bytes(t->type);

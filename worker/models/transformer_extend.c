@@ -1,6 +1,7 @@
 /* Generation: one sequence, tokens at its end a few at a time. The rows of queries, keys and values
  * are written into the cache where they stay; everything else is as in a forward pass, over the new
  * rows alone. */
+#include "common/base/require.h"
 #include "worker/models/transformer.h"
 
 static const ps_model_hooks silent;
@@ -8,6 +9,8 @@ static const ps_model_hooks silent;
 /* [before, before + count) of the sequence; count <= PS_EXTEND_ROWS */
 static ps_status extend(ps_transformer *t, const int32_t *tokens, int64_t count, int64_t before)
 {
+    PS_REQUIRE(before >= 0 &&
+               count <= t->base.options.max_length - before); /* it is in the cache */
     t->batch = 1;
     t->length = t->n = count;
     t->before = before;

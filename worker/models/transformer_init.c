@@ -1,6 +1,7 @@
 /* From a configuration to parameters, and to a model with all its memory. Fails on sizes that make
  * no model, and where the device has no room. */
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "worker/models/transformer.h"
 
 #include <stdio.h>
@@ -194,7 +195,8 @@ static ps_status take_memory(ps_transformer *t, ps_backend *backend)
         return ps_wrap(st, "activations for batches of %lld × %lld tokens", (long long)o->max_batch,
                        (long long)o->max_length);
     t->base.memory += bytes + t->base.loss.result.buffer->bytes;
-    (void)ps_transformer_place(t, t->memory);
+    size_t placed = ps_transformer_place(t, t->memory);
+    PS_REQUIRE(placed == bytes);
     st = fill_rope(t);
     return st ? st : fill_ones(t);
 }

@@ -39,6 +39,7 @@ static void send_numbers(ps_task_run *run)
 
 void ps_task_report(ps_task_run *run, uint64_t position, const Psd__V1__TaskProgress *numbers)
 {
+    ps_one_thread_require(&run->mine);
     run->begun = true;
     run->pending.position = position;
     run->pending.samples += numbers->samples;
@@ -52,6 +53,7 @@ void ps_task_report(ps_task_run *run, uint64_t position, const Psd__V1__TaskProg
 
 void ps_task_log(ps_task_run *run, int level, const char *format, ...)
 {
+    ps_one_thread_require(&run->mine);
     char text[PS_ERROR_MAX];
     va_list ap;
     va_start(ap, format);
@@ -87,6 +89,7 @@ static void send_tokens(ps_task_run *run)
 
 void ps_task_generated(ps_task_run *run, uint64_t index, int32_t token)
 {
+    ps_one_thread_require(&run->mine);
     PS_REQUIRE(token >= 0);
     run->begun = true;
     if (!run->generated) {
@@ -106,6 +109,7 @@ void ps_task_generated(ps_task_run *run, uint64_t index, int32_t token)
 
 void ps_task_report_end(ps_task_run *run, bool always)
 {
+    ps_one_thread_require(&run->mine);
     if (always || run->pending.samples)
         send_numbers(run);
     send_tokens(run);

@@ -3,6 +3,7 @@
 #ifndef PS_TASK_TASK_H
 #define PS_TASK_TASK_H
 
+#include "common/base/one_thread.h"
 #include "common/format/metric_list.h"
 #include "gpu/backend.h"
 #include "psd/v1/workers.pb-c.h"
@@ -33,6 +34,7 @@ typedef struct ps_task_sink {
 
 /* Handed to a kind's run function; its thread's only. */
 typedef struct ps_task_run {
+    ps_one_thread mine;
     const ps_worker_env *env;
     const Psd__V1__Task *task;
     ps_remote *remote;              /* gate included */

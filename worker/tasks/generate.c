@@ -6,6 +6,7 @@
  * drawn and goes through it, until max_tokens, a stop token, or the end of the context. Between
  * passes the task looks whether it is to end. */
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "worker/job/served_model.h"
 #include "worker/tasks/sample.h"
 #include "worker/tasks/task_kind.h"
@@ -64,6 +65,7 @@ static bool is_stop(const ps_spec_generate *how, int32_t token)
 
 static size_t generated(const generating *g)
 {
+    PS_REQUIRE(g->n >= g->how->n_prompt);
     return g->n - g->how->n_prompt;
 }
 
@@ -89,6 +91,7 @@ static ps_status draw_one(generating *g)
         return PS_OK;
     }
     ps_task_generated(g->run, generated(g), token);
+    PS_REQUIRE(generated(g) < (size_t)g->how->max_tokens);
     g->sequence[g->n++] = token;
     look_at_length(g);
     return PS_OK;

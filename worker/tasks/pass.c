@@ -1,6 +1,8 @@
 /* Rows are taken in the files' order. Between batches the task looks whether it is to end. */
 #include "worker/tasks/pass.h"
 
+#include "common/base/require.h"
+
 #include <inttypes.h>
 
 ps_model_batch ps_pass_model_batch(const ps_batch *batch)
@@ -74,6 +76,7 @@ ps_status ps_pass_open(ps_task_run *run, ps_pass *out)
 
 static void report(const ps_pass *pass, const ps_batch *batch)
 {
+    PS_REQUIRE(batch->first >= pass->begin && batch->first + batch->rows <= pass->end);
     Psd__V1__TaskProgress numbers = PSD__V1__TASK_PROGRESS__INIT;
     numbers.samples = batch->rows;
     numbers.rows_total = pass->end - pass->begin;
@@ -82,6 +85,7 @@ static void report(const ps_pass *pass, const ps_batch *batch)
 
 ps_status ps_pass_run(const ps_pass *pass, ps_pass_batch each, void *user)
 {
+    PS_REQUIRE(pass->begin <= pass->end && pass->model);
     if (pass->begin == pass->end)
         return PS_OK;
     ps_prefetch *prefetch;

@@ -63,6 +63,7 @@ static bool likelier(const ps_sampler *s, int32_t a, int32_t b)
 
 static void sink(ps_sampler *s, size_t at, size_t n)
 {
+    PS_REQUIRE(at < n && n <= s->n);
     int32_t token = s->heap[at];
     for (size_t child; (child = 2 * at + 1) < n; at = child) {
         if (child + 1 < n && likelier(s, s->heap[child + 1], s->heap[child]))
@@ -84,6 +85,7 @@ static void make_heap(ps_sampler *s)
 
 static int32_t pop(ps_sampler *s, size_t *n)
 {
+    PS_REQUIRE(*n > 0);
     int32_t token = s->heap[0];
     s->heap[0] = s->heap[--*n];
     if (*n)
@@ -166,6 +168,8 @@ ps_status ps_sampler_draw(ps_sampler *s, const float *logits, uint64_t index, in
     if (some_p)
         kept = keep_top_p(s, &in_heap, kept, &total);
     bool all = !some_k && !some_p;
+    PS_REQUIRE(total > 0 && (all || kept > 0)); /* the likeliest token weighs 1, and is kept */
     *token = at_sum(s, all ? NULL : s->kept, all ? s->n : kept, uniform(s, index) * total);
+    PS_REQUIRE(*token >= 0 && (size_t)*token < s->n);
     return PS_OK;
 }

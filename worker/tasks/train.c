@@ -21,6 +21,7 @@
  * task gives up what is under way. A worker that is stopping ends after the step at hand, and the
  * position it reports says where the next one goes on. */
 #include "common/base/log.h"
+#include "common/base/require.h"
 #include "common/base/sm.h"
 #include "worker/data/prefetch.h"
 #include "worker/tasks/pass.h"
@@ -218,6 +219,7 @@ static ps_status train_batch(training *t, step *s, const ps_batch *batch)
     if (st)
         return st;
     s->done += batch->rows;
+    PS_REQUIRE(s->done <= s->rows); /* batches end where steps do */
     s->loss_sum += result.loss * (double)batch->rows;
     ps_pass_add_metrics(&result, &s->metric_sums);
     return PS_OK;
@@ -262,6 +264,7 @@ static ps_status with_step(const training *t, ps_status st)
 /* The rows of the next step; 0 when the task has none left. */
 static uint64_t rows_of_step(const training *t)
 {
+    PS_REQUIRE(t->first <= t->run->task->row_end);
     uint64_t left = t->run->task->row_end - t->first;
     uint64_t rows = ps_spec_step_rows(t->spec);
     return rows < left ? rows : left;
