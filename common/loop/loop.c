@@ -20,6 +20,8 @@
  * connection look, one of them waits for that. */
 #define BUSY_POLL_NS 200000u
 
+static _Thread_local const ps_loop *runs_here;
+
 void ps_loop_task_init(ps_loop_task *job, ps_loop_task_cb cb)
 {
     PS_REQUIRE(cb);
@@ -56,14 +58,14 @@ static void run_posted(ps_loop *loop)
 {
     ps_list batch;
     ps_list_init(&batch);
-    pthread_mutex_lock(&loop->lock);
+    ps_mutex_lock(&loop->lock);
     while (!ps_list_empty(&loop->posted)) {
         ps_loop_task *job = ps_container(loop->posted.next, ps_loop_task, link);
         ps_list_remove(&job->link);
         ps_list_append(&batch, &job->link);
         job->queued = false;
     }
-    pthread_mutex_unlock(&loop->lock);
+    ps_mutex_unlock(&loop->lock);
     while (!ps_list_empty(&batch)) {
         ps_loop_task *job = ps_container(batch.next, ps_loop_task, link);
         ps_list_remove(&job->link);
@@ -139,7 +141,7 @@ ps_status ps_loop_create(ps_loop **out)
     ps_loop_set_busy_poll(loop, false);
     ps_list_init(&loop->deferred);
     ps_list_init(&loop->posted);
-    pthread_mutex_init(&loop->lock, NULL);
+    ps_mutex_init(&loop->lock);
     *out = loop;
     return PS_OK;
 close_uv:
@@ -184,7 +186,9 @@ void ps_loop_run(ps_loop *loop)
 bool ps_loop_run_until(ps_loop *loop, const bool *done)
 {
     PS_REQUIRE(!loop->until);
+    const ps_loop *outer = runs_here;
     atomic_store(&loop->owner, (unsigned long)pthread_self());
+    runs_here = loop;
     loop->until = done;
     ps_spin_forget(&loop->spin);
     turn(loop);
@@ -194,6 +198,7 @@ bool ps_loop_run_until(ps_loop *loop, const bool *done)
     uv_timer_stop(&loop->pulse);
     atomic_store(&loop->turned_ms, 0);
     loop->until = NULL;
+    runs_here = outer;
     if (*done)
         return true;
     atomic_store(&loop->stop, false);
@@ -209,6 +214,11 @@ void ps_loop_stop(ps_loop *loop)
 bool ps_loop_is_current(const ps_loop *loop)
 {
     return atomic_load(&loop->owner) == (unsigned long)pthread_self();
+}
+
+bool ps_loop_runs_here(void)
+{
+    return runs_here != NULL;
 }
 
 struct uv_loop_s *ps_loop_uv(ps_loop *loop)
@@ -231,9 +241,9 @@ static void run_what_is_left(ps_loop *loop)
         run_posted(loop);
         run_deferred(loop);
         uv_run(&loop->uv, UV_RUN_NOWAIT);
-        pthread_mutex_lock(&loop->lock);
+        ps_mutex_lock(&loop->lock);
         bool idle = ps_list_empty(&loop->posted) && ps_list_empty(&loop->deferred);
-        pthread_mutex_unlock(&loop->lock);
+        ps_mutex_unlock(&loop->lock);
         if (idle)
             return;
     }
@@ -257,7 +267,7 @@ void ps_loop_free(ps_loop **pointer)
     run_deferred(loop);
     int rc = uv_loop_close(&loop->uv);
     PS_REQUIRE(rc == 0);
-    pthread_mutex_destroy(&loop->lock);
+    ps_mutex_destroy(&loop->lock);
     ps_free(pointer);
 }
 
@@ -282,7 +292,7 @@ void ps_loop_cancel(ps_loop *loop, ps_loop_task *job)
 void ps_loop_post(ps_loop *loop, ps_loop_task *job)
 {
     PS_REQUIRE(job->cb);
-    pthread_mutex_lock(&loop->lock);
+    ps_mutex_lock(&loop->lock);
     PS_REQUIRE(!job->queued); /* it would be in two places of the list */
     job->queued = true;
     bool first = ps_list_empty(&loop->posted);
@@ -290,5 +300,5 @@ void ps_loop_post(ps_loop *loop, ps_loop_task *job)
     /* Under the lock: once it is released, the loop may run the job and end. */
     if (first)
         uv_async_send(&loop->wake);
-    pthread_mutex_unlock(&loop->lock);
+    ps_mutex_unlock(&loop->lock);
 }

@@ -36,6 +36,10 @@ bool ps_loop_is_current(const ps_loop *loop);
 /* At the entry of what belongs to a loop: on its thread, or while it does not run yet on that which
  * made it. */
 #define ps_loop_require_on(loop) PS_REQUIRE(ps_loop_is_current(loop))
+/* Is this thread in a callback of any loop? */
+bool ps_loop_runs_here(void);
+/* At the entry of what blocks: not in one. */
+#define ps_loop_require_off() PS_REQUIRE(!ps_loop_runs_here())
 /* How long ago the loop last came round, in milliseconds: under a second, unless a callback holds
  * it up. 0 while it does not run, and on its own thread, which would not ask if it stood. */
 uint64_t ps_loop_stands_ms(const ps_loop *loop);

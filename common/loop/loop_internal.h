@@ -2,10 +2,10 @@
 #ifndef PS_LOOP_LOOP_INTERNAL_H
 #define PS_LOOP_LOOP_INTERNAL_H
 
+#include "common/base/mutex.h"
 #include "common/loop/loop.h"
 #include "common/loop/spin.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <uv.h>
 
@@ -19,7 +19,7 @@ struct ps_loop {
     atomic_uint_least64_t turned_ms; /* when it last did; 0: it does not run */
     ps_spin spin;                    /* sleep, or look again */
     ps_list deferred;
-    pthread_mutex_t lock; /* posted */
+    ps_mutex lock; /* posted */
     ps_list posted;
     atomic_bool stop;
     const bool *until;  /* of ps_loop_run_until */

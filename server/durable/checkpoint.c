@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/whole_file.h"
+#include "common/loop/loop.h"
 #include "server/durable/checkpoint_file.h"
 #include "server/durable/checkpoint_folder.h"
 #include "server/durable/manifest.h"
@@ -130,6 +131,7 @@ ps_status ps_checkpoint_write(const ps_disk *disk, const char *folder, ps_param_
                               unsigned keep, ps_checkpoint_progress progress, void *user,
                               ps_checkpoint_info *out)
 {
+    ps_loop_require_off();
     ps_checkpoint_info info = {0};
     writing w = {disk, store, progress, user, &info};
     if (keep == 0)

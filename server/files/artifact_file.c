@@ -4,6 +4,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/loop/loop.h"
 #include "server/catalog/removal.h"
 
 #include <string.h>
@@ -46,6 +47,7 @@ ps_status ps_artifact_file_adopt(const ps_stored_files *files, const char *incom
                                  uint64_t job_id, const char *name, uint64_t bytes,
                                  ps_artifact_record **out)
 {
+    ps_loop_require_off();
     ps_artifact_record *record = ps_new(ps_artifact_record);
     *record = (ps_artifact_record){.job_id = job_id,
                                    .name = ps_strdup(name),

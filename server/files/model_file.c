@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/base/whole_file.h"
 #include "common/format/safetensors.h"
+#include "common/loop/loop.h"
 #include "common/security/identity.h"
 #include "server/files/model_numbers.h"
 #include "server/params/export.h"
@@ -287,6 +288,7 @@ static ps_model_record *describe_trained(const ps_stored_files *files, ps_param_
 ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *store,
                               const ps_model_trained *from, const ps_job_outcome *outcome)
 {
+    ps_loop_require_off();
     ps_model_record *record = describe_trained(files, store, from, outcome);
     ps_safetensors *origin = NULL;
     ps_status st = origin_of(files, from->spec, from->origin, &origin);
@@ -368,6 +370,7 @@ ps_status ps_model_file_adopt(const ps_stored_files *files, const char *incoming
                               const char *config, const char *owner, bool replaces,
                               ps_model_record **out)
 {
+    ps_loop_require_off();
     if (!ps_job_spec_name_ok(name))
         return ps_fail(PS_INVALID_ARGUMENT,
                        "model name: 1 to 64 of a-z, 0-9, '.', '_', '-', first a letter or digit");
@@ -461,6 +464,7 @@ ps_status ps_model_file_open(const ps_stored_files *files, const char *name, con
 ps_status ps_model_file_load(const ps_stored_files *files, const char *name, const char *version,
                              ps_param_store *store)
 {
+    ps_loop_require_off();
     int file;
     ps_safetensors *header = NULL;
     ps_status st = ps_model_file_open(files, name, version, &file, NULL);

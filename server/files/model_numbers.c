@@ -4,6 +4,7 @@
 
 #include "common/base/mem.h"
 #include "common/format/numbers.h"
+#include "common/loop/loop.h"
 
 enum { PIECE = 256 * 1024 }; /* numbers */
 
@@ -25,6 +26,7 @@ static ps_status check_tensor(const ps_disk *disk, int file, const ps_safetensor
 
 ps_status ps_model_numbers_check(const ps_disk *disk, int file, const ps_safetensors *header)
 {
+    ps_loop_require_off();
     float *piece = ps_try_alloc_raw(PIECE * sizeof *piece);
     if (!piece)
         return ps_fail(PS_NO_MEMORY, "a buffer of 1 MiB");

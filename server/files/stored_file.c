@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/base/mutex.h"
 #include "common/base/rng.h"
+#include "common/loop/loop.h"
 #include "server/catalog/models.h"
 
 #include <string.h>
@@ -56,6 +57,7 @@ char *ps_stored_file_name(const char *folder, const char *stem, const char *suff
 
 ps_status ps_stored_file_move(const ps_stored_files *files, const char *incoming, const char *path)
 {
+    ps_loop_require_off();
     ps_stored_files_require_locked();
     char *from = ps_stored_file_full(files, incoming);
     char *to = ps_stored_file_full(files, path);
@@ -72,6 +74,7 @@ ps_status ps_stored_file_move(const ps_stored_files *files, const char *incoming
 
 ps_status ps_stored_file_open(const ps_stored_files *files, const char *path, int *file)
 {
+    ps_loop_require_off();
     char *full = ps_stored_file_full(files, path);
     ps_status st = files->disk->open(files->disk->state, full, PS_DISK_READ, file);
     ps_free(&full);
@@ -80,6 +83,7 @@ ps_status ps_stored_file_open(const ps_stored_files *files, const char *path, in
 
 bool ps_stored_file_remove(const ps_stored_files *files, const char *path)
 {
+    ps_loop_require_off();
     char *full = ps_stored_file_full(files, path);
     ps_error before; /* of the caller, who is perhaps about to tell it */
     ps_error_save(&before, PS_UNKNOWN);
@@ -114,6 +118,7 @@ static ps_status collect_all(const ps_stored_files *files)
 
 void ps_stored_files_collect(const ps_stored_files *files)
 {
+    ps_loop_require_off();
     ps_error before;
     ps_error_save(&before, PS_UNKNOWN);
     ps_stored_files_lock();

@@ -1,6 +1,7 @@
 /* Happy path: in the job's turn its progress is taken, then its parameters, and both are written.
  * A checkpoint that cannot be written leaves those before it good. */
 #include "common/base/require.h"
+#include "common/loop/loop.h"
 #include "server/runs/lifecycle_internal.h"
 
 #include "common/base/log.h"
@@ -50,6 +51,7 @@ static ps_status checkpoint(ps_lifecycle *l, ps_run *run, ps_checkpoint_info *in
 
 ps_status ps_lifecycle_in_turn(ps_lifecycle *l, ps_run *run, bool wait, uint64_t *bytes)
 {
+    ps_loop_require_off();
     PS_REQUIRE(l->sched);
     ps_checkpoint_info info = {0};
     ps_status st = ps_run_checkpoint_begin(run, wait);

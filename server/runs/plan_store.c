@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/loop/loop.h"
 #include "server/consistency/consistency.h"
 #include "server/params/store_settings.h"
 
@@ -66,6 +67,7 @@ static void map_training(const ps_job_spec *spec, uint64_t rows, ps_param_config
 ps_status ps_store_create(const ps_job_spec *spec, const ps_plan *plan, uint64_t push_bytes,
                           ps_param_store **out)
 {
+    ps_loop_require_off();
     PS_REQUIRE(spec->train);
     ps_param_config config = {.push_bytes = push_bytes};
     ps_param_plan *plans = ps_alloc_array(plan->n_tensors, sizeof *plans);

@@ -4,6 +4,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/loop/loop.h"
 
 /* A missing one went before a crash. The lock is held for one file, and not over the catalog's
  * write, so that whoever opens files meanwhile waits for little; one that has got its row since it
@@ -55,6 +56,7 @@ static ps_status finish(const ps_stored_files *files, ps_status st)
 ps_status ps_remove_artifact(const ps_stored_files *files, uint64_t job_id, const char *name,
                              ps_removed *removed)
 {
+    ps_loop_require_off();
     ps_stored_files_lock();
     ps_status st = ps_catalog_artifact_delete(files->catalog, job_id, name, removed);
     ps_stored_files_unlock();
@@ -63,6 +65,7 @@ ps_status ps_remove_artifact(const ps_stored_files *files, uint64_t job_id, cons
 
 ps_status ps_remove_job(const ps_stored_files *files, uint64_t job_id, ps_removed *removed)
 {
+    ps_loop_require_off();
     ps_stored_files_lock();
     ps_status st = ps_catalog_job_delete(files->catalog, job_id, removed);
     ps_stored_files_unlock();
@@ -96,6 +99,7 @@ static bool full(const ps_removed *before, const ps_removed *now)
 ps_status ps_prune(const ps_stored_files *files, const char *owner, uint64_t age_ms,
                    bool artifacts_only, ps_removed *removed, bool *more)
 {
+    ps_loop_require_off();
     const ps_removed before = *removed;
     ps_stored_files_lock();
     ps_status st =
@@ -109,6 +113,7 @@ ps_status ps_prune(const ps_stored_files *files, const char *owner, uint64_t age
 ps_status ps_retention_pass(const ps_stored_files *files, const ps_retention *r,
                             ps_removed *removed, bool *more)
 {
+    ps_loop_require_off();
     const struct {
         uint64_t age_ms;
         expire_fn rows;

@@ -8,6 +8,7 @@
 #include "common/base/mutex.h"
 #include "common/base/rng.h"
 #include "common/base/whole_file.h"
+#include "common/loop/loop.h"
 
 #include <stdio.h>
 
@@ -78,6 +79,7 @@ static bool room_for(const ps_room *room, unsigned missing)
 
 void ps_room_tick(ps_room *room)
 {
+    ps_loop_require_off();
     ps_mutex_lock(&room->mutex);
     unsigned missing = PS_ROOM_PARTS - count(room);
     if (missing && room_for(room, missing)) {

@@ -109,7 +109,7 @@ static void open_client(ps_fuzz_session *s, ps_http2_options *options)
 static void open_server(ps_fuzz_session *s, ps_http2_options *options)
 {
     ps_rpc_server *server = s->server = ps_new(ps_rpc_server);
-    pthread_mutex_init(&server->lock, NULL);
+    ps_mutex_init(&server->lock);
     pthread_cond_init(&server->changed, NULL);
     ps_budget_create(MEMORY_BYTES, &server->budget);
     server->serving = true;

@@ -4,9 +4,9 @@
 #include "common/transport/call/budget.h"
 
 #include "common/base/mem.h"
+#include "common/base/mutex.h"
 #include "common/base/require.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #define CLASS_MIN  (64u << 10)
@@ -17,7 +17,7 @@ struct ps_budget {
     atomic_uint refs;
     atomic_size_t used;
     size_t limit;
-    pthread_mutex_t lock; /* kept */
+    ps_mutex lock; /* kept */
     uint8_t *kept[KEPT_MAX];
     unsigned n_kept;
 };
@@ -27,7 +27,7 @@ void ps_budget_create(size_t limit, ps_budget **out)
     ps_budget *budget = ps_new(ps_budget);
     atomic_store(&budget->refs, 1);
     budget->limit = limit;
-    pthread_mutex_init(&budget->lock, NULL);
+    ps_mutex_init(&budget->lock);
     *out = budget;
 }
 
@@ -44,7 +44,7 @@ void ps_budget_unref(ps_budget **pointer)
         return;
     for (unsigned i = 0; i < budget->n_kept; i++)
         free(budget->kept[i]);
-    pthread_mutex_destroy(&budget->lock);
+    ps_mutex_destroy(&budget->lock);
     free(budget);
 }
 
@@ -87,10 +87,10 @@ uint8_t *ps_budget_buffer(ps_budget *budget, size_t bytes, size_t *capacity)
         return ps_try_alloc_raw(bytes);
     }
     uint8_t *buffer = NULL;
-    pthread_mutex_lock(&budget->lock);
+    ps_mutex_lock(&budget->lock);
     if (budget->n_kept > 0)
         buffer = budget->kept[--budget->n_kept];
-    pthread_mutex_unlock(&budget->lock);
+    ps_mutex_unlock(&budget->lock);
     *capacity = CLASS_SIZE;
     return buffer ? buffer : ps_try_alloc_raw(CLASS_SIZE);
 }
@@ -99,12 +99,12 @@ void ps_budget_buffer_give(ps_budget *budget, uint8_t *buffer, size_t capacity)
 {
     PS_REQUIRE(capacity > 0);
     if (capacity == CLASS_SIZE) {
-        pthread_mutex_lock(&budget->lock);
+        ps_mutex_lock(&budget->lock);
         if (budget->n_kept < KEPT_MAX) {
             budget->kept[budget->n_kept++] = buffer;
             buffer = NULL;
         }
-        pthread_mutex_unlock(&budget->lock);
+        ps_mutex_unlock(&budget->lock);
     }
     free(buffer);
 }

@@ -2,6 +2,7 @@
 #ifndef PS_TRANSPORT_SERVER_RPC_INTERNAL_H
 #define PS_TRANSPORT_SERVER_RPC_INTERNAL_H
 
+#include "common/base/mutex.h"
 #include "common/transport/call/http2_internal.h"
 #include "common/transport/server/rpc_server.h"
 #include "common/transport/tls/tls_context.h"
@@ -53,7 +54,7 @@ struct ps_rpc_server {
     atomic_bool serving, accepting;
     atomic_uint tls_number; /* how often tls was replaced */
 
-    pthread_mutex_t lock; /* the following */
+    ps_mutex lock; /* the following */
     pthread_cond_t changed;
     ps_tls_context *tls;
     unsigned connections, tasks; /* tasks: homes that have not run theirs */

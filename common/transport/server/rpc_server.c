@@ -27,10 +27,10 @@ typedef struct arrival {
 
 static void count_connections(ps_rpc_server *server, int change)
 {
-    pthread_mutex_lock(&server->lock);
+    ps_mutex_lock(&server->lock);
     server->connections = (unsigned)((int)server->connections + change);
     pthread_cond_broadcast(&server->changed);
-    pthread_mutex_unlock(&server->lock);
+    ps_mutex_unlock(&server->lock);
 }
 
 void ps_rpc_connection_gone(ps_rpc_connection *connection)
@@ -44,9 +44,9 @@ void ps_rpc_connection_gone(ps_rpc_connection *connection)
 
 static ps_tls_context *current_tls(ps_rpc_server *server)
 {
-    pthread_mutex_lock(&server->lock);
+    ps_mutex_lock(&server->lock);
     ps_tls_context *tls = ps_tls_context_ref(server->tls);
-    pthread_mutex_unlock(&server->lock);
+    ps_mutex_unlock(&server->lock);
     return tls;
 }
 
@@ -137,10 +137,10 @@ static void arrived_cb(ps_loop_task *job)
 static void accepted_cb(void *user, int fd)
 {
     ps_rpc_server *server = user;
-    pthread_mutex_lock(&server->lock);
+    ps_mutex_lock(&server->lock);
     bool full = server->connections >= server->options.limits.connections;
     server->connections += !full;
-    pthread_mutex_unlock(&server->lock);
+    ps_mutex_unlock(&server->lock);
     if (full) {
         char address[PS_ADDRESS_TEXT];
         ps_tcp_peer_text(fd, address);
@@ -161,25 +161,25 @@ static void task_cb(ps_loop_task *job)
 {
     ps_rpc_home *home = ps_container(job, ps_rpc_home, job);
     home->task(home);
-    pthread_mutex_lock(&home->server->lock);
+    ps_mutex_lock(&home->server->lock);
     home->server->tasks--;
     pthread_cond_broadcast(&home->server->changed);
-    pthread_mutex_unlock(&home->server->lock);
+    ps_mutex_unlock(&home->server->lock);
 }
 
 void ps_rpc_on_every_loop(ps_rpc_server *server, void (*task)(ps_rpc_home *home))
 {
-    pthread_mutex_lock(&server->lock);
+    ps_mutex_lock(&server->lock);
     while (server->tasks > 0)
-        pthread_cond_wait(&server->changed, &server->lock);
+        ps_mutex_wait(&server->lock, &server->changed);
     server->tasks = server->n_homes;
     for (unsigned i = 0; i < server->n_homes; i++) {
         server->homes[i].task = task;
         ps_loop_post(server->homes[i].loop, &server->homes[i].job);
     }
     while (server->tasks > 0)
-        pthread_cond_wait(&server->changed, &server->lock);
-    pthread_mutex_unlock(&server->lock);
+        ps_mutex_wait(&server->lock, &server->changed);
+    ps_mutex_unlock(&server->lock);
 }
 
 ps_status ps_rpc_server_create(const ps_rpc_server_options *options, ps_rpc_server **out)
@@ -192,7 +192,7 @@ ps_status ps_rpc_server_create(const ps_rpc_server_options *options, ps_rpc_serv
     server->address = ps_strdup(options->address);
     server->tls = ps_tls_context_ref(options->tls);
     server->serving = true;
-    pthread_mutex_init(&server->lock, NULL);
+    ps_mutex_init(&server->lock);
     pthread_cond_init(&server->changed, NULL);
     ps_budget_create(options->limits.memory_bytes, &server->budget);
     server->n_homes = ps_loops_count(options->loops);
@@ -261,10 +261,10 @@ uint16_t ps_rpc_server_port(const ps_rpc_server *server)
 void ps_rpc_server_set_tls(ps_rpc_server *server, struct ps_tls_context *tls)
 {
     PS_REQUIRE(tls);
-    pthread_mutex_lock(&server->lock);
+    ps_mutex_lock(&server->lock);
     ps_tls_context *before = server->tls;
     server->tls = ps_tls_context_ref(tls);
-    pthread_mutex_unlock(&server->lock);
+    ps_mutex_unlock(&server->lock);
     ps_tls_context_unref(&before);
     server->tls_number++;
     for (unsigned i = 0; i < server->n_homes; i++)
@@ -284,9 +284,9 @@ void ps_rpc_server_stats(const ps_rpc_server *constant, ps_rpc_stats *out)
                           .messages_in = server->traffic.messages_in,
                           .messages_out = server->traffic.messages_out,
                           .memory_used = ps_budget_used(server->budget)};
-    pthread_mutex_lock(&server->lock);
+    ps_mutex_lock(&server->lock);
     out->connections = server->connections;
-    pthread_mutex_unlock(&server->lock);
+    ps_mutex_unlock(&server->lock);
 }
 
 void ps_rpc_server_each_method(const ps_rpc_server *server, ps_rpc_method_fn *each, void *user)
@@ -335,11 +335,10 @@ static void wait_for_connections(ps_rpc_server *server, unsigned ms)
     until.tv_nsec += (long)(ms % 1000) * 1000000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    pthread_mutex_lock(&server->lock);
-    while (server->connections > 0 &&
-           pthread_cond_timedwait(&server->changed, &server->lock, &until) != ETIMEDOUT)
+    ps_mutex_lock(&server->lock);
+    while (server->connections > 0 && ps_mutex_wait_until(&server->lock, &server->changed, &until))
         ;
-    pthread_mutex_unlock(&server->lock);
+    ps_mutex_unlock(&server->lock);
 }
 
 void ps_rpc_server_stop(ps_rpc_server *server, unsigned grace_ms)
@@ -367,7 +366,7 @@ void ps_rpc_server_free(ps_rpc_server **pointer)
     ps_tls_context_unref(&server->tls);
     ps_budget_unref(&server->budget);
     pthread_cond_destroy(&server->changed);
-    pthread_mutex_destroy(&server->lock);
+    ps_mutex_destroy(&server->lock);
     for (unsigned i = 0; i < server->n_services; i++) {
         free(server->services[i].methods);
         free(server->services[i].stats);

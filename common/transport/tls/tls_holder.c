@@ -3,13 +3,13 @@
 #include "common/transport/tls/tls_holder.h"
 
 #include "common/base/mem.h"
+#include "common/base/mutex.h"
 
-#include <pthread.h>
 #include <string.h>
 
 struct ps_tls_holder {
-    pthread_mutex_t reload; /* one reload at a time */
-    pthread_mutex_t swap;   /* guards context */
+    ps_mutex reload; /* one reload at a time */
+    ps_mutex swap;   /* guards context */
     ps_tls_context *context;
     ps_tls_options options; /* its file names are ours */
     char *ca_file, *cert_file, *key_file;
@@ -22,8 +22,8 @@ ps_status ps_tls_holder_new(const ps_tls_options *options, ps_tls_holder **out)
     if (st)
         return st;
     ps_tls_holder *holder = ps_new(ps_tls_holder);
-    pthread_mutex_init(&holder->reload, NULL);
-    pthread_mutex_init(&holder->swap, NULL);
+    ps_mutex_init(&holder->reload);
+    ps_mutex_init(&holder->swap);
     holder->context = context;
     holder->options = *options;
     holder->options.ca_file = holder->ca_file = ps_strdup(options->ca_file);
@@ -42,16 +42,16 @@ void ps_tls_holder_free(ps_tls_holder **holder)
     ps_free(&h->ca_file);
     ps_free(&h->cert_file);
     ps_free(&h->key_file);
-    pthread_mutex_destroy(&h->swap);
-    pthread_mutex_destroy(&h->reload);
+    ps_mutex_destroy(&h->swap);
+    ps_mutex_destroy(&h->reload);
     ps_free(holder);
 }
 
 ps_tls_context *ps_tls_holder_get(ps_tls_holder *holder)
 {
-    pthread_mutex_lock(&holder->swap);
+    ps_mutex_lock(&holder->swap);
     ps_tls_context *context = ps_tls_context_ref(holder->context);
-    pthread_mutex_unlock(&holder->swap);
+    ps_mutex_unlock(&holder->swap);
     return context;
 }
 
@@ -69,19 +69,19 @@ static ps_status check_same_cluster(ps_tls_holder *holder, const ps_tls_context 
 
 ps_status ps_tls_holder_reload(ps_tls_holder *holder)
 {
-    pthread_mutex_lock(&holder->reload);
+    ps_mutex_lock(&holder->reload);
     ps_tls_context *context = NULL; /* first the fresh one, after the swap the old one */
     ps_status st = ps_tls_context_new(&holder->options, &context);
     if (!st)
         st = check_same_cluster(holder, context);
     if (!st) {
-        pthread_mutex_lock(&holder->swap);
+        ps_mutex_lock(&holder->swap);
         ps_tls_context *old = holder->context;
         holder->context = context;
         context = old;
-        pthread_mutex_unlock(&holder->swap);
+        ps_mutex_unlock(&holder->swap);
     }
     ps_tls_context_unref(&context);
-    pthread_mutex_unlock(&holder->reload);
+    ps_mutex_unlock(&holder->reload);
     return st;
 }

@@ -71,9 +71,36 @@ START_TEST(a_state_machine_of_ours_makes_no_illegal_move)
 }
 END_TEST
 
+static void block(void *loop)
+{
+    ps_loop_require_off();
+    ps_loop_stop(loop);
+}
+
+static void block_in_a_callback(void)
+{
+    ps_loop *loop;
+    ps_timer *timer;
+    if (ps_loop_create(&loop))
+        _exit(1);
+    ps_loop_require_off(); /* it does not run yet */
+    ps_timer_create(loop, block, loop, &timer);
+    ps_timer_start(timer, 0, 0);
+    ps_loop_run(loop);
+}
+
+START_TEST(what_blocks_is_not_called_in_a_loops_callback)
+{
+    char said[PS_DIES_SAID];
+    ps_test_dies(block_in_a_callback, said);
+    ck_assert_msg(strstr(said, "!ps_loop_runs_here()"), "%s", said);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&what_does_not_hold_is_named_and_ends_the_process},
     {&a_loop_is_not_touched_from_another_thread},
+    {&what_blocks_is_not_called_in_a_loops_callback},
     {&a_state_machine_of_ours_makes_no_illegal_move},
     {0},
 };
