@@ -19,16 +19,15 @@ void ps_op_cross_entropy(ps_stream *s, const ps_cross_entropy *c)
         s->backend->ops->cross_entropy(s, c);
 }
 
-void ps_op_squared_error(ps_stream *s, ps_tensor loss, const ps_tensor *dy, ps_tensor y,
-                         ps_tensor target)
+void ps_op_squared_error(ps_stream *s, ps_tensor loss, ps_tensor dy, ps_tensor y, ps_tensor target)
 {
     ps_op_check(y, PS_DTYPE_F32);
     ps_op_check_same(target, y);
     ps_op_check_count(loss, PS_DTYPE_F32, 1);
-    if (dy)
-        ps_op_check_same(*dy, y);
+    if (ps_tensor_present(dy))
+        ps_op_check_same(dy, y);
     if (!ps_op_skip(s))
-        s->backend->ops->squared_error(s, loss, dy ? *dy : (ps_tensor){0}, y, target);
+        s->backend->ops->squared_error(s, loss, dy, y, target);
 }
 
 void ps_op_softmax(ps_stream *s, ps_tensor y, ps_tensor x)

@@ -9,9 +9,8 @@
  * sizes are > 0. Callers use those calls, not this table. Where a source is named, the operation is
  * that one's, so that models of the ecosystem compute here what they compute there.
  *
- * A new operation is one more member here, one checked entry in gpu/op, one function a backend.
- * Members are only added at the end and PS_BACKEND_API is raised, since the table crosses a plugin
- * border.
+ * A new operation is one more type and row here, one checked entry in gpu/op, one function a
+ * backend. Whatever changes the table raises PS_BACKEND_API, since it crosses a plugin border.
  */
 #ifndef PS_GPU_OPS_H
 #define PS_GPU_OPS_H
@@ -143,6 +142,114 @@ typedef struct ps_adamw {
     int64_t step; /* from 1 */
 } ps_adamw;
 
+/* ---- the operations ---- */
+
+typedef void ps_gemm_fn(ps_stream *s, const ps_gemm *g);
+
+/* y[rows,columns] += bias[columns], for every row; T */
+typedef void ps_bias_add_fn(ps_stream *s, ps_tensor y, ps_tensor bias);
+/* dbias[columns] = sum over rows of dy[rows,columns] + beta · dbias; dy T, dbias F32 */
+typedef void ps_bias_backward_fn(ps_stream *s, ps_tensor dbias, ps_tensor dy, float beta);
+
+/* y = f(x), dx = dy · f'(x), element by element; T. y may be x's own memory, dx may be dy's.
+ * The gradient takes f's input x and output y, and each kind reads what it needs: relu and
+ * tanh y only, the others x only; so the first two may run in place. */
+typedef void ps_activation_fn(ps_stream *s, ps_activation kind, ps_tensor y, ps_tensor x);
+typedef void ps_activation_backward_fn(ps_stream *s, ps_activation kind, ps_tensor dx, ps_tensor dy,
+                                       ps_tensor x, ps_tensor y);
+/* y = silu(gate) · up (Shazeer 2020), element by element; T. dgate may be gate's memory and dup
+ * may be up's. */
+typedef void ps_swiglu_fn(ps_stream *s, ps_tensor y, ps_tensor gate, ps_tensor up);
+typedef void ps_swiglu_backward_fn(ps_stream *s, ps_tensor dgate, ps_tensor dup, ps_tensor dy,
+                                   ps_tensor gate, ps_tensor up);
+
+typedef void ps_cross_entropy_fn(ps_stream *s, const ps_cross_entropy *c);
+/* loss[1] = mean over all elements of (y - target)², dy = 2 (y - target) / elements; F32. dy
+ * may be y's own memory, and may be not there. */
+typedef void ps_squared_error_fn(ps_stream *s, ps_tensor loss, ps_tensor dy, ps_tensor y,
+                                 ps_tensor target);
+/* y[rows,classes] = softmax of every row of x; F32; y may be x's own memory */
+typedef void ps_softmax_fn(ps_stream *s, ps_tensor y, ps_tensor x);
+/* index I32 [rows] = where each row of x[rows,columns] is largest, the first of equals; F32 */
+typedef void ps_argmax_fn(ps_stream *s, ps_tensor index, ps_tensor x);
+
+/* y[rows,columns] = (add ? y : 0) + table[ids[row], columns]; T; ids I32 [rows] in the table */
+typedef void ps_embedding_fn(ps_stream *s, ps_tensor y, ps_tensor table, ps_tensor ids, bool add);
+/* dtable[ids[row], columns] += dy[row, columns]; dy T, dtable F32 */
+typedef void ps_embedding_backward_fn(ps_stream *s, ps_tensor dtable, ps_tensor dy, ps_tensor ids);
+
+typedef void ps_layernorm_fn(ps_stream *s, const ps_norm *n);
+typedef void ps_layernorm_backward_fn(ps_stream *s, const ps_norm_backward *n);
+typedef void ps_rmsnorm_fn(ps_stream *s, const ps_norm *n);
+typedef void ps_rmsnorm_backward_fn(ps_stream *s, const ps_norm_backward *n);
+
+typedef void ps_rope_fn(ps_stream *s, const ps_rope *r);
+typedef void ps_attention_fn(ps_stream *s, const ps_attention *a);
+typedef void ps_attention_backward_fn(ps_stream *s, const ps_attention_backward *a);
+
+/* y = a + b; T; y may be either's memory */
+typedef void ps_add_fn(ps_stream *s, ps_tensor y, ps_tensor a, ps_tensor b);
+typedef void ps_dropout_fn(ps_stream *s, const ps_dropout *d);
+
+/* F32, all of them */
+typedef void ps_fill_fn(ps_stream *s, ps_tensor x, float value);
+typedef void ps_axpy_fn(ps_stream *s, ps_tensor y, float a, ps_tensor x); /* y += a·x */
+typedef void ps_scale_fn(ps_stream *s, ps_tensor x, float a);             /* x *= a */
+/* out[1] = (add ? out : 0) + sum of squares of x, added up in float64 */
+typedef void ps_squared_norm_fn(ps_stream *s, ps_tensor out, ps_tensor x, bool add);
+/* x *= min(1, limit / √squared_norm[0]): clipping by a norm that stays on the device */
+typedef void ps_clip_norm_fn(ps_stream *s, ps_tensor x, ps_tensor squared_norm, float limit);
+/* out I32 [1] = 1 when no element of x is NaN or infinite, else 0 */
+typedef void ps_all_finite_fn(ps_stream *s, ps_tensor out, ps_tensor x);
+typedef void ps_adamw_fn(ps_stream *s, const ps_adamw *a);
+
+/* Between F32 and BF16 either way, or a plain copy; to BF16 the nearest, ties to even; a NaN
+ * stays one. No overlap. */
+typedef void ps_cast_fn(ps_stream *s, ps_tensor y, ps_tensor x);
+/* For each `block` elements of x F32 [n] (the last may be shorter): scales F32 [blocks] =
+ * largest |x| / 127, q I8 [n] = x / scale, rounded to the nearest, ties to even; a block of
+ * zeros has scale 0. x = q · scale is the way back. */
+typedef void ps_quantise_fn(ps_stream *s, ps_tensor q, ps_tensor scales, ps_tensor x,
+                            int64_t block);
+typedef void ps_dequantise_fn(ps_stream *s, ps_tensor x, ps_tensor q, ps_tensor scales,
+                              int64_t block);
+
+/* All of them: each is a member of the table, a checked call ps_op_NAME (gpu/op.h), and ps_cpu_NAME
+ * and ps_cuda_NAME, of type ps_NAME_fn. */
+#define PS_OPERATIONS(X)   \
+    X(gemm)                \
+    X(bias_add)            \
+    X(bias_backward)       \
+    X(activation)          \
+    X(activation_backward) \
+    X(swiglu)              \
+    X(swiglu_backward)     \
+    X(cross_entropy)       \
+    X(squared_error)       \
+    X(softmax)             \
+    X(argmax)              \
+    X(embedding)           \
+    X(embedding_backward)  \
+    X(layernorm)           \
+    X(layernorm_backward)  \
+    X(rmsnorm)             \
+    X(rmsnorm_backward)    \
+    X(rope)                \
+    X(attention)           \
+    X(attention_backward)  \
+    X(add)                 \
+    X(dropout)             \
+    X(fill)                \
+    X(axpy)                \
+    X(scale)               \
+    X(squared_norm)        \
+    X(clip_norm)           \
+    X(all_finite)          \
+    X(adamw)               \
+    X(cast)                \
+    X(quantise)            \
+    X(dequantise)
+
 struct ps_backend_ops {
     void (*close)(ps_backend *b);
 
@@ -154,7 +261,8 @@ struct ps_backend_ops {
     void (*host_free)(ps_backend *b, void *memory);
 
     ps_status (*stream_new)(ps_backend *b, ps_stream **out);
-    void (*stream_free)(ps_stream *s); /* waits for what is enqueued */
+    ps_status (*stream_new_copies)(ps_backend *b, ps_stream **out); /* without memory to work in */
+    void (*stream_free)(ps_stream *s);                              /* waits for what is enqueued */
     ps_status (*stream_sync)(ps_stream *s);
     ps_status (*event_new)(ps_backend *b, ps_event **out);
     void (*event_free)(ps_backend *b, ps_event *e);
@@ -170,75 +278,9 @@ struct ps_backend_ops {
     void (*copy_to_host_async)(ps_stream *s, void *dst, ps_tensor src, size_t bytes);
     void (*copy)(ps_stream *s, ps_tensor dst, ps_tensor src, size_t bytes); /* no overlap */
 
-    void (*gemm)(ps_stream *s, const ps_gemm *g);
-
-    /* y[rows,columns] += bias[columns], for every row; T */
-    void (*bias_add)(ps_stream *s, ps_tensor y, ps_tensor bias);
-    /* dbias[columns] = sum over rows of dy[rows,columns] + beta · dbias; dy T, dbias F32 */
-    void (*bias_backward)(ps_stream *s, ps_tensor dbias, ps_tensor dy, float beta);
-
-    /* y = f(x), dx = dy · f'(x), element by element; T. y may be x's own memory, dx may be dy's.
-     * The gradient takes f's input x and output y, and each kind reads what it needs: relu and
-     * tanh y only, the others x only; so the first two may run in place. */
-    void (*activation)(ps_stream *s, ps_activation kind, ps_tensor y, ps_tensor x);
-    void (*activation_backward)(ps_stream *s, ps_activation kind, ps_tensor dx, ps_tensor dy,
-                                ps_tensor x, ps_tensor y);
-    /* y = silu(gate) · up (Shazeer 2020), element by element; T. dgate may be gate's memory and dup
-     * may be up's. */
-    void (*swiglu)(ps_stream *s, ps_tensor y, ps_tensor gate, ps_tensor up);
-    void (*swiglu_backward)(ps_stream *s, ps_tensor dgate, ps_tensor dup, ps_tensor dy,
-                            ps_tensor gate, ps_tensor up);
-
-    void (*cross_entropy)(ps_stream *s, const ps_cross_entropy *c);
-    /* loss[1] = mean over all elements of (y - target)², dy = 2 (y - target) / elements; F32. dy
-     * may be y's own memory, and may be not there. */
-    void (*squared_error)(ps_stream *s, ps_tensor loss, ps_tensor dy, ps_tensor y,
-                          ps_tensor target);
-    /* y[rows,classes] = softmax of every row of x; F32; y may be x's own memory */
-    void (*softmax)(ps_stream *s, ps_tensor y, ps_tensor x);
-    /* index I32 [rows] = where each row of x[rows,columns] is largest, the first of equals; F32 */
-    void (*argmax)(ps_stream *s, ps_tensor index, ps_tensor x);
-
-    /* y[rows,columns] = (add ? y : 0) + table[ids[row], columns]; T; ids I32 [rows] in the table */
-    void (*embedding)(ps_stream *s, ps_tensor y, ps_tensor table, ps_tensor ids, bool add);
-    /* dtable[ids[row], columns] += dy[row, columns]; dy T, dtable F32 */
-    void (*embedding_backward)(ps_stream *s, ps_tensor dtable, ps_tensor dy, ps_tensor ids);
-
-    void (*layernorm)(ps_stream *s, const ps_norm *n);
-    void (*layernorm_backward)(ps_stream *s, const ps_norm_backward *n);
-    void (*rmsnorm)(ps_stream *s, const ps_norm *n);
-    void (*rmsnorm_backward)(ps_stream *s, const ps_norm_backward *n);
-
-    void (*rope)(ps_stream *s, const ps_rope *r);
-    void (*attention)(ps_stream *s, const ps_attention *a);
-    void (*attention_backward)(ps_stream *s, const ps_attention_backward *a);
-
-    /* y = a + b; T; y may be either's memory */
-    void (*add)(ps_stream *s, ps_tensor y, ps_tensor a, ps_tensor b);
-    void (*dropout)(ps_stream *s, const ps_dropout *d);
-
-    /* F32, all of them */
-    void (*fill)(ps_stream *s, ps_tensor x, float value);
-    void (*axpy)(ps_stream *s, ps_tensor y, float a, ps_tensor x); /* y += a·x */
-    void (*scale)(ps_stream *s, ps_tensor x, float a);             /* x *= a */
-    /* out[1] = (add ? out : 0) + sum of squares of x, added up in float64 */
-    void (*squared_norm)(ps_stream *s, ps_tensor out, ps_tensor x, bool add);
-    /* x *= min(1, limit / √squared_norm[0]): clipping by a norm that stays on the device */
-    void (*clip_norm)(ps_stream *s, ps_tensor x, ps_tensor squared_norm, float limit);
-    /* out I32 [1] = 1 when no element of x is NaN or infinite, else 0 */
-    void (*all_finite)(ps_stream *s, ps_tensor out, ps_tensor x);
-    void (*adamw)(ps_stream *s, const ps_adamw *a);
-
-    /* Between F32 and BF16 either way, or a plain copy; to BF16 the nearest, ties to even; a NaN
-     * stays one. No overlap. */
-    void (*cast)(ps_stream *s, ps_tensor y, ps_tensor x);
-    /* For each `block` elements of x F32 [n] (the last may be shorter): scales F32 [blocks] =
-     * largest |x| / 127, q I8 [n] = x / scale, rounded to the nearest, ties to even; a block of
-     * zeros has scale 0. x = q · scale is the way back. */
-    void (*quantise)(ps_stream *s, ps_tensor q, ps_tensor scales, ps_tensor x, int64_t block);
-    void (*dequantise)(ps_stream *s, ps_tensor x, ps_tensor q, ps_tensor scales, int64_t block);
-
-    ps_status (*stream_new_copies)(ps_backend *b, ps_stream **out); /* without memory to work in */
+#define X(name) ps_##name##_fn *name;
+    PS_OPERATIONS(X)
+#undef X
 };
 
 #endif

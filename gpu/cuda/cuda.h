@@ -41,42 +41,10 @@ void ps_cuda_event_record(ps_stream *s, ps_event *e);
 void ps_cuda_event_wait(ps_stream *s, ps_event *e);
 ps_status ps_cuda_event_sync(ps_backend *b, ps_event *e);
 
-/* The operations of ps_backend_ops, one file a family. */
-void ps_cuda_gemm(ps_stream *s, const ps_gemm *g);
-void ps_cuda_bias_add(ps_stream *s, ps_tensor y, ps_tensor bias);
-void ps_cuda_bias_backward(ps_stream *s, ps_tensor dbias, ps_tensor dy, float beta);
-void ps_cuda_activation(ps_stream *s, ps_activation kind, ps_tensor y, ps_tensor x);
-void ps_cuda_activation_backward(ps_stream *s, ps_activation kind, ps_tensor dx, ps_tensor dy,
-                                 ps_tensor x, ps_tensor y);
-void ps_cuda_swiglu(ps_stream *s, ps_tensor y, ps_tensor gate, ps_tensor up);
-void ps_cuda_swiglu_backward(ps_stream *s, ps_tensor dgate, ps_tensor dup, ps_tensor dy,
-                             ps_tensor gate, ps_tensor up);
-void ps_cuda_cross_entropy(ps_stream *s, const ps_cross_entropy *c);
-void ps_cuda_squared_error(ps_stream *s, ps_tensor loss, ps_tensor dy, ps_tensor y,
-                           ps_tensor target);
-void ps_cuda_softmax(ps_stream *s, ps_tensor y, ps_tensor x);
-void ps_cuda_argmax(ps_stream *s, ps_tensor index, ps_tensor x);
-void ps_cuda_embedding(ps_stream *s, ps_tensor y, ps_tensor table, ps_tensor ids, bool add);
-void ps_cuda_embedding_backward(ps_stream *s, ps_tensor dtable, ps_tensor dy, ps_tensor ids);
-void ps_cuda_layernorm(ps_stream *s, const ps_norm *n);
-void ps_cuda_layernorm_backward(ps_stream *s, const ps_norm_backward *n);
-void ps_cuda_rmsnorm(ps_stream *s, const ps_norm *n);
-void ps_cuda_rmsnorm_backward(ps_stream *s, const ps_norm_backward *n);
-void ps_cuda_rope(ps_stream *s, const ps_rope *r);
-void ps_cuda_attention(ps_stream *s, const ps_attention *a);
-void ps_cuda_attention_backward(ps_stream *s, const ps_attention_backward *b);
-void ps_cuda_add(ps_stream *s, ps_tensor y, ps_tensor a, ps_tensor b);
-void ps_cuda_dropout(ps_stream *s, const ps_dropout *d);
-void ps_cuda_fill(ps_stream *s, ps_tensor x, float value);
-void ps_cuda_axpy(ps_stream *s, ps_tensor y, float a, ps_tensor x);
-void ps_cuda_scale(ps_stream *s, ps_tensor x, float a);
-void ps_cuda_squared_norm(ps_stream *s, ps_tensor out, ps_tensor x, bool add);
-void ps_cuda_clip_norm(ps_stream *s, ps_tensor x, ps_tensor squared_norm, float limit);
-void ps_cuda_all_finite(ps_stream *s, ps_tensor out, ps_tensor x);
-void ps_cuda_adamw(ps_stream *s, const ps_adamw *a);
-void ps_cuda_cast(ps_stream *s, ps_tensor y, ps_tensor x);
-void ps_cuda_quantise(ps_stream *s, ps_tensor q, ps_tensor scales, ps_tensor x, int64_t block);
-void ps_cuda_dequantise(ps_stream *s, ps_tensor x, ps_tensor q, ps_tensor scales, int64_t block);
+/* The operations, ps_cuda_gemm and so on, one file a family. */
+#define X(name) ps_##name##_fn ps_cuda_##name;
+PS_OPERATIONS(X)
+#undef X
 
 #ifdef __cplusplus
 }

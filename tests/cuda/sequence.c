@@ -180,7 +180,7 @@ static void run_f32(sequence *q)
 {
     ps_tensor x = all(q, PS_DTYPE_F32), y = all(q, PS_DTYPE_F32), dy = all(q, PS_DTYPE_F32);
     ps_tensor norm = floats(q, 1), one = place(q, PS_DTYPE_I32, 1, 1);
-    ps_op_squared_error(q->stream, floats(q, 1), &dy, x, y);
+    ps_op_squared_error(q->stream, floats(q, 1), dy, x, y);
     ps_op_softmax(q->stream, all(q, PS_DTYPE_F32), x);
     ps_op_argmax(q->stream, numbers(q, 2), x);
     ps_op_fill(q->stream, all(q, PS_DTYPE_F32), 2.5f);

@@ -44,7 +44,7 @@ static void run(ps_stream *s, const ps_loss *l, const ps_loss_goal *goal, const 
     ps_copy_to_device(s, target, stage(l, goal), ps_tensor_bytes(target));
     if (labels_are_classes(l, goal)) /* before dy, which may be y's own memory */
         ps_op_argmax(s, ps_tensor_head(l->indices, goal->rows), y);
-    ps_op_squared_error(s, ps_loss_result_loss(l), dy, y, target);
+    ps_op_squared_error(s, ps_loss_result_loss(l), dy ? *dy : (ps_tensor){0}, y, target);
     if (dy && goal->weight != 1)
         ps_op_scale(s, *dy, (float)goal->weight);
 }

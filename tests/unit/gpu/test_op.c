@@ -278,10 +278,10 @@ START_TEST(squared_error_and_its_gradient_agree_with_float64)
     double *a = ps_test_read64(&device, y), *b = ps_test_read64(&device, target);
     double *want = ps_alloc_array((size_t)n, sizeof *want);
     double loss64 = ps_ref64_squared_error(want, a, b, (int)n);
-    ps_op_squared_error(device.stream, loss, NULL, y, target);
+    ps_op_squared_error(device.stream, loss, (ps_tensor){0}, y, target);
     float *value = ps_test_read(&device, loss);
     ck_assert_double_eq_tol((double)*value, loss64, 1e-6 * loss64);
-    ps_op_squared_error(device.stream, loss, &y, y, target);
+    ps_op_squared_error(device.stream, loss, y, y, target);
     ck_assert_double_lt(ps_test_error(&device, y, want), 1e-6);
     ps_free(&value);
     ps_free(&a);

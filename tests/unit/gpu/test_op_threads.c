@@ -79,7 +79,7 @@ static void loss_cb(ps_dtype type, ps_tensor results[RESULTS])
     results[0] = c.loss;
     results[1] = c.dlogits;
     results[2] = ps_test_f32(&device, 0, 1, NULL);
-    ps_op_squared_error(device.stream, results[2], NULL, c.logits, matrix(PS_DTYPE_F32));
+    ps_op_squared_error(device.stream, results[2], (ps_tensor){0}, c.logits, matrix(PS_DTYPE_F32));
 }
 
 static void element_cb(ps_dtype type, ps_tensor results[RESULTS])
