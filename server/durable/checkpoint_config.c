@@ -4,6 +4,7 @@
 #include "server/durable/checkpoint_config.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/json/json.h"
 #include "server/params/store_settings.h"
 
@@ -64,6 +65,7 @@ bool ps_checkpoint_config_count(ps_checkpoint_config *out, const ps_param_plan *
 
 static void write_tensor(const ps_param_plan *plan, ps_buf *out)
 {
+    PS_REQUIRE(!plan->kind); /* dense: of others a line would say which */
     ps_json_writer w = ps_json_writer_to(out);
     ps_json_object(&w);
     ps_json_put_string(&w, "name", plan->name);

@@ -8,7 +8,7 @@
 struct ps_block_class {
     ps_block_pool *pool;
     ps_block_class *next;
-    ps_block_buffer *idle;
+    ps_dense_buffer *idle;
     uint32_t elements;
 };
 
@@ -31,7 +31,7 @@ void ps_block_pool_create(uint64_t keep_bytes, ps_block_pool **out)
 static void free_class(ps_block_class *class)
 {
     while (class->idle) {
-        ps_block_buffer *buffer = class->idle;
+        ps_dense_buffer *buffer = class->idle;
         class->idle = buffer->next;
         free(buffer);
     }
@@ -69,15 +69,15 @@ ps_block_class *ps_block_pool_class(ps_block_pool *pool, uint32_t elements)
 
 static uint64_t bytes_of(const ps_block_class *class)
 {
-    return sizeof(ps_block_buffer) + (uint64_t) class->elements * sizeof(float);
+    return sizeof(ps_dense_buffer) + (uint64_t) class->elements * sizeof(float);
 }
 
-ps_block_buffer *ps_block_pool_get(ps_block_class *class)
+ps_dense_buffer *ps_block_pool_get(ps_block_class *class)
 {
     ps_block_pool *pool = class->pool;
     uint64_t bytes = bytes_of(class);
     ps_mutex_lock(&pool->lock);
-    ps_block_buffer *buffer = class->idle;
+    ps_dense_buffer *buffer = class->idle;
     if (buffer) {
         class->idle = buffer->next;
         pool->idle_bytes -= bytes;
@@ -99,12 +99,12 @@ ps_block_buffer *ps_block_pool_get(ps_block_class *class)
     return buffer;
 }
 
-void ps_block_pool_put(ps_block_buffer *buffer)
+void ps_block_pool_put(ps_dense_buffer *buffer)
 {
     ps_block_class *class = buffer->class;
     ps_block_pool *pool = class->pool;
     uint64_t bytes = bytes_of(class);
-    buffer->block = NULL;
+    buffer->head.block = NULL;
     ps_mutex_lock(&pool->lock);
     bool keep = pool->idle_bytes + bytes <= pool->keep_bytes;
     if (keep) {

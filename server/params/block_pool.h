@@ -6,7 +6,7 @@
 #ifndef PS_PARAMS_BLOCK_POOL_H
 #define PS_PARAMS_BLOCK_POOL_H
 
-#include "server/params/dense_block.h"
+#include "server/params/block.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -14,11 +14,11 @@
 typedef struct ps_block_pool ps_block_pool;
 typedef struct ps_block_class ps_block_class;
 
-struct ps_block_buffer {
-    _Alignas(64) ps_dense_block *block; /* whose state it is */
+typedef struct ps_dense_buffer ps_dense_buffer;
+struct ps_dense_buffer {
+    _Alignas(64) ps_block_buffer head;
     ps_block_class *class;
-    ps_block_buffer *next; /* while idle */
-    uint64_t version;
+    ps_dense_buffer *next; /* while idle */
     uint32_t refs; /* the block's one, while current, and one a view; under the block's lock */
     _Alignas(64) float data[];
 };
@@ -30,8 +30,8 @@ void ps_block_pool_free(ps_block_pool **pool);
 ps_block_class *ps_block_pool_class(ps_block_pool *pool, uint32_t elements);
 
 /* An idle buffer or a new one, contents undefined; NULL when memory is out. */
-ps_block_buffer *ps_block_pool_get(ps_block_class *class);
-void ps_block_pool_put(ps_block_buffer *buffer);
+ps_dense_buffer *ps_block_pool_get(ps_block_class *class);
+void ps_block_pool_put(ps_dense_buffer *buffer);
 uint64_t ps_block_pool_bytes(ps_block_pool *pool); /* of all buffers, idle or not */
 
 #endif

@@ -65,13 +65,11 @@ void ps_param_put_values(ps_param_store *store, uint32_t id, uint64_t offset,
     while (count) {
         ps_param_run run = ps_placement_locate(t, offset);
         uint32_t skip = (uint32_t)(run.offset % size);
-        ps_dense_block *block = ps_store_block(store, id, run.shard, (uint32_t)(run.offset / size));
+        ps_block *block = ps_store_block(store, id, run.shard, (uint32_t)(run.offset / size));
         uint64_t n = run.count < count ? run.count : count;
         if (n > block->elements - skip)
             n = block->elements - skip;
-        ps_mutex_lock(&block->lock);
-        memcpy(block->current->data + skip, values, n * sizeof *values);
-        ps_mutex_unlock(&block->lock);
+        block->kind->put(block, skip, values, n);
         values += n;
         offset += n;
         count -= n;

@@ -5,6 +5,7 @@
 
 #include "common/base/limits.h"
 #include "common/base/mem.h"
+#include "server/params/dense_block.h"
 #include "server/params/snapshot.h"
 #include "server/params/store_private.h"
 
@@ -72,65 +73,61 @@ static ps_status copy_config(ps_param_store *store, const ps_param_config *confi
     return PS_OK;
 }
 
-static ps_status make_block(ps_param_store *store, ps_dense_block *block, uint32_t elements)
+static const ps_block_kind *kind_of(const ps_param_plan *plan)
 {
-    block->store = store;
-    block->elements = elements;
-    ps_block_buffer *buffer = ps_block_pool_get(ps_block_pool_class(store->pool, elements));
-    if (!buffer)
-        return PS_NO_MEMORY;
-    buffer->block = block;
-    buffer->refs = 1;
-    buffer->version = 0;
-    block->current = buffer;
-    size_t bytes = ps_optimizer_state_bytes(store->rule, elements);
-    if (!bytes)
-        return PS_OK;
-    block->state = ps_try_alloc_raw(bytes);
-    if (!block->state)
-        return PS_NO_MEMORY;
-    ps_optimizer_state_init(store->rule, &store->config.optimizer, block->state, elements);
-    return PS_OK;
+    return plan->kind ? plan->kind : &ps_block_dense;
 }
 
 static ps_status make_shard_blocks(ps_param_store *store, const ps_param_shard *shard,
-                                   bool undecayed)
+                                   const ps_param_plan *plan)
 {
-    uint64_t left = shard->elements;
-    for (uint32_t i = 0; i < shard->blocks; i++) {
-        uint64_t size = store->placement->block_elements;
-        if (size > left)
-            size = left;
-        left -= size;
-        ps_dense_block *block = &store->blocks[shard->first_block + i];
-        ps_status st = make_block(store, block, (uint32_t)size);
-        block->undecayed = undecayed;
-        if (st)
-            return st;
+    uint64_t left = shard->elements, size = store->placement->block_elements;
+    ps_block head = {
+        .kind = kind_of(plan),
+        .store = store,
+        .rule = store->rule,
+        .config = plan->undecayed ? &store->undecayed : &store->config.optimizer,
+    };
+    for (uint32_t i = 0; i < shard->blocks; i++, left -= head.elements) {
+        head.index = shard->first_block + i;
+        head.elements = (uint32_t)(size < left ? size : left);
+        store->blocks[head.index] = head.kind->create(&head);
+        if (!store->blocks[head.index])
+            return PS_NO_MEMORY;
     }
     return PS_OK;
 }
 
-static uint64_t count_state(const ps_param_store *store)
+static void count_blocks(ps_param_store *store, const ps_block_kind *kind, uint64_t elements,
+                         uint64_t times)
+{
+    if (elements == 0 || times == 0)
+        return;
+    ps_block_bytes each = kind->bytes(store->rule, (uint32_t)elements);
+    store->bytes.values += times * each.values;
+    store->bytes.state += times * each.state;
+    store->bytes.memory += times * (each.memory + sizeof(ps_block *));
+    if (each.state > store->state_room)
+        store->state_room = each.state;
+}
+
+static void count_bytes(ps_param_store *store, const ps_param_plan *plans)
 {
     const ps_placement *p = store->placement;
-    uint64_t whole = ps_optimizer_state_bytes(store->rule, p->block_elements), bytes = 0;
     for (size_t t = 0; t < p->n_tensors; t++) {
+        const ps_block_kind *kind = kind_of(&plans[t]);
         for (uint32_t s = 0; s < p->tensors[t].n_shards; s++) {
             uint64_t elements = p->tensors[t].shards[s].elements;
-            bytes += elements / p->block_elements * whole;
-            bytes += ps_optimizer_state_bytes(store->rule, elements % p->block_elements);
+            count_blocks(store, kind, p->block_elements, elements / p->block_elements);
+            count_blocks(store, kind, elements % p->block_elements, 1);
         }
     }
-    return bytes;
 }
 
 static uint64_t bytes_needed(const ps_param_store *store)
 {
-    const ps_placement *p = store->placement;
-    uint64_t floats = 1 + store->ops->holds; /* a parameter */
-    return p->elements * floats * sizeof(float) + store->state_bytes +
-           p->blocks * (sizeof(ps_dense_block) + sizeof(ps_block_buffer));
+    uint64_t held = store->ops->holds ? store->placement->elements * sizeof(float) : 0;
+    return store->bytes.memory + held;
 }
 
 /* Before the first byte is taken: a machine that promises memory it has not ends psd instead. */
@@ -153,12 +150,9 @@ static ps_status make_blocks(ps_param_store *store)
     store->blocks = ps_try_alloc(p->blocks * sizeof *store->blocks);
     if (!store->blocks)
         goto no_memory;
-    for (uint64_t i = 0; i < p->blocks; i++)
-        ps_mutex_init(&store->blocks[i].lock);
     for (size_t t = 0; t < p->n_tensors; t++)
         for (uint32_t s = 0; s < p->tensors[t].n_shards; s++)
-            if (make_shard_blocks(store, &p->tensors[t].shards[s],
-                                  store->config.plans[t].undecayed))
+            if (make_shard_blocks(store, &p->tensors[t].shards[s], &store->config.plans[t]))
                 goto no_memory;
     return PS_OK;
 
@@ -194,7 +188,7 @@ static ps_status build(ps_param_store *store, const ps_param_config *config)
         st = place(store, config);
     if (st)
         return st;
-    store->state_bytes = count_state(store);
+    count_bytes(store, config->plans);
     st = check_memory(store);
     if (!st)
         st = copy_config(store, config);
@@ -204,6 +198,7 @@ static ps_status build(ps_param_store *store, const ps_param_config *config)
     ps_block_pool_create(KEEP_BYTES_MIN + bytes / 50, &store->pool);
     store->snapshot.budget = SAVE_BYTES_MIN + bytes / 20;
     st = make_blocks(store);
+    store->pool_base = ps_block_pool_bytes(store->pool);
     if (!st && !config->restored)
         st = ps_param_store_initialise(store);
     if (st)
@@ -238,14 +233,9 @@ ps_param_store *ps_param_store_ref(ps_param_store *store)
 
 static void free_blocks(ps_param_store *store)
 {
-    for (uint64_t i = 0; store->blocks && i < store->placement->blocks; i++) {
-        ps_dense_block *block = &store->blocks[i];
-        assert(!block->saved && !block->reserve);
-        if (block->current)
-            ps_block_pool_put(block->current);
-        free(block->state);
-        ps_mutex_destroy(&block->lock);
-    }
+    for (uint64_t i = 0; store->blocks && i < store->placement->blocks; i++)
+        if (store->blocks[i])
+            store->blocks[i]->kind->free(store->blocks[i]);
     free(store->blocks);
 }
 
@@ -272,13 +262,12 @@ void ps_param_store_unref(ps_param_store **out)
     free(store);
 }
 
-ps_dense_block *ps_store_block(ps_param_store *store, uint32_t tensor, uint32_t shard,
-                               uint32_t block)
+ps_block *ps_store_block(ps_param_store *store, uint32_t tensor, uint32_t shard, uint32_t block)
 {
     assert(tensor < store->placement->n_tensors);
     const ps_param_tensor *t = &store->placement->tensors[tensor];
     assert(shard < t->n_shards && block < t->shards[shard].blocks);
-    return &store->blocks[t->shards[shard].first_block + block];
+    return store->blocks[t->shards[shard].first_block + block];
 }
 
 const ps_placement *ps_param_store_placement(const ps_param_store *store)
@@ -308,7 +297,7 @@ uint32_t ps_param_store_state_format(const ps_param_store *store)
 
 uint64_t ps_param_store_state_bytes(const ps_param_store *store)
 {
-    return store->state_bytes;
+    return store->bytes.state;
 }
 
 uint64_t ps_param_store_blocks(const ps_param_store *store)
@@ -324,11 +313,8 @@ const char *ps_param_store_consistency(const ps_param_store *store)
 uint64_t ps_param_store_block_version(ps_param_store *store, uint32_t tensor, uint32_t shard,
                                       uint32_t index)
 {
-    ps_dense_block *block = ps_store_block(store, tensor, shard, index);
-    ps_mutex_lock(&block->lock);
-    uint64_t version = block->current->version;
-    ps_mutex_unlock(&block->lock);
-    return version;
+    ps_block *block = ps_store_block(store, tensor, shard, index);
+    return block->kind->version(block);
 }
 
 uint64_t ps_param_store_bytes(ps_param_store *store)
@@ -336,7 +322,7 @@ uint64_t ps_param_store_bytes(ps_param_store *store)
     ps_mutex_lock(&store->snapshot.lock);
     uint64_t saved = store->snapshot.saved_bytes;
     ps_mutex_unlock(&store->snapshot.lock);
-    return ps_block_pool_bytes(store->pool) + store->state_bytes + saved +
-           store->placement->blocks * sizeof(ps_dense_block) +
+    uint64_t spare = ps_block_pool_bytes(store->pool) - store->pool_base;
+    return store->bytes.memory + spare + saved +
            (store->held ? ps_accumulator_bytes(store->held) : 0);
 }

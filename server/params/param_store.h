@@ -35,7 +35,8 @@ typedef struct ps_param_plan {
     uint64_t shape[PS_PARAM_DIMS_MAX];
     ps_param_init init;
     double scale;
-    bool undecayed; /* the optimizer's weight_decay is not for it */
+    bool undecayed;                   /* the optimizer's weight_decay is not for it */
+    const struct ps_block_kind *kind; /* of its blocks (block.h); NULL: dense */
 } ps_param_plan;
 
 /* As in the job file; a consistency model ignores what it does not use. */

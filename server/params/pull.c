@@ -6,8 +6,6 @@
 #include "common/base/mem.h"
 #include "server/params/store_private.h"
 
-#include <assert.h>
-
 enum { SKIPPED_AT_ONCE = 1024 }; /* some hundred microseconds */
 
 struct ps_pull {
@@ -21,37 +19,31 @@ struct ps_pull {
     uint64_t done; /* elements of the range at hand */
 };
 
-static ps_block_view view_of(uint32_t tensor, uint32_t shard, uint64_t offset,
-                             ps_block_buffer *buffer)
-{
-    return (ps_block_view){
-        .tensor = tensor,
-        .shard = shard,
-        .offset = offset,
-        .count = buffer->block->elements,
-        .version = buffer->version,
-        .bytes = ps_slice_of(buffer->data, buffer->block->elements * sizeof(float)),
-        .buffer = buffer,
-    };
-}
-
 ps_status ps_block_view_take(ps_param_store *store, uint32_t tensor, uint32_t shard, uint32_t index,
                              ps_block_view *out)
 {
-    ps_dense_block *block = ps_store_block(store, tensor, shard, index);
-    ps_block_buffer *buffer = ps_dense_block_take(block);
-    if (!buffer)
+    ps_block *block = ps_store_block(store, tensor, shard, index);
+    ps_block_seen seen;
+    if (!block->kind->view(block, &seen))
         return ps_fail(PS_RESOURCE_EXHAUSTED, "tensor %s: out of memory to send block %u of it",
                        store->placement->tensors[tensor].name, index);
     ps_param_store_ref(store);
-    *out = view_of(tensor, shard, (uint64_t)index * store->placement->block_elements, buffer);
+    *out = (ps_block_view){
+        .tensor = tensor,
+        .shard = shard,
+        .offset = (uint64_t)index * store->placement->block_elements,
+        .count = block->elements,
+        .version = seen.buffer->version,
+        .bytes = ps_slice_of(seen.values, block->elements * sizeof(float)),
+        .buffer = seen.buffer,
+    };
     return PS_OK;
 }
 
 void ps_block_buffer_release(ps_block_buffer *buffer)
 {
     ps_param_store *store = buffer->block->store;
-    ps_dense_block_release(buffer->block, buffer);
+    buffer->block->kind->release(buffer);
     ps_param_store_unref(&store);
 }
 

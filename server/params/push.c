@@ -141,13 +141,13 @@ static ps_status room_to_decode(ps_push *push, const char *tensor)
 /* What the numbers are; also adds to the norm. */
 static ps_status check_values(ps_push *push, const char *tensor, const push_chunk *c)
 {
-    ps_codec_scan scan = c->codec->scan(c->payload, c->count, push->store->config.clip_norm > 0);
-    if (!scan.finite)
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "tensor %s: NaN or infinity in its gradient; lower the learning rate or "
-                       "look at the data",
-                       tensor);
-    push->sum_sq += scan.sum_sq;
+    const ps_block *block = push->store->blocks[c->block];
+    const ps_block_chunk chunk = {
+        .begin = c->begin, .count = c->count, .codec = c->codec, .payload = c->payload};
+    bool clips = push->store->config.clip_norm > 0;
+    ps_status st = block->kind->check(block, &chunk, clips ? &push->sum_sq : NULL);
+    if (st)
+        return ps_wrap(st, "tensor %s", tensor);
     return c->codec->identity ? PS_OK : room_to_decode(push, tensor);
 }
 
@@ -192,13 +192,9 @@ static ps_status add_chunk(ps_push *push, const ps_push_chunk_header *header, ps
     c.codec = ps_codec_by_number(header->codec);
     if (!c.codec)
         return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: unknown codec %u", tensor, header->codec);
-    st = ps_codec_check(c.codec, payload, c.count);
-    if (st)
-        return ps_wrap(st, "tensor %s", tensor);
-    st = reserve_chunk(push, tensor, payload.len);
-    if (st)
-        return st;
     st = check_values(push, tensor, &c);
+    if (!st)
+        st = reserve_chunk(push, tensor, payload.len);
     if (st)
         return st;
     if (push->n && !before(&push->chunks[push->n - 1], &c))

@@ -4,28 +4,21 @@
 
 #include "common/base/clock.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/base/sm.h"
 #include "server/params/store_private.h"
 
-#include <assert.h>
 #include <string.h>
 
 enum { STEPS_BYTES = 16 }; /* u64 steps, u64 elements beyond them */
 
-struct ps_block_saved {
-    ps_block_buffer *values; /* a reference of its own */
-    uint64_t updates;
-    uint64_t bytes;               /* counted against the budget */
-    _Alignas(64) uint8_t state[]; /* the optimizer's */
-};
-
 struct ps_snapshot {
     ps_param_store *store;
     ps_snapshot_small small;
-    uint64_t next;           /* block */
-    ps_block_buffer *values; /* of the block that was given last */
-    ps_block_saved *saved;   /* its optimizer's state, when it was put aside */
-    void *state;             /* room for it otherwise */
+    uint64_t next;         /* block */
+    ps_block *given;       /* last; NULL: none */
+    ps_block_frozen block; /* its state */
+    void *room;            /* for a block's state */
 };
 
 static const char *const phase_names[] = {"none", "begun", "reading"};
@@ -48,14 +41,16 @@ static void move(ps_param_store *store, ps_snapshot_phase to)
     ps_sm_go(&machine, &s->phase, to, "epoch=%llu", (unsigned long long)s->epoch);
 }
 
-static size_t state_bytes(const ps_dense_block *block)
+/* ---- beside updates ---- */
+
+uint64_t ps_snapshot_epoch(const ps_param_store *store)
 {
-    return ps_optimizer_state_bytes(block->store->rule, block->elements);
+    return store->snapshot.epoch;
 }
 
-/* Takes from the budget what one block needs. */
-static bool budget_take(ps_snapshot_state *s, uint64_t bytes)
+bool ps_snapshot_budget_take(ps_param_store *store, uint64_t bytes)
 {
+    ps_snapshot_state *s = &store->snapshot;
     ps_mutex_lock(&s->lock);
     bool fits = s->saved_bytes + bytes <= s->budget;
     if (fits)
@@ -64,53 +59,24 @@ static bool budget_take(ps_snapshot_state *s, uint64_t bytes)
     return fits;
 }
 
-static void budget_give(ps_snapshot_state *s, uint64_t bytes)
+void ps_snapshot_budget_give(ps_param_store *store, uint64_t bytes)
 {
+    ps_snapshot_state *s = &store->snapshot;
     ps_mutex_lock(&s->lock);
     s->saved_bytes -= bytes;
     ps_mutex_unlock(&s->lock);
 }
 
-static bool save_block(ps_dense_block *block)
+void ps_snapshot_wait(ps_param_store *store, uint64_t index)
 {
-    ps_snapshot_state *s = &block->store->snapshot;
-    uint64_t bytes = state_bytes(block) + (uint64_t)block->elements * sizeof(float);
-    if (!budget_take(s, bytes))
-        return false;
-    ps_block_saved *saved = ps_try_alloc_raw(sizeof *saved + state_bytes(block));
-    if (!saved)
-        goto give_budget;
-    saved->values = ps_dense_block_take_locked(block);
-    if (!saved->values)
-        goto free_saved;
-    saved->updates = block->updates;
-    saved->bytes = bytes;
-    if (block->state)
-        memcpy(saved->state, block->state, state_bytes(block));
-    block->saved = saved;
-    block->epoch = s->epoch;
-    return true;
-
-free_saved:
-    free(saved);
-give_budget:
-    budget_give(s, bytes);
-    return false;
+    ps_snapshot_state *s = &store->snapshot;
+    ps_mutex_lock(&s->lock);
+    while (s->phase == PS_SNAPSHOT_READING && s->passed <= index)
+        ps_mutex_wait(&s->lock, &s->moved);
+    ps_mutex_unlock(&s->lock);
 }
 
-void ps_snapshot_put_aside(ps_dense_block *block)
-{
-    ps_snapshot_state *s = &block->store->snapshot;
-    while (block->epoch != s->epoch && !save_block(block)) {
-        uint64_t index = (uint64_t)(block - block->store->blocks);
-        ps_mutex_unlock(&block->lock);
-        ps_mutex_lock(&s->lock);
-        while (s->phase == PS_SNAPSHOT_READING && s->passed <= index)
-            ps_mutex_wait(&s->lock, &s->moved);
-        ps_mutex_unlock(&s->lock);
-        ps_mutex_lock(&block->lock);
-    }
-}
+/* ---- the instant ---- */
 
 /* u64 warm_rows, then the ledger. */
 static void save_rows(ps_param_store *store, uint64_t unfinished, ps_buf *out)
@@ -158,9 +124,8 @@ ps_status ps_snapshot_begin(ps_param_store *store, void (*progress)(void *user, 
                             void *user, ps_snapshot **out)
 {
     ps_snapshot_state *s = &store->snapshot;
-    void *state =
-        ps_try_alloc_raw(ps_optimizer_state_bytes(store->rule, store->placement->block_elements));
-    if (!state)
+    void *room = ps_try_alloc_raw(store->state_room + 1);
+    if (!room)
         return ps_fail(PS_NO_MEMORY, "out of memory for a snapshot");
     ps_mutex_lock(&s->lock);
     bool busy = s->phase != PS_SNAPSHOT_NONE;
@@ -168,12 +133,12 @@ ps_status ps_snapshot_begin(ps_param_store *store, void (*progress)(void *user, 
         move(store, PS_SNAPSHOT_BEGUN);
     ps_mutex_unlock(&s->lock);
     if (busy) {
-        free(state);
+        free(room);
         return ps_fail(PS_ABORTED, "a checkpoint of this job is being written already");
     }
     ps_snapshot *snapshot = ps_new(ps_snapshot);
     snapshot->store = ps_param_store_ref(store);
-    snapshot->state = state;
+    snapshot->room = room;
     uint64_t start = ps_clock_ns(&ps_clock_system);
     pthread_rwlock_wrlock(&store->gate);
     take_small(store, progress, user, &snapshot->small);
@@ -188,15 +153,14 @@ const ps_snapshot_small *ps_snapshot_small_state(const ps_snapshot *snapshot)
     return &snapshot->small;
 }
 
+/* ---- its reader ---- */
+
 /* What the last ps_snapshot_block gave. */
 static void drop_given(ps_snapshot *snapshot)
 {
-    if (snapshot->values)
-        ps_dense_block_release(snapshot->values->block, snapshot->values);
-    snapshot->values = NULL;
-    if (snapshot->saved)
-        budget_give(&snapshot->store->snapshot, snapshot->saved->bytes);
-    ps_free(&snapshot->saved);
+    if (snapshot->given)
+        snapshot->given->kind->snapshot_drop(snapshot->given, &snapshot->block);
+    snapshot->given = NULL;
 }
 
 static void pass(ps_snapshot_state *s, uint64_t passed)
@@ -207,64 +171,18 @@ static void pass(ps_snapshot_state *s, uint64_t passed)
     ps_mutex_unlock(&s->lock);
 }
 
-/* From the block as it is, or from what an update put aside. */
-static bool take_block(ps_snapshot *snapshot, ps_dense_block *block, uint64_t *updates)
-{
-    bool ok = true;
-    ps_mutex_lock(&block->lock);
-    if (block->saved) {
-        snapshot->saved = block->saved;
-        snapshot->values = block->saved->values;
-        *updates = block->saved->updates;
-        block->saved = NULL;
-    } else {
-        assert(block->epoch != snapshot->store->snapshot.epoch);
-        snapshot->values = ps_dense_block_take_locked(block);
-        ok = snapshot->values != NULL;
-        if (ok && block->state)
-            memcpy(snapshot->state, block->state, state_bytes(block));
-        if (ok)
-            block->epoch = snapshot->store->snapshot.epoch;
-        *updates = block->updates;
-    }
-    ps_mutex_unlock(&block->lock);
-    return ok;
-}
-
 ps_status ps_snapshot_block(ps_snapshot *snapshot, uint64_t index, ps_block_state *out)
 {
-    assert(index == snapshot->next);
+    PS_REQUIRE(index == snapshot->next);
     drop_given(snapshot);
-    ps_dense_block *block = &snapshot->store->blocks[index];
-    uint64_t updates;
-    if (!take_block(snapshot, block, &updates))
+    ps_block *block = snapshot->store->blocks[index];
+    if (!block->kind->snapshot_next(block, snapshot->room, &snapshot->block))
         return ps_fail(PS_NO_MEMORY, "out of memory for a block of the snapshot");
+    snapshot->given = block;
     snapshot->next++;
     pass(&snapshot->store->snapshot, snapshot->next);
-    *out = (ps_block_state){
-        .version = snapshot->values->version,
-        .updates = updates,
-        .elements = block->elements,
-        .values = snapshot->values->data,
-        .state = snapshot->saved ? snapshot->saved->state : snapshot->state,
-        .state_bytes = state_bytes(block),
-    };
+    *out = snapshot->block.state;
     return PS_OK;
-}
-
-/* A block that was not read: nothing of it is needed any more. */
-static void skip_block(ps_dense_block *block, ps_snapshot_state *s)
-{
-    ps_mutex_lock(&block->lock);
-    ps_block_saved *saved = block->saved;
-    block->saved = NULL;
-    block->epoch = s->epoch;
-    if (saved)
-        ps_dense_block_release_locked(block, saved->values);
-    ps_mutex_unlock(&block->lock);
-    if (saved)
-        budget_give(s, saved->bytes);
-    free(saved);
 }
 
 void ps_snapshot_end(ps_snapshot **out)
@@ -275,7 +193,7 @@ void ps_snapshot_end(ps_snapshot **out)
     ps_param_store *store = snapshot->store;
     drop_given(snapshot);
     for (uint64_t i = snapshot->next; i < store->placement->blocks; i++) {
-        skip_block(&store->blocks[i], &store->snapshot);
+        store->blocks[i]->kind->snapshot_skip(store->blocks[i]);
         pass(&store->snapshot, i + 1);
     }
     ps_mutex_lock(&store->snapshot.lock);
@@ -286,34 +204,31 @@ void ps_snapshot_end(ps_snapshot **out)
     ps_buf_free(&snapshot->small.controller);
     ps_buf_free(&snapshot->small.rows);
     ps_buf_free(&snapshot->small.progress);
-    free(snapshot->state);
+    free(snapshot->room);
     ps_free(out);
     ps_param_store_unref(&store);
 }
 
+/* ---- putting it back ---- */
+
 size_t ps_param_store_block_bytes(const ps_param_store *store, uint64_t index)
 {
-    const ps_dense_block *block = &store->blocks[index];
-    return block->elements * sizeof(float) + state_bytes(block);
+    const ps_block *block = store->blocks[index];
+    ps_block_bytes bytes = block->kind->bytes(block->rule, block->elements);
+    return bytes.values + bytes.state;
 }
 
 ps_block_restore ps_param_store_block_room(const ps_param_store *store, uint64_t index)
 {
-    const ps_dense_block *block = &store->blocks[index];
-    return (ps_block_restore){
-        .elements = block->elements,
-        .values = block->current->data,
-        .state = block->state,
-        .state_bytes = state_bytes(block),
-    };
+    ps_block *block = store->blocks[index];
+    return block->kind->room(block);
 }
 
 void ps_param_store_restore_block(ps_param_store *store, uint64_t index, uint64_t version,
                                   uint64_t updates)
 {
-    ps_dense_block *block = &store->blocks[index];
-    block->updates = updates;
-    block->current->version = version;
+    ps_block *block = store->blocks[index];
+    block->kind->restored(block, version, updates);
 }
 
 static ps_status restore_rows(ps_param_store *store, ps_slice rows)

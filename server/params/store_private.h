@@ -5,9 +5,9 @@
 #include "common/base/list.h"
 #include "common/base/mutex.h"
 #include "server/params/accumulator.h"
+#include "server/params/block.h"
 #include "server/params/block_pool.h"
 #include "server/params/controller.h"
-#include "server/params/dense_block.h"
 #include "server/params/push_window.h"
 
 #include <stdatomic.h>
@@ -53,9 +53,11 @@ struct ps_param_store {
     const ps_optimizer *rule;
     ps_optimizer_config undecayed; /* config.optimizer without weight decay */
     ps_block_pool *pool;
-    ps_dense_block *blocks; /* [placement->blocks] */
-    uint64_t state_bytes;   /* the optimizer's, of all blocks together */
-    pthread_rwlock_t gate;  /* shared: an update; exclusive: a snapshot's instant */
+    ps_block **blocks;     /* [placement->blocks] */
+    ps_block_bytes bytes;  /* of all blocks together */
+    uint64_t state_room;   /* of the largest state of a block */
+    uint64_t pool_base;    /* what the pool has while nobody reads */
+    pthread_rwlock_t gate; /* shared: an update; exclusive: a snapshot's instant */
     ps_update_counter updates;
     ps_snapshot_state snapshot;
     ps_push_windows *windows;
@@ -71,11 +73,7 @@ struct ps_param_store {
 };
 
 /* The block by its place; asserts that it is there. */
-ps_dense_block *ps_store_block(ps_param_store *store, uint32_t tensor, uint32_t shard,
-                               uint32_t block);
-/* Under the block's lock, which may be let go and taken again meanwhile: a snapshot that has not
- * had this block yet gets its state put aside. */
-void ps_snapshot_put_aside(ps_dense_block *block);
+ps_block *ps_store_block(ps_param_store *store, uint32_t tensor, uint32_t shard, uint32_t block);
 /* (gate) What a hook of the controller left to do. */
 void ps_store_turn(ps_param_store *store, ps_turn turn);
 /* As ps_param_import, of values that are known to be good and to fit. */

@@ -94,16 +94,14 @@ void ps_update_block(const ps_update *update, uint64_t block, const ps_block_pie
     ps_param_store *store = update->store;
     assert(block < store->placement->blocks);
     const ps_block_change change = {
-        .rule = store->rule,
-        .config = &store->config.optimizer,
-        .undecayed = &store->undecayed,
         .version = update->version,
         .rate = update->rate,
         .gradient_scale = scale,
     };
     ps_trace("update", "block=%" PRIu64 " version=%" PRIu64 " optimizer=%s rate=%g pieces=%zu",
              block, update->version, store->rule->name, update->rate, n);
-    ps_dense_block_update(&store->blocks[block], &change, pieces, n);
+    ps_block *b = store->blocks[block];
+    b->kind->apply(b, &change, pieces, n);
 }
 
 uint64_t ps_update_blocks(const ps_param_store *store)
@@ -113,7 +111,7 @@ uint64_t ps_update_blocks(const ps_param_store *store)
 
 uint32_t ps_update_block_elements(const ps_param_store *store, uint64_t block)
 {
-    return store->blocks[block].elements;
+    return store->blocks[block]->elements;
 }
 
 void ps_param_store_stats(ps_param_store *store, ps_param_stats *out)
