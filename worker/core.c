@@ -126,11 +126,11 @@ static void say_hello(ps_worker_core *c, uint64_t incarnation)
     c->hello.train_slots = PS_RUNNER_TRAIN_SLOTS;
     c->hello.incarnation = incarnation;
     size_t kinds = 0;
-    while (ps_task_kinds[kinds])
+    while (ps_worker_kinds[kinds])
         kinds++;
     c->hello.kinds = ps_alloc_array(kinds, sizeof(char *));
     for (; c->hello.n_kinds < kinds; c->hello.n_kinds++)
-        c->hello.kinds[c->hello.n_kinds] = ps_strdup(ps_task_kinds[c->hello.n_kinds]->name);
+        c->hello.kinds[c->hello.n_kinds] = ps_strdup(ps_worker_kinds[c->hello.n_kinds]->name);
 }
 
 void ps_worker_core_create(const ps_worker_core_options *options, ps_worker_core **out)

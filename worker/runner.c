@@ -109,7 +109,7 @@ static void output_of_task(void *runner, Psd__V1__TaskOutput *output)
  * it; what is wrong with this machine, or with the moment, is. */
 static bool worth_retry(const Psd__V1__Task *task, ps_status st)
 {
-    const ps_task_kind *kind = ps_task_kind_find(task->kind);
+    const ps_worker_kind *kind = ps_worker_kind_find(task->kind);
     bool here = (st == PS_NOT_FOUND || st == PS_PERMISSION_DENIED || st == PS_NO_ACCESS ||
                  st == PS_NO_MEMORY || st == PS_IO || st == PS_UNIMPLEMENTED) &&
                 !(kind && kind->once);
@@ -169,7 +169,7 @@ static bool run_task(slot *s, const Psd__V1__Task *task)
         "task",
         "begun lease=%" PRIu64 " job=%" PRIu64 " kind=%s epoch=%u rows=%" PRIu64 "..%" PRIu64,
         task->lease_id, task->job_id, task->kind, task->epoch, task->row_begin, task->row_end);
-    const ps_task_kind *kind = ps_task_kind_find(task->kind);
+    const ps_worker_kind *kind = ps_worker_kind_find(task->kind);
     ps_status st =
         kind ? kind->run(&run, result)
              : ps_fail(PS_UNIMPLEMENTED, "this worker has no task of kind '%s'", task->kind);

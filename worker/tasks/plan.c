@@ -99,4 +99,4 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
     return st ? st : plan_data(run, entry, result->plan);
 }
 
-const ps_task_kind ps_task_kind_plan = {.name = "plan", .run = run_task, .once = true};
+const ps_worker_kind ps_worker_kind_plan = {.name = "plan", .run = run_task, .once = true};

@@ -6,23 +6,24 @@
 #include "worker/task/result.h"
 #include "worker/task/task.h"
 
-/* Each is ps_task_kind_NAME in worker/tasks/NAME.c; a psworker says in this order what it does. */
-#define PS_TASK_KINDS(row) row(plan) row(train) row(evaluate) row(predict) row(generate)
+/* Each is ps_worker_kind_NAME in worker/tasks/NAME.c; a psworker says in this order what it does.
+ */
+#define PS_WORKER_KINDS(row) row(plan) row(train) row(evaluate) row(predict) row(generate)
 
-typedef struct ps_task_kind {
+typedef struct ps_worker_kind {
     const char *name; /* as in Task.kind */
     /* Runs the task to its end on the caller's thread, and tells by task/result.h what it came to;
      * code and message are made of what it returns, and after a failure nothing else counts. */
     ps_status (*run)(ps_task_run *run, Psd__V1__TaskResult *result);
     bool once;   /* what is wrong with it here is wrong with its job: no other worker is asked */
     bool fenced; /* PS_FAILED_PRECONDITION is of a clock or of the job's state: welcome later */
-} ps_task_kind;
+} ps_worker_kind;
 
-#define PS_TASK_KIND_DECLARE(name) extern const ps_task_kind ps_task_kind_##name;
-PS_TASK_KINDS(PS_TASK_KIND_DECLARE)
+#define PS_WORKER_KIND_DECLARE(name) extern const ps_worker_kind ps_worker_kind_##name;
+PS_WORKER_KINDS(PS_WORKER_KIND_DECLARE)
 
-extern const ps_task_kind *const ps_task_kinds[]; /* a NULL behind the last */
+extern const ps_worker_kind *const ps_worker_kinds[]; /* a NULL behind the last */
 
-const ps_task_kind *ps_task_kind_find(const char *name); /* NULL when there is none */
+const ps_worker_kind *ps_worker_kind_find(const char *name); /* NULL when there is none */
 
 #endif

@@ -348,4 +348,4 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
     return st;
 }
 
-const ps_task_kind ps_task_kind_train = {.name = "train", .run = run_task, .fenced = true};
+const ps_worker_kind ps_worker_kind_train = {.name = "train", .run = run_task, .fenced = true};

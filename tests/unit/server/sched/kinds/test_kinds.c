@@ -1,0 +1,44 @@
+/* kinds: psd runs what a job file can ask for. */
+#include "server/sched/kinds/kinds.h"
+
+#include "common/conf/kind_rows.h"
+#include "tests/lib/check_main.h"
+
+#include <string.h>
+
+static size_t count_rows(void)
+{
+    size_t n = 0;
+    while (ps_kind_rows[n].name)
+        n++;
+    return n;
+}
+
+START_TEST(each_kind_of_the_job_file_has_its_row_here)
+{
+    size_t n = 0;
+    for (const ps_kind_row *row = ps_kind_rows; row->name; row++) {
+        const ps_job_kind *kind = ps_job_kind_find(ps_job_kinds, row->name);
+        ck_assert_msg(kind != NULL, "%s", row->name);
+        ck_assert_str_eq(kind->name, row->name);
+        ck_assert_ptr_nonnull(kind->task->done);
+        ck_assert_ptr_nonnull(kind->task->back);
+        ck_assert_ptr_nonnull(strstr(kind->task->phrase, kind->task->name));
+        ck_assert_int_eq(kind->inference, !row->trains);
+    }
+    while (ps_job_kinds[n])
+        n++;
+    ck_assert_uint_eq(n, count_rows());
+    ck_assert_ptr_null(ps_job_kind_find(ps_job_kinds, "trains"));
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&each_kind_of_the_job_file_has_its_row_here},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("server/sched/kinds/kinds", cases);
+}
