@@ -18,7 +18,9 @@
     ROW(evaluate, {MUST, NO,   NO,         MUST, NO,   MUST, NO,   NO,   MAY}) \
     ROW(predict,  {MUST, NO,   NO,         MUST, NO,   MUST, NO,   NO,   MAY}, \
         .unlabelled = true, .leaves_files = true) \
-    ROW(generate, {MUST, NO,   NO,         NO,   NO,   NO,   NO,   MUST, NO})
+    ROW(generate, {MUST, NO,   NO,         NO,   NO,   NO,   NO,   MUST, NO}) \
+    ROW(describe, {MUST, NO,   NO,         NO,   NO,   NO,   NO,   NO,   NO}, \
+        .leaves_files = true)
 // clang-format on
 
 #define NAME(name_, ...) #name_,
