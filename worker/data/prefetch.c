@@ -1,7 +1,9 @@
 /* Happy path: the thread takes a free slot, fills it and puts it in the ring; the consumer takes
- * the oldest and gives it back. Slots move free -> ready -> held -> free under one lock:
+ * the oldest and gives it back. Slots move under one lock:
  *
- *     free --filled--> ready --next--> held --give back--> free
+ *     free ──▶ filling ──▶ ready ──next──▶ held
+ *      ▲                                    │
+ *      ╰───────────── give back ────────────╯
  *
  * It fails when not even one batch fits the budget, when memory is out, or when a read fails: the
  * consumer gets that failure after the batches before it. */
@@ -11,15 +13,25 @@
 #include "common/base/mutex.h"
 #include "common/base/one_thread.h"
 #include "common/base/require.h"
+#include "common/base/sm.h"
 
 #include <pthread.h>
 #include <string.h>
 
-typedef enum slot_state { SLOT_FREE, SLOT_FILLING, SLOT_READY, SLOT_HELD } slot_state;
+enum { SLOT_FREE, SLOT_FILLING, SLOT_READY, SLOT_HELD };
+static const char *const slot_names[] = {"free", "filling", "ready", "held"};
+static const ps_sm_set slot_next[] = {
+    [SLOT_FREE] = PS_SM(SLOT_FILLING),
+    [SLOT_FILLING] = PS_SM(SLOT_READY),
+    [SLOT_READY] = PS_SM(SLOT_HELD),
+    [SLOT_HELD] = PS_SM(SLOT_FREE),
+};
+static const ps_sm slots = {
+    .tag = "prefetch", .names = slot_names, .next = slot_next, .count = 4, .level = PS_LOG_TRACE};
 
 typedef struct slot {
     ps_batch batch;
-    slot_state state;
+    unsigned state;
     void *features;
     void *labels;
 } slot;
@@ -43,6 +55,13 @@ struct ps_prefetch {
     bool done;           /* the thread has ended */
     ps_error error;      /* why, when not at the end */
 };
+
+/* With the lock held. */
+static void move(ps_prefetch *p, slot *s, unsigned to)
+{
+    ps_mutex_require_held(&p->lock);
+    ps_sm_go(&slots, &s->state, to, "slot=%d", (int)(s - p->slots));
+}
 
 static ps_status fill(ps_prefetch *p, slot *s)
 {
@@ -79,7 +98,7 @@ static slot *wait_free(ps_prefetch *p)
         ps_mutex_wait(&p->lock, &p->changed);
     s = p->stop ? NULL : s;
     if (s)
-        s->state = SLOT_FILLING;
+        move(p, s, SLOT_FILLING);
     ps_mutex_unlock(&p->lock);
     return s;
 }
@@ -87,8 +106,7 @@ static slot *wait_free(ps_prefetch *p)
 static void set_ready(ps_prefetch *p, slot *s)
 {
     ps_mutex_lock(&p->lock);
-    PS_REQUIRE(s->state == SLOT_FILLING);
-    s->state = SLOT_READY;
+    move(p, s, SLOT_READY);
     p->fill = (p->fill + 1) % p->n_slots;
     pthread_cond_broadcast(&p->changed);
     ps_mutex_unlock(&p->lock);
@@ -207,7 +225,7 @@ ps_status ps_prefetch_next(ps_prefetch *prefetch, const ps_batch **out)
     while (s->state != SLOT_READY && s->state != SLOT_HELD && !p->done)
         ps_mutex_wait(&p->lock, &p->changed);
     if (s->state == SLOT_READY) {
-        s->state = SLOT_HELD;
+        move(p, s, SLOT_HELD);
         p->take = (p->take + 1) % p->n_slots;
         *out = &s->batch;
     } else if (s->state == SLOT_HELD && !p->done) { /* in turn, so all are: nothing could come */
@@ -227,8 +245,8 @@ void ps_prefetch_give_back(ps_prefetch *prefetch, const ps_batch *batch)
     for (unsigned i = 0; i < prefetch->n_slots; i++)
         if (&prefetch->slots[i].batch == batch)
             s = &prefetch->slots[i];
-    PS_REQUIRE(s && s->state == SLOT_HELD);
-    s->state = SLOT_FREE;
+    PS_REQUIRE(s);
+    move(prefetch, s, SLOT_FREE);
     pthread_cond_broadcast(&prefetch->changed);
     ps_mutex_unlock(&prefetch->lock);
 }

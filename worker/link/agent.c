@@ -12,7 +12,6 @@
 #include "worker/link/lease.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 
 typedef enum agent_state { IDLE, DIALLING, ATTACHED, WAITING, CLOSING, GONE } agent_state;
 static const char *const state_names[] = {"idle",    "dialling", "attached",
@@ -47,10 +46,7 @@ struct ps_agent {
 
 static void move(ps_agent *a, agent_state to)
 {
-    if (!ps_sm_move(&machine, &a->state, to, NULL))
-        return;
-    ps_log_flush();
-    abort(); /* our own bug */
+    ps_sm_go(&machine, &a->state, to, "attempts=%u", a->attempts);
 }
 
 static uint64_t now_ms(const ps_agent *a)

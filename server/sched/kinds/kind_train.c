@@ -140,7 +140,7 @@ static bool next_train(ps_job *job, ps_worker *worker, ps_lease *task)
 static bool next(ps_job *job, ps_worker *worker, ps_lease *task)
 {
     ps_train *w = work_of(job);
-    switch (w->phase) {
+    switch ((ps_train_phase)w->phase) {
     case PS_PLANNING:
         if (w->plan_out || !take(&w->plan, worker, job->sched, &plan_task))
             return false;
@@ -181,7 +181,7 @@ static void finish_if_done(ps_job *job)
     if (w->phase != PS_TRAINING || !ps_epoch_rows_all_done(&w->rows) || w->evaluate_out ||
         evaluation_due(w))
         return;
-    w->phase = PS_FINISHING;
+    ps_train_move(job, PS_FINISHING);
     ps_job_outcome outcome = outcome_of(job);
     ps_job_say(job, PS_LOG_INFO, "psd", "training is done, writing the model");
     ps_finish_begin(job, &outcome);
@@ -276,7 +276,7 @@ static void planned(ps_job *job, ps_lease *lease, ps_task_result *result)
     w->test_rows = job->spec->data.test ? plan->test_rows : 0;
     ps_epoch_rows_init(&w->rows, plan->train_rows, (uint32_t)job->spec->train->epochs,
                        rows_per_task(job->spec, plan->train_rows), !ps_train_merges(job));
-    w->phase = PS_CREATING;
+    ps_train_move(job, PS_CREATING);
     ps_job_say(job, PS_LOG_INFO, "psd",
                "planned: %" PRIu64 " rows to train, %" PRIu64 " to test, %zu tensors, %" PRIu64
                " rows a task",
@@ -402,7 +402,7 @@ static void answered(ps_job *job)
 {
     ps_train *w = work_of(job);
     if (w->phase == PS_CREATING) {
-        w->phase = PS_TRAINING;
+        ps_train_move(job, PS_TRAINING);
         job->checkpoint_ns = ps_core_now(job->sched);
         ps_job_say(job, PS_LOG_INFO, "psd", "training begins");
     } else {
@@ -477,8 +477,8 @@ static ps_status load(ps_job *job, ps_slice blob)
         work_free(w);
         return st;
     }
-    w->phase = PS_TRAINING;
     job->work = w;
+    ps_train_move(job, PS_TRAINING);
     ps_job_settle(job, &w->settled);
     ps_job_say(job, PS_LOG_NOTICE, "psd",
                "goes on from its checkpoint: epoch %u, %" PRIu64 " of %" PRIu64 " samples",

@@ -8,6 +8,7 @@
 #include "server/sched/kinds/epoch_means.h"
 #include "server/sched/kinds/epoch_rows.h"
 
+/* The drawing is in kind_train.c, what may follow what in kind_train_phase.c. */
 typedef enum ps_train_phase {
     PS_PLANNING,
     PS_CREATING,
@@ -16,7 +17,7 @@ typedef enum ps_train_phase {
 } ps_train_phase;
 
 typedef struct ps_train {
-    ps_train_phase phase;
+    unsigned phase;    /* ps_train_phase; ps_train_move */
     ps_row_range plan; /* of the plan task: failures, ready_ns, avoid */
     bool plan_out;     /* a worker has it */
     uint64_t test_rows;
@@ -33,6 +34,7 @@ typedef struct ps_train {
     char *settled; /* as ps_train_read found it; then it is ps_job.settled */
 } ps_train;
 
+void ps_train_move(const ps_job *job, ps_train_phase to);
 bool ps_train_merges(const ps_job *job);
 double ps_train_seconds(const ps_job *job); /* of running, in all processes */
 
