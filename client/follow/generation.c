@@ -91,11 +91,8 @@ static ps_status read_result(ps_generation *g, ps_json_reader *json, ps_generati
 {
     ps_json_token token;
     ps_status st = ps_json_expect(json, PS_JSON_OBJECT, &token);
-    while (!st) {
+    while (ps_json_member(json, &token, &st)) {
         char key[32];
-        st = ps_json_next(json, &token);
-        if (st || token.kind == PS_JSON_OBJECT_END)
-            break;
         (void)snprintf(key, sizeof key, "%s", (const char *)token.text.data);
         st = !strcmp(key, "tokens") ? read_tokens(g, json) : read_other(key, json, end);
     }

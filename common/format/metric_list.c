@@ -82,11 +82,9 @@ void ps_metric_list_format(const ps_metric_list *list, ps_buf *out)
 
 static ps_status parse_rest(ps_json_reader *in, ps_metric_list *list)
 {
-    for (;;) {
-        ps_json_token token;
-        ps_status st = ps_json_next(in, &token);
-        if (st || token.kind == PS_JSON_OBJECT_END)
-            return st;
+    ps_json_token token;
+    ps_status st = PS_OK;
+    while (ps_json_member(in, &token, &st)) {
         const char *name = (const char *)token.text.data;
         size_t before = list->count;
         ps_metric_list_add(list, name, 0);
@@ -99,6 +97,7 @@ static ps_status parse_rest(ps_json_reader *in, ps_metric_list *list)
             return ps_fail(PS_CORRUPT, "metrics: %s is no number", list->at[before].name);
         list->at[before].value = token.kind == PS_JSON_NUMBER ? token.number : (double)NAN;
     }
+    return st;
 }
 
 ps_status ps_metric_list_parse(ps_slice json, ps_metric_list *out)

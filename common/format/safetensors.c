@@ -85,10 +85,7 @@ static ps_status read_metadata(parser *p)
 {
     ps_json_token token;
     ps_status st = ps_json_expect(&p->json, PS_JSON_OBJECT, &token);
-    while (!st) {
-        st = ps_json_next(&p->json, &token);
-        if (st || token.kind == PS_JSON_OBJECT_END)
-            return st;
+    while (ps_json_member(&p->json, &token, &st)) {
         ps_safetensors *f = p->file;
         void *items = f->metadata;
         st = grow(&items, f->n_metadata, &p->metadata_capacity, sizeof *f->metadata);
@@ -196,10 +193,7 @@ static ps_status read_fields(parser *p, ps_safetensors_tensor *t)
     ps_json_token token;
     unsigned seen = 0;
     ps_status st = ps_json_expect(&p->json, PS_JSON_OBJECT, &token);
-    while (!st) {
-        st = ps_json_next(&p->json, &token);
-        if (st || token.kind == PS_JSON_OBJECT_END)
-            break;
+    while (ps_json_member(&p->json, &token, &st)) {
         ps_buf key = PS_BUF_EMPTY; /* the token's text goes with the next one */
         ps_buf_append(&key, token.text.data, token.text.len < 64 ? token.text.len : 64);
         (void)ps_buf_cstr(&key);
@@ -249,10 +243,7 @@ static ps_status read_entries(parser *p)
     ps_json_token token;
     bool had_metadata = false;
     ps_status st = ps_json_expect(&p->json, PS_JSON_OBJECT, &token);
-    while (!st) {
-        st = ps_json_next(&p->json, &token);
-        if (st || token.kind == PS_JSON_OBJECT_END)
-            break;
+    while (ps_json_member(&p->json, &token, &st)) {
         if (token.text.len != 12 || memcmp(token.text.data, "__metadata__", 12) != 0) {
             st = read_tensor(p, token.text);
             continue;

@@ -72,12 +72,8 @@ ps_status ps_token_ids_read(ps_slice json, ps_token_ids *ids)
     ps_token_ids found = *ids;
     ps_json_reader_init(&r, json);
     ps_status st = ps_json_expect(&r, PS_JSON_OBJECT, &token);
-    while (!st) {
-        st = ps_json_next(&r, &token);
-        if (st || token.kind == PS_JSON_OBJECT_END)
-            break;
+    while (ps_json_member(&r, &token, &st))
         st = read_key(&r, token.text, &found);
-    }
     ps_json_reader_free(&r);
     if (!st)
         *ids = found;

@@ -341,6 +341,13 @@ ps_status ps_json_expect(ps_json_reader *reader, ps_json_kind kind, ps_json_toke
                    (size_t)(reader->in.at - reader->start), names[kind], names[token->kind]);
 }
 
+bool ps_json_member(ps_json_reader *r, ps_json_token *key, ps_status *st)
+{
+    if (!*st)
+        *st = ps_json_next(r, key);
+    return !*st && key->kind == PS_JSON_KEY;
+}
+
 ps_status ps_json_skip(ps_json_reader *reader)
 {
     ps_json_token token;

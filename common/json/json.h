@@ -59,6 +59,14 @@ PS_MUST_CHECK ps_status ps_json_next(ps_json_reader *reader, ps_json_token *toke
 /* Reads the next token and fails when it is of another kind. */
 PS_MUST_CHECK ps_status ps_json_expect(ps_json_reader *reader, ps_json_kind kind,
                                        ps_json_token *token);
+/* In an object: reads the next key. False at the object's end, and when *st is or becomes a
+ * failure:
+ *
+ *     ps_status st = ps_json_expect(&r, PS_JSON_OBJECT, &token);
+ *     while (ps_json_member(&r, &token, &st))
+ *         st = ...;   // reads the whole value of token.text
+ */
+bool ps_json_member(ps_json_reader *reader, ps_json_token *key, ps_status *st);
 /* Reads over one whole value that starts with the next token. */
 PS_MUST_CHECK ps_status ps_json_skip(ps_json_reader *reader);
 

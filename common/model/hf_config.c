@@ -302,17 +302,14 @@ static ps_status read_key(reader *r, const char *key)
 /* After its brace. */
 static ps_status read_object(reader *r, bool top)
 {
-    for (;;) {
-        ps_json_token token;
-        ps_status st = ps_json_next(&r->json, &token);
-        if (st || token.kind == PS_JSON_OBJECT_END)
-            return st;
+    ps_json_token token;
+    ps_status st = PS_OK;
+    while (ps_json_member(&r->json, &token, &st)) {
         char key[64];
         (void)snprintf(key, sizeof key, "%s", (const char *)token.text.data);
         st = top ? read_key(r, key) : read_rope_key(r, key);
-        if (st)
-            return st;
     }
+    return st;
 }
 
 /* ---- understanding ---- */

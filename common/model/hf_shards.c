@@ -116,11 +116,9 @@ static ps_status add_listed(ps_hf_shards *s, const char *folder, const char *ten
 /* {"name": "file"}, after its brace. */
 static ps_status read_map(ps_hf_shards *s, const char *folder, ps_json_reader *r)
 {
-    for (;;) {
-        ps_json_token token;
-        ps_status st = ps_json_next(r, &token);
-        if (st || token.kind == PS_JSON_OBJECT_END)
-            return st;
+    ps_json_token token;
+    ps_status st = PS_OK;
+    while (ps_json_member(r, &token, &st)) {
         char name[PS_SAFETENSORS_MAX_NAME + 1] = "";
         if (token.text.len >= sizeof name || memchr(token.text.data, 0, token.text.len))
             return ps_fail(PS_INVALID_ARGUMENT, "'%.40s' is no name of a tensor",
@@ -132,6 +130,7 @@ static ps_status read_map(ps_hf_shards *s, const char *folder, ps_json_reader *r
         if (st)
             return ps_wrap(st, "weight_map: %.100s", name);
     }
+    return st;
 }
 
 static int by_name(const void *a, const void *b)
@@ -167,10 +166,7 @@ static ps_status read_index(ps_hf_shards *s, const char *folder, ps_json_reader 
 {
     ps_json_token token;
     ps_status st = ps_json_expect(r, PS_JSON_OBJECT, &token);
-    while (!st) {
-        st = ps_json_next(r, &token);
-        if (st || token.kind == PS_JSON_OBJECT_END)
-            break;
+    while (ps_json_member(r, &token, &st)) {
         if (token.text.len != 10 || memcmp(token.text.data, "weight_map", 10) != 0) {
             st = ps_json_skip(r);
             continue;

@@ -35,9 +35,9 @@ struct ps_model_out {
     uint64_t bytes;
 };
 
-static const char *folder_of(const ps_model_out *o)
+static char *path_in(const ps_model_out *o, const char *name)
 {
-    return o->temporary ? o->temporary : o->path;
+    return ps_asprintf("%s/%s", o->temporary ? o->temporary : o->path, name);
 }
 
 static ps_status open_folder(ps_model_out *o, bool force)
@@ -63,23 +63,11 @@ static ps_status open_folder(ps_model_out *o, bool force)
     return PS_OK;
 }
 
-static ps_status open_file(const ps_model_out *o, const char *name, ps_new_file **out)
-{
-    char *path = ps_asprintf("%s/%s", folder_of(o), name);
-    ps_status st = ps_new_file_open(path, &(ps_new_file_options){.force = true}, out);
-    ps_free(&path);
-    return st;
-}
-
 static ps_status write_text(ps_model_out *o, const char *name, ps_slice text)
 {
-    ps_new_file *file = NULL;
-    ps_status st = open_file(o, name, &file);
-    if (!st)
-        st = ps_new_file_write(file, text.data, text.len);
-    if (!st)
-        st = ps_new_file_finish(&file);
-    ps_new_file_drop(&file);
+    char *path = path_in(o, name);
+    ps_status st = ps_new_file_save(path, text, &(ps_new_file_options){.force = true});
+    ps_free(&path);
     o->bytes += text.len;
     return st;
 }
@@ -129,7 +117,7 @@ static ps_status make_tokenizer_config(ps_model_out *o, const ps_model_about *ab
 /* In a folder that was there: of another model maybe, and whoever loads this one reads it, too. */
 static void remark_if_there(const ps_model_out *o, const ps_model_about *about, const char *name)
 {
-    char *path = ps_asprintf("%s/%s", folder_of(o), name);
+    char *path = path_in(o, name);
     if (access(path, F_OK) == 0)
         ps_buf_printf(about->remarks, "%s was there before and is not of this model\n", path);
     ps_free(&path);
@@ -177,7 +165,9 @@ static ps_status sink(void *state, const void *data, size_t len)
 /* One dtype, so the order of the data is the order here. */
 static ps_status begin_tensors(ps_model_out *o, const ps_model_about *about)
 {
-    ps_status st = open_file(o, "model.safetensors", &o->file);
+    char *path = path_in(o, "model.safetensors");
+    ps_status st = ps_new_file_open(path, &(ps_new_file_options){.force = true}, &o->file);
+    ps_free(&path);
     if (st)
         return st;
     ps_safetensors_pair format = {"format", "pt"};
@@ -195,7 +185,7 @@ static ps_status begin_tensors(ps_model_out *o, const ps_model_about *about)
 
 static void remove_file(const ps_model_out *o, const char *name)
 {
-    char *path = ps_asprintf("%s/%s", o->temporary, name);
+    char *path = path_in(o, name);
     (void)unlink(path);
     ps_free(&path);
 }

@@ -84,8 +84,8 @@ static ps_status read_named(ps_json_reader *r, ps_buf *out)
     ps_buf text = PS_BUF_EMPTY;
     bool wanted = false;
     ps_json_token token;
-    ps_status st = ps_json_next(r, &token);
-    while (!st && token.kind == PS_JSON_KEY) {
+    ps_status st = PS_OK;
+    while (ps_json_member(r, &token, &st)) {
         bool name = is(&token, "name"), template = is(&token, "template");
         st = name || template ? ps_json_expect(r, PS_JSON_STRING, &token) : ps_json_skip(r);
         if (!st && name)
@@ -94,8 +94,6 @@ static ps_status read_named(ps_json_reader *r, ps_buf *out)
             ps_buf_clear(&text);
             ps_buf_append(&text, token.text.data, token.text.len);
         }
-        if (!st)
-            st = ps_json_next(r, &token);
     }
     if (!st && wanted)
         ps_buf_append(out, text.data, text.len);
@@ -128,12 +126,8 @@ static ps_status find_template(ps_slice json, ps_buf *out)
     ps_json_token token;
     ps_json_reader_init(&r, json);
     ps_status st = ps_json_expect(&r, PS_JSON_OBJECT, &token);
-    while (!st) {
-        st = ps_json_next(&r, &token);
-        if (st || token.kind == PS_JSON_OBJECT_END)
-            break;
+    while (ps_json_member(&r, &token, &st))
         st = is(&token, "chat_template") ? read_template(&r, out) : ps_json_skip(&r);
-    }
     ps_json_reader_free(&r);
     return st;
 }

@@ -35,10 +35,7 @@ static ps_status each_field(maker *m, field read)
 {
     ps_json_token token;
     ps_status st = ps_json_expect(&m->json, PS_JSON_OBJECT, &token);
-    while (!st) {
-        st = ps_json_next(&m->json, &token);
-        if (st || token.kind == PS_JSON_OBJECT_END)
-            return st;
+    while (ps_json_member(&m->json, &token, &st)) {
         char key[64]; /* longer ones are none of ours */
         size_t n = token.text.len < sizeof key - 1 ? token.text.len : sizeof key - 1;
         memcpy(key, token.text.data, n);
@@ -103,10 +100,7 @@ static ps_status read_vocab(maker *m)
     ps_json_token token;
     ps_buf text = PS_BUF_EMPTY;
     ps_status st = ps_json_expect(&m->json, PS_JSON_OBJECT, &token);
-    while (!st) {
-        st = ps_json_next(&m->json, &token);
-        if (st || token.kind == PS_JSON_OBJECT_END)
-            break;
+    while (ps_json_member(&m->json, &token, &st)) {
         ps_buf_clear(&text); /* the token's text goes with the next one */
         st = ps_buf_append_limited(&text, token.text.data, token.text.len, PS_TOKENIZER_MAX_TOKEN);
         if (st)
@@ -162,10 +156,7 @@ static ps_status read_added(maker *m)
     added a = {0};
     ps_json_token token;
     ps_status st = PS_OK;
-    while (!st) {
-        st = ps_json_next(&m->json, &token);
-        if (st || token.kind == PS_JSON_OBJECT_END)
-            break;
+    while (ps_json_member(&m->json, &token, &st)) {
         char key[16] = "";
         size_t n = token.text.len < sizeof key ? token.text.len : 0;
         memcpy(key, token.text.data, n);

@@ -179,6 +179,41 @@ START_TEST(a_value_can_be_skipped)
 }
 END_TEST
 
+static ps_status sum_members(const char *text, unsigned *keys, double *sum)
+{
+    ps_json_reader r;
+    ps_json_token token;
+    ps_json_reader_init(&r, ps_slice_str(text));
+    ps_status st = ps_json_expect(&r, PS_JSON_OBJECT, &token);
+    for (*keys = 0, *sum = 0; ps_json_member(&r, &token, &st); ++*keys) {
+        st = ps_json_expect(&r, PS_JSON_NUMBER, &token);
+        *sum += st ? 0 : token.number;
+    }
+    if (!st)
+        st = ps_json_expect(&r, PS_JSON_END, &token);
+    ps_json_reader_free(&r);
+    return st;
+}
+
+START_TEST(members_come_until_the_object_ends_or_something_fails)
+{
+    unsigned keys;
+    double sum;
+    ck_ok(sum_members("{\"a\": 1, \"b\": 2, \"c\": 4}", &keys, &sum));
+    ck_assert_uint_eq(keys, 3);
+    ck_assert_double_eq(sum, 7);
+    ck_ok(sum_members("{}", &keys, &sum));
+    ck_assert_uint_eq(keys, 0);
+    ck_assert_int_eq(sum_members("[1]", &keys, &sum), PS_CORRUPT); /* and nothing more is read */
+    ck_assert_str_eq(ps_error_message(), "byte 1: expected an object, got an array");
+    ck_assert_int_eq(sum_members("{\"a\": 1, \"b\": true, \"c\": 4}", &keys, &sum), PS_CORRUPT);
+    ck_assert_uint_eq(keys, 2); /* the value of the second was none */
+    ck_assert_double_eq(sum, 1);
+    ck_assert_int_eq(sum_members("{\"a\": 1 \"b\"", &keys, &sum), PS_CORRUPT);
+    ck_assert_uint_eq(keys, 1);
+}
+END_TEST
+
 START_TEST(what_is_written_reads_back)
 {
     ps_buf out = PS_BUF_EMPTY;
@@ -255,6 +290,7 @@ static const ps_check_case tests[] = {
     {&depth_is_bounded},
     {&integers_are_exact_up_to_u64},
     {&a_value_can_be_skipped},
+    {&members_come_until_the_object_ends_or_something_fails},
     {&what_is_written_reads_back},
     {&doubles_and_floats_survive},
     {&every_code_point_is_encoded_and_recognised},
