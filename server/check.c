@@ -7,30 +7,14 @@
 #include "common/base/mem.h"
 #include "common/conf/trial.h"
 #include "common/transport/tcp/listen.h"
-#include "common/transport/tls/tls_expiry.h"
+#include "common/transport/tls/tls_conf.h"
 #include "server/data_lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-
-static void try_certificates(const ps_server_conf *conf, ps_trial *t)
-{
-    const ps_tls_options options = {.side = PS_TLS_SERVER,
-                                    .ca_file = conf->tls.ca,
-                                    .cert_file = conf->tls.certificate,
-                                    .key_file = conf->tls.key};
-    ps_tls_context *context = NULL;
-    ps_trial_add(t, "tls", ps_tls_context_new(&options, &context));
-    char *remark = context ? ps_tls_expiry_remark(context, (int64_t)time(NULL)) : NULL;
-    if (remark)
-        ps_trial_note(t, "%s", remark);
-    ps_free(&remark);
-    ps_tls_context_unref(&context);
-}
 
 static bool leads_nowhere(const char *path)
 {
@@ -115,7 +99,7 @@ int ps_server_check(const ps_server_options *options)
 {
     const ps_server_conf *conf = options->conf;
     ps_trial t = {.program = "psd"};
-    try_certificates(conf, &t);
+    ps_tls_conf_try(&conf->tls, PS_TLS_SERVER, &t);
     try_folder("data_dir", conf->data_dir, &t);
     try_audit_log(conf, &t);
     try_catalog(conf, &t);

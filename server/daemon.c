@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/notify.h"
+#include "common/transport/tls/tls_conf.h"
 #include "server/daemon_internal.h"
 #include "server/data_lock.h"
 #include "server/guard/policy.h"
@@ -46,11 +47,7 @@ static void refused(void *user, const char *address, const ps_identity *peer, co
 
 static ps_status open_security(ps_daemon *d)
 {
-    const ps_conf_tls *tls = &d->conf->tls;
-    const ps_tls_options options = {.side = PS_TLS_SERVER,
-                                    .ca_file = tls->ca,
-                                    .cert_file = tls->certificate,
-                                    .key_file = tls->key};
+    const ps_tls_options options = ps_tls_conf_options(&d->conf->tls, PS_TLS_SERVER);
     ps_status st = ps_tls_holder_new(&options, &d->tls);
     if (st)
         return st;

@@ -2,28 +2,11 @@
  * before came to. */
 #include "worker/check.h"
 
-#include "common/base/mem.h"
 #include "common/conf/trial.h"
-#include "common/transport/tls/tls_expiry.h"
+#include "common/transport/tls/tls_conf.h"
 #include "gpu/backend.h"
 
-#include <time.h>
 #include <unistd.h>
-
-static void try_certificates(const ps_worker_conf *conf, ps_trial *t)
-{
-    const ps_tls_options options = {.side = PS_TLS_CLIENT,
-                                    .ca_file = conf->tls.ca,
-                                    .cert_file = conf->tls.certificate,
-                                    .key_file = conf->tls.key};
-    ps_tls_context *context = NULL;
-    ps_trial_add(t, "tls", ps_tls_context_new(&options, &context));
-    char *remark = context ? ps_tls_expiry_remark(context, (int64_t)time(NULL)) : NULL;
-    if (remark)
-        ps_trial_note(t, "%s", remark);
-    ps_free(&remark);
-    ps_tls_context_unref(&context);
-}
 
 static void try_device(const ps_worker_options *o, ps_trial *t)
 {
@@ -44,7 +27,7 @@ int ps_worker_check(const ps_worker_options *options)
 {
     const ps_worker_conf *conf = options->conf;
     ps_trial t = {.program = "psworker"};
-    try_certificates(conf, &t);
+    ps_tls_conf_try(&conf->tls, PS_TLS_CLIENT, &t);
     for (size_t i = 0; i < conf->n_data_roots; i++)
         ps_trial_add(&t, "data_roots", ps_trial_folder(conf->data_roots[i], false));
     try_device(options, &t);

@@ -10,6 +10,7 @@
 #include "common/base/reload.h"
 #include "common/conf/trial.h"
 #include "common/transport/channel/channel.h"
+#include "common/transport/tls/tls_conf.h"
 #include "common/transport/tls/tls_expiry.h"
 #include "worker/core.h"
 
@@ -219,10 +220,7 @@ ps_status ps_worker_daemon_create(const ps_worker_start *start, ps_worker_daemon
     d->start = *start;
     ps_log_set_level(ps_conf_log_level(&conf->log));
     ps_limits_log("psworker", ps_limits_raise_files());
-    ps_tls_options tls = {.side = PS_TLS_CLIENT,
-                          .ca_file = conf->tls.ca,
-                          .cert_file = conf->tls.certificate,
-                          .key_file = conf->tls.key};
+    const ps_tls_options tls = ps_tls_conf_options(&conf->tls, PS_TLS_CLIENT);
     ps_status st = ps_tls_holder_new(&tls, &d->tls);
     if (!st)
         st = open_device(d);
