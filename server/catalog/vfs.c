@@ -32,7 +32,7 @@ typedef struct vfs_file {
     ps_vfs *vfs;
     ps_catalog_file *row;
     plain_file plain;
-    _Alignas(16) uint8_t system[]; /* szOsFile bytes */
+    sqlite3_int64 system[]; /* szOsFile bytes; SQLite aligns by 8 */
 } vfs_file;
 
 /* ---- the plain file ---- */
