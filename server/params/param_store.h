@@ -21,6 +21,7 @@
 typedef struct ps_param_store ps_param_store;
 typedef struct ps_ledger ps_ledger;
 struct ps_controller_ops;
+struct ps_committer;
 
 typedef enum ps_param_init {
     PS_PARAM_ZEROS,
@@ -62,6 +63,8 @@ typedef struct ps_param_config {
                          has a larger norm than all of it. */
     uint64_t rows;    /* of an epoch, of a job that trains by rows; 0: they are not known */
     uint32_t epochs;
+    const struct ps_committer *committer; /* what pushes are answered after (committer.h), borrowed
+                                             for the store's life; NULL: when they are applied */
     uint64_t push_bytes; /* what one push may hold, all chunks together; 0: 1 GiB */
     bool restored;       /* no values are drawn: all are put back (snapshot.h) */
 } ps_param_config;

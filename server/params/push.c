@@ -6,6 +6,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "server/params/committer.h"
 #include "server/params/store_private.h"
 
 #include <assert.h>
@@ -379,6 +380,17 @@ static ps_status book(ps_push *push, ps_verdict verdict)
     return ps_error_raise(&error);
 }
 
+static uint64_t append(const ps_push *push, const char *client, uint64_t version,
+                       ps_verdict verdict)
+{
+    const ps_committer *c = push->store->config.committer;
+    const ps_commit_record record = {.client = client,
+                                     .header = &push->header,
+                                     .version = version,
+                                     .held_clock = verdict.held_clock};
+    return c ? c->append(c->state, &record) : 0;
+}
+
 /* In the gate, so that a snapshot has the update, its rows and its reply, or none of them. */
 static ps_status apply(ps_push *push, ps_push_reply *reply)
 {
@@ -396,6 +408,7 @@ static ps_status apply(ps_push *push, ps_push_reply *reply)
         return st;
     *reply = carry_out(push, verdict);
     const char *client = ps_push_peer_name(push->ticket.client);
+    reply->position = append(push, client, reply->version, verdict);
     ps_store_turn(store, store->ops->added(store->controller, client, push->whole));
     ps_push_windows_finish(store->windows, &push->ticket, reply, verdict.held_clock);
     return PS_OK;
@@ -432,28 +445,38 @@ static void free_push(ps_push **out)
     ps_free(out);
 }
 
-ps_status ps_push_commit(ps_push **out, ps_push_reply *reply)
+/* *reply is filled in. */
+static ps_status commit(ps_push *push, ps_push_reply *reply)
 {
-    ps_push *push = *out;
     if (push->duplicate) {
         *reply = push->reply;
-        count_accepted(push, reply);
-        free_push(out);
         return PS_OK;
     }
     ps_status st = arrange(push);
-    if (!st) {
-        ps_update_enter(push->store);
-        st = apply(push, reply);
-        ps_update_leave(push->store);
-    }
+    if (st)
+        return st;
+    ps_update_enter(push->store);
+    st = apply(push, reply);
+    ps_update_leave(push->store);
+    return st;
+}
+
+ps_status ps_push_commit(ps_push **out, ps_push_reply *reply, ps_push_waiter *waiter)
+{
+    ps_push *push = *out;
+    const ps_committer *c = push->store->config.committer;
+    if (waiter)
+        waiter->later = false;
+    ps_status st = commit(push, reply);
     if (st) {
         ps_push_abort(out);
         return st;
     }
     count_accepted(push, reply);
-    free_push(out);
-    return PS_OK;
+    free_push(out); /* what was received goes before the wait */
+    return c && reply->position && waiter
+               ? c->await(c->state, reply->position, &waiter->later, waiter->cb, waiter->user)
+               : PS_OK;
 }
 
 void ps_push_abort(ps_push **out)

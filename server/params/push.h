@@ -38,7 +38,17 @@ typedef struct ps_push_reply {
     uint64_t version; /* bsp: that of the parameters now; the update comes when the clock ends */
     uint64_t staleness;
     bool duplicate;
+    uint64_t position; /* the committer's; 0: there is nothing to wait for */
 } ps_push_reply;
+
+/* That a push lasts, or (this thread's message says why) does not, though it is applied. */
+typedef void (*ps_commit_cb)(void *user, ps_status status);
+/* Who is told. */
+typedef struct ps_push_waiter {
+    ps_commit_cb cb;
+    void *user;
+    bool later; /* set by ps_push_commit */
+} ps_push_waiter;
 
 /* Who owns a payload: release is called exactly once for every chunk call, whatever it returns, on
  * the thread of the chunk, commit or abort call. NULL: nobody. */
@@ -70,14 +80,18 @@ PS_MUST_CHECK ps_status ps_push_begin(ps_param_store *store, const char *client,
  * PS_RESOURCE_EXHAUSTED: more than push_bytes; PS_UNAVAILABLE: a shard of another server. */
 PS_MUST_CHECK ps_status ps_push_chunk(ps_push *push, const ps_push_chunk_header *chunk,
                                       ps_slice payload, ps_push_owner owner);
-/* Applies (asp) or adds to its clock's mean (bsp), frees, and answers. Takes as long as the memory
- * needs for all of it, and may wait for the update of others: off the loop unless
- * ps_push_is_quick. May wait for a checkpoint to take its snapshot. PS_INVALID_ARGUMENT: chunks
- * that overlap, or none at all, rows that are not its task's, or are in the parameters already;
- * PS_PERMISSION_DENIED: its lease has ended; PS_FAILED_PRECONDITION: fenced meanwhile, its clock
- * has ended, or the store was stopped.
+/* Applies (asp) or adds to its clock's mean (bsp), and frees. Takes as long as the memory needs for
+ * all of it, and may wait for the update of others: off the loop unless ps_push_is_quick. May wait
+ * for a checkpoint to take its snapshot. *reply is the answer, to be given when this returns, or,
+ * where waiter->later is true, when its cb is called: once, on any thread, perhaps before this
+ * returns but never from inside it (committer.h). waiter NULL: the answer is not waited for.
+ * PS_INVALID_ARGUMENT: chunks that overlap, or none at all, rows that are not its task's, or are in
+ * the parameters already; PS_PERMISSION_DENIED: its lease has ended; PS_FAILED_PRECONDITION: fenced
+ * meanwhile, its clock has ended, or the store was stopped. What the committer fails with: it is
+ * applied, and does not last; the same push again asks the committer again.
  */
-PS_MUST_CHECK ps_status ps_push_commit(ps_push **push, ps_push_reply *reply);
+PS_MUST_CHECK ps_status ps_push_commit(ps_push **push, ps_push_reply *reply,
+                                       ps_push_waiter *waiter);
 /* Drops it; the same sequence may come again. */
 void ps_push_abort(ps_push **push);
 uint64_t ps_push_bytes(const ps_push *push); /* of payload, so far */

@@ -29,7 +29,7 @@ static const ps_sm slots = {.tag = "push_window",
 
 typedef struct slot {
     uint64_t sequence;
-    uint64_t version, staleness; /* the reply */
+    uint64_t version, staleness, position; /* the reply */
     uint64_t held_clock;
     unsigned state;
 } slot;
@@ -166,7 +166,10 @@ static ps_status seen_before(const ps_push_peer *client, const slot *s, bool *du
         return ps_fail(PS_ABORTED, "client %s: push %llu is under way, try again", client->name,
                        (unsigned long long)s->sequence);
     *duplicate = true;
-    *reply = (ps_push_reply){.version = s->version, .staleness = s->staleness, .duplicate = true};
+    *reply = (ps_push_reply){.version = s->version,
+                             .staleness = s->staleness,
+                             .duplicate = true,
+                             .position = s->position};
     return PS_OK;
 }
 
@@ -245,6 +248,7 @@ void ps_push_windows_finish(ps_push_windows *w, const ps_push_ticket *ticket,
         move(ticket->client, s, SLOT_DONE);
         s->version = reply->version;
         s->staleness = reply->staleness;
+        s->position = reply->position;
         s->held_clock = held_clock;
     }
     ps_mutex_unlock(&w->lock);

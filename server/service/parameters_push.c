@@ -2,8 +2,14 @@
  *
  * Each chunk is checked as it comes and kept in the message that brought it; when the client has
  * said its last, the update is applied: at once when that is quick, on the thread pool when it is
- * not, so that the loop goes on receiving. The first failure ends the call; what comes after it is
- * dropped. A call that ends before its half-close leaves nothing behind. */
+ * not, so that the loop goes on receiving. It is answered when it lasts (params/committer.h): today
+ * that is when it is applied.
+ *
+ *     receiving ─▶ committing ─▶ answered
+ *                      ╰─ later ─▶ waiting ─▶ answered
+ *
+ * The first failure ends the call; what comes after it is dropped. A call that ends before its
+ * half-close leaves nothing behind; one that ends later is forgotten when its answer comes. */
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "psd/v1/parameters.pb-c.h"
@@ -20,8 +26,13 @@ typedef struct push_call {
     ps_push *push; /* NULL before the header and after the commit */
     uint64_t bytes;
     bool answered;
-    bool committing;
+    bool committing; /* on the pool */
+    bool waiting;    /* it is applied, and its answer has not come */
+    bool came;       /* the answer has, */
     bool ended;
+    ps_push_waiter waiter;
+    ps_loop_task lasts; /* brought by this, from whatever thread */
+    ps_error late;      /* and is this */
     ps_push_reply reply;
     ps_error error;
 } push_call;
@@ -132,7 +143,7 @@ static void on_message(ps_call *call, ps_message *message, void *user)
 static void commit_cb(ps_work *w)
 {
     push_call *p = ps_container(w, push_call, work);
-    ps_error_save(&p->error, ps_push_commit(&p->push, &p->reply));
+    ps_error_save(&p->error, ps_push_commit(&p->push, &p->reply, &p->waiter));
 }
 
 static void answer(push_call *p)
@@ -155,14 +166,47 @@ static void answer(push_call *p)
     ps_call_reply(p->call, &reply.base);
 }
 
-static void committed_cb(ps_work *w)
+static void finish(push_call *p)
 {
-    push_call *p = ps_container(w, push_call, work);
-    p->committing = false;
+    if (p->came)
+        p->error = p->late;
     if (p->ended)
         free_call(p);
     else
         answer(p);
+}
+
+static void committed(push_call *p)
+{
+    p->waiting = !p->error.code && p->waiter.later && !p->came;
+    if (!p->waiting)
+        finish(p);
+}
+
+static void committed_cb(ps_work *w)
+{
+    push_call *p = ps_container(w, push_call, work);
+    p->committing = false;
+    committed(p);
+}
+
+/* On the loop, perhaps before the pool's work has come back. */
+static void lasts_cb(ps_loop_task *task)
+{
+    push_call *p = ps_container(task, push_call, lasts);
+    p->came = true;
+    if (!p->waiting)
+        return;
+    p->waiting = false;
+    finish(p);
+}
+
+/* On any thread. */
+static void late_cb(void *user, ps_status status)
+{
+    push_call *p = user;
+    ps_error_save(&p->late, status);
+    ps_loop_post(ps_call_loop(p->call), &p->lasts);
 }
 
 static void on_half_close(ps_call *call, void *user)
@@ -177,7 +221,7 @@ static void on_half_close(ps_call *call, void *user)
     p->work = (ps_work){.work = commit_cb, .done = committed_cb};
     if (ps_push_is_quick(p->push)) {
         commit_cb(&p->work);
-        answer(p);
+        committed(p);
         return;
     }
     p->committing = true;
@@ -188,7 +232,7 @@ static void on_end(ps_call *call, ps_status status, const char *message, void *u
 {
     push_call *p = user;
     p->ended = true;
-    if (!p->committing)
+    if (!p->committing && !p->waiting)
         free_call(p);
 }
 
@@ -200,6 +244,8 @@ void ps_parameters_push(ps_call *call, void *services)
     push_call *p = ps_new(push_call);
     p->call = call;
     p->services = services;
+    p->waiter = (ps_push_waiter){.cb = late_cb, .user = p};
+    ps_loop_task_init(&p->lasts, lasts_cb);
     ps_call_ref(call);
     ps_call_set_events(call, &push_events, p);
     ps_call_keep(call, p->services->push_bytes);

@@ -92,7 +92,7 @@ static ps_status run_push(const bench *b, struct merge *m)
         ps_push_abort(&push);
         return st;
     }
-    st = ps_push_commit(&push, &reply);
+    st = ps_push_commit(&push, &reply, NULL);
     keep_best(&m->commit_s, seconds_since(commit_start));
     keep_best(&m->push_s, seconds_since(start));
     return st;

@@ -111,7 +111,7 @@ ps_status test_params_push(ps_param_store *store, const char *client, const ps_p
     for (uint32_t i = 0; i < n && !st; i++)
         st = test_params_add(store, push, i, constant, &value);
     if (!st)
-        return ps_push_commit(&push, reply);
+        return ps_push_commit(&push, reply, NULL);
     ps_push_abort(&push);
     return st;
 }

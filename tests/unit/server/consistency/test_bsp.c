@@ -227,7 +227,7 @@ START_TEST(a_push_of_part_of_the_model_leaves_the_rest_as_it_is)
     ck_ok(test_params_begin(store, 1, &half));
     ps_push_chunk_header at = {.offset = 10, .count = 3};
     ck_ok(ps_push_chunk(half, &at, ps_slice_of(ones, sizeof ones), (ps_push_owner){0}));
-    ck_ok(ps_push_commit(&half, &reply));
+    ck_ok(ps_push_commit(&half, &reply, NULL));
     ck_assert(!end_clock("a", 1, &a));
     float *after = test_params_read(store, 0);
     for (int i = 0; i < 24; i++)
@@ -383,7 +383,7 @@ static ps_status push_part(const char *name, uint64_t sequence, uint64_t lease, 
     if (st)
         return st;
     ck_ok(test_params_add(store, part, tensor, one, NULL));
-    st = ps_push_commit(&part, &reply);
+    st = ps_push_commit(&part, &reply, NULL);
     ck_assert(st || !reply.duplicate);
     return st;
 }

@@ -71,7 +71,7 @@ static inline void train(ps_param_store *store, uint64_t from, uint64_t to)
         ck_ok(test_params_add(store, push, 0, wave, &step));
         if (step % 3)
             ck_ok(test_params_add(store, push, 1, wave, &step));
-        ck_ok(ps_push_commit(&push, &reply));
+        ck_ok(ps_push_commit(&push, &reply, NULL));
         ck_assert(!reply.duplicate);
     }
 }

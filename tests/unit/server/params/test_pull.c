@@ -25,7 +25,7 @@ static void push_one(ps_param_store *store, uint64_t sequence, uint32_t shard, u
     ck_ok(test_params_begin(store, sequence, &push));
     ps_push_chunk_header at = {.shard = shard, .offset = offset, .count = 1};
     ck_ok(ps_push_chunk(push, &at, ps_slice_of(&one, 4), (ps_push_owner){0}));
-    ck_ok(ps_push_commit(&push, &reply));
+    ck_ok(ps_push_commit(&push, &reply, NULL));
 }
 
 START_TEST(a_pull_gives_every_block_once_and_in_order)

@@ -27,7 +27,7 @@ START_TEST(a_push_is_applied_to_every_element_whatever_the_blocks)
         ck_ok(test_params_add(store, push, 0, by_index, NULL));
         ck_assert_uint_eq(ps_push_bytes(push), 13 * 7 * 4);
         ps_push_reply reply;
-        ck_ok(ps_push_commit(&push, &reply));
+        ck_ok(ps_push_commit(&push, &reply, NULL));
         ck_assert_ptr_null(push);
         ck_assert_uint_eq(reply.version, 1);
         ck_assert(!reply.duplicate);
@@ -73,7 +73,7 @@ static ps_status one_chunk(ps_param_store *store, ps_push_chunk_header at, const
     if (st)
         ps_push_abort(&push);
     else
-        st = ps_push_commit(&push, &reply);
+        st = ps_push_commit(&push, &reply, NULL);
     ck_assert_uint_eq(released, 1);
     return st;
 }
@@ -146,7 +146,7 @@ START_TEST(chunks_are_decoded_as_their_codec_says)
         ck_ok(ps_push_chunk(push, &at, payload, (ps_push_owner){0}));
     }
     ps_push_reply reply;
-    ck_ok(ps_push_commit(&push, &reply));
+    ck_ok(ps_push_commit(&push, &reply, NULL));
     float *after = test_params_read(store, 0);
     for (int i = 0; i < 24; i++)
         ck_assert_float_eq(after[i], i < 12 ? before[i] - want[i] : before[i]);
@@ -227,7 +227,7 @@ static ps_status two_chunks(ps_param_store *store, uint64_t sequence, uint32_t a
     ck_ok(ps_push_chunk(push, &first, ps_slice_of(ones, n * 4), owner));
     ck_ok(ps_push_chunk(push, &second, ps_slice_of(ones, m * 4), owner));
     ps_push_reply reply;
-    return ps_push_commit(&push, &reply);
+    return ps_push_commit(&push, &reply, NULL);
 }
 
 START_TEST(chunks_that_overlap_are_refused)
@@ -279,7 +279,7 @@ START_TEST(a_push_that_was_begun_before_the_job_ended_is_not_applied_after)
     ck_ok(test_params_begin(store, 1, &push));
     ck_ok(test_params_add(store, push, 0, by_index, NULL));
     ps_param_store_stop(store);
-    ck_assert_int_eq(ps_push_commit(&push, &reply), PS_FAILED_PRECONDITION);
+    ck_assert_int_eq(ps_push_commit(&push, &reply, NULL), PS_FAILED_PRECONDITION);
     ck_assert_ptr_null(push);
     ck_assert_uint_eq(ps_param_store_version(store), 0);
     ps_param_store_unref(&store);
@@ -292,7 +292,7 @@ START_TEST(an_empty_push_and_bad_headers_are_refused)
     ps_push *push;
     ck_ok(test_params_begin(store, 1, &push));
     ps_push_reply reply;
-    ck_assert_int_eq(ps_push_commit(&push, &reply), PS_INVALID_ARGUMENT);
+    ck_assert_int_eq(ps_push_commit(&push, &reply, NULL), PS_INVALID_ARGUMENT);
     ck_assert_int_eq(test_params_begin(store, 0, &push), PS_INVALID_ARGUMENT);
     const double weights[] = {-1, NAN, INFINITY, 1e300, 1e-320};
     for (size_t i = 0; i < sizeof weights / sizeof *weights; i++) {
@@ -386,7 +386,7 @@ START_TEST(the_schedule_counts_steps_and_rows_and_not_their_pushes)
                                      .parts = 2};
             ck_ok(ps_push_begin(store, "worker", &header, &push));
             ck_ok(test_params_add(store, push, tensor, one, NULL));
-            ck_ok(ps_push_commit(&push, &reply));
+            ck_ok(ps_push_commit(&push, &reply, NULL));
             float *after = test_params_read(store, tensor);
             ck_assert_float_eq_tol(before[0] - after[0], rates[step], 1e-5f);
             free(before);
@@ -419,7 +419,7 @@ START_TEST(blocks_that_have_the_rows_already_are_left_out)
         .incarnation = 1, .sequence = 1, .lease = 1, .rows = {0, 10}, .parts = 2};
     ck_ok(ps_push_begin(store, "a", &header, &push));
     ck_ok(test_params_add(store, push, 1, one, NULL));
-    ck_ok(ps_push_commit(&push, &reply));
+    ck_ok(ps_push_commit(&push, &reply, NULL));
     ps_row_set left = {0};
     ck_assert(ps_ledger_lease_end(ledger, 1, false, &left));
     ck_assert_uint_eq(left.rows, 20);
