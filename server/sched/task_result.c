@@ -98,32 +98,28 @@ static const char *word_of(const ps_json_token *token, const char *const *words)
     return NULL;
 }
 
-/* Of an object that has begun: reads on to the value of the key. */
-static ps_status find_key(ps_json_reader *in, const char *key, ps_json_token *value)
+static bool is_key(const ps_json_token *token, const char *key)
 {
-    for (;;) {
-        ps_status st = ps_json_next(in, value);
-        if (st || value->kind != PS_JSON_KEY)
-            return st ? st : PS_END;
-        if (value->text.len == strlen(key) && memcmp(value->text.data, key, strlen(key)) == 0)
-            return ps_json_next(in, value);
-        st = ps_json_skip(in);
-        if (st)
-            return st;
-    }
+    return token->text.len == strlen(key) && memcmp(token->text.data, key, strlen(key)) == 0;
 }
 
 const char *ps_task_result_word(const ps_task_result *r, const char *key, const char *const *words)
 {
     ps_json_reader in;
     ps_json_token token;
+    const char *word = NULL;
     if (!r->report || !*r->report)
         return NULL;
     ps_json_reader_init(&in, ps_slice_str(r->report));
     ps_status st = ps_json_expect(&in, PS_JSON_OBJECT, &token);
-    if (!st)
-        st = find_key(&in, key, &token);
-    const char *word = st ? NULL : word_of(&token, words);
+    while (!word && ps_json_member(&in, &token, &st)) {
+        bool found = is_key(&token, key);
+        st = found ? ps_json_next(&in, &token) : ps_json_skip(&in);
+        if (found && !st)
+            word = word_of(&token, words);
+        if (found && !word)
+            break;
+    }
     ps_json_reader_free(&in);
     return word;
 }
