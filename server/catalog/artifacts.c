@@ -57,15 +57,33 @@ static ps_status put_row(ps_catalog *catalog, const ps_artifact_record *r)
     return ps_stmt_end(&q, st);
 }
 
+static ps_status check_room(ps_catalog *catalog, const ps_artifact_record *r)
+{
+    ps_stmt q;
+    ps_status st =
+        ps_stmt_begin(&q, catalog, "SELECT count(*) FROM artifact WHERE job_id=?1 AND name<>?2");
+    if (st)
+        return st;
+    ps_stmt_u64(&q, 1, r->job_id);
+    ps_stmt_text(&q, 2, r->name);
+    st = ps_stmt_row(&q);
+    if (!st && ps_stmt_get_u64(&q, 0) >= PS_ARTIFACTS_MAX)
+        st = ps_fail(PS_RESOURCE_EXHAUSTED, "job %" PRIu64 " has %d artifacts, as many as it may",
+                     r->job_id, PS_ARTIFACTS_MAX);
+    return ps_stmt_end(&q, st);
+}
+
 ps_status ps_catalog_artifact_put(ps_catalog *catalog, const ps_artifact_record *r)
 {
     ps_status st = ps_db_transaction(catalog);
     if (st)
         return st;
-    st = change(catalog,
-                "INSERT OR IGNORE INTO doomed_file SELECT path FROM artifact"
-                " WHERE job_id=?1 AND name=?2 AND path<>?3",
-                r);
+    st = check_room(catalog, r);
+    if (!st)
+        st = change(catalog,
+                    "INSERT OR IGNORE INTO doomed_file SELECT path FROM artifact"
+                    " WHERE job_id=?1 AND name=?2 AND path<>?3",
+                    r);
     if (!st)
         st = change(catalog, "DELETE FROM doomed_file WHERE path=?3", r);
     if (!st)

@@ -16,8 +16,11 @@ typedef struct ps_artifact_record {
 
 void ps_artifact_record_free(ps_artifact_record **record);
 
+enum { PS_ARTIFACTS_MAX = 256 }; /* of a job: a worker's loop must not fill the disk with names */
+
 /* Adds it, or replaces the one of that name, whose file is doomed then (removal.h); its own is not
- * any more. PS_NOT_FOUND when there is no such job. */
+ * any more. PS_NOT_FOUND when there is no such job; PS_RESOURCE_EXHAUSTED when it has
+ * PS_ARTIFACTS_MAX others. */
 PS_MUST_CHECK ps_status ps_catalog_artifact_put(ps_catalog *catalog,
                                                 const ps_artifact_record *record);
 /* PS_NOT_FOUND: "job 7 has no artifact 'x'". */

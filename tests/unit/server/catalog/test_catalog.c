@@ -224,6 +224,25 @@ START_TEST(an_artifact_belongs_to_a_job_and_is_replaced_by_name)
 }
 END_TEST
 
+START_TEST(a_job_has_so_many_artifacts_and_no_more)
+{
+    ps_catalog *catalog = open_ok(":memory:");
+    char name[16], at[32];
+    ps_artifact_record a = {.job_id = add_job(catalog, "a"), .name = name, .path = at};
+    for (int i = 0; i <= PS_ARTIFACTS_MAX; i++) {
+        snprintf(name, sizeof name, "%d.json", i);
+        snprintf(at, sizeof at, "artifacts/%d", i);
+        ck_assert_int_eq(ps_catalog_artifact_put(catalog, &a),
+                         i < PS_ARTIFACTS_MAX ? PS_OK : PS_RESOURCE_EXHAUSTED);
+    }
+    snprintf(name, sizeof name, "7.json"); /* one of them may still be replaced, */
+    ck_ok(ps_catalog_artifact_put(catalog, &a));
+    a.job_id = add_job(catalog, "b"); /* and other jobs have theirs */
+    ck_ok(ps_catalog_artifact_put(catalog, &a));
+    ps_catalog_close(&catalog);
+}
+END_TEST
+
 START_TEST(a_setting_is_there_until_it_is_taken_back)
 {
     make_folder();
@@ -440,6 +459,7 @@ static const ps_check_case cases[] = {
     {&a_damaged_file_is_refused_and_not_touched},
     {&a_full_disk_is_said_and_the_catalog_stays_good},
     {&a_file_that_another_psd_has_open_is_refused},
+    {&a_job_has_so_many_artifacts_and_no_more},
     {&a_setting_is_there_until_it_is_taken_back},
     {&a_quota_that_is_used_up_is_a_full_disk},
     {&a_folder_that_is_not_there_is_a_clear_error},
