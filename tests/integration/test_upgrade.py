@@ -31,11 +31,11 @@ def what_had_ended_is_there(cluster):
     return jobs
 
 
-def a_data_dir_of_39b2b3d_is_taken_over():
+def goes_on_from(version):
     """Its catalog is read, and its checkpoint: the job goes on where it was, and every row is trained once."""
     with Cluster() as cluster:
         try:
-            take_over(cluster, "39b2b3d")
+            take_over(cluster, version)
             jobs = what_had_ended_is_there(cluster)
             begun = cluster.job(jobs[0]["id"])["progress"]["epoch"]
             cluster.start_worker("w1", data=DATA)
@@ -48,4 +48,13 @@ def a_data_dir_of_39b2b3d_is_taken_over():
             shutil.rmtree(DATA, ignore_errors=True)
 
 
-run([a_data_dir_of_39b2b3d_is_taken_over])
+def a_data_dir_of_39b2b3d_is_taken_over():
+    goes_on_from("39b2b3d")
+
+
+def a_data_dir_of_eeb907e_is_taken_over():
+    """The last whose checkpoints have settings by position."""
+    goes_on_from("eeb907e")
+
+
+run([a_data_dir_of_39b2b3d_is_taken_over, a_data_dir_of_eeb907e_is_taken_over])
