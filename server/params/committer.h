@@ -18,8 +18,9 @@
 typedef struct ps_commit_record {
     const char *client;
     const ps_push_header *header;
-    uint64_t version;    /* as answered */
-    uint64_t held_clock; /* it is held until this clock's end; 0: applied */
+    uint64_t version;                    /* as answered */
+    uint64_t held_clock;                 /* it is held until this clock's end; 0: applied */
+    const struct ps_push_chunks *chunks; /* what it brings, block by block (push_chunks.h) */
 } ps_commit_record;
 
 typedef struct ps_committer {

@@ -1,31 +1,19 @@
-/* begin takes the push's place in its client's window; chunks are checked and noted; commit sorts
- * the notes by place, refuses overlaps, asks the consistency controller, and does what it says
- * inside the store's gate. What a peer can get wrong is found before anything is applied; after
- * that nothing fails. */
+/* begin takes the push's place in its client's window; chunks are checked and noted
+ * (push_chunks.h); commit puts them in order, refuses overlaps, asks the consistency controller,
+ * and does what it says inside the store's gate. What a peer can get wrong is found before anything
+ * is applied; after that nothing fails. */
 #include "server/params/push.h"
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "server/params/committer.h"
+#include "server/params/push_chunks.h"
 #include "server/params/store_private.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 
-enum {
-    CHUNK_COST = 64, /* what a chunk counts against push_bytes beside its payload */
-    CHUNKS_FIRST = 64,
-    QUICK_BYTES = 64 * 1024, /* applied in some tens of microseconds */
-};
-
-typedef struct push_chunk {
-    uint64_t block;
-    uint32_t begin, count; /* elements, within the block */
-    const ps_codec *codec;
-    ps_slice payload;
-    ps_push_owner owner;
-} push_chunk;
+enum { QUICK_BYTES = 64 * 1024 }; /* applied in some tens of microseconds */
 
 struct ps_push {
     ps_param_store *store;
@@ -33,18 +21,9 @@ struct ps_push {
     ps_push_ticket ticket;
     bool duplicate; /* no ticket; reply is the stored one */
     ps_push_reply reply;
-    push_chunk *chunks;
-    size_t n, capacity;
-    bool sorted;
-    uint64_t bytes;
-    double sum_sq;
-    uint64_t *blocks; /* it touches, ascending, */
-    bool *left_out;   /* and which of them have its rows already; made at commit */
-    size_t n_blocks;
-    uint64_t rows_before;   /* rows that were done when it was booked */
-    bool whole;             /* its gradient has come whole with it */
-    float *scratch;         /* one block, for codecs that have to be decoded */
-    ps_block_piece *pieces; /* room for the pieces of one block: made at commit */
+    ps_push_chunks chunks;
+    uint64_t rows_before; /* rows that were done when it was booked */
+    bool whole;           /* its gradient has come whole with it */
 };
 
 static void count_refused(ps_param_store *store)
@@ -86,9 +65,8 @@ ps_status ps_push_begin(ps_param_store *store, const char *client, const ps_push
     if (atomic_load(&store->stopped))
         return ended();
     ps_push *push = ps_new(ps_push);
-    push->store = store;
+    push->store = push->chunks.store = store;
     push->header = *header;
-    push->sorted = true;
     ps_status st = take_place(push, client);
     if (st) {
         count_refused(store);
@@ -100,117 +78,12 @@ ps_status ps_push_begin(ps_param_store *store, const char *client, const ps_push
     return PS_OK;
 }
 
-/* The tensor and the shard it names, and that it lies within one block of it. */
-static ps_status check_place(const ps_placement *p, const ps_push_chunk_header *c, uint64_t *block)
-{
-    if (c->tensor >= p->n_tensors)
-        return ps_fail(PS_NOT_FOUND, "tensor %u: the job has %zu", c->tensor, p->n_tensors);
-    const ps_param_tensor *t = &p->tensors[c->tensor];
-    if (c->shard >= t->n_shards)
-        return ps_fail(PS_NOT_FOUND, "tensor %s: no shard %u, it has %u", t->name, c->shard,
-                       t->n_shards);
-    const ps_param_shard *s = &t->shards[c->shard];
-    if (s->server != 0)
-        return ps_fail(PS_UNAVAILABLE, "tensor %s: shard %u is held by server %u", t->name,
-                       c->shard, s->server);
-    if (c->count == 0)
-        return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: a chunk of no elements", t->name);
-    if (c->offset >= s->elements || c->count > s->elements - c->offset)
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "tensor %s: a chunk of %u elements at %llu of shard %u, it has %llu",
-                       t->name, c->count, (unsigned long long)c->offset, c->shard,
-                       (unsigned long long)s->elements);
-    if (c->offset % p->block_elements + c->count > p->block_elements)
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "tensor %s: a chunk of %u elements at %llu crosses the border of a block "
-                       "(every %u elements)",
-                       t->name, c->count, (unsigned long long)c->offset, p->block_elements);
-    *block = s->first_block + c->offset / p->block_elements;
-    return PS_OK;
-}
-
-/* Decoding waits for the commit, where the numbers are used while they are hot in the cache. */
-static ps_status room_to_decode(ps_push *push, const char *tensor)
-{
-    if (!push->scratch)
-        push->scratch = ps_try_alloc_raw(push->store->placement->block_elements * sizeof(float));
-    if (!push->scratch)
-        return ps_fail(PS_RESOURCE_EXHAUSTED, "tensor %s: out of memory to decode it", tensor);
-    return PS_OK;
-}
-
-/* What the numbers are; also adds to the norm. */
-static ps_status check_values(ps_push *push, const char *tensor, const push_chunk *c)
-{
-    const ps_block *block = push->store->blocks[c->block];
-    const ps_block_chunk chunk = {
-        .begin = c->begin, .count = c->count, .codec = c->codec, .payload = c->payload};
-    bool clips = push->store->config.clip_norm > 0;
-    ps_status st = block->kind->check(block, &chunk, clips ? &push->sum_sq : NULL);
-    if (st)
-        return ps_wrap(st, "tensor %s", tensor);
-    return c->codec->identity ? PS_OK : room_to_decode(push, tensor);
-}
-
-static ps_status reserve_chunk(ps_push *push, const char *tensor, size_t payload)
-{
-    uint64_t limit = push->store->config.push_bytes;
-    uint64_t after = push->bytes + payload + (push->n + 1) * CHUNK_COST;
-    if (after > limit)
-        return ps_fail(PS_RESOURCE_EXHAUSTED,
-                       "tensor %s: this push holds more than %llu bytes (limits.push_bytes); send "
-                       "it as several",
-                       tensor, (unsigned long long)limit);
-    if (push->n < push->capacity)
-        return PS_OK;
-    size_t capacity = push->capacity ? 2 * push->capacity : CHUNKS_FIRST;
-    push_chunk *more = ps_try_alloc_raw(capacity * sizeof *more);
-    if (!more)
-        return ps_fail(PS_RESOURCE_EXHAUSTED, "tensor %s: out of memory for this push", tensor);
-    if (push->n)
-        memcpy(more, push->chunks, push->n * sizeof *more);
-    free(push->chunks);
-    push->chunks = more;
-    push->capacity = capacity;
-    return PS_OK;
-}
-
-static bool before(const push_chunk *a, const push_chunk *b)
-{
-    return a->block < b->block || (a->block == b->block && a->begin < b->begin);
-}
-
-static ps_status add_chunk(ps_push *push, const ps_push_chunk_header *header, ps_slice payload,
-                           ps_push_owner owner)
-{
-    const ps_placement *p = push->store->placement;
-    push_chunk c = {.count = header->count, .payload = payload, .owner = owner};
-    ps_status st = check_place(p, header, &c.block);
-    if (st)
-        return st;
-    const char *tensor = p->tensors[header->tensor].name;
-    c.begin = (uint32_t)(header->offset % p->block_elements);
-    c.codec = ps_codec_by_number(header->codec);
-    if (!c.codec)
-        return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: unknown codec %u", tensor, header->codec);
-    st = check_values(push, tensor, &c);
-    if (!st)
-        st = reserve_chunk(push, tensor, payload.len);
-    if (st)
-        return st;
-    if (push->n && !before(&push->chunks[push->n - 1], &c))
-        push->sorted = false;
-    push->chunks[push->n++] = c;
-    push->bytes += payload.len;
-    return PS_OK;
-}
-
 ps_status ps_push_chunk(ps_push *push, const ps_push_chunk_header *chunk, ps_slice payload,
                         ps_push_owner owner)
 {
     ps_status st = PS_OK;
     if (!push->duplicate)
-        st = add_chunk(push, chunk, payload, owner);
+        st = ps_push_chunks_add(&push->chunks, chunk, payload, owner);
     if ((st || push->duplicate) && owner.release)
         owner.release(owner.user);
     return st;
@@ -218,133 +91,60 @@ ps_status ps_push_chunk(ps_push *push, const ps_push_chunk_header *chunk, ps_sli
 
 uint64_t ps_push_bytes(const ps_push *push)
 {
-    return push->bytes;
+    return push->chunks.bytes;
 }
 
 bool ps_push_is_quick(const ps_push *push)
 {
-    return push->bytes <= QUICK_BYTES && !push->store->ops->holds;
-}
-
-static int by_place(const void *a, const void *b)
-{
-    return before(a, b) ? -1 : before(b, a);
-}
-
-/* The blocks that it touches, once each. */
-static ps_status list_blocks(ps_push *push)
-{
-    push->blocks = ps_try_alloc_raw(push->n * sizeof *push->blocks);
-    push->left_out = ps_try_alloc_raw(push->n * sizeof *push->left_out);
-    if (!push->blocks || !push->left_out)
-        return ps_fail(PS_RESOURCE_EXHAUSTED, "out of memory for this push");
-    for (size_t i = 0; i < push->n; i++)
-        if (i == 0 || push->chunks[i].block != push->chunks[i - 1].block)
-            push->blocks[push->n_blocks++] = push->chunks[i].block;
-    return PS_OK;
-}
-
-/* Sorted, without overlaps; and room for the pieces of the block that has most. */
-static ps_status arrange(ps_push *push)
-{
-    if (push->n == 0)
-        return ps_fail(PS_INVALID_ARGUMENT, "push without a chunk");
-    if (!push->sorted)
-        qsort(push->chunks, push->n, sizeof *push->chunks, by_place);
-    size_t most = 1, run = 1;
-    for (size_t i = 1; i < push->n; i++) {
-        const push_chunk *last = &push->chunks[i - 1], *c = &push->chunks[i];
-        run = c->block == last->block ? run + 1 : 1;
-        most = run > most ? run : most;
-        if (run > 1 && c->begin < last->begin + last->count)
-            return ps_fail(PS_INVALID_ARGUMENT,
-                           "push: two chunks have the same elements (%u and %u elements at %u and "
-                           "%u of a block)",
-                           last->count, c->count, last->begin, c->begin);
-    }
-    push->pieces = ps_try_alloc_raw(most * sizeof *push->pieces);
-    if (!push->pieces)
-        return ps_fail(PS_RESOURCE_EXHAUSTED, "out of memory for this push");
-    return list_blocks(push);
-}
-
-/* The chunk after those of the same block. */
-static size_t after_block(const ps_push *push, size_t first)
-{
-    size_t i = first;
-    while (i < push->n && push->chunks[i].block == push->chunks[first].block)
-        i++;
-    return i;
-}
-
-/* Of the blocks that have not got its rows before. */
-static uint64_t count_elements(const ps_push *push)
-{
-    uint64_t n = 0;
-    for (size_t b = 0, i = 0; b < push->n_blocks; b++)
-        for (size_t after = after_block(push, i); i < after; i++)
-            n += push->left_out[b] ? 0 : push->chunks[i].count;
-    return n;
+    return push->chunks.bytes <= QUICK_BYTES && !push->store->ops->holds;
 }
 
 static double clip_scale(const ps_push *push)
 {
-    double limit = push->store->config.clip_norm, norm = sqrt(push->sum_sq);
+    double limit = push->store->config.clip_norm, norm = sqrt(push->chunks.sum_sq);
     return limit > 0 && norm > limit ? limit / norm : 1;
 }
 
-/* Decoded ones lie one after the other in scratch: they do not overlap, so that they fit. */
-static size_t gather(const ps_push *push, size_t first)
+typedef struct applying {
+    ps_update update;
+    double scale;
+} applying;
+
+static void apply_block(void *user, uint64_t block, const ps_block_piece *pieces, size_t n)
 {
-    float *room = push->scratch;
-    size_t n = 0;
-    for (size_t i = first; i < push->n && push->chunks[i].block == push->chunks[first].block; i++) {
-        const push_chunk *c = &push->chunks[i];
-        const void *values = c->payload.data;
-        if (!c->codec->identity) {
-            c->codec->decode(c->payload, c->count, room);
-            values = room;
-            room += c->count;
-        }
-        push->pieces[n++] =
-            (ps_block_piece){.begin = c->begin, .count = c->count, .values = values};
-    }
-    return n;
+    const applying *a = user;
+    ps_update_block(&a->update, block, pieces, n, a->scale);
 }
 
 static void apply_now(const ps_push *push, uint64_t *version)
 {
-    double scale = clip_scale(push);
-    ps_update update;
-    ps_update_begin(push->store, count_elements(push), push->rows_before, &update);
-    for (size_t b = 0, i = 0; b < push->n_blocks; i = after_block(push, i), b++)
-        if (!push->left_out[b])
-            ps_update_block(&update, push->blocks[b], push->pieces, gather(push, i), scale);
-    ps_update_end(&update);
-    *version = update.version;
+    applying a = {.scale = clip_scale(push)};
+    ps_update_begin(push->store, ps_push_chunks_elements(&push->chunks), push->rows_before,
+                    &a.update);
+    ps_push_chunks_each(&push->chunks, apply_block, &a);
+    ps_update_end(&a.update);
+    *version = a.update.version;
 }
 
-static void hold(const ps_push *push)
+static void hold_block(void *user, uint64_t block, const ps_block_piece *pieces, size_t n)
 {
-    for (size_t b = 0, i = 0; b < push->n_blocks; i = after_block(push, i), b++)
-        if (!push->left_out[b])
-            ps_accumulator_add(push->store->held, push->blocks[b], push->pieces, gather(push, i),
-                               push->header.weight);
+    const ps_push *push = user;
+    ps_accumulator_add(push->store->held, block, pieces, n, push->header.weight);
 }
 
 /* Staleness: updates begun since it was pulled, but for its own. */
-static ps_push_reply carry_out(const ps_push *push, ps_verdict verdict)
+static ps_push_reply carry_out(ps_push *push, ps_verdict verdict)
 {
     ps_trace("push",
              "admitted worker=%s lease=%" PRIu64 " client=%" PRIu64 " sequence=%" PRIu64
              " held_clock=%" PRIu64 " rows=%" PRIu64 "..%" PRIu64 " blocks=%zu",
              ps_push_peer_name(push->ticket.client), push->header.lease, push->header.incarnation,
              push->header.sequence, verdict.held_clock, push->header.rows.begin,
-             push->header.rows.end, push->n_blocks);
+             push->header.rows.end, push->chunks.n_blocks);
     ps_push_reply reply = {0};
     uint64_t before, pulled = push->header.pulled_version;
     if (verdict.held_clock) {
-        hold(push);
+        ps_push_chunks_each(&push->chunks, hold_block, push);
         before = reply.version = ps_update_count(push->store); /* its clock has not ended */
     } else {
         apply_now(push, &reply.version);
@@ -368,9 +168,9 @@ static ps_status book(ps_push *push, ps_verdict verdict)
                                    .rows = h->rows,
                                    .parts = h->parts,
                                    .clock = verdict.held_clock,
-                                   .blocks = push->blocks,
-                                   .left_out = push->left_out,
-                                   .n_blocks = push->n_blocks};
+                                   .blocks = push->chunks.blocks,
+                                   .left_out = push->chunks.left_out,
+                                   .n_blocks = push->chunks.n_blocks};
     ps_status st = ps_ledger_book(store->ledger, &booked, &push->rows_before, &push->whole);
     if (!st)
         return PS_OK;
@@ -387,7 +187,8 @@ static uint64_t append(const ps_push *push, const char *client, uint64_t version
     const ps_commit_record record = {.client = client,
                                      .header = &push->header,
                                      .version = version,
-                                     .held_clock = verdict.held_clock};
+                                     .held_clock = verdict.held_clock,
+                                     .chunks = &push->chunks};
     return c ? c->append(c->state, &record) : 0;
 }
 
@@ -422,7 +223,7 @@ static void count_accepted(const ps_push *push, const ps_push_reply *reply)
         store->stats.duplicates++;
     } else {
         store->stats.pushes++;
-        store->stats.push_bytes += push->bytes;
+        store->stats.push_bytes += push->chunks.bytes;
         store->stats.staleness_sum += (double)reply->staleness;
         if (reply->staleness > store->stats.staleness_max)
             store->stats.staleness_max = reply->staleness;
@@ -433,14 +234,7 @@ static void count_accepted(const ps_push *push, const ps_push_reply *reply)
 static void free_push(ps_push **out)
 {
     ps_push *push = *out;
-    for (size_t i = 0; i < push->n; i++)
-        if (push->chunks[i].owner.release)
-            push->chunks[i].owner.release(push->chunks[i].owner.user);
-    free(push->chunks);
-    free(push->scratch);
-    free(push->pieces);
-    free(push->blocks);
-    free(push->left_out);
+    ps_push_chunks_clear(&push->chunks);
     ps_param_store_unref(&push->store);
     ps_free(out);
 }
@@ -452,7 +246,7 @@ static ps_status commit(ps_push *push, ps_push_reply *reply)
         *reply = push->reply;
         return PS_OK;
     }
-    ps_status st = arrange(push);
+    ps_status st = ps_push_chunks_arrange(&push->chunks);
     if (st)
         return st;
     ps_update_enter(push->store);

@@ -1,7 +1,16 @@
 #include "tests/lib/late_committer.h"
 
+#include "server/params/push_chunks.h"
+
 #include <stdlib.h>
 #include <string.h>
+
+static void add_block(void *user, uint64_t block, const ps_block_piece *pieces, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (uint32_t k = 0; k < pieces[i].count; k++)
+            *(double *)user += pieces[i].values[k];
+}
 
 static uint64_t append(void *state, const ps_commit_record *record)
 {
@@ -11,6 +20,7 @@ static uint64_t append(void *state, const ps_commit_record *record)
     if (position >= LATE_POSITIONS)
         abort();
     l->at[position].sequence = record->header->sequence;
+    ps_push_chunks_each(record->chunks, add_block, &l->at[position].sum);
     pthread_mutex_unlock(&l->lock);
     return position;
 }

@@ -14,7 +14,8 @@ typedef struct late_committer {
     ps_committer row; /* for ps_param_config */
     pthread_mutex_t lock;
     struct {
-        uint64_t sequence; /* of the push */
+        uint64_t sequence; /* of the push, */
+        double sum;        /* and of its gradient */
         bool lasts;
         ps_commit_cb cb[4]; /* who waits for it */
         void *user[4];

@@ -76,6 +76,7 @@ START_TEST(answers_come_when_the_committer_says_so_in_whatever_order)
         unsigned k = order[i];
         ck_assert_uint_eq(a[k].answers, 0);
         ck_assert_uint_eq(late.at[a[k].reply.position].sequence, k + 1);
+        ck_assert_double_eq(late.at[a[k].reply.position].sum, 3);
         late_committer_answer(&late, a[k].reply.position, PS_OK);
         ck_assert_uint_eq(a[k].answers, 1);
         ck_assert_int_eq(a[k].status, PS_OK);
