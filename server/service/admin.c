@@ -24,10 +24,7 @@ static ps_status reload(ps_services *services, const ps_caller *caller,
     Psd__V1__ReloadResponse *out = PS_REPLY_NEW(Psd__V1__ReloadResponse, psd__v1__reload_response);
     *reply = &out->base;
     ps_status st = services->daemon.reload(services->daemon.user, &out->certificate_expires_ms);
-    ps_error error;
-    ps_error_save(&error, st);
-    ps_caller_audit(services, caller, "/psd.v1.Admin/Reload", st, st ? error.message : NULL);
-    return ps_error_raise(&error);
+    return ps_caller_audit(services, caller, st, NULL);
 }
 
 static ps_status checkpoint(ps_services *services, const ps_caller *caller,
@@ -37,10 +34,7 @@ static ps_status checkpoint(ps_services *services, const ps_caller *caller,
         PS_REPLY_NEW(Psd__V1__CheckpointResponse, psd__v1__checkpoint_response);
     *reply = &out->base;
     ps_status st = ps_lifecycle_checkpoint_all(services->lifecycle, &out->jobs, &out->bytes);
-    ps_error error;
-    ps_error_save(&error, st);
-    ps_caller_audit(services, caller, "/psd.v1.Admin/Checkpoint", st, st ? error.message : NULL);
-    return ps_error_raise(&error);
+    return ps_caller_audit(services, caller, st, NULL);
 }
 
 static ps_status drain(ps_services *services, const ps_caller *caller,
@@ -53,13 +47,7 @@ static ps_status drain(ps_services *services, const ps_caller *caller,
     ps_sched_counts counts;
     ps_sched_count(services->sched, &counts);
     out->running_tasks = counts.leases;
-    ps_error error;
-    ps_error_save(&error, st);
-    ps_caller_audit(services, caller, "/psd.v1.Admin/Drain", st,
-                    st        ? error.message
-                    : in->off ? "off"
-                              : "on");
-    return ps_error_raise(&error);
+    return ps_caller_audit(services, caller, st, in->off ? "off" : "on");
 }
 
 const ps_unary_method ps_admin_unary[] = {

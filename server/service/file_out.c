@@ -48,10 +48,7 @@ static ps_status open_file(file_out *f)
     ps_status st = f->open(f->services, &f->caller, f->request, &f->file, &f->version);
     if (!st)
         st = disk_of(f)->size(disk_of(f)->state, f->file, &f->total);
-    ps_error error;
-    ps_error_save(&error, st);
-    ps_caller_audit(f->services, &f->caller, f->caller.path, st, st ? error.message : f->what);
-    return st ? ps_error_raise(&error) : PS_OK;
+    return ps_caller_audit(f->services, &f->caller, st, f->what);
 }
 
 static ps_status read_chunk(file_out *f)

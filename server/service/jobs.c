@@ -37,10 +37,7 @@ static ps_status submit(ps_services *services, const ps_caller *caller,
     char number[64] = "";
     if (!st)
         (void)snprintf(number, sizeof number, "job %llu", (unsigned long long)out->job_id);
-    ps_error error;
-    ps_error_save(&error, st);
-    ps_caller_audit(services, caller, "/psd.v1.Jobs/Submit", st, st ? error.message : number);
-    return st ? ps_error_raise(&error) : PS_OK;
+    return ps_caller_audit(services, caller, st, number);
 }
 
 static ps_status get(ps_services *services, const ps_caller *caller,
@@ -113,11 +110,9 @@ static ps_status cancel(ps_services *services, const ps_caller *caller,
     ps_status st = ps_caller_may_change_job(services, caller, in->job_id);
     if (!st)
         st = ps_sched_cancel(services->sched, in->job_id, caller->name, in->reason, &record);
-    ps_error error;
-    ps_error_save(&error, st);
-    ps_caller_audit(services, caller, "/psd.v1.Jobs/Cancel", st, st ? error.message : in->reason);
+    st = ps_caller_audit(services, caller, st, in->reason);
     if (st)
-        return ps_error_raise(&error);
+        return st;
     *reply = &ps_job_message_new(record)->base;
     ps_job_record_free(&record);
     return PS_OK;

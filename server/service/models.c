@@ -60,11 +60,9 @@ static ps_status remove_model(ps_services *services, const ps_caller *caller,
     ps_status st = ps_caller_may_change_model(services, caller, in->name);
     if (!st)
         st = ps_model_file_delete(&services->files, in->name);
-    ps_error error;
-    ps_error_save(&error, st);
-    ps_caller_audit(services, caller, "/psd.v1.Models/Delete", st, st ? error.message : in->name);
+    st = ps_caller_audit(services, caller, st, in->name);
     if (st)
-        return ps_error_raise(&error);
+        return st;
     *reply = ps_reply_new(sizeof(Psd__V1__DeleteModelResponse),
                           (ps_message_init)psd__v1__delete_model_response__init);
     return PS_OK;

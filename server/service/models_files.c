@@ -54,11 +54,9 @@ static ps_status import_complete(ps_services *services, const ps_caller *caller,
     if (!st)
         st = ps_model_file_adopt(&services->files, path, d->name, d->config, caller->name,
                                  d->replace, &record);
-    ps_error error;
-    ps_error_save(&error, st);
-    ps_caller_audit(services, caller, "/psd.v1.Models/Import", st, st ? error.message : d->name);
+    st = ps_caller_audit(services, caller, st, d->name);
     if (st)
-        return ps_error_raise(&error);
+        return st;
     *reply = &ps_model_message_new(record)->base;
     ps_model_record_free(&record);
     return PS_OK;
@@ -123,12 +121,9 @@ static ps_status artifact_complete(ps_services *services, const ps_caller *calle
         st = ps_caller_may_change_job(services, caller, d->job_id);
     if (!st)
         st = ps_artifact_file_adopt(&services->files, path, d->job_id, d->name, bytes, &record);
-    ps_error error;
-    ps_error_save(&error, st);
-    ps_caller_audit(services, caller, "/psd.v1.Models/PutArtifact", st,
-                    st ? error.message : d->name);
+    st = ps_caller_audit(services, caller, st, d->name);
     if (st)
-        return ps_error_raise(&error);
+        return st;
     *reply = &ps_artifact_message_new(record)->base;
     ps_artifact_record_free(&record);
     return PS_OK;

@@ -13,11 +13,9 @@ static ps_status answer(ps_services *services, const ps_caller *caller, ps_statu
                         const char *what, const ps_removed *removed, bool more,
                         ProtobufCMessage **reply)
 {
-    ps_error error;
-    ps_error_save(&error, st);
-    ps_caller_audit(services, caller, caller->path, st, st ? error.message : what);
+    st = ps_caller_audit(services, caller, st, what);
     if (st)
-        return ps_error_raise(&error);
+        return st;
     Psd__V1__RemovedResponse *out =
         PS_REPLY_NEW(Psd__V1__RemovedResponse, psd__v1__removed_response);
     out->jobs = removed->jobs;

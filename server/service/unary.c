@@ -94,16 +94,19 @@ void *ps_reply_new(size_t size, ps_message_init init)
     return out;
 }
 
-void ps_caller_audit(ps_services *services, const ps_caller *caller, const char *path, ps_status st,
-                     const char *what)
+ps_status ps_caller_audit(ps_services *services, const ps_caller *caller, ps_status st,
+                          const char *what)
 {
+    ps_error error;
+    ps_error_save(&error, st);
     ps_audit_event event = {.event = "call",
                             .address = caller->address,
                             .identity = &caller->identity,
-                            .call = path,
+                            .call = caller->path,
                             .outcome = st == PS_PERMISSION_DENIED ? PS_AUDIT_REFUSED
                                        : st                       ? PS_AUDIT_FAILED
                                                                   : PS_AUDIT_ALLOWED,
-                            .reason = what};
+                            .reason = st ? error.message : what};
     ps_audit_write(services->audit, &event);
+    return ps_error_raise(&error);
 }

@@ -64,9 +64,10 @@ PS_MUST_CHECK ps_status ps_caller_may_change_model(ps_services *services, const 
 void ps_unary_run(ps_call *call, const ProtobufCMessage *request, void *services,
                   ps_unary_body body);
 
-/* For the audit log: what a caller did, or tried to. what may be NULL. */
-void ps_caller_audit(ps_services *services, const ps_caller *caller, const char *path, ps_status st,
-                     const char *what);
+/* For the audit log: that a call did `what` (may be NULL), or, with a failure, why it did not.
+ * Returns st, and its message is this thread's as before. */
+PS_MUST_CHECK ps_status ps_caller_audit(ps_services *services, const ps_caller *caller,
+                                        ps_status st, const char *what);
 
 /* A new message of type T (Psd__V1__Job, psd__v1__job): malloc'ed, initialised. */
 #define PS_REPLY_NEW(T, lower) ((T *)ps_reply_new(sizeof(T), (ps_message_init)lower##__init))
