@@ -43,6 +43,7 @@ static void upkeep_run(void *daemon)
 void ps_daemon_upkeep_cb(void *daemon)
 {
     ps_daemon *d = daemon;
+    ps_loop_require_on(d->loop);
     (void)ps_off_loop_turn_submit(d->loop, &d->upkeep_turn, upkeep_run, d);
 }
 
@@ -57,6 +58,7 @@ void ps_daemon_tick_cb(void *daemon)
     enum { LATE_MS = 30000 };
     ps_daemon *d = daemon;
     char times[PS_REPEAT_TEXT];
+    ps_loop_require_on(d->loop);
     uint64_t now = ps_clock_ms(&d->clock);
     if (ps_off_loop_turn_submit(d->loop, &d->sched_turn, sched_run, d)) {
         d->sched_ms = now;

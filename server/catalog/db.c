@@ -4,6 +4,7 @@
 #include "server/catalog/db.h"
 
 #include "common/base/mem.h"
+#include "common/loop/loop.h"
 
 #include <errno.h>
 #include <math.h>
@@ -75,6 +76,7 @@ ps_status ps_db_fail(ps_catalog *catalog, int code)
 
 void ps_db_lock(ps_catalog *catalog)
 {
+    ps_loop_require_off(); /* it waits for the disk */
     if (!ps_mutex_is_held(&catalog->mutex))
         ps_mutex_lock(&catalog->mutex);
     catalog->depth++;

@@ -2,6 +2,7 @@
  * is carried out. Cannot fail. */
 #include "server/sched/turn.h"
 
+#include "common/loop/loop.h"
 #include "server/sched/assign.h"
 #include "server/sched/job.h"
 #include "server/sched/members.h"
@@ -9,11 +10,13 @@
 
 void ps_turn_begin_quietly(ps_sched *s)
 {
+    ps_loop_require_off(); /* what is decided is carried out at its end, and may wait */
     ps_core_lock(s);
 }
 
 void ps_turn_begin(ps_sched *s)
 {
+    ps_loop_require_off();
     ps_core_lock(s);
     s->assign_due = true;
 }

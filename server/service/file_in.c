@@ -58,6 +58,7 @@ static ps_status open_file(file_in *f)
 
 static ps_status write_batch(file_in *f)
 {
+    ps_loop_require_off();
     const ps_stored_files *files = &f->services->files;
     ps_status st = ps_room_check(files->disk, files->data_dir);
     if (!st)
@@ -75,6 +76,7 @@ static ps_status write_batch(file_in *f)
 
 static ps_status complete(file_in *f)
 {
+    ps_loop_require_off();
     ps_status st = open_file(f); /* a file of no bytes */
     if (!st)
         st = ps_whole_file_keep(&f->file);
@@ -112,6 +114,7 @@ static void go_on(file_in *f);
 
 static void submit(file_in *f, void (*work)(ps_work *), void (*done)(ps_work *))
 {
+    PS_REQUIRE(!f->working);
     f->working = true;
     f->work = (ps_work){.work = work, .done = done};
     ps_work_submit(ps_call_loop(f->call), &f->work);
@@ -152,6 +155,7 @@ static void freed_cb(ps_work *w)
 
 static void go_on(file_in *f)
 {
+    ps_loop_require_on(ps_call_loop(f->call));
     if (f->working)
         return;
     if (f->answered || f->ended)
@@ -183,6 +187,7 @@ static ps_status begin(file_in *f, const ProtobufCMessage *message)
 
 static ps_status take(file_in *f, ps_message *message)
 {
+    PS_REQUIRE(!f->answered);
     ProtobufCMessage *decoded = NULL;
     ps_slice payload;
     ps_status st =

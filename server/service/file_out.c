@@ -53,6 +53,8 @@ static ps_status open_file(file_out *f)
 
 static ps_status read_chunk(file_out *f)
 {
+    ps_loop_require_off();
+    PS_REQUIRE(!f->chunk && f->sent <= f->total);
     ps_status st = f->file < 0 ? open_file(f) : PS_OK;
     if (st)
         return st;
@@ -78,6 +80,7 @@ static void release_cb(void *user)
 
 static void send_chunk(file_out *f)
 {
+    PS_REQUIRE(f->chunk && f->chunk_len <= f->total - f->sent);
     Psd__V1__FileChunk message = PSD__V1__FILE_CHUNK__INIT;
     if (!f->first_sent) {
         message.total_bytes = f->total;
@@ -115,6 +118,7 @@ static void done_cb(ps_work *w)
 
 static void go_on(file_out *f)
 {
+    ps_loop_require_on(ps_call_loop(f->call));
     if (f->reading || !ps_call_writable(f->call))
         return;
     f->reading = true;

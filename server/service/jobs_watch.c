@@ -25,6 +25,7 @@ typedef struct watch_call {
 /* When the call has ended and nobody is on the way to it any more. */
 static void free_if_last(watch_call *w)
 {
+    ps_loop_require_on(w->loop);
     if (!w->ended || w->opening || atomic_load(&w->posted))
         return;
     ps_call_unref(w->call);
@@ -60,6 +61,8 @@ static void send_event(watch_call *w, const ps_watch_event *event)
 
 static void pump(watch_call *w)
 {
+    ps_loop_require_on(w->loop);
+    PS_REQUIRE(!w->opening && w->watch);
     while (!w->ended && ps_call_writable(w->call)) {
         ps_watch_event event = {0};
         ps_status st = ps_watch_next(w->watch, &event);
@@ -96,6 +99,7 @@ static void notify(void *user)
 
 static void open_cb(ps_work *work)
 {
+    ps_loop_require_off();
     watch_call *w = ps_container(work, watch_call, work);
     ps_error_save(&w->error, ps_sched_watch(w->services->sched, w->job_id, notify, w, &w->watch));
 }

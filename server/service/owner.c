@@ -16,6 +16,7 @@ static ps_status may_change(const ps_caller *caller, const char *owner, const ch
 
 ps_status ps_caller_may_change_job(ps_services *services, const ps_caller *caller, uint64_t job_id)
 {
+    ps_loop_require_off();
     ps_job_record *job = NULL;
     ps_status st = ps_sched_job_get(services->sched, job_id, &job);
     if (st)
@@ -30,6 +31,7 @@ ps_status ps_caller_may_change_job(ps_services *services, const ps_caller *calle
 ps_status ps_caller_may_change_model(ps_services *services, const ps_caller *caller,
                                      const char *name)
 {
+    ps_loop_require_off();
     ps_model_record *model = NULL;
     ps_status st = ps_catalog_model_get(services->files.catalog, name, &model);
     if (st)

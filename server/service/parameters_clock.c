@@ -32,7 +32,9 @@ typedef struct clock_call {
 
 static void let_go(clock_call *c)
 {
-    if (atomic_fetch_sub(&c->holders, 1) != 1)
+    unsigned before = atomic_fetch_sub(&c->holders, 1);
+    PS_REQUIRE(before > 0);
+    if (before > 1)
         return;
     ps_run_unref(&c->run);
     ps_free(&c);
@@ -48,6 +50,7 @@ static void reply_to(ps_call *call, const ps_clock_reply *reply)
 
 static void answer(clock_call *c, ps_status st, const char *message)
 {
+    ps_loop_require_on(ps_call_loop(c->call));
     if (c->ended)
         return;
     if (st)
@@ -80,6 +83,7 @@ static void release_cb(void *user, ps_status status, const ps_clock_reply *reply
 
 static void work_cb(ps_work *w)
 {
+    ps_loop_require_off();
     clock_call *c = ps_container(w, clock_call, work);
     ps_clock_reply reply = {0};
     bool parked = false;
@@ -94,6 +98,7 @@ static void work_cb(ps_work *w)
 /* The parked callback will not come: give up what it would have given up. */
 static void cancel_parked(clock_call *c)
 {
+    PS_REQUIRE(c->worked && c->parked);
     if (!ps_param_store_clock_cancel(ps_run_store(c->run), c->member, c))
         return; /* it is on its way */
     ps_call_unref(c->call);

@@ -69,6 +69,7 @@ static ps_status send_view(pull_call *p, ps_block_view *view)
 
 static void pump(pull_call *p)
 {
+    ps_loop_require_on(ps_call_loop(p->call));
     while (!p->answered && ps_call_writable(p->call)) {
         ps_block_view view;
         ps_status st = ps_pull_next(p->pull, &view);

@@ -79,6 +79,7 @@ ps_status ps_services_find_run(ps_services *services, const ps_identity *peer, u
 ps_status ps_services_may_use_model(ps_services *services, const ps_identity *peer,
                                     const ps_model_wanted *wanted, char **version)
 {
+    ps_loop_require_off();
     if (peer->role != PS_ROLE_WORKER) {
         *version = ps_strdup(wanted->version);
         return PS_OK;

@@ -46,6 +46,7 @@ void ps_sessions_free(ps_sessions **sessions)
 {
     if (!*sessions)
         return;
+    PS_REQUIRE(ps_list_empty(&(*sessions)->all) && (*sessions)->count == 0);
     ps_mutex_destroy(&(*sessions)->lock);
     ps_free(sessions);
 }
@@ -60,6 +61,8 @@ static void outgoing_free(outgoing *o)
 
 static void session_free(session *s)
 {
+    ps_loop_require_on(s->loop);
+    PS_REQUIRE(s->closed && !s->posted);
     ps_list_each_safe(node, &s->queue)
     {
         outgoing_free(ps_container(node, outgoing, link));
@@ -106,6 +109,7 @@ static void hop_cb(ps_loop_task *job)
 
 uint64_t ps_sessions_open(ps_sessions *sessions, ps_call *call)
 {
+    ps_loop_require_on(ps_call_loop(call));
     session *s = ps_new(session);
     s->table = sessions;
     s->call = call;
@@ -123,6 +127,7 @@ uint64_t ps_sessions_open(ps_sessions *sessions, ps_call *call)
 
 static session *lookup(const ps_sessions *sessions, uint64_t number)
 {
+    ps_mutex_require_held(&sessions->lock);
     ps_list_each(node, &sessions->all)
     {
         session *s = ps_container(node, session, link);
@@ -137,6 +142,8 @@ void ps_sessions_close(ps_sessions *sessions, uint64_t number)
     ps_mutex_lock(&sessions->lock);
     session *s = lookup(sessions, number);
     if (s) {
+        ps_loop_require_on(s->loop);
+        PS_REQUIRE(sessions->count > 0);
         ps_list_remove(&s->link);
         sessions->count--;
         s->closed = true;
@@ -150,6 +157,7 @@ void ps_sessions_close(ps_sessions *sessions, uint64_t number)
 /* With the lock held. */
 static void append(session *s, outgoing *o)
 {
+    ps_mutex_require_held(&s->table->lock);
     ps_list_append(&s->queue, &o->link);
     if (!s->posted) {
         s->posted = true;

@@ -47,7 +47,9 @@ static const ps_call_events events = {.on_end = on_end};
 static void work_cb(ps_work *w)
 {
     unary_call *u = ps_container(w, unary_call, work);
+    ps_loop_require_off(); /* bodies may wait */
     ps_error_save(&u->error, u->body(u->services, &u->caller, u->request, &u->reply));
+    PS_REQUIRE(u->error.code || u->reply);
 }
 
 static void done_cb(ps_work *w)
@@ -70,6 +72,7 @@ static void done_cb(ps_work *w)
 void ps_unary_run(ps_call *call, const ProtobufCMessage *request, void *services,
                   ps_unary_body body)
 {
+    ps_loop_require_on(ps_call_loop(call));
     ProtobufCMessage *mine = ps_request_copy(request);
     if (!mine) {
         ps_call_finish(call, PS_NO_MEMORY, "no memory for the request");

@@ -51,6 +51,7 @@ static void drop_list(ps_list *list)
 
 static void finish(attach_call *a, ps_status st, const char *message)
 {
+    ps_loop_require_on(ps_call_loop(a->call));
     if (!a->answered && !a->ended)
         ps_call_finish(a->call, st, message);
     a->answered = true;
@@ -126,6 +127,7 @@ static ps_status decode_and_handle(attach_call *a, const ps_message *message)
 
 static void work_cb(ps_work *w)
 {
+    ps_loop_require_off();
     attach_call *a = ps_container(w, attach_call, work);
     ps_status st = PS_OK;
     ps_list_each(node, &a->batch)
@@ -139,6 +141,7 @@ static void work_cb(ps_work *w)
 
 static void detach_work_cb(ps_work *w)
 {
+    ps_loop_require_off();
     attach_call *a = ps_container(w, attach_call, work);
     if (a->attached && a->left)
         ps_sched_leave(a->services->sched, a->session);
@@ -167,10 +170,12 @@ static void worked_cb(ps_work *w)
 /* On the loop: the next batch, or the end. */
 static void go_on(attach_call *a)
 {
+    ps_loop_require_on(ps_call_loop(a->call));
     if (a->working)
         return;
     if (!a->ended && ps_list_empty(&a->queue))
         return;
+    PS_REQUIRE(ps_list_empty(&a->batch)); /* the one before is done */
     a->working = true;
     if (a->ended && ps_list_empty(&a->queue)) { /* a leaving worker's last result counts */
         a->work = (ps_work){.work = detach_work_cb, .done = detached_cb};
