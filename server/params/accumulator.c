@@ -4,6 +4,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/mutex.h"
+#include "common/base/require.h"
 #include "common/base/vector.h"
 
 #include <math.h>
@@ -81,6 +82,8 @@ static void add_scaled(float *sum, const ps_wire_float *g, size_t n, float facto
 void ps_accumulator_add(ps_accumulator *accumulator, uint64_t block, const ps_block_piece *pieces,
                         size_t n, double weight)
 {
+    ps_update_require_entered(accumulator->store);
+    PS_REQUIRE(block < accumulator->n && n > 0 && weight > 0);
     block_sum *b = &accumulator->blocks[block];
     ps_mutex_lock(&b->lock);
     bool first = b->weight == 0;
@@ -89,8 +92,10 @@ void ps_accumulator_add(ps_accumulator *accumulator, uint64_t block, const ps_bl
     } else {
         if (first)
             memset(b->sum, 0, b->elements * sizeof *b->sum);
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
+            PS_REQUIRE(pieces[i].begin + pieces[i].count <= b->elements);
             add_scaled(b->sum + pieces[i].begin, pieces[i].values, pieces[i].count, (float)weight);
+        }
     }
     b->weight += weight;
     ps_mutex_unlock(&b->lock);
@@ -115,6 +120,7 @@ static double clip_scale(const ps_accumulator *a)
  * Learning of Deep Networks from Decentralized Data, 2017, section 2: FedSGD). */
 void ps_accumulator_apply(ps_accumulator *a)
 {
+    ps_update_require_entered(a->store);
     double scale = clip_scale(a);
     ps_update update;
     ps_update_begin(a->store, ps_update_elements(a->store), ps_update_rows(a->store),

@@ -1,6 +1,7 @@
 /* What the store does for its controller: the gate around what may change parameters, and the turn
  * from one clock to the next. Fails only as the controller does. */
 #include "common/base/log.h"
+#include "common/loop/loop.h"
 #include "server/params/store_private.h"
 
 #include <inttypes.h>
@@ -8,8 +9,10 @@
 /* In the gate. *reply: the answer to whoever ended the clock. */
 static void make_turn(ps_param_store *store, ps_turn turn, ps_clock_reply *reply)
 {
+    ps_update_require_entered(store);
     if (turn == PS_TURN_NONE)
         return;
+    PS_REQUIRE(store->ops->turned && (turn == PS_TURN_NEXT || store->held));
     if (turn == PS_TURN_APPLY)
         ps_accumulator_apply(store->held);
     uint64_t version = ps_param_store_version(store);
@@ -48,6 +51,7 @@ static ps_status end_clock(ps_param_store *store, const ps_clock_end *end, ps_cl
     ps_turn turn = PS_TURN_NONE;
     uint64_t slowest = 0;
     ps_status st = store->ops->clock(store->controller, end, waiter, parked, &slowest, &turn);
+    PS_REQUIRE(st || !*parked || (!store->ops->clock_is_quick && turn == PS_TURN_NONE));
     if (st || *parked)
         return st;
     if (turn)
@@ -63,6 +67,7 @@ ps_status ps_param_store_clock(ps_param_store *store, const ps_clock_end *end,
     const ps_clock_waiter waiter = {cb, user};
     if (atomic_load(&store->stopped))
         return ps_fail(PS_FAILED_PRECONDITION, "the job has ended");
+    PS_REQUIRE(store->ops->clock_is_quick || !ps_loop_runs_here());
     if (store->ops->clock_is_quick) /* a loop does not wait for the gate */
         return end_clock(store, end, waiter, reply, parked);
     ps_update_enter(store);
@@ -89,8 +94,8 @@ void ps_param_store_close(ps_param_store *store)
 void ps_param_store_stop(ps_param_store *store)
 {
     atomic_store(&store->stopped, true);
-    pthread_rwlock_wrlock(&store->gate); /* pushes that did not see it are over */
-    pthread_rwlock_unlock(&store->gate);
+    ps_update_enter_alone(store); /* pushes that did not see it are over */
+    ps_update_leave(store);
     ps_update_enter(store);
     ps_store_turn(store, store->ops->stop(store->controller));
     ps_update_leave(store);

@@ -4,6 +4,7 @@
 #include "server/params/export.h"
 
 #include "common/base/mem.h"
+#include "common/loop/loop.h"
 #include "server/params/pull.h"
 #include "server/params/store_private.h"
 
@@ -31,6 +32,7 @@ static ps_status view_at(ps_param_store *store, uint32_t tensor, ps_param_run ru
 
 ps_status ps_param_export(ps_param_store *store, uint32_t id, ps_param_sink sink)
 {
+    ps_loop_require_off();
     const ps_param_tensor *t = NULL;
     ps_status st = find_tensor(store, id, &t);
     if (st)
@@ -47,6 +49,7 @@ ps_status ps_param_export(ps_param_store *store, uint32_t id, ps_param_sink sink
             break;
         uint64_t skip = run.offset - view->offset;
         uint64_t n = view->count - skip < run.count ? view->count - skip : run.count;
+        PS_REQUIRE(n > 0 && n <= total - at); /* it comes to an end */
         st = sink.write(sink.state, (const float *)(const void *)view->bytes.data + skip, n);
         at += n;
     }
@@ -60,6 +63,7 @@ ps_status ps_param_export(ps_param_store *store, uint32_t id, ps_param_sink sink
 void ps_param_put_values(ps_param_store *store, uint32_t id, uint64_t offset,
                          const ps_wire_float *values, uint64_t count)
 {
+    PS_REQUIRE(id < store->placement->n_tensors);
     const ps_param_tensor *t = &store->placement->tensors[id];
     uint32_t size = store->placement->block_elements;
     while (count) {

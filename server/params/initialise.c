@@ -3,6 +3,7 @@
  * had is one less. */
 #include "common/base/mem.h"
 #include "common/base/parallel.h"
+#include "common/base/require.h"
 #include "common/base/rng.h"
 #include "server/params/store_private.h"
 
@@ -45,6 +46,7 @@ static void draw(ps_rng *rng, const ps_param_plan *plan, float *out, size_t n)
 /* Row-major, whatever the column blocks: the same numbers for any of them. */
 static void fill_tensor(ps_param_store *store, const item *what)
 {
+    PS_REQUIRE(what->tensor < store->config.n_plans);
     float values[DRAW];
     ps_rng rng;
     ps_rng_seed_named(&rng, store->config.seed, store->placement->tensors[what->tensor].name);

@@ -3,9 +3,9 @@
 #include "server/params/ledger.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "server/params/ledger_private.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -54,6 +54,7 @@ void ps_ledger_free(ps_ledger **ledger)
 
 static void drop_half(ps_ledger *l, size_t at)
 {
+    PS_REQUIRE(at < l->n_halves);
     half_free(&l->halves[at]);
     l->halves[at] = l->halves[--l->n_halves];
 }
@@ -61,6 +62,9 @@ static void drop_half(ps_ledger *l, size_t at)
 /* Epochs that are done make room for the next. */
 static void turn_epochs(ps_ledger *l)
 {
+    ps_mutex_require_held(&l->lock);
+    PS_REQUIRE(l->state.done[0].rows <= l->state.n_rows &&
+               l->state.done[1].rows <= l->state.n_rows);
     ps_ledger_state *s = &l->state;
     while (s->done_epochs < s->n_epochs && s->done[0].rows == s->n_rows) {
         ps_row_set_free(&s->done[0]);
@@ -74,6 +78,7 @@ static void turn_epochs(ps_ledger *l)
 
 void ps_ledger_settle(ps_ledger *l)
 {
+    ps_mutex_require_held(&l->lock);
     for (int k = 0; k < 2; k++) {
         ps_row_set_add_set(&l->state.done[k], &l->pending[k]);
         ps_row_set_free(&l->pending[k]);
@@ -109,6 +114,13 @@ static void rows_left(const ps_ledger *l, uint32_t epoch, ps_row_span rows, ps_r
     ps_row_set_free(&both);
 }
 
+static uint64_t count_done(const ps_ledger *l)
+{
+    ps_mutex_require_held(&l->lock);
+    const ps_ledger_state *s = &l->state;
+    return s->done_epochs * s->n_rows + s->done[0].rows + s->done[1].rows;
+}
+
 /* clock 0: at once. */
 static void rows_done(ps_ledger *l, uint32_t epoch, ps_row_span rows, uint64_t clock)
 {
@@ -123,6 +135,7 @@ static void rows_done(ps_ledger *l, uint32_t epoch, ps_row_span rows, uint64_t c
 
 static ps_ledger_lease *find_lease(ps_ledger *l, uint64_t id)
 {
+    ps_mutex_require_held(&l->lock);
     for (size_t i = 0; i < l->n_leases; i++)
         if (l->leases[i].id == id)
             return &l->leases[i];
@@ -132,7 +145,8 @@ static ps_ledger_lease *find_lease(ps_ledger *l, uint64_t id)
 void ps_ledger_lease_begin(ps_ledger *l, uint64_t id, uint32_t epoch, ps_row_span rows)
 {
     ps_mutex_lock(&l->lock);
-    assert(id != 0 && !find_lease(l, id));
+    PS_REQUIRE(id != 0 && !find_lease(l, id) && rows.begin < rows.end);
+    PS_REQUIRE(!is_open(l, epoch) || rows.end <= l->state.n_rows);
     if (l->n_leases == l->leases_capacity) {
         l->leases_capacity = l->leases_capacity ? 2 * l->leases_capacity : 8;
         l->leases = ps_realloc(l->leases, l->leases_capacity * sizeof *l->leases);
@@ -189,6 +203,7 @@ ps_status ps_ledger_check(ps_ledger *l, uint64_t lease)
 
 ps_ledger_half *ps_ledger_half_add(ps_ledger *l, uint32_t epoch, ps_row_span rows)
 {
+    ps_mutex_require_held(&l->lock);
     if (l->n_halves == l->halves_capacity) {
         l->halves_capacity = l->halves_capacity ? 2 * l->halves_capacity : 8;
         l->halves = ps_realloc(l->halves, l->halves_capacity * sizeof *l->halves);
@@ -203,6 +218,7 @@ ps_ledger_half *ps_ledger_half_add(ps_ledger *l, uint32_t epoch, ps_row_span row
 
 static ps_ledger_half *find_half(ps_ledger *l, uint32_t epoch, ps_row_span rows)
 {
+    ps_mutex_require_held(&l->lock);
     for (size_t i = 0; i < l->n_halves; i++) {
         ps_ledger_half *half = &l->halves[i];
         if (!half->whole && half->epoch == epoch && half->rows.begin == rows.begin &&
@@ -230,12 +246,13 @@ static ps_status check_rows(const ps_ledger *l, const ps_ledger_lease *lease, ps
 
 /* What of the push is new; the blocks that had these rows are left out. false: all of it has come
  * before with a part of the same gradient. */
-static bool mark_blocks(const ps_ledger_push *push, ps_ledger_half *half)
+static bool mark_blocks(const ps_ledger *l, const ps_ledger_push *push, ps_ledger_half *half)
 {
     bool fresh = false;
     uint8_t *bits = push->clock ? half->pending : half->applied;
     for (size_t i = 0; i < push->n_blocks; i++) {
         uint64_t b = push->blocks[i];
+        PS_REQUIRE(b < l->blocks && (i == 0 || b > push->blocks[i - 1]));
         uint8_t bit = (uint8_t)(1u << b % 8);
         push->left_out[i] = ((half->applied[b / 8] | half->pending[b / 8]) & bit) != 0;
         bits[b / 8] |= bit;
@@ -257,7 +274,7 @@ static bool book_part(ps_ledger *l, const ps_ledger_push *push, uint32_t epoch,
     }
     half->lease = push->lease;
     half->clock = push->clock;
-    half->parts += mark_blocks(push, half);
+    half->parts += mark_blocks(l, push, half);
     uint32_t parts = push->parts ? push->parts : 1;
     if (half->parts < parts)
         return false;
@@ -296,15 +313,12 @@ static ps_status book(ps_ledger *l, const ps_ledger_push *push, bool *whole)
     if (!*whole)
         return PS_OK;
     uint32_t epoch = lease->epoch; /* which may be over with these rows */
+    uint64_t before = count_done(l);
     rows_done(l, epoch, push->rows, push->clock);
+    PS_REQUIRE(push->clock ||
+               count_done(l) == before + push->rows.end - push->rows.begin); /* once */
     drop_stale(l, epoch, push->rows);
     return PS_OK;
-}
-
-static uint64_t count_done(const ps_ledger *l)
-{
-    const ps_ledger_state *s = &l->state;
-    return s->done_epochs * s->n_rows + s->done[0].rows + s->done[1].rows;
 }
 
 ps_status ps_ledger_book(ps_ledger *l, const ps_ledger_push *push, uint64_t *rows_before,
@@ -362,6 +376,7 @@ void ps_ledger_state_get(ps_ledger *l, ps_ledger_state *out)
 void ps_ledger_adopt(ps_ledger *l, ps_ledger_state *state)
 {
     ps_mutex_lock(&l->lock);
+    PS_REQUIRE(l->n_leases == 0 && l->n_halves == 0 && count_done(l) == 0);
     ps_ledger_state_free(&l->state);
     l->state = *state;
     turn_epochs(l);

@@ -113,7 +113,7 @@ static bool read_head(ps_cursor *c, ps_ledger_state *s)
     return true;
 }
 
-ps_status ps_ledger_load(ps_ledger *l, ps_slice bytes)
+static ps_status load(ps_ledger *l, ps_slice bytes)
 {
     ps_cursor c = ps_cursor_of(bytes);
     ps_ledger_state *s = &l->state;
@@ -128,4 +128,13 @@ ps_status ps_ledger_load(ps_ledger *l, ps_slice bytes)
     if (!ok || c.failed || ps_cursor_left(&c))
         return ps_fail(PS_CORRUPT, "which rows are in the parameters: damaged");
     return PS_OK;
+}
+
+ps_status ps_ledger_load(ps_ledger *l, ps_slice bytes)
+{
+    ps_mutex_lock(&l->lock);
+    PS_REQUIRE(l->n_leases == 0 && l->n_halves == 0 && l->clock == 0);
+    ps_status st = load(l, bytes);
+    ps_mutex_unlock(&l->lock);
+    return st;
 }

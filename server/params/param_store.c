@@ -5,11 +5,11 @@
 
 #include "common/base/limits.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "server/params/dense_block.h"
 #include "server/params/snapshot.h"
 #include "server/params/store_private.h"
 
-#include <assert.h>
 #include <math.h>
 
 #define PUSH_BYTES_DEFAULT (UINT64_C(1) << 30)
@@ -227,7 +227,8 @@ ps_status ps_param_store_create(const ps_param_config *config, ps_param_store **
 
 ps_param_store *ps_param_store_ref(ps_param_store *store)
 {
-    atomic_fetch_add_explicit(&store->refs, 1, memory_order_relaxed);
+    unsigned before = atomic_fetch_add_explicit(&store->refs, 1, memory_order_relaxed);
+    PS_REQUIRE(before > 0);
     return store;
 }
 
@@ -243,8 +244,13 @@ void ps_param_store_unref(ps_param_store **out)
 {
     ps_param_store *store = *out;
     *out = NULL;
-    if (!store || atomic_fetch_sub_explicit(&store->refs, 1, memory_order_acq_rel) > 1)
+    if (!store)
         return;
+    unsigned before = atomic_fetch_sub_explicit(&store->refs, 1, memory_order_acq_rel);
+    PS_REQUIRE(before > 0);
+    if (before > 1)
+        return;
+    PS_REQUIRE(ps_list_empty(&store->updates.under_way));
     if (store->controller)
         store->ops->free(store->controller);
     ps_accumulator_free(&store->held);
@@ -264,9 +270,9 @@ void ps_param_store_unref(ps_param_store **out)
 
 ps_block *ps_store_block(ps_param_store *store, uint32_t tensor, uint32_t shard, uint32_t block)
 {
-    assert(tensor < store->placement->n_tensors);
+    PS_REQUIRE(tensor < store->placement->n_tensors);
     const ps_param_tensor *t = &store->placement->tensors[tensor];
-    assert(shard < t->n_shards && block < t->shards[shard].blocks);
+    PS_REQUIRE(shard < t->n_shards && block < t->shards[shard].blocks);
     return store->blocks[t->shards[shard].first_block + block];
 }
 

@@ -3,6 +3,7 @@
 #include "server/params/placement.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/base/utf8.h"
 
 #include <string.h>
@@ -131,6 +132,7 @@ static ps_status cut(placement *p, ps_param_tensor *t, ps_param_shard *shards, u
         s->server = (uint32_t)((*next_shard)++ % servers);
         out->blocks += blocks;
     }
+    PS_REQUIRE(shards[0].column_begin == 0 && shards[k - 1].column_end == t->columns);
     t->n_shards = k;
     t->shards = shards;
     out->elements += t->rows * t->columns;
@@ -240,6 +242,7 @@ ps_status ps_placement_find(const ps_placement *public, const char *name, uint32
 
 ps_param_run ps_placement_locate(const ps_param_tensor *t, uint64_t index)
 {
+    PS_REQUIRE(index < t->rows * t->columns);
     if (t->n_shards == 1)
         return (ps_param_run){.shard = 0, .offset = index, .count = t->columns * t->rows - index};
     uint64_t row = index / t->columns, column = index % t->columns;
@@ -247,6 +250,7 @@ ps_param_run ps_placement_locate(const ps_param_tensor *t, uint64_t index)
     uint32_t i = (uint32_t)(column * t->n_shards / t->columns);
     while (column >= t->shards[i].column_end)
         i++;
+    PS_REQUIRE(i < t->n_shards && column >= t->shards[i].column_begin);
     const ps_param_shard *s = &t->shards[i];
     return (ps_param_run){
         .shard = i,

@@ -4,6 +4,7 @@
 #include "server/params/pull.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "server/params/store_private.h"
 
 enum { SKIPPED_AT_ONCE = 1024 }; /* some hundred microseconds */
@@ -49,6 +50,7 @@ void ps_block_buffer_release(ps_block_buffer *buffer)
 
 void ps_block_view_release(ps_block_view *view)
 {
+    PS_REQUIRE(view->buffer);
     ps_block_buffer_release(view->buffer);
     view->buffer = NULL;
 }
@@ -143,6 +145,7 @@ static bool at_hand(const ps_pull *pull, ps_pull_range *out)
 
 static void next_range(ps_pull *pull)
 {
+    PS_REQUIRE(pull->everything || pull->range < pull->n_ranges);
     pull->done = 0;
     if (!pull->everything) {
         pull->range++;
@@ -157,6 +160,7 @@ static void next_range(ps_pull *pull)
 /* Cuts the view of a whole block down to the range. */
 static void cut_view(ps_block_view *view, uint64_t offset, uint64_t count)
 {
+    PS_REQUIRE(offset >= view->offset && offset + count <= view->offset + view->count);
     uint64_t skip = offset - view->offset;
     view->bytes = ps_slice_of(view->bytes.data + skip * sizeof(float), count * sizeof(float));
     view->offset = offset;
@@ -184,6 +188,7 @@ ps_status ps_pull_next(ps_pull *pull, ps_block_view *out)
         if (st)
             return st;
         pull->done += count;
+        PS_REQUIRE(pull->done <= range.count);
         if (pull->newer_than && view.version <= pull->newer_than) {
             ps_block_view_release(&view);
             continue;

@@ -6,6 +6,8 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
+#include "common/loop/loop.h"
 #include "server/params/committer.h"
 #include "server/params/push_chunks.h"
 #include "server/params/store_private.h"
@@ -201,12 +203,14 @@ static ps_status apply(ps_push *push, ps_push_reply *reply)
     ps_status st = ps_push_windows_confirm(store->windows, &push->ticket);
     if (st)
         return st;
+    ps_update_require_entered(store);
     ps_verdict verdict;
     st = store->ops->admit(store->controller, &push->header, &verdict);
     if (!st)
         st = book(push, verdict);
     if (st)
         return st;
+    PS_REQUIRE(!verdict.held_clock || store->held);
     *reply = carry_out(push, verdict);
     const char *client = ps_push_peer_name(push->ticket.client);
     reply->position = append(push, client, reply->version, verdict);
@@ -246,6 +250,7 @@ static ps_status commit(ps_push *push, ps_push_reply *reply)
         *reply = push->reply;
         return PS_OK;
     }
+    PS_REQUIRE(ps_push_is_quick(push) || !ps_loop_runs_here());
     ps_status st = ps_push_chunks_arrange(&push->chunks);
     if (st)
         return st;

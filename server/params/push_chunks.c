@@ -2,6 +2,7 @@
 #include "server/params/push_chunks.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "server/params/store_private.h"
 
 #include <string.h>
@@ -117,6 +118,8 @@ ps_status ps_push_chunks_add(ps_push_chunks *chunks, const ps_push_chunk_header 
     chunks->shuffled |= chunks->n && !before(&chunks->list[chunks->n - 1], &c);
     chunks->list[chunks->n++] = c;
     chunks->bytes += payload.len;
+    PS_REQUIRE(chunks->n <= chunks->capacity);
+    PS_REQUIRE(chunks->bytes <= chunks->store->config.push_bytes);
     return PS_OK;
 }
 
@@ -195,6 +198,7 @@ static size_t gather(const ps_push_chunks *chunks, size_t first)
             values = room;
             room += c->count;
         }
+        PS_REQUIRE(n == 0 || c->begin >= chunks->pieces[n - 1].begin + chunks->pieces[n - 1].count);
         chunks->pieces[n++] =
             (ps_block_piece){.begin = c->begin, .count = c->count, .values = values};
     }

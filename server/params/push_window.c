@@ -6,6 +6,7 @@
 #include "common/base/list.h"
 #include "common/base/mem.h"
 #include "common/base/mutex.h"
+#include "common/base/require.h"
 #include "common/base/sm.h"
 
 #include <string.h>
@@ -139,6 +140,7 @@ static bool is_covered(const ps_push_peer *client, uint64_t sequence)
 static ps_status enter_client(ps_push_windows *w, const char *name, uint64_t incarnation,
                               ps_push_peer **out)
 {
+    ps_mutex_require_held(&w->lock);
     ps_push_peer *client = find_client(w, name);
     if (!client)
         return add_client(w, name, incarnation, out);
@@ -177,6 +179,7 @@ static ps_status begin(ps_push_windows *w, const char *name, uint64_t incarnatio
                        uint64_t sequence, ps_push_ticket *ticket, bool *duplicate,
                        ps_push_reply *reply)
 {
+    ps_mutex_require_held(&w->lock);
     ps_push_peer *client;
     ps_status st = enter_client(w, name, incarnation, &client);
     if (st)
@@ -196,6 +199,7 @@ static ps_status begin(ps_push_windows *w, const char *name, uint64_t incarnatio
     if (sequence > client->newest)
         client->newest = sequence;
     *s = (slot){.sequence = sequence, .state = s->state};
+    PS_REQUIRE(is_covered(client, sequence));
     move(client, s, SLOT_BEGUN);
     *ticket = (ps_push_ticket){client, incarnation, sequence};
     return PS_OK;
@@ -341,6 +345,7 @@ static bool load_client(ps_push_windows *w, ps_cursor *c)
 
 ps_status ps_push_windows_load(ps_push_windows *w, ps_slice bytes)
 {
+    PS_REQUIRE(w->clients == 0);
     ps_cursor c = ps_cursor_of(bytes);
     uint64_t version = ps_read_u64le(&c);
     uint64_t n = ps_read_u64le(&c);

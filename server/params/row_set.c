@@ -2,8 +2,8 @@
 #include "server/params/row_set.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
-#include <assert.h>
 #include <string.h>
 
 void ps_row_set_free(ps_row_set *set)
@@ -39,7 +39,7 @@ static void insert(ps_row_set *set, size_t at, ps_row_span span)
 
 void ps_row_set_add(ps_row_set *set, uint64_t begin, uint64_t end)
 {
-    assert(begin <= end);
+    PS_REQUIRE(begin <= end);
     if (begin == end)
         return;
     size_t first = find(set, begin), after = first;
@@ -50,6 +50,8 @@ void ps_row_set_add(ps_row_set *set, uint64_t begin, uint64_t end)
         set->rows -= touched->end - touched->begin;
     }
     set->rows += end - begin;
+    PS_REQUIRE(first == 0 || set->list[first - 1].end < begin); /* ascending, none touching */
+    PS_REQUIRE(after == set->n || set->list[after].begin > end);
     if (after == first) {
         insert(set, first, (ps_row_span){begin, end});
         return;

@@ -63,6 +63,7 @@ void ps_snapshot_budget_give(ps_param_store *store, uint64_t bytes)
 {
     ps_snapshot_state *s = &store->snapshot;
     ps_mutex_lock(&s->lock);
+    PS_REQUIRE(s->saved_bytes >= bytes);
     s->saved_bytes -= bytes;
     ps_mutex_unlock(&s->lock);
 }
@@ -103,6 +104,7 @@ static uint64_t save_controller(ps_param_store *store, ps_buf *out)
 static void take_small(ps_param_store *store, void (*progress)(void *, ps_buf *), void *user,
                        ps_snapshot_small *small)
 {
+    ps_update_require_entered(store);
     small->version = store->updates.issued;
     ps_buf_clear(&small->controller);
     uint64_t unfinished = save_controller(store, &small->controller);
@@ -123,6 +125,7 @@ static void take_small(ps_param_store *store, void (*progress)(void *, ps_buf *)
 ps_status ps_snapshot_begin(ps_param_store *store, void (*progress)(void *user, ps_buf *out),
                             void *user, ps_snapshot **out)
 {
+    PS_REQUIRE(!ps_update_is_entered(store));
     ps_snapshot_state *s = &store->snapshot;
     void *room = ps_try_alloc_raw(store->state_room + 1);
     if (!room)
@@ -140,9 +143,9 @@ ps_status ps_snapshot_begin(ps_param_store *store, void (*progress)(void *user, 
     snapshot->store = ps_param_store_ref(store);
     snapshot->room = room;
     uint64_t start = ps_clock_ns(&ps_clock_system);
-    pthread_rwlock_wrlock(&store->gate);
+    ps_update_enter_alone(store);
     take_small(store, progress, user, &snapshot->small);
-    pthread_rwlock_unlock(&store->gate);
+    ps_update_leave(store);
     snapshot->small.pause_ns = ps_clock_ns(&ps_clock_system) - start;
     *out = snapshot;
     return PS_OK;
@@ -166,6 +169,7 @@ static void drop_given(ps_snapshot *snapshot)
 static void pass(ps_snapshot_state *s, uint64_t passed)
 {
     ps_mutex_lock(&s->lock);
+    PS_REQUIRE(passed == s->passed + 1); /* in order, each once */
     s->passed = passed;
     pthread_cond_broadcast(&s->moved);
     ps_mutex_unlock(&s->lock);
@@ -213,6 +217,7 @@ void ps_snapshot_end(ps_snapshot **out)
 
 size_t ps_param_store_block_bytes(const ps_param_store *store, uint64_t index)
 {
+    PS_REQUIRE(index < store->placement->blocks);
     const ps_block *block = store->blocks[index];
     ps_block_bytes bytes = block->kind->bytes(block->rule, block->elements);
     return bytes.values + bytes.state;
@@ -220,6 +225,7 @@ size_t ps_param_store_block_bytes(const ps_param_store *store, uint64_t index)
 
 ps_block_restore ps_param_store_block_room(const ps_param_store *store, uint64_t index)
 {
+    PS_REQUIRE(index < store->placement->blocks);
     ps_block *block = store->blocks[index];
     return block->kind->room(block);
 }
@@ -227,6 +233,7 @@ ps_block_restore ps_param_store_block_room(const ps_param_store *store, uint64_t
 void ps_param_store_restore_block(ps_param_store *store, uint64_t index, uint64_t version,
                                   uint64_t updates)
 {
+    PS_REQUIRE(index < store->placement->blocks);
     ps_block *block = store->blocks[index];
     block->kind->restored(block, version, updates);
 }

@@ -2,24 +2,44 @@
 #include "server/params/update.h"
 
 #include "common/base/log.h"
+#include "common/base/require.h"
 #include "server/params/store_private.h"
 
-#include <assert.h>
 #include <inttypes.h>
+
+/* The store in whose gate this thread is: one at a time. */
+static _Thread_local const ps_param_store *entered;
+
+bool ps_update_is_entered(const ps_param_store *store)
+{
+    return entered == store;
+}
 
 void ps_update_enter(ps_param_store *store)
 {
+    PS_REQUIRE(!entered);
     pthread_rwlock_rdlock(&store->gate);
+    entered = store;
+}
+
+void ps_update_enter_alone(ps_param_store *store)
+{
+    PS_REQUIRE(!entered);
+    pthread_rwlock_wrlock(&store->gate);
+    entered = store;
 }
 
 void ps_update_leave(ps_param_store *store)
 {
+    ps_update_require_entered(store);
+    entered = NULL;
     pthread_rwlock_unlock(&store->gate);
 }
 
 /* With the counter's lock. The decay begins where the warm-up has ended. */
 static ps_schedule_point point_of(ps_param_store *store, uint64_t step, uint64_t rows)
 {
+    ps_mutex_require_held(&store->updates.lock);
     ps_update_counter *counter = &store->updates;
     if (counter->warm_rows == PS_WARM_UNKNOWN && step >= store->config.schedule.warmup_steps)
         counter->warm_rows = rows;
@@ -30,6 +50,8 @@ static ps_schedule_point point_of(ps_param_store *store, uint64_t step, uint64_t
 
 void ps_update_begin(ps_param_store *store, uint64_t elements, uint64_t rows_before, ps_update *out)
 {
+    ps_update_require_entered(store);
+    PS_REQUIRE(elements <= store->placement->elements);
     ps_update_counter *counter = &store->updates;
     out->store = store;
     ps_mutex_lock(&counter->lock);
@@ -38,6 +60,8 @@ void ps_update_begin(ps_param_store *store, uint64_t elements, uint64_t rows_bef
     counter->part += elements;
     counter->steps += counter->part / all;
     counter->part %= all;
+    PS_REQUIRE(ps_list_empty(&counter->under_way) ||
+               ps_container(counter->under_way.prev, ps_update, link)->version < out->version);
     ps_list_append(&counter->under_way, &out->link);
     ps_schedule_point point = point_of(store, step, rows_before);
     ps_mutex_unlock(&counter->lock);
@@ -63,6 +87,7 @@ uint64_t ps_update_elements(const ps_param_store *store)
 
 void ps_update_end(ps_update *update)
 {
+    ps_update_require_entered(update->store);
     ps_update_counter *counter = &update->store->updates;
     ps_mutex_lock(&counter->lock);
     ps_list_remove(&update->link);
@@ -84,6 +109,7 @@ uint64_t ps_param_store_version(ps_param_store *store)
     uint64_t complete = counter->issued;
     if (!ps_list_empty(&counter->under_way))
         complete = ps_container(counter->under_way.next, ps_update, link)->version - 1;
+    PS_REQUIRE(complete <= counter->issued);
     ps_mutex_unlock(&counter->lock);
     return complete;
 }
@@ -92,7 +118,7 @@ void ps_update_block(const ps_update *update, uint64_t block, const ps_block_pie
                      size_t n, double scale)
 {
     ps_param_store *store = update->store;
-    assert(block < store->placement->blocks);
+    PS_REQUIRE(block < store->placement->blocks);
     const ps_block_change change = {
         .version = update->version,
         .rate = update->rate,

@@ -13,6 +13,7 @@
 #define PS_PARAMS_UPDATE_H
 
 #include "common/base/list.h"
+#include "common/base/require.h"
 #include "common/codec/codec.h"
 #include "server/params/param_store.h"
 
@@ -30,7 +31,12 @@ typedef struct ps_update {
 } ps_update;
 
 void ps_update_enter(ps_param_store *store);
+void ps_update_enter_alone(ps_param_store *store); /* when nobody else is in; then _leave */
 void ps_update_leave(ps_param_store *store);
+/* Is this thread in the store's gate? The snapshot's, for which it is closed, is, too. */
+bool ps_update_is_entered(const ps_param_store *store);
+/* At the entry of what says (gate). */
+#define ps_update_require_entered(store) PS_REQUIRE(ps_update_is_entered(store))
 /* elements: of the store's, how many change; so much of a step it is. rows_before: of the job's
  * rows, how many are in the parameters before it. Both are what the schedule goes by. */
 void ps_update_begin(ps_param_store *store, uint64_t elements, uint64_t rows_before,
