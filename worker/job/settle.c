@@ -120,6 +120,7 @@ static ps_status write_section(ps_job_entry *entry, const ps_survey *found, char
 
 ps_status ps_train_settle(ps_job_entry *entry, ps_task_run *run, char **model)
 {
+    ps_one_thread_require(&run->mine);
     const ps_job_spec *spec = ps_job_entry_spec(entry);
     const ps_job_data_request request = {.spec = spec,
                                          .model = ps_job_entry_model_spec(entry),

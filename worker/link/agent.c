@@ -6,6 +6,7 @@
 #include "common/base/list.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/one_thread.h"
 #include "common/base/repeat.h"
 #include "common/base/require.h"
 #include "common/base/sm.h"
@@ -28,6 +29,7 @@ static const ps_sm machine = {
     .tag = "agent", .names = state_names, .next = next_states, .count = GONE + 1};
 
 struct ps_agent {
+    ps_one_thread mine;
     ps_agent_options o;
     unsigned state; /* agent_state */
     ps_list leases;
@@ -273,6 +275,7 @@ static void advance(ps_agent *a)
 
 void ps_agent_tick(ps_agent *a)
 {
+    ps_one_thread_require(&a->mine);
     advance(a);
 }
 
@@ -342,6 +345,7 @@ static void cancelled(ps_agent *a, const Psd__V1__CancelTask *cancel)
 
 void ps_agent_message(ps_agent *a, Psd__V1__ServerMessage *message)
 {
+    ps_one_thread_require(&a->mine);
     switch (message->body_case) {
     case PSD__V1__SERVER_MESSAGE__BODY_WELCOME:
         welcomed(a, message->welcome);
@@ -393,6 +397,7 @@ static void obey(ps_agent *a, ps_status status)
 
 void ps_agent_ended(ps_agent *a, ps_status status, const char *message)
 {
+    ps_one_thread_require(&a->mine);
     if (a->state == CLOSING) {
         go(a);
         return;
@@ -411,6 +416,7 @@ void ps_agent_ended(ps_agent *a, ps_status status, const char *message)
 
 void ps_agent_progress(ps_agent *a, const Psd__V1__TaskProgress *progress)
 {
+    ps_one_thread_require(&a->mine);
     ps_task_lease *l = lease_find(a, progress->lease_id);
     if (!l || l->result)
         return;
@@ -420,6 +426,7 @@ void ps_agent_progress(ps_agent *a, const Psd__V1__TaskProgress *progress)
 
 void ps_agent_output(ps_agent *a, const Psd__V1__TaskOutput *output)
 {
+    ps_one_thread_require(&a->mine);
     ps_task_lease *l = lease_find(a, output->lease_id);
     if (!l || l->result)
         return;
@@ -429,6 +436,7 @@ void ps_agent_output(ps_agent *a, const Psd__V1__TaskOutput *output)
 
 void ps_agent_result(ps_agent *a, Psd__V1__TaskResult *result)
 {
+    ps_one_thread_require(&a->mine);
     PS_REQUIRE(result);
     ps_task_lease *l = lease_find(a, result->lease_id);
     if (!l || l->result) {
@@ -461,6 +469,7 @@ void ps_agent_free(ps_agent **agent)
 
 void ps_agent_start(ps_agent *a)
 {
+    ps_one_thread_require(&a->mine);
     PS_REQUIRE(a->state == IDLE);
     dial(a);
     ask_wake(a);
@@ -468,6 +477,7 @@ void ps_agent_start(ps_agent *a)
 
 void ps_agent_stop(ps_agent *a)
 {
+    ps_one_thread_require(&a->mine);
     if (a->stopping)
         return;
     begin_to_stop(a);

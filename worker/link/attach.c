@@ -76,6 +76,7 @@ void ps_attach_free(ps_attach **attach)
 
 void ps_attach_open(ps_attach *a)
 {
+    ps_loop_require_on(ps_channel_loop(a->channel));
     PS_REQUIRE(!a->freed && !a->call);
     a->live++;
     a->call =
@@ -84,12 +85,14 @@ void ps_attach_open(ps_attach *a)
 
 void ps_attach_send(ps_attach *a, const Psd__V1__WorkerMessage *message)
 {
+    ps_loop_require_on(ps_channel_loop(a->channel));
     if (a->call)
         ps_call_send(a->call, &message->base, NULL);
 }
 
 void ps_attach_close(ps_attach *a)
 {
+    ps_loop_require_on(ps_channel_loop(a->channel));
     if (a->call)
         ps_call_half_close(a->call);
 }

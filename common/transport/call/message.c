@@ -91,8 +91,10 @@ static void give_back(ps_message *message)
 {
     ps_budget_buffer_give(message->budget, message->buffer, message->capacity);
     ps_budget_give(message->budget, ps_message_cost(message->len));
-    if (message->on_release)
+    if (message->on_release) {
+        ps_loop_require_on(message->loop);
         message->on_release(message->owner, message->len);
+    }
     ps_budget_unref(&message->budget);
     free(message);
 }

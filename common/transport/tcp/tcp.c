@@ -23,6 +23,7 @@
 #define SLICES_AT_ONCE  16
 
 typedef struct tcp {
+    ps_loop *loop;
     ps_layer layer;
     uv_poll_t poll;
     int fd;
@@ -57,6 +58,7 @@ static ps_status tcp_handshake(ps_layer *layer)
 
 static ps_status tcp_recv(ps_layer *layer, void *data, size_t len, size_t *got)
 {
+    ps_loop_require_on(of(layer)->loop);
     tcp *t = of(layer);
     if (t->drained) { /* the poll tells when there is more: saves a call that would find nothing */
         t->drained = false;
@@ -81,6 +83,7 @@ static ps_status tcp_recv(ps_layer *layer, void *data, size_t len, size_t *got)
 
 static ps_status tcp_send(ps_layer *layer, const ps_slice *slices, size_t n, size_t *sent)
 {
+    ps_loop_require_on(of(layer)->loop);
     struct iovec iov[SLICES_AT_ONCE];
     if (n > SLICES_AT_ONCE)
         n = SLICES_AT_ONCE;
@@ -110,6 +113,7 @@ static ps_status tcp_flush(ps_layer *layer)
 
 static void tcp_want(ps_layer *layer, unsigned events)
 {
+    ps_loop_require_on(of(layer)->loop);
     tcp *t = of(layer);
     int uv_events = (events & PS_LAYER_READABLE ? UV_READABLE : 0) |
                     (events & PS_LAYER_WRITABLE ? UV_WRITABLE : 0);
@@ -129,6 +133,7 @@ static void closed_cb(uv_handle_t *handle)
 
 static void tcp_close(ps_layer *layer)
 {
+    ps_loop_require_on(of(layer)->loop);
     tcp *t = of(layer);
     t->layer.on_ready = NULL;
     int fd = t->fd;
@@ -191,6 +196,7 @@ ps_status ps_tcp_layer_create(ps_loop *loop, int fd, ps_layer **out)
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
     unpace_within_machine(fd);
     t->poll.data = t;
+    t->loop = loop;
     t->fd = fd;
     t->layer.ops = &tcp_ops;
     *out = &t->layer;

@@ -12,6 +12,8 @@
 
 void ps_model_job_start(ps_job *job)
 {
+    ps_core_require_locked(job->sched);
+    PS_REQUIRE(!job->work);
     ps_model_job *w = ps_new(ps_model_job);
     w->piece.begin = (uint64_t)job->spec->rows.begin;
     w->piece.end = (uint64_t)job->spec->rows.end;
@@ -25,6 +27,8 @@ void ps_model_job_free(void *work)
 
 bool ps_model_job_next(ps_job *job, ps_worker *worker, ps_lease *task)
 {
+    ps_core_require_locked(job->sched);
+    PS_REQUIRE(job->work);
     ps_model_job *w = job->work;
     const ps_task_kind *kind = job->kind->task;
     bool avoided =
@@ -40,6 +44,7 @@ bool ps_model_job_next(ps_job *job, ps_worker *worker, ps_lease *task)
 
 void ps_model_task_progress(ps_job *job, ps_lease *lease, const ps_task_report *report)
 {
+    ps_core_require_locked(job->sched);
     ps_model_job *w = job->work;
     w->samples += report->samples;
     if (report->rows_total) /* a worker's word; show() keeps the two in order */
@@ -50,6 +55,7 @@ void ps_model_task_progress(ps_job *job, ps_lease *lease, const ps_task_report *
 
 void ps_model_task_done(ps_job *job, ps_lease *lease, ps_task_result *result)
 {
+    ps_core_require_locked(job->sched);
     ps_buf json = PS_BUF_EMPTY;
     ps_result_said(result, ps_model_job_seconds(job), &json);
     ps_job_move(job, PS_JOB_DONE, "", ps_buf_cstr(&json));
@@ -58,9 +64,11 @@ void ps_model_task_done(ps_job *job, ps_lease *lease, ps_task_result *result)
 
 void ps_model_task_back(ps_job *job, ps_lease *lease, bool failed, const char *message)
 {
+    ps_core_require_locked(job->sched);
     ps_model_job *w = job->work;
     if (!ps_task_retry(job, lease, failed, message))
         return;
+    PS_REQUIRE(w->out);
     w->piece = lease->piece;
     w->out = false;
     w->samples = job->output.n; /* none but of generate */
@@ -68,6 +76,7 @@ void ps_model_task_back(ps_job *job, ps_lease *lease, bool failed, const char *m
 
 void ps_model_job_show(ps_job *job)
 {
+    ps_core_require_locked(job->sched);
     const ps_model_job *w = job->work;
     ps_job_progress *p = &job->record->progress;
     p->samples = w->samples;
