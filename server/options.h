@@ -73,7 +73,7 @@ extern const char ps_server_usage[];
 unsigned ps_server_threads(const ps_server_conf *conf, unsigned cores);
 
 /* Reads flags and the file they name (default SYSCONFDIR/psd/psd.yaml; it must be there). argv must
- * outlive the options. Not thread-safe (getopt). */
+ * outlive the options. Not thread-safe: getopt (not asserted: a program begins with one thread). */
 PS_MUST_CHECK ps_status ps_server_options_parse(int argc, char **argv, ps_server_options **out);
 /* The file and the flags once more, into a new struct that the caller frees; options unchanged. */
 PS_MUST_CHECK ps_status ps_server_options_reread(const ps_server_options *options,

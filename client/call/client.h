@@ -1,5 +1,5 @@
 /* client: what every command of psctl works with: the global flags, where output goes, and the
- * connection to psd, made at the first call. One thread. */
+ * connection to psd, made at the first call. One thread (not asserted: psctl has no other). */
 #ifndef PS_CALL_CLIENT_H
 #define PS_CALL_CLIENT_H
 

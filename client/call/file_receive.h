@@ -1,5 +1,5 @@
 /* file_receive: a file that psd sends, chunk by chunk (Models.Export, Models.GetArtifact). One
- * thread. */
+ * thread (not asserted: psctl has no other). */
 #ifndef PS_CALL_FILE_RECEIVE_H
 #define PS_CALL_FILE_RECEIVE_H
 

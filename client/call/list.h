@@ -1,5 +1,5 @@
 /* list: a list that the server gives in pages (page_size, page_token, next_page_token; see
- * jobs.proto), as one. One thread. */
+ * jobs.proto), as one. One thread (not asserted: psctl has no other). */
 #ifndef PS_CALL_LIST_H
 #define PS_CALL_LIST_H
 

@@ -1,6 +1,6 @@
 /* model_tokenizer: the tokenizer of a stored language model: bytes when its config says so,
  * otherwise the tokenizer.json in the header of its file, of which no more than that is fetched;
- * and the tokens that begin and end its texts. One thread. */
+ * and the tokens that begin and end its texts. One thread (not asserted: psctl has no other). */
 #ifndef PS_CALL_MODEL_TOKENIZER_H
 #define PS_CALL_MODEL_TOKENIZER_H
 

@@ -1,5 +1,5 @@
-/* prediction_fetch: the predictions that a predict job has left, onto standard output. One thread.
- */
+/* prediction_fetch: the predictions that a predict job has left, onto standard output. One thread
+ * (not asserted: psctl has no other). */
 #ifndef PS_CALL_PREDICTION_FETCH_H
 #define PS_CALL_PREDICTION_FETCH_H
 

@@ -1,4 +1,5 @@
-/* streams: "-" on the command line of commands that read or write a file's bytes. One thread. */
+/* streams: "-" on the command line of commands that read or write a file's bytes. One thread (not
+ * asserted: psctl has no other). */
 #ifndef PS_CALL_STREAMS_H
 #define PS_CALL_STREAMS_H
 

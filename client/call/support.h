@@ -1,4 +1,5 @@
-/* support: the small things that several commands need. One thread. */
+/* support: the small things that several commands need. One thread (not asserted: psctl has no
+ * other). */
 #ifndef PS_CALL_SUPPORT_H
 #define PS_CALL_SUPPORT_H
 

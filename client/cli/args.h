@@ -2,8 +2,7 @@
  *
  * Global flags may stand before and after the command, a command's own flags after it; flags and
  * operands mix; "--" ends the flags; "-" is an operand. `--name value`, `--name=value`, `-o value`
- * and `-ovalue` are all understood. One thread.
- */
+ * and `-ovalue` are all understood. One thread (not asserted: psctl has no other). */
 #ifndef PS_CLI_ARGS_H
 #define PS_CLI_ARGS_H
 

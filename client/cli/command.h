@@ -2,8 +2,7 @@
  *
  * A row says how it is called and what its flags are; the parser (args.h), the help texts and the
  * shell completion all read these rows, so that they cannot disagree. A name of two words ("cert
- * inspect") makes its first word a group. One thread.
- */
+ * inspect") makes its first word a group. One thread (not asserted: psctl has no other). */
 #ifndef PS_CLI_COMMAND_H
 #define PS_CLI_COMMAND_H
 

@@ -5,8 +5,8 @@
  *     contexts:
  *       lab: {server: "psd.example:7600", ca: …/ca.pem, certificate: …/you.pem, key: …/you.key}
  *
- * Paths that are not absolute are relative to the file's folder. One thread.
- */
+ * Paths that are not absolute are relative to the file's folder. One thread (not asserted: psctl
+ * has no other). */
 #ifndef PS_CLI_CONTEXT_H
 #define PS_CLI_CONTEXT_H
 

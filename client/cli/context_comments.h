@@ -1,5 +1,6 @@
 /* context_comments: what somebody wrote into the context file beside the contexts, which goes when
- * the file is written anew unless it is taken along. One thread. */
+ * the file is written anew unless it is taken along. One thread (not asserted: psctl has no
+ * other). */
 #ifndef PS_CLI_CONTEXT_COMMENTS_H
 #define PS_CLI_CONTEXT_COMMENTS_H
 

@@ -1,5 +1,6 @@
 /* generation: what a generate job has generated, as it comes: token ids, and the text that they are
- * so far. A character whose bytes have not all come is held back. One thread. */
+ * so far. A character whose bytes have not all come is held back. One thread (not asserted: psctl
+ * has no other). */
 #ifndef PS_FOLLOW_GENERATION_H
 #define PS_FOLLOW_GENERATION_H
 

@@ -1,5 +1,5 @@
 /* run_job: what evaluate and predict have in common: a stored model and files become a job, which
- * is followed to its end. One thread. */
+ * is followed to its end. One thread (not asserted: psctl has no other). */
 #ifndef PS_FOLLOW_RUN_JOB_H
 #define PS_FOLLOW_RUN_JOB_H
 

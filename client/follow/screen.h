@@ -3,8 +3,7 @@
  *
  * The screen makes bytes; the caller writes them. The cursor is hidden while lines are shown;
  * ps_screen_end gives it back, and ps_screen_guard makes sure of it when the process dies. One
- * thread.
- */
+ * thread (not asserted: psctl has no other). */
 #ifndef PS_FOLLOW_SCREEN_H
 #define PS_FOLLOW_SCREEN_H
 

@@ -1,8 +1,7 @@
 /* table: tables for people, JSON for programs, both into a ps_buf that is written out at the end.
  *
  * Text that came from elsewhere (names, reasons, log lines) is cleaned of control characters before
- * it reaches a terminal. One thread.
- */
+ * it reaches a terminal. One thread (not asserted: psctl has no other). */
 #ifndef PS_SHOW_TABLE_H
 #define PS_SHOW_TABLE_H
 

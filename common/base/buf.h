@@ -1,5 +1,6 @@
 /* buf: bytes that grow. Small growth aborts when memory is out (see mem.h); a buf whose size a peer
- * chooses has a limit and fails with PS_RESOURCE_EXHAUSTED beyond it. Not thread-safe. */
+ * chooses has a limit and fails with PS_RESOURCE_EXHAUSTED beyond it. Not thread-safe (not
+ * asserted: plain data of whoever has it). */
 #ifndef PS_BASE_BUF_H
 #define PS_BASE_BUF_H
 

@@ -1,6 +1,6 @@
 /* disk: files behind a table, so that a test can fail the k-th operation, fill the disk or lose
- * power. Rows: ps_disk_system; the tests' own. Calls block: off the loop. Any thread, as long as a
- * file is used by one at a time.
+ * power. Rows: ps_disk_system; the tests' own. Calls block: off the loop (not asserted: nothing
+ * here knows of loops). Any thread, as long as a file is used by one at a time.
  *
  * Failures: PS_NOT_FOUND, PS_ALREADY_EXISTS, PS_NO_ACCESS, PS_NO_SPACE or PS_IO, the path
  * in the message. After a failed fsync the file's contents are unknown (the kernel may have dropped

@@ -1,5 +1,5 @@
 /* fifo: whether somebody is at the other end of a pipe that was opened by its name, without waiting
- * for ever. Any thread, not on loops. */
+ * for ever. Any thread, not on loops (not asserted: nothing here knows of them). */
 #ifndef PS_BASE_FIFO_H
 #define PS_BASE_FIFO_H
 

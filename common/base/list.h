@@ -1,5 +1,6 @@
 /* list: an intrusive doubly linked list. The node is a member of what it links; the head is a node
- * that belongs to nobody. No allocation. Not thread-safe.
+ * that belongs to nobody. No allocation. Not thread-safe (not asserted: a list does not know
+ * what it is of).
  *
  *     ps_list_each(node, &head) { lease *l = ps_container(node, lease, link); ... }
  */

@@ -5,7 +5,7 @@
  * group where we may give them. Pipes, character devices and "-" (standard output) are written to
  * (target.h): what comes there comes in order, but not whole when something fails.
  *
- * Calls block. Not thread-safe. */
+ * Calls block. Not thread-safe (not asserted: nobody knows of it but its maker). */
 #ifndef PS_BASE_NEW_FILE_H
 #define PS_BASE_NEW_FILE_H
 

@@ -6,8 +6,8 @@
  *     if (!st && ps_repeat_over(&job->trouble))
  *         ps_log_notice("sched", "saved%s", ps_repeat_text(&job->trouble, text));
  *
- * One ps_repeat for each thing that is tried, zeroed; used by one thread at a time.
- */
+ * One ps_repeat for each thing that is tried, zeroed; used by one thread at a time (not asserted:
+ * plain data of whoever has it). */
 #ifndef PS_BASE_REPEAT_H
 #define PS_BASE_REPEAT_H
 

@@ -1,5 +1,6 @@
 /* rng: randomness that can be repeated. xoshiro256++ seeded by splitmix64 (Blackman and Vigna
- * 2019). Not for keys: those come from the TLS library. Not thread-safe: one a user. */
+ * 2019). Not for keys: those come from the TLS library. Not thread-safe: one a user (not asserted:
+ * plain data, drawn from in inner loops). */
 #ifndef PS_BASE_RNG_H
 #define PS_BASE_RNG_H
 

@@ -9,7 +9,8 @@
  * It is always a new one: after a failed fsync the same file must not be tried again (disk.h). For
  * what a person named, links, modes and owners included, see new_file.h.
  *
- * Failures are the disk's. Calls block. Not thread-safe. */
+ * Failures are the disk's. Calls block. Not thread-safe (not asserted: nobody knows of it but its
+ * maker). */
 #ifndef PS_BASE_WHOLE_FILE_H
 #define PS_BASE_WHOLE_FILE_H
 

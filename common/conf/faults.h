@@ -1,6 +1,5 @@
 /* faults: everything that is wrong with a document, in the order of its lines; private to
- * common/conf. Not thread-safe.
- */
+ * common/conf. Not thread-safe (not asserted: a document is its reader's alone). */
 #ifndef PS_CONF_FAULTS_H
 #define PS_CONF_FAULTS_H
 

@@ -37,7 +37,8 @@ typedef struct ps_conf_options {
 } ps_conf_options;
 
 /* Reads flags and the file. With PS_OK conf (ps_conf_free), config_path and doc (ps_conf_doc_free)
- * belong to the caller; after a failure there is nothing to free. Not thread-safe (getopt). */
+ * belong to the caller; after a failure there is nothing to free. Not thread-safe: getopt (not
+ * asserted: a program begins with one thread). */
 PS_MUST_CHECK ps_status ps_conf_options_parse(const ps_conf_program *program, int argc, char **argv,
                                               ps_conf_options *out);
 /* This thread's message on standard error, each of its lines behind "psd: ". */

@@ -1,7 +1,7 @@
 /* tree: a YAML document as nodes that remember their lines; private to common/conf.
  *
- * One document, no anchors, aliases or tags, bounded as conf.h says. Not thread-safe.
- */
+ * One document, no anchors, aliases or tags, bounded as conf.h says. Not thread-safe (not asserted:
+ * a document is its reader's alone). */
 #ifndef PS_CONF_TREE_H
 #define PS_CONF_TREE_H
 

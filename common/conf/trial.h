@@ -1,5 +1,5 @@
 /* trial: what `--check` of a daemon finds: every part is tried, and every fault is kept, a line
- * each. One thread. */
+ * each. One thread (not asserted: a program begins with one). */
 #ifndef PS_CONF_TRIAL_H
 #define PS_CONF_TRIAL_H
 

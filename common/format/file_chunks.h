@@ -1,5 +1,6 @@
 /* file_chunks: has the file that a stream of FileChunk brings come whole, and is it the one that
- * was asked for? For whoever receives one; the bytes are the receiver's affair. One thread. */
+ * was asked for? For whoever receives one; the bytes are the receiver's affair. One thread (not
+ * asserted: plain data of whoever has it). */
 #ifndef PS_FORMAT_FILE_CHUNKS_H
 #define PS_FORMAT_FILE_CHUNKS_H
 

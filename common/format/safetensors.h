@@ -4,9 +4,8 @@
  * Reading: the header alone is parsed (it is hostile: no holes, no overlap, no duplicates, all
  * within the file, N at most 100,000,000); data is then found at data_start + begin of the file,
  * which may be mapped, read, or still be arriving. Writing: the header goes out at once and the
- * data passes through, so that a model is never held twice. Not thread-safe; a parsed file is
- * read-only and may be shared.
- */
+ * data passes through, so that a model is never held twice. Not thread-safe (not asserted: a writer
+ * is its maker's alone); a parsed file is read-only and may be shared. */
 #ifndef PS_FORMAT_SAFETENSORS_H
 #define PS_FORMAT_SAFETENSORS_H
 

@@ -1,12 +1,11 @@
 /* json: RFC 8259, strictly: a pull parser for hostile bytes and a writer.
  *
- * A byte order mark before the value is passed over, as some editors write it.
- * The parser hands out one token after the other and holds nothing but a stack of bits and the
- * last string; depth and strings are bounded as below, everything else by the input's length.
- * Refused: anything after the value, bad UTF-8, lone surrogates, control characters in strings,
- * numbers that are not of the grammar, commas too many or missing. Duplicate keys are the caller's
- * to see (it knows which matter). Not thread-safe.
- */
+ * A byte order mark before the value is passed over, as some editors write it. The parser hands out
+ * one token after the other and holds nothing but a stack of bits and the last string; depth and
+ * strings are bounded as below, everything else by the input's length. Refused: anything after the
+ * value, bad UTF-8, lone surrogates, control characters in strings, numbers that are not of the
+ * grammar, commas too many or missing. Duplicate keys are the caller's to see (it knows which
+ * matter). Not thread-safe (not asserted: a reader or writer is its maker's alone). */
 #ifndef PS_JSON_JSON_H
 #define PS_JSON_JSON_H
 

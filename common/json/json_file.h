@@ -1,5 +1,5 @@
 /* json_file: a whole file of JSON in memory, and what stands in its place by mistake told as what
- * it is. Any thread, not on loops. */
+ * it is. Any thread, not on loops (not asserted: nothing here knows of them). */
 #ifndef PS_JSON_JSON_FILE_H
 #define PS_JSON_JSON_FILE_H
 

@@ -4,8 +4,8 @@
  * than all the rest of a small call. A loop whose last waits were short therefore looks again and
  * again for a while before it sleeps. It learns from what comes of it: see spin.c.
  *
- * No locks and no clock of its own: the loop's thread tells the time. For common/loop only.
- */
+ * No locks and no clock of its own (not asserted: it knows no loop): the loop's thread tells the
+ * time. For common/loop only. */
 #ifndef PS_LOOP_SPIN_H
 #define PS_LOOP_SPIN_H
 

@@ -5,7 +5,8 @@
  *
  * All of the source is hostile. What is checked before the first byte comes out: each tensor of the
  * model is there once with its shape, and nothing unknown is. Bytes come out as they are read, so a
- * model is never held in memory; a number that is not finite ends it. Not thread-safe. */
+ * model is never held in memory; a number that is not finite ends it. Not thread-safe (not
+ * asserted: it is its reader's alone). */
 #ifndef PS_MODEL_MODEL_IN_H
 #define PS_MODEL_MODEL_IN_H
 

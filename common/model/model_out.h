@@ -1,6 +1,6 @@
-/* model_out: where a model goes that leaves psd in another form, half of a row of
- * model_format.h; and the stream that takes psd's safetensors file apart for it. Not thread-safe.
- */
+/* model_out: where a model goes that leaves psd in another form, half of a row of model_format.h;
+ * and the stream that takes psd's safetensors file apart for it. Not thread-safe (not asserted: it
+ * is its writer's alone). */
 #ifndef PS_MODEL_MODEL_OUT_H
 #define PS_MODEL_MODEL_OUT_H
 

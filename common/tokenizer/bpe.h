@@ -9,7 +9,8 @@
 #include "common/tokenizer/tokenizer.h"
 
 typedef struct ps_bpe ps_bpe;
-typedef struct ps_bpe_scratch ps_bpe_scratch; /* memory between pieces; of one thread */
+/* Memory between pieces; of one thread (not asserted: an encoder's alone). */
+typedef struct ps_bpe_scratch ps_bpe_scratch;
 
 /* first: the id of each byte. */
 ps_bpe *ps_bpe_new(const uint32_t first[256]);

@@ -7,8 +7,7 @@
  * given, counts as a symbol. A run without a boundary is cut after PS_TOKENIZER_MAX_PIECE bytes.
  *
  * A tokenizer is read-only once made and may be shared by threads; encoders and decoders belong to
- * one thread each.
- */
+ * one thread each (not asserted: they are their maker's alone). */
 #ifndef PS_TOKENIZER_TOKENIZER_H
 #define PS_TOKENIZER_TOKENIZER_H
 

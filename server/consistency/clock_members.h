@@ -1,5 +1,6 @@
 /* clock_members: which members there are, and the clock each has ended: a table by name, with the
- * least of these clocks. Not thread-safe (a controller has its lock). */
+ * least of these clocks. Not thread-safe (not asserted: a controller has a lock, and asks for
+ * it). */
 #ifndef PS_CONSISTENCY_CLOCK_MEMBERS_H
 #define PS_CONSISTENCY_CLOCK_MEMBERS_H
 

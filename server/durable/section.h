@@ -3,7 +3,7 @@
  *     u32 type | u32 CRC32C of the payload | u64 length of the payload | u32 CRC32C of the 16 bytes
  *     before | payload
  *
- * all little-endian. One thread at a time.
+ * all little-endian. One thread at a time (not asserted: of whoever writes or reads a checkpoint).
  */
 #ifndef PS_DURABLE_SECTION_H
 #define PS_DURABLE_SECTION_H

@@ -9,8 +9,8 @@
  * controller.
  *
  * Hooks are called with no lock held, in parallel, on any thread. Those marked (gate) are called
- * inside the store's update gate: no snapshot is taken meanwhile.
- */
+ * inside the store's update gate: no snapshot is taken meanwhile (not asserted here: who calls them
+ * asks, clocks.c and push.c). / */
 #ifndef PS_PARAMS_CONTROLLER_H
 #define PS_PARAMS_CONTROLLER_H
 

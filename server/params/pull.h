@@ -38,7 +38,8 @@ typedef struct ps_pull_range {
     uint64_t offset, count;
 } ps_pull_range;
 
-/* One Pull call: the pieces of its ranges, in order. One thread at a time. */
+/* One Pull call: the pieces of its ranges, in order. One thread at a time (not asserted here: its
+ * call is its loop's, which asks). */
 typedef struct ps_pull ps_pull;
 
 /* No ranges: everything. newer_than: only blocks whose version is greater. *version is of the

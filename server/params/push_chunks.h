@@ -1,7 +1,7 @@
 /* push_chunks: what of a push has come: chunks are checked as they come and kept where they were
  * received; before it is applied they are put in order, and then gone over block by block. What a
  * peer can get wrong is found by add and arrange; after them nothing fails. For this folder; one
- * thread at a time. */
+ * thread at a time (not asserted: a push's own, whose call asks). */
 #ifndef PS_PARAMS_PUSH_CHUNKS_H
 #define PS_PARAMS_PUSH_CHUNKS_H
 

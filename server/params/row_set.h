@@ -1,5 +1,6 @@
 /* row_set: rows of an epoch as a set of ranges, ascending, none touching the next. What workers do
- * comes in order but for the few that are under way, so there are few. Not thread-safe. */
+ * comes in order but for the few that are under way, so there are few. Not thread-safe (not
+ * asserted: plain data of whoever has it, and of its lock). */
 #ifndef PS_PARAMS_ROW_SET_H
 #define PS_PARAMS_ROW_SET_H
 

@@ -1,7 +1,7 @@
 /* job_file: a job file as psd knows it: with the stored model that the job works on (model_name) or
  * begins from (initialize_from), of one version. It is read once, never changes, and is held by
  * counted references: the job's, and those of who works for it. Any thread; reading it reads the
- * catalog, so never under the scheduler's mutex once jobs run. */
+ * catalog, so never under the scheduler's mutex once jobs run (not asserted here: jobs.c asks). */
 #ifndef PS_SCHED_JOB_FILE_H
 #define PS_SCHED_JOB_FILE_H
 

@@ -2,9 +2,9 @@
  * and one for each kind of task that workers do for it. The scheduler knows kinds by these only;
  * they are in kinds/, where a new kind is a new file and a word in kinds.h.
  *
- * All hooks are called with the scheduler's mutex held and must not touch disk or network; they say
- * what happens to the job by ps_job_fail, ps_job_move, ps_create_begin and ps_finish_begin.
- */
+ * All hooks are called with the scheduler's mutex held (not asserted here: what they call asks) and
+ * must not touch disk or network; they say what happens to the job by ps_job_fail, ps_job_move,
+ * ps_create_begin and ps_finish_begin. */
 #ifndef PS_SCHED_JOB_KIND_H
 #define PS_SCHED_JOB_KIND_H
 

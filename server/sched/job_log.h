@@ -1,6 +1,6 @@
 /* job_log: what was last said of a job, for those who watch it: the newest lines in a ring, and how
- * many of all are in the catalog. The scheduler's mutex guards it.
- */
+ * many of all are in the catalog. The scheduler's mutex guards it (not asserted: it does not know
+ * the scheduler). */
 #ifndef PS_SCHED_JOB_LOG_H
 #define PS_SCHED_JOB_LOG_H
 

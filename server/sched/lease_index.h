@@ -1,9 +1,9 @@
 /* lease_index: does this worker hold a lease of that job? Asked on every push and pull.
  *
- * A set of (worker, job) pairs with counts behind a reader-writer lock of its own: askers never
- * meet the scheduler's mutex, and wait only while a lease begins or ends (a few writes a second),
- * for the length of one table access. Any thread.
- */
+ * A set of (worker, job) pairs with counts behind a reader-writer lock of its own (not asserted:
+ * such a lock does not know who has it): askers never meet the scheduler's mutex, and wait only
+ * while a lease begins or ends (a few writes a second), for the length of one table access. Any
+ * thread. */
 #ifndef PS_SCHED_LEASE_INDEX_H
 #define PS_SCHED_LEASE_INDEX_H
 

@@ -1,5 +1,6 @@
 /* output: the tokens that a generate job has said so far, in one growing array; so whoever comes
- * late gets all of them. At most the job's max_tokens. The scheduler's mutex guards it. */
+ * late gets all of them. At most the job's max_tokens. The scheduler's mutex guards it (not
+ * asserted: it does not know the scheduler). */
 #ifndef PS_SCHED_OUTPUT_H
 #define PS_SCHED_OUTPUT_H
 

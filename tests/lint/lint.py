@@ -2,7 +2,7 @@
 
     lint.py RULE SOURCE_ROOT
 
-Rules: length, borders, layers, registered, format, names, documents. Prints file:line: what is
+Rules: length, borders, layers, registered, format, names, documents, asserts, threads. Prints file:line: what is
 wrong; status 1 if any.
 """
 import pathlib
@@ -233,6 +233,67 @@ def rule_documents(root):
             for metric in re.findall(r"`(psd_[a-z_]+)`", line):
                 if metric not in metrics:
                     yield f"{at} there is no metric {metric}"
+
+
+# ---- what is asserted
+
+ASSERT = re.compile(r"\b(?:PS_REQUIRE|ps_(?:\w+_)?require(?:_\w+)?|ps_sm_go)\(")
+ASSERTS_A_THOUSAND = 10 # at least, in lines of .c and .h
+ASSERTING = ("server", "worker", "common/transport", "common/loop")
+
+
+def rule_asserts(root):
+    """Enough of what the code rests on is asserted, in each of the folders that peers speak to. Prints the figures."""
+    for folder in ASSERTING:
+        lines = [line for path in sorted((root / folder).rglob("*")) if path.suffix in (".c", ".h")
+                 for line in path.read_text().splitlines()]
+        asserts = sum(len(ASSERT.findall(line)) for line in lines if not line.startswith("#define"))
+        rate = 1000 * asserts / len(lines)
+        print(f"{folder}: {asserts} asserts in {len(lines)} lines, {rate:.1f} a thousand")
+        if rate < ASSERTS_A_THOUSAND:
+            yield f"{folder}: {rate:.1f} asserts a thousand lines, at least {ASSERTS_A_THOUSAND}"
+
+
+# A comment that says on which thread, or with which lock, something may be done. "Any thread" demands nothing.
+THREADS = re.compile(
+    r"\bmutex\b|\block(?:ed)?\b|(?<!with )\bone thread\b(?! an? |'s)|not thread-safe|(?<!\w)\(gate"
+    r"|(?:loop|task|stream)'s(?: own)? thread|on (?:the|its|that) (?:\w+'s )?loop\b"
+    r"|\boff (?:the )?loops?\b|not on (?:a )?loops?\b"
+    r"|all on (?:one|that) (?:loop|thread)", re.I)
+ASSERTS_THREADS = re.compile(
+    r"\bps_(?:\w+_)?(?:require_(?:on|off|held|free|locked|unlocked|entered)|one_thread_require|lock)\(")
+NOT_ASSERTED = "not asserted"  # and why
+OTHER_LOCKS = ("server/data_lock.h",)  # a file's, between processes
+
+
+def words(text):
+    """Comments of a C file, as running text."""
+    return " ".join(re.sub(r"\s+\*?\s*", " ", c) for c in re.findall(r"/\*.*?\*/", text, re.S))
+
+
+def rule_threads(root):
+    """What a header demands of threads and locks is asserted by who implements it, or it says why not."""
+    texts = {name: path.read_text() for path, name in product_files(root)}
+    asserted = excused = 0
+    for name, text in texts.items():
+        if not name.endswith(".h") or name in OTHER_LOCKS:
+            continue
+        said = words(text)
+        if not THREADS.search(said):
+            continue
+        if NOT_ASSERTED in said:
+            excused += 1
+            continue
+        stem = name[:-len(".h")]
+        own = [n for n in texts if n == stem + ".c" or n.startswith(stem + "_") and n.endswith(".c")]
+        # without a file of its own: its folder's
+        near = [n for n in texts if n.endswith(".c") and n.rsplit("/", 1)[0] == name.rsplit("/", 1)[0]]
+        if any(ASSERTS_THREADS.search(texts[n]) for n in (own or near) + [name]):
+            asserted += 1
+        else:
+            yield (f"{name}:1: '{THREADS.search(said).group(0)}': assert it where it is implemented "
+                   f"(common/base/mutex.h, one_thread.h, common/loop/loop.h), or say '({NOT_ASSERTED}: why)'")
+    print(f"{asserted} headers' rules of threads and locks are asserted, {excused} say why not")
 
 
 def main():

@@ -54,7 +54,7 @@ extern const ps_conf_schema ps_worker_schema;
 extern const char ps_worker_usage[];
 
 /* Reads flags and the file they name (default SYSCONFDIR/psd/psworker.yaml; it must be there). Not
- * thread-safe (getopt). */
+ * thread-safe: getopt (not asserted: a program begins with one thread). */
 PS_MUST_CHECK ps_status ps_worker_options_parse(int argc, char **argv, ps_worker_options **out);
 void ps_worker_options_free(ps_worker_options **options);
 

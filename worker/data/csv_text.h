@@ -4,7 +4,8 @@
  * whichever it is, separates; blanks around a field do not count, unless they separate; empty lines
  * are passed over, and so is a byte order mark in UTF-8. A field in double quotes may have
  * delimiters, line ends and, written twice, quotes in it; a quote within a field that does not
- * begin with one is a character like others. Errors name file and line. Not thread-safe. */
+ * begin with one is a character like others. Errors name file and line. Not thread-safe (not
+ * asserted: it is its reader's alone). */
 #ifndef PS_WORKER_DATA_CSV_TEXT_H
 #define PS_WORKER_DATA_CSV_TEXT_H
 

@@ -1,6 +1,6 @@
 /* moments: mean and standard deviation of each column of numbers, one row after the other (Welford
  * 1962, "Note on a method for calculating corrected sums of squares and products"): a large mean
- * costs no digits of a small deviation. One thread. */
+ * costs no digits of a small deviation. One thread (not asserted: plain data of whoever has it). */
 #ifndef PS_WORKER_DATA_MOMENTS_H
 #define PS_WORKER_DATA_MOMENTS_H
 

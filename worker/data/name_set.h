@@ -1,4 +1,5 @@
-/* name_set: the different names among labels, in the order of their bytes. One thread. */
+/* name_set: the different names among labels, in the order of their bytes. One thread (not
+ * asserted: plain data of whoever has it). */
 #ifndef PS_WORKER_DATA_NAME_SET_H
 #define PS_WORKER_DATA_NAME_SET_H
 

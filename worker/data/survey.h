@@ -1,5 +1,5 @@
 /* survey: one look at training data before rows are read from them as the model takes them: what a
- * job file leaves to the data. One thread. */
+ * job file leaves to the data. One thread (not asserted: plain data of whoever has it). */
 #ifndef PS_WORKER_DATA_SURVEY_H
 #define PS_WORKER_DATA_SURVEY_H
 

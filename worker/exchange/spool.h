@@ -1,6 +1,7 @@
 /* spool: what a task makes and sends when it is whole. A mebibyte of it is in memory; what is more
  * is in a file without a name, in the first of these folders in which one can be made: $TMPDIR, the
- * service's own state folder ($STATE_DIRECTORY), /var/tmp, /tmp. The task's thread's.
+ * service's own state folder ($STATE_DIRECTORY), /var/tmp, /tmp. The task's thread's (not asserted:
+ * it is a local of the task).
  *
  *     ps_spool spool = PS_SPOOL(&ps_disk_system);
  *     ps_buf_puts(&spool.pending, "a line\n");   // again and again, each time

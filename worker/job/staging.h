@@ -1,7 +1,7 @@
 /* staging: bytes from the host into tensors, in the order they come: a stored model that is read
  * from the network. Where the device has memory of its own they go through two pieces of pinned
- * memory, of which one is copied while the other is filled. One thread at a time.
- */
+ * memory, of which one is copied while the other is filled. One thread at a time (not asserted: it
+ * is a local of a transfer). */
 #ifndef PS_JOB_STAGING_H
 #define PS_JOB_STAGING_H
 

@@ -12,8 +12,8 @@ typedef struct ps_stored_model {
     uint64_t job_id; /* that works on the model; this worker holds a lease of it */
 } ps_stored_model;
 
-/* Called on the loop's thread while the task's waits; what one of them fails with ends the stream
- * and is its failure. */
+/* Called on the loop's thread while the task's waits (not asserted here: transfer.c asks); what one
+ * of them fails with ends the stream and is its failure. */
 typedef struct ps_stored_sink {
     void (*restart)(void *user); /* what came so far is void; also at first */
     /* The header is there; it stays until restart, or the end. */

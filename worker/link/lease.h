@@ -1,6 +1,7 @@
 /* lease: what the task of a lease has reported and psd has not yet been told. Numbers are added up
  * into one report, the last log lines are kept, and the result waits until it is sent. Output is
- * kept whole, as the stream it went on may have lost it. One thread. */
+ * kept whole, as the stream it went on may have lost it. One thread (not asserted here: the
+ * agent's, which asks). */
 #ifndef PS_LINK_LEASE_H
 #define PS_LINK_LEASE_H
 

@@ -1,5 +1,6 @@
 /* tls_expiry: says in the log, in time, that a certificate in use is about to end: from 14 days
- * before on once a day, in the last day and afterwards every hour. Not thread-safe. */
+ * before on once a day, in the last day and afterwards every hour. Not thread-safe (not asserted:
+ * it is in what a loop has). */
 #ifndef PS_TRANSPORT_TLS_TLS_EXPIRY_H
 #define PS_TRANSPORT_TLS_TLS_EXPIRY_H
 

@@ -1,8 +1,8 @@
 /* tls_session: one TLS connection, made of a context; its verdict on the peer, in words.
  *
  * The TLS layer moves the bytes (BIOs, SSL_do_handshake, SSL_read, SSL_write); here are the parts
- * that decide who may be on the other side. A session belongs to one thread at a time.
- */
+ * that decide who may be on the other side. A session belongs to one thread at a time (not asserted
+ * here: its layer asks, tls.c). */
 #ifndef PS_TRANSPORT_TLS_TLS_SESSION_H
 #define PS_TRANSPORT_TLS_TLS_SESSION_H
 

@@ -1,7 +1,7 @@
 /* epoch_means: the mean loss and measures of an epoch, over all its rows; what a job's loss is when
  * it has ended, as in any training loop. Of what workers report, which is theirs: a sum that is not
  * finite makes a mean that is not. Two epochs may be open at once (epoch_rows.h). Memory is fixed;
- * the scheduler's mutex guards it. */
+ * the scheduler's mutex guards it (not asserted: it does not know the scheduler). */
 #ifndef PS_SCHED_KINDS_EPOCH_MEANS_H
 #define PS_SCHED_KINDS_EPOCH_MEANS_H
 

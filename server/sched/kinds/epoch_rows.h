@@ -8,8 +8,8 @@
  *
  * At most two epochs are open: with `overlap` the rows of epoch e + 1 are given out when all of e
  * are out (so nobody waits for the slowest piece), but none of e + 2 before all of e are done;
- * without it an epoch begins when the one before is done. Pure; the scheduler's mutex guards it.
- */
+ * without it an epoch begins when the one before is done. Pure; the scheduler's mutex guards it
+ * (not asserted: it does not know the scheduler). */
 #ifndef PS_SCHED_KINDS_EPOCH_ROWS_H
 #define PS_SCHED_KINDS_EPOCH_ROWS_H
 
