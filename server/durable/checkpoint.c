@@ -5,6 +5,7 @@
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/base/whole_file.h"
 #include "common/loop/loop.h"
 #include "server/durable/checkpoint_file.h"
@@ -72,6 +73,7 @@ static ps_status write_file(const writing *w, const char *folder)
 static void list_kept(ps_manifest *manifest, const ps_checkpoint_numbers *found, size_t keep,
                       const ps_checkpoint_info *info)
 {
+    PS_REQUIRE(keep >= 1 && keep <= PS_MANIFEST_MAX);
     ps_manifest before = *manifest;
     manifest->n = 1;
     manifest->entries[0] = (ps_manifest_entry){info->number, info->version, info->bytes};
@@ -79,11 +81,13 @@ static void list_kept(ps_manifest *manifest, const ps_checkpoint_numbers *found,
         for (size_t j = 0; j < before.n; j++)
             if (before.entries[j].number == found->list[i])
                 manifest->entries[manifest->n++] = before.entries[j];
+    PS_REQUIRE(manifest->n <= keep); /* a manifest has a number once */
 }
 
 static void remove_old(const ps_disk *disk, const char *folder, const ps_checkpoint_numbers *found,
                        size_t keep)
 {
+    PS_REQUIRE(keep >= 1); /* the one that was just written */
     for (size_t i = keep - 1; i < found->n; i++) {
         char *path = ps_checkpoint_path(folder, found->list[i]);
         if (disk->unlink(disk->state, path))

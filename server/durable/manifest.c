@@ -3,6 +3,7 @@
 #include "server/durable/manifest.h"
 
 #include "common/base/crc32c.h"
+#include "common/base/require.h"
 #include "common/base/whole_file.h"
 
 #include <inttypes.h>
@@ -21,6 +22,7 @@ static int format_entry(char *out, const ps_manifest_entry *e)
 
 ps_status ps_manifest_write(const ps_disk *disk, const char *path, const ps_manifest *manifest)
 {
+    PS_REQUIRE(manifest->n <= PS_MANIFEST_MAX);
     ps_buf text = PS_BUF_EMPTY;
     ps_buf_puts(&text, first_line);
     for (size_t i = 0; i < manifest->n; i++) {
@@ -62,6 +64,12 @@ static bool parse_entry(ps_slice line, ps_manifest_entry *out)
     return same(line, again, format_entry(again, out));
 }
 
+/* Newest first, each once: whoever keeps some of them counts on it. */
+static bool descends(const ps_manifest *m, size_t at)
+{
+    return at == 0 || m->entries[at].number < m->entries[at - 1].number;
+}
+
 ps_status ps_manifest_parse(ps_slice text, ps_manifest *out)
 {
     ps_manifest made = {0};
@@ -75,7 +83,8 @@ ps_status ps_manifest_parse(ps_slice text, ps_manifest *out)
         ps_slice line = next_line(&rest);
         if (same(line, last, len) && rest.len == 0)
             break;
-        if (made.n == PS_MANIFEST_MAX || !parse_entry(line, &made.entries[made.n]))
+        if (made.n == PS_MANIFEST_MAX || !parse_entry(line, &made.entries[made.n]) ||
+            !descends(&made, made.n))
             return ps_fail(PS_CORRUPT, "manifest: line %zu is damaged", made.n + 2);
         made.n++;
     }

@@ -42,6 +42,9 @@ START_TEST(anything_else_is_damage)
         "psd-manifest 1\ncheckpoint 07 version 1 bytes 5\n",
         "psd-manifest 1\ncheckpoint -1 version 1 bytes 5\n",
         "psd-manifest 1\n\n",
+        /* newest first, each once */
+        "psd-manifest 1\ncheckpoint 7 version 1 bytes 5\ncheckpoint 7 version 1 bytes 5\n",
+        "psd-manifest 1\ncheckpoint 6 version 1 bytes 5\ncheckpoint 7 version 1 bytes 5\n",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         ck_assert_int_eq(parse(bad[i], true, &m), PS_CORRUPT);
