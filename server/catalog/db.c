@@ -155,7 +155,8 @@ ps_status ps_stmt_begin(ps_stmt *q, ps_catalog *catalog, const char *sql)
     return st;
 }
 
-/* Binding fails only for a wrong number (our bug) or when memory is out, which stepping reports. */
+/* Binding fails only for a number that the statement has not (removal.c binds what any of its own
+ * may have), or when memory is out, which stepping reports. */
 void ps_stmt_i64(ps_stmt *q, int at, int64_t v)
 {
     (void)sqlite3_bind_int64(q->stmt, at, v);
@@ -195,6 +196,7 @@ static bool may_write(ps_stmt *q)
 
 ps_status ps_stmt_row(ps_stmt *q)
 {
+    ps_mutex_require_held(&q->catalog->mutex);
     if (!may_write(q))
         return ps_db_fail(q->catalog, SQLITE_FULL);
     int code = sqlite3_step(q->stmt);
@@ -247,6 +249,7 @@ int ps_stmt_changes(const ps_stmt *q)
 
 ps_status ps_stmt_end(ps_stmt *q, ps_status st)
 {
+    ps_mutex_require_held(&q->catalog->mutex);
     (void)sqlite3_reset(q->stmt); /* repeats the failure of the step, which st has */
     (void)sqlite3_clear_bindings(q->stmt);
     ps_db_unlock(q->catalog);

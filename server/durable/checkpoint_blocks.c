@@ -7,6 +7,7 @@
 #include "common/base/mem.h"
 #include "common/base/mutex.h"
 #include "common/base/parallel.h"
+#include "common/base/require.h"
 
 #include <stdatomic.h>
 
@@ -115,6 +116,7 @@ static void cut(reading *g, uint64_t begin, uint64_t *end)
         g->parts[g->count - 1].end = i + 1;
         at += ps_checkpoint_block_bytes(g->store, i);
     }
+    PS_REQUIRE(g->count == 0 || g->parts[g->count - 1].end == blocks);
     *end = at;
 }
 
@@ -173,6 +175,7 @@ static ps_status read_together(reading *g, ps_section_reader *r, uint64_t end)
     ps_mutex_destroy(&g->lock);
     if (g->error.code)
         return ps_error_raise(&g->error);
+    PS_REQUIRE(g->next >= g->count && g->open_file < 0); /* each part was somebody's */
     r->at = end;
     return r->disk->seek(r->disk->state, r->file, end);
 }

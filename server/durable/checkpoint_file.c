@@ -4,6 +4,7 @@
 #include "server/durable/checkpoint_file.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "server/consistency/consistency.h"
 #include "server/durable/checkpoint.h"
 #include "server/durable/checkpoint_blocks.h"
@@ -53,11 +54,14 @@ static ps_status write_blocks(ps_section_writer *w, ps_param_store *store, ps_sn
     uint64_t n = ps_param_store_blocks(store);
     for (uint64_t i = 0; i < n; i++) {
         ps_block_state block;
+        uint64_t before = w->bytes;
         ps_status st = ps_snapshot_block(snapshot, i, &block);
         if (!st)
             st = ps_checkpoint_block_write(w, i, ps_param_store_state_format(store), &block);
         if (st)
             return st;
+        /* who reads it finds blocks by what they take, before it has read any */
+        PS_REQUIRE(w->bytes - before == ps_checkpoint_block_bytes(store, i));
     }
     return PS_OK;
 }

@@ -5,6 +5,7 @@
  * nothing is changed, no older one is taken, and the caller may come again. */
 #include "common/base/log.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "server/durable/checkpoint.h"
 #include "server/durable/checkpoint_folder.h"
 #include "server/durable/manifest.h"
@@ -51,6 +52,7 @@ static void count_lost(loading *l)
 /* The line names both, and what is tried next. */
 static ps_status set_aside(loading *l, size_t i, const char *why)
 {
+    PS_REQUIRE(i < l->found.good.n);
     char *path = ps_checkpoint_path(l->folder, l->found.good.list[i]);
     char *to = ps_asprintf("%s" PS_CHECKPOINT_DAMAGED, path);
     char *before =
@@ -83,6 +85,7 @@ static ps_status load_newest(loading *l, ps_param_store **store, ps_buf *progres
         ps_error error;
         ps_status st = load_one(l, good->list[i], store, progress);
         if (!st) {
+            PS_REQUIRE(*store);
             l->info.number = good->list[i];
             l->info.version = ps_param_store_version(*store);
         }

@@ -3,6 +3,7 @@
 #include "server/durable/section.h"
 
 #include "common/base/crc32c.h"
+#include "common/base/require.h"
 
 enum { GATHER = 65536, READ_STEP = 65536 };
 
@@ -31,6 +32,7 @@ ps_status ps_section_write_raw(ps_section_writer *w, ps_slice bytes)
 ps_status ps_section_write(ps_section_writer *w, uint32_t type, const ps_slice *parts,
                            size_t n_parts)
 {
+    PS_REQUIRE(n_parts <= PS_SECTION_PARTS_MAX);
     uint32_t crc = 0;
     uint64_t length = 0;
     for (size_t i = 0; i < n_parts; i++) {
@@ -55,6 +57,7 @@ void ps_section_writer_free(ps_section_writer *w)
 
 ps_status ps_section_read_raw(ps_section_reader *r, void *out, size_t len)
 {
+    PS_REQUIRE(r->at <= r->size);
     if (len > r->size - r->at)
         return ps_fail(PS_CORRUPT, "byte %llu: the file is cut off", (unsigned long long)r->size);
     ps_status st = ps_disk_read_full(r->disk, r->file, out, len);

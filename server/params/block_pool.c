@@ -4,6 +4,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/mutex.h"
+#include "common/base/require.h"
 
 struct ps_block_class {
     ps_block_pool *pool;
@@ -49,6 +50,7 @@ void ps_block_pool_free(ps_block_pool **pool)
             free_class(class);
         }
     }
+    PS_REQUIRE((*pool)->bytes == (*pool)->idle_bytes); /* every buffer was returned */
     ps_mutex_destroy(&(*pool)->lock);
     ps_free(pool);
 }
@@ -106,6 +108,7 @@ void ps_block_pool_put(ps_dense_buffer *buffer)
     uint64_t bytes = bytes_of(class);
     buffer->head.block = NULL;
     ps_mutex_lock(&pool->lock);
+    PS_REQUIRE(pool->idle_bytes + bytes <= pool->bytes);
     bool keep = pool->idle_bytes + bytes <= pool->keep_bytes;
     if (keep) {
         buffer->next = class->idle;

@@ -79,6 +79,13 @@ static ps_block *dense_create(const ps_block *head)
 
 /* ---- references, with the lock held ---- */
 
+/* The spare is there exactly while somebody reads: else an update would want memory, or wait. */
+static void require_spare(const dense_block *b)
+{
+    ps_mutex_require_held(&b->lock);
+    PS_REQUIRE((b->current->refs > 1) == (b->reserve != NULL));
+}
+
 static ps_dense_buffer *take(dense_block *b)
 {
     if (!b->reserve) {
@@ -87,19 +94,22 @@ static ps_dense_buffer *take(dense_block *b)
             return NULL;
     }
     b->current->refs++;
+    require_spare(b);
     return b->current;
 }
 
 static void give_back(dense_block *b, ps_dense_buffer *buffer)
 {
-    PS_REQUIRE(buffer->refs > 0);
+    PS_REQUIRE(buffer->refs > 0 && buffer->head.block == &b->block);
     buffer->refs--;
+    PS_REQUIRE(buffer->refs > 0 || buffer != b->current); /* which is the block's */
     if (buffer->refs == 0) {
         ps_block_pool_put(buffer);
     } else if (buffer == b->current && buffer->refs == 1) {
         ps_block_pool_put(b->reserve);
         b->reserve = NULL;
     }
+    require_spare(b);
 }
 
 /* ---- readers ---- */
@@ -152,6 +162,7 @@ static ps_status dense_check(const ps_block *block, const ps_block_chunk *chunk,
 /* Within the budget, and while there is memory. */
 static bool save(dense_block *b)
 {
+    PS_REQUIRE(!b->saved);
     ps_param_store *store = b->block.store;
     uint64_t bytes = b->state_bytes + b->block.elements * (uint64_t)sizeof(float);
     if (!ps_snapshot_budget_take(store, bytes))
@@ -180,6 +191,7 @@ give_budget:
 /* With the lock, which is let go and taken again where there is no room. */
 static void put_aside(dense_block *b)
 {
+    ps_mutex_require_held(&b->lock);
     ps_param_store *store = b->block.store;
     while (b->epoch != ps_snapshot_epoch(store) && !save(b)) {
         ps_mutex_unlock(&b->lock);
@@ -206,6 +218,7 @@ static void step(dense_block *b, const ps_block_change *change, const float *in,
     uint32_t done = 0;
     for (size_t i = 0; i < n; i++) {
         uint32_t begin = pieces[i].begin;
+        PS_REQUIRE(begin >= done && pieces[i].count <= b->block.elements - begin);
         keep(in, out, done, begin);
         const ps_optimizer_part part = {
             .elements = b->block.elements,
@@ -228,6 +241,8 @@ static void dense_apply(ps_block *block, const ps_block_change *change,
     dense_block *b = of(block);
     ps_mutex_lock(&b->lock);
     put_aside(b);
+    PS_REQUIRE(b->epoch == ps_snapshot_epoch(block->store)); /* nothing of it is needed any more */
+    PS_REQUIRE(change->version > 0 && change->rate >= 0 && change->gradient_scale >= 0);
     ps_dense_buffer *old = b->current;
     ps_dense_buffer *new = old->refs > 1 ? b->reserve : old;
     step(b, change, old->data, new->data, pieces, n);
@@ -241,6 +256,7 @@ static void dense_apply(ps_block *block, const ps_block_change *change,
         b->reserve = NULL;
         old->refs--;
     }
+    require_spare(b);
     ps_mutex_unlock(&b->lock);
 }
 
@@ -308,6 +324,7 @@ static void dense_snapshot_skip(ps_block *block)
 static void dense_put(ps_block *block, uint32_t begin, const ps_wire_float *values, size_t n)
 {
     dense_block *b = of(block);
+    PS_REQUIRE(begin <= block->elements && n <= block->elements - begin);
     ps_mutex_lock(&b->lock);
     memcpy(b->current->data + begin, values, n * sizeof *values);
     ps_mutex_unlock(&b->lock);
