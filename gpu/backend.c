@@ -2,9 +2,9 @@
  * through the table; a stream that has failed takes nothing more. */
 #include "gpu/backend.h"
 
+#include "common/base/require.h"
 #include "gpu/ops.h"
 
-#include <assert.h>
 #include <stdio.h>
 
 void ps_backend_close(ps_backend **b)
@@ -132,14 +132,14 @@ ps_status ps_event_sync(ps_backend *b, ps_event *e)
 
 void ps_copy_to_device(ps_stream *s, ps_tensor dst, const void *src, size_t bytes)
 {
-    assert(bytes <= ps_tensor_bytes(dst));
+    PS_REQUIRE(bytes <= ps_tensor_bytes(dst));
     if (!s->error.code)
         s->backend->ops->copy_to_device(s, dst, src, bytes);
 }
 
 ps_status ps_copy_to_host(ps_stream *s, void *dst, ps_tensor src, size_t bytes)
 {
-    assert(bytes <= ps_tensor_bytes(src));
+    PS_REQUIRE(bytes <= ps_tensor_bytes(src));
     if (s->error.code)
         return ps_error_raise(&s->error);
     return s->backend->ops->copy_to_host(s, dst, src, bytes);
@@ -147,14 +147,14 @@ ps_status ps_copy_to_host(ps_stream *s, void *dst, ps_tensor src, size_t bytes)
 
 void ps_copy_to_host_async(ps_stream *s, void *dst, ps_tensor src, size_t bytes)
 {
-    assert(bytes <= ps_tensor_bytes(src));
+    PS_REQUIRE(bytes <= ps_tensor_bytes(src));
     if (!s->error.code)
         s->backend->ops->copy_to_host_async(s, dst, src, bytes);
 }
 
 void ps_copy(ps_stream *s, ps_tensor dst, ps_tensor src)
 {
-    assert(ps_tensor_bytes(dst) == ps_tensor_bytes(src));
+    PS_REQUIRE(ps_tensor_bytes(dst) == ps_tensor_bytes(src));
     if (!s->error.code)
         s->backend->ops->copy(s, dst, src, ps_tensor_bytes(src));
 }

@@ -1,12 +1,11 @@
 /* Checks, then one call through the table: what is done element by element. */
+#include "common/base/require.h"
 #include "gpu/op.h"
 #include "gpu/op_check.h"
 
-#include <assert.h>
-
 void ps_op_activation(ps_stream *s, ps_activation kind, ps_tensor y, ps_tensor x)
 {
-    assert(kind < PS_ACTIVATION_COUNT);
+    PS_REQUIRE(kind < PS_ACTIVATION_COUNT);
     ps_op_check_real(x);
     ps_op_check_same(y, x);
     if (!ps_op_skip(s))
@@ -16,7 +15,7 @@ void ps_op_activation(ps_stream *s, ps_activation kind, ps_tensor y, ps_tensor x
 void ps_op_activation_backward(ps_stream *s, ps_activation kind, ps_tensor dx, ps_tensor dy,
                                ps_tensor x, ps_tensor y)
 {
-    assert(kind < PS_ACTIVATION_COUNT);
+    PS_REQUIRE(kind < PS_ACTIVATION_COUNT);
     ps_op_check_real(dx);
     ps_op_check_same(dy, dx);
     ps_op_check_same(x, dx);
@@ -59,7 +58,7 @@ void ps_op_dropout(ps_stream *s, const ps_dropout *d)
 {
     ps_op_check_real(d->y);
     ps_op_check_same(d->x, d->y);
-    assert(d->rate >= 0 && d->rate < 1);
+    PS_REQUIRE(d->rate >= 0 && d->rate < 1);
     if (!ps_op_skip(s))
         s->backend->ops->dropout(s, d);
 }
@@ -68,7 +67,7 @@ void ps_op_cast(ps_stream *s, ps_tensor y, ps_tensor x)
 {
     ps_op_check_real(x);
     ps_op_check_real(y);
-    assert(ps_tensor_count(x) == ps_tensor_count(y) && !ps_op_overlap(x, y));
+    PS_REQUIRE(ps_tensor_count(x) == ps_tensor_count(y) && !ps_op_overlap(x, y));
     if (!ps_op_skip(s))
         s->backend->ops->cast(s, y, x);
 }
@@ -99,7 +98,7 @@ static void check_blocks(ps_tensor x, ps_tensor q, ps_tensor scales, int64_t blo
 {
     ps_op_check(x, PS_DTYPE_F32);
     int64_t n = ps_tensor_count(x);
-    assert(block > 0);
+    PS_REQUIRE(block > 0);
     ps_op_check_count(q, PS_DTYPE_I8, n);
     ps_op_check_count(scales, PS_DTYPE_F32, (n + block - 1) / block);
 }

@@ -1,8 +1,7 @@
 /* Checks, then one call through the table: losses, and what becomes of outputs. */
+#include "common/base/require.h"
 #include "gpu/op.h"
 #include "gpu/op_check.h"
-
-#include <assert.h>
 
 void ps_op_cross_entropy(ps_stream *s, const ps_cross_entropy *c)
 {
@@ -12,8 +11,8 @@ void ps_op_cross_entropy(ps_stream *s, const ps_cross_entropy *c)
     ps_op_check_count(c->correct, PS_DTYPE_I32, 1);
     if (ps_tensor_present(c->dlogits)) {
         ps_op_check_real(c->dlogits);
-        assert(ps_tensor_count(c->dlogits) == ps_tensor_count(c->logits));
-        assert(c->dlogits.dtype == PS_DTYPE_F32 || !ps_op_overlap(c->dlogits, c->logits));
+        PS_REQUIRE(ps_tensor_count(c->dlogits) == ps_tensor_count(c->logits));
+        PS_REQUIRE(c->dlogits.dtype == PS_DTYPE_F32 || !ps_op_overlap(c->dlogits, c->logits));
     }
     if (!ps_op_skip(s))
         s->backend->ops->cross_entropy(s, c);

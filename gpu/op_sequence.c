@@ -1,13 +1,12 @@
 /* Checks, then one call through the table: what transformers are made of. */
+#include "common/base/require.h"
 #include "gpu/op.h"
 #include "gpu/op_check.h"
-
-#include <assert.h>
 
 /* Rows of a table [entries,columns] by number: rows[n,columns], ids[n]. */
 static void check_lookup(ps_tensor rows, ps_tensor table, ps_tensor ids)
 {
-    assert(rows.rank == 2 && table.rank == 2 && rows.shape[1] == table.shape[1]);
+    PS_REQUIRE(rows.rank == 2 && table.rank == 2 && rows.shape[1] == table.shape[1]);
     ps_op_check_count(ids, PS_DTYPE_I32, rows.shape[0]);
 }
 
@@ -32,12 +31,12 @@ void ps_op_embedding_backward(ps_stream *s, ps_tensor dtable, ps_tensor dy, ps_t
 static void check_norm(const ps_norm *n, bool centred)
 {
     ps_op_check_real(n->x);
-    assert(n->x.rank == 2 && n->epsilon >= 0);
+    PS_REQUIRE(n->x.rank == 2 && n->epsilon >= 0);
     ps_op_check_same(n->y, n->x);
-    assert(!ps_op_overlap(n->x, n->y));
+    PS_REQUIRE(!ps_op_overlap(n->x, n->y));
     ps_op_check_count(n->gain, n->x.dtype, n->x.shape[1]);
     ps_op_check_count(n->rstd, PS_DTYPE_F32, n->x.shape[0]);
-    assert(ps_tensor_present(n->bias) == centred && ps_tensor_present(n->mean) == centred);
+    PS_REQUIRE(ps_tensor_present(n->bias) == centred && ps_tensor_present(n->mean) == centred);
     if (!centred)
         return;
     ps_op_check_count(n->bias, n->x.dtype, n->x.shape[1]);
@@ -47,15 +46,15 @@ static void check_norm(const ps_norm *n, bool centred)
 static void check_norm_backward(const ps_norm_backward *n, bool centred)
 {
     ps_op_check_real(n->x);
-    assert(n->x.rank == 2);
+    PS_REQUIRE(n->x.rank == 2);
     ps_op_check_same(n->dy, n->x);
     ps_op_check_same(n->dx, n->x);
-    assert(!ps_op_overlap(n->dx, n->x));
-    assert(!n->add_dx || !ps_op_overlap(n->dx, n->dy));
+    PS_REQUIRE(!ps_op_overlap(n->dx, n->x));
+    PS_REQUIRE(!n->add_dx || !ps_op_overlap(n->dx, n->dy));
     ps_op_check_count(n->gain, n->x.dtype, n->x.shape[1]);
     ps_op_check_count(n->dgain, PS_DTYPE_F32, n->x.shape[1]);
     ps_op_check_count(n->rstd, PS_DTYPE_F32, n->x.shape[0]);
-    assert(ps_tensor_present(n->dbias) == centred && ps_tensor_present(n->mean) == centred);
+    PS_REQUIRE(ps_tensor_present(n->dbias) == centred && ps_tensor_present(n->mean) == centred);
     if (!centred)
         return;
     ps_op_check_count(n->dbias, PS_DTYPE_F32, n->x.shape[1]);
@@ -92,13 +91,13 @@ void ps_op_rmsnorm_backward(ps_stream *s, const ps_norm_backward *n)
 
 void ps_op_rope(ps_stream *s, const ps_rope *r)
 {
-    assert(r->head_dim > 0 && r->head_dim % 2 == 0 && r->heads > 0);
+    PS_REQUIRE(r->head_dim > 0 && r->head_dim % 2 == 0 && r->heads > 0);
     ps_op_check_span(
         r->x,
         (ps_op_span){.rows = r->rows, .columns = r->heads * r->head_dim, .ld = r->ld, .batch = 1});
     ps_op_check_count(r->positions, PS_DTYPE_I32, r->rows);
     ps_op_check_shape(r->table, PS_DTYPE_F32, 3);
-    assert(r->table.shape[1] == r->head_dim / 2 && r->table.shape[2] == 2);
+    PS_REQUIRE(r->table.shape[1] == r->head_dim / 2 && r->table.shape[2] == 2);
     if (!ps_op_skip(s))
         s->backend->ops->rope(s, r);
 }
@@ -106,7 +105,7 @@ void ps_op_rope(ps_stream *s, const ps_rope *r)
 /* queries-like (q, y) or keys-like (k, v) rows of all sequences. */
 static void check_rows(const ps_attention *a, ps_tensor t, bool keys, int64_t ld)
 {
-    assert(t.dtype == a->q.dtype);
+    PS_REQUIRE(t.dtype == a->q.dtype);
     int64_t heads = keys ? a->kv_heads : a->heads;
     ps_op_check_span(t, (ps_op_span){.rows = keys ? a->keys : a->queries,
                                      .columns = heads * a->head_dim,
@@ -117,8 +116,8 @@ static void check_rows(const ps_attention *a, ps_tensor t, bool keys, int64_t ld
 
 static void check_attention(const ps_attention *a)
 {
-    assert(a->queries <= a->keys && a->keys <= a->key_rows);
-    assert(a->kv_heads > 0 && a->heads % a->kv_heads == 0 && a->head_dim > 0);
+    PS_REQUIRE(a->queries <= a->keys && a->keys <= a->key_rows);
+    PS_REQUIRE(a->kv_heads > 0 && a->heads % a->kv_heads == 0 && a->head_dim > 0);
     check_rows(a, a->q, false, a->ld_q);
     check_rows(a, a->k, true, a->ld_k);
     check_rows(a, a->v, true, a->ld_v);
@@ -138,7 +137,7 @@ void ps_op_attention_backward(ps_stream *s, const ps_attention_backward *b)
 {
     const ps_attention *a = b->forward;
     check_attention(a);
-    assert(ps_tensor_present(a->lse) && a->keys == a->queries && a->key_rows == a->keys);
+    PS_REQUIRE(ps_tensor_present(a->lse) && a->keys == a->queries && a->key_rows == a->keys);
     check_rows(a, b->dq, false, a->ld_q);
     check_rows(a, b->dk, true, a->ld_k);
     check_rows(a, b->dv, true, a->ld_v);

@@ -1,8 +1,7 @@
 /* Checks, then one call through the table: norms, clipping, optimizers. */
+#include "common/base/require.h"
 #include "gpu/op.h"
 #include "gpu/op_check.h"
-
-#include <assert.h>
 
 void ps_op_squared_norm(ps_stream *s, ps_tensor out, ps_tensor x, bool add)
 {
@@ -16,7 +15,7 @@ void ps_op_clip_norm(ps_stream *s, ps_tensor x, ps_tensor squared_norm, float li
 {
     ps_op_check(x, PS_DTYPE_F32);
     ps_op_check_count(squared_norm, PS_DTYPE_F32, 1);
-    assert(limit > 0);
+    PS_REQUIRE(limit > 0);
     if (!ps_op_skip(s))
         s->backend->ops->clip_norm(s, x, squared_norm, limit);
 }
@@ -35,7 +34,7 @@ void ps_op_adamw(ps_stream *s, const ps_adamw *a)
     ps_op_check_same(a->m, a->parameter);
     ps_op_check_same(a->v, a->parameter);
     ps_op_check_same(a->gradient, a->parameter);
-    assert(a->step > 0);
+    PS_REQUIRE(a->step > 0);
     if (!ps_op_skip(s))
         s->backend->ops->adamw(s, a);
 }

@@ -4,8 +4,8 @@
 
 #include "client/call/support.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,7 +15,7 @@ static void *field_of(ProtobufCMessage *message, const char *name)
 {
     const ProtobufCFieldDescriptor *field =
         protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
-    assert(field);
+    PS_REQUIRE(field);
     return (char *)message + field->offset;
 }
 

@@ -3,8 +3,8 @@
 #include "common/conf/options.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 
-#include <assert.h>
 #include <getopt.h>
 #include <stdio.h>
 
@@ -26,7 +26,7 @@ static void make_tables(const ps_conf_program *program, getopt_tables *out)
     size_t n = strlen(out->letters);
     for (int i = 0; program->flags[i].name; i++) {
         const ps_conf_flag *flag = &program->flags[i];
-        assert(i < PS_CONF_FLAGS_MAX);
+        PS_REQUIRE(i < PS_CONF_FLAGS_MAX);
         int takes = flag->plain ? no_argument : required_argument;
         out->all[N_FIXED + i] = (struct option){flag->name, takes, NULL, OPT_FLAG + i};
         if (flag->letter) {

@@ -7,9 +7,9 @@
 #include "common/base/foreign.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
+#include "common/base/require.h"
 #include "common/format/regular_file.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <unistd.h>
 
@@ -217,8 +217,8 @@ static ps_status write_header(ps_token_writer *w, bool again)
 ps_status ps_token_writer_new(const char *path, bool force, const ps_token_file_info *about,
                               ps_token_writer **out)
 {
-    assert(about->vocab_size >= 1 && about->vocab_size <= INT32_MAX);
-    assert(!about->tokenizer[PS_TOKEN_FILE_NAME - 1]);
+    PS_REQUIRE(about->vocab_size >= 1 && about->vocab_size <= INT32_MAX);
+    PS_REQUIRE(!about->tokenizer[PS_TOKEN_FILE_NAME - 1]);
     ps_token_writer *w = ps_new(ps_token_writer);
     w->info = *about;
     w->info.count = 0;
@@ -244,7 +244,7 @@ static ps_status flush(ps_token_writer *w)
 ps_status ps_token_writer_add(ps_token_writer *w, const uint32_t *tokens, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        assert(tokens[i] < w->info.vocab_size);
+        PS_REQUIRE(tokens[i] < w->info.vocab_size);
         uint8_t four[4];
         ps_put_u32le(four, tokens[i]);
         memcpy(w->buffer + w->used, four, w->width);

@@ -1,10 +1,10 @@
 /* The writer of json.h: commas and quotes. It cannot fail; what it is called out of order for is an
  * assertion. */
+#include "common/base/require.h"
 #include "common/json/json.h"
 
 #include "common/base/utf8.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@ static bool in_object(const ps_json_writer *w)
 
 static void before_value(ps_json_writer *w)
 {
-    assert(!in_object(w) || w->after_key);
+    PS_REQUIRE(!in_object(w) || w->after_key);
     if (w->need_comma && !w->after_key)
         ps_buf_putc(w->out, ',');
     w->need_comma = true;
@@ -32,7 +32,7 @@ static void before_value(ps_json_writer *w)
 static void open_level(ps_json_writer *w, bool object)
 {
     before_value(w);
-    assert(w->depth < PS_JSON_MAX_DEPTH);
+    PS_REQUIRE(w->depth < PS_JSON_MAX_DEPTH);
     w->objects = (w->objects & ~(1u << w->depth)) | (uint32_t)object << w->depth;
     w->depth++;
     w->need_comma = false;
@@ -41,7 +41,7 @@ static void open_level(ps_json_writer *w, bool object)
 
 static void close_level(ps_json_writer *w, bool object)
 {
-    assert(w->depth > 0 && in_object(w) == object && !w->after_key);
+    PS_REQUIRE(w->depth > 0 && in_object(w) == object && !w->after_key);
     w->depth--;
     w->need_comma = true;
     ps_buf_putc(w->out, object ? '}' : ']');
@@ -110,7 +110,7 @@ static void put_quoted(ps_buf *out, ps_slice text)
 
 void ps_json_key(ps_json_writer *w, const char *key)
 {
-    assert(in_object(w) && !w->after_key);
+    PS_REQUIRE(in_object(w) && !w->after_key);
     if (w->need_comma)
         ps_buf_putc(w->out, ',');
     put_quoted(w->out, ps_slice_str(key));
@@ -192,7 +192,7 @@ void ps_json_token_write(ps_json_writer *w, const ps_json_token *token)
 {
     switch (token->kind) {
     case PS_JSON_END:
-        assert(!"the end is not written");
+        PS_REQUIRE(!"the end is not written");
         break;
     case PS_JSON_OBJECT:
         ps_json_object(w);

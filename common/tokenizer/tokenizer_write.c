@@ -1,9 +1,8 @@
 /* A tokenizer.json: what ps_tokenizer_from_json reads, and what GPT2TokenizerFast has besides it.
  * Cannot fail. */
+#include "common/base/require.h"
 #include "common/json/json.h"
 #include "common/tokenizer/tokenizer_internal.h"
-
-#include <assert.h>
 
 static void put_added(ps_json_writer *w, const ps_tokenizer *t)
 {
@@ -94,7 +93,7 @@ static void put_model(ps_json_writer *w, const ps_tokenizer *t)
 
 void ps_tokenizer_to_json(const ps_tokenizer *t, ps_buf *out)
 {
-    assert(t->bpe);
+    PS_REQUIRE(t->bpe);
     ps_json_writer w = ps_json_writer_to(out);
     ps_json_object(&w);
     ps_json_put_string(&w, "version", "1.0");

@@ -1,9 +1,8 @@
 /* Rows of a table by number: forward and backward. */
+#include "common/base/require.h"
 #include "gpu/cpu/cpu.h"
 #include "gpu/cpu/run.h"
 #include "gpu/cpu/vector.h"
-
-#include <assert.h>
 
 typedef struct lookup {
     ps_tensor rows, table; /* y or dy [rows,columns]; table or dtable [entries,columns] */
@@ -24,7 +23,7 @@ static bool open_lookup(ps_stream *s, lookup *l, ps_tensor rows, ps_tensor table
 static void forward_row(const lookup *l, int64_t r, float *scratch)
 {
     int64_t n = l->columns, from = l->ids[r] * n;
-    assert(l->ids[r] >= 0 && l->ids[r] < l->table.shape[0]);
+    PS_REQUIRE(l->ids[r] >= 0 && l->ids[r] < l->table.shape[0]);
     if (!l->add) {
         size_t size = ps_dtype_bytes(l->rows.dtype);
         memcpy((char *)ps_tensor_address(l->rows) + (size_t)(r * n) * size,
@@ -62,7 +61,7 @@ static void backward_cb(void *context, int64_t begin, int64_t end, int slot)
     float *scratch = l->scratch + 2 * ps_cpu_padded(l->columns) * (size_t)slot;
     float *table = ps_tensor_address(l->table);
     for (int64_t r = 0; r < l->rows.shape[0]; r++) {
-        assert(l->ids[r] >= 0 && l->ids[r] < l->table.shape[0]);
+        PS_REQUIRE(l->ids[r] >= 0 && l->ids[r] < l->table.shape[0]);
         const float *dy = ps_cpu_load(l->rows, r * l->columns + begin, end - begin, scratch);
         ps_cpu_add_scaled(table + l->ids[r] * l->columns + begin, 1, dy, end - begin);
     }

@@ -4,7 +4,7 @@
  * "Anatomy of High-Performance Matrix Multiplication" (2008). */
 #include "gpu/cpu/gemm_panels.h"
 
-#include <assert.h>
+#include "common/base/require.h"
 
 typedef struct run {
     const ps_panels_product *p;
@@ -98,7 +98,7 @@ static void multiply(const run *r, int64_t k, int64_t some)
 void ps_cpu_panels_run(const ps_panels_product *p)
 {
     run r = {.p = p};
-    assert(p->m <= PS_PANELS_M && p->k > 0);
+    PS_REQUIRE(p->m <= PS_PANELS_M && p->k > 0);
     plan(&r);
     for (; r.column < p->n; r.column += PS_PANELS_N) {
         r.columns = least(PS_PANELS_N, p->n - r.column);

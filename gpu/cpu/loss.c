@@ -1,10 +1,9 @@
 /* Softmax and the losses, row by row: maximum, exponentials of the differences to it and their sum
  * (so nothing overflows), then what is asked for. A NaN in a row makes its results NaN. */
+#include "common/base/require.h"
 #include "gpu/cpu/cpu.h"
 #include "gpu/cpu/run.h"
 #include "gpu/cpu/vector.h"
-
-#include <assert.h>
 
 static inline float row_max(const float *x, int64_t n)
 {
@@ -149,7 +148,7 @@ static void cross_entropy_cb(void *context, int64_t begin, int64_t end, int slot
     loss_sum total = {0};
     for (int64_t row = begin; row < end; row++) {
         int64_t label = labels[row];
-        assert(label >= -1 && label < n);
+        PS_REQUIRE(label >= -1 && label < n);
         float *d =
             ps_tensor_present(c->dlogits) ? ps_cpu_place(c->dlogits, row * n, scratch) : NULL;
         if (label >= 0) {

@@ -1,9 +1,8 @@
 /* Rotary positions. A row's cosines and sines are taken apart once and serve all its heads. */
+#include "common/base/require.h"
 #include "gpu/cpu/cpu.h"
 #include "gpu/cpu/run.h"
 #include "gpu/cpu/vector.h"
-
-#include <assert.h>
 
 typedef struct rope_run {
     const ps_rope *r;
@@ -42,7 +41,7 @@ static void rows_cb(void *context, int64_t begin, int64_t end, int slot)
     float *cosine = run->scratch + 2 * ps_cpu_padded(n) * (size_t)slot, *sine = cosine + half;
     float *scratch = cosine + ps_cpu_padded(n);
     for (int64_t row = begin; row < end; row++) {
-        assert(positions[row] >= 0 && positions[row] < r->table.shape[0]);
+        PS_REQUIRE(positions[row] >= 0 && positions[row] < r->table.shape[0]);
         split_table(cosine, sine, table + positions[row] * n, half, r->inverse);
         for (int64_t h = 0; h < r->heads; h++) {
             int64_t at = row * r->ld + h * n;

@@ -252,6 +252,10 @@ def rule_asserts(root):
         print(f"{folder}: {asserts} asserts in {len(lines)} lines, {rate:.1f} a thousand")
         if rate < ASSERTS_A_THOUSAND:
             yield f"{folder}: {rate:.1f} asserts a thousand lines, at least {ASSERTS_A_THOUSAND}"
+    for path, name in product_files(root):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if re.search(r"(?<!\w)assert\(", line):
+                yield f"{name}:{number}: PS_REQUIRE (common/base/require.h) says more than assert"
 
 
 # A comment that says on which thread, or with which lock, something may be done. "Any thread" demands nothing.
