@@ -138,6 +138,16 @@ static size_t read_log(ps_sched *s, uint64_t job_id, ps_job_line **lines)
     return n;
 }
 
+/* One kind's code would read the sections of another. */
+static ps_status check_kind(const ps_job_record *record, const ps_job_file *file)
+{
+    const char *kind = ps_job_spec_kind(file->spec)->name;
+    return strcmp(kind, record->kind) == 0
+               ? PS_OK
+               : ps_fail(PS_INVALID_ARGUMENT, "kind %s in the catalog, %s in its file",
+                         record->kind, kind);
+}
+
 /* The file, with the version of the model that the job has used before this restart. A job of an
  * older psd has none yet. */
 static ps_status read_file(ps_sched *s, ps_job_record *record, ps_job_file **out)
@@ -149,11 +159,15 @@ static ps_status read_file(ps_sched *s, ps_job_record *record, ps_job_file **out
                                                    .owner = record->submitter,
                                                    .version = record->model_version},
                                     &file);
+    if (!st)
+        st = check_kind(record, file);
     if (!st && strcmp(file->version, record->model_version) != 0) {
         st = ps_catalog_job_use(s->catalog, record->id, file->version);
         free(record->model_version);
         record->model_version = ps_strdup(file->version);
     }
+    if (st)
+        ps_job_file_unref(&file);
     *out = file;
     return st;
 }
@@ -171,7 +185,6 @@ static ps_status recover_job(ps_sched *s, ps_job_record *record, restore_fn rest
     ps_job_file *file = NULL;
     ps_status st = read_file(s, record, &file);
     if (st && !is_the_jobs(st)) {
-        ps_job_file_unref(&file);
         st = ps_wrap(st, "job %" PRIu64 " cannot be read, and stays as it is", record->id);
         ps_job_record_free(&record);
         return st;

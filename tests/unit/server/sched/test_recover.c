@@ -93,36 +93,79 @@ static void execute(const char *path, const char *sql)
     ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
 }
 
-START_TEST(a_catalog_that_cannot_be_read_fails_the_start_and_no_job)
+/* psd stops, `sql` is done to its tables, and psd starts again. */
+static void restart_after(ps_world *w, const char *path, const char *sql)
 {
-    char folder[] = "/tmp/psd-test-XXXXXX", path[64], command[64];
+    ps_sched_free(&w->sched);
+    ps_catalog_close(&w->catalog);
+    execute(path, sql);
+    ck_ok(ps_catalog_open(path, &w->catalog));
+    ps_world_start(w);
+}
+
+static ps_world *world_on_disk(char folder[], char path[64])
+{
     ck_assert_ptr_nonnull(mkdtemp(folder));
-    (void)snprintf(path, sizeof path, "%s/psd.db", folder);
+    (void)snprintf(path, 64, "%s/psd.db", folder);
     ps_world *w = ps_world_new(path, true);
     ps_world_store_model(w, "digits", 4);
+    return w;
+}
+
+static void remove_world(ps_world *w, const char *folder)
+{
+    char command[64];
+    ps_world_free(&w);
+    (void)snprintf(command, sizeof command, "rm -rf %s", folder);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static uint64_t submit_evaluation(ps_world *w)
+{
     uint64_t id = 0;
     const char yaml[] = "kind: evaluate\nname: try\nmodel_name: digits\ndata:\n  format: idx\n"
                         "  test: {features: /d/x.gz, labels: /d/y.gz}\n";
     ck_ok(ps_sched_submit(w->sched, "anna", ps_slice_str(yaml), NULL, NULL, &id));
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_QUEUED);
-    ps_sched_free(&w->sched);
-    ps_catalog_close(&w->catalog);
-    execute(path, "ALTER TABLE model_version RENAME TO away");
-    ck_ok(ps_catalog_open(path, &w->catalog));
-    ps_world_start(w);
+    return id;
+}
+
+START_TEST(a_catalog_that_cannot_be_read_fails_the_start_and_no_job)
+{
+    char folder[] = "/tmp/psd-test-XXXXXX", path[64];
+    ps_world *w = world_on_disk(folder, path);
+    uint64_t id = submit_evaluation(w);
+    restart_after(w, path, "ALTER TABLE model_version RENAME TO away");
     ck_assert_int_eq(ps_sched_recover(w->sched, NULL), PS_IO);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "job 1 cannot be read, and stays as it is"));
     ck_assert(!ps_world_traced(w, "ended 1 failed"));
-    ps_sched_free(&w->sched);
-    ps_catalog_close(&w->catalog);
-    execute(path, "ALTER TABLE away RENAME TO model_version");
-    ck_ok(ps_catalog_open(path, &w->catalog));
-    ps_world_start(w);
+    restart_after(w, path, "ALTER TABLE away RENAME TO model_version");
     ps_world_recover(w);
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_QUEUED);
-    ps_world_free(&w);
-    (void)snprintf(command, sizeof command, "rm -rf %s", folder);
-    ck_assert_int_eq(system(command), 0);
+    remove_world(w, folder);
+}
+END_TEST
+
+START_TEST(a_job_whose_row_is_of_another_kind_than_its_file_fails)
+{
+    char folder[] = "/tmp/psd-test-XXXXXX", path[64];
+    ps_world *w = world_on_disk(folder, path);
+    uint64_t as_train = submit_evaluation(w), as_generate = submit_evaluation(w);
+    uint64_t cancelling = submit_evaluation(w), whole = submit_evaluation(w);
+    restart_after(w, path,
+                  "UPDATE job SET kind='train',state=2 WHERE id=1;"
+                  "UPDATE job SET kind='generate' WHERE id=2;"
+                  "UPDATE job SET kind='train',state=3 WHERE id=3");
+    ps_world_recover(w);
+    ps_world_attach(w, 1, "w1");
+    ck_assert_int_eq(ps_world_state(w, as_train), PS_JOB_FAILED);
+    ps_world_assert_reason(w, as_train,
+                           "this psd cannot read the job any more: kind train in the catalog, "
+                           "evaluate in its file");
+    ck_assert_int_eq(ps_world_state(w, as_generate), PS_JOB_FAILED);
+    ck_assert_int_eq(ps_world_state(w, cancelling), PS_JOB_CANCELLED);
+    ck_assert_int_eq(ps_world_state(w, whole), PS_JOB_RUNNING);
+    remove_world(w, folder);
 }
 END_TEST
 
@@ -131,6 +174,7 @@ static const ps_check_case cases[] = {
     {&others_go_on_meanwhile},
     {&it_can_be_cancelled_while_it_waits},
     {&a_catalog_that_cannot_be_read_fails_the_start_and_no_job},
+    {&a_job_whose_row_is_of_another_kind_than_its_file_fails},
     {0},
 };
 
