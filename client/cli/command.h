@@ -66,9 +66,10 @@ typedef struct ps_globals {
     bool help, version; /* the parser looks at these itself */
 } ps_globals;
 
-/* Defined beside the rows (commands/commands.c), which all that is here is blind to. */
-extern const ps_command *const ps_commands[]; /* in the order of the help text; NULL ends it */
-extern const ps_flag ps_global_flags[];       /* offsets are in ps_globals */
+/* In the order of the help text; NULL ends it. Defined beside the rows (client/commands), which all
+ * that is here is blind to. */
+extern const ps_command *const ps_commands[];
+extern const ps_flag ps_global_flags[]; /* offsets are in ps_globals */
 
 /* The row of "submit" or "cert inspect"; NULL when there is none. */
 const ps_command *ps_command_find(const char *name);

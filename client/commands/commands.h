@@ -1,45 +1,27 @@
-/* commands: the rows of the table (ps_commands); each is in the file of its name. */
+/* commands: the rows of the table (ps_commands). Each is in a file of this folder; what belongs
+ * together (cert create-…, context …, what removes) shares one. */
 #ifndef PS_COMMANDS_COMMANDS_H
 #define PS_COMMANDS_COMMANDS_H
 
 #include "client/cli/command.h"
 
-extern const ps_command ps_command_submit;
-extern const ps_command ps_command_jobs;
-extern const ps_command ps_command_job;
-extern const ps_command ps_command_watch;
-extern const ps_command ps_command_cancel;
-extern const ps_command ps_command_artifacts;
-extern const ps_command ps_command_fetch;
-extern const ps_command ps_command_delete_job;
-extern const ps_command ps_command_delete_artifact;
-extern const ps_command ps_command_prune;
-extern const ps_command ps_command_workers;
-extern const ps_command ps_command_models;
-extern const ps_command ps_command_model;
-extern const ps_command ps_command_export;
-extern const ps_command ps_command_import;
-extern const ps_command ps_command_delete;
-extern const ps_command ps_command_evaluate;
-extern const ps_command ps_command_predict;
-extern const ps_command ps_command_generate;
-extern const ps_command ps_command_tokenize;
-extern const ps_command ps_command_status;
-extern const ps_command ps_command_drain;
-extern const ps_command ps_command_reload;
-extern const ps_command ps_command_checkpoint;
-extern const ps_command ps_command_cert_create_ca;
-extern const ps_command ps_command_cert_create_server;
-extern const ps_command ps_command_cert_create_client;
-extern const ps_command ps_command_cert_inspect;
-extern const ps_command ps_command_context_list;
-extern const ps_command ps_command_context_use;
-extern const ps_command ps_command_context_set;
-extern const ps_command ps_command_context_show;
-extern const ps_command ps_command_context_delete;
-extern const ps_command ps_command_whoami;
-extern const ps_command ps_command_version;
-extern const ps_command ps_command_help_row; /* ps_command_help is the function */
-extern const ps_command ps_command_complete;
+/* ps_command_NAME, in the order of the help text. */
+// clang-format off
+#define PS_COMMANDS(row) \
+    row(submit) row(jobs) row(job) row(watch) row(cancel) \
+    row(artifacts) row(fetch) row(delete_job) row(delete_artifact) row(prune) \
+    row(workers) \
+    row(models) row(model) row(export) row(import) row(delete) \
+    row(evaluate) row(predict) row(generate) row(tokenize) \
+    row(status) row(drain) row(reload) row(checkpoint) \
+    row(cert_create_ca) row(cert_create_server) row(cert_create_client) row(cert_inspect) \
+    row(context_list) row(context_use) row(context_set) row(context_show) row(context_delete) \
+    row(whoami) row(version) \
+    row(help_row) /* ps_command_help is the function */ \
+    row(complete)
+// clang-format on
+
+#define PS_COMMAND_DECLARE(name) extern const ps_command ps_command_##name;
+PS_COMMANDS(PS_COMMAND_DECLARE)
 
 #endif
