@@ -5,11 +5,11 @@
  * I32. Rows of a matrix lie one after the other unless a leading dimension (ld, in elements) is
  * given. A tensor whose buffer is NULL is not there; which may be so is said.
  *
- * Arguments have been checked by gpu/op.c (shapes, types, bounds: a wrong one is our own bug), and
- * sizes are > 0. Callers use those calls, not this table. Where a source is named, the operation is
- * that one's, so that models of the ecosystem compute here what they compute there.
+ * Arguments have been checked by gpu/op_*.c (shapes, types, bounds: a wrong one is our own bug),
+ * and sizes are > 0. Callers use those calls, not this table. Where a source is named, the
+ * operation is that one's, so that models of the ecosystem compute here what they compute there.
  *
- * A new operation is one more type and row here, one checked entry in gpu/op, one function a
+ * A new operation is one more type and word here, one checked call in gpu/op_*.c, one function a
  * backend. Whatever changes the table raises PS_BACKEND_API, since it crosses a plugin border.
  */
 #ifndef PS_GPU_OPS_H

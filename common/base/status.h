@@ -7,7 +7,7 @@
  *
  *     if (len > max)
  *         return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: chunk of %zu bytes, at most %zu", ...);
- *     st = ps_disk_open(...);
+ *     st = disk->open(disk->state, path, PS_DISK_READ, &file);
  *     if (st)
  *         return ps_wrap(st, "checkpoint %s", path);   // "checkpoint /x: open: permission denied"
  *

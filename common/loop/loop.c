@@ -1,6 +1,6 @@
-/* Happy path: a callback of libuv defers jobs; the check handle runs them when this round of I/O is
- * over, the prepare handle those of timers, before the loop sleeps. A post takes the lock, appends
- * and wakes; the wake callback takes the whole list at once and runs it in order.
+/* Happy path: a callback of libuv defers tasks; the check handle runs them when this round of I/O
+ * is over, the prepare handle those of timers, before the loop sleeps. A post takes the lock,
+ * appends and wakes; the wake callback takes the whole list at once and runs it in order.
  *
  * Failure: only creation can fail (no file descriptors left). */
 #include "common/loop/loop.h"
@@ -15,23 +15,23 @@
 
 #define PULSE_MS 500
 
-#define ROUNDS_OF_DEFERRED 4 /* jobs that defer jobs, before I/O gets its turn again */
+#define ROUNDS_OF_DEFERRED 4 /* tasks that defer tasks, before I/O gets its turn again */
 /* Longer than it takes to wake a thread and to serve a small call: before both sides of a
  * connection look, one of them waits for that. */
 #define BUSY_POLL_NS 200000u
 
 static _Thread_local const ps_loop *runs_here;
 
-void ps_loop_task_init(ps_loop_task *job, ps_loop_task_cb cb)
+void ps_loop_task_init(ps_loop_task *task, ps_loop_task_cb cb)
 {
     PS_REQUIRE(cb);
-    ps_list_init(&job->link);
-    job->cb = cb;
-    job->queued = false;
+    ps_list_init(&task->link);
+    task->cb = cb;
+    task->queued = false;
 }
 
-/* Runs what is in the list now; what the jobs append waits for the next call. */
-static void run_jobs(ps_list *list)
+/* Runs what is in the list now; what the tasks append waits for the next call. */
+static void run_tasks(ps_list *list)
 {
     ps_list batch;
     ps_list_init(&batch);
@@ -41,17 +41,17 @@ static void run_jobs(ps_list *list)
         ps_list_append(&batch, node);
     }
     while (!ps_list_empty(&batch)) {
-        ps_loop_task *job = ps_container(batch.next, ps_loop_task, link);
-        ps_list_remove(&job->link);
-        job->queued = false;
-        job->cb(job);
+        ps_loop_task *task = ps_container(batch.next, ps_loop_task, link);
+        ps_list_remove(&task->link);
+        task->queued = false;
+        task->cb(task);
     }
 }
 
 static void run_deferred(ps_loop *loop)
 {
     for (int i = 0; i < ROUNDS_OF_DEFERRED && !ps_list_empty(&loop->deferred); i++)
-        run_jobs(&loop->deferred);
+        run_tasks(&loop->deferred);
 }
 
 static void run_posted(ps_loop *loop)
@@ -60,16 +60,16 @@ static void run_posted(ps_loop *loop)
     ps_list_init(&batch);
     ps_mutex_lock(&loop->lock);
     while (!ps_list_empty(&loop->posted)) {
-        ps_loop_task *job = ps_container(loop->posted.next, ps_loop_task, link);
-        ps_list_remove(&job->link);
-        ps_list_append(&batch, &job->link);
-        job->queued = false;
+        ps_loop_task *task = ps_container(loop->posted.next, ps_loop_task, link);
+        ps_list_remove(&task->link);
+        ps_list_append(&batch, &task->link);
+        task->queued = false;
     }
     ps_mutex_unlock(&loop->lock);
     while (!ps_list_empty(&batch)) {
-        ps_loop_task *job = ps_container(batch.next, ps_loop_task, link);
-        ps_list_remove(&job->link);
-        job->cb(job);
+        ps_loop_task *task = ps_container(batch.next, ps_loop_task, link);
+        ps_list_remove(&task->link);
+        task->cb(task);
     }
 }
 
@@ -271,33 +271,33 @@ void ps_loop_free(ps_loop **pointer)
     ps_free(pointer);
 }
 
-void ps_loop_defer(ps_loop *loop, ps_loop_task *job)
+void ps_loop_defer(ps_loop *loop, ps_loop_task *task)
 {
     ps_loop_require_on(loop);
-    if (job->queued)
+    if (task->queued)
         return;
-    job->queued = true;
-    ps_list_append(&loop->deferred, &job->link);
+    task->queued = true;
+    ps_list_append(&loop->deferred, &task->link);
 }
 
-void ps_loop_cancel(ps_loop *loop, ps_loop_task *job)
+void ps_loop_cancel(ps_loop *loop, ps_loop_task *task)
 {
     ps_loop_require_on(loop);
-    if (!job->queued)
+    if (!task->queued)
         return;
-    job->queued = false;
-    ps_list_remove(&job->link);
+    task->queued = false;
+    ps_list_remove(&task->link);
 }
 
-void ps_loop_post(ps_loop *loop, ps_loop_task *job)
+void ps_loop_post(ps_loop *loop, ps_loop_task *task)
 {
-    PS_REQUIRE(job->cb);
+    PS_REQUIRE(task->cb);
     ps_mutex_lock(&loop->lock);
-    PS_REQUIRE(!job->queued); /* it would be in two places of the list */
-    job->queued = true;
+    PS_REQUIRE(!task->queued); /* it would be in two places of the list */
+    task->queued = true;
     bool first = ps_list_empty(&loop->posted);
-    ps_list_append(&loop->posted, &job->link);
-    /* Under the lock: once it is released, the loop may run the job and end. */
+    ps_list_append(&loop->posted, &task->link);
+    /* Under the lock: once it is released, the loop may run the task and end. */
     if (first)
         uv_async_send(&loop->wake);
     ps_mutex_unlock(&loop->lock);

@@ -1,9 +1,9 @@
 /* loop: one libuv loop, run by one thread; what belongs to a loop is touched on its thread only.
  *
- * Three ways to hop (design.md): ps_loop_defer (same loop, after the current callback),
+ * Three ways to hop (docs/threads.md): ps_loop_defer (same loop, after the current callback),
  * ps_loop_post (from any thread to a loop), ps_work_submit (off the loop to the thread pool and
- * back). A job is a struct the caller embeds and owns; it may be freed or used again from inside
- * its own callback. Nothing here allocates a job.
+ * back). A task is a struct the caller embeds and owns; it may be freed or used again from inside
+ * its own callback. Nothing here allocates a task.
  *
  * A callback never fires inside the call that asked for it; exactly one a request.
  */
@@ -23,7 +23,7 @@ typedef struct ps_loop ps_loop;
 struct uv_loop_s;
 
 PS_MUST_CHECK ps_status ps_loop_create(ps_loop **out);
-/* Runs until ps_loop_stop; deferred and posted jobs first. Called by the thread that owns it. */
+/* Runs until ps_loop_stop; deferred and posted tasks first. Called by the thread that owns it. */
 void ps_loop_run(ps_loop *loop);
 /* The same, but also ends once *done is true, which a callback of this loop sets. Returns *done:
  * false when the loop was stopped. Not from inside a callback. */
@@ -52,19 +52,19 @@ struct uv_loop_s *ps_loop_uv(ps_loop *loop);
 void ps_loop_woken(struct uv_loop_s *uv); /* first thing in a callback of I/O */
 
 typedef struct ps_loop_task ps_loop_task;
-typedef void (*ps_loop_task_cb)(ps_loop_task *job);
+typedef void (*ps_loop_task_cb)(ps_loop_task *task);
 struct ps_loop_task {
     ps_list link;
     ps_loop_task_cb cb;
     bool queued;
 };
-void ps_loop_task_init(ps_loop_task *job, ps_loop_task_cb cb);
-/* On the loop's thread. A job that is queued already stays where it is. */
-void ps_loop_defer(ps_loop *loop, ps_loop_task *job);
-void ps_loop_cancel(ps_loop *loop, ps_loop_task *job); /* a deferred job; nothing if not queued */
-/* From any thread. The caller keeps the job alive until its callback. Not cancellable. Posts from
+void ps_loop_task_init(ps_loop_task *task, ps_loop_task_cb cb);
+/* On the loop's thread. A task that is queued already stays where it is. */
+void ps_loop_defer(ps_loop *loop, ps_loop_task *task);
+void ps_loop_cancel(ps_loop *loop, ps_loop_task *task); /* a deferred task; nothing if not queued */
+/* From any thread. The caller keeps the task alive until its callback. Not cancellable. Posts from
  * one thread arrive in order. */
-void ps_loop_post(ps_loop *loop, ps_loop_task *job);
+void ps_loop_post(ps_loop *loop, ps_loop_task *task);
 
 /* Off the loop: `work` runs on a pool thread, then `done` on the loop's thread.
  *

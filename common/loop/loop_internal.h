@@ -12,9 +12,9 @@
 struct ps_loop {
     uv_loop_t uv;
     uv_async_t wake;                 /* posts and stop */
-    uv_prepare_t prepare;            /* runs deferred jobs before the loop sleeps */
+    uv_prepare_t prepare;            /* runs deferred tasks before the loop sleeps */
     uv_check_t check;                /* and right after the callbacks of one round of I/O */
-    uv_idle_t idle;                  /* active while jobs are left: then the loop does not sleep */
+    uv_idle_t idle;                  /* active while tasks are left: then the loop does not sleep */
     uv_timer_t pulse;                /* so that an idle loop comes round, too */
     atomic_uint_least64_t turned_ms; /* when it last did; 0: it does not run */
     ps_spin spin;                    /* sleep, or look again */

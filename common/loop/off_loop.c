@@ -25,9 +25,9 @@ static void done_cb(ps_work *w)
     atomic_fetch_sub(&pending, 1);
 }
 
-static void hop_cb(ps_loop_task *job)
+static void hop_cb(ps_loop_task *task)
 {
-    ps_off_loop *self = ps_container(job, ps_off_loop, job);
+    ps_off_loop *self = ps_container(task, ps_off_loop, task);
     carrier *c = ps_new(carrier);
     c->self = self;
     c->work = (ps_work){.work = work_cb, .done = done_cb};
@@ -40,8 +40,8 @@ void ps_off_loop_submit(ps_loop *loop, ps_off_loop *self, void (*run)(ps_off_loo
     atomic_fetch_add(&pending, 1);
     self->run = run;
     self->loop = loop;
-    ps_loop_task_init(&self->job, hop_cb);
-    ps_loop_post(loop, &self->job);
+    ps_loop_task_init(&self->task, hop_cb);
+    ps_loop_post(loop, &self->task);
 }
 
 static void turn_run(ps_off_loop *off)

@@ -12,7 +12,7 @@ typedef struct ps_off_loop ps_off_loop;
 struct ps_off_loop {
     void (*run)(ps_off_loop *self);
     ps_loop *loop; /* private from here */
-    ps_loop_task job;
+    ps_loop_task task;
 };
 
 /* Any thread. The loop must run until it has been done (ps_off_loop_pending() == 0). */

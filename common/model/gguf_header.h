@@ -1,5 +1,5 @@
 /* gguf_header: what stands before the data of a GGUF file (version 3; ggml's docs/gguf.md): keys
- * and the list of tensors. Private to gguf.c. */
+ * and the list of tensors. Private to gguf*.c. */
 #ifndef PS_MODEL_GGUF_HEADER_H
 #define PS_MODEL_GGUF_HEADER_H
 

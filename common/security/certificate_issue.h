@@ -9,8 +9,9 @@
  *     st = ps_certificate_create_ca(&ca);
  *     const char *hosts[] = {"localhost", "127.0.0.1"};
  *     ps_leaf_request server = {.ca_cert_file = "ca.pem", .ca_key_file = "ca.key",
- *         .name = "psd", .hosts = hosts, .n_hosts = 2, .cert_file = "psd.pem", .key_file =
- * "psd.key"}; st = ps_certificate_create_server(&server);
+ *                               .cert_file = "psd.pem", .key_file = "psd.key",
+ *                               .name = "psd", .hosts = hosts, .n_hosts = 2};
+ *     st = ps_certificate_create_server(&server);
  */
 #ifndef PS_SECURITY_CERTIFICATE_ISSUE_H
 #define PS_SECURITY_CERTIFICATE_ISSUE_H

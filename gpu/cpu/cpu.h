@@ -1,7 +1,8 @@
-/* cpu: the backend that is always there: OpenBLAS for matrices, loops that compilers turn into
- * vector code for the rest. Operations are done when they return; the backend's threads
- * (gpu/cpu/threads.h) help the caller's. Nothing allocates after a buffer or stream was made, but
- * for a stream's scratch memory, which grows to the largest size asked for. */
+/* cpu: the backend that is always there: products by OpenBLAS or by kernels of our own (panels.h,
+ * few.h), loops that compilers turn into vector code for the rest. Operations are done when they
+ * return; the backend's threads (gpu/cpu/threads.h) help the caller's. Nothing allocates after a
+ * buffer or stream was made, but for a stream's scratch memory, which grows to the largest size
+ * asked for. */
 #ifndef PS_CPU_CPU_H
 #define PS_CPU_CPU_H
 

@@ -1,4 +1,4 @@
-/* artifacts: the rows of files that jobs leave behind (predictions, reports). */
+/* artifacts: the rows of files that jobs leave behind (predictions, say). */
 #ifndef PS_CATALOG_ARTIFACTS_H
 #define PS_CATALOG_ARTIFACTS_H
 

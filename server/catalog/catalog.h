@@ -1,4 +1,5 @@
-/* catalog: what psd remembers beside parameters: jobs, models and artifacts, in one SQLite file.
+/* catalog: what psd remembers beside parameters: jobs and what was said of them, models, artifacts
+ * and settings, in one SQLite file.
  *
  * WAL, synchronous=FULL: what a call returned PS_OK for survives power loss. The schema has a
  * version (user_version) and is brought up to date on opening, step by step, in one transaction
@@ -6,7 +7,8 @@
  * One connection behind one mutex: any thread; calls may wait for the disk (milliseconds), so never
  * on a gradient's way. A full disk is PS_NO_SPACE, and the file stays as it was.
  *
- * The rows are in jobs.h, models.h and artifacts.h of this folder.
+ * The rows are in jobs.h, job_lines.h, models.h, artifacts.h and settings.h of this folder; how
+ * they go, in removal.h; what may stand between the file and the disk, in storage.h.
  */
 #ifndef PS_CATALOG_CATALOG_H
 #define PS_CATALOG_CATALOG_H

@@ -1,8 +1,9 @@
 /* checkpoint_config: a store's configuration as bytes, so that a checkpoint can be loaded without
  * asking anybody. How initial values are drawn is not part of it: they have been.
  *
- *     u64 version (3) | the settings, a line of YAML in the job file's words
- * (common/conf/store_spec.h) | a line of JSON a tensor: {"name":"w","shape":[784,10],"decays":true}
+ *     u64 version (3)
+ *     the settings: a line of YAML in the job file's words (common/conf/store_spec.h)
+ *     a line of JSON a tensor: {"name":"w","shape":[784,10],"decays":true}
  *
  * What a line does not have takes its default, so a setting can be added without another version;
  * a key that is not known is refused, for it means something to whoever wrote it. Before version 3

@@ -1,4 +1,4 @@
-/* artifact_file: files that jobs leave behind (predictions, reports), kept as stored_file.h says.
+/* artifact_file: files that jobs leave behind (predictions, say), kept as stored_file.h says.
  * Blocks: off the loop. Any thread. */
 #ifndef PS_FILES_ARTIFACT_FILE_H
 #define PS_FILES_ARTIFACT_FILE_H

@@ -1,5 +1,5 @@
 /* model_numbers: what psd asks of the numbers of a model before it keeps it, whoever sent it.
- * Private to server/runs. Blocks: off the loop. Any thread. */
+ * Private to this folder. Blocks: off the loop. Any thread. */
 #ifndef PS_FILES_MODEL_NUMBERS_H
 #define PS_FILES_MODEL_NUMBERS_H
 

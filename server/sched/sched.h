@@ -1,9 +1,9 @@
 /* sched: jobs, their tasks, and the leases under which workers hold them.
  *
- *     submit ─▶ queued ─▶ running ──────────────▶ done
- *                 │          │ ╰─ cancel ─▶ cancelling ─▶ cancelled
- *                 │          ╰────────────────▶ failed
- *                 ╰─ cancel ─▶ cancelled
+ *     submit ─▶ queued ─▶ running ──────────────▶ done ◀─╮ its model was being written
+ *                 │          │ ╰─ cancel ─▶ cancelling ────┴─▶ cancelled
+ *                 ├──────────┴──────────────▶ failed
+ *                 ╰─ cancel ──────────────────────────────────▶ cancelled
  *
  * A running job's kind (job_kind.h) says what there is to do; assign.c shares the workers out; a
  * lease says that a worker has a task, until it answers, or has been silent for lease_timeout_ms.

@@ -1,5 +1,6 @@
-/* A CUDA driver as far as the probe of gpu/plugin asks: libcuda.so.1 in a folder of its own, which
- * a test puts first in LD_LIBRARY_PATH. PS_SHIM_CUINIT is what cuInit answers, 0 by default. */
+/* A CUDA driver as far as the probe of gpu/backends/plugin asks: libcuda.so.1 in a folder of its
+ * own, which a test puts first in LD_LIBRARY_PATH. PS_SHIM_CUINIT is what cuInit answers, 0 by
+ * default. */
 #include <stdlib.h>
 
 int cuInit(unsigned flags);

@@ -1,8 +1,11 @@
 /* push_internal: what push.c (the task's thread) and push_send.c (the loop's) share.
  *
- *     IDLE ─ first piece ready ──▶ OPEN ─ all sent ─▶ SENT ─ acknowledged ─▶ DONE ─ next step ─▶
- * IDLE ▲                            │                  │ ╰──── timer ──── WAITING ◀───┴── broken
- * ────────╯   any other failure, with the pusher's error, and a stop: from all of them DONE
+ *     IDLE ─ first piece ready ─▶ OPEN ─ all sent ─▶ SENT ─ acknowledged ─▶ DONE
+ *      ▲ ▲                         │ broken           │ broken               │
+ *      │ ╰──────── timer ─────── WAITING ◀────────────╯                      │
+ *      ╰───────────────────────────── next step ─────────────────────────────╯
+ *
+ * Any other failure, with the pusher's error, and a stop: from all of them to DONE.
  *
  * Legal moves: push_send.c. A step is over when its buckets are DONE and no payload is held by the
  * transport any more. */

@@ -20,8 +20,8 @@
  * be behind what the later did, so it goes, superseded, and its process begins anew; not at once
  * when psd has never taken it: its machine's clock, which makes incarnations, is behind.
  *
- * A worker that is stopping waits for a stream only
- * PS_AGENT_RECONNECT_MS: without psd nobody takes its results, and psd gives the rows out again.
+ * A worker that is stopping waits for a stream only PS_AGENT_RECONNECT_MS: without psd nobody takes
+ * its results, and psd gives the rows out again.
  *
  * It touches nothing but its port, a table of functions; so a test can be psd, the tasks and the
  * clock. One thread (the loop's). The port's functions must not call back into the agent.

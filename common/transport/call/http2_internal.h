@@ -28,10 +28,11 @@ typedef struct ps_http2_tx {
     size_t len, done; /* head included */
 } ps_http2_tx;
 
-/*     handshake --TLS is done--> open --fails, drained, or is closed--> closing --a turn of the
- * loop
- *         \______________________________________________________________^           later-->
- * closed Legal moves: http2.c. */
+/*     handshake --TLS is done--> open --fails, drained, or is closed--> closing
+ *         \______________________________________________________________^ |
+ *                                                   a turn of the loop later v
+ *                                                                         closed
+ * Legal moves: http2.c. */
 typedef enum ps_http2_state {
     PS_HTTP2_HANDSHAKE,
     PS_HTTP2_OPEN,
