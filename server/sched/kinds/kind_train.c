@@ -5,13 +5,12 @@
  *   task     the store    train tasks   the model
  *                         + evaluate
  *
- * Training: the rows of each epoch are given out in tasks (epoch_rows.h). Under asp the next
- * epoch's rows are given out when all of this one's are out; under bsp when this epoch is done and
- * evaluated, so that every epoch begins with all workers at the same parameters. After each epoch
- * its test data are evaluated: beside training under asp, by the first worker that is free (a newer
- * epoch's takes the place of one that nobody has begun); the last epoch's only when all is trained,
- * so that it says what the model came to. A worker has at most one train task of a job: its clock
- * is one.
+ * Training: an epoch's rows are given out in tasks (epoch_rows.h). Under asp those of the next are
+ * given out when all of this one's are out; under bsp when this epoch is done and evaluated, so
+ * that every epoch begins with all workers at the same parameters. After each epoch its test data
+ * are evaluated: beside training under asp, by the first worker that is free (a newer epoch's takes
+ * the place of one that nobody has begun); the last epoch's only when all is trained, so that it
+ * says what the model came to. A worker has at most one train task of a job: its clock is one.
  *
  * Fails: a plan that makes no sense, psd cannot make the store, a task failing three times. A model
  * that cannot be written is tried again (finish.c). */
