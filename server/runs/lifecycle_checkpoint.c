@@ -64,7 +64,7 @@ ps_status ps_lifecycle_in_turn(ps_lifecycle *l, ps_run *run, bool wait, uint64_t
         atomic_fetch_add(&l->failures, 1);
         return ps_wrap(st, "checkpoint of job %llu", job);
     }
-    PS_REQUIRE(info.number > 0 && info.bytes > 0);
+    PS_REQUIRE(info.bytes > 0);
     ps_run_set_saved(run);
     atomic_fetch_add(&l->checkpoints, 1);
     atomic_fetch_add(&l->bytes, info.bytes);
