@@ -3,11 +3,13 @@
 #include "server/catalog/catalog.h"
 
 #include "common/base/mem.h"
+#include "common/loop/loop.h"
 #include "server/catalog/artifacts.h"
 #include "server/catalog/jobs.h"
 #include "server/catalog/models.h"
 #include "server/catalog/settings.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/dies.h"
 #include "tests/lib/model_row.h"
 
 #include <errno.h>
@@ -449,6 +451,30 @@ START_TEST(a_file_that_another_psd_has_open_is_refused)
 }
 END_TEST
 
+static void count_models(void *catalog)
+{
+    _exit((int)ps_catalog_model_count(catalog, &(uint64_t){0}));
+}
+
+static void ask_on_a_loop(void)
+{
+    ps_catalog *catalog = open_ok(":memory:");
+    ps_loop *loop;
+    ps_timer *timer;
+    ck_ok(ps_loop_create(&loop));
+    ps_timer_create(loop, count_models, catalog, &timer);
+    ps_timer_start(timer, 0, 0);
+    ps_loop_run(loop);
+}
+
+START_TEST(what_waits_for_the_disk_is_not_asked_on_a_loop)
+{
+    char said[PS_DIES_SAID];
+    ps_test_dies(ask_on_a_loop, said);
+    ck_assert_msg(strstr(said, "db.c:") && strstr(said, "!ps_loop_runs_here()"), "%s", said);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&a_job_comes_back_whole_after_reopening},
     {&pages_of_jobs_go_on_below_an_id},
@@ -463,6 +489,7 @@ static const ps_check_case cases[] = {
     {&a_setting_is_there_until_it_is_taken_back},
     {&a_quota_that_is_used_up_is_a_full_disk},
     {&a_folder_that_is_not_there_is_a_clear_error},
+    {&what_waits_for_the_disk_is_not_asked_on_a_loop},
     {0},
 };
 

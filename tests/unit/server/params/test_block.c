@@ -8,6 +8,7 @@
 #include "common/base/mutex.h"
 #include "server/params/snapshot.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/dies.h"
 #include "tests/lib/params.h"
 
 #include <math.h>
@@ -397,10 +398,39 @@ START_TEST(a_snapshot_is_of_one_instant_whatever_kinds_there_are)
 }
 END_TEST
 
+static ps_param_store *outside;
+
+static void update_outside_the_gate(void)
+{
+    ps_update update;
+    ps_update_begin(outside, 1, 0, &update);
+}
+
+static void enter_twice(void)
+{
+    ps_update_enter(outside);
+    ps_update_enter(outside); /* a snapshot that comes between waits for ever, and so does this */
+}
+
+START_TEST(parameters_change_in_the_gate_which_is_entered_once)
+{
+    char said[PS_DIES_SAID];
+    test_params p;
+    test_params_init(&p, 2, 3);
+    ck_ok(ps_param_store_create(&p.config, &outside));
+    ps_test_dies(update_outside_the_gate, said);
+    ck_assert_msg(strstr(said, "ps_update_is_entered(store)"), "%s", said);
+    ps_test_dies(enter_twice, said);
+    ck_assert_msg(strstr(said, "this must hold: !entered"), "%s", said);
+    ps_param_store_unref(&outside);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&pushes_and_pulls_do_not_see_of_which_kind_a_block_is, 0, 2},
     {&a_kind_says_what_a_push_may_not_have},
     {&a_snapshot_is_of_one_instant_whatever_kinds_there_are, 0, 2},
+    {&parameters_change_in_the_gate_which_is_entered_once},
     {0},
 };
 

@@ -1,6 +1,7 @@
 /* outbox: entries in a row of their own, which note what happened in a text. */
 #include "server/sched/outbox.h"
 #include "tests/lib/check_main.h"
+#include "tests/lib/dies.h"
 
 #include "common/base/mem.h"
 
@@ -138,12 +139,39 @@ START_TEST(entries_that_never_happen_are_dropped_unrun)
 }
 END_TEST
 
+static void put_without_the_mutex(void)
+{
+    start();
+    ps_mutex_unlock(&mutex);
+    put('a', false, false);
+}
+
+static void put_twice(void)
+{
+    static ps_outbox_entry twice = {.run = run, .drop = drop};
+    start();
+    ps_outbox_add(&outbox, &twice);
+    ps_outbox_add_late(&outbox, &twice);
+}
+
+START_TEST(an_entry_is_put_in_with_the_mutex_and_once)
+{
+    char said[PS_DIES_SAID];
+    ps_test_dies(put_without_the_mutex, said);
+    ck_assert_msg(strstr(said, "outbox.c:") && strstr(said, "ps_mutex_is_held(outbox->mutex)"),
+                  "%s", said);
+    ps_test_dies(put_twice, said);
+    ck_assert_msg(strstr(said, "ps_list_empty(&entry->link)"), "%s", said);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&entries_run_in_order_without_the_mutex_and_are_dropped_with_it},
     {&late_entries_come_behind_all_of_their_time_in_the_mutex},
     {&what_an_entry_causes_by_calling_in_comes_after_it},
     {&what_is_due_is_seen_to_before_the_mutex_is_given_back_and_after_each_entry},
     {&entries_that_never_happen_are_dropped_unrun},
+    {&an_entry_is_put_in_with_the_mutex_and_once},
     {0},
 };
 
