@@ -22,6 +22,8 @@
 
 #include <pthread.h>
 
+#define CLOCK_MAX (UINT64_C(1) << 62) /* further no job comes */
+
 struct ps_controller {
     ps_ledger *ledger;
     ps_mutex lock;
@@ -391,7 +393,7 @@ static ps_status load(ps_controller *c, ps_slice bytes)
 {
     ps_cursor cursor = ps_cursor_of(bytes);
     uint64_t clock = ps_read_u64le(&cursor);
-    if (cursor.failed || ps_cursor_left(&cursor) || clock == 0)
+    if (cursor.failed || ps_cursor_left(&cursor) || clock == 0 || clock > CLOCK_MAX)
         return ps_fail(PS_CORRUPT, "state of bsp: damaged");
     PS_REQUIRE(c->pushes == 0 && ps_clock_members_count(c->members) == 0); /* they join again */
     c->clock = clock;

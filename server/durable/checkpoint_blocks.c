@@ -80,7 +80,9 @@ static ps_status read_block(ps_section_reader *r, ps_param_store *store, uint64_
     uint64_t number = ps_read_u64le(&c), version = ps_read_u64le(&c), updates = ps_read_u64le(&c);
     uint32_t elements = ps_read_u32le(&c), format = ps_read_u32le(&c);
     ps_block_restore to = ps_param_store_block_room(store, index);
-    if (number != index || elements != to.elements || format != ps_param_store_state_format(store))
+    uint64_t made = ps_param_store_version(store); /* of the job: a block has a part of them */
+    if (number != index || elements != to.elements || version > made || updates > made ||
+        format != ps_param_store_state_format(store))
         return ps_fail(PS_CORRUPT, "byte %llu: not block %llu of the job",
                        (unsigned long long)r->at, (unsigned long long)index);
     ps_param_store_restore_block(store, index, version, updates);

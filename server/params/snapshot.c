@@ -10,7 +10,8 @@
 
 #include <string.h>
 
-enum { STEPS_BYTES = 16 }; /* u64 steps, u64 elements beyond them */
+enum { STEPS_BYTES = 16 };              /* u64 steps, u64 elements beyond them */
+#define VERSION_MAX (UINT64_C(1) << 62) /* more updates no job makes */
 
 struct ps_snapshot {
     ps_param_store *store;
@@ -263,6 +264,8 @@ static ps_status restore_controller(ps_param_store *store, ps_slice bytes)
 ps_status ps_param_store_restore(ps_param_store *store, uint64_t version, ps_slice windows,
                                  ps_slice controller, ps_slice rows)
 {
+    if (version > VERSION_MAX)
+        return ps_fail(PS_CORRUPT, "the number of updates: damaged");
     store->updates.issued = store->updates.steps = version;
     ps_status st = ps_push_windows_load(store->windows, windows);
     if (!st)

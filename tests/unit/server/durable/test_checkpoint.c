@@ -1,6 +1,8 @@
 #include "server/durable/checkpoint.h"
 
+#include "common/base/crc32c.h"
 #include "common/conf/train_rows.h"
+#include "server/durable/checkpoint_blocks.h"
 #include "tests/lib/ck_ok.h"
 #include "tests/unit/server/durable/checkpoint_rig.h"
 
@@ -226,6 +228,69 @@ START_TEST(every_flipped_bit_and_every_truncation_is_found)
 }
 END_TEST
 
+/* The first section of this type. */
+static uint8_t *find_section(ps_buf *bytes, uint32_t type, size_t *len)
+{
+    size_t at = 8;
+    for (;;) {
+        ck_assert_uint_lt(at, bytes->len);
+        ps_cursor c = ps_cursor_of(ps_slice_of(bytes->data + at, PS_SECTION_HEADER));
+        uint32_t found = ps_read_u32le(&c);
+        (void)ps_read_u32le(&c);
+        *len = ps_read_u64le(&c);
+        if (found == type)
+            return bytes->data + at;
+        at += PS_SECTION_HEADER + *len;
+    }
+}
+
+/* As if psd had written it: with checksums that are right. */
+static void write_number(ps_buf *bytes, uint32_t type, size_t at, uint64_t value)
+{
+    size_t len;
+    uint8_t *section = find_section(bytes, type, &len), *payload = section + PS_SECTION_HEADER;
+    ck_assert_uint_le(at + 8, len);
+    ps_put_u64le(payload + at, value);
+    ps_put_u32le(section + 4, ps_crc32c(0, payload, len));
+    ps_put_u32le(section + 16, ps_crc32c(0, section, 16));
+}
+
+/* Counts that go on from the last number there is would come to 0. */
+START_TEST(counts_that_no_job_comes_to_are_damage)
+{
+    static const struct {
+        const char *mode;
+        uint32_t section;
+        size_t at;
+        uint64_t most; /* of 2 updates */
+    } counts[] = {
+        {"asp", PS_SECTION_STATE, 0, (uint64_t)1 << 62},      /* updates of the job */
+        {"bsp", PS_SECTION_CONTROLLER, 0, (uint64_t)1 << 62}, /* the clock */
+        {"asp", PS_SECTION_BLOCK, 8, 2},                      /* the version of a block */
+        {"asp", PS_SECTION_BLOCK, 16, 2},                     /* its updates */
+    };
+    char path[128], copy[128];
+    make_folder();
+    (void)snprintf(path, sizeof path, "%s/checkpoint-1", folder);
+    (void)snprintf(copy, sizeof copy, "%s/copy", folder);
+    ps_param_store *store = new_store(counts[_i].mode);
+    train(store, 1, 3);
+    ck_ok(write_to(&ps_disk_system, store));
+    ps_buf bytes = PS_BUF_EMPTY;
+    ck_ok(ps_disk_read_file(&ps_disk_system, path, 1 << 20, &bytes));
+    write_number(&bytes, counts[_i].section, counts[_i].at, counts[_i].most);
+    ck_ok(load_bytes(copy, &bytes, bytes.len));
+    write_number(&bytes, counts[_i].section, counts[_i].at, counts[_i].most + 1);
+    ck_assert_int_eq(load_bytes(copy, &bytes, bytes.len), PS_CORRUPT);
+    write_number(&bytes, counts[_i].section, counts[_i].at, UINT64_MAX);
+    ck_assert_int_eq(load_bytes(copy, &bytes, bytes.len), PS_CORRUPT);
+    ps_buf_free(&bytes);
+    ck_assert_int_eq(unlink(copy), 0);
+    ps_param_store_unref(&store);
+    remove_folder();
+}
+END_TEST
+
 /* 4.5 million parameters: 18 MB, three parts that are read side by side. */
 static ps_param_store *large_store(void)
 {
@@ -303,6 +368,7 @@ static const ps_check_case cases[] = {
     {&whatever_operation_fails_the_previous_checkpoint_still_loads, 60},
     {&a_full_disk_is_said_clearly_and_costs_nothing_but_the_new_one},
     {&every_flipped_bit_and_every_truncation_is_found, 60},
+    {&counts_that_no_job_comes_to_are_damage, .repeat = 4},
     {&a_large_checkpoint_is_read_in_parts, 60},
     {&of_two_damages_in_a_large_checkpoint_the_first_is_told, 60},
     {0},
