@@ -170,19 +170,20 @@ typedef struct ps_spec_train {
     ps_spec_codec codec;
 } ps_spec_train;
 
-/* Tokens that a job may say: psd keeps them until the job has ended, and then in its result. */
+/* Tokens that a job may generate: psd keeps them until the job has ended, and then in its result.
+ */
 enum { PS_GENERATE_TOKENS_MAX = 1 << 17 };
 
-/* What the model says after a prompt. */
+/* How the model goes on with a prompt. */
 typedef struct ps_spec_generate {
     int64_t *prompt; /* tokens; at least one */
     size_t n_prompt;
-    int64_t max_tokens; /* to say at most */
+    int64_t max_tokens; /* to generate at most */
     double temperature; /* logits are divided by it; 0: the likeliest token, always */
     int64_t top_k;      /* only so many of the likeliest; 0: all */
     double top_p;       /* only the likeliest that make up this share; 1: all */
     int64_t seed;
-    int64_t *stop; /* tokens that end it, and are not said */
+    int64_t *stop; /* tokens that end it, and are no part of the output */
     size_t n_stop;
 } ps_spec_generate;
 

@@ -32,7 +32,7 @@ typedef struct ps_task_kind {
     void (*fill)(const ps_lease *lease, ps_parcel *parcel);
     /* The worker is further on. May be NULL. */
     void (*progress)(ps_job *job, ps_lease *lease, const ps_task_report *report);
-    /* The worker says something. May be NULL. */
+    /* The worker has generated more. May be NULL. */
     void (*output)(ps_job *job, ps_lease *lease, const ps_tokens *output);
     /* It is done, with code 0: what the result means. What is taken over of it becomes NULL. */
     void (*done)(ps_job *job, ps_lease *lease, ps_task_result *result);

@@ -1,5 +1,5 @@
-/* output: the tokens that a generate job has said so far, in one growing array; so whoever comes
- * late gets all of them. At most the job's max_tokens. The scheduler's mutex guards it (not
+/* output: the tokens that a generate job has generated so far, in one growing array; so whoever
+ * comes late gets all of them. At most the job's max_tokens. The scheduler's mutex guards it (not
  * asserted: it does not know the scheduler). */
 #ifndef PS_SCHED_OUTPUT_H
 #define PS_SCHED_OUTPUT_H
@@ -14,7 +14,7 @@ typedef struct ps_output {
 
 /* Some of them in a row. */
 typedef struct ps_tokens {
-    uint64_t first; /* the job said so many before these */
+    uint64_t first; /* the job has so many before these */
     size_t n_tokens;
     uint32_t *tokens;
 } ps_tokens;

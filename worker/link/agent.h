@@ -10,9 +10,9 @@
  * What tasks report while there is no stream is kept and sent after the next welcome: numbers of
  * one lease are added up into one report, log lines are kept up to PS_LEASE_LOGS, and a result is
  * sent again after a reconnect if it may have been lost with the old stream (psd ignores one it
- * has), and so is all that a task said. Only the last few results can be lost: psd gives a slot its
- * next task when it has the last one's result. So few are kept, however short tasks are, as psd
- * takes only so many leases in a hello, and so many messages at once.
+ * has), and so is all that a task generated. Only the last few results can be lost: psd gives a
+ * slot its next task when it has the last one's result. So few are kept, however short tasks are,
+ * as psd takes only so many leases in a hello, and so many messages at once.
  *
  * A psworker is its certificate's name, so of two with one certificate the later has psd's ear. The
  * earlier, which psd refuses (PS_FAILED_PRECONDITION), gives up its tasks and tries again with

@@ -1,8 +1,8 @@
 /* sample: which token comes next. Logits are divided by the temperature; of the likeliest top_k
  * tokens, those are kept that are needed to make up a share of top_p (Holtzman et al. 2020); one of
  * these is drawn. The draw depends on the seed and on which token of the job it is, and on nothing
- * else: so a job that another worker goes on with says what the first would have said. One thread
- * (not asserted: it is a local of the task). */
+ * else: so a job that another worker goes on with comes to what the first would have come to. One
+ * thread (not asserted: it is a local of the task). */
 #ifndef PS_TASKS_SAMPLE_H
 #define PS_TASKS_SAMPLE_H
 
