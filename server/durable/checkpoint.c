@@ -97,7 +97,8 @@ static void remove_old(const ps_disk *disk, const char *folder, const ps_checkpo
 }
 
 /* One that was never used, also not by a checkpoint that is gone or damaged. */
-static uint64_t next_number(const ps_checkpoint_found *found, const ps_manifest *manifest)
+static ps_status next_number(const ps_checkpoint_found *found, const ps_manifest *manifest,
+                             uint64_t *out)
 {
     const uint64_t newest[] = {found->good.n ? found->good.list[0] : 0,
                                found->damaged.n ? found->damaged.list[0] : 0,
@@ -105,7 +106,13 @@ static uint64_t next_number(const ps_checkpoint_found *found, const ps_manifest 
     uint64_t most = 0;
     for (size_t i = 0; i < sizeof newest / sizeof *newest; i++)
         most = newest[i] > most ? newest[i] : most;
-    return most + 1;
+    if (most == UINT64_MAX)
+        return ps_fail(PS_CORRUPT,
+                       "no number is left after " PS_CHECKPOINT_PREFIX "%" PRIu64
+                       ", which is not psd's: move it away, and the manifest if it names it",
+                       most);
+    *out = most + 1;
+    return PS_OK;
 }
 
 static ps_status write_next(const writing *w, const char *folder, size_t keep,
@@ -116,7 +123,8 @@ static ps_status write_next(const writing *w, const char *folder, size_t keep,
     ps_status st = ps_manifest_read(w->disk, manifest_path, &manifest);
     if (st == PS_NOT_FOUND || st == PS_CORRUPT)
         st = PS_OK; /* it is written anew */
-    w->info->number = next_number(found, &manifest);
+    if (!st)
+        st = next_number(found, &manifest, &w->info->number);
     if (!st)
         st = check_space(w->disk, folder, w->store);
     if (!st)

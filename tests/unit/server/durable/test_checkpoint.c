@@ -1,8 +1,10 @@
 #include "server/durable/checkpoint.h"
 
 #include "common/base/crc32c.h"
+#include "common/base/whole_file.h"
 #include "common/conf/train_rows.h"
 #include "server/durable/checkpoint_blocks.h"
+#include "server/durable/manifest.h"
 #include "tests/lib/ck_ok.h"
 #include "tests/unit/server/durable/checkpoint_rig.h"
 
@@ -116,6 +118,28 @@ START_TEST(two_checkpoints_are_kept)
     ps_param_store *again = load(&info);
     ck_assert_uint_eq(info.number, 5);
     ps_param_store_unref(&again);
+    ps_param_store_unref(&store);
+    remove_folder();
+}
+END_TEST
+
+/* Files of such names are not psd's: after the last number comes 0. */
+START_TEST(where_no_number_is_left_nothing_is_written_and_it_is_said)
+{
+    static const char *const names[] = {"checkpoint-18446744073709551615",
+                                        "checkpoint-18446744073709551615.damaged", "manifest"};
+    const ps_manifest last = {.n = 1, .entries = {{.number = UINT64_MAX, .version = 1}}};
+    char path[128];
+    make_folder();
+    ps_param_store *store = new_store("asp");
+    (void)snprintf(path, sizeof path, "%s/%s", folder, names[_i]);
+    ck_ok(_i < 2 ? ps_whole_file_save(&ps_disk_system, path, ps_slice_str("somebody's"))
+                 : ps_manifest_write(&ps_disk_system, path, &last));
+    ck_assert_int_eq(write_to(&ps_disk_system, store), PS_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "no number is left after "
+                                                     "checkpoint-18446744073709551615"));
+    ck_assert_int_eq(unlink(path), 0);
+    ck_ok(write_to(&ps_disk_system, store));
     ps_param_store_unref(&store);
     remove_folder();
 }
@@ -365,6 +389,7 @@ static const ps_check_case cases[] = {
     {&a_push_applied_before_the_checkpoint_is_a_duplicate_after_it},
     {&a_push_of_an_unfinished_bsp_clock_is_made_again_after_a_restart},
     {&two_checkpoints_are_kept},
+    {&where_no_number_is_left_nothing_is_written_and_it_is_said, .repeat = 3},
     {&whatever_operation_fails_the_previous_checkpoint_still_loads, 60},
     {&a_full_disk_is_said_clearly_and_costs_nothing_but_the_new_one},
     {&every_flipped_bit_and_every_truncation_is_found, 60},
