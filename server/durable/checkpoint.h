@@ -8,7 +8,7 @@
  *
  * Files of a folder (one folder a job): checkpoint-N (N counts up), manifest, a temporary name
  * while one is written, and checkpoint-N.damaged, which could not be used. Little-endian; every
- * section has a CRC32C. The newest two are kept.
+ * section has a CRC32C. The newest few are kept.
  */
 #ifndef PS_DURABLE_CHECKPOINT_H
 #define PS_DURABLE_CHECKPOINT_H
