@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 
 struct ps_run {
     ps_list link;
@@ -138,11 +139,18 @@ uint64_t *ps_runs_list(ps_runs *runs, size_t *n)
     return out;
 }
 
+/* Without the table's lock: those of a store come before it. */
 void ps_runs_close(ps_runs *runs)
 {
-    pthread_rwlock_rdlock(&runs->lock);
-    ps_list_each(node, &runs->all) ps_param_store_close(ps_container(node, ps_run, link)->store);
-    pthread_rwlock_unlock(&runs->lock);
+    size_t n;
+    uint64_t *ids = ps_runs_list(runs, &n);
+    for (size_t i = 0; i < n; i++) {
+        ps_run *run = ps_runs_get(runs, ids[i]);
+        if (run)
+            ps_param_store_close(run->store);
+        ps_run_unref(&run);
+    }
+    free(ids);
 }
 
 void ps_run_unref(ps_run **run)
