@@ -206,8 +206,44 @@ def documents(root):
         yield from (p for p in sorted((root / top).rglob("*.md")) if "/build/" not in p.as_posix())
 
 
+# Row of docs/files.md -> the file that writes it, and what stands there: its version, or, without a group, once a version
+VERSIONS = {
+    "catalog": ("server/catalog/catalog.c", r'^    ".*",$'),
+    "checkpoint": ("server/durable/checkpoint_file.c", r"magic\[8\] = .*, (\d+)\}"),
+    "its config": ("server/durable/checkpoint_config.h", r"CONFIG_VERSION = (\d+)"),
+    "its rows": ("server/params/ledger_save.c", r"\bVERSION = (\d+)"),
+    "its windows": ("server/params/push_window.c", r"SAVE_VERSION = (\d+)"),
+    "its progress": ("server/sched/kinds/kind_train_progress.c", r"BLOB_VERSION = (\d+)"),
+    "manifest": ("server/durable/manifest.c", r"psd-manifest (\d+)"),
+    "token file": ("common/format/token_file.c", r"\bVERSION = (\d+)"),
+}
+
+
+def versions(root):
+    """docs/files.md has the versions that are written."""
+    text = (root / "docs/files.md").read_text()
+    for what, (name, pattern) in VERSIONS.items():
+        found = re.findall(pattern, (root / name).read_text(), re.M)
+        version = found[0] if found and found[0].isdigit() else str(len(found))
+        said = re.search(rf"^\| {what} \| [^|]* \| (\d+)", text, re.M)
+        if not said or said.group(1) != version:
+            yield f"docs/files.md:1: {what}: {name} writes version {version}, the table says {said and said.group(1)}"
+
+
+LOCK = re.compile(r"^ *(?:static )?(?:ps_mutex|pthread_(?:mutex|rwlock)_t) \w+(?: = |;)", re.M)
+
+
+def locks(root):
+    """docs/threads.md names the file of each lock, in the order in which they may be taken."""
+    text = (root / "docs/threads.md").read_text()
+    for path, name in product_files(root):
+        if LOCK.search(path.read_text()) and name != "common/base/mutex.h" and path.name not in text:
+            yield f"docs/threads.md:1: the lock of {name} is not in the order of locks"
+
+
 def rule_documents(root):
-    """What documents name exists: links, paths of the tree, commands of psctl, keys of configuration, metrics."""
+    """What documents name exists: links, paths of the tree, commands of psctl, keys of configuration, metrics;
+    and versions of files, and locks, are all there."""
     commands = set(re.findall(r'\.name = "([a-z-]+)[ "]',
                               "".join(p.read_text() for p in (root / "client" / "commands").glob("*.c"))))
     examples = "".join(p.read_text() for p in (root / "deploy" / "examples").glob("*.yaml"))
@@ -233,6 +269,8 @@ def rule_documents(root):
             for metric in re.findall(r"`(psd_[a-z_]+)`", line):
                 if metric not in metrics:
                     yield f"{at} there is no metric {metric}"
+    yield from versions(root)
+    yield from locks(root)
 
 
 # ---- what is asserted

@@ -3,8 +3,8 @@
     manuals.py SOURCE_ROOT PSCTL
 
 mandoc finds no fault; every key of the example files is in the page of that file, every command and flag of
-psctl in psctl(1), every flag of the daemons in theirs; no line of psctl's help is too long for a terminal. Prints
-what is missing; status 1 if any.
+psctl in psctl(1), every flag of the daemons in theirs, every metric in psd(8); no line of psctl's help is too long for
+a terminal. Prints what is missing; status 1 if any.
 """
 import pathlib
 import re
@@ -70,6 +70,15 @@ def missing():
                 yield f"{name}: --{flag} is missing"
         if len(names) < 5:
             yield f"{options}: only {len(names)} flags found, this test is blind"
+    text, n = page("psd.8"), 0
+    said = [re.escape(name).replace(r"\*", ".*") for name in re.findall(r"\b(?:psd|process|grpc_server)_[a-z_]*\*?", text)]
+    for path in sorted((ROOT / "server").rglob("*.c")):
+        for metric in re.findall(r'"((?:psd|process|grpc_server)_[a-z_]+)"', path.read_text()):
+            n += 1
+            if not any(re.fullmatch(name, metric) for name in said):
+                yield f"psd.8: metric {metric} is missing"
+    if n < 20:
+        yield f"only {n} metrics found, this test is blind"
     text = page("psctl.1")
 
     def words(*what):
