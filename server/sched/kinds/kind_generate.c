@@ -1,6 +1,6 @@
-/* generate: what a stored language model writes after a prompt. The task says tokens while it runs;
- * when its worker is lost the next one goes on behind what was said, so nothing that somebody has
- * read is taken back.
+/* generate: what a stored language model writes after a prompt. The task sends tokens while it
+ * runs; when its worker is lost the next one goes on behind those that came, so nothing that
+ * somebody has read is taken back.
  *
  * Fails besides: the model generates no tokens, or not after this prompt (at submission). */
 #include "common/arch/arch.h"

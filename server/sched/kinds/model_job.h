@@ -3,8 +3,9 @@
  * rows that the job asks for. The model is of the version of the job's submission, whatever is done
  * to it meanwhile. A restart of psd begins the task anew.
  *
- * A kind is a file of two rows, the job's (PS_MODEL_JOB) and its task's (PS_MODEL_TASK), and the
- * function `done` of the latter, which says what the worker's result means. With the mutex.
+ * A kind is a file of two rows, the job's (PS_MODEL_JOB) and its task's (PS_MODEL_TASK), whose
+ * `done` says what the worker's result means: ps_model_task_done, where it means no more than
+ * itself. With the mutex.
  *
  * Fails: the model does not exist (at submission), the task fails three times or says that no other
  * worker would do better.
