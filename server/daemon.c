@@ -74,7 +74,7 @@ static ps_status open_state(ps_daemon *d)
                   .clock = d->clock},
         .runs = d->runs,
         .loop = d->loop,
-        .push_bytes = d->conf->limits.push_bytes,
+        .host.push_bytes = d->conf->limits.push_bytes,
         .keep_checkpoints = (unsigned)d->conf->checkpoint.keep,
     };
     st = ps_lifecycle_create(&conf, &d->lifecycle);

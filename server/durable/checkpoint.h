@@ -43,12 +43,12 @@ PS_MUST_CHECK ps_status ps_checkpoint_write(const ps_disk *disk, const char *fol
 
 /* The newest good checkpoint of the folder as a new store, and its progress appended to progress
  * (may be NULL). A damaged one is logged and kept as checkpoint-N.damaged, and the one before it
- * tried. push_bytes as in ps_param_config. PS_NOT_FOUND: there is none; PS_CORRUPT: none is good
+ * tried. host may be NULL: the defaults. PS_NOT_FOUND: there is none; PS_CORRUPT: none is good
  * (the message says what is wrong with the newest, and where). PS_FAILED_PRECONDITION: a newer psd
  * wrote the newest. Anything else (PS_IO, PS_NO_MEMORY, ...) passes. Neither says anything against
  * the checkpoints: they are as before, and it may be tried again. */
 PS_MUST_CHECK ps_status ps_checkpoint_load(const ps_disk *disk, const char *folder,
-                                           uint64_t push_bytes, ps_param_store **store,
+                                           const ps_param_host *host, ps_param_store **store,
                                            ps_buf *progress, ps_checkpoint_info *out);
 
 /* The newest one that is not known to be damaged could be read, and makes no sense to its user, for
@@ -58,7 +58,7 @@ PS_MUST_CHECK ps_status ps_checkpoint_set_aside(const ps_disk *disk, const char 
 
 /* One file, as the loader reads it; for tests and the fuzzer. */
 PS_MUST_CHECK ps_status ps_checkpoint_load_file(const ps_disk *disk, const char *path,
-                                                uint64_t push_bytes, ps_param_store **store,
+                                                const ps_param_host *host, ps_param_store **store,
                                                 ps_buf *progress);
 
 /* Removes a job's folder with its checkpoints and manifest; what is not there is fine.

@@ -99,7 +99,7 @@ static ps_status read_small(ps_section_reader *r, ps_checkpoint_section type, ps
     return st ? st : ps_section_read_all(r, SMALL_MAX, out);
 }
 
-static ps_status make_store(ps_section_reader *r, ps_slice bytes, uint64_t push_bytes,
+static ps_status make_store(ps_section_reader *r, ps_slice bytes, const ps_param_host *host,
                             ps_param_store **out)
 {
     ps_checkpoint_config config;
@@ -111,7 +111,7 @@ static ps_status make_store(ps_section_reader *r, ps_slice bytes, uint64_t push_
         st = ps_fail(PS_CORRUPT, "a configuration of %llu parameters in a file of %llu bytes",
                      (unsigned long long)config.elements, (unsigned long long)r->size);
     } else {
-        config.config.push_bytes = push_bytes;
+        config.config.host = host ? *host : (ps_param_host){0};
         config.config.restored = true;
         st = ps_consistency_find(config.consistency, &config.config.controller);
         if (!st)
@@ -170,13 +170,13 @@ static ps_status restore_small(ps_param_store *store, const small_bytes *small)
                                   ps_read_bytes(&c, ps_cursor_left(&c)));
 }
 
-static ps_status read_all(ps_section_reader *r, const char *path, uint64_t push_bytes,
+static ps_status read_all(ps_section_reader *r, const char *path, const ps_param_host *host,
                           ps_param_store **out, small_bytes *small)
 {
     ps_param_store *store = NULL;
     ps_status st = read_head(r, small);
     if (!st)
-        st = make_store(r, ps_buf_slice(&small->config), push_bytes, &store);
+        st = make_store(r, ps_buf_slice(&small->config), host, &store);
     if (st)
         return st;
     st = restore_small(store, small);
@@ -200,7 +200,7 @@ static void free_small(small_bytes *small)
     ps_buf_free(&small->progress);
 }
 
-ps_status ps_checkpoint_load_file(const ps_disk *disk, const char *path, uint64_t push_bytes,
+ps_status ps_checkpoint_load_file(const ps_disk *disk, const char *path, const ps_param_host *host,
                                   ps_param_store **store, ps_buf *progress)
 {
     ps_section_reader r = {.disk = disk};
@@ -210,7 +210,7 @@ ps_status ps_checkpoint_load_file(const ps_disk *disk, const char *path, uint64_
     small_bytes small = {0};
     st = disk->size(disk->state, r.file, &r.size);
     if (!st)
-        st = read_all(&r, path, push_bytes, store, &small);
+        st = read_all(&r, path, host, store, &small);
     disk->close(disk->state, r.file);
     if (!st && progress && small.progress.len)
         ps_buf_append(progress, small.progress.data, small.progress.len);

@@ -15,7 +15,7 @@
 typedef struct loading {
     const ps_disk *disk;
     const char *folder;
-    uint64_t push_bytes;
+    const ps_param_host *host;
     ps_checkpoint_found found;
     ps_manifest manifest;
     bool listed;     /* there is a manifest, a good one or not */
@@ -73,7 +73,7 @@ static ps_status load_one(const loading *l, uint64_t number, ps_param_store **st
                           ps_buf *progress)
 {
     char *path = ps_checkpoint_path(l->folder, number);
-    ps_status st = ps_checkpoint_load_file(l->disk, path, l->push_bytes, store, progress);
+    ps_status st = ps_checkpoint_load_file(l->disk, path, l->host, store, progress);
     ps_free(&path);
     return st == PS_NOT_FOUND ? ps_wrap(PS_IO, "it was in the folder a moment ago") : st;
 }
@@ -143,11 +143,11 @@ ps_status ps_checkpoint_set_aside(const ps_disk *disk, const char *folder, const
     return st;
 }
 
-ps_status ps_checkpoint_load(const ps_disk *disk, const char *folder, uint64_t push_bytes,
+ps_status ps_checkpoint_load(const ps_disk *disk, const char *folder, const ps_param_host *host,
                              ps_param_store **store, ps_buf *progress, ps_checkpoint_info *out)
 {
     loading *l = ps_new(loading); /* its errors are large */
-    *l = (loading){.disk = disk, .folder = folder, .push_bytes = push_bytes};
+    *l = (loading){.disk = disk, .folder = folder, .host = host};
     ps_status st = load(l, store, progress);
     ps_checkpoint_found_free(&l->found);
     if (!st && out)

@@ -68,8 +68,8 @@ static ps_status copy_config(ps_param_store *store, const ps_param_config *confi
     store->config.optimizer.name = store->rule->name;
     store->undecayed = store->config.optimizer;
     store->undecayed.weight_decay = 0;
-    if (!store->config.push_bytes)
-        store->config.push_bytes = PUSH_BYTES_DEFAULT;
+    if (!store->config.host.push_bytes)
+        store->config.host.push_bytes = PUSH_BYTES_DEFAULT;
     return PS_OK;
 }
 

@@ -45,6 +45,13 @@ typedef struct ps_consistency_options {
     uint64_t staleness; /* clocks that a worker may be ahead of the slowest */
 } ps_consistency_options;
 
+/* What a store has of its daemon, whatever its job is, and whether it is new or restored. */
+typedef struct ps_param_host {
+    uint64_t push_bytes; /* what one push may hold, all chunks together; 0: 1 GiB */
+    const struct ps_committer *committer; /* what pushes are answered after (committer.h), borrowed
+                                             for the store's life; NULL: when they are applied */
+} ps_param_host;
+
 /* Borrowed for the call. */
 typedef struct ps_param_config {
     const ps_param_plan *plans; /* the index is the tensor's id */
@@ -63,10 +70,8 @@ typedef struct ps_param_config {
                          has a larger norm than all of it. */
     uint64_t rows;    /* of an epoch, of a job that trains by rows; 0: they are not known */
     uint32_t epochs;
-    const struct ps_committer *committer; /* what pushes are answered after (committer.h), borrowed
-                                             for the store's life; NULL: when they are applied */
-    uint64_t push_bytes; /* what one push may hold, all chunks together; 0: 1 GiB */
-    bool restored;       /* no values are drawn: all are put back (snapshot.h) */
+    ps_param_host host;
+    bool restored; /* no values are drawn: all are put back (snapshot.h) */
 } ps_param_config;
 
 /* PS_INVALID_ARGUMENT says what is wrong with the configuration; PS_NO_MEMORY. One reference. */

@@ -185,7 +185,7 @@ static ps_status book(ps_push *push, ps_verdict verdict)
 static uint64_t append(const ps_push *push, const char *client, uint64_t version,
                        ps_verdict verdict)
 {
-    const ps_committer *c = push->store->config.committer;
+    const ps_committer *c = push->store->config.host.committer;
     const ps_commit_record record = {.client = client,
                                      .header = &push->header,
                                      .version = version,
@@ -263,7 +263,7 @@ static ps_status commit(ps_push *push, ps_push_reply *reply)
 ps_status ps_push_commit(ps_push **out, ps_push_reply *reply, ps_push_waiter *waiter)
 {
     ps_push *push = *out;
-    const ps_committer *c = push->store->config.committer;
+    const ps_committer *c = push->store->config.host.committer;
     if (waiter)
         waiter->later = false;
     ps_status st = commit(push, reply);

@@ -71,7 +71,7 @@ static ps_status check_values(ps_push_chunks *chunks, const char *tensor, const 
 
 static ps_status reserve_chunk(ps_push_chunks *chunks, const char *tensor, size_t payload)
 {
-    uint64_t limit = chunks->store->config.push_bytes;
+    uint64_t limit = chunks->store->config.host.push_bytes;
     uint64_t after = chunks->bytes + payload + (chunks->n + 1) * CHUNK_COST;
     if (after > limit)
         return ps_fail(PS_RESOURCE_EXHAUSTED,
@@ -119,7 +119,7 @@ ps_status ps_push_chunks_add(ps_push_chunks *chunks, const ps_push_chunk_header 
     chunks->list[chunks->n++] = c;
     chunks->bytes += payload.len;
     PS_REQUIRE(chunks->n <= chunks->capacity);
-    PS_REQUIRE(chunks->bytes <= chunks->store->config.push_bytes);
+    PS_REQUIRE(chunks->bytes <= chunks->store->config.host.push_bytes);
     return PS_OK;
 }
 

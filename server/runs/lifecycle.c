@@ -77,7 +77,7 @@ static ps_status create_store(step *s)
     ps_lifecycle *l = s->lifecycle;
     ps_param_store *store = NULL;
     const ps_job_spec *spec = s->file->spec;
-    ps_status st = ps_store_create(spec, s->plan, l->conf.push_bytes, &store);
+    ps_status st = ps_store_create(spec, s->plan, &l->conf.host, &store);
     if (!st && *spec->initialize_from)
         st = ps_model_file_load(&l->conf.files, spec->initialize_from, s->file->version, store);
     if (st) {

@@ -21,7 +21,7 @@ typedef struct ps_lifecycle_conf {
     ps_stored_files files; /* borrowed members */
     ps_runs *runs;         /* borrowed */
     ps_loop *loop;         /* whose pool does the work; borrowed */
-    uint64_t push_bytes;
+    ps_param_host host;    /* of all stores */
     unsigned keep_checkpoints;
 } ps_lifecycle_conf;
 

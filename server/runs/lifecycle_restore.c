@@ -28,7 +28,7 @@ static ps_status restore(ps_lifecycle *l, uint64_t job_id, ps_restored *out)
     char *folder = ps_lifecycle_folder(l, job_id);
     ps_param_store *store = NULL;
     ps_checkpoint_info info = {0};
-    ps_status st = ps_checkpoint_load(l->conf.files.disk, folder, l->conf.push_bytes, &store,
+    ps_status st = ps_checkpoint_load(l->conf.files.disk, folder, &l->conf.host, &store,
                                       &out->progress, &info);
     if (!st)
         st = check_progress(folder, &out->progress, &store);

@@ -64,12 +64,12 @@ static void map_training(const ps_job_spec *spec, uint64_t rows, ps_param_config
     out->epochs = (uint32_t)train->epochs;
 }
 
-ps_status ps_store_create(const ps_job_spec *spec, const ps_plan *plan, uint64_t push_bytes,
+ps_status ps_store_create(const ps_job_spec *spec, const ps_plan *plan, const ps_param_host *host,
                           ps_param_store **out)
 {
     ps_loop_require_off();
     PS_REQUIRE(spec->train);
-    ps_param_config config = {.push_bytes = push_bytes};
+    ps_param_config config = {.host = host ? *host : (ps_param_host){0}};
     ps_param_plan *plans = ps_alloc_array(plan->n_tensors, sizeof *plans);
     ps_status st = PS_OK;
     for (size_t i = 0; !st && i < plan->n_tensors; i++)

@@ -110,7 +110,7 @@ static ps_status make_store(const bench *b, struct merge *m)
                       .beta2 = 0.999,
                       .epsilon = 1e-8,
                       .weight_decay = 0.01},
-        .push_bytes = UINT64_MAX,
+        .host.push_bytes = UINT64_MAX,
     };
     ps_status st = ps_consistency_find("asp", &config.controller);
     return st ? st : ps_param_store_create(&config, &m->store);

@@ -72,7 +72,7 @@ static void load(ps_slice bytes)
     };
     ps_param_store *store = NULL;
     ps_buf progress = PS_BUF_EMPTY;
-    ps_status st = ps_checkpoint_load_file(&disk, "input", 0, &store, &progress);
+    ps_status st = ps_checkpoint_load_file(&disk, "input", NULL, &store, &progress);
     if ((st == PS_OK) != (store != NULL))
         abort();
     if (store)

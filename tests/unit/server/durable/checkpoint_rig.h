@@ -110,7 +110,7 @@ static inline void assert_same(ps_param_store *a, ps_param_store *b)
 static inline ps_param_store *load(ps_checkpoint_info *info)
 {
     ps_param_store *store;
-    ck_ok(ps_checkpoint_load(&ps_disk_system, folder, 0, &store, NULL, info));
+    ck_ok(ps_checkpoint_load(&ps_disk_system, folder, NULL, &store, NULL, info));
     return store;
 }
 

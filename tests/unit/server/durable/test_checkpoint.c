@@ -25,7 +25,7 @@ START_TEST(training_goes_on_from_a_checkpoint_bit_for_bit)
     ck_assert_uint_eq(written.version, 10);
     ps_param_store *again;
     ps_buf progress = PS_BUF_EMPTY;
-    ck_ok(ps_checkpoint_load(&ps_disk_system, folder, 0, &again, &progress, &loaded));
+    ck_ok(ps_checkpoint_load(&ps_disk_system, folder, NULL, &again, &progress, &loaded));
     ck_assert_str_eq(ps_buf_cstr(&progress), "epoch 3");
     ck_assert_uint_eq(loaded.version, 10);
     ck_assert_uint_eq(loaded.damaged, 0);
@@ -218,7 +218,7 @@ static ps_status load_bytes(const char *path, const ps_buf *bytes, size_t len)
     ck_ok(ps_disk_write_all(&ps_disk_system, file, bytes->data, len));
     ps_disk_system.close(NULL, file);
     ps_param_store *store = NULL;
-    ps_status st = ps_checkpoint_load_file(&ps_disk_system, path, 0, &store, NULL);
+    ps_status st = ps_checkpoint_load_file(&ps_disk_system, path, NULL, &store, NULL);
     ck_assert((st == PS_OK) == (store != NULL));
     ps_param_store_unref(&store);
     return st;
@@ -344,7 +344,7 @@ START_TEST(a_large_checkpoint_is_read_in_parts)
         fault_disk faults;
         ps_disk disk = fault_disk_table(&faults);
         fault_at(&faults.fails, k);
-        ps_status st = ps_checkpoint_load_file(&disk, path, 0, &again, NULL);
+        ps_status st = ps_checkpoint_load_file(&disk, path, NULL, &again, NULL);
         ck_assert(st == PS_OK || st == PS_IO);
         failures += st == PS_IO;
         if (!st)

@@ -205,7 +205,7 @@ static ps_param_store *load_golden(const char *name)
     ps_param_store *store;
     (void)snprintf(path, sizeof path, "%s/tests/golden/checkpoint/%s", getenv("PSD_SOURCE_ROOT"),
                    name);
-    ck_ok(ps_checkpoint_load_file(&ps_disk_system, path, 0, &store, NULL));
+    ck_ok(ps_checkpoint_load_file(&ps_disk_system, path, NULL, &store, NULL));
     return store;
 }
 
@@ -295,7 +295,7 @@ START_TEST(a_checkpoint_of_a_newer_psd_stays_as_it_is)
     ck_ok(write_to(&ps_disk_system, store));
     rewrite('k', 'j'); /* column_blocks */
     ps_param_store_unref(&store);
-    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, 0, &out, NULL, NULL),
+    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, NULL, &out, NULL, NULL),
                      PS_FAILED_PRECONDITION);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "/checkpoint-1: a newer psd wrote it"));
     remove_folder();

@@ -2,6 +2,7 @@
 #include "server/durable/checkpoint.h"
 
 #include "tests/lib/ck_ok.h"
+#include "tests/lib/late_committer.h"
 #include "tests/unit/server/durable/checkpoint_rig.h"
 
 #include <sys/stat.h>
@@ -36,7 +37,7 @@ START_TEST(a_fault_that_passes_costs_no_checkpoint_and_takes_no_older_one)
     ps_status st = PS_IO;
     while (st == PS_IO) {
         fault_at(&faults.fails, ++k);
-        st = ps_checkpoint_load(&disk, folder, 0, &out, NULL, NULL);
+        st = ps_checkpoint_load(&disk, folder, NULL, &out, NULL, NULL);
         ck_assert_int_ge(size_of("checkpoint-1"), 700);
         ck_assert_int_ge(size_of("checkpoint-2"), 700);
     }
@@ -62,7 +63,7 @@ START_TEST(one_that_cannot_be_kept_as_damaged_stays_where_it_is)
     ps_status st = PS_IO;
     while (st == PS_IO) {
         fault_at(&faults.fails, ++k);
-        st = ps_checkpoint_load(&disk, folder, 0, &out, NULL, NULL);
+        st = ps_checkpoint_load(&disk, folder, NULL, &out, NULL, NULL);
         ck_assert(size_of("checkpoint-2") == 700 || size_of("checkpoint-2.damaged") == 700);
     }
     ck_ok(st);
@@ -76,7 +77,7 @@ START_TEST(a_damaged_checkpoint_gives_way_to_the_one_before)
 {
     make_folder();
     ps_param_store *store = new_store("asp"), *out;
-    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, 0, &out, NULL, NULL),
+    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, NULL, &out, NULL, NULL),
                      PS_NOT_FOUND);
     train(store, 1, 3);
     ck_ok(write_to(&ps_disk_system, store));
@@ -97,10 +98,12 @@ START_TEST(a_damaged_checkpoint_gives_way_to_the_one_before)
     ck_assert_uint_eq(info.number, 3);
     damage(1);
     damage(3);
-    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, 0, &out, NULL, NULL), PS_CORRUPT);
+    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, NULL, &out, NULL, NULL),
+                     PS_CORRUPT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "checkpoint-3"));
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "names that end in .damaged"));
-    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, 0, &out, NULL, NULL), PS_CORRUPT);
+    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, NULL, &out, NULL, NULL),
+                     PS_CORRUPT);
     ck_ok(ps_checkpoint_delete(&ps_disk_system, folder, true));
     for (unsigned i = 1; i <= 3; i++) {
         char name[64];
@@ -134,8 +137,31 @@ START_TEST(a_checkpoint_that_is_gone_is_noticed)
     ck_assert_int_eq(unlink(path), 0);
     (void)snprintf(path, sizeof path, "%s/checkpoint-3", folder);
     ck_assert_int_eq(unlink(path), 0);
-    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, 0, &out, NULL, NULL), PS_CORRUPT);
+    ck_assert_int_eq(ps_checkpoint_load(&ps_disk_system, folder, NULL, &out, NULL, NULL),
+                     PS_CORRUPT);
     ps_param_store_unref(&store);
+    remove_folder();
+}
+END_TEST
+
+/* A log must not be forgotten by a restart. */
+START_TEST(a_restored_store_has_what_its_daemon_gives_to_every_store)
+{
+    late_committer late;
+    late_committer_init(&late);
+    make_folder();
+    ps_param_store *store = new_store("asp"), *out = NULL;
+    ck_ok(write_to(&ps_disk_system, store));
+    ps_param_store_unref(&store);
+    const ps_param_host host = {.push_bytes = 1 << 20, .committer = &late.row};
+    ck_ok(ps_checkpoint_load(&ps_disk_system, folder, &host, &out, NULL, NULL));
+    const ps_push_header header = {.incarnation = 1, .sequence = 9};
+    ps_push_reply reply;
+    ck_ok(test_params_push(out, "w", &header, 1, &reply));
+    ck_assert_uint_eq(late.appended, 1);
+    ck_assert_uint_eq(late.at[1].sequence, 9);
+    ps_param_store_unref(&out);
+    late_committer_clear(&late);
     remove_folder();
 }
 END_TEST
@@ -145,6 +171,7 @@ static const ps_check_case cases[] = {
     {&one_that_cannot_be_kept_as_damaged_stays_where_it_is},
     {&a_damaged_checkpoint_gives_way_to_the_one_before},
     {&a_checkpoint_that_is_gone_is_noticed},
+    {&a_restored_store_has_what_its_daemon_gives_to_every_store},
     {0},
 };
 

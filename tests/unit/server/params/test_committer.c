@@ -28,7 +28,7 @@ static ps_param_store *new_store(late_committer *late, const char *mode)
     late_committer_init(late);
     test_params_init(&p, 2, 3);
     p.config.controller = test_controller(mode);
-    p.config.committer = &late->row;
+    p.config.host.committer = &late->row;
     ck_ok(ps_param_store_create(&p.config, &store));
     return store;
 }

@@ -46,7 +46,7 @@ static ps_param_store *small_store(void)
     test_params p;
     test_params_init(&p, 4, 6);
     p.config.block_elements = 8;
-    p.config.push_bytes = 4096;
+    p.config.host.push_bytes = 4096;
     ps_param_store *store;
     ck_ok(ps_param_store_create(&p.config, &store));
     return store;

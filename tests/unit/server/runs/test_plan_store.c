@@ -63,7 +63,7 @@ START_TEST(tensors_have_the_plans_shapes_and_initial_values)
     tensor(&p, "normal", PS_PLAN_NORMAL, 2, (uint64_t[]){100, 20}, 2);
     ps_job_spec *spec = new_spec(PLAIN, "column_blocks: 2\n");
     ps_param_store *store = NULL;
-    ck_ok(ps_store_create(spec, &p.result, 0, &store));
+    ck_ok(ps_store_create(spec, &p.result, NULL, &store));
     const ps_placement *at = ps_param_store_placement(store);
     ck_assert_uint_eq(at->n_tensors, 4);
     ck_assert_str_eq(at->tensors[0].name, "ones");
@@ -101,15 +101,15 @@ START_TEST(a_plan_that_cannot_be_names_the_tensor)
     const uint64_t nine[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
     begin(&p, 100);
     tensor(&p, "deep", PS_PLAN_ZEROS, 0, nine, 9);
-    ck_assert_int_eq(ps_store_create(spec, &p.result, 0, &store), PS_INVALID_ARGUMENT);
+    ck_assert_int_eq(ps_store_create(spec, &p.result, NULL, &store), PS_INVALID_ARGUMENT);
     ck_assert_str_eq(ps_error_message(), "tensor deep: 9 dimensions, at most 8");
     begin(&p, 100);
     tensor(&p, "w", (ps_plan_init)77, 0, nine, 1);
-    ck_assert_int_eq(ps_store_create(spec, &p.result, 0, &store), PS_INVALID_ARGUMENT);
+    ck_assert_int_eq(ps_store_create(spec, &p.result, NULL, &store), PS_INVALID_ARGUMENT);
     ck_assert_str_eq(ps_error_message(), "tensor w: initializer 77 is not known");
     begin(&p, 100);
     tensor(&p, "empty", PS_PLAN_ZEROS, 0, (uint64_t[]){0}, 1);
-    ck_assert_int_eq(ps_store_create(spec, &p.result, 0, &store), PS_INVALID_ARGUMENT);
+    ck_assert_int_eq(ps_store_create(spec, &p.result, NULL, &store), PS_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "empty"));
     ck_assert_ptr_null(store);
     ps_job_spec_free(&spec);
@@ -160,7 +160,7 @@ static double last_move(const char *mode, int workers, uint64_t rows)
                    mode);
     (void)snprintf(more, sizeof more, "workers: %d\n", workers);
     ps_job_spec *spec = new_spec(train, more);
-    ck_ok(ps_store_create(spec, &p.result, 0, &store));
+    ck_ok(ps_store_create(spec, &p.result, NULL, &store));
     ck_assert_str_eq(ps_param_store_consistency(store), mode);
     ck_ok(ps_param_store_join(store, "worker", 0, &first));
     for (uint32_t epoch = 0; epoch < EPOCHS; epoch++) {
@@ -193,7 +193,7 @@ START_TEST(the_job_files_optimizer_and_clipping_are_the_stores)
     ps_job_spec *spec = new_spec("  epochs: 1\n  batch_size: 10\n  clip_norm: 0.25\n"
                                  "  optimizer: {name: momentum, learning_rate: 2, momentum: 0.5}\n",
                                  "");
-    ck_ok(ps_store_create(spec, &p.result, 0, &store));
+    ck_ok(ps_store_create(spec, &p.result, NULL, &store));
     double velocity = 0;
     for (uint64_t update = 1; update <= 4; update++) {
         velocity = 0.5 * velocity + 0.25; /* the gradient 1 is clipped to 0.25 */
@@ -213,7 +213,7 @@ START_TEST(a_state_begins_where_the_job_file_says)
     ps_job_spec *spec = new_spec("  epochs: 1\n  batch_size: 10\n  optimizer: {name: adagrad, "
                                  "learning_rate: 2, initial_accumulator: 3}\n",
                                  "");
-    ck_ok(ps_store_create(spec, &p.result, 0, &store));
+    ck_ok(ps_store_create(spec, &p.result, NULL, &store));
     for (uint64_t update = 1; update <= 4; update++)
         ck_assert_double_eq_tol(move(store, update), 2 / sqrt(3 + (double)update), 1e-6);
     ps_param_store_unref(&store);
@@ -241,7 +241,7 @@ static void check_decay(const char *optimizer, const char *key, bool of_all)
                    optimizer, key);
     ps_job_spec *spec = new_spec(train, "column_blocks: 2\n");
     ps_param_store *store = NULL;
-    ck_ok(ps_store_create(spec, &p.result, 0, &store));
+    ck_ok(ps_store_create(spec, &p.result, NULL, &store));
     ps_push_header header = {.incarnation = 1, .sequence = 1};
     ps_push_reply reply;
     ck_ok(test_params_push(store, "w", &header, 0, &reply));

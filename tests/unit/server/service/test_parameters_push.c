@@ -34,7 +34,7 @@ static void open_rig(push_rig *r)
     *r = (push_rig){.services = {.push_bytes = 1 << 22}};
     late_committer_init(&r->late);
     test_params_init(&p, 1, COLUMNS);
-    p.config.committer = &r->late.row;
+    p.config.host.committer = &r->late.row;
     ck_ok(ps_param_store_create(&p.config, &store));
     r->services.runs = ps_runs_create(ps_clock_system);
     ps_runs_add(r->services.runs, JOB, store, true);
