@@ -15,6 +15,7 @@ import gzip
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import struct
@@ -77,7 +78,7 @@ class Process:
     """A daemon with its log."""
 
     def __init__(self, name, command, log, env=None):
-        self.name, self.log, self.killed = name, log, False
+        self.name, self.log, self.killed, self.told = name, log, False, False
         self.popen = subprocess.Popen([str(c) for c in command], stderr=open(log, "ab"), stdout=subprocess.DEVNULL,
                                       stdin=subprocess.DEVNULL, env=env)
 
@@ -92,9 +93,14 @@ class Process:
     def signal(self, number):
         self.popen.send_signal(number)
 
-    def stop(self, timeout=20):
-        if self.alive():
+    def leave(self):
+        """SIGTERM, once: one that is about to end does not listen to a second one any more."""
+        if self.alive() and not self.told:
+            self.told = True
             self.popen.terminate()
+
+    def stop(self, timeout=20):
+        self.leave()
         try:
             return self.popen.wait(timeout * SLOW)
         except subprocess.TimeoutExpired:
@@ -134,7 +140,12 @@ class Cluster:
 
     def __exit__(self, kind, value, trace):
         problems = []
-        for process in reversed(self.processes):
+        # psd last, however often it was started: workers that it is there for leave at once
+        leave = sorted(self.processes, key=lambda process: process.name == "psd")
+        for process in leave:
+            if process.name != "psd":
+                process.leave()
+        for process in leave:
             try:
                 status = process.stop()
                 if status != 0 and not process.killed:
@@ -237,10 +248,9 @@ tls: {{ca: {self.certs}/ca.pem, certificate: {self.certs}/{name}.pem, key: {self
         return self.psctl_json("job", job_id)
 
     def wait_job(self, job_id, states=("done",), timeout=60):
-        """Until the job has ended; it must be in one of states."""
-        ended = ("done", "failed", "cancelled")
-        job = wait_until(f"job {job_id} ends",
-                         lambda: (lambda j: j if j["state"] in ended else None)(self.job(job_id)), timeout)
+        """Until the job has ended, as psctl sees it, over restarts of psd too; it must be in one of states."""
+        self.psctl("--output", "json", "watch", job_id, check=False, timeout=timeout)
+        job = self.job(job_id)
         assert job["state"] in states, f"job {job_id}: {job['state']}: {job['reason']}"
         return job
 
@@ -319,6 +329,11 @@ def as_it_ships(case):
     return case
 
 
+def processor_seconds():
+    """Of this process, and of all it has waited for."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
 def run(cases):
     """Runs the functions of a test file in order; each gets what it asks for itself. Exit status 1 on a failure."""
     failed = 0
@@ -327,9 +342,11 @@ def run(cases):
             print(f"left out: {case.__name__}", flush=True)
             continue
         begin = time.monotonic()
+        used = processor_seconds()
         try:
             case()
-            print(f"ok   {case.__name__} ({time.monotonic() - begin:.1f} s)", flush=True)
+            print(f"ok   {case.__name__} ({time.monotonic() - begin:.1f} s, "
+                  f"{processor_seconds() - used:.1f} s of processors)", flush=True)
         except Exception:
             failed += 1
             print(f"FAIL {case.__name__}\n{traceback.format_exc()}", flush=True)

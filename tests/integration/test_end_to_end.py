@@ -66,6 +66,7 @@ def encoded_gradients_and_parameters_train_as_well():
     train_and_check("asp", "{gradients: bf16, parameters: bf16}", pushed=2)
 
 
+@as_it_ships
 def a_layer_larger_than_a_push_trains():
     """80 MB of one tensor, where limits.push_bytes is 64 MiB: pushed in pieces of at most 9 MiB."""
     inputs, hidden, rows, batch, epochs = 25, 800000, 64, 16, 2

@@ -7,21 +7,20 @@ import time
 
 import numpy as np
 
-from harness import SLOW, run, wait_until, write_idx
-from scenes import (QUICK, SLOW_LEASES, Scene, finish_like, job_text, metrics, run_undisturbed, said_of,
+from harness import SANITIZED, run, wait_until, write_idx
+from scenes import (QUICK, SLOW_LEASES, Scene, ends_as_if_calm, job_text, metrics, said_of,
                     tasks_begun, wait_share, workers)
 
 
 def kill_one_of_two_workers(mode, config, said):
     with Scene() as cluster:
         _, w2 = cluster.begin(config, mode=mode)
-        calm = run_undisturbed(cluster, mode)
         job_id = cluster.submit(job_text(cluster, "killed", mode))
         wait_share(cluster, job_id, 0.25)
         assert tasks_begun(w2, job_id) > 0, "the one that is killed had work"
         w2.kill()
         assert cluster.job(job_id)["state"] == "running", "the job ended before its worker died"
-        finish_like(cluster, job_id, calm)
+        ends_as_if_calm(cluster, job_id, mode)
         assert any(said in line for line in said_of(cluster, job_id)) or \
             metrics(cluster)["psd_leases_lost_total"] == 0
         if config is QUICK:
@@ -105,7 +104,6 @@ def a_worker_that_slept_comes_back():
     """While one sleeps the other is put to sleep too, so that what is done after it woke is its own work."""
     with Scene() as cluster:
         w1, w2 = cluster.begin(QUICK)
-        calm = run_undisturbed(cluster)
         job_id = cluster.submit(job_text(cluster, "sleeper"))
         wait_share(cluster, job_id, 0.1)
         w1.signal(signal.SIGSTOP)
@@ -120,7 +118,7 @@ def a_worker_that_slept_comes_back():
         wait_until("the one that woke works again", lambda: cluster.job(job_id)["progress"]["samples"] > done)
         w1.signal(signal.SIGCONT)
         wait_until("the other has come back", lambda: workers(cluster)["w1"]["state"] != "silent")
-        finish_like(cluster, job_id, calm)
+        ends_as_if_calm(cluster, job_id)
 
 
 def a_cancelled_job_frees_its_workers():
@@ -180,8 +178,8 @@ def a_queue_runs_one_after_the_other():
 
 
 def many_predictions_need_little_memory_and_survive_a_cut():
-    """100 MB of them; the connection ends while they go up."""
-    rows = 20000
+    """100 MB of them; the connection ends while they go up. As many as it takes for that where memory is not measured."""
+    rows = 5000 if SANITIZED else 20000
     with Scene() as cluster:
         worker, = cluster.begin(QUICK, ["w1"])
         cluster.wait_job(cluster.submit(cluster.tiny_job(name="wide", epochs=1, layers="[16, 8, 500]", batch=100)))
@@ -201,9 +199,9 @@ def many_predictions_need_little_memory_and_survive_a_cut():
         grown = peak() - before
         got = cluster.dir / "got.jsonl"
         cluster.psctl("fetch", job_id, "predictions.jsonl", "-o", got)
-        assert got.stat().st_size > 90 << 20, got.stat().st_size
+        assert got.stat().st_size > 4700 * rows, got.stat().st_size
         assert [json.loads(line[:line.index(",")] + "}")["row"] for line in got.open()] == list(range(rows))
-        if SLOW == 1:  # sanitizers keep what is freed for a while
+        if not SANITIZED:  # sanitizers keep what is freed for a while
             assert grown < 48 << 20, f"the worker has grown by {grown >> 20} MB"
         assert tasks_begun(worker, job_id, "predict") == 1, "they were computed once"
 

@@ -8,7 +8,7 @@ import re
 import resource
 import subprocess
 
-from harness import PSCTL, SLOW, Cluster, run, wait_until
+from harness import PSCTL, SANITIZED, SLOW, Cluster, run, wait_until
 
 QUICK = "reconnect: {min: 50ms, max: 200ms}"
 
@@ -158,7 +158,7 @@ def a_model_that_cannot_be_written_waits_for_room():
     """A model of 5.25 MiB: a limit of 5 MiB leaves the catalog's files alone."""
     settings, words = "jobs: {lease_timeout: 2s, heartbeat: 200ms}", "the model is not written yet: model tiny: "
     with Cluster() as cluster:
-        cluster.tiny_data(rows=320)
+        cluster.tiny_data(rows=64 if SANITIZED else 320)
         cluster.start_server(settings)
         cluster.start_worker("w1", QUICK)
 

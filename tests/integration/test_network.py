@@ -7,8 +7,8 @@ import numpy as np
 
 from fake_worker import FakeWorker
 from harness import run, stubs, wait_until
-from scenes import (BATCH, EPOCHS, QUICK, ROWS, SLOW_LEASES, WORKER, Proxy, Scene, finish_like, job_text, metrics,
-                    run_undisturbed, updates_of, wait_share, workers)
+from scenes import (BATCH, EPOCHS, QUICK, ROWS, SLOW_LEASES, WORKER, Proxy, Scene, ends_as_if_calm, job_text, metrics,
+                    updates_of, wait_share, workers)
 
 STEPS = ROWS // BATCH * EPOCHS
 
@@ -75,10 +75,9 @@ def a_wire_that_stalls():
 def a_bsp_job_on_a_bad_wire_ends_well():
     with Scene() as cluster:
         cluster.begin(QUICK, mode="bsp")
-        calm = run_undisturbed(cluster, "bsp")
         job_id = cluster.submit(job_text(cluster, "bad-bsp", "bsp"))
         disturb(cluster, job_id, cluster.wire.cut)
-        finish_like(cluster, job_id, calm)
+        ends_as_if_calm(cluster, job_id, "bsp")
 
 
 def a_worker_cut_off_for_longer_than_its_lease():
@@ -89,14 +88,13 @@ def a_worker_cut_off_for_longer_than_its_lease():
         other.delay = 0.001
         cluster.start_worker("w2", WORKER + "\nkeepalive: {interval: 1s, timeout: 500ms}", port=other.port)
         wait_until("both are there", lambda: len(workers(cluster)) == 2)
-        calm = run_undisturbed(cluster)
         job_id = cluster.submit(job_text(cluster, "island"))
         wait_share(cluster, job_id, 0.1)
         other.mode = "hold"
         wait_until("it is given up", lambda: workers(cluster)["w2"]["state"] == "silent")
         other.mode = "pass"
         wait_until("it comes back", lambda: workers(cluster)["w2"]["state"] != "silent")
-        finish_like(cluster, job_id, calm)
+        ends_as_if_calm(cluster, job_id)
         assert metrics(cluster)["psd_leases_lost_total"] >= 1
         other.close()
 

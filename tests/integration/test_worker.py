@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from harness import PSWORKER, SLOW, Cluster, Process, as_it_ships, run, wait_until, write_idx
+from harness import PSWORKER, SANITIZED, SLOW, Cluster, Process, as_it_ships, run, wait_until, write_idx
 
 
 def long_job(cluster, mode="asp", epochs=6, name="long"):
@@ -70,7 +70,7 @@ def psd_is_restarted_without_waiting_for_its_workers():
         cluster.tiny_data(rows=16000)
         cluster.start_server()
         cluster.start_worker("w1")
-        job_id = cluster.submit(long_job(cluster, epochs=12))
+        job_id = cluster.submit(long_job(cluster, epochs=6 if SANITIZED else 12))
         trained_beyond(cluster, job_id, 4000)
         begin = time.monotonic()
         assert cluster.server.stop() == 0
@@ -80,6 +80,11 @@ def psd_is_restarted_without_waiting_for_its_workers():
 
 
 def a_worker_whose_psd_is_gone_leaves_at_once_and_says_what_is_lost():
+    """psd that is killed between two tasks takes none: then once more."""
+    assert any(a_worker_loses_its_psd() for _ in range(3)), "it was never in the middle of a task"
+
+
+def a_worker_loses_its_psd():
     with Cluster() as cluster:
         cluster.tiny_data(rows=16000)
         cluster.start_server()
@@ -90,7 +95,7 @@ def a_worker_whose_psd_is_gone_leaves_at_once_and_says_what_is_lost():
         begin = time.monotonic()
         assert worker.stop() == 0
         assert time.monotonic() - begin < 5 * SLOW, "it waited for a psd that is gone"
-        assert "leaving without psd: lost are tasks=1" in worker.text()
+        return "leaving without psd: lost are tasks=1" in worker.text()
 
 
 @as_it_ships
