@@ -179,6 +179,8 @@ static void check_product(const product *p, bool ta, bool tb, ps_dtype type)
 
 START_TEST(products_of_bf16_agree_with_float64)
 {
+    if (ps_test_leave_out((int64_t)products[_i].m * products[_i].n))
+        return;
     for (int i = 0; i < 8; i++)
         check_product(&products[_i], i & 1, i & 2, ps_test_types[i >> 2]);
 }
