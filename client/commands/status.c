@@ -7,6 +7,7 @@
 #include "psd/v1/admin.pb-c.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 static void show_json(ps_client *client, const Psd__V1__StatusResponse *s)
 {
@@ -46,7 +47,7 @@ static void show_text(ps_client *client, const Psd__V1__StatusResponse *s)
     ps_table_color(t, s->draining ? PS_COLOR_YELLOW : PS_COLOR_GREEN,
                    s->draining ? "draining: no new jobs, no new tasks" : "serving");
     ps_table_field(t, "up for", "%s",
-                   ps_human_duration((double)((now_ms - s->started_ms) / 1000)).text);
+                   ps_human_duration(floor(ps_seconds_between(s->started_ms, now_ms))).text);
     ps_table_field(t, "workers", "%u", s->workers);
     ps_table_field(t, "jobs", "%u running, %u queued", s->jobs_running, s->jobs_queued);
     ps_table_field(t, "models", "%u", s->models);

@@ -87,7 +87,7 @@ static void remark_certificates(ps_client *client, const Psd__V1__ListWorkersRes
         const Psd__V1__Worker *worker = list->workers[i];
         int64_t ends_ms = worker->certificate_expires_ms;
         if (!ends_ms || !strcmp(worker->state, "silent") || !strcmp(worker->state, "left") ||
-            ends_ms - now_ms > PS_TLS_EXPIRY_DAYS * INT64_C(86400000))
+            ends_ms > now_ms + PS_TLS_EXPIRY_DAYS * INT64_C(86400000))
             continue;
         ps_buf line = PS_BUF_EMPTY;
         ps_buf_printf(&line, "the certificate of %s ends on %s", worker->name,

@@ -9,6 +9,7 @@
 #include "common/base/text.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <string.h>
 #include <time.h>
@@ -160,7 +161,7 @@ static void state_line(ps_buf *out, const ps_style *style, const Psd__V1__Job *j
 {
     char text[400];
     int64_t since = job->started_ms ? job->started_ms : job->submitted_ms;
-    double seconds = since && now_ms > since ? (double)((now_ms - since) / 1000) : 0;
+    double seconds = since ? floor(ps_seconds_between(since, now_ms)) : 0;
     snprintf(text, sizeof text, "job %" PRIu64 " %.64s  %s for %s%s%.200s", job->id, job->name,
              ps_job_state_name(job->state), ps_human_duration(seconds).text,
              *job->reason ? ": " : "", job->reason);

@@ -72,13 +72,18 @@ ps_human ps_human_time(int64_t ms)
     return out;
 }
 
+double ps_seconds_between(int64_t from_ms, int64_t to_ms)
+{
+    return to_ms > from_ms ? ((double)to_ms - (double)from_ms) / 1000 : 0;
+}
+
 ps_human ps_human_ago(int64_t ms, int64_t now_ms)
 {
     ps_human out = {"-"};
     if (ms == 0)
         return out;
-    int64_t gone = now_ms > ms ? now_ms - ms : 0;
-    snprintf(out.text, sizeof out.text, "%.26s ago", ps_human_duration((double)(gone / 1000)).text);
+    double gone = floor(ps_seconds_between(ms, now_ms));
+    snprintf(out.text, sizeof out.text, "%.26s ago", ps_human_duration(gone).text);
     return out;
 }
 

@@ -18,6 +18,8 @@ ps_human ps_human_duration(double seconds); /* "0.4s", "42s", "3m 12s", "2h 05m"
 ps_human ps_human_value(double v);
 /* "2026-01-31 12:00:00", of milliseconds since 1970; "-" for 0. */
 ps_human ps_human_time(int64_t ms);
+/* From one to the other, 0 if that is not later: a peer's times, which may be anything. */
+double ps_seconds_between(int64_t from_ms, int64_t to_ms);
 /* How long before now_ms: "12s ago"; "-" for 0. */
 ps_human ps_human_ago(int64_t ms, int64_t now_ms);
 /* The time in UTC, RFC 3339, for JSON's sake: "2026-01-31T12:00:00.123Z"; "" for 0. */

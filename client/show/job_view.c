@@ -6,6 +6,7 @@
 #include "client/show/metrics.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 static const char *const state_names[] = {
@@ -53,7 +54,7 @@ double ps_job_seconds(const Psd__V1__Job *job, int64_t now_ms)
     if (job->started_ms == 0)
         return -1;
     int64_t end = job->ended_ms ? job->ended_ms : now_ms;
-    return end > job->started_ms ? (double)(end - job->started_ms) / 1000 : 0;
+    return ps_seconds_between(job->started_ms, end);
 }
 
 double ps_job_share(const Psd__V1__Job *job)
@@ -107,8 +108,8 @@ void ps_job_row(ps_table *table, const Psd__V1__Job *job, int64_t now_ms)
         ps_metrics_test_cell(table, test_metrics_of(p), p->test_loss);
     else
         ps_table_text(table, "");
-    int64_t age_ms = now_ms > job->submitted_ms ? now_ms - job->submitted_ms : 0;
-    ps_table_text(table, ps_human_duration((double)(age_ms / 1000)).text);
+    double age = floor(ps_seconds_between(job->submitted_ms, now_ms));
+    ps_table_text(table, ps_human_duration(age).text);
     ps_table_text(table, short_name(job->submitter));
     ps_table_text(table, job->reason);
 }

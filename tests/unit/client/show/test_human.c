@@ -75,6 +75,10 @@ START_TEST(times_are_local_and_intervals_count_from_now)
     ck_assert_str_eq(ps_human_ago(1000, 193000).text, "3m 12s ago");
     ck_assert_str_eq(ps_human_ago(5000, 1000).text, "0s ago"); /* the other clock is ahead */
     ck_assert_str_eq(ps_human_ago(0, 1000).text, "-");
+    ck_assert_str_eq(ps_human_ago(INT64_MAX, 1000).text, "0s ago");
+    ck_assert_double_eq(ps_seconds_between(1000, 2500), 1.5);
+    ck_assert_double_eq(ps_seconds_between(INT64_MIN, INT64_MAX), 0x1p64 / 1000);
+    ck_assert_double_eq(ps_seconds_between(INT64_MAX, INT64_MIN), 0);
 }
 END_TEST
 
