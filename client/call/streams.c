@@ -2,8 +2,8 @@
  * place. Fails as the reading or the spool does. */
 #include "client/call/streams.h"
 
-#include "common/base/spool.h"
 #include "common/base/target.h"
+#include "common/base/temporary.h"
 
 #include <errno.h>
 #include <string.h>
@@ -43,10 +43,10 @@ ps_status ps_streams_input(const char **path)
     int fd = ps_target_descriptor(*path), spool = -1;
     if (fd < 0 || is_whole_file(fd))
         return PS_OK;
-    ps_status st = ps_spool_open(&spool);
+    ps_status st = ps_temporary_open(&spool);
     if (st)
         return st;
-    st = ps_spool_copy(fd, spool, *path);
+    st = ps_temporary_copy(fd, spool, *path);
     if (!st && dup2(spool, fd) < 0)
         st = ps_fail_errno(errno, "%s", *path);
     (void)close(spool);

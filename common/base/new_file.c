@@ -4,8 +4,8 @@
 #include "common/base/new_file.h"
 
 #include "common/base/mem.h"
-#include "common/base/spool.h"
 #include "common/base/target.h"
+#include "common/base/temporary.h"
 #include "common/base/whole_file.h"
 
 #include <stdio.h>
@@ -48,7 +48,7 @@ static ps_status open_beside(ps_new_file *f)
 static ps_status open_stream(ps_new_file *f)
 {
     if (f->options.patched) {
-        ps_status st = ps_spool_open(&f->stream);
+        ps_status st = ps_temporary_open(&f->stream);
         f->file = f->stream;
         return st;
     }
@@ -124,7 +124,7 @@ static ps_status place(ps_new_file *f)
 static ps_status pour(ps_new_file *f)
 {
     ps_status st = f->disk->seek(f->disk->state, f->file, 0);
-    return st ? st : ps_spool_copy(f->file, f->target.stream, f->given);
+    return st ? st : ps_temporary_copy(f->file, f->target.stream, f->given);
 }
 
 ps_status ps_new_file_finish(ps_new_file **file)

@@ -2,8 +2,8 @@
 #ifndef PS_TASKS_ARTIFACT_H
 #define PS_TASKS_ARTIFACT_H
 
-#include "worker/exchange/spool.h"
 #include "worker/task/task.h"
+#include "worker/tasks/spool.h"
 
 /* Sends what is spooled, and names it in the result. It is psd's from then on, replacing what the
  * job had of that name; a task that fails later has left it all the same. PS_FAILED_PRECONDITION:

@@ -1,5 +1,5 @@
 /* spool: what goes in comes out again, from memory and from a file, as often as it is read. */
-#include "worker/exchange/spool.h"
+#include "worker/tasks/spool.h"
 
 #include "common/base/mem.h"
 #include "tests/lib/check_main.h"
@@ -164,5 +164,5 @@ static const ps_check_case tests[] = {{&little_stays_in_memory},
 
 int main(void)
 {
-    return ps_check_main("worker/exchange/spool", tests);
+    return ps_check_main("worker/tasks/spool", tests);
 }

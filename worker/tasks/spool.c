@@ -1,7 +1,7 @@
 /* Happy path: little comes, and stays in memory. Much goes to a file as it comes, and is read from
  * there as often as it takes. The file's name is gone as soon as it is open, so that nothing stays
  * behind, however the process ends. */
-#include "worker/exchange/spool.h"
+#include "worker/tasks/spool.h"
 
 #include "common/base/mem.h"
 #include "common/base/require.h"

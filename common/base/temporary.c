@@ -1,6 +1,6 @@
 /* Happy path: O_TMPFILE; where a file system has none, a file whose name is removed at once. It
  * fails as the system calls do. */
-#include "common/base/spool.h"
+#include "common/base/temporary.h"
 
 #include "common/base/mem.h"
 
@@ -22,7 +22,7 @@ static int open_named(const char *folder)
     return fd;
 }
 
-ps_status ps_spool_open(int *fd)
+ps_status ps_temporary_open(int *fd)
 {
     const char *given = getenv("TMPDIR");
     const char *folder = given && *given ? given : "/tmp";
@@ -46,7 +46,7 @@ static ps_status write_all(int fd, const char *data, size_t len, const char *wha
     return PS_OK;
 }
 
-ps_status ps_spool_copy(int from, int to, const char *what)
+ps_status ps_temporary_copy(int from, int to, const char *what)
 {
     char *step = ps_alloc(STEP);
     ps_status st = PS_OK;

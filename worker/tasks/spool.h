@@ -11,8 +11,8 @@
  *         .restart = ps_spool_rewind, .read = ps_spool_read, .state = &spool});
  *     ps_spool_free(&spool);
  */
-#ifndef PS_EXCHANGE_SPOOL_H
-#define PS_EXCHANGE_SPOOL_H
+#ifndef PS_TASKS_SPOOL_H
+#define PS_TASKS_SPOOL_H
 
 #include "common/base/buf.h"
 #include "common/base/disk.h"
