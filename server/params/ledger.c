@@ -121,6 +121,18 @@ static uint64_t count_done(const ps_ledger *l)
     return s->done_epochs * s->n_rows + s->done[0].rows + s->done[1].rows;
 }
 
+/* Of rows that are done in other portions than they were pushed in, or by a worker who says none:
+ * nothing is left to be remembered. */
+static void drop_stale(ps_ledger *l, uint32_t epoch, ps_row_span rows)
+{
+    for (size_t i = l->n_halves; i-- > 0;) {
+        const ps_ledger_half *half = &l->halves[i];
+        if (!half->whole && half->epoch == epoch && half->rows.begin < rows.end &&
+            rows.begin < half->rows.end)
+            drop_half(l, i);
+    }
+}
+
 /* clock 0: at once. */
 static void rows_done(ps_ledger *l, uint32_t epoch, ps_row_span rows, uint64_t clock)
 {
@@ -128,6 +140,7 @@ static void rows_done(ps_ledger *l, uint32_t epoch, ps_row_span rows, uint64_t c
         return;
     uint32_t k = epoch - l->state.done_epochs;
     ps_row_set_add(clock ? &l->pending[k] : &l->state.done[k], rows.begin, rows.end);
+    drop_stale(l, epoch, rows);
     turn_epochs(l);
 }
 
@@ -284,17 +297,6 @@ static bool book_part(ps_ledger *l, const ps_ledger_push *push, uint32_t epoch,
     return true;
 }
 
-/* Of rows that were pushed in other portions than before: nothing is left to be remembered. */
-static void drop_stale(ps_ledger *l, uint32_t epoch, ps_row_span rows)
-{
-    for (size_t i = l->n_halves; i-- > 0;) {
-        const ps_ledger_half *half = &l->halves[i];
-        if (!half->whole && half->epoch == epoch && half->rows.begin < rows.end &&
-            rows.begin < half->rows.end)
-            drop_half(l, i);
-    }
-}
-
 static ps_status book(ps_ledger *l, const ps_ledger_push *push, bool *whole)
 {
     ps_ledger_lease *lease = find_lease(l, push->lease);
@@ -312,12 +314,10 @@ static ps_status book(ps_ledger *l, const ps_ledger_push *push, bool *whole)
     *whole = (!half && push->parts <= 1) || book_part(l, push, lease->epoch, half);
     if (!*whole)
         return PS_OK;
-    uint32_t epoch = lease->epoch; /* which may be over with these rows */
     uint64_t before = count_done(l);
-    rows_done(l, epoch, push->rows, push->clock);
+    rows_done(l, lease->epoch, push->rows, push->clock);
     PS_REQUIRE(push->clock ||
                count_done(l) == before + push->rows.end - push->rows.begin); /* once */
-    drop_stale(l, epoch, push->rows);
     return PS_OK;
 }
 

@@ -83,18 +83,26 @@ static bool read_set(ps_cursor *c, uint64_t n_rows, ps_row_set *out)
     return true;
 }
 
+/* Is something of these rows done? epoch: none after the open ones. */
+static bool any_done(const ps_ledger_state *s, uint64_t epoch, ps_row_span rows)
+{
+    return epoch < s->done_epochs ||
+           ps_row_set_meets(&s->done[epoch - s->done_epochs], rows.begin, rows.end);
+}
+
+/* A psd of before kept some of rows that were done since: they say nothing any more. */
 static bool read_half(ps_cursor *c, ps_ledger *l)
 {
     const ps_ledger_state *s = &l->state;
     uint64_t epoch = ps_read_u64le(c);
     ps_row_span rows;
-    if (!read_span(c, s->n_rows, &rows) || epoch < s->done_epochs || epoch - s->done_epochs > 1 ||
-        epoch >= s->n_epochs ||
-        ps_row_set_meets(&s->done[epoch - s->done_epochs], rows.begin, rows.end))
+    if (!read_span(c, s->n_rows, &rows) || epoch >= s->n_epochs || epoch > s->done_epochs + 1)
         return false;
     ps_slice bits = ps_read_bytes(c, ps_ledger_bits(l));
     if (c->failed)
         return false;
+    if (any_done(s, epoch, rows))
+        return true;
     ps_ledger_half *half = ps_ledger_half_add(l, (uint32_t)epoch, rows);
     memcpy(half->applied, bits.data, bits.len);
     return true;

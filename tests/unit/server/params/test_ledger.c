@@ -333,6 +333,84 @@ START_TEST(a_part_that_comes_twice_counts_once)
 }
 END_TEST
 
+/* Of rows [begin, begin + 10) of epoch 0, half of what there is. */
+static void book_half(ps_ledger *l, uint64_t lease, uint64_t begin)
+{
+    uint64_t block = 0, before;
+    bool left_out, whole;
+    const ps_ledger_push part = {.lease = lease,
+                                 .rows = {begin, begin + 10},
+                                 .parts = 2,
+                                 .blocks = &block,
+                                 .left_out = &left_out,
+                                 .n_blocks = 1};
+    ck_ok(ps_ledger_book(l, &part, &before, &whole));
+    ck_assert(!whole);
+}
+
+/* Saves it, and reads that: gradients that have come in part are the last number before their
+ * 24 bytes and their bits. */
+static void check_saved(ps_ledger *l, uint64_t done, uint64_t halves)
+{
+    enum { HALF = 3 * 8 + 1 };
+    ps_ledger *again;
+    ps_buf bytes = PS_BUF_EMPTY;
+    ps_ledger_save(l, 0, &bytes);
+    ps_ledger_create(0, 0, 2, &again);
+    ck_ok(ps_ledger_load(again, ps_buf_slice(&bytes)));
+    ck_assert_uint_eq(count_done(again), done);
+    ps_cursor c = ps_cursor_of(ps_buf_slice(&bytes));
+    (void)ps_read_bytes(&c, bytes.len - halves * HALF - 8);
+    ck_assert_uint_eq(ps_read_u64le(&c), halves);
+    ps_ledger_free(&again);
+    ps_buf_free(&bytes);
+}
+
+/* Others may be done with rows whose gradient had come in part, and say none. */
+START_TEST(of_rows_that_are_done_no_part_is_kept)
+{
+    ps_ledger *l;
+    ps_row_set left = {0};
+    ps_ledger_create(40, 3, 2, &l);
+    ps_ledger_lease_begin(l, 7, 0, (ps_row_span){0, 40});
+    book_half(l, 7, 0);
+    book_half(l, 7, 10);
+    book_half(l, 7, 20);
+    check_saved(l, 0, 3);
+    ck_assert(ps_ledger_lease_end(l, 7, false, &left));
+    ps_row_set_free(&left);
+    ps_ledger_lease_begin(l, 8, 0, (ps_row_span){0, 40});
+    ck_assert_uint_eq(ps_ledger_lease_report(l, 8, 15), 15);
+    check_saved(l, 15, 1);
+    ck_assert(ps_ledger_lease_end(l, 8, true, &left)); /* and with the epoch */
+    check_saved(l, 40, 0);
+    ps_row_set_free(&left);
+    ps_ledger_free(&l);
+}
+END_TEST
+
+/* As a psd has written it that kept them. */
+START_TEST(parts_of_rows_that_are_done_are_forgotten_when_they_are_read)
+{
+    enum { DONE_END = 6 * 8 }; /* version, rows, epochs, epochs done, ranges, begin */
+    ps_ledger *l;
+    ps_buf bytes = PS_BUF_EMPTY;
+    ps_ledger_create(40, 3, 2, &l);
+    ps_ledger_lease_begin(l, 7, 0, (ps_row_span){0, 40});
+    ck_ok(book(l, 7, 0, 10, 0));
+    book_half(l, 7, 20);
+    check_saved(l, 10, 1);
+    ps_ledger_save(l, 0, &bytes);
+    ps_ledger_free(&l);
+    ps_put_u64le(bytes.data + DONE_END, 25);
+    ps_ledger_create(0, 0, 2, &l);
+    ck_ok(ps_ledger_load(l, ps_buf_slice(&bytes)));
+    check_saved(l, 25, 0);
+    ps_ledger_free(&l);
+    ps_buf_free(&bytes);
+}
+END_TEST
+
 START_TEST(bytes_that_are_no_ledger_are_refused)
 {
     ps_ledger *l;
@@ -378,6 +456,8 @@ static const ps_check_case cases[] = {
     {&rows_of_a_clock_are_out_with_their_worker_and_done_when_it_ends},
     {&every_block_gets_every_row_once_whoever_is_lost_and_restored},
     {&a_part_that_comes_twice_counts_once},
+    {&of_rows_that_are_done_no_part_is_kept},
+    {&parts_of_rows_that_are_done_are_forgotten_when_they_are_read},
     {&bytes_that_are_no_ledger_are_refused},
     {0},
 };
