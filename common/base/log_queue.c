@@ -8,6 +8,7 @@
 #include "common/base/log_queue.h"
 
 #include "common/base/mem.h"
+#include "common/base/mutex.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -189,12 +190,8 @@ static int start_thread(ps_log_queue *q)
 ps_status ps_log_queue_create(int fd, size_t room, ps_log_dropped_line dropped, ps_log_queue **out)
 {
     ps_log_queue *q = ps_new(ps_log_queue);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&q->more, NULL);
-    pthread_cond_init(&q->written, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    ps_condition_init(&q->written);
     pthread_mutex_init(&q->lock, NULL);
     q->fd = fd;
     q->dropped_line = dropped;
@@ -213,14 +210,7 @@ ps_status ps_log_queue_create(int fd, size_t room, ps_log_dropped_line dropped, 
 /* Locked; false: it took longer. */
 static bool wait_idle(ps_log_queue *q, unsigned most_ms)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += most_ms / 1000;
-    until.tv_nsec += (long)(most_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    const struct timespec until = ps_condition_in_ms(most_ms);
     int rc = 0;
     while (!q->idle && rc != ETIMEDOUT)
         rc = pthread_cond_timedwait(&q->written, &q->lock, &until);

@@ -61,6 +61,28 @@ void ps_mutex_wait(ps_mutex *mutex, pthread_cond_t *condition)
     hold(mutex);
 }
 
+void ps_condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+struct timespec ps_condition_in_ms(uint64_t ms)
+{
+    struct timespec at;
+    (void)clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_sec += (time_t)(ms / 1000);
+    at.tv_nsec += (long)(ms % 1000) * 1000000;
+    if (at.tv_nsec >= 1000000000) {
+        at.tv_sec++;
+        at.tv_nsec -= 1000000000;
+    }
+    return at;
+}
+
 bool ps_mutex_wait_until(ps_mutex *mutex, pthread_cond_t *condition, const struct timespec *until)
 {
     let_go(mutex);

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <time.h>
 
 typedef struct ps_mutex {
@@ -30,8 +31,14 @@ bool ps_mutex_try_lock(ps_mutex *mutex); /* false: somebody has it, be it this t
 void ps_mutex_unlock(ps_mutex *mutex);
 /* Until the condition is signalled, or now and then for nothing; without the lock meanwhile. */
 void ps_mutex_wait(ps_mutex *mutex, pthread_cond_t *condition);
-/* The same, until then at the latest, by the condition's clock; false: the time is over. */
+/* A condition whose waits end by a clock that nobody sets. */
+void ps_condition_init(pthread_cond_t *condition);
+/* The same as ps_mutex_wait, until then at the latest, by the condition's clock; false: the time is
+ * over. */
 bool ps_mutex_wait_until(ps_mutex *mutex, pthread_cond_t *condition, const struct timespec *until);
+
+/* So long from now, by the clock of ps_condition_init. */
+struct timespec ps_condition_in_ms(uint64_t ms);
 
 bool ps_mutex_is_held(const ps_mutex *mutex); /* by this thread */
 #define ps_mutex_require_held(mutex) PS_REQUIRE(ps_mutex_is_held(mutex))

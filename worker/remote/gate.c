@@ -3,17 +3,12 @@
 #include "worker/remote/gate.h"
 
 #include <stdio.h>
-#include <time.h>
 
 void ps_gate_init(ps_gate *gate)
 {
     *gate = (ps_gate){.cancelled = false};
     ps_mutex_init(&gate->lock);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&gate->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    ps_condition_init(&gate->changed);
 }
 
 void ps_gate_destroy(ps_gate *gate)
@@ -82,14 +77,7 @@ ps_status ps_gate_wait(ps_gate *gate)
 
 ps_status ps_gate_wait_ms(ps_gate *gate, uint64_t ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(ms / 1000);
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    const struct timespec until = ps_condition_in_ms(ms);
     if (!gate->cancelled)
         (void)ps_mutex_wait_until(&gate->lock, &gate->changed, &until);
     return state_of(gate);

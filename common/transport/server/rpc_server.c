@@ -15,7 +15,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 /* An accepted socket on its way to its loop. */
@@ -193,7 +192,7 @@ ps_status ps_rpc_server_create(const ps_rpc_server_options *options, ps_rpc_serv
     server->tls = ps_tls_context_ref(options->tls);
     server->serving = true;
     ps_mutex_init(&server->lock);
-    pthread_cond_init(&server->changed, NULL);
+    ps_condition_init(&server->changed);
     ps_budget_create(options->limits.memory_bytes, &server->budget);
     server->n_homes = ps_loops_count(options->loops);
     server->homes = ps_alloc_array(server->n_homes, sizeof *server->homes);
@@ -329,12 +328,7 @@ static void nothing_task(ps_rpc_home *home)
 /* Until no connection is left, or for ms. */
 static void wait_for_connections(ps_rpc_server *server, unsigned ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += (long)(ms % 1000) * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
+    const struct timespec until = ps_condition_in_ms(ms);
     ps_mutex_lock(&server->lock);
     while (server->connections > 0 && ps_mutex_wait_until(&server->lock, &server->changed, &until))
         ;

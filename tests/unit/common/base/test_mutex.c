@@ -1,5 +1,7 @@
 /* mutex: who has it, and what may not be done with it. */
 #include "common/base/mutex.h"
+
+#include "common/base/clock.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/dies.h"
 
@@ -65,6 +67,25 @@ START_TEST(who_has_waited_holds_it_again)
 }
 END_TEST
 
+/* By the wall clock it would be over at once, or decades later: CLOCK_MONOTONIC counts from the
+ * machine's start. */
+START_TEST(a_wait_is_as_long_as_it_says_whatever_the_wall_clock_says)
+{
+    enum { WAIT_MS = 30 };
+    pthread_cond_t never;
+    ps_condition_init(&never);
+    uint64_t begun = ps_clock_ms(&ps_clock_system);
+    const struct timespec until = ps_condition_in_ms(WAIT_MS);
+    ps_mutex_lock(&mutex);
+    while (ps_mutex_wait_until(&mutex, &never, &until))
+        ;
+    ps_mutex_unlock(&mutex);
+    uint64_t took = ps_clock_ms(&ps_clock_system) - begun;
+    ck_assert(took + 1 >= WAIT_MS && took < 5000);
+    pthread_cond_destroy(&never);
+}
+END_TEST
+
 static void lock_twice(void)
 {
     ps_mutex_lock(&mutex);
@@ -124,6 +145,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {&it_is_held_by_the_thread_that_locked_it_and_by_no_other},
     {&who_has_waited_holds_it_again},
+    {&a_wait_is_as_long_as_it_says_whatever_the_wall_clock_says},
     {&what_would_hang_or_break_it_is_named},
     {0},
 };
