@@ -264,7 +264,8 @@ typedef struct ps_watch ps_watch;
 
 /* notify(user) is called (as the functions of ps_sched_out are, and soon for the first time) when
  * there is something new, and then not again before ps_watch_next has said PS_AGAIN. First comes
- * what was last said, then the job as it is. PS_NOT_FOUND: no such job. */
+ * what was last said, then the job as it is. PS_NOT_FOUND: no such job. PS_ABORTED: it is just
+ * being submitted. */
 PS_MUST_CHECK ps_status ps_sched_watch(ps_sched *sched, uint64_t job_id, void (*notify)(void *user),
                                        void *user, ps_watch **out);
 

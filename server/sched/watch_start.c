@@ -4,9 +4,19 @@
 #include "server/sched/turn.h"
 #include "server/sched/watch.h"
 
+#include <inttypes.h>
+
 /* So many watches of jobs that ended before have the whole log, which may be a megabyte; those of
  * more get what a job in memory has. */
 enum { TOLD_WHOLE = 64 };
+
+/* One that has not ended, and is not in memory, is not yet there: nothing would ever come of it. */
+static ps_status check_ended(const ps_job_record *record)
+{
+    return record->state >= PS_JOB_DONE
+               ? PS_OK
+               : ps_fail(PS_ABORTED, "job %" PRIu64 " is being submitted; try again", record->id);
+}
 
 /* A job that ended before is known to the catalog only; it gets a job of its own, in no list. */
 static ps_status find_or_load(ps_sched *s, uint64_t job_id, ps_job **out)
@@ -26,11 +36,14 @@ static ps_status find_or_load(ps_sched *s, uint64_t job_id, ps_job **out)
     if (!st)
         st = ps_catalog_job_lines(s->catalog, job_id, most, &lines, &n);
     ps_core_lock(s);
+    job = ps_job_find(s, job_id);
+    if (!st && !job)
+        st = check_ended(record);
     if (st) {
         ps_job_record_free(&record);
+        ps_job_lines_free(&lines, n);
         return st;
     }
-    job = ps_job_find(s, job_id);
     if (job) {
         ps_job_record_free(&record);
         ps_job_lines_free(&lines, n);

@@ -115,6 +115,21 @@ START_TEST(a_job_that_has_ended_is_said_once_and_an_unknown_one_is_refused)
 }
 END_TEST
 
+/* Between its row and its place in memory; who guesses its number would wait for ever. */
+START_TEST(a_job_that_is_being_submitted_is_not_watched_yet)
+{
+    ps_world *w = ps_world_new(NULL, true);
+    unsigned notified = 0;
+    ps_watch *watch = NULL;
+    uint64_t id = 0;
+    const ps_job_record record = {.name = "a", .kind = "train", .state = PS_JOB_QUEUED};
+    ck_ok(ps_catalog_job_add(w->catalog, &record, &id));
+    ck_assert_int_eq(ps_sched_watch(w->sched, id, count_cb, &notified, &watch), PS_ABORTED);
+    ck_assert_ptr_null(watch);
+    ps_world_free(&w);
+}
+END_TEST
+
 typedef struct closer {
     ps_watch *watch;
     unsigned calls;
@@ -264,6 +279,7 @@ static const ps_check_case cases[] = {
     {&a_watch_sees_what_was_said_before_and_then_each_change_once},
     {&a_slow_watcher_gets_the_newest_lines_and_how_many_it_missed},
     {&a_job_that_has_ended_is_said_once_and_an_unknown_one_is_refused},
+    {&a_job_that_is_being_submitted_is_not_watched_yet},
     {&a_watch_may_be_closed_from_its_own_notification},
     {&what_was_left_out_of_a_kept_log_is_told_where_it_is_missing},
     {&a_workers_line_is_cut_and_made_fit_for_a_protobuf_string},
