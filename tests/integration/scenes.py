@@ -120,10 +120,12 @@ class Proxy:
     hold    nothing moves, connections stay (a firewall that has forgotten them)
     mute    what psd answers is swallowed, what it is sent arrives
     refuse  new connections are closed at once
+
+    fuse: after so many more bytes to psd every connection is cut, once; None: it has been, or there is none.
     """
 
     def __init__(self, to_port):
-        self.to_port, self.mode, self.delay, self.accepted = to_port, "pass", 0.0, 0
+        self.to_port, self.mode, self.delay, self.accepted, self.fuse = to_port, "pass", 0.0, 0, None
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.lock, self.pairs, self.closing = threading.Lock(), [], False
@@ -158,6 +160,11 @@ class Proxy:
                     break
                 if self.delay:
                     time.sleep(self.delay)
+                if not answers and self.fuse is not None:
+                    self.fuse -= len(data)
+                    if self.fuse < 0:
+                        self.fuse = None
+                        self.cut()
                 while self.mode == "hold" and pair in self.pairs:
                     time.sleep(0.01)
                 if not (self.mode == "mute" and answers):
