@@ -1,5 +1,5 @@
 """Prints how a run of tests/run went, from what it left in FOLDER: the time of each phase, the slowest tests, and
-the closing line that adds up meson's results. Status 1 if a test failed or none ran."""
+the closing line that adds up meson's results. Status 1 if something failed or no test ran."""
 import json
 import pathlib
 import re
@@ -13,19 +13,20 @@ def seconds(text):
     return sum(60 * float(m) + float(s) for m, s in re.findall(r"(\d+)m([\d.]+)s", text))
 
 
-def phases(file):
-    """Rows [name, seconds, processor seconds]; three lines a phase: its start and name, `times` of the shell and of
-    what it has waited for. The last one begins where all is over."""
-    lines = file.read_text().splitlines()
-    starts = [(*lines[i].split(" ", 1), seconds(lines[i + 1]) + seconds(lines[i + 2])) for i in range(0, len(lines), 3)]
-    return [(name, float(then) - float(now), used_then - used)
-            for (now, name, used), (then, _, used_then) in zip(starts, starts[1:])]
+def phases(folder):
+    """Rows (begin, end, name, processor seconds), in the order of their beginning. A file a phase: a line of the first
+    three, and `times` of the shell that it had to itself."""
+    files = [path.read_text().split("\n", 1) for path in folder.glob("*.phase")]
+    rows = [(*head.split(" ", 2), seconds(used)) for head, used in files]
+    return sorted((float(begin), float(end), name, used) for begin, end, name, used in rows)
 
 
 def print_phases(rows):
-    print(f"{'seconds':>9} {'processor':>9}")
-    for name, wall, used in [*rows, ("all", sum(row[1] for row in rows), sum(row[2] for row in rows))]:
-        print(f"{wall:9.1f} {used:9.1f}  {name}")
+    """Phases may be beside each other: all of them take less than their sum."""
+    begin, end = min(row[0] for row in rows), max(row[1] for row in rows)
+    print(f"{'from':>9} {'seconds':>9} {'processor':>9}")
+    for start, over, name, used in [*rows, (begin, end, "all", sum(row[3] for row in rows))]:
+        print(f"{start - begin:9.1f} {over - start:9.1f} {used:9.1f}  {name}")
 
 
 def print_slowest(tests):
@@ -34,8 +35,12 @@ def print_slowest(tests):
         print(f"{test['duration']:9.1f}  {suite}: {test['name'].split(' / ')[-1]}")
 
 
-def count(tests):
-    passed = failed = skipped = 0
+def count(tests, broken):
+    """broken: builds, and runs of tests, that did not come to an end."""
+    passed = skipped = 0
+    failed = len(broken)
+    for what in broken:
+        print(f"failed: {what}")
     for suite, test in tests:
         if test["result"] in ("OK", "EXPECTEDFAIL"):
             passed += 1
@@ -52,9 +57,10 @@ def count(tests):
 def main(folder):
     tests = [(path.stem, json.loads(line)) for path in sorted(folder.glob("*.json"))
              for line in path.read_text().splitlines()]
-    print_phases(phases(folder / "phases"))
+    broken = folder / "failed"
+    print_phases(phases(folder))
     print_slowest(tests)
-    return count(tests)
+    return count(tests, broken.read_text().splitlines() if broken.exists() else [])
 
 
 sys.exit(main(pathlib.Path(sys.argv[1])))
