@@ -16,7 +16,7 @@ def kill_one_of_two_workers(mode, config, said):
     with Scene() as cluster:
         _, w2 = cluster.begin(config, mode=mode)
         job_id = cluster.submit(job_text(cluster, "killed", mode))
-        wait_share(cluster, job_id, 0.25)
+        wait_share(cluster, job_id, 0.3)  # within an epoch: between two a lease is for an evaluation
         assert tasks_begun(w2, job_id) > 0, "the one that is killed had work"
         w2.kill()
         assert cluster.job(job_id)["state"] == "running", "the job ended before its worker died"
