@@ -9,7 +9,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { HALVES_MAX = 4096 }; /* a worker has two under way at most */
+enum {
+    HALVES_MAX = 4096,
+    HALVES_OF_LEASE = 64, /* a worker has two under way at most */
+};
 
 void ps_ledger_state_free(ps_ledger_state *state)
 {
@@ -297,6 +300,37 @@ static bool book_part(ps_ledger *l, const ps_ledger_push *push, uint32_t epoch,
     return true;
 }
 
+/* One that a task that has ended left gives way: should its rows be computed again, some blocks get
+ * them twice, which is better than that nobody can go on. What waits for its clock stays. */
+static bool make_room(ps_ledger *l)
+{
+    for (size_t i = 0; i < l->n_halves; i++) {
+        const ps_ledger_half *half = &l->halves[i];
+        bool waits = half->clock && half->clock == l->clock;
+        if (waits || find_lease(l, half->lease))
+            continue;
+        drop_half(l, i);
+        return true;
+    }
+    return false;
+}
+
+/* Is there room for one more, of this lease? */
+static ps_status check_room(ps_ledger *l, uint64_t lease)
+{
+    size_t own = 0;
+    for (size_t i = 0; i < l->n_halves; i++)
+        own += l->halves[i].lease == lease;
+    if (own >= HALVES_OF_LEASE)
+        return ps_fail(PS_RESOURCE_EXHAUSTED,
+                       "push: %d gradients of lease %" PRIu64 " have come in part; send the rest "
+                       "of them first",
+                       HALVES_OF_LEASE, lease);
+    if (l->n_halves < HALVES_MAX || make_room(l))
+        return PS_OK;
+    return ps_fail(PS_RESOURCE_EXHAUSTED, "push: %d gradients have come in part", HALVES_MAX);
+}
+
 static ps_status book(ps_ledger *l, const ps_ledger_push *push, bool *whole)
 {
     ps_ledger_lease *lease = find_lease(l, push->lease);
@@ -308,10 +342,13 @@ static ps_status book(ps_ledger *l, const ps_ledger_push *push, bool *whole)
     if (st)
         return st;
     ps_ledger_half *half = find_half(l, lease->epoch, push->rows);
-    if (!half && l->n_halves >= HALVES_MAX)
-        return ps_fail(PS_RESOURCE_EXHAUSTED, "push: %d gradients have come in part", HALVES_MAX);
+    bool at_once = !half && push->parts <= 1;
+    if (!half && !at_once)
+        st = check_room(l, push->lease);
+    if (st)
+        return st;
     lease->says = true;
-    *whole = (!half && push->parts <= 1) || book_part(l, push, lease->epoch, half);
+    *whole = at_once || book_part(l, push, lease->epoch, half);
     if (!*whole)
         return PS_OK;
     uint64_t before = count_done(l);

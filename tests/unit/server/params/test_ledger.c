@@ -333,20 +333,47 @@ START_TEST(a_part_that_comes_twice_counts_once)
 }
 END_TEST
 
-/* Of rows [begin, begin + 10) of epoch 0, half of what there is. */
-static void book_half(ps_ledger *l, uint64_t lease, uint64_t begin)
+/* Of rows [begin, end) of epoch 0, half of what there is. */
+static ps_status try_half(ps_ledger *l, uint64_t lease, uint64_t begin, uint64_t end)
 {
     uint64_t block = 0, before;
     bool left_out, whole;
     const ps_ledger_push part = {.lease = lease,
-                                 .rows = {begin, begin + 10},
+                                 .rows = {begin, end},
                                  .parts = 2,
                                  .blocks = &block,
                                  .left_out = &left_out,
                                  .n_blocks = 1};
-    ck_ok(ps_ledger_book(l, &part, &before, &whole));
-    ck_assert(!whole);
+    ps_status st = ps_ledger_book(l, &part, &before, &whole);
+    ck_assert(st || !whole);
+    return st;
 }
+
+static void book_half(ps_ledger *l, uint64_t lease, uint64_t begin)
+{
+    ck_ok(try_half(l, lease, begin, begin + 10));
+}
+
+/* Of any number of tasks, each of whom leaves as many as it may. */
+START_TEST(who_leaves_many_gradients_in_part_stops_nobody_else)
+{
+    enum { EACH = 64, TASKS = 70, TASK_ROWS = 100000 };
+    ps_ledger *l;
+    ps_ledger_create(TASK_ROWS, 1, 2, &l);
+    for (uint64_t id = 1; id <= TASKS; id++) {
+        ps_row_set left = {0};
+        ps_ledger_lease_begin(l, id, 0, (ps_row_span){0, TASK_ROWS});
+        for (uint64_t i = 0; i < EACH; i++)
+            ck_ok(try_half(l, id, EACH * id + i, EACH * id + i + 1));
+        ck_assert_int_eq(try_half(l, id, 0, 1), PS_RESOURCE_EXHAUSTED);
+        ck_ok(book(l, id, TASK_ROWS - id, TASK_ROWS - id + 1, 0)); /* a whole one */
+        ck_assert(ps_ledger_lease_end(l, id, false, &left));
+        ps_row_set_free(&left);
+    }
+    ck_assert_uint_eq(count_done(l), TASKS);
+    ps_ledger_free(&l);
+}
+END_TEST
 
 /* Saves it, and reads that: gradients that have come in part are the last number before their
  * 24 bytes and their bits. */
@@ -456,6 +483,7 @@ static const ps_check_case cases[] = {
     {&rows_of_a_clock_are_out_with_their_worker_and_done_when_it_ends},
     {&every_block_gets_every_row_once_whoever_is_lost_and_restored},
     {&a_part_that_comes_twice_counts_once},
+    {&who_leaves_many_gradients_in_part_stops_nobody_else},
     {&of_rows_that_are_done_no_part_is_kept},
     {&parts_of_rows_that_are_done_are_forgotten_when_they_are_read},
     {&bytes_that_are_no_ledger_are_refused},
