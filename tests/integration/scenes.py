@@ -55,15 +55,17 @@ def job_text(cluster, name, mode="asp", workers=2, epochs=EPOCHS, more=""):
 
 
 def wait_share(cluster, job_id, share, timeout=60):
-    """Until the running job has done that share of its samples; returns the samples done."""
+    """Until the running job has done that share of its samples; returns the samples done. Psd's metrics tell, for a
+    psctl each time may take as long on a busy machine as the rest of the job."""
     def reached():
-        job = cluster.job(job_id)
-        assert job["state"] in ("queued", "running"), f"job {job_id} is {job['state']}: {job['reason']}"
-        progress = job["progress"]
-        total = progress["samples_total"]
-        return progress["samples"] if total and progress["samples"] >= share * total else 0
-    done = wait_until(f"job {job_id} comes to {share:.0%}", reached, timeout)
-    return done
+        page = metrics(cluster)
+        done, planned = (next((value for key, value in page.items() if key.startswith(f'{name}{{job_id="{job_id}",')), 0)
+                         for name in ("psd_job_samples_total", "psd_job_planned_samples"))
+        if not planned:
+            job = cluster.job(job_id)
+            assert job["state"] in ("queued", "running"), f"job {job_id} is {job['state']}: {job['reason']}"
+        return done if planned and done >= share * planned else 0
+    return wait_until(f"job {job_id} comes to {share:.0%}", reached, timeout)
 
 
 @functools.cache
