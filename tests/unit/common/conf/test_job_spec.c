@@ -1,40 +1,9 @@
 /* job_spec: the examples parse to what they say, and every rule across keys names its line. */
-#include "common/conf/job_spec.h"
 #include "common/conf/train_keys.h"
-#include "tests/lib/check_main.h"
 #include "tests/lib/conf_example.h"
+#include "tests/unit/common/conf/job_rig.h"
 
 #include <ctype.h>
-#include <string.h>
-
-/* Line by line, so that the tests can say where. */
-#define TRAIN                                         \
-    "kind: train\n"                                   \
-    "name: a-job\n"                                   \
-    "model: {architecture: mlp, layers: [4, 3]}\n"    \
-    "data:\n"                                         \
-    "  format: idx\n"                                 \
-    "  train: {features: /d/x.gz, labels: /d/y.gz}\n" \
-    "train:\n"                                        \
-    "  epochs: 2\n"                                   \
-    "  optimizer: {name: sgd, learning_rate: 0.1}\n"
-
-static ps_job_spec *parse(const char *yaml)
-{
-    ps_job_spec *spec = NULL;
-    ps_status st = ps_job_spec_parse(ps_slice_str(yaml), "job.yaml", &spec);
-    ck_assert_msg(st == PS_OK, "%s", ps_error_message());
-    return spec;
-}
-
-static void refuses(const char *yaml, const char *message)
-{
-    ps_job_spec *spec = NULL;
-    ck_assert_int_eq(ps_job_spec_parse(ps_slice_str(yaml), "job.yaml", &spec), PS_INVALID_ARGUMENT);
-    ck_assert_ptr_null(spec);
-    const char *said = ps_error_message(), *at = strstr(said, message);
-    ck_assert_msg(at && (at == said || at[-1] == '\n'), "%s", said); /* a line of it */
-}
 
 START_TEST(every_fault_is_named_on_its_line_and_nothing_that_follows_from_one)
 {

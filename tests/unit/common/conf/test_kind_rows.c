@@ -1,36 +1,5 @@
 /* kind_rows: which sections of the job file each kind needs, takes and refuses. */
-#include "common/conf/job_spec.h"
-#include "tests/lib/check_main.h"
-
-#include <string.h>
-
-#define TRAIN                                         \
-    "kind: train\n"                                   \
-    "name: a-job\n"                                   \
-    "model: {architecture: mlp, layers: [4, 3]}\n"    \
-    "data:\n"                                         \
-    "  format: idx\n"                                 \
-    "  train: {features: /d/x.gz, labels: /d/y.gz}\n" \
-    "train:\n"                                        \
-    "  epochs: 2\n"                                   \
-    "  optimizer: {name: sgd, learning_rate: 0.1}\n"
-
-static ps_job_spec *parse(const char *yaml)
-{
-    ps_job_spec *spec = NULL;
-    ps_status st = ps_job_spec_parse(ps_slice_str(yaml), "job.yaml", &spec);
-    ck_assert_msg(st == PS_OK, "%s", ps_error_message());
-    return spec;
-}
-
-static void refuses(const char *yaml, const char *message)
-{
-    ps_job_spec *spec = NULL;
-    ck_assert_int_eq(ps_job_spec_parse(ps_slice_str(yaml), "job.yaml", &spec), PS_INVALID_ARGUMENT);
-    ck_assert_ptr_null(spec);
-    const char *said = ps_error_message(), *at = strstr(said, message);
-    ck_assert_msg(at && (at == said || at[-1] == '\n'), "%s", said); /* a line of it */
-}
+#include "tests/unit/common/conf/job_rig.h"
 
 START_TEST(evaluate_and_predict_name_a_stored_model)
 {
