@@ -6,7 +6,7 @@
  *      |    event   ^   | stream broken; a new one every 0.5 s
  *      |            |   v
  *      '----------> LOST -- five minutes (--timeout) or a refusal --> OVER
- *      --patient
+ *      of who is patient (follow.h)
  *
  *   Ctrl-C leads from everywhere to OVER, by way of the call's own end.
  */
