@@ -1,11 +1,13 @@
-"""Prints how a run of tests/run went, from what it left in FOLDER: the time of each phase, the slowest tests, and
-the closing line that adds up meson's results. Status 1 if something failed or no test ran."""
+"""Prints how a run of tests/run went, from what it left in FOLDER: the time of each phase, the slowest tests, the
+end of what each failed test printed, and the closing line that adds up meson's results: a log of which only the end is
+kept tells what failed, and how. Status 1 if something failed or no test ran."""
 import json
 import pathlib
 import re
 import sys
 
 SLOWEST = 10
+TAIL = 40  # lines of either stream
 
 
 def seconds(text):
@@ -35,23 +37,37 @@ def print_slowest(tests):
         print(f"{test['duration']:9.1f}  {suite}: {test['name'].split(' / ')[-1]}")
 
 
+def failed(test):
+    return test["result"] not in ("OK", "EXPECTEDFAIL", "SKIP")
+
+
+def print_failed(tests):
+    """stdout comes last: an integration test has its traceback there, and on stderr the logs of its daemons."""
+    for suite, test in tests:
+        for stream in ("stderr", "stdout") if failed(test) else ():
+            lines = test.get(stream, "").splitlines()
+            if lines:
+                print(f"---- {suite}: {test['name']}: the end of its {stream}, {len(lines)} lines")
+                print(*lines[-TAIL:], sep="\n")
+
+
 def count(tests, broken):
     """broken: builds, and runs of tests, that did not come to an end."""
     passed = skipped = 0
-    failed = len(broken)
+    bad = len(broken)
     for what in broken:
         print(f"failed: {what}")
     for suite, test in tests:
-        if test["result"] in ("OK", "EXPECTEDFAIL"):
-            passed += 1
+        if failed(test):
+            bad += 1
+            print(f"failed: {suite}: {test['name']} ({test['result']})")
         elif test["result"] == "SKIP":
             skipped += 1
             print(f"skipped: {suite}: {test['name']}")
         else:
-            failed += 1
-            print(f"failed: {suite}: {test['name']} ({test['result']})")
-    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
-    return 1 if failed or not passed else 0
+            passed += 1
+    print(f"{passed} passed, {bad} failed" + (f", {skipped} skipped" if skipped else ""))
+    return 1 if bad or not passed else 0
 
 
 def main(folder):
@@ -60,6 +76,7 @@ def main(folder):
     broken = folder / "failed"
     print_phases(phases(folder))
     print_slowest(tests)
+    print_failed(tests)
     return count(tests, broken.read_text().splitlines() if broken.exists() else [])
 
 
