@@ -1,6 +1,6 @@
 /* bf16: the upper half of a float32, little-endian, rounded to nearest, ties to even: eight bits of
  * precision and all of the range, two bytes an element. Values from PS_BF16_LIMIT on
- * (common/format/half.h) become infinite. */
+ * (common/base/half.h) become infinite. */
 #include "common/base/vector.h"
 #include "common/codec/rows.h"
 

@@ -2,7 +2,7 @@
 #include "common/format/numbers.h"
 
 #include "common/base/slice.h"
-#include "common/format/half.h"
+#include "common/base/half.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 /* Little-endian numbers and ggml's Q8_0, there and back. Cannot fail. */
 #include "common/model/gguf_types.h"
 
-#include "common/format/half.h"
+#include "common/base/half.h"
 
 #include <math.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 #include "common/base/new_file.h"
 #include "common/base/target.h"
 #include "common/base/whole_file.h"
-#include "common/format/half.h"
+#include "common/base/half.h"
 #include "common/json/json.h"
 #include "common/model/hf_config.h"
 #include "common/model/model_out.h"

@@ -3,7 +3,7 @@
 #include "tests/lib/check_main.h"
 
 #include "common/base/rng.h"
-#include "common/format/half.h"
+#include "common/base/half.h"
 
 #include <math.h>
 #include <stdlib.h>

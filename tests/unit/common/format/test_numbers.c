@@ -3,7 +3,7 @@
 #include "common/format/numbers.h"
 
 #include "common/base/slice.h"
-#include "common/format/half.h"
+#include "common/base/half.h"
 #include "common/model/gguf_types.h"
 #include "tests/lib/check_main.h"
 

@@ -3,7 +3,7 @@
  * compared with what is there, element by element. */
 #include "common/base/buf.h"
 #include "common/base/log.h"
-#include "common/format/half.h"
+#include "common/base/half.h"
 #include "tests/lib/check_main.h"
 #include "tests/unit/worker/exchange/exchange_rig.h"
 

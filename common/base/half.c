@@ -1,6 +1,6 @@
 /* By the bits: a half is sign, 5 bits of exponent (bias 15), 10 of mantissa; a bfloat16 is the
  * upper half of a float. Cannot fail. */
-#include "common/format/half.h"
+#include "common/base/half.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* half: float32 and the two 16-bit floats, as little-endian bytes of files; rounded to nearest,
  * ties to even, as IEEE 754 and numpy do it. Not a number stays not a number. Any thread. */
-#ifndef PS_FORMAT_HALF_H
-#define PS_FORMAT_HALF_H
+#ifndef PS_BASE_HALF_H
+#define PS_BASE_HALF_H
 
 #include <stddef.h>
 #include <stdint.h>
