@@ -40,7 +40,7 @@ PRIVATE = {
 
 # Folders, lowest first: one may include only those before it.
 LAYERS = (
-    "common/base", "common/arch", "common/json", "common/codec", "common/conf", "common/loop",
+    "common/base", "common/arch", "common/json", "common/codec", "common/form", "common/conf", "common/loop",
     "common/format", "common/tokenizer", "common/model", "common/security", "common/transport/tcp",
     "common/transport/tls", "common/transport/call", "common/transport/channel",
     "common/transport/server",

@@ -1,0 +1,196 @@
+/* The integer forms: blocks of a chosen size.
+ *
+ *     symmetric   f16 scale s, codes             w = s·q        q from −2^(b−1), of 8 bits −127
+ *     affine      f16 scale s, u8 zero z, 0, codes   w = s·(q − z)  q from 0 to 2^b − 1
+ *
+ * Code k of a block stands in bits k·b … of its bytes, lowest first, symmetric ones with 2^(b−1)
+ * added (so nobody has to extend a sign). The range of a block is its largest magnitude, or from
+ * its least to its largest number with 0 between; the scale is what a float16 can say of it, and
+ * codes are chosen for the scale that is written. With importance, less than the range is tried as
+ * well: what the largest numbers lose may be less than what all others gain. A block whose scale is
+ * too small for a float16 (below 2^−25) is zeros.
+ */
+#include "common/base/half.h"
+#include "common/base/require.h"
+#include "common/form/rows.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct grid {
+    double scale;
+    int32_t zero, least, most; /* codes as numbers, zero subtracted from them */
+    int32_t shift;             /* what is added to a code where it is written */
+} grid;
+
+enum { TRIES = 20 }; /* shares of the range, each 2.5 % less than the one before */
+
+static float scale_of(const uint8_t *block)
+{
+    uint16_t bits;
+    memcpy(&bits, block, sizeof bits);
+    return ps_f16_value(bits);
+}
+
+static grid grid_of(const uint8_t *block, uint32_t bits, bool affine)
+{
+    int32_t half = 1 << (bits - 1);
+    grid g = {.scale = (double)scale_of(block)};
+    if (affine) {
+        g.zero = block[2];
+        g.most = 2 * half - 1;
+    } else {
+        g.shift = half;
+        g.least = bits == 8 ? 1 - half : -half;
+        g.most = half - 1;
+    }
+    return g;
+}
+
+static size_t head_bytes(bool affine)
+{
+    return affine ? 4 : 2;
+}
+
+static uint32_t code_get(const uint8_t *codes, uint32_t bits, uint32_t i)
+{
+    uint32_t at = i * bits, mask = (1u << bits) - 1, value = codes[at / 8];
+    if (at % 8 + bits > 8)
+        value |= (uint32_t)codes[at / 8 + 1] << 8;
+    return value >> (at % 8) & mask;
+}
+
+static void code_put(uint8_t *codes, uint32_t bits, uint32_t i, uint32_t code)
+{
+    uint32_t at = i * bits, mask = ((1u << bits) - 1) << (at % 8), value = code << (at % 8);
+    codes[at / 8] = (uint8_t)((codes[at / 8] & ~mask) | value);
+    if (at % 8 + bits > 8)
+        codes[at / 8 + 1] = (uint8_t)((codes[at / 8 + 1] & ~(mask >> 8)) | value >> 8);
+}
+
+static int32_t nearest(const grid *g, double value)
+{
+    if (g->scale == 0)
+        return g->zero;
+    double q = rint(value / g->scale) + g->zero;
+    return q < g->least ? g->least : q > g->most ? g->most : (int32_t)q;
+}
+
+static float settle(uint8_t *block, uint32_t bits, bool affine, uint32_t i, double value)
+{
+    grid g = grid_of(block, bits, affine);
+    int32_t q = nearest(&g, value);
+    code_put(block + head_bytes(affine), bits, i, (uint32_t)(q + g.shift));
+    return (float)g.scale * (float)(q - g.zero);
+}
+
+static void decode(const uint8_t *blocks, uint32_t bits, bool affine, uint32_t group, size_t n,
+                   float *out)
+{
+    size_t bytes = head_bytes(affine) + (size_t)group * bits / 8;
+    for (size_t b = 0; b < n / group; b++) {
+        const uint8_t *block = blocks + b * bytes, *codes = block + head_bytes(affine);
+        const grid g = grid_of(block, bits, affine);
+        for (uint32_t i = 0; i < group; i++)
+            out[b * group + i] =
+                (float)g.scale * (float)((int32_t)code_get(codes, bits, i) - g.shift - g.zero);
+    }
+}
+
+/* Writes scale and zero for a range. */
+static void put_range(uint8_t *block, uint32_t bits, bool affine, double least, double most)
+{
+    double steps = (1u << bits) - 1;
+    double range = affine ? most - least : fmax(-least, most);
+    double full = affine ? steps : bits == 8 ? 127 : steps / 2;
+    uint16_t scale = ps_f16_of((float)(range / full));
+    memcpy(block, &scale, sizeof scale);
+    if (affine) {
+        double s = (double)ps_f16_value(scale);
+        block[2] = s > 0 ? (uint8_t)fmin(rint(-least / s), steps) : 0;
+        block[3] = 0;
+    }
+}
+
+static double error_of(const uint8_t *block, uint32_t bits, bool affine, const float *x,
+                       const float *importance, uint32_t n)
+{
+    const grid g = grid_of(block, bits, affine);
+    double sum = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        double e = (double)x[i] - g.scale * (nearest(&g, (double)x[i]) - g.zero);
+        sum += (double)importance[i] * e * e;
+    }
+    return sum;
+}
+
+static void encode_block(const float *x, const float *importance, uint32_t bits, bool affine,
+                         uint32_t n, uint8_t *out)
+{
+    double least = 0, most = 0, best_share = 1, best = INFINITY;
+    for (uint32_t i = 0; i < n; i++) {
+        least = fmin(least, (double)x[i]);
+        most = fmax(most, (double)x[i]);
+    }
+    for (int k = 0; importance && k < TRIES; k++) {
+        double share = 1 - 0.025 * k;
+        put_range(out, bits, affine, least * share, most * share);
+        double error = error_of(out, bits, affine, x, importance, n);
+        if (error < best) {
+            best = error;
+            best_share = share;
+        }
+    }
+    put_range(out, bits, affine, least * best_share, most * best_share);
+    memset(out + head_bytes(affine), 0, (size_t)n * bits / 8);
+    for (uint32_t i = 0; i < n; i++)
+        (void)settle(out, bits, affine, i, (double)x[i]);
+}
+
+static void encode(const float *row, const float *importance, uint32_t bits, bool affine,
+                   uint32_t group, size_t n, uint8_t *out)
+{
+    size_t bytes = head_bytes(affine) + (size_t)group * bits / 8;
+    for (size_t b = 0; b < n / group; b++)
+        encode_block(row + b * group, importance ? importance + b * group : NULL, bits, affine,
+                     group, out + b * bytes);
+}
+
+/* The row of a number of bits, affine or not. */
+#define INTEGER(word, b, is_affine)                                                                \
+    static size_t word##_bytes(uint32_t numbers)                                                   \
+    {                                                                                              \
+        return head_bytes(is_affine) + (size_t)numbers * (b) / 8;                                  \
+    }                                                                                              \
+    static void word##_decode(const uint8_t *blocks, uint32_t group, size_t n, float *out)         \
+    {                                                                                              \
+        decode(blocks, b, is_affine, group, n, out);                                               \
+    }                                                                                              \
+    static void word##_encode(const float *row, const float *importance, uint32_t group, size_t n, \
+                              uint8_t *out)                                                        \
+    {                                                                                              \
+        encode(row, importance, b, is_affine, group, n, out);                                      \
+    }                                                                                              \
+    static float word##_settle(uint8_t *block, uint32_t group, uint32_t i, double value)           \
+    {                                                                                              \
+        PS_REQUIRE(i < group);                                                                     \
+        return settle(block, b, is_affine, i, value);                                              \
+    }                                                                                              \
+    const ps_form_row ps_form_##word = {.name = #word,                                             \
+                                        .bits = (b),                                               \
+                                        .ggml = -1,                                                \
+                                        .zero = (is_affine),                                       \
+                                        .limit = PS_F16_LIMIT,                                     \
+                                        .bytes = word##_bytes,                                     \
+                                        .decode = word##_decode,                                   \
+                                        .encode = word##_encode,                                   \
+                                        .settle = word##_settle};
+
+INTEGER(int8, 8, false)
+INTEGER(int4, 4, false)
+INTEGER(int3, 3, false)
+INTEGER(int2, 2, false)
+INTEGER(uint8, 8, true)
+INTEGER(uint4, 4, true)
+INTEGER(uint3, 3, true)
+INTEGER(uint2, 2, true)
