@@ -1,8 +1,8 @@
 /* Piece by piece, nothing is held. It fails where a number is not finite and where a read does. */
 #include "common/format/numbers.h"
 
-#include "common/base/slice.h"
 #include "common/base/half.h"
+#include "common/base/slice.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -4,11 +4,11 @@
  * replaces the one of its name.
  */
 #include "common/base/buf.h"
+#include "common/base/half.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
 #include "common/base/target.h"
 #include "common/base/whole_file.h"
-#include "common/base/half.h"
 #include "common/json/json.h"
 #include "common/model/hf_config.h"
 #include "common/model/model_out.h"

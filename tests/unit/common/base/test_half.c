@@ -1,7 +1,7 @@
 /* half: every 16-bit float comes back from float32, and a float32 becomes the nearest of them, ties
  * to the even one: found by search among all of them, not by the same arithmetic. */
-#include "common/base/rng.h"
 #include "common/base/half.h"
+#include "common/base/rng.h"
 #include "tests/lib/check_main.h"
 
 #include <math.h>

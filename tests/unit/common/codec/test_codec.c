@@ -2,8 +2,8 @@
 
 #include "tests/lib/check_main.h"
 
-#include "common/base/rng.h"
 #include "common/base/half.h"
+#include "common/base/rng.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
  * compared by what they mean. */
 #include "common/format/numbers.h"
 
-#include "common/base/slice.h"
 #include "common/base/half.h"
+#include "common/base/slice.h"
 #include "common/model/gguf_types.h"
 #include "tests/lib/check_main.h"
 

@@ -2,8 +2,8 @@
  * mTLS on loopback, and a Parameters service that can lose, break and refuse. What arrives is
  * compared with what is there, element by element. */
 #include "common/base/buf.h"
-#include "common/base/log.h"
 #include "common/base/half.h"
+#include "common/base/log.h"
 #include "tests/lib/check_main.h"
 #include "tests/unit/worker/exchange/exchange_rig.h"
 
