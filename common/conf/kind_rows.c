@@ -3,23 +3,19 @@
 
 #include "common/conf/train_rows.h"
 
-#define NO   PS_SECTION_REFUSED
-#define MAY  PS_SECTION_ALLOWED
-#define MUST PS_SECTION_NEEDED
+#define MUST(section) [PS_SECTION_##section] = PS_SECTION_NEEDED,
+#define MAY(section)  [PS_SECTION_##section] = PS_SECTION_ALLOWED,
 
+/* A section that a row does not name is refused. */
 // clang-format off
 #define KIND_ROWS(ROW) \
-    /*             model_name              data                               */ \
-    /*             |     initialize_from   |     data.train  train            */ \
-    /*             |     |     model       |     |     data.test   generate   */ \
-    /*             |     |     |           |     |     |     |     |     rows */ \
-    ROW(train,    {NO,   MAY,  MUST,       MUST, MUST, MAY,  MUST, NO,   NO}, \
+    ROW(train, {MUST(DATA) MUST(DATA_TRAIN) MAY(DATA_TEST) MUST(MODEL) MAY(INITIALIZE_FROM) MUST(TRAIN)}, \
         .trains = true) \
-    ROW(evaluate, {MUST, NO,   NO,         MUST, NO,   MUST, NO,   NO,   MAY}) \
-    ROW(predict,  {MUST, NO,   NO,         MUST, NO,   MUST, NO,   NO,   MAY}, \
+    ROW(evaluate, {MUST(MODEL_NAME) MUST(DATA) MUST(DATA_TEST) MAY(ROWS)}) \
+    ROW(predict, {MUST(MODEL_NAME) MUST(DATA) MUST(DATA_TEST) MAY(ROWS)}, \
         .unlabelled = true, .leaves_files = true) \
-    ROW(generate, {MUST, NO,   NO,         NO,   NO,   NO,   NO,   MUST, NO}) \
-    ROW(describe, {MUST, NO,   NO,         NO,   NO,   NO,   NO,   NO,   NO}, \
+    ROW(generate, {MUST(MODEL_NAME) MUST(GENERATE)}) \
+    ROW(describe, {MUST(MODEL_NAME)}, \
         .leaves_files = true)
 // clang-format on
 
