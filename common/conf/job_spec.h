@@ -10,6 +10,7 @@
 #include "common/base/buf.h"
 #include "common/base/slice.h"
 #include "common/base/status.h"
+#include "common/conf/compress_spec.h"
 #include "common/conf/conf.h"
 #include "common/conf/kind_rows.h"
 #include "common/conf/train_rows.h"
@@ -214,6 +215,7 @@ typedef struct ps_job_spec {
     ps_spec_data data;          /* of a kind that has none: format is tokens, and no more */
     ps_spec_train *train;       /* train; NULL otherwise */
     ps_spec_generate *generate; /* generate; NULL otherwise */
+    ps_spec_compress *compress; /* compress; NULL otherwise */
     ps_spec_rows rows;          /* of data.test */
     int64_t workers;            /* leases go to so many at most; workers may come and go */
     int64_t min_workers;        /* the job starts when so many are there */

@@ -1,0 +1,95 @@
+/* quantise: numbers become codes. Happy path: the scheme is a form, and every other key means
+ * something for it. */
+#include "common/conf/compress_keys.h"
+
+#include "common/form/form.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const group_words[] = {"usual", "matrix", "row", "256", "128", "64", "32", NULL};
+
+const ps_conf_key ps_compress_quantise_keys[] = {
+    PS_CONF_NAME("scheme", ps_spec_quantise, scheme, NULL, ps_form_names),
+    PS_CONF_NAME("method", ps_spec_quantise, method, "round", ps_method_names),
+    PS_CONF_WORD("group", ps_spec_quantise, group, "usual", group_words),
+    PS_CONF_BOOL("symmetric", ps_spec_quantise, symmetric, "true"),
+    PS_CONF_REAL("damp", ps_spec_quantise, damp, "0.01", 1e-6, 1),
+    PS_CONF_TEXT("embeddings", ps_spec_quantise, embeddings, "usual", 1, PS_FORM_TEXT - 1),
+    PS_CONF_TEXTS("keep", ps_spec_quantise, keep, "[]", 0, 256, 1, 255),
+    PS_CONF_END,
+};
+
+/* The integer form of the same bits that has a zero; NULL: the scheme is none without. */
+static const ps_form_row *with_zero(const ps_form_row *scheme)
+{
+    char name[PS_FORM_TEXT];
+    if (scheme->group || scheme->plain || scheme->zero)
+        return NULL;
+    (void)snprintf(name, sizeof name, "u%s", scheme->name);
+    return ps_form_find(name);
+}
+
+ps_form ps_spec_quantise_form(const ps_spec_quantise *q)
+{
+    ps_form form = {.row = ps_form_find(q->scheme)}; /* a word of the table */
+    if (!q->symmetric && with_zero(form.row))
+        form.row = with_zero(form.row);
+    form.group = form.row->group;
+    if (form.group == 0 && q->group >= PS_GROUP_256)
+        form.group = ps_form_groups[q->group - PS_GROUP_256];
+    else if (form.group == 0 && q->group == PS_GROUP_USUAL)
+        form.group = form.row->bits == 8 ? 0 : 128;
+    return form;
+}
+
+/* What is one matter of integer forms, said of another. */
+static ps_status check_integer_keys(const ps_form_row *scheme, const ps_conf_doc *doc)
+{
+    static const char group[] = "compress.quantise.group",
+                      symmetric[] = "compress.quantise.symmetric";
+    bool integer = scheme->group == 0 && !scheme->plain;
+    if (ps_conf_has(doc, group) && !integer)
+        return ps_conf_fail(doc, group,
+                            scheme->plain ? "%s has no scales; only integer schemes have groups"
+                                          : "%s has its own blocks; only integer schemes have "
+                                            "groups to choose",
+                            scheme->name);
+    if (ps_conf_has(doc, symmetric) && !with_zero(scheme))
+        return ps_conf_fail(doc, symmetric, "only for int8, int4, int3 and int2, not %s",
+                            scheme->name);
+    return PS_OK;
+}
+
+/* Not by the schema: "usual" is no form. */
+static ps_status check_embeddings(const ps_spec_quantise *q, const ps_conf_doc *doc)
+{
+    if (!strcmp(q->embeddings, "usual") || ps_form_find(q->embeddings))
+        return PS_OK;
+    ps_buf names = PS_BUF_EMPTY;
+    ps_names_list(ps_form_names, &names);
+    ps_status st =
+        ps_conf_fail(doc, "compress.quantise.embeddings", "'%s' is not known; allowed: usual, %.*s",
+                     q->embeddings, (int)names.len, (const char *)names.data);
+    ps_buf_free(&names);
+    return st;
+}
+
+ps_status ps_compress_quantise_check(const ps_spec_compress *c, const ps_conf_doc *doc)
+{
+    const ps_spec_quantise *q = c->quantise;
+    const ps_form_row *scheme = ps_form_find(q->scheme);
+    const ps_method_row *method = ps_method_row_find(q->method);
+    ps_status st = check_integer_keys(scheme, doc);
+    if (st)
+        return st;
+    if (!strcmp(q->scheme, "float32"))
+        return ps_conf_fail(doc, "compress.quantise.scheme",
+                            "float32 is what the model has; say one of fewer bits");
+    if (scheme->plain && method->needs != PS_METHOD_NOTHING)
+        return ps_conf_fail(doc, "compress.quantise.method",
+                            "%s has no codes to choose from; its method is round", q->scheme);
+    if (ps_conf_has(doc, "compress.quantise.damp") && !method->damps)
+        return ps_conf_fail(doc, "compress.quantise.damp", "not for method %s", q->method);
+    return check_embeddings(q, doc);
+}

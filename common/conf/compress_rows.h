@@ -1,0 +1,37 @@
+/* compress_rows: the table of methods that numbers are rounded by, and what a method means for
+ * whoever is not its solver. The schema, the checks and the texts of errors are made from it; what
+ * a method does is a row of the same name of psworker (worker/compress). A new method is a line
+ * here and a file there. Read-only; any thread.
+ */
+#ifndef PS_CONF_COMPRESS_ROWS_H
+#define PS_CONF_COMPRESS_ROWS_H
+
+#include <stdbool.h>
+
+/* What a method has to know of the inputs x of a product, summed over rows of data. */
+typedef enum ps_method_needs {
+    PS_METHOD_NOTHING,
+    PS_METHOD_SQUARES, /* Σx² of each column: the diagonal of Σxxᵀ */
+    PS_METHOD_HESSIAN, /* Σxxᵀ */
+} ps_method_needs;
+
+/* ROW(name, traits)
+ *     round   each number to the nearest: ggml's quantiser for its blocks, the range for integers
+ *     search  the same, where an error counts by what its column is multiplied with
+ *     gptq    one column after the other, the error of each made good in those that follow
+ */
+#define PS_METHOD_ROWS(ROW)                 \
+    ROW(round, .needs = PS_METHOD_NOTHING)  \
+    ROW(search, .needs = PS_METHOD_SQUARES) \
+    ROW(gptq, .needs = PS_METHOD_HESSIAN, .damps = true)
+
+typedef struct ps_method_row {
+    const char *name;
+    ps_method_needs needs;
+    bool damps; /* it takes compress.quantise.damp */
+} ps_method_row;
+
+extern const char *const ps_method_names[];                /* ended by NULL */
+const ps_method_row *ps_method_row_find(const char *name); /* NULL: there is none */
+
+#endif

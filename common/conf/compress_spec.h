@@ -1,0 +1,65 @@
+/* compress_spec: section `compress` of a job file: how a stored model becomes a smaller one. Its
+ * parts are steps, done in the order of the members, and each is its own section: its keys and its
+ * rules are a file (compress_quantise.c), a member here, and a word in PS_COMPRESS_PARTS
+ * (compress_keys.h). A key that would be without effect is refused. Any thread.
+ */
+#ifndef PS_CONF_COMPRESS_SPEC_H
+#define PS_CONF_COMPRESS_SPEC_H
+
+#include "common/conf/compress_rows.h"
+#include "common/conf/conf.h"
+#include "common/form/form.h"
+
+#include <stdint.h>
+
+/* Of data.train, what methods that calibrate see. */
+typedef struct ps_spec_calibrate {
+    int64_t rows;    /* from the beginning; 0: 128 sequences of tokens, 4096 rows of other data */
+    double held_out; /* share of them that nothing is solved on: errors are measured there */
+    bool sequential; /* what a layer is calibrated on comes from the compressed layers before it */
+} ps_spec_calibrate;
+
+/* What one scale, and one zero, is for. */
+typedef enum ps_spec_group {
+    PS_GROUP_USUAL,  /* a row with 8 bits, 128 numbers with fewer */
+    PS_GROUP_MATRIX, /* a whole tensor: each of its rows says the same */
+    PS_GROUP_ROW,
+    PS_GROUP_256, /* numbers of a row; from here on in the order of ps_form_groups */
+    PS_GROUP_128,
+    PS_GROUP_64,
+    PS_GROUP_32,
+} ps_spec_group;
+
+typedef struct ps_spec_quantise {
+    char *scheme;     /* a form, "q4_0" */
+    char *method;     /* a row of the table of methods (compress_rows.h) */
+    unsigned group;   /* ps_spec_group; of integer forms */
+    bool symmetric;   /* of int8 … int2; false: with a zero, uint8 … uint2 */
+    double damp;      /* of gptq: added to the diagonal of ΣXXᵀ, as a share of its mean */
+    char *embeddings; /* the form of embeddings and head; "usual": of at least 8 bits */
+    char **keep;      /* patterns of names of tensors that stay float32 */
+    size_t n_keep;
+} ps_spec_quantise;
+
+/* By how much the new model may be worse on data.test; it is not kept when it is worse. */
+typedef struct ps_spec_limits {
+    double loss;     /* its loss may be so much greater; -1: not said */
+    double accuracy; /* its accuracy so much less; -1: not said */
+} ps_spec_limits;
+
+typedef struct ps_spec_compress {
+    ps_spec_calibrate calibrate;
+    ps_spec_quantise *quantise; /* NULL: not said */
+    ps_spec_limits limits;
+    bool requantise; /* though the parent's numbers were rounded before */
+} ps_spec_compress;
+
+extern const ps_conf_schema ps_compress_schema;
+
+/* The form of most tensors by scheme, symmetric and group; of an integer form its group is 0 for
+ * PS_GROUP_MATRIX too. Of a section that was checked. */
+ps_form ps_spec_quantise_form(const ps_spec_quantise *quantise);
+/* Does the section need data.train? */
+bool ps_spec_compress_calibrates(const ps_spec_compress *compress);
+
+#endif

@@ -1,0 +1,167 @@
+/* compress_keys: section compress of a job file by itself: what its words mean, and what each rule
+ * says on which line. */
+#include "common/conf/compress_keys.h"
+
+#include "tests/lib/check_main.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct document {
+    ps_spec_compress *compress;
+} document;
+
+static const ps_conf_key keys[] = {
+    PS_CONF_MAP_OPT("compress", document, compress, ps_spec_compress_keys),
+    PS_CONF_END,
+};
+static const ps_conf_schema schema = {.keys = keys, .size = sizeof(document)};
+
+static ps_status load(const char *yaml, document **out)
+{
+    ps_conf_doc *doc = NULL;
+    void *data = NULL;
+    ps_status st = ps_conf_load(&schema, ps_slice_str(yaml), "job.yaml", &doc, &data);
+    *out = data;
+    if (!st)
+        st = ps_compress_check((*out)->compress, doc);
+    ps_conf_doc_free(&doc);
+    return st;
+}
+
+static void refuses(const char *yaml, const char *message)
+{
+    document *d = NULL;
+    ck_assert_int_eq(load(yaml, &d), PS_INVALID_ARGUMENT);
+    ck_assert_msg(!strncmp(ps_error_message(), message, strlen(message)), "%s", ps_error_message());
+    ps_conf_free(&schema, d);
+}
+
+START_TEST(a_scheme_is_all_that_must_be_said)
+{
+    document *d = NULL;
+    ck_ok(load("compress: {quantise: {scheme: q8_0}}\n", &d));
+    const ps_spec_compress *c = d->compress;
+    ck_assert_str_eq(c->quantise->method, "round");
+    ck_assert_str_eq(c->quantise->embeddings, "usual");
+    ck_assert_double_eq(c->quantise->damp, 0.01);
+    ck_assert_uint_eq(c->quantise->n_keep, 0);
+    ck_assert(c->quantise->symmetric && !c->requantise);
+    ck_assert_int_eq(c->calibrate.rows, 0);
+    ck_assert_double_eq(c->calibrate.held_out, 0.125);
+    ck_assert(c->calibrate.sequential);
+    ck_assert_double_lt(c->limits.loss, 0);
+    ck_assert_double_lt(c->limits.accuracy, 0);
+    ck_assert(!ps_spec_compress_calibrates(c));
+    ps_conf_free(&schema, d);
+}
+END_TEST
+
+/* What a section says of its scheme, and the form that is meant. */
+static const struct {
+    const char *said, *form;
+    bool matrix;
+} forms[] = {
+    {"scheme: int8", "int8/row", false},
+    {"scheme: int4", "int4/128", false},
+    {"scheme: int4, symmetric: false", "uint4/128", false},
+    {"scheme: uint3, group: 64", "uint3/64", false},
+    {"scheme: int2, group: 32", "int2/32", false},
+    {"scheme: int8, group: 256", "int8/256", false},
+    {"scheme: int4, group: row", "int4/row", false},
+    {"scheme: uint8, group: matrix", "uint8/row", true},
+    {"scheme: int8, symmetric: false, group: matrix", "uint8/row", true},
+    {"scheme: q8_0", "q8_0", false},
+};
+
+START_TEST(a_scheme_is_a_form)
+{
+    char yaml[256], text[PS_FORM_TEXT];
+    document *d = NULL;
+    (void)snprintf(yaml, sizeof yaml, "compress: {quantise: {%s}}\n", forms[_i].said);
+    ck_ok(load(yaml, &d));
+    const ps_spec_quantise *q = d->compress->quantise;
+    ck_assert_str_eq(ps_form_text(ps_spec_quantise_form(q), text), forms[_i].form);
+    ck_assert_int_eq(q->group == PS_GROUP_MATRIX, forms[_i].matrix);
+    ps_conf_free(&schema, d);
+}
+END_TEST
+
+START_TEST(methods_say_whether_they_look_at_data)
+{
+    static const struct {
+        const char *name;
+        bool calibrates;
+    } rows[] = {{"round", false}, {"search", true}, {"gptq", true}};
+    for (size_t i = 0; i < 3; i++) {
+        char yaml[128];
+        document *d = NULL;
+        (void)snprintf(yaml, sizeof yaml, "compress: {quantise: {scheme: int4, method: %s}}\n",
+                       rows[i].name);
+        ck_ok(load(yaml, &d));
+        ck_assert_int_eq(ps_spec_compress_calibrates(d->compress), rows[i].calibrates);
+        ps_conf_free(&schema, d);
+    }
+    for (size_t i = 0; ps_method_names[i]; i++)
+        ck_assert_str_eq(ps_method_row_find(ps_method_names[i])->name, ps_method_names[i]);
+    ck_assert_ptr_null(ps_method_row_find("magic"));
+}
+END_TEST
+
+#define Q(text) "compress:\n  quantise:\n    scheme: " text
+
+START_TEST(what_would_be_without_effect_is_refused)
+{
+    refuses("compress: {}\n", "job.yaml:1: compress: nothing to do; say compress.quantise");
+    refuses("compress:\n  quantise: {method: round}\n",
+            "job.yaml:2: compress.quantise.scheme: missing; ");
+    refuses(Q("int5\n"), "job.yaml:3: compress.quantise.scheme: 'int5' is not known; ");
+    refuses(Q("float32\n"),
+            "job.yaml:3: compress.quantise.scheme: float32 is what the model has; say one of fewer "
+            "bits");
+    refuses(Q("q8_0\n    group: 64\n"),
+            "job.yaml:4: compress.quantise.group: q8_0 has its own blocks; only integer schemes "
+            "have groups to choose");
+    refuses(Q("bfloat16\n    group: row\n"),
+            "job.yaml:4: compress.quantise.group: bfloat16 has no scales; only integer schemes "
+            "have groups");
+    refuses(Q("int4\n    group: 100\n"),
+            "job.yaml:4: compress.quantise.group: '100' is not known; allowed: usual, matrix, row, "
+            "256, 128, 64, 32");
+    refuses(Q("uint4\n    symmetric: true\n"), "job.yaml:4: compress.quantise.symmetric: only for "
+                                               "int8, int4, int3 and int2, not uint4");
+    refuses(Q("bfloat16\n    method: gptq\n"),
+            "job.yaml:4: compress.quantise.method: bfloat16 has no codes to choose from; its "
+            "method is round");
+    refuses(Q("int4\n    damp: 0.1\n"), "job.yaml:4: compress.quantise.damp: not for method round");
+    refuses(Q("int4\n    method: gptq\n    damp: 2\n"),
+            "job.yaml:5: compress.quantise.damp: 2 is out of range, allowed 1e-06 to 1");
+    refuses(Q("int4\n    embeddings: q9\n"),
+            "job.yaml:4: compress.quantise.embeddings: 'q9' is not known; allowed: usual, float32");
+    refuses(Q("int4\n  calibrate: {rows: 5}\n"),
+            "job.yaml:4: compress.calibrate: nothing that the job does looks at data");
+    refuses(Q("int4\n    method: gptq\n  calibrate: {held_out: 0.6}\n"),
+            "job.yaml:5: compress.calibrate.held_out: 0.6 is out of range, allowed 0 to 0.5");
+    refuses(Q("int4\n  limits: {loss: -0.5}\n"),
+            "job.yaml:4: compress.limits.loss: -0.5 is out of range, allowed from 0");
+    refuses(Q("int4\n  limits: {accuracy: -1}\n"),
+            "job.yaml:4: compress.limits.accuracy: -1 is out of range, allowed from 0");
+    refuses(Q("int4\n    keep: [\"\"]\n"), "job.yaml:4: compress.quantise.keep");
+    refuses(Q("int4\n  limit: {loss: 1}\n"),
+            "job.yaml:4: compress.limit: unknown key; did you mean 'limits'? allowed: calibrate, "
+            "quantise, limits, requantise");
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {&a_scheme_is_all_that_must_be_said},
+    {.test = &a_scheme_is_a_form, .repeat = sizeof forms / sizeof *forms},
+    {&methods_say_whether_they_look_at_data},
+    {&what_would_be_without_effect_is_refused},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("conf/compress_keys", tests);
+}
