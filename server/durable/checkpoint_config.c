@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "common/json/json.h"
+#include "server/params/block_kinds.h"
 #include "server/params/store_settings.h"
 
 #include <inttypes.h>
@@ -65,7 +66,6 @@ bool ps_checkpoint_config_count(ps_checkpoint_config *out, const ps_param_plan *
 
 static void write_tensor(const ps_param_plan *plan, ps_buf *out)
 {
-    PS_REQUIRE(!plan->kind); /* dense: of others a line would say which */
     ps_json_writer w = ps_json_writer_to(out);
     ps_json_object(&w);
     ps_json_put_string(&w, "name", plan->name);
@@ -75,6 +75,8 @@ static void write_tensor(const ps_param_plan *plan, ps_buf *out)
         ps_json_uint(&w, plan->shape[i]);
     ps_json_array_end(&w);
     ps_json_put_bool(&w, "decays", !plan->undecayed);
+    if (plan->kind)
+        ps_json_put_string(&w, "blocks", ps_block_kind_name(plan->kind));
     ps_json_object_end(&w);
     ps_buf_putc(out, '\n');
 }
@@ -115,6 +117,17 @@ static ps_status read_decays(ps_json_reader *r, ps_param_plan *plan)
     return t.kind == PS_JSON_TRUE || plan->undecayed ? PS_OK : ps_checkpoint_config_damaged();
 }
 
+static ps_status read_kind(ps_json_reader *r, ps_param_plan *plan)
+{
+    ps_json_token t;
+    ps_status st = ps_json_expect(r, PS_JSON_STRING, &t);
+    if (st)
+        return st;
+    const char *name = (const char *)t.text.data;
+    plan->kind = ps_block_kind_find(name);
+    return plan->kind ? PS_OK : newer(ps_fail(PS_INVALID_ARGUMENT, "blocks of kind %.64s", name));
+}
+
 /* The value of one key. */
 static ps_status read_member(ps_json_reader *r, const ps_json_token *key, ps_param_plan *plan,
                              char **room)
@@ -126,8 +139,10 @@ static ps_status read_member(ps_json_reader *r, const ps_json_token *key, ps_par
         return read_shape(r, plan);
     if (strcmp(name, "decays") == 0)
         return read_decays(r, plan);
-    return newer(
-        ps_fail(PS_INVALID_ARGUMENT, "%.64s: unknown key; allowed: name, shape, decays", name));
+    if (strcmp(name, "blocks") == 0)
+        return read_kind(r, plan);
+    return newer(ps_fail(PS_INVALID_ARGUMENT,
+                         "%.64s: unknown key; allowed: name, shape, decays, blocks", name));
 }
 
 static ps_status read_tensor(ps_slice line, ps_param_plan *plan, char **room)

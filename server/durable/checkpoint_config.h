@@ -3,7 +3,8 @@
  *
  *     u64 version (3)
  *     the settings: a line of YAML in the job file's words (common/conf/store_spec.h)
- *     a line of JSON a tensor: {"name":"w","shape":[784,10],"decays":true}
+ *     a line of JSON a tensor: {"name":"w","shape":[784,10],"decays":true}, and "blocks":"sum"
+ * where they are not dense (params/block_kinds.h)
  *
  * What a line does not have takes its default, so a setting can be added without another version;
  * a key that is not known is refused, for it means something to whoever wrote it. Before version 3

@@ -74,6 +74,11 @@ typedef struct ps_block_frozen {
 
 struct ps_block_kind {
     const char *name;
+    /* Of its blocks, whatever the store's is; NULL: the store's. */
+    const ps_optimizer *rule;
+    /* What is pushed is no gradient that could be averaged: not in a store whose controller holds
+     * pushes. */
+    bool alone;
     /* Of a block of so many elements. */
     ps_block_bytes (*bytes)(const ps_optimizer *rule, uint32_t elements);
     /* Version 0, values undefined until they are put. NULL: no memory. */
@@ -87,6 +92,10 @@ struct ps_block_kind {
     /* pieces: ascending, not overlapping. */
     void (*apply)(ps_block *block, const ps_block_change *change, const ps_block_piece *pieces,
                   size_t n);
+
+    /* Zeros, and the rule's state as at first; an update like any other. NULL: it is never asked.
+     */
+    void (*clear)(ps_block *block, uint64_t version);
 
     uint64_t (*version)(ps_block *block);
     /* false: no memory (for a spare that an update may need meanwhile). */

@@ -36,7 +36,7 @@ static dense_block *of(ps_block *block)
     return ps_container(block, dense_block, block);
 }
 
-static ps_block_bytes dense_bytes(const ps_optimizer *rule, uint32_t elements)
+ps_block_bytes ps_dense_bytes(const ps_optimizer *rule, uint32_t elements)
 {
     ps_block_bytes bytes = {.values = elements * (uint64_t)sizeof(float),
                             .state = ps_optimizer_state_bytes(rule, elements)};
@@ -44,7 +44,7 @@ static ps_block_bytes dense_bytes(const ps_optimizer *rule, uint32_t elements)
     return bytes;
 }
 
-static void dense_free(ps_block *block)
+void ps_dense_free(ps_block *block)
 {
     dense_block *b = of(block);
     PS_REQUIRE(!b->saved && !b->reserve);
@@ -55,7 +55,7 @@ static void dense_free(ps_block *block)
     ps_free(&b);
 }
 
-static ps_block *dense_create(const ps_block *head)
+ps_block *ps_dense_create(const ps_block *head)
 {
     dense_block *b = ps_try_alloc(sizeof *b);
     if (!b)
@@ -67,7 +67,7 @@ static ps_block *dense_create(const ps_block *head)
     if (b->state_bytes)
         b->state = ps_try_alloc_raw(b->state_bytes);
     if (!b->current || (b->state_bytes && !b->state)) {
-        dense_free(&b->block);
+        ps_dense_free(&b->block);
         return NULL;
     }
     b->current->refs = 1;
@@ -114,7 +114,7 @@ static void give_back(dense_block *b, ps_dense_buffer *buffer)
 
 /* ---- readers ---- */
 
-static uint64_t dense_version(ps_block *block)
+uint64_t ps_dense_version(ps_block *block)
 {
     dense_block *b = of(block);
     ps_mutex_lock(&b->lock);
@@ -123,7 +123,7 @@ static uint64_t dense_version(ps_block *block)
     return version;
 }
 
-static bool dense_view(ps_block *block, ps_block_seen *out)
+bool ps_dense_view(ps_block *block, ps_block_seen *out)
 {
     dense_block *b = of(block);
     ps_mutex_lock(&b->lock);
@@ -134,7 +134,7 @@ static bool dense_view(ps_block *block, ps_block_seen *out)
     return buffer != NULL;
 }
 
-static void dense_release(ps_block_buffer *buffer)
+void ps_dense_release(ps_block_buffer *buffer)
 {
     dense_block *b = of(buffer->block);
     ps_mutex_lock(&b->lock);
@@ -235,35 +235,60 @@ static void step(dense_block *b, const ps_block_change *change, const float *in,
     keep(in, out, done, b->block.elements);
 }
 
-static void dense_apply(ps_block *block, const ps_block_change *change,
-                        const ps_block_piece *pieces, size_t n)
+/* With the lock: nothing of what it is now is needed any more, and what is written into the buffer
+ * becomes it. */
+static ps_dense_buffer *change_begin(dense_block *b)
 {
-    dense_block *b = of(block);
-    ps_mutex_lock(&b->lock);
     put_aside(b);
-    PS_REQUIRE(b->epoch == ps_snapshot_epoch(block->store)); /* nothing of it is needed any more */
-    PS_REQUIRE(change->version > 0 && change->rate >= 0 && change->gradient_scale >= 0);
+    PS_REQUIRE(b->epoch == ps_snapshot_epoch(b->block.store));
+    return b->current->refs > 1 ? b->reserve : b->current;
+}
+
+static void change_end(dense_block *b, ps_dense_buffer *new, uint64_t version)
+{
     ps_dense_buffer *old = b->current;
-    ps_dense_buffer *new = old->refs > 1 ? b->reserve : old;
-    step(b, change, old->data, new->data, pieces, n);
     /* an update with a lower number may come after one with a higher */
     uint64_t before = old->head.version;
-    new->head.version = before > change->version ? before : change->version;
+    new->head.version = before > version ? before : version;
     if (new != old) {
-        new->head.block = block;
+        new->head.block = &b->block;
         new->refs = 1;
         b->current = new;
         b->reserve = NULL;
         old->refs--;
     }
     require_spare(b);
+}
+
+void ps_dense_apply(ps_block *block, const ps_block_change *change, const ps_block_piece *pieces,
+                    size_t n)
+{
+    dense_block *b = of(block);
+    ps_mutex_lock(&b->lock);
+    PS_REQUIRE(change->version > 0 && change->rate >= 0 && change->gradient_scale >= 0);
+    ps_dense_buffer *new = change_begin(b);
+    step(b, change, b->current->data, new->data, pieces, n);
+    change_end(b, new, change->version);
+    ps_mutex_unlock(&b->lock);
+}
+
+void ps_dense_clear(ps_block *block, uint64_t version)
+{
+    dense_block *b = of(block);
+    ps_mutex_lock(&b->lock);
+    ps_dense_buffer *new = change_begin(b);
+    memset(new->data, 0, block->elements * sizeof *new->data);
+    if (b->state)
+        ps_optimizer_state_init(block->rule, block->config, b->state, block->elements);
+    b->updates++;
+    change_end(b, new, version);
     ps_mutex_unlock(&b->lock);
 }
 
 /* ---- snapshots ---- */
 
 /* From what an update put aside, or from the block as it is. */
-static bool dense_snapshot_next(ps_block *block, void *room, ps_block_frozen *out)
+bool ps_dense_snapshot_next(ps_block *block, void *room, ps_block_frozen *out)
 {
     dense_block *b = of(block);
     ps_mutex_lock(&b->lock);
@@ -300,13 +325,13 @@ static void free_saved(const ps_block *block, saved_state *saved)
     free(saved);
 }
 
-static void dense_snapshot_drop(ps_block *block, ps_block_frozen *frozen)
+void ps_dense_snapshot_drop(ps_block *block, ps_block_frozen *frozen)
 {
-    dense_release(frozen->values);
+    ps_dense_release(frozen->values);
     free_saved(block, frozen->saved);
 }
 
-static void dense_snapshot_skip(ps_block *block)
+void ps_dense_snapshot_skip(ps_block *block)
 {
     dense_block *b = of(block);
     ps_mutex_lock(&b->lock);
@@ -321,7 +346,7 @@ static void dense_snapshot_skip(ps_block *block)
 
 /* ---- before it is used ---- */
 
-static void dense_put(ps_block *block, uint32_t begin, const ps_wire_float *values, size_t n)
+void ps_dense_put(ps_block *block, uint32_t begin, const ps_wire_float *values, size_t n)
 {
     dense_block *b = of(block);
     PS_REQUIRE(begin <= block->elements && n <= block->elements - begin);
@@ -330,7 +355,7 @@ static void dense_put(ps_block *block, uint32_t begin, const ps_wire_float *valu
     ps_mutex_unlock(&b->lock);
 }
 
-static ps_block_restore dense_room(ps_block *block)
+ps_block_restore ps_dense_room(ps_block *block)
 {
     const dense_block *b = of(block);
     return (ps_block_restore){.elements = block->elements,
@@ -339,25 +364,15 @@ static ps_block_restore dense_room(ps_block *block)
                               .state_bytes = b->state_bytes};
 }
 
-static void dense_restored(ps_block *block, uint64_t version, uint64_t updates)
+void ps_dense_restored(ps_block *block, uint64_t version, uint64_t updates)
 {
     dense_block *b = of(block);
     b->updates = updates;
     b->current->head.version = version;
 }
 
-const ps_block_kind ps_block_dense = {.name = "dense",
-                                      .bytes = dense_bytes,
-                                      .create = dense_create,
-                                      .free = dense_free,
-                                      .check = dense_check,
-                                      .apply = dense_apply,
-                                      .version = dense_version,
-                                      .view = dense_view,
-                                      .release = dense_release,
-                                      .snapshot_next = dense_snapshot_next,
-                                      .snapshot_drop = dense_snapshot_drop,
-                                      .snapshot_skip = dense_snapshot_skip,
-                                      .put = dense_put,
-                                      .room = dense_room,
-                                      .restored = dense_restored};
+const ps_block_kind ps_block_dense = {
+    .name = "dense",
+    .check = dense_check,
+    PS_BLOCK_DENSELY,
+};

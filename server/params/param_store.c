@@ -28,6 +28,10 @@ static ps_status check_config(const ps_param_config *config)
         if (!(plan->scale >= 0) || plan->scale > 1e30)
             return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: initial scale %g, must be in 0..1e30",
                            plan->name ? plan->name : "", plan->scale);
+        if (plan->kind && plan->kind->alone && config->controller->holds)
+            return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: %s are not for consistency %s",
+                           plan->name ? plan->name : "", plan->kind->name,
+                           config->controller->name);
     }
     return ps_schedule_check(&config->schedule);
 }
@@ -78,6 +82,11 @@ static const ps_block_kind *kind_of(const ps_param_plan *plan)
     return plan->kind ? plan->kind : &ps_block_dense;
 }
 
+static const ps_optimizer *rule_of(const ps_param_store *store, const ps_block_kind *kind)
+{
+    return kind->rule ? kind->rule : store->rule;
+}
+
 static ps_status make_shard_blocks(ps_param_store *store, const ps_param_shard *shard,
                                    const ps_param_plan *plan)
 {
@@ -85,7 +94,7 @@ static ps_status make_shard_blocks(ps_param_store *store, const ps_param_shard *
     ps_block head = {
         .kind = kind_of(plan),
         .store = store,
-        .rule = store->rule,
+        .rule = rule_of(store, kind_of(plan)),
         .config = plan->undecayed ? &store->undecayed : &store->config.optimizer,
     };
     for (uint32_t i = 0; i < shard->blocks; i++, left -= head.elements) {
@@ -103,7 +112,7 @@ static void count_blocks(ps_param_store *store, const ps_block_kind *kind, uint6
 {
     if (elements == 0 || times == 0)
         return;
-    ps_block_bytes each = kind->bytes(store->rule, (uint32_t)elements);
+    ps_block_bytes each = kind->bytes(rule_of(store, kind), (uint32_t)elements);
     store->bytes.values += times * each.values;
     store->bytes.state += times * each.state;
     store->bytes.memory += times * (each.memory + sizeof(ps_block *));

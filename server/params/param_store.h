@@ -37,7 +37,7 @@ typedef struct ps_param_plan {
     ps_param_init init;
     double scale;
     bool undecayed;                   /* the optimizer's weight_decay is not for it */
-    const struct ps_block_kind *kind; /* of its blocks (block.h); NULL: dense */
+    const struct ps_block_kind *kind; /* of its blocks (block_kinds.h); NULL: dense */
 } ps_param_plan;
 
 /* As in the job file; a consistency model ignores what it does not use. */
@@ -92,6 +92,9 @@ ps_ledger *ps_param_store_ledger(ps_param_store *store);
  * psd that did not book them). */
 struct ps_ledger_state;
 void ps_param_store_adopt_rows(ps_param_store *store, struct ps_ledger_state *done);
+/* The tensor, whose blocks are not dense, is zeros again, as if nothing had been pushed to it: an
+ * update like any other. Waits as one does; off the loop. */
+void ps_param_store_clear(ps_param_store *store, uint32_t tensor);
 const char *ps_param_store_consistency(const ps_param_store *store);
 uint64_t ps_param_store_bytes(ps_param_store *store); /* held now */
 

@@ -3,6 +3,7 @@
 
 #include "common/base/log.h"
 #include "common/base/require.h"
+#include "common/loop/loop.h"
 #include "server/params/store_private.h"
 
 #include <inttypes.h>
@@ -128,6 +129,24 @@ void ps_update_block(const ps_update *update, uint64_t block, const ps_block_pie
              block, update->version, store->rule->name, update->rate, n);
     ps_block *b = store->blocks[block];
     b->kind->apply(b, &change, pieces, n);
+}
+
+void ps_param_store_clear(ps_param_store *store, uint32_t tensor)
+{
+    ps_loop_require_off();
+    PS_REQUIRE(tensor < store->placement->n_tensors);
+    const ps_param_tensor *t = &store->placement->tensors[tensor];
+    ps_update update;
+    ps_update_enter(store);
+    ps_update_begin(store, t->rows * t->columns, ps_update_rows(store), &update);
+    for (uint32_t s = 0; s < t->n_shards; s++)
+        for (uint64_t i = 0; i < t->shards[s].blocks; i++) {
+            ps_block *block = store->blocks[t->shards[s].first_block + i];
+            PS_REQUIRE(block->kind->clear);
+            block->kind->clear(block, update.version);
+        }
+    ps_update_end(&update);
+    ps_update_leave(store);
 }
 
 uint64_t ps_update_blocks(const ps_param_store *store)
