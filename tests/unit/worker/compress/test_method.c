@@ -1,0 +1,185 @@
+#include "worker/compress/method.h"
+
+#include "tests/lib/check_main.h"
+
+#include "common/conf/compress_rows.h"
+#include "tests/unit/worker/compress/sample.h"
+#include "worker/compress/rows.h"
+
+#define ONE(name) +1
+enum { ROWS = 70, COLUMNS = 256, TOKENS = 300, METHODS = 0 PS_SOLVERS(ONE) };
+
+static ps_sample sample;
+
+static void set_up(void)
+{
+    sample = ps_sample_draw(3, ROWS, COLUMNS, TOKENS);
+}
+
+static ps_compress_report solved(const char *method, const ps_compress_problem *p, uint8_t *out)
+{
+    ps_compress_report report;
+    ck_ok(ps_method_solve(ps_method_find(method), p, out, &report));
+    return report;
+}
+
+/* Σ over tokens and rows of (Σ w·x)²: from the inputs themselves, not from their sums. */
+static double power(const float *w, const float *minus)
+{
+    double sum = 0;
+    for (uint64_t t = 0; t < TOKENS; t++)
+        for (uint64_t r = 0; r < ROWS; r++) {
+            double y = 0;
+            for (uint64_t c = 0; c < COLUMNS; c++)
+                y += ((double)w[r * COLUMNS + c] - (minus ? (double)minus[r * COLUMNS + c] : 0)) *
+                     (double)sample.inputs[t * COLUMNS + c];
+            sum += y * y;
+        }
+    return sum;
+}
+
+START_TEST(every_method_is_found_by_its_name)
+{
+    for (size_t i = 0; ps_methods[i]; i++) {
+        ck_assert_ptr_eq(ps_method_find(ps_methods[i]->name), ps_methods[i]);
+        ck_assert_ptr_nonnull(ps_method_row_find(ps_methods[i]->name));
+    }
+    ck_assert_ptr_null(ps_method_find("guess"));
+}
+END_TEST
+
+START_TEST(the_report_is_what_outputs_lose)
+{
+    set_up();
+    static uint8_t bytes[ROWS * COLUMNS];
+    static float is[ROWS * COLUMNS];
+    ps_compress_problem p = ps_sample_problem(&sample, "int4/64");
+    p.held_out = &sample.hessian;
+    ps_compress_report report = solved("round", &p, bytes);
+    ps_form_decode(p.form, bytes, ROWS, COLUMNS, is);
+    double wanted = power(is, sample.weights) / power(sample.weights, NULL), mse = 0;
+    for (size_t i = 0; i < ROWS * COLUMNS; i++)
+        mse += pow((double)is[i] - (double)sample.weights[i], 2) / (ROWS * COLUMNS);
+    ck_assert_double_eq_tol(report.error, wanted, 1e-5 * wanted);
+    ck_assert_double_eq_tol(report.held_out, wanted, 1e-5 * wanted);
+    ck_assert_double_eq_tol(report.mse, mse, 1e-12 * mse);
+    ck_assert(!report.few_tokens && report.fallback == PS_STEP_NONE);
+    p.hessian = NULL;
+    ck_assert_double_eq(solved("round", &p, bytes).error, -1);
+}
+END_TEST
+
+START_TEST(round_is_the_forms_own_bytes_and_search_its_own_with_importance)
+{
+    set_up();
+    static uint8_t bytes[ROWS * COLUMNS], wanted[ROWS * COLUMNS];
+    float importance[COLUMNS];
+    for (size_t i = 0; i < COLUMNS; i++)
+        importance[i] = (float)((double)sample.sums[i * COLUMNS + i] / TOKENS);
+    ps_compress_problem p = ps_sample_problem(&sample, "uint3/64");
+    size_t len = ROWS * ps_form_row_bytes(p.form, COLUMNS);
+    double lost = solved("round", &p, bytes).error;
+    ps_form_encode(p.form, sample.weights, NULL, ROWS, COLUMNS, wanted);
+    ck_assert_mem_eq(bytes, wanted, len);
+    ck_assert_double_lt(solved("search", &p, bytes).error, lost);
+    ps_form_encode(p.form, sample.weights, importance, ROWS, COLUMNS, wanted);
+    ck_assert_mem_eq(bytes, wanted, len);
+    float squares[COLUMNS];
+    for (size_t i = 0; i < COLUMNS; i++)
+        squares[i] = sample.sums[i * COLUMNS + i];
+    p.hessian = &(ps_hessian){.sums = squares, .squares = true, .tokens = TOKENS};
+    (void)solved("search", &p, bytes);
+    ck_assert_mem_eq(bytes, wanted, len);
+}
+END_TEST
+
+/* The seed's W = Q·P. */
+START_TEST(one_range_is_one_scale_and_zero_for_all)
+{
+    set_up();
+    static uint8_t bytes[ROWS * (4 + COLUMNS)];
+    static float is[ROWS * COLUMNS];
+    ps_compress_problem p = ps_sample_problem(&sample, "uint8/row");
+    p.options.one_range = true;
+    double least = 0, most = 0;
+    for (size_t i = 0; i < ROWS * COLUMNS; i++) {
+        least = fmin(least, (double)sample.weights[i]);
+        most = fmax(most, (double)sample.weights[i]);
+    }
+    (void)solved(_i ? "search" : "round", &p, bytes);
+    for (size_t r = 1; r < ROWS; r++)
+        ck_assert_mem_eq(bytes + r * (4 + COLUMNS), bytes, 4);
+    ps_form_decode(p.form, bytes, ROWS, COLUMNS, is);
+    double step = (most - least) / 255;
+    for (size_t i = 0; i < ROWS * COLUMNS && !_i; i++)
+        ck_assert_double_le(fabs((double)is[i] - (double)sample.weights[i]), step * 0.62);
+}
+END_TEST
+
+START_TEST(threads_change_no_byte)
+{
+    set_up();
+    static uint8_t one[ROWS * COLUMNS], many[ROWS * COLUMNS];
+    ps_compress_problem p = ps_sample_problem(&sample, "int4/64");
+    size_t len = ROWS * ps_form_row_bytes(p.form, COLUMNS);
+    p.options.threads = 1;
+    ps_compress_report first = solved(ps_methods[_i]->name, &p, one);
+    p.options.threads = 16;
+    ps_compress_report second = solved(ps_methods[_i]->name, &p, many);
+    ck_assert_mem_eq(one, many, len);
+    ck_assert_double_eq(first.error, second.error);
+}
+END_TEST
+
+static void refused(const char *method, const ps_compress_problem *p, const char *says)
+{
+    static uint8_t bytes[ROWS * COLUMNS * 4];
+    ps_compress_report report;
+    ck_assert_int_eq(ps_method_solve(ps_method_find(method), p, bytes, &report),
+                     PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), says));
+}
+
+START_TEST(what_is_not_finite_is_refused_by_its_place)
+{
+    set_up();
+    ps_compress_problem p = ps_sample_problem(&sample, "int4/64");
+    sample.weights[2 * COLUMNS + 5] = NAN;
+    refused("round", &p, "tensor sample: weight [2, 5] is not finite");
+    sample.weights[2 * COLUMNS + 5] = 1e30F;
+    refused("round", &p, "tensor sample: weight [2, 5] is 1e+30, more than int4 has a number for");
+    sample.weights[2 * COLUMNS + 5] = 1;
+    sample.sums[3 * COLUMNS + 9] = INFINITY;
+    refused("search", &p, "calibration: the sum of activations [3, 9] is not finite");
+}
+END_TEST
+
+START_TEST(too_few_tokens_are_refused_or_told)
+{
+    set_up();
+    static uint8_t bytes[ROWS * COLUMNS];
+    ps_compress_problem p = ps_sample_problem(&sample, "int4/64");
+    sample.hessian.tokens = COLUMNS / 8 - 1;
+    refused("search", &p, "31 tokens of calibration for 256 columns, at least 32");
+    sample.hessian.tokens = COLUMNS / 8;
+    ck_assert(solved("search", &p, bytes).few_tokens);
+    p.hessian = NULL;
+    refused("search", &p, "needs a calibration");
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&every_method_is_found_by_its_name},
+    {&the_report_is_what_outputs_lose},
+    {&round_is_the_forms_own_bytes_and_search_its_own_with_importance},
+    {.test = &one_range_is_one_scale_and_zero_for_all, .repeat = 2},
+    {.test = &threads_change_no_byte, .repeat = METHODS},
+    {&what_is_not_finite_is_refused_by_its_place},
+    {&too_few_tokens_are_refused_or_told},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("compress/method", cases);
+}
