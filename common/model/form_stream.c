@@ -1,0 +1,133 @@
+/* Happy path: bytes gather until there are many numbers in whole blocks, or the tensor
+ * ends; these are decoded and go to the sink, or, of a transposed tensor, to their places in all of
+ * it, which goes to the sink at its end. It fails when there is no memory, or as the sink does. */
+#include "common/model/form_stream.h"
+
+#include "common/base/mem.h"
+#include "common/base/require.h"
+
+enum { STEP = 32 * 1024 }; /* numbers at a time, unless a block has more */
+
+struct ps_form_stream {
+    ps_form_sink sink;
+    const ps_model_form *tensor;
+    uint32_t block;         /* numbers of one, */
+    size_t block_bytes;     /* and its bytes */
+    uint64_t numbers, done; /* of the tensor; in the order they are stored in */
+    uint64_t missing;       /* bytes */
+    uint8_t *held;          /* [held_most] whole blocks */
+    size_t held_len, held_most;
+    float *values; /* of `held` */
+    float *all;    /* of a transposed tensor */
+};
+
+ps_form_stream *ps_form_stream_new(ps_form_sink sink)
+{
+    ps_form_stream *s = ps_new(ps_form_stream);
+    s->sink = sink;
+    return s;
+}
+
+static void let_go(ps_form_stream *s)
+{
+    ps_free(&s->held);
+    ps_free(&s->values);
+    ps_free(&s->all);
+}
+
+void ps_form_stream_free(ps_form_stream **stream)
+{
+    if (!*stream)
+        return;
+    let_go(*stream);
+    ps_free(stream);
+}
+
+uint64_t ps_form_stream_missing(const ps_form_stream *s)
+{
+    return s->missing;
+}
+
+ps_status ps_form_stream_begin(ps_form_stream *s, const ps_model_form *t)
+{
+    let_go(s);
+    s->tensor = t;
+    s->block = t->form.row ? ps_form_block_numbers(t->form, ps_model_form_columns(t)) : 1;
+    s->block_bytes =
+        t->form.row ? ps_form_block_bytes(t->form, ps_model_form_columns(t)) : sizeof(float);
+    s->numbers = ps_model_form_numbers(t);
+    s->missing = ps_model_form_bytes(t);
+    s->done = 0;
+    s->held_len = 0;
+    uint64_t blocks = s->block < STEP ? STEP / s->block : 1, most = s->numbers / s->block;
+    blocks = blocks < most ? blocks : most;
+    s->held_most = (size_t)blocks * s->block_bytes;
+    s->held = ps_try_alloc_raw(s->held_most + 1);
+    s->values = ps_try_alloc_raw((size_t)blocks * s->block * sizeof *s->values + 1);
+    if (t->transposed)
+        s->all = ps_try_alloc_raw((size_t)s->numbers * sizeof *s->all);
+    if (s->held && s->values && (s->all || !t->transposed))
+        return PS_OK;
+    let_go(s);
+    return ps_fail(PS_NO_MEMORY, "tensor %s: no memory for its numbers", t->name);
+}
+
+/* The next n numbers to where they are in the tensor as psd has it. */
+static void place(ps_form_stream *s, size_t n)
+{
+    uint64_t rows = ps_model_form_rows(s->tensor), columns = ps_model_form_columns(s->tensor);
+    uint64_t row = s->done / columns, column = s->done % columns;
+    for (size_t i = 0; i < n; i++) {
+        s->all[column * rows + row] = s->values[i];
+        if (++column == columns) {
+            column = 0;
+            row++;
+        }
+    }
+}
+
+static ps_status take_blocks(ps_form_stream *s)
+{
+    size_t n = s->held_len / s->block_bytes * s->block;
+    if (s->tensor->form.row)
+        s->tensor->form.row->decode(s->held, s->block, n, s->values);
+    else
+        memcpy(s->values, s->held, s->held_len);
+    s->held_len = 0;
+    ps_status st = PS_OK;
+    if (s->all)
+        place(s, n);
+    else
+        st = s->sink.numbers(s->sink.user, s->tensor, s->done, s->values, n);
+    s->done += n;
+    return st;
+}
+
+static ps_status give_all(ps_form_stream *s)
+{
+    ps_status st = PS_OK;
+    for (uint64_t at = 0; !st && at < s->numbers;) {
+        size_t n = s->numbers - at < STEP ? (size_t)(s->numbers - at) : STEP;
+        st = s->sink.numbers(s->sink.user, s->tensor, at, s->all + at, n);
+        at += n;
+    }
+    return st;
+}
+
+ps_status ps_form_stream_feed(ps_form_stream *s, ps_slice bytes)
+{
+    PS_REQUIRE(s->tensor && s->held && bytes.len <= s->missing);
+    ps_status st = PS_OK;
+    while (!st && bytes.len) {
+        size_t room = s->held_most - s->held_len, n = bytes.len < room ? bytes.len : room;
+        memcpy(s->held + s->held_len, bytes.data, n);
+        s->held_len += n;
+        s->missing -= n;
+        bytes = ps_slice_of(bytes.data + n, bytes.len - n);
+        if (s->held_len == s->held_most || !s->missing)
+            st = take_blocks(s);
+    }
+    if (!st && s->all && !s->missing)
+        st = give_all(s);
+    return st;
+}

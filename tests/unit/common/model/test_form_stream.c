@@ -1,0 +1,131 @@
+/* form_stream: bytes in pieces of any size are the numbers that ps_form_decode says of all of them,
+ * in psd's order. */
+#include "common/model/form_stream.h"
+
+#include "common/base/mem.h"
+#include "common/base/rng.h"
+#include "tests/lib/check_main.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS = 151, COLUMNS = 256, NUMBERS = ROWS * COLUMNS };
+
+typedef struct seen {
+    const ps_model_form *tensor;
+    float values[NUMBERS];
+    uint64_t count;
+    uint64_t fail_at; /* numbers; 0: never */
+} seen;
+
+static ps_status take(void *user, const ps_model_form *tensor, uint64_t first, const float *values,
+                      size_t n)
+{
+    seen *s = user;
+    ck_assert_ptr_eq(tensor, s->tensor);
+    ck_assert_uint_eq(first, s->count);
+    ck_assert_uint_le(first + n, NUMBERS);
+    memcpy(s->values + first, values, n * sizeof *values);
+    s->count += n;
+    return s->fail_at && s->count >= s->fail_at ? ps_fail(PS_NO_SPACE, "full") : PS_OK;
+}
+
+static const struct {
+    const char *form;
+    bool transposed;
+    size_t piece;
+} streamed[] = {{NULL, false, 5},          {NULL, false, 1000000},  {"q8_0", false, 1},
+                {"q8_0", false, 35001},    {"int4/128", true, 777}, {"int3/row", false, 13},
+                {"uint2/row", true, 5000}, {"bfloat16", true, 3},   {"float16", false, 8192}};
+
+static void draw(float *out)
+{
+    ps_rng rng;
+    ps_rng_seed(&rng, 3);
+    for (size_t i = 0; i < NUMBERS; i++)
+        out[i] = (float)ps_rng_normal(&rng);
+}
+
+static ps_model_form tensor_of(const char *form, bool transposed)
+{
+    ps_model_form t = {.name = "t", .transposed = transposed, .n_dims = 2};
+    ck_assert(!form || ps_form_parse(form, &t.form));
+    t.shape[0] = transposed ? COLUMNS : ROWS;
+    t.shape[1] = transposed ? ROWS : COLUMNS;
+    return t;
+}
+
+static void feed(ps_form_stream *stream, const uint8_t *bytes, size_t len, size_t piece)
+{
+    for (size_t at = 0; at < len; at += piece) {
+        ck_assert_uint_eq(ps_form_stream_missing(stream), len - at);
+        size_t n = len - at < piece ? len - at : piece;
+        ck_ok(ps_form_stream_feed(stream, ps_slice_of(bytes + at, n)));
+    }
+    ck_assert_uint_eq(ps_form_stream_missing(stream), 0);
+}
+
+START_TEST(pieces_are_the_tensor)
+{
+    static float x[NUMBERS], want[NUMBERS];
+    static uint8_t bytes[NUMBERS * sizeof(float)];
+    ps_model_form t = tensor_of(streamed[_i].form, streamed[_i].transposed);
+    seen s = {.tensor = &t};
+    draw(x);
+    memcpy(bytes, x, sizeof bytes);
+    memcpy(want, x, sizeof want);
+    if (t.form.row) {
+        ps_form_encode(t.form, x, NULL, ROWS, COLUMNS, bytes);
+        ps_form_decode(t.form, bytes, ROWS, COLUMNS, want);
+    }
+    ps_form_stream *stream = ps_form_stream_new((ps_form_sink){take, &s});
+    for (int again = 0; again < 2; again++) {
+        s.count = 0;
+        ck_ok(ps_form_stream_begin(stream, &t));
+        feed(stream, bytes, ps_model_form_bytes(&t), streamed[_i].piece);
+        ck_assert_uint_eq(s.count, NUMBERS);
+        for (size_t r = 0; r < ROWS; r++)
+            for (size_t c = 0; c < COLUMNS; c++)
+                ck_assert_float_eq(s.values[t.transposed ? c * ROWS + r : r * COLUMNS + c],
+                                   want[r * COLUMNS + c]);
+    }
+    ps_form_stream_free(&stream);
+}
+END_TEST
+
+START_TEST(what_the_sink_fails_with_is_the_failure)
+{
+    static float x[NUMBERS];
+    ps_model_form t = tensor_of(NULL, false);
+    seen s = {.tensor = &t, .fail_at = 1};
+    ps_form_stream *stream = ps_form_stream_new((ps_form_sink){take, &s});
+    ck_ok(ps_form_stream_begin(stream, &t));
+    ck_assert_int_eq(ps_form_stream_feed(stream, ps_slice_of(x, sizeof x)), PS_NO_SPACE);
+    ck_assert_uint_lt(s.count, NUMBERS);
+    ps_form_stream_free(&stream);
+}
+END_TEST
+
+START_TEST(a_tensor_of_nothing_is_whole)
+{
+    ps_model_form t = {.name = "t", .n_dims = 2, .shape = {0, 4}};
+    seen s = {.tensor = &t};
+    ps_form_stream *stream = ps_form_stream_new((ps_form_sink){take, &s});
+    ck_ok(ps_form_stream_begin(stream, &t));
+    ck_assert_uint_eq(ps_form_stream_missing(stream), 0);
+    ck_ok(ps_form_stream_feed(stream, (ps_slice){0}));
+    ps_form_stream_free(&stream);
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {.test = &pieces_are_the_tensor, .repeat = sizeof streamed / sizeof *streamed},
+    {&what_the_sink_fails_with_is_the_failure},
+    {&a_tensor_of_nothing_is_whole},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("model/form_stream", cases);
+}
