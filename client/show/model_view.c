@@ -8,8 +8,14 @@
 
 #include <inttypes.h>
 
-const char *const ps_model_headers[] = {"NAME", ">PARAMETERS", ">SIZE",  ">TEST",
-                                        ">JOB", "CREATED",     "CONFIG", NULL};
+const char *const ps_model_headers[] = {"NAME",  ">PARAMETERS", ">SIZE",   "FORM",   ">BITS",
+                                        ">TEST", ">JOB",        "CREATED", "CONFIG", NULL};
+
+/* Of a parameter in the file; 0: it is not known. */
+static double bits_of(const Psd__V1__Model *m)
+{
+    return m->parameters ? 8.0 * (double)m->tensor_bytes / (double)m->parameters : 0;
+}
 
 static ps_metrics test_metrics_of(const Psd__V1__Model *m)
 {
@@ -45,6 +51,11 @@ void ps_model_row(ps_table *table, const Psd__V1__Model *m, int64_t now_ms)
     ps_table_text(table, m->name);
     ps_table_text(table, ps_human_count((double)m->parameters).text);
     ps_table_text(table, ps_human_bytes((double)m->bytes).text);
+    ps_table_text(table, m->forms);
+    if (m->tensor_bytes)
+        ps_table_printf(table, "%.3g", bits_of(m));
+    else
+        ps_table_text(table, "");
     if (m->has_test)
         ps_metrics_test_cell(table, test_metrics_of(m), m->test_loss);
     else
@@ -61,7 +72,7 @@ void ps_model_row(ps_table *table, const Psd__V1__Model *m, int64_t now_ms)
 
 static void tensor_rows(ps_buf *out, const ps_style *style, const Psd__V1__Model *m)
 {
-    static const char *const headers[] = {"TENSOR", ">SHAPE", ">ELEMENTS", NULL};
+    static const char *const headers[] = {"TENSOR", ">SHAPE", ">ELEMENTS", "FORM", NULL};
     ps_table *t = ps_table_new(headers);
     for (size_t i = 0; i < m->n_tensors; i++) {
         const Psd__V1__ModelTensor *tensor = m->tensors[i];
@@ -75,6 +86,7 @@ static void tensor_rows(ps_buf *out, const ps_style *style, const Psd__V1__Model
         ps_table_text(t, tensor->name);
         ps_table_text(t, ps_buf_cstr(&shape));
         ps_table_printf(t, "%.0f", elements);
+        ps_table_text(t, tensor->form);
         ps_buf_free(&shape);
     }
     ps_table_render(t, style, out);
@@ -91,6 +103,8 @@ void ps_model_text(ps_buf *out, const ps_style *style, const Psd__V1__Model *m)
     ps_table_field(t, "parameters", "%" PRIu64, m->parameters);
     ps_table_field(t, "version", "%s", m->version);
     ps_table_field(t, "size", "%s", ps_human_bytes((double)m->bytes).text);
+    if (m->tensor_bytes)
+        ps_table_field(t, "stored as", "%s (%.3g bits a parameter)", m->forms, bits_of(m));
     if (m->job_id)
         ps_table_field(t, "trained by", "job %" PRIu64, m->job_id);
     else
@@ -118,6 +132,8 @@ void ps_model_json(ps_json_writer *w, const Psd__V1__Model *m)
     ps_json_put_string(w, "config", m->config);
     ps_json_put_uint(w, "parameters", m->parameters);
     ps_json_put_uint(w, "bytes", m->bytes);
+    ps_json_put_uint(w, "tensor_bytes", m->tensor_bytes);
+    ps_json_put_string(w, "forms", m->forms);
     ps_json_put_uint(w, "job_id", m->job_id);
     ps_json_put_string(w, "owner", m->owner);
     ps_json_put_int(w, "created_ms", m->created_ms);
@@ -136,6 +152,7 @@ void ps_model_json(ps_json_writer *w, const Psd__V1__Model *m)
             for (size_t d = 0; d < m->tensors[i]->n_shape; d++)
                 ps_json_uint(w, m->tensors[i]->shape[d]);
             ps_json_array_end(w);
+            ps_json_put_string(w, "form", m->tensors[i]->form);
             ps_json_object_end(w);
         }
         ps_json_array_end(w);

@@ -67,6 +67,11 @@ static const char *const migrations[] = {
     "CREATE INDEX artifact_made ON artifact(created_ms);"
     "CREATE INDEX job_ended ON job(ended_ms);"
     "CREATE INDEX model_job ON model_version(job_id);",
+    /* what tensors are stored as */
+    "ALTER TABLE model_version ADD COLUMN forms TEXT NOT NULL DEFAULT 'float32';"
+    "ALTER TABLE model_version ADD COLUMN tensor_bytes INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE model_version SET tensor_bytes=4*parameters;"
+    "ALTER TABLE model_version_tensor ADD COLUMN form TEXT NOT NULL DEFAULT 'float32';",
 };
 enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };
 

@@ -11,8 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COLUMNS \
-    "name,config,parameters,bytes,job_id,created_ms,has_test,test_loss,test_metrics,path,owner"
+#define COLUMNS                                                                                  \
+    "name,config,parameters,bytes,job_id,created_ms,has_test,test_loss,test_metrics,path,owner," \
+    "forms,tensor_bytes"
 
 void ps_model_record_free(ps_model_record **record)
 {
@@ -26,6 +27,7 @@ void ps_model_record_free(ps_model_record **record)
     free(r->config);
     free(r->path);
     free(r->owner);
+    free(r->forms);
     ps_free(record);
 }
 
@@ -44,7 +46,7 @@ static ps_status put_row(ps_catalog *catalog, const ps_model_record *r)
     ps_stmt q;
     ps_status st = ps_stmt_begin(&q, catalog,
                                  "INSERT INTO model_version(" COLUMNS ",current)"
-                                 " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,0)");
+                                 " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,0)");
     if (st)
         return st;
     ps_stmt_text(&q, 1, r->name);
@@ -59,6 +61,8 @@ static ps_status put_row(ps_catalog *catalog, const ps_model_record *r)
     ps_stmt_text(&q, 9, ps_buf_cstr(&metrics));
     ps_stmt_text(&q, 10, r->path);
     ps_stmt_text(&q, 11, r->owner ? r->owner : "");
+    ps_stmt_text(&q, 12, r->forms ? r->forms : "float32");
+    ps_stmt_u64(&q, 13, r->tensor_bytes);
     st = ps_stmt_end(&q, ps_stmt_run(&q));
     ps_buf_free(&metrics);
     return st;
@@ -67,19 +71,23 @@ static ps_status put_row(ps_catalog *catalog, const ps_model_record *r)
 static ps_status put_tensor(ps_catalog *catalog, const char *path, size_t position,
                             const ps_model_tensor *t)
 {
+    char form[PS_FORM_TEXT] = "float32";
+    if (t->form.row)
+        (void)ps_form_text(t->form, form);
     uint8_t shape[PS_MODEL_RANK_MAX * 8];
     for (uint32_t d = 0; d < t->rank && d < PS_MODEL_RANK_MAX; d++)
         ps_put_u64le(&shape[8 * d], t->shape[d]);
     ps_stmt q;
     ps_status st = ps_stmt_begin(
         &q, catalog,
-        "INSERT INTO model_version_tensor(path,position,name,shape) VALUES(?1,?2,?3,?4)");
+        "INSERT INTO model_version_tensor(path,position,name,shape,form) VALUES(?1,?2,?3,?4,?5)");
     if (st)
         return st;
     ps_stmt_text(&q, 1, path);
     ps_stmt_u64(&q, 2, position);
     ps_stmt_text(&q, 3, t->name);
     ps_stmt_blob(&q, 4, ps_slice_of(shape, (size_t)t->rank * 8));
+    ps_stmt_text(&q, 5, form);
     return ps_stmt_end(&q, ps_stmt_run(&q));
 }
 
@@ -146,6 +154,8 @@ static ps_status read_row(ps_stmt *q, ps_model_record **out)
     r->test_loss = ps_stmt_get_real(q, 7);
     r->path = ps_stmt_get_text(q, 9);
     r->owner = ps_stmt_get_text(q, 10);
+    r->forms = ps_stmt_get_text(q, 11);
+    r->tensor_bytes = ps_stmt_get_u64(q, 12);
     char *metrics = ps_stmt_get_text(q, 8);
     ps_status st = ps_metric_list_parse(ps_slice_str(metrics), &r->test_metrics);
     ps_free(&metrics);
@@ -156,6 +166,17 @@ static ps_status read_row(ps_stmt *q, ps_model_record **out)
     }
     *out = r;
     return PS_OK;
+}
+
+/* A later psd's forms are in a later schema. */
+static ps_status read_form(ps_stmt *q, const ps_model_record *r, ps_model_tensor *t)
+{
+    char *text = ps_stmt_get_text(q, 2);
+    bool known = !strcmp(text, "float32") || ps_form_parse(text, &t->form);
+    ps_free(&text);
+    return known ? PS_OK
+                 : ps_fail(PS_CORRUPT, "catalog: model '%s': tensor %s has no valid form", r->name,
+                           t->name);
 }
 
 static ps_status read_tensor(ps_stmt *q, ps_model_record *r)
@@ -170,14 +191,15 @@ static ps_status read_tensor(ps_stmt *q, ps_model_record *r)
     ps_cursor c = ps_cursor_of(shape);
     for (uint32_t d = 0; d < t->rank; d++)
         t->shape[d] = ps_read_u64le(&c);
-    return PS_OK;
+    return read_form(q, r, t);
 }
 
 static ps_status read_tensors(ps_catalog *catalog, ps_model_record *r)
 {
     ps_stmt q;
     ps_status st = ps_stmt_begin(
-        &q, catalog, "SELECT name,shape FROM model_version_tensor WHERE path=?1 ORDER BY position");
+        &q, catalog,
+        "SELECT name,shape,form FROM model_version_tensor WHERE path=?1 ORDER BY position");
     if (st)
         return st;
     ps_stmt_text(&q, 1, r->path);

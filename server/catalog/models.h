@@ -12,6 +12,7 @@
 #ifndef PS_CATALOG_MODELS_H
 #define PS_CATALOG_MODELS_H
 
+#include "common/form/form.h"
 #include "common/format/metric_list.h"
 #include "server/catalog/catalog.h"
 
@@ -24,6 +25,7 @@ typedef struct ps_model_tensor {
     char *name;
     uint32_t rank;
     uint64_t shape[PS_MODEL_RANK_MAX];
+    ps_form form; /* that it is stored in; row NULL: float32 */
 } ps_model_tensor;
 
 /* Texts are owned and never NULL. */
@@ -31,9 +33,11 @@ typedef struct ps_model_record {
     char *name;
     char *config; /* the architecture: a flow mapping of YAML */
     uint64_t parameters;
-    uint64_t bytes;  /* of the file */
-    uint64_t job_id; /* that trained it; 0: imported */
-    char *owner;     /* who submitted that job, or imported it: an identity; "": not known */
+    uint64_t bytes;        /* of the file */
+    uint64_t tensor_bytes; /* of the tensors in it */
+    char *forms;           /* that these are in, by how many numbers are: "q4_0, float32" */
+    uint64_t job_id;       /* that trained it; 0: imported */
+    char *owner;           /* who submitted that job, or imported it: an identity; "": not known */
     int64_t created_ms;
     bool has_test;
     double test_loss;

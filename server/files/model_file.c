@@ -156,6 +156,8 @@ static void set_tensors(ps_model_record *record, const ps_placement *placement)
     record->tensors = ps_alloc_array(placement->n_tensors, sizeof *record->tensors);
     record->n_tensors = placement->n_tensors;
     record->parameters = placement->elements;
+    record->tensor_bytes = placement->elements * sizeof(float);
+    record->forms = ps_strdup("float32");
     for (size_t i = 0; i < placement->n_tensors; i++) {
         const ps_param_tensor *t = &placement->tensors[i];
         record->tensors[i].name = ps_strdup(t->name);

@@ -11,6 +11,8 @@ static Psd__V1__ModelTensor *tensor_new(const ps_model_tensor *from)
     out->shape = ps_alloc_array(from->rank, sizeof *out->shape);
     for (uint32_t i = 0; i < from->rank; i++)
         out->shape[i] = from->shape[i];
+    char form[PS_FORM_TEXT] = "float32";
+    out->form = ps_strdup(from->form.row ? ps_form_text(from->form, form) : form);
     return out;
 }
 
@@ -24,6 +26,8 @@ Psd__V1__Model *ps_model_message_new(const ps_model_record *record)
     out->owner = ps_strdup(record->owner);
     out->parameters = record->parameters;
     out->bytes = record->bytes;
+    out->tensor_bytes = record->tensor_bytes;
+    out->forms = ps_strdup(record->forms);
     out->job_id = record->job_id;
     out->created_ms = record->created_ms;
     out->has_test = record->has_test;

@@ -312,6 +312,7 @@ START_TEST(a_catalog_of_the_first_schema_keeps_its_models_accuracy)
     ck_assert_str_eq(m->test_metrics.at[0].name, "accuracy");
     ck_assert_double_eq(m->test_metrics.at[0].value, 0.75);
     ck_assert_str_eq(m->owner, "anna"); /* who submitted its job */
+    ck_assert_uint_eq(m->tensor_bytes, 4 * m->parameters);
     ck_assert_uint_eq(m->n_tensors, 1);
     ps_model_record_free(&m);
     ck_ok(ps_catalog_model_get(catalog, "b", &m));

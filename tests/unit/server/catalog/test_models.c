@@ -22,6 +22,8 @@ static ps_model_record *make_model(const char *name, size_t n_tensors)
     m->config = ps_strdup("{architecture: mlp}");
     m->parameters = 40;
     m->bytes = 400;
+    m->tensor_bytes = 300;
+    m->forms = ps_strdup("q8_0, float32");
     m->has_test = true;
     m->test_loss = NAN;
     ps_metric_list_add(&m->test_metrics, "accuracy", 0.88);
@@ -30,6 +32,7 @@ static ps_model_record *make_model(const char *name, size_t n_tensors)
     for (size_t i = 0; i < n_tensors; i++)
         m->tensors[m->n_tensors++] =
             (ps_model_tensor){.name = ps_asprintf("t%zu", i), .rank = 2, .shape = {i + 1, 3}};
+    ck_assert(ps_form_parse("int4/128", &m->tensors[n_tensors - 1].form));
     return m;
 }
 
@@ -48,6 +51,10 @@ START_TEST(a_model_is_replaced_whole_and_fits_only_the_same_shapes)
     ck_assert_str_eq(r->tensors[1].name, "t1");
     ck_assert_uint_eq(r->tensors[1].rank, 2);
     ck_assert_uint_eq(r->tensors[1].shape[0], 2);
+    ck_assert(ps_form_same(r->tensors[1].form, two->tensors[1].form));
+    ck_assert_ptr_null(r->tensors[0].form.row);
+    ck_assert_str_eq(r->forms, "q8_0, float32");
+    ck_assert_uint_eq(r->tensor_bytes, 300);
     ck_assert_uint_eq(r->test_metrics.count, 2);
     ck_assert_double_eq(r->test_metrics.at[0].value, 0.88);
     ck_assert_str_eq(r->test_metrics.at[1].name, "perplexity");
