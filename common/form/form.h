@@ -6,11 +6,12 @@
  *     float32, bfloat16, float16     a number is a block
  *     int8 int4 int3 int2            f16 scale s, codes:             w = s·q
  *     uint8 uint4 uint3 uint2        f16 scale s, u8 zero z, a 0, codes: w = s·(q − z)
- *     q4_0 …                         ggml's blocks, byte for byte
+ *     fp8                            float32 scale s, codes E4M3:    w = s·q
+ *     q8_0 q4_0 … q6_k iq4_nl mxfp4  ggml's blocks, byte for byte
  *
- * Blocks of the integer forms have a size that is chosen, 32 to 256 numbers or a whole row: the
- * group. All is little-endian. A form is a file, or a line in one, and a word in rows.h. Pure, but
- * for what it writes; any thread.
+ * Blocks of the integer forms and of fp8 have a size that is chosen, 32 to 256 numbers or a whole
+ * row: the group. All is little-endian. A form is a file, or a line in one, and a word in rows.h.
+ * Pure, but for what it writes; any thread.
  */
 #ifndef PS_FORM_FORM_H
 #define PS_FORM_FORM_H
@@ -32,7 +33,7 @@ struct ps_form_row {
     uint32_t bits;                     /* of a number's code */
     int32_t ggml;                      /* its number among ggml's types; -1: none */
     bool plain;                        /* no codes: each number by itself, and no grid */
-    bool zero;                         /* it has a zero beside its scale */
+    bool zero;                         /* a zero, or a least number, beside its scale */
     float limit;                       /* the magnitude from which on it has no number; INFINITY */
     size_t (*bytes)(uint32_t numbers); /* of a block */
 
@@ -40,7 +41,8 @@ struct ps_form_row {
     void (*decode)(const uint8_t *blocks, uint32_t group, size_t n, float *out);
     /* A row of n numbers, finite and below the limit, by the form's own rule for what is nearest:
      * ggml's quantiser for its blocks; the range of each block for integers. importance: what a
-     * squared error of each column counts, [n], not negative; NULL: alike. */
+     * squared error of each column counts, [n], not negative; NULL: alike. A block in which nothing
+     * counts may become anything finite (ggml writes zeros): who has holes there fills them. */
     void (*encode)(const float *row, const float *importance, uint32_t group, size_t n,
                    uint8_t *out);
     /* Number i of a block that was encoded becomes the code nearest to value, with scales and zeros
