@@ -15,6 +15,7 @@
 #ifndef PS_GPU_OPS_H
 #define PS_GPU_OPS_H
 
+#include "common/form/form.h"
 #include "gpu/backend.h"
 
 /* C[m,n] = alpha · op(A)[m,k] · op(B)[k,n] + beta · C, op(X) = X or its transpose; `batch` of them,
@@ -142,6 +143,31 @@ typedef struct ps_adamw {
     int64_t step; /* from 1 */
 } ps_adamw;
 
+/* A matrix whose rows are in a form (common/form/form.h): for inference, which computes with the
+ * bytes of a model's file. By value; owns nothing. */
+typedef struct ps_form_matrix {
+    ps_tensor bytes; /* U8 [rows, ps_form_row_bytes(form, columns)] */
+    ps_form form;    /* row NULL: there is no such matrix */
+    int64_t columns;
+} ps_form_matrix;
+
+/* y[rows,out] = x[rows,in]·wᵀ + beta·y, w [out,in]; beta 0 does not read y. ld_*: elements from one
+ * row to the next.
+ *
+ * exact: numbers of w are those that the form's decode says (or their BF16 where T is), and x is as
+ * it is: what a model says is what its file says. Else a backend may round x to 8 bits in blocks of
+ * 32 numbers or more: each x is then off by at most 1/254 of its block's largest |x|, which leaves
+ * the errors of a product of n terms at about 0.4 % · √(1/12) of its terms' size, whatever n.
+ * Several times faster where the processor multiplies bytes. */
+typedef struct ps_form_product {
+    ps_tensor y; /* T or F32 */
+    ps_tensor x; /* T */
+    const ps_form_matrix *w;
+    int64_t rows, ld_y, ld_x;
+    float beta;
+    bool exact;
+} ps_form_product;
+
 /* ---- the operations ---- */
 
 typedef void ps_gemm_fn(ps_stream *s, const ps_gemm *g);
@@ -214,6 +240,14 @@ typedef void ps_quantise_fn(ps_stream *s, ps_tensor q, ps_tensor scales, ps_tens
 typedef void ps_dequantise_fn(ps_stream *s, ps_tensor x, ps_tensor q, ps_tensor scales,
                               int64_t block);
 
+/* Puts the bytes of a matrix, as they are in files, into the order in which the backend reads them,
+ * in place: once, before it is used in the two that follow. */
+typedef void ps_form_arrange_fn(ps_stream *s, const ps_form_matrix *m);
+typedef void ps_form_product_fn(ps_stream *s, const ps_form_product *p);
+/* y[rows,columns] = (add ? y : 0) + table[ids[row], columns]; y T; ids I32 [rows] in the table */
+typedef void ps_form_embedding_fn(ps_stream *s, ps_tensor y, const ps_form_matrix *table,
+                                  ps_tensor ids, bool add);
+
 /* All of them: each is a member of the table, a checked call ps_op_NAME (gpu/op.h), and ps_cpu_NAME
  * and ps_cuda_NAME, of type ps_NAME_fn. */
 #define PS_OPERATIONS(X)   \
@@ -248,7 +282,10 @@ typedef void ps_dequantise_fn(ps_stream *s, ps_tensor x, ps_tensor q, ps_tensor 
     X(adamw)               \
     X(cast)                \
     X(quantise)            \
-    X(dequantise)
+    X(dequantise)          \
+    X(form_arrange)        \
+    X(form_product)        \
+    X(form_embedding)
 
 struct ps_backend_ops {
     void (*close)(ps_backend *b);

@@ -10,7 +10,8 @@
     X(F32, "F32", 4)      \
     X(I32, "I32", 4)      \
     X(BF16, "BF16", 2)    \
-    X(I8, "I8", 1)
+    X(I8, "I8", 1)        \
+    X(U8, "U8", 1)
 
 typedef enum ps_dtype {
 #define X(name, text, bytes) PS_DTYPE_##name,

@@ -133,6 +133,33 @@ static void run_rows(sequence *q, ps_dtype type)
                                      .ld = COLUMNS});
 }
 
+/* Random codes under scales that are numbers. */
+static void run_form(sequence *q, ps_dtype type)
+{
+    enum { BYTES = 34 }; /* one block */
+    uint8_t blocks[ROWS * BYTES];
+    for (int i = 0; i < ROWS * BYTES; i++)
+        blocks[i] = i % BYTES == 0   ? 0
+                    : i % BYTES == 1 ? 0x28
+                                     : (uint8_t)ps_rng_below(&q->rng, 256);
+    ps_tensor bytes = place(q, PS_DTYPE_U8, ROWS, BYTES);
+    ps_copy_to_device(q->stream, bytes, blocks, sizeof blocks);
+    ps_form_matrix w = {.bytes = bytes, .form = {.row = ps_form_find("q8_0")}, .columns = 32};
+    w.form.group = w.form.row->group;
+    ps_op_form_arrange(q->stream, &w);
+    for (int rows = 1; rows <= 16; rows += 15)
+        ps_op_form_product(q->stream, &(ps_form_product){.y = matrix(q, type, rows, ROWS),
+                                                         .x = matrix(q, type, rows, 32),
+                                                         .w = &w,
+                                                         .rows = rows,
+                                                         .ld_y = ROWS,
+                                                         .ld_x = 32,
+                                                         .exact = true});
+    ps_tensor ids = numbers(q, ROWS);
+    ids.shape[1] = 16;
+    ps_op_form_embedding(q->stream, matrix(q, type, 16, 32), &w, ids, true);
+}
+
 static void run_attention(sequence *q, ps_dtype type)
 {
     ps_tensor keys = matrix(q, type, ROWS, COLUMNS / 2),
@@ -208,6 +235,7 @@ void sequence_run(sequence *q, ps_stream *s, ps_buffer *buffer, int count)
         run_products(q, types[i]);
         run_elements(q, types[i]);
         run_rows(q, types[i]);
+        run_form(q, types[i]);
         run_attention(q, types[i]);
         run_losses(q, types[i]);
     }

@@ -124,6 +124,11 @@ ps_tensor ps_test_i32(ps_test_device *d, int64_t n, const int32_t *values)
     return t;
 }
 
+ps_tensor ps_test_u8(ps_test_device *d, int64_t rows, int64_t columns, const uint8_t *values)
+{
+    return make(d, ps_tensor_2d(NULL, 0, PS_DTYPE_U8, rows, columns), values);
+}
+
 void *ps_test_read(ps_test_device *d, ps_tensor t)
 {
     void *out = ps_alloc(ps_tensor_bytes(t));

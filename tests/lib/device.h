@@ -39,6 +39,7 @@ ps_tensor ps_test_real(ps_test_device *d, ps_dtype type, int64_t rows, int64_t c
 extern const ps_dtype ps_test_types[PS_TEST_TYPES];
 double ps_test_tolerance(ps_dtype type, double f32);
 ps_tensor ps_test_i32(ps_test_device *d, int64_t n, const int32_t *values); /* NULL: -1 each */
+ps_tensor ps_test_u8(ps_test_device *d, int64_t rows, int64_t columns, const uint8_t *values);
 /* The elements on the host; the caller frees. read64: of F32 or BF16. */
 void *ps_test_read(ps_test_device *d, ps_tensor t);
 double *ps_test_read64(ps_test_device *d, ps_tensor t);
