@@ -11,9 +11,25 @@ int64_t ps_head_rows(int64_t rows, int64_t vocabulary)
     return n < rows ? n : rows;
 }
 
+static void logits_of_form(ps_stream *s, const ps_head *h, ps_tensor y, ps_tensor x, int64_t ld_x)
+{
+    PS_REQUIRE(h->form.bytes.shape[0] == y.shape[1]);
+    ps_op_form_product(s, &(ps_form_product){.y = y,
+                                             .x = x,
+                                             .w = &h->form,
+                                             .rows = y.shape[0],
+                                             .ld_y = y.shape[1],
+                                             .ld_x = ld_x ? ld_x : x.shape[1],
+                                             .exact = h->exact});
+}
+
 /* y[rows,V] = x[rows,C] · W[V,C]ᵀ */
 void ps_head_logits(ps_stream *s, const ps_head *h, ps_tensor y, ps_tensor x, int64_t ld_x)
 {
+    if (h->form.form.row) {
+        logits_of_form(s, h, y, x, ld_x);
+        return;
+    }
     ps_op_gemm(s, &(ps_gemm){.transpose_b = true,
                              .m = y.shape[0],
                              .n = y.shape[1],

@@ -35,8 +35,19 @@ static void add_bias(ps_stream *s, const ps_linear *l, ps_tensor y, int64_t ld_y
                                  .batch = 1});
 }
 
-/* y[rows,out] = x[rows,in] · W[out,in]ᵀ + b[out] */
-void ps_linear_forward(ps_stream *s, const ps_linear *l, ps_tensor y, int64_t ld_y, ps_tensor x)
+static void multiply_form(ps_stream *s, const ps_linear *l, ps_tensor y, int64_t ld_y, ps_tensor x)
+{
+    PS_REQUIRE(l->form.bytes.shape[0] == y.shape[1] && l->form.columns == x.shape[1]);
+    ps_op_form_product(s, &(ps_form_product){.y = y,
+                                             .x = x,
+                                             .w = &l->form,
+                                             .rows = y.shape[0],
+                                             .ld_y = ld_of(y, ld_y),
+                                             .ld_x = x.shape[1],
+                                             .exact = l->exact});
+}
+
+static void multiply(ps_stream *s, const ps_linear *l, ps_tensor y, int64_t ld_y, ps_tensor x)
 {
     ps_op_gemm(s, &(ps_gemm){.transpose_b = !l->input_major,
                              .m = y.shape[0],
@@ -50,6 +61,15 @@ void ps_linear_forward(ps_stream *s, const ps_linear *l, ps_tensor y, int64_t ld
                              .ld_b = l->weight.shape[1],
                              .ld_c = ld_of(y, ld_y),
                              .batch = 1});
+}
+
+/* y[rows,out] = x[rows,in] · W[out,in]ᵀ + b[out] */
+void ps_linear_forward(ps_stream *s, const ps_linear *l, ps_tensor y, int64_t ld_y, ps_tensor x)
+{
+    if (l->form.form.row)
+        multiply_form(s, l, y, ld_y, x);
+    else
+        multiply(s, l, y, ld_y, x);
     if (ps_tensor_present(l->bias))
         add_bias(s, l, y, ld_y);
 }

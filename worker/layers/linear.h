@@ -15,7 +15,9 @@ typedef struct ps_linear {
     ps_tensor weight_gradient; /* as weight */
     ps_tensor bias_gradient;   /* as bias */
     bool input_major;          /* the weight is stored [in,out] */
-    ps_tensor ones; /* [rows or more] of 1; for a bias where y are columns of wider rows */
+    ps_tensor ones;      /* [rows or more] of 1; for a bias where y are columns of wider rows */
+    ps_form_matrix form; /* [out,in]: where it is there, in the weight's place; no backward */
+    bool exact;          /* of products with a form (gpu/ops.h) */
 } ps_linear;
 
 /* x[rows,in] -> y[rows,out] */

@@ -143,6 +143,8 @@ static void bind_parameters(mlp *m)
     for (size_t i = 0; i < m->count; i++) {
         ps_linear *l = &m->layers[i].linear;
         l->weight = base->parameters[weight_of(i)];
+        l->form = base->forms[weight_of(i)];
+        l->exact = base->options.exact;
         l->bias = base->parameters[bias_of(i)];
         if (base->options.inference)
             continue;

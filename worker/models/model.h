@@ -15,6 +15,7 @@
 #define PS_MODELS_MODEL_H
 
 #include "common/base/status.h"
+#include "common/form/form.h"
 #include "gpu/backend.h"
 
 typedef struct ps_model ps_model;
@@ -70,6 +71,8 @@ typedef struct ps_model_parameter_spec {
     ps_init_kind init;
     float scale;
     ps_parameter_role role;
+    bool input_major; /* a layer's weight is stored [in,out]; in a form it is not: rows of a form
+                         are of one output each */
 } ps_model_parameter_spec;
 
 typedef struct ps_model_layout {
@@ -136,6 +139,11 @@ typedef struct ps_model_options {
                        again for the backward pass: a third more work, far less memory */
     bool decode;    /* language models: ps_model_extend may be called; inference is set as well */
     uint64_t seed;  /* of dropout */
+    const ps_form *forms; /* [parameters of the layout], borrowed for the call: the form that each
+                             is kept in, matrices alone; row NULL: float32. NULL: all float32. With
+                             inference. PS_INVALID_ARGUMENT for one that does not fit */
+    bool exact; /* products with forms are not rounded further (gpu/ops.h): to tell what a model's
+                   file says; else the faster for it */
 } ps_model_options;
 PS_MUST_CHECK ps_status ps_model_create(ps_backend *backend, const ps_model_config *config,
                                         const ps_model_options *options, ps_model **out);
@@ -145,9 +153,12 @@ void ps_model_free(ps_model **m); /* NULL is nothing */
 const ps_model_layout *ps_model_parameters(const ps_model *m);
 /* The number of the parameter of that name; PS_NOT_FOUND. */
 PS_MUST_CHECK ps_status ps_model_find(const ps_model *m, const char *name, size_t *out);
-ps_tensor ps_model_parameter(const ps_model *m, size_t i); /* F32, shape as in the layout */
-ps_tensor ps_model_gradient(const ps_model *m, size_t i);  /* likewise; not with inference */
-/* Parameters have been written otherwise than as before_use says. */
+/* F32, shape as in the layout; or in a form, as in files: U8 [rows, bytes of a row], its rows the
+ * layout's, or the layout's columns of a weight that is input_major. */
+ps_tensor ps_model_parameter(const ps_model *m, size_t i);
+ps_tensor ps_model_gradient(const ps_model *m, size_t i); /* likewise; not with inference */
+/* Parameters have been written otherwise than as before_use says: all of each that is in a form,
+ * whose bytes are put into another order, in place, before they are first used. */
 void ps_model_refresh(ps_model *m);
 ps_stream *ps_model_stream(const ps_model *m);
 int64_t ps_model_inputs(const ps_model *m);  /* numbers of a row of features; 0: takes tokens */

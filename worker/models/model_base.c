@@ -32,7 +32,9 @@ ps_status ps_model_use(ps_model *m, const ps_model_hooks *hooks, size_t i)
             return st;
         m->stale[i] |= changed;
     }
-    if (m->stale[i] && m->options.bf16)
+    if (m->stale[i] && m->forms[i].form.row)
+        ps_op_form_arrange(m->stream, &m->forms[i]);
+    else if (m->stale[i] && m->options.bf16)
         ps_op_cast(m->stream, m->weights[i], m->parameters[i]);
     m->stale[i] = false;
     return PS_OK;
@@ -59,30 +61,88 @@ int64_t ps_model_parameter_elements(const ps_model_parameter_spec *spec)
     return n;
 }
 
-/* One buffer with a view a parameter; float32 begins as zeros. */
+/* ---- forms ---- */
+
+/* Rows and columns that a parameter has in a form. */
+static int64_t form_rows(const ps_model_parameter_spec *spec)
+{
+    return spec->shape[spec->input_major ? 1 : 0];
+}
+
+static int64_t form_columns(const ps_model_parameter_spec *spec)
+{
+    return spec->shape[spec->input_major ? 0 : 1];
+}
+
+static ps_status check_form(const ps_model_parameter_spec *spec, ps_form form)
+{
+    char text[PS_FORM_TEXT];
+    if (spec->rank == 2 && ps_form_divides(form, (uint64_t)form_columns(spec)))
+        return PS_OK;
+    if (spec->rank != 2)
+        return ps_fail(PS_INVALID_ARGUMENT, "parameter %s is no matrix and cannot be in form %s",
+                       spec->name, ps_form_text(form, text));
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "parameter %s: rows of %lld numbers are no whole blocks of form %s", spec->name,
+                   (long long)form_columns(spec), ps_form_text(form, text));
+}
+
+/* Which parameters are in a form; they have no memory yet. */
+static ps_status take_forms(ps_model *m)
+{
+    const ps_form *forms = m->options.forms;
+    m->options.forms = NULL; /* borrowed for the call alone */
+    m->forms = ps_alloc_array(m->layout.count, sizeof *m->forms);
+    PS_REQUIRE(!forms || m->options.inference);
+    for (size_t i = 0; forms && i < m->layout.count; i++) {
+        const ps_model_parameter_spec *spec = &m->layout.parameters[i];
+        if (!forms[i].row)
+            continue;
+        ps_status st = check_form(spec, forms[i]);
+        if (st)
+            return st;
+        m->forms[i] = (ps_form_matrix){.form = forms[i], .columns = form_columns(spec)};
+    }
+    return PS_OK;
+}
+
+/* ---- memory ---- */
+
+/* What it takes in a buffer, as elements of its dtype, but no place yet. */
+static ps_tensor shape_of(const ps_model *m, size_t i, ps_dtype dtype)
+{
+    const ps_model_parameter_spec *spec = &m->layout.parameters[i];
+    const ps_form_matrix *form = &m->forms[i];
+    if (form->form.row)
+        return ps_tensor_2d(NULL, 0, PS_DTYPE_U8, form_rows(spec),
+                            (int64_t)ps_form_row_bytes(form->form, (uint64_t)form->columns));
+    ps_tensor t = {.dtype = dtype, .rank = spec->rank};
+    for (int d = 0; d < spec->rank; d++)
+        t.shape[d] = spec->shape[d];
+    return t;
+}
+
+/* One buffer with a view a parameter; float32 begins as zeros, and so do forms, which are in no
+ * other. */
 static ps_status make_tensors(ps_model *m, ps_dtype dtype, ps_buffer **memory, ps_tensor **views)
 {
     size_t bytes = 0;
-    for (size_t i = 0; i < m->layout.count; i++)
-        (void)ps_model_place(&bytes, ps_model_parameter_elements(&m->layout.parameters[i]), dtype);
-    ps_status st = ps_buffer_new(m->backend, bytes, memory);
+    *views = ps_alloc_array(m->layout.count, sizeof **views);
+    for (size_t i = 0; i < m->layout.count; i++) {
+        ps_tensor t = shape_of(m, i, dtype);
+        if (m->forms[i].form.row && dtype != PS_DTYPE_F32)
+            continue;
+        t.offset = ps_model_place(&bytes, ps_tensor_count(t), t.dtype);
+        (*views)[i] = t;
+    }
+    ps_status st = ps_buffer_new(m->backend, bytes ? bytes : 1, memory);
     if (st)
         return st;
     m->memory += bytes;
     if (dtype == PS_DTYPE_F32)
         ps_op_fill(m->stream, ps_tensor_1d(*memory, 0, dtype, (int64_t)(bytes / sizeof(float))), 0);
-
-    *views = ps_alloc_array(m->layout.count, sizeof **views);
-    size_t offset = 0;
-    for (size_t i = 0; i < m->layout.count; i++) {
-        const ps_model_parameter_spec *spec = &m->layout.parameters[i];
-        ps_tensor t = {.buffer = *memory, .dtype = dtype, .rank = spec->rank};
-        t.offset = ps_model_place(&offset, ps_model_parameter_elements(spec), dtype);
-        for (int d = 0; d < spec->rank; d++)
-            t.shape[d] = spec->shape[d];
-        (*views)[i] = t;
-    }
-    PS_REQUIRE(offset == bytes); /* placed as they were counted */
+    for (size_t i = 0; i < m->layout.count; i++)
+        (*views)[i].buffer = (*views)[i].rank ? *memory : NULL;
     return PS_OK;
 }
 
@@ -106,9 +166,14 @@ static ps_status fill(ps_model *m, const ps_model_config *config)
     st = ps_stream_new(m->backend, &m->stream);
     if (st)
         return st;
+    st = take_forms(m);
+    if (st)
+        return st;
     st = make_tensors(m, PS_DTYPE_F32, &m->parameter_memory, &m->parameters);
     if (st)
         return ps_wrap(st, "parameters of the model");
+    for (size_t i = 0; i < m->layout.count; i++)
+        m->forms[i].bytes = m->parameters[i];
     st = make_weights(m);
     if (st)
         return ps_wrap(st, "bfloat16 weights of the model");
@@ -136,6 +201,7 @@ void ps_model_base_fini(ps_model *m)
     ps_buffer_free(m->backend, &m->parameter_memory);
     ps_buffer_free(m->backend, &m->weight_memory);
     ps_free(&m->weights);
+    ps_free(&m->forms);
     ps_free(&m->stale);
     ps_free(&m->gradients);
     ps_free(&m->parameters);

@@ -9,6 +9,7 @@
 #define PS_MODELS_MODEL_ROW_H
 
 #include "common/base/one_thread.h"
+#include "gpu/ops.h"
 #include "worker/layers/loss.h"
 #include "worker/models/model.h"
 
@@ -57,9 +58,10 @@ struct ps_model {
     ps_buffer *weight_memory;   /* NULL unless options.bf16 */
     ps_tensor *parameters;      /* [layout.count], views into the three */
     ps_tensor *gradients;
-    ps_tensor *weights; /* what is computed with: the parameters, or their bfloat16 */
-    bool *stale;        /* [layout.count]: weights[i] is to be made of parameters[i] */
-    uint64_t memory;    /* bytes of device memory */
+    ps_tensor *weights;    /* what is computed with: the parameters, or their bfloat16 */
+    ps_form_matrix *forms; /* [layout.count]: the parameters that are in one; others have no row */
+    bool *stale;           /* [layout.count]: weights[i] is to be made of parameters[i] */
+    uint64_t memory;       /* bytes of device memory */
 
     int64_t inputs, outputs;
     ps_tensor input;  /* [max_batch,inputs], or I32 tokens; made by the row */

@@ -27,11 +27,6 @@ size_t ps_transformer_parameter(const ps_transformer *t, ps_arch_part part, int6
                                                     : first;
 }
 
-static ps_tensor weight_of(const ps_transformer *t, ps_arch_part part)
-{
-    return t->base.weights[ps_transformer_parameter(t, part, 0)];
-}
-
 static ps_tensor gradient_of(const ps_transformer *t, ps_arch_part part)
 {
     return t->base.gradients[ps_transformer_parameter(t, part, 0)];
@@ -66,8 +61,11 @@ ps_linear ps_transformer_linear(const ps_transformer *t, int64_t l, ps_arch_part
     PS_REQUIRE(ps_transformer_has(t, part));
     size_t at = ps_transformer_parameter(t, part, l);
     bool bias = t->parts[part].count > 1, gradients = !t->base.options.inference;
-    ps_linear linear = {
-        .weight = t->base.weights[at], .input_major = t->input_major >> part & 1, .ones = t->ones};
+    ps_linear linear = {.weight = t->base.weights[at],
+                        .form = t->base.forms[at],
+                        .exact = t->base.options.exact,
+                        .input_major = t->input_major >> part & 1,
+                        .ones = t->ones};
     if (bias)
         linear.bias = t->base.weights[at + 1];
     if (gradients)
@@ -161,22 +159,31 @@ ps_tensor ps_transformer_drop_backward(ps_transformer *t, ps_tensor room, int64_
 
 /* ---- forward ---- */
 
+/* x[n,C] = (add ? x : 0) + the part's rows of these numbers */
+static void look_up(const ps_transformer *t, ps_arch_part part, ps_tensor x, ps_tensor ids,
+                    bool add)
+{
+    size_t table = ps_transformer_parameter(t, part, 0);
+    ids = ps_transformer_rows(t, ids);
+    if (t->base.forms[table].form.row)
+        ps_op_form_embedding(t->base.stream, x, &t->base.forms[table], ids, add);
+    else
+        ps_op_embedding(t->base.stream, x, t->base.weights[table], ids, add);
+}
+
 /* x0[n,C] = token_table[tokens] (+ position_table[positions]) */
 static ps_status embed(ps_transformer *t, const ps_model_hooks *hooks)
 {
-    ps_stream *s = t->base.stream;
     ps_tensor x = ps_transformer_rows(t, t->states[0].input);
     ps_status st = ps_transformer_use(t, 0, PS_PART_TOKENS, PS_PART_TOKENS, hooks);
     if (st)
         return st;
-    ps_op_embedding(s, x, weight_of(t, PS_PART_TOKENS), ps_transformer_rows(t, t->base.input),
-                    false);
+    look_up(t, PS_PART_TOKENS, x, t->base.input, false);
     if (!ps_transformer_has(t, PS_PART_POSITIONS))
         return PS_OK;
     st = ps_transformer_use(t, 0, PS_PART_POSITIONS, PS_PART_POSITIONS, hooks);
     if (!st)
-        ps_op_embedding(s, x, weight_of(t, PS_PART_POSITIONS), ps_transformer_rows(t, t->positions),
-                        true);
+        look_up(t, PS_PART_POSITIONS, x, t->positions, true);
     return st;
 }
 

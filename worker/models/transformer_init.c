@@ -71,7 +71,8 @@ static void add(ps_model_layout *out, const ps_lm_tensor *tensor)
     ps_model_parameter_spec spec = {.rank = (int)tensor->n_dims,
                                     .init = kinds[tensor->start],
                                     .scale = tensor->deviation,
-                                    .role = role_of(tensor)};
+                                    .role = role_of(tensor),
+                                    .input_major = tensor->change == PS_LM_TRANSPOSE};
     for (int d = 0; d < spec.rank; d++)
         spec.shape[d] = (int64_t)tensor->shape[d];
     (void)snprintf(spec.name, sizeof spec.name, "%s", tensor->name);
@@ -253,6 +254,8 @@ static ps_status init(ps_transformer *t, ps_backend *backend, const ps_model_con
     }
     ps_linear head = ps_transformer_linear(t, 0, PS_PART_HEAD);
     t->head.weight = head.weight;
+    t->head.form = head.form;
+    t->head.exact = head.exact;
     t->head.weight_gradient = head.weight_gradient;
     return PS_OK;
 }
