@@ -12,8 +12,7 @@
  * the place of one that nobody has begun); the last epoch's only when all is trained, so that it
  * says what the model came to. A worker has at most one train task of a job: its clock is one.
  *
- * Fails: a plan that makes no sense, psd cannot make the store, a task failing three times. A model
- * that cannot be written is tried again (finish.c). */
+ * Fails: a plan without sense, no store, a third failure of a task; finish.c repeats a write. */
 #include "server/sched/kinds/kind_train.h"
 
 #include "common/base/mem.h"
@@ -396,7 +395,8 @@ static const ps_task_kind evaluate_task = {.name = "evaluate",
                                            .late = true,
                                            .fill = fill,
                                            .done = evaluated,
-                                           .back = evaluate_back};
+                                           .back = evaluate_back,
+                                           .waited_for = ps_train_merges};
 
 static void answered(ps_job *job)
 {

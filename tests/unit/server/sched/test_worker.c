@@ -74,6 +74,27 @@ START_TEST(a_lost_connection_ends_the_lease_that_others_wait_for_within_seconds)
 }
 END_TEST
 
+/* Under bsp nobody begins the next epoch before the last one's evaluation; under asp all go on. */
+START_TEST(a_lost_connection_ends_an_evaluation_that_others_wait_for)
+{
+    bool waited_for = _i == 0;
+    ps_world *w = ps_world_new(NULL, true);
+    uint64_t id = ps_world_training(w, waited_for ? "bsp" : "asp", true,
+                                    "shards: {rows_per_task: 100}\nworkers: 2\n");
+    ps_world_trained(w, ps_world_task_of(w, 1));
+    ck_assert_str_eq(ps_world_task_of(w, 1)->kind, "evaluate");
+    ps_world_attach(w, 2, "w2");
+    ck_assert(!ps_world_task_of(w, 2) == waited_for);
+    ps_sched_detach(w->sched, 1);
+    ps_world_run_ms(w, 750);
+    ck_assert(ps_sched_holds_lease(w->sched, "w1", id)); /* it may still come back */
+    ps_world_run_ms(w, 500);
+    ck_assert(!ps_sched_holds_lease(w->sched, "w1", id) == waited_for);
+    ck_assert_str_eq(ps_world_task_of(w, 2)->kind, waited_for ? "evaluate" : "train");
+    ps_world_free(&w);
+}
+END_TEST
+
 START_TEST(the_sleep_of_psd_itself_is_nobodys_silence)
 {
     ps_world *w = ps_world_new(NULL, true);
@@ -264,6 +285,7 @@ static const ps_check_case cases[] = {
     {&a_silent_worker_loses_only_what_it_has_not_done},
     {&heartbeats_keep_leases_and_a_worker_that_comes_back_in_time_too},
     {&a_lost_connection_ends_the_lease_that_others_wait_for_within_seconds},
+    {&a_lost_connection_ends_an_evaluation_that_others_wait_for, .repeat = 2},
     {&the_sleep_of_psd_itself_is_nobodys_silence},
     {&a_worker_that_started_anew_has_nothing_and_an_older_one_is_refused},
     {&a_task_that_crossed_a_workers_leaving_returns_at_once},
