@@ -1,4 +1,5 @@
 """What the tests of failures share: a job long enough to have a middle, and a wire that can be cut."""
+import contextlib
 import functools
 import os
 import pty
@@ -30,13 +31,15 @@ class Scene(Cluster):
     wire = None
 
     def begin(self, config, names=("w1", "w2"), mode="asp"):
-        """Data, psd, the wire and these workers, which are returned. The blobs overlap: an accuracy near 0.94, so
-        that a job that lost or repeated much would show it."""
+        """Data, psd, the wire and these workers, which are returned when psd knows them: a job has all of them from
+        its start. The blobs overlap: an accuracy near 0.94, so that a job that lost or repeated much would show it."""
         self.tiny_data(rows=ROWS, noise=60)
         self.start_server(config)
         self.wire = Proxy(self.port)
         self.wire.delay = LATENCY[mode]
-        return [self.join(name) for name in names]
+        joined = [self.join(name) for name in names]
+        wait_until("the workers are there", lambda: set(names) <= set(workers(self)))
+        return joined
 
     def join(self, name):
         return self.start_worker(name, WORKER, port=self.wire.port)
@@ -185,6 +188,16 @@ class Proxy:
             except OSError:
                 pass
             end.close()
+
+    @contextlib.contextmanager
+    def slowly(self):
+        """As long as it lasts each step of a job takes a tenth of a second: a job that is in its middle stays there,
+        however long the test takes to see what it waits for."""
+        before, self.delay = self.delay, 0.05
+        try:
+            yield
+        finally:
+            self.delay = before
 
     def cut(self):
         """Every connection ends, in the middle of whatever it carries."""

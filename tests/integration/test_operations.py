@@ -82,10 +82,12 @@ def the_metrics_page_is_prometheus_text_and_its_counters_grow():
         assert status == 200 and content == "text/plain; version=0.0.4"
         kinds, before = parse_exposition(text)
         job_id = cluster.submit(job_text(cluster, "counted", more="checkpoint: {every: 200ms}"))
-        wait_share(cluster, job_id, 0.3)
-        _, during = parse_exposition(get(cluster, "/metrics")[2])
-        assert during['psd_jobs{state="running"}'] == 1 and during["psd_leases"] >= 1
         labels = f'{{job_id="{job_id}",job_name="counted"}}'
+        wait_share(cluster, job_id, 0.3)
+        with cluster.wire.slowly():
+            wait_until("a checkpoint", lambda: metrics(cluster).get(f"psd_job_checkpoint_timestamp_seconds{labels}"))
+            _, during = parse_exposition(get(cluster, "/metrics")[2])
+        assert during['psd_jobs{state="running"}'] == 1 and during["psd_leases"] >= 1
         assert during[f"psd_job_updates_total{labels}"] > 0 and during["psd_parameter_bytes"] > 0
         assert 0 < during[f"psd_job_samples_total{labels}"] < during[f"psd_job_planned_samples{labels}"]
         assert during[f"psd_job_loss{labels}"] > 0 and during[f"psd_job_workers{labels}"] >= 1
@@ -157,7 +159,8 @@ def draining_gives_out_no_tasks():
         cluster.begin(SLOW_LEASES)
         job_id = cluster.submit(job_text(cluster, "drained"))
         wait_share(cluster, job_id, 0.1)
-        assert cluster.psctl_json("drain", who="root")["draining"]
+        with cluster.wire.slowly():
+            assert cluster.psctl_json("drain", who="root")["draining"]
         assert get(cluster, "/readyz")[::2] == (503, "draining\n") and get(cluster, "/healthz")[0] == 200
         wait_until("the tasks that were out are done", lambda: metrics(cluster)["psd_leases"] == 0)
         done = cluster.job(job_id)["progress"]["samples"]
@@ -203,7 +206,8 @@ def sigterm_writes_a_checkpoint_and_the_next_psd_goes_on():
         cluster.begin(SLOW_LEASES + "\ncheckpoint: {interval: 0s}\nshutdown_grace: 5s")
         job_id = cluster.submit(job_text(cluster, "stopped"))
         wait_share(cluster, job_id, 0.3)
-        done = cluster.job(job_id)["progress"]["samples"]
+        with cluster.wire.slowly():
+            done = cluster.job(job_id)["progress"]["samples"]
         begin = time.monotonic()
         assert cluster.server.stop() == 0
         assert time.monotonic() - begin < 5 * SLOW + 2, "longer than its grace"
@@ -323,15 +327,16 @@ class Notify:
 
 
 def check_notify(cluster, notify, start):
-    env = dict(os.environ, NOTIFY_SOCKET=notify.path, WATCHDOG_USEC=str(int(600000 * SLOW)))
+    limit = 1.5 * SLOW
+    env = dict(os.environ, NOTIFY_SOCKET=notify.path, WATCHDOG_USEC=str(int(limit * 1e6)))
     env.pop("WATCHDOG_PID", None)
     process = start(env)
     wait_until("READY=1", lambda: "READY=1" in notify.lines())
-    wait_until("five signs of life", lambda: notify.lines().count("WATCHDOG=1") >= 5)
+    wait_until("three signs of life", lambda: notify.lines().count("WATCHDOG=1") >= 3)
     beats = [when for when, line in notify.got if line == "WATCHDOG=1"]
     gaps = [b - a for a, b in zip(beats, beats[1:])]
-    assert max(gaps) < 0.6 * SLOW, f"systemd would have killed it: {gaps}"
-    assert sum(gaps) / len(gaps) > 0.1 * SLOW, f"too often: {gaps}"
+    assert max(gaps) < limit, f"systemd would have killed it: {gaps}"
+    assert sum(gaps) / len(gaps) > limit / 6, f"too often: {gaps}"
     process.signal(signal.SIGHUP)
     wait_until("RELOADING, then READY", lambda: "READY=1" in after(notify.lines(), "RELOADING=1"))
     assert any(re.fullmatch(r"MONOTONIC_USEC=\d+", line) for line in after(notify.lines(), "RELOADING=1")), \

@@ -56,7 +56,8 @@ def psd_is_killed_and_the_workers_go_on(mode):
         workers = [cluster.start_worker("w1"), cluster.start_worker("w2")]
         job_id = cluster.submit(long_job(cluster, mode, epochs=12))
         trained_beyond(cluster, job_id, 20000)
-        time.sleep(0.7)  # a checkpoint
+        folder = cluster.dir / f"state/checkpoints/{job_id}"
+        wait_until("a checkpoint is there", lambda: list(folder.glob("checkpoint-[0-9]*")))
         cluster.server.kill()
         time.sleep(0.5)
         cluster.start_server()
