@@ -269,11 +269,26 @@ static ps_status check_data(const ps_job_spec *s, const ps_conf_doc *doc)
     return st ? st : check_language(s, doc);
 }
 
+static ps_status check_moments(const ps_spec_train *train, const ps_conf_doc *doc)
+{
+    if (!train->keep_moments || ps_optimizer_row_find(train->optimizer.name)->squares)
+        return PS_OK;
+    ps_buf names = PS_BUF_EMPTY;
+    ps_optimizer_squaring(&names);
+    ps_status st = ps_conf_fail(doc, "train.keep_moments",
+                                "optimizer %s has no mean squares of gradients; %s have",
+                                train->optimizer.name, ps_buf_cstr(&names));
+    ps_buf_free(&names);
+    return st;
+}
+
 static ps_status check_train(const ps_job_spec *s, const ps_conf_doc *doc)
 {
     if (!s->train)
         return PS_OK;
     ps_status st = ps_spec_optimizer_check(&s->train->optimizer, doc, "train.optimizer");
+    if (!st)
+        st = check_moments(s->train, doc);
     if (st)
         return st;
     if (s->train->consistency.staleness != 0 && !ps_spec_mode(s->train)->bounded)

@@ -169,6 +169,7 @@ typedef struct ps_spec_train {
     ps_spec_consistency consistency;
     double clip_norm; /* gradients are scaled down to this L2 norm; 0: not */
     ps_spec_codec codec;
+    bool keep_moments; /* the optimizer's mean squares of gradients become an artifact */
 } ps_spec_train;
 
 /* Tokens that a job may generate: psd keeps them until the job has ended, and then in its result.

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#define NAME(name_, ...)      #name_,
-#define OPTIMIZER(name_, ...) {.name = #name_, .keys = {__VA_ARGS__}},
-#define MODE(name_, ...)      {.name = #name_, __VA_ARGS__},
+#define NAME(name_, ...)               #name_,
+#define OPTIMIZER(name_, traits_, ...) {.name = #name_, traits_, .keys = {__VA_ARGS__}},
+#define MODE(name_, ...)               {.name = #name_, __VA_ARGS__},
 
 const char *const ps_optimizer_names[] = {PS_OPTIMIZER_ROWS(NAME) NULL};
 const char *const ps_mode_names[] = {PS_MODE_ROWS(NAME) NULL};
@@ -64,4 +64,14 @@ void ps_optimizer_owners(const char *key, ps_buf *out)
         if (ps_optimizer_row_has(&optimizers[i], key))
             owners[n++] = optimizers[i].name;
     ps_names_list(owners, out);
+}
+
+void ps_optimizer_squaring(ps_buf *out)
+{
+    const char *names[PS_OPTIMIZERS + 1] = {NULL};
+    size_t n = 0;
+    for (size_t i = 0; i < PS_OPTIMIZERS; i++)
+        if (optimizers[i].squares)
+            names[n++] = optimizers[i].name;
+    ps_names_list(names, out);
 }

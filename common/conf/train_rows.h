@@ -14,15 +14,15 @@
 
 #include <stdbool.h>
 
-/* ROW(name, keys besides those that all have): each with its default where it is not the usual one,
- * nor 0. The keys are rows of the second table below. */
-#define PS_OPTIMIZER_ROWS(ROW)                        \
-    ROW(sgd, {NULL})                                  \
-    ROW(momentum, {"momentum"}, {"nesterov"})         \
-    ROW(adamw, {"beta1"}, {"beta2"}, {"epsilon"})     \
-    ROW(adamw8bit, {"beta1"}, {"beta2"}, {"epsilon"}) \
-    ROW(lion, {"beta1"}, {"beta2", 0.99})             \
-    ROW(adagrad, {"epsilon", 1e-10}, {"initial_accumulator"})
+/* ROW(name, traits, keys besides those that all have): each with its default where it is not the
+ * usual one, nor 0. The keys are rows of the second table below. */
+#define PS_OPTIMIZER_ROWS(ROW)                                         \
+    ROW(sgd, .squares = false, {NULL})                                 \
+    ROW(momentum, .squares = false, {"momentum"}, {"nesterov"})        \
+    ROW(adamw, .squares = true, {"beta1"}, {"beta2"}, {"epsilon"})     \
+    ROW(adamw8bit, .squares = true, {"beta1"}, {"beta2"}, {"epsilon"}) \
+    ROW(lion, .squares = false, {"beta1"}, {"beta2", 0.99})            \
+    ROW(adagrad, .squares = true, {"epsilon", 1e-10}, {"initial_accumulator"})
 
 /* ROW(name, traits) */
 #define PS_MODE_ROWS(ROW)    \
@@ -61,6 +61,7 @@ typedef struct ps_optimizer_key {
 
 typedef struct ps_optimizer_row {
     const char *name;
+    bool squares; /* its state has the mean square of each element's gradient */
     ps_optimizer_key keys[PS_OPTIMIZER_KEYS + 1]; /* ended by one without a name */
 } ps_optimizer_row;
 
@@ -76,8 +77,9 @@ typedef struct ps_mode_row {
 const ps_optimizer_row *ps_optimizer_row_find(const char *name);
 const ps_mode_row *ps_mode_row_find(const char *name);
 bool ps_optimizer_row_has(const ps_optimizer_row *row, const char *key);
-/* "adamw and adamw8bit": those that take the key. */
+/* "adamw and adamw8bit": those that take the key; and those with squares. */
 void ps_optimizer_owners(const char *key, ps_buf *out);
+void ps_optimizer_squaring(ps_buf *out);
 /* "a, b and c": of a list that ends with NULL. */
 void ps_names_list(const char *const *names, ps_buf *out);
 /* PS_INVALID_ARGUMENT: "WHAT: there is no NAME; there are a, b and c". */

@@ -54,10 +54,20 @@ static void state_init(const ps_optimizer_config *config, void *state, size_t el
         ((float *)state)[i] = (float)config->initial_accumulator;
 }
 
+/* Its sum is of all updates; what it began with is none. */
+static void second_moment(const ps_optimizer_config *config, const void *state, size_t elements,
+                          uint64_t count, float *out)
+{
+    const float *sum = state;
+    for (size_t i = 0; i < elements; i++)
+        out[i] = (sum[i] - (float)config->initial_accumulator) / (float)count;
+}
+
 const ps_optimizer ps_optimizer_adagrad = {
     .name = "adagrad",
     .state_format = 5,
     .state_bytes = state_bytes,
     .state_init = state_init,
     .step = step,
+    .second_moment = second_moment,
 };

@@ -60,9 +60,19 @@ static size_t state_bytes(size_t elements)
     return 2 * elements * sizeof(float);
 }
 
+static void second_moment(const ps_optimizer_config *config, const void *state, size_t elements,
+                          uint64_t count, float *out)
+{
+    const float *v = (const float *)state + elements;
+    float unbias = (float)(1 / (1 - pow(config->beta2, (double)count)));
+    for (size_t i = 0; i < elements; i++)
+        out[i] = v[i] * unbias;
+}
+
 const ps_optimizer ps_optimizer_adamw = {
     .name = "adamw",
     .state_format = 2,
     .state_bytes = state_bytes,
     .step = step,
+    .second_moment = second_moment,
 };

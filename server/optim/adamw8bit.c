@@ -13,6 +13,7 @@
 #include "server/optim/dynamic8.h"
 #include "server/optim/rows.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { GROUP = PS_DYNAMIC8_GROUP };
@@ -73,10 +74,25 @@ static void step(const ps_optimizer_config *config, const ps_optimizer_step *ste
     }
 }
 
+static void second_moment(const ps_optimizer_config *config, const void *state, size_t elements,
+                          uint64_t count, float *out)
+{
+    const float *scale = (const float *)state + groups(elements);
+    const uint8_t *v = (const uint8_t *)(scale + groups(elements)) + elements;
+    double unbias = 1 / (1 - pow(config->beta2, (double)count));
+    for (size_t first = 0, group = 0; first < elements; first += GROUP, group++) {
+        size_t len = less(GROUP, elements - first);
+        ps_dynamic8_unpack_unsigned(v + first, scale[group], len, out + first);
+        for (size_t i = 0; i < len; i++)
+            out[first + i] = (float)((double)out[first + i] * unbias);
+    }
+}
+
 const ps_optimizer ps_optimizer_adamw8bit = {
     .name = "adamw8bit",
     .state_format = 3,
     .state_bytes = state_bytes,
     .state_init = state_init,
     .step = step,
+    .second_moment = second_moment,
 };

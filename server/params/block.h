@@ -97,6 +97,10 @@ struct ps_block_kind {
      */
     void (*clear)(ps_block *block, uint64_t version);
 
+    /* Of each element, its rule's second_moment; 0 before its first update. Only where the rule has
+     * one. */
+    void (*second_moment)(ps_block *block, float *out);
+
     uint64_t (*version)(ps_block *block);
     /* false: no memory (for a spare that an update may need meanwhile). */
     bool (*view)(ps_block *block, ps_block_seen *out);

@@ -285,6 +285,18 @@ void ps_dense_clear(ps_block *block, uint64_t version)
     ps_mutex_unlock(&b->lock);
 }
 
+void ps_dense_second_moment(ps_block *block, float *out)
+{
+    dense_block *b = of(block);
+    PS_REQUIRE(block->rule->second_moment && b->state);
+    ps_mutex_lock(&b->lock);
+    if (b->updates)
+        block->rule->second_moment(block->config, b->state, block->elements, b->updates, out);
+    else
+        memset(out, 0, block->elements * sizeof *out);
+    ps_mutex_unlock(&b->lock);
+}
+
 /* ---- snapshots ---- */
 
 /* From what an update put aside, or from the block as it is. */

@@ -18,12 +18,13 @@ extern const ps_block_kind ps_block_dense;
 
 /* For kinds that keep their elements so, under a rule of their own: all of a row but its name, rule
  * and check. */
-#define PS_BLOCK_DENSELY                                                                         \
-    .bytes = ps_dense_bytes, .create = ps_dense_create, .free = ps_dense_free,                   \
-    .apply = ps_dense_apply, .clear = ps_dense_clear, .version = ps_dense_version,               \
-    .view = ps_dense_view, .release = ps_dense_release, .snapshot_next = ps_dense_snapshot_next, \
-    .snapshot_drop = ps_dense_snapshot_drop, .snapshot_skip = ps_dense_snapshot_skip,            \
-    .put = ps_dense_put, .room = ps_dense_room, .restored = ps_dense_restored
+#define PS_BLOCK_DENSELY                                                                       \
+    .bytes = ps_dense_bytes, .create = ps_dense_create, .free = ps_dense_free,                 \
+    .apply = ps_dense_apply, .clear = ps_dense_clear, .second_moment = ps_dense_second_moment, \
+    .version = ps_dense_version, .view = ps_dense_view, .release = ps_dense_release,           \
+    .snapshot_next = ps_dense_snapshot_next, .snapshot_drop = ps_dense_snapshot_drop,          \
+    .snapshot_skip = ps_dense_snapshot_skip, .put = ps_dense_put, .room = ps_dense_room,       \
+    .restored = ps_dense_restored
 
 ps_block_bytes ps_dense_bytes(const ps_optimizer *rule, uint32_t elements);
 ps_block *ps_dense_create(const ps_block *head);
@@ -31,6 +32,7 @@ void ps_dense_free(ps_block *block);
 void ps_dense_apply(ps_block *block, const ps_block_change *change, const ps_block_piece *pieces,
                     size_t n);
 void ps_dense_clear(ps_block *block, uint64_t version);
+void ps_dense_second_moment(ps_block *block, float *out);
 uint64_t ps_dense_version(ps_block *block);
 bool ps_dense_view(ps_block *block, ps_block_seen *out);
 void ps_dense_release(ps_block_buffer *buffer);

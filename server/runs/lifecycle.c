@@ -9,6 +9,7 @@
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "common/loop/off_loop.h"
+#include "server/files/moments_file.h"
 #include "server/runs/lifecycle_internal.h"
 #include "server/runs/plan_store.h"
 #include "server/sched/job_file.h"
@@ -159,6 +160,23 @@ static void final_checkpoint(ps_lifecycle *l, ps_run *run)
         ps_run_set_final(run);
 }
 
+/* Before the model: a job that is done has both. */
+static ps_status write_moments(const step *s, ps_run *run)
+{
+    const ps_job_spec *spec = s->file->spec;
+    ps_param_stats stats;
+    if (!spec->train || !spec->train->keep_moments)
+        return PS_OK;
+    ps_param_store_stats(ps_run_store(run), &stats);
+    const ps_moments_about about = {
+        .job_id = s->job_id,
+        .model = spec->name,
+        .optimizer = spec->train->optimizer.name,
+        .rows = stats.steps ? (double)s->outcome.samples / (double)stats.steps : 0,
+    };
+    return ps_moments_file_store(&s->lifecycle->conf.files, ps_run_store(run), &about);
+}
+
 /* When it was tried in vain before, room is for the model first. */
 static ps_status write_model(step *s, ps_run *run)
 {
@@ -171,7 +189,9 @@ static ps_status write_model(step *s, ps_run *run)
                                    .spec = s->file->spec,
                                    .settled = s->settled,
                                    .origin = s->file->version};
-    ps_status st = ps_model_file_store(&l->conf.files, ps_run_store(run), &from, &s->outcome);
+    ps_status st = write_moments(s, run);
+    if (!st)
+        st = ps_model_file_store(&l->conf.files, ps_run_store(run), &from, &s->outcome);
     if (!st || !again)
         return st;
     ps_error error;

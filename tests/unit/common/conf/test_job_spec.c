@@ -17,7 +17,8 @@ START_TEST(every_fault_is_named_on_its_line_and_nothing_that_follows_from_one)
     static const char rest[] =
         "\njob.yaml:6: train.optimzer: unknown key; did you mean 'optimizer'? allowed: epochs, "
         "batch_size, accumulate, precision, recompute, seed, optimizer, schedule, consistency, "
-        "clip_norm, codec\njob.yaml:7: train.epochs: 0 is out of range, allowed 1 to 1000000\n"
+        "clip_norm, codec, keep_moments\njob.yaml:7: train.epochs: 0 is out of range, allowed 1 to "
+        "1000000\n"
         "job.yaml:8: workers: expected an integer, got 'many'";
     ck_assert_str_eq(strstr(ps_error_message(), rest), rest); /* to its end */
     refuses("kind: train\nname: x\nmodel: {architecture: mlp, layers: [4, 2]}\n",
@@ -145,7 +146,7 @@ START_TEST(misspelt_keys_are_named)
         "kind: train\nname: x\ndata: {format: idx}\ntrain:\n  epochs: 1\n  optimzer: {name: sgd}\n",
         "job.yaml:6: train.optimzer: unknown key; did you mean 'optimizer'? "
         "allowed: epochs, batch_size, accumulate, precision, recompute, seed, optimizer, "
-        "schedule, consistency, clip_norm, codec");
+        "schedule, consistency, clip_norm, codec, keep_moments");
 }
 END_TEST
 
@@ -192,6 +193,12 @@ START_TEST(settings_of_another_optimizer_are_refused)
             "    beta1: 0.5\n",
             "job.yaml:10: train.optimizer.beta1: optimizer sgd has no such setting; it is one of "
             "adamw");
+    refuses("kind: train\nname: a\nmodel: {architecture: mlp, layers: [4, 3]}\n"
+            "data: {format: idx, train: {features: /x, labels: /y}}\n"
+            "train:\n  epochs: 1\n  optimizer: {name: lion, learning_rate: 1}\n"
+            "  keep_moments: true\n",
+            "job.yaml:8: train.keep_moments: optimizer lion has no mean squares of gradients; "
+            "adamw, adamw8bit and adagrad have");
 }
 END_TEST
 

@@ -1,0 +1,123 @@
+/* The tensors go through as they are made, a piece at a time, into a file that becomes the artifact
+ * when it is whole. A write that fails leaves nothing behind. */
+#include "server/files/moments_file.h"
+
+#include "common/base/half.h"
+#include "common/base/mem.h"
+#include "common/base/whole_file.h"
+#include "common/format/safetensors.h"
+#include "common/json/json.h"
+#include "common/loop/loop.h"
+#include "server/files/artifact_file.h"
+#include "server/params/export.h"
+
+#include <string.h>
+
+enum { PIECE = 4096 }; /* numbers */
+
+typedef struct file_sink {
+    const ps_disk *disk;
+    int file;
+} file_sink;
+
+static ps_status sink_write(void *state, const void *data, size_t len)
+{
+    const file_sink *sink = state;
+    return ps_disk_write_all(sink->disk, sink->file, data, len);
+}
+
+static ps_status put_halves(void *state, const float *values, size_t count)
+{
+    uint16_t halves[PIECE];
+    ps_status st = PS_OK;
+    for (size_t done = 0, n; done < count && !st; done += n) {
+        n = count - done < PIECE ? count - done : PIECE;
+        for (size_t i = 0; i < n; i++)
+            halves[i] = ps_bf16_of(values[done + i]);
+        st = ps_safetensors_writer_data(state, halves, n * sizeof *halves);
+    }
+    return st;
+}
+
+static ps_safetensors_tensor *tensors_of(const ps_placement *placement)
+{
+    ps_safetensors_tensor *out = ps_alloc_array(placement->n_tensors, sizeof *out);
+    for (size_t i = 0; i < placement->n_tensors; i++) {
+        const ps_param_tensor *t = &placement->tensors[i];
+        out[i].name = t->name;
+        out[i].dtype = PS_SAFETENSORS_BF16;
+        out[i].n_dims = t->rank;
+        memcpy(out[i].shape, t->shape, t->rank * sizeof *t->shape);
+    }
+    return out;
+}
+
+static void describe(const ps_moments_about *about, ps_buf *json)
+{
+    ps_json_writer w = ps_json_writer_to(json);
+    ps_json_object(&w);
+    ps_json_put_string(&w, "optimizer", about->optimizer);
+    ps_json_put_double(&w, "rows", about->rows);
+    ps_json_put_string(&w, "model", about->model);
+    ps_json_object_end(&w);
+}
+
+static ps_status write_tensors(file_sink *sink, ps_param_store *store,
+                               const ps_moments_about *about, uint64_t *bytes)
+{
+    const ps_placement *placement = ps_param_store_placement(store);
+    ps_safetensors_tensor *tensors = tensors_of(placement);
+    ps_buf json = PS_BUF_EMPTY;
+    describe(about, &json);
+    const ps_safetensors_pair metadata = {PS_MOMENTS_META, ps_buf_cstr(&json)};
+    ps_safetensors_writer *writer = NULL;
+    ps_status st = ps_safetensors_writer_new(tensors, placement->n_tensors, &metadata, 1,
+                                             (ps_safetensors_sink){sink_write, sink}, &writer);
+    if (!st)
+        *bytes = ps_safetensors_writer_total(writer);
+    for (size_t i = 0; !st && i < placement->n_tensors; i++)
+        st = ps_param_export_moments(store, (uint32_t)ps_safetensors_writer_order(writer, i),
+                                     (ps_param_sink){put_halves, writer});
+    if (!st)
+        st = ps_safetensors_writer_finish(&writer);
+    ps_safetensors_writer_free(&writer);
+    ps_buf_free(&json);
+    ps_free(&tensors);
+    return st;
+}
+
+static ps_status write_file(const ps_stored_files *files, const char *incoming,
+                            ps_param_store *store, const ps_moments_about *about, uint64_t *bytes)
+{
+    char *full = ps_stored_file_full(files, incoming);
+    ps_whole_file *file = NULL;
+    ps_status st = ps_whole_file_open(files->disk, full, &file);
+    if (!st) {
+        file_sink sink = {.disk = files->disk, .file = ps_whole_file_handle(file)};
+        st = write_tensors(&sink, store, about, bytes);
+        st = st ? ps_wrap(st, "%s", full) : ps_whole_file_keep(&file);
+        ps_whole_file_drop(&file);
+    }
+    ps_free(&full);
+    return st;
+}
+
+ps_status ps_moments_file_store(const ps_stored_files *files, ps_param_store *store,
+                                const ps_moments_about *about)
+{
+    ps_loop_require_off();
+    uint64_t bytes = 0;
+    ps_artifact_record *record = NULL;
+    char *incoming = ps_asprintf("artifacts/" PS_STORED_INCOMING "moments-%llu",
+                                 (unsigned long long)about->job_id);
+    ps_status st = write_file(files, incoming, store, about, &bytes);
+    if (!st) {
+        st =
+            ps_artifact_file_adopt(files, incoming, about->job_id, PS_MOMENTS_FILE, bytes, &record);
+        if (st)
+            ps_stored_file_remove(files, incoming);
+    }
+    ps_artifact_record_free(&record);
+    ps_free(&incoming);
+    return st ? ps_wrap(st, "%s", PS_MOMENTS_FILE) : PS_OK;
+}
