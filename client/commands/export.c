@@ -9,6 +9,7 @@
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
 #include "common/base/target.h"
+#include "common/form/mix.h"
 #include "common/model/model_format.h"
 #include "psd/v1/models.pb-c.h"
 
@@ -20,9 +21,6 @@ typedef struct options {
     const char *dtype;
     bool force;
 } options;
-
-/* Of all formats; each has its own of them. */
-static const char *const dtypes[] = {"f32", "bf16", "f16", "q8_0", NULL};
 
 static const ps_flag flags[] = {
     {.name = "to",
@@ -41,8 +39,9 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, dtype),
      .value = "TYPE",
-     .words = dtypes,
-     .help = "hf: f32 (default), bf16, f16; gguf: f16 (default), f32, q8_0"},
+     .words = ps_mix_names, /* of all formats; each has its own of them */
+     .help = "hf: f32 (default), bf16, f16; gguf: f16 (default), f32, bf16, or one of llama.cpp's "
+             "kinds, as q8_0, q4_0, q4_k_m"},
     {.name = "force",
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, force),

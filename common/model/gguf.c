@@ -4,34 +4,53 @@
 #include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
+#include "common/format/numbers.h"
 #include "common/model/gguf_header.h"
 
 #include <inttypes.h>
+#include <math.h>
 
-static const char *const dtypes[] = {"f16", "f32", "q8_0", NULL};
-
-enum { BUFFER = 8192 }; /* numbers; whole blocks */
+enum { BUFFER = 8192 }; /* numbers; whole blocks of every form */
 
 struct ps_model_out {
     ps_new_file *file;
-    ps_gguf_type type; /* of the file */
     ps_lm_tensor *tensors;
+    ps_form *forms; /* of each */
     size_t n;
     /* the tensor that comes */
     size_t at;
     uint64_t came;   /* numbers of it */
     float *gathered; /* all of it, when it changes; else NULL */
-    float buffer[BUFFER];
+    float buffer[BUFFER], read[BUFFER];
     size_t used;
     uint8_t bytes[BUFFER * sizeof(float)];
 };
 
+/* What is written is read back: no scale became infinite, whatever the numbers were. */
+static ps_status check_written(ps_model_out *o)
+{
+    ps_form form = o->forms[o->at];
+    if (form.row->plain || !o->used)
+        return PS_OK;
+    ps_form_decode(form, o->bytes, 1, o->used, o->read);
+    if (ps_numbers_beyond(o->read, o->used, INFINITY) == o->used)
+        return PS_OK;
+    return ps_fail(PS_FAILED_PRECONDITION,
+                   "tensor %s: %s has no scale for its numbers; --dtype f32 holds them",
+                   o->tensors[o->at].name, form.row->name);
+}
+
 static ps_status flush(ps_model_out *o)
 {
-    ps_gguf_type type = ps_gguf_type_of(&o->tensors[o->at], o->type);
-    size_t len = ps_gguf_encode(type, o->buffer, o->used, o->bytes);
+    ps_form form = o->forms[o->at];
+    if (!o->used)
+        return PS_OK;
+    ps_form_encode(form, o->buffer, NULL, 1, o->used, o->bytes);
+    ps_status st = check_written(o);
+    if (!st)
+        st = ps_new_file_write(o->file, o->bytes, (size_t)ps_form_row_bytes(form, o->used));
     o->used = 0;
-    return ps_new_file_write(o->file, o->bytes, len);
+    return st;
 }
 
 static ps_status put(ps_model_out *o, const float *values, size_t n)
@@ -95,7 +114,7 @@ static ps_status end_tensor(ps_model_out *o)
     ps_free(&o->gathered);
     if (!st)
         st = flush(o);
-    uint64_t bytes = ps_gguf_bytes(t, ps_gguf_type_of(t, o->type));
+    uint64_t bytes = ps_gguf_bytes(t, o->forms[o->at]);
     if (!st)
         st = ps_new_file_write(o->file, zeros, (size_t)(ps_gguf_padded(bytes) - bytes));
     o->at++;
@@ -104,7 +123,7 @@ static ps_status end_tensor(ps_model_out *o)
 
 static float gguf_limit(const ps_model_out *o, size_t tensor)
 {
-    return ps_gguf_limit(ps_gguf_type_of(&o->tensors[tensor], o->type));
+    return o->forms[tensor].row->limit;
 }
 
 static ps_status gguf_data(ps_model_out *o, const float *values, size_t n)
@@ -128,6 +147,7 @@ static void gguf_drop(ps_model_out **out)
         return;
     ps_new_file_drop(&o->file);
     ps_free(&o->tensors);
+    ps_free(&o->forms);
     ps_free(&o->gathered);
     ps_free(out);
 }
@@ -136,17 +156,18 @@ static ps_status gguf_open(const ps_model_out_options *options, const ps_model_a
                            ps_model_out **out)
 {
     ps_model_out *o = ps_new(ps_model_out);
+    const ps_mix *mix = ps_mix_find(options->dtype);
     ps_buf header = PS_BUF_EMPTY;
-    o->type = !strcmp(options->dtype, "f32")   ? PS_GGUF_F32
-              : !strcmp(options->dtype, "f16") ? PS_GGUF_F16
-                                               : PS_GGUF_Q8_0;
     o->n = about->n;
     o->tensors = ps_alloc_array(o->n, sizeof *o->tensors);
     memcpy(o->tensors, about->tensors, o->n * sizeof *o->tensors);
+    o->forms = ps_alloc_array(o->n, sizeof *o->forms);
+    for (size_t i = 0; i < o->n; i++)
+        o->forms[i] = ps_gguf_form_of(mix, about->model, &o->tensors[i]);
     ps_status st =
         ps_new_file_open(options->path, &(ps_new_file_options){.force = options->force}, &o->file);
     if (!st) {
-        ps_gguf_header(about, o->type, &header);
+        ps_gguf_header(about, mix, o->forms, &header);
         st = ps_new_file_write(o->file, header.data, header.len);
     }
     if (!st)
@@ -167,7 +188,7 @@ static ps_status gguf_finish(ps_model_out **out, uint64_t *bytes)
     return st;
 }
 
-const ps_model_out_row ps_model_out_gguf = {.dtypes = dtypes,
+const ps_model_out_row ps_model_out_gguf = {.dtypes = ps_mix_names,
                                             .open = gguf_open,
                                             .limit = gguf_limit,
                                             .data = gguf_data,

@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 typedef struct keys {
     ps_buf *out;
@@ -191,41 +192,54 @@ void ps_gguf_sides(const ps_lm_tensor *t, uint64_t out[2])
     out[1] = t->n_dims == 1 ? 1 : turned ? t->shape[1] : t->shape[0];
 }
 
-ps_gguf_type ps_gguf_type_of(const ps_lm_tensor *t, ps_gguf_type type)
+/* "blk.7.": the layer in a name; 0 where there is none. */
+static uint64_t layer_of(const ps_lm_tensor *t)
+{
+    return !strncmp(t->gguf, "blk.", 4) ? strtoull(t->gguf + 4, NULL, 10) : 0;
+}
+
+ps_form ps_gguf_form_of(const ps_mix *mix, const ps_spec_model *m, const ps_lm_tensor *t)
 {
     uint64_t sides[2];
     ps_gguf_sides(t, sides);
-    if (t->n_dims == 1 || !strcmp(t->gguf, "position_embd.weight"))
-        return PS_GGUF_F32;
-    return type == PS_GGUF_Q8_0 && sides[0] % PS_GGUF_BLOCK ? PS_GGUF_F16 : type;
+    return ps_mix_form(mix,
+                       &(ps_mix_tensor){.part = t->part,
+                                        .n_dims = t->n_dims,
+                                        .columns = sides[0],
+                                        .layer = layer_of(t),
+                                        .layers = (uint64_t)m->num_layers,
+                                        .heads = m->num_heads,
+                                        .kv_heads = m->num_kv_heads,
+                                        .head = t->part == PS_PART_HEAD ||
+                                                (t->part == PS_PART_TOKENS && m->tie_embeddings)});
 }
 
-uint64_t ps_gguf_bytes(const ps_lm_tensor *t, ps_gguf_type type)
+uint64_t ps_gguf_bytes(const ps_lm_tensor *t, ps_form form)
 {
     uint64_t sides[2];
     ps_gguf_sides(t, sides);
-    return sides[0] * sides[1] / ps_gguf_block_numbers(type) * ps_gguf_block_bytes(type);
+    return sides[1] * ps_form_row_bytes(form, sides[0]);
 }
 
-static void put_tensors(const ps_model_about *about, ps_gguf_type type, ps_buf *out)
+static void put_tensors(const ps_model_about *about, const ps_form *forms, ps_buf *out)
 {
     uint64_t offset = 0;
     for (size_t i = 0; i < about->n; i++) {
         const ps_lm_tensor *t = &about->tensors[i];
-        ps_gguf_type own = ps_gguf_type_of(t, type);
         uint64_t sides[2];
         ps_gguf_sides(t, sides);
         put_text(out, ps_slice_str(t->gguf));
         ps_buf_put_u32le(out, t->n_dims);
         for (uint32_t d = 0; d < t->n_dims; d++)
             ps_buf_put_u64le(out, sides[d]);
-        ps_buf_put_u32le(out, own);
+        ps_buf_put_u32le(out, (uint32_t)forms[i].row->ggml);
         ps_buf_put_u64le(out, offset);
-        offset += ps_gguf_padded(ps_gguf_bytes(t, own));
+        offset += ps_gguf_padded(ps_gguf_bytes(t, forms[i]));
     }
 }
 
-void ps_gguf_header(const ps_model_about *about, ps_gguf_type type, ps_buf *out)
+void ps_gguf_header(const ps_model_about *about, const ps_mix *mix, const ps_form *forms,
+                    ps_buf *out)
 {
     keys k = {.out = out, .architecture = about->model->architecture};
     ps_buf_puts(out, "GGUF");
@@ -234,13 +248,13 @@ void ps_gguf_header(const ps_model_about *about, ps_gguf_type type, ps_buf *out)
     size_t count_at = out->len;
     ps_buf_put_u64le(out, 0);
     key_text(&k, "general.architecture", about->model->architecture);
-    key_u32(&k, "general.file_type", type == PS_GGUF_Q8_0 ? 7 : type); /* llama.cpp's numbering */
-    if (type == PS_GGUF_Q8_0)
+    key_u32(&k, "general.file_type", ps_mix_file_type(mix));
+    if (!ps_mix_base(mix).row->plain)
         key_u32(&k, "general.quantization_version", 2);
     put_model(&k, about->model);
     put_tokenizer(&k, about);
     ps_put_u64le(out->data + count_at, k.n);
-    put_tensors(about, type, out);
+    put_tensors(about, forms, out);
     while (out->len % PS_GGUF_ALIGNMENT)
         ps_buf_putc(out, 0);
 }

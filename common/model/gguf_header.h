@@ -4,22 +4,23 @@
 #define PS_MODEL_GGUF_HEADER_H
 
 #include "common/base/buf.h"
+#include "common/form/mix.h"
 #include "common/model/gguf_types.h"
 #include "common/model/model_out.h"
 
-/* What a tensor is stored as when the file is of `type`: norms, biases and positions stay F32, and
- * rows that are no multiple of a block become F16 instead of Q8_0. */
-ps_gguf_type ps_gguf_type_of(const ps_lm_tensor *tensor, ps_gguf_type type);
+/* What a tensor is stored as in a file of the mix. */
+ps_form ps_gguf_form_of(const ps_mix *mix, const ps_spec_model *model, const ps_lm_tensor *tensor);
 /* Sides of the stored tensor, the rows' length first. */
 void ps_gguf_sides(const ps_lm_tensor *tensor, uint64_t out[2]);
-uint64_t ps_gguf_bytes(const ps_lm_tensor *tensor, ps_gguf_type type); /* without padding */
+uint64_t ps_gguf_bytes(const ps_lm_tensor *tensor, ps_form form); /* without padding */
 static inline uint64_t ps_gguf_padded(uint64_t bytes)
 {
     return (bytes + PS_GGUF_ALIGNMENT - 1) / PS_GGUF_ALIGNMENT * PS_GGUF_ALIGNMENT;
 }
 
-/* Appends the header with its padding. Cannot fail: a tokenizer that psd cannot use is left out,
- * with a remark. */
-void ps_gguf_header(const ps_model_about *about, ps_gguf_type type, ps_buf *out);
+/* Appends the header with its padding; forms: of about's tensors. Cannot fail: a tokenizer that psd
+ * cannot use is left out, with a remark. */
+void ps_gguf_header(const ps_model_about *about, const ps_mix *mix, const ps_form *forms,
+                    ps_buf *out);
 
 #endif

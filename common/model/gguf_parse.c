@@ -178,23 +178,25 @@ static ps_status read_tensor_type(parser *p, ps_gguf_tensor *t)
     if (st)
         return st;
     const char *name = ps_gguf_type_name(type);
-    if (!ps_gguf_known(type) && name)
-        return ps_fail(PS_INVALID_ARGUMENT, "it is %s; allowed: F32, F16, BF16, Q8_0", name);
-    if (!ps_gguf_known(type))
+    t->form.row = ps_form_of_ggml(type);
+    if (!t->form.row && name)
+        return ps_fail(PS_INVALID_ARGUMENT, "it is %s; allowed: %s", name,
+                       ps_gguf_types_known().text);
+    if (!t->form.row)
         return ps_fail(PS_CORRUPT, "type %" PRIu32 " is not known", type);
-    t->type = (ps_gguf_type)type;
+    t->form.group = t->form.row->group;
     return PS_OK;
 }
 
 /* Bytes of the data, from sides and type. */
 static ps_status count_bytes(const ps_gguf_tensor *t, uint64_t *out)
 {
-    size_t block = ps_gguf_block_numbers(t->type);
+    uint32_t block = t->form.group;
     if (t->sides[0] % block)
-        return ps_fail(PS_CORRUPT, "rows of %" PRIu64 ", no multiple of the %zu of %s", t->sides[0],
-                       block, ps_gguf_type_name(t->type));
+        return ps_fail(PS_CORRUPT, "rows of %" PRIu64 ", no multiple of the %" PRIu32 " of %s",
+                       t->sides[0], block, ps_gguf_type_name((uint32_t)t->form.row->ggml));
     uint64_t bytes = t->sides[0] / block;
-    bool over = __builtin_mul_overflow(bytes, ps_gguf_block_bytes(t->type), &bytes);
+    bool over = __builtin_mul_overflow(bytes, t->form.row->bytes(block), &bytes);
     for (uint32_t d = 1; d < PS_GGUF_MAX_DIMS; d++)
         over |= __builtin_mul_overflow(bytes, t->sides[d], &bytes);
     if (over)

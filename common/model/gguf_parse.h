@@ -8,6 +8,7 @@
 
 #include "common/base/slice.h"
 #include "common/base/status.h"
+#include "common/form/form.h"
 #include "common/model/gguf_types.h"
 
 enum {
@@ -31,7 +32,7 @@ typedef struct ps_gguf_key {
 
 typedef struct ps_gguf_tensor {
     ps_slice name; /* printable ASCII */
-    ps_gguf_type type;
+    ps_form form;
     uint32_t n_dims;                  /* 1 to PS_GGUF_MAX_DIMS */
     uint64_t sides[PS_GGUF_MAX_DIMS]; /* the rows' length first; from 1; 1 behind n_dims */
     uint64_t begin, end;              /* bytes of the file */

@@ -15,11 +15,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST_BYTES = PS_MODEL_IN_PIECE * sizeof(float) };
+enum { MOST_BYTES = PS_MODEL_IN_PIECE * sizeof(float), PIECE = 256 /* whole blocks */ };
 
 /* Where a tensor of the layout is. */
 typedef struct place {
-    ps_gguf_type type;
+    ps_form form;
     size_t part;
     uint64_t begin; /* byte of that part */
 } place;
@@ -48,7 +48,7 @@ static ps_status check_sides(const ps_gguf_tensor *have, const char *name, const
 
 static place place_of(const ps_gguf_tensor *t)
 {
-    return (place){.type = t->type, .part = t->part, .begin = t->begin};
+    return (place){.form = t->form, .part = t->part, .begin = t->begin};
 }
 
 static ps_status find_place(const ps_gguf *file, const ps_lm_tensor *want, place *out, bool *used)
@@ -69,11 +69,11 @@ static ps_status find_place(const ps_gguf *file, const ps_lm_tensor *want, place
 static ps_status read_stored(ps_model_reader *r, const place *p, uint64_t first, size_t n,
                              float *out)
 {
-    size_t numbers = ps_gguf_block_numbers(p->type), bytes = ps_gguf_block_bytes(p->type);
+    size_t numbers = p->form.group, bytes = ps_form_block_bytes(p->form, n);
     ps_status st = ps_gguf_parts_read(&r->parts, p->part, p->begin + first / numbers * bytes,
                                       r->bytes, n / numbers * bytes);
     if (!st)
-        ps_gguf_decode(p->type, r->bytes, n, out);
+        ps_form_decode(p->form, r->bytes, 1, n, out);
     return st;
 }
 
@@ -178,7 +178,8 @@ static ps_status check_head(ps_model_reader *r, bool *used)
     return ps_fail(PS_INVALID_ARGUMENT,
                    "tensor output.weight (%s) is not the same as token_embd.weight (%s), as the "
                    "head of a %s model has to be: element %s is %g, there %g",
-                   ps_gguf_type_name(head->type), ps_gguf_type_name(embedding->type),
+                   ps_gguf_type_name((uint32_t)head->form.row->ggml),
+                   ps_gguf_type_name((uint32_t)embedding->form.row->ggml),
                    r->about->model->architecture, ps_sides_at(shape, 2, differ.at).text,
                    (double)differ.values[0], (double)differ.values[1]);
 }
@@ -191,11 +192,11 @@ static ps_status check_frequencies(ps_model_reader *r, bool *used)
     if (!t || ps_arch_has(arch, PS_PART_POSITIONS))
         return PS_OK;
     used[t - r->parts.whole->tensors] = true;
-    float values[PS_GGUF_BLOCK];
+    float values[PIECE];
     const place where = place_of(t);
     uint64_t all = t->sides[0] * t->sides[1] * t->sides[2] * t->sides[3];
-    for (uint64_t at = 0; at < all; at += PS_GGUF_BLOCK) {
-        size_t n = all - at < PS_GGUF_BLOCK ? (size_t)(all - at) : PS_GGUF_BLOCK;
+    for (uint64_t at = 0; at < all; at += PIECE) {
+        size_t n = all - at < PIECE ? (size_t)(all - at) : PIECE;
         ps_status st = read_stored(r, &where, at, n, values);
         if (st)
             return st;

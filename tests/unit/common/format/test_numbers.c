@@ -4,7 +4,7 @@
 
 #include "common/base/half.h"
 #include "common/base/slice.h"
-#include "common/model/gguf_types.h"
+#include "common/form/form.h"
 #include "tests/lib/check_main.h"
 
 #include <math.h>
@@ -87,20 +87,22 @@ END_TEST
 /* Just below the limit of each type everything is finite again; at the limit nothing is. */
 START_TEST(limits_are_where_narrowing_gives_infinity)
 {
-    static const ps_gguf_type types[] = {PS_GGUF_F16, PS_GGUF_Q8_0};
-    for (size_t i = 0; i < 2; i++) {
-        float limit = ps_gguf_limit(types[i]), block[PS_GGUF_BLOCK] = {0}, back[PS_GGUF_BLOCK];
-        uint8_t bytes[4 * PS_GGUF_BLOCK];
+    static const char *const names[] = {"float16", "bfloat16", "q8_0"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        ps_form form;
+        ck_assert(ps_form_parse(names[i], &form));
+        float limit = form.row->limit, block[32] = {0}, back[32];
+        uint8_t bytes[sizeof block];
         block[7] = -nextafterf(limit, 0);
-        (void)ps_gguf_encode(types[i], block, PS_GGUF_BLOCK, bytes);
-        ps_gguf_decode(types[i], bytes, PS_GGUF_BLOCK, back);
-        ck_assert_uint_eq(ps_numbers_beyond(back, PS_GGUF_BLOCK, INFINITY), PS_GGUF_BLOCK);
+        ps_form_encode(form, block, NULL, 1, 32, bytes);
+        ps_form_decode(form, bytes, 1, 32, back);
+        ck_assert_uint_eq(ps_numbers_beyond(back, 32, INFINITY), 32);
         block[7] = limit;
-        (void)ps_gguf_encode(types[i], block, PS_GGUF_BLOCK, bytes);
-        ps_gguf_decode(types[i], bytes, PS_GGUF_BLOCK, back);
+        ps_form_encode(form, block, NULL, 1, 32, bytes);
+        ps_form_decode(form, bytes, 1, 32, back);
         ck_assert(isinf(back[7]));
     }
-    ck_assert(isinf(ps_gguf_limit(PS_GGUF_F32)));
+    ck_assert(isinf(ps_form_find("float32")->limit));
 }
 END_TEST
 

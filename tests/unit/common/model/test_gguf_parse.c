@@ -173,7 +173,8 @@ START_TEST(tensors_lie_where_their_offsets_say)
     const ps_gguf_tensor *a = ps_gguf_find_tensor(g, "a"), *b = ps_gguf_find_tensor(g, "b");
     const ps_gguf_tensor *c = ps_gguf_find_tensor(g, "c");
     ck_assert_uint_eq(g->data_start, at);
-    ck_assert(a->begin == at + 64 && a->end == a->begin + 6 && a->type == PS_GGUF_BF16);
+    ck_assert(a->begin == at + 64 && a->end == a->begin + 6 &&
+              a->form.row == ps_form_find("bfloat16"));
     ck_assert(b->begin == at && b->end == at + 24 && b->sides[2] == 3 && b->sides[3] == 1);
     ck_assert(c->begin == at + 128 && c->end == file.len && c->sides[0] == 32);
     ps_gguf_free(&g);
@@ -278,8 +279,10 @@ START_TEST(tensors_that_lie_are_refused)
     refuses_tensor(1, (uint64_t[]){31}, 8, 0, bad, "tensor t: rows of 31, no multiple of the 32");
     refuses_tensor(1, (uint64_t[]){4}, 200, 0, bad, "tensor t: type 200 is not known");
     refuses_tensor(1, (uint64_t[]){4}, 4, 0, bad, "tensor t: type 4 is not known");
-    refuses_tensor(1, (uint64_t[]){256}, 12, 0, PS_INVALID_ARGUMENT,
-                   "tensor t: it is Q4_K; allowed: F32, F16, BF16, Q8_0");
+    refuses_tensor(
+        1, (uint64_t[]){256}, 16, 0, PS_INVALID_ARGUMENT,
+        "tensor t: it is IQ2_XXS; allowed: F32, F16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, "
+        "Q4_K, Q5_K, Q6_K, IQ4_NL, BF16, MXFP4");
     ps_buf f = start(3, 2, 0);
     put_tensor(&f, "a", 1, (uint64_t[]){9}, 0, 0);
     put_tensor(&f, "b", 1, (uint64_t[]){4}, 0, 32);
