@@ -4,51 +4,24 @@
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/base/whole_file.h"
-#include "common/format/safetensors.h"
 #include "common/loop/loop.h"
 #include "common/security/identity.h"
+#include "server/files/model_header.h"
 #include "server/files/model_numbers.h"
 #include "server/params/export.h"
 
 #include <stdio.h>
 
-enum { COPY_BYTES = 1 << 20 };
-
 /* ---- reading a file's header ---- */
-
-static ps_status read_header(const ps_disk *disk, int file, ps_safetensors **out)
-{
-    uint8_t first[8];
-    uint64_t file_bytes, head_bytes;
-    ps_status st = disk->size(disk->state, file, &file_bytes);
-    if (!st)
-        st = ps_disk_read_full(disk, file, first, sizeof first);
-    if (!st)
-        st = ps_safetensors_header_bytes(ps_slice_of(first, sizeof first), &head_bytes);
-    if (st)
-        return st;
-    if (head_bytes > file_bytes)
-        return ps_fail(PS_CORRUPT, "header of %llu bytes in a file of %llu",
-                       (unsigned long long)head_bytes, (unsigned long long)file_bytes);
-    uint8_t *head = ps_try_alloc_raw((size_t)head_bytes);
-    if (!head)
-        return ps_fail(PS_NO_MEMORY, "header of %llu bytes", (unsigned long long)head_bytes);
-    memcpy(head, first, sizeof first);
-    st = ps_disk_read_full(disk, file, head + sizeof first, (size_t)head_bytes - sizeof first);
-    if (!st)
-        st = ps_safetensors_parse(ps_slice_of(head, (size_t)head_bytes), file_bytes, out);
-    ps_free(&head);
-    return st;
-}
 
 /* *file stays open behind the header. */
 static ps_status open_header(const ps_stored_files *files, const char *path, int *file,
-                             ps_safetensors **out)
+                             ps_model_header *out)
 {
     ps_status st = ps_stored_file_open(files, path, file);
     if (st)
         return st;
-    st = read_header(files->disk, *file, out);
+    st = ps_model_header_read(files->disk, *file, out);
     if (st)
         files->disk->close(files->disk->state, *file);
     return st;
@@ -91,6 +64,13 @@ typedef struct about {
     const ps_safetensors *origin; /* the model that the job began from; NULL: none */
 } about;
 
+/* What stands in the metadata of every model in words of its own. */
+static bool is_ours(const char *key)
+{
+    return !strcmp(key, "format") || !strcmp(key, PS_MODEL_FILE_CONFIG) ||
+           !strcmp(key, PS_MODEL_META_FORMS);
+}
+
 /* Ours, and what else the model had from which the job began: its tokenizer, say. */
 static size_t metadata_of(const about *a, ps_safetensors_pair **out)
 {
@@ -100,7 +80,7 @@ static size_t metadata_of(const about *a, ps_safetensors_pair **out)
     pairs[n++] = (ps_safetensors_pair){PS_MODEL_FILE_CONFIG, a->config};
     for (size_t i = 0; i < others; i++) {
         const ps_safetensors_pair *pair = &a->origin->metadata[i];
-        if (strcmp(pair->key, "format") != 0 && strcmp(pair->key, PS_MODEL_FILE_CONFIG) != 0)
+        if (!is_ours(pair->key))
             pairs[n++] = *pair;
     }
     *out = pairs;
@@ -247,14 +227,14 @@ static ps_status write_and_place(const ps_stored_files *files, ps_param_store *s
  * version is the job's, and stays as long as the job does; a damaged file is no reason to lose what
  * was trained. */
 static ps_status origin_of(const ps_stored_files *files, const ps_job_spec *spec,
-                           const char *version, ps_safetensors **out)
+                           const char *version, ps_model_header *out)
 {
     int file;
     if (!*spec->initialize_from)
         return PS_OK;
     ps_status st = ps_model_file_open(files, spec->initialize_from, version, &file, NULL);
     if (!st) {
-        st = read_header(files->disk, file, out);
+        st = ps_model_header_read(files->disk, file, out);
         files->disk->close(files->disk->state, file);
     }
     if (st != PS_NOT_FOUND && st != PS_CORRUPT)
@@ -292,12 +272,12 @@ ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *stor
 {
     ps_loop_require_off();
     ps_model_record *record = describe_trained(files, store, from, outcome);
-    ps_safetensors *origin = NULL;
+    ps_model_header origin = {0};
     ps_status st = origin_of(files, from->spec, from->origin, &origin);
     if (!st)
-        st = write_and_place(files, store, &(about){.config = record->config, .origin = origin},
-                             record);
-    ps_safetensors_free(&origin);
+        st = write_and_place(files, store,
+                             &(about){.config = record->config, .origin = origin.file}, record);
+    ps_model_header_free(&origin);
     if (st)
         st = ps_wrap(st, "model %s", record->name);
     ps_model_record_free(&record);
@@ -306,25 +286,27 @@ ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *stor
 
 /* ---- adopt: an imported file ---- */
 
-static ps_status copy_tensors(const ps_safetensors *file, ps_model_record *record)
+static ps_status copy_tensors(const ps_model_header *header, ps_model_record *record)
 {
-    record->tensors =
-        ps_try_alloc((file->n_tensors ? file->n_tensors : 1) * sizeof *record->tensors);
+    size_t n = header->file->n_tensors;
+    ps_buf forms = PS_BUF_EMPTY;
+    record->tensors = ps_try_alloc((n ? n : 1) * sizeof *record->tensors);
     if (!record->tensors)
-        return ps_fail(PS_NO_MEMORY, "%zu tensors", file->n_tensors);
-    for (size_t i = 0; i < file->n_tensors; i++) {
-        const ps_safetensors_tensor *from = &file->tensors[i];
-        if (from->dtype != PS_SAFETENSORS_F32)
-            return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is %s; psd holds F32", from->name,
-                           ps_safetensors_type_of(from));
+        return ps_fail(PS_NO_MEMORY, "%zu tensors", n);
+    for (size_t i = 0; i < n; i++) {
+        const ps_model_form *from = &header->tensors[i];
         ps_model_tensor *to = &record->tensors[record->n_tensors++];
-        to->name = ps_strdup(from->name);
-        to->rank = from->n_dims;
+        *to = (ps_model_tensor){
+            .name = ps_strdup(from->name), .rank = from->n_dims, .form = from->form};
         memcpy(to->shape, from->shape, from->n_dims * sizeof *from->shape);
-        record->parameters += (from->end - from->begin) / sizeof(float);
+        record->parameters += ps_model_form_numbers(from);
     }
-    if (!file->n_tensors)
+    if (!n)
         return ps_fail(PS_INVALID_ARGUMENT, "a file without tensors is no model");
+    ps_model_forms_list(header->tensors, n, &forms);
+    record->forms = ps_strdup(ps_buf_cstr(&forms));
+    record->tensor_bytes = header->file->data_bytes;
+    ps_buf_free(&forms);
     return PS_OK;
 }
 
@@ -353,18 +335,18 @@ static ps_status describe_file(const ps_stored_files *files, const char *incomin
                                const char *config, ps_model_record *record)
 {
     int file;
-    ps_safetensors *header = NULL;
+    ps_model_header header = {0};
     ps_status st = open_header(files, incoming, &file, &header);
     if (st) /* what is wrong with it is wrong with the request */
         return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
-    record->bytes = header->data_start + header->data_bytes;
-    st = choose_config(header, config, &record->config);
+    record->bytes = header.file->data_start + header.file->data_bytes;
+    st = choose_config(header.file, config, &record->config);
     if (!st)
-        st = copy_tensors(header, record);
+        st = copy_tensors(&header, record);
     if (!st)
-        st = ps_model_numbers_check(files->disk, file, header);
+        st = ps_model_numbers_check(files->disk, file, &header);
     files->disk->close(files->disk->state, file);
-    ps_safetensors_free(&header);
+    ps_model_header_free(&header);
     return st;
 }
 
@@ -391,63 +373,6 @@ ps_status ps_model_file_adopt(const ps_stored_files *files, const char *incoming
     return PS_OK;
 }
 
-/* ---- load: a file into parameters ---- */
-
-static ps_status check_shape(const ps_param_tensor *have, const ps_safetensors_tensor *stored)
-{
-    if (!stored)
-        return ps_fail(PS_FAILED_PRECONDITION, "it has no tensor %s", have->name);
-    if (stored->n_dims != have->rank ||
-        memcmp(stored->shape, have->shape, have->rank * sizeof *have->shape) != 0)
-        return ps_fail(PS_FAILED_PRECONDITION, "tensor %s has another shape there", have->name);
-    return PS_OK;
-}
-
-/* The file is read from front to back: its tensors are in the order of their data. */
-static ps_status load_tensor(const ps_stored_files *files, int file, ps_param_store *store,
-                             uint32_t id, uint64_t bytes, uint8_t *copy)
-{
-    for (uint64_t at = 0; at < bytes;) {
-        size_t now = bytes - at < COPY_BYTES ? (size_t)(bytes - at) : COPY_BYTES;
-        ps_status st = ps_disk_read_full(files->disk, file, copy, now);
-        if (!st)
-            st = ps_param_import(store, id, at / sizeof(float), (const ps_wire_float *)copy,
-                                 now / sizeof(float));
-        if (st)
-            return st;
-        at += now;
-    }
-    return PS_OK;
-}
-
-static ps_status load_all(const ps_stored_files *files, int file, const ps_safetensors *header,
-                          ps_param_store *store)
-{
-    const ps_placement *placement = ps_param_store_placement(store);
-    for (size_t i = 0; i < placement->n_tensors; i++) {
-        const ps_param_tensor *t = &placement->tensors[i];
-        ps_status st = check_shape(t, ps_safetensors_find(header, t->name));
-        if (st)
-            return st;
-    }
-    if (header->n_tensors != placement->n_tensors)
-        return ps_fail(PS_FAILED_PRECONDITION, "it has %zu tensors, the job %zu", header->n_tensors,
-                       placement->n_tensors);
-    uint8_t *copy = ps_try_alloc_raw(COPY_BYTES);
-    if (!copy)
-        return ps_fail(PS_NO_MEMORY, "a buffer of 1 MiB");
-    ps_status st = PS_OK;
-    for (size_t i = 0; !st && i < header->n_tensors; i++) {
-        uint32_t id;
-        st = ps_placement_find(placement, header->tensors[i].name, &id);
-        if (!st)
-            st = load_tensor(files, file, store, id,
-                             header->tensors[i].end - header->tensors[i].begin, copy);
-    }
-    ps_free(&copy);
-    return st;
-}
-
 ps_status ps_model_file_open(const ps_stored_files *files, const char *name, const char *version,
                              int *file, char **opened)
 {
@@ -461,23 +386,6 @@ ps_status ps_model_file_open(const ps_stored_files *files, const char *name, con
         *opened = ps_strdup(record->path);
     ps_model_record_free(&record);
     return st;
-}
-
-ps_status ps_model_file_load(const ps_stored_files *files, const char *name, const char *version,
-                             ps_param_store *store)
-{
-    ps_loop_require_off();
-    int file;
-    ps_safetensors *header = NULL;
-    ps_status st = ps_model_file_open(files, name, version, &file, NULL);
-    if (st)
-        return ps_wrap(st, "model %s", name);
-    st = read_header(files->disk, file, &header);
-    if (!st)
-        st = load_all(files, file, header, store);
-    files->disk->close(files->disk->state, file);
-    ps_safetensors_free(&header);
-    return st ? ps_wrap(st, "model %s", name) : PS_OK;
 }
 
 ps_status ps_model_file_delete(const ps_stored_files *files, const char *name)

@@ -5,6 +5,7 @@
 #ifndef PS_FILES_MODEL_FILE_H
 #define PS_FILES_MODEL_FILE_H
 
+#include "common/base/buf.h"
 #include "common/base/disk.h"
 #include "common/conf/job_spec.h"
 #include "server/catalog/models.h"
@@ -39,9 +40,11 @@ PS_MUST_CHECK ps_status ps_model_file_adopt(const ps_stored_files *files, const 
  * whole though the model be replaced. */
 PS_MUST_CHECK ps_status ps_model_file_open(const ps_stored_files *files, const char *name,
                                            const char *version, int *file, char **opened);
-/* Fills the store with the values of a stored model, which must have the same tensors. */
+/* Fills the store with the values of a stored model, which must have the same tensors; those that
+ * are in a form are decoded, and *remark, empty, becomes a line that says so. */
 PS_MUST_CHECK ps_status ps_model_file_load(const ps_stored_files *files, const char *name,
-                                           const char *version, ps_param_store *store);
+                                           const char *version, ps_param_store *store,
+                                           ps_buf *remark);
 /* The name means nothing any more; the file stays until no job uses it. */
 PS_MUST_CHECK ps_status ps_model_file_delete(const ps_stored_files *files, const char *name);
 

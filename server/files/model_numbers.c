@@ -6,33 +6,49 @@
 #include "common/format/numbers.h"
 #include "common/loop/loop.h"
 
-enum { PIECE = 256 * 1024 }; /* numbers */
+enum { PIECE = 1 << 20 }; /* bytes */
 
-static ps_status check_tensor(const ps_disk *disk, int file, const ps_safetensors_tensor *t,
-                              float *piece)
+static ps_status read_tensor(const ps_disk *disk, int file, ps_form_stream *stream, uint8_t *piece)
 {
-    uint64_t all = (t->end - t->begin) / sizeof *piece;
-    for (uint64_t at = 0; at < all;) {
-        size_t n = all - at < PIECE ? (size_t)(all - at) : PIECE;
-        ps_status st = ps_disk_read_full(disk, file, piece, n * sizeof *piece);
+    while (ps_form_stream_missing(stream)) {
+        uint64_t left = ps_form_stream_missing(stream);
+        size_t n = left < PIECE ? (size_t)left : PIECE;
+        ps_status st = ps_disk_read_full(disk, file, piece, n);
         if (!st)
-            st = ps_numbers_check(t->name, t->shape, t->n_dims, at, piece, n);
+            st = ps_form_stream_feed(stream, ps_slice_of(piece, n));
         if (st)
             return st;
-        at += n;
     }
     return PS_OK;
 }
 
-ps_status ps_model_numbers_check(const ps_disk *disk, int file, const ps_safetensors *header)
+ps_status ps_model_numbers_read(const ps_disk *disk, int file, const ps_model_header *header,
+                                ps_form_sink sink)
 {
     ps_loop_require_off();
-    float *piece = ps_try_alloc_raw(PIECE * sizeof *piece);
+    uint8_t *piece = ps_try_alloc_raw(PIECE);
     if (!piece)
         return ps_fail(PS_NO_MEMORY, "a buffer of 1 MiB");
+    ps_form_stream *stream = ps_form_stream_new(sink);
     ps_status st = PS_OK;
-    for (size_t i = 0; !st && i < header->n_tensors; i++)
-        st = check_tensor(disk, file, &header->tensors[i], piece);
+    for (size_t i = 0; !st && i < header->file->n_tensors; i++) {
+        st = ps_form_stream_begin(stream, &header->tensors[i]);
+        if (!st)
+            st = read_tensor(disk, file, stream, piece);
+    }
+    ps_form_stream_free(&stream);
     ps_free(&piece);
     return st;
+}
+
+static ps_status check(void *user, const ps_model_form *tensor, uint64_t first, const float *values,
+                       size_t n)
+{
+    (void)user;
+    return ps_numbers_check(tensor->name, tensor->shape, tensor->n_dims, first, values, n);
+}
+
+ps_status ps_model_numbers_check(const ps_disk *disk, int file, const ps_model_header *header)
+{
+    return ps_model_numbers_read(disk, file, header, (ps_form_sink){.numbers = check});
 }

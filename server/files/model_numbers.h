@@ -1,14 +1,18 @@
-/* model_numbers: what psd asks of the numbers of a model before it keeps it, whoever sent it.
- * Private to this folder. Blocks: off the loop. Any thread. */
+/* model_numbers: the numbers of a model's file, and what psd asks of them before it keeps it,
+ * whoever sent it. Private to this folder. Blocks: off the loop. Any thread. */
 #ifndef PS_FILES_MODEL_NUMBERS_H
 #define PS_FILES_MODEL_NUMBERS_H
 
-#include "common/base/disk.h"
-#include "common/format/safetensors.h"
+#include "common/model/form_stream.h"
+#include "server/files/model_header.h"
 
-/* file: open behind the header; all tensors are F32. PS_INVALID_ARGUMENT with tensor and element:
- * a number is not finite. */
+/* file: open behind the header. All numbers go to the sink, tensor by tensor in the file's order;
+ * what it fails with is the failure. */
+PS_MUST_CHECK ps_status ps_model_numbers_read(const ps_disk *disk, int file,
+                                              const ps_model_header *header, ps_form_sink sink);
+
+/* PS_INVALID_ARGUMENT with tensor and element: a number is not finite. */
 PS_MUST_CHECK ps_status ps_model_numbers_check(const ps_disk *disk, int file,
-                                               const ps_safetensors *header);
+                                               const ps_model_header *header);
 
 #endif

@@ -73,6 +73,19 @@ static void step_free(step *s)
     ps_free(&s);
 }
 
+/* With the numbers of a stored model. */
+static ps_status begin_from(const step *s, ps_param_store *store)
+{
+    ps_lifecycle *l = s->lifecycle;
+    ps_buf remark = PS_BUF_EMPTY;
+    ps_status st = ps_model_file_load(&l->conf.files, s->file->spec->initialize_from,
+                                      s->file->version, store, &remark);
+    if (!st && remark.len)
+        ps_sched_job_log(l->sched, s->job_id, PS_LOG_NOTICE, ps_buf_cstr(&remark));
+    ps_buf_free(&remark);
+    return st;
+}
+
 static ps_status create_store(step *s)
 {
     ps_lifecycle *l = s->lifecycle;
@@ -80,7 +93,7 @@ static ps_status create_store(step *s)
     const ps_job_spec *spec = s->file->spec;
     ps_status st = ps_store_create(spec, s->plan, &l->conf.host, &store);
     if (!st && *spec->initialize_from)
-        st = ps_model_file_load(&l->conf.files, spec->initialize_from, s->file->version, store);
+        st = begin_from(s, store);
     if (st) {
         ps_param_store_unref(&store);
         return st;

@@ -12,6 +12,7 @@
 
 #define INCOMING "models/" PS_STORED_INCOMING "7"
 #define CONFIG   "{architecture: mlp, layers: [3, 4], activation: relu, loss: cross_entropy}"
+static ps_buf remark; /* of loads: there is nothing to say of float32 */
 enum { ROWS = 3, COLUMNS = 4, DATA = (ROWS * COLUMNS + COLUMNS) * 4 };
 
 static ps_param_store *new_store(uint64_t seed, uint64_t columns)
@@ -239,7 +240,7 @@ START_TEST(what_is_no_model_is_refused_with_what_is_wrong)
         {TWO, 64, "m", "{architecture: tree}", "model m: "},
         {TWO, 60, "m", CONFIG, "model m: "}, /* cut */
         {"{\"w\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4, "m", CONFIG,
-         "tensor w is F16; psd holds F32"},
+         "tensor w is F16; psd holds F32, and its own forms"},
         {"{}", 0, "m", CONFIG, "a file without tensors is no model"},
         {"not JSON", 0, "m", CONFIG, "model m: "},
     };
@@ -332,16 +333,17 @@ START_TEST(a_store_is_filled_from_a_model_of_the_same_shapes_only)
     test_stored_open(&t);
     ps_param_store *from = new_store(1, COLUMNS), *to = new_store(2, COLUMNS);
     ps_param_store *other = new_store(3, COLUMNS + 1);
-    ck_assert_int_eq(ps_model_file_load(&t.files, "m", "", to), PS_NOT_FOUND);
+    ck_assert_int_eq(ps_model_file_load(&t.files, "m", "", to, &remark), PS_NOT_FOUND);
     ck_ok(store_model(&t, from, 1));
-    ck_ok(ps_model_file_load(&t.files, "m", "", to));
+    ck_ok(ps_model_file_load(&t.files, "m", "", to, &remark));
+    ck_assert_uint_eq(remark.len, 0);
     for (uint32_t i = 0; i < 2; i++) {
         float *a = test_params_read(from, i), *b = test_params_read(to, i);
         ck_assert_mem_eq(a, b, (i ? 1 : ROWS) * COLUMNS * sizeof *a);
         free(a);
         free(b);
     }
-    ck_assert_int_eq(ps_model_file_load(&t.files, "m", "", other), PS_FAILED_PRECONDITION);
+    ck_assert_int_eq(ps_model_file_load(&t.files, "m", "", other, &remark), PS_FAILED_PRECONDITION);
     ck_assert_str_eq(ps_error_message(), "model m: tensor w has another shape there");
     ps_param_store_unref(&from);
     ps_param_store_unref(&to);
@@ -359,7 +361,7 @@ START_TEST(whatever_fails_at_loading_is_said)
     ck_ok(store_model(&t, from, 1));
     for (unsigned long k = 1;; k++) {
         fault_at(&t.fault.fails, k);
-        ps_status st = ps_model_file_load(&t.files, "m", "", to);
+        ps_status st = ps_model_file_load(&t.files, "m", "", to, &remark);
         bool reached = fault_struck(&t.fault.fails);
         ck_assert_int_eq(st, reached ? PS_IO : PS_OK);
         failures += reached;

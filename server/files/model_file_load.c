@@ -1,0 +1,88 @@
+/* load: a stored model into the parameters of a job. Happy path: the file is read from front to
+ * back, tensor by tensor, as their data lie; those in a form are decoded on the way. It fails when
+ * the tensors are not the job's. */
+#include "common/base/mem.h"
+#include "common/loop/loop.h"
+#include "server/files/model_file.h"
+#include "server/files/model_header.h"
+#include "server/files/model_numbers.h"
+#include "server/params/export.h"
+
+typedef struct loading {
+    ps_param_store *store;
+    const ps_model_form *tensor; /* that id is of; NULL: none yet */
+    uint32_t id;
+} loading;
+
+static ps_status check_shape(const ps_param_tensor *have, const ps_model_form *stored)
+{
+    if (!stored)
+        return ps_fail(PS_FAILED_PRECONDITION, "it has no tensor %s", have->name);
+    if (stored->n_dims != have->rank ||
+        memcmp(stored->shape, have->shape, have->rank * sizeof *have->shape) != 0)
+        return ps_fail(PS_FAILED_PRECONDITION, "tensor %s has another shape there", have->name);
+    return PS_OK;
+}
+
+static ps_status check_shapes(const ps_placement *placement, const ps_model_header *header)
+{
+    for (size_t i = 0; i < placement->n_tensors; i++) {
+        const ps_param_tensor *t = &placement->tensors[i];
+        ps_status st =
+            check_shape(t, ps_model_form_find(header->tensors, header->file->n_tensors, t->name));
+        if (st)
+            return st;
+    }
+    if (header->file->n_tensors != placement->n_tensors)
+        return ps_fail(PS_FAILED_PRECONDITION, "it has %zu tensors, the job %zu",
+                       header->file->n_tensors, placement->n_tensors);
+    return PS_OK;
+}
+
+static ps_status put(void *user, const ps_model_form *tensor, uint64_t first, const float *values,
+                     size_t n)
+{
+    loading *l = user;
+    ps_status st = PS_OK;
+    if (l->tensor != tensor)
+        st = ps_placement_find(ps_param_store_placement(l->store), tensor->name, &l->id);
+    l->tensor = tensor;
+    return st ? st
+              : ps_param_import(l->store, l->id, first, (const ps_wire_float *)(const void *)values,
+                                n);
+}
+
+/* Those who read the job's log see that it is not the very parent that is trained. */
+static void remark_forms(const char *name, const ps_model_header *header, ps_buf *remark)
+{
+    size_t at = 0;
+    while (at < header->file->n_tensors && !header->tensors[at].form.row)
+        at++;
+    if (at == header->file->n_tensors)
+        return;
+    ps_buf_printf(remark, "model %s is stored as ", name);
+    ps_model_forms_list(header->tensors, header->file->n_tensors, remark);
+    ps_buf_puts(remark, "; its numbers were decoded to float32 for training");
+}
+
+ps_status ps_model_file_load(const ps_stored_files *files, const char *name, const char *version,
+                             ps_param_store *store, ps_buf *remark)
+{
+    ps_loop_require_off();
+    int file;
+    ps_model_header header = {0};
+    ps_status st = ps_model_file_open(files, name, version, &file, NULL);
+    if (st)
+        return ps_wrap(st, "model %s", name);
+    st = ps_model_header_read(files->disk, file, &header);
+    if (!st)
+        st = check_shapes(ps_param_store_placement(store), &header);
+    if (!st)
+        st = ps_model_numbers_read(files->disk, file, &header,
+                                   (ps_form_sink){put, &(loading){.store = store}});
+    if (!st)
+        remark_forms(name, &header, remark);
+    files->disk->close(files->disk->state, file);
+    ps_model_header_free(&header);
+    return st ? ps_wrap(st, "model %s", name) : PS_OK;
+}
