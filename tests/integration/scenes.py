@@ -71,6 +71,11 @@ def wait_share(cluster, job_id, share, timeout=60):
     return wait_until(f"job {job_id} comes to {share:.0%}", reached, timeout)
 
 
+# How far a disturbed job's accuracy may be from an undisturbed one's. Under asp it depends on who came first: calm jobs
+# have a standard deviation of 0.002, so that two of them are 0.01 apart once in some thousand comparisons.
+APART = {"asp": 0.015, "bsp": 0.01}
+
+
 @functools.cache
 def calm_accuracy(mode="asp"):
     """What job_text comes to when nothing happens: once a test file, for its data are always the same."""
@@ -81,11 +86,11 @@ def calm_accuracy(mode="asp"):
 
 
 def ends_as_if_calm(cluster, job_id, mode="asp", timeout=90):
-    """The job of job_text ends well, all of it done, with an accuracy within 0.01 of an undisturbed one's."""
+    """The job of job_text ends well, all of it done, with the accuracy of an undisturbed one."""
     job, accuracy = cluster.wait_job(job_id, timeout=timeout), calm_accuracy(mode)
     progress = job["progress"]
     assert progress["samples"] == progress["samples_total"] > 0, progress
-    assert abs(progress["test_accuracy"] - accuracy) <= 0.01, f"{progress['test_accuracy']} is not {accuracy}"
+    assert abs(progress["test_accuracy"] - accuracy) <= APART[mode], f"{progress['test_accuracy']} is not {accuracy}"
     return job
 
 
