@@ -6,6 +6,8 @@
 #include "common/base/mem.h"
 #include "psd/v1/models.pb-c.h"
 
+#include <inttypes.h>
+
 enum { CHUNK_BYTES = 1 << 20 };
 
 typedef struct file_out {
@@ -16,8 +18,8 @@ typedef struct file_out {
     ProtobufCMessage *request; /* ours; NULL once it is opened */
     ps_file_out_open open;
     char *what;
-    char *version; /* or NULL */
-    int file;      /* -1: not open */
+    bool is_open;
+    ps_file_opened of; /* then */
     uint64_t total, sent;
     uint8_t *chunk; /* read, not yet sent */
     size_t chunk_len;
@@ -32,22 +34,40 @@ static const ps_disk *disk_of(const file_out *f)
 
 static void free_out(file_out *f)
 {
-    if (f->file >= 0)
-        disk_of(f)->close(disk_of(f)->state, f->file);
+    if (f->is_open)
+        disk_of(f)->close(disk_of(f)->state, f->of.file);
     if (f->request)
         protobuf_c_message_free_unpacked(f->request, NULL);
     ps_free(&f->chunk);
     ps_free(&f->what);
-    ps_free(&f->version);
+    ps_free(&f->of.version);
     ps_call_unref(f->call);
     ps_free(&f);
 }
 
+/* The part that is wanted: the file stands before its first byte. */
+static ps_status choose_part(file_out *f)
+{
+    const ps_disk *disk = disk_of(f);
+    uint64_t size, begin = f->of.begin, end = f->of.end;
+    ps_status st = disk->size(disk->state, f->of.file, &size);
+    if (st)
+        return st;
+    end = end ? end : size;
+    if (begin > end || end > size)
+        return ps_fail(PS_OUT_OF_RANGE,
+                       "bytes %" PRIu64 " to %" PRIu64 " of %s, which has %" PRIu64, begin, end,
+                       f->what, size);
+    f->total = end - begin;
+    return begin ? disk->seek(disk->state, f->of.file, begin) : PS_OK;
+}
+
 static ps_status open_file(file_out *f)
 {
-    ps_status st = f->open(f->services, &f->caller, f->request, &f->file, &f->version);
+    ps_status st = f->open(f->services, &f->caller, f->request, &f->of);
+    f->is_open = !st;
     if (!st)
-        st = disk_of(f)->size(disk_of(f)->state, f->file, &f->total);
+        st = choose_part(f);
     return ps_caller_audit(f->services, &f->caller, st, f->what);
 }
 
@@ -55,7 +75,7 @@ static ps_status read_chunk(file_out *f)
 {
     ps_loop_require_off();
     PS_REQUIRE(!f->chunk && f->sent <= f->total);
-    ps_status st = f->file < 0 ? open_file(f) : PS_OK;
+    ps_status st = f->is_open ? PS_OK : open_file(f);
     if (st)
         return st;
     uint64_t left = f->total - f->sent;
@@ -63,7 +83,7 @@ static ps_status read_chunk(file_out *f)
     f->chunk = ps_try_alloc_raw(CHUNK_BYTES);
     if (!f->chunk)
         return ps_fail(PS_NO_MEMORY, "%s: a buffer of 1 MiB", f->what);
-    st = ps_disk_read_full(disk_of(f), f->file, f->chunk, f->chunk_len);
+    st = ps_disk_read_full(disk_of(f), f->of.file, f->chunk, f->chunk_len);
     return st ? ps_wrap(st, "%s", f->what) : PS_OK;
 }
 
@@ -84,8 +104,8 @@ static void send_chunk(file_out *f)
     Psd__V1__FileChunk message = PSD__V1__FILE_CHUNK__INIT;
     if (!f->first_sent) {
         message.total_bytes = f->total;
-        if (f->version)
-            message.version = f->version;
+        if (f->of.version)
+            message.version = f->of.version;
     }
     f->first_sent = true;
     const ps_payload payload = {
@@ -152,7 +172,6 @@ void ps_file_out(ps_call *call, ps_services *services, const ProtobufCMessage *r
     f->request = ps_request_copy(request);
     f->open = open;
     f->what = ps_strdup(what);
-    f->file = -1;
     ps_caller_of(call, &f->caller);
     f->work = (ps_work){.work = work_cb, .done = done_cb};
     ps_call_ref(call);

@@ -5,11 +5,17 @@
 
 #include "server/service/unary.h"
 
-/* On the pool: finds out whether the caller may, and opens the file; *version (NULL: none) is what
- * the first chunk says of it, freed by the caller. On failure the call fails with this thread's
- * message. */
+/* What is to be sent. */
+typedef struct ps_file_opened {
+    int file;
+    char *version;       /* what the first chunk says of it, owned; NULL: nothing */
+    uint64_t begin, end; /* bytes of it; end 0: to its end. May be any: they are looked at */
+} ps_file_opened;
+
+/* On the pool: finds out whether the caller may, and opens the file; *out is zeros before. On
+ * failure the call fails with this thread's message. */
 typedef ps_status (*ps_file_out_open)(ps_services *services, const ps_caller *caller,
-                                      const ProtobufCMessage *request, int *file, char **version);
+                                      const ProtobufCMessage *request, ps_file_opened *out);
 
 /* On the call's loop. `what` is for the audit log: files that leave are on record, as are those
  * that were asked for in vain. The file may be replaced meanwhile: what was opened is sent. */

@@ -143,23 +143,25 @@ void ps_models_put_artifact(ps_call *call, void *services)
 /* ---- Export, GetArtifact ---- */
 
 static ps_status open_model(ps_services *services, const ps_caller *caller,
-                            const ProtobufCMessage *request, int *file, char **version)
+                            const ProtobufCMessage *request, ps_file_opened *out)
 {
     const Psd__V1__ExportRequest *in = (const Psd__V1__ExportRequest *)request;
     const ps_model_wanted wanted = {.name = in->name, .version = in->version, .job_id = in->job_id};
     char *which = NULL;
     ps_status st = ps_services_may_use_model(services, &caller->identity, &wanted, &which);
     if (!st)
-        st = ps_model_file_open(&services->files, in->name, which, file, version);
+        st = ps_model_file_open(&services->files, in->name, which, &out->file, &out->version);
     ps_free(&which);
+    out->begin = in->begin;
+    out->end = in->end;
     return st;
 }
 
 static ps_status open_artifact(ps_services *services, const ps_caller *caller,
-                               const ProtobufCMessage *request, int *file, char **version)
+                               const ProtobufCMessage *request, ps_file_opened *out)
 {
     const Psd__V1__GetArtifactRequest *in = (const Psd__V1__GetArtifactRequest *)request;
-    return ps_artifact_file_open(&services->files, in->job_id, in->name, file);
+    return ps_artifact_file_open(&services->files, in->job_id, in->name, &out->file);
 }
 
 void ps_models_export(ps_call *call, const ProtobufCMessage *request, void *services)

@@ -229,6 +229,11 @@ def models_are_imported_listed_exported_and_deleted():
             assert [m.name for m in models.List(models_pb.ListModelsRequest()).models] == ["imported"]
             out = b"".join(c.payload for c in models.Export(models_pb.ExportRequest(name="imported")))
             assert out == file
+            part = lambda begin, end: b"".join(
+                c.payload for c in models.Export(models_pb.ExportRequest(name="imported", begin=begin, end=end)))
+            assert part(5, 105) == file[5:105] and part(len(file) - 3, 0) == file[-3:] and part(0, len(file)) == file
+            expect(S.OUT_OF_RANGE, ["imported", str(len(file))], lambda: part(0, len(file) + 1))
+            expect(S.OUT_OF_RANGE, ["imported"], lambda: part(8, 7))
             models.Delete(models_pb.DeleteModelRequest(name="imported"))
             expect(S.NOT_FOUND, ["imported"], lambda: models.Get(models_pb.GetModelRequest(name="imported")))
             expect(S.NOT_FOUND, ["imported"],

@@ -62,11 +62,15 @@ static void export(ps_call *call, const ProtobufCMessage *message, void *service
     if (!went_wrong(f, call)) {
         bool broken = fault_strikes(&f->break_exports);
         bool cut = fault_strikes(&f->cut_exports);
-        size_t end = broken || cut ? f->file.len / 2 : f->file.len;
-        for (size_t at = 0; at < end; at += f->piece) {
+        size_t first = request->begin < f->file.len ? (size_t)request->begin : f->file.len;
+        size_t all =
+            (request->end && request->end < f->file.len ? (size_t)request->end : f->file.len) -
+            first;
+        size_t end = first + (broken || cut ? all / 2 : all);
+        for (size_t at = first; at < end; at += f->piece) {
             Psd__V1__FileChunk chunk = PSD__V1__FILE_CHUNK__INIT;
-            chunk.total_bytes = at ? 0 : f->file.len;
-            if (!at)
+            chunk.total_bytes = at > first ? 0 : all;
+            if (at == first)
                 chunk.version = *f->version ? f->version : request->version;
             size_t n = end - at < f->piece ? end - at : f->piece;
             ps_payload payload = {.bytes = ps_slice_of(f->file.data + at, n)};

@@ -2,6 +2,8 @@
  * CPU. The files are written here by hand; whatever is wrong with one is said and never a crash. */
 #include "worker/job/stored_model.h"
 
+#include "worker/job/stored_range.h"
+
 #include "common/base/mem.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/data_file.h"
@@ -241,6 +243,37 @@ START_TEST(the_check_takes_no_more_than_the_header)
 }
 END_TEST
 
+/* Header and weight; what lies between them is not asked for. */
+START_TEST(a_tensor_comes_alone)
+{
+    begin();
+    serve("{" BIAS "," WEIGHT "}", sizeof(values), 5);
+    ps_safetensors *file;
+    float w[6];
+    ck_ok(ps_stored_header(&t.rig.remote, &which, &file));
+    ck_assert_uint_eq(t.fake.job_id, 7);
+    ck_assert_uint_eq(file->n_tensors, 2);
+    fault_next(&t.fake.break_exports, 2);
+    const ps_safetensors_tensor *weight = ps_safetensors_find(file, "layers.0.weight");
+    ck_ok(ps_stored_tensor(&t.rig.remote, &which, file, weight, w));
+    ck_assert_mem_eq(w, values + 2, sizeof w);
+    ck_assert_uint_eq(t.fake.exports, 5);
+    ps_safetensors longer = *file;
+    longer.data_start += 1; /* it ends behind the file */
+    ck_assert_int_eq(ps_stored_tensor(&t.rig.remote, &which, &longer, weight, w), PS_CORRUPT);
+    ck_assert_str_eq(ps_error_message(), "model line: 23 bytes came, 24 were asked for");
+    (void)snprintf(t.fake.version, sizeof t.fake.version, "line.2");
+    ck_assert_int_eq(ps_stored_tensor(&t.rig.remote, &which, file, weight, w),
+                     PS_FAILED_PRECONDITION);
+    ps_safetensors_free(&file);
+    serve("{" BIAS "," WEIGHT, sizeof(values), 5);
+    ck_assert_int_eq(ps_stored_header(&t.rig.remote, &which, &file), PS_FAILED_PRECONDITION);
+    t.fake.version[0] = '\0';
+    ck_assert_int_eq(ps_stored_header(&t.rig.remote, &which, &file), PS_CORRUPT);
+    end();
+}
+END_TEST
+
 START_TEST(a_model_that_is_not_there_is_not_found)
 {
     begin();
@@ -257,6 +290,7 @@ static const ps_check_case tests[] = {
     {&a_broken_stream_begins_again, .repeat = PS_TEST_DEVICES},
     {&a_file_of_another_version_is_not_taken},
     {&a_file_cut_anywhere_is_corrupt},
+    {&a_tensor_comes_alone},
     {&bytes_behind_the_last_tensor_are_corrupt},
     {&hostile_headers_are_corrupt},
     {&a_file_of_another_architecture_is_said_with_tensor_and_shapes},
