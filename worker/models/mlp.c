@@ -216,6 +216,7 @@ static ps_status forward(ps_model *base, const ps_model_hooks *hooks)
             return st;
         ps_tensor z = ps_tensor_head(m->layers[i].z, base->rows);
         ps_tensor a = ps_tensor_head(m->layers[i].a, base->rows);
+        ps_model_show(base, weight_of(i), x);
         ps_linear_forward(base->stream, &m->layers[i].linear, z, 0, x);
         if (i + 1 < m->count)
             ps_activation_forward(base->stream, m->activation, a, z);

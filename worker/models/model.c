@@ -139,6 +139,14 @@ static ps_status take_tokens(ps_model *m, const ps_model_batch *batch)
     return st;
 }
 
+static ps_status forward(ps_model *m, const ps_model_hooks *hooks)
+{
+    m->watching = hooks->before_product ? hooks : NULL;
+    ps_status st = m->row->forward(m, hooks);
+    m->watching = NULL;
+    return st;
+}
+
 ps_status ps_model_forward(ps_model *m, const ps_model_batch *batch, const ps_model_hooks *hooks)
 {
     ps_one_thread_require(&m->mine);
@@ -152,7 +160,7 @@ ps_status ps_model_forward(ps_model *m, const ps_model_batch *batch, const ps_mo
     m->add_gradients = batch->add_gradients;
     ps_status st = m->row->takes_tokens ? take_tokens(m, batch) : take_features(m, batch);
     if (!st)
-        st = m->row->forward(m, hooks ? hooks : &no_hooks);
+        st = forward(m, hooks ? hooks : &no_hooks);
     if (!st)
         m->stage = PS_MODEL_FORWARD;
     return st;

@@ -111,6 +111,12 @@ typedef struct ps_model_hooks {
      * first: it has been written since the last time. A failure ends the pass, and forward returns
      * it. */
     ps_status (*before_use)(void *user, size_t parameter, bool *changed);
+    /* A forward pass is about to compute y = x·wᵀ (+ b) with weight i: x[rows,in], rows being those
+     * of the batch, or its tokens, in the model's type. It may be read by what is enqueued on
+     * ps_model_stream now, and by nothing later: its memory is used again. A layer's weights that
+     * share an input are shown it one after the other; the head's weight is the embedding's where
+     * they are tied. What the hook fails with it keeps, and says when before_use is called next. */
+    void (*before_product)(void *user, size_t weight, ps_tensor x);
     /* Gradient i is complete in the model's stream: it may be read at once where the backend is
      * host_addressable; elsewhere record an event on ps_model_stream and wait for it. It stays as
      * it is until the next backward. A failure ends the pass. */

@@ -40,6 +40,13 @@ ps_status ps_model_use(ps_model *m, const ps_model_hooks *hooks, size_t i)
     return PS_OK;
 }
 
+void ps_model_show(const ps_model *m, size_t weight, ps_tensor x)
+{
+    PS_REQUIRE(weight < m->layout.count && x.rank == 2);
+    if (m->watching)
+        m->watching->before_product(m->watching->user, weight, x);
+}
+
 ps_status ps_model_ready(const ps_model_hooks *hooks, size_t parameter)
 {
     return hooks->gradient_ready ? hooks->gradient_ready(hooks->user, parameter) : PS_OK;

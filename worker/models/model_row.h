@@ -69,9 +69,10 @@ struct ps_model {
     ps_loss loss;
 
     ps_model_stage stage;
-    int64_t rows, length;      /* of the current batch */
-    bool train, add_gradients; /* likewise */
-    ps_loss_goal goal;         /* of the batch whose loss was computed last */
+    int64_t rows, length;           /* of the current batch */
+    bool train, add_gradients;      /* likewise */
+    ps_loss_goal goal;              /* of the batch whose loss was computed last */
+    const ps_model_hooks *watching; /* before_product, while forward runs; NULL: nobody */
 };
 
 /* Layout, stream, parameters and gradients (all zero), loss. On failure nothing is left over. */
@@ -85,6 +86,8 @@ void ps_model_layout_add(ps_model_layout *layout, const ps_model_parameter_spec 
 /* Calls the hook for one parameter, if there is one; then its weight is up to date. */
 PS_MUST_CHECK ps_status ps_model_use(ps_model *m, const ps_model_hooks *hooks, size_t parameter);
 PS_MUST_CHECK ps_status ps_model_ready(const ps_model_hooks *hooks, size_t parameter);
+/* Before a product with that weight: x is shown to who watches. */
+void ps_model_show(const ps_model *m, size_t weight, ps_tensor x);
 
 /* Places tensors one after the other in a buffer that is made later: each *offset is aligned, and
  * ends as the bytes needed. */

@@ -208,6 +208,8 @@ ps_status ps_transformer_run(ps_transformer *t, const ps_model_hooks *hooks)
     ps_norm_layer norm = ps_transformer_norm(t, 0, PS_PART_NORM);
     ps_norm_layer_forward(t->base.stream, &norm, t->norm_state, ps_transformer_rows(t, t->normed),
                           ps_transformer_rows(t, t->last));
+    ps_model_show(&t->base, ps_transformer_parameter(t, PS_PART_HEAD, 0),
+                  ps_transformer_rows(t, t->normed));
     return PS_OK;
 }
 

@@ -16,6 +16,7 @@ static void product(ps_transformer *t, int64_t l, ps_arch_part part, ps_tensor y
                     ps_tensor x)
 {
     ps_linear linear = ps_transformer_linear(t, l, part);
+    ps_model_show(&t->base, ps_transformer_parameter(t, part, l), x);
     ps_linear_forward(t->base.stream, &linear, y, ld, x);
 }
 

@@ -280,6 +280,58 @@ static void make_clouds(mlp_fixture *f)
     }
 }
 
+typedef struct seen {
+    const mlp_fixture *f;
+    size_t calls;
+    float *x[3]; /* of each layer */
+} seen;
+
+static void see(void *user, size_t weight, ps_tensor x)
+{
+    seen *s = user;
+    ck_assert_uint_eq(weight, 2 * s->calls);
+    ck_assert_int_eq(x.shape[0], s->f->batch.rows);
+    size_t bytes = ps_tensor_bytes(x);
+    float *copy = s->x[s->calls++] = ps_alloc_array(bytes, 1);
+    ck_ok(ps_copy_to_host(ps_model_stream(s->f->model), copy, x, bytes));
+}
+
+/* relu(x·wᵀ + b) of a layer's is the next one's, in float64. */
+static void assert_next(const mlp_fixture *f, const int64_t *layers, size_t l, const float *x,
+                        const float *next)
+{
+    const double *w = f->parameters[2 * l], *b = f->parameters[2 * l + 1];
+    for (int64_t row = 0; row < f->batch.rows; row++)
+        for (int64_t o = 0; o < layers[l + 1]; o++) {
+            double z = b[o];
+            for (int64_t i = 0; i < layers[l]; i++)
+                z += w[o * layers[l] + i] * (double)x[row * layers[l] + i];
+            ck_assert_double_eq_tol((double)next[row * layers[l + 1] + o], z > 0 ? z : 0, 1e-4);
+        }
+}
+
+START_TEST(the_input_of_each_product_is_shown_before_it)
+{
+    static const int64_t layers[] = {7, 9, 5, 3};
+    const ps_model_config config = {
+        .architecture = "mlp", .layers = layers, .layer_count = 4, .activation = "relu"};
+    mlp_fixture f;
+    fixture_open(&f, &config, 8, 6);
+    seen s = {.f = &f};
+    ck_ok(
+        ps_model_forward(f.model, &f.batch, &(ps_model_hooks){.before_product = see, .user = &s}));
+    ck_assert_uint_eq(s.calls, 3);
+    ck_assert_mem_eq(s.x[0], f.features, 6 * 7 * sizeof(float));
+    assert_next(&f, layers, 0, s.x[0], s.x[1]);
+    assert_next(&f, layers, 1, s.x[1], s.x[2]);
+    ck_ok(ps_model_forward(f.model, &f.batch, NULL)); /* nobody watches any more */
+    ck_assert_uint_eq(s.calls, 3);
+    for (size_t i = 0; i < 3; i++)
+        ps_free(&s.x[i]);
+    fixture_close(&f);
+}
+END_TEST
+
 START_TEST(gradient_descent_learns_to_tell_three_clouds_apart)
 {
     static const int64_t layers[] = {2, 16, 3};
@@ -313,6 +365,7 @@ static const ps_check_case tests[] = {
     {.test = &labels_stand_for_one_hot_rows_under_squared_error},
     {.test = &hooks_fire_once_each_in_the_order_of_use},
     {.test = &a_hook_that_fails_ends_the_pass},
+    {.test = &the_input_of_each_product_is_shown_before_it},
     {.test = &gradient_descent_learns_to_tell_three_clouds_apart, .repeat = COMBINATIONS},
     {0},
 };
