@@ -50,7 +50,7 @@ typedef struct step {
     ps_lifecycle *lifecycle;
     uint64_t job_id;
     ps_job_file *file;      /* create, finish: a reference */
-    ps_plan *plan;          /* create */
+    ps_data_plan *plan;     /* create */
     ps_job_outcome outcome; /* finish */
     char *settled;          /* finish */
     ps_job_state state;     /* ended */
@@ -69,7 +69,7 @@ static void step_free(step *s)
 {
     ps_job_file_unref(&s->file);
     ps_free(&s->settled);
-    ps_plan_free(&s->plan);
+    ps_data_plan_free(&s->plan);
     ps_free(&s);
 }
 
@@ -112,7 +112,7 @@ static void create_run(ps_off_loop *off)
     step_free(s);
 }
 
-static void create_store_out(void *user, uint64_t job_id, ps_job_file *file, ps_plan *plan)
+static void create_store_out(void *user, uint64_t job_id, ps_job_file *file, ps_data_plan *plan)
 {
     PS_REQUIRE(file && plan);
     ps_lifecycle *l = user;

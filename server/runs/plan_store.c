@@ -34,7 +34,7 @@ static bool decays(ps_plan_role role, const ps_spec_optimizer *optimizer)
     return optimizer->decay_bias_and_norm || (role != PS_PLAN_BIAS && role != PS_PLAN_NORM);
 }
 
-static ps_status map_tensor(const ps_plan_tensor *plan, const ps_spec_optimizer *optimizer,
+static ps_status map_tensor(const ps_data_plan_tensor *plan, const ps_spec_optimizer *optimizer,
                             ps_param_plan *out)
 {
     if (plan->n_shape > PS_PARAM_DIMS_MAX)
@@ -64,8 +64,8 @@ static void map_training(const ps_job_spec *spec, uint64_t rows, ps_param_config
     out->epochs = (uint32_t)train->epochs;
 }
 
-ps_status ps_store_create(const ps_job_spec *spec, const ps_plan *plan, const ps_param_host *host,
-                          ps_param_store **out)
+ps_status ps_store_create(const ps_job_spec *spec, const ps_data_plan *plan,
+                          const ps_param_host *host, ps_param_store **out)
 {
     ps_loop_require_off();
     PS_REQUIRE(spec->train);

@@ -9,7 +9,7 @@
 
 /* The plan comes from a worker: PS_INVALID_ARGUMENT names the tensor that cannot be. May take long
  * (it fills the parameters): off the loop. */
-PS_MUST_CHECK ps_status ps_store_create(const ps_job_spec *spec, const ps_plan *plan,
+PS_MUST_CHECK ps_status ps_store_create(const ps_job_spec *spec, const ps_data_plan *plan,
                                         const ps_param_host *host, ps_param_store **out);
 
 #endif

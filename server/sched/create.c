@@ -11,15 +11,15 @@
 typedef struct creation {
     ps_outbox_entry entry;
     ps_job *job; /* a reference */
-    ps_plan *plan;
+    ps_data_plan *plan;
 } creation;
 
-static ps_status check_plan(const ps_job *job, const ps_plan *plan)
+static ps_status check_plan(const ps_job *job, const ps_data_plan *plan)
 {
     size_t n = plan->n_tensors;
     ps_model_tensor *tensors = ps_alloc_array(n ? n : 1, sizeof *tensors);
     for (size_t i = 0; i < n; i++) {
-        const ps_plan_tensor *t = &plan->tensors[i];
+        const ps_data_plan_tensor *t = &plan->tensors[i];
         tensors[i].name = t->name;
         tensors[i].rank = (uint32_t)t->n_shape;
         memcpy(tensors[i].shape, t->shape, t->n_shape * sizeof *t->shape);
@@ -49,7 +49,7 @@ static void creation_run(ps_outbox_entry *entry)
     ps_core_require_unlocked(s); /* the catalog is on a disk */
     ps_status st = check_plan(c->job, c->plan);
     if (!st) {
-        ps_plan *plan = c->plan;
+        ps_data_plan *plan = c->plan;
         c->plan = NULL;
         s->out.store->create_store(s->out.store_user, id, c->job->file, plan);
         return;
@@ -65,12 +65,12 @@ static void creation_run(ps_outbox_entry *entry)
 static void creation_drop(ps_outbox_entry *entry)
 {
     creation *c = ps_container(entry, creation, entry);
-    ps_plan_free(&c->plan);
+    ps_data_plan_free(&c->plan);
     ps_job_unref(c->job);
     free(c);
 }
 
-void ps_create_begin(ps_job *job, ps_plan **plan)
+void ps_create_begin(ps_job *job, ps_data_plan **plan)
 {
     ps_core_require_locked(job->sched);
     PS_REQUIRE(*plan && !job->waiting);

@@ -98,7 +98,7 @@ typedef struct ps_to_store {
     /* Make the job's parameters as the plan says, which is handed over; answer once with
      * ps_sched_store_created. That a stored model of this name has the same shapes has been
      * checked. The file may be kept, by a reference, here and below. */
-    void (*create_store)(void *user, uint64_t job_id, ps_job_file *file, ps_plan *plan);
+    void (*create_store)(void *user, uint64_t job_id, ps_job_file *file, ps_data_plan *plan);
     /* A running job's checkpoint could not be read when psd started: do it now; answer once with
      * ps_sched_restored. unusable: it was read, and cannot be used for this reason: it is to be
      * kept, and the one before it restored; NULL: it was not. */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void copy_tensor(const ps_plan_tensor *from, ps_plan_tensor *out)
+static void copy_tensor(const ps_data_plan_tensor *from, ps_data_plan_tensor *out)
 {
     *out = *from;
     out->name = ps_strdup(from->name);
@@ -17,9 +17,9 @@ static void copy_tensor(const ps_plan_tensor *from, ps_plan_tensor *out)
         memcpy(out->shape, from->shape, from->n_shape * sizeof *out->shape);
 }
 
-ps_plan *ps_plan_copy(const ps_plan *plan)
+ps_data_plan *ps_data_plan_copy(const ps_data_plan *plan)
 {
-    ps_plan *copy = ps_new(ps_plan);
+    ps_data_plan *copy = ps_new(ps_data_plan);
     *copy = *plan;
     copy->model = ps_strdup(plan->model);
     copy->tensors = ps_alloc_array(plan->n_tensors + 1, sizeof *copy->tensors);
@@ -28,9 +28,9 @@ ps_plan *ps_plan_copy(const ps_plan *plan)
     return copy;
 }
 
-void ps_plan_free(ps_plan **plan)
+void ps_data_plan_free(ps_data_plan **plan)
 {
-    ps_plan *p = *plan;
+    ps_data_plan *p = *plan;
     if (!p)
         return;
     for (size_t i = 0; i < p->n_tensors; i++) {

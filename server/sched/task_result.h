@@ -25,23 +25,23 @@ typedef enum ps_plan_role {
     PS_PLAN_BIAS,
     PS_PLAN_NORM, /* gain and bias of a norm */
 } ps_plan_role;
-typedef struct ps_plan_tensor {
+typedef struct ps_data_plan_tensor {
     char *name;
     uint64_t *shape; /* n_shape */
     size_t n_shape;
     ps_plan_init initializer;
     double scale;
     ps_plan_role role;
-} ps_plan_tensor;
+} ps_data_plan_tensor;
 /* plan: the data's size and the model's tensors. */
-typedef struct ps_plan {
+typedef struct ps_data_plan {
     uint64_t train_rows, test_rows;
-    ps_plan_tensor *tensors; /* n_tensors */
+    ps_data_plan_tensor *tensors; /* n_tensors */
     size_t n_tensors;
     char *model; /* the job's model section, settled; "": nothing was left to the data */
-} ps_plan;
-ps_plan *ps_plan_copy(const ps_plan *plan); /* owns all of it */
-void ps_plan_free(ps_plan **plan);          /* such a copy; NULL is nothing */
+} ps_data_plan;
+ps_data_plan *ps_data_plan_copy(const ps_data_plan *plan); /* owns all of it */
+void ps_data_plan_free(ps_data_plan **plan);               /* such a copy; NULL is nothing */
 
 /* A number with a name as of a metric, or that of a field of the message Progress. */
 typedef struct ps_result_number {
@@ -61,7 +61,7 @@ typedef struct ps_task_result {
     const char *report; /* a JSON object; NULL or "": none */
     char *const *artifacts;
     size_t n_artifacts;
-    ps_plan *plan; /* as ps_plan_copy; NULL: none; may be taken over, and is NULL then */
+    ps_data_plan *plan; /* as ps_data_plan_copy; NULL: none; may be taken over, and is NULL then */
 } ps_task_result;
 
 /* Adds a number. One of a name that is none, or is there, and one too many are left out. */

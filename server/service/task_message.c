@@ -53,24 +53,24 @@ ps_tokens ps_tokens_read(const Psd__V1__Output *message)
         .first = message->first, .n_tokens = message->n_tokens, .tokens = message->tokens};
 }
 
-static ps_plan *plan_read(const Psd__V1__PlanResult *message)
+static ps_data_plan *plan_read(const Psd__V1__PlanResult *message)
 {
-    ps_plan_tensor *tensors = ps_alloc_array(message->n_tensors + 1, sizeof *tensors);
+    ps_data_plan_tensor *tensors = ps_alloc_array(message->n_tensors + 1, sizeof *tensors);
     for (size_t i = 0; i < message->n_tensors; i++) {
         const Psd__V1__TensorPlan *t = message->tensors[i];
-        tensors[i] = (ps_plan_tensor){.name = t->name,
-                                      .shape = t->shape,
-                                      .n_shape = t->n_shape,
-                                      .initializer = (ps_plan_init)t->initializer,
-                                      .scale = t->scale,
-                                      .role = (ps_plan_role)t->role};
+        tensors[i] = (ps_data_plan_tensor){.name = t->name,
+                                           .shape = t->shape,
+                                           .n_shape = t->n_shape,
+                                           .initializer = (ps_plan_init)t->initializer,
+                                           .scale = t->scale,
+                                           .role = (ps_plan_role)t->role};
     }
-    const ps_plan borrowed = {.train_rows = message->train_rows,
-                              .test_rows = message->test_rows,
-                              .tensors = tensors,
-                              .n_tensors = message->n_tensors,
-                              .model = message->model};
-    ps_plan *plan = ps_plan_copy(&borrowed);
+    const ps_data_plan borrowed = {.train_rows = message->train_rows,
+                                   .test_rows = message->test_rows,
+                                   .tensors = tensors,
+                                   .n_tensors = message->n_tensors,
+                                   .model = message->model};
+    ps_data_plan *plan = ps_data_plan_copy(&borrowed);
     free(tensors);
     return plan;
 }

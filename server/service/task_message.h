@@ -11,7 +11,7 @@ void ps_task_message_borrow(const ps_task *task, Psd__V1__Task *out);
 /* These borrow the message. */
 void ps_task_report_read(const Psd__V1__TaskProgress *message, ps_task_report *out);
 ps_tokens ps_tokens_read(const Psd__V1__Output *message); /* NULL: none */
-/* out->plan is a copy: ps_plan_free it when it has not been taken. */
+/* out->plan is a copy: ps_data_plan_free it when it has not been taken. */
 void ps_task_result_read(const Psd__V1__TaskResult *message, ps_task_result *out);
 void ps_hello_read(const Psd__V1__Hello *message, ps_hello *out);
 

@@ -88,7 +88,7 @@ static ps_status result(attach_call *a, const Psd__V1__TaskResult *message)
     ps_task_result result;
     ps_task_result_read(message, &result);
     ps_status st = ps_sched_result(a->services->sched, a->session, &result);
-    ps_plan_free(&result.plan); /* when it was not taken */
+    ps_data_plan_free(&result.plan); /* when it was not taken */
     return st;
 }
 

@@ -57,9 +57,9 @@ static void leave(void *user, uint64_t job_id, const char *worker)
 {
 }
 
-static void create_store(void *user, uint64_t job_id, ps_job_file *file, ps_plan *plan)
+static void create_store(void *user, uint64_t job_id, ps_job_file *file, ps_data_plan *plan)
 {
-    ps_plan_free(&plan);
+    ps_data_plan_free(&plan);
 }
 
 static void checkpoint_due(void *user, uint64_t job_id)

@@ -69,11 +69,11 @@ static void answer(ps_world *w, ps_world_answer how, uint64_t job_id,
         to(w->sched, job_id, how == PS_WORLD_NO ? &error : NULL);
 }
 
-static void create_store(void *user, uint64_t job_id, ps_job_file *file, ps_plan *plan)
+static void create_store(void *user, uint64_t job_id, ps_job_file *file, ps_data_plan *plan)
 {
     ps_world *w = user;
     ps_buf_printf(&w->trace, "create %" PRIu64 " %zu\n", job_id, plan->n_tensors);
-    ps_plan_free(&plan);
+    ps_data_plan_free(&plan);
     answer(w, w->on_create, job_id, ps_sched_store_created);
 }
 
@@ -304,17 +304,17 @@ void ps_world_plan(ps_world *w, ps_world_task *task, uint64_t train_rows, uint64
     char name[] = "layers.0.weight";
     uint64_t dims[] = {shape, 3};
     char none[] = "";
-    ps_plan_tensor tensor = {.name = name, .shape = dims, .n_shape = 2};
-    const ps_plan plan = {.train_rows = train_rows,
-                          .test_rows = test_rows,
-                          .tensors = &tensor,
-                          .n_tensors = 1,
-                          .model = w->plan_model ? (char *)(uintptr_t)w->plan_model : none};
+    ps_data_plan_tensor tensor = {.name = name, .shape = dims, .n_shape = 2};
+    const ps_data_plan plan = {.train_rows = train_rows,
+                               .test_rows = test_rows,
+                               .tensors = &tensor,
+                               .n_tensors = 1,
+                               .model = w->plan_model ? (char *)(uintptr_t)w->plan_model : none};
     ps_task_result result = {0};
-    result.plan = ps_plan_copy(&plan);
+    result.plan = ps_data_plan_copy(&plan);
     ck_assert_str_eq(task->kind, "plan");
     send_result(w, task, &result);
-    ps_plan_free(&result.plan); /* when it was not taken */
+    ps_data_plan_free(&result.plan); /* when it was not taken */
 }
 
 void ps_world_trained(ps_world *w, ps_world_task *task)

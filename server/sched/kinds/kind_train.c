@@ -258,7 +258,7 @@ static void warn_of_warmup(ps_job *job, uint64_t n_rows)
 /* Takes the plan over, if it can be. */
 static void planned(ps_job *job, ps_lease *lease, ps_task_result *result)
 {
-    const ps_plan *plan = result->plan;
+    const ps_data_plan *plan = result->plan;
     ps_train *w = work_of(job);
     char *settled = NULL;
     PS_REQUIRE(w->phase == PS_PLANNING && w->plan_out);

@@ -12,7 +12,7 @@
 enum { TENSORS_MAX = 65536, NAME_MAX_BYTES = 255 };
 #define ELEMENTS_MAX ((uint64_t)1 << 48)
 
-static ps_status check_tensor(const ps_plan_tensor *t)
+static ps_status check_tensor(const ps_data_plan_tensor *t)
 {
     size_t len = strlen(t->name);
     if (len == 0 || len > NAME_MAX_BYTES)
@@ -38,7 +38,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static ps_status check_names(const ps_plan *plan)
+static ps_status check_names(const ps_data_plan *plan)
 {
     const char **names = ps_alloc_array(plan->n_tensors, sizeof *names);
     for (size_t i = 0; i < plan->n_tensors; i++)
@@ -87,7 +87,7 @@ ps_status ps_plan_settled(const ps_job_spec *spec, ps_slice model, char **settle
     return PS_OK;
 }
 
-ps_status ps_plan_check(const ps_plan *plan, const ps_job_spec *spec, char **settled)
+ps_status ps_plan_check(const ps_data_plan *plan, const ps_job_spec *spec, char **settled)
 {
     if (plan->train_rows == 0 || plan->train_rows > PS_ROWS_MAX)
         return ps_fail(PS_INVALID_ARGUMENT, "plan: %" PRIu64 " rows to train on, allowed 1 to 2^48",

@@ -10,7 +10,8 @@
  * caller. PS_INVALID_ARGUMENT says what cannot be: no rows, no tensors, a shape with a zero or too
  * large, a name twice or missing, another model than the job's. After PS_OK, every rank fits
  * ps_model_tensor. */
-PS_MUST_CHECK ps_status ps_plan_check(const ps_plan *plan, const ps_job_spec *spec, char **settled);
+PS_MUST_CHECK ps_status ps_plan_check(const ps_data_plan *plan, const ps_job_spec *spec,
+                                      char **settled);
 /* The last part of it: is `model` (hostile; empty: none) the job's model section, settled? */
 PS_MUST_CHECK ps_status ps_plan_settled(const ps_job_spec *spec, ps_slice model, char **settled);
 

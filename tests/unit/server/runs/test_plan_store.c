@@ -27,8 +27,8 @@ static ps_job_spec *new_spec(const char *train, const char *more)
     "  optimizer: {name: sgd, learning_rate: 1}\n"
 
 typedef struct planned {
-    ps_plan result;
-    ps_plan_tensor tensors[4];
+    ps_data_plan result;
+    ps_data_plan_tensor tensors[4];
     uint64_t shapes[4][9];
     char names[4][16];
 } planned;

@@ -78,11 +78,11 @@ static void leave(void *user, uint64_t job_id, const char *worker)
 {
 }
 
-static void create_store(void *user, uint64_t job_id, ps_job_file *file, ps_plan *plan)
+static void create_store(void *user, uint64_t job_id, ps_job_file *file, ps_data_plan *plan)
 {
     town *t = user;
     begin(t);
-    ps_plan_free(&plan);
+    ps_data_plan_free(&plan);
     ps_sched_store_created(t->sched, job_id, NULL); /* from within */
     end(t);
 }
@@ -126,13 +126,14 @@ static void answer(town *t, uint64_t session, uint64_t lease, const char *kind)
     char name[] = "w";
     uint64_t shape[] = {4, 3};
     char none[] = "";
-    ps_plan_tensor tensor = {.name = name, .shape = shape, .n_shape = 2};
-    const ps_plan plan = {.train_rows = ROWS, .tensors = &tensor, .n_tensors = 1, .model = none};
+    ps_data_plan_tensor tensor = {.name = name, .shape = shape, .n_shape = 2};
+    const ps_data_plan plan = {
+        .train_rows = ROWS, .tensors = &tensor, .n_tensors = 1, .model = none};
     ps_task_result result = {.lease_id = lease};
     if (strcmp(kind, "plan") == 0)
-        result.plan = ps_plan_copy(&plan);
+        result.plan = ps_data_plan_copy(&plan);
     ck_ok(ps_sched_result(t->sched, session, &result));
-    ps_plan_free(&result.plan); /* when it was not taken */
+    ps_data_plan_free(&result.plan); /* when it was not taken */
 }
 
 typedef struct worker {
