@@ -1,0 +1,193 @@
+/* Happy path: each tensor is a part of its architecture, which says whether it becomes codes; its
+ * rows are whole blocks of the form. What `keep` names stays, whatever it is. */
+#include "common/compress/parts.h"
+
+#include "common/base/mem.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* `*` stands for any letters, also none. */
+static bool matches(const char *pattern, const char *name, size_t len)
+{
+    const char *star = NULL;
+    size_t at = 0, again = 0;
+    while (at < len) {
+        if (*pattern == '*') {
+            star = pattern++;
+            again = at;
+        } else if (*pattern == name[at]) {
+            pattern++;
+            at++;
+        } else if (star) { /* the last star takes one letter more */
+            pattern = star + 1;
+            at = ++again;
+        } else {
+            return false;
+        }
+    }
+    return pattern[strspn(pattern, "*")] == '\0';
+}
+
+/* The name, or what it is the weight or the bias of. */
+static bool names(const char *pattern, const char *name)
+{
+    static const char *const ends[] = {".weight", ".bias"};
+    size_t len = strlen(name);
+    if (matches(pattern, name, len))
+        return true;
+    for (size_t i = 0; i < 2; i++) {
+        size_t end = strlen(ends[i]);
+        if (len > end && !strcmp(name + len - end, ends[i]))
+            return matches(pattern, name, len - end);
+    }
+    return false;
+}
+
+static const char *kept_by(const ps_spec_quantise *q, const char *name)
+{
+    for (size_t i = 0; i < q->n_keep; i++)
+        if (names(q->keep[i], name))
+            return q->keep[i];
+    return NULL;
+}
+
+/* A pattern that names nothing is a slip that nobody would see. */
+static ps_status check_keep(const ps_spec_quantise *q, const ps_plan_parent *parent)
+{
+    for (size_t i = 0; i < q->n_keep; i++) {
+        bool any = false;
+        for (size_t k = 0; !any && k < parent->n; k++)
+            any = names(q->keep[i], parent->tensors[k].name);
+        if (!any)
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "compress.quantise.keep: '%s' names no tensor of model %s", q->keep[i],
+                           parent->name);
+    }
+    return PS_OK;
+}
+
+/* Of embeddings and head. */
+static ps_form embedding_form(const ps_spec_quantise *q)
+{
+    const ps_form scheme = ps_spec_quantise_form(q);
+    if (!strcmp(q->embeddings, "usual")) {
+        if (scheme.row->bits >= 8)
+            return scheme;
+        const ps_form_row *row = ps_form_find(scheme.row->ggml >= 0 ? "q8_0" : "int8");
+        return (ps_form){.row = row, .group = row->group};
+    }
+    const ps_form_row *row = ps_form_find(q->embeddings);
+    bool grouped = row->group == 0 && row->bits < 8 && !row->plain;
+    return (ps_form){.row = row, .group = grouped ? 128 : row->group};
+}
+
+static void keep(ps_plan_tensor *t, const char *why, const char *pattern)
+{
+    t->stored.form = (ps_form){0};
+    t->stored.transposed = false;
+    (void)snprintf(t->why, sizeof t->why, "%s%s", why, pattern);
+}
+
+static ps_status no_form(const ps_plan_tensor *t, ps_form asked)
+{
+    uint64_t columns = ps_model_form_columns(&t->stored);
+    const char *other = "float16";
+    for (size_t i = 0; ps_form_rows[i]; i++) {
+        const ps_form form = {.row = ps_form_rows[i], .group = ps_form_rows[i]->group};
+        if (!form.row->plain && form.row->zero == asked.row->zero && form.row->ggml < 0 &&
+            ps_form_divides(form, columns)) {
+            other = form.row->name;
+            break;
+        }
+    }
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "tensor %s: rows of %" PRIu64 " numbers are no whole bytes in %s, in groups of "
+                   "no size; %s would do, or keep the tensor (compress.quantise.keep)",
+                   t->stored.name, columns, asked.row->name, other);
+}
+
+/* It becomes a form: as asked, or what takes its place. */
+static ps_status set_form(ps_plan_tensor *t, ps_form asked, const char *role)
+{
+    char why[PS_PLAN_WHY];
+    ps_form form;
+    if (!strcmp(asked.row->name, "float32")) {
+        keep(t, role, "");
+        t->method = NULL;
+        return PS_OK;
+    }
+    if (!ps_plan_form(asked, ps_model_form_columns(&t->stored), &form, why))
+        return no_form(t, asked);
+    t->stored.form = form;
+    t->fell_back = why[0] != '\0';
+    t->matrix = t->matrix && !t->fell_back && form.group == 0 && !form.row->plain;
+    (void)snprintf(t->why, sizeof t->why, "%s%s%.90s", role, *role && *why ? "; " : "", why);
+    return PS_OK;
+}
+
+static ps_status choose(ps_plan_tensor *t, const ps_plan_part *part, const ps_spec_quantise *q)
+{
+    static const char *const stay[] = {[PS_PLAN_NORM] = "norm",
+                                       [PS_PLAN_BIAS] = "bias",
+                                       [PS_PLAN_POSITIONS] = "positions",
+                                       [PS_PLAN_OTHER] = "no part of the architecture"};
+    ps_plan_role role = part ? part->role : PS_PLAN_OTHER;
+    const char *pattern = kept_by(q, t->stored.name);
+    t->stored.form = (ps_form){0};
+    t->stored.transposed = false;
+    if (role >= PS_PLAN_NORM || pattern) {
+        keep(t, pattern ? "kept: " : stay[role], pattern ? pattern : "");
+        return PS_OK;
+    }
+    t->stored.transposed = part->transposed;
+    t->method = ps_method_row_find(role == PS_PLAN_MATRIX ? q->method : "round");
+    t->matrix = role == PS_PLAN_MATRIX && q->group == PS_GROUP_MATRIX;
+    if (role == PS_PLAN_MATRIX)
+        return set_form(t, ps_spec_quantise_form(q), "");
+    return set_form(t, embedding_form(q),
+                    part->tied                  ? "embedding and head"
+                    : role == PS_PLAN_EMBEDDING ? "embedding"
+                                                : "head");
+}
+
+/* Codes of a plain form are not chosen: it is the same by every method. */
+static void settle_method(ps_plan_tensor *t)
+{
+    if (t->method && t->stored.form.row->plain)
+        t->method = ps_method_row_find("round");
+}
+
+static ps_status check_shape(const ps_model_form *t, const ps_plan_part *part)
+{
+    bool same = t->n_dims == part->n_dims && t->shape[0] == part->shape[0] &&
+                (t->n_dims < 2 || t->shape[1] == part->shape[1]);
+    return same ? PS_OK
+                : ps_fail(PS_INVALID_ARGUMENT,
+                          "tensor %s has not the shape that its architecture gives it", t->name);
+}
+
+ps_status ps_plan_choose(ps_plan *plan, const ps_job_spec *spec, const ps_plan_parent *parent,
+                         const ps_plan_parts *parts)
+{
+    const ps_spec_quantise *q = spec->compress->quantise;
+    ps_status st = check_keep(q, parent);
+    for (size_t i = 0; !st && i < parent->n; i++) {
+        ps_plan_tensor *t = &plan->tensors[i];
+        const ps_plan_part *part = ps_plan_part_find(parts, parent->tensors[i].name);
+        t->stored = parent->tensors[i];
+        t->stored.name = ps_strdup(parent->tensors[i].name);
+        plan->n_tensors = i + 1;
+        t->input = PS_PLAN_NO_INPUT;
+        if (part)
+            st = check_shape(&t->stored, part);
+        if (!st)
+            st = choose(t, part, q);
+        if (st)
+            break;
+        settle_method(t);
+        t->bytes = ps_model_form_bytes(&t->stored);
+    }
+    return st;
+}

@@ -1,0 +1,152 @@
+/* Happy path: tensors that are multiplied with the same input share its sums; inputs are put into
+ * windows in the order of the forward pass, as many as psd has room for. */
+#include "common/compress/parts.h"
+
+#include "common/base/mem.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* psd keeps a sum in a float32 and a double (server/params/sum_block.c). */
+enum { SUM_BYTES = 12, ROWS_OF_TOKENS = 128, ROWS = 4096, COLUMNS_A_TOKEN = 8 };
+
+/* A tensor and where its input comes in the pass. */
+typedef struct use {
+    size_t tensor, layer;
+    unsigned input;
+} use;
+
+static int by_pass(const void *a, const void *b)
+{
+    const use *x = a, *y = b;
+    if (x->layer != y->layer)
+        return x->layer < y->layer ? -1 : 1;
+    if (x->input != y->input)
+        return x->input < y->input ? -1 : 1;
+    return x->tensor < y->tensor ? -1 : x->tensor > y->tensor;
+}
+
+static size_t find_uses(const ps_plan *plan, const ps_plan_parts *parts, use *out)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        const ps_plan_tensor *t = &plan->tensors[i];
+        if (!t->method || t->method->needs == PS_METHOD_NOTHING)
+            continue;
+        const ps_plan_part *part = ps_plan_part_find(parts, t->stored.name);
+        out[n++] = (use){.tensor = i, .layer = part->layer, .input = part->input};
+    }
+    qsort(out, n, sizeof *out, by_pass);
+    return n;
+}
+
+static void add_input(ps_plan *plan, ps_plan_tensor *t, size_t layer)
+{
+    uint64_t columns = ps_model_form_columns(&t->stored);
+    bool squares = t->method->needs == PS_METHOD_SQUARES;
+    plan->inputs[plan->n_inputs++] =
+        (ps_plan_input){.name = t->stored.name,
+                        .layer = layer,
+                        .columns = columns,
+                        .numbers = squares ? columns : columns * (columns + 1) / 2};
+}
+
+static void find_inputs(ps_plan *plan, const ps_plan_parts *parts)
+{
+    use *uses = ps_alloc_array(plan->n_tensors + 1, sizeof *uses);
+    size_t n = find_uses(plan, parts, uses);
+    plan->inputs = ps_alloc_array(n + 1, sizeof *plan->inputs);
+    for (size_t i = 0; i < n; i++) {
+        ps_plan_tensor *t = &plan->tensors[uses[i].tensor];
+        if (!i || uses[i].layer != uses[i - 1].layer || uses[i].input != uses[i - 1].input)
+            add_input(plan, t, uses[i].layer);
+        t->input = plan->n_inputs - 1;
+    }
+    ps_free(&uses);
+}
+
+static void count_rows(ps_plan *plan, const ps_job_spec *spec, const ps_spec_model *model)
+{
+    const ps_spec_calibrate *c = &spec->compress->calibrate;
+    bool language = ps_spec_model_is_language(model);
+    uint64_t rows = c->rows ? (uint64_t)c->rows : language ? ROWS_OF_TOKENS : ROWS;
+    plan->held_out_rows = (uint64_t)((double)rows * c->held_out);
+    if (c->held_out > 0 && plan->held_out_rows == 0 && rows > 1)
+        plan->held_out_rows = 1;
+    plan->calibration_rows = rows - plan->held_out_rows;
+    plan->tokens_a_row = 1;
+    if (language)
+        plan->tokens_a_row = (uint64_t)(spec->data.sequence_length ? spec->data.sequence_length
+                                                                   : model->context_length);
+}
+
+/* With fewer rows than columns Σxxᵀ has no inverse, and what is solved fits these rows alone. */
+static ps_status check_tokens(ps_plan *plan)
+{
+    uint64_t tokens = plan->calibration_rows * plan->tokens_a_row;
+    const ps_plan_input *widest = NULL;
+    size_t few = 0;
+    for (size_t i = 0; i < plan->n_inputs; i++) {
+        const ps_plan_input *in = &plan->inputs[i];
+        few += tokens < in->columns;
+        if (!widest || in->columns > widest->columns)
+            widest = in;
+    }
+    if (!few || widest->numbers == widest->columns) /* squares alone need no inverse */
+        return PS_OK;
+    if (tokens < widest->columns / COLUMNS_A_TOKEN)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "compress.calibrate.rows: %" PRIu64 " rows of data are too few for the "
+                       "%" PRIu64 " columns of %s, at least %" PRIu64 "; take more, or method "
+                       "round",
+                       tokens, widest->columns, widest->name, widest->columns / COLUMNS_A_TOKEN);
+    ps_buf_printf(&plan->warnings,
+                  "calibration has %" PRIu64 " %s, fewer than columns of %zu inputs (%s has "
+                  "%" PRIu64 "): on other data errors may be larger than by rounding\n",
+                  tokens, plan->tokens_a_row > 1 ? "tokens" : "rows", few, widest->name,
+                  widest->columns);
+    return PS_OK;
+}
+
+static uint64_t bytes_of(const ps_plan *plan, uint64_t numbers)
+{
+    return numbers * SUM_BYTES * (plan->held_out_rows ? 2 : 1);
+}
+
+static ps_status make_windows(ps_plan *plan, bool sequential, uint64_t sum_bytes)
+{
+    plan->windows = ps_alloc_array(plan->n_inputs + 1, sizeof *plan->windows);
+    for (size_t i = 0; i < plan->n_inputs; i++) {
+        const ps_plan_input *in = &plan->inputs[i];
+        ps_plan_window *w = plan->n_windows ? &plan->windows[plan->n_windows - 1] : NULL;
+        if (bytes_of(plan, in->numbers) > sum_bytes)
+            return ps_fail(PS_RESOURCE_EXHAUSTED,
+                           "sums of the %" PRIu64 " columns of %s take %" PRIu64
+                           " MiB, and psd has %" PRIu64 " MiB for them; method search needs less",
+                           in->columns, in->name, bytes_of(plan, in->numbers) >> 20,
+                           sum_bytes >> 20);
+        bool fits = w && bytes_of(plan, w->numbers + in->numbers) <= sum_bytes &&
+                    (!sequential || in->layer == plan->inputs[w->first].layer);
+        if (!fits) {
+            w = &plan->windows[plan->n_windows++];
+            *w = (ps_plan_window){.first = i};
+        }
+        w->end = i + 1;
+        w->numbers += in->numbers;
+        if (bytes_of(plan, w->numbers) > plan->sum_bytes)
+            plan->sum_bytes = bytes_of(plan, w->numbers);
+    }
+    return PS_OK;
+}
+
+ps_status ps_plan_inputs(ps_plan *plan, const ps_job_spec *spec, const ps_plan_parent *parent,
+                         const ps_plan_parts *parts, uint64_t sum_bytes)
+{
+    find_inputs(plan, parts);
+    if (plan->n_inputs == 0)
+        return PS_OK;
+    count_rows(plan, spec, parent->model);
+    ps_status st = check_tokens(plan);
+    return st ? st : make_windows(plan, spec->compress->calibrate.sequential, sum_bytes);
+}

@@ -1,0 +1,57 @@
+/* parts: how a plan is made, step by step. Private to common/compress. */
+#ifndef PS_COMPRESS_PARTS_H
+#define PS_COMPRESS_PARTS_H
+
+#include "common/arch/layout.h"
+#include "common/compress/plan.h"
+
+typedef enum ps_plan_role {
+    PS_PLAN_MATRIX,
+    PS_PLAN_EMBEDDING,
+    PS_PLAN_HEAD,
+    PS_PLAN_NORM,
+    PS_PLAN_BIAS,
+    PS_PLAN_POSITIONS,
+    PS_PLAN_OTHER, /* nothing that the architecture has */
+} ps_plan_role;
+
+/* What a tensor is in its model, by its name. */
+typedef struct ps_plan_part {
+    const char *name; /* within the layout */
+    ps_plan_role role;
+    bool transposed; /* psd has it as [in, out] */
+    bool tied;       /* an embedding that is the head as well */
+    size_t layer;
+    unsigned input;    /* of a matrix: which of its layer's inputs, in the order of the pass */
+    uint64_t shape[2]; /* that the architecture gives it */
+    uint32_t n_dims;
+} ps_plan_part;
+
+/* The parts of a model, by name; freed with ps_plan_parts_free. */
+typedef struct ps_plan_parts {
+    ps_plan_part *sorted;
+    size_t n;
+    ps_lm_tensor *layout; /* the names of a language model */
+    char **names;         /* those of an mlp */
+} ps_plan_parts;
+
+void ps_plan_parts_of(const ps_spec_model *model, ps_plan_parts *out);
+void ps_plan_parts_free(ps_plan_parts *parts);
+const ps_plan_part *ps_plan_part_find(const ps_plan_parts *parts, const char *name); /* or NULL */
+
+/* The form of rows of `columns` numbers where `asked` is wanted, and in why, why it is another.
+ * false: there is none. */
+bool ps_plan_form(ps_form asked, uint64_t columns, ps_form *out, char why[PS_PLAN_WHY]);
+
+/* Form, method and reason of each tensor. */
+PS_MUST_CHECK ps_status ps_plan_choose(ps_plan *plan, const ps_job_spec *spec,
+                                       const ps_plan_parent *parent, const ps_plan_parts *parts);
+/* Inputs and windows of those that a method calibrates. */
+PS_MUST_CHECK ps_status ps_plan_inputs(ps_plan *plan, const ps_job_spec *spec,
+                                       const ps_plan_parent *parent, const ps_plan_parts *parts,
+                                       uint64_t sum_bytes);
+/* Sizes, memory and work. */
+PS_MUST_CHECK ps_status ps_plan_totals(ps_plan *plan, const ps_job_spec *spec,
+                                       const ps_plan_parent *parent);
+
+#endif

@@ -1,0 +1,73 @@
+/* Happy path: forms are chosen, inputs found and put into windows, and all is added up. */
+#include "common/compress/plan.h"
+
+#include "common/base/mem.h"
+#include "common/base/require.h"
+#include "common/compress/parts.h"
+
+#include <stdlib.h>
+
+/* What was rounded once is not to be rounded again by mistake. */
+static ps_status check_parent(const ps_job_spec *spec, const ps_plan_parent *parent)
+{
+    bool rounded = false;
+    for (size_t i = 0; !rounded && i < parent->n; i++)
+        rounded = parent->tensors[i].form.row != NULL;
+    if (!rounded || spec->compress->requantise)
+        return PS_OK;
+    ps_buf forms = PS_BUF_EMPTY;
+    ps_model_forms_list(parent->tensors, parent->n, &forms);
+    ps_status st = ps_fail(PS_FAILED_PRECONDITION,
+                           "model %s is compressed already (%s); name the model it was made of, or "
+                           "say compress.requantise: true",
+                           parent->name, ps_buf_cstr(&forms));
+    ps_buf_free(&forms);
+    return st;
+}
+
+ps_status ps_plan_new(const ps_job_spec *spec, const ps_plan_parent *parent, uint64_t sum_bytes,
+                      ps_plan **out)
+{
+    PS_REQUIRE(spec->compress && spec->compress->quantise);
+    ps_status st = check_parent(spec, parent);
+    if (st)
+        return st;
+    ps_plan *plan = ps_new(ps_plan);
+    ps_plan_parts parts;
+    ps_plan_parts_of(parent->model, &parts);
+    plan->tensors = ps_alloc_array(parent->n + 1, sizeof *plan->tensors);
+    st = ps_plan_choose(plan, spec, parent, &parts);
+    if (!st)
+        st = ps_plan_inputs(plan, spec, parent, &parts, sum_bytes ? sum_bytes : PS_PLAN_SUM_BYTES);
+    if (!st)
+        st = ps_plan_totals(plan, spec, parent);
+    ps_plan_parts_free(&parts);
+    if (st)
+        ps_plan_free(&plan);
+    else
+        *out = plan;
+    return st;
+}
+
+void ps_plan_free(ps_plan **plan)
+{
+    ps_plan *p = *plan;
+    for (size_t i = 0; i < p->n_tensors; i++) {
+        union {
+            const char *kept;
+            void *mine;
+        } name = {.kept = p->tensors[i].stored.name};
+        free(name.mine);
+    }
+    ps_free(&p->tensors);
+    ps_free(&p->inputs);
+    ps_free(&p->windows);
+    ps_buf_free(&p->warnings);
+    ps_free(plan);
+}
+
+size_t ps_plan_window_layer(const ps_plan *plan, const ps_plan_window *window)
+{
+    PS_REQUIRE(window->first < window->end && window->end <= plan->n_inputs);
+    return plan->inputs[window->end - 1].layer;
+}

@@ -1,0 +1,106 @@
+/* plan: what a job of kind compress will do, before it does anything: which form each tensor gets
+ * and why, which tensors are solved from sums over the same inputs, in what turns, and what the new
+ * model's file, memory and work come to. A function of the job and of the parent's shapes alone: no
+ * data are read. psd checks a job and divides its work by it, workers do what it says, and psctl
+ * shows it (submit --dry-run).
+ *
+ * The rules, in this order:
+ *     norms, biases, learnt positions and what `keep` names stay float32
+ *     embeddings and head get `embeddings`; a head that is tied is the embedding; always rounded
+ *     all other matrices get the scheme by the method
+ *     where a row is not whole blocks: a chosen group gives way to the next smaller one and at last
+ *     to a row; a block of ggml to the one that llama.cpp takes instead, and at last to float16
+ *
+ * Rows run along the input of a product (model_forms.h). A plan is read-only; any thread.
+ */
+#ifndef PS_COMPRESS_PLAN_H
+#define PS_COMPRESS_PLAN_H
+
+#include "common/conf/job_spec.h"
+#include "common/model/model_forms.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes that psd gives the sums of one window unless it is told otherwise; how fast a worker is
+ * taken to be. */
+#define PS_PLAN_SUM_BYTES (UINT64_C(2) << 30)
+#define PS_PLAN_WORK_RATE 20e9 /* operations a second */
+
+enum { PS_PLAN_WHY = 120 };
+
+/* The stored model that is compressed. All is borrowed until the plan is made. */
+typedef struct ps_plan_parent {
+    const char *name;
+    const ps_spec_model *model;
+    const ps_model_form *tensors; /* as they are stored */
+    size_t n;
+    uint64_t bytes; /* of its file; 0: not known */
+} ps_plan_parent;
+
+typedef struct ps_plan_tensor {
+    ps_model_form stored;        /* of the new model; its name is the plan's */
+    const ps_method_row *method; /* how its codes are found; NULL: it stays float32 */
+    bool matrix;                 /* one scale, and zero, for all of its rows */
+    bool fell_back;              /* the form is another one than was asked for */
+    size_t input;          /* its product's, of plan->inputs; PS_PLAN_NO_INPUT: none is summed */
+    uint64_t bytes;        /* of its data in the new file */
+    char why[PS_PLAN_WHY]; /* it has this form; "": the job says so */
+} ps_plan_tensor;
+
+#define PS_PLAN_NO_INPUT SIZE_MAX
+
+/* The input of one product or several (q, k and v; gate and up): what the method knows of it is
+ * summed over rows of data. */
+typedef struct ps_plan_input {
+    const char *name; /* of the first tensor that it is multiplied with */
+    size_t layer;     /* block, or layer of an mlp, from 0 */
+    uint64_t columns;
+    uint64_t numbers; /* of its sums: of Σx² columns; of Σxxᵀ the upper triangle, row by row,
+                         columns · (columns + 1) / 2 */
+} ps_plan_input;
+
+/* Inputs that are summed at a time; then their tensors are solved. With `sequential` a window stays
+ * within a layer. */
+typedef struct ps_plan_window {
+    size_t first, end; /* of plan->inputs */
+    uint64_t numbers;  /* of all their sums, once; twice with held-out rows */
+} ps_plan_window;
+
+typedef struct ps_plan {
+    ps_plan_tensor *tensors; /* in the parent's order */
+    size_t n_tensors;
+    ps_plan_input *inputs; /* in the order of the forward pass */
+    size_t n_inputs;
+    ps_plan_window *windows;
+    size_t n_windows; /* 0: nothing is calibrated */
+
+    uint64_t calibration_rows, held_out_rows; /* of data.train, in this order; 0, 0: none */
+    uint64_t tokens_a_row;                    /* 1: rows are no sequences */
+
+    uint64_t parameters;
+    uint64_t parent_data, data; /* bytes of all tensors, before and after */
+    uint64_t file_bytes;        /* of the new file: so many, or 8 less; 0: the
+                                   parent's were not known */
+    uint64_t sum_bytes;         /* psd: of the largest window's sums */
+    uint64_t psd_bytes;         /* psd: those and the new tensors */
+    uint64_t worker_bytes;      /* a worker: the parent, and the largest window or tensor */
+    double work;                /* operations of all workers, without evaluation */
+    double seconds;             /* that takes, at PS_PLAN_WORK_RATE a worker */
+
+    ps_buf warnings; /* lines, each with its end */
+} ps_plan;
+
+/* sum_bytes: what psd may hold for sums; 0: PS_PLAN_SUM_BYTES. PS_FAILED_PRECONDITION: the parent
+ * was quantised before. PS_INVALID_ARGUMENT: a tensor has no form of this scheme, and which would
+ * do; a pattern of `keep` names nothing; rows are too few for the method. PS_RESOURCE_EXHAUSTED:
+ * sums of one input alone are too large. *out is freed with ps_plan_free. */
+PS_MUST_CHECK ps_status ps_plan_new(const ps_job_spec *spec, const ps_plan_parent *parent,
+                                    uint64_t sum_bytes, ps_plan **out);
+void ps_plan_free(ps_plan **plan);
+
+/* The layer of a window's last input: no layer behind it has to be run for the window. */
+size_t ps_plan_window_layer(const ps_plan *plan, const ps_plan_window *window);
+
+#endif

@@ -1,0 +1,132 @@
+/* Sizes are exact but for the padding of the parent's header; memory and work are estimates. */
+#include "common/compress/parts.h"
+
+#include "common/base/mem.h"
+
+#include <string.h>
+
+/* Operations of choosing a code, roughly: of the nearest one, and of the best of some scales. */
+enum { ROUND_WORK = 30, SEARCH_WORK = 600, HEADER_ALIGN = 8 };
+
+static ps_status count(void *state, const void *data, size_t len)
+{
+    ps_buf_append(state, data, len);
+    return PS_OK;
+}
+
+/* Bytes of the JSON that lists tensors, with their forms and some more metadata; without padding.
+ */
+static ps_status header_bytes(const ps_model_form *const *tensors, size_t n, uint64_t *out)
+{
+    ps_safetensors_tensor *stored = ps_alloc_array(n + 1, sizeof *stored);
+    ps_model_form *copies = ps_alloc_array(n + 1, sizeof *copies);
+    ps_safetensors_pair pairs[2] = {{"psd.model", ""}, {PS_MODEL_META_FORMS, ""}};
+    ps_buf forms = PS_BUF_EMPTY, header = PS_BUF_EMPTY;
+    for (size_t i = 0; i < n; i++) {
+        copies[i] = *tensors[i];
+        stored[i] = ps_model_form_stored(tensors[i]);
+    }
+    ps_model_forms_format(copies, n, &forms);
+    pairs[1].value = ps_buf_cstr(&forms);
+    ps_safetensors_writer *writer = NULL;
+    const ps_safetensors_sink sink = {count, &header};
+    ps_status st = ps_safetensors_writer_new(stored, n, pairs, forms.len ? 2 : 1, sink, &writer);
+    ps_safetensors_writer_free(&writer);
+    while (header.len && header.data[header.len - 1] == ' ')
+        header.len--;
+    *out = header.len;
+    ps_buf_free(&header);
+    ps_buf_free(&forms);
+    ps_free(&copies);
+    ps_free(&stored);
+    return st;
+}
+
+/* The header's tensors and forms become others, and all else in it stays. */
+static ps_status file_bytes(ps_plan *plan, const ps_plan_parent *parent)
+{
+    const ps_model_form **t = ps_alloc_array(parent->n + 1, sizeof(ps_model_form *));
+    uint64_t before = 0, after = 0;
+    for (size_t i = 0; i < parent->n; i++)
+        t[i] = &parent->tensors[i];
+    ps_status st = header_bytes(t, parent->n, &before);
+    for (size_t i = 0; i < parent->n; i++)
+        t[i] = &plan->tensors[i].stored;
+    if (!st)
+        st = header_bytes(t, parent->n, &after);
+    ps_free(&t);
+    if (st || !parent->bytes)
+        return st;
+    if (parent->bytes < plan->parent_data + before)
+        return ps_fail(PS_INVALID_ARGUMENT, "model %s is smaller than its tensors", parent->name);
+    uint64_t header = parent->bytes - plan->parent_data - before + after;
+    plan->file_bytes = plan->data + (header + HEADER_ALIGN - 1) / HEADER_ALIGN * HEADER_ALIGN;
+    return PS_OK;
+}
+
+static double solve_work(const ps_plan_tensor *t)
+{
+    double numbers = (double)ps_model_form_numbers(&t->stored);
+    double columns = (double)ps_model_form_columns(&t->stored);
+    if (t->method->needs == PS_METHOD_NOTHING)
+        return ROUND_WORK * numbers;
+    if (t->method->needs == PS_METHOD_SQUARES)
+        return SEARCH_WORK * numbers;
+    return columns * columns * columns + numbers * (columns + SEARCH_WORK);
+}
+
+/* A worker runs the layers up to the window's last, and adds up what comes into them. */
+static double window_work(const ps_plan *plan, const ps_plan_window *w)
+{
+    size_t last = ps_plan_window_layer(plan, w);
+    double forward = 0;
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        const ps_plan_tensor *t = &plan->tensors[i];
+        if (t->input != PS_PLAN_NO_INPUT && plan->inputs[t->input].layer <= last)
+            forward += 2 * (double)ps_model_form_numbers(&t->stored);
+    }
+    double tokens =
+        (double)(plan->calibration_rows + plan->held_out_rows) * (double)plan->tokens_a_row;
+    return tokens * (forward + 2 * (double)w->numbers);
+}
+
+/* Of a solver, in double: Σxxᵀ twice and what is made of it; the weights and what is left of them.
+ */
+static uint64_t solve_bytes(const ps_plan_tensor *t)
+{
+    uint64_t columns = ps_model_form_columns(&t->stored),
+             numbers = ps_model_form_numbers(&t->stored);
+    bool hessian = t->method->needs == PS_METHOD_HESSIAN;
+    return hessian ? 3 * 8 * columns * columns + 2 * 8 * numbers : 8 * numbers;
+}
+
+static void work_and_memory(ps_plan *plan, int64_t workers)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        const ps_plan_tensor *t = &plan->tensors[i];
+        if (!t->method)
+            continue;
+        plan->work += solve_work(t);
+        most = solve_bytes(t) > most ? solve_bytes(t) : most;
+    }
+    for (size_t i = 0; i < plan->n_windows; i++) {
+        plan->work += window_work(plan, &plan->windows[i]);
+        uint64_t sums = 8 * plan->windows[i].numbers;
+        most = sums > most ? sums : most;
+    }
+    plan->seconds = plan->work / (PS_PLAN_WORK_RATE * (double)workers);
+    plan->psd_bytes = plan->data + plan->sum_bytes;
+    plan->worker_bytes = plan->parent_data + most;
+}
+
+ps_status ps_plan_totals(ps_plan *plan, const ps_job_spec *spec, const ps_plan_parent *parent)
+{
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        plan->parameters += ps_model_form_numbers(&plan->tensors[i].stored);
+        plan->parent_data += ps_model_form_bytes(&parent->tensors[i]);
+        plan->data += plan->tensors[i].bytes;
+    }
+    work_and_memory(plan, spec->workers);
+    return file_bytes(plan, parent);
+}
