@@ -19,16 +19,24 @@ typedef enum ps_method_needs {
  *     round   each number to the nearest: ggml's quantiser for its blocks, the range for integers
  *     search  the same, where an error counts by what its column is multiplied with
  *     gptq    one column after the other, the error of each made good in those that follow
+ *     awq     inputs are divided, and weights multiplied, by what makes rounding lose least; then
+ *             each block's range is cut where that loses less
+ *     smooth  likewise, by the inputs' sizes against the weights'; then each to the nearest
+ *     hqq     without data: each block's grid is moved until most numbers lose little
  */
-#define PS_METHOD_ROWS(ROW)                 \
-    ROW(round, .needs = PS_METHOD_NOTHING)  \
-    ROW(search, .needs = PS_METHOD_SQUARES) \
-    ROW(gptq, .needs = PS_METHOD_HESSIAN, .damps = true)
+#define PS_METHOD_ROWS(ROW)                                 \
+    ROW(round, .needs = PS_METHOD_NOTHING)                  \
+    ROW(search, .needs = PS_METHOD_SQUARES)                 \
+    ROW(gptq, .needs = PS_METHOD_HESSIAN, .damps = true)    \
+    ROW(awq, .needs = PS_METHOD_HESSIAN, .scales = true)    \
+    ROW(smooth, .needs = PS_METHOD_HESSIAN, .scales = true) \
+    ROW(hqq, .needs = PS_METHOD_NOTHING)
 
 typedef struct ps_method_row {
     const char *name;
     ps_method_needs needs;
-    bool damps; /* it takes compress.quantise.damp */
+    bool damps;  /* it takes compress.quantise.damp */
+    bool scales; /* what comes before a product takes factors of it (worker/compress/scale.h) */
 } ps_method_row;
 
 extern const char *const ps_method_names[];                /* ended by NULL */

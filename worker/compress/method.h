@@ -85,12 +85,17 @@ typedef struct ps_compress_report {
 } ps_compress_report;
 
 typedef struct ps_method ps_method;
+#define PS_METHOD_SEARCHED (-1.0)
 struct ps_method {
     const char *name; /* in job files */
     /* Writes rows x ps_form_row_bytes and sets what of the report only it knows: damp, fallback,
      * why. The problem has been looked at. */
     ps_status (*solve)(const ps_compress_problem *problem, uint8_t *out,
                        ps_compress_report *report);
+    /* Its factors of inputs (scale.h): whether it has any; the power of the inputs' sizes; whether
+     * they are divided by the weights' sizes, to what is left of that power to 1. */
+    bool scales, weights;
+    double power; /* PS_METHOD_SEARCHED: the one that loses least */
 };
 
 /* Every row, to a NULL. */

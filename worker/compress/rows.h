@@ -5,7 +5,7 @@
 
 #include "worker/compress/method.h"
 
-#define PS_SOLVERS(row) row(round) row(search) row(gptq)
+#define PS_SOLVERS(row) row(round) row(search) row(gptq) row(awq) row(smooth) row(hqq)
 
 #define PS_SOLVER_DECLARE(name) extern const ps_method ps_method_##name;
 PS_SOLVERS(PS_SOLVER_DECLARE)

@@ -92,8 +92,9 @@ START_TEST(methods_say_whether_they_look_at_data)
     static const struct {
         const char *name;
         bool calibrates;
-    } rows[] = {{"round", false}, {"search", true}, {"gptq", true}};
-    for (size_t i = 0; i < 3; i++) {
+    } rows[] = {{"round", false}, {"search", true}, {"gptq", true},
+                {"awq", true},    {"smooth", true}, {"hqq", false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char yaml[128];
         document *d = NULL;
         (void)snprintf(yaml, sizeof yaml, "compress: {quantise: {scheme: int4, method: %s}}\n",

@@ -40,6 +40,8 @@ static double power(const float *w, const float *minus)
 
 START_TEST(every_method_is_found_by_its_name)
 {
+    for (size_t i = 0; ps_method_names[i]; i++)
+        ck_assert_ptr_nonnull(ps_method_find(ps_method_names[i]));
     for (size_t i = 0; ps_methods[i]; i++) {
         ck_assert_ptr_eq(ps_method_find(ps_methods[i]->name), ps_methods[i]);
         ck_assert_ptr_nonnull(ps_method_row_find(ps_methods[i]->name));

@@ -1,0 +1,178 @@
+#include "worker/compress/scale.h"
+
+#include "tests/lib/check_main.h"
+
+#include "tests/unit/worker/compress/sample.h"
+
+enum { ROWS = 48, COLUMNS = 128, TOKENS = 400 };
+
+static float scales[COLUMNS];
+
+/* Two matrices that share an input, a few columns of which are much larger than the others. */
+static ps_sample draw(void)
+{
+    ps_sample s = ps_sample_draw(9, ROWS, COLUMNS, TOKENS);
+    for (uint64_t t = 0; t < TOKENS; t++)
+        for (uint64_t c = 5; c < COLUMNS; c += 31)
+            s.inputs[t * COLUMNS + c] *= 20;
+    ps_sample_sum(&s);
+    return s;
+}
+
+/* What outputs of all problems lose when weights are scaled, rounded, and read with inputs that are
+ * divided: from the inputs themselves. */
+static double lost(const ps_sample *s, const ps_compress_problem *p, const float *by)
+{
+    static float w[ROWS * COLUMNS], is[ROWS * COLUMNS];
+    static uint8_t bytes[ROWS * COLUMNS];
+    double sum = 0, all = 0;
+    memcpy(w, p->weights, sizeof w);
+    ps_scale_columns(w, ROWS, COLUMNS, by, false);
+    ps_form_encode(p->form, w, NULL, ROWS, COLUMNS, bytes);
+    ps_form_decode(p->form, bytes, ROWS, COLUMNS, is);
+    for (uint64_t t = 0; t < TOKENS; t++)
+        for (uint64_t r = 0; r < ROWS; r++) {
+            double y = 0, wanted = 0;
+            for (uint64_t c = 0; c < COLUMNS; c++) {
+                double x = (double)s->inputs[t * COLUMNS + c];
+                y += (double)is[r * COLUMNS + c] * (x / (double)by[c]);
+                wanted += (double)p->weights[r * COLUMNS + c] * x;
+            }
+            sum += (y - wanted) * (y - wanted);
+            all += wanted * wanted;
+        }
+    return sum / all;
+}
+
+START_TEST(awqs_factors_lose_least_of_those_that_are_tried)
+{
+    ps_sample s = draw();
+    ps_compress_problem p = ps_sample_problem(&s, "int4/64");
+    ps_scale_report report;
+    ck_ok(ps_method_scale(ps_method_find("awq"), &p, 1, scales, &report));
+    ck_assert_double_gt(report.power, 0);
+    ck_assert_double_lt(report.scaled, 0.8 * report.plain);
+    ck_assert_double_eq_tol(lost(&s, &p, scales), report.scaled, 1e-3 * report.scaled);
+    double least = INFINITY, least_power = -1;
+    for (int k = 0; k < 20; k++) {
+        float tried[COLUMNS], low = INFINITY, high = 0;
+        for (uint64_t c = 0; c < COLUMNS; c++) {
+            tried[c] = (float)pow(sqrt((double)s.sums[c * COLUMNS + c] / TOKENS), 0.05 * k);
+            low = fminf(low, tried[c]);
+            high = fmaxf(high, tried[c]);
+        }
+        for (uint64_t c = 0; c < COLUMNS; c++)
+            tried[c] /= sqrtf(low * high);
+        double one = lost(&s, &p, tried);
+        if (one < least) {
+            least = one;
+            least_power = 0.05 * k;
+        }
+    }
+    ck_assert_double_eq_tol(report.scaled, least, 1e-3 * least);
+    ck_assert_double_eq_tol(report.power, least_power, 1e-9);
+    ps_sample_free(&s);
+}
+END_TEST
+
+START_TEST(matrices_that_share_an_input_share_its_factors)
+{
+    ps_sample s = draw();
+    float *other = ps_sample_room(ROWS * COLUMNS);
+    for (uint64_t i = 0; i < ROWS * COLUMNS; i++)
+        other[i] = s.weights[ROWS * COLUMNS - 1 - i];
+    ps_compress_problem p[2] = {ps_sample_problem(&s, "int3/64"), ps_sample_problem(&s, "int3/64")};
+    p[1].weights = other;
+    ps_scale_report report;
+    ck_ok(ps_method_scale(ps_method_find("awq"), p, 2, scales, &report));
+    double first = lost(&s, &p[0], scales), second = lost(&s, &p[1], scales);
+    ck_assert_double_ge(report.scaled, fmin(first, second));
+    ck_assert_double_le(report.scaled, fmax(first, second));
+    double least = INFINITY, most = 0;
+    for (uint64_t c = 0; c < COLUMNS; c++) {
+        least = fmin(least, (double)scales[c]);
+        most = fmax(most, (double)scales[c]);
+    }
+    ck_assert_double_eq_tol(least * most, 1, 1e-5);
+    free(other);
+    ps_sample_free(&s);
+}
+END_TEST
+
+/* s = x^½ / w^½, in proportion. */
+START_TEST(smooths_factors_are_by_inputs_and_weights)
+{
+    ps_sample s = draw();
+    ps_compress_problem p = ps_sample_problem(&s, "int8/row");
+    ps_scale_report report;
+    ck_ok(ps_method_scale(ps_method_find("smooth"), &p, 1, scales, &report));
+    ck_assert_double_eq(report.power, 0.5);
+    double first = 0;
+    for (uint64_t c = 0; c < COLUMNS; c++) {
+        double most = 0;
+        for (uint64_t r = 0; r < ROWS; r++)
+            most = fmax(most, fabs((double)s.weights[r * COLUMNS + c]));
+        double wanted = sqrt(sqrt((double)s.sums[c * COLUMNS + c] / TOKENS) / most);
+        if (c == 0)
+            first = (double)scales[0] / wanted;
+        ck_assert_double_eq_tol((double)scales[c], first * wanted, 1e-5 * first * wanted);
+    }
+    ps_sample_free(&s);
+}
+END_TEST
+
+START_TEST(sums_of_divided_inputs_are_divided_sums)
+{
+    ps_sample s = draw();
+    for (uint64_t c = 0; c < COLUMNS; c++)
+        scales[c] = (float)(1 + 0.25 * (double)(c % 5));
+    float *sums = ps_sample_room(COLUMNS * COLUMNS);
+    memcpy(sums, s.sums, COLUMNS * COLUMNS * sizeof *sums);
+    ps_scale_sums(sums, COLUMNS, scales);
+    ps_scale_columns(s.inputs, TOKENS, COLUMNS, scales, true);
+    ps_sample_sum(&s);
+    for (uint64_t i = 0; i < COLUMNS; i++)
+        for (uint64_t j = i; j < COLUMNS; j++)
+            ck_assert_double_eq_tol((double)sums[i * COLUMNS + j], (double)s.sums[i * COLUMNS + j],
+                                    0.05);
+    float rows[4] = {6, 8, 10, 12};
+    ps_scale_rows(rows, 2, 2, (float[]){2, 4});
+    ck_assert(rows[0] == 3 && rows[1] == 4 && rows[2] == 2.5F && rows[3] == 3);
+    free(sums);
+    ps_sample_free(&s);
+}
+END_TEST
+
+/* Cutting a range by what the output loses is better than not to cut, and than by the diagonal. */
+START_TEST(awqs_cuts_lose_least)
+{
+    ps_sample s = draw();
+    static uint8_t bytes[ROWS * COLUMNS];
+    ps_compress_report report[3];
+    static const char *const methods[] = {"round", "search", "awq"};
+    ps_compress_problem p = ps_sample_problem(&s, "int2/32");
+    for (int i = 0; i < 3; i++)
+        ck_ok(ps_method_solve(ps_method_find(methods[i]), &p, bytes, &report[i]));
+    ck_assert_double_lt(report[2].error, report[1].error);
+    ck_assert_double_lt(report[1].error, report[0].error);
+    ck_assert_int_eq(report[2].fallback, PS_STEP_NONE);
+    ck_assert(ps_form_parse("q8_0", &p.form));
+    ck_ok(ps_method_solve(ps_method_find("awq"), &p, bytes, &report[0]));
+    ck_assert(report[0].fallback == PS_STEP_DIAGONAL && report[0].why == PS_REASON_NO_RANGE);
+    ps_sample_free(&s);
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&awqs_factors_lose_least_of_those_that_are_tried},
+    {&matrices_that_share_an_input_share_its_factors},
+    {&smooths_factors_are_by_inputs_and_weights},
+    {&sums_of_divided_inputs_are_divided_sums},
+    {&awqs_cuts_lose_least},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("compress/scale", cases);
+}
