@@ -42,27 +42,30 @@ static double mean_diagonal(const ps_hessian *h, uint64_t columns)
 }
 
 typedef struct key {
+    bool first;
     double diagonal;
     uint64_t column;
 } key;
 
-/* Largest diagonal last; of equals, the first column last. */
+/* Who is first, last; of others the largest diagonal; of equals, the first column. */
 static int by_diagonal(const void *a, const void *b)
 {
     const key *x = a, *y = b;
+    if (x->first != y->first)
+        return x->first ? 1 : -1;
     if (x->diagonal != y->diagonal)
         return x->diagonal < y->diagonal ? -1 : 1;
     return x->column < y->column ? 1 : -1;
 }
 
-static ps_status make_order(const ps_compress_problem *p, uint64_t *order)
+static ps_status make_order(const ps_compress_problem *p, const bool *first, uint64_t *order)
 {
     uint64_t n = p->columns;
     key *keys = ps_try_alloc(n * sizeof *keys);
     if (!keys)
         return ps_fail(PS_NO_MEMORY, "tensor %s: order of columns", p->name);
     for (uint64_t i = 0; i < n; i++)
-        keys[i] = (key){p->options.order ? diagonal(p->hessian, n, i) : 0, i};
+        keys[i] = (key){first && first[i], p->options.order ? diagonal(p->hessian, n, i) : 0, i};
     qsort(keys, n, sizeof *keys, by_diagonal);
     for (uint64_t i = 0; i < n; i++)
         order[i] = keys[i].column;
@@ -112,7 +115,7 @@ static ps_status climb(const ps_compress_problem *p, ps_feedback *out, ps_compre
     return PS_OK;
 }
 
-ps_status ps_feedback_make(const ps_compress_problem *problem, ps_feedback *out,
+ps_status ps_feedback_make(const ps_compress_problem *problem, const bool *first, ps_feedback *out,
                            ps_compress_report *report, bool *made)
 {
     uint64_t n = problem->columns;
@@ -122,7 +125,7 @@ ps_status ps_feedback_make(const ps_compress_problem *problem, ps_feedback *out,
     out->d = ps_try_alloc(n * sizeof *out->d);
     out->l = ps_try_alloc_raw(n * n * sizeof *out->l);
     ps_status st = out->order && out->d && out->l
-                       ? make_order(problem, out->order)
+                       ? make_order(problem, first, out->order)
                        : ps_fail(PS_NO_MEMORY, "tensor %s: a Hessian of %lu columns", problem->name,
                                  (unsigned long)n);
     if (!st)

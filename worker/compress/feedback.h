@@ -16,11 +16,12 @@ typedef struct ps_feedback {
     double *d;       /* [columns]: what a squared loss costs when all that follow make it good */
 } ps_feedback;
 
-/* From H with damp·mean(diag) added; if that is not positive definite, with ten times as much, to
+/* first, [columns]: what is decided before all others, NULL: none is; then by options.order. From H
+ * with damp·mean(diag) added; if that is not positive definite, with ten times as much, to
  * 1. A column whose input was always 0 is decided by itself. *made: false, and why, if it comes to
  * nothing; report has damp, fallback and why. PS_NO_MEMORY. ps_feedback_clear afterwards. */
-PS_MUST_CHECK ps_status ps_feedback_make(const ps_compress_problem *problem, ps_feedback *out,
-                                         ps_compress_report *report, bool *made);
+PS_MUST_CHECK ps_status ps_feedback_make(const ps_compress_problem *problem, const bool *first,
+                                         ps_feedback *out, ps_compress_report *report, bool *made);
 void ps_feedback_clear(ps_feedback *feedback);
 
 /* Who decides; on several threads, each with rows of its own. */

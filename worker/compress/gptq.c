@@ -31,7 +31,7 @@ static ps_status solve_columns(const ps_compress_problem *problem, uint8_t *out,
 {
     ps_feedback feedback;
     bool made;
-    ps_status st = ps_feedback_make(problem, &feedback, report, &made);
+    ps_status st = ps_feedback_make(problem, NULL, &feedback, report, &made);
     if (st)
         return st;
     codes c = {problem, out, ps_form_row_bytes(problem->form, problem->columns)};
