@@ -1,0 +1,141 @@
+#include "worker/compress/sparse.h"
+
+#include "tests/lib/check_main.h"
+
+#include "tests/unit/worker/compress/sample.h"
+
+enum { ROWS = 20, COLUMNS = 160, TOKENS = 500, N = ROWS * COLUMNS };
+
+static float w[N], other[N];
+
+static uint64_t zeros(const float *x, uint64_t n)
+{
+    uint64_t count = 0;
+    for (uint64_t i = 0; i < n; i++)
+        count += x[i] == 0;
+    return count;
+}
+
+START_TEST(the_least_of_each_row_go)
+{
+    ps_sample s = ps_sample_draw(7, ROWS, COLUMNS, 1);
+    float squares[COLUMNS];
+    for (uint64_t c = 0; c < COLUMNS; c++)
+        squares[c] = c % 7 == 3 ? 16 : 1;
+    ps_salient t = {s.weights, ROWS, COLUMNS, _i ? squares : NULL, NULL};
+    memcpy(w, s.weights, sizeof w);
+    ps_sparse_rows(&t, &(ps_sparsity){.ratio = 0.5}, w);
+    for (uint64_t r = 0; r < ROWS; r++) {
+        double most = 0, least = INFINITY;
+        ck_assert_uint_eq(zeros(w + r * COLUMNS, COLUMNS), COLUMNS / 2);
+        for (uint64_t c = 0; c < COLUMNS; c++) {
+            double of = fabs((double)s.weights[r * COLUMNS + c]) *
+                        (_i && c % 7 == 3 ? 4 : 1); /* Wanda's |w|·√x² */
+            if (w[r * COLUMNS + c] == 0)
+                most = fmax(most, of);
+            else
+                least = fmin(least, of);
+        }
+        ck_assert_double_le(most, least);
+    }
+    ps_sample_free(&s);
+}
+END_TEST
+
+START_TEST(two_of_each_four_go)
+{
+    const float in[8] = {1, -4, 2, 3, 5, 5, 5, 5}, wanted[8] = {0, -4, 0, 3, 0, 0, 5, 5};
+    memcpy(w, in, sizeof in);
+    ps_sparse_rows(&(ps_salient){in, 1, 8, NULL, NULL}, &(ps_sparsity){.two_of_four = true}, w);
+    ck_assert_mem_eq(w, wanted, sizeof wanted);
+}
+END_TEST
+
+START_TEST(the_least_of_all_tensors_go_and_no_more)
+{
+    ps_sample s = ps_sample_draw(7, ROWS, COLUMNS, 1);
+    static const float equal[6] = {1, 1, 1, 1, 1, 1};
+    float out[6];
+    for (uint64_t i = 0; i < N; i++)
+        other[i] = 3 * s.weights[N - 1 - i];
+    ps_salient t[2] = {{s.weights, ROWS, COLUMNS, NULL, NULL}, {other, ROWS, COLUMNS, NULL, NULL}};
+    static float second[N];
+    memcpy(w, s.weights, sizeof w);
+    memcpy(second, other, sizeof second);
+    ps_sparse_all(t, 2, 0.3, (float *const[]){w, second});
+    ck_assert_uint_eq(zeros(w, N) + zeros(second, N), (uint64_t)rint(0.3 * 2 * N));
+    ck_assert_uint_gt(zeros(w, N), 2 * zeros(second, N));
+    double most = 0, least = INFINITY;
+    for (uint64_t i = 0; i < N; i++) {
+        double a = fabs((double)s.weights[i]), b = fabs((double)other[i]);
+        most = fmax(most, fmax(w[i] == 0 ? a : 0, second[i] == 0 ? b : 0));
+        least = fmin(least, fmin(w[i] == 0 ? INFINITY : a, second[i] == 0 ? INFINITY : b));
+    }
+    ck_assert_double_le(most, least);
+    ps_salient e = {equal, 2, 3, NULL, NULL};
+    for (int k = 0; k <= 6; k++) {
+        memcpy(out, equal, sizeof out);
+        ps_sparse_all(&e, 1, k / 6.0, (float *const[]){out});
+        ck_assert_uint_eq(zeros(out, 6), k);
+    }
+    ps_sample_free(&s);
+}
+END_TEST
+
+/* With the zeros that were chosen, each row is the least squares: no number that stayed would be
+ * better elsewhere; and the choice is better than Wanda's, which is better than by magnitude. */
+START_TEST(sparsegpt_loses_less_than_wanda_and_that_less_than_magnitude)
+{
+    ps_sparsity want = {.ratio = 0.5, .two_of_four = _i};
+    ps_sample s = ps_sample_draw(7, ROWS, COLUMNS, TOKENS);
+    ps_compress_problem p = ps_sample_problem(&s, "float32");
+    ps_compress_report gpt, report;
+    ck_ok(ps_sparse_solve(&p, &want, w, &gpt));
+    ck_assert_int_eq(gpt.fallback, PS_STEP_NONE);
+    ck_assert_uint_eq(zeros(w, N), N / 2);
+    for (uint64_t i = 0; _i && i < N; i += 4)
+        ck_assert_uint_eq(zeros(w + i, 4), 2);
+    double errors[2], all = 0;
+    float squares[COLUMNS];
+    for (uint64_t c = 0; c < COLUMNS; c++)
+        squares[c] = s.sums[c * COLUMNS + c];
+    for (int wanda = 0; wanda < 2; wanda++) {
+        memcpy(other, s.weights, sizeof other);
+        ps_sparse_rows(&(ps_salient){s.weights, ROWS, COLUMNS, wanda ? squares : NULL, NULL}, &want,
+                       other);
+        errors[wanda] = all = 0;
+        for (uint64_t t = 0; t < TOKENS; t++)
+            for (uint64_t r = 0; r < ROWS; r++) {
+                double lost = 0, y = 0;
+                for (uint64_t c = 0; c < COLUMNS; c++) {
+                    double x = (double)s.inputs[t * COLUMNS + c];
+                    y += x * (double)s.weights[r * COLUMNS + c];
+                    lost +=
+                        x * ((double)s.weights[r * COLUMNS + c] - (double)other[r * COLUMNS + c]);
+                }
+                errors[wanda] += lost * lost;
+                all += y * y;
+            }
+    }
+    ck_assert_double_lt(errors[1], 0.9 * errors[0]);
+    ck_assert_double_lt(gpt.error, 0.6 * errors[1] / all);
+    s.sums[1] = 10 * (s.sums[0] + s.sums[COLUMNS + 1]);
+    ck_ok(ps_sparse_solve(&p, &want, w, &report));
+    ck_assert(report.fallback == PS_STEP_DIAGONAL && report.why == PS_REASON_NOT_POSITIVE);
+    ck_assert_mem_eq(w, other, sizeof w); /* Wanda's, and nothing made good */
+    ps_sample_free(&s);
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {.test = &the_least_of_each_row_go, .repeat = 2},
+    {&two_of_each_four_go},
+    {&the_least_of_all_tensors_go_and_no_more},
+    {.test = &sparsegpt_loses_less_than_wanda_and_that_less_than_magnitude, .repeat = 2},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("compress/sparse", cases);
+}
