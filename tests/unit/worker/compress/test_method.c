@@ -68,6 +68,7 @@ START_TEST(the_report_is_what_outputs_lose)
     ck_assert(!report.few_tokens && report.fallback == PS_STEP_NONE);
     p.hessian = NULL;
     ck_assert_double_eq(solved("round", &p, bytes).error, -1);
+    ps_sample_free(&sample);
 }
 END_TEST
 
@@ -92,6 +93,7 @@ START_TEST(round_is_the_forms_own_bytes_and_search_its_own_with_importance)
     p.hessian = &(ps_hessian){.sums = squares, .squares = true, .tokens = TOKENS};
     (void)solved("search", &p, bytes);
     ck_assert_mem_eq(bytes, wanted, len);
+    ps_sample_free(&sample);
 }
 END_TEST
 
@@ -115,6 +117,7 @@ START_TEST(one_range_is_one_scale_and_zero_for_all)
     double step = (most - least) / 255;
     for (size_t i = 0; i < ROWS * COLUMNS && !_i; i++)
         ck_assert_double_le(fabs((double)is[i] - (double)sample.weights[i]), step * 0.62);
+    ps_sample_free(&sample);
 }
 END_TEST
 
@@ -130,6 +133,7 @@ START_TEST(threads_change_no_byte)
     ps_compress_report second = solved(ps_methods[_i]->name, &p, many);
     ck_assert_mem_eq(one, many, len);
     ck_assert_double_eq(first.error, second.error);
+    ps_sample_free(&sample);
 }
 END_TEST
 
@@ -153,6 +157,7 @@ START_TEST(what_is_not_finite_is_refused_by_its_place)
     sample.weights[2 * COLUMNS + 5] = 1;
     sample.sums[3 * COLUMNS + 9] = INFINITY;
     refused("search", &p, "calibration: the sum of activations [3, 9] is not finite");
+    ps_sample_free(&sample);
 }
 END_TEST
 
@@ -167,6 +172,7 @@ START_TEST(too_few_tokens_are_refused_or_told)
     ck_assert(solved("search", &p, bytes).few_tokens);
     p.hessian = NULL;
     refused("search", &p, "needs a calibration");
+    ps_sample_free(&sample);
 }
 END_TEST
 
