@@ -248,6 +248,8 @@ ps_status ps_cpu_open(const ps_backend_options *options, ps_backend **out)
     b->threads = pool;
     b->base.ops = &cpu_ops;
     choose_panels(b);
+    ps_cpu_features features = ps_cpu_features_read();
+    b->forms = ps_form_kernels_for(&features);
     fill_info(b, &b->base.info, threads);
     *out = &b->base;
     return PS_OK;

@@ -35,6 +35,8 @@ ps_cpu_features ps_cpu_features_read(void)
                __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512vl");
     f.avx512_bf16 = f.avx512 && __builtin_cpu_supports("avx512bf16");
+    f.avx512_vnni = f.avx512 && __builtin_cpu_supports("avx512vnni");
+    f.f16c = f.avx && __builtin_cpu_supports("f16c");
 #endif
     return f;
 }

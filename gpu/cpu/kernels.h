@@ -18,6 +18,8 @@ typedef struct ps_cpu_features {
     bool avx2;   /* with FMA */
     bool avx512; /* F, CD, BW, DQ, VL: what x86-64-v4 has */
     bool avx512_bf16;
+    bool avx512_vnni;
+    bool f16c; /* float16 to float32 */
 } ps_cpu_features;
 
 ps_cpu_features ps_cpu_features_read(void);

@@ -21,6 +21,11 @@ const ps_panel_kernels *ps_cpu_panels(const ps_stream *s, ps_dtype dtype)
     return dtype == PS_DTYPE_F32 ? b->panels_f32 : b->panels_bf16;
 }
 
+const ps_form_kernels *ps_cpu_forms(const ps_stream *s)
+{
+    return ((const ps_cpu_backend *)s->backend)->forms;
+}
+
 void ps_cpu_for(ps_stream *s, int64_t n, int64_t grain, ps_threads_cb body_cb, void *context)
 {
     ps_threads_for(threads_of(s), n, grain, body_cb, context);

@@ -3,6 +3,7 @@
 #ifndef PS_CPU_RUN_H
 #define PS_CPU_RUN_H
 
+#include "gpu/cpu/form_kernels.h"
 #include "gpu/cpu/panels.h"
 #include "gpu/cpu/threads.h"
 #include "gpu/ops.h"
@@ -12,6 +13,8 @@ typedef struct ps_cpu_backend {
     ps_threads *threads;
     /* for products; NULL: OpenBLAS */
     const ps_panel_kernels *panels_f32, *panels_bf16;
+    /* for matrices in a form; NULL: they stay as they are in files, and are decoded */
+    const ps_form_kernels *forms;
 } ps_cpu_backend;
 
 typedef struct ps_cpu_stream {
@@ -26,6 +29,7 @@ typedef struct ps_cpu_stream {
 int ps_cpu_threads(const ps_stream *s);
 /* NULL: OpenBLAS multiplies tensors of this type. */
 const ps_panel_kernels *ps_cpu_panels(const ps_stream *s, ps_dtype dtype);
+const ps_form_kernels *ps_cpu_forms(const ps_stream *s);
 void ps_cpu_for(ps_stream *s, int64_t n, int64_t grain, ps_threads_cb body_cb, void *context);
 
 /* How many turns make a piece, so that it takes long enough to be worth a thread: `cost` is about

@@ -1,6 +1,7 @@
-/* Products and rows of matrices in every form that there is, on every backend, against float64 and
- * what the form's decode says. */
+/* Products and rows of matrices in every form that there is, on every backend, and with all kernels
+ * of the CPU's that run here, against float64 and what the form's decode says. */
 #include "common/base/mem.h"
+#include "gpu/cpu/run.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/device.h"
 #include "tests/lib/ref64.h"
@@ -48,6 +49,25 @@ static int forms(void)
         n++;
     return n;
 }
+
+/* The CPU's kernels, those of AVX2 also where there are better ones; the last is none of them.
+ * Other backends have what they have. */
+static bool open_device(int variant)
+{
+    ps_cpu_features features = ps_cpu_features_read();
+    const ps_form_kernels *best = ps_form_kernels_for(&features);
+    features.avx512_vnni = false;
+    const ps_form_kernels *all[] = {ps_form_kernels_for(&features), best, NULL};
+    bool cpu = strcmp(ps_test_backend(), "cpu") == 0;
+    bool again = variant == 0 ? all[0] == all[1] : variant == 1 && !all[1];
+    if (variant > (cpu ? 2 : 0) || (cpu && again))
+        return false;
+    ps_test_device_open(&device, ps_test_backend());
+    if (cpu)
+        ((ps_cpu_backend *)device.backend)->forms = all[variant];
+    return true;
+}
+enum { VARIANTS = 3 };
 
 /* A random matrix in a form, on the device and in float64. */
 typedef struct weights {
@@ -100,34 +120,41 @@ static double largest(const double *x, int n)
 
 enum { PAD = 3 }; /* elements behind each row of x and y */
 
-static void check_product(ps_form form, const product_case *c, ps_dtype x_type, ps_dtype y_type,
-                          float beta, bool exact)
+/* Types of x and y, and what else it does. */
+typedef struct product_kind {
+    ps_dtype x, y;
+    float beta;
+    bool exact;
+} product_kind;
+
+static void check_product(int variant, ps_form form, const product_case *c, product_kind kind)
 {
     int ld_x = c->columns + PAD, ld_y = c->out + PAD;
-    ps_test_device_open(&device, ps_test_backend());
+    if (!open_device(variant))
+        return;
     weights w;
     make_weights(&w, form, c->out, c->columns);
-    ps_tensor x = ps_test_real(&device, x_type, c->rows, ld_x, NULL);
-    ps_tensor y = ps_test_real(&device, y_type, c->rows, ld_y, NULL);
+    ps_tensor x = ps_test_real(&device, kind.x, c->rows, ld_x, NULL);
+    ps_tensor y = ps_test_real(&device, kind.y, c->rows, ld_y, NULL);
     double *x64 = ps_test_read64(&device, x), *want = ps_test_read64(&device, y);
     ps_ref64_gemm(false, true, c->rows, c->out, c->columns, 1, x64, ld_x, w.values, c->columns,
-                  (double)beta, want, ld_y);
+                  (double)kind.beta, want, ld_y);
     ps_op_form_product(device.stream, &(ps_form_product){.y = y,
                                                          .x = x,
                                                          .w = &w.matrix,
                                                          .rows = c->rows,
                                                          .ld_y = ld_y,
                                                          .ld_x = ld_x,
-                                                         .beta = beta,
-                                                         .exact = exact});
+                                                         .beta = kind.beta,
+                                                         .exact = kind.exact});
     double *got = ps_test_read64(&device, y), most = largest(want, c->rows * ld_y);
-    bool rounds = x_type == PS_DTYPE_BF16 || y_type == PS_DTYPE_BF16;
+    bool rounds = kind.x == PS_DTYPE_BF16 || kind.y == PS_DTYPE_BF16;
     char text[PS_FORM_TEXT];
     for (int i = 0; i < c->rows * ld_y; i++) {
         double may = most * (rounds ? 2 * ps_test_tolerance(PS_DTYPE_BF16, 0) : 2e-6);
         if (i % ld_y >= c->out)
             may = 0;
-        else if (!exact)
+        else if (!kind.exact)
             may += allowed(x64 + i / ld_y * ld_x, w.values + i % ld_y * c->columns, c->columns);
         ck_assert_msg(fabs(got[i] - want[i]) <= may, "%s, %d × %d × %d: %g is %g",
                       ps_form_text(form, text), c->rows, c->out, c->columns, want[i], got[i]);
@@ -150,12 +177,14 @@ START_TEST(products_are_those_of_the_decoded_numbers)
     ps_form form;
     ck_assert(form_of(_i, &form));
     for (int i = 0; i < PRODUCTS; i++) {
-        if (leaves_out(form, &products[i]))
-            continue;
-        for (int exact = 0; exact < 2; exact++)
-            check_product(form, &products[i], PS_DTYPE_F32, PS_DTYPE_F32, i % 2 ? 0 : 0.5f, exact);
-        check_product(form, &products[i], PS_DTYPE_BF16, i % 2 ? PS_DTYPE_BF16 : PS_DTYPE_F32,
-                      i % 3 ? 0 : -1, i % 2);
+        product_kind f32 = {PS_DTYPE_F32, PS_DTYPE_F32, i % 2 ? 0 : 0.5f, i % 3 == 0};
+        product_kind bf16 = {PS_DTYPE_BF16, i % 2 ? PS_DTYPE_BF16 : PS_DTYPE_F32, i % 3 ? 0 : -1,
+                             i % 4 == 0};
+        for (int v = 0; v < VARIANTS && !leaves_out(form, &products[i]); v++) {
+            check_product(v, form, &products[i], f32);
+            if (i % 2)
+                check_product(v, form, &products[i], bf16);
+        }
     }
 }
 END_TEST
@@ -186,11 +215,44 @@ START_TEST(what_is_not_added_to_is_not_read)
 }
 END_TEST
 
+/* Also where x is rounded. */
+START_TEST(what_is_no_number_stays_none)
+{
+    static const float wrong[] = {NAN, -INFINITY, INFINITY};
+    float x[64];
+    for (int i = 0; i < 64; i++)
+        x[i] = 0.1f * (float)i;
+    x[37] = wrong[_i];
+    for (int v = 0; v < VARIANTS; v++) {
+        if (!open_device(v))
+            continue;
+        ps_form form;
+        ck_assert(ps_form_parse("int4/32", &form));
+        weights w;
+        make_weights(&w, form, 32, 64);
+        ps_tensor y = ps_test_f32(&device, 1, 32, NULL);
+        ps_op_form_product(device.stream, &(ps_form_product){.y = y,
+                                                             .x = ps_test_f32(&device, 1, 64, x),
+                                                             .w = &w.matrix,
+                                                             .rows = 1,
+                                                             .ld_y = 32,
+                                                             .ld_x = 64});
+        float *got = ps_test_read(&device, y);
+        for (int i = 0; i < 32; i++)
+            ck_assert_msg(!isfinite(got[i]) || w.values[i * 64 + 37] == 0, "%g", (double)got[i]);
+        ps_free(&got);
+        ps_free(&w.values);
+        ps_test_device_close(&device);
+    }
+}
+END_TEST
+
 enum { ROWS = 29, ENTRIES = 35 };
 
-static void check_embedding(ps_form form, int columns, ps_dtype type, bool add)
+static void check_embedding(int variant, ps_form form, int columns, ps_dtype type, bool add)
 {
-    ps_test_device_open(&device, ps_test_backend());
+    if (!open_device(variant))
+        return;
     weights w;
     make_weights(&w, form, ENTRIES, columns);
     int32_t ids[ROWS];
@@ -215,7 +277,7 @@ START_TEST(rows_are_found_and_added)
     ck_assert(form_of(_i, &form));
     for (int i = 0; i < 3; i++)
         for (int k = 0; k < 4 && ps_form_divides(form, (uint64_t)columns[i]); k++)
-            check_embedding(form, columns[i], ps_test_types[k & 1], k & 2);
+            check_embedding((k + i) % VARIANTS, form, columns[i], ps_test_types[k & 1], k & 2);
 }
 END_TEST
 
@@ -225,6 +287,7 @@ int main(void)
     const ps_check_case tests[] = {
         {.test = &products_are_those_of_the_decoded_numbers, .repeat = n},
         {.test = &what_is_not_added_to_is_not_read},
+        {.test = &what_is_no_number_stays_none, .repeat = 3},
         {.test = &rows_are_found_and_added, .repeat = n},
         {0},
     };

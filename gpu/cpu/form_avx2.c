@@ -1,0 +1,130 @@
+/* AVX2: 8 lanes, twice. Its product of bytes holds sums of two in 16 bits, which those of 8-bit
+ * codes do not fit into: so codes are taken as two numbers of 16 bits each. */
+#include "gpu/cpu/form_kernels.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+
+#include <immintrin.h>
+
+#define TARGET __attribute__((target("avx2,fma,f16c")))
+#define INLINE TARGET static inline __attribute__((always_inline))
+
+enum { LANES = 8 };
+typedef __m256i V;
+typedef __m256 F;
+
+INLINE V v_load(const uint8_t *at)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)at);
+}
+
+INLINE V v_set1(int32_t x)
+{
+    return _mm256_set1_epi32(x);
+}
+
+INLINE V v_and(V a, V b)
+{
+    return _mm256_and_si256(a, b);
+}
+
+INLINE V v_or(V a, V b)
+{
+    return _mm256_or_si256(a, b);
+}
+
+INLINE V v_add(V a, V b)
+{
+    return _mm256_add_epi32(a, b);
+}
+
+INLINE V v_mul(V a, V b)
+{
+    return _mm256_mullo_epi32(a, b);
+}
+
+INLINE V v_srl(V a, int n)
+{
+    return _mm256_srl_epi32(a, _mm_cvtsi32_si128(n));
+}
+
+INLINE V v_sll(V a, int n)
+{
+    return _mm256_sll_epi32(a, _mm_cvtsi32_si128(n));
+}
+
+INLINE V v_sra(V a, int n)
+{
+    return _mm256_sra_epi32(a, _mm_cvtsi32_si128(n));
+}
+
+INLINE V v_halves(const uint8_t *at)
+{
+    return _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)at));
+}
+
+INLINE V v_table(V places)
+{
+    const __m128i table =
+        _mm_setr_epi8(1, 24, 45, 63, 79, 93, 106, 118, (char)129, (char)141, (char)153, (char)166,
+                      (char)181, (char)197, (char)217, (char)241);
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), places);
+}
+
+/* Bytes 0 and 2 of each lane, then 1 and 3. */
+INLINE V v_dot(V sum, V u, const int8_t *q)
+{
+    int32_t four;
+    __builtin_memcpy(&four, q, sizeof four);
+    V x = _mm256_set1_epi32(four);
+    V even = _mm256_madd_epi16(_mm256_and_si256(u, _mm256_set1_epi16(0xFF)),
+                               _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8));
+    V odd = _mm256_madd_epi16(_mm256_srli_epi16(u, 8), _mm256_srai_epi16(x, 8));
+    return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
+}
+
+INLINE F v_float(V v)
+{
+    return _mm256_cvtepi32_ps(v);
+}
+
+INLINE F f_zero(void)
+{
+    return _mm256_setzero_ps();
+}
+
+INLINE F f_set1(float x)
+{
+    return _mm256_set1_ps(x);
+}
+
+INLINE F f_mul(F a, F b)
+{
+    return _mm256_mul_ps(a, b);
+}
+
+INLINE F f_madd(F a, F b, F c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+INLINE F f_sub(F a, F b)
+{
+    return _mm256_sub_ps(a, b);
+}
+
+INLINE void f_store(float *at, F x)
+{
+    _mm256_storeu_ps(at, x);
+}
+
+INLINE F f_halves(const uint8_t *at)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)at));
+}
+
+#include "gpu/cpu/form_kernel.h"
+
+const ps_form_kernels ps_form_kernels_avx2 = {.name = "AVX2", .run = {KINDS(ROW)}};
+
+#endif

@@ -1,0 +1,103 @@
+/* Rows of x to 8 bits, and which kernels there are to multiply them. */
+#include "gpu/cpu/form_kernels.h"
+#include "gpu/cpu/vector.h"
+
+/* The bits of |x| rise with it, and those of an infinity and of NaNs are above all others. */
+PS_VECTOR
+static float largest(const float *x)
+{
+    uint32_t most = 0;
+    PS_SIMD_MAX(most)
+    for (int i = 0; i < PS_FORM_CHUNK; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bits &= 0x7FFFFFFFu;
+        most = bits > most ? bits : most;
+    }
+    float out;
+    memcpy(&out, &most, sizeof out);
+    return out;
+}
+
+/* Adding 1.5·2^23 rounds to the nearest integer, ties to even, and leaves it in the low bits. A
+ * scale among the smallest numbers is imprecise, hence the limits. */
+PS_VECTOR
+static void to_bytes(int8_t *restrict q, const float *restrict x, float scale)
+{
+    PS_SIMD
+    for (int i = 0; i < PS_FORM_CHUNK; i++) {
+        float v = x[i] / scale;
+        v = v > 127.0f ? 127.0f : v;
+        v = v < -127.0f ? -127.0f : v;
+        v += 12582912.0f;
+        uint32_t bits;
+        memcpy(&bits, &v, sizeof bits);
+        q[i] = (int8_t)(uint8_t)bits;
+    }
+}
+
+static int32_t sum_of(const int8_t *q)
+{
+    int32_t sum = 0;
+    PS_SIMD_SUM(sum)
+    for (int i = 0; i < 16; i++)
+        sum += q[i];
+    return sum;
+}
+
+/* Of every 8 the even ones first: a byte of codes holds two that are neighbours, and bytes' lower
+ * halves are multiplied before their upper ones. */
+static void part_pairs(int8_t *q)
+{
+    for (int at = 0; at < PS_FORM_CHUNK; at += 8) {
+        int8_t was[8];
+        memcpy(was, q + at, sizeof was);
+        for (int i = 0; i < 4; i++) {
+            q[at + i] = was[2 * i];
+            q[at + 4 + i] = was[2 * i + 1];
+        }
+    }
+}
+
+static void round_chunk(const ps_form_order *o, const float *x, int8_t *q, ps_form_side *side)
+{
+    float scale = largest(x) / 127.0f;
+    if (scale == 0)
+        memset(q, 0, PS_FORM_CHUNK);
+    else
+        to_bytes(q, x, scale);
+    int32_t first = sum_of(q), second = sum_of(q + 16);
+    *side = (ps_form_side){.scale = scale,
+                           .sum = scale * (float)(first + second),
+                           .under = {-o->zero * (o->of_16 ? first : first + second),
+                                     o->of_16 ? -o->zero * second : 0}};
+    if (o->kind == PS_FORM_PAIRS || o->kind == PS_FORM_PAIRS_ZERO)
+        part_pairs(q);
+}
+
+void ps_form_round(const ps_form_order *o, const float *x, int64_t n, int8_t *q,
+                   ps_form_side *sides)
+{
+    for (; n >= PS_FORM_CHUNK; n -= PS_FORM_CHUNK) {
+        round_chunk(o, x, q, sides++);
+        x += PS_FORM_CHUNK;
+        q += PS_FORM_CHUNK;
+    }
+    float last[PS_FORM_CHUNK] = {0};
+    if (n == 0)
+        return;
+    memcpy(last, x, (size_t)n * sizeof *x);
+    round_chunk(o, last, q, sides);
+}
+
+const ps_form_kernels *ps_form_kernels_for(const ps_cpu_features *f)
+{
+#if defined(__x86_64__) && defined(__GNUC__)
+    if (f->avx512_vnni)
+        return &ps_form_kernels_vnni;
+    if (f->avx2 && f->f16c)
+        return &ps_form_kernels_avx2;
+#endif
+    (void)f;
+    return NULL;
+}
