@@ -127,7 +127,31 @@ static ps_status set_form(ps_plan_tensor *t, ps_form asked, const char *role)
     return PS_OK;
 }
 
-static ps_status choose(ps_plan_tensor *t, const ps_plan_part *part, const ps_spec_quantise *q)
+/* What llama.cpp has in a file of this kind. */
+static void set_mix(ps_plan_tensor *t, const ps_plan_part *part, const ps_mix *mix,
+                    const ps_spec_model *model, const char *role)
+{
+    const ps_form base = ps_mix_base(mix);
+    const ps_mix_tensor tensor = {.part = part->part,
+                                  .n_dims = t->stored.n_dims,
+                                  .columns = ps_model_form_columns(&t->stored),
+                                  .layer = part->layer,
+                                  .layers = (uint64_t)model->num_layers,
+                                  .heads = model->num_heads,
+                                  .kv_heads = model->num_kv_heads,
+                                  .head = part->tied || part->role == PS_PLAN_HEAD,
+                                  .importance = t->method->needs != PS_METHOD_NOTHING};
+    t->stored.form = ps_mix_form(mix, &tensor);
+    t->fell_back = !ps_form_divides(base, tensor.columns);
+    if (t->fell_back)
+        (void)snprintf(t->why, sizeof t->why, "%s%srows of %" PRIu64 " are not whole blocks of %s",
+                       role, *role ? "; " : "", tensor.columns, base.row->name);
+    else if (*role || !ps_form_same(t->stored.form, base))
+        (void)snprintf(t->why, sizeof t->why, "%s%s%s", role, *role ? "; " : "", ps_mix_name(mix));
+}
+
+static ps_status choose(ps_plan_tensor *t, const ps_plan_part *part, const ps_spec_quantise *q,
+                        const ps_spec_model *model)
 {
     static const char *const stay[] = {[PS_PLAN_NORM] = "norm",
                                        [PS_PLAN_BIAS] = "bias",
@@ -144,12 +168,16 @@ static ps_status choose(ps_plan_tensor *t, const ps_plan_part *part, const ps_sp
     t->stored.transposed = part->transposed;
     t->method = ps_method_row_find(role == PS_PLAN_MATRIX ? q->method : "round");
     t->matrix = role == PS_PLAN_MATRIX && q->group == PS_GROUP_MATRIX;
-    if (role == PS_PLAN_MATRIX)
-        return set_form(t, ps_spec_quantise_form(q), "");
-    return set_form(t, embedding_form(q),
-                    part->tied                  ? "embedding and head"
-                    : role == PS_PLAN_EMBEDDING ? "embedding"
-                                                : "head");
+    const ps_mix *mix = ps_spec_quantise_mix(q);
+    const char *word = role == PS_PLAN_MATRIX      ? ""
+                       : part->tied                ? "embedding and head"
+                       : role == PS_PLAN_EMBEDDING ? "embedding"
+                                                   : "head";
+    if (mix && (role == PS_PLAN_MATRIX || !strcmp(q->embeddings, "usual"))) {
+        set_mix(t, part, mix, model, word);
+        return PS_OK;
+    }
+    return set_form(t, role == PS_PLAN_MATRIX ? ps_spec_quantise_form(q) : embedding_form(q), word);
 }
 
 /* Codes of a plain form are not chosen: it is the same by every method. */
@@ -183,7 +211,7 @@ ps_status ps_plan_choose(ps_plan *plan, const ps_job_spec *spec, const ps_plan_p
         if (part)
             st = check_shape(&t->stored, part);
         if (!st)
-            st = choose(t, part, q);
+            st = choose(t, part, q, parent->model);
         if (st)
             break;
         settle_method(t);

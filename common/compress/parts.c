@@ -44,6 +44,7 @@ static void language(const ps_spec_model *model, ps_plan_parts *out)
         blocks += t->part == PS_PART_NORM_ATTENTION && !t->bias; /* a block begins with it */
         out->sorted[i] = (ps_plan_part){.name = t->name,
                                         .role = role_of(t),
+                                        .part = t->part,
                                         .transposed = t->change == PS_LM_TRANSPOSE && !t->bias,
                                         .tied = t->part == PS_PART_TOKENS && model->tie_embeddings,
                                         .layer = blocks ? blocks - 1 : 0,

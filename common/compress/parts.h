@@ -19,8 +19,9 @@ typedef enum ps_plan_role {
 typedef struct ps_plan_part {
     const char *name; /* within the layout */
     ps_plan_role role;
-    bool transposed; /* psd has it as [in, out] */
-    bool tied;       /* an embedding that is the head as well */
+    ps_arch_part part; /* of a language model */
+    bool transposed;   /* psd has it as [in, out] */
+    bool tied;         /* an embedding that is the head as well */
     size_t layer;
     unsigned input;    /* of a matrix: which of its layer's inputs, in the order of the pass */
     uint64_t shape[2]; /* that the architecture gives it */

@@ -25,6 +25,35 @@ static ps_status check_parent(const ps_job_spec *spec, const ps_plan_parent *par
     return st;
 }
 
+/* Copies the parent's tensors, with what they are to the architecture. The form that a peer says
+ * may be any. */
+static ps_status copy_tensors(const ps_plan_parent *parent, const ps_plan_parts *parts,
+                              ps_model_form *out)
+{
+    char text[PS_FORM_TEXT];
+    for (size_t i = 0; i < parent->n; i++) {
+        ps_model_form *t = &out[i];
+        *t = parent->tensors[i];
+        if (!t->form.row)
+            continue;
+        const ps_plan_part *part = ps_plan_part_find(parts, t->name);
+        t->transposed = part && part->transposed;
+        if (t->n_dims != 2 || !ps_form_divides(t->form, ps_model_form_columns(t)))
+            return ps_fail(PS_INVALID_ARGUMENT, "tensor %s of model %s cannot be in form %s",
+                           t->name, parent->name, ps_form_text(t->form, text));
+    }
+    return PS_OK;
+}
+
+static ps_status make(ps_plan *plan, const ps_job_spec *spec, const ps_plan_parent *parent,
+                      const ps_plan_parts *parts, uint64_t sum_bytes)
+{
+    ps_status st = ps_plan_choose(plan, spec, parent, parts);
+    if (!st)
+        st = ps_plan_inputs(plan, spec, parent, parts, sum_bytes ? sum_bytes : PS_PLAN_SUM_BYTES);
+    return st ? st : ps_plan_totals(plan, spec, parent);
+}
+
 ps_status ps_plan_new(const ps_job_spec *spec, const ps_plan_parent *parent, uint64_t sum_bytes,
                       ps_plan **out)
 {
@@ -36,11 +65,14 @@ ps_status ps_plan_new(const ps_job_spec *spec, const ps_plan_parent *parent, uin
     ps_plan_parts parts;
     ps_plan_parts_of(parent->model, &parts);
     plan->tensors = ps_alloc_array(parent->n + 1, sizeof *plan->tensors);
-    st = ps_plan_choose(plan, spec, parent, &parts);
-    if (!st)
-        st = ps_plan_inputs(plan, spec, parent, &parts, sum_bytes ? sum_bytes : PS_PLAN_SUM_BYTES);
-    if (!st)
-        st = ps_plan_totals(plan, spec, parent);
+    ps_model_form *tensors = ps_alloc_array(parent->n + 1, sizeof *tensors);
+    st = copy_tensors(parent, &parts, tensors);
+    if (!st) {
+        ps_plan_parent known = *parent;
+        known.tensors = tensors;
+        st = make(plan, spec, &known, &parts, sum_bytes);
+    }
+    ps_free(&tensors);
     ps_plan_parts_free(&parts);
     if (st)
         ps_plan_free(&plan);

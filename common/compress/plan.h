@@ -7,7 +7,8 @@
  * The rules, in this order:
  *     norms, biases, learnt positions and what `keep` names stay float32
  *     embeddings and head get `embeddings`; a head that is tied is the embedding; always rounded
- *     all other matrices get the scheme by the method
+ *     all other matrices get the scheme by the method; where it is a mix, so do embeddings and head
+ *     unless `embeddings` says otherwise
  *     where a row is not whole blocks: a chosen group gives way to the next smaller one and at last
  *     to a row; a block of ggml to the one that llama.cpp takes instead, and at last to float16
  *
@@ -34,7 +35,8 @@ enum { PS_PLAN_WHY = 120 };
 typedef struct ps_plan_parent {
     const char *name;
     const ps_spec_model *model;
-    const ps_model_form *tensors; /* as they are stored */
+    const ps_model_form *tensors; /* as they are stored; which of those in a form are transposed
+                                     the architecture says */
     size_t n;
     uint64_t bytes; /* of its file; 0: not known */
 } ps_plan_parent;

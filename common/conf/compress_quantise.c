@@ -2,7 +2,7 @@
  * something for it. */
 #include "common/conf/compress_keys.h"
 
-#include "common/form/form.h"
+#include "common/conf/nearest.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 static const char *const group_words[] = {"usual", "matrix", "row", "256", "128", "64", "32", NULL};
 
 const ps_conf_key ps_compress_quantise_keys[] = {
-    PS_CONF_NAME("scheme", ps_spec_quantise, scheme, NULL, ps_form_names),
+    PS_CONF_TEXT("scheme", ps_spec_quantise, scheme, NULL, 1, PS_FORM_TEXT - 1),
     PS_CONF_NAME("method", ps_spec_quantise, method, "round", ps_method_names),
     PS_CONF_WORD("group", ps_spec_quantise, group, "usual", group_words),
     PS_CONF_BOOL("symmetric", ps_spec_quantise, symmetric, "true"),
@@ -19,6 +19,24 @@ const ps_conf_key ps_compress_quantise_keys[] = {
     PS_CONF_TEXTS("keep", ps_spec_quantise, keep, "[]", 0, 256, 1, 255),
     PS_CONF_END,
 };
+
+/* Forms, and then mixes that are called otherwise. */
+static const char *nth_scheme(const void *state, size_t i)
+{
+    (void)state;
+    for (size_t f = 0; ps_form_names[f]; f++)
+        if (i-- == 0)
+            return ps_form_names[f];
+    for (size_t m = 0; ps_mix_names[m]; m++)
+        if (!ps_form_find(ps_mix_names[m]) && i-- == 0)
+            return ps_mix_names[m];
+    return NULL;
+}
+
+const ps_mix *ps_spec_quantise_mix(const ps_spec_quantise *q)
+{
+    return ps_form_find(q->scheme) ? NULL : ps_mix_find(q->scheme);
+}
 
 /* The integer form of the same bits that has a zero; NULL: the scheme is none without. */
 static const ps_form_row *with_zero(const ps_form_row *scheme)
@@ -32,7 +50,9 @@ static const ps_form_row *with_zero(const ps_form_row *scheme)
 
 ps_form ps_spec_quantise_form(const ps_spec_quantise *q)
 {
-    ps_form form = {.row = ps_form_find(q->scheme)}; /* a word of the table */
+    ps_form form = {.row = ps_form_find(q->scheme)};
+    if (!form.row)
+        return ps_mix_base(ps_mix_find(q->scheme)); /* one of both tables */
     if (!q->symmetric && with_zero(form.row))
         form.row = with_zero(form.row);
     form.group = form.row->group;
@@ -61,7 +81,26 @@ static ps_status check_integer_keys(const ps_form_row *scheme, const ps_conf_doc
     return PS_OK;
 }
 
-/* Not by the schema: "usual" is no form. */
+/* Not by the schema: it is of two tables. */
+static ps_status check_scheme(const ps_spec_quantise *q, const ps_conf_doc *doc)
+{
+    static const char key[] = "compress.quantise.scheme";
+    const ps_mix *mix = ps_mix_find(q->scheme);
+    const ps_form_row *form = ps_form_find(q->scheme);
+    if (!form && !mix) {
+        ps_buf allowed = PS_BUF_EMPTY;
+        ps_conf_allowed(q->scheme, nth_scheme, NULL, &allowed);
+        ps_status st =
+            ps_conf_fail(doc, key, "'%s' is not known%s", q->scheme, ps_buf_cstr(&allowed));
+        ps_buf_free(&allowed);
+        return st;
+    }
+    if (!strcmp((form ? form : ps_mix_base(mix).row)->name, "float32"))
+        return ps_conf_fail(doc, key, "%s is what the model has; say one of fewer bits", q->scheme);
+    return PS_OK;
+}
+
+/* Likewise: "usual" is no form. */
 static ps_status check_embeddings(const ps_spec_quantise *q, const ps_conf_doc *doc)
 {
     if (!strcmp(q->embeddings, "usual") || ps_form_find(q->embeddings))
@@ -78,14 +117,15 @@ static ps_status check_embeddings(const ps_spec_quantise *q, const ps_conf_doc *
 ps_status ps_compress_quantise_check(const ps_spec_compress *c, const ps_conf_doc *doc)
 {
     const ps_spec_quantise *q = c->quantise;
-    const ps_form_row *scheme = ps_form_find(q->scheme);
     const ps_method_row *method = ps_method_row_find(q->method);
-    ps_status st = check_integer_keys(scheme, doc);
+    ps_status st = check_scheme(q, doc);
     if (st)
         return st;
-    if (!strcmp(q->scheme, "float32"))
-        return ps_conf_fail(doc, "compress.quantise.scheme",
-                            "float32 is what the model has; say one of fewer bits");
+    const ps_form_row *form = ps_form_find(q->scheme);
+    const ps_form_row *scheme = form ? form : ps_mix_base(ps_mix_find(q->scheme)).row;
+    st = check_integer_keys(scheme, doc);
+    if (st)
+        return st;
     if (scheme->plain && method->needs != PS_METHOD_NOTHING)
         return ps_conf_fail(doc, "compress.quantise.method",
                             "%s has no codes to choose from; its method is round", q->scheme);

@@ -9,6 +9,7 @@
 #include "common/conf/compress_rows.h"
 #include "common/conf/conf.h"
 #include "common/form/form.h"
+#include "common/form/mix.h"
 
 #include <stdint.h>
 
@@ -31,7 +32,7 @@ typedef enum ps_spec_group {
 } ps_spec_group;
 
 typedef struct ps_spec_quantise {
-    char *scheme;     /* a form, "q4_0" */
+    char *scheme;     /* a form, "q4_0", or a mix, "q4_k_m"; what is both is the form */
     char *method;     /* a row of the table of methods (compress_rows.h) */
     unsigned group;   /* ps_spec_group; of integer forms */
     bool symmetric;   /* of int8 … int2; false: with a zero, uint8 … uint2 */
@@ -59,6 +60,8 @@ extern const ps_conf_schema ps_compress_schema;
 /* The form of most tensors by scheme, symmetric and group; of an integer form its group is 0 for
  * PS_GROUP_MATRIX too. Of a section that was checked. */
 ps_form ps_spec_quantise_form(const ps_spec_quantise *quantise);
+/* The scheme as a mix; NULL: it is a form. */
+const ps_mix *ps_spec_quantise_mix(const ps_spec_quantise *quantise);
 /* Does the section need data.train? */
 bool ps_spec_compress_calibrates(const ps_spec_compress *compress);
 

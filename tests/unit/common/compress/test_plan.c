@@ -259,6 +259,41 @@ START_TEST(blocks_of_ggml_give_way_as_they_do_in_llama_cpp)
         "embedding; rows of 48 are not whole blocks of q8_0");
     has(&r, "lm_head.weight", "float16", "head; rows of 48 are not whole blocks of q8_0");
     rig_free(&r);
+    ck_ok(plan(&r, SMOL, "quantise: {scheme: q4_k}\n"));
+    static const char why[] = "rows of 576 are not whole blocks of q4_k";
+    has(&r, "model.layers.3.mlp.up_proj.weight", "q5_0", why);
+    has(&r, "model.layers.3.mlp.down_proj.weight", "q4_k", "");
+    has(&r, "model.embed_tokens.weight", "q8_0", "embedding and head");
+    ck_assert(tensor(&r, "model.layers.3.mlp.up_proj.weight")->fell_back);
+    rig_free(&r);
+    ck_ok(plan(&r, SMOL, "quantise: {scheme: q2_k}\n"));
+    has(&r, "model.layers.3.mlp.up_proj.weight", "q4_0",
+        "rows of 576 are not whole blocks of q2_k");
+    rig_free(&r);
+}
+END_TEST
+
+/* llama-quantize of SmolLM2 to Q4_K_M: 98.87 MiB of tensors (as many as its log says), 180 of 272
+ * tensors fell back. */
+START_TEST(a_mix_is_llama_cpp_s)
+{
+    rig r;
+    size_t fallen = 0;
+    ck_ok(plan(&r, SMOL, "quantise: {scheme: q4_k_m}\n"));
+    has(&r, "model.embed_tokens.weight", "q8_0",
+        "embedding and head; rows of 576 are not whole blocks of q4_k");
+    has(&r, "model.layers.0.mlp.down_proj.weight", "q6_k", "q4_k_m");
+    has(&r, "model.layers.3.mlp.down_proj.weight", "q4_k", "");
+    has(&r, "model.layers.0.self_attn.v_proj.weight", "q8_0",
+        "rows of 576 are not whole blocks of q4_k");
+    for (size_t i = 0; i < r.plan->n_tensors; i++)
+        fallen += r.plan->tensors[i].fell_back && i > 0; /* the embedding is none of theirs */
+    ck_assert_uint_eq(fallen, 180);
+    ck_assert_double_eq_tol((double)r.plan->data / (1 << 20), 98.87, 0.005);
+    rig_free(&r);
+    ck_ok(plan(&r, SMOL, "quantise: {scheme: q4_k_m, embeddings: int8}\n"));
+    has(&r, "model.embed_tokens.weight", "int8/row", "embedding and head");
+    rig_free(&r);
 }
 END_TEST
 
@@ -366,6 +401,11 @@ START_TEST(what_was_compressed_is_so_again_only_when_asked)
                      "model big is compressed already (float32, int4/128); name the model it was "
                      "made of, or say compress.requantise: true");
     r.compress->requantise = true;
+    r.tensors[2].form = r.tensors[0].form; /* a bias */
+    ck_assert_int_eq(ps_plan_new(&r.spec, &r.parent, 0, &r.plan), PS_INVALID_ARGUMENT);
+    ck_assert_str_eq(ps_error_message(),
+                     "tensor h.0.ln_1.weight of model big cannot be in form int4/128");
+    r.tensors[2].form = (ps_form){0};
     ck_ok(ps_plan_new(&r.spec, &r.parent, 0, &r.plan));
     has(&r, "wte.weight", "int8/row", "embedding and head");
     ck_assert_uint_eq(r.plan->parent_data, 4 * (r.plan->parameters - 257 * 128) + 257 * 66);
@@ -425,6 +465,7 @@ static const ps_check_case tests[] = {
     {&windows_are_as_large_as_there_is_room},
     {&weights_of_gpt2_are_stored_transposed},
     {&blocks_of_ggml_give_way_as_they_do_in_llama_cpp},
+    {&a_mix_is_llama_cpp_s},
     {&a_matrix_may_have_one_scale},
     {&what_is_kept_stays},
     {&shapes_are_refused_before_any_data_are_read},

@@ -72,6 +72,8 @@ static const struct {
     {"scheme: uint8, group: matrix", "uint8/row", true},
     {"scheme: int8, symmetric: false, group: matrix", "uint8/row", true},
     {"scheme: q8_0", "q8_0", false},
+    {"scheme: q2_k", "q2_k", false},
+    {"scheme: q4_k_m", "q4_k", false},
 };
 
 START_TEST(a_scheme_is_a_form)
@@ -120,6 +122,11 @@ START_TEST(what_would_be_without_effect_is_refused)
     refuses(Q("float32\n"),
             "job.yaml:3: compress.quantise.scheme: float32 is what the model has; say one of fewer "
             "bits");
+    refuses(Q("f32\n"), "job.yaml:3: compress.quantise.scheme: f32 is what the model has; ");
+    refuses(Q("q4_k_n\n"), "job.yaml:3: compress.quantise.scheme: 'q4_k_n' is not known; did you "
+                           "mean 'q4_k");
+    refuses(Q("q4_k_m\n    group: 64\n"),
+            "job.yaml:4: compress.quantise.group: q4_k has its own blocks; only integer schemes");
     refuses(Q("q8_0\n    group: 64\n"),
             "job.yaml:4: compress.quantise.group: q8_0 has its own blocks; only integer schemes "
             "have groups to choose");
