@@ -22,7 +22,8 @@ struct ps_job_entry {
     char *text, *model_config, *model_version, *settled; /* as the task had them */
     ps_job_spec *spec;
     ps_spec_model *stored; /* the stored model that the job works on; NULL: the job's own model */
-    bool checked;          /* it is what its architecture says */
+    bool checked;          /* it is what its architecture says, */
+    ps_form *forms;        /* and its parameters are in these; NULL: float32 */
     ps_dataset *data[PS_JOB_DATA_COUNT];
     ps_model *model;
     ps_exchange *exchange;
@@ -63,6 +64,7 @@ static void entry_clear(ps_job_entry *e)
     ps_free(&e->model_config);
     ps_free(&e->model_version);
     ps_free(&e->settled);
+    ps_free(&e->forms);
     *e = (ps_job_entry){0};
 }
 
@@ -242,24 +244,22 @@ ps_status ps_job_entry_check(ps_job_entry *e, ps_task_run *run)
     if (!e->stored || e->checked)
         return PS_OK;
     ps_model_config config = ps_job_model_config(e->stored);
-    ps_model_layout layout;
-    ps_status st = ps_model_describe(&config, &layout);
-    if (st)
-        return ps_wrap(st, "model %s", e->spec->model_name);
     const ps_stored_model which = stored_model(e);
-    st = ps_stored_model_check(run->remote, &which, &layout);
-    ps_model_layout_free(&layout);
+    ps_status st = ps_stored_model_check(run->remote, &which, &config, &e->forms);
     e->checked = !st;
     return st;
 }
 
-/* Dropout differs from job to job, and from one start of a worker to the next. */
+/* Dropout differs from job to job, and from one start of a worker to the next. What is said of a
+ * stored model in a form is the same whichever machine says it: exact. */
 static ps_model_options model_options(const ps_job_entry *e)
 {
     const ps_spec_train *train = e->spec->train;
     return (ps_model_options){.max_batch = (int64_t)ps_job_entry_batch(e),
                               .max_length = e->spec->data.sequence_length,
                               .inference = e->stored != NULL,
+                              .forms = e->forms,
+                              .exact = true,
                               .bf16 = train && train->precision == PS_SPEC_BF16,
                               .recompute = train && train->recompute,
                               .seed = train ? (uint64_t)train->seed ^ e->sequence->last : 0};
@@ -271,18 +271,21 @@ ps_status ps_job_entry_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
         *out = e->model;
         return PS_OK;
     }
+    ps_status st = ps_job_entry_check(e, run);
+    if (st)
+        return st;
     ps_model_config config = ps_job_model_config(ps_job_entry_model_spec(e));
     ps_model_options options = model_options(e);
     ps_model *model;
     const char *name = e->stored ? e->spec->model_name : e->spec->name;
     if (run->served)
         ps_served_model_drop(run->served); /* two at once are for the machines of others */
-    ps_status st = ps_job_model_room(name, &config, run->env->backend, options.inference);
+    st = ps_job_model_room(name, &config, &options, run->env->backend);
     if (!st)
         st = ps_model_create(run->env->backend, &config, &options, &model);
     if (!st && e->stored) {
         const ps_stored_model which = stored_model(e);
-        st = ps_stored_model_load(run->remote, &which, model);
+        st = ps_stored_model_load(run->remote, &which, e->forms, model);
         if (st)
             ps_model_free(&model);
     }

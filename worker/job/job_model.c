@@ -29,32 +29,47 @@ ps_model_config ps_job_model_config(const ps_spec_model *model)
                                           .tie_embeddings = model->tie_embeddings}};
 }
 
-static uint64_t elements_of(const ps_model_layout *layout)
+typedef struct size {
+    uint64_t elements, bytes;
+} size;
+
+static size size_of(const ps_model_layout *layout, const ps_form *forms)
 {
-    uint64_t all = 0;
-    for (size_t i = 0; i < layout->count; i++)
-        all += (uint64_t)ps_model_parameter_elements(&layout->parameters[i]);
+    size all = {0};
+    for (size_t i = 0; i < layout->count; i++) {
+        const ps_model_parameter_spec *spec = &layout->parameters[i];
+        uint64_t elements = (uint64_t)ps_model_parameter_elements(spec);
+        all.elements += elements;
+        if (!forms || !forms[i].row) {
+            all.bytes += elements * sizeof(float);
+            continue;
+        }
+        uint64_t columns = (uint64_t)spec->shape[spec->input_major ? 0 : spec->rank - 1];
+        if (ps_form_divides(forms[i], columns)) /* else making it says what is wrong */
+            all.bytes += elements / columns * ps_form_row_bytes(forms[i], columns);
+    }
     return all;
 }
 
 /* What is larger than the machine is not begun: Linux would give the memory and end somebody for it
  * later. A device of its own says so itself when its memory is out. */
 ps_status ps_job_model_room(const char *name, const ps_model_config *config,
-                            const ps_backend *backend, bool inference)
+                            const ps_model_options *options, const ps_backend *backend)
 {
+    bool inference = options->inference || options->decode;
     if (!backend->info.host_addressable)
         return PS_OK;
     ps_model_layout layout;
     ps_status st = ps_model_describe(config, &layout);
     if (st)
         return st;
-    uint64_t elements = elements_of(&layout), available = ps_limits_memory_left();
-    uint64_t bytes = elements * sizeof(float) * (inference ? 1 : 2);
+    size all = size_of(&layout, options->forms);
+    uint64_t bytes = all.bytes * (inference ? 1 : 2), available = ps_limits_memory_left();
     ps_model_layout_free(&layout);
     if (bytes <= available)
         return PS_OK;
     return ps_fail(PS_NO_MEMORY,
                    "model %s has %" PRIu64 " parameters and needs %" PRIu64
                    " bytes here%s, %" PRIu64 " are available",
-                   name, elements, bytes, inference ? "" : " with its gradients", available);
+                   name, all.elements, bytes, inference ? "" : " with its gradients", available);
 }

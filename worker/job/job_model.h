@@ -10,8 +10,10 @@
 ps_model_config ps_job_model_config(const ps_spec_model *model);
 
 /* Is there memory for its parameters, and for their gradients unless it is for inference? name is
- * for the message. PS_NO_MEMORY: what it needs, and what there is. */
+ * for the message; options has inference, or decode, and forms. PS_NO_MEMORY: what it needs, and
+ * what there is. */
 PS_MUST_CHECK ps_status ps_job_model_room(const char *name, const ps_model_config *config,
-                                          const ps_backend *backend, bool inference);
+                                          const ps_model_options *options,
+                                          const ps_backend *backend);
 
 #endif

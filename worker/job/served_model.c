@@ -61,12 +61,34 @@ static int64_t length_for(const ps_spec_model *spec, size_t wanted)
     return length < spec->context_length ? length : spec->context_length;
 }
 
-static ps_status make(ps_served_model *s, const ps_task_run *run, const char *name)
+static ps_status make(ps_served_model *s, const ps_task_run *run, const char *name,
+                      const ps_form *forms)
 {
     ps_model_config config = ps_job_model_config(s->spec);
-    ps_model_options options = {.max_batch = 1, .max_length = s->length, .decode = true};
-    ps_status st = ps_job_model_room(name, &config, run->env->backend, true);
+    ps_model_options options = {
+        .max_batch = 1, .max_length = s->length, .inference = true, .decode = true, .forms = forms};
+    ps_status st = ps_job_model_room(name, &config, &options, run->env->backend);
     return st ? st : ps_model_create(run->env->backend, &config, &options, &s->model);
+}
+
+/* Made for the forms that the stored one is in, and filled with it. */
+static ps_status make_and_fill(ps_served_model *s, ps_task_run *run, const char *name)
+{
+    const ps_stored_model which = {
+        .name = name, .version = run->task->model_version, .job_id = run->task->job_id};
+    ps_model_config config = ps_job_model_config(s->spec);
+    ps_form *forms = NULL;
+    ps_status st = ps_stored_model_check(run->remote, &which, &config, &forms);
+    if (!st)
+        st = make(s, run, name, forms);
+    if (st == PS_NO_MEMORY) { /* what other jobs left here can be made again */
+        ps_job_cache_clear(run->cache);
+        st = make(s, run, name, forms);
+    }
+    if (!st)
+        st = ps_stored_model_load(run->remote, &which, forms, s->model);
+    ps_free(&forms);
+    return st;
 }
 
 static ps_status load(ps_served_model *s, ps_task_run *run, const char *name, size_t length)
@@ -80,14 +102,7 @@ static ps_status load(ps_served_model *s, ps_task_run *run, const char *name, si
     if (st)
         return ps_wrap(st, "model %s", name);
     s->length = length_for(s->spec, length);
-    st = make(s, run, name);
-    if (st == PS_NO_MEMORY) { /* what other jobs left here can be made again */
-        ps_job_cache_clear(run->cache);
-        st = make(s, run, name);
-    }
-    const ps_stored_model which = {
-        .name = name, .version = run->task->model_version, .job_id = run->task->job_id};
-    return st ? st : ps_stored_model_load(run->remote, &which, s->model);
+    return make_and_fill(s, run, name);
 }
 
 ps_status ps_served_model_get(ps_task_run *run, const char *name, size_t length, ps_model **model,

@@ -11,6 +11,7 @@
 
 typedef struct loading {
     const ps_model_layout *layout;
+    const ps_form *forms; /* NULL: all float32 */
     ps_model *model;
     size_t *parameter; /* of each of the file's tensors */
     ps_staging *staging;
@@ -27,8 +28,7 @@ static void put_shape(ps_buf *out, const uint64_t *shape, size_t rank)
     ps_buf_puts(out, "]");
 }
 
-static ps_status other_shape(const ps_safetensors_tensor *tensor,
-                             const ps_model_parameter_spec *want)
+static ps_status other_shape(const ps_model_form *tensor, const ps_model_parameter_spec *want)
 {
     uint64_t shape[PS_TENSOR_RANK_MAX];
     for (int d = 0; d < want->rank; d++)
@@ -43,15 +43,18 @@ static ps_status other_shape(const ps_safetensors_tensor *tensor,
     return st;
 }
 
-static ps_status fits(const ps_safetensors_tensor *tensor, const ps_model_parameter_spec *want)
+static ps_status fits(const ps_model_form *tensor, const ps_model_parameter_spec *want)
 {
-    if (tensor->dtype != PS_SAFETENSORS_F32)
-        return ps_fail(PS_FAILED_PRECONDITION, "tensor %s is %s in the file, only F32 can be used",
-                       tensor->name, ps_safetensors_type_of(tensor));
     bool same = tensor->n_dims == (uint32_t)want->rank;
     for (int d = 0; same && d < want->rank; d++)
         same = tensor->shape[d] == (uint64_t)want->shape[d];
-    return same ? PS_OK : other_shape(tensor, want);
+    if (!same)
+        return other_shape(tensor, want);
+    if (tensor->form.row && tensor->transposed != want->input_major)
+        return ps_fail(PS_FAILED_PRECONDITION,
+                       "tensor %s is in a form and %s; its rows must be of one output each",
+                       tensor->name, want->input_major ? "not transposed" : "transposed");
+    return PS_OK;
 }
 
 static size_t parameter_of(const ps_model_layout *layout, const char *name)
@@ -63,11 +66,11 @@ static size_t parameter_of(const ps_model_layout *layout, const char *name)
 }
 
 /* Names are unique on both sides, so after this each parameter is one tensor of the file. */
-static ps_status check_head(const ps_safetensors *file, const ps_model_layout *layout)
+static ps_status check_head(const ps_model_form *tensors, size_t n, const ps_model_layout *layout)
 {
     for (size_t p = 0; p < layout->count; p++) {
         const ps_model_parameter_spec *want = &layout->parameters[p];
-        const ps_safetensors_tensor *tensor = ps_safetensors_find(file, want->name);
+        const ps_model_form *tensor = ps_model_form_find(tensors, n, want->name);
         if (!tensor)
             return ps_fail(PS_FAILED_PRECONDITION,
                            "the architecture has a tensor %s, and the file has none of that name",
@@ -76,11 +79,10 @@ static ps_status check_head(const ps_safetensors *file, const ps_model_layout *l
         if (st)
             return st;
     }
-    for (size_t i = 0; i < file->n_tensors; i++)
-        if (parameter_of(layout, file->tensors[i].name) == layout->count)
+    for (size_t i = 0; i < n; i++)
+        if (parameter_of(layout, tensors[i].name) == layout->count)
             return ps_fail(PS_FAILED_PRECONDITION,
-                           "tensor %s of the file is not in the architecture",
-                           file->tensors[i].name);
+                           "tensor %s of the file is not in the architecture", tensors[i].name);
     return PS_OK;
 }
 
@@ -93,16 +95,30 @@ static void restart(void *user)
     ps_free(&l->parameter);
 }
 
+/* What the model was made for, of the version that was checked, or its bytes would go astray. */
+static ps_status check_form(const loading *l, const ps_model_form *tensor, size_t parameter)
+{
+    ps_form want = l->forms ? l->forms[parameter] : (ps_form){0};
+    if (ps_form_same(want, tensor->form))
+        return PS_OK;
+    return ps_fail(PS_FAILED_PRECONDITION, "tensor %s is in another form than it was before",
+                   tensor->name);
+}
+
 /* Where the file's tensors go. */
-static ps_status match(void *user, const ps_safetensors *file)
+static ps_status match(void *user, const ps_safetensors *file, const ps_model_form *tensors)
 {
     loading *l = user;
-    ps_status st = check_head(file, l->layout);
+    ps_status st = check_head(tensors, file->n_tensors, l->layout);
     if (st)
         return st;
     l->parameter = ps_alloc_array(file->n_tensors, sizeof(*l->parameter));
-    for (size_t i = 0; i < file->n_tensors; i++)
-        l->parameter[i] = parameter_of(l->layout, file->tensors[i].name);
+    for (size_t i = 0; !st && i < file->n_tensors; i++) {
+        l->parameter[i] = parameter_of(l->layout, tensors[i].name);
+        st = check_form(l, &tensors[i], l->parameter[i]);
+    }
+    if (st)
+        return st;
     return ps_staging_open(ps_model_stream(l->model), &l->staging);
 }
 
@@ -120,9 +136,10 @@ static ps_status end(void *user)
     return ps_staging_end(l->staging);
 }
 
-ps_status ps_stored_model_load(ps_remote *remote, const ps_stored_model *which, ps_model *model)
+ps_status ps_stored_model_load(ps_remote *remote, const ps_stored_model *which,
+                               const ps_form *forms, ps_model *model)
 {
-    loading l = {.layout = ps_model_parameters(model), .model = model};
+    loading l = {.layout = ps_model_parameters(model), .forms = forms, .model = model};
     ps_status st = ps_stored_stream(
         remote, which,
         &(ps_stored_sink){
@@ -131,24 +148,48 @@ ps_status ps_stored_model_load(ps_remote *remote, const ps_stored_model *which, 
     return st;
 }
 
-static void nothing(void *user)
+/* ---- the header alone ---- */
+
+typedef struct checking {
+    ps_model_layout layout;
+    ps_form *forms;
+} checking;
+
+static void forget(void *user)
 {
-    (void)user;
+    checking *c = user;
+    ps_free(&c->forms);
 }
 
 /* PS_END ends the stream. */
-static ps_status check_only(void *layout, const ps_safetensors *file)
+static ps_status take_forms(void *user, const ps_safetensors *file, const ps_model_form *tensors)
 {
-    ps_status st = check_head(file, layout);
+    checking *c = user;
+    ps_status st = check_head(tensors, file->n_tensors, &c->layout);
+    for (size_t i = 0; !st && i < file->n_tensors; i++) {
+        if (!tensors[i].form.row)
+            continue;
+        if (!c->forms)
+            c->forms = ps_alloc_array(c->layout.count, sizeof *c->forms);
+        c->forms[parameter_of(&c->layout, tensors[i].name)] = tensors[i].form;
+    }
     return st ? st : PS_END;
 }
 
 ps_status ps_stored_model_check(ps_remote *remote, const ps_stored_model *which,
-                                const ps_model_layout *layout)
+                                const ps_model_config *config, ps_form **forms)
 {
-    ps_status st = ps_stored_stream(remote, which,
-                                    &(ps_stored_sink){.restart = nothing,
-                                                      .head = check_only,
-                                                      .user = (void *)(uintptr_t)layout});
-    return st == PS_END ? PS_OK : st;
+    checking c = {.forms = NULL};
+    ps_status st = ps_model_describe(config, &c.layout);
+    if (st)
+        return ps_wrap(st, "model %s", which->name);
+    st = ps_stored_stream(remote, which,
+                          &(ps_stored_sink){.restart = forget, .head = take_forms, .user = &c});
+    ps_model_layout_free(&c.layout);
+    if (st != PS_END) {
+        forget(&c);
+        return st;
+    }
+    *forms = c.forms;
+    return PS_OK;
 }

@@ -15,15 +15,16 @@ typedef struct stream {
     ps_buf head;
     uint64_t head_bytes; /* 0: not known yet */
     ps_safetensors *file;
-    size_t at;      /* the tensor whose data comes next, */
-    uint64_t done;  /* and how much of it has come */
-    uint64_t taken; /* bytes of data */
+    ps_model_form *tensors; /* of it */
+    size_t at;              /* the tensor whose data comes next, */
+    uint64_t done;          /* and how much of it has come */
+    uint64_t taken;         /* bytes of data */
 } stream;
 
 static void forget(stream *s)
 {
-    if (s->file)
-        ps_safetensors_free(&s->file);
+    ps_safetensors_free(&s->file);
+    ps_free(&s->tensors);
     ps_buf_free(&s->head);
 }
 
@@ -51,7 +52,9 @@ static ps_status take_head(stream *s, ps_slice *bytes)
     if (!s->head_bytes || s->head.len < s->head_bytes)
         return PS_OK;
     ps_status st = ps_safetensors_parse(ps_buf_slice(&s->head), UINT64_MAX, &s->file);
-    return st ? st : s->sink->head(s->sink->user, s->file);
+    if (!st)
+        st = ps_model_forms_parse(s->file, &s->tensors);
+    return st ? st : s->sink->head(s->sink->user, s->file, s->tensors);
 }
 
 static ps_status take(void *state, ps_slice bytes)

@@ -3,7 +3,7 @@
 #ifndef PS_JOB_STORED_STREAM_H
 #define PS_JOB_STORED_STREAM_H
 
-#include "common/format/safetensors.h"
+#include "common/model/model_forms.h"
 #include "worker/remote/transfer.h"
 
 /* Which: the name, and the version that the task came with. */
@@ -16,8 +16,9 @@ typedef struct ps_stored_model {
  * of them fails with ends the stream and is its failure. */
 typedef struct ps_stored_sink {
     void (*restart)(void *user); /* what came so far is void; also at first */
-    /* The header is there; it stays until restart, or the end. */
-    ps_status (*head)(void *user, const ps_safetensors *file);
+    /* The header is there, and how each of its tensors is stored; both stay until restart, or the
+     * end. */
+    ps_status (*head)(void *user, const ps_safetensors *file, const ps_model_form *tensors);
     /* More of the file's tensor of that number, at that byte of it; in the order of the file. */
     ps_status (*data)(void *user, size_t tensor, uint64_t offset, ps_slice bytes);
     /* All has come, as long as it was to be. On the task's thread; may be NULL. */

@@ -1,27 +1,28 @@
 /* describe: what numbers a stored model is made of, left with the job as describe.json:
  *
  *     {"model":"tiny","version":"…","tensors":[
- *       {"name":"layers.0.bias","shape":[16],"dtype":"F32","elements":16,"mean":0.01,"std":0.2,
- *        "min":-0.4,"max":0.3,"zeros":0,"nan":0,"inf":0,"l2_norm":0.8},…],
+ *       {"name":"layers.0.bias","shape":[16],"dtype":"F32","form":"float32","bits":32,
+ *        "elements":16,"mean":0.01,"std":0.2,"min":-0.4,"max":0.3,"zeros":0,"nan":0,"inf":0,
+ *        "l2_norm":0.8},…],
  *      "total":{"tensors":4,"elements":340,…}}
  *
  * std is that of all elements (divided by their number). Mean, std, min, max and norm are of what
  * is finite, in double, and null where nothing is. The totals are the task's report, too.
  *
- * The model's file goes by as it comes, a block of numbers at a time, and is not kept; moments of
- * blocks are put together as in Chan, Golub and LeVeque, "Updating Formulae and a Pairwise
- * Algorithm for Computing Sample Variances" (1979). */
+ * bits are those of an element in the file. Of a tensor in a form the numbers are those that it is
+ * decoded to. The model's file goes by as it comes and is not kept; moments of its pieces are put
+ * together as in Chan, Golub and LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing
+ * Sample Variances" (1979). */
 #include "common/base/mem.h"
 #include "common/conf/job_spec.h"
 #include "common/json/json.h"
+#include "common/model/form_stream.h"
 #include "worker/job/stored_stream.h"
 #include "worker/tasks/artifact.h"
 #include "worker/tasks/task_kind.h"
 
 #include <math.h>
 #include <string.h>
-
-enum { BLOCK = 1024 }; /* numbers */
 
 typedef struct moments {
     uint64_t elements, finite, zeros, nans, infinite;
@@ -30,10 +31,10 @@ typedef struct moments {
 } moments;
 
 typedef struct describing {
-    const ps_safetensors *file; /* from its header on, to the end of the stream */
-    moments *of;                /* each tensor */
-    float block[BLOCK];         /* of the tensor that comes; cut as the stream is */
-    size_t bytes;               /* in it */
+    const ps_safetensors *file;   /* from its header on, to the end of the stream, */
+    const ps_model_form *tensors; /* and of it */
+    moments *of;                  /* each tensor */
+    ps_form_stream *numbers;
     const ps_stored_model *model;
     ps_spool out;
     ps_buf report;
@@ -94,38 +95,34 @@ static void restart(void *user)
 {
     describing *d = user;
     ps_free(&d->of);
-    d->bytes = 0;
+    ps_form_stream_free(&d->numbers);
 }
 
-static ps_status take_head(void *user, const ps_safetensors *file)
+static ps_status take_numbers(void *user, const ps_model_form *tensor, uint64_t first,
+                              const float *values, size_t n)
+{
+    const describing *d = user;
+    const moments more = moments_of(values, n);
+    (void)first;
+    merge(&d->of[tensor - d->tensors], &more);
+    return PS_OK;
+}
+
+static ps_status take_head(void *user, const ps_safetensors *file, const ps_model_form *tensors)
 {
     describing *d = user;
-    for (size_t i = 0; i < file->n_tensors; i++)
-        if (file->tensors[i].dtype != PS_SAFETENSORS_F32)
-            return ps_fail(PS_FAILED_PRECONDITION, "tensor %s is %s in the file, only F32 is read",
-                           file->tensors[i].name, ps_safetensors_type_of(&file->tensors[i]));
     d->file = file;
+    d->tensors = tensors;
+    d->numbers = ps_form_stream_new((ps_form_sink){take_numbers, d});
     d->of = ps_try_alloc((file->n_tensors + 1) * sizeof *d->of);
     return d->of ? PS_OK : ps_fail(PS_NO_MEMORY, "numbers of %zu tensors", file->n_tensors);
 }
 
 static ps_status take_data(void *user, size_t tensor, uint64_t offset, ps_slice bytes)
 {
-    describing *d = user;
-    uint64_t left = d->file->tensors[tensor].end - d->file->tensors[tensor].begin - offset;
-    while (bytes.len) {
-        size_t room = sizeof d->block - d->bytes, n = bytes.len < room ? bytes.len : room;
-        memcpy((uint8_t *)d->block + d->bytes, bytes.data, n);
-        d->bytes += n;
-        left -= n;
-        bytes = ps_slice_of(bytes.data + n, bytes.len - n);
-        if (d->bytes < sizeof d->block && left)
-            continue;
-        const moments more = moments_of(d->block, d->bytes / sizeof *d->block);
-        merge(&d->of[tensor], &more);
-        d->bytes = 0;
-    }
-    return PS_OK;
+    const describing *d = user;
+    ps_status st = offset ? PS_OK : ps_form_stream_begin(d->numbers, &d->tensors[tensor]);
+    return st ? st : ps_form_stream_feed(d->numbers, bytes);
 }
 
 /* ---- the answer ---- */
@@ -144,8 +141,17 @@ static void put_moments(ps_json_writer *w, const moments *m)
     ps_json_put_double(w, "l2_norm", sqrt(m->squares + n * m->mean * m->mean) + none);
 }
 
-static void put_tensor(ps_json_writer *w, const ps_safetensors_tensor *tensor, const moments *m)
+static void put_bits(ps_json_writer *w, uint64_t bytes, uint64_t elements)
 {
+    ps_json_put_double(w, "bits", 8 * (double)bytes / (double)elements);
+}
+
+static void put_tensor(ps_json_writer *w, const ps_safetensors_tensor *stored,
+                       const ps_model_form *tensor, const moments *m)
+{
+    char form[PS_FORM_TEXT] = "float32";
+    if (tensor->form.row)
+        (void)ps_form_text(tensor->form, form);
     ps_json_object(w);
     ps_json_put_string(w, "name", tensor->name);
     ps_json_key(w, "shape");
@@ -153,15 +159,18 @@ static void put_tensor(ps_json_writer *w, const ps_safetensors_tensor *tensor, c
     for (uint32_t i = 0; i < tensor->n_dims; i++)
         ps_json_uint(w, tensor->shape[i]);
     ps_json_array_end(w);
-    ps_json_put_string(w, "dtype", ps_safetensors_type_of(tensor));
+    ps_json_put_string(w, "dtype", ps_safetensors_type_of(stored));
+    ps_json_put_string(w, "form", form);
+    put_bits(w, stored->end - stored->begin, ps_model_form_numbers(tensor));
     put_moments(w, m);
     ps_json_object_end(w);
 }
 
-static void put_total(ps_json_writer *w, size_t tensors, const moments *total)
+static void put_total(ps_json_writer *w, const ps_safetensors *file, const moments *total)
 {
     ps_json_object(w);
-    ps_json_put_uint(w, "tensors", tensors);
+    ps_json_put_uint(w, "tensors", file->n_tensors);
+    put_bits(w, file->data_bytes, total->elements);
     put_moments(w, total);
     ps_json_object_end(w);
 }
@@ -179,16 +188,16 @@ static ps_status write_all(void *user)
     ps_json_key(&w, "tensors");
     ps_json_array(&w);
     for (size_t i = 0; !st && i < n; i++) {
-        put_tensor(&w, &d->file->tensors[i], &d->of[i]);
+        put_tensor(&w, &d->file->tensors[i], &d->tensors[i], &d->of[i]);
         merge(&total, &d->of[i]);
         st = ps_spool_step(&d->out);
     }
     ps_json_array_end(&w);
     ps_json_key(&w, "total");
-    put_total(&w, n, &total);
+    put_total(&w, d->file, &total);
     ps_json_object_end(&w);
     ps_buf_putc(&d->out.pending, '\n');
-    put_total(&report, n, &total);
+    put_total(&report, d->file, &total);
     return st;
 }
 

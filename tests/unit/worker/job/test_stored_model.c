@@ -10,6 +10,7 @@
 #include "tests/lib/fake_models.h"
 #include "tests/lib/remote_rig.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ static struct {
     ps_test_remote_rig rig;
     fake_models fake;
     ps_model *model;
+    ps_form *forms; /* of the last check */
     uint8_t *file;
     size_t len;
 } t;
@@ -46,6 +48,7 @@ static void begin(void)
 static void end(void)
 {
     ps_model_free(&t.model);
+    ps_free(&t.forms);
     ps_test_remote_rig_close(&t.rig);
     fake_models_free(&t.fake);
     ps_free(&t.file);
@@ -59,27 +62,33 @@ static void send(ps_slice file, size_t piece)
     pthread_mutex_unlock(&t.fake.lock);
 }
 
+static void serve_bytes(const char *header, ps_slice data, size_t piece)
+{
+    ps_free(&t.file);
+    t.file = ps_test_safetensors(header, data, &t.len);
+    send(ps_slice_of(t.file, t.len), piece);
+}
+
 static void serve(const char *header, size_t data_bytes, size_t piece)
 {
     static const float more[16];
     uint8_t data[sizeof(values) + sizeof(more)];
     memcpy(data, values, sizeof(values));
     memcpy(data + sizeof(values), more, sizeof(more));
-    ps_free(&t.file);
-    t.file = ps_test_safetensors(header, ps_slice_of(data, data_bytes), &t.len);
-    send(ps_slice_of(t.file, t.len), piece);
+    serve_bytes(header, ps_slice_of(data, data_bytes), piece);
 }
 
 static const ps_stored_model which = {.name = "line", .version = "line.1", .job_id = 7};
 
 static ps_status load(void)
 {
-    return ps_stored_model_load(&t.rig.remote, &which, t.model);
+    return ps_stored_model_load(&t.rig.remote, &which, t.forms, t.model);
 }
 
 static ps_status check(void)
 {
-    return ps_stored_model_check(&t.rig.remote, &which, ps_model_parameters(t.model));
+    ps_free(&t.forms);
+    return ps_stored_model_check(&t.rig.remote, &which, &config, &t.forms);
 }
 
 static void assert_loaded(void)
@@ -181,6 +190,10 @@ START_TEST(hostile_headers_are_corrupt)
         "{\"layers.0.bias\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296,2],"
         "\"data_offsets\":[0,8]}," WEIGHT "}",
         "{\"layers.0.bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}," WEIGHT "}",
+        "{" BIAS ",\"layers.0.weight\":{\"dtype\":\"F16\",\"shape\":[4,3],"
+        "\"data_offsets\":[8,32]}}",
+        "{\"__metadata__\":{\"psd.forms\":\"{\\\"layers.0.weight\\\":{\\\"form\\\":\\\"q9_9\\\","
+        "\\\"shape\\\":[2,3]}}\"}," BIAS "," WEIGHT "}",
     };
     begin();
     for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
@@ -218,9 +231,6 @@ START_TEST(a_file_of_another_architecture_is_said_with_tensor_and_shapes)
                 "\"data_offsets\":[8,32]}}",
                 "model line: tensor layers.0.weight is [6] in the file, and the architecture wants "
                 "[2, 3]");
-    contradicts("{" BIAS ",\"layers.0.weight\":{\"dtype\":\"F16\",\"shape\":[4,3],"
-                "\"data_offsets\":[8,32]}}",
-                "model line: tensor layers.0.weight is F16 in the file, only F32 can be used");
     contradicts("{" BIAS ",\"layers.1.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],"
                 "\"data_offsets\":[8,32]}}",
                 "model line: the architecture has a tensor layers.0.weight, and the file has none "
@@ -229,6 +239,63 @@ START_TEST(a_file_of_another_architecture_is_said_with_tensor_and_shapes)
                 "\"data_offsets\":[8,32]},\"x\":{\"dtype\":\"F32\",\"shape\":[0],"
                 "\"data_offsets\":[32,32]}}",
                 "model line: tensor x of the file is not in the architecture");
+    end();
+}
+END_TEST
+
+/* The weight is two rows of int8/row: a scale and three codes, 128 added to them. */
+#define FORMED(rows, transposed)                                                                  \
+    "{\"__metadata__\":{\"psd.forms\":\"{\\\"layers.0.weight\\\":{\\\"form\\\":\\\"int8/row\\\"," \
+    "\\\"shape\\\":" rows ",\\\"transposed\\\":" transposed "}}\"}," BIAS                         \
+    ",\"layers.0.weight\":{\"dtype\":\"U8\",\"shape\":[2,5],\"data_offsets\":[8,18]}}"
+
+static const uint8_t formed[] = {
+    0,    0,    0x80, 0x3f, 0,   0,    0,    0x40, /* the bias: 1 and 2 */
+    0x00, 0x3c, 129,  130,  131, 0x00, 0x38, 127,  128, 132};
+
+static void make_formed(void)
+{
+    ps_model_free(&t.model);
+    ck_ok(ps_model_create(
+        t.rig.backend, &config,
+        &(ps_model_options){.max_batch = 1, .inference = true, .forms = t.forms, .exact = true},
+        &t.model));
+}
+
+/* Rows (1, 2, 3) and (-0.5, 0, 2). */
+START_TEST(a_weight_in_a_form_stays_in_it)
+{
+    static const float x[3] = {2, 1, -1};
+    float y[2];
+    begin();
+    for (size_t piece = 1; piece <= 20; piece += 6) {
+        serve_bytes(FORMED("[2,3]", "false"), ps_slice_of(formed, sizeof formed), piece);
+        ck_ok(check());
+        ck_assert_ptr_nonnull(t.forms);
+        make_formed();
+        ck_ok(load());
+        ps_tensor weight = ps_model_parameter(t.model, 0);
+        ck_assert_int_eq(weight.dtype, PS_DTYPE_U8);
+        ck_assert_uint_eq(ps_tensor_bytes(weight), 10);
+        ck_ok(ps_model_predict(t.model, &(ps_model_batch){.rows = 1, .features = x}, NULL, y));
+        ck_assert_double_eq_tol((double)y[0] / (double)y[1], exp(3), 1e-4 * exp(3)); /* 2, -1 */
+    }
+    end();
+}
+END_TEST
+
+START_TEST(a_form_that_is_not_as_the_model_wants_it_is_said)
+{
+    begin();
+    serve_bytes(FORMED("[3,2]", "true"), ps_slice_of(formed, sizeof formed), 64);
+    ck_assert_int_eq(check(), PS_FAILED_PRECONDITION);
+    ck_assert_str_eq(ps_error_message(),
+                     "model line: tensor layers.0.weight is [3, 2] in the file, "
+                     "and the architecture wants [2, 3]");
+    serve_bytes(FORMED("[2,3]", "false"), ps_slice_of(formed, sizeof formed), 64);
+    ck_assert_int_eq(load(), PS_FAILED_PRECONDITION); /* into a model that was made for float32 */
+    ck_assert_str_eq(ps_error_message(),
+                     "model line: tensor layers.0.weight is in another form than it was before");
     end();
 }
 END_TEST
@@ -294,6 +361,8 @@ static const ps_check_case tests[] = {
     {&bytes_behind_the_last_tensor_are_corrupt},
     {&hostile_headers_are_corrupt},
     {&a_file_of_another_architecture_is_said_with_tensor_and_shapes},
+    {&a_weight_in_a_form_stays_in_it},
+    {&a_form_that_is_not_as_the_model_wants_it_is_said},
     {&the_check_takes_no_more_than_the_header},
     {&a_model_that_is_not_there_is_not_found},
     {0}};

@@ -129,7 +129,8 @@ START_TEST(the_numbers_of_each_tensor_are_those_of_plain_arithmetic)
         is_json(r->report);
         ck_assert_ptr_nonnull(strstr(text, "{\"model\":\"line\",\"version\":\"line.1\",\"tensors\":"
                                            "[{\"name\":\"far\",\"shape\":[3,1000],\"dtype\":"
-                                           "\"F32\",\"elements\":3000,"));
+                                           "\"F32\",\"form\":\"float32\",\"bits\":32,"
+                                           "\"elements\":3000,"));
         compare(text, "\"far\"", all, MANY);
         compare(text, "\"none\"", all, 0);
         compare(text, "\"odd\"", all + MANY, ODD);
@@ -147,9 +148,36 @@ START_TEST(what_is_not_float32_is_named)
     begin();
     uint8_t *file =
         serve("{\"half\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]}}", 64);
-    failed(run(describe(1)), 9, false,
-           "model line: tensor half is BF16 in the file, only F32 is read");
+    failed(run(describe(1)), 15, false,
+           "model line: tensor half is BF16; psd holds F32, and its own forms");
     ck_assert_uint_eq(fake_models_count(&t.models, &t.models.puts), 0);
+    free(file);
+    end();
+}
+END_TEST
+
+/* Two rows of int8/row, stored transposed: a scale and two codes, 128 added to them. */
+START_TEST(a_tensor_in_a_form_is_described_by_what_it_is_decoded_to)
+{
+    static const uint8_t bytes[] = {0x00, 0x38, 129, 126, 0x00, 0x3c, 131, 128};
+    static const float decoded[] = {0.5F, 3, -1, 0};
+    size_t len;
+    begin();
+    uint8_t *file = ps_test_safetensors(
+        "{\"__metadata__\":{\"psd.forms\":\"{\\\"w\\\":{\\\"form\\\":\\\"int8/row\\\","
+        "\\\"shape\\\":[2,2],\\\"transposed\\\":true}}\"},"
+        "\"w\":{\"dtype\":\"U8\",\"shape\":[2,4],\"data_offsets\":[0,8]}}",
+        ps_slice_of(bytes, sizeof bytes), &len);
+    pthread_mutex_lock(&t.models.lock);
+    t.models.file = ps_slice_of(file, len);
+    t.models.piece = 3;
+    pthread_mutex_unlock(&t.models.lock);
+    is_done(run(describe(1)));
+    const char *text = ps_buf_cstr(&t.models.artifact);
+    ck_assert_ptr_nonnull(strstr(text, "{\"name\":\"w\",\"shape\":[2,2],\"dtype\":\"U8\","
+                                       "\"form\":\"int8/row\",\"bits\":16,\"elements\":4,"));
+    compare(text, "\"w\"", decoded, 4);
+    compare(text, "\"total\"", decoded, 4);
     free(file);
     end();
 }
@@ -158,6 +186,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {.test = &the_numbers_of_each_tensor_are_those_of_plain_arithmetic},
     {.test = &what_is_not_float32_is_named},
+    {.test = &a_tensor_in_a_form_is_described_by_what_it_is_decoded_to},
     {0},
 };
 
