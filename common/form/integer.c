@@ -180,6 +180,7 @@ static void encode(const float *row, const float *importance, uint32_t bits, boo
                                         .bits = (b),                                               \
                                         .ggml = -1,                                                \
                                         .zero = (is_affine),                                       \
+                                        .integer = true,                                           \
                                         .limit = PS_F16_LIMIT,                                     \
                                         .bytes = word##_bytes,                                     \
                                         .decode = word##_decode,                                   \

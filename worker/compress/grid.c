@@ -11,6 +11,8 @@
 
 enum { SHOWN = 8, /* numbers of a block that only shows its range */ BLOCK_MOST = 64, TRIES = 20 };
 
+static const double LEAST_SHARE = 1e-4; /* of the mean of those that have inputs */
+
 typedef struct encoding {
     const ps_compress_problem *problem;
     const float *importance;
@@ -21,7 +23,7 @@ typedef struct encoding {
 
 bool ps_grid_is_range(ps_form form)
 {
-    return !form.row->plain && form.row->ggml < 0;
+    return form.row->integer;
 }
 
 static size_t head_bytes(const ps_form_row *row)
@@ -39,13 +41,31 @@ void ps_grid_put(ps_form form, uint8_t *block, double least, double most)
     memcpy(block, bytes, head_bytes(form.row));
 }
 
+/* Who has no input, or next to none, counts for something still: other data may have one there, and
+ * of a block that counts for nothing a form may make what it likes. */
+static void fill_holes(float *importance, uint64_t n)
+{
+    double sum = 0, alive = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        sum += (double)importance[i];
+        alive += importance[i] > 0;
+    }
+    double least = alive > 0 ? LEAST_SHARE * sum / alive : 1;
+    for (uint64_t i = 0; i < n; i++)
+        importance[i] = fmaxf(importance[i], (float)least);
+}
+
 float *ps_grid_importance(const ps_compress_problem *problem)
 {
     const ps_hessian *h = problem->hessian;
     float *out = ps_try_alloc(problem->columns * sizeof *out);
-    for (uint64_t i = 0; out && i < problem->columns; i++)
-        out[i] = (float)fmax(0, (double)h->sums[h->squares ? i : i * problem->columns + i] /
-                                    (double)h->tokens);
+    if (!out)
+        return NULL;
+    for (uint64_t i = 0; i < problem->columns; i++) {
+        double sum = (double)h->sums[h->squares ? i : i * problem->columns + i];
+        out[i] = (float)fmax(0, sum / (double)h->tokens);
+    }
+    fill_holes(out, problem->columns);
     return out;
 }
 

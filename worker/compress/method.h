@@ -55,7 +55,7 @@ typedef struct ps_compress_problem {
     X(NOT_POSITIVE, "the Hessian is not positive definite") \
     X(NO_INPUT, "every input was 0 in the calibration")     \
     X(NO_GRID, "the form has no codes to choose from")      \
-    X(NO_RANGE, "the form's blocks are more than a scale and a zero")
+    X(NO_RANGE, "the form's codes are not whole numbers times one scale")
 
 typedef enum ps_compress_step {
 #define X(name, text) PS_STEP_##name,

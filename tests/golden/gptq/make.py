@@ -8,7 +8,7 @@ Cholesky computes). tests/unit/worker/compress/test_gptq.c compares ours with th
 
 What is the house's own is written here once more: the scale of a block is the range, or the share of it that
 loses least by the inputs' mean squares; of q4_0 ggml's search with its importance matrix; columns in falling
-order of the Hessian's diagonal; a column without input is rounded.
+order of the Hessian's diagonal; a column without input counts 1e-4 of the mean for that, and is rounded.
 """
 import json
 import pathlib
@@ -96,6 +96,7 @@ class Q4_0:
 
 def solve(form, weights, sums, ordered, damp=0.01):
     importance = (numpy.diag(sums) / TOKENS).astype(numpy.float32).astype(numpy.float64)
+    importance = numpy.maximum(importance, numpy.float32(1e-4 * importance[importance > 0].mean()))
     w = weights.astype(numpy.float64)
     blocks = range(0, COLUMNS, GROUP)
     grids = [[form.grid(w[r, b:b + GROUP], importance[b:b + GROUP], w[r]) for b in blocks] for r in range(ROWS)]
@@ -123,7 +124,7 @@ def main():
     tensors = {"weights": weights, "inputs": inputs}
     forms = {f"{'u' * affine}int{bits}/{GROUP}": Integer(bits, affine)
              for bits in (2, 3, 4, 8) for affine in (False, True)}
-    for name, form in forms.items():
+    for name, form in {**forms, "q4_0": Q4_0()}.items():
         tensors[name] = solve(form, weights, sums, False)
         tensors[name + " ordered"] = solve(form, weights, sums, True)
     header, data = {}, b""

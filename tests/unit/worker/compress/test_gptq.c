@@ -90,25 +90,28 @@ START_TEST(codes_are_those_of_the_textbook)
         ps_free(&out);
         compared++;
     }
-    ck_assert_int_ge(compared, 16);
+    ck_assert_int_eq(compared, 18);
     ps_sample_free(&s);
     ps_safetensors_free(&g.file);
     ps_free(&g.bytes);
 }
 END_TEST
 
-/* Each is better than the one before it, on other inputs of the same kind, too. */
-START_TEST(outputs_lose_less_than_by_rounding)
+/* In every form that has codes, and on other inputs of the same kind, too. */
+START_TEST(outputs_lose_a_third_of_what_rounding_does)
 {
-    static const char *const forms[] = {"int4/64", "uint3/64", "int2/32", "q8_0"};
-    ps_sample s = ps_sample_draw(1, 40, 320, 1000), other = ps_sample_draw(2, 1, 320, 1000);
-    uint8_t *out = ps_alloc(40 * 320 * 2);
-    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-        ps_compress_problem p = ps_sample_problem(&s, forms[i]);
+    ps_sample s = ps_sample_draw(1, 20, 256, 1000), other = ps_sample_draw(2, 1, 256, 1000);
+    uint8_t *out = ps_alloc(20 * 256 * 2);
+    for (const ps_form_row *const *row = ps_form_rows; *row; row++) {
+        if ((*row)->plain)
+            continue;
+        ps_compress_problem p = ps_sample_problem(&s, "int4/64");
+        p.form = (ps_form){.row = *row, .group = (*row)->group ? (*row)->group : 64};
         p.held_out = &other.hessian;
         ps_compress_report rounded = solved(&p, "round", out), gptq = solved(&p, "gptq", out);
-        ck_assert_double_lt(gptq.error, 0.6 * rounded.error);
-        ck_assert_double_lt(gptq.held_out, 0.8 * rounded.held_out);
+        ck_assert_msg(gptq.error < 0.3 * rounded.error && gptq.held_out < 0.4 * rounded.held_out,
+                      "%s: %g of %g, held out %g of %g", (*row)->name, gptq.error, rounded.error,
+                      gptq.held_out, rounded.held_out);
     }
     ps_free(&out);
     ps_sample_free(&s);
@@ -117,6 +120,33 @@ START_TEST(outputs_lose_less_than_by_rounding)
 END_TEST
 
 enum { N = 64 };
+
+/* Columns of which a whole block has no input, in ggml's forms, are rounded, too: not given up. */
+START_TEST(blocks_without_input_are_not_given_up)
+{
+    static const char *const forms[] = {"q4_0", "q4_1", "iq4_nl", "q8_0", "int4/32"};
+    ps_sample s = ps_sample_draw(6, 4, 96, 300);
+    for (uint64_t i = 0; i < 96; i++)
+        for (uint64_t j = i; j < 96; j++)
+            if (i < 32 || j < 32)
+                s.sums[i * 96 + j] = 0;
+    uint8_t *out = ps_alloc(4 * 96 * 2);
+    static float is[4 * 96];
+    for (size_t i = 0; i < 2 * sizeof forms / sizeof *forms; i++) {
+        ps_compress_problem p = ps_sample_problem(&s, forms[i / 2]);
+        double all = 0, lost = 0;
+        (void)solved(&p, i % 2 ? "gptq" : "search", out);
+        ps_form_decode(p.form, out, 4, 96, is);
+        for (uint64_t k = 0; k < 4 * 96; k += k % 96 == 31 ? 65 : 1) {
+            all += (double)s.weights[k] * (double)s.weights[k];
+            lost += pow((double)s.weights[k] - (double)is[k], 2);
+        }
+        ck_assert_msg(lost < 0.02 * all, "%s: %g of %g", forms[i / 2], lost, all);
+    }
+    ps_free(&out);
+    ps_sample_free(&s);
+}
+END_TEST
 
 /* Two inputs whose product sums to more than their squares do: no real inputs have such sums. */
 static ps_compress_report with_product(double product, const char *form, const char *same_as)
@@ -189,7 +219,8 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&codes_are_those_of_the_textbook},
-    {&outputs_lose_less_than_by_rounding},
+    {&outputs_lose_a_third_of_what_rounding_does},
+    {&blocks_without_input_are_not_given_up},
     {&sums_that_are_not_positive_definite_get_more_damping_then_their_diagonal},
     {&what_has_no_codes_or_no_input_is_rounded},
     {&a_column_without_input_is_rounded_and_troubles_no_other},

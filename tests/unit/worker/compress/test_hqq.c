@@ -89,11 +89,12 @@ START_TEST(one_range_is_one_grid_and_zeros_stay_zeros)
 }
 END_TEST
 
-START_TEST(blocks_that_are_more_than_a_scale_are_rounded)
+START_TEST(codes_that_are_no_whole_numbers_times_a_scale_are_rounded)
 {
+    static const char *const forms[] = {"q8_0", "q4_k", "fp8/64"};
     static uint8_t bytes[ROWS * COLUMNS * 2], wanted[ROWS * COLUMNS * 2];
     ps_sample s = ps_sample_draw(4, ROWS, COLUMNS, 1);
-    ps_compress_problem p = ps_sample_problem(&s, "q8_0");
+    ps_compress_problem p = ps_sample_problem(&s, forms[_i]);
     ps_compress_report report;
     p.hessian = NULL;
     ck_ok(ps_method_solve(ps_method_find("hqq"), &p, bytes, &report));
@@ -108,7 +109,7 @@ static const ps_check_case cases[] = {
     {&less_is_lost_than_by_rounding},
     {&twice_the_weights_are_the_same_codes},
     {&one_range_is_one_grid_and_zeros_stay_zeros},
-    {&blocks_that_are_more_than_a_scale_are_rounded},
+    {.test = &codes_that_are_no_whole_numbers_times_a_scale_are_rounded, .repeat = 3},
     {0},
 };
 
