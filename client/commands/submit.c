@@ -1,21 +1,22 @@
 /* submit: the job file is checked here first, so that a fault is named with the file's own name and
  * line; psd checks it again. */
 #include "client/call/client.h"
+#include "client/call/job_plan.h"
 #include "client/call/support.h"
 #include "client/commands/commands.h"
 #include "client/follow/follow.h"
+#include "client/show/plan_view.h"
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
 #include "common/conf/edit.h"
 #include "common/conf/job_spec.h"
-#include "psd/v1/models.pb-c.h"
 
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
 
 typedef struct options {
-    bool follow;
+    bool follow, dry_run;
     ps_texts set;
 } options;
 
@@ -25,6 +26,10 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, follow),
      .help = "watch it to its end; exit status 1 when it fails"},
+    {.name = "dry-run",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, dry_run),
+     .help = "submit nothing: say what is wrong, and what a job would do to its model"},
     {.name = "set",
      .type = PS_FLAG_TEXTS,
      .offset = offsetof(options, set),
@@ -33,39 +38,18 @@ static const ps_flag flags[] = {
     {.name = NULL},
 };
 
-/* The configuration of a stored model. */
-static ps_status fetch_config(ps_client *client, const ps_job_spec *spec, char **config)
-{
-    Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
-    ProtobufCMessage *reply = NULL;
-    request.name = spec->initialize_from;
-    request.version = spec->model_version;
-    ps_status st = ps_client_unary(client, "/psd.v1.Models/Get", &request.base,
-                                   &psd__v1__model__descriptor, &reply);
-    if (st)
-        return st;
-    *config = ps_strdup(((Psd__V1__Model *)(void *)reply)->config);
-    ps_reply_free(&reply);
-    return PS_OK;
-}
+/* What --dry-run found. */
+typedef struct drawn {
+    ps_job_spec *spec;
+    ps_plan *plan; /* NULL: of a kind that has none */
+} drawn;
 
-/* The text against the rules, and against the stored model that the job begins from. */
-static ps_status check(ps_client *client, const char *name, const ps_buf *text)
+/* The text against the rules and the stored model; drawn NULL: it is to be submitted. */
+static ps_status check(ps_client *client, const char *name, const ps_buf *text, drawn *out)
 {
-    ps_job_spec *spec = NULL;
-    char *config = NULL;
-    ps_status st = ps_job_spec_parse(ps_buf_slice(text), name, &spec);
-    if (st)
-        return st;
-    if (*spec->initialize_from)
-        st = fetch_config(client, spec, &config);
-    ps_job_spec_free(&spec);
-    if (config)
-        st = ps_job_spec_parse_from(ps_buf_slice(text), name, config, &spec);
-    if (spec)
-        ps_job_spec_free(&spec);
-    ps_free(&config);
-    return st;
+    if (out)
+        return ps_job_file_plan(client, ps_buf_slice(text), name, &out->spec, &out->plan);
+    return ps_job_file_check(client, ps_buf_slice(text), name);
 }
 
 /* The document with the values of --set has lines that nobody has seen: without their numbers. */
@@ -87,7 +71,7 @@ static ps_status without_lines(ps_status st, const char *name)
 }
 
 static ps_status check_edited(ps_client *client, const char *file, const ps_texts *set,
-                              ps_buf *text)
+                              ps_buf *text, drawn *out)
 {
     ps_buf given = *text;
     *text = (ps_buf)PS_BUF_EMPTY;
@@ -96,20 +80,21 @@ static ps_status check_edited(ps_client *client, const char *file, const ps_text
     if (st)
         return st;
     char *name = ps_asprintf("%s with --set", file);
-    st = check(client, name, text);
+    st = check(client, name, text, out);
     if (st)
         st = without_lines(st, name);
     ps_free(&name);
     return st;
 }
 
-static ps_status read_job(ps_client *client, const char *path, const ps_texts *set, ps_buf *text)
+static ps_status read_job(ps_client *client, const char *path, const ps_texts *set, ps_buf *text,
+                          drawn *out)
 {
     const char *file = strcmp(path, "-") ? path : "stdin";
     ps_status st = ps_read_small_file(path, PS_CONF_MAX_BYTES, text);
     if (st)
         return st;
-    return set->n ? check_edited(client, file, set, text) : check(client, file, text);
+    return set->n ? check_edited(client, file, set, text, out) : check(client, file, text, out);
 }
 
 static void report(ps_client *client, uint64_t id, bool follow)
@@ -131,12 +116,49 @@ static void report(ps_client *client, uint64_t id, bool follow)
     }
 }
 
+static void show_drawn(ps_client *client, const drawn *d)
+{
+    if (client->json) {
+        ps_json_writer w = ps_json_begin(client);
+        ps_json_object(&w);
+        ps_json_put_string(&w, "kind", ps_job_spec_kind(d->spec)->name);
+        if (d->plan) {
+            ps_json_key(&w, "plan");
+            ps_plan_json(&w, d->spec, d->plan);
+        }
+        ps_json_object_end(&w);
+        ps_json_finish(client);
+    } else if (d->plan) {
+        ps_plan_text(&client->out, &client->style, d->spec, d->plan);
+    } else {
+        ps_buf_printf(&client->out, "nothing is wrong with it; a job of kind %s has no plan\n",
+                      ps_job_spec_kind(d->spec)->name);
+    }
+}
+
+static ps_status dry_run(ps_client *client, const char *path, const ps_texts *set)
+{
+    drawn d = {NULL};
+    ps_buf text = PS_BUF_EMPTY;
+    ps_status st = read_job(client, path, set, &text, &d);
+    if (!st)
+        show_drawn(client, &d);
+    if (d.plan)
+        ps_plan_free(&d.plan);
+    if (d.spec)
+        ps_job_spec_free(&d.spec);
+    ps_buf_free(&text);
+    return st;
+}
+
 static ps_status run(ps_client *client, const ps_args *args)
 {
     const options *o = args->options;
     ps_buf text = PS_BUF_EMPTY;
     uint64_t id = 0;
-    ps_status st = read_job(client, args->operands.at[0], &o->set, &text);
+    if (o->dry_run)
+        return dry_run(client, args->operands.at[0], &o->set);
+    ps_status st = read_job(client, args->operands.at[0], &o->set, &text, NULL);
     if (!st)
         st = ps_submit_spec(client, ps_buf_cstr(&text), &id);
     ps_buf_free(&text);

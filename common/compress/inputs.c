@@ -97,10 +97,11 @@ static ps_status check_tokens(ps_plan *plan)
         return PS_OK;
     if (tokens < widest->columns / COLUMNS_A_TOKEN)
         return ps_fail(PS_INVALID_ARGUMENT,
-                       "compress.calibrate.rows: %" PRIu64 " rows of data are too few for the "
+                       "compress.calibrate.rows: %" PRIu64 " %s are too few for the "
                        "%" PRIu64 " columns of %s, at least %" PRIu64 "; take more, or method "
                        "round",
-                       tokens, widest->columns, widest->name, widest->columns / COLUMNS_A_TOKEN);
+                       tokens, plan->tokens_a_row > 1 ? "tokens" : "rows", widest->columns,
+                       widest->name, widest->columns / COLUMNS_A_TOKEN);
     ps_buf_printf(&plan->warnings,
                   "calibration has %" PRIu64 " %s, fewer than columns of %zu inputs (%s has "
                   "%" PRIu64 "): on other data errors may be larger than by rounding\n",

@@ -381,7 +381,7 @@ START_TEST(few_rows_are_told_and_fewer_are_refused)
     rig_free(&r);
     (void)snprintf(yaml, sizeof yaml, gptq, 97);
     refuses(MLP, yaml, PS_INVALID_ARGUMENT,
-            "compress.calibrate.rows: 97 rows of data are too few for the 784 columns of "
+            "compress.calibrate.rows: 97 rows are too few for the 784 columns of "
             "layers.0.weight, at least 98; take more, or method round");
     ck_ok(plan(&r, MLP, "quantise: {scheme: int8, method: search}\ncalibrate: {rows: 5}\n"));
     ck_assert_uint_eq(r.plan->held_out_rows, 1);

@@ -1,0 +1,90 @@
+/* Happy path: psd has the model, the file fits it, and its tensors make a plan. What psd says may
+ * be anything: forms that are not known here, or shapes of more sides than there are. */
+#include "client/call/job_plan.h"
+
+#include "client/call/support.h"
+#include "common/base/mem.h"
+
+#include <string.h>
+
+static ps_status fetch(ps_client *client, const ps_job_spec *spec, ProtobufCMessage **reply)
+{
+    Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
+    request.name = ps_borrow(ps_job_spec_uses(spec));
+    request.version = spec->model_version;
+    return ps_client_unary(client, "/psd.v1.Models/Get", &request.base, &psd__v1__model__descriptor,
+                           reply);
+}
+
+static ps_status tensor_of(const Psd__V1__ModelTensor *t, ps_model_form *out)
+{
+    *out = (ps_model_form){.name = t->name, .n_dims = (uint32_t)t->n_shape};
+    if (t->n_shape > PS_SAFETENSORS_MAX_DIMS)
+        return ps_fail(PS_PROTOCOL, "psd says that tensor %s has %zu dimensions", t->name,
+                       t->n_shape);
+    for (size_t d = 0; d < t->n_shape; d++)
+        out->shape[d] = t->shape[d];
+    if (!*t->form || !strcmp(t->form, "float32") || ps_form_parse(t->form, &out->form))
+        return PS_OK;
+    return ps_fail(PS_UNIMPLEMENTED, "tensor %s is in form %s, which this psctl does not know",
+                   t->name, t->form);
+}
+
+static ps_status plan_of(const ps_job_spec *spec, const Psd__V1__Model *model, ps_plan **out)
+{
+    ps_model_form *tensors = ps_alloc_array(model->n_tensors + 1, sizeof *tensors);
+    ps_spec_model *section = NULL;
+    ps_status st = ps_spec_model_parse(ps_slice_str(model->config), "its config", &section);
+    for (size_t i = 0; !st && i < model->n_tensors; i++)
+        st = tensor_of(model->tensors[i], &tensors[i]);
+    if (!st) {
+        const ps_plan_parent parent = {.name = spec->model_name,
+                                       .model = section,
+                                       .tensors = tensors,
+                                       .n = model->n_tensors,
+                                       .bytes = model->bytes};
+        st = ps_plan_new(spec, &parent, 0, out);
+    }
+    if (section)
+        ps_spec_model_free(&section);
+    ps_free(&tensors);
+    return st;
+}
+
+/* The file against the model that it names. */
+static ps_status check_with(ps_client *client, ps_slice text, const char *origin,
+                            ps_job_spec **spec, ps_plan **plan)
+{
+    ProtobufCMessage *reply = NULL;
+    ps_status st = fetch(client, *spec, &reply);
+    ps_job_spec_free(spec);
+    if (st)
+        return st;
+    const Psd__V1__Model *model = (const Psd__V1__Model *)(void *)reply;
+    st = ps_job_spec_parse_from(text, origin, model->config, spec);
+    if (!st && plan && (*spec)->compress)
+        st = plan_of(*spec, model, plan);
+    ps_reply_free(&reply);
+    if (st && *spec)
+        ps_job_spec_free(spec);
+    return st;
+}
+
+ps_status ps_job_file_check(ps_client *client, ps_slice text, const char *origin)
+{
+    ps_job_spec *spec = NULL;
+    ps_status st = ps_job_spec_parse(text, origin, &spec);
+    if (!st && *spec->initialize_from)
+        st = check_with(client, text, origin, &spec, NULL);
+    if (spec)
+        ps_job_spec_free(&spec);
+    return st;
+}
+
+ps_status ps_job_file_plan(ps_client *client, ps_slice text, const char *origin, ps_job_spec **spec,
+                           ps_plan **plan)
+{
+    *plan = NULL;
+    ps_status st = ps_job_spec_parse(text, origin, spec);
+    return st || !*ps_job_spec_uses(*spec) ? st : check_with(client, text, origin, spec, plan);
+}
