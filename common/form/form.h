@@ -43,8 +43,9 @@ struct ps_form_row {
     void (*decode)(const uint8_t *blocks, uint32_t group, size_t n, float *out);
     /* A row of n numbers, finite and below the limit, by the form's own rule for what is nearest:
      * ggml's quantiser for its blocks; the range of each block for integers. importance: what a
-     * squared error of each column counts, [n], not negative; NULL: alike. A block in which nothing
-     * counts may become anything finite (ggml writes zeros): who has holes there fills them. */
+     * squared error of each column counts, [n], from 0 to 2^60; NULL: alike. A block in which
+     * nothing counts may become anything finite (ggml writes zeros): who has holes there fills
+     * them. */
     void (*encode)(const float *row, const float *importance, uint32_t group, size_t n,
                    uint8_t *out);
     /* Number i of a block that was encoded becomes the code nearest to value, with scales and zeros

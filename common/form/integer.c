@@ -70,9 +70,9 @@ static void code_put(uint8_t *codes, uint32_t bits, uint32_t i, uint32_t code)
 
 static int32_t nearest(const grid *g, double value)
 {
-    if (g->scale == 0)
-        return g->zero;
     double q = rint(value / g->scale) + g->zero;
+    if (g->scale == 0 || !isfinite(q))
+        q = g->zero;
     return q < g->least ? g->least : q > g->most ? g->most : (int32_t)q;
 }
 

@@ -2,6 +2,7 @@
  * / 127; importance is not heeded, as in ggml. */
 #include "common/base/half.h"
 #include "common/base/require.h"
+#include "common/form/ggml.h"
 #include "common/form/rows.h"
 
 #include <math.h>
@@ -39,7 +40,7 @@ static void encode_block(const float *x, uint8_t *out)
     uint16_t bits = ps_f16_of(d);
     memcpy(out, &bits, sizeof bits);
     for (int i = 0; i < NUMBERS; i++)
-        out[2 + i] = (uint8_t)(int8_t)roundf(x[i] * inverse);
+        out[2 + i] = (uint8_t)ps_ggml_truncated(roundf(x[i] * inverse));
 }
 
 static void encode(const float *row, const float *importance, uint32_t group, size_t n,
