@@ -114,6 +114,7 @@ static ps_status open_sink(ps_client *client, const char *name, const options *o
     if (!format->out)
         return ps_new_file_open(path, &(ps_new_file_options){.force = o->force}, &s->file);
     out.dtype = ps_model_format_dtype(format, o->dtype);
+    out.keep = !o->dtype;
     if (!out.dtype)
         return ps_client_usage(client, "format %s has no dtype %s", format->name, o->dtype);
     return open_stream(client, name, format, &out, s);

@@ -19,6 +19,7 @@ enum { PIECE = 1 << 20 };
 typedef struct options {
     const char *config;
     bool replace;
+    bool float32;
 } options;
 
 static const ps_flag flags[] = {
@@ -31,6 +32,10 @@ static const ps_flag flags[] = {
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, replace),
      .help = "take the place of a model of that name"},
+    {.name = "float32",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, float32),
+     .help = "decode a GGUF file's blocks, in place of keeping them as they are"},
     {.name = NULL},
 };
 
@@ -84,14 +89,14 @@ static ps_status next(void *user, ps_call *call)
     return PS_OK;
 }
 
-static ps_status open_source(source *s)
+static ps_status open_source(source *s, bool float32)
 {
     bool ours = false;
     ps_status st = ps_streams_input(&s->path);
     if (!st)
         st = ps_model_in_takes(s->path, &ours);
     if (st || ours)
-        return st ? st : ps_model_in_open(s->path, &s->model);
+        return st ? st : ps_model_in_open(s->path, float32, &s->model);
     s->fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (s->fd < 0)
         return ps_fail_errno(errno, "%s", s->path);
@@ -117,7 +122,7 @@ static ps_status run(ps_client *client, const ps_args *args)
     ProtobufCMessage *reply = NULL;
     ps_status st = ps_check_model_name(header.name);
     if (!st)
-        st = open_source(&s);
+        st = open_source(&s, o->float32);
     if (!st && s.model && ps_model_in_knows_model(s.model) && o->config)
         st = ps_client_usage(client, "--model is for a safetensors file; folders and GGUF files "
                                      "say what they are");
@@ -146,9 +151,9 @@ const ps_command ps_command_import = {
         "Without --model the architecture is that of the file's metadata (psd.model), which\n"
         "every file that psd exports has; its tensors are F32, F16, BF16 or F64. A folder has\n"
         "config.json, of a language model, and model.safetensors or its shards. A GGUF\n"
-        "file is of a language model too, its tensors F32, F16, BF16 or Q8_0; of one in\n"
-        "several files (NAME-00001-of-00003.gguf) any stands for all, which lie beside it.\n"
-        "Numbers become float32. - is standard input.\n",
+        "file is of a language model too, its tensors of any type that psd has a form for; of\n"
+        "one in several files (NAME-00001-of-00003.gguf) any stands for all, which lie beside\n"
+        "it. Floats become float32, blocks (Q4_0, Q4_K …) are kept. - is standard input.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 2,

@@ -1,9 +1,11 @@
 /* The row `gguf`. Happy path: the header is written, then each tensor as its numbers come, through
  * a buffer of whole blocks. A tensor whose rows stand otherwise in GGUF is gathered first; so
- * memory is that of the largest such matrix, and never the model's. */
+ * memory is that of the largest such matrix, and never the model's. A tensor that psd stores in the
+ * form which it has in this file goes through as bytes. */
 #include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
+#include "common/base/require.h"
 #include "common/format/numbers.h"
 #include "common/model/gguf_header.h"
 
@@ -15,12 +17,14 @@ enum { BUFFER = 8192 }; /* numbers; whole blocks of every form */
 struct ps_model_out {
     ps_new_file *file;
     ps_lm_tensor *tensors;
-    ps_form *forms; /* of each */
+    ps_form *forms;  /* of each, */
+    bool *as_stored; /* and whether psd has it in these bytes */
     size_t n;
     /* the tensor that comes */
     size_t at;
-    uint64_t came;   /* numbers of it */
+    uint64_t came;   /* numbers of it, or bytes */
     float *gathered; /* all of it, when it changes; else NULL */
+    uint8_t *rows;   /* likewise of bytes */
     float buffer[BUFFER], read[BUFFER];
     size_t used;
     uint8_t bytes[BUFFER * sizeof(float)];
@@ -79,16 +83,28 @@ static ps_status put_transposed(ps_model_out *o, const ps_lm_tensor *t)
     return st;
 }
 
-/* reshape(heads, 2, half, columns) with the second and third sides swapped */
+/* Of a row of the file the one that it is in psd: reshape(heads, 2, half, columns) with the second
+ * and third sides swapped. */
+static uint64_t halved_row(const ps_lm_tensor *t, uint64_t row)
+{
+    uint64_t size = t->shape[0] / t->heads, half = size / 2, inside = row % size;
+    return row - inside + inside % 2 * half + inside / 2;
+}
+
 static ps_status put_pairs(ps_model_out *o, const ps_lm_tensor *t)
 {
-    uint64_t size = t->shape[0] / t->heads, half = size / 2;
     ps_status st = PS_OK;
-    for (uint64_t row = 0; !st && row < t->shape[0]; row++) {
-        uint64_t head = row / size, inside = row % size;
-        uint64_t from = head * size + inside % 2 * half + inside / 2;
-        st = put(o, &o->gathered[from * t->shape[1]], (size_t)t->shape[1]);
-    }
+    for (uint64_t row = 0; !st && row < t->shape[0]; row++)
+        st = put(o, &o->gathered[halved_row(t, row) * t->shape[1]], (size_t)t->shape[1]);
+    return st;
+}
+
+static ps_status put_rows(ps_model_out *o, const ps_lm_tensor *t)
+{
+    size_t bytes = (size_t)ps_form_row_bytes(o->forms[o->at], t->shape[1]);
+    ps_status st = PS_OK;
+    for (uint64_t row = 0; !st && row < t->shape[0]; row++)
+        st = ps_new_file_write(o->file, o->rows + halved_row(t, row) * bytes, bytes);
     return st;
 }
 
@@ -96,22 +112,28 @@ static ps_status begin_tensor(ps_model_out *o)
 {
     const ps_lm_tensor *t = &o->tensors[o->at];
     o->came = 0;
-    if (t->change == PS_LM_SAME)
+    if (t->change == PS_LM_SAME || (o->as_stored[o->at] && t->change == PS_LM_TRANSPOSE))
         return PS_OK;
     uint64_t bytes = t->shape[0] * t->shape[1] * sizeof(float);
-    o->gathered = ps_try_alloc_raw((size_t)bytes);
-    return o->gathered ? PS_OK
-                       : ps_fail(PS_NO_MEMORY, "tensor %s takes %" PRIu64 " bytes", t->name, bytes);
+    if (o->as_stored[o->at])
+        o->rows = ps_try_alloc_raw((size_t)ps_gguf_bytes(t, o->forms[o->at]));
+    else
+        o->gathered = ps_try_alloc_raw((size_t)bytes);
+    return o->rows || o->gathered
+               ? PS_OK
+               : ps_fail(PS_NO_MEMORY, "tensor %s takes %" PRIu64 " bytes", t->name, bytes);
 }
 
 static ps_status end_tensor(ps_model_out *o)
 {
     static const uint8_t zeros[PS_GGUF_ALIGNMENT];
     const ps_lm_tensor *t = &o->tensors[o->at];
-    ps_status st = !o->gathered                   ? PS_OK
+    ps_status st = o->rows                        ? put_rows(o, t)
+                   : !o->gathered                 ? PS_OK
                    : t->change == PS_LM_TRANSPOSE ? put_transposed(o, t)
                                                   : put_pairs(o, t);
     ps_free(&o->gathered);
+    ps_free(&o->rows);
     if (!st)
         st = flush(o);
     uint64_t bytes = ps_gguf_bytes(t, o->forms[o->at]);
@@ -138,6 +160,63 @@ static ps_status gguf_data(ps_model_out *o, const float *values, size_t n)
     return st || o->came < ps_lm_numbers(t) ? st : end_tensor(o);
 }
 
+static bool gguf_as_stored(const ps_model_out *o, size_t tensor)
+{
+    return o->as_stored[tensor];
+}
+
+static ps_status gguf_bytes(ps_model_out *o, ps_slice bytes)
+{
+    PS_REQUIRE(o->as_stored[o->at]);
+    ps_status st = PS_OK;
+    if (o->rows)
+        memcpy(o->rows + o->came, bytes.data, bytes.len);
+    else
+        st = ps_new_file_write(o->file, bytes.data, bytes.len);
+    o->came += bytes.len;
+    bool all = o->came == ps_gguf_bytes(&o->tensors[o->at], o->forms[o->at]);
+    return st || !all ? st : end_tensor(o);
+}
+
+/* ---- forms ---- */
+
+/* Blocks as ggml has them, row by row as they stand in the file. */
+static bool is_ggml(const ps_model_form *stored, const ps_lm_tensor *t)
+{
+    return stored->form.row && stored->form.row->ggml >= 0 &&
+           stored->transposed == (t->change == PS_LM_TRANSPOSE);
+}
+
+static void choose_forms(ps_model_out *o, const ps_mix *mix, bool keep, const ps_model_about *about)
+{
+    for (size_t i = 0; i < o->n; i++) {
+        const ps_model_form *stored = &about->stored[i];
+        bool ggml = is_ggml(stored, &o->tensors[i]);
+        o->forms[i] = keep && ggml && !stored->form.row->plain
+                          ? stored->form
+                          : ps_gguf_form_of(mix, about->model, &o->tensors[i]);
+        o->as_stored[i] = ggml && ps_form_same(o->forms[i], stored->form);
+    }
+}
+
+/* The kind whose form most numbers are in, as that is what the file is called; else the default. */
+static const ps_mix *mix_of(const ps_model_out *o, const ps_mix *otherwise)
+{
+    const ps_mix *most = otherwise;
+    uint64_t most_numbers = 0;
+    for (const char *const *name = ps_mix_names; *name; name++) {
+        const ps_mix *mix = ps_mix_find(*name);
+        uint64_t numbers = 0;
+        for (size_t i = 0; i < o->n; i++)
+            if (o->as_stored[i] && ps_form_same(o->forms[i], ps_mix_base(mix)))
+                numbers += ps_lm_numbers(&o->tensors[i]);
+        if (numbers > most_numbers)
+            most = mix;
+        most_numbers = numbers > most_numbers ? numbers : most_numbers;
+    }
+    return most;
+}
+
 /* ---- the file ---- */
 
 static void gguf_drop(ps_model_out **out)
@@ -148,7 +227,9 @@ static void gguf_drop(ps_model_out **out)
     ps_new_file_drop(&o->file);
     ps_free(&o->tensors);
     ps_free(&o->forms);
+    ps_free(&o->as_stored);
     ps_free(&o->gathered);
+    ps_free(&o->rows);
     ps_free(out);
 }
 
@@ -162,12 +243,12 @@ static ps_status gguf_open(const ps_model_out_options *options, const ps_model_a
     o->tensors = ps_alloc_array(o->n, sizeof *o->tensors);
     memcpy(o->tensors, about->tensors, o->n * sizeof *o->tensors);
     o->forms = ps_alloc_array(o->n, sizeof *o->forms);
-    for (size_t i = 0; i < o->n; i++)
-        o->forms[i] = ps_gguf_form_of(mix, about->model, &o->tensors[i]);
+    o->as_stored = ps_alloc_array(o->n, sizeof *o->as_stored);
+    choose_forms(o, mix, options->keep, about);
     ps_status st =
         ps_new_file_open(options->path, &(ps_new_file_options){.force = options->force}, &o->file);
     if (!st) {
-        ps_gguf_header(about, mix, o->forms, &header);
+        ps_gguf_header(about, options->keep ? mix_of(o, mix) : mix, o->forms, &header);
         st = ps_new_file_write(o->file, header.data, header.len);
     }
     if (!st)
@@ -192,5 +273,7 @@ const ps_model_out_row ps_model_out_gguf = {.dtypes = ps_mix_names,
                                             .open = gguf_open,
                                             .limit = gguf_limit,
                                             .data = gguf_data,
+                                            .as_stored = gguf_as_stored,
+                                            .bytes = gguf_bytes,
                                             .finish = gguf_finish,
                                             .drop = gguf_drop};

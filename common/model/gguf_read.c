@@ -2,7 +2,8 @@
  * path: the headers are read (gguf_parts.c); keys say the model, each tensor of the layout is found
  * by its name, and then its numbers are read piece by piece, with the writer's changes (gguf.c)
  * undone. A matrix that has to be transposed is gathered first; so memory is that of the largest
- * such matrix, and never the model's. */
+ * such matrix, and never the model's. Matrices in blocks stay in them: their rows are those that
+ * psd stores. */
 #include "common/base/mem.h"
 #include "common/format/numbers.h"
 #include "common/format/regular_file.h"
@@ -145,6 +146,37 @@ static ps_status gguf_read(ps_model_reader *r, size_t i, uint64_t first, size_t 
     return read_stored(r, &r->places[i], first, n, out);
 }
 
+/* ---- blocks ---- */
+
+static ps_status gguf_bytes(ps_model_reader *r, size_t i, uint64_t at, size_t n, uint8_t *out)
+{
+    const ps_lm_tensor *t = &r->about->tensors[i];
+    const place *p = &r->places[i];
+    if (t->change != PS_LM_ROPE_PAIRS)
+        return ps_gguf_parts_read(&r->parts, p->part, p->begin + at, out, n);
+    uint64_t row_bytes = ps_form_row_bytes(p->form, t->shape[1]);
+    ps_status st = PS_OK;
+    while (!st && n) {
+        uint64_t inside = at % row_bytes;
+        size_t part = row_bytes - inside < n ? (size_t)(row_bytes - inside) : n;
+        uint64_t from = paired_row(t, at / row_bytes) * row_bytes + inside;
+        st = ps_gguf_parts_read(&r->parts, p->part, p->begin + from, out, part);
+        at += part;
+        out += part;
+        n -= part;
+    }
+    return st;
+}
+
+/* Floats of any width are widened, as those of other files are. */
+static void choose_forms(const ps_model_reader *r, ps_model_in_about *about)
+{
+    about->forms = ps_alloc_array(about->n, sizeof *about->forms);
+    for (size_t i = 0; i < about->n; i++)
+        if (about->tensors[i].n_dims == 2 && !r->places[i].form.row->plain)
+            about->forms[i] = r->places[i].form;
+}
+
 /* ---- tensors that say nothing new, which has to be seen ---- */
 
 typedef struct pair {
@@ -274,7 +306,11 @@ static ps_status understand(ps_model_reader *r, ps_model_in_about *about)
         st = ps_gguf_words(r->parts.whole, about);
     if (!st)
         ps_lm_layout(about->model, &about->tensors, &about->n);
-    return st ? st : find_places(r);
+    if (!st)
+        st = find_places(r);
+    if (!st)
+        choose_forms(r, about);
+    return st;
 }
 
 static ps_status gguf_open(const char *path, ps_model_in_about *about, ps_model_reader **out)
@@ -295,5 +331,8 @@ static ps_status gguf_open(const char *path, ps_model_in_about *about, ps_model_
     return st;
 }
 
-const ps_model_in_row ps_model_in_gguf = {
-    .takes = gguf_takes, .open = gguf_open, .read = gguf_read, .close = gguf_close};
+const ps_model_in_row ps_model_in_gguf = {.takes = gguf_takes,
+                                          .open = gguf_open,
+                                          .read = gguf_read,
+                                          .bytes = gguf_bytes,
+                                          .close = gguf_close};

@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/format/numbers.h"
 #include "common/format/safetensors.h"
+#include "common/model/form_stream.h"
 #include "common/model/model_format.h"
 
 struct ps_model_in {
@@ -15,10 +16,12 @@ struct ps_model_in {
     ps_model_in_about about;
     ps_safetensors_writer *writer;
     ps_safetensors_tensor *tensors; /* of psd's file */
+    ps_model_form *stored;          /* of a language model: how it has each */
+    ps_form_stream *numbers;        /* of those in a form: they are looked at, too */
     size_t n;
     ps_buf ready;  /* bytes of the file that nobody has taken */
-    size_t at;     /* the tensor that comes next, */
-    uint64_t done; /* and how many of its numbers have come */
+    size_t at;     /* the tensor that comes next, in the order of their data, */
+    uint64_t done; /* and how many of its numbers, or bytes, have come */
     float *piece;
 };
 
@@ -59,33 +62,48 @@ static void add_text(ps_safetensors_pair *pairs, size_t *n, const char *key, ps_
         pairs[(*n)++] = (ps_safetensors_pair){key, ps_buf_cstr(text)};
 }
 
+/* What psd will have of each tensor. */
+static void describe_tensors(ps_model_in *in)
+{
+    const ps_model_in_about *about = &in->about;
+    in->n = about->n;
+    in->tensors = ps_alloc_array(in->n, sizeof *in->tensors);
+    in->stored = ps_alloc_array(in->n, sizeof *in->stored);
+    for (size_t i = 0; i < in->n; i++) {
+        const ps_lm_tensor *t = &about->tensors[i];
+        in->stored[i] = (ps_model_form){.name = t->name, .n_dims = t->n_dims};
+        memcpy(in->stored[i].shape, t->shape, sizeof t->shape);
+        if (about->forms && about->forms[i].row) {
+            in->stored[i].form = about->forms[i];
+            in->stored[i].transposed = t->change == PS_LM_TRANSPOSE;
+        }
+        in->tensors[i] = ps_model_form_stored(&in->stored[i]);
+    }
+}
+
 /* What a row made of its source, as a file that it could have read. */
 static ps_status begin_language(ps_model_in *in)
 {
     ps_model_in_about *about = &in->about;
     ps_buf config = PS_BUF_EMPTY;
     ps_spec_model_format(about->model, &config);
-    ps_buf ids = PS_BUF_EMPTY;
+    ps_buf ids = PS_BUF_EMPTY, forms = PS_BUF_EMPTY;
     put_ids(&about->ids, &ids);
-    ps_safetensors_pair metadata[4 + PS_SIDE_FILES];
+    describe_tensors(in);
+    ps_model_forms_format(in->stored, in->n, &forms);
+    ps_safetensors_pair metadata[5 + PS_SIDE_FILES];
     size_t n_metadata = 0;
     metadata[n_metadata++] = (ps_safetensors_pair){"format", "pt"};
     metadata[n_metadata++] = (ps_safetensors_pair){PS_MODEL_META_CONFIG, ps_buf_cstr(&config)};
     add_text(metadata, &n_metadata, PS_MODEL_META_TOKENIZER, &about->tokenizer);
     add_text(metadata, &n_metadata, PS_MODEL_META_TOKEN_IDS, &ids);
+    add_text(metadata, &n_metadata, PS_MODEL_META_FORMS, &forms);
     for (size_t i = 0; i < PS_SIDE_FILES; i++)
         add_text(metadata, &n_metadata, ps_side_files[i].name, &about->side.text[i]);
-    in->n = about->n;
-    in->tensors = ps_alloc_array(in->n, sizeof *in->tensors);
-    for (size_t i = 0; i < in->n; i++) {
-        const ps_lm_tensor *t = &about->tensors[i];
-        in->tensors[i] = (ps_safetensors_tensor){
-            .name = t->name, .dtype = PS_SAFETENSORS_F32, .n_dims = t->n_dims};
-        memcpy(in->tensors[i].shape, t->shape, sizeof t->shape);
-    }
     ps_status st = begin_file(in, metadata, n_metadata);
     ps_buf_free(&config);
     ps_buf_free(&ids);
+    ps_buf_free(&forms);
     return st;
 }
 
@@ -111,24 +129,58 @@ static uint64_t numbers_of(const ps_safetensors_tensor *t)
     return n;
 }
 
-/* All are F32, so they come in the order in which they were given. */
-static ps_status next_piece(ps_model_in *in)
+static void advance(ps_model_in *in, size_t n, bool all)
 {
-    const ps_safetensors_tensor *t = &in->tensors[in->at];
+    in->done += n;
+    if (all) {
+        in->at++;
+        in->done = 0;
+    }
+}
+
+static ps_status next_numbers(ps_model_in *in, size_t i)
+{
+    const ps_safetensors_tensor *t = &in->tensors[i];
     uint64_t left = numbers_of(t) - in->done;
     size_t n = left < PS_MODEL_IN_PIECE ? (size_t)left : PS_MODEL_IN_PIECE;
-    ps_status st = in->row->read(in->reader, in->at, in->done, n, in->piece);
+    ps_status st = in->row->read(in->reader, i, in->done, n, in->piece);
     if (!st)
         st = ps_numbers_check(t->name, t->shape, t->n_dims, in->done, in->piece, n);
     if (st)
         return ps_wrap(st, "%s", in->path);
     st = ps_safetensors_writer_data(in->writer, in->piece, n * sizeof *in->piece);
-    in->done += n;
-    if (n == left) {
-        in->at++;
-        in->done = 0;
-    }
+    advance(in, n, n == left);
     return st;
+}
+
+static ps_status check_numbers(void *user, const ps_model_form *tensor, uint64_t first,
+                               const float *values, size_t n)
+{
+    (void)user;
+    return ps_numbers_check(tensor->name, tensor->shape, tensor->n_dims, first, values, n);
+}
+
+static ps_status next_bytes(ps_model_in *in, size_t i)
+{
+    uint8_t *bytes = (uint8_t *)in->piece;
+    uint64_t left = ps_model_form_bytes(&in->stored[i]) - in->done;
+    size_t n = left < PS_MODEL_IN_BYTES ? (size_t)left : PS_MODEL_IN_BYTES;
+    ps_status st = in->done ? PS_OK : ps_form_stream_begin(in->numbers, &in->stored[i]);
+    if (!st)
+        st = in->row->bytes(in->reader, i, in->done, n, bytes);
+    if (!st)
+        st = ps_form_stream_feed(in->numbers, ps_slice_of(bytes, n));
+    if (st)
+        return ps_wrap(st, "%s", in->path);
+    st = ps_safetensors_writer_data(in->writer, bytes, n);
+    advance(in, n, n == left);
+    return st;
+}
+
+static ps_status next_piece(ps_model_in *in)
+{
+    size_t i = ps_safetensors_writer_order(in->writer, in->at);
+    return in->stored && in->stored[i].form.row ? next_bytes(in, i) : next_numbers(in, i);
 }
 
 ps_status ps_model_in_read(ps_model_in *in, void *out, size_t len, size_t *got)
@@ -146,7 +198,7 @@ ps_status ps_model_in_read(ps_model_in *in, void *out, size_t len, size_t *got)
     return PS_OK;
 }
 
-ps_status ps_model_in_open(const char *path, ps_model_in **out)
+ps_status ps_model_in_open(const char *path, bool float32, ps_model_in **out)
 {
     const ps_model_format *format = NULL;
     ps_status st = ps_model_format_of(path, &format);
@@ -160,7 +212,10 @@ ps_status ps_model_in_open(const char *path, ps_model_in **out)
     for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
         in->path[len - 1] = '\0'; /* for messages: "folder/config.json" */
     in->piece = ps_alloc_array(PS_MODEL_IN_PIECE, sizeof *in->piece);
+    in->numbers = ps_form_stream_new((ps_form_sink){.numbers = check_numbers});
     st = in->row->open(in->path, &in->about, &in->reader);
+    if (float32)
+        ps_free(&in->about.forms);
     if (!st)
         st = in->about.plain ? begin_plain(in) : begin_language(in);
     if (st)
@@ -182,6 +237,9 @@ void ps_model_in_close(ps_model_in **in)
     ps_buf_free(&m->about.tokenizer);
     ps_buf_free(&m->ready);
     ps_free(&m->about.tensors);
+    ps_free(&m->about.forms);
+    ps_free(&m->stored);
+    ps_form_stream_free(&m->numbers);
     ps_buf_free(&m->about.remarks);
     ps_side_texts_free(&m->about.side);
     ps_free(&m->tensors);

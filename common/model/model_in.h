@@ -1,7 +1,8 @@
 /* model_in: a model that another tool wrote as the one file that psd stores: safetensors with F32
- * tensors under psd's names, the config as metadata "psd.model", the tokenizer as "tokenizer.json",
- * and what token_ids.h and side_files.h keep. How each format is read, the other half of a row of
- * model_format.h, the way back of model_out.
+ * tensors under psd's names, or in the blocks that they came in (model_forms.h), the config as
+ * metadata "psd.model", the tokenizer as "tokenizer.json", and what token_ids.h and side_files.h
+ * keep. How each format is read, the other half of a row of model_format.h, the way back of
+ * model_out.
  *
  * All of the source is hostile. What is checked before the first byte comes out: each tensor of the
  * model is there once with its shape, and nothing unknown is. Bytes come out as they are read, so a
@@ -14,6 +15,7 @@
 #include "common/conf/job_spec.h"
 #include "common/format/token_ids.h"
 #include "common/model/lm_layout.h"
+#include "common/model/model_forms.h"
 #include "common/model/side_files.h"
 
 #include <stddef.h>
@@ -29,8 +31,9 @@ typedef struct ps_model_in ps_model_in;
  * safetensors file with other dtypes than F32; false: it is one of F32, and may go as it is.
  * PS_NOT_FOUND: nothing is there; PS_INVALID_ARGUMENT: what it is instead of a model. */
 PS_MUST_CHECK ps_status ps_model_in_takes(const char *path, bool *out);
-/* PS_NOT_FOUND: a file is missing; PS_INVALID_ARGUMENT: what is wrong with which. */
-PS_MUST_CHECK ps_status ps_model_in_open(const char *path, ps_model_in **out);
+/* float32: blocks are decoded. PS_NOT_FOUND: a file is missing; PS_INVALID_ARGUMENT: what is wrong
+ * with which. */
+PS_MUST_CHECK ps_status ps_model_in_open(const char *path, bool float32, ps_model_in **out);
 void ps_model_in_close(ps_model_in **in);
 /* Sentences, each a line with its end: what of the source psd does not use, or takes otherwise than
  * one may think. "": none. Valid as long as in. */
@@ -43,7 +46,10 @@ PS_MUST_CHECK ps_status ps_model_in_read(ps_model_in *in, void *out, size_t len,
 
 /* ---- rows ---- */
 
-enum { PS_MODEL_IN_PIECE = 64 * 1024 }; /* numbers; whole blocks of every GGUF type */
+enum {
+    PS_MODEL_IN_PIECE = 64 * 1024, /* numbers; whole blocks of every GGUF type */
+    PS_MODEL_IN_BYTES = PS_MODEL_IN_PIECE * 4,
+};
 
 /* What a row finds out about a model; model_in frees it, also when the row fails. */
 typedef struct ps_model_in_about {
@@ -55,6 +61,7 @@ typedef struct ps_model_in_about {
     ps_side_texts side;
     ps_buf remarks;        /* lines, each with its end */
     ps_lm_tensor *tensors; /* ps_lm_layout of model */
+    ps_form *forms;        /* of each that psd is to have it in; NULL: float32 all of them */
     size_t n;
 } ps_model_in_about;
 
@@ -71,6 +78,10 @@ typedef struct ps_model_in_row {
      * PS_MODEL_IN_PIECE, first a multiple of it. Tensors come in order, each from its start. */
     PS_MUST_CHECK ps_status (*read)(ps_model_reader *reader, size_t i, uint64_t first, size_t n,
                                     float *out);
+    /* Of one that about->forms has in a form: n bytes from byte `at` of it as psd stores it, at
+     * most PS_MODEL_IN_BYTES. NULL: there is none. */
+    PS_MUST_CHECK ps_status (*bytes)(ps_model_reader *reader, size_t i, uint64_t at, size_t n,
+                                     uint8_t *out);
     void (*close)(ps_model_reader **reader); /* NULL is allowed */
 } ps_model_in_row;
 

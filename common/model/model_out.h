@@ -8,6 +8,7 @@
 #include "common/format/safetensors.h"
 #include "common/format/token_ids.h"
 #include "common/model/lm_layout.h"
+#include "common/model/model_forms.h"
 
 /* What the header of psd's file says. Borrowed for the call of `open`. */
 typedef struct ps_model_about {
@@ -16,13 +17,15 @@ typedef struct ps_model_about {
     const ps_token_ids *ids;     /* those that came with it, or the one of "<|endoftext|>" */
     const ps_safetensors *file;  /* for the side files in its metadata */
     ps_buf *remarks;             /* for lines, each with its end: what does not go out */
-    const ps_lm_tensor *tensors; /* in the order of their data */
+    const ps_lm_tensor *tensors; /* in the order of their data, */
+    const ps_model_form *stored; /* and how psd's file has each */
     size_t n;
 } ps_model_about;
 
 typedef struct ps_model_out_options {
     const char *path;  /* a folder that is not there yet (hf), a file (gguf) */
     const char *dtype; /* a word of the row's dtypes */
+    bool keep;         /* nobody chose it: what is stored in blocks that the format has stays so */
     bool force;
 } ps_model_out_options;
 
@@ -37,6 +40,10 @@ typedef struct ps_model_out_row {
     float (*limit)(const ps_model_out *out, size_t tensor);
     /* The next numbers of the tensors, in their order; a call never crosses tensors. */
     PS_MUST_CHECK ps_status (*data)(ps_model_out *out, const float *values, size_t n);
+    /* Does this tensor go out in the very bytes that psd has of it? Then they come to `bytes` in
+     * place of its numbers, likewise. Both NULL: none does. */
+    bool (*as_stored)(const ps_model_out *out, size_t tensor);
+    PS_MUST_CHECK ps_status (*bytes)(ps_model_out *out, ps_slice bytes);
     /* Everything is there now, whole and on disk. *bytes: of all files. Frees in any case. */
     PS_MUST_CHECK ps_status (*finish)(ps_model_out **out, uint64_t *bytes);
     void (*drop)(ps_model_out **out); /* for giving up: nothing is left; NULL is allowed */

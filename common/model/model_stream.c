@@ -1,8 +1,10 @@
-/* Happy path: bytes gather until the header is whole; it says which model this is and in which
- * order its tensors come; from there on every four bytes are a number of the next tensor. */
+/* Happy path: bytes gather until the header is whole; it says which model this is, in which order
+ * its tensors come and how they are stored; from there on bytes are numbers of the next tensor, or
+ * go on as they are. */
 #include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "common/format/numbers.h"
+#include "common/model/form_stream.h"
 #include "common/model/model_format.h"
 #include "common/tokenizer/tokenizer.h"
 
@@ -15,11 +17,36 @@ struct ps_model_stream {
     ps_model_out_options options;
     char *config;
     ps_model_out *out;
-    ps_safetensors *header; /* NULL: it is not whole yet */
-    ps_buf held, remarks;
+    ps_safetensors *header; /* NULL: it is not whole yet; */
+    ps_model_form *stored;  /* and how it stores each tensor */
+    ps_form_stream *numbers;
+    ps_buf held; /* of the header */
+    ps_buf remarks;
     size_t at;     /* the tensor that comes next, */
     uint64_t done; /* and how many bytes of it have come */
 };
+
+/* Narrowing makes no infinity out of a number, and hides none that is there. */
+static ps_status check(const ps_model_stream *s, const ps_model_form *t, uint64_t first,
+                       const float *values, size_t n)
+{
+    float limit = s->row->limit(s->out, s->at);
+    size_t i = isinf(limit) ? n : ps_numbers_beyond(values, n, limit);
+    if (i == n)
+        return PS_OK;
+    return ps_fail(PS_FAILED_PRECONDITION,
+                   "tensor %s: element %s is %.9g, which is no number of %s; --dtype f32 holds it",
+                   t->name, ps_sides_at(t->shape, t->n_dims, first + i).text, (double)values[i],
+                   s->options.dtype);
+}
+
+static ps_status take_numbers(void *user, const ps_model_form *tensor, uint64_t first,
+                              const float *values, size_t n)
+{
+    const ps_model_stream *s = user;
+    ps_status st = check(s, tensor, first, values, n);
+    return st ? st : s->row->data(s->out, values, n);
+}
 
 ps_model_stream *ps_model_stream_new(const ps_model_format *format, const char *config,
                                      const ps_model_out_options *options)
@@ -29,6 +56,7 @@ ps_model_stream *ps_model_stream_new(const ps_model_format *format, const char *
     s->row = format->out;
     s->options = *options;
     s->config = ps_strdup(config);
+    s->numbers = ps_form_stream_new((ps_form_sink){take_numbers, s});
     return s;
 }
 
@@ -39,6 +67,8 @@ void ps_model_stream_free(ps_model_stream **stream)
         return;
     s->row->drop(&s->out);
     ps_safetensors_free(&s->header);
+    ps_free(&s->stored);
+    ps_form_stream_free(&s->numbers);
     ps_buf_free(&s->held);
     ps_buf_free(&s->remarks);
     ps_free(&s->config);
@@ -54,16 +84,16 @@ static const ps_lm_tensor *find(const ps_lm_tensor *layout, size_t n, const char
 }
 
 /* The layout, in the order of the file. */
-static ps_status sort(const ps_safetensors *header, const ps_lm_tensor *layout, size_t n,
+static ps_status sort(const ps_model_stream *s, const ps_lm_tensor *layout, size_t n,
                       ps_lm_tensor *out)
 {
-    if (header->n_tensors != n)
+    if (s->header->n_tensors != n)
         return ps_fail(PS_FAILED_PRECONDITION, "it has %zu tensors, its config says %zu",
-                       header->n_tensors, n);
+                       s->header->n_tensors, n);
     for (size_t i = 0; i < n; i++) {
-        const ps_safetensors_tensor *have = &header->tensors[i];
+        const ps_model_form *have = &s->stored[i];
         const ps_lm_tensor *want = find(layout, n, have->name);
-        if (!want || want->n_dims != have->n_dims || have->dtype != PS_SAFETENSORS_F32 ||
+        if (!want || want->n_dims != have->n_dims ||
             memcmp(want->shape, have->shape, want->n_dims * sizeof *want->shape) != 0)
             return ps_fail(PS_FAILED_PRECONDITION, "tensor %s does not fit its config", have->name);
         out[i] = *want;
@@ -93,7 +123,7 @@ static ps_status open_out(ps_model_stream *s, const ps_spec_model *model)
     size_t n = 0;
     ps_lm_layout(model, &layout, &n);
     ps_lm_tensor *tensors = ps_alloc_array(n, sizeof *tensors);
-    ps_status st = sort(s->header, layout, n, tensors);
+    ps_status st = sort(s, layout, n, tensors);
     const char *tokenizer = ps_safetensors_metadata(s->header, PS_MODEL_META_TOKENIZER);
     ps_token_ids ids = {0};
     find_ids(s->header, tokenizer, &ids);
@@ -105,6 +135,7 @@ static ps_status open_out(ps_model_stream *s, const ps_spec_model *model)
                                             .file = s->header,
                                             .remarks = &s->remarks,
                                             .tensors = tensors,
+                                            .stored = s->stored,
                                             .n = n},
                           &s->out);
     ps_free(&layout);
@@ -121,6 +152,8 @@ static ps_status begin(ps_model_stream *s)
     if (st || s->held.len < size)
         return st;
     st = ps_safetensors_parse(ps_slice_of(s->held.data, (size_t)size), UINT64_MAX, &s->header);
+    if (!st)
+        st = ps_model_forms_parse(s->header, &s->stored);
     if (st)
         return st;
     ps_spec_model *model = NULL;
@@ -138,52 +171,50 @@ static ps_status begin(ps_model_stream *s)
     return st;
 }
 
-/* Narrowing makes no infinity out of a number, and hides none that is there. */
-static ps_status check(const ps_model_stream *s, const ps_safetensors_tensor *t,
-                       const float *values, size_t n)
-{
-    float limit = s->row->limit(s->out, s->at);
-    size_t i = isinf(limit) ? n : ps_numbers_beyond(values, n, limit);
-    if (i == n)
-        return PS_OK;
-    return ps_fail(PS_FAILED_PRECONDITION,
-                   "tensor %s: element %s is %.9g, which is no number of %s; --dtype f32 holds it",
-                   t->name, ps_sides_at(t->shape, t->n_dims, s->done / sizeof *values + i).text,
-                   (double)values[i], s->options.dtype);
-}
-
-/* Whole numbers of one tensor at a time; fewer than four bytes stay. */
-static ps_status take(ps_model_stream *s, size_t *used)
+/* What there is of the next tensor. */
+static ps_status take(ps_model_stream *s, ps_slice *bytes)
 {
     const ps_safetensors_tensor *t = &s->header->tensors[s->at];
     uint64_t left = t->end - t->begin - s->done;
-    size_t n = (s->held.len - *used) / sizeof(float);
-    n = n < left / sizeof(float) ? n : (size_t)(left / sizeof(float));
-    float values[4096];
-    n = n < sizeof values / sizeof *values ? n : sizeof values / sizeof *values;
-    memcpy(values, s->held.data + *used, n * sizeof *values);
-    ps_status st = check(s, t, values, n);
-    if (!st)
-        st = s->row->data(s->out, values, n);
-    *used += n * sizeof *values;
-    s->done += n * sizeof *values;
-    if (s->done == t->end - t->begin) {
+    ps_slice part = ps_slice_of(bytes->data, left < bytes->len ? (size_t)left : bytes->len);
+    ps_status st = PS_OK;
+    if (s->row->as_stored && s->row->as_stored(s->out, s->at)) {
+        st = s->row->bytes(s->out, part);
+    } else {
+        if (!s->done)
+            st = ps_form_stream_begin(s->numbers, &s->stored[s->at]);
+        if (!st)
+            st = ps_form_stream_feed(s->numbers, part);
+    }
+    *bytes = ps_slice_of(bytes->data + part.len, bytes->len - part.len);
+    s->done += part.len;
+    if (part.len == left) {
         s->at++;
         s->done = 0;
     }
     return st;
 }
 
+static ps_status take_all(ps_model_stream *s, ps_slice bytes)
+{
+    ps_status st = PS_OK;
+    while (!st && bytes.len && s->at < s->header->n_tensors)
+        st = take(s, &bytes);
+    if (!st && bytes.len)
+        st = ps_fail(PS_CORRUPT, "more bytes have come than the header says");
+    return st;
+}
+
 ps_status ps_model_stream_feed(ps_model_stream *s, ps_slice bytes)
 {
+    if (s->header)
+        return take_all(s, bytes);
     ps_buf_append(&s->held, bytes.data, bytes.len);
-    ps_status st = s->header ? PS_OK : begin(s);
-    size_t used = 0;
-    while (!st && s->header && s->at < s->header->n_tensors && s->held.len - used >= sizeof(float))
-        st = take(s, &used);
-    if (!st && s->header && s->at == s->header->n_tensors && used < s->held.len)
-        st = ps_fail(PS_CORRUPT, "more bytes have come than the header says");
-    ps_buf_consume(&s->held, used);
+    ps_status st = begin(s);
+    if (!st && s->header) {
+        st = take_all(s, ps_buf_slice(&s->held));
+        ps_buf_free(&s->held);
+    }
     return st;
 }
 

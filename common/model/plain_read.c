@@ -66,14 +66,16 @@ static ps_status plain_takes(const char *path, bool *out)
 {
     ps_hf_shards one;
     ps_status st = ps_hf_shards_open_file(path, &one);
-    bool all_f32 = true;
+    bool all_f32 = true, is_psds = false;
     for (size_t i = 0; !st && i < one.at[0].header->n_tensors; i++)
         all_f32 &= one.at[0].header->tensors[i].dtype == PS_SAFETENSORS_F32;
+    if (!st) /* whatever is wrong with it: psd, which takes it as it is, says so */
+        is_psds = ps_safetensors_metadata(one.at[0].header, PS_MODEL_META_FORMS) != NULL;
     if (!st && is_one_of_several(path))
         st = ps_fail(PS_INVALID_ARGUMENT,
                      "%s is one of several files of a model; give the folder it is in", path);
     ps_hf_shards_clear(&one);
-    *out = !all_f32;
+    *out = !all_f32 && !is_psds;
     return st;
 }
 
