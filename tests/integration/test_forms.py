@@ -1,0 +1,208 @@
+"""Models whose tensors are in forms: written here by the formats' descriptions, stored as they are, and then as good as
+the float32 models that they are decoded to."""
+import json
+import struct
+
+import numpy as np
+
+from harness import Cluster, read_safetensors, run
+from scenes import said_of
+from test_generate import weights
+from test_language import write_tokens
+
+
+def int8_rows(w):
+    """A float16 scale a row, and codes with 128 added. Bytes a row, and what they say."""
+    scales = (np.abs(w).max(1, keepdims=True) / 127).astype("<f2")
+    codes = np.rint(w / scales.astype("f4")) + 0  # no -0
+    return (np.concatenate([scales.view("u1"), (codes + 128).astype("u1")], 1), codes.astype("f4") * scales.astype("f4"))
+
+
+def blocks(w, most, code):
+    """Blocks of 32 numbers with a float16 scale first, as ggml has them; code: their bytes of codes."""
+    x = w.reshape(len(w), -1, 32)
+    scales = (np.abs(x).max(2, keepdims=True) / most).astype("<f2")
+    codes = np.rint(x / scales.astype("f4")).clip(-most, most) + 0
+    stored = np.concatenate([scales.view("u1"), code(codes)], 2)
+    return stored.reshape(len(w), -1), (codes.astype("f4") * scales.astype("f4")).reshape(w.shape)
+
+
+def q8_0(w):
+    return blocks(w, 127, lambda codes: codes.astype("i1").view("u1"))
+
+
+def q4_0(w):
+    def nibbles(codes):
+        low = (codes + 8).astype("u1")
+        return low[..., :16] | low[..., 16:] << 4
+    return blocks(w, 7, nibbles)
+
+
+FORMS = {"int8/row": int8_rows, "q8_0": q8_0, "q4_0": q4_0}
+
+
+def write(path, config, tensors, forms=None):
+    """psd's file: float32 tensors first. forms: the metadata, of those that are bytes."""
+    header, body = {"__metadata__": {"psd.model": config}}, b""
+    if forms:
+        header["__metadata__"]["psd.forms"] = json.dumps(forms)
+    for name, values in sorted(tensors.items(), key=lambda item: item[1].dtype != "f4"):
+        header[name] = {"dtype": "F32" if values.dtype == "f4" else "U8", "shape": list(values.shape),
+                        "data_offsets": [len(body), len(body) + values.nbytes]}
+        body += np.ascontiguousarray(values).tobytes()
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + body)
+
+
+def read(path):
+    """Metadata, and name -> bytes of each tensor."""
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8:8 + length])
+    metadata = header.pop("__metadata__")
+    return metadata, {n: data[8 + length:][slice(*t["data_offsets"])] for n, t in header.items()}
+
+
+def in_forms(tensors, choose, transposed=()):
+    """Tensors as they are stored, the metadata, and the float32 ones that they say. choose: name -> form, None."""
+    stored, forms, decoded = {}, {}, {}
+    for name, values in tensors.items():
+        form = choose(name, values)
+        if not form:
+            stored[name] = decoded[name] = values
+            continue
+        turned = name.endswith(transposed) if transposed else False
+        stored[name], said = FORMS[form](values.T if turned else values)
+        decoded[name] = np.ascontiguousarray(said.T if turned else said)
+        forms[name] = {"form": form, "shape": list(values.shape)} | ({"transposed": True} if turned else {})
+    return stored, forms, decoded
+
+
+def put(cluster, name, config, tensors, choose, transposed=()):
+    """Stores model NAME in forms, and NAME-plain with the numbers of these."""
+    stored, forms, decoded = in_forms(tensors, choose, transposed)
+    write(cluster.dir / f"{name}.safetensors", config, stored, forms)
+    write(cluster.dir / f"{name}-plain.safetensors", config, decoded)
+    for model in name, f"{name}-plain":
+        cluster.psctl("import", cluster.dir / f"{model}.safetensors", model)
+    return decoded
+
+
+def close(found, plain, tolerance):
+    assert abs(found["loss"] - plain["loss"]) <= tolerance * plain["loss"], (found, plain)
+
+
+def an_mlp_is_evaluated_described_and_trained_on():
+    with Cluster() as cluster:
+        cluster.tiny_data()
+        cluster.start_server()
+        cluster.start_worker("w1")
+        cluster.wait_job(cluster.submit(cluster.tiny_job(workers=1)))
+        cluster.psctl("export", "tiny", "-o", cluster.dir / "tiny.safetensors")
+        metadata, tensors = read_safetensors(cluster.dir / "tiny.safetensors")
+        choose = {"layers.0.weight": "int8/row", "layers.2.weight": "q8_0", "layers.1.weight": "q8_0"}
+        decoded = put(cluster, "small", metadata["psd.model"], tensors, lambda name, _: choose.get(name))
+        data = [cluster.dir / f"test-{part}.gz" for part in ("features", "labels")]
+        close(cluster.psctl_json("evaluate", "small", *data), cluster.psctl_json("evaluate", "small-plain", *data), 1e-5)
+
+        model = cluster.psctl_json("model", "small")
+        assert model["parameters"] == sum(v.size for v in tensors.values())
+        assert set(model["forms"].split(", ")) == {"q8_0", "int8/row", "float32"}, model["forms"]
+        assert {t["name"]: t["form"] for t in model["tensors"]} == {n: choose.get(n, "float32") for n in tensors}
+        bits = 8 * model["tensor_bytes"] / model["parameters"]
+        assert f"({bits:.3g} bits a parameter)" in cluster.psctl("model", "small").stdout
+        assert "float32" in cluster.psctl("models").stdout
+
+        job = cluster.wait_job(cluster.submit("kind: describe\nname: look\nmodel_name: small\n"))
+        told = json.loads(cluster.psctl("fetch", job["id"], "describe.json", "-o", "-").stdout)
+        for tensor in told["tensors"]:
+            values = decoded[tensor["name"]].astype("f8")
+            assert tensor["form"] == choose.get(tensor["name"], "float32") and tensor["shape"] == list(values.shape)
+            assert np.isclose(tensor["std"], values.std(), rtol=1e-12) and tensor["max"] == values.max(), tensor
+
+        job = cluster.submit(cluster.tiny_job("more", epochs=1, workers=1, more="initialize_from: small"))
+        loss = cluster.wait_job(job)["progress"]["test_loss"]
+        assert any("its numbers were decoded to float32 for training" in line for line in said_of(cluster, job)), said_of(cluster, job)
+        assert cluster.psctl_json("model", "more")["forms"] == "float32" and loss < 1
+        cluster.psctl("export", "more", "-o", cluster.dir / "more.safetensors")
+        assert "psd.forms" not in read_safetensors(cluster.dir / "more.safetensors")[0]
+
+
+def language(kind):
+    transposed = ("c_attn.weight", "c_proj.weight", "c_fc.weight") if kind == "gpt2" else ()
+    def choose(name, values):
+        return (None if values.ndim < 2 or name == "wpe.weight" else
+                "q8_0" if "embed" in name or "wte" in name or "head" in name else "q4_0")
+    with Cluster() as cluster:
+        write_tokens(cluster)
+        cluster.start_server()
+        cluster.start_worker("w1")
+        tensors, config = weights(kind)
+        decoded = put(cluster, "q", config, tensors, choose, transposed)
+        results = [cluster.psctl_json("evaluate", name, cluster.dir / "test.tokens") for name in ("q", "q-plain")]
+        close(*results, 1e-5)
+        generate = ["generate", "q", "--prompt", "the quick", "--tokens", 12, "--temperature", 0]
+        assert cluster.psctl(*generate).stdout == cluster.psctl(*generate).stdout
+
+        cluster.psctl("export", "q", "-o", cluster.dir / "same.safetensors")
+        assert (cluster.dir / "same.safetensors").read_bytes() == (cluster.dir / "q.safetensors").read_bytes()
+        cluster.psctl("export", "q", "--format", "hf", "-o", cluster.dir / "folder")
+        _, floats = read_safetensors(cluster.dir / "folder/model.safetensors")
+        assert {n: v.tobytes() for n, v in floats.items()} == {n: v.tobytes() for n, v in decoded.items()}
+
+        cluster.psctl("export", "q", "--format", "gguf", "-o", cluster.dir / "q.gguf")
+        cluster.psctl("import", cluster.dir / "q.gguf", "again")
+        cluster.psctl("export", "again", "-o", cluster.dir / "again.safetensors")
+        before, after = (read(cluster.dir / f"{name}.safetensors") for name in ("q", "again"))
+        assert json.loads(before[0]["psd.forms"]) == json.loads(after[0]["psd.forms"])
+        assert before[1] == after[1], [name for name in before[1] if before[1][name] != after[1].get(name)]
+        cluster.psctl("import", cluster.dir / "q.gguf", "floats", "--float32")
+        cluster.psctl("export", "floats", "-o", cluster.dir / "floats.safetensors")
+        _, floats = read_safetensors(cluster.dir / "floats.safetensors")
+        assert {n: v.tobytes() for n, v in floats.items()} == {n: v.tobytes() for n, v in decoded.items()}
+
+
+def a_gpt2_goes_in_and_out_as_blocks():
+    language("gpt2")
+
+
+def a_llama_goes_in_and_out_as_blocks():
+    language("llama")
+
+
+def what_does_not_fit_is_refused_with_its_tensor():
+    with Cluster() as cluster:
+        cluster.start_server()
+        cluster.start_worker("w1")
+        config = "{architecture: mlp, layers: [32, 2]}"
+        w, b = np.ones((2, 32), "f4"), np.zeros(2, "f4")
+        good, _ = q8_0(w)
+        nan = good.copy()
+        nan[1, :2] = np.array([np.nan], "<f2").view("u1")
+        name = "layers.0.weight"
+        form = {"form": "q8_0", "shape": [2, 32]}
+        for stored, said, words in (
+                (good, form | {"form": "q9_0"}, "psd does not know the form 'q9_0'"),
+                (good, form | {"shape": [2, 64]}, "[2, 64] in form q8_0 is U8 of [2, 68], which it is not"),
+                (good, form | {"scale": 1}, "psd does not know the key 'scale'"),
+                (good, None, "is U8; allowed: F32"),
+                (nan, form, "element [1, 0] is nan")):
+            write(cluster.dir / "bad.safetensors", config, {name: stored, "layers.0.bias": b}, said and {name: said})
+            done = cluster.psctl("import", cluster.dir / "bad.safetensors", "bad", check=False)
+            assert done.returncode and f"tensor {name}" in done.stderr and words in done.stderr.replace("NaN", "nan"), done.stderr
+            assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert not cluster.psctl_json("models")["models"]
+        turned, _ = q8_0(np.ones((2, 32), "f4"))
+        write(cluster.dir / "turned.safetensors", "{architecture: mlp, layers: [2, 32]}",
+              {name: turned, "layers.0.bias": np.zeros(32, "f4")}, {name: {"form": "q8_0", "shape": [32, 2], "transposed": True}})
+        cluster.psctl("import", cluster.dir / "turned.safetensors", "turned")
+        cluster.tiny_data(rows=40, features=4)
+        job = cluster.submit(f"kind: evaluate\nname: look\nmodel_name: turned\ndata:\n  format: idx\n  test: "
+                             f"{{features: {cluster.dir}/test-features.gz, labels: {cluster.dir}/test-labels.gz}}\n")
+        reason = cluster.wait_job(job, states=("failed",))["reason"]
+        assert f"tensor {name} is in a form and transposed; its rows must be of one output each" in reason, reason
+
+
+if __name__ == "__main__":
+    run([an_mlp_is_evaluated_described_and_trained_on, a_gpt2_goes_in_and_out_as_blocks, a_llama_goes_in_and_out_as_blocks,
+         what_does_not_fit_is_refused_with_its_tensor])
