@@ -109,6 +109,8 @@ void ps_model_text(ps_buf *out, const ps_style *style, const Psd__V1__Model *m)
         ps_table_field(t, "trained by", "job %" PRIu64, m->job_id);
     else
         ps_table_field(t, "trained by", "imported");
+    if (*m->parent)
+        ps_table_field(t, "made of", "%s", m->parent);
     if (*m->owner)
         ps_table_field(t, "owner", "%s", m->owner);
     ps_table_field(t, "created", "%s", ps_human_time(m->created_ms).text);
@@ -135,6 +137,8 @@ void ps_model_json(ps_json_writer *w, const Psd__V1__Model *m)
     ps_json_put_uint(w, "tensor_bytes", m->tensor_bytes);
     ps_json_put_string(w, "forms", m->forms);
     ps_json_put_uint(w, "job_id", m->job_id);
+    ps_json_put_string(w, "parent", m->parent);
+    ps_json_put_string(w, "parent_version", m->parent_version);
     ps_json_put_string(w, "owner", m->owner);
     ps_json_put_int(w, "created_ms", m->created_ms);
     if (m->has_test) {

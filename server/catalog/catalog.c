@@ -72,6 +72,13 @@ static const char *const migrations[] = {
     "ALTER TABLE model_version ADD COLUMN tensor_bytes INTEGER NOT NULL DEFAULT 0;"
     "UPDATE model_version SET tensor_bytes=4*parameters;"
     "ALTER TABLE model_version_tensor ADD COLUMN form TEXT NOT NULL DEFAULT 'float32';",
+    /* which model, of which version, the job had that made this one */
+    "ALTER TABLE model_version ADD COLUMN parent TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE model_version ADD COLUMN parent_version TEXT NOT NULL DEFAULT '';"
+    "UPDATE model_version SET parent_version=coalesce("
+    "  (SELECT job.model_version FROM job WHERE job.id=model_version.job_id),'');"
+    "UPDATE model_version SET parent=coalesce("
+    "  (SELECT p.name FROM model_version AS p WHERE p.path=model_version.parent_version),'');",
 };
 enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };
 

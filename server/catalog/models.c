@@ -13,7 +13,7 @@
 
 #define COLUMNS                                                                                  \
     "name,config,parameters,bytes,job_id,created_ms,has_test,test_loss,test_metrics,path,owner," \
-    "forms,tensor_bytes"
+    "forms,tensor_bytes,parent,parent_version"
 
 void ps_model_record_free(ps_model_record **record)
 {
@@ -28,6 +28,8 @@ void ps_model_record_free(ps_model_record **record)
     free(r->path);
     free(r->owner);
     free(r->forms);
+    free(r->parent);
+    free(r->parent_version);
     ps_free(record);
 }
 
@@ -46,7 +48,10 @@ static ps_status put_row(ps_catalog *catalog, const ps_model_record *r)
     ps_stmt q;
     ps_status st = ps_stmt_begin(&q, catalog,
                                  "INSERT INTO model_version(" COLUMNS ",current)"
-                                 " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,0)");
+                                 " SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,"
+                                 "coalesce(p.name,''),coalesce(j.model_version,''),0"
+                                 " FROM (SELECT 1) LEFT JOIN job AS j ON j.id=?5"
+                                 " LEFT JOIN model_version AS p ON p.path=j.model_version");
     if (st)
         return st;
     ps_stmt_text(&q, 1, r->name);
@@ -156,6 +161,8 @@ static ps_status read_row(ps_stmt *q, ps_model_record **out)
     r->owner = ps_stmt_get_text(q, 10);
     r->forms = ps_stmt_get_text(q, 11);
     r->tensor_bytes = ps_stmt_get_u64(q, 12);
+    r->parent = ps_stmt_get_text(q, 13);
+    r->parent_version = ps_stmt_get_text(q, 14);
     char *metrics = ps_stmt_get_text(q, 8);
     ps_status st = ps_metric_list_parse(ps_slice_str(metrics), &r->test_metrics);
     ps_free(&metrics);

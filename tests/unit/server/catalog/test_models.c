@@ -92,6 +92,32 @@ static ps_job_record *make_job(void)
     return r;
 }
 
+/* What its job had, of the version that it had; that it is gone changes nothing. */
+START_TEST(a_model_knows_what_it_was_made_of)
+{
+    ps_catalog *catalog = open_memory();
+    ps_model_record *big = make_model("big", 1), *small = make_model("small", 1), *r = NULL;
+    ps_job_record *job = make_job();
+    ck_ok(test_model_put(catalog, big));
+    job->model_version = ps_strdup(big->path);
+    ck_ok(ps_catalog_job_add(catalog, job, &small->job_id));
+    ck_ok(test_model_put(catalog, small));
+    ck_ok(ps_catalog_model_delete(catalog, "big"));
+    ck_ok(ps_catalog_model_get(catalog, "small", &r));
+    ck_assert_str_eq(r->parent, "big");
+    ck_assert_str_eq(r->parent_version, big->path);
+    ps_model_record_free(&r);
+    ck_ok(ps_catalog_model_version(catalog, "big", big->path, &r));
+    ck_assert_str_eq(r->parent, "");
+    ck_assert_str_eq(r->parent_version, "");
+    ps_model_record_free(&r);
+    ps_job_record_free(&job);
+    ps_model_record_free(&big);
+    ps_model_record_free(&small);
+    ps_catalog_close(&catalog);
+}
+END_TEST
+
 static bool unused_is(ps_catalog *catalog, const char *version)
 {
     char *found = NULL;
@@ -169,6 +195,7 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&a_model_is_replaced_whole_and_fits_only_the_same_shapes},
+    {&a_model_knows_what_it_was_made_of},
     {&a_version_is_needed_by_its_name_and_by_jobs_that_have_not_ended},
     {&pages_of_models_go_on_behind_a_name},
     {0},
