@@ -26,7 +26,8 @@ void ps_parts_run(size_t threads, uint64_t parts, void (*work)(void *state, uint
     PS_REQUIRE(work);
     share s = {.work = work, .state = state, .parts = parts};
     size_t most = threads ? threads : PS_PARALLEL_MAX;
-    if (parts && most > parts)
+    if (most > parts)
         most = (size_t)parts;
-    ps_parallel_run(most, take, &s);
+    if (most)
+        ps_parallel_run(most, take, &s);
 }
