@@ -3,7 +3,7 @@
 #include "gpu/op.h"
 #include "gpu/op_check.h"
 
-void ps_op_cross_entropy(ps_stream *s, const ps_cross_entropy *c)
+static void check_cross_entropy(const ps_cross_entropy *c)
 {
     ps_op_check_shape(c->logits, PS_DTYPE_F32, 2);
     ps_op_check_count(c->labels, PS_DTYPE_I32, c->logits.shape[0]);
@@ -14,8 +14,27 @@ void ps_op_cross_entropy(ps_stream *s, const ps_cross_entropy *c)
         PS_REQUIRE(ps_tensor_count(c->dlogits) == ps_tensor_count(c->logits));
         PS_REQUIRE(c->dlogits.dtype == PS_DTYPE_F32 || !ps_op_overlap(c->dlogits, c->logits));
     }
+}
+
+void ps_op_cross_entropy(ps_stream *s, const ps_cross_entropy *c)
+{
+    check_cross_entropy(c);
     if (!ps_op_skip(s))
         s->backend->ops->cross_entropy(s, c);
+}
+
+void ps_op_distil(ps_stream *s, const ps_distil *d)
+{
+    check_cross_entropy(&d->task);
+    ps_op_check_shape(d->teacher, PS_DTYPE_F32, 2);
+    ps_op_check_count(d->divergence, PS_DTYPE_F32, 1);
+    PS_REQUIRE(d->teacher.shape[0] == d->task.logits.shape[0]);
+    PS_REQUIRE(!ps_op_overlap(d->teacher, d->task.logits));
+    PS_REQUIRE(!ps_tensor_present(d->task.dlogits) || !ps_op_overlap(d->teacher, d->task.dlogits));
+    PS_REQUIRE(d->kind < PS_DIVERGENCE_COUNT && d->top_k >= 0);
+    PS_REQUIRE(d->temperature > 0 && d->alpha >= 0 && d->alpha <= 1);
+    if (!ps_op_skip(s))
+        s->backend->ops->distil(s, d);
 }
 
 void ps_op_squared_error(ps_stream *s, ps_tensor loss, ps_tensor dy, ps_tensor y, ps_tensor target)

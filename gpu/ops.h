@@ -59,6 +59,33 @@ typedef struct ps_cross_entropy {
     bool add;
 } ps_cross_entropy;
 
+/* How far a student's answer q is from its teacher's p; each is 0 where they are the same. */
+typedef enum ps_divergence {
+    PS_DIVERGENCE_KL,         /* Σ p·log(p/q) (Hinton 2015) */
+    PS_DIVERGENCE_REVERSE_KL, /* Σ q·log(q/p) (Gu 2023) */
+    PS_DIVERGENCE_JSD, /* ½·Σ p·log(p/m) + ½·Σ q·log(q/m), m = (p+q)/2 (Agarwal 2023) */
+    PS_DIVERGENCE_COUNT
+} ps_divergence;
+
+/* Cross-entropy, and how far the logits are from a teacher's, in one pass (Hinton 2015). With
+ *     p = softmax(teacher / temperature), q = softmax(logits / temperature)
+ * each over the first min(classes, teacher's classes) alone, what one has beyond them being
+ * padding, and D the divergence between both: loss, correct as of task divergence = (task.add ?
+ * divergence : 0) + task.scale · Σ over rows of D dlogits    = task.scale · the gradient, by the
+ * logits, of (1 - alpha) · -log softmax(logits)[label] + alpha · temperature² · D A row whose label
+ * is -1 is left out of all. top_k, unless 0: D is between as many classes as the teacher's largest
+ * logits are, with those that equal the least of them, and one more, which stands for all the rest.
+ */
+typedef struct ps_distil {
+    ps_cross_entropy task;
+    ps_tensor teacher;    /* F32 [rows, teacher's classes]; not the memory of logits or dlogits */
+    ps_tensor divergence; /* F32 [1] */
+    ps_divergence kind;
+    float temperature; /* > 0 */
+    float alpha;       /* in [0, 1] */
+    int64_t top_k;
+} ps_distil;
+
 /* y[rows,columns] = (x - mean) · rstd · gain + bias, row by row; rstd = 1/√(variance + epsilon),
  * variance over all columns (not columns - 1). Ba, Kiros, Hinton 2016; PyTorch's LayerNorm.
  * RMSNorm: mean 0, rstd = 1/√(mean of x² + epsilon), no bias. Zhang, Sennrich 2019. */
@@ -190,6 +217,7 @@ typedef void ps_swiglu_backward_fn(ps_stream *s, ps_tensor dgate, ps_tensor dup,
                                    ps_tensor gate, ps_tensor up);
 
 typedef void ps_cross_entropy_fn(ps_stream *s, const ps_cross_entropy *c);
+typedef void ps_distil_fn(ps_stream *s, const ps_distil *d);
 /* loss[1] = mean over all elements of (y - target)², dy = 2 (y - target) / elements; F32. dy
  * may be y's own memory, and may be not there. */
 typedef void ps_squared_error_fn(ps_stream *s, ps_tensor loss, ps_tensor dy, ps_tensor y,
@@ -285,7 +313,8 @@ typedef void ps_form_embedding_fn(ps_stream *s, ps_tensor y, const ps_form_matri
     X(dequantise)          \
     X(form_arrange)        \
     X(form_product)        \
-    X(form_embedding)
+    X(form_embedding)      \
+    X(distil)
 
 struct ps_backend_ops {
     void (*close)(ps_backend *b);

@@ -53,6 +53,26 @@ static inline float ps_vector_exp(float x)
     return p * power;
 }
 
+/* log x within 2e-7 relative for normal x; NaN stays. x = 2^n·m, 1/√2 <= m < √2, and log m is twice
+ * the series of artanh at (m - 1)/(m + 1) (rest 1e-9). */
+static inline float ps_vector_log(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    int32_t n = (int32_t)(bits - 0x3F3504F3u) >> 23;
+    bits -= (uint32_t)n << 23;
+    float m;
+    memcpy(&m, &bits, sizeof m);
+    m = x == x ? m : x;
+    float s = (m - 1.0f) / (m + 1.0f), q = s * s;
+    float p = 1.0f / 9;
+    p = p * q + 1.0f / 7;
+    p = p * q + 1.0f / 5;
+    p = p * q + 1.0f / 3;
+    p = p * q + 1.0f;
+    return (float)n * 0.693147181f + 2.0f * s * p;
+}
+
 /* tanh x within 2e-7 relative: to |x| = 1 the fifth convergent of Lambert's continued fraction
  * x/(1 + x²/(3 + x²/(5 + x²/(7 + x²/9)))), beyond it 1 - 2/(e^2x + 1). */
 static inline float ps_vector_tanh(float x)

@@ -201,6 +201,19 @@ static void run_losses(sequence *q, ps_dtype type)
                                                        .logits = logits,
                                                        .labels = numbers(q, COLUMNS),
                                                        .scale = 0.1f});
+    for (int kind = 0; kind < PS_DIVERGENCE_COUNT; kind++)
+        ps_op_distil(q->stream, &(ps_distil){.task = {.loss = floats(q, 1),
+                                                      .correct = place(q, PS_DTYPE_I32, 1, 1),
+                                                      .dlogits = all(q, type),
+                                                      .logits = logits,
+                                                      .labels = numbers(q, COLUMNS),
+                                                      .scale = 0.1f},
+                                             .teacher = all(q, PS_DTYPE_F32),
+                                             .divergence = floats(q, 1),
+                                             .kind = (ps_divergence)kind,
+                                             .temperature = 2,
+                                             .alpha = 0.5f,
+                                             .top_k = kind ? 3 : 0});
 }
 
 static void run_f32(sequence *q)
