@@ -16,13 +16,17 @@ static void run(ps_stream *s, const ps_loss *l, const ps_loss_goal *goal, const 
     PS_REQUIRE(goal->rows > 0 && goal->rows <= l->goal.shape[0] && goal->weight > 0);
     ps_tensor labels = ps_tensor_head(l->goal, goal->rows);
     ps_copy_to_device(s, labels, goal->labels, ps_tensor_bytes(labels));
-    ps_op_cross_entropy(s,
-                        &(ps_cross_entropy){.loss = ps_loss_result_loss(l),
-                                            .correct = ps_loss_result_correct(l),
-                                            .dlogits = dy ? *dy : (ps_tensor){0},
-                                            .logits = y,
-                                            .labels = labels,
-                                            .scale = (float)(goal->weight / (double)goal->rows)});
+    const ps_cross_entropy task = {.loss = ps_loss_result_loss(l),
+                                   .correct = ps_loss_result_correct(l),
+                                   .dlogits = dy ? *dy : (ps_tensor){0},
+                                   .logits = y,
+                                   .labels = labels,
+                                   .scale = (float)(goal->weight / (double)goal->rows)};
+    if (goal->teaching)
+        ps_loss_distil(s, goal->teaching, &task, goal->teaching->logits,
+                       ps_loss_result_divergence(l));
+    else
+        ps_op_cross_entropy(s, &task);
 }
 
 static ps_status value(ps_stream *s, const ps_loss *l, const ps_loss_goal *goal, ps_loss_value *out)
@@ -30,10 +34,14 @@ static ps_status value(ps_stream *s, const ps_loss *l, const ps_loss_goal *goal,
     struct {
         float loss;
         int32_t correct;
+        float divergence;
     } got;
     ps_status st = ps_copy_to_host(s, &got, l->result, sizeof got);
     if (!st)
-        *out = (ps_loss_value){.loss = (double)got.loss / goal->weight, .correct = got.correct};
+        *out = (ps_loss_value){.loss = (double)got.loss / goal->weight,
+                               .correct = got.correct,
+                               .divergence =
+                                   goal->teaching ? (double)got.divergence / goal->weight : -1};
     return st;
 }
 

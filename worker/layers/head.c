@@ -60,9 +60,39 @@ static void backward(ps_stream *s, const ps_head *h, ps_tensor dlogits, ps_tenso
     ps_op_matmul(s, dx, dlogits, false, h->weight, false, 0);
 }
 
+/* logits[n,V] of the rows from `begin` on, labels -> losses, and dlogits unless not there */
+static void lose(ps_stream *s, const ps_head_pass *p, int64_t begin, ps_tensor logits,
+                 ps_tensor dlogits)
+{
+    int64_t n = logits.shape[0];
+    const ps_head_teacher *t = p->teacher;
+    const ps_cross_entropy task = {.loss = p->loss,
+                                   .correct = p->correct,
+                                   .dlogits = dlogits,
+                                   .logits = logits,
+                                   .labels = rows_of(p->labels, begin, n),
+                                   .scale = p->scale,
+                                   .add = begin > 0};
+    if (!t) {
+        ps_op_cross_entropy(s, &task);
+        return;
+    }
+    ps_tensor answer = ps_tensor_head(t->head->logits, n);
+    ps_head_logits(s, t->head, answer, rows_of(t->x, begin, n), 0);
+    ps_loss_distil(s, t->how, &task, answer, t->divergence);
+}
+
+/* Rows at a time: what both heads have room for. */
+static int64_t at_once_of(const ps_head *h, const ps_head_pass *p)
+{
+    int64_t own = h->logits.shape[0];
+    int64_t teachers = p->teacher ? p->teacher->head->logits.shape[0] : own;
+    return teachers < own ? teachers : own;
+}
+
 void ps_head_loss(ps_stream *s, const ps_head *h, const ps_head_pass *p)
 {
-    int64_t rows = p->x.shape[0], at_once = h->logits.shape[0];
+    int64_t rows = p->x.shape[0], at_once = at_once_of(h, p);
     bool gradients = ps_tensor_present(p->dx);
     PS_REQUIRE(at_once > 0 && p->labels.shape[0] == rows);
     for (int64_t begin = 0; begin < rows; begin += at_once) {
@@ -71,13 +101,7 @@ void ps_head_loss(ps_stream *s, const ps_head *h, const ps_head_pass *p)
         ps_tensor logits = ps_tensor_head(h->logits, n);
         ps_tensor dlogits = gradients ? ps_tensor_head(h->dlogits, n) : (ps_tensor){0};
         ps_head_logits(s, h, logits, x, 0);
-        ps_op_cross_entropy(s, &(ps_cross_entropy){.loss = p->loss,
-                                                   .correct = p->correct,
-                                                   .dlogits = dlogits,
-                                                   .logits = logits,
-                                                   .labels = rows_of(p->labels, begin, n),
-                                                   .scale = p->scale,
-                                                   .add = begin > 0});
+        lose(s, p, begin, logits, dlogits);
         if (gradients)
             backward(s, h, dlogits, x, rows_of(p->dx, begin, n), begin ? 1 : p->beta);
     }

@@ -4,7 +4,7 @@
 #ifndef PS_LAYERS_HEAD_H
 #define PS_LAYERS_HEAD_H
 
-#include "gpu/op.h"
+#include "worker/layers/loss.h"
 
 typedef struct ps_head {
     ps_tensor weight;          /* T [vocabulary,columns] */
@@ -19,13 +19,23 @@ typedef struct ps_head {
 #define PS_HEAD_BYTES (INT64_C(128) << 20)
 int64_t ps_head_rows(int64_t rows, int64_t vocabulary);
 
+/* What a teacher makes of the same rows: its logits are made beside the student's, in its head's
+ * own memory. */
+typedef struct ps_head_teacher {
+    const ps_head *head;         /* of its own vocabulary and columns; for losses */
+    ps_tensor x;                 /* T [rows,columns]; complete when the loss is enqueued */
+    ps_tensor divergence;        /* F32 [1] */
+    const ps_loss_teaching *how; /* its logits are not looked at */
+} ps_head_teacher;
+
 typedef struct ps_head_pass {
-    ps_tensor x;             /* T [rows,columns] */
-    ps_tensor dx;            /* T, the same shape: x's gradient, unless not there */
-    ps_tensor labels;        /* I32 [rows], -1: left out */
-    ps_tensor loss, correct; /* F32 [1], I32 [1]: as ps_cross_entropy's, of all rows */
-    float scale;             /* of loss and gradients: 1/rows for their mean */
-    float beta;              /* weight_gradient = its gradient + beta · weight_gradient */
+    ps_tensor x;                    /* T [rows,columns] */
+    ps_tensor dx;                   /* T, the same shape: x's gradient, unless not there */
+    ps_tensor labels;               /* I32 [rows], -1: left out */
+    ps_tensor loss, correct;        /* F32 [1], I32 [1]: as ps_cross_entropy's, of all rows */
+    float scale;                    /* of loss and gradients: 1/rows for their mean */
+    float beta;                     /* weight_gradient = its gradient + beta · weight_gradient */
+    const ps_head_teacher *teacher; /* NULL: there is none */
 } ps_head_pass;
 void ps_head_loss(ps_stream *s, const ps_head *h, const ps_head_pass *p);
 

@@ -53,7 +53,7 @@ ps_status ps_loss_init(ps_loss *l, const ps_loss_row *row, ps_backend *b, int64_
         .row = row,
         .outputs = outputs,
         .staged = staged,
-        .result = ps_tensor_1d(buffer, 0, PS_DTYPE_F32, 2),
+        .result = ps_tensor_1d(buffer, 0, PS_DTYPE_F32, 3),
         .goal = row->goal_is_labels
                     ? ps_tensor_1d(buffer, ALIGNMENT, PS_DTYPE_I32, max_rows)
                     : ps_tensor_2d(buffer, ALIGNMENT, PS_DTYPE_F32, max_rows, outputs),
@@ -89,4 +89,21 @@ ps_tensor ps_loss_result_loss(const ps_loss *l)
 ps_tensor ps_loss_result_correct(const ps_loss *l)
 {
     return ps_tensor_1d(l->result.buffer, l->result.offset + sizeof(float), PS_DTYPE_I32, 1);
+}
+
+ps_tensor ps_loss_result_divergence(const ps_loss *l)
+{
+    return ps_tensor_1d(l->result.buffer, l->result.offset + 2 * sizeof(float), PS_DTYPE_F32, 1);
+}
+
+void ps_loss_distil(ps_stream *s, const ps_loss_teaching *how, const ps_cross_entropy *task,
+                    ps_tensor teacher, ps_tensor divergence)
+{
+    ps_op_distil(s, &(ps_distil){.task = *task,
+                                 .teacher = teacher,
+                                 .divergence = divergence,
+                                 .kind = how->kind,
+                                 .temperature = how->temperature,
+                                 .alpha = how->alpha,
+                                 .top_k = how->top_k});
 }

@@ -8,19 +8,31 @@
 
 #include "gpu/op.h"
 
+/* To learn from a teacher, too (ps_distil, gpu/ops.h). */
+typedef struct ps_loss_teaching {
+    ps_divergence kind;
+    float temperature, alpha;
+    int64_t top_k;
+    /* what it answers to the same rows, F32 [rows,outputs]; not there where a head makes its
+     * logits some rows at a time */
+    ps_tensor logits;
+} ps_loss_teaching;
+
 /* What is to be met, in host memory; either may be NULL. */
 typedef struct ps_loss_goal {
     int64_t rows;
-    const int32_t *labels; /* [rows] */
-    const float *targets;  /* [rows,outputs] */
-    double weight;         /* the gradient is times this, the value is not */
+    const int32_t *labels;            /* [rows] */
+    const float *targets;             /* [rows,outputs] */
+    double weight;                    /* the gradient is times this, the value is not */
+    const ps_loss_teaching *teaching; /* NULL: there is no teacher */
 } ps_loss_goal;
 
 /* An instance's memory, made for its largest batch. */
 typedef struct ps_loss {
     const struct ps_loss_row *row;
     int64_t outputs;
-    ps_tensor result;  /* F32 [2], 256-byte aligned: the loss, then the number correct as an I32 */
+    ps_tensor result;  /* F32 [3], 256-byte aligned: the loss, the number correct as an I32, the
+                          divergence from a teacher */
     ps_tensor goal;    /* labels, I32 [max_rows], or targets, F32 [max_rows,outputs] */
     ps_tensor indices; /* I32 [max_rows]: the largest output of every row; squared_error alone */
     void *staged;      /* host, F32 [max_rows,outputs]: one-hot rows; squared_error alone */
@@ -28,7 +40,8 @@ typedef struct ps_loss {
 
 typedef struct ps_loss_value {
     double loss;
-    int64_t correct; /* -1: there were no labels */
+    int64_t correct;   /* -1: there were no labels */
+    double divergence; /* -1: there was no teacher */
 } ps_loss_value;
 
 typedef struct ps_loss_row {
@@ -65,5 +78,9 @@ PS_MUST_CHECK ps_status ps_loss_check_labels(const int32_t *labels, int64_t rows
 /* Shared by rows: views of the result. */
 ps_tensor ps_loss_result_loss(const ps_loss *l);
 ps_tensor ps_loss_result_correct(const ps_loss *l);
+ps_tensor ps_loss_result_divergence(const ps_loss *l);
+/* Shared by rows and heads: a pass of distillation over rows of logits. */
+void ps_loss_distil(ps_stream *s, const ps_loss_teaching *how, const ps_cross_entropy *task,
+                    ps_tensor teacher, ps_tensor divergence);
 
 #endif

@@ -12,6 +12,8 @@ static bool labels_are_classes(const ps_loss *l, const ps_loss_goal *goal)
 
 static ps_status check(const ps_loss *l, const ps_loss_goal *goal)
 {
+    if (goal->teaching)
+        return ps_fail(PS_INVALID_ARGUMENT, "a teacher teaches loss cross_entropy alone");
     if (!goal->targets && !goal->labels)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "squared_error needs targets or labels, and the data has neither");
@@ -55,7 +57,7 @@ static ps_status value(ps_stream *s, const ps_loss *l, const ps_loss_goal *goal,
     ps_status st = ps_copy_to_host(s, &loss, ps_loss_result_loss(l), sizeof loss);
     if (st)
         return st;
-    ps_loss_value v = {.loss = (double)loss, .correct = -1};
+    ps_loss_value v = {.loss = (double)loss, .correct = -1, .divergence = -1};
     if (labels_are_classes(l, goal)) {
         /* the targets have been used, so their staging place is free; outputs > 1, so it is large
          * enough for an index a row */

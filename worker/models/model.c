@@ -97,9 +97,10 @@ uint64_t ps_model_memory(const ps_model *m)
     return m->memory;
 }
 
-static ps_loss_goal goal_of(const ps_model_batch *batch)
+static ps_loss_goal goal_of(const ps_model *m, const ps_model_batch *batch)
 {
-    return (ps_loss_goal){.rows = batch->rows * (batch->tokens ? batch->length : 1),
+    return (ps_loss_goal){.teaching = m->teacher ? &m->teaching : NULL,
+                          .rows = batch->rows * (batch->tokens ? batch->length : 1),
                           .labels = batch->labels,
                           .targets = batch->targets,
                           .weight = batch->weight > 0 ? batch->weight : 1};
@@ -166,13 +167,43 @@ ps_status ps_model_forward(ps_model *m, const ps_model_batch *batch, const ps_mo
     return st;
 }
 
+/* The teacher's pass over the batch is complete when this returns. The student's waits in its own
+ * stream meanwhile. */
+static ps_status ask_teacher(ps_model *m, const ps_model_batch *batch)
+{
+    const ps_model_teaching *how = batch->teaching;
+    m->teacher = how ? how->teacher : NULL;
+    if (!how)
+        return PS_OK;
+    ps_model *teacher = how->teacher;
+    PS_REQUIRE(teacher != m && teacher->row == m->row && teacher->backend == m->backend);
+    PS_REQUIRE(teacher->options.inference && !teacher->options.decode);
+    ps_model_batch asked = *batch;
+    asked.train = false;
+    ps_status st = ps_model_forward(teacher, &asked, NULL);
+    if (!st)
+        st = ps_stream_sync(teacher->stream);
+    if (st)
+        return ps_wrap(st, "the teacher");
+    m->teaching = (ps_loss_teaching){.kind = how->kind,
+                                     .temperature = (float)how->temperature,
+                                     .alpha = (float)how->alpha,
+                                     .top_k = how->top_k};
+    if (!m->row->loss)
+        m->teaching.logits = ps_tensor_head(teacher->output, batch->rows);
+    return PS_OK;
+}
+
 ps_status ps_model_loss(ps_model *m, const ps_model_batch *batch)
 {
     ps_one_thread_require(&m->mine);
     PS_REQUIRE(m->stage == PS_MODEL_FORWARD && batch->rows == m->rows);
     PS_REQUIRE(!batch->tokens || batch->length == m->length);
-    ps_loss_goal goal = goal_of(batch);
-    ps_status st = m->row->loss ? m->row->loss(m, &goal) : m->loss.row->check(&m->loss, &goal);
+    ps_status st = ask_teacher(m, batch);
+    if (st)
+        return st;
+    ps_loss_goal goal = goal_of(m, batch);
+    st = m->row->loss ? m->row->loss(m, &goal) : m->loss.row->check(&m->loss, &goal);
     if (st)
         return st;
     ps_tensor y = ps_tensor_head(m->output, m->rows);
@@ -201,7 +232,8 @@ ps_status ps_model_result_get(ps_model *m, ps_model_result *out)
         *out = (ps_model_result){.loss = value.loss,
                                  .rows = m->rows,
                                  .labels = m->goal.labels ? m->goal.rows : 0,
-                                 .correct = value.correct};
+                                 .correct = value.correct,
+                                 .divergence = value.divergence};
     return st;
 }
 

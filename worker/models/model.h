@@ -16,7 +16,7 @@
 
 #include "common/base/status.h"
 #include "common/form/form.h"
-#include "gpu/backend.h"
+#include "gpu/ops.h"
 
 typedef struct ps_model ps_model;
 
@@ -87,6 +87,15 @@ int64_t ps_model_parameter_elements(const ps_model_parameter_spec *spec);
 PS_MUST_CHECK ps_status ps_model_describe(const ps_model_config *config, ps_model_layout *out);
 void ps_model_layout_free(ps_model_layout *layout);
 
+/* Learning from another model's answers, too (gpu/ops.h, ps_distil). */
+typedef struct ps_model_teaching {
+    ps_model *teacher; /* of this one's family and backend, for inference; it is given each batch,
+                          and must hold what this one's batches are */
+    ps_divergence kind;
+    double temperature, alpha;
+    int64_t top_k;
+} ps_model_teaching;
+
 /* Rows of host memory; borrowed until ps_model_result_get, ps_model_predict or the next forward.
  * cross_entropy needs labels. squared_error needs targets, or labels: those stand for a one-hot
  * row, or for the number itself where the model has one output. Language models take tokens, and a
@@ -98,6 +107,9 @@ typedef struct ps_model_batch {
     int64_t length;        /* tokens a row, 1 to max_length */
     const int32_t *labels; /* [rows], or [rows, length]; or NULL */
     const float *targets;  /* [rows, outputs] or NULL */
+    /* cross_entropy: loss runs the teacher over the batch, and the gradient is of both; NULL: of
+     * the labels alone */
+    const ps_model_teaching *teaching;
 
     /* Training alone; zeros are one batch a step. */
     bool train;         /* dropout is on */
@@ -127,9 +139,10 @@ typedef struct ps_model_hooks {
 typedef struct ps_model_result {
     double loss; /* mean over the batch (squared_error: over all its elements) */
     int64_t rows;
-    int64_t labels;  /* rows, or tokens, that had one */
-    int64_t correct; /* of these, how often the largest output was the label's; -1 when there were
-                        none */
+    int64_t labels;    /* rows, or tokens, that had one */
+    int64_t correct;   /* of these, how often the largest output was the label's; -1 when there were
+                          none */
+    double divergence; /* from the teacher's answers, its mean as the loss's; -1: no teacher */
 } ps_model_result;
 
 /* PS_NO_MEMORY when the device cannot hold it, PS_INVALID_ARGUMENT as ps_model_describe. Borrows

@@ -25,7 +25,7 @@ typedef struct ps_model_row {
      * ps_model_use and ps_model_ready. */
     ps_status (*forward)(ps_model *m, const ps_model_hooks *hooks);
     /* Checks the goal, and leaves the loss in m->loss and what backward begins with. NULL: m->loss
-     * over m->output, whose gradient replaces it. */
+     * over m->output, whose gradient replaces it. m->teacher, if there is one, has had forward. */
     ps_status (*loss)(ps_model *m, const ps_loss_goal *goal);
     ps_status (*backward)(ps_model *m, const ps_model_hooks *hooks);
     /* What forward found, into m->output [rows,outputs]; NULL: forward did that. */
@@ -73,6 +73,8 @@ struct ps_model {
     bool train, add_gradients;      /* likewise */
     ps_loss_goal goal;              /* of the batch whose loss was computed last */
     const ps_model_hooks *watching; /* before_product, while forward runs; NULL: nobody */
+    ps_loss_teaching teaching;      /* its goal's */
+    ps_model *teacher;              /* of the current batch; NULL: none */
 };
 
 /* Layout, stream, parameters and gradients (all zero), loss. On failure nothing is left over. */

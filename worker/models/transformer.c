@@ -261,6 +261,16 @@ ps_status ps_transformer_loss(ps_model *m, const ps_loss_goal *goal)
                          .correct = ps_loss_result_correct(&m->loss),
                          .scale = count ? (float)(goal->weight / (double)count) : 0,
                          .beta = t->beta};
+    ps_head_teacher teacher;
+    if (goal->teaching) {
+        const ps_transformer *other = (const ps_transformer *)m->teacher;
+        PS_REQUIRE(other->n == t->n);
+        teacher = (ps_head_teacher){.head = &other->head,
+                                    .x = ps_transformer_rows(other, other->normed),
+                                    .divergence = ps_loss_result_divergence(&m->loss),
+                                    .how = goal->teaching};
+        pass.teacher = &teacher;
+    }
     if (!m->options.inference)
         pass.dx = ps_transformer_rows(t, t->dx);
     ps_head_loss(m->stream, &t->head, &pass);

@@ -5,7 +5,7 @@
 #include "common/base/mem.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/device.h"
-#include "tests/lib/ref64.h"
+#include "tests/lib/ref64_distil.h"
 
 #include <math.h>
 #include <string.h>
@@ -151,6 +151,15 @@ static void check_gradient(fixture *f, ps_tensor got, double *x64, double times,
     ps_free(&want);
 }
 
+static void check_slopes(ps_tensor got, ps_ref64_cb loss, void *context, double *along)
+{
+    size_t n = (size_t)ps_tensor_count(got);
+    double *want = doubles((int)n);
+    ps_ref64_differences(loss, context, along, n, want);
+    ck_assert_double_lt(ps_test_error(&device, got, want), 1e-5);
+    ps_free(&want);
+}
+
 static int right_ones(const fixture *f)
 {
     int right = 0;
@@ -245,6 +254,70 @@ START_TEST(logits_of_rows_that_lie_apart)
 }
 END_TEST
 
+/* A teacher of another width, whose head has room for fewer rows and whose vocabulary is a little
+ * longer. */
+typedef struct taught {
+    fixture f;
+    ps_head head;
+    ps_ref64_distil ref;
+} taught;
+
+static double taught_cb(void *context)
+{
+    taught *t = context;
+    (void)loss_cb(&t->f);
+    return (double)SCALE * t->f.counted * ps_ref64_distil_run(&t->ref);
+}
+
+static void open_taught(taught *t, ps_head_teacher *teacher, const ps_loss_teaching *how)
+{
+    fixture *f = &t->f;
+    int vocabulary = f->s.vocabulary + 3, columns = f->s.columns + 2;
+    t->head = (ps_head){.weight = ps_test_real(&device, f->type, vocabulary, columns, NULL),
+                        .logits = ps_test_f32(&device, 2, vocabulary, NULL)};
+    *teacher = (ps_head_teacher){.head = &t->head,
+                                 .x = ps_test_real(&device, f->type, f->s.rows, columns, NULL),
+                                 .divergence = ps_test_f32(&device, 0, 1, NULL),
+                                 .how = how};
+    double *w = ps_test_read64(&device, t->head.weight), *x = ps_test_read64(&device, teacher->x);
+    t->ref = (ps_ref64_distil){.logits = f->logits64,
+                               .teacher = doubles(f->s.rows * vocabulary),
+                               .labels = f->labels,
+                               .rows = f->s.rows,
+                               .n = f->s.vocabulary,
+                               .teacher_n = vocabulary,
+                               .kind = how->kind,
+                               .temperature = (double)how->temperature,
+                               .alpha = (double)how->alpha};
+    ps_ref64_gemm(false, true, f->s.rows, vocabulary, columns, 1, x, columns, w, columns, 0,
+                  t->ref.teacher, vocabulary);
+    ps_free(&w);
+    ps_free(&x);
+}
+
+START_TEST(a_teacher_is_asked_row_by_row)
+{
+    taught t;
+    ps_head_teacher teacher;
+    const ps_loss_teaching how = {
+        .kind = (ps_divergence)(_i % PS_DIVERGENCE_COUNT), .temperature = 2, .alpha = 0.75f};
+    open_fixture(&t.f, 3 * PS_TEST_TYPES); /* F32: bounds() knows no teachers */
+    open_taught(&t, &teacher, &how);
+    t.f.pass.teacher = &teacher;
+    ps_head_loss(device.stream, &t.f.head, &t.f.pass);
+    check_loss(&t.f);
+    (void)taught_cb(&t);
+    float *far = ps_test_read(&device, teacher.divergence);
+    double want = (double)SCALE * t.f.counted * t.ref.divergence;
+    ck_assert_double_eq_tol((double)*far, want, 1e-5 * want);
+    ps_free(&far);
+    check_slopes(t.f.head.weight_gradient, taught_cb, &t, t.f.weight64);
+    check_slopes(t.f.pass.dx, taught_cb, &t, t.f.x64);
+    ps_free(&t.ref.teacher);
+    close_fixture(&t.f);
+}
+END_TEST
+
 START_TEST(rows_at_a_time_fit_the_memory)
 {
     int64_t fit = PS_HEAD_BYTES / 4 / 50257;
@@ -259,6 +332,7 @@ static const ps_check_case tests[] = {
     {.test = &gradients_of_a_tied_weight_add_up, .repeat = SHAPES},
     {.test = &a_loss_alone_needs_no_gradients_memory, .repeat = CASES},
     {.test = &logits_of_rows_that_lie_apart, .repeat = CASES},
+    {.test = &a_teacher_is_asked_row_by_row, .repeat = PS_DIVERGENCE_COUNT},
     {.test = &rows_at_a_time_fit_the_memory},
     {0},
 };
