@@ -37,12 +37,15 @@ static ps_status value(ps_stream *s, const ps_loss *l, const ps_loss_goal *goal,
         float divergence;
     } got;
     ps_status st = ps_copy_to_host(s, &got, l->result, sizeof got);
-    if (!st)
-        *out = (ps_loss_value){.loss = (double)got.loss / goal->weight,
-                               .correct = got.correct,
-                               .divergence =
-                                   goal->teaching ? (double)got.divergence / goal->weight : -1};
-    return st;
+    if (st)
+        return st;
+    double divergence = (double)got.divergence / goal->weight;
+    *out = (ps_loss_value){.loss = (double)got.loss / goal->weight, .correct = got.correct};
+    if (!goal->teaching)
+        out->divergence = -1;
+    else
+        out->divergence = divergence < 0 ? 0 : divergence; /* but for rounding it is not */
+    return PS_OK;
 }
 
 const ps_loss_row ps_loss_cross_entropy = {
