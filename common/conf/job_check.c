@@ -53,6 +53,7 @@ static const section_row sections[] = {
     {PS_SECTION_GENERATE, "generate"},
     {PS_SECTION_MODEL, "model"},
     {PS_SECTION_TRAIN, "train"},
+    {PS_SECTION_DISTIL, "distil"},
     {PS_SECTION_DATA_TRAIN, "data.train", .of_data = true},
     {PS_SECTION_MODEL_NAME, "model_name", .content = "a stored model's name",
      .instead = ": the model is called as the job; to go on from a stored one use initialize_from"},
@@ -345,6 +346,7 @@ ps_status ps_job_check(const ps_job_spec *spec, const ps_spec_model *origin, con
                                  {NULL}};
     static const rule contents[] = {{check_data, {"kind", "data", "model"}},
                                     {check_train, {"train", "shards"}},
+                                    {ps_spec_distil_check, {"distil", "model"}},
                                     {check_durability, {"durability", "workers", "min_workers"}},
                                     {NULL}};
     check_rules(spec, doc, parts);

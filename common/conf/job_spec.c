@@ -118,6 +118,7 @@ static const ps_conf_key job_keys[] = {
     PS_CONF_MAP_OPT("model", ps_job_spec, model, ps_spec_model_keys),
     PS_CONF_MAP("data", ps_job_spec, data, data_keys),
     PS_CONF_MAP_OPT("train", ps_job_spec, train, train_keys),
+    PS_CONF_MAP_OPT("distil", ps_job_spec, distil, ps_spec_distil_keys),
     PS_CONF_MAP_OPT("generate", ps_job_spec, generate, generate_keys),
     PS_CONF_MAP("rows", ps_job_spec, rows, rows_keys),
     PS_CONF_INT("workers", ps_job_spec, workers, "1", 1, 4096),

@@ -12,6 +12,7 @@
 #include "common/base/status.h"
 #include "common/conf/compress_spec.h"
 #include "common/conf/conf.h"
+#include "common/conf/distil_spec.h"
 #include "common/conf/kind_rows.h"
 #include "common/conf/train_rows.h"
 
@@ -215,6 +216,7 @@ typedef struct ps_job_spec {
                                    the stored one, or the file has it); NULL otherwise */
     ps_spec_data data;          /* of a kind that has none: format is tokens, and no more */
     ps_spec_train *train;       /* train; NULL otherwise */
+    ps_spec_distil *distil;     /* train: who teaches it; NULL: nobody */
     ps_spec_generate *generate; /* generate; NULL otherwise */
     ps_spec_compress *compress; /* compress; NULL otherwise */
     ps_spec_rows rows;          /* of data.test */

@@ -1,0 +1,125 @@
+/* Happy path: the student is known when the file has it or begins from a stored one, and its family
+ * and sizes are the teacher's. Each thing that is in the way is a line of its own kind. */
+#include "common/conf/distil_spec.h"
+
+#include "common/conf/job_spec.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const char *const loss_words[] = {"kl", "reverse_kl", "jsd", NULL};
+
+const ps_conf_key ps_spec_distil_keys[] = {
+    PS_CONF_TEXT("teacher", ps_spec_distil, teacher, NULL, 1, 64),
+    PS_CONF_WORD("loss", ps_spec_distil, loss, "kl", loss_words),
+    PS_CONF_REAL("temperature", ps_spec_distil, temperature, "1", 0.01, 100),
+    PS_CONF_REAL("alpha", ps_spec_distil, alpha, "0.5", 0, 1),
+    PS_CONF_INT("top_k", ps_spec_distil, top_k, "0", 0, 1 << 24),
+    PS_CONF_END,
+};
+
+const char *ps_job_spec_teacher(const ps_job_spec *spec)
+{
+    return spec->distil ? spec->distil->teacher : "";
+}
+
+ps_status ps_spec_distil_check(const ps_job_spec *spec, const ps_conf_doc *doc)
+{
+    if (!spec->distil)
+        return PS_OK;
+    const char *teacher = spec->distil->teacher;
+    if (!ps_job_spec_name_ok(teacher))
+        return ps_conf_fail(doc, "distil.teacher",
+                            "'%s' is not a name; allowed: 1 to 64 of a-z 0-9 . _ -, "
+                            "first a letter or a digit",
+                            teacher);
+    if (spec->model && spec->model->loss != PS_SPEC_CROSS_ENTROPY)
+        return ps_conf_fail(doc, "distil", "only with model.loss cross_entropy");
+    return PS_OK;
+}
+
+/* ---- teacher and student ---- */
+
+static ps_status match_layers(const ps_spec_model *student, const ps_spec_model *teacher)
+{
+    size_t own = student->n_layers, its = teacher->n_layers;
+    if (teacher->loss != PS_SPEC_CROSS_ENTROPY)
+        return ps_fail(PS_INVALID_ARGUMENT, "its loss is not cross_entropy");
+    if (student->layers[0] != teacher->layers[0])
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "it has %" PRId64 " inputs, and the student %" PRId64, teacher->layers[0],
+                       student->layers[0]);
+    if (student->layers[own - 1] != teacher->layers[its - 1])
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "it has %" PRId64 " classes, and the student %" PRId64,
+                       teacher->layers[its - 1], student->layers[own - 1]);
+    for (size_t i = 0; i < student->n_classes && i < teacher->n_classes; i++)
+        if (strcmp(student->classes[i], teacher->classes[i]) != 0)
+            return ps_fail(PS_INVALID_ARGUMENT, "its class %zu is '%s', and the student's '%s'", i,
+                           teacher->classes[i], student->classes[i]);
+    return PS_OK;
+}
+
+static ps_status match_language(const ps_job_spec *spec, const ps_spec_model *teacher)
+{
+    const ps_spec_model *student = spec->model;
+    const char *own = student->tokenizer, *its = teacher->tokenizer;
+    bool same = !strcmp(own, its), said = *own && *its;
+    if (said && !same)
+        return ps_fail(PS_INVALID_ARGUMENT, "its tokenizer is %s, and the student's %s", its, own);
+    if (teacher->vocab_size != student->vocab_size && !(said && same))
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "its vocabulary has %" PRId64 " tokens, and the student's %" PRId64
+                       "; they may differ where both say one tokenizer",
+                       teacher->vocab_size, student->vocab_size);
+    int64_t length =
+        spec->data.sequence_length ? spec->data.sequence_length : student->context_length;
+    if (length > teacher->context_length)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "its context_length is %" PRId64 ", and rows have %" PRId64
+                       " tokens; set data.sequence_length",
+                       teacher->context_length, length);
+    return PS_OK;
+}
+
+static bool same_numbers(const double *a, size_t n_a, const double *b, size_t n_b)
+{
+    bool same = n_a == n_b;
+    for (size_t i = 0; same && i < n_a; i++)
+        same = a[i] == b[i];
+    return same;
+}
+
+/* The teacher is given the student's rows as they are. */
+static ps_status match_inputs(const ps_spec_model *student, const ps_spec_model *teacher)
+{
+    const ps_spec_model *s = student, *t = teacher;
+    if (!same_numbers(s->input_mean, s->n_input_mean, t->input_mean, t->n_input_mean))
+        return ps_fail(PS_INVALID_ARGUMENT, "its input_mean is not the student's; both must be "
+                                            "made from the same training data");
+    if (!same_numbers(s->input_std, s->n_input_std, t->input_std, t->n_input_std))
+        return ps_fail(PS_INVALID_ARGUMENT, "its input_std is not the student's; both must be "
+                                            "made from the same training data");
+    if (s->input_missing != t->input_missing)
+        return ps_fail(PS_INVALID_ARGUMENT, "its input_missing is not the student's");
+    return PS_OK;
+}
+
+static ps_status match(const ps_job_spec *spec, const ps_spec_model *teacher, bool settled)
+{
+    bool tokens = ps_spec_model_is_language(spec->model);
+    if (tokens != ps_spec_model_is_language(teacher))
+        return ps_fail(PS_INVALID_ARGUMENT, "it is of architecture %s, which does not read what %s "
+                                            "does",
+                       teacher->architecture, spec->model->architecture);
+    ps_status st = tokens ? match_language(spec, teacher) : match_layers(spec->model, teacher);
+    return !st && settled ? match_inputs(spec->model, teacher) : st;
+}
+
+ps_status ps_spec_distil_match(const ps_job_spec *spec, const ps_spec_model *teacher, bool settled)
+{
+    if (!spec->distil || !spec->model)
+        return PS_OK;
+    ps_status st = match(spec, teacher, settled);
+    return st ? ps_wrap(st, "teacher %s", spec->distil->teacher) : PS_OK;
+}

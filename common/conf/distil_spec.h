@@ -1,0 +1,45 @@
+/* distil_spec: section `distil` of a job file: a stored model, the teacher, whose answers a training
+ * follows beside the labels. The loss is
+ *     alpha · temperature² · D(teacher, student) + (1 - alpha) · the labels' loss
+ * (gpu/ops.h, ps_distil). Any thread.
+ */
+#ifndef PS_CONF_DISTIL_SPEC_H
+#define PS_CONF_DISTIL_SPEC_H
+
+#include "common/conf/conf.h"
+
+#include <stdint.h>
+
+typedef struct ps_job_spec ps_job_spec;
+typedef struct ps_spec_model ps_spec_model;
+
+typedef enum ps_spec_distil_loss {
+    PS_DISTIL_KL,
+    PS_DISTIL_REVERSE_KL,
+    PS_DISTIL_JSD,
+} ps_spec_distil_loss;
+
+typedef struct ps_spec_distil {
+    char *teacher;      /* the stored model's name */
+    unsigned loss;      /* ps_spec_distil_loss */
+    double temperature; /* logits of both are divided by it */
+    double alpha;       /* the teacher's share of the loss */
+    int64_t top_k;      /* so many of the teacher's likeliest answers, and the rest as one; 0: all */
+} ps_spec_distil;
+
+extern const ps_conf_key ps_spec_distil_keys[];
+
+/* The stored model that teaches the job; "": none does. */
+const char *ps_job_spec_teacher(const ps_job_spec *spec);
+
+/* Can this model teach the job's? Family, sizes of inputs and outputs; vocabularies may differ in
+ * padding where both name one tokenizer. settled: the job's model has what its file leaves to the
+ * data, and so the numbers that inputs are normalised by are compared, too. PS_INVALID_ARGUMENT:
+ * what is in the way, as "teacher big: ...". A job without a teacher: PS_OK. */
+PS_MUST_CHECK ps_status ps_spec_distil_match(const ps_job_spec *spec, const ps_spec_model *teacher,
+                                             bool settled);
+
+/* Rules across keys, for job_check.c. */
+PS_MUST_CHECK ps_status ps_spec_distil_check(const ps_job_spec *spec, const ps_conf_doc *doc);
+
+#endif
