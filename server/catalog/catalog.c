@@ -79,6 +79,8 @@ static const char *const migrations[] = {
     "  (SELECT job.model_version FROM job WHERE job.id=model_version.job_id),'');"
     "UPDATE model_version SET parent=coalesce("
     "  (SELECT p.name FROM model_version AS p WHERE p.path=model_version.parent_version),'');",
+    /* the version of the model that teaches a job ('': none does) */
+    "ALTER TABLE job ADD COLUMN teacher_version TEXT NOT NULL DEFAULT '';",
 };
 enum { SCHEMA_VERSION = sizeof migrations / sizeof *migrations };
 

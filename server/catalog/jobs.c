@@ -10,7 +10,7 @@
 
 #define COLUMNS                                                                             \
     "id,name,kind,state,reason,submitter,submitted_ms,started_ms,ended_ms,result,progress," \
-    "model_version,cancel"
+    "model_version,teacher_version,cancel"
 
 void ps_job_record_free(ps_job_record **record)
 {
@@ -24,6 +24,7 @@ void ps_job_record_free(ps_job_record **record)
     free(r->spec);
     free(r->result);
     free(r->model_version);
+    free(r->teacher_version);
     free(r->cancel);
     ps_free(record);
 }
@@ -48,6 +49,7 @@ ps_job_record *ps_job_record_copy(const ps_job_record *record)
     copy->spec = ps_strdup(record->spec);
     copy->result = ps_strdup(record->result);
     copy->model_version = ps_strdup(record->model_version);
+    copy->teacher_version = ps_strdup(record->teacher_version ? record->teacher_version : "");
     copy->cancel = ps_strdup(record->cancel ? record->cancel : "");
     return copy;
 }
@@ -80,8 +82,10 @@ ps_status ps_catalog_job_add(ps_catalog *catalog, const ps_job_record *r, uint64
     ps_status st = ps_stmt_begin(
         &q, catalog,
         "INSERT INTO job(name,kind,state,reason,submitter,submitted_ms,started_ms,ended_ms,result,"
-        "progress,spec,model_version) SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12"
-        " WHERE ?12='' OR EXISTS(SELECT 1 FROM model_version WHERE path=?12 AND current)");
+        "progress,spec,model_version,teacher_version)"
+        " SELECT ?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13"
+        " WHERE (?12='' OR EXISTS(SELECT 1 FROM model_version WHERE path=?12 AND current))"
+        " AND (?13='' OR EXISTS(SELECT 1 FROM model_version WHERE path=?13 AND current))");
     if (st)
         return st;
     ps_stmt_text(&q, 1, r->name);
@@ -96,9 +100,10 @@ ps_status ps_catalog_job_add(ps_catalog *catalog, const ps_job_record *r, uint64
     ps_stmt_blob(&q, 10, pack_progress(r, progress));
     ps_stmt_text(&q, 11, r->spec);
     ps_stmt_text(&q, 12, r->model_version);
+    ps_stmt_text(&q, 13, r->teacher_version ? r->teacher_version : "");
     st = ps_stmt_run(&q);
     if (!st && ps_stmt_changes(&q) == 0)
-        st = ps_fail(PS_ABORTED, "the model has been replaced or deleted meanwhile; submit the job "
+        st = ps_fail(PS_ABORTED, "a model has been replaced or deleted meanwhile; submit the job "
                                  "again");
     if (!st)
         *id = (uint64_t)sqlite3_last_insert_rowid(catalog->db);
@@ -164,7 +169,7 @@ ps_status ps_catalog_job_cancel(ps_catalog *catalog, uint64_t id, const char *re
     return st;
 }
 
-/* Of a row that starts with COLUMNS; spec is column 13 where it was asked for. */
+/* Of a row that starts with COLUMNS; spec is column 14 where it was asked for. */
 static ps_job_record *read_row(ps_stmt *q, bool with_spec)
 {
     ps_job_record *r = ps_new(ps_job_record);
@@ -182,8 +187,9 @@ static ps_job_record *read_row(ps_stmt *q, bool with_spec)
     r->result = ps_stmt_get_text(q, 9);
     unpack_progress(ps_stmt_get_blob(q, 10), r);
     r->model_version = ps_stmt_get_text(q, 11);
-    r->cancel = ps_stmt_get_text(q, 12);
-    r->spec = with_spec ? ps_stmt_get_text(q, 13) : ps_strdup("");
+    r->teacher_version = ps_stmt_get_text(q, 12);
+    r->cancel = ps_stmt_get_text(q, 13);
+    r->spec = with_spec ? ps_stmt_get_text(q, 14) : ps_strdup("");
     return r;
 }
 

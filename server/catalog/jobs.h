@@ -55,6 +55,7 @@ typedef struct ps_job_record {
     /* of the stored model that the job works on or begins from (ps_model_record.path): it stays
      * until the job has ended. "": none */
     char *model_version;
+    char *teacher_version; /* likewise of the stored model that teaches it */
     char *cancel; /* why it is to be cancelled; "": it is not. ps_catalog_job_cancel's alone */
     ps_job_progress progress;
     ps_metric_list metrics, test_metrics;
@@ -63,8 +64,8 @@ typedef struct ps_job_record {
 void ps_job_record_free(ps_job_record **record); /* NULL is nothing */
 ps_job_record *ps_job_record_copy(const ps_job_record *record);
 
-/* Adds a job; its id (greater than any before, never used again) goes to *id. PS_ABORTED: no model
- * of that version is current any more, and nothing was added. */
+/* Adds a job; its id (greater than any before, never used again) goes to *id. PS_ABORTED: a version
+ * that it uses is no model's current one any more, and nothing was added. */
 PS_MUST_CHECK ps_status ps_catalog_job_add(ps_catalog *catalog, const ps_job_record *record,
                                            uint64_t *id);
 /* Writes state, reason, times, result and progress of the job record->id. PS_NOT_FOUND. */

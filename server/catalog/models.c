@@ -325,6 +325,8 @@ ps_status ps_catalog_model_unused(ps_catalog *catalog, const char *after, char *
                                  "SELECT path FROM model_version WHERE NOT current AND path>?1"
                                  " AND path NOT IN"
                                  " (SELECT model_version FROM job WHERE state IN (1,2,3))"
+                                 " AND path NOT IN"
+                                 " (SELECT teacher_version FROM job WHERE state IN (1,2,3))"
                                  " ORDER BY path LIMIT 1");
     if (st)
         return st;

@@ -7,7 +7,8 @@
  *     added ─▶ (file placed) ─▶ published: the name's ─▶ replaced, or deleted ─▶ (no job uses it)
  *       ╰───────────── crash, failure ─────────────▶ unused ─▶ (file removed) ─▶ forgotten
  *
- * A version that a job uses which has not ended (ps_job_record.model_version) is not unused.
+ * A version that a job uses which has not ended (ps_job_record.model_version, teacher_version) is
+ * not unused.
  */
 #ifndef PS_CATALOG_MODELS_H
 #define PS_CATALOG_MODELS_H

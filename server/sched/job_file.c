@@ -11,15 +11,18 @@ typedef struct reading {
     ps_job_file *file;
 } reading;
 
-static ps_status look_up(reading *r, const char *name, const ps_job_spec *spec)
+/* A model that the job uses, of that version; name "": it uses none. */
+static ps_status look_up(const reading *r, const char *name, const char *version, char **path,
+                         char **config)
 {
-    const char *version = *r->text->version ? r->text->version : spec->model_version;
     ps_model_record *model = NULL;
-    ps_status st = ps_catalog_model_version(r->catalog, name, version, &model);
-    if (st)
-        return st;
-    r->file->version = ps_strdup(model->path);
-    r->file->config = ps_strdup(model->config);
+    if (*name) {
+        ps_status st = ps_catalog_model_version(r->catalog, name, version, &model);
+        if (st)
+            return st;
+    }
+    *path = ps_strdup(model ? model->path : "");
+    *config = ps_strdup(model ? model->config : "");
     ps_model_record_free(&model);
     return PS_OK;
 }
@@ -27,18 +30,29 @@ static ps_status look_up(reading *r, const char *name, const ps_job_spec *spec)
 static ps_status config_of(void *user, const ps_job_spec *spec, const char **config)
 {
     reading *r = user;
-    const char *name = ps_job_spec_uses(spec);
+    const char *version = *r->text->version ? r->text->version : spec->model_version;
+    ps_job_file *file = r->file;
     ps_status st = r->text->allowed ? r->text->allowed(r->text->user, spec) : PS_OK;
-    if (st)
-        return st;
-    if (*name) {
-        st = look_up(r, name, spec);
-    } else {
-        r->file->version = ps_strdup("");
-        r->file->config = ps_strdup("");
-    }
     if (!st)
-        *config = r->file->config;
+        st = look_up(r, ps_job_spec_uses(spec), version, &file->version, &file->config);
+    if (!st)
+        st = look_up(r, ps_job_spec_teacher(spec), r->text->teacher_version, &file->teacher_version,
+                     &file->teacher_config);
+    if (!st)
+        *config = file->config;
+    return st;
+}
+
+static ps_status check_teacher(const ps_job_file *file)
+{
+    ps_spec_model *teacher = NULL;
+    if (!*file->teacher_config)
+        return PS_OK;
+    ps_status st = ps_spec_model_parse(ps_slice_str(file->teacher_config), "its config", &teacher);
+    if (st)
+        return ps_wrap(st, "model %s", ps_job_spec_teacher(file->spec));
+    st = ps_spec_distil_match(file->spec, teacher, false);
+    ps_spec_model_free(&teacher);
     return st;
 }
 
@@ -51,6 +65,8 @@ ps_status ps_job_file_read(ps_catalog *catalog, const ps_job_text *text, ps_job_
     ps_job_spec *spec = NULL;
     ps_status st = ps_job_spec_parse_using(text->yaml, text->origin, config_of, &r, &spec);
     file->spec = spec;
+    if (!st)
+        st = check_teacher(file);
     if (st)
         ps_job_file_unref(&file);
     else
@@ -81,5 +97,7 @@ void ps_job_file_unref(ps_job_file **file)
     free(f->owner);
     free(f->version);
     free(f->config);
+    free(f->teacher_version);
+    free(f->teacher_config);
     free(f);
 }

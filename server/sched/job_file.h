@@ -16,6 +16,8 @@ typedef struct ps_job_file {
     char *owner;             /* who submitted it */
     char *version;           /* of the stored model: ps_model_record.path; "": it has none */
     char *config;            /* and its configuration; "" */
+    char *teacher_version;   /* the same of the model that teaches it (distil) */
+    char *teacher_config;
 } ps_job_file;
 
 /* What it is read from. */
@@ -25,13 +27,14 @@ typedef struct ps_job_text {
     const char *owner;
     const char *version; /* of the stored model; "": the file's model_version, or the one that is
                             the model's now */
+    const char *teacher_version; /* of the one that teaches it; "": the one of now */
     /* Asked when the file is good, before its model is looked up: may this job be? NULL: it may. */
     ps_status (*allowed)(void *user, const ps_job_spec *spec);
     void *user;
 } ps_job_text;
 
-/* *out is one reference. PS_INVALID_ARGUMENT: the file; PS_NOT_FOUND: the model, or that version of
- * it; what allowed() says. */
+/* *out is one reference. PS_INVALID_ARGUMENT: the file, or a model that cannot teach it;
+ * PS_NOT_FOUND: a model, or that version of it; what allowed() says. */
 PS_MUST_CHECK ps_status ps_job_file_read(ps_catalog *catalog, const ps_job_text *text,
                                          ps_job_file **out);
 ps_job_file *ps_job_file_ref(ps_job_file *file);

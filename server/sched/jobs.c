@@ -42,6 +42,7 @@ static ps_job_record *make_record(ps_sched *s, const ps_job_file *file, ps_slice
     memcpy(r->spec, yaml.data, yaml.len);
     r->result = ps_strdup("");
     r->model_version = ps_strdup(file->version);
+    r->teacher_version = ps_strdup(file->teacher_version);
     r->cancel = ps_strdup("");
     r->progress.eta_seconds = -1;
     return r;
@@ -98,6 +99,7 @@ ps_status ps_sched_submit(ps_sched *s, const char *submitter, ps_slice yaml, ps_
                               .origin = "job",
                               .owner = submitter,
                               .version = "",
+                              .teacher_version = "",
                               .allowed = allowed,
                               .user = user};
     ps_job_file *file = NULL;
@@ -256,18 +258,28 @@ ps_status ps_sched_job_list(ps_sched *s, ps_job_state state, uint64_t before, si
     return PS_OK;
 }
 
+/* Of a model that its workers may read: the one that it works on or begins from, or its teacher;
+ * NULL: none of these. */
+static const char *version_of(const ps_job *job, const char *model)
+{
+    if (*model && strcmp(ps_job_spec_uses(job->spec), model) == 0)
+        return job->file->version;
+    return *model && strcmp(ps_job_spec_teacher(job->spec), model) == 0 ? job->file->teacher_version
+                                                                        : NULL;
+}
+
 ps_status ps_sched_job_model(ps_sched *s, uint64_t job_id, const char *model, char **version)
 {
     ps_core_lock(s);
     const ps_job *job = ps_job_find(s, job_id);
     bool known = job && job->spec;
-    bool same = known && strcmp(job->spec->model_name, model) == 0;
-    if (same)
-        *version = ps_strdup(job->file->version);
+    const char *its = known ? version_of(job, model) : NULL;
+    if (its)
+        *version = ps_strdup(its);
     ps_core_unlock(s);
     if (!known)
         return ps_fail(PS_NOT_FOUND, "job %" PRIu64 " has ended", job_id);
-    return same ? PS_OK
-                : ps_fail(PS_PERMISSION_DENIED, "job %" PRIu64 " does not work on model %s", job_id,
-                          model);
+    return its ? PS_OK
+               : ps_fail(PS_PERMISSION_DENIED, "job %" PRIu64 " does not work on model %s", job_id,
+                         model);
 }

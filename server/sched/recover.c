@@ -157,7 +157,8 @@ static ps_status read_file(ps_sched *s, ps_job_record *record, ps_job_file **out
                                     &(ps_job_text){.yaml = ps_slice_str(record->spec),
                                                    .origin = record->name,
                                                    .owner = record->submitter,
-                                                   .version = record->model_version},
+                                                   .version = record->model_version,
+                                                   .teacher_version = record->teacher_version},
                                     &file);
     if (!st)
         st = check_kind(record, file);

@@ -166,8 +166,9 @@ typedef ps_status (*ps_job_allowed)(void *user, const ps_job_spec *spec);
  * too many jobs wait; PS_UNAVAILABLE: draining; PS_NO_SPACE. */
 PS_MUST_CHECK ps_status ps_sched_submit(ps_sched *sched, const char *submitter, ps_slice yaml,
                                         ps_job_allowed allowed, void *user, uint64_t *job_id);
-/* The version of the stored model `model` with which the job works; freed by the caller.
- * PS_PERMISSION_DENIED: it works on another, or on none; PS_NOT_FOUND: the job has ended. */
+/* The version of the stored model `model` that the job works on, begins from, or is taught by;
+ * freed by the caller. PS_PERMISSION_DENIED: it works on another, or on none; PS_NOT_FOUND: the job
+ * has ended. */
 PS_MUST_CHECK ps_status ps_sched_job_model(ps_sched *sched, uint64_t job_id, const char *model,
                                            char **version);
 /* PS_OK: it is in the catalog that the job is to end, whatever happens to psd; *out (which may be

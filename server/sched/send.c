@@ -36,6 +36,8 @@ static ps_task task_of(const ps_lease *lease)
                      .settled = "",
                      .model_version = job->record->model_version,
                      .model_config = job->file->config,
+                     .teacher_version = job->file->teacher_version,
+                     .teacher_config = job->file->teacher_config,
                      .epoch = lease->piece.epoch,
                      .row_begin = lease->piece.begin,
                      .row_end = lease->piece.end};

@@ -24,12 +24,14 @@ typedef struct ps_row_range {
 /* As a worker gets it; all of it is borrowed. */
 typedef struct ps_task {
     uint64_t lease_id, job_id;
-    const char *kind;          /* its name: "train" */
-    bool inference;            /* of a job on a stored model */
-    const char *spec;          /* the job file, as submitted */
-    const char *settled;       /* the model section that the plan has settled; "": as in spec */
-    const char *model_version; /* the stored model that it works on or begins from; "": none */
-    const char *model_config;  /* and its configuration; "" */
+    const char *kind;            /* its name: "train" */
+    bool inference;              /* of a job on a stored model */
+    const char *spec;            /* the job file, as submitted */
+    const char *settled;         /* the model section that the plan has settled; "": as in spec */
+    const char *model_version;   /* the stored model that it works on or begins from; "": none */
+    const char *model_config;    /* and its configuration; "" */
+    const char *teacher_version; /* the same of the stored model that teaches it */
+    const char *teacher_config;
     uint32_t epoch;
     uint64_t row_begin, row_end; /* row_end 0: to the end */
     uint64_t seed;

@@ -127,6 +127,29 @@ static bool unused_is(ps_catalog *catalog, const char *version)
     return is;
 }
 
+START_TEST(a_version_stays_for_those_it_teaches)
+{
+    ps_catalog *catalog = open_memory();
+    ps_model_record *first = make_model("a", 1);
+    ck_ok(test_model_put(catalog, first));
+    ps_job_record *job = make_job(), *read = NULL;
+    job->teacher_version = ps_strdup(first->path);
+    ck_ok(ps_catalog_job_add(catalog, job, &job->id));
+    ck_ok(ps_catalog_job_get(catalog, job->id, &read));
+    ck_assert_str_eq(read->teacher_version, first->path);
+    ck_assert_str_eq(read->model_version, "");
+    ck_ok(ps_catalog_model_delete(catalog, "a"));
+    ck_assert(unused_is(catalog, NULL));
+    job->state = PS_JOB_DONE;
+    ck_ok(ps_catalog_job_update(catalog, job));
+    ck_assert(unused_is(catalog, first->path));
+    ps_job_record_free(&job);
+    ps_job_record_free(&read);
+    ps_model_record_free(&first);
+    ps_catalog_close(&catalog);
+}
+END_TEST
+
 START_TEST(a_version_is_needed_by_its_name_and_by_jobs_that_have_not_ended)
 {
     ps_catalog *catalog = open_memory();
@@ -143,6 +166,9 @@ START_TEST(a_version_is_needed_by_its_name_and_by_jobs_that_have_not_ended)
     uint64_t late = 0;
     ck_assert_int_eq(ps_catalog_job_add(catalog, job, &late), PS_ABORTED);
     ck_assert_uint_eq(late, 0);
+    ps_free(&job->model_version);
+    job->teacher_version = ps_strdup(first->path);
+    ck_assert_int_eq(ps_catalog_job_add(catalog, job, &late), PS_ABORTED);
     job->state = PS_JOB_DONE;
     ck_ok(ps_catalog_job_update(catalog, job));
     ck_assert(unused_is(catalog, first->path));
@@ -196,6 +222,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {&a_model_is_replaced_whole_and_fits_only_the_same_shapes},
     {&a_model_knows_what_it_was_made_of},
+    {&a_version_stays_for_those_it_teaches},
     {&a_version_is_needed_by_its_name_and_by_jobs_that_have_not_ended},
     {&pages_of_models_go_on_behind_a_name},
     {0},
