@@ -46,12 +46,10 @@ static ps_status match_layers(const ps_spec_model *student, const ps_spec_model 
     if (teacher->loss != PS_SPEC_CROSS_ENTROPY)
         return ps_fail(PS_INVALID_ARGUMENT, "its loss is not cross_entropy");
     if (student->layers[0] != teacher->layers[0])
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "it has %" PRId64 " inputs, and the student %" PRId64, teacher->layers[0],
-                       student->layers[0]);
+        return ps_fail(PS_INVALID_ARGUMENT, "it has %" PRId64 " inputs, and the student %" PRId64,
+                       teacher->layers[0], student->layers[0]);
     if (student->layers[own - 1] != teacher->layers[its - 1])
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "it has %" PRId64 " classes, and the student %" PRId64,
+        return ps_fail(PS_INVALID_ARGUMENT, "it has %" PRId64 " classes, and the student %" PRId64,
                        teacher->layers[its - 1], student->layers[own - 1]);
     for (size_t i = 0; i < student->n_classes && i < teacher->n_classes; i++)
         if (strcmp(student->classes[i], teacher->classes[i]) != 0)
@@ -109,8 +107,9 @@ static ps_status match(const ps_job_spec *spec, const ps_spec_model *teacher, bo
 {
     bool tokens = ps_spec_model_is_language(spec->model);
     if (tokens != ps_spec_model_is_language(teacher))
-        return ps_fail(PS_INVALID_ARGUMENT, "it is of architecture %s, which does not read what %s "
-                                            "does",
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "it is of architecture %s, which does not read what %s "
+                       "does",
                        teacher->architecture, spec->model->architecture);
     ps_status st = tokens ? match_language(spec, teacher) : match_layers(spec->model, teacher);
     return !st && settled ? match_inputs(spec->model, teacher) : st;

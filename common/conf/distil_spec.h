@@ -1,7 +1,6 @@
-/* distil_spec: section `distil` of a job file: a stored model, the teacher, whose answers a training
- * follows beside the labels. The loss is
- *     alpha · temperature² · D(teacher, student) + (1 - alpha) · the labels' loss
- * (gpu/ops.h, ps_distil). Any thread.
+/* distil_spec: section `distil` of a job file: a stored model, the teacher, whose answers a
+ * training follows beside the labels. The loss is alpha · temperature² · D(teacher, student) + (1 -
+ * alpha) · the labels' loss (gpu/ops.h, ps_distil). Any thread.
  */
 #ifndef PS_CONF_DISTIL_SPEC_H
 #define PS_CONF_DISTIL_SPEC_H
@@ -24,7 +23,7 @@ typedef struct ps_spec_distil {
     unsigned loss;      /* ps_spec_distil_loss */
     double temperature; /* logits of both are divided by it */
     double alpha;       /* the teacher's share of the loss */
-    int64_t top_k;      /* so many of the teacher's likeliest answers, and the rest as one; 0: all */
+    int64_t top_k; /* so many of the teacher's likeliest answers, and the rest as one; 0: all */
 } ps_spec_distil;
 
 extern const ps_conf_key ps_spec_distil_keys[];

@@ -10,6 +10,7 @@
 #include "worker/job/job_model.h"
 #include "worker/job/served_model.h"
 #include "worker/job/stored_model.h"
+#include "worker/job/teacher.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -26,6 +27,7 @@ struct ps_job_entry {
     ps_form *forms;        /* and its parameters are in these; NULL: float32 */
     ps_dataset *data[PS_JOB_DATA_COUNT];
     ps_model *model;
+    ps_teacher *teacher; /* NULL: the job has none */
     ps_exchange *exchange;
     ps_remote *remote; /* of the thread */
     struct sequence *sequence;
@@ -53,6 +55,7 @@ static void entry_clear(ps_job_entry *e)
 {
     ps_exchange_close(&e->exchange);
     ps_model_free(&e->model);
+    ps_teacher_free(&e->teacher);
     for (int i = 0; i < PS_JOB_DATA_COUNT; i++)
         if (e->data[i])
             ps_dataset_close(&e->data[i]);
@@ -109,6 +112,8 @@ static ps_status entry_fill(ps_job_entry *e, ps_task_run *run)
             ps_fail(PS_INVALID_ARGUMENT, "the task names neither a model nor a stored one's shape");
     if (!st && *task->settled_model)
         st = ps_job_spec_settle(e->spec, ps_slice_str(task->settled_model));
+    if (!st && e->spec->distil)
+        st = ps_teacher_create(run, &e->teacher);
     if (st)
         return st;
     e->job_id = task->job_id;
@@ -162,6 +167,7 @@ void ps_job_cache_clear(ps_job_cache *c)
 static bool entry_failed(const ps_job_entry *e)
 {
     return (e->model && ps_stream_failed(ps_model_stream(e->model))) ||
+           (e->teacher && ps_teacher_failed(e->teacher)) ||
            (e->exchange && ps_exchange_failed(e->exchange));
 }
 
@@ -250,6 +256,11 @@ ps_status ps_job_entry_check(ps_job_entry *e, ps_task_run *run)
     return st;
 }
 
+ps_status ps_job_entry_check_teacher(ps_job_entry *e, ps_task_run *run)
+{
+    return e->teacher ? ps_teacher_check(e->teacher, run, e->spec) : PS_OK;
+}
+
 /* Dropout differs from job to job, and from one start of a worker to the next. What is said of a
  * stored model in a form is the same whichever machine says it: exact. */
 static ps_model_options model_options(const ps_job_entry *e)
@@ -272,15 +283,21 @@ ps_status ps_job_entry_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
         return PS_OK;
     }
     ps_status st = ps_job_entry_check(e, run);
+    if (!st)
+        st = ps_job_entry_check_teacher(e, run);
     if (st)
         return st;
     ps_model_config config = ps_job_model_config(ps_job_entry_model_spec(e));
     ps_model_options options = model_options(e);
     ps_model *model;
-    const char *name = e->stored ? e->spec->model_name : e->spec->name;
+    ps_teacher_room teacher;
+    ps_job_model_need need = {.name = e->stored ? e->spec->model_name : e->spec->name,
+                              .config = &config,
+                              .options = &options,
+                              .beside = ps_teacher_need(e->teacher, e->spec, &teacher)};
     if (run->served)
         ps_served_model_drop(run->served); /* two at once are for the machines of others */
-    st = ps_job_model_room(name, &config, &options, run->env->backend);
+    st = ps_job_model_room(&need, run->env->backend);
     if (!st)
         st = ps_model_create(run->env->backend, &config, &options, &model);
     if (!st && e->stored) {
@@ -292,6 +309,13 @@ ps_status ps_job_entry_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
     if (!st)
         *out = e->model = model;
     return st;
+}
+
+ps_status ps_job_entry_teaching(ps_job_entry *e, ps_task_run *run, const ps_model_teaching **out)
+{
+    const ps_model_options options = model_options(e);
+    *out = NULL;
+    return e->teacher ? ps_teacher_get(e->teacher, run, e->spec, &options, out) : PS_OK;
 }
 
 static ps_status open_exchange(ps_job_entry *e, ps_task_run *run, ps_model *model)

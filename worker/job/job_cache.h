@@ -49,6 +49,12 @@ PS_MUST_CHECK ps_status ps_job_entry_model(ps_job_entry *entry, ps_task_run *run
 /* Of a job that trains; refreshed for this task. */
 PS_MUST_CHECK ps_status ps_job_entry_exchange(ps_job_entry *entry, ps_task_run *run,
                                               ps_exchange **out);
+/* Can the model that teaches the job do so? Asked once, of what is known of both and of the header
+ * of its file. A job without one: PS_OK. */
+PS_MUST_CHECK ps_status ps_job_entry_check_teacher(ps_job_entry *entry, ps_task_run *run);
+/* What ps_model_batch.teaching is to be; *out NULL: the job has no teacher. */
+PS_MUST_CHECK ps_status ps_job_entry_teaching(ps_job_entry *entry, ps_task_run *run,
+                                              const ps_model_teaching **out);
 size_t ps_job_entry_batch(const ps_job_entry *entry); /* rows of a batch */
 
 #endif

@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 ps_model_config ps_job_model_config(const ps_spec_model *model)
 {
@@ -51,25 +52,40 @@ static size size_of(const ps_model_layout *layout, const ps_form *forms)
     return all;
 }
 
-/* What is larger than the machine is not begun: Linux would give the memory and end somebody for it
- * later. A device of its own says so itself when its memory is out. */
-ps_status ps_job_model_room(const char *name, const ps_model_config *config,
-                            const ps_model_options *options, const ps_backend *backend)
+static ps_status count(const ps_job_model_need *need, size *out)
 {
-    bool inference = options->inference || options->decode;
-    if (!backend->info.host_addressable)
-        return PS_OK;
+    bool inference = need->options->inference || need->options->decode;
     ps_model_layout layout;
-    ps_status st = ps_model_describe(config, &layout);
+    ps_status st = ps_model_describe(need->config, &layout);
     if (st)
         return st;
-    size all = size_of(&layout, options->forms);
-    uint64_t bytes = all.bytes * (inference ? 1 : 2), available = ps_limits_memory_left();
+    *out = size_of(&layout, need->options->forms);
+    out->bytes *= inference ? 1 : 2;
     ps_model_layout_free(&layout);
-    if (bytes <= available)
+    return PS_OK;
+}
+
+/* What is larger than the machine is not begun: Linux would give the memory and end somebody for it
+ * later. A device of its own says so itself when its memory is out. */
+ps_status ps_job_model_room(const ps_job_model_need *need, const ps_backend *backend)
+{
+    size own = {0}, other = {0};
+    uint64_t available = ps_limits_memory_left();
+    if (!backend->info.host_addressable)
         return PS_OK;
+    ps_status st = need->beside ? count(need->beside, &other) : PS_OK;
+    if (!st)
+        st = count(need, &own);
+    if (st || (own.bytes <= available && other.bytes <= available - own.bytes))
+        return st;
+    char beside[160] = "";
+    if (need->beside)
+        (void)snprintf(beside, sizeof beside, ", and %s beside it %" PRIu64, need->beside->name,
+                       other.bytes);
     return ps_fail(PS_NO_MEMORY,
                    "model %s has %" PRIu64 " parameters and needs %" PRIu64
-                   " bytes here%s, %" PRIu64 " are available",
-                   name, all.elements, bytes, inference ? "" : " with its gradients", available);
+                   " bytes here%s%s, %" PRIu64 " are available",
+                   need->name, own.elements, own.bytes,
+                   need->options->inference || need->options->decode ? "" : " with its gradients",
+                   beside, available);
 }

@@ -9,11 +9,16 @@
 /* The job file's model as the table of models wants it; borrows. */
 ps_model_config ps_job_model_config(const ps_spec_model *model);
 
-/* Is there memory for its parameters, and for their gradients unless it is for inference? name is
- * for the message; options has inference, or decode, and forms. PS_NO_MEMORY: what it needs, and
- * what there is. */
-PS_MUST_CHECK ps_status ps_job_model_room(const char *name, const ps_model_config *config,
-                                          const ps_model_options *options,
-                                          const ps_backend *backend);
+/* A model that is to be made. */
+typedef struct ps_job_model_need {
+    const char *name; /* for messages */
+    const ps_model_config *config;
+    const ps_model_options *options;        /* inference, or decode, and forms are looked at */
+    const struct ps_job_model_need *beside; /* one that is needed together with it; NULL: none */
+} ps_job_model_need;
+
+/* Is there memory for the parameters, and for their gradients unless they are for inference?
+ * PS_NO_MEMORY: what it needs, and what there is. */
+PS_MUST_CHECK ps_status ps_job_model_room(const ps_job_model_need *need, const ps_backend *backend);
 
 #endif

@@ -67,7 +67,9 @@ static ps_status make(ps_served_model *s, const ps_task_run *run, const char *na
     ps_model_config config = ps_job_model_config(s->spec);
     ps_model_options options = {
         .max_batch = 1, .max_length = s->length, .inference = true, .decode = true, .forms = forms};
-    ps_status st = ps_job_model_room(name, &config, &options, run->env->backend);
+    ps_status st = ps_job_model_room(
+        &(ps_job_model_need){.name = name, .config = &config, .options = &options},
+        run->env->backend);
     return st ? st : ps_model_create(run->env->backend, &config, &options, &s->model);
 }
 

@@ -40,6 +40,7 @@ static ps_status evaluate_batch(void *user, const ps_pass *pass, const ps_batch 
 {
     evaluating *sum = user;
     ps_model_batch input = ps_pass_model_batch(batch);
+    input.teaching = pass->teaching;
     ps_model_result result;
     ps_status st = ps_model_forward(pass->model, &input, NULL);
     if (!st)

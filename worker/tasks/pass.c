@@ -20,6 +20,8 @@ void ps_pass_add_metrics(const ps_model_result *result, ps_metric_list *sums)
     if (result->correct >= 0 && result->labels)
         ps_metric_list_add(sums, "accuracy",
                            (double)result->correct / (double)result->labels * (double)result->rows);
+    if (result->divergence >= 0)
+        ps_metric_list_add(sums, "divergence", result->divergence * (double)result->rows);
 }
 
 ps_status ps_pass_check_rows(const Psd__V1__Task *task, const ps_dataset *data)
@@ -59,6 +61,8 @@ ps_status ps_pass_open(ps_task_run *run, ps_pass *out)
         st = choose_rows(&pass);
     if (!st)
         st = ps_job_entry_model(pass.entry, run, &pass.model);
+    if (!st)
+        st = ps_job_entry_teaching(pass.entry, run, &pass.teaching);
     if (!st && !ps_job_entry_stored(pass.entry)) {
         ps_exchange *exchange;
         uint64_t version;

@@ -10,6 +10,7 @@ typedef struct ps_pass {
     ps_job_entry *entry;
     ps_dataset *data;
     ps_model *model;
+    const ps_model_teaching *teaching; /* NULL: nobody teaches the job */
     uint64_t begin, end;
 } ps_pass;
 

@@ -95,6 +95,8 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
     psd__v1__plan_result__init(result->plan);
     st = plan_model(run, entry, result->plan);
     if (!st)
+        st = ps_job_entry_check_teacher(entry, run);
+    if (!st)
         st = plan_tensors(ps_job_entry_model_spec(entry), result->plan);
     return st ? st : plan_data(run, entry, result->plan);
 }

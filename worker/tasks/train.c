@@ -56,6 +56,7 @@ typedef struct training {
     const ps_spec_train *spec;
     ps_dataset *data;
     ps_model *model;
+    const ps_model_teaching *teaching; /* NULL: nobody teaches it */
     ps_exchange *exchange;
     bool clocks_wait; /* else they are only told */
     uint64_t clock;
@@ -88,19 +89,24 @@ static ps_status open_all(ps_task_run *run, training *t)
     if (!st)
         st = ps_job_entry_model(t->entry, run, &t->model);
     if (!st)
+        st = ps_job_entry_teaching(t->entry, run, &t->teaching);
+    if (!st)
         st = ps_job_entry_exchange(t->entry, run, &t->exchange);
     return st;
 }
 
 static ps_status check_loss(const training *t, const ps_model_result *result)
 {
-    if (isfinite(result->loss))
+    bool loss = !isfinite(result->loss);
+    if (!loss && isfinite(result->divergence))
         return PS_OK;
     return ps_fail(PS_OUT_OF_RANGE,
-                   "the loss is %s at step %" PRIu64 " of epoch %u (clock %" PRIu64
+                   "the %s is %s at step %" PRIu64 " of epoch %u (clock %" PRIu64
                    "); try a lower learning rate than %g",
-                   isnan(result->loss) ? "NaN" : "infinite", t->steps + 1, t->run->task->epoch + 1,
-                   t->clock, t->spec->optimizer.learning_rate);
+                   loss ? "loss" : "divergence from the teacher",
+                   isnan(loss ? result->loss : result->divergence) ? "NaN" : "infinite",
+                   t->steps + 1, t->run->task->epoch + 1, t->clock,
+                   t->spec->optimizer.learning_rate);
 }
 
 /* ---- clocks ---- */
@@ -201,6 +207,7 @@ static ps_status train_batch(training *t, step *s, const ps_batch *batch)
 {
     ps_model_batch input = ps_pass_model_batch(batch);
     input.train = true;
+    input.teaching = t->teaching;
     input.add_gradients = s->done > 0;
     input.weight = (double)batch->rows / (double)s->rows;
     ps_model_result result = {.loss = 0};

@@ -1,0 +1,133 @@
+"""Distillation: a student half as wide as its teacher, against one without; a teacher that is deleted meanwhile; what is
+in the way of one; language models, with what both say computed once more from their exported weights."""
+import numpy as np
+
+from harness import Cluster, read_safetensors, run
+
+
+def job(cluster, name, layers="[16, 32, 4]", epochs=2, more="", model=""):
+    text = cluster.tiny_job(name=name, mode="bsp", workers=1, layers=layers, epochs=epochs, more=more)
+    return text.replace("learning_rate: 0.003", "learning_rate: 0.02").replace("activation: relu", "activation: relu" + model)
+
+
+def trained(cluster, *arguments, **options):
+    return cluster.wait_job(cluster.submit(job(cluster, *arguments, **options)))["progress"]
+
+
+def softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def logits(cluster, name, x):
+    path = cluster.dir / f"{name}.safetensors"
+    cluster.psctl("export", name, "--force", "-o", path)
+    _, w = read_safetensors(path)
+    for i in range(len(w) // 2):
+        x = x @ w[f"layers.{i}.weight"].astype(np.float64).T + w[f"layers.{i}.bias"]
+        if i + 1 < len(w) // 2:
+            x = np.maximum(x, 0)
+    return x
+
+
+def a_student_learns_faster_with_a_teacher():
+    """It is better after 6 epochs than another after 10 alone; the divergence is what numpy finds."""
+    with Cluster() as cluster:
+        _, _, x, y = cluster.tiny_data(rows=600, noise=90)
+        cluster.start_server()
+        cluster.start_worker("w1")
+        trained(cluster, "large", "[16, 64, 4]", 15)
+        alone = trained(cluster, "alone", epochs=10)
+        student = trained(cluster, "student", epochs=6, more="distil: {teacher: large, alpha: 0.9, temperature: 2}\n")
+        assert student["test_loss"] < alone["test_loss"], (student, alone)
+        assert student["test_accuracy"] >= alone["test_accuracy"], (student, alone)
+        p, q = (softmax(logits(cluster, name, x / 255.0) / 2) for name in ("large", "student"))
+        far = (p * np.log(p / q)).sum(1).mean()
+        assert abs(student["test_divergence"] - far) < 1e-5, (student, far)
+        told = softmax(logits(cluster, "student", x / 255.0))
+        assert abs(student["test_loss"] + np.log(told[np.arange(len(y)), y]).mean()) < 1e-5, "the loss is that of labels"
+        assert "test_divergence" not in alone
+
+
+def a_teacher_stays_until_the_job_has_ended():
+    with Cluster() as cluster:
+        cluster.tiny_data(rows=400)
+        cluster.start_server()
+        worker = cluster.start_worker("w1")
+        trained(cluster, "large", "[16, 64, 4]", 4)
+        worker.stop()
+        late = cluster.submit(job(cluster, "late", more="distil: {teacher: large}\n"))
+        cluster.psctl("delete", "large")
+        cluster.start_worker("w2")
+        assert cluster.wait_job(late)["progress"]["test_divergence"] < 0.5
+
+
+def what_cannot_teach_is_said_in_a_line():
+    with Cluster() as cluster:
+        cluster.tiny_data(rows=400)
+        cluster.start_server()
+        cluster.start_worker("w1")
+        trained(cluster, "large", "[16, 8, 4]", 1)
+        trained(cluster, "wide", "[16, 8, 5]", 1)
+
+        def refused(text):
+            path = cluster.dir / "refused.yaml"
+            path.write_text(text)
+            done = cluster.psctl("submit", path, check=False)
+            assert done.returncode != 0
+            lines = done.stderr.strip().splitlines()
+            assert len(lines) == 1, done.stderr
+            return lines[0]
+
+        assert "model 'nobody' does not exist" in refused(job(cluster, "s", more="distil: {teacher: nobody}\n"))
+        assert "teacher wide: it has 5 classes, and the student 4" in refused(
+            job(cluster, "s", more="distil: {teacher: wide}\n"))
+        assert "teacher large: it has 16 inputs, and the student 9" in refused(
+            job(cluster, "s", layers="[9, 4]", more="distil: {teacher: large}\n"))
+        assert "distil: only with model.loss cross_entropy" in refused(
+            job(cluster, "s", model=", loss: squared_error", more="distil: {teacher: large}\n"))
+        language = (f"kind: train\nname: s\nmodel: {SMALL}\ndata: {{format: tokens, train: {{tokens: /x}}}}\n"
+                    "train: {epochs: 1, optimizer: {name: sgd, learning_rate: 1}}\ndistil: {teacher: large}\n")
+        assert "teacher large: it is of architecture mlp, which does not read what llama does" in refused(language)
+
+
+TEXT = "pack my box with five dozen liquor jugs. how vexingly quick daft zebras jump! " * 60
+SMALL = ("{architecture: llama, vocab_size: 256, context_length: 16, hidden_size: 16, num_layers: 1, num_heads: 2, "
+         "num_kv_heads: 1, intermediate_size: 32, tokenizer: bytes}")
+LARGE = SMALL.replace("hidden_size: 16, num_layers: 1", "hidden_size: 32, num_layers: 2").replace("256", "272")
+
+
+def a_language_model_is_taught_by_a_larger_one():
+    """Whose vocabulary is padded to another size; a teacher for shorter rows is refused."""
+    with Cluster() as cluster:
+        cluster.start_server()
+        cluster.start_worker("w1")
+        for name, text in (("train", TEXT), ("test", TEXT[: len(TEXT) // 3])):
+            (cluster.dir / f"{name}.txt").write_text(text)
+            cluster.psctl("tokenize", cluster.dir / f"{name}.txt", "-o", cluster.dir / f"{name}.tokens")
+
+        def language(name, model, epochs, more=""):
+            return f"""kind: train
+name: {name}
+model: {model}
+data: {{format: tokens, sequence_length: 16, train: {{tokens: {cluster.dir}/train.tokens}}, test: {{tokens: {cluster.dir}/test.tokens}}}}
+train: {{epochs: {epochs}, batch_size: 8, optimizer: {{name: adamw, learning_rate: 0.003}}, consistency: {{mode: bsp}}}}
+{more}
+"""
+        def run_one(*arguments):
+            return cluster.wait_job(cluster.submit(language(*arguments)))["progress"]
+        run_one("large", LARGE, 12)
+        how = "distil: {teacher: large, loss: %s, alpha: %s, top_k: 8}"
+        for loss in ("kl", "jsd"):
+            few = run_one("student", SMALL, 1, how % (loss, 1))
+            more = run_one("student", SMALL, 4, how % (loss, 1))
+            assert more["test_divergence"] < 0.7 * few["test_divergence"], (few, more)
+            assert more["test_loss"] < 0.7 * few["test_loss"], "of labels that it was not shown"
+        long = language("s", SMALL.replace("context_length: 16", "context_length: 64"), 1, how % ("kl", 1))
+        (cluster.dir / "long.yaml").write_text(long.replace("sequence_length: 16", "sequence_length: 64"))
+        said = cluster.psctl("submit", cluster.dir / "long.yaml", check=False).stderr
+        assert "teacher large: its context_length is 16, and rows have 64 tokens" in said, said
+
+
+run([a_student_learns_faster_with_a_teacher, a_teacher_stays_until_the_job_has_ended,
+     what_cannot_teach_is_said_in_a_line, a_language_model_is_taught_by_a_larger_one])
