@@ -34,7 +34,9 @@ static const ps_flag flags[] = {
      .offset = offsetof(options, format),
      .value = "FORMAT",
      .words = ps_model_format_names,
-     .help = "safetensors (default), hf: a Hugging Face folder, or gguf"},
+     .help =
+         "safetensors (default), gguf, hf: a Hugging Face folder, or hf-ct, hf-gptq, hf-awq: one "
+         "of codes"},
     {.name = "dtype",
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, dtype),

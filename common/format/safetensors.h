@@ -102,6 +102,11 @@ PS_MUST_CHECK ps_status ps_safetensors_writer_new(const ps_safetensors_tensor *t
                                                   const ps_safetensors_pair *metadata,
                                                   size_t n_metadata, ps_safetensors_sink sink,
                                                   ps_safetensors_writer **out);
+/* The same, but the data come as given. PS_FAILED_PRECONDITION: a tensor would not be aligned to
+ * its elements then, as readers want it. */
+PS_MUST_CHECK ps_status ps_safetensors_writer_new_as_given(
+    const ps_safetensors_tensor *tensors, size_t n_tensors, const ps_safetensors_pair *metadata,
+    size_t n_metadata, ps_safetensors_sink sink, ps_safetensors_writer **out);
 /* The data must come in this order: the i-th is tensors[ps_safetensors_writer_order(w, i)] of the
  * call above. Wider elements first, else as given; so with one dtype the order is unchanged. */
 size_t ps_safetensors_writer_order(const ps_safetensors_writer *writer, size_t i);

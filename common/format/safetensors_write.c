@@ -109,6 +109,9 @@ static ps_status make_header(ps_safetensors_writer *w, const ps_safetensors_tens
             return st;
         if (__builtin_add_overflow(at, bytes, &end) || end > INT64_MAX)
             return ps_fail(PS_INVALID_ARGUMENT, "safetensors: more data than a file can hold");
+        if (at % ps_safetensors_dtype_size(t->dtype))
+            return ps_fail(PS_FAILED_PRECONDITION,
+                           "tensor %s would not be aligned behind those before it", t->name);
         put_entry(&json, t, at, end);
         at = end;
     }
@@ -124,9 +127,9 @@ static ps_status make_header(ps_safetensors_writer *w, const ps_safetensors_tens
     return PS_OK;
 }
 
-ps_status ps_safetensors_writer_new(const ps_safetensors_tensor *tensors, size_t n_tensors,
-                                    const ps_safetensors_pair *metadata, size_t n_metadata,
-                                    ps_safetensors_sink sink, ps_safetensors_writer **out)
+static ps_status new_writer(const ps_safetensors_tensor *tensors, size_t n_tensors,
+                            const ps_safetensors_pair *metadata, size_t n_metadata,
+                            ps_safetensors_sink sink, bool as_given, ps_safetensors_writer **out)
 {
     ps_status st = check_names(tensors, n_tensors);
     if (st)
@@ -136,7 +139,10 @@ ps_status ps_safetensors_writer_new(const ps_safetensors_tensor *tensors, size_t
     w->sink = sink;
     w->n_tensors = n_tensors;
     w->order = ps_alloc_array(n_tensors + 1, sizeof *w->order);
-    put_in_order(tensors, n_tensors, w->order);
+    for (size_t i = 0; i < n_tensors; i++)
+        w->order[i] = i;
+    if (!as_given)
+        put_in_order(tensors, n_tensors, w->order);
     st = make_header(w, tensors, metadata, n_metadata, &header);
     if (!st)
         st = sink.write(sink.state, header.data, header.len);
@@ -146,6 +152,20 @@ ps_status ps_safetensors_writer_new(const ps_safetensors_tensor *tensors, size_t
     else
         *out = w;
     return st;
+}
+
+ps_status ps_safetensors_writer_new(const ps_safetensors_tensor *tensors, size_t n_tensors,
+                                    const ps_safetensors_pair *metadata, size_t n_metadata,
+                                    ps_safetensors_sink sink, ps_safetensors_writer **out)
+{
+    return new_writer(tensors, n_tensors, metadata, n_metadata, sink, false, out);
+}
+
+ps_status ps_safetensors_writer_new_as_given(const ps_safetensors_tensor *tensors, size_t n_tensors,
+                                             const ps_safetensors_pair *metadata, size_t n_metadata,
+                                             ps_safetensors_sink sink, ps_safetensors_writer **out)
+{
+    return new_writer(tensors, n_tensors, metadata, n_metadata, sink, true, out);
 }
 
 size_t ps_safetensors_writer_order(const ps_safetensors_writer *writer, size_t i)

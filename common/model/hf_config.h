@@ -10,8 +10,9 @@
  * have the defaults of transformers. tokenizer is "" unless an export of ours says bytes. *out:
  * ps_spec_model_free. */
 PS_MUST_CHECK ps_status ps_hf_config_parse(ps_slice json, ps_spec_model **out);
-/* Every key that the architecture's class needs. dtype: "float32", "bfloat16", "float16". */
+/* Every key that the architecture's class needs. dtype: "float32", "bfloat16", "float16".
+ * quantization: the value of quantization_config; NULL: none. */
 void ps_hf_config_write(const ps_spec_model *model, const char *dtype, const ps_token_ids *ids,
-                        ps_buf *out);
+                        const char *quantization, ps_buf *out);
 
 #endif

@@ -29,7 +29,7 @@ static void put_key(ps_json_writer *w, const ps_spec_model *m, const ps_arch_hf_
 }
 
 void ps_hf_config_write(const ps_spec_model *m, const char *dtype, const ps_token_ids *ids,
-                        ps_buf *out)
+                        const char *quantization, ps_buf *out)
 {
     const ps_arch *arch = ps_arch_find(m->architecture);
     ps_json_writer w = ps_json_writer_to(out);
@@ -43,6 +43,8 @@ void ps_hf_config_write(const ps_spec_model *m, const char *dtype, const ps_toke
     put_float(&w, "initializer_range", 0.02);
     for (const ps_arch_hf_out *key = arch->hf.out; key->key; key++)
         put_key(&w, m, key);
+    if (quantization)
+        ps_json_put_raw(&w, "quantization_config", quantization);
     ps_json_put_bool(&w, "tie_word_embeddings", m->tie_embeddings);
     ps_json_put_string(&w, "torch_dtype", dtype);
     ps_json_put_bool(&w, "use_cache", true);

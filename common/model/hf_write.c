@@ -1,7 +1,8 @@
 /* The row `hf`. Happy path: a folder under a temporary name beside its own gets config.json, the
  * tokenizer and the files that came beside it, model.safetensors is written as the numbers come,
  * and the folder takes its name. With force, and a folder there already, each of these files
- * replaces the one of its name.
+ * replaces the one of its name. Rows hf-ct, hf-gptq and hf-awq write the same, but matrices of the
+ * blocks as packed codes (hf_pack.h).
  */
 #include "common/base/buf.h"
 #include "common/base/half.h"
@@ -11,6 +12,7 @@
 #include "common/base/whole_file.h"
 #include "common/json/json.h"
 #include "common/model/hf_config.h"
+#include "common/model/hf_pack.h"
 #include "common/model/model_out.h"
 #include "common/model/side_files.h"
 #include "common/tokenizer/tokenizer.h"
@@ -23,6 +25,7 @@
 #include <unistd.h>
 
 static const char *const dtypes[] = {"f32", "bf16", "f16", NULL};
+static const char *const packed_dtypes[] = {"f16", "bf16", "f32", NULL};
 /* Besides side_files. */
 static const char *const files[] = {"config.json", "tokenizer.json", "tokenizer_config.json",
                                     "model.safetensors", NULL};
@@ -30,6 +33,7 @@ static const char *const files[] = {"config.json", "tokenizer.json", "tokenizer_
 struct ps_model_out {
     char *path, *temporary; /* temporary NULL: the folder was there */
     ps_safetensors_dtype dtype;
+    ps_hf_pack *pack; /* NULL: all are numbers */
     ps_new_file *file;
     ps_safetensors_writer *writer;
     uint64_t bytes;
@@ -150,10 +154,14 @@ static ps_status write_config(ps_model_out *o, const ps_model_about *about)
                                                                   [PS_SAFETENSORS_BF16] =
                                                                       "bfloat16",
                                                                   [PS_SAFETENSORS_F16] = "float16"};
-    ps_buf text = PS_BUF_EMPTY;
-    ps_hf_config_write(about->model, names[o->dtype], about->ids, &text);
+    ps_buf text = PS_BUF_EMPTY, quantization = PS_BUF_EMPTY;
+    if (o->pack)
+        ps_hf_pack_config(o->pack, &quantization);
+    ps_hf_config_write(about->model, names[o->dtype], about->ids,
+                       o->pack ? ps_buf_cstr(&quantization) : NULL, &text);
     ps_status st = write_text(o, "config.json", ps_buf_slice(&text));
     ps_buf_free(&text);
+    ps_buf_free(&quantization);
     return st;
 }
 
@@ -162,25 +170,33 @@ static ps_status sink(void *state, const void *data, size_t len)
     return ps_new_file_write(((ps_model_out *)state)->file, data, len);
 }
 
-/* One dtype, so the order of the data is the order here. */
-static ps_status begin_tensors(ps_model_out *o, const ps_model_about *about)
+/* Numbers of one dtype come in the order of the data; codes and scales, of several, as given. */
+static ps_status begin_writer(ps_model_out *o, const ps_model_about *about)
 {
-    char *path = path_in(o, "model.safetensors");
-    ps_status st = ps_new_file_open(path, &(ps_new_file_options){.force = true}, &o->file);
-    ps_free(&path);
-    if (st)
-        return st;
+    const ps_safetensors_sink to = {sink, o};
+    const ps_safetensors_tensor *packed = NULL;
     ps_safetensors_pair format = {"format", "pt"};
+    if (o->pack) {
+        size_t n = ps_hf_pack_tensors(o->pack, o->dtype, &packed);
+        return ps_safetensors_writer_new_as_given(packed, n, &format, 1, to, &o->writer);
+    }
     ps_safetensors_tensor *tensors = ps_alloc_array(about->n, sizeof *tensors);
     for (size_t i = 0; i < about->n; i++) {
         tensors[i] = (ps_safetensors_tensor){
             .name = about->tensors[i].name, .dtype = o->dtype, .n_dims = about->tensors[i].n_dims};
         memcpy(tensors[i].shape, about->tensors[i].shape, sizeof about->tensors[i].shape);
     }
-    st = ps_safetensors_writer_new(tensors, about->n, &format, 1, (ps_safetensors_sink){sink, o},
-                                   &o->writer);
+    ps_status st = ps_safetensors_writer_new(tensors, about->n, &format, 1, to, &o->writer);
     ps_free(&tensors);
     return st;
+}
+
+static ps_status begin_tensors(ps_model_out *o, const ps_model_about *about)
+{
+    char *path = path_in(o, "model.safetensors");
+    ps_status st = ps_new_file_open(path, &(ps_new_file_options){.force = true}, &o->file);
+    ps_free(&path);
+    return st ? st : begin_writer(o, about);
 }
 
 static void remove_file(const ps_model_out *o, const char *name)
@@ -195,6 +211,7 @@ static void hf_drop(ps_model_out **out)
     ps_model_out *o = *out;
     if (!o)
         return;
+    ps_hf_pack_free(&o->pack);
     ps_safetensors_writer_free(&o->writer);
     ps_new_file_drop(&o->file);
     for (size_t i = 0; o->temporary && files[i]; i++)
@@ -208,8 +225,8 @@ static void hf_drop(ps_model_out **out)
     ps_free(out);
 }
 
-static ps_status hf_open(const ps_model_out_options *options, const ps_model_about *about,
-                         ps_model_out **out)
+static ps_status open_as(const ps_packed_row *packed, const ps_model_out_options *options,
+                         const ps_model_about *about, ps_model_out **out)
 {
     ps_model_out *o = ps_new(ps_model_out);
     char *given = ps_strdup(options->path);
@@ -220,6 +237,8 @@ static ps_status hf_open(const ps_model_out_options *options, const ps_model_abo
     o->dtype = !strcmp(options->dtype, "f32")   ? PS_SAFETENSORS_F32
                : !strcmp(options->dtype, "f16") ? PS_SAFETENSORS_F16
                                                 : PS_SAFETENSORS_BF16;
+    if (!st && packed)
+        st = ps_hf_pack_new(packed, about, &o->pack);
     if (!st)
         st = open_folder(o, options->force);
     if (!st)
@@ -233,6 +252,17 @@ static ps_status hf_open(const ps_model_out_options *options, const ps_model_abo
     else
         *out = o;
     return st;
+}
+
+static ps_status hf_open(const ps_model_out_options *options, const ps_model_about *about,
+                         ps_model_out **out)
+{
+    return open_as(NULL, options, about, out);
+}
+
+static bool is_packed(const ps_model_out *o, size_t tensor)
+{
+    return ps_hf_pack_is_packed(o->pack, tensor);
 }
 
 static float hf_limit(const ps_model_out *o, size_t tensor)
@@ -263,6 +293,11 @@ static ps_status hf_data(ps_model_out *o, const float *values, size_t n)
     return PS_OK;
 }
 
+static ps_status hf_bytes(ps_model_out *o, ps_slice bytes)
+{
+    return ps_hf_pack_bytes(o->pack, bytes, o->writer);
+}
+
 static ps_status name_folder(ps_model_out *o)
 {
     ps_status st = ps_whole_file_name(&ps_disk_system, o->temporary, o->path, true);
@@ -291,3 +326,22 @@ const ps_model_out_row ps_model_out_hf = {.dtypes = dtypes,
                                           .data = hf_data,
                                           .finish = hf_finish,
                                           .drop = hf_drop};
+
+#define PACKED(word)                                                                               \
+    static ps_status open_##word(const ps_model_out_options *options, const ps_model_about *about, \
+                                 ps_model_out **out)                                               \
+    {                                                                                              \
+        return open_as(&ps_packed_##word, options, about, out);                                    \
+    }                                                                                              \
+    const ps_model_out_row ps_model_out_##word = {.dtypes = packed_dtypes,                         \
+                                                  .open = open_##word,                             \
+                                                  .limit = hf_limit,                               \
+                                                  .data = hf_data,                                 \
+                                                  .as_stored = is_packed,                          \
+                                                  .bytes = hf_bytes,                               \
+                                                  .finish = hf_finish,                             \
+                                                  .drop = hf_drop};
+
+PACKED(ct)
+PACKED(gptq)
+PACKED(awq)

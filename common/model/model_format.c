@@ -11,11 +11,19 @@ static const ps_model_format hf = {
 static const ps_model_format gguf = {
     .name = "gguf", .ending = ".gguf", .in = &ps_model_in_gguf, .out = &ps_model_out_gguf};
 
-#define ROW(name) &name,
+/* Folders as hf, with matrices as packed codes. */
+static const ps_model_format ct = {
+    .name = "hf-ct", .ending = "", .folder = true, .out = &ps_model_out_ct};
+static const ps_model_format gptq = {
+    .name = "hf-gptq", .ending = "", .folder = true, .out = &ps_model_out_gptq};
+static const ps_model_format awq = {
+    .name = "hf-awq", .ending = "", .folder = true, .out = &ps_model_out_awq};
+
+#define ROW(row, word) &row,
 const ps_model_format *const ps_model_formats[] = {PS_MODEL_FORMATS(ROW) NULL};
 #undef ROW
 
-#define NAME(name) #name,
+#define NAME(row, word) word,
 const char *const ps_model_format_names[] = {PS_MODEL_FORMATS(NAME) NULL};
 #undef NAME
 
@@ -35,6 +43,8 @@ ps_status ps_model_format_of(const char *path, const ps_model_format **out)
     *out = NULL;
     while (n-- > 0) {
         bool takes = false;
+        if (!ps_model_formats[n]->in)
+            continue;
         ps_status st = ps_model_formats[n]->in->takes(path, &takes);
         if (st)
             return st;

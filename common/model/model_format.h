@@ -9,16 +9,19 @@
 #include "common/model/model_out.h"
 
 /* The first is the one that models leave in when nobody says otherwise. */
-#define PS_MODEL_FORMATS(X) \
-    X(safetensors)          \
-    X(hf)                   \
-    X(gguf)
+#define PS_MODEL_FORMATS(X)       \
+    X(safetensors, "safetensors") \
+    X(hf, "hf")                   \
+    X(gguf, "gguf")               \
+    X(ct, "hf-ct")                \
+    X(gptq, "hf-gptq")            \
+    X(awq, "hf-awq")
 
 struct ps_model_format {
     const char *name;
-    const char *ending; /* of the path that is made of a model's name */
-    bool folder;        /* it is one, and no file */
-    const ps_model_in_row *in;
+    const char *ending;          /* of the path that is made of a model's name */
+    bool folder;                 /* it is one, and no file */
+    const ps_model_in_row *in;   /* NULL: another row reads it */
     const ps_model_out_row *out; /* NULL: psd's own file, as it is */
 };
 

@@ -51,6 +51,7 @@ typedef struct ps_model_out_row {
 
 extern const ps_model_out_row ps_model_out_hf;
 extern const ps_model_out_row ps_model_out_gguf;
+extern const ps_model_out_row ps_model_out_ct, ps_model_out_gptq, ps_model_out_awq;
 
 /* ---- from psd's file, as it arrives ---- */
 

@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ps_token_ids ids = {0}, ids_again = {0};
     if (ps_token_ids_read(ps_slice_of(data, size), &ids) != PS_OK)
         ids = (ps_token_ids){0};
-    ps_hf_config_write(model, "float32", &ids, &json);
+    ps_hf_config_write(model, "float32", &ids, NULL, &json);
     if (ps_token_ids_read(ps_buf_slice(&json), &ids_again) != PS_OK ||
         memcmp(&ids.of[PS_TOKEN_EOS].n, &ids_again.of[PS_TOKEN_EOS].n, sizeof ids.of[0].n) != 0)
         abort();

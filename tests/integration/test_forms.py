@@ -38,7 +38,25 @@ def q4_0(w):
     return blocks(w, 7, nibbles)
 
 
-FORMS = {"int8/row": int8_rows, "q8_0": q8_0, "q4_0": q4_0}
+def groups(bits, zeros):
+    """Groups of 32: a float16 scale (a zero and a 0), then codes, lowest bits first."""
+    def store(w):
+        x = w.reshape(len(w), -1, 32)
+        top = 2 ** bits - 1
+        spread = x.max(2, keepdims=True) - x.min(2, keepdims=True) if zeros else 2 * np.abs(x).max(2, keepdims=True)
+        scales = (spread / (top - 1)).astype("<f2")
+        zero = np.rint(-x.min(2, keepdims=True) / scales).clip(0, top) if zeros else np.full_like(scales, 2 ** (bits - 1))
+        codes = (np.rint(x / scales.astype("f4")) + zero.astype("f4")).clip(0, top).astype("u1")
+        stream = np.packbits(np.unpackbits(codes[..., None], axis=3, bitorder="little")[..., :bits].reshape(*codes.shape[:2], -1),
+                             axis=2, bitorder="little")
+        head = [zero.astype("u1"), np.zeros_like(zero, "u1")] if zeros else []
+        stored = np.concatenate([scales.view("u1"), *head, stream], 2).reshape(len(w), -1)
+        return stored, ((codes.astype("f4") - zero.astype("f4")) * scales.astype("f4")).reshape(w.shape)
+    return store
+
+
+FORMS = {"int8/row": int8_rows, "q8_0": q8_0, "q4_0": q4_0, "int4/32": groups(4, False), "int8/32": groups(8, False),
+         "uint4/32": groups(4, True), "uint3/32": groups(3, True)}
 
 
 def write(path, config, tensors, forms=None):
@@ -170,6 +188,85 @@ def a_llama_goes_in_and_out_as_blocks():
     language("llama")
 
 
+def parts_of(path):
+    """name -> array, of every dtype that the layouts have."""
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    types = {"F32": "<f4", "F16": "<f2", "I32": "<u4", "I64": "<i8", "I8": "i1"}
+    return {name: np.frombuffer(data[8 + length:][slice(*t["data_offsets"])], types[t["dtype"]]).reshape(t["shape"])
+            for name, t in json.loads(data[8:8 + length]).items() if name != "__metadata__"}
+
+
+def stream(words, bits):
+    """Codes along the last axis, lowest bits first."""
+    flat = np.unpackbits(np.ascontiguousarray(words).view("u1"), axis=-1, bitorder="little")
+    flat = flat.reshape(*flat.shape[:-1], -1, bits)
+    return (flat * (1 << np.arange(bits))).sum(-1).astype("f4")
+
+
+def by_compressed_tensors(parts, stem, config):
+    weights = config["config_groups"]["group_0"]["weights"]
+    codes = stream(parts[stem + "weight_packed"], weights["num_bits"]) - 2 ** (weights["num_bits"] - 1)
+    scales = parts[stem + "weight_scale"].astype("f4")
+    assert codes.shape == tuple(parts[stem + "weight_shape"])
+    return codes * np.repeat(scales, codes.shape[1] // scales.shape[1], 1)
+
+
+def by_gptq(parts, stem, config):
+    bits = config["bits"]
+    codes = stream(parts[stem + "qweight"].T, bits)
+    zeros = stream(parts[stem + "qzeros"], bits) + (config["checkpoint_format"] == "gptq")
+    group = parts[stem + "g_idx"].astype(int)
+    size = codes.shape[1] if config["group_size"] == -1 else config["group_size"]
+    assert (group == np.arange(codes.shape[1]) // size).all()
+    return parts[stem + "scales"].astype("f4")[group].T * (codes - zeros[group].T)
+
+
+def by_awq(parts, stem, config):
+    def unpack(words):
+        codes = stream(words, 4).reshape(len(words), -1, 8)
+        return codes[..., [0, 4, 1, 5, 2, 6, 3, 7]].reshape(len(words), -1)
+    codes, zeros = unpack(parts[stem + "qweight"]), unpack(parts[stem + "qzeros"])
+    group = np.arange(len(codes)) // config["group_size"]
+    return (parts[stem + "scales"].astype("f4")[group] * (codes - zeros[group])).T
+
+
+def codes_are_laid_out_as_loaders_of_hugging_face_expect():
+    """By numpy, from the descriptions of the layouts; the numbers are the same to the bit."""
+    formats = {"hf-ct": (by_compressed_tensors, ("int4/32", "int8/32", "int8/row"), "compressed-tensors"),
+               "hf-gptq": (by_gptq, ("int4/32", "int8/32", "int8/row", "uint4/32", "uint3/32"), "gptq"),
+               "hf-awq": (by_awq, ("int4/32", "uint4/32"), "awq")}
+    with Cluster() as cluster:
+        cluster.start_server()
+        tensors, config = weights("llama", hidden=64)
+        for form in "int4/32", "int8/32", "int8/row", "uint4/32", "uint3/32":
+            name = form.replace("/", "-")
+            stored, forms, decoded = in_forms(tensors, lambda n, v: form if v.ndim == 2 and ".layers." in n else None)
+            write(cluster.dir / f"{name}.safetensors", config, stored, forms)
+            cluster.psctl("import", cluster.dir / f"{name}.safetensors", name)
+            for format, (reads, allowed, method) in formats.items():
+                folder = cluster.dir / f"{name}-{format}"
+                if form not in allowed:
+                    done = cluster.psctl("export", name, "-o", folder, "--format", format, check=False)
+                    assert done.returncode == 7 and f"is stored as {form}, and {format} holds int" in done.stderr, done.stderr
+                    assert not folder.exists()
+                    continue
+                cluster.psctl("export", name, "-o", folder, "--format", format, "--dtype", "f32")
+                parts = parts_of(folder / "model.safetensors")
+                said = json.loads((folder / "config.json").read_text())["quantization_config"]
+                assert said["quant_method"] == method
+                for tensor, values in decoded.items():
+                    if tensor in forms:
+                        values, found = values + 0, reads(parts, tensor.removesuffix("weight"), said) + 0  # no -0
+                    else:
+                        found = parts[tensor]
+                    assert found.dtype == "f4" and found.tobytes() == values.tobytes(), f"{folder.name}: {tensor}"
+        tensors, config = weights("gpt2")
+        put(cluster, "two", config, tensors, lambda n, v: None)
+        done = cluster.psctl("export", "two", "--format", "hf-gptq", "-o", cluster.dir / "x", check=False)
+        assert done.returncode == 7 and "format hf-gptq is for models of linear layers, such as llama" in done.stderr, done.stderr
+
+
 def what_does_not_fit_is_refused_with_its_tensor():
     with Cluster() as cluster:
         cluster.start_server()
@@ -205,4 +302,4 @@ def what_does_not_fit_is_refused_with_its_tensor():
 
 if __name__ == "__main__":
     run([an_mlp_is_evaluated_described_and_trained_on, a_gpt2_goes_in_and_out_as_blocks, a_llama_goes_in_and_out_as_blocks,
-         what_does_not_fit_is_refused_with_its_tensor])
+         codes_are_laid_out_as_loaders_of_hugging_face_expect, what_does_not_fit_is_refused_with_its_tensor])

@@ -1,0 +1,75 @@
+/* packed: how folders of Hugging Face hold matrices of codes, one row each:
+ *
+ *     compressed-tensors   weight_packed I32 [out, in·b/32], weight_scale F16 [out, in/g],
+ *                          weight_shape I64 [2]
+ *     GPTQ                 qweight I32 [in·b/32, out], qzeros I32 [in/g, out·b/32], scales F16
+ *                          [in/g, out], g_idx I32 [in]; zeros less 1, but "gptq_v2"
+ *     AWQ (gemm)           qweight I32 [in, out/8], qzeros I32 [in/g, out/8], scales F16
+ *                          [in/g, out]
+ *
+ * b bits a code, lowest first, g columns a group. In psd such a matrix is in an integer form
+ * (common/form), [out, in], whose codes and scales are the same numbers: nothing is rounded here.
+ * A row is a file, and a line in packed.c. Pure; any thread. Private to common/model.
+ */
+#ifndef PS_MODEL_PACKED_H
+#define PS_MODEL_PACKED_H
+
+#include "common/form/form.h"
+#include "common/format/safetensors.h"
+#include "common/json/json.h"
+
+enum { PS_PACKED_PARTS = 4 };
+
+/* A matrix as psd stores it. */
+typedef struct ps_packed_matrix {
+    ps_form form;
+    uint64_t rows, columns;
+} ps_packed_matrix;
+
+/* A tensor that stands for it, or for a part of it. */
+typedef struct ps_packed_part {
+    const char *suffix; /* behind the module's name: "qweight" */
+    ps_safetensors_dtype dtype;
+    uint32_t n_dims;
+    uint64_t shape[2];
+} ps_packed_part;
+
+typedef struct ps_packed_row {
+    const char *name;  /* of the format */
+    const char *forms; /* that it holds, for messages */
+    bool one_form;     /* all matrices of a model must be in the same */
+    bool (*takes)(const ps_packed_matrix *m);
+    /* Of a matrix that it takes; returns how many. */
+    size_t (*parts)(const ps_packed_matrix *m, ps_packed_part out[PS_PACKED_PARTS]);
+    /* blocks: all of it. parts: of the sizes above. */
+    void (*pack)(const ps_packed_matrix *m, const uint8_t *blocks, uint8_t *const parts[]);
+    /* The members of quantization_config; modules: names of those that are in a form, and of the
+     * others that a loader would expect to be, each to a NULL. */
+    void (*config)(ps_json_writer *w, ps_form form, const char *const *others);
+} ps_packed_row;
+
+extern const ps_packed_row ps_packed_ct, ps_packed_gptq, ps_packed_awq;
+
+uint64_t ps_packed_bytes(const ps_packed_part *part);
+
+/* ---- what the rows have in common ---- */
+
+/* Columns of a group; groups of a row. */
+uint64_t ps_packed_group(const ps_packed_matrix *m);
+uint64_t ps_packed_groups(const ps_packed_matrix *m);
+/* An integer form whose rows, and columns, of codes are whole 32-bit words. */
+bool ps_packed_is_words(const ps_packed_matrix *m);
+const uint8_t *ps_packed_block(const ps_packed_matrix *m, const uint8_t *blocks, uint64_t row,
+                               uint64_t group);
+/* Of a block: the scale's bits, the zero (of a symmetric form half of the codes), code i from 0. */
+uint16_t ps_packed_scale(const uint8_t *block);
+uint32_t ps_packed_zero(const ps_packed_matrix *m, const uint8_t *block);
+uint32_t ps_packed_code(const ps_packed_matrix *m, const uint8_t *block, uint64_t i);
+/* A row's codes one behind the other, columns · bits / 8 bytes. */
+void ps_packed_codes(const ps_packed_matrix *m, const uint8_t *blocks, uint64_t row, uint8_t *out);
+/* Code i of a stream that began as zeros. */
+void ps_packed_put(uint8_t *stream, uint32_t bits, uint64_t i, uint32_t code);
+/* Every scale, [groups, rows]. */
+void ps_packed_put_scales(const ps_packed_matrix *m, const uint8_t *blocks, uint8_t *out);
+
+#endif

@@ -1,0 +1,80 @@
+/* compressed-tensors, "pack-quantized": symmetric codes of 4 or 8 bits, a scale a group or a row.
+ * Zeros are left out: what packs them, transformers' loader does not unpack. */
+#include "common/base/buf.h"
+#include "common/model/packed.h"
+
+#include <string.h>
+
+static bool ct_takes(const ps_packed_matrix *m)
+{
+    uint32_t bits = m->form.row->bits;
+    return ps_packed_is_words(m) && !m->form.row->zero && (bits == 4 || bits == 8);
+}
+
+static size_t ct_parts(const ps_packed_matrix *m, ps_packed_part out[PS_PACKED_PARTS])
+{
+    out[0] = (ps_packed_part){"weight_shape", PS_SAFETENSORS_I64, 1, {2}};
+    out[1] = (ps_packed_part){
+        "weight_packed", PS_SAFETENSORS_I32, 2, {m->rows, m->columns * m->form.row->bits / 32}};
+    out[2] =
+        (ps_packed_part){"weight_scale", PS_SAFETENSORS_F16, 2, {m->rows, ps_packed_groups(m)}};
+    return 3;
+}
+
+static void ct_pack(const ps_packed_matrix *m, const uint8_t *blocks, uint8_t *const parts[])
+{
+    const uint64_t shape[] = {m->rows, m->columns};
+    size_t len = (size_t)(m->columns * m->form.row->bits / 8);
+    uint8_t *scale = parts[2];
+    memcpy(parts[0], shape, sizeof shape);
+    for (uint64_t row = 0; row < m->rows; row++) {
+        ps_packed_codes(m, blocks, row, parts[1] + row * len);
+        for (uint64_t g = 0; g < ps_packed_groups(m); g++, scale += 2)
+            memcpy(scale, ps_packed_block(m, blocks, row, g), 2);
+    }
+}
+
+static void ct_weights(ps_json_writer *w, ps_form form)
+{
+    ps_json_key(w, "weights");
+    ps_json_object(w);
+    ps_json_put_bool(w, "dynamic", false);
+    if (form.group)
+        ps_json_put_uint(w, "group_size", form.group);
+    ps_json_put_uint(w, "num_bits", form.row->bits);
+    ps_json_put_string(w, "strategy", form.group ? "group" : "channel");
+    ps_json_put_bool(w, "symmetric", true);
+    ps_json_put_string(w, "type", "int");
+    ps_json_object_end(w);
+}
+
+static void ct_config(ps_json_writer *w, ps_form form, const char *const *others)
+{
+    ps_json_key(w, "config_groups");
+    ps_json_object(w);
+    ps_json_key(w, "group_0");
+    ps_json_object(w);
+    ps_json_put_raw(w, "input_activations", "null");
+    ps_json_put_raw(w, "output_activations", "null");
+    ps_json_put_raw(w, "targets", "[\"Linear\"]");
+    ct_weights(w, form);
+    ps_json_object_end(w);
+    ps_json_object_end(w);
+    ps_json_put_string(w, "format", "pack-quantized");
+    ps_json_key(w, "ignore");
+    ps_json_array(w);
+    for (; *others; others++)
+        ps_json_string(w, *others);
+    ps_json_array_end(w);
+    ps_json_put_raw(w, "kv_cache_scheme", "null");
+    ps_json_put_string(w, "quant_method", "compressed-tensors");
+    ps_json_put_string(w, "quantization_status", "compressed");
+}
+
+const ps_packed_row ps_packed_ct = {.name = "hf-ct",
+                                    .forms = "int4 or int8",
+                                    .one_form = true,
+                                    .takes = ct_takes,
+                                    .parts = ct_parts,
+                                    .pack = ct_pack,
+                                    .config = ct_config};
