@@ -126,6 +126,9 @@ static ps_status run(ps_client *client, const ps_args *args)
     if (!st && s.model && ps_model_in_knows_model(s.model) && o->config)
         st = ps_client_usage(client, "--model is for a safetensors file; folders and GGUF files "
                                      "say what they are");
+    if (!st && !s.model && o->float32)
+        st = ps_client_usage(client,
+                             "--float32 is for GGUF files; psd's own file is taken as it is");
     if (!st)
         ps_print_remarks(s.model ? ps_model_in_remarks(s.model) : "");
     if (!st)

@@ -3,6 +3,7 @@
 #include "common/base/disk.h"
 #include "common/base/mem.h"
 #include "common/model/form_stream.h"
+#include "common/model/gguf_parse.h"
 #include "common/model/model_format.h"
 #include "tests/lib/check_main.h"
 
@@ -171,9 +172,52 @@ START_TEST(blocks_leave_as_they_came)
 }
 END_TEST
 
+/* In each tensor of blocks, the last block's: it is named before the bytes of its tensor are out.
+ */
+START_TEST(a_scale_that_is_no_number_is_named)
+{
+    static const uint8_t nan[] = {0x00, 0x7e};
+    char *path = golden(names[_i], "gguf"), copy[] = "/tmp/psd-blocks-XXXXXX";
+    int fd = mkstemp(copy);
+    ck_assert_int_ge(fd, 0);
+    ps_buf file = bytes_of(path);
+    ps_gguf *header = NULL;
+    ck_ok(ps_gguf_parse(ps_buf_slice(&file), file.len, &header));
+    size_t seen = 0;
+    for (size_t i = 0; i < header->n_tensors; i++) {
+        const ps_gguf_tensor *t = &header->tensors[i];
+        if (strcmp(t->form.row->name, "q8_0") != 0)
+            continue;
+        uint8_t *scale = file.data + t->end - 34;
+        uint8_t before[2] = {scale[0], scale[1]}, piece[4096];
+        memcpy(scale, nan, sizeof nan);
+        ck_assert_int_eq(pwrite(fd, file.data, file.len, 0), (ssize_t)file.len);
+        memcpy(scale, before, sizeof before);
+        ps_model_in *in = NULL;
+        size_t got = 1;
+        ps_status st = ps_model_in_open(copy, false, &in);
+        while (!st && got)
+            st = ps_model_in_read(in, piece, sizeof piece, &got);
+        ck_assert_int_eq(st, PS_INVALID_ARGUMENT);
+        ck_assert_msg(strstr(ps_error_message(), copy) && strstr(ps_error_message(), ": tensor ") &&
+                          strstr(ps_error_message(), ": element ["),
+                      "%s", ps_error_message());
+        ps_model_in_close(&in);
+        seen++;
+    }
+    ck_assert_uint_gt(seen, 0);
+    ps_gguf_free(&header);
+    (void)close(fd);
+    (void)unlink(copy);
+    ps_buf_free(&file);
+    ps_free(&path);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {.test = &blocks_stay_and_say_what_their_writer_says, .repeat = GOLDENS},
     {.test = &blocks_leave_as_they_came, .repeat = GOLDENS},
+    {.test = &a_scale_that_is_no_number_is_named, .repeat = GOLDENS},
     {0},
 };
 

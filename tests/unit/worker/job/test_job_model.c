@@ -1,0 +1,48 @@
+/* job_model: what a model would take is counted by the forms that it is kept in, before it is made.
+ */
+#include "worker/job/job_model.h"
+
+#include "tests/lib/check_main.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { SIDE = 1 << 20, MATRICES = 8 };
+
+/* Eight matrices of 2^40 numbers, which no machine holds in any form, and biases of 2^20. */
+START_TEST(what_is_larger_than_the_machine_is_said_by_its_forms)
+{
+    static const int64_t layers[] = {SIDE, SIDE, SIDE, SIDE, SIDE, SIDE, SIDE, SIDE, SIDE};
+    const ps_model_config config = {
+        .architecture = "mlp", .layers = layers, .layer_count = MATRICES + 1};
+    static const struct {
+        const char *form;
+        uint64_t numbers, bytes; /* of a block */
+    } rows[] = {{NULL, 1, 4}, {"float16", 1, 2}, {"int4/128", 128, 66}, {"q8_0", 32, 34}};
+    const ps_backend backend = {.info = {.host_addressable = true}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ps_form forms[2 * MATRICES] = {{0}};
+        for (size_t m = 0; rows[i].form && m < MATRICES; m++)
+            ck_assert(ps_form_parse(rows[i].form, &forms[2 * m]));
+        ps_model_options options = {.inference = true, .forms = rows[i].form ? forms : NULL};
+        ck_assert_int_eq(ps_job_model_room("big", &config, &options, &backend), PS_NO_MEMORY);
+        uint64_t bytes = MATRICES * ((UINT64_C(1) << 40) / rows[i].numbers * rows[i].bytes +
+                                     SIDE * sizeof(float));
+        char words[64];
+        (void)snprintf(words, sizeof words, " needs %" PRIu64 " bytes here, ", bytes);
+        ck_assert_msg(strstr(ps_error_message(), words) != NULL, "%s: %s", words,
+                      ps_error_message());
+    }
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&what_is_larger_than_the_machine_is_said_by_its_forms},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("worker/job/job_model", cases);
+}
