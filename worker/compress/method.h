@@ -1,7 +1,8 @@
 /* method: how a matrix becomes the bytes of a form: the solvers of the methods that
  * common/conf/compress_rows.h names, from rounding to GPTQ. Pure: numbers in, numbers out; float64
  * inside; no files, no network. The same bytes come out on every machine and with any number of
- * threads: sums are made in an order that depends on neither, and without fused operations.
+ * threads: sums are made in an order that depends on neither, and without fused operations. (hqq,
+ * and the factors of awq and smooth, take powers, which are the C library's.)
  *
  *     ps_compress_problem problem = {.name = "h.0.fc", .weights = w, .rows = 512, .columns = 128,
  *                                    .hessian = &sums, .form = form,
