@@ -34,8 +34,7 @@ struct ps_form_row {
     int32_t ggml;                      /* its number among ggml's types; -1: none */
     bool plain;                        /* no codes: each number by itself, and no grid */
     bool zero;                         /* a zero, or a least number, beside its scale */
-    bool integer;                      /* whole numbers times one scale, from a zero if it has one:
-                                        * a block of the same range has the same grid */
+    bool integer;                      /* codes are whole numbers times one scale */
     float limit;                       /* the magnitude from which on it has no number; INFINITY */
     size_t (*bytes)(uint32_t numbers); /* of a block */
 

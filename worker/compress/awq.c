@@ -98,7 +98,7 @@ static ps_status awq_solve(const ps_compress_problem *problem, uint8_t *out,
                            ps_compress_report *report)
 {
     const ps_compress_problem *p = problem;
-    if (!ps_grid_is_range(p->form)) {
+    if (!p->form.row->integer) {
         report->fallback = PS_STEP_DIAGONAL;
         report->why = p->form.row->plain ? PS_REASON_NO_GRID : PS_REASON_NO_RANGE;
         return by_importance(p, out);

@@ -23,7 +23,7 @@ typedef struct encoding {
 
 bool ps_grid_is_range(ps_form form)
 {
-    return form.row->integer;
+    return !form.row->plain && form.row->group == 0;
 }
 
 static size_t head_bytes(const ps_form_row *row)
@@ -41,31 +41,34 @@ void ps_grid_put(ps_form form, uint8_t *block, double least, double most)
     memcpy(block, bytes, head_bytes(form.row));
 }
 
-/* Who has no input, or next to none, counts for something still: other data may have one there, and
- * of a block that counts for nothing a form may make what it likes. */
-static void fill_holes(float *importance, uint64_t n)
+/* Whoever has no input, or next to none, counts for something still: other data may have one there,
+ * and of a block that counts for nothing a form may make what it likes. And the mean becomes about
+ * 1, by a power of two, which changes no choice: forms compute in float32. */
+static void even_out(double *squares, uint64_t n, float *out)
 {
     double sum = 0, alive = 0;
     for (uint64_t i = 0; i < n; i++) {
-        sum += (double)importance[i];
-        alive += importance[i] > 0;
+        sum += squares[i];
+        alive += squares[i] > 0;
     }
-    double least = alive > 0 ? LEAST_SHARE * sum / alive : 1;
+    double mean = alive > 0 ? sum / alive : 1, least = alive > 0 ? LEAST_SHARE * mean : 1;
     for (uint64_t i = 0; i < n; i++)
-        importance[i] = fmaxf(importance[i], (float)least);
+        out[i] = (float)ldexp(fmax(squares[i], least), -ilogb(mean));
 }
 
 float *ps_grid_importance(const ps_compress_problem *problem)
 {
     const ps_hessian *h = problem->hessian;
-    float *out = ps_try_alloc(problem->columns * sizeof *out);
-    if (!out)
-        return NULL;
-    for (uint64_t i = 0; i < problem->columns; i++) {
-        double sum = (double)h->sums[h->squares ? i : i * problem->columns + i];
-        out[i] = (float)fmax(0, sum / (double)h->tokens);
-    }
-    fill_holes(out, problem->columns);
+    uint64_t n = problem->columns;
+    double *squares = ps_try_alloc(n * sizeof *squares);
+    float *out = ps_try_alloc(n * sizeof *out);
+    for (uint64_t i = 0; squares && i < n; i++)
+        squares[i] = fmax(0, (double)h->sums[h->squares ? i : i * n + i]) / (double)h->tokens;
+    if (squares && out)
+        even_out(squares, n, out);
+    else
+        ps_free(&out);
+    ps_free(&squares);
     return out;
 }
 

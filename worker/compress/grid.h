@@ -10,11 +10,12 @@
  * [columns], of a share of it if that loses less. */
 void ps_grid_encode(const ps_compress_problem *problem, const float *importance, uint8_t *out);
 
-/* What a squared error of each column counts: the mean square of its input, and at least 1e-4 of
- * all those' mean; [columns]; to be freed. NULL: no memory. */
+/* What a squared error of each column counts, [columns]: the mean square of its input, and at least
+ * 1e-4 of all those' mean; times a power of two. To be freed. NULL: no memory. */
 float *ps_grid_importance(const ps_compress_problem *problem);
 
-/* Is a block of the form a scale, with or without a zero, and whole numbers? */
+/* Does a block have one scale, with or without a zero, that follows from its range? Of integers,
+ * and of fp8. */
 bool ps_grid_is_range(ps_form form);
 /* Of such a form: gives a block the grid that a block of numbers from least to most would have;
  * least <= 0 <= most. Its codes stay. */

@@ -145,7 +145,7 @@ static void solve_row(void *user, uint64_t row)
 static ps_status hqq_solve(const ps_compress_problem *problem, uint8_t *out,
                            ps_compress_report *report)
 {
-    if (!ps_grid_is_range(problem->form)) {
+    if (!problem->form.row->integer) {
         report->fallback = PS_STEP_ROUNDED;
         report->why = problem->form.row->plain ? PS_REASON_NO_GRID : PS_REASON_NO_RANGE;
         ps_grid_encode(problem, NULL, out);

@@ -121,10 +121,17 @@ static ps_status measure(const ps_compress_problem *p, const uint8_t *bytes,
         return ps_fail(PS_NO_MEMORY, "tensor %s: %lu numbers", p->name, (unsigned long)n);
     ps_form_decode(p->form, bytes, p->rows, p->columns, is);
     double sum = 0;
-    for (uint64_t i = 0; i < n; i++)
+    for (uint64_t i = 0; i < n; i++) {
+        if (!isfinite(is[i]))
+            st = ps_fail(PS_INVALID_ARGUMENT,
+                         "tensor %s: number [%lu, %lu] is not finite in %s; keep this tensor as it "
+                         "is",
+                         p->name, (unsigned long)(i / p->columns), (unsigned long)(i % p->columns),
+                         p->form.row->name);
         sum += ((double)is[i] - (double)p->weights[i]) * ((double)is[i] - (double)p->weights[i]);
+    }
     report->mse = sum / (double)n;
-    if (p->hessian)
+    if (!st && p->hessian)
         st = ps_error_share(is, p->weights, p->rows, p->columns, p->hessian, threads,
                             &report->error);
     if (!st && p->held_out)

@@ -27,7 +27,8 @@ typedef struct ps_hessian {
 typedef struct ps_compress_options {
     double damp;    /* share of the mean of H's diagonal that is added to it; above 0, at most 1 */
     bool order;     /* gptq: columns by diag(H), largest first; the grids stay where they are */
-    bool one_range; /* one scale and zero for the whole matrix: the seed's W = Q·P; integer forms */
+    bool one_range; /* one scale and zero for the whole matrix: the seed's W = Q·P; of forms
+                     * that have no blocks of their own */
     size_t threads; /* at most; 0: as many as there are cores */
 } ps_compress_options;
 

@@ -98,6 +98,25 @@ START_TEST(round_is_the_forms_own_bytes_and_search_its_own_with_importance)
 END_TEST
 
 /* The seed's W = Q·P. */
+START_TEST(a_range_of_fp8_is_one_scale_for_all)
+{
+    set_up();
+    static uint8_t bytes[ROWS * (4 + COLUMNS)];
+    ps_compress_problem p = ps_sample_problem(&sample, "fp8/row");
+    p.options.one_range = true;
+    float most = 0, scale;
+    for (size_t i = 0; i < ROWS * COLUMNS; i++)
+        most = fmaxf(most, fabsf(sample.weights[i]));
+    (void)solved(ps_methods[_i]->name, &p, bytes);
+    memcpy(&scale, bytes, sizeof scale);
+    for (size_t r = 1; r < ROWS; r++)
+        ck_assert_mem_eq(bytes + r * (4 + COLUMNS), bytes, 4);
+    ck_assert_float_le(scale, most / 448);
+    ck_assert_float_ge(scale, most / 448 / 2);
+    ps_sample_free(&sample);
+}
+END_TEST
+
 START_TEST(one_range_is_one_scale_and_zero_for_all)
 {
     set_up();
@@ -161,6 +180,29 @@ START_TEST(what_is_not_finite_is_refused_by_its_place)
 }
 END_TEST
 
+/* Sums are anybody's: the same bytes whatever their unit, to the ends of float32. */
+START_TEST(the_unit_of_sums_changes_nothing)
+{
+    set_up();
+    static const char *const forms[] = {"q4_k", "q4_0", "iq4_nl", "q2_k",
+                                        "q3_k", "q6_k", "int4/64"};
+    static uint8_t wanted[ROWS * COLUMNS * 2], bytes[ROWS * COLUMNS * 2];
+    float *as_drawn = ps_sample_room(COLUMNS * COLUMNS);
+    memcpy(as_drawn, sample.sums, COLUMNS * COLUMNS * sizeof *as_drawn);
+    ps_compress_problem p = ps_sample_problem(&sample, forms[_i]);
+    size_t len = ROWS * ps_form_row_bytes(p.form, COLUMNS);
+    (void)solved("search", &p, wanted);
+    for (int power = -90; power <= 110; power += 200) {
+        for (size_t i = 0; i < COLUMNS * COLUMNS; i++)
+            sample.sums[i] = ldexpf(as_drawn[i], power);
+        (void)solved("search", &p, bytes);
+        ck_assert_mem_eq(bytes, wanted, len);
+    }
+    free(as_drawn);
+    ps_sample_free(&sample);
+}
+END_TEST
+
 START_TEST(too_few_tokens_are_refused_or_told)
 {
     set_up();
@@ -181,8 +223,10 @@ static const ps_check_case cases[] = {
     {&the_report_is_what_outputs_lose},
     {&round_is_the_forms_own_bytes_and_search_its_own_with_importance},
     {.test = &one_range_is_one_scale_and_zero_for_all, .repeat = 2},
+    {.test = &a_range_of_fp8_is_one_scale_for_all, .repeat = METHODS},
     {.test = &threads_change_no_byte, .repeat = METHODS},
     {&what_is_not_finite_is_refused_by_its_place},
+    {.test = &the_unit_of_sums_changes_nothing, .repeat = 7},
     {&too_few_tokens_are_refused_or_told},
     {0},
 };
