@@ -106,3 +106,15 @@ void ps_head_loss(ps_stream *s, const ps_head *h, const ps_head_pass *p)
             backward(s, h, dlogits, x, rows_of(p->dx, begin, n), begin ? 1 : p->beta);
     }
 }
+
+void ps_head_top(ps_stream *s, const ps_head *h, ps_tensor index, ps_tensor x)
+{
+    int64_t rows = x.shape[0], at_once = h->logits.shape[0];
+    PS_REQUIRE(at_once > 0 && index.shape[0] == rows);
+    for (int64_t begin = 0; begin < rows; begin += at_once) {
+        int64_t n = rows - begin < at_once ? rows - begin : at_once;
+        ps_tensor logits = ps_tensor_head(h->logits, n);
+        ps_head_logits(s, h, logits, rows_of(x, begin, n), 0);
+        ps_op_argmax(s, rows_of(index, begin, n), logits);
+    }
+}

@@ -39,6 +39,9 @@ typedef struct ps_head_pass {
 } ps_head_pass;
 void ps_head_loss(ps_stream *s, const ps_head *h, const ps_head_pass *p);
 
+/* index I32 [rows] = the largest logit of every row of x. */
+void ps_head_top(ps_stream *s, const ps_head *h, ps_tensor index, ps_tensor x);
+
 /* y F32 [rows,vocabulary] = x·Wᵀ, for rows of x that are ld_x elements apart (0: dense). */
 void ps_head_logits(ps_stream *s, const ps_head *h, ps_tensor y, ps_tensor x, int64_t ld_x);
 

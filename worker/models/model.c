@@ -252,6 +252,20 @@ ps_status ps_model_predict(ps_model *m, const ps_model_batch *batch, const ps_mo
     return ps_copy_to_host(m->stream, out, y, ps_tensor_bytes(y));
 }
 
+/* Where a loss has its labels nothing is kept between two. */
+ps_status ps_model_top(ps_model *m, int32_t *out)
+{
+    ps_one_thread_require(&m->mine);
+    PS_REQUIRE(m->stage == PS_MODEL_FORWARD && m->loss.row->goal_is_labels);
+    ps_tensor index =
+        ps_tensor_head(m->loss.goal, m->rows * (m->row->takes_tokens ? m->length : 1));
+    if (m->row->top)
+        m->row->top(m, index);
+    else
+        ps_op_argmax(m->stream, index, ps_tensor_head(m->output, m->rows));
+    return ps_copy_to_host(m->stream, out, index, ps_tensor_bytes(index));
+}
+
 ps_status ps_model_extend(ps_model *m, const int32_t *tokens, int64_t count, int64_t before,
                           float *out)
 {

@@ -192,6 +192,10 @@ PS_MUST_CHECK ps_status ps_model_loss(ps_model *m, const ps_model_batch *batch);
 PS_MUST_CHECK ps_status ps_model_backward(ps_model *m, const ps_model_hooks *hooks);
 PS_MUST_CHECK ps_status ps_model_result_get(ps_model *m, ps_model_result *out);
 
+/* After forward, which stays as it is: the largest output of every row, or token, into out[rows] or
+ * [rows, length]; under cross_entropy alone. Waits for the device. */
+PS_MUST_CHECK ps_status ps_model_top(ps_model *m, int32_t *out);
+
 /* forward, and then what it says of every row into out[rows, outputs]: probabilities that add up to
  * 1 under cross_entropy (of the token after the row), the outputs themselves under squared_error.
  * Waits for the device. */

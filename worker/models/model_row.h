@@ -28,6 +28,9 @@ typedef struct ps_model_row {
      * over m->output, whose gradient replaces it. m->teacher, if there is one, has had forward. */
     ps_status (*loss)(ps_model *m, const ps_loss_goal *goal);
     ps_status (*backward)(ps_model *m, const ps_model_hooks *hooks);
+    /* The largest outputs that forward found, into index, I32 [rows] or [rows · length]; NULL:
+     * those of m->output. */
+    void (*top)(ps_model *m, ps_tensor index);
     /* What forward found, into m->output [rows,outputs]; NULL: forward did that. */
     void (*answer)(ps_model *m);
     /* As ps_model_extend, checked; NULL: the model does not generate. */

@@ -277,6 +277,13 @@ ps_status ps_transformer_loss(ps_model *m, const ps_loss_goal *goal)
     return PS_OK;
 }
 
+void ps_transformer_top(ps_model *m, ps_tensor index)
+{
+    ps_transformer *t = (ps_transformer *)m;
+    PS_REQUIRE(t->n == index.shape[0]);
+    ps_head_top(m->stream, &t->head, index, ps_transformer_rows(t, t->normed));
+}
+
 void ps_transformer_answer(ps_model *m)
 {
     PS_REQUIRE(((ps_transformer *)m)->n ==

@@ -88,6 +88,7 @@ PS_MUST_CHECK ps_status ps_transformer_run(ps_transformer *t, const ps_model_hoo
 PS_MUST_CHECK ps_status ps_transformer_forward(ps_model *m, const ps_model_hooks *hooks);
 PS_MUST_CHECK ps_status ps_transformer_loss(ps_model *m, const ps_loss_goal *goal);
 PS_MUST_CHECK ps_status ps_transformer_backward(ps_model *m, const ps_model_hooks *hooks);
+void ps_transformer_top(ps_model *m, ps_tensor index);
 void ps_transformer_answer(ps_model *m);
 PS_MUST_CHECK ps_status ps_transformer_extend(ps_model *m, const int32_t *tokens, int64_t count,
                                               int64_t before, float *out);

@@ -292,6 +292,7 @@ const ps_model_row ps_model_transformer = {
     .forward = ps_transformer_forward,
     .loss = ps_transformer_loss,
     .backward = ps_transformer_backward,
+    .top = ps_transformer_top,
     .answer = ps_transformer_answer,
     .extend = ps_transformer_extend,
     .takes_tokens = true,

@@ -303,6 +303,26 @@ START_TEST(predictions_are_of_the_token_after_each_row)
 }
 END_TEST
 
+START_TEST(the_largest_outputs_are_of_each_token)
+{
+    fixture f;
+    open_fixture(&f, _i);
+    int v = (int)f.config.language.vocab_size;
+    int32_t got[TOKENS];
+    double *logits = ps_alloc_array((size_t)(TOKENS * v), sizeof *logits);
+    ps_ref64_language ref = reference(&f);
+    (void)ps_ref64_language_loss(&ref, f.tokens, f.labels, ROWS, LENGTH, logits);
+    ck_ok(ps_model_forward(f.model, &f.batch, NULL));
+    ck_ok(ps_model_top(f.model, got));
+    for (int i = 0; i < TOKENS; i++)
+        for (int k = 0; k < v; k++)
+            ck_assert_double_le(logits[i * v + k], logits[i * v + got[i]] + 1e-6);
+    ck_ok(ps_model_loss(f.model, &f.batch)); /* forward is as it was */
+    ps_free(&logits);
+    close_fixture(&f);
+}
+END_TEST
+
 typedef struct seen {
     fixture *f;
     size_t weights[32], calls;
@@ -379,6 +399,7 @@ static const ps_check_case tests[] = {
     {.test = &generating_with_a_cache_gives_the_logits_of_the_whole, .repeat = KINDS},
     {.test = &a_prompt_longer_than_a_pass_gives_the_logits_of_the_whole, .repeat = KINDS},
     {.test = &predictions_are_of_the_token_after_each_row, .repeat = KINDS},
+    {.test = &the_largest_outputs_are_of_each_token, .repeat = KINDS},
     {.test = &the_input_of_each_product_is_shown_before_it, .repeat = KINDS},
     {.test = &what_does_not_fit_is_refused_with_its_place, .repeat = KINDS},
     {0},
