@@ -3,13 +3,14 @@
 #include "client/show/report_view.h"
 
 #include "client/show/human.h"
+#include "client/show/json_fields.h"
 #include "common/base/mem.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-enum { TEXT = 160, METRICS = 16 };
+enum { TEXT = PS_FIELD_TEXT, METRICS = 16 };
 
 typedef struct metric {
     char name[40];
@@ -42,125 +43,54 @@ typedef struct report {
     bool has_tensors; /* without them it is no report */
 } report;
 
-static ps_status read_text(report *r, char *out, size_t size)
-{
-    ps_json_token t;
-    ps_status st = ps_json_expect(&r->json, PS_JSON_STRING, &t);
-    if (st)
-        return st;
-    size_t len = t.text.len < size ? t.text.len : size - 1;
-    memcpy(out, t.text.data, len);
-    out[len] = '\0';
-    return PS_OK;
-}
-
-/* What is no number is null. */
-static ps_status read_number(report *r, double *out)
-{
-    ps_json_token t;
-    ps_status st = ps_json_next(&r->json, &t);
-    if (!st && t.kind != PS_JSON_NUMBER && t.kind != PS_JSON_NULL)
-        return ps_fail(PS_CORRUPT, "a number is expected");
-    *out = t.kind == PS_JSON_NUMBER ? t.number : NAN;
-    return st;
-}
-
-/* ---- by key ---- */
-
-/* A member that is known: of a struct of doubles and of texts of TEXT bytes. */
-typedef struct field {
-    const char *key;
-    size_t offset;
-    bool text;
-} field;
-
-#define NUMBER(type, member)                   \
-    {                                          \
-#member, offsetof(type, member), false \
-    }
-#define WORDS(key_, type, member)          \
-    {                                      \
-        key_, offsetof(type, member), true \
-    }
-
-static ps_status read_known(report *r, const char *key, const field *fields, size_t n, void *into)
-{
-    for (size_t i = 0; i < n; i++) {
-        char *at = (char *)into + fields[i].offset;
-        if (strcmp(key, fields[i].key) != 0)
-            continue;
-        return fields[i].text ? read_text(r, at, TEXT) : read_number(r, (double *)(void *)at);
-    }
-    return ps_json_skip(&r->json);
-}
-
-typedef ps_status (*reader)(report *r, const char *key, void *into);
-
-/* The members of an object that has begun. */
-static ps_status read_members(report *r, void *into, reader read)
-{
-    ps_json_token t;
-    ps_status st = PS_OK;
-    while (ps_json_member(&r->json, &t, &st)) {
-        char key[40];
-        size_t len = t.text.len < sizeof key ? t.text.len : sizeof key - 1;
-        memcpy(key, t.text.data, len);
-        key[len] = '\0';
-        st = read(r, key, into);
-    }
-    return st;
-}
-
-static ps_status read_object(report *r, void *into, reader read)
-{
-    ps_json_token t;
-    ps_status st = ps_json_expect(&r->json, PS_JSON_OBJECT, &t);
-    return st ? st : read_members(r, into, read);
-}
-
-static ps_status read_metric(report *r, const char *key, void *into)
+static ps_status read_metric(ps_json_reader *json, const char *key, void *into)
 {
     side *s = into;
     if (s->n_metrics == METRICS)
-        return ps_json_skip(&r->json);
+        return ps_json_skip(json);
     metric *m = &s->metrics[s->n_metrics++];
     (void)snprintf(m->name, sizeof m->name, "%s", key);
-    return read_number(r, &m->value);
+    return ps_json_number_read(json, &m->value);
 }
 
-static ps_status read_side(report *r, const char *key, void *into)
+static ps_status read_side(ps_json_reader *json, const char *key, void *into)
 {
-    static const field fields[] = {WORDS("name", side, name), WORDS("sha256", side, sha256)};
+    static const ps_json_field fields[] = {PS_FIELD_WORDS("name", side, name),
+                                           PS_FIELD_WORDS("sha256", side, sha256)};
     if (!strcmp(key, "test"))
-        return read_object(r, into, read_metric);
-    return read_known(r, key, fields, 2, into);
+        return ps_json_object_read(json, into, read_metric);
+    return ps_json_field_read(json, key, fields, 2, into);
 }
 
-static ps_status read_total(report *r, const char *key, void *into)
+static ps_status read_total(ps_json_reader *json, const char *key, void *into)
 {
-    static const field fields[] = {
-        NUMBER(totals, parameters), NUMBER(totals, parent_bytes),     NUMBER(totals, bytes),
-        NUMBER(totals, bits),       NUMBER(totals, calibration_rows), NUMBER(totals, held_out_rows),
-        NUMBER(totals, seconds)};
-    return read_known(r, key, fields, sizeof fields / sizeof *fields, into);
+    static const ps_json_field fields[] = {PS_FIELD_NUMBER(totals, parameters),
+                                           PS_FIELD_NUMBER(totals, parent_bytes),
+                                           PS_FIELD_NUMBER(totals, bytes),
+                                           PS_FIELD_NUMBER(totals, bits),
+                                           PS_FIELD_NUMBER(totals, calibration_rows),
+                                           PS_FIELD_NUMBER(totals, held_out_rows),
+                                           PS_FIELD_NUMBER(totals, seconds)};
+    return ps_json_field_read(json, key, fields, sizeof fields / sizeof *fields, into);
 }
 
-static ps_status read_solved(report *r, const char *key, void *into)
+static ps_status read_solved(ps_json_reader *json, const char *key, void *into)
 {
-    static const field fields[] = {NUMBER(tensor, error), NUMBER(tensor, held_out),
-                                   WORDS("fallback", tensor, fallback),
-                                   WORDS("why", tensor, reason)};
-    return read_known(r, key, fields, sizeof fields / sizeof *fields, into);
+    static const ps_json_field fields[] = {
+        PS_FIELD_NUMBER(tensor, error), PS_FIELD_NUMBER(tensor, held_out),
+        PS_FIELD_WORDS("fallback", tensor, fallback), PS_FIELD_WORDS("why", tensor, reason)};
+    return ps_json_field_read(json, key, fields, sizeof fields / sizeof *fields, into);
 }
 
-static ps_status read_tensor(report *r, const char *key, void *into)
+static ps_status read_tensor(ps_json_reader *json, const char *key, void *into)
 {
-    static const field fields[] = {WORDS("name", tensor, name), WORDS("form", tensor, form),
-                                   WORDS("method", tensor, method), WORDS("why", tensor, why),
-                                   NUMBER(tensor, bits)};
+    static const ps_json_field fields[] = {
+        PS_FIELD_WORDS("name", tensor, name), PS_FIELD_WORDS("form", tensor, form),
+        PS_FIELD_WORDS("method", tensor, method), PS_FIELD_WORDS("why", tensor, why),
+        PS_FIELD_NUMBER(tensor, bits)};
     if (!strcmp(key, "solved"))
-        return read_object(r, into, read_solved);
-    return read_known(r, key, fields, sizeof fields / sizeof *fields, into);
+        return ps_json_object_read(json, into, read_solved);
+    return ps_json_field_read(json, key, fields, sizeof fields / sizeof *fields, into);
 }
 
 /* ---- what is shown ---- */
@@ -202,25 +132,25 @@ static ps_status read_tensors(report *r)
         tensor own = {.bits = NAN, .error = NAN, .held_out = NAN};
         if (t.kind != PS_JSON_OBJECT)
             return ps_fail(PS_CORRUPT, "a tensor is no object");
-        st = read_members(r, &own, read_tensor);
+        st = ps_json_members_read(&r->json, &own, read_tensor);
         if (!st)
             put_row(r, &own);
     }
     return st;
 }
 
-static ps_status read_top(report *r, const char *key, void *into)
+static ps_status read_top(ps_json_reader *json, const char *key, void *into)
 {
-    (void)into;
+    report *r = into; /* json is its own */
     if (!strcmp(key, "parent"))
-        return read_object(r, &r->parent, read_side);
+        return ps_json_object_read(json, &r->parent, read_side);
     if (!strcmp(key, "model"))
-        return read_object(r, &r->model, read_side);
+        return ps_json_object_read(json, &r->model, read_side);
     if (!strcmp(key, "total"))
-        return read_object(r, &r->total, read_total);
+        return ps_json_object_read(json, &r->total, read_total);
     if (!strcmp(key, "refused"))
-        return read_text(r, r->refused, sizeof r->refused);
-    return strcmp(key, "tensors") != 0 ? ps_json_skip(&r->json) : read_tensors(r);
+        return ps_json_text_read(json, r->refused, sizeof r->refused);
+    return strcmp(key, "tensors") != 0 ? ps_json_skip(json) : read_tensors(r);
 }
 
 static const metric *metric_of(const side *s, const char *name)
@@ -287,7 +217,7 @@ ps_status ps_report_text(ps_buf *out, const ps_style *style, ps_slice json)
     report r = {.table = ps_table_new(headers)};
     ps_json_token t;
     ps_json_reader_init(&r.json, json);
-    ps_status st = read_object(&r, NULL, read_top);
+    ps_status st = ps_json_object_read(&r.json, &r, read_top);
     if (!st)
         st = ps_json_expect(&r.json, PS_JSON_END, &t);
     if (!st && !r.has_tensors)

@@ -20,7 +20,7 @@ const ps_conf_key ps_spec_distil_keys[] = {
 
 const char *ps_job_spec_teacher(const ps_job_spec *spec)
 {
-    return spec->distil ? spec->distil->teacher : "";
+    return spec->distil ? spec->distil->teacher : spec->compare ? spec->compare->model : "";
 }
 
 ps_status ps_spec_distil_check(const ps_job_spec *spec, const ps_conf_doc *doc)

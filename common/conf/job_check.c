@@ -60,6 +60,7 @@ static const section_row sections[] = {
     {PS_SECTION_DATA_TEST, "data.test", .of_data = true},
     {PS_SECTION_INITIALIZE_FROM, "initialize_from"},
     {PS_SECTION_ROWS, "rows"},
+    {PS_SECTION_COMPARE, "compare"},
 };
 
 /* A name that is empty is none. */
@@ -346,6 +347,7 @@ ps_status ps_job_check(const ps_job_spec *spec, const ps_spec_model *origin, con
                                  {NULL}};
     static const rule contents[] = {{check_data, {"kind", "data", "model"}},
                                     {check_train, {"train", "shards"}},
+                                    {ps_spec_compare_check, {"compare"}},
                                     {ps_spec_distil_check, {"distil", "model"}},
                                     {check_durability, {"durability", "workers", "min_workers"}},
                                     {NULL}};

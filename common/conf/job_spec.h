@@ -10,6 +10,7 @@
 #include "common/base/buf.h"
 #include "common/base/slice.h"
 #include "common/base/status.h"
+#include "common/conf/compare_spec.h"
 #include "common/conf/compress_spec.h"
 #include "common/conf/conf.h"
 #include "common/conf/distil_spec.h"
@@ -219,6 +220,7 @@ typedef struct ps_job_spec {
     ps_spec_distil *distil;     /* train: who teaches it; NULL: nobody */
     ps_spec_generate *generate; /* generate; NULL otherwise */
     ps_spec_compress *compress; /* compress; NULL otherwise */
+    ps_spec_compare *compare;   /* compare; NULL otherwise */
     ps_spec_rows rows;          /* of data.test */
     int64_t workers;            /* leases go to so many at most; workers may come and go */
     int64_t min_workers;        /* the job starts when so many are there */

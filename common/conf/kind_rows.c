@@ -16,6 +16,7 @@
     ROW(predict, {MUST(MODEL_NAME) MUST(DATA) MUST(DATA_TEST) MAY(ROWS)}, \
         .unlabelled = true, .leaves_files = true) \
     ROW(generate, {MUST(MODEL_NAME) MUST(GENERATE)}) \
+    ROW(compare, {MUST(MODEL_NAME) MUST(DATA) MUST(DATA_TEST) MAY(ROWS) MUST(COMPARE)}) \
     ROW(describe, {MUST(MODEL_NAME)}, \
         .leaves_files = true)
 // clang-format on

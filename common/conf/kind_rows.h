@@ -23,6 +23,7 @@ typedef enum ps_section {
     PS_SECTION_DISTIL,
     PS_SECTION_GENERATE,
     PS_SECTION_ROWS,
+    PS_SECTION_COMPARE,
     PS_SECTIONS,
 } ps_section;
 

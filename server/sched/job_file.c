@@ -43,6 +43,19 @@ static ps_status config_of(void *user, const ps_job_spec *spec, const char **con
     return st;
 }
 
+static ps_status check_other(const ps_job_file *file, const ps_spec_model *other)
+{
+    ps_spec_model *model = NULL;
+    if (!file->spec->compare)
+        return ps_spec_distil_match(file->spec, other, false);
+    ps_status st = ps_spec_model_parse(ps_slice_str(file->config), "its config", &model);
+    if (st)
+        return ps_wrap(st, "model %s", file->spec->model_name);
+    st = ps_spec_compare_match(file->spec, model, other);
+    ps_spec_model_free(&model);
+    return st;
+}
+
 static ps_status check_teacher(const ps_job_file *file)
 {
     ps_spec_model *teacher = NULL;
@@ -51,7 +64,7 @@ static ps_status check_teacher(const ps_job_file *file)
     ps_status st = ps_spec_model_parse(ps_slice_str(file->teacher_config), "its config", &teacher);
     if (st)
         return ps_wrap(st, "model %s", ps_job_spec_teacher(file->spec));
-    st = ps_spec_distil_match(file->spec, teacher, false);
+    st = check_other(file, teacher);
     ps_spec_model_free(&teacher);
     return st;
 }

@@ -53,14 +53,16 @@ START_TEST(a_generate_job_has_a_prompt_and_no_data)
     ps_job_spec_free(&s);
     refuses(GENERATE, "job.yaml:1: generate: missing; kind generate needs it");
     refuses(GENERATE "generate: {max_tokens: 5}\n", "job.yaml:4: generate.prompt: missing; a list");
-    refuses(GENERATE "data: {format: idx}\ngenerate: {prompt: [1]}\n",
-            "job.yaml:4: data: not for kind generate, only for train, evaluate and predict");
+    refuses(
+        GENERATE "data: {format: idx}\ngenerate: {prompt: [1]}\n",
+        "job.yaml:4: data: not for kind generate, only for train, evaluate, predict and compare");
     ck_assert_ptr_null(strchr(ps_error_message(), '\n'));
-    refuses(GENERATE "data: {test: {features: /x}}\ngenerate: {prompt: [1]}\n",
-            "job.yaml:4: data: not for kind generate, only for train, evaluate and predict");
+    refuses(
+        GENERATE "data: {test: {features: /x}}\ngenerate: {prompt: [1]}\n",
+        "job.yaml:4: data: not for kind generate, only for train, evaluate, predict and compare");
     ck_assert_ptr_null(strchr(ps_error_message(), '\n')); /* of all of it at once */
     refuses(GENERATE "generate: {prompt: [1]}\nrows: {end: 3}\n",
-            "job.yaml:5: rows: not for kind generate, only for evaluate and predict");
+            "job.yaml:5: rows: not for kind generate, only for evaluate, predict and compare");
     refuses(GENERATE "generate: {prompt: [1], max_tokens: 131073}\n",
             "job.yaml:4: generate.max_tokens: 131073 is out of range, allowed 1 to 131072");
     refuses(GENERATE "generate: {prompt: [1]}\ntrain: {epochs: 1, optimizer: {name: sgd, "
@@ -75,10 +77,61 @@ START_TEST(a_generate_job_has_a_prompt_and_no_data)
 }
 END_TEST
 
+#define COMPARE                               \
+    "kind: compare\nname: c\nmodel_name: a\n" \
+    "data: {format: tokens, test: {tokens: /t}}\nrows: {end: 5}\n"
+
+static void matches(const char *model, const char *other, const char *message)
+{
+    ps_spec_model *m = NULL, *o = NULL;
+    ps_job_spec *s = parse(COMPARE "compare: {model: b}\n");
+    ck_ok(ps_spec_model_parse(ps_slice_str(model), "model", &m));
+    ck_ok(ps_spec_model_parse(ps_slice_str(other), "model", &o));
+    ck_assert_int_eq(ps_spec_compare_match(s, m, o), *message ? PS_INVALID_ARGUMENT : PS_OK);
+    if (*message)
+        ck_assert_str_eq(ps_error_message(), message);
+    ps_spec_model_free(&m);
+    ps_spec_model_free(&o);
+    ps_job_spec_free(&s);
+}
+
+#define GPT(vocab, context, more)                                                              \
+    "{architecture: gpt2, vocab_size: " #vocab ", context_length: " #context ", hidden_size: " \
+    "4, num_layers: 1, num_heads: 1" more "}"
+#define MLP(layers, more) "{architecture: mlp, layers: " layers more "}"
+
+START_TEST(a_compare_job_names_two_models_that_read_and_say_the_same)
+{
+    ps_job_spec *s = parse(COMPARE "compare: {model: b}\n");
+    ck_assert_str_eq(s->compare->model, "b");
+    ck_assert_str_eq(ps_job_spec_teacher(s), "b"); /* psd keeps its version as well */
+    ps_job_spec_free(&s);
+    refuses(COMPARE, "job.yaml:1: compare: missing; kind compare needs it");
+    refuses(COMPARE "compare: {}\n", "job.yaml:6: compare.model: missing; a text");
+    refuses(COMPARE "compare: {model: B}\n", "job.yaml:6: compare.model: 'B' is not a name");
+    refuses(TRAIN "compare: {model: b}\n",
+            "job.yaml:10: compare: not for kind train, only for compare");
+    matches(GPT(300, 8, ""), GPT(300, 8, ", tokenizer: bytes"), "");
+    matches(GPT(9, 8, ""), GPT(9, 7, ""),
+            "model b: its context_length is 7, and rows have 8 tokens; set data.sequence_length");
+    matches(GPT(9, 8, ""), GPT(10, 8, ""), "model b: its vocabulary has 10 tokens, not 9");
+    matches(GPT(300, 8, ", tokenizer: gpt2"), GPT(300, 8, ", tokenizer: bytes"),
+            "model b: its tokenizer is bytes, not gpt2");
+    matches(GPT(9, 8, ""), MLP("[4, 2]", ""),
+            "model b: it is of architecture mlp, which does not read what gpt2 does");
+    matches(MLP("[4, 9, 2]", ""), MLP("[4, 2]", ""), "");
+    matches(MLP("[4, 2]", ""), MLP("[5, 2]", ""), "model b: it has 5 inputs, not 4");
+    matches(MLP("[4, 2]", ""), MLP("[4, 3]", ""), "model b: it has 3 outputs, not 2");
+    matches(MLP("[4, 2]", ""), MLP("[4, 2]", ", loss: squared_error"),
+            "model b: its loss is another one");
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&evaluate_and_predict_name_a_stored_model},
     {&a_train_job_needs_its_sections},
     {&a_generate_job_has_a_prompt_and_no_data},
+    {&a_compare_job_names_two_models_that_read_and_say_the_same},
     {0},
 };
 

@@ -1,0 +1,155 @@
+/* Happy path: the worker's report stands in the result; both models beside each other, and below
+ * what lies between them, with its standard error. */
+#include "client/show/compare_view.h"
+
+#include "client/show/human.h"
+#include "client/show/json_fields.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Of one model; NaN: not said. */
+typedef struct side {
+    double loss, perplexity, accuracy, tokens_a_second, rows_a_second;
+} side;
+
+typedef struct compared {
+    side model, other;
+    double samples, loss_difference, loss_difference_error, divergence, divergence_error, same_top;
+    bool said;
+} compared;
+
+static const side unknown = {NAN, NAN, NAN, NAN, NAN};
+
+static ps_status read_side(ps_json_reader *json, const char *key, void *into)
+{
+    static const ps_json_field fields[] = {
+        PS_FIELD_NUMBER(side, loss), PS_FIELD_NUMBER(side, perplexity),
+        PS_FIELD_NUMBER(side, accuracy), PS_FIELD_NUMBER(side, tokens_a_second),
+        PS_FIELD_NUMBER(side, rows_a_second)};
+    return ps_json_field_read(json, key, fields, sizeof fields / sizeof *fields, into);
+}
+
+static ps_status read_report(ps_json_reader *json, const char *key, void *into)
+{
+    static const ps_json_field fields[] = {PS_FIELD_NUMBER(compared, samples),
+                                           PS_FIELD_NUMBER(compared, loss_difference),
+                                           PS_FIELD_NUMBER(compared, loss_difference_error),
+                                           PS_FIELD_NUMBER(compared, divergence),
+                                           PS_FIELD_NUMBER(compared, divergence_error),
+                                           PS_FIELD_NUMBER(compared, same_top)};
+    compared *c = into;
+    if (!strcmp(key, "model"))
+        return ps_json_object_read(json, &c->model, read_side);
+    if (!strcmp(key, "other"))
+        return ps_json_object_read(json, &c->other, read_side);
+    return ps_json_field_read(json, key, fields, sizeof fields / sizeof *fields, into);
+}
+
+static ps_status read_result(ps_json_reader *json, const char *key, void *into)
+{
+    compared *c = into;
+    if (strcmp(key, "report") != 0)
+        return ps_json_skip(json);
+    c->said = true;
+    return ps_json_object_read(json, into, read_report);
+}
+
+static ps_status parse(const char *result, compared *out)
+{
+    ps_json_reader json;
+    ps_json_token t;
+    *out = (compared){.model = unknown,
+                      .other = unknown,
+                      .samples = NAN,
+                      .loss_difference = NAN,
+                      .loss_difference_error = NAN,
+                      .divergence = NAN,
+                      .divergence_error = NAN,
+                      .same_top = NAN};
+    ps_json_reader_init(&json, ps_slice_str(result));
+    ps_status st = ps_json_object_read(&json, out, read_result);
+    if (!st)
+        st = ps_json_expect(&json, PS_JSON_END, &t);
+    ps_json_reader_free(&json);
+    return !st && !out->said ? ps_fail(PS_CORRUPT, "it has no report") : st;
+}
+
+static void put_pair(ps_table *t, const char *label, double a, double b)
+{
+    if (isnan(a) && isnan(b))
+        return;
+    ps_table_text(t, label);
+    ps_table_text(t, ps_human_value(a).text);
+    ps_table_text(t, ps_human_value(b).text);
+}
+
+static void put_sizes(ps_table *t, const Psd__V1__Model *const models[2])
+{
+    ps_table_text(t, "size");
+    for (size_t i = 0; i < 2; i++)
+        ps_table_text(t, ps_human_bytes((double)models[i]->bytes).text);
+    ps_table_text(t, "stored as");
+    for (size_t i = 0; i < 2; i++)
+        ps_table_text(t, models[i]->forms);
+}
+
+static void put_rate(ps_table *t, const char *label, double a, double b)
+{
+    if (isnan(a) && isnan(b))
+        return;
+    ps_table_text(t, label);
+    ps_table_text(t, ps_human_count(a).text);
+    ps_table_text(t, ps_human_count(b).text);
+}
+
+/* "+0.0021 ± 0.0004" */
+static void put_estimate(ps_table *t, const ps_style *style, const char *label, double value,
+                         double error, bool difference)
+{
+    char text[64];
+    if (isnan(value))
+        return;
+    (void)snprintf(text, sizeof text, difference ? "%+.4g" : "%.4g", value);
+    if (isnan(error))
+        ps_table_field(t, label, "%s", text);
+    else
+        ps_table_field(t, label, "%s %s %.2g", text, style->utf8 ? "±" : "+-", error);
+}
+
+static void put_between(const compared *c, const ps_style *style, ps_buf *out)
+{
+    ps_table *t = ps_table_new(NULL);
+    ps_table_field(t, "rows", "%.0f", c->samples);
+    put_estimate(t, style, "loss", c->loss_difference, c->loss_difference_error, true);
+    put_estimate(t, style, "divergence", c->divergence, c->divergence_error, false);
+    if (!isnan(c->same_top))
+        ps_table_field(t, "same top", "%.2f%%", 100 * c->same_top);
+    ps_table_render(t, style, out);
+    ps_table_free(&t);
+}
+
+ps_status ps_compare_text(ps_buf *out, const ps_style *style, const Psd__V1__Model *const models[2],
+                          const char *result)
+{
+    compared c;
+    ps_status st = parse(result, &c);
+    if (st)
+        return st;
+    char names[2][PS_FIELD_TEXT];
+    for (size_t i = 0; i < 2; i++)
+        (void)snprintf(names[i], sizeof names[i], ">%s", models[i]->name);
+    const char *const headers[] = {"", names[0], names[1], NULL};
+    ps_table *t = ps_table_new(headers);
+    put_pair(t, "loss", c.model.loss, c.other.loss);
+    put_pair(t, "perplexity", c.model.perplexity, c.other.perplexity);
+    put_pair(t, "accuracy", c.model.accuracy, c.other.accuracy);
+    put_sizes(t, models);
+    put_rate(t, "tokens/s", c.model.tokens_a_second, c.other.tokens_a_second);
+    put_rate(t, "rows/s", c.model.rows_a_second, c.other.rows_a_second);
+    ps_table_render(t, style, out);
+    ps_table_free(&t);
+    ps_buf_putc(out, '\n');
+    put_between(&c, style, out);
+    return PS_OK;
+}

@@ -1,0 +1,70 @@
+/* Happy path: both are of one family, read as many numbers or the same tokens, and their losses are
+ * of one sort. */
+#include "common/conf/compare_spec.h"
+
+#include "common/conf/job_spec.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+const ps_conf_key ps_spec_compare_keys[] = {
+    PS_CONF_TEXT("model", ps_spec_compare, model, NULL, 1, 64),
+    PS_CONF_END,
+};
+
+ps_status ps_spec_compare_check(const ps_job_spec *spec, const ps_conf_doc *doc)
+{
+    if (!spec->compare || ps_job_spec_name_ok(spec->compare->model))
+        return PS_OK;
+    return ps_conf_fail(doc, "compare.model",
+                        "'%s' is not a name; allowed: 1 to 64 of a-z 0-9 . _ -, first a letter or "
+                        "a digit",
+                        spec->compare->model);
+}
+
+static ps_status match_layers(const ps_spec_model *m, const ps_spec_model *o)
+{
+    int64_t outputs = m->layers[m->n_layers - 1], its = o->layers[o->n_layers - 1];
+    if (m->layers[0] != o->layers[0])
+        return ps_fail(PS_INVALID_ARGUMENT, "it has %" PRId64 " inputs, not %" PRId64, o->layers[0],
+                       m->layers[0]);
+    if (outputs != its)
+        return ps_fail(PS_INVALID_ARGUMENT, "it has %" PRId64 " outputs, not %" PRId64, its,
+                       outputs);
+    if (m->loss != o->loss)
+        return ps_fail(PS_INVALID_ARGUMENT, "its loss is another one");
+    return PS_OK;
+}
+
+static ps_status match_language(const ps_job_spec *spec, const ps_spec_model *m,
+                                const ps_spec_model *o)
+{
+    int64_t length = spec->data.sequence_length ? spec->data.sequence_length : m->context_length;
+    if (m->vocab_size != o->vocab_size)
+        return ps_fail(PS_INVALID_ARGUMENT, "its vocabulary has %" PRId64 " tokens, not %" PRId64,
+                       o->vocab_size, m->vocab_size);
+    if (*m->tokenizer && *o->tokenizer && strcmp(m->tokenizer, o->tokenizer) != 0)
+        return ps_fail(PS_INVALID_ARGUMENT, "its tokenizer is %s, not %s", o->tokenizer,
+                       m->tokenizer);
+    if (length > o->context_length)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "its context_length is %" PRId64 ", and rows have %" PRId64
+                       " tokens; set data.sequence_length",
+                       o->context_length, length);
+    return PS_OK;
+}
+
+ps_status ps_spec_compare_match(const ps_job_spec *spec, const ps_spec_model *model,
+                                const ps_spec_model *other)
+{
+    if (!spec->compare)
+        return PS_OK;
+    bool language = ps_spec_model_is_language(model);
+    ps_status st = language != ps_spec_model_is_language(other)
+                       ? ps_fail(PS_INVALID_ARGUMENT,
+                                 "it is of architecture %s, which does not read what %s does",
+                                 other->architecture, model->architecture)
+                   : language ? match_language(spec, model, other)
+                              : match_layers(model, other);
+    return st ? ps_wrap(st, "model %s", spec->compare->model) : PS_OK;
+}
