@@ -4,6 +4,7 @@
 
 #include "common/conf/job_inputs.h"
 #include "common/conf/model_spec.h"
+#include "common/conf/train_form.h"
 #include "common/conf/train_keys.h"
 
 #include <inttypes.h>
@@ -348,6 +349,7 @@ ps_status ps_job_check(const ps_job_spec *spec, const ps_spec_model *origin, con
     static const rule contents[] = {{check_data, {"kind", "data", "model"}},
                                     {check_train, {"train", "shards"}},
                                     {ps_spec_compare_check, {"compare"}},
+                                    {ps_train_form_check, {"train", "model"}},
                                     {ps_spec_distil_check, {"distil", "model"}},
                                     {check_durability, {"durability", "workers", "min_workers"}},
                                     {NULL}};

@@ -78,6 +78,8 @@ static const ps_conf_key train_keys[] = {
     PS_CONF_REAL("clip_norm", ps_spec_train, clip_norm, "0", 0, 1e12),
     PS_CONF_MAP_SHORT("codec", ps_spec_train, codec, codec_keys),
     PS_CONF_BOOL("keep_moments", ps_spec_train, keep_moments, "false"),
+    PS_CONF_NAME("weights", ps_spec_train, weights, "float32", ps_form_names),
+    PS_CONF_INT("group", ps_spec_train, group, "128", 32, 256),
     PS_CONF_END,
 };
 

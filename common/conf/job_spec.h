@@ -16,6 +16,7 @@
 #include "common/conf/distil_spec.h"
 #include "common/conf/kind_rows.h"
 #include "common/conf/train_rows.h"
+#include "common/form/form.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -172,6 +173,8 @@ typedef struct ps_spec_train {
     double clip_norm; /* gradients are scaled down to this L2 norm; 0: not */
     ps_spec_codec codec;
     bool keep_moments; /* the optimizer's mean squares of gradients become an artifact */
+    char *weights; /* the form of the blocks' matrices to who computes, "int4"; "float32": none */
+    int64_t group; /* of it, where it is to be chosen: one of ps_form_groups */
 } ps_spec_train;
 
 /* Tokens that a job may generate: psd keeps them until the job has ended, and then in its result.
@@ -281,6 +284,12 @@ typedef struct ps_spec_number {
 ps_spec_number ps_spec_model_number(const ps_spec_model *model, const char *name);
 /* It reads tokens, and has no layers. */
 bool ps_spec_model_is_language(const ps_spec_model *model);
+
+/* The form that matrices of blocks are trained in; row NULL: none. */
+ps_form ps_spec_train_form(const ps_spec_train *train);
+/* The same of one whose rows have so many columns: the group becomes smaller where it has to; row
+ * NULL: no group divides them. */
+ps_form ps_spec_train_form_of(const ps_spec_train *train, uint64_t columns);
 
 /* Rows of one gradient. */
 uint64_t ps_spec_step_rows(const ps_spec_train *train);
