@@ -75,6 +75,9 @@ static void write_tensor(const ps_param_plan *plan, ps_buf *out)
         ps_json_uint(&w, plan->shape[i]);
     ps_json_array_end(&w);
     ps_json_put_bool(&w, "decays", !plan->undecayed);
+    char form[PS_FORM_TEXT];
+    if (plan->form.row)
+        ps_json_put_string(&w, "form", ps_form_text(plan->form, form));
     if (plan->kind)
         ps_json_put_string(&w, "blocks", ps_block_kind_name(plan->kind));
     ps_json_object_end(&w);
@@ -128,6 +131,18 @@ static ps_status read_kind(ps_json_reader *r, ps_param_plan *plan)
     return plan->kind ? PS_OK : newer(ps_fail(PS_INVALID_ARGUMENT, "blocks of kind %.64s", name));
 }
 
+static ps_status read_form(ps_json_reader *r, ps_param_plan *plan)
+{
+    ps_json_token t;
+    ps_status st = ps_json_expect(r, PS_JSON_STRING, &t);
+    if (st)
+        return st;
+    const char *text = (const char *)t.text.data;
+    return ps_form_parse(text, &plan->form)
+               ? PS_OK
+               : newer(ps_fail(PS_INVALID_ARGUMENT, "form %.64s", text));
+}
+
 /* The value of one key. */
 static ps_status read_member(ps_json_reader *r, const ps_json_token *key, ps_param_plan *plan,
                              char **room)
@@ -141,8 +156,10 @@ static ps_status read_member(ps_json_reader *r, const ps_json_token *key, ps_par
         return read_decays(r, plan);
     if (strcmp(name, "blocks") == 0)
         return read_kind(r, plan);
+    if (strcmp(name, "form") == 0)
+        return read_form(r, plan);
     return newer(ps_fail(PS_INVALID_ARGUMENT,
-                         "%.64s: unknown key; allowed: name, shape, decays, blocks", name));
+                         "%.64s: unknown key; allowed: name, shape, decays, form, blocks", name));
 }
 
 static ps_status read_tensor(ps_slice line, ps_param_plan *plan, char **room)

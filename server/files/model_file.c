@@ -8,7 +8,7 @@
 #include "common/security/identity.h"
 #include "server/files/model_header.h"
 #include "server/files/model_numbers.h"
-#include "server/params/export.h"
+#include "server/files/model_tensors.h"
 
 #include <stdio.h>
 
@@ -40,27 +40,10 @@ static ps_status sink_write(void *state, const void *data, size_t len)
     return ps_disk_write_all(sink->disk, sink->file, data, len);
 }
 
-static ps_status forward_values(void *state, const float *values, size_t count)
-{
-    return ps_safetensors_writer_data(state, values, count * sizeof *values);
-}
-
-static ps_safetensors_tensor *describe(const ps_placement *placement)
-{
-    ps_safetensors_tensor *out = ps_alloc_array(placement->n_tensors, sizeof *out);
-    for (size_t i = 0; i < placement->n_tensors; i++) {
-        const ps_param_tensor *t = &placement->tensors[i];
-        out[i].name = t->name;
-        out[i].dtype = PS_SAFETENSORS_F32;
-        out[i].n_dims = t->rank;
-        memcpy(out[i].shape, t->shape, t->rank * sizeof *t->shape);
-    }
-    return out;
-}
-
 /* What is written beside the tensors. */
 typedef struct about {
     const char *config;
+    const char *forms; /* that tensors are in, as the metadata says it; "": all float32 */
     const ps_safetensors *origin; /* the model that the job began from; NULL: none */
 } about;
 
@@ -75,9 +58,11 @@ static bool is_ours(const char *key)
 static size_t metadata_of(const about *a, ps_safetensors_pair **out)
 {
     size_t n = 0, others = a->origin ? a->origin->n_metadata : 0;
-    ps_safetensors_pair *pairs = ps_alloc_array(2 + others, sizeof *pairs);
+    ps_safetensors_pair *pairs = ps_alloc_array(3 + others, sizeof *pairs);
     pairs[n++] = (ps_safetensors_pair){"format", "pt"};
     pairs[n++] = (ps_safetensors_pair){PS_MODEL_FILE_CONFIG, a->config};
+    if (*a->forms)
+        pairs[n++] = (ps_safetensors_pair){PS_MODEL_META_FORMS, a->forms};
     for (size_t i = 0; i < others; i++) {
         const ps_safetensors_pair *pair = &a->origin->metadata[i];
         if (!is_ours(pair->key))
@@ -87,26 +72,32 @@ static size_t metadata_of(const about *a, ps_safetensors_pair **out)
     return n;
 }
 
-static ps_status write_tensors(file_sink *sink, ps_param_store *store, const about *a,
-                               uint64_t *bytes)
+static ps_status write_tensors(file_sink *sink, ps_param_store *store, about a, uint64_t *bytes)
 {
-    const ps_placement *placement = ps_param_store_placement(store);
-    ps_safetensors_tensor *tensors = describe(placement);
+    size_t n = ps_param_store_placement(store)->n_tensors;
+    ps_model_form *forms = ps_model_tensors_of(ps_param_store_placement(store));
+    ps_safetensors_tensor *tensors = ps_alloc_array(n, sizeof *tensors);
+    for (size_t i = 0; i < n; i++)
+        tensors[i] = ps_model_form_stored(&forms[i]);
+    ps_buf in_forms = PS_BUF_EMPTY;
+    ps_model_forms_format(forms, n, &in_forms);
+    a.forms = ps_buf_cstr(&in_forms);
     ps_safetensors_pair *metadata = NULL;
-    size_t n_metadata = metadata_of(a, &metadata);
+    size_t n_metadata = metadata_of(&a, &metadata);
     ps_safetensors_writer *writer = NULL;
-    ps_status st = ps_safetensors_writer_new(tensors, placement->n_tensors, metadata, n_metadata,
+    ps_status st = ps_safetensors_writer_new(tensors, n, metadata, n_metadata,
                                              (ps_safetensors_sink){sink_write, sink}, &writer);
     if (!st)
         *bytes = ps_safetensors_writer_total(writer);
-    for (size_t i = 0; !st && i < placement->n_tensors; i++)
-        st = ps_param_export(store, (uint32_t)ps_safetensors_writer_order(writer, i),
-                             (ps_param_sink){forward_values, writer});
+    if (!st)
+        st = ps_model_tensors_write(store, writer);
     if (!st)
         st = ps_safetensors_writer_finish(&writer);
     ps_safetensors_writer_free(&writer);
+    ps_buf_free(&in_forms);
     ps_free(&metadata);
     ps_free(&tensors);
+    ps_free(&forms);
     return st;
 }
 
@@ -120,7 +111,7 @@ static ps_status write_file(const ps_stored_files *files, const char *path, ps_p
     if (st)
         goto free_name;
     file_sink sink = {.disk = files->disk, .file = ps_whole_file_handle(file)};
-    st = write_tensors(&sink, store, a, bytes);
+    st = write_tensors(&sink, store, *a, bytes);
     if (st)
         st = ps_wrap(st, "%s", full);
     else
@@ -133,17 +124,23 @@ free_name:
 
 static void set_tensors(ps_model_record *record, const ps_placement *placement)
 {
+    ps_model_form *forms = ps_model_tensors_of(placement);
+    ps_buf text = PS_BUF_EMPTY;
     record->tensors = ps_alloc_array(placement->n_tensors, sizeof *record->tensors);
     record->n_tensors = placement->n_tensors;
     record->parameters = placement->elements;
-    record->tensor_bytes = placement->elements * sizeof(float);
-    record->forms = ps_strdup("float32");
     for (size_t i = 0; i < placement->n_tensors; i++) {
         const ps_param_tensor *t = &placement->tensors[i];
         record->tensors[i].name = ps_strdup(t->name);
         record->tensors[i].rank = t->rank;
+        record->tensors[i].form = t->form;
         memcpy(record->tensors[i].shape, t->shape, t->rank * sizeof *t->shape);
+        record->tensor_bytes += ps_model_form_bytes(&forms[i]);
     }
+    ps_model_forms_list(forms, placement->n_tensors, &text);
+    record->forms = ps_strdup(ps_buf_cstr(&text));
+    ps_buf_free(&text);
+    ps_free(&forms);
 }
 
 /* With the lock. The complete file at `incoming` becomes the model that the record describes, and

@@ -46,6 +46,7 @@ static ps_status place(ps_param_store *store, const ps_param_config *config)
             .name = config->plans[i].name,
             .rank = config->plans[i].rank,
             .shape = config->plans[i].shape,
+            .form = config->plans[i].form,
         };
     }
     ps_status st = ps_placement_create(

@@ -153,6 +153,34 @@ static ps_status measure(placement *p, const ps_placement_request *tensors, uint
     return PS_OK;
 }
 
+/* Is every row of every shard, and every block, whole groups? */
+static ps_status check_form(const ps_placement *p, const ps_param_tensor *t)
+{
+    if (!t->form.row)
+        return PS_OK;
+    char text[PS_FORM_TEXT];
+    (void)ps_form_text(t->form, text);
+    if (t->rank != 2 || !t->form.group)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "tensor %s: not to be trained in %s: only matrices, in "
+                       "forms whose group is no row",
+                       t->name, text);
+    if (p->block_elements % t->form.group)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "tensor %s: blocks of %u elements are not whole groups "
+                       "of %s",
+                       t->name, p->block_elements, text);
+    for (uint32_t i = 0; i < t->n_shards; i++) {
+        uint64_t width = t->shards[i].column_end - t->shards[i].column_begin;
+        if (!ps_form_divides(t->form, width))
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "tensor %s: a column block of %llu columns is not whole groups of %s; "
+                           "use fewer column_blocks",
+                           t->name, (unsigned long long)width, text);
+    }
+    return PS_OK;
+}
+
 static ps_status fill(placement *p, const ps_placement_request *tensors, uint32_t column_blocks,
                       uint32_t servers)
 {
@@ -165,7 +193,10 @@ static ps_status fill(placement *p, const ps_placement_request *tensors, uint32_
         t->name = memcpy(name, tensors[i].name, len);
         name += len;
         uint32_t k = shard_count(t, column_blocks);
+        t->form = tensors[i].form;
         ps_status st = cut(p, t, shard, k, servers, &next_shard);
+        if (!st)
+            st = check_form(&p->public, t);
         if (st)
             return st;
         shard += k;

@@ -3,12 +3,15 @@
  * A tensor is a matrix N×M: a vector is 1×M, a scalar 1×1, and of more dimensions the last is M
  * and the product of the others N. It is cut into min(column_blocks, M) shards N×Mi of nearly equal
  * width; shard i holds columns [i·M/k, (i+1)·M/k) of every row, row by row. A shard is cut into
- * blocks of block_elements consecutive elements. Read-only after creation; any thread.
+ * blocks of block_elements consecutive elements. A matrix may be trained in a form (common/form):
+ * then each row of a shard, and each block, is whole groups of it. Read-only after creation; any
+ * thread.
  */
 #ifndef PS_PARAMS_PLACEMENT_H
 #define PS_PARAMS_PLACEMENT_H
 
 #include "common/base/status.h"
+#include "common/form/form.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -36,6 +39,8 @@ typedef struct ps_param_tensor {
     unsigned rank;
     uint64_t shape[PS_PARAM_DIMS_MAX];
     uint64_t rows, columns;
+    ps_form form; /* that it is trained in: what its numbers are to who computes, and what is stored
+                     of it in the end; row NULL: as they are */
     uint32_t n_shards;
     const ps_param_shard *shards;
 } ps_param_tensor;
@@ -45,6 +50,7 @@ typedef struct ps_placement_request {
     const char *name;
     unsigned rank;
     const uint64_t *shape;
+    ps_form form; /* row NULL: none */
 } ps_placement_request;
 
 typedef struct ps_placement {
@@ -56,7 +62,8 @@ typedef struct ps_placement {
 } ps_placement;
 
 /* servers: shards go to them in turn. PS_INVALID_ARGUMENT names the tensor (a name that is empty,
- * too long, no UTF-8 or there twice; a side of 0; too many elements). PS_NO_MEMORY. */
+ * too long, no UTF-8 or there twice; a side of 0; too many elements; a form that does not divide
+ * it). PS_NO_MEMORY. */
 PS_MUST_CHECK ps_status ps_placement_create(const ps_placement_request *tensors, size_t n,
                                             uint32_t column_blocks, uint32_t block_elements,
                                             uint32_t servers, ps_placement **out);

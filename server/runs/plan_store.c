@@ -46,6 +46,9 @@ static ps_status map_tensor(const ps_data_plan_tensor *plan, const ps_spec_optim
         memcpy(out->shape, plan->shape, plan->n_shape * sizeof *out->shape);
     out->scale = plan->scale;
     out->undecayed = !decays(plan->role, optimizer);
+    if (plan->form && *plan->form && !ps_form_parse(plan->form, &out->form))
+        return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: there is no form %.64s", plan->name,
+                       plan->form);
     ps_status st = map_init(plan->initializer, &out->init);
     return st ? ps_wrap(st, "tensor %s", plan->name) : PS_OK;
 }

@@ -32,6 +32,7 @@ typedef struct ps_data_plan_tensor {
     ps_plan_init initializer;
     double scale;
     ps_plan_role role;
+    char *form; /* that it is to be trained in, "int4/128"; "": none */
 } ps_data_plan_tensor;
 /* plan: the data's size and the model's tensors. */
 typedef struct ps_data_plan {

@@ -7,6 +7,7 @@
 #include "common/codec/codec.h"
 #include "psd/v1/parameters.pb-c.h"
 #include "server/params/pull.h"
+#include "server/params/tensor_form.h"
 #include "server/service/services.h"
 
 #include <inttypes.h>
@@ -16,6 +17,7 @@ typedef struct pull_call {
     ps_run *run;
     ps_pull *pull;
     const ps_codec *codec;
+    bool forms;         /* tensors that are trained in one come in it */
     ps_loop_task later; /* goes on with skipping */
     bool answered;
 } pull_call;
@@ -47,19 +49,48 @@ static ps_status payload_of(const ps_codec *codec, ps_block_view *view, ps_paylo
     return bytes ? PS_OK : ps_fail(PS_RESOURCE_EXHAUSTED, "out of memory to encode a block");
 }
 
+static const ps_param_tensor *tensor_of(const pull_call *p, const ps_block_view *view)
+{
+    return &ps_param_store_placement(ps_run_store(p->run))->tensors[view->tensor];
+}
+
+/* The same in the form of the view's tensor. A range that a client has cut may begin anywhere. */
+static ps_status form_payload_of(const pull_call *p, ps_block_view *view, ps_payload *out)
+{
+    const ps_param_tensor *tensor = tensor_of(p, view);
+    const float *values = (const float *)(const void *)view->bytes.data;
+    size_t len = 0;
+    uint8_t *bytes = NULL;
+    ps_status st = view->offset % tensor->form.group
+                       ? ps_fail(PS_INVALID_ARGUMENT,
+                                 "tensor %s: a range from within a group of "
+                                 "its form",
+                                 tensor->name)
+                       : ps_tensor_form_bytes(tensor, values, view->count, &len);
+    if (!st && !(bytes = ps_try_alloc_raw(len)))
+        st = ps_fail(PS_RESOURCE_EXHAUSTED, "out of memory to encode a block");
+    if (!st) {
+        ps_tensor_form_encode(tensor, values, view->count, bytes);
+        *out = (ps_payload){.bytes = ps_slice_of(bytes, len), .release = free_cb, .user = bytes};
+    }
+    ps_block_view_release(view);
+    return st;
+}
+
 static ps_status send_view(pull_call *p, ps_block_view *view)
 {
+    bool form = p->forms && tensor_of(p, view)->form.row;
     Psd__V1__Chunk chunk = PSD__V1__CHUNK__INIT;
     chunk.tensor_id = view->tensor;
     chunk.shard = view->shard;
     chunk.offset = view->offset;
     chunk.count = view->count;
-    chunk.codec = (Psd__V1__Codec)p->codec->number;
+    chunk.codec = form ? PSD__V1__CODEC__CODEC_FORM : (Psd__V1__Codec)p->codec->number;
     chunk.version = view->version;
     Psd__V1__PullResponse response = PSD__V1__PULL_RESPONSE__INIT;
     response.chunk = &chunk;
     ps_payload payload;
-    ps_status st = payload_of(p->codec, view, &payload);
+    ps_status st = form ? form_payload_of(p, view, &payload) : payload_of(p->codec, view, &payload);
     if (st)
         return st;
     ps_run_count(p->run, 0, payload.bytes.len);
@@ -155,6 +186,7 @@ void ps_parameters_pull(ps_call *call, const ProtobufCMessage *request, void *st
     pull_call *p = ps_new(pull_call);
     p->call = call;
     p->run = run;
+    p->forms = in->forms;
     ps_loop_task_init(&p->later, later_cb);
     Psd__V1__PullHeader header = PSD__V1__PULL_HEADER__INIT;
     st = begin(p, in, &header.version);

@@ -65,7 +65,8 @@ static ps_data_plan *plan_read(const Psd__V1__PlanResult *message)
                                            .n_shape = t->n_shape,
                                            .initializer = (ps_plan_init)t->initializer,
                                            .scale = t->scale,
-                                           .role = (ps_plan_role)t->role};
+                                           .role = (ps_plan_role)t->role,
+                                           .form = t->form};
     }
     const ps_data_plan borrowed = {.train_rows = message->train_rows,
                                    .test_rows = message->test_rows,

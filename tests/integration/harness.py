@@ -68,9 +68,9 @@ def read_safetensors(path):
     metadata = header.pop("__metadata__", {})
     tensors = {}
     for name, entry in header.items():
-        assert entry["dtype"] == "F32", entry
+        dtype = {"F32": "<f4", "U8": "u1"}[entry["dtype"]]  # U8: blocks of a form
         begin, end = entry["data_offsets"]
-        tensors[name] = np.frombuffer(body[begin:end], "<f4").reshape(entry["shape"])
+        tensors[name] = np.frombuffer(body[begin:end], dtype).reshape(entry["shape"])
     return metadata, tensors
 
 

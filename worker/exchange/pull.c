@@ -65,11 +65,45 @@ static void ended(ps_puller *p, ps_status status, const char *message)
     ps_gate_unlock(gate);
 }
 
+/* Where a chunk's numbers are decoded to: their place, or where they wait to be brought into the
+ * model's order. */
+static float *room_for(ps_puller *p, const Psd__V1__Chunk *chunk, size_t i)
+{
+    const ps_tensor_map *map = &p->maps->tensors[i];
+    if (map->same_order)
+        return p->targets[i] + map->shards[chunk->shard].wire_offset + chunk->offset;
+    if (!p->decoded)
+        p->decoded = ps_alloc_array(PS_CHUNK_ELEMENTS, sizeof(*p->decoded));
+    return p->decoded;
+}
+
+/* Of a tensor that is trained in a form. */
+static ps_status decode_form(ps_puller *p, const Psd__V1__Chunk *chunk, ps_slice payload, size_t i)
+{
+    const ps_tensor_map *map = &p->maps->tensors[i];
+    ps_form form = map->form;
+    if (!form.row)
+        return ps_fail(PS_PROTOCOL, "pull: tensor %s is not trained in a form", map->name);
+    if (!chunk->count || chunk->count % form.group ||
+        payload.len != ps_form_row_bytes(form, chunk->count))
+        return ps_fail(PS_PROTOCOL, "pull: tensor %s: %zu bytes are not %u elements of its form",
+                       map->name, payload.len, chunk->count);
+    ps_form_decode(form, payload.data, 1, chunk->count, room_for(p, chunk, i));
+    return PS_OK;
+}
+
 /* Into the model's order; the chunk lies within its shard. */
 static ps_status place(ps_puller *p, const Psd__V1__Chunk *chunk, ps_slice payload, size_t i)
 {
     PS_REQUIRE(i < p->maps->count);
     const ps_tensor_map *map = &p->maps->tensors[i];
+    if (chunk->codec == PSD__V1__CODEC__CODEC_FORM) {
+        ps_status st = decode_form(p, chunk, payload, i);
+        if (!st && !map->same_order)
+            ps_tensor_map_scatter(map, chunk->shard, chunk->offset, chunk->count, p->decoded,
+                                  p->targets[i]);
+        return st;
+    }
     const ps_codec *codec = ps_codec_by_number((uint32_t)chunk->codec);
     if (!codec)
         return ps_fail(PS_PROTOCOL, "pull: tensor %s: unknown codec %d", map->name, chunk->codec);
@@ -77,15 +111,10 @@ static ps_status place(ps_puller *p, const Psd__V1__Chunk *chunk, ps_slice paylo
     if (st)
         return ps_fail(PS_PROTOCOL, "pull: tensor %s: %s", map->name, ps_error_message());
     const void *values = payload.data;
-    if (!codec->identity && map->same_order) {
-        codec->decode(payload, chunk->count,
-                      p->targets[i] + map->shards[chunk->shard].wire_offset + chunk->offset);
-        return PS_OK;
-    }
     if (!codec->identity) {
-        if (!p->decoded)
-            p->decoded = ps_alloc_array(PS_CHUNK_ELEMENTS, sizeof(*p->decoded));
-        codec->decode(payload, chunk->count, p->decoded);
+        codec->decode(payload, chunk->count, room_for(p, chunk, i));
+        if (map->same_order)
+            return PS_OK;
         values = p->decoded;
     }
     ps_tensor_map_scatter(map, chunk->shard, chunk->offset, chunk->count, values, p->targets[i]);
@@ -212,6 +241,7 @@ static void begin_call(ps_puller *p)
     Psd__V1__PullRequest request = PSD__V1__PULL_REQUEST__INIT;
     request.job_id = p->job_id;
     request.codec = (Psd__V1__Codec)p->codec->number;
+    request.forms = true; /* where psd trains in some, what is computed with are these */
     ps_gate_lock(p->remote.gate);
     p->live++;
     request.newer_than = p->again ? 0 : p->version;

@@ -51,6 +51,11 @@ static ps_status map_tensor(const Psd__V1__Tensor *tensor, const ps_tensor_shape
     if (shape->rank > 0)
         map->columns = (uint64_t)shape->shape[shape->rank - 1];
     map->elements = map->rows * map->columns;
+    if (*tensor->form && (!ps_form_parse(tensor->form, &map->form) || !map->form.group))
+        return ps_fail(PS_FAILED_PRECONDITION,
+                       "tensor %s: psd trains it in form %.64s, which this "
+                       "worker does not know",
+                       shape->name, tensor->form);
     return map_shards(tensor, map);
 }
 
@@ -108,7 +113,8 @@ void ps_tensor_maps_free(ps_tensor_maps *maps)
 static bool tensors_equal(const ps_tensor_map *a, const ps_tensor_map *b)
 {
     if (strcmp(a->name, b->name) != 0 || a->id != b->id || a->rows != b->rows ||
-        a->columns != b->columns || a->shard_count != b->shard_count)
+        a->columns != b->columns || a->shard_count != b->shard_count ||
+        !ps_form_same(a->form, b->form))
         return false;
     for (uint32_t i = 0; i < a->shard_count; i++)
         if (a->shards[i].column_begin != b->shards[i].column_begin ||

@@ -8,6 +8,7 @@
 #define PS_EXCHANGE_TENSOR_MAP_H
 
 #include "common/base/status.h"
+#include "common/form/form.h"
 #include "psd/v1/parameters.pb-c.h"
 #include "worker/exchange/ranges.h"
 
@@ -32,6 +33,7 @@ typedef struct ps_tensor_map {
     ps_shard_map *shards;
     uint32_t shard_count;
     bool same_order; /* wire order is the model's */
+    ps_form form;    /* that it is trained in; row NULL: none */
 } ps_tensor_map;
 
 typedef struct ps_tensor_maps {

@@ -76,6 +76,7 @@ static ps_status describe(const ps_model_config *config, ps_model_layout *out)
     for (size_t i = 0; i + 1 < config->layer_count; i++) {
         int64_t in = config->layers[i], n = config->layers[i + 1];
         ps_model_parameter_spec weight = {.rank = 2, .shape = {n, in}, .init = PS_INIT_UNIFORM};
+        weight.of_block = true;
         weight.scale = 1.0f / sqrtf((float)in);
         ps_model_parameter_spec bias = {
             .rank = 1, .shape = {n}, .init = PS_INIT_UNIFORM, .role = PS_ROLE_BIAS};

@@ -73,6 +73,8 @@ typedef struct ps_model_parameter_spec {
     ps_parameter_role role;
     bool input_major; /* a layer's weight is stored [in,out]; in a form it is not: rows of a form
                          are of one output each */
+    bool of_block;    /* a matrix of a layer, or of a block of a language model: what may be
+                         trained in a form */
 } ps_model_parameter_spec;
 
 typedef struct ps_model_layout {

@@ -73,6 +73,7 @@ static void add(ps_model_layout *out, const ps_lm_tensor *tensor)
                                     .scale = tensor->deviation,
                                     .role = role_of(tensor),
                                     .input_major = tensor->change == PS_LM_TRANSPOSE};
+    spec.of_block = spec.role == PS_ROLE_MATRIX && ps_arch_place_of(tensor->part) == PS_PLACE_BLOCK;
     for (int d = 0; d < spec.rank; d++)
         spec.shape[d] = (int64_t)tensor->shape[d];
     (void)snprintf(spec.name, sizeof spec.name, "%s", tensor->name);

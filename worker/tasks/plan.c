@@ -35,7 +35,20 @@ static Psd__V1__TensorPlan *plan_tensor(const ps_model_parameter_spec *spec)
     return plan;
 }
 
-static ps_status plan_tensors(const ps_spec_model *model, Psd__V1__PlanResult *plan)
+/* Rows that no group divides stay float32. */
+static void plan_form(const ps_spec_train *train, const ps_model_parameter_spec *spec,
+                      Psd__V1__TensorPlan *plan)
+{
+    char text[PS_FORM_TEXT];
+    ps_form form = {0};
+    if (train && spec->of_block && !spec->input_major)
+        form = ps_spec_train_form_of(train, (uint64_t)spec->shape[spec->rank - 1]);
+    if (form.row)
+        plan->form = ps_strdup(ps_form_text(form, text));
+}
+
+static ps_status plan_tensors(const ps_job_spec *job, const ps_spec_model *model,
+                              Psd__V1__PlanResult *plan)
 {
     ps_model_config config = ps_job_model_config(model);
     ps_model_layout layout;
@@ -43,8 +56,11 @@ static ps_status plan_tensors(const ps_spec_model *model, Psd__V1__PlanResult *p
     if (st)
         return st;
     plan->tensors = ps_alloc_array(layout.count, sizeof(*plan->tensors));
-    for (size_t i = 0; i < layout.count; i++)
-        plan->tensors[plan->n_tensors++] = plan_tensor(&layout.parameters[i]);
+    for (size_t i = 0; i < layout.count; i++) {
+        plan->tensors[i] = plan_tensor(&layout.parameters[i]);
+        plan_form(job->train, &layout.parameters[i], plan->tensors[i]);
+        plan->n_tensors++;
+    }
     ps_model_layout_free(&layout);
     return PS_OK;
 }
@@ -97,7 +113,7 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
     if (!st)
         st = ps_job_entry_check_teacher(entry, run);
     if (!st)
-        st = plan_tensors(ps_job_entry_model_spec(entry), result->plan);
+        st = plan_tensors(ps_job_entry_spec(entry), ps_job_entry_model_spec(entry), result->plan);
     return st ? st : plan_data(run, entry, result->plan);
 }
 

@@ -239,22 +239,6 @@ static void progress(ps_job *job, ps_lease *lease, const ps_task_report *report)
     ps_job_changed(job);
 }
 
-/* The most steps there can be: under bsp, with more workers than one, there are fewer. */
-static void warn_of_warmup(ps_job *job, uint64_t n_rows)
-{
-    const ps_spec_train *train = job->spec->train;
-    uint64_t step = ps_spec_step_rows(train), warmup = (uint64_t)train->schedule.warmup_steps;
-    uint64_t steps = (n_rows + step - 1) / step * (uint64_t)train->epochs;
-    uint64_t least = ps_train_merges(job) ? steps / (uint64_t)job->spec->workers : steps;
-    if (warmup < least || warmup == 0)
-        return;
-    ps_job_say(job, PS_LOG_WARNING, "psd",
-               "train.schedule.warmup_steps: the rate climbs for %" PRIu64
-               " steps, and the job has %s%" PRIu64 ": it %s the full rate",
-               warmup, least < steps ? "with all its workers " : "", least,
-               warmup < steps ? "may not reach" : "never reaches");
-}
-
 /* Takes the plan over, if it can be. */
 static void planned(ps_job *job, ps_lease *lease, ps_task_result *result)
 {
@@ -276,11 +260,7 @@ static void planned(ps_job *job, ps_lease *lease, ps_task_result *result)
     ps_epoch_rows_init(&w->rows, plan->train_rows, (uint32_t)job->spec->train->epochs,
                        rows_per_task(job->spec, plan->train_rows), !ps_train_merges(job));
     ps_train_move(job, PS_CREATING);
-    ps_job_say(job, PS_LOG_INFO, "psd",
-               "planned: %" PRIu64 " rows to train, %" PRIu64 " to test, %zu tensors, %" PRIu64
-               " rows a task",
-               plan->train_rows, w->test_rows, plan->n_tensors, w->rows.per_task);
-    warn_of_warmup(job, plan->train_rows);
+    ps_train_say_planned(job, plan);
     ps_create_begin(job, &result->plan);
 }
 

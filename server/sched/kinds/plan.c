@@ -33,6 +33,18 @@ static ps_status check_tensor(const ps_data_plan_tensor *t)
     return PS_OK;
 }
 
+/* It has the form that the job asks for, in groups of some size, or none. */
+static ps_status check_form(const ps_data_plan_tensor *t, const ps_spec_train *train)
+{
+    ps_form form, wanted = train ? ps_spec_train_form(train) : (ps_form){0};
+    if (!t->form || !*t->form)
+        return PS_OK;
+    if (ps_form_parse(t->form, &form) && form.row == wanted.row)
+        return PS_OK;
+    return ps_fail(PS_INVALID_ARGUMENT, "plan: tensor %s: form %.64s is not what the job asks for",
+                   t->name, t->form);
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -100,6 +112,8 @@ ps_status ps_plan_check(const ps_data_plan *plan, const ps_job_spec *spec, char 
                        TENSORS_MAX);
     for (size_t i = 0; i < plan->n_tensors; i++) {
         ps_status st = check_tensor(&plan->tensors[i]);
+        if (!st)
+            st = check_form(&plan->tensors[i], spec->train);
         if (st)
             return st;
     }

@@ -55,6 +55,41 @@ START_TEST(what_a_plan_settles_goes_with_every_task_and_into_the_model)
 }
 END_TEST
 
+static ps_status check_form(const char *train, const char *form)
+{
+    char *yaml = ps_asprintf("kind: train\nname: a\nmodel: {architecture: mlp, layers: [64, 3]}\n"
+                             "data: {format: idx, train: {features: /d/x, labels: /d/y}}\n"
+                             "train: {epochs: 1, %soptimizer: {name: sgd, learning_rate: 1}}\n",
+                             train);
+    ps_job_spec *spec = NULL;
+    ck_ok(ps_job_spec_parse(ps_slice_str(yaml), "job.yaml", &spec));
+    uint64_t shape[] = {3, 64};
+    ps_data_plan_tensor tensor = {
+        .name = "w", .shape = shape, .n_shape = 2, .form = (char *)(uintptr_t)form};
+    const ps_data_plan plan = {.train_rows = 9, .tensors = &tensor, .n_tensors = 1, .model = ""};
+    char *settled = NULL;
+    ps_status st = ps_plan_check(&plan, spec, &settled);
+    ps_free(&settled);
+    ps_free(&yaml);
+    ps_job_spec_free(&spec);
+    return st;
+}
+
+START_TEST(a_form_is_what_the_job_asks_for)
+{
+    ck_ok(check_form("weights: int4, ", "int4/32"));
+    ck_ok(check_form("weights: int4, ", ""));
+    ck_ok(check_form("", NULL)); /* an older worker's */
+    static const char *const bad[] = {"int8/32", "int4", "nonsense"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ck_assert_int_eq(check_form("weights: int4, ", bad[i]), PS_INVALID_ARGUMENT);
+        ck_assert_int_eq(check_form("", "int4/32"), PS_INVALID_ARGUMENT);
+    }
+    ck_assert_str_eq(ps_error_message(),
+                     "plan: tensor w: form int4/32 is not what the job asks for");
+}
+END_TEST
+
 typedef struct guesser {
     ps_world *world;
     ps_watch *watch;
@@ -226,6 +261,7 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&a_plan_that_cannot_be_fails_the_job},
+    {&a_form_is_what_the_job_asks_for},
     {&what_a_plan_settles_goes_with_every_task_and_into_the_model},
     {&a_plan_before_its_task_was_sent_does_no_harm},
     {&progress_without_anything_settled_is_that_of_an_older_psd},
