@@ -42,6 +42,8 @@ static const char *const harmless[] = {
     "_name_or_path", "_commit_hash", "architectures", "transformers_version", "torch_dtype",
     "dtype", "tokenizer_class", "prefix", "model_max_length", "max_sequence_length",
     "unsloth_version", "unsloth_fixed", "torchao_version", "vocab_file",
+    /* read by itself (hf_quantization.h) */
+    "quantization_config",
     /* how it is computed, not what */
     "use_cache", "reorder_and_upcast_attn", "pretraining_tp", "gradient_checkpointing",
     "chunk_size_feed_forward", "attn_implementation", "_attn_implementation",

@@ -16,6 +16,7 @@ typedef struct search {
     ps_hf_shards *shards;
     ps_model_in_about *about;
     ps_hf_place *places;
+    const ps_hf_quantization *quantization;
     const ps_lm_tensor **by_name;
     ps_hf_place head; /* lm_head.weight of a model whose head is its embedding */
 } search;
@@ -78,6 +79,46 @@ static const char *inner_name(const search *s, const char *name)
     return name + (prefixed ? strlen(prefix) : 0);
 }
 
+/* The layout's tensor of a name that has len bytes and an end. */
+static const ps_lm_tensor **look_up(const search *s, const char *name, size_t len, const char *end)
+{
+    ps_lm_tensor key = {.name = ""};
+    const ps_lm_tensor *wanted = &key;
+    if (len + strlen(end) >= sizeof key.name)
+        return NULL;
+    memcpy(key.name, name, len);
+    memcpy(key.name + len, end, strlen(end));
+    return bsearch(&wanted, s->by_name, s->about->n, sizeof *s->by_name, compare);
+}
+
+/* Is it a part of a matrix of codes, "….q_proj.qweight" of "….q_proj.weight"? */
+static ps_status take_part(search *s, const char *name, size_t shard,
+                           const ps_safetensors_tensor *tensor, bool *out)
+{
+    const ps_packed_row *row = s->quantization->row;
+    const char *suffix = strrchr(name, '.');
+    size_t k = 0;
+    while (suffix && k < row->n_parts && strcmp(row->suffixes[k], suffix + 1) != 0)
+        k++;
+    if (!suffix || k == row->n_parts)
+        return PS_OK;
+    const ps_lm_tensor **found = look_up(s, name, (size_t)(suffix - name), ".weight");
+    if (!found || (*found)->n_dims != 2)
+        return PS_OK;
+    ps_hf_place *place = &s->places[*found - s->about->tensors];
+    *out = true;
+    if (place->parts[k].tensor || (place->tensor && !place->packed.columns))
+        return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is there twice: in %s too", tensor->name,
+                       s->shards->at[place->shard].path);
+    place->tensor = tensor;
+    place->shard = shard;
+    place->parts[k].tensor = tensor;
+    place->parts[k].shard = shard;
+    place->packed.rows = (*found)->shape[0];
+    place->packed.columns = (*found)->shape[1];
+    return PS_OK;
+}
+
 static ps_status find_place(search *s, size_t shard, const ps_safetensors_tensor *tensor)
 {
     const char *name = inner_name(s, tensor->name);
@@ -86,12 +127,13 @@ static ps_status find_place(search *s, size_t shard, const ps_safetensors_tensor
     /* the layout's first tensor is the embedding */
     if (s->about->model->tie_embeddings && !strcmp(name, "lm_head.weight"))
         return take(s, &s->head, shard, tensor, &s->about->tensors[0]);
-    ps_lm_tensor key = {.name = ""};
-    const ps_lm_tensor *wanted = &key;
-    if (strlen(name) < sizeof key.name)
-        memcpy(key.name, name, strlen(name));
-    const ps_lm_tensor **found =
-        bsearch(&wanted, s->by_name, s->about->n, sizeof *s->by_name, compare);
+    const ps_lm_tensor **found = look_up(s, name, strlen(name), "");
+    if (!found && s->quantization->row) {
+        bool part = false;
+        ps_status st = take_part(s, name, shard, tensor, &part);
+        if (st || part)
+            return st;
+    }
     if (!found)
         return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is none of a %s model", tensor->name,
                        s->about->model->architecture);
@@ -152,6 +194,64 @@ static ps_status check_places(const search *s)
     return PS_OK;
 }
 
+/* ---- matrices of codes ---- */
+
+static bool same_part(const ps_packed_part *want, const ps_safetensors_tensor *have, bool scales)
+{
+    bool dtype = scales ? ps_numbers_known(have->dtype) : want->dtype == have->dtype;
+    return dtype && want->n_dims == have->n_dims &&
+           !memcmp(want->shape, have->shape, want->n_dims * sizeof *want->shape);
+}
+
+/* Every part is there, and they are those of a matrix of this shape in one of psd's forms. */
+static ps_status check_packed(const search *s, const ps_lm_tensor *t, ps_hf_place *place)
+{
+    const ps_packed_row *row = s->quantization->row;
+    ps_packed_part parts[PS_PACKED_PARTS] = {{0}};
+    for (size_t k = 0; k < row->n_parts; k++) {
+        const ps_safetensors_tensor *have = place->parts[k].tensor;
+        if (!have)
+            return ps_fail(PS_INVALID_ARGUMENT, "%s: tensor %s has no %s beside it",
+                           s->shards->at[place->shard].path, place->tensor->name, row->suffixes[k]);
+        if (have->n_dims < 1 || have->n_dims > 2)
+            return ps_fail(PS_INVALID_ARGUMENT, "tensor %s has %u dimensions", have->name,
+                           (unsigned)have->n_dims);
+        memcpy(parts[k].shape, have->shape, have->n_dims * sizeof *have->shape);
+    }
+    place->packed.form = row->form_of(parts, place->packed.columns, s->quantization->symmetric,
+                                      s->quantization->by_rows);
+    if (!place->packed.form.row || !ps_form_divides(place->packed.form, place->packed.columns) ||
+        !row->takes(&place->packed))
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "tensor %s: the parts that stand for it are in no form that psd has",
+                       t->name);
+    (void)row->parts(&place->packed, parts);
+    for (size_t k = 0; k < row->n_parts; k++)
+        if (!same_part(&parts[k], place->parts[k].tensor, k == row->scales))
+            return ps_fail(
+                PS_INVALID_ARGUMENT, "tensor %s is %s of %s; %s of %s is expected",
+                place->parts[k].tensor->name, ps_safetensors_type_of(place->parts[k].tensor),
+                ps_sides_of(place->parts[k].tensor->shape, place->parts[k].tensor->n_dims).text,
+                ps_safetensors_dtype_name(parts[k].dtype),
+                ps_sides_of(parts[k].shape, parts[k].n_dims).text);
+    return PS_OK;
+}
+
+static ps_status check_all_packed(search *s)
+{
+    ps_status st = PS_OK;
+    ps_model_in_about *about = s->about;
+    if (s->quantization->row)
+        about->forms = ps_alloc_array(about->n + 1, sizeof *about->forms);
+    for (size_t i = 0; !st && i < about->n; i++) {
+        if (!s->places[i].packed.columns)
+            continue;
+        st = check_packed(s, &about->tensors[i], &s->places[i]);
+        about->forms[i] = s->places[i].packed.form;
+    }
+    return st;
+}
+
 /* ---- a head that is said to be the embedding ---- */
 
 static ps_status read_pair(void *state, int which, uint64_t first, size_t n, float *out)
@@ -181,6 +281,9 @@ static ps_status check_head(search *s)
     ps_numbers_differ differ = {.any = false};
     if (!s->head.tensor)
         return PS_OK;
+    if (s->places[0].packed.columns)
+        return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is there beside an embedding of codes",
+                       s->head.tensor->name);
     ps_status st = ps_numbers_compare(read_pair, s, ps_lm_numbers(&s->about->tensors[0]), &differ);
     if (st || !differ.any)
         return st;
@@ -198,9 +301,10 @@ static ps_status check_head(search *s)
 
 /* ---- the whole ---- */
 
-ps_status ps_hf_places(ps_hf_shards *shards, ps_model_in_about *about, ps_hf_place **out)
+ps_status ps_hf_places(ps_hf_shards *shards, const ps_hf_quantization *quantization,
+                       ps_model_in_about *about, ps_hf_place **out)
 {
-    search s = {.shards = shards, .about = about};
+    search s = {.shards = shards, .about = about, .quantization = quantization};
     ps_lm_layout(about->model, &about->tensors, &about->n);
     s.places = ps_alloc_array(about->n + 1, sizeof *s.places); /* one more: a head that is untied */
     s.by_name = ps_alloc_array(about->n, sizeof *s.by_name);
@@ -214,6 +318,8 @@ ps_status ps_hf_places(ps_hf_shards *shards, ps_model_in_about *about, ps_hf_pla
         st = check_index(&s);
     if (!st)
         st = check_places(&s);
+    if (!st)
+        st = check_all_packed(&s);
     if (!st)
         st = check_head(&s);
     if (!st && shards->passed_over)

@@ -1,11 +1,13 @@
 /* The row `hf`: a folder with config.json and model.safetensors, or model.safetensors.index.json
  * and its shards (F32, F16, BF16). Happy path: config and headers are read, and each tensor of the
- * shards finds its place in the layout; a tokenizer that psd cannot use is kept with a remark. */
+ * shards finds its place in the layout, those of packed codes together; a tokenizer that psd cannot
+ * use is kept with a remark. */
 #include "common/base/mem.h"
 #include "common/json/json.h"
 #include "common/json/json_file.h"
 #include "common/model/hf_config.h"
 #include "common/model/hf_places.h"
+#include "common/model/hf_unpack.h"
 #include "common/model/model_in.h"
 #include "common/tokenizer/tokenizer.h"
 
@@ -21,7 +23,10 @@ enum { MAX_CONFIG = 1 << 20 };
 
 struct ps_model_reader {
     ps_hf_shards shards;
+    ps_hf_quantization quantization;
     ps_hf_place *places; /* by the layout's order */
+    uint8_t *unpacked;   /* the blocks of one, while it is read; NULL: of none */
+    size_t unpacked_of;
 };
 
 /* ---- config and tokenizer ---- */
@@ -61,7 +66,8 @@ static ps_status no_folder(const char *folder)
                    name);
 }
 
-static ps_status read_config(ps_model_in_about *about, const char *folder)
+static ps_status read_config(ps_model_in_about *about, const char *folder,
+                             ps_hf_quantization *quantization)
 {
     ps_buf json = PS_BUF_EMPTY;
     char *path = ps_asprintf("%s/config.json", folder);
@@ -72,6 +78,8 @@ static ps_status read_config(ps_model_in_about *about, const char *folder)
         st = ps_hf_config_parse(ps_buf_slice(&json), &about->model);
         if (!st)
             st = ps_token_ids_read(ps_buf_slice(&json), &about->ids);
+        if (!st)
+            st = ps_hf_quantization_parse(ps_buf_slice(&json), quantization);
         st = st ? ps_wrap(st, "%s", path) : PS_OK;
     }
     ps_free(&path);
@@ -176,8 +184,50 @@ static ps_status hf_takes(const char *path, bool *out)
     return PS_OK;
 }
 
+/* One packed tensor at a time is held, as blocks. */
+static ps_status unpack(ps_model_reader *r, size_t i)
+{
+    if (r->unpacked && r->unpacked_of == i)
+        return PS_OK;
+    ps_free(&r->unpacked);
+    r->unpacked_of = i;
+    return ps_hf_unpack(&r->shards, &r->quantization, &r->places[i], &r->unpacked);
+}
+
+static ps_status hf_bytes(ps_model_reader *r, size_t i, uint64_t at, size_t n, uint8_t *out)
+{
+    ps_status st = unpack(r, i);
+    if (!st)
+        memcpy(out, r->unpacked + at, n);
+    return st;
+}
+
+/* For who wants float32: numbers out of the rows that they are in. */
+static ps_status read_unpacked(ps_model_reader *r, size_t i, uint64_t first, size_t n, float *out)
+{
+    const ps_packed_matrix *m = &r->places[i].packed;
+    uint64_t row_bytes = ps_form_row_bytes(m->form, m->columns);
+    ps_status st = unpack(r, i);
+    float *row = st ? NULL : ps_try_alloc_raw((size_t)m->columns * sizeof *row);
+    if (!st && !row)
+        st = ps_fail(PS_NO_MEMORY, "no memory for a row of %s", r->places[i].tensor->name);
+    while (!st && n) {
+        uint64_t at = first / m->columns, column = first % m->columns;
+        size_t part = m->columns - column < n ? (size_t)(m->columns - column) : n;
+        ps_form_decode(m->form, r->unpacked + at * row_bytes, 1, m->columns, row);
+        memcpy(out, row + column, part * sizeof *row);
+        first += part;
+        out += part;
+        n -= part;
+    }
+    ps_free(&row);
+    return st;
+}
+
 static ps_status hf_read(ps_model_reader *r, size_t i, uint64_t first, size_t n, float *out)
 {
+    if (r->places[i].packed.columns)
+        return read_unpacked(r, i, first, n, out);
     return ps_hf_shards_read(&r->shards, r->places[i].shard, r->places[i].tensor, first, n, out);
 }
 
@@ -188,6 +238,7 @@ static void hf_close(ps_model_reader **reader)
         return;
     ps_hf_shards_clear(&r->shards);
     ps_free(&r->places);
+    ps_free(&r->unpacked);
     ps_free(reader);
 }
 
@@ -195,7 +246,7 @@ static ps_status hf_open(const char *folder, ps_model_in_about *about, ps_model_
 {
     ps_model_reader *r = ps_new(ps_model_reader);
     r->shards.fd = -1;
-    ps_status st = read_config(about, folder);
+    ps_status st = read_config(about, folder, &r->quantization);
     if (!st)
         st = read_tokenizer(about, folder);
     if (!st)
@@ -203,7 +254,7 @@ static ps_status hf_open(const char *folder, ps_model_in_about *about, ps_model_
     if (!st)
         st = ps_hf_shards_open(folder, &r->shards);
     if (!st)
-        st = ps_hf_places(&r->shards, about, &r->places);
+        st = ps_hf_places(&r->shards, &r->quantization, about, &r->places);
     if (st)
         hf_close(&r);
     else
@@ -212,4 +263,4 @@ static ps_status hf_open(const char *folder, ps_model_in_about *about, ps_model_
 }
 
 const ps_model_in_row ps_model_in_hf = {
-    .takes = hf_takes, .open = hf_open, .read = hf_read, .close = hf_close};
+    .takes = hf_takes, .open = hf_open, .read = hf_read, .bytes = hf_bytes, .close = hf_close};

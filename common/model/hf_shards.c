@@ -268,19 +268,37 @@ ps_hf_listed *ps_hf_shards_listed(const ps_hf_shards *s, const char *name)
     return s->n_listed ? bsearch(name, s->listed, s->n_listed, sizeof *s->listed, is_named) : NULL;
 }
 
-ps_status ps_hf_shards_read(ps_hf_shards *s, size_t i, const ps_safetensors_tensor *tensor,
-                            uint64_t first, size_t n, float *out)
+/* Shard i is the one that is open. */
+static ps_status open_shard(ps_hf_shards *s, size_t i)
 {
     uint64_t ignored = 0;
-    const ps_hf_shard *shard = &s->at[i];
     if (s->fd >= 0 && s->open != i) {
         (void)close(s->fd);
         s->fd = -1;
     }
-    ps_status st = s->fd < 0 ? ps_regular_open(shard->path, &s->fd, &ignored) : PS_OK;
+    ps_status st = s->fd < 0 ? ps_regular_open(s->at[i].path, &s->fd, &ignored) : PS_OK;
+    if (!st)
+        s->open = i;
+    return st;
+}
+
+ps_status ps_hf_shards_read_bytes(ps_hf_shards *s, size_t i, const ps_safetensors_tensor *tensor,
+                                  uint8_t *out)
+{
+    const ps_hf_shard *shard = &s->at[i];
+    ps_status st = open_shard(s, i);
+    return st ? st
+              : ps_regular_read(s->fd, shard->path, shard->header->data_start + tensor->begin, out,
+                                (size_t)(tensor->end - tensor->begin));
+}
+
+ps_status ps_hf_shards_read(ps_hf_shards *s, size_t i, const ps_safetensors_tensor *tensor,
+                            uint64_t first, size_t n, float *out)
+{
+    const ps_hf_shard *shard = &s->at[i];
+    ps_status st = open_shard(s, i);
     if (st)
         return st;
-    s->open = i;
     size_t size = ps_safetensors_dtype_size(tensor->dtype);
     st = ps_regular_read(s->fd, shard->path,
                          shard->header->data_start + tensor->begin + first * size, s->bytes,

@@ -45,5 +45,8 @@ ps_hf_listed *ps_hf_shards_listed(const ps_hf_shards *shards, const char *name);
 PS_MUST_CHECK ps_status ps_hf_shards_read(ps_hf_shards *shards, size_t i,
                                           const ps_safetensors_tensor *tensor, uint64_t first,
                                           size_t n, float *out);
+/* All bytes of a tensor, whatever its dtype. */
+PS_MUST_CHECK ps_status ps_hf_shards_read_bytes(ps_hf_shards *shards, size_t i,
+                                                const ps_safetensors_tensor *tensor, uint8_t *out);
 
 #endif

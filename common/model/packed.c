@@ -1,9 +1,10 @@
-/* What the layouts have in common: codes and scales out of blocks of the integer forms
- * (common/form/integer.c says how those lie). Cannot fail. */
+/* What the layouts have in common: codes and scales out of, and into, blocks of the integer
+ * forms (common/form/integer.c says how those lie). It fails on zeros that a form has not. */
 #include "common/model/packed.h"
 
 #include "common/base/require.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { HEAD_SYMMETRIC = 2, HEAD_AFFINE = 4, WORD_BITS = 32 };
@@ -56,13 +57,7 @@ uint32_t ps_packed_zero(const ps_packed_matrix *m, const uint8_t *block)
 
 uint32_t ps_packed_code(const ps_packed_matrix *m, const uint8_t *block, uint64_t i)
 {
-    uint32_t bits = m->form.row->bits;
-    const uint8_t *codes = block + head_of(m);
-    uint64_t at = i * bits;
-    uint32_t value = codes[at / 8];
-    if (at % 8 + bits > 8)
-        value |= (uint32_t)codes[at / 8 + 1] << 8;
-    return value >> (at % 8) & ((1u << bits) - 1);
+    return ps_packed_get(block + head_of(m), m->form.row->bits, i);
 }
 
 void ps_packed_codes(const ps_packed_matrix *m, const uint8_t *blocks, uint64_t row, uint8_t *out)
@@ -70,6 +65,49 @@ void ps_packed_codes(const ps_packed_matrix *m, const uint8_t *blocks, uint64_t 
     size_t len = (size_t)ps_packed_group(m) * m->form.row->bits / 8;
     for (uint64_t g = 0; g < ps_packed_groups(m); g++, out += len)
         memcpy(out, ps_packed_block(m, blocks, row, g) + head_of(m), len);
+}
+
+uint32_t ps_packed_get(const uint8_t *stream, uint32_t bits, uint64_t i)
+{
+    uint64_t at = i * bits;
+    uint32_t value = stream[at / 8];
+    if (at % 8 + bits > 8)
+        value |= (uint32_t)stream[at / 8 + 1] << 8;
+    return value >> (at % 8) & ((1u << bits) - 1);
+}
+
+ps_form ps_packed_form(uint64_t bits, bool symmetric, uint64_t columns, uint64_t groups)
+{
+    char name[PS_FORM_TEXT];
+    ps_form out = {NULL, 0};
+    const uint32_t *group = ps_form_groups;
+    if (bits > 8 || (groups && columns % groups))
+        return out;
+    (void)snprintf(name, sizeof name, "%s%u", symmetric ? "int" : "uint", (unsigned)bits);
+    while (*group && (!groups || *group != columns / groups))
+        group++;
+    if (*group || groups <= 1)
+        out = (ps_form){ps_form_find(name), *group};
+    return out;
+}
+
+ps_status ps_packed_put_head(const ps_packed_matrix *m, uint8_t *block, const uint8_t *scale,
+                             uint32_t zero)
+{
+    uint32_t codes = 1u << m->form.row->bits;
+    memset(block, 0, ps_form_block_bytes(m->form, m->columns));
+    memcpy(block, scale, 2);
+    if (m->form.row->zero && zero < codes)
+        block[2] = (uint8_t)zero;
+    else if (m->form.row->zero ? zero >= codes : zero != codes / 2)
+        return ps_fail(PS_INVALID_ARGUMENT, "a zero of %u, which %s has not", zero,
+                       m->form.row->zero ? "its form" : "a symmetric form");
+    return PS_OK;
+}
+
+void ps_packed_put_code(const ps_packed_matrix *m, uint8_t *block, uint64_t i, uint32_t code)
+{
+    ps_packed_put(block + head_of(m), m->form.row->bits, i, code);
 }
 
 void ps_packed_put(uint8_t *stream, uint32_t bits, uint64_t i, uint32_t code)

@@ -43,8 +43,16 @@ typedef struct ps_packed_row {
     size_t (*parts)(const ps_packed_matrix *m, ps_packed_part out[PS_PACKED_PARTS]);
     /* blocks: all of it. parts: of the sizes above. */
     void (*pack)(const ps_packed_matrix *m, const uint8_t *blocks, uint8_t *const parts[]);
-    /* The members of quantization_config; modules: names of those that are in a form, and of the
-     * others that a loader would expect to be, each to a NULL. */
+    /* The form that tensors of these shapes are of, in the order of parts; row NULL: none. */
+    ps_form (*form_of)(const ps_packed_part *parts, uint64_t columns, bool symmetric, bool by_rows);
+    /* The way back; scales as F16. plain_zeros: of GPTQ, not less 1. PS_INVALID_ARGUMENT: zeros, or
+     * an order of groups, that the form has not. */
+    PS_MUST_CHECK ps_status (*unpack)(const ps_packed_matrix *m, bool plain_zeros,
+                                      const uint8_t *const parts[], uint8_t *blocks);
+    size_t n_parts, scales; /* how many there are, and which are the scales */
+    const char *const *suffixes;
+    /* The members of quantization_config; others: names of modules that a loader would take for
+     * packed, and that are not, to a NULL. */
     void (*config)(ps_json_writer *w, ps_form form, const char *const *others);
 } ps_packed_row;
 
@@ -67,6 +75,13 @@ uint32_t ps_packed_zero(const ps_packed_matrix *m, const uint8_t *block);
 uint32_t ps_packed_code(const ps_packed_matrix *m, const uint8_t *block, uint64_t i);
 /* A row's codes one behind the other, columns · bits / 8 bytes. */
 void ps_packed_codes(const ps_packed_matrix *m, const uint8_t *blocks, uint64_t row, uint8_t *out);
+uint32_t ps_packed_get(const uint8_t *stream, uint32_t bits, uint64_t i);
+/* A form of so many bits and groups a row, 0: of whole rows; row NULL: there is none. */
+ps_form ps_packed_form(uint64_t bits, bool symmetric, uint64_t columns, uint64_t groups);
+/* A block's head and, from zeros on, its codes. */
+PS_MUST_CHECK ps_status ps_packed_put_head(const ps_packed_matrix *m, uint8_t *block,
+                                           const uint8_t *scale, uint32_t zero);
+void ps_packed_put_code(const ps_packed_matrix *m, uint8_t *block, uint64_t i, uint32_t code);
 /* Code i of a stream that began as zeros. */
 void ps_packed_put(uint8_t *stream, uint32_t bits, uint64_t i, uint32_t code);
 /* Every scale, [groups, rows]. */

@@ -10,6 +10,8 @@ enum { BITS = 4, WORD = 8 /* outputs */ };
 /* Nibble j of a word is this output of its eight. */
 static const uint8_t order[WORD] = {0, 2, 4, 6, 1, 3, 5, 7};
 
+static const char *const suffixes[] = {"qweight", "qzeros", "scales"};
+
 static bool awq_takes(const ps_packed_matrix *m)
 {
     return ps_packed_is_words(m) && m->form.row->bits == BITS && m->form.group;
@@ -18,9 +20,9 @@ static bool awq_takes(const ps_packed_matrix *m)
 static size_t awq_parts(const ps_packed_matrix *m, ps_packed_part out[PS_PACKED_PARTS])
 {
     uint64_t groups = ps_packed_groups(m);
-    out[0] = (ps_packed_part){"qweight", PS_SAFETENSORS_I32, 2, {m->columns, m->rows / WORD}};
-    out[1] = (ps_packed_part){"qzeros", PS_SAFETENSORS_I32, 2, {groups, m->rows / WORD}};
-    out[2] = (ps_packed_part){"scales", PS_SAFETENSORS_F16, 2, {groups, m->rows}};
+    out[0] = (ps_packed_part){suffixes[0], PS_SAFETENSORS_I32, 2, {m->columns, m->rows / WORD}};
+    out[1] = (ps_packed_part){suffixes[1], PS_SAFETENSORS_I32, 2, {groups, m->rows / WORD}};
+    out[2] = (ps_packed_part){suffixes[2], PS_SAFETENSORS_F16, 2, {groups, m->rows}};
     return 3;
 }
 
@@ -50,6 +52,31 @@ static void awq_pack(const ps_packed_matrix *m, const uint8_t *blocks, uint8_t *
     ps_packed_put_scales(m, blocks, parts[2]);
 }
 
+static ps_form awq_form_of(const ps_packed_part *parts, uint64_t columns, bool symmetric,
+                           bool by_rows)
+{
+    return ps_packed_form(BITS, symmetric, columns, by_rows ? 0 : parts[2].shape[0]);
+}
+
+static ps_status awq_unpack(const ps_packed_matrix *m, bool plain_zeros,
+                            const uint8_t *const parts[], uint8_t *blocks)
+{
+    uint64_t line = m->rows / 2, group = ps_packed_group(m), groups = ps_packed_groups(m);
+    size_t bytes = ps_form_block_bytes(m->form, m->columns);
+    ps_status st = PS_OK;
+    (void)plain_zeros;
+    for (uint64_t at = 0; !st && at < m->rows * groups; at++) {
+        uint64_t row = at / groups, g = at % groups;
+        uint8_t *block = blocks + at * bytes;
+        uint32_t zero = ps_packed_get(parts[1] + g * line, BITS, place_of(row));
+        st = ps_packed_put_head(m, block, parts[2] + (g * m->rows + row) * 2, zero);
+        for (uint64_t i = 0; !st && i < group; i++)
+            ps_packed_put_code(
+                m, block, i, ps_packed_get(parts[0] + (g * group + i) * line, BITS, place_of(row)));
+    }
+    return st;
+}
+
 static void awq_config(ps_json_writer *w, ps_form form, const char *const *others)
 {
     ps_json_put_uint(w, "bits", form.row->bits);
@@ -70,4 +97,9 @@ const ps_packed_row ps_packed_awq = {.name = "hf-awq",
                                      .takes = awq_takes,
                                      .parts = awq_parts,
                                      .pack = awq_pack,
+                                     .form_of = awq_form_of,
+                                     .unpack = awq_unpack,
+                                     .n_parts = 3,
+                                     .scales = 2,
+                                     .suffixes = suffixes,
                                      .config = awq_config};

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+static const char *const suffixes[] = {"weight_shape", "weight_packed", "weight_scale"};
+
 static bool ct_takes(const ps_packed_matrix *m)
 {
     uint32_t bits = m->form.row->bits;
@@ -13,11 +15,10 @@ static bool ct_takes(const ps_packed_matrix *m)
 
 static size_t ct_parts(const ps_packed_matrix *m, ps_packed_part out[PS_PACKED_PARTS])
 {
-    out[0] = (ps_packed_part){"weight_shape", PS_SAFETENSORS_I64, 1, {2}};
+    out[0] = (ps_packed_part){suffixes[0], PS_SAFETENSORS_I64, 1, {2}};
     out[1] = (ps_packed_part){
         "weight_packed", PS_SAFETENSORS_I32, 2, {m->rows, m->columns * m->form.row->bits / 32}};
-    out[2] =
-        (ps_packed_part){"weight_scale", PS_SAFETENSORS_F16, 2, {m->rows, ps_packed_groups(m)}};
+    out[2] = (ps_packed_part){suffixes[2], PS_SAFETENSORS_F16, 2, {m->rows, ps_packed_groups(m)}};
     return 3;
 }
 
@@ -32,6 +33,29 @@ static void ct_pack(const ps_packed_matrix *m, const uint8_t *blocks, uint8_t *c
         for (uint64_t g = 0; g < ps_packed_groups(m); g++, scale += 2)
             memcpy(scale, ps_packed_block(m, blocks, row, g), 2);
     }
+}
+
+static ps_form ct_form_of(const ps_packed_part *parts, uint64_t columns, bool symmetric,
+                          bool by_rows)
+{
+    return ps_packed_form(parts[1].shape[1] * 32 / columns, symmetric, columns,
+                          by_rows ? 0 : parts[2].shape[1]);
+}
+
+static ps_status ct_unpack(const ps_packed_matrix *m, bool plain_zeros,
+                           const uint8_t *const parts[], uint8_t *blocks)
+{
+    const uint64_t shape[] = {m->rows, m->columns}, groups = ps_packed_groups(m);
+    size_t len = (size_t)(ps_packed_group(m) * m->form.row->bits / 8);
+    size_t bytes = ps_form_block_bytes(m->form, m->columns);
+    (void)plain_zeros;
+    if (memcmp(parts[0], shape, sizeof shape) != 0)
+        return ps_fail(PS_INVALID_ARGUMENT, "weight_shape is another one");
+    for (uint64_t at = 0; at < m->rows * groups; at++) {
+        memcpy(blocks + at * bytes, parts[2] + at * 2, 2);
+        memcpy(blocks + at * bytes + (bytes - len), parts[1] + at * len, len);
+    }
+    return PS_OK;
 }
 
 static void ct_weights(ps_json_writer *w, ps_form form)
@@ -77,4 +101,9 @@ const ps_packed_row ps_packed_ct = {.name = "hf-ct",
                                     .takes = ct_takes,
                                     .parts = ct_parts,
                                     .pack = ct_pack,
+                                    .form_of = ct_form_of,
+                                    .unpack = ct_unpack,
+                                    .n_parts = 3,
+                                    .scales = 2,
+                                    .suffixes = suffixes,
                                     .config = ct_config};

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+static const char *const suffixes[] = {"g_idx", "qweight", "qzeros", "scales"};
+
 static bool gptq_takes(const ps_packed_matrix *m)
 {
     return ps_packed_is_words(m);
@@ -15,10 +17,11 @@ static bool gptq_takes(const ps_packed_matrix *m)
 static size_t gptq_parts(const ps_packed_matrix *m, ps_packed_part out[PS_PACKED_PARTS])
 {
     uint64_t bits = m->form.row->bits, groups = ps_packed_groups(m);
-    out[0] = (ps_packed_part){"g_idx", PS_SAFETENSORS_I32, 1, {m->columns}};
-    out[1] = (ps_packed_part){"qweight", PS_SAFETENSORS_I32, 2, {m->columns * bits / 32, m->rows}};
-    out[2] = (ps_packed_part){"qzeros", PS_SAFETENSORS_I32, 2, {groups, m->rows * bits / 32}};
-    out[3] = (ps_packed_part){"scales", PS_SAFETENSORS_F16, 2, {groups, m->rows}};
+    out[0] = (ps_packed_part){suffixes[0], PS_SAFETENSORS_I32, 1, {m->columns}};
+    out[1] =
+        (ps_packed_part){suffixes[1], PS_SAFETENSORS_I32, 2, {m->columns * bits / 32, m->rows}};
+    out[2] = (ps_packed_part){suffixes[2], PS_SAFETENSORS_I32, 2, {groups, m->rows * bits / 32}};
+    out[3] = (ps_packed_part){suffixes[3], PS_SAFETENSORS_F16, 2, {groups, m->rows}};
     return 4;
 }
 
@@ -62,6 +65,56 @@ static void gptq_pack(const ps_packed_matrix *m, const uint8_t *blocks, uint8_t 
     ps_packed_put_scales(m, blocks, parts[3]);
 }
 
+static ps_form gptq_form_of(const ps_packed_part *parts, uint64_t columns, bool symmetric,
+                            bool by_rows)
+{
+    return ps_packed_form(parts[1].shape[0] * 32 / columns, symmetric, columns,
+                          by_rows ? 0 : parts[3].shape[0]);
+}
+
+static ps_status check_order(const ps_packed_matrix *m, const uint8_t *g_idx)
+{
+    for (uint64_t k = 0; k < m->columns; k++) {
+        uint32_t group;
+        memcpy(&group, g_idx + 4 * k, sizeof group);
+        if (group != k / ps_packed_group(m))
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "g_idx has column %llu in group %u: columns in another order (desc_act) "
+                           "are not supported",
+                           (unsigned long long)k, group);
+    }
+    return PS_OK;
+}
+
+static uint32_t code_of(const ps_packed_matrix *m, const uint8_t *qweight, uint64_t row, uint64_t k)
+{
+    uint32_t bits = m->form.row->bits, code = 0;
+    for (uint32_t b = 0; b < bits; b++) {
+        uint64_t at = k * bits + b;
+        uint8_t byte = qweight[(at / 32 * m->rows + row) * 4 + at % 32 / 8];
+        code |= (byte >> (at % 8) & 1u) << b;
+    }
+    return code;
+}
+
+static ps_status gptq_unpack(const ps_packed_matrix *m, bool plain_zeros,
+                             const uint8_t *const parts[], uint8_t *blocks)
+{
+    uint32_t bits = m->form.row->bits;
+    uint64_t group = ps_packed_group(m), groups = ps_packed_groups(m);
+    size_t len = (size_t)(m->rows * bits / 8), bytes = ps_form_block_bytes(m->form, m->columns);
+    ps_status st = check_order(m, parts[0]);
+    for (uint64_t at = 0; !st && at < m->rows * groups; at++) {
+        uint64_t row = at / groups, g = at % groups;
+        uint8_t *block = blocks + at * bytes;
+        uint32_t zero = ps_packed_get(parts[2] + g * len, bits, row) + !plain_zeros;
+        st = ps_packed_put_head(m, block, parts[3] + (g * m->rows + row) * 2, zero);
+        for (uint64_t i = 0; !st && i < group; i++)
+            ps_packed_put_code(m, block, i, code_of(m, parts[1], row, g * group + i));
+    }
+    return st;
+}
+
 static void gptq_config(ps_json_writer *w, ps_form form, const char *const *others)
 {
     (void)others; /* layers of the blocks alone are meant */
@@ -81,4 +134,9 @@ const ps_packed_row ps_packed_gptq = {.name = "hf-gptq",
                                       .takes = gptq_takes,
                                       .parts = gptq_parts,
                                       .pack = gptq_pack,
+                                      .form_of = gptq_form_of,
+                                      .unpack = gptq_unpack,
+                                      .n_parts = 4,
+                                      .scales = 3,
+                                      .suffixes = suffixes,
                                       .config = gptq_config};

@@ -231,6 +231,56 @@ def by_awq(parts, stem, config):
     return (parts[stem + "scales"].astype("f4")[group] * (codes - zeros[group])).T
 
 
+def refused_in_one_line(cluster):
+    """Keys of quantization_config, and parts of matrices, that are not what psd reads."""
+    def refuses(format, words, change=None, parts=None):
+        folder = cluster.dir / f"int4-32-{format}"
+        config, weights_of = (folder / "config.json"), (folder / "model.safetensors")
+        kept = config.read_bytes(), weights_of.read_bytes()
+        if change:
+            said = json.loads(kept[0])
+            change(said["quantization_config"])
+            config.write_text(json.dumps(said))
+        if parts:
+            (length,) = struct.unpack("<Q", kept[1][:8])
+            header, body = json.loads(kept[1][8:8 + length]), bytearray(kept[1][8 + length:])
+            parts(header, body)
+            text = json.dumps(header).encode()
+            weights_of.write_bytes(struct.pack("<Q", len(text)) + text + body)
+        done = cluster.psctl("import", folder, "no", check=False)
+        assert done.returncode and words in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+        config.write_bytes(kept[0])
+        weights_of.write_bytes(kept[1])
+
+    q = "model.layers.0.self_attn.q_proj."
+    def put(name, at, value):
+        def on(header, body):
+            begin = header[q + name]["data_offsets"][0] + at
+            body[begin:begin + len(value)] = value
+        return on
+    def rename(header, body):
+        header[q + "other"] = header.pop(q + "qzeros")
+    def reshape(header, body):
+        header[q + "scales"]["shape"] = [1, 128]
+    weights_are = lambda **how: lambda c: c["config_groups"]["group_0"]["weights"].update(how)
+    refuses("hf-gptq", "quant_method 'bnb' is not known; allowed: compressed-tensors, gptq, awq", lambda c: c.update(quant_method="bnb"))
+    refuses("hf-gptq", "key 'bits' is '5', which psd does not read; allowed: 2 3 4 8", lambda c: c.update(bits=5))
+    refuses("hf-gptq", "key 'new' is not known, and may change what the numbers mean", lambda c: c.update(new=1))
+    refuses("hf-gptq", "key 'dynamic' says something", lambda c: c.update(dynamic={"lm_head": {}}))
+    refuses("hf-gptq", "columns in another order (desc_act) are not supported", parts=put("g_idx", 0, b"\1"))
+    refuses("hf-gptq", "a zero of 9, which a symmetric form has not", parts=put("qzeros", 0, b"\x78"))
+    refuses("hf-gptq", "is none of a llama model", parts=rename)
+    refuses("hf-gptq", "qzeros is I32 of [2, 8]; I32 of [1, 8] is expected", parts=reshape)
+    refuses("hf-gptq", "tensor model.layers.0.self_attn.q_proj.weight: element [0, 0] is", parts=put("scales", 0, b"\0\x7c"))
+    refuses("hf-awq", "key 'version' is 'gemv'", lambda c: c.update(version="gemv"))
+    refuses("hf-ct", "key 'symmetric' is 'false'", weights_are(symmetric=False))
+    refuses("hf-ct", "key 'dynamic' is 'true'", weights_are(dynamic=True))
+    refuses("hf-ct", "key 'input_activations' is 'an object or a list'",
+            lambda c: c["config_groups"]["group_0"].update(input_activations={"num_bits": 8}))
+    refuses("hf-ct", "key 'format' is 'nvfp4-pack-quantized'", lambda c: c.update(format="nvfp4-pack-quantized"))
+    refuses("hf-ct", "weight_shape is another one", parts=put("weight_shape", 0, b"\1"))
+
+
 def codes_are_laid_out_as_loaders_of_hugging_face_expect():
     """By numpy, from the descriptions of the layouts; the numbers are the same to the bit."""
     formats = {"hf-ct": (by_compressed_tensors, ("int4/32", "int8/32", "int8/row"), "compressed-tensors"),
@@ -261,6 +311,18 @@ def codes_are_laid_out_as_loaders_of_hugging_face_expect():
                     else:
                         found = parts[tensor]
                     assert found.dtype == "f4" and found.tobytes() == values.tobytes(), f"{folder.name}: {tensor}"
+                again = cluster.dir / f"{folder.name}.safetensors"
+                cluster.psctl("import", folder, "again", "--replace")
+                cluster.psctl("export", "again", "-o", again)
+                before, after = read(cluster.dir / f"{name}.safetensors"), read(again)
+                if (form, format) != ("int4/32", "hf-awq"):  # where every matrix has zeros
+                    assert json.loads(after[0]["psd.forms"]) == json.loads(before[0]["psd.forms"]), (folder.name, after[0])
+                    assert after[1] == before[1], folder.name
+                cluster.psctl("import", folder, "again", "--replace", "--float32")
+                cluster.psctl("export", "again", "-o", again, "--force")
+                _, floats = read_safetensors(again)
+                assert all((floats[n] + 0).tobytes() == (v + 0).tobytes() for n, v in decoded.items()), folder.name
+        refused_in_one_line(cluster)
         tensors, config = weights("gpt2")
         put(cluster, "two", config, tensors, lambda n, v: None)
         done = cluster.psctl("export", "two", "--format", "hf-gptq", "-o", cluster.dir / "x", check=False)

@@ -641,7 +641,7 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
 
         def reads(kind, remark="", **how):
             means = write(kind, **how)
-            done = cluster.psctl("import", path, "other", "--replace")
+            done = cluster.psctl("import", path, "other", "--replace", "--float32")
             assert remark in done.stderr and len(done.stderr.splitlines()) == bool(remark), done.stderr
             cluster.psctl("export", "other", "-o", cluster.dir / "other.safetensors", "--force")
             tensors, metadata = hf.read_safetensors(cluster.dir / "other.safetensors")

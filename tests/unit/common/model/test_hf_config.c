@@ -128,7 +128,6 @@ START_TEST(what_the_models_cannot_do_is_refused_by_its_key)
         {LLAMA("\"hidden_size\":[64]"), "hidden_size has no value"},
         {LLAMA("\"mlp_bias\":true"), "mlp_bias: true is not supported, only false"},
         {LLAMA("\"sliding_window\":4096"), "key 'sliding_window' is not known here"},
-        {LLAMA("\"quantization_config\":{\"bits\":4}"), "key 'quantization_config' is not known"},
         {LLAMA("\"auto_map\":{}"), "key 'auto_map' is not known here"},
         {LLAMA("\"final_logit_softcapping\":30.0"), "key 'final_logit_softcapping' is not known"},
         {LLAMA("\"partial_rotary_factor\":0.5"), "partial_rotary_factor: 0.5 is not supported"},
