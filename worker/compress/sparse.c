@@ -50,13 +50,14 @@ static void check(const ps_sparsity *want, uint64_t columns)
     PS_REQUIRE(want->two_of_four || (want->ratio >= 0 && want->ratio <= 1));
 }
 
-void ps_sparse_rows(const ps_salient *tensor, const ps_sparsity *want, float *w)
+ps_status ps_sparse_rows(const ps_salient *tensor, const ps_sparsity *want, float *w)
 {
     uint64_t n = tensor->columns;
     check(want, n);
-    cost *costs = ps_alloc_array(n, sizeof *costs);
-    bool *goes = ps_alloc_array(n, sizeof *goes);
-    for (uint64_t r = 0; r < tensor->rows; r++) {
+    cost *costs = ps_try_alloc(n * sizeof *costs);
+    bool *goes = ps_try_alloc(n * sizeof *goes);
+    bool room = costs && goes;
+    for (uint64_t r = 0; room && r < tensor->rows; r++) {
         for (uint64_t c = 0; c < n; c++)
             costs[c] = (cost){ps_saliency(tensor, r, c), c};
         choose(costs, n, want, goes);
@@ -65,6 +66,7 @@ void ps_sparse_rows(const ps_salient *tensor, const ps_sparsity *want, float *w)
     }
     ps_free(&costs);
     ps_free(&goes);
+    return room ? PS_OK : ps_fail(PS_NO_MEMORY, "order of %lu columns", (unsigned long)n);
 }
 
 /* Not negative, so that its bits are in the order of its values. */
@@ -148,14 +150,18 @@ static double decide(void *user, uint64_t row, uint64_t column, double value)
 }
 
 /* Without a factor of H: by the squares of inputs, and nothing is made good. */
-static void by_squares(const ps_compress_problem *p, const ps_sparsity *want, float *out)
+static ps_status by_squares(const ps_compress_problem *p, const ps_sparsity *want, float *out)
 {
-    float *squares = ps_alloc_array(p->columns, sizeof *squares);
+    float *squares = ps_try_alloc(p->columns * sizeof *squares);
+    if (!squares)
+        return ps_fail(PS_NO_MEMORY, "tensor %s: squares of inputs", p->name);
     for (uint64_t c = 0; c < p->columns; c++)
         squares[c] = fmaxf(0, p->hessian->sums[c * p->columns + c]);
     memcpy(out, p->weights, p->rows * p->columns * sizeof *out);
-    ps_sparse_rows(&(ps_salient){p->weights, p->rows, p->columns, squares, NULL}, want, out);
+    ps_status st =
+        ps_sparse_rows(&(ps_salient){p->weights, p->rows, p->columns, squares, NULL}, want, out);
     ps_free(&squares);
+    return st;
 }
 
 static ps_status solve(const ps_compress_problem *p, solving *s, ps_compress_report *report)
@@ -172,7 +178,7 @@ static ps_status solve(const ps_compress_problem *p, solving *s, ps_compress_rep
                              &(ps_decider){.look = look, .decide = decide, .user = s});
     } else {
         report->fallback = PS_STEP_DIAGONAL;
-        by_squares(p, s->want, s->out);
+        st = by_squares(p, s->want, s->out);
     }
     ps_feedback_clear(&feedback);
     return st;

@@ -15,8 +15,8 @@ typedef struct ps_sparsity {
     bool two_of_four; /* columns are a multiple of 4 */
 } ps_sparsity;
 
-/* The least salient of each row become 0; w: tensor->weights, or a copy. */
-void ps_sparse_rows(const ps_salient *tensor, const ps_sparsity *want, float *w);
+/* The least salient of each row become 0; w: tensor->weights, or a copy. PS_NO_MEMORY. */
+PS_MUST_CHECK ps_status ps_sparse_rows(const ps_salient *tensor, const ps_sparsity *want, float *w);
 /* The least salient of all tensors together become 0: w[k] [rows, columns] of tensors[k]. As many
  * as the ratio says, within equals. */
 void ps_sparse_all(const ps_salient *tensors, size_t n, double ratio, float *const *w);

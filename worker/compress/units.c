@@ -1,4 +1,4 @@
-/* Nothing here can fail but a wish for what cannot be. */
+/* Fails where a wish cannot be had, or there is no memory to sort. */
 #include "worker/compress/units.h"
 
 #include "common/base/mem.h"
@@ -54,16 +54,19 @@ static int by_importance(const void *a, const void *b)
     return x->unit < y->unit ? -1 : 1;
 }
 
-void ps_units_keep(const double *importance, uint64_t units, uint64_t left, bool *keep)
+ps_status ps_units_keep(const double *importance, uint64_t units, uint64_t left, bool *keep)
 {
     PS_REQUIRE(left && left <= units);
-    ranked *all = ps_alloc_array(units, sizeof *all);
+    ranked *all = ps_try_alloc(units * sizeof *all);
+    if (!all)
+        return ps_fail(PS_NO_MEMORY, "order of %lu units", (unsigned long)units);
     for (uint64_t i = 0; i < units; i++)
         all[i] = (ranked){importance[i], i};
     qsort(all, units, sizeof *all, by_importance);
     for (uint64_t i = 0; i < units; i++)
         keep[all[i].unit] = i < left;
     ps_free(&all);
+    return PS_OK;
 }
 
 void ps_units_mark(const ps_member *member, uint64_t units, const bool *keep, bool *stays)

@@ -7,7 +7,7 @@
  *
  *     ps_units_importance(&salient, &member, units, importance);   of each member
  *     st = ps_units_left(units, &want, &left);
- *     ps_units_keep(importance, units, left, keep);
+ *     st = ps_units_keep(importance, units, left, keep);
  *     ps_units_mark(&member, units, keep, stays);                  of each member on an axis
  *     ps_units_cut(w, rows, columns, stay_rows, stay_columns, out);
  *
@@ -39,8 +39,9 @@ typedef struct ps_units_want {
 /* How many stay: units·(1 − ratio), rounded up to the multiple; ratio 0: all. PS_INVALID_ARGUMENT:
  * that would be all of them. */
 PS_MUST_CHECK ps_status ps_units_left(uint64_t units, const ps_units_want *want, uint64_t *left);
-/* keep, [units]: the `left` most important; of equals, the first. */
-void ps_units_keep(const double *importance, uint64_t units, uint64_t left, bool *keep);
+/* keep, [units]: the `left` most important; of equals, the first. PS_NO_MEMORY. */
+PS_MUST_CHECK ps_status ps_units_keep(const double *importance, uint64_t units, uint64_t left,
+                                      bool *keep);
 
 /* stays, [length of the axis]: false where a unit that is not kept lies; the rest is left alone. */
 void ps_units_mark(const ps_member *member, uint64_t units, const bool *keep, bool *stays);

@@ -9,6 +9,7 @@
 #include "worker/compress/rows.h"
 #include "worker/compress/scale.h"
 #include "worker/compress/sparse.h"
+#include "worker/compress/units.h"
 
 #define ONE(name) +1
 enum { ROWS = 3, COLUMNS = 64, METHODS = 0 PS_SOLVERS(ONE) };
@@ -64,6 +65,27 @@ static ps_status sparse(const ps_compress_problem *p)
     return ps_sparse_solve(p, &(ps_sparsity){.ratio = 0.5}, out, &report);
 }
 
+/* With sums that are not positive definite. */
+static ps_status by_squares(const ps_compress_problem *p)
+{
+    ps_compress_report report;
+    ps_compress_problem other = *p;
+    static float sums[COLUMNS * COLUMNS];
+    for (int i = 0; i < COLUMNS * COLUMNS; i++)
+        sums[i] = i % (COLUMNS + 1) ? 9 : 1;
+    ps_hessian hessian = {.sums = sums, .tokens = 100};
+    other.hessian = &hessian;
+    return ps_sparse_solve(&other, &(ps_sparsity){.ratio = 0.5}, out, &report);
+}
+
+static ps_status units(const ps_compress_problem *p)
+{
+    const double importance[4] = {1, 2, 3, 4};
+    bool keep[4];
+    (void)p;
+    return ps_units_keep(importance, 4, 2, keep);
+}
+
 static ps_status lowrank(const ps_compress_problem *p)
 {
     ps_lowrank_report report;
@@ -83,6 +105,8 @@ START_TEST(all_else_says_so)
     ck_assert_uint_ge(each_fails(repair), 4);
     ck_assert_uint_ge(each_fails(sparse), 4);
     ck_assert_uint_ge(each_fails(lowrank), 4);
+    ck_assert_uint_ge(each_fails(by_squares), 6);
+    ck_assert_uint_eq(each_fails(units), 1);
 }
 END_TEST
 

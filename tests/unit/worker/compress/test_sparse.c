@@ -24,7 +24,7 @@ START_TEST(the_least_of_each_row_go)
         squares[c] = c % 7 == 3 ? 16 : 1;
     ps_salient t = {s.weights, ROWS, COLUMNS, _i ? squares : NULL, NULL};
     memcpy(w, s.weights, sizeof w);
-    ps_sparse_rows(&t, &(ps_sparsity){.ratio = 0.5}, w);
+    ck_ok(ps_sparse_rows(&t, &(ps_sparsity){.ratio = 0.5}, w));
     for (uint64_t r = 0; r < ROWS; r++) {
         double most = 0, least = INFINITY;
         ck_assert_uint_eq(zeros(w + r * COLUMNS, COLUMNS), COLUMNS / 2);
@@ -46,7 +46,8 @@ START_TEST(two_of_each_four_go)
 {
     const float in[8] = {1, -4, 2, 3, 5, 5, 5, 5}, wanted[8] = {0, -4, 0, 3, 0, 0, 5, 5};
     memcpy(w, in, sizeof in);
-    ps_sparse_rows(&(ps_salient){in, 1, 8, NULL, NULL}, &(ps_sparsity){.two_of_four = true}, w);
+    ck_ok(ps_sparse_rows(&(ps_salient){in, 1, 8, NULL, NULL}, &(ps_sparsity){.two_of_four = true},
+                         w));
     ck_assert_mem_eq(w, wanted, sizeof wanted);
 }
 END_TEST
@@ -101,8 +102,8 @@ START_TEST(sparsegpt_loses_less_than_wanda_and_that_less_than_magnitude)
         squares[c] = s.sums[c * COLUMNS + c];
     for (int wanda = 0; wanda < 2; wanda++) {
         memcpy(other, s.weights, sizeof other);
-        ps_sparse_rows(&(ps_salient){s.weights, ROWS, COLUMNS, wanda ? squares : NULL, NULL}, &want,
-                       other);
+        ck_ok(ps_sparse_rows(&(ps_salient){s.weights, ROWS, COLUMNS, wanda ? squares : NULL, NULL},
+                             &want, other));
         errors[wanda] = all = 0;
         for (uint64_t t = 0; t < TOKENS; t++)
             for (uint64_t r = 0; r < ROWS; r++) {

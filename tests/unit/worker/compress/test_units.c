@@ -34,10 +34,10 @@ START_TEST(a_units_importance_is_all_its_numbers)
     ck_assert(importance[0] == 3 && importance[1] == 1 && importance[2] == 13 &&
               importance[3] == 2);
     bool keep[4];
-    ps_units_keep(importance, 4, 2, keep);
+    ck_ok(ps_units_keep(importance, 4, 2, keep));
     ck_assert(keep[0] && !keep[1] && keep[2] && !keep[3]);
     const double equal[4] = {1, 1, 1, 1};
-    ps_units_keep(equal, 4, 3, keep);
+    ck_ok(ps_units_keep(equal, 4, 3, keep));
     ck_assert(keep[0] && keep[1] && keep[2] && !keep[3]);
 }
 END_TEST
