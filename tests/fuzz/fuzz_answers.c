@@ -1,8 +1,12 @@
 /* What psctl reads in psd's answers, out of any bytes: lines of predictions.jsonl, in one piece and
- * byte by byte, which must come to the same; and the result of a generate job. What is written for
- * people has nothing in it that moves a terminal's cursor. */
+ * byte by byte, which must come to the same; the results of generate and compare jobs; and the
+ * report of one that compressed. What is written for people has nothing in it that moves a
+ * terminal's cursor. */
+#include "client/call/support.h"
 #include "client/follow/generation.h"
+#include "client/show/compare_view.h"
 #include "client/show/prediction.h"
+#include "client/show/report_view.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -64,11 +68,41 @@ static void check_generation(ps_slice bytes)
     free(result);
 }
 
+static void check_report(ps_slice bytes)
+{
+    ps_buf out = PS_BUF_EMPTY;
+    const ps_style narrow = {.width = 60};
+    if (ps_report_text(&out, &narrow, bytes) && out.len)
+        abort();
+    check_clean(&out);
+    ps_buf_free(&out);
+}
+
+static void check_compared(ps_slice bytes)
+{
+    Psd__V1__Model model = PSD__V1__MODEL__INIT;
+    const Psd__V1__Model *const models[2] = {&model, &model};
+    const ps_style file = {.width = 0};
+    char *result = malloc(bytes.len + 1);
+    ps_buf out = PS_BUF_EMPTY;
+    memcpy(result, bytes.data, bytes.len);
+    result[bytes.len] = 0;
+    if (ps_compare_text(&out, &file, models, result) && out.len)
+        abort();
+    check_clean(&out);
+    ps_buf_free(&out);
+    free(result);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0)
         return 0;
     ps_slice rest = ps_slice_of(data + 1, size - 1);
+    if (data[0] == 'r' || data[0] == 'c') {
+        (data[0] == 'r' ? check_report : check_compared)(rest);
+        return 0;
+    }
     switch (data[0] % 3) {
     case 0:
     case 1:
