@@ -11,7 +11,8 @@ static const ps_cuda_form *find(ps_stream *s, ps_form form)
 {
     if (!ps_cuda_begin(s))
         return nullptr;
-    static const ps_cuda_form *const tables[] = {ps_cuda_forms_plain, ps_cuda_forms_integer};
+    static const ps_cuda_form *const tables[] = {ps_cuda_forms_plain, ps_cuda_forms_integer,
+                                                 ps_cuda_forms_blocks, ps_cuda_forms_k};
     for (const ps_cuda_form *rows : tables)
         for (; rows->name; rows++)
             if (strcmp(rows->name, form.row->name) == 0)

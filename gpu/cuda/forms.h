@@ -7,5 +7,7 @@ typedef struct ps_cuda_form ps_cuda_form;
 
 extern const ps_cuda_form ps_cuda_forms_plain[];
 extern const ps_cuda_form ps_cuda_forms_integer[];
+extern const ps_cuda_form ps_cuda_forms_blocks[];
+extern const ps_cuda_form ps_cuda_forms_k[];
 
 #endif

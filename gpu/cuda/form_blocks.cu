@@ -1,0 +1,84 @@
+/* Blocks of 32, ggml's, and fp8: what common/form/nibbles.c, tables.c and fp8.c decode. */
+#include "gpu/cuda/form.h"
+#include "gpu/cuda/forms.h"
+
+#include <math.h>
+#include <string.h>
+
+namespace
+{
+__device__ unsigned nibble(const uint8_t *qs, unsigned i)
+{
+    return (unsigned)qs[i % 16] >> i / 16 * 4 & 15u;
+}
+
+/* q4_0, q4_1, q5_0, q5_1 */
+template <int Bits, bool Under> struct nibbles {
+    enum { HEAD = Under ? 4 : 2, HIGH = Bits == 5 ? 4 : 0 };
+    static __device__ unsigned bytes(unsigned)
+    {
+        return HEAD + HIGH + 16;
+    }
+    static __device__ float value(const uint8_t *block, unsigned, unsigned i)
+    {
+        unsigned q = nibble(block + HEAD + HIGH, i);
+        if (HIGH != 0)
+            q |= (block[HEAD + i / 8] >> i % 8 & 1u) << 4;
+        float d = ps_form_half(block);
+        return Under ? d * (float)q + ps_form_half(block + 2)
+                     : d * (float)((int)q - (1 << (Bits - 1)));
+    }
+};
+
+struct iq4_nl {
+    static __device__ unsigned bytes(unsigned)
+    {
+        return 18;
+    }
+    static __device__ float value(const uint8_t *block, unsigned, unsigned i)
+    {
+        constexpr int8_t table[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                      1,    13,   25,  38,  53,  69,  89,  113};
+        return ps_form_half(block) * (float)table[nibble(block + 2, i)];
+    }
+};
+
+struct mxfp4 {
+    static __device__ unsigned bytes(unsigned)
+    {
+        return 17;
+    }
+    static __device__ float value(const uint8_t *block, unsigned, unsigned i)
+    {
+        constexpr int8_t table[8] = {0, 1, 2, 3, 4, 6, 8, 12};
+        unsigned q = nibble(block + 1, i);
+        float v = ldexpf((float)table[q & 7], (int)block[0] - 128);
+        return q & 8 ? -v : v;
+    }
+};
+
+struct fp8 {
+    static __device__ unsigned bytes(unsigned group)
+    {
+        return 4 + group;
+    }
+    static __device__ float value(const uint8_t *block, unsigned, unsigned i)
+    {
+        unsigned code = block[4 + i], exponent = code >> 3 & 15, mantissa = code & 7;
+        float scale, v = exponent ? ldexpf((float)(8 + mantissa), (int)exponent - 10)
+                                  : ldexpf((float)mantissa, -9);
+        memcpy(&scale, block, sizeof scale);
+        v = (code & 0x7f) == 0x7f ? NAN : v;
+        return scale * (code & 0x80 ? -v : v);
+    }
+};
+} // namespace
+
+const ps_cuda_form ps_cuda_forms_blocks[] = {ps_cuda_form_row<nibbles<4, false>>("q4_0"),
+                                             ps_cuda_form_row<nibbles<4, true>>("q4_1"),
+                                             ps_cuda_form_row<nibbles<5, false>>("q5_0"),
+                                             ps_cuda_form_row<nibbles<5, true>>("q5_1"),
+                                             ps_cuda_form_row<iq4_nl>("iq4_nl"),
+                                             ps_cuda_form_row<mxfp4>("mxfp4"),
+                                             ps_cuda_form_row<fp8>("fp8"),
+                                             {}};
