@@ -1,8 +1,8 @@
-/* Matrices in a form: by kernels of our own (form_rounded.h), or some rows are decoded at a time,
+/* Matrices in a form: by kernels of our own (form_sixteens.h), or some rows are decoded at a time,
  * in memory of the thread's own, and multiplied: never is all of one there as float32. */
 #include "common/base/require.h"
 #include "gpu/cpu/cpu.h"
-#include "gpu/cpu/form_rounded.h"
+#include "gpu/cpu/form_sixteens.h"
 #include "gpu/cpu/gemm.h"
 #include "gpu/cpu/run.h"
 #include "gpu/cpu/vector.h"
@@ -134,7 +134,7 @@ static void multiply_decoded(ps_stream *s, const ps_form_product *p, int64_t fir
 
 void ps_cpu_form_product(ps_stream *s, const ps_form_product *p)
 {
-    int64_t done = p->exact ? 0 : ps_cpu_form_rounded(s, p);
+    int64_t done = ps_cpu_form_sixteens(s, p);
     if (done < p->w->bytes.shape[0] && !s->error.code)
         multiply_decoded(s, p, done);
 }

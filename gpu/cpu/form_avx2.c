@@ -125,6 +125,7 @@ INLINE F f_halves(const uint8_t *at)
 
 #include "gpu/cpu/form_kernel.h"
 
-const ps_form_kernels ps_form_kernels_avx2 = {.name = "AVX2", .run = {KINDS(ROW)}};
+const ps_form_kernels ps_form_kernels_avx2 = {
+    .name = "AVX2", .rounded = {KINDS(ROUNDED)}, .exact = {KINDS(EXACT)}};
 
 #endif

@@ -234,11 +234,20 @@ INLINE void block_of_parts(const ps_form_call *c, ps_form_kind kind, int rows, i
     }
 }
 
+/* Blocks of many fields are read back and forth, and the processor does not see what is next. */
+INLINE void prefetch_block(const ps_form_call *c, const uint8_t *block)
+{
+    for (int64_t at = 0; at < c->block_bytes; at += 64)
+        __builtin_prefetch(block + c->block_bytes + at);
+}
+
 /* q6_k: each half of a chunk has a scale of 8 bits, with sign. */
 INLINE void block_of_sixteenths(const ps_form_call *c, int rows, int64_t chunk,
                                 const uint8_t *block, int lane, F *y)
 {
     const uint8_t *words = block + 4 * lane;
+    if (lane == 0 && rows == 1)
+        prefetch_block(c, block);
     head h = {.scale = f_halves(block + 52 * WORD + 2 * lane), .least = f_zero()};
 #pragma GCC unroll 8
     for (int j = 0; j < 8; j++) {
@@ -261,10 +270,101 @@ INLINE void block_of_sixteenths(const ps_form_call *c, int rows, int64_t chunk,
     }
 }
 
+/* ---- exact products ---- */
+
+/* What codes are above their numbers, where that is not a block's to say. */
+static inline int zero_of(ps_form_kind kind)
+{
+    switch (kind) {
+    case PS_FORM_BYTES:
+    case PS_FORM_TABLE:
+        return 128;
+    case PS_FORM_PAIRS:
+    case PS_FORM_HALVES:
+        return 8;
+    case PS_FORM_FIVE:
+        return 16;
+    case PS_FORM_Q6_K:
+        return 32;
+    default:
+        return 0;
+    }
+}
+
+/* Codes of 4 columns, `apart` from one to the next. */
+INLINE void add_exact(const ps_form_call *c, ps_form_kind kind, int rows, int64_t column, int apart,
+                      V codes, head h, F *y)
+{
+#pragma GCC unroll 4
+    for (int b = 0; b < 4; b++) {
+        V u = v_and(v_srl(codes, 8 * b), v_set1(0xFF));
+        F w = has_least(kind) ? f_madd(v_float(u), h.scale, h.least)
+                              : f_mul(v_float(v_add(u, v_set1(-zero_of(kind)))), h.scale);
+#pragma GCC unroll 8
+        for (int m = 0; m < rows; m++)
+            y[m] = f_madd(w, f_set1(c->x_exact[m * c->ld_exact + column + b * apart]), y[m]);
+    }
+}
+
+INLINE void step_exact(const ps_form_call *c, ps_form_kind kind, int rows, int64_t column,
+                       const uint8_t *words, V bits, int s, head h, F *y)
+{
+    bool pairs = kind == PS_FORM_PAIRS || kind == PS_FORM_PAIRS_ZERO;
+    column += pairs ? s / 2 * 8 + s % 2 : at_of(kind, s);
+    add_exact(c, kind, rows, column, 1 + pairs, code(kind, words, bits, s), h, y);
+}
+
+INLINE void block_exact(const ps_form_call *c, ps_form_kind kind, int rows, int64_t column,
+                        const uint8_t *block, int lane, F *y)
+{
+    const uint8_t *words = block + HALF + 4 * lane;
+    head h = read_head(kind, block + 2 * lane);
+    V bits = v_set1(0);
+    if (has_least(kind))
+        words += HALF;
+    if (is_five(kind)) {
+        bits = v_load(words);
+        words += WORD;
+    }
+    int64_t left = c->block;
+    for (; left >= PS_FORM_CHUNK; left -= PS_FORM_CHUNK, column += PS_FORM_CHUNK) {
+#pragma GCC unroll 8
+        for (int s = 0; s < 8; s++)
+            step_exact(c, kind, rows, column, words, bits, s, h, y);
+        words += words_of(kind) * WORD;
+    }
+    for (int s = 0; s < left / 4; s++)
+        step_exact(c, kind, rows, column, words, bits, s, h, y);
+}
+
+/* q4_k, q5_k, q6_k */
+INLINE void block_exact_k(const ps_form_call *c, ps_form_kind kind, int rows, int64_t column,
+                          const uint8_t *block, int lane, F *y)
+{
+    bool sixteenths = kind == PS_FORM_Q6_K;
+    const uint8_t *words = block + (sixteenths ? 0 : 2 * HALF) + 4 * lane;
+    for (int j = 0; j < 8; j++) {
+        head h = {.scale = f_zero(), .least = f_zero()};
+        if (!sixteenths)
+            h = read_head_k(block + 2 * lane, words, j);
+#pragma GCC unroll 8
+        for (int s = 0; s < 8; s++) {
+            if (sixteenths && s % 4 == 0) {
+                V scale = v_load(words + (48 + j / 2) * WORD);
+                scale = v_sra(v_sll(scale, 24 - 8 * (j % 2 * 2 + s / 4)), 24);
+                h.scale = f_mul(f_halves(block + 52 * WORD + 2 * lane), v_float(scale));
+            }
+            add_exact(c, kind, rows, column + j * PS_FORM_CHUNK + s * 4, 1,
+                      code_k(kind, words, j, s), h, y);
+        }
+    }
+}
+
 /* ---- sixteens ---- */
 
-INLINE void run(const ps_form_call *c, ps_form_kind kind, int rows)
+INLINE void run(const ps_form_call *c, ps_form_kind kind, int rows, bool exact)
 {
+    bool k = kind == PS_FORM_Q4_K || kind == PS_FORM_Q5_K;
     for (int lane = 0; lane < PS_FORM_ROWS_TOGETHER; lane += LANES) {
         F y[PS_FORM_ROWS_X];
 #pragma GCC unroll 8
@@ -273,9 +373,13 @@ INLINE void run(const ps_form_call *c, ps_form_kind kind, int rows)
         const uint8_t *block = c->sixteen;
         for (int64_t at = 0; at < c->columns; at += c->block, block += c->block_bytes) {
             int64_t chunk = at / PS_FORM_CHUNK;
-            if (kind == PS_FORM_Q6_K)
+            if (exact && (k || kind == PS_FORM_Q6_K))
+                block_exact_k(c, kind, rows, at, block, lane, y);
+            else if (exact)
+                block_exact(c, kind, rows, at, block, lane, y);
+            else if (kind == PS_FORM_Q6_K)
                 block_of_sixteenths(c, rows, chunk, block, lane, y);
-            else if (kind == PS_FORM_Q4_K || kind == PS_FORM_Q5_K)
+            else if (k)
                 block_of_parts(c, kind, rows, chunk, block, lane, y);
             else
                 block_of_chunks(c, kind, rows, chunk, block, lane, y);
@@ -286,19 +390,26 @@ INLINE void run(const ps_form_call *c, ps_form_kind kind, int rows)
     }
 }
 
-#define KERNEL(kind, rows)                                          \
-    TARGET static void run_##kind##_##rows(const ps_form_call *c) \
-    {                                                               \
-        run(c, PS_FORM_##kind, rows);                               \
+#define KERNEL(kind, rows)                                            \
+    TARGET static void rounded_##kind##_##rows(const ps_form_call *c) \
+    {                                                                 \
+        run(c, PS_FORM_##kind, rows, false);                          \
+    }                                                                 \
+    TARGET static void exact_##kind##_##rows(const ps_form_call *c)   \
+    {                                                                 \
+        run(c, PS_FORM_##kind, rows, true);                           \
     }
 #define KERNELS_OF(kind) KERNEL(kind, 1) KERNEL(kind, 2) KERNEL(kind, 4) KERNEL(kind, 8)
 
-#define KINDS(X)                                                                             \
+#define KINDS(X)                                                                              \
     X(BYTES) X(BYTES_ZERO) X(PAIRS) X(PAIRS_ZERO) X(HALVES) X(HALVES_MIN) X(FIVE) X(FIVE_MIN) \
         X(TABLE) X(Q4_K) X(Q5_K) X(Q6_K)
 KINDS(KERNELS_OF)
 
-#define ROW(kind) \
-    [PS_FORM_##kind] = {run_##kind##_1, run_##kind##_2, run_##kind##_4, run_##kind##_8},
+#define ROUNDED(kind)                                                               \
+    [PS_FORM_##kind] = {rounded_##kind##_1, rounded_##kind##_2, rounded_##kind##_4, \
+                        rounded_##kind##_8},
+#define EXACT(kind) \
+    [PS_FORM_##kind] = {exact_##kind##_1, exact_##kind##_2, exact_##kind##_4, exact_##kind##_8},
 
 #endif

@@ -1,9 +1,11 @@
-/* form_kernels: products of sixteens of rows (form_order.h) with activations of 8 bits, by kernels
- * for what the processor can do.
+/* form_kernels: products of sixteens of rows (form_order.h), by kernels for what the processor can
+ * do.
  *
- * Rows of x are rounded once a call, in chunks of 32: x ≈ d·q, q from −127 to 127. With w = s·u + l
- * in a chunk (u a code as it is kept, without sign), Σ w·x = s·d·Σ u·q + l·d·Σ q: a product of
- * bytes that the processor adds up in 32 bits, exactly, and a sum that is known beforehand. */
+ * Rounded: rows of x are rounded once a call, in chunks of 32: x ≈ d·q, q from −127 to 127. With
+ * w = s·u + l in a chunk (u a code as it is kept, without sign), Σ w·x = s·d·Σ u·q + l·d·Σ q: a
+ * product of bytes that the processor adds up in 32 bits, exactly, and a sum that is known
+ * beforehand. Exact: codes become float32 in registers.
+ */
 #ifndef PS_CPU_FORM_KERNELS_H
 #define PS_CPU_FORM_KERNELS_H
 
@@ -37,15 +39,18 @@ typedef struct ps_form_call {
     const uint8_t *sixteen;
     int64_t columns;
     int64_t block, block_bytes; /* numbers of a block, bytes of sixteen */
-    ps_form_rounded x;          /* from the first row on */
-    float *y;                   /* [rows of x, 16] */
+    ps_form_rounded x;          /* from the first row on; or, for exact: */
+    const float *x_exact;       /* [rows, ld_exact] */
+    int64_t ld_exact;
+    float *y; /* [rows of x, 16] */
 } ps_form_call;
 
 typedef void (*ps_form_kernel)(const ps_form_call *c);
 /* Of 1 << i rows of x. */
 typedef struct ps_form_kernels {
     const char *name;
-    ps_form_kernel run[PS_FORM_KINDS][PS_FORM_ROWS_LOG];
+    ps_form_kernel rounded[PS_FORM_KINDS][PS_FORM_ROWS_LOG];
+    ps_form_kernel exact[PS_FORM_KINDS][PS_FORM_ROWS_LOG];
 } ps_form_kernels;
 
 /* For processors with these features; NULL: there are none, matrices stay as they are in files. */

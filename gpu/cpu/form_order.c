@@ -10,19 +10,19 @@
     }
 
 static const ps_form_order orders[] = {
-    {"int8", PS_FORM_BYTES, 128, 0, 4, false, {{2, 2}, CODES}},
-    {"uint8", PS_FORM_BYTES_ZERO, 0, 0, 4, false, {{4, 2}, CODES}},
-    {"q8_0", PS_FORM_BYTES, 128, 0, 32, true, {{2, 2}, CODES}},
-    {"int4", PS_FORM_PAIRS, 8, 0, 8, false, {{2, 2}, CODES}},
-    {"uint4", PS_FORM_PAIRS_ZERO, 0, 0, 8, false, {{4, 2}, CODES}},
-    {"q4_0", PS_FORM_HALVES, 8, 0, 32, false, {{2, 2}, CODES}},
-    {"q4_1", PS_FORM_HALVES_MIN, 0, 0, 32, false, {{4, 2}, CODES}},
-    {"q5_0", PS_FORM_FIVE, 16, 0, 32, false, {{2, 2}, {4, 4}, CODES}},
-    {"q5_1", PS_FORM_FIVE_MIN, 0, 0, 32, false, {{4, 2}, {4, 4}, CODES}},
-    {"iq4_nl", PS_FORM_TABLE, 128, 0, 32, false, {{2, 2}, CODES}},
-    {"q4_k", PS_FORM_Q4_K, 0, 0, 256, false, {{4, 2}, CODES}},
-    {"q5_k", PS_FORM_Q5_K, 0, 0, 256, false, {{4, 2}, CODES}},
-    {"q6_k", PS_FORM_Q6_K, 32, 1, 256, false, {{208, 4}, {2, 2}}},
+    {"int8", PS_FORM_BYTES, 128, 0, 4, {{2, 2}, CODES}},
+    {"uint8", PS_FORM_BYTES_ZERO, 0, 0, 4, {{4, 2}, CODES}},
+    {"q8_0", PS_FORM_BYTES, 128, 0, 32, {{2, 2}, {0, 4, true}}},
+    {"int4", PS_FORM_PAIRS, 8, 0, 8, {{2, 2}, CODES}},
+    {"uint4", PS_FORM_PAIRS_ZERO, 0, 0, 8, {{4, 2}, CODES}},
+    {"q4_0", PS_FORM_HALVES, 8, 0, 32, {{2, 2}, CODES}},
+    {"q4_1", PS_FORM_HALVES_MIN, 0, 0, 32, {{4, 2}, CODES}},
+    {"q5_0", PS_FORM_FIVE, 16, 0, 32, {{2, 2}, {4, 4}, CODES}},
+    {"q5_1", PS_FORM_FIVE_MIN, 0, 0, 32, {{4, 2}, {4, 4}, CODES}},
+    {"iq4_nl", PS_FORM_TABLE, 128, 0, 32, {{2, 2}, CODES}},
+    {"q4_k", PS_FORM_Q4_K, 0, 0, 256, {{4, 2}, CODES}},
+    {"q5_k", PS_FORM_Q5_K, 0, 0, 256, {{4, 2}, CODES}},
+    {"q6_k", PS_FORM_Q6_K, 32, 1, 256, {{208, 4}, {2, 2}}},
 };
 
 const ps_form_order *ps_form_order_of(ps_form form, int64_t columns)
@@ -35,77 +35,60 @@ const ps_form_order *ps_form_order_of(ps_form form, int64_t columns)
 
 /* ---- the permutation ---- */
 
-/* A block of one row, as it is in files, and where it is in its sixteen: the sixteen's block and
- * the row's number in it. */
+/* Rows of one block, or of several, and the sixteen's block that they are in. */
 typedef struct place {
-    uint8_t *file, *order;
-    size_t block; /* bytes */
-    bool out;     /* from the order to the file's */
+    uint8_t *files; /* of the first row */
+    size_t apart;   /* to the next row's */
+    uint8_t *order;
+    size_t rows; /* 1 or 16 */
+    bool out;    /* from the order to the files */
 } place;
 
-static void move(uint8_t *order, uint8_t *file, size_t unit, bool out)
-{
-    if (out)
-        memcpy(file, order, unit);
-    else
-        memcpy(order, file, unit);
-}
-
-static void move_field(const place *p, size_t from, size_t bytes, size_t unit)
-{
-    uint8_t *order = p->order + from * PS_FORM_ROWS_TOGETHER, *file = p->file + from;
-    size_t apart = unit * PS_FORM_ROWS_TOGETHER;
-    PS_REQUIRE(bytes % unit == 0);
-    if (unit == 4)
-        for (size_t at = 0; at < bytes; at += 4, order += apart)
-            move(order, file + at, 4, p->out);
-    else
-        for (size_t at = 0; at < bytes; at += 2, order += apart)
-            move(order, file + at, 2, p->out);
-}
-
-/* order points to the block of the sixteen; the row's part of each field is its units further. */
-static void move_block(const ps_form_order *o, place p, int64_t row)
-{
-    size_t from = 0;
-    uint8_t *order = p.order;
-    for (int f = 0; f < PS_FORM_FIELDS && o->fields[f].unit; f++) {
-        size_t unit = o->fields[f].unit;
-        size_t bytes = o->fields[f].bytes ? o->fields[f].bytes : p.block - from;
-        p.order = order + (size_t)row * unit;
-        move_field(&p, from, bytes, unit);
-        from += bytes;
+/* Units are read and written whole, so that the loop over rows is a few instructions. */
+#define MOVE_FIELD(type, flip)                                                        \
+    for (size_t at = 0; at < bytes; at += sizeof(type)) {                             \
+        for (size_t r = 0; r < p->rows; r++) {                                        \
+            type unit;                                                                \
+            uint8_t *file = p->files + r * p->apart + at;                             \
+            uint8_t *order = p->order + at * PS_FORM_ROWS_TOGETHER + r * sizeof unit; \
+            memcpy(&unit, p->out ? order : file, sizeof unit);                        \
+            unit ^= (type)(flip);                                                     \
+            memcpy(p->out ? file : order, &unit, sizeof unit);                        \
+        }                                                                             \
     }
-    PS_REQUIRE(from == p.block);
-}
 
-static size_t head_of(const ps_form_order *o)
+static void move_field(const place *p, size_t bytes, ps_form_field field)
 {
-    return o->fields[0].bytes;
+    PS_REQUIRE(bytes % field.unit == 0);
+    if (field.unit == sizeof(uint16_t))
+        MOVE_FIELD(uint16_t, 0)
+    else if (field.is_signed)
+        MOVE_FIELD(uint32_t, 0x80808080u)
+    else
+        MOVE_FIELD(uint32_t, 0)
 }
 
-static void turn_signs(uint8_t *codes, size_t n)
+static void move_block(const ps_form_order *o, place p, size_t block)
 {
-    for (size_t i = 0; i < n; i++)
-        codes[i] ^= 0x80;
+    size_t left = block;
+    for (int f = 0; f < PS_FORM_FIELDS && o->fields[f].unit; f++) {
+        size_t bytes = o->fields[f].bytes ? o->fields[f].bytes : left;
+        move_field(&p, bytes, o->fields[f]);
+        p.files += bytes;
+        p.order += bytes * PS_FORM_ROWS_TOGETHER;
+        left -= bytes;
+    }
+    PS_REQUIRE(left == 0);
 }
 
-static void move_row(const ps_form_order *o, const ps_form_matrix *m, uint8_t *sixteen, int64_t row,
-                     uint8_t *file, bool out)
+/* Of every block. order: in the sixteen, the first row's unit. */
+static void move_rows(const ps_form_order *o, const ps_form_matrix *m, place p)
 {
     size_t block = ps_form_block_bytes(m->form, (uint64_t)m->columns);
-    size_t bytes = (size_t)m->bytes.shape[1];
-    for (size_t at = 0; at < bytes; at += block) {
-        if (o->is_signed && !out)
-            turn_signs(file + at + head_of(o), block - head_of(o));
-        move_block(o,
-                   (place){.file = file + at,
-                           .order = sixteen + at * PS_FORM_ROWS_TOGETHER,
-                           .block = block,
-                           .out = out},
-                   row);
-        if (o->is_signed && out)
-            turn_signs(file + at + head_of(o), block - head_of(o));
+    for (int64_t at = 0; at < m->bytes.shape[1]; at += (int64_t)block) {
+        move_block(o, p, block);
+        p.files += block;
+        p.order += block * PS_FORM_ROWS_TOGETHER;
     }
 }
 
@@ -115,21 +98,53 @@ static uint8_t *sixteen_of(const ps_form_matrix *m, int64_t i)
     return bytes + i * PS_FORM_ROWS_TOGETHER * m->bytes.shape[1];
 }
 
+static place all_rows(const ps_form_matrix *m, int64_t i, uint8_t *files)
+{
+    return (place){.files = files,
+                   .apart = (size_t)m->bytes.shape[1],
+                   .order = sixteen_of(m, i),
+                   .rows = PS_FORM_ROWS_TOGETHER};
+}
+
 void ps_form_order_make(const ps_form_order *o, const ps_form_matrix *m, int64_t i, uint8_t *room)
 {
-    uint8_t *sixteen = sixteen_of(m, i);
-    size_t row_bytes = (size_t)m->bytes.shape[1];
-    memcpy(room, sixteen, PS_FORM_ROWS_TOGETHER * row_bytes);
-    for (int64_t row = 0; row < PS_FORM_ROWS_TOGETHER; row++)
-        move_row(o, m, sixteen, row, room + (size_t)row * row_bytes, false);
+    memcpy(room, sixteen_of(m, i), PS_FORM_ROWS_TOGETHER * (size_t)m->bytes.shape[1]);
+    move_rows(o, m, all_rows(m, i, room));
+}
+
+void ps_form_order_undo(const ps_form_order *o, const ps_form_matrix *m, int64_t i, uint8_t *out)
+{
+    place p = all_rows(m, i, out);
+    p.out = true;
+    move_rows(o, m, p);
+}
+
+/* Its sixteen's other rows are gone over. */
+static void move_row(const ps_form_order *o, const ps_form_matrix *m, int64_t row, uint8_t *out)
+{
+    size_t block = ps_form_block_bytes(m->form, (uint64_t)m->columns);
+    uint8_t *sixteen = sixteen_of(m, row / PS_FORM_ROWS_TOGETHER);
+    size_t r = (size_t)(row % PS_FORM_ROWS_TOGETHER);
+    for (size_t at = 0; at < (size_t)m->bytes.shape[1]; at += block) {
+        size_t left = block, from = at;
+        for (int f = 0; f < PS_FORM_FIELDS && o->fields[f].unit; f++) {
+            size_t bytes = o->fields[f].bytes ? o->fields[f].bytes : left;
+            place p = {.files = out + from,
+                       .order = sixteen + from * PS_FORM_ROWS_TOGETHER + r * o->fields[f].unit,
+                       .rows = 1,
+                       .out = true};
+            move_field(&p, bytes, o->fields[f]);
+            from += bytes;
+            left -= bytes;
+        }
+    }
 }
 
 void ps_form_order_row(const ps_form_order *o, const ps_form_matrix *m, int64_t row, uint8_t *out)
 {
     uint8_t *bytes = ps_tensor_address(m->bytes);
-    if (!o || row >= ps_form_order_rows(m))
+    if (row >= ps_form_order_rows(m))
         memcpy(out, bytes + row * m->bytes.shape[1], (size_t)m->bytes.shape[1]);
     else
-        move_row(o, m, sixteen_of(m, row / PS_FORM_ROWS_TOGETHER), row % PS_FORM_ROWS_TOGETHER, out,
-                 true);
+        move_row(o, m, row, out);
 }

@@ -33,6 +33,7 @@ typedef enum ps_form_kind {
 typedef struct ps_form_field {
     uint32_t bytes; /* of a block; 0: all that is left of it */
     uint32_t unit;  /* 2 or 4 bytes; 0: the field before was the last */
+    bool is_signed; /* codes: 128 is added to each */
 } ps_form_field;
 
 typedef struct ps_form_order {
@@ -41,7 +42,6 @@ typedef struct ps_form_order {
     int32_t zero;   /* what codes are above the numbers they stand for; 0: a block says */
     int32_t of_16;  /* sums of activations are wanted of 16 numbers, not 32 */
     uint32_t whole; /* a row is a multiple of so many numbers */
-    bool is_signed; /* 128 is added to codes, which are the last field */
     ps_form_field fields[PS_FORM_FIELDS];
 } ps_form_order;
 
@@ -56,7 +56,8 @@ static inline int64_t ps_form_order_rows(const ps_form_matrix *m)
 
 /* Sixteen number i of a matrix, in place; room for its bytes. */
 void ps_form_order_make(const ps_form_order *o, const ps_form_matrix *m, int64_t i, uint8_t *room);
-/* A row of a matrix in order, as it is in files. */
+/* One of a matrix in order, as it is in files: sixteen rows, or one row of any number. */
+void ps_form_order_undo(const ps_form_order *o, const ps_form_matrix *m, int64_t i, uint8_t *out);
 void ps_form_order_row(const ps_form_order *o, const ps_form_matrix *m, int64_t row, uint8_t *out);
 
 #endif

@@ -120,6 +120,7 @@ INLINE F f_halves(const uint8_t *at)
 
 #include "gpu/cpu/form_kernel.h"
 
-const ps_form_kernels ps_form_kernels_vnni = {.name = "AVX-512 VNNI", .run = {KINDS(ROW)}};
+const ps_form_kernels ps_form_kernels_vnni = {
+    .name = "AVX-512 VNNI", .rounded = {KINDS(ROUNDED)}, .exact = {KINDS(EXACT)}};
 
 #endif

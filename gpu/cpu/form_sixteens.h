@@ -1,7 +1,6 @@
-/* form_rounded: products of matrices in a form by kernels of our own (form_kernels.h), for which x
- * is rounded to 8 bits. */
-#ifndef PS_CPU_FORM_ROUNDED_H
-#define PS_CPU_FORM_ROUNDED_H
+/* form_sixteens: products of matrices in a form by kernels of our own (form_kernels.h). */
+#ifndef PS_CPU_FORM_SIXTEENS_H
+#define PS_CPU_FORM_SIXTEENS_H
 
 #include "gpu/cpu/form_order.h"
 
@@ -10,6 +9,6 @@ const ps_form_order *ps_cpu_form_order(const ps_stream *s, const ps_form_matrix 
 
 /* y's columns of the first rows of w: how many of them; 0 where there are no kernels, or the stream
  * has failed. */
-int64_t ps_cpu_form_rounded(ps_stream *s, const ps_form_product *p);
+int64_t ps_cpu_form_sixteens(ps_stream *s, const ps_form_product *p);
 
 #endif

@@ -1,25 +1,28 @@
-/* x is rounded once, then each thread takes sixteens of w: of few rows of x it reads them once, in
- * the order in which they lie; of many it multiplies some rows of x with several sixteens before
- * the next, so that both come from near caches. Fails where there is no room to round x. */
-#include "gpu/cpu/form_rounded.h"
+/* x is rounded once, or made float32, then each thread takes sixteens of w: of few rows of x it
+ * reads them once, in the order in which they lie; of many it multiplies some rows of x with
+ * several sixteens before the next, so that both come from near caches. Fails where there is no
+ * room for that. */
+#include "gpu/cpu/form_sixteens.h"
 
 #include "gpu/cpu/cpu.h"
 #include "gpu/cpu/form_kernels.h"
 #include "gpu/cpu/run.h"
 
 enum {
-    MANY = 256,        /* rows of x with which some sixteens are multiplied before the next rows */
+    MANY = 256 << 10,  /* numbers of x with which some sixteens are multiplied before the next */
     PIECE = 256 << 10, /* bytes of w a piece, at most */
     PIECES = 8         /* a thread, at least, where w is large enough */
 };
 
-typedef struct rounded_run {
+typedef struct sixteens_run {
     const ps_form_product *p;
     const ps_form_order *order;
     const ps_form_kernels *kernels;
     ps_form_rounded x;
-    float *rows; /* of x as float32, one a thread */
-} rounded_run;
+    float *rows; /* of x as float32, where it is BF16: one a thread, or all for exact */
+    const float *x_exact;
+    int64_t ld_exact;
+} sixteens_run;
 
 const ps_form_order *ps_cpu_form_order(const ps_stream *s, const ps_form_matrix *m)
 {
@@ -30,7 +33,7 @@ const ps_form_order *ps_cpu_form_order(const ps_stream *s, const ps_form_matrix 
 
 static void round_cb(void *context, int64_t begin, int64_t end, int slot)
 {
-    const rounded_run *r = context;
+    const sixteens_run *r = context;
     const ps_form_product *p = r->p;
     int64_t n = p->w->columns;
     for (int64_t i = begin; i < end; i++) {
@@ -41,8 +44,8 @@ static void round_cb(void *context, int64_t begin, int64_t end, int slot)
     }
 }
 
-/* Memory: bytes of x, their sides, and a row a thread where x is BF16. */
-static bool take_memory(ps_stream *s, rounded_run *r)
+/* Bytes of x, their sides, and a row a thread where x is BF16. */
+static bool round_x(ps_stream *s, sixteens_run *r)
 {
     const ps_form_product *p = r->p;
     int64_t n = p->w->columns;
@@ -57,7 +60,24 @@ static bool take_memory(ps_stream *s, rounded_run *r)
     r->x.q = (int8_t *)scratch;
     r->x.sides = (ps_form_side *)(void *)(scratch + q);
     r->rows = scratch + q + sides;
+    ps_cpu_for(s, p->rows, ps_cpu_grain(p->w->columns), round_cb, r);
     return true;
+}
+
+static bool convert_x(ps_stream *s, sixteens_run *r)
+{
+    const ps_form_product *p = r->p;
+    int64_t n = p->w->columns;
+    r->x_exact = ps_tensor_address(p->x);
+    r->ld_exact = p->ld_x;
+    if (p->x.dtype == PS_DTYPE_F32)
+        return true;
+    r->rows = ps_cpu_scratch(s, (size_t)(p->rows * n));
+    for (int64_t i = 0; r->rows && i < p->rows; i++)
+        (void)ps_cpu_load(p->x, i * p->ld_x, n, r->rows + i * n);
+    r->x_exact = r->rows;
+    r->ld_exact = n;
+    return r->rows != NULL;
 }
 
 /* ---- products ---- */
@@ -78,25 +98,37 @@ static void store(const ps_form_product *p, int64_t first, int rows, int64_t col
     }
 }
 
+static void take_rows(const sixteens_run *r, int64_t first, ps_form_call *c)
+{
+    if (r->p->exact) {
+        c->x_exact = r->x_exact + first * r->ld_exact;
+        return;
+    }
+    c->x.q = r->x.q + first * r->x.ld;
+    c->x.sides = r->x.sides + first * (r->x.ld / PS_FORM_CHUNK);
+}
+
 /* Rows [begin, end) of x with sixteen i: eight at a time, then four, two, one. */
-static void multiply(const rounded_run *r, int64_t i, int64_t begin, int64_t end)
+static void multiply(const sixteens_run *r, int64_t i, int64_t begin, int64_t end)
 {
     const ps_form_matrix *w = r->p->w;
     int64_t bytes = PS_FORM_ROWS_TOGETHER * w->bytes.shape[1];
     float sums[PS_FORM_ROWS_X * PS_FORM_ROWS_TOGETHER];
+    ps_form_kind kind = r->order->kind;
+    const ps_form_kernel *run = r->p->exact ? r->kernels->exact[kind] : r->kernels->rounded[kind];
     ps_form_call c = {.sixteen = (const uint8_t *)ps_tensor_address(w->bytes) + i * bytes,
                       .columns = w->columns,
                       .block = ps_form_block_numbers(w->form, (uint64_t)w->columns),
                       .x.ld = r->x.ld,
+                      .ld_exact = r->ld_exact,
                       .y = sums};
     c.block_bytes = c.block * bytes / c.columns;
     while (begin < end) {
         int log = PS_FORM_ROWS_LOG - 1;
         while (begin + (1 << log) > end)
             log--;
-        c.x.q = r->x.q + begin * r->x.ld;
-        c.x.sides = r->x.sides + begin * (r->x.ld / PS_FORM_CHUNK);
-        r->kernels->run[r->order->kind][log](&c);
+        take_rows(r, begin, &c);
+        run[log](&c);
         store(r->p, begin, 1 << log, i * PS_FORM_ROWS_TOGETHER, sums);
         begin += 1 << log;
     }
@@ -105,9 +137,11 @@ static void multiply(const rounded_run *r, int64_t i, int64_t begin, int64_t end
 static void multiply_cb(void *context, int64_t begin, int64_t end, int slot)
 {
     (void)slot;
-    const rounded_run *r = context;
-    for (int64_t row = 0; row < r->p->rows; row += MANY) {
-        int64_t last = row + MANY < r->p->rows ? row + MANY : r->p->rows;
+    const sixteens_run *r = context;
+    int64_t many = MANY / r->p->w->columns / (r->p->exact ? 4 : 1) / PS_FORM_ROWS_X;
+    many = (many > 0 ? many : 1) * PS_FORM_ROWS_X;
+    for (int64_t row = 0; row < r->p->rows; row += many) {
+        int64_t last = row + many < r->p->rows ? row + many : r->p->rows;
         for (int64_t i = begin; i < end; i++)
             multiply(r, i, row, last);
     }
@@ -124,13 +158,12 @@ static int64_t piece_of(const ps_stream *s, const ps_form_product *p)
     return piece > least ? piece : least;
 }
 
-int64_t ps_cpu_form_rounded(ps_stream *s, const ps_form_product *p)
+int64_t ps_cpu_form_sixteens(ps_stream *s, const ps_form_product *p)
 {
-    rounded_run r = {.p = p, .order = ps_cpu_form_order(s, p->w), .kernels = ps_cpu_forms(s)};
+    sixteens_run r = {.p = p, .order = ps_cpu_form_order(s, p->w), .kernels = ps_cpu_forms(s)};
     int64_t rows = ps_form_order_rows(p->w);
-    if (!r.order || !rows || !take_memory(s, &r))
+    if (!r.order || !rows || !(p->exact ? convert_x(s, &r) : round_x(s, &r)))
         return 0;
-    ps_cpu_for(s, p->rows, ps_cpu_grain(p->w->columns), round_cb, &r);
     ps_cpu_for(s, rows / PS_FORM_ROWS_TOGETHER, piece_of(s, p), multiply_cb, &r);
     return rows;
 }
