@@ -48,14 +48,23 @@ static void link_nodes(tree *t)
     }
 }
 
-/* "  └ name" */
+/* "│ └ name": a line for each level above that goes on below. */
 static void put_name(const tree *t, const node *own, size_t depth)
 {
+    const char *const *lines = t->style->utf8 ? (const char *const[]){"│ ", "├ ", "└ "}
+                                              : (const char *const[]){"| ", "|-", "`-"};
+    bool goes_on[DEEPEST];
+    size_t levels = depth < DEEPEST ? depth : DEEPEST;
+    const node *at = own;
+    for (size_t i = 0; i < levels; i++) { /* from its own level up */
+        goes_on[i] = at->next < t->n;
+        at = &t->nodes[at->parent];
+    }
     ps_buf text = PS_BUF_EMPTY;
-    for (size_t i = 1; i < depth && i < DEEPEST; i++)
-        ps_buf_puts(&text, "  ");
-    if (depth)
-        ps_buf_puts(&text, t->style->utf8 ? "└ " : "+ ");
+    for (size_t i = levels; i-- > 1;)
+        ps_buf_puts(&text, goes_on[i] ? lines[0] : "  ");
+    if (levels)
+        ps_buf_puts(&text, goes_on[0] ? lines[1] : lines[2]);
     ps_buf_puts(&text, own->model->name);
     ps_table_text(t->table, ps_buf_cstr(&text));
     ps_buf_free(&text);

@@ -58,9 +58,9 @@ START_TEST(models_stand_below_what_they_were_made_of)
                                           {"d", "a"}, {"e", "a-q4"}, {NULL, NULL}};
     draws(rows, "d",
           "a|imported\n"
-          "└ a-q4|\n"
-          "  └ c|\n"
-          "  └ e|\n"
+          "├ a-q4|\n"
+          "│ ├ c|\n"
+          "│ └ e|\n"
           "└ d|of an older a\n"
           "b|of gone, which is gone\n");
 }
@@ -74,7 +74,7 @@ START_TEST(a_ring_is_shown_once)
         {"a", "c"}, {"b", "a"}, {"c", "b"}, {"d", "b"}, {NULL, NULL}};
     draws(two, "b", "a|\n└ b|of an older a\n");
     draws(own, "a", "a|of a, which is gone\n");
-    draws(tail, "", "a|\n└ b|\n  └ c|\n  └ d|\n");
+    draws(tail, "", "a|\n└ b|\n  ├ c|\n  └ d|\n");
     static const char *const none[][2] = {{NULL, NULL}};
     draws(none, "", "");
 }
