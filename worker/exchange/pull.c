@@ -123,9 +123,9 @@ static ps_status place(ps_puller *p, const Psd__V1__Chunk *chunk, ps_slice paylo
 
 static ps_status take_chunk(ps_puller *p, const Psd__V1__Chunk *chunk, ps_slice payload)
 {
-    if (chunk->tensor_id >= p->maps->count)
+    if (chunk->tensor_id >= p->maps->ids || p->maps->by_id[chunk->tensor_id] == PS_NO_TENSOR)
         return ps_fail(PS_PROTOCOL, "pull: psd sent tensor %u of %zu", chunk->tensor_id,
-                       p->maps->count);
+                       p->maps->ids);
     size_t i = p->maps->by_id[chunk->tensor_id];
     const ps_tensor_map *map = &p->maps->tensors[i];
     if (chunk->shard >= map->shard_count)
@@ -246,13 +246,13 @@ static void begin_call(ps_puller *p)
     p->live++;
     request.newer_than = p->again ? 0 : p->version;
     ps_gate_unlock(p->remote.gate);
-    if (p->again) {
-        request.n_ranges = missing_ranges(p);
-        request.ranges = p->range_pointers;
-    }
     for (size_t i = 0; i < p->maps->count; i++)
         if (!p->again || p->left[i])
             p->left[i] = p->maps->tensors[i].elements;
+    if (p->again || p->maps->ids != p->maps->count) { /* else all: no ranges */
+        request.n_ranges = missing_ranges(p);
+        request.ranges = p->range_pointers;
+    }
     p->has_header = false;
     p->call = ps_channel_call(p->remote.channel, path, &(ps_call_options){.wait_for_ready = true},
                               &events, p);

@@ -74,7 +74,7 @@ ps_status ps_tensor_maps_make(const Psd__V1__DescribeResponse *described,
         return ps_fail(PS_FAILED_PRECONDITION, "psd has %zu tensors, the model %zu",
                        described->n_tensors, count);
     ps_status st = PS_OK;
-    ps_tensor_maps maps = {.count = count};
+    ps_tensor_maps maps = {.count = count, .ids = count};
     maps.tensors = ps_alloc_array(count, sizeof(*maps.tensors));
     maps.by_id = ps_alloc_array(count, sizeof(*maps.by_id));
     bool *seen = ps_alloc_array(count, sizeof(*seen));
@@ -94,6 +94,59 @@ ps_status ps_tensor_maps_make(const Psd__V1__DescribeResponse *described,
         maps.elements += maps.tensors[i].elements;
     }
     ps_free(&seen);
+    if (st)
+        ps_tensor_maps_free(&maps);
+    else
+        *out = maps;
+    return st;
+}
+
+/* A shape is the server's word: its sides are multiplied within max. */
+static ps_status take_shape(const Psd__V1__Tensor *tensor, uint64_t max, ps_tensor_map *map)
+{
+    map->rows = map->columns = 1;
+    for (size_t d = 0; d < tensor->n_shape; d++) {
+        uint64_t side = tensor->shape[d];
+        if (!side || side > max / (map->rows * map->columns))
+            return ps_fail(PS_FAILED_PRECONDITION, "tensor %s: psd has another shape than is due",
+                           map->name);
+        if (d + 1 < tensor->n_shape)
+            map->rows *= side;
+        else
+            map->columns = side;
+    }
+    map->elements = map->rows * map->columns;
+    return map_shards(tensor, map);
+}
+
+static ps_status add_some(const Psd__V1__DescribeResponse *described, const char *name,
+                          uint64_t max, ps_tensor_maps *maps)
+{
+    const Psd__V1__Tensor *tensor = find(described, name);
+    if (!tensor)
+        return ps_fail(PS_FAILED_PRECONDITION, "psd has no tensor %s", name);
+    if (tensor->id >= maps->ids || maps->by_id[tensor->id] != PS_NO_TENSOR)
+        return ps_fail(PS_FAILED_PRECONDITION, "tensor %s: psd gives it the number %u again", name,
+                       tensor->id);
+    ps_tensor_map *map = &maps->tensors[maps->count];
+    *map = (ps_tensor_map){.name = name, .id = tensor->id};
+    maps->by_id[tensor->id] = (uint32_t)maps->count++;
+    ps_status st = take_shape(tensor, max, map);
+    maps->elements += st ? 0 : map->elements;
+    return st;
+}
+
+ps_status ps_tensor_maps_some(const Psd__V1__DescribeResponse *described, const char *const *names,
+                              size_t count, uint64_t max, ps_tensor_maps *out)
+{
+    ps_status st = PS_OK;
+    ps_tensor_maps maps = {.ids = described->n_tensors};
+    maps.tensors = ps_alloc_array(count + 1, sizeof(*maps.tensors));
+    maps.by_id = ps_alloc_array(maps.ids + 1, sizeof(*maps.by_id));
+    for (size_t i = 0; i < maps.ids; i++)
+        maps.by_id[i] = PS_NO_TENSOR;
+    for (size_t i = 0; !st && i < count; i++)
+        st = add_some(described, names[i], max, &maps);
     if (st)
         ps_tensor_maps_free(&maps);
     else

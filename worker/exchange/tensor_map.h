@@ -39,9 +39,13 @@ typedef struct ps_tensor_map {
 typedef struct ps_tensor_maps {
     ps_tensor_map *tensors;
     size_t count;
-    uint32_t *by_id; /* [count]: the parameter that the server calls id */
+    uint32_t
+        *by_id; /* [ids]: the parameter that the server calls id; PS_NO_TENSOR: none of these */
+    size_t ids; /* tensors that the server has; count, unless these are some of them */
     uint64_t elements;
 } ps_tensor_maps;
+
+#define PS_NO_TENSOR UINT32_MAX
 
 /* What the model has; names must outlive the maps. */
 typedef struct ps_tensor_shape {
@@ -53,6 +57,11 @@ typedef struct ps_tensor_shape {
 /* PS_FAILED_PRECONDITION: the server's tensors are not the model's (which one, how). */
 PS_MUST_CHECK ps_status ps_tensor_maps_make(const Psd__V1__DescribeResponse *described,
                                             const ps_tensor_shape *shapes, size_t count,
+                                            ps_tensor_maps *out);
+/* Some of the server's tensors, by name; their shapes are what it says, of at most max elements.
+ * PS_FAILED_PRECONDITION: it has none of a name. Names must outlive the maps. */
+PS_MUST_CHECK ps_status ps_tensor_maps_some(const Psd__V1__DescribeResponse *described,
+                                            const char *const *names, size_t count, uint64_t max,
                                             ps_tensor_maps *out);
 void ps_tensor_maps_free(ps_tensor_maps *maps);
 bool ps_tensor_maps_equal(const ps_tensor_maps *a, const ps_tensor_maps *b);
