@@ -2,6 +2,7 @@
  * others are looked at all the same, but those that read a section in which something is wrong. */
 #include "common/conf/job_check.h"
 
+#include "common/conf/compress_keys.h"
 #include "common/conf/job_inputs.h"
 #include "common/conf/model_spec.h"
 #include "common/conf/train_form.h"
@@ -62,6 +63,7 @@ static const section_row sections[] = {
     {PS_SECTION_INITIALIZE_FROM, "initialize_from"},
     {PS_SECTION_ROWS, "rows"},
     {PS_SECTION_COMPARE, "compare"},
+    {PS_SECTION_COMPRESS, "compress"},
 };
 
 /* A name that is empty is none. */
@@ -359,5 +361,7 @@ ps_status ps_job_check(const ps_job_spec *spec, const ps_spec_model *origin, con
     check_rules(spec, doc, contents);
     if (!ps_conf_faulty(doc, "data") && !ps_conf_faulty(doc, "model"))
         (void)!ps_job_inputs_check(spec, origin ? origin : spec->model, doc);
+    if (!ps_conf_faulty(doc, "data") && !ps_conf_faulty(doc, "compress"))
+        (void)!ps_compress_check_job(spec, origin, doc);
     return ps_conf_verdict(doc);
 }

@@ -4,6 +4,7 @@
 #include "common/conf/job_spec.h"
 
 #include "common/codec/codec.h"
+#include "common/conf/compress_keys.h"
 #include "common/conf/conf.h"
 #include "common/conf/job_check.h"
 #include "common/conf/model_spec.h"
@@ -123,6 +124,7 @@ static const ps_conf_key job_keys[] = {
     PS_CONF_MAP_OPT("distil", ps_job_spec, distil, ps_spec_distil_keys),
     PS_CONF_MAP_OPT("generate", ps_job_spec, generate, generate_keys),
     PS_CONF_MAP_OPT("compare", ps_job_spec, compare, ps_spec_compare_keys),
+    PS_CONF_MAP_OPT("compress", ps_job_spec, compress, ps_spec_compress_keys),
     PS_CONF_MAP("rows", ps_job_spec, rows, rows_keys),
     PS_CONF_INT("workers", ps_job_spec, workers, "1", 1, 4096),
     PS_CONF_INT("min_workers", ps_job_spec, min_workers, "1", 1, 4096),

@@ -18,6 +18,8 @@
     ROW(generate, {MUST(MODEL_NAME) MUST(GENERATE)}) \
     ROW(compare, {MUST(MODEL_NAME) MUST(DATA) MUST(DATA_TEST) MAY(ROWS) MUST(COMPARE)}) \
     ROW(describe, {MUST(MODEL_NAME)}, \
+        .leaves_files = true) \
+    ROW(compress, {MUST(MODEL_NAME) MAY(DATA) MAY(DATA_TRAIN) MAY(DATA_TEST) MUST(COMPRESS)}, \
         .leaves_files = true)
 // clang-format on
 

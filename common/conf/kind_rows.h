@@ -24,6 +24,7 @@ typedef enum ps_section {
     PS_SECTION_GENERATE,
     PS_SECTION_ROWS,
     PS_SECTION_COMPARE,
+    PS_SECTION_COMPRESS,
     PS_SECTIONS,
 } ps_section;
 

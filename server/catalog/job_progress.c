@@ -1,5 +1,7 @@
 #include "server/catalog/job_progress.h"
 
+#include <stdio.h>
+
 Psd__V1__Progress ps_job_progress_message(const ps_job_record *record, ps_job_lists *lists)
 {
     const ps_job_progress *p = &record->progress;
@@ -20,6 +22,9 @@ Psd__V1__Progress ps_job_progress_message(const ps_job_record *record, ps_job_li
     out.staleness_max = p->staleness_max;
     out.workers = p->workers;
     out.eta_seconds = p->eta_seconds;
+    out.phase = (char *)(uintptr_t)p->phase; /* only read, as is */
+    out.tensors = p->tensors;
+    out.tensors_total = p->tensors_total;
     out.n_metrics = ps_metric_list_view(&record->metrics, &lists->metrics);
     out.metrics = lists->metrics.list;
     out.n_test_metrics = ps_metric_list_view(&record->test_metrics, &lists->test_metrics);
@@ -44,7 +49,10 @@ void ps_job_progress_read(const Psd__V1__Progress *message, ps_job_record *out)
                                       .staleness_mean = message->staleness_mean,
                                       .staleness_max = message->staleness_max,
                                       .workers = message->workers,
-                                      .eta_seconds = message->eta_seconds};
+                                      .eta_seconds = message->eta_seconds,
+                                      .tensors = message->tensors,
+                                      .tensors_total = message->tensors_total};
+    (void)snprintf(out->progress.phase, sizeof out->progress.phase, "%s", message->phase);
     ps_metric_list_add_messages(&out->metrics, message->metrics, message->n_metrics);
     ps_metric_list_add_messages(&out->test_metrics, message->test_metrics, message->n_test_metrics);
 }

@@ -36,7 +36,9 @@ typedef struct ps_job_progress {
     double staleness_mean;
     uint64_t staleness_max;
     uint32_t workers;
-    double eta_seconds; /* negative: unknown */
+    double eta_seconds;              /* negative: unknown */
+    char phase[16];                  /* of a job of several: "solving"; "": of one */
+    uint32_t tensors, tensors_total; /* kind compress: solved, and to be solved */
 } ps_job_progress;
 
 /* One job. Texts are owned and never NULL ("" for none). */

@@ -131,6 +131,25 @@ ps_status ps_catalog_model_add(ps_catalog *catalog, const ps_model_record *recor
     return st ? ps_wrap(st, "model '%s'", record->name) : PS_OK;
 }
 
+ps_status ps_catalog_model_tested(ps_catalog *catalog, const char *path, double loss,
+                                  const ps_metric_list *metrics)
+{
+    ps_stmt q;
+    ps_buf text = PS_BUF_EMPTY;
+    ps_status st = ps_stmt_begin(&q, catalog,
+                                 "UPDATE model_version SET has_test=1,test_loss=?2,test_metrics=?3"
+                                 " WHERE path=?1");
+    if (st)
+        return st;
+    ps_metric_list_format(metrics, &text);
+    ps_stmt_text(&q, 1, path);
+    ps_stmt_real(&q, 2, loss);
+    ps_stmt_text(&q, 3, ps_buf_cstr(&text));
+    st = ps_stmt_end(&q, ps_stmt_run(&q));
+    ps_buf_free(&text);
+    return st;
+}
+
 ps_status ps_catalog_model_publish(ps_catalog *catalog, const char *name, const char *path)
 {
     int changed = 0;
@@ -327,6 +346,8 @@ ps_status ps_catalog_model_unused(ps_catalog *catalog, const char *after, char *
                                  " (SELECT model_version FROM job WHERE state IN (1,2,3))"
                                  " AND path NOT IN"
                                  " (SELECT teacher_version FROM job WHERE state IN (1,2,3))"
+                                 " AND job_id NOT IN"
+                                 " (SELECT id FROM job WHERE kind='compress' AND state IN (1,2,3))"
                                  " ORDER BY path LIMIT 1");
     if (st)
         return st;

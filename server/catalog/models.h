@@ -8,7 +8,7 @@
  *       ╰───────────── crash, failure ─────────────▶ unused ─▶ (file removed) ─▶ forgotten
  *
  * A version that a job uses which has not ended (ps_job_record.model_version, teacher_version) is
- * not unused.
+ * not unused, nor is one that a job of kind compress has made and evaluates before it is published.
  */
 #ifndef PS_CATALOG_MODELS_H
 #define PS_CATALOG_MODELS_H
@@ -54,6 +54,9 @@ void ps_model_record_free(ps_model_record **record);
 
 /* A new version, which no name means yet. */
 PS_MUST_CHECK ps_status ps_catalog_model_add(ps_catalog *catalog, const ps_model_record *record);
+/* What it came to on test data, when it had been added before that. */
+PS_MUST_CHECK ps_status ps_catalog_model_tested(ps_catalog *catalog, const char *path, double loss,
+                                                const ps_metric_list *metrics);
 /* From now on the name means this version of it, and the one before has none. */
 PS_MUST_CHECK ps_status ps_catalog_model_publish(ps_catalog *catalog, const char *name,
                                                  const char *path);

@@ -173,17 +173,17 @@ static ps_status check_free(const ps_stored_files *files, const char *name)
 
 /* With the lock. Who may was looked at when the job was submitted, or the file began to come; since
  * then somebody else may have made a model of that name. */
-static ps_status check_owner(const ps_stored_files *files, const ps_model_record *record)
+ps_status ps_model_file_check_owner(const ps_stored_files *files, const char *name,
+                                    const char *owner)
 {
     ps_stored_files_require_locked();
     ps_identity who = {.role = PS_ROLE_SUBMITTER};
     ps_model_record *old = NULL;
-    ps_status st = ps_catalog_model_get(files->catalog, record->name, &old);
+    ps_status st = ps_catalog_model_get(files->catalog, name, &old);
     if (st)
         return st == PS_NOT_FOUND ? PS_OK : st;
-    bool others = *old->owner && strcmp(old->owner, record->owner) != 0;
-    if (others &&
-        (ps_identity_parse(ps_slice_str(record->owner), &who) || who.role != PS_ROLE_ADMIN))
+    bool others = *old->owner && strcmp(old->owner, owner) != 0;
+    if (others && (ps_identity_parse(ps_slice_str(owner), &who) || who.role != PS_ROLE_ADMIN))
         st = ps_fail(PS_PERMISSION_DENIED,
                      "it is there by now and belongs to %s; only its owner and an admin may "
                      "replace or delete it",
@@ -197,7 +197,8 @@ static ps_status place(const ps_stored_files *files, const char *incoming, bool 
                        ps_model_record *record)
 {
     ps_stored_files_lock();
-    ps_status st = replaces ? check_owner(files, record) : check_free(files, record->name);
+    ps_status st = replaces ? ps_model_file_check_owner(files, record->name, record->owner)
+                            : check_free(files, record->name);
     if (!st)
         st = publish(files, incoming, record);
     ps_stored_files_unlock();

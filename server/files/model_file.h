@@ -48,6 +48,11 @@ PS_MUST_CHECK ps_status ps_model_file_load(const ps_stored_files *files, const c
 /* The name means nothing any more; the file stays until no job uses it. */
 PS_MUST_CHECK ps_status ps_model_file_delete(const ps_stored_files *files, const char *name);
 
+/* With the lock of stored files: may this owner's model take the name? PS_PERMISSION_DENIED: it is
+ * somebody else's. */
+PS_MUST_CHECK ps_status ps_model_file_check_owner(const ps_stored_files *files, const char *name,
+                                                  const char *owner);
+
 /* Key of the file's metadata that holds the architecture. */
 #define PS_MODEL_FILE_CONFIG "psd.model"
 

@@ -96,6 +96,8 @@ void ps_param_store_adopt_rows(ps_param_store *store, struct ps_ledger_state *do
 /* The tensor, whose blocks are not dense, is zeros again, as if nothing had been pushed to it: an
  * update like any other. Waits as one does; off the loop. */
 void ps_param_store_clear(ps_param_store *store, uint32_t tensor);
+/* The same of every tensor whose blocks are sums. */
+void ps_param_store_clear_sums(ps_param_store *store);
 const char *ps_param_store_consistency(const ps_param_store *store);
 uint64_t ps_param_store_bytes(ps_param_store *store); /* held now */
 

@@ -4,6 +4,7 @@
 #include "common/base/log.h"
 #include "common/base/require.h"
 #include "common/loop/loop.h"
+#include "server/params/block_kinds.h"
 #include "server/params/store_private.h"
 
 #include <inttypes.h>
@@ -147,6 +148,13 @@ void ps_param_store_clear(ps_param_store *store, uint32_t tensor)
         }
     ps_update_end(&update);
     ps_update_leave(store);
+}
+
+void ps_param_store_clear_sums(ps_param_store *store)
+{
+    for (uint32_t i = 0; i < store->placement->n_tensors; i++)
+        if (store->config.plans[i].kind == &ps_block_sum)
+            ps_param_store_clear(store, i);
 }
 
 uint64_t ps_update_blocks(const ps_param_store *store)

@@ -240,6 +240,10 @@ static void finish_out(void *user, uint64_t job_id, ps_job_file *file, const cha
 {
     PS_REQUIRE(file && settled);
     ps_lifecycle *l = user;
+    if (file->plan) {
+        ps_lifecycle_compressed_out(l, job_id, file, outcome);
+        return;
+    }
     step *s = step_new(l, job_id);
     s->file = ps_job_file_ref(file);
     s->settled = ps_strdup(settled);
@@ -309,6 +313,7 @@ const ps_to_store ps_lifecycle_to_store = {
     .enter = enter_out,
     .leave = leave_out,
     .create_store = create_store_out,
+    .clear_sums = ps_lifecycle_clear_out,
     .restore = ps_lifecycle_restore_out,
     .checkpoint_due = checkpoint_due_out,
     .finish = finish_out,

@@ -30,6 +30,10 @@ void ps_lifecycle_remove(ps_lifecycle *lifecycle, uint64_t job_id, ps_job_state 
 
 /* Of ps_lifecycle_to_store. */
 void ps_lifecycle_restore_out(void *lifecycle, uint64_t job_id, const char *unusable);
+void ps_lifecycle_clear_out(void *lifecycle, uint64_t job_id);
+/* finish, of a job of kind compress: its draft, or what it came to. */
+void ps_lifecycle_compressed_out(ps_lifecycle *lifecycle, uint64_t job_id, ps_job_file *file,
+                                 const ps_job_outcome *outcome);
 extern const ps_sched_book ps_lifecycle_book;
 
 #endif

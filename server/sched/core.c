@@ -62,6 +62,7 @@ void ps_job_unref(ps_job *job)
     ps_list_remove(&job->of_changed);
     if (job->work)
         job->kind->free(job->work);
+    free(job->draft);
     ps_job_log_free(&job->log);
     free(job->members);
     ps_output_free(&job->output);

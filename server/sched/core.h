@@ -76,6 +76,7 @@ struct ps_job {
     ps_job_file *file;       /* a reference; NULL: it could not be read, or it ended before */
     const ps_job_spec *spec; /* the file's; NULL likewise */
     const ps_job_kind *kind;
+    char *draft;   /* the version that it has written and no name means yet; NULL: none */
     char *settled; /* its model section as its plan has settled it, from then on; "": as in spec */
     void *work;    /* the kind's; NULL before it runs, or until its checkpoint has been read */
     ps_list leases;

@@ -1,5 +1,6 @@
-/* Happy path: the plan fits what is stored, and the outside is asked for the parameters. What fails
- * is that, or the outside; either fails the job. */
+/* Happy path: the plan fits what is stored, and the outside is asked for the parameters; or, of a
+ * job that has them, to clear its sums. What fails is that, or the outside; either fails the job.
+ */
 #include "server/sched/create.h"
 
 #include "common/base/mem.h"
@@ -16,6 +17,8 @@ typedef struct creation {
 
 static ps_status check_plan(const ps_job *job, const ps_data_plan *plan)
 {
+    if (!job->spec->train)
+        return PS_OK; /* they are not the tensors of the model */
     size_t n = plan->n_tensors;
     ps_model_tensor *tensors = ps_alloc_array(n ? n : 1, sizeof *tensors);
     for (size_t i = 0; i < n; i++) {
@@ -39,6 +42,20 @@ void ps_create_answered(ps_sched *s, uint64_t job_id, const ps_error *error)
         ps_job_fail(job, "%s", error->message);
     else
         job->kind->answered(job);
+}
+
+static void clear_run(const ps_errand *e)
+{
+    const ps_sched *s = e->job->sched;
+    s->out.store->clear_sums(s->out.store_user, e->job->record->id);
+}
+
+void ps_clear_begin(ps_job *job)
+{
+    ps_core_require_locked(job->sched);
+    PS_REQUIRE(!job->waiting);
+    job->waiting = true;
+    ps_job_errand(job, NULL, clear_run);
 }
 
 static void creation_run(ps_outbox_entry *entry)

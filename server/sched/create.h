@@ -8,7 +8,9 @@
 /* Checks the plan, which is taken over, against a stored model of the job's name, then asks for the
  * store. Sets job->waiting. */
 void ps_create_begin(ps_job *job, ps_data_plan **plan);
-/* The answer; error NULL: they are there. */
+/* The sums among them become zeros again (ps_data_plan_tensor.blocks). Sets job->waiting. */
+void ps_clear_begin(ps_job *job);
+/* The answer to either; error NULL: it is so. */
 void ps_create_answered(ps_sched *sched, uint64_t job_id, const ps_error *error);
 
 #endif

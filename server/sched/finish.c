@@ -10,6 +10,7 @@
  */
 #include "server/sched/finish.h"
 
+#include "common/base/mem.h"
 #include "server/sched/job.h"
 #include "server/sched/job_save.h"
 
@@ -66,6 +67,21 @@ void ps_finish_answered(ps_sched *s, uint64_t job_id, const ps_error *error)
         failed(job, error);
     else
         job->kind->answered(job);
+}
+
+void ps_finish_drafted(ps_sched *s, uint64_t job_id, const ps_error *error, const ps_draft *draft)
+{
+    ps_core_require_locked(s);
+    ps_job *job = ps_job_answered(s, job_id);
+    if (!job || job->record->state == PS_JOB_CANCELLING)
+        return; /* it is collected with the job's end */
+    if (error) {
+        failed(job, error);
+        return;
+    }
+    free(job->draft);
+    job->draft = ps_strdup(draft->version);
+    job->kind->drafted(job, draft);
 }
 
 void ps_finish_tick(ps_job *job, uint64_t now)

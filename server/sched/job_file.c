@@ -5,6 +5,8 @@
 #include "common/base/require.h"
 #include "server/catalog/models.h"
 
+#include <string.h>
+
 typedef struct reading {
     ps_catalog *catalog;
     const ps_job_text *text;
@@ -25,6 +27,45 @@ static ps_status look_up(const reading *r, const char *name, const char *version
     *config = ps_strdup(model ? model->config : "");
     ps_model_record_free(&model);
     return PS_OK;
+}
+
+/* What will be done to each tensor of the model. */
+static ps_status plan_for(const ps_job_spec *spec, const ps_model_record *model, ps_plan **out)
+{
+    ps_spec_model *config = NULL;
+    ps_status st = ps_spec_model_parse(ps_slice_str(model->config), "its config", &config);
+    if (st)
+        return ps_wrap(st, "model %s", model->name);
+    ps_model_form *tensors = ps_alloc_array(model->n_tensors + 1, sizeof *tensors);
+    for (size_t i = 0; i < model->n_tensors; i++) {
+        const ps_model_tensor *from = &model->tensors[i];
+        tensors[i] = (ps_model_form){.name = from->name, .form = from->form, .n_dims = from->rank};
+        memcpy(tensors[i].shape, from->shape, from->rank * sizeof *from->shape);
+    }
+    st = ps_plan_new(spec,
+                     &(ps_plan_parent){.name = model->name,
+                                       .model = config,
+                                       .tensors = tensors,
+                                       .n = model->n_tensors,
+                                       .bytes = model->bytes},
+                     0, out);
+    ps_free(&tensors);
+    ps_spec_model_free(&config);
+    return st;
+}
+
+static ps_status make_plan(ps_catalog *catalog, ps_job_file *file)
+{
+    ps_model_record *model = NULL;
+    ps_plan *plan = NULL;
+    if (!file->spec->compress)
+        return PS_OK;
+    ps_status st = ps_catalog_model_version(catalog, file->spec->model_name, file->version, &model);
+    if (!st)
+        st = plan_for(file->spec, model, &plan);
+    file->plan = plan;
+    ps_model_record_free(&model);
+    return st;
 }
 
 static ps_status config_of(void *user, const ps_job_spec *spec, const char **config)
@@ -80,6 +121,8 @@ ps_status ps_job_file_read(ps_catalog *catalog, const ps_job_text *text, ps_job_
     file->spec = spec;
     if (!st)
         st = check_teacher(file);
+    if (!st)
+        st = make_plan(catalog, file);
     if (st)
         ps_job_file_unref(&file);
     else
@@ -107,6 +150,9 @@ void ps_job_file_unref(ps_job_file **file)
     ps_job_spec *spec = (ps_job_spec *)(uintptr_t)f->spec; /* const to all but its last holder */
     if (spec)
         ps_job_spec_free(&spec);
+    ps_plan *plan = (ps_plan *)(uintptr_t)f->plan;
+    if (plan)
+        ps_plan_free(&plan);
     free(f->owner);
     free(f->version);
     free(f->config);

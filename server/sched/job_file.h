@@ -5,6 +5,7 @@
 #ifndef PS_SCHED_JOB_FILE_H
 #define PS_SCHED_JOB_FILE_H
 
+#include "common/compress/plan.h"
 #include "common/conf/job_spec.h"
 #include "server/catalog/jobs.h"
 
@@ -18,6 +19,7 @@ typedef struct ps_job_file {
     char *config;            /* and its configuration; "" */
     char *teacher_version;   /* the same of the model that teaches it (distil) */
     char *teacher_config;
+    const ps_plan *plan; /* of kind compress; NULL otherwise */
 } ps_job_file;
 
 /* What it is read from. */
@@ -34,7 +36,7 @@ typedef struct ps_job_text {
 } ps_job_text;
 
 /* *out is one reference. PS_INVALID_ARGUMENT: the file, or a model that cannot teach it;
- * PS_NOT_FOUND: a model, or that version of it; what allowed() says. */
+ * PS_NOT_FOUND: a model, or that version of it; what allowed() says, or ps_plan_new. */
 PS_MUST_CHECK ps_status ps_job_file_read(ps_catalog *catalog, const ps_job_text *text,
                                          ps_job_file **out);
 ps_job_file *ps_job_file_ref(ps_job_file *file);

@@ -12,10 +12,10 @@
 #include "common/conf/job_spec.h"
 #include "server/catalog/catalog.h"
 #include "server/sched/output.h"
+#include "server/sched/sched.h"
 #include "server/sched/task.h"
 #include "server/sched/task_result.h"
 
-typedef struct ps_sched ps_sched;
 typedef struct ps_job ps_job;
 typedef struct ps_worker ps_worker;
 typedef struct ps_lease ps_lease;
@@ -64,6 +64,8 @@ typedef struct ps_job_kind {
     /* psd has done what it was asked to by ps_create_begin or ps_finish_begin. NULL: never asked.
      */
     void (*answered)(ps_job *job);
+    /* The same of ps_finish_begin with an outcome that drafts. NULL: never asked. */
+    void (*drafted)(ps_job *job, const ps_draft *draft);
     /* Fills what only the kind knows of record->progress. */
     void (*show)(ps_job *job);
     /* For checkpoints; NULL: a restart begins the job anew. load comes in place of start. */

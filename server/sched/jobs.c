@@ -258,12 +258,14 @@ ps_status ps_sched_job_list(ps_sched *s, ps_job_state state, uint64_t before, si
     return PS_OK;
 }
 
-/* Of a model that its workers may read: the one that it works on or begins from, or its teacher;
- * NULL: none of these. */
+/* Of a model that its workers may read: the one that it works on or begins from, its teacher, or
+ * its draft; NULL: none of these. */
 static const char *version_of(const ps_job *job, const char *model)
 {
     if (*model && strcmp(ps_job_spec_uses(job->spec), model) == 0)
         return job->file->version;
+    if (job->draft && strcmp(job->spec->name, model) == 0)
+        return job->draft;
     return *model && strcmp(ps_job_spec_teacher(job->spec), model) == 0 ? job->file->teacher_version
                                                                         : NULL;
 }

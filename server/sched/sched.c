@@ -242,6 +242,13 @@ void ps_sched_finished(ps_sched *s, uint64_t job_id, const ps_error *error)
     ps_turn_end(s);
 }
 
+void ps_sched_drafted(ps_sched *s, uint64_t job_id, const ps_error *error, const ps_draft *draft)
+{
+    ps_turn_begin(s);
+    ps_finish_drafted(s, job_id, error, draft);
+    ps_turn_end(s);
+}
+
 void ps_sched_fail_job(ps_sched *s, uint64_t job_id, const ps_error *error)
 {
     ps_turn_begin(s);

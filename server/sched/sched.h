@@ -51,7 +51,18 @@ typedef struct ps_job_outcome {
     double test_loss;
     ps_metric_list test_metrics;
     uint32_t failed_writes; /* of the model, before this one */
+    /* kind compress; the job's, until the answer: */
+    bool drafts;        /* the new model is to be written, as a version that no name means yet; */
+    const char *draft;  /* or that version is to become the model; NULL: it is not */
+    const char *report; /* JSON, to be left with the job as report.json; NULL: none */
 } ps_job_outcome;
+
+/* A new model that no name means yet; borrowed for the call. */
+typedef struct ps_draft {
+    const char *version; /* ps_model_record.path */
+    uint64_t bytes;
+    const char *sha256, *parent_sha256; /* of the files, in hexadecimal digits */
+} ps_draft;
 
 /* What psd knows of a job and the scheduler shows in its progress. */
 typedef struct ps_job_gauges {
@@ -99,6 +110,9 @@ typedef struct ps_to_store {
      * ps_sched_store_created. That a stored model of this name has the same shapes has been
      * checked. The file may be kept, by a reference, here and below. */
     void (*create_store)(void *user, uint64_t job_id, ps_job_file *file, ps_data_plan *plan);
+    /* All sums among the parameters are zeros from now on, which no checkpoint that is under way
+     * sees; answer once with ps_sched_store_created. */
+    void (*clear_sums)(void *user, uint64_t job_id);
     /* A running job's checkpoint could not be read when psd started: do it now; answer once with
      * ps_sched_restored. unusable: it was read, and cannot be used for this reason: it is to be
      * kept, and the one before it restored; NULL: it was not. */
@@ -106,9 +120,9 @@ typedef struct ps_to_store {
     /* A checkpoint of the job is due (the job file's checkpoint.every, or else
      * checkpoint_ms, have passed). */
     void (*checkpoint_due)(void *user, uint64_t job_id);
-    /* Training is over: write the model; answer once with ps_sched_finished. It is asked again,
-     * later, when that could not be done. settled: the model section that the plan has settled; "":
-     * it is the spec's. */
+    /* Training is over: write the model; answer once with ps_sched_finished, or, where the outcome
+     * drafts, ps_sched_drafted. It is asked again, later, when that could not be done. settled: the
+     * model section that the plan has settled; "": it is the spec's. */
     void (*finish)(void *user, uint64_t job_id, ps_job_file *file, const char *settled,
                    const ps_job_outcome *outcome);
     /* The job has ended in this state, and its leases are gone: release what it holds. */
@@ -166,9 +180,9 @@ typedef ps_status (*ps_job_allowed)(void *user, const ps_job_spec *spec);
  * too many jobs wait; PS_UNAVAILABLE: draining; PS_NO_SPACE. */
 PS_MUST_CHECK ps_status ps_sched_submit(ps_sched *sched, const char *submitter, ps_slice yaml,
                                         ps_job_allowed allowed, void *user, uint64_t *job_id);
-/* The version of the stored model `model` that the job works on, begins from, or is taught by;
- * freed by the caller. PS_PERMISSION_DENIED: it works on another, or on none; PS_NOT_FOUND: the job
- * has ended. */
+/* The version of the stored model `model` that the job works on, begins from, is taught by, or has
+ * drafted under its own name; freed by the caller. PS_PERMISSION_DENIED: it works on another, or on
+ * none; PS_NOT_FOUND: the job has ended. */
 PS_MUST_CHECK ps_status ps_sched_job_model(ps_sched *sched, uint64_t job_id, const char *model,
                                            char **version);
 /* PS_OK: it is in the catalog that the job is to end, whatever happens to psd; *out (which may be
@@ -199,6 +213,8 @@ ps_job_record **ps_sched_running(ps_sched *sched, size_t *n);
  * ignores them. */
 void ps_sched_store_created(ps_sched *sched, uint64_t job_id, const ps_error *error);
 void ps_sched_finished(ps_sched *sched, uint64_t job_id, const ps_error *error);
+void ps_sched_drafted(ps_sched *sched, uint64_t job_id, const ps_error *error,
+                      const ps_draft *draft);
 /* The answer to restore; error as what the restore() of ps_sched_recover returns, NULL: it is
  * restored. *restored stays the caller's. */
 void ps_sched_restored(ps_sched *sched, uint64_t job_id, const ps_error *error,

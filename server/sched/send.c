@@ -38,6 +38,7 @@ static ps_task task_of(const ps_lease *lease)
                      .model_config = job->file->config,
                      .teacher_version = job->file->teacher_version,
                      .teacher_config = job->file->teacher_config,
+                     .model_name = "",
                      .epoch = lease->piece.epoch,
                      .row_begin = lease->piece.begin,
                      .row_end = lease->piece.end};

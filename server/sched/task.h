@@ -30,6 +30,7 @@ typedef struct ps_task {
     const char *settled;         /* the model section that the plan has settled; "": as in spec */
     const char *model_version;   /* the stored model that it works on or begins from; "": none */
     const char *model_config;    /* and its configuration; "" */
+    const char *model_name;      /* whose version that is; "": the job file says */
     const char *teacher_version; /* the same of the stored model that teaches it */
     const char *teacher_config;
     uint32_t epoch;

@@ -25,6 +25,8 @@ typedef enum ps_plan_role {
     PS_PLAN_BIAS,
     PS_PLAN_NORM, /* gain and bias of a norm */
 } ps_plan_role;
+/* What pushes do to it (server/params/block_kinds.h). */
+typedef enum ps_plan_blocks { PS_PLAN_PARAMETERS, PS_PLAN_WORDS, PS_PLAN_SUMS } ps_plan_blocks;
 typedef struct ps_data_plan_tensor {
     char *name;
     uint64_t *shape; /* n_shape */
@@ -32,11 +34,13 @@ typedef struct ps_data_plan_tensor {
     ps_plan_init initializer;
     double scale;
     ps_plan_role role;
-    char *form; /* that it is to be trained in, "int4/128"; "": none */
+    char *form;            /* that it is to be trained in, "int4/128"; "": none */
+    ps_plan_blocks blocks; /* psd's own alone: a worker's are parameters */
 } ps_data_plan_tensor;
 /* plan: the data's size and the model's tensors. */
 typedef struct ps_data_plan {
     uint64_t train_rows, test_rows;
+    uint32_t epochs;              /* psd's own; 0: as the job file says */
     ps_data_plan_tensor *tensors; /* n_tensors */
     size_t n_tensors;
     char *model; /* the job's model section, settled; "": nothing was left to the data */

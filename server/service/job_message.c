@@ -30,8 +30,8 @@ Psd__V1__Job *ps_job_message_new(const ps_job_record *record)
     *out->progress = parts.progress;
     out->progress->metrics = ps_metric_list_messages(&record->metrics);
     out->progress->test_metrics = ps_metric_list_messages(&record->test_metrics);
-    char **const texts[] = {&out->name, &out->kind,   &out->reason,       &out->submitter,
-                            &out->spec, &out->result, &out->model_version};
+    char **const texts[] = {&out->name, &out->kind,   &out->reason,        &out->submitter,
+                            &out->spec, &out->result, &out->model_version, &out->progress->phase};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         *texts[i] = ps_strdup(*texts[i] ? *texts[i] : "");
     return out;

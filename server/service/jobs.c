@@ -14,11 +14,11 @@ typedef struct asking {
     const ps_caller *caller;
 } asking;
 
-/* What it trains replaces the stored model of its name. */
+/* What it makes replaces the stored model of its name. */
 static ps_status may_submit(void *user, const ps_job_spec *spec)
 {
     const asking *a = user;
-    if (ps_job_spec_kind(spec)->trains)
+    if (ps_job_spec_kind(spec)->trains || spec->compress)
         return ps_caller_may_change_model(a->services, a->caller, spec->name);
     if (ps_job_spec_kind(spec)->leaves_files) /* sooner than when all is computed */
         return ps_room_check(a->services->files.disk, a->services->files.data_dir);

@@ -20,7 +20,7 @@ enum { BATCH_ROWS = 256, BATCH_SEQUENCES = 4 }; /* of jobs that do not train */
 struct ps_job_entry {
     uint64_t job_id; /* 0: free */
     uint64_t used;
-    char *text, *model_config, *model_version, *settled; /* as the task had them */
+    char *text, *model_name, *model_config, *model_version, *settled; /* as the task had them */
     ps_job_spec *spec;
     ps_spec_model *stored; /* the stored model that the job works on; NULL: the job's own model */
     bool checked;          /* it is what its architecture says, */
@@ -28,6 +28,7 @@ struct ps_job_entry {
     ps_dataset *data[PS_JOB_DATA_COUNT];
     ps_model *model;
     ps_teacher *teacher; /* NULL: the job has none */
+    uint64_t mark;       /* ps_job_entry_model_to_change; 0: it is the stored one */
     ps_exchange *exchange;
     ps_remote *remote; /* of the thread */
     struct sequence *sequence;
@@ -64,6 +65,7 @@ static void entry_clear(ps_job_entry *e)
     if (e->stored)
         ps_spec_model_free(&e->stored);
     ps_free(&e->text);
+    ps_free(&e->model_name);
     ps_free(&e->model_config);
     ps_free(&e->model_version);
     ps_free(&e->settled);
@@ -100,6 +102,7 @@ static ps_status entry_fill(ps_job_entry *e, ps_task_run *run)
 {
     const Psd__V1__Task *task = run->task;
     e->text = ps_strdup(task->spec);
+    e->model_name = ps_strdup(task->model_name);
     e->model_config = ps_strdup(task->model_config);
     e->model_version = ps_strdup(task->model_version);
     e->settled = ps_strdup(task->settled_model);
@@ -125,6 +128,7 @@ static ps_status entry_fill(ps_job_entry *e, ps_task_run *run)
 static bool entry_is(const ps_job_entry *e, const Psd__V1__Task *task)
 {
     return e->job_id == task->job_id && !strcmp(e->text, task->spec) &&
+           !strcmp(e->model_name, task->model_name) &&
            !strcmp(e->model_config, task->model_config) &&
            !strcmp(e->model_version, task->model_version) &&
            !strcmp(e->settled, task->settled_model);
@@ -239,10 +243,15 @@ ps_status ps_job_entry_data(ps_job_entry *e, ps_task_run *run, ps_job_data which
 
 /* ---- the model and its parameters ---- */
 
-static ps_stored_model stored_model(const ps_job_entry *e)
+static const char *name_of(const ps_job_entry *e)
 {
-    return (ps_stored_model){
-        .name = e->spec->model_name, .version = e->model_version, .job_id = e->job_id};
+    return *e->model_name ? e->model_name : e->spec->model_name;
+}
+
+ps_stored_model ps_job_entry_stored_model(const ps_job_entry *e)
+{
+    PS_REQUIRE(e->stored);
+    return (ps_stored_model){.name = name_of(e), .version = e->model_version, .job_id = e->job_id};
 }
 
 ps_status ps_job_entry_check(ps_job_entry *e, ps_task_run *run)
@@ -250,7 +259,7 @@ ps_status ps_job_entry_check(ps_job_entry *e, ps_task_run *run)
     if (!e->stored || e->checked)
         return PS_OK;
     ps_model_config config = ps_job_model_config(e->stored);
-    const ps_stored_model which = stored_model(e);
+    const ps_stored_model which = ps_job_entry_stored_model(e);
     ps_status st = ps_stored_model_check(run->remote, &which, &config, &e->forms);
     e->checked = !st;
     return st;
@@ -276,12 +285,13 @@ static ps_model_options model_options(const ps_job_entry *e)
                               .seed = train ? (uint64_t)train->seed ^ e->sequence->last : 0};
 }
 
-ps_status ps_job_entry_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
+static ps_status keep_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
 {
     if (e->model) {
         *out = e->model;
         return PS_OK;
     }
+    e->mark = 0;
     ps_status st = ps_job_entry_check(e, run);
     if (!st)
         st = ps_job_entry_check_teacher(e, run);
@@ -291,7 +301,7 @@ ps_status ps_job_entry_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
     ps_model_options options = model_options(e);
     ps_model *model;
     ps_teacher_room teacher;
-    ps_job_model_need need = {.name = e->stored ? e->spec->model_name : e->spec->name,
+    ps_job_model_need need = {.name = e->stored ? name_of(e) : e->spec->name,
                               .config = &config,
                               .options = &options,
                               .beside = ps_teacher_need(e->teacher, e->spec, &teacher)};
@@ -301,7 +311,7 @@ ps_status ps_job_entry_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
     if (!st)
         st = ps_model_create(run->env->backend, &config, &options, &model);
     if (!st && e->stored) {
-        const ps_stored_model which = stored_model(e);
+        const ps_stored_model which = ps_job_entry_stored_model(e);
         st = ps_stored_model_load(run->remote, &which, e->forms, model);
         if (st)
             ps_model_free(&model);
@@ -316,6 +326,29 @@ ps_status ps_job_entry_teaching(ps_job_entry *e, ps_task_run *run, const ps_mode
     const ps_model_options options = model_options(e);
     *out = NULL;
     return e->teacher ? ps_teacher_get(e->teacher, run, e->spec, &options, out) : PS_OK;
+}
+
+ps_status ps_job_entry_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
+{
+    if (e->mark)
+        ps_model_free(&e->model);
+    return keep_model(e, run, out);
+}
+
+ps_status ps_job_entry_model_to_change(ps_job_entry *e, ps_task_run *run, uint64_t most,
+                                       uint64_t **mark, ps_model **out)
+{
+    PS_REQUIRE(e->stored);
+    if (e->mark > most)
+        ps_model_free(&e->model);
+    ps_status st = keep_model(e, run, out);
+    *mark = &e->mark;
+    return st;
+}
+
+uint64_t *ps_job_entry_sequence(ps_job_entry *e)
+{
+    return &e->sequence->last;
 }
 
 static ps_status open_exchange(ps_job_entry *e, ps_task_run *run, ps_model *model)

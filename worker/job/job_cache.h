@@ -7,6 +7,7 @@
 #include "common/conf/job_spec.h"
 #include "worker/data/reader.h"
 #include "worker/exchange/exchange.h"
+#include "worker/job/stored_stream.h"
 #include "worker/models/model.h"
 #include "worker/task/task.h"
 
@@ -46,6 +47,17 @@ PS_MUST_CHECK ps_status ps_job_entry_data(ps_job_entry *entry, ps_task_run *run,
                                           ps_dataset **out);
 /* Its parameters are not filled, unless it is a stored model's: then they are the stored ones. */
 PS_MUST_CHECK ps_status ps_job_entry_model(ps_job_entry *entry, ps_task_run *run, ps_model **out);
+/* Of a job on a stored model that changes its parameters step by step:
+ * the model as those before left it, and *mark, how far they were, which is 0 of one that is
+ * the stored one still, and at most `most`: else it is loaded anew. ps_job_entry_model gives the
+ * stored one in any case. */
+PS_MUST_CHECK ps_status ps_job_entry_model_to_change(ps_job_entry *entry, ps_task_run *run,
+                                                     uint64_t most, uint64_t **mark,
+                                                     ps_model **out);
+/* The stored model that the task works on. */
+ps_stored_model ps_job_entry_stored_model(const ps_job_entry *entry);
+/* Of the last push for the job; counted on (exchange/push.h). */
+uint64_t *ps_job_entry_sequence(ps_job_entry *entry);
 /* Of a job that trains; refreshed for this task. */
 PS_MUST_CHECK ps_status ps_job_entry_exchange(ps_job_entry *entry, ps_task_run *run,
                                               ps_exchange **out);

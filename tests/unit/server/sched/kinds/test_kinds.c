@@ -24,7 +24,8 @@ START_TEST(each_kind_of_the_job_file_has_its_row_here)
         ck_assert_ptr_nonnull(kind->task->done);
         ck_assert_ptr_nonnull(kind->task->back);
         ck_assert_ptr_nonnull(strstr(kind->task->phrase, kind->task->name));
-        ck_assert_int_eq(kind->inference, !row->trains);
+        bool compresses = row->sections[PS_SECTION_COMPRESS] == PS_SECTION_NEEDED;
+        ck_assert_int_eq(kind->inference, !row->trains && !compresses); /* it may take hours */
     }
     while (ps_job_kinds[n])
         n++;

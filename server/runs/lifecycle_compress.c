@@ -1,0 +1,140 @@
+/* What is done with the parameters of a job of kind compress: sums are cleared between two windows,
+ * the new model is drafted, and in the end published or not. Each is a step on the pool that
+ * answers the scheduler, which asks again for what the disk did not take. */
+#include "common/base/mem.h"
+#include "common/base/require.h"
+#include "common/base/whole_file.h"
+#include "common/loop/off_loop.h"
+#include "server/files/artifact_file.h"
+#include "server/files/model_draft.h"
+#include "server/runs/lifecycle_internal.h"
+
+#include <string.h>
+
+#define REPORT_NAME "report.json"
+
+typedef struct step {
+    ps_off_loop off;
+    ps_lifecycle *lifecycle;
+    uint64_t job_id;
+    ps_job_file *file;      /* a reference; NULL: not needed */
+    ps_job_outcome outcome; /* its texts are the step's */
+} step;
+
+static step *step_new(ps_lifecycle *l, uint64_t job_id)
+{
+    PS_REQUIRE(l->sched);
+    step *s = ps_new(step);
+    s->lifecycle = l;
+    s->job_id = job_id;
+    return s;
+}
+
+static void step_free(step *s)
+{
+    ps_job_file_unref(&s->file);
+    free((void *)(uintptr_t)s->outcome.draft);
+    free((void *)(uintptr_t)s->outcome.report);
+    ps_free(&s);
+}
+
+/* ---- between two windows ---- */
+
+/* Not between the two halves of a checkpoint, how far the job is and what its parameters are: one
+ * that says that the sums are still needed has them. */
+static ps_status clear_sums(const step *s)
+{
+    ps_run *run = NULL;
+    ps_status st = ps_runs_find(s->lifecycle->conf.runs, s->job_id, &run);
+    if (!st)
+        st = ps_run_checkpoint_begin(run, true);
+    if (!st) {
+        ps_param_store_clear_sums(ps_run_store(run));
+        ps_run_checkpoint_done(run);
+    }
+    ps_run_unref(&run);
+    return st;
+}
+
+static void clear_run(ps_off_loop *off)
+{
+    step *s = ps_container(off, step, off);
+    ps_error error;
+    ps_status st = clear_sums(s);
+    ps_error_save(&error, st);
+    ps_sched_store_created(s->lifecycle->sched, s->job_id, st ? &error : NULL);
+    step_free(s);
+}
+
+void ps_lifecycle_clear_out(void *lifecycle, uint64_t job_id)
+{
+    ps_lifecycle *l = lifecycle;
+    ps_off_loop_submit(l->conf.loop, &step_new(l, job_id)->off, clear_run);
+}
+
+/* ---- at the end ---- */
+
+static void draft_run(ps_off_loop *off)
+{
+    step *s = ps_container(off, step, off);
+    ps_lifecycle *l = s->lifecycle;
+    ps_model_draft draft = {0};
+    ps_error error;
+    ps_run *run = NULL;
+    ps_status st = ps_runs_find(l->conf.runs, s->job_id, &run);
+    if (!st)
+        st = ps_model_draft_write(&l->conf.files, ps_run_store(run), s->job_id, s->file, &draft);
+    ps_error_save(&error, st);
+    ps_run_unref(&run);
+    ps_sched_drafted(l->sched, s->job_id, st ? &error : NULL,
+                     &(ps_draft){.version = draft.version,
+                                 .bytes = draft.bytes,
+                                 .sha256 = draft.sha256,
+                                 .parent_sha256 = draft.parent_sha256});
+    ps_model_draft_free(&draft);
+    step_free(s);
+}
+
+static ps_status leave_report(const step *s)
+{
+    const ps_stored_files *files = &s->lifecycle->conf.files;
+    ps_artifact_record *record = NULL;
+    ps_slice text = ps_slice_str(s->outcome.report);
+    char *incoming =
+        ps_asprintf("artifacts/" PS_STORED_INCOMING "report-%llu", (unsigned long long)s->job_id);
+    char *full = ps_stored_file_full(files, incoming);
+    ps_status st = ps_whole_file_save(files->disk, full, text);
+    if (!st) {
+        st = ps_artifact_file_adopt(files, incoming, s->job_id, REPORT_NAME, text.len, &record);
+        if (st)
+            ps_stored_file_remove(files, incoming);
+    }
+    ps_artifact_record_free(&record);
+    ps_free(&full);
+    ps_free(&incoming);
+    return st ? ps_wrap(st, REPORT_NAME) : PS_OK;
+}
+
+/* The report first: whoever sees the model finds it. */
+static void end_run(ps_off_loop *off)
+{
+    step *s = ps_container(off, step, off);
+    ps_error error;
+    ps_status st = s->outcome.report ? leave_report(s) : PS_OK;
+    if (!st && s->outcome.draft)
+        st = ps_model_draft_publish(&s->lifecycle->conf.files, s->file, &s->outcome);
+    ps_error_save(&error, st);
+    ps_sched_finished(s->lifecycle->sched, s->job_id, st ? &error : NULL);
+    step_free(s);
+}
+
+void ps_lifecycle_compressed_out(ps_lifecycle *l, uint64_t job_id, ps_job_file *file,
+                                 const ps_job_outcome *outcome)
+{
+    step *s = step_new(l, job_id);
+    s->file = ps_job_file_ref(file);
+    s->outcome = *outcome;
+    s->outcome.draft = outcome->draft ? ps_strdup(outcome->draft) : NULL;
+    s->outcome.report = outcome->report ? ps_strdup(outcome->report) : NULL;
+    ps_off_loop_submit(l->conf.loop, &s->off, outcome->drafts ? draft_run : end_run);
+}

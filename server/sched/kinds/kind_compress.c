@@ -1,0 +1,495 @@
+/* A job of kind compress.
+ *
+ *   creating ──▶ solving ──▶ writing ──▶ evaluating ──▶ finishing ──▶ (done, or failed by limits)
+ *   psd makes    a task      psd: the     two tasks,     psd leaves the report, and publishes
+ *   the store    a tensor    draft        parent and     the draft
+ *                 │   ▲                   draft
+ *                 ▼   │ calibrating: tasks of rows
+ *              clearing: psd zeroes the sums
+ *
+ * What is done to which tensor is the plan (common/compress/plan.h). Tensors are solved in turns:
+ * first those for which no inputs are summed, then window by window those whose inputs are: workers
+ * run calibration rows through the model and push what they sum; when all rows are in, tasks of a
+ * tensor each pull the sums and push the tensor's new bytes. Before the next window the sums are
+ * zeroed. A calibration task is the same rows and one push however many workers there are, and the
+ * order in which sums are added does not matter (server/params/sum_block.c): so the new model does
+ * not depend on who took part, or was lost.
+ *
+ * Fails: psd cannot make the store, a task fails three times, or the new model is worse than
+ * compress.limits allow: then nothing is published, and the report stays. */
+#include "server/sched/kinds/kind_compress.h"
+
+#include "common/base/mem.h"
+#include "server/sched/book.h"
+#include "server/sched/create.h"
+#include "server/sched/finish.h"
+#include "server/sched/job.h"
+#include "server/sched/kinds/kinds.h"
+#include "server/sched/kinds/retry.h"
+#include "server/sched/send.h"
+#include "server/sched/worker.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static ps_compress *work_of(const ps_job *job)
+{
+    PS_REQUIRE(job->work);
+    return job->work;
+}
+
+/* The same parts whoever computes them: by the job alone, and whole batches of the forward pass. */
+static uint64_t rows_per_task(const ps_job_spec *spec, const ps_plan *plan)
+{
+    enum { TASKS = 16 };
+    uint64_t rows = (uint64_t)spec->shards.rows_per_task;
+    return rows ? rows : (ps_compress_rows(plan) + TASKS - 1) / TASKS;
+}
+
+static void start(ps_job *job)
+{
+    PS_REQUIRE(!job->work && job->file->plan);
+    const ps_plan *plan = job->file->plan;
+    ps_compress *w = ps_compress_new(plan);
+    job->work = w;
+    if (ps_compress_calibrates(w))
+        ps_epoch_rows_init(&w->rows, ps_compress_rows(plan), (uint32_t)plan->n_windows,
+                           rows_per_task(job->spec, plan), false);
+    ps_job_say(job, PS_LOG_INFO, "psd",
+               "%zu of %zu tensors are solved, in %zu windows of calibration; %" PRIu64
+               " bytes become %" PRIu64,
+               w->n_solve, plan->n_tensors, plan->n_windows, plan->parent_data, plan->data);
+    if (w->n_solve == 0) {
+        ps_job_fail(job, "no tensor of model %s would change: compress.quantise.keep names all",
+                    job->spec->model_name);
+        return;
+    }
+    ps_data_plan *store = ps_compress_store(plan);
+    ps_create_begin(job, &store);
+}
+
+/* ---- giving tasks ---- */
+
+static const ps_task_kind calibrate_task, solve_task, evaluate_task;
+
+static bool may_take(const ps_row_range *piece, ps_worker *worker, ps_sched *s,
+                     const ps_task_kind *kind)
+{
+    return ps_worker_does(worker, kind) && piece->ready_ns <= ps_core_now(s) &&
+           (strcmp(piece->avoid, worker->name) != 0 || !ps_worker_others(worker, s, kind));
+}
+
+/* A worker has one task of a job that pushes: it is one member of the controller. */
+static bool may_push(const ps_job *job, const ps_worker *worker)
+{
+    int64_t pushing = 0;
+    ps_list_each(node, &job->leases)
+    {
+        const ps_lease *lease = ps_container(node, ps_lease, of_job);
+        if (lease->kind->trains && lease->worker == worker)
+            return false;
+        pushing += lease->kind->trains;
+    }
+    return pushing < job->spec->workers;
+}
+
+static bool next_calibrate(ps_job *job, ps_worker *worker, ps_lease *task)
+{
+    bool others = ps_worker_others(worker, job->sched, &calibrate_task);
+    if (!may_push(job, worker) || !ps_worker_does(worker, &calibrate_task) ||
+        ps_epoch_rows_take(&work_of(job)->rows, worker->name, others, true, ps_core_now(job->sched),
+                           &task->piece))
+        return false;
+    task->kind = &calibrate_task;
+    return true;
+}
+
+static bool next_solve(ps_job *job, ps_worker *worker, ps_lease *task)
+{
+    ps_compress *w = work_of(job);
+    if (!may_push(job, worker))
+        return false;
+    for (size_t i = 0; i < w->plan->n_tensors; i++) {
+        ps_compress_item *item = &w->items[i];
+        if (!item->solves || item->out || item->done || item->turn != w->turn ||
+            !may_take(&item->piece, worker, job->sched, &solve_task))
+            continue;
+        item->out = true;
+        task->kind = &solve_task;
+        task->piece = item->piece;
+        return true;
+    }
+    return false;
+}
+
+static bool next_evaluate(ps_job *job, ps_worker *worker, ps_lease *task)
+{
+    ps_compress *w = work_of(job);
+    for (uint32_t i = 0; i < 2; i++) {
+        ps_compress_test *test = &w->tests[i];
+        test->piece.epoch = i;
+        if (test->out || test->done || !may_take(&test->piece, worker, job->sched, &evaluate_task))
+            continue;
+        test->out = true;
+        task->kind = &evaluate_task;
+        task->piece = test->piece;
+        return true;
+    }
+    return false;
+}
+
+static bool next(ps_job *job, ps_worker *worker, ps_lease *task)
+{
+    switch ((ps_compress_phase)work_of(job)->phase) {
+    case PS_COMPRESS_CALIBRATING:
+        return next_calibrate(job, worker, task);
+    case PS_COMPRESS_SOLVING:
+        return next_solve(job, worker, task);
+    case PS_COMPRESS_EVALUATING:
+        return next_evaluate(job, worker, task);
+    default: /* psd's own */
+        return false;
+    }
+}
+
+static void fill_solve(const ps_lease *lease, ps_parcel *parcel)
+{
+    parcel->task.epoch = (uint32_t)work_of(lease->job)->turn;
+}
+
+static void fill_evaluate(const ps_lease *lease, ps_parcel *parcel)
+{
+    const ps_job *job = lease->job;
+    if (lease->piece.epoch != PS_COMPRESS_CHILD)
+        return;
+    parcel->task.model_name = job->spec->name;
+    parcel->task.model_version = job->draft;
+}
+
+/* ---- from phase to phase ---- */
+
+static void draft(ps_job *job)
+{
+    ps_compress_move(job, PS_COMPRESS_DRAFTING);
+    ps_job_say(job, PS_LOG_INFO, "psd", "all tensors are solved, writing the new model");
+    ps_finish_begin(job, &(ps_job_outcome){.drafts = true});
+}
+
+static bool tested(const ps_job *job)
+{
+    const ps_compress *w = work_of(job);
+    return !job->spec->data.test || (w->tests[0].done && w->tests[1].done);
+}
+
+/* What the figures say goes into the report, and so does the model into the catalog. */
+static void finish(ps_job *job)
+{
+    ps_compress *w = work_of(job);
+    ps_buf json = PS_BUF_EMPTY;
+    ps_compress_move(job, PS_COMPRESS_FINISHING);
+    w->refused = ps_compress_refusal(job);
+    ps_compress_report(job, &json);
+    w->report = ps_strdup(ps_buf_cstr(&json));
+    ps_buf_free(&json);
+    ps_job_outcome outcome = {.draft = w->refused ? NULL : job->draft,
+                              .report = w->report,
+                              .seconds = ps_compress_seconds(job),
+                              .has_test = job->spec->data.test != NULL};
+    if (outcome.has_test) {
+        outcome.test_loss = w->tests[PS_COMPRESS_CHILD].found.loss;
+        outcome.test_metrics = w->tests[PS_COMPRESS_CHILD].found.metrics;
+    }
+    ps_finish_begin(job, &outcome);
+}
+
+static bool turn_is_solved(const ps_compress *w)
+{
+    for (size_t i = 0; i < w->plan->n_tensors; i++)
+        if (w->items[i].solves && w->items[i].turn == w->turn && !w->items[i].done)
+            return false;
+    return true;
+}
+
+static void calibrate(ps_job *job)
+{
+    ps_compress *w = work_of(job);
+    w->turn++;
+    ps_compress_move(job, PS_COMPRESS_CALIBRATING);
+    ps_job_say(job, PS_LOG_INFO, "psd", "calibrating window %zu of %zu", w->turn,
+               w->plan->n_windows);
+}
+
+static void after_turn(ps_job *job)
+{
+    ps_compress *w = work_of(job);
+    if (w->turn == w->plan->n_windows) {
+        draft(job);
+    } else if (w->turn == 0) { /* nothing has been summed yet */
+        calibrate(job);
+    } else {
+        ps_compress_move(job, PS_COMPRESS_CLEARING);
+        ps_clear_begin(job);
+    }
+}
+
+/* Goes as far as it can. */
+static void advance(ps_job *job)
+{
+    ps_compress *w = work_of(job);
+    if (w->phase == PS_COMPRESS_CALIBRATING && w->rows.done_epochs >= w->turn) {
+        ps_compress_move(job, PS_COMPRESS_SOLVING);
+        ps_job_say(job, PS_LOG_INFO, "psd", "solving window %zu of %zu", w->turn,
+                   w->plan->n_windows);
+    }
+    if (w->phase == PS_COMPRESS_SOLVING && turn_is_solved(w))
+        after_turn(job);
+    else if (w->phase == PS_COMPRESS_EVALUATING && tested(job))
+        finish(job);
+}
+
+/* ---- what comes of tasks ---- */
+
+static void calibrate_progress(ps_job *job, ps_lease *lease, const ps_task_report *report)
+{
+    (void)lease; /* its rows are in with its push, or not */
+    ps_meter_rows(&job->meter, ps_core_now(job->sched), report->samples);
+    ps_job_changed(job);
+}
+
+/* The lease is over: what is left of its rows is given out again. */
+static void close_calibrate(ps_job *job, ps_lease *lease, bool done, bool failed,
+                            const char *message)
+{
+    ps_compress *w = work_of(job);
+    ps_row_set left = {0};
+    ps_book_end(lease, false, &left);
+    uint64_t count = lease->piece.end - lease->piece.begin - left.rows;
+    if (count) {
+        lease->piece.failures = lease->piece.losses = 0;
+        ps_epoch_rows_done(&w->rows, lease->piece.epoch, count);
+    }
+    bool again = left.n == 0 || done || ps_task_retry(job, lease, failed, message);
+    for (size_t i = 0; again && i < left.n; i++) {
+        ps_row_range piece = lease->piece;
+        piece.begin = left.list[i].begin;
+        piece.end = left.list[i].end;
+        ps_epoch_rows_back(&w->rows, &piece);
+    }
+    ps_row_set_free(&left);
+    ps_job_changed(job);
+    if (again)
+        advance(job);
+}
+
+static void calibrated(ps_job *job, ps_lease *lease, ps_task_result *result)
+{
+    (void)result;
+    close_calibrate(job, lease, true, false, "");
+}
+
+static void calibrate_back(ps_job *job, ps_lease *lease, bool failed, const char *message)
+{
+    close_calibrate(job, lease, false, failed, message);
+}
+
+/* Nothing is pushed under it any more. */
+static ps_compress_item *close_solve(ps_job *job, ps_lease *lease)
+{
+    ps_row_set left = {0};
+    ps_book_end(lease, false, &left);
+    ps_row_set_free(&left);
+    ps_compress_item *item = &work_of(job)->items[lease->piece.begin];
+    PS_REQUIRE(item->out && !item->done);
+    item->out = false;
+    return item;
+}
+
+static void solved(ps_job *job, ps_lease *lease, ps_task_result *result)
+{
+    ps_compress *w = work_of(job);
+    ps_compress_item *item = close_solve(job, lease);
+    item->done = true;
+    if (result->report && *result->report)
+        item->line = ps_strdup(result->report);
+    w->n_solved++;
+    ps_job_changed(job);
+    advance(job);
+}
+
+/* Solving it again gives the same bytes. */
+static void solve_back(ps_job *job, ps_lease *lease, bool failed, const char *message)
+{
+    ps_compress_item *item = close_solve(job, lease);
+    if (ps_task_retry(job, lease, failed, message))
+        item->piece = lease->piece;
+}
+
+static void evaluated(ps_job *job, ps_lease *lease, ps_task_result *result)
+{
+    ps_compress_test *test = &work_of(job)->tests[lease->piece.epoch];
+    test->out = false;
+    if (!ps_result_evaluation(result, &test->found)) {
+        ps_job_fail(job, "worker %s: an evaluate task without a result", lease->worker->name);
+        return;
+    }
+    test->done = true;
+    ps_job_say(job, PS_LOG_INFO, "psd", "%s: test loss %.6g",
+               lease->piece.epoch == PS_COMPRESS_CHILD ? job->spec->name : job->spec->model_name,
+               test->found.loss);
+    ps_job_changed(job);
+    advance(job);
+}
+
+static void evaluate_back(ps_job *job, ps_lease *lease, bool failed, const char *message)
+{
+    ps_compress_test *test = &work_of(job)->tests[lease->piece.epoch];
+    if (!ps_task_retry(job, lease, failed, message))
+        return;
+    test->piece = lease->piece;
+    test->out = false;
+}
+
+/* All that is left of a window may be one task of a worker that is gone. */
+static bool is_waited_for(const ps_job *job)
+{
+    return work_of(job)->phase != PS_COMPRESS_CREATING;
+}
+
+static const ps_task_kind calibrate_task = {.name = "calibrate",
+                                            .phrase = "a calibrate task",
+                                            .trains = true,
+                                            .progress = calibrate_progress,
+                                            .done = calibrated,
+                                            .back = calibrate_back,
+                                            .waited_for = is_waited_for};
+
+static const ps_task_kind solve_task = {.name = "solve",
+                                        .phrase = "a solve task",
+                                        .trains = true,
+                                        .fill = fill_solve,
+                                        .done = solved,
+                                        .back = solve_back,
+                                        .waited_for = is_waited_for};
+
+static const ps_task_kind evaluate_task = {.name = "evaluate",
+                                           .phrase = "an evaluate task",
+                                           .fill = fill_evaluate,
+                                           .done = evaluated,
+                                           .back = evaluate_back};
+
+/* ---- what psd answers ---- */
+
+static void drafted(ps_job *job, const ps_draft *made)
+{
+    ps_compress *w = work_of(job);
+    w->draft_bytes = made->bytes;
+    memcpy(w->sha256, made->sha256, sizeof w->sha256);
+    memcpy(w->parent_sha256, made->parent_sha256, sizeof w->parent_sha256);
+    if (tested(job)) {
+        finish(job);
+        return;
+    }
+    ps_compress_move(job, PS_COMPRESS_EVALUATING);
+    ps_job_say(job, PS_LOG_INFO, "psd", "evaluating the new model and its parent");
+}
+
+static void end(ps_job *job)
+{
+    const ps_compress *w = work_of(job);
+    if (w->refused) {
+        ps_job_fail(job, "%s", w->refused);
+        return;
+    }
+    ps_buf json = PS_BUF_EMPTY;
+    ps_compress_outcome(job, &json);
+    ps_job_move(job, PS_JOB_DONE, "", ps_buf_cstr(&json));
+    ps_buf_free(&json);
+}
+
+static void answered(ps_job *job)
+{
+    switch ((ps_compress_phase)work_of(job)->phase) {
+    case PS_COMPRESS_CREATING:
+        ps_compress_move(job, PS_COMPRESS_SOLVING);
+        job->checkpoint_ns = ps_core_now(job->sched);
+        advance(job);
+        break;
+    case PS_COMPRESS_CLEARING:
+        calibrate(job);
+        break;
+    default:
+        PS_REQUIRE(work_of(job)->phase == PS_COMPRESS_FINISHING);
+        end(job);
+    }
+}
+
+/* ---- after a restart ---- */
+
+/* Which rows are in the sums, the parameters know. */
+static ps_status take_rows(const ps_job *job, ps_compress *w)
+{
+    ps_ledger_state state = {0};
+    if (!ps_compress_calibrates(w))
+        return PS_OK;
+    bool known = ps_book_state(job, &state);
+    bool same =
+        known && state.n_rows == ps_compress_rows(w->plan) && state.n_epochs == w->plan->n_windows;
+    /* what is solved has been calibrated for, and no window behind it has begun */
+    bool calibrating = w->phase == PS_COMPRESS_CALIBRATING;
+    same &= state.done_epochs == w->turn || (calibrating && state.done_epochs + 1 == w->turn);
+    if (same)
+        ps_epoch_rows_from_state(&state, rows_per_task(job->spec, w->plan), false, &w->rows);
+    ps_ledger_state_free(&state);
+    return same ? PS_OK : ps_fail(PS_CORRUPT, "progress: other rows than the parameters have");
+}
+
+static void go_on(ps_job *job, ps_compress_phase phase)
+{
+    switch (phase) {
+    case PS_COMPRESS_CLEARING:
+        ps_compress_move(job, PS_COMPRESS_CLEARING);
+        ps_clear_begin(job);
+        break;
+    case PS_COMPRESS_SOLVING:
+    case PS_COMPRESS_CALIBRATING:
+        ps_compress_move(job, phase);
+        advance(job);
+        break;
+    default:
+        draft(job); /* once more: what an evaluation found stays */
+    }
+}
+
+static ps_status load(ps_job *job, ps_slice blob)
+{
+    PS_REQUIRE(!job->work && job->file->plan);
+    ps_compress *w = ps_compress_new(job->file->plan);
+    ps_status st = ps_compress_read(blob, w);
+    if (!st)
+        st = take_rows(job, w);
+    if (st) {
+        ps_compress_free(w);
+        return st;
+    }
+    ps_compress_phase phase = w->phase;
+    w->phase = PS_COMPRESS_CREATING;
+    job->work = w;
+    ps_job_say(job, PS_LOG_NOTICE, "psd",
+               "goes on from its checkpoint: %s, %zu of %zu tensors are solved",
+               ps_compress_phase_name(phase), w->n_solved, w->n_solve);
+    go_on(job, phase);
+    return PS_OK;
+}
+
+const ps_job_kind ps_job_kind_compress = {
+    .name = "compress",
+    .task = &solve_task,
+    .start = start,
+    .free = ps_compress_free,
+    .next = next,
+    .answered = answered,
+    .drafted = drafted,
+    .show = ps_compress_show,
+    .save = ps_compress_save,
+    .load = load,
+};

@@ -1,0 +1,84 @@
+/* kind_compress: what a job of kind compress knows of itself, for kind_compress.c, for the bytes of
+ * it that go into checkpoints (kind_compress_progress.c), and for its report
+ * (kind_compress_report.c). Under the scheduler's mutex. */
+#ifndef PS_SCHED_KINDS_KIND_COMPRESS_H
+#define PS_SCHED_KINDS_KIND_COMPRESS_H
+
+#include "common/compress/store_plan.h"
+#include "server/sched/job_kind.h"
+#include "server/sched/kinds/epoch_rows.h"
+#include "server/sched/kinds/result.h"
+
+/* The drawing is in kind_compress.c, what may follow what in kind_compress_phase.c. */
+typedef enum ps_compress_phase {
+    PS_COMPRESS_CREATING,
+    PS_COMPRESS_SOLVING,
+    PS_COMPRESS_CLEARING,
+    PS_COMPRESS_CALIBRATING,
+    PS_COMPRESS_DRAFTING,
+    PS_COMPRESS_EVALUATING,
+    PS_COMPRESS_FINISHING,
+    PS_COMPRESS_PHASES,
+} ps_compress_phase;
+
+/* A tensor to be solved, or not. */
+typedef struct ps_compress_item {
+    size_t turn; /* ps_plan_turn; not of one that is not solved */
+    bool solves, out, done;
+    ps_row_range piece; /* begin: the tensor's number; failures, ready_ns, avoid */
+    char *line;         /* what its worker says of it: a JSON object; NULL: nothing */
+} ps_compress_item;
+
+typedef enum ps_compress_which { PS_COMPRESS_PARENT, PS_COMPRESS_CHILD } ps_compress_which;
+
+typedef struct ps_compress_test {
+    bool out, done;
+    ps_row_range piece;
+    ps_evaluation found;
+} ps_compress_test;
+
+typedef struct ps_compress {
+    unsigned phase;          /* ps_compress_phase; ps_compress_move */
+    const ps_plan *plan;     /* the job file's */
+    size_t turn;             /* of the tensors that are solved, or calibrated for */
+    ps_epoch_rows rows;      /* of calibration; epoch e is of turn e + 1. Set if there are any */
+    ps_compress_item *items; /* [plan->n_tensors] */
+    size_t n_solve, n_solved;
+    ps_compress_test tests[2]; /* ps_compress_which */
+    double seconds;            /* of running, in processes before this one */
+    uint64_t draft_bytes;
+    char sha256[65], parent_sha256[65]; /* of the files; "": not yet */
+    char *refused; /* why the new model is not published; NULL: it is, or that is not known yet */
+    char *report;  /* NULL: not yet */
+} ps_compress;
+
+void ps_compress_move(const ps_job *job, ps_compress_phase to);
+const char *ps_compress_phase_name(ps_compress_phase phase);
+double ps_compress_seconds(const ps_job *job); /* of running, in all processes */
+bool ps_compress_calibrates(const ps_compress *w);
+static inline uint64_t ps_compress_rows(const ps_plan *plan)
+{
+    return plan->calibration_rows + plan->held_out_rows;
+}
+
+/* A struct for this plan, in which nothing is done. */
+ps_compress *ps_compress_new(const ps_plan *plan);
+void ps_compress_free(void *work);
+
+/* The tensors that psd is to keep for it; owned by the caller. */
+ps_data_plan *ps_compress_store(const ps_plan *plan);
+void ps_compress_show(ps_job *job); /* the kind's hook */
+/* The hook `save` of the kind: PS_FAILED_PRECONDITION before there are parameters. */
+PS_MUST_CHECK ps_status ps_compress_save(ps_job *job, ps_buf *blob);
+/* Into a fresh struct; phase and turn are those that were saved, rows is the caller's. PS_CORRUPT.
+ */
+PS_MUST_CHECK ps_status ps_compress_read(ps_slice blob, ps_compress *out);
+
+/* By compress.limits: NULL, or why it may not be published, with both figures; freed by the caller.
+ */
+char *ps_compress_refusal(const ps_job *job);
+void ps_compress_report(const ps_job *job, ps_buf *json);
+/* Job.result: the short of it. */
+void ps_compress_outcome(const ps_job *job, ps_buf *json);
+
+#endif

@@ -1,0 +1,176 @@
+/* What a job of kind compress came to: its report, the short of it for Job.result, and whether the
+ * new model may be published. */
+#include "common/base/mem.h"
+#include "common/json/json.h"
+#include "server/sched/core.h"
+#include "server/sched/kinds/kind_compress.h"
+
+#include <string.h>
+
+static const ps_compress_test *test_of(const ps_compress *w, ps_compress_which which)
+{
+    return w->tests[which].done ? &w->tests[which] : NULL;
+}
+
+/* Of the parent, and of the new model; false: it was not measured. */
+static bool accuracies(const ps_compress *w, double out[2])
+{
+    bool both = true;
+    for (size_t i = 0; i < 2; i++) {
+        const ps_metric_list *m = &w->tests[i].found.metrics;
+        bool found = false;
+        for (size_t k = 0; k < m->count; k++)
+            if (strcmp(m->at[k].name, "accuracy") == 0) {
+                out[i] = m->at[k].value;
+                found = true;
+            }
+        both &= found && w->tests[i].done;
+    }
+    return both;
+}
+
+char *ps_compress_refusal(const ps_job *job)
+{
+    ps_core_require_locked(job->sched);
+    const ps_compress *w = job->work;
+    const ps_spec_limits *limits = &job->spec->compress->limits;
+    const ps_compress_test *parent = test_of(w, PS_COMPRESS_PARENT);
+    const ps_compress_test *child = test_of(w, PS_COMPRESS_CHILD);
+    double accuracy[2];
+    if (!parent || !child)
+        return NULL;
+    double more = child->found.loss - parent->found.loss;
+    if (limits->loss >= 0 && !(more <= limits->loss)) /* no number is no reason to publish */
+        return ps_asprintf("the loss on data.test is %.6g, of model %s %.6g: %+.6g, and "
+                           "compress.limits.loss allows %g; nothing is published",
+                           child->found.loss, job->spec->model_name, parent->found.loss, more,
+                           limits->loss);
+    if (limits->accuracy < 0)
+        return NULL;
+    if (!accuracies(w, accuracy))
+        return ps_strdup("the model says no accuracy, which compress.limits.accuracy is about; "
+                         "nothing is published");
+    if (!(accuracy[0] - accuracy[1] <= limits->accuracy))
+        return ps_asprintf("the accuracy on data.test is %.6g, of model %s %.6g: %+.6g, and "
+                           "compress.limits.accuracy allows -%g; nothing is published",
+                           accuracy[1], job->spec->model_name, accuracy[0],
+                           accuracy[1] - accuracy[0], limits->accuracy);
+    return NULL;
+}
+
+/* ---- JSON ---- */
+
+static void put_test(ps_json_writer *w, const ps_compress_test *test)
+{
+    ps_json_put_uint(w, "samples", test->found.samples);
+    ps_json_put_double(w, "loss", test->found.loss);
+    for (size_t i = 0; i < test->found.metrics.count; i++)
+        ps_json_put_double(w, test->found.metrics.at[i].name, test->found.metrics.at[i].value);
+}
+
+static void put_model(ps_json_writer *json, const char *key, const char *name, const char *version,
+                      const char *sha256, const ps_compress_test *test)
+{
+    ps_json_key(json, key);
+    ps_json_object(json);
+    ps_json_put_string(json, "name", name);
+    ps_json_put_string(json, "version", version);
+    if (*sha256)
+        ps_json_put_string(json, "sha256", sha256);
+    if (test) {
+        ps_json_key(json, "test");
+        ps_json_object(json);
+        put_test(json, test);
+        ps_json_object_end(json);
+    }
+    ps_json_object_end(json);
+}
+
+static double bits_of(uint64_t bytes, uint64_t numbers)
+{
+    return numbers ? 8 * (double)bytes / (double)numbers : 0;
+}
+
+static void put_tensor(ps_json_writer *json, const ps_plan_tensor *t, const ps_compress_item *item)
+{
+    char text[PS_FORM_TEXT];
+    bool solves = ps_plan_solves(t);
+    ps_json_object(json);
+    ps_json_put_string(json, "name", t->stored.name);
+    ps_json_key(json, "shape");
+    ps_json_array(json);
+    for (uint32_t i = 0; i < t->stored.n_dims; i++)
+        ps_json_uint(json, t->stored.shape[i]);
+    ps_json_array_end(json);
+    ps_json_put_string(json, "form", solves ? ps_form_text(t->stored.form, text) : "float32");
+    ps_json_put_uint(json, "bytes", t->bytes);
+    ps_json_put_double(json, "bits", bits_of(t->bytes, ps_model_form_numbers(&t->stored)));
+    if (t->method)
+        ps_json_put_string(json, "method", t->method->name);
+    if (*t->why)
+        ps_json_put_string(json, "why", t->why);
+    if (item->line) /* was looked at when it came: an object */
+        ps_json_put_raw(json, "solved", item->line);
+    ps_json_object_end(json);
+}
+
+static void put_totals(ps_json_writer *json, const ps_job *job)
+{
+    const ps_compress *w = job->work;
+    const ps_plan *plan = w->plan;
+    ps_json_key(json, "total");
+    ps_json_object(json);
+    ps_json_put_uint(json, "parameters", plan->parameters);
+    ps_json_put_uint(json, "parent_bytes", plan->parent_data);
+    ps_json_put_uint(json, "bytes", plan->data);
+    ps_json_put_double(json, "bits", bits_of(plan->data, plan->parameters));
+    ps_json_put_uint(json, "file_bytes", w->draft_bytes);
+    ps_json_put_uint(json, "calibration_rows", plan->calibration_rows);
+    ps_json_put_uint(json, "held_out_rows", plan->held_out_rows);
+    ps_json_put_double(json, "seconds", ps_compress_seconds(job));
+    ps_json_object_end(json);
+}
+
+void ps_compress_report(const ps_job *job, ps_buf *out)
+{
+    ps_core_require_locked(job->sched);
+    const ps_compress *w = job->work;
+    ps_json_writer json = ps_json_writer_to(out);
+    ps_json_object(&json);
+    put_model(&json, "parent", job->spec->model_name, job->file->version, w->parent_sha256,
+              test_of(w, PS_COMPRESS_PARENT));
+    put_model(&json, "model", job->spec->name, job->draft, w->sha256,
+              test_of(w, PS_COMPRESS_CHILD));
+    ps_json_put_bool(&json, "published", !w->refused);
+    if (w->refused)
+        ps_json_put_string(&json, "refused", w->refused);
+    put_totals(&json, job);
+    ps_json_key(&json, "tensors");
+    ps_json_array(&json);
+    for (size_t i = 0; i < w->plan->n_tensors; i++)
+        put_tensor(&json, &w->plan->tensors[i], &w->items[i]);
+    ps_json_array_end(&json);
+    ps_json_object_end(&json);
+    ps_buf_putc(out, '\n');
+}
+
+void ps_compress_outcome(const ps_job *job, ps_buf *out)
+{
+    ps_core_require_locked(job->sched);
+    const ps_compress *w = job->work;
+    const ps_compress_test *parent = test_of(w, PS_COMPRESS_PARENT);
+    const ps_compress_test *child = test_of(w, PS_COMPRESS_CHILD);
+    ps_json_writer json = ps_json_writer_to(out);
+    ps_json_object(&json);
+    if (child)
+        ps_json_put_double(&json, "test_loss", child->found.loss);
+    if (parent)
+        ps_json_put_double(&json, "parent_test_loss", parent->found.loss);
+    ps_json_put_uint(&json, "tensors", w->n_solve);
+    ps_json_put_uint(&json, "bytes", w->plan->data);
+    ps_json_put_uint(&json, "parent_bytes", w->plan->parent_data);
+    ps_json_put_double(&json, "bits", bits_of(w->plan->data, w->plan->parameters));
+    ps_json_put_string(&json, "artifact", "report.json");
+    ps_json_put_double(&json, "seconds", ps_compress_seconds(job));
+    ps_json_object_end(&json);
+}
