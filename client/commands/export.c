@@ -158,7 +158,8 @@ const ps_command ps_command_export = {
     .operands = "NAME",
     .help = "write a stored model into a file, or a folder that transformers loads",
     .details = "Formats hf and gguf are for language models. A tokenizer that came with the\n"
-               "model goes with it.\n",
+               "model goes with it. Without --dtype, what is stored in blocks of llama.cpp's\n"
+               "keeps them in gguf.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 1,
