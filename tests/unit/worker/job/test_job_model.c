@@ -26,7 +26,8 @@ START_TEST(what_is_larger_than_the_machine_is_said_by_its_forms)
         for (size_t m = 0; rows[i].form && m < MATRICES; m++)
             ck_assert(ps_form_parse(rows[i].form, &forms[2 * m]));
         ps_model_options options = {.inference = true, .forms = rows[i].form ? forms : NULL};
-        ck_assert_int_eq(ps_job_model_room("big", &config, &options, &backend), PS_NO_MEMORY);
+        const ps_job_model_need need = {.name = "big", .config = &config, .options = &options};
+        ck_assert_int_eq(ps_job_model_room(&need, &backend), PS_NO_MEMORY);
         uint64_t bytes = MATRICES * ((UINT64_C(1) << 40) / rows[i].numbers * rows[i].bytes +
                                      SIDE * sizeof(float));
         char words[64];
