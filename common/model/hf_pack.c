@@ -46,13 +46,18 @@ static ps_status check_matrix(ps_hf_pack *p, const ps_model_form *stored, const 
     if (stored->form.row)
         (void)ps_form_text(stored->form, text);
     *m = (ps_packed_matrix){stored->form, t->shape[0], t->shape[1]};
-    if (!stored->form.row || stored->transposed || !p->row->takes(m))
+    const ps_packed_row *fits = stored->form.row && !stored->transposed ? p->row : NULL;
+    while (fits && !fits->takes(m))
+        fits = fits->next;
+    if (!fits)
         return ps_fail(PS_FAILED_PRECONDITION,
                        "tensor %s is stored as %s, and %s holds %s; compress the model into one of "
                        "these first",
                        t->name, text, p->row->name, p->row->forms);
-    if (!p->form.row)
+    if (!p->form.row) {
         p->form = stored->form;
+        p->row = fits;
+    }
     if (!ps_form_same(p->form, stored->form))
         return ps_fail(PS_FAILED_PRECONDITION,
                        "tensor %s is stored as %s, others as %s; in %s all are in the same form",

@@ -128,7 +128,8 @@ static ps_status find_place(search *s, size_t shard, const ps_safetensors_tensor
     if (s->about->model->tie_embeddings && !strcmp(name, "lm_head.weight"))
         return take(s, &s->head, shard, tensor, &s->about->tensors[0]);
     const ps_lm_tensor **found = look_up(s, name, strlen(name), "");
-    if (!found && s->quantization->row) {
+    bool codes = tensor->dtype == PS_SAFETENSORS_F8_E4M3; /* under the weight's own name */
+    if ((!found || codes) && s->quantization->row) {
         bool part = false;
         ps_status st = take_part(s, name, shard, tensor, &part);
         if (st || part)

@@ -8,7 +8,7 @@
 
 enum { WORD = 32, METHODS = 3 };
 
-typedef enum field { NOTHING, SYMMETRIC, ZERO_POINT, CHECKPOINT, GROUP } field;
+typedef enum field { NOTHING, SYMMETRIC, ZERO_POINT, CHECKPOINT, GROUP, TYPE, FORMAT } field;
 
 /* A key: one of the words in `only`, each between spaces; an object by `inside`, or of such objects
  * by `each`; empty: null or {}; else whatever it is, it changes no number. */
@@ -27,7 +27,7 @@ typedef struct rule {
 
 static const rule ct_weights[] = {
     {"num_bits", " 4 8 "},
-    {"type", " int "},
+    {"type", " int float ", TYPE},
     {"symmetric", " true "},
     {"strategy", " group channel ", GROUP},
     {"dynamic", " false "},
@@ -45,14 +45,14 @@ static const rule ct_group[] = {
     {"weights", .inside = ct_weights},
     {"input_activations", " null "},
     {"output_activations", " null "},
-    {"format", " null pack-quantized "},
+    {"format", " null pack-quantized float-quantized "},
     PASSED_OVER("targets"), /* tensors say what they are */
     {NULL},
 };
 
 static const rule ct_keys[] = {
     {"quant_method", " compressed-tensors "},
-    {"format", " pack-quantized "},
+    {"format", " pack-quantized float-quantized ", FORMAT},
     {"config_groups", .each = ct_group},
     {"kv_cache_scheme", " null "},
     {"quantization_status", " compressed "},
@@ -155,6 +155,10 @@ static void keep(const rule *r, const char *word, ps_hf_quantization *out)
         out->symmetric = !yes;
     if (r->field == GROUP)
         out->by_rows = !strcmp(word, "channel") || !strcmp(word, "-1");
+    if (r->field == TYPE)
+        out->floats = !strcmp(word, "float");
+    if (r->field == FORMAT && !strcmp(word, "float-quantized"))
+        out->row = &ps_packed_fp8;
     if (r->field == CHECKPOINT)
         out->plain_zeros = !strcmp(word, "gptq_v2");
 }
@@ -275,6 +279,9 @@ ps_status ps_hf_quantization_parse(ps_slice bytes, ps_hf_quantization *out)
         if (go_to(&json, "quantization_config", &st))
             st = read_object(&json, methods[i].rules, out);
         ps_json_reader_free(&json);
+        if (!st && out->floats != (out->row == &ps_packed_fp8))
+            st = ps_fail(PS_INVALID_ARGUMENT,
+                         "quantization_config: key 'type' and key 'format' say different things");
     }
     return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
 }

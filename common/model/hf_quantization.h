@@ -11,6 +11,7 @@ typedef struct ps_hf_quantization {
     const ps_packed_row *row; /* NULL: there is none */
     bool symmetric;           /* every zero is half of the codes */
     bool by_rows;             /* a scale for each row, not for groups in it */
+    bool floats;              /* codes are floats */
     bool plain_zeros;         /* GPTQ: zeros are what they are, not less 1 */
 } ps_hf_quantization;
 

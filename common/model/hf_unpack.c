@@ -1,5 +1,5 @@
-/* Happy path: the parts are read whole, scales become F16, which loses nothing or is refused, and
- * the layout's row makes blocks of them. */
+/* Happy path: the parts are read whole, scales become F16, which loses nothing or is refused, or
+ * F32, and the layout's row makes blocks of them. */
 #include "common/model/hf_unpack.h"
 
 #include "common/base/half.h"
@@ -40,6 +40,19 @@ static ps_status read_scales(ps_hf_shards *shards, size_t shard, const ps_safete
     return PS_OK;
 }
 
+static ps_status read_floats(ps_hf_shards *shards, size_t shard, const ps_safetensors_tensor *t,
+                             uint8_t **out)
+{
+    uint64_t n = (t->end - t->begin) / ps_safetensors_dtype_size(t->dtype);
+    float *values = ps_try_alloc_raw((size_t)n * sizeof *values);
+    *out = (uint8_t *)values;
+    ps_status st = values ? PS_OK : no_memory(t, n * sizeof *values);
+    for (uint64_t at = 0; !st && at < n; at += 1024)
+        st = ps_hf_shards_read(shards, shard, t, at, n - at < 1024 ? (size_t)(n - at) : 1024,
+                               values + at);
+    return st;
+}
+
 static ps_status read_whole(ps_hf_shards *shards, size_t shard, const ps_safetensors_tensor *t,
                             uint8_t **out)
 {
@@ -57,10 +70,13 @@ ps_status ps_hf_unpack(ps_hf_shards *shards, const ps_hf_quantization *quantizat
     uint8_t *parts[PS_PACKED_PARTS] = {NULL};
     uint64_t bytes = m->rows * ps_form_row_bytes(m->form, m->columns);
     ps_status st = PS_OK;
-    for (size_t k = 0; !st && k < row->n_parts; k++)
-        st = k == row->scales
-                 ? read_scales(shards, place->parts[k].shard, place->parts[k].tensor, &parts[k])
-                 : read_whole(shards, place->parts[k].shard, place->parts[k].tensor, &parts[k]);
+    for (size_t k = 0; !st && k < row->n_parts; k++) {
+        ps_status (*read)(ps_hf_shards *, size_t, const ps_safetensors_tensor *, uint8_t **) =
+            k != row->scales    ? read_whole
+            : row->float_scales ? read_floats
+                                : read_scales;
+        st = read(shards, place->parts[k].shard, place->parts[k].tensor, &parts[k]);
+    }
     *out = st ? NULL : ps_try_alloc_raw((size_t)bytes);
     if (!st && !*out)
         st = no_memory(place->tensor, bytes);

@@ -1,7 +1,8 @@
 /* packed: how folders of Hugging Face hold matrices of codes, one row each:
  *
  *     compressed-tensors   weight_packed I32 [out, in·b/32], weight_scale F16 [out, in/g],
- *                          weight_shape I64 [2]
+ *                          weight_shape I64 [2]; or weight F8_E4M3 [out, in], weight_scale F32
+ *                          [out, 1]
  *     GPTQ                 qweight I32 [in·b/32, out], qzeros I32 [in/g, out·b/32], scales F16
  *                          [in/g, out], g_idx I32 [in]; zeros less 1, but "gptq_v2"
  *     AWQ (gemm)           qweight I32 [in, out/8], qzeros I32 [in/g, out/8], scales F16
@@ -45,18 +46,24 @@ typedef struct ps_packed_row {
     void (*pack)(const ps_packed_matrix *m, const uint8_t *blocks, uint8_t *const parts[]);
     /* The form that tensors of these shapes are of, in the order of parts; row NULL: none. */
     ps_form (*form_of)(const ps_packed_part *parts, uint64_t columns, bool symmetric, bool by_rows);
-    /* The way back; scales as F16. plain_zeros: of GPTQ, not less 1. PS_INVALID_ARGUMENT: zeros, or
-     * an order of groups, that the form has not. */
+    /* The way back; scales of one type. plain_zeros: of GPTQ, not less 1. PS_INVALID_ARGUMENT:
+     * zeros, or an order of groups, that the form has not. */
     PS_MUST_CHECK ps_status (*unpack)(const ps_packed_matrix *m, bool plain_zeros,
                                       const uint8_t *const parts[], uint8_t *blocks);
-    size_t n_parts, scales; /* how many there are, and which are the scales */
+    size_t n_parts, scales;           /* how many there are, and which are the scales */
+    bool float_scales;                /* F32 in `parts` of unpack, else F16 */
+    const struct ps_packed_row *next; /* the layout for other forms under the same name; NULL */
     const char *const *suffixes;
     /* The members of quantization_config; others: names of modules that a loader would take for
      * packed, and that are not, to a NULL. */
     void (*config)(ps_json_writer *w, ps_form form, const char *const *others);
 } ps_packed_row;
 
-extern const ps_packed_row ps_packed_ct, ps_packed_gptq, ps_packed_awq;
+extern const ps_packed_row ps_packed_ct, ps_packed_fp8, ps_packed_gptq, ps_packed_awq;
+
+/* The members of quantization_config that both layouts of compressed-tensors have. */
+void ps_packed_ct_config(ps_json_writer *w, ps_form form, const char *type, const char *format,
+                         const char *const *others);
 
 uint64_t ps_packed_bytes(const ps_packed_part *part);
 

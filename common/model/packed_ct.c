@@ -58,7 +58,7 @@ static ps_status ct_unpack(const ps_packed_matrix *m, bool plain_zeros,
     return PS_OK;
 }
 
-static void ct_weights(ps_json_writer *w, ps_form form)
+static void put_weights(ps_json_writer *w, ps_form form, const char *type)
 {
     ps_json_key(w, "weights");
     ps_json_object(w);
@@ -68,11 +68,12 @@ static void ct_weights(ps_json_writer *w, ps_form form)
     ps_json_put_uint(w, "num_bits", form.row->bits);
     ps_json_put_string(w, "strategy", form.group ? "group" : "channel");
     ps_json_put_bool(w, "symmetric", true);
-    ps_json_put_string(w, "type", "int");
+    ps_json_put_string(w, "type", type);
     ps_json_object_end(w);
 }
 
-static void ct_config(ps_json_writer *w, ps_form form, const char *const *others)
+void ps_packed_ct_config(ps_json_writer *w, ps_form form, const char *type, const char *format,
+                         const char *const *others)
 {
     ps_json_key(w, "config_groups");
     ps_json_object(w);
@@ -81,10 +82,10 @@ static void ct_config(ps_json_writer *w, ps_form form, const char *const *others
     ps_json_put_raw(w, "input_activations", "null");
     ps_json_put_raw(w, "output_activations", "null");
     ps_json_put_raw(w, "targets", "[\"Linear\"]");
-    ct_weights(w, form);
+    put_weights(w, form, type);
     ps_json_object_end(w);
     ps_json_object_end(w);
-    ps_json_put_string(w, "format", "pack-quantized");
+    ps_json_put_string(w, "format", format);
     ps_json_key(w, "ignore");
     ps_json_array(w);
     for (; *others; others++)
@@ -95,8 +96,13 @@ static void ct_config(ps_json_writer *w, ps_form form, const char *const *others
     ps_json_put_string(w, "quantization_status", "compressed");
 }
 
+static void ct_config(ps_json_writer *w, ps_form form, const char *const *others)
+{
+    ps_packed_ct_config(w, form, "int", "pack-quantized", others);
+}
+
 const ps_packed_row ps_packed_ct = {.name = "hf-ct",
-                                    .forms = "int4 or int8",
+                                    .forms = "int4, int8 or fp8/row",
                                     .one_form = true,
                                     .takes = ct_takes,
                                     .parts = ct_parts,
@@ -106,4 +112,5 @@ const ps_packed_row ps_packed_ct = {.name = "hf-ct",
                                     .n_parts = 3,
                                     .scales = 2,
                                     .suffixes = suffixes,
+                                    .next = &ps_packed_fp8,
                                     .config = ct_config};

@@ -55,7 +55,22 @@ def groups(bits, zeros):
     return store
 
 
-FORMS = {"int8/row": int8_rows, "q8_0": q8_0, "q4_0": q4_0, "int4/32": groups(4, False), "int8/32": groups(8, False),
+def e4m3(codes):
+    """OCP's FP8 as numbers."""
+    exponent, mantissa = codes >> 3 & 15, codes & 7
+    size = np.where(exponent, (8 + mantissa) * 2.0 ** (exponent.astype(int) - 10), mantissa * 2.0 ** -9)
+    return np.where(codes & 128, -size, size).astype("f4")
+
+
+def fp8_rows(w):
+    """A float32 scale a row; of all codes the nearest."""
+    every = np.delete(np.arange(256, dtype="u1"), [127, 128, 255])
+    scales = (np.abs(w).max(1, keepdims=True) / np.float32(448)).astype("<f4")
+    codes = every[np.abs((w / scales)[..., None] - e4m3(every)).argmin(-1)]
+    return np.concatenate([scales.view("u1"), codes], 1), e4m3(codes) * scales
+
+
+FORMS = {"fp8/row": fp8_rows, "int8/row": int8_rows, "q8_0": q8_0, "q4_0": q4_0, "int4/32": groups(4, False), "int8/32": groups(8, False),
          "uint4/32": groups(4, True), "uint3/32": groups(3, True)}
 
 
@@ -192,7 +207,7 @@ def parts_of(path):
     """name -> array, of every dtype that the layouts have."""
     data = path.read_bytes()
     (length,) = struct.unpack("<Q", data[:8])
-    types = {"F32": "<f4", "F16": "<f2", "I32": "<u4", "I64": "<i8", "I8": "i1"}
+    types = {"F32": "<f4", "F16": "<f2", "I32": "<u4", "I64": "<i8", "F8_E4M3": "u1"}
     return {name: np.frombuffer(data[8 + length:][slice(*t["data_offsets"])], types[t["dtype"]]).reshape(t["shape"])
             for name, t in json.loads(data[8:8 + length]).items() if name != "__metadata__"}
 
@@ -205,6 +220,8 @@ def stream(words, bits):
 
 
 def by_compressed_tensors(parts, stem, config):
+    if config["format"] == "float-quantized":
+        return e4m3(parts[stem + "weight"]) * parts[stem + "weight_scale"]
     weights = config["config_groups"]["group_0"]["weights"]
     codes = stream(parts[stem + "weight_packed"], weights["num_bits"]) - 2 ** (weights["num_bits"] - 1)
     scales = parts[stem + "weight_scale"].astype("f4")
@@ -278,18 +295,19 @@ def refused_in_one_line(cluster):
     refuses("hf-ct", "key 'input_activations' is 'an object or a list'",
             lambda c: c["config_groups"]["group_0"].update(input_activations={"num_bits": 8}))
     refuses("hf-ct", "key 'format' is 'nvfp4-pack-quantized'", lambda c: c.update(format="nvfp4-pack-quantized"))
+    refuses("hf-ct", "key 'type' and key 'format' say different things", weights_are(type="float"))
     refuses("hf-ct", "weight_shape is another one", parts=put("weight_shape", 0, b"\1"))
 
 
 def codes_are_laid_out_as_loaders_of_hugging_face_expect():
     """By numpy, from the descriptions of the layouts; the numbers are the same to the bit."""
-    formats = {"hf-ct": (by_compressed_tensors, ("int4/32", "int8/32", "int8/row"), "compressed-tensors"),
+    formats = {"hf-ct": (by_compressed_tensors, ("int4/32", "int8/32", "int8/row", "fp8/row"), "compressed-tensors"),
                "hf-gptq": (by_gptq, ("int4/32", "int8/32", "int8/row", "uint4/32", "uint3/32"), "gptq"),
                "hf-awq": (by_awq, ("int4/32", "uint4/32"), "awq")}
     with Cluster() as cluster:
         cluster.start_server()
         tensors, config = weights("llama", hidden=64)
-        for form in "int4/32", "int8/32", "int8/row", "uint4/32", "uint3/32":
+        for form in "int4/32", "int8/32", "int8/row", "uint4/32", "uint3/32", "fp8/row":
             name = form.replace("/", "-")
             stored, forms, decoded = in_forms(tensors, lambda n, v: form if v.ndim == 2 and ".layers." in n else None)
             write(cluster.dir / f"{name}.safetensors", config, stored, forms)
