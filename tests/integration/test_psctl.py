@@ -5,10 +5,14 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 from harness import PSCTL, SLOW, SOURCE, Cluster, run, wait_until
 from scenes import Terminal
+
+sys.path[:0] = [str(SOURCE / "tests/golden/hf")]
+import make as hf  # noqa: E402
 
 
 def fails(cluster, status, text, *arguments, who="alice", **options):
@@ -111,6 +115,42 @@ def a_followed_job_ends_with_its_result():
         assert text.split()[:6] == ["ROW", "CLASS", "PROBABILITY", "NEXT", "7", text.split()[5]], text
         what_an_ended_job_left(cluster, text)
         control_c_ends_a_prediction(cluster)
+
+
+def a_dry_run_says_what_would_become_of_a_model():
+    with Cluster() as cluster:
+        cluster.start_server()
+        hf.write(cluster.dir / "hf", "llama", tied=True)
+        cluster.psctl("import", cluster.dir / "hf", "tiny")
+        path = cluster.dir / "small.yaml"
+        path.write_text("kind: compress\nname: small\nmodel_name: tiny\n"
+                        "compress: {quantise: {scheme: int4, keep: [lm_head]}}\n")
+        fails(cluster, 6, "'lm_head' names no tensor of model tiny", "submit", path, "--dry-run")
+        fails(cluster, 6, "compress.quantise.scheme: 'int5' is not known; did you mean", "submit", path, "--dry-run",
+              "--set", "compress.quantise.scheme=int5")
+        fails(cluster, 5, "'none' does not exist", "submit", path, "--dry-run", "--set", "model_name=none")
+        said = cluster.psctl("submit", path, "--dry-run", "--set", "compress.quantise.keep=[]").stdout
+        assert "model.layers.*.mlp.down_proj.weight" in said and "int4/32" in said, said
+        plan = cluster.psctl_json("submit", path, "--dry-run", "--set", "compress.quantise.keep=[]")["plan"]
+        sizes = {t["name"]: t["bytes"] for t in plan["tensors"]}
+        assert sizes["model.layers.0.mlp.down_proj.weight"] == 64 * 3 * (2 + 16), sizes
+        assert sizes["model.embed_tokens.weight"] == 1003 * (2 + 64), sizes
+        assert plan["tensor_bytes"] == sum(sizes.values()) and plan["tensor_bytes_before"] == 4 * plan["parameters"]
+        assert cluster.psctl_json("jobs")["jobs"] == [], "a dry run has submitted something"
+        cluster.start_worker("w1")
+        cluster.wait_job(cluster.submit(path.read_text().replace(", keep: [lm_head]", "")))
+        made = cluster.psctl_json("model", "small")
+        assert plan["file_bytes_most"] - made["bytes"] in (0, 8) and plan["tensor_bytes"] == made["tensor_bytes"], (plan, made)
+        assert {t["name"]: t["form"] for t in plan["tensors"]} == {t["name"]: t["form"] for t in made["tensors"]}
+        assert (made["parent"], cluster.psctl_json("report", "small")["report"]["parent"]["name"]) == ("tiny", "tiny")
+        tree = cluster.psctl("models", "--tree").stdout.splitlines()
+        assert [line.split()[:2] for line in tree[1:]] == [["tiny", tree[1].split()[1]], ["└", "small"]], tree
+        said = cluster.psctl("report", "small").stdout
+        assert "model.layers.1.mlp.down_proj.weight" in said and "made of" in said, said
+        path.write_text(path.read_text().replace("model_name: tiny", "model_name: small").replace("name: small", "name: less", 1))
+        fails(cluster, 7, "model small is compressed already", "submit", path, "--dry-run", "--set", "compress.quantise.keep=[]")
+        path.write_text(cluster.tiny_job())
+        assert "nothing is wrong with it" in cluster.psctl("submit", path, "--dry-run").stdout
 
 
 def control_c_ends_a_prediction(cluster):
@@ -266,5 +306,6 @@ def the_shell_completes_commands_jobs_and_models():
         assert time.monotonic() - begin < 3 * SLOW
 
 
-run([every_failure_has_one_line_and_its_status, a_followed_job_ends_with_its_result,
-     an_interrupted_export_leaves_nothing, control_c_detaches_and_watching_outlives_psd, the_shell_completes_commands_jobs_and_models])
+run([every_failure_has_one_line_and_its_status, a_dry_run_says_what_would_become_of_a_model,
+     a_followed_job_ends_with_its_result, an_interrupted_export_leaves_nothing,
+     control_c_detaches_and_watching_outlives_psd, the_shell_completes_commands_jobs_and_models])
