@@ -221,22 +221,26 @@ static ps_status write_and_place(const ps_stored_files *files, ps_param_store *s
     return st;
 }
 
-/* The header of the model that the job began from, for its metadata; NULL: there is none. Its
- * version is the job's, and stays as long as the job does; a damaged file is no reason to lose what
- * was trained. */
-static ps_status origin_of(const ps_stored_files *files, const ps_job_spec *spec,
-                           const char *version, ps_model_header *out)
+/* The header of the model that the job began from, or of that which taught it the same tokens, for
+ * its metadata; NULL: there is none. Its version is the job's, and stays as long as the job does; a
+ * damaged file is no reason to lose what was trained. */
+static ps_status origin_of(const ps_stored_files *files, const ps_model_trained *from,
+                           ps_model_header *out)
 {
     int file;
-    if (!*spec->initialize_from)
+    const ps_job_spec *spec = from->spec;
+    bool taught = !*spec->initialize_from && spec->distil && *spec->model->tokenizer;
+    const char *name = taught ? ps_job_spec_teacher(spec) : spec->initialize_from;
+    if (!*name)
         return PS_OK;
-    ps_status st = ps_model_file_open(files, spec->initialize_from, version, &file, NULL);
+    ps_status st =
+        ps_model_file_open(files, name, taught ? from->teacher : from->origin, &file, NULL);
     if (!st) {
         st = ps_model_header_read(files->disk, file, out);
         files->disk->close(files->disk->state, file);
     }
     if (st != PS_NOT_FOUND && st != PS_CORRUPT)
-        return st ? ps_wrap(st, "model %s", spec->initialize_from) : PS_OK;
+        return st ? ps_wrap(st, "model %s", name) : PS_OK;
     ps_log_warning("runs", "model=%s goes without the tokenizer that it may have had: %s",
                    spec->name, ps_error_message());
     return PS_OK;
@@ -271,7 +275,7 @@ ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *stor
     ps_loop_require_off();
     ps_model_record *record = describe_trained(files, store, from, outcome);
     ps_model_header origin = {0};
-    ps_status st = origin_of(files, from->spec, from->origin, &origin);
+    ps_status st = origin_of(files, from, &origin);
     if (!st)
         st = write_and_place(files, store,
                              &(about){.config = record->config, .origin = origin.file}, record);

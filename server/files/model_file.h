@@ -20,10 +20,12 @@ typedef struct ps_model_trained {
     const ps_job_spec *spec; /* with its model, */
     const char *settled; /* which its plan has settled so, as ps_spec_model_format; "": as it is */
     const char *origin;  /* the version of spec->initialize_from; "": none */
+    const char *teacher; /* that of the model that taught it (spec->distil); "": none */
 } ps_model_trained;
 
 /* The store's tensors become model spec->name of this job, with the metadata (a tokenizer, say) of
- * the model it began from. */
+ * the model it began from; where it began from none, and its section names a tokenizer, that of its
+ * teacher. */
 PS_MUST_CHECK ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *store,
                                             const ps_model_trained *from,
                                             const ps_job_outcome *outcome);

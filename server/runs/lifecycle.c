@@ -201,7 +201,8 @@ static ps_status write_model(step *s, ps_run *run)
                                    .owner = s->file->owner,
                                    .spec = s->file->spec,
                                    .settled = s->settled,
-                                   .origin = s->file->version};
+                                   .origin = s->file->version,
+                                   .teacher = s->file->teacher_version};
     ps_status st = write_moments(s, run);
     if (!st)
         st = ps_model_file_store(&l->conf.files, ps_run_store(run), &from, &s->outcome);

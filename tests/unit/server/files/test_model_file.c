@@ -47,8 +47,12 @@ static ps_status store_from(test_stored *t, ps_param_store *store, uint64_t job_
     ps_job_spec *spec = new_spec("m", from);
     ps_job_outcome outcome = {.has_test = true, .test_loss = 0.5};
     ps_metric_list_add(&outcome.test_metrics, "accuracy", 0.75);
-    const ps_model_trained trained = {
-        .job_id = job_id, .owner = "anna", .spec = spec, .settled = "", .origin = ""};
+    const ps_model_trained trained = {.job_id = job_id,
+                                      .owner = "anna",
+                                      .spec = spec,
+                                      .settled = "",
+                                      .origin = "",
+                                      .teacher = ""};
     ps_status st = ps_model_file_store(&t->files, store, &trained, &outcome);
     ps_job_spec_free(&spec);
     return st;

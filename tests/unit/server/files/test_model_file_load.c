@@ -126,40 +126,58 @@ START_TEST(a_job_that_begins_from_it_has_its_numbers)
 }
 END_TEST
 
-/* Its tokenizer goes on; what it said of its forms does not. */
-START_TEST(what_is_trained_from_it_is_float32)
+#define LANGUAGE                                                                           \
+    "kind: train\nname: m\nmodel: {architecture: gpt2, vocab_size: 9, context_length: 8, " \
+    "hidden_size: 4, num_layers: 1, num_heads: 1%s}\n"                                     \
+    "data: {format: tokens, train: {tokens: /x}}\n"                                        \
+    "train: {epochs: 1, optimizer: {name: sgd, learning_rate: 1}}\n%s"
+
+/* What the job of these words makes of a store is float32, and says of a tokenizer what it is to.
+ */
+static void check_trained(const char *model, const char *more, bool tokenizer)
 {
-    static const char yaml[] =
-        "kind: train\nname: m\nmodel: {architecture: mlp, layers: [3, 4]}\n"
-        "data: {format: idx, train: {features: /x, labels: /y}}\n"
-        "train: {epochs: 1, batch_size: 1, optimizer: {name: sgd, learning_rate: 1}}\n"
-        "initialize_from: q\n";
+    char *yaml = ps_asprintf(LANGUAGE, model, more), *data;
     test_stored t;
     ps_job_spec *spec = NULL;
     ps_model_record *r = NULL;
-    char *data;
     int file;
     ps_param_store *store = new_store(COLUMNS);
     test_stored_open(&t);
     ck_ok(adopt(&t, 0x3c00));
-    ck_ok(ps_job_spec_parse(ps_slice_str(yaml), "job", &spec));
+    ck_ok(ps_job_spec_parse_from(ps_slice_str(yaml), "job", "", &spec));
     ck_ok(ps_model_file_store(
         &t.files, store,
         &(ps_model_trained){
-            .job_id = 3, .owner = "anna", .spec = spec, .settled = "", .origin = ""},
+            .job_id = 3, .owner = "anna", .spec = spec, .settled = "", .origin = "", .teacher = ""},
         &(ps_job_outcome){0}));
     ck_ok(ps_catalog_model_get(t.catalog, "m", &r));
     ck_assert_str_eq(r->forms, "float32");
     ck_assert_uint_eq(r->tensor_bytes, (ROWS * COLUMNS + COLUMNS) * sizeof(float));
     ck_ok(ps_model_file_open(&t.files, "m", "", &file, NULL));
     size_t len = test_stored_drain(file, &data);
-    ck_assert_ptr_nonnull(memmem(data, len, "tokenizer.json", 14));
+    ck_assert(tokenizer == (memmem(data, len, "tokenizer.json", 14) != NULL));
     ck_assert_ptr_null(memmem(data, len, PS_MODEL_META_FORMS, strlen(PS_MODEL_META_FORMS)));
     free(data);
+    ps_free(&yaml);
     ps_model_record_free(&r);
     ps_job_spec_free(&spec);
     ps_param_store_unref(&store);
     test_stored_close(&t);
+}
+
+/* Its tokenizer goes on; what it said of its forms does not. */
+START_TEST(what_is_trained_from_it_is_float32)
+{
+    check_trained("", "initialize_from: q\n", true);
+}
+END_TEST
+
+/* A student that begins from random weights reads the same tokens, if it says so. */
+START_TEST(a_student_gets_its_teachers_tokenizer)
+{
+    check_trained(", tokenizer: gpt2", "distil: {teacher: q}\n", true);
+    check_trained("", "distil: {teacher: q}\n", false);
+    check_trained(", tokenizer: gpt2", "", false);
 }
 END_TEST
 
@@ -168,6 +186,7 @@ static const ps_check_case cases[] = {
     {&a_scale_that_is_no_number_is_refused_with_its_tensor},
     {&a_job_that_begins_from_it_has_its_numbers},
     {&what_is_trained_from_it_is_float32},
+    {&a_student_gets_its_teachers_tokenizer},
     {0},
 };
 
