@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-static const char *const loss_words[] = {"kl", "reverse_kl", "jsd", NULL};
+static const char *const loss_words[] = {"kl", "reverse_kl", "jsd", "hidden", NULL};
 
 const ps_conf_key ps_spec_distil_keys[] = {
     PS_CONF_TEXT("teacher", ps_spec_distil, teacher, NULL, 1, 64),
@@ -15,12 +15,34 @@ const ps_conf_key ps_spec_distil_keys[] = {
     PS_CONF_REAL("temperature", ps_spec_distil, temperature, "1", 0.01, 100),
     PS_CONF_REAL("alpha", ps_spec_distil, alpha, "0.5", 0, 1),
     PS_CONF_INT("top_k", ps_spec_distil, top_k, "0", 0, 1 << 24),
+    PS_CONF_INTS("student_layers", ps_spec_distil, student_layers, "[]", 0, 256, 1, 1024),
+    PS_CONF_INTS("teacher_layers", ps_spec_distil, teacher_layers, "[]", 0, 256, 1, 1024),
     PS_CONF_END,
 };
 
 const char *ps_job_spec_teacher(const ps_job_spec *spec)
 {
     return spec->distil ? spec->distil->teacher : spec->compare ? spec->compare->model : "";
+}
+
+/* A key that would be without effect is refused. */
+static ps_status check_keys(const ps_spec_distil *d, const ps_conf_doc *doc)
+{
+    static const char *const answers[] = {"distil.temperature", "distil.top_k"},
+                             *const layers[] = {"distil.student_layers", "distil.teacher_layers"};
+    bool hidden = d->loss == PS_DISTIL_HIDDEN;
+    for (size_t i = 0; i < 2; i++) {
+        if (hidden && ps_conf_has(doc, answers[i]))
+            return ps_conf_fail(doc, answers[i], "not for loss hidden: it compares no answers");
+        if (!hidden && ps_conf_has(doc, layers[i]))
+            return ps_conf_fail(doc, layers[i], "only for loss hidden");
+    }
+    if (hidden && (!d->n_student_layers || d->n_student_layers != d->n_teacher_layers))
+        return ps_conf_fail(doc, "distil.student_layers",
+                            "%zu, and %zu teacher_layers; loss hidden compares as many, at least "
+                            "one",
+                            d->n_student_layers, d->n_teacher_layers);
+    return PS_OK;
 }
 
 ps_status ps_spec_distil_check(const ps_job_spec *spec, const ps_conf_doc *doc)
@@ -35,7 +57,10 @@ ps_status ps_spec_distil_check(const ps_job_spec *spec, const ps_conf_doc *doc)
                             teacher);
     if (spec->model && spec->model->loss != PS_SPEC_CROSS_ENTROPY)
         return ps_conf_fail(doc, "distil", "only with model.loss cross_entropy");
-    return PS_OK;
+    if (spec->distil->loss == PS_DISTIL_HIDDEN && spec->train &&
+        spec->train->precision == PS_SPEC_BF16)
+        return ps_conf_fail(doc, "distil.loss", "hidden is not for train.precision bf16");
+    return check_keys(spec->distil, doc);
 }
 
 /* ---- teacher and student ---- */
@@ -80,6 +105,33 @@ static ps_status match_language(const ps_job_spec *spec, const ps_spec_model *te
     return PS_OK;
 }
 
+/* How wide hidden layer `layer` is; 0: there is none. */
+static int64_t width_of(const ps_spec_model *model, int64_t layer)
+{
+    if (ps_spec_model_is_language(model))
+        return layer <= model->num_layers ? model->hidden_size : 0;
+    return (uint64_t)layer + 1 < model->n_layers ? model->layers[layer] : 0;
+}
+
+static ps_status match_hidden(const ps_job_spec *spec, const ps_spec_model *teacher)
+{
+    const ps_spec_distil *d = spec->distil;
+    for (size_t i = 0; d->loss == PS_DISTIL_HIDDEN && i < d->n_student_layers; i++) {
+        int64_t own = width_of(spec->model, d->student_layers[i]);
+        int64_t its = width_of(teacher, d->teacher_layers[i]);
+        if (!own || !its)
+            return ps_fail(PS_INVALID_ARGUMENT, "%s has no hidden layer %" PRId64,
+                           own ? "it" : "the student",
+                           own ? d->teacher_layers[i] : d->student_layers[i]);
+        if (own != its)
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "its layer %" PRId64 " is %" PRId64 " wide, and the student's layer "
+                           "%" PRId64 " %" PRId64 "; loss hidden compares equal widths",
+                           d->teacher_layers[i], its, d->student_layers[i], own);
+    }
+    return PS_OK;
+}
+
 static bool same_numbers(const double *a, size_t n_a, const double *b, size_t n_b)
 {
     bool same = n_a == n_b;
@@ -112,6 +164,8 @@ static ps_status match(const ps_job_spec *spec, const ps_spec_model *teacher, bo
                        "does",
                        teacher->architecture, spec->model->architecture);
     ps_status st = tokens ? match_language(spec, teacher) : match_layers(spec->model, teacher);
+    if (!st)
+        st = match_hidden(spec, teacher);
     return !st && settled ? match_inputs(spec->model, teacher) : st;
 }
 

@@ -16,6 +16,7 @@ typedef enum ps_spec_distil_loss {
     PS_DISTIL_KL,
     PS_DISTIL_REVERSE_KL,
     PS_DISTIL_JSD,
+    PS_DISTIL_HIDDEN, /* no divergence: the mean squared difference between hidden states */
 } ps_spec_distil_loss;
 
 typedef struct ps_spec_distil {
@@ -24,6 +25,12 @@ typedef struct ps_spec_distil {
     double temperature; /* logits of both are divided by it */
     double alpha;       /* the teacher's share of the loss */
     int64_t top_k; /* so many of the teacher's likeliest answers, and the rest as one; 0: all */
+    /* hidden: layer student_layers[i], counted from 1, is to be as the teacher's teacher_layers[i]:
+     * of mlp what an activation gives, of language models the residual stream behind a block */
+    int64_t *student_layers;
+    size_t n_student_layers;
+    int64_t *teacher_layers;
+    size_t n_teacher_layers;
 } ps_spec_distil;
 
 extern const ps_conf_key ps_spec_distil_keys[];

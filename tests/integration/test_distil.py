@@ -49,6 +49,27 @@ def a_student_learns_faster_with_a_teacher():
         assert "test_divergence" not in alone
 
 
+def hidden_states_can_be_followed():
+    """A student as wide, and less deep; the divergence is what numpy finds."""
+    with Cluster() as cluster:
+        _, _, x, _ = cluster.tiny_data(rows=600, noise=90)
+        cluster.start_server()
+        cluster.start_worker("w1")
+        trained(cluster, "large", "[16, 48, 32, 4]", 12)
+        how = "distil: {teacher: large, loss: hidden, student_layers: [1], teacher_layers: [2], alpha: 0.5}\n"
+        few, more = (trained(cluster, "student", epochs=epochs, more=how) for epochs in (1, 6))
+        assert more["test_divergence"] < 0.7 * few["test_divergence"] and more["test_loss"] < few["test_loss"], (few, more)
+        states = []
+        for name, layers in (("large", 2), ("student", 1)):
+            _, w = read_safetensors(cluster.dir / "state" / cluster.psctl_json("model", name)["version"])
+            h = x / 255.0
+            for i in range(layers):
+                h = np.maximum(h @ w[f"layers.{i}.weight"].astype(np.float64).T + w[f"layers.{i}.bias"], 0)
+            states.append(h)
+        far = ((states[0] - states[1]) ** 2).mean()
+        assert abs(more["test_divergence"] - far) < 1e-4 * far, (more, far)
+
+
 def a_teacher_stays_until_the_job_has_ended():
     with Cluster() as cluster:
         cluster.tiny_data(rows=400)
@@ -129,5 +150,5 @@ train: {{epochs: {epochs}, batch_size: 8, optimizer: {{name: adamw, learning_rat
         assert "teacher large: its context_length is 16, and rows have 64 tokens" in said, said
 
 
-run([a_student_learns_faster_with_a_teacher, a_teacher_stays_until_the_job_has_ended,
+run([a_student_learns_faster_with_a_teacher, hidden_states_can_be_followed, a_teacher_stays_until_the_job_has_ended,
      what_cannot_teach_is_said_in_a_line, a_language_model_is_taught_by_a_larger_one])

@@ -150,6 +150,8 @@ static ps_status load(ps_teacher *t, ps_task_run *run, const ps_job_spec *spec,
     own.inference = true;
     own.recompute = false;
     own.forms = t->forms;
+    own.keep = spec->distil->teacher_layers;
+    own.n_keep = spec->distil->n_teacher_layers;
     if (!own.max_length && ps_spec_model_is_language(t->spec))
         own.max_length = spec->model->context_length; /* of the student's longest row */
     ps_status st = ps_model_create(run->env->backend, &config, &own, &t->model);
@@ -169,7 +171,8 @@ ps_status ps_teacher_get(ps_teacher *t, ps_task_run *run, const ps_job_spec *spe
 {
     static const ps_divergence kinds[] = {[PS_DISTIL_KL] = PS_DIVERGENCE_KL,
                                           [PS_DISTIL_REVERSE_KL] = PS_DIVERGENCE_REVERSE_KL,
-                                          [PS_DISTIL_JSD] = PS_DIVERGENCE_JSD};
+                                          [PS_DISTIL_JSD] = PS_DIVERGENCE_JSD,
+                                          [PS_DISTIL_HIDDEN] = PS_DIVERGENCE_KL /* unused */};
     ps_status st = ps_teacher_check(t, run, spec);
     if (!st && !t->model)
         st = load(t, run, spec, options);
@@ -180,7 +183,10 @@ ps_status ps_teacher_get(ps_teacher *t, ps_task_run *run, const ps_job_spec *spe
                                       .kind = kinds[how->loss],
                                       .temperature = how->temperature,
                                       .alpha = how->alpha,
-                                      .top_k = how->top_k};
+                                      .top_k = how->top_k,
+                                      .n_hidden = how->n_student_layers,
+                                      .of_student = how->student_layers,
+                                      .of_teacher = how->teacher_layers};
     *out = &t->teaching;
     return PS_OK;
 }

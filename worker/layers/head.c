@@ -78,7 +78,8 @@ static void lose(ps_stream *s, const ps_head_pass *p, int64_t begin, ps_tensor l
         return;
     }
     ps_tensor answer = ps_tensor_head(t->head->logits, n);
-    ps_head_logits(s, t->head, answer, rows_of(t->x, begin, n), 0);
+    if (!t->how->hidden)
+        ps_head_logits(s, t->head, answer, rows_of(t->x, begin, n), 0);
     ps_loss_distil(s, t->how, &task, answer, t->divergence);
 }
 

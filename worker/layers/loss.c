@@ -99,6 +99,12 @@ ps_tensor ps_loss_result_divergence(const ps_loss *l)
 void ps_loss_distil(ps_stream *s, const ps_loss_teaching *how, const ps_cross_entropy *task,
                     ps_tensor teacher, ps_tensor divergence)
 {
+    if (how->hidden) {
+        ps_op_cross_entropy(s, task);
+        if (ps_tensor_present(task->dlogits))
+            ps_op_scale(s, task->dlogits, 1 - how->alpha);
+        return;
+    }
     ps_op_distil(s, &(ps_distil){.task = *task,
                                  .teacher = teacher,
                                  .divergence = divergence,

@@ -13,6 +13,8 @@ typedef struct ps_loss_teaching {
     ps_divergence kind;
     float temperature, alpha;
     int64_t top_k;
+    bool hidden; /* not its answers but its hidden states are followed: the model's affair; here the
+                    labels' gradient is times 1 - alpha */
     /* what it answers to the same rows, F32 [rows,outputs]; not there where a head makes its
      * logits some rows at a time */
     ps_tensor logits;
@@ -79,7 +81,8 @@ PS_MUST_CHECK ps_status ps_loss_check_labels(const int32_t *labels, int64_t rows
 ps_tensor ps_loss_result_loss(const ps_loss *l);
 ps_tensor ps_loss_result_correct(const ps_loss *l);
 ps_tensor ps_loss_result_divergence(const ps_loss *l);
-/* Shared by rows and heads: a pass of distillation over rows of logits. */
+/* Shared by rows and heads: a pass of distillation over rows of logits. teacher and divergence: not
+ * looked at where hidden states are followed. */
 void ps_loss_distil(ps_stream *s, const ps_loss_teaching *how, const ps_cross_entropy *task,
                     ps_tensor teacher, ps_tensor divergence);
 

@@ -255,10 +255,23 @@ static ps_status backward(ps_model *base, const ps_model_hooks *hooks)
         dx.shape[0] = base->rows;
         dx.shape[1] = a.shape[1];
         ps_linear_backward_input(base->stream, &m->layers[i].linear, dx, dy, 0, 0);
+        ps_model_follow(base, (int64_t)i, dx);
         ps_activation_backward(base->stream, m->activation, dx, z, a);
         dy = dx;
     }
     return PS_OK;
+}
+
+static ps_tensor hidden(ps_model *base, int64_t layer)
+{
+    const mlp *m = (const mlp *)base;
+    PS_REQUIRE(layer >= 1 && (size_t)layer < m->count);
+    return ps_tensor_head(m->layers[layer - 1].a, base->rows);
+}
+
+static ps_tensor room(ps_model *base)
+{
+    return ((mlp *)base)->deltas[0];
 }
 
 const ps_model_row ps_model_mlp = {
@@ -267,4 +280,6 @@ const ps_model_row ps_model_mlp = {
     .free = free_mlp,
     .forward = forward,
     .backward = backward,
+    .hidden = hidden,
+    .room = room,
 };

@@ -173,6 +173,7 @@ static ps_status ask_teacher(ps_model *m, const ps_model_batch *batch)
 {
     const ps_model_teaching *how = batch->teaching;
     m->teacher = how ? how->teacher : NULL;
+    m->followed = how && how->n_hidden ? how : NULL;
     if (!how)
         return PS_OK;
     ps_model *teacher = how->teacher;
@@ -188,7 +189,8 @@ static ps_status ask_teacher(ps_model *m, const ps_model_batch *batch)
     m->teaching = (ps_loss_teaching){.kind = how->kind,
                                      .temperature = (float)how->temperature,
                                      .alpha = (float)how->alpha,
-                                     .top_k = how->top_k};
+                                     .top_k = how->top_k,
+                                     .hidden = how->n_hidden > 0};
     if (!m->row->loss)
         m->teaching.logits = ps_tensor_head(teacher->output, batch->rows);
     return PS_OK;
@@ -210,6 +212,8 @@ ps_status ps_model_loss(ps_model *m, const ps_model_batch *batch)
     if (!m->row->loss)
         m->loss.row->run(m->stream, &m->loss, &goal, m->options.inference ? NULL : &y, y);
     m->goal = goal;
+    if (m->followed)
+        ps_model_compare(m);
     m->stage = PS_MODEL_LOSS;
     return PS_OK;
 }

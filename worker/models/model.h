@@ -96,6 +96,11 @@ typedef struct ps_model_teaching {
     ps_divergence kind;
     double temperature, alpha;
     int64_t top_k;
+    /* Not 0: what is followed is not the teacher's answer but its hidden states: layer
+     * of_student[i] (from 1) is to be as its of_teacher[i], of the same width, which the teacher
+     * keeps (ps_model_options.keep). The divergence is the mean of the squared differences. */
+    size_t n_hidden;
+    const int64_t *of_student, *of_teacher;
 } ps_model_teaching;
 
 /* Rows of host memory; borrowed until ps_model_result_get, ps_model_predict or the next forward.
@@ -160,6 +165,9 @@ typedef struct ps_model_options {
                        again for the backward pass: a third more work, far less memory */
     bool decode;    /* language models: ps_model_extend may be called; inference is set as well */
     uint64_t seed;  /* of dropout */
+    const int64_t *keep; /* inference: hidden layers, from 1, of which forward leaves the outputs;
+                            must outlive the model */
+    size_t n_keep;
     const ps_form *forms; /* [parameters of the layout], borrowed for the call: the form that each
                              is kept in, matrices alone; row NULL: float32. NULL: all float32. With
                              inference. PS_INVALID_ARGUMENT for one that does not fit */

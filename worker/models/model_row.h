@@ -36,6 +36,11 @@ typedef struct ps_model_row {
     /* As ps_model_extend, checked; NULL: the model does not generate. */
     ps_status (*extend)(ps_model *m, const int32_t *tokens, int64_t count, int64_t before,
                         float *out);
+    /* The output of hidden layer `layer` of the current pass, [rows or tokens,width]; of a model
+     * for inference one of options.keep. A layer that there is. */
+    ps_tensor (*hidden)(ps_model *m, int64_t layer);
+    /* Memory as large as any of these; of a model that is trained, between two passes. */
+    ps_tensor (*room)(ps_model *m);
     bool takes_tokens;
 } ps_model_row;
 
@@ -72,12 +77,13 @@ struct ps_model {
     ps_loss loss;
 
     ps_model_stage stage;
-    int64_t rows, length;           /* of the current batch */
-    bool train, add_gradients;      /* likewise */
-    ps_loss_goal goal;              /* of the batch whose loss was computed last */
-    const ps_model_hooks *watching; /* before_product, while forward runs; NULL: nobody */
-    ps_loss_teaching teaching;      /* its goal's */
-    ps_model *teacher;              /* of the current batch; NULL: none */
+    int64_t rows, length;              /* of the current batch */
+    bool train, add_gradients;         /* likewise */
+    ps_loss_goal goal;                 /* of the batch whose loss was computed last */
+    const ps_model_hooks *watching;    /* before_product, while forward runs; NULL: nobody */
+    ps_loss_teaching teaching;         /* its goal's */
+    ps_model *teacher;                 /* of the current batch; NULL: none */
+    const ps_model_teaching *followed; /* hidden states are; NULL: none */
 };
 
 /* Layout, stream, parameters and gradients (all zero), loss. On failure nothing is left over. */
@@ -87,6 +93,13 @@ PS_MUST_CHECK ps_status ps_model_base_init(ps_model *m, const ps_model_row *row,
 void ps_model_base_fini(ps_model *m);
 
 void ps_model_layout_add(ps_model_layout *layout, const ps_model_parameter_spec *spec);
+
+/* The gradient of hidden layer `layer`'s output in dx is complete but for what the teacher's hidden
+ * states add, which this does. */
+void ps_model_follow(ps_model *m, int64_t layer, ps_tensor dx);
+/* Both have had forward: how far hidden states are from the teacher's, into m->loss's divergence.
+ */
+void ps_model_compare(ps_model *m);
 
 /* Calls the hook for one parameter, if there is one; then its weight is up to date. */
 PS_MUST_CHECK ps_status ps_model_use(ps_model *m, const ps_model_hooks *hooks, size_t parameter);

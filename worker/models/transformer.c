@@ -192,6 +192,32 @@ static ps_tensor output_of(const ps_transformer *t, int64_t l)
     return ps_transformer_rows(t, l + 1 < t->size.num_layers ? t->states[l + 1].input : t->last);
 }
 
+/* Blocks for inference take turns with two outputs: what is asked for later is put aside. */
+static void keep(ps_transformer *t, int64_t layer)
+{
+    for (size_t i = 0; i < t->base.options.n_keep; i++)
+        if (t->base.options.keep[i] == layer)
+            ps_copy(t->base.stream, ps_transformer_rows(t, t->kept[i]), output_of(t, layer - 1));
+}
+
+ps_tensor ps_transformer_hidden(ps_model *m, int64_t layer)
+{
+    ps_transformer *t = (ps_transformer *)m;
+    PS_REQUIRE(layer >= 1 && layer <= t->size.num_layers);
+    if (!m->options.inference)
+        return output_of(t, layer - 1);
+    size_t i = 0;
+    while (i < m->options.n_keep && m->options.keep[i] != layer)
+        i++;
+    PS_REQUIRE(i < m->options.n_keep);
+    return ps_transformer_rows(t, t->kept[i]);
+}
+
+ps_tensor ps_transformer_room(ps_model *m)
+{
+    return ((ps_transformer *)m)->dbranch;
+}
+
 ps_status ps_transformer_run(ps_transformer *t, const ps_model_hooks *hooks)
 {
     PS_REQUIRE(t->n > 0 && t->n <= ps_transformer_max_rows(t));
@@ -199,8 +225,11 @@ ps_status ps_transformer_run(ps_transformer *t, const ps_model_hooks *hooks)
                       (size_t)t->n * sizeof *t->positions_host);
     ps_status st = embed(t, hooks);
     ps_transformer_drop(t, ps_transformer_rows(t, t->states[0].input), 0);
-    for (int64_t l = 0; !st && l < t->size.num_layers; l++)
+    for (int64_t l = 0; !st && l < t->size.num_layers; l++) {
         st = ps_transformer_block_forward(t, l, output_of(t, l), hooks);
+        if (!st)
+            keep(t, l + 1);
+    }
     if (!st)
         st = ps_transformer_use(t, 0, PS_PART_NORM, PS_PART_HEAD, hooks);
     if (st)
@@ -336,11 +365,13 @@ ps_status ps_transformer_backward(ps_model *m, const ps_model_hooks *hooks)
         st = ps_transformer_ready(t, 0, PS_PART_HEAD, hooks);
     if (!st)
         st = backward_norm(t, hooks);
+    ps_model_follow(m, t->size.num_layers, ps_transformer_rows(t, t->dx));
     for (int64_t l = t->size.num_layers; !st && l-- > 0;) {
         if (m->options.recompute)
             st = ps_transformer_block_forward(t, l, (ps_tensor){0}, &silent);
         if (!st)
             st = ps_transformer_block_backward(t, l, hooks);
+        ps_model_follow(m, l, ps_transformer_rows(t, t->dx));
     }
     return st ? st : backward_embedding(t, hooks);
 }

@@ -56,6 +56,7 @@ typedef struct ps_transformer {
     ps_buffer *memory;      /* of all below */
     ps_block_state *states; /* [L] */
     ps_tensor *caches;      /* decode: [L], each [max_length,Q] */
+    ps_tensor *kept;        /* [options.n_keep], each [n,C]: x of those layers */
     ps_tensor last;         /* [n,C] x(L) */
     ps_tensor normed;       /* [n,C] */
     ps_norm_state norm_state;
@@ -90,6 +91,8 @@ PS_MUST_CHECK ps_status ps_transformer_loss(ps_model *m, const ps_loss_goal *goa
 PS_MUST_CHECK ps_status ps_transformer_backward(ps_model *m, const ps_model_hooks *hooks);
 void ps_transformer_top(ps_model *m, ps_tensor index);
 void ps_transformer_answer(ps_model *m);
+ps_tensor ps_transformer_hidden(ps_model *m, int64_t layer);
+ps_tensor ps_transformer_room(ps_model *m);
 PS_MUST_CHECK ps_status ps_transformer_extend(ps_model *m, const int32_t *tokens, int64_t count,
                                               int64_t before, float *out);
 

@@ -182,6 +182,7 @@ static ps_status take_memory(ps_transformer *t, ps_backend *backend)
     int64_t rows = ps_transformer_max_rows(t);
     t->states = ps_alloc_array((size_t)t->size.num_layers, sizeof *t->states);
     t->caches = ps_alloc_array((size_t)t->size.num_layers, sizeof *t->caches);
+    t->kept = ps_alloc_array(o->n_keep + 1, sizeof *t->kept);
     t->positions_host = ps_try_alloc_raw((size_t)rows * sizeof *t->positions_host);
     if (!t->positions_host)
         return ps_fail(PS_NO_MEMORY, "batches of %lld tokens", (long long)rows);
@@ -227,6 +228,7 @@ static void fini(ps_transformer *t)
     ps_buffer_free(backend, &t->memory);
     ps_free(&t->states);
     ps_free(&t->caches);
+    ps_free(&t->kept);
     ps_free(&t->positions_host);
 }
 
@@ -295,6 +297,8 @@ const ps_model_row ps_model_transformer = {
     .backward = ps_transformer_backward,
     .top = ps_transformer_top,
     .answer = ps_transformer_answer,
+    .hidden = ps_transformer_hidden,
+    .room = ps_transformer_room,
     .extend = ps_transformer_extend,
     .takes_tokens = true,
 };

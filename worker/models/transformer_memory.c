@@ -106,6 +106,8 @@ size_t ps_transformer_place(ps_transformer *t, ps_buffer *memory)
     }
     t->attention.positions = t->positions;
     take_states(&c, t, e);
+    for (size_t i = 0; i < t->base.options.n_keep; i++)
+        t->kept[i] = take(&c, c.type, e.rows, t->size.hidden_size);
     t->normed = take(&c, c.type, e.rows, t->size.hidden_size);
     t->norm_state = take_norm(&c, e.rows);
     take_head(&c, t, e);

@@ -43,6 +43,24 @@ START_TEST(what_makes_no_sense_is_refused_on_its_line)
 }
 END_TEST
 
+#define HIDDEN(layers) DISTIL ", loss: hidden" layers "}\n"
+
+START_TEST(hidden_states_are_paired)
+{
+    ps_job_spec *s = parse(HIDDEN(", student_layers: [1, 2], teacher_layers: [2, 4]"));
+    ck_assert_uint_eq(s->distil->n_student_layers, 2);
+    ck_assert_int_eq(s->distil->teacher_layers[1], 4);
+    ps_job_spec_free(&s);
+    refuses(HIDDEN(""), "job.yaml:10: distil.student_layers: 0, and 0 teacher_layers; loss hidden");
+    refuses(HIDDEN(", student_layers: [1], teacher_layers: [1, 2]"),
+            "job.yaml:10: distil.student_layers: 1, and 2 teacher_layers; loss hidden compares");
+    refuses(HIDDEN(", student_layers: [1], teacher_layers: [1], temperature: 2"),
+            "job.yaml:10: distil.temperature: not for loss hidden");
+    refuses(DISTIL ", student_layers: [1]}\n",
+            "job.yaml:10: distil.student_layers: only for loss hidden");
+}
+END_TEST
+
 static ps_status match(const char *yaml, const char *teacher, bool settled)
 {
     ps_job_spec *s = parse(yaml);
@@ -75,6 +93,21 @@ START_TEST(a_teacher_of_layers_has_the_same_ends)
              "{architecture: gpt2, vocab_size: 9, context_length: 8, hidden_size: 4, "
              "num_layers: 1, num_heads: 1}",
              "teacher big: it is of architecture gpt2, which does not read what mlp does");
+}
+END_TEST
+
+START_TEST(hidden_states_are_as_wide_as_the_teachers)
+{
+    static const char job[] =
+        "kind: train\nname: a\nmodel: {architecture: mlp, layers: [4, 8, 6, 3]}\n"
+        "data: {format: idx, train: {features: /d/x, labels: /d/y}}\n"
+        "train: {epochs: 1, optimizer: {name: sgd, learning_rate: 1}}\n"
+        "distil: {teacher: big, loss: hidden, student_layers: [1, 2], teacher_layers: [2, 3]}\n";
+    ck_ok(match(job, "{architecture: mlp, layers: [4, 20, 8, 6, 3]}", true));
+    no_match(job, "{architecture: mlp, layers: [4, 20, 8, 9, 3]}",
+             "teacher big: its layer 3 is 9 wide, and the student's layer 2 6; loss hidden");
+    no_match(job, "{architecture: mlp, layers: [4, 20, 8, 3]}",
+             "teacher big: it has no hidden layer 3");
 }
 END_TEST
 
@@ -120,7 +153,8 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {&a_teacher_is_named_and_the_rest_has_defaults}, {&what_makes_no_sense_is_refused_on_its_line},
-    {&a_teacher_of_layers_has_the_same_ends},        {&inputs_are_normalised_alike},
+    {&a_teacher_of_layers_has_the_same_ends},        {&hidden_states_are_paired},
+    {&hidden_states_are_as_wide_as_the_teachers},    {&inputs_are_normalised_alike},
     {&a_language_models_teacher_has_its_tokens},     {0},
 };
 

@@ -6,20 +6,24 @@
 #include "worker/models/model.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { ROWS = 6, LENGTH = 4, INPUTS = 5, CLASSES = 7, KINDS = 3 };
 
 static ps_test_device device;
+static bool wider = true; /* the teacher of language models, than the student */
+/* Hidden layers that are compared, of mlp and of language models. */
+static const int64_t of_student[2][2] = {{1}, {1, 1}}, of_teacher[2][2] = {{2}, {1, 2}};
 
 /* student and teacher: of a family, and not of the same width */
 static ps_model_config config_of(int kind, bool teacher)
 {
-    static const int64_t small[] = {INPUTS, 4, CLASSES}, large[] = {INPUTS, 9, 8, CLASSES};
+    static const int64_t small[] = {INPUTS, 4, CLASSES}, large[] = {INPUTS, 9, 4, CLASSES};
     static const char *const names[KINDS] = {"mlp", "gpt2", "llama"};
     ps_model_language size = {.vocab_size = CLASSES,
                               .context_length = LENGTH,
-                              .hidden_size = teacher ? 16 : 8,
+                              .hidden_size = teacher && wider ? 16 : 8,
                               .num_layers = teacher ? 2 : 1,
                               .num_heads = 2,
                               .num_kv_heads = 2,
@@ -47,6 +51,10 @@ static ps_model *create(int kind, bool teacher)
 {
     ps_model_config config = config_of(kind, teacher);
     ps_model_options options = {.max_batch = ROWS, .inference = teacher};
+    if (teacher && !wider) {
+        options.keep = of_teacher[kind > 0];
+        options.n_keep = kind > 0 ? 2 : 1;
+    }
     ps_model *model = NULL;
     ck_ok(ps_model_create(device.backend, &config, &options, &model));
     for (size_t i = 0; i < ps_model_parameters(model)->count; i++) {
@@ -212,11 +220,114 @@ START_TEST(squared_error_has_no_teacher)
 }
 END_TEST
 
+/* ---- hidden states ---- */
+
+static void open_hidden(fixture *f, int kind)
+{
+    wider = false;
+    open_fixture(f, kind);
+    wider = true;
+    f->teaching.n_hidden = kind > 0 ? 2 : 1;
+    f->teaching.of_student = of_student[kind > 0];
+    f->teaching.of_teacher = of_teacher[kind > 0];
+}
+
+static float *parameter_of(const ps_model *m, const char *name)
+{
+    size_t i;
+    ck_ok(ps_model_find(m, name, &i));
+    return ps_tensor_address(ps_model_parameter(m, i)); /* the CPU's */
+}
+
+/* relu(W·x + b) in float64 */
+static void layer64(const ps_model *m, int i, const double *x, int in, int out, double *y)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "layers.%d.weight", i);
+    const float *w = parameter_of(m, name);
+    (void)snprintf(name, sizeof name, "layers.%d.bias", i);
+    const float *b = parameter_of(m, name);
+    for (int o = 0; o < out; o++) {
+        y[o] = (double)b[o];
+        for (int k = 0; k < in; k++)
+            y[o] += (double)w[o * in + k] * x[k];
+        y[o] = y[o] > 0 ? y[o] : 0;
+    }
+}
+
+START_TEST(hidden_states_are_compared_by_their_squares)
+{
+    fixture f;
+    open_hidden(&f, 0);
+    ps_model_result result = step(&f);
+    double want = 0;
+    for (int r = 0; r < ROWS; r++) {
+        double x[INPUTS], s[4], first[9], t[4];
+        for (int i = 0; i < INPUTS; i++)
+            x[i] = (double)f.features[r * INPUTS + i];
+        layer64(f.student, 0, x, INPUTS, 4, s);
+        layer64(f.teacher, 0, x, INPUTS, 9, first);
+        layer64(f.teacher, 1, first, 9, 4, t);
+        for (int i = 0; i < 4; i++)
+            want += (s[i] - t[i]) * (s[i] - t[i]) / (ROWS * 4);
+    }
+    ck_assert_double_eq_tol(result.divergence, want, 1e-5 * want);
+    f.batch.weight = 0.25; /* of a step of several batches: what is said stays */
+    ck_assert_double_eq_tol(step(&f).divergence, want, 1e-5 * want);
+    close_fixture(&f);
+}
+END_TEST
+
+static double objective(fixture *f)
+{
+    ps_model_result result;
+    ck_ok(ps_model_forward(f->student, &f->batch, NULL));
+    ck_ok(ps_model_loss(f->student, &f->batch));
+    ck_ok(ps_model_result_get(f->student, &result));
+    return f->teaching.alpha * result.divergence + (1 - f->teaching.alpha) * result.loss;
+}
+
+static void walk(fixture *f, float by, const float *along)
+{
+    for (size_t i = 0, at = 0; i < ps_model_parameters(f->student)->count; i++) {
+        ps_tensor t = ps_model_parameter(f->student, i);
+        float *values = ps_tensor_address(t);
+        for (int64_t j = 0; j < ps_tensor_count(t); j++)
+            values[j] += by * along[at++];
+    }
+    ps_model_refresh(f->student);
+}
+
+/* Along the gradient itself the objective grows by its square. */
+START_TEST(the_gradient_is_that_of_labels_and_hidden_states)
+{
+    fixture f;
+    size_t n;
+    open_hidden(&f, _i % KINDS);
+    f.teaching.alpha = _i < KINDS ? 1 : 0.6;
+    float *gradient = gradients_of(&f, &n);
+    double square = 0;
+    for (size_t i = 0; i < n; i++)
+        square += (double)gradient[i] * (double)gradient[i];
+    float h = (float)(2e-3 / sqrt(square));
+    walk(&f, h, gradient);
+    double above = objective(&f);
+    walk(&f, -2 * h, gradient);
+    double below = objective(&f);
+    ck_assert_double_gt(square, 1e-4);
+    ck_assert_double_eq_tol((above - below) / (2 * (double)h), square, 0.02 * square);
+    ps_free(&gradient);
+    close_fixture(&f);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {.test = &the_divergence_is_that_of_what_both_predict, .repeat = KINDS},
     {.test = &alpha_goes_from_the_labels_to_the_teacher, .repeat = KINDS},
     {.test = &a_student_comes_near_its_teacher, .repeat = KINDS * PS_DIVERGENCE_COUNT},
     {.test = &squared_error_has_no_teacher},
+    {.test = &hidden_states_are_compared_by_their_squares},
+    {.test = &the_gradient_is_that_of_labels_and_hidden_states, .repeat = 2 * KINDS},
     {0},
 };
 
