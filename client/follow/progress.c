@@ -46,9 +46,8 @@ static void put_bar(ps_buf *out, const ps_style *style, double share, size_t col
 static void first_line(ps_buf *out, const ps_style *style, const Psd__V1__Job *job, size_t width)
 {
     const Psd__V1__Progress *p = job->progress;
-    char epoch[48] = "", right[64], label[160];
-    if (p->epochs)
-        snprintf(epoch, sizeof epoch, "epoch %u/%u", p->epoch, p->epochs);
+    char epoch[PS_JOB_STAGE], right[64], label[160];
+    (void)ps_job_stage(p, epoch);
     double share = ps_job_share(job);
     share = share < 0 ? 0 : share;
     snprintf(right, sizeof right, "%3.0f%%  ETA %s", share * 100,
@@ -199,8 +198,9 @@ void ps_progress_line(ps_buf *out, const ps_style *style, const Psd__V1__Job *jo
         state_line(out, style, job, now_ms, SIZE_MAX);
         return;
     }
-    if (p->epochs)
-        ps_buf_printf(out, "epoch %u/%u  ", p->epoch, p->epochs);
+    char stage[PS_JOB_STAGE];
+    if (*ps_job_stage(p, stage))
+        ps_buf_printf(out, "%s  ", stage);
     ps_buf_printf(out, "%.0f%%  ", share * 100);
     ps_style plain = *style;
     plain.utf8 = false;

@@ -4,9 +4,11 @@
 
 #include "client/show/human.h"
 #include "client/show/metrics.h"
+#include "common/base/text.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *const state_names[] = {
@@ -60,10 +62,31 @@ double ps_job_seconds(const Psd__V1__Job *job, int64_t now_ms)
 double ps_job_share(const Psd__V1__Job *job)
 {
     const Psd__V1__Progress *p = job->progress;
-    if (!p || p->samples_total == 0)
+    if (!p || (p->samples_total == 0 && p->tensors_total == 0))
         return -1;
-    double share = (double)p->samples / (double)p->samples_total;
-    return share > 1 ? 1 : share;
+    double rows = p->samples_total ? (double)p->samples / (double)p->samples_total : 1;
+    double tensors = p->tensors_total ? (double)p->tensors / (double)p->tensors_total : 1;
+    rows = rows > 1 ? 1 : rows;
+    tensors = tensors > 1 ? 1 : tensors;
+    if (p->samples_total && p->tensors_total)
+        return (rows + tensors) / 2;
+    return p->tensors_total ? tensors : rows;
+}
+
+/* A phase is psd's word, and may be any. */
+const char *ps_job_stage(const Psd__V1__Progress *p, char out[PS_JOB_STAGE])
+{
+    out[0] = '\0';
+    if (!*p->phase && p->epochs)
+        (void)snprintf(out, PS_JOB_STAGE, "epoch %u/%u", p->epoch, p->epochs);
+    else if (strcmp(p->phase, "calibrating") == 0)
+        (void)snprintf(out, PS_JOB_STAGE, "calibrating %u/%u", p->epoch, p->epochs);
+    else if (strcmp(p->phase, "solving") == 0)
+        (void)snprintf(out, PS_JOB_STAGE, "solving %u/%u", p->tensors, p->tensors_total);
+    else
+        (void)snprintf(out, PS_JOB_STAGE, "%.20s", p->phase);
+    ps_text_clean(out);
+    return out;
 }
 
 static ps_metrics metrics_of(const Psd__V1__Progress *p)
@@ -118,9 +141,13 @@ void ps_job_row(ps_table *table, const Psd__V1__Job *job, int64_t now_ms)
 
 static void progress_fields(ps_table *t, const Psd__V1__Progress *p, double share)
 {
+    if (*p->phase)
+        ps_table_field(t, "phase", "%.20s", p->phase);
     if (p->epochs)
-        ps_table_field(t, "epoch", "%u of %u", p->epoch, p->epochs);
-    if (share >= 0)
+        ps_table_field(t, p->tensors_total ? "window" : "epoch", "%u of %u", p->epoch, p->epochs);
+    if (p->tensors_total)
+        ps_table_field(t, "tensors", "%u of %u", p->tensors, p->tensors_total);
+    if (share >= 0 && p->samples_total)
         ps_table_field(t, "samples", "%" PRIu64 " of %" PRIu64 " (%.0f%%)", p->samples,
                        p->samples_total, share * 100);
     if (p->steps) {
@@ -178,6 +205,11 @@ void ps_job_fields(ps_table *table, const Psd__V1__Job *job, int64_t now_ms)
 static void progress_json(ps_json_writer *w, const Psd__V1__Progress *p)
 {
     ps_json_object(w);
+    if (*p->phase) {
+        ps_json_put_string(w, "phase", p->phase);
+        ps_json_put_uint(w, "tensors", p->tensors);
+        ps_json_put_uint(w, "tensors_total", p->tensors_total);
+    }
     ps_json_put_uint(w, "epoch", p->epoch);
     ps_json_put_uint(w, "epochs", p->epochs);
     ps_json_put_uint(w, "samples", p->samples);

@@ -14,6 +14,9 @@ bool ps_job_has_ended(int state);
 double ps_job_seconds(const Psd__V1__Job *job, int64_t now_ms);
 /* Share of its samples that is done, 0..1; negative while it is unknown. */
 double ps_job_share(const Psd__V1__Job *job);
+/* "epoch 3/10", "calibrating 2/12", "solving 5/48"; "": nothing is to be said. Returns out. */
+enum { PS_JOB_STAGE = 48 };
+const char *ps_job_stage(const Psd__V1__Progress *progress, char out[PS_JOB_STAGE]);
 
 /* One line of a list; the headers are ps_job_headers. */
 extern const char *const ps_job_headers[];

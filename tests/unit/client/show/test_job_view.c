@@ -109,6 +109,37 @@ static void fields_have(const Psd__V1__Job *job, const char *line)
     ps_buf_free(&out);
 }
 
+START_TEST(a_job_of_phases_says_in_which_it_is)
+{
+    char stage[PS_JOB_STAGE];
+    static char phases[][16] = {"calibrating", "solving", "writing", "x\033[2Jy"};
+    Psd__V1__Progress p = PSD__V1__PROGRESS__INIT;
+    p.epoch = 2;
+    p.epochs = 5;
+    ck_assert_str_eq(ps_job_stage(&p, stage), "epoch 2/5");
+    p.tensors = 3;
+    p.tensors_total = 12;
+    const char *const said[] = {"calibrating 2/5", "solving 3/12", "writing", "x?[2Jy"};
+    for (size_t i = 0; i < 4; i++) {
+        p.phase = phases[i];
+        ck_assert_str_eq(ps_job_stage(&p, stage), said[i]);
+    }
+    Psd__V1__Job job = PSD__V1__JOB__INIT;
+    job.progress = &p;
+    ck_assert_double_eq_tol(ps_job_share(&job), 0.25, 1e-12);
+    p.samples = 3;
+    p.samples_total = 4; /* half of the work is the rows' */
+    ck_assert_double_eq_tol(ps_job_share(&job), 0.5, 1e-12);
+    p.phase = phases[1];
+    ps_buf out = PS_BUF_EMPTY;
+    ps_json_writer w = ps_json_writer_to(&out);
+    ps_job_json(&w, &job);
+    ck_assert_ptr_nonnull(strstr(ps_buf_cstr(&out), "\"progress\":{\"phase\":\"solving\","
+                                                    "\"tensors\":3,\"tensors_total\":12,"));
+    ps_buf_free(&out);
+}
+END_TEST
+
 START_TEST(a_job_that_runs_has_not_taken_its_time_yet)
 {
     Psd__V1__Job job = PSD__V1__JOB__INIT;
@@ -122,9 +153,13 @@ START_TEST(a_job_that_runs_has_not_taken_its_time_yet)
 END_TEST
 
 static const ps_check_case tests[] = {
-    {&json_has_the_fields_of_the_proto_files},     {&a_metric_is_a_field_and_none_is_no_field},
-    {&a_state_that_is_not_known_yet_is_no_end},    {&share_and_time_are_known_only_when_they_are},
-    {&a_job_that_runs_has_not_taken_its_time_yet}, {0},
+    {&json_has_the_fields_of_the_proto_files},
+    {&a_metric_is_a_field_and_none_is_no_field},
+    {&a_state_that_is_not_known_yet_is_no_end},
+    {&share_and_time_are_known_only_when_they_are},
+    {&a_job_of_phases_says_in_which_it_is},
+    {&a_job_that_runs_has_not_taken_its_time_yet},
+    {0},
 };
 
 int main(void)
