@@ -62,6 +62,7 @@ static void map_training(const ps_job_spec *spec, const ps_data_plan *plan, ps_p
 {
     const ps_spec_train *train = spec->train;
     if (!train) { /* nothing is trained: pushes are added or assigned as they come */
+        out->optimizer = (ps_optimizer_config){.name = "sgd", .learning_rate = 1};
         out->rows = plan->train_rows;
         out->epochs = plan->epochs;
         return;

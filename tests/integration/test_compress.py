@@ -1,0 +1,183 @@
+"""Jobs of kind compress on real daemons: the same bytes whoever takes part and whatever is lost on the way, a limit that
+is missed, a parent that is replaced, and what a report says, against numpy."""
+import json
+import signal
+
+import numpy as np
+
+from harness import Cluster, read_safetensors, run, wait_until
+from scenes import QUICK
+
+LAYERS = [16, 48, 40, 4]
+
+
+def job_text(cluster, name, method="gptq", scheme="int4", group="row", rows=960, limits="{loss: 0.5}", more=""):
+    """A task is 20 rows, so that there is time to be in the middle of the job."""
+    d = cluster.dir
+    files = lambda part: f"{{features: {d}/{part}-features.gz, labels: {d}/{part}-labels.gz}}"
+    data = f"test: {files('test')}" if method == "round" else f"train: {files('train')}, test: {files('test')}"
+    calibrate = "" if method == "round" else f"  calibrate: {{rows: {rows}, held_out: 0.25}}\n"
+    return f"""kind: compress
+name: {name}
+model_name: tiny
+data: {{format: idx, {data}}}
+compress:
+{calibrate}  quantise: {{scheme: {scheme}, method: {method}, group: {group}}}
+  limits: {limits}
+workers: 4
+shards: {{rows_per_task: 20}}
+checkpoint: {{every: 100ms}}
+{more}"""
+
+
+def begin(cluster, workers=1, seed=1):
+    data = cluster.tiny_data(seed=seed)
+    cluster.start_server(QUICK)
+    cluster.start_worker("w0")
+    cluster.wait_job(cluster.submit(cluster.tiny_job(layers=str(LAYERS))))
+    for i in range(1, workers):
+        cluster.start_worker(f"w{i}")
+    wait_until("the workers are there", lambda: len(cluster.psctl_json("workers")["workers"]) == workers)
+    return data
+
+
+def file_of(cluster, model):
+    path = cluster.dir / f"{model}.safetensors"
+    cluster.psctl("export", model, "-o", path)
+    return path.read_bytes()
+
+
+def wait_phase(cluster, job_id, phase, window):
+    """Until the job is as far as that, and has not ended."""
+    def there():
+        job = cluster.job(job_id)
+        assert job["state"] in ("queued", "running"), (job["state"], job["reason"])
+        p = job["progress"]
+        return p.get("phase") == phase and p["epoch"] >= window
+    wait_until(f"{phase} window {window}", there)
+
+
+def one_worker(cluster):
+    """What a worker by itself makes: the bytes that all others must make."""
+    if not hasattr(cluster, "alone"):
+        cluster.wait_job(cluster.submit(job_text(cluster, "alone")))
+        cluster.alone = file_of(cluster, "alone")
+    return cluster.alone
+
+
+def every_way_makes_the_same_bytes():
+    with Cluster() as cluster:
+        begin(cluster)
+        first = cluster.processes[-1]
+        wanted = one_worker(cluster)
+        more = [cluster.start_worker(f"w{i}") for i in (1, 2, 3)]
+        wait_until("four are there", lambda: len(cluster.psctl_json("workers")["workers"]) == 4)
+        cluster.wait_job(cluster.submit(job_text(cluster, "four")))
+        assert file_of(cluster, "four") == wanted
+
+        job_id = cluster.submit(job_text(cluster, "lost"))
+        wait_phase(cluster, job_id, "calibrating", 2)
+        more[0].kill()
+        cluster.wait_job(job_id)
+        assert file_of(cluster, "lost") == wanted
+
+        job_id = cluster.submit(job_text(cluster, "restarted"))
+        wait_phase(cluster, job_id, "calibrating", 2)
+        alive = [first, *more[1:]]
+        for worker in alive:  # or the job would be done before there is a checkpoint
+            worker.signal(signal.SIGSTOP)
+        folder = cluster.dir / f"state/checkpoints/{job_id}"
+        wait_until("a checkpoint is there", lambda: list(folder.glob("checkpoint-[0-9]*")))
+        cluster.server.kill()
+        cluster.start_server(QUICK)
+        for worker in alive:
+            worker.signal(signal.SIGCONT)
+        done = cluster.wait_job(job_id)
+        assert file_of(cluster, "restarted") == wanted
+        said = cluster.psctl("watch", job_id).stdout
+        assert "goes on from its checkpoint: " in said, said
+        assert done["result"]["tensors"] == 3, done["result"]
+
+
+def what_the_report_says_is_numpys():
+    """The errors of rounding to int8, on the calibration's rows: by the inputs that numpy's model has there."""
+    with Cluster() as cluster:
+        features, _, test, labels = begin(cluster)
+        job = cluster.wait_job(cluster.submit(job_text(cluster, "searched", "search", "int8", "row")))
+        report = json.loads(cluster.psctl("fetch", job["id"], "report.json", "-o", "-").stdout)
+        cluster.psctl("export", "tiny", "-o", cluster.dir / "tiny.safetensors")
+        parent = read_safetensors(cluster.dir / "tiny.safetensors")[1]
+        by_name = {t["name"]: t for t in report["tensors"]}
+        assert report["published"] and report["model"]["name"] == "searched"
+        assert report["total"]["calibration_rows"] == 720 and report["total"]["held_out_rows"] == 240
+        assert by_name["layers.0.bias"]["form"] == "float32" and "solved" not in by_name["layers.0.bias"]
+        for i in range(3):
+            solved = by_name[f"layers.{i}.weight"]["solved"]
+            assert solved["tokens"] == 720 and 0 < solved["error"] < 1e-3, solved
+            w = parent[f"layers.{i}.weight"].astype(np.float64)
+            assert 0 < solved["mse"] < (np.abs(w).max() / 127) ** 2, solved
+        x = test.reshape(len(test), -1) / 255
+        for i in range(3):  # the parent's own figures, too
+            x = x @ parent[f"layers.{i}.weight"].T.astype(np.float64) + parent[f"layers.{i}.bias"]
+            x = np.maximum(x, 0) if i < 2 else x
+        accuracy = (x.argmax(1) == labels).mean()
+        assert abs(report["parent"]["test"]["accuracy"] - accuracy) < 1e-9, (report["parent"], accuracy)
+        shown = cluster.psctl("report", "searched").stdout
+        assert "layers.1.weight" in shown and "int8/row" in shown, shown
+
+
+def a_limit_that_is_missed_publishes_nothing():
+    with Cluster() as cluster:
+        begin(cluster)
+        text = job_text(cluster, "worse", "round", "int2", "matrix", limits="{loss: 0.0001}")
+        job = cluster.wait_job(cluster.submit(text), states=("failed",))
+        assert "the loss on data.test is " in job["reason"] and "compress.limits.loss allows 0.0001" in job["reason"], job
+        assert [m["name"] for m in cluster.psctl_json("models")["models"]] == ["tiny"]
+        report = json.loads(cluster.psctl("fetch", job["id"], "report.json", "-o", "-").stdout)
+        assert report["published"] is False and report["refused"] == job["reason"], report
+        assert report["model"]["test"]["loss"] > report["parent"]["test"]["loss"] + 0.0001
+        models = cluster.dir / "state/models"
+        wait_until("the draft is gone", lambda: len(list(models.iterdir())) == 1)
+
+
+def a_parent_that_is_replaced_is_still_the_jobs():
+    with Cluster() as cluster:
+        begin(cluster)
+        wanted = one_worker(cluster)
+        version = cluster.psctl_json("model", "tiny")["version"]
+        job_id = cluster.submit(job_text(cluster, "kept"))
+        wait_phase(cluster, job_id, "calibrating", 1)
+        cluster.psctl("export", "alone", "-o", cluster.dir / "other.safetensors")
+        cluster.psctl("import", cluster.dir / "other.safetensors", "tiny", "--replace")
+        assert cluster.psctl_json("model", "tiny")["version"] != version
+        cluster.wait_job(job_id)
+        assert file_of(cluster, "kept") == wanted
+        report = json.loads(cluster.psctl("fetch", job_id, "report.json", "-o", "-").stdout)
+        assert report["parent"]["version"] == version, report["parent"]
+        refused = cluster.psctl("submit", cluster.dir / "job.yaml", check=False)
+        assert refused.returncode and "model tiny is compressed already" in refused.stderr, refused.stderr
+
+
+def one_that_is_cancelled_leaves_nothing():
+    with Cluster() as cluster:
+        begin(cluster)
+        job_id = cluster.submit(job_text(cluster, "stopped"))
+        wait_phase(cluster, job_id, "calibrating", 2)
+        cluster.psctl("cancel", job_id)
+        cluster.wait_job(job_id, states=("cancelled",))
+        assert [m["name"] for m in cluster.psctl_json("models")["models"]] == ["tiny"]
+        wait_until("its checkpoints are gone", lambda: not list((cluster.dir / "state/checkpoints").iterdir()))
+        assert len(list((cluster.dir / "state/models").iterdir())) == 1
+        cluster.wait_job(cluster.submit(job_text(cluster, "after", "round", "int8", "row")))
+
+
+def rows_that_are_not_there_are_named():
+    with Cluster() as cluster:
+        begin(cluster)
+        job = cluster.wait_job(cluster.submit(job_text(cluster, "many", rows=4000)), states=("failed",))
+        assert "compress.calibrate.rows: 4000, but data.train has 2000" in job["reason"], job["reason"]
+
+
+run([every_way_makes_the_same_bytes, what_the_report_says_is_numpys, a_limit_that_is_missed_publishes_nothing,
+     a_parent_that_is_replaced_is_still_the_jobs, one_that_is_cancelled_leaves_nothing,
+     rows_that_are_not_there_are_named])
