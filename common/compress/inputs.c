@@ -75,6 +75,7 @@ static void count_rows(ps_plan *plan, const ps_job_spec *spec, const ps_spec_mod
     if (c->held_out > 0 && plan->held_out_rows == 0 && rows > 1)
         plan->held_out_rows = 1;
     plan->calibration_rows = rows - plan->held_out_rows;
+    plan->rows_said = c->rows != 0;
     plan->tokens_a_row = 1;
     if (language)
         plan->tokens_a_row = (uint64_t)(spec->data.sequence_length ? spec->data.sequence_length
@@ -138,6 +139,26 @@ static ps_status make_windows(ps_plan *plan, bool sequential, uint64_t sum_bytes
         if (bytes_of(plan, w->numbers) > plan->sum_bytes)
             plan->sum_bytes = bytes_of(plan, w->numbers);
     }
+    return PS_OK;
+}
+
+ps_status ps_plan_rows(const ps_plan *plan, uint64_t have, uint64_t *calibration,
+                       uint64_t *held_out)
+{
+    uint64_t rows = plan->calibration_rows + plan->held_out_rows;
+    *calibration = plan->calibration_rows;
+    *held_out = plan->held_out_rows;
+    if (have >= rows)
+        return PS_OK;
+    if (plan->rows_said || have == 0)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "compress.calibrate.rows: %" PRIu64 ", but data.train has %" PRIu64
+                       "; allowed: as many as there are",
+                       rows, have);
+    *held_out = (uint64_t)((double)have * (double)plan->held_out_rows / (double)rows);
+    if (plan->held_out_rows && *held_out == 0 && have > 1)
+        *held_out = 1;
+    *calibration = have - *held_out;
     return PS_OK;
 }
 

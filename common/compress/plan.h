@@ -79,7 +79,8 @@ typedef struct ps_plan {
     size_t n_windows; /* 0: nothing is calibrated */
 
     uint64_t calibration_rows, held_out_rows; /* of data.train, in this order; 0, 0: none */
-    uint64_t tokens_a_row;                    /* 1: rows are no sequences */
+    bool rows_said;        /* by the job; else data may have fewer (ps_plan_rows) */
+    uint64_t tokens_a_row; /* 1: rows are no sequences */
 
     uint64_t parameters;
     uint64_t parent_data, data; /* bytes of all tensors, before and after */
@@ -101,6 +102,11 @@ typedef struct ps_plan {
 PS_MUST_CHECK ps_status ps_plan_new(const ps_job_spec *spec, const ps_plan_parent *parent,
                                     uint64_t sum_bytes, ps_plan **out);
 void ps_plan_free(ps_plan **plan);
+
+/* Rows of data.train that has `have`: as many of those planned as there are, in the same shares.
+ * PS_INVALID_ARGUMENT: fewer than the job says, or none. */
+PS_MUST_CHECK ps_status ps_plan_rows(const ps_plan *plan, uint64_t have, uint64_t *calibration,
+                                     uint64_t *held_out);
 
 /* The layer of a window's last input: no layer behind it has to be run for the window. */
 size_t ps_plan_window_layer(const ps_plan *plan, const ps_plan_window *window);

@@ -64,6 +64,16 @@ def two_models_are_as_far_apart_as_numpy_finds():
         error = np.sqrt((weights ** 2 * (means - mean) ** 2).sum() * n / (n - 1)) / weights.sum()
         assert near(found["loss_difference_error"], error), (found, error)
 
+        # from fewer rows than it would take if there were more
+        where = {part: f"{{features: {cluster.dir}/{part}-features.gz, labels: {cluster.dir}/{part}-labels.gz}}"
+                 for part in ("train", "test")}
+        cluster.wait_job(cluster.submit(
+            f"kind: compress\nname: less\nmodel_name: large\n"
+            f"data: {{format: idx, train: {where['train']}, test: {where['test']}}}\n"
+            f"compress: {{quantise: {{scheme: int8, method: gptq}}}}\n"))
+        less = cluster.psctl_json("compare", "large", "less", *files)["result"]["report"]
+        assert 0 < less["divergence"] < 1e-4 and less["same_top"] > 0.99, less
+
         again = cluster.psctl_json("compare", "large", "large", *files)["result"]["report"]
         assert again["loss_difference"] == 0 and again["same_top"] == 1 and again["divergence"] < 1e-7, again
         text = cluster.psctl("compare", "large", "small", *files).stdout

@@ -310,8 +310,9 @@ static ps_status sum_all(calibrating *c, const parts *p, ps_some_tensors *to)
         st = sum_rows(c, p->middle, p->end, true, to, 1 + calibrated);
     if (st)
         return st;
+    const Psd__V1__Task *task = c->job.run->task;
     memcpy(ps_some_tensors_memory(to, 0), c->tokens, sizeof c->tokens);
-    return ps_some_tensors_push(to, c->job.run->task->lease_id, p->begin, p->end);
+    return ps_some_tensors_push(to, task->lease_id, task->row_begin, task->row_end);
 }
 
 static ps_status sum_and_push(calibrating *c, const parts *p)
@@ -343,23 +344,28 @@ static ps_status sum_and_push(calibrating *c, const parts *p)
 
 /* ---- the task ---- */
 
+static uint64_t within(uint64_t x, uint64_t least, uint64_t most)
+{
+    return x < least ? least : x > most ? most : x;
+}
+
+/* Where data are fewer than were planned for, a task may have rows that are not there: its part of
+ * the sums is nothing then, and it is done all the same. */
 static ps_status check_task(calibrating *c, parts *out)
 {
     const Psd__V1__Task *task = c->job.run->task;
     const ps_plan *plan = c->job.plan;
-    uint64_t rows = plan->calibration_rows + plan->held_out_rows;
+    uint64_t rows = plan->calibration_rows + plan->held_out_rows, middle = 0, held_out = 0;
     if (task->epoch >= plan->n_windows || task->row_begin >= task->row_end || task->row_end > rows)
         return ps_fail(PS_INVALID_ARGUMENT, "rows %" PRIu64 " to %" PRIu64 " of window %u of %zu",
                        task->row_begin, task->row_end, task->epoch, plan->n_windows);
-    if (rows > ps_dataset_rows(c->data))
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "compress.calibrate.rows: %" PRIu64 ", but data.train has %zu; allowed: as "
-                       "many as there are",
-                       rows, ps_dataset_rows(c->data));
+    ps_status st = ps_plan_rows(plan, ps_dataset_rows(c->data), &middle, &held_out);
+    if (st)
+        return st;
     c->window = &plan->windows[task->epoch];
-    uint64_t middle = plan->calibration_rows;
-    middle = middle < task->row_begin ? task->row_begin : middle;
-    *out = (parts){task->row_begin, middle < task->row_end ? middle : task->row_end, task->row_end};
+    *out = (parts){.begin = within(task->row_begin, 0, middle + held_out),
+                   .end = within(task->row_end, 0, middle + held_out)};
+    out->middle = within(middle, out->begin, out->end);
     return PS_OK;
 }
 
