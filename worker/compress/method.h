@@ -52,12 +52,13 @@ typedef struct ps_compress_problem {
     X(DIAGONAL, "diagonal")  \
     X(ROUNDED, "rounded")
 
-#define PS_COMPRESS_REASONS(X)                              \
-    X(NONE, "none")                                         \
-    X(NOT_POSITIVE, "the Hessian is not positive definite") \
-    X(NO_INPUT, "every input was 0 in the calibration")     \
-    X(NO_GRID, "the form has no codes to choose from")      \
-    X(NO_RANGE, "the form's codes are not whole numbers times one scale")
+#define PS_COMPRESS_REASONS(X)                                            \
+    X(NONE, "none")                                                       \
+    X(NOT_POSITIVE, "the Hessian is not positive definite")               \
+    X(NO_INPUT, "every input was 0 in the calibration")                   \
+    X(NO_GRID, "the form has no codes to choose from")                    \
+    X(NO_RANGE, "the form's codes are not whole numbers times one scale") \
+    X(NO_BETTER, "rows that were held out lose no less by it")
 
 typedef enum ps_compress_step {
 #define X(name, text) PS_STEP_##name,

@@ -75,6 +75,41 @@ START_TEST(what_is_left_is_the_least_squares)
 }
 END_TEST
 
+/* 40 tokens for 100 columns that stay: what fits them best is worse than nothing on others, and
+ * some more damping is better. */
+START_TEST(what_is_held_out_says_how_far_to_go)
+{
+    ps_sample s = ps_sample_draw(8, ROWS, COLUMNS, 40), other = ps_sample_draw(9, 1, COLUMNS, 4000);
+    ps_compress_problem p = ps_sample_problem(&s, "float32");
+    static float out[ROWS * COLUMNS];
+    bool stays[COLUMNS];
+    for (uint64_t c = 0; c < COLUMNS; c++)
+        stays[c] = c % 3 != 1;
+    ps_repair_report blind, seeing;
+    p.options.damp = 1e-4;
+    ck_ok(ps_repair_columns(&p, stays, out, &blind));
+    ck_assert_double_eq(blind.damp, 1e-4);
+    ck_assert_double_eq(blind.held_out, -1);
+    p.held_out = &other.hessian;
+    ck_ok(ps_repair_columns(&p, stays, out, &seeing));
+    ck_assert_double_gt(seeing.damp, 0.01);
+    ck_assert_double_gt(seeing.repaired, blind.repaired);
+    ck_assert_double_lt(seeing.held_out, 0.9 * seeing.held_out_cut);
+    /* inputs that have nothing to do with each other there */
+    for (uint64_t i = 0; i < COLUMNS; i++)
+        for (uint64_t j = i; j < COLUMNS; j++)
+            other.sums[i * COLUMNS + j] = i == j;
+    ck_ok(ps_repair_columns(&p, stays, out, &seeing));
+    ck_assert(seeing.damp == 0 && seeing.why == PS_REASON_NO_BETTER);
+    ck_assert_double_eq(seeing.held_out, seeing.held_out_cut);
+    for (uint64_t c = 0, at = 0; c < COLUMNS; c++)
+        if (stays[c])
+            ck_assert_float_eq(out[at++], s.weights[c]);
+    ps_sample_free(&s);
+    ps_sample_free(&other);
+}
+END_TEST
+
 /* What is removed is a sum of what stays: nothing has to be lost. */
 START_TEST(what_others_can_say_is_not_lost)
 {
@@ -117,6 +152,7 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&what_is_left_is_the_least_squares},
+    {&what_is_held_out_says_how_far_to_go},
     {&what_others_can_say_is_not_lost},
     {&what_cannot_be_repaired_is_cut_and_told},
     {0},
