@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "common/codec/codec.h"
+#include "common/form/form.h"
 #include "psd/v1/parameters.pb-c.h"
 #include "tests/lib/ck_ok.h"
 
@@ -67,6 +68,7 @@ static void describe(ps_call *call, const ProtobufCMessage *request, void *servi
         psd__v1__tensor__init(&tensors[i]);
         tensors[i].id = (uint32_t)i;
         tensors[i].name = t->name;
+        tensors[i].form = t->form;
         tensors[i].n_shape = (size_t)t->rank;
         tensors[i].shape = t->shape;
         tensors[i].data_type = PSD__V1__DATA_TYPE__DATA_TYPE_FLOAT32;
@@ -116,16 +118,25 @@ static void send_piece(ps_call *call, fake_tensor *t, size_t id, unsigned shard,
     for (uint64_t k = 0; k < n; k++)
         values[k] = *element(t, shard, offset + k);
     size_t len = codec->encode(NULL, values, (uint32_t)n, copy);
+    ps_form form;
+    bool in_form = *t->form && ps_form_parse(t->form, &form);
+    if (in_form) {
+        ps_form_encode(form, values, NULL, 1, n, copy);
+        len = ps_form_row_bytes(form, n);
+    }
     Psd__V1__Chunk chunk = PSD__V1__CHUNK__INIT;
     chunk.tensor_id = (uint32_t)id;
     chunk.shard = shard;
     chunk.offset = offset;
     chunk.count = (uint32_t)n;
-    chunk.codec = (Psd__V1__Codec)codec->number;
+    chunk.codec = in_form ? PSD__V1__CODEC__CODEC_FORM : (Psd__V1__Codec)codec->number;
+    if (t->sent_as)
+        chunk.codec = (Psd__V1__Codec)t->sent_as;
     chunk.version = t->version;
     Psd__V1__PullResponse response = PSD__V1__PULL_RESPONSE__INIT;
     response.chunk = &chunk;
-    ps_payload payload = {.bytes = ps_slice_of(copy, len), .release = free, .user = copy};
+    ps_payload payload = {
+        .bytes = ps_slice_of(copy, len - t->left_out), .release = free, .user = copy};
     ps_call_send(call, &response.base, &payload);
 }
 

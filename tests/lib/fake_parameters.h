@@ -27,6 +27,9 @@ typedef struct fake_tensor {
     uint64_t rows, columns, split; /* shard 0 is columns [0, split); split == columns: one shard */
     float values[FAKE_ELEMENTS];
     uint64_t version; /* of all its blocks */
+    char form[16];    /* that it is trained in, of groups of 1; "": none */
+    uint32_t sent_as; /* a codec's number, whatever was asked for; 0: as that */
+    size_t left_out;  /* bytes of each of its chunks */
 } fake_tensor;
 
 typedef struct fake_parameters {
