@@ -12,6 +12,7 @@
  */
 #include "common/base/half.h"
 #include "common/base/require.h"
+#include "common/base/vector.h"
 #include "common/form/rows.h"
 
 #include <math.h>
@@ -124,14 +125,70 @@ static double error_of(const uint8_t *block, uint32_t bits, bool affine, const f
     return sum;
 }
 
+PS_VECTOR_CLONES
+static void find_range(const float *x, uint32_t n, float *least, float *most)
+{
+    float low = 0, high = 0;
+    PS_VECTOR_LOOP
+    for (uint32_t i = 0; i < n; i++) {
+        low = x[i] < low ? x[i] : low;
+        high = x[i] > high ? x[i] : high;
+    }
+    *least = low;
+    *most = high;
+}
+
+/* What settle would write for each of n numbers, a byte each. The scale is not 0. */
+PS_VECTOR_CLONES
+static void find_codes(const grid *g, const float *x, uint32_t n, uint8_t *codes)
+{
+    double scale = g->scale, zero = g->zero, least = g->least, most = g->most, shift = g->shift;
+    PS_VECTOR_LOOP
+    for (uint32_t i = 0; i < n; i++) {
+        double q = rint((double)x[i] / scale) + zero;
+        q = q < least ? least : q;
+        q = q > most ? most : q;
+        codes[i] = (uint8_t)(int32_t)(q + shift);
+    }
+}
+
+/* `each` codes a byte, the lowest bits first. */
+static void pack(const uint8_t *codes, uint32_t n, uint32_t bits, uint8_t *out)
+{
+    uint32_t each = 8 / bits;
+    for (uint32_t i = 0; i < n; i += each) {
+        uint32_t byte = 0;
+        for (uint32_t k = 0; k < each; k++)
+            byte |= (uint32_t)codes[i + k] << (k * bits);
+        out[i / each] = (uint8_t)byte;
+    }
+}
+
+enum { PART = 256 }; /* numbers of whole bytes, whatever the bits are */
+
+/* The codes of n numbers from a byte's beginning on. */
+static void put_part(const grid *g, const float *x, uint32_t n, uint32_t bits, uint8_t *out)
+{
+    uint8_t codes[PART];
+    if (g->scale > 0)
+        find_codes(g, x, n, codes);
+    else
+        memset(codes, g->zero + g->shift, n);
+    if (8 % bits == 0) {
+        pack(codes, n, bits, out);
+        return;
+    }
+    memset(out, 0, (size_t)n * bits / 8);
+    for (uint32_t i = 0; i < n; i++)
+        code_put(out, bits, i, codes[i]);
+}
+
 static void encode_block(const float *x, const float *importance, uint32_t bits, bool affine,
                          uint32_t n, uint8_t *out)
 {
-    double least = 0, most = 0, best_share = 1, best = INFINITY;
-    for (uint32_t i = 0; i < n; i++) {
-        least = fmin(least, (double)x[i]);
-        most = fmax(most, (double)x[i]);
-    }
+    float low = 0, high = 0;
+    find_range(x, n, &low, &high);
+    double least = (double)low, most = (double)high, best_share = 1, best = INFINITY;
     for (int k = 0; importance && k < TRIES; k++) {
         double share = 1 - 0.025 * k;
         put_range(out, bits, affine, least * share, most * share);
@@ -142,9 +199,10 @@ static void encode_block(const float *x, const float *importance, uint32_t bits,
         }
     }
     put_range(out, bits, affine, least * best_share, most * best_share);
-    memset(out + head_bytes(affine), 0, (size_t)n * bits / 8);
-    for (uint32_t i = 0; i < n; i++)
-        (void)settle(out, bits, affine, i, (double)x[i]);
+    const grid g = grid_of(out, bits, affine);
+    for (uint32_t at = 0; at < n; at += PART)
+        put_part(&g, x + at, n - at < PART ? n - at : PART, bits,
+                 out + head_bytes(affine) + (size_t)at * bits / 8);
 }
 
 static void encode(const float *row, const float *importance, uint32_t bits, bool affine,
