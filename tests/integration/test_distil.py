@@ -83,6 +83,18 @@ def a_teacher_stays_until_the_job_has_ended():
         assert cluster.wait_job(late)["progress"]["test_divergence"] < 0.5
 
 
+def a_teacher_may_be_stored_in_a_form():
+    with Cluster() as cluster:
+        cluster.tiny_data(rows=400)
+        cluster.start_server()
+        cluster.start_worker("w1")
+        text = job(cluster, "large", "[16, 64, 4]", 4).replace("train:\n", "train:\n  weights: int4\n")
+        cluster.wait_job(cluster.submit(text))
+        assert "int4/64" in cluster.psctl_json("model", "large")["forms"]
+        student = trained(cluster, "student", epochs=3, more="distil: {teacher: large}\n")
+        assert student["test_divergence"] < 0.5 and student["test_accuracy"] > 0.9, student
+
+
 def what_cannot_teach_is_said_in_a_line():
     with Cluster() as cluster:
         cluster.tiny_data(rows=400)
@@ -151,4 +163,5 @@ train: {{epochs: {epochs}, batch_size: 8, optimizer: {{name: adamw, learning_rat
 
 
 run([a_student_learns_faster_with_a_teacher, hidden_states_can_be_followed, a_teacher_stays_until_the_job_has_ended,
-     what_cannot_teach_is_said_in_a_line, a_language_model_is_taught_by_a_larger_one])
+     a_teacher_may_be_stored_in_a_form, what_cannot_teach_is_said_in_a_line,
+     a_language_model_is_taught_by_a_larger_one])

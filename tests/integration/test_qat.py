@@ -118,5 +118,35 @@ def a_restart_goes_on_in_the_form():
         check_stored(cluster, "late", cluster.wait_job(late)["progress"], 4, data)
 
 
+
+TEXT = "pack my box with five dozen liquor jugs. how vexingly quick daft zebras jump! " * 60
+LLAMA = ("{architecture: llama, vocab_size: 256, context_length: 16, hidden_size: 32, num_layers: 2, num_heads: 2, "
+         "num_kv_heads: 1, intermediate_size: 96, tokenizer: bytes}")
+
+
+def a_language_model_trains_its_blocks_in_a_form():
+    """Embeddings, norms and head stay float32, and groups are as large as each matrix's rows allow."""
+    with Cluster() as cluster:
+        cluster.start_server()
+        cluster.start_worker("w1")
+        (cluster.dir / "text.txt").write_text(TEXT)
+        cluster.psctl("tokenize", cluster.dir / "text.txt", "-o", cluster.dir / "text.tokens")
+        files = f"{{tokens: {cluster.dir}/text.tokens}}"
+        done = cluster.wait_job(cluster.submit(f"""kind: train
+name: lm
+model: {LLAMA}
+data: {{format: tokens, sequence_length: 16, train: {files}, test: {files}}}
+train: {{epochs: 4, batch_size: 8, weights: int4, optimizer: {{name: adamw, learning_rate: 0.003}}, consistency: {{mode: bsp}}}}
+"""))["progress"]
+        metadata, tensors = read_safetensors(cluster.dir / "state" / cluster.psctl_json("model", "lm")["version"])
+        forms = json.loads(metadata["psd.forms"])
+        blocks = {name for name in tensors if "_proj.weight" in name}
+        assert set(forms) == blocks and len(blocks) == 2 * 7, forms
+        assert {form["form"] for form in forms.values()} == {"int4/32"}, forms
+        found = cluster.psctl_json("evaluate", "lm", cluster.dir / "text.tokens")
+        assert abs(found["loss"] - done["test_loss"]) < 1e-6 * (1 + found["loss"]), (found, done)
+        assert found["loss"] < 2, found
+
+
 run([the_stored_model_is_what_was_tested_last, two_bits_train_better_than_they_round, pulls_are_an_eighth,
-     a_restart_goes_on_in_the_form])
+     a_restart_goes_on_in_the_form, a_language_model_trains_its_blocks_in_a_form])
