@@ -8,10 +8,10 @@ import numpy as np
 from harness import Cluster, read_safetensors, run, wait_until
 from scenes import QUICK
 
-LAYERS = [16, 48, 40, 4]
+LAYERS = [16, 48, 40, 40, 40, 4]
 
 
-def job_text(cluster, name, method="gptq", scheme="int4", group="row", rows=960, limits="{loss: 0.5}", more=""):
+def job_text(cluster, name, method="gptq", scheme="int4", group="row", rows=1920, limits="{loss: 0.5}", more=""):
     """A task is 20 rows, so that there is time to be in the middle of the job."""
     d = cluster.dir
     files = lambda part: f"{{features: {d}/{part}-features.gz, labels: {d}/{part}-labels.gz}}"
@@ -96,7 +96,7 @@ def every_way_makes_the_same_bytes():
         assert file_of(cluster, "restarted") == wanted
         said = cluster.psctl("watch", job_id).stdout
         assert "goes on from its checkpoint: " in said, said
-        assert done["result"]["tensors"] == 3, done["result"]
+        assert done["result"]["tensors"] == 5, done["result"]
 
 
 def what_the_report_says_is_numpys():
@@ -109,17 +109,17 @@ def what_the_report_says_is_numpys():
         parent = read_safetensors(cluster.dir / "tiny.safetensors")[1]
         by_name = {t["name"]: t for t in report["tensors"]}
         assert report["published"] and report["model"]["name"] == "searched"
-        assert report["total"]["calibration_rows"] == 720 and report["total"]["held_out_rows"] == 240
+        assert report["total"]["calibration_rows"] == 1440 and report["total"]["held_out_rows"] == 480
         assert by_name["layers.0.bias"]["form"] == "float32" and "solved" not in by_name["layers.0.bias"]
-        for i in range(3):
+        for i in range(5):
             solved = by_name[f"layers.{i}.weight"]["solved"]
-            assert solved["tokens"] == 720 and 0 < solved["error"] < 1e-3, solved
+            assert solved["tokens"] == 1440 and 0 < solved["error"] < 1e-3, solved
             w = parent[f"layers.{i}.weight"].astype(np.float64)
             assert 0 < solved["mse"] < (np.abs(w).max() / 127) ** 2, solved
         x = test.reshape(len(test), -1) / 255
-        for i in range(3):  # the parent's own figures, too
+        for i in range(5):  # the parent's own figures, too
             x = x @ parent[f"layers.{i}.weight"].T.astype(np.float64) + parent[f"layers.{i}.bias"]
-            x = np.maximum(x, 0) if i < 2 else x
+            x = np.maximum(x, 0) if i < 4 else x
         accuracy = (x.argmax(1) == labels).mean()
         assert abs(report["parent"]["test"]["accuracy"] - accuracy) < 1e-9, (report["parent"], accuracy)
         shown = cluster.psctl("report", "searched").stdout
