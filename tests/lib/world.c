@@ -24,6 +24,7 @@ void ps_world_send_task(void *user, uint64_t session, const ps_task *t)
                             .said = w->trace.len};
     (void)snprintf(task->kind, sizeof task->kind, "%s", t->kind);
     (void)snprintf(task->settled, sizeof task->settled, "%s", t->settled);
+    (void)snprintf(task->model, sizeof task->model, "%s", t->model_name);
     ck_assert_str_ne(t->spec, "");
     if (t->model_config[0])
         ps_buf_printf(&w->trace, "config %s\nversion %s to session %" PRIu64 "\n", t->model_config,
@@ -99,6 +100,11 @@ static void checkpoint_due(void *user, uint64_t job_id)
     ((ps_world *)user)->n_checkpoints++;
 }
 
+static void not_drafted(ps_sched *sched, uint64_t job_id, const ps_error *error)
+{
+    ps_sched_drafted(sched, job_id, error, NULL);
+}
+
 static void finish(void *user, uint64_t job_id, ps_job_file *file, const char *settled,
                    const ps_job_outcome *outcome)
 {
@@ -106,7 +112,21 @@ static void finish(void *user, uint64_t job_id, ps_job_file *file, const char *s
     ps_buf_printf(&w->trace, "finish %" PRIu64 "\n", job_id);
     w->outcome = *outcome;
     (void)snprintf(w->settled, sizeof w->settled, "%s", settled);
-    answer(w, w->on_finish, job_id, ps_sched_finished);
+    if (outcome->drafts && w->on_finish == PS_WORLD_YES)
+        ps_sched_drafted(w->sched, job_id, NULL,
+                         &(ps_draft){.version = "models/draft.1",
+                                     .bytes = 1000,
+                                     .sha256 = PS_WORLD_DIGEST,
+                                     .parent_sha256 = PS_WORLD_DIGEST});
+    else
+        answer(w, w->on_finish, job_id, outcome->drafts ? not_drafted : ps_sched_finished);
+}
+
+static void clear_sums(void *user, uint64_t job_id)
+{
+    ps_world *w = user;
+    ps_buf_printf(&w->trace, "clear %" PRIu64 "\n", job_id);
+    answer(w, w->on_create, job_id, ps_sched_store_created);
 }
 
 static void ended(void *user, uint64_t job_id, ps_job_state state)
@@ -133,6 +153,7 @@ static const ps_to_store to_store = {
     .enter = enter,
     .leave = leave,
     .create_store = create_store,
+    .clear_sums = clear_sums,
     .restore = restore_again,
     .checkpoint_due = checkpoint_due,
     .finish = finish,

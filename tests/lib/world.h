@@ -14,6 +14,7 @@ typedef struct ps_world_task {
     uint32_t epoch;
     uint64_t begin, end, clock;
     char settled[256];
+    char model[64]; /* Task.model_name */
     size_t said;    /* bytes of the trace when it was sent */
     bool cancelled; /* a CancelTask was sent */
     bool answered;  /* by the test */
@@ -40,6 +41,9 @@ typedef struct ps_world {
     const char *plan_model;    /* what plans say of the model, in a section; NULL: nothing */
     char settled[256];         /* of the last finish */
 } ps_world;
+
+/* What a draft's digests are. */
+#define PS_WORLD_DIGEST "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 #define PS_WORLD_TIMEOUT_MS    10000 /* lease_timeout_ms */
 #define PS_WORLD_CHECKPOINT_MS 30000 /* checkpoint_ms */

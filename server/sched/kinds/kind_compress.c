@@ -257,8 +257,7 @@ static void calibrate_progress(ps_job *job, ps_lease *lease, const ps_task_repor
 }
 
 /* The lease is over: what is left of its rows is given out again. */
-static void close_calibrate(ps_job *job, ps_lease *lease, bool done, bool failed,
-                            const char *message)
+static void close_calibrate(ps_job *job, ps_lease *lease, bool failed, const char *message)
 {
     ps_compress *w = work_of(job);
     ps_row_set left = {0};
@@ -268,7 +267,7 @@ static void close_calibrate(ps_job *job, ps_lease *lease, bool done, bool failed
         lease->piece.failures = lease->piece.losses = 0;
         ps_epoch_rows_done(&w->rows, lease->piece.epoch, count);
     }
-    bool again = left.n == 0 || done || ps_task_retry(job, lease, failed, message);
+    bool again = left.n == 0 || ps_task_retry(job, lease, failed, message);
     for (size_t i = 0; again && i < left.n; i++) {
         ps_row_range piece = lease->piece;
         piece.begin = left.list[i].begin;
@@ -283,13 +282,13 @@ static void close_calibrate(ps_job *job, ps_lease *lease, bool done, bool failed
 
 static void calibrated(ps_job *job, ps_lease *lease, ps_task_result *result)
 {
-    (void)result;
-    close_calibrate(job, lease, true, false, "");
+    (void)result; /* a worker that says that all is done, and has pushed nothing, has failed */
+    close_calibrate(job, lease, true, "what it has summed did not come");
 }
 
 static void calibrate_back(ps_job *job, ps_lease *lease, bool failed, const char *message)
 {
-    close_calibrate(job, lease, false, failed, message);
+    close_calibrate(job, lease, failed, message);
 }
 
 /* Nothing is pushed under it any more. */

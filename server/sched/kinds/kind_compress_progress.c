@@ -53,6 +53,11 @@ ps_status ps_compress_save(ps_job *job, ps_buf *blob)
     return PS_OK;
 }
 
+static ps_status not_its(void)
+{
+    return ps_fail(PS_CORRUPT, "progress: it is not this job's");
+}
+
 static void read_item(ps_cursor *c, ps_compress *out, ps_compress_item *item)
 {
     item->done = ps_read_u32le(c) != 0 && item->solves;
@@ -69,7 +74,8 @@ static ps_status read_test(ps_cursor *c, ps_compress_test *out)
     out->done = ps_read_u32le(c) != 0;
     out->found.samples = ps_read_u64le(c);
     out->found.loss = ps_read_f64le(c);
-    return ps_metric_list_parse(ps_read_bytes(c, ps_read_u32le(c)), &out->found.metrics);
+    ps_slice metrics = ps_read_bytes(c, ps_read_u32le(c));
+    return c->failed ? not_its() : ps_metric_list_parse(metrics, &out->found.metrics);
 }
 
 /* Every turn before this one is solved. */
@@ -97,7 +103,7 @@ ps_status ps_compress_read(ps_slice blob, ps_compress *out)
     out->seconds = ps_read_f64le(&c);
     uint64_t n = ps_read_u64le(&c);
     if (c.failed || n != out->plan->n_tensors)
-        return ps_fail(PS_CORRUPT, "progress: it is not this job's");
+        return not_its();
     for (size_t i = 0; i < n; i++)
         read_item(&c, out, &out->items[i]);
     ps_status st = read_test(&c, &out->tests[PS_COMPRESS_PARENT]);
@@ -107,6 +113,6 @@ ps_status ps_compress_read(ps_slice blob, ps_compress *out)
         return st;
     bool phase = out->phase > PS_COMPRESS_CREATING && out->phase < PS_COMPRESS_PHASES;
     if (c.failed || ps_cursor_left(&c) != 0 || !isfinite(out->seconds) || !phase || !turns_ok(out))
-        return ps_fail(PS_CORRUPT, "progress: it is not this job's");
+        return not_its();
     return PS_OK;
 }
