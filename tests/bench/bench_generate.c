@@ -213,10 +213,13 @@ static void report(const bench *b, bool json)
            b->threads, tokens->per_s, tokens->cpu_ms, gbs, b->read_gbs, gbs / b->read_gbs,
            prompt->per_s, prompt->cpu_ms, gflops, b->peak.gflops, gflops / b->peak.gflops);
     if (b->form)
-        printf(json ? ", \"form\": \"%s\", \"float32\": %.2f, \"prompt_float32\": %.2f"
-                    : "%s:  generated %.2f x float32, prompt %.2f x float32\n",
+        printf(json ? ", \"form\": \"%s\", \"float32\": %.2f, \"prompt_float32\": %.2f, "
+                      "\"cpu_float32\": %.2f, \"prompt_cpu_float32\": %.2f"
+                    : "%s: generated %.2f x float32, prompt %.2f x float32; by processor time %.2f "
+                      "and %.2f\n",
                b->form, tokens->per_s / b->tokens[PLAIN].per_s,
-               prompt->per_s / b->prompt[PLAIN].per_s);
+               prompt->per_s / b->prompt[PLAIN].per_s, b->tokens[PLAIN].cpu_ms / tokens->cpu_ms,
+               b->prompt[PLAIN].cpu_ms / prompt->cpu_ms);
     printf("%s", json ? "}\n" : "");
 }
 
