@@ -171,6 +171,54 @@ def one_that_is_cancelled_leaves_nothing():
         cluster.wait_job(cluster.submit(job_text(cluster, "after", "round", "int8", "row")))
 
 
+TEXT = ("the quick brown fox jumps over the lazy dog. pack my box with five dozen liquor jugs. "
+        "how vexingly quick daft zebras jump! ") * 60
+SIZES = "vocab_size: 256, context_length: 32, hidden_size: 32, num_layers: 2, num_heads: 4, tokenizer: bytes"
+LANGUAGE = {"gpt2": f"{{architecture: gpt2, {SIZES}}}",
+            "llama": f"{{architecture: llama, num_kv_heads: 2, intermediate_size: 64, {SIZES}}}"}
+
+
+def language_data(cluster, train=True):
+    d = cluster.dir
+    train = f"  train: {{tokens: {d}/train.tokens}}\n" if train else ""
+    return f"data:\n  format: tokens\n  sequence_length: 16\n{train}  test: {{tokens: {d}/test.tokens}}\n"
+
+
+def language(cluster, parent, name, method, quantise="", calibrate=""):
+    """A job at 3 bits, and what became of the test's loss."""
+    calibrate = f"calibrate: {{rows: 96{calibrate}}}, " if method != "round" else ""
+    done = cluster.wait_job(cluster.submit(
+        f"kind: compress\nname: {name}\nmodel_name: {parent}\n{language_data(cluster, method != 'round')}"
+        f"compress: {{{calibrate}quantise: {{scheme: int3, group: row, method: {method}{quantise}}}}}\nworkers: 2\n"))
+    return done["result"]
+
+
+def language_models_lose_less_by_what_is_known_of_their_inputs():
+    """gpt2 has its weights the other way round and q, k and v in one; llama has them apart, and gate beside up."""
+    with Cluster() as cluster:
+        cluster.start_server(QUICK)
+        for name, text in (("train", TEXT), ("test", TEXT[: len(TEXT) // 3])):
+            (cluster.dir / f"{name}.txt").write_text(text)
+            cluster.psctl("tokenize", cluster.dir / f"{name}.txt", "-o", cluster.dir / f"{name}.tokens")
+        workers = [cluster.start_worker("w1"), cluster.start_worker("w2")]
+        for parent, model in LANGUAGE.items():
+            cluster.wait_job(cluster.submit(
+                f"kind: train\nname: {parent}\nmodel: {model}\n{language_data(cluster)}train: {{epochs: 20, batch_size: 8, "
+                "optimizer: {name: adamw, learning_rate: 0.01}}\nworkers: 2\n"))
+            more = {}
+            for method in "round", "search", "gptq":
+                r = language(cluster, parent, f"{parent}-{method}", method)
+                more[method] = r["test_loss"] - r["parent_test_loss"]
+            assert more["gptq"] < 0.7 * more["round"], more
+            assert more["search"] < 2 * more["round"], more
+            r = language(cluster, parent, f"{parent}-beside", "gptq", calibrate=", sequential: false")
+            assert r["test_loss"] - r["parent_test_loss"] < 0.9 * more["round"], (r, more)
+        wanted = file_of(cluster, "llama-gptq")
+        workers[1].stop()
+        language(cluster, "llama", "one", "gptq")
+        assert file_of(cluster, "one") == wanted
+
+
 def rows_that_are_not_there_are_named():
     with Cluster() as cluster:
         begin(cluster)
@@ -180,4 +228,4 @@ def rows_that_are_not_there_are_named():
 
 run([every_way_makes_the_same_bytes, what_the_report_says_is_numpys, a_limit_that_is_missed_publishes_nothing,
      a_parent_that_is_replaced_is_still_the_jobs, one_that_is_cancelled_leaves_nothing,
-     rows_that_are_not_there_are_named])
+     language_models_lose_less_by_what_is_known_of_their_inputs, rows_that_are_not_there_are_named])
