@@ -229,6 +229,7 @@ static void push_message_cb(ps_call *call, ps_message *message, void *user)
         pthread_mutex_lock(&p->fake->lock);
         if (p->sequence > p->fake->newest_push)
             p->fake->newest_push = p->sequence;
+        p->fake->lease = request->header->lease_id;
         pthread_mutex_unlock(&p->fake->lock);
     }
     if (request->chunk)
