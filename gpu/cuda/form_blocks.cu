@@ -37,9 +37,10 @@ struct iq4_nl {
     }
     static __device__ float value(const uint8_t *block, unsigned, unsigned i)
     {
-        constexpr int8_t table[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
-                                      1,    13,   25,  38,  53,  69,  89,  113};
-        return ps_form_half(block) * (float)table[nibble(block + 2, i)];
+        /* common/form/tables.c's, a byte each: an array would lie in the thread's own memory */
+        constexpr uint64_t low = 0xF6EADDCFBFAD9881u, high = 0x7159453526190D01u;
+        unsigned q = nibble(block + 2, i);
+        return ps_form_half(block) * (float)(int8_t)((q < 8 ? low : high) >> q % 8 * 8 & 0xFF);
     }
 };
 
@@ -50,9 +51,9 @@ struct mxfp4 {
     }
     static __device__ float value(const uint8_t *block, unsigned, unsigned i)
     {
-        constexpr int8_t table[8] = {0, 1, 2, 3, 4, 6, 8, 12};
+        constexpr uint64_t table = 0x0C08060403020100u; /* likewise */
         unsigned q = nibble(block + 1, i);
-        float v = ldexpf((float)table[q & 7], (int)block[0] - 128);
+        float v = ldexpf((float)(table >> q % 8 * 8 & 0xFF), (int)block[0] - 128);
         return q & 8 ? -v : v;
     }
 };

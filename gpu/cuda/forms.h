@@ -1,5 +1,5 @@
-/* forms: the tables of forms that kernels read, each to a row without a name: form_NAME.cu. A new
- * form is a struct and a row in one of them. */
+/* forms: the tables of forms that kernels read, each to a row without a name: form.cu,
+ * form_NAME.cu. A new form is a struct and a row in one of them. */
 #ifndef PS_CUDA_FORMS_H
 #define PS_CUDA_FORMS_H
 
