@@ -122,6 +122,8 @@ def what_the_report_says_is_numpys():
             x = np.maximum(x, 0) if i < 4 else x
         accuracy = (x.argmax(1) == labels).mean()
         assert abs(report["parent"]["test"]["accuracy"] - accuracy) < 1e-9, (report["parent"], accuracy)
+        model = cluster.psctl_json("model", "searched")
+        assert model["parent"] == "tiny" and model["job_id"] == job["id"], model
         shown = cluster.psctl("report", "searched").stdout
         assert "layers.1.weight" in shown and "int8/row" in shown, shown
 
