@@ -19,11 +19,14 @@ static const ps_conf_key limits_keys[] = {
     PS_CONF_END,
 };
 
+static const char *const saliency_words[] = {"usual", "moments", "activations", "magnitude", NULL};
+
 #define PART_KEY(name) PS_CONF_MAP_OPT(#name, ps_spec_compress, name, ps_compress_##name##_keys),
 
 const ps_conf_key ps_spec_compress_keys[] = {
     PS_CONF_MAP("calibrate", ps_spec_compress, calibrate, calibrate_keys),
     PS_COMPRESS_PARTS(PART_KEY) PS_CONF_MAP("limits", ps_spec_compress, limits, limits_keys),
+    PS_CONF_WORD("saliency", ps_spec_compress, saliency, "usual", saliency_words),
     PS_CONF_BOOL("requantise", ps_spec_compress, requantise, "false"),
     PS_CONF_END,
 };

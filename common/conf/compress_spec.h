@@ -42,6 +42,14 @@ typedef struct ps_spec_quantise {
     size_t n_keep;
 } ps_spec_quantise;
 
+/* What it costs that numbers of a matrix are not what they were. */
+typedef enum ps_spec_saliency {
+    PS_SALIENCY_USUAL,   /* activations where the method looks at data, magnitude else */
+    PS_SALIENCY_MOMENTS, /* ½·N·v·Δw², v of the parent's training: the loss that is predicted */
+    PS_SALIENCY_ACTIVATIONS, /* the share of the power of the product's output that is lost */
+    PS_SALIENCY_MAGNITUDE,   /* Δw² */
+} ps_spec_saliency;
+
 /* By how much the new model may be worse on data.test; it is not kept when it is worse. */
 typedef struct ps_spec_limits {
     double loss;     /* its loss may be so much greater; -1: not said */
@@ -52,7 +60,8 @@ typedef struct ps_spec_compress {
     ps_spec_calibrate calibrate;
     ps_spec_quantise *quantise; /* NULL: not said */
     ps_spec_limits limits;
-    bool requantise; /* though the parent's numbers were rounded before */
+    unsigned saliency; /* ps_spec_saliency */
+    bool requantise;   /* though the parent's numbers were rounded before */
 } ps_spec_compress;
 
 extern const ps_conf_schema ps_compress_schema;

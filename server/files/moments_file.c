@@ -8,6 +8,7 @@
 #include "common/format/safetensors.h"
 #include "common/json/json.h"
 #include "common/loop/loop.h"
+#include "server/catalog/models.h"
 #include "server/files/artifact_file.h"
 #include "server/params/export.h"
 
@@ -58,6 +59,7 @@ static void describe(const ps_moments_about *about, ps_buf *json)
     ps_json_object(&w);
     ps_json_put_string(&w, "optimizer", about->optimizer);
     ps_json_put_double(&w, "rows", about->rows);
+    ps_json_put_int(&w, "sequence_length", about->sequence_length);
     ps_json_put_string(&w, "model", about->model);
     ps_json_object_end(&w);
 }
@@ -120,4 +122,24 @@ ps_status ps_moments_file_store(const ps_stored_files *files, ps_param_store *st
     ps_artifact_record_free(&record);
     ps_free(&incoming);
     return st ? ps_wrap(st, "%s", PS_MOMENTS_FILE) : PS_OK;
+}
+
+ps_status ps_moments_file_open(const ps_stored_files *files, const char *model, const char *version,
+                               int *file, char **which)
+{
+    ps_model_record *record = NULL;
+    ps_status st = ps_catalog_model_version(files->catalog, model, version, &record);
+    if (st)
+        return st;
+    st = record->job_id ? ps_artifact_file_open(files, record->job_id, PS_MOMENTS_FILE, file)
+                        : PS_NOT_FOUND;
+    if (st == PS_NOT_FOUND)
+        st = ps_fail(PS_NOT_FOUND,
+                     "model %s has no moments; they are kept by a training with "
+                     "train.keep_moments: true",
+                     model);
+    if (!st)
+        *which = ps_strdup(record->path);
+    ps_model_record_free(&record);
+    return st;
 }

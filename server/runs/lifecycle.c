@@ -186,6 +186,7 @@ static ps_status write_moments(const step *s, ps_run *run)
         .model = spec->name,
         .optimizer = spec->train->optimizer.name,
         .rows = stats.steps ? (double)s->outcome.samples / (double)stats.steps : 0,
+        .sequence_length = spec->data.sequence_length,
     };
     return ps_moments_file_store(&s->lifecycle->conf.files, ps_run_store(run), &about);
 }

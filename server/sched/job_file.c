@@ -3,6 +3,8 @@
 
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/compress/moments.h"
+#include "server/catalog/artifacts.h"
 #include "server/catalog/models.h"
 
 #include <string.h>
@@ -54,6 +56,23 @@ static ps_status plan_for(const ps_job_spec *spec, const ps_model_record *model,
     return st;
 }
 
+/* What workers will ask for is there now. */
+static ps_status check_moments(ps_catalog *catalog, const ps_job_spec *spec,
+                               const ps_model_record *model)
+{
+    ps_artifact_record *found = NULL;
+    if (spec->compress->saliency != PS_SALIENCY_MOMENTS)
+        return PS_OK;
+    ps_status st = ps_catalog_artifact_get(catalog, model->job_id, PS_MOMENTS_FILE, &found);
+    ps_artifact_record_free(&found);
+    if (st != PS_NOT_FOUND)
+        return st;
+    return ps_fail(PS_FAILED_PRECONDITION,
+                   "compress.saliency: model %s has no moments; they are kept by a training with "
+                   "train.keep_moments: true",
+                   model->name);
+}
+
 static ps_status make_plan(ps_catalog *catalog, ps_job_file *file)
 {
     ps_model_record *model = NULL;
@@ -61,6 +80,8 @@ static ps_status make_plan(ps_catalog *catalog, ps_job_file *file)
     if (!file->spec->compress)
         return PS_OK;
     ps_status st = ps_catalog_model_version(catalog, file->spec->model_name, file->version, &model);
+    if (!st)
+        st = check_moments(catalog, file->spec, model);
     if (!st)
         st = plan_for(file->spec, model, &plan);
     file->plan = plan;

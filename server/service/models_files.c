@@ -3,6 +3,7 @@
 #include "common/format/artifact_name.h"
 #include "psd/v1/models.pb-c.h"
 #include "server/files/artifact_file.h"
+#include "server/files/moments_file.h"
 #include "server/service/file_in.h"
 #include "server/service/file_out.h"
 #include "server/service/model_message.h"
@@ -149,7 +150,9 @@ static ps_status open_model(ps_services *services, const ps_caller *caller,
     const ps_model_wanted wanted = {.name = in->name, .version = in->version, .job_id = in->job_id};
     char *which = NULL;
     ps_status st = ps_services_may_use_model(services, &caller->identity, &wanted, &which);
-    if (!st)
+    if (!st && in->moments)
+        st = ps_moments_file_open(&services->files, in->name, which, &out->file, &out->version);
+    else if (!st)
         st = ps_model_file_open(&services->files, in->name, which, &out->file, &out->version);
     ps_free(&which);
     out->begin = in->begin;

@@ -41,6 +41,7 @@ static ps_status read_range(ps_remote *remote, const ps_stored_model *which, uin
     request.version = (char *)(uintptr_t)which->version;
     request.begin = begin;
     request.end = begin + size;
+    request.moments = which->moments;
     ps_status st = ps_transfer_download(
         remote, "/psd.v1.Models/Export", &request.base,
         &(ps_transfer_sink){

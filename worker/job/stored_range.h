@@ -1,6 +1,6 @@
 /* stored_range: parts of a stored model's file: its header, and then the bytes of a tensor or two,
- * for who works on those alone. Blocks the task's thread (not asserted here: transfer.c
- * asks); a broken transfer begins again. */
+ * for who works on those alone; or of its moments. Blocks the task's thread (not asserted here:
+ * transfer.c asks); a broken transfer begins again. */
 #ifndef PS_JOB_STORED_RANGE_H
 #define PS_JOB_STORED_RANGE_H
 

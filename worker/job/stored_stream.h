@@ -10,6 +10,7 @@
 typedef struct ps_stored_model {
     const char *name, *version;
     uint64_t job_id; /* that works on the model; this worker holds a lease of it */
+    bool moments;    /* not the model: what its training left (common/compress/moments.h) */
 } ps_stored_model;
 
 /* Called on the loop's thread while the task's waits (not asserted here: transfer.c asks); what one

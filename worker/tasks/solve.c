@@ -3,14 +3,16 @@
  * method (worker/compress). The bytes go to psd as words of 32 bits; what was lost by them is the
  * report:
  *
- *     {"method":"gptq","error":0.011,"held_out":0.013,"mse":1e-5,"damp":0.01,"tokens":65536,
- *      "fallback":"none","seconds":0.8}
+ *     {"method":"gptq","error":0.011,"held_out":0.013,"mse":1e-5,"predicted":0.002,"damp":0.01,
+ *      "tokens":65536,"fallback":"none","seconds":0.8}
+ *
+ * predicted, with compress.saliency: moments, is what the model's loss rises by.
  *
  * The same bytes come out whoever solves it, and again when it is solved once more. */
 #include "common/base/mem.h"
 #include "common/json/json.h"
 #include "worker/compress/method.h"
-#include "worker/tasks/compress_job.h"
+#include "worker/tasks/moments.h"
 #include "worker/tasks/task_kind.h"
 
 #include <inttypes.h>
@@ -22,6 +24,8 @@ typedef struct solving {
     float *weights; /* [rows, columns] */
     float *sums[2]; /* as ps_hessian has them: calibration, held out; NULL: none */
     ps_hessian hessians[2];
+    ps_tensor_moments moments; /* with compress.saliency: moments */
+    double predicted;
     ps_compress_report report;
 } solving;
 
@@ -101,6 +105,21 @@ static ps_status take_sums(solving *s)
     return st;
 }
 
+static ps_status take_moments(solving *s)
+{
+    if (s->job.spec->compress->saliency != PS_SALIENCY_MOMENTS)
+        return PS_OK;
+    return ps_tensor_moments_get(&s->job, s->tensor, &s->moments);
+}
+
+static ps_status predict(solving *s, const uint8_t *bytes)
+{
+    const ps_model_form *t = &s->tensor->stored;
+    if (!s->moments.curvature)
+        return PS_OK;
+    return ps_tensor_moments_predict(&s->moments, t, t->form, s->weights, bytes, &s->predicted);
+}
+
 static ps_status push(const solving *s, ps_some_tensors *words)
 {
     return ps_some_tensors_push(words, s->job.run->task->lease_id, 0, 0);
@@ -130,6 +149,8 @@ static ps_status solve(solving *s)
     if (!st)
         st = ps_method_solve(method, &problem, ps_some_tensors_memory(words, 0), &s->report);
     if (!st)
+        st = predict(s, ps_some_tensors_memory(words, 0));
+    if (!st)
         st = push(s, words);
     ps_some_tensors_close(&words);
     return st;
@@ -147,6 +168,8 @@ static void tell(const solving *s, Psd__V1__TaskResult *result)
     if (s->sums[1] && s->hessians[1].tokens)
         ps_json_put_double(&w, "held_out", r->held_out);
     ps_json_put_double(&w, "mse", r->mse);
+    if (s->moments.curvature)
+        ps_json_put_double(&w, "predicted", s->predicted);
     if (r->damp > 0)
         ps_json_put_double(&w, "damp", r->damp);
     if (s->sums[0])
@@ -187,11 +210,14 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
     if (!st)
         st = take_sums(&s);
     if (!st)
+        st = take_moments(&s);
+    if (!st)
         st = solve(&s);
     if (!st) {
         warn(&s);
         tell(&s, result);
     }
+    ps_tensor_moments_free(&s.moments);
     ps_free(&s.weights);
     ps_free(&s.sums[0]);
     ps_free(&s.sums[1]);

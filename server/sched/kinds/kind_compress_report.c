@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/json/json.h"
 #include "server/sched/core.h"
+#include "server/sched/kinds/compress_line.h"
 #include "server/sched/kinds/kind_compress.h"
 
 #include <string.h>
@@ -114,6 +115,38 @@ static void put_tensor(ps_json_writer *json, const ps_plan_tensor *t, const ps_c
     ps_json_object_end(json);
 }
 
+/* What the loss is predicted to rise by: of all tensors that say so. false: none does. */
+static bool predicted(const ps_compress *w, double *out)
+{
+    bool any = false;
+    *out = 0;
+    for (size_t i = 0; i < w->plan->n_tensors; i++) {
+        double one;
+        if (!ps_compress_line_number(w->items[i].line, "predicted", &one))
+            continue;
+        *out += one;
+        any = true;
+    }
+    return any;
+}
+
+/* Beside what it does rise by. The prediction is of second order: of a change that is no small part
+ * of the loss it is too small, and the report says so. */
+static void put_prediction(ps_json_writer *json, const ps_compress *w)
+{
+    const double small = 0.05;
+    const ps_compress_test *parent = test_of(w, PS_COMPRESS_PARENT);
+    const ps_compress_test *child = test_of(w, PS_COMPRESS_CHILD);
+    double sum;
+    if (!predicted(w, &sum))
+        return;
+    ps_json_put_double(json, "predicted", sum);
+    if (!parent || !child)
+        return;
+    ps_json_put_double(json, "measured", child->found.loss - parent->found.loss);
+    ps_json_put_string(json, "range", sum <= small * parent->found.loss ? "quadratic" : "beyond");
+}
+
 static void put_totals(ps_json_writer *json, const ps_job *job)
 {
     const ps_compress *w = job->work;
@@ -125,6 +158,7 @@ static void put_totals(ps_json_writer *json, const ps_job *job)
     ps_json_put_uint(json, "bytes", plan->data);
     ps_json_put_double(json, "bits", bits_of(plan->data, plan->parameters));
     ps_json_put_uint(json, "file_bytes", w->draft_bytes);
+    put_prediction(json, w);
     ps_json_put_uint(json, "calibration_rows", plan->calibration_rows);
     ps_json_put_uint(json, "held_out_rows", plan->held_out_rows);
     ps_json_put_double(json, "seconds", ps_compress_seconds(job));

@@ -111,14 +111,18 @@ START_TEST(the_mean_square_of_every_gradient_is_left)
     uint64_t job = add_job(&t);
     ps_param_store *store = trained(rules[_i].name);
     ck_assert(ps_param_has_moments(store));
-    const ps_moments_about about = {
-        .job_id = job, .model = "m", .optimizer = rules[_i].name, .rows = 12.5};
+    const ps_moments_about about = {.job_id = job,
+                                    .model = "m",
+                                    .optimizer = rules[_i].name,
+                                    .rows = 12.5,
+                                    .sequence_length = 64};
     ck_ok(ps_moments_file_store(&t.files, store, &about));
     char *data;
     ps_safetensors *file = stored(&t, job, &data);
     assert_moments(file, data, rules[_i].name, rules[_i].tolerance);
-    char *says =
-        ps_asprintf("{\"optimizer\":\"%s\",\"rows\":12.5,\"model\":\"m\"}", rules[_i].name);
+    char *says = ps_asprintf("{\"optimizer\":\"%s\",\"rows\":12.5,\"sequence_length\":64,"
+                             "\"model\":\"m\"}",
+                             rules[_i].name);
     ck_assert_str_eq(ps_safetensors_metadata(file, PS_MOMENTS_META), says);
     ck_assert_str_eq(test_stored_find(&t, "artifacts", PS_STORED_INCOMING), "");
     free(says);
