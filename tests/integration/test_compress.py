@@ -99,32 +99,59 @@ def every_way_makes_the_same_bytes():
         assert done["result"]["tensors"] == 5, done["result"]
 
 
+def decoded(rows):
+    """int8 by rows: a half as scale, and codes with 128 added; in float64."""
+    scale = rows[:, :2].copy().view("<f2").astype(np.float64)
+    return scale * (rows[:, 2:].astype(np.float64) - 128)
+
+
+def share_lost(x, new, old, alone):
+    """Of the power of the product's output; alone: as if columns of x had nothing to do with each other."""
+    if alone:
+        return ((x**2).sum(0) * (new - old) ** 2).sum() / ((x**2).sum(0) * old**2).sum()
+    return ((x @ (new - old).T) ** 2).sum() / ((x @ old.T) ** 2).sum()
+
+
+def check_report(cluster, report, x, alone):
+    """Errors on the rows of the calibration and on those held out, whose inputs come through the compressed layers
+    before."""
+    parent = read_safetensors(cluster.dir / "tiny.safetensors")[1]
+    child = read_safetensors(cluster.dir / f"{report['model']['name']}.safetensors")[1]
+    by_name = {t["name"]: t for t in report["tensors"]}
+    assert report["published"]
+    assert report["total"]["calibration_rows"] == 1440 and report["total"]["held_out_rows"] == 480
+    assert by_name["layers.0.bias"]["form"] == "float32" and "solved" not in by_name["layers.0.bias"]
+    for i in range(5):
+        weight, bias = f"layers.{i}.weight", parent[f"layers.{i}.bias"].astype(np.float64)
+        old, new, solved = parent[weight].astype(np.float64), decoded(child[weight]), by_name[weight]["solved"]
+        assert solved["tokens"] == 1440
+        assert np.isclose(solved["error"], share_lost(x[:1440], new, old, alone), rtol=2e-3), (i, solved)
+        assert np.isclose(solved["held_out"], share_lost(x[1440:], new, old, alone), rtol=2e-3), (i, solved)
+        assert np.isclose(solved["mse"], ((new - old) ** 2).mean(), rtol=1e-4), (i, solved)
+        x = np.maximum(x @ new.T + bias, 0)
+
+
+def numpys_accuracy(tensors, x, labels):
+    for i in range(5):
+        x = np.maximum(x, 0) @ tensors[f"layers.{i}.weight"].T.astype(np.float64) + tensors[f"layers.{i}.bias"]
+    return (x.argmax(1) == labels).mean()
+
+
 def what_the_report_says_is_numpys():
-    """The errors of rounding to int8, on the calibration's rows: by the inputs that numpy's model has there."""
     with Cluster() as cluster:
-        features, _, test, labels = begin(cluster)
-        job = cluster.wait_job(cluster.submit(job_text(cluster, "searched", "search", "int8", "row")))
-        report = json.loads(cluster.psctl("fetch", job["id"], "report.json", "-o", "-").stdout)
-        cluster.psctl("export", "tiny", "-o", cluster.dir / "tiny.safetensors")
+        train, _, test, labels = begin(cluster)
+        file_of(cluster, "tiny")
         parent = read_safetensors(cluster.dir / "tiny.safetensors")[1]
-        by_name = {t["name"]: t for t in report["tensors"]}
-        assert report["published"] and report["model"]["name"] == "searched"
-        assert report["total"]["calibration_rows"] == 1440 and report["total"]["held_out_rows"] == 480
-        assert by_name["layers.0.bias"]["form"] == "float32" and "solved" not in by_name["layers.0.bias"]
-        for i in range(5):
-            solved = by_name[f"layers.{i}.weight"]["solved"]
-            assert solved["tokens"] == 1440 and 0 < solved["error"] < 1e-3, solved
-            w = parent[f"layers.{i}.weight"].astype(np.float64)
-            assert 0 < solved["mse"] < (np.abs(w).max() / 127) ** 2, solved
-        x = test.reshape(len(test), -1) / 255
-        for i in range(5):  # the parent's own figures, too
-            x = x @ parent[f"layers.{i}.weight"].T.astype(np.float64) + parent[f"layers.{i}.bias"]
-            x = np.maximum(x, 0) if i < 4 else x
-        accuracy = (x.argmax(1) == labels).mean()
+        for method in "search", "gptq":
+            job = cluster.wait_job(cluster.submit(job_text(cluster, method, method, "int8", "row")))
+            report = json.loads(cluster.psctl("fetch", job["id"], "report.json", "-o", "-").stdout)
+            file_of(cluster, method)
+            check_report(cluster, report, train.reshape(len(train), -1)[:1920] / 255, alone=method == "search")
+        accuracy = numpys_accuracy(parent, test.reshape(len(test), -1) / 255, labels)
         assert abs(report["parent"]["test"]["accuracy"] - accuracy) < 1e-9, (report["parent"], accuracy)
-        model = cluster.psctl_json("model", "searched")
+        model = cluster.psctl_json("model", "gptq")
         assert model["parent"] == "tiny" and model["job_id"] == job["id"], model
-        shown = cluster.psctl("report", "searched").stdout
+        shown = cluster.psctl("report", "gptq").stdout
         assert "layers.1.weight" in shown and "int8/row" in shown, shown
 
 
