@@ -84,6 +84,8 @@ ps_status ps_plan_new(const ps_job_spec *spec, const ps_plan_parent *parent, uin
 void ps_plan_free(ps_plan **plan)
 {
     ps_plan *p = *plan;
+    if (!p)
+        return;
     for (size_t i = 0; i < p->n_tensors; i++) {
         union {
             const char *kept;
