@@ -291,6 +291,9 @@ static void push_end_cb(ps_call *call, ps_status status, const char *message, vo
     (void)status;
     (void)message;
     pushing *p = user;
+    pthread_mutex_lock(&p->fake->lock);
+    p->fake->open--;
+    pthread_mutex_unlock(&p->fake->lock);
     ps_free(&p);
     ps_call_unref(call);
 }
@@ -302,6 +305,11 @@ static void push(ps_call *call, void *service)
 {
     pushing *p = ps_new(pushing);
     p->fake = service;
+    pthread_mutex_lock(&p->fake->lock);
+    p->fake->open++;
+    if (p->fake->open > p->fake->most_open)
+        p->fake->most_open = p->fake->open;
+    pthread_mutex_unlock(&p->fake->lock);
     ps_call_ref(call);
     ps_call_set_events(call, &push_events, p);
 }

@@ -42,10 +42,11 @@ typedef struct fake_parameters {
     uint64_t newest_push; /* its sequence; one that is FAKE_WINDOW older is refused */
     /* what it saw */
     unsigned pulls, pushes, clocks;
-    unsigned early_clocks; /* of them, before the first pull */
-    uint64_t lease;        /* of the last push or clock */
-    uint64_t newer_than;   /* of the last pull, */
-    size_t ranges;         /* and its ranges */
+    unsigned open, most_open; /* pushes that are under way, and at most were at a time */
+    unsigned early_clocks;    /* of clocks, before the first pull */
+    uint64_t lease;           /* of the last push or clock */
+    uint64_t newer_than;      /* of the last pull, */
+    size_t ranges;            /* and its ranges */
     uint64_t clock, pulled_version;
     uint32_t codec; /* of the last chunk of a push */
     double weight;

@@ -31,6 +31,11 @@ typedef enum ps_push_send_state {
  * one without an answer. */
 enum { PS_PUSH_AHEAD = 256 };
 
+/* Calls at a time: psd holds what comes until a push is whole, for one connection 64 MiB by
+ * default, and a push that begins when all of that is given away is refused. So many of
+ * PS_BUCKET_BYTES keep a connection busy, and leave room for the worker's other slots. */
+enum { PS_PUSH_OPEN = 8 };
+
 struct ps_push_step;
 
 /* One bucket of one step. */
@@ -99,7 +104,8 @@ struct ps_pusher {
     ps_timer *timer;
     ps_retry retry;
     uint64_t oldest; /* sequence without an answer, when the sends were last looked at */
-    bool held_back;  /* by PS_PUSH_AHEAD: look again when an answer has come */
+    unsigned open;   /* calls; at most PS_PUSH_OPEN */
+    bool held_back;  /* by one of the two: look again when an answer has come */
 };
 
 void ps_push_send_move(ps_push_send *send, ps_push_send_state to); /* says who may */

@@ -112,11 +112,11 @@ static bool ready(const ps_push_send *s, size_t piece)
     return atomic_load(&s->step->ready[s->pusher->pieces.list[piece].tensor]);
 }
 
-/* Would psd still know its answer if it had to be made again? */
+/* Has psd room for it, and would it still know its answer if it had to be made again? */
 static bool may_leave(ps_push_send *s)
 {
     ps_pusher *p = s->pusher;
-    bool may = s->sequence - p->oldest < PS_PUSH_AHEAD;
+    bool may = p->open < PS_PUSH_OPEN && s->sequence - p->oldest < PS_PUSH_AHEAD;
     p->held_back |= !may;
     return may;
 }
@@ -241,6 +241,8 @@ static void end_cb(ps_call *call, ps_status status, const char *message, void *u
     uint64_t delay_ms = 0;
     ps_call_unref(call);
     s->call = NULL;
+    PS_REQUIRE(p->open > 0);
+    p->open--;
     ps_gate_lock(p->remote.gate);
     bool again =
         status && !p->stopping &&
@@ -295,6 +297,7 @@ static void open_call(ps_push_send *s)
     begin_piece(s, s->bucket->first);
     s->has_reply = false;
     ps_push_send_move(s, PS_SEND_OPEN);
+    p->open++;
     ps_gate_lock(p->remote.gate);
     p->live++;
     ps_gate_unlock(p->remote.gate);

@@ -253,6 +253,9 @@ START_TEST(a_push_that_is_made_again_has_not_fallen_out_of_the_window)
         assert_applied_once(before);
     }
     ck_assert_uint_gt(r.sequence, 2 * FAKE_WINDOW); /* it would have, else */
+    /* nor do all of them come at once: psd has room for some */
+    ck_assert_uint_gt(r.fake.most_open, 1);
+    ck_assert_uint_le(r.fake.most_open, 8);
     end();
 }
 END_TEST
