@@ -196,11 +196,37 @@ static ps_status check_shape(const ps_model_form *t, const ps_plan_part *part)
                           "tensor %s has not the shape that its architecture gives it", t->name);
 }
 
+/* Where there are child's parts, shapes are theirs. */
+static ps_status choose_one(ps_plan_tensor *t, const ps_plan_part *part, const ps_plan_parts *child,
+                            const ps_spec_quantise *q, const ps_spec_model *model)
+{
+    ps_status st = PS_OK;
+    t->from = t->stored;
+    t->from.transposed = part && part->transposed;
+    t->stored.form = (ps_form){0};
+    t->stored.transposed = false;
+    const ps_plan_part *is = part && child ? ps_plan_part_find(child, t->stored.name) : NULL;
+    if (is)
+        memcpy(t->stored.shape, is->shape, t->stored.n_dims * sizeof *is->shape);
+    if (q)
+        st = choose(t, part, q, model);
+    if (st)
+        return st;
+    settle_method(t);
+    t->solves = t->stored.form.row || t->from.form.row; /* what is codes becomes others, or none */
+    t->needs = t->method ? t->method->needs : PS_METHOD_NOTHING;
+    t->bytes = ps_model_form_bytes(&t->stored);
+    return PS_OK;
+}
+
 ps_status ps_plan_choose(ps_plan *plan, const ps_job_spec *spec, const ps_plan_parent *parent,
                          const ps_plan_parts *parts)
 {
     const ps_spec_quantise *q = spec->compress->quantise;
-    ps_status st = check_keep(q, parent);
+    ps_plan_parts child = {0};
+    if (plan->model)
+        ps_plan_parts_of(plan->model, &child);
+    ps_status st = q ? check_keep(q, parent) : PS_OK;
     for (size_t i = 0; !st && i < parent->n; i++) {
         ps_plan_tensor *t = &plan->tensors[i];
         const ps_plan_part *part = ps_plan_part_find(parts, parent->tensors[i].name);
@@ -211,11 +237,8 @@ ps_status ps_plan_choose(ps_plan *plan, const ps_job_spec *spec, const ps_plan_p
         if (part)
             st = check_shape(&t->stored, part);
         if (!st)
-            st = choose(t, part, q, parent->model);
-        if (st)
-            break;
-        settle_method(t);
-        t->bytes = ps_model_form_bytes(&t->stored);
+            st = choose_one(t, part, plan->model ? &child : NULL, q, parent->model);
     }
+    ps_plan_parts_free(&child);
     return st;
 }

@@ -32,7 +32,7 @@ static size_t find_uses(const ps_plan *plan, const ps_plan_parts *parts, use *ou
     size_t n = 0;
     for (size_t i = 0; i < plan->n_tensors; i++) {
         const ps_plan_tensor *t = &plan->tensors[i];
-        if (!t->method || t->method->needs == PS_METHOD_NOTHING)
+        if (t->needs == PS_METHOD_NOTHING)
             continue;
         const ps_plan_part *part = ps_plan_part_find(parts, t->stored.name);
         out[n++] = (use){.tensor = i, .layer = part->layer, .input = part->input};
@@ -43,8 +43,8 @@ static size_t find_uses(const ps_plan *plan, const ps_plan_parts *parts, use *ou
 
 static void add_input(ps_plan *plan, ps_plan_tensor *t, size_t layer)
 {
-    uint64_t columns = ps_model_form_columns(&t->stored);
-    bool squares = t->method->needs == PS_METHOD_SQUARES;
+    uint64_t columns = ps_plan_from_columns(t);
+    bool squares = t->needs == PS_METHOD_SQUARES;
     plan->inputs[plan->n_inputs++] =
         (ps_plan_input){.name = t->stored.name,
                         .layer = layer,
@@ -62,6 +62,9 @@ static void find_inputs(ps_plan *plan, const ps_plan_parts *parts)
         if (!i || uses[i].layer != uses[i - 1].layer || uses[i].input != uses[i - 1].input)
             add_input(plan, t, uses[i].layer);
         t->input = plan->n_inputs - 1;
+        for (size_t k = 0; k < t->n_members; k++)
+            if (t->members[k].columns)
+                plan->units[t->members[k].units].input = t->input;
     }
     ps_free(&uses);
 }
@@ -116,26 +119,53 @@ static uint64_t bytes_of(const ps_plan *plan, uint64_t numbers)
     return numbers * SUM_BYTES * (plan->held_out_rows ? 2 : 1);
 }
 
-static ps_status make_windows(ps_plan *plan, bool sequential, uint64_t sum_bytes)
+/* Units that are removed are chosen when all tensors that have them are solved: their inputs are
+ * summed at the same time. Those of an mlp are in two layers each, which makes all one. */
+static bool together(const ps_plan *plan, size_t input, bool layers_apart)
+{
+    return plan->n_units &&
+           (!layers_apart || plan->inputs[input].layer == plan->inputs[input - 1].layer);
+}
+
+static ps_status too_large(const ps_plan *plan, size_t first, size_t end, uint64_t sum_bytes)
+{
+    const ps_plan_input *in = &plan->inputs[first];
+    uint64_t numbers = 0;
+    for (size_t i = first; i < end; i++)
+        numbers += plan->inputs[i].numbers;
+    if (end == first + 1)
+        return ps_fail(PS_RESOURCE_EXHAUSTED,
+                       "sums of the %" PRIu64 " columns of %s take %" PRIu64
+                       " MiB, and psd has %" PRIu64 " MiB for them; method search needs less",
+                       in->columns, in->name, bytes_of(plan, numbers) >> 20, sum_bytes >> 20);
+    return ps_fail(
+        PS_RESOURCE_EXHAUSTED,
+        "sums over the inputs of %zu products from %s on take %" PRIu64 " MiB, and psd has %" PRIu64
+        " MiB for them; they are pruned together: compress.prune.repair: none, or method "
+        "search, need less",
+        end - first, in->name, bytes_of(plan, numbers) >> 20, sum_bytes >> 20);
+}
+
+static ps_status make_windows(ps_plan *plan, bool sequential, bool layers_apart, uint64_t sum_bytes)
 {
     plan->windows = ps_alloc_array(plan->n_inputs + 1, sizeof *plan->windows);
     for (size_t i = 0; i < plan->n_inputs; i++) {
-        const ps_plan_input *in = &plan->inputs[i];
+        uint64_t numbers = plan->inputs[i].numbers;
+        size_t end = i + 1;
+        for (; end < plan->n_inputs && together(plan, end, layers_apart); end++)
+            numbers += plan->inputs[end].numbers;
         ps_plan_window *w = plan->n_windows ? &plan->windows[plan->n_windows - 1] : NULL;
-        if (bytes_of(plan, in->numbers) > sum_bytes)
-            return ps_fail(PS_RESOURCE_EXHAUSTED,
-                           "sums of the %" PRIu64 " columns of %s take %" PRIu64
-                           " MiB, and psd has %" PRIu64 " MiB for them; method search needs less",
-                           in->columns, in->name, bytes_of(plan, in->numbers) >> 20,
-                           sum_bytes >> 20);
-        bool fits = w && bytes_of(plan, w->numbers + in->numbers) <= sum_bytes &&
-                    (!sequential || in->layer == plan->inputs[w->first].layer);
+        if (bytes_of(plan, numbers) > sum_bytes)
+            return too_large(plan, i, end, sum_bytes);
+        bool fits = w && bytes_of(plan, w->numbers + numbers) <= sum_bytes &&
+                    (!sequential || plan->inputs[i].layer == plan->inputs[w->first].layer);
         if (!fits) {
             w = &plan->windows[plan->n_windows++];
             *w = (ps_plan_window){.first = i};
         }
-        w->end = i + 1;
-        w->numbers += in->numbers;
+        w->end = end;
+        w->numbers += numbers;
+        i = end - 1;
         if (bytes_of(plan, w->numbers) > plan->sum_bytes)
             plan->sum_bytes = bytes_of(plan, w->numbers);
     }
@@ -170,5 +200,7 @@ ps_status ps_plan_inputs(ps_plan *plan, const ps_job_spec *spec, const ps_plan_p
         return PS_OK;
     count_rows(plan, spec, parent->model);
     ps_status st = check_tokens(plan);
-    return st ? st : make_windows(plan, spec->compress->calibrate.sequential, sum_bytes);
+    bool layers_apart = ps_spec_model_is_language(parent->model);
+    bool sequential = spec->compress->calibrate.sequential && (layers_apart || !plan->n_units);
+    return st ? st : make_windows(plan, sequential, layers_apart, sum_bytes);
 }

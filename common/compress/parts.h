@@ -44,6 +44,12 @@ const ps_plan_part *ps_plan_part_find(const ps_plan_parts *parts, const char *na
  * false: there is none. */
 bool ps_plan_form(ps_form asked, uint64_t columns, ps_form *out, char why[PS_PLAN_WHY]);
 
+/* plan->model and plan->units: what the parent's model is without what is pruned.
+ * PS_INVALID_ARGUMENT: it has none of that, or none would go. */
+PS_MUST_CHECK ps_status ps_plan_prune(ps_plan *plan, const ps_job_spec *spec,
+                                      const ps_plan_parent *parent);
+/* Which tensors the units are in, and what that needs; after ps_plan_choose. */
+void ps_plan_members(ps_plan *plan, const ps_job_spec *spec, const ps_plan_parts *parts);
 /* Form, method and reason of each tensor. */
 PS_MUST_CHECK ps_status ps_plan_choose(ps_plan *plan, const ps_job_spec *spec,
                                        const ps_plan_parent *parent, const ps_plan_parts *parts);

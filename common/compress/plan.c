@@ -1,4 +1,5 @@
-/* Happy path: forms are chosen, inputs found and put into windows, and all is added up. */
+/* Happy path: what is left of the model is known, forms are chosen, inputs found and put into
+ * windows, and all is added up. */
 #include "common/compress/plan.h"
 
 #include "common/base/mem.h"
@@ -48,7 +49,11 @@ static ps_status copy_tensors(const ps_plan_parent *parent, const ps_plan_parts 
 static ps_status make(ps_plan *plan, const ps_job_spec *spec, const ps_plan_parent *parent,
                       const ps_plan_parts *parts, uint64_t sum_bytes)
 {
-    ps_status st = ps_plan_choose(plan, spec, parent, parts);
+    ps_status st = spec->compress->prune ? ps_plan_prune(plan, spec, parent) : PS_OK;
+    if (!st)
+        st = ps_plan_choose(plan, spec, parent, parts);
+    if (!st && plan->model)
+        ps_plan_members(plan, spec, parts);
     if (!st)
         st = ps_plan_inputs(plan, spec, parent, parts, sum_bytes ? sum_bytes : PS_PLAN_SUM_BYTES);
     return st ? st : ps_plan_totals(plan, spec, parent);
@@ -57,7 +62,7 @@ static ps_status make(ps_plan *plan, const ps_job_spec *spec, const ps_plan_pare
 ps_status ps_plan_new(const ps_job_spec *spec, const ps_plan_parent *parent, uint64_t sum_bytes,
                       ps_plan **out)
 {
-    PS_REQUIRE(spec->compress && spec->compress->quantise);
+    PS_REQUIRE(spec->compress && (spec->compress->quantise || spec->compress->prune));
     ps_status st = check_parent(spec, parent);
     if (st)
         return st;
@@ -96,6 +101,10 @@ void ps_plan_free(ps_plan **plan)
     ps_free(&p->tensors);
     ps_free(&p->inputs);
     ps_free(&p->windows);
+    ps_free(&p->units);
+    ps_free(&p->config);
+    if (p->model)
+        ps_spec_model_free(&p->model);
     ps_buf_free(&p->warnings);
     ps_free(plan);
 }

@@ -11,6 +11,7 @@
  *     unless `embeddings` says otherwise
  *     where a row is not whole blocks: a chosen group gives way to the next smaller one and at last
  *     to a row; a block of ggml to the one that llama.cpp takes instead, and at last to float16
+ * Of what is pruned, the new shapes come first, and forms are chosen for them.
  *
  * Rows run along the input of a product (model_forms.h). A plan is read-only; any thread.
  */
@@ -41,8 +42,32 @@ typedef struct ps_plan_parent {
     uint64_t bytes; /* of its file; 0: not known */
 } ps_plan_parent;
 
+/* Units of one layer that several tensors share, and of which some go from all of them. Which stay
+ * only the numbers say; how many, the plan. */
+typedef struct ps_plan_units {
+    size_t layer;
+    uint64_t units, left;
+    size_t input; /* of the product behind them, of plan->inputs, or PS_PLAN_NO_INPUT */
+} ps_plan_units;
+
+/* Where they are in a tensor: unit u is `span` rows (outputs), or columns (inputs), from begin + u
+ * · span on, of the parent's. */
+typedef struct ps_plan_member {
+    size_t units; /* of plan->units */
+    bool columns;
+    uint64_t begin, span;
+} ps_plan_member;
+
+enum { PS_PLAN_MEMBERS = 3 };
+
 typedef struct ps_plan_tensor {
-    ps_model_form stored;        /* of the new model; its name is the plan's */
+    ps_model_form stored; /* of the new model; its name is the plan's */
+    ps_model_form from;   /* the parent's: its shape; transposed: of a product, psd has it as [in,
+                             out], whatever its form */
+    bool solves;          /* workers make its bytes; else they are the parent's */
+    ps_plan_member members[PS_PLAN_MEMBERS];
+    size_t n_members;            /* 0: nothing of it is removed */
+    ps_method_needs needs;       /* what has to be known of its input */
     const ps_method_row *method; /* how its codes are found; NULL: it stays float32 */
     bool matrix;                 /* one scale, and zero, for all of its rows */
     bool fell_back;              /* the form is another one than was asked for */
@@ -58,7 +83,7 @@ typedef struct ps_plan_tensor {
 typedef struct ps_plan_input {
     const char *name; /* of the first tensor that it is multiplied with */
     size_t layer;     /* block, or layer of an mlp, from 0 */
-    uint64_t columns;
+    uint64_t columns; /* as the parent has them */
     uint64_t numbers; /* of its sums: of Σx² columns; of Σxxᵀ the upper triangle, row by row,
                          columns · (columns + 1) / 2 */
 } ps_plan_input;
@@ -77,6 +102,11 @@ typedef struct ps_plan {
     size_t n_inputs;
     ps_plan_window *windows;
     size_t n_windows; /* 0: nothing is calibrated */
+    ps_plan_units *units;
+    size_t n_units;       /* 0: nothing is removed */
+    ps_spec_model *model; /* the new model's section, and as text, where units are removed; NULL:
+                             the parent's */
+    char *config;
 
     uint64_t calibration_rows, held_out_rows; /* of data.train, in this order; 0, 0: none */
     bool rows_said;        /* by the job; else data may have fewer (ps_plan_rows) */
@@ -107,6 +137,16 @@ void ps_plan_free(ps_plan **plan);
  * PS_INVALID_ARGUMENT: fewer than the job says, or none. */
 PS_MUST_CHECK ps_status ps_plan_rows(const ps_plan *plan, uint64_t have, uint64_t *calibration,
                                      uint64_t *held_out);
+
+/* Rows and columns of a product that the parent's tensor is; a vector is one column. */
+static inline uint64_t ps_plan_from_rows(const ps_plan_tensor *t)
+{
+    return ps_model_form_rows(&t->from);
+}
+static inline uint64_t ps_plan_from_columns(const ps_plan_tensor *t)
+{
+    return t->from.n_dims == 2 ? ps_model_form_columns(&t->from) : 1;
+}
 
 /* The layer of a window's last input: no layer behind it has to be run for the window. */
 size_t ps_plan_window_layer(const ps_plan *plan, const ps_plan_window *window);

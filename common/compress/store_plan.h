@@ -19,7 +19,7 @@ enum { PS_SUM_NAME = 32 };
 /* Is it solved, or copied from the parent as it is? */
 static inline bool ps_plan_solves(const ps_plan_tensor *tensor)
 {
-    return tensor->stored.form.row != NULL;
+    return tensor->solves;
 }
 /* Words of 32 bits that its bytes take; what the last one has too much is 0. */
 uint64_t ps_plan_words(const ps_plan_tensor *tensor);
@@ -32,7 +32,8 @@ uint64_t ps_plan_slot_numbers(const ps_plan *plan, size_t slot);
 /* The window that sums this input; its slot is input - window->first. */
 size_t ps_plan_window_of(const ps_plan *plan, size_t input);
 /* In what turn a tensor is solved: 0: before all calibration, from 1: after window turn - 1 is
- * summed. */
+ * summed. What shares units that are removed is solved in one turn: until then the model has all of
+ * them. */
 size_t ps_plan_turn(const ps_plan *plan, const ps_plan_tensor *tensor);
 
 #endif

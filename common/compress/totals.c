@@ -16,11 +16,12 @@ static ps_status count(void *state, const void *data, size_t len)
 
 /* Bytes of the JSON that lists tensors, with their forms and some more metadata; without padding.
  */
-static ps_status header_bytes(const ps_model_form *const *tensors, size_t n, uint64_t *out)
+static ps_status header_bytes(const ps_model_form *const *tensors, size_t n, const char *section,
+                              uint64_t *out)
 {
     ps_safetensors_tensor *stored = ps_alloc_array(n + 1, sizeof *stored);
     ps_model_form *copies = ps_alloc_array(n + 1, sizeof *copies);
-    ps_safetensors_pair pairs[2] = {{"psd.model", ""}, {PS_MODEL_META_FORMS, ""}};
+    ps_safetensors_pair pairs[2] = {{"psd.model", section}, {PS_MODEL_META_FORMS, ""}};
     ps_buf forms = PS_BUF_EMPTY, header = PS_BUF_EMPTY;
     for (size_t i = 0; i < n; i++) {
         copies[i] = *tensors[i];
@@ -47,13 +48,18 @@ static ps_status file_bytes(ps_plan *plan, const ps_plan_parent *parent)
 {
     const ps_model_form **t = ps_alloc_array(parent->n + 1, sizeof(ps_model_form *));
     uint64_t before = 0, after = 0;
+    ps_buf section = PS_BUF_EMPTY;
+    if (plan->config) /* else it is the same before and after */
+        ps_spec_model_format(parent->model, &section);
+    const char *was = ps_buf_cstr(&section);
     for (size_t i = 0; i < parent->n; i++)
         t[i] = &parent->tensors[i];
-    ps_status st = header_bytes(t, parent->n, &before);
+    ps_status st = header_bytes(t, parent->n, was, &before);
     for (size_t i = 0; i < parent->n; i++)
         t[i] = &plan->tensors[i].stored;
     if (!st)
-        st = header_bytes(t, parent->n, &after);
+        st = header_bytes(t, parent->n, plan->config ? plan->config : was, &after);
+    ps_buf_free(&section);
     ps_free(&t);
     if (st || !parent->bytes)
         return st;
@@ -66,11 +72,11 @@ static ps_status file_bytes(ps_plan *plan, const ps_plan_parent *parent)
 
 static double solve_work(const ps_plan_tensor *t)
 {
-    double numbers = (double)ps_model_form_numbers(&t->stored);
-    double columns = (double)ps_model_form_columns(&t->stored);
-    if (t->method->needs == PS_METHOD_NOTHING)
-        return ROUND_WORK * numbers;
-    if (t->method->needs == PS_METHOD_SQUARES)
+    double numbers = (double)ps_model_form_numbers(&t->from);
+    double columns = (double)ps_plan_from_columns(t);
+    if (t->needs == PS_METHOD_NOTHING)
+        return t->method ? ROUND_WORK * numbers : numbers;
+    if (t->needs == PS_METHOD_SQUARES)
         return SEARCH_WORK * numbers;
     return columns * columns * columns + numbers * (columns + SEARCH_WORK);
 }
@@ -83,7 +89,7 @@ static double window_work(const ps_plan *plan, const ps_plan_window *w)
     for (size_t i = 0; i < plan->n_tensors; i++) {
         const ps_plan_tensor *t = &plan->tensors[i];
         if (t->input != PS_PLAN_NO_INPUT && plan->inputs[t->input].layer <= last)
-            forward += 2 * (double)ps_model_form_numbers(&t->stored);
+            forward += 2 * (double)ps_model_form_numbers(&t->from);
     }
     double tokens =
         (double)(plan->calibration_rows + plan->held_out_rows) * (double)plan->tokens_a_row;
@@ -94,9 +100,8 @@ static double window_work(const ps_plan *plan, const ps_plan_window *w)
  */
 static uint64_t solve_bytes(const ps_plan_tensor *t)
 {
-    uint64_t columns = ps_model_form_columns(&t->stored),
-             numbers = ps_model_form_numbers(&t->stored);
-    bool hessian = t->method->needs == PS_METHOD_HESSIAN;
+    uint64_t columns = ps_plan_from_columns(t), numbers = ps_model_form_numbers(&t->from);
+    bool hessian = t->needs == PS_METHOD_HESSIAN;
     return hessian ? 3 * 8 * columns * columns + 2 * 8 * numbers : 8 * numbers;
 }
 
@@ -105,7 +110,7 @@ static void work_and_memory(ps_plan *plan, int64_t workers)
     uint64_t most = 0;
     for (size_t i = 0; i < plan->n_tensors; i++) {
         const ps_plan_tensor *t = &plan->tensors[i];
-        if (!t->method)
+        if (!t->solves)
             continue;
         plan->work += solve_work(t);
         most = solve_bytes(t) > most ? solve_bytes(t) : most;

@@ -36,7 +36,8 @@ const ps_conf_schema ps_compress_schema = {.keys = ps_spec_compress_keys,
 
 bool ps_spec_compress_calibrates(const ps_spec_compress *c)
 {
-    return c->quantise && ps_method_row_find(c->quantise->method)->needs != PS_METHOD_NOTHING;
+    return (c->prune && ps_spec_prune_calibrates(c->prune)) ||
+           (c->quantise && ps_method_row_find(c->quantise->method)->needs != PS_METHOD_NOTHING);
 }
 
 /* -1 says that there is none, and is not for files. */
@@ -67,7 +68,8 @@ ps_status ps_compress_check(const ps_spec_compress *c, const ps_conf_doc *doc)
     if (st)
         return st;
     if (!steps)
-        return ps_conf_fail(doc, "compress", "nothing to do; say compress.quantise");
+        return ps_conf_fail(doc, "compress",
+                            "nothing to do; say compress.quantise or compress.prune");
     if (ps_conf_has(doc, "compress.calibrate") && !ps_spec_compress_calibrates(c))
         return ps_conf_fail(doc, "compress.calibrate", "nothing that the job does looks at data");
     return check_limits(&c->limits, doc);

@@ -50,6 +50,25 @@ typedef enum ps_spec_saliency {
     PS_SALIENCY_MAGNITUDE,   /* Δw² */
 } ps_spec_saliency;
 
+typedef enum ps_prune_what {
+    PS_PRUNE_FFN,  /* units of the MLP of each block of a language model */
+    PS_PRUNE_ROWS, /* units of the hidden layers of an mlp */
+} ps_prune_what;
+
+/* What a unit counts for: the sum of w² of its numbers; the power of what it adds to the product
+ * behind it. */
+typedef enum ps_prune_by { PS_PRUNE_BY_MAGNITUDE, PS_PRUNE_BY_ACTIVATION } ps_prune_by;
+
+/* What is left of a matrix makes good what went with its columns, or stays what it was. */
+typedef enum ps_prune_repair { PS_PRUNE_REPAIR_NONE, PS_PRUNE_REPAIR_SQUARES } ps_prune_repair;
+
+typedef struct ps_spec_prune {
+    unsigned what;   /* ps_prune_what */
+    double ratio;    /* the share that goes; above 0, below 1 */
+    unsigned by;     /* ps_prune_by */
+    unsigned repair; /* ps_prune_repair */
+} ps_spec_prune;
+
 /* By how much the new model may be worse on data.test; it is not kept when it is worse. */
 typedef struct ps_spec_limits {
     double loss;     /* its loss may be so much greater; -1: not said */
@@ -58,7 +77,8 @@ typedef struct ps_spec_limits {
 
 typedef struct ps_spec_compress {
     ps_spec_calibrate calibrate;
-    ps_spec_quantise *quantise; /* NULL: not said */
+    ps_spec_prune *prune;       /* NULL: not said */
+    ps_spec_quantise *quantise; /* likewise */
     ps_spec_limits limits;
     unsigned saliency; /* ps_spec_saliency */
     bool requantise;   /* though the parent's numbers were rounded before */
@@ -71,7 +91,10 @@ extern const ps_conf_schema ps_compress_schema;
 ps_form ps_spec_quantise_form(const ps_spec_quantise *quantise);
 /* The scheme as a mix; NULL: it is a form. */
 const ps_mix *ps_spec_quantise_mix(const ps_spec_quantise *quantise);
-/* Does the section need data.train? */
+extern const char *const ps_prune_what_words[], *const ps_prune_by_words[]; /* each to a NULL */
+/* Does it need data.train? */
+bool ps_spec_prune_calibrates(const ps_spec_prune *prune);
+/* Does the section? */
 bool ps_spec_compress_calibrates(const ps_spec_compress *compress);
 
 #endif

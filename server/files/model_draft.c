@@ -78,7 +78,8 @@ static ps_status write_tensor(writing *w, const ps_plan_tensor *tensor)
     return st ? st : ps_param_export(w->store, id, (ps_param_sink){take_words, w});
 }
 
-/* The forms, and what else the parent had: its architecture, its tokenizer. */
+/* The forms, and what else the parent had: its architecture, unless some of it was removed, and its
+ * tokenizer. */
 static size_t metadata_of(const writing *w, const char *forms, ps_safetensors_pair **out)
 {
     const ps_safetensors *parent = w->header.file;
@@ -87,8 +88,13 @@ static size_t metadata_of(const writing *w, const char *forms, ps_safetensors_pa
     if (*forms)
         pairs[n++] = (ps_safetensors_pair){PS_MODEL_META_FORMS, forms};
     for (size_t i = 0; i < parent->n_metadata; i++)
-        if (strcmp(parent->metadata[i].key, PS_MODEL_META_FORMS) != 0)
-            pairs[n++] = parent->metadata[i];
+        if (strcmp(parent->metadata[i].key, PS_MODEL_META_FORMS) != 0) {
+            bool section = !strcmp(parent->metadata[i].key, PS_MODEL_FILE_CONFIG);
+            pairs[n] = parent->metadata[i];
+            if (section && w->plan->config)
+                pairs[n].value = w->plan->config;
+            n++;
+        }
     *out = pairs;
     return n;
 }
@@ -167,7 +173,7 @@ static ps_model_record *describe(const ps_stored_files *files, uint64_t job_id,
     ps_buf list = PS_BUF_EMPTY;
     ps_model_record *r = ps_new(ps_model_record);
     r->name = ps_strdup(job->spec->name);
-    r->config = ps_strdup(job->config);
+    r->config = ps_strdup(plan->config ? plan->config : job->config);
     r->owner = ps_strdup(job->owner);
     r->job_id = job_id;
     r->created_ms = ps_clock_wall_ms(&files->clock);
@@ -175,10 +181,10 @@ static ps_model_record *describe(const ps_stored_files *files, uint64_t job_id,
     r->parameters = plan->parameters;
     r->tensor_bytes = plan->data;
     r->tensors = ps_alloc_array(plan->n_tensors + 1, sizeof *r->tensors);
-    for (int solves = 0; solves < 2; solves++) /* in the file's order: wider elements first */
+    for (int coded = 0; coded < 2; coded++) /* in the file's order: wider elements first */
         for (size_t i = 0; i < plan->n_tensors; i++) {
             const ps_model_form *t = &plan->tensors[i].stored;
-            if (ps_plan_solves(&plan->tensors[i]) != solves)
+            if ((t->form.row != NULL) != coded)
                 continue;
             forms[r->n_tensors] = *t;
             ps_model_tensor *to = &r->tensors[r->n_tensors++];

@@ -1,4 +1,4 @@
-/* Fails where a wish cannot be had, or there is no memory to sort. */
+/* Fails where there is no memory to sort. */
 #include "worker/compress/units.h"
 
 #include "common/base/mem.h"
@@ -23,22 +23,6 @@ void ps_units_importance(const ps_salient *tensor, const ps_member *member, uint
             if (at >= member->begin && at < end)
                 importance[(at - member->begin) / member->span] += ps_saliency(tensor, r, c);
         }
-}
-
-ps_status ps_units_left(uint64_t units, const ps_units_want *want, uint64_t *left)
-{
-    PS_REQUIRE(units && want->multiple && want->ratio >= 0 && want->ratio < 1);
-    /* what would be 96.0000001 by the ratio's rounding is 96 */
-    double kept = ceil((double)units * (1 - want->ratio) - 1e-6);
-    uint64_t some = kept < 1 ? 1 : (uint64_t)kept;
-    some = (some + want->multiple - 1) / want->multiple * want->multiple;
-    if (want->ratio > 0 && some >= units)
-        return ps_fail(PS_INVALID_ARGUMENT,
-                       "a ratio of %g removes none of %lu %s, of which a multiple of %lu is kept",
-                       want->ratio, (unsigned long)units, want->what,
-                       (unsigned long)want->multiple);
-    *left = some < units ? some : units;
-    return PS_OK;
 }
 
 typedef struct ranked {

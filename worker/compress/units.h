@@ -6,7 +6,6 @@
  * tensor that has several (gpt2's q, k and v in one), each is a member.
  *
  *     ps_units_importance(&salient, &member, units, importance);   of each member
- *     st = ps_units_left(units, &want, &left);
  *     st = ps_units_keep(importance, units, left, keep);
  *     ps_units_mark(&member, units, keep, stays);                  of each member on an axis
  *     ps_units_cut(w, rows, columns, stay_rows, stay_columns, out);
@@ -30,15 +29,6 @@ typedef struct ps_member {
 void ps_units_importance(const ps_salient *tensor, const ps_member *member, uint64_t units,
                          double *importance);
 
-typedef struct ps_units_want {
-    const char *what;  /* "FFN units", for messages */
-    double ratio;      /* how much is removed: at least 0, below 1 */
-    uint64_t multiple; /* what is kept is one of it; from 1 */
-} ps_units_want;
-
-/* How many stay: units·(1 − ratio), rounded up to the multiple; ratio 0: all. PS_INVALID_ARGUMENT:
- * that would be all of them. */
-PS_MUST_CHECK ps_status ps_units_left(uint64_t units, const ps_units_want *want, uint64_t *left);
 /* keep, [units]: the `left` most important; of equals, the first. PS_NO_MEMORY. */
 PS_MUST_CHECK ps_status ps_units_keep(const double *importance, uint64_t units, uint64_t left,
                                       bool *keep);

@@ -15,6 +15,7 @@
 #include "worker/data/prefetch.h"
 #include "worker/tasks/compress_job.h"
 #include "worker/tasks/pass.h"
+#include "worker/tasks/pruning.h"
 #include "worker/tasks/task_kind.h"
 
 #include <inttypes.h>
@@ -119,11 +120,31 @@ static ps_status make_slots(calibrating *c)
 
 /* ---- the model, as far as it is compressed ---- */
 
+/* Its bytes as numbers of the parent's shape, in one of a and b, which have room for these. */
+static const float *as_the_model_has_them(const ps_plan *plan, const ps_plan_tensor *t,
+                                          const uint8_t *bytes, float *a, float *b)
+{
+    const ps_model_form *form = &t->stored;
+    if (form->form.row)
+        ps_form_decode(form->form, bytes, ps_model_form_rows(form), ps_model_form_columns(form), a);
+    else
+        memcpy(a, bytes, (size_t)ps_model_form_bytes(form));
+    if (form->transposed) {
+        ps_compress_transpose(a, ps_model_form_rows(form), ps_model_form_columns(form), b);
+        float *turned = b;
+        b = a;
+        a = turned;
+    }
+    if (!t->n_members)
+        return a;
+    ps_prune_expand(plan, t, a, b);
+    return b;
+}
+
 static ps_status apply_tensor(calibrating *c, const ps_plan_tensor *t, const uint8_t *bytes)
 {
     size_t i;
     const ps_model_form *form = &t->stored;
-    uint64_t rows = ps_model_form_rows(form), columns = ps_model_form_columns(form);
     ps_status st = ps_model_find(c->model, form->name, &i);
     if (!st && ps_model_parameter(c->model, i).dtype != PS_DTYPE_F32)
         st = ps_fail(PS_UNIMPLEMENTED,
@@ -132,15 +153,11 @@ static ps_status apply_tensor(calibrating *c, const ps_plan_tensor *t, const uin
                      form->name);
     if (st)
         return st;
-    float *numbers = ps_try_alloc_raw((size_t)(rows * columns) * sizeof *numbers * 2);
+    size_t n = (size_t)ps_model_form_numbers(&t->from);
+    float *numbers = ps_try_alloc_raw(n * sizeof *numbers * 2);
     if (!numbers)
         return ps_fail(PS_NO_MEMORY, "numbers of tensor %s", form->name);
-    float *values = numbers;
-    ps_form_decode(form->form, bytes, rows, columns, numbers);
-    if (form->transposed) {
-        values = numbers + rows * columns;
-        ps_compress_transpose(numbers, rows, columns, values);
-    }
+    const float *values = as_the_model_has_them(c->job.plan, t, bytes, numbers, numbers + n);
     ps_tensor to = ps_model_parameter(c->model, i);
     ps_copy_to_device(ps_model_stream(c->model), to, values, ps_tensor_bytes(to));
     st = ps_stream_sync(ps_model_stream(c->model));

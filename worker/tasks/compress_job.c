@@ -107,6 +107,23 @@ ps_status ps_compress_parent_numbers(const ps_compress_job *job, const ps_plan_t
     return st;
 }
 
+ps_status ps_compress_parent_weights(const ps_compress_job *job, const ps_plan_tensor *tensor,
+                                     float **out)
+{
+    const ps_model_form *from = &tensor->from;
+    ps_status st = ps_compress_parent_numbers(job, tensor, out);
+    if (st || !from->transposed)
+        return st;
+    float *turned = ps_try_alloc_raw((size_t)ps_model_form_numbers(from) * sizeof *turned);
+    if (!turned)
+        st = ps_fail(PS_NO_MEMORY, "numbers of tensor %s", from->name);
+    else
+        ps_compress_transpose(*out, from->shape[0], from->shape[1], turned);
+    ps_free(out);
+    *out = turned;
+    return st;
+}
+
 void ps_compress_transpose(const float *in, uint64_t rows, uint64_t columns, float *out)
 {
     enum { TILE = 32 }; /* so that both sides stay in the cache */

@@ -5,6 +5,7 @@
 #define PS_TASKS_COMPRESS_JOB_H
 
 #include "common/compress/store_plan.h"
+#include "worker/compress/method.h"
 #include "worker/exchange/some_tensors.h"
 #include "worker/job/job_cache.h"
 #include "worker/job/stored_range.h"
@@ -28,6 +29,26 @@ PS_MUST_CHECK ps_status ps_compress_tensors(const ps_compress_job *job, const ch
 /* The parent's numbers of that tensor of the plan, in psd's order; freed by the caller. */
 PS_MUST_CHECK ps_status ps_compress_parent_numbers(const ps_compress_job *job,
                                                    const ps_plan_tensor *tensor, float **out);
+/* Likewise, as a product has them: a row is what one output is multiplied with. */
+PS_MUST_CHECK ps_status ps_compress_parent_weights(const ps_compress_job *job,
+                                                   const ps_plan_tensor *tensor, float **out);
+
+/* What calibration has left at psd of a tensor's input: of its rows, and of those held out. */
+typedef struct ps_compress_sums {
+    float *memory[2]; /* as ps_hessian has it; NULL: none */
+    ps_hessian hessians[2];
+} ps_compress_sums;
+
+/* Of a tensor that has an input in the plan, in its turn. */
+PS_MUST_CHECK ps_status ps_compress_sums_take(const ps_compress_job *job,
+                                              const ps_plan_tensor *tensor, ps_compress_sums *out);
+void ps_compress_sums_free(ps_compress_sums *sums);
+/* NULL: there are none of any token. */
+static inline const ps_hessian *ps_compress_sums_held_out(const ps_compress_sums *sums)
+{
+    return sums->memory[1] && sums->hessians[1].tokens ? &sums->hessians[1] : NULL;
+}
+
 /* [rows, columns] of a matrix to [columns, rows]. */
 void ps_compress_transpose(const float *in, uint64_t rows, uint64_t columns, float *out);
 

@@ -55,7 +55,7 @@ static ps_status take(const ps_compress_job *job, const ps_stored_model *which,
 ps_status ps_tensor_moments_get(const ps_compress_job *job, const ps_plan_tensor *tensor,
                                 ps_tensor_moments *out)
 {
-    const ps_model_form *form = &tensor->stored;
+    const ps_model_form *form = &tensor->from;
     ps_stored_model which = ps_job_entry_stored_model(job->entry);
     ps_safetensors *file = NULL;
     *out = (ps_tensor_moments){0};

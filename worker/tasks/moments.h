@@ -7,7 +7,7 @@
 #include "worker/tasks/compress_job.h"
 
 typedef struct ps_tensor_moments {
-    float *curvature; /* [rows, columns], as the tensor is stored */
+    float *curvature; /* [rows, columns], as a product has the parent's tensor */
     double examples;  /* that a gradient was the mean of */
 } ps_tensor_moments;
 

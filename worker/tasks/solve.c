@@ -8,11 +8,17 @@
  *
  * predicted, with compress.saliency: moments, is what the model's loss rises by.
  *
+ * Of one that loses units, what stays comes first, and is what becomes bytes (pruning.h):
+ *
+ *     {…,"prune":{"inputs_kept":384,"inputs":512,"importance_lost":0.1,"cut":0.05,"repaired":0.01,
+ *                 "held_out_cut":0.05,"held_out_repaired":0.011,"damp":1e-4,"tokens":65536}}
+ *
  * The same bytes come out whoever solves it, and again when it is solved once more. */
 #include "common/base/mem.h"
 #include "common/json/json.h"
 #include "worker/compress/method.h"
 #include "worker/tasks/moments.h"
+#include "worker/tasks/pruning.h"
 #include "worker/tasks/task_kind.h"
 
 #include <inttypes.h>
@@ -22,11 +28,11 @@ typedef struct solving {
     ps_compress_job job;
     const ps_plan_tensor *tensor;
     float *weights; /* [rows, columns] */
-    float *sums[2]; /* as ps_hessian has them: calibration, held out; NULL: none */
-    ps_hessian hessians[2];
+    ps_compress_sums sums;
     ps_tensor_moments moments; /* with compress.saliency: moments */
     double predicted;
-    ps_compress_report report;
+    ps_pruning_report pruning; /* of a tensor that loses units */
+    ps_compress_report report; /* of one in a form */
 } solving;
 
 static ps_status choose(solving *s)
@@ -39,75 +45,11 @@ static ps_status choose(solving *s)
     return PS_OK;
 }
 
-/* As it is stored: a row is what one output is multiplied with. */
-static ps_status take_weights(solving *s)
-{
-    const ps_model_form *form = &s->tensor->stored;
-    ps_status st = ps_compress_parent_numbers(&s->job, s->tensor, &s->weights);
-    if (st || !form->transposed)
-        return st;
-    float *turned = ps_try_alloc_raw((size_t)ps_model_form_numbers(form) * sizeof *turned);
-    if (!turned)
-        return ps_fail(PS_NO_MEMORY, "numbers of tensor %s", form->name);
-    ps_compress_transpose(s->weights, form->shape[0], form->shape[1], turned);
-    ps_free(&s->weights);
-    s->weights = turned;
-    return PS_OK;
-}
-
-/* The upper triangle, row by row, to where a matrix has it. */
-static void unpack(const float *packed, uint64_t columns, float *out)
-{
-    for (uint64_t r = 0; r < columns; r++, packed += columns - r + 1)
-        memcpy(out + r * columns + r, packed, (columns - r) * sizeof *out);
-}
-
-static ps_status take_sum(solving *s, const ps_plan_input *input, const float *packed, size_t i)
-{
-    bool squares = input->numbers == input->columns;
-    uint64_t numbers = squares ? input->columns : input->columns * input->columns;
-    s->sums[i] = ps_try_alloc((size_t)numbers * sizeof(float));
-    if (!s->sums[i])
-        return ps_fail(PS_NO_MEMORY, "sums over the inputs of %s", input->name);
-    if (squares)
-        memcpy(s->sums[i], packed, numbers * sizeof(float));
-    else
-        unpack(packed, input->columns, s->sums[i]);
-    s->hessians[i].sums = s->sums[i];
-    s->hessians[i].squares = squares;
-    return PS_OK;
-}
-
-static ps_status take_sums(solving *s)
-{
-    const ps_plan *plan = s->job.plan;
-    if (s->tensor->input == PS_PLAN_NO_INPUT)
-        return PS_OK;
-    const ps_plan_input *input = &plan->inputs[s->tensor->input];
-    size_t slot = s->tensor->input - plan->windows[ps_plan_window_of(plan, s->tensor->input)].first;
-    size_t kinds = plan->held_out_rows ? 2 : 1;
-    char names[2][PS_SUM_NAME];
-    const char *wanted[] = {PS_TOKENS_NAME, ps_plan_sum_name(slot, false, names[0]),
-                            ps_plan_sum_name(slot, true, names[1])};
-    ps_some_tensors *tensors = NULL;
-    ps_status st =
-        ps_compress_tensors(&s->job, wanted, 1 + kinds, ps_plan_slot_numbers(plan, slot), &tensors);
-    if (!st)
-        st = ps_some_tensors_pull(tensors);
-    for (size_t i = 0; !st && i < kinds; i++) {
-        s->hessians[i].tokens = (uint64_t)((const float *)ps_some_tensors_memory(tensors, 0))[i];
-        if (ps_some_tensors_elements(tensors, 1 + i) < input->numbers)
-            st = ps_fail(PS_FAILED_PRECONDITION, "psd has fewer sums than input %s", input->name);
-        else
-            st = take_sum(s, input, ps_some_tensors_memory(tensors, 1 + i), i);
-    }
-    ps_some_tensors_close(&tensors);
-    return st;
-}
-
+/* What goes with units is no matter of rounding, and not predicted. */
 static ps_status take_moments(solving *s)
 {
-    if (s->job.spec->compress->saliency != PS_SALIENCY_MOMENTS)
+    if (s->job.spec->compress->saliency != PS_SALIENCY_MOMENTS || !s->tensor->method ||
+        s->tensor->n_members)
         return PS_OK;
     return ps_tensor_moments_get(&s->job, s->tensor, &s->moments);
 }
@@ -125,59 +67,120 @@ static ps_status push(const solving *s, ps_some_tensors *words)
     return ps_some_tensors_push(words, s->job.run->task->lease_id, 0, 0);
 }
 
+/* Codes of what stays, by the method. */
+static ps_status encode(solving *s, uint8_t *out)
+{
+    const ps_plan_tensor *t = s->tensor;
+    const ps_compress_problem problem = {.name = t->stored.name,
+                                         .weights = s->weights,
+                                         .rows = ps_model_form_rows(&t->stored),
+                                         .columns = ps_model_form_columns(&t->stored),
+                                         .hessian = s->sums.memory[0] ? &s->sums.hessians[0] : NULL,
+                                         .held_out = ps_compress_sums_held_out(&s->sums),
+                                         .form = t->stored.form,
+                                         .options = {.damp = s->job.spec->compress->quantise->damp,
+                                                     .order = true,
+                                                     .one_range = t->matrix}};
+    const ps_method *method = ps_method_find(t->method->name);
+    if (!method)
+        return ps_fail(PS_UNIMPLEMENTED, "this worker has no method %s", t->method->name);
+    ps_status st = ps_method_solve(method, &problem, out, &s->report);
+    return st ? st : predict(s, out);
+}
+
+/* Numbers as psd has them. */
+static void put(const solving *s, float *out)
+{
+    const ps_model_form *is = &s->tensor->stored;
+    if (s->tensor->from.transposed)
+        ps_compress_transpose(s->weights, is->shape[1], is->shape[0], out);
+    else
+        memcpy(out, s->weights, (size_t)ps_model_form_numbers(is) * sizeof *out);
+}
+
 static ps_status solve(solving *s)
 {
     const ps_plan_tensor *t = s->tensor;
     const char *name = t->stored.name;
     ps_some_tensors *words = NULL;
-    const ps_compress_problem problem = {
-        .name = name,
-        .weights = s->weights,
-        .rows = ps_model_form_rows(&t->stored),
-        .columns = ps_model_form_columns(&t->stored),
-        .hessian = s->sums[0] ? &s->hessians[0] : NULL,
-        .held_out = s->sums[1] && s->hessians[1].tokens ? &s->hessians[1] : NULL,
-        .form = t->stored.form,
-        .options = {
-            .damp = s->job.spec->compress->quantise->damp, .order = true, .one_range = t->matrix}};
-    const ps_method *method = ps_method_find(t->method->name);
-    if (!method)
-        return ps_fail(PS_UNIMPLEMENTED, "this worker has no method %s", t->method->name);
-    ps_status st = ps_compress_tensors(&s->job, &name, 1, ps_plan_words(t), &words);
+    ps_status st =
+        t->n_members ? ps_prune_tensor(&s->job, t, s->weights, &s->sums, &s->pruning) : PS_OK;
+    if (st)
+        return st;
+    st = ps_compress_tensors(&s->job, &name, 1, ps_plan_words(t), &words);
     if (!st && ps_some_tensors_elements(words, 0) != ps_plan_words(t))
         st = ps_fail(PS_FAILED_PRECONDITION, "tensor %s has other bytes at psd", name);
-    if (!st)
-        st = ps_method_solve(method, &problem, ps_some_tensors_memory(words, 0), &s->report);
-    if (!st)
-        st = predict(s, ps_some_tensors_memory(words, 0));
+    if (!st && t->method)
+        st = encode(s, ps_some_tensors_memory(words, 0));
+    else if (!st)
+        put(s, ps_some_tensors_memory(words, 0));
     if (!st)
         st = push(s, words);
     ps_some_tensors_close(&words);
     return st;
 }
 
-static void tell(const solving *s, Psd__V1__TaskResult *result)
+static void tell_codes(const solving *s, ps_json_writer *w)
 {
     const ps_compress_report *r = &s->report;
+    ps_json_put_string(w, "method", s->tensor->method->name);
+    if (s->sums.memory[0])
+        ps_json_put_double(w, "error", r->error);
+    if (ps_compress_sums_held_out(&s->sums))
+        ps_json_put_double(w, "held_out", r->held_out);
+    ps_json_put_double(w, "mse", r->mse);
+    if (s->moments.curvature)
+        ps_json_put_double(w, "predicted", s->predicted);
+    if (r->damp > 0)
+        ps_json_put_double(w, "damp", r->damp);
+    if (s->sums.memory[0])
+        ps_json_put_uint(w, "tokens", s->sums.hessians[0].tokens);
+    ps_json_put_string(w, "fallback", ps_compress_step_text(r->fallback));
+    if (r->why != PS_REASON_NONE)
+        ps_json_put_string(w, "why", ps_compress_reason_text(r->why));
+    ps_json_put_double(w, "seconds", r->seconds);
+}
+
+static void tell_pruning(const solving *s, ps_json_writer *w)
+{
+    const ps_repair_report *r = &s->pruning.repair;
+    const ps_plan *plan = s->job.plan;
+    ps_json_key(w, "prune");
+    ps_json_object(w);
+    for (size_t i = 0; i < s->tensor->n_members; i++) {
+        const ps_plan_member *m = &s->tensor->members[i];
+        const ps_plan_units *u = &plan->units[m->units];
+        if (i && m->units == m[-1].units)
+            continue;
+        ps_json_put_uint(w, m->columns ? "inputs_kept" : "outputs_kept", u->left);
+        ps_json_put_uint(w, m->columns ? "inputs" : "outputs", u->units);
+    }
+    ps_json_put_double(w, "importance_lost", s->pruning.importance);
+    if (s->pruning.columns) {
+        bool held_out = ps_compress_sums_held_out(&s->sums) != NULL;
+        ps_json_put_double(w, "cut", r->cut);
+        ps_json_put_double(w, "repaired", r->repaired);
+        if (held_out)
+            ps_json_put_double(w, "held_out_cut", r->held_out_cut);
+        if (held_out)
+            ps_json_put_double(w, "held_out_repaired", r->held_out);
+        ps_json_put_double(w, "damp", r->damp);
+        ps_json_put_uint(w, "tokens", s->sums.hessians[0].tokens);
+        if (r->why != PS_REASON_NONE)
+            ps_json_put_string(w, "why", ps_compress_reason_text(r->why));
+    }
+    ps_json_object_end(w);
+}
+
+static void tell(const solving *s, Psd__V1__TaskResult *result)
+{
     ps_buf json = PS_BUF_EMPTY;
     ps_json_writer w = ps_json_writer_to(&json);
     ps_json_object(&w);
-    ps_json_put_string(&w, "method", s->tensor->method->name);
-    if (s->sums[0])
-        ps_json_put_double(&w, "error", r->error);
-    if (s->sums[1] && s->hessians[1].tokens)
-        ps_json_put_double(&w, "held_out", r->held_out);
-    ps_json_put_double(&w, "mse", r->mse);
-    if (s->moments.curvature)
-        ps_json_put_double(&w, "predicted", s->predicted);
-    if (r->damp > 0)
-        ps_json_put_double(&w, "damp", r->damp);
-    if (s->sums[0])
-        ps_json_put_uint(&w, "tokens", s->hessians[0].tokens);
-    ps_json_put_string(&w, "fallback", ps_compress_step_text(r->fallback));
-    if (r->why != PS_REASON_NONE)
-        ps_json_put_string(&w, "why", ps_compress_reason_text(r->why));
-    ps_json_put_double(&w, "seconds", r->seconds);
+    if (s->tensor->method)
+        tell_codes(s, &w);
+    if (s->tensor->n_members)
+        tell_pruning(s, &w);
     ps_json_object_end(&w);
     ps_result_report(result, ps_buf_cstr(&json));
     ps_buf_free(&json);
@@ -190,12 +193,15 @@ static void warn(const solving *s)
         ps_task_log(s->job.run, PS_LOG_WARNING,
                     "tensor %s: calibrated on %" PRIu64 " tokens, fewer than its %" PRIu64
                     " columns; more rows would make it better",
-                    s->tensor->stored.name, s->hessians[0].tokens,
+                    s->tensor->stored.name, s->sums.hessians[0].tokens,
                     ps_model_form_columns(&s->tensor->stored));
     if (s->report.fallback != PS_STEP_NONE)
         ps_task_log(s->job.run, PS_LOG_WARNING, "tensor %s: %s: %s", s->tensor->stored.name,
                     ps_compress_step_text(s->report.fallback),
                     ps_compress_reason_text(s->report.why));
+    if (s->pruning.columns && s->pruning.repair.why != PS_REASON_NONE)
+        ps_task_log(s->job.run, PS_LOG_WARNING, "tensor %s: what is left is not repaired: %s",
+                    s->tensor->stored.name, ps_compress_reason_text(s->pruning.repair.why));
 }
 
 static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
@@ -206,9 +212,9 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
         return st;
     st = choose(&s);
     if (!st)
-        st = take_weights(&s);
-    if (!st)
-        st = take_sums(&s);
+        st = ps_compress_parent_weights(&s.job, s.tensor, &s.weights);
+    if (!st && s.tensor->input != PS_PLAN_NO_INPUT)
+        st = ps_compress_sums_take(&s.job, s.tensor, &s.sums);
     if (!st)
         st = take_moments(&s);
     if (!st)
@@ -219,8 +225,7 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
     }
     ps_tensor_moments_free(&s.moments);
     ps_free(&s.weights);
-    ps_free(&s.sums[0]);
-    ps_free(&s.sums[1]);
+    ps_compress_sums_free(&s.sums);
     ps_compress_close(&s.job);
     return st;
 }

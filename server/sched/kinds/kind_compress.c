@@ -164,6 +164,8 @@ static void fill_evaluate(const ps_lease *lease, ps_parcel *parcel)
         return;
     parcel->task.model_name = job->spec->name;
     parcel->task.model_version = job->draft;
+    if (job->file->plan->config)
+        parcel->task.model_config = job->file->plan->config;
 }
 
 /* ---- from phase to phase ---- */

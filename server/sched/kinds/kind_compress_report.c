@@ -95,7 +95,6 @@ static double bits_of(uint64_t bytes, uint64_t numbers)
 static void put_tensor(ps_json_writer *json, const ps_plan_tensor *t, const ps_compress_item *item)
 {
     char text[PS_FORM_TEXT];
-    bool solves = ps_plan_solves(t);
     ps_json_object(json);
     ps_json_put_string(json, "name", t->stored.name);
     ps_json_key(json, "shape");
@@ -103,7 +102,8 @@ static void put_tensor(ps_json_writer *json, const ps_plan_tensor *t, const ps_c
     for (uint32_t i = 0; i < t->stored.n_dims; i++)
         ps_json_uint(json, t->stored.shape[i]);
     ps_json_array_end(json);
-    ps_json_put_string(json, "form", solves ? ps_form_text(t->stored.form, text) : "float32");
+    ps_json_put_string(json, "form",
+                       t->stored.form.row ? ps_form_text(t->stored.form, text) : "float32");
     ps_json_put_uint(json, "bytes", t->bytes);
     ps_json_put_double(json, "bits", bits_of(t->bytes, ps_model_form_numbers(&t->stored)));
     if (t->method)

@@ -157,7 +157,32 @@ START_TEST(what_would_be_without_effect_is_refused)
     refuses(Q("int4\n    keep: [\"\"]\n"), "job.yaml:4: compress.quantise.keep");
     refuses(Q("int4\n  limit: {loss: 1}\n"),
             "job.yaml:4: compress.limit: unknown key; did you mean 'limits'? allowed: calibrate, "
-            "quantise, limits, saliency, requantise");
+            "prune, quantise, limits, saliency, requantise");
+}
+END_TEST
+
+START_TEST(what_is_removed_may_be_all_that_is_done)
+{
+    document *d = NULL;
+    ck_ok(load("compress: {prune: {what: ffn, ratio: 0.25}}\n", &d));
+    ck_assert_uint_eq(d->compress->prune->what, PS_PRUNE_FFN);
+    ck_assert_uint_eq(d->compress->prune->by, PS_PRUNE_BY_MAGNITUDE);
+    ck_assert_uint_eq(d->compress->prune->repair, PS_PRUNE_REPAIR_SQUARES);
+    ck_assert(!d->compress->quantise && ps_spec_compress_calibrates(d->compress));
+    ps_conf_free(&schema, d);
+    ck_ok(load("compress: {prune: {what: rows, ratio: 0.25, repair: none}}\n", &d));
+    ck_assert(!ps_spec_compress_calibrates(d->compress));
+    ps_conf_free(&schema, d);
+    ck_ok(load("compress: {prune: {what: rows, ratio: 0.1, by: activation, repair: none}}\n", &d));
+    ck_assert(ps_spec_compress_calibrates(d->compress));
+    ps_conf_free(&schema, d);
+    refuses("compress:\n  prune: {ratio: 0.25}\n", "job.yaml:2: compress.prune.what: missing; ");
+    refuses("compress:\n  prune: {what: ffn}\n", "job.yaml:2: compress.prune.ratio: missing; ");
+    refuses("compress:\n  prune: {what: ffn, ratio: 0}\n",
+            "job.yaml:2: compress.prune.ratio: 0 is out of range, allowed between 0 and 1");
+    refuses("compress:\n  prune: {what: ffn, ratio: 1}\n", "job.yaml:2: compress.prune.ratio: 1 ");
+    refuses("compress:\n  prune: {what: ffm, ratio: 0.5}\n",
+            "job.yaml:2: compress.prune.what: 'ffm' is not known; did you mean 'ffn'?");
 }
 END_TEST
 
@@ -166,6 +191,7 @@ static const ps_check_case tests[] = {
     {.test = &a_scheme_is_a_form, .repeat = sizeof forms / sizeof *forms},
     {&methods_say_whether_they_look_at_data},
     {&what_would_be_without_effect_is_refused},
+    {&what_is_removed_may_be_all_that_is_done},
     {0},
 };
 

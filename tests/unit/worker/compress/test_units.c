@@ -62,34 +62,10 @@ START_TEST(members_of_one_tensor_are_cut_together)
 }
 END_TEST
 
-START_TEST(what_is_left_is_a_multiple)
-{
-    static const struct {
-        uint64_t units;
-        double ratio;
-        uint64_t multiple, left;
-    } rows[] = {{512, 0.25, 1, 384},   {512, 0.25, 32, 384}, {500, 0.25, 32, 384},
-                {1536, 0.1, 64, 1408}, {12, 0.5, 1, 6},      {3, 0.999, 1, 1},
-                {512, 0, 32, 512},     {500, 0, 32, 500},    {10, 0.3, 1, 7}};
-    uint64_t left;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        ps_units_want want = {"FFN units", rows[i].ratio, rows[i].multiple};
-        ck_ok(ps_units_left(rows[i].units, &want, &left));
-        ck_assert_uint_eq(left, rows[i].left);
-    }
-    ps_units_want none = {"KV groups", 0.25, 2};
-    ck_assert_int_eq(ps_units_left(2, &none, &left), PS_INVALID_ARGUMENT);
-    ck_assert_str_eq(ps_error_message(),
-                     "a ratio of 0.25 removes none of 2 KV groups, of which a multiple of 2 is "
-                     "kept");
-}
-END_TEST
-
 static const ps_check_case cases[] = {
     {&saliency_is_of_what_is_known},
     {&a_units_importance_is_all_its_numbers},
     {&members_of_one_tensor_are_cut_together},
-    {&what_is_left_is_a_multiple},
     {0},
 };
 

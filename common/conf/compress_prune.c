@@ -1,0 +1,30 @@
+/* prune: parts of the model are removed. Happy path: what is said fits together, as far as that can
+ * be seen without the model; sizes are the plan's matter. */
+#include "common/conf/compress_keys.h"
+
+const char *const ps_prune_what_words[] = {"ffn", "rows", NULL};
+const char *const ps_prune_by_words[] = {"magnitude", "activation", NULL};
+static const char *const repair_words[] = {"none", "least_squares", NULL};
+
+const ps_conf_key ps_compress_prune_keys[] = {
+    PS_CONF_WORD("what", ps_spec_prune, what, NULL, ps_prune_what_words),
+    PS_CONF_REAL("ratio", ps_spec_prune, ratio, NULL, 0, 1),
+    PS_CONF_WORD("by", ps_spec_prune, by, "magnitude", ps_prune_by_words),
+    PS_CONF_WORD("repair", ps_spec_prune, repair, "least_squares", repair_words),
+    PS_CONF_END,
+};
+
+ps_status ps_compress_prune_check(const ps_spec_compress *c, const ps_conf_doc *doc)
+{
+    const ps_spec_prune *p = c->prune;
+    if (!(p->ratio > 0 && p->ratio < 1))
+        return ps_conf_fail(doc, "compress.prune.ratio",
+                            "%g is out of range, allowed between 0 and 1: the share that goes",
+                            p->ratio);
+    return PS_OK;
+}
+
+bool ps_spec_prune_calibrates(const ps_spec_prune *p)
+{
+    return p->repair != PS_PRUNE_REPAIR_NONE || p->by == PS_PRUNE_BY_ACTIVATION;
+}

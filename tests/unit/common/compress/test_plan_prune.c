@@ -1,0 +1,151 @@
+/* plan: what becomes of shapes when units are removed, which tensors share them, what is summed for
+ * the repair and in what turn, and what is refused. Figures are worked out by hand. */
+#include "tests/unit/common/compress/plan_rig.h"
+
+#include "common/compress/store_plan.h"
+
+static void is_shape(const rig *r, const char *name, uint64_t rows, uint64_t columns)
+{
+    const ps_plan_tensor *t = tensor(r, name);
+    ck_assert_msg(
+        t->stored.shape[0] == rows && (t->stored.n_dims < 2 || t->stored.shape[1] == columns),
+        "%s: %lu, %lu", name, (unsigned long)t->stored.shape[0], (unsigned long)t->stored.shape[1]);
+}
+
+START_TEST(an_ffn_gets_narrower_everywhere)
+{
+    rig r;
+    ck_ok(plan(&r, GPT, "prune: {what: ffn, ratio: 0.25}\n"));
+    const ps_plan *p = r.plan;
+    ck_assert_int_eq(p->model->intermediate_size, 384);
+    ck_assert_ptr_nonnull(strstr(p->config, "intermediate_size: 384"));
+    ck_assert_uint_eq(p->n_units, 4);
+    is_shape(&r, "h.3.mlp.c_fc.weight", 128, 384); /* [in, out] */
+    is_shape(&r, "h.3.mlp.c_fc.bias", 384, 0);
+    is_shape(&r, "h.3.mlp.c_proj.weight", 384, 128);
+    is_shape(&r, "h.3.mlp.c_proj.bias", 128, 0);
+    is_shape(&r, "h.3.attn.c_attn.weight", 128, 384);
+    ck_assert_str_eq(tensor(&r, "h.3.mlp.c_proj.weight")->why, "384 of 512 inputs");
+    ck_assert_str_eq(tensor(&r, "h.3.mlp.c_fc.bias")->why, "384 of 512 outputs");
+    ck_assert(!ps_plan_solves(tensor(&r, "h.3.attn.c_attn.weight")));
+    ck_assert(!ps_plan_solves(tensor(&r, "h.3.mlp.c_proj.bias")));
+    ck_assert_uint_eq(p->parent_data - p->data, 4 * 4 * 128 * (128 + 128 + 1));
+    /* what is summed is of the parent's units; all of a layer is solved when it is there */
+    ck_assert_uint_eq(p->n_inputs, 4);
+    ck_assert_uint_eq(p->inputs[3].columns, 512);
+    ck_assert_uint_eq(p->inputs[3].numbers, 512 * 513 / 2);
+    ck_assert_uint_eq(p->n_windows, 4);
+    ck_assert_uint_eq(ps_plan_turn(p, tensor(&r, "h.3.mlp.c_fc.weight")), 4);
+    ck_assert_uint_eq(ps_plan_turn(p, tensor(&r, "h.3.mlp.c_fc.bias")), 4);
+    ck_assert_uint_eq(ps_plan_turn(p, tensor(&r, "h.3.mlp.c_proj.weight")), 4);
+    rig_free(&r);
+}
+END_TEST
+
+START_TEST(without_a_repair_nothing_is_calibrated)
+{
+    rig r;
+    ck_ok(plan(&r, SMOL, "prune: {what: ffn, ratio: 0.5, repair: none}\n"));
+    ck_assert_int_eq(r.plan->model->intermediate_size, 768);
+    is_shape(&r, "model.layers.29.mlp.gate_proj.weight", 768, 576);
+    is_shape(&r, "model.layers.29.mlp.up_proj.weight", 768, 576);
+    is_shape(&r, "model.layers.29.mlp.down_proj.weight", 576, 768);
+    ck_assert_uint_eq(r.plan->n_inputs, 0);
+    rig_free(&r);
+    ck_ok(plan(&r, SMOL, "prune: {what: ffn, ratio: 0.5, by: activation, repair: none}\n"));
+    ck_assert_uint_eq(r.plan->n_inputs, 30);
+    ck_assert_uint_eq(r.plan->inputs[7].numbers, 1536); /* squares alone */
+    rig_free(&r);
+}
+END_TEST
+
+START_TEST(forms_are_chosen_for_what_is_left)
+{
+    rig r;
+    static const char both[] = "prune: {what: ffn, ratio: 0.2}\n"
+                               "quantise: {scheme: int4, method: gptq}\n";
+    ck_ok(plan(&r, GPT, both));
+    /* 410 of 512 would stay; a group of 128 is more than goes, 32 are not */
+    ck_assert_int_eq(r.plan->model->intermediate_size, 416);
+    has(&r, "h.0.mlp.c_proj.weight", "int4/32",
+        "416 of 512 inputs; rows of 416 are not whole groups of 128");
+    has(&r, "h.0.mlp.c_fc.weight", "int4/128", "416 of 512 outputs");
+    has(&r, "h.0.mlp.c_fc.bias", "float32", "416 of 512 outputs; bias");
+    rig_free(&r);
+    ck_ok(plan(&r, GPT, "prune: {what: ffn, ratio: 0.3}\nquantise: {scheme: int4}\n"));
+    ck_assert_int_eq(r.plan->model->intermediate_size, 384); /* a multiple of 128 */
+    has(&r, "h.0.mlp.c_proj.weight", "int4/128", "384 of 512 inputs");
+    rig_free(&r);
+}
+END_TEST
+
+/* Both of its sides: units of one hidden layer, and of the one before. */
+START_TEST(hidden_layers_of_an_mlp_each_lose_their_share)
+{
+    rig r;
+    ck_ok(plan(&r, "{architecture: mlp, layers: [16, 48, 40, 4]}",
+               "prune: {what: rows, ratio: 0.5}\n"));
+    const ps_plan *p = r.plan;
+    ck_assert_int_eq(p->model->layers[0], 16);
+    ck_assert_int_eq(p->model->layers[1], 24); /* of 6 at most an eighth, a power of two */
+    ck_assert_int_eq(p->model->layers[2], 20);
+    ck_assert_int_eq(p->model->layers[3], 4);
+    is_shape(&r, "layers.0.weight", 24, 16);
+    is_shape(&r, "layers.1.weight", 20, 24);
+    is_shape(&r, "layers.1.bias", 20, 0);
+    is_shape(&r, "layers.2.weight", 4, 20);
+    ck_assert_str_eq(tensor(&r, "layers.1.weight")->why, "20 of 40 outputs, 24 of 48 inputs");
+    ck_assert(!ps_plan_solves(tensor(&r, "layers.2.bias")));
+    ck_assert_uint_eq(p->n_inputs, 2); /* of layers 1 and 2 */
+    ck_assert_uint_eq(p->n_windows, 1);
+    ck_assert_uint_eq(ps_plan_turn(p, tensor(&r, "layers.0.weight")), 1);
+    rig_free(&r);
+}
+END_TEST
+
+START_TEST(what_shares_units_is_summed_together_or_not_at_all)
+{
+    rig r;
+    static const char gptq[] = "prune: {what: ffn, ratio: 0.25}\n"
+                               "calibrate: {held_out: 0}\nquantise: {scheme: int4, method: gptq}\n";
+    uint64_t layer = 12 * (3 * 8256 + 131328); /* bytes of all inputs of one */
+    ck_ok(plan_within(&r, GPT, gptq, layer));
+    ck_assert_uint_eq(r.plan->n_windows, 4);
+    rig_free(&r);
+    ck_assert_int_eq(plan_within(&r, GPT, gptq, layer - 1), PS_RESOURCE_EXHAUSTED);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "sums over the inputs of 4 products from "
+                                                     "h.0.attn.c_attn.weight on take 1 MiB"));
+    rig_free(&r);
+}
+END_TEST
+
+START_TEST(what_cannot_be_removed_is_refused)
+{
+    refuses(GPT, "prune: {what: rows, ratio: 0.25}\n", PS_INVALID_ARGUMENT,
+            "compress.prune.what: model big, gpt2, has no rows; allowed: ffn");
+    refuses(MLP, "prune: {what: ffn, ratio: 0.25}\n", PS_INVALID_ARGUMENT,
+            "compress.prune.what: model big, mlp, has no ffn; allowed: rows");
+    refuses("{architecture: mlp, layers: [784, 10]}", "prune: {what: rows, ratio: 0.25}\n",
+            PS_INVALID_ARGUMENT,
+            "compress.prune.what: model big has no hidden layer to take rows from");
+    refuses(GPT, "prune: {what: ffn, ratio: 0.001}\n", PS_INVALID_ARGUMENT,
+            "compress.prune.ratio: 0.001 of 512 FFN units is not one of them");
+    refuses("{architecture: mlp, layers: [784, 1, 10]}", "prune: {what: rows, ratio: 0.99}\n",
+            PS_INVALID_ARGUMENT, "compress.prune.ratio: 0.99 of 1 units is not one of them");
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {&an_ffn_gets_narrower_everywhere},
+    {&without_a_repair_nothing_is_calibrated},
+    {&forms_are_chosen_for_what_is_left},
+    {&hidden_layers_of_an_mlp_each_lose_their_share},
+    {&what_shares_units_is_summed_together_or_not_at_all},
+    {&what_cannot_be_removed_is_refused},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("compress/plan_prune", tests);
+}

@@ -1,0 +1,66 @@
+/* A sum's slot may be larger than the input that has it by now: a part of it is the input's. Fails
+ * when psd has less than that. */
+#include "common/base/mem.h"
+#include "worker/tasks/compress_job.h"
+
+#include <string.h>
+
+/* The upper triangle, row by row, to where a matrix has it. */
+static void unpack(const float *packed, uint64_t columns, float *out)
+{
+    for (uint64_t r = 0; r < columns; r++, packed += columns - r + 1)
+        memcpy(out + r * columns + r, packed, (columns - r) * sizeof *out);
+}
+
+static ps_status take_sum(const ps_plan_input *input, const float *packed, size_t i,
+                          ps_compress_sums *out)
+{
+    bool squares = input->numbers == input->columns;
+    uint64_t numbers = squares ? input->columns : input->columns * input->columns;
+    out->memory[i] = ps_try_alloc((size_t)numbers * sizeof(float));
+    if (!out->memory[i])
+        return ps_fail(PS_NO_MEMORY, "sums over the inputs of %s", input->name);
+    if (squares)
+        memcpy(out->memory[i], packed, numbers * sizeof(float));
+    else
+        unpack(packed, input->columns, out->memory[i]);
+    out->hessians[i].sums = out->memory[i];
+    out->hessians[i].squares = squares;
+    return PS_OK;
+}
+
+ps_status ps_compress_sums_take(const ps_compress_job *job, const ps_plan_tensor *tensor,
+                                ps_compress_sums *out)
+{
+    const ps_plan *plan = job->plan;
+    PS_REQUIRE(tensor->input != PS_PLAN_NO_INPUT);
+    const ps_plan_input *input = &plan->inputs[tensor->input];
+    size_t slot = tensor->input - plan->windows[ps_plan_window_of(plan, tensor->input)].first;
+    size_t kinds = plan->held_out_rows ? 2 : 1;
+    char names[2][PS_SUM_NAME];
+    const char *wanted[] = {PS_TOKENS_NAME, ps_plan_sum_name(slot, false, names[0]),
+                            ps_plan_sum_name(slot, true, names[1])};
+    ps_some_tensors *tensors = NULL;
+    *out = (ps_compress_sums){0};
+    ps_status st =
+        ps_compress_tensors(job, wanted, 1 + kinds, ps_plan_slot_numbers(plan, slot), &tensors);
+    if (!st)
+        st = ps_some_tensors_pull(tensors);
+    for (size_t i = 0; !st && i < kinds; i++) {
+        out->hessians[i].tokens = (uint64_t)((const float *)ps_some_tensors_memory(tensors, 0))[i];
+        if (ps_some_tensors_elements(tensors, 1 + i) < input->numbers)
+            st = ps_fail(PS_FAILED_PRECONDITION, "psd has fewer sums than input %s", input->name);
+        else
+            st = take_sum(input, ps_some_tensors_memory(tensors, 1 + i), i, out);
+    }
+    ps_some_tensors_close(&tensors);
+    if (st)
+        ps_compress_sums_free(out);
+    return st;
+}
+
+void ps_compress_sums_free(ps_compress_sums *sums)
+{
+    ps_free(&sums->memory[0]);
+    ps_free(&sums->memory[1]);
+}

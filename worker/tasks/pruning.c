@@ -1,0 +1,224 @@
+#include "worker/tasks/pruning.h"
+
+#include "common/base/mem.h"
+#include "common/base/require.h"
+#include "worker/compress/units.h"
+
+#include <string.h>
+
+/* Where a repair begins to try; it goes up by itself where held-out rows say so. */
+#define REPAIR_DAMP 1e-4
+
+static ps_member member_of(const ps_plan_member *m)
+{
+    return (ps_member){.columns = m->columns, .begin = m->begin, .span = m->span};
+}
+
+/* ---- which units stay ---- */
+
+/* The diagonal, as ps_salient wants it. *out NULL: inputs count alike. */
+static ps_status squares_of(const ps_compress_job *job, const ps_plan_tensor *t, float **out)
+{
+    ps_compress_sums sums = {0};
+    uint64_t n = ps_plan_from_columns(t);
+    *out = NULL;
+    if (job->spec->compress->prune->by != PS_PRUNE_BY_ACTIVATION)
+        return PS_OK;
+    ps_status st = ps_compress_sums_take(job, t, &sums);
+    if (!st && !(*out = ps_try_alloc_raw((size_t)n * sizeof **out)))
+        st = ps_fail(PS_NO_MEMORY, "squares of the inputs of %s", t->stored.name);
+    for (uint64_t i = 0; !st && i < n; i++)
+        (*out)[i] = sums.hessians[0].sums[sums.hessians[0].squares ? i : i * n + i];
+    ps_compress_sums_free(&sums);
+    return st;
+}
+
+static ps_status add_tensor(const ps_compress_job *job, const ps_plan_tensor *t,
+                            const ps_plan_member *m, double *importance)
+{
+    float *weights = NULL, *squares = NULL;
+    ps_member member = member_of(m);
+    ps_status st = ps_compress_parent_weights(job, t, &weights);
+    if (!st)
+        st = squares_of(job, t, &squares);
+    if (!st)
+        ps_units_importance(&(ps_salient){.weights = weights,
+                                          .rows = ps_plan_from_rows(t),
+                                          .columns = ps_plan_from_columns(t),
+                                          .squares = squares},
+                            &member, job->plan->units[m->units].units, importance);
+    ps_free(&weights);
+    ps_free(&squares);
+    return st;
+}
+
+/* By activation it is what a unit adds to the product behind it: columns alone. */
+static bool counts(const ps_compress_job *job, const ps_plan_tensor *t, const ps_plan_member *m)
+{
+    return t->from.n_dims == 2 &&
+           (m->columns || job->spec->compress->prune->by != PS_PRUNE_BY_ACTIVATION);
+}
+
+static ps_status importance_of(const ps_compress_job *job, size_t units, double *importance)
+{
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < job->plan->n_tensors; i++) {
+        const ps_plan_tensor *t = &job->plan->tensors[i];
+        for (size_t k = 0; !st && k < t->n_members; k++)
+            if (t->members[k].units == units && counts(job, t, &t->members[k]))
+                st = add_tensor(job, t, &t->members[k], importance);
+    }
+    return st;
+}
+
+static ps_status choose(const ps_compress_job *job, size_t units, bool *keep, double *lost)
+{
+    const ps_plan_units *u = &job->plan->units[units];
+    double all = 0, gone = 0;
+    double *importance = ps_try_alloc((size_t)u->units * sizeof *importance);
+    if (!importance)
+        return ps_fail(PS_NO_MEMORY, "importance of units");
+    ps_status st = importance_of(job, units, importance);
+    if (!st)
+        st = ps_units_keep(importance, u->units, u->left, keep);
+    for (uint64_t i = 0; !st && i < u->units; i++) {
+        all += importance[i];
+        gone += keep[i] ? 0 : importance[i];
+    }
+    *lost = all > 0 ? gone / all : 0;
+    ps_free(&importance);
+    return st;
+}
+
+/* ---- what stays of a tensor ---- */
+
+typedef struct cut {
+    bool *stays[2]; /* of rows, of columns; all, or not */
+} cut;
+
+static void cut_free(cut *c)
+{
+    ps_free(&c->stays[0]);
+    ps_free(&c->stays[1]);
+}
+
+static ps_status cut_new(const ps_plan_tensor *t, cut *out)
+{
+    uint64_t n[2] = {ps_plan_from_rows(t), ps_plan_from_columns(t)};
+    *out = (cut){0};
+    for (size_t i = 0; i < 2; i++) {
+        out->stays[i] = ps_try_alloc_raw((size_t)n[i]);
+        if (!out->stays[i]) {
+            cut_free(out);
+            return ps_fail(PS_NO_MEMORY, "tensor %s: what stays of it", t->stored.name);
+        }
+        memset(out->stays[i], true, (size_t)n[i]);
+    }
+    return PS_OK;
+}
+
+static ps_status find_cut(const ps_compress_job *job, const ps_plan_tensor *t, cut *c,
+                          double *importance)
+{
+    ps_status st = cut_new(t, c);
+    size_t known = SIZE_MAX;
+    bool *keep = NULL;
+    for (size_t k = 0; !st && k < t->n_members; k++) {
+        const ps_plan_member *m = &t->members[k];
+        const ps_plan_units *u = &job->plan->units[m->units];
+        const ps_member member = member_of(m);
+        double lost = 0;
+        if (m->units != known) { /* else q, k and v of the same */
+            ps_free(&keep);
+            keep = ps_try_alloc((size_t)u->units);
+            st = keep ? choose(job, m->units, keep, &lost)
+                      : ps_fail(PS_NO_MEMORY, "tensor %s: what stays of it", t->stored.name);
+            known = m->units;
+        }
+        if (!st)
+            ps_units_mark(&member, u->units, keep, c->stays[m->columns]);
+        *importance = lost > *importance ? lost : *importance;
+    }
+    ps_free(&keep);
+    return st;
+}
+
+/* Only what has column >= row is there, and needed. */
+static void cut_sums(ps_hessian *h, float *sums, uint64_t columns, const bool *stays)
+{
+    float *out = sums;
+    if (!h->sums)
+        return;
+    for (uint64_t r = 0; r < (h->squares ? 1 : columns); r++)
+        for (uint64_t c = 0; c < columns; c++)
+            if (stays[c] && (h->squares || stays[r]))
+                *out++ = sums[r * columns + c];
+}
+
+static ps_status repair(const ps_plan_tensor *t, const cut *c, uint64_t rows, float *weights,
+                        const ps_compress_sums *sums, bool wanted, ps_pruning_report *report)
+{
+    uint64_t columns = ps_plan_from_columns(t), left = ps_units_count(c->stays[1], columns);
+    const ps_compress_problem problem = {.name = t->stored.name,
+                                         .weights = weights,
+                                         .rows = rows,
+                                         .columns = columns,
+                                         .hessian = &sums->hessians[0],
+                                         .held_out = ps_compress_sums_held_out(sums),
+                                         .options = {.damp = REPAIR_DAMP}};
+    if (!wanted) {
+        ps_units_cut(weights, rows, columns, NULL, c->stays[1], weights);
+        return PS_OK;
+    }
+    float *out = ps_try_alloc_raw((size_t)(rows * left) * sizeof *out);
+    if (!out)
+        return ps_fail(PS_NO_MEMORY, "tensor %s: repair", t->stored.name);
+    ps_status st = ps_repair_columns(&problem, c->stays[1], out, &report->repair);
+    if (!st)
+        memcpy(weights, out, (size_t)(rows * left) * sizeof *out);
+    report->columns = !st;
+    ps_free(&out);
+    return st;
+}
+
+ps_status ps_prune_tensor(const ps_compress_job *job, const ps_plan_tensor *t, float *weights,
+                          ps_compress_sums *sums, ps_pruning_report *report)
+{
+    PS_REQUIRE(t->n_members);
+    uint64_t rows = ps_plan_from_rows(t), columns = ps_plan_from_columns(t);
+    cut c;
+    *report = (ps_pruning_report){0};
+    ps_status st = find_cut(job, t, &c, &report->importance);
+    if (!st) {
+        uint64_t left = ps_units_count(c.stays[0], rows);
+        ps_units_cut(weights, rows, columns, c.stays[0], NULL, weights);
+        if (ps_units_count(c.stays[1], columns) < columns) {
+            bool wanted = job->spec->compress->prune->repair == PS_PRUNE_REPAIR_SQUARES;
+            st = repair(t, &c, left, weights, sums, wanted, report);
+            for (size_t i = 0; !st && i < 2; i++)
+                cut_sums(&sums->hessians[i], sums->memory[i], columns, c.stays[1]);
+        }
+    }
+    cut_free(&c);
+    return st;
+}
+
+/* ---- back to the parent's shape ---- */
+
+void ps_prune_expand(const ps_plan *plan, const ps_plan_tensor *t, const float *numbers, float *out)
+{
+    uint64_t n_columns = t->from.n_dims == 2 ? t->from.shape[1] : 1;
+    for (uint64_t i = 0; i < t->from.shape[0]; i++)
+        for (uint64_t k = 0; k < n_columns; k++) {
+            bool there = true;
+            for (size_t m = 0; m < t->n_members; m++) {
+                const ps_plan_member *at = &t->members[m];
+                const ps_plan_units *u = &plan->units[at->units];
+                uint64_t index = at->columns == t->from.transposed ? i : k;
+                uint64_t first = at->begin + u->left * at->span,
+                         end = at->begin + u->units * at->span;
+                there &= index < first || index >= end;
+            }
+            *out++ = there ? *numbers++ : 0;
+        }
+}

@@ -1,0 +1,31 @@
+/* pruning: what a solve task removes of its tensor: which units stay is found from the parent's
+ * numbers of all tensors that have them, and from what calibration has summed; so that every task
+ * finds the same, and none has to ask another. What is left of a matrix whose columns go is
+ * repaired by the sums over its inputs (worker/compress/repair.h). The task's thread's (not
+ * asserted: it is a part of the task). */
+#ifndef PS_TASKS_PRUNING_H
+#define PS_TASKS_PRUNING_H
+
+#include "worker/compress/repair.h"
+#include "worker/tasks/compress_job.h"
+
+/* What a tensor loses. */
+typedef struct ps_pruning_report {
+    double importance;       /* the share of all units' that goes, of the set that loses most */
+    bool columns;            /* some go, and sums are there: */
+    ps_repair_report repair; /* their outputs' power that goes, before and after the repair */
+} ps_pruning_report;
+
+/* weights, [rows, columns] of the product as the parent has them, become what stays of them; and so
+ * do the sums of hessians, those of its input. Both the caller's, changed in place. */
+PS_MUST_CHECK ps_status ps_prune_tensor(const ps_compress_job *job, const ps_plan_tensor *tensor,
+                                        float *weights, ps_compress_sums *sums,
+                                        ps_pruning_report *report);
+
+/* The other way: numbers, as the new model's tensor has them in psd's order, to where a model of
+ * the parent's shape has them, whose other units do nothing: out, of the parent's shape. The units
+ * that are left come first there; a layer does not know its units' order. */
+void ps_prune_expand(const ps_plan *plan, const ps_plan_tensor *tensor, const float *numbers,
+                     float *out);
+
+#endif
