@@ -1,8 +1,13 @@
 /* gptq: numbers are rounded column by column, each after what the ones before it lost is added to
  * it (Frantar, Ashkboos, Hoefler, Alistarh: GPTQ, 2022). Scales and zeros are fixed first, from the
- * weights as they are, with the inputs' mean squares as importance: so columns can be solved in any
- * order, largest input first, and the codes stay where they belong ("static groups"); and so any
- * form that can round a number to its blocks' grid can be solved for, ggml's as well as integers.
+ * weights as they are: so columns can be solved in any order, largest input first, and the codes
+ * stay where they belong ("static groups"); and so any form that can round a number to its blocks'
+ * grid can be solved for, ggml's as well as integers.
+ *
+ * A grid that is a range is the whole range of its block: numbers grow by what others lost, and
+ * what a cut range saves when each is rounded by itself is lost many times over when they meet its
+ * end; at 2 and 3 bits twice as much in all. ggml's blocks are searched with the inputs' mean
+ * squares as importance.
  *
  * Where it cannot be done, the report names what was: more damping, up to the mean of H's diagonal;
  * else only that diagonal, which is the search; else rounding. A column whose input was always 0 is
@@ -44,6 +49,16 @@ static ps_status solve_columns(const ps_compress_problem *problem, uint8_t *out,
     return st;
 }
 
+static ps_status encode_searched(const ps_compress_problem *problem, uint8_t *out)
+{
+    float *importance = ps_grid_importance(problem);
+    if (!importance)
+        return ps_fail(PS_NO_MEMORY, "tensor %s: importance", problem->name);
+    ps_grid_encode(problem, importance, out);
+    ps_free(&importance);
+    return PS_OK;
+}
+
 static ps_status gptq_solve(const ps_compress_problem *problem, uint8_t *out,
                             ps_compress_report *report)
 {
@@ -53,13 +68,17 @@ static ps_status gptq_solve(const ps_compress_problem *problem, uint8_t *out,
         ps_grid_encode(problem, NULL, out);
         return PS_OK;
     }
-    float *importance = ps_grid_importance(problem);
-    if (!importance)
-        return ps_fail(PS_NO_MEMORY, "tensor %s: importance", problem->name);
-    ps_grid_encode(problem, importance, out);
-    ps_free(&importance);
-    ps_status st = solve_columns(problem, out, report);
-    if (!st && report->fallback == PS_STEP_ROUNDED)
+    bool range = ps_grid_is_range(problem->form);
+    ps_status st = PS_OK;
+    if (range)
+        ps_grid_encode(problem, NULL, out);
+    else
+        st = encode_searched(problem, out);
+    if (!st)
+        st = solve_columns(problem, out, report);
+    if (!st && report->fallback == PS_STEP_DIAGONAL && range)
+        st = encode_searched(problem, out);
+    else if (!st && report->fallback == PS_STEP_ROUNDED && !range)
         ps_grid_encode(problem, NULL, out);
     return st;
 }

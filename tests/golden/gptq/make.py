@@ -6,9 +6,9 @@ Cholesky computes). tests/unit/worker/compress/test_gptq.c compares ours with th
 
     tests/golden/gptq/make.py           # writes gptq.safetensors beside it; needs numpy
 
-What is the house's own is written here once more: the scale of a block is the range, or the share of it that
-loses least by the inputs' mean squares; of q4_0 ggml's search with its importance matrix; columns in falling
-order of the Hessian's diagonal; a column without input counts 1e-4 of the mean for that, and is rounded.
+What is the house's own is written here once more: the scale of a block is its range; of q4_0 ggml's search with
+its importance matrix, for which a column without input counts 1e-4 of the mean; columns in falling order of the
+Hessian's diagonal; a column without input is rounded.
 """
 import json
 import pathlib
@@ -54,14 +54,7 @@ class Integer:
         return grid[0] * (code - grid[1])
 
     def grid(self, x, importance, row):
-        low, high, best, found = min(0, x.min()), max(0, x.max()), numpy.inf, None
-        for k in range(20):
-            grid = self.of_range(low * (1 - 0.025 * k), high * (1 - 0.025 * k))
-            read = numpy.array([self.value(self.code(v, grid), grid) for v in x])
-            error = (importance * (x - read)**2).sum()
-            if error < best:
-                best, found = error, grid
-        return found
+        return self.of_range(min(0, x.min()), max(0, x.max()))
 
     def block(self, codes, grid):
         stream = 0
