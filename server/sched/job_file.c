@@ -73,14 +73,16 @@ static ps_status check_moments(ps_catalog *catalog, const ps_job_spec *spec,
                    model->name);
 }
 
-static ps_status make_plan(ps_catalog *catalog, ps_job_file *file)
+/* submitted: now, and not read again after a restart. What was there for it then may be gone, which
+ * its workers find if they still need it; it is no reason for psd not to start. */
+static ps_status make_plan(ps_catalog *catalog, bool submitted, ps_job_file *file)
 {
     ps_model_record *model = NULL;
     ps_plan *plan = NULL;
     if (!file->spec->compress)
         return PS_OK;
     ps_status st = ps_catalog_model_version(catalog, file->spec->model_name, file->version, &model);
-    if (!st)
+    if (!st && submitted)
         st = check_moments(catalog, file->spec, model);
     if (!st)
         st = plan_for(file->spec, model, &plan);
@@ -143,7 +145,7 @@ ps_status ps_job_file_read(ps_catalog *catalog, const ps_job_text *text, ps_job_
     if (!st)
         st = check_teacher(file);
     if (!st)
-        st = make_plan(catalog, file);
+        st = make_plan(catalog, !*text->version, file);
     if (st)
         ps_job_file_unref(&file);
     else

@@ -245,12 +245,35 @@ START_TEST(whatever_fails_leaves_no_file)
 }
 END_TEST
 
+/* The moments of its parent went with the job that had left them. */
+START_TEST(a_job_that_was_let_in_is_read_again_without_what_it_asked_for_then)
+{
+    rig r;
+    begin(&r);
+    ps_job_file *again = NULL;
+    ps_job_text text = {.yaml = ps_slice_str("kind: compress\nname: small\nmodel_name: big\n"
+                                             "compress: {quantise: {scheme: int4, group: row}, "
+                                             "saliency: moments}\n"),
+                        .origin = "job",
+                        .owner = "anna",
+                        .version = "",
+                        .teacher_version = ""};
+    ck_assert_int_eq(ps_job_file_read(r.t.catalog, &text, &again), PS_FAILED_PRECONDITION);
+    text.version = r.job->version;
+    ck_ok(ps_job_file_read(r.t.catalog, &text, &again));
+    ck_assert_ptr_nonnull(again->plan);
+    ps_job_file_unref(&again);
+    end(&r);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&the_file_is_the_stores_words_and_the_parents_bytes},
     {&a_draft_is_nobodys_model_until_it_is_published},
     {&a_draft_of_a_job_that_has_ended_goes},
     {&a_name_that_is_somebody_elses_by_now_is_not_taken},
     {&whatever_fails_leaves_no_file},
+    {&a_job_that_was_let_in_is_read_again_without_what_it_asked_for_then},
     {0},
 };
 
