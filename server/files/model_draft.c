@@ -1,11 +1,15 @@
 /* The file is written from front to back: the header, then one tensor after the other, as words out
- * of the store or as bytes out of the parent's file. A tensor is never held as a whole. */
+ * of the store or as bytes out of the parent's file. A tensor is never held as a whole. Words are
+ * whatever workers have pushed: a tensor that is not there, or says a number that is not finite, is
+ * no model, as one that comes over the border is none (model_numbers.h). */
 #include "server/files/model_draft.h"
 
 #include "common/base/mem.h"
 #include "common/base/whole_file.h"
 #include "common/compress/store_plan.h"
+#include "common/format/numbers.h"
 #include "common/loop/loop.h"
+#include "common/model/form_stream.h"
 #include "server/catalog/models.h"
 #include "server/files/model_file.h"
 #include "server/files/model_header.h"
@@ -23,7 +27,8 @@ typedef struct writing {
     ps_model_header header; /* the parent's */
     ps_digest *digest;
     ps_safetensors_writer *writer;
-    uint64_t left; /* bytes of the tensor at hand */
+    ps_form_stream *numbers; /* of the words */
+    uint64_t left;           /* bytes of the tensor at hand */
     uint8_t *copy;
 } writing;
 
@@ -46,7 +51,45 @@ static ps_status take_words(void *state, const float *values, size_t count)
     size_t n = count * sizeof *values;
     n = n < w->left ? n : (size_t)w->left;
     w->left -= n;
-    return ps_safetensors_writer_data(w->writer, values, n);
+    ps_status st = ps_form_stream_feed(w->numbers, ps_slice_of(values, n));
+    return st ? st : ps_safetensors_writer_data(w->writer, values, n);
+}
+
+static ps_status check_numbers(void *user, const ps_model_form *tensor, uint64_t first,
+                               const float *values, size_t n)
+{
+    (void)user;
+    return ps_numbers_check(tensor->name, tensor->shape, tensor->n_dims, first, values, n);
+}
+
+/* A task that is done, and whose bytes have not come. */
+static ps_status check_pushed(ps_param_store *store, uint32_t id)
+{
+    const ps_param_tensor *t = &ps_param_store_placement(store)->tensors[id];
+    for (uint32_t s = 0; s < t->n_shards; s++)
+        for (uint32_t b = 0; b < t->shards[s].blocks; b++)
+            if (ps_param_store_block_version(store, id, s, b) == 0)
+                return ps_fail(PS_INVALID_ARGUMENT,
+                               "tensor %s: a worker says that it is solved, and has not pushed it",
+                               t->name);
+    return PS_OK;
+}
+
+static ps_status write_words(writing *w, const ps_model_form *stored)
+{
+    uint32_t id;
+    ps_model_form as_stored = *stored; /* in the order of its bytes none are held */
+    if (stored->transposed) {
+        as_stored.transposed = false;
+        as_stored.shape[0] = stored->shape[1];
+        as_stored.shape[1] = stored->shape[0];
+    }
+    ps_status st = ps_placement_find(ps_param_store_placement(w->store), stored->name, &id);
+    if (!st)
+        st = check_pushed(w->store, id);
+    if (!st)
+        st = ps_form_stream_begin(w->numbers, &as_stored);
+    return st ? st : ps_param_export(w->store, id, (ps_param_sink){take_words, w});
 }
 
 static ps_status copy_bytes(writing *w, uint64_t at)
@@ -66,7 +109,6 @@ static ps_status copy_bytes(writing *w, uint64_t at)
 static ps_status write_tensor(writing *w, const ps_plan_tensor *tensor)
 {
     const ps_safetensors_tensor *from = ps_safetensors_find(w->header.file, tensor->stored.name);
-    uint32_t id;
     w->left = tensor->bytes;
     if (!ps_plan_solves(tensor)) {
         if (from && from->dtype == PS_SAFETENSORS_F32 && from->end - from->begin == w->left)
@@ -74,8 +116,7 @@ static ps_status write_tensor(writing *w, const ps_plan_tensor *tensor)
         return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: it is not float32 in the model's file",
                        tensor->stored.name);
     }
-    ps_status st = ps_placement_find(ps_param_store_placement(w->store), tensor->stored.name, &id);
-    return st ? st : ps_param_export(w->store, id, (ps_param_sink){take_words, w});
+    return write_words(w, &tensor->stored);
 }
 
 /* The forms, and what else the parent had: its architecture, unless some of it was removed, and its
@@ -156,7 +197,9 @@ static ps_status write_file(writing *w, const char *incoming, ps_model_draft *ou
     if (!st) {
         w->file = ps_whole_file_handle(file);
         w->digest = ps_digest_new();
+        w->numbers = ps_form_stream_new((ps_form_sink){.numbers = check_numbers});
         st = write_tensors(w, &out->bytes);
+        ps_form_stream_free(&w->numbers);
         ps_digest_end(&w->digest, out->sha256);
         st = st ? ps_wrap(st, "%s", full) : ps_whole_file_keep(&file);
         ps_whole_file_drop(&file);

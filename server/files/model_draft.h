@@ -19,7 +19,8 @@ typedef struct ps_model_draft {
 void ps_model_draft_free(ps_model_draft *draft);
 
 /* What the plan solves out of the store, all else and the metadata out of the parent's file.
- * PS_INVALID_ARGUMENT: what the plan takes over as it is, the parent does not have so. */
+ * PS_INVALID_ARGUMENT: what the plan takes over as it is, the parent does not have so; or what is
+ * to be solved was not pushed, or says a number that is not finite. */
 PS_MUST_CHECK ps_status ps_model_draft_write(const ps_stored_files *files, ps_param_store *store,
                                              uint64_t job_id, const ps_job_file *job,
                                              ps_model_draft *out);

@@ -60,20 +60,30 @@ static float word(void *user, uint64_t index)
     return value;
 }
 
-static void fill_store(rig *r)
+static void create_store(rig *r)
 {
     test_params p;
-    ps_push *push;
-    ps_push_reply reply;
     test_params_init(&p, 1, 1);
     p.plans[0] = (ps_param_plan){
         .name = "layers.0.weight", .rank = 1, .shape = {WORDS}, .kind = &ps_block_words};
     ck_ok(ps_param_store_create(&p.config, &r->store));
-    for (uint32_t i = 0; i < WORDS; i++)
-        r->words[i] = 0x7f800001U + i * 0x01234567U; /* NaN among them */
-    ck_ok(test_params_begin(r->store, 1, &push));
+}
+
+static void push_words(rig *r, uint64_t sequence)
+{
+    ps_push *push;
+    ps_push_reply reply;
+    ck_ok(test_params_begin(r->store, sequence, &push));
     ck_ok(test_params_add(r->store, push, 0, word, r->words));
     ck_ok(ps_push_commit(&push, &reply, NULL));
+}
+
+static void fill_store(rig *r)
+{
+    create_store(r);
+    for (uint32_t i = 0; i < WORDS; i++)
+        r->words[i] = 0x7f800001U + i * 0x01234567U; /* NaN among them, as words are read */
+    push_words(r, 1);
 }
 
 static void begin(rig *r)
@@ -267,12 +277,44 @@ START_TEST(a_job_that_was_let_in_is_read_again_without_what_it_asked_for_then)
 }
 END_TEST
 
+/* The scale of the second row: its bytes 0 and 1 are the upper half of word 1. */
+START_TEST(words_that_say_no_number_are_no_model)
+{
+    static const uint32_t scales[] = {0x7c00, 0xfc00, 0x7e00}; /* ±inf, nan */
+    rig r;
+    ps_model_draft draft;
+    begin(&r);
+    r.words[1] = (r.words[1] & 0xffff) | scales[_i] << 16;
+    push_words(&r, 2);
+    ck_assert_int_eq(write(&r, &draft), PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "layers.0.weight: element [1,"));
+    ck_assert_uint_eq(test_stored_count(&r.t, "models"), 1);
+    end(&r);
+}
+END_TEST
+
+START_TEST(a_tensor_that_nobody_has_pushed_is_not_taken_for_zeros)
+{
+    rig r;
+    ps_model_draft draft;
+    begin(&r);
+    ps_param_store_unref(&r.store);
+    create_store(&r);
+    ck_assert_int_eq(write(&r, &draft), PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(ps_error_message(), "has not pushed it"));
+    ck_assert_uint_eq(test_stored_count(&r.t, "models"), 1);
+    end(&r);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&the_file_is_the_stores_words_and_the_parents_bytes},
     {&a_draft_is_nobodys_model_until_it_is_published},
     {&a_draft_of_a_job_that_has_ended_goes},
     {&a_name_that_is_somebody_elses_by_now_is_not_taken},
     {&whatever_fails_leaves_no_file},
+    {&words_that_say_no_number_are_no_model, 0, 3},
+    {&a_tensor_that_nobody_has_pushed_is_not_taken_for_zeros},
     {&a_job_that_was_let_in_is_read_again_without_what_it_asked_for_then},
     {0},
 };
