@@ -1,7 +1,11 @@
 /* Pull: a header, then blocks as they are, sent from where they lie, or encoded. The call is filled
  * up to its high-water mark and goes on when it is writable again, so a slow reader holds
  * references to a few blocks and nothing more. Where there is much to skip and little to send, the
- * loop's other calls get their turn in between. */
+ * loop's other calls get their turn in between. Blocks of a form take long to make, some ggml forms
+ * a second for some million numbers: the pool makes them, one after the other.
+ *
+ *     pumping ─ a block of a form ─▶ encoding ─▶ pumping ─▶ answered
+ *                                       ╰─ the call ends ─▶ freed when the pool is done */
 #include "common/base/log.h"
 #include "common/base/mem.h"
 #include "common/codec/codec.h"
@@ -13,6 +17,7 @@
 #include <inttypes.h>
 
 typedef struct pull_call {
+    ps_work work;
     ps_call *call;
     ps_run *run;
     ps_pull *pull;
@@ -20,6 +25,11 @@ typedef struct pull_call {
     bool forms;         /* tensors that are trained in one come in it */
     ps_loop_task later; /* goes on with skipping */
     bool answered;
+    bool encoding;      /* on the pool: */
+    bool ended;         /* meanwhile */
+    ps_block_view view; /* this, */
+    ps_payload made;    /* which becomes this; */
+    ps_error error;     /* or why not */
 } pull_call;
 
 static void release_cb(void *user)
@@ -77,46 +87,72 @@ static ps_status form_payload_of(const pull_call *p, ps_block_view *view, ps_pay
     return st;
 }
 
-static ps_status send_view(pull_call *p, ps_block_view *view)
+static bool in_form(const pull_call *p, const ps_block_view *view)
 {
-    bool form = p->forms && tensor_of(p, view)->form.row;
+    return p->forms && tensor_of(p, view)->form.row;
+}
+
+/* The view's numbers may have been let go by now. */
+static void send_payload(pull_call *p, const ps_block_view *view, const ps_payload *payload)
+{
     Psd__V1__Chunk chunk = PSD__V1__CHUNK__INIT;
     chunk.tensor_id = view->tensor;
     chunk.shard = view->shard;
     chunk.offset = view->offset;
     chunk.count = view->count;
-    chunk.codec = form ? PSD__V1__CODEC__CODEC_FORM : (Psd__V1__Codec)p->codec->number;
+    chunk.codec = in_form(p, view) ? PSD__V1__CODEC__CODEC_FORM : (Psd__V1__Codec)p->codec->number;
     chunk.version = view->version;
     Psd__V1__PullResponse response = PSD__V1__PULL_RESPONSE__INIT;
     response.chunk = &chunk;
+    ps_run_count(p->run, 0, payload->bytes.len);
+    ps_call_send(p->call, &response.base, payload);
+}
+
+static void work_cb(ps_work *w)
+{
+    pull_call *p = ps_container(w, pull_call, work);
+    ps_error_save(&p->error, form_payload_of(p, &p->view, &p->made));
+}
+
+/* PS_AGAIN: the pool has it. */
+static ps_status send_view(pull_call *p, ps_block_view *view)
+{
+    if (in_form(p, view)) {
+        p->view = *view;
+        p->encoding = true;
+        ps_work_submit(ps_call_loop(p->call), &p->work);
+        return PS_AGAIN;
+    }
     ps_payload payload;
-    ps_status st = form ? form_payload_of(p, view, &payload) : payload_of(p->codec, view, &payload);
-    if (st)
-        return st;
-    ps_run_count(p->run, 0, payload.bytes.len);
-    ps_call_send(p->call, &response.base, &payload);
-    return PS_OK;
+    ps_status st = payload_of(p->codec, view, &payload);
+    if (!st)
+        send_payload(p, view, &payload);
+    return st;
+}
+
+static void answer(pull_call *p, ps_status st)
+{
+    p->answered = true;
+    if (st == PS_END)
+        ps_call_finish(p->call, PS_OK, NULL);
+    else
+        ps_call_fail(p->call, st);
 }
 
 static void pump(pull_call *p)
 {
     ps_loop_require_on(ps_call_loop(p->call));
-    while (!p->answered && ps_call_writable(p->call)) {
+    while (!p->answered && !p->encoding && ps_call_writable(p->call)) {
         ps_block_view view;
         ps_status st = ps_pull_next(p->pull, &view);
         if (!st)
             st = send_view(p, &view);
-        if (!st)
-            continue;
-        if (st == PS_AGAIN) {
+        else if (st == PS_AGAIN) {
             ps_loop_defer(ps_call_loop(p->call), &p->later);
             return;
         }
-        p->answered = true;
-        if (st == PS_END)
-            ps_call_finish(p->call, PS_OK, NULL);
-        else
-            ps_call_fail(p->call, st);
+        if (st && st != PS_AGAIN)
+            answer(p, st);
     }
 }
 
@@ -130,15 +166,38 @@ static void on_writable(ps_call *call, void *user)
     pump(user);
 }
 
+static void free_call(pull_call *p)
+{
+    ps_pull_free(&p->pull);
+    ps_run_unref(&p->run);
+    ps_call_unref(p->call);
+    ps_free(&p);
+}
+
 static void on_end(ps_call *call, ps_status status, const char *message, void *user)
 {
     pull_call *p = user;
     ps_trace("pull", "ended call=%p status=%s", (void *)call, ps_status_name(status));
     ps_loop_cancel(ps_call_loop(call), &p->later);
-    ps_pull_free(&p->pull);
-    ps_run_unref(&p->run);
-    ps_call_unref(p->call);
-    ps_free(&p);
+    p->ended = true;
+    if (!p->encoding)
+        free_call(p);
+}
+
+static void done_cb(ps_work *w)
+{
+    pull_call *p = ps_container(w, pull_call, work);
+    p->encoding = false;
+    if (p->ended) {
+        if (!p->error.code)
+            p->made.release(p->made.user);
+        free_call(p);
+    } else if (p->error.code) {
+        answer(p, ps_error_raise(&p->error));
+    } else {
+        send_payload(p, &p->view, &p->made);
+        pump(p);
+    }
 }
 
 static const ps_call_events pull_events = {.on_writable = on_writable, .on_end = on_end};
@@ -187,6 +246,7 @@ void ps_parameters_pull(ps_call *call, const ProtobufCMessage *request, void *st
     p->call = call;
     p->run = run;
     p->forms = in->forms;
+    p->work = (ps_work){.work = work_cb, .done = done_cb};
     ps_loop_task_init(&p->later, later_cb);
     Psd__V1__PullHeader header = PSD__V1__PULL_HEADER__INIT;
     st = begin(p, in, &header.version);

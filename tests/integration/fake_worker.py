@@ -9,12 +9,12 @@ from harness import SLOW, stubs
 
 
 class FakeWorker:
-    def __init__(self, channel, tensors, rows=1000, incarnation=1):
-        """tensors: a list of (name, shape)."""
+    def __init__(self, channel, tensors, rows=1000, incarnation=1, form=""):
+        """tensors: a list of (name, shape); all are trained in the form, if there is one."""
         self.workers_pb, workers_grpc = stubs()["workers"]
         self.parameters_pb, parameters_grpc = stubs()["parameters"]
         self.parameters = parameters_grpc.ParametersStub(channel)
-        self.tensors, self.rows, self.incarnation = tensors, rows, incarnation
+        self.tensors, self.rows, self.incarnation, self.form = tensors, rows, incarnation, form
         self.outgoing, self.tasks, self.cancelled, self.error = queue.Queue(), queue.Queue(), [], None
         self.sequence = 0
         self.call = workers_grpc.WorkersStub(channel).Attach(iter(self.outgoing.get, None))
@@ -51,7 +51,8 @@ class FakeWorker:
     def answer_plan(self, task):
         plan = self.workers_pb.PlanResult(train_rows=self.rows, test_rows=self.rows, features=16, classes=4)
         for name, shape in self.tensors:
-            plan.tensors.add(name=name, shape=shape, initializer=self.workers_pb.INITIALIZER_UNIFORM, scale=0.1)
+            plan.tensors.add(name=name, shape=shape, initializer=self.workers_pb.INITIALIZER_UNIFORM, scale=0.1,
+                             form=self.form)
         self.send(result=self.workers_pb.TaskResult(lease_id=task.lease_id, plan=plan))
 
     def task(self, timeout=20):

@@ -1,10 +1,13 @@
 """train.weights: trained in the form that ships. The stored model is what was tested last; its codes, read by numpy, are
 what psd keeps rounded to them; pulls are small; training makes up for the rounding; a restart goes on in the form."""
 import json
+import threading
+import time
 
 import numpy as np
 
-from harness import Cluster, read_safetensors, run
+from fake_worker import FakeWorker
+from harness import Cluster, read_safetensors, run, stubs
 from scenes import metrics, wait_share
 
 GROUP = 64
@@ -106,6 +109,40 @@ def pulls_are_an_eighth():
         assert sent[0] > 6.5 * sent[1] and sent[0] > 11 * sent[2], sent
 
 
+def ask(worker, job_id, asked, stop):
+    """On the connection of the pull, so on its loop of psd."""
+    while not stop.is_set():
+        began = time.monotonic()
+        worker.parameters.Describe(worker.parameters_pb.DescribeRequest(job_id=job_id), timeout=60)
+        asked.append(time.monotonic() - began)
+
+
+def psd_answers_while_it_makes_blocks():
+    """q4_k takes long: some million numbers a second."""
+    with Cluster() as cluster:
+        cluster.tiny_data()
+        cluster.start_server()
+        cluster.make_client("worker", "w1")
+        jobs_pb, jobs_grpc = stubs()["jobs"]
+        with cluster.channel() as user, cluster.channel("w1") as channel:
+            spec = job(cluster, "blocks", "weights: q4_k")
+            job_id = jobs_grpc.JobsStub(user).Submit(jobs_pb.SubmitRequest(spec=spec)).job_id
+            worker = FakeWorker(channel, [("w", [2048, 2048])], form="q4_k")
+            worker.task()
+            asked, stop = [], threading.Event()
+            asking = threading.Thread(target=ask, args=(worker, job_id, asked, stop))
+            asking.start()
+            began = time.monotonic()
+            request = worker.parameters_pb.PullRequest(job_id=job_id, forms=True)
+            got = sum(len(r.payload) for r in worker.parameters.Pull(request, timeout=100))
+            took = time.monotonic() - began
+            stop.set()
+            asking.join()
+            worker.close()
+    assert got == 2048 * 2048 // 256 * 144, got
+    assert len(asked) > 4 and max(asked) < took / 2, (len(asked), max(asked), took)
+
+
 def a_restart_goes_on_in_the_form():
     with Cluster() as cluster:
         data = cluster.tiny_data(rows=600, features=64, noise=120)
@@ -149,4 +186,4 @@ train: {{epochs: 4, batch_size: 8, weights: int4, optimizer: {{name: adamw, lear
 
 
 run([the_stored_model_is_what_was_tested_last, two_bits_train_better_than_they_round, pulls_are_an_eighth,
-     a_restart_goes_on_in_the_form, a_language_model_trains_its_blocks_in_a_form])
+     psd_answers_while_it_makes_blocks, a_restart_goes_on_in_the_form, a_language_model_trains_its_blocks_in_a_form])
