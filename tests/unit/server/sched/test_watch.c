@@ -122,7 +122,8 @@ START_TEST(a_job_that_is_being_submitted_is_not_watched_yet)
     unsigned notified = 0;
     ps_watch *watch = NULL;
     uint64_t id = 0;
-    const ps_job_record record = {.name = "a", .kind = "train", .state = PS_JOB_QUEUED};
+    char name[] = "a", kind[] = "train";
+    const ps_job_record record = {.name = name, .kind = kind, .state = PS_JOB_QUEUED};
     ck_ok(ps_catalog_job_add(w->catalog, &record, &id));
     ck_assert_int_eq(ps_sched_watch(w->sched, id, count_cb, &notified, &watch), PS_ABORTED);
     ck_assert_ptr_null(watch);

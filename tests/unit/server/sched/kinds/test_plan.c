@@ -64,9 +64,10 @@ static ps_status check_form(const char *train, const char *form)
     ps_job_spec *spec = NULL;
     ck_ok(ps_job_spec_parse(ps_slice_str(yaml), "job.yaml", &spec));
     uint64_t shape[] = {3, 64};
+    char name[] = "w", model[] = "";
     ps_data_plan_tensor tensor = {
-        .name = "w", .shape = shape, .n_shape = 2, .form = (char *)(uintptr_t)form};
-    const ps_data_plan plan = {.train_rows = 9, .tensors = &tensor, .n_tensors = 1, .model = ""};
+        .name = name, .shape = shape, .n_shape = 2, .form = (char *)(uintptr_t)form};
+    const ps_data_plan plan = {.train_rows = 9, .tensors = &tensor, .n_tensors = 1, .model = model};
     char *settled = NULL;
     ps_status st = ps_plan_check(&plan, spec, &settled);
     ps_free(&settled);
