@@ -127,11 +127,9 @@ typedef struct product_kind {
     bool exact;
 } product_kind;
 
-static void check_product(int variant, ps_form form, const product_case *c, product_kind kind)
+static void check_product(ps_form form, const product_case *c, product_kind kind)
 {
     int ld_x = c->columns + PAD, ld_y = c->out + PAD;
-    if (!open_device(variant))
-        return;
     weights w;
     make_weights(&w, form, c->out, c->columns);
     ps_tensor x = ps_test_real(&device, kind.x, c->rows, ld_x, NULL);
@@ -163,7 +161,6 @@ static void check_product(int variant, ps_form form, const product_case *c, prod
     ps_free(&x64);
     ps_free(&want);
     ps_free(&w.values);
-    ps_test_device_close(&device);
 }
 
 static bool leaves_out(ps_form form, const product_case *c)
@@ -172,20 +169,67 @@ static bool leaves_out(ps_form form, const product_case *c)
            ps_test_leave_out(c->rows * (int64_t)c->out * c->columns);
 }
 
-START_TEST(products_are_those_of_the_decoded_numbers)
+/* Sixteen products at most: what a device of one test has room for. */
+static void check_products(ps_form form)
 {
-    ps_form form;
-    ck_assert(form_of(_i, &form));
     for (int i = 0; i < PRODUCTS; i++) {
         product_kind f32 = {PS_DTYPE_F32, PS_DTYPE_F32, i % 2 ? 0 : 0.5f, i % 3 == 0};
         product_kind bf16 = {PS_DTYPE_BF16, i % 2 ? PS_DTYPE_BF16 : PS_DTYPE_F32, i % 3 ? 0 : -1,
                              i % 4 == 0};
-        for (int v = 0; v < VARIANTS && !leaves_out(form, &products[i]); v++) {
-            check_product(v, form, &products[i], f32);
-            if (i % 2)
-                check_product(v, form, &products[i], bf16);
-        }
+        if (leaves_out(form, &products[i]))
+            continue;
+        check_product(form, &products[i], f32);
+        if (i % 2)
+            check_product(form, &products[i], bf16);
     }
+}
+
+START_TEST(products_are_those_of_the_decoded_numbers)
+{
+    ps_form form;
+    ck_assert(form_of(_i, &form));
+    for (int v = 0; v < VARIANTS; v++) {
+        if (!open_device(v))
+            continue;
+        check_products(form);
+        ps_test_device_close(&device);
+    }
+}
+END_TEST
+
+/* On a stream of its own, which may fail. */
+START_TEST(a_form_without_kernels_is_decoded_or_refused_by_name)
+{
+    enum { COLUMNS = 32, OUT = 5, TWO = 2 };
+    ps_test_device_open(&device, ps_test_backend());
+    ps_form form;
+    ck_assert(ps_form_parse("q8_0", &form));
+    ps_form_row row = *form.row;
+    row.name = "new";
+    form.row = &row;
+    weights w;
+    make_weights(&w, form, OUT, COLUMNS);
+    ps_tensor x = ps_test_f32(&device, TWO, COLUMNS, NULL);
+    ps_tensor y = ps_test_f32(&device, TWO, OUT, NULL);
+    ps_stream *s = NULL;
+    ck_ok(ps_stream_new(device.backend, &s));
+    ps_op_form_product(
+        s, &(ps_form_product){
+               .y = y, .x = x, .w = &w.matrix, .rows = TWO, .ld_y = OUT, .ld_x = COLUMNS});
+    if (strcmp(ps_test_backend(), "cpu") == 0) {
+        double *x64 = ps_test_read64(&device, x), want[TWO * OUT];
+        ck_ok(ps_stream_sync(s));
+        ps_ref64_gemm(false, true, TWO, OUT, COLUMNS, 1, x64, COLUMNS, w.values, COLUMNS, 0, want,
+                      OUT);
+        ck_assert_double_le(ps_test_error(&device, y, want), 1e-6);
+        ps_free(&x64);
+    } else {
+        ck_assert_int_eq(ps_stream_sync(s), PS_UNIMPLEMENTED);
+        ck_assert_ptr_nonnull(strstr(ps_error_message(), "weights in form new"));
+    }
+    ps_stream_free(&s);
+    ps_free(&w.values);
+    ps_test_device_close(&device);
 }
 END_TEST
 
@@ -249,10 +293,8 @@ END_TEST
 
 enum { ROWS = 29, ENTRIES = 35 };
 
-static void check_embedding(int variant, ps_form form, int columns, ps_dtype type, bool add)
+static void check_embedding(ps_form form, int columns, ps_dtype type, bool add)
 {
-    if (!open_device(variant))
-        return;
     weights w;
     make_weights(&w, form, ENTRIES, columns);
     int32_t ids[ROWS];
@@ -267,7 +309,6 @@ static void check_embedding(int variant, ps_form form, int columns, ps_dtype typ
     ck_assert_double_le(e, ps_test_tolerance(type, 1e-6));
     ps_free(&want);
     ps_free(&w.values);
-    ps_test_device_close(&device);
 }
 
 START_TEST(rows_are_found_and_added)
@@ -275,9 +316,14 @@ START_TEST(rows_are_found_and_added)
     static const int columns[] = {7, 256, 576};
     ps_form form;
     ck_assert(form_of(_i, &form));
-    for (int i = 0; i < 3; i++)
-        for (int k = 0; k < 4 && ps_form_divides(form, (uint64_t)columns[i]); k++)
-            check_embedding((k + i) % VARIANTS, form, columns[i], ps_test_types[k & 1], k & 2);
+    for (int v = 0; v < VARIANTS; v++) {
+        if (!open_device(v))
+            continue;
+        for (int i = 0; i < 3; i++)
+            for (int k = 0; k < 4 && ps_form_divides(form, (uint64_t)columns[i]); k++)
+                check_embedding(form, columns[i], ps_test_types[k & 1], k & 2);
+        ps_test_device_close(&device);
+    }
 }
 END_TEST
 
@@ -286,6 +332,7 @@ int main(void)
     int n = forms();
     const ps_check_case tests[] = {
         {.test = &products_are_those_of_the_decoded_numbers, .repeat = n},
+        {.test = &a_form_without_kernels_is_decoded_or_refused_by_name},
         {.test = &what_is_not_added_to_is_not_read},
         {.test = &what_is_no_number_stays_none, .repeat = 3},
         {.test = &rows_are_found_and_added, .repeat = n},
