@@ -1,9 +1,9 @@
 #include "tests/lib/lazy_backend.h"
 
 #include "common/base/mem.h"
-#include "gpu/ops.h"
 #include "tests/lib/ck_ok.h"
 #include "tests/lib/fault.h"
+#include "tests/lib/lazy_ops.h"
 
 #include <check.h>
 #include <pthread.h>
@@ -14,7 +14,7 @@ typedef struct lazy_stream lazy_stream;
 /* One thing to be done. */
 typedef struct call {
     struct call *next;
-    void (*run)(lazy_stream *s, void *arguments);
+    ps_test_lazy_run *run;
     _Alignas(16) char arguments[];
 } call;
 
@@ -62,7 +62,7 @@ static void run(lazy_stream *s, call *c)
     bool lost = b->lost;
     pthread_mutex_unlock(&b->lock);
     if (!lost)
-        c->run(s, c->arguments);
+        c->run(s->inner, c->arguments);
     ps_free(&c);
 }
 
@@ -90,8 +90,8 @@ static void *stream_main(void *argument)
     return NULL;
 }
 
-static void enqueue(ps_stream *stream, void (*what)(lazy_stream *s, void *arguments),
-                    const void *arguments, size_t size)
+void ps_test_lazy_enqueue(ps_stream *stream, ps_test_lazy_run *what, const void *arguments,
+                          size_t size)
 {
     lazy_stream *s = (lazy_stream *)stream;
     lazy_backend *b = backend_of(s);
@@ -207,9 +207,9 @@ static void event_record(ps_stream *stream, ps_event *event)
     e->point = e->stream->enqueued;
 }
 
-static void run_wait(lazy_stream *s, void *arguments)
+static void run_wait(ps_stream *inner, void *arguments)
 {
-    (void)s;
+    (void)inner;
     const lazy_event *e = arguments;
     reach(e->stream, e->point);
 }
@@ -217,7 +217,7 @@ static void run_wait(lazy_stream *s, void *arguments)
 static void event_wait(ps_stream *s, ps_event *e)
 {
     if (((lazy_event *)e)->stream)
-        enqueue(s, run_wait, e, sizeof(lazy_event));
+        ps_test_lazy_enqueue(s, run_wait, e, sizeof(lazy_event));
 }
 
 static ps_status event_sync(ps_backend *b, ps_event *event)
@@ -257,29 +257,29 @@ typedef struct copying {
     size_t bytes;
 } copying;
 
-static void run_to_device(lazy_stream *s, void *arguments)
+static void run_to_device(ps_stream *inner, void *arguments)
 {
     const copying *c = arguments;
-    ps_copy_to_device(s->inner, c->device, c->src, c->bytes);
+    ps_copy_to_device(inner, c->device, c->src, c->bytes);
 }
 
 static void copy_to_device(ps_stream *s, ps_tensor dst, const void *src, size_t bytes)
 {
     copying c = {.device = dst, .src = src, .bytes = bytes};
-    enqueue(s, run_to_device, &c, sizeof c);
+    ps_test_lazy_enqueue(s, run_to_device, &c, sizeof c);
 }
 
-static void run_to_host(lazy_stream *s, void *arguments)
+static void run_to_host(ps_stream *inner, void *arguments)
 {
     const copying *c = arguments;
-    ps_copy_to_host_async(s->inner, c->dst, c->device, c->bytes);
+    ps_copy_to_host_async(inner, c->dst, c->device, c->bytes);
 }
 
 static void copy_to_host_async(ps_stream *s, void *dst, ps_tensor src, size_t bytes)
 {
     memset(dst, 0xFF, bytes);
     copying c = {.device = src, .dst = dst, .bytes = bytes};
-    enqueue(s, run_to_host, &c, sizeof c);
+    ps_test_lazy_enqueue(s, run_to_host, &c, sizeof c);
 }
 
 static ps_status copy_to_host(ps_stream *s, void *dst, ps_tensor src, size_t bytes)
@@ -288,107 +288,16 @@ static ps_status copy_to_host(ps_stream *s, void *dst, ps_tensor src, size_t byt
     return stream_sync(s);
 }
 
-static void run_copy(lazy_stream *s, void *arguments)
+static void run_copy(ps_stream *inner, void *arguments)
 {
     const copying *c = arguments;
-    ps_copy(s->inner, c->device, c->other);
+    ps_copy(inner, c->device, c->other);
 }
 
 static void copy(ps_stream *s, ps_tensor dst, ps_tensor src, size_t bytes)
 {
     copying c = {.device = dst, .other = src, .bytes = bytes};
-    enqueue(s, run_copy, &c, sizeof c);
-}
-
-/* ---- what an mlp computes with ---- */
-
-static const ps_backend_ops *inner_ops(const lazy_stream *s)
-{
-    return s->inner->backend->ops;
-}
-
-typedef struct operands {
-    ps_activation kind;
-    float value;
-    ps_tensor a, b, c, d;
-} operands;
-
-static void run_gemm(lazy_stream *s, void *g)
-{
-    inner_ops(s)->gemm(s->inner, g);
-}
-
-static void gemm(ps_stream *s, const ps_gemm *g)
-{
-    enqueue(s, run_gemm, g, sizeof *g);
-}
-
-static void run_bias_add(lazy_stream *s, void *arguments)
-{
-    const operands *o = arguments;
-    inner_ops(s)->bias_add(s->inner, o->a, o->b);
-}
-
-static void bias_add(ps_stream *s, ps_tensor y, ps_tensor bias)
-{
-    enqueue(s, run_bias_add, &(operands){.a = y, .b = bias}, sizeof(operands));
-}
-
-static void run_bias_backward(lazy_stream *s, void *arguments)
-{
-    const operands *o = arguments;
-    inner_ops(s)->bias_backward(s->inner, o->a, o->b, o->value);
-}
-
-static void bias_backward(ps_stream *s, ps_tensor dbias, ps_tensor dy, float beta)
-{
-    enqueue(s, run_bias_backward, &(operands){.a = dbias, .b = dy, .value = beta},
-            sizeof(operands));
-}
-
-static void run_activation(lazy_stream *s, void *arguments)
-{
-    const operands *o = arguments;
-    inner_ops(s)->activation(s->inner, o->kind, o->a, o->b);
-}
-
-static void activation(ps_stream *s, ps_activation kind, ps_tensor y, ps_tensor x)
-{
-    enqueue(s, run_activation, &(operands){.kind = kind, .a = y, .b = x}, sizeof(operands));
-}
-
-static void run_activation_backward(lazy_stream *s, void *arguments)
-{
-    const operands *o = arguments;
-    inner_ops(s)->activation_backward(s->inner, o->kind, o->a, o->b, o->c, o->d);
-}
-
-static void activation_backward(ps_stream *s, ps_activation kind, ps_tensor dx, ps_tensor dy,
-                                ps_tensor x, ps_tensor y)
-{
-    enqueue(s, run_activation_backward, &(operands){.kind = kind, .a = dx, .b = dy, .c = x, .d = y},
-            sizeof(operands));
-}
-
-static void run_cross_entropy(lazy_stream *s, void *c)
-{
-    inner_ops(s)->cross_entropy(s->inner, c);
-}
-
-static void cross_entropy(ps_stream *s, const ps_cross_entropy *c)
-{
-    enqueue(s, run_cross_entropy, c, sizeof *c);
-}
-
-static void run_fill(lazy_stream *s, void *arguments)
-{
-    const operands *o = arguments;
-    inner_ops(s)->fill(s->inner, o->a, o->value);
-}
-
-static void fill(ps_stream *s, ps_tensor x, float value)
-{
-    enqueue(s, run_fill, &(operands){.a = x, .value = value}, sizeof(operands));
+    ps_test_lazy_enqueue(s, run_copy, &c, sizeof c);
 }
 
 /* ---- the row ---- */
@@ -408,32 +317,27 @@ static void close_backend(ps_backend *backend)
     ps_free(&b);
 }
 
-static const ps_backend_ops lazy_ops = {
-    .close = close_backend,
-    .buffer_new = buffer_new,
-    .buffer_free = buffer_free,
-    .host_new = host_new,
-    .host_free = host_free,
-    .stream_new = stream_new,
-    .stream_new_copies = stream_new_copies,
-    .stream_free = stream_free,
-    .stream_sync = stream_sync,
-    .event_new = event_new,
-    .event_free = event_free,
-    .event_record = event_record,
-    .event_wait = event_wait,
-    .event_sync = event_sync,
-    .copy_to_device = copy_to_device,
-    .copy_to_host = copy_to_host,
-    .copy_to_host_async = copy_to_host_async,
-    .copy = copy,
-    .gemm = gemm,
-    .bias_add = bias_add,
-    .bias_backward = bias_backward,
-    .activation = activation,
-    .activation_backward = activation_backward,
-    .cross_entropy = cross_entropy,
-    .fill = fill,
+static const ps_backend_ops lazy_ops = {.close = close_backend,
+                                        .buffer_new = buffer_new,
+                                        .buffer_free = buffer_free,
+                                        .host_new = host_new,
+                                        .host_free = host_free,
+                                        .stream_new = stream_new,
+                                        .stream_new_copies = stream_new_copies,
+                                        .stream_free = stream_free,
+                                        .stream_sync = stream_sync,
+                                        .event_new = event_new,
+                                        .event_free = event_free,
+                                        .event_record = event_record,
+                                        .event_wait = event_wait,
+                                        .event_sync = event_sync,
+                                        .copy_to_device = copy_to_device,
+                                        .copy_to_host = copy_to_host,
+                                        .copy_to_host_async = copy_to_host_async,
+                                        .copy = copy,
+#define X(name) .name = ps_test_lazy_##name,
+                                        PS_TEST_LAZY_OPERATIONS(X)
+#undef X
 };
 
 void ps_test_lazy_open(ps_backend **out)

@@ -3,7 +3,7 @@
  * nothing until somebody waits for it. What is to arrive on the host is NaN until then. So a wait
  * that was forgotten is wrong numbers, and under ThreadSanitizer a race.
  *
- * It has what an mlp computes with, and copies.
+ * It has what an mlp computes with, with weights in forms too, and copies.
  */
 #ifndef PS_TEST_LAZY_BACKEND_H
 #define PS_TEST_LAZY_BACKEND_H
