@@ -3,10 +3,12 @@
  * it, which goes to the sink at its end. It fails when there is no memory, or as the sink does. */
 #include "common/model/form_stream.h"
 
+#include "common/base/limits.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
 
 enum { STEP = 32 * 1024 }; /* numbers at a time, unless a block has more */
+enum { LARGE = 64 << 20 }; /* bytes: then the machine is asked whether it has them */
 
 struct ps_form_stream {
     ps_form_sink sink;
@@ -48,6 +50,22 @@ uint64_t ps_form_stream_missing(const ps_form_stream *s)
     return s->missing;
 }
 
+static ps_status no_memory(const ps_model_form *t)
+{
+    return ps_fail(PS_NO_MEMORY, "tensor %s: no memory for its numbers", t->name);
+}
+
+/* A tensor of two bits a number becomes 16 times its bytes, when all of it or a row of it is held;
+ * and a machine that promises memory it has not ends the process that uses it. */
+static ps_status check_memory(const ps_form_stream *s, uint64_t numbers)
+{
+    const ps_model_form *t = s->tensor;
+    uint64_t need = s->held_most + numbers * sizeof *s->values;
+    if (t->transposed)
+        need += s->numbers * sizeof *s->all;
+    return need < LARGE || need <= ps_limits_memory_left() ? PS_OK : no_memory(t);
+}
+
 ps_status ps_form_stream_begin(ps_form_stream *s, const ps_model_form *t)
 {
     let_go(s);
@@ -62,6 +80,9 @@ ps_status ps_form_stream_begin(ps_form_stream *s, const ps_model_form *t)
     uint64_t blocks = s->block < STEP ? STEP / s->block : 1, most = s->numbers / s->block;
     blocks = blocks < most ? blocks : most;
     s->held_most = (size_t)blocks * s->block_bytes;
+    ps_status st = check_memory(s, blocks * s->block);
+    if (st)
+        return st;
     s->held = ps_try_alloc_raw(s->held_most + 1);
     s->values = ps_try_alloc_raw((size_t)blocks * s->block * sizeof *s->values + 1);
     if (t->transposed)
@@ -69,7 +90,7 @@ ps_status ps_form_stream_begin(ps_form_stream *s, const ps_model_form *t)
     if (s->held && s->values && (s->all || !t->transposed))
         return PS_OK;
     let_go(s);
-    return ps_fail(PS_NO_MEMORY, "tensor %s: no memory for its numbers", t->name);
+    return no_memory(t);
 }
 
 /* The next n numbers to where they are in the tensor as psd has it. */

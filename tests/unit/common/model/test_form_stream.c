@@ -2,6 +2,7 @@
  * in psd's order. */
 #include "common/model/form_stream.h"
 
+#include "common/base/limits.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
 #include "tests/lib/check_main.h"
@@ -117,10 +118,32 @@ START_TEST(a_tensor_of_nothing_is_whole)
 }
 END_TEST
 
+/* What a hostile file says costs a status, not the process. */
+START_TEST(a_tensor_that_needs_more_than_is_free_is_refused)
+{
+    ps_form form = {0};
+    uint64_t free_numbers = ps_limits_memory_left() / sizeof(float);
+    ck_assert(ps_form_parse(_i ? "int2/row" : "int2/32", &form));
+    ps_model_form t = {.name = "t", .form = form, .n_dims = 2, .transposed = !_i};
+    t.shape[0] = 32;
+    t.shape[1] = (free_numbers / 32 + 4096) / 32 * 32; /* a little more */
+    if (_i) {                                          /* one row of them */
+        t.shape[1] = t.shape[1] * 32 < UINT32_MAX ? t.shape[1] * 32 : UINT32_MAX / 32 * 32;
+        t.shape[0] = 1;
+    }
+    if (ps_model_form_numbers(&t) * sizeof(float) < ps_limits_memory_left())
+        return; /* a machine for which no row is too long */
+    ps_form_stream *stream = ps_form_stream_new((ps_form_sink){0});
+    ck_assert_int_eq(ps_form_stream_begin(stream, &t), PS_NO_MEMORY);
+    ps_form_stream_free(&stream);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {.test = &pieces_are_the_tensor, .repeat = sizeof streamed / sizeof *streamed},
     {&what_the_sink_fails_with_is_the_failure},
     {&a_tensor_of_nothing_is_whole},
+    {&a_tensor_that_needs_more_than_is_free_is_refused, 0, 2},
     {0},
 };
 
