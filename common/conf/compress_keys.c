@@ -40,6 +40,13 @@ bool ps_spec_compress_calibrates(const ps_spec_compress *c)
            (c->quantise && ps_method_row_find(c->quantise->method)->needs != PS_METHOD_NOTHING);
 }
 
+const char *ps_spec_compress_moments(const ps_spec_compress *c)
+{
+    if (c->prune && c->prune->by == PS_PRUNE_BY_MOMENTS)
+        return "compress.prune.by";
+    return c->saliency == PS_SALIENCY_MOMENTS ? "compress.saliency" : NULL;
+}
+
 /* -1 says that there is none, and is not for files. */
 static ps_status check_limits(const ps_spec_limits *limits, const ps_conf_doc *doc)
 {

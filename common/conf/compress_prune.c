@@ -3,7 +3,7 @@
 #include "common/conf/compress_keys.h"
 
 const char *const ps_prune_what_words[] = {"ffn", "rows", NULL};
-const char *const ps_prune_by_words[] = {"magnitude", "activation", NULL};
+const char *const ps_prune_by_words[] = {"magnitude", "activation", "moments", NULL};
 static const char *const repair_words[] = {"none", "least_squares", NULL};
 
 const ps_conf_key ps_compress_prune_keys[] = {

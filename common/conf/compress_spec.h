@@ -56,8 +56,12 @@ typedef enum ps_prune_what {
 } ps_prune_what;
 
 /* What a unit counts for: the sum of w² of its numbers; the power of what it adds to the product
- * behind it. */
-typedef enum ps_prune_by { PS_PRUNE_BY_MAGNITUDE, PS_PRUNE_BY_ACTIVATION } ps_prune_by;
+ * behind it; the sum of w²·v, v of the parent's training: what the loss would rise by. */
+typedef enum ps_prune_by {
+    PS_PRUNE_BY_MAGNITUDE,
+    PS_PRUNE_BY_ACTIVATION,
+    PS_PRUNE_BY_MOMENTS,
+} ps_prune_by;
 
 /* What is left of a matrix makes good what went with its columns, or stays what it was. */
 typedef enum ps_prune_repair { PS_PRUNE_REPAIR_NONE, PS_PRUNE_REPAIR_SQUARES } ps_prune_repair;
@@ -94,7 +98,9 @@ const ps_mix *ps_spec_quantise_mix(const ps_spec_quantise *quantise);
 extern const char *const ps_prune_what_words[], *const ps_prune_by_words[]; /* each to a NULL */
 /* Does it need data.train? */
 bool ps_spec_prune_calibrates(const ps_spec_prune *prune);
-/* Does the section? */
+/* The section's word for what it needs of the moments of the parent's training; NULL: nothing. */
+const char *ps_spec_compress_moments(const ps_spec_compress *compress);
+/* Does the section need data.train? */
 bool ps_spec_compress_calibrates(const ps_spec_compress *compress);
 
 #endif

@@ -61,16 +61,17 @@ static ps_status check_moments(ps_catalog *catalog, const ps_job_spec *spec,
                                const ps_model_record *model)
 {
     ps_artifact_record *found = NULL;
-    if (spec->compress->saliency != PS_SALIENCY_MOMENTS)
+    const char *key = ps_spec_compress_moments(spec->compress);
+    if (!key)
         return PS_OK;
     ps_status st = ps_catalog_artifact_get(catalog, model->job_id, PS_MOMENTS_FILE, &found);
     ps_artifact_record_free(&found);
     if (st != PS_NOT_FOUND)
         return st;
     return ps_fail(PS_FAILED_PRECONDITION,
-                   "compress.saliency: model %s has no moments; they are kept by a training with "
+                   "%s: model %s has no moments; they are kept by a training with "
                    "train.keep_moments: true",
-                   model->name);
+                   key, model->name);
 }
 
 /* submitted: now, and not read again after a restart. What was there for it then may be gone, which

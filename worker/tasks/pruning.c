@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "worker/compress/units.h"
+#include "worker/tasks/moments.h"
 
 #include <string.h>
 
@@ -37,18 +38,23 @@ static ps_status add_tensor(const ps_compress_job *job, const ps_plan_tensor *t,
                             const ps_plan_member *m, double *importance)
 {
     float *weights = NULL, *squares = NULL;
+    ps_tensor_moments moments = {0};
     ps_member member = member_of(m);
     ps_status st = ps_compress_parent_weights(job, t, &weights);
     if (!st)
         st = squares_of(job, t, &squares);
+    if (!st && job->spec->compress->prune->by == PS_PRUNE_BY_MOMENTS)
+        st = ps_tensor_moments_get(job, t, &moments);
     if (!st)
         ps_units_importance(&(ps_salient){.weights = weights,
                                           .rows = ps_plan_from_rows(t),
                                           .columns = ps_plan_from_columns(t),
-                                          .squares = squares},
+                                          .squares = squares,
+                                          .curvature = moments.curvature},
                             &member, job->plan->units[m->units].units, importance);
     ps_free(&weights);
     ps_free(&squares);
+    ps_tensor_moments_free(&moments);
     return st;
 }
 

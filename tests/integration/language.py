@@ -1,0 +1,119 @@
+"""Small language models: a text, jobs that train on it, and the loss of a model from numpy in float64."""
+
+import numpy as np
+
+CONTEXT = 16
+TEXT = ("the quick brown fox jumps over the lazy dog. pack my box with five dozen liquor jugs. "
+        "how vexingly quick daft zebras jump! ") * 60
+MODELS = {
+    "gpt2": "{architecture: gpt2, vocab_size: 256, context_length: 32, hidden_size: 32, num_layers: 2, "
+            "num_heads: 4, dropout: 0.05, tokenizer: bytes}",
+    "llama": "{architecture: llama, vocab_size: 256, context_length: 32, hidden_size: 32, num_layers: 2, "
+             "num_heads: 4, num_kv_heads: 2, intermediate_size: 64, tokenizer: bytes}",
+}
+
+
+def job(cluster, name, mode="asp", train=""):
+    return f"""kind: train
+name: {name}
+model: {MODELS[name]}
+data:
+  format: tokens
+  sequence_length: {CONTEXT}
+  train: {{tokens: {cluster.dir}/train.tokens}}
+  test: {{tokens: {cluster.dir}/test.tokens}}
+train:
+  epochs: 12
+  batch_size: 8
+  optimizer: {{name: adamw, learning_rate: 0.002}}
+  consistency: {{mode: {mode}}}
+{train}workers: 2
+"""
+
+
+def write_tokens(cluster):
+    for name, text in (("train", TEXT), ("test", TEXT[: len(TEXT) // 3])):
+        path = cluster.dir / f"{name}.txt"
+        path.write_text(text)
+        cluster.psctl("tokenize", path, "-o", cluster.dir / f"{name}.tokens")
+
+
+def softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def attention(q, k, v):
+    """[T, d] each; causal."""
+    scores = q @ k.T / np.sqrt(q.shape[1])
+    scores[np.triu_indices(len(q), 1)] = -np.inf
+    return softmax(scores) @ v
+
+
+def layernorm(x, gain, bias):
+    d = x - x.mean(-1, keepdims=True)
+    return d / np.sqrt((d * d).mean(-1, keepdims=True) + 1e-5) * gain + bias
+
+
+def gpt2(w, tokens, heads=4):
+    """Logits [T, V], in float64 and from the paper."""
+    x = w["wte.weight"][tokens] + w["wpe.weight"][: len(tokens)]
+    layer = 0
+    while f"h.{layer}.ln_1.weight" in w:
+        p = {k.removeprefix(f"h.{layer}."): v for k, v in w.items() if k.startswith(f"h.{layer}.")}
+        h = layernorm(x, p["ln_1.weight"], p["ln_1.bias"]) @ p["attn.c_attn.weight"] + p["attn.c_attn.bias"]
+        q, k, v = np.split(h, 3, 1)
+        parts = zip(np.split(q, heads, 1), np.split(k, heads, 1), np.split(v, heads, 1))
+        mixed = np.concatenate([attention(*part) for part in parts], 1)
+        x = x + mixed @ p["attn.c_proj.weight"] + p["attn.c_proj.bias"]
+        h = layernorm(x, p["ln_2.weight"], p["ln_2.bias"]) @ p["mlp.c_fc.weight"] + p["mlp.c_fc.bias"]
+        h = 0.5 * h * (1 + np.tanh(np.sqrt(2 / np.pi) * (h + 0.044715 * h**3)))
+        x = x + h @ p["mlp.c_proj.weight"] + p["mlp.c_proj.bias"]
+        layer += 1
+    return layernorm(x, w["ln_f.weight"], w["ln_f.bias"]) @ w["wte.weight"].T
+
+
+def rmsnorm(x, gain):
+    return x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-5) * gain
+
+
+def rope(x):
+    """[T, d] of one head: halves are turned."""
+    half = x.shape[1] // 2
+    angles = np.arange(len(x))[:, None] / 10000.0 ** (np.arange(half) / half)
+    a, b = x[:, :half], x[:, half:]
+    return np.concatenate([a * np.cos(angles) - b * np.sin(angles), b * np.cos(angles) + a * np.sin(angles)], 1)
+
+
+def llama(w, tokens, heads=4, kv_heads=2):
+    x = w["model.embed_tokens.weight"][tokens]
+    layer = 0
+    while f"model.layers.{layer}.input_layernorm.weight" in w:
+        prefix = f"model.layers.{layer}."
+        p = {k.removeprefix(prefix).removesuffix(".weight"): v for k, v in w.items() if k.startswith(prefix)}
+        h = rmsnorm(x, p["input_layernorm"])
+        q = np.split(h @ p["self_attn.q_proj"].T, heads, 1)
+        k = np.split(h @ p["self_attn.k_proj"].T, kv_heads, 1)
+        v = np.split(h @ p["self_attn.v_proj"].T, kv_heads, 1)
+        share = heads // kv_heads
+        mixed = np.concatenate([attention(rope(q[i]), rope(k[i // share]), v[i // share]) for i in range(heads)], 1)
+        x = x + mixed @ p["self_attn.o_proj"].T
+        h = rmsnorm(x, p["post_attention_layernorm"])
+        gate = h @ p["mlp.gate_proj"].T
+        x = x + (gate / (1 + np.exp(-gate)) * (h @ p["mlp.up_proj"].T)) @ p["mlp.down_proj"].T
+        layer += 1
+    return rmsnorm(x, w["model.norm.weight"]) @ w["lm_head.weight"].T
+
+
+def numpy_loss(model, tensors):
+    w = {name: values.astype(np.float64) for name, values in tensors.items()}
+    tokens = np.frombuffer(TEXT[: len(TEXT) // 3].encode(), np.uint8).astype(int)
+    losses, right = [], 0
+    rows = (len(tokens) - 1) // CONTEXT
+    for row in range(rows):
+        begin = row * CONTEXT
+        logits = {"gpt2": gpt2, "llama": llama}[model](w, tokens[begin:begin + CONTEXT])
+        labels = tokens[begin + 1:begin + CONTEXT + 1]
+        losses += list(-np.log(softmax(logits)[np.arange(CONTEXT), labels]))
+        right += (logits.argmax(1) == labels).sum()
+    return np.mean(losses), right / (rows * CONTEXT)
