@@ -129,7 +129,7 @@ ps_status ps_compress_quantise_check(const ps_spec_compress *c, const ps_conf_do
     if (scheme->plain && method->needs != PS_METHOD_NOTHING)
         return ps_conf_fail(doc, "compress.quantise.method",
                             "%s has no codes to choose from; its method is round", q->scheme);
-    if (ps_conf_has(doc, "compress.quantise.damp") && !method->damps)
+    if (ps_conf_has(doc, "compress.quantise.damp") && !method->inverts)
         return ps_conf_fail(doc, "compress.quantise.damp", "not for method %s", q->method);
     return check_embeddings(q, doc);
 }

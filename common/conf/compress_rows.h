@@ -27,7 +27,7 @@ typedef enum ps_method_needs {
 #define PS_METHOD_ROWS(ROW)                                 \
     ROW(round, .needs = PS_METHOD_NOTHING)                  \
     ROW(search, .needs = PS_METHOD_SQUARES)                 \
-    ROW(gptq, .needs = PS_METHOD_HESSIAN, .damps = true)    \
+    ROW(gptq, .needs = PS_METHOD_HESSIAN, .inverts = true)  \
     ROW(awq, .needs = PS_METHOD_HESSIAN, .scales = true)    \
     ROW(smooth, .needs = PS_METHOD_HESSIAN, .scales = true) \
     ROW(hqq, .needs = PS_METHOD_NOTHING)
@@ -35,8 +35,8 @@ typedef enum ps_method_needs {
 typedef struct ps_method_row {
     const char *name;
     ps_method_needs needs;
-    bool damps;  /* it takes compress.quantise.damp */
-    bool scales; /* what comes before a product takes factors of it (worker/compress/scale.h) */
+    bool inverts; /* it takes the inverse of Σxxᵀ, and so compress.quantise.damp */
+    bool scales;  /* what comes before a product takes factors of it (worker/compress/scale.h) */
 } ps_method_row;
 
 extern const char *const ps_method_names[];                /* ended by NULL */

@@ -91,7 +91,7 @@ static ps_status check_tokens(const ps_method *method, const ps_compress_problem
     if (!p->hessian || (row->needs == PS_METHOD_HESSIAN && p->hessian->squares))
         return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: method %s needs a calibration", p->name,
                        method->name);
-    if (p->hessian->tokens < p->columns / COLUMNS_A_TOKEN)
+    if (row->inverts && p->hessian->tokens < p->columns / COLUMNS_A_TOKEN)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "tensor %s: method %s: %lu tokens of calibration for %lu columns, at least "
                        "%lu; give it more rows",
@@ -100,8 +100,9 @@ static ps_status check_tokens(const ps_method *method, const ps_compress_problem
     return PS_OK;
 }
 
-static ps_status check(const ps_method *method, const ps_compress_problem *p)
+ps_status ps_method_check(const ps_method *method, const ps_compress_problem *problem)
 {
+    const ps_compress_problem *p = problem;
     ps_status st = check_weights(p);
     if (!st)
         st = check_hessian(p, p->hessian, "calibration");
@@ -150,7 +151,7 @@ ps_status ps_method_solve(const ps_method *method, const ps_compress_problem *pr
     PS_REQUIRE(!options->one_range || ps_grid_is_range(problem->form));
     uint64_t began = ps_clock_ns(&ps_clock_system);
     ps_compress_report done = {.error = -1, .held_out = -1};
-    ps_status st = check(method, problem);
+    ps_status st = ps_method_check(method, problem);
     if (!st)
         st = method->solve(problem, out, &done);
     if (!st)

@@ -105,9 +105,14 @@ struct ps_method {
 extern const ps_method *const ps_methods[];
 const ps_method *ps_method_find(const char *name); /* NULL: there is none */
 
+/* What ps_method_solve looks at first. */
+PS_MUST_CHECK ps_status ps_method_check(const ps_method *method,
+                                        const ps_compress_problem *problem);
+
 /* out: [rows, ps_form_row_bytes], the caller's. PS_INVALID_ARGUMENT, with the tensor's name and
  * where: a weight or a sum is not finite, a weight has no number in the form; the method needs sums
- * that are not there, or of at least columns/8 tokens. PS_NO_MEMORY. */
+ * that are not there; it needs their inverse, and they are of fewer than columns/8 tokens.
+ * PS_NO_MEMORY. */
 PS_MUST_CHECK ps_status ps_method_solve(const ps_method *method, const ps_compress_problem *problem,
                                         uint8_t *out, ps_compress_report *report);
 

@@ -103,6 +103,26 @@ static void factors(const sizes *s, uint64_t columns, double power, bool weights
     }
 }
 
+/* Columns of one row are as large as all of them together. */
+static void share_sizes(sizes *s, uint64_t columns, ps_scale_share share)
+{
+    uint64_t run = share.span * share.repeat;
+    for (uint64_t first = 0; first < columns; first++) {
+        if (first % run >= share.span)
+            continue;
+        double squares = 0, most = 0;
+        for (uint64_t k = 0; k < share.repeat; k++) {
+            double x = s->inputs[first + k * share.span];
+            squares += x * x;
+            most = fmax(most, s->weights[first + k * share.span]);
+        }
+        for (uint64_t k = 0; k < share.repeat; k++) {
+            s->inputs[first + k * share.span] = sqrt(squares / (double)share.repeat);
+            s->weights[first + k * share.span] = most;
+        }
+    }
+}
+
 typedef struct search {
     const ps_method *method;
     const ps_compress_problem *problems;
@@ -125,7 +145,7 @@ static ps_status search_powers(search *s, double *best, double *power)
 {
     const ps_compress_problem *p = s->problems;
     for (int k = 1; k < POWERS; k++) {
-        double tried = s->method->power < 0 ? 0.05 * k : s->method->power, lost;
+        double tried = s->method->power < 0 ? (double)k / POWERS : s->method->power, lost;
         factors(&s->sizes, p->columns, tried, s->method->weights, s->scales);
         ps_status st = run_trials(s, &lost);
         if (st)
@@ -170,29 +190,40 @@ static ps_status search_run(search *s, float *scales, ps_scale_report *report)
     return PS_OK;
 }
 
+static ps_status open_search(search *s, size_t *opened)
+{
+    const ps_compress_problem *p = s->problems;
+    s->trials = ps_alloc_array(s->n, sizeof *s->trials);
+    s->sizes.inputs = ps_try_alloc(p->columns * sizeof(double));
+    s->sizes.weights = ps_try_alloc(p->columns * sizeof(double));
+    s->scales = ps_try_alloc(p->columns * sizeof(float));
+    if (!s->sizes.inputs || !s->sizes.weights || !s->scales)
+        return ps_fail(PS_NO_MEMORY, "tensor %s: factors", p->name);
+    ps_status st = PS_OK;
+    for (; *opened < s->n && !st; *opened += !st) {
+        PS_REQUIRE(s->problems[*opened].columns == p->columns);
+        st = ps_method_check(s->method, &s->problems[*opened]);
+        if (!st)
+            st = trial_open(&s->problems[*opened], &s->trials[*opened]);
+    }
+    return st;
+}
+
 ps_status ps_method_scale(const ps_method *method, const ps_compress_problem *problems, size_t n,
-                          float *scales, ps_scale_report *report)
+                          ps_scale_share share, float *scales, ps_scale_report *report)
 {
     const ps_compress_problem *p = problems;
     PS_REQUIRE(method->scales && n && p->hessian && !p->hessian->squares);
+    PS_REQUIRE(share.span && share.repeat && p->columns % (share.span * share.repeat) == 0);
     search s = {.method = method, .problems = problems, .n = n};
     size_t opened = 0;
-    ps_status st = PS_OK;
-    s.trials = ps_alloc_array(n, sizeof *s.trials);
-    s.sizes.inputs = ps_try_alloc(p->columns * sizeof(double));
-    s.sizes.weights = ps_try_alloc(p->columns * sizeof(double));
-    s.scales = ps_try_alloc(p->columns * sizeof(float));
-    if (!s.sizes.inputs || !s.sizes.weights || !s.scales)
-        st = ps_fail(PS_NO_MEMORY, "tensor %s: factors", p->name);
-    for (; opened < n && !st; opened += !st) {
-        PS_REQUIRE(problems[opened].columns == p->columns);
-        st = trial_open(&problems[opened], &s.trials[opened]);
-    }
+    ps_status st = open_search(&s, &opened);
     if (!st) {
         for (uint64_t c = 0; c < p->columns; c++)
             s.sizes.inputs[c] = sqrt(fmax(0, (double)p->hessian->sums[c * p->columns + c]) /
                                      (double)p->hessian->tokens);
         weight_sizes(problems, n, s.sizes.weights);
+        share_sizes(&s.sizes, p->columns, share);
         st = search_run(&s, scales, report);
     }
     while (opened)
@@ -211,10 +242,16 @@ void ps_scale_columns(float *w, uint64_t rows, uint64_t columns, const float *sc
             w[r * columns + c] *= divide ? 1 / scales[c] : scales[c];
 }
 
-void ps_scale_rows(float *w, uint64_t rows, uint64_t columns, const float *scales)
+void ps_scale_rows(float *w, uint64_t from, uint64_t columns, ps_scale_share share,
+                   const float *scales, uint64_t inputs)
 {
-    for (uint64_t i = 0; i < rows * columns; i++)
-        w[i] /= scales[i / columns];
+    for (uint64_t i = 0; i < inputs; i++) {
+        if (i / share.span % share.repeat)
+            continue; /* its row was divided for the first of its inputs */
+        float *row = w + (from + ps_scale_row(share, i)) * columns;
+        for (uint64_t c = 0; c < columns; c++)
+            row[c] /= scales[i];
+    }
 }
 
 void ps_scale_sums(float *sums, uint64_t columns, const float *scales)

@@ -47,7 +47,7 @@ static ps_status solve(const ps_compress_problem *p)
 static ps_status scale(const ps_compress_problem *p)
 {
     ps_scale_report report;
-    return ps_method_scale(ps_method_find("awq"), p, 1, out, &report);
+    return ps_method_scale(ps_method_find("awq"), p, 1, (ps_scale_share){1, 1}, out, &report);
 }
 
 static ps_status repair(const ps_compress_problem *p)

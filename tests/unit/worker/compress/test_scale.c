@@ -7,6 +7,7 @@
 enum { ROWS = 48, COLUMNS = 128, TOKENS = 400 };
 
 static float scales[COLUMNS];
+static const ps_scale_share own = {1, 1};
 
 /* Two matrices that share an input, a few columns of which are much larger than the others. */
 static ps_sample draw(void)
@@ -49,7 +50,7 @@ START_TEST(awqs_factors_lose_least_of_those_that_are_tried)
     ps_sample s = draw();
     ps_compress_problem p = ps_sample_problem(&s, "int4/64");
     ps_scale_report report;
-    ck_ok(ps_method_scale(ps_method_find("awq"), &p, 1, scales, &report));
+    ck_ok(ps_method_scale(ps_method_find("awq"), &p, 1, own, scales, &report));
     ck_assert_double_gt(report.power, 0);
     ck_assert_double_lt(report.scaled, 0.8 * report.plain);
     ck_assert_double_eq_tol(lost(&s, &p, scales), report.scaled, 1e-3 * report.scaled);
@@ -84,7 +85,7 @@ START_TEST(matrices_that_share_an_input_share_its_factors)
     ps_compress_problem p[2] = {ps_sample_problem(&s, "int3/64"), ps_sample_problem(&s, "int3/64")};
     p[1].weights = other;
     ps_scale_report report;
-    ck_ok(ps_method_scale(ps_method_find("awq"), p, 2, scales, &report));
+    ck_ok(ps_method_scale(ps_method_find("awq"), p, 2, own, scales, &report));
     double first = lost(&s, &p[0], scales), second = lost(&s, &p[1], scales);
     ck_assert_double_ge(report.scaled, fmin(first, second));
     ck_assert_double_le(report.scaled, fmax(first, second));
@@ -105,7 +106,7 @@ START_TEST(smooths_factors_are_by_inputs_and_weights)
     ps_sample s = draw();
     ps_compress_problem p = ps_sample_problem(&s, "int8/row");
     ps_scale_report report;
-    ck_ok(ps_method_scale(ps_method_find("smooth"), &p, 1, scales, &report));
+    ck_ok(ps_method_scale(ps_method_find("smooth"), &p, 1, own, scales, &report));
     ck_assert_double_eq(report.power, 0.5);
     double first = 0;
     for (uint64_t c = 0; c < COLUMNS; c++) {
@@ -136,9 +137,66 @@ START_TEST(sums_of_divided_inputs_are_divided_sums)
             ck_assert_double_eq_tol((double)sums[i * COLUMNS + j], (double)s.sums[i * COLUMNS + j],
                                     0.05);
     float rows[4] = {6, 8, 10, 12};
-    ps_scale_rows(rows, 2, 2, (float[]){2, 4});
+    ps_scale_rows(rows, 0, 2, own, (float[]){2, 4}, 2);
     ck_assert(rows[0] == 3 && rows[1] == 4 && rows[2] == 2.5F && rows[3] == 3);
     free(sums);
+    ps_sample_free(&s);
+}
+END_TEST
+
+/* What the whole method is for: rows that nobody looked at lose less than by rounding, with a grid
+ * as coarse as this by far. */
+START_TEST(awqs_factors_and_cuts_are_better_on_other_rows)
+{
+    ps_sample s = draw(), other = draw();
+    for (uint64_t t = 0; t < TOKENS / 2; t++) /* the first half against the second */
+        memcpy(other.inputs + t * COLUMNS, other.inputs + (TOKENS / 2 + t) * COLUMNS,
+               COLUMNS * sizeof *other.inputs);
+    s.tokens = other.tokens = TOKENS / 2;
+    ps_sample_sum(&s);
+    ps_sample_sum(&other);
+    static uint8_t bytes[ROWS * COLUMNS];
+    ps_compress_report rounded, solved;
+    ps_scale_report report;
+    ps_compress_problem p = ps_sample_problem(&s, "int4/64");
+    p.held_out = &other.hessian;
+    ck_ok(ps_method_solve(ps_method_find("round"), &p, bytes, &rounded));
+    ck_ok(ps_method_scale(ps_method_find("awq"), &p, 1, own, scales, &report));
+    ps_scale_columns(s.weights, ROWS, COLUMNS, scales, false);
+    ps_scale_sums(s.sums, COLUMNS, scales);
+    ps_scale_sums(other.sums, COLUMNS, scales);
+    ck_ok(ps_method_solve(ps_method_find("awq"), &p, bytes, &solved));
+    ck_assert_double_lt(solved.error, 0.8 * rounded.error);
+    ck_assert_double_lt(solved.held_out, 0.8 * rounded.held_out);
+    ps_sample_free(&s);
+    ps_sample_free(&other);
+}
+END_TEST
+
+/* Heads of 16 columns, four of which look at the same values. */
+START_TEST(columns_of_one_row_have_one_factor)
+{
+    static const ps_scale_share share = {16, 4};
+    ps_sample s = draw();
+    ps_compress_problem p = ps_sample_problem(&s, "int4/64");
+    ps_scale_report report;
+    for (uint64_t c = 0; c < COLUMNS; c++)
+        ck_assert_uint_eq(ps_scale_row(share, c), c < 64 ? c % 16 : 16 + c % 16);
+    ck_ok(ps_method_scale(ps_method_find("awq"), &p, 1, share, scales, &report));
+    ck_assert_double_lt(report.scaled, report.plain);
+    ck_assert_double_eq_tol(lost(&s, &p, scales), report.scaled, 1e-3 * report.scaled);
+    float rows[32 * 2], least = INFINITY, most = 0;
+    for (uint64_t c = 0; c < COLUMNS; c++) {
+        ck_assert(scales[c] == scales[c / 64 * 64 + c % 16]);
+        least = fminf(least, scales[c]);
+        most = fmaxf(most, scales[c]);
+    }
+    ck_assert_float_gt(most, 1.5F * least);
+    for (int i = 0; i < 64; i++)
+        rows[i] = 3;
+    ps_scale_rows(rows, 0, 2, share, scales, COLUMNS);
+    for (uint64_t c = 0; c < COLUMNS; c++)
+        ck_assert(rows[2 * ps_scale_row(share, c) + 1] == 3 / scales[c]);
     ps_sample_free(&s);
 }
 END_TEST
@@ -168,6 +226,8 @@ static const ps_check_case cases[] = {
     {&matrices_that_share_an_input_share_its_factors},
     {&smooths_factors_are_by_inputs_and_weights},
     {&sums_of_divided_inputs_are_divided_sums},
+    {&awqs_factors_and_cuts_are_better_on_other_rows},
+    {&columns_of_one_row_have_one_factor},
     {&awqs_cuts_lose_least},
     {0},
 };
