@@ -45,8 +45,9 @@ static bool names(const char *pattern, const char *name)
     return false;
 }
 
-static const char *kept_by(const ps_spec_quantise *q, const char *name)
+const char *ps_plan_kept_by(const ps_spec_quantise *quantise, const char *name)
 {
+    const ps_spec_quantise *q = quantise;
     for (size_t i = 0; i < q->n_keep; i++)
         if (names(q->keep[i], name))
             return q->keep[i];
@@ -158,7 +159,7 @@ static ps_status choose(ps_plan_tensor *t, const ps_plan_part *part, const ps_sp
                                        [PS_PLAN_POSITIONS] = "positions",
                                        [PS_PLAN_OTHER] = "no part of the architecture"};
     ps_plan_role role = part ? part->role : PS_PLAN_OTHER;
-    const char *pattern = kept_by(q, t->stored.name);
+    const char *pattern = ps_plan_kept_by(q, t->stored.name);
     t->stored.form = (ps_form){0};
     t->stored.transposed = false;
     if (role >= PS_PLAN_NORM || pattern) {
@@ -233,7 +234,7 @@ ps_status ps_plan_choose(ps_plan *plan, const ps_job_spec *spec, const ps_plan_p
         t->stored = parent->tensors[i];
         t->stored.name = ps_strdup(parent->tensors[i].name);
         plan->n_tensors = i + 1;
-        t->input = PS_PLAN_NO_INPUT;
+        t->input = t->folds = PS_PLAN_NO_INPUT;
         if (part)
             st = check_shape(&t->stored, part);
         if (!st)

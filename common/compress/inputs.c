@@ -52,6 +52,12 @@ static void add_input(ps_plan *plan, ps_plan_tensor *t, size_t layer)
                         .numbers = squares ? columns : columns * (columns + 1) / 2};
 }
 
+/* So does what is repaired. */
+static bool inverts(const ps_plan_tensor *t)
+{
+    return t->needs == PS_METHOD_HESSIAN && (t->n_members || (t->method && t->method->inverts));
+}
+
 static void find_inputs(ps_plan *plan, const ps_plan_parts *parts)
 {
     use *uses = ps_alloc_array(plan->n_tensors + 1, sizeof *uses);
@@ -62,6 +68,7 @@ static void find_inputs(ps_plan *plan, const ps_plan_parts *parts)
         if (!i || uses[i].layer != uses[i - 1].layer || uses[i].input != uses[i - 1].input)
             add_input(plan, t, uses[i].layer);
         t->input = plan->n_inputs - 1;
+        plan->inputs[t->input].inverted |= inverts(t);
         for (size_t k = 0; k < t->n_members; k++)
             if (t->members[k].columns)
                 plan->units[t->members[k].units].input = t->input;
@@ -93,11 +100,13 @@ static ps_status check_tokens(ps_plan *plan)
     size_t few = 0;
     for (size_t i = 0; i < plan->n_inputs; i++) {
         const ps_plan_input *in = &plan->inputs[i];
+        if (!in->inverted)
+            continue;
         few += tokens < in->columns;
         if (!widest || in->columns > widest->columns)
             widest = in;
     }
-    if (!few || widest->numbers == widest->columns) /* squares alone need no inverse */
+    if (!few)
         return PS_OK;
     if (tokens < widest->columns / COLUMNS_A_TOKEN)
         return ps_fail(PS_INVALID_ARGUMENT,
@@ -114,7 +123,7 @@ static ps_status check_tokens(ps_plan *plan)
     return PS_OK;
 }
 
-static uint64_t bytes_of(const ps_plan *plan, uint64_t numbers)
+uint64_t ps_plan_bytes_of(const ps_plan *plan, uint64_t numbers)
 {
     return numbers * SUM_BYTES * (plan->held_out_rows ? 2 : 1);
 }
@@ -123,6 +132,8 @@ static uint64_t bytes_of(const ps_plan *plan, uint64_t numbers)
  * summed at the same time. Those of an mlp are in two layers each, which makes all one. */
 static bool together(const ps_plan *plan, size_t input, bool layers_apart)
 {
+    if (plan->inputs[input].with_last)
+        return true; /* and so is what is folded into another: it fits */
     return plan->n_units &&
            (!layers_apart || plan->inputs[input].layer == plan->inputs[input - 1].layer);
 }
@@ -137,13 +148,14 @@ static ps_status too_large(const ps_plan *plan, size_t first, size_t end, uint64
         return ps_fail(PS_RESOURCE_EXHAUSTED,
                        "sums of the %" PRIu64 " columns of %s take %" PRIu64
                        " MiB, and psd has %" PRIu64 " MiB for them; method search needs less",
-                       in->columns, in->name, bytes_of(plan, numbers) >> 20, sum_bytes >> 20);
+                       in->columns, in->name, ps_plan_bytes_of(plan, numbers) >> 20,
+                       sum_bytes >> 20);
     return ps_fail(
         PS_RESOURCE_EXHAUSTED,
         "sums over the inputs of %zu products from %s on take %" PRIu64 " MiB, and psd has %" PRIu64
         " MiB for them; they are pruned together: compress.prune.repair: none, or method "
         "search, need less",
-        end - first, in->name, bytes_of(plan, numbers) >> 20, sum_bytes >> 20);
+        end - first, in->name, ps_plan_bytes_of(plan, numbers) >> 20, sum_bytes >> 20);
 }
 
 static ps_status make_windows(ps_plan *plan, bool sequential, bool layers_apart, uint64_t sum_bytes)
@@ -155,9 +167,9 @@ static ps_status make_windows(ps_plan *plan, bool sequential, bool layers_apart,
         for (; end < plan->n_inputs && together(plan, end, layers_apart); end++)
             numbers += plan->inputs[end].numbers;
         ps_plan_window *w = plan->n_windows ? &plan->windows[plan->n_windows - 1] : NULL;
-        if (bytes_of(plan, numbers) > sum_bytes)
+        if (ps_plan_bytes_of(plan, numbers) > sum_bytes)
             return too_large(plan, i, end, sum_bytes);
-        bool fits = w && bytes_of(plan, w->numbers + numbers) <= sum_bytes &&
+        bool fits = w && ps_plan_bytes_of(plan, w->numbers + numbers) <= sum_bytes &&
                     (!sequential || plan->inputs[i].layer == plan->inputs[w->first].layer);
         if (!fits) {
             w = &plan->windows[plan->n_windows++];
@@ -166,8 +178,8 @@ static ps_status make_windows(ps_plan *plan, bool sequential, bool layers_apart,
         w->end = end;
         w->numbers += numbers;
         i = end - 1;
-        if (bytes_of(plan, w->numbers) > plan->sum_bytes)
-            plan->sum_bytes = bytes_of(plan, w->numbers);
+        if (ps_plan_bytes_of(plan, w->numbers) > plan->sum_bytes)
+            plan->sum_bytes = ps_plan_bytes_of(plan, w->numbers);
     }
     return PS_OK;
 }
@@ -200,6 +212,8 @@ ps_status ps_plan_inputs(ps_plan *plan, const ps_job_spec *spec, const ps_plan_p
         return PS_OK;
     count_rows(plan, spec, parent->model);
     ps_status st = check_tokens(plan);
+    if (spec->compress->quantise)
+        ps_plan_fold(plan, spec->compress->quantise, parent, parts, sum_bytes);
     bool layers_apart = ps_spec_model_is_language(parent->model);
     bool sequential = spec->compress->calibrate.sequential && (layers_apart || !plan->n_units);
     return st ? st : make_windows(plan, sequential, layers_apart, sum_bytes);

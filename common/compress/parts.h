@@ -53,6 +53,13 @@ void ps_plan_members(ps_plan *plan, const ps_job_spec *spec, const ps_plan_parts
 /* Form, method and reason of each tensor. */
 PS_MUST_CHECK ps_status ps_plan_choose(ps_plan *plan, const ps_job_spec *spec,
                                        const ps_plan_parent *parent, const ps_plan_parts *parts);
+/* The pattern of `keep` that names it; NULL: there is none. */
+const char *ps_plan_kept_by(const ps_spec_quantise *quantise, const char *name);
+/* Who folds the factors of which inputs; after these were found, before windows are made. */
+void ps_plan_fold(ps_plan *plan, const ps_spec_quantise *quantise, const ps_plan_parent *parent,
+                  const ps_plan_parts *parts, uint64_t sum_bytes);
+/* What psd holds for so many sums. */
+uint64_t ps_plan_bytes_of(const ps_plan *plan, uint64_t numbers);
 /* Inputs and windows of those that a method calibrates. */
 PS_MUST_CHECK ps_status ps_plan_inputs(ps_plan *plan, const ps_job_spec *spec,
                                        const ps_plan_parent *parent, const ps_plan_parts *parts,

@@ -11,6 +11,9 @@
  *     unless `embeddings` says otherwise
  *     where a row is not whole blocks: a chosen group gives way to the next smaller one and at last
  *     to a row; a block of ggml to the one that llama.cpp takes instead, and at last to float16
+ *     where the method has factors for inputs, what makes an input is divided by them, if it can
+ *     be: a norm, values for the heads that look at them, what a gate is multiplied with, a layer
+ *     before a ReLU; else there are none, and `why` says so
  * Of what is pruned, the new shapes come first, and forms are chosen for them.
  *
  * Rows run along the input of a product (model_forms.h). A plan is read-only; any thread.
@@ -71,7 +74,10 @@ typedef struct ps_plan_tensor {
     const ps_method_row *method; /* how its codes are found; NULL: it stays float32 */
     bool matrix;                 /* one scale, and zero, for all of its rows */
     bool fell_back;              /* the form is another one than was asked for */
-    size_t input;          /* its product's, of plan->inputs; PS_PLAN_NO_INPUT: none is summed */
+    size_t input; /* its product's, of plan->inputs; PS_PLAN_NO_INPUT: none is summed */
+    size_t folds; /* the input by whose factors its rows are divided, from row folds_from
+                     on; a norm's numbers, or a bias', are rows of one. PS_PLAN_NO_INPUT */
+    uint64_t folds_from;
     uint64_t bytes;        /* of its data in the new file */
     char why[PS_PLAN_WHY]; /* it has this form; "": the job says so */
 } ps_plan_tensor;
@@ -86,6 +92,15 @@ typedef struct ps_plan_input {
     uint64_t columns; /* as the parent has them */
     uint64_t numbers; /* of its sums: of Σx² columns; of Σxxᵀ the upper triangle, row by row,
                          columns · (columns + 1) / 2 */
+    bool inverted;    /* a method takes the inverse of its sums */
+
+    /* Weights are multiplied by a factor for each column, and what makes the input is divided by
+     * it: tensors that `folds`. They have repeat · span columns for each span rows, in turns
+     * (worker/compress/scale.h). Both are solved in one turn, so that the model says the same
+     * before and after it. */
+    bool factors;
+    uint64_t span, repeat;
+    bool with_last; /* it is summed in one window with the input before it */
 } ps_plan_input;
 
 /* Inputs that are summed at a time; then their tensors are solved. With `sequential` a window stays

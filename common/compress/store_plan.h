@@ -2,7 +2,8 @@
  * that psd, which makes them, and workers, which push and pull them, agree. A function of the plan
  * alone (plan.h).
  *
- *     NAME          of each tensor that is solved: its bytes in the new file as words of 32 bits
+ *     NAME          of each tensor that is solved: its bytes in the new file as words of 32 bits,
+ *                   float32 numbers among them
  *     psd.sum.I     of the I-th input of a window: what is summed of the calibration rows,
  *     psd.held.I    and of the rows that are held out; windows use the same ones in turn
  *     psd.tokens    how many tokens (rows, where they are no sequences) are in the two
@@ -32,8 +33,8 @@ uint64_t ps_plan_slot_numbers(const ps_plan *plan, size_t slot);
 /* The window that sums this input; its slot is input - window->first. */
 size_t ps_plan_window_of(const ps_plan *plan, size_t input);
 /* In what turn a tensor is solved: 0: before all calibration, from 1: after window turn - 1 is
- * summed. What shares units that are removed is solved in one turn: until then the model has all of
- * them. */
+ * summed; of one that folds factors, after theirs is. What shares units that are removed is solved
+ * in one turn: until then the model has all of them. */
 size_t ps_plan_turn(const ps_plan *plan, const ps_plan_tensor *tensor);
 
 #endif

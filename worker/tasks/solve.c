@@ -13,10 +13,14 @@
  *     {…,"prune":{"inputs_kept":384,"inputs":512,"importance_lost":0.1,"cut":0.05,"repaired":0.01,
  *                 "held_out_cut":0.05,"held_out_repaired":0.011,"damp":1e-4,"tokens":65536}}
  *
+ * Where its input has factors (fold.h), they come first, and the report has the power of the
+ * inputs' sizes that they are, and what rounding would lose without them:
+ * "power":0.35,"plain":0.014. Of one that only folds them, a norm, it is {"method":"fold"}.
+ *
  * The same bytes come out whoever solves it, and again when it is solved once more. */
 #include "common/base/mem.h"
 #include "common/json/json.h"
-#include "worker/compress/method.h"
+#include "worker/tasks/fold.h"
 #include "worker/tasks/moments.h"
 #include "worker/tasks/pruning.h"
 #include "worker/tasks/task_kind.h"
@@ -31,6 +35,8 @@ typedef struct solving {
     ps_compress_sums sums;
     ps_tensor_moments moments; /* with compress.saliency: moments */
     double predicted;
+    bool scaled; /* by factors of its input */
+    ps_scale_report scale;
     ps_pruning_report pruning; /* of a tensor that loses units */
     ps_compress_report report; /* of one in a form */
 } solving;
@@ -54,6 +60,57 @@ static ps_status take_moments(solving *s)
     return ps_tensor_moments_get(&s->job, s->tensor, &s->moments);
 }
 
+/* Of its own input, and what is summed becomes what its input will be. */
+static ps_status find_factors(solving *s, float **in)
+{
+    const ps_plan *plan = s->job.plan;
+    size_t input = s->tensor->input;
+    if (input == PS_PLAN_NO_INPUT || !plan->inputs[input].factors)
+        return PS_OK;
+    ps_status st = ps_fold_factors(&s->job, input, &s->sums, in, &s->scale);
+    for (size_t i = 0; !st && i < 2; i++)
+        if (s->sums.memory[i])
+            ps_scale_sums(s->sums.memory[i], plan->inputs[input].columns, *in);
+    s->scaled = !st;
+    return st;
+}
+
+static void invert(float *scales, uint64_t n)
+{
+    for (uint64_t i = 0; scales && i < n; i++)
+        scales[i] = 1 / scales[i];
+}
+
+/* A curvature is divided by what a number is multiplied by, twice. */
+static void apply_factors(const solving *s, float *in, float *out)
+{
+    const ps_plan *plan = s->job.plan;
+    const ps_plan_tensor *t = s->tensor;
+    ps_fold_apply(plan, t, in, out, s->weights);
+    if (!s->moments.curvature)
+        return;
+    if (in)
+        invert(in, plan->inputs[t->input].columns);
+    if (out)
+        invert(out, plan->inputs[t->folds].columns);
+    ps_fold_apply(plan, t, in, out, s->moments.curvature);
+    ps_fold_apply(plan, t, in, out, s->moments.curvature);
+}
+
+static ps_status fold(solving *s)
+{
+    float *in = NULL, *out = NULL;
+    ps_scale_report report;
+    ps_status st = find_factors(s, &in);
+    if (!st && s->tensor->folds != PS_PLAN_NO_INPUT)
+        st = ps_fold_factors(&s->job, s->tensor->folds, NULL, &out, &report);
+    if (!st)
+        apply_factors(s, in, out);
+    ps_free(&in);
+    ps_free(&out);
+    return st;
+}
+
 static ps_status predict(solving *s, const uint8_t *bytes)
 {
     const ps_model_form *t = &s->tensor->stored;
@@ -71,16 +128,9 @@ static ps_status push(const solving *s, ps_some_tensors *words)
 static ps_status encode(solving *s, uint8_t *out)
 {
     const ps_plan_tensor *t = s->tensor;
-    const ps_compress_problem problem = {.name = t->stored.name,
-                                         .weights = s->weights,
-                                         .rows = ps_model_form_rows(&t->stored),
-                                         .columns = ps_model_form_columns(&t->stored),
-                                         .hessian = s->sums.memory[0] ? &s->sums.hessians[0] : NULL,
-                                         .held_out = ps_compress_sums_held_out(&s->sums),
-                                         .form = t->stored.form,
-                                         .options = {.damp = s->job.spec->compress->quantise->damp,
-                                                     .order = true,
-                                                     .one_range = t->matrix}};
+    const ps_compress_problem problem =
+        ps_fold_problem(&s->job, t, s->weights, s->sums.memory[0] ? &s->sums.hessians[0] : NULL,
+                        ps_compress_sums_held_out(&s->sums));
     const ps_method *method = ps_method_find(t->method->name);
     if (!method)
         return ps_fail(PS_UNIMPLEMENTED, "this worker has no method %s", t->method->name);
@@ -133,6 +183,10 @@ static void tell_codes(const solving *s, ps_json_writer *w)
         ps_json_put_double(w, "predicted", s->predicted);
     if (r->damp > 0)
         ps_json_put_double(w, "damp", r->damp);
+    if (s->scaled) {
+        ps_json_put_double(w, "power", s->scale.power);
+        ps_json_put_double(w, "plain", s->scale.plain);
+    }
     if (s->sums.memory[0])
         ps_json_put_uint(w, "tokens", s->sums.hessians[0].tokens);
     ps_json_put_string(w, "fallback", ps_compress_step_text(r->fallback));
@@ -179,6 +233,8 @@ static void tell(const solving *s, Psd__V1__TaskResult *result)
     ps_json_object(&w);
     if (s->tensor->method)
         tell_codes(s, &w);
+    else if (s->tensor->folds != PS_PLAN_NO_INPUT)
+        ps_json_put_string(&w, "method", "fold");
     if (s->tensor->n_members)
         tell_pruning(s, &w);
     ps_json_object_end(&w);
@@ -217,6 +273,8 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
         st = ps_compress_sums_take(&s.job, s.tensor, &s.sums);
     if (!st)
         st = take_moments(&s);
+    if (!st)
+        st = fold(&s);
     if (!st)
         st = solve(&s);
     if (!st) {

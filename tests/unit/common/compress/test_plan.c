@@ -268,6 +268,9 @@ START_TEST(few_rows_are_told_and_fewer_are_refused)
     ck_assert_uint_eq(r.plan->held_out_rows, 1);
     ck_assert_uint_eq(r.plan->warnings.len, 0);
     rig_free(&r);
+    ck_ok(plan(&r, MLP, "quantise: {scheme: int8, method: awq}\ncalibrate: {rows: 5}\n"));
+    ck_assert_uint_eq(r.plan->warnings.len, 0); /* it takes no inverse */
+    rig_free(&r);
 }
 END_TEST
 
