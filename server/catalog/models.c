@@ -346,8 +346,11 @@ ps_status ps_catalog_model_unused(ps_catalog *catalog, const char *after, char *
                                  " (SELECT model_version FROM job WHERE state IN (1,2,3))"
                                  " AND path NOT IN"
                                  " (SELECT teacher_version FROM job WHERE state IN (1,2,3))"
-                                 " AND job_id NOT IN"
-                                 " (SELECT id FROM job WHERE kind='compress' AND state IN (1,2,3))"
+                                 " AND rowid NOT IN"
+                                 " (SELECT max(v.rowid) FROM model_version AS v"
+                                 "  JOIN job ON job.id=v.job_id"
+                                 "  WHERE job.kind='compress' AND job.state IN (1,2,3)"
+                                 "  GROUP BY v.job_id)"
                                  " ORDER BY path LIMIT 1");
     if (st)
         return st;

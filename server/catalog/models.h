@@ -8,7 +8,8 @@
  *       ╰───────────── crash, failure ─────────────▶ unused ─▶ (file removed) ─▶ forgotten
  *
  * A version that a job uses which has not ended (ps_job_record.model_version, teacher_version) is
- * not unused, nor is one that a job of kind compress has made and evaluates before it is published.
+ * not unused, nor is the last one that a job of kind compress has made, which it evaluates before
+ * it is published.
  */
 #ifndef PS_CATALOG_MODELS_H
 #define PS_CATALOG_MODELS_H

@@ -86,6 +86,7 @@ static void draft_run(ps_off_loop *off)
         st = ps_model_draft_write(&l->conf.files, ps_run_store(run), s->job_id, s->file, &draft);
     ps_error_save(&error, st);
     ps_run_unref(&run);
+    ps_stored_files_collect(&l->conf.files); /* one that it had drafted before a restart, say */
     ps_sched_drafted(l->sched, s->job_id, st ? &error : NULL,
                      &(ps_draft){.version = draft.version,
                                  .bytes = draft.bytes,

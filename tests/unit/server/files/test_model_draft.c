@@ -211,6 +211,27 @@ START_TEST(a_draft_of_a_job_that_has_ended_goes)
 }
 END_TEST
 
+/* psd has restarted since the first; however often it does, there is room for one. */
+START_TEST(a_draft_takes_the_place_of_the_one_before)
+{
+    rig r;
+    ps_model_draft first, second;
+    int file;
+    begin(&r);
+    add_job(&r);
+    ck_ok(write(&r, &first));
+    ck_ok(write(&r, &second));
+    ps_stored_files_collect(&r.t.files);
+    ck_assert_uint_eq(test_stored_count(&r.t, "models"), 2); /* the parent is one */
+    ck_ok(ps_model_file_open(&r.t.files, "small", second.version, &file, NULL));
+    r.t.disk.close(r.t.disk.state, file);
+    ck_assert_str_eq(first.sha256, second.sha256);
+    ps_model_draft_free(&first);
+    ps_model_draft_free(&second);
+    end(&r);
+}
+END_TEST
+
 START_TEST(a_name_that_is_somebody_elses_by_now_is_not_taken)
 {
     rig r;
@@ -311,6 +332,7 @@ static const ps_check_case tests[] = {
     {&the_file_is_the_stores_words_and_the_parents_bytes},
     {&a_draft_is_nobodys_model_until_it_is_published},
     {&a_draft_of_a_job_that_has_ended_goes},
+    {&a_draft_takes_the_place_of_the_one_before},
     {&a_name_that_is_somebody_elses_by_now_is_not_taken},
     {&whatever_fails_leaves_no_file},
     {&words_that_say_no_number_are_no_model, 0, 3},
