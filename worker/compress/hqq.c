@@ -3,13 +3,14 @@
  * what is given up, e, alternating, the grid is the least squares of w − e on q, and e what a
  * shrinking of the remainder leaves, for the norm p.
  *
- * There the zero is what moves, as a fraction, and the scale stays; here a zero is a whole number,
- * for which at 4 bits nothing would be won, and symmetric forms have none. So the scale moves with
- * it: both are solved for, the zero is rounded, and the scale solved for again. Remainders are
- * counted in steps of the scale, so that the shrinking is the same for small and large weights. The
- * best grid of all turns is kept, the one of the plain range among them.
+ * There the zero is what moves, as a fraction, and the scale stays. Here a zero is a whole number:
+ * one that moves leaves every number where it was, or cuts it off. And a scale that moves as well
+ * cuts the range, which costs a model more at 2 and 3 bits than rounding does. So forms with a zero
+ * are rounded, and the report says so, as are those whose blocks are not one scale.
  *
- * Forms whose blocks are not one scale are rounded, and the report says so.
+ * Symmetric forms have no zero, and the scale moves. Remainders are counted in steps of it, so that
+ * the shrinking is the same for small and large weights. The best scale of all turns is kept, the
+ * one of the plain range among them.
  */
 #include "common/base/mem.h"
 #include "common/base/require.h"
@@ -25,7 +26,7 @@ static const double NORM = 0.7, STIFF = 10, STIFFER = 1.01; /* p, β, κ */
 
 typedef struct range {
     double scale;
-    int zero, least, most; /* codes of the grid, the zero not yet subtracted */
+    int least, most; /* codes of the grid */
 } range;
 
 typedef struct solving {
@@ -38,23 +39,17 @@ typedef struct solving {
 static range plain_range(ps_form form, const float *w, uint64_t n)
 {
     int half = 1 << (form.row->bits - 1);
-    double low = 0, high = 0;
-    for (uint64_t i = 0; i < n; i++) {
-        low = fmin(low, (double)w[i]);
-        high = fmax(high, (double)w[i]);
-    }
-    if (!form.row->zero)
-        return (range){.scale = fmax(-low, high) / (form.row->bits == 8 ? 127 : half - 0.5),
-                       .least = form.row->bits == 8 ? 1 - half : -half,
-                       .most = half - 1};
-    double scale = (high - low) / (2 * half - 1);
-    return (range){
-        .scale = scale, .zero = scale > 0 ? (int)rint(-low / scale) : 0, .most = 2 * half - 1};
+    double high = 0;
+    for (uint64_t i = 0; i < n; i++)
+        high = fmax(high, fabs((double)w[i]));
+    return (range){.scale = high / (form.row->bits == 8 ? 127 : half - 0.5),
+                   .least = form.row->bits == 8 ? 1 - half : -half,
+                   .most = half - 1};
 }
 
 static double code_of(const range *r, double w)
 {
-    return fmin(fmax(rint(w / r->scale) + r->zero, r->least), r->most);
+    return fmin(fmax(rint(w / r->scale), r->least), r->most);
 }
 
 /* Σ |remainder|^p, in weights' units. */
@@ -62,7 +57,7 @@ static double loss_of(const range *r, const float *w, uint64_t n)
 {
     double sum = 0;
     for (uint64_t i = 0; i < n; i++)
-        sum += pow(fabs((double)w[i] - r->scale * (code_of(r, (double)w[i]) - r->zero)), NORM);
+        sum += pow(fabs((double)w[i] - r->scale * code_of(r, (double)w[i])), NORM);
     return sum;
 }
 
@@ -72,33 +67,23 @@ static double shrunk(double x, double stiff)
     return a > 0 ? copysign(fmax(0, a - pow(a, NORM - 1) / stiff), x) : 0;
 }
 
-/* What a turn sums over numbers: q, and w with what is given up taken off. */
-typedef struct sums {
-    double q, v, qq, qv;
-} sums;
-
-/* The least squares of v on scale·(q − zero). */
-static range turned(const range *r, const float *w, uint64_t n, double stiff)
+/* w / scale with what is given up taken off. */
+static double kept(const range *r, double w, double code, double stiff)
 {
-    sums s = {0};
-    range next = *r;
+    double steps = w / r->scale;
+    return steps - shrunk(steps - code, stiff);
+}
+
+/* The scale with which the codes are nearest to what is kept. */
+static double turned(const range *r, const float *w, uint64_t n, double stiff)
+{
+    double square = 0, product = 0;
     for (uint64_t i = 0; i < n; i++) {
         double q = code_of(r, (double)w[i]);
-        double steps = (double)w[i] / r->scale - (q - r->zero);
-        double v = (double)w[i] - r->scale * shrunk(steps, stiff);
-        s = (sums){s.q + q, s.v + v, s.qq + q * q, s.qv + q * v};
+        square += q * q;
+        product += q * kept(r, (double)w[i], q, stiff);
     }
-    double m = (double)n, spread = s.qq * m - s.q * s.q;
-    bool affine = r->least == 0;
-    if (affine && spread > 0) {
-        double slope = (s.qv * m - s.q * s.v) / spread;
-        double zero = slope > 0 ? rint((s.q - s.v / slope) / m) : r->zero;
-        next.zero = (int)fmin(fmax(zero, r->least), r->most);
-    }
-    double z = next.zero, square = s.qq - 2 * z * s.q + m * z * z;
-    if (square > 0)
-        next.scale = (s.qv - z * s.v) / square;
-    return next;
+    return square > 0 ? r->scale * product / square : r->scale;
 }
 
 static range best_range(ps_form form, const float *w, uint64_t n)
@@ -106,7 +91,7 @@ static range best_range(ps_form form, const float *w, uint64_t n)
     range r = plain_range(form, w, n), best = r;
     double least = r.scale > 0 ? loss_of(&r, w, n) : 0, stiff = STIFF;
     for (int turn = 0; turn < TURNS && least > 0; turn++, stiff *= STIFFER) {
-        r = turned(&r, w, n, stiff);
+        r.scale = turned(&r, w, n, stiff);
         if (!(r.scale > 0))
             break;
         double loss = loss_of(&r, w, n);
@@ -120,10 +105,7 @@ static range best_range(ps_form form, const float *w, uint64_t n)
 
 static void put_range(ps_form form, const range *r, uint8_t *block)
 {
-    if (form.row->zero)
-        ps_grid_put(form, block, -r->scale * r->zero, r->scale * (r->most - r->zero));
-    else
-        ps_grid_put(form, block, 0, r->scale * (form.row->bits == 8 ? 127 : r->most + 0.5));
+    ps_grid_put(form, block, 0, r->scale * (form.row->bits == 8 ? 127 : r->most + 0.5));
 }
 
 static void solve_row(void *user, uint64_t row)
@@ -145,9 +127,12 @@ static void solve_row(void *user, uint64_t row)
 static ps_status hqq_solve(const ps_compress_problem *problem, uint8_t *out,
                            ps_compress_report *report)
 {
-    if (!problem->form.row->integer) {
+    const ps_form_row *row = problem->form.row;
+    if (!row->integer || row->zero) {
         report->fallback = PS_STEP_ROUNDED;
-        report->why = problem->form.row->plain ? PS_REASON_NO_GRID : PS_REASON_NO_RANGE;
+        report->why = row->plain     ? PS_REASON_NO_GRID
+                      : row->integer ? PS_REASON_WHOLE_ZERO
+                                     : PS_REASON_NO_RANGE;
         ps_grid_encode(problem, NULL, out);
         return PS_OK;
     }
