@@ -42,10 +42,20 @@ class Integer:
 
     def of_range(self, low, high):
         steps = 2**self.bits - 1
-        full = steps if self.affine else 127 if self.bits == 8 else steps / 2
-        scale = float(numpy.float16(numpy.float32(((high - low) if self.affine else max(-low, high)) / full)))
-        zero = int(min(numpy.rint(-low / scale), steps)) if self.affine else 0
-        return scale, zero
+        if self.affine:
+            return self.with_zero(low, high, steps)
+        full = 127 if self.bits == 8 else steps / 2
+        scale = float(numpy.float16(numpy.float32(max(-low, high) / full)))
+        return scale, 0
+
+    def with_zero(self, low, high, steps):
+        """Of all whole zeros, the one whose steps that reach both ends are least; of 2 bits, the nearest."""
+        if self.bits == 2:
+            scale = (high - low) / steps
+            return float(numpy.float16(numpy.float32(scale))), int(min(numpy.rint(-low / scale), steps))
+        scales = [max(-low / z, high / (steps - z)) for z in range(1, steps)]
+        least = min(scales)
+        return float(numpy.float16(numpy.float32(least))), 1 + scales.index(least)
 
     def code(self, value, grid):
         return int(min(max(numpy.rint(value / grid[0]) + grid[1], self.least), self.most))
