@@ -319,9 +319,13 @@ START_TEST(rows_are_found_and_added)
     for (int v = 0; v < VARIANTS; v++) {
         if (!open_device(v))
             continue;
-        for (int i = 0; i < 3; i++)
-            for (int k = 0; k < 4 && ps_form_divides(form, (uint64_t)columns[i]); k++)
+        for (int i = 0; i < 3; i++) {
+            if (!ps_form_divides(form, (uint64_t)columns[i]) ||
+                ps_test_leave_out(ENTRIES * columns[i]))
+                continue;
+            for (int k = 0; k < 4; k++)
                 check_embedding(form, columns[i], ps_test_types[k & 1], k & 2);
+        }
         ps_test_device_close(&device);
     }
 }
