@@ -34,7 +34,8 @@ static bool alike(const row *r, const char *name, const ps_plan_tensor *t)
     return o->stored.n_dims == t->stored.n_dims &&
            !memcmp(o->stored.shape, t->stored.shape, sizeof t->stored.shape) &&
            ps_form_same(o->stored.form, t->stored.form) && o->method == t->method &&
-           o->matrix == t->matrix && !strcmp(o->why, t->why) && !strcmp(r->name, name);
+           o->matrix == t->matrix && o->n_choices == t->n_choices && !strcmp(o->why, t->why) &&
+           !strcmp(r->name, name);
 }
 
 static size_t make_rows(const ps_plan *plan, row *rows)
@@ -62,7 +63,7 @@ static size_t make_rows(const ps_plan *plan, row *rows)
 }
 
 typedef struct form_text {
-    char text[PS_FORM_TEXT + 8];
+    char text[PS_FORM_TEXT + 12];
 } form_text;
 
 static form_text form_of(const ps_plan_tensor *t)
@@ -74,7 +75,7 @@ static form_text form_of(const ps_plan_tensor *t)
     if (t->matrix)
         (void)snprintf(out.text, sizeof out.text, "%s/matrix", t->stored.form.row->name);
     else
-        (void)snprintf(out.text, sizeof out.text, "%s", text);
+        (void)snprintf(out.text, sizeof out.text, "%s%s", t->n_choices > 1 ? "at most " : "", text);
     return out;
 }
 
@@ -110,9 +111,15 @@ static void tensor_rows(ps_buf *out, const ps_style *style, const ps_plan *plan)
     ps_free(&rows);
 }
 
+static uint64_t most_bytes(const ps_plan *plan)
+{
+    const ps_plan_target *t = &plan->target;
+    return t->asked && !t->by_loss && t->bytes < plan->data ? t->bytes : plan->data;
+}
+
 static double bits_of(const ps_plan *plan)
 {
-    return plan->parameters ? 8.0 * (double)plan->data / (double)plan->parameters : 0;
+    return plan->parameters ? 8.0 * (double)most_bytes(plan) / (double)plan->parameters : 0;
 }
 
 static void calibration(ps_table *t, const ps_plan *plan)
@@ -161,18 +168,41 @@ static void fallbacks(ps_buf *out, const ps_style *style, const ps_plan *plan)
     ps_free(&first);
 }
 
+/* What is known of it before the data are seen. */
+static void target(ps_table *t, const ps_plan *plan)
+{
+    const ps_plan_target *target = &plan->target;
+    if (!target->asked)
+        return;
+    ps_buf text = PS_BUF_EMPTY;
+    if (target->by_loss)
+        ps_buf_printf(&text, "at most %g%s more loss, and as small as that allows",
+                      target->share ? 100 * target->loss : target->loss, target->share ? "%" : "");
+    else
+        ps_buf_printf(&text, "at most %" PRIu64 " bytes of tensors", target->bytes);
+    ps_table_field(
+        t, "target",
+        "%s; between %s and %s. Which tensor gets which form is known when each has been measured",
+        ps_buf_cstr(&text), ps_human_bytes((double)target->least).text,
+        ps_human_bytes((double)plan->data).text);
+    ps_buf_free(&text);
+}
+
 static void totals(ps_buf *out, const ps_style *style, const ps_job_spec *spec, const ps_plan *plan)
 {
     ps_table *t = ps_table_new(NULL);
     ps_table_field(t, "model", "%s, of %s: %s parameters", spec->name, spec->model_name,
                    ps_human_count((double)plan->parameters).text);
-    ps_table_field(t, "size", "%s instead of %s (%.1f%%), %.3g bits a parameter",
-                   ps_human_bytes((double)plan->data).text,
-                   ps_human_bytes((double)plan->parent_data).text,
-                   plan->parent_data ? 100.0 * (double)plan->data / (double)plan->parent_data : 0,
-                   bits_of(plan));
+    const uint64_t data = most_bytes(plan);
+    const char *most = plan->target.asked ? "at most " : "";
+    ps_table_field(
+        t, "size", "%s%s instead of %s (%.1f%%), %.3g bits a parameter", most,
+        ps_human_bytes((double)data).text, ps_human_bytes((double)plan->parent_data).text,
+        plan->parent_data ? 100.0 * (double)data / (double)plan->parent_data : 0, bits_of(plan));
     if (plan->file_bytes)
-        ps_table_field(t, "file", "%" PRIu64 " bytes, or 8 less", plan->file_bytes);
+        ps_table_field(t, "file", "%s%" PRIu64 " bytes, or 8 less", most,
+                       plan->file_bytes - plan->data + data);
+    target(t, plan);
     calibration(t, plan);
     ps_table_field(t, "memory", "psd %s, a worker about %s and what a pass over data takes",
                    ps_human_bytes((double)plan->psd_bytes).text,
@@ -217,6 +247,14 @@ static void tensor_json(ps_json_writer *w, const ps_plan *plan, const ps_plan_te
     ps_json_put_uint(w, "bytes", t->bytes);
     ps_json_put_bool(w, "fell_back", t->fell_back);
     ps_json_put_string(w, "why", t->why);
+    if (t->n_choices) {
+        char text[PS_FORM_TEXT];
+        ps_json_key(w, "choices");
+        ps_json_array(w);
+        for (size_t i = 0; i < t->n_choices; i++)
+            ps_json_string(w, ps_form_text(t->choices[i], text));
+        ps_json_array_end(w);
+    }
     if (t->input != PS_PLAN_NO_INPUT)
         ps_json_put_string(w, "input_of", plan->inputs[t->input].name);
     ps_json_object_end(w);
@@ -246,6 +284,8 @@ void ps_plan_json(ps_json_writer *w, const ps_job_spec *spec, const ps_plan *pla
     ps_json_put_uint(w, "tensor_bytes", plan->data);
     ps_json_put_uint(w, "tensor_bytes_before", plan->parent_data);
     ps_json_put_uint(w, "file_bytes_most", plan->file_bytes);
+    if (plan->target.asked && !plan->target.by_loss)
+        ps_json_put_uint(w, "tensor_bytes_most", plan->target.bytes);
     ps_json_put_uint(w, "calibration_rows", plan->calibration_rows);
     ps_json_put_uint(w, "held_out_rows", plan->held_out_rows);
     ps_json_put_uint(w, "tokens_a_row", plan->tokens_a_row);

@@ -128,6 +128,46 @@ static ps_status set_form(ps_plan_tensor *t, ps_form asked, const char *role)
     return PS_OK;
 }
 
+/* "rows of 96 are not whole groups of 64; one of int2/32, int4/32" */
+static void say_choices(ps_plan_tensor *t, const char *fallback)
+{
+    char text[PS_FORM_TEXT];
+    ps_buf all = PS_BUF_EMPTY;
+    ps_buf_printf(&all, "%s%sone of ", fallback, *fallback ? "; " : "");
+    for (size_t i = 0; i < t->n_choices; i++)
+        ps_buf_printf(&all, "%s%s", i ? ", " : "", ps_form_text(t->choices[i], text));
+    (void)snprintf(t->why, sizeof t->why, "%.*s", (int)all.len, (const char *)all.data);
+    ps_buf_free(&all);
+}
+
+/* Forms that the data will choose from; as long as they have not, the largest. */
+static ps_status set_choices(ps_plan_tensor *t, const ps_spec_quantise *q)
+{
+    uint64_t columns = ps_model_form_columns(&t->stored), largest = 0;
+    char fallback[PS_PLAN_WHY] = "";
+    for (size_t i = 0; i < q->n_scheme; i++) {
+        char why[PS_PLAN_WHY];
+        ps_form form;
+        bool again = false;
+        if (!ps_plan_form(ps_spec_quantise_choice(q, i), columns, &form, why))
+            return no_form(t, ps_spec_quantise_choice(q, i));
+        for (size_t k = 0; k < t->n_choices; k++)
+            again |= ps_form_same(t->choices[k], form);
+        if (again)
+            continue;
+        t->choices[t->n_choices++] = form;
+        t->fell_back |= why[0] != '\0';
+        if (why[0])
+            memcpy(fallback, why, sizeof why);
+        if (ps_form_row_bytes(form, columns) > largest) {
+            largest = ps_form_row_bytes(form, columns);
+            t->stored.form = form;
+        }
+    }
+    say_choices(t, fallback);
+    return PS_OK;
+}
+
 /* What llama.cpp has in a file of this kind. */
 static void set_mix(ps_plan_tensor *t, const ps_plan_part *part, const ps_mix *mix,
                     const ps_spec_model *model, const char *role)
@@ -169,6 +209,8 @@ static ps_status choose(ps_plan_tensor *t, const ps_plan_part *part, const ps_sp
     t->stored.transposed = part->transposed;
     t->method = ps_method_row_find(role == PS_PLAN_MATRIX ? q->method : "round");
     t->matrix = role == PS_PLAN_MATRIX && q->group == PS_GROUP_MATRIX;
+    if (role == PS_PLAN_MATRIX && q->target)
+        return set_choices(t, q);
     const ps_mix *mix = ps_spec_quantise_mix(q);
     const char *word = role == PS_PLAN_MATRIX      ? ""
                        : part->tied                ? "embedding and head"
@@ -184,8 +226,31 @@ static ps_status choose(ps_plan_tensor *t, const ps_plan_part *part, const ps_sp
 /* Codes of a plain form are not chosen: it is the same by every method. */
 static void settle_method(ps_plan_tensor *t)
 {
-    if (t->method && t->stored.form.row->plain)
+    if (t->method && t->stored.form.row->plain && !t->n_choices)
         t->method = ps_method_row_find("round");
+}
+
+/* Until it is chosen from, a tensor's input is summed for that, too. */
+static ps_method_needs needs_of(const ps_plan_tensor *t, const ps_spec_compress *c)
+{
+    ps_method_needs needs = t->method ? t->method->needs : PS_METHOD_NOTHING;
+    bool looks = t->n_choices && ps_spec_compress_saliency(c) == PS_SALIENCY_ACTIVATIONS;
+    return looks && needs == PS_METHOD_NOTHING ? PS_METHOD_SQUARES : needs;
+}
+
+/* Those of one input get the same choice: loaders that fuse them want it. */
+static size_t tie_of(const ps_plan *plan, size_t i, const ps_plan_parts *parts)
+{
+    const ps_plan_tensor *t = &plan->tensors[i];
+    const ps_plan_part *part = ps_plan_part_find(parts, t->stored.name);
+    for (size_t k = 0; t->n_choices && k < i; k++) {
+        const ps_plan_tensor *other = &plan->tensors[k];
+        const ps_plan_part *its = ps_plan_part_find(parts, other->stored.name);
+        if (other->n_choices == t->n_choices && its->layer == part->layer &&
+            its->input == part->input)
+            return other->tie;
+    }
+    return i;
 }
 
 static ps_status check_shape(const ps_model_form *t, const ps_plan_part *part)
@@ -215,7 +280,6 @@ static ps_status choose_one(ps_plan_tensor *t, const ps_plan_part *part, const p
         return st;
     settle_method(t);
     t->solves = t->stored.form.row || t->from.form.row; /* what is codes becomes others, or none */
-    t->needs = t->method ? t->method->needs : PS_METHOD_NOTHING;
     t->bytes = ps_model_form_bytes(&t->stored);
     return PS_OK;
 }
@@ -239,6 +303,11 @@ ps_status ps_plan_choose(ps_plan *plan, const ps_job_spec *spec, const ps_plan_p
             st = check_shape(&t->stored, part);
         if (!st)
             st = choose_one(t, part, plan->model ? &child : NULL, q, parent->model);
+        if (st)
+            break;
+        t->needs = needs_of(t, spec->compress);
+        t->tie = tie_of(plan, i, parts);
+        t->room = t->bytes;
     }
     ps_plan_parts_free(&child);
     return st;

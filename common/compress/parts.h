@@ -64,6 +64,11 @@ uint64_t ps_plan_bytes_of(const ps_plan *plan, uint64_t numbers);
 PS_MUST_CHECK ps_status ps_plan_inputs(ps_plan *plan, const ps_job_spec *spec,
                                        const ps_plan_parent *parent, const ps_plan_parts *parts,
                                        uint64_t sum_bytes);
+/* After the forms have changed: of the new file, where the parent's is known. */
+PS_MUST_CHECK ps_status ps_plan_file_bytes(ps_plan *plan);
+/* What the target comes to, of a plan that has its sizes. PS_INVALID_ARGUMENT: less than these
+ * forms can be. */
+PS_MUST_CHECK ps_status ps_plan_find_target(ps_plan *plan, const ps_spec_quantise *quantise);
 /* Sizes, memory and work. */
 PS_MUST_CHECK ps_status ps_plan_totals(ps_plan *plan, const ps_job_spec *spec,
                                        const ps_plan_parent *parent);

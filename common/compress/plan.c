@@ -99,6 +99,7 @@ void ps_plan_free(ps_plan **plan)
         free(name.mine);
     }
     ps_free(&p->tensors);
+    ps_free(&p->chosen);
     ps_free(&p->inputs);
     ps_free(&p->windows);
     ps_free(&p->units);

@@ -16,7 +16,12 @@
  *     before a ReLU; else there are none, and `why` says so
  * Of what is pruned, the new shapes come first, and forms are chosen for them.
  *
- * Rows run along the input of a product (model_forms.h). A plan is read-only; any thread.
+ * With a target (compress.quantise.target) a tensor has several forms to choose from. Until it is
+ * known what each would cost, which is measured, it has the largest of them, and sizes are at the
+ * most; ps_plan_allocate chooses, and ps_plan_settle makes the plan that of a choice.
+ *
+ * Rows run along the input of a product (model_forms.h). A plan is read-only, but for
+ * ps_plan_settle, which nothing else may be beside; any thread.
  */
 #ifndef PS_COMPRESS_PLAN_H
 #define PS_COMPRESS_PLAN_H
@@ -78,11 +83,27 @@ typedef struct ps_plan_tensor {
     size_t folds; /* the input by whose factors its rows are divided, from row folds_from
                      on; a norm's numbers, or a bias', are rows of one. PS_PLAN_NO_INPUT */
     uint64_t folds_from;
-    uint64_t bytes;        /* of its data in the new file */
+    uint64_t bytes;                   /* of its data in the new file */
+    uint64_t room;                    /* that psd keeps for them: of the largest of its choices */
+    ps_form choices[PS_SPEC_SCHEMES]; /* with a target: forms that it may get; until ps_plan_settle
+                                         its form is the largest */
+    size_t n_choices;
+    size_t tie; /* the first of the tensors that get the same choice: of one input (q, k and v; gate
+                   and up), which loaders fuse */
     char why[PS_PLAN_WHY]; /* it has this form; "": the job says so */
 } ps_plan_tensor;
 
 #define PS_PLAN_NO_INPUT SIZE_MAX
+
+/* What a target comes to. All tensors' data, or what is predicted of the loss, have this much at
+ * the most. */
+typedef struct ps_plan_target {
+    bool asked, by_loss;
+    uint64_t bytes; /* 0: not known, as the parent's file is not */
+    double loss;    /* or, with share, that share of the parent's loss */
+    bool share;
+    uint64_t least; /* bytes of all tensors' data in the smallest of their choices */
+} ps_plan_target;
 
 /* The input of one product or several (q, k and v; gate and up): what the method knows of it is
  * summed over rows of data. */
@@ -127,10 +148,14 @@ typedef struct ps_plan {
     bool rows_said;        /* by the job; else data may have fewer (ps_plan_rows) */
     uint64_t tokens_a_row; /* 1: rows are no sequences */
 
+    ps_plan_target target;
+    uint32_t *chosen; /* of each tensor, once settled: one of its choices. NULL: not yet, or none */
+
     uint64_t parameters;
     uint64_t parent_data, data; /* bytes of all tensors, before and after */
     uint64_t file_bytes;        /* of the new file: so many, or 8 less; 0: the
                                    parent's were not known */
+    uint64_t header_bytes;      /* of it, without what says which tensors there are */
     uint64_t sum_bytes;         /* psd: of the largest window's sums */
     uint64_t psd_bytes;         /* psd: those and the new tensors */
     uint64_t worker_bytes;      /* a worker: the parent, and the largest window or tensor */
@@ -147,6 +172,16 @@ typedef struct ps_plan {
 PS_MUST_CHECK ps_status ps_plan_new(const ps_job_spec *spec, const ps_plan_parent *parent,
                                     uint64_t sum_bytes, ps_plan **out);
 void ps_plan_free(ps_plan **plan);
+
+/* losses[i]: what each choice of tensor i costs, [n_choices]: finite, from 0; NULL where there are
+ * none. parent_loss is for a target that is a share of it. chosen, [n_tensors]: the choices that
+ * cost least within the target, or, where the target is a loss, that are smallest within it.
+ * PS_INVALID_ARGUMENT: there are none. */
+PS_MUST_CHECK ps_status ps_plan_allocate(const ps_plan *plan, const double *const *losses,
+                                         double parent_loss, uint32_t *chosen);
+/* Each tensor gets the form that is its chosen[i], of n, and the plan its sizes. May be hostile:
+ * PS_INVALID_ARGUMENT, and nothing is changed, when it is not of this plan. Once. */
+PS_MUST_CHECK ps_status ps_plan_settle(ps_plan *plan, const uint32_t *chosen, size_t n);
 
 /* Rows of data.train that has `have`: as many of those planned as there are, in the same shares.
  * PS_INVALID_ARGUMENT: fewer than the job says, or none. */

@@ -6,7 +6,12 @@
 
 uint64_t ps_plan_words(const ps_plan_tensor *tensor)
 {
-    return (tensor->bytes + 3) / 4;
+    return (tensor->room + 3) / 4;
+}
+
+uint32_t ps_plan_epochs(const ps_plan *plan)
+{
+    return (uint32_t)(plan->target.asked ? 2 * plan->n_windows : plan->n_windows);
 }
 
 const char *ps_plan_sum_name(size_t slot, bool held_out, char out[PS_SUM_NAME])

@@ -22,7 +22,10 @@ static inline bool ps_plan_solves(const ps_plan_tensor *tensor)
 {
     return tensor->solves;
 }
-/* Words of 32 bits that its bytes take; what the last one has too much is 0. */
+/* Words of 32 bits that its bytes take, in the largest form that it may get; what they have too
+ * much is 0. So psd's store is made once, before anything is measured, and the windows that measure
+ * use the same sums as those that solve; what it takes more is the difference between the target's
+ * size and the largest. */
 uint64_t ps_plan_words(const ps_plan_tensor *tensor);
 
 const char *ps_plan_sum_name(size_t slot, bool held_out, char out[PS_SUM_NAME]);
@@ -32,6 +35,9 @@ size_t ps_plan_slots(const ps_plan *plan);
 uint64_t ps_plan_slot_numbers(const ps_plan *plan, size_t slot);
 /* The window that sums this input; its slot is input - window->first. */
 size_t ps_plan_window_of(const ps_plan *plan, size_t input);
+/* Epochs of the calibration rows: each window's, and with a target those of all windows before, in
+ * which forms are measured, on what the stored model makes: epoch e is window e mod n_windows. */
+uint32_t ps_plan_epochs(const ps_plan *plan);
 /* In what turn a tensor is solved: 0: before all calibration, from 1: after window turn - 1 is
  * summed; of one that folds factors, after theirs is. What shares units that are removed is solved
  * in one turn: until then the model has all of them. */

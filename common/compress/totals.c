@@ -43,6 +43,12 @@ static ps_status header_bytes(const ps_model_form *const *tensors, size_t n, con
     return st;
 }
 
+static uint64_t whole_file(const ps_plan *plan, uint64_t tensors)
+{
+    uint64_t header = plan->header_bytes + tensors;
+    return plan->data + (header + HEADER_ALIGN - 1) / HEADER_ALIGN * HEADER_ALIGN;
+}
+
 /* The header's tensors and forms become others, and all else in it stays. */
 static ps_status file_bytes(ps_plan *plan, const ps_plan_parent *parent)
 {
@@ -65,20 +71,34 @@ static ps_status file_bytes(ps_plan *plan, const ps_plan_parent *parent)
         return st;
     if (parent->bytes < plan->parent_data + before)
         return ps_fail(PS_INVALID_ARGUMENT, "model %s is smaller than its tensors", parent->name);
-    uint64_t header = parent->bytes - plan->parent_data - before + after;
-    plan->file_bytes = plan->data + (header + HEADER_ALIGN - 1) / HEADER_ALIGN * HEADER_ALIGN;
+    plan->header_bytes = parent->bytes - plan->parent_data - before;
+    plan->file_bytes = whole_file(plan, after);
     return PS_OK;
+}
+
+ps_status ps_plan_file_bytes(ps_plan *plan)
+{
+    const ps_model_form **t = ps_alloc_array(plan->n_tensors + 1, sizeof(ps_model_form *));
+    uint64_t after = 0;
+    for (size_t i = 0; i < plan->n_tensors; i++)
+        t[i] = &plan->tensors[i].stored;
+    ps_status st = header_bytes(t, plan->n_tensors, plan->config ? plan->config : "", &after);
+    ps_free(&t);
+    if (!st && plan->file_bytes)
+        plan->file_bytes = whole_file(plan, after);
+    return st;
 }
 
 static double solve_work(const ps_plan_tensor *t)
 {
     double numbers = (double)ps_model_form_numbers(&t->from);
     double columns = (double)ps_plan_from_columns(t);
+    double times = 1 + (double)t->n_choices; /* each is tried */
     if (t->needs == PS_METHOD_NOTHING)
-        return t->method ? ROUND_WORK * numbers : numbers;
+        return t->method ? times * ROUND_WORK * numbers : numbers;
     if (t->needs == PS_METHOD_SQUARES)
-        return SEARCH_WORK * numbers;
-    return columns * columns * columns + numbers * (columns + SEARCH_WORK);
+        return times * SEARCH_WORK * numbers;
+    return times * (columns * columns * columns + numbers * (columns + SEARCH_WORK));
 }
 
 /* A worker runs the layers up to the window's last, and adds up what comes into them. */
@@ -116,7 +136,7 @@ static void work_and_memory(ps_plan *plan, int64_t workers)
         most = solve_bytes(t) > most ? solve_bytes(t) : most;
     }
     for (size_t i = 0; i < plan->n_windows; i++) {
-        plan->work += window_work(plan, &plan->windows[i]);
+        plan->work += (plan->target.asked ? 2 : 1) * window_work(plan, &plan->windows[i]);
         uint64_t sums = 8 * plan->windows[i].numbers;
         most = sums > most ? sums : most;
     }
@@ -132,6 +152,9 @@ ps_status ps_plan_totals(ps_plan *plan, const ps_job_spec *spec, const ps_plan_p
         plan->parent_data += ps_model_form_bytes(&parent->tensors[i]);
         plan->data += plan->tensors[i].bytes;
     }
+    const ps_spec_quantise *q = spec->compress->quantise;
+    plan->target.asked = q && q->target;
     work_and_memory(plan, spec->workers);
-    return file_bytes(plan, parent);
+    ps_status st = file_bytes(plan, parent);
+    return st ? st : ps_plan_find_target(plan, q);
 }

@@ -259,10 +259,21 @@ static void check_short(checker *c, const ps_conf_key *key, const ps_conf_node *
     check_map(c, key->keys, &map, node->line, false);
 }
 
+/* A scalar where a list stands otherwise: its one entry. */
+static void check_one(checker *c, const ps_conf_key *key, const ps_conf_node *node)
+{
+    ps_conf_node first = *node;
+    first.next = NULL;
+    ps_conf_node list = {.kind = PS_CONF_NODE_LIST, .line = node->line, .first = &first};
+    check_list(c, key, &list);
+}
+
 static void check_key(checker *c, const ps_conf_key *key, const ps_conf_node *node, unsigned line)
 {
     bool scalar = node && node->kind == PS_CONF_NODE_SCALAR && !ps_conf_node_is_null(node);
-    if (key->shorthand && scalar)
+    if (key->shorthand && scalar && is_list(key))
+        check_one(c, key, node);
+    else if (key->shorthand && scalar)
         check_short(c, key, node);
     else if (is_map(key)) /* `tls:` with every line below it commented out is an empty section */
         check_map(c, key->keys, node && !ps_conf_node_is_null(node) ? node : NULL,

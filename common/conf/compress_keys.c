@@ -36,8 +36,11 @@ const ps_conf_schema ps_compress_schema = {.keys = ps_spec_compress_keys,
 
 bool ps_spec_compress_calibrates(const ps_spec_compress *c)
 {
-    return (c->prune && ps_spec_prune_calibrates(c->prune)) ||
-           (c->quantise && ps_method_row_find(c->quantise->method)->needs != PS_METHOD_NOTHING);
+    const ps_spec_quantise *q = c->quantise;
+    if (c->prune && ps_spec_prune_calibrates(c->prune))
+        return true;
+    return q && (ps_method_row_find(q->method)->needs != PS_METHOD_NOTHING ||
+                 (q->target && ps_spec_compress_saliency(c) == PS_SALIENCY_ACTIVATIONS));
 }
 
 const char *ps_spec_compress_moments(const ps_spec_compress *c)
@@ -101,6 +104,12 @@ static ps_status check_data(const ps_job_spec *spec, const ps_conf_doc *doc)
                             "nothing that the job does looks at it; what is measured is data.test");
     if (limited(c) && !spec->data.test)
         return ps_conf_fail(doc, "data.test", "missing; compress.limits is about it");
+    bool share = false;
+    if (c->quantise && c->quantise->target && *c->quantise->target->loss)
+        (void)ps_spec_target_loss(c->quantise->target, &share);
+    if (share && !spec->data.test)
+        return ps_conf_fail(doc, "data.test",
+                            "missing; compress.quantise.target.loss is a share of the loss on it");
     return PS_OK;
 }
 

@@ -15,6 +15,9 @@
 PS_COMPRESS_PARTS(PS_COMPRESS_PART_DECLARE)
 
 extern const ps_conf_key ps_spec_compress_keys[];
+/* Of compress.quantise: target, and with it what scheme and saliency may be. */
+extern const ps_conf_key ps_compress_target_keys[];
+PS_MUST_CHECK ps_status ps_compress_target_check(const ps_spec_compress *c, const ps_conf_doc *doc);
 
 /* The rules of the section, on the lines of doc, where it is "compress". */
 PS_MUST_CHECK ps_status ps_compress_check(const ps_spec_compress *compress, const ps_conf_doc *doc);

@@ -31,14 +31,27 @@ typedef enum ps_spec_group {
     PS_GROUP_32,
 } ps_spec_group;
 
+/* What is to come of it; then each tensor's form is one of scheme's, chosen by what the others
+ * would cost. One of them is said. */
+typedef struct ps_spec_target {
+    double bits;   /* of a number of those tensors, on average, scales included; 0: not said */
+    uint64_t size; /* bytes of the file, at most; 0 */
+    char *loss;    /* how much of it may be added, by what is predicted: "0.01", "+0.5%"; "" */
+} ps_spec_target;
+
+enum { PS_SPEC_SCHEMES = 8 };
+
 typedef struct ps_spec_quantise {
-    char *scheme;     /* a form, "q4_0", or a mix, "q4_k_m"; what is both is the form */
-    char *method;     /* a row of the table of methods (compress_rows.h) */
-    unsigned group;   /* ps_spec_group; of integer forms */
-    bool symmetric;   /* of int8 … int2; false: with a zero, uint8 … uint2 */
-    double damp;      /* of gptq: added to the diagonal of ΣXXᵀ, as a share of its mean */
-    char *embeddings; /* the form of embeddings and head; "usual": of at least 8 bits */
-    char **keep;      /* patterns of names of tensors that stay float32 */
+    char **scheme; /* a form, "q4_0", or a mix, "q4_k_m"; what is both is the form. With a target
+                      forms, to choose from */
+    size_t n_scheme;
+    ps_spec_target *target; /* NULL: not said */
+    char *method;           /* a row of the table of methods (compress_rows.h) */
+    unsigned group;         /* ps_spec_group; of integer forms */
+    bool symmetric;         /* of int8 … int2; false: with a zero, uint8 … uint2 */
+    double damp;            /* of gptq: added to the diagonal of ΣXXᵀ, as a share of its mean */
+    char *embeddings;       /* the form of embeddings and head; "usual": of at least 8 bits */
+    char **keep;            /* patterns of names of tensors that stay float32 */
     size_t n_keep;
 } ps_spec_quantise;
 
@@ -90,8 +103,15 @@ typedef struct ps_spec_compress {
 
 extern const ps_conf_schema ps_compress_schema;
 
-/* The form of most tensors by scheme, symmetric and group; of an integer form its group is 0 for
- * PS_GROUP_MATRIX too. Of a section that was checked. */
+/* Of the section as a whole: never PS_SALIENCY_USUAL. */
+ps_spec_saliency ps_spec_compress_saliency(const ps_spec_compress *compress);
+/* target.loss of a section that was checked: that much, or that share of the parent's loss. */
+double ps_spec_target_loss(const ps_spec_target *target, bool *share);
+
+/* The form that scheme i means. */
+ps_form ps_spec_quantise_choice(const ps_spec_quantise *quantise, size_t i);
+/* The form of most tensors by the first scheme, symmetric and group; of an integer form its group
+ * is 0 for PS_GROUP_MATRIX too. Of a section that was checked. */
 ps_form ps_spec_quantise_form(const ps_spec_quantise *quantise);
 /* The scheme as a mix; NULL: it is a form. */
 const ps_mix *ps_spec_quantise_mix(const ps_spec_quantise *quantise);

@@ -131,6 +131,13 @@ typedef struct ps_conf_key {
         .count_offset = PS_CONF_AT(T, n_##member, size_t), .fallback = (fallback_),          \
         .least = (least_), .most = (most_), .min = (min_), .max = (max_)                     \
     }
+/* "key: x" stands for "key: [x]". */
+#define PS_CONF_TEXTS_SHORT(key, T, member, fallback_, least_, most_, min_, max_)            \
+    {                                                                                        \
+        .name = (key), .type = PS_CONF_TYPE_TEXTS, .offset = PS_CONF_AT(T, member, char **), \
+        .count_offset = PS_CONF_AT(T, n_##member, size_t), .fallback = (fallback_),          \
+        .least = (least_), .most = (most_), .min = (min_), .max = (max_), .shorthand = true  \
+    }
 #define PS_CONF_MAP(key, T, member, keys_)                                                       \
     {                                                                                            \
         .name = (key), .type = PS_CONF_TYPE_MAP, .offset = offsetof(T, member), .keys = (keys_), \

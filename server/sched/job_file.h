@@ -19,7 +19,8 @@ typedef struct ps_job_file {
     char *config;            /* and its configuration; "" */
     char *teacher_version;   /* the same of the model that teaches it (distil) */
     char *teacher_config;
-    const ps_plan *plan; /* of kind compress; NULL otherwise */
+    ps_plan *plan; /* of kind compress; NULL otherwise. Does change once: its scheduler settles a
+                      target, before anybody else looks at it (kinds/kind_compress_measure.c) */
 } ps_job_file;
 
 /* What it is read from. */

@@ -39,6 +39,8 @@ typedef struct ps_task {
     uint64_t first_clock; /* train */
     const uint32_t *said; /* generate: tokens that the job has so far */
     size_t n_said;
+    const uint32_t *choices; /* compress: of each tensor of its plan, once settled */
+    size_t n_choices;
 } ps_task;
 
 /* What a worker says of a task: hostile. Numbers since the report before. */

@@ -32,6 +32,8 @@ void ps_task_message_borrow(const ps_task *task, Psd__V1__Task *out)
     out->first_clock = task->first_clock;
     out->said = (uint32_t *)(uintptr_t)task->said;
     out->n_said = task->n_said;
+    out->choices = (uint32_t *)(uintptr_t)task->choices;
+    out->n_choices = task->n_choices;
 }
 
 void ps_task_report_read(const Psd__V1__TaskProgress *message, ps_task_report *out)

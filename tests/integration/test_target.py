@@ -1,10 +1,12 @@
 """Jobs of kind compress that know what an error costs: what is predicted of the loss by the moments of the model's
-training, against numpy."""
+training, against numpy; and those with a target: its size, the same bytes whoever takes part and whatever is lost, and
+that choosing is better than not to."""
 import json
+import signal
 
 import numpy as np
 
-from harness import Cluster, read_safetensors, run
+from harness import Cluster, read_safetensors, run, wait_until
 from scenes import QUICK
 
 LAYERS = [16, 48, 40, 4]
@@ -94,4 +96,97 @@ def a_model_without_moments_is_refused():
         assert refused.returncode and "compress.saliency: model tiny has no moments" in refused.stderr, refused.stderr
 
 
-run([what_is_predicted_is_numpys, a_model_without_moments_is_refused])
+DEEP = [16, 64, 64, 64, 48, 48, 48, 32, 32, 4]
+# with zeros and without: for small steps
+FORMS = "scheme: [int2, uint2, int3, uint3, int4, uint4, int8], group: 32"
+
+
+def file_of(cluster, model):
+    path = cluster.dir / f"{model}.safetensors"
+    cluster.psctl("export", model, "-o", path, "--force")
+    return path.read_bytes()
+
+
+def within(size, target):
+    assert 0.99 * target <= size <= target, (size, target)
+
+
+def a_size_is_met_whoever_takes_part():
+    size = 14_500  # between 4 and 8 bits steps are too large for nine tensors to be within 1%
+    with Cluster() as cluster:
+        begin(cluster, layers=DEEP)
+        by = {"moments": ("round", ""), "magnitude": ("round", ""), "activations": ("gptq", "train")}
+        alone = {}
+        for saliency, (method, data) in by.items():
+            text = job_text(cluster, f"one-{saliency}", f"{FORMS}, method: {method}, target: {{size: {size}}}",
+                            f"  saliency: {saliency}", data)
+            job = cluster.wait_job(cluster.submit(text))
+            alone[saliency] = file_of(cluster, f"one-{saliency}")
+            within(len(alone[saliency]), size)
+            report = report_of(cluster, job["id"])
+            assert report["total"]["file_bytes"] == len(alone[saliency]), report["total"]
+            chosen = [t for t in report["tensors"] if "choices" in t]
+            assert len(chosen) == len(DEEP) - 1 and len({t["form"] for t in chosen}) > 1, chosen
+            for t in chosen:
+                assert t["form"] in [c["form"] for c in t["choices"]], t
+                losses = [c["loss"] for c in t["choices"]]
+                assert losses[::2] == sorted(losses[::2], reverse=True), t  # more bits, less of it
+                if saliency == "moments":
+                    cost = next(c["loss"] for c in t["choices"] if c["form"] == t["form"])
+                    assert abs(t["solved"]["predicted"] / cost - 1) < 1e-9, t
+        for i in (1, 2):
+            cluster.start_worker(f"w{i}")
+        wait_until("three are there", lambda: len(cluster.psctl_json("workers")["workers"]) == 3)
+        for saliency, (method, data) in by.items():
+            text = job_text(cluster, f"three-{saliency}", f"{FORMS}, method: {method}, target: {{size: {size}}}",
+                            f"  saliency: {saliency}", data)
+            cluster.wait_job(cluster.submit(text))
+            assert file_of(cluster, f"three-{saliency}") == alone[saliency], saliency
+
+
+def a_restart_while_it_measures_changes_nothing():
+    with Cluster() as cluster:
+        begin(cluster, layers=DEEP)
+        worker = cluster.processes[-1]
+        quantise = f"{FORMS}, method: gptq, target: {{bits: 4}}"
+        more = "  calibrate: {rows: 960, held_out: 0.25}\nshards: {rows_per_task: 20}\ncheckpoint: {every: 100ms}"
+        cluster.wait_job(cluster.submit(job_text(cluster, "whole", quantise, more, "train")))
+        for phase, window in (("measuring", 2), ("solving", 2)):
+            name = f"cut-{phase}"
+            job_id = cluster.submit(job_text(cluster, name, quantise, more, "train"))
+
+            def there():
+                job = cluster.job(job_id)
+                assert job["state"] in ("queued", "running"), (job["state"], job["reason"])
+                p = job["progress"]
+                return p.get("phase") in (phase, "calibrating") and p["epoch"] >= window and \
+                    (phase == "measuring" or p.get("tensors", 0) > 0 and p["samples"] > 960 * len(DEEP[1:]))
+            wait_until(phase, there)
+            worker.signal(signal.SIGSTOP)
+            folder = cluster.dir / f"state/checkpoints/{job_id}"
+            wait_until("a checkpoint is there", lambda: list(folder.glob("checkpoint-[0-9]*")))
+            cluster.server.kill()
+            cluster.start_server(QUICK)
+            worker.signal(signal.SIGCONT)
+            cluster.wait_job(job_id)
+            assert "goes on from its checkpoint: " in cluster.psctl("watch", job_id).stdout
+            assert file_of(cluster, name) == file_of(cluster, "whole"), phase
+
+
+def a_loss_that_is_allowed_is_hardly_more():
+    with Cluster() as cluster:
+        begin(cluster, layers=DEEP)
+        quantise = f"{FORMS}, target: {{loss: +2%}}"
+        dry = job_text(cluster, "little", quantise, "  saliency: moments")
+        (cluster.dir / "job.yaml").write_text(dry)
+        said = cluster.psctl("submit", "--dry-run", cluster.dir / "job.yaml").stdout
+        assert "at most 2% more loss" in said and "known when each has been measured" in said, said
+        job = cluster.wait_job(cluster.submit(dry))
+        report = report_of(cluster, job["id"])
+        parent = report["parent"]["test"]["loss"]
+        assert report["total"]["predicted"] <= 0.02 * parent, report["total"]
+        assert report["total"]["bits"] < 9, report["total"]
+
+
+run([what_is_predicted_is_numpys, a_model_without_moments_is_refused, a_size_is_met_whoever_takes_part,
+     a_restart_while_it_measures_changes_nothing, a_loss_that_is_allowed_is_hardly_more])

@@ -1,7 +1,7 @@
 /* calibrate: rows [row_begin, row_end) of data.train, in the files' order, through the model as far
- * as window `epoch` of the plan; of the inputs of its products, ΣXXᵀ or the sums of their squares
- * are pushed to psd, once for all rows of the task: those behind the calibration's are held out,
- * and summed apart.
+ * as window `epoch` of the plan (store_plan.h); of the inputs of its products, ΣXXᵀ or the sums of
+ * their squares are pushed to psd, once for all rows of the task: those behind the calibration's
+ * are held out, and summed apart.
  *
  * Sums are made on the device, in float32, of the inputs before each product (before_product of
  * ps_model_hooks); of q, k and v, which share one, once. With compress.calibrate.sequential the
@@ -33,6 +33,7 @@ typedef struct slot {
 typedef struct calibrating {
     ps_compress_job job;
     const ps_plan_window *window;
+    bool measures; /* for what forms would cost: nothing is solved yet */
     ps_dataset *data;
     ps_model *model;
     slot *slots; /* [window->end - window->first] */
@@ -202,9 +203,9 @@ static ps_status apply_turns(calibrating *c, uint64_t *mark, uint64_t turns)
 
 static ps_status take_model(calibrating *c)
 {
-    if (!c->job.spec->compress->calibrate.sequential)
+    if (!c->job.spec->compress->calibrate.sequential || c->measures)
         return ps_job_entry_model(c->job.entry, c->job.run, &c->model);
-    uint64_t turns = (uint64_t)c->job.run->task->epoch + 1, *mark;
+    uint64_t turns = (uint64_t)(c->window - c->job.plan->windows) + 1, *mark;
     ps_status st = ps_job_entry_model_to_change(c->job.entry, c->job.run, turns, &mark, &c->model);
     return st ? st : apply_turns(c, mark, turns);
 }
@@ -373,13 +374,15 @@ static ps_status check_task(calibrating *c, parts *out)
     const Psd__V1__Task *task = c->job.run->task;
     const ps_plan *plan = c->job.plan;
     uint64_t rows = plan->calibration_rows + plan->held_out_rows, middle = 0, held_out = 0;
-    if (task->epoch >= plan->n_windows || task->row_begin >= task->row_end || task->row_end > rows)
+    if (task->epoch >= ps_plan_epochs(plan) || task->row_begin >= task->row_end ||
+        task->row_end > rows)
         return ps_fail(PS_INVALID_ARGUMENT, "rows %" PRIu64 " to %" PRIu64 " of window %u of %zu",
                        task->row_begin, task->row_end, task->epoch, plan->n_windows);
     ps_status st = ps_plan_rows(plan, ps_dataset_rows(c->data), &middle, &held_out);
     if (st)
         return st;
-    c->window = &plan->windows[task->epoch];
+    c->window = &plan->windows[task->epoch % plan->n_windows];
+    c->measures = plan->target.asked && task->epoch < plan->n_windows;
     *out = (parts){.begin = within(task->row_begin, 0, middle + held_out),
                    .end = within(task->row_end, 0, middle + held_out)};
     out->middle = within(middle, out->begin, out->end);

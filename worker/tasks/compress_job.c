@@ -9,12 +9,14 @@
 
 static ps_status make_plan(ps_compress_job *job)
 {
-    return ps_plan_new(job->spec,
-                       &(ps_plan_parent){.name = job->spec->model_name,
-                                         .model = ps_job_entry_model_spec(job->entry),
-                                         .tensors = job->stored,
-                                         .n = job->parent->n_tensors},
-                       0, &job->plan);
+    const Psd__V1__Task *task = job->run->task;
+    ps_status st = ps_plan_new(job->spec,
+                               &(ps_plan_parent){.name = job->spec->model_name,
+                                                 .model = ps_job_entry_model_spec(job->entry),
+                                                 .tensors = job->stored,
+                                                 .n = job->parent->n_tensors},
+                               0, &job->plan);
+    return !st && task->n_choices ? ps_plan_settle(job->plan, task->choices, task->n_choices) : st;
 }
 
 ps_status ps_compress_open(ps_task_run *run, ps_compress_job *out)

@@ -1,5 +1,8 @@
 /* A job of kind compress.
  *
+ *  (measuring comes between creating and solving where there is a target: the same turns, in which
+ *   what each form would cost is found out; then forms are chosen: kind_compress_measure.c)
+ *
  *   creating ──▶ solving ──▶ writing ──▶ evaluating ──▶ finishing ──▶ (done, or failed by limits)
  *   psd makes    a task      psd: the     two tasks,     psd leaves the report, and publishes
  *   the store    a tensor    draft        parent and     the draft
@@ -53,7 +56,7 @@ static void start(ps_job *job)
     ps_compress *w = ps_compress_new(plan);
     job->work = w;
     if (ps_compress_calibrates(w))
-        ps_epoch_rows_init(&w->rows, ps_compress_rows(plan), (uint32_t)plan->n_windows,
+        ps_epoch_rows_init(&w->rows, ps_compress_rows(plan), ps_plan_epochs(plan),
                            rows_per_task(job->spec, plan), false);
     ps_job_say(job, PS_LOG_INFO, "psd",
                "%zu of %zu tensors are solved, in %zu windows of calibration; %" PRIu64
@@ -70,7 +73,7 @@ static void start(ps_job *job)
 
 /* ---- giving tasks ---- */
 
-static const ps_task_kind calibrate_task, solve_task, evaluate_task;
+static const ps_task_kind measure_task, solve_task, evaluate_task;
 
 static bool may_take(const ps_row_range *piece, ps_worker *worker, ps_sched *s,
                      const ps_task_kind *kind)
@@ -95,37 +98,47 @@ static bool may_push(const ps_job *job, const ps_worker *worker)
 
 static bool next_calibrate(ps_job *job, ps_worker *worker, ps_lease *task)
 {
-    bool others = ps_worker_others(worker, job->sched, &calibrate_task);
-    if (!may_push(job, worker) || !ps_worker_does(worker, &calibrate_task) ||
+    bool others = ps_worker_others(worker, job->sched, &ps_compress_calibrate_task);
+    if (!may_push(job, worker) || !ps_worker_does(worker, &ps_compress_calibrate_task) ||
         ps_epoch_rows_take(&work_of(job)->rows, worker->name, others, true, ps_core_now(job->sched),
                            &task->piece))
         return false;
-    task->kind = &calibrate_task;
+    task->kind = &ps_compress_calibrate_task;
     return true;
 }
 
-static bool next_solve(ps_job *job, ps_worker *worker, ps_lease *task)
+/* Of tensors in this turn. */
+static bool is_due(const ps_compress *w, size_t i)
+{
+    const ps_compress_item *item = &w->items[i];
+    if (!item->solves || item->turn != w->turn)
+        return false;
+    return w->measuring ? ps_compress_measures(w, i) : !item->done;
+}
+
+static bool next_tensor(ps_job *job, ps_worker *worker, ps_lease *task)
 {
     ps_compress *w = work_of(job);
+    const ps_task_kind *kind = w->measuring ? &measure_task : &solve_task;
     if (!may_push(job, worker))
         return false;
     for (size_t i = 0; i < w->plan->n_tensors; i++) {
         ps_compress_item *item = &w->items[i];
-        if (!item->solves || item->out || item->done || item->turn != w->turn ||
-            !may_take(&item->piece, worker, job->sched, &solve_task))
+        if (!is_due(w, i) || item->out || !may_take(&item->piece, worker, job->sched, kind))
             continue;
         item->out = true;
-        task->kind = &solve_task;
+        task->kind = kind;
         task->piece = item->piece;
         return true;
     }
     return false;
 }
 
-static bool next_evaluate(ps_job *job, ps_worker *worker, ps_lease *task)
+/* The first `most` of parent and new model. */
+static bool next_evaluate(ps_job *job, ps_worker *worker, ps_lease *task, uint32_t most)
 {
     ps_compress *w = work_of(job);
-    for (uint32_t i = 0; i < 2; i++) {
+    for (uint32_t i = 0; i < most; i++) {
         ps_compress_test *test = &w->tests[i];
         test->piece.epoch = i;
         if (test->out || test->done || !may_take(&test->piece, worker, job->sched, &evaluate_task))
@@ -143,18 +156,22 @@ static bool next(ps_job *job, ps_worker *worker, ps_lease *task)
     switch ((ps_compress_phase)work_of(job)->phase) {
     case PS_COMPRESS_CALIBRATING:
         return next_calibrate(job, worker, task);
+    case PS_COMPRESS_MEASURING:
+        return next_tensor(job, worker, task) ||
+               (ps_compress_wants_parent(work_of(job)) && next_evaluate(job, worker, task, 1));
     case PS_COMPRESS_SOLVING:
-        return next_solve(job, worker, task);
+        return next_tensor(job, worker, task);
     case PS_COMPRESS_EVALUATING:
-        return next_evaluate(job, worker, task);
+        return next_evaluate(job, worker, task, 2);
     default: /* psd's own */
         return false;
     }
 }
 
-static void fill_solve(const ps_lease *lease, ps_parcel *parcel)
+static void fill_tensor(const ps_lease *lease, ps_parcel *parcel)
 {
     parcel->task.epoch = (uint32_t)work_of(lease->job)->turn;
+    ps_compress_fill_choices(lease, parcel);
 }
 
 static void fill_evaluate(const ps_lease *lease, ps_parcel *parcel)
@@ -204,10 +221,10 @@ static void finish(ps_job *job)
     ps_finish_begin(job, &outcome);
 }
 
-static bool turn_is_solved(const ps_compress *w)
+static bool turn_is_over(const ps_compress *w)
 {
     for (size_t i = 0; i < w->plan->n_tensors; i++)
-        if (w->items[i].solves && w->items[i].turn == w->turn && !w->items[i].done)
+        if (is_due(w, i))
             return false;
     return true;
 }
@@ -224,9 +241,12 @@ static void calibrate(ps_job *job)
 static void after_turn(ps_job *job)
 {
     ps_compress *w = work_of(job);
-    if (w->turn == w->plan->n_windows) {
+    bool fresh = w->measuring || !w->plan->target.asked;
+    if (w->turn == w->plan->n_windows && w->measuring) {
+        ps_compress_settle(job);
+    } else if (w->turn == w->plan->n_windows) {
         draft(job);
-    } else if (w->turn == 0) { /* nothing has been summed yet */
+    } else if (w->turn == 0 && fresh) { /* nothing has been summed yet */
         calibrate(job);
     } else {
         ps_compress_move(job, PS_COMPRESS_CLEARING);
@@ -235,15 +255,17 @@ static void after_turn(ps_job *job)
 }
 
 /* Goes as far as it can. */
-static void advance(ps_job *job)
+void ps_compress_advance(ps_job *job)
 {
     ps_compress *w = work_of(job);
-    if (w->phase == PS_COMPRESS_CALIBRATING && w->rows.done_epochs >= w->turn) {
-        ps_compress_move(job, PS_COMPRESS_SOLVING);
-        ps_job_say(job, PS_LOG_INFO, "psd", "solving window %zu of %zu", w->turn,
-                   w->plan->n_windows);
+    if (w->phase == PS_COMPRESS_CALIBRATING &&
+        w->rows.done_epochs >= ps_compress_epochs(w, w->turn)) {
+        ps_compress_move(job, w->measuring ? PS_COMPRESS_MEASURING : PS_COMPRESS_SOLVING);
+        ps_job_say(job, PS_LOG_INFO, "psd", "%s window %zu of %zu",
+                   w->measuring ? "measuring" : "solving", w->turn, w->plan->n_windows);
     }
-    if (w->phase == PS_COMPRESS_SOLVING && turn_is_solved(w))
+    bool tensors = w->phase == PS_COMPRESS_SOLVING || w->phase == PS_COMPRESS_MEASURING;
+    if (tensors && turn_is_over(w))
         after_turn(job);
     else if (w->phase == PS_COMPRESS_EVALUATING && tested(job))
         finish(job);
@@ -251,50 +273,8 @@ static void advance(ps_job *job)
 
 /* ---- what comes of tasks ---- */
 
-static void calibrate_progress(ps_job *job, ps_lease *lease, const ps_task_report *report)
-{
-    (void)lease; /* its rows are in with its push, or not */
-    ps_meter_rows(&job->meter, ps_core_now(job->sched), report->samples);
-    ps_job_changed(job);
-}
-
-/* The lease is over: what is left of its rows is given out again. */
-static void close_calibrate(ps_job *job, ps_lease *lease, bool failed, const char *message)
-{
-    ps_compress *w = work_of(job);
-    ps_row_set left = {0};
-    ps_book_end(lease, false, &left);
-    uint64_t count = lease->piece.end - lease->piece.begin - left.rows;
-    if (count) {
-        lease->piece.failures = lease->piece.losses = 0;
-        ps_epoch_rows_done(&w->rows, lease->piece.epoch, count);
-    }
-    bool again = left.n == 0 || ps_task_retry(job, lease, failed, message);
-    for (size_t i = 0; again && i < left.n; i++) {
-        ps_row_range piece = lease->piece;
-        piece.begin = left.list[i].begin;
-        piece.end = left.list[i].end;
-        ps_epoch_rows_back(&w->rows, &piece);
-    }
-    ps_row_set_free(&left);
-    ps_job_changed(job);
-    if (again)
-        advance(job);
-}
-
-static void calibrated(ps_job *job, ps_lease *lease, ps_task_result *result)
-{
-    (void)result; /* a worker that says that all is done, and has pushed nothing, has failed */
-    close_calibrate(job, lease, true, "what it has summed did not come");
-}
-
-static void calibrate_back(ps_job *job, ps_lease *lease, bool failed, const char *message)
-{
-    close_calibrate(job, lease, failed, message);
-}
-
 /* Nothing is pushed under it any more. */
-static ps_compress_item *close_solve(ps_job *job, ps_lease *lease)
+static ps_compress_item *close_tensor(ps_job *job, ps_lease *lease)
 {
     ps_row_set left = {0};
     ps_book_end(lease, false, &left);
@@ -308,19 +288,30 @@ static ps_compress_item *close_solve(ps_job *job, ps_lease *lease)
 static void solved(ps_job *job, ps_lease *lease, ps_task_result *result)
 {
     ps_compress *w = work_of(job);
-    ps_compress_item *item = close_solve(job, lease);
+    ps_compress_item *item = close_tensor(job, lease);
     item->done = true;
     if (result->report && *result->report)
         item->line = ps_strdup(result->report);
     w->n_solved++;
     ps_job_changed(job);
-    advance(job);
+    ps_compress_advance(job);
 }
 
-/* Solving it again gives the same bytes. */
-static void solve_back(ps_job *job, ps_lease *lease, bool failed, const char *message)
+static void measured(ps_job *job, ps_lease *lease, ps_task_result *result)
 {
-    ps_compress_item *item = close_solve(job, lease);
+    (void)close_tensor(job, lease);
+    if (!ps_compress_measured(work_of(job), lease->piece.begin, result->report)) {
+        ps_job_fail(job, "worker %s: a measure task without a result", lease->worker->name);
+        return;
+    }
+    ps_job_changed(job);
+    ps_compress_advance(job);
+}
+
+/* Doing it again gives the same. */
+static void tensor_back(ps_job *job, ps_lease *lease, bool failed, const char *message)
+{
+    ps_compress_item *item = close_tensor(job, lease);
     if (ps_task_retry(job, lease, failed, message))
         item->piece = lease->piece;
 }
@@ -338,7 +329,7 @@ static void evaluated(ps_job *job, ps_lease *lease, ps_task_result *result)
                lease->piece.epoch == PS_COMPRESS_CHILD ? job->spec->name : job->spec->model_name,
                test->found.loss);
     ps_job_changed(job);
-    advance(job);
+    ps_compress_advance(job);
 }
 
 static void evaluate_back(ps_job *job, ps_lease *lease, bool failed, const char *message)
@@ -350,27 +341,21 @@ static void evaluate_back(ps_job *job, ps_lease *lease, bool failed, const char 
     test->out = false;
 }
 
-/* All that is left of a window may be one task of a worker that is gone. */
-static bool is_waited_for(const ps_job *job)
-{
-    return work_of(job)->phase != PS_COMPRESS_CREATING;
-}
-
-static const ps_task_kind calibrate_task = {.name = "calibrate",
-                                            .phrase = "a calibrate task",
-                                            .trains = true,
-                                            .progress = calibrate_progress,
-                                            .done = calibrated,
-                                            .back = calibrate_back,
-                                            .waited_for = is_waited_for};
+static const ps_task_kind measure_task = {.name = "measure",
+                                          .phrase = "a measure task",
+                                          .trains = true,
+                                          .fill = fill_tensor,
+                                          .done = measured,
+                                          .back = tensor_back,
+                                          .waited_for = ps_compress_waited_for};
 
 static const ps_task_kind solve_task = {.name = "solve",
                                         .phrase = "a solve task",
                                         .trains = true,
-                                        .fill = fill_solve,
+                                        .fill = fill_tensor,
                                         .done = solved,
-                                        .back = solve_back,
-                                        .waited_for = is_waited_for};
+                                        .back = tensor_back,
+                                        .waited_for = ps_compress_waited_for};
 
 static const ps_task_kind evaluate_task = {.name = "evaluate",
                                            .phrase = "an evaluate task",
@@ -411,9 +396,10 @@ static void answered(ps_job *job)
 {
     switch ((ps_compress_phase)work_of(job)->phase) {
     case PS_COMPRESS_CREATING:
-        ps_compress_move(job, PS_COMPRESS_SOLVING);
+        ps_compress_move(job,
+                         work_of(job)->measuring ? PS_COMPRESS_MEASURING : PS_COMPRESS_SOLVING);
         job->checkpoint_ns = ps_core_now(job->sched);
-        advance(job);
+        ps_compress_advance(job);
         break;
     case PS_COMPRESS_CLEARING:
         calibrate(job);
@@ -433,11 +419,12 @@ static ps_status take_rows(const ps_job *job, ps_compress *w)
     if (!ps_compress_calibrates(w))
         return PS_OK;
     bool known = ps_book_state(job, &state);
-    bool same =
-        known && state.n_rows == ps_compress_rows(w->plan) && state.n_epochs == w->plan->n_windows;
+    bool same = known && state.n_rows == ps_compress_rows(w->plan) &&
+                state.n_epochs == ps_plan_epochs(w->plan);
     /* what is solved has been calibrated for, and no window behind it has begun */
     bool calibrating = w->phase == PS_COMPRESS_CALIBRATING;
-    same &= state.done_epochs == w->turn || (calibrating && state.done_epochs + 1 == w->turn);
+    uint32_t due = ps_compress_epochs(w, w->turn);
+    same &= state.done_epochs == due || (calibrating && state.done_epochs + 1 == due);
     if (same)
         ps_epoch_rows_from_state(&state, rows_per_task(job->spec, w->plan), false, &w->rows);
     ps_ledger_state_free(&state);
@@ -451,10 +438,11 @@ static void go_on(ps_job *job, ps_compress_phase phase)
         ps_compress_move(job, PS_COMPRESS_CLEARING);
         ps_clear_begin(job);
         break;
+    case PS_COMPRESS_MEASURING:
     case PS_COMPRESS_SOLVING:
     case PS_COMPRESS_CALIBRATING:
         ps_compress_move(job, phase);
-        advance(job);
+        ps_compress_advance(job);
         break;
     default:
         draft(job); /* once more: what an evaluation found stays */
@@ -468,6 +456,8 @@ static ps_status load(ps_job *job, ps_slice blob)
     ps_status st = ps_compress_read(blob, w);
     if (!st)
         st = take_rows(job, w);
+    if (!st && w->chosen)
+        st = ps_plan_settle(job->file->plan, w->chosen, w->plan->n_tensors);
     if (st) {
         ps_compress_free(w);
         return st;

@@ -12,6 +12,7 @@
 /* The drawing is in kind_compress.c, what may follow what in kind_compress_phase.c. */
 typedef enum ps_compress_phase {
     PS_COMPRESS_CREATING,
+    PS_COMPRESS_MEASURING,
     PS_COMPRESS_SOLVING,
     PS_COMPRESS_CLEARING,
     PS_COMPRESS_CALIBRATING,
@@ -27,6 +28,7 @@ typedef struct ps_compress_item {
     bool solves, out, done;
     ps_row_range piece; /* begin: the tensor's number; failures, ready_ns, avoid */
     char *line;         /* what its worker says of it: a JSON object; NULL: nothing */
+    double *losses;     /* what each of its choices costs, once measured; NULL: not yet, or none */
 } ps_compress_item;
 
 typedef enum ps_compress_which { PS_COMPRESS_PARENT, PS_COMPRESS_CHILD } ps_compress_which;
@@ -40,11 +42,13 @@ typedef struct ps_compress_test {
 typedef struct ps_compress {
     unsigned phase;          /* ps_compress_phase; ps_compress_move */
     const ps_plan *plan;     /* the job file's */
-    size_t turn;             /* of the tensors that are solved, or calibrated for */
-    ps_epoch_rows rows;      /* of calibration; epoch e is of turn e + 1. Set if there are any */
+    bool measuring;          /* what a target chooses by is not known yet: turns are of that */
+    size_t turn;             /* of the tensors that are measured, solved, or calibrated for */
+    ps_epoch_rows rows;      /* of calibration (ps_compress_epochs). Set if there are any */
     ps_compress_item *items; /* [plan->n_tensors] */
-    size_t n_solve, n_solved;
+    size_t n_solve, n_solved, n_measured;
     ps_compress_test tests[2]; /* ps_compress_which */
+    uint32_t *chosen;          /* of a checkpoint: of each tensor; NULL: none yet */
     double seconds;            /* of running, in processes before this one */
     uint64_t draft_bytes;
     char sha256[65], parent_sha256[65]; /* of the files; "": not yet */
@@ -60,6 +64,38 @@ static inline uint64_t ps_compress_rows(const ps_plan *plan)
 {
     return plan->calibration_rows + plan->held_out_rows;
 }
+
+/* Of the rows, that are done when turn `turn` has been calibrated for. */
+static inline uint32_t ps_compress_epochs(const ps_compress *w, size_t turn)
+{
+    size_t before = w->plan->target.asked && !w->measuring ? w->plan->n_windows : 0;
+    return (uint32_t)(before + turn);
+}
+
+/* Goes as far as it can. */
+void ps_compress_advance(ps_job *job);
+
+/* ---- calibration (kind_compress_calibrate.c) ---- */
+
+extern const ps_task_kind ps_compress_calibrate_task;
+/* Hooks of tasks: whoever reads what was solved has to know its form; and all that is left of a
+ * window may be one task of a worker that is gone. */
+void ps_compress_fill_choices(const ps_lease *lease, ps_parcel *parcel);
+bool ps_compress_waited_for(const ps_job *job);
+
+/* ---- with a target (kind_compress_measure.c) ---- */
+
+static inline bool ps_compress_measures(const ps_compress *w, size_t i)
+{
+    return w->measuring && w->plan->tensors[i].n_choices && !w->items[i].losses;
+}
+/* Does it choose by a share of the parent's loss on data.test? */
+bool ps_compress_wants_parent(const ps_compress *w);
+/* What a worker says each choice of tensor i costs. false: it does not. */
+bool ps_compress_measured(ps_compress *w, size_t i, const char *line);
+/* All is measured: forms are chosen, and solving begins; where the parent's loss is waited for, it
+ * does not yet. The job fails when the target cannot be reached. */
+void ps_compress_settle(ps_job *job);
 
 /* A struct for this plan, in which nothing is done. */
 ps_compress *ps_compress_new(const ps_plan *plan);

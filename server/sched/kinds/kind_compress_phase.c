@@ -5,16 +5,19 @@
 
 #include <inttypes.h>
 
-static const char *const names[] = {"creating", "solving",    "clearing", "calibrating",
-                                    "writing",  "evaluating", "finishing"};
+static const char *const names[] = {"creating",    "measuring", "solving",    "clearing",
+                                    "calibrating", "writing",   "evaluating", "finishing"};
 static const ps_sm_set next[] = {
     /* all but itself and evaluating: from a checkpoint */
-    [PS_COMPRESS_CREATING] = PS_SM(PS_COMPRESS_SOLVING) | PS_SM(PS_COMPRESS_CLEARING) |
-                             PS_SM(PS_COMPRESS_CALIBRATING) | PS_SM(PS_COMPRESS_DRAFTING),
+    [PS_COMPRESS_CREATING] = PS_SM(PS_COMPRESS_MEASURING) | PS_SM(PS_COMPRESS_SOLVING) |
+                             PS_SM(PS_COMPRESS_CLEARING) | PS_SM(PS_COMPRESS_CALIBRATING) |
+                             PS_SM(PS_COMPRESS_DRAFTING),
+    [PS_COMPRESS_MEASURING] =
+        PS_SM(PS_COMPRESS_CLEARING) | PS_SM(PS_COMPRESS_CALIBRATING) | PS_SM(PS_COMPRESS_SOLVING),
     [PS_COMPRESS_SOLVING] =
         PS_SM(PS_COMPRESS_CLEARING) | PS_SM(PS_COMPRESS_CALIBRATING) | PS_SM(PS_COMPRESS_DRAFTING),
     [PS_COMPRESS_CLEARING] = PS_SM(PS_COMPRESS_CALIBRATING),
-    [PS_COMPRESS_CALIBRATING] = PS_SM(PS_COMPRESS_SOLVING),
+    [PS_COMPRESS_CALIBRATING] = PS_SM(PS_COMPRESS_SOLVING) | PS_SM(PS_COMPRESS_MEASURING),
     [PS_COMPRESS_DRAFTING] = PS_SM(PS_COMPRESS_EVALUATING) | PS_SM(PS_COMPRESS_FINISHING),
     [PS_COMPRESS_EVALUATING] = PS_SM(PS_COMPRESS_FINISHING),
     [PS_COMPRESS_FINISHING] = 0,
@@ -51,6 +54,7 @@ ps_compress *ps_compress_new(const ps_plan *plan)
 {
     ps_compress *w = ps_new(ps_compress);
     w->plan = plan;
+    w->measuring = plan->target.asked;
     w->items = ps_alloc_array(plan->n_tensors + 1, sizeof *w->items);
     for (size_t i = 0; i < plan->n_tensors; i++) {
         const ps_plan_tensor *t = &plan->tensors[i];
@@ -67,9 +71,12 @@ void ps_compress_free(void *work)
 {
     ps_compress *w = work;
     ps_epoch_rows_free(&w->rows);
-    for (size_t i = 0; i < w->plan->n_tensors; i++)
+    for (size_t i = 0; i < w->plan->n_tensors; i++) {
         free(w->items[i].line);
+        free(w->items[i].losses);
+    }
     free(w->items);
+    free(w->chosen);
     free(w->refused);
     free(w->report);
     free(w);

@@ -1,5 +1,6 @@
-/* How far a job of kind compress is, as bytes: version u32, phase u32, turn u64, seconds f64, the
- * number of tensors u64, of each: done u32, u32 and as many bytes: its line; then of the parent's
+/* How far a job of kind compress is, as bytes: version u32, phase u32, measuring u32, turn u64,
+ * seconds f64, the number of tensors u64, of each: done u32, u32 and as many bytes: its line, u32
+ * and as many f64: what its choices cost, which one it gets u32, or 2^32-1; then of the parent's
  * and the draft's evaluation: done u32, samples u64, loss f64, u32 and as many bytes of JSON: its
  * metrics. Little-endian. Which rows are in the sums, the parameters know (ps_sched_book). Reading
  * fails on bytes that are not such, or not this plan's. */
@@ -11,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BLOB_VERSION = 1 };
+enum { BLOB_VERSION = 2 };
 
 static void put_text(ps_buf *b, const char *text, size_t len)
 {
@@ -30,6 +31,16 @@ static void put_test(ps_buf *b, const ps_compress_test *test)
     ps_buf_free(&json);
 }
 
+static void put_losses(ps_buf *b, const ps_compress *w, size_t i)
+{
+    const double *losses = w->items[i].losses;
+    uint32_t n = losses ? (uint32_t)w->plan->tensors[i].n_choices : 0;
+    ps_buf_put_u32le(b, n);
+    for (uint32_t k = 0; k < n; k++)
+        ps_buf_put_f64le(b, losses[k]);
+    ps_buf_put_u32le(b, w->plan->chosen ? w->plan->chosen[i] : UINT32_MAX);
+}
+
 ps_status ps_compress_save(ps_job *job, ps_buf *blob)
 {
     ps_core_require_locked(job->sched);
@@ -40,6 +51,7 @@ ps_status ps_compress_save(ps_job *job, ps_buf *blob)
                        job->record->id);
     ps_buf_put_u32le(blob, BLOB_VERSION);
     ps_buf_put_u32le(blob, w->phase);
+    ps_buf_put_u32le(blob, w->measuring);
     ps_buf_put_u64le(blob, w->turn);
     ps_buf_put_f64le(blob, ps_compress_seconds(job));
     ps_buf_put_u64le(blob, w->plan->n_tensors);
@@ -47,6 +59,7 @@ ps_status ps_compress_save(ps_job *job, ps_buf *blob)
         const char *line = w->items[i].line ? w->items[i].line : "";
         ps_buf_put_u32le(blob, w->items[i].done);
         put_text(blob, line, strlen(line));
+        put_losses(blob, w, i);
     }
     put_test(blob, &w->tests[PS_COMPRESS_PARENT]);
     put_test(blob, &w->tests[PS_COMPRESS_CHILD]);
@@ -58,7 +71,26 @@ static ps_status not_its(void)
     return ps_fail(PS_CORRUPT, "progress: it is not this job's");
 }
 
-static void read_item(ps_cursor *c, ps_compress *out, ps_compress_item *item)
+/* false: they are none of this tensor's. */
+static bool read_losses(ps_cursor *c, ps_compress *out, size_t i, uint32_t *chosen)
+{
+    size_t choices = out->plan->tensors[i].n_choices;
+    uint32_t n = ps_read_u32le(c);
+    if (c->failed || (n && n != choices))
+        return false;
+    double *losses = n ? ps_alloc_array(n, sizeof *losses) : NULL;
+    bool ok = true;
+    for (uint32_t k = 0; k < n; k++) {
+        losses[k] = ps_read_f64le(c);
+        ok &= isfinite(losses[k]) && losses[k] >= 0;
+    }
+    out->items[i].losses = losses;
+    out->n_measured += n != 0;
+    *chosen = ps_read_u32le(c);
+    return ok && !c->failed && (out->measuring || n || !choices);
+}
+
+static void read_line(ps_cursor *c, ps_compress *out, ps_compress_item *item)
 {
     item->done = ps_read_u32le(c) != 0 && item->solves;
     out->n_solved += item->done;
@@ -78,17 +110,52 @@ static ps_status read_test(ps_cursor *c, ps_compress_test *out)
     return c->failed ? not_its() : ps_metric_list_parse(metrics, &out->found.metrics);
 }
 
-/* Every turn before this one is solved. */
+static bool read_items(ps_cursor *c, ps_compress *out)
+{
+    bool ok = true;
+    size_t n = out->plan->n_tensors;
+    if (out->plan->target.asked && !out->measuring)
+        out->chosen = ps_alloc_array(n + 1, sizeof *out->chosen);
+    for (size_t i = 0; ok && i < n; i++) {
+        uint32_t one = 0;
+        read_line(c, out, &out->items[i]);
+        ok = read_losses(c, out, i, &one);
+        if (out->chosen)
+            out->chosen[i] = one;
+    }
+    return ok;
+}
+
+/* Every turn before this one is measured, or solved. */
 static bool turns_ok(const ps_compress *w)
 {
-    bool solving = w->phase == PS_COMPRESS_SOLVING || w->phase == PS_COMPRESS_CALIBRATING;
+    bool under_way = w->phase == PS_COMPRESS_SOLVING || w->phase == PS_COMPRESS_MEASURING ||
+                     w->phase == PS_COMPRESS_CALIBRATING;
     for (size_t i = 0; i < w->plan->n_tensors; i++) {
         const ps_compress_item *item = &w->items[i];
-        bool due = item->solves && (item->turn < w->turn || (item->turn == w->turn && !solving));
-        if (due && !item->done)
+        bool due = item->solves && (item->turn < w->turn || (item->turn == w->turn && !under_way));
+        if (due && (w->measuring ? ps_compress_measures(w, i) : !item->done))
             return false;
     }
-    return w->turn <= w->plan->n_windows;
+    bool phase = w->measuring ? under_way && w->phase != PS_COMPRESS_SOLVING
+                              : w->phase != PS_COMPRESS_MEASURING;
+    return w->turn <= w->plan->n_windows && (phase || w->phase == PS_COMPRESS_CLEARING);
+}
+
+static ps_status read_rest(ps_cursor *c, ps_compress *out)
+{
+    uint64_t n = ps_read_u64le(c);
+    if (c->failed || n != out->plan->n_tensors || !read_items(c, out))
+        return ps_fail(PS_CORRUPT, "progress: it is not this job's");
+    ps_status st = read_test(c, &out->tests[PS_COMPRESS_PARENT]);
+    if (!st)
+        st = read_test(c, &out->tests[PS_COMPRESS_CHILD]);
+    if (st)
+        return st;
+    bool phase = out->phase > PS_COMPRESS_CREATING && out->phase < PS_COMPRESS_PHASES;
+    if (c->failed || ps_cursor_left(c) != 0 || !isfinite(out->seconds) || !phase || !turns_ok(out))
+        return ps_fail(PS_CORRUPT, "progress: it is not this job's");
+    return PS_OK;
 }
 
 ps_status ps_compress_read(ps_slice blob, ps_compress *out)
@@ -99,20 +166,8 @@ ps_status ps_compress_read(ps_slice blob, ps_compress *out)
         return ps_fail(PS_CORRUPT, "progress: version %u, this psd knows %d", version,
                        BLOB_VERSION);
     out->phase = ps_read_u32le(&c);
+    out->measuring = ps_read_u32le(&c) != 0 && out->plan->target.asked;
     out->turn = ps_read_u64le(&c);
     out->seconds = ps_read_f64le(&c);
-    uint64_t n = ps_read_u64le(&c);
-    if (c.failed || n != out->plan->n_tensors)
-        return not_its();
-    for (size_t i = 0; i < n; i++)
-        read_item(&c, out, &out->items[i]);
-    ps_status st = read_test(&c, &out->tests[PS_COMPRESS_PARENT]);
-    if (!st)
-        st = read_test(&c, &out->tests[PS_COMPRESS_CHILD]);
-    if (st)
-        return st;
-    bool phase = out->phase > PS_COMPRESS_CREATING && out->phase < PS_COMPRESS_PHASES;
-    if (c.failed || ps_cursor_left(&c) != 0 || !isfinite(out->seconds) || !phase || !turns_ok(out))
-        return not_its();
-    return PS_OK;
+    return read_rest(&c, out);
 }

@@ -6,6 +6,7 @@
 #include "server/sched/kinds/compress_line.h"
 #include "server/sched/kinds/kind_compress.h"
 
+#include <math.h>
 #include <string.h>
 
 static const ps_compress_test *test_of(const ps_compress *w, ps_compress_which which)
@@ -92,6 +93,23 @@ static double bits_of(uint64_t bytes, uint64_t numbers)
     return numbers ? 8 * (double)bytes / (double)numbers : 0;
 }
 
+/* What it could have been, and what each would have cost. */
+static void put_choices(ps_json_writer *json, const ps_plan_tensor *t, const ps_compress_item *item)
+{
+    char text[PS_FORM_TEXT];
+    uint64_t rows = ps_model_form_rows(&t->stored), columns = ps_model_form_columns(&t->stored);
+    ps_json_key(json, "choices");
+    ps_json_array(json);
+    for (size_t i = 0; i < t->n_choices; i++) {
+        ps_json_object(json);
+        ps_json_put_string(json, "form", ps_form_text(t->choices[i], text));
+        ps_json_put_uint(json, "bytes", rows * ps_form_row_bytes(t->choices[i], columns));
+        ps_json_put_double(json, "loss", item->losses[i]);
+        ps_json_object_end(json);
+    }
+    ps_json_array_end(json);
+}
+
 static void put_tensor(ps_json_writer *json, const ps_plan_tensor *t, const ps_compress_item *item)
 {
     char text[PS_FORM_TEXT];
@@ -110,6 +128,8 @@ static void put_tensor(ps_json_writer *json, const ps_plan_tensor *t, const ps_c
         ps_json_put_string(json, "method", t->method->name);
     if (*t->why)
         ps_json_put_string(json, "why", t->why);
+    if (item->losses)
+        put_choices(json, t, item);
     if (item->line) /* was looked at when it came: an object */
         ps_json_put_raw(json, "solved", item->line);
     ps_json_object_end(json);
@@ -131,10 +151,10 @@ static bool predicted(const ps_compress *w, double *out)
 }
 
 /* Beside what it does rise by. The prediction is of second order: of a change that is no small part
- * of the loss it is too small, and the report says so. */
+ * of the loss it says little, and wherever it is far off the report says so. */
 static void put_prediction(ps_json_writer *json, const ps_compress *w)
 {
-    const double small = 0.05;
+    const double small = 0.05, near = 0.3;
     const ps_compress_test *parent = test_of(w, PS_COMPRESS_PARENT);
     const ps_compress_test *child = test_of(w, PS_COMPRESS_CHILD);
     double sum;
@@ -143,8 +163,10 @@ static void put_prediction(ps_json_writer *json, const ps_compress *w)
     ps_json_put_double(json, "predicted", sum);
     if (!parent || !child)
         return;
-    ps_json_put_double(json, "measured", child->found.loss - parent->found.loss);
+    double measured = child->found.loss - parent->found.loss;
+    ps_json_put_double(json, "measured", measured);
     ps_json_put_string(json, "range", sum <= small * parent->found.loss ? "quadratic" : "beyond");
+    ps_json_put_bool(json, "agrees", fabs(sum - measured) <= near * fabs(measured));
 }
 
 static void put_totals(ps_json_writer *json, const ps_job *job)
@@ -158,6 +180,8 @@ static void put_totals(ps_json_writer *json, const ps_job *job)
     ps_json_put_uint(json, "bytes", plan->data);
     ps_json_put_double(json, "bits", bits_of(plan->data, plan->parameters));
     ps_json_put_uint(json, "file_bytes", w->draft_bytes);
+    if (plan->target.asked && !plan->target.by_loss)
+        ps_json_put_uint(json, "target_bytes", plan->target.bytes);
     put_prediction(json, w);
     ps_json_put_uint(json, "calibration_rows", plan->calibration_rows);
     ps_json_put_uint(json, "held_out_rows", plan->held_out_rows);

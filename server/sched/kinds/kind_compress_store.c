@@ -22,7 +22,7 @@ ps_data_plan *ps_compress_store(const ps_plan *plan)
     ps_data_plan *out = ps_new(ps_data_plan);
     out->model = ps_strdup("");
     out->train_rows = plan->n_windows ? ps_compress_rows(plan) : 0;
-    out->epochs = (uint32_t)plan->n_windows;
+    out->epochs = ps_plan_epochs(plan);
     out->tensors = ps_alloc_array(plan->n_tensors + 2 * slots + 1, sizeof *out->tensors);
     for (size_t i = 0; i < plan->n_tensors; i++)
         if (ps_plan_solves(&plan->tensors[i]))
@@ -46,7 +46,7 @@ void ps_compress_show(ps_job *job)
     ps_job_progress *p = &job->record->progress;
     (void)snprintf(p->phase, sizeof p->phase, "%s",
                    ps_compress_phase_name((ps_compress_phase)w->phase));
-    p->tensors = (uint32_t)w->n_solved;
+    p->tensors = (uint32_t)(w->phase == PS_COMPRESS_MEASURING ? w->n_measured : w->n_solved);
     p->tensors_total = (uint32_t)w->n_solve;
     p->epoch = (uint32_t)w->turn;
     p->epochs = (uint32_t)w->plan->n_windows;

@@ -95,6 +95,28 @@ START_TEST(reasons_are_whole_on_a_narrow_terminal)
 }
 END_TEST
 
+START_TEST(what_a_target_leaves_open_is_said)
+{
+    rig r;
+    ps_buf out = PS_BUF_EMPTY;
+    const ps_style file = {.width = 0};
+    rig_new(&r, "quantise: {scheme: [int2, int4, int8], group: 32, target: {bits: 4.5}}\n");
+    ps_plan_text(&out, &file, &r.spec, r.plan);
+    shows(&out,
+          "model.layers.*.self_attn.q_proj.weight              9   96x96  at most int8/32  round");
+    ck_assert_ptr_nonnull(strstr(ps_buf_cstr(&out), "one of int2/32, int4/32, int8/32\n"));
+    char *line = ps_asprintf("target  at most %llu bytes of tensors; between ",
+                             (unsigned long long)r.plan->target.bytes);
+    shows(&out, line);
+    free(line);
+    /* of 8.5 bits each at the most, and of 4.5 by the target */
+    uint64_t chosen = 9 * (2 * 96 * 96 + 2 * 48 * 96 + 3 * 96 * 256);
+    ck_assert_uint_eq(r.plan->data - r.plan->target.bytes, chosen / 2);
+    ps_buf_free(&out);
+    rig_free(&r);
+}
+END_TEST
+
 START_TEST(json_has_every_tensor)
 {
     rig r;
@@ -120,6 +142,7 @@ END_TEST
 static const ps_check_case tests[] = {
     {&blocks_that_are_alike_share_a_row},
     {&reasons_are_whole_on_a_narrow_terminal},
+    {&what_a_target_leaves_open_is_said},
     {&json_has_every_tensor},
     {0},
 };

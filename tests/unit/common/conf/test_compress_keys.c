@@ -89,6 +89,43 @@ START_TEST(a_scheme_is_a_form)
 }
 END_TEST
 
+START_TEST(a_target_has_forms_to_choose_from)
+{
+    static const struct {
+        const char *said;
+        double bits, loss;
+        uint64_t size;
+        bool share, calibrates;
+    } rows[] = {
+        {"target: {bits: 4.5}}", 4.5, 0, 0, false, false},
+        {"method: gptq, target: {size: 60MB}}", 0, 0, 60000000, false, true},
+        {"target: {size: 1 MiB}}, saliency: activations", 0, 0, 1 << 20, false, true},
+        {"target: {loss: +0.5%}}, saliency: moments", 0, 0.005, 0, true, false},
+        {"target: {loss: 0.02}}, saliency: moments", 0, 0.02, 0, false, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char yaml[160], text[PS_FORM_TEXT];
+        bool share = false;
+        document *d = NULL;
+        (void)snprintf(yaml, sizeof yaml,
+                       "compress: {quantise: {scheme: [int2, int8, q4_0], group: 64, %s}\n",
+                       rows[i].said);
+        ck_ok(load(yaml, &d));
+        const ps_spec_quantise *q = d->compress->quantise;
+        ck_assert_uint_eq(q->n_scheme, 3);
+        ck_assert_str_eq(ps_form_text(ps_spec_quantise_choice(q, 1), text), "int8/64");
+        ck_assert_str_eq(ps_form_text(ps_spec_quantise_choice(q, 2), text), "q4_0");
+        ck_assert_double_eq(q->target->bits, rows[i].bits);
+        ck_assert_uint_eq(q->target->size, rows[i].size);
+        if (rows[i].loss > 0)
+            ck_assert_double_eq(ps_spec_target_loss(q->target, &share), rows[i].loss);
+        ck_assert_int_eq(share, rows[i].share);
+        ck_assert_int_eq(ps_spec_compress_calibrates(d->compress), rows[i].calibrates);
+        ps_conf_free(&schema, d);
+    }
+}
+END_TEST
+
 START_TEST(methods_say_whether_they_look_at_data)
 {
     static const struct {
@@ -186,7 +223,49 @@ START_TEST(what_is_removed_may_be_all_that_is_done)
 }
 END_TEST
 
+START_TEST(what_is_no_target_is_refused)
+{
+    refuses(Q("[int2, int4]\n"), "job.yaml:3: compress.quantise.scheme: several forms are chosen "
+                                 "from by compress.quantise.target");
+    refuses(Q("int4\n    target: {bits: 4}\n"),
+            "job.yaml:3: compress.quantise.scheme: int4 alone leaves nothing to choose");
+    refuses(Q("[int4, q4_k_m]\n    target: {bits: 4}\n"),
+            "job.yaml:3: compress.quantise.scheme: q4_k_m is a mix; a target chooses among forms");
+    refuses(Q("[int4, int5]\n    target: {bits: 4}\n"),
+            "job.yaml:3: compress.quantise.scheme: 'int5' is not known");
+    refuses(Q("[int2, int4]\n    group: matrix\n    target: {bits: 4}\n"),
+            "job.yaml:4: compress.quantise.group: matrix is not for a target");
+    refuses(Q("[q8_0, q4_0]\n    group: 64\n    target: {bits: 4}\n"),
+            "job.yaml:4: compress.quantise.group: q8_0 has its own blocks");
+    refuses(Q("[int2, int4]\n    method: awq\n    target: {bits: 4}\n"),
+            "job.yaml:4: compress.quantise.method: awq is not for a target");
+    refuses(Q("[int2, int4]\n    target: {bits: 4}\n  prune: {what: rows, ratio: 0.5}\n"),
+            "job.yaml:4: compress.quantise.target: not together with compress.prune");
+    refuses(Q("[int2, int4]\n    target: {}\n"),
+            "job.yaml:4: compress.quantise.target: say one of bits, size, loss");
+    refuses(Q("[int2, int4]\n    target: {bits: 4, size: 1MB}\n"),
+            "job.yaml:4: compress.quantise.target: say one of bits, size, loss");
+    refuses(Q("[int2, int4]\n    target: {loss: 1%}\n"),
+            "job.yaml:4: compress.quantise.target.loss: the loss is predicted by moments only");
+    static const char *const bad[] = {"-1%", "x", "nan", "1%%", "0", "1e9", "+"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char yaml[160], message[80];
+        (void)snprintf(yaml, sizeof yaml,
+                       Q("[int2, int4]\n    target: {loss: \"%s\"}\n  saliency: moments\n"),
+                       bad[i]);
+        (void)snprintf(message, sizeof message,
+                       "job.yaml:4: compress.quantise.target.loss: '%s': expected", bad[i]);
+        refuses(yaml, message);
+    }
+    refuses(Q("int4\n  saliency: magnitude\n"),
+            "job.yaml:4: compress.saliency: nothing is chosen by it without "
+            "compress.quantise.target");
+}
+END_TEST
+
 static const ps_check_case tests[] = {
+    {&a_target_has_forms_to_choose_from},
+    {&what_is_no_target_is_refused},
     {&a_scheme_is_all_that_must_be_said},
     {.test = &a_scheme_is_a_form, .repeat = sizeof forms / sizeof *forms},
     {&methods_say_whether_they_look_at_data},

@@ -15,6 +15,7 @@ START_TEST(each_kind_of_job_is_a_kind_of_task)
         ck_assert_str_eq(kind->name, name);
     }
     ck_assert_ptr_nonnull(ps_worker_kind_find("calibrate"));
+    ck_assert_ptr_nonnull(ps_worker_kind_find("measure"));
     ck_assert_ptr_nonnull(ps_worker_kind_find("plan"));
     ck_assert_ptr_null(ps_worker_kind_find("plans"));
     ck_assert_ptr_null(ps_worker_kind_find(""));

@@ -1,4 +1,4 @@
-#include "worker/compress/allocate.h"
+#include "common/compress/allocate.h"
 
 #include "tests/lib/check_main.h"
 

@@ -2,7 +2,7 @@
  * found by halving (Shoham and Gersho, Efficient bit allocation for an arbitrary set of quantizers,
  * 1988). What is left over is spent by steps to a choice that loses less, and by pairs of which one
  * gives up what the other gains more from. Cannot fail but where nothing fits. */
-#include "worker/compress/allocate.h"
+#include "common/compress/allocate.h"
 
 #include "common/base/require.h"
 

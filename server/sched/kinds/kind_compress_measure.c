@@ -1,0 +1,67 @@
+/* With a target: what each form of each tensor would cost, as workers measure it, and the choice.
+ * Happy path: as many losses as a tensor has choices; the plan allocates, and is settled. Fails
+ * when the target is out of reach, which of a size was known before there was a job. */
+#include "common/base/mem.h"
+#include "server/sched/core.h"
+#include "server/sched/job.h"
+#include "server/sched/kinds/compress_line.h"
+#include "server/sched/kinds/kind_compress.h"
+
+#include <inttypes.h>
+
+bool ps_compress_wants_parent(const ps_compress *w)
+{
+    return w->plan->target.by_loss && w->plan->target.share;
+}
+
+bool ps_compress_measured(ps_compress *w, size_t i, const char *line)
+{
+    ps_compress_item *item = &w->items[i];
+    size_t n = w->plan->tensors[i].n_choices;
+    PS_REQUIRE(n && !item->losses);
+    double *losses = ps_alloc_array(n, sizeof *losses);
+    bool ok = ps_compress_line_numbers(line, "losses", losses, n);
+    for (size_t k = 0; ok && k < n; k++)
+        ok = losses[k] >= 0;
+    if (ok)
+        item->losses = losses;
+    else
+        free(losses);
+    w->n_measured += ok;
+    return ok;
+}
+
+static ps_status choose(ps_job *job)
+{
+    const ps_compress *w = job->work;
+    size_t n = w->plan->n_tensors;
+    const double **losses = ps_alloc_array(n + 1, sizeof(const double *));
+    uint32_t *chosen = ps_alloc_array(n + 1, sizeof *chosen);
+    for (size_t i = 0; i < n; i++)
+        losses[i] = w->items[i].losses;
+    ps_status st =
+        ps_plan_allocate(w->plan, losses, w->tests[PS_COMPRESS_PARENT].found.loss, chosen);
+    if (!st)
+        st = ps_plan_settle(job->file->plan, chosen, n);
+    ps_free(&losses);
+    ps_free(&chosen);
+    return st;
+}
+
+void ps_compress_settle(ps_job *job)
+{
+    ps_core_require_locked(job->sched);
+    ps_compress *w = job->work;
+    if (ps_compress_wants_parent(w) && !w->tests[PS_COMPRESS_PARENT].done)
+        return;
+    if (choose(job)) {
+        ps_job_fail(job, "%s", ps_error_message());
+        return;
+    }
+    ps_job_say(job, PS_LOG_INFO, "psd", "forms are chosen: %" PRIu64 " bytes of tensors",
+               w->plan->data);
+    w->measuring = false;
+    w->turn = 0;
+    ps_compress_move(job, PS_COMPRESS_SOLVING);
+    ps_compress_advance(job);
+}
