@@ -265,9 +265,11 @@ void ps_compress_advance(ps_job *job)
                    w->measuring ? "measuring" : "solving", w->turn, w->plan->n_windows);
     }
     bool tensors = w->phase == PS_COMPRESS_SOLVING || w->phase == PS_COMPRESS_MEASURING;
-    if (tensors && turn_is_over(w))
+    if (tensors && turn_is_over(w)) {
         after_turn(job);
-    else if (w->phase == PS_COMPRESS_EVALUATING && tested(job))
+        if (w->phase == PS_COMPRESS_CALIBRATING) /* it may have been done before a restart */
+            ps_compress_advance(job);
+    } else if (w->phase == PS_COMPRESS_EVALUATING && tested(job))
         finish(job);
 }
 
@@ -421,10 +423,12 @@ static ps_status take_rows(const ps_job *job, ps_compress *w)
     bool known = ps_book_state(job, &state);
     bool same = known && state.n_rows == ps_compress_rows(w->plan) &&
                 state.n_epochs == ps_plan_epochs(w->plan);
-    /* what is solved has been calibrated for, and no window behind it has begun */
+    /* what is solved has been calibrated for; behind it, only a first window needed no clearing */
     bool calibrating = w->phase == PS_COMPRESS_CALIBRATING;
     uint32_t due = ps_compress_epochs(w, w->turn);
-    same &= state.done_epochs == due || (calibrating && state.done_epochs + 1 == due);
+    bool first = w->turn == 0 && due == 0 && w->phase != PS_COMPRESS_CLEARING;
+    same &= state.done_epochs == due || (calibrating && state.done_epochs + 1 == due) ||
+            (first && state.done_epochs == 1);
     if (same)
         ps_epoch_rows_from_state(&state, rows_per_task(job->spec, w->plan), false, &w->rows);
     ps_ledger_state_free(&state);
