@@ -7,8 +7,8 @@ import numpy as np
 
 from harness import Cluster, read_safetensors, run
 from scenes import said_of
+from language import write_tokens
 from test_generate import weights
-from test_language import write_tokens
 
 
 def int8_rows(w):

@@ -11,8 +11,8 @@ import time
 import grpc
 import numpy as np
 from harness import PSCTL, SANITIZED, SOURCE, Cluster, as_it_ships, read_safetensors, run, stubs, wait_until
+from language import gpt2, llama, numpy_loss, write_tokens
 from scenes import Terminal
-from test_language import gpt2, llama, numpy_loss, write_tokens
 
 GOLDEN = pathlib.Path(SOURCE) / "tests/golden"
 sys.path[:0] = [str(GOLDEN / "hf")]
