@@ -1,7 +1,8 @@
 /* Factors are x^a / w^(1 − a), or x^a alone, x being the size of each input and w that of the
  * weights it meets: AWQ's and SmoothQuant's. Where the power is searched for, each of 20 is tried
- * on some rows of every matrix, evenly apart: rounded, and what outputs lose by H is summed. Can
- * fail for want of memory. */
+ * on some rows of every matrix, evenly apart: rounded, and what outputs lose by H is summed. What
+ * is found has to be better than no factors with the method's own codes, too. Can fail for want of
+ * memory. */
 #include "worker/compress/scale.h"
 
 #include "common/base/mem.h"
@@ -49,21 +50,31 @@ static ps_status trial_open(const ps_compress_problem *p, trial *out)
     return PS_OK;
 }
 
-/* Adds what outputs lose with these factors. */
-static ps_status trial_run(trial *t, const float *scales, double *lost)
+/* Adds what outputs lose with these factors, by rounding, or by `method` where what it is to see of
+ * the inputs is there. */
+static ps_status trial_run(trial *t, const float *scales, const ps_method *method,
+                           const ps_hessian *seen, double *lost)
 {
     const ps_compress_problem *p = t->problem;
     ps_compress_problem some = *p;
+    ps_compress_report report;
+    ps_status st = PS_OK;
     some.weights = t->scaled;
     some.rows = t->rows;
     memcpy(t->scaled, t->w, t->rows * p->columns * sizeof(float));
     ps_scale_columns(t->scaled, t->rows, p->columns, scales, false);
-    ps_grid_encode(&some, NULL, t->bytes);
+    if (seen) {
+        some.hessian = seen;
+        st = method->solve(&some, t->bytes, &report);
+    } else {
+        ps_grid_encode(&some, NULL, t->bytes);
+    }
+    if (st)
+        return st;
     ps_form_decode(p->form, t->bytes, t->rows, p->columns, t->is);
     ps_scale_columns(t->is, t->rows, p->columns, scales, true);
     double one;
-    ps_status st =
-        ps_error_power(t->is, t->w, t->rows, p->columns, p->hessian, p->options.threads, &one);
+    st = ps_error_power(t->is, t->w, t->rows, p->columns, p->hessian, p->options.threads, &one);
     if (!st)
         *lost += one * (double)p->rows / (double)t->rows;
     return st;
@@ -137,7 +148,41 @@ static ps_status run_trials(search *s, double *lost)
     *lost = 0;
     ps_status st = PS_OK;
     for (size_t k = 0; k < s->n && !st; k++)
-        st = trial_run(&s->trials[k], s->scales, lost);
+        st = trial_run(&s->trials[k], s->scales, s->method, NULL, lost);
+    return st;
+}
+
+/* Likewise with the method's own codes. */
+static ps_status solve_trials(search *s, const float *scales, double *lost)
+{
+    const ps_compress_problem *p = s->problems;
+    size_t bytes = p->columns * p->columns * sizeof(float);
+    float *sums = ps_try_alloc_raw(bytes);
+    if (!sums)
+        return ps_fail(PS_NO_MEMORY, "tensor %s: factors", p->name);
+    memcpy(sums, p->hessian->sums, bytes);
+    ps_scale_sums(sums, p->columns, scales);
+    ps_hessian seen = *p->hessian;
+    seen.sums = sums;
+    *lost = 0;
+    ps_status st = PS_OK;
+    for (size_t k = 0; k < s->n && !st; k++)
+        st = trial_run(&s->trials[k], scales, s->method, &seen, lost);
+    ps_free(&sums);
+    return st;
+}
+
+/* What rounding loses less by, cut ranges may lose more by. scales: what was found. */
+static ps_status check_found(search *s, const float *scales, bool *better)
+{
+    const ps_compress_problem *p = s->problems;
+    double with, without;
+    for (uint64_t c = 0; c < p->columns; c++)
+        s->scales[c] = 1;
+    ps_status st = solve_trials(s, scales, &with);
+    if (!st)
+        st = solve_trials(s, s->scales, &without);
+    *better = !st && with < without;
     return st;
 }
 
@@ -185,6 +230,15 @@ static ps_status search_run(search *s, float *scales, ps_scale_report *report)
         scales[c] = 1;
     if (power > 0)
         factors(&s->sizes, p->columns, power, s->method->weights, scales);
+    bool better = true;
+    if (power > 0 && s->method->power < 0)
+        st = check_found(s, scales, &better);
+    if (st)
+        return st;
+    for (uint64_t c = 0; c < p->columns && !better; c++)
+        scales[c] = 1;
+    power = better ? power : 0;
+    best = better ? best : plain;
     *report = (ps_scale_report){
         .plain = all > 0 ? plain / all : 0, .scaled = all > 0 ? best / all : 0, .power = power};
     return PS_OK;

@@ -30,7 +30,8 @@ static inline uint64_t ps_scale_row(ps_scale_share share, uint64_t column)
 typedef struct ps_scale_report {
     double plain;  /* share of the output's power that rounding loses without factors */
     double scaled; /* and with them */
-    double power;  /* what the inputs' sizes were raised to; 0: all factors are 1 */
+    double power;  /* what the inputs' sizes were raised to; 0: all factors are 1,
+                      as of a method whose own codes lose less without any */
 } ps_scale_report;
 
 /* Problems have the same columns and Hessian (not squares alone), and a form each. scales:

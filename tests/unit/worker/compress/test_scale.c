@@ -48,7 +48,7 @@ static double lost(const ps_sample *s, const ps_compress_problem *p, const float
 START_TEST(awqs_factors_lose_least_of_those_that_are_tried)
 {
     ps_sample s = draw();
-    ps_compress_problem p = ps_sample_problem(&s, "int4/64");
+    ps_compress_problem p = ps_sample_problem(&s, "int3/64");
     ps_scale_report report;
     ck_ok(ps_method_scale(ps_method_find("awq"), &p, 1, own, scales, &report));
     ck_assert_double_gt(report.power, 0);
@@ -72,6 +72,31 @@ START_TEST(awqs_factors_lose_least_of_those_that_are_tried)
     }
     ck_assert_double_eq_tol(report.scaled, least, 1e-3 * least);
     ck_assert_double_eq_tol(report.power, least_power, 1e-9);
+    ps_sample_free(&s);
+}
+END_TEST
+
+/* With a bit more, rounding still loses less by factors, and cut ranges lose more. */
+START_TEST(awq_has_no_factors_where_cutting_alone_is_better)
+{
+    static uint8_t bytes[ROWS * COLUMNS];
+    static float tried[COLUMNS];
+    ps_sample s = draw();
+    ps_compress_problem p = ps_sample_problem(&s, "int4/64");
+    ps_compress_report cut, both;
+    ps_scale_report report;
+    ck_ok(ps_method_solve(ps_method_find("awq"), &p, bytes, &cut));
+    ck_ok(ps_method_scale(ps_method_find("awq"), &p, 1, own, scales, &report));
+    ck_assert(report.power == 0 && report.scaled == report.plain);
+    for (uint64_t c = 0; c < COLUMNS; c++) {
+        ck_assert(scales[c] == 1);
+        tried[c] = (float)pow((double)s.sums[c * COLUMNS + c] / TOKENS, 0.2);
+    }
+    ck_assert_double_lt(lost(&s, &p, tried), report.plain);
+    ps_scale_columns(s.weights, ROWS, COLUMNS, tried, false);
+    ps_scale_sums(s.sums, COLUMNS, tried);
+    ck_ok(ps_method_solve(ps_method_find("awq"), &p, bytes, &both));
+    ck_assert_double_lt(cut.error, both.error);
     ps_sample_free(&s);
 }
 END_TEST
@@ -223,6 +248,7 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&awqs_factors_lose_least_of_those_that_are_tried},
+    {&awq_has_no_factors_where_cutting_alone_is_better},
     {&matrices_that_share_an_input_share_its_factors},
     {&smooths_factors_are_by_inputs_and_weights},
     {&sums_of_divided_inputs_are_divided_sums},
