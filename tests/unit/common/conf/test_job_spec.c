@@ -98,6 +98,21 @@ START_TEST(the_other_examples_parse)
 }
 END_TEST
 
+START_TEST(the_examples_that_compress_parse)
+{
+    static const struct {
+        const char *path, *scheme;
+    } examples[] = {{"deploy/examples/compress-fashion.yaml", "uint8"},
+                    {"deploy/examples/compress-gcide.yaml", "q4_0"},
+                    {"deploy/examples/compress-llama-1b.yaml", "int4"}};
+    for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
+        ps_job_spec *s = parse_example(examples[i].path);
+        ck_assert_str_eq(s->compress->quantise->scheme, examples[i].scheme);
+        ps_job_spec_free(&s);
+    }
+}
+END_TEST
+
 /* "key:" as a word, also in a comment. */
 static bool mentions(const char *text, const char *key)
 {
@@ -399,6 +414,7 @@ END_TEST
 static const ps_check_case tests[] = {
     {&the_main_example_is_the_job_it_describes},
     {&the_other_examples_parse},
+    {&the_examples_that_compress_parse},
     {&the_main_example_documents_every_key},
     {&what_an_optimizer_takes_is_a_key},
     {&a_short_job_gets_the_defaults},
