@@ -48,7 +48,7 @@ bool ps_plan_form(ps_form asked, uint64_t columns, ps_form *out, char why[PS_PLA
  * PS_INVALID_ARGUMENT: it has none of that, or none would go. */
 PS_MUST_CHECK ps_status ps_plan_prune(ps_plan *plan, const ps_job_spec *spec,
                                       const ps_plan_parent *parent);
-/* Which tensors the units are in, and what that needs; after ps_plan_choose. */
+/* Which tensors the units are in, or get zeros, and what that needs; after ps_plan_choose. */
 void ps_plan_members(ps_plan *plan, const ps_job_spec *spec, const ps_plan_parts *parts);
 /* Form, method and reason of each tensor. */
 PS_MUST_CHECK ps_status ps_plan_choose(ps_plan *plan, const ps_job_spec *spec,

@@ -52,7 +52,7 @@ static ps_status make(ps_plan *plan, const ps_job_spec *spec, const ps_plan_pare
     ps_status st = spec->compress->prune ? ps_plan_prune(plan, spec, parent) : PS_OK;
     if (!st)
         st = ps_plan_choose(plan, spec, parent, parts);
-    if (!st && plan->model)
+    if (!st && spec->compress->prune)
         ps_plan_members(plan, spec, parts);
     if (!st)
         st = ps_plan_inputs(plan, spec, parent, parts, sum_bytes ? sum_bytes : PS_PLAN_SUM_BYTES);

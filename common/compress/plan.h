@@ -75,6 +75,7 @@ typedef struct ps_plan_tensor {
     bool solves;          /* workers make its bytes; else they are the parent's */
     ps_plan_member members[PS_PLAN_MEMBERS];
     size_t n_members;            /* 0: nothing of it is removed */
+    bool zeros;                  /* some of its numbers become 0 (compress.prune) */
     ps_method_needs needs;       /* what has to be known of its input */
     const ps_method_row *method; /* how its codes are found; NULL: it stays float32 */
     bool matrix;                 /* one scale, and zero, for all of its rows */

@@ -120,6 +120,13 @@ static ps_status check_what(const ps_spec_prune *p, const ps_spec_model *m, cons
 ps_status ps_plan_prune(ps_plan *plan, const ps_job_spec *spec, const ps_plan_parent *parent)
 {
     const ps_spec_prune *p = spec->compress->prune;
+    if (ps_spec_prune_is_zeros(p)) {
+        ps_buf_printf(&plan->warnings,
+                      "prune: %s: numbers become 0 and are stored and multiplied like any other: "
+                      "the new model is neither smaller nor faster\n",
+                      ps_prune_what_words[p->what]);
+        return PS_OK;
+    }
     ps_status st = check_what(p, parent->model, parent->name);
     if (!st)
         st = add_layers(plan, spec->compress, parent->model);
@@ -181,13 +188,27 @@ static ps_method_needs needs_of(const ps_spec_prune *p)
                                                 : PS_METHOD_NOTHING;
 }
 
+static void set_zeros(ps_plan_tensor *t, const ps_spec_prune *p)
+{
+    uint64_t columns = ps_plan_from_columns(t);
+    if (p->what == PS_PRUNE_2OF4 && columns % 4) {
+        (void)snprintf(t->why, sizeof t->why, "rows of %" PRIu64 " are not whole fours", columns);
+        return;
+    }
+    t->zeros = t->solves = true;
+    t->needs = needs_of(p);
+    (void)snprintf(t->why, sizeof t->why, "%g of each row become 0", p->ratio);
+}
+
 void ps_plan_members(ps_plan *plan, const ps_job_spec *spec, const ps_plan_parts *parts)
 {
     const ps_spec_prune *p = spec->compress->prune;
     for (size_t i = 0; i < plan->n_tensors; i++) {
         ps_plan_tensor *t = &plan->tensors[i];
         const ps_plan_part *part = ps_plan_part_find(parts, t->stored.name);
-        if (part)
+        if (part && part->role == PS_PLAN_MATRIX && ps_spec_prune_is_zeros(p))
+            set_zeros(t, p);
+        if (part && !ps_spec_prune_is_zeros(p))
             find_members(plan, t, part, (ps_prune_what)p->what);
         for (size_t k = 0; k < t->n_members; k++)
             if (t->members[k].columns && needs_of(p) > t->needs)

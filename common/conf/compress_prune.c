@@ -2,7 +2,7 @@
  * be seen without the model; sizes are the plan's matter. */
 #include "common/conf/compress_keys.h"
 
-const char *const ps_prune_what_words[] = {"ffn", "rows", NULL};
+const char *const ps_prune_what_words[] = {"ffn", "rows", "unstructured", "2of4", NULL};
 const char *const ps_prune_by_words[] = {"magnitude", "activation", "moments", NULL};
 static const char *const repair_words[] = {"none", "least_squares", NULL};
 
@@ -14,6 +14,26 @@ const ps_conf_key ps_compress_prune_keys[] = {
     PS_CONF_END,
 };
 
+static ps_status check_zeros(const ps_spec_compress *c, const ps_conf_doc *doc)
+{
+    const ps_spec_prune *p = c->prune;
+    const char *what = ps_prune_what_words[p->what];
+    if (c->quantise)
+        return ps_conf_fail(doc, "compress.prune.what",
+                            "%s: zeros would not stay zeros in codes, nor save any; leave out "
+                            "compress.quantise",
+                            what);
+    if (p->what == PS_PRUNE_2OF4 && !(p->ratio >= 0.5 && p->ratio <= 0.5))
+        return ps_conf_fail(doc, "compress.prune.ratio", "%s is a ratio of 0.5, not %g", what,
+                            p->ratio);
+    if (p->repair != PS_PRUNE_REPAIR_NONE && ps_conf_has(doc, "compress.prune.by"))
+        return ps_conf_fail(doc, "compress.prune.by",
+                            "%s: a repair chooses by what it cannot make good itself; say "
+                            "compress.prune.repair: none",
+                            what);
+    return PS_OK;
+}
+
 ps_status ps_compress_prune_check(const ps_spec_compress *c, const ps_conf_doc *doc)
 {
     const ps_spec_prune *p = c->prune;
@@ -21,7 +41,7 @@ ps_status ps_compress_prune_check(const ps_spec_compress *c, const ps_conf_doc *
         return ps_conf_fail(doc, "compress.prune.ratio",
                             "%g is out of range, allowed between 0 and 1: the share that goes",
                             p->ratio);
-    return PS_OK;
+    return ps_spec_prune_is_zeros(p) ? check_zeros(c, doc) : PS_OK;
 }
 
 bool ps_spec_prune_calibrates(const ps_spec_prune *p)

@@ -64,8 +64,11 @@ typedef enum ps_spec_saliency {
 } ps_spec_saliency;
 
 typedef enum ps_prune_what {
-    PS_PRUNE_FFN,  /* units of the MLP of each block of a language model */
-    PS_PRUNE_ROWS, /* units of the hidden layers of an mlp */
+    PS_PRUNE_FFN,          /* units of the MLP of each block of a language model */
+    PS_PRUNE_ROWS,         /* units of the hidden layers of an mlp */
+    PS_PRUNE_UNSTRUCTURED, /* from here on nothing is removed, but becomes 0: numbers of each row,
+                            */
+    PS_PRUNE_2OF4,         /* or two of each four that follow one another in a row */
 } ps_prune_what;
 
 /* What a unit counts for: the sum of w² of its numbers; the power of what it adds to the product
@@ -115,6 +118,10 @@ ps_form ps_spec_quantise_choice(const ps_spec_quantise *quantise, size_t i);
 ps_form ps_spec_quantise_form(const ps_spec_quantise *quantise);
 /* The scheme as a mix; NULL: it is a form. */
 const ps_mix *ps_spec_quantise_mix(const ps_spec_quantise *quantise);
+static inline bool ps_spec_prune_is_zeros(const ps_spec_prune *prune)
+{
+    return prune->what >= PS_PRUNE_UNSTRUCTURED;
+}
 extern const char *const ps_prune_what_words[], *const ps_prune_by_words[]; /* each to a NULL */
 /* Does it need data.train? */
 bool ps_spec_prune_calibrates(const ps_spec_prune *prune);

@@ -149,6 +149,29 @@ def one_worker_or_four_make_the_same_bytes():
         assert "cut" not in report_of(cluster, plain["id"])[1]["layers.1.weight"]
 
 
+def zeros_are_of_the_least():
+    with Cluster() as cluster:
+        (features, *_), _ = begin(cluster)
+        parent = tensors_of(cluster, "tiny")
+        x = features[:720].reshape(720, -1) / 255
+        losses = {}
+        for name, prune in (("wanda", "by: activation, repair: none "), ("sparsegpt", "repair: least_squares")):
+            text = job_text(cluster, name, prune.replace("none ", "NONE")).replace("rows, ratio", "unstructured, ratio")
+            done = cluster.wait_job(cluster.submit(text.replace("NONE", "none")))
+            child, (report, lines) = tensors_of(cluster, name), report_of(cluster, done["id"])
+            got, was = child["layers.0.weight"], parent["layers.0.weight"]
+            assert ((got == 0).sum(1) == 8).all() and lines["layers.0.weight"]["zeros"] == 8 * 48, lines
+            losses[name] = lines["layers.0.weight"].get("error")
+            if name == "wanda":
+                cost = was ** 2 * (x ** 2).sum(0)
+                want = np.where(cost >= np.sort(cost, 1)[:, [8]], was, 0)
+                assert np.array_equal(got, want)
+            else:
+                assert abs(losses[name] - share(got, was, x)) < 1e-4 * losses[name]
+                assert losses[name] < share(want, was, x), losses
+            assert report["total"]["bytes"] == report["total"]["parent_bytes"]
+
+
 def an_ffn_of(kind):
     names = {"gpt2": "h.1.mlp.c_proj.weight", "llama": "model.layers.1.mlp.down_proj.weight"}
     with Cluster() as cluster:
@@ -218,5 +241,5 @@ def what_cannot_be_is_refused():
         assert "compress.prune.what: model tiny, mlp, has no ffn; allowed: rows" in said.stderr, said.stderr
 
 
-run([an_mlps_rows_are_numpys, one_worker_or_four_make_the_same_bytes, a_gpt2s_ffn_gets_narrower, a_llamas_ffn_gets_narrower,
+run([an_mlps_rows_are_numpys, zeros_are_of_the_least, one_worker_or_four_make_the_same_bytes, a_gpt2s_ffn_gets_narrower, a_llamas_ffn_gets_narrower,
      what_cannot_be_is_refused])

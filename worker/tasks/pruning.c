@@ -2,6 +2,8 @@
 
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "worker/compress/error.h"
+#include "worker/compress/sparse.h"
 #include "worker/compress/units.h"
 #include "worker/tasks/moments.h"
 
@@ -206,6 +208,73 @@ ps_status ps_prune_tensor(const ps_compress_job *job, const ps_plan_tensor *t, f
         }
     }
     cut_free(&c);
+    return st;
+}
+
+/* ---- zeros ---- */
+
+static ps_status least_of_rows(const ps_compress_job *job, const ps_plan_tensor *t,
+                               const ps_sparsity *want, const float *weights, float *out)
+{
+    float *squares = NULL;
+    ps_tensor_moments moments = {0};
+    ps_status st = squares_of(job, t, &squares);
+    if (!st && job->spec->compress->prune->by == PS_PRUNE_BY_MOMENTS)
+        st = ps_tensor_moments_get(job, t, &moments);
+    memcpy(out, weights, (size_t)ps_model_form_numbers(&t->from) * sizeof *out);
+    if (!st)
+        st = ps_sparse_rows(&(ps_salient){.weights = weights,
+                                          .rows = ps_plan_from_rows(t),
+                                          .columns = ps_plan_from_columns(t),
+                                          .squares = squares,
+                                          .curvature = moments.curvature},
+                            want, out);
+    ps_free(&squares);
+    ps_tensor_moments_free(&moments);
+    return st;
+}
+
+static ps_status measure_zeros(const ps_compress_problem *p, const float *out,
+                               ps_pruning_report *report)
+{
+    ps_status st = PS_OK;
+    report->error = report->held_out = -1;
+    if (p->hessian)
+        st = ps_error_share(out, p->weights, p->rows, p->columns, p->hessian, 0, &report->error);
+    if (!st && p->held_out)
+        st =
+            ps_error_share(out, p->weights, p->rows, p->columns, p->held_out, 0, &report->held_out);
+    for (uint64_t i = 0; i < p->rows * p->columns; i++)
+        report->zeros += out[i] == 0; /* -0 is one */
+    return st;
+}
+
+ps_status ps_prune_zeros(const ps_compress_job *job, const ps_plan_tensor *t, float *weights,
+                         const ps_compress_sums *sums, ps_pruning_report *report)
+{
+    const ps_spec_prune *prune = job->spec->compress->prune;
+    const ps_sparsity want = {.ratio = prune->ratio, .two_of_four = prune->what == PS_PRUNE_2OF4};
+    const ps_compress_problem problem = {.name = t->stored.name,
+                                         .weights = weights,
+                                         .rows = ps_plan_from_rows(t),
+                                         .columns = ps_plan_from_columns(t),
+                                         .hessian = sums->memory[0] ? &sums->hessians[0] : NULL,
+                                         .held_out = ps_compress_sums_held_out(sums),
+                                         .options = PS_COMPRESS_OPTIONS};
+    size_t n = (size_t)(problem.rows * problem.columns);
+    ps_compress_report solved;
+    *report = (ps_pruning_report){0};
+    float *out = ps_try_alloc_raw(n * sizeof *out);
+    if (!out)
+        return ps_fail(PS_NO_MEMORY, "tensor %s: zeros", t->stored.name);
+    ps_status st = prune->repair == PS_PRUNE_REPAIR_SQUARES
+                       ? ps_sparse_solve(&problem, &want, out, &solved)
+                       : least_of_rows(job, t, &want, weights, out);
+    if (!st)
+        st = measure_zeros(&problem, out, report);
+    if (!st)
+        memcpy(weights, out, n * sizeof *out);
+    ps_free(&out);
     return st;
 }
 

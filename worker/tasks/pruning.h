@@ -9,8 +9,10 @@
 #include "worker/compress/repair.h"
 #include "worker/tasks/compress_job.h"
 
-/* What a tensor loses. */
+/* What a tensor loses; shares are of the power of its outputs. */
 typedef struct ps_pruning_report {
+    uint64_t zeros;          /* numbers that are 0 */
+    double error, held_out;  /* by them; -1: not known */
     double importance;       /* the share of all units' that goes, of the set that loses most */
     bool columns;            /* some go, and sums are there: */
     ps_repair_report repair; /* their outputs' power that goes, before and after the repair */
@@ -21,6 +23,13 @@ typedef struct ps_pruning_report {
 PS_MUST_CHECK ps_status ps_prune_tensor(const ps_compress_job *job, const ps_plan_tensor *tensor,
                                         float *weights, ps_compress_sums *sums,
                                         ps_pruning_report *report);
+
+/* Of a tensor that gets zeros: the same, with weights of the same shape. With a repair it is
+ * SparseGPT's way, without one the least of each row go: by magnitude, Wanda's (activation) or the
+ * moments. */
+PS_MUST_CHECK ps_status ps_prune_zeros(const ps_compress_job *job, const ps_plan_tensor *tensor,
+                                       float *weights, const ps_compress_sums *sums,
+                                       ps_pruning_report *report);
 
 /* The other way: numbers, as the new model's tensor has them in psd's order, to where a model of
  * the parent's shape has them, whose other units do nothing: out, of the parent's shape. The units

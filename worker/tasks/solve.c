@@ -153,8 +153,11 @@ static ps_status solve(solving *s)
     const ps_plan_tensor *t = s->tensor;
     const char *name = t->stored.name;
     ps_some_tensors *words = NULL;
-    ps_status st =
-        t->n_members ? ps_prune_tensor(&s->job, t, s->weights, &s->sums, &s->pruning) : PS_OK;
+    ps_status st = PS_OK;
+    if (t->n_members)
+        st = ps_prune_tensor(&s->job, t, s->weights, &s->sums, &s->pruning);
+    else if (t->zeros)
+        st = ps_prune_zeros(&s->job, t, s->weights, &s->sums, &s->pruning);
     if (st)
         return st;
     st = ps_compress_tensors(&s->job, &name, 1, ps_plan_words(t), &words);
@@ -226,6 +229,20 @@ static void tell_pruning(const solving *s, ps_json_writer *w)
     ps_json_object_end(w);
 }
 
+static void tell_zeros(const solving *s, ps_json_writer *w)
+{
+    const ps_pruning_report *r = &s->pruning;
+    ps_json_key(w, "prune");
+    ps_json_object(w);
+    ps_json_put_uint(w, "zeros", r->zeros);
+    ps_json_put_uint(w, "numbers", ps_model_form_numbers(&s->tensor->from));
+    if (r->error >= 0)
+        ps_json_put_double(w, "error", r->error);
+    if (r->held_out >= 0)
+        ps_json_put_double(w, "held_out", r->held_out);
+    ps_json_object_end(w);
+}
+
 static void tell(const solving *s, Psd__V1__TaskResult *result)
 {
     ps_buf json = PS_BUF_EMPTY;
@@ -237,6 +254,8 @@ static void tell(const solving *s, Psd__V1__TaskResult *result)
         ps_json_put_string(&w, "method", "fold");
     if (s->tensor->n_members)
         tell_pruning(s, &w);
+    if (s->tensor->zeros)
+        tell_zeros(s, &w);
     ps_json_object_end(&w);
     ps_result_report(result, ps_buf_cstr(&json));
     ps_buf_free(&json);

@@ -135,6 +135,27 @@ START_TEST(what_cannot_be_removed_is_refused)
 }
 END_TEST
 
+START_TEST(zeros_change_no_shape_and_say_that_they_save_nothing)
+{
+    rig r;
+    ck_ok(plan(&r, GPT, "prune: {what: 2of4, ratio: 0.5}\n"));
+    ck_assert_ptr_null(r.plan->model);
+    ck_assert_uint_eq(r.plan->data, r.plan->parent_data);
+    ck_assert_ptr_nonnull(strstr(ps_buf_cstr(&r.plan->warnings), "neither smaller nor faster"));
+    ck_assert(tensor(&r, "h.1.attn.c_attn.weight")->zeros);
+    ck_assert_str_eq(tensor(&r, "h.1.attn.c_attn.weight")->why, "0.5 of each row become 0");
+    ck_assert(!tensor(&r, "wte.weight")->zeros && !tensor(&r, "h.1.ln_1.weight")->solves);
+    ck_assert_uint_eq(r.plan->n_inputs, 16);
+    rig_free(&r);
+    ck_ok(plan(&r, "{architecture: mlp, layers: [6, 4, 2]}",
+               "prune: {what: 2of4, ratio: 0.5, by: activation, repair: none}\n"));
+    ck_assert_str_eq(tensor(&r, "layers.0.weight")->why, "rows of 6 are not whole fours");
+    ck_assert(!tensor(&r, "layers.0.weight")->solves && tensor(&r, "layers.1.weight")->solves);
+    ck_assert_uint_eq(r.plan->inputs[0].numbers, 4);
+    rig_free(&r);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&an_ffn_gets_narrower_everywhere},
     {&without_a_repair_nothing_is_calibrated},
@@ -142,6 +163,7 @@ static const ps_check_case tests[] = {
     {&hidden_layers_of_an_mlp_each_lose_their_share},
     {&what_shares_units_is_summed_together_or_not_at_all},
     {&what_cannot_be_removed_is_refused},
+    {&zeros_change_no_shape_and_say_that_they_save_nothing},
     {0},
 };
 
