@@ -107,7 +107,7 @@ START_TEST(the_examples_that_compress_parse)
                     {"deploy/examples/compress-llama-1b.yaml", "int4"}};
     for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
         ps_job_spec *s = parse_example(examples[i].path);
-        ck_assert_str_eq(s->compress->quantise->scheme, examples[i].scheme);
+        ck_assert_str_eq(s->compress->quantise->scheme[0], examples[i].scheme);
         ps_job_spec_free(&s);
     }
 }
