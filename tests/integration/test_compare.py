@@ -101,7 +101,8 @@ def a_language_model_is_compared_with_its_own_in_fewer_bits():
         assert 0 < found["divergence"] < 1 and 0.5 < found["same_top"] < 1, found
         assert 0 < found["loss_difference_error"] and 0 < found["divergence_error"] < found["divergence"], found
         same = cluster.psctl_json("compare", "q8", "q8", "--data", tokens)["result"]["report"]
-        assert same["loss_difference"] == 0 and same["same_top"] == 1 and same["divergence"] < 1e-7, same
+        # the two losses are float32 sums of two loops
+        assert abs(same["loss_difference"]) < 1e-6 and same["same_top"] == 1 and same["divergence"] < 1e-7, same
 
 
 def what_cannot_be_compared_is_said_in_a_line():
