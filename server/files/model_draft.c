@@ -5,7 +5,6 @@
 #include "server/files/model_draft.h"
 
 #include "common/base/mem.h"
-#include "common/base/whole_file.h"
 #include "common/compress/store_plan.h"
 #include "common/format/numbers.h"
 #include "common/loop/loop.h"
@@ -23,7 +22,9 @@ typedef struct writing {
     const ps_stored_files *files;
     ps_param_store *store;
     const ps_plan *plan;
-    int parent, file;
+    int parent;
+    ps_safetensors_sink file;
+    uint64_t bytes;         /* of the file */
     ps_model_header header; /* the parent's */
     ps_digest *digest;
     ps_safetensors_writer *writer;
@@ -41,7 +42,7 @@ static ps_status sink_write(void *state, const void *data, size_t len)
 {
     const writing *w = state;
     ps_digest_add(w->digest, data, len);
-    return ps_disk_write_all(w->files->disk, w->file, data, len);
+    return w->file.write(w->file.state, data, len);
 }
 
 /* The last word may have more bytes than the tensor. */
@@ -140,7 +141,7 @@ static size_t metadata_of(const writing *w, const char *forms, ps_safetensors_pa
     return n;
 }
 
-static ps_status write_tensors(writing *w, uint64_t *bytes)
+static ps_status write_tensors(writing *w)
 {
     size_t n = w->plan->n_tensors;
     ps_model_form *forms = ps_alloc_array(n + 1, sizeof *forms);
@@ -156,7 +157,7 @@ static ps_status write_tensors(writing *w, uint64_t *bytes)
     ps_status st = ps_safetensors_writer_new(stored, n, metadata, n_metadata,
                                              (ps_safetensors_sink){sink_write, w}, &w->writer);
     if (!st)
-        *bytes = ps_safetensors_writer_total(w->writer);
+        w->bytes = ps_safetensors_writer_total(w->writer);
     for (size_t i = 0; !st && i < n; i++)
         st = write_tensor(w, &w->plan->tensors[ps_safetensors_writer_order(w->writer, i)]);
     if (!st)
@@ -188,23 +189,22 @@ static ps_status digest_parent(writing *w, char out[PS_DIGEST_TEXT])
     return st;
 }
 
-/* To data_dir/incoming, whole and on disk; whatever fails leaves no file. */
+static ps_status fill(void *user, ps_safetensors_sink sink)
+{
+    writing *w = user;
+    w->file = sink;
+    w->numbers = ps_form_stream_new((ps_form_sink){.numbers = check_numbers});
+    ps_status st = write_tensors(w);
+    ps_form_stream_free(&w->numbers);
+    return st;
+}
+
 static ps_status write_file(writing *w, const char *incoming, ps_model_draft *out)
 {
-    char *full = ps_stored_file_full(w->files, incoming);
-    ps_whole_file *file = NULL;
-    ps_status st = ps_whole_file_open(w->files->disk, full, &file);
-    if (!st) {
-        w->file = ps_whole_file_handle(file);
-        w->digest = ps_digest_new();
-        w->numbers = ps_form_stream_new((ps_form_sink){.numbers = check_numbers});
-        st = write_tensors(w, &out->bytes);
-        ps_form_stream_free(&w->numbers);
-        ps_digest_end(&w->digest, out->sha256);
-        st = st ? ps_wrap(st, "%s", full) : ps_whole_file_keep(&file);
-        ps_whole_file_drop(&file);
-    }
-    ps_free(&full);
+    w->digest = ps_digest_new();
+    ps_status st = ps_stored_file_write(w->files, incoming, fill, w);
+    ps_digest_end(&w->digest, out->sha256);
+    out->bytes = w->bytes;
     return st;
 }
 

@@ -3,7 +3,6 @@
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/base/mem.h"
-#include "common/base/whole_file.h"
 #include "common/loop/loop.h"
 #include "common/security/identity.h"
 #include "server/files/model_header.h"
@@ -28,17 +27,6 @@ static ps_status open_header(const ps_stored_files *files, const char *path, int
 }
 
 /* ---- store: from parameters to a file ---- */
-
-typedef struct file_sink {
-    const ps_disk *disk;
-    int file;
-} file_sink;
-
-static ps_status sink_write(void *state, const void *data, size_t len)
-{
-    const file_sink *sink = state;
-    return ps_disk_write_all(sink->disk, sink->file, data, len);
-}
 
 /* What is written beside the tensors. */
 typedef struct about {
@@ -72,10 +60,18 @@ static size_t metadata_of(const about *a, ps_safetensors_pair **out)
     return n;
 }
 
-static ps_status write_tensors(file_sink *sink, ps_param_store *store, about a, uint64_t *bytes)
+typedef struct writing {
+    ps_param_store *store;
+    const about *about;
+    uint64_t bytes; /* of the file */
+} writing;
+
+static ps_status write_tensors(void *user, ps_safetensors_sink sink)
 {
-    size_t n = ps_param_store_placement(store)->n_tensors;
-    ps_model_form *forms = ps_model_tensors_of(ps_param_store_placement(store));
+    writing *w = user;
+    about a = *w->about;
+    size_t n = ps_param_store_placement(w->store)->n_tensors;
+    ps_model_form *forms = ps_model_tensors_of(ps_param_store_placement(w->store));
     ps_safetensors_tensor *tensors = ps_alloc_array(n, sizeof *tensors);
     for (size_t i = 0; i < n; i++)
         tensors[i] = ps_model_form_stored(&forms[i]);
@@ -85,12 +81,11 @@ static ps_status write_tensors(file_sink *sink, ps_param_store *store, about a, 
     ps_safetensors_pair *metadata = NULL;
     size_t n_metadata = metadata_of(&a, &metadata);
     ps_safetensors_writer *writer = NULL;
-    ps_status st = ps_safetensors_writer_new(tensors, n, metadata, n_metadata,
-                                             (ps_safetensors_sink){sink_write, sink}, &writer);
+    ps_status st = ps_safetensors_writer_new(tensors, n, metadata, n_metadata, sink, &writer);
     if (!st)
-        *bytes = ps_safetensors_writer_total(writer);
+        w->bytes = ps_safetensors_writer_total(writer);
     if (!st)
-        st = ps_model_tensors_write(store, writer);
+        st = ps_model_tensors_write(w->store, writer);
     if (!st)
         st = ps_safetensors_writer_finish(&writer);
     ps_safetensors_writer_free(&writer);
@@ -98,27 +93,6 @@ static ps_status write_tensors(file_sink *sink, ps_param_store *store, about a, 
     ps_free(&metadata);
     ps_free(&tensors);
     ps_free(&forms);
-    return st;
-}
-
-/* To data_dir/path, whole and on disk; whatever fails leaves no file. */
-static ps_status write_file(const ps_stored_files *files, const char *path, ps_param_store *store,
-                            const about *a, uint64_t *bytes)
-{
-    char *full = ps_stored_file_full(files, path);
-    ps_whole_file *file = NULL;
-    ps_status st = ps_whole_file_open(files->disk, full, &file);
-    if (st)
-        goto free_name;
-    file_sink sink = {.disk = files->disk, .file = ps_whole_file_handle(file)};
-    st = write_tensors(&sink, store, *a, bytes);
-    if (st)
-        st = ps_wrap(st, "%s", full);
-    else
-        st = ps_whole_file_keep(&file);
-    ps_whole_file_drop(&file);
-free_name:
-    ps_free(&full);
     return st;
 }
 
@@ -211,8 +185,10 @@ static ps_status write_and_place(const ps_stored_files *files, ps_param_store *s
 {
     char *incoming =
         ps_asprintf("models/" PS_STORED_INCOMING "job-%llu", (unsigned long long)record->job_id);
-    ps_status st = write_file(files, incoming, store, a, &record->bytes);
+    writing w = {.store = store, .about = a};
+    ps_status st = ps_stored_file_write(files, incoming, write_tensors, &w);
     if (!st) {
+        record->bytes = w.bytes;
         st = place(files, incoming, true, record);
         if (st)
             ps_stored_file_remove(files, incoming);

@@ -4,7 +4,6 @@
 
 #include "common/base/half.h"
 #include "common/base/mem.h"
-#include "common/base/whole_file.h"
 #include "common/format/safetensors.h"
 #include "common/json/json.h"
 #include "common/loop/loop.h"
@@ -16,16 +15,11 @@
 
 enum { PIECE = 4096 }; /* numbers */
 
-typedef struct file_sink {
-    const ps_disk *disk;
-    int file;
-} file_sink;
-
-static ps_status sink_write(void *state, const void *data, size_t len)
-{
-    const file_sink *sink = state;
-    return ps_disk_write_all(sink->disk, sink->file, data, len);
-}
+typedef struct writing {
+    ps_param_store *store;
+    const ps_moments_about *about;
+    uint64_t bytes; /* of the file */
+} writing;
 
 static ps_status put_halves(void *state, const float *values, size_t count)
 {
@@ -64,21 +58,21 @@ static void describe(const ps_moments_about *about, ps_buf *json)
     ps_json_object_end(&w);
 }
 
-static ps_status write_tensors(file_sink *sink, ps_param_store *store,
-                               const ps_moments_about *about, uint64_t *bytes)
+static ps_status write_tensors(void *user, ps_safetensors_sink sink)
 {
-    const ps_placement *placement = ps_param_store_placement(store);
+    writing *w = user;
+    const ps_placement *placement = ps_param_store_placement(w->store);
     ps_safetensors_tensor *tensors = tensors_of(placement);
     ps_buf json = PS_BUF_EMPTY;
-    describe(about, &json);
+    describe(w->about, &json);
     const ps_safetensors_pair metadata = {PS_MOMENTS_META, ps_buf_cstr(&json)};
     ps_safetensors_writer *writer = NULL;
-    ps_status st = ps_safetensors_writer_new(tensors, placement->n_tensors, &metadata, 1,
-                                             (ps_safetensors_sink){sink_write, sink}, &writer);
+    ps_status st =
+        ps_safetensors_writer_new(tensors, placement->n_tensors, &metadata, 1, sink, &writer);
     if (!st)
-        *bytes = ps_safetensors_writer_total(writer);
+        w->bytes = ps_safetensors_writer_total(writer);
     for (size_t i = 0; !st && i < placement->n_tensors; i++)
-        st = ps_param_export_moments(store, (uint32_t)ps_safetensors_writer_order(writer, i),
+        st = ps_param_export_moments(w->store, (uint32_t)ps_safetensors_writer_order(writer, i),
                                      (ps_param_sink){put_halves, writer});
     if (!st)
         st = ps_safetensors_writer_finish(&writer);
@@ -88,34 +82,18 @@ static ps_status write_tensors(file_sink *sink, ps_param_store *store,
     return st;
 }
 
-static ps_status write_file(const ps_stored_files *files, const char *incoming,
-                            ps_param_store *store, const ps_moments_about *about, uint64_t *bytes)
-{
-    char *full = ps_stored_file_full(files, incoming);
-    ps_whole_file *file = NULL;
-    ps_status st = ps_whole_file_open(files->disk, full, &file);
-    if (!st) {
-        file_sink sink = {.disk = files->disk, .file = ps_whole_file_handle(file)};
-        st = write_tensors(&sink, store, about, bytes);
-        st = st ? ps_wrap(st, "%s", full) : ps_whole_file_keep(&file);
-        ps_whole_file_drop(&file);
-    }
-    ps_free(&full);
-    return st;
-}
-
 ps_status ps_moments_file_store(const ps_stored_files *files, ps_param_store *store,
                                 const ps_moments_about *about)
 {
     ps_loop_require_off();
-    uint64_t bytes = 0;
+    writing w = {.store = store, .about = about};
     ps_artifact_record *record = NULL;
     char *incoming = ps_asprintf("artifacts/" PS_STORED_INCOMING "moments-%llu",
                                  (unsigned long long)about->job_id);
-    ps_status st = write_file(files, incoming, store, about, &bytes);
+    ps_status st = ps_stored_file_write(files, incoming, write_tensors, &w);
     if (!st) {
-        st =
-            ps_artifact_file_adopt(files, incoming, about->job_id, PS_MOMENTS_FILE, bytes, &record);
+        st = ps_artifact_file_adopt(files, incoming, about->job_id, PS_MOMENTS_FILE, w.bytes,
+                                    &record);
         if (st)
             ps_stored_file_remove(files, incoming);
     }

@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/base/mutex.h"
 #include "common/base/rng.h"
+#include "common/base/whole_file.h"
 #include "common/loop/loop.h"
 #include "server/catalog/models.h"
 
@@ -53,6 +54,34 @@ char *ps_stored_file_name(const char *folder, const char *stem, const char *suff
 {
     return ps_asprintf("%s/%s.%016llx%s", folder, stem, (unsigned long long)ps_rng_entropy(),
                        suffix);
+}
+
+typedef struct file_sink {
+    const ps_disk *disk;
+    int file;
+} file_sink;
+
+static ps_status sink_write(void *state, const void *data, size_t len)
+{
+    const file_sink *sink = state;
+    return ps_disk_write_all(sink->disk, sink->file, data, len);
+}
+
+ps_status ps_stored_file_write(const ps_stored_files *files, const char *path,
+                               ps_status (*fill)(void *user, ps_safetensors_sink sink), void *user)
+{
+    ps_loop_require_off();
+    char *full = ps_stored_file_full(files, path);
+    ps_whole_file *file = NULL;
+    ps_status st = ps_whole_file_open(files->disk, full, &file);
+    if (!st) {
+        file_sink sink = {.disk = files->disk, .file = ps_whole_file_handle(file)};
+        st = fill(user, (ps_safetensors_sink){sink_write, &sink});
+        st = st ? ps_wrap(st, "%s", full) : ps_whole_file_keep(&file);
+        ps_whole_file_drop(&file);
+    }
+    ps_free(&full);
+    return st;
 }
 
 ps_status ps_stored_file_move(const ps_stored_files *files, const char *incoming, const char *path)

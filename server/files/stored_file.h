@@ -15,6 +15,7 @@
 #include "common/base/clock.h"
 #include "common/base/disk.h"
 #include "common/base/require.h"
+#include "common/format/safetensors.h"
 #include "server/catalog/catalog.h"
 
 typedef struct ps_stored_files {
@@ -39,6 +40,12 @@ char *ps_stored_file_full(const ps_stored_files *files, const char *path);
 
 /* FOLDER/STEM.RANDOM + suffix: a name below data_dir that no file has had; freed by the caller. */
 char *ps_stored_file_name(const char *folder, const char *stem, const char *suffix);
+/* To data_dir/path, whole and on disk: what `fill` writes into the sink, which is its own for the
+ * call. Whatever fails leaves no file; messages begin with its path. */
+PS_MUST_CHECK ps_status ps_stored_file_write(const ps_stored_files *files, const char *path,
+                                             ps_status (*fill)(void *user,
+                                                               ps_safetensors_sink sink),
+                                             void *user);
 /* With the lock: gives the file at data_dir/incoming that name, for good. On failure it stays where
  * it was. */
 PS_MUST_CHECK ps_status ps_stored_file_move(const ps_stored_files *files, const char *incoming,
