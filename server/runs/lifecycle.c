@@ -45,18 +45,9 @@ void ps_lifecycle_set_sched(ps_lifecycle *lifecycle, ps_sched *sched)
 
 /* ---- steps that run on the pool ---- */
 
-typedef struct step {
-    ps_off_loop off;
-    ps_lifecycle *lifecycle;
-    uint64_t job_id;
-    ps_job_file *file;      /* create, finish: a reference */
-    ps_data_plan *plan;     /* create */
-    ps_job_outcome outcome; /* finish */
-    char *settled;          /* finish */
-    ps_job_state state;     /* ended */
-} step;
+typedef ps_lifecycle_step step;
 
-static step *step_new(ps_lifecycle *l, uint64_t job_id)
+ps_lifecycle_step *ps_lifecycle_step_new(ps_lifecycle *l, uint64_t job_id)
 {
     PS_REQUIRE(l->sched);
     step *s = ps_new(step);
@@ -65,10 +56,22 @@ static step *step_new(ps_lifecycle *l, uint64_t job_id)
     return s;
 }
 
-static void step_free(step *s)
+void ps_lifecycle_step_outcome(ps_lifecycle_step *s, const ps_job_outcome *outcome)
+{
+    PS_REQUIRE(!s->draft && !s->report);
+    s->draft = outcome->draft ? ps_strdup(outcome->draft) : NULL;
+    s->report = outcome->report ? ps_strdup(outcome->report) : NULL;
+    s->outcome = *outcome;
+    s->outcome.draft = s->draft;
+    s->outcome.report = s->report;
+}
+
+void ps_lifecycle_step_free(ps_lifecycle_step *s)
 {
     ps_job_file_unref(&s->file);
     ps_free(&s->settled);
+    ps_free(&s->draft);
+    ps_free(&s->report);
     ps_data_plan_free(&s->plan);
     ps_free(&s);
 }
@@ -109,14 +112,14 @@ static void create_run(ps_off_loop *off)
     ps_status st = create_store(s);
     ps_error_save(&error, st);
     ps_sched_store_created(s->lifecycle->sched, s->job_id, st ? &error : NULL);
-    step_free(s);
+    ps_lifecycle_step_free(s);
 }
 
 static void create_store_out(void *user, uint64_t job_id, ps_job_file *file, ps_data_plan *plan)
 {
     PS_REQUIRE(file && plan);
     ps_lifecycle *l = user;
-    step *s = step_new(l, job_id);
+    step *s = ps_lifecycle_step_new(l, job_id);
     s->file = ps_job_file_ref(file);
     s->plan = plan;
     ps_off_loop_submit(l->conf.loop, &s->off, create_run);
@@ -148,7 +151,7 @@ static void due_run(ps_off_loop *off)
     if (run)
         tell_checkpoint(s, run, ps_lifecycle_in_turn(s->lifecycle, run, false, &bytes));
     ps_run_unref(&run);
-    step_free(s);
+    ps_lifecycle_step_free(s);
 }
 
 static void checkpoint_due_out(void *user, uint64_t job_id)
@@ -158,7 +161,7 @@ static void checkpoint_due_out(void *user, uint64_t job_id)
     bool durable = run && ps_run_durable(run);
     ps_run_unref(&run);
     if (durable)
-        ps_off_loop_submit(l->conf.loop, &step_new(l, job_id)->off, due_run);
+        ps_off_loop_submit(l->conf.loop, &ps_lifecycle_step_new(l, job_id)->off, due_run);
 }
 
 /* So that a restart of psd while the model cannot be written loses nothing. */
@@ -234,7 +237,7 @@ static void finish_run(ps_off_loop *off)
     ps_status st = finish_job(s);
     ps_error_save(&error, st);
     ps_sched_finished(s->lifecycle->sched, s->job_id, st ? &error : NULL);
-    step_free(s);
+    ps_lifecycle_step_free(s);
 }
 
 static void finish_out(void *user, uint64_t job_id, ps_job_file *file, const char *settled,
@@ -246,10 +249,10 @@ static void finish_out(void *user, uint64_t job_id, ps_job_file *file, const cha
         ps_lifecycle_compressed_out(l, job_id, file, outcome);
         return;
     }
-    step *s = step_new(l, job_id);
+    step *s = ps_lifecycle_step_new(l, job_id);
     s->file = ps_job_file_ref(file);
     s->settled = ps_strdup(settled);
-    s->outcome = *outcome;
+    ps_lifecycle_step_outcome(s, outcome);
     ps_off_loop_submit(l->conf.loop, &s->off, finish_run);
 }
 
@@ -266,14 +269,14 @@ static void ended_run(ps_off_loop *off)
     }
     ps_lifecycle_remove(l, s->job_id, s->state);
     ps_stored_files_collect(&l->conf.files); /* the version of a model that it used, say */
-    step_free(s);
+    ps_lifecycle_step_free(s);
 }
 
 static void ended_out(void *user, uint64_t job_id, ps_job_state state)
 {
     PS_REQUIRE(state >= PS_JOB_DONE);
     ps_lifecycle *l = user;
-    step *s = step_new(l, job_id);
+    step *s = ps_lifecycle_step_new(l, job_id);
     s->state = state;
     ps_off_loop_submit(l->conf.loop, &s->off, ended_run);
 }

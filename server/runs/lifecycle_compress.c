@@ -13,30 +13,7 @@
 
 #define REPORT_NAME "report.json"
 
-typedef struct step {
-    ps_off_loop off;
-    ps_lifecycle *lifecycle;
-    uint64_t job_id;
-    ps_job_file *file;      /* a reference; NULL: not needed */
-    ps_job_outcome outcome; /* its texts are the step's */
-} step;
-
-static step *step_new(ps_lifecycle *l, uint64_t job_id)
-{
-    PS_REQUIRE(l->sched);
-    step *s = ps_new(step);
-    s->lifecycle = l;
-    s->job_id = job_id;
-    return s;
-}
-
-static void step_free(step *s)
-{
-    ps_job_file_unref(&s->file);
-    free((void *)(uintptr_t)s->outcome.draft);
-    free((void *)(uintptr_t)s->outcome.report);
-    ps_free(&s);
-}
+typedef ps_lifecycle_step step;
 
 /* ---- between two windows ---- */
 
@@ -63,13 +40,13 @@ static void clear_run(ps_off_loop *off)
     ps_status st = clear_sums(s);
     ps_error_save(&error, st);
     ps_sched_store_created(s->lifecycle->sched, s->job_id, st ? &error : NULL);
-    step_free(s);
+    ps_lifecycle_step_free(s);
 }
 
 void ps_lifecycle_clear_out(void *lifecycle, uint64_t job_id)
 {
     ps_lifecycle *l = lifecycle;
-    ps_off_loop_submit(l->conf.loop, &step_new(l, job_id)->off, clear_run);
+    ps_off_loop_submit(l->conf.loop, &ps_lifecycle_step_new(l, job_id)->off, clear_run);
 }
 
 /* ---- at the end ---- */
@@ -93,7 +70,7 @@ static void draft_run(ps_off_loop *off)
                                  .sha256 = draft.sha256,
                                  .parent_sha256 = draft.parent_sha256});
     ps_model_draft_free(&draft);
-    step_free(s);
+    ps_lifecycle_step_free(s);
 }
 
 static ps_status leave_report(const step *s)
@@ -126,16 +103,14 @@ static void end_run(ps_off_loop *off)
         st = ps_model_draft_publish(&s->lifecycle->conf.files, s->file, &s->outcome);
     ps_error_save(&error, st);
     ps_sched_finished(s->lifecycle->sched, s->job_id, st ? &error : NULL);
-    step_free(s);
+    ps_lifecycle_step_free(s);
 }
 
 void ps_lifecycle_compressed_out(ps_lifecycle *l, uint64_t job_id, ps_job_file *file,
                                  const ps_job_outcome *outcome)
 {
-    step *s = step_new(l, job_id);
+    step *s = ps_lifecycle_step_new(l, job_id);
     s->file = ps_job_file_ref(file);
-    s->outcome = *outcome;
-    s->outcome.draft = outcome->draft ? ps_strdup(outcome->draft) : NULL;
-    s->outcome.report = outcome->report ? ps_strdup(outcome->report) : NULL;
+    ps_lifecycle_step_outcome(s, outcome);
     ps_off_loop_submit(l->conf.loop, &s->off, outcome->drafts ? draft_run : end_run);
 }

@@ -2,7 +2,9 @@
 #ifndef PS_RUNS_LIFECYCLE_INTERNAL_H
 #define PS_RUNS_LIFECYCLE_INTERNAL_H
 
+#include "common/loop/off_loop.h"
 #include "server/runs/lifecycle.h"
+#include "server/sched/job_file.h"
 
 #include <stdatomic.h>
 
@@ -11,6 +13,24 @@ struct ps_lifecycle {
     ps_sched *sched;
     atomic_uint_fast64_t checkpoints, failures, bytes, pause_ns;
 };
+
+/* What is done on the pool for a job, and then answered: it is freed by the function that it was
+ * given to the pool with. */
+typedef struct ps_lifecycle_step {
+    ps_off_loop off;
+    ps_lifecycle *lifecycle;
+    uint64_t job_id;
+    ps_job_file *file;      /* create, finish: a reference */
+    ps_data_plan *plan;     /* create */
+    ps_job_outcome outcome; /* finish; its texts are these: */
+    char *draft, *report;
+    char *settled;      /* finish */
+    ps_job_state state; /* ended */
+} ps_lifecycle_step;
+
+ps_lifecycle_step *ps_lifecycle_step_new(ps_lifecycle *lifecycle, uint64_t job_id);
+void ps_lifecycle_step_outcome(ps_lifecycle_step *step, const ps_job_outcome *outcome); /* once */
+void ps_lifecycle_step_free(ps_lifecycle_step *step);
 
 /* Where the job's checkpoints are; freed by the caller. */
 char *ps_lifecycle_folder(const ps_lifecycle *lifecycle, uint64_t job_id);

@@ -175,8 +175,7 @@ void ps_job_file_unref(ps_job_file **file)
     if (spec)
         ps_job_spec_free(&spec);
     ps_plan *plan = f->plan;
-    if (plan)
-        ps_plan_free(&plan);
+    ps_plan_free(&plan);
     free(f->owner);
     free(f->version);
     free(f->config);
