@@ -143,8 +143,7 @@ static ps_status dry_run(ps_client *client, const char *path, const ps_texts *se
     ps_status st = read_job(client, path, set, &text, &d);
     if (!st)
         show_drawn(client, &d);
-    if (d.plan)
-        ps_plan_free(&d.plan);
+    ps_plan_free(&d.plan);
     if (d.spec)
         ps_job_spec_free(&d.spec);
     ps_buf_free(&text);

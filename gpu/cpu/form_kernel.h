@@ -196,19 +196,26 @@ static inline int words_of(ps_form_kind kind)
     return kind == PS_FORM_BYTES || kind == PS_FORM_BYTES_ZERO ? 8 : 4;
 }
 
+/* Of a block of one scale, the lanes' own words of codes, behind its head; bits: the fifth ones. */
+INLINE const uint8_t *first_words(ps_form_kind kind, const uint8_t *block, int lane, V *bits)
+{
+    const uint8_t *words = block + HALF + 4 * lane;
+    *bits = v_set1(0);
+    if (has_least(kind))
+        words += HALF;
+    if (!is_five(kind))
+        return words;
+    *bits = v_load(words);
+    return words + WORD;
+}
+
 /* One scale a block. halves, words: of the lanes' own. */
 INLINE void block_of_chunks(const ps_form_call *c, ps_form_kind kind, int rows, int64_t chunk,
                             const uint8_t *block, int lane, F *y)
 {
-    const uint8_t *words = block + HALF + 4 * lane;
+    V bits;
     head h = read_head(kind, block + 2 * lane);
-    V bits = v_set1(0);
-    if (has_least(kind))
-        words += HALF;
-    if (is_five(kind)) {
-        bits = v_load(words);
-        words += WORD;
-    }
+    const uint8_t *words = first_words(kind, block, lane, &bits);
     int64_t left = c->block;
     for (; left >= PS_FORM_CHUNK; left -= PS_FORM_CHUNK, chunk++) {
         whole_chunk(c, kind, rows, chunk, words, bits, h, y);
@@ -317,15 +324,9 @@ INLINE void step_exact(const ps_form_call *c, ps_form_kind kind, int rows, int64
 INLINE void block_exact(const ps_form_call *c, ps_form_kind kind, int rows, int64_t column,
                         const uint8_t *block, int lane, F *y)
 {
-    const uint8_t *words = block + HALF + 4 * lane;
+    V bits;
     head h = read_head(kind, block + 2 * lane);
-    V bits = v_set1(0);
-    if (has_least(kind))
-        words += HALF;
-    if (is_five(kind)) {
-        bits = v_load(words);
-        words += WORD;
-    }
+    const uint8_t *words = first_words(kind, block, lane, &bits);
     int64_t left = c->block;
     for (; left >= PS_FORM_CHUNK; left -= PS_FORM_CHUNK, column += PS_FORM_CHUNK) {
 #pragma GCC unroll 8

@@ -44,8 +44,7 @@ ps_status ps_compress_open(ps_task_run *run, ps_compress_job *out)
 
 void ps_compress_close(ps_compress_job *job)
 {
-    if (job->plan)
-        ps_plan_free(&job->plan);
+    ps_plan_free(&job->plan);
     ps_free(&job->stored);
     if (job->parent)
         ps_safetensors_free(&job->parent);
