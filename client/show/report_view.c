@@ -1,9 +1,10 @@
-/* Happy path: one pass over the document; a row for each tensor that became codes, what else there
- * is below. */
+/* Happy path: one pass over the document; a row for each tensor that became codes, or lost
+ * something (report_row.h), and below what it came to. */
 #include "client/show/report_view.h"
 
 #include "client/show/human.h"
 #include "client/show/json_fields.h"
+#include "client/show/report_row.h"
 #include "common/base/mem.h"
 
 #include <inttypes.h>
@@ -24,22 +25,19 @@ typedef struct side {
     size_t n_metrics;
 } side;
 
-typedef struct tensor {
-    char name[TEXT], form[TEXT], method[TEXT], why[TEXT], fallback[TEXT], reason[TEXT];
-    double bits, error, held_out; /* NaN: not said */
-} tensor;
-
-typedef struct totals {
-    double parameters, parent_bytes, bytes, bits, calibration_rows, held_out_rows, seconds;
+typedef struct totals { /* NaN: not said */
+    double parameters, parent_parameters, parent_bytes, bytes, bits;
+    double calibration_rows, held_out_rows, seconds;
+    double predicted, measured;
+    char range[TEXT]; /* of the prediction: "quadratic", or "beyond" */
 } totals;
 
 typedef struct report {
     ps_json_reader json;
-    ps_table *table;
+    ps_report_rows rows;
     side parent, model;
     totals total;
     char refused[512];
-    size_t kept;      /* tensors that stayed as they were */
     bool has_tensors; /* without them it is no report */
 } report;
 
@@ -70,72 +68,22 @@ static ps_status read_total(ps_json_reader *json, const char *key, void *into)
                                            PS_FIELD_NUMBER(totals, bits),
                                            PS_FIELD_NUMBER(totals, calibration_rows),
                                            PS_FIELD_NUMBER(totals, held_out_rows),
+                                           PS_FIELD_NUMBER(totals, parent_parameters),
+                                           PS_FIELD_NUMBER(totals, predicted),
+                                           PS_FIELD_NUMBER(totals, measured),
+                                           PS_FIELD_WORDS("range", totals, range),
                                            PS_FIELD_NUMBER(totals, seconds)};
     return ps_json_field_read(json, key, fields, sizeof fields / sizeof *fields, into);
-}
-
-static ps_status read_solved(ps_json_reader *json, const char *key, void *into)
-{
-    static const ps_json_field fields[] = {
-        PS_FIELD_NUMBER(tensor, error), PS_FIELD_NUMBER(tensor, held_out),
-        PS_FIELD_WORDS("fallback", tensor, fallback), PS_FIELD_WORDS("why", tensor, reason)};
-    return ps_json_field_read(json, key, fields, sizeof fields / sizeof *fields, into);
-}
-
-static ps_status read_tensor(ps_json_reader *json, const char *key, void *into)
-{
-    static const ps_json_field fields[] = {
-        PS_FIELD_WORDS("name", tensor, name), PS_FIELD_WORDS("form", tensor, form),
-        PS_FIELD_WORDS("method", tensor, method), PS_FIELD_WORDS("why", tensor, why),
-        PS_FIELD_NUMBER(tensor, bits)};
-    if (!strcmp(key, "solved"))
-        return ps_json_object_read(json, into, read_solved);
-    return ps_json_field_read(json, key, fields, sizeof fields / sizeof *fields, into);
-}
-
-/* ---- what is shown ---- */
-
-static void put_share(ps_table *t, double share)
-{
-    if (isfinite(share))
-        ps_table_printf(t, "%.3g%%", 100 * share);
-    else
-        ps_table_text(t, "");
-}
-
-static void put_row(report *r, const tensor *t)
-{
-    bool stepped = *t->fallback && strcmp(t->fallback, "none") != 0;
-    if (!*t->method) {
-        r->kept++;
-        return;
-    }
-    char *note =
-        ps_asprintf("%s%s%s%s%s", stepped ? t->fallback : "", stepped && *t->reason ? ": " : "",
-                    stepped ? t->reason : "", stepped && *t->why ? "; " : "", t->why);
-    ps_table_text(r->table, t->name);
-    ps_table_text(r->table, t->form);
-    ps_table_printf(r->table, "%.3g", t->bits);
-    ps_table_text(r->table, t->method);
-    put_share(r->table, t->error);
-    put_share(r->table, t->held_out);
-    ps_table_color(r->table, stepped ? PS_COLOR_YELLOW : PS_COLOR_NONE, note);
-    ps_free(&note);
 }
 
 static ps_status read_tensors(report *r)
 {
     ps_json_token t;
+    ps_slice one;
     ps_status st = ps_json_expect(&r->json, PS_JSON_ARRAY, &t);
     r->has_tensors = true;
-    while (!st && !(st = ps_json_next(&r->json, &t)) && t.kind != PS_JSON_ARRAY_END) {
-        tensor own = {.bits = NAN, .error = NAN, .held_out = NAN};
-        if (t.kind != PS_JSON_OBJECT)
-            return ps_fail(PS_CORRUPT, "a tensor is no object");
-        st = ps_json_members_read(&r->json, &own, read_tensor);
-        if (!st)
-            put_row(r, &own);
-    }
+    while (ps_json_element(&r->json, &one, &st))
+        ps_report_row(&r->rows, one);
     return st;
 }
 
@@ -178,9 +126,38 @@ static void put_metrics(ps_table *t, const report *r)
     }
 }
 
+/* It is of second order, and marked where that does not do, or did not. */
+static void put_prediction(ps_table *t, const totals *total)
+{
+    const double near = 0.3; /* what psd calls `agrees` */
+    double measured = total->measured, off = fabs(total->predicted - measured) / fabs(measured);
+    bool beyond = *total->range && strcmp(total->range, "quadratic") != 0, far = !(off <= near);
+    ps_buf text = PS_BUF_EMPTY;
+    if (!isfinite(total->predicted))
+        return;
+    ps_buf_printf(&text, "%+.3g of loss", total->predicted);
+    if (isfinite(measured) && far)
+        ps_buf_printf(&text, "; measured %+.3g: off by %.0f%%", measured, 100 * off);
+    else if (isfinite(measured))
+        ps_buf_printf(&text, "; measured %+.3g, within 30%%", measured);
+    if (beyond)
+        ps_buf_puts(&text, "; so large a change is beyond what can be predicted");
+    ps_table_color(t, PS_COLOR_DIM, "predicted");
+    ps_table_color(t, beyond || (isfinite(measured) && far) ? PS_COLOR_YELLOW : PS_COLOR_NONE,
+                   ps_buf_cstr(&text));
+    ps_buf_free(&text);
+}
+
 static void put_side(ps_table *t, const char *label, const side *s)
 {
-    ps_table_field(t, label, "%s%s%.64s", s->name, *s->sha256 ? "  sha256 " : "", s->sha256);
+    ps_table_field(t, label, "%s", s->name);
+    ps_table_field(t, "  sha256", "%.64s", s->sha256); /* a line of its own: it is 64 wide */
+}
+
+static void put_count(ps_table *t, const char *label, size_t n)
+{
+    if (n)
+        ps_table_field(t, label, "%zu %s", n, n == 1 ? "tensor" : "tensors");
 }
 
 static void put_totals(const report *r, const ps_style *style, ps_buf *out)
@@ -193,12 +170,16 @@ static void put_totals(const report *r, const ps_style *style, ps_buf *out)
         ps_table_field(t, "size", "%s instead of %s, %.3g bits a parameter",
                        ps_human_bytes(total->bytes).text, ps_human_bytes(total->parent_bytes).text,
                        total->bits);
+    if (total->parent_parameters > total->parameters)
+        ps_table_field(t, "parameters", "%s instead of %s", ps_human_count(total->parameters).text,
+                       ps_human_count(total->parent_parameters).text);
     put_metrics(t, r);
+    put_prediction(t, total);
     if (total->calibration_rows > 0)
         ps_table_field(t, "calibration", "%.0f rows, and %.0f to measure errors on",
                        total->calibration_rows, total->held_out_rows);
-    if (r->kept)
-        ps_table_field(t, "as it was", "%zu %s", r->kept, r->kept == 1 ? "tensor" : "tensors");
+    put_count(t, "as it was", r->rows.kept);
+    put_count(t, "folded", r->rows.folded);
     if (total->seconds > 0)
         ps_table_field(t, "took", "%s", ps_human_duration(total->seconds).text);
     ps_table_render(t, style, out);
@@ -210,12 +191,19 @@ static void put_totals(const report *r, const ps_style *style, ps_buf *out)
     }
 }
 
+static void put_table(ps_buf *out, const ps_style *style, const ps_table *table)
+{
+    if (!ps_table_rows(table))
+        return;
+    ps_table_render(table, style, out);
+    ps_buf_putc(out, '\n');
+}
+
 ps_status ps_report_text(ps_buf *out, const ps_style *style, ps_slice json)
 {
-    static const char *const headers[] = {"TENSOR", "FORM",      ">BITS", "METHOD",
-                                          ">ERROR", ">HELD OUT", "NOTE",  NULL};
-    report r = {.table = ps_table_new(headers)};
+    report r = {.total = {.predicted = NAN, .measured = NAN}};
     ps_json_token t;
+    ps_report_rows_init(&r.rows);
     ps_json_reader_init(&r.json, json);
     ps_status st = ps_json_object_read(&r.json, &r, read_top);
     if (!st)
@@ -224,10 +212,10 @@ ps_status ps_report_text(ps_buf *out, const ps_style *style, ps_slice json)
         st = ps_fail(PS_CORRUPT, "it names no tensors");
     ps_json_reader_free(&r.json);
     if (!st) {
-        ps_table_render(r.table, style, out);
-        ps_buf_putc(out, '\n');
+        put_table(out, style, r.rows.coded);
+        put_table(out, style, r.rows.pruned);
         put_totals(&r, style, out);
     }
-    ps_table_free(&r.table);
+    ps_report_rows_clear(&r.rows);
     return st;
 }

@@ -295,44 +295,6 @@ void ps_table_render(const ps_table *table, const ps_style *style, ps_buf *out)
     ps_free(&widths);
 }
 
-/* JSON ---------------------------------------------------------------------------------------- */
-
-/* How deep the document goes; -1 when it is no JSON. */
-static int json_depth(const char *text)
-{
-    ps_json_reader reader;
-    ps_json_reader_init(&reader, ps_slice_str(text));
-    ps_json_token token = {.kind = PS_JSON_NULL};
-    int depth = 0, deepest = 0;
-    ps_status st = PS_OK;
-    while ((st = ps_json_next(&reader, &token)) == PS_OK && token.kind != PS_JSON_END) {
-        depth += token.kind == PS_JSON_OBJECT || token.kind == PS_JSON_ARRAY;
-        depth -= token.kind == PS_JSON_OBJECT_END || token.kind == PS_JSON_ARRAY_END;
-        deepest = depth > deepest ? depth : deepest;
-    }
-    ps_json_reader_free(&reader);
-    return st ? -1 : deepest;
-}
-
-void ps_json_embed(ps_json_writer *w, const char *json)
-{
-    if (!json || !*json) {
-        ps_json_null(w);
-        return;
-    }
-    int depth = json_depth(json);
-    if (depth < 0 || w->depth + (unsigned)depth > PS_JSON_MAX_DEPTH) {
-        ps_json_string(w, json);
-        return;
-    }
-    ps_json_reader reader;
-    ps_json_reader_init(&reader, ps_slice_str(json));
-    ps_json_token token = {0};
-    while (ps_json_next(&reader, &token) == PS_OK && token.kind != PS_JSON_END)
-        ps_json_token_write(w, &token);
-    ps_json_reader_free(&reader);
-}
-
 ps_status ps_output_flush(ps_buf *out, int fd)
 {
     size_t at = 0;

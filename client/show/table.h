@@ -1,4 +1,4 @@
-/* table: tables for people, JSON for programs, both into a ps_buf that is written out at the end.
+/* table: tables for people, into a ps_buf that is written out at the end, as JSON for programs is.
  *
  * Text that came from elsewhere (names, reasons, log lines) is cleaned of control characters before
  * it reaches a terminal. One thread (not asserted: psctl has no other). */
@@ -56,10 +56,6 @@ void ps_table_printf(ps_table *table, const char *format, ...) PS_PRINTF(2, 3);
 void ps_table_field(ps_table *table, const char *label, const char *format, ...) PS_PRINTF(3, 4);
 size_t ps_table_rows(const ps_table *table);
 void ps_table_render(const ps_table *table, const ps_style *style, ps_buf *out);
-
-/* Copies one JSON value into a document that is being written; text that is no JSON goes in as a
- * string, "" as null. */
-void ps_json_embed(ps_json_writer *w, const char *json);
 
 /* Writes all of it and empties the buffer. PS_IO with the reason. */
 PS_MUST_CHECK ps_status ps_output_flush(ps_buf *out, int fd);

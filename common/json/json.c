@@ -248,6 +248,7 @@ static ps_status no_value(const ps_json_reader *r)
 static ps_status read_value(ps_json_reader *r, ps_json_token *token)
 {
     r->after_key = false;
+    r->value = r->in.at;
     ps_status st = PS_OK;
     switch (peek(r)) {
     case '{':
@@ -346,6 +347,39 @@ bool ps_json_member(ps_json_reader *r, ps_json_token *key, ps_status *st)
     if (!*st)
         *st = ps_json_next(r, key);
     return !*st && key->kind == PS_JSON_KEY;
+}
+
+/* Of a value of level `level` whose first token was read: the rest, and all of its bytes. */
+static ps_status finish_value(ps_json_reader *r, uint32_t level, ps_slice *bytes)
+{
+    ps_json_token token;
+    const uint8_t *begin = r->value;
+    ps_status st = PS_OK;
+    while (!st && r->depth > level)
+        st = ps_json_next(r, &token);
+    if (!st)
+        *bytes = ps_slice_of(begin, (size_t)(r->in.at - begin));
+    return st;
+}
+
+ps_status ps_json_value(ps_json_reader *r, ps_slice *bytes)
+{
+    ps_json_token token;
+    uint32_t level = r->depth;
+    ps_status st = ps_json_next(r, &token);
+    return st ? st : finish_value(r, level, bytes);
+}
+
+bool ps_json_element(ps_json_reader *r, ps_slice *bytes, ps_status *st)
+{
+    ps_json_token token;
+    uint32_t level = r->depth;
+    if (!*st)
+        *st = ps_json_next(r, &token);
+    if (*st || token.kind == PS_JSON_ARRAY_END)
+        return false;
+    *st = finish_value(r, level, bytes);
+    return !*st;
 }
 
 ps_status ps_json_skip(ps_json_reader *reader)

@@ -49,6 +49,7 @@ typedef struct ps_json_reader {
     bool need_comma;  /* a value of this level came before */
     bool after_key;
     bool done;
+    const uint8_t *value; /* where the last value began */
 } ps_json_reader;
 
 void ps_json_reader_init(ps_json_reader *reader, ps_slice bytes);
@@ -68,6 +69,12 @@ PS_MUST_CHECK ps_status ps_json_expect(ps_json_reader *reader, ps_json_kind kind
 bool ps_json_member(ps_json_reader *reader, ps_json_token *key, ps_status *st);
 /* Reads over one whole value that starts with the next token. */
 PS_MUST_CHECK ps_status ps_json_skip(ps_json_reader *reader);
+/* The same, and its bytes, for a reader of their own: what is wrong with one value, other than its
+ * grammar, is then no matter of the rest. */
+PS_MUST_CHECK ps_status ps_json_value(ps_json_reader *reader, ps_slice *bytes);
+/* In an array: its next value likewise. False at the array's end, and when *st is or becomes a
+ * failure, as ps_json_member. */
+bool ps_json_element(ps_json_reader *reader, ps_slice *bytes, ps_status *st);
 
 /* The writer appends to a ps_buf, compact, one line. Misuse (a value where a key must be) is a bug
  * of the caller and asserts. Numbers that JSON cannot say (NaN, infinity) become null. Text that
@@ -104,5 +111,11 @@ void ps_json_put_uint(ps_json_writer *w, const char *key, uint64_t v);
 void ps_json_put_double(ps_json_writer *w, const char *key, double v);
 void ps_json_put_bool(ps_json_writer *w, const char *key, bool v);
 void ps_json_put_raw(ps_json_writer *w, const char *key, const char *json); /* JSON as it is */
+
+/* Copies one JSON value into a document that is being written, so that it can be read again
+ * whatever it was: text that is no JSON, or nested too deeply for where it goes, becomes a string,
+ * "" null.
+ */
+void ps_json_embed(ps_json_writer *w, const char *json);
 
 #endif

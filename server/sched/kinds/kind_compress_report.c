@@ -130,8 +130,10 @@ static void put_tensor(ps_json_writer *json, const ps_plan_tensor *t, const ps_c
         ps_json_put_string(json, "why", t->why);
     if (item->losses)
         put_choices(json, t, item);
-    if (item->line) /* was looked at when it came: an object */
-        ps_json_put_raw(json, "solved", item->line);
+    if (item->line) { /* a worker's own, and as deep as it likes */
+        ps_json_key(json, "solved");
+        ps_json_embed(json, item->line);
+    }
     ps_json_object_end(json);
 }
 
@@ -169,6 +171,35 @@ static void put_prediction(ps_json_writer *json, const ps_compress *w)
     ps_json_put_bool(json, "agrees", fabs(sum - measured) <= near * fabs(measured));
 }
 
+static uint64_t parent_parameters(const ps_plan *plan)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < plan->n_tensors; i++)
+        n += ps_model_form_numbers(&plan->tensors[i].from);
+    return n;
+}
+
+/* Units, in all layers. */
+static void put_removed(ps_json_writer *json, const ps_plan *plan, const ps_spec_prune *prune)
+{
+    uint64_t units = 0, left = 0;
+    for (size_t i = 0; i < plan->n_units; i++) {
+        units += plan->units[i].units;
+        left += plan->units[i].left;
+    }
+    ps_json_key(json, "prune");
+    ps_json_object(json);
+    ps_json_put_string(json, "what", ps_prune_what_words[prune->what]);
+    ps_json_put_string(json, "by", ps_prune_by_words[prune->by]);
+    ps_json_put_bool(json, "repair", prune->repair == PS_PRUNE_REPAIR_SQUARES);
+    ps_json_put_double(json, "ratio", prune->ratio);
+    if (plan->n_units) {
+        ps_json_put_uint(json, "units", units);
+        ps_json_put_uint(json, "units_left", left);
+    }
+    ps_json_object_end(json);
+}
+
 static void put_totals(ps_json_writer *json, const ps_job *job)
 {
     const ps_compress *w = job->work;
@@ -176,6 +207,7 @@ static void put_totals(ps_json_writer *json, const ps_job *job)
     ps_json_key(json, "total");
     ps_json_object(json);
     ps_json_put_uint(json, "parameters", plan->parameters);
+    ps_json_put_uint(json, "parent_parameters", parent_parameters(plan));
     ps_json_put_uint(json, "parent_bytes", plan->parent_data);
     ps_json_put_uint(json, "bytes", plan->data);
     ps_json_put_double(json, "bits", bits_of(plan->data, plan->parameters));
@@ -183,6 +215,8 @@ static void put_totals(ps_json_writer *json, const ps_job *job)
     if (plan->target.asked && !plan->target.by_loss)
         ps_json_put_uint(json, "target_bytes", plan->target.bytes);
     put_prediction(json, w);
+    if (job->spec->compress->prune)
+        put_removed(json, plan, job->spec->compress->prune);
     ps_json_put_uint(json, "calibration_rows", plan->calibration_rows);
     ps_json_put_uint(json, "held_out_rows", plan->held_out_rows);
     ps_json_put_double(json, "seconds", ps_compress_seconds(job));

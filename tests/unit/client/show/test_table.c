@@ -202,40 +202,6 @@ START_TEST(cutting_never_splits_a_character)
 }
 END_TEST
 
-START_TEST(a_json_value_is_embedded_as_it_is)
-{
-    setup_out();
-    ps_json_writer w = ps_json_writer_to(&out);
-    ps_json_object(&w);
-    ps_json_key(&w, "a");
-    ps_json_embed(&w, " {\"loss\": 0.25, \"n\": [1, null, true, \"x\\n\"]} ");
-    ps_json_key(&w, "b");
-    ps_json_embed(&w, "");
-    ps_json_key(&w, "c");
-    ps_json_embed(&w, "{\"broken\": ");
-    ps_json_key(&w, "d");
-    ps_json_embed(&w, "{} trailing");
-    ps_json_object_end(&w);
-    is("{\"a\":{\"loss\":0.25,\"n\":[1,null,true,\"x\\n\"]},\"b\":null,"
-       "\"c\":\"{\\\"broken\\\": \",\"d\":\"{} trailing\"}");
-}
-END_TEST
-
-START_TEST(json_that_is_too_deep_to_embed_goes_in_as_text)
-{
-    setup_out();
-    char deep[PS_JSON_MAX_DEPTH * 2 + 1] = "";
-    for (int i = 0; i < PS_JSON_MAX_DEPTH; i++)
-        deep[i] = '[', deep[PS_JSON_MAX_DEPTH + i] = ']';
-    ps_json_writer w = ps_json_writer_to(&out);
-    ps_json_array(&w);
-    ps_json_embed(&w, deep);
-    ps_json_array_end(&w);
-    ck_assert_int_eq(ps_buf_cstr(&out)[1], '"');
-    ps_buf_clear(&out);
-}
-END_TEST
-
 START_TEST(a_pipe_has_no_colours_and_no_width)
 {
     int ends[2];
@@ -295,8 +261,6 @@ static const ps_check_case tests[] = {
     {&fields_without_a_value_are_left_out},
     {&text_from_elsewhere_cannot_move_the_cursor},
     {&cutting_never_splits_a_character},
-    {&a_json_value_is_embedded_as_it_is},
-    {&json_that_is_too_deep_to_embed_goes_in_as_text},
     {&a_pipe_has_no_colours_and_no_width},
     {&a_terminal_has_colours_unless_told_not_to},
     {&what_cannot_be_written_is_a_failure},

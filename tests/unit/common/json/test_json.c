@@ -281,6 +281,76 @@ START_TEST(every_code_point_is_encoded_and_recognised)
 }
 END_TEST
 
+START_TEST(a_value_is_embedded_as_it_is)
+{
+    ps_buf out = PS_BUF_EMPTY;
+    ps_json_writer w = ps_json_writer_to(&out);
+    ps_json_object(&w);
+    ps_json_key(&w, "a");
+    ps_json_embed(&w, " {\"loss\": 0.25, \"n\": [1, null, true, \"x\\n\"]} ");
+    ps_json_key(&w, "b");
+    ps_json_embed(&w, "");
+    ps_json_key(&w, "c");
+    ps_json_embed(&w, "{\"broken\": ");
+    ps_json_key(&w, "d");
+    ps_json_embed(&w, "{} trailing");
+    ps_json_object_end(&w);
+    ck_assert_str_eq(ps_buf_cstr(&out),
+                     "{\"a\":{\"loss\":0.25,\"n\":[1,null,true,\"x\\n\"]},\"b\":null,"
+                     "\"c\":\"{\\\"broken\\\": \",\"d\":\"{} trailing\"}");
+    ps_buf_free(&out);
+}
+END_TEST
+
+START_TEST(what_is_too_deep_to_embed_goes_in_as_text)
+{
+    ps_buf out = PS_BUF_EMPTY;
+    char deep[PS_JSON_MAX_DEPTH * 2 + 1] = "";
+    for (int i = 0; i < PS_JSON_MAX_DEPTH; i++)
+        deep[i] = '[', deep[PS_JSON_MAX_DEPTH + i] = ']';
+    ps_json_writer w = ps_json_writer_to(&out);
+    ps_json_array(&w);
+    ps_json_embed(&w, deep);
+    ps_json_array_end(&w);
+    ck_assert_int_eq(ps_buf_cstr(&out)[1], '"');
+    ps_buf_free(&out);
+}
+END_TEST
+
+START_TEST(values_are_handed_out_as_bytes)
+{
+    static const char *const wanted[] = {"{\"x\": [1,\n2]}", "\"a]\"", "-1.5e3", "[]", "null"};
+    ps_json_reader r;
+    ps_json_token t;
+    ps_slice bytes;
+    size_t n = 0;
+    ps_json_reader_init(
+        &r, ps_slice_str("{\"k\": [ {\"x\": [1,\n2]} ,\"a]\", -1.5e3,[], null ], \"l\" : 7}"));
+    ck_ok(ps_json_expect(&r, PS_JSON_OBJECT, &t));
+    ck_ok(ps_json_expect(&r, PS_JSON_KEY, &t));
+    ck_ok(ps_json_expect(&r, PS_JSON_ARRAY, &t));
+    ps_status st = PS_OK;
+    for (; ps_json_element(&r, &bytes, &st); n++) {
+        ck_assert_uint_lt(n, 5);
+        ck_assert_uint_eq(bytes.len, strlen(wanted[n]));
+        ck_assert(memcmp(bytes.data, wanted[n], bytes.len) == 0);
+    }
+    ck_ok(st);
+    ck_assert_uint_eq(n, 5);
+    ck_ok(ps_json_expect(&r, PS_JSON_KEY, &t));
+    ck_ok(ps_json_value(&r, &bytes));
+    ck_assert(bytes.len == 1 && *bytes.data == '7');
+    ck_ok(ps_json_expect(&r, PS_JSON_OBJECT_END, &t));
+    ps_json_reader_free(&r);
+
+    ps_json_reader_init(&r, ps_slice_str("[[1,]]"));
+    ck_ok(ps_json_expect(&r, PS_JSON_ARRAY, &t));
+    ck_assert(!ps_json_element(&r, &bytes, &st));
+    ck_assert_int_eq(st, PS_CORRUPT);
+    ps_json_reader_free(&r);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&values_of_every_kind_are_read},
     {&escapes_become_utf8},
@@ -290,6 +360,9 @@ static const ps_check_case tests[] = {
     {&depth_is_bounded},
     {&integers_are_exact_up_to_u64},
     {&a_value_can_be_skipped},
+    {&values_are_handed_out_as_bytes},
+    {&a_value_is_embedded_as_it_is},
+    {&what_is_too_deep_to_embed_goes_in_as_text},
     {&members_come_until_the_object_ends_or_something_fails},
     {&what_is_written_reads_back},
     {&doubles_and_floats_survive},
