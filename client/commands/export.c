@@ -53,14 +53,14 @@ static const ps_flag flags[] = {
 
 typedef struct sink {
     ps_new_file *file;       /* safetensors */
-    ps_model_stream *stream; /* or this */
+    ps_model_export *stream; /* or this */
     char *version;           /* whose config the stream has; NULL: any */
 } sink;
 
 static ps_status take(void *user, ps_slice piece)
 {
     sink *s = user;
-    return s->stream ? ps_model_stream_feed(s->stream, piece)
+    return s->stream ? ps_model_export_feed(s->stream, piece)
                      : ps_new_file_write(s->file, piece.data, piece.len);
 }
 
@@ -95,7 +95,7 @@ static ps_status open_stream(ps_client *client, const char *name, const ps_model
     if (st)
         return st;
     s->version = ps_strdup(((Psd__V1__Model *)(void *)reply)->version);
-    s->stream = ps_model_stream_new(format, ((Psd__V1__Model *)(void *)reply)->config, out);
+    s->stream = ps_model_export_new(format, ((Psd__V1__Model *)(void *)reply)->config, out);
     ps_reply_free(&reply);
     return PS_OK;
 }
@@ -141,13 +141,13 @@ static ps_status run(ps_client *client, const ps_args *args)
     if (!st)
         st = ps_receive_file(client, "/psd.v1.Models/Export", &request.base, take, &s, &bytes);
     if (!st)
-        st = s.stream ? ps_model_stream_finish(s.stream, &bytes) : ps_new_file_finish(&s.file);
+        st = s.stream ? ps_model_export_finish(s.stream, &bytes) : ps_new_file_finish(&s.file);
     if (!st && s.stream)
-        ps_print_remarks(ps_model_stream_remarks(s.stream));
+        ps_print_remarks(ps_model_export_remarks(s.stream));
     if (!st)
         report(client, request.name, path, bytes);
     ps_new_file_drop(&s.file);
-    ps_model_stream_free(&s.stream);
+    ps_model_export_free(&s.stream);
     ps_free(&s.version);
     ps_free(&path);
     return st;

@@ -55,18 +55,18 @@ extern const ps_model_out_row ps_model_out_ct, ps_model_out_gptq, ps_model_out_a
 
 /* ---- from psd's file, as it arrives ---- */
 
-typedef struct ps_model_stream ps_model_stream;
+typedef struct ps_model_export ps_model_export;
 typedef struct ps_model_format ps_model_format;
 
 /* format: of model_format.h, with a row `out`. config: the model section as psd's catalog has it (a
  * file that was imported may lack its own). */
-ps_model_stream *ps_model_stream_new(const ps_model_format *format, const char *config,
+ps_model_export *ps_model_export_new(const ps_model_format *format, const char *config,
                                      const ps_model_out_options *options);
 /* The file's next bytes; hostile. PS_FAILED_PRECONDITION: this model has no such form. */
-PS_MUST_CHECK ps_status ps_model_stream_feed(ps_model_stream *stream, ps_slice bytes);
+PS_MUST_CHECK ps_status ps_model_export_feed(ps_model_export *stream, ps_slice bytes);
 /* As ps_model_in_remarks, of what goes out; from the first bytes of data on. */
-const char *ps_model_stream_remarks(ps_model_stream *stream);
-PS_MUST_CHECK ps_status ps_model_stream_finish(ps_model_stream *stream, uint64_t *bytes);
-void ps_model_stream_free(ps_model_stream **stream); /* drops what is not finished */
+const char *ps_model_export_remarks(ps_model_export *stream);
+PS_MUST_CHECK ps_status ps_model_export_finish(ps_model_export *stream, uint64_t *bytes);
+void ps_model_export_free(ps_model_export **stream); /* drops what is not finished */
 
 #endif

@@ -107,15 +107,15 @@ static void export_gguf(const ps_buf *file, const ps_model_out_options *options)
     ps_safetensors *header = NULL;
     uint64_t bytes = 0;
     ck_ok(ps_safetensors_parse(ps_buf_slice(file), file->len, &header));
-    ps_model_stream *stream =
-        ps_model_stream_new(ps_model_format_find("gguf"),
+    ps_model_export *stream =
+        ps_model_export_new(ps_model_format_find("gguf"),
                             ps_safetensors_metadata(header, PS_MODEL_META_CONFIG), options);
     for (size_t at = 0; at < file->len; at += 777) {
         size_t n = file->len - at < 777 ? file->len - at : 777;
-        ck_ok(ps_model_stream_feed(stream, ps_slice_of(file->data + at, n)));
+        ck_ok(ps_model_export_feed(stream, ps_slice_of(file->data + at, n)));
     }
-    ck_ok(ps_model_stream_finish(stream, &bytes));
-    ps_model_stream_free(&stream);
+    ck_ok(ps_model_export_finish(stream, &bytes));
+    ps_model_export_free(&stream);
     ps_safetensors_free(&header);
 }
 

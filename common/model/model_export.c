@@ -11,7 +11,7 @@
 #include <inttypes.h>
 #include <math.h>
 
-struct ps_model_stream {
+struct ps_model_export {
     const ps_model_format *format;
     const ps_model_out_row *row; /* of it */
     ps_model_out_options options;
@@ -27,7 +27,7 @@ struct ps_model_stream {
 };
 
 /* Narrowing makes no infinity out of a number, and hides none that is there. */
-static ps_status check(const ps_model_stream *s, const ps_model_form *t, uint64_t first,
+static ps_status check(const ps_model_export *s, const ps_model_form *t, uint64_t first,
                        const float *values, size_t n)
 {
     float limit = s->row->limit(s->out, s->at);
@@ -43,15 +43,15 @@ static ps_status check(const ps_model_stream *s, const ps_model_form *t, uint64_
 static ps_status take_numbers(void *user, const ps_model_form *tensor, uint64_t first,
                               const float *values, size_t n)
 {
-    const ps_model_stream *s = user;
+    const ps_model_export *s = user;
     ps_status st = check(s, tensor, first, values, n);
     return st ? st : s->row->data(s->out, values, n);
 }
 
-ps_model_stream *ps_model_stream_new(const ps_model_format *format, const char *config,
+ps_model_export *ps_model_export_new(const ps_model_format *format, const char *config,
                                      const ps_model_out_options *options)
 {
-    ps_model_stream *s = ps_new(ps_model_stream);
+    ps_model_export *s = ps_new(ps_model_export);
     s->format = format;
     s->row = format->out;
     s->options = *options;
@@ -60,9 +60,9 @@ ps_model_stream *ps_model_stream_new(const ps_model_format *format, const char *
     return s;
 }
 
-void ps_model_stream_free(ps_model_stream **stream)
+void ps_model_export_free(ps_model_export **stream)
 {
-    ps_model_stream *s = *stream;
+    ps_model_export *s = *stream;
     if (!s)
         return;
     s->row->drop(&s->out);
@@ -84,7 +84,7 @@ static const ps_lm_tensor *find(const ps_lm_tensor *layout, size_t n, const char
 }
 
 /* The layout, in the order of the file. */
-static ps_status sort(const ps_model_stream *s, const ps_lm_tensor *layout, size_t n,
+static ps_status sort(const ps_model_export *s, const ps_lm_tensor *layout, size_t n,
                       ps_lm_tensor *out)
 {
     if (s->header->n_tensors != n)
@@ -117,7 +117,7 @@ static void find_ids(const ps_safetensors *header, const char *tokenizer, ps_tok
     ps_tokenizer_free(&t);
 }
 
-static ps_status open_out(ps_model_stream *s, const ps_spec_model *model)
+static ps_status open_out(ps_model_export *s, const ps_spec_model *model)
 {
     ps_lm_tensor *layout = NULL;
     size_t n = 0;
@@ -143,7 +143,7 @@ static ps_status open_out(ps_model_stream *s, const ps_spec_model *model)
     return st;
 }
 
-static ps_status begin(ps_model_stream *s)
+static ps_status begin(ps_model_export *s)
 {
     uint64_t size = 0;
     if (s->held.len < 8)
@@ -172,7 +172,7 @@ static ps_status begin(ps_model_stream *s)
 }
 
 /* What there is of the next tensor. */
-static ps_status take(ps_model_stream *s, ps_slice *bytes)
+static ps_status take(ps_model_export *s, ps_slice *bytes)
 {
     const ps_safetensors_tensor *t = &s->header->tensors[s->at];
     uint64_t left = t->end - t->begin - s->done;
@@ -195,7 +195,7 @@ static ps_status take(ps_model_stream *s, ps_slice *bytes)
     return st;
 }
 
-static ps_status take_all(ps_model_stream *s, ps_slice bytes)
+static ps_status take_all(ps_model_export *s, ps_slice bytes)
 {
     ps_status st = PS_OK;
     while (!st && bytes.len && s->at < s->header->n_tensors)
@@ -205,7 +205,7 @@ static ps_status take_all(ps_model_stream *s, ps_slice bytes)
     return st;
 }
 
-ps_status ps_model_stream_feed(ps_model_stream *s, ps_slice bytes)
+ps_status ps_model_export_feed(ps_model_export *s, ps_slice bytes)
 {
     if (s->header)
         return take_all(s, bytes);
@@ -218,12 +218,12 @@ ps_status ps_model_stream_feed(ps_model_stream *s, ps_slice bytes)
     return st;
 }
 
-const char *ps_model_stream_remarks(ps_model_stream *s)
+const char *ps_model_export_remarks(ps_model_export *s)
 {
     return ps_buf_cstr(&s->remarks);
 }
 
-ps_status ps_model_stream_finish(ps_model_stream *s, uint64_t *bytes)
+ps_status ps_model_export_finish(ps_model_export *s, uint64_t *bytes)
 {
     if (!s->header || s->at < s->header->n_tensors)
         return ps_fail(PS_DATA_LOSS, "the model's file is cut short");
