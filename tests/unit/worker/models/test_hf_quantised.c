@@ -1,0 +1,264 @@
+/* Folders of codes, as psd wrote them and transformers read them: tests/golden/hf/quantised.py made
+ * both. A folder is imported, and its logits are those that transformers computed; and exported
+ * again it is the same, byte for byte, so that what psd writes today is what was loaded there. */
+#include "common/base/mem.h"
+#include "common/model/model_format.h"
+#include "common/model/model_in.h"
+#include "tests/lib/check_main.h"
+#include "tests/lib/device.h"
+#include "worker/models/model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { ROWS = 2, LENGTH = 12, VOCABULARY = 61, ROOM = 1 << 20, PATH = 512 };
+
+static const struct {
+    const char *name, *format, *dtype;
+} folders[] = {
+    {"ct-int4-g32", "hf-ct", "f16"},     {"ct-int8-row", "hf-ct", "f16"},
+    {"ct-fp8", "hf-ct", "f16"},          {"gptq-int4-g32", "hf-gptq", "f16"},
+    {"gptq-int8-row", "hf-gptq", "f16"}, {"gptq-uint4-g32", "hf-gptq", "f16"},
+    {"awq-int4-g32", "hf-awq", "f16"},   {"awq-uint4-g32", "hf-awq", "f16"},
+};
+enum { FOLDERS = sizeof folders / sizeof *folders };
+
+static const char *golden(const char *name, const char *file, char out[PATH])
+{
+    (void)snprintf(out, PATH, "%s/tests/golden/hf/quantised/%s%s", getenv("PSD_SOURCE_ROOT"), name,
+                   file);
+    return out;
+}
+
+static ps_buf read_file(const char *path)
+{
+    ps_buf out = PS_BUF_EMPTY;
+    FILE *f = fopen(path, "rb");
+    ck_assert_msg(f != NULL, "%s", path);
+    char *bytes = ps_alloc(ROOM);
+    ps_buf_append(&out, bytes, fread(bytes, 1, ROOM, f));
+    (void)fclose(f);
+    ps_free(&bytes);
+    return out;
+}
+
+/* psd's file of a folder. */
+static ps_buf import(const char *folder)
+{
+    ps_buf out = PS_BUF_EMPTY;
+    ps_model_in *in = NULL;
+    uint8_t piece[4096];
+    size_t got = 0;
+    ck_ok(ps_model_in_open(folder, false, &in));
+    do {
+        ck_ok(ps_model_in_read(in, piece, sizeof piece, &got));
+        ps_buf_append(&out, piece, got);
+    } while (got);
+    ps_model_in_close(&in);
+    return out;
+}
+
+static ps_safetensors *header_of(const ps_buf *file)
+{
+    ps_safetensors *header = NULL;
+    ck_ok(ps_safetensors_parse(ps_buf_slice(file), file->len, &header));
+    return header;
+}
+
+/* ---- logits ---- */
+
+static ps_model *create(ps_test_device *device, const ps_form *forms, size_t n)
+{
+    ps_model_config config = {.architecture = "llama",
+                              .language = {.vocab_size = VOCABULARY,
+                                           .context_length = 16,
+                                           .hidden_size = 64,
+                                           .num_layers = 2,
+                                           .num_heads = 4,
+                                           .num_kv_heads = 2,
+                                           .intermediate_size = 96,
+                                           .rope_theta = 10000,
+                                           .norm_epsilon = 1e-5}};
+    ps_model *model = NULL;
+    ck_ok(ps_model_create(
+        device->backend, &config,
+        &(ps_model_options){.max_batch = 1, .decode = true, .forms = forms, .exact = true},
+        &model));
+    ck_assert_uint_eq(ps_model_parameters(model)->count, n);
+    return model;
+}
+
+/* The parameters in the order of a model of the same sizes. */
+static ps_model *load(ps_test_device *device, const ps_buf *file)
+{
+    ps_safetensors *header = header_of(file);
+    ps_model_form *stored = NULL;
+    ck_ok(ps_model_forms_parse(header, &stored));
+    size_t n = header->n_tensors;
+    ps_form *forms = ps_alloc_array(n, sizeof *forms);
+    ps_model *model = create(device, NULL, n);
+    for (size_t i = 0; i < n; i++) {
+        const char *name = ps_model_parameters(model)->parameters[i].name;
+        const ps_model_form *t = ps_model_form_find(stored, n, name);
+        ck_assert_msg(t != NULL, "%s", name);
+        forms[i] = t->form;
+    }
+    ps_model_free(&model);
+    model = create(device, forms, n);
+    for (size_t i = 0; i < n; i++) {
+        const ps_safetensors_tensor *t =
+            ps_safetensors_find(header, ps_model_parameters(model)->parameters[i].name);
+        ps_copy_to_device(ps_model_stream(model), ps_model_parameter(model, i),
+                          file->data + header->data_start + t->begin, (size_t)(t->end - t->begin));
+    }
+    ck_ok(ps_stream_sync(ps_model_stream(model)));
+    ps_model_refresh(model);
+    ps_free(&forms);
+    ps_free(&stored);
+    ps_safetensors_free(&header);
+    return model;
+}
+
+/* The largest difference of a logit; *largest: the largest one. */
+static double difference(ps_model *model, const int32_t *tokens, const float *want, double *largest)
+{
+    float got[VOCABULARY];
+    double most = 0;
+    *largest = 0;
+    for (int i = 0; i < ROWS * LENGTH; i++) {
+        ck_ok(ps_model_extend(model, tokens + i, 1, i % LENGTH, got));
+        for (int k = 0; k < VOCABULARY; k++) {
+            double one = (double)want[i * VOCABULARY + k];
+            most = fmax(most, fabs((double)got[k] - one));
+            *largest = fmax(*largest, fabs(one));
+        }
+    }
+    return most;
+}
+
+typedef struct answers {
+    ps_buf bytes;
+    ps_safetensors *header;
+} answers;
+
+static const void *find(const answers *a, const char *name)
+{
+    const ps_safetensors_tensor *t = ps_safetensors_find(a->header, name);
+    return t ? a->bytes.data + a->header->data_start + t->begin : NULL;
+}
+
+/* What loads GPTQ and AWQ multiplies in float16, which is a thousandth; its weights as torch's
+ * linear layers in float32, as those of compressed-tensors are anyway, say the same to rounding. */
+static void compare(ps_model *model, const answers *said, const char *name)
+{
+    char exact[64];
+    double largest, off;
+    (void)snprintf(exact, sizeof exact, "%s/float32", name);
+    const int32_t *tokens = find(said, "tokens");
+    const float *numbers = find(said, exact), *kernels = find(said, name);
+    off = difference(model, tokens, numbers ? numbers : kernels, &largest);
+    ck_assert_msg(off <= 2e-6 * largest, "%s: %g of %g", name, off, largest);
+    off = difference(model, tokens, kernels, &largest);
+    ck_assert_msg(off <= 2e-3 * largest, "%s: %g of %g", name, off, largest);
+}
+
+START_TEST(logits_are_those_of_transformers)
+{
+    char path[PATH];
+    ps_test_device device;
+    ps_test_device_open(&device, "cpu");
+    answers said = {.bytes = read_file(golden("logits.safetensors", "", path))};
+    said.header = header_of(&said.bytes);
+    ps_buf file = import(golden(folders[_i].name, "", path));
+    ps_model *model = load(&device, &file);
+    compare(model, &said, folders[_i].name);
+    ps_model_free(&model);
+    ps_buf_free(&file);
+    ps_safetensors_free(&said.header);
+    ps_buf_free(&said.bytes);
+    ps_test_device_close(&device);
+}
+END_TEST
+
+/* ---- the way out ---- */
+
+static ps_buf take(const char *folder, const char *file)
+{
+    char *path = ps_asprintf("%s%s", folder, file);
+    ps_buf out = read_file(path);
+    ck_assert_int_eq(unlink(path), 0);
+    ps_free(&path);
+    return out;
+}
+
+static void same_config(const char *wrote, const char *folder)
+{
+    char path[PATH];
+    ps_buf got = take(wrote, "/config.json");
+    ps_buf want = read_file(golden(folder, "/config.json", path));
+    ck_assert_str_eq(ps_buf_cstr(&got), ps_buf_cstr(&want));
+    ps_buf_free(&got);
+    ps_buf_free(&want);
+}
+
+/* In any order. */
+static void same_tensors(const char *wrote, const char *folder)
+{
+    char path[PATH];
+    ps_buf got = take(wrote, "/model.safetensors");
+    ps_buf want = read_file(golden(folder, "/model.safetensors", path));
+    ps_safetensors *a = header_of(&got), *b = header_of(&want);
+    ck_assert_uint_eq(a->n_tensors, b->n_tensors);
+    for (size_t i = 0; i < a->n_tensors; i++) {
+        const ps_safetensors_tensor *t = &a->tensors[i], *u = ps_safetensors_find(b, t->name);
+        ck_assert_msg(u && t->dtype == u->dtype && t->n_dims == u->n_dims &&
+                          !memcmp(t->shape, u->shape, t->n_dims * sizeof *t->shape) &&
+                          !memcmp(got.data + a->data_start + t->begin,
+                                  want.data + b->data_start + u->begin,
+                                  (size_t)(t->end - t->begin)),
+                      "%s: %s is not as it was loaded there", folder, t->name);
+    }
+    ps_safetensors_free(&a);
+    ps_safetensors_free(&b);
+    ps_buf_free(&got);
+    ps_buf_free(&want);
+}
+
+START_TEST(what_is_written_is_what_was_loaded)
+{
+    char path[PATH], to[] = "/tmp/psd-test.XXXXXX", wrote[PATH];
+    const char *name = folders[_i].name;
+    uint64_t bytes = 0;
+    ck_assert_ptr_nonnull(mkdtemp(to));
+    (void)snprintf(wrote, sizeof wrote, "%s/model", to);
+    ps_buf file = import(golden(name, "", path));
+    ps_safetensors *header = header_of(&file);
+    const ps_model_format *format = ps_model_format_find(folders[_i].format);
+    ps_model_export *stream =
+        ps_model_export_new(format, ps_safetensors_metadata(header, PS_MODEL_META_CONFIG),
+                            &(ps_model_out_options){.path = wrote, .dtype = folders[_i].dtype});
+    ck_ok(ps_model_export_feed(stream, ps_buf_slice(&file)));
+    ck_ok(ps_model_export_finish(stream, &bytes));
+    ps_model_export_free(&stream);
+    same_config(wrote, name);
+    same_tensors(wrote, name);
+    ck_assert_int_eq(rmdir(wrote), 0);
+    ck_assert_int_eq(rmdir(to), 0);
+    ps_safetensors_free(&header);
+    ps_buf_free(&file);
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {.test = &logits_are_those_of_transformers, .repeat = FOLDERS},
+    {.test = &what_is_written_is_what_was_loaded, .repeat = FOLDERS},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("models/hf_quantised", tests);
+}
