@@ -66,9 +66,10 @@ typedef enum ps_arch_side {
     PS_SIDE_NONE,
     PS_SIDE_VOCAB,
     PS_SIDE_CONTEXT,
-    PS_SIDE_HIDDEN,
-    PS_SIDE_KV,  /* of all key heads */
-    PS_SIDE_QKV, /* of all heads */
+    PS_SIDE_HIDDEN, /* of the residual stream */
+    PS_SIDE_HEADS,  /* of all heads of queries */
+    PS_SIDE_KV,     /* of all key heads */
+    PS_SIDE_QKV,    /* of all heads */
     PS_SIDE_INNER,
 } ps_arch_side;
 
@@ -107,7 +108,6 @@ typedef struct ps_arch_hf_key {
     const char *only;     /* or: the values that are allowed, each between spaces */
     const char *same_as;  /* or: the key whose value it must have, of those that are read */
     const char *alias;    /* what the key may be called as well */
-    bool head;            /* or: it must be hidden_size / num_attention_heads */
     bool list;            /* a list is taken when it says one word for all layers */
     bool own;             /* in a file of another architecture the key is not known */
 } ps_arch_hf_key;
@@ -116,6 +116,7 @@ typedef struct ps_arch_hf_key {
 typedef struct ps_arch_hf_out {
     const char *key; /* NULL ends a list */
     const char *name, *json;
+    bool own_heads; /* only where ps_spec_model_has_own_heads */
 } ps_arch_hf_out;
 
 /* ---- GGUF ---- */
@@ -123,10 +124,11 @@ typedef struct ps_arch_hf_out {
 /* A key, behind the architecture's name, beside those that all have. */
 typedef struct ps_arch_gguf_key {
     const char *key;  /* NULL ends a list */
-    const char *name; /* of the model section, or "head_dim" */
+    const char *name; /* of the model section */
     bool real, needed;
     bool implied;   /* follows from other keys: when it is there, it must be that number */
     bool unwritten; /* by psd */
+    bool own_heads; /* written only where ps_spec_model_has_own_heads */
 } ps_arch_gguf_key;
 
 /* ---- the row ---- */

@@ -13,6 +13,7 @@ static const ps_arch_key keys[] = {
     {"hidden_size", PS_ARCH_NEEDED},
     {"num_layers", PS_ARCH_NEEDED},
     {"num_heads", PS_ARCH_NEEDED},
+    {"head_dim"},          /* hidden_size / num_heads */
     {"intermediate_size"}, /* 4 · hidden_size */
     {"norm_epsilon"},
     {"tie_embeddings", PS_ARCH_FIXED},
@@ -33,7 +34,7 @@ static const ps_arch_tensor tensors[] = {
     PS_ARCH_MATRIX(PS_PART_POSITIONS, "wpe", "position_embd", PS_SIDE_CONTEXT, PS_SIDE_HIDDEN),
     NORM(PS_PART_NORM_ATTENTION, "ln_1", "attn_norm"),
     CONV1D(PS_PART_QKV, "attn.c_attn", "attn_qkv", PS_SIDE_HIDDEN, PS_SIDE_QKV, PS_START_NORMAL),
-    CONV1D(PS_PART_O, "attn.c_proj", "attn_output", PS_SIDE_HIDDEN, PS_SIDE_HIDDEN,
+    CONV1D(PS_PART_O, "attn.c_proj", "attn_output", PS_SIDE_HEADS, PS_SIDE_HIDDEN,
            PS_START_RESIDUAL),
     NORM(PS_PART_NORM_MLP, "ln_2", "ffn_norm"),
     CONV1D(PS_PART_UP, "mlp.c_fc", "ffn_up", PS_SIDE_HIDDEN, PS_SIDE_INNER, PS_START_NORMAL),

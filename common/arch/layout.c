@@ -10,7 +10,8 @@
 static uint64_t length(const ps_arch_sizes *s, ps_arch_side which)
 {
     uint64_t hidden = (uint64_t)s->hidden_size;
-    uint64_t kv = hidden / (uint64_t)s->num_heads * (uint64_t)s->num_kv_heads;
+    uint64_t heads = (uint64_t)(s->num_heads * s->head_dim);
+    uint64_t kv = (uint64_t)(s->num_kv_heads * s->head_dim);
     switch (which) {
     case PS_SIDE_VOCAB:
         return (uint64_t)s->vocab_size;
@@ -18,10 +19,12 @@ static uint64_t length(const ps_arch_sizes *s, ps_arch_side which)
         return (uint64_t)s->context_length;
     case PS_SIDE_HIDDEN:
         return hidden;
+    case PS_SIDE_HEADS:
+        return heads;
     case PS_SIDE_KV:
         return kv;
     case PS_SIDE_QKV:
-        return hidden + 2 * kv;
+        return heads + 2 * kv;
     case PS_SIDE_INNER:
         return (uint64_t)s->intermediate_size;
     case PS_SIDE_NONE:

@@ -12,7 +12,7 @@ enum { PS_LM_NAME = 64 }; /* GGUF's limit; Hugging Face's names here are shorter
 /* Under the names of the model section; all are at least 1. */
 typedef struct ps_arch_sizes {
     int64_t vocab_size, context_length;
-    int64_t hidden_size, num_layers, num_heads, num_kv_heads;
+    int64_t hidden_size, num_layers, num_heads, num_kv_heads, head_dim;
     int64_t intermediate_size;
     bool tie_embeddings;
 } ps_arch_sizes;

@@ -13,6 +13,7 @@ const ps_arch_key ps_arch_llama_keys[] = {
     {"num_layers", PS_ARCH_NEEDED},
     {"num_heads", PS_ARCH_NEEDED},
     {"num_kv_heads"}, /* num_heads */
+    {"head_dim"},     /* hidden_size / num_heads */
     {"intermediate_size", PS_ARCH_NEEDED},
     {"rope_theta"},
     {"norm_epsilon"},
@@ -28,10 +29,10 @@ static const ps_arch_tensor tensors[] = {
     PS_ARCH_MATRIX(PS_PART_TOKENS, "model.embed_tokens", "token_embd", PS_SIDE_VOCAB,
                    PS_SIDE_HIDDEN),
     PS_ARCH_GAIN(PS_PART_NORM_ATTENTION, "input_layernorm", "attn_norm"),
-    PS_ARCH_MATRIX(PS_PART_Q, "self_attn.q_proj", "attn_q", PS_SIDE_HIDDEN, PS_SIDE_HIDDEN, PAIRS),
+    PS_ARCH_MATRIX(PS_PART_Q, "self_attn.q_proj", "attn_q", PS_SIDE_HEADS, PS_SIDE_HIDDEN, PAIRS),
     PS_ARCH_MATRIX(PS_PART_K, "self_attn.k_proj", "attn_k", PS_SIDE_KV, PS_SIDE_HIDDEN, PAIRS),
     PS_ARCH_MATRIX(PS_PART_V, "self_attn.v_proj", "attn_v", PS_SIDE_KV, PS_SIDE_HIDDEN),
-    PS_ARCH_MATRIX(PS_PART_O, "self_attn.o_proj", "attn_output", PS_SIDE_HIDDEN, PS_SIDE_HIDDEN),
+    PS_ARCH_MATRIX(PS_PART_O, "self_attn.o_proj", "attn_output", PS_SIDE_HIDDEN, PS_SIDE_HEADS),
     PS_ARCH_GAIN(PS_PART_NORM_MLP, "post_attention_layernorm", "ffn_norm"),
     PS_ARCH_MATRIX(PS_PART_GATE, "mlp.gate_proj", "ffn_gate", PS_SIDE_INNER, PS_SIDE_HIDDEN),
     PS_ARCH_MATRIX(PS_PART_UP, "mlp.up_proj", "ffn_up", PS_SIDE_INNER, PS_SIDE_HIDDEN),
@@ -55,7 +56,7 @@ static const ps_arch_hf_key hf_keys[] = {
     {"tie_word_embeddings", "tie_embeddings", "false"},
     {"attention_dropout", "dropout", "0"},
     {"hidden_act", .fallback = "silu", .only = " silu swish "},
-    {"head_dim", .head = true},
+    {"head_dim", "head_dim"},
     {NULL},
 };
 
@@ -81,6 +82,8 @@ static const ps_arch_hf_out hf_out[] = {
 static const ps_arch_gguf_key gguf[] = {
     {".attention.head_count_kv", "num_kv_heads"},
     {".attention.layer_norm_rms_epsilon", "norm_epsilon", .real = true, .needed = true},
+    {".attention.key_length", "head_dim", .own_heads = true},
+    {".attention.value_length", "head_dim", .implied = true, .own_heads = true},
     {".rope.dimension_count", "head_dim", .implied = true},
     {".rope.freq_base", "rope_theta", .real = true}, /* 10000 in both */
     {NULL},

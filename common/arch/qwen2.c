@@ -11,13 +11,13 @@ static const ps_arch_tensor tensors[] = {
     PS_ARCH_MATRIX(PS_PART_TOKENS, "model.embed_tokens", "token_embd", PS_SIDE_VOCAB,
                    PS_SIDE_HIDDEN),
     PS_ARCH_GAIN(PS_PART_NORM_ATTENTION, "input_layernorm", "attn_norm"),
-    PS_ARCH_MATRIX(PS_PART_Q, "self_attn.q_proj", "attn_q", PS_SIDE_HIDDEN, PS_SIDE_HIDDEN),
-    PS_ARCH_BIAS(PS_PART_Q, "self_attn.q_proj", "attn_q", PS_SIDE_HIDDEN),
+    PS_ARCH_MATRIX(PS_PART_Q, "self_attn.q_proj", "attn_q", PS_SIDE_HEADS, PS_SIDE_HIDDEN),
+    PS_ARCH_BIAS(PS_PART_Q, "self_attn.q_proj", "attn_q", PS_SIDE_HEADS),
     PS_ARCH_MATRIX(PS_PART_K, "self_attn.k_proj", "attn_k", PS_SIDE_KV, PS_SIDE_HIDDEN),
     PS_ARCH_BIAS(PS_PART_K, "self_attn.k_proj", "attn_k", PS_SIDE_KV),
     PS_ARCH_MATRIX(PS_PART_V, "self_attn.v_proj", "attn_v", PS_SIDE_KV, PS_SIDE_HIDDEN),
     PS_ARCH_BIAS(PS_PART_V, "self_attn.v_proj", "attn_v", PS_SIDE_KV),
-    PS_ARCH_MATRIX(PS_PART_O, "self_attn.o_proj", "attn_output", PS_SIDE_HIDDEN, PS_SIDE_HIDDEN),
+    PS_ARCH_MATRIX(PS_PART_O, "self_attn.o_proj", "attn_output", PS_SIDE_HIDDEN, PS_SIDE_HEADS),
     PS_ARCH_GAIN(PS_PART_NORM_MLP, "post_attention_layernorm", "ffn_norm"),
     PS_ARCH_MATRIX(PS_PART_GATE, "mlp.gate_proj", "ffn_gate", PS_SIDE_INNER, PS_SIDE_HIDDEN),
     PS_ARCH_MATRIX(PS_PART_UP, "mlp.up_proj", "ffn_up", PS_SIDE_INNER, PS_SIDE_HIDDEN),
@@ -41,7 +41,7 @@ static const ps_arch_hf_key hf_keys[] = {
     {"tie_word_embeddings", "tie_embeddings", "false"},
     {"attention_dropout", "dropout", "0"},
     {"hidden_act", .fallback = "silu", .only = " silu swish "},
-    {"head_dim", .head = true},
+    {"head_dim", "head_dim"},
     /* of use_sliding_window, which must be false */
     {"sliding_window", .own = true},
     {"max_window_layers", .own = true},
@@ -63,6 +63,8 @@ static const ps_arch_hf_out hf_out[] = {
     {"rope_scaling", .json = "null"},
     {"rope_theta", "rope_theta"},
     {"use_sliding_window", .json = "false"},
+    /* a key that older classes do not know, which take what it follows from */
+    {"head_dim", "head_dim", .own_heads = true},
     {NULL},
 };
 

@@ -39,7 +39,7 @@ static maker values(const ps_spec_model *m)
     bool apart = ps_arch_has(ps_arch_find(m->architecture), PS_PART_V);
     uint64_t heads = (uint64_t)m->num_heads, pairs = (uint64_t)m->num_kv_heads;
     return (maker){.part = apart ? PS_PART_V : PS_PART_QKV,
-                   .span = (uint64_t)m->hidden_size / heads,
+                   .span = (uint64_t)m->head_dim,
                    .repeat = heads / pairs};
 }
 

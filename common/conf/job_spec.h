@@ -81,10 +81,11 @@ typedef struct ps_spec_model {
     /* language models, under the names of Hugging Face's LlamaConfig */
     int64_t vocab_size;
     int64_t context_length;    /* tokens of the longest sequence */
-    int64_t hidden_size;       /* a multiple of num_heads */
+    int64_t hidden_size;       /* a multiple of num_heads, unless head_dim is said */
     int64_t num_layers;        /* blocks */
-    int64_t num_heads;         /* of queries; hidden_size / num_heads is even for RoPE */
+    int64_t num_heads;         /* of queries */
     int64_t num_kv_heads;      /* of keys and values; divides num_heads; gpt2: num_heads */
+    int64_t head_dim;          /* numbers of a head; even for RoPE */
     int64_t intermediate_size; /* width of the MLP of a block */
     double rope_theta;         /* without learnt positions */
     double norm_epsilon;       /* of LayerNorm or RMSNorm */
@@ -275,13 +276,15 @@ extern const ps_conf_schema ps_generate_schema;
 PS_MUST_CHECK ps_status ps_spec_model_parse(ps_slice yaml, const char *origin, ps_spec_model **out);
 void ps_spec_model_free(ps_spec_model **model);
 void ps_spec_model_format(const ps_spec_model *model, ps_buf *out);
-/* The number of a key of the section, "num_heads"; or "head_dim", how many numbers a head has. */
+/* The number of a key of the section, "num_heads". */
 typedef struct ps_spec_number {
     bool is_real;
     int64_t whole;
     double real;
 } ps_spec_number;
 ps_spec_number ps_spec_model_number(const ps_spec_model *model, const char *name);
+/* Heads are not hidden_size / num_heads numbers, which is what programs take that are not told. */
+bool ps_spec_model_has_own_heads(const ps_spec_model *model);
 /* It reads tokens, and has no layers. */
 bool ps_spec_model_is_language(const ps_spec_model *model);
 

@@ -29,6 +29,7 @@ const ps_conf_key ps_spec_model_keys[] = {
     PS_CONF_INT("num_layers", ps_spec_model, num_layers, "0", 0, 1024),
     PS_CONF_INT("num_heads", ps_spec_model, num_heads, "0", 0, 1024),
     PS_CONF_INT("num_kv_heads", ps_spec_model, num_kv_heads, "0", 0, 1024),
+    PS_CONF_INT("head_dim", ps_spec_model, head_dim, "0", 0, 1 << 14),
     PS_CONF_INT("intermediate_size", ps_spec_model, intermediate_size, "0", 0, 1 << 20),
     PS_CONF_REAL("rope_theta", ps_spec_model, rope_theta, "10000", 1, 1e9),
     PS_CONF_REAL("norm_epsilon", ps_spec_model, norm_epsilon, "1e-5", 1e-12, 0.1),
@@ -52,6 +53,7 @@ const ps_model_key ps_model_keys[] = {
     {"num_layers"},
     {"num_heads"},
     {"num_kv_heads"},
+    {"head_dim", .follows = true},
     {"intermediate_size"},
     {"rope_theta"},
     {"norm_epsilon"},
@@ -88,11 +90,17 @@ bool ps_model_key_is_open(const ps_spec_model *m, const ps_model_key *key)
     return key->open && (word ? *(const unsigned *)at == 0 : ps_conf_count(schema, m) == 0);
 }
 
-/* What the section leaves open, or has one value only, is not written. */
+bool ps_spec_model_has_own_heads(const ps_spec_model *m)
+{
+    return m->head_dim * m->num_heads != m->hidden_size;
+}
+
+/* What the section leaves open, has one value only, or follows from the rest is not written. */
 static bool is_written(const ps_spec_model *model, const ps_model_key *key)
 {
     const ps_arch_key *own = ps_arch_key_find(ps_model_arch(model), key->key);
-    return own && own->need != PS_ARCH_FIXED && !ps_model_key_is_open(model, key);
+    return own && own->need != PS_ARCH_FIXED && !ps_model_key_is_open(model, key) &&
+           (!key->follows || ps_spec_model_has_own_heads(model));
 }
 
 void ps_spec_model_format(const ps_spec_model *model, ps_buf *out)
@@ -110,8 +118,6 @@ void ps_spec_model_format(const ps_spec_model *model, ps_buf *out)
 
 ps_spec_number ps_spec_model_number(const ps_spec_model *model, const char *name)
 {
-    if (!strcmp(name, "head_dim"))
-        return (ps_spec_number){.whole = model->hidden_size / model->num_heads};
     const ps_conf_key *key = ps_model_key_find(name);
     const void *at = (const char *)model + key->offset;
     if (key->type == PS_CONF_TYPE_REAL)

@@ -13,6 +13,7 @@ typedef struct ps_model_key {
     bool training; /* matters while a model is trained alone: a job on a stored one may change it */
     bool open;     /* a list or a word: empty, or the first, it is left to the data, or to the model
                       that the job begins from, and is not written */
+    bool follows;  /* from other keys, unless it is said: head_dim; then it is not written */
 } ps_model_key;
 
 extern const char *const ps_spec_missing_words[];

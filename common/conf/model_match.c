@@ -51,7 +51,11 @@ static void put_differences(const ps_spec_model *model, const ps_spec_model *ori
         return;
     for (size_t i = 0; i < ps_n_model_keys; i++) {
         const ps_model_key *key = &ps_model_keys[i];
-        if (ps_model_has_key(model, key) && !key->training && !ps_model_key_is_open(model, key))
+        bool matters =
+            ps_model_has_key(model, key) && !key->training && !ps_model_key_is_open(model, key);
+        if (key->follows) /* where it does in both, what it follows from is named */
+            matters &= ps_spec_model_has_own_heads(model) || ps_spec_model_has_own_heads(origin);
+        if (matters)
             put_difference(model, origin, key->key, doc, out);
     }
 }

@@ -130,7 +130,8 @@ static ps_status settle_heads(const section *s, ps_spec_model *m)
 {
     if (!m->num_kv_heads)
         m->num_kv_heads = m->num_heads;
-    if (m->hidden_size % m->num_heads)
+    bool said = m->head_dim != 0;
+    if (!said && m->hidden_size % m->num_heads)
         return ps_conf_fail(s->doc, path_of(s, "hidden_size").text,
                             "%" PRId64 " is not a multiple of num_heads, %" PRId64, m->hidden_size,
                             m->num_heads);
@@ -138,11 +139,12 @@ static ps_status settle_heads(const section *s, ps_spec_model *m)
         return ps_conf_fail(s->doc, path_of(s, "num_kv_heads").text,
                             "%" PRId64 " does not divide num_heads, %" PRId64, m->num_kv_heads,
                             m->num_heads);
-    if (!ps_arch_has(s->arch, PS_PART_POSITIONS) && m->hidden_size / m->num_heads % 2)
-        return ps_conf_fail(s->doc, path_of(s, "hidden_size").text,
-                            "a head has %" PRId64 " numbers (hidden_size / num_heads); RoPE needs "
-                            "an even number",
-                            m->hidden_size / m->num_heads);
+    if (!said)
+        m->head_dim = m->hidden_size / m->num_heads;
+    if (!ps_arch_has(s->arch, PS_PART_POSITIONS) && m->head_dim % 2)
+        return ps_conf_fail(s->doc, path_of(s, said ? "head_dim" : "hidden_size").text,
+                            "a head has %" PRId64 " numbers%s; RoPE needs an even number",
+                            m->head_dim, said ? "" : " (hidden_size / num_heads)");
     return PS_OK;
 }
 

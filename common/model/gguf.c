@@ -233,9 +233,20 @@ static void gguf_drop(ps_model_out **out)
     ps_free(out);
 }
 
+static ps_status check_heads(const ps_spec_model *model)
+{
+    bool has_key = false;
+    for (const ps_arch_gguf_key *key = ps_arch_find(model->architecture)->gguf; key->key; key++)
+        has_key |= key->own_heads;
+    return ps_lm_check_heads(model, has_key, "GGUF");
+}
+
 static ps_status gguf_open(const ps_model_out_options *options, const ps_model_about *about,
                            ps_model_out **out)
 {
+    ps_status st = check_heads(about->model);
+    if (st)
+        return st;
     ps_model_out *o = ps_new(ps_model_out);
     const ps_mix *mix = ps_mix_find(options->dtype);
     ps_buf header = PS_BUF_EMPTY;
@@ -245,8 +256,7 @@ static ps_status gguf_open(const ps_model_out_options *options, const ps_model_a
     o->forms = ps_alloc_array(o->n, sizeof *o->forms);
     o->as_stored = ps_alloc_array(o->n, sizeof *o->as_stored);
     choose_forms(o, mix, options->keep, about);
-    ps_status st =
-        ps_new_file_open(options->path, &(ps_new_file_options){.force = options->force}, &o->file);
+    st = ps_new_file_open(options->path, &(ps_new_file_options){.force = options->force}, &o->file);
     if (!st) {
         ps_gguf_header(about, options->keep ? mix_of(o, mix) : mix, o->forms, &header);
         st = ps_new_file_write(o->file, header.data, header.len);

@@ -76,7 +76,7 @@ static void put_model(keys *k, const ps_spec_model *m)
     key_u32(k, ".vocab_size", m->vocab_size);
     for (const ps_arch_gguf_key *key = ps_arch_find(m->architecture)->gguf; key->key; key++) {
         ps_spec_number number = ps_spec_model_number(m, key->name);
-        if (key->unwritten)
+        if (key->unwritten || (key->own_heads && !ps_spec_model_has_own_heads(m)))
             continue;
         if (key->real)
             key_float(k, key->key, number.real);

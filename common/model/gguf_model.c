@@ -189,14 +189,13 @@ static ps_status expect_text(const ps_gguf_key *key, const char *want)
 
 static ps_status expect_other(const ps_gguf_key *key, size_t i, const ps_spec_model *m)
 {
-    int64_t head = m->hidden_size / m->num_heads;
     switch (others[i].kind) {
     case ANY:
         return PS_OK;
     case TEXT:
         return expect_text(key, others[i].text);
     case HEAD:
-        return expect_number(key, UINT, (double)head);
+        return expect_number(key, UINT, (double)m->head_dim);
     case UINT:
     case REAL:
     case BOOL:

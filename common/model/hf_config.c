@@ -8,7 +8,6 @@
 #include "common/conf/value.h"
 #include "common/json/json.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -346,19 +345,6 @@ static ps_status take_aliases(reader *r, const ps_arch *arch)
     return st;
 }
 
-/* head_dim, where it is written, must be hidden_size / num_attention_heads. */
-static ps_status check_head(reader *r, const ps_arch *arch, const ps_spec_model *m)
-{
-    char want[32];
-    (void)snprintf(want, sizeof want, "%" PRId64, m->hidden_size / m->num_heads);
-    for (const ps_arch_hf_key *key = arch->hf.keys; key->key; key++)
-        if (key->head && kept(r, key->key) && !same_value(kept(r, key->key), want))
-            return ps_fail(PS_INVALID_ARGUMENT,
-                           "%s: %s is not supported, only hidden_size / num_attention_heads",
-                           key->key, kept(r, key->key));
-    return PS_OK;
-}
-
 /* One value is kept of several: those that differ would be another training afterwards. */
 static ps_status check_same(reader *r, const ps_arch *arch)
 {
@@ -438,17 +424,8 @@ static ps_status understand(reader *r, const ps_arch *arch, ps_spec_model **out)
 static ps_status make_model(reader *r, ps_spec_model **out)
 {
     const ps_arch *arch = NULL;
-    ps_spec_model *model = NULL;
     ps_status st = find_arch(r, &arch);
-    if (!st)
-        st = understand(r, arch, &model);
-    if (!st)
-        st = check_head(r, arch, model);
-    if (st && model)
-        ps_spec_model_free(&model);
-    if (!st)
-        *out = model;
-    return st;
+    return st ? st : understand(r, arch, out);
 }
 
 ps_status ps_hf_config_parse(ps_slice json, ps_spec_model **out)

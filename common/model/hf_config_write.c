@@ -17,6 +17,8 @@ static void put_float(ps_json_writer *w, const char *key, double v)
 
 static void put_key(ps_json_writer *w, const ps_spec_model *m, const ps_arch_hf_out *key)
 {
+    if (key->own_heads && !ps_spec_model_has_own_heads(m))
+        return;
     if (key->json) {
         ps_json_put_raw(w, key->key, key->json);
         return;

@@ -225,14 +225,25 @@ static void hf_drop(ps_model_out **out)
     ps_free(out);
 }
 
+static ps_status check_heads(const ps_spec_model *model)
+{
+    bool has_key = false;
+    for (const ps_arch_hf_out *key = ps_arch_find(model->architecture)->hf.out; key->key; key++)
+        has_key |= key->name && !strcmp(key->name, "head_dim");
+    return ps_lm_check_heads(model, has_key, "a Hugging Face folder");
+}
+
 static ps_status open_as(const ps_packed_row *packed, const ps_model_out_options *options,
                          const ps_model_about *about, ps_model_out **out)
 {
+    ps_status st = check_heads(about->model);
+    if (st)
+        return st;
     ps_model_out *o = ps_new(ps_model_out);
     char *given = ps_strdup(options->path);
     for (size_t n = strlen(given); n > 1 && given[n - 1] == '/'; n--)
         given[n - 1] = '\0'; /* the temporary one stands beside it, not in it */
-    ps_status st = ps_target_follow(given, &o->path);
+    st = ps_target_follow(given, &o->path);
     ps_free(&given);
     o->dtype = !strcmp(options->dtype, "f32")   ? PS_SAFETENSORS_F32
                : !strcmp(options->dtype, "f16") ? PS_SAFETENSORS_F16

@@ -226,7 +226,7 @@ def folders_that_do_not_fit_are_refused_in_one_line():
         refuses("rope_type: llama3 is not supported, only default", "llama", config={"rope_scaling": {"rope_type": "llama3"}})
         refuses("attention_bias: true is not supported", "llama", config={"attention_bias": True})
         refuses("activation_function: relu is not supported, only gelu_new", config={"activation_function": "relu"})
-        refuses("head_dim: 32 is not supported", "llama", config={"head_dim": 32})
+        refuses("self_attn.k_proj.weight has another shape than config.json says", "llama", config={"head_dim": 32})
         refuses("hidden_size: 66 is not a multiple of num_heads, 4", config={"n_embd": 66})
         refuses("wpe.weight has another shape than config.json says: [41, 64] is expected, it has [40, 64]",
                 config={"n_positions": 41})
@@ -738,7 +738,8 @@ def gguf_files_of_another_writer_are_read_or_refused_in_one_line():
         refuses("key llama.rope.scaling.type: 'yarn' is not supported, only none", change=put("llama.rope.scaling.type", "yarn", text))
         refuses("key llama.rope.scaling.factor: 8 is not supported", change=put("llama.rope.scaling.factor", 8.0, f32))
         refuses("key llama.rope.dimension_count: 8 is not supported, only 16", change=put("llama.rope.dimension_count", 8, u32))
-        refuses("key llama.attention.key_length: 64 is not", change=put("llama.attention.key_length", 64, u32))
+        refuses("key llama.rope.dimension_count: 16 is not supported, only 64", change=put("llama.attention.key_length", 64, u32))
+        refuses("key llama.attention.value_length: 8 is not supported, only 16", change=put("llama.attention.value_length", 8, u32))
         refuses("key llama.expert_count: 8 is not", change=put("llama.expert_count", 8, u32))
         flag = value.BOOL
         refuses("key llama.attention.causal: false is not supported, only true", change=put("llama.attention.causal", False, flag))

@@ -14,6 +14,7 @@ typedef struct walk {
     const ps_model_language *size;
     bool llama; /* or what differs from it by biases alone */
     int length, c, heads, kv_heads, d, f;
+    int q; /* of all heads of queries */
 } walk;
 
 static const double *parameter(const walk *w, const char *name)
@@ -104,7 +105,7 @@ static void attend(const walk *w, double *y, const double *q, const double *k, c
             double out = 0;
             for (int u = 0; u <= t; u++)
                 out += p[u] / sum * v[u * ld_kv + i];
-            y[t * w->c + i] = out;
+            y[t * w->q + i] = out;
         }
     }
     ps_free(&p);
@@ -112,35 +113,35 @@ static void attend(const walk *w, double *y, const double *q, const double *k, c
 
 static void attention_gpt2(const walk *w, double *y, const double *x, int l)
 {
-    double *qkv = doubles(w->length * 3 * w->c);
+    double *qkv = doubles(w->length * 3 * w->q);
     linear(w, qkv, x, of_block(w, l, "attn.c_attn.weight"), of_block(w, l, "attn.c_attn.bias"),
-           w->c, 3 * w->c, false);
+           w->c, 3 * w->q, false);
     for (int h = 0; h < w->heads; h++)
-        attend(w, y + h * w->d, qkv + h * w->d, qkv + w->c + h * w->d, qkv + 2 * w->c + h * w->d,
-               3 * w->c, 3 * w->c);
+        attend(w, y + h * w->d, qkv + h * w->d, qkv + w->q + h * w->d, qkv + 2 * w->q + h * w->d,
+               3 * w->q, 3 * w->q);
     ps_free(&qkv);
 }
 
 static void attention_llama(const walk *w, double *y, const double *x, int l)
 {
     int kv = w->kv_heads * w->d;
-    double *q = doubles(w->length * w->c), *k = doubles(w->length * kv);
+    double *q = doubles(w->length * w->q), *k = doubles(w->length * kv);
     double *v = doubles(w->length * kv);
     linear(w, q, x, of_block(w, l, "self_attn.q_proj.weight"),
-           bias_of_block(w, l, "self_attn.q_proj.bias"), w->c, w->c, false);
+           bias_of_block(w, l, "self_attn.q_proj.bias"), w->c, w->q, false);
     linear(w, k, x, of_block(w, l, "self_attn.k_proj.weight"),
            bias_of_block(w, l, "self_attn.k_proj.bias"), w->c, kv, false);
     linear(w, v, x, of_block(w, l, "self_attn.v_proj.weight"),
            bias_of_block(w, l, "self_attn.v_proj.bias"), w->c, kv, false);
     for (int t = 0; t < w->length; t++) {
         for (int h = 0; h < w->heads; h++)
-            turn(w, q + t * w->c + h * w->d, t);
+            turn(w, q + t * w->q + h * w->d, t);
         for (int h = 0; h < w->kv_heads; h++)
             turn(w, k + t * kv + h * w->d, t);
     }
     for (int h = 0; h < w->heads; h++) {
         int shared = h / (w->heads / w->kv_heads) * w->d;
-        attend(w, y + h * w->d, q + h * w->d, k + shared, v + shared, kv, w->c);
+        attend(w, y + h * w->d, q + h * w->d, k + shared, v + shared, kv, w->q);
     }
     ps_free(&q);
     ps_free(&k);
@@ -149,12 +150,12 @@ static void attention_llama(const walk *w, double *y, const double *x, int l)
 
 static void block_gpt2(const walk *w, double *x, int l)
 {
-    double *normed = doubles(w->length * w->c), *mixed = doubles(w->length * w->c);
+    double *normed = doubles(w->length * w->c), *mixed = doubles(w->length * w->q);
     double *hidden = doubles(w->length * w->f);
     norm(w, normed, x, of_block(w, l, "ln_1.weight"), of_block(w, l, "ln_1.bias"));
     attention_gpt2(w, mixed, normed, l);
     linear(w, x, mixed, of_block(w, l, "attn.c_proj.weight"), of_block(w, l, "attn.c_proj.bias"),
-           w->c, w->c, true);
+           w->q, w->c, true);
     norm(w, normed, x, of_block(w, l, "ln_2.weight"), of_block(w, l, "ln_2.bias"));
     linear(w, hidden, normed, of_block(w, l, "mlp.c_fc.weight"), of_block(w, l, "mlp.c_fc.bias"),
            w->c, w->f, false);
@@ -169,11 +170,11 @@ static void block_gpt2(const walk *w, double *x, int l)
 
 static void block_llama(const walk *w, double *x, int l)
 {
-    double *normed = doubles(w->length * w->c), *mixed = doubles(w->length * w->c);
+    double *normed = doubles(w->length * w->c), *mixed = doubles(w->length * w->q);
     double *gate = doubles(w->length * w->f), *up = doubles(w->length * w->f);
     norm(w, normed, x, of_block(w, l, "input_layernorm.weight"), NULL);
     attention_llama(w, mixed, normed, l);
-    linear(w, x, mixed, of_block(w, l, "self_attn.o_proj.weight"), NULL, w->c, w->c, true);
+    linear(w, x, mixed, of_block(w, l, "self_attn.o_proj.weight"), NULL, w->q, w->c, true);
     norm(w, normed, x, of_block(w, l, "post_attention_layernorm.weight"), NULL);
     linear(w, gate, normed, of_block(w, l, "mlp.gate_proj.weight"), NULL, w->c, w->f, false);
     linear(w, up, normed, of_block(w, l, "mlp.up_proj.weight"), NULL, w->c, w->f, false);
@@ -243,8 +244,9 @@ double ps_ref64_language_loss(const ps_ref64_language *m, const int32_t *tokens,
               .c = (int)size->hidden_size,
               .heads = (int)size->num_heads,
               .kv_heads = (int)size->num_kv_heads,
-              .d = (int)(size->hidden_size / size->num_heads),
+              .d = (int)(size->head_dim ? size->head_dim : size->hidden_size / size->num_heads),
               .f = (int)size->intermediate_size};
+    w.q = w.heads * w.d;
     double loss = 0;
     int count = 0;
     for (int r = 0; r < rows; r++) {

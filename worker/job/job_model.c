@@ -23,6 +23,7 @@ ps_model_config ps_job_model_config(const ps_spec_model *model)
                                           .num_layers = model->num_layers,
                                           .num_heads = model->num_heads,
                                           .num_kv_heads = model->num_kv_heads,
+                                          .head_dim = model->head_dim,
                                           .intermediate_size = model->intermediate_size,
                                           .rope_theta = model->rope_theta,
                                           .norm_epsilon = model->norm_epsilon,

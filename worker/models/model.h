@@ -25,6 +25,7 @@ typedef struct ps_model_language {
     int64_t vocab_size, context_length; /* tokens that there are, and of the longest sequence */
     int64_t hidden_size, num_layers, num_heads;
     int64_t num_kv_heads;
+    int64_t head_dim; /* 0: hidden_size / num_heads */
     int64_t intermediate_size;
     double rope_theta; /* without learnt positions */
     double norm_epsilon;

@@ -28,7 +28,7 @@ typedef struct ps_block_state {
     ps_norm_state norm_attention;
     ps_tensor packed;     /* [n,Q] queries, keys and values */
     ps_tensor lse;        /* F32 [batch,H,length] */
-    ps_tensor mixed;      /* [n,C] what attention gives */
+    ps_tensor mixed;      /* [n,H·D] what attention gives */
     ps_tensor middle;     /* [n,C] the residual stream after attention */
     ps_tensor normed_mlp; /* [n,C] */
     ps_norm_state norm_mlp;
@@ -65,7 +65,7 @@ typedef struct ps_transformer {
     /* gradients under way; not with inference */
     ps_tensor dx;      /* [n,C] of the residual stream */
     ps_tensor dbranch; /* [n,C] of a norm's output, or of what a block adds */
-    ps_tensor dmixed;  /* [n,C] */
+    ps_tensor dmixed;  /* [n,H·D] */
     ps_tensor dpacked; /* [n,Q] */
     ps_tensor dactive; /* [n,F] */
     ps_tensor delta;   /* F32 [batch,H,length] */

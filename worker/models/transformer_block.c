@@ -206,7 +206,7 @@ static ps_status backward_mlp(ps_transformer *t, int64_t l, const ps_model_hooks
 {
     ps_block_state *state = &t->states[l];
     ps_tensor dnormed = ps_transformer_rows(t, t->dbranch);
-    ps_tensor dadded = ps_transformer_drop_backward(t, t->dmixed, 2 + 2 * l);
+    ps_tensor dadded = ps_transformer_drop_backward(t, t->dbranch, 2 + 2 * l);
     product_backward(t, l, PS_PART_DOWN, ps_transformer_rows(t, t->dactive), dadded, 0, 0);
     ps_status st = weights_backward(t, l, PS_PART_DOWN, dadded, 0,
                                     ps_transformer_rows(t, state->active), hooks);

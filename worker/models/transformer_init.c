@@ -35,7 +35,13 @@ static ps_status check(const ps_model_config *config)
         if (st)
             return st;
     }
-    if (size->hidden_size % size->num_heads || size->num_heads % size->num_kv_heads)
+    if (size->head_dim) {
+        ps_status st = check_size("num_heads · head_dim", size->num_heads * size->head_dim);
+        if (st)
+            return st;
+    }
+    if ((!size->head_dim && size->hidden_size % size->num_heads) ||
+        size->num_heads % size->num_kv_heads)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "hidden_size %lld, num_heads %lld, num_kv_heads %lld: each must divide the "
                        "one before",
@@ -45,6 +51,11 @@ static ps_status check(const ps_model_config *config)
         return ps_fail(PS_INVALID_ARGUMENT, "dropout: %g, allowed are 0 to less than 1",
                        size->dropout);
     return PS_OK;
+}
+
+static int64_t head_dim_of(const ps_model_language *size)
+{
+    return size->head_dim ? size->head_dim : size->hidden_size / size->num_heads;
 }
 
 static ps_parameter_role role_of(const ps_lm_tensor *tensor)
@@ -89,6 +100,7 @@ static void lay_out(const ps_model_config *config, ps_lm_tensor **out, size_t *n
                                  .num_layers = size->num_layers,
                                  .num_heads = size->num_heads,
                                  .num_kv_heads = size->num_kv_heads,
+                                 .head_dim = head_dim_of(size),
                                  .intermediate_size = size->intermediate_size,
                                  .tie_embeddings = size->tie_embeddings};
     ps_arch_layout(ps_arch_find(config->architecture), &sizes, out, n);
@@ -246,9 +258,8 @@ static ps_status init(ps_transformer *t, ps_backend *backend, const ps_model_con
     t->size = *size;
     t->type = completed.bf16 ? PS_DTYPE_BF16 : PS_DTYPE_F32;
     t->base.outputs = size->vocab_size;
-    t->attention = (ps_attention_layer){.heads = size->num_heads,
-                                        .kv_heads = size->num_kv_heads,
-                                        .head_dim = size->hidden_size / size->num_heads};
+    t->attention = (ps_attention_layer){
+        .heads = size->num_heads, .kv_heads = size->num_kv_heads, .head_dim = head_dim_of(size)};
     number_parameters(t, config);
     st = take_memory(t, backend);
     if (st) {

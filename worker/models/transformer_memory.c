@@ -32,7 +32,7 @@ static void take_state(cursor *c, const ps_transformer *t, extent e, ps_block_st
     out->norm_attention = take_norm(c, e.rows);
     out->packed = take(c, c->type, e.rows, ps_attention_layer_width(&t->attention));
     out->lse = take(c, PS_DTYPE_F32, e.lse, 1);
-    out->mixed = take(c, c->type, e.rows, width);
+    out->mixed = take(c, c->type, e.rows, t->attention.heads * t->attention.head_dim);
     out->middle = take(c, c->type, e.rows, width);
     out->normed_mlp = take(c, c->type, e.rows, width);
     out->norm_mlp = take_norm(c, e.rows);
@@ -69,7 +69,7 @@ static void take_gradients(cursor *c, ps_transformer *t, extent e)
     int64_t width = t->size.hidden_size;
     t->dx = take(c, c->type, e.rows, width);
     t->dbranch = take(c, c->type, e.rows, width);
-    t->dmixed = take(c, c->type, e.rows, width);
+    t->dmixed = take(c, c->type, e.rows, t->attention.heads * t->attention.head_dim);
     t->dpacked = take(c, c->type, e.rows, ps_attention_layer_width(&t->attention));
     t->dactive = take(c, c->type, e.rows, t->size.intermediate_size);
     t->delta = take(c, PS_DTYPE_F32, e.lse, 1);

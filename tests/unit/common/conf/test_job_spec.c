@@ -338,6 +338,10 @@ START_TEST(a_model_section_reads_back_as_it_was_written)
         "num_layers: 2, num_heads: 6, num_kv_heads: 2, intermediate_size: 100, "
         "rope_theta: 500000, norm_epsilon: 1e-05, tie_embeddings: true, dropout: 0, "
         "tokenizer: \"\"}",
+        "{architecture: llama, vocab_size: 300, context_length: 64, hidden_size: 50, "
+        "num_layers: 2, num_heads: 6, num_kv_heads: 2, head_dim: 8, intermediate_size: 100, "
+        "rope_theta: 500000, norm_epsilon: 1e-05, tie_embeddings: true, dropout: 0, "
+        "tokenizer: \"\"}",
     };
     for (size_t i = 0; i < sizeof written / sizeof *written; i++) {
         ps_spec_model *model = NULL;
@@ -385,6 +389,9 @@ START_TEST(sizes_of_a_language_model_fit_each_other)
     refuses(JOB("  architecture: llama\n  vocab_size: 9\n  context_length: 9\n  hidden_size: 9\n"
                 "  num_layers: 1\n  num_heads: 3\n  intermediate_size: 8\n"),
             "job.yaml:9: model.hidden_size: a head has 3 numbers (hidden_size / num_heads); RoPE");
+    refuses(JOB("  architecture: llama\n  vocab_size: 9\n  context_length: 9\n  hidden_size: 8\n"
+                "  num_layers: 1\n  num_heads: 3\n  head_dim: 5\n  intermediate_size: 8\n"),
+            "job.yaml:12: model.head_dim: a head has 5 numbers; RoPE needs an even number");
     refuses(JOB("  architecture: gpt2\n  vocab_size: 9\n  context_length: 9\n  hidden_size: 9\n"
                 "  num_layers: 1\n  num_heads: 2\n"),
             "job.yaml:9: model.hidden_size: 9 is not a multiple of num_heads, 2");

@@ -11,11 +11,11 @@
 #include <math.h>
 #include <string.h>
 
-enum { ROWS = 2, LENGTH = 5, TOKENS = ROWS * LENGTH, KINDS = 4 };
+enum { ROWS = 2, LENGTH = 5, TOKENS = ROWS * LENGTH, KINDS = 6 };
 
 static ps_model_config config_of(int kind)
 {
-    static const char *const names[KINDS] = {"gpt2", "llama", "llama", "qwen2"};
+    static const char *const names[KINDS] = {"gpt2", "llama", "llama", "qwen2", "llama", "gpt2"};
     ps_model_language size = {.vocab_size = 13,
                               .context_length = 8,
                               .hidden_size = 8,
@@ -28,6 +28,11 @@ static ps_model_config config_of(int kind)
                               .tie_embeddings = true};
     if (kind > 0)
         size.num_kv_heads = 2;
+    if (kind >= 4) { /* heads that are not hidden_size / num_heads numbers */
+        size.num_heads = kind == 4 ? 6 : 3;
+        size.num_kv_heads = 3;
+        size.head_dim = kind == 4 ? 2 : 4;
+    }
     size.tie_embeddings = kind != 1;
     return (ps_model_config){.architecture = names[kind], .language = size};
 }
