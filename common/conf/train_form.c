@@ -1,8 +1,5 @@
-/* Happy path: a form that is not float32, of an architecture whose matrices lie as forms want them,
- * rows along the input. */
+/* Happy path: a form that is not float32, and a group that it can have. */
 #include "common/conf/train_form.h"
-
-#include "common/arch/arch.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -37,12 +34,6 @@ static bool is_group(int64_t group)
     return false;
 }
 
-/* Architectures whose weights are stored [in,out]: groups would run along the output. */
-static bool lies_otherwise(const ps_spec_model *model)
-{
-    return !strcmp(model->architecture, "gpt2");
-}
-
 ps_status ps_train_form_check(const ps_job_spec *spec, const ps_conf_doc *doc)
 {
     if (!spec->train)
@@ -57,10 +48,5 @@ ps_status ps_train_form_check(const ps_job_spec *spec, const ps_conf_doc *doc)
     if (!is_group(spec->train->group))
         return ps_conf_fail(doc, "train.group", "%" PRId64 "; allowed: 256, 128, 64 or 32",
                             spec->train->group);
-    if (form.row && spec->model && lies_otherwise(spec->model))
-        return ps_conf_fail(doc, "train.weights",
-                            "not for architecture %s, whose matrices are kept transposed; allowed: "
-                            "mlp, llama, qwen2",
-                            spec->model->architecture);
     return PS_OK;
 }

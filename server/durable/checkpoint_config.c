@@ -78,6 +78,8 @@ static void write_tensor(const ps_param_plan *plan, ps_buf *out)
     char form[PS_FORM_TEXT];
     if (plan->form.row)
         ps_json_put_string(&w, "form", ps_form_text(plan->form, form));
+    if (plan->transposed)
+        ps_json_put_bool(&w, "transposed", true);
     if (plan->kind)
         ps_json_put_string(&w, "blocks", ps_block_kind_name(plan->kind));
     ps_json_object_end(&w);
@@ -110,14 +112,22 @@ static ps_status read_shape(ps_json_reader *r, ps_param_plan *plan)
     return st || t.kind == PS_JSON_ARRAY_END ? st : ps_checkpoint_config_damaged();
 }
 
-static ps_status read_decays(ps_json_reader *r, ps_param_plan *plan)
+static ps_status read_bool(ps_json_reader *r, bool *out)
 {
     ps_json_token t;
     ps_status st = ps_json_next(r, &t);
     if (st)
         return st;
-    plan->undecayed = t.kind == PS_JSON_FALSE;
-    return t.kind == PS_JSON_TRUE || plan->undecayed ? PS_OK : ps_checkpoint_config_damaged();
+    *out = t.kind == PS_JSON_TRUE;
+    return *out || t.kind == PS_JSON_FALSE ? PS_OK : ps_checkpoint_config_damaged();
+}
+
+static ps_status read_decays(ps_json_reader *r, ps_param_plan *plan)
+{
+    bool decays = true;
+    ps_status st = read_bool(r, &decays);
+    plan->undecayed = !decays;
+    return st;
 }
 
 static ps_status read_kind(ps_json_reader *r, ps_param_plan *plan)
@@ -158,8 +168,12 @@ static ps_status read_member(ps_json_reader *r, const ps_json_token *key, ps_par
         return read_kind(r, plan);
     if (strcmp(name, "form") == 0)
         return read_form(r, plan);
+    if (strcmp(name, "transposed") == 0)
+        return read_bool(r, &plan->transposed);
     return newer(ps_fail(PS_INVALID_ARGUMENT,
-                         "%.64s: unknown key; allowed: name, shape, decays, form, blocks", name));
+                         "%.64s: unknown key; allowed: name, shape, decays, form, transposed, "
+                         "blocks",
+                         name));
 }
 
 static ps_status read_tensor(ps_slice line, ps_param_plan *plan, char **room)

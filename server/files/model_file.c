@@ -108,7 +108,7 @@ static void set_tensors(ps_model_record *record, const ps_placement *placement)
         record->tensors[i].name = ps_strdup(t->name);
         record->tensors[i].rank = t->rank;
         record->tensors[i].form = t->form;
-        memcpy(record->tensors[i].shape, t->shape, t->rank * sizeof *t->shape);
+        memcpy(record->tensors[i].shape, forms[i].shape, t->rank * sizeof *t->shape);
         record->tensor_bytes += ps_model_form_bytes(&forms[i]);
     }
     ps_model_forms_list(forms, placement->n_tensors, &text);

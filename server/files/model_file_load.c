@@ -1,7 +1,8 @@
 /* load: a stored model into the parameters of a job. Happy path: the file is read from front to
- * back, tensor by tensor, as their data lie; those in a form are decoded on the way. It fails when
- * the tensors are not the job's. */
+ * back, tensor by tensor, as their data lie; those in a form are decoded on the way, and one that
+ * the job has transposed is held as a whole. It fails when the tensors are not the job's. */
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/loop/loop.h"
 #include "server/files/model_file.h"
 #include "server/files/model_header.h"
@@ -12,14 +13,17 @@ typedef struct loading {
     ps_param_store *store;
     const ps_model_form *tensor; /* that id is of; NULL: none yet */
     uint32_t id;
+    float *turned; /* of one that the store has transposed: all of it, as it is there */
 } loading;
 
 static ps_status check_shape(const ps_param_tensor *have, const ps_model_form *stored)
 {
     if (!stored)
         return ps_fail(PS_FAILED_PRECONDITION, "it has no tensor %s", have->name);
+    uint64_t shape[PS_PARAM_DIMS_MAX];
+    ps_placement_model_shape(have, shape);
     if (stored->n_dims != have->rank ||
-        memcmp(stored->shape, have->shape, have->rank * sizeof *have->shape) != 0)
+        memcmp(stored->shape, shape, have->rank * sizeof *shape) != 0)
         return ps_fail(PS_FAILED_PRECONDITION, "tensor %s has another shape there", have->name);
     return PS_OK;
 }
@@ -39,17 +43,47 @@ static ps_status check_shapes(const ps_placement *placement, const ps_model_head
     return PS_OK;
 }
 
+static const ps_param_tensor *tensor_of(const loading *l)
+{
+    return &ps_param_store_placement(l->store)->tensors[l->id];
+}
+
+static ps_status begin_tensor(loading *l, const ps_model_form *tensor)
+{
+    ps_status st = ps_placement_find(ps_param_store_placement(l->store), tensor->name, &l->id);
+    l->tensor = tensor;
+    ps_free(&l->turned);
+    if (st || !tensor_of(l)->transposed)
+        return st;
+    l->turned = ps_try_alloc_raw((size_t)ps_model_form_numbers(tensor) * sizeof *l->turned);
+    return l->turned ? PS_OK
+                     : ps_fail(PS_NO_MEMORY, "tensor %s: no memory to transpose it", tensor->name);
+}
+
+static ps_status import(const loading *l, uint64_t first, const float *values, uint64_t n)
+{
+    return ps_param_import(l->store, l->id, first, (const ps_wire_float *)(const void *)values, n);
+}
+
+/* The model's [in, out] becomes the store's [out, in]. */
+static ps_status turn(const loading *l, uint64_t first, const float *values, size_t n)
+{
+    const ps_param_tensor *t = tensor_of(l);
+    PS_REQUIRE(l->turned && first + n <= t->rows * t->columns);
+    for (size_t i = 0; i < n; i++)
+        l->turned[(first + i) % t->rows * t->columns + (first + i) / t->rows] = values[i];
+    bool whole = first + n == t->rows * t->columns;
+    return whole ? import(l, 0, l->turned, t->rows * t->columns) : PS_OK;
+}
+
 static ps_status put(void *user, const ps_model_form *tensor, uint64_t first, const float *values,
                      size_t n)
 {
     loading *l = user;
-    ps_status st = PS_OK;
-    if (l->tensor != tensor)
-        st = ps_placement_find(ps_param_store_placement(l->store), tensor->name, &l->id);
-    l->tensor = tensor;
-    return st ? st
-              : ps_param_import(l->store, l->id, first, (const ps_wire_float *)(const void *)values,
-                                n);
+    ps_status st = l->tensor == tensor ? PS_OK : begin_tensor(l, tensor);
+    if (st)
+        return st;
+    return l->turned ? turn(l, first, values, n) : import(l, first, values, n);
 }
 
 /* Those who read the job's log see that it is not the very parent that is trained. */
@@ -71,6 +105,7 @@ ps_status ps_model_file_load(const ps_stored_files *files, const char *name, con
     ps_loop_require_off();
     int file;
     ps_model_header header = {0};
+    loading loading = {.store = store};
     ps_status st = ps_model_file_open(files, name, version, &file, NULL);
     if (st)
         return ps_wrap(st, "model %s", name);
@@ -78,8 +113,8 @@ ps_status ps_model_file_load(const ps_stored_files *files, const char *name, con
     if (!st)
         st = check_shapes(ps_param_store_placement(store), &header);
     if (!st)
-        st = ps_model_numbers_read(files->disk, file, &header,
-                                   (ps_form_sink){put, &(loading){.store = store}});
+        st = ps_model_numbers_read(files->disk, file, &header, (ps_form_sink){put, &loading});
+    ps_free(&loading.turned);
     if (!st)
         remark_forms(name, &header, remark);
     files->disk->close(files->disk->state, file);

@@ -14,8 +14,9 @@ ps_model_form *ps_model_tensors_of(const ps_placement *placement)
     ps_model_form *out = ps_alloc_array(placement->n_tensors, sizeof *out);
     for (size_t i = 0; i < placement->n_tensors; i++) {
         const ps_param_tensor *t = &placement->tensors[i];
-        out[i] = (ps_model_form){.name = t->name, .form = t->form, .n_dims = t->rank};
-        memcpy(out[i].shape, t->shape, t->rank * sizeof *t->shape);
+        out[i] = (ps_model_form){
+            .name = t->name, .form = t->form, .n_dims = t->rank, .transposed = t->transposed};
+        ps_placement_model_shape(t, out[i].shape);
     }
     return out;
 }

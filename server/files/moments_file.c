@@ -21,6 +21,22 @@ typedef struct writing {
     uint64_t bytes; /* of the file */
 } writing;
 
+/* The numbers of a tensor that the store has transposed, as the model has them. */
+typedef struct turning {
+    const ps_param_tensor *tensor;
+    float *all;
+    uint64_t done;
+} turning;
+
+static ps_status turn(void *state, const float *values, size_t count)
+{
+    turning *t = state;
+    uint64_t rows = t->tensor->rows, columns = t->tensor->columns;
+    for (size_t i = 0; i < count; i++, t->done++)
+        t->all[t->done % columns * rows + t->done / columns] = values[i];
+    return PS_OK;
+}
+
 static ps_status put_halves(void *state, const float *values, size_t count)
 {
     uint16_t halves[PIECE];
@@ -42,7 +58,7 @@ static ps_safetensors_tensor *tensors_of(const ps_placement *placement)
         out[i].name = t->name;
         out[i].dtype = PS_SAFETENSORS_BF16;
         out[i].n_dims = t->rank;
-        memcpy(out[i].shape, t->shape, t->rank * sizeof *t->shape);
+        ps_placement_model_shape(t, out[i].shape);
     }
     return out;
 }
@@ -56,6 +72,22 @@ static void describe(const ps_moments_about *about, ps_buf *json)
     ps_json_put_int(&w, "sequence_length", about->sequence_length);
     ps_json_put_string(&w, "model", about->model);
     ps_json_object_end(&w);
+}
+
+static ps_status write_tensor(ps_param_store *store, uint32_t id, ps_safetensors_writer *writer)
+{
+    const ps_param_tensor *t = &ps_param_store_placement(store)->tensors[id];
+    if (!t->transposed)
+        return ps_param_export_moments(store, id, (ps_param_sink){put_halves, writer});
+    uint64_t n = t->rows * t->columns;
+    turning all = {.tensor = t, .all = ps_try_alloc_raw((size_t)n * sizeof *all.all)};
+    if (!all.all)
+        return ps_fail(PS_NO_MEMORY, "tensor %s: no memory to transpose it", t->name);
+    ps_status st = ps_param_export_moments(store, id, (ps_param_sink){turn, &all});
+    if (!st)
+        st = put_halves(writer, all.all, (size_t)n);
+    ps_free(&all.all);
+    return st;
 }
 
 static ps_status write_tensors(void *user, ps_safetensors_sink sink)
@@ -72,8 +104,7 @@ static ps_status write_tensors(void *user, ps_safetensors_sink sink)
     if (!st)
         w->bytes = ps_safetensors_writer_total(writer);
     for (size_t i = 0; !st && i < placement->n_tensors; i++)
-        st = ps_param_export_moments(w->store, (uint32_t)ps_safetensors_writer_order(writer, i),
-                                     (ps_param_sink){put_halves, writer});
+        st = write_tensor(w->store, (uint32_t)ps_safetensors_writer_order(writer, i), writer);
     if (!st)
         st = ps_safetensors_writer_finish(&writer);
     ps_safetensors_writer_free(&writer);

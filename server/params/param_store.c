@@ -47,6 +47,7 @@ static ps_status place(ps_param_store *store, const ps_param_config *config)
             .rank = config->plans[i].rank,
             .shape = config->plans[i].shape,
             .form = config->plans[i].form,
+            .transposed = config->plans[i].transposed,
         };
     }
     ps_status st = ps_placement_create(

@@ -37,6 +37,7 @@ typedef struct ps_param_plan {
     ps_param_init init;
     double scale;
     ps_form form;                     /* that it is trained in (placement.h); row NULL: none */
+    bool transposed;                  /* likewise: the model has it as [columns, rows] */
     bool undecayed;                   /* the optimizer's weight_decay is not for it */
     const struct ps_block_kind *kind; /* of its blocks (block_kinds.h); NULL: dense */
 } ps_param_plan;

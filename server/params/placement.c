@@ -156,6 +156,8 @@ static ps_status measure(placement *p, const ps_placement_request *tensors, uint
 /* Is every row of every shard, and every block, whole groups? */
 static ps_status check_form(const ps_placement *p, const ps_param_tensor *t)
 {
+    if (t->transposed && !t->form.row)
+        return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: transposed, and in no form", t->name);
     if (!t->form.row)
         return PS_OK;
     char text[PS_FORM_TEXT];
@@ -194,6 +196,7 @@ static ps_status fill(placement *p, const ps_placement_request *tensors, uint32_
         name += len;
         uint32_t k = shard_count(t, column_blocks);
         t->form = tensors[i].form;
+        t->transposed = tensors[i].transposed;
         ps_status st = cut(p, t, shard, k, servers, &next_shard);
         if (!st)
             st = check_form(&p->public, t);
@@ -269,6 +272,13 @@ ps_status ps_placement_find(const ps_placement *public, const char *name, uint32
         }
     }
     return ps_fail(PS_NOT_FOUND, "tensor %s: there is none of that name", name);
+}
+
+void ps_placement_model_shape(const ps_param_tensor *t, uint64_t out[PS_PARAM_DIMS_MAX])
+{
+    PS_REQUIRE(!t->transposed || t->rank == 2);
+    for (unsigned d = 0; d < t->rank; d++)
+        out[d] = t->shape[t->transposed ? t->rank - 1 - d : d];
 }
 
 ps_param_run ps_placement_locate(const ps_param_tensor *t, uint64_t index)

@@ -4,8 +4,9 @@
  * and the product of the others N. It is cut into min(column_blocks, M) shards N×Mi of nearly equal
  * width; shard i holds columns [i·M/k, (i+1)·M/k) of every row, row by row. A shard is cut into
  * blocks of block_elements consecutive elements. A matrix may be trained in a form (common/form):
- * then each row of a shard, and each block, is whole groups of it. Read-only after creation; any
- * thread.
+ * then each row of a shard, and each block, is whole groups of it; and since rows of a form run
+ * along the input of a product, what a model has as [in, out] lies here transposed. Read-only after
+ * creation; any thread.
  */
 #ifndef PS_PARAMS_PLACEMENT_H
 #define PS_PARAMS_PLACEMENT_H
@@ -13,6 +14,7 @@
 #include "common/base/status.h"
 #include "common/form/form.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +43,7 @@ typedef struct ps_param_tensor {
     uint64_t rows, columns;
     ps_form form; /* that it is trained in: what its numbers are to who computes, and what is stored
                      of it in the end; row NULL: as they are */
+    bool transposed; /* a matrix in a form: the model's is [columns, rows] */
     uint32_t n_shards;
     const ps_param_shard *shards;
 } ps_param_tensor;
@@ -51,6 +54,7 @@ typedef struct ps_placement_request {
     unsigned rank;
     const uint64_t *shape;
     ps_form form; /* row NULL: none */
+    bool transposed;
 } ps_placement_request;
 
 typedef struct ps_placement {
@@ -63,7 +67,7 @@ typedef struct ps_placement {
 
 /* servers: shards go to them in turn. PS_INVALID_ARGUMENT names the tensor (a name that is empty,
  * too long, no UTF-8 or there twice; a side of 0; too many elements; a form that does not divide
- * it). PS_NO_MEMORY. */
+ * it; one that is transposed and has none). PS_NO_MEMORY. */
 PS_MUST_CHECK ps_status ps_placement_create(const ps_placement_request *tensors, size_t n,
                                             uint32_t column_blocks, uint32_t block_elements,
                                             uint32_t servers, ps_placement **out);
@@ -71,6 +75,9 @@ void ps_placement_free(ps_placement **placement);
 /* PS_NOT_FOUND with the name. */
 PS_MUST_CHECK ps_status ps_placement_find(const ps_placement *placement, const char *name,
                                           uint32_t *id);
+
+/* The shape of the model's tensor, of which this may be the transpose. */
+void ps_placement_model_shape(const ps_param_tensor *tensor, uint64_t out[PS_PARAM_DIMS_MAX]);
 
 /* Element `index` (row-major) of a tensor: which shard has it, where, and how many elements from
  * there on lie side by side in the tensor and in the shard alike. */

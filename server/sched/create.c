@@ -25,7 +25,8 @@ static ps_status check_plan(const ps_job *job, const ps_data_plan *plan)
         const ps_data_plan_tensor *t = &plan->tensors[i];
         tensors[i].name = t->name;
         tensors[i].rank = (uint32_t)t->n_shape;
-        memcpy(tensors[i].shape, t->shape, t->n_shape * sizeof *t->shape);
+        for (size_t d = 0; d < t->n_shape; d++) /* of the model */
+            tensors[i].shape[d] = t->shape[t->transposed ? t->n_shape - 1 - d : d];
     }
     ps_status st = ps_catalog_model_fits(job->sched->catalog, job->spec->name, tensors, n);
     free(tensors);

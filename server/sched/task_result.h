@@ -35,6 +35,7 @@ typedef struct ps_data_plan_tensor {
     double scale;
     ps_plan_role role;
     char *form;            /* that it is to be trained in, "int4/128"; "": none */
+    bool transposed;       /* of a form's: the model has it as [shape[1], shape[0]] */
     ps_plan_blocks blocks; /* psd's own alone: a worker's are parameters */
 } ps_data_plan_tensor;
 /* plan: the data's size and the model's tensors. */

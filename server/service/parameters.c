@@ -45,6 +45,7 @@ static void describe_run(ps_param_store *store, Psd__V1__DescribeResponse *out)
         char form[PS_FORM_TEXT];
         if (from->form.row)
             tensor->form = ps_strdup(ps_form_text(from->form, form));
+        tensor->transposed = from->transposed;
         tensor->shards = ps_alloc_array(from->n_shards, sizeof *tensor->shards);
         for (uint32_t s = 0; s < from->n_shards; s++)
             tensor->shards[tensor->n_shards++] = describe_shard(store, i, s);

@@ -69,7 +69,8 @@ static ps_data_plan *plan_read(const Psd__V1__PlanResult *message)
                                            .initializer = (ps_plan_init)t->initializer,
                                            .scale = t->scale,
                                            .role = (ps_plan_role)t->role,
-                                           .form = t->form};
+                                           .form = t->form,
+                                           .transposed = t->transposed};
     }
     const ps_data_plan borrowed = {.train_rows = message->train_rows,
                                    .test_rows = message->test_rows,

@@ -26,11 +26,11 @@ def weights(bits):
     return f"weights: int{bits}\n  group: {GROUP}"
 
 
-def decoded(stored, columns, bits):
+def decoded(stored, columns, bits, group=GROUP):
     """Blocks of an integer form: a float16 scale, then codes of so many bits, lowest first, half of them added."""
-    blocks = stored.reshape(len(stored), columns // GROUP, -1)
+    blocks = stored.reshape(len(stored), columns // group, -1)
     scale = blocks[:, :, :2].copy().view("<f2").astype(np.float64)
-    stream = np.unpackbits(blocks[:, :, 2:], axis=2, bitorder="little").reshape(len(stored), columns // GROUP, GROUP, bits)
+    stream = np.unpackbits(blocks[:, :, 2:], axis=2, bitorder="little").reshape(len(stored), columns // group, group, bits)
     codes = (stream.astype(np.int64) << np.arange(bits)).sum(3) - (1 << (bits - 1))
     return (scale * codes).reshape(len(stored), columns)
 
@@ -185,5 +185,55 @@ train: {{epochs: 4, batch_size: 8, weights: int4, optimizer: {{name: adamw, lear
         assert found["loss"] < 2, found
 
 
+GPT2 = ("{architecture: gpt2, vocab_size: 256, context_length: 16, hidden_size: 64, num_layers: 1, num_heads: 2, "
+        "tokenizer: bytes}")
+
+
+def gpt2_has_its_matrices_transposed():
+    """[in, out] in the model, and groups along the input all the same; in two column blocks; through a restart."""
+    with Cluster() as cluster:
+        cluster.start_server()
+        cluster.start_worker("w1")
+        (cluster.dir / "text.txt").write_text(TEXT)
+        cluster.psctl("tokenize", cluster.dir / "text.txt", "-o", cluster.dir / "text.tokens")
+        files = f"{{tokens: {cluster.dir}/text.tokens}}"
+
+        def begin(name, train, more):
+            return cluster.submit(f"""kind: train
+name: {name}
+{more}
+data: {{format: tokens, sequence_length: 16, train: {files}, test: {files}}}
+train: {{{train}, batch_size: 16, keep_moments: true, consistency: {{mode: bsp}}}}
+""")
+
+        def finish(job_id, name):
+            return cluster.wait_job(job_id)["progress"], exported(cluster, name)
+
+        adam = "optimizer: {name: adamw, learning_rate: 0.003}"
+        base, (_, w) = finish(begin("base", f"epochs: 2, {adam}", f"model: {GPT2}"), "base")
+        form = "weights: int4, group: 32"
+        still = f"epochs: 1, {form}, optimizer: {{name: adamw, learning_rate: 1.0e-12}}"
+        held, (metadata, stored) = finish(begin("held", still, "initialize_from: base\ncolumn_blocks: 2"), "held")
+        forms = json.loads(metadata["psd.forms"])
+        blocks = {name for name in w if name.startswith("h.") and w[name].ndim == 2}
+        assert len(blocks) == 4 and forms == {
+            name: {"form": "int4/32", "shape": list(w[name].shape), "transposed": True} for name in blocks}, forms
+        for name in blocks:
+            turned = w[name].T.astype(np.float64)
+            scale = np.abs(turned.reshape(len(turned), -1, 32)).max(2, keepdims=True) / 7
+            far = np.abs(decoded(stored[name], turned.shape[1], 4, 32) - turned).reshape(len(turned), -1, 32)
+            assert (far <= 0.51 * scale).all(), (name, (far / scale).max())
+        late = begin("late", f"epochs: 12, {form}, {adam}", "initialize_from: base\ncolumn_blocks: 2")
+        wait_share(cluster, late, 0.3)
+        cluster.server.stop()
+        cluster.start_server()
+        late, _ = finish(late, "late")
+        assert late["test_loss"] < min(base["test_loss"], held["test_loss"]), (base, held, late)
+        for name, progress in (("held", held), ("late", late)):
+            found = cluster.psctl_json("evaluate", name, cluster.dir / "text.tokens")
+            assert abs(found["loss"] - progress["test_loss"]) < 1e-6 * (1 + found["loss"]), (found, progress)
+
+
 run([the_stored_model_is_what_was_tested_last, two_bits_train_better_than_they_round, pulls_are_an_eighth,
-     psd_answers_while_it_makes_blocks, a_restart_goes_on_in_the_form, a_language_model_trains_its_blocks_in_a_form])
+     psd_answers_while_it_makes_blocks, a_restart_goes_on_in_the_form, a_language_model_trains_its_blocks_in_a_form,
+     gpt2_has_its_matrices_transposed])

@@ -32,7 +32,7 @@ static ps_status map_shards(const Psd__V1__Tensor *tensor, ps_tensor_map *map)
     if (column != map->columns)
         return ps_fail(PS_FAILED_PRECONDITION, "tensor %s: psd's shards end at column %llu of %llu",
                        map->name, (unsigned long long)column, (unsigned long long)map->columns);
-    map->same_order = map->shard_count == 1 || map->rows == 1;
+    map->same_order = !map->transposed && (map->shard_count == 1 || map->rows == 1);
     return PS_OK;
 }
 
@@ -40,16 +40,17 @@ static ps_status map_tensor(const Psd__V1__Tensor *tensor, const ps_tensor_shape
                             ps_tensor_map *map)
 {
     *map = (ps_tensor_map){.name = shape->name, .id = tensor->id, .rows = 1, .columns = 1};
-    bool same = tensor->n_shape == (size_t)shape->rank;
+    map->transposed = tensor->transposed;
+    bool same = tensor->n_shape == (size_t)shape->rank && (!map->transposed || shape->rank == 2);
     for (int d = 0; same && d < shape->rank; d++)
-        same = tensor->shape[d] == (uint64_t)shape->shape[d];
+        same = tensor->shape[d] == (uint64_t)shape->shape[map->transposed ? 1 - d : d];
     if (!same)
         return ps_fail(PS_FAILED_PRECONDITION, "tensor %s: psd has another shape than the model",
                        shape->name);
-    for (int d = 0; d < shape->rank - 1; d++)
-        map->rows *= (uint64_t)shape->shape[d];
+    for (int d = 0; d < shape->rank - 1; d++) /* equal to the model's by now */
+        map->rows *= tensor->shape[d];
     if (shape->rank > 0)
-        map->columns = (uint64_t)shape->shape[shape->rank - 1];
+        map->columns = tensor->shape[shape->rank - 1];
     map->elements = map->rows * map->columns;
     if (*tensor->form && (!ps_form_parse(tensor->form, &map->form) || !map->form.group))
         return ps_fail(PS_FAILED_PRECONDITION,
@@ -166,8 +167,8 @@ void ps_tensor_maps_free(ps_tensor_maps *maps)
 static bool tensors_equal(const ps_tensor_map *a, const ps_tensor_map *b)
 {
     if (strcmp(a->name, b->name) != 0 || a->id != b->id || a->rows != b->rows ||
-        a->columns != b->columns || a->shard_count != b->shard_count ||
-        !ps_form_same(a->form, b->form))
+        a->columns != b->columns || a->transposed != b->transposed ||
+        a->shard_count != b->shard_count || !ps_form_same(a->form, b->form))
         return false;
     for (uint32_t i = 0; i < a->shard_count; i++)
         if (a->shards[i].column_begin != b->shards[i].column_begin ||
@@ -186,6 +187,20 @@ bool ps_tensor_maps_equal(const ps_tensor_maps *a, const ps_tensor_maps *b)
     return true;
 }
 
+static void scatter_turned(const ps_tensor_map *map, const ps_shard_map *s, uint64_t offset,
+                           uint64_t count, const char *from, float *tensor)
+{
+    uint64_t row = offset / s->width, column = offset % s->width;
+    for (uint64_t i = 0; i < count; i++) {
+        memcpy(tensor + (s->column_begin + column) * map->rows + row, from + i * sizeof(float),
+               sizeof(float));
+        if (++column == s->width) {
+            column = 0;
+            row++;
+        }
+    }
+}
+
 void ps_tensor_map_scatter(const ps_tensor_map *map, uint32_t shard, uint64_t offset,
                            uint64_t count, const void *payload, float *tensor)
 {
@@ -196,6 +211,10 @@ void ps_tensor_map_scatter(const ps_tensor_map *map, uint32_t shard, uint64_t of
         return;
     }
     const char *from = payload; /* not aligned */
+    if (map->transposed) {
+        scatter_turned(map, s, offset, count, from, tensor);
+        return;
+    }
     while (count) {
         uint64_t row = offset / s->width, column = offset % s->width;
         uint64_t n = s->width - column < count ? s->width - column : count;
@@ -214,6 +233,20 @@ static uint64_t place_of(const ps_tensor_map *map, const ps_shard_map *s, uint64
     return offset / s->width * map->columns + s->column_begin + offset % s->width;
 }
 
+/* Transposed: of its columns, from the first row that it has of the first to the last of the last.
+ */
+static ps_range span_turned(const ps_tensor_map *map, const ps_shard_map *s, uint64_t offset,
+                            uint64_t count)
+{
+    uint64_t first = offset / s->width, last = (offset + count - 1) / s->width;
+    uint64_t begin = s->column_begin, end = s->column_begin + s->width;
+    if (first == last) {
+        begin += offset % s->width;
+        end = begin + count;
+    }
+    return (ps_range){begin * map->rows + first, (end - 1) * map->rows + last + 1};
+}
+
 ps_range ps_tensor_map_span(const ps_tensor_map *map, uint32_t shard, uint64_t offset,
                             uint64_t count)
 {
@@ -221,7 +254,17 @@ ps_range ps_tensor_map_span(const ps_tensor_map *map, uint32_t shard, uint64_t o
     const ps_shard_map *s = &map->shards[shard];
     if (!count)
         return (ps_range){0, 0};
+    if (map->transposed)
+        return span_turned(map, s, offset, count);
     return (ps_range){place_of(map, s, offset), place_of(map, s, offset + count - 1) + 1};
+}
+
+static void gather_turned(const ps_tensor_map *map, const ps_shard_map *s, uint64_t row,
+                          const float *tensor, float *wire)
+{
+    const float *from = tensor + s->column_begin * map->rows + row;
+    for (uint64_t i = 0; i < s->width; i++)
+        wire[i] = from[i * map->rows];
 }
 
 void ps_tensor_map_gather(const ps_tensor_map *map, const float *tensor, float *wire)
@@ -233,8 +276,11 @@ void ps_tensor_map_gather(const ps_tensor_map *map, const float *tensor, float *
     for (uint32_t i = 0; i < map->shard_count; i++) {
         const ps_shard_map *s = &map->shards[i];
         for (uint64_t row = 0; row < map->rows; row++)
-            memcpy(wire + s->wire_offset + row * s->width,
-                   tensor + row * map->columns + s->column_begin, s->width * sizeof(float));
+            if (map->transposed)
+                gather_turned(map, s, row, tensor, wire + s->wire_offset + row * s->width);
+            else
+                memcpy(wire + s->wire_offset + row * s->width,
+                       tensor + row * map->columns + s->column_begin, s->width * sizeof(float));
     }
 }
 

@@ -1,8 +1,10 @@
 /* tensor_map: where a job's tensors lie on the wire, beside where they lie in the model.
  *
  * On the wire a matrix is its column shards, one after the other, each row by row ("wire order");
- * in the model it is rows × columns. With one shard both are the same. Maps are indexed as the
- * model's parameters are; the server's ids are looked up.
+ * in the model it is rows × columns, or, of a tensor that psd has transposed (one that is trained
+ * in a form, whose rows run along the input), columns × rows. With one shard, and not transposed,
+ * both are the same. Maps are indexed as the model's parameters are; the server's ids are looked
+ * up.
  */
 #ifndef PS_EXCHANGE_TENSOR_MAP_H
 #define PS_EXCHANGE_TENSOR_MAP_H
@@ -27,9 +29,10 @@ typedef struct ps_shard_map {
 } ps_shard_map;
 
 typedef struct ps_tensor_map {
-    const char *name; /* borrowed from who made the map */
-    uint32_t id;      /* the server's */
-    uint64_t rows, columns, elements;
+    const char *name;                 /* borrowed from who made the map */
+    uint32_t id;                      /* the server's */
+    uint64_t rows, columns, elements; /* psd's */
+    bool transposed;                  /* the model has columns × rows */
     ps_shard_map *shards;
     uint32_t shard_count;
     bool same_order; /* wire order is the model's */
@@ -70,7 +73,7 @@ bool ps_tensor_maps_equal(const ps_tensor_maps *a, const ps_tensor_maps *b);
 void ps_tensor_map_scatter(const ps_tensor_map *map, uint32_t shard, uint64_t offset,
                            uint64_t count, const void *payload, float *tensor);
 /* Where such a chunk lies in the model's order: from its first element to its last; with several
- * shards, elements of others lie between. */
+ * shards, or transposed, elements of others lie between. */
 ps_range ps_tensor_map_span(const ps_tensor_map *map, uint32_t shard, uint64_t offset,
                             uint64_t count);
 /* The whole tensor into wire order. */

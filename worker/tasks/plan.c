@@ -1,6 +1,7 @@
 /* plan: looks at the job's data and model, and says what psd needs to know to begin: how many rows
  * there are, and which tensors, with their shapes and first values. */
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "worker/job/job_cache.h"
 #include "worker/job/job_model.h"
 #include "worker/job/settle.h"
@@ -35,16 +36,25 @@ static Psd__V1__TensorPlan *plan_tensor(const ps_model_parameter_spec *spec)
     return plan;
 }
 
-/* Rows that no group divides stay float32. */
+/* Rows run along the input; psd has what is stored [in,out] the other way round. Rows that no group
+ * divides stay float32. */
 static void plan_form(const ps_spec_train *train, const ps_model_parameter_spec *spec,
                       Psd__V1__TensorPlan *plan)
 {
     char text[PS_FORM_TEXT];
     ps_form form = {0};
-    if (train && spec->of_block && !spec->input_major)
-        form = ps_spec_train_form_of(train, (uint64_t)spec->shape[spec->rank - 1]);
-    if (form.row)
-        plan->form = ps_strdup(ps_form_text(form, text));
+    if (train && spec->of_block)
+        form = ps_spec_train_form_of(train,
+                                     (uint64_t)spec->shape[spec->input_major ? 0 : spec->rank - 1]);
+    if (!form.row)
+        return;
+    plan->form = ps_strdup(ps_form_text(form, text));
+    plan->transposed = spec->input_major;
+    if (!plan->transposed)
+        return;
+    PS_REQUIRE(plan->n_shape == 2);
+    plan->shape[0] = (uint64_t)spec->shape[1];
+    plan->shape[1] = (uint64_t)spec->shape[0];
 }
 
 static ps_status plan_tensors(const ps_job_spec *job, const ps_spec_model *model,

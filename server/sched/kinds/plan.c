@@ -37,7 +37,11 @@ static ps_status check_tensor(const ps_data_plan_tensor *t)
 static ps_status check_form(const ps_data_plan_tensor *t, const ps_spec_train *train)
 {
     ps_form form, wanted = train ? ps_spec_train_form(train) : (ps_form){0};
-    if (!t->form || !*t->form)
+    bool none = !t->form || !*t->form;
+    if (t->transposed && (none || t->n_shape != 2))
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "plan: tensor %s is transposed, and no matrix in a form", t->name);
+    if (none)
         return PS_OK;
     if (ps_form_parse(t->form, &form) && form.row == wanted.row)
         return PS_OK;

@@ -41,11 +41,6 @@ START_TEST(what_makes_no_sense_is_refused_on_its_line)
             "job.yaml:5: train.group: only with train.weights, not for float32");
     refuses(JOB(MLP, ", weights: q4_0, group: 64"),
             "job.yaml:5: train.group: q4_0 has its own blocks; only integer forms have groups");
-    refuses("kind: train\nname: a\nmodel: {architecture: gpt2, vocab_size: 9, context_length: 8, "
-            "hidden_size: 32, num_layers: 1, num_heads: 1}\n"
-            "data: {format: tokens, train: {tokens: /x}}\n"
-            "train: {epochs: 1, weights: int4, optimizer: {name: sgd, learning_rate: 1}}\n",
-            "job.yaml:5: train.weights: not for architecture gpt2, whose matrices are kept");
 }
 END_TEST
 

@@ -4,6 +4,7 @@
 
 #include "common/base/mem.h"
 #include "common/model/model_forms.h"
+#include "server/files/model_tensors.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/params.h"
 #include "tests/lib/stored.h"
@@ -126,6 +127,39 @@ START_TEST(a_job_that_begins_from_it_has_its_numbers)
 }
 END_TEST
 
+/* A store that trains it in a form has its transpose, and what becomes of that is the model's
+ * again: bfloat16 holds all of these numbers. */
+START_TEST(a_store_that_has_it_transposed_gets_its_numbers_turned)
+{
+    test_params p;
+    test_stored t;
+    ps_buf remark = PS_BUF_EMPTY;
+    ps_param_store *store = NULL;
+    test_params_init(&p, COLUMNS, ROWS);
+    p.config.column_blocks = 2;
+    p.plans[0].transposed = true;
+    p.plans[1].shape[0] = COLUMNS;
+    ck_assert_int_eq(ps_param_store_create(&p.config, &store), PS_INVALID_ARGUMENT);
+    ck_assert_str_eq(ps_error_message(), "tensor w: transposed, and in no form");
+    ck_assert(ps_form_parse("bfloat16", &p.plans[0].form));
+    ck_ok(ps_param_store_create(&p.config, &store));
+    test_stored_open(&t);
+    ck_ok(adopt(&t, 0x3c00));
+    ck_ok(ps_model_file_load(&t.files, "q", "", store, &remark));
+    float *w = test_params_read(store, 0);
+    for (size_t i = 0; i < ROWS; i++)
+        for (size_t k = 0; k < COLUMNS; k++)
+            ck_assert_float_eq(w[k * ROWS + i], w_numbers[i * COLUMNS + k]);
+    free(w);
+    ps_model_form *forms = ps_model_tensors_of(ps_param_store_placement(store));
+    ck_assert(forms[0].transposed && forms[0].shape[0] == ROWS && forms[0].shape[1] == COLUMNS);
+    ps_free(&forms);
+    ps_buf_free(&remark);
+    ps_param_store_unref(&store);
+    test_stored_close(&t);
+}
+END_TEST
+
 #define LANGUAGE                                                                           \
     "kind: train\nname: m\nmodel: {architecture: gpt2, vocab_size: 9, context_length: 8, " \
     "hidden_size: 4, num_layers: 1, num_heads: 1%s}\n"                                     \
@@ -185,6 +219,7 @@ static const ps_check_case cases[] = {
     {&the_row_says_what_the_tensors_are},
     {&a_scale_that_is_no_number_is_refused_with_its_tensor},
     {&a_job_that_begins_from_it_has_its_numbers},
+    {&a_store_that_has_it_transposed_gets_its_numbers_turned},
     {&what_is_trained_from_it_is_float32},
     {&a_student_gets_its_teachers_tokenizer},
     {0},

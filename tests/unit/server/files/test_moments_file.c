@@ -38,12 +38,15 @@ static float of_update(void *user, uint64_t i)
 }
 
 /* w gets UPDATES gradients, b none. */
-static ps_param_store *trained(const char *optimizer)
+static ps_param_store *trained(const char *optimizer, bool transposed)
 {
     test_params p;
     test_params_init(&p, ROWS, COLUMNS);
     p.config.column_blocks = 2;
     p.config.block_elements = 4;
+    p.plans[0].transposed = transposed;
+    if (transposed)
+        ck_assert(ps_form_parse("bfloat16", &p.plans[0].form));
     p.config.optimizer = (ps_optimizer_config){.name = optimizer,
                                                .learning_rate = 0.1,
                                                .beta1 = 0.9,
@@ -73,6 +76,12 @@ static double expected(const char *optimizer, uint64_t i)
     return strcmp(optimizer, "adagrad") == 0 ? sum / UPDATES : v / (1 - pow(0.9, UPDATES));
 }
 
+enum { RULES = 3 };
+static const struct {
+    const char *name;
+    double tolerance; /* a bfloat16 is off by 2^-8 at most; eight bits of adamw8bit by more */
+} rules[RULES] = {{"adamw", 0.004}, {"adamw8bit", 0.2}, {"adagrad", 0.004}};
+
 static ps_safetensors *stored(test_stored *t, uint64_t job, char **data)
 {
     int file;
@@ -83,46 +92,46 @@ static ps_safetensors *stored(test_stored *t, uint64_t job, char **data)
     return out;
 }
 
-static void assert_moments(const ps_safetensors *file, const char *data, const char *optimizer,
-                           double tolerance)
+static void assert_moments(const ps_safetensors *file, const char *data, size_t rule,
+                           bool transposed)
 {
     const ps_safetensors_tensor *w = ps_safetensors_find(file, "w"),
                                 *b = ps_safetensors_find(file, "b");
-    ck_assert(w->dtype == PS_SAFETENSORS_BF16 && w->n_dims == 2 && w->shape[1] == COLUMNS);
+    ck_assert(w->dtype == PS_SAFETENSORS_BF16 && w->n_dims == 2);
+    ck_assert_uint_eq(w->shape[1], transposed ? ROWS : COLUMNS);
     for (uint64_t i = 0; i < ROWS * COLUMNS; i++) {
         uint16_t half;
-        memcpy(&half, data + file->data_start + w->begin + 2 * i, sizeof half);
-        double want = expected(optimizer, i);
-        ck_assert_double_eq_tol((double)ps_bf16_value(half), want, tolerance * want);
+        uint64_t at = transposed ? i % COLUMNS * ROWS + i / COLUMNS : i;
+        memcpy(&half, data + file->data_start + w->begin + 2 * at, sizeof half);
+        double want = expected(rules[rule].name, i);
+        ck_assert_double_eq_tol((double)ps_bf16_value(half), want, rules[rule].tolerance * want);
     }
     for (uint64_t i = b->begin; i < b->end; i++)
         ck_assert_int_eq(data[file->data_start + i], 0);
 }
 
-static const struct {
-    const char *name;
-    double tolerance; /* a bfloat16 is off by 2^-8 at most; eight bits of adamw8bit by more */
-} rules[] = {{"adamw", 0.004}, {"adamw8bit", 0.2}, {"adagrad", 0.004}};
-
+/* The last time of a model whose matrix the store has transposed. */
 START_TEST(the_mean_square_of_every_gradient_is_left)
 {
+    bool transposed = _i == RULES;
+    size_t rule = transposed ? 0 : (size_t)_i;
     test_stored t;
     test_stored_open(&t);
     uint64_t job = add_job(&t);
-    ps_param_store *store = trained(rules[_i].name);
+    ps_param_store *store = trained(rules[rule].name, transposed);
     ck_assert(ps_param_has_moments(store));
     const ps_moments_about about = {.job_id = job,
                                     .model = "m",
-                                    .optimizer = rules[_i].name,
+                                    .optimizer = rules[rule].name,
                                     .rows = 12.5,
                                     .sequence_length = 64};
     ck_ok(ps_moments_file_store(&t.files, store, &about));
     char *data;
     ps_safetensors *file = stored(&t, job, &data);
-    assert_moments(file, data, rules[_i].name, rules[_i].tolerance);
+    assert_moments(file, data, rule, transposed);
     char *says = ps_asprintf("{\"optimizer\":\"%s\",\"rows\":12.5,\"sequence_length\":64,"
                              "\"model\":\"m\"}",
-                             rules[_i].name);
+                             rules[rule].name);
     ck_assert_str_eq(ps_safetensors_metadata(file, PS_MOMENTS_META), says);
     ck_assert_str_eq(test_stored_find(&t, "artifacts", PS_STORED_INCOMING), "");
     free(says);
@@ -138,7 +147,7 @@ START_TEST(a_full_disk_leaves_nothing)
     test_stored t;
     test_stored_open(&t);
     uint64_t job = add_job(&t);
-    ps_param_store *store = trained("adamw");
+    ps_param_store *store = trained("adamw", false);
     const ps_moments_about about = {.job_id = job, .model = "m", .optimizer = "adamw", .rows = 1};
     t.fault.room = 100;
     ck_assert_int_eq(ps_moments_file_store(&t.files, store, &about), PS_NO_SPACE);
@@ -162,7 +171,7 @@ START_TEST(the_table_says_which_rules_have_them)
 END_TEST
 
 static const ps_check_case cases[] = {
-    {.test = &the_mean_square_of_every_gradient_is_left, .repeat = 3},
+    {.test = &the_mean_square_of_every_gradient_is_left, .repeat = RULES + 1},
     {&a_full_disk_leaves_nothing},
     {&the_table_says_which_rules_have_them},
     {0},

@@ -55,7 +55,7 @@ START_TEST(what_a_plan_settles_goes_with_every_task_and_into_the_model)
 }
 END_TEST
 
-static ps_status check_form(const char *train, const char *form)
+static ps_status check_shape(const char *train, const char *form, size_t n_shape, bool transposed)
 {
     char *yaml = ps_asprintf("kind: train\nname: a\nmodel: {architecture: mlp, layers: [64, 3]}\n"
                              "data: {format: idx, train: {features: /d/x, labels: /d/y}}\n"
@@ -65,8 +65,11 @@ static ps_status check_form(const char *train, const char *form)
     ck_ok(ps_job_spec_parse(ps_slice_str(yaml), "job.yaml", &spec));
     uint64_t shape[] = {3, 64};
     char name[] = "w", model[] = "";
-    ps_data_plan_tensor tensor = {
-        .name = name, .shape = shape, .n_shape = 2, .form = (char *)(uintptr_t)form};
+    ps_data_plan_tensor tensor = {.name = name,
+                                  .shape = shape,
+                                  .n_shape = n_shape,
+                                  .form = (char *)(uintptr_t)form,
+                                  .transposed = transposed};
     const ps_data_plan plan = {.train_rows = 9, .tensors = &tensor, .n_tensors = 1, .model = model};
     char *settled = NULL;
     ps_status st = ps_plan_check(&plan, spec, &settled);
@@ -74,6 +77,11 @@ static ps_status check_form(const char *train, const char *form)
     ps_free(&yaml);
     ps_job_spec_free(&spec);
     return st;
+}
+
+static ps_status check_form(const char *train, const char *form)
+{
+    return check_shape(train, form, 2, false);
 }
 
 START_TEST(a_form_is_what_the_job_asks_for)
@@ -88,6 +96,10 @@ START_TEST(a_form_is_what_the_job_asks_for)
     }
     ck_assert_str_eq(ps_error_message(),
                      "plan: tensor w: form int4/32 is not what the job asks for");
+    ck_ok(check_shape("weights: int4, ", "int4/32", 2, true));
+    ck_assert_int_eq(check_shape("weights: int4, ", "int4/32", 1, true), PS_INVALID_ARGUMENT);
+    ck_assert_int_eq(check_shape("weights: int4, ", "", 2, true), PS_INVALID_ARGUMENT);
+    ck_assert_str_eq(ps_error_message(), "plan: tensor w is transposed, and no matrix in a form");
 }
 END_TEST
 
