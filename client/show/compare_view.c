@@ -8,37 +8,46 @@
 #include <math.h>
 #include <string.h>
 
-/* Of one model; NaN: not said. */
-typedef struct side {
-    double loss, perplexity, accuracy, tokens_a_second, rows_a_second;
-} side;
+#define UNKNOWN                      \
+    {                                \
+        NAN, NAN, NAN, NAN, NAN, NAN \
+    }
 
-typedef struct compared {
-    side model, other;
-    double samples, loss_difference, loss_difference_error, divergence, divergence_error, same_top;
+const ps_compared ps_compared_nothing = {.model = UNKNOWN,
+                                         .other = UNKNOWN,
+                                         .samples = NAN,
+                                         .loss_difference = NAN,
+                                         .loss_difference_error = NAN,
+                                         .divergence = NAN,
+                                         .divergence_error = NAN,
+                                         .same_top = NAN};
+
+/* Of a job's result. */
+typedef struct outcome {
+    ps_compared compared;
     bool said;
-} compared;
-
-static const side unknown = {NAN, NAN, NAN, NAN, NAN};
+} outcome;
 
 static ps_status read_side(ps_json_reader *json, const char *key, void *into)
 {
-    static const ps_json_field fields[] = {
-        PS_FIELD_NUMBER(side, loss), PS_FIELD_NUMBER(side, perplexity),
-        PS_FIELD_NUMBER(side, accuracy), PS_FIELD_NUMBER(side, tokens_a_second),
-        PS_FIELD_NUMBER(side, rows_a_second)};
+    static const ps_json_field fields[] = {PS_FIELD_NUMBER(ps_compared_side, loss),
+                                           PS_FIELD_NUMBER(ps_compared_side, perplexity),
+                                           PS_FIELD_NUMBER(ps_compared_side, accuracy),
+                                           PS_FIELD_NUMBER(ps_compared_side, tokens_a_second),
+                                           PS_FIELD_NUMBER(ps_compared_side, rows_a_second),
+                                           PS_FIELD_NUMBER(ps_compared_side, generated_a_second)};
     return ps_json_field_read(json, key, fields, sizeof fields / sizeof *fields, into);
 }
 
-static ps_status read_report(ps_json_reader *json, const char *key, void *into)
+static ps_status read_member(ps_json_reader *json, const char *key, void *into)
 {
-    static const ps_json_field fields[] = {PS_FIELD_NUMBER(compared, samples),
-                                           PS_FIELD_NUMBER(compared, loss_difference),
-                                           PS_FIELD_NUMBER(compared, loss_difference_error),
-                                           PS_FIELD_NUMBER(compared, divergence),
-                                           PS_FIELD_NUMBER(compared, divergence_error),
-                                           PS_FIELD_NUMBER(compared, same_top)};
-    compared *c = into;
+    static const ps_json_field fields[] = {PS_FIELD_NUMBER(ps_compared, samples),
+                                           PS_FIELD_NUMBER(ps_compared, loss_difference),
+                                           PS_FIELD_NUMBER(ps_compared, loss_difference_error),
+                                           PS_FIELD_NUMBER(ps_compared, divergence),
+                                           PS_FIELD_NUMBER(ps_compared, divergence_error),
+                                           PS_FIELD_NUMBER(ps_compared, same_top)};
+    ps_compared *c = into;
     if (!strcmp(key, "model"))
         return ps_json_object_read(json, &c->model, read_side);
     if (!strcmp(key, "other"))
@@ -46,33 +55,33 @@ static ps_status read_report(ps_json_reader *json, const char *key, void *into)
     return ps_json_field_read(json, key, fields, sizeof fields / sizeof *fields, into);
 }
 
-static ps_status read_result(ps_json_reader *json, const char *key, void *into)
+ps_status ps_compared_read(ps_json_reader *json, ps_compared *out)
 {
-    compared *c = into;
-    if (strcmp(key, "report") != 0)
-        return ps_json_skip(json);
-    c->said = true;
-    return ps_json_object_read(json, into, read_report);
+    *out = ps_compared_nothing;
+    return ps_json_object_read(json, out, read_member);
 }
 
-static ps_status parse(const char *result, compared *out)
+static ps_status read_result(ps_json_reader *json, const char *key, void *into)
+{
+    outcome *o = into;
+    if (strcmp(key, "report") != 0)
+        return ps_json_skip(json);
+    o->said = true;
+    return ps_compared_read(json, &o->compared);
+}
+
+static ps_status parse(const char *result, ps_compared *out)
 {
     ps_json_reader json;
     ps_json_token t;
-    *out = (compared){.model = unknown,
-                      .other = unknown,
-                      .samples = NAN,
-                      .loss_difference = NAN,
-                      .loss_difference_error = NAN,
-                      .divergence = NAN,
-                      .divergence_error = NAN,
-                      .same_top = NAN};
+    outcome o = {.compared = ps_compared_nothing};
     ps_json_reader_init(&json, ps_slice_str(result));
-    ps_status st = ps_json_object_read(&json, out, read_result);
+    ps_status st = ps_json_object_read(&json, &o, read_result);
     if (!st)
         st = ps_json_expect(&json, PS_JSON_END, &t);
     ps_json_reader_free(&json);
-    return !st && !out->said ? ps_fail(PS_CORRUPT, "it has no report") : st;
+    *out = o.compared;
+    return !st && !o.said ? ps_fail(PS_CORRUPT, "it has no report") : st;
 }
 
 static void put_pair(ps_table *t, const char *label, double a, double b)
@@ -99,13 +108,12 @@ static void put_rate(ps_table *t, const char *label, double a, double b)
     if (isnan(a) && isnan(b))
         return;
     ps_table_text(t, label);
-    ps_table_text(t, ps_human_count(a).text);
-    ps_table_text(t, ps_human_count(b).text);
+    ps_table_text(t, isnan(a) ? "-" : ps_human_count(a).text);
+    ps_table_text(t, isnan(b) ? "-" : ps_human_count(b).text);
 }
 
-/* "+0.0021 ± 0.0004" */
-static void put_estimate(ps_table *t, const ps_style *style, const char *label, double value,
-                         double error, bool difference)
+void ps_compared_field(ps_table *t, const ps_style *style, const char *label, double value,
+                       double error, bool difference)
 {
     char text[64];
     if (isnan(value))
@@ -117,12 +125,12 @@ static void put_estimate(ps_table *t, const ps_style *style, const char *label, 
         ps_table_field(t, label, "%s %s %.2g", text, style->utf8 ? "±" : "+-", error);
 }
 
-static void put_between(const compared *c, const ps_style *style, ps_buf *out)
+static void put_between(const ps_compared *c, const ps_style *style, ps_buf *out)
 {
     ps_table *t = ps_table_new(NULL);
     ps_table_field(t, "rows", "%.0f", c->samples);
-    put_estimate(t, style, "loss", c->loss_difference, c->loss_difference_error, true);
-    put_estimate(t, style, "divergence", c->divergence, c->divergence_error, false);
+    ps_compared_field(t, style, "loss", c->loss_difference, c->loss_difference_error, true);
+    ps_compared_field(t, style, "divergence", c->divergence, c->divergence_error, false);
     if (!isnan(c->same_top))
         ps_table_field(t, "same top", "%.2f%%", 100 * c->same_top);
     ps_table_render(t, style, out);
@@ -132,7 +140,7 @@ static void put_between(const compared *c, const ps_style *style, ps_buf *out)
 ps_status ps_compare_text(ps_buf *out, const ps_style *style, const Psd__V1__Model *const models[2],
                           const char *result)
 {
-    compared c;
+    ps_compared c;
     ps_status st = parse(result, &c);
     if (st)
         return st;
@@ -145,6 +153,7 @@ ps_status ps_compare_text(ps_buf *out, const ps_style *style, const Psd__V1__Mod
     put_pair(t, "perplexity", c.model.perplexity, c.other.perplexity);
     put_pair(t, "accuracy", c.model.accuracy, c.other.accuracy);
     put_sizes(t, models);
+    put_rate(t, "generated/s", c.model.generated_a_second, c.other.generated_a_second);
     put_rate(t, "tokens/s", c.model.tokens_a_second, c.other.tokens_a_second);
     put_rate(t, "rows/s", c.model.rows_a_second, c.other.rows_a_second);
     ps_table_render(t, style, out);

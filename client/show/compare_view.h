@@ -10,4 +10,22 @@
 PS_MUST_CHECK ps_status ps_compare_text(ps_buf *out, const ps_style *style,
                                         const Psd__V1__Model *const models[2], const char *result);
 
+/* What a worker says that lies between two models; NaN: not said. */
+typedef struct ps_compared_side {
+    double loss, perplexity, accuracy, tokens_a_second, rows_a_second, generated_a_second;
+} ps_compared_side;
+
+typedef struct ps_compared {
+    ps_compared_side model, other;
+    double samples, loss_difference, loss_difference_error, divergence, divergence_error, same_top;
+} ps_compared;
+
+extern const ps_compared ps_compared_nothing;
+
+/* PS_CORRUPT: it is none; out is then what was read until there. */
+PS_MUST_CHECK ps_status ps_compared_read(ps_json_reader *json, ps_compared *out);
+/* A field "+0.0021 ± 0.0004"; none where the value is not known. */
+void ps_compared_field(ps_table *table, const ps_style *style, const char *label, double value,
+                       double error, bool difference);
+
 #endif

@@ -2,6 +2,7 @@
  * something (report_row.h), and below what it came to. */
 #include "client/show/report_view.h"
 
+#include "client/show/compare_view.h"
 #include "client/show/human.h"
 #include "client/show/json_fields.h"
 #include "client/show/report_row.h"
@@ -37,6 +38,8 @@ typedef struct report {
     ps_report_rows rows;
     side parent, model;
     totals total;
+    ps_compared compared;
+    char not_compared[TEXT]; /* what is said of it cannot be read: why */
     char refused[512];
     bool has_tensors; /* without them it is no report */
 } report;
@@ -87,6 +90,23 @@ static ps_status read_tensors(report *r)
     return st;
 }
 
+/* A worker's own words, as in report_row.c. */
+static ps_status read_compared(report *r)
+{
+    ps_slice bytes;
+    ps_json_reader own;
+    ps_status st = ps_json_value(&r->json, &bytes);
+    if (st)
+        return st;
+    ps_json_reader_init(&own, bytes);
+    if (ps_compared_read(&own, &r->compared)) {
+        (void)snprintf(r->not_compared, sizeof r->not_compared, "%s", ps_error_message());
+        r->compared = ps_compared_nothing;
+    }
+    ps_json_reader_free(&own);
+    return PS_OK;
+}
+
 static ps_status read_top(ps_json_reader *json, const char *key, void *into)
 {
     report *r = into; /* json is its own */
@@ -96,6 +116,8 @@ static ps_status read_top(ps_json_reader *json, const char *key, void *into)
         return ps_json_object_read(json, &r->model, read_side);
     if (!strcmp(key, "total"))
         return ps_json_object_read(json, &r->total, read_total);
+    if (!strcmp(key, "compared"))
+        return read_compared(r);
     if (!strcmp(key, "refused"))
         return ps_json_text_read(json, r->refused, sizeof r->refused);
     return strcmp(key, "tensors") != 0 ? ps_json_skip(json) : read_tensors(r);
@@ -109,21 +131,44 @@ static const metric *metric_of(const side *s, const char *name)
     return NULL;
 }
 
-/* "1.66 instead of 1.6566 (+0.0034)" */
-static void put_metrics(ps_table *t, const report *r)
+/* "1.6600 instead of 1.6566 (+0.0034 ± 0.0002)" */
+static void put_metric(ps_table *t, const ps_style *style, const report *r, const metric *m)
 {
-    for (size_t i = 0; i < r->model.n_metrics; i++) {
-        const metric *m = &r->model.metrics[i], *before = metric_of(&r->parent, m->name);
-        char label[sizeof m->name];
-        (void)snprintf(label, sizeof label, "%s", m->name);
-        if (!strcmp(m->name, "samples"))
-            ps_table_field(t, "measured on", "%.0f samples", m->value);
-        else if (before)
-            ps_table_field(t, label, "%s instead of %s (%+.3g)", ps_human_value(m->value).text,
-                           ps_human_value(before->value).text, m->value - before->value);
-        else
-            ps_table_field(t, label, "%s", ps_human_value(m->value).text);
+    const metric *before = metric_of(&r->parent, m->name);
+    double error = strcmp(m->name, "loss") ? NAN : r->compared.loss_difference_error;
+    char bars[32] = "";
+    if (isfinite(error))
+        (void)snprintf(bars, sizeof bars, " %s %.2g", style->utf8 ? "±" : "+-", error);
+    if (!strcmp(m->name, "samples"))
+        ps_table_field(t, "measured on", "%.0f samples", m->value);
+    else if (before)
+        ps_table_field(t, m->name, "%s instead of %s (%+.3g%s)", ps_human_value(m->value).text,
+                       ps_human_value(before->value).text, m->value - before->value, bars);
+    else
+        ps_table_field(t, m->name, "%s", ps_human_value(m->value).text);
+}
+
+static void put_rate(ps_table *t, const char *label, double now, double before)
+{
+    if (now > 0 && before > 0 && isfinite(now) && isfinite(before))
+        ps_table_field(t, label, "%s instead of %s (%.2f times)", ps_human_count(now).text,
+                       ps_human_count(before).text, now / before);
+}
+
+/* What lies between the two, and how fast they were, on one worker. */
+static void put_compared(ps_table *t, const ps_style *style, const report *r)
+{
+    const ps_compared *c = &r->compared;
+    if (*r->not_compared) {
+        ps_table_field(t, "compared", "cannot be read: %s", r->not_compared);
+        return;
     }
+    ps_compared_field(t, style, "divergence", c->divergence, c->divergence_error, false);
+    if (isfinite(c->same_top))
+        ps_table_field(t, "same top", "%.2f%%", 100 * c->same_top);
+    put_rate(t, "generated/s", c->other.generated_a_second, c->model.generated_a_second);
+    put_rate(t, "tokens/s", c->other.tokens_a_second, c->model.tokens_a_second);
+    put_rate(t, "rows/s", c->other.rows_a_second, c->model.rows_a_second);
 }
 
 /* It is of second order, and marked where that does not do, or did not. */
@@ -173,8 +218,10 @@ static void put_totals(const report *r, const ps_style *style, ps_buf *out)
     if (total->parent_parameters > total->parameters)
         ps_table_field(t, "parameters", "%s instead of %s", ps_human_count(total->parameters).text,
                        ps_human_count(total->parent_parameters).text);
-    put_metrics(t, r);
+    for (size_t i = 0; i < r->model.n_metrics; i++)
+        put_metric(t, style, r, &r->model.metrics[i]);
     put_prediction(t, total);
+    put_compared(t, style, r);
     if (total->calibration_rows > 0)
         ps_table_field(t, "calibration", "%.0f rows, and %.0f to measure errors on",
                        total->calibration_rows, total->held_out_rows);
@@ -201,7 +248,7 @@ static void put_table(ps_buf *out, const ps_style *style, const ps_table *table)
 
 ps_status ps_report_text(ps_buf *out, const ps_style *style, ps_slice json)
 {
-    report r = {.total = {.predicted = NAN, .measured = NAN}};
+    report r = {.total = {.predicted = NAN, .measured = NAN}, .compared = ps_compared_nothing};
     ps_json_token t;
     ps_report_rows_init(&r.rows);
     ps_json_reader_init(&r.json, json);

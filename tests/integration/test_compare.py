@@ -96,7 +96,7 @@ def a_language_model_is_compared_with_its_own_in_fewer_bits():
         alone = [cluster.psctl_json("evaluate", name, tokens) for name in ("whole", "q8")]
         for name, said in zip(("model", "other"), alone):
             assert near(found[name]["loss"], said["loss"]) and near(found[name]["perplexity"], said["perplexity"]), (found, said)
-            assert found[name]["tokens_a_second"] > 0
+            assert found[name]["tokens_a_second"] > 0 and found[name]["generated_a_second"] > 0
         assert near(found["loss_difference"], alone[1]["loss"] - alone[0]["loss"]), found
         assert 0 < found["divergence"] < 1 and 0.5 < found["same_top"] < 1, found
         assert 0 < found["loss_difference_error"] and 0 < found["divergence_error"] < found["divergence"], found

@@ -289,6 +289,13 @@ def language_models_lose_less_by_what_is_known_of_their_inputs():
             r = language(cluster, parent, f"{parent}-beside", "gptq", calibrate=", sequential: false")
             assert r["test_loss"] - r["parent_test_loss"] < 0.9 * more["round"], (r, more)
         wanted = file_of(cluster, "llama-gptq")
+        said = cluster.psctl_json("report", "llama-gptq")["report"]["compared"]
+        found = cluster.wait_job(cluster.submit(
+            "kind: compare\nname: c\nmodel_name: llama\ncompare: {model: llama-gptq}\n"
+            f"{language_data(cluster, train=False)}"))["result"]["report"]
+        for key in "samples", "loss_difference", "loss_difference_error", "divergence", "divergence_error", "same_top":
+            assert abs(said[key] - found[key]) < 1e-9, (key, said, found)
+        assert said["model"]["generated_a_second"] > 0 and said["other"]["generated_a_second"] > 0, said
         workers[1].stop()
         language(cluster, "llama", "one", "gptq")
         assert file_of(cluster, "one") == wanted

@@ -111,6 +111,8 @@ static void finish(void *user, uint64_t job_id, ps_job_file *file, const char *s
     ps_world *w = user;
     ps_buf_printf(&w->trace, "finish %" PRIu64 "\n", job_id);
     w->outcome = *outcome;
+    ps_free(&w->report);
+    w->report = outcome->report ? ps_strdup(outcome->report) : NULL;
     (void)snprintf(w->settled, sizeof w->settled, "%s", settled);
     if (outcome->drafts && w->on_finish == PS_WORLD_YES)
         ps_sched_drafted(w->sched, job_id, NULL,
@@ -212,6 +214,7 @@ void ps_world_free(ps_world **world)
     ps_buf_free(&w->trace);
     ps_buf_free(&w->blob);
     free(w->tasks);
+    ps_free(&w->report);
     ps_free(world);
 }
 

@@ -31,6 +31,7 @@ typedef struct ps_world {
     ps_buf trace;
     ps_world_answer on_create, on_finish; /* what psd's other parts answer, when asked */
     ps_job_outcome outcome;               /* of the last finish */
+    char *report;                         /* and its report; NULL: none */
     ps_buf blob;                          /* what restore gives; empty: there is no checkpoint */
     bool unreadable;                      /* restore fails, and it may pass */
     uint64_t clock;                       /* what enter returns */

@@ -4,23 +4,31 @@
  * batches; as both see the same batches, what these share is in neither.
  *
  * Both are on the device together. Each is timed with its largest outputs alone, without the loss;
- * the first has a second pass for the divergence, which is not. */
+ * the first has a second pass for the divergence, which is not. Of language models there is how
+ * fast they generate, too, where there is room for both once more.
+ *
+ * Of a job of kind compress the other one is the job's own, which is not published yet. */
 #include "common/base/mem.h"
 #include "common/json/json.h"
 #include "worker/job/job_model.h"
 #include "worker/job/stored_model.h"
+#include "worker/tasks/decoding.h"
 #include "worker/tasks/pass.h"
 #include "worker/tasks/task_kind.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
+
+enum { TOKENS = 64 };
 
 /* One of the two. */
 typedef struct side {
     const char *name;
     double loss, correct; /* summed over rows; over labels */
     double seconds;
-    int32_t *top; /* of a batch: [rows], or [rows, length] */
+    double decoding; /* seconds of a generated token; NaN: not known */
+    int32_t *top;    /* of a batch: [rows], or [rows, length] */
 } side;
 
 /* A mean over batches, each with its number of rows as its weight. */
@@ -38,6 +46,8 @@ typedef struct comparing {
     spread loss, divergence;
     uint64_t rows, answers, labels, same; /* answers: outputs that were compared */
     bool answering;                       /* there is a largest output to compare */
+    int32_t tokens[TOKENS];               /* the first of the data, */
+    size_t n_tokens;                      /* to generate from */
 } comparing;
 
 static void spread_add(spread *s, double weight, double x)
@@ -70,7 +80,7 @@ static ps_status load(comparing *c, const ps_pass *pass)
     ps_task_run *run = pass->run;
     const ps_job_spec *spec = ps_job_entry_spec(pass->entry);
     const ps_spec_model *first = ps_job_entry_model_spec(pass->entry);
-    const ps_stored_model which = {.name = spec->compare->model,
+    const ps_stored_model which = {.name = c->sides[1].name,
                                    .version = run->task->teacher_version,
                                    .job_id = run->task->job_id};
     ps_model_config config = ps_job_model_config(c->other_spec);
@@ -134,6 +144,14 @@ static void count_same(comparing *c, const ps_model_batch *batch)
     }
 }
 
+static void keep_tokens(comparing *c, const ps_model_batch *batch)
+{
+    if (c->n_tokens || !batch->tokens)
+        return;
+    c->n_tokens = batch->length < TOKENS ? (size_t)batch->length : TOKENS;
+    memcpy(c->tokens, batch->tokens, c->n_tokens * sizeof *c->tokens);
+}
+
 static ps_status compare_batch(void *user, const ps_pass *pass, const ps_batch *rows)
 {
     comparing *c = user;
@@ -147,6 +165,7 @@ static ps_status compare_batch(void *user, const ps_pass *pass, const ps_batch *
     if (st)
         return st;
     count_same(c, &batch);
+    keep_tokens(c, &batch);
     batch.teaching = c->answering ? &teaching : NULL; /* its loss gives the first a pass */
     st = lose(&c->sides[1], c->other, &batch, &other);
     batch.teaching = NULL;
@@ -159,6 +178,29 @@ static ps_status compare_batch(void *user, const ps_pass *pass, const ps_batch *
     spread_add(&c->loss, (double)rows->rows, other.loss - first.loss);
     if (c->answering)
         spread_add(&c->divergence, (double)rows->rows, other.divergence);
+    return PS_OK;
+}
+
+/* ---- generating ---- */
+
+/* What was compared is there without it: it is left out where there is no room for it. */
+static ps_status time_decoding(comparing *c, const ps_pass *pass)
+{
+    ps_task_run *run = pass->run;
+    ps_decoding d[2] = {{.which = ps_job_entry_stored_model(pass->entry),
+                         .spec = ps_job_entry_model_spec(pass->entry)},
+                        {.which = {.name = c->sides[1].name,
+                                   .version = run->task->teacher_version,
+                                   .job_id = run->task->job_id},
+                         .spec = c->other_spec}};
+    ps_model_free(&c->other);
+    ps_status st = ps_decoding_measure(run, d, c->tokens, c->n_tokens);
+    for (size_t i = 0; !st && i < 2; i++)
+        c->sides[i].decoding = d[i].seconds;
+    if (st != PS_NO_MEMORY)
+        return st;
+    ps_task_log(run, PS_LOG_NOTICE, "how fast they generate is not measured: %s",
+                ps_error_message());
     return PS_OK;
 }
 
@@ -180,6 +222,8 @@ static void put_side(ps_json_writer *w, const comparing *c, size_t which)
     if (s->seconds > 0)
         ps_json_put_double(w, language ? "tokens_a_second" : "rows_a_second",
                            (double)(language ? c->answers : c->rows) / s->seconds);
+    if (s->decoding > 0)
+        ps_json_put_double(w, "generated_a_second", 1 / s->decoding);
     ps_json_object_end(w);
 }
 
@@ -222,7 +266,7 @@ static ps_status prepare(comparing *c, const ps_pass *pass)
     if (!st)
         st = ps_spec_compare_match(spec, first, c->other_spec);
     c->sides[0].name = spec->model_name;
-    c->sides[1].name = spec->compare->model;
+    c->sides[1].name = spec->compare ? spec->compare->model : spec->name; /* or the job's own */
     c->answering = first->loss == PS_SPEC_CROSS_ENTROPY;
     for (size_t i = 0; !st && i < 2; i++) {
         c->sides[i].top =
@@ -245,6 +289,8 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
         st = ps_pass_run(&pass, compare_batch, &c);
     if (!st && c.rows == 0)
         st = ps_fail(PS_INVALID_ARGUMENT, "there are no rows to compare on");
+    if (!st && ps_spec_model_is_language(c.other_spec))
+        st = time_decoding(&c, &pass);
     if (!st)
         tell(&c, result);
     ps_model_free(&c.other);

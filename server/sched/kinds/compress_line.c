@@ -26,22 +26,35 @@ static ps_status read_list(ps_json_reader *r, double *out, size_t n)
     return st ? st : ps_json_expect(r, PS_JSON_ARRAY_END, &t);
 }
 
-/* list: n numbers; else one. */
-static bool find(const char *line, const char *key, bool list, double *out, size_t n)
+/* Of a value: one number, n of them, or its bytes. */
+typedef struct wanted {
+    const char *key;
+    bool list;
+    double *out;
+    size_t n;
+    ps_slice *part; /* NULL: numbers */
+} wanted;
+
+static ps_status read_wanted(ps_json_reader *r, const wanted *w)
+{
+    if (w->part)
+        return ps_json_value(r, w->part);
+    return w->list ? read_list(r, w->out, w->n) : read_number(r, w->out);
+}
+
+static bool find(ps_slice line, const wanted *w)
 {
     ps_json_reader r;
     ps_json_token t;
     bool found = false;
-    if (!line)
-        return false;
-    ps_json_reader_init(&r, ps_slice_str(line));
+    ps_json_reader_init(&r, line);
     ps_status st = ps_json_expect(&r, PS_JSON_OBJECT, &t);
     while (!found && ps_json_member(&r, &t, &st)) {
-        if (strcmp((const char *)t.text.data, key) != 0) {
+        if (strcmp((const char *)t.text.data, w->key) != 0) {
             st = ps_json_skip(&r);
             continue;
         }
-        st = list ? read_list(&r, out, n) : read_number(&r, out);
+        st = read_wanted(&r, w);
         found = !st;
     }
     ps_json_reader_free(&r);
@@ -50,10 +63,19 @@ static bool find(const char *line, const char *key, bool list, double *out, size
 
 bool ps_compress_line_number(const char *line, const char *key, double *out)
 {
-    return find(line, key, false, out, 1);
+    const wanted w = {.key = key, .out = out};
+    return line && find(ps_slice_str(line), &w);
+}
+
+bool ps_compress_line_part_number(const char *line, const char *part, const char *key, double *out)
+{
+    ps_slice bytes;
+    const wanted object = {.key = part, .part = &bytes}, w = {.key = key, .out = out};
+    return line && find(ps_slice_str(line), &object) && find(bytes, &w);
 }
 
 bool ps_compress_line_numbers(const char *line, const char *key, double *out, size_t n)
 {
-    return find(line, key, true, out, n);
+    const wanted w = {.key = key, .list = true, .out = out, .n = n};
+    return line && find(ps_slice_str(line), &w);
 }

@@ -9,6 +9,8 @@
 /* The value of a member that is a number, or a list of exactly n of them; finite. false: it has no
  * such member, or the line is no object. A line that is NULL has none. */
 bool ps_compress_line_number(const char *line, const char *key, double *out);
+/* Of the member `part`, which is an object. */
+bool ps_compress_line_part_number(const char *line, const char *part, const char *key, double *out);
 bool ps_compress_line_numbers(const char *line, const char *key, double *out, size_t n);
 
 #endif

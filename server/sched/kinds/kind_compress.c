@@ -4,9 +4,9 @@
  *   what each form would cost is found out; then forms are chosen: kind_compress_measure.c)
  *
  *   creating ──▶ solving ──▶ writing ──▶ evaluating ──▶ finishing ──▶ (done, or failed by limits)
- *   psd makes    a task      psd: the     two tasks,     psd leaves the report, and publishes
+ *   psd makes    a task      psd: the     a task:        psd leaves the report, and publishes
  *   the store    a tensor    draft        parent and     the draft
- *                 │   ▲                   draft
+ *                 │   ▲                   draft, compared
  *                 ▼   │ calibrating: tasks of rows
  *              clearing: psd zeroes the sums
  *
@@ -73,14 +73,7 @@ static void start(ps_job *job)
 
 /* ---- giving tasks ---- */
 
-static const ps_task_kind measure_task, solve_task, evaluate_task;
-
-static bool may_take(const ps_row_range *piece, ps_worker *worker, ps_sched *s,
-                     const ps_task_kind *kind)
-{
-    return ps_worker_does(worker, kind) && piece->ready_ns <= ps_core_now(s) &&
-           (strcmp(piece->avoid, worker->name) != 0 || !ps_worker_others(worker, s, kind));
-}
+static const ps_task_kind measure_task, solve_task;
 
 /* A worker has one task of a job that pushes: it is one member of the controller. */
 static bool may_push(const ps_job *job, const ps_worker *worker)
@@ -124,28 +117,11 @@ static bool next_tensor(ps_job *job, ps_worker *worker, ps_lease *task)
         return false;
     for (size_t i = 0; i < w->plan->n_tensors; i++) {
         ps_compress_item *item = &w->items[i];
-        if (!is_due(w, i) || item->out || !may_take(&item->piece, worker, job->sched, kind))
+        if (!is_due(w, i) || item->out || !ps_compress_may_take(job, &item->piece, worker, kind))
             continue;
         item->out = true;
         task->kind = kind;
         task->piece = item->piece;
-        return true;
-    }
-    return false;
-}
-
-/* The first `most` of parent and new model. */
-static bool next_evaluate(ps_job *job, ps_worker *worker, ps_lease *task, uint32_t most)
-{
-    ps_compress *w = work_of(job);
-    for (uint32_t i = 0; i < most; i++) {
-        ps_compress_test *test = &w->tests[i];
-        test->piece.epoch = i;
-        if (test->out || test->done || !may_take(&test->piece, worker, job->sched, &evaluate_task))
-            continue;
-        test->out = true;
-        task->kind = &evaluate_task;
-        task->piece = test->piece;
         return true;
     }
     return false;
@@ -157,12 +133,12 @@ static bool next(ps_job *job, ps_worker *worker, ps_lease *task)
     case PS_COMPRESS_CALIBRATING:
         return next_calibrate(job, worker, task);
     case PS_COMPRESS_MEASURING:
-        return next_tensor(job, worker, task) ||
-               (ps_compress_wants_parent(work_of(job)) && next_evaluate(job, worker, task, 1));
+        return next_tensor(job, worker, task) || (ps_compress_wants_parent(work_of(job)) &&
+                                                  ps_compress_next_parent(job, worker, task));
     case PS_COMPRESS_SOLVING:
         return next_tensor(job, worker, task);
     case PS_COMPRESS_EVALUATING:
-        return next_evaluate(job, worker, task, 2);
+        return ps_compress_next_test(job, worker, task);
     default: /* psd's own */
         return false;
     }
@@ -174,17 +150,6 @@ static void fill_tensor(const ps_lease *lease, ps_parcel *parcel)
     ps_compress_fill_choices(lease, parcel);
 }
 
-static void fill_evaluate(const ps_lease *lease, ps_parcel *parcel)
-{
-    const ps_job *job = lease->job;
-    if (lease->piece.epoch != PS_COMPRESS_CHILD)
-        return;
-    parcel->task.model_name = job->spec->name;
-    parcel->task.model_version = job->draft;
-    if (job->file->plan->config)
-        parcel->task.model_config = job->file->plan->config;
-}
-
 /* ---- from phase to phase ---- */
 
 static void draft(ps_job *job)
@@ -192,12 +157,6 @@ static void draft(ps_job *job)
     ps_compress_move(job, PS_COMPRESS_DRAFTING);
     ps_job_say(job, PS_LOG_INFO, "psd", "all tensors are solved, writing the new model");
     ps_finish_begin(job, &(ps_job_outcome){.drafts = true});
-}
-
-static bool tested(const ps_job *job)
-{
-    const ps_compress *w = work_of(job);
-    return !job->spec->data.test || (w->tests[0].done && w->tests[1].done);
 }
 
 /* What the figures say goes into the report, and so does the model into the catalog. */
@@ -269,7 +228,7 @@ void ps_compress_advance(ps_job *job)
         after_turn(job);
         if (w->phase == PS_COMPRESS_CALIBRATING) /* it may have been done before a restart */
             ps_compress_advance(job);
-    } else if (w->phase == PS_COMPRESS_EVALUATING && tested(job))
+    } else if (w->phase == PS_COMPRESS_EVALUATING && ps_compress_tested(job))
         finish(job);
 }
 
@@ -318,31 +277,6 @@ static void tensor_back(ps_job *job, ps_lease *lease, bool failed, const char *m
         item->piece = lease->piece;
 }
 
-static void evaluated(ps_job *job, ps_lease *lease, ps_task_result *result)
-{
-    ps_compress_test *test = &work_of(job)->tests[lease->piece.epoch];
-    test->out = false;
-    if (!ps_result_evaluation(result, &test->found)) {
-        ps_job_fail(job, "worker %s: an evaluate task without a result", lease->worker->name);
-        return;
-    }
-    test->done = true;
-    ps_job_say(job, PS_LOG_INFO, "psd", "%s: test loss %.6g",
-               lease->piece.epoch == PS_COMPRESS_CHILD ? job->spec->name : job->spec->model_name,
-               test->found.loss);
-    ps_job_changed(job);
-    ps_compress_advance(job);
-}
-
-static void evaluate_back(ps_job *job, ps_lease *lease, bool failed, const char *message)
-{
-    ps_compress_test *test = &work_of(job)->tests[lease->piece.epoch];
-    if (!ps_task_retry(job, lease, failed, message))
-        return;
-    test->piece = lease->piece;
-    test->out = false;
-}
-
 static const ps_task_kind measure_task = {.name = "measure",
                                           .phrase = "a measure task",
                                           .trains = true,
@@ -359,12 +293,6 @@ static const ps_task_kind solve_task = {.name = "solve",
                                         .back = tensor_back,
                                         .waited_for = ps_compress_waited_for};
 
-static const ps_task_kind evaluate_task = {.name = "evaluate",
-                                           .phrase = "an evaluate task",
-                                           .fill = fill_evaluate,
-                                           .done = evaluated,
-                                           .back = evaluate_back};
-
 /* ---- what psd answers ---- */
 
 static void drafted(ps_job *job, const ps_draft *made)
@@ -373,7 +301,7 @@ static void drafted(ps_job *job, const ps_draft *made)
     w->draft_bytes = made->bytes;
     memcpy(w->sha256, made->sha256, sizeof w->sha256);
     memcpy(w->parent_sha256, made->parent_sha256, sizeof w->parent_sha256);
-    if (tested(job)) {
+    if (ps_compress_tested(job)) {
         finish(job);
         return;
     }

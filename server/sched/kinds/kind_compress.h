@@ -48,8 +48,11 @@ typedef struct ps_compress {
     ps_compress_item *items; /* [plan->n_tensors] */
     size_t n_solve, n_solved, n_measured;
     ps_compress_test tests[2]; /* ps_compress_which */
-    uint32_t *chosen;          /* of a checkpoint: of each tensor; NULL: none yet */
-    double seconds;            /* of running, in processes before this one */
+    ps_compress_test both;     /* comparing them: `found` is nothing */
+    bool apart;                /* no worker could compare them: each is evaluated by itself */
+    char *compared;   /* what a worker says lies between them: a JSON object; NULL: nothing yet */
+    uint32_t *chosen; /* of a checkpoint: of each tensor; NULL: none yet */
+    double seconds;   /* of running, in processes before this one */
     uint64_t draft_bytes;
     char sha256[65], parent_sha256[65]; /* of the files; "": not yet */
     char *refused; /* why the new model is not published; NULL: it is, or that is not known yet */
@@ -82,6 +85,18 @@ extern const ps_task_kind ps_compress_calibrate_task;
  * window may be one task of a worker that is gone. */
 void ps_compress_fill_choices(const ps_lease *lease, ps_parcel *parcel);
 bool ps_compress_waited_for(const ps_job *job);
+
+/* ---- parent and new model on data.test (kind_compress_test.c) ---- */
+
+/* Is the piece to be given out, and to this worker? */
+bool ps_compress_may_take(const ps_job *job, const ps_row_range *piece, ps_worker *worker,
+                          const ps_task_kind *kind);
+/* As the hook `next`: comparing both, or, where that could not be, evaluating one; and evaluating
+ * the parent, which a target is about. */
+bool ps_compress_next_test(ps_job *job, ps_worker *worker, ps_lease *task);
+bool ps_compress_next_parent(ps_job *job, ps_worker *worker, ps_lease *task);
+/* Is all known of both that data.test can say? */
+bool ps_compress_tested(const ps_job *job);
 
 /* ---- with a target (kind_compress_measure.c) ---- */
 

@@ -77,6 +77,7 @@ void ps_compress_free(void *work)
     }
     free(w->items);
     free(w->chosen);
+    free(w->compared);
     free(w->refused);
     free(w->report);
     free(w);

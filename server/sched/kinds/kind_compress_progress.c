@@ -2,8 +2,9 @@
  * seconds f64, the number of tensors u64, of each: done u32, u32 and as many bytes: its line, u32
  * and as many f64: what its choices cost, which one it gets u32, or 2^32-1; then of the parent's
  * and the draft's evaluation: done u32, samples u64, loss f64, u32 and as many bytes of JSON: its
- * metrics. Little-endian. Which rows are in the sums, the parameters know (ps_sched_book). Reading
- * fails on bytes that are not such, or not this plan's. */
+ * metrics; then apart u32, u32 and as many bytes: what comparing both has found. Little-endian.
+ * Which rows are in the sums, the parameters know (ps_sched_book). Reading fails on bytes that are
+ * not such, or not this plan's. */
 #include "common/base/mem.h"
 #include "server/sched/core.h"
 #include "server/sched/kinds/kind_compress.h"
@@ -12,7 +13,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BLOB_VERSION = 2 };
+enum { BLOB_VERSION = 3 };
 
 static void put_text(ps_buf *b, const char *text, size_t len)
 {
@@ -63,6 +64,9 @@ ps_status ps_compress_save(ps_job *job, ps_buf *blob)
     }
     put_test(blob, &w->tests[PS_COMPRESS_PARENT]);
     put_test(blob, &w->tests[PS_COMPRESS_CHILD]);
+    const char *compared = w->compared ? w->compared : "";
+    ps_buf_put_u32le(blob, w->apart);
+    put_text(blob, compared, strlen(compared));
     return PS_OK;
 }
 
@@ -90,15 +94,22 @@ static bool read_losses(ps_cursor *c, ps_compress *out, size_t i, uint32_t *chos
     return ok && !c->failed && (out->measuring || n || !choices);
 }
 
+/* NULL: none, or it is cut. */
+static char *read_text(ps_cursor *c)
+{
+    ps_slice text = ps_read_bytes(c, ps_read_u32le(c));
+    if (c->failed || !text.len)
+        return NULL;
+    char *copy = ps_alloc(text.len + 1); /* and a zero */
+    memcpy(copy, text.data, text.len);
+    return copy;
+}
+
 static void read_line(ps_cursor *c, ps_compress *out, ps_compress_item *item)
 {
     item->done = ps_read_u32le(c) != 0 && item->solves;
     out->n_solved += item->done;
-    ps_slice line = ps_read_bytes(c, ps_read_u32le(c));
-    if (c->failed || !line.len)
-        return;
-    item->line = ps_alloc(line.len + 1); /* and a zero */
-    memcpy(item->line, line.data, line.len);
+    item->line = read_text(c);
 }
 
 static ps_status read_test(ps_cursor *c, ps_compress_test *out)
@@ -152,6 +163,9 @@ static ps_status read_rest(ps_cursor *c, ps_compress *out)
         st = read_test(c, &out->tests[PS_COMPRESS_CHILD]);
     if (st)
         return st;
+    out->apart = ps_read_u32le(c) != 0;
+    out->compared = read_text(c);
+    out->both.done = out->compared != NULL;
     bool phase = out->phase > PS_COMPRESS_CREATING && out->phase < PS_COMPRESS_PHASES;
     if (c->failed || ps_cursor_left(c) != 0 || !isfinite(out->seconds) || !phase || !turns_ok(out))
         return ps_fail(PS_CORRUPT, "progress: it is not this job's");

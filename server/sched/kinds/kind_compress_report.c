@@ -237,6 +237,10 @@ void ps_compress_report(const ps_job *job, ps_buf *out)
     if (w->refused)
         ps_json_put_string(&json, "refused", w->refused);
     put_totals(&json, job);
+    if (w->compared) { /* a worker's own */
+        ps_json_key(&json, "compared");
+        ps_json_embed(&json, w->compared);
+    }
     ps_json_key(&json, "tensors");
     ps_json_array(&json);
     for (size_t i = 0; i < w->plan->n_tensors; i++)

@@ -122,6 +122,35 @@ START_TEST(what_was_removed_is_shown_with_what_repairing_made_good)
 }
 END_TEST
 
+#define TESTS                                                                                  \
+    "\"parent\":{\"name\":\"a\",\"test\":{\"loss\":1.5}},\"model\":{\"name\":\"b\",\"test\":{" \
+    "\"loss\":1.502}},\"tensors\":[],"
+
+START_TEST(what_lies_between_the_two_has_its_error)
+{
+    char *text =
+        view_of("{" TESTS "\"compared\":{\"samples\":9,\"model\":{\"tokens_a_second\":12000,"
+                "\"generated_a_second\":100},\"other\":{\"tokens_a_second\":9000,"
+                "\"generated_a_second\":350},\"loss_difference\":0.002,"
+                "\"loss_difference_error\":0.0003,\"divergence\":0.01,"
+                "\"divergence_error\":0.001,\"same_top\":0.97}}");
+    ck_assert_str_eq(text, "model        b\n"
+                           "made of      a\n"
+                           "loss         1.5020 instead of 1.5000 (+0.002 +- 0.0003)\n"
+                           "divergence   0.01 +- 0.001\n"
+                           "same top     97.00%\n"
+                           "generated/s  350 instead of 100 (3.50 times)\n"
+                           "tokens/s     9.0k instead of 12.0k (0.75 times)\n");
+    ps_free(&text);
+    text = view_of("{" TESTS "\"compared\":{\"model\":{\"tokens_a_second\":\"\\u001b\"}}}");
+    ck_assert_str_eq(text, "model     b\n"
+                           "made of   a\n"
+                           "loss      1.5020 instead of 1.5000 (+0.002)\n"
+                           "compared  cannot be read: a number is expected\n");
+    ps_free(&text);
+}
+END_TEST
+
 START_TEST(a_prediction_that_does_not_hold_is_marked)
 {
     static const struct {
@@ -164,6 +193,7 @@ static const ps_check_case tests[] = {
     {&what_was_not_published_is_said_with_the_reason},
     {&a_line_that_cannot_be_read_is_shown_as_that},
     {&what_was_removed_is_shown_with_what_repairing_made_good},
+    {&what_lies_between_the_two_has_its_error},
     {&a_prediction_that_does_not_hold_is_marked},
     {&what_is_no_report_is_refused},
     {0},

@@ -172,12 +172,34 @@ static void evaluates(ps_world *w, ps_world_task *task, uint64_t correct)
     ck_ok(ps_sched_result(w->sched, task->session, &result));
 }
 
+/* Both at once. */
 static void evaluate(ps_world *w, uint64_t parent, uint64_t child)
 {
-    for (int i = 0; i < 2; i++) {
-        ps_world_task *task = ps_world_task_of(w, 1);
-        evaluates(w, task, *task->model ? child : parent);
+    char report[512];
+    ps_world_task *task = ps_world_task_of(w, 1);
+    ck_assert(is(task, "compare"));
+    (void)snprintf(report, sizeof report,
+                   "{\"samples\":100,\"model\":{\"loss\":%g,\"accuracy\":%g},"
+                   "\"other\":{\"accuracy\":%g,\"loss\":%g},\"divergence\":0.25}",
+                   1 - (double)parent / 100, (double)parent / 100, (double)child / 100,
+                   1 - (double)child / 100);
+    says_done(w, task, report);
+}
+
+/* As psd's death with a checkpoint of this moment; the ledger is the parameters'. */
+static void restart(ps_world *w, uint64_t id)
+{
+    ps_buf_clear(&w->blob);
+    ck_ok(ps_sched_progress_save(w->sched, id, &w->blob));
+    for (size_t i = 0; i < w->n_tasks; i++) { /* leases do not outlive psd */
+        ps_row_set left = {0};
+        (void)ps_ledger_lease_end(ledger, w->tasks[i].lease, false, &left);
+        ps_row_set_free(&left);
     }
+    w->n_tasks = 0;
+    ps_world_restart(w);
+    ps_world_attach(w, 1, "w1");
+    ps_world_run_ms(w, 250);
 }
 
 static size_t count(const ps_world *w, const char *line)
@@ -202,13 +224,8 @@ START_TEST(windows_are_calibrated_and_solved_in_turn_and_the_draft_is_published)
     ck_ok(ps_sched_job_model(w->sched, id, "small", &version)); /* for who evaluates it */
     ck_assert_str_eq(version, "models/draft.1");
     ps_free(&version);
-    ps_world_task *first = ps_world_task_of(w, 1);
-    ck_assert_str_eq(first->model, ""); /* the parent, */
-    evaluates(w, first, 90);
-    ps_world_task *second = ps_world_task_of(w, 1);
-    ck_assert_str_eq(second->model, "small"); /* and the draft */
-    ck_assert(ps_world_traced(w, "version models/draft.1 to session 1"));
-    evaluates(w, second, 89);
+    ck_assert_str_eq(ps_world_task_of(w, 1)->model, ""); /* the parent, beside the draft */
+    evaluate(w, 90, 89);
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_DONE);
     ck_assert(!w->outcome.drafts && w->outcome.has_test);
     ps_job_record *r = ps_world_job(w, id);
@@ -216,7 +233,39 @@ START_TEST(windows_are_calibrated_and_solved_in_turn_and_the_draft_is_published)
     ck_assert_uint_eq(r->progress.tensors_total, 3);
     ck_assert_uint_eq(r->progress.samples, WINDOWS * ROWS);
     ck_assert_ptr_nonnull(strstr(r->result, "\"tensors\":3,"));
+    ck_assert_ptr_nonnull(strstr(r->result, "\"test_loss\":0.11,\"parent_test_loss\":0.1"));
+    ck_assert_ptr_nonnull(strstr(w->report, "\"compared\":{\"samples\":100,"));
     ps_job_record_free(&r);
+    end(&w);
+}
+END_TEST
+
+/* There may be no worker with room for two; and what one says may be anything. */
+START_TEST(two_that_cannot_be_compared_are_evaluated_each_by_itself)
+{
+    static const char *const says[] = {
+        NULL, "{}", "{\"samples\":0,\"model\":{\"loss\":1},\"other\":{\"loss\":1}}",
+        "{\"samples\":9,\"model\":{\"loss\":1},\"other\":[1]}"};
+    uint64_t id;
+    ps_world *w = begin("{loss: 100}", &id);
+    solve_all(w);
+    ps_world_task *task = ps_world_task_of(w, 1);
+    ck_assert(is(task, "compare"));
+    if (says[_i])
+        says_done(w, task, says[_i]);
+    else
+        ps_world_failed(w, task, 13, true, "no memory for two models");
+    if (_i == 0)
+        restart(w, id); /* which knows of it */
+    ck_ok(ps_sched_heartbeat(w->sched, 1));
+    ps_world_run_ms(w, 3000);
+    ck_assert_str_eq(ps_world_task_of(w, 1)->model, ""); /* the parent, */
+    evaluates(w, ps_world_task_of(w, 1), 90);
+    ck_assert_str_eq(ps_world_task_of(w, 1)->model, "small"); /* and the draft */
+    ck_assert(ps_world_traced(w, "version models/draft.1 to session 1"));
+    evaluates(w, ps_world_task_of(w, 1), 89);
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_DONE);
+    ck_assert_ptr_null(strstr(w->report, "\"compared\""));
     end(&w);
 }
 END_TEST
@@ -307,22 +356,6 @@ START_TEST(a_limit_that_is_missed_says_both_figures_and_publishes_nothing)
     end(&w);
 }
 END_TEST
-
-/* As psd's death with a checkpoint of this moment; the ledger is the parameters'. */
-static void restart(ps_world *w, uint64_t id)
-{
-    ps_buf_clear(&w->blob);
-    ck_ok(ps_sched_progress_save(w->sched, id, &w->blob));
-    for (size_t i = 0; i < w->n_tasks; i++) { /* leases do not outlive psd */
-        ps_row_set left = {0};
-        (void)ps_ledger_lease_end(ledger, w->tasks[i].lease, false, &left);
-        ps_row_set_free(&left);
-    }
-    w->n_tasks = 0;
-    ps_world_restart(w);
-    ps_world_attach(w, 1, "w1");
-    ps_world_run_ms(w, 250);
-}
 
 START_TEST(after_a_restart_it_goes_on_where_the_parameters_are)
 {
@@ -439,6 +472,7 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {&windows_are_calibrated_and_solved_in_turn_and_the_draft_is_published},
+    {&two_that_cannot_be_compared_are_evaluated_each_by_itself, 0, 4},
     {&what_a_lost_worker_has_pushed_stays_and_the_rest_is_another_workers},
     {&a_tensor_whose_worker_fails_is_solved_by_another_but_not_for_ever},
     {&a_worker_that_says_done_and_has_pushed_nothing_is_not_believed},
