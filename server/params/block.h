@@ -72,8 +72,16 @@ typedef struct ps_block_frozen {
     void *saved;
 } ps_block_frozen;
 
+/* Who may push to a block. */
+typedef enum ps_block_right {
+    PS_BLOCK_FREE,   /* whoever works for the job */
+    PS_BLOCK_LEASED, /* a lease that is for this tensor (ledger.h) */
+    PS_BLOCK_ROWS,   /* one of rows, which the push says, and which are booked with it: each once */
+} ps_block_right;
+
 struct ps_block_kind {
     const char *name;
+    ps_block_right right;
     /* Of its blocks, whatever the store's is; NULL: the store's. */
     const ps_optimizer *rule;
     /* What is pushed is no gradient that could be averaged: not in a store whose controller holds

@@ -48,6 +48,8 @@ void ps_ledger_free(ps_ledger **ledger)
     for (size_t i = 0; i < l->n_halves; i++)
         half_free(&l->halves[i]);
     free(l->halves);
+    for (size_t i = 0; i < l->n_leases; i++)
+        free(l->leases[i].worker);
     free(l->leases);
     ps_mutex_destroy(&l->lock);
     ps_free(ledger);
@@ -167,7 +169,18 @@ void ps_ledger_lease_begin(ps_ledger *l, uint64_t id, uint32_t epoch, ps_row_spa
         l->leases_capacity = l->leases_capacity ? 2 * l->leases_capacity : 8;
         l->leases = ps_realloc(l->leases, l->leases_capacity * sizeof *l->leases);
     }
-    l->leases[l->n_leases++] = (ps_ledger_lease){.id = id, .epoch = epoch, .rows = rows};
+    l->leases[l->n_leases++] =
+        (ps_ledger_lease){.id = id, .epoch = epoch, .rows = rows, .words = PS_LEDGER_NO_WORDS};
+    ps_mutex_unlock(&l->lock);
+}
+
+void ps_ledger_lease_limit(ps_ledger *l, uint64_t id, const char *worker, uint32_t words)
+{
+    ps_mutex_lock(&l->lock);
+    ps_ledger_lease *lease = find_lease(l, id);
+    PS_REQUIRE(lease && !lease->worker);
+    lease->worker = ps_strdup(worker);
+    lease->words = words;
     ps_mutex_unlock(&l->lock);
 }
 
@@ -196,6 +209,7 @@ bool ps_ledger_lease_end(ps_ledger *l, uint64_t id, bool done, ps_row_set *left)
         if (done && !lease->says)
             rows_done(l, lease->epoch, lease->rows, 0);
         rows_left(l, lease->epoch, lease->rows, left);
+        free(lease->worker);
         *lease = l->leases[--l->n_leases];
     }
     ps_mutex_unlock(&l->lock);
@@ -209,12 +223,26 @@ static ps_status has_ended(uint64_t lease)
     return ps_fail(PS_PERMISSION_DENIED, "lease %" PRIu64 " has ended", lease);
 }
 
-ps_status ps_ledger_check(ps_ledger *l, uint64_t lease)
+ps_status ps_ledger_check(ps_ledger *l, uint64_t lease, const char *client)
+{
+    if (lease == 0)
+        return PS_OK;
+    ps_mutex_lock(&l->lock);
+    const ps_ledger_lease *known = find_lease(l, lease);
+    bool others = known && known->worker && strcmp(known->worker, client) != 0;
+    ps_mutex_unlock(&l->lock);
+    if (others)
+        return ps_fail(PS_PERMISSION_DENIED, "lease %" PRIu64 " is not %s's", lease, client);
+    return known ? PS_OK : has_ended(lease);
+}
+
+bool ps_ledger_may_set(ps_ledger *l, uint64_t lease, uint32_t tensor)
 {
     ps_mutex_lock(&l->lock);
-    bool known = lease == 0 || find_lease(l, lease);
+    const ps_ledger_lease *known = find_lease(l, lease);
+    bool may = known && known->words == tensor && tensor != PS_LEDGER_NO_WORDS;
     ps_mutex_unlock(&l->lock);
-    return known ? PS_OK : has_ended(lease);
+    return may;
 }
 
 ps_ledger_half *ps_ledger_half_add(ps_ledger *l, uint32_t epoch, ps_row_span rows)

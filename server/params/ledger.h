@@ -43,6 +43,11 @@ void ps_ledger_free(ps_ledger **ledger);
 
 /* A task of these rows is given out. */
 void ps_ledger_lease_begin(ps_ledger *ledger, uint64_t lease, uint32_t epoch, ps_row_span rows);
+enum { PS_LEDGER_NO_WORDS = UINT32_MAX };
+/* Only this worker may push under the lease, and of tensors that are for one lease each only the
+ * one of number `words`; PS_LEDGER_NO_WORDS: none. A lease of which this is not said is anybody's,
+ * for none. */
+void ps_ledger_lease_limit(ps_ledger *ledger, uint64_t lease, const char *worker, uint32_t words);
 /* The worker says that all rows before `position` are done. Where its pushes say their rows, these
  * are what counts; of a worker whose pushes do not, what it says is booked. Returns how far the
  * lease is: the first row that is not booked; `position` for a lease that is not known. */
@@ -69,8 +74,10 @@ typedef struct ps_ledger_push {
     size_t n_blocks;
 } ps_ledger_push;
 
-/* PS_PERMISSION_DENIED: the lease has ended. */
-PS_MUST_CHECK ps_status ps_ledger_check(ps_ledger *ledger, uint64_t lease);
+/* PS_PERMISSION_DENIED: the lease has ended, or is another client's. */
+PS_MUST_CHECK ps_status ps_ledger_check(ps_ledger *ledger, uint64_t lease, const char *client);
+/* May it be pushed to this tensor under the lease, as one that is for one lease alone? */
+bool ps_ledger_may_set(ps_ledger *ledger, uint64_t lease, uint32_t tensor);
 /* (gate) Books it: the update must follow. *rows_before: done before this one. *whole: all of its
  * rows' gradient has come. PS_PERMISSION_DENIED: the lease has ended; PS_INVALID_ARGUMENT: rows
  * that are not the task's, or are in the parameters already. */

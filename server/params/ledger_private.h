@@ -10,7 +10,9 @@ typedef struct ps_ledger_lease {
     uint64_t id;
     uint32_t epoch;
     ps_row_span rows;
-    bool says; /* its pushes say their rows */
+    bool says;      /* its pushes say their rows */
+    char *worker;   /* whose it is; NULL: anybody's */
+    uint32_t words; /* ps_ledger_lease_limit */
 } ps_ledger_lease;
 
 /* Rows that some blocks have and others have not; or, when `whole`, that all have once the clock

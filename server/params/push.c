@@ -48,7 +48,7 @@ static ps_status take_place(ps_push *push, const char *client)
                                          &push->ticket, &push->duplicate, &push->reply);
     if (st || push->duplicate)
         return st;
-    st = ps_ledger_check(store->ledger, h->lease);
+    st = ps_ledger_check(store->ledger, h->lease, client);
     if (!st)
         st = store->ops->check(store->controller, h);
     if (st)
@@ -80,11 +80,37 @@ ps_status ps_push_begin(ps_param_store *store, const char *client, const ps_push
     return PS_OK;
 }
 
+/* A tensor of another kind than parameters is changed by those alone who are to change it: what one
+ * lease sets no other overwrites, and what is added up has each row once. */
+static ps_status check_right(const ps_push *push, uint32_t tensor)
+{
+    const ps_placement *p = push->store->placement;
+    const ps_push_header *h = &push->header;
+    if (tensor >= p->n_tensors || !p->tensors[tensor].n_shards)
+        return PS_OK; /* there is none: said where its place is looked at */
+    const ps_param_tensor *t = &p->tensors[tensor];
+    switch (push->store->blocks[t->shards[0].first_block]->kind->right) {
+    case PS_BLOCK_LEASED:
+        return ps_ledger_may_set(push->store->ledger, h->lease, tensor)
+                   ? PS_OK
+                   : ps_fail(PS_PERMISSION_DENIED,
+                             "tensor %s: is not what lease %" PRIu64 " is for", t->name, h->lease);
+    case PS_BLOCK_ROWS:
+        return h->lease && h->rows.begin < h->rows.end
+                   ? PS_OK
+                   : ps_fail(PS_PERMISSION_DENIED,
+                             "tensor %s: a push to it is under a lease, and says its rows",
+                             t->name);
+    default:
+        return PS_OK;
+    }
+}
+
 ps_status ps_push_chunk(ps_push *push, const ps_push_chunk_header *chunk, ps_slice payload,
                         ps_push_owner owner)
 {
-    ps_status st = PS_OK;
-    if (!push->duplicate)
+    ps_status st = push->duplicate ? PS_OK : check_right(push, chunk->tensor);
+    if (!st && !push->duplicate)
         st = ps_push_chunks_add(&push->chunks, chunk, payload, owner);
     if ((st || push->duplicate) && owner.release)
         owner.release(owner.user);

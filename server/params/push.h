@@ -67,14 +67,15 @@ typedef struct ps_push_chunk_header {
 /* client: the identity. A push that was applied before is begun all the same: its chunks are
  * dropped unread and commit answers with the stored reply.
  * PS_INVALID_ARGUMENT: sequence 0, or a weight that is out of range. PS_PERMISSION_DENIED: its
- * lease has ended. PS_FAILED_PRECONDITION: an incarnation older than one seen (a new one fences the
- * old), a stopped job, or the wrong clock (bsp). PS_OUT_OF_RANGE: a sequence older than the window:
- * it may have been applied and will not be again. PS_ABORTED: the same push is under way at this
- * moment (try again and get its reply), or PS_PUSH_WINDOW are. */
+ * lease has ended, or is another client's. PS_FAILED_PRECONDITION: an incarnation older than one
+ * seen (a new one fences the old), a stopped job, or the wrong clock (bsp). PS_OUT_OF_RANGE: a
+ * sequence older than the window: it may have been applied and will not be again. PS_ABORTED: the
+ * same push is under way at this moment (try again and get its reply), or PS_PUSH_WINDOW are. */
 PS_MUST_CHECK ps_status ps_push_begin(ps_param_store *store, const char *client,
                                       const ps_push_header *header, ps_push **out);
 /* Checks one chunk and keeps a reference to payload until the push ends. After a failure the push
- * can only be aborted. PS_NOT_FOUND: no such tensor, shard; PS_INVALID_ARGUMENT: a chunk of no
+ * can only be aborted. PS_PERMISSION_DENIED: a tensor that is not the lease's to change (block.h);
+ * PS_NOT_FOUND: no such tensor, shard; PS_INVALID_ARGUMENT: a chunk of no
  * elements, outside its shard, across a block border, of an unknown codec, of another size than its
  * count says, or with NaN or infinity in it (all with the tensor's name);
  * PS_RESOURCE_EXHAUSTED: more than push_bytes; PS_UNAVAILABLE: a shard of another server. */

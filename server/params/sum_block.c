@@ -63,6 +63,7 @@ static ps_status check(const ps_block *block, const ps_block_chunk *chunk, doubl
 
 const ps_block_kind ps_block_sum = {
     .name = "sum",
+    .right = PS_BLOCK_ROWS,
     .rule = &rule,
     .alone = true,
     .check = check,

@@ -31,6 +31,7 @@ static ps_status check(const ps_block *block, const ps_block_chunk *chunk, doubl
 
 const ps_block_kind ps_block_words = {
     .name = "words",
+    .right = PS_BLOCK_LEASED,
     .rule = &rule,
     .alone = true,
     .check = check,

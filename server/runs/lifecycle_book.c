@@ -11,12 +11,14 @@ static ps_ledger *ledger_of(void *user, uint64_t job_id, ps_run **run)
     return *run ? ps_param_store_ledger(ps_run_store(*run)) : NULL;
 }
 
-static void begin(void *user, uint64_t job_id, uint64_t lease_id, uint32_t epoch, ps_row_span rows)
+static void begin(void *user, uint64_t job_id, const ps_booked_task *task)
 {
     ps_run *run;
     ps_ledger *ledger = ledger_of(user, job_id, &run);
-    if (ledger)
-        ps_ledger_lease_begin(ledger, lease_id, epoch, rows);
+    if (ledger) {
+        ps_ledger_lease_begin(ledger, task->lease_id, task->epoch, task->rows);
+        ps_ledger_lease_limit(ledger, task->lease_id, task->worker, task->sets);
+    }
     ps_run_unref(&run);
 }
 

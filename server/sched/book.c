@@ -13,9 +13,14 @@ void ps_book_begin(const ps_lease *lease)
     PS_REQUIRE(lease->kind->trains && lease->piece.begin < lease->piece.end);
     const ps_sched_book *book = book_of(lease->job);
     const ps_row_range *piece = &lease->piece;
+    const ps_booked_task task = {.lease_id = lease->id,
+                                 .epoch = piece->epoch,
+                                 .rows = {piece->begin, piece->end},
+                                 .worker = lease->worker->name,
+                                 .sets = lease->kind->sets ? lease->kind->sets(lease)
+                                                           : PS_LEDGER_NO_WORDS};
     if (book)
-        book->begin(lease->job->sched->out.store_user, lease->job->record->id, lease->id,
-                    piece->epoch, (ps_row_span){piece->begin, piece->end});
+        book->begin(lease->job->sched->out.store_user, lease->job->record->id, &task);
 }
 
 uint64_t ps_book_report(const ps_lease *lease, uint64_t position)

@@ -28,6 +28,9 @@ typedef struct ps_task_kind {
     const char *also;   /* a worker that does tasks of this name does these, too; NULL: none */
     bool trains;        /* its rows are booked (book.h), its worker is a member of the controller */
     bool late;          /* goes out behind what was decided with it (send.h) */
+    /* Of one that trains: the tensor, by its number in the job's store, that its pushes set and no
+     * other's (ledger.h). NULL: none. */
+    uint32_t (*sets)(const ps_lease *lease);
     /* What only this kind's tasks have: into parcel->task. May be NULL. */
     void (*fill)(const ps_lease *lease, ps_parcel *parcel);
     /* The worker is further on. May be NULL. */

@@ -72,11 +72,20 @@ typedef struct ps_job_gauges {
     uint64_t steps; /* updates of the whole model */
 } ps_job_gauges;
 
+/* Whose it is, of which rows of an epoch, and which tensor it sets (ps_ledger_lease_limit). */
+typedef struct ps_booked_task {
+    uint64_t lease_id;
+    uint32_t epoch;
+    ps_row_span rows;
+    const char *worker;
+    uint32_t sets;
+} ps_booked_task;
+
 /* Which rows of a training job are in its parameters: they are booked with the updates (ledger.h).
  * Asked with the mutex held: quick, and never calling back. */
 typedef struct ps_sched_book {
-    /* A task of these rows is given out. */
-    void (*begin)(void *user, uint64_t job_id, uint64_t lease_id, uint32_t epoch, ps_row_span rows);
+    /* A task is given out. */
+    void (*begin)(void *user, uint64_t job_id, const ps_booked_task *task);
     /* The worker says that it is at `position`; returns how far the lease is by the book. */
     uint64_t (*report)(void *user, uint64_t job_id, uint64_t lease_id, uint64_t position);
     /* The lease is over, and nothing is booked for it any more; done: its worker says that all is.

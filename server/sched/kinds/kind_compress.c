@@ -144,6 +144,11 @@ static bool next(ps_job *job, ps_worker *worker, ps_lease *task)
     }
 }
 
+static uint32_t sets_tensor(const ps_lease *lease)
+{
+    return work_of(lease->job)->items[lease->piece.begin].words;
+}
+
 static void fill_tensor(const ps_lease *lease, ps_parcel *parcel)
 {
     parcel->task.epoch = (uint32_t)work_of(lease->job)->turn;
@@ -288,6 +293,7 @@ static const ps_task_kind measure_task = {.name = "measure",
 static const ps_task_kind solve_task = {.name = "solve",
                                         .phrase = "a solve task",
                                         .trains = true,
+                                        .sets = sets_tensor,
                                         .fill = fill_tensor,
                                         .done = solved,
                                         .back = tensor_back,

@@ -24,7 +24,8 @@ typedef enum ps_compress_phase {
 
 /* A tensor to be solved, or not. */
 typedef struct ps_compress_item {
-    size_t turn; /* ps_plan_turn; not of one that is not solved */
+    size_t turn;    /* ps_plan_turn; not of one that is not solved */
+    uint32_t words; /* likewise: the number in the store of what it becomes */
     bool solves, out, done;
     ps_row_range piece; /* begin: the tensor's number; failures, ready_ns, avoid */
     char *line;         /* what its worker says of it: a JSON object; NULL: nothing */

@@ -61,6 +61,7 @@ ps_compress *ps_compress_new(const ps_plan *plan)
         bool solves = ps_plan_solves(t);
         w->items[i] = (ps_compress_item){.solves = solves,
                                          .turn = solves ? ps_plan_turn(plan, t) : 0,
+                                         .words = (uint32_t)w->n_solve, /* the store's order */
                                          .piece = {.epoch = UINT32_MAX, .begin = i, .end = i + 1}};
         w->n_solve += solves;
     }

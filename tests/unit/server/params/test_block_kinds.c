@@ -3,11 +3,12 @@
 #include "server/params/block_kinds.h"
 
 #include "server/params/block.h"
+#include "server/params/ledger.h"
 #include "tests/unit/server/durable/checkpoint_rig.h"
 
 #include <math.h>
 
-enum { ROWS = 5, COLUMNS = 6, N = ROWS * COLUMNS };
+enum { ROWS = 5, COLUMNS = 6, N = ROWS * COLUMNS, PUSHES = 64 };
 
 /* "w" of that kind, in blocks of 4 of two column blocks, and "b" dense. */
 static ps_param_store *store_with(const ps_block_kind *kind)
@@ -17,10 +18,24 @@ static ps_param_store *store_with(const ps_block_kind *kind)
     test_params_init(&p, ROWS, COLUMNS);
     p.config.column_blocks = 2;
     p.config.block_elements = 4;
+    p.config.rows = PUSHES;
+    p.config.epochs = 1;
     p.plans[0].kind = kind;
     p.plans[0].init = PS_PARAM_ZEROS;
     ck_ok(ps_param_store_create(&p.config, &store));
     return store;
+}
+
+/* Under a lease of its own, that may set "w", and has one row. */
+static void begin(ps_param_store *store, uint64_t sequence, ps_push **out)
+{
+    ps_ledger *ledger = ps_param_store_ledger(store);
+    const ps_row_span row = {sequence - 1, sequence};
+    const ps_push_header header = {
+        .incarnation = 1, .sequence = sequence, .lease = sequence, .rows = row};
+    ps_ledger_lease_begin(ledger, sequence, 0, row);
+    ps_ledger_lease_limit(ledger, sequence, "worker", 0);
+    ck_ok(ps_push_begin(store, "worker", &header, out));
 }
 
 static void push_to(ps_param_store *store, uint64_t sequence, float (*value)(void *, uint64_t),
@@ -28,7 +43,7 @@ static void push_to(ps_param_store *store, uint64_t sequence, float (*value)(voi
 {
     ps_push *push;
     ps_push_reply reply;
-    ck_ok(test_params_begin(store, sequence, &push));
+    begin(store, sequence, &push);
     ck_ok(test_params_add(store, push, 0, value, user));
     ck_ok(ps_push_commit(&push, &reply, NULL));
 }
@@ -105,7 +120,7 @@ START_TEST(words_come_in_the_codec_that_keeps_bits)
     for (size_t i = 0; i < 2; i++) {
         const ps_push_chunk_header at = {.count = 2,
                                          .codec = ps_codec_by_name(bad[i].codec)->number};
-        ck_ok(test_params_begin(store, 1 + i, &push));
+        begin(store, 1 + i, &push);
         ck_assert_int_eq(
             ps_push_chunk(push, &at, ps_slice_of(two, bad[i].bytes), (ps_push_owner){0}),
             PS_INVALID_ARGUMENT);
@@ -181,7 +196,7 @@ START_TEST(what_is_no_number_is_not_added)
     float zeros[N] = {0}, values[] = {NAN, INFINITY, -INFINITY};
     for (size_t i = 0; i < 3; i++) {
         ps_push *push;
-        ck_ok(test_params_begin(store, 1 + i, &push));
+        begin(store, 1 + i, &push);
         ck_assert_int_eq(test_params_add(store, push, 0, bad, &values[i]), PS_INVALID_ARGUMENT);
         ck_assert_str_eq(ps_error_message(),
                          "tensor w: NaN or infinity in what is to be added to its sum");
@@ -228,6 +243,48 @@ END_TEST
 
 /* ---- both ---- */
 
+static float one(void *user, uint64_t index)
+{
+    return 1;
+}
+
+/* A worker that has some lease of the job is not for that to be trusted with all of it. */
+START_TEST(only_who_is_to_change_one_does)
+{
+    static const struct {
+        const char *client;
+        ps_push_header header;
+        ps_status words, sum; /* what each says */
+    } cases[] = {
+        {"worker", {.lease = 7, .rows = {2, 3}}, PS_OK, PS_OK},
+        {"worker", {.lease = 7}, PS_OK, PS_PERMISSION_DENIED},
+        {"worker", {0}, PS_PERMISSION_DENIED, PS_PERMISSION_DENIED},
+        {"worker", {.rows = {2, 3}}, PS_PERMISSION_DENIED, PS_PERMISSION_DENIED},
+        {"worker", {.lease = 8, .rows = {4, 5}}, PS_PERMISSION_DENIED, PS_OK}, /* of another */
+        {"other", {.lease = 7, .rows = {2, 3}}, PS_PERMISSION_DENIED, PS_PERMISSION_DENIED},
+    };
+    ps_param_store *store = store_with(_i ? &ps_block_sum : &ps_block_words);
+    ps_ledger *ledger = ps_param_store_ledger(store);
+    ps_ledger_lease_begin(ledger, 7, 0, (ps_row_span){0, 4});
+    ps_ledger_lease_limit(ledger, 7, "worker", 0);
+    ps_ledger_lease_begin(ledger, 8, 0, (ps_row_span){4, 8});
+    ps_ledger_lease_limit(ledger, 8, "worker", PS_LEDGER_NO_WORDS);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ps_push_header header = cases[i].header;
+        ps_push *push = NULL;
+        header.incarnation = 1;
+        header.sequence = 1 + i;
+        ps_status st = ps_push_begin(store, cases[i].client, &header, &push);
+        if (!st)
+            st = test_params_add(store, push, 0, one, NULL);
+        ck_assert_msg(st == (_i ? cases[i].sum : cases[i].words), "%zu: %s", i,
+                      st ? ps_error_message() : "let in");
+        ps_push_abort(&push);
+    }
+    ps_param_store_unref(&store);
+}
+END_TEST
+
 START_TEST(neither_is_for_a_controller_that_averages)
 {
     const ps_block_kind *kind = _i ? &ps_block_sum : &ps_block_words;
@@ -249,6 +306,7 @@ static const ps_check_case tests[] = {
     {&a_sum_is_of_what_was_added_in_any_order},
     {&what_is_no_number_is_not_added},
     {&a_sum_that_is_cleared_begins_anew},
+    {&only_who_is_to_change_one_does, 0, 2},
     {&neither_is_for_a_controller_that_averages, 0, 2},
     {0},
 };

@@ -78,8 +78,8 @@ START_TEST(a_lease_gives_back_what_was_not_booked_for_it_and_nothing_after)
     ck_assert_uint_eq(left.list[1].begin, 50);
     ck_assert_uint_eq(left.rows, 20);
     ck_assert_int_eq(book(l, 7, 30, 40, 0), PS_PERMISSION_DENIED);
-    ck_assert_int_eq(ps_ledger_check(l, 7), PS_PERMISSION_DENIED);
-    ck_ok(ps_ledger_check(l, 0));
+    ck_assert_int_eq(ps_ledger_check(l, 7, "w"), PS_PERMISSION_DENIED);
+    ck_ok(ps_ledger_check(l, 0, "w"));
     ck_assert(!ps_ledger_lease_end(l, 7, true, &left));
     ck_assert_uint_eq(count_done(l), 20);
     ps_row_set_free(&left);

@@ -5,16 +5,22 @@
 #include <stdlib.h>
 
 /* A push of the rows [begin, end) of the task. */
-static ps_status push_rows(rig *r, const ps_world_task *task, uint64_t begin, uint64_t end)
+static ps_status push_as(rig *r, const char *worker, const ps_world_task *task, uint64_t begin,
+                         uint64_t end)
 {
     static uint64_t sequence;
     ps_run *run = ps_runs_get(r->runs, task->job);
     ps_push_header header = {
         .incarnation = 1, .sequence = ++sequence, .lease = task->lease, .rows = {begin, end}};
     ps_push_reply reply;
-    ps_status st = test_params_push(ps_run_store(run), "w1", &header, 1, &reply);
+    ps_status st = test_params_push(ps_run_store(run), worker, &header, 1, &reply);
     ps_run_unref(&run);
     return st;
+}
+
+static ps_status push_rows(rig *r, const ps_world_task *task, uint64_t begin, uint64_t end)
+{
+    return push_as(r, "w1", task, begin, end);
 }
 
 /* What counts is what was pushed, not what was reported: of a worker that is lost, that says less
@@ -121,7 +127,9 @@ START_TEST(an_evaluated_epoch_whose_clock_had_not_ended_is_gone_on_with)
     ps_world_attach(r.world, 2, "w2");
     settle(&r);
     ck_ok(push_rows(&r, ps_world_task_of(r.world, 1), 0, 50));
-    ck_ok(push_rows(&r, ps_world_task_of(r.world, 2), 50, 100));
+    const ps_world_task *second = ps_world_task_of(r.world, 2);
+    ck_assert_int_eq(push_rows(&r, second, 50, 100), PS_PERMISSION_DENIED); /* it is w2's */
+    ck_ok(push_as(&r, "w2", second, 50, 100));
     ps_world_report(r.world, ps_world_task_of(r.world, 2), 100, 1); /* and then it stands still */
     ps_world_trained(r.world, ps_world_task_of(r.world, 1));
     ck_assert_str_eq(ps_world_task_of(r.world, 1)->kind, "evaluate");

@@ -16,9 +16,10 @@ enum { WINDOWS = 3, ROWS = 64, PER_TASK = 16, TASKS = ROWS / PER_TASK };
 
 static ps_ledger *ledger;
 
-static void book_begin(void *user, uint64_t job, uint64_t lease, uint32_t epoch, ps_row_span rows)
+static void book_begin(void *user, uint64_t job, const ps_booked_task *task)
 {
-    ps_ledger_lease_begin(ledger, lease, epoch, rows);
+    ps_ledger_lease_begin(ledger, task->lease_id, task->epoch, task->rows);
+    ps_ledger_lease_limit(ledger, task->lease_id, task->worker, task->sets);
 }
 
 static bool book_end(void *user, uint64_t job, uint64_t lease, bool done, ps_row_set *left)

@@ -31,8 +31,7 @@ START_TEST(under_bsp_an_epoch_begins_when_the_one_before_is_done_and_evaluated)
 END_TEST
 
 /* A book in which everything that was given out is done, with the clock that is open. */
-static void book_begin(void *user, uint64_t job_id, uint64_t lease_id, uint32_t epoch,
-                       ps_row_span rows)
+static void book_begin(void *user, uint64_t job_id, const ps_booked_task *task)
 {
 }
 
