@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static uint64_t length(const ps_arch_sizes *s, ps_arch_side which)
 {
@@ -54,6 +55,7 @@ static void fill(const ps_arch *arch, const ps_arch_sizes *s, const ps_arch_tens
     }
     for (t->n_dims = 0; t->n_dims < 2 && row->sides[t->n_dims] != PS_SIDE_NONE; t->n_dims++)
         t->shape[t->n_dims] = length(s, row->sides[t->n_dims]);
+    memcpy(t->sides, row->sides, sizeof t->sides);
     t->change = row->change;
     if (row->change == PS_LM_ROPE_PAIRS)
         t->heads = (uint64_t)(row->sides[0] == PS_SIDE_KV ? s->num_kv_heads : s->num_heads);

@@ -25,6 +25,7 @@ typedef struct ps_lm_tensor {
     ps_arch_change change; /* into GGUF */
     uint64_t heads;        /* PS_LM_ROPE_PAIRS */
     ps_arch_part part;
+    ps_arch_side sides[2]; /* of shape */
     bool bias;
     ps_arch_start start;
     float deviation; /* of PS_START_NORMAL and PS_START_RESIDUAL */

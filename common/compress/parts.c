@@ -50,7 +50,8 @@ static void language(const ps_spec_model *model, ps_plan_parts *out)
                                         .layer = blocks ? blocks - 1 : 0,
                                         .input = input_of(t->part),
                                         .shape = {t->shape[0], t->shape[1]},
-                                        .n_dims = t->n_dims};
+                                        .n_dims = t->n_dims,
+                                        .sides = {t->sides[0], t->sides[1]}};
     }
 }
 

@@ -26,6 +26,7 @@ typedef struct ps_plan_part {
     unsigned input;    /* of a matrix: which of its layer's inputs, in the order of the pass */
     uint64_t shape[2]; /* that the architecture gives it */
     uint32_t n_dims;
+    ps_arch_side sides[2]; /* of shape, of a language model */
 } ps_plan_part;
 
 /* The parts of a model, by name; freed with ps_plan_parts_free. */
@@ -49,7 +50,8 @@ bool ps_plan_form(ps_form asked, uint64_t columns, ps_form *out, char why[PS_PLA
 PS_MUST_CHECK ps_status ps_plan_prune(ps_plan *plan, const ps_job_spec *spec,
                                       const ps_plan_parent *parent);
 /* Which tensors the units are in, or get zeros, and what that needs; after ps_plan_choose. */
-void ps_plan_members(ps_plan *plan, const ps_job_spec *spec, const ps_plan_parts *parts);
+void ps_plan_members(ps_plan *plan, const ps_job_spec *spec, const ps_plan_parent *parent,
+                     const ps_plan_parts *parts);
 /* Form, method and reason of each tensor. */
 PS_MUST_CHECK ps_status ps_plan_choose(ps_plan *plan, const ps_job_spec *spec,
                                        const ps_plan_parent *parent, const ps_plan_parts *parts);

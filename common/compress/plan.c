@@ -53,7 +53,7 @@ static ps_status make(ps_plan *plan, const ps_job_spec *spec, const ps_plan_pare
     if (!st)
         st = ps_plan_choose(plan, spec, parent, parts);
     if (!st && spec->compress->prune)
-        ps_plan_members(plan, spec, parts);
+        ps_plan_members(plan, spec, parent, parts);
     if (!st)
         st = ps_plan_inputs(plan, spec, parent, parts, sum_bytes ? sum_bytes : PS_PLAN_SUM_BYTES);
     return st ? st : ps_plan_totals(plan, spec, parent);

@@ -199,6 +199,11 @@ static inline uint64_t ps_plan_from_columns(const ps_plan_tensor *t)
     return t->from.n_dims == 2 ? ps_model_form_columns(&t->from) : 1;
 }
 
+/* Rows, or columns, of the parent's tensor that are units', and of them those that stay; of a
+ * tensor that has none on that axis both are 0. */
+void ps_plan_axis(const ps_plan *plan, const ps_plan_tensor *tensor, bool columns, uint64_t *left,
+                  uint64_t *all);
+
 /* The layer of a window's last input: no layer behind it has to be run for the window. */
 size_t ps_plan_window_layer(const ps_plan *plan, const ps_plan_window *window);
 

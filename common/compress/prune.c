@@ -1,6 +1,6 @@
 /* Happy path: of each layer as many units go, so that one model section says it; then tensors say
  * where they have such units, and what is known of their inputs if the rest is to be repaired. */
-#include "common/compress/parts.h"
+#include "common/compress/prune_row.h"
 
 #include "common/base/mem.h"
 #include "common/base/require.h"
@@ -12,12 +12,21 @@
 
 enum { USUAL_BLOCK = 32, PARTS = 8 };
 
-/* What a message calls a unit. */
-static const char *unit_text(ps_prune_what what)
+#define ROW(upper, lower) &ps_prune_row_##lower,
+static const ps_prune_row *const rows[] = {PS_PRUNE_REMOVED(ROW)};
+#undef ROW
+
+enum { ROWS = sizeof rows / sizeof *rows };
+
+static const ps_prune_row *row_of(const ps_spec_prune *prune)
 {
-    static const char *const texts[] = {[PS_PRUNE_FFN] = "FFN units", [PS_PRUNE_ROWS] = "units"};
-    PS_REQUIRE((size_t)what < sizeof texts / sizeof *texts);
-    return texts[what];
+    PS_REQUIRE(prune->what < ROWS);
+    return rows[prune->what];
+}
+
+size_t ps_prune_blocks(const ps_spec_model *parent)
+{
+    return (size_t)parent->num_layers;
 }
 
 /* Numbers of a block of the form that most matrices get; 0: of none. */
@@ -46,13 +55,13 @@ static uint64_t multiple_of(uint64_t units, double gone, uint64_t block)
 static ps_status left_of(const ps_spec_compress *c, uint64_t units, uint64_t *left)
 {
     const ps_spec_prune *p = c->prune;
-    const char *what = unit_text((ps_prune_what)p->what);
+    const ps_prune_row *row = row_of(p);
     double gone = (double)units * p->ratio + 1e-6; /* 127.9999999 by the ratio's rounding is 128 */
     if (gone < 1)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "compress.prune.ratio: %g of %" PRIu64 " %s is not one of them", p->ratio,
-                       units, what);
-    uint64_t multiple = multiple_of(units, gone, block_of(c->quantise));
+                       units, row->units);
+    uint64_t multiple = row->single ? 1 : multiple_of(units, gone, block_of(c->quantise));
     uint64_t stay = gone < (double)units ? units - (uint64_t)gone : 1;
     *left = (stay + multiple - 1) / multiple * multiple;
     PS_REQUIRE(*left && *left < units);
@@ -70,31 +79,27 @@ static ps_status add_units(ps_plan *plan, const ps_spec_compress *c, uint64_t un
     return st;
 }
 
-static ps_status add_layers(ps_plan *plan, const ps_spec_compress *c, const ps_spec_model *m)
+static ps_status add_sets(ps_plan *plan, const ps_spec_compress *c, const ps_spec_model *m)
 {
-    bool rows = c->prune->what == PS_PRUNE_ROWS;
-    size_t n = rows ? m->n_layers - 2 : (size_t)m->num_layers;
+    const ps_prune_row *row = row_of(c->prune);
+    size_t n = row->sets(m);
     ps_status st = PS_OK;
     plan->units = ps_alloc_array(n + 1, sizeof *plan->units);
     for (size_t i = 0; !st && i < n; i++)
-        st = add_units(plan, c, (uint64_t)(rows ? m->layers[i + 1] : m->intermediate_size));
+        st = add_units(plan, c, row->count(m, i));
     return st;
 }
 
 /* The section with what is left, through its text: so that it is one that can be read. */
-static ps_status make_section(ps_plan *plan, const ps_spec_model *parent)
+static ps_status make_section(ps_plan *plan, const ps_prune_row *row, const ps_spec_model *parent)
 {
     ps_spec_model child = *parent;
     int64_t *layers = ps_alloc_array(parent->n_layers + 1, sizeof *layers);
     ps_buf text = PS_BUF_EMPTY;
-    if (ps_spec_model_is_language(parent)) {
-        child.intermediate_size = (int64_t)plan->units[0].left;
-    } else {
-        memcpy(layers, parent->layers, parent->n_layers * sizeof *layers);
-        for (size_t i = 0; i < plan->n_units; i++)
-            layers[i + 1] = (int64_t)plan->units[i].left;
-        child.layers = layers;
-    }
+    for (size_t i = 0; i < parent->n_layers; i++)
+        layers[i] = parent->layers[i];
+    child.layers = layers;
+    row->shrink(plan, &child);
     ps_spec_model_format(&child, &text);
     plan->config = ps_strdup(ps_buf_cstr(&text));
     ps_status st = ps_spec_model_parse(ps_slice_str(plan->config), "the new model", &plan->model);
@@ -105,13 +110,18 @@ static ps_status make_section(ps_plan *plan, const ps_spec_model *parent)
 
 static ps_status check_what(const ps_spec_prune *p, const ps_spec_model *m, const char *name)
 {
-    bool rows = p->what == PS_PRUNE_ROWS;
-    if (rows == ps_spec_model_is_language(m))
-        return ps_fail(
-            PS_INVALID_ARGUMENT, "compress.prune.what: model %s, %s, has no %s; allowed: %s", name,
-            m->architecture, ps_prune_what_words[p->what],
-            rows ? ps_prune_what_words[PS_PRUNE_FFN] : ps_prune_what_words[PS_PRUNE_ROWS]);
-    if (rows && m->n_layers < 3)
+    bool language = ps_spec_model_is_language(m);
+    char allowed[96] = "";
+    if (row_of(p)->language != language) {
+        for (size_t i = 0; i < ROWS; i++)
+            if (rows[i]->language == language)
+                (void)snprintf(allowed + strlen(allowed), sizeof allowed - strlen(allowed), "%s%s",
+                               *allowed ? ", " : "", ps_prune_what_words[i]);
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "compress.prune.what: model %s, %s, has no %s; allowed: %s", name,
+                       m->architecture, ps_prune_what_words[p->what], allowed);
+    }
+    if (row_of(p)->sets(m) == 0)
         return ps_fail(PS_INVALID_ARGUMENT,
                        "compress.prune.what: model %s has no hidden layer to take rows from", name);
     return PS_OK;
@@ -129,40 +139,44 @@ ps_status ps_plan_prune(ps_plan *plan, const ps_job_spec *spec, const ps_plan_pa
     }
     ps_status st = check_what(p, parent->model, parent->name);
     if (!st)
-        st = add_layers(plan, spec->compress, parent->model);
+        st = add_sets(plan, spec->compress, parent->model);
     if (st)
         return st;
     if (p->ratio > 0.5)
         ps_buf_puts(&plan->warnings,
                     "more than half of the units go: a repair alone will not make that good; train "
                     "the new model afterwards (distil)\n");
-    return make_section(plan, parent->model);
+    return make_section(plan, row_of(p), parent->model);
 }
 
 /* ---- where they are ---- */
 
-static void add_member(ps_plan_tensor *t, size_t units, bool columns, uint64_t begin, uint64_t span)
+void ps_prune_add(ps_plan_tensor *tensor, size_t set, bool columns, ps_prune_place place)
 {
-    PS_REQUIRE(t->n_members < PS_PLAN_MEMBERS);
-    t->members[t->n_members++] =
-        (ps_plan_member){.units = units, .columns = columns, .begin = begin, .span = span};
+    PS_REQUIRE(tensor->n_members < PS_PLAN_MEMBERS);
+    tensor->members[tensor->n_members++] = (ps_plan_member){
+        .units = set, .columns = columns, .begin = place.begin, .span = place.span};
 }
 
-static void find_members(const ps_plan *plan, ps_plan_tensor *t, const ps_plan_part *part,
-                         ps_prune_what what)
+void ps_prune_add_side(const ps_plan_part *part, ps_plan_tensor *tensor, size_t set,
+                       ps_arch_side side, ps_prune_place place)
 {
-    bool bias = part->role == PS_PLAN_BIAS;
-    if (what == PS_PRUNE_FFN) {
-        if (part->part == PS_PART_UP || part->part == PS_PART_GATE)
-            add_member(t, part->layer, false, 0, 1);
-        else if (part->part == PS_PART_DOWN && !bias)
-            add_member(t, part->layer, true, 0, 1);
-        return;
+    for (uint32_t i = 0; i < part->n_dims; i++)
+        if (part->sides[i] == side)
+            ps_prune_add(tensor, set, part->n_dims == 2 && (i == 1) != part->transposed, place);
+}
+
+void ps_plan_axis(const ps_plan *plan, const ps_plan_tensor *tensor, bool columns, uint64_t *left,
+                  uint64_t *all)
+{
+    *left = *all = 0;
+    for (size_t i = 0; i < tensor->n_members; i++) {
+        const ps_plan_member *m = &tensor->members[i];
+        if (m->columns != columns)
+            continue;
+        *left += plan->units[m->units].left * m->span;
+        *all += plan->units[m->units].units * m->span;
     }
-    if (part->layer < plan->n_units)
-        add_member(t, part->layer, false, 0, 1);
-    if (part->layer > 0 && !bias)
-        add_member(t, part->layer - 1, true, 0, 1);
 }
 
 static void say(const ps_plan *plan, ps_plan_tensor *t)
@@ -170,11 +184,12 @@ static void say(const ps_plan *plan, ps_plan_tensor *t)
     char more[PS_PLAN_WHY];
     int n = 0;
     (void)snprintf(more, sizeof more, "%s", t->why);
-    for (size_t i = 0; i < t->n_members; i++) {
-        const ps_plan_units *u = &plan->units[t->members[i].units];
-        n += snprintf(t->why + n, sizeof t->why - (size_t)n, "%s%" PRIu64 " of %" PRIu64 " %s",
-                      i ? ", " : "", u->left, u->units,
-                      t->members[i].columns ? "inputs" : "outputs");
+    for (int columns = 0; columns < 2; columns++) {
+        uint64_t left, all;
+        ps_plan_axis(plan, t, columns, &left, &all);
+        if (all)
+            n += snprintf(t->why + n, sizeof t->why - (size_t)n, "%s%" PRIu64 " of %" PRIu64 " %s",
+                          n ? ", " : "", left, all, columns ? "inputs" : "outputs");
     }
     if (*more && (size_t)n < sizeof t->why)
         (void)snprintf(t->why + n, sizeof t->why - (size_t)n, "; %.50s", more);
@@ -200,7 +215,8 @@ static void set_zeros(ps_plan_tensor *t, const ps_spec_prune *p)
     (void)snprintf(t->why, sizeof t->why, "%g of each row become 0", p->ratio);
 }
 
-void ps_plan_members(ps_plan *plan, const ps_job_spec *spec, const ps_plan_parts *parts)
+void ps_plan_members(ps_plan *plan, const ps_job_spec *spec, const ps_plan_parent *parent,
+                     const ps_plan_parts *parts)
 {
     const ps_spec_prune *p = spec->compress->prune;
     for (size_t i = 0; i < plan->n_tensors; i++) {
@@ -209,9 +225,9 @@ void ps_plan_members(ps_plan *plan, const ps_job_spec *spec, const ps_plan_parts
         if (part && part->role == PS_PLAN_MATRIX && ps_spec_prune_is_zeros(p))
             set_zeros(t, p);
         if (part && !ps_spec_prune_is_zeros(p))
-            find_members(plan, t, part, (ps_prune_what)p->what);
+            row_of(p)->members(plan, parent->model, part, t);
         for (size_t k = 0; k < t->n_members; k++)
-            if (t->members[k].columns && needs_of(p) > t->needs)
+            if (t->members[k].columns && part->role == PS_PLAN_MATRIX && needs_of(p) > t->needs)
                 t->needs = needs_of(p);
         if (!t->n_members)
             continue;

@@ -2,7 +2,10 @@
  * be seen without the model; sizes are the plan's matter. */
 #include "common/conf/compress_keys.h"
 
-const char *const ps_prune_what_words[] = {"ffn", "rows", "unstructured", "2of4", NULL};
+#define WORD(upper, lower) #lower,
+const char *const ps_prune_what_words[] = {PS_PRUNE_REMOVED(WORD) "unstructured", "2of4", NULL};
+#undef WORD
+
 const char *const ps_prune_by_words[] = {"magnitude", "activation", "moments", NULL};
 static const char *const repair_words[] = {"none", "least_squares", NULL};
 

@@ -63,12 +63,22 @@ typedef enum ps_spec_saliency {
     PS_SALIENCY_MAGNITUDE,   /* Δw² */
 } ps_spec_saliency;
 
+/* What is really removed, a row each (common/compress/prune_row.h):
+ *     ffn   units of the MLP of each block of a language model
+ *     rows  units of the hidden layers of an mlp
+ */
+#define PS_PRUNE_REMOVED(X) \
+    X(FFN, ffn)             \
+    X(ROWS, rows)
+
 typedef enum ps_prune_what {
-    PS_PRUNE_FFN,          /* units of the MLP of each block of a language model */
-    PS_PRUNE_ROWS,         /* units of the hidden layers of an mlp */
-    PS_PRUNE_UNSTRUCTURED, /* from here on nothing is removed, but becomes 0: numbers of each row,
-                            */
-    PS_PRUNE_2OF4,         /* or two of each four that follow one another in a row */
+#define X(upper, lower) PS_PRUNE_##upper,
+    PS_PRUNE_REMOVED(X)
+#undef X
+        PS_PRUNE_UNSTRUCTURED, /* from here on nothing is removed, but becomes 0: numbers of each
+                                * row,
+                                */
+    PS_PRUNE_2OF4,             /* or two of each four that follow one another in a row */
 } ps_prune_what;
 
 /* What a unit counts for: the sum of w² of its numbers; the power of what it adds to the product

@@ -201,16 +201,15 @@ static void tell_codes(const solving *s, ps_json_writer *w)
 static void tell_pruning(const solving *s, ps_json_writer *w)
 {
     const ps_repair_report *r = &s->pruning.repair;
-    const ps_plan *plan = s->job.plan;
     ps_json_key(w, "prune");
     ps_json_object(w);
-    for (size_t i = 0; i < s->tensor->n_members; i++) {
-        const ps_plan_member *m = &s->tensor->members[i];
-        const ps_plan_units *u = &plan->units[m->units];
-        if (i && m->units == m[-1].units)
+    for (int columns = 0; columns < 2; columns++) {
+        uint64_t left, all;
+        ps_plan_axis(s->job.plan, s->tensor, columns, &left, &all);
+        if (!all)
             continue;
-        ps_json_put_uint(w, m->columns ? "inputs_kept" : "outputs_kept", u->left);
-        ps_json_put_uint(w, m->columns ? "inputs" : "outputs", u->units);
+        ps_json_put_uint(w, columns ? "inputs_kept" : "outputs_kept", left);
+        ps_json_put_uint(w, columns ? "inputs" : "outputs", all);
     }
     ps_json_put_double(w, "importance_lost", s->pruning.importance);
     if (s->pruning.columns) {
