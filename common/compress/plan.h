@@ -55,6 +55,7 @@ typedef struct ps_plan_parent {
 typedef struct ps_plan_units {
     size_t layer;
     uint64_t units, left;
+    bool named;   /* few, and reports say which stay */
     size_t input; /* of the product behind them, of plan->inputs, or PS_PLAN_NO_INPUT */
 } ps_plan_units;
 

@@ -61,8 +61,12 @@ static ps_status left_of(const ps_spec_compress *c, uint64_t units, uint64_t *le
         return ps_fail(PS_INVALID_ARGUMENT,
                        "compress.prune.ratio: %g of %" PRIu64 " %s is not one of them", p->ratio,
                        units, row->units);
+    if (gone >= (double)units)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "compress.prune.ratio: %g of %" PRIu64 " %s leaves none", p->ratio, units,
+                       row->units);
     uint64_t multiple = row->single ? 1 : multiple_of(units, gone, block_of(c->quantise));
-    uint64_t stay = gone < (double)units ? units - (uint64_t)gone : 1;
+    uint64_t stay = units - (uint64_t)gone;
     *left = (stay + multiple - 1) / multiple * multiple;
     PS_REQUIRE(*left && *left < units);
     return PS_OK;
@@ -73,8 +77,11 @@ static ps_status add_units(ps_plan *plan, const ps_spec_compress *c, uint64_t un
     uint64_t left = 0;
     ps_status st = left_of(c, units, &left);
     if (!st)
-        plan->units[plan->n_units] = (ps_plan_units){
-            .layer = plan->n_units, .units = units, .left = left, .input = PS_PLAN_NO_INPUT};
+        plan->units[plan->n_units] = (ps_plan_units){.layer = plan->n_units,
+                                                     .units = units,
+                                                     .left = left,
+                                                     .named = row_of(c->prune)->single,
+                                                     .input = PS_PLAN_NO_INPUT};
     plan->n_units += !st;
     return st;
 }

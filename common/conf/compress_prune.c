@@ -17,6 +17,17 @@ const ps_conf_key ps_compress_prune_keys[] = {
     PS_CONF_END,
 };
 
+/* What a repair chooses by itself has no other way. */
+static ps_status check_by(const ps_spec_prune *p, const ps_conf_doc *doc)
+{
+    if (p->repair != PS_PRUNE_REPAIR_NONE && ps_conf_has(doc, "compress.prune.by"))
+        return ps_conf_fail(doc, "compress.prune.by",
+                            "%s: a repair chooses by what it cannot make good itself; say "
+                            "compress.prune.repair: none",
+                            ps_prune_what_words[p->what]);
+    return PS_OK;
+}
+
 static ps_status check_zeros(const ps_spec_compress *c, const ps_conf_doc *doc)
 {
     const ps_spec_prune *p = c->prune;
@@ -29,12 +40,7 @@ static ps_status check_zeros(const ps_spec_compress *c, const ps_conf_doc *doc)
     if (p->what == PS_PRUNE_2OF4 && !(p->ratio >= 0.5 && p->ratio <= 0.5))
         return ps_conf_fail(doc, "compress.prune.ratio", "%s is a ratio of 0.5, not %g", what,
                             p->ratio);
-    if (p->repair != PS_PRUNE_REPAIR_NONE && ps_conf_has(doc, "compress.prune.by"))
-        return ps_conf_fail(doc, "compress.prune.by",
-                            "%s: a repair chooses by what it cannot make good itself; say "
-                            "compress.prune.repair: none",
-                            what);
-    return PS_OK;
+    return check_by(p, doc);
 }
 
 ps_status ps_compress_prune_check(const ps_spec_compress *c, const ps_conf_doc *doc)
@@ -44,6 +50,8 @@ ps_status ps_compress_prune_check(const ps_spec_compress *c, const ps_conf_doc *
         return ps_conf_fail(doc, "compress.prune.ratio",
                             "%g is out of range, allowed between 0 and 1: the share that goes",
                             p->ratio);
+    if (p->what == PS_PRUNE_HEADS)
+        return check_by(p, doc);
     return ps_spec_prune_is_zeros(p) ? check_zeros(c, doc) : PS_OK;
 }
 

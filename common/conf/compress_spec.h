@@ -66,10 +66,12 @@ typedef enum ps_spec_saliency {
 /* What is really removed, a row each (common/compress/prune_row.h):
  *     ffn   units of the MLP of each block of a language model
  *     rows  units of the hidden layers of an mlp
+ *     heads groups of heads of the attention of each block
  */
 #define PS_PRUNE_REMOVED(X) \
     X(FFN, ffn)             \
-    X(ROWS, rows)
+    X(ROWS, rows)           \
+    X(HEADS, heads)
 
 typedef enum ps_prune_what {
 #define X(upper, lower) PS_PRUNE_##upper,

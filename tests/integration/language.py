@@ -55,8 +55,8 @@ def layernorm(x, gain, bias):
     return d / np.sqrt((d * d).mean(-1, keepdims=True) + 1e-5) * gain + bias
 
 
-def gpt2(w, tokens, heads=4):
-    """Logits [T, V], in float64 and from the paper."""
+def gpt2(w, tokens, heads=4, seen=None):
+    """Logits [T, V], in float64 and from the paper. seen: a list that gets what each attention gives, [T, heads·d]."""
     x = w["wte.weight"][tokens] + w["wpe.weight"][: len(tokens)]
     layer = 0
     while f"h.{layer}.ln_1.weight" in w:
@@ -65,6 +65,8 @@ def gpt2(w, tokens, heads=4):
         q, k, v = np.split(h, 3, 1)
         parts = zip(np.split(q, heads, 1), np.split(k, heads, 1), np.split(v, heads, 1))
         mixed = np.concatenate([attention(*part) for part in parts], 1)
+        if seen is not None:
+            seen.append(mixed)
         x = x + mixed @ p["attn.c_proj.weight"] + p["attn.c_proj.bias"]
         h = layernorm(x, p["ln_2.weight"], p["ln_2.bias"]) @ p["mlp.c_fc.weight"] + p["mlp.c_fc.bias"]
         h = 0.5 * h * (1 + np.tanh(np.sqrt(2 / np.pi) * (h + 0.044715 * h**3)))
@@ -85,7 +87,7 @@ def rope(x):
     return np.concatenate([a * np.cos(angles) - b * np.sin(angles), b * np.cos(angles) + a * np.sin(angles)], 1)
 
 
-def llama(w, tokens, heads=4, kv_heads=2):
+def llama(w, tokens, heads=4, kv_heads=2, seen=None):
     x = w["model.embed_tokens.weight"][tokens]
     layer = 0
     while f"model.layers.{layer}.input_layernorm.weight" in w:
@@ -97,6 +99,8 @@ def llama(w, tokens, heads=4, kv_heads=2):
         v = np.split(h @ p["self_attn.v_proj"].T, kv_heads, 1)
         share = heads // kv_heads
         mixed = np.concatenate([attention(rope(q[i]), rope(k[i // share]), v[i // share]) for i in range(heads)], 1)
+        if seen is not None:
+            seen.append(mixed)
         x = x + mixed @ p["self_attn.o_proj"].T
         h = rmsnorm(x, p["post_attention_layernorm"])
         gate = h @ p["mlp.gate_proj"].T
@@ -105,14 +109,15 @@ def llama(w, tokens, heads=4, kv_heads=2):
     return rmsnorm(x, w["model.norm.weight"]) @ w["lm_head.weight"].T
 
 
-def numpy_loss(model, tensors):
+def numpy_loss(model, tensors, **sizes):
+    """sizes: heads, and of llama kv_heads, where they are not those of MODELS."""
     w = {name: values.astype(np.float64) for name, values in tensors.items()}
     tokens = np.frombuffer(TEXT[: len(TEXT) // 3].encode(), np.uint8).astype(int)
     losses, right = [], 0
     rows = (len(tokens) - 1) // CONTEXT
     for row in range(rows):
         begin = row * CONTEXT
-        logits = {"gpt2": gpt2, "llama": llama}[model](w, tokens[begin:begin + CONTEXT])
+        logits = {"gpt2": gpt2, "llama": llama}[model](w, tokens[begin:begin + CONTEXT], **sizes)
         labels = tokens[begin + 1:begin + CONTEXT + 1]
         losses += list(-np.log(softmax(logits)[np.arange(CONTEXT), labels]))
         right += (logits.argmax(1) == labels).sum()

@@ -5,98 +5,10 @@
 #include "worker/compress/error.h"
 #include "worker/compress/sparse.h"
 #include "worker/compress/units.h"
+#include "worker/tasks/choosing.h"
 #include "worker/tasks/moments.h"
 
 #include <string.h>
-
-/* Where a repair begins to try; it goes up by itself where held-out rows say so. */
-#define REPAIR_DAMP 1e-4
-
-static ps_member member_of(const ps_plan_member *m)
-{
-    return (ps_member){.columns = m->columns, .begin = m->begin, .span = m->span};
-}
-
-/* ---- which units stay ---- */
-
-/* The diagonal, as ps_salient wants it. *out NULL: inputs count alike. */
-static ps_status squares_of(const ps_compress_job *job, const ps_plan_tensor *t, float **out)
-{
-    ps_compress_sums sums = {0};
-    uint64_t n = ps_plan_from_columns(t);
-    *out = NULL;
-    if (job->spec->compress->prune->by != PS_PRUNE_BY_ACTIVATION)
-        return PS_OK;
-    ps_status st = ps_compress_sums_take(job, t, &sums);
-    if (!st && !(*out = ps_try_alloc_raw((size_t)n * sizeof **out)))
-        st = ps_fail(PS_NO_MEMORY, "squares of the inputs of %s", t->stored.name);
-    for (uint64_t i = 0; !st && i < n; i++)
-        (*out)[i] = sums.hessians[0].sums[sums.hessians[0].squares ? i : i * n + i];
-    ps_compress_sums_free(&sums);
-    return st;
-}
-
-static ps_status add_tensor(const ps_compress_job *job, const ps_plan_tensor *t,
-                            const ps_plan_member *m, double *importance)
-{
-    float *weights = NULL, *squares = NULL;
-    ps_tensor_moments moments = {0};
-    ps_member member = member_of(m);
-    ps_status st = ps_compress_parent_weights(job, t, &weights);
-    if (!st)
-        st = squares_of(job, t, &squares);
-    if (!st && job->spec->compress->prune->by == PS_PRUNE_BY_MOMENTS)
-        st = ps_tensor_moments_get(job, t, &moments);
-    if (!st)
-        ps_units_importance(&(ps_salient){.weights = weights,
-                                          .rows = ps_plan_from_rows(t),
-                                          .columns = ps_plan_from_columns(t),
-                                          .squares = squares,
-                                          .curvature = moments.curvature},
-                            &member, job->plan->units[m->units].units, importance);
-    ps_free(&weights);
-    ps_free(&squares);
-    ps_tensor_moments_free(&moments);
-    return st;
-}
-
-/* By activation it is what a unit adds to the product behind it: columns alone. */
-static bool counts(const ps_compress_job *job, const ps_plan_tensor *t, const ps_plan_member *m)
-{
-    return t->from.n_dims == 2 &&
-           (m->columns || job->spec->compress->prune->by != PS_PRUNE_BY_ACTIVATION);
-}
-
-static ps_status importance_of(const ps_compress_job *job, size_t units, double *importance)
-{
-    ps_status st = PS_OK;
-    for (size_t i = 0; !st && i < job->plan->n_tensors; i++) {
-        const ps_plan_tensor *t = &job->plan->tensors[i];
-        for (size_t k = 0; !st && k < t->n_members; k++)
-            if (t->members[k].units == units && counts(job, t, &t->members[k]))
-                st = add_tensor(job, t, &t->members[k], importance);
-    }
-    return st;
-}
-
-static ps_status choose(const ps_compress_job *job, size_t units, bool *keep, double *lost)
-{
-    const ps_plan_units *u = &job->plan->units[units];
-    double all = 0, gone = 0;
-    double *importance = ps_try_alloc((size_t)u->units * sizeof *importance);
-    if (!importance)
-        return ps_fail(PS_NO_MEMORY, "importance of units");
-    ps_status st = importance_of(job, units, importance);
-    if (!st)
-        st = ps_units_keep(importance, u->units, u->left, keep);
-    for (uint64_t i = 0; !st && i < u->units; i++) {
-        all += importance[i];
-        gone += keep[i] ? 0 : importance[i];
-    }
-    *lost = all > 0 ? gone / all : 0;
-    ps_free(&importance);
-    return st;
-}
 
 /* ---- what stays of a tensor ---- */
 
@@ -125,8 +37,19 @@ static ps_status cut_new(const ps_plan_tensor *t, cut *out)
     return PS_OK;
 }
 
+/* Which of a few stay. */
+static void tell_kept(const ps_plan_units *u, const bool *keep, ps_pruning_report *report)
+{
+    ps_free(&report->kept);
+    report->kept = ps_alloc_array(u->left, sizeof *report->kept);
+    report->n_kept = 0;
+    for (uint64_t i = 0; i < u->units; i++)
+        if (keep[i])
+            report->kept[report->n_kept++] = i;
+}
+
 static ps_status find_cut(const ps_compress_job *job, const ps_plan_tensor *t, cut *c,
-                          double *importance)
+                          ps_pruning_report *report)
 {
     ps_status st = cut_new(t, c);
     size_t known = SIZE_MAX;
@@ -134,18 +57,20 @@ static ps_status find_cut(const ps_compress_job *job, const ps_plan_tensor *t, c
     for (size_t k = 0; !st && k < t->n_members; k++) {
         const ps_plan_member *m = &t->members[k];
         const ps_plan_units *u = &job->plan->units[m->units];
-        const ps_member member = member_of(m);
+        const ps_member member = ps_plan_member_of(m);
         double lost = 0;
         if (m->units != known) { /* else q, k and v of the same */
             ps_free(&keep);
             keep = ps_try_alloc((size_t)u->units);
-            st = keep ? choose(job, m->units, keep, &lost)
+            st = keep ? ps_choose_units(job, m->units, keep, &lost)
                       : ps_fail(PS_NO_MEMORY, "tensor %s: what stays of it", t->stored.name);
             known = m->units;
+            if (!st && u->named)
+                tell_kept(u, keep, report);
         }
         if (!st)
             ps_units_mark(&member, u->units, keep, c->stays[m->columns]);
-        *importance = lost > *importance ? lost : *importance;
+        report->importance = lost > report->importance ? lost : report->importance;
     }
     ps_free(&keep);
     return st;
@@ -173,7 +98,7 @@ static ps_status repair(const ps_plan_tensor *t, const cut *c, uint64_t rows, fl
                                          .columns = columns,
                                          .hessian = &sums->hessians[0],
                                          .held_out = ps_compress_sums_held_out(sums),
-                                         .options = {.damp = REPAIR_DAMP}};
+                                         .options = {.damp = PS_REPAIR_DAMP}};
     if (!wanted) {
         ps_units_cut(weights, rows, columns, NULL, c->stays[1], weights);
         return PS_OK;
@@ -189,6 +114,11 @@ static ps_status repair(const ps_plan_tensor *t, const cut *c, uint64_t rows, fl
     return st;
 }
 
+void ps_pruning_report_clear(ps_pruning_report *report)
+{
+    ps_free(&report->kept);
+}
+
 ps_status ps_prune_tensor(const ps_compress_job *job, const ps_plan_tensor *t, float *weights,
                           ps_compress_sums *sums, ps_pruning_report *report)
 {
@@ -196,7 +126,7 @@ ps_status ps_prune_tensor(const ps_compress_job *job, const ps_plan_tensor *t, f
     uint64_t rows = ps_plan_from_rows(t), columns = ps_plan_from_columns(t);
     cut c;
     *report = (ps_pruning_report){0};
-    ps_status st = find_cut(job, t, &c, &report->importance);
+    ps_status st = find_cut(job, t, &c, report);
     if (!st) {
         uint64_t left = ps_units_count(c.stays[0], rows);
         ps_units_cut(weights, rows, columns, c.stays[0], NULL, weights);
@@ -218,7 +148,7 @@ static ps_status least_of_rows(const ps_compress_job *job, const ps_plan_tensor 
 {
     float *squares = NULL;
     ps_tensor_moments moments = {0};
-    ps_status st = squares_of(job, t, &squares);
+    ps_status st = ps_input_squares(job, t, &squares);
     if (!st && job->spec->compress->prune->by == PS_PRUNE_BY_MOMENTS)
         st = ps_tensor_moments_get(job, t, &moments);
     memcpy(out, weights, (size_t)ps_model_form_numbers(&t->from) * sizeof *out);

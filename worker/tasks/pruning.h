@@ -1,8 +1,6 @@
-/* pruning: what a solve task removes of its tensor: which units stay is found from the parent's
- * numbers of all tensors that have them, and from what calibration has summed; so that every task
- * finds the same, and none has to ask another. What is left of a matrix whose columns go is
- * repaired by the sums over its inputs (worker/compress/repair.h). The task's thread's (not
- * asserted: it is a part of the task). */
+/* pruning: what a solve task removes of its tensor: the units that do not stay (choosing.h). What
+ * is left of a matrix whose columns go is repaired by the sums over its inputs
+ * (worker/compress/repair.h). The task's thread's (not asserted: it is a part of the task). */
 #ifndef PS_TASKS_PRUNING_H
 #define PS_TASKS_PRUNING_H
 
@@ -11,12 +9,16 @@
 
 /* What a tensor loses; shares are of the power of its outputs. */
 typedef struct ps_pruning_report {
-    uint64_t zeros;          /* numbers that are 0 */
-    double error, held_out;  /* by them; -1: not known */
-    double importance;       /* the share of all units' that goes, of the set that loses most */
+    uint64_t zeros;         /* numbers that are 0 */
+    double error, held_out; /* by them; -1: not known */
+    double importance;      /* the share of all units' that goes, of the set that loses most */
+    uint64_t *kept;         /* [n_kept]: which units stay, where there are few; NULL */
+    size_t n_kept;
     bool columns;            /* some go, and sums are there: */
     ps_repair_report repair; /* their outputs' power that goes, before and after the repair */
 } ps_pruning_report;
+
+void ps_pruning_report_clear(ps_pruning_report *report);
 
 /* weights, [rows, columns] of the product as the parent has them, become what stays of them; and so
  * do the sums of hessians, those of its input. Both the caller's, changed in place. */

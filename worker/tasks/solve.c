@@ -211,6 +211,13 @@ static void tell_pruning(const solving *s, ps_json_writer *w)
         ps_json_put_uint(w, columns ? "inputs_kept" : "outputs_kept", left);
         ps_json_put_uint(w, columns ? "inputs" : "outputs", all);
     }
+    if (s->pruning.kept) {
+        ps_json_key(w, "kept");
+        ps_json_array(w);
+        for (size_t i = 0; i < s->pruning.n_kept; i++)
+            ps_json_uint(w, s->pruning.kept[i]);
+        ps_json_array_end(w);
+    }
     ps_json_put_double(w, "importance_lost", s->pruning.importance);
     if (s->pruning.columns) {
         bool held_out = ps_compress_sums_held_out(&s->sums) != NULL;
@@ -300,6 +307,7 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
         tell(&s, result);
     }
     ps_tensor_moments_free(&s.moments);
+    ps_pruning_report_clear(&s.pruning);
     ps_free(&s.weights);
     ps_compress_sums_free(&s.sums);
     ps_compress_close(&s.job);

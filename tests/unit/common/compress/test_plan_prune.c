@@ -119,10 +119,62 @@ START_TEST(what_shares_units_is_summed_together_or_not_at_all)
 }
 END_TEST
 
+/* 9 heads of queries look at 3 of keys and values, each of 64 numbers: 2 of 3 groups stay. */
+START_TEST(heads_go_in_whole_groups)
+{
+    rig r;
+    ck_ok(plan(&r, SMOL, "prune: {what: heads, ratio: 0.34}\n"));
+    const ps_plan *p = r.plan;
+    ck_assert_int_eq(p->model->num_heads, 6);
+    ck_assert_int_eq(p->model->num_kv_heads, 2);
+    ck_assert_int_eq(p->model->head_dim, 64);
+    ck_assert_int_eq(p->model->hidden_size, 576);
+    ck_assert_ptr_nonnull(strstr(p->config, "num_heads: 6, num_kv_heads: 2, head_dim: 64, "));
+    ck_assert_uint_eq(p->n_units, 30);
+    is_shape(&r, "model.layers.7.self_attn.q_proj.weight", 384, 576);
+    is_shape(&r, "model.layers.7.self_attn.k_proj.weight", 128, 576);
+    is_shape(&r, "model.layers.7.self_attn.v_proj.weight", 128, 576);
+    is_shape(&r, "model.layers.7.self_attn.o_proj.weight", 576, 384);
+    is_shape(&r, "model.layers.7.mlp.down_proj.weight", 576, 1536);
+    ck_assert_str_eq(tensor(&r, "model.layers.7.self_attn.q_proj.weight")->why,
+                     "384 of 576 outputs");
+    ck_assert_str_eq(tensor(&r, "model.layers.7.self_attn.o_proj.weight")->why,
+                     "384 of 576 inputs");
+    ck_assert_uint_eq(p->n_inputs, 30); /* of output projections, whole */
+    ck_assert_uint_eq(p->inputs[7].numbers, 576 * 577 / 2);
+    ck_assert_uint_eq(ps_plan_turn(p, tensor(&r, "model.layers.7.self_attn.k_proj.weight")), 8);
+    rig_free(&r);
+    ck_ok(plan(&r, GPT, "prune: {what: heads, ratio: 0.5}\nquantise: {scheme: int4}\n"));
+    ck_assert_int_eq(r.plan->model->num_heads, 2);
+    ck_assert_int_eq(r.plan->model->head_dim, 32);
+    is_shape(&r, "h.0.attn.c_attn.weight", 128, 192); /* [in, out] */
+    is_shape(&r, "h.0.attn.c_attn.bias", 192, 0);
+    is_shape(&r, "h.0.attn.c_proj.weight", 64, 128);
+    is_shape(&r, "h.0.attn.c_proj.bias", 128, 0);
+    const ps_plan_tensor *t = tensor(&r, "h.0.attn.c_attn.weight");
+    ck_assert_str_eq(t->why, "192 of 384 outputs");
+    ck_assert_uint_eq(t->n_members, 3); /* queries, keys, values */
+    ck_assert_uint_eq(t->members[2].begin, 256);
+    ck_assert_uint_eq(t->members[2].span, 32);
+    rig_free(&r);
+    ck_ok(plan(&r, QWEN, "prune: {what: heads, ratio: 0.5, repair: none}\n"));
+    is_shape(&r, "model.layers.0.self_attn.q_proj.bias", 24, 0);
+    is_shape(&r, "model.layers.0.self_attn.v_proj.bias", 12, 0);
+    ck_assert_uint_eq(r.plan->n_inputs, 0);
+    rig_free(&r);
+}
+END_TEST
+
 START_TEST(what_cannot_be_removed_is_refused)
 {
+    refuses(SMOL, "prune: {what: heads, ratio: 0.3}\n", PS_INVALID_ARGUMENT,
+            "compress.prune.ratio: 0.3 of 3 groups of heads is not one of them");
+    refuses(SMOL, "prune: {what: heads, ratio: 0.9999999}\n", PS_INVALID_ARGUMENT,
+            "compress.prune.ratio: 1 of 3 groups of heads leaves none");
+    refuses(MLP, "prune: {what: heads, ratio: 0.5}\n", PS_INVALID_ARGUMENT,
+            "compress.prune.what: model big, mlp, has no heads; allowed: rows");
     refuses(GPT, "prune: {what: rows, ratio: 0.25}\n", PS_INVALID_ARGUMENT,
-            "compress.prune.what: model big, gpt2, has no rows; allowed: ffn");
+            "compress.prune.what: model big, gpt2, has no rows; allowed: ffn, heads");
     refuses(MLP, "prune: {what: ffn, ratio: 0.25}\n", PS_INVALID_ARGUMENT,
             "compress.prune.what: model big, mlp, has no ffn; allowed: rows");
     refuses("{architecture: mlp, layers: [784, 10]}", "prune: {what: rows, ratio: 0.25}\n",
@@ -162,6 +214,7 @@ static const ps_check_case tests[] = {
     {&forms_are_chosen_for_what_is_left},
     {&hidden_layers_of_an_mlp_each_lose_their_share},
     {&what_shares_units_is_summed_together_or_not_at_all},
+    {&heads_go_in_whole_groups},
     {&what_cannot_be_removed_is_refused},
     {&zeros_change_no_shape_and_say_that_they_save_nothing},
     {0},

@@ -224,6 +224,8 @@ START_TEST(what_is_removed_may_be_all_that_is_done)
             "job.yaml:2: compress.prune.ratio: 2of4 is a ratio of 0.5, not 0.25");
     refuses("compress:\n  prune: {what: 2of4, ratio: 0.5, by: magnitude}\n",
             "job.yaml:2: compress.prune.by: 2of4: a repair chooses by what it cannot make good");
+    refuses("compress:\n  prune: {what: heads, ratio: 0.5, by: magnitude}\n",
+            "job.yaml:2: compress.prune.by: heads: a repair chooses by what it cannot make good");
     refuses("compress:\n  prune: {what: unstructured, ratio: 0.5}\n  quantise: {scheme: q4_0}\n",
             "job.yaml:2: compress.prune.what: unstructured: zeros would not stay zeros in codes");
 }

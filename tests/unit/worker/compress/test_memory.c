@@ -4,6 +4,7 @@
 
 #include "tests/lib/fault.h"
 #include "tests/unit/worker/compress/sample.h"
+#include "worker/compress/groups.h"
 #include "worker/compress/lowrank.h"
 #include "worker/compress/repair.h"
 #include "worker/compress/rows.h"
@@ -59,6 +60,13 @@ static ps_status repair(const ps_compress_problem *p)
     return ps_repair_columns(p, stays, out, &report);
 }
 
+static ps_status groups(const ps_compress_problem *p)
+{
+    bool keep[4];
+    double lost;
+    return ps_groups_keep(p, COLUMNS / 4, 2, keep, &lost);
+}
+
 static ps_status sparse(const ps_compress_problem *p)
 {
     ps_compress_report report;
@@ -103,6 +111,7 @@ START_TEST(all_else_says_so)
 {
     ck_assert_uint_ge(each_fails(scale), 4);
     ck_assert_uint_ge(each_fails(repair), 4);
+    ck_assert_uint_ge(each_fails(groups), 7);
     ck_assert_uint_ge(each_fails(sparse), 4);
     ck_assert_uint_ge(each_fails(lowrank), 4);
     ck_assert_uint_ge(each_fails(by_squares), 6);
