@@ -204,6 +204,11 @@ static void totals(ps_buf *out, const ps_style *style, const ps_job_spec *spec, 
                        plan->file_bytes - plan->data + data);
     target(t, plan);
     calibration(t, plan);
+    if (spec->distil)
+        ps_table_field(t, "distil",
+                       "%" PRId64 " %s on data.train, taught by %s; memory and time of that beside",
+                       spec->train->epochs, spec->train->epochs == 1 ? "epoch" : "epochs",
+                       ps_job_spec_teacher(spec));
     ps_table_field(t, "memory", "psd %s, a worker about %s and what a pass over data takes",
                    ps_human_bytes((double)plan->psd_bytes).text,
                    ps_human_bytes((double)plan->worker_bytes).text);

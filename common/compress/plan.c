@@ -62,7 +62,7 @@ static ps_status make(ps_plan *plan, const ps_job_spec *spec, const ps_plan_pare
 ps_status ps_plan_new(const ps_job_spec *spec, const ps_plan_parent *parent, uint64_t sum_bytes,
                       ps_plan **out)
 {
-    PS_REQUIRE(spec->compress && (spec->compress->quantise || spec->compress->prune));
+    PS_REQUIRE(spec->compress);
     ps_status st = check_parent(spec, parent);
     if (st)
         return st;

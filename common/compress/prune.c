@@ -65,7 +65,8 @@ static ps_status left_of(const ps_spec_compress *c, uint64_t units, uint64_t *le
         return ps_fail(PS_INVALID_ARGUMENT,
                        "compress.prune.ratio: %g of %" PRIu64 " %s leaves none", p->ratio, units,
                        row->units);
-    uint64_t multiple = row->single ? 1 : multiple_of(units, gone, block_of(c->quantise));
+    uint64_t multiple =
+        row->single ? 1 : multiple_of(units, gone, block_of(c->quantise ? c->quantise : c->later));
     uint64_t stay = units - (uint64_t)gone;
     *left = (stay + multiple - 1) / multiple * multiple;
     PS_REQUIRE(*left && *left < units);
@@ -149,7 +150,7 @@ ps_status ps_plan_prune(ps_plan *plan, const ps_job_spec *spec, const ps_plan_pa
         st = add_sets(plan, spec->compress, parent->model);
     if (st)
         return st;
-    if (p->ratio > 0.5)
+    if (p->ratio > 0.5 && !spec->distil)
         ps_buf_puts(&plan->warnings,
                     "more than half of the units go: a repair alone will not make that good; train "
                     "the new model afterwards (distil)\n");

@@ -47,7 +47,7 @@ const char *ps_spec_compress_moments(const ps_spec_compress *c)
 {
     if (c->prune && c->prune->by == PS_PRUNE_BY_MOMENTS)
         return "compress.prune.by";
-    return c->saliency == PS_SALIENCY_MOMENTS ? "compress.saliency" : NULL;
+    return c->saliency == PS_SALIENCY_MOMENTS && !c->later ? "compress.saliency" : NULL;
 }
 
 /* -1 says that there is none, and is not for files. */
@@ -99,7 +99,9 @@ static ps_status check_data(const ps_job_spec *spec, const ps_conf_doc *doc)
         return ps_conf_fail(doc, "data.format", "missing; data have one");
     if (calibrates && !spec->data.train)
         return ps_conf_fail(doc, "data.train", "missing; the job calibrates on it");
-    if (!calibrates && spec->data.train)
+    if (spec->distil && !spec->data.train)
+        return ps_conf_fail(doc, "data.train", "missing; distil trains on it");
+    if (!calibrates && !spec->distil && spec->data.train)
         return ps_conf_fail(doc, "data.train",
                             "nothing that the job does looks at it; what is measured is data.test");
     if (limited(c) && !spec->data.test)

@@ -112,8 +112,10 @@ typedef struct ps_spec_compress {
     ps_spec_prune *prune;       /* NULL: not said */
     ps_spec_quantise *quantise; /* likewise */
     ps_spec_limits limits;
-    unsigned saliency; /* ps_spec_saliency */
-    bool requantise;   /* though the parent's numbers were rounded before */
+    unsigned saliency;       /* ps_spec_saliency */
+    bool requantise;         /* though the parent's numbers were rounded before */
+    ps_spec_quantise *later; /* of a job in stages, in those before (job_stages.h): quantise, for
+                                which what is left is to be whole blocks. NULL: none */
 } ps_spec_compress;
 
 extern const ps_conf_schema ps_compress_schema;

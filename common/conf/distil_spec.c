@@ -10,7 +10,7 @@
 static const char *const loss_words[] = {"kl", "reverse_kl", "jsd", "hidden", NULL};
 
 const ps_conf_key ps_spec_distil_keys[] = {
-    PS_CONF_TEXT("teacher", ps_spec_distil, teacher, NULL, 1, 64),
+    PS_CONF_TEXT("teacher", ps_spec_distil, teacher, "", 0, 64),
     PS_CONF_WORD("loss", ps_spec_distil, loss, "kl", loss_words),
     PS_CONF_REAL("temperature", ps_spec_distil, temperature, "1", 0.01, 100),
     PS_CONF_REAL("alpha", ps_spec_distil, alpha, "0.5", 0, 1),
@@ -22,7 +22,11 @@ const ps_conf_key ps_spec_distil_keys[] = {
 
 const char *ps_job_spec_teacher(const ps_job_spec *spec)
 {
-    return spec->distil ? spec->distil->teacher : spec->compare ? spec->compare->model : "";
+    if (spec->compare)
+        return spec->compare->model;
+    if (!spec->distil)
+        return "";
+    return *spec->distil->teacher ? spec->distil->teacher : spec->model_name;
 }
 
 /* A key that would be without effect is refused. */
@@ -49,7 +53,9 @@ ps_status ps_spec_distil_check(const ps_job_spec *spec, const ps_conf_doc *doc)
 {
     if (!spec->distil)
         return PS_OK;
-    const char *teacher = spec->distil->teacher;
+    const char *teacher = ps_job_spec_teacher(spec);
+    if (!*teacher)
+        return ps_conf_fail(doc, "distil.teacher", "missing; a stored model's name");
     if (!ps_job_spec_name_ok(teacher))
         return ps_conf_fail(doc, "distil.teacher",
                             "'%s' is not a name; allowed: 1 to 64 of a-z 0-9 . _ -, "

@@ -1,6 +1,7 @@
 /* distil_spec: section `distil` of a job file: a stored model, the teacher, whose answers a
- * training follows beside the labels. The loss is alpha · temperature² · D(teacher, student) + (1 -
- * alpha) · the labels' loss (gpu/ops.h, ps_distil). Any thread.
+ * training, also that of a job of kind compress (job_stages.h), follows beside the labels. The loss
+ * is alpha · temperature² · D(teacher, student) + (1 - alpha) · the labels' loss (gpu/ops.h,
+ * ps_distil). Any thread.
  */
 #ifndef PS_CONF_DISTIL_SPEC_H
 #define PS_CONF_DISTIL_SPEC_H
@@ -20,7 +21,7 @@ typedef enum ps_spec_distil_loss {
 } ps_spec_distil_loss;
 
 typedef struct ps_spec_distil {
-    char *teacher;      /* the stored model's name */
+    char *teacher;      /* the stored model's name; "": the one that kind compress works on */
     unsigned loss;      /* ps_spec_distil_loss */
     double temperature; /* logits of both are divided by it */
     double alpha;       /* the teacher's share of the loss */

@@ -4,6 +4,7 @@
 
 #include "common/conf/compress_keys.h"
 #include "common/conf/job_inputs.h"
+#include "common/conf/job_stages.h"
 #include "common/conf/model_spec.h"
 #include "common/conf/train_form.h"
 #include "common/conf/train_keys.h"
@@ -353,6 +354,7 @@ ps_status ps_job_check(const ps_job_spec *spec, const ps_spec_model *origin, con
                                     {ps_spec_compare_check, {"compare"}},
                                     {ps_train_form_check, {"train", "model"}},
                                     {ps_spec_distil_check, {"distil", "model"}},
+                                    {ps_job_stages_check, {"compress", "train", "distil", "name"}},
                                     {check_durability, {"durability", "workers", "min_workers"}},
                                     {NULL}};
     check_rules(spec, doc, parts);

@@ -251,6 +251,11 @@ const char *ps_job_spec_uses(const ps_job_spec *spec)
 
 void ps_job_spec_free(ps_job_spec **spec)
 {
+    ps_spec_compress *compress = (*spec)->compress;
+    if (compress && compress->later) { /* never beside it */
+        compress->quantise = compress->later;
+        compress->later = NULL;
+    }
     ps_conf_free(&ps_job_schema, *spec);
     *spec = NULL;
 }

@@ -221,7 +221,7 @@ typedef struct ps_job_spec {
                                    the stored one, or the file has it); NULL otherwise */
     ps_spec_data data;          /* of a kind that has none: format is tokens, and no more */
     ps_spec_train *train;       /* train; NULL otherwise */
-    ps_spec_distil *distil;     /* train: who teaches it; NULL: nobody */
+    ps_spec_distil *distil;     /* train, compress: who teaches it; NULL: nobody */
     ps_spec_generate *generate; /* generate; NULL otherwise */
     ps_spec_compress *compress; /* compress; NULL otherwise */
     ps_spec_compare *compare;   /* compare; NULL otherwise */

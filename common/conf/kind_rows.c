@@ -19,7 +19,8 @@
     ROW(compare, {MUST(MODEL_NAME) MUST(DATA) MUST(DATA_TEST) MAY(ROWS) MUST(COMPARE)}) \
     ROW(describe, {MUST(MODEL_NAME)}, \
         .leaves_files = true) \
-    ROW(compress, {MUST(MODEL_NAME) MAY(DATA) MAY(DATA_TRAIN) MAY(DATA_TEST) MUST(COMPRESS)}, \
+    ROW(compress, {MUST(MODEL_NAME) MAY(DATA) MAY(DATA_TRAIN) MAY(DATA_TEST) MAY(TRAIN) \
+              MAY(DISTIL) MUST(COMPRESS)}, \
         .leaves_files = true)
 // clang-format on
 

@@ -350,7 +350,7 @@ ps_status ps_catalog_model_unused(ps_catalog *catalog, const char *after, char *
                                  " (SELECT max(v.rowid) FROM model_version AS v"
                                  "  JOIN job ON job.id=v.job_id"
                                  "  WHERE job.kind='compress' AND job.state IN (1,2,3)"
-                                 "  GROUP BY v.job_id)"
+                                 "  GROUP BY v.job_id, v.name)"
                                  " ORDER BY path LIMIT 1");
     if (st)
         return st;

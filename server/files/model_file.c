@@ -117,19 +117,23 @@ static void set_tensors(ps_model_record *record, const ps_placement *placement)
     ps_free(&forms);
 }
 
-/* With the lock. The complete file at `incoming` becomes the model that the record describes, and
- * record->path its name. A crash in between leaves a version that is not the model's, which
- * ps_stored_files_collect finds. */
-static ps_status publish(const ps_stored_files *files, const char *incoming,
-                         ps_model_record *record)
+/* With the lock. The complete file at `incoming` becomes the version that the record describes, and
+ * record->path its name. */
+static ps_status add(const ps_stored_files *files, const char *incoming, ps_model_record *record)
 {
     ps_stored_files_require_locked();
     PS_REQUIRE(!record->path && record->n_tensors > 0);
     record->path = ps_stored_file_name("models", record->name, ".safetensors");
     ps_status st = ps_catalog_model_add(files->catalog, record);
-    if (st)
-        return st;
-    st = ps_stored_file_move(files, incoming, record->path);
+    return st ? st : ps_stored_file_move(files, incoming, record->path);
+}
+
+/* The same, and it becomes the model. A crash in between leaves a version that is not the model's,
+ * which ps_stored_files_collect finds. */
+static ps_status publish(const ps_stored_files *files, const char *incoming,
+                         ps_model_record *record)
+{
+    ps_status st = add(files, incoming, record);
     return st ? st : ps_catalog_model_publish(files->catalog, record->name, record->path);
 }
 
@@ -180,8 +184,21 @@ static ps_status place(const ps_stored_files *files, const char *incoming, bool 
     return st;
 }
 
+/* As a version that no name means. */
+static ps_status keep(const ps_stored_files *files, const char *incoming, ps_model_record *record,
+                      char **version)
+{
+    ps_stored_files_lock();
+    ps_status st = add(files, incoming, record);
+    ps_stored_files_unlock();
+    if (!st)
+        *version = ps_strdup(record->path);
+    return st;
+}
+
+/* draft: as in ps_model_trained. */
 static ps_status write_and_place(const ps_stored_files *files, ps_param_store *store,
-                                 const about *a, ps_model_record *record)
+                                 const about *a, ps_model_record *record, char **draft)
 {
     char *incoming =
         ps_asprintf("models/" PS_STORED_INCOMING "job-%llu", (unsigned long long)record->job_id);
@@ -189,7 +206,7 @@ static ps_status write_and_place(const ps_stored_files *files, ps_param_store *s
     ps_status st = ps_stored_file_write(files, incoming, write_tensors, &w);
     if (!st) {
         record->bytes = w.bytes;
-        st = place(files, incoming, true, record);
+        st = draft ? keep(files, incoming, record, draft) : place(files, incoming, true, record);
         if (st)
             ps_stored_file_remove(files, incoming);
     }
@@ -253,8 +270,9 @@ ps_status ps_model_file_store(const ps_stored_files *files, ps_param_store *stor
     ps_model_header origin = {0};
     ps_status st = origin_of(files, from, &origin);
     if (!st)
-        st = write_and_place(files, store,
-                             &(about){.config = record->config, .origin = origin.file}, record);
+        st =
+            write_and_place(files, store, &(about){.config = record->config, .origin = origin.file},
+                            record, from->draft);
     ps_model_header_free(&origin);
     if (st)
         st = ps_wrap(st, "model %s", record->name);

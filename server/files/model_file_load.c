@@ -105,7 +105,7 @@ ps_status ps_model_file_load(const ps_stored_files *files, const char *name, con
     ps_loop_require_off();
     int file;
     ps_model_header header = {0};
-    loading loading = {.store = store};
+    loading into = {.store = store};
     ps_status st = ps_model_file_open(files, name, version, &file, NULL);
     if (st)
         return ps_wrap(st, "model %s", name);
@@ -113,8 +113,8 @@ ps_status ps_model_file_load(const ps_stored_files *files, const char *name, con
     if (!st)
         st = check_shapes(ps_param_store_placement(store), &header);
     if (!st)
-        st = ps_model_numbers_read(files->disk, file, &header, (ps_form_sink){put, &loading});
-    ps_free(&loading.turned);
+        st = ps_model_numbers_read(files->disk, file, &header, (ps_form_sink){put, &into});
+    ps_free(&into.turned);
     if (!st)
         remark_forms(name, &header, remark);
     files->disk->close(files->disk->state, file);

@@ -89,6 +89,18 @@ static ps_status begin_from(const step *s, ps_param_store *store)
     return st;
 }
 
+/* Of a stage that is over: no checkpoint of it begins any more, which would say that it is the
+ * next's. */
+static void end_before(ps_lifecycle *l, uint64_t job_id)
+{
+    ps_run *run = ps_runs_get(l->conf.runs, job_id);
+    if (!run)
+        return;
+    ps_param_store_stop(ps_run_store(run));
+    ps_run_end(run);
+    ps_run_unref(&run);
+}
+
 static ps_status create_store(step *s)
 {
     ps_lifecycle *l = s->lifecycle;
@@ -101,6 +113,7 @@ static ps_status create_store(step *s)
         ps_param_store_unref(&store);
         return st;
     }
+    end_before(l, s->job_id);
     ps_runs_add(l->conf.runs, s->job_id, store, spec->durability != PS_SPEC_MEMORY);
     return PS_OK;
 }
@@ -206,7 +219,8 @@ static ps_status write_model(step *s, ps_run *run)
                                    .spec = s->file->spec,
                                    .settled = s->settled,
                                    .origin = s->file->version,
-                                   .teacher = s->file->teacher_version};
+                                   .teacher = s->file->teacher_version,
+                                   .draft = s->outcome.drafts ? &s->draft : NULL};
     ps_status st = write_moments(s, run);
     if (!st)
         st = ps_model_file_store(&l->conf.files, ps_run_store(run), &from, &s->outcome);
@@ -236,7 +250,11 @@ static void finish_run(ps_off_loop *off)
     ps_error error;
     ps_status st = finish_job(s);
     ps_error_save(&error, st);
-    ps_sched_finished(s->lifecycle->sched, s->job_id, st ? &error : NULL);
+    if (s->outcome.drafts)
+        ps_sched_drafted(s->lifecycle->sched, s->job_id, st ? &error : NULL,
+                         &(ps_draft){.version = s->draft});
+    else
+        ps_sched_finished(s->lifecycle->sched, s->job_id, st ? &error : NULL);
     ps_lifecycle_step_free(s);
 }
 

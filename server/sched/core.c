@@ -68,6 +68,8 @@ void ps_job_unref(ps_job *job)
     ps_output_free(&job->output);
     free(job->settled);
     ps_job_file_unref(&job->file);
+    ps_job_file_unref(&job->first);
+    ps_stage_past_free(&job->past);
     ps_job_record_free(&job->record);
     free(job);
 }

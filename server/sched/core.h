@@ -18,6 +18,7 @@
 #include "server/sched/outbox.h"
 #include "server/sched/output.h"
 #include "server/sched/sched.h"
+#include "server/sched/stage_past.h"
 #include "server/sched/task.h"
 
 #include <pthread.h>
@@ -72,11 +73,14 @@ struct ps_job {
     ps_sched *sched;
     unsigned refs; /* the list, the outbox, watches */
     ps_job_record *record;
-    /* these never change, and may be read without the mutex while a reference is held */
+    /* these change only from one stage of the job to the next (stage.h), when nothing is asked of
+     * the outside, and may be read without the mutex while a reference is held and they do not */
     ps_job_file *file;       /* a reference; NULL: it could not be read, or it ended before */
     const ps_job_spec *spec; /* the file's; NULL likewise */
     const ps_job_kind *kind;
-    char *draft;   /* the version that it has written and no name means yet; NULL: none */
+    ps_job_file *first;  /* of a job in stages: the first's, a reference. NULL: it is in one */
+    ps_stage_past *past; /* what the stages before have left; NULL: nothing */
+    char *draft;         /* the version that it has written and no name means yet; NULL: none */
     char *settled; /* its model section as its plan has settled it, from then on; "": as in spec */
     void *work;    /* the kind's; NULL before it runs, or until its checkpoint has been read */
     ps_list leases;

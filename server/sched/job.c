@@ -84,6 +84,8 @@ ps_job *ps_job_make(ps_sched *s, ps_job_record *record, ps_job_file *file)
     job->record = record;
     job->file = file;
     job->spec = file ? file->spec : NULL;
+    if (file && file->stages > 1)
+        job->first = ps_job_file_ref(file);
     job->settled = ps_strdup("");
     job->kind = ps_job_kind_find(s->conf.kinds, record->kind);
     job->version = 1;

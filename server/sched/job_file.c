@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "common/compress/moments.h"
+#include "common/conf/job_stages.h"
 #include "server/catalog/artifacts.h"
 #include "server/catalog/models.h"
 
@@ -31,28 +32,34 @@ static ps_status look_up(const reading *r, const char *name, const char *version
     return PS_OK;
 }
 
+static ps_status plan_of(const ps_job_spec *spec, const char *section, ps_plan_parent *parent,
+                         ps_plan **out)
+{
+    ps_spec_model *config = NULL;
+    ps_status st = ps_spec_model_parse(ps_slice_str(section), "its config", &config);
+    if (st)
+        return ps_wrap(st, "model %s", parent->name);
+    parent->model = config;
+    st = ps_plan_new(spec, parent, 0, out);
+    ps_spec_model_free(&config);
+    return st;
+}
+
 /* What will be done to each tensor of the model. */
 static ps_status plan_for(const ps_job_spec *spec, const ps_model_record *model, ps_plan **out)
 {
-    ps_spec_model *config = NULL;
-    ps_status st = ps_spec_model_parse(ps_slice_str(model->config), "its config", &config);
-    if (st)
-        return ps_wrap(st, "model %s", model->name);
     ps_model_form *tensors = ps_alloc_array(model->n_tensors + 1, sizeof *tensors);
     for (size_t i = 0; i < model->n_tensors; i++) {
         const ps_model_tensor *from = &model->tensors[i];
         tensors[i] = (ps_model_form){.name = from->name, .form = from->form, .n_dims = from->rank};
         memcpy(tensors[i].shape, from->shape, from->rank * sizeof *from->shape);
     }
-    st = ps_plan_new(spec,
-                     &(ps_plan_parent){.name = model->name,
-                                       .model = config,
-                                       .tensors = tensors,
-                                       .n = model->n_tensors,
-                                       .bytes = model->bytes},
-                     0, out);
+    ps_status st = plan_of(
+        spec, model->config,
+        &(ps_plan_parent){
+            .name = model->name, .tensors = tensors, .n = model->n_tensors, .bytes = model->bytes},
+        out);
     ps_free(&tensors);
-    ps_spec_model_free(&config);
     return st;
 }
 
@@ -96,17 +103,118 @@ static ps_status config_of(void *user, const ps_job_spec *spec, const char **con
 {
     reading *r = user;
     const char *version = *r->text->version ? r->text->version : spec->model_version;
+    const char *teacher = ps_job_spec_teacher(spec), *its = r->text->teacher_version;
     ps_job_file *file = r->file;
     ps_status st = r->text->allowed ? r->text->allowed(r->text->user, spec) : PS_OK;
     if (!st)
         st = look_up(r, ps_job_spec_uses(spec), version, &file->version, &file->config);
+    if (!st && !*its && !strcmp(teacher, spec->model_name))
+        its = file->version;
     if (!st)
-        st = look_up(r, ps_job_spec_teacher(spec), r->text->teacher_version, &file->teacher_version,
-                     &file->teacher_config);
+        st = look_up(r, teacher, its, &file->teacher_version, &file->teacher_config);
     if (!st)
         *config = file->config;
     return st;
 }
+
+/* ---- later stages ---- */
+
+/* The same bytes as those of `first`, as the spec of another stage. */
+static ps_status read_stage(const ps_job_file *first, ps_slice yaml, unsigned stage,
+                            const char *config, ps_job_spec **out)
+{
+    ps_status st = ps_job_spec_parse_from(yaml, "job", first->config, out);
+    if (st)
+        return st;
+    st = ps_job_spec_stage(*out, stage, config);
+    if (st)
+        ps_job_spec_free(out);
+    return st;
+}
+
+/* Could the pruned model be taught? */
+static ps_status check_distil(const ps_job_file *first, ps_slice yaml)
+{
+    ps_spec_model *teacher = NULL;
+    ps_job_spec *spec = NULL;
+    ps_status st = read_stage(first, yaml, PS_STAGE_DISTIL, first->plan->config, &spec);
+    if (!st)
+        st = ps_spec_model_parse(ps_slice_str(first->teacher_config), "its config", &teacher);
+    if (!st)
+        st = ps_spec_distil_match(spec, teacher, false);
+    if (teacher)
+        ps_spec_model_free(&teacher);
+    if (spec)
+        ps_job_spec_free(&spec);
+    return st;
+}
+
+/* Can it be made into what is asked for? */
+static ps_status check_quantise(const ps_job_file *first, ps_slice yaml)
+{
+    const ps_plan *pruned = first->plan;
+    ps_plan *plan = NULL;
+    ps_job_spec *spec = NULL;
+    ps_model_form *tensors = ps_alloc_array(pruned->n_tensors + 1, sizeof *tensors);
+    for (size_t i = 0; i < pruned->n_tensors; i++) {
+        tensors[i] = pruned->tensors[i].stored;
+        tensors[i].form = (ps_form){0};
+        tensors[i].transposed = false;
+    }
+    ps_status st = read_stage(first, yaml, PS_STAGE_QUANTISE, "", &spec);
+    if (!st)
+        st = plan_of(spec, pruned->config,
+                     &(ps_plan_parent){
+                         .name = first->spec->name, .tensors = tensors, .n = pruned->n_tensors},
+                     &plan);
+    ps_plan_free(&plan);
+    if (spec)
+        ps_job_spec_free(&spec);
+    ps_free(&tensors);
+    return st;
+}
+
+/* What would fail later fails now. */
+static ps_status check_stages(const ps_job_file *first, ps_slice yaml)
+{
+    if (first->stages == 1)
+        return PS_OK;
+    PS_REQUIRE(first->plan && first->plan->config);
+    ps_status st = check_distil(first, yaml);
+    return st ? st : check_quantise(first, yaml);
+}
+
+ps_status ps_job_file_stage(ps_catalog *catalog, const ps_job_file *first, ps_slice yaml,
+                            unsigned stage, const char *version, ps_job_file **out)
+{
+    PS_REQUIRE(stage > 0 && stage < first->stages);
+    ps_model_record *model = NULL;
+    ps_job_spec *spec = NULL;
+    ps_status st = read_stage(first, yaml, stage, first->plan->config, &spec);
+    if (!st)
+        st = ps_catalog_model_version(catalog, ps_job_spec_uses(spec), version, &model);
+    bool distils = stage == PS_STAGE_DISTIL;
+    ps_job_file *file = ps_new(ps_job_file);
+    atomic_init(&file->refs, 1);
+    file->spec = spec;
+    file->stage = stage;
+    file->stages = first->stages;
+    file->name = ps_strdup(first->name);
+    file->owner = ps_strdup(first->owner);
+    file->version = ps_strdup(version);
+    file->config = ps_strdup(model ? model->config : "");
+    file->teacher_version = ps_strdup(distils ? first->teacher_version : "");
+    file->teacher_config = ps_strdup(distils ? first->teacher_config : "");
+    if (!st && spec->compress)
+        st = plan_for(spec, model, &file->plan);
+    ps_model_record_free(&model);
+    if (st)
+        ps_job_file_unref(&file);
+    *out = file;
+    return st;
+}
+
+/* ---- all of it ---- */
 
 static ps_status check_other(const ps_job_file *file, const ps_spec_model *other)
 {
@@ -143,10 +251,17 @@ ps_status ps_job_file_read(ps_catalog *catalog, const ps_job_text *text, ps_job_
     ps_job_spec *spec = NULL;
     ps_status st = ps_job_spec_parse_using(text->yaml, text->origin, config_of, &r, &spec);
     file->spec = spec;
+    if (!st) {
+        file->name = ps_strdup(spec->name);
+        file->stages = ps_job_spec_stages(spec);
+        st = ps_job_spec_stage(spec, 0, "");
+    }
     if (!st)
         st = check_teacher(file);
     if (!st)
         st = make_plan(catalog, !*text->version, file);
+    if (!st && !*text->version)
+        st = check_stages(file, text->yaml);
     if (st)
         ps_job_file_unref(&file);
     else
@@ -176,6 +291,7 @@ void ps_job_file_unref(ps_job_file **file)
         ps_job_spec_free(&spec);
     ps_plan *plan = f->plan;
     ps_plan_free(&plan);
+    free(f->name);
     free(f->owner);
     free(f->version);
     free(f->config);

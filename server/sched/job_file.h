@@ -1,5 +1,6 @@
 /* job_file: a job file as psd knows it: with the stored model that the job works on (model_name) or
- * begins from (initialize_from), of one version. It is read once, never changes, and is held by
+ * begins from (initialize_from), of one version. Of a job in stages it is the first's, and each
+ * later one has its own. It is read once, never changes, and is held by
  * counted references: the job's, and those of who works for it. Any thread; reading it reads the
  * catalog, so never under the scheduler's mutex once jobs run (not asserted here: jobs.c asks). */
 #ifndef PS_SCHED_JOB_FILE_H
@@ -14,11 +15,13 @@
 typedef struct ps_job_file {
     atomic_uint refs;
     const ps_job_spec *spec; /* of kind train: with its model */
+    char *name;              /* the job's: of one in stages not that of spec */
     char *owner;             /* who submitted it */
     char *version;           /* of the stored model: ps_model_record.path; "": it has none */
     char *config;            /* and its configuration; "" */
     char *teacher_version;   /* the same of the model that teaches it (distil) */
     char *teacher_config;
+    unsigned stage, stages; /* which it is of, of how many (common/conf/job_stages.h) */
     ps_plan *plan; /* of kind compress; NULL otherwise. Does change once: its scheduler settles a
                       target, before anybody else looks at it (kinds/kind_compress_measure.c) */
 } ps_job_file;
@@ -40,6 +43,11 @@ typedef struct ps_job_text {
  * PS_NOT_FOUND: a model, or that version of it; what allowed() says, or ps_plan_new. */
 PS_MUST_CHECK ps_status ps_job_file_read(ps_catalog *catalog, const ps_job_text *text,
                                          ps_job_file **out);
+/* Of a later stage of the job that `first` was read for, from the same bytes; it begins from that
+ * version, which the stage before has written. Fails as ps_job_file_read. */
+PS_MUST_CHECK ps_status ps_job_file_stage(ps_catalog *catalog, const ps_job_file *first,
+                                          ps_slice yaml, unsigned stage, const char *version,
+                                          ps_job_file **out);
 ps_job_file *ps_job_file_ref(ps_job_file *file);
 void ps_job_file_unref(ps_job_file **file); /* *file may be NULL, and is then */
 

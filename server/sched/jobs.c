@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "server/sched/job.h"
 #include "server/sched/job_file.h"
+#include "server/sched/stage.h"
 #include "server/sched/turn.h"
 
 #include <inttypes.h>
@@ -30,10 +31,9 @@ static ps_status check_room(ps_sched *s)
 
 static ps_job_record *make_record(ps_sched *s, const ps_job_file *file, ps_slice yaml)
 {
-    const ps_job_spec *spec = file->spec;
     ps_job_record *r = ps_new(ps_job_record);
-    r->name = ps_strdup(spec->name);
-    r->kind = ps_strdup(ps_job_spec_kind(spec)->name);
+    r->name = ps_strdup(file->name);
+    r->kind = ps_strdup(ps_job_spec_kind(file->spec)->name);
     r->state = PS_JOB_QUEUED;
     r->reason = ps_strdup("");
     r->submitter = ps_strdup(file->owner);
@@ -266,8 +266,10 @@ static const char *version_of(const ps_job *job, const char *model)
         return job->file->version;
     if (job->draft && strcmp(job->spec->name, model) == 0)
         return job->draft;
-    return *model && strcmp(ps_job_spec_teacher(job->spec), model) == 0 ? job->file->teacher_version
-                                                                        : NULL;
+    if (*model && strcmp(ps_job_spec_teacher(job->spec), model) == 0)
+        return job->file->teacher_version;
+    const ps_job_file *first = ps_stage_first(job); /* its parent is evaluated in the last stage */
+    return *model && strcmp(ps_job_spec_uses(first->spec), model) == 0 ? first->version : NULL;
 }
 
 ps_status ps_sched_job_model(ps_sched *s, uint64_t job_id, const char *model, char **version)

@@ -15,9 +15,11 @@
 #include "common/base/mem.h"
 #include "server/sched/job.h"
 #include "server/sched/job_file.h"
+#include "server/sched/stage.h"
 #include "server/sched/turn.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +52,7 @@ static void start_anew(ps_job *job)
     ps_job_say(job, PS_LOG_NOTICE, "psd",
                "psd has restarted and there is no checkpoint: the job starts anew");
     job->record->progress = (ps_job_progress){0};
+    ps_stage_anew(job);
     job->kind->start(job);
 }
 
@@ -67,16 +70,20 @@ static void ask(ps_job *job, const char *unusable)
     ps_job_errand(job, unusable, restore_run);
 }
 
+/* The one before it, if there is one. */
+static void ask_for_another(ps_job *job)
+{
+    char why[PS_ERROR_MAX];
+    (void)snprintf(why, sizeof why, "what it says of the job: %s", ps_error_message());
+    ask(job, why);
+}
+
 static void go_on(ps_job *job, ps_restored *restored)
 {
     PS_REQUIRE(!job->work);
     if (restored->note.len)
         ps_job_say(job, PS_LOG_WARNING, "psd", "%s", ps_buf_cstr(&restored->note));
-    ps_status st = job->kind->load(job, ps_buf_slice(&restored->progress));
-    if (!st)
-        return;
-    (void)ps_wrap(st, "what it says of the job");
-    ask(job, ps_error_message()); /* the one before it, if there is one */
+    ps_stage_load(job, ps_buf_slice(&restored->progress), ask_for_another);
 }
 
 /* st, and this thread's message: how the restoring went. */

@@ -10,6 +10,7 @@
 #include "server/sched/job_save.h"
 #include "server/sched/lease.h"
 #include "server/sched/recover.h"
+#include "server/sched/stage.h"
 #include "server/sched/turn.h"
 #include "server/sched/worker.h"
 
@@ -275,7 +276,7 @@ ps_status ps_sched_progress_save(ps_sched *s, uint64_t job_id, ps_buf *blob)
     if (!job || !ps_job_runs(job) || !job->work || !job->kind->save)
         st = ps_fail(PS_NOT_FOUND, "job %" PRIu64 " is not training", job_id);
     else
-        st = job->kind->save(job, blob);
+        st = ps_stage_save(job, blob);
     ps_core_unlock(s);
     return st;
 }

@@ -27,6 +27,7 @@ typedef struct ps_task {
     const char *kind;            /* its name: "train" */
     bool inference;              /* of a job on a stored model */
     const char *spec;            /* the job file, as submitted */
+    unsigned stage;              /* of the job, from 0 (common/conf/job_stages.h) */
     const char *settled;         /* the model section that the plan has settled; "": as in spec */
     const char *model_version;   /* the stored model that it works on or begins from; "": none */
     const char *model_config;    /* and its configuration; "" */

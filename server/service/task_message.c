@@ -19,6 +19,7 @@ void ps_task_message_borrow(const ps_task *task, Psd__V1__Task *out)
     out->kind = text(task->kind);
     out->inference = task->inference;
     out->spec = text(task->spec);
+    out->stage = task->stage;
     out->settled_model = text(task->settled);
     out->model_version = text(task->model_version);
     out->model_config = text(task->model_config);

@@ -1,8 +1,14 @@
 """Distillation: a student half as wide as its teacher, against one without; a teacher that is deleted meanwhile; what is
 in the way of one; language models, with what both say computed once more from their exported weights."""
+import hashlib
+import json
+import signal
+import time
+
 import numpy as np
 
-from harness import Cluster, read_safetensors, run
+from harness import Cluster, read_safetensors, run, wait_until
+from scenes import LATENCY, QUICK, Proxy, Scene
 
 
 def job(cluster, name, layers="[16, 32, 4]", epochs=2, more="", model=""):
@@ -162,6 +168,112 @@ train: {{epochs: {epochs}, batch_size: 8, optimizer: {{name: adamw, learning_rat
         assert "teacher large: its context_length is 16, and rows have 64 tokens" in said, said
 
 
+def staged(cluster, name, quantise="", limits="", workers=1, train=""):
+    files = lambda part: f"{{features: {cluster.dir}/{part}-features.gz, labels: {cluster.dir}/{part}-labels.gz}}"
+    return f"""kind: compress
+name: {name}
+model_name: large
+data: {{format: idx, train: {files('train')}, test: {files('test')}}}
+compress:
+  prune: {{what: rows, ratio: 0.5}}
+{quantise}
+{limits}
+distil: {{alpha: 0.9, temperature: 2}}
+train: {{epochs: 5, batch_size: 32, optimizer: {{name: adamw, learning_rate: 0.003}}, consistency: {{mode: bsp}}{train}}}
+workers: {workers}
+checkpoint: {{every: 100ms}}
+"""
+
+
+def numbers_of(cluster, name):
+    _, tensors = read_safetensors(cluster.dir / "state" / cluster.psctl_json("model", name)["version"])
+    return {key: values.tobytes() for key, values in sorted(tensors.items())}
+
+
+def wait_phase(cluster, job_id, phase):
+    wait_until(phase, lambda: cluster.psctl_json("job", job_id)["progress"].get("phase") == phase)
+
+
+def hold_in(cluster, job_id, phase, worker):
+    """psd is killed while the job is in that phase, with a checkpoint of it."""
+    wait_phase(cluster, job_id, phase)
+    began = time.time()
+    folder = cluster.dir / f"state/checkpoints/{job_id}"
+    wait_until("a checkpoint is there", lambda: any(f.stat().st_mtime > began for f in folder.glob("checkpoint-[0-9]*")))
+    worker.signal(signal.SIGSTOP)
+    cluster.server.kill()
+    cluster.start_server(QUICK)
+    worker.signal(signal.SIGCONT)
+
+
+def what_is_pruned_is_distilled_in_the_same_job():
+    """As two jobs would: the same numbers, also where psd is killed while it distils, and while it quantises. What comes
+    out is measured against the model that the job began with."""
+    with Scene() as cluster:
+        cluster.tiny_data(rows=600, noise=90)
+        cluster.start_server(QUICK)
+        cluster.wire = Proxy(cluster.port)
+        worker = cluster.join("w1")
+        large = trained(cluster, "large", "[16, 64, 4]", 5)
+        cluster.wait_job(cluster.submit(staged(cluster, "half").replace("distil:", "#").replace("train: {e", "# {e")))
+        by_hand = job(cluster, "by-hand", epochs=5, more="initialize_from: half\ndistil: {teacher: large, alpha: 0.9, temperature: 2}\n")
+        by_hand = by_hand.replace("0.02", "0.003").replace(", weight_decay: 0.01", "")
+        by_hand = cluster.wait_job(cluster.submit("".join(line for line in by_hand.splitlines(True) if "model:" not in line)))
+        done = cluster.wait_job(cluster.submit(staged(cluster, "student", limits="  limits: {loss: 0.3}")))
+        assert numbers_of(cluster, "student") == numbers_of(cluster, "by-hand")
+        assert abs(done["result"]["test_loss"] - by_hand["progress"]["test_loss"]) < 1e-6, (done, by_hand)
+        assert abs(done["result"]["parent_test_loss"] - large["test_loss"]) < 1e-6, (done, large)
+        assert (done["name"], done["kind"]) == ("student", "compress"), done
+        report = json.loads(cluster.psctl("fetch", done["id"], "report.json", "-o", "-").stdout)
+        before = cluster.psctl_json("model", "large")
+        stored = hashlib.sha256((cluster.dir / "state" / before["version"]).read_bytes()).hexdigest()
+        assert report["parent"]["name"] == "large" and report["parent"]["sha256"] == stored, report["parent"]
+        assert report["total"]["parent_parameters"] == before["parameters"], report["total"]
+        assert abs(report["distilled"]["test_loss"] - by_hand["progress"]["test_loss"]) < 1e-6, report["distilled"]
+        assert any("prune" in t.get("solved", {}) for t in report["pruned"]["tensors"]), report["pruned"]
+        known = cluster.psctl_json("models")["models"]
+        assert sorted(m["name"] for m in known) == ["by-hand", "half", "large", "student"], known
+
+        int8 = "  quantise: {scheme: int8, group: row}"
+        cluster.wire.delay = LATENCY["bsp"]
+        killed = cluster.submit(staged(cluster, "small", int8))
+        hold_in(cluster, killed, "distilling", worker)
+        cluster.wire.delay = 0.0
+        done = cluster.wait_job(killed)
+        cluster.wait_job(cluster.submit(f"""kind: compress
+name: small-by-hand
+model_name: by-hand
+compress: {{quantise: {{scheme: int8, group: row}}}}
+"""))
+        assert numbers_of(cluster, "small") == numbers_of(cluster, "small-by-hand")
+        assert "goes on from its checkpoint: epoch" in cluster.psctl("watch", killed).stdout
+        wait_until("drafts are gone", lambda: len(list((cluster.dir / "state/models").glob("*.safetensors"))) == 6)
+
+
+def what_cannot_be_distilled_after_pruning_is_said():
+    with Cluster() as cluster:
+        cluster.tiny_data(rows=400)
+        cluster.start_server()
+        cluster.start_worker("w1")
+        trained(cluster, "large", "[16, 8, 4]", 1)
+        trained(cluster, "wide", "[16, 8, 5]", 1)
+
+        def refused(text):
+            (cluster.dir / "refused.yaml").write_text(text)
+            done = cluster.psctl("submit", cluster.dir / "refused.yaml", check=False)
+            assert done.returncode != 0
+            return done.stderr.strip()
+
+        text = staged(cluster, "s")
+        assert "teacher wide: it has 5 classes, and the student 4" in refused(text.replace("{alpha", "{teacher: wide, alpha"))
+        assert "train: missing; distil is a training" in refused(text.replace("train: {e", "# {e"))
+        assert "train: kind compress trains only with section distil" in refused(text.replace("distil:", "#"))
+        assert "train.weights: not for kind compress" in refused(staged(cluster, "s", train=", weights: int8"))
+        assert "distil: nothing of the model is removed before it" in refused(text.replace("what: rows", "what: unstructured"))
+        assert "keep: 'conv' names no tensor" in refused(staged(cluster, "s", "  quantise: {scheme: int8, keep: [conv]}"))
+
+
 run([a_student_learns_faster_with_a_teacher, hidden_states_can_be_followed, a_teacher_stays_until_the_job_has_ended,
      a_teacher_may_be_stored_in_a_form, what_cannot_teach_is_said_in_a_line,
-     a_language_model_is_taught_by_a_larger_one])
+     a_language_model_is_taught_by_a_larger_one, what_is_pruned_is_distilled_in_the_same_job,
+     what_cannot_be_distilled_after_pruning_is_said])

@@ -58,8 +58,8 @@ LAYERS = (
 FILES = {
     "server/sched": (
         "task", "task_result", "output", "hello", "job_file", "sched.h", "meter", "job_log", "lease_index", "outbox",
-        "job_kind", "core", "book", "members", "worker", "waits", "send", "lease", "job_save",
-        "job", "create", "finish", "assign", "watch", "turn", "watch_start", "recover", "attach",
+        "job_kind", "stage_past", "core", "book", "members", "worker", "waits", "send", "lease", "job_save",
+        "job", "create", "finish", "stage", "assign", "watch", "turn", "watch_start", "recover", "attach",
         "worker_list", "reports", "jobs", "sched",
     ),
 }

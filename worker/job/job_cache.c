@@ -6,6 +6,7 @@
 #include "common/base/mem.h"
 #include "common/base/one_thread.h"
 #include "common/base/require.h"
+#include "common/conf/job_stages.h"
 #include "worker/job/job_data.h"
 #include "worker/job/job_model.h"
 #include "worker/job/served_model.h"
@@ -21,6 +22,7 @@ struct ps_job_entry {
     uint64_t job_id; /* 0: free */
     uint64_t used;
     char *text, *model_name, *model_config, *model_version, *settled; /* as the task had them */
+    uint32_t stage;                                                   /* likewise */
     ps_job_spec *spec;
     ps_spec_model *stored; /* the stored model that the job works on; NULL: the job's own model */
     bool checked;          /* it is what its architecture says, */
@@ -108,6 +110,9 @@ static ps_status entry_fill(ps_job_entry *e, ps_task_run *run)
     e->settled = ps_strdup(task->settled_model);
     ps_status st =
         ps_job_spec_parse_from(ps_slice_str(task->spec), "job file", task->model_config, &e->spec);
+    e->stage = task->stage;
+    if (!st)
+        st = ps_job_spec_stage(e->spec, task->stage, task->model_config);
     if (!st && !e->spec->model && *task->model_config)
         st = ps_spec_model_parse(ps_slice_str(task->model_config), "stored model", &e->stored);
     if (!st && !e->stored && !e->spec->model)
@@ -127,7 +132,7 @@ static ps_status entry_fill(ps_job_entry *e, ps_task_run *run)
 
 static bool entry_is(const ps_job_entry *e, const Psd__V1__Task *task)
 {
-    return e->job_id == task->job_id && !strcmp(e->text, task->spec) &&
+    return e->job_id == task->job_id && e->stage == task->stage && !strcmp(e->text, task->spec) &&
            !strcmp(e->model_name, task->model_name) &&
            !strcmp(e->model_config, task->model_config) &&
            !strcmp(e->model_version, task->model_version) &&

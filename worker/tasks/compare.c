@@ -265,7 +265,8 @@ static ps_status prepare(comparing *c, const ps_pass *pass)
         ps_spec_model_parse(ps_slice_str(pass->run->task->teacher_config), "model", &c->other_spec);
     if (!st)
         st = ps_spec_compare_match(spec, first, c->other_spec);
-    c->sides[0].name = spec->model_name;
+    const char *its = pass->run->task->model_name; /* where the job works on another by now */
+    c->sides[0].name = *its ? its : spec->model_name;
     c->sides[1].name = spec->compare ? spec->compare->model : spec->name; /* or the job's own */
     c->answering = first->loss == PS_SPEC_CROSS_ENTROPY;
     for (size_t i = 0; !st && i < 2; i++) {

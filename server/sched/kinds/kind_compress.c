@@ -30,6 +30,7 @@
 #include "server/sched/kinds/kinds.h"
 #include "server/sched/kinds/retry.h"
 #include "server/sched/send.h"
+#include "server/sched/stage.h"
 #include "server/sched/worker.h"
 
 #include <inttypes.h>
@@ -49,12 +50,20 @@ static uint64_t rows_per_task(const ps_job_spec *spec, const ps_plan *plan)
     return rows ? rows : (ps_compress_rows(plan) + TASKS - 1) / TASKS;
 }
 
+static void draft(ps_job *job)
+{
+    ps_compress_move(job, PS_COMPRESS_DRAFTING);
+    ps_job_say(job, PS_LOG_INFO, "psd", "all tensors are solved, writing the new model");
+    ps_finish_begin(job, &(ps_job_outcome){.drafts = true});
+}
+
 static void start(ps_job *job)
 {
     PS_REQUIRE(!job->work && job->file->plan);
     const ps_plan *plan = job->file->plan;
     ps_compress *w = ps_compress_new(plan);
     job->work = w;
+    w->seconds = job->past ? job->past->seconds : 0;
     if (ps_compress_calibrates(w))
         ps_epoch_rows_init(&w->rows, ps_compress_rows(plan), ps_plan_epochs(plan),
                            rows_per_task(job->spec, plan), false);
@@ -62,6 +71,10 @@ static void start(ps_job *job)
                "%zu of %zu tensors are solved, in %zu windows of calibration; %" PRIu64
                " bytes become %" PRIu64,
                w->n_solve, plan->n_tensors, plan->n_windows, plan->parent_data, plan->data);
+    if (w->n_solve == 0 && job->file->stage > 0) { /* what was distilled is the new model */
+        draft(job);
+        return;
+    }
     if (w->n_solve == 0) {
         ps_job_fail(job, "no tensor of model %s would change: compress.quantise.keep names all",
                     job->spec->model_name);
@@ -156,13 +169,6 @@ static void fill_tensor(const ps_lease *lease, ps_parcel *parcel)
 }
 
 /* ---- from phase to phase ---- */
-
-static void draft(ps_job *job)
-{
-    ps_compress_move(job, PS_COMPRESS_DRAFTING);
-    ps_job_say(job, PS_LOG_INFO, "psd", "all tensors are solved, writing the new model");
-    ps_finish_begin(job, &(ps_job_outcome){.drafts = true});
-}
 
 /* What the figures say goes into the report, and so does the model into the catalog. */
 static void finish(ps_job *job)
@@ -301,12 +307,29 @@ static const ps_task_kind solve_task = {.name = "solve",
 
 /* ---- what psd answers ---- */
 
+/* The next stage has the draft, and what is known of it. */
+static void hand_on(ps_job *job)
+{
+    const ps_compress *w = work_of(job);
+    ps_buf json = PS_BUF_EMPTY;
+    ps_compress_told(job, &json);
+    ps_job_say(job, PS_LOG_INFO, "psd", "pruned, the rest is distilled");
+    ps_stage_next(job, &(ps_stage_end){.told = ps_buf_cstr(&json),
+                                       .sha256 = w->parent_sha256,
+                                       .seconds = w->seconds});
+    ps_buf_free(&json);
+}
+
 static void drafted(ps_job *job, const ps_draft *made)
 {
     ps_compress *w = work_of(job);
     w->draft_bytes = made->bytes;
     memcpy(w->sha256, made->sha256, sizeof w->sha256);
     memcpy(w->parent_sha256, made->parent_sha256, sizeof w->parent_sha256);
+    if (ps_stage_follows(job)) {
+        hand_on(job);
+        return;
+    }
     if (ps_compress_tested(job)) {
         finish(job);
         return;

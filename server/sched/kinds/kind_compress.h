@@ -130,6 +130,8 @@ PS_MUST_CHECK ps_status ps_compress_read(ps_slice blob, ps_compress *out);
  */
 char *ps_compress_refusal(const ps_job *job);
 void ps_compress_report(const ps_job *job, ps_buf *json);
+/* The part of it that a stage which is not the last comes to. */
+void ps_compress_told(const ps_job *job, ps_buf *json);
 /* Job.result: the short of it. */
 void ps_compress_outcome(const ps_job *job, ps_buf *json);
 

@@ -5,6 +5,7 @@
 #include "server/sched/core.h"
 #include "server/sched/kinds/compress_line.h"
 #include "server/sched/kinds/kind_compress.h"
+#include "server/sched/stage.h"
 
 #include <math.h>
 #include <string.h>
@@ -45,8 +46,8 @@ char *ps_compress_refusal(const ps_job *job)
     if (limits->loss >= 0 && !(more <= limits->loss)) /* no number is no reason to publish */
         return ps_asprintf("the loss on data.test is %.6g, of model %s %.6g: %+.6g, and "
                            "compress.limits.loss allows %g; nothing is published",
-                           child->found.loss, job->spec->model_name, parent->found.loss, more,
-                           limits->loss);
+                           child->found.loss, ps_stage_first(job)->spec->model_name,
+                           parent->found.loss, more, limits->loss);
     if (limits->accuracy < 0)
         return NULL;
     if (!accuracies(w, accuracy))
@@ -55,7 +56,7 @@ char *ps_compress_refusal(const ps_job *job)
     if (!(accuracy[0] - accuracy[1] <= limits->accuracy))
         return ps_asprintf("the accuracy on data.test is %.6g, of model %s %.6g: %+.6g, and "
                            "compress.limits.accuracy allows -%g; nothing is published",
-                           accuracy[1], job->spec->model_name, accuracy[0],
+                           accuracy[1], ps_stage_first(job)->spec->model_name, accuracy[0],
                            accuracy[1] - accuracy[0], limits->accuracy);
     return NULL;
 }
@@ -154,8 +155,9 @@ static bool predicted(const ps_compress *w, double *out)
 
 /* Beside what it does rise by. The prediction is of second order: of a change that is no small part
  * of the loss it says little, and wherever it is far off the report says so. */
-static void put_prediction(ps_json_writer *json, const ps_compress *w)
+static void put_prediction(ps_json_writer *json, const ps_job *job)
 {
+    const ps_compress *w = job->work;
     const double small = 0.05, near = 0.3;
     const ps_compress_test *parent = test_of(w, PS_COMPRESS_PARENT);
     const ps_compress_test *child = test_of(w, PS_COMPRESS_CHILD);
@@ -163,7 +165,7 @@ static void put_prediction(ps_json_writer *json, const ps_compress *w)
     if (!predicted(w, &sum))
         return;
     ps_json_put_double(json, "predicted", sum);
-    if (!parent || !child)
+    if (!parent || !child || job->past) /* of what is measured it is only the last stage's part */
         return;
     double measured = child->found.loss - parent->found.loss;
     ps_json_put_double(json, "measured", measured);
@@ -204,33 +206,67 @@ static void put_totals(ps_json_writer *json, const ps_job *job)
 {
     const ps_compress *w = job->work;
     const ps_plan *plan = w->plan;
+    const ps_job_file *first = ps_stage_first(job);
     ps_json_key(json, "total");
     ps_json_object(json);
     ps_json_put_uint(json, "parameters", plan->parameters);
-    ps_json_put_uint(json, "parent_parameters", parent_parameters(plan));
-    ps_json_put_uint(json, "parent_bytes", plan->parent_data);
+    ps_json_put_uint(json, "parent_parameters", parent_parameters(first->plan));
+    ps_json_put_uint(json, "parent_bytes", first->plan->parent_data);
     ps_json_put_uint(json, "bytes", plan->data);
     ps_json_put_double(json, "bits", bits_of(plan->data, plan->parameters));
     ps_json_put_uint(json, "file_bytes", w->draft_bytes);
     if (plan->target.asked && !plan->target.by_loss)
         ps_json_put_uint(json, "target_bytes", plan->target.bytes);
-    put_prediction(json, w);
-    if (job->spec->compress->prune)
-        put_removed(json, plan, job->spec->compress->prune);
+    put_prediction(json, job);
+    if (first->spec->compress->prune)
+        put_removed(json, first->plan, first->spec->compress->prune);
     ps_json_put_uint(json, "calibration_rows", plan->calibration_rows);
     ps_json_put_uint(json, "held_out_rows", plan->held_out_rows);
     ps_json_put_double(json, "seconds", ps_compress_seconds(job));
     ps_json_object_end(json);
 }
 
+static void put_tensors(ps_json_writer *json, const ps_compress *w)
+{
+    ps_json_key(json, "tensors");
+    ps_json_array(json);
+    for (size_t i = 0; i < w->plan->n_tensors; i++)
+        put_tensor(json, &w->plan->tensors[i], &w->items[i]);
+    ps_json_array_end(json);
+}
+
+void ps_compress_told(const ps_job *job, ps_buf *out)
+{
+    ps_core_require_locked(job->sched);
+    ps_json_writer json = ps_json_writer_to(out);
+    ps_json_object(&json);
+    put_totals(&json, job);
+    put_tensors(&json, job->work);
+    ps_json_object_end(&json);
+}
+
+/* What the stages before this one came to. */
+static void put_past(ps_json_writer *json, const ps_stage_past *past)
+{
+    static const char *const keys[] = {
+        [PS_STAGE_PRUNE] = "pruned", [PS_STAGE_DISTIL] = "distilled"};
+    for (size_t i = 0; past && i < sizeof keys / sizeof *keys; i++) {
+        if (!past->told[i])
+            continue;
+        ps_json_key(json, keys[i]);
+        ps_json_embed(json, past->told[i]);
+    }
+}
+
 void ps_compress_report(const ps_job *job, ps_buf *out)
 {
     ps_core_require_locked(job->sched);
     const ps_compress *w = job->work;
+    const ps_job_file *first = ps_stage_first(job);
     ps_json_writer json = ps_json_writer_to(out);
     ps_json_object(&json);
-    put_model(&json, "parent", job->spec->model_name, job->file->version, w->parent_sha256,
-              test_of(w, PS_COMPRESS_PARENT));
+    put_model(&json, "parent", first->spec->model_name, first->version,
+              job->past ? job->past->sha256 : w->parent_sha256, test_of(w, PS_COMPRESS_PARENT));
     put_model(&json, "model", job->spec->name, job->draft, w->sha256,
               test_of(w, PS_COMPRESS_CHILD));
     ps_json_put_bool(&json, "published", !w->refused);
@@ -241,11 +277,8 @@ void ps_compress_report(const ps_job *job, ps_buf *out)
         ps_json_key(&json, "compared");
         ps_json_embed(&json, w->compared);
     }
-    ps_json_key(&json, "tensors");
-    ps_json_array(&json);
-    for (size_t i = 0; i < w->plan->n_tensors; i++)
-        put_tensor(&json, &w->plan->tensors[i], &w->items[i]);
-    ps_json_array_end(&json);
+    put_past(&json, job->past);
+    put_tensors(&json, w);
     ps_json_object_end(&json);
     ps_buf_putc(out, '\n');
 }
@@ -264,7 +297,7 @@ void ps_compress_outcome(const ps_job *job, ps_buf *out)
         ps_json_put_double(&json, "parent_test_loss", parent->found.loss);
     ps_json_put_uint(&json, "tensors", w->n_solve);
     ps_json_put_uint(&json, "bytes", w->plan->data);
-    ps_json_put_uint(&json, "parent_bytes", w->plan->parent_data);
+    ps_json_put_uint(&json, "parent_bytes", ps_stage_first(job)->plan->parent_data);
     ps_json_put_double(&json, "bits", bits_of(w->plan->data, w->plan->parameters));
     ps_json_put_string(&json, "artifact", "report.json");
     ps_json_put_double(&json, "seconds", ps_compress_seconds(job));

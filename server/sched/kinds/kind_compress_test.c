@@ -10,6 +10,7 @@
 #include "server/sched/kinds/kind_compress.h"
 #include "server/sched/kinds/retry.h"
 #include "server/sched/send.h"
+#include "server/sched/stage.h"
 #include "server/sched/worker.h"
 
 #include <math.h>
@@ -66,7 +67,7 @@ static void say(ps_job *job, ps_compress_which which)
 {
     const ps_compress *w = job->work;
     ps_job_say(job, PS_LOG_INFO, "psd", "%s: test loss %.6g",
-               which == PS_COMPRESS_CHILD ? job->spec->name : job->spec->model_name,
+               which == PS_COMPRESS_CHILD ? job->spec->name : ps_stage_first(job)->spec->model_name,
                w->tests[which].found.loss);
 }
 
@@ -78,8 +79,20 @@ static const char *config_of(const ps_job *job)
     return own ? own : job->file->config;
 }
 
+/* What the job began with, where its last stage works on something else. */
+static void fill_parent(const ps_job *job, ps_task *task)
+{
+    const ps_job_file *first = ps_stage_first(job);
+    if (first == job->file)
+        return;
+    task->model_name = first->spec->model_name;
+    task->model_version = first->version;
+    task->model_config = first->config;
+}
+
 static void fill_compare(const ps_lease *lease, ps_parcel *parcel)
 {
+    fill_parent(lease->job, &parcel->task);
     parcel->task.teacher_version = lease->job->draft;
     parcel->task.teacher_config = config_of(lease->job);
 }
@@ -146,8 +159,10 @@ static void compare_back(ps_job *job, ps_lease *lease, bool failed, const char *
 static void fill_evaluate(const ps_lease *lease, ps_parcel *parcel)
 {
     const ps_job *job = lease->job;
-    if (lease->piece.epoch != PS_COMPRESS_CHILD)
+    if (lease->piece.epoch != PS_COMPRESS_CHILD) {
+        fill_parent(job, &parcel->task);
         return;
+    }
     parcel->task.model_name = job->spec->name;
     parcel->task.model_version = job->draft;
     parcel->task.model_config = config_of(job);

@@ -25,9 +25,11 @@
 #include "server/sched/kinds/result.h"
 #include "server/sched/kinds/retry.h"
 #include "server/sched/send.h"
+#include "server/sched/stage.h"
 #include "server/sched/worker.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static ps_train *work_of(const ps_job *job)
@@ -54,6 +56,7 @@ static void start(ps_job *job)
     PS_REQUIRE(!job->work && job->spec->train);
     ps_train *w = ps_new(ps_train);
     job->work = w;
+    w->seconds = job->past ? job->past->seconds : 0;
     job->record->progress.epochs = (uint32_t)job->spec->train->epochs;
     ps_job_say(job, PS_LOG_INFO, "psd", "looking at the data and the model");
 }
@@ -169,6 +172,7 @@ static ps_job_outcome outcome_of(const ps_job *job)
     return (ps_job_outcome){.epochs = w->rows.done_epochs,
                             .samples = ps_epoch_rows_count_done(&w->rows),
                             .seconds = ps_train_seconds(job),
+                            .drafts = ps_stage_follows(job),
                             .has_test = w->has_test,
                             .test_loss = w->test_loss,
                             .test_metrics = w->test_metrics};
@@ -395,6 +399,19 @@ static void answered(ps_job *job)
     }
 }
 
+/* Of a stage: the model is the next one's. */
+static void drafted(ps_job *job, const ps_draft *draft)
+{
+    (void)draft;
+    ps_buf json = PS_BUF_EMPTY;
+    ps_job_outcome outcome = outcome_of(job);
+    PS_REQUIRE(work_of(job)->phase == PS_FINISHING);
+    ps_result_outcome(&outcome, &json);
+    ps_stage_next(job,
+                  &(ps_stage_end){.told = ps_buf_cstr(&json), .seconds = work_of(job)->seconds});
+    ps_buf_free(&json);
+}
+
 /* The one under way, from 1. */
 static uint32_t epoch_at(const ps_train *w)
 {
@@ -406,6 +423,8 @@ static void show(ps_job *job)
     const ps_train *w = work_of(job);
     ps_job_progress *p = &job->record->progress;
     p->epochs = (uint32_t)job->spec->train->epochs;
+    if (job->file->stages > 1)
+        (void)snprintf(p->phase, sizeof p->phase, "distilling");
     p->has_test = w->has_test;
     p->test_loss = w->test_loss;
     job->record->test_metrics = w->test_metrics;
@@ -474,6 +493,7 @@ const ps_job_kind ps_job_kind_train = {
     .free = work_free,
     .next = next,
     .answered = answered,
+    .drafted = drafted,
     .show = show,
     .save = ps_train_save,
     .load = load,

@@ -26,7 +26,7 @@ END_TEST
 
 START_TEST(what_makes_no_sense_is_refused_on_its_line)
 {
-    refuses(TRAIN "distil: {alpha: 1}\n", "job.yaml:10: distil.teacher: missing; a text");
+    refuses(TRAIN "distil: {alpha: 1}\n", "job.yaml:10: distil.teacher: missing; a stored model");
     refuses(TRAIN "distil: {teacher: Big}\n", "job.yaml:10: distil.teacher: 'Big' is not a name");
     refuses(DISTIL ", loss: mse}\n", "job.yaml:10: distil.loss: 'mse' is not known");
     refuses(DISTIL ", temperature: 0}\n",

@@ -110,6 +110,9 @@ START_TEST(the_examples_that_compress_parse)
         ck_assert_str_eq(s->compress->quantise->scheme[0], examples[i].scheme);
         ps_job_spec_free(&s);
     }
+    ps_job_spec *half = parse_example("deploy/examples/compress-fashion-half.yaml");
+    ck_assert_str_eq(ps_job_spec_teacher(half), "fashion-mlp");
+    ps_job_spec_free(&half);
 }
 END_TEST
 

@@ -150,6 +150,36 @@ START_TEST(a_version_stays_for_those_it_teaches)
 }
 END_TEST
 
+/* Of a job that compresses the newest of each name, which its stages make one after the other. */
+START_TEST(drafts_stay_for_their_job)
+{
+    static const struct {
+        const char *name, *path;
+    } made[] = {{"a.pruned", "models/1"}, {"a.pruned", "models/2"}, {"a.distilled", "models/3"}};
+    ps_catalog *catalog = open_memory();
+    ps_job_record *job = make_job();
+    free(job->kind);
+    job->kind = ps_strdup("compress");
+    ck_ok(ps_catalog_job_add(catalog, job, &job->id));
+    for (size_t i = 0; i < 3; i++) {
+        ps_model_record *draft = make_model(made[i].name, 1);
+        free(draft->path);
+        draft->path = ps_strdup(made[i].path);
+        draft->job_id = job->id;
+        ck_ok(ps_catalog_model_add(catalog, draft));
+        ps_model_record_free(&draft);
+    }
+    ck_assert(unused_is(catalog, "models/1"));
+    ck_ok(ps_catalog_model_forget(catalog, "models/1"));
+    ck_assert(unused_is(catalog, NULL));
+    job->state = PS_JOB_DONE;
+    ck_ok(ps_catalog_job_update(catalog, job));
+    ck_assert(unused_is(catalog, "models/2"));
+    ps_job_record_free(&job);
+    ps_catalog_close(&catalog);
+}
+END_TEST
+
 START_TEST(a_version_is_needed_by_its_name_and_by_jobs_that_have_not_ended)
 {
     ps_catalog *catalog = open_memory();
@@ -223,6 +253,7 @@ static const ps_check_case cases[] = {
     {&a_model_is_replaced_whole_and_fits_only_the_same_shapes},
     {&a_model_knows_what_it_was_made_of},
     {&a_version_stays_for_those_it_teaches},
+    {&drafts_stay_for_their_job},
     {&a_version_is_needed_by_its_name_and_by_jobs_that_have_not_ended},
     {&pages_of_models_go_on_behind_a_name},
     {0},

@@ -1,0 +1,120 @@
+/* Happy path: sections that are not the stage's go, names are set, and the model of a training is
+ * the one that it begins from. */
+#include "common/conf/job_stages.h"
+
+#include "common/base/mem.h"
+#include "common/base/require.h"
+#include "common/conf/compress_keys.h"
+
+#include <string.h>
+
+unsigned ps_job_spec_stages(const ps_job_spec *spec)
+{
+    return spec->compress && spec->distil ? PS_STAGES : 1;
+}
+
+/* The section of that key goes, where there is one; `at` is the struct of the keys. */
+static void drop(const ps_conf_key *keys, void *at, const char *name)
+{
+    while (keys->name && strcmp(keys->name, name) != 0)
+        keys++;
+    PS_REQUIRE(keys->name && keys->type == PS_CONF_TYPE_MAP_OPT);
+    void **section = (void **)(void *)((char *)at + keys->offset);
+    if (*section)
+        ps_conf_free(&(ps_conf_schema){.keys = keys->keys, .size = keys->size}, *section);
+    *section = NULL;
+}
+
+static void rename(char **text, const char *stem, const char *suffix)
+{
+    char *name = ps_asprintf("%s%s", stem, suffix);
+    free(*text);
+    *text = name;
+}
+
+static void be_prune(ps_job_spec *spec)
+{
+    rename(&spec->name, spec->name, ".pruned");
+    spec->compress->later = spec->compress->quantise;
+    spec->compress->quantise = NULL;
+    drop(ps_job_schema.keys, spec, "train");
+    drop(ps_job_schema.keys, spec, "distil");
+}
+
+static ps_status be_distil(ps_job_spec *spec, const char *config)
+{
+    unsigned kind = 0;
+    while (strcmp(ps_kind_rows[kind].name, "train") != 0)
+        kind++;
+    ps_status st = ps_spec_model_parse(ps_slice_str(config), "the pruned model", &spec->model);
+    if (st)
+        return st;
+    if (!*spec->distil->teacher)
+        rename(&spec->distil->teacher, spec->model_name, "");
+    rename(&spec->initialize_from, spec->name, ".pruned");
+    rename(&spec->name, spec->name, ".distilled");
+    rename(&spec->model_name, "", "");
+    drop(ps_job_schema.keys, spec, "compress");
+    spec->kind = kind;
+    return PS_OK;
+}
+
+/* Of compress only quantise, if it is there, and the limits. */
+static void be_quantise(ps_job_spec *spec)
+{
+    for (const ps_conf_key *key = ps_spec_compress_keys; key->name; key++)
+        if (key->type == PS_CONF_TYPE_MAP_OPT && strcmp(key->name, "quantise") != 0)
+            drop(ps_spec_compress_keys, spec->compress, key->name);
+    rename(&spec->model_name, spec->name, ".distilled");
+    drop(ps_job_schema.keys, spec, "train");
+    drop(ps_job_schema.keys, spec, "distil");
+}
+
+ps_status ps_job_spec_stage(ps_job_spec *spec, unsigned stage, const char *config)
+{
+    unsigned stages = ps_job_spec_stages(spec);
+    if (stage >= stages)
+        return ps_fail(PS_INVALID_ARGUMENT, "stage %u of a job that has %u", stage, stages);
+    if (stages == 1)
+        return PS_OK;
+    if (stage == PS_STAGE_DISTIL)
+        return be_distil(spec, config);
+    if (stage == PS_STAGE_PRUNE)
+        be_prune(spec);
+    else
+        be_quantise(spec);
+    return PS_OK;
+}
+
+/* ---- rules ---- */
+
+static ps_status check_three(const ps_job_spec *spec, const ps_conf_doc *doc)
+{
+    const ps_spec_compress *c = spec->compress;
+    if (!c->prune || ps_spec_prune_is_zeros(c->prune))
+        return ps_conf_fail(doc, "distil",
+                            "nothing of the model is removed before it; only with compress.prune, "
+                            "and what really removes");
+    if (strlen(spec->name) + PS_STAGE_SUFFIX > 64)
+        return ps_conf_fail(doc, "name", "of a job with prune and distil, at most %d bytes",
+                            64 - PS_STAGE_SUFFIX);
+    if (ps_spec_train_form(spec->train).row)
+        return ps_conf_fail(doc, "train.weights",
+                            "not for kind compress: compress.quantise says the form");
+    if (c->quantise && c->saliency == PS_SALIENCY_MOMENTS && !spec->train->keep_moments)
+        return ps_conf_fail(doc, "train.keep_moments",
+                            "false; compress.saliency: moments is of the distilled model, whose "
+                            "training has to keep them");
+    return PS_OK;
+}
+
+ps_status ps_job_stages_check(const ps_job_spec *spec, const ps_conf_doc *doc)
+{
+    if (!spec->compress)
+        return PS_OK;
+    if (spec->train && !spec->distil)
+        return ps_conf_fail(doc, "train", "kind compress trains only with section distil");
+    if (spec->distil && !spec->train)
+        return ps_conf_fail(doc, "train", "missing; distil is a training");
+    return spec->distil ? check_three(spec, doc) : PS_OK;
+}

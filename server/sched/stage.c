@@ -1,0 +1,193 @@
+/* Happy path:
+ *
+ *     the stage's model is drafted ─▶ reading (no mutex): the next one's file, from the catalog
+ *                                        │
+ *     its kind starts ◀─ installed: leases end, kind, file and spec change
+ *
+ * After a restart the checkpoint says which stage, and the kind goes on instead of starting. What
+ * fails is the reading, or what the checkpoint says; the former ends the job. */
+#include "server/sched/stage.h"
+
+#include "common/base/mem.h"
+#include "server/sched/job.h"
+#include "server/sched/lease.h"
+#include "server/sched/members.h"
+
+#include <stdio.h>
+
+bool ps_stage_follows(const ps_job *job)
+{
+    return job->file->stage + 1 < job->file->stages;
+}
+
+const ps_job_file *ps_stage_first(const ps_job *job)
+{
+    return job->first ? job->first : job->file;
+}
+
+/* Whoever still has a task of it has nothing to add any more: every row, or tensor, is done. */
+static void end_leases(ps_job *job)
+{
+    ps_core_require_locked(job->sched);
+    ps_list_each_safe(node, &job->leases)
+    {
+        ps_lease *lease = ps_container(node, ps_lease, of_job);
+        if (!lease->cancelled)
+            ps_lease_cancel(lease, "that part of the job is done");
+        ps_lease_orphan(lease);
+    }
+    ps_members_leave_unused(job);
+}
+
+/* Takes the reference of the file. */
+static void install(ps_job *job, ps_job_file *file)
+{
+    PS_REQUIRE(!job->waiting && file->stages == job->first->stages);
+    end_leases(job);
+    if (job->work)
+        job->kind->free(job->work);
+    job->work = NULL;
+    ps_job_file_unref(&job->file);
+    job->file = file;
+    job->spec = file->spec;
+    job->kind = ps_job_kind_find(job->sched->conf.kinds, ps_job_spec_kind(file->spec)->name);
+    PS_REQUIRE(job->kind);
+    char *unsettled = ps_strdup("");
+    ps_job_settle(job, &unsettled);
+    job->outcome = (ps_job_outcome){0};
+    job->meter = (ps_meter){0};
+    job->record->progress = (ps_job_progress){0};
+    job->record->test_metrics = (ps_metric_list){0};
+    ps_job_changed(job);
+}
+
+/* ---- the file of a stage that is not the first ---- */
+
+typedef struct reading {
+    ps_outbox_entry entry;
+    ps_job *job; /* a reference */
+    unsigned stage;
+    char *version;
+    ps_buf progress;             /* of the kind; of one that starts: empty */
+    void (*failed)(ps_job *job); /* NULL: it starts */
+} reading;
+
+static void go_on(ps_job *job, const reading *r)
+{
+    if (!r->failed)
+        job->kind->start(job);
+    else if (job->kind->load(job, ps_buf_slice(&r->progress)))
+        r->failed(job);
+}
+
+static void take(const reading *r, ps_status st, ps_job_file *file)
+{
+    ps_job *job = ps_job_answered(r->job->sched, r->job->record->id);
+    bool wanted = job && job->record->state != PS_JOB_CANCELLING;
+    if (wanted && !st) {
+        install(job, file);
+        go_on(job, r);
+        return;
+    }
+    if (wanted)
+        ps_job_fail(job, "stage %u of the job cannot begin: %s", r->stage + 1, ps_error_message());
+    ps_job_file_unref(&file);
+}
+
+static void reading_run(ps_outbox_entry *entry)
+{
+    const reading *r = ps_container(entry, reading, entry);
+    ps_sched *s = r->job->sched;
+    ps_job_file *file = NULL;
+    ps_core_require_unlocked(s); /* the catalog is on a disk */
+    ps_status st = ps_job_file_stage(s->catalog, r->job->first, ps_slice_str(r->job->record->spec),
+                                     r->stage, r->version, &file);
+    ps_core_lock(s);
+    take(r, st, file);
+    s->assign_due = true; /* its tasks, or another job's in its place */
+    ps_core_unlock(s);
+}
+
+static void reading_drop(ps_outbox_entry *entry)
+{
+    reading *r = ps_container(entry, reading, entry);
+    ps_job_unref(r->job);
+    ps_buf_free(&r->progress);
+    free(r->version);
+    free(r);
+}
+
+static void begin(ps_job *job, unsigned stage, ps_slice progress, void (*failed)(ps_job *))
+{
+    ps_core_require_locked(job->sched);
+    PS_REQUIRE(!job->waiting && job->first && job->past);
+    reading *r = ps_new(reading);
+    *r = (reading){.entry = {.run = reading_run, .drop = reading_drop},
+                   .job = job,
+                   .stage = stage,
+                   .version = ps_strdup(job->past->version),
+                   .failed = failed};
+    ps_buf_append(&r->progress, progress.data, progress.len);
+    ps_job_ref(job);
+    job->waiting = true;
+    ps_outbox_add(&job->sched->outbox, &r->entry);
+}
+
+void ps_stage_next(ps_job *job, const ps_stage_end *end)
+{
+    PS_REQUIRE(ps_stage_follows(job) && job->draft);
+    unsigned stage = job->file->stage;
+    if (!job->past)
+        job->past = ps_new(ps_stage_past);
+    ps_stage_past *p = job->past;
+    free(p->version);
+    p->version = ps_strdup(job->draft);
+    free(p->told[stage]);
+    p->told[stage] = ps_strdup(end->told);
+    if (end->sha256)
+        (void)snprintf(p->sha256, sizeof p->sha256, "%s", end->sha256);
+    p->seconds = end->seconds;
+    begin(job, stage + 1, ps_slice_of(NULL, 0), NULL);
+}
+
+/* ---- checkpoints ---- */
+
+ps_status ps_stage_save(ps_job *job, ps_buf *blob)
+{
+    ps_core_require_locked(job->sched);
+    if (job->first)
+        ps_stage_past_put(job->file->stage ? job->past : NULL, job->file->stage, blob);
+    return job->kind->save(job, blob);
+}
+
+void ps_stage_anew(ps_job *job)
+{
+    ps_core_require_locked(job->sched);
+    PS_REQUIRE(!job->work);
+    if (!job->first)
+        return;
+    ps_stage_past_free(&job->past);
+    if (job->file != job->first)
+        install(job, ps_job_file_ref(job->first));
+}
+
+void ps_stage_load(ps_job *job, ps_slice blob, void (*failed)(ps_job *job))
+{
+    ps_core_require_locked(job->sched);
+    PS_REQUIRE(!job->work && failed);
+    ps_cursor c = ps_cursor_of(blob);
+    unsigned stage = 0;
+    ps_stage_past *past = NULL;
+    ps_stage_anew(job); /* a checkpoint may be of an earlier stage than one that was no good */
+    ps_status st = job->first ? ps_stage_past_take(&c, &stage, &past) : PS_OK;
+    ps_slice rest = ps_read_bytes(&c, ps_cursor_left(&c));
+    if (!st && stage > 0) {
+        job->past = past;
+        begin(job, stage, rest, failed);
+        return;
+    }
+    if (!st)
+        st = job->kind->load(job, rest);
+    if (st)
+        failed(job);
+}
