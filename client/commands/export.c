@@ -19,8 +19,11 @@ typedef struct options {
     const char *path;
     const char *format;
     const char *dtype;
+    const char *activations;
     bool force;
 } options;
+
+static const char *const activation_words[] = {"int8", "fp8", NULL};
 
 static const ps_flag flags[] = {
     {.name = "to",
@@ -44,6 +47,12 @@ static const ps_flag flags[] = {
      .words = ps_mix_names, /* of all formats; each has its own of them */
      .help = "hf: f32 (default), bf16, f16; gguf: f16 (default), f32, bf16, or one of llama.cpp's "
              "kinds, as q8_0, q4_0, q4_k_m"},
+    {.name = "activations",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, activations),
+     .value = "TYPE",
+     .words = activation_words,
+     .help = "hf-ct, of int8/row or fp8/row: whoever loads it rounds what goes into products, too"},
     {.name = "force",
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, force),
@@ -104,7 +113,7 @@ static ps_status open_sink(ps_client *client, const char *name, const options *o
                            sink *s)
 {
     const ps_model_format *format = ps_model_format_find(o->format);
-    ps_model_out_options out = {.path = path, .force = o->force};
+    ps_model_out_options out = {.path = path, .activations = o->activations, .force = o->force};
     ps_status st = ps_streams_check_output(client, path);
     if (st)
         return st;
@@ -113,6 +122,8 @@ static ps_status open_sink(ps_client *client, const char *name, const options *o
                                format->name);
     if (!format->out && o->dtype)
         return ps_client_usage(client, "--dtype is for other formats than %s", format->name);
+    if (o->activations && strcmp(format->name, "hf-ct") != 0)
+        return ps_client_usage(client, "--activations is for format hf-ct");
     if (!format->out)
         return ps_new_file_open(path, &(ps_new_file_options){.force = o->force}, &s->file);
     out.dtype = ps_model_format_dtype(format, o->dtype);

@@ -20,6 +20,7 @@ typedef struct options {
     const char *config;
     bool replace;
     bool float32;
+    bool float_activations;
 } options;
 
 static const ps_flag flags[] = {
@@ -35,7 +36,11 @@ static const ps_flag flags[] = {
     {.name = "float32",
      .type = PS_FLAG_SWITCH,
      .offset = offsetof(options, float32),
-     .help = "decode a GGUF file's blocks, in place of keeping them as they are"},
+     .help = "decode blocks and codes, in place of keeping them as they are"},
+    {.name = "float-activations",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, float_activations),
+     .help = "take a folder whose activations are to be rounded (W8A8), and do not round them"},
     {.name = NULL},
 };
 
@@ -89,14 +94,19 @@ static ps_status next(void *user, ps_call *call)
     return PS_OK;
 }
 
-static ps_status open_source(source *s, bool float32)
+static ps_status open_source(source *s, const options *o)
 {
     bool ours = false;
     ps_status st = ps_streams_input(&s->path);
     if (!st)
         st = ps_model_in_takes(s->path, &ours);
     if (st || ours)
-        return st ? st : ps_model_in_open(s->path, float32, &s->model);
+        return st ? st
+                  : ps_model_in_open(
+                        s->path,
+                        &(ps_model_in_options){.float32 = o->float32,
+                                               .float_activations = o->float_activations},
+                        &s->model);
     s->fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (s->fd < 0)
         return ps_fail_errno(errno, "%s", s->path);
@@ -122,13 +132,13 @@ static ps_status run(ps_client *client, const ps_args *args)
     ProtobufCMessage *reply = NULL;
     ps_status st = ps_check_model_name(header.name);
     if (!st)
-        st = open_source(&s, o->float32);
+        st = open_source(&s, o);
     if (!st && s.model && ps_model_in_knows_model(s.model) && o->config)
         st = ps_client_usage(client, "--model is for a safetensors file; folders and GGUF files "
                                      "say what they are");
-    if (!st && !s.model && o->float32)
-        st = ps_client_usage(client,
-                             "--float32 is for GGUF files; psd's own file is taken as it is");
+    if (!st && !s.model && (o->float32 || o->float_activations))
+        st = ps_client_usage(client, "--float32 and --float-activations are for GGUF files and "
+                                     "folders; psd's own file is taken as it is");
     if (!st)
         ps_print_remarks(s.model ? ps_model_in_remarks(s.model) : "");
     if (!st)

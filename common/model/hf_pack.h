@@ -9,14 +9,16 @@
 
 typedef struct ps_hf_pack ps_hf_pack;
 
-/* about is borrowed for the call. PS_FAILED_PRECONDITION: a tensor of the blocks is in no form of
- * the layout's, or not in that of the others; it is named. */
+/* about and activations (model_out.h) are borrowed for the call. PS_FAILED_PRECONDITION: a tensor
+ * of the blocks is in no form of the layout's, or not in that of the others where all are in one;
+ * it is named. */
 PS_MUST_CHECK ps_status ps_hf_pack_new(const ps_packed_row *row, const ps_model_about *about,
-                                       ps_hf_pack **out);
+                                       const char *activations, ps_hf_pack **out);
 void ps_hf_pack_free(ps_hf_pack **pack); /* NULL is allowed */
 
-/* The text of quantization_config. */
+/* The text of quantization_config; and a file that has it once more, NULL: none. */
 void ps_hf_pack_config(const ps_hf_pack *pack, ps_buf *out);
+const char *ps_hf_pack_beside(const ps_hf_pack *pack);
 bool ps_hf_pack_is_packed(const ps_hf_pack *pack, size_t tensor);
 /* All tensors of the file, in the order of their data; dtype: of those that are not packed. *out is
  * the pack's. */

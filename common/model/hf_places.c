@@ -91,29 +91,45 @@ static const ps_lm_tensor **look_up(const search *s, const char *name, size_t le
     return bsearch(&wanted, s->by_name, s->about->n, sizeof *s->by_name, compare);
 }
 
+static bool is_a_part(const ps_hf_quantization *q, const char *suffix)
+{
+    for (size_t i = 0; q->rows[i]; i++)
+        for (size_t k = 0; k < q->rows[i]->n_parts; k++)
+            if (!strcmp(q->rows[i]->suffixes[k], suffix))
+                return true;
+    return false;
+}
+
+static const char *suffix_of(const ps_safetensors_tensor *t)
+{
+    return strrchr(t->name, '.') + 1;
+}
+
 /* Is it a part of a matrix of codes, "….q_proj.qweight" of "….q_proj.weight"? */
 static ps_status take_part(search *s, const char *name, size_t shard,
                            const ps_safetensors_tensor *tensor, bool *out)
 {
-    const ps_packed_row *row = s->quantization->row;
     const char *suffix = strrchr(name, '.');
-    size_t k = 0;
-    while (suffix && k < row->n_parts && strcmp(row->suffixes[k], suffix + 1) != 0)
-        k++;
-    if (!suffix || k == row->n_parts)
+    if (!suffix || !is_a_part(s->quantization, suffix + 1))
         return PS_OK;
     const ps_lm_tensor **found = look_up(s, name, (size_t)(suffix - name), ".weight");
     if (!found || (*found)->n_dims != 2)
         return PS_OK;
     ps_hf_place *place = &s->places[*found - s->about->tensors];
     *out = true;
-    if (place->parts[k].tensor || (place->tensor && !place->packed.columns))
+    bool twice = place->tensor && !place->packed.columns;
+    for (size_t k = 0; k < place->n_parts; k++)
+        twice |= !strcmp(suffix_of(place->parts[k].tensor), suffix + 1);
+    if (twice)
         return ps_fail(PS_INVALID_ARGUMENT, "tensor %s is there twice: in %s too", tensor->name,
                        s->shards->at[place->shard].path);
+    if (place->n_parts == PS_PACKED_PARTS)
+        return ps_fail(PS_INVALID_ARGUMENT, "tensor %s: it has parts of several layouts",
+                       tensor->name);
     place->tensor = tensor;
     place->shard = shard;
-    place->parts[k].tensor = tensor;
-    place->parts[k].shard = shard;
+    place->parts[place->n_parts].tensor = tensor;
+    place->parts[place->n_parts++].shard = shard;
     place->packed.rows = (*found)->shape[0];
     place->packed.columns = (*found)->shape[1];
     return PS_OK;
@@ -128,8 +144,9 @@ static ps_status find_place(search *s, size_t shard, const ps_safetensors_tensor
     if (s->about->model->tie_embeddings && !strcmp(name, "lm_head.weight"))
         return take(s, &s->head, shard, tensor, &s->about->tensors[0]);
     const ps_lm_tensor **found = look_up(s, name, strlen(name), "");
-    bool codes = tensor->dtype == PS_SAFETENSORS_F8_E4M3; /* under the weight's own name */
-    if ((!found || codes) && s->quantization->row) {
+    /* codes may be under the weight's own name */
+    bool codes = tensor->dtype == PS_SAFETENSORS_F8_E4M3 || tensor->dtype == PS_SAFETENSORS_I8;
+    if ((!found || codes) && s->quantization->rows[0]) {
         bool part = false;
         ps_status st = take_part(s, name, shard, tensor, &part);
         if (st || part)
@@ -204,31 +221,95 @@ static bool same_part(const ps_packed_part *want, const ps_safetensors_tensor *h
            !memcmp(want->shape, have->shape, want->n_dims * sizeof *want->shape);
 }
 
-/* Every part is there, and they are those of a matrix of this shape in one of psd's forms. */
-static ps_status check_packed(const search *s, const ps_lm_tensor *t, ps_hf_place *place)
+static size_t find_part(const ps_hf_place *place, const char *suffix)
 {
-    const ps_packed_row *row = s->quantization->row;
+    size_t k = 0;
+    while (k < place->n_parts && strcmp(suffix_of(place->parts[k].tensor), suffix) != 0)
+        k++;
+    return k;
+}
+
+/* How many of the row's parts are there. */
+static size_t parts_found(const ps_hf_place *place, const ps_packed_row *row)
+{
+    size_t n = 0;
+    for (size_t k = 0; k < row->n_parts; k++)
+        n += find_part(place, row->suffixes[k]) < place->n_parts;
+    return n;
+}
+
+/* Rows whose parts have the same names differ in the type of the codes, which are the first or the
+ * second of them. */
+static bool is_of_row(const ps_hf_place *place, const ps_packed_row *row)
+{
+    if (place->n_parts != row->n_parts || parts_found(place, row) != row->n_parts)
+        return false;
+    size_t k = find_part(place, "weight");
+    return k == place->n_parts || place->parts[k].tensor->dtype == row->weight;
+}
+
+/* Its layout, and the parts in the order of that. */
+static ps_status find_row(const search *s, ps_hf_place *place)
+{
+    const ps_packed_row *const *rows = s->quantization->rows, *closest = rows[0];
+    const ps_hf_place found = *place;
+    size_t i = 0, missing = 0;
+    for (; rows[i] && !is_of_row(place, rows[i]); i++)
+        if (parts_found(place, rows[i]) > parts_found(place, closest))
+            closest = rows[i];
+    place->row = rows[i];
+    for (size_t k = 0; rows[i] && k < found.n_parts; k++)
+        place->parts[k] = found.parts[find_part(&found, rows[i]->suffixes[k])];
+    if (rows[i])
+        return PS_OK;
+    while (missing < closest->n_parts &&
+           find_part(place, closest->suffixes[missing]) < place->n_parts)
+        missing++;
+    if (missing == closest->n_parts)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "%s: tensor %s and those beside it are of no format of config.json's",
+                       s->shards->at[place->shard].path, place->tensor->name);
+    return ps_fail(PS_INVALID_ARGUMENT, "%s: tensor %s has no %s beside it",
+                   s->shards->at[place->shard].path, place->tensor->name,
+                   closest->suffixes[missing]);
+}
+
+/* The form that the parts' shapes are of. */
+static ps_status find_form(const search *s, const ps_lm_tensor *t, ps_hf_place *place)
+{
+    const ps_hf_quantization *q = s->quantization;
     ps_packed_part parts[PS_PACKED_PARTS] = {{0}};
-    for (size_t k = 0; k < row->n_parts; k++) {
+    bool by_rows = q->by_rows;
+    for (size_t k = 0; k < place->n_parts; k++) {
         const ps_safetensors_tensor *have = place->parts[k].tensor;
-        if (!have)
-            return ps_fail(PS_INVALID_ARGUMENT, "%s: tensor %s has no %s beside it",
-                           s->shards->at[place->shard].path, place->tensor->name, row->suffixes[k]);
         if (have->n_dims < 1 || have->n_dims > 2)
             return ps_fail(PS_INVALID_ARGUMENT, "tensor %s has %u dimensions", have->name,
                            (unsigned)have->n_dims);
         memcpy(parts[k].shape, have->shape, have->n_dims * sizeof *have->shape);
+        if (q->mixed && k == place->row->scales)
+            by_rows = have->shape[have->n_dims - 1] == 1;
     }
-    place->packed.form = row->form_of(parts, place->packed.columns, s->quantization->symmetric,
-                                      s->quantization->by_rows);
+    place->packed.form = place->row->form_of(parts, place->packed.columns, q->symmetric, by_rows);
     if (!place->packed.form.row || !ps_form_divides(place->packed.form, place->packed.columns) ||
-        !row->takes(&place->packed))
+        !place->row->takes(&place->packed))
         return ps_fail(PS_INVALID_ARGUMENT,
                        "tensor %s: the parts that stand for it are in no form that psd has",
                        t->name);
-    (void)row->parts(&place->packed, parts);
-    for (size_t k = 0; k < row->n_parts; k++)
-        if (!same_part(&parts[k], place->parts[k].tensor, k == row->scales))
+    return PS_OK;
+}
+
+/* Every part is there, and they are those of a matrix of this shape in one of psd's forms. */
+static ps_status check_packed(const search *s, const ps_lm_tensor *t, ps_hf_place *place)
+{
+    ps_packed_part parts[PS_PACKED_PARTS];
+    ps_status st = find_row(s, place);
+    if (!st)
+        st = find_form(s, t, place);
+    if (st)
+        return st;
+    (void)place->row->parts(&place->packed, parts);
+    for (size_t k = 0; k < place->n_parts; k++)
+        if (!same_part(&parts[k], place->parts[k].tensor, k == place->row->scales))
             return ps_fail(
                 PS_INVALID_ARGUMENT, "tensor %s is %s of %s; %s of %s is expected",
                 place->parts[k].tensor->name, ps_safetensors_type_of(place->parts[k].tensor),
@@ -242,7 +323,7 @@ static ps_status check_all_packed(search *s)
 {
     ps_status st = PS_OK;
     ps_model_in_about *about = s->about;
-    if (s->quantization->row)
+    if (s->quantization->rows[0])
         about->forms = ps_alloc_array(about->n + 1, sizeof *about->forms);
     for (size_t i = 0; !st && i < about->n; i++) {
         if (!s->places[i].packed.columns)

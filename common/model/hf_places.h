@@ -14,8 +14,10 @@ typedef struct ps_hf_place {
     struct {
         const ps_safetensors_tensor *tensor;
         size_t shard;
-    } parts[PS_PACKED_PARTS];
-    ps_packed_matrix packed; /* columns 0: it is not */
+    } parts[PS_PACKED_PARTS]; /* in the order of row, once that is found */
+    size_t n_parts;
+    const ps_packed_row *row; /* the layout of it */
+    ps_packed_matrix packed;  /* columns 0: it is not */
 } ps_hf_place;
 
 /* about has its model, and gets the tensors of its layout, and their forms where some are packed;

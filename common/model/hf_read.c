@@ -75,16 +75,85 @@ static ps_status read_config(ps_model_in_about *about, const char *folder,
     if (st == PS_NOT_FOUND) {
         st = no_folder(folder);
     } else if (!st) {
-        st = ps_hf_config_parse(ps_buf_slice(&json), &about->model);
+        st = ps_hf_quantization_parse(ps_buf_slice(&json), quantization);
+        if (!st)
+            st = ps_hf_config_parse(ps_buf_slice(&json), &about->model);
         if (!st)
             st = ps_token_ids_read(ps_buf_slice(&json), &about->ids);
-        if (!st)
-            st = ps_hf_quantization_parse(ps_buf_slice(&json), quantization);
         st = st ? ps_wrap(st, "%s", path) : PS_OK;
     }
     ps_free(&path);
     ps_buf_free(&json);
     return st;
+}
+
+/* What older tools wrote beside config.json instead of into it; and when both are there, they
+ * agree.
+ */
+static ps_status read_beside(const char *folder, ps_hf_quantization *quantization)
+{
+    static const struct {
+        const char *file, *method;
+    } beside[] = {{"quantize_config.json", "gptq"}, {"quant_config.json", "awq"}};
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < sizeof beside / sizeof *beside; i++) {
+        ps_hf_quantization said;
+        ps_buf json = PS_BUF_EMPTY;
+        char *path = ps_asprintf("%s/%s", folder, beside[i].file);
+        st = ps_json_file_read(path, MAX_CONFIG, &json);
+        if (st == PS_NOT_FOUND) {
+            st = PS_OK;
+        } else if (!st) {
+            st = ps_hf_quantization_parse_file(ps_buf_slice(&json), beside[i].method, &said);
+            if (!st && quantization->rows[0])
+                st = ps_hf_quantization_agree(quantization, &said);
+            else if (!st)
+                *quantization = said;
+            st = st ? ps_wrap(st, "%s", path) : PS_OK;
+        }
+        ps_free(&path);
+        ps_buf_free(&json);
+    }
+    return st;
+}
+
+/* What is there that nothing here reads. */
+static ps_status check_others(const char *folder)
+{
+    char *path = ps_asprintf("%s/hf_quant_config.json", folder);
+    ps_status st = PS_OK;
+    if (access(path, F_OK) == 0)
+        st = ps_fail(PS_INVALID_ARGUMENT,
+                     "%s: the folder was quantised by ModelOpt, whose layout is not read by psd",
+                     path);
+    ps_free(&path);
+    return st;
+}
+
+static ps_status check_activations(ps_model_in_about *about, const ps_hf_quantization *q,
+                                   const char *folder)
+{
+    if (!q->activations)
+        return PS_OK;
+    if (!about->options.float_activations)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "%s/config.json: quantization_config: key 'input_activations' has what goes "
+                       "into products rounded to %s, which psd does not compute; "
+                       "--float-activations takes the weights, and does not round",
+                       folder, q->activations);
+    ps_buf_printf(&about->remarks,
+                  "%s: input_activations are %s there, and stay float32 here, so answers differ\n",
+                  folder, q->activations);
+    return PS_OK;
+}
+
+static ps_status read_quantization(ps_model_in_about *about, const char *folder,
+                                   ps_hf_quantization *quantization)
+{
+    ps_status st = read_beside(folder, quantization);
+    if (!st && !quantization->rows[0])
+        st = check_others(folder);
+    return st ? st : check_activations(about, quantization, folder);
 }
 
 /* As a text in a header each quote takes two bytes: what would not fit in there stays behind. */
@@ -247,6 +316,8 @@ static ps_status hf_open(const char *folder, ps_model_in_about *about, ps_model_
     ps_model_reader *r = ps_new(ps_model_reader);
     r->shards.fd = -1;
     ps_status st = read_config(about, folder, &r->quantization);
+    if (!st)
+        st = read_quantization(about, folder, &r->quantization);
     if (!st)
         st = read_tokenizer(about, folder);
     if (!st)

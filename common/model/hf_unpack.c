@@ -65,7 +65,7 @@ static ps_status read_whole(ps_hf_shards *shards, size_t shard, const ps_safeten
 ps_status ps_hf_unpack(ps_hf_shards *shards, const ps_hf_quantization *quantization,
                        const ps_hf_place *place, uint8_t **out)
 {
-    const ps_packed_row *row = quantization->row;
+    const ps_packed_row *row = place->row;
     const ps_packed_matrix *m = &place->packed;
     uint8_t *parts[PS_PACKED_PARTS] = {NULL};
     uint64_t bytes = m->rows * ps_form_row_bytes(m->form, m->columns);

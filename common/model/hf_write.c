@@ -27,8 +27,9 @@
 static const char *const dtypes[] = {"f32", "bf16", "f16", NULL};
 static const char *const packed_dtypes[] = {"f16", "bf16", "f32", NULL};
 /* Besides side_files. */
-static const char *const files[] = {"config.json", "tokenizer.json", "tokenizer_config.json",
-                                    "model.safetensors", NULL};
+static const char *const files[] = {"config.json",           "tokenizer.json",
+                                    "tokenizer_config.json", "quantize_config.json",
+                                    "model.safetensors",     NULL};
 
 struct ps_model_out {
     char *path, *temporary; /* temporary NULL: the folder was there */
@@ -160,6 +161,11 @@ static ps_status write_config(ps_model_out *o, const ps_model_about *about)
     ps_hf_config_write(about->model, names[o->dtype], about->ids,
                        o->pack ? ps_buf_cstr(&quantization) : NULL, &text);
     ps_status st = write_text(o, "config.json", ps_buf_slice(&text));
+    const char *beside = o->pack ? ps_hf_pack_beside(o->pack) : NULL;
+    if (!st && beside)
+        st = write_text(o, beside, ps_buf_slice(&quantization));
+    if (!beside)
+        remark_if_there(o, about, "quantize_config.json");
     ps_buf_free(&text);
     ps_buf_free(&quantization);
     return st;
@@ -249,7 +255,7 @@ static ps_status open_as(const ps_packed_row *packed, const ps_model_out_options
                : !strcmp(options->dtype, "f16") ? PS_SAFETENSORS_F16
                                                 : PS_SAFETENSORS_BF16;
     if (!st && packed)
-        st = ps_hf_pack_new(packed, about, &o->pack);
+        st = ps_hf_pack_new(packed, about, options->activations, &o->pack);
     if (!st)
         st = open_folder(o, options->force);
     if (!st)

@@ -198,7 +198,7 @@ ps_status ps_model_in_read(ps_model_in *in, void *out, size_t len, size_t *got)
     return PS_OK;
 }
 
-ps_status ps_model_in_open(const char *path, bool float32, ps_model_in **out)
+ps_status ps_model_in_open(const char *path, const ps_model_in_options *options, ps_model_in **out)
 {
     const ps_model_format *format = NULL;
     ps_status st = ps_model_format_of(path, &format);
@@ -208,13 +208,14 @@ ps_status ps_model_in_open(const char *path, bool float32, ps_model_in **out)
         return st;
     ps_model_in *in = ps_new(ps_model_in);
     in->row = format->in;
+    in->about.options = *options;
     in->path = ps_strdup(path);
     for (size_t len = strlen(path); len > 1 && path[len - 1] == '/'; len--)
         in->path[len - 1] = '\0'; /* for messages: "folder/config.json" */
     in->piece = ps_alloc_array(PS_MODEL_IN_PIECE, sizeof *in->piece);
     in->numbers = ps_form_stream_new((ps_form_sink){.numbers = check_numbers});
     st = in->row->open(in->path, &in->about, &in->reader);
-    if (float32)
+    if (options->float32)
         ps_free(&in->about.forms);
     if (!st)
         st = in->about.plain ? begin_plain(in) : begin_language(in);

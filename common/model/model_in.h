@@ -31,9 +31,14 @@ typedef struct ps_model_in ps_model_in;
  * safetensors file with other dtypes than F32; false: it is one of F32, and may go as it is.
  * PS_NOT_FOUND: nothing is there; PS_INVALID_ARGUMENT: what it is instead of a model. */
 PS_MUST_CHECK ps_status ps_model_in_takes(const char *path, bool *out);
-/* float32: blocks are decoded. PS_NOT_FOUND: a file is missing; PS_INVALID_ARGUMENT: what is wrong
- * with which. */
-PS_MUST_CHECK ps_status ps_model_in_open(const char *path, bool float32, ps_model_in **out);
+typedef struct ps_model_in_options {
+    bool float32;           /* blocks are decoded */
+    bool float_activations; /* what a folder wants rounded before it goes into products is not, with
+                               a remark; else that is PS_INVALID_ARGUMENT */
+} ps_model_in_options;
+/* PS_NOT_FOUND: a file is missing; PS_INVALID_ARGUMENT: what is wrong with which. */
+PS_MUST_CHECK ps_status ps_model_in_open(const char *path, const ps_model_in_options *options,
+                                         ps_model_in **out);
 void ps_model_in_close(ps_model_in **in);
 /* Sentences, each a line with its end: what of the source psd does not use, or takes otherwise than
  * one may think. "": none. Valid as long as in. */
@@ -53,6 +58,7 @@ enum {
 
 /* What a row finds out about a model; model_in frees it, also when the row fails. */
 typedef struct ps_model_in_about {
+    ps_model_in_options options; /* given */
     const ps_safetensors *plain; /* the row's: tensors and metadata stay as they are, and what
                                   * follows is not used; NULL: a language model */
     ps_spec_model *model;        /* of a language */
@@ -71,7 +77,7 @@ typedef struct ps_model_in_row {
     /* Is the path of this form, and has to become psd's file? PS_NOT_FOUND: nothing is there;
      * PS_INVALID_ARGUMENT: it is no model at all, and what instead. */
     PS_MUST_CHECK ps_status (*takes)(const char *path, bool *out);
-    /* about comes empty and goes on living as long as the reader. */
+    /* about comes empty, but for what is given, and goes on living as long as the reader. */
     PS_MUST_CHECK ps_status (*open)(const char *path, ps_model_in_about *about,
                                     ps_model_reader **out);
     /* Numbers first to first + n - 1 of tensor i of about, in psd's order; n at most

@@ -23,9 +23,11 @@ typedef struct ps_model_about {
 } ps_model_about;
 
 typedef struct ps_model_out_options {
-    const char *path;  /* a folder that is not there yet (hf), a file (gguf) */
-    const char *dtype; /* a word of the row's dtypes */
-    bool keep;         /* nobody chose it: what is stored in blocks that the format has stays so */
+    const char *path;        /* a folder that is not there yet (hf), a file (gguf) */
+    const char *dtype;       /* a word of the row's dtypes */
+    const char *activations; /* hf-ct: "int8", "fp8": whoever loads it is to round what goes into
+                                products; NULL: not */
+    bool keep; /* nobody chose it: what is stored in blocks that the format has stays so */
     bool force;
 } ps_model_out_options;
 

@@ -1,8 +1,11 @@
 /* packed: how folders of Hugging Face hold matrices of codes, one row each:
  *
- *     compressed-tensors   weight_packed I32 [out, in·b/32], weight_scale F16 [out, in/g],
- *                          weight_shape I64 [2]; or weight F8_E4M3 [out, in], weight_scale F32
- *                          [out, 1]
+ *     compressed-tensors   pack-quantized: weight_packed I32 [out, in·b/32], weight_scale F16
+ *                          [out, in/g], weight_shape I64 [2], maybe weight_zero_point I32
+ *                          [out·b/32, in/g]; float-quantized: weight F8_E4M3 [out, in],
+ *                          weight_scale F32 [out, 1]; int-quantized: weight I8 [out, in],
+ *                          weight_scale F16 [out, in/g]; mxfp4-pack-quantized: weight_packed U8
+ *                          [out, in/2], weight_scale U8 [out, in/32]
  *     GPTQ                 qweight I32 [in·b/32, out], qzeros I32 [in/g, out·b/32], scales F16
  *                          [in/g, out], g_idx I32 [in]; zeros less 1, but "gptq_v2"
  *     AWQ (gemm)           qweight I32 [in, out/8], qzeros I32 [in/g, out/8], scales F16
@@ -10,7 +13,8 @@
  *
  * b bits a code, lowest first, g columns a group. In psd such a matrix is in an integer form
  * (common/form), [out, in], whose codes and scales are the same numbers: nothing is rounded here.
- * A row is a file, and a line in packed.c. Pure; any thread. Private to common/model.
+ * A row is a file, and a word in what its method reads (hf_quantization.c). Pure; any thread.
+ * Private to common/model.
  */
 #ifndef PS_MODEL_PACKED_H
 #define PS_MODEL_PACKED_H
@@ -35,10 +39,21 @@ typedef struct ps_packed_part {
     uint64_t shape[2];
 } ps_packed_part;
 
-typedef struct ps_packed_row {
-    const char *name;  /* of the format */
-    const char *forms; /* that it holds, for messages */
-    bool one_form;     /* all matrices of a model must be in the same */
+typedef struct ps_packed_row ps_packed_row;
+
+/* The matrices of a model that are in one form, for what a folder says of them. */
+typedef struct ps_packed_sort {
+    const ps_packed_row *row;
+    ps_form form;
+    const char *const *modules; /* their modules' names, to a NULL */
+} ps_packed_sort;
+
+struct ps_packed_row {
+    const char *name;          /* of the format */
+    const char *forms;         /* that it holds, for messages */
+    const char *format, *type; /* words of compressed-tensors; NULL: of another method */
+    bool one_form;             /* all matrices of a model must be in the same */
+    bool skips;                /* some of a block may stay numbers */
     bool (*takes)(const ps_packed_matrix *m);
     /* Of a matrix that it takes; returns how many. */
     size_t (*parts)(const ps_packed_matrix *m, ps_packed_part out[PS_PACKED_PARTS]);
@@ -50,20 +65,27 @@ typedef struct ps_packed_row {
      * zeros, or an order of groups, that the form has not. */
     PS_MUST_CHECK ps_status (*unpack)(const ps_packed_matrix *m, bool plain_zeros,
                                       const uint8_t *const parts[], uint8_t *blocks);
-    size_t n_parts, scales;           /* how many there are, and which are the scales */
-    bool float_scales;                /* F32 in `parts` of unpack, else F16 */
-    const struct ps_packed_row *next; /* the layout for other forms under the same name; NULL */
+    size_t n_parts, scales;      /* how many there are, and which are the scales: any floats;
+                                    n_parts: those are as the layout has them */
+    ps_safetensors_dtype weight; /* of the part "weight", of layouts that have one */
+    bool float_scales;           /* F32 in `parts` of unpack, else F16 */
+    const ps_packed_row *next;   /* the layout for other forms under the same name; NULL */
     const char *const *suffixes;
-    /* The members of quantization_config; others: names of modules that a loader would take for
-     * packed, and that are not, to a NULL. */
-    void (*config)(ps_json_writer *w, ps_form form, const char *const *others);
-} ps_packed_row;
+    const char *beside; /* a file that has quantization_config once more; NULL: none */
+    /* The members of quantization_config; sorts: at least one, of a row with one_form that one.
+     * others: names of modules that a loader would take for packed, and that are not, to a NULL.
+     * activations: what goes into products is to be rounded to this, a token at a time; NULL: it is
+     * not. */
+    void (*config)(ps_json_writer *w, const ps_packed_sort *sorts, size_t n,
+                   const char *const *others, const char *activations);
+};
 
-extern const ps_packed_row ps_packed_ct, ps_packed_fp8, ps_packed_gptq, ps_packed_awq;
+extern const ps_packed_row ps_packed_ct, ps_packed_ct_zeros, ps_packed_fp8, ps_packed_int8,
+    ps_packed_mxfp4, ps_packed_gptq, ps_packed_awq;
 
-/* The members of quantization_config that both layouts of compressed-tensors have. */
-void ps_packed_ct_config(ps_json_writer *w, ps_form form, const char *type, const char *format,
-                         const char *const *others);
+/* config of all rows of compressed-tensors. */
+void ps_packed_ct_config(ps_json_writer *w, const ps_packed_sort *sorts, size_t n,
+                         const char *const *others, const char *activations);
 
 uint64_t ps_packed_bytes(const ps_packed_part *part);
 

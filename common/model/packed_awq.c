@@ -77,8 +77,11 @@ static ps_status awq_unpack(const ps_packed_matrix *m, bool plain_zeros,
     return st;
 }
 
-static void awq_config(ps_json_writer *w, ps_form form, const char *const *others)
+static void awq_config(ps_json_writer *w, const ps_packed_sort *sorts, size_t n,
+                       const char *const *others, const char *activations)
 {
+    const ps_form form = sorts[0].form;
+    (void)n, (void)activations;
     ps_json_put_uint(w, "bits", form.row->bits);
     ps_json_put_uint(w, "group_size", form.group);
     ps_json_key(w, "modules_to_not_convert");
@@ -94,6 +97,7 @@ static void awq_config(ps_json_writer *w, ps_form form, const char *const *other
 const ps_packed_row ps_packed_awq = {.name = "hf-awq",
                                      .forms = "int4 or uint4 in groups",
                                      .one_form = true,
+                                     .skips = true,
                                      .takes = awq_takes,
                                      .parts = awq_parts,
                                      .pack = awq_pack,

@@ -47,14 +47,11 @@ static ps_status fp8_unpack(const ps_packed_matrix *m, bool plain_zeros,
     return PS_OK;
 }
 
-static void fp8_config(ps_json_writer *w, ps_form form, const char *const *others)
-{
-    ps_packed_ct_config(w, form, "float", "float-quantized", others);
-}
-
 const ps_packed_row ps_packed_fp8 = {.name = "hf-ct",
                                      .forms = "fp8/row",
-                                     .one_form = true,
+                                     .format = "float-quantized",
+                                     .type = "float",
+                                     .skips = true,
                                      .takes = fp8_takes,
                                      .parts = fp8_parts,
                                      .pack = fp8_pack,
@@ -62,6 +59,8 @@ const ps_packed_row ps_packed_fp8 = {.name = "hf-ct",
                                      .unpack = fp8_unpack,
                                      .n_parts = 2,
                                      .scales = 1,
+                                     .weight = PS_SAFETENSORS_F8_E4M3,
                                      .float_scales = true,
                                      .suffixes = suffixes,
-                                     .config = fp8_config};
+                                     .next = &ps_packed_mxfp4,
+                                     .config = ps_packed_ct_config};

@@ -115,8 +115,11 @@ static ps_status gptq_unpack(const ps_packed_matrix *m, bool plain_zeros,
     return st;
 }
 
-static void gptq_config(ps_json_writer *w, ps_form form, const char *const *others)
+static void gptq_config(ps_json_writer *w, const ps_packed_sort *sorts, size_t n,
+                        const char *const *others, const char *activations)
 {
+    const ps_form form = sorts[0].form;
+    (void)n, (void)activations;
     (void)others; /* layers of the blocks alone are meant */
     ps_json_put_uint(w, "bits", form.row->bits);
     ps_json_put_string(w, "checkpoint_format", form.row->zero ? "gptq_v2" : "gptq");
@@ -139,4 +142,5 @@ const ps_packed_row ps_packed_gptq = {.name = "hf-gptq",
                                       .n_parts = 4,
                                       .scales = 3,
                                       .suffixes = suffixes,
+                                      .beside = "quantize_config.json",
                                       .config = gptq_config};

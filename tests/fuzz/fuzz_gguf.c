@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_header(bytes);
     int fd = ps_fuzz_file(bytes, path);
     ps_model_in *in = NULL;
-    if (ps_model_in_open(path, size % 2 == 0, &in) == PS_OK) {
+    if (ps_model_in_open(path, &(ps_model_in_options){.float32 = size % 2 == 0}, &in) == PS_OK) {
         ps_buf file = PS_BUF_EMPTY;
         uint8_t piece[5000];
         size_t got = 0;

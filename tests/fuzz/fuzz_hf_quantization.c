@@ -34,6 +34,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ps_status st = ps_hf_quantization_parse(ps_slice_of(data, size), &found);
     require(st == PS_OK || st == PS_INVALID_ARGUMENT);
     require(!st || !strchr(ps_error_message(), '\n') || memchr(data, '\\', size));
-    check_shapes(!st && found.row ? found.row : &ps_packed_gptq, data, size);
+    for (size_t i = 0; !st && found.rows[i]; i++)
+        check_shapes(found.rows[i], data, size);
+    check_shapes(&ps_packed_gptq, data, size);
+    ps_hf_quantization beside;
+    st = ps_hf_quantization_parse_file(ps_slice_of(data, size), "gptq", &beside);
+    require(st == PS_OK || st == PS_INVALID_ARGUMENT);
+    if (!st)
+        require(ps_hf_quantization_agree(&beside, &beside) == PS_OK);
     return 0;
 }

@@ -70,7 +70,19 @@ def fp8_rows(w):
     return np.concatenate([scales.view("u1"), codes], 1), e4m3(codes) * scales
 
 
-FORMS = {"fp8/row": fp8_rows, "int8/row": int8_rows, "q8_0": q8_0, "q4_0": q4_0, "int4/32": groups(4, False), "int8/32": groups(8, False),
+E2M1 = np.array([0, .5, 1, 1.5, 2, 3, 4, 6, 0, -.5, -1, -1.5, -2, -3, -4, -6], "f4")
+
+
+def mxfp4(w):
+    """Blocks of 32: an exponent with 127 added, and sixteen bytes, number k and k + 16 in one."""
+    x = w.reshape(len(w), -1, 32)
+    exponents = np.floor(np.log2(np.abs(x).max(2, keepdims=True))) - 2
+    codes = np.abs(x[..., None] / 2.0 ** exponents[..., None] - E2M1).argmin(-1).astype("u1")
+    stored = np.concatenate([(exponents + 127).astype("u1"), codes[..., :16] | codes[..., 16:] << 4], 2)
+    return stored.reshape(len(w), -1), (E2M1[codes] * 2.0 ** exponents).astype("f4").reshape(w.shape)
+
+
+FORMS = {"mxfp4": mxfp4, "fp8/row": fp8_rows, "int8/row": int8_rows, "q8_0": q8_0, "q4_0": q4_0, "int4/32": groups(4, False), "int8/32": groups(8, False),
          "uint4/32": groups(4, True), "uint3/32": groups(3, True)}
 
 
@@ -207,7 +219,7 @@ def parts_of(path):
     """name -> array, of every dtype that the layouts have."""
     data = path.read_bytes()
     (length,) = struct.unpack("<Q", data[:8])
-    types = {"F32": "<f4", "F16": "<f2", "I32": "<u4", "I64": "<i8", "F8_E4M3": "u1"}
+    types = {"F32": "<f4", "F16": "<f2", "I32": "<u4", "I64": "<i8", "F8_E4M3": "u1", "U8": "u1", "I8": "i1"}
     return {name: np.frombuffer(data[8 + length:][slice(*t["data_offsets"])], types[t["dtype"]]).reshape(t["shape"])
             for name, t in json.loads(data[8:8 + length]).items() if name != "__metadata__"}
 
@@ -222,6 +234,9 @@ def stream(words, bits):
 def by_compressed_tensors(parts, stem, config):
     if config["format"] == "float-quantized":
         return e4m3(parts[stem + "weight"]) * parts[stem + "weight_scale"]
+    if config["format"] == "mxfp4-pack-quantized":
+        scales = 2.0 ** (parts[stem + "weight_scale"].astype("f4") - 127)
+        return (E2M1[stream(parts[stem + "weight_packed"], 4).astype(int)] * np.repeat(scales, 32, 1)).astype("f4")
     weights = config["config_groups"]["group_0"]["weights"]
     codes = stream(parts[stem + "weight_packed"], weights["num_bits"]) - 2 ** (weights["num_bits"] - 1)
     scales = parts[stem + "weight_scale"].astype("f4")
@@ -290,24 +305,89 @@ def refused_in_one_line(cluster):
     refuses("hf-gptq", "qzeros is I32 of [2, 8]; I32 of [1, 8] is expected", parts=reshape)
     refuses("hf-gptq", "tensor model.layers.0.self_attn.q_proj.weight: element [0, 0] is", parts=put("scales", 0, b"\0\x7c"))
     refuses("hf-awq", "key 'version' is 'gemv'", lambda c: c.update(version="gemv"))
-    refuses("hf-ct", "key 'symmetric' is 'false'", weights_are(symmetric=False))
+    refuses("hf-ct", "self_attn.q_proj.weight_scale has no weight_zero_point beside it", weights_are(symmetric=False))
     refuses("hf-ct", "key 'dynamic' is 'true'", weights_are(dynamic=True))
-    refuses("hf-ct", "key 'input_activations' is 'an object or a list'",
-            lambda c: c["config_groups"]["group_0"].update(input_activations={"num_bits": 8}))
+    refuses("hf-ct", "key 'input_activations' has what goes into products rounded to int8",
+            lambda c: c["config_groups"]["group_0"].update(input_activations={"num_bits": 8, "dynamic": True}))
     refuses("hf-ct", "key 'format' is 'nvfp4-pack-quantized'", lambda c: c.update(format="nvfp4-pack-quantized"))
-    refuses("hf-ct", "key 'type' and key 'format' say different things", weights_are(type="float"))
+    refuses("hf-ct", "key 'format' and keys of 'weights' say different things", weights_are(type="float"))
+    (cluster.dir / "int4-32-hf-ct/quantize_config.json").write_text('{"bits": 8, "group_size": 32}')
+    refuses("hf-ct", "key 'quant_method' is 'compressed-tensors' in quantization_config of config.json, and 'gptq' here")
+    (cluster.dir / "int4-32-hf-ct/quantize_config.json").unlink()
     refuses("hf-ct", "weight_shape is another one", parts=put("weight_shape", 0, b"\1"))
+
+
+def blocks_of(cluster, folder, *more):
+    """psd's bytes of every tensor of a folder."""
+    cluster.psctl("import", folder, "again", "--replace", *more)
+    cluster.psctl("export", "again", "-o", cluster.dir / "again.safetensors", "--force")
+    return read(cluster.dir / "again.safetensors")
+
+
+def as_older_tools_wrote_it(cluster):
+    """quantize_config.json without a word in config.json; and W8A8, when activations are told to stay floats."""
+    folder = cluster.dir / "int4-32-hf-gptq"
+    config = json.loads((folder / "config.json").read_text())
+    said = config.pop("quantization_config")
+    assert json.loads((folder / "quantize_config.json").read_text()) == said
+    before = blocks_of(cluster, folder)
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "quantize_config.json").write_text(json.dumps({k: said[k] for k in ("bits", "group_size", "sym", "desc_act")}))
+    assert blocks_of(cluster, folder) == before
+
+    folder = cluster.dir / "w8a8"
+    cluster.psctl("export", "int8-row", "-o", folder, "--format", "hf-ct", "--activations", "int8", "--dtype", "f32")
+    said = json.loads((folder / "config.json").read_text())["quantization_config"]
+    assert said["format"] == "int-quantized" and said["config_groups"]["group_0"]["input_activations"]["num_bits"] == 8
+    done = cluster.psctl("import", folder, "no", check=False)
+    assert done.returncode and "key 'input_activations' has what goes into products rounded to int8" in done.stderr, done.stderr
+    assert blocks_of(cluster, folder, "--float-activations")[1] == read(cluster.dir / "int8-row.safetensors")[1]
+    done = cluster.psctl("export", "int4-32", "-o", cluster.dir / "x", "--format", "hf-ct", "--activations", "int8", check=False)
+    assert done.returncode == 7 and "is stored as int4/32, and hf-ct with activations int8 holds int8/row" in done.stderr, done.stderr
+
+
+def zeros_of_compressed_tensors(cluster):
+    """A folder of compressed-tensors with zeros, made of GPTQ's: words of codes along rows, of zeros down columns."""
+    parts = parts_of(cluster.dir / "uint4-32-hf-gptq/model.safetensors")
+    def words(codes):
+        shifts = np.arange(0, 32, 4, dtype="u4")
+        return (codes.astype("u4").reshape(*codes.shape[:-1], -1, 8) << shifts).sum(-1, dtype="u4")
+    tensors = {}
+    for name, values in parts.items():
+        stem, _, part = name.rpartition(".")
+        if part == "qweight":
+            tensors[stem + ".weight_packed"] = words(stream(values.T, 4))
+            tensors[stem + ".weight_shape"] = np.array([values.shape[1], values.shape[0] * 8], "<i8")
+        elif part == "qzeros":
+            tensors[stem + ".weight_zero_point"] = np.ascontiguousarray(words(stream(values, 4)).T)
+        elif part == "scales":
+            tensors[stem + ".weight_scale"] = np.ascontiguousarray(values.T)
+        elif part != "g_idx":
+            tensors[name] = values
+    kinds = {"float32": "F32", "float16": "F16", "uint32": "I32", "int64": "I64"}
+    header, body = {}, b""
+    for name, values in tensors.items():
+        header[name] = {"dtype": kinds[values.dtype.name], "shape": list(values.shape), "data_offsets": [len(body), len(body) + values.nbytes]}
+        body += values.tobytes()
+    folder = cluster.dir / "ct-zeros"
+    folder.mkdir()
+    text = json.dumps(header).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + body)
+    config = json.loads((cluster.dir / "int4-32-hf-ct/config.json").read_text())
+    config["quantization_config"]["config_groups"]["group_0"]["weights"]["symmetric"] = False
+    (folder / "config.json").write_text(json.dumps(config))
+    assert blocks_of(cluster, folder)[1] == read(cluster.dir / "uint4-32.safetensors")[1]
 
 
 def codes_are_laid_out_as_loaders_of_hugging_face_expect():
     """By numpy, from the descriptions of the layouts; the numbers are the same to the bit."""
-    formats = {"hf-ct": (by_compressed_tensors, ("int4/32", "int8/32", "int8/row", "fp8/row"), "compressed-tensors"),
+    formats = {"hf-ct": (by_compressed_tensors, ("int4/32", "int8/32", "int8/row", "fp8/row", "mxfp4"), "compressed-tensors"),
                "hf-gptq": (by_gptq, ("int4/32", "int8/32", "int8/row", "uint4/32", "uint3/32"), "gptq"),
                "hf-awq": (by_awq, ("int4/32", "uint4/32"), "awq")}
     with Cluster() as cluster:
         cluster.start_server()
         tensors, config = weights("llama", hidden=64)
-        for form in "int4/32", "int8/32", "int8/row", "uint4/32", "uint3/32", "fp8/row":
+        for form in "int4/32", "int8/32", "int8/row", "uint4/32", "uint3/32", "fp8/row", "mxfp4":
             name = form.replace("/", "-")
             stored, forms, decoded = in_forms(tensors, lambda n, v: form if v.ndim == 2 and ".layers." in n else None)
             write(cluster.dir / f"{name}.safetensors", config, stored, forms)
@@ -341,6 +421,8 @@ def codes_are_laid_out_as_loaders_of_hugging_face_expect():
                 _, floats = read_safetensors(again)
                 assert all((floats[n] + 0).tobytes() == (v + 0).tobytes() for n, v in decoded.items()), folder.name
         refused_in_one_line(cluster)
+        as_older_tools_wrote_it(cluster)
+        zeros_of_compressed_tensors(cluster)
         tensors, config = weights("gpt2")
         put(cluster, "two", config, tensors, lambda n, v: None)
         done = cluster.psctl("export", "two", "--format", "hf-gptq", "-o", cluster.dir / "x", check=False)

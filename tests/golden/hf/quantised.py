@@ -12,6 +12,7 @@ the folder and computes logits in float32.
 
 The folder of the golden files is tests/golden/hf/quantised. Only needed to make them again; the tests read the files.
 """
+import contextlib
 import json
 import pathlib
 import struct
@@ -22,16 +23,19 @@ import numpy as np
 TOKENS = [[(7 * k + 5 * row + k * k) % 61 for k in range(12)] for row in range(2)]
 SIZES = {"vocab_size": 61, "context_length": 16, "hidden_size": 64, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2,
          "intermediate_size": 96}
-# folder -> (scheme, symmetric, group, format, dtype)
+CONFIG = "{architecture: llama, " + ", ".join(f"{k}: {v}" for k, v in SIZES.items()) + "}"
+# folder -> (form of a tensor, format, what psctl export is told besides)
 FOLDERS = {
-    "ct-int4-g32": ("int4", True, 32, "hf-ct", "f16"),
-    "ct-int8-row": ("int8", True, "row", "hf-ct", "f16"),
-    "ct-fp8": ("fp8", True, "row", "hf-ct", "f16"),
-    "gptq-int4-g32": ("int4", True, 32, "hf-gptq", "f16"),
-    "gptq-int8-row": ("int8", True, "row", "hf-gptq", "f16"),
-    "gptq-uint4-g32": ("int4", False, 32, "hf-gptq", "f16"),
-    "awq-uint4-g32": ("int4", False, 32, "hf-awq", "f16"),
-    "awq-int4-g32": ("int4", True, 32, "hf-awq", "f16"),
+    "ct-int4-g32": ("int4/32", "hf-ct", []),
+    "ct-fp8": ("fp8/row", "hf-ct", []),
+    "ct-mxfp4": ("mxfp4", "hf-ct", []),
+    "ct-int8-a8": ("int8/row", "hf-ct", ["--activations", "int8"]),
+    "ct-mixed": ({"q_proj": "int4/32", "k_proj": "int4/32", "v_proj": "int4/32", "o_proj": "fp8/row",
+                  "gate_proj": "int8/row", "up_proj": "int8/row", "0.mlp.down_proj": "mxfp4"}, "hf-ct", []),
+    "gptq-int4-g32": ("int4/32", "hf-gptq", []),
+    "gptq-int8-row": ("int8/row", "hf-gptq", []),
+    "gptq-uint4-g32": ("uint4/32", "hf-gptq", []),
+    "awq-uint4-g32": ({"": "uint4/32", "1.self_attn.v_proj": None}, "hf-awq", []),
 }
 
 
@@ -58,30 +62,81 @@ def write(path, tensors):
     path.write_bytes(struct.pack("<Q", len(text)) + text.encode() + body)
 
 
+def read(path):
+    """psd's file: metadata, and name -> (entry of the header, bytes)."""
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8:8 + length])
+    metadata = header.pop("__metadata__", {})
+    return metadata, {name: (t, data[8 + length:][slice(*t["data_offsets"])]) for name, t in header.items()}
+
+
+def merge(path, files, form_of):
+    """A file whose tensors come from files of models in one form each; files[None]: the numbers."""
+    header, body, forms = {}, b"", {}
+    taken = {name: files[form_of(name)] for name in files[None][1]}
+    for name in sorted(taken, key=lambda n: taken[n][1][n][0]["dtype"] != "F32"):
+        metadata, tensors = taken[name]
+        entry, data = tensors[name]
+        header[name] = entry | {"data_offsets": [len(body), len(body) + len(data)]}
+        body += data
+        said = json.loads(metadata.get("psd.forms", "{}"))
+        if name in said:
+            forms[name] = said[name]
+    header["__metadata__"] = {"psd.model": CONFIG, "psd.forms": json.dumps(forms)}
+    text = json.dumps(header)
+    path.write_bytes(struct.pack("<Q", len(text)) + text.encode() + body)
+
+
+def chosen(forms, name):
+    """The form of a tensor: of a dict that of the longest key which is in its name."""
+    if ".layers." not in name or "layernorm" in name:
+        return None
+    if isinstance(forms, str):
+        return forms
+    keys = [key for key in forms if key in name]
+    return forms[max(keys, key=len)] if keys else None
+
+
 def export(folder):
     sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "integration"))
     from harness import Cluster
     folder.mkdir(parents=True, exist_ok=True)
-    config = "{architecture: llama, " + ", ".join(f"{k}: {v}" for k, v in SIZES.items()) + "}"
     with Cluster() as cluster:
         cluster.start_server()
         cluster.start_worker("w1")
         write(cluster.dir / "base.safetensors", weights())
-        cluster.psctl("import", cluster.dir / "base.safetensors", "base", "--model", config)
-        for name, (scheme, symmetric, group, form, dtype) in FOLDERS.items():
-            more = "" if scheme in ("fp8", "mxfp4") else f", symmetric: {str(symmetric).lower()}"
-            cut = "" if scheme == "mxfp4" else f", group: {group}"
-            cluster.wait_job(cluster.submit(
-                f"kind: compress\nname: {name}\nmodel_name: base\ncompress:\n"
-                f"  quantise: {{scheme: {scheme}{cut}{more}, embeddings: float32}}\n"))
-            cluster.psctl("export", name, "-o", folder / name, "--format", form, "--dtype", dtype, "--force")
+        cluster.psctl("import", cluster.dir / "base.safetensors", "base", "--model", CONFIG)
+        files = {}
+        for form in {None} | {chosen(f, n) for f, *_ in FOLDERS.values() for n in weights()}:
+            name = form.replace("/", "-") if form else "base"
+            if form:
+                word, _, group = form.partition("/")
+                quantise = {"scheme": word.removeprefix("u"), "embeddings": "float32"}
+                quantise |= {"group": group} if group else {}
+                quantise |= {"symmetric": "false"} if word != word.removeprefix("u") else {}
+                keys = ", ".join(f"{k}: {v}" for k, v in quantise.items())
+                cluster.wait_job(cluster.submit(
+                    f"kind: compress\nname: {name}\nmodel_name: base\ncompress:\n  quantise: {{{keys}}}\n"))
+            cluster.psctl("export", name, "-o", cluster.dir / f"{name}-out.safetensors")
+            files[form] = read(cluster.dir / f"{name}-out.safetensors")
+        for name, (forms, form, more) in FOLDERS.items():
+            merge(cluster.dir / f"{name}.safetensors", files, lambda tensor: chosen(forms, tensor))
+            cluster.psctl("import", cluster.dir / f"{name}.safetensors", name)
+            out = ["--format", form, "--dtype", "f16", "--force", *more]
+            cluster.psctl("export", name, "-o", cluster.dir / name, *out)
+            # once more, with tensors in the order that an import gives them
+            cluster.psctl("import", cluster.dir / name, name, "--replace", "--float-activations")
+            cluster.psctl("export", name, "-o", folder / name, *out)
 
 
 def numbers_of(module):
-    """The weight [out, in] of gptqmodel's modules by gptqmodel's own unpacking, but in float32: its products are of
-    float16."""
+    """The weight [out, in] by the loader's own unpacking: of gptqmodel's modules in float32, for its products are of
+    float16; of compressed-tensors' as it is, for they may round what goes into products, and psd does not."""
     import torch
     from gptqmodel.quantization.awq.utils.packing_utils import dequantize_gemm
+    if hasattr(module, "quantization_scheme"):
+        return module.weight
     if hasattr(module, "dequantize_weight"):
         module.scales = module.scales.float()
         return module.dequantize_weight().T
@@ -98,7 +153,7 @@ def as_linear(model):
     for name, weight in found.items():
         parent, _, leaf = name.rpartition(".")
         linear = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=False)
-        linear.weight.data = weight.contiguous()
+        linear.weight.data = weight.detach().contiguous()
         setattr(model.get_submodule(parent), leaf, linear)
     return len(found)
 
@@ -114,6 +169,11 @@ def logits(folder):
                 "awq": lambda: AwqConfig(backend="torch_awq")}.get(method["quant_method"])
         model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32,
                                                      **({"quantization_config": more()} if more else {})).eval()
+        with torch.no_grad(), contextlib.suppress(RuntimeError):
+            model(torch.tensor(TOKENS))  # in a first pass compressed-tensors decompresses, mxfp4 as bfloat16, which
+        for module in model.modules():   # holds all of its numbers
+            if method["quant_method"] == "compressed-tensors" and hasattr(module, "weight"):
+                module.weight.data = module.weight.data.float()
         say = lambda: model(torch.tensor(TOKENS)).logits.float().numpy()
         with torch.no_grad():
             said[path.name] = say()

@@ -32,7 +32,7 @@ static ps_buf import(const char *path)
     ps_buf out = PS_BUF_EMPTY;
     uint8_t piece[999];
     size_t got = 0;
-    ck_ok(ps_model_in_open(path, false, &in));
+    ck_ok(ps_model_in_open(path, &(ps_model_in_options){0}, &in));
     do {
         ck_ok(ps_model_in_read(in, piece, sizeof piece, &got));
         ps_buf_append(&out, piece, got);
@@ -195,7 +195,7 @@ START_TEST(a_scale_that_is_no_number_is_named)
         memcpy(scale, before, sizeof before);
         ps_model_in *in = NULL;
         size_t got = 1;
-        ps_status st = ps_model_in_open(copy, false, &in);
+        ps_status st = ps_model_in_open(copy, &(ps_model_in_options){0}, &in);
         while (!st && got)
             st = ps_model_in_read(in, piece, sizeof piece, &got);
         ck_assert_int_eq(st, PS_INVALID_ARGUMENT);

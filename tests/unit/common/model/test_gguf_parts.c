@@ -72,7 +72,7 @@ static ps_status convert(const char *path, ps_buf *out)
     ps_model_in *in = NULL;
     uint8_t piece[4099];
     size_t got = 0;
-    ps_status st = ps_model_in_open(path, true, &in);
+    ps_status st = ps_model_in_open(path, &(ps_model_in_options){.float32 = true}, &in);
     while (!st) {
         st = ps_model_in_read(in, piece, sizeof piece, &got);
         if (st || !got)

@@ -32,7 +32,7 @@ static ps_status convert(const char *path, ps_buf *out)
     ps_model_in *in = NULL;
     uint8_t piece[4099];
     size_t got = 0;
-    ps_status st = ps_model_in_open(path, true, &in);
+    ps_status st = ps_model_in_open(path, &(ps_model_in_options){.float32 = true}, &in);
     if (st) {
         ck_assert_ptr_null(in);
         return st;
@@ -139,7 +139,7 @@ static ps_status convert_bytes(ps_slice bytes, ps_buf *out)
     ps_model_in *in = NULL;
     uint8_t piece[4099];
     size_t got = 0;
-    ps_status st = ps_model_in_open(path, true, &in);
+    ps_status st = ps_model_in_open(path, &(ps_model_in_options){.float32 = true}, &in);
     if (st) /* each refusal names its file */
         ck_assert_msg(!strncmp(ps_error_message(), path, strlen(path)), "%s", ps_error_message());
     while (!st) {
@@ -211,7 +211,8 @@ START_TEST(other_files_are_not_taken)
     ps_free(&path);
     path = path_of("golden/gpt2.safetensors");
     ps_model_in *in = NULL;
-    ck_assert_int_eq(ps_model_in_open(path, true, &in), PS_INVALID_ARGUMENT);
+    ck_assert_int_eq(ps_model_in_open(path, &(ps_model_in_options){.float32 = true}, &in),
+                     PS_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "tensor labels is I32; allowed: F32, F16"));
     ps_free(&path);
     path = path_of("golden/gguf/gpt2.gguf");
