@@ -5,7 +5,7 @@
  *
  *     float32, bfloat16, float16     a number is a block
  *     int8 int4 int3 int2            f16 scale s, codes:             w = s·q
- *     uint8 uint4 uint3 uint2        f16 scale s, u8 zero z, a 0, codes: w = s·(q − z)
+ *     uint8 uint4 uint3 uint2        f16 scale s, zero u8 z, u8 f:   w = s·(q − z − f/256)
  *     fp8                            float32 scale s, codes E4M3:    w = s·q
  *     q8_0 q4_0 … q6_k iq4_nl mxfp4  ggml's blocks, byte for byte
  *
@@ -84,5 +84,11 @@ void ps_form_encode(ps_form form, const float *values, const float *importance, 
                     uint64_t columns, uint8_t *out);
 /* Of one row, the number at `column`: ps_form_row.settle. Not of a plain form. */
 float ps_form_settle(ps_form form, uint8_t *row, uint64_t columns, uint64_t column, double value);
+
+/* Of integer forms with a zero. Gives a block this scale, from 0, as near as a float16 comes, and
+ * this zero, from 0 to the highest code, to 1/256; its codes stay. */
+void ps_form_zero_put(ps_form form, uint8_t *block, double scale, double zero);
+/* Has the block's zero no fraction? */
+bool ps_form_zero_is_whole(ps_form form, const uint8_t *block);
 
 #endif

@@ -1,12 +1,13 @@
 /* The integer forms: blocks of a chosen size.
  *
- *     symmetric   f16 scale s, codes             w = s·q        q from −2^(b−1), of 8 bits −127
- *     affine      f16 scale s, u8 zero z, 0, codes   w = s·(q − z)  q from 0 to 2^b − 1
+ *     symmetric   f16 scale s, codes                  w = s·q        q from −2^(b−1), of 8 bits
+ * −127 affine      f16 scale s, u8 z, u8 f, codes   w = s·(q − z − f/256)   q from 0 to 2^b − 1
  *
  * Code k of a block stands in bits k·b … of its bytes, lowest first, symmetric ones with 2^(b−1)
  * added (so nobody has to extend a sign). The range of a block is its largest magnitude, or from
  * its least to its largest number with 0 between; the scale is what a float16 can say of it, and
- * codes are chosen for the scale that is written. A zero is a whole number: from 3 bits on the
+ * codes are chosen for the scale that is written. A zero is a whole number here (f is 0; hqq makes
+ * others, which files of GPTQ and AWQ cannot say): from 3 bits on the
  * scale grows until both ends of the range are within the codes, by at most a sixth, for the zero
  * with which it grows least; with 2 bits it would be by a half, and an end is cut. With importance,
  * less than the range is tried as well: what the largest numbers lose may be less than what all
@@ -22,9 +23,12 @@
 
 typedef struct grid {
     double scale;
-    int32_t zero, least, most; /* codes as numbers, zero subtracted from them */
+    double fraction;           /* of the zero, below 1 */
+    int32_t zero, least, most; /* codes as numbers, zero and fraction subtracted from them */
     int32_t shift;             /* what is added to a code where it is written */
 } grid;
+
+static const double FRACTIONS = 256; /* of a zero */
 
 enum { TRIES = 20 }; /* shares of the range, each 2.5 % less than the one before */
 
@@ -41,6 +45,7 @@ static grid grid_of(const uint8_t *block, uint32_t bits, bool affine)
     grid g = {.scale = (double)scale_of(block)};
     if (affine) {
         g.zero = block[2];
+        g.fraction = block[3] / FRACTIONS;
         g.most = 2 * half - 1;
     } else {
         g.shift = half;
@@ -73,10 +78,16 @@ static void code_put(uint8_t *codes, uint32_t bits, uint32_t i, uint32_t code)
 
 static int32_t nearest(const grid *g, double value)
 {
-    double q = rint(value / g->scale) + g->zero;
+    double q = rint(value / g->scale + g->fraction) + g->zero;
     if (g->scale == 0 || !isfinite(q))
         q = g->zero;
     return q < g->least ? g->least : q > g->most ? g->most : (int32_t)q;
+}
+
+/* Exact but for the product. */
+static float value_of(const grid *g, int32_t q)
+{
+    return (float)g->scale * ((float)(q - g->zero) - (float)g->fraction);
 }
 
 static float settle(uint8_t *block, uint32_t bits, bool affine, uint32_t i, double value)
@@ -84,7 +95,7 @@ static float settle(uint8_t *block, uint32_t bits, bool affine, uint32_t i, doub
     grid g = grid_of(block, bits, affine);
     int32_t q = nearest(&g, value);
     code_put(block + head_bytes(affine), bits, i, (uint32_t)(q + g.shift));
-    return (float)g.scale * (float)(q - g.zero);
+    return value_of(&g, q);
 }
 
 static void decode(const uint8_t *blocks, uint32_t bits, bool affine, uint32_t group, size_t n,
@@ -95,8 +106,7 @@ static void decode(const uint8_t *blocks, uint32_t bits, bool affine, uint32_t g
         const uint8_t *block = blocks + b * bytes, *codes = block + head_bytes(affine);
         const grid g = grid_of(block, bits, affine);
         for (uint32_t i = 0; i < group; i++)
-            out[b * group + i] =
-                (float)g.scale * (float)((int32_t)code_get(codes, bits, i) - g.shift - g.zero);
+            out[b * group + i] = value_of(&g, (int32_t)code_get(codes, bits, i) - g.shift);
     }
 }
 
@@ -137,7 +147,7 @@ static double error_of(const uint8_t *block, uint32_t bits, bool affine, const f
     const grid g = grid_of(block, bits, affine);
     double sum = 0;
     for (uint32_t i = 0; i < n; i++) {
-        double e = (double)x[i] - g.scale * (nearest(&g, (double)x[i]) - g.zero);
+        double e = (double)x[i] - g.scale * (nearest(&g, (double)x[i]) - g.zero - g.fraction);
         sum += (double)importance[i] * e * e;
     }
     return sum;
@@ -230,6 +240,22 @@ static void encode(const float *row, const float *importance, uint32_t bits, boo
     for (size_t b = 0; b < n / group; b++)
         encode_block(row + b * group, importance ? importance + b * group : NULL, bits, affine,
                      group, out + b * bytes);
+}
+
+void ps_form_zero_put(ps_form form, uint8_t *block, double scale, double zero)
+{
+    PS_REQUIRE(form.row->integer && form.row->zero && scale >= 0);
+    PS_REQUIRE(zero >= 0 && zero <= (1u << form.row->bits) - 1);
+    uint16_t half = ps_f16_of((float)scale), parts = (uint16_t)rint(zero * FRACTIONS);
+    memcpy(block, &half, sizeof half);
+    block[2] = (uint8_t)(parts >> 8);
+    block[3] = (uint8_t)parts;
+}
+
+bool ps_form_zero_is_whole(ps_form form, const uint8_t *block)
+{
+    PS_REQUIRE(form.row->integer && form.row->zero);
+    return block[3] == 0;
 }
 
 /* The row of a number of bits, affine or not. */

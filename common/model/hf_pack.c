@@ -273,6 +273,13 @@ static ps_status put(ps_hf_pack *p, const packed_tensor *of, ps_safetensors_writ
     ps_packed_part parts[PS_PACKED_PARTS];
     uint8_t *at[PS_PACKED_PARTS];
     uint64_t bytes = 0;
+    if (!ps_packed_zeros_are_whole(&of->matrix, p->gathered))
+        return ps_fail(
+            PS_FAILED_PRECONDITION,
+            "tensor %s has zeros that are fractions (method hqq makes such), and %s holds "
+            "whole ones: export it as numbers (--format hf), or compress with another "
+            "method",
+            p->tensors[p->at].name, of->row->name);
     size_t n = of->row->parts(&of->matrix, parts);
     for (size_t k = 0; k < n; k++)
         bytes += ps_packed_bytes(&parts[k]);

@@ -37,12 +37,19 @@ static inline bool is_five(ps_form_kind kind)
     return kind == PS_FORM_FIVE || kind == PS_FORM_FIVE_MIN;
 }
 
+INLINE F zero_at(const uint8_t *at)
+{
+    V both = v_halves(at);
+    V parts = v_or(v_sll(v_and(both, v_set1(255)), 8), v_srl(both, 8));
+    return f_mul(v_float(parts), f_set1(1.0F / 256));
+}
+
 /* Of forms with one scale a block; `at` is the lanes' own. */
 INLINE head read_head(ps_form_kind kind, const uint8_t *at)
 {
     head h = {.scale = f_halves(at), .least = f_zero()};
-    if (has_zero(kind)) /* −zero · scale */
-        h.least = f_mul(f_sub(f_zero(), v_float(v_halves(at + HALF))), h.scale);
+    if (has_zero(kind)) /* −zero · scale, which has its whole part in its first byte */
+        h.least = f_mul(f_sub(f_zero(), zero_at(at + HALF)), h.scale);
     else if (has_least(kind))
         h.least = f_halves(at + HALF);
     return h;

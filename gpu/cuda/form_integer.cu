@@ -31,7 +31,8 @@ template <int Bits> struct affine {
     }
     static __device__ float value(const uint8_t *block, unsigned, unsigned i)
     {
-        return ps_form_half(block) * (float)(code<Bits>(block + 4, i) - block[2]);
+        return ps_form_half(block) *
+               ((float)(code<Bits>(block + 4, i) - block[2]) - (float)block[3] * (1.0f / 256));
     }
 };
 } // namespace

@@ -379,6 +379,24 @@ def zeros_of_compressed_tensors(cluster):
     assert blocks_of(cluster, folder)[1] == read(cluster.dir / "uint4-32.safetensors")[1]
 
 
+def zeros_that_are_fractions_stay_here(cluster):
+    """As method hqq makes them: s·(q − z − f/256). As numbers they go anywhere."""
+    tensors, config = weights("llama", hidden=64)
+    stored, forms, decoded = in_forms(tensors, lambda n, v: "uint4/32" if v.ndim == 2 and ".layers." in n else None)
+    name = next(iter(forms))
+    stored[name][0, 3] = 64
+    decoded[name][0, :32] -= stored[name][0, :2].view("<f2").astype("f4") * np.float32(0.25)
+    write(cluster.dir / "fractions.safetensors", config, stored, forms)
+    cluster.psctl("import", cluster.dir / "fractions.safetensors", "fractions")
+    for format in "hf-gptq", "hf-awq":
+        done = cluster.psctl("export", "fractions", "-o", cluster.dir / "x", "--format", format, check=False)
+        assert done.returncode == 7 and f"{name} has zeros that are fractions" in done.stderr, done.stderr
+        assert not (cluster.dir / "x").exists()
+    cluster.psctl("export", "fractions", "-o", cluster.dir / "numbers", "--dtype", "f32", "--format", "hf")
+    _, floats = read_safetensors(cluster.dir / "numbers" / "model.safetensors")
+    assert np.allclose(floats[name], decoded[name], rtol=0, atol=1e-7), np.abs(floats[name] - decoded[name]).max()
+
+
 def codes_are_laid_out_as_loaders_of_hugging_face_expect():
     """By numpy, from the descriptions of the layouts; the numbers are the same to the bit."""
     formats = {"hf-ct": (by_compressed_tensors, ("int4/32", "int8/32", "int8/row", "fp8/row", "mxfp4"), "compressed-tensors"),
@@ -420,6 +438,7 @@ def codes_are_laid_out_as_loaders_of_hugging_face_expect():
                 cluster.psctl("export", "again", "-o", again, "--force")
                 _, floats = read_safetensors(again)
                 assert all((floats[n] + 0).tobytes() == (v + 0).tobytes() for n, v in decoded.items()), folder.name
+        zeros_that_are_fractions_stay_here(cluster)
         refused_in_one_line(cluster)
         as_older_tools_wrote_it(cluster)
         zeros_of_compressed_tensors(cluster)

@@ -3,15 +3,15 @@
  * what is given up, e, alternating, the grid is the least squares of w − e on q, and e what a
  * shrinking of the remainder leaves, for the norm p.
  *
- * There the zero is what moves, as a fraction, and the scale stays. Here a zero is a whole number:
- * one that moves leaves every number where it was, or cuts it off. And a scale that moves as well
- * cuts the range, which costs a model more at 2 and 3 bits than rounding does. So forms with a zero
- * are rounded, and the report says so, as are those whose blocks are not one scale.
+ * As there, the zero is what moves, as a fraction, and the scale stays: one that moves as well cuts
+ * the range, which costs a model more at 2 and 3 bits than rounding does. Symmetric forms have no
+ * zero, and the scale moves. Forms whose blocks are not one scale are rounded, and the report says
+ * so.
  *
- * Symmetric forms have no zero, and the scale moves. Remainders are counted in steps of it, so that
- * the shrinking is the same for small and large weights. The best scale of all turns is kept, the
- * one of the plain range among them.
+ * Remainders are counted in steps of the scale, so that the shrinking is the same for small and
+ * large weights. The best grid of all turns is kept, the one of the plain range among them.
  */
+#include "common/base/half.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "worker/compress/grid.h"
@@ -21,12 +21,17 @@
 #include <math.h>
 #include <string.h>
 
-enum { TURNS = 20 };
+enum {
+    TURNS = 20,
+    WHOLE_FROM = 4 /* bits: a zero begins as a whole number, so that 0 is a code */
+};
 static const double NORM = 0.7, STIFF = 10, STIFFER = 1.01; /* p, β, κ */
+static const double PARTS = 256;                            /* of a zero, that can be written */
 
 typedef struct range {
-    double scale;
+    double scale, zero;
     int least, most; /* codes of the grid */
+    bool affine;     /* the zero moves; else the scale */
 } range;
 
 typedef struct solving {
@@ -36,7 +41,27 @@ typedef struct solving {
     const range *all; /* of one range */
 } solving;
 
-static range plain_range(ps_form form, const float *w, uint64_t n)
+/* What of a zero can be written. */
+static double written(const range *r, double zero)
+{
+    return rint(fmin(fmax(zero, r->least), r->most) * PARTS) / PARTS;
+}
+
+static range affine_range(ps_form form, const float *w, uint64_t n)
+{
+    range r = {.most = (1 << form.row->bits) - 1, .affine = true};
+    double low = 0, high = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        low = fmin(low, (double)w[i]);
+        high = fmax(high, (double)w[i]);
+    }
+    r.scale = (double)ps_f16_value(ps_f16_of((float)((high - low) / r.most)));
+    double zero = r.scale > 0 ? -low / r.scale : 0;
+    r.zero = written(&r, form.row->bits < WHOLE_FROM ? zero : rint(zero));
+    return r;
+}
+
+static range symmetric_range(ps_form form, const float *w, uint64_t n)
 {
     int half = 1 << (form.row->bits - 1);
     double high = 0;
@@ -49,7 +74,7 @@ static range plain_range(ps_form form, const float *w, uint64_t n)
 
 static double code_of(const range *r, double w)
 {
-    return fmin(fmax(rint(w / r->scale), r->least), r->most);
+    return fmin(fmax(rint(w / r->scale + r->zero), r->least), r->most);
 }
 
 /* Σ |remainder|^p, in weights' units. */
@@ -57,7 +82,7 @@ static double loss_of(const range *r, const float *w, uint64_t n)
 {
     double sum = 0;
     for (uint64_t i = 0; i < n; i++)
-        sum += pow(fabs((double)w[i] - r->scale * code_of(r, (double)w[i])), NORM);
+        sum += pow(fabs((double)w[i] - r->scale * (code_of(r, (double)w[i]) - r->zero)), NORM);
     return sum;
 }
 
@@ -71,11 +96,21 @@ static double shrunk(double x, double stiff)
 static double kept(const range *r, double w, double code, double stiff)
 {
     double steps = w / r->scale;
-    return steps - shrunk(steps - code, stiff);
+    return steps - shrunk(steps - (code - r->zero), stiff);
 }
 
-/* The scale with which the codes are nearest to what is kept. */
-static double turned(const range *r, const float *w, uint64_t n, double stiff)
+/* The zero, or the scale, with which the codes are nearest to what is kept. */
+static void turn_zero(range *r, const float *w, uint64_t n, double stiff)
+{
+    double sum = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        double q = code_of(r, (double)w[i]);
+        sum += q - kept(r, (double)w[i], q, stiff);
+    }
+    r->zero = written(r, sum / (double)n);
+}
+
+static void turn_scale(range *r, const float *w, uint64_t n, double stiff)
 {
     double square = 0, product = 0;
     for (uint64_t i = 0; i < n; i++) {
@@ -83,15 +118,18 @@ static double turned(const range *r, const float *w, uint64_t n, double stiff)
         square += q * q;
         product += q * kept(r, (double)w[i], q, stiff);
     }
-    return square > 0 ? r->scale * product / square : r->scale;
+    r->scale *= square > 0 ? product / square : 1;
 }
 
 static range best_range(ps_form form, const float *w, uint64_t n)
 {
-    range r = plain_range(form, w, n), best = r;
+    range r = form.row->zero ? affine_range(form, w, n) : symmetric_range(form, w, n), best = r;
     double least = r.scale > 0 ? loss_of(&r, w, n) : 0, stiff = STIFF;
     for (int turn = 0; turn < TURNS && least > 0; turn++, stiff *= STIFFER) {
-        r.scale = turned(&r, w, n, stiff);
+        if (r.affine)
+            turn_zero(&r, w, n, stiff);
+        else
+            turn_scale(&r, w, n, stiff);
         if (!(r.scale > 0))
             break;
         double loss = loss_of(&r, w, n);
@@ -105,7 +143,10 @@ static range best_range(ps_form form, const float *w, uint64_t n)
 
 static void put_range(ps_form form, const range *r, uint8_t *block)
 {
-    ps_grid_put(form, block, 0, r->scale * (form.row->bits == 8 ? 127 : r->most + 0.5));
+    if (r->affine)
+        ps_form_zero_put(form, block, r->scale, r->zero);
+    else
+        ps_grid_put(form, block, 0, r->scale * (form.row->bits == 8 ? 127 : r->most + 0.5));
 }
 
 static void solve_row(void *user, uint64_t row)
@@ -128,11 +169,9 @@ static ps_status hqq_solve(const ps_compress_problem *problem, uint8_t *out,
                            ps_compress_report *report)
 {
     const ps_form_row *row = problem->form.row;
-    if (!row->integer || row->zero) {
+    if (!row->integer) {
         report->fallback = PS_STEP_ROUNDED;
-        report->why = row->plain     ? PS_REASON_NO_GRID
-                      : row->integer ? PS_REASON_WHOLE_ZERO
-                                     : PS_REASON_NO_RANGE;
+        report->why = row->plain ? PS_REASON_NO_GRID : PS_REASON_NO_RANGE;
         ps_grid_encode(problem, NULL, out);
         return PS_OK;
     }

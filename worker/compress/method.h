@@ -58,7 +58,6 @@ typedef struct ps_compress_problem {
     X(NO_INPUT, "every input was 0 in the calibration")                   \
     X(NO_GRID, "the form has no codes to choose from")                    \
     X(NO_RANGE, "the form's codes are not whole numbers times one scale") \
-    X(WHOLE_ZERO, "the form's zeros are whole numbers")                   \
     X(NO_BETTER, "rows that were held out lose no less by it")
 
 typedef enum ps_compress_step {

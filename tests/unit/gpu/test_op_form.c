@@ -75,6 +75,16 @@ typedef struct weights {
     double *values; /* [out, columns] */
 } weights;
 
+/* Every second zero gets a fraction, where a form has such. */
+static void make_fractions(ps_form form, int out, int columns, uint8_t *blocks)
+{
+    size_t bytes = ps_form_block_bytes(form, (uint64_t)columns);
+    size_t n = (size_t)out * (ps_form_row_bytes(form, (uint64_t)columns) / bytes);
+    for (size_t i = 0; form.row->integer && form.row->zero && i < n; i += 2)
+        ps_form_zero_put(form, blocks + i * bytes, 0.25,
+                         ps_rng_uniform(&device.rng) * ((1u << form.row->bits) - 1));
+}
+
 static void make_weights(weights *w, ps_form form, int out, int columns)
 {
     size_t n = (size_t)(out * columns), bytes = ps_form_row_bytes(form, (uint64_t)columns);
@@ -85,6 +95,7 @@ static void make_weights(weights *w, ps_form form, int out, int columns)
     for (int i = 0; i < columns; i++)
         x[i] = i % 3 ? x[i] : 0; /* and one row of which much is zero */
     ps_form_encode(form, x, NULL, (uint64_t)out, (uint64_t)columns, blocks);
+    make_fractions(form, out, columns, blocks);
     ps_form_decode(form, blocks, (uint64_t)out, (uint64_t)columns, x);
     w->values = ps_ref64_from_f32(x, n);
     w->matrix = (ps_form_matrix){.bytes = ps_test_u8(&device, out, (int64_t)bytes, blocks),

@@ -2,59 +2,10 @@
  * it cannot be. */
 #include "tests/lib/check_main.h"
 
-#include "common/base/mem.h"
-#include "common/format/safetensors.h"
-#include "tests/unit/worker/compress/sample.h"
+#include "tests/unit/worker/compress/golden.h"
 #include "worker/compress/feedback.h"
 
 #include <stdio.h>
-
-typedef struct golden {
-    uint8_t *bytes;
-    ps_safetensors *file;
-} golden;
-
-static const ps_safetensors_tensor *find(const golden *g, const char *name)
-{
-    for (size_t i = 0; i < g->file->n_tensors; i++)
-        if (strcmp(g->file->tensors[i].name, name) == 0)
-            return &g->file->tensors[i];
-    ck_abort_msg("the golden file has no %s", name);
-    return NULL;
-}
-
-static const uint8_t *data_of(const golden *g, const ps_safetensors_tensor *t)
-{
-    return g->bytes + g->file->data_start + t->begin;
-}
-
-static golden open_golden(void)
-{
-    char path[512];
-    golden g = {.bytes = ps_alloc_array(1 << 20, 1)};
-    (void)snprintf(path, sizeof path, "%s/tests/golden/gptq/gptq.safetensors",
-                   getenv("PSD_SOURCE_ROOT"));
-    FILE *f = fopen(path, "rb");
-    ck_assert_msg(f != NULL, "%s", path);
-    size_t size = fread(g.bytes, 1, 1 << 20, f);
-    fclose(f);
-    ck_ok(ps_safetensors_parse(ps_slice_of(g.bytes, size), size, &g.file));
-    return g;
-}
-
-static ps_sample sample_of(const golden *g)
-{
-    const ps_safetensors_tensor *w = find(g, "weights"), *x = find(g, "inputs");
-    ps_sample s = {.rows = w->shape[0], .columns = w->shape[1], .tokens = x->shape[0]};
-    s.weights = ps_sample_room(s.rows * s.columns);
-    s.inputs = ps_sample_room(s.tokens * s.columns);
-    s.sums = ps_sample_room(s.columns * s.columns);
-    memcpy(s.weights, data_of(g, w), s.rows * s.columns * sizeof(float));
-    for (uint64_t i = 0; i < s.tokens * s.columns; i++)
-        s.inputs[i] = (float)(int8_t)data_of(g, x)[i];
-    ps_sample_sum(&s);
-    return s;
-}
 
 static ps_compress_report solved(const ps_compress_problem *p, const char *method, uint8_t *out)
 {
@@ -65,8 +16,8 @@ static ps_compress_report solved(const ps_compress_problem *p, const char *metho
 
 START_TEST(codes_are_those_of_the_textbook)
 {
-    golden g = open_golden();
-    ps_sample s = sample_of(&g);
+    ps_golden g = ps_golden_open("gptq/gptq.safetensors");
+    ps_sample s = ps_golden_sample(&g);
     int compared = 0;
     for (size_t i = 0; i < g.file->n_tensors; i++) {
         const ps_safetensors_tensor *t = &g.file->tensors[i];
@@ -84,7 +35,7 @@ START_TEST(codes_are_those_of_the_textbook)
         ck_assert(report.fallback == PS_STEP_NONE && report.few_tokens);
         ck_assert_double_eq(report.damp, 0.01);
         for (uint64_t b = 0; b < len; b++)
-            other += out[b] != data_of(&g, t)[b];
+            other += out[b] != ps_golden_data(&g, t)[b];
         ck_assert_msg(other == 0, "%s: %lu of %lu bytes differ", t->name, (unsigned long)other,
                       (unsigned long)len);
         ps_free(&out);
@@ -92,8 +43,7 @@ START_TEST(codes_are_those_of_the_textbook)
     }
     ck_assert_int_eq(compared, 18);
     ps_sample_free(&s);
-    ps_safetensors_free(&g.file);
-    ps_free(&g.bytes);
+    ps_golden_close(&g);
 }
 END_TEST
 
