@@ -157,6 +157,28 @@ typedef struct some_rows {
     double lost[ROWS * BLOCK]; /* in the block: what was − what it became */
 } some_rows;
 
+/* What is added to the columns of a block, which begins at `from`, when one of them loses. */
+static void hand_on(const ps_feedback *f, uint64_t a, uint64_t from, double lost, double *block)
+{
+    const double *l = f->l + a * f->columns + from;
+    for (uint64_t b = 0; b < a - from; b++)
+        block[b] += lost * l[b];
+}
+
+/* What all of a block's columns would best be together: w has what the columns before them have
+ * lost, and of each what the others become is still to be added. */
+static void look_at_block(const running *r, uint64_t row, const double *w, uint64_t from,
+                          uint64_t n)
+{
+    const ps_feedback *f = r->f;
+    double held[BLOCK];
+    memcpy(held, w + from, n * sizeof *held);
+    for (uint64_t a = from + n; a-- > from;)
+        hand_on(f, a, from, (double)r->weights[row * f->columns + f->order[a]] - held[a - from],
+                held);
+    r->decider->look(r->decider->user, row, f->order + from, held, f->d + from, n);
+}
+
 static void decide_block(const running *r, some_rows *s, uint64_t from, uint64_t n)
 {
     const ps_feedback *f = r->f;
@@ -164,15 +186,13 @@ static void decide_block(const running *r, some_rows *s, uint64_t from, uint64_t
         double *w = s->w + k * f->columns;
         uint64_t row = s->first + k;
         if (r->decider->look)
-            r->decider->look(r->decider->user, row, f->order + from, w + from, f->d + from, n);
+            look_at_block(r, row, w, from, n);
         for (uint64_t a = from + n; a-- > from;) {
             uint64_t column = f->order[a];
             double is = r->decider->decide(r->decider->user, row, column, w[a]);
             double lost = (double)r->weights[row * f->columns + column] - is;
             s->lost[k * BLOCK + a - from] = lost;
-            const double *l = f->l + a * f->columns;
-            for (uint64_t b = from; b < a; b++)
-                w[b] += lost * l[b];
+            hand_on(f, a, from, lost, w + from);
         }
     }
 }

@@ -26,8 +26,8 @@ void ps_feedback_clear(ps_feedback *feedback);
 
 /* Who decides; on several threads, each with rows of its own. */
 typedef struct ps_decider {
-    /* Of a row: the next n columns, and their values as they stand before any of them is decided;
-     * first to be decided is the last. NULL: nobody asks. */
+    /* Of a row: the next n columns, and what they would best be, all together and given those that
+     * are decided; first to be decided is the last. NULL: nobody asks. */
     void (*look)(void *user, uint64_t row, const uint64_t *columns, const double *values,
                  const double *d, size_t n);
     /* The number becomes what is returned. */

@@ -7,6 +7,7 @@
 #include "common/base/require.h"
 #include "worker/compress/error.h"
 #include "worker/compress/feedback.h"
+#include "worker/compress/refit.h"
 
 #include <math.h>
 #include <string.h>
@@ -181,7 +182,7 @@ static ps_status solve(const ps_compress_problem *p, solving *s, ps_compress_rep
         st = by_squares(p, s->want, s->out);
     }
     ps_feedback_clear(&feedback);
-    return st;
+    return st || !made ? st : ps_refit(p, report->damp, s->goes, s->out);
 }
 
 ps_status ps_sparse_solve(const ps_compress_problem *problem, const ps_sparsity *want, float *out,

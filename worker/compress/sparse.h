@@ -24,7 +24,9 @@ void ps_sparse_all(const ps_salient *tensors, size_t n, double ratio, float *con
 /* SparseGPT: as GPTQ, but numbers stay or become 0, and those that stay make good what went; which:
  * of each 128 columns (or four) of a row, those that cost least when all that follow help (Frantar
  * and Alistarh, 2023). The paper chooses for all rows of a block at once; here each row has its own
- * share, as the other methods have. out: [rows, columns]. The report as of a method, form apart. */
+ * share, as the other methods have. There, only columns that follow make good what went; so at the
+ * end all that stayed are solved once more (refit.h). out: [rows, columns]. The report as of a
+ * method, form apart. */
 PS_MUST_CHECK ps_status ps_sparse_solve(const ps_compress_problem *problem, const ps_sparsity *want,
                                         float *out, ps_compress_report *report);
 
