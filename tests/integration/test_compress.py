@@ -279,7 +279,7 @@ def language_models_lose_less_by_what_is_known_of_their_inputs():
         for parent, model in LANGUAGE.items():
             cluster.wait_job(cluster.submit(
                 f"kind: train\nname: {parent}\nmodel: {model}\n{language_data(cluster)}train: {{epochs: 20, batch_size: 8, "
-                "optimizer: {name: adamw, learning_rate: 0.01}}\nworkers: 2\n"))
+                "optimizer: {name: adamw, learning_rate: 0.01}, consistency: {mode: bsp}}\nworkers: 2\n"))
             more = {}
             for method in "round", "search", "gptq", "awq":
                 r = language(cluster, parent, f"{parent}-{method}", method)
