@@ -2,7 +2,7 @@
 import sys
 
 import numpy as np
-from harness import SOURCE, Cluster, read_safetensors, run
+from harness import SOURCE, Cluster, as_it_ships, read_safetensors, run
 
 sys.path[:0] = [str(SOURCE / "tests/golden/hf")]
 import make as hf  # noqa: E402
@@ -80,6 +80,7 @@ def two_models_are_as_far_apart_as_numpy_finds():
         assert "same top" in text and "divergence" in text and "large" in text.splitlines()[0], text
 
 
+@as_it_ships
 def a_language_model_is_compared_with_its_own_in_fewer_bits():
     """Each loss is what evaluate finds; the model beside itself is the same to the last bit of a mean."""
     with Cluster() as cluster:

@@ -5,7 +5,7 @@ import signal
 
 import numpy as np
 
-from harness import Cluster, read_safetensors, run, wait_until
+from harness import Cluster, as_it_ships, read_safetensors, run, wait_until
 from scenes import QUICK
 
 LAYERS = [16, 48, 40, 40, 40, 4]
@@ -183,6 +183,7 @@ def factors_are_folded_into_the_layer_before():
             assert file_of(cluster, f"{method}-three") == alone[method], method
 
 
+@as_it_ships
 def what_the_report_says_is_numpys():
     with Cluster() as cluster:
         train, _, test, labels = begin(cluster)
@@ -268,6 +269,7 @@ def language(cluster, parent, name, method, quantise="", calibrate=""):
     return done["result"]
 
 
+@as_it_ships
 def language_models_lose_less_by_what_is_known_of_their_inputs():
     """gpt2 has its weights the other way round and q, k and v in one; llama has them apart, and gate beside up."""
     with Cluster() as cluster:

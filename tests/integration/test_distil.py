@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from harness import Cluster, read_safetensors, run, wait_until
+from harness import Cluster, as_it_ships, read_safetensors, run, wait_until
 from scenes import LATENCY, QUICK, Proxy, Scene
 
 
@@ -55,6 +55,7 @@ def a_student_learns_faster_with_a_teacher():
         assert "test_divergence" not in alone
 
 
+@as_it_ships
 def hidden_states_can_be_followed():
     """A student as wide, and less deep; the divergence is what numpy finds."""
     with Cluster() as cluster:
@@ -136,6 +137,7 @@ SMALL = ("{architecture: llama, vocab_size: 256, context_length: 16, hidden_size
 LARGE = SMALL.replace("hidden_size: 16, num_layers: 1", "hidden_size: 32, num_layers: 2").replace("256", "272")
 
 
+@as_it_ships
 def a_language_model_is_taught_by_a_larger_one():
     """Whose vocabulary is padded to another size; a teacher for shorter rows is refused."""
     with Cluster() as cluster:

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from harness import SOURCE, Cluster, read_safetensors, run, wait_until
+from harness import SOURCE, Cluster, as_it_ships, read_safetensors, run, wait_until
 from language import CONTEXT, TEXT, gpt2, job, llama, numpy_loss, write_tokens
 from scenes import QUICK
 
@@ -308,6 +308,7 @@ def an_ffn_of(kind):
         assert reader.fields[f"{kind}.feed_forward_length"].contents() == width
 
 
+@as_it_ships
 def a_gpt2s_ffn_gets_narrower():
     an_ffn_of("gpt2")
 

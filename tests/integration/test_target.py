@@ -6,7 +6,7 @@ import signal
 
 import numpy as np
 
-from harness import Cluster, read_safetensors, run, wait_until
+from harness import Cluster, as_it_ships, read_safetensors, run, wait_until
 from scenes import QUICK
 
 LAYERS = [16, 48, 40, 4]
@@ -111,6 +111,7 @@ def within(size, target):
     assert 0.99 * target <= size <= target, (size, target)
 
 
+@as_it_ships
 def a_size_is_met_whoever_takes_part():
     size = 14_500  # between 4 and 8 bits steps are too large for nine tensors to be within 1%
     with Cluster() as cluster:

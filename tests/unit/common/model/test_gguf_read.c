@@ -178,11 +178,13 @@ START_TEST(a_file_that_is_cut_is_refused)
 }
 END_TEST
 
+/* Steps that have nothing in common with a byte: every place in a byte comes up in each structure.
+ */
 START_TEST(a_flipped_bit_does_no_harm)
 {
     ps_buf file = bytes_of(seeds[_i]), out = PS_BUF_EMPTY;
     size_t refused = 0, read = 0;
-    for (size_t bit = 0; bit < file.len * 8; bit += _i ? 7 : 1) {
+    for (size_t bit = 0; bit < file.len * 8; bit += _i ? 23 : 5) {
         file.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
         ps_status st = convert_bytes(ps_buf_slice(&file), &out);
         file.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
