@@ -1,19 +1,20 @@
 """Jobs of kind compress that remove units: which ones go, and what is left of the weights behind them, against numpy in
 float64; the same bytes whoever takes part; files that an independent reader finds in order."""
 import json
+import signal
 import sys
 
 import numpy as np
 
 from harness import SOURCE, Cluster, as_it_ships, read_safetensors, run, wait_until
 from language import CONTEXT, TEXT, gpt2, job, llama, numpy_loss, write_tokens
-from scenes import QUICK
+from scenes import QUICK, Proxy, Scene
 
 sys.path.append(str(SOURCE / "build/pypi"))
 LAYERS = [16, 48, 40, 4]
 
 
-def job_text(cluster, name, prune, quantise=""):
+def job_text(cluster, name, prune, quantise="", rows_per_task=20):
     d = cluster.dir
     files = lambda part: f"{{features: {d}/{part}-features.gz, labels: {d}/{part}-labels.gz}}"
     data = f"test: {files('test')}" if "repair: none" in prune else f"train: {files('train')}, test: {files('test')}"
@@ -26,7 +27,7 @@ compress:
 {calibrate}  prune: {{what: rows, ratio: 0.5, {prune}}}
 {quantise}
 workers: 4
-shards: {{rows_per_task: 20}}
+shards: {{rows_per_task: {rows_per_task}}}
 """
 
 
@@ -128,25 +129,58 @@ def an_mlps_rows_are_numpys():
         assert "layers: [16, 24, 20, 4]" in cluster.psctl("model", "moments").stdout
 
 
-def one_worker_or_four_make_the_same_bytes():
+def file_of(cluster, model):
+    cluster.psctl("export", model, "-o", cluster.dir / model)
+    return (cluster.dir / model).read_bytes()
+
+
+def killed_in_its_middle(cluster, text, workers):
+    """One of the workers is killed while the job calibrates, and psd while it solves, when it has a checkpoint of that."""
+    def reached(phase, key):
+        job = cluster.job(job_id)
+        assert job["state"] in ("queued", "running"), (job["state"], job["reason"])
+        p = job["progress"]
+        return p.get("phase") == phase and p.get(key, 0) > 0
+
+    with cluster.wire.slowly():
+        job_id = cluster.submit(text + "checkpoint: {every: 100ms}\n")
+        wait_until("calibrating", lambda: reached("calibrating", "samples"))
+        workers[0].kill()
+        wait_until("solving", lambda: reached("solving", "tensors"))
+        for worker in workers[1:]:
+            worker.signal(signal.SIGSTOP)
+        folder = cluster.dir / f"state/checkpoints/{job_id}"
+        before = set(folder.iterdir())
+        wait_until("a checkpoint of that is there", lambda: set(folder.glob("checkpoint-[0-9]*")) - before)
+        cluster.server.kill()
+        cluster.start_server(QUICK)
+        for worker in workers[1:]:
+            worker.signal(signal.SIGCONT)
+    cluster.wait_job(job_id)
+    said = cluster.psctl("watch", job_id).stdout
+    assert "goes on from its checkpoint: solving, " in said and "solving, 0 of" not in said, said
+
+
+def every_way_makes_the_same_bytes():
     quantise = "  quantise: {scheme: int4, method: gptq, group: row}"
-    with Cluster() as cluster:
+    text = lambda name: job_text(cluster, name, "by: activation", quantise, 120)
+    with Scene() as cluster:
         begin(cluster)
-        cluster.wait_job(cluster.submit(job_text(cluster, "alone", "by: activation", quantise)))
-        for i in (1, 2, 3):
-            cluster.start_worker(f"w{i}")
+        cluster.wait_job(cluster.submit(text("alone")))
+        wanted = file_of(cluster, "alone")
+        cluster.wire = Proxy(cluster.port)
+        more = [cluster.join(f"w{i}") for i in (1, 2, 3)]
         wait_until("four are there", lambda: len(cluster.psctl_json("workers")["workers"]) == 4)
-        done = cluster.wait_job(cluster.submit(job_text(cluster, "four", "by: activation", quantise)))
-        files = []
-        for name in ("alone", "four"):
-            cluster.psctl("export", name, "-o", cluster.dir / name)
-            files.append((cluster.dir / name).read_bytes())
-        assert files[0] == files[1]
+        done = cluster.wait_job(cluster.submit(text("four")))
+        assert file_of(cluster, "four") == wanted
         report, lines = report_of(cluster, done["id"])
         assert lines["layers.1.weight"]["inputs_kept"] == 24 and lines["layers.1.weight"]["outputs_kept"] == 20
         assert {t["name"]: t["form"] for t in report["tensors"]}["layers.1.weight"] == "int4/row", report
         plain = cluster.wait_job(cluster.submit(job_text(cluster, "plain", "repair: none")))
         assert "cut" not in report_of(cluster, plain["id"])[1]["layers.1.weight"]
+        cluster.processes[1].stop()  # which has no wire
+        killed_in_its_middle(cluster, text("killed"), more)
+        assert file_of(cluster, "killed") == wanted
 
 
 def zeros_are_of_the_least():
@@ -332,5 +366,5 @@ def what_cannot_be_is_refused():
         assert "compress.prune.what: model tiny, mlp, has no ffn; allowed: rows" in said.stderr, said.stderr
 
 
-run([an_mlps_rows_are_numpys, zeros_are_of_the_least, one_worker_or_four_make_the_same_bytes, a_gpt2s_ffn_gets_narrower, a_llamas_ffn_gets_narrower,
+run([an_mlps_rows_are_numpys, zeros_are_of_the_least, every_way_makes_the_same_bytes, a_gpt2s_ffn_gets_narrower, a_llamas_ffn_gets_narrower,
      what_cannot_be_is_refused])
