@@ -24,7 +24,7 @@ static ps_status tensor_of(const Psd__V1__ModelTensor *t, ps_model_form *out)
                        t->n_shape);
     for (size_t d = 0; d < t->n_shape; d++)
         out->shape[d] = t->shape[d];
-    if (!*t->form || !strcmp(t->form, "float32") || ps_form_parse(t->form, &out->form))
+    if (!*t->form || !strcmp(t->form, "float32") || ps_form_parse_stored(t->form, &out->form))
         return PS_OK;
     return ps_fail(PS_UNIMPLEMENTED, "tensor %s is in form %s, which this psctl does not know",
                    t->name, t->form);

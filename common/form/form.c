@@ -2,6 +2,7 @@
 #include "common/form/form.h"
 
 #include "common/base/require.h"
+#include "common/form/factors.h"
 #include "common/form/rows.h"
 
 #include <stdio.h>
@@ -14,6 +15,8 @@ const ps_form_row *const ps_form_rows[] = {PS_FORM_ROWS(ROW) NULL};
 #define ROW(name) #name,
 const char *const ps_form_names[] = {PS_FORM_ROWS(ROW) NULL};
 #undef ROW
+
+#define FACTORS "factors/"
 
 const uint32_t ps_form_groups[] = {256, 128, 64, 32, 0};
 
@@ -66,9 +69,25 @@ bool ps_form_parse(const char *text, ps_form *out)
     return out->row->group ? !slash : slash && group_parse(slash + 1, &out->group);
 }
 
+bool ps_form_parse_stored(const char *text, ps_form *out)
+{
+    size_t len = strlen(FACTORS);
+    char *end;
+    if (strncmp(text, FACTORS, len) != 0)
+        return ps_form_parse(text, out);
+    unsigned long rank = strtoul(text + len, &end, 10);
+    bool digits = text[len] >= '1' && text[len] <= '9' && *end == '\0';
+    if (!digits || rank > INT32_MAX)
+        return false;
+    *out = ps_form_of_rank((uint32_t)rank);
+    return true;
+}
+
 const char *ps_form_text(ps_form form, char out[PS_FORM_TEXT])
 {
-    if (form.row->group)
+    if (form.rank)
+        (void)snprintf(out, PS_FORM_TEXT, FACTORS "%u", form.rank);
+    else if (form.row->group)
         (void)snprintf(out, PS_FORM_TEXT, "%s", form.row->name);
     else if (form.group)
         (void)snprintf(out, PS_FORM_TEXT, "%s/%u", form.row->name, form.group);
@@ -85,7 +104,7 @@ uint32_t ps_form_block_numbers(ps_form form, uint64_t columns)
 
 bool ps_form_divides(ps_form form, uint64_t columns)
 {
-    if (columns == 0 || columns > UINT32_MAX)
+    if (columns == 0 || columns > UINT32_MAX || form.rank)
         return false;
     uint32_t block = ps_form_block_numbers(form, columns);
     return columns % block == 0 && (form.row->plain || (uint64_t)block * form.row->bits % 8 == 0);

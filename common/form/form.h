@@ -9,6 +9,9 @@
  *     fp8                            float32 scale s, codes E4M3:    w = s·q
  *     q8_0 q4_0 … q6_k iq4_nl mxfp4  ggml's blocks, byte for byte
  *
+ * And a stored matrix may be two of a smaller rank (factors.h), "factors/64": it has no rows of
+ * blocks, so that what is said of rows here is not for it: ps_form_divides is false.
+ *
  * Blocks of the integer forms and of fp8 have a size that is chosen, 32 to 256 numbers or a whole
  * row: the group. All is little-endian. A form is a file, or a line in one, and a word in rows.h.
  * Pure, but for what it writes; any thread.
@@ -25,6 +28,7 @@ typedef struct ps_form_row ps_form_row;
 typedef struct ps_form {
     const ps_form_row *row;
     uint32_t group; /* numbers of a block; 0: a whole row */
+    uint32_t rank;  /* of a matrix that is stored as two of it, each float32; 0: it is one */
 } ps_form;
 
 struct ps_form_row {
@@ -64,10 +68,12 @@ const ps_form_row *ps_form_find(const char *name); /* NULL: there is none */
 const ps_form_row *ps_form_of_ggml(uint32_t type); /* likewise */
 /* "q4_0"; of a chosen group "int4/128", "int4/row". false: no such form. */
 bool ps_form_parse(const char *text, ps_form *out);
+/* Of a stored tensor: "factors/64" as well. */
+bool ps_form_parse_stored(const char *text, ps_form *out);
 const char *ps_form_text(ps_form form, char out[PS_FORM_TEXT]);
 static inline bool ps_form_same(ps_form a, ps_form b)
 {
-    return a.row == b.row && a.group == b.group;
+    return a.row == b.row && a.group == b.group && a.rank == b.rank;
 }
 
 /* Is a row of so many numbers whole blocks, and of whole bytes? columns from 1. */

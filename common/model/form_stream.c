@@ -1,11 +1,13 @@
 /* Happy path: bytes gather until there are many numbers in whole blocks, or the tensor
  * ends; these are decoded and go to the sink, or, of a transposed tensor, to their places in all of
- * it, which goes to the sink at its end. It fails when there is no memory, or as the sink does. */
+ * it, which goes to the sink at its end. Of factors all bytes gather, and then rows are multiplied.
+ * It fails when there is no memory, or as the sink does. */
 #include "common/model/form_stream.h"
 
 #include "common/base/limits.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/form/factors.h"
 
 enum { STEP = 32 * 1024 }; /* numbers at a time, unless a block has more */
 enum { LARGE = 64 << 20 }; /* bytes: then the machine is asked whether it has them */
@@ -66,25 +68,50 @@ static ps_status check_memory(const ps_form_stream *s, uint64_t numbers)
     return need < LARGE || need <= ps_limits_memory_left() ? PS_OK : no_memory(t);
 }
 
+static uint64_t less(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How much is held at a time; returns how many numbers it is decoded to. */
+static uint64_t measure_blocks(ps_form_stream *s)
+{
+    const ps_model_form *t = s->tensor;
+    s->block = t->form.row ? ps_form_block_numbers(t->form, ps_model_form_columns(t)) : 1;
+    s->block_bytes =
+        t->form.row ? ps_form_block_bytes(t->form, ps_model_form_columns(t)) : sizeof(float);
+    uint64_t blocks = less(s->block < STEP ? STEP / s->block : 1, s->numbers / s->block);
+    s->held_most = (size_t)blocks * s->block_bytes;
+    return blocks * s->block;
+}
+
+/* Rows of a product that are made at a time. */
+static uint64_t rows_at_once(const ps_model_form *t)
+{
+    uint64_t rows = STEP / ps_model_form_columns(t);
+    return less(rows ? rows : 1, ps_model_form_rows(t));
+}
+
+static uint64_t measure_factors(ps_form_stream *s)
+{
+    s->held_most = (size_t)s->missing;
+    return rows_at_once(s->tensor) * ps_model_form_columns(s->tensor);
+}
+
 ps_status ps_form_stream_begin(ps_form_stream *s, const ps_model_form *t)
 {
     let_go(s);
     s->tensor = t;
-    s->block = t->form.row ? ps_form_block_numbers(t->form, ps_model_form_columns(t)) : 1;
-    s->block_bytes =
-        t->form.row ? ps_form_block_bytes(t->form, ps_model_form_columns(t)) : sizeof(float);
     s->numbers = ps_model_form_numbers(t);
     s->missing = ps_model_form_bytes(t);
     s->done = 0;
     s->held_len = 0;
-    uint64_t blocks = s->block < STEP ? STEP / s->block : 1, most = s->numbers / s->block;
-    blocks = blocks < most ? blocks : most;
-    s->held_most = (size_t)blocks * s->block_bytes;
-    ps_status st = check_memory(s, blocks * s->block);
+    uint64_t values = t->form.rank ? measure_factors(s) : measure_blocks(s);
+    ps_status st = check_memory(s, values);
     if (st)
         return st;
     s->held = ps_try_alloc_raw(s->held_most + 1);
-    s->values = ps_try_alloc_raw((size_t)blocks * s->block * sizeof *s->values + 1);
+    s->values = ps_try_alloc_raw((size_t)values * sizeof *s->values + 1);
     if (t->transposed)
         s->all = ps_try_alloc_raw((size_t)s->numbers * sizeof *s->all);
     if (s->held && s->values && (s->all || !t->transposed))
@@ -107,6 +134,17 @@ static void place(ps_form_stream *s, size_t n)
     }
 }
 
+static ps_status give(ps_form_stream *s, size_t n)
+{
+    ps_status st = PS_OK;
+    if (s->all)
+        place(s, n);
+    else
+        st = s->sink.numbers(s->sink.user, s->tensor, s->done, s->values, n);
+    s->done += n;
+    return st;
+}
+
 static ps_status take_blocks(ps_form_stream *s)
 {
     size_t n = s->held_len / s->block_bytes * s->block;
@@ -115,12 +153,20 @@ static ps_status take_blocks(ps_form_stream *s)
     else
         memcpy(s->values, s->held, s->held_len);
     s->held_len = 0;
+    return give(s, n);
+}
+
+static ps_status take_factors(ps_form_stream *s)
+{
+    const ps_model_form *t = s->tensor;
+    const float *factors = (const float *)(const void *)s->held;
+    uint64_t rows = ps_model_form_rows(t), columns = ps_model_form_columns(t), n;
     ps_status st = PS_OK;
-    if (s->all)
-        place(s, n);
-    else
-        st = s->sink.numbers(s->sink.user, s->tensor, s->done, s->values, n);
-    s->done += n;
+    for (uint64_t row = 0; !st && row < rows; row += n) {
+        n = less(rows_at_once(t), rows - row);
+        ps_factors_rows(factors, t->form.rank, rows, columns, row, n, s->values);
+        st = give(s, (size_t)(n * columns));
+    }
     return st;
 }
 
@@ -146,7 +192,7 @@ ps_status ps_form_stream_feed(ps_form_stream *s, ps_slice bytes)
         s->missing -= n;
         bytes = ps_slice_of(bytes.data + n, bytes.len - n);
         if (s->held_len == s->held_most || !s->missing)
-            st = take_blocks(s);
+            st = s->tensor->form.rank ? take_factors(s) : take_blocks(s);
     }
     if (!st && s->all && !s->missing)
         st = give_all(s);

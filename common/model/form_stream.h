@@ -1,6 +1,7 @@
 /* form_stream: the numbers of a tensor of psd's model file out of its bytes as they come, in psd's
  * order. A block is read when it is whole; only of a tensor that is stored transposed all numbers
- * are held, until its last byte. Not thread-safe (not asserted: it is its reader's alone).
+ * are held, and of one that is two factors their bytes, until its last byte. Not thread-safe (not
+ * asserted: it is its reader's alone).
  *
  *     ps_form_stream_begin(s, tensor)              // the next tensor
  *     ps_form_stream_feed(s, bytes) … until ps_form_stream_missing(s) is 0

@@ -183,7 +183,7 @@ static ps_status gguf_bytes(ps_model_out *o, ps_slice bytes)
 /* Blocks as ggml has them, row by row as they stand in the file. */
 static bool is_ggml(const ps_model_form *stored, const ps_lm_tensor *t)
 {
-    return stored->form.row && stored->form.row->ggml >= 0 &&
+    return stored->form.row && !stored->form.rank && stored->form.row->ggml >= 0 &&
            stored->transposed == (t->change == PS_LM_TRANSPOSE);
 }
 

@@ -5,6 +5,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/form/factors.h"
 #include "common/json/json.h"
 
 #include <inttypes.h>
@@ -34,6 +35,8 @@ uint64_t ps_model_form_bytes(const ps_model_form *t)
 {
     if (!t->form.row)
         return ps_model_form_numbers(t) * sizeof(float);
+    if (t->form.rank)
+        return (t->shape[0] + t->shape[1]) * t->form.rank * sizeof(float);
     return ps_model_form_rows(t) * ps_form_row_bytes(t->form, ps_model_form_columns(t));
 }
 
@@ -54,9 +57,9 @@ static ps_status read_form(parser *p, ps_model_form *t)
     if (st)
         return st;
     const char *text = (const char *)token.text.data;
-    if (strlen(text) != token.text.len || !ps_form_parse(text, &t->form))
+    if (strlen(text) != token.text.len || !ps_form_parse_stored(text, &t->form))
         return ps_fail(PS_CORRUPT, "psd does not know the form '%.40s'", text);
-    if (!strcmp(t->form.row->name, "float32"))
+    if (!t->form.rank && !strcmp(t->form.row->name, "float32"))
         return ps_fail(PS_CORRUPT, "float32 is no form of a U8 tensor; it is F32");
     return PS_OK;
 }
@@ -105,12 +108,29 @@ static ps_status read_field(parser *p, const char *key, ps_model_form *t, unsign
     return ps_fail(PS_CORRUPT, "psd does not know the key '%.*s'", KEY, key);
 }
 
+static ps_status check_factors(const ps_safetensors_tensor *stored, const ps_model_form *t)
+{
+    uint32_t rank = t->form.rank;
+    if (!ps_factors_fit(rank, t->shape[0], t->shape[1]))
+        return ps_fail(PS_CORRUPT, "[%" PRIu64 ", %" PRIu64 "] is no product of two of rank %u",
+                       t->shape[0], t->shape[1], rank);
+    if (stored->dtype != PS_SAFETENSORS_F32 || stored->n_dims != DIMS ||
+        stored->shape[0] != t->shape[0] + t->shape[1] || stored->shape[1] != rank)
+        return ps_fail(PS_CORRUPT,
+                       "[%" PRIu64 ", %" PRIu64 "] of rank %u is F32 of [%" PRIu64
+                       ", %u], which it is not",
+                       t->shape[0], t->shape[1], rank, t->shape[0] + t->shape[1], rank);
+    return PS_OK;
+}
+
 /* Does what the metadata says fit the tensor that is there? */
 static ps_status check(const ps_safetensors_tensor *stored, const ps_model_form *t)
 {
     char text[PS_FORM_TEXT];
     uint64_t rows = ps_model_form_rows(t), columns = ps_model_form_columns(t), numbers = 0;
     (void)ps_form_text(t->form, text);
+    if (t->form.rank)
+        return check_factors(stored, t);
     if (!rows || __builtin_mul_overflow(rows, columns, &numbers) || numbers > numbers_most)
         return ps_fail(PS_CORRUPT, "[%" PRIu64 ", %" PRIu64 "] is no shape that can be stored",
                        t->shape[0], t->shape[1]);
@@ -229,7 +249,8 @@ ps_status ps_model_forms_parse(const ps_safetensors *file, ps_model_form **out)
 static void put(ps_json_writer *w, const ps_model_form *t)
 {
     char text[PS_FORM_TEXT];
-    PS_REQUIRE(t->n_dims == DIMS && ps_form_divides(t->form, ps_model_form_columns(t)));
+    PS_REQUIRE(t->n_dims == DIMS);
+    PS_REQUIRE(t->form.rank || ps_form_divides(t->form, ps_model_form_columns(t)));
     ps_json_key(w, t->name);
     ps_json_object(w);
     ps_json_put_string(w, "form", ps_form_text(t->form, text));
@@ -263,11 +284,29 @@ ps_safetensors_tensor ps_model_form_stored(const ps_model_form *t)
 {
     ps_safetensors_tensor out = {.name = t->name, .dtype = PS_SAFETENSORS_F32, .n_dims = t->n_dims};
     memcpy(out.shape, t->shape, sizeof t->shape);
-    if (t->form.row) {
+    if (t->form.rank) {
+        out.shape[0] = t->shape[0] + t->shape[1];
+        out.shape[1] = t->form.rank;
+    } else if (t->form.row) {
         out.dtype = PS_SAFETENSORS_U8;
         out.shape[0] = ps_model_form_rows(t);
         out.shape[1] = ps_form_row_bytes(t->form, ps_model_form_columns(t));
     }
+    return out;
+}
+
+ps_model_form ps_model_form_as_stored(const ps_model_form *t)
+{
+    ps_model_form out = *t;
+    if (t->form.rank) {
+        out.form = (ps_form){0};
+        out.shape[0] = t->shape[0] + t->shape[1];
+        out.shape[1] = t->form.rank;
+    } else if (t->transposed) {
+        out.shape[0] = t->shape[1];
+        out.shape[1] = t->shape[0];
+    }
+    out.transposed = false;
     return out;
 }
 

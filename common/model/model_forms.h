@@ -6,7 +6,8 @@
  *      "wte.weight":{"form":"int8/128","shape":[50257,768]}}
  *
  * Rows run along the input of a product; so what psd has as [in, out] is stored transposed, as
- * [out, in]. Tensors that are not in it are F32 and row-major. Only matrices are in forms. The file
+ * [out, in]. One of {"form":"factors/64"} is F32 of [rows + columns, 64] (common/form/factors.h).
+ * Tensors that are not in it are F32 and row-major. Only matrices are in forms. The file
  * is hostile; here its header is judged, and its blocks where they are decoded (form_stream.h).
  * Pure; any thread. */
 #ifndef PS_MODEL_MODEL_FORMS_H
@@ -21,7 +22,7 @@
 /* A tensor of the model and how it is stored. */
 typedef struct ps_model_form {
     const char *name;                        /* borrowed */
-    ps_form form;                            /* row NULL: float32 */
+    ps_form form;                            /* row NULL: float32; may have a rank */
     bool transposed;                         /* stored so; in a form only */
     uint32_t n_dims;                         /* in a form: 2 */
     uint64_t shape[PS_SAFETENSORS_MAX_DIMS]; /* of the model's tensor, in psd's order */
@@ -48,6 +49,9 @@ PS_MUST_CHECK ps_status ps_model_forms_parse(const ps_safetensors *file, ps_mode
  * is. And a tensor of the file, which borrows the name. */
 void ps_model_forms_format(const ps_model_form *tensors, size_t n, ps_buf *out);
 ps_safetensors_tensor ps_model_form_stored(const ps_model_form *t);
+
+/* The tensor as its bytes are in the file, none of them turned or multiplied: of factors, those. */
+ps_model_form ps_model_form_as_stored(const ps_model_form *t);
 
 /* NULL: there is none. */
 const ps_model_form *ps_model_form_find(const ps_model_form *tensors, size_t n, const char *name);

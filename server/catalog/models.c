@@ -198,7 +198,7 @@ static ps_status read_row(ps_stmt *q, ps_model_record **out)
 static ps_status read_form(ps_stmt *q, const ps_model_record *r, ps_model_tensor *t)
 {
     char *text = ps_stmt_get_text(q, 2);
-    bool known = !strcmp(text, "float32") || ps_form_parse(text, &t->form);
+    bool known = !strcmp(text, "float32") || ps_form_parse_stored(text, &t->form);
     ps_free(&text);
     return known ? PS_OK
                  : ps_fail(PS_CORRUPT, "catalog: model '%s': tensor %s has no valid form", r->name,

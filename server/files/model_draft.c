@@ -6,12 +6,12 @@
 
 #include "common/base/mem.h"
 #include "common/compress/store_plan.h"
-#include "common/format/numbers.h"
 #include "common/loop/loop.h"
 #include "common/model/form_stream.h"
 #include "server/catalog/models.h"
 #include "server/files/model_file.h"
 #include "server/files/model_header.h"
+#include "server/files/model_numbers.h"
 #include "server/params/export.h"
 
 #include <string.h>
@@ -28,8 +28,9 @@ typedef struct writing {
     ps_model_header header; /* the parent's */
     ps_digest *digest;
     ps_safetensors_writer *writer;
-    ps_form_stream *numbers; /* of the words */
-    uint64_t left;           /* bytes of the tensor at hand */
+    ps_form_stream *numbers;     /* of the words */
+    const ps_model_form *stored; /* the tensor at hand */
+    uint64_t left;               /* bytes of the tensor at hand */
     uint8_t *copy;
 } writing;
 
@@ -59,8 +60,8 @@ static ps_status take_words(void *state, const float *values, size_t count)
 static ps_status check_numbers(void *user, const ps_model_form *tensor, uint64_t first,
                                const float *values, size_t n)
 {
-    (void)user;
-    return ps_numbers_check(tensor->name, tensor->shape, tensor->n_dims, first, values, n);
+    const writing *w = user;
+    return ps_model_numbers_look(w->stored, tensor, first, values, n);
 }
 
 /* A task that is done, and whose bytes have not come. */
@@ -79,15 +80,11 @@ static ps_status check_pushed(ps_param_store *store, uint32_t id)
 static ps_status write_words(writing *w, const ps_model_form *stored)
 {
     uint32_t id;
-    ps_model_form as_stored = *stored; /* in the order of its bytes none are held */
-    if (stored->transposed) {
-        as_stored.transposed = false;
-        as_stored.shape[0] = stored->shape[1];
-        as_stored.shape[1] = stored->shape[0];
-    }
+    const ps_model_form as_stored = ps_model_form_as_stored(stored); /* none are held */
     ps_status st = ps_placement_find(ps_param_store_placement(w->store), stored->name, &id);
     if (!st)
         st = check_pushed(w->store, id);
+    w->stored = stored;
     if (!st)
         st = ps_form_stream_begin(w->numbers, &as_stored);
     return st ? st : ps_param_export(w->store, id, (ps_param_sink){take_words, w});
@@ -193,7 +190,7 @@ static ps_status fill(void *user, ps_safetensors_sink sink)
 {
     writing *w = user;
     w->file = sink;
-    w->numbers = ps_form_stream_new((ps_form_sink){.numbers = check_numbers});
+    w->numbers = ps_form_stream_new((ps_form_sink){check_numbers, w});
     ps_status st = write_tensors(w);
     ps_form_stream_free(&w->numbers);
     return st;

@@ -3,6 +3,7 @@
 #include "server/files/model_numbers.h"
 
 #include "common/base/mem.h"
+#include "common/form/factors.h"
 #include "common/format/numbers.h"
 #include "common/loop/loop.h"
 
@@ -41,14 +42,43 @@ ps_status ps_model_numbers_read(const ps_disk *disk, int file, const ps_model_he
     return st;
 }
 
-static ps_status check(void *user, const ps_model_form *tensor, uint64_t first, const float *values,
-                       size_t n)
+ps_status ps_model_numbers_look(const ps_model_form *of, const ps_model_form *stored,
+                                uint64_t first, const float *values, size_t n)
 {
-    (void)user;
-    return ps_numbers_check(tensor->name, tensor->shape, tensor->n_dims, first, values, n);
+    ps_status st = ps_numbers_check(stored->name, stored->shape, stored->n_dims, first, values, n);
+    if (st || !of->form.rank)
+        return st;
+    size_t beyond = ps_numbers_beyond(values, n, PS_FACTOR_LIMIT);
+    return beyond == n ? PS_OK
+                       : ps_fail(PS_INVALID_ARGUMENT,
+                                 "tensor %s: a factor of it has %g; %g is too large for one",
+                                 of->name, (double)values[beyond], (double)PS_FACTOR_LIMIT);
+}
+
+/* Factors are not multiplied for it: a small file may be the product of many numbers. */
+typedef struct looking {
+    const ps_model_header *header;
+    ps_model_form *stored; /* of each tensor */
+} looking;
+
+static ps_status look(void *user, const ps_model_form *tensor, uint64_t first, const float *values,
+                      size_t n)
+{
+    const looking *l = user;
+    return ps_model_numbers_look(&l->header->tensors[tensor - l->stored], tensor, first, values, n);
 }
 
 ps_status ps_model_numbers_check(const ps_disk *disk, int file, const ps_model_header *header)
 {
-    return ps_model_numbers_read(disk, file, header, (ps_form_sink){.numbers = check});
+    size_t n = header->file->n_tensors;
+    looking l = {header, ps_try_alloc((n + 1) * sizeof *l.stored)};
+    if (!l.stored)
+        return ps_fail(PS_NO_MEMORY, "%zu tensors", n);
+    for (size_t i = 0; i < n; i++)
+        l.stored[i] = header->tensors[i].form.rank ? ps_model_form_as_stored(&header->tensors[i])
+                                                   : header->tensors[i];
+    const ps_model_header stored = {.file = header->file, .tensors = l.stored};
+    ps_status st = ps_model_numbers_read(disk, file, &stored, (ps_form_sink){look, &l});
+    ps_free(&l.stored);
+    return st;
 }

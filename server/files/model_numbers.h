@@ -11,7 +11,13 @@
 PS_MUST_CHECK ps_status ps_model_numbers_read(const ps_disk *disk, int file,
                                               const ps_model_header *header, ps_form_sink sink);
 
-/* PS_INVALID_ARGUMENT with tensor and element: a number is not finite. */
+/* Some numbers of a tensor as they are in the file (ps_model_form_as_stored of `of`, or `of`).
+ * PS_INVALID_ARGUMENT with tensor and element: one is not finite, or as a factor so large that
+ * products may not be. */
+PS_MUST_CHECK ps_status ps_model_numbers_look(const ps_model_form *of, const ps_model_form *stored,
+                                              uint64_t first, const float *values, size_t n);
+
+/* Likewise, of all. */
 PS_MUST_CHECK ps_status ps_model_numbers_check(const ps_disk *disk, int file,
                                                const ps_model_header *header);
 

@@ -46,6 +46,11 @@ static size size_of(const ps_model_layout *layout, const ps_form *forms)
             all.bytes += elements * sizeof(float);
             continue;
         }
+        if (forms[i].rank && spec->rank == 2) {
+            all.bytes +=
+                (uint64_t)(spec->shape[0] + spec->shape[1]) * forms[i].rank * sizeof(float);
+            continue;
+        }
         uint64_t columns = (uint64_t)spec->shape[spec->input_major ? 0 : spec->rank - 1];
         if (ps_form_divides(forms[i], columns)) /* else making it says what is wrong */
             all.bytes += elements / columns * ps_form_row_bytes(forms[i], columns);

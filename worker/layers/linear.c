@@ -63,11 +63,39 @@ static void multiply(ps_stream *s, const ps_linear *l, ps_tensor y, int64_t ld_y
                              .batch = 1});
 }
 
+/* z[rows,rank] = x[rows,in] · Rᵀ[in,rank], y[rows,out] = z · L[out,rank]ᵀ */
+static void multiply_factors(ps_stream *s, const ps_linear *l, ps_tensor y, int64_t ld_y,
+                             ps_tensor x)
+{
+    int64_t out = y.shape[1], in = x.shape[1];
+    ps_tensor w = l->weight, z = l->between;
+    PS_REQUIRE(w.shape[0] == out + in && w.shape[1] == l->rank);
+    size_t of_left = (size_t)(out * l->rank) * ps_dtype_bytes(w.dtype);
+    ps_tensor left = ps_tensor_2d(w.buffer, w.offset, w.dtype, out, l->rank);
+    ps_tensor right = ps_tensor_2d(w.buffer, w.offset + of_left, w.dtype, in, l->rank);
+    z = ps_tensor_2d(z.buffer, z.offset, x.dtype, x.shape[0], l->rank);
+    ps_op_matmul(s, z, x, false, right, false, 0);
+    ps_op_gemm(s, &(ps_gemm){.transpose_b = true,
+                             .m = y.shape[0],
+                             .n = out,
+                             .k = l->rank,
+                             .alpha = 1,
+                             .a = z,
+                             .b = left,
+                             .c = y,
+                             .ld_a = l->rank,
+                             .ld_b = l->rank,
+                             .ld_c = ld_of(y, ld_y),
+                             .batch = 1});
+}
+
 /* y[rows,out] = x[rows,in] · W[out,in]ᵀ + b[out] */
 void ps_linear_forward(ps_stream *s, const ps_linear *l, ps_tensor y, int64_t ld_y, ps_tensor x)
 {
     if (l->form.form.row)
         multiply_form(s, l, y, ld_y, x);
+    else if (l->rank)
+        multiply_factors(s, l, y, ld_y, x);
     else
         multiply(s, l, y, ld_y, x);
     if (ps_tensor_present(l->bias))

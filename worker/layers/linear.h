@@ -1,5 +1,5 @@
 /* linear: y = x·Wᵀ + b, with the weight stored [out,in] as PyTorch's nn.Linear, or [in,out] as
- * GPT-2's Conv1D.
+ * GPT-2's Conv1D; or as two factors, W = L·R (common/form/factors.h), and y = (x·Rᵀ)·Lᵀ + b.
  *
  * Only enqueues. Weight, bias, x, y and their gradients are of one type, F32 or BF16; gradients of
  * parameters are F32. y and dy may be columns of wider rows: ld_y and ld_dy are the elements from
@@ -18,6 +18,8 @@ typedef struct ps_linear {
     ps_tensor ones;      /* [rows or more] of 1; for a bias where y are columns of wider rows */
     ps_form_matrix form; /* [out,in]: where it is there, in the weight's place; no backward */
     bool exact;          /* of products with a form (gpu/ops.h) */
+    int64_t rank;        /* of a weight that is two factors, [out + in,rank]; no backward. Or 0 */
+    ps_tensor between;   /* then: room for F32 [rows,rank] */
 } ps_linear;
 
 /* x[rows,in] -> y[rows,out] */

@@ -146,6 +146,8 @@ static void bind_parameters(mlp *m)
         l->weight = base->parameters[weight_of(i)];
         l->form = base->forms[weight_of(i)];
         l->exact = base->options.exact;
+        l->rank = base->ranks[weight_of(i)];
+        l->between = base->between;
         l->bias = base->parameters[bias_of(i)];
         if (base->options.inference)
             continue;
@@ -184,6 +186,8 @@ static ps_status create(ps_backend *backend, const ps_model_config *config,
         st = ps_loss_parse(config->loss, m->base.outputs, &loss);
     if (!st)
         st = ps_loss_init(&m->base.loss, loss, backend, options->max_batch, m->base.outputs);
+    if (!st)
+        st = ps_model_make_between(&m->base, options->max_batch);
     if (st)
         goto free_model;
 

@@ -170,8 +170,9 @@ typedef struct ps_model_options {
                             must outlive the model */
     size_t n_keep;
     const ps_form *forms; /* [parameters of the layout], borrowed for the call: the form that each
-                             is kept in, matrices alone; row NULL: float32. NULL: all float32. With
-                             inference. PS_INVALID_ARGUMENT for one that does not fit */
+                             is kept in, matrices alone, and with a rank those of blocks; row NULL:
+                             float32. NULL: all float32. With inference. PS_INVALID_ARGUMENT for
+                             one that does not fit */
     bool exact; /* products with forms are not rounded further (gpu/ops.h): to tell what a model's
                    file says; else the faster for it */
 } ps_model_options;
@@ -184,7 +185,8 @@ const ps_model_layout *ps_model_parameters(const ps_model *m);
 /* The number of the parameter of that name; PS_NOT_FOUND. */
 PS_MUST_CHECK ps_status ps_model_find(const ps_model *m, const char *name, size_t *out);
 /* F32, shape as in the layout; or in a form, as in files: U8 [rows, bytes of a row], its rows the
- * layout's, or the layout's columns of a weight that is input_major. */
+ * layout's, or the layout's columns of a weight that is input_major; or as two factors, F32
+ * [outputs + inputs, rank]. */
 ps_tensor ps_model_parameter(const ps_model *m, size_t i);
 ps_tensor ps_model_gradient(const ps_model *m, size_t i); /* likewise; not with inference */
 /* Parameters have been written otherwise than as before_use says: all of each that is in a form,

@@ -2,6 +2,7 @@
  * buffer and all gradients in another, each tensor on a 256-byte border. */
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/form/factors.h"
 #include "worker/models/model_row.h"
 
 #include <string.h>
@@ -94,21 +95,33 @@ static ps_status check_form(const ps_model_parameter_spec *spec, ps_form form)
                    (long long)form_columns(spec), ps_form_text(form, text));
 }
 
+static ps_status check_factors(const ps_model_parameter_spec *spec, ps_form form)
+{
+    if (spec->of_block &&
+        ps_factors_fit(form.rank, (uint64_t)form_rows(spec), (uint64_t)form_columns(spec)))
+        return PS_OK;
+    return ps_fail(PS_INVALID_ARGUMENT, "parameter %s cannot be two factors of rank %u", spec->name,
+                   form.rank);
+}
+
 /* Which parameters are in a form; they have no memory yet. */
 static ps_status take_forms(ps_model *m)
 {
     const ps_form *forms = m->options.forms;
     m->options.forms = NULL; /* borrowed for the call alone */
     m->forms = ps_alloc_array(m->layout.count, sizeof *m->forms);
+    m->ranks = ps_alloc_array(m->layout.count, sizeof *m->ranks);
     PS_REQUIRE(!forms || m->options.inference);
     for (size_t i = 0; forms && i < m->layout.count; i++) {
         const ps_model_parameter_spec *spec = &m->layout.parameters[i];
         if (!forms[i].row)
             continue;
-        ps_status st = check_form(spec, forms[i]);
+        ps_status st = forms[i].rank ? check_factors(spec, forms[i]) : check_form(spec, forms[i]);
         if (st)
             return st;
-        m->forms[i] = (ps_form_matrix){.form = forms[i], .columns = form_columns(spec)};
+        m->ranks[i] = forms[i].rank;
+        if (!forms[i].rank)
+            m->forms[i] = (ps_form_matrix){.form = forms[i], .columns = form_columns(spec)};
     }
     return PS_OK;
 }
@@ -123,6 +136,8 @@ static ps_tensor shape_of(const ps_model *m, size_t i, ps_dtype dtype)
     if (form->form.row)
         return ps_tensor_2d(NULL, 0, PS_DTYPE_U8, form_rows(spec),
                             (int64_t)ps_form_row_bytes(form->form, (uint64_t)form->columns));
+    if (m->ranks[i])
+        return ps_tensor_2d(NULL, 0, dtype, form_rows(spec) + form_columns(spec), m->ranks[i]);
     ps_tensor t = {.dtype = dtype, .rank = spec->rank};
     for (int d = 0; d < spec->rank; d++)
         t.shape[d] = spec->shape[d];
@@ -161,6 +176,22 @@ static ps_status make_weights(ps_model *m)
         return make_tensors(m, PS_DTYPE_BF16, &m->weight_memory, &m->weights);
     m->weights = ps_alloc_array(m->layout.count, sizeof *m->weights);
     memcpy(m->weights, m->parameters, m->layout.count * sizeof *m->weights);
+    return PS_OK;
+}
+
+ps_status ps_model_make_between(ps_model *m, int64_t rows)
+{
+    int64_t most = 0;
+    for (size_t i = 0; i < m->layout.count; i++)
+        most = m->ranks[i] > most ? m->ranks[i] : most;
+    if (!most)
+        return PS_OK;
+    size_t bytes = (size_t)(rows * most) * sizeof(float);
+    ps_status st = ps_buffer_new(m->backend, bytes, &m->between_memory);
+    if (st)
+        return ps_wrap(st, "batches of %lld rows between two factors", (long long)rows);
+    m->between = ps_tensor_2d(m->between_memory, 0, PS_DTYPE_F32, rows, most);
+    m->memory += bytes;
     return PS_OK;
 }
 
@@ -207,8 +238,10 @@ void ps_model_base_fini(ps_model *m)
     ps_buffer_free(m->backend, &m->gradient_memory);
     ps_buffer_free(m->backend, &m->parameter_memory);
     ps_buffer_free(m->backend, &m->weight_memory);
+    ps_buffer_free(m->backend, &m->between_memory);
     ps_free(&m->weights);
     ps_free(&m->forms);
+    ps_free(&m->ranks);
     ps_free(&m->stale);
     ps_free(&m->gradients);
     ps_free(&m->parameters);

@@ -68,8 +68,12 @@ struct ps_model {
     ps_tensor *gradients;
     ps_tensor *weights;    /* what is computed with: the parameters, or their bfloat16 */
     ps_form_matrix *forms; /* [layout.count]: the parameters that are in one; others have no row */
-    bool *stale;           /* [layout.count]: weights[i] is to be made of parameters[i] */
-    uint64_t memory;       /* bytes of device memory */
+    int64_t *ranks;        /* [layout.count]: of parameters that are two factors, F32
+                            * [out + in,rank] (worker/layers/linear.h); else 0 */
+    ps_buffer *between_memory; /* what is between two factors; NULL: none are */
+    ps_tensor between;
+    bool *stale;     /* [layout.count]: weights[i] is to be made of parameters[i] */
+    uint64_t memory; /* bytes of device memory */
 
     int64_t inputs, outputs;
     ps_tensor input;  /* [max_batch,inputs], or I32 tokens; made by the row */
@@ -91,6 +95,8 @@ PS_MUST_CHECK ps_status ps_model_base_init(ps_model *m, const ps_model_row *row,
                                            ps_backend *backend, const ps_model_config *config,
                                            const ps_model_options *options);
 void ps_model_base_fini(ps_model *m);
+/* Then, of a model that multiplies with at most so many rows: room for between two factors. */
+PS_MUST_CHECK ps_status ps_model_make_between(ps_model *m, int64_t rows);
 
 void ps_model_layout_add(ps_model_layout *layout, const ps_model_parameter_spec *spec);
 

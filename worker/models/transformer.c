@@ -64,6 +64,8 @@ ps_linear ps_transformer_linear(const ps_transformer *t, int64_t l, ps_arch_part
     ps_linear linear = {.weight = t->base.weights[at],
                         .form = t->base.forms[at],
                         .exact = t->base.options.exact,
+                        .rank = t->base.ranks[at],
+                        .between = t->base.between,
                         .input_major = t->input_major >> part & 1,
                         .ones = t->ones};
     if (bias)

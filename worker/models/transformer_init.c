@@ -202,6 +202,8 @@ static ps_status take_memory(ps_transformer *t, ps_backend *backend)
     ps_status st = ps_loss_parse("cross_entropy", t->size.vocab_size, &loss);
     if (!st)
         st = ps_loss_init(&t->base.loss, loss, backend, rows, t->size.vocab_size);
+    if (!st)
+        st = ps_model_make_between(&t->base, rows);
     if (st)
         return st;
     size_t bytes = ps_transformer_place(t, NULL);

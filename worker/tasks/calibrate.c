@@ -11,6 +11,7 @@
  * Fails: rows that are not there; sums that are not finite; a lease that has ended. Nothing of a
  * task that fails is in psd's sums. */
 #include "common/base/mem.h"
+#include "common/form/factors.h"
 #include "gpu/op.h"
 #include "worker/data/prefetch.h"
 #include "worker/tasks/compress_job.h"
@@ -126,7 +127,11 @@ static const float *as_the_model_has_them(const ps_plan *plan, const ps_plan_ten
                                           const uint8_t *bytes, float *a, float *b)
 {
     const ps_model_form *form = &t->stored;
-    if (form->form.row)
+    if (form->form.rank)
+        ps_factors_rows((const float *)(const void *)bytes, form->form.rank,
+                        ps_model_form_rows(form), ps_model_form_columns(form), 0,
+                        ps_model_form_rows(form), a);
+    else if (form->form.row)
         ps_form_decode(form->form, bytes, ps_model_form_rows(form), ps_model_form_columns(form), a);
     else
         memcpy(a, bytes, (size_t)ps_model_form_bytes(form));
@@ -147,14 +152,14 @@ static ps_status apply_tensor(calibrating *c, const ps_plan_tensor *t, const uin
     size_t i;
     const ps_model_form *form = &t->stored;
     ps_status st = ps_model_find(c->model, form->name, &i);
-    if (!st && ps_model_parameter(c->model, i).dtype != PS_DTYPE_F32)
+    size_t n = (size_t)ps_model_form_numbers(&t->from);
+    if (!st && ps_tensor_bytes(ps_model_parameter(c->model, i)) != n * sizeof(float))
         st = ps_fail(PS_UNIMPLEMENTED,
                      "tensor %s of the model is not float32: use "
                      "compress.calibrate.sequential: false",
                      form->name);
     if (st)
         return st;
-    size_t n = (size_t)ps_model_form_numbers(&t->from);
     float *numbers = ps_try_alloc_raw(n * sizeof *numbers * 2);
     if (!numbers)
         return ps_fail(PS_NO_MEMORY, "numbers of tensor %s", form->name);

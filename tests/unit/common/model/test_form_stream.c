@@ -50,7 +50,7 @@ static void draw(float *out)
 static ps_model_form tensor_of(const char *form, bool transposed)
 {
     ps_model_form t = {.name = "t", .transposed = transposed, .n_dims = 2};
-    ck_assert(!form || ps_form_parse(form, &t.form));
+    ck_assert(!form || ps_form_parse_stored(form, &t.form));
     t.shape[0] = transposed ? COLUMNS : ROWS;
     t.shape[1] = transposed ? ROWS : COLUMNS;
     return t;
@@ -89,6 +89,31 @@ START_TEST(pieces_are_the_tensor)
         ck_assert_uint_eq(s.count, NUMBERS);
         ck_assert(!memcmp(s.values, want, sizeof want));
     }
+    ps_form_stream_free(&stream);
+}
+END_TEST
+
+/* Against sums in the plain order of the definition. */
+START_TEST(factors_are_multiplied)
+{
+    enum { RANK = 7 };
+    static float x[NUMBERS], want[NUMBERS];
+    ps_model_form t = tensor_of("factors/7", _i == 1);
+    seen s = {.tensor = &t};
+    draw(x);
+    for (size_t r = 0; r < ROWS; r++)
+        for (size_t c = 0; c < COLUMNS; c++) {
+            double sum = 0;
+            for (size_t k = 0; k < RANK; k++)
+                sum += (double)x[r * RANK + k] * (double)x[(ROWS + c) * RANK + k];
+            want[_i == 1 ? c * ROWS + r : r * COLUMNS + c] = (float)sum;
+        }
+    ck_assert_uint_eq(ps_model_form_bytes(&t), (ROWS + COLUMNS) * RANK * sizeof(float));
+    ps_form_stream *stream = ps_form_stream_new((ps_form_sink){take, &s});
+    ck_ok(ps_form_stream_begin(stream, &t));
+    feed(stream, (const uint8_t *)(const void *)x, ps_model_form_bytes(&t), 1000);
+    ck_assert_uint_eq(s.count, NUMBERS);
+    ck_assert(!memcmp(s.values, want, sizeof want));
     ps_form_stream_free(&stream);
 }
 END_TEST
@@ -141,6 +166,7 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {.test = &pieces_are_the_tensor, .repeat = sizeof streamed / sizeof *streamed},
+    {.test = &factors_are_multiplied, .repeat = 2},
     {&what_the_sink_fails_with_is_the_failure},
     {&a_tensor_of_nothing_is_whole},
     {&a_tensor_that_needs_more_than_is_free_is_refused, 0, 2},

@@ -1,6 +1,7 @@
 /* A model whose matrices are in forms says what the same model says with the numbers that they
  * decode to. */
 #include "common/base/mem.h"
+#include "common/form/factors.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/device.h"
 #include "worker/models/model.h"
@@ -48,6 +49,8 @@ static ps_form form_of(const ps_model_parameter_spec *spec, size_t i)
     ps_form form = {0};
     if (spec->rank != 2)
         return form;
+    if (spec->of_block && i % 3 == 0) /* two factors, of different ranks */
+        return ps_form_of_rank((uint32_t)(3 + i % 7));
     ck_assert(ps_form_parse(texts[i % (sizeof texts / sizeof *texts)], &form));
     if (!ps_form_divides(form, (uint64_t)spec->shape[spec->input_major ? 0 : 1]))
         ck_assert(ps_form_parse("int8/row", &form));
@@ -69,16 +72,39 @@ static void transpose(const float *x, int64_t rows, int64_t columns, float *out)
             out[c * rows + r] = x[r * columns + c];
 }
 
+/* Random factors, in the model that has them, and their product in x. */
+static void draw_factors(fixture *f, size_t i, int64_t rows, int64_t columns, size_t rank, float *x)
+{
+    size_t n = (size_t)(rows + columns) * rank;
+    float *factors = ps_alloc_array(n, sizeof *factors);
+    for (size_t k = 0; k < n; k++)
+        factors[k] = 0.2f * (float)ps_rng_normal(&f->device.rng);
+    copy(f->formed, i, factors, n * sizeof *factors);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < columns; c++) {
+            double sum = 0;
+            for (size_t k = 0; k < rank; k++)
+                sum += (double)factors[(size_t)r * rank + k] *
+                       (double)factors[(size_t)(rows + c) * rank + k];
+            x[r * columns + c] = (float)sum;
+        }
+    ps_free(&factors);
+}
+
 /* Random numbers x[n] become the form's, in the model that has it, and then in the other. */
 static void fill_form(fixture *f, const ps_model_parameter_spec *spec, size_t i, ps_form form,
                       float *x)
 {
     int64_t rows = spec->shape[spec->input_major], columns = spec->shape[!spec->input_major];
-    size_t bytes = ps_form_row_bytes(form, (uint64_t)columns) * (size_t)rows;
-    uint8_t *blocks = ps_alloc(bytes);
-    ps_form_encode(form, x, NULL, (uint64_t)rows, (uint64_t)columns, blocks);
-    copy(f->formed, i, blocks, bytes);
-    ps_form_decode(form, blocks, (uint64_t)rows, (uint64_t)columns, x);
+    size_t bytes = form.rank ? 0 : ps_form_row_bytes(form, (uint64_t)columns) * (size_t)rows;
+    uint8_t *blocks = ps_alloc(bytes + 1);
+    if (form.rank) {
+        draw_factors(f, i, rows, columns, form.rank, x);
+    } else {
+        ps_form_encode(form, x, NULL, (uint64_t)rows, (uint64_t)columns, blocks);
+        copy(f->formed, i, blocks, bytes);
+        ps_form_decode(form, blocks, (uint64_t)rows, (uint64_t)columns, x);
+    }
     if (spec->input_major) {
         float *turned = ps_alloc_array((size_t)(rows * columns), sizeof *turned);
         transpose(x, rows, columns, turned);
@@ -211,14 +237,16 @@ START_TEST(a_form_that_does_not_fit_is_refused_by_name)
         {1, "int8/row", "parameter layers.0.bias is no matrix and cannot be in form int8/row"},
         {4, "q8_0",
          "parameter layers.2.weight: rows of 50 numbers are no whole blocks of form q8_0"},
-        {4, "int3/row", NULL}};
+        {4, "int3/row", NULL},
+        {4, "factors/12", "parameter layers.2.weight cannot be two factors of rank 12"},
+        {1, "factors/2", "parameter layers.0.bias cannot be two factors of rank 2"}};
     ps_test_device device;
     ps_test_device_open(&device, "cpu");
     ps_model_config config = config_of(0);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         ps_form forms[6] = {0};
         ps_model *m = NULL;
-        ck_assert(ps_form_parse(wrong[i].form, &forms[wrong[i].parameter]));
+        ck_assert(ps_form_parse_stored(wrong[i].form, &forms[wrong[i].parameter]));
         ck_assert_int_eq(
             ps_model_create(device.backend, &config,
                             &(ps_model_options){.max_batch = 1, .inference = true, .forms = forms},
