@@ -52,6 +52,15 @@ PS_MUST_CHECK ps_status ps_plan_prune(ps_plan *plan, const ps_job_spec *spec,
 /* Which tensors the units are in, or get zeros, and what that needs; after ps_plan_choose. */
 void ps_plan_members(ps_plan *plan, const ps_job_spec *spec, const ps_plan_parent *parent,
                      const ps_plan_parts *parts);
+/* Which tensors become products of two; after ps_plan_members. PS_INVALID_ARGUMENT: none would. */
+PS_MUST_CHECK ps_status ps_plan_lowrank(ps_plan *plan, const ps_job_spec *spec,
+                                        const ps_plan_parts *parts);
+/* What is measured before anything is solved; after all of those. PS_INVALID_ARGUMENT: a tensor
+ * that has more numbers than can be counted for it. */
+PS_MUST_CHECK ps_status ps_plan_measures(ps_plan *plan, const ps_job_spec *spec);
+/* ps_plan_allocate, of zeros. */
+PS_MUST_CHECK ps_status ps_plan_share_zeros(const ps_plan *plan, const double *const *counts,
+                                            uint32_t *chosen);
 /* Form, method and reason of each tensor. */
 PS_MUST_CHECK ps_status ps_plan_choose(ps_plan *plan, const ps_job_spec *spec,
                                        const ps_plan_parent *parent, const ps_plan_parts *parts);

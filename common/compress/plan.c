@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "common/compress/parts.h"
+#include "common/form/factors.h"
 
 #include <stdlib.h>
 
@@ -39,7 +40,10 @@ static ps_status copy_tensors(const ps_plan_parent *parent, const ps_plan_parts 
             continue;
         const ps_plan_part *part = ps_plan_part_find(parts, t->name);
         t->transposed = part && part->transposed;
-        if (t->n_dims != 2 || !ps_form_divides(t->form, ps_model_form_columns(t)))
+        bool fits =
+            t->n_dims == 2 && (t->form.rank ? ps_factors_fit(t->form.rank, t->shape[0], t->shape[1])
+                                            : ps_form_divides(t->form, ps_model_form_columns(t)));
+        if (!fits)
             return ps_fail(PS_INVALID_ARGUMENT, "tensor %s of model %s cannot be in form %s",
                            t->name, parent->name, ps_form_text(t->form, text));
     }
@@ -54,6 +58,10 @@ static ps_status make(ps_plan *plan, const ps_job_spec *spec, const ps_plan_pare
         st = ps_plan_choose(plan, spec, parent, parts);
     if (!st && spec->compress->prune)
         ps_plan_members(plan, spec, parent, parts);
+    if (!st && spec->compress->lowrank)
+        st = ps_plan_lowrank(plan, spec, parts);
+    if (!st)
+        st = ps_plan_measures(plan, spec);
     if (!st)
         st = ps_plan_inputs(plan, spec, parent, parts, sum_bytes ? sum_bytes : PS_PLAN_SUM_BYTES);
     return st ? st : ps_plan_totals(plan, spec, parent);

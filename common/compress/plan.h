@@ -15,10 +15,14 @@
  *     be: a norm, values for the heads that look at them, what a gate is multiplied with, a layer
  *     before a ReLU; else there are none, and `why` says so
  * Of what is pruned, the new shapes come first, and forms are chosen for them.
+ *     what is of a low rank is two matrices where these are smaller than the one, or, merged, one
+ *     again, in the form that it gets
  *
  * With a target (compress.quantise.target) a tensor has several forms to choose from. Until it is
  * known what each would cost, which is measured, it has the largest of them, and sizes are at the
- * most; ps_plan_allocate chooses, and ps_plan_settle makes the plan that of a choice.
+ * most; ps_plan_allocate chooses, and ps_plan_settle makes the plan that of a choice. Likewise,
+ * where the least numbers of all tensors become 0 (compress.prune.over: model), it is measured how
+ * many are how salient in each, and chosen how many of each go.
  *
  * Rows run along the input of a product (model_forms.h). A plan is read-only, but for
  * ps_plan_settle, which nothing else may be beside; any thread.
@@ -32,6 +36,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Bytes that psd gives the sums of one window unless it is told otherwise; how fast a worker is
  * taken to be. */
@@ -69,6 +74,9 @@ typedef struct ps_plan_member {
 
 enum { PS_PLAN_MEMBERS = 3 };
 
+/* Saliencies are counted by their sizes: by the upper bits of their float32 (ps_plan_bin_of). */
+enum { PS_PLAN_BINS = 4096 };
+
 typedef struct ps_plan_tensor {
     ps_model_form stored; /* of the new model; its name is the plan's */
     ps_model_form from;   /* the parent's: its shape; transposed: of a product, psd has it as [in,
@@ -76,7 +84,11 @@ typedef struct ps_plan_tensor {
     bool solves;          /* workers make its bytes; else they are the parent's */
     ps_plan_member members[PS_PLAN_MEMBERS];
     size_t n_members;            /* 0: nothing of it is removed */
-    bool zeros;                  /* some of its numbers become 0 (compress.prune) */
+    bool zeros;                  /* some of its numbers become 0 (compress.prune): */
+    uint64_t n_zeros;            /* so many of the whole; 0: as many of each row, or not known
+                                    until ps_plan_settle */
+    uint32_t rank;               /* it becomes a product of two of this rank, as which it is stored
+                                    where its form has the rank, too. 0: it does not */
     ps_method_needs needs;       /* what has to be known of its input */
     const ps_method_row *method; /* how its codes are found; NULL: it stays float32 */
     bool matrix;                 /* one scale, and zero, for all of its rows */
@@ -90,6 +102,8 @@ typedef struct ps_plan_tensor {
     ps_form choices[PS_SPEC_SCHEMES]; /* with a target: forms that it may get; until ps_plan_settle
                                          its form is the largest */
     size_t n_choices;
+    size_t n_measures; /* numbers that are measured of it before anything is solved: what each
+                          choice costs, or PS_PLAN_BINS: how many are how salient; 0: none */
     size_t tie; /* the first of the tensors that get the same choice: of one input (q, k and v; gate
                    and up), which loaders fuse */
     char why[PS_PLAN_WHY]; /* it has this form; "": the job says so */
@@ -150,8 +164,11 @@ typedef struct ps_plan {
     bool rows_said;        /* by the job; else data may have fewer (ps_plan_rows) */
     uint64_t tokens_a_row; /* 1: rows are no sequences */
 
+    bool measures; /* something is chosen by what is measured: */
     ps_plan_target target;
-    uint32_t *chosen; /* of each tensor, once settled: one of its choices. NULL: not yet, or none */
+    uint32_t *chosen; /* of each tensor, once settled: one of its choices, or how many of its
+                         numbers become 0. NULL: not yet, or nothing is chosen */
+    double zeros;     /* the share of all numbers of tensors with zeros that is chosen among all */
 
     uint64_t parameters;
     uint64_t parent_data, data; /* bytes of all tensors, before and after */
@@ -175,14 +192,18 @@ PS_MUST_CHECK ps_status ps_plan_new(const ps_job_spec *spec, const ps_plan_paren
                                     uint64_t sum_bytes, ps_plan **out);
 void ps_plan_free(ps_plan **plan);
 
-/* losses[i]: what each choice of tensor i costs, [n_choices]: finite, from 0; NULL where there are
- * none. parent_loss is for a target that is a share of it. chosen, [n_tensors]: the choices that
- * cost least within the target, or, where the target is a loss, that are smallest within it.
- * PS_INVALID_ARGUMENT: there are none. */
-PS_MUST_CHECK ps_status ps_plan_allocate(const ps_plan *plan, const double *const *losses,
+/* measured[i]: of tensor i, [n_measures]: finite, from 0; NULL where there are none. With a target,
+ * what each choice costs. parent_loss is for a target that is a share of it. chosen, [n_tensors]:
+ * the choices that cost least within the target, or, where the target is a loss, that are smallest
+ * within it. PS_INVALID_ARGUMENT: there are none.
+ * Of numbers that become 0: how many there are in each bin. chosen: how many of each tensor go, so
+ * that they are the least of all; of those in the bin where the border is, of each tensor the same
+ * share. PS_INVALID_ARGUMENT: counts that are not of the tensor's numbers. */
+PS_MUST_CHECK ps_status ps_plan_allocate(const ps_plan *plan, const double *const *measured,
                                          double parent_loss, uint32_t *chosen);
-/* Each tensor gets the form that is its chosen[i], of n, and the plan its sizes. May be hostile:
- * PS_INVALID_ARGUMENT, and nothing is changed, when it is not of this plan. Once. */
+/* Each tensor gets what is its chosen[i], of n: that form, or so many zeros; and the plan its
+ * sizes. May be hostile: PS_INVALID_ARGUMENT, and nothing is changed, when it is not of this plan.
+ * Once. */
 PS_MUST_CHECK ps_status ps_plan_settle(ps_plan *plan, const uint32_t *chosen, size_t n);
 
 /* Rows of data.train that has `have`: as many of those planned as there are, in the same shares.
@@ -204,6 +225,15 @@ static inline uint64_t ps_plan_from_columns(const ps_plan_tensor *t)
  * tensor that has none on that axis both are 0. */
 void ps_plan_axis(const ps_plan *plan, const ps_plan_tensor *tensor, bool columns, uint64_t *left,
                   uint64_t *all);
+
+/* The bin of a saliency, which is not negative: they are in the order of its values, 16 to each
+ * doubling. */
+static inline size_t ps_plan_bin_of(float saliency)
+{
+    uint32_t bits;
+    memcpy(&bits, &saliency, sizeof bits);
+    return bits >> 19 & (PS_PLAN_BINS - 1);
+}
 
 /* The layer of a window's last input: no layer behind it has to be run for the window. */
 size_t ps_plan_window_layer(const ps_plan *plan, const ps_plan_window *window);

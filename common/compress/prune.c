@@ -220,7 +220,10 @@ static void set_zeros(ps_plan_tensor *t, const ps_spec_prune *p)
     }
     t->zeros = t->solves = true;
     t->needs = needs_of(p);
-    (void)snprintf(t->why, sizeof t->why, "%g of each row become 0", p->ratio);
+    static const char *const of[] = {"each row", "it", "all numbers"};
+    (void)snprintf(t->why, sizeof t->why, "%g of %s become 0", p->ratio, of[p->over]);
+    if (p->over == PS_PRUNE_OVER_TENSOR)
+        t->n_zeros = (uint64_t)rint(p->ratio * (double)ps_model_form_numbers(&t->from));
 }
 
 void ps_plan_members(ps_plan *plan, const ps_job_spec *spec, const ps_plan_parent *parent,

@@ -143,8 +143,8 @@ static double most_of(const ps_plan *plan, double parent_loss, double fixed)
     return t->share ? t->loss * parent_loss : t->loss;
 }
 
-ps_status ps_plan_allocate(const ps_plan *plan, const double *const *losses, double parent_loss,
-                           uint32_t *chosen)
+static ps_status fill_target(const ps_plan *plan, const double *const *losses, double parent_loss,
+                             uint32_t *chosen)
 {
     size_t n = plan->n_tensors + 1;
     room r = {.choices = ps_alloc_array(n, sizeof *r.choices),
@@ -168,12 +168,28 @@ ps_status ps_plan_allocate(const ps_plan *plan, const double *const *losses, dou
     return st;
 }
 
+ps_status ps_plan_allocate(const ps_plan *plan, const double *const *measured, double parent_loss,
+                           uint32_t *chosen)
+{
+    PS_REQUIRE(plan->measures);
+    return plan->target.asked ? fill_target(plan, measured, parent_loss, chosen)
+                              : ps_plan_share_zeros(plan, measured, chosen);
+}
+
+/* The largest that may be chosen of it. */
+static uint64_t most_of_choice(const ps_plan_tensor *t)
+{
+    if (t->n_choices)
+        return t->n_choices - 1;
+    return t->n_measures ? ps_model_form_numbers(&t->from) : 0;
+}
+
 ps_status ps_plan_settle(ps_plan *plan, const uint32_t *chosen, size_t n)
 {
     PS_REQUIRE(!plan->chosen);
-    bool ours = n == plan->n_tensors && plan->target.asked;
+    bool ours = n == plan->n_tensors && plan->measures;
     for (size_t i = 0; ours && i < n; i++)
-        ours = chosen[i] < (plan->tensors[i].n_choices ? plan->tensors[i].n_choices : 1);
+        ours = chosen[i] <= most_of_choice(&plan->tensors[i]);
     if (!ours)
         return ps_fail(PS_INVALID_ARGUMENT, "choices of other tensors than the plan has");
     plan->data = 0;
@@ -184,8 +200,10 @@ ps_status ps_plan_settle(ps_plan *plan, const uint32_t *chosen, size_t n)
         if (t->n_choices) {
             t->stored.form = t->choices[chosen[i]];
             t->bytes = ps_model_form_bytes(&t->stored);
-            if (t->stored.form.row->plain)
+            if (t->stored.form.row->plain && !t->method->scales) /* whose input has factors */
                 t->method = ps_method_row_find("round");
+        } else if (t->n_measures) {
+            t->n_zeros = chosen[i];
         }
         plan->data += t->bytes;
     }

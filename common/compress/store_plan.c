@@ -11,7 +11,7 @@ uint64_t ps_plan_words(const ps_plan_tensor *tensor)
 
 uint32_t ps_plan_epochs(const ps_plan *plan)
 {
-    return (uint32_t)(plan->target.asked ? 2 * plan->n_windows : plan->n_windows);
+    return (uint32_t)(plan->measures ? 2 * plan->n_windows : plan->n_windows);
 }
 
 const char *ps_plan_sum_name(size_t slot, bool held_out, char out[PS_SUM_NAME])

@@ -94,6 +94,9 @@ static double solve_work(const ps_plan_tensor *t)
     double numbers = (double)ps_model_form_numbers(&t->from);
     double columns = (double)ps_plan_from_columns(t);
     double times = 1 + (double)t->n_choices; /* each is tried */
+    double rows = (double)ps_plan_from_rows(t);
+    if (t->rank) /* eigenvectors, about nine times a product of rows × rows */
+        return 9 * rows * rows * rows + 4 * rows * columns * (rows + columns);
     if (t->needs == PS_METHOD_NOTHING)
         return t->method ? times * ROUND_WORK * numbers : numbers;
     if (t->needs == PS_METHOD_SQUARES)
@@ -122,6 +125,9 @@ static uint64_t solve_bytes(const ps_plan_tensor *t)
 {
     uint64_t columns = ps_plan_from_columns(t), numbers = ps_model_form_numbers(&t->from);
     bool hessian = t->needs == PS_METHOD_HESSIAN;
+    uint64_t rows = ps_plan_from_rows(t);
+    if (t->rank)
+        return 8 * columns * columns + 8 * rows * rows + 2 * 8 * numbers;
     return hessian ? 3 * 8 * columns * columns + 2 * 8 * numbers : 8 * numbers;
 }
 
@@ -136,7 +142,7 @@ static void work_and_memory(ps_plan *plan, int64_t workers)
         most = solve_bytes(t) > most ? solve_bytes(t) : most;
     }
     for (size_t i = 0; i < plan->n_windows; i++) {
-        plan->work += (plan->target.asked ? 2 : 1) * window_work(plan, &plan->windows[i]);
+        plan->work += (plan->measures ? 2 : 1) * window_work(plan, &plan->windows[i]);
         uint64_t sums = 8 * plan->windows[i].numbers;
         most = sums > most ? sums : most;
     }

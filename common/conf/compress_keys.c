@@ -37,7 +37,7 @@ const ps_conf_schema ps_compress_schema = {.keys = ps_spec_compress_keys,
 bool ps_spec_compress_calibrates(const ps_spec_compress *c)
 {
     const ps_spec_quantise *q = c->quantise;
-    if (c->prune && ps_spec_prune_calibrates(c->prune))
+    if ((c->prune && ps_spec_prune_calibrates(c->prune)) || (c->lowrank && c->lowrank->whiten))
         return true;
     return q && (ps_method_row_find(q->method)->needs != PS_METHOD_NOTHING ||
                  (q->target && ps_spec_compress_saliency(c) == PS_SALIENCY_ACTIVATIONS));
@@ -78,8 +78,9 @@ ps_status ps_compress_check(const ps_spec_compress *c, const ps_conf_doc *doc)
     if (st)
         return st;
     if (!steps)
-        return ps_conf_fail(doc, "compress",
-                            "nothing to do; say compress.quantise or compress.prune");
+        return ps_conf_fail(
+            doc, "compress",
+            "nothing to do; say compress.quantise, compress.prune or compress.lowrank");
     if (ps_conf_has(doc, "compress.calibrate") && !ps_spec_compress_calibrates(c))
         return ps_conf_fail(doc, "compress.calibrate", "nothing that the job does looks at data");
     return check_limits(&c->limits, doc);
@@ -143,6 +144,8 @@ static ps_status check_origin(const ps_job_spec *spec, const ps_spec_model *m,
     if (spec->compress->limits.accuracy >= 0 && m->loss != PS_SPEC_CROSS_ENTROPY)
         return ps_conf_fail(doc, "compress.limits.accuracy", "model %s says no classes",
                             spec->model_name);
+    if (!language && ps_conf_has(doc, "compress.lowrank.what"))
+        return ps_conf_fail(doc, "compress.lowrank.what", "model %s has neither", spec->model_name);
     if (!language && ps_conf_has(doc, "compress.quantise.embeddings"))
         return ps_conf_fail(doc, "compress.quantise.embeddings", "model %s has none",
                             spec->model_name);

@@ -6,7 +6,7 @@
 
 /* Each is a member of ps_spec_compress, a NULL pointer when the file does not have it, with
  * ps_compress_NAME_keys and ps_compress_NAME_check, which is asked when it is there. */
-#define PS_COMPRESS_PARTS(part) part(prune) part(quantise)
+#define PS_COMPRESS_PARTS(part) part(prune) part(lowrank) part(quantise)
 
 #define PS_COMPRESS_PART_DECLARE(name)                                            \
     extern const ps_conf_key ps_compress_##name##_keys[];                         \

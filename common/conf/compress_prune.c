@@ -7,6 +7,7 @@ const char *const ps_prune_what_words[] = {PS_PRUNE_REMOVED(WORD) "unstructured"
 #undef WORD
 
 const char *const ps_prune_by_words[] = {"magnitude", "activation", "moments", NULL};
+static const char *const over_words[] = {"row", "tensor", "model", NULL};
 static const char *const repair_words[] = {"none", "least_squares", NULL};
 
 const ps_conf_key ps_compress_prune_keys[] = {
@@ -14,6 +15,7 @@ const ps_conf_key ps_compress_prune_keys[] = {
     PS_CONF_REAL("ratio", ps_spec_prune, ratio, NULL, 0, 1),
     PS_CONF_WORD("by", ps_spec_prune, by, "magnitude", ps_prune_by_words),
     PS_CONF_WORD("repair", ps_spec_prune, repair, "least_squares", repair_words),
+    PS_CONF_WORD("over", ps_spec_prune, over, "row", over_words),
     PS_CONF_END,
 };
 
@@ -40,6 +42,13 @@ static ps_status check_zeros(const ps_spec_compress *c, const ps_conf_doc *doc)
     if (p->what == PS_PRUNE_2OF4 && !(p->ratio >= 0.5 && p->ratio <= 0.5))
         return ps_conf_fail(doc, "compress.prune.ratio", "%s is a ratio of 0.5, not %g", what,
                             p->ratio);
+    if (p->over != PS_PRUNE_OVER_ROW && p->what == PS_PRUNE_2OF4)
+        return ps_conf_fail(doc, "compress.prune.over", "%s is of each four in a row", what);
+    if (p->over != PS_PRUNE_OVER_ROW && p->repair != PS_PRUNE_REPAIR_NONE)
+        return ps_conf_fail(doc, "compress.prune.over",
+                            "%s: a repair takes as many of each row; say compress.prune.repair: "
+                            "none",
+                            over_words[p->over]);
     return check_by(p, doc);
 }
 
@@ -50,9 +59,12 @@ ps_status ps_compress_prune_check(const ps_spec_compress *c, const ps_conf_doc *
         return ps_conf_fail(doc, "compress.prune.ratio",
                             "%g is out of range, allowed between 0 and 1: the share that goes",
                             p->ratio);
-    if (p->what == PS_PRUNE_HEADS)
-        return check_by(p, doc);
-    return ps_spec_prune_is_zeros(p) ? check_zeros(c, doc) : PS_OK;
+    if (ps_spec_prune_is_zeros(p))
+        return check_zeros(c, doc);
+    if (p->over != PS_PRUNE_OVER_ROW)
+        return ps_conf_fail(doc, "compress.prune.over", "only for unstructured, not %s",
+                            ps_prune_what_words[p->what]);
+    return p->what == PS_PRUNE_HEADS ? check_by(p, doc) : PS_OK;
 }
 
 bool ps_spec_prune_calibrates(const ps_spec_prune *p)

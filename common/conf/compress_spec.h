@@ -91,6 +91,13 @@ typedef enum ps_prune_by {
     PS_PRUNE_BY_MOMENTS,
 } ps_prune_by;
 
+/* Among which numbers the least of `unstructured` are sought. */
+typedef enum ps_prune_over {
+    PS_PRUNE_OVER_ROW, /* each row loses as many */
+    PS_PRUNE_OVER_TENSOR,
+    PS_PRUNE_OVER_MODEL, /* all tensors' together: which loses how many only the numbers say */
+} ps_prune_over;
+
 /* What is left of a matrix makes good what went with its columns, or stays what it was. */
 typedef enum ps_prune_repair { PS_PRUNE_REPAIR_NONE, PS_PRUNE_REPAIR_SQUARES } ps_prune_repair;
 
@@ -99,7 +106,22 @@ typedef struct ps_spec_prune {
     double ratio;    /* the share that goes; above 0, below 1 */
     unsigned by;     /* ps_prune_by */
     unsigned repair; /* ps_prune_repair */
+    unsigned over;   /* ps_prune_over */
 } ps_spec_prune;
+
+typedef enum ps_lowrank_what {
+    PS_LOWRANK_ALL, /* every matrix of a layer, or of a block */
+    PS_LOWRANK_FFN, /* of a language model's blocks */
+    PS_LOWRANK_ATTENTION,
+} ps_lowrank_what;
+
+/* Matrices become products of two thinner ones (worker/compress/lowrank.h). */
+typedef struct ps_spec_lowrank {
+    double rank;   /* from 1: itself; below: a share of a matrix's smaller side */
+    unsigned what; /* ps_lowrank_what */
+    bool whiten;   /* outputs lose least, by what calibration sees; else the weights */
+    bool merged;   /* stored multiplied, as matrices of the shape they had; else as the two */
+} ps_spec_lowrank;
 
 /* By how much the new model may be worse on data.test; it is not kept when it is worse. */
 typedef struct ps_spec_limits {
@@ -110,6 +132,7 @@ typedef struct ps_spec_limits {
 typedef struct ps_spec_compress {
     ps_spec_calibrate calibrate;
     ps_spec_prune *prune;       /* NULL: not said */
+    ps_spec_lowrank *lowrank;   /* likewise */
     ps_spec_quantise *quantise; /* likewise */
     ps_spec_limits limits;
     unsigned saliency;       /* ps_spec_saliency */

@@ -78,12 +78,6 @@ ps_status ps_compress_target_check(const ps_spec_compress *c, const ps_conf_doc 
         if (!ps_form_find(q->scheme[i]))
             return ps_conf_fail(doc, scheme, "%s is a mix; a target chooses among forms",
                                 q->scheme[i]);
-    if (c->prune)
-        return ps_conf_fail(doc, "compress.quantise.target",
-                            "not together with compress.prune; prune in a job of its own before");
-    if (ps_method_row_find(q->method)->scales)
-        return ps_conf_fail(doc, "compress.quantise.method",
-                            "%s is not for a target: its factors go by one form", q->method);
     if (q->group == PS_GROUP_MATRIX)
         return ps_conf_fail(doc, "compress.quantise.group", "matrix is not for a target");
     return check_wish(c, doc);

@@ -145,6 +145,28 @@ def a_size_is_met_whoever_takes_part():
             assert file_of(cluster, f"three-{saliency}") == alone[saliency], saliency
 
 
+def what_is_left_and_what_has_factors_is_chosen_for():
+    """What a form is measured to cost is what it costs when it is chosen: of what is left when units go, and of what has
+    factors, which are those of the form."""
+    with Cluster() as cluster:
+        begin(cluster, layers=[16, 64, 64, 64, 48, 48, 4])
+        more = "  calibrate: {rows: 480, held_out: 0.25, sequential: false}"
+        quantise = "scheme: [int2, int3, int4, int8], group: 32, target: {bits: 4.4}"
+        for name, method, prune in (("pruned", "gptq", "  prune: {what: rows, ratio: 0.5}\n"), ("folded", "awq", "")):
+            job = cluster.wait_job(cluster.submit(job_text(cluster, name, f"{quantise}, method: {method}", prune + more, "train")))
+            chosen = [t for t in report_of(cluster, job["id"])["tensors"] if "choices" in t]
+            assert len(chosen) == 6 and len({t["form"] for t in chosen}) > 1, chosen
+            for t in chosen:
+                cost = next(c["loss"] for c in t["choices"] if c["form"] == t["form"])
+                # rows that are divided by the factors of what follows count for less, or more
+                assert abs(t["solved"]["error"] / cost - 1) < (1e-5 if prune else 0.6), (name, t)
+            powers = [t["solved"].get("power", 0) for t in chosen]
+            assert prune or max(powers) > 0, powers
+            numbers = sum(np.prod(t["shape"]) for t in chosen)
+            bits = 8 * sum(t["bytes"] for t in chosen) / numbers
+            assert 0.9 * 4.4 < bits <= 4.4, bits
+
+
 def a_restart_while_it_measures_changes_nothing():
     with Cluster() as cluster:
         begin(cluster, layers=DEEP)
@@ -190,4 +212,5 @@ def a_loss_that_is_allowed_is_hardly_more():
 
 
 run([what_is_predicted_is_numpys, a_model_without_moments_is_refused, a_size_is_met_whoever_takes_part,
+     what_is_left_and_what_has_factors_is_chosen_for,
      a_restart_while_it_measures_changes_nothing, a_loss_that_is_allowed_is_hardly_more])

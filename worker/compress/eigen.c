@@ -158,13 +158,23 @@ static ps_status no_convergence(const work *w)
     return ps_fail(PS_INTERNAL, "eigenvalues of a matrix of %zu rows do not converge", w->n);
 }
 
+/* What is beside the diagonal and smaller than the whole matrix's rounding is nothing: of one that
+ * has no full rank both values beside it are noise, too. */
+static double nothing(const work *w)
+{
+    double most = 0;
+    for (size_t i = 0; i < w->n; i++)
+        most = fmax(most, fabs(w->d[i]) + fabs(w->e[i]));
+    return DBL_EPSILON * most;
+}
+
 static ps_status diagonalise(work *w)
 {
+    const double least = nothing(w);
     for (size_t l = 0; l < w->n; l++)
         for (int turn = 0;; turn++) {
             size_t m = l;
-            while (m + 1 < w->n &&
-                   fabs(w->e[m]) > DBL_EPSILON * (fabs(w->d[m]) + fabs(w->d[m + 1])))
+            while (m + 1 < w->n && fabs(w->e[m]) > least)
                 m++;
             if (m == l)
                 break;

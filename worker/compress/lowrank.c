@@ -6,6 +6,7 @@
 
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/form/factors.h"
 #include "worker/compress/dense.h"
 #include "worker/compress/eigen.h"
 #include "worker/compress/error.h"
@@ -21,10 +22,10 @@ typedef struct room {
 
 typedef struct thinning {
     const ps_compress_problem *problem;
-    uint64_t rank;
+    uint32_t rank;
     double *outer; /* [rows, columns]: W·H */
     double *g;     /* [rows, rows]; then vectors */
-    float *left, *right;
+    float *factors;
     room *rooms; /* of each part */
 } thinning;
 
@@ -92,7 +93,7 @@ static void even_out(double *g, uint64_t n)
             g[i * n + j] = g[j * n + i] = (g[i * n + j] + g[j * n + i]) / 2;
 }
 
-/* Row k of right: vector k times W. */
+/* Row k of R: vector k times W; and column k of L. */
 static void right_work(void *user, uint64_t k)
 {
     const thinning *t = user;
@@ -104,9 +105,9 @@ static void right_work(void *user, uint64_t k)
         for (uint64_t c = 0; c < p->columns; c++)
             sum[c] += u[r] * (double)p->weights[r * p->columns + c];
     for (uint64_t c = 0; c < p->columns; c++)
-        t->right[k * p->columns + c] = (float)sum[c];
+        t->factors[(p->rows + c) * t->rank + k] = (float)sum[c];
     for (uint64_t r = 0; r < p->rows; r++)
-        t->left[r * t->rank + k] = (float)u[r];
+        t->factors[r * t->rank + k] = (float)u[r];
 }
 
 static ps_status thin(thinning *t, double *values)
@@ -122,21 +123,6 @@ static ps_status thin(thinning *t, double *values)
     return st;
 }
 
-void ps_lowrank_merge(const float *left, const float *right, uint64_t rows, uint64_t columns,
-                      uint64_t rank, float *out)
-{
-    for (uint64_t r = 0; r < rows; r++)
-        for (uint64_t from = 0; from < columns; from += BLOCK) {
-            uint64_t some = least(BLOCK, columns - from);
-            double sum[BLOCK] = {0};
-            for (uint64_t k = 0; k < rank; k++)
-                for (uint64_t c = 0; c < some; c++)
-                    sum[c] += (double)left[r * rank + k] * (double)right[k * columns + from + c];
-            for (uint64_t c = 0; c < some; c++)
-                out[r * columns + from + c] = (float)sum[c];
-        }
-}
-
 static ps_status measure(const thinning *t, ps_lowrank_report *report)
 {
     const ps_compress_problem *p = t->problem;
@@ -144,7 +130,7 @@ static ps_status measure(const thinning *t, ps_lowrank_report *report)
     float *is = ps_try_alloc_raw(n * sizeof *is);
     if (!is)
         return ps_fail(PS_NO_MEMORY, "tensor %s: low rank", p->name);
-    ps_lowrank_merge(t->left, t->right, p->rows, p->columns, t->rank, is);
+    ps_factors_rows(t->factors, t->rank, p->rows, p->columns, 0, p->rows, is);
     ps_status st = PS_OK;
     *report = (ps_lowrank_report){.error = -1, .held_out = -1};
     for (uint64_t i = 0; i < n; i++) {
@@ -161,13 +147,13 @@ static ps_status measure(const thinning *t, ps_lowrank_report *report)
     return st;
 }
 
-ps_status ps_lowrank(const ps_compress_problem *problem, uint64_t rank, float *left, float *right,
+ps_status ps_lowrank(const ps_compress_problem *problem, uint32_t rank, float *factors,
                      ps_lowrank_report *report)
 {
     const ps_compress_problem *p = problem;
     PS_REQUIRE(rank && rank <= least(p->rows, p->columns));
     PS_REQUIRE(!p->hessian || !p->hessian->squares);
-    thinning t = {.problem = p, .rank = rank, .left = left, .right = right};
+    thinning t = {.problem = p, .rank = rank, .factors = factors};
     ps_lowrank_report done;
     t.outer = ps_try_alloc(p->rows * p->columns * sizeof(double));
     t.g = ps_try_alloc(p->rows * p->rows * sizeof(double));

@@ -9,14 +9,11 @@ typedef struct ps_lowrank_report {
     double mse;
 } ps_lowrank_report;
 
-/* weights ≈ left·right, left [rows, rank], its columns orthonormal, right [rank, columns]: the best
- * there is for outputs by problem->hessian, or for the weights themselves without it (the
- * problem's form is not looked at). rank: from 1 to the smaller side. PS_NO_MEMORY. Smaller than
- * the matrix where rank·(rows + columns) < rows·columns. */
-PS_MUST_CHECK ps_status ps_lowrank(const ps_compress_problem *problem, uint64_t rank, float *left,
-                                   float *right, ps_lowrank_report *report);
-/* left·right, [rows, columns]. */
-void ps_lowrank_merge(const float *left, const float *right, uint64_t rows, uint64_t columns,
-                      uint64_t rank, float *out);
+/* weights ≈ L·R as two factors (common/form/factors.h), the columns of L orthonormal: the best
+ * there is for outputs by problem->hessian, or for the weights themselves without it (the problem's
+ * form is not looked at). factors: [rows + columns, rank], the caller's. rank: from 1 to the
+ * smaller side. PS_NO_MEMORY. */
+PS_MUST_CHECK ps_status ps_lowrank(const ps_compress_problem *problem, uint32_t rank,
+                                   float *factors, ps_lowrank_report *report);
 
 #endif

@@ -1,10 +1,11 @@
 /* Of the least of some numbers: a selection by sorting, as rows and blocks are short. Of all
- * numbers of all tensors: their saliencies' bits, of which the upper half is counted first and then
+ * numbers of a tensor: their saliencies' bits, of which the upper half is counted first and then
  * the lower one; so nothing is copied. */
 #include "worker/compress/sparse.h"
 
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/compress/plan.h"
 #include "worker/compress/error.h"
 #include "worker/compress/feedback.h"
 #include "worker/compress/refit.h"
@@ -79,20 +80,26 @@ static uint32_t bits_of(const ps_salient *t, uint64_t i)
     return bits;
 }
 
+void ps_sparse_count(const ps_salient *tensor, double *counts)
+{
+    memset(counts, 0, PS_PLAN_BINS * sizeof *counts);
+    for (uint64_t r = 0; r < tensor->rows; r++)
+        for (uint64_t c = 0; c < tensor->columns; c++)
+            counts[ps_plan_bin_of((float)ps_saliency(tensor, r, c))]++;
+}
+
 /* Of what has these upper bits (upper), or of all: in which half of counts the number `rank` lies;
  * *rank becomes its rank in there. */
-static uint32_t find_half(const ps_salient *tensors, size_t n, const uint32_t *upper,
-                          uint64_t *rank)
+static uint32_t find_half(const ps_salient *t, const uint32_t *upper, uint64_t *rank)
 {
     uint64_t *counts = ps_alloc_array(HALVES, sizeof *counts);
-    for (size_t k = 0; k < n; k++)
-        for (uint64_t i = 0; i < tensors[k].rows * tensors[k].columns; i++) {
-            uint32_t bits = bits_of(&tensors[k], i);
-            if (!upper)
-                counts[bits >> HALF_BITS]++;
-            else if (bits >> HALF_BITS == *upper)
-                counts[bits % HALVES]++;
-        }
+    for (uint64_t i = 0; i < t->rows * t->columns; i++) {
+        uint32_t bits = bits_of(t, i);
+        if (!upper)
+            counts[bits >> HALF_BITS]++;
+        else if (bits >> HALF_BITS == *upper)
+            counts[bits % HALVES]++;
+    }
     uint32_t half = 0;
     for (; *rank >= counts[half]; half++)
         *rank -= counts[half];
@@ -100,25 +107,21 @@ static uint32_t find_half(const ps_salient *tensors, size_t n, const uint32_t *u
     return half;
 }
 
-void ps_sparse_all(const ps_salient *tensors, size_t n, double ratio, float *const *w)
+void ps_sparse_least(const ps_salient *tensor, uint64_t count, float *w)
 {
-    PS_REQUIRE(ratio >= 0 && ratio <= 1);
-    uint64_t all = 0;
-    for (size_t k = 0; k < n; k++)
-        all += tensors[k].rows * tensors[k].columns;
-    uint64_t rank = share_of(ratio, all), equals;
+    uint64_t n = tensor->rows * tensor->columns, equals = count;
     uint32_t cut = UINT32_MAX;
-    if (rank < all) {
-        uint32_t upper = find_half(tensors, n, NULL, &rank);
-        cut = upper << HALF_BITS | find_half(tensors, n, &upper, &rank);
+    PS_REQUIRE(count <= n);
+    if (count < n) {
+        uint32_t upper = find_half(tensor, NULL, &equals);
+        cut = upper << HALF_BITS | find_half(tensor, &upper, &equals);
     }
-    equals = rank; /* that go, of those that are as salient as the first that stays */
-    for (size_t k = 0; k < n; k++)
-        for (uint64_t i = 0; i < tensors[k].rows * tensors[k].columns; i++) {
-            uint32_t bits = bits_of(&tensors[k], i);
-            if (bits < cut || (bits == cut && equals && equals--))
-                w[k][i] = 0;
-        }
+    for (uint64_t i = 0; i < n; i++) { /* equals: that go, of those as salient as the first that
+                                          stays */
+        uint32_t bits = bits_of(tensor, i);
+        if (bits < cut || (bits == cut && equals && equals--))
+            w[i] = 0;
+    }
 }
 
 typedef struct solving {

@@ -17,9 +17,10 @@ typedef struct ps_sparsity {
 
 /* The least salient of each row become 0; w: tensor->weights, or a copy. PS_NO_MEMORY. */
 PS_MUST_CHECK ps_status ps_sparse_rows(const ps_salient *tensor, const ps_sparsity *want, float *w);
-/* The least salient of all tensors together become 0: w[k] [rows, columns] of tensors[k]. As many
- * as the ratio says, within equals. */
-void ps_sparse_all(const ps_salient *tensors, size_t n, double ratio, float *const *w);
+/* The `count` least salient of the tensor become 0; w as above. Of equals, the first. */
+void ps_sparse_least(const ps_salient *tensor, uint64_t count, float *w);
+/* How many numbers of it are how salient: counts[PS_PLAN_BINS] (common/compress/plan.h). */
+void ps_sparse_count(const ps_salient *tensor, double *counts);
 
 /* SparseGPT: as GPTQ, but numbers stay or become 0, and those that stay make good what went; which:
  * of each 128 columns (or four) of a row, those that cost least when all that follow help (Frantar

@@ -30,7 +30,7 @@ typedef struct group {
 } group;
 
 static ps_status open_group(const ps_compress_job *job, size_t input, const ps_hessian *hessian,
-                            group *g)
+                            const ps_form *form, group *g)
 {
     const ps_plan *plan = job->plan;
     ps_status st = PS_OK;
@@ -45,6 +45,8 @@ static ps_status open_group(const ps_compress_job *job, size_t input, const ps_h
             return st;
         g->method = t->method;
         g->problems[g->n] = ps_fold_problem(job, t, g->rows[g->n], hessian, NULL);
+        if (form)
+            g->problems[g->n].form = *form;
         g->n++;
     }
     return st;
@@ -59,11 +61,11 @@ static void close_group(group *g)
 }
 
 static ps_status find(const ps_compress_job *job, size_t input, const ps_hessian *hessian,
-                      float *scales, ps_scale_report *report)
+                      const ps_form *form, float *scales, ps_scale_report *report)
 {
     const ps_plan_input *in = &job->plan->inputs[input];
     group g = {0};
-    ps_status st = open_group(job, input, hessian, &g);
+    ps_status st = open_group(job, input, hessian, form, &g);
     const ps_method *method = st ? NULL : ps_method_find(g.method->name);
     if (!st && !method)
         st = ps_fail(PS_UNIMPLEMENTED, "this worker has no method %s", g.method->name);
@@ -83,7 +85,7 @@ static ps_status take_sums(const ps_compress_job *job, size_t input, ps_compress
 }
 
 ps_status ps_fold_factors(const ps_compress_job *job, size_t input, const ps_compress_sums *sums,
-                          float **scales, ps_scale_report *report)
+                          const ps_form *form, float **scales, ps_scale_report *report)
 {
     const ps_plan_input *in = &job->plan->inputs[input];
     PS_REQUIRE(in->factors);
@@ -93,12 +95,19 @@ ps_status ps_fold_factors(const ps_compress_job *job, size_t input, const ps_com
     if (!st && !sums)
         st = take_sums(job, input, &taken);
     if (!st)
-        st = find(job, input, sums ? &sums->hessians[0] : &taken.hessians[0], found, report);
+        st = find(job, input, sums ? &sums->hessians[0] : &taken.hessians[0], form, found, report);
     ps_compress_sums_free(&taken);
     if (st)
         ps_free(&found);
     *scales = found;
     return st;
+}
+
+void ps_fold_sums(const ps_plan *plan, size_t input, const float *scales, ps_compress_sums *sums)
+{
+    for (size_t i = 0; i < 2; i++)
+        if (sums->memory[i])
+            ps_scale_sums(sums->memory[i], plan->inputs[input].columns, scales);
 }
 
 void ps_fold_apply(const ps_plan *plan, const ps_plan_tensor *tensor, const float *in,
@@ -113,4 +122,24 @@ void ps_fold_apply(const ps_plan *plan, const ps_plan_tensor *tensor, const floa
     PS_REQUIRE(tensor->folds_from + of->columns / of->repeat <= n);
     ps_scale_rows(rows, tensor->folds_from, columns, (ps_scale_share){of->span, of->repeat}, out,
                   of->columns);
+}
+
+/* NULL of NULL; freed by the caller. */
+static float *inverse_of(const float *scales, uint64_t n)
+{
+    float *out = scales ? ps_alloc_array(n, sizeof *out) : NULL;
+    for (uint64_t i = 0; scales && i < n; i++)
+        out[i] = 1 / scales[i];
+    return out;
+}
+
+void ps_fold_curvature(const ps_plan *plan, const ps_plan_tensor *tensor, const float *in,
+                       const float *out, float *curvature)
+{
+    float *by_in = inverse_of(in, in ? plan->inputs[tensor->input].columns : 0);
+    float *by_out = inverse_of(out, out ? plan->inputs[tensor->folds].columns : 0);
+    for (int twice = 0; twice < 2; twice++)
+        ps_fold_apply(plan, tensor, by_in, by_out, curvature);
+    ps_free(&by_in);
+    ps_free(&by_out);
 }

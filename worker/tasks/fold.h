@@ -13,15 +13,22 @@ ps_compress_problem ps_fold_problem(const ps_compress_job *job, const ps_plan_te
                                     const float *rows, const ps_hessian *hessian,
                                     const ps_hessian *held_out);
 
-/* sums: of the input; NULL: they are taken for this. *scales: [columns], freed by the caller.
- * Whatever ps_method_scale fails with. */
+/* sums: of the input; NULL: they are taken for this. form: that all of its weights are to be in;
+ * NULL: each in the plan's. *scales: [columns], freed by the caller. Whatever ps_method_scale fails
+ * with. */
 PS_MUST_CHECK ps_status ps_fold_factors(const ps_compress_job *job, size_t input,
-                                        const ps_compress_sums *sums, float **scales,
-                                        ps_scale_report *report);
+                                        const ps_compress_sums *sums, const ps_form *form,
+                                        float **scales, ps_scale_report *report);
+/* Sums of the input become those of what it will be. */
+void ps_fold_sums(const ps_plan *plan, size_t input, const float *scales, ps_compress_sums *sums);
 
 /* To rows of a tensor of the plan: `in`, of its own input, and `out`, of the one that it folds;
  * each may be NULL. */
 void ps_fold_apply(const ps_plan *plan, const ps_plan_tensor *tensor, const float *in,
                    const float *out, float *rows);
+/* The same, of the curvature of the loss there: it is divided by what a number is multiplied by,
+ * twice. */
+void ps_fold_curvature(const ps_plan *plan, const ps_plan_tensor *tensor, const float *in,
+                       const float *out, float *curvature);
 
 #endif

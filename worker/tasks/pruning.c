@@ -120,7 +120,7 @@ void ps_pruning_report_clear(ps_pruning_report *report)
 }
 
 ps_status ps_prune_tensor(const ps_compress_job *job, const ps_plan_tensor *t, float *weights,
-                          ps_compress_sums *sums, ps_pruning_report *report)
+                          float *curvature, ps_compress_sums *sums, ps_pruning_report *report)
 {
     PS_REQUIRE(t->n_members);
     uint64_t rows = ps_plan_from_rows(t), columns = ps_plan_from_columns(t);
@@ -130,6 +130,8 @@ ps_status ps_prune_tensor(const ps_compress_job *job, const ps_plan_tensor *t, f
     if (!st) {
         uint64_t left = ps_units_count(c.stays[0], rows);
         ps_units_cut(weights, rows, columns, c.stays[0], NULL, weights);
+        if (curvature)
+            ps_units_cut(curvature, rows, columns, c.stays[0], c.stays[1], curvature);
         if (ps_units_count(c.stays[1], columns) < columns) {
             bool wanted = job->spec->compress->prune->repair == PS_PRUNE_REPAIR_SQUARES;
             st = repair(t, &c, left, weights, sums, wanted, report);
@@ -143,24 +145,56 @@ ps_status ps_prune_tensor(const ps_compress_job *job, const ps_plan_tensor *t, f
 
 /* ---- zeros ---- */
 
-static ps_status least_of_rows(const ps_compress_job *job, const ps_plan_tensor *t,
-                               const ps_sparsity *want, const float *weights, float *out)
+/* What its numbers count for, and what that borrows. */
+typedef struct counting {
+    ps_salient salient;
+    float *squares;
+    ps_tensor_moments moments;
+} counting;
+
+static void counting_close(counting *c)
 {
-    float *squares = NULL;
-    ps_tensor_moments moments = {0};
-    ps_status st = ps_input_squares(job, t, &squares);
+    ps_free(&c->squares);
+    ps_tensor_moments_free(&c->moments);
+}
+
+static ps_status counting_open(const ps_compress_job *job, const ps_plan_tensor *t,
+                               const float *weights, counting *out)
+{
+    *out = (counting){0};
+    ps_status st = ps_input_squares(job, t, &out->squares);
     if (!st && job->spec->compress->prune->by == PS_PRUNE_BY_MOMENTS)
-        st = ps_tensor_moments_get(job, t, &moments);
+        st = ps_tensor_moments_get(job, t, &out->moments);
+    out->salient = (ps_salient){.weights = weights,
+                                .rows = ps_plan_from_rows(t),
+                                .columns = ps_plan_from_columns(t),
+                                .squares = out->squares,
+                                .curvature = out->moments.curvature};
+    return st;
+}
+
+static ps_status the_least(const ps_compress_job *job, const ps_plan_tensor *t,
+                           const ps_sparsity *want, const float *weights, float *out)
+{
+    counting c;
+    ps_status st = counting_open(job, t, weights, &c);
     memcpy(out, weights, (size_t)ps_model_form_numbers(&t->from) * sizeof *out);
+    if (!st && job->spec->compress->prune->over == PS_PRUNE_OVER_ROW)
+        st = ps_sparse_rows(&c.salient, want, out);
+    else if (!st)
+        ps_sparse_least(&c.salient, t->n_zeros, out);
+    counting_close(&c);
+    return st;
+}
+
+ps_status ps_prune_count(const ps_compress_job *job, const ps_plan_tensor *t, const float *weights,
+                         double *counts)
+{
+    counting c;
+    ps_status st = counting_open(job, t, weights, &c);
     if (!st)
-        st = ps_sparse_rows(&(ps_salient){.weights = weights,
-                                          .rows = ps_plan_from_rows(t),
-                                          .columns = ps_plan_from_columns(t),
-                                          .squares = squares,
-                                          .curvature = moments.curvature},
-                            want, out);
-    ps_free(&squares);
-    ps_tensor_moments_free(&moments);
+        ps_sparse_count(&c.salient, counts);
+    counting_close(&c);
     return st;
 }
 
@@ -199,7 +233,7 @@ ps_status ps_prune_zeros(const ps_compress_job *job, const ps_plan_tensor *t, fl
         return ps_fail(PS_NO_MEMORY, "tensor %s: zeros", t->stored.name);
     ps_status st = prune->repair == PS_PRUNE_REPAIR_SQUARES
                        ? ps_sparse_solve(&problem, &want, out, &solved)
-                       : least_of_rows(job, t, &want, weights, out);
+                       : the_least(job, t, &want, weights, out);
     if (!st)
         st = measure_zeros(&problem, out, report);
     if (!st)

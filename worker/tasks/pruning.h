@@ -21,17 +21,22 @@ typedef struct ps_pruning_report {
 void ps_pruning_report_clear(ps_pruning_report *report);
 
 /* weights, [rows, columns] of the product as the parent has them, become what stays of them; and so
- * do the sums of hessians, those of its input. Both the caller's, changed in place. */
+ * do the sums of hessians, those of its input, and the curvature of weights, or NULL. All the
+ * caller's, changed in place. */
 PS_MUST_CHECK ps_status ps_prune_tensor(const ps_compress_job *job, const ps_plan_tensor *tensor,
-                                        float *weights, ps_compress_sums *sums,
+                                        float *weights, float *curvature, ps_compress_sums *sums,
                                         ps_pruning_report *report);
 
 /* Of a tensor that gets zeros: the same, with weights of the same shape. With a repair it is
- * SparseGPT's way, without one the least of each row go: by magnitude, Wanda's (activation) or the
- * moments. */
+ * SparseGPT's way, without one the least of each row go, or of the tensor, as many as the plan
+ * says: by magnitude, Wanda's (activation) or the moments. */
 PS_MUST_CHECK ps_status ps_prune_zeros(const ps_compress_job *job, const ps_plan_tensor *tensor,
                                        float *weights, const ps_compress_sums *sums,
                                        ps_pruning_report *report);
+
+/* How many of its numbers are how salient by that: counts[PS_PLAN_BINS]. */
+PS_MUST_CHECK ps_status ps_prune_count(const ps_compress_job *job, const ps_plan_tensor *tensor,
+                                       const float *weights, double *counts);
 
 /* The other way: numbers, as the new model's tensor has them in psd's order, to where a model of
  * the parent's shape has them, whose other units do nothing: out, of the parent's shape. The units

@@ -13,6 +13,10 @@
  *     {…,"prune":{"inputs_kept":384,"inputs":512,"importance_lost":0.1,"cut":0.05,"repaired":0.01,
  *                 "held_out_cut":0.05,"held_out_repaired":0.011,"damp":1e-4,"tokens":65536}}
  *
+ * Of one that becomes a product of two, what is lost by that (shares as above):
+ *
+ *     {…,"lowrank":{"rank":64,"of":128,"error":0.011,"held_out":0.013,"mse":1e-5}}
+ *
  * Where its input has factors (fold.h), they come first, and the report has the power of the
  * inputs' sizes that they are, and what rounding would lose without them:
  * "power":0.35,"plain":0.014. Of one that only folds them, a norm, it is {"method":"fold"}.
@@ -24,6 +28,7 @@
 #include "worker/tasks/moments.h"
 #include "worker/tasks/pruning.h"
 #include "worker/tasks/task_kind.h"
+#include "worker/tasks/thinning.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -38,6 +43,7 @@ typedef struct solving {
     bool scaled; /* by factors of its input */
     ps_scale_report scale;
     ps_pruning_report pruning; /* of a tensor that loses units */
+    ps_thinning thinning;      /* of one that becomes two */
     ps_compress_report report; /* of one in a form */
 } solving;
 
@@ -51,11 +57,11 @@ static ps_status choose(solving *s)
     return PS_OK;
 }
 
-/* What goes with units is no matter of rounding, and not predicted. */
+/* What goes with units, or with ranks, is no matter of rounding, and not predicted. */
 static ps_status take_moments(solving *s)
 {
     if (s->job.spec->compress->saliency != PS_SALIENCY_MOMENTS || !s->tensor->method ||
-        s->tensor->n_members)
+        s->tensor->n_members || s->tensor->rank)
         return PS_OK;
     return ps_tensor_moments_get(&s->job, s->tensor, &s->moments);
 }
@@ -67,34 +73,18 @@ static ps_status find_factors(solving *s, float **in)
     size_t input = s->tensor->input;
     if (input == PS_PLAN_NO_INPUT || !plan->inputs[input].factors)
         return PS_OK;
-    ps_status st = ps_fold_factors(&s->job, input, &s->sums, in, &s->scale);
-    for (size_t i = 0; !st && i < 2; i++)
-        if (s->sums.memory[i])
-            ps_scale_sums(s->sums.memory[i], plan->inputs[input].columns, *in);
+    ps_status st = ps_fold_factors(&s->job, input, &s->sums, NULL, in, &s->scale);
+    if (!st)
+        ps_fold_sums(plan, input, *in, &s->sums);
     s->scaled = !st;
     return st;
 }
 
-static void invert(float *scales, uint64_t n)
+static void apply_factors(const solving *s, const float *in, const float *out)
 {
-    for (uint64_t i = 0; scales && i < n; i++)
-        scales[i] = 1 / scales[i];
-}
-
-/* A curvature is divided by what a number is multiplied by, twice. */
-static void apply_factors(const solving *s, float *in, float *out)
-{
-    const ps_plan *plan = s->job.plan;
-    const ps_plan_tensor *t = s->tensor;
-    ps_fold_apply(plan, t, in, out, s->weights);
-    if (!s->moments.curvature)
-        return;
-    if (in)
-        invert(in, plan->inputs[t->input].columns);
-    if (out)
-        invert(out, plan->inputs[t->folds].columns);
-    ps_fold_apply(plan, t, in, out, s->moments.curvature);
-    ps_fold_apply(plan, t, in, out, s->moments.curvature);
+    ps_fold_apply(s->job.plan, s->tensor, in, out, s->weights);
+    if (s->moments.curvature)
+        ps_fold_curvature(s->job.plan, s->tensor, in, out, s->moments.curvature);
 }
 
 static ps_status fold(solving *s)
@@ -103,7 +93,7 @@ static ps_status fold(solving *s)
     ps_scale_report report;
     ps_status st = find_factors(s, &in);
     if (!st && s->tensor->folds != PS_PLAN_NO_INPUT)
-        st = ps_fold_factors(&s->job, s->tensor->folds, NULL, &out, &report);
+        st = ps_fold_factors(&s->job, s->tensor->folds, NULL, NULL, &out, &report);
     if (!st)
         apply_factors(s, in, out);
     ps_free(&in);
@@ -131,7 +121,7 @@ static ps_status encode(solving *s, uint8_t *out)
     const ps_compress_problem problem =
         ps_fold_problem(&s->job, t, s->weights, s->sums.memory[0] ? &s->sums.hessians[0] : NULL,
                         ps_compress_sums_held_out(&s->sums));
-    const ps_method *method = ps_method_find(t->method->name);
+    const ps_method *method = ps_method_find(t->stored.form.row->plain ? "round" : t->method->name);
     if (!method)
         return ps_fail(PS_UNIMPLEMENTED, "this worker has no method %s", t->method->name);
     ps_status st = ps_method_solve(method, &problem, out, &s->report);
@@ -142,7 +132,9 @@ static ps_status encode(solving *s, uint8_t *out)
 static void put(const solving *s, float *out)
 {
     const ps_model_form *is = &s->tensor->stored;
-    if (s->tensor->from.transposed)
+    if (is->form.rank)
+        memcpy(out, s->thinning.factors, (size_t)s->tensor->bytes);
+    else if (s->tensor->from.transposed)
         ps_compress_transpose(s->weights, is->shape[1], is->shape[0], out);
     else
         memcpy(out, s->weights, (size_t)ps_model_form_numbers(is) * sizeof *out);
@@ -153,14 +145,7 @@ static ps_status solve(solving *s)
     const ps_plan_tensor *t = s->tensor;
     const char *name = t->stored.name;
     ps_some_tensors *words = NULL;
-    ps_status st = PS_OK;
-    if (t->n_members)
-        st = ps_prune_tensor(&s->job, t, s->weights, &s->sums, &s->pruning);
-    else if (t->zeros)
-        st = ps_prune_zeros(&s->job, t, s->weights, &s->sums, &s->pruning);
-    if (st)
-        return st;
-    st = ps_compress_tensors(&s->job, &name, 1, ps_plan_words(t), &words);
+    ps_status st = ps_compress_tensors(&s->job, &name, 1, ps_plan_words(t), &words);
     if (!st && ps_some_tensors_elements(words, 0) != ps_plan_words(t))
         st = ps_fail(PS_FAILED_PRECONDITION, "tensor %s has other bytes at psd", name);
     if (!st && t->method)
@@ -249,6 +234,22 @@ static void tell_zeros(const solving *s, ps_json_writer *w)
     ps_json_object_end(w);
 }
 
+static void tell_rank(const solving *s, ps_json_writer *w)
+{
+    const ps_lowrank_report *r = &s->thinning.report;
+    const uint64_t *shape = s->tensor->stored.shape;
+    ps_json_key(w, "lowrank");
+    ps_json_object(w);
+    ps_json_put_uint(w, "rank", s->tensor->rank);
+    ps_json_put_uint(w, "of", shape[0] < shape[1] ? shape[0] : shape[1]);
+    if (r->error >= 0)
+        ps_json_put_double(w, "error", r->error);
+    if (r->held_out >= 0)
+        ps_json_put_double(w, "held_out", r->held_out);
+    ps_json_put_double(w, "mse", r->mse);
+    ps_json_object_end(w);
+}
+
 static void tell(const solving *s, Psd__V1__TaskResult *result)
 {
     ps_buf json = PS_BUF_EMPTY;
@@ -262,6 +263,8 @@ static void tell(const solving *s, Psd__V1__TaskResult *result)
         tell_pruning(s, &w);
     if (s->tensor->zeros)
         tell_zeros(s, &w);
+    if (s->tensor->rank)
+        tell_rank(s, &w);
     ps_json_object_end(&w);
     ps_result_report(result, ps_buf_cstr(&json));
     ps_buf_free(&json);
@@ -285,6 +288,20 @@ static void warn(const solving *s)
                     s->tensor->stored.name, ps_compress_reason_text(s->pruning.repair.why));
 }
 
+/* What goes, goes from the parent's numbers. */
+static ps_status cut(solving *s)
+{
+    const ps_plan_tensor *t = s->tensor;
+    ps_status st = PS_OK;
+    if (t->n_members)
+        st = ps_prune_tensor(&s->job, t, s->weights, NULL, &s->sums, &s->pruning);
+    else if (t->zeros)
+        st = ps_prune_zeros(&s->job, t, s->weights, &s->sums, &s->pruning);
+    if (!st && t->rank)
+        st = ps_thin_tensor(&s->job, t, s->weights, &s->sums, &s->thinning);
+    return st;
+}
+
 static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
 {
     solving s = {0};
@@ -299,6 +316,8 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
     if (!st)
         st = take_moments(&s);
     if (!st)
+        st = cut(&s);
+    if (!st)
         st = fold(&s);
     if (!st)
         st = solve(&s);
@@ -308,6 +327,7 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
     }
     ps_tensor_moments_free(&s.moments);
     ps_pruning_report_clear(&s.pruning);
+    ps_thinning_free(&s.thinning);
     ps_free(&s.weights);
     ps_compress_sums_free(&s.sums);
     ps_compress_close(&s.job);

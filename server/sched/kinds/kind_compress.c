@@ -1,7 +1,8 @@
 /* A job of kind compress.
  *
- *  (measuring comes between creating and solving where there is a target: the same turns, in which
- *   what each form would cost is found out; then forms are chosen: kind_compress_measure.c)
+ *  (measuring comes between creating and solving where there is a target, or zeros are sought among
+ *   all numbers: the same turns, in which what each form would cost, or how salient numbers are, is
+ *   found out; then it is chosen: kind_compress_measure.c)
  *
  *   creating ──▶ solving ──▶ writing ──▶ evaluating ──▶ finishing ──▶ (done, or failed by limits)
  *   psd makes    a task      psd: the     a task:        psd leaves the report, and publishes
@@ -211,7 +212,7 @@ static void calibrate(ps_job *job)
 static void after_turn(ps_job *job)
 {
     ps_compress *w = work_of(job);
-    bool fresh = w->measuring || !w->plan->target.asked;
+    bool fresh = w->measuring || !w->plan->measures;
     if (w->turn == w->plan->n_windows && w->measuring) {
         ps_compress_settle(job);
     } else if (w->turn == w->plan->n_windows) {

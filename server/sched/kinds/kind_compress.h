@@ -29,7 +29,7 @@ typedef struct ps_compress_item {
     bool solves, out, done;
     ps_row_range piece; /* begin: the tensor's number; failures, ready_ns, avoid */
     char *line;         /* what its worker says of it: a JSON object; NULL: nothing */
-    double *losses;     /* what each of its choices costs, once measured; NULL: not yet, or none */
+    double *measured;   /* [n_measures] of the plan's tensor; NULL: not yet, or none */
 } ps_compress_item;
 
 typedef enum ps_compress_which { PS_COMPRESS_PARENT, PS_COMPRESS_CHILD } ps_compress_which;
@@ -43,7 +43,7 @@ typedef struct ps_compress_test {
 typedef struct ps_compress {
     unsigned phase;          /* ps_compress_phase; ps_compress_move */
     const ps_plan *plan;     /* the job file's */
-    bool measuring;          /* what a target chooses by is not known yet: turns are of that */
+    bool measuring;          /* what is chosen by is not known yet: turns are of that */
     size_t turn;             /* of the tensors that are measured, solved, or calibrated for */
     ps_epoch_rows rows;      /* of calibration (ps_compress_epochs). Set if there are any */
     ps_compress_item *items; /* [plan->n_tensors] */
@@ -72,7 +72,7 @@ static inline uint64_t ps_compress_rows(const ps_plan *plan)
 /* Of the rows, that are done when turn `turn` has been calibrated for. */
 static inline uint32_t ps_compress_epochs(const ps_compress *w, size_t turn)
 {
-    size_t before = w->plan->target.asked && !w->measuring ? w->plan->n_windows : 0;
+    size_t before = w->plan->measures && !w->measuring ? w->plan->n_windows : 0;
     return (uint32_t)(before + turn);
 }
 
@@ -99,17 +99,17 @@ bool ps_compress_next_parent(ps_job *job, ps_worker *worker, ps_lease *task);
 /* Is all known of both that data.test can say? */
 bool ps_compress_tested(const ps_job *job);
 
-/* ---- with a target (kind_compress_measure.c) ---- */
+/* ---- where something is chosen by what is measured (kind_compress_measure.c) ---- */
 
 static inline bool ps_compress_measures(const ps_compress *w, size_t i)
 {
-    return w->measuring && w->plan->tensors[i].n_choices && !w->items[i].losses;
+    return w->measuring && w->plan->tensors[i].n_measures && !w->items[i].measured;
 }
 /* Does it choose by a share of the parent's loss on data.test? */
 bool ps_compress_wants_parent(const ps_compress *w);
-/* What a worker says each choice of tensor i costs. false: it does not. */
+/* What a worker says of tensor i. false: it does not. */
 bool ps_compress_measured(ps_compress *w, size_t i, const char *line);
-/* All is measured: forms are chosen, and solving begins; where the parent's loss is waited for, it
+/* All is measured: it is chosen, and solving begins; where the parent's loss is waited for, it
  * does not yet. The job fails when the target cannot be reached. */
 void ps_compress_settle(ps_job *job);
 

@@ -1,6 +1,7 @@
-/* With a target: what each form of each tensor would cost, as workers measure it, and the choice.
- * Happy path: as many losses as a tensor has choices; the plan allocates, and is settled. Fails
- * when the target is out of reach, which of a size was known before there was a job. */
+/* What is measured of tensors before any is solved, and the choice: with a target what each form of
+ * each would cost, or how salient its numbers are, of which the least of all go. Happy path: as
+ * many numbers as the plan says; it allocates, and is settled. Fails when the target is out of
+ * reach, which of a size was known before there was a job, and when counts are none. */
 #include "common/base/mem.h"
 #include "server/sched/core.h"
 #include "server/sched/job.h"
@@ -17,16 +18,17 @@ bool ps_compress_wants_parent(const ps_compress *w)
 bool ps_compress_measured(ps_compress *w, size_t i, const char *line)
 {
     ps_compress_item *item = &w->items[i];
-    size_t n = w->plan->tensors[i].n_choices;
-    PS_REQUIRE(n && !item->losses);
-    double *losses = ps_alloc_array(n, sizeof *losses);
-    bool ok = ps_compress_line_numbers(line, "losses", losses, n);
+    const ps_plan_tensor *t = &w->plan->tensors[i];
+    size_t n = t->n_measures;
+    PS_REQUIRE(n && !item->measured);
+    double *numbers = ps_alloc_array(n, sizeof *numbers);
+    bool ok = ps_compress_line_numbers(line, t->n_choices ? "losses" : "counts", numbers, n);
     for (size_t k = 0; ok && k < n; k++)
-        ok = losses[k] >= 0;
+        ok = numbers[k] >= 0;
     if (ok)
-        item->losses = losses;
+        item->measured = numbers;
     else
-        free(losses);
+        free(numbers);
     w->n_measured += ok;
     return ok;
 }
@@ -35,15 +37,15 @@ static ps_status choose(ps_job *job)
 {
     const ps_compress *w = job->work;
     size_t n = w->plan->n_tensors;
-    const double **losses = ps_alloc_array(n + 1, sizeof(const double *));
+    const double **measured = ps_alloc_array(n + 1, sizeof(const double *));
     uint32_t *chosen = ps_alloc_array(n + 1, sizeof *chosen);
     for (size_t i = 0; i < n; i++)
-        losses[i] = w->items[i].losses;
+        measured[i] = w->items[i].measured;
     ps_status st =
-        ps_plan_allocate(w->plan, losses, w->tests[PS_COMPRESS_PARENT].found.loss, chosen);
+        ps_plan_allocate(w->plan, measured, w->tests[PS_COMPRESS_PARENT].found.loss, chosen);
     if (!st)
         st = ps_plan_settle(job->file->plan, chosen, n);
-    ps_free(&losses);
+    ps_free(&measured);
     ps_free(&chosen);
     return st;
 }
@@ -58,8 +60,8 @@ void ps_compress_settle(ps_job *job)
         ps_job_fail(job, "%s", ps_error_message());
         return;
     }
-    ps_job_say(job, PS_LOG_INFO, "psd", "forms are chosen: %" PRIu64 " bytes of tensors",
-               w->plan->data);
+    ps_job_say(job, PS_LOG_INFO, "psd", "%s chosen: %" PRIu64 " bytes of tensors",
+               w->plan->target.asked ? "forms are" : "what becomes 0 is", w->plan->data);
     w->measuring = false;
     w->turn = 0;
     ps_compress_move(job, PS_COMPRESS_SOLVING);

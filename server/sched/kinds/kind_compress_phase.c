@@ -54,7 +54,7 @@ ps_compress *ps_compress_new(const ps_plan *plan)
 {
     ps_compress *w = ps_new(ps_compress);
     w->plan = plan;
-    w->measuring = plan->target.asked;
+    w->measuring = plan->measures;
     w->items = ps_alloc_array(plan->n_tensors + 1, sizeof *w->items);
     for (size_t i = 0; i < plan->n_tensors; i++) {
         const ps_plan_tensor *t = &plan->tensors[i];
@@ -74,7 +74,7 @@ void ps_compress_free(void *work)
     ps_epoch_rows_free(&w->rows);
     for (size_t i = 0; i < w->plan->n_tensors; i++) {
         free(w->items[i].line);
-        free(w->items[i].losses);
+        free(w->items[i].measured);
     }
     free(w->items);
     free(w->chosen);

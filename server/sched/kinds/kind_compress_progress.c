@@ -1,6 +1,6 @@
 /* How far a job of kind compress is, as bytes: version u32, phase u32, measuring u32, turn u64,
  * seconds f64, the number of tensors u64, of each: done u32, u32 and as many bytes: its line, u32
- * and as many f64: what its choices cost, which one it gets u32, or 2^32-1; then of the parent's
+ * and as many f64: what was measured of it, what is chosen for it u32, or 2^32-1; then of the parent's
  * and the draft's evaluation: done u32, samples u64, loss f64, u32 and as many bytes of JSON: its
  * metrics; then apart u32, u32 and as many bytes: what comparing both has found. Little-endian.
  * Which rows are in the sums, the parameters know (ps_sched_book). Reading fails on bytes that are
@@ -32,13 +32,13 @@ static void put_test(ps_buf *b, const ps_compress_test *test)
     ps_buf_free(&json);
 }
 
-static void put_losses(ps_buf *b, const ps_compress *w, size_t i)
+static void put_measured(ps_buf *b, const ps_compress *w, size_t i)
 {
-    const double *losses = w->items[i].losses;
-    uint32_t n = losses ? (uint32_t)w->plan->tensors[i].n_choices : 0;
+    const double *measured = w->items[i].measured;
+    uint32_t n = measured ? (uint32_t)w->plan->tensors[i].n_measures : 0;
     ps_buf_put_u32le(b, n);
     for (uint32_t k = 0; k < n; k++)
-        ps_buf_put_f64le(b, losses[k]);
+        ps_buf_put_f64le(b, measured[k]);
     ps_buf_put_u32le(b, w->plan->chosen ? w->plan->chosen[i] : UINT32_MAX);
 }
 
@@ -60,7 +60,7 @@ ps_status ps_compress_save(ps_job *job, ps_buf *blob)
         const char *line = w->items[i].line ? w->items[i].line : "";
         ps_buf_put_u32le(blob, w->items[i].done);
         put_text(blob, line, strlen(line));
-        put_losses(blob, w, i);
+        put_measured(blob, w, i);
     }
     put_test(blob, &w->tests[PS_COMPRESS_PARENT]);
     put_test(blob, &w->tests[PS_COMPRESS_CHILD]);
@@ -76,22 +76,22 @@ static ps_status not_its(void)
 }
 
 /* false: they are none of this tensor's. */
-static bool read_losses(ps_cursor *c, ps_compress *out, size_t i, uint32_t *chosen)
+static bool read_measured(ps_cursor *c, ps_compress *out, size_t i, uint32_t *chosen)
 {
-    size_t choices = out->plan->tensors[i].n_choices;
+    size_t most = out->plan->tensors[i].n_measures;
     uint32_t n = ps_read_u32le(c);
-    if (c->failed || (n && n != choices))
+    if (c->failed || (n && n != most))
         return false;
-    double *losses = n ? ps_alloc_array(n, sizeof *losses) : NULL;
+    double *measured = n ? ps_alloc_array(n, sizeof *measured) : NULL;
     bool ok = true;
     for (uint32_t k = 0; k < n; k++) {
-        losses[k] = ps_read_f64le(c);
-        ok &= isfinite(losses[k]) && losses[k] >= 0;
+        measured[k] = ps_read_f64le(c);
+        ok &= isfinite(measured[k]) && measured[k] >= 0;
     }
-    out->items[i].losses = losses;
+    out->items[i].measured = measured;
     out->n_measured += n != 0;
     *chosen = ps_read_u32le(c);
-    return ok && !c->failed && (out->measuring || n || !choices);
+    return ok && !c->failed && (out->measuring || n || !most);
 }
 
 /* NULL: none, or it is cut. */
@@ -125,12 +125,12 @@ static bool read_items(ps_cursor *c, ps_compress *out)
 {
     bool ok = true;
     size_t n = out->plan->n_tensors;
-    if (out->plan->target.asked && !out->measuring)
+    if (out->plan->measures && !out->measuring)
         out->chosen = ps_alloc_array(n + 1, sizeof *out->chosen);
     for (size_t i = 0; ok && i < n; i++) {
         uint32_t one = 0;
         read_line(c, out, &out->items[i]);
-        ok = read_losses(c, out, i, &one);
+        ok = read_measured(c, out, i, &one);
         if (out->chosen)
             out->chosen[i] = one;
     }
@@ -180,7 +180,7 @@ ps_status ps_compress_read(ps_slice blob, ps_compress *out)
         return ps_fail(PS_CORRUPT, "progress: version %u, this psd knows %d", version,
                        BLOB_VERSION);
     out->phase = ps_read_u32le(&c);
-    out->measuring = ps_read_u32le(&c) != 0 && out->plan->target.asked;
+    out->measuring = ps_read_u32le(&c) != 0 && out->plan->measures;
     out->turn = ps_read_u64le(&c);
     out->seconds = ps_read_f64le(&c);
     return read_rest(&c, out);

@@ -105,7 +105,7 @@ static void put_choices(ps_json_writer *json, const ps_plan_tensor *t, const ps_
         ps_json_object(json);
         ps_json_put_string(json, "form", ps_form_text(t->choices[i], text));
         ps_json_put_uint(json, "bytes", rows * ps_form_row_bytes(t->choices[i], columns));
-        ps_json_put_double(json, "loss", item->losses[i]);
+        ps_json_put_double(json, "loss", item->measured[i]);
         ps_json_object_end(json);
     }
     ps_json_array_end(json);
@@ -129,7 +129,7 @@ static void put_tensor(ps_json_writer *json, const ps_plan_tensor *t, const ps_c
         ps_json_put_string(json, "method", t->method->name);
     if (*t->why)
         ps_json_put_string(json, "why", t->why);
-    if (item->losses)
+    if (item->measured && t->n_choices)
         put_choices(json, t, item);
     if (item->line) { /* a worker's own, and as deep as it likes */
         ps_json_key(json, "solved");

@@ -1,5 +1,6 @@
 /* settle: what a target comes to, worked out by hand; choices that keep within it, beside all that
- * there are; who is tied to whom; and choices of somebody else. */
+ * there are; who is tied to whom; and choices of somebody else. zeros: how many of each tensor go
+ * when the least of all do. */
 #include "tests/unit/common/compress/plan_rig.h"
 
 #include "common/base/rng.h"
@@ -185,6 +186,107 @@ START_TEST(what_cannot_be_had_is_refused)
 }
 END_TEST
 
+/* Saliencies that are drawn about another size in each tensor. */
+static double **draw_counts(const ps_plan *plan, double *all)
+{
+    ps_rng rng;
+    double **out = ps_alloc_array(plan->n_tensors + 1, sizeof *out);
+    ps_rng_seed(&rng, 5);
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        uint64_t n =
+            plan->tensors[i].n_measures ? ps_model_form_numbers(&plan->tensors[i].from) : 0;
+        out[i] = n ? ps_alloc_array(PS_PLAN_BINS, sizeof **out) : NULL;
+        for (uint64_t k = 0; k < n; k++) {
+            double w = ps_rng_normal(&rng) * (1 + (double)i);
+            out[i][ps_plan_bin_of((float)(w * w))]++;
+        }
+        *all += (double)n;
+    }
+    return out;
+}
+
+START_TEST(the_least_of_all_tensors_become_zeros)
+{
+    rig r;
+    double all = 0;
+    uint32_t chosen[10], sum = 0;
+    ck_ok(
+        plan(&r, MLP5,
+             "prune: {what: unstructured, ratio: 0.3, by: moments, over: model, repair: none}\n"));
+    ck_assert(r.plan->measures && !r.plan->target.asked);
+    ck_assert_uint_eq(tensor(&r, "layers.1.weight")->n_measures, PS_PLAN_BINS);
+    ck_assert_uint_eq(tensor(&r, "layers.1.bias")->n_measures, 0);
+    double **counts = draw_counts(r.plan, &all);
+    ck_ok(ps_plan_allocate(r.plan, as_const(counts), 0, chosen));
+    /* of each all bins up to one that is the same for all, and of that one a like share */
+    double share = -1;
+    size_t border = 0;
+    for (double below = 0; below <= 0.3 * all; border++)
+        for (size_t i = 0; i < 10; i += 2)
+            below += counts[i][border];
+    border--;
+    for (size_t i = 0; i < 10; i++) {
+        sum += chosen[i];
+        if (i % 2) {
+            ck_assert_uint_eq(chosen[i], 0);
+            continue;
+        }
+        double below = 0, in = counts[i][border];
+        for (size_t b = 0; b < border; b++)
+            below += counts[i][b];
+        double of = ((double)chosen[i] - below) / in;
+        share = share < 0 ? of : share;
+        ck_assert_double_eq_tol(of, share, 2 / in);
+        ck_assert(of >= 0 && of <= 1);
+    }
+    ck_assert_uint_eq(sum, (uint32_t)rint(0.3 * all));
+    ck_assert_uint_gt(chosen[0] * 640, 2 * chosen[8] * 6144); /* sizes are 64·96 and 64·10 */
+    ck_ok(ps_plan_settle(r.plan, chosen, 10));
+    ck_assert_uint_eq(tensor(&r, "layers.0.weight")->n_zeros, chosen[0]);
+    counts[4][7]++;
+    ck_assert_int_eq(ps_plan_allocate(r.plan, as_const(counts), 0, chosen), PS_INVALID_ARGUMENT);
+    ck_assert_str_eq(ps_error_message(),
+                     "tensor layers.2.weight: what was counted is not its numbers");
+    free_losses(r.plan, counts);
+    rig_free(&r);
+    const char *own = "prune: {what: unstructured, ratio: 0.25, over: tensor, repair: none}\n";
+    ck_ok(plan(&r, MLP5, own));
+    ck_assert(!r.plan->measures);
+    ck_assert_uint_eq(tensor(&r, "layers.0.weight")->n_zeros, 64 * 96 / 4);
+    rig_free(&r);
+}
+END_TEST
+
+/* Rows of the small GPT's FFN: [512, 128] of rank 64 are 640 · 64 numbers. */
+START_TEST(what_is_of_a_low_rank_is_two_matrices_or_one)
+{
+    rig r;
+    ck_ok(plan(&r, GPT, "lowrank: {rank: 0.5, what: ffn}\n"));
+    const ps_plan_tensor *t = tensor(&r, "h.1.mlp.c_fc.weight");
+    ck_assert(t->rank == 64 && t->stored.form.rank == 64 && t->stored.transposed && t->solves);
+    ck_assert_uint_eq(t->bytes, 640 * 64 * 4);
+    ck_assert_uint_eq(ps_plan_words(t), 640 * 64);
+    ck_assert_str_eq(t->why, "rank 64 of 128, two matrices");
+    ck_assert_int_eq(t->needs, PS_METHOD_HESSIAN);
+    ck_assert_uint_eq(r.plan->parent_data - r.plan->data, 8 * (512 * 128 - 640 * 64) * 4);
+    ck_assert(!tensor(&r, "h.1.attn.c_attn.weight")->solves && !tensor(&r, "wte.weight")->solves);
+    ck_assert_uint_eq(r.plan->n_inputs, 8);
+    rig_free(&r);
+    ck_ok(plan(&r, GPT, "lowrank: {rank: 100, merged: true}\nquantise: {scheme: int4}\n"));
+    t = tensor(&r, "h.1.attn.c_attn.weight");
+    ck_assert(t->rank == 100 && !t->stored.form.rank && !strcmp(t->method->name, "round"));
+    has(&r, "h.1.attn.c_attn.weight", "int4/128", "rank 100 of 128");
+    ck_assert_uint_eq(tensor(&r, "wte.weight")->rank, 0);
+    rig_free(&r);
+    ck_ok(plan(&r, GPT, "lowrank: {rank: 0.7, whiten: false}\n")); /* 90 · 256 > 128 · 128 */
+    has(&r, "h.0.attn.c_proj.weight", "float32", "of rank 90 it would be no smaller");
+    ck_assert_uint_eq(r.plan->n_inputs, 0);
+    rig_free(&r);
+    refuses(GPT, "lowrank: {rank: 128}\n", PS_INVALID_ARGUMENT,
+            "compress.lowrank.rank: by 128 no matrix of the model becomes smaller");
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&bits_and_bytes_are_those_of_what_is_chosen_for},
     {&a_choice_keeps_within_the_target_and_near_it},
@@ -192,6 +294,8 @@ static const ps_check_case tests[] = {
     {&what_loaders_fuse_has_one_form},
     {&what_an_error_costs_is_seen_in_the_inputs},
     {&what_cannot_be_had_is_refused},
+    {&the_least_of_all_tensors_become_zeros},
+    {&what_is_of_a_low_rank_is_two_matrices_or_one},
     {0},
 };
 

@@ -194,7 +194,7 @@ START_TEST(what_would_be_without_effect_is_refused)
     refuses(Q("int4\n    keep: [\"\"]\n"), "job.yaml:4: compress.quantise.keep");
     refuses(Q("int4\n  limit: {loss: 1}\n"),
             "job.yaml:4: compress.limit: unknown key; did you mean 'limits'? allowed: calibrate, "
-            "prune, quantise, limits, saliency, requantise");
+            "prune, lowrank, quantise, limits, saliency, requantise");
 }
 END_TEST
 
@@ -231,6 +231,49 @@ START_TEST(what_is_removed_may_be_all_that_is_done)
 }
 END_TEST
 
+START_TEST(zeros_are_sought_among_more_than_a_row)
+{
+    document *d = NULL;
+    ck_ok(load("compress: {prune: {what: unstructured, ratio: 0.5, repair: none, over: model}}\n",
+               &d));
+    ck_assert_uint_eq(d->compress->prune->over, PS_PRUNE_OVER_MODEL);
+    ck_assert(!ps_spec_compress_calibrates(d->compress));
+    ps_conf_free(&schema, d);
+    refuses("compress:\n  prune: {what: unstructured, ratio: 0.5, over: model}\n",
+            "job.yaml:2: compress.prune.over: model: a repair takes as many of each row; say "
+            "compress.prune.repair: none");
+    refuses("compress:\n  prune: {what: 2of4, ratio: 0.5, over: tensor, repair: none}\n",
+            "job.yaml:2: compress.prune.over: 2of4 is of each four in a row");
+    refuses("compress:\n  prune: {what: ffn, ratio: 0.5, over: tensor}\n",
+            "job.yaml:2: compress.prune.over: only for unstructured, not ffn");
+}
+END_TEST
+
+START_TEST(a_rank_is_a_number_or_a_share)
+{
+    document *d = NULL;
+    ck_ok(load("compress: {lowrank: {rank: 64}}\n", &d));
+    const ps_spec_lowrank *l = d->compress->lowrank;
+    ck_assert(l->rank >= 64 && l->rank <= 64 && l->what == PS_LOWRANK_ALL && l->whiten);
+    ck_assert(!l->merged && ps_spec_compress_calibrates(d->compress));
+    ps_conf_free(&schema, d);
+    ck_ok(load("compress: {lowrank: {rank: 0.5, what: ffn, whiten: false, merged: true}, "
+               "quantise: {scheme: int4}}\n",
+               &d));
+    ck_assert(!ps_spec_compress_calibrates(d->compress));
+    ps_conf_free(&schema, d);
+    refuses("compress:\n  lowrank: {rank: 1.5}\n",
+            "job.yaml:2: compress.lowrank.rank: 1.5 is neither a whole number from 1 nor a share "
+            "between 0 and 1");
+    refuses("compress:\n  lowrank: {rank: 0}\n", "job.yaml:2: compress.lowrank.rank: 0 is ");
+    refuses("compress:\n  lowrank: {rank: 8}\n  quantise: {scheme: int4}\n",
+            "job.yaml:2: compress.lowrank: two matrices are float32, and larger than codes of one: "
+            "say merged: true");
+    refuses("compress:\n  lowrank: {rank: 8}\n  prune: {what: unstructured, ratio: 0.5}\n",
+            "job.yaml:2: compress.lowrank: zeros would not stay zeros in a product of two");
+}
+END_TEST
+
 START_TEST(what_is_no_target_is_refused)
 {
     refuses(Q("[int2, int4]\n"), "job.yaml:3: compress.quantise.scheme: several forms are chosen "
@@ -245,10 +288,6 @@ START_TEST(what_is_no_target_is_refused)
             "job.yaml:4: compress.quantise.group: matrix is not for a target");
     refuses(Q("[q8_0, q4_0]\n    group: 64\n    target: {bits: 4}\n"),
             "job.yaml:4: compress.quantise.group: q8_0 has its own blocks");
-    refuses(Q("[int2, int4]\n    method: awq\n    target: {bits: 4}\n"),
-            "job.yaml:4: compress.quantise.method: awq is not for a target");
-    refuses(Q("[int2, int4]\n    target: {bits: 4}\n  prune: {what: rows, ratio: 0.5}\n"),
-            "job.yaml:4: compress.quantise.target: not together with compress.prune");
     refuses(Q("[int2, int4]\n    target: {}\n"),
             "job.yaml:4: compress.quantise.target: say one of bits, size, loss");
     refuses(Q("[int2, int4]\n    target: {bits: 4, size: 1MB}\n"),
@@ -273,6 +312,8 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {&a_target_has_forms_to_choose_from},
+    {&zeros_are_sought_among_more_than_a_row},
+    {&a_rank_is_a_number_or_a_share},
     {&what_is_no_target_is_refused},
     {&a_scheme_is_all_that_must_be_said},
     {.test = &a_scheme_is_a_form, .repeat = sizeof forms / sizeof *forms},

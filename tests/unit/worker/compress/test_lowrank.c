@@ -34,6 +34,33 @@ START_TEST(vectors_are_orthonormal_and_solve_the_equation)
 }
 END_TEST
 
+/* Sums of few products, as the outputs of a matrix with more rows than columns have them. */
+START_TEST(a_matrix_without_full_rank_has_values)
+{
+    enum { WIDE = 200, FEW = 5 };
+    static double a[WIDE * WIDE], x[FEW][WIDE], values[WIDE];
+    ps_rng rng;
+    ps_rng_seed(&rng, 9 + (uint64_t)_i);
+    double all = 0, sum = 0;
+    memset(a, 0, sizeof a);
+    for (size_t k = 0; k < FEW; k++) {
+        for (size_t i = 0; i < WIDE; i++)
+            x[k][i] = ps_rng_normal(&rng) * pow(10, -3 * (int)k);
+        for (size_t i = 0; i < WIDE * WIDE; i++)
+            a[i] += x[k][i / WIDE] * x[k][i % WIDE];
+    }
+    for (size_t i = 0; i < WIDE; i++)
+        all += a[i * WIDE + i];
+    ck_ok(ps_eigen(a, WIDE, values, 2));
+    for (size_t k = 0; k < WIDE; k++) {
+        sum += values[k];
+        ck_assert(k < FEW || fabs(values[k]) < 1e-12 * all);
+    }
+    ck_assert_double_eq_tol(sum, all, 1e-10 * all);
+    ck_assert_double_gt(values[3], 1e-17 * all);
+}
+END_TEST
+
 START_TEST(diagonals_and_equal_values_are_no_trouble)
 {
     double a[16] = {2, 0, 0, 0, 0, 5, 0, 0, 0, 0, 2, 0, 0, 0, 0, -1}, values[4];
@@ -96,18 +123,24 @@ START_TEST(no_matrix_of_the_rank_loses_less)
 {
     ps_sample s = ps_sample_draw(12, ROWS, COLUMNS, TOKENS);
     ps_compress_problem p = ps_sample_problem(&s, "float32");
-    static float left[ROWS * RANK], right[RANK * COLUMNS], merged[ROWS * COLUMNS];
+    static float factors[(ROWS + COLUMNS) * RANK], merged[ROWS * COLUMNS];
     ps_lowrank_report whitened, plain;
-    ck_ok(ps_lowrank(&p, RANK, left, right, &whitened));
+    ck_ok(ps_lowrank(&p, RANK, factors, &whitened));
     double least = least_loss(&s, true);
     ck_assert_double_eq_tol(whitened.error, least, 1e-5);
     p.hessian = NULL;
     p.held_out = &s.hessian;
-    ck_ok(ps_lowrank(&p, RANK, left, right, &plain));
+    ck_ok(ps_lowrank(&p, RANK, factors, &plain));
     ck_assert_double_eq(plain.error, -1);
     ck_assert_double_lt(whitened.error, 0.95 * plain.held_out);
     double all = 0, lost = 0;
-    ps_lowrank_merge(left, right, ROWS, COLUMNS, RANK, merged);
+    for (size_t r = 0; r < ROWS; r++) /* L·R, as files have the two */
+        for (size_t c = 0; c < COLUMNS; c++) {
+            double sum = 0;
+            for (size_t k = 0; k < RANK; k++)
+                sum += (double)factors[r * RANK + k] * (double)factors[(ROWS + c) * RANK + k];
+            merged[r * COLUMNS + c] = (float)sum;
+        }
     for (size_t i = 0; i < ROWS * COLUMNS; i++) {
         all += (double)s.weights[i] * (double)s.weights[i];
         lost += pow((double)s.weights[i] - (double)merged[i], 2);
@@ -122,9 +155,9 @@ START_TEST(the_whole_rank_loses_nothing)
 {
     ps_sample s = ps_sample_draw(13, 30, 12, 50);
     ps_compress_problem p = ps_sample_problem(&s, "float32");
-    static float left[30 * 12], right[12 * 12];
+    static float factors[(30 + 12) * 12];
     ps_lowrank_report report;
-    ck_ok(ps_lowrank(&p, 12, left, right, &report));
+    ck_ok(ps_lowrank(&p, 12, factors, &report));
     ck_assert_double_lt(report.error, 1e-12);
     ps_sample_free(&s);
 }
@@ -132,6 +165,7 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {.test = &vectors_are_orthonormal_and_solve_the_equation, .repeat = SIZES},
+    {.test = &a_matrix_without_full_rank_has_values, .repeat = 4},
     {&diagonals_and_equal_values_are_no_trouble},
     {&no_matrix_of_the_rank_loses_less},
     {&the_whole_rank_loses_nothing},

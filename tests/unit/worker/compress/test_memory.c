@@ -15,7 +15,7 @@
 #define ONE(name) +1
 enum { ROWS = 3, COLUMNS = 64, METHODS = 0 PS_SOLVERS(ONE) };
 
-static float out[ROWS * COLUMNS], more[COLUMNS * COLUMNS];
+static float out[ROWS * COLUMNS];
 static uint8_t bytes[ROWS * COLUMNS];
 
 /* Runs it until no allocation is left to fail; how many failed. */
@@ -97,7 +97,7 @@ static ps_status units(const ps_compress_problem *p)
 static ps_status lowrank(const ps_compress_problem *p)
 {
     ps_lowrank_report report;
-    return ps_lowrank(p, 2, out, more, &report);
+    return ps_lowrank(p, 2, out, &report);
 }
 
 START_TEST(a_method_says_so)

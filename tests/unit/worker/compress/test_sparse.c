@@ -1,5 +1,6 @@
 #include "worker/compress/sparse.h"
 
+#include "common/compress/plan.h"
 #include "tests/lib/check_main.h"
 
 #include "tests/unit/worker/compress/golden.h"
@@ -53,33 +54,51 @@ START_TEST(two_of_each_four_go)
 }
 END_TEST
 
-START_TEST(the_least_of_all_tensors_go_and_no_more)
+START_TEST(the_least_of_a_tensor_go_and_no_more)
 {
     ps_sample s = ps_sample_draw(7, ROWS, COLUMNS, 1);
     static const float equal[6] = {1, 1, 1, 1, 1, 1};
     float out[6];
-    for (uint64_t i = 0; i < N; i++)
-        other[i] = 3 * s.weights[N - 1 - i];
-    ps_salient t[2] = {{s.weights, ROWS, COLUMNS, NULL, NULL}, {other, ROWS, COLUMNS, NULL, NULL}};
-    static float second[N];
+    ps_salient t = {s.weights, ROWS, COLUMNS, NULL, NULL};
     memcpy(w, s.weights, sizeof w);
-    memcpy(second, other, sizeof second);
-    ps_sparse_all(t, 2, 0.3, (float *const[]){w, second});
-    ck_assert_uint_eq(zeros(w, N) + zeros(second, N), (uint64_t)rint(0.3 * 2 * N));
-    ck_assert_uint_gt(zeros(w, N), 2 * zeros(second, N));
+    ps_sparse_least(&t, 1000, w);
+    ck_assert_uint_eq(zeros(w, N), 1000);
     double most = 0, least = INFINITY;
     for (uint64_t i = 0; i < N; i++) {
-        double a = fabs((double)s.weights[i]), b = fabs((double)other[i]);
-        most = fmax(most, fmax(w[i] == 0 ? a : 0, second[i] == 0 ? b : 0));
-        least = fmin(least, fmin(w[i] == 0 ? INFINITY : a, second[i] == 0 ? INFINITY : b));
+        double a = fabs((double)s.weights[i]);
+        most = fmax(most, w[i] == 0 ? a : 0);
+        least = fmin(least, w[i] == 0 ? INFINITY : a);
     }
     ck_assert_double_le(most, least);
     ps_salient e = {equal, 2, 3, NULL, NULL};
-    for (int k = 0; k <= 6; k++) {
+    for (uint64_t k = 0; k <= 6; k++) {
         memcpy(out, equal, sizeof out);
-        ps_sparse_all(&e, 1, k / 6.0, (float *const[]){out});
-        ck_assert_uint_eq(zeros(out, 6), k);
+        ps_sparse_least(&e, k, out);
+        for (uint64_t i = 0; i < 6; i++)
+            ck_assert(out[i] == (i < k ? 0 : 1));
     }
+    ps_sample_free(&s);
+}
+END_TEST
+
+/* Each number is counted once, among those of about its size. */
+START_TEST(numbers_are_counted_by_their_saliency)
+{
+    ps_sample s = ps_sample_draw(7, ROWS, COLUMNS, 1);
+    static double counts[PS_PLAN_BINS];
+    ps_salient t = {s.weights, ROWS, COLUMNS, NULL, NULL};
+    ps_sparse_count(&t, counts);
+    uint64_t below = 0, sum = 0;
+    for (size_t b = 0; b < PS_PLAN_BINS; b++) {
+        below += b < ps_plan_bin_of(0.25f) ? (uint64_t)counts[b] : 0;
+        sum += (uint64_t)counts[b];
+    }
+    ck_assert_uint_eq(sum, N);
+    for (uint64_t i = 0; i < N; i++)
+        below -= fabsf(s.weights[i]) < 0.5f; /* its saliency is the square */
+    ck_assert_uint_eq(below, 0);
+    ck_assert_uint_eq(ps_plan_bin_of(0), 0);
+    ck_assert_uint_eq(ps_plan_bin_of(2) - ps_plan_bin_of(1), 16);
     ps_sample_free(&s);
 }
 END_TEST
@@ -162,7 +181,8 @@ static const ps_check_case cases[] = {
     {.test = &zeros_are_sparsegpts_and_the_rest_is_least_squares, .repeat = 2},
     {.test = &the_least_of_each_row_go, .repeat = 2},
     {&two_of_each_four_go},
-    {&the_least_of_all_tensors_go_and_no_more},
+    {&the_least_of_a_tensor_go_and_no_more},
+    {&numbers_are_counted_by_their_saliency},
     {.test = &sparsegpt_loses_less_than_wanda_and_that_less_than_magnitude, .repeat = 2},
     {0},
 };
