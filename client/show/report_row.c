@@ -18,12 +18,19 @@ typedef struct prune {
     char why[TEXT]; /* it is not repaired */
 } prune;
 
+/* What it is a product of two of, and what that costs. */
+typedef struct thin {
+    double rank, of, error, held_out; /* NaN: not said */
+} thin;
+
 typedef struct tensor {
     char name[TEXT], form[TEXT], method[TEXT], why[TEXT], fallback[TEXT], reason[TEXT];
     char solved_by[TEXT]; /* the worker's word for the method */
     double bits, error, held_out, predicted;
     bool has_prune;
     prune prune;
+    bool has_rank;
+    thin thin;
     char unreadable[TEXT]; /* why it cannot be read, or what its worker says of it; "": it can */
 } tensor;
 
@@ -42,19 +49,24 @@ static const prune no_prune = {
     .held_out_repaired = NAN,
 };
 
+static const thin no_thin = {.rank = NAN, .of = NAN, .error = NAN, .held_out = NAN};
+
 void ps_report_rows_init(ps_report_rows *rows)
 {
     static const char *const coded[] = {"TENSOR",    "FORM",       ">BITS", "METHOD", ">ERROR",
                                         ">HELD OUT", ">PREDICTED", "NOTE",  NULL};
     static const char *const pruned[] = {
         "PRUNED", "KEPT", ">IMPORTANCE LOST", ">CUT", ">ERROR", ">HELD OUT", "NOTE", NULL};
-    *rows = (ps_report_rows){.coded = ps_table_new(coded), .pruned = ps_table_new(pruned)};
+    static const char *const thin[] = {"LOW RANK", "RANK", ">ERROR", ">HELD OUT", NULL};
+    *rows = (ps_report_rows){
+        .coded = ps_table_new(coded), .pruned = ps_table_new(pruned), .thin = ps_table_new(thin)};
 }
 
 void ps_report_rows_clear(ps_report_rows *rows)
 {
     ps_table_free(&rows->coded);
     ps_table_free(&rows->pruned);
+    ps_table_free(&rows->thin);
 }
 
 /* ---- reading ---- */
@@ -72,6 +84,14 @@ static ps_status read_prune(ps_json_reader *json, const char *key, void *into)
     return ps_json_field_read(json, key, fields, sizeof fields / sizeof *fields, into);
 }
 
+static ps_status read_thin(ps_json_reader *json, const char *key, void *into)
+{
+    static const ps_json_field fields[] = {PS_FIELD_NUMBER(thin, rank), PS_FIELD_NUMBER(thin, of),
+                                           PS_FIELD_NUMBER(thin, error),
+                                           PS_FIELD_NUMBER(thin, held_out)};
+    return ps_json_field_read(json, key, fields, sizeof fields / sizeof *fields, into);
+}
+
 static ps_status read_solved(ps_json_reader *json, const char *key, void *into)
 {
     static const ps_json_field fields[] = {PS_FIELD_NUMBER(tensor, error),
@@ -81,6 +101,10 @@ static ps_status read_solved(ps_json_reader *json, const char *key, void *into)
                                            PS_FIELD_WORDS("fallback", tensor, fallback),
                                            PS_FIELD_WORDS("why", tensor, reason)};
     tensor *t = into;
+    if (!strcmp(key, "lowrank")) {
+        t->has_rank = true;
+        return ps_json_object_read(json, &t->thin, read_thin);
+    }
     if (strcmp(key, "prune") != 0)
         return ps_json_field_read(json, key, fields, sizeof fields / sizeof *fields, into);
     t->has_prune = true;
@@ -201,9 +225,22 @@ static void put_pruned(ps_table *table, const tensor *t)
     ps_free(&note);
 }
 
+static void put_thin(ps_table *table, const tensor *t)
+{
+    ps_table_text(table, t->name);
+    ps_table_printf(table, "%.0f of %.0f", t->thin.rank, t->thin.of);
+    put_share(table, t->thin.error);
+    put_share(table, t->thin.held_out);
+}
+
 void ps_report_row(ps_report_rows *rows, ps_slice json)
 {
-    tensor t = {.bits = NAN, .error = NAN, .held_out = NAN, .predicted = NAN, .prune = no_prune};
+    tensor t = {.bits = NAN,
+                .error = NAN,
+                .held_out = NAN,
+                .predicted = NAN,
+                .prune = no_prune,
+                .thin = no_thin};
     if (read_object(json, &t, read_tensor))
         (void)snprintf(t.unreadable, sizeof t.unreadable, "%s", ps_error_message());
     bool coded = *t.method || *t.unreadable;
@@ -211,7 +248,9 @@ void ps_report_row(ps_report_rows *rows, ps_slice json)
         put_coded(rows->coded, &t);
     if (t.has_prune)
         put_pruned(rows->pruned, &t);
-    if (coded || t.has_prune)
+    if (t.has_rank)
+        put_thin(rows->thin, &t);
+    if (coded || t.has_prune || t.has_rank)
         return;
     rows->folded += !strcmp(t.solved_by, "fold");
     rows->kept += strcmp(t.solved_by, "fold") != 0;

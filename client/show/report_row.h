@@ -9,6 +9,7 @@
 typedef struct ps_report_rows {
     ps_table *coded;  /* what became codes, or cannot be read */
     ps_table *pruned; /* what has lost units or numbers */
+    ps_table *thin;   /* what is, or was, a product of two */
     size_t kept;      /* tensors that stayed as they were, */
     size_t folded;    /* or have taken a factor of what follows into themselves */
 } ps_report_rows;

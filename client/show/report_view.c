@@ -261,6 +261,7 @@ ps_status ps_report_text(ps_buf *out, const ps_style *style, ps_slice json)
     if (!st) {
         put_table(out, style, r.rows.coded);
         put_table(out, style, r.rows.pruned);
+        put_table(out, style, r.rows.thin);
         put_totals(&r, style, out);
     }
     ps_report_rows_clear(&r.rows);

@@ -95,6 +95,10 @@ static ps_status check_three(const ps_job_spec *spec, const ps_conf_doc *doc)
         return ps_conf_fail(doc, "distil",
                             "nothing of the model is removed before it; only with compress.prune, "
                             "and what really removes");
+    if (c->lowrank)
+        return ps_conf_fail(doc, "compress.lowrank",
+                            "not together with distil: what is trained has its whole rank again; "
+                            "do it in a job of its own afterwards");
     if (strlen(spec->name) + PS_STAGE_SUFFIX > 64)
         return ps_conf_fail(doc, "name", "of a job with prune and distil, at most %d bytes",
                             64 - PS_STAGE_SUFFIX);

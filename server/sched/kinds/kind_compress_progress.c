@@ -1,10 +1,10 @@
 /* How far a job of kind compress is, as bytes: version u32, phase u32, measuring u32, turn u64,
  * seconds f64, the number of tensors u64, of each: done u32, u32 and as many bytes: its line, u32
- * and as many f64: what was measured of it, what is chosen for it u32, or 2^32-1; then of the parent's
- * and the draft's evaluation: done u32, samples u64, loss f64, u32 and as many bytes of JSON: its
- * metrics; then apart u32, u32 and as many bytes: what comparing both has found. Little-endian.
- * Which rows are in the sums, the parameters know (ps_sched_book). Reading fails on bytes that are
- * not such, or not this plan's. */
+ * and as many f64: what was measured of it, what is chosen for it u32, or 2^32-1; then of the
+ * parent's and the draft's evaluation: done u32, samples u64, loss f64, u32 and as many bytes of
+ * JSON: its metrics; then apart u32, u32 and as many bytes: what comparing both has found.
+ * Little-endian. Which rows are in the sums, the parameters know (ps_sched_book). Reading fails on
+ * bytes that are not such, or not this plan's. */
 #include "common/base/mem.h"
 #include "server/sched/core.h"
 #include "server/sched/kinds/kind_compress.h"

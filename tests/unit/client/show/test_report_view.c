@@ -53,6 +53,21 @@ START_TEST(a_report_is_a_table_and_what_it_came_to)
 }
 END_TEST
 
+START_TEST(a_low_rank_is_a_table_of_its_own)
+{
+    ps_buf out = PS_BUF_EMPTY;
+    ck_ok(ps_report_text(&out, &file,
+                         ps_slice_str(REPORT
+                                      ",{\"name\":\"c\",\"form\":\"factors/64\",\"bits\":20,"
+                                      "\"solved\":{\"lowrank\":{\"rank\":64,\"of\":128,"
+                                      "\"error\":0.01,\"held_out\":0.012,\"mse\":1e-5}}}]}\n")));
+    shows(&out, "LOW RANK  RANK       ERROR  HELD OUT\n");
+    shows(&out, "c         64 of 128     1%      1.2%\n");
+    shows(&out, "as it was    1 tensor\n");
+    ps_buf_free(&out);
+}
+END_TEST
+
 START_TEST(what_was_not_published_is_said_with_the_reason)
 {
     ps_buf out = PS_BUF_EMPTY;
@@ -190,6 +205,7 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {&a_report_is_a_table_and_what_it_came_to},
+    {&a_low_rank_is_a_table_of_its_own},
     {&what_was_not_published_is_said_with_the_reason},
     {&a_line_that_cannot_be_read_is_shown_as_that},
     {&what_was_removed_is_shown_with_what_repairing_made_good},

@@ -103,6 +103,8 @@ START_TEST(what_would_be_without_effect_is_refused)
             "job.yaml:6: distil: nothing of the model is removed before it");
     refuses(JOB("s", "prune: {what: unstructured, ratio: 0.5}", "distil: {}\n"), "",
             "distil: nothing of the model is removed");
+    refuses(JOB("s", "prune: {what: rows, ratio: 0.5}, lowrank: {rank: 8}", "distil: {}\n"), "",
+            "compress.lowrank: not together with distil: what is trained has its whole rank again");
     refuses(JOB("s", "prune: {what: rows, ratio: 0.5}", "distil: {}\n"), ", weights: int8",
             "train.weights: not for kind compress: compress.quantise says the form");
     refuses(JOB("s123456789012345678901234567890123456789012345678901234",
