@@ -60,14 +60,15 @@ static ps_status put_row(ps_catalog *catalog, const ps_artifact_record *r)
 static ps_status check_room(ps_catalog *catalog, const ps_artifact_record *r)
 {
     ps_stmt q;
-    ps_status st =
-        ps_stmt_begin(&q, catalog, "SELECT count(*) FROM artifact WHERE job_id=?1 AND name<>?2");
+    ps_status st = ps_stmt_begin(&q, catalog,
+                                 "SELECT count(*),sum(name=?2) FROM artifact WHERE job_id=?1");
     if (st)
         return st;
     ps_stmt_u64(&q, 1, r->job_id);
     ps_stmt_text(&q, 2, r->name);
     st = ps_stmt_row(&q);
-    if (!st && ps_stmt_get_u64(&q, 0) >= PS_ARTIFACTS_MAX)
+    bool there = !st && ps_stmt_get_u64(&q, 1) > 0;
+    if (!st && !r->own && !there && ps_stmt_get_u64(&q, 0) >= PS_ARTIFACTS_MAX)
         st = ps_fail(PS_RESOURCE_EXHAUSTED, "job %" PRIu64 " has %d artifacts, as many as it may",
                      r->job_id, PS_ARTIFACTS_MAX);
     return ps_stmt_end(&q, st);

@@ -43,15 +43,15 @@ static ps_status replace(const ps_stored_files *files, const char *incoming,
     return st;
 }
 
-ps_status ps_artifact_file_adopt(const ps_stored_files *files, const char *incoming,
-                                 uint64_t job_id, const char *name, uint64_t bytes,
-                                 ps_artifact_record **out)
+static ps_status adopt(const ps_stored_files *files, const char *incoming, uint64_t job_id,
+                       const char *name, uint64_t bytes, bool own, ps_artifact_record **out)
 {
     ps_loop_require_off();
     ps_artifact_record *record = ps_new(ps_artifact_record);
     *record = (ps_artifact_record){.job_id = job_id,
                                    .name = ps_strdup(name),
                                    .bytes = bytes,
+                                   .own = own,
                                    .created_ms = ps_clock_wall_ms(&files->clock)};
     ps_stored_files_lock();
     ps_status st = replace(files, incoming, record);
@@ -62,6 +62,22 @@ ps_status ps_artifact_file_adopt(const ps_stored_files *files, const char *incom
     }
     *out = record;
     return PS_OK;
+}
+
+ps_status ps_artifact_file_adopt(const ps_stored_files *files, const char *incoming,
+                                 uint64_t job_id, const char *name, uint64_t bytes,
+                                 ps_artifact_record **out)
+{
+    return adopt(files, incoming, job_id, name, bytes, false, out);
+}
+
+ps_status ps_artifact_file_adopt_own(const ps_stored_files *files, const char *incoming,
+                                     uint64_t job_id, const char *name, uint64_t bytes)
+{
+    ps_artifact_record *record = NULL;
+    ps_status st = adopt(files, incoming, job_id, name, bytes, true, &record);
+    ps_artifact_record_free(&record);
+    return st;
 }
 
 ps_status ps_artifact_file_open(const ps_stored_files *files, uint64_t job_id, const char *name,

@@ -12,6 +12,10 @@
 PS_MUST_CHECK ps_status ps_artifact_file_adopt(const ps_stored_files *files, const char *incoming,
                                                uint64_t job_id, const char *name, uint64_t bytes,
                                                ps_artifact_record **out);
+/* The same of one that psd itself has made, beside as many as the job may have. */
+PS_MUST_CHECK ps_status ps_artifact_file_adopt_own(const ps_stored_files *files,
+                                                   const char *incoming, uint64_t job_id,
+                                                   const char *name, uint64_t bytes);
 /* For reading, from the start; PS_NOT_FOUND: the job has no such artifact. */
 PS_MUST_CHECK ps_status ps_artifact_file_open(const ps_stored_files *files, uint64_t job_id,
                                               const char *name, int *file);

@@ -118,17 +118,14 @@ ps_status ps_moments_file_store(const ps_stored_files *files, ps_param_store *st
 {
     ps_loop_require_off();
     writing w = {.store = store, .about = about};
-    ps_artifact_record *record = NULL;
     char *incoming = ps_asprintf("artifacts/" PS_STORED_INCOMING "moments-%llu",
                                  (unsigned long long)about->job_id);
     ps_status st = ps_stored_file_write(files, incoming, write_tensors, &w);
     if (!st) {
-        st = ps_artifact_file_adopt(files, incoming, about->job_id, PS_MOMENTS_FILE, w.bytes,
-                                    &record);
+        st = ps_artifact_file_adopt_own(files, incoming, about->job_id, PS_MOMENTS_FILE, w.bytes);
         if (st)
             ps_stored_file_remove(files, incoming);
     }
-    ps_artifact_record_free(&record);
     ps_free(&incoming);
     return st ? ps_wrap(st, "%s", PS_MOMENTS_FILE) : PS_OK;
 }

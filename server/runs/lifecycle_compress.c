@@ -76,18 +76,16 @@ static void draft_run(ps_off_loop *off)
 static ps_status leave_report(const step *s)
 {
     const ps_stored_files *files = &s->lifecycle->conf.files;
-    ps_artifact_record *record = NULL;
     ps_slice text = ps_slice_str(s->outcome.report);
     char *incoming =
         ps_asprintf("artifacts/" PS_STORED_INCOMING "report-%llu", (unsigned long long)s->job_id);
     char *full = ps_stored_file_full(files, incoming);
     ps_status st = ps_whole_file_save(files->disk, full, text);
     if (!st) {
-        st = ps_artifact_file_adopt(files, incoming, s->job_id, REPORT_NAME, text.len, &record);
+        st = ps_artifact_file_adopt_own(files, incoming, s->job_id, REPORT_NAME, text.len);
         if (st)
             ps_stored_file_remove(files, incoming);
     }
-    ps_artifact_record_free(&record);
     ps_free(&full);
     ps_free(&incoming);
     return st ? ps_wrap(st, REPORT_NAME) : PS_OK;

@@ -14,16 +14,17 @@
 #include <string.h>
 
 /* Whoever has gone back to an older psd can go forward again: the job waits. */
-static ps_status check_progress(const char *folder, const ps_buf *progress, ps_param_store **store)
+static ps_status check_progress(const char *kind, const char *folder, const ps_buf *progress,
+                                ps_param_store **store)
 {
-    ps_status st = ps_train_progress_check(ps_buf_slice(progress));
+    ps_status st = ps_progress_check(kind, ps_buf_slice(progress));
     if (!st)
         return PS_OK;
     ps_param_store_unref(store);
     return ps_wrap(st, "%s", folder);
 }
 
-static ps_status restore(ps_lifecycle *l, uint64_t job_id, ps_restored *out)
+static ps_status restore(ps_lifecycle *l, uint64_t job_id, const char *kind, ps_restored *out)
 {
     char *folder = ps_lifecycle_folder(l, job_id);
     ps_param_store *store = NULL;
@@ -31,7 +32,7 @@ static ps_status restore(ps_lifecycle *l, uint64_t job_id, ps_restored *out)
     ps_status st = ps_checkpoint_load(l->conf.files.disk, folder, &l->conf.host, &store,
                                       &out->progress, &info);
     if (!st)
-        st = check_progress(folder, &out->progress, &store);
+        st = check_progress(kind, folder, &out->progress, &store);
     ps_free(&folder);
     if (st)
         return st;
@@ -52,7 +53,7 @@ ps_status ps_lifecycle_restore(void *lifecycle, uint64_t job_id, const ps_job_sp
 {
     if (spec->durability == PS_SPEC_MEMORY)
         return ps_fail(PS_NOT_FOUND, "job %llu keeps no checkpoints", (unsigned long long)job_id);
-    return restore(lifecycle, job_id, out);
+    return restore(lifecycle, job_id, ps_job_spec_kind(spec)->name, out);
 }
 
 typedef struct retry {
@@ -62,15 +63,15 @@ typedef struct retry {
     char *unusable; /* what is wrong with the newest; NULL: nothing is known */
 } retry;
 
-static ps_status restore_again(const retry *a, ps_restored *out)
+static ps_status restore_again(const retry *a, const char *kind, ps_restored *out)
 {
     if (!a->unusable)
-        return restore(a->lifecycle, a->job_id, out);
+        return restore(a->lifecycle, a->job_id, kind, out);
     char *folder = ps_lifecycle_folder(a->lifecycle, a->job_id);
     ps_status st = ps_checkpoint_set_aside(a->lifecycle->conf.files.disk, folder, a->unusable);
     ps_free(&folder);
     if (!st)
-        st = restore(a->lifecycle, a->job_id, out);
+        st = restore(a->lifecycle, a->job_id, kind, out);
     return st == PS_CORRUPT ? ps_wrap(st, "%s", a->unusable) : st;
 }
 
@@ -79,7 +80,11 @@ static void again_run(ps_off_loop *off)
     retry *a = ps_container(off, retry, off);
     ps_restored restored = {0};
     ps_error error;
-    ps_status st = restore_again(a, &restored);
+    ps_job_record *record = NULL;
+    ps_status st = ps_sched_job_get(a->lifecycle->sched, a->job_id, &record);
+    if (!st)
+        st = restore_again(a, record->kind, &restored);
+    ps_job_record_free(&record);
     ps_error_save(&error, st);
     ps_sched_restored(a->lifecycle->sched, a->job_id, st ? &error : NULL, &restored);
     ps_restored_free(&restored);

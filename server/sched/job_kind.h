@@ -71,7 +71,9 @@ typedef struct ps_job_kind {
     void (*drafted)(ps_job *job, const ps_draft *draft);
     /* Fills what only the kind knows of record->progress. */
     void (*show)(ps_job *job);
-    /* For checkpoints; NULL: a restart begins the job anew. load comes in place of start. */
+    /* For checkpoints; NULL: a restart begins the job anew. load comes in place of start. What save
+     * gives begins with its version, a word, of which `saves` is the newest that load knows. */
+    uint32_t saves;
     ps_status (*save)(ps_job *job, ps_buf *blob);
     ps_status (*load)(ps_job *job, ps_slice blob);
 } ps_job_kind;

@@ -443,6 +443,7 @@ const ps_job_kind ps_job_kind_compress = {
     .answered = answered,
     .drafted = drafted,
     .show = ps_compress_show,
+    .saves = PS_COMPRESS_PROGRESS,
     .save = ps_compress_save,
     .load = load,
 };

@@ -120,6 +120,7 @@ void ps_compress_free(void *work);
 /* The tensors that psd is to keep for it; owned by the caller. */
 ps_data_plan *ps_compress_store(const ps_plan *plan);
 void ps_compress_show(ps_job *job); /* the kind's hook */
+enum { PS_COMPRESS_PROGRESS = 3 };  /* version of what save gives, and load knows */
 /* The hook `save` of the kind: PS_FAILED_PRECONDITION before there are parameters. */
 PS_MUST_CHECK ps_status ps_compress_save(ps_job *job, ps_buf *blob);
 /* Into a fresh struct; phase and turn are those that were saved, rows is the caller's. PS_CORRUPT.

@@ -13,7 +13,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BLOB_VERSION = 3 };
+enum { BLOB_VERSION = PS_COMPRESS_PROGRESS };
 
 static void put_text(ps_buf *b, const char *text, size_t len)
 {

@@ -495,6 +495,7 @@ const ps_job_kind ps_job_kind_train = {
     .answered = answered,
     .drafted = drafted,
     .show = show,
+    .saves = PS_TRAIN_PROGRESS,
     .save = ps_train_save,
     .load = load,
 };

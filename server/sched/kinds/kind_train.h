@@ -41,6 +41,7 @@ double ps_train_seconds(const ps_job *job); /* of running, in all processes */
 /* Into the job's log, when test_rows and rows are set: what the plan has found. */
 void ps_train_say_planned(ps_job *job, const ps_data_plan *plan);
 
+enum { PS_TRAIN_PROGRESS = 4 }; /* version of what save gives */
 /* The hook `save` of the kind: PS_FAILED_PRECONDITION before there are parameters. */
 PS_MUST_CHECK ps_status ps_train_save(ps_job *job, ps_buf *blob);
 /* Into a fresh struct; phase and rows.per_task are the caller's. PS_CORRUPT. */

@@ -14,7 +14,12 @@
 #include <math.h>
 #include <string.h>
 
-enum { OLDEST_VERSION = 2, MEANS_VERSION = 3, SETTLED_VERSION = 4, BLOB_VERSION = 4 };
+enum {
+    OLDEST_VERSION = 2,
+    MEANS_VERSION = 3,
+    SETTLED_VERSION = 4,
+    BLOB_VERSION = PS_TRAIN_PROGRESS
+};
 
 static void put_metrics(ps_buf *b, const ps_metric_list *metrics)
 {
@@ -68,17 +73,6 @@ static ps_status read_settled(const ps_job *job, uint32_t version, ps_cursor *c,
     if (version >= SETTLED_VERSION)
         model = ps_read_bytes(c, ps_read_u32le(c));
     return ps_plan_settled(job->spec, model, out) ? ps_wrap(PS_CORRUPT, "progress") : PS_OK;
-}
-
-ps_status ps_train_progress_check(ps_slice blob)
-{
-    ps_cursor c = ps_cursor_of(blob);
-    uint32_t version = ps_read_u32le(&c);
-    return version > BLOB_VERSION
-               ? ps_fail(PS_UNIMPLEMENTED,
-                         "a newer psd wrote it (progress of version %u, this one knows %d)",
-                         version, BLOB_VERSION)
-               : PS_OK;
 }
 
 ps_status ps_train_read(const ps_job *job, ps_slice blob, ps_train *w)

@@ -16,8 +16,8 @@ PS_JOB_KINDS(PS_JOB_KIND_DECLARE)
 /* A NULL behind the last. */
 extern const ps_job_kind *const ps_job_kinds[];
 
-/* Of what ps_sched_progress_save gave. PS_UNIMPLEMENTED: a newer psd saved it, which this one
- * cannot go on from. Whether it is good shows when the job takes it up. */
-PS_MUST_CHECK ps_status ps_train_progress_check(ps_slice blob);
+/* Of what ps_sched_progress_save gave for a job of that kind. PS_UNIMPLEMENTED: a newer psd saved
+ * it, which this one cannot go on from. Whether it is good shows when the job takes it up. */
+PS_MUST_CHECK ps_status ps_progress_check(const char *kind, ps_slice blob);
 
 #endif
