@@ -14,6 +14,18 @@ uint32_t ps_plan_epochs(const ps_plan *plan)
     return (uint32_t)(plan->measures ? 2 * plan->n_windows : plan->n_windows);
 }
 
+ps_status ps_plan_tokens(float said, uint64_t *out)
+{
+    const float most = 0x1p53F;
+    if (!(said >= 0 && said <= most)) /* NaN neither */
+        return ps_fail(PS_FAILED_PRECONDITION,
+                       "psd's sums are of %g tokens, which no calibration makes: some worker has "
+                       "pushed something else",
+                       (double)said);
+    *out = (uint64_t)said;
+    return PS_OK;
+}
+
 const char *ps_plan_sum_name(size_t slot, bool held_out, char out[PS_SUM_NAME])
 {
     (void)snprintf(out, PS_SUM_NAME, held_out ? "psd.held.%zu" : "psd.sum.%zu", slot);

@@ -47,10 +47,11 @@ ps_status ps_compress_sums_take(const ps_compress_job *job, const ps_plan_tensor
     if (!st)
         st = ps_some_tensors_pull(tensors);
     for (size_t i = 0; !st && i < kinds; i++) {
-        out->hessians[i].tokens = (uint64_t)((const float *)ps_some_tensors_memory(tensors, 0))[i];
-        if (ps_some_tensors_elements(tensors, 1 + i) < input->numbers)
+        st = ps_plan_tokens(((const float *)ps_some_tensors_memory(tensors, 0))[i],
+                            &out->hessians[i].tokens);
+        if (!st && ps_some_tensors_elements(tensors, 1 + i) < input->numbers)
             st = ps_fail(PS_FAILED_PRECONDITION, "psd has fewer sums than input %s", input->name);
-        else
+        else if (!st)
             st = take_sum(input, ps_some_tensors_memory(tensors, 1 + i), i, out);
     }
     ps_some_tensors_close(&tensors);

@@ -1,7 +1,10 @@
 /* plan: shapes of real models, and figures that were worked out by hand: what becomes of which
  * tensor and why, what shares an input, windows, sizes, and what is refused before any data are
  * read. */
+#include "common/compress/store_plan.h"
 #include "tests/unit/common/compress/plan_rig.h"
+
+#include <math.h>
 
 /* SmolLM2-135M: rows of 576 are no multiple of 128, the head is the embedding, and of its 272
  * tensors 180 fall back. */
@@ -366,7 +369,23 @@ START_TEST(the_file_is_as_large_as_it_was_said)
 }
 END_TEST
 
+/* Workers add it up: it may be what none can be. */
+START_TEST(tokens_are_a_number_that_can_be_counted)
+{
+    static const float good[] = {0, 1, 16777216, 0x1p53F},
+                       bad[] = {-1, -0.5F, 0x1p54F, 1e30F, INFINITY, -INFINITY, NAN};
+    uint64_t n = 7;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        ck_ok(ps_plan_tokens(good[i], &n));
+        ck_assert((float)n == good[i]);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        ck_assert_int_eq(ps_plan_tokens(bad[i], &n), PS_FAILED_PRECONDITION);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
+    {&tokens_are_a_number_that_can_be_counted},
     {&rows_that_a_group_does_not_divide_get_a_smaller_one},
     {&products_of_one_input_share_its_sums_and_windows_follow_the_pass},
     {&windows_are_as_large_as_there_is_room},
