@@ -28,8 +28,8 @@ static inline bool ps_plan_solves(const ps_plan_tensor *tensor)
  * size and the largest. */
 uint64_t ps_plan_words(const ps_plan_tensor *tensor);
 
-/* How many tokens a number of PS_TOKENS_NAME means; it was added up by workers, and may be anything:
- * PS_FAILED_PRECONDITION. */
+/* How many tokens a number of PS_TOKENS_NAME means; it was added up by workers, and may be
+ * anything: PS_FAILED_PRECONDITION. */
 PS_MUST_CHECK ps_status ps_plan_tokens(float said, uint64_t *out);
 const char *ps_plan_sum_name(size_t slot, bool held_out, char out[PS_SUM_NAME]);
 /* Inputs of the window that has most. */

@@ -60,8 +60,8 @@ static ps_status put_row(ps_catalog *catalog, const ps_artifact_record *r)
 static ps_status check_room(ps_catalog *catalog, const ps_artifact_record *r)
 {
     ps_stmt q;
-    ps_status st = ps_stmt_begin(&q, catalog,
-                                 "SELECT count(*),sum(name=?2) FROM artifact WHERE job_id=?1");
+    ps_status st =
+        ps_stmt_begin(&q, catalog, "SELECT count(*),sum(name=?2) FROM artifact WHERE job_id=?1");
     if (st)
         return st;
     ps_stmt_u64(&q, 1, r->job_id);

@@ -213,7 +213,7 @@ VERSIONS = {
     "its config": ("server/durable/checkpoint_config.h", r"CONFIG_VERSION = (\d+)"),
     "its rows": ("server/params/ledger_save.c", r"\bVERSION = (\d+)"),
     "its windows": ("server/params/push_window.c", r"SAVE_VERSION = (\d+)"),
-    "its progress": ("server/sched/kinds/kind_train_progress.c", r"BLOB_VERSION = (\d+)"),
+    "its progress": ("server/sched/kinds/kind_train.h", r"PS_TRAIN_PROGRESS = (\d+)"),
     "manifest": ("server/durable/manifest.c", r"psd-manifest (\d+)"),
     "token file": ("common/format/token_file.c", r"\bVERSION = (\d+)"),
 }

@@ -445,8 +445,7 @@ static void show(ps_job *job)
 static ps_status take_book(const ps_job *job, ps_train *w)
 {
     ps_ledger_state state = {0};
-    uint64_t per_task = rows_per_task(job->spec, w->rows.n_rows);
-    w->rows.per_task = per_task;
+    uint64_t per_task = w->rows.per_task = rows_per_task(job->spec, w->rows.n_rows);
     if (!ps_book_state(job, &state)) {
         ps_epoch_rows_state(&w->rows, &state);
         ps_book_adopt(job, &state);

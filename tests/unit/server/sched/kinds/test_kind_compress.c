@@ -3,7 +3,6 @@
 #include "common/base/mem.h"
 #include "server/catalog/models.h"
 #include "server/params/ledger.h"
-#include "server/sched/kinds/kinds.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/model_row.h"
 #include "tests/lib/world.h"
@@ -453,29 +452,6 @@ START_TEST(a_checkpoint_that_is_cut_is_none)
 }
 END_TEST
 
-/* Each kind counts its own versions: what another's psd knows says nothing. */
-START_TEST(progress_of_a_newer_psd_is_known_by_the_kinds_own_version)
-{
-    static const char *const kinds[] = {"compress", "train"};
-    uint8_t word[4];
-    uint64_t id;
-    ps_buf blob = PS_BUF_EMPTY;
-    ps_world *w = begin("{loss: 100}", &id);
-    ck_ok(ps_sched_progress_save(w->sched, id, &blob));
-    ck_ok(ps_progress_check("compress", ps_buf_slice(&blob)));
-    for (size_t i = 0; i < 2; i++) {
-        const ps_job_kind *kind = ps_job_kind_find(ps_job_kinds, kinds[i]);
-        ps_put_u32le(word, kind->saves);
-        ck_ok(ps_progress_check(kinds[i], ps_slice_of(word, 4)));
-        ps_put_u32le(word, kind->saves + 1);
-        ck_assert_int_eq(ps_progress_check(kinds[i], ps_slice_of(word, 4)), PS_UNIMPLEMENTED);
-    }
-    ck_assert_uint_eq(blob.data[0], ps_job_kind_find(ps_job_kinds, "compress")->saves);
-    ps_buf_free(&blob);
-    end(&w);
-}
-END_TEST
-
 START_TEST(one_that_is_cancelled_while_it_is_drafted_ends_with_the_answer)
 {
     uint64_t id;
@@ -506,7 +482,6 @@ static const ps_check_case tests[] = {
     {&a_restart_while_sums_are_cleared_clears_them_again},
     {&a_first_window_may_be_summed_before_its_checkpoint_has_the_parameters},
     {&a_checkpoint_that_is_cut_is_none, 0, 50},
-    {&progress_of_a_newer_psd_is_known_by_the_kinds_own_version},
     {&one_that_is_cancelled_while_it_is_drafted_ends_with_the_answer},
     {0},
 };

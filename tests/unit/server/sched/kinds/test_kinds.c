@@ -34,8 +34,27 @@ START_TEST(each_kind_of_the_job_file_has_its_row_here)
 }
 END_TEST
 
+/* Each kind counts its own versions: what another's psd knows says nothing. */
+START_TEST(progress_of_a_newer_psd_is_known_by_the_kinds_own_version)
+{
+    uint8_t word[4];
+    size_t saving = 0;
+    for (const ps_job_kind *const *kind = ps_job_kinds; *kind; kind++) {
+        saving += (*kind)->save != NULL;
+        ck_assert_int_eq((*kind)->saves != 0, (*kind)->save != NULL);
+        ps_put_u32le(word, (*kind)->saves);
+        ck_ok(ps_progress_check((*kind)->name, ps_slice_of(word, sizeof word)));
+        ps_put_u32le(word, (*kind)->saves + 1);
+        ck_assert_int_eq(ps_progress_check((*kind)->name, ps_slice_of(word, sizeof word)),
+                         PS_UNIMPLEMENTED);
+    }
+    ck_assert_uint_ge(saving, 2);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&each_kind_of_the_job_file_has_its_row_here},
+    {&progress_of_a_newer_psd_is_known_by_the_kinds_own_version},
     {0},
 };
 
