@@ -15,6 +15,7 @@ const ps_conf_key ps_spec_distil_keys[] = {
     PS_CONF_REAL("temperature", ps_spec_distil, temperature, "1", 0.01, 100),
     PS_CONF_REAL("alpha", ps_spec_distil, alpha, "0.5", 0, 1),
     PS_CONF_INT("top_k", ps_spec_distil, top_k, "0", 0, 1 << 24),
+    PS_CONF_REAL("on_policy", ps_spec_distil, on_policy, "0", 0, 1),
     PS_CONF_INTS("student_layers", ps_spec_distil, student_layers, "[]", 0, 256, 1, 1024),
     PS_CONF_INTS("teacher_layers", ps_spec_distil, teacher_layers, "[]", 0, 256, 1, 1024),
     PS_CONF_END,
@@ -32,12 +33,13 @@ const char *ps_job_spec_teacher(const ps_job_spec *spec)
 /* A key that would be without effect is refused. */
 static ps_status check_keys(const ps_spec_distil *d, const ps_conf_doc *doc)
 {
-    static const char *const answers[] = {"distil.temperature", "distil.top_k"},
+    static const char *const answers[] = {"distil.temperature", "distil.top_k", "distil.on_policy"},
                              *const layers[] = {"distil.student_layers", "distil.teacher_layers"};
     bool hidden = d->loss == PS_DISTIL_HIDDEN;
-    for (size_t i = 0; i < 2; i++) {
-        if (hidden && ps_conf_has(doc, answers[i]))
+    for (size_t i = 0; hidden && i < sizeof answers / sizeof *answers; i++)
+        if (ps_conf_has(doc, answers[i]))
             return ps_conf_fail(doc, answers[i], "not for loss hidden: it compares no answers");
+    for (size_t i = 0; i < 2; i++) {
         if (!hidden && ps_conf_has(doc, layers[i]))
             return ps_conf_fail(doc, layers[i], "only for loss hidden");
     }
@@ -66,7 +68,10 @@ ps_status ps_spec_distil_check(const ps_job_spec *spec, const ps_conf_doc *doc)
     if (spec->distil->loss == PS_DISTIL_HIDDEN && spec->train &&
         spec->train->precision == PS_SPEC_BF16)
         return ps_conf_fail(doc, "distil.loss", "hidden is not for train.precision bf16");
-    return check_keys(spec->distil, doc);
+    ps_status st = check_keys(spec->distil, doc);
+    if (!st && spec->distil->on_policy > 0 && strcmp(spec->data.format, "tokens") != 0)
+        st = ps_conf_fail(doc, "distil.on_policy", "only for language models");
+    return st;
 }
 
 /* ---- teacher and student ---- */

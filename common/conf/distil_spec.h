@@ -25,7 +25,8 @@ typedef struct ps_spec_distil {
     unsigned loss;      /* ps_spec_distil_loss */
     double temperature; /* logits of both are divided by it */
     double alpha;       /* the teacher's share of the loss */
-    int64_t top_k; /* so many of the teacher's likeliest answers, and the rest as one; 0: all */
+    int64_t top_k;    /* so many of the teacher's likeliest answers, and the rest as one; 0: all */
+    double on_policy; /* the share of batches whose rows the student goes on with itself */
     /* hidden: layer student_layers[i], counted from 1, is to be as the teacher's teacher_layers[i]:
      * of mlp what an activation gives, of language models the residual stream behind a block */
     int64_t *student_layers;

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from harness import Cluster, as_it_ships, read_safetensors, run, wait_until
-from scenes import LATENCY, QUICK, Proxy, Scene
+from scenes import LATENCY, QUICK, Proxy, Scene, wait_share
 
 
 def job(cluster, name, layers="[16, 32, 4]", epochs=2, more="", model=""):
@@ -170,6 +170,41 @@ train: {{epochs: {epochs}, batch_size: 8, optimizer: {{name: adamw, learning_rat
         assert "teacher large: its context_length is 16, and rows have 64 tokens" in said, said
 
 
+def a_student_may_go_on_itself():
+    """Half of the batches: the same numbers once more, and where the worker is killed and another takes its place."""
+    with Scene() as cluster:
+        cluster.start_server(QUICK)
+        cluster.wire = Proxy(cluster.port)
+        first = cluster.join("w1")
+        for name, text in (("train", TEXT), ("test", TEXT[: len(TEXT) // 3])):
+            (cluster.dir / f"{name}.txt").write_text(text)
+            cluster.psctl("tokenize", cluster.dir / f"{name}.txt", "-o", cluster.dir / f"{name}.tokens")
+
+        def begin(name, model, epochs, more=""):
+            return cluster.submit(f"""kind: train
+name: {name}
+model: {model}
+data: {{format: tokens, sequence_length: 16, train: {{tokens: {cluster.dir}/train.tokens}}, test: {{tokens: {cluster.dir}/test.tokens}}}}
+train: {{epochs: {epochs}, batch_size: 8, optimizer: {{name: adamw, learning_rate: 0.003}}, consistency: {{mode: bsp}}}}
+shards: {{rows_per_task: 16}}
+{more}
+""")
+        cluster.wait_job(begin("large", LARGE, 6))
+        how = "distil: {teacher: large, alpha: 1, on_policy: %s}"
+        followed = cluster.wait_job(begin("followed", SMALL, 2, how % 0))["progress"]
+        own = cluster.wait_job(begin("own", SMALL, 2, how % 0.5))["progress"]
+        cluster.wait_job(begin("again", SMALL, 2, how % 0.5))
+        assert numbers_of(cluster, "own") == numbers_of(cluster, "again") != numbers_of(cluster, "followed")
+        assert abs(own["test_divergence"] - followed["test_divergence"]) < 0.3 * followed["test_divergence"], (own, followed)
+        cluster.wire.delay = LATENCY["bsp"]
+        lost = begin("lost", SMALL, 2, how % 0.5)
+        wait_share(cluster, lost, 0.2)
+        first.kill()
+        cluster.join("w2")
+        cluster.wait_job(lost)
+        assert numbers_of(cluster, "lost") == numbers_of(cluster, "own")
+
+
 def staged(cluster, name, quantise="", limits="", workers=1, train=""):
     files = lambda part: f"{{features: {cluster.dir}/{part}-features.gz, labels: {cluster.dir}/{part}-labels.gz}}"
     return f"""kind: compress
@@ -277,5 +312,5 @@ def what_cannot_be_distilled_after_pruning_is_said():
 
 run([a_student_learns_faster_with_a_teacher, hidden_states_can_be_followed, a_teacher_stays_until_the_job_has_ended,
      a_teacher_may_be_stored_in_a_form, what_cannot_teach_is_said_in_a_line,
-     a_language_model_is_taught_by_a_larger_one, what_is_pruned_is_distilled_in_the_same_job,
+     a_language_model_is_taught_by_a_larger_one, a_student_may_go_on_itself, what_is_pruned_is_distilled_in_the_same_job,
      what_cannot_be_distilled_after_pruning_is_said])

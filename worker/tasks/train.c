@@ -24,6 +24,8 @@
 #include "common/base/require.h"
 #include "common/base/sm.h"
 #include "worker/data/prefetch.h"
+#include "worker/job/job_model.h"
+#include "worker/tasks/on_policy.h"
 #include "worker/tasks/pass.h"
 #include "worker/tasks/task_kind.h"
 
@@ -57,6 +59,9 @@ typedef struct training {
     ps_dataset *data;
     ps_model *model;
     const ps_model_teaching *teaching; /* NULL: nobody teaches it */
+    ps_on_policy *policy;              /* NULL: all batches are the data's */
+    ps_model_teaching alone; /* of batches that are not: by the teacher alone, for their labels are
+                                the student's own */
     ps_exchange *exchange;
     bool clocks_wait; /* else they are only told */
     uint64_t clock;
@@ -69,6 +74,31 @@ static void move(training *t, unsigned to)
 {
     ps_sm_go(&phases, &t->phase, to, "job=%" PRIu64 " lease=%" PRIu64 " clock=%" PRIu64,
              t->run->task->job_id, t->run->task->lease_id, t->clock);
+}
+
+/* Some batches are to be the student's own. */
+static ps_status open_policy(training *t)
+{
+    const ps_job_spec *spec = ps_job_entry_spec(t->entry);
+    const ps_spec_model *model = ps_job_entry_model_spec(t->entry);
+    if (!t->teaching || !(spec->distil->on_policy > 0))
+        return PS_OK;
+    ps_model_config config = ps_job_model_config(model);
+    int64_t own = ps_model_outputs(t->model), its = ps_model_outputs(t->teaching->teacher);
+    t->alone = *t->teaching;
+    t->alone.alpha = 1;
+    return ps_on_policy_create(&(ps_on_policy_options){.backend = t->run->env->backend,
+                                                       .config = &config,
+                                                       .rows = t->spec->batch_size,
+                                                       .length = spec->data.sequence_length
+                                                                     ? spec->data.sequence_length
+                                                                     : model->context_length,
+                                                       .words = own < its ? own : its,
+                                                       .share = spec->distil->on_policy,
+                                                       .seed = (uint64_t)t->spec->seed,
+                                                       .epoch = t->run->task->epoch,
+                                                       .gate = t->run->remote->gate},
+                               &t->policy);
 }
 
 static ps_status open_all(ps_task_run *run, training *t)
@@ -90,6 +120,8 @@ static ps_status open_all(ps_task_run *run, training *t)
         st = ps_job_entry_model(t->entry, run, &t->model);
     if (!st)
         st = ps_job_entry_teaching(t->entry, run, &t->teaching);
+    if (!st)
+        st = open_policy(t);
     if (!st)
         st = ps_job_entry_exchange(t->entry, run, &t->exchange);
     return st;
@@ -168,6 +200,7 @@ typedef struct step {
     uint64_t first, rows; /* of the task's rows */
     uint64_t done;        /* of these */
     uint64_t version;     /* that its parameters have */
+    uint64_t told;        /* rows of the data among them: the loss is of these */
     double loss_sum;
     ps_metric_list metric_sums;
 } step;
@@ -203,8 +236,18 @@ static ps_status backward(training *t, const step *s, const ps_model_batch *inpu
     return st ? st : ps_exchange_push_end(t->exchange);
 }
 
+/* The student goes on with the batch's rows, by the parameters that the step begins with. */
+static ps_status go_on(training *t, const step *s, const ps_batch *batch, ps_model_batch *input)
+{
+    uint64_t version;
+    ps_status st = s->done ? PS_OK : ps_exchange_pull(t->exchange, &version);
+    input->teaching = &t->alone;
+    return st ? st : ps_on_policy_write(t->policy, t->model, batch->first, input);
+}
+
 static ps_status train_batch(training *t, step *s, const ps_batch *batch)
 {
+    bool own = t->policy && ps_on_policy_chosen(t->policy, batch->first);
     ps_model_batch input = ps_pass_model_batch(batch);
     input.train = true;
     input.teaching = t->teaching;
@@ -212,7 +255,9 @@ static ps_status train_batch(training *t, step *s, const ps_batch *batch)
     input.weight = (double)batch->rows / (double)s->rows;
     ps_model_result result = {.loss = 0};
     move(t, FORWARD);
-    ps_status st = s->done ? ps_model_forward(t->model, &input, NULL) : begin(t, s, &input);
+    ps_status st = own ? go_on(t, s, batch, &input) : PS_OK;
+    if (!st)
+        st = s->done ? ps_model_forward(t->model, &input, NULL) : begin(t, s, &input);
     if (!st)
         st = ps_model_loss(t->model, &input);
     if (st)
@@ -227,6 +272,9 @@ static ps_status train_batch(training *t, step *s, const ps_batch *batch)
         return st;
     s->done += batch->rows;
     PS_REQUIRE(s->done <= s->rows); /* batches end where steps do */
+    if (own)                        /* that it says what it has said tells nothing */
+        return PS_OK;
+    s->told += batch->rows;
     s->loss_sum += result.loss * (double)batch->rows;
     ps_pass_add_metrics(&result, &s->metric_sums);
     return PS_OK;
@@ -235,7 +283,7 @@ static ps_status train_batch(training *t, step *s, const ps_batch *batch)
 static void report(training *t, const step *s)
 {
     Psd__V1__TaskProgress numbers = PSD__V1__TASK_PROGRESS__INIT;
-    numbers.samples = s->rows;
+    numbers.samples = s->told;
     numbers.steps = 1;
     numbers.loss_sum = s->loss_sum;
     ps_metric_view metrics;
@@ -251,7 +299,8 @@ static ps_status end_step(training *t, const step *s)
     if (st)
         return st;
     ps_log_debug("train", "step job=%" PRIu64 " clock=%" PRIu64 " rows=%" PRIu64 " loss=%.9g",
-                 t->run->task->job_id, t->clock, s->rows, s->loss_sum / (double)s->rows);
+                 t->run->task->job_id, t->clock, s->rows,
+                 s->told ? s->loss_sum / (double)s->told : 0);
     t->first += s->rows;
     t->steps++;
     st = end_clock(t);
@@ -352,6 +401,7 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
             st = synchronise(&t, st);
     }
     move(&t, OVER);
+    ps_on_policy_free(&t.policy);
     return st;
 }
 

@@ -51,6 +51,10 @@ START_TEST(hidden_states_are_paired)
     ck_assert_uint_eq(s->distil->n_student_layers, 2);
     ck_assert_int_eq(s->distil->teacher_layers[1], 4);
     ps_job_spec_free(&s);
+    refuses(HIDDEN(", student_layers: [1], teacher_layers: [1], on_policy: 0.5"),
+            "job.yaml:10: distil.on_policy: not for loss hidden");
+    refuses(DISTIL ", on_policy: 0.5}\n",
+            "job.yaml:10: distil.on_policy: only for language models");
     refuses(HIDDEN(""), "job.yaml:10: distil.student_layers: 0, and 0 teacher_layers; loss hidden");
     refuses(HIDDEN(", student_layers: [1], teacher_layers: [1, 2]"),
             "job.yaml:10: distil.student_layers: 1, and 2 teacher_layers; loss hidden compares");
