@@ -2,7 +2,6 @@
  * in memory of the thread's own, and multiplied: never is all of one there as float32. */
 #include "common/base/require.h"
 #include "gpu/cpu/cpu.h"
-#include "gpu/cpu/few.h"
 #include "gpu/cpu/form_sixteens.h"
 #include "gpu/cpu/gemm.h"
 #include "gpu/cpu/run.h"
@@ -133,45 +132,8 @@ static void multiply_decoded(ps_stream *s, const ps_form_product *p, int64_t fir
     ps_cpu_for(s, p->w->bytes.shape[0] - first, r.panel, product_cb, &r);
 }
 
-/* ---- bfloat16, few rows of x: used where it lies (few.h) ---- */
-
-enum { FEW = 8 /* rows of x */, FEW_ROWS = 256 /* of w a piece, at most */ };
-
-static bool is_few(const ps_form_product *p)
-{
-    return strcmp(p->w->form.row->name, "bfloat16") == 0 && p->rows <= FEW && p->beta == 0 &&
-           p->x.dtype == PS_DTYPE_F32 && p->y.dtype == PS_DTYPE_F32;
-}
-
-static void few_cb(void *context, int64_t begin, int64_t end, int slot)
-{
-    (void)slot;
-    const ps_form_product *p = context;
-    const uint8_t *w = ps_tensor_address(p->w->bytes);
-    ps_few few = {.dtype = PS_DTYPE_BF16,
-                  .m = w + begin * p->w->bytes.shape[1],
-                  .ld = p->w->columns,
-                  .rows = end - begin,
-                  .n = p->w->columns};
-    for (int64_t i = 0; i < p->rows; i++)
-        ps_cpu_few_dots(&few, 0, ps_cpu_few_quarter(&few), 1,
-                        (const float *)ps_tensor_address(p->x) + i * p->ld_x,
-                        (float *)ps_tensor_address(p->y) + i * p->ld_y + begin);
-}
-
-static void multiply_few(ps_stream *s, const ps_form_product *p)
-{
-    ps_form_product copy = *p;
-    int64_t piece = ps_cpu_grain(p->w->columns);
-    ps_cpu_for(s, p->w->bytes.shape[0], least((piece + 31) / 32 * 32, FEW_ROWS), few_cb, &copy);
-}
-
 void ps_cpu_form_product(ps_stream *s, const ps_form_product *p)
 {
-    if (is_few(p)) {
-        multiply_few(s, p);
-        return;
-    }
     int64_t done = ps_cpu_form_sixteens(s, p);
     if (done < p->w->bytes.shape[0] && !s->error.code)
         multiply_decoded(s, p, done);

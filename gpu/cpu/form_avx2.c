@@ -12,10 +12,16 @@
 enum { LANES = 8 };
 typedef __m256i V;
 typedef __m256 F;
+typedef __m128i H;
 
 INLINE V v_load(const uint8_t *at)
 {
     return _mm256_loadu_si256((const __m256i *)(const void *)at);
+}
+
+INLINE void v_store(uint8_t *at, V v)
+{
+    _mm256_storeu_si256((__m256i *)(void *)at, v);
 }
 
 INLINE V v_set1(int32_t x)
@@ -63,12 +69,15 @@ INLINE V v_halves(const uint8_t *at)
     return _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)at));
 }
 
-INLINE V v_table(V places)
+INLINE V v_bytes(const uint8_t *at)
 {
-    const __m128i table =
-        _mm_setr_epi8(1, 24, 45, 63, 79, 93, 106, 118, (char)129, (char)141, (char)153, (char)166,
-                      (char)181, (char)197, (char)217, (char)241);
-    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), places);
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)at));
+}
+
+INLINE V v_table(const int8_t *table, V places)
+{
+    __m128i numbers = _mm_loadu_si128((const __m128i *)(const void *)table);
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(numbers), places);
 }
 
 /* Bytes 0 and 2 of each lane, then 1 and 3. */
@@ -108,6 +117,11 @@ INLINE F f_madd(F a, F b, F c)
     return _mm256_fmadd_ps(a, b, c);
 }
 
+INLINE F f_add(F a, F b)
+{
+    return _mm256_add_ps(a, b);
+}
+
 INLINE F f_sub(F a, F b)
 {
     return _mm256_sub_ps(a, b);
@@ -123,9 +137,40 @@ INLINE F f_halves(const uint8_t *at)
     return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)at));
 }
 
+INLINE F f_load(const float *at)
+{
+    return _mm256_loadu_ps(at);
+}
+
+INLINE F f_bits(V v)
+{
+    return _mm256_castsi256_ps(v);
+}
+
+/* E4M3 has float16's bits further down, and an exponent that is 8 more: a 256th. Its NaN has no
+ * such. */
+INLINE void f_e4m3(const uint8_t *at, F *even, F *odd, H *no_number)
+{
+    H v = _mm_loadu_si128((const __m128i *)(const void *)at), most = _mm_set1_epi16(0x7F7F);
+    H keep = _mm_set1_epi16((short)0xBF80);
+    H first = _mm_srai_epi16(_mm_slli_epi16(v, 8), 1), second = _mm_srai_epi16(v, 1);
+    *even = _mm256_cvtph_ps(_mm_and_si128(first, keep));
+    *odd = _mm256_cvtph_ps(_mm_and_si128(second, keep));
+    *no_number = _mm_or_si128(*no_number, _mm_cmpeq_epi8(_mm_and_si128(v, most), most));
+}
+
+INLINE F f_no_number(H seen)
+{
+    return _mm256_cvtph_ps(_mm_or_si128(seen, _mm_slli_epi16(seen, 8)));
+}
+
+INLINE H h_zero(void)
+{
+    return _mm_setzero_si128();
+}
+
 #include "gpu/cpu/form_kernel.h"
 
-const ps_form_kernels ps_form_kernels_avx2 = {
-    .name = "AVX2", .rounded = {KINDS(ROUNDED)}, .exact = {KINDS(EXACT)}};
+const ps_form_kernels ps_form_kernels_avx2 = {.name = "AVX2", .rounded = rounded, .exact = exact};
 
 #endif

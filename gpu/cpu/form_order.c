@@ -10,19 +10,29 @@
     }
 
 static const ps_form_order orders[] = {
-    {"int8", PS_FORM_BYTES, 128, 0, 4, {{2, 2}, CODES}},
-    {"uint8", PS_FORM_BYTES_ZERO, 0, 0, 4, {{4, 2}, CODES}},
-    {"q8_0", PS_FORM_BYTES, 128, 0, 32, {{2, 2}, {0, 4, true}}},
-    {"int4", PS_FORM_PAIRS, 8, 0, 8, {{2, 2}, CODES}},
-    {"uint4", PS_FORM_PAIRS_ZERO, 0, 0, 8, {{4, 2}, CODES}},
-    {"q4_0", PS_FORM_HALVES, 8, 0, 32, {{2, 2}, CODES}},
-    {"q4_1", PS_FORM_HALVES_MIN, 0, 0, 32, {{4, 2}, CODES}},
-    {"q5_0", PS_FORM_FIVE, 16, 0, 32, {{2, 2}, {4, 4}, CODES}},
-    {"q5_1", PS_FORM_FIVE_MIN, 0, 0, 32, {{4, 2}, {4, 4}, CODES}},
-    {"iq4_nl", PS_FORM_TABLE, 128, 0, 32, {{2, 2}, CODES}},
-    {"q4_k", PS_FORM_Q4_K, 0, 0, 256, {{4, 2}, CODES}},
-    {"q5_k", PS_FORM_Q5_K, 0, 0, 256, {{4, 2}, CODES}},
-    {"q6_k", PS_FORM_Q6_K, 32, 1, 256, {{208, 4}, {2, 2}}},
+    {"int8", PS_FORM_BYTES, 128, 0, 1, 4, {{2, 2}, CODES}},
+    {"uint8", PS_FORM_BYTES_ZERO, 0, 0, 1, 4, {{4, 2}, CODES}},
+    {"q8_0", PS_FORM_BYTES, 128, 0, 1, 32, {{2, 2}, {0, 4, PS_FORM_SIGNED}}},
+    {"int4", PS_FORM_PAIRS, 8, 0, 2, 8, {{2, 2}, CODES}},
+    {"uint4", PS_FORM_PAIRS_ZERO, 0, 0, 2, 8, {{4, 2}, CODES}},
+    {"int3", PS_FORM_EIGHTS, 4, 0, 8, 32, {{2, 2}, {0, 4, PS_FORM_SORTED}}},
+    {"uint3", PS_FORM_EIGHTS_ZERO, 0, 0, 8, 32, {{4, 2}, {0, 4, PS_FORM_SORTED}}},
+    {"int2", PS_FORM_FOURS, 2, 0, 4, 16, {{2, 2}, CODES}},
+    {"uint2", PS_FORM_FOURS_ZERO, 0, 0, 4, 16, {{4, 2}, CODES}},
+    {"q4_0", PS_FORM_HALVES, 8, 0, 1, 32, {{2, 2}, CODES}},
+    {"q4_1", PS_FORM_HALVES_MIN, 0, 0, 1, 32, {{4, 2}, CODES}},
+    {"q5_0", PS_FORM_FIVE, 16, 0, 1, 32, {{2, 2}, {4, 4}, CODES}},
+    {"q5_1", PS_FORM_FIVE_MIN, 0, 0, 1, 32, {{4, 2}, {4, 4}, CODES}},
+    {"iq4_nl", PS_FORM_TABLE, 128, 0, 1, 32, {{2, 2}, CODES}},
+    {"mxfp4", PS_FORM_POWER, 12, 0, 1, 32, {{1, 1}, CODES}},
+    {"q2_k", PS_FORM_Q2_K, 0, 1, 1, 256, {{80, 4}, {4, 2}}},
+    {"q3_k", PS_FORM_Q3_K, 4, 1, 1, 256, {{108, 4}, {2, 2}}},
+    {"q4_k", PS_FORM_Q4_K, 0, 0, 1, 256, {{4, 2}, CODES}},
+    {"q5_k", PS_FORM_Q5_K, 0, 0, 1, 256, {{4, 2}, CODES}},
+    {"q6_k", PS_FORM_Q6_K, 32, 1, 1, 256, {{208, 4}, {2, 2}}},
+    {"float16", PS_FORM_F16, 0, 0, 1, 1, {{0, 2}}},
+    {"bfloat16", PS_FORM_BF16, 0, 0, 1, 1, {{0, 2}}},
+    {"fp8", PS_FORM_E4M3, 0, 0, 1, 2, {{4, 4}, {0, 2}}},
 };
 
 const ps_form_order *ps_form_order_of(ps_form form, int64_t columns)
@@ -57,12 +67,57 @@ typedef struct place {
         }                                                                             \
     }
 
+/* Eight codes of 3 bits, lowest first, and the same sorted: lower pairs from bit 0, third bits from
+ * bit 16. */
+static uint32_t sorted(uint32_t codes)
+{
+    uint32_t low = (codes & 0x0C30C3) | (codes >> 1 & 0x30C30C), high = codes >> 2 & 0x249249;
+    low = (low & 0x00F00F) | (low >> 2 & 0x0F00F0);
+    low = (low & 0x0000FF) | (low >> 4 & 0x00FF00);
+    high = (high | high >> 2) & 0x0C30C3;
+    high = (high | high >> 4) & 0x00F00F;
+    return low | ((high | high >> 8) & 0xFF) << 16;
+}
+
+static uint32_t unsorted(uint32_t sorted)
+{
+    uint32_t out = 0;
+    for (int i = 0; i < 8; i++)
+        out |= (sorted >> (2 * i) & 3) << (3 * i) | (sorted >> (16 + i) & 1) << (3 * i + 2);
+    return out;
+}
+
+/* Byte k of eight number g of four stands in byte g of word k. */
+static void move_sorted(const place *p, size_t bytes)
+{
+    enum { EIGHT = 3, WORD = 4 };
+    for (size_t at = 0; at < bytes; at += EIGHT) {
+        size_t word = at / (EIGHT * WORD) * EIGHT, g = at / EIGHT % WORD;
+        for (size_t r = 0; r < p->rows; r++) {
+            uint8_t *file = p->files + r * p->apart + at;
+            uint8_t *order = p->order + word * WORD * PS_FORM_ROWS_TOGETHER + r * WORD + g;
+            const size_t apart = WORD * PS_FORM_ROWS_TOGETHER;
+            uint8_t *from = p->out ? order : file, *to = p->out ? file : order;
+            size_t step = p->out ? apart : 1, step_to = p->out ? 1 : apart;
+            uint32_t bits = from[0] | from[step] << 8 | (uint32_t)from[2 * step] << 16;
+            bits = p->out ? unsorted(bits) : sorted(bits);
+            to[0] = (uint8_t)bits;
+            to[step_to] = (uint8_t)(bits >> 8);
+            to[2 * step_to] = (uint8_t)(bits >> 16);
+        }
+    }
+}
+
 static void move_field(const place *p, size_t bytes, ps_form_field field)
 {
     PS_REQUIRE(bytes % field.unit == 0);
-    if (field.unit == sizeof(uint16_t))
+    if (field.as == PS_FORM_SORTED)
+        move_sorted(p, bytes);
+    else if (field.unit == sizeof(uint8_t))
+        MOVE_FIELD(uint8_t, 0)
+    else if (field.unit == sizeof(uint16_t))
         MOVE_FIELD(uint16_t, 0)
-    else if (field.is_signed)
+    else if (field.as == PS_FORM_SIGNED)
         MOVE_FIELD(uint32_t, 0x80808080u)
     else
         MOVE_FIELD(uint32_t, 0)
@@ -81,10 +136,17 @@ static void move_block(const ps_form_order *o, place p, size_t block)
     PS_REQUIRE(left == 0);
 }
 
+/* Numbers without blocks are moved a row at a time. */
+static size_t block_of(const ps_form_matrix *m)
+{
+    return m->form.row->plain ? (size_t)m->bytes.shape[1]
+                              : ps_form_block_bytes(m->form, (uint64_t)m->columns);
+}
+
 /* Of every block. order: in the sixteen, the first row's unit. */
 static void move_rows(const ps_form_order *o, const ps_form_matrix *m, place p)
 {
-    size_t block = ps_form_block_bytes(m->form, (uint64_t)m->columns);
+    size_t block = block_of(m);
     for (int64_t at = 0; at < m->bytes.shape[1]; at += (int64_t)block) {
         move_block(o, p, block);
         p.files += block;
@@ -122,7 +184,7 @@ void ps_form_order_undo(const ps_form_order *o, const ps_form_matrix *m, int64_t
 /* Its sixteen's other rows are gone over. */
 static void move_row(const ps_form_order *o, const ps_form_matrix *m, int64_t row, uint8_t *out)
 {
-    size_t block = ps_form_block_bytes(m->form, (uint64_t)m->columns);
+    size_t block = block_of(m);
     uint8_t *sixteen = sixteen_of(m, row / PS_FORM_ROWS_TOGETHER);
     size_t r = (size_t)(row % PS_FORM_ROWS_TOGETHER);
     for (size_t at = 0; at < (size_t)m->bytes.shape[1]; at += block) {

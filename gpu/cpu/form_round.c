@@ -45,18 +45,15 @@ static int32_t sum_of(const int8_t *q)
     return sum;
 }
 
-/* Of every 8 the even ones first: a byte of codes holds two that are neighbours, and bytes' lower
- * halves are multiplied before their upper ones. */
-static void part_pairs(int8_t *q)
+/* Into the order in which codes come: a byte has those of numbers that are neighbours, and the
+ * first of each byte are multiplied before the second. */
+static inline void part(int8_t *q, int spread)
 {
-    for (int at = 0; at < PS_FORM_CHUNK; at += 8) {
-        int8_t was[8];
-        memcpy(was, q + at, sizeof was);
-        for (int i = 0; i < 4; i++) {
-            q[at + i] = was[2 * i];
-            q[at + 4 + i] = was[2 * i + 1];
-        }
-    }
+    int8_t was[PS_FORM_CHUNK];
+    memcpy(was, q, sizeof was);
+    for (int s = 0; s < PS_FORM_CHUNK / 4; s++)
+        for (int b = 0; b < 4; b++)
+            q[4 * s + b] = was[s / spread * 4 * spread + s % spread + b * spread];
 }
 
 static void round_chunk(const ps_form_order *o, const float *x, int8_t *q, ps_form_side *side)
@@ -67,12 +64,24 @@ static void round_chunk(const ps_form_order *o, const float *x, int8_t *q, ps_fo
     else
         to_bytes(q, x, scale);
     int32_t first = sum_of(q), second = sum_of(q + 16);
-    *side = (ps_form_side){.scale = scale,
-                           .sum = scale * (float)(first + second),
-                           .under = {-o->zero * (o->of_16 ? first : first + second),
-                                     o->of_16 ? -o->zero * second : 0}};
-    if (o->kind == PS_FORM_PAIRS || o->kind == PS_FORM_PAIRS_ZERO)
-        part_pairs(q);
+    if (!o->of_16) {
+        first += second;
+        second = 0;
+    }
+    side->scale = scale;
+    if (o->zero) {
+        side->under[0] = -o->zero * first;
+        side->under[1] = -o->zero * second;
+    } else {
+        side->sum[0] = scale * (float)first;
+        side->sum[1] = scale * (float)second;
+    }
+    if (o->spread == 2)
+        part(q, 2);
+    else if (o->spread == 4)
+        part(q, 4);
+    else if (o->spread == 8)
+        part(q, 8);
 }
 
 void ps_form_round(const ps_form_order *o, const float *x, int64_t n, int8_t *q,

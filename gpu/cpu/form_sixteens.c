@@ -20,6 +20,7 @@ typedef struct sixteens_run {
     const ps_form_kernels *kernels;
     ps_form_rounded x;
     float *rows; /* of x as float32, where it is BF16: one a thread, or all for exact */
+    bool exact;
     const float *x_exact;
     int64_t ld_exact;
 } sixteens_run;
@@ -49,7 +50,7 @@ static bool round_x(ps_stream *s, sixteens_run *r)
 {
     const ps_form_product *p = r->p;
     int64_t n = p->w->columns;
-    r->x.ld = (n + PS_FORM_CHUNK - 1) / PS_FORM_CHUNK * PS_FORM_CHUNK;
+    r->x.ld = (n + PS_FORM_CHUNK - 1) / PS_FORM_CHUNK * PS_FORM_CHUNK + 64;
     size_t q = ps_cpu_padded(p->rows * r->x.ld / 4);
     size_t sides = ps_cpu_padded(p->rows * (r->x.ld / PS_FORM_CHUNK) *
                                  (int64_t)(sizeof(ps_form_side) / sizeof(float)));
@@ -100,7 +101,7 @@ static void store(const ps_form_product *p, int64_t first, int rows, int64_t col
 
 static void take_rows(const sixteens_run *r, int64_t first, ps_form_call *c)
 {
-    if (r->p->exact) {
+    if (r->exact) {
         c->x_exact = r->x_exact + first * r->ld_exact;
         return;
     }
@@ -108,29 +109,25 @@ static void take_rows(const sixteens_run *r, int64_t first, ps_form_call *c)
     c->x.sides = r->x.sides + first * (r->x.ld / PS_FORM_CHUNK);
 }
 
-/* Rows [begin, end) of x with sixteen i: eight at a time, then four, two, one. */
+/* Rows [begin, end) of x with sixteen i. */
 static void multiply(const sixteens_run *r, int64_t i, int64_t begin, int64_t end)
 {
     const ps_form_matrix *w = r->p->w;
     int64_t bytes = PS_FORM_ROWS_TOGETHER * w->bytes.shape[1];
     float sums[PS_FORM_ROWS_X * PS_FORM_ROWS_TOGETHER];
-    ps_form_kind kind = r->order->kind;
-    const ps_form_kernel *run = r->p->exact ? r->kernels->exact[kind] : r->kernels->rounded[kind];
-    ps_form_call c = {.sixteen = (const uint8_t *)ps_tensor_address(w->bytes) + i * bytes,
+    ps_form_call c = {.order = r->order,
+                      .sixteen = (const uint8_t *)ps_tensor_address(w->bytes) + i * bytes,
                       .columns = w->columns,
                       .block = ps_form_block_numbers(w->form, (uint64_t)w->columns),
                       .x.ld = r->x.ld,
                       .ld_exact = r->ld_exact,
                       .y = sums};
     c.block_bytes = c.block * bytes / c.columns;
-    while (begin < end) {
-        int log = PS_FORM_ROWS_LOG - 1;
-        while (begin + (1 << log) > end)
-            log--;
+    for (; begin < end; begin += c.rows) {
+        c.rows = end - begin < PS_FORM_ROWS_X ? (int)(end - begin) : PS_FORM_ROWS_X;
         take_rows(r, begin, &c);
-        run[log](&c);
-        store(r->p, begin, 1 << log, i * PS_FORM_ROWS_TOGETHER, sums);
-        begin += 1 << log;
+        (r->exact ? r->kernels->exact : r->kernels->rounded)(&c);
+        store(r->p, begin, c.rows, i * PS_FORM_ROWS_TOGETHER, sums);
     }
 }
 
@@ -138,7 +135,7 @@ static void multiply_cb(void *context, int64_t begin, int64_t end, int slot)
 {
     (void)slot;
     const sixteens_run *r = context;
-    int64_t many = MANY / r->p->w->columns / (r->p->exact ? 4 : 1) / PS_FORM_ROWS_X;
+    int64_t many = MANY / r->p->w->columns / (r->exact ? 4 : 1) / PS_FORM_ROWS_X;
     many = (many > 0 ? many : 1) * PS_FORM_ROWS_X;
     for (int64_t row = 0; row < r->p->rows; row += many) {
         int64_t last = row + many < r->p->rows ? row + many : r->p->rows;
@@ -162,7 +159,10 @@ int64_t ps_cpu_form_sixteens(ps_stream *s, const ps_form_product *p)
 {
     sixteens_run r = {.p = p, .order = ps_cpu_form_order(s, p->w), .kernels = ps_cpu_forms(s)};
     int64_t rows = ps_form_order_rows(p->w);
-    if (!r.order || !rows || !(p->exact ? convert_x(s, &r) : round_x(s, &r)))
+    if (!r.order || !rows)
+        return 0;
+    r.exact = p->exact || r.order->kind >= PS_FORM_INTEGERS;
+    if (!(r.exact ? convert_x(s, &r) : round_x(s, &r)))
         return 0;
     ps_cpu_for(s, rows / PS_FORM_ROWS_TOGETHER, piece_of(s, p), multiply_cb, &r);
     return rows;

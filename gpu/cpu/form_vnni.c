@@ -12,10 +12,16 @@
 enum { LANES = 16 };
 typedef __m512i V;
 typedef __m512 F;
+typedef __m256i H;
 
 INLINE V v_load(const uint8_t *at)
 {
     return _mm512_loadu_si512(at);
+}
+
+INLINE void v_store(uint8_t *at, V v)
+{
+    _mm512_storeu_si512(at, v);
 }
 
 INLINE V v_set1(int32_t x)
@@ -63,12 +69,15 @@ INLINE V v_halves(const uint8_t *at)
     return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)at));
 }
 
-INLINE V v_table(V places)
+INLINE V v_bytes(const uint8_t *at)
 {
-    const __m128i table =
-        _mm_setr_epi8(1, 24, 45, 63, 79, 93, 106, 118, (char)129, (char)141, (char)153, (char)166,
-                      (char)181, (char)197, (char)217, (char)241);
-    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), places);
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)at));
+}
+
+INLINE V v_table(const int8_t *table, V places)
+{
+    __m128i numbers = _mm_loadu_si128((const __m128i *)(const void *)table);
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(numbers), places);
 }
 
 INLINE V v_dot(V sum, V u, const int8_t *q)
@@ -103,6 +112,11 @@ INLINE F f_madd(F a, F b, F c)
     return _mm512_fmadd_ps(a, b, c);
 }
 
+INLINE F f_add(F a, F b)
+{
+    return _mm512_add_ps(a, b);
+}
+
 INLINE F f_sub(F a, F b)
 {
     return _mm512_sub_ps(a, b);
@@ -118,9 +132,41 @@ INLINE F f_halves(const uint8_t *at)
     return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)at));
 }
 
+INLINE F f_load(const float *at)
+{
+    return _mm512_loadu_ps(at);
+}
+
+INLINE F f_bits(V v)
+{
+    return _mm512_castsi512_ps(v);
+}
+
+/* E4M3 has float16's bits further down, and an exponent that is 8 more: a 256th. Its NaN has no
+ * such. */
+INLINE void f_e4m3(const uint8_t *at, F *even, F *odd, H *no_number)
+{
+    H v = _mm256_loadu_si256((const __m256i *)(const void *)at), most = _mm256_set1_epi16(0x7F7F);
+    H keep = _mm256_set1_epi16((short)0xBF80);
+    H first = _mm256_srai_epi16(_mm256_slli_epi16(v, 8), 1), second = _mm256_srai_epi16(v, 1);
+    *even = _mm512_cvtph_ps(_mm256_and_si256(first, keep));
+    *odd = _mm512_cvtph_ps(_mm256_and_si256(second, keep));
+    *no_number = _mm256_or_si256(*no_number, _mm256_cmpeq_epi8(_mm256_and_si256(v, most), most));
+}
+
+INLINE F f_no_number(H seen)
+{
+    return _mm512_cvtph_ps(_mm256_or_si256(seen, _mm256_slli_epi16(seen, 8)));
+}
+
+INLINE H h_zero(void)
+{
+    return _mm256_setzero_si256();
+}
+
 #include "gpu/cpu/form_kernel.h"
 
 const ps_form_kernels ps_form_kernels_vnni = {
-    .name = "AVX-512 VNNI", .rounded = {KINDS(ROUNDED)}, .exact = {KINDS(EXACT)}};
+    .name = "AVX-512 VNNI", .rounded = rounded, .exact = exact};
 
 #endif

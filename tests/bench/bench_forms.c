@@ -157,8 +157,11 @@ static void report(const bench *b, const form_bench *f)
 
 int main(int argc, char **argv)
 {
-    static const char *usual[] = {"int8/row", "int8/128", "q8_0", "int4/128", "uint4/128",
-                                  "q4_0",     "iq4_nl",   "q4_k", "q5_0",     "q6_k"};
+    static const char *usual[] = {"int8/row",  "int8/128",  "q8_0",    "fp8/row",  "int4/128",
+                                  "uint4/128", "q4_0",      "q4_1",    "iq4_nl",   "mxfp4",
+                                  "q4_k",      "q5_0",      "q5_1",    "q5_k",     "q6_k",
+                                  "int3/128",  "uint3/128", "q3_k",    "int2/128", "uint2/128",
+                                  "q2_k",      "float16",   "bfloat16"};
     const char *names[FORMS_MAX];
     size_t n = 0;
     bench b = {.threads = 2, .rows = 65536, .columns = 2048};

@@ -85,6 +85,19 @@ static void make_fractions(ps_form form, int out, int columns, uint8_t *blocks)
                          ps_rng_uniform(&device.rng) * ((1u << form.row->bits) - 1));
 }
 
+/* On the CPU at an odd address, as bytes of a file may lie. */
+static ps_tensor bytes_on_device(int out, size_t bytes, const uint8_t *blocks)
+{
+    if (strcmp(ps_test_backend(), "cpu") != 0)
+        return ps_test_u8(&device, out, (int64_t)bytes, blocks);
+    uint8_t *behind = ps_alloc((size_t)out * bytes + 1);
+    behind[0] = 0;
+    memcpy(behind + 1, blocks, (size_t)out * bytes);
+    ps_tensor all = ps_test_u8(&device, 1, (int64_t)bytes * out + 1, behind);
+    ps_free(&behind);
+    return ps_tensor_2d(all.buffer, all.offset + 1, PS_DTYPE_U8, out, (int64_t)bytes);
+}
+
 static void make_weights(weights *w, ps_form form, int out, int columns)
 {
     size_t n = (size_t)(out * columns), bytes = ps_form_row_bytes(form, (uint64_t)columns);
@@ -98,9 +111,8 @@ static void make_weights(weights *w, ps_form form, int out, int columns)
     make_fractions(form, out, columns, blocks);
     ps_form_decode(form, blocks, (uint64_t)out, (uint64_t)columns, x);
     w->values = ps_ref64_from_f32(x, n);
-    w->matrix = (ps_form_matrix){.bytes = ps_test_u8(&device, out, (int64_t)bytes, blocks),
-                                 .form = form,
-                                 .columns = columns};
+    w->matrix = (ps_form_matrix){
+        .bytes = bytes_on_device(out, bytes, blocks), .form = form, .columns = columns};
     ps_op_form_arrange(device.stream, &w->matrix);
     ps_free(&x);
     ps_free(&blocks);
