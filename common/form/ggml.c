@@ -81,6 +81,7 @@ static void put_codes(const float *x, int n, int half, float inverse, uint8_t *c
 
 float ps_ggml_scale(const float *x, const float *weights, int n, int half, uint8_t *codes)
 {
+    PS_REQUIRE(n > 0);
     float top = largest(x, n);
     memset(codes, 0, (size_t)n);
     if (fabsf(top) < PS_GGML_NOTHING)
@@ -141,7 +142,7 @@ enum { SWEEPS = 5 };
 float ps_ggml_scale_by_sweeps(const float *x, int n, int half, uint8_t *codes)
 {
     int32_t l[PS_GGML_SEARCHED];
-    PS_REQUIRE(n <= PS_GGML_SEARCHED);
+    PS_REQUIRE(n > 0 && n <= PS_GGML_SEARCHED);
     float top = largest(x, n);
     memset(codes, 0, (size_t)n);
     if (fabsf(top) < PS_GGML_NOTHING)
@@ -189,7 +190,7 @@ float ps_ggml_scale_of_positive(const float *x, const float *weights, int n, int
                                 uint8_t *codes)
 {
     int32_t l[PS_GGML_SEARCHED];
-    PS_REQUIRE(n <= PS_GGML_SEARCHED);
+    PS_REQUIRE(n > 0 && n <= PS_GGML_SEARCHED);
     float top = 0;
     for (int i = 0; i < n; i++)
         top = x[i] > top ? x[i] : top;
@@ -276,7 +277,7 @@ float ps_ggml_scale_and_under(const ps_ggml_tries *how, const float *x, const fl
                               uint8_t *codes, float *under)
 {
     uint8_t tried[PS_GGML_SEARCHED];
-    PS_REQUIRE(n <= PS_GGML_SEARCHED);
+    PS_REQUIRE(n > 0 && n <= PS_GGML_SEARCHED);
     span s = span_of(x, weights, n);
     memset(codes, 0, (size_t)n);
     *under = -s.least;
