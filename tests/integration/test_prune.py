@@ -97,10 +97,9 @@ def an_mlps_rows_are_numpys():
         for i in range(2):
             inputs.append(np.maximum(inputs[i] @ w[i].T + parent[f"layers.{i}.bias"], 0))
         squares = [(x[:720] ** 2).sum(0) for x in inputs]
-        rules = {"magnitude": lambda i: (w[i] ** 2).sum(1) + (w[i + 1] ** 2).sum(0),
+        rules = {"magnitude": lambda i: (w[i + 1] ** 2).sum(0),
                  "activation": lambda i: (w[i + 1] ** 2).sum(0) * squares[i + 1],
-                 "moments": lambda i: ((w[i] ** 2 * v[f"layers.{i}.weight"]).sum(1) +
-                                       (w[i + 1] ** 2 * v[f"layers.{i + 1}.weight"]).sum(0))}
+                 "moments": lambda i: (w[i + 1] ** 2 * v[f"layers.{i + 1}.weight"]).sum(0)}
         for by, importance in rules.items():
             done = cluster.wait_job(cluster.submit(job_text(cluster, by, f"by: {by}")))
             child = tensors_of(cluster, by)

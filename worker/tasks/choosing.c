@@ -52,11 +52,10 @@ static ps_status add_tensor(const ps_compress_job *job, const ps_plan_tensor *t,
     return st;
 }
 
-/* By activation it is what a unit adds to the product behind it: columns alone. */
-static bool counts(const ps_compress_job *job, const ps_plan_tensor *t, const ps_plan_member *m)
+/* Columns alone: with these 0 a unit is gone, whatever it is itself. */
+static bool counts(const ps_plan_tensor *t, const ps_plan_member *m)
 {
-    return t->from.n_dims == 2 &&
-           (m->columns || job->spec->compress->prune->by != PS_PRUNE_BY_ACTIVATION);
+    return t->from.n_dims == 2 && m->columns;
 }
 
 static ps_status importance_of(const ps_compress_job *job, size_t units, double *importance)
@@ -65,7 +64,7 @@ static ps_status importance_of(const ps_compress_job *job, size_t units, double 
     for (size_t i = 0; !st && i < job->plan->n_tensors; i++) {
         const ps_plan_tensor *t = &job->plan->tensors[i];
         for (size_t k = 0; !st && k < t->n_members; k++)
-            if (t->members[k].units == units && counts(job, t, &t->members[k]))
+            if (t->members[k].units == units && counts(t, &t->members[k]))
                 st = add_tensor(job, t, &t->members[k], importance);
     }
     return st;
