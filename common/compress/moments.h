@@ -1,8 +1,9 @@
 /* moments: how large the gradients of a model's training were, as its job leaves them
- * (train.keep_moments): moments.safetensors, of every tensor the mean square v of each element's
- * gradient, without bias, as BF16; and in its metadata, of how many examples a gradient was the
- * mean. ½·N·v·Δw² is then, to second order, what the loss rises by when an element moves by Δw
- * (worker/compress/saliency.h), N being the rows, or tokens. Pure; any thread. */
+ * (train.keep_moments): moments.safetensors, of every tensor the variance v of each element's
+ * gradient, without bias, as BF16 (of adagrad, which knows no more, the mean square); and in its
+ * metadata, of how many examples a gradient was the mean. ½·N·v·Δw² is then, to second order, what
+ * the loss rises by when an element moves by Δw (worker/compress/saliency.h), N being the rows, or
+ * tokens. Pure; any thread. */
 #ifndef PS_COMPRESS_MOMENTS_H
 #define PS_COMPRESS_MOMENTS_H
 

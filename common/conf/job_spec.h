@@ -173,7 +173,7 @@ typedef struct ps_spec_train {
     ps_spec_consistency consistency;
     double clip_norm; /* gradients are scaled down to this L2 norm; 0: not */
     ps_spec_codec codec;
-    bool keep_moments; /* the optimizer's mean squares of gradients become an artifact */
+    bool keep_moments; /* the gradients' variances, by the optimizer, become an artifact */
     char *weights; /* the form of the blocks' matrices to who computes, "int4"; "float32": none */
     int64_t group; /* of it, where it is to be chosen: one of ps_form_groups */
 } ps_spec_train;

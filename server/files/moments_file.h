@@ -1,5 +1,5 @@
 /* moments_file: what a training's optimizer knew of its gradients at the end, left with the job as
- * moments.safetensors: of every tensor, under its name and shape, the mean square v of each
+ * moments.safetensors: of every tensor, under its name and shape, the variance v of each
  * element's gradient, without bias, as BF16. ½·N·v·Δw² is then, to second order, what a change of a
  * parameter by Δw adds to the loss, with N the rows (for language models: tokens) that a gradient
  * was the mean of; its metadata say how many (common/compress/moments.h):

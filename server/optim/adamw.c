@@ -60,13 +60,23 @@ static size_t state_bytes(size_t elements)
     return 2 * elements * sizeof(float);
 }
 
+void ps_adamw_variance(const ps_optimizer_config *config, uint64_t count, size_t n, const float *m,
+                       const float *v, float *out)
+{
+    PS_REQUIRE(count > 0);
+    double left1 = pow(config->beta1, (double)count), left2 = pow(config->beta2, (double)count);
+    double share = (1 - config->beta1) / (1 + config->beta1) * (1 + left1) / (1 - left1);
+    for (size_t i = 0; i < n; i++) {
+        double square = (double)v[i] / (1 - left2), mean = (double)m[i] / (1 - left1);
+        double variance = fmax(square - mean * mean, square / 10) / (1 - share);
+        out[i] = (float)(share > 0.5 ? square : variance);
+    }
+}
+
 static void second_moment(const ps_optimizer_config *config, const void *state, size_t elements,
                           uint64_t count, float *out)
 {
-    const float *v = (const float *)state + elements;
-    float unbias = (float)(1 / (1 - pow(config->beta2, (double)count)));
-    for (size_t i = 0; i < elements; i++)
-        out[i] = v[i] * unbias;
+    ps_adamw_variance(config, count, elements, state, (const float *)state + elements, out);
 }
 
 const ps_optimizer ps_optimizer_adamw = {

@@ -20,4 +20,12 @@ ps_adamw_factors ps_adamw_prepare(const ps_optimizer_config *config, const ps_op
 void ps_adamw_apply(size_t n, const float *in, float *out, const ps_wire_float *g, float *m,
                     float *v, ps_adamw_factors factors);
 
+/* Of the variance of each g (optimizer.h): v without bias, less the square of m without bias, n
+ * elements. out may be v. m is itself a mean of few gradients, and has a share S of that variance
+ * in its square: S = (1 − β1)(1 + β1^t) / ((1 + β1)(1 − β1^t)), the sum of its weights' squares. By
+ * so much it is too small, and is made larger; where S is above a half v alone is taken. Noise
+ * cannot take more than nine tenths of v away. */
+void ps_adamw_variance(const ps_optimizer_config *config, uint64_t count, size_t n, const float *m,
+                       const float *v, float *out);
+
 #endif

@@ -77,14 +77,13 @@ static void step(const ps_optimizer_config *config, const ps_optimizer_step *ste
 static void second_moment(const ps_optimizer_config *config, const void *state, size_t elements,
                           uint64_t count, float *out)
 {
-    const float *scale = (const float *)state + groups(elements);
-    const uint8_t *v = (const uint8_t *)(scale + groups(elements)) + elements;
-    double unbias = 1 / (1 - pow(config->beta2, (double)count));
+    const moments of = moments_of((void *)(uintptr_t)state, elements); /* only read */
+    float m[GROUP], v[GROUP];
     for (size_t first = 0, group = 0; first < elements; first += GROUP, group++) {
         size_t len = less(GROUP, elements - first);
-        ps_dynamic8_unpack_unsigned(v + first, scale[group], len, out + first);
-        for (size_t i = 0; i < len; i++)
-            out[first + i] = (float)((double)out[first + i] * unbias);
+        ps_dynamic8_unpack_signed(of.m + first, of.m_scale[group], len, m);
+        ps_dynamic8_unpack_unsigned(of.v + first, of.v_scale[group], len, v);
+        ps_adamw_variance(config, count, len, m, v, out + first);
     }
 }
 

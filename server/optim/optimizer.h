@@ -48,10 +48,12 @@ typedef struct ps_optimizer {
     void (*state_init)(const ps_optimizer_config *config, void *state, size_t elements);
     void (*step)(const ps_optimizer_config *config, const ps_optimizer_step *step,
                  const ps_optimizer_part *part);
-    /* What the rule knows of the mean of g² (g scaled as in `step`), per element of a block that
-     * has had `count` updates, from 1, without bias: with Adam's v the diagonal of the empirical
-     * Fisher information, but for the number of rows that a gradient is the mean of. NULL: nothing.
-     */
+    /* What the rule knows of the variance of g (g scaled as in `step`), per element of a block that
+     * has had `count` updates, from 1, without bias: times the number of rows that a gradient is
+     * the mean of, the diagonal of the empirical Fisher information. The square of the mean is no
+     * part of it: times that number it would be no curvature, but as much as one (with Adam's v
+     * alone a third too much on a trained model). Of a rule that keeps no mean of g, the mean of
+     * g². NULL: nothing. */
     void (*second_moment)(const ps_optimizer_config *config, const void *state, size_t elements,
                           uint64_t count, float *out);
 } ps_optimizer;

@@ -13,9 +13,9 @@ typedef struct ps_param_sink {
 /* The whole tensor. Each block is one consistent state; the tensor as a whole is only when nobody
  * pushes. Off the loop. PS_NOT_FOUND; PS_RESOURCE_EXHAUSTED; what write returned. */
 PS_MUST_CHECK ps_status ps_param_export(ps_param_store *store, uint32_t tensor, ps_param_sink sink);
-/* Does the store's rule keep a mean of the squares of gradients (optimizer.h, second_moment)? */
+/* Does the store's rule know of the variance of gradients (optimizer.h, second_moment)? */
 bool ps_param_has_moments(const ps_param_store *store);
-/* The same of each element's mean square of gradients, without bias; 0 where none came yet. Of a
+/* The same of each element's variance of gradients, without bias; 0 where none came yet. Of a
  * store that has them, and of dense tensors. */
 PS_MUST_CHECK ps_status ps_param_export_moments(ps_param_store *store, uint32_t tensor,
                                                 ps_param_sink sink);

@@ -1,4 +1,4 @@
-/* moments_file: what is left is the mean square of the gradients that came, by its definition. */
+/* moments_file: what is left is the variance of the gradients that came, by its definition. */
 #include "server/files/moments_file.h"
 
 #include "common/base/half.h"
@@ -65,15 +65,22 @@ static ps_param_store *trained(const char *optimizer, bool transposed)
     return store;
 }
 
+/* adagrad's mean square; of Adam's the variance: the gradients' weighted mean square less the
+ * square of their weighted mean, which has a share of the variance itself. */
 static double expected(const char *optimizer, uint64_t i)
 {
-    double sum = 0, v = 0;
+    double sum = 0, weights = 0, mean = 0, squares = 0, share = 0;
+    for (uint32_t update = 0; update < UPDATES; update++)
+        weights += pow(0.9, UPDATES - 1 - update);
     for (uint32_t update = 0; update < UPDATES; update++) {
-        double g = (double)gradient(update, i);
+        double g = (double)gradient(update, i), w = pow(0.9, UPDATES - 1 - update) / weights;
         sum += g * g;
-        v = 0.9 * v + 0.1 * g * g;
+        mean += w * g;
+        squares += w * g * g;
+        share += w * w;
     }
-    return strcmp(optimizer, "adagrad") == 0 ? sum / UPDATES : v / (1 - pow(0.9, UPDATES));
+    return strcmp(optimizer, "adagrad") == 0 ? sum / UPDATES
+                                             : (squares - mean * mean) / (1 - share);
 }
 
 enum { RULES = 3 };
