@@ -29,7 +29,7 @@ typedef struct side {
 typedef struct totals { /* NaN: not said */
     double parameters, parent_parameters, parent_bytes, bytes, bits;
     double calibration_rows, held_out_rows, seconds;
-    double predicted, measured;
+    double predicted, measured, measured_error;
     char range[TEXT]; /* of the prediction: "quadratic", or "beyond" */
 } totals;
 
@@ -73,6 +73,7 @@ static ps_status read_total(ps_json_reader *json, const char *key, void *into)
                                            PS_FIELD_NUMBER(totals, held_out_rows),
                                            PS_FIELD_NUMBER(totals, parent_parameters),
                                            PS_FIELD_NUMBER(totals, predicted),
+                                           PS_FIELD_NUMBER(totals, measured_error),
                                            PS_FIELD_NUMBER(totals, measured),
                                            PS_FIELD_WORDS("range", totals, range),
                                            PS_FIELD_NUMBER(totals, seconds)};
@@ -174,17 +175,23 @@ static void put_compared(ps_table *t, const ps_style *style, const report *r)
 /* It is of second order, and marked where that does not do, or did not. */
 static void put_prediction(ps_table *t, const totals *total)
 {
-    const double near = 0.3; /* what psd calls `agrees` */
-    double measured = total->measured, off = fabs(total->predicted - measured) / fabs(measured);
-    bool beyond = *total->range && strcmp(total->range, "quadratic") != 0, far = !(off <= near);
+    const double near = 0.3, errors = 2; /* what psd calls `agrees` */
+    double measured = total->measured, error = total->measured_error;
+    double off = fabs(total->predicted - measured) / fabs(measured);
+    bool beyond = *total->range && strcmp(total->range, "quadratic") != 0;
+    bool same = fabs(total->predicted - measured) <= errors * error, far = !(off <= near || same);
     ps_buf text = PS_BUF_EMPTY;
     if (!isfinite(total->predicted))
         return;
     ps_buf_printf(&text, "%+.3g of loss", total->predicted);
+    if (isfinite(measured))
+        ps_buf_printf(&text, "; measured %+.3g", measured);
+    if (isfinite(measured) && isfinite(error))
+        ps_buf_printf(&text, " ± %.1g", error);
     if (isfinite(measured) && far)
-        ps_buf_printf(&text, "; measured %+.3g: off by %.0f%%", measured, 100 * off);
+        ps_buf_printf(&text, ": off by %.0f%%", 100 * off);
     else if (isfinite(measured))
-        ps_buf_printf(&text, "; measured %+.3g, within 30%%", measured);
+        ps_buf_puts(&text, off <= near ? ", within 30%" : ": no more apart than chance");
     if (beyond)
         ps_buf_puts(&text, "; so large a change is beyond what can be predicted");
     ps_table_color(t, PS_COLOR_DIM, "predicted");
@@ -248,7 +255,8 @@ static void put_table(ps_buf *out, const ps_style *style, const ps_table *table)
 
 ps_status ps_report_text(ps_buf *out, const ps_style *style, ps_slice json)
 {
-    report r = {.total = {.predicted = NAN, .measured = NAN}, .compared = ps_compared_nothing};
+    report r = {.total = {.predicted = NAN, .measured = NAN, .measured_error = NAN},
+                .compared = ps_compared_nothing};
     ps_json_token t;
     ps_report_rows_init(&r.rows);
     ps_json_reader_init(&r.json, json);

@@ -154,14 +154,15 @@ static bool predicted(const ps_compress *w, double *out)
 }
 
 /* Beside what it does rise by. The prediction is of second order: of a change that is no small part
- * of the loss it says little, and wherever it is far off the report says so. */
+ * of the loss it says little, and wherever it is far off the report says so; it is not, where the
+ * test's rows could not tell the two apart. */
 static void put_prediction(ps_json_writer *json, const ps_job *job)
 {
     const ps_compress *w = job->work;
-    const double small = 0.05, near = 0.3;
+    const double small = 0.05, near = 0.3, errors = 2;
     const ps_compress_test *parent = test_of(w, PS_COMPRESS_PARENT);
     const ps_compress_test *child = test_of(w, PS_COMPRESS_CHILD);
-    double sum;
+    double sum, error = 0; /* of the differences of rows, by who compared the models */
     if (!predicted(w, &sum))
         return;
     ps_json_put_double(json, "predicted", sum);
@@ -169,8 +170,13 @@ static void put_prediction(ps_json_writer *json, const ps_job *job)
         return;
     double measured = child->found.loss - parent->found.loss;
     ps_json_put_double(json, "measured", measured);
+    if (ps_compress_line_number(w->compared, "loss_difference_error", &error))
+        ps_json_put_double(json, "measured_error", error);
+    else
+        error = 0;
     ps_json_put_string(json, "range", sum <= small * parent->found.loss ? "quadratic" : "beyond");
-    ps_json_put_bool(json, "agrees", fabs(sum - measured) <= near * fabs(measured));
+    ps_json_put_bool(json, "agrees",
+                     fabs(sum - measured) <= fmax(near * fabs(measured), errors * error));
 }
 
 static uint64_t parent_parameters(const ps_plan *plan)

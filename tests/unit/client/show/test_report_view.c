@@ -169,20 +169,27 @@ END_TEST
 START_TEST(a_prediction_that_does_not_hold_is_marked)
 {
     static const struct {
-        double predicted, measured;
+        double predicted, measured, error;
         const char *range, *says;
     } cases[] = {
-        {0.0239, 0.0215, "quadratic", "+0.0239 of loss; measured +0.0215, within 30%\n"},
-        {0.0123, 0.0078, "quadratic", "+0.0123 of loss; measured +0.0078: off by 58%\n"},
-        {0.0005, -0.001, "quadratic", "+0.0005 of loss; measured -0.001: off by 150%\n"},
-        {0.158, 0.349, "beyond",
+        {0.0239, 0.0215, 0.0004, "quadratic",
+         "+0.0239 of loss; measured +0.0215 ± 0.0004, within 30%\n"},
+        {0.0123, 0.0078, NAN, "quadratic", "+0.0123 of loss; measured +0.0078: off by 58%\n"},
+        {0.0005, -0.001, 0.0002, "quadratic",
+         "+0.0005 of loss; measured -0.001 ± 0.0002: off by 150%\n"},
+        {0.0005, -0.001, 0.001, "quadratic",
+         "+0.0005 of loss; measured -0.001 ± 0.001: no more apart than chance\n"},
+        {0.158, 0.349, NAN, "beyond",
          "+0.158 of loss; measured +0.349: off by 55%; so large a change is beyond what can be "
          "predicted\n"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char *json = ps_asprintf("{\"total\":{\"predicted\":%g,\"measured\":%g,\"range\":\"%s\"},"
+        char error[40] = "";
+        if (isfinite(cases[i].error))
+            (void)snprintf(error, sizeof error, "\"measured_error\":%g,", cases[i].error);
+        char *json = ps_asprintf("{\"total\":{\"predicted\":%g,\"measured\":%g,%s\"range\":\"%s\"},"
                                  "\"tensors\":[]}",
-                                 cases[i].predicted, cases[i].measured, cases[i].range);
+                                 cases[i].predicted, cases[i].measured, error, cases[i].range);
         char *text = view_of(json);
         ck_assert_msg(strstr(text, cases[i].says), "%s", text);
         ps_free(&json);
