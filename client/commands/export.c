@@ -2,6 +2,7 @@
  * psd's own file as it is; the other formats are made of it while it arrives. */
 #include "client/call/client.h"
 #include "client/call/file_receive.h"
+#include "client/call/file_windows.h"
 #include "client/call/streams.h"
 #include "client/call/support.h"
 #include "client/commands/commands.h"
@@ -10,7 +11,9 @@
 #include "common/base/new_file.h"
 #include "common/base/target.h"
 #include "common/form/mix.h"
+#include "common/model/export_check.h"
 #include "common/model/model_format.h"
+#include "common/transport/call/message.h"
 #include "psd/v1/models.pb-c.h"
 
 #include <string.h>
@@ -63,10 +66,10 @@ static const ps_flag flags[] = {
 typedef struct sink {
     ps_new_file *file;       /* safetensors */
     ps_model_export *stream; /* or this */
-    char *version;           /* whose config the stream has; NULL: any */
+    char *config, *version;  /* of the model */
 } sink;
 
-static ps_status take(void *user, ps_slice piece)
+static ps_status take_piece(void *user, ps_slice piece)
 {
     sink *s = user;
     return s->stream ? ps_model_export_feed(s->stream, piece)
@@ -92,21 +95,27 @@ static void report(ps_client *client, const char *name, const char *path, uint64
     ps_streams_report(client, path);
 }
 
-/* The stream of a format that is made of psd's file; it needs the config that the catalog has. */
-static ps_status open_stream(ps_client *client, const char *name, const ps_model_format *format,
-                             const ps_model_out_options *out, sink *s)
+static ps_status take_model(void *user, ps_slice message)
 {
-    Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
+    sink *s = user;
     ProtobufCMessage *reply = NULL;
-    request.name = ps_borrow(name);
-    ps_status st = ps_client_unary(client, "/psd.v1.Models/Get", &request.base,
-                                   &psd__v1__model__descriptor, &reply);
+    ps_status st = ps_message_unpack(message, &psd__v1__model__descriptor, &reply, NULL);
     if (st)
         return st;
     s->version = ps_strdup(((Psd__V1__Model *)(void *)reply)->version);
-    s->stream = ps_model_export_new(format, ((Psd__V1__Model *)(void *)reply)->config, out);
+    s->config = ps_strdup(((Psd__V1__Model *)(void *)reply)->config);
     ps_reply_free(&reply);
-    return PS_OK;
+    return PS_END;
+}
+
+/* The config that the catalog has, and of which version; as a stream, which an interruption ends in
+ * order. */
+static ps_status find_model(ps_client *client, const char *name, sink *s)
+{
+    Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
+    request.name = ps_borrow(name);
+    ps_status st = ps_client_stream(client, "/psd.v1.Models/Get", &request.base, take_model, s);
+    return !st && !s->config ? ps_fail(PS_DATA_LOSS, "psd says nothing of model %s", name) : st;
 }
 
 static ps_status open_sink(ps_client *client, const char *name, const options *o, const char *path,
@@ -124,13 +133,31 @@ static ps_status open_sink(ps_client *client, const char *name, const options *o
         return ps_client_usage(client, "--dtype is for other formats than %s", format->name);
     if (o->activations && strcmp(format->name, "hf-ct") != 0)
         return ps_client_usage(client, "--activations is for format hf-ct");
-    if (!format->out)
-        return ps_new_file_open(path, &(ps_new_file_options){.force = o->force}, &s->file);
+    if (!format->out) {
+        st = ps_new_file_open(path, &(ps_new_file_options){.force = o->force}, &s->file);
+        return st ? st : find_model(client, name, s);
+    }
     out.dtype = ps_model_format_dtype(format, o->dtype);
     out.keep = !o->dtype;
     if (!out.dtype)
         return ps_client_usage(client, "format %s has no dtype %s", format->name, o->dtype);
-    return open_stream(client, name, format, &out, s);
+    st = find_model(client, name, s);
+    if (!st)
+        s->stream = ps_model_export_new(format, s->config, &out);
+    return st;
+}
+
+/* It is read back and compared with psd's file, got: so many bytes, before it has its name. */
+static ps_status finish(ps_client *client, const char *name, sink *s, uint64_t got, uint64_t *bytes)
+{
+    ps_file_windows *file = ps_file_windows_new(client, name, s->version, got);
+    const ps_export_original original = {
+        .config = s->config, .range = ps_file_windows_read, .user = file};
+    *bytes = got;
+    ps_status st = s->stream ? ps_export_finish(s->stream, &original, bytes)
+                             : ps_export_finish_file(&s->file, &original);
+    ps_file_windows_free(&file);
+    return st;
 }
 
 static ps_status run(ps_client *client, const ps_args *args)
@@ -145,14 +172,14 @@ static ps_status run(ps_client *client, const ps_args *args)
                      ? ps_strdup(o->path)
                      : ps_asprintf("%s%s", request.name, ps_model_format_find(o->format)->ending);
     sink s = {0};
-    uint64_t bytes = 0;
+    uint64_t got = 0, bytes = 0;
     st = open_sink(client, request.name, o, path, &s);
     if (s.version)
         request.version = s.version;
     if (!st)
-        st = ps_receive_file(client, "/psd.v1.Models/Export", &request.base, take, &s, &bytes);
+        st = ps_receive_file(client, "/psd.v1.Models/Export", &request.base, take_piece, &s, &got);
     if (!st)
-        st = s.stream ? ps_model_export_finish(s.stream, &bytes) : ps_new_file_finish(&s.file);
+        st = finish(client, request.name, &s, got, &bytes);
     if (!st && s.stream)
         ps_print_remarks(ps_model_export_remarks(s.stream));
     if (!st)
@@ -160,6 +187,7 @@ static ps_status run(ps_client *client, const ps_args *args)
     ps_new_file_drop(&s.file);
     ps_model_export_free(&s.stream);
     ps_free(&s.version);
+    ps_free(&s.config);
     ps_free(&path);
     return st;
 }

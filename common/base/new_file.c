@@ -100,6 +100,11 @@ uint64_t ps_new_file_bytes(const ps_new_file *f)
     return f->bytes;
 }
 
+const char *ps_new_file_temporary(const ps_new_file *f)
+{
+    return f->whole ? ps_whole_file_temporary(f->whole) : NULL;
+}
+
 /* A file system without modes is none of our business, unless others could read a secret there. */
 static ps_status own(ps_new_file *f)
 {

@@ -31,6 +31,8 @@ PS_MUST_CHECK ps_status ps_new_file_write(ps_new_file *file, const void *data, s
 PS_MUST_CHECK ps_status ps_new_file_overwrite(ps_new_file *file, uint64_t at, const void *data,
                                               size_t len);
 uint64_t ps_new_file_bytes(const ps_new_file *file); /* written so far */
+/* The name that it has until then, to be read by; NULL: it is a stream. */
+const char *ps_new_file_temporary(const ps_new_file *file);
 /* Syncs file and folder, and gives it its name. Frees *file in any case. */
 PS_MUST_CHECK ps_status ps_new_file_finish(ps_new_file **file);
 /* For giving up: nothing is left. NULL is allowed. */

@@ -62,6 +62,11 @@ int ps_whole_file_handle(const ps_whole_file *f)
     return f->file;
 }
 
+const char *ps_whole_file_temporary(const ps_whole_file *f)
+{
+    return f->temporary;
+}
+
 static ps_status sync_file(const ps_whole_file *f, const char *name)
 {
     ps_status st = f->disk->fsync(f->disk->state, f->file);

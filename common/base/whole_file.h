@@ -26,6 +26,7 @@ PS_MUST_CHECK ps_status ps_whole_file_open(const ps_disk *disk, const char *temp
 PS_MUST_CHECK ps_status ps_whole_file_open_beside(const ps_disk *disk, const char *path,
                                                   ps_disk_mode mode, ps_whole_file **out);
 int ps_whole_file_handle(const ps_whole_file *file); /* the disk's */
+const char *ps_whole_file_temporary(const ps_whole_file *file);
 
 /* Gives it the name path, one that is taken only with replace (otherwise PS_ALREADY_EXISTS). The
  * failure "… is there, but may not outlast a power failure" is the folder's fsync: the name is

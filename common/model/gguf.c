@@ -271,6 +271,17 @@ static ps_status gguf_open(const ps_model_out_options *options, const ps_model_a
     return st;
 }
 
+static ps_form gguf_form(const ps_model_out *o, size_t tensor)
+{
+    return o->as_stored[tensor] ? (ps_form){NULL, 0} : o->forms[tensor];
+}
+
+static ps_status gguf_seal(ps_model_out *o, const char **path)
+{
+    *path = ps_new_file_temporary(o->file);
+    return PS_OK;
+}
+
 static ps_status gguf_finish(ps_model_out **out, uint64_t *bytes)
 {
     *bytes = ps_new_file_bytes((*out)->file);
@@ -285,5 +296,7 @@ const ps_model_out_row ps_model_out_gguf = {.dtypes = ps_mix_names,
                                             .data = gguf_data,
                                             .as_stored = gguf_as_stored,
                                             .bytes = gguf_bytes,
+                                            .form = gguf_form,
+                                            .seal = gguf_seal,
                                             .finish = gguf_finish,
                                             .drop = gguf_drop};

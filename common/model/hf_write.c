@@ -1,8 +1,8 @@
 /* The row `hf`. Happy path: a folder under a temporary name beside its own gets config.json, the
  * tokenizer and the files that came beside it, model.safetensors is written as the numbers come,
  * and the folder takes its name. With force, and a folder there already, each of these files
- * replaces the one of its name. Rows hf-ct, hf-gptq and hf-awq write the same, but matrices of the
- * blocks as packed codes (hf_pack.h).
+ * replaces the one of its name at the end. Rows hf-ct, hf-gptq and hf-awq write the same, but
+ * matrices of the blocks as packed codes (hf_pack.h).
  */
 #include "common/base/buf.h"
 #include "common/base/half.h"
@@ -32,7 +32,8 @@ static const char *const files[] = {"config.json",           "tokenizer.json",
                                     "model.safetensors",     NULL};
 
 struct ps_model_out {
-    char *path, *temporary; /* temporary NULL: the folder was there */
+    char *path, *temporary; /* temporary NULL: it has got its name */
+    bool there;             /* the folder was */
     ps_safetensors_dtype dtype;
     ps_hf_pack *pack; /* NULL: all are numbers */
     ps_new_file *file;
@@ -42,20 +43,20 @@ struct ps_model_out {
 
 static char *path_in(const ps_model_out *o, const char *name)
 {
-    return ps_asprintf("%s/%s", o->temporary ? o->temporary : o->path, name);
+    return ps_asprintf("%s/%s", o->temporary, name);
 }
 
 static ps_status open_folder(ps_model_out *o, bool force)
 {
     struct stat about;
-    bool there = stat(o->path, &about) == 0;
-    if (there && !force)
+    o->there = stat(o->path, &about) == 0;
+    if (o->there && !force)
         return ps_fail(PS_ALREADY_EXISTS, "%s is there already; --force overwrites its files",
                        o->path);
-    if (there)
-        return S_ISDIR(about.st_mode) ? PS_OK
-                                      : ps_fail(PS_INVALID_ARGUMENT, "%s is no folder", o->path);
-    char *name = ps_asprintf("%s.XXXXXX", o->path);
+    if (o->there && !S_ISDIR(about.st_mode))
+        return ps_fail(PS_INVALID_ARGUMENT, "%s is no folder", o->path);
+    /* beside the name it will have; or in the folder, whose parent need not be ours to write in */
+    char *name = ps_asprintf(o->there ? "%s/psd.XXXXXX" : "%s.XXXXXX", o->path);
     if (!mkdtemp(name)) {
         ps_status st = ps_fail_errno(errno, "%s", o->path);
         ps_free(&name);
@@ -122,7 +123,7 @@ static ps_status make_tokenizer_config(ps_model_out *o, const ps_model_about *ab
 /* In a folder that was there: of another model maybe, and whoever loads this one reads it, too. */
 static void remark_if_there(const ps_model_out *o, const ps_model_about *about, const char *name)
 {
-    char *path = path_in(o, name);
+    char *path = ps_asprintf("%s/%s", o->path, name);
     if (access(path, F_OK) == 0)
         ps_buf_printf(about->remarks, "%s was there before and is not of this model\n", path);
     ps_free(&path);
@@ -315,10 +316,46 @@ static ps_status hf_bytes(ps_model_out *o, ps_slice bytes)
     return ps_hf_pack_bytes(o->pack, bytes, o->writer);
 }
 
+static ps_form hf_form(const ps_model_out *o, size_t tensor)
+{
+    const char *name = o->dtype == PS_SAFETENSORS_F16    ? "float16"
+                       : o->dtype == PS_SAFETENSORS_BF16 ? "bfloat16"
+                                                         : "float32";
+    bool packed = o->pack && ps_hf_pack_is_packed(o->pack, tensor);
+    return (ps_form){packed ? NULL : ps_form_find(name), 1};
+}
+
+static ps_status hf_seal(ps_model_out *o, const char **path)
+{
+    ps_status st = ps_safetensors_writer_finish(&o->writer);
+    o->bytes += ps_new_file_bytes(o->file);
+    *path = o->temporary;
+    return st ? st : ps_new_file_finish(&o->file);
+}
+
+/* A file of the temporary folder, if it has one of that name, replaces that of the folder. */
+static ps_status move(const ps_model_out *o, const char *name)
+{
+    char *from = path_in(o, name), *to = ps_asprintf("%s/%s", o->path, name);
+    ps_status st = PS_OK;
+    if (access(from, F_OK) == 0)
+        st = ps_whole_file_name(&ps_disk_system, from, to, true);
+    ps_free(&from);
+    ps_free(&to);
+    return st;
+}
+
+/* The folder gets its name; of one that was there, its files theirs. */
 static ps_status name_folder(ps_model_out *o)
 {
-    ps_status st = ps_whole_file_name(&ps_disk_system, o->temporary, o->path, true);
-    if (!st)
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && o->there && files[i]; i++)
+        st = move(o, files[i]);
+    for (size_t i = 0; !st && o->there && i < PS_SIDE_FILES; i++)
+        st = move(o, ps_side_files[i].name);
+    if (!st && !o->there)
+        st = ps_whole_file_name(&ps_disk_system, o->temporary, o->path, true);
+    if (!st && !o->there)
         ps_free(&o->temporary);
     return st;
 }
@@ -326,12 +363,7 @@ static ps_status name_folder(ps_model_out *o)
 static ps_status hf_finish(ps_model_out **out, uint64_t *bytes)
 {
     ps_model_out *o = *out;
-    ps_status st = ps_safetensors_writer_finish(&o->writer);
-    o->bytes += ps_new_file_bytes(o->file);
-    if (!st)
-        st = ps_new_file_finish(&o->file);
-    if (!st && o->temporary)
-        st = name_folder(o);
+    ps_status st = name_folder(o);
     *bytes = o->bytes;
     hf_drop(out);
     return st;
@@ -341,6 +373,8 @@ const ps_model_out_row ps_model_out_hf = {.dtypes = dtypes,
                                           .open = hf_open,
                                           .limit = hf_limit,
                                           .data = hf_data,
+                                          .form = hf_form,
+                                          .seal = hf_seal,
                                           .finish = hf_finish,
                                           .drop = hf_drop};
 
@@ -356,6 +390,8 @@ const ps_model_out_row ps_model_out_hf = {.dtypes = dtypes,
                                                   .data = hf_data,                                 \
                                                   .as_stored = is_packed,                          \
                                                   .bytes = hf_bytes,                               \
+                                                  .form = hf_form,                                 \
+                                                  .seal = hf_seal,                                 \
                                                   .finish = hf_finish,                             \
                                                   .drop = hf_drop};
 

@@ -3,6 +3,7 @@
  * go on as they are. */
 #include "common/base/buf.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "common/format/numbers.h"
 #include "common/model/form_stream.h"
 #include "common/model/model_format.h"
@@ -223,9 +224,20 @@ const char *ps_model_export_remarks(ps_model_export *s)
     return ps_buf_cstr(&s->remarks);
 }
 
-ps_status ps_model_export_finish(ps_model_export *s, uint64_t *bytes)
+ps_status ps_model_export_seal(ps_model_export *s, const char **path)
 {
     if (!s->header || s->at < s->header->n_tensors)
         return ps_fail(PS_DATA_LOSS, "the model's file is cut short");
+    return s->row->seal(s->out, path);
+}
+
+ps_form ps_model_export_form(const ps_model_export *s, size_t i)
+{
+    PS_REQUIRE(s->header && i < s->header->n_tensors);
+    return s->row->form(s->out, i);
+}
+
+ps_status ps_model_export_finish(ps_model_export *s, uint64_t *bytes)
+{
     return s->row->finish(&s->out, bytes);
 }

@@ -226,23 +226,28 @@ ps_status ps_model_in_open(const char *path, const ps_model_in_options *options,
     return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
 }
 
+void ps_model_in_about_free(ps_model_in_about *about)
+{
+    if (about->model)
+        ps_spec_model_free(&about->model);
+    ps_buf_free(&about->tokenizer);
+    ps_free(&about->tensors);
+    ps_free(&about->forms);
+    ps_buf_free(&about->remarks);
+    ps_side_texts_free(&about->side);
+}
+
 void ps_model_in_close(ps_model_in **in)
 {
     ps_model_in *m = *in;
     if (!m)
         return;
     m->row->close(&m->reader);
-    if (m->about.model)
-        ps_spec_model_free(&m->about.model);
+    ps_model_in_about_free(&m->about);
     ps_safetensors_writer_free(&m->writer);
-    ps_buf_free(&m->about.tokenizer);
     ps_buf_free(&m->ready);
-    ps_free(&m->about.tensors);
-    ps_free(&m->about.forms);
     ps_free(&m->stored);
     ps_form_stream_free(&m->numbers);
-    ps_buf_free(&m->about.remarks);
-    ps_side_texts_free(&m->about.side);
     ps_free(&m->tensors);
     ps_free(&m->piece);
     ps_free(&m->path);

@@ -91,6 +91,8 @@ typedef struct ps_model_in_row {
     void (*close)(ps_model_reader **reader); /* NULL is allowed */
 } ps_model_in_row;
 
+void ps_model_in_about_free(ps_model_in_about *about); /* what is in it */
+
 extern const ps_model_in_row ps_model_in_hf;
 extern const ps_model_in_row ps_model_in_gguf;
 /* Safetensors files whose tensors are not all F32. */

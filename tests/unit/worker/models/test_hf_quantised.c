@@ -2,6 +2,7 @@
  * both. A folder is imported, and its logits are those that transformers computed; and exported
  * again it is the same, byte for byte, so that what psd writes today is what was loaded there. */
 #include "common/base/mem.h"
+#include "common/model/export_check.h"
 #include "common/model/model_format.h"
 #include "common/model/model_in.h"
 #include "tests/lib/check_main.h"
@@ -232,6 +233,14 @@ static void same_tensors(const char *wrote, const char *folder)
     ps_buf_free(&want);
 }
 
+/* Of the file in memory. */
+static ps_status read_range(void *user, uint64_t begin, uint64_t end,
+                            ps_status (*take_bytes)(void *to, ps_slice bytes), void *to)
+{
+    const ps_buf *file = user;
+    return take_bytes(to, ps_slice_of(file->data + begin, (size_t)(end - begin)));
+}
+
 START_TEST(what_is_written_is_what_was_loaded)
 {
     char path[PATH], to[] = "/tmp/psd-test.XXXXXX", wrote[PATH];
@@ -247,7 +256,12 @@ START_TEST(what_is_written_is_what_was_loaded)
         &(ps_model_out_options){
             .path = wrote, .dtype = "f16", .activations = folders[_i].activations});
     ck_ok(ps_model_export_feed(stream, ps_buf_slice(&file)));
-    ck_ok(ps_model_export_finish(stream, &bytes));
+    ck_ok(ps_export_finish(
+        stream,
+        &(ps_export_original){.config = ps_safetensors_metadata(header, PS_MODEL_META_CONFIG),
+                              .range = read_range,
+                              .user = &file},
+        &bytes));
     ps_model_export_free(&stream);
     same_text(wrote, name, "/config.json");
     if (!strcmp(folders[_i].format, "hf-gptq"))

@@ -1,0 +1,463 @@
+/* Happy path: the pass runs over psd's file, whose numbers are rounded on their way as the format
+ * rounds them, and over what was written; each visit leaves a checksum of its tensor. Then tensor
+ * by tensor the checksums are the same, and so are the answers. */
+#include "common/model/export_check.h"
+
+#include "common/base/crc32c.h"
+#include "common/base/mem.h"
+#include "common/base/require.h"
+#include "common/model/form_stream.h"
+#include "common/model/model_format.h"
+#include "common/model/probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PIECE = 8192 }; /* numbers; whole blocks of every form whose size is not chosen */
+
+/* What passes by on its way to the pass. */
+typedef struct tap {
+    const ps_lm_tensor *tensor;
+    ps_form form; /* that numbers are rounded to; row NULL: they are not */
+    ps_probe_sink sink;
+    uint64_t first; /* of the buffer */
+    size_t used;
+    float buffer[PIECE];
+    float *all; /* of a matrix that the form has turned; NULL */
+    uint32_t checksum;
+} tap;
+
+/* A model in a file of psd's, wherever that is. */
+typedef struct own {
+    ps_export_original file;
+    const ps_model_export *export; /* whose rounding; NULL: none */
+    ps_safetensors *header;
+    ps_model_form *stored;
+    ps_buf held; /* the header's bytes, */
+    size_t want; /* of which there will be so many */
+    tap tap;
+} own;
+
+typedef struct other {
+    const ps_model_in_row *row;
+    ps_model_reader *reader;
+    ps_model_in_about about;
+    float piece[PS_MODEL_IN_PIECE];
+    tap tap;
+} other;
+
+/* One side of the comparison. */
+typedef struct side {
+    ps_probe_source source;
+    const tap *tap;
+    const ps_lm_tensor *tensors;
+    size_t n;
+    uint32_t *checksums; /* by tensor */
+    double *answers;
+    size_t n_answers;
+} side;
+
+/* ---- numbers that pass by ---- */
+
+static void pass_on(tap *t, const float *values, size_t n)
+{
+    float same[1024];
+    for (size_t at = 0; at < n;) {
+        size_t part = n - at < 1024 ? n - at : 1024;
+        for (size_t i = 0; i < part; i++)
+            same[i] = values[at + i] + 0.0f; /* one zero */
+        t->checksum = ps_crc32c(t->checksum, same, part * sizeof *same);
+        at += part;
+    }
+    t->sink.numbers(t->sink.user, t->first, values, n);
+    t->first += n;
+}
+
+static void round_to(ps_form form, float *values, uint64_t rows, uint64_t columns, uint8_t *bytes)
+{
+    ps_form_encode(form, values, NULL, rows, columns, bytes);
+    ps_form_decode(form, bytes, rows, columns, values);
+}
+
+static void flush(tap *t)
+{
+    uint8_t bytes[PIECE * sizeof(float)];
+    if (t->form.row)
+        round_to(t->form, t->buffer, 1, t->used, bytes);
+    pass_on(t, t->buffer, t->used);
+    t->used = 0;
+}
+
+/* Blocks lie along the other side: those of all of it are made. */
+static ps_status flush_turned(tap *t)
+{
+    uint64_t rows = t->tensor->shape[0], columns = t->tensor->shape[1];
+    float *turned = ps_try_alloc_raw((size_t)(rows * columns) * sizeof *turned);
+    uint8_t *bytes = ps_try_alloc_raw((size_t)(columns * ps_form_row_bytes(t->form, rows)));
+    ps_status st = turned && bytes
+                       ? PS_OK
+                       : ps_fail(PS_NO_MEMORY, "tensor %s: no memory to check it", t->tensor->name);
+    for (uint64_t i = 0; !st && i < rows * columns; i++)
+        turned[i % columns * rows + i / columns] = t->all[i];
+    if (!st)
+        round_to(t->form, turned, columns, rows, bytes);
+    for (uint64_t i = 0; !st && i < rows * columns; i++)
+        t->all[i] = turned[i % columns * rows + i / columns];
+    if (!st)
+        pass_on(t, t->all, (size_t)(rows * columns));
+    ps_free(&turned);
+    ps_free(&bytes);
+    return st;
+}
+
+static ps_status begin_tap(tap *t, const ps_lm_tensor *tensor, ps_form form, ps_probe_sink sink)
+{
+    t->tensor = tensor;
+    t->form = form;
+    t->sink = sink;
+    t->first = t->used = 0;
+    t->checksum = 0;
+    if (!form.row || form.row->plain || tensor->change != PS_LM_TRANSPOSE)
+        return PS_OK;
+    t->all = ps_try_alloc_raw((size_t)ps_lm_numbers(tensor) * sizeof *t->all);
+    return t->all ? PS_OK : ps_fail(PS_NO_MEMORY, "tensor %s: no memory to check it", tensor->name);
+}
+
+static void feed_tap(tap *t, uint64_t first, const float *values, size_t n)
+{
+    if (t->all) {
+        memcpy(t->all + first, values, n * sizeof *values);
+        return;
+    }
+    while (n) {
+        size_t part = PIECE - t->used < n ? PIECE - t->used : n;
+        memcpy(t->buffer + t->used, values, part * sizeof *values);
+        t->used += part;
+        values += part;
+        n -= part;
+        if (t->used == PIECE)
+            flush(t);
+    }
+}
+
+/* st: of what fed it. */
+static ps_status end_tap(tap *t, ps_status st)
+{
+    if (!st && t->all)
+        st = flush_turned(t);
+    else if (!st && t->used)
+        flush(t);
+    ps_free(&t->all);
+    return st;
+}
+
+/* ---- psd's file ---- */
+
+static ps_status too_many(void)
+{
+    return ps_fail(PS_DATA_LOSS, "more bytes have come than were asked for");
+}
+
+static ps_status hold(void *to, ps_slice bytes)
+{
+    own *o = to;
+    if (bytes.len > o->want - o->held.len)
+        return too_many();
+    ps_buf_append(&o->held, bytes.data, bytes.len);
+    return PS_OK;
+}
+
+/* The file's first bytes, to `end`. */
+static ps_status hold_to(own *o, uint64_t end)
+{
+    uint64_t begin = o->held.len;
+    o->want = (size_t)end;
+    ps_status st = o->file.range(o->file.user, begin, end, hold, o);
+    if (!st && o->held.len < end)
+        st = ps_fail(PS_DATA_LOSS, "its header is cut short");
+    return st;
+}
+
+static ps_status open_own(own *o, const ps_export_original *file, const ps_model_export *export)
+{
+    uint64_t size = 0;
+    *o = (own){.file = *file, .export = export};
+    ps_status st = hold_to(o, 8);
+    if (!st)
+        st = ps_safetensors_header_bytes(ps_buf_slice(&o->held), &size);
+    if (!st)
+        st = hold_to(o, size);
+    if (!st)
+        st = ps_safetensors_parse(ps_buf_slice(&o->held), UINT64_MAX, &o->header);
+    return st ? st : ps_model_forms_parse(o->header, &o->stored);
+}
+
+static void close_own(own *o)
+{
+    ps_safetensors_free(&o->header);
+    ps_free(&o->stored);
+    ps_buf_free(&o->held);
+}
+
+static ps_status take_numbers(void *user, const ps_model_form *tensor, uint64_t first,
+                              const float *values, size_t n)
+{
+    (void)tensor;
+    feed_tap(user, first, values, n);
+    return PS_OK;
+}
+
+static ps_status feed_stream(void *to, ps_slice bytes)
+{
+    return bytes.len > ps_form_stream_missing(to) ? too_many() : ps_form_stream_feed(to, bytes);
+}
+
+static ps_status visit_own(void *user, const ps_lm_tensor *tensor, ps_probe_sink sink)
+{
+    own *o = user;
+    const ps_model_form *stored = ps_model_form_find(o->stored, o->header->n_tensors, tensor->name);
+    if (!stored || stored->n_dims != tensor->n_dims ||
+        memcmp(stored->shape, tensor->shape, stored->n_dims * sizeof *stored->shape) != 0)
+        return ps_fail(PS_DATA_LOSS, "tensor %s is not there, or of another shape", tensor->name);
+    size_t i = (size_t)(stored - o->stored);
+    const ps_safetensors_tensor *t = &o->header->tensors[i];
+    ps_form form = {NULL, 0};
+    if (o->export)
+        form = ps_model_export_form(o->export, i);
+    ps_form_stream *numbers = ps_form_stream_new((ps_form_sink){take_numbers, &o->tap});
+    ps_status st = begin_tap(&o->tap, tensor, form, sink);
+    if (!st)
+        st = ps_form_stream_begin(numbers, stored);
+    if (!st)
+        st = o->file.range(o->file.user, o->header->data_start + t->begin,
+                           o->header->data_start + t->end, feed_stream, numbers);
+    if (!st && ps_form_stream_missing(numbers))
+        st = ps_fail(PS_DATA_LOSS, "tensor %s is cut short", tensor->name);
+    ps_form_stream_free(&numbers);
+    return end_tap(&o->tap, st);
+}
+
+/* ---- what was written ---- */
+
+static ps_status open_other(other *o, const char *path)
+{
+    const ps_model_format *format = NULL;
+    o->about.options.float_activations = true;
+    ps_status st = ps_model_format_of(path, &format);
+    if (!st && !format)
+        st = ps_fail(PS_DATA_LOSS, "it is read as another format");
+    if (!st) {
+        o->row = format->in;
+        st = o->row->open(path, &o->about, &o->reader);
+    }
+    return st;
+}
+
+static void close_other(other *o)
+{
+    if (o->row)
+        o->row->close(&o->reader);
+    ps_model_in_about_free(&o->about);
+}
+
+static ps_status visit_other(void *user, const ps_lm_tensor *tensor, ps_probe_sink sink)
+{
+    other *o = user;
+    size_t i = 0;
+    while (i < o->about.n && strcmp(o->about.tensors[i].name, tensor->name) != 0)
+        i++;
+    PS_REQUIRE(i < o->about.n); /* the tensors are those of the file's own model */
+    uint64_t all = ps_lm_numbers(tensor);
+    ps_status st = begin_tap(&o->tap, tensor, (ps_form){NULL, 0}, sink);
+    for (uint64_t at = 0; !st && at < all;) {
+        size_t n = all - at < PS_MODEL_IN_PIECE ? (size_t)(all - at) : PS_MODEL_IN_PIECE;
+        st = o->row->read(o->reader, i, at, n, o->piece);
+        if (!st)
+            feed_tap(&o->tap, at, o->piece, n);
+        at += n;
+    }
+    return end_tap(&o->tap, st);
+}
+
+/* ---- a file of psd's on this machine ---- */
+
+typedef struct local {
+    const char *path;
+    int fd;
+} local;
+
+static ps_status read_range(void *user, uint64_t begin, uint64_t end,
+                            ps_status (*take)(void *to, ps_slice bytes), void *to)
+{
+    const local *l = user;
+    uint8_t *piece = ps_alloc(PIECE);
+    ps_status st = PS_OK;
+    while (!st && begin < end) {
+        size_t want = end - begin < PIECE ? (size_t)(end - begin) : PIECE;
+        ssize_t got = pread(l->fd, piece, want, (off_t)begin);
+        if (got < 0 && errno == EINTR)
+            continue;
+        st = got < 0    ? ps_fail_errno(errno, "%s", l->path)
+             : got == 0 ? ps_fail(PS_DATA_LOSS, "%s is cut short", l->path)
+                        : take(to, ps_slice_of(piece, (size_t)got));
+        begin += got > 0 ? (uint64_t)got : 0;
+    }
+    ps_free(&piece);
+    return st;
+}
+
+/* ---- both ---- */
+
+static ps_status visit_and_note(void *user, const ps_lm_tensor *tensor, ps_probe_sink sink)
+{
+    side *s = user;
+    size_t i = 0;
+    ps_status st = s->source.visit(s->source.user, tensor, sink);
+    while (i < s->n && strcmp(s->tensors[i].name, tensor->name) != 0)
+        i++;
+    if (i < s->n)
+        s->checksums[i] = s->tap->checksum;
+    return st;
+}
+
+/* The pass, by the side's own sizes; names and checksums by the original's. */
+static ps_status run_side(side *s, const ps_spec_model *model)
+{
+    s->checksums = ps_alloc_array(s->n + 1, sizeof *s->checksums);
+    return ps_probe_run(model, &(ps_probe_source){visit_and_note, s}, &s->answers, &s->n_answers);
+}
+
+static void clear_side(side *s)
+{
+    ps_free(&s->checksums);
+    ps_free(&s->answers);
+}
+
+static ps_status compare(const side *a, const side *b)
+{
+    for (size_t i = 0; i < a->n; i++)
+        if (a->checksums[i] != b->checksums[i])
+            return ps_fail(PS_DATA_LOSS, "tensor %s does not say what psd has", a->tensors[i].name);
+    if (a->n_answers != b->n_answers ||
+        memcmp(a->answers, b->answers, a->n_answers * sizeof *a->answers) != 0)
+        return ps_fail(PS_DATA_LOSS,
+                       "a forward pass says something else with it than with psd's model");
+    for (size_t i = 0; i < a->n_answers; i++)
+        if (!isfinite(a->answers[i]))
+            return ps_fail(PS_DATA_LOSS, "a forward pass comes to a number that is not finite");
+    return PS_OK;
+}
+
+/* model: of what was written; NULL: as the original. */
+static ps_status check_sides(own *original, const ps_spec_model *theirs, side *written,
+                             const char *config)
+{
+    ps_spec_model *model = NULL;
+    ps_lm_tensor *tensors = NULL;
+    side here = {.source = {visit_own, original}, .tap = &original->tap};
+    ps_status st = ps_spec_model_parse(ps_slice_str(config), "the model's config", &model);
+    if (st)
+        return st;
+    ps_probe_tensors(model, &tensors, &here.n);
+    here.tensors = written->tensors = tensors;
+    written->n = here.n;
+    st = run_side(written, theirs ? theirs : model);
+    if (!st)
+        st = run_side(&here, model);
+    if (!st)
+        st = compare(&here, written);
+    clear_side(&here);
+    clear_side(written);
+    ps_free(&tensors);
+    ps_spec_model_free(&model);
+    return st;
+}
+
+static ps_status check_own_file(own *original, const char *path, const char *config)
+{
+    local file = {path, open(path, O_RDONLY | O_CLOEXEC)};
+    own *written = ps_new(own);
+    side there = {.source = {visit_own, written}, .tap = &written->tap};
+    ps_status st = file.fd < 0 ? ps_fail_errno(errno, "%s", path) : PS_OK;
+    if (!st)
+        st = open_own(written, &(ps_export_original){.range = read_range, .user = &file}, NULL);
+    if (!st)
+        st = check_sides(original, NULL, &there, config);
+    close_own(written);
+    ps_free(&written);
+    if (file.fd >= 0)
+        (void)close(file.fd);
+    return st;
+}
+
+static ps_status check_other(own *original, const char *path, const char *config)
+{
+    other *written = ps_new(other);
+    side there = {.source = {visit_other, written}, .tap = &written->tap};
+    ps_status st = open_other(written, path);
+    if (!st)
+        st = check_sides(original, written->about.model, &there, config);
+    close_other(written);
+    ps_free(&written);
+    return st;
+}
+
+ps_status ps_export_check(const ps_export_original *file, const char *path,
+                          const ps_model_export *export)
+{
+    own *original = ps_new(own);
+    ps_status st = open_own(original, file, export);
+    if (!st)
+        st = export ? check_other(original, path, file->config)
+                    : check_own_file(original, path, file->config);
+    close_own(original);
+    ps_free(&original);
+    return st;
+}
+
+ps_status ps_export_answers(const ps_export_original *file, double **out, size_t *n)
+{
+    own *original = ps_new(own);
+    ps_spec_model *model = NULL;
+    *out = NULL;
+    ps_status st = ps_spec_model_parse(ps_slice_str(file->config), "the model's config", &model);
+    if (!st)
+        st = open_own(original, file, NULL);
+    if (!st)
+        st = ps_probe_run(model, &(ps_probe_source){visit_own, original}, out, n);
+    close_own(original);
+    ps_free(&original);
+    if (model)
+        ps_spec_model_free(&model);
+    return st;
+}
+
+static ps_status check_at(const ps_export_original *original, const char *path,
+                          const ps_model_export *export)
+{
+    ps_status st = path ? ps_export_check(original, path, export) : PS_OK;
+    return st ? ps_wrap(st, "what was written was read back, and is not kept") : PS_OK;
+}
+
+ps_status ps_export_finish(ps_model_export *export, const ps_export_original *original,
+                           uint64_t *bytes)
+{
+    const char *path = NULL;
+    ps_status st = ps_model_export_seal(export, &path);
+    if (!st)
+        st = check_at(original, path, export);
+    return st ? st : ps_model_export_finish(export, bytes);
+}
+
+ps_status ps_export_finish_file(ps_new_file **file, const ps_export_original *original)
+{
+    ps_status st = check_at(original, ps_new_file_temporary(*file), NULL);
+    if (!st)
+        return ps_new_file_finish(file);
+    ps_new_file_drop(file);
+    return st;
+}

@@ -1,0 +1,39 @@
+/* export_check: what was written of a model is read back as anybody would, before it has its name:
+ * every tensor says what psd's file says, rounded as the format rounds, to the bit; and a forward
+ * pass of both (probe.h), each by its own file's sizes, gives the same bits. Both sides are read a
+ * tensor at a time, so that memory is that of a pass and of one matrix, not of the model. Not
+ * thread-safe (not asserted: it is its caller's alone). */
+#ifndef PS_MODEL_EXPORT_CHECK_H
+#define PS_MODEL_EXPORT_CHECK_H
+
+#include "common/base/new_file.h"
+#include "common/model/model_out.h"
+
+/* psd's file, as it can be had again. */
+typedef struct ps_export_original {
+    const char *config; /* the model section, as the catalog has it */
+    /* Bytes [begin, end) of it, in order, to take; take's failure is its own. */
+    PS_MUST_CHECK ps_status (*range)(void *user, uint64_t begin, uint64_t end,
+                                     ps_status (*take)(void *to, ps_slice bytes), void *to);
+    void *user;
+} ps_export_original;
+
+/* path: where what was written can be read. export: that wrote it, and is sealed; NULL: the file is
+ * psd's own. PS_DATA_LOSS: it does not say what the model says; the tensor, or that the pass
+ * differs. Else as reading fails. */
+PS_MUST_CHECK ps_status ps_export_check(const ps_export_original *original, const char *path,
+                                        const ps_model_export *export);
+
+/* What the pass says of psd's file: ps_probe_run. */
+PS_MUST_CHECK ps_status ps_export_answers(const ps_export_original *original, double **out,
+                                          size_t *n);
+
+/* All has come: it is checked, unless it went into a stream, and gets its name. What fails the
+ * check is not kept. *bytes: as ps_model_export_finish. */
+PS_MUST_CHECK ps_status ps_export_finish(ps_model_export *export,
+                                         const ps_export_original *original, uint64_t *bytes);
+/* The same of psd's own file; frees *file in any case. */
+PS_MUST_CHECK ps_status ps_export_finish_file(ps_new_file **file,
+                                              const ps_export_original *original);
+
+#endif

@@ -1,0 +1,378 @@
+/* Happy path: the tensors come in the order of the forward pass, and each is worked off as its
+ * numbers come: rows of an embedding are picked, a norm is applied by its gain, a product grows by
+ * every number of its weight; attention and activation are computed before the weight that needs
+ * them. What an architecture computes, its parts say (common/arch). */
+#include "common/model/probe.h"
+
+#include "common/arch/arch.h"
+#include "common/base/mem.h"
+#include "common/base/require.h"
+#include "common/base/vector.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { T = PS_PROBE_TOKENS };
+
+typedef double lane[T]; /* a number of each token */
+
+typedef struct pass {
+    const ps_spec_model *m;
+    const ps_probe_source *source;
+    uint64_t hidden, heads, kv, inner, vocab; /* widths */
+    bool layer_norm, rope, gated;
+    uint64_t tokens[T];
+    lane *x, *h;      /* [hidden]: the residual stream, and what a norm makes of it */
+    lane *q, *k, *v;  /* of all heads; one array */
+    lane *a;          /* [heads]: what attention says */
+    lane *gate, *up;  /* [inner] */
+    lane *logits;     /* [vocab] */
+    const lane *from; /* of the tensor that comes: a product's input, */
+    lane *to;         /* and what it is added to */
+    uint64_t columns; /* of it */
+} pass;
+
+/* ---- tensors as they come ---- */
+
+/* y[row] += x·w, of a weight [out, in]. */
+PS_VECTOR_CLONES
+static void product(void *user, uint64_t first, const float *w, size_t n)
+{
+    pass *p = user;
+    while (n) {
+        uint64_t row = first / p->columns, column = first % p->columns;
+        size_t part = p->columns - column < n ? (size_t)(p->columns - column) : n;
+        const lane *x = p->from + column;
+        lane sum = {0};
+        for (size_t i = 0; i < part; i++)
+            for (int t = 0; t < T; t++)
+                sum[t] += x[i][t] * (double)w[i];
+        for (int t = 0; t < T; t++)
+            p->to[row][t] += sum[t];
+        first += part;
+        w += part;
+        n -= part;
+    }
+}
+
+/* The same of one [in, out]. */
+PS_VECTOR_CLONES
+static void product_turned(void *user, uint64_t first, const float *w, size_t n)
+{
+    pass *p = user;
+    for (size_t i = 0; i < n; i++) {
+        const double *x = p->from[(first + i) / p->columns];
+        double *y = p->to[(first + i) % p->columns];
+        for (int t = 0; t < T; t++)
+            y[t] += x[t] * (double)w[i];
+    }
+}
+
+static void pick_rows(void *user, uint64_t first, const float *w, size_t n)
+{
+    pass *p = user;
+    for (size_t i = 0; i < n; i++)
+        for (int t = 0; t < T; t++)
+            if ((first + i) / p->columns == p->tokens[t])
+                p->to[(first + i) % p->columns][t] = (double)w[i];
+}
+
+static void add_positions(void *user, uint64_t first, const float *w, size_t n)
+{
+    pass *p = user;
+    for (size_t i = 0; i < n && first + i < T * p->columns; i++)
+        p->to[(first + i) % p->columns][(first + i) / p->columns] += (double)w[i];
+}
+
+static void add(void *user, uint64_t first, const float *w, size_t n)
+{
+    pass *p = user;
+    for (size_t i = 0; i < n; i++)
+        for (int t = 0; t < T; t++)
+            p->to[first + i][t] += (double)w[i];
+}
+
+static void scale(void *user, uint64_t first, const float *w, size_t n)
+{
+    pass *p = user;
+    for (size_t i = 0; i < n; i++)
+        for (int t = 0; t < T; t++)
+            p->to[first + i][t] *= (double)w[i];
+}
+
+static ps_status visit(pass *p, const ps_lm_tensor *tensor,
+                       void (*numbers)(void *, uint64_t, const float *, size_t), const lane *from,
+                       lane *to)
+{
+    p->from = from;
+    p->to = to;
+    p->columns = tensor->shape[tensor->n_dims - 1];
+    return p->source->visit(p->source->user, tensor, (ps_probe_sink){numbers, p});
+}
+
+/* A weight, or the bias behind it. to begins as zeros, unless it is the residual stream. */
+static ps_status layer(pass *p, const ps_lm_tensor *t, const lane *from, lane *to, bool residual)
+{
+    if (t->bias)
+        return visit(p, t, add, NULL, to);
+    bool turned = t->change == PS_LM_TRANSPOSE;
+    if (!residual)
+        memset(to, 0, (size_t)t->shape[turned ? 1 : 0] * sizeof *to);
+    return visit(p, t, turned ? product_turned : product, from, to);
+}
+
+/* ---- what stands between them ---- */
+
+/* h = x less its mean (of a LayerNorm), of length 1 a number; its gain comes next. */
+static void normalise(pass *p)
+{
+    for (int t = 0; t < T; t++) {
+        double mean = 0, square = 0;
+        for (uint64_t i = 0; i < p->hidden && p->layer_norm; i++)
+            mean += p->x[i][t] / (double)p->hidden;
+        for (uint64_t i = 0; i < p->hidden; i++)
+            square += (p->x[i][t] - mean) * (p->x[i][t] - mean) / (double)p->hidden;
+        for (uint64_t i = 0; i < p->hidden; i++)
+            p->h[i][t] = (p->x[i][t] - mean) / sqrt(square + p->m->norm_epsilon);
+    }
+}
+
+/* Heads of x at all positions: number i and i + half of a head by one angle. */
+static void turn(const pass *p, lane *x, uint64_t heads)
+{
+    uint64_t size = (uint64_t)p->m->head_dim, half = size / 2;
+    for (uint64_t head = 0; head < heads; head++, x += size)
+        for (uint64_t i = 0; i < half; i++)
+            for (int t = 0; t < T; t++) {
+                double angle = t / pow(p->m->rope_theta, 2.0 * (double)i / (double)size);
+                double a = x[i][t], b = x[i + half][t];
+                x[i][t] = a * cos(angle) - b * sin(angle);
+                x[i + half][t] = b * cos(angle) + a * sin(angle);
+            }
+}
+
+/* Of one head and token: softmax over the tokens up to it. */
+static void attend(const pass *p, const lane *q, const lane *k, const lane *v, int t, lane *out)
+{
+    uint64_t size = (uint64_t)p->m->head_dim;
+    double score[T], most = -INFINITY, sum = 0;
+    for (int u = 0; u <= t; u++) {
+        score[u] = 0;
+        for (uint64_t i = 0; i < size; i++)
+            score[u] += q[i][t] * k[i][u] / sqrt((double)size);
+        most = fmax(most, score[u]);
+    }
+    for (int u = 0; u <= t; u++)
+        sum += score[u] = exp(score[u] - most);
+    for (uint64_t i = 0; i < size; i++) {
+        out[i][t] = 0;
+        for (int u = 0; u <= t; u++)
+            out[i][t] += score[u] / sum * v[i][u];
+    }
+}
+
+static void attention(pass *p)
+{
+    uint64_t size = (uint64_t)p->m->head_dim, heads = p->heads / size, shared = p->kv / size;
+    if (p->rope) {
+        turn(p, p->q, heads);
+        turn(p, p->k, shared);
+    }
+    for (uint64_t head = 0; head < heads; head++) {
+        uint64_t of_kv = head / (heads / shared) * size;
+        for (int t = 0; t < T; t++)
+            attend(p, p->q + head * size, p->k + of_kv, p->v + of_kv, t, p->a + head * size);
+    }
+}
+
+static double gelu_tanh(double x)
+{
+    return 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x)));
+}
+
+static void activate(pass *p)
+{
+    for (uint64_t i = 0; i < p->inner; i++)
+        for (int t = 0; t < T; t++)
+            p->up[i][t] = p->gated ? p->up[i][t] * p->gate[i][t] / (1 + exp(-p->gate[i][t]))
+                                   : gelu_tanh(p->up[i][t]);
+}
+
+/* ---- language models ---- */
+
+static ps_status work_off_norm(pass *p, const ps_lm_tensor *t)
+{
+    if (!t->bias)
+        normalise(p);
+    return visit(p, t, t->bias ? add : scale, NULL, p->h);
+}
+
+static ps_status work_off(pass *p, const ps_lm_tensor *t)
+{
+    switch (t->part) {
+    case PS_PART_TOKENS:
+        return visit(p, t, pick_rows, NULL, p->x);
+    case PS_PART_POSITIONS:
+        return visit(p, t, add_positions, NULL, p->x);
+    case PS_PART_QKV:
+    case PS_PART_Q:
+        return layer(p, t, p->h, p->q, false);
+    case PS_PART_K:
+        return layer(p, t, p->h, p->k, false);
+    case PS_PART_V:
+        return layer(p, t, p->h, p->v, false);
+    case PS_PART_O:
+        if (!t->bias)
+            attention(p);
+        return layer(p, t, p->a, p->x, true);
+    case PS_PART_GATE:
+        return layer(p, t, p->h, p->gate, false);
+    case PS_PART_UP:
+        return layer(p, t, p->h, p->up, false);
+    case PS_PART_DOWN:
+        if (!t->bias)
+            activate(p);
+        return layer(p, t, p->up, p->x, true);
+    case PS_PART_HEAD:
+        return layer(p, t, p->h, p->logits, false);
+    case PS_PART_NORM_ATTENTION:
+    case PS_PART_NORM_MLP:
+    case PS_PART_NORM:
+        break;
+    case PS_PARTS:
+        PS_REQUIRE(false);
+    }
+    return work_off_norm(p, t);
+}
+
+static lane *lanes(double **memory, uint64_t n)
+{
+    lane *out = (lane *)(void *)*memory;
+    *memory += n * T;
+    return out;
+}
+
+static ps_status no_memory(uint64_t numbers)
+{
+    return ps_fail(PS_NO_MEMORY, "no memory for a forward pass: %llu numbers",
+                   (unsigned long long)numbers);
+}
+
+static ps_status run_language(const ps_spec_model *m, const ps_probe_source *source,
+                              const ps_lm_tensor *tensors, size_t n, double **out, size_t *n_out)
+{
+    const ps_arch *arch = ps_arch_find(m->architecture);
+    pass p = {.m = m,
+              .source = source,
+              .hidden = (uint64_t)m->hidden_size,
+              .heads = (uint64_t)(m->num_heads * m->head_dim),
+              .kv = (uint64_t)(m->num_kv_heads * m->head_dim),
+              .inner = (uint64_t)m->intermediate_size,
+              .vocab = (uint64_t)m->vocab_size,
+              .rope = !ps_arch_has(arch, PS_PART_POSITIONS),
+              .gated = ps_arch_has(arch, PS_PART_GATE)};
+    uint64_t all = 2 * p.hidden + 2 * p.heads + 2 * p.kv + 2 * p.inner + p.vocab;
+    double *memory = ps_try_alloc(all * sizeof(lane)), *at = memory;
+    if (!memory)
+        return no_memory(all * T);
+    p.logits = lanes(&at, p.vocab); /* the first: it is given away */
+    p.x = lanes(&at, p.hidden);
+    p.h = lanes(&at, p.hidden);
+    p.q = lanes(&at, p.heads);
+    p.k = lanes(&at, p.kv);
+    p.v = lanes(&at, p.kv);
+    p.a = lanes(&at, p.heads);
+    p.gate = lanes(&at, p.inner);
+    p.up = lanes(&at, p.inner);
+    for (uint64_t t = 0; t < T; t++)
+        p.tokens[t] = ps_probe_token(t, p.vocab);
+    ps_status st = PS_OK;
+    for (size_t i = 0; i < n; i++)
+        p.layer_norm |= tensors[i].part == PS_PART_NORM && tensors[i].bias;
+    for (size_t i = 0; !st && i < n; i++)
+        st = work_off(&p, &tensors[i]);
+    if (!st && tensors[n - 1].part != PS_PART_HEAD)
+        st = layer(&p, &tensors[0], p.h, p.logits, false);
+    *out = memory;
+    *n_out = (size_t)p.vocab * T;
+    return st;
+}
+
+/* ---- layers ---- */
+
+static double activation(unsigned kind, double x)
+{
+    return kind == PS_SPEC_RELU   ? fmax(x, 0)
+           : kind == PS_SPEC_GELU ? 0.5 * x * (1 + erf(x / 1.41421356237309504880))
+                                  : tanh(x);
+}
+
+/* tensors: weight and bias of each layer in turn. */
+static ps_status run_layers(const ps_spec_model *m, const ps_probe_source *source,
+                            const ps_lm_tensor *tensors, size_t n, double **out, size_t *n_out)
+{
+    uint64_t widest = 1;
+    for (size_t i = 0; i < m->n_layers; i++)
+        widest = (uint64_t)m->layers[i] > widest ? (uint64_t)m->layers[i] : widest;
+    double *memory = ps_try_alloc(2 * widest * sizeof(lane)), *at = memory;
+    if (!memory)
+        return no_memory(2 * widest * T);
+    pass p = {.source = source, .x = lanes(&at, widest), .h = lanes(&at, widest)};
+    for (uint64_t i = 0; i < (uint64_t)m->layers[0]; i++)
+        for (int t = 0; t < T; t++)
+            p.x[i][t] = sin((double)i * (t + 1) + t);
+    ps_status st = PS_OK;
+    for (size_t i = 0; !st && i < n; i++) {
+        st = layer(&p, &tensors[i], p.x, p.h, false);
+        if (!tensors[i].bias)
+            continue;
+        uint64_t width = tensors[i].shape[0];
+        for (uint64_t k = 0; k < width; k++)
+            for (int t = 0; t < T; t++)
+                p.x[k][t] = i + 1 < n ? activation(m->activation, p.h[k][t]) : p.h[k][t];
+    }
+    *out = memory;
+    *n_out = (size_t)m->layers[m->n_layers - 1] * T;
+    return st;
+}
+
+static void list_layers(const ps_spec_model *m, ps_lm_tensor **out, size_t *n)
+{
+    *n = 2 * (m->n_layers - 1);
+    *out = ps_alloc_array(*n, sizeof **out);
+    for (size_t i = 0; i < *n; i++) {
+        ps_lm_tensor *t = &(*out)[i];
+        t->bias = i % 2;
+        t->n_dims = t->bias ? 1 : 2;
+        t->shape[0] = (uint64_t)m->layers[i / 2 + 1];
+        t->shape[1] = t->bias ? 0 : (uint64_t)m->layers[i / 2];
+        (void)snprintf(t->name, sizeof t->name, "layers.%zu.%s", i / 2,
+                       t->bias ? "bias" : "weight");
+    }
+}
+
+/* ---- any ---- */
+
+void ps_probe_tensors(const ps_spec_model *m, ps_lm_tensor **out, size_t *n)
+{
+    if (ps_spec_model_is_language(m))
+        ps_lm_layout(m, out, n);
+    else
+        list_layers(m, out, n);
+}
+
+ps_status ps_probe_run(const ps_spec_model *m, const ps_probe_source *source, double **out,
+                       size_t *n)
+{
+    ps_lm_tensor *tensors = NULL;
+    size_t count = 0;
+    *out = NULL;
+    ps_probe_tensors(m, &tensors, &count);
+    ps_status st = ps_spec_model_is_language(m) ? run_language(m, source, tensors, count, out, n)
+                                                : run_layers(m, source, tensors, count, out, n);
+    ps_free(&tensors);
+    if (st)
+        ps_free(out);
+    return st;
+}
