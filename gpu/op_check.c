@@ -37,9 +37,14 @@ void ps_op_check_count(ps_tensor t, ps_dtype dtype, int64_t count)
 
 void ps_op_check_span(ps_tensor t, ps_op_span span)
 {
+    PS_REQUIRE(t.dtype == PS_DTYPE_F32 || t.dtype == PS_DTYPE_BF16);
+    ps_op_check_rows(t, span);
+}
+
+void ps_op_check_rows(ps_tensor t, ps_op_span span)
+{
     size_t size = ps_dtype_bytes(t.dtype);
     PS_REQUIRE(t.buffer && t.offset % size == 0 && t.offset <= t.buffer->bytes);
-    PS_REQUIRE(t.dtype == PS_DTYPE_F32 || t.dtype == PS_DTYPE_BF16);
     PS_REQUIRE(span.rows > 0 && span.columns > 0 && span.batch > 0 && span.stride >= 0);
     PS_REQUIRE(span.ld >= span.columns && span.ld <= INT32_MAX);
     int64_t last = (span.batch - 1) * span.stride + (span.rows - 1) * span.ld + span.columns;

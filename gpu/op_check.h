@@ -19,6 +19,8 @@ typedef struct ps_op_span {
     int64_t rows, columns, ld;
     int64_t batch, stride;
 } ps_op_span;
+void ps_op_check_rows(ps_tensor t, ps_op_span span);
+/* The same, and of F32 or BF16. */
 void ps_op_check_span(ps_tensor t, ps_op_span span);
 
 /* Do two dense tensors share an element? */

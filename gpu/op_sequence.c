@@ -105,13 +105,23 @@ void ps_op_rope(ps_stream *s, const ps_rope *r)
 /* queries-like (q, y) or keys-like (k, v) rows of all sequences. */
 static void check_rows(const ps_attention *a, ps_tensor t, bool keys, int64_t ld)
 {
-    PS_REQUIRE(t.dtype == a->q.dtype);
     int64_t heads = keys ? a->kv_heads : a->heads;
-    ps_op_check_span(t, (ps_op_span){.rows = keys ? a->keys : a->queries,
+    ps_op_check_rows(t, (ps_op_span){.rows = keys ? a->keys : a->queries,
                                      .columns = heads * a->head_dim,
                                      .ld = ld,
                                      .batch = a->batch,
                                      .stride = (keys ? a->key_rows : a->queries) * ld});
+}
+
+/* How numbers may be kept in a cache, of T as they are computed with. */
+static void check_kept(ps_tensor kept, ps_tensor scales, ps_dtype type, int64_t count)
+{
+    bool narrow = type == PS_DTYPE_F32 && kept.dtype != PS_DTYPE_F32;
+    PS_REQUIRE(kept.dtype == type || (narrow && kept.dtype == PS_DTYPE_BF16) ||
+               (narrow && kept.dtype == PS_DTYPE_I8));
+    PS_REQUIRE(ps_tensor_present(scales) == (kept.dtype == PS_DTYPE_I8));
+    if (ps_tensor_present(scales))
+        ps_op_check_count(scales, PS_DTYPE_F32, count);
 }
 
 static void check_attention(const ps_attention *a)
@@ -122,6 +132,11 @@ static void check_attention(const ps_attention *a)
     check_rows(a, a->k, true, a->ld_k);
     check_rows(a, a->v, true, a->ld_v);
     check_rows(a, a->y, false, a->ld_y);
+    PS_REQUIRE(a->q.dtype == PS_DTYPE_F32 || a->q.dtype == PS_DTYPE_BF16);
+    PS_REQUIRE(a->y.dtype == a->q.dtype && a->v.dtype == a->k.dtype);
+    int64_t scales = a->batch * a->key_rows * a->kv_heads;
+    check_kept(a->k, a->k_scales, a->q.dtype, scales);
+    check_kept(a->v, a->v_scales, a->q.dtype, scales);
     if (ps_tensor_present(a->lse))
         ps_op_check_count(a->lse, PS_DTYPE_F32, a->batch * a->heads * a->queries);
 }
@@ -137,6 +152,8 @@ void ps_op_attention_backward(ps_stream *s, const ps_attention_backward *b)
 {
     const ps_attention *a = b->forward;
     check_attention(a);
+    PS_REQUIRE(a->k.dtype == a->q.dtype && b->dq.dtype == a->q.dtype && b->dk.dtype == a->q.dtype &&
+               b->dv.dtype == a->q.dtype && b->dy.dtype == a->q.dtype);
     PS_REQUIRE(ps_tensor_present(a->lse) && a->keys == a->queries && a->key_rows == a->keys);
     check_rows(a, b->dq, false, a->ld_q);
     check_rows(a, b->dk, true, a->ld_k);
@@ -145,4 +162,16 @@ void ps_op_attention_backward(ps_stream *s, const ps_attention_backward *b)
     ps_op_check_same(b->delta, a->lse);
     if (!ps_op_skip(s))
         s->backend->ops->attention_backward(s, b);
+}
+
+void ps_op_cache_rows(ps_stream *s, const ps_cache_rows *c)
+{
+    PS_REQUIRE(c->rows > 0 && c->columns > 0 && c->block > 0 && c->columns % c->block == 0);
+    ps_op_check_real(c->x);
+    ps_op_check_span(
+        c->x, (ps_op_span){.rows = c->rows, .columns = c->columns, .ld = c->ld_x, .batch = 1});
+    ps_op_check_count(c->y, c->y.dtype, c->rows * c->columns);
+    check_kept(c->y, c->scales, c->x.dtype, c->rows * (c->columns / c->block));
+    if (!ps_op_skip(s))
+        s->backend->ops->cache_rows(s, c);
 }

@@ -135,14 +135,27 @@ typedef struct ps_attention {
     int64_t batch, queries, keys, key_rows;
     int64_t heads, kv_heads, head_dim; /* heads % kv_heads == 0 */
     int64_t ld_q, ld_k, ld_v, ld_y;
-    ps_tensor y, q, k, v; /* T */
+    ps_tensor y, q; /* T */
+    ps_tensor k, v; /* T; beside q of F32 also BF16, or I8: what is meant is each times its scale */
+    ps_tensor k_scales, v_scales; /* with I8: F32 [batch,key_rows,kv_heads]; else not there */
     ps_tensor lse; /* F32 [batch,heads,queries]: log Σ e^(scale·q·k); for the backward pass; may
                       be not there */
     float scale;   /* 1/√head_dim */
     bool causal;
 } ps_attention;
 
-/* dq, dk, dv are overwritten; each has the lds of q, k, v. forward's arguments as they were. */
+/* Rows of keys, or of values, become part of a cache that ps_attention reads: y[rows,columns] = x,
+ * rounded as ps_cast and ps_quantise do, by `block` numbers. */
+typedef struct ps_cache_rows {
+    ps_tensor y;      /* T; of x in F32 also BF16, or I8; dense */
+    ps_tensor scales; /* with I8: F32 [rows, columns / block]; else not there */
+    ps_tensor x;      /* T; rows are ld_x elements apart */
+    int64_t rows, columns, ld_x;
+    int64_t block; /* of I8: the numbers that share a scale, a head's; divides columns */
+} ps_cache_rows;
+
+/* dq, dk, dv are overwritten; each has the lds of q, k, v, which are T. forward's arguments as they
+ * were. */
 typedef struct ps_attention_backward {
     const ps_attention *forward; /* lse is there; keys == key_rows == queries */
     ps_tensor dq, dk, dv;        /* T */
@@ -240,6 +253,7 @@ typedef void ps_rmsnorm_backward_fn(ps_stream *s, const ps_norm_backward *n);
 typedef void ps_rope_fn(ps_stream *s, const ps_rope *r);
 typedef void ps_attention_fn(ps_stream *s, const ps_attention *a);
 typedef void ps_attention_backward_fn(ps_stream *s, const ps_attention_backward *a);
+typedef void ps_cache_rows_fn(ps_stream *s, const ps_cache_rows *c);
 
 /* y = a + b; T; y may be either's memory */
 typedef void ps_add_fn(ps_stream *s, ps_tensor y, ps_tensor a, ps_tensor b);
@@ -299,6 +313,7 @@ typedef void ps_form_embedding_fn(ps_stream *s, ps_tensor y, const ps_form_matri
     X(rope)                \
     X(attention)           \
     X(attention_backward)  \
+    X(cache_rows)          \
     X(add)                 \
     X(dropout)             \
     X(fill)                \

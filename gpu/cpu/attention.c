@@ -9,6 +9,7 @@
 #include "gpu/cpu/attention_few.h"
 #include "gpu/cpu/cpu.h"
 #include "gpu/cpu/gemm.h"
+#include "gpu/cpu/quantise.h"
 #include "gpu/cpu/run.h"
 #include "gpu/cpu/vector.h"
 
@@ -81,7 +82,7 @@ typedef struct tile {
     float *scores;        /* [rows, PS_CPU_KEYS] */
     float *sum;           /* [rows, head_dim] of e^(score - max)·v */
     float *max, *total;   /* [rows]: the largest score; sum of e^(score - max) */
-    float *q, *k, *v, *y; /* for BF16 */
+    float *q, *k, *v, *y; /* for what is not F32 */
 } tile;
 
 static size_t scratch_floats(int64_t head_dim)
@@ -150,15 +151,32 @@ static void add_values(const tile *t, ps_cpu_part v, int64_t keys, int64_t d)
                                          .ld_c = d});
 }
 
+/* A head's keys or values from number `first` on, as float32. */
+static ps_cpu_part load_kept(const attention_run *r, const tile *t, ps_tensor kept,
+                             ps_tensor scales, int64_t ld, int64_t first, int64_t keys,
+                             float *scratch)
+{
+    const ps_attention *a = r->a;
+    int64_t head = t->head / (a->heads / a->kv_heads);
+    int64_t at = ps_cpu_key_at(a, t->batch, first, head, ld);
+    if (kept.dtype != PS_DTYPE_I8)
+        return ps_cpu_part_load(kept, at, ld, keys, a->head_dim, scratch);
+    const int8_t *x = (const int8_t *)ps_tensor_address(kept) + at;
+    const float *scale = (const float *)ps_tensor_address(scales) +
+                         (t->batch * a->key_rows + first) * a->kv_heads + head;
+    for (int64_t i = 0; i < keys; i++)
+        ps_cpu_block_from_bytes(scratch + i * a->head_dim, x + i * ld, scale[i * a->kv_heads],
+                                a->head_dim);
+    return (ps_cpu_part){.x = scratch, .ld = a->head_dim};
+}
+
 static void add_keys(const attention_run *r, const tile *t, ps_cpu_part q, int64_t first,
                      int64_t keys)
 {
     const ps_attention *a = r->a;
-    int64_t d = a->head_dim, head = t->head / (a->heads / a->kv_heads);
-    ps_cpu_part k = ps_cpu_part_load(a->k, ps_cpu_key_at(a, t->batch, first, head, a->ld_k),
-                                     a->ld_k, keys, d, t->k);
-    ps_cpu_part v = ps_cpu_part_load(a->v, ps_cpu_key_at(a, t->batch, first, head, a->ld_v),
-                                     a->ld_v, keys, d, t->v);
+    int64_t d = a->head_dim;
+    ps_cpu_part k = load_kept(r, t, a->k, a->k_scales, a->ld_k, first, keys, t->k);
+    ps_cpu_part v = load_kept(r, t, a->v, a->v_scales, a->ld_v, first, keys, t->v);
     ps_cpu_scores(t->scores, PS_CPU_KEYS, q, k, t->rows, keys, d, a->scale);
     for (int64_t i = 0; i < t->rows; i++)
         ps_cpu_soften(t->scores + i * PS_CPU_KEYS, ps_cpu_visible(a, t->first + i, first, keys),

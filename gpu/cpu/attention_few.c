@@ -8,15 +8,15 @@
 #include "gpu/cpu/attention_few.h"
 
 #include "gpu/cpu/attention.h"
+#include "gpu/cpu/attention_rows.h"
 #include "gpu/cpu/cpu.h"
 #include "gpu/cpu/run.h"
 #include "gpu/cpu/vector.h"
 
 enum {
-    FEW = 4,      /* queries */
-    KEYS = 64,    /* at a time: their scores stay in the first cache */
-    QUARTERS = 4, /* of these; read side by side (few.h) */
-    PIECES = 32,  /* of a sequence at most */
+    FEW = 4,     /* queries */
+    KEYS = 64,   /* at a time: their scores stay in the first cache */
+    PIECES = 32, /* of a sequence at most */
 };
 
 /* A piece's results: of each query and head, the largest score, the sum of e^(score - max) and the
@@ -28,6 +28,7 @@ typedef struct part {
 
 typedef struct few_run {
     const ps_attention *a;
+    const ps_cpu_row_kernels *kernels;
     int64_t piece, pieces; /* keys a piece; pieces a sequence */
     float *parts;          /* [batch, pieces] */
     size_t part_floats;
@@ -40,13 +41,13 @@ typedef struct work {
     float *scores; /* [queries, heads, KEYS] */
     float *zeros;  /* a row of k or v */
     float *q;      /* for BF16: [queries, heads·head_dim] */
-    float *rows;   /* for BF16: [QUARTERS] rows of k or v */
     float *y;      /* for BF16: of y */
 } work;
 
 /* KEYS keys at most, in quarters; the last may be shorter. */
 typedef struct keys {
     const ps_attention *a;
+    const ps_cpu_row_kernels *kernels;
     int64_t batch, first, count, quarter;
 } keys;
 
@@ -74,71 +75,33 @@ static work open_work(const few_run *r, int slot)
     size_t width = ps_cpu_padded(width_of(a));
     float *x = r->scratch + r->scratch_floats * (size_t)slot;
     float *q = x + ps_cpu_padded(a->queries * a->heads * KEYS);
-    float *rows = q + (size_t)a->queries * width;
-    float *y = rows + QUARTERS * width;
-    return (work){.scores = x, .zeros = y + width, .q = q, .rows = rows, .y = y};
+    float *y = q + (size_t)a->queries * width;
+    return (work){.scores = x, .zeros = y + width, .q = q, .y = y};
 }
 
 /* ---- a piece ---- */
 
-/* Of each quarter of some keys one: its row of k or v. */
-typedef struct rows {
-    const float *x[QUARTERS];
-    int64_t apart; /* a quarter: what lies between their scores */
-} rows;
-
-/* scores[head, KEYS] = scale · q·k; scores begins at the first key's column */
-PS_VECTOR
-static void score(float *restrict scores, const float *restrict q, const rows *k, int64_t heads,
-                  int64_t group, int64_t d, float scale)
-{
-    for (int64_t h = 0; h < heads; h++) {
-        const float *x = q + h * d;
-        const float *ka = k->x[0] + h / group * d, *kb = k->x[1] + h / group * d;
-        const float *kc = k->x[2] + h / group * d, *ke = k->x[3] + h / group * d;
-        float a = 0, b = 0, c = 0, e = 0;
-        PS_SIMD_SUMS(a, b, c, e)
-        for (int64_t i = 0; i < d; i++) {
-            a += x[i] * ka[i];
-            b += x[i] * kb[i];
-            c += x[i] * kc[i];
-            e += x[i] * ke[i];
-        }
-        float *to = scores + h * KEYS;
-        to[0] = scale * a;
-        to[k->apart] = scale * b;
-        to[2 * k->apart] = scale * c;
-        to[3 * k->apart] = scale * e;
-    }
-}
-
-/* sum[head, d] += score · v */
-PS_VECTOR
-static void add_value(float *restrict sum, const float *restrict scores, const rows *v,
-                      int64_t heads, int64_t group, int64_t d)
-{
-    for (int64_t h = 0; h < heads; h++) {
-        const float *va = v->x[0] + h / group * d, *vb = v->x[1] + h / group * d;
-        const float *vc = v->x[2] + h / group * d, *ve = v->x[3] + h / group * d;
-        const float *from = scores + h * KEYS;
-        float a = from[0], b = from[v->apart], c = from[2 * v->apart], e = from[3 * v->apart];
-        float *to = sum + h * d;
-        PS_SIMD
-        for (int64_t i = 0; i < d; i++)
-            to[i] += (a * va[i] + b * vb[i]) + (c * vc[i] + e * ve[i]);
-    }
-}
-
 /* Key number j of each quarter; behind the last of them, zeros. */
-static rows load_rows(const keys *k, ps_tensor t, int64_t ld, int64_t j, const work *w)
+static ps_cpu_key_rows take_rows(const keys *k, ps_tensor t, ps_tensor scales, int64_t ld,
+                                 int64_t j, const work *w)
 {
     const ps_attention *a = k->a;
-    int64_t width = a->kv_heads * a->head_dim;
-    rows r = {.apart = k->quarter};
-    for (int i = 0; i < QUARTERS; i++, j += k->quarter)
-        r.x[i] = j < k->count ? ps_cpu_load(t, ps_cpu_key_at(a, k->batch, k->first + j, 0, ld),
-                                            width, w->rows + i * (int64_t)ps_cpu_padded(width))
-                              : w->zeros;
+    ps_cpu_key_rows r = {.heads = a->heads,
+                         .kv_heads = a->kv_heads,
+                         .head_dim = a->head_dim,
+                         .ld = KEYS,
+                         .apart = k->quarter};
+    size_t size = ps_dtype_bytes(t.dtype);
+    for (int i = 0; i < PS_CPU_QUARTERS; i++, j += k->quarter) {
+        r.x[i] = r.scales[i] = w->zeros;
+        if (j >= k->count)
+            continue;
+        int64_t row = k->first + j, at = ps_cpu_key_at(a, k->batch, row, 0, ld);
+        r.x[i] = (const char *)ps_tensor_address(t) + (size_t)at * size;
+        if (ps_tensor_present(scales))
+            r.scales[i] = (const float *)ps_tensor_address(scales) +
+                          (k->batch * a->key_rows + row) * a->kv_heads;
+    }
     return r;
 }
 
@@ -146,10 +109,9 @@ static void score_keys(const keys *k, const work *w, const float *const *q)
 {
     const ps_attention *a = k->a;
     for (int64_t j = 0; j < k->quarter; j++) {
-        rows r = load_rows(k, a->k, a->ld_k, j, w);
+        ps_cpu_key_rows r = take_rows(k, a->k, a->k_scales, a->ld_k, j, w);
         for (int64_t i = 0; i < a->queries; i++)
-            score(w->scores + i * a->heads * KEYS + j, q[i], &r, a->heads, a->heads / a->kv_heads,
-                  a->head_dim, a->scale);
+            k->kernels->score[a->k.dtype](&r, w->scores + i * a->heads * KEYS + j, q[i], a->scale);
     }
 }
 
@@ -157,10 +119,10 @@ static void add_values(const keys *k, const work *w, const part *p)
 {
     const ps_attention *a = k->a;
     for (int64_t j = 0; j < k->quarter; j++) {
-        rows r = load_rows(k, a->v, a->ld_v, j, w);
+        ps_cpu_key_rows r = take_rows(k, a->v, a->v_scales, a->ld_v, j, w);
         for (int64_t i = 0; i < a->queries; i++)
-            add_value(p->sum + i * width_of(a), w->scores + i * a->heads * KEYS + j, &r, a->heads,
-                      a->heads / a->kv_heads, a->head_dim);
+            k->kernels->add[a->v.dtype](&r, p->sum + i * width_of(a),
+                                        w->scores + i * a->heads * KEYS + j);
     }
 }
 
@@ -174,7 +136,7 @@ static void soften(const keys *k, const work *w, const part *p)
             if (visible == 0)
                 memset(w->scores + h * KEYS, 0, KEYS * sizeof *w->scores);
             else
-                ps_cpu_soften(w->scores + h * KEYS, visible, k->quarter * QUARTERS,
+                ps_cpu_soften(w->scores + h * KEYS, visible, k->quarter * PS_CPU_QUARTERS,
                               p->sum + h * a->head_dim, a->head_dim, p->max + h, p->total + h);
         }
     }
@@ -205,9 +167,9 @@ static void piece_cb(void *context, int64_t begin, int64_t end, int slot)
     const float *q[FEW];
     load_queries(a, &w, batch, q);
     for (; first < last; first += KEYS) {
-        keys k = {.a = a, .batch = batch, .first = first};
+        keys k = {.a = a, .kernels = r->kernels, .batch = batch, .first = first};
         k.count = last - first < KEYS ? last - first : KEYS;
-        k.quarter = (k.count + QUARTERS - 1) / QUARTERS;
+        k.quarter = (k.count + PS_CPU_QUARTERS - 1) / PS_CPU_QUARTERS;
         score_keys(&k, &w, q);
         soften(&k, &w, &p);
         add_values(&k, &w, &p);
@@ -261,11 +223,12 @@ void ps_cpu_attention_few(ps_stream *s, const ps_attention *a)
     int64_t heads = a->queries * a->heads, width = width_of(a);
     few_run r = {
         .a = a,
+        .kernels = ps_cpu_row_kernels_of(s),
         .piece = piece,
         .pieces = (a->keys + piece - 1) / piece,
         .part_floats = 2 * ps_cpu_padded(heads) + ps_cpu_padded(a->queries * width),
-        .scratch_floats = ps_cpu_padded(heads * KEYS) +
-                          (size_t)(a->queries + QUARTERS + 2) * ps_cpu_padded(width),
+        .scratch_floats =
+            ps_cpu_padded(heads * KEYS) + (size_t)(a->queries + 2) * ps_cpu_padded(width),
     };
     size_t parts = r.part_floats * (size_t)(a->batch * r.pieces);
     r.parts = ps_cpu_scratch(s, parts + r.scratch_floats * (size_t)ps_cpu_threads(s));

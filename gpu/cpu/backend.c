@@ -250,6 +250,7 @@ ps_status ps_cpu_open(const ps_backend_options *options, ps_backend **out)
     choose_panels(b);
     ps_cpu_features features = ps_cpu_features_read();
     b->forms = ps_form_kernels_for(&features);
+    b->rows = ps_cpu_row_kernels_for(&features);
     fill_info(b, &b->base.info, threads);
     *out = &b->base;
     return PS_OK;

@@ -1,4 +1,6 @@
 /* To eight bits and back, block by block. */
+#include "gpu/cpu/quantise.h"
+
 #include "gpu/cpu/cpu.h"
 #include "gpu/cpu/run.h"
 #include "gpu/cpu/vector.h"
@@ -36,8 +38,18 @@ static void to_bytes(int8_t *restrict q, const float *restrict x, float scale, i
     }
 }
 
+float ps_cpu_block_to_bytes(int8_t *q, const float *x, int64_t n)
+{
+    float scale = largest(x, n) / 127.0f;
+    if (scale == 0)
+        memset(q, 0, (size_t)n);
+    else
+        to_bytes(q, x, scale, n);
+    return scale;
+}
+
 PS_VECTOR
-static void from_bytes(float *restrict x, const int8_t *restrict q, float scale, int64_t n)
+void ps_cpu_block_from_bytes(float *restrict x, const int8_t *restrict q, float scale, int64_t n)
 {
     PS_SIMD
     for (int64_t i = 0; i < n; i++)
@@ -55,12 +67,8 @@ static void quantise_cb(void *context, int64_t begin, int64_t end, int slot)
     (void)slot;
     const quantise_run *r = context;
     for (int64_t b = begin; b < end; b++) {
-        int64_t at = b * r->block, n = block_length(r, b);
-        r->scales[b] = largest(r->x + at, n) / 127.0f;
-        if (r->scales[b] == 0)
-            memset(r->q + at, 0, (size_t)n);
-        else
-            to_bytes(r->q + at, r->x + at, r->scales[b], n);
+        int64_t at = b * r->block;
+        r->scales[b] = ps_cpu_block_to_bytes(r->q + at, r->x + at, block_length(r, b));
     }
 }
 
@@ -69,7 +77,8 @@ static void dequantise_cb(void *context, int64_t begin, int64_t end, int slot)
     (void)slot;
     const quantise_run *r = context;
     for (int64_t b = begin; b < end; b++)
-        from_bytes(r->x + b * r->block, r->q + b * r->block, r->scales[b], block_length(r, b));
+        ps_cpu_block_from_bytes(r->x + b * r->block, r->q + b * r->block, r->scales[b],
+                                block_length(r, b));
 }
 
 static void run(ps_stream *s, ps_tensor q, ps_tensor scales, ps_tensor x, int64_t block,

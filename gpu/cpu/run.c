@@ -26,6 +26,11 @@ const ps_form_kernels *ps_cpu_forms(const ps_stream *s)
     return ((const ps_cpu_backend *)s->backend)->forms;
 }
 
+const ps_cpu_row_kernels *ps_cpu_row_kernels_of(const ps_stream *s)
+{
+    return ((const ps_cpu_backend *)s->backend)->rows;
+}
+
 void ps_cpu_for(ps_stream *s, int64_t n, int64_t grain, ps_threads_cb body_cb, void *context)
 {
     ps_threads_for(threads_of(s), n, grain, body_cb, context);

@@ -3,6 +3,7 @@
 #ifndef PS_CPU_RUN_H
 #define PS_CPU_RUN_H
 
+#include "gpu/cpu/attention_rows.h"
 #include "gpu/cpu/form_kernels.h"
 #include "gpu/cpu/panels.h"
 #include "gpu/cpu/threads.h"
@@ -15,6 +16,7 @@ typedef struct ps_cpu_backend {
     const ps_panel_kernels *panels_f32, *panels_bf16;
     /* for matrices in a form; NULL: they stay as they are in files, and are decoded */
     const ps_form_kernels *forms;
+    const ps_cpu_row_kernels *rows; /* for attention of few queries */
 } ps_cpu_backend;
 
 typedef struct ps_cpu_stream {
@@ -30,6 +32,7 @@ int ps_cpu_threads(const ps_stream *s);
 /* NULL: OpenBLAS multiplies tensors of this type. */
 const ps_panel_kernels *ps_cpu_panels(const ps_stream *s, ps_dtype dtype);
 const ps_form_kernels *ps_cpu_forms(const ps_stream *s);
+const ps_cpu_row_kernels *ps_cpu_row_kernels_of(const ps_stream *s);
 void ps_cpu_for(ps_stream *s, int64_t n, int64_t grain, ps_threads_cb body_cb, void *context);
 
 /* How many turns make a piece, so that it takes long enough to be worth a thread: `cost` is about

@@ -125,10 +125,45 @@ __device__ void load_queries(tiles<T, Dim> &t, const ps_heads<T> &a, const place
                                   S::queries, a.queries - p.query, a.head_dim);
 }
 
+/* The same as ps_tile_load, of rows that are kept narrower; scales NULL: they have none. */
+template <int Dim, int Threads, typename T, typename K>
+__device__ void load_narrow(T *tile, const K *from, const float *scales, int64_t ld, int rows,
+                            int64_t there, const ps_heads<T> &a)
+{
+    constexpr int warp = (int)PS_CUDA_WARP;
+    for (int row = threadIdx.x / warp; row < rows; row += Threads / warp) {
+        T *to = tile + row * ps_tile<T, Dim>::ld;
+        float scale = scales && row < there ? scales[(int64_t)row * a.kv_heads] : 1.0f;
+        for (int i = threadIdx.x % warp; i < a.head_dim; i += warp)
+            ps_store(to + i, row < there ? (float)from[row * ld + i] * scale : 0.0f);
+    }
+}
+
+/* A tile of keys or of values, of a cache that is narrower than T. */
+template <typename T, int Dim>
+__device__ void load_kept(T *tile, const ps_heads<T> &a, const place &p, const void *from,
+                          const float *scales, int64_t ld)
+{
+    typedef tiles<T, Dim> S;
+    int64_t at = a.key_at(p.b, p.key, p.kv_head, ld), there = a.keys - p.key;
+    if (a.kept.type == PS_DTYPE_I8)
+        load_narrow<Dim, S::threads>(tile, static_cast<const int8_t *>(from) + at,
+                                     scales + a.scale_at(p.b, p.key, p.kv_head), ld, S::keys, there,
+                                     a);
+    else
+        load_narrow<Dim, S::threads>(tile, static_cast<const __nv_bfloat16 *>(from) + at, nullptr,
+                                     ld, S::keys, there, a);
+}
+
 template <typename T, int Dim>
 __device__ void load_keys(tiles<T, Dim> &t, const ps_heads<T> &a, const place &p)
 {
     typedef tiles<T, Dim> S;
+    if (a.narrow) {
+        load_kept<T, Dim>(t.k, a, p, a.kept.k, a.kept.k_scales, a.ld_k);
+        load_kept<T, Dim>(t.v, a, p, a.kept.v, a.kept.v_scales, a.ld_v);
+        return;
+    }
     ps_tile_load<Dim, S::threads>(t.k, a.k + a.key_at(p.b, p.key, p.kv_head, a.ld_k), a.ld_k,
                                   S::keys, a.keys - p.key, a.head_dim);
     ps_tile_load<Dim, S::threads>(t.v, a.v + a.key_at(p.b, p.key, p.kv_head, a.ld_v), a.ld_v,

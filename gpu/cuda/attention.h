@@ -26,6 +26,13 @@ template <typename T, int Dim> struct ps_tile {
     enum { ld = Dim + 4 / (int)sizeof(T) };
 };
 
+/* Keys and values in a cache that is narrower than T (gpu/ops.h). */
+struct ps_kept {
+    ps_dtype type; /* BF16 or I8; else they are T */
+    const void *k, *v;
+    const float *k_scales, *v_scales; /* of I8 */
+};
+
 /* ps_attention for kernels. */
 template <typename T> struct ps_heads {
     int64_t batch, queries, keys, key_rows;
@@ -36,6 +43,8 @@ template <typename T> struct ps_heads {
     float *lse; /* may be NULL */
     float scale;
     bool causal;
+    bool narrow; /* k and v are `kept`, and not T */
+    ps_kept kept;
 
     __device__ int64_t query_at(int64_t b, int64_t row, int head, int64_t ld) const
     {
@@ -44,6 +53,11 @@ template <typename T> struct ps_heads {
     __device__ int64_t key_at(int64_t b, int64_t row, int head, int64_t ld) const
     {
         return (b * key_rows + row) * ld + (int64_t)head * head_dim;
+    }
+    /* of k_scales and v_scales; kv_heads from row to row */
+    __device__ int64_t scale_at(int64_t b, int64_t row, int head) const
+    {
+        return (b * key_rows + row) * kv_heads + head;
     }
     /* of lse and delta */
     __device__ int64_t statistic_at(int64_t b, int64_t row, int head) const
@@ -59,11 +73,27 @@ template <typename T> struct ps_heads {
 
 template <typename T> static inline ps_heads<T> ps_heads_of(const ps_attention *a)
 {
-    return {a->batch,       a->queries,       a->keys,          a->key_rows,
-            (int)a->heads,  (int)a->kv_heads, (int)a->head_dim, a->ld_q,
-            a->ld_k,        a->ld_v,          a->ld_y,          ps_at<T>(a->y),
-            ps_at<T>(a->q), ps_at<T>(a->k),   ps_at<T>(a->v),   ps_at<float>(a->lse),
-            a->scale,       a->causal};
+    return {a->batch,
+            a->queries,
+            a->keys,
+            a->key_rows,
+            (int)a->heads,
+            (int)a->kv_heads,
+            (int)a->head_dim,
+            a->ld_q,
+            a->ld_k,
+            a->ld_v,
+            a->ld_y,
+            ps_at<T>(a->y),
+            ps_at<T>(a->q),
+            ps_at<T>(a->k),
+            ps_at<T>(a->v),
+            ps_at<float>(a->lse),
+            a->scale,
+            a->causal,
+            a->k.dtype != a->q.dtype,
+            {a->k.dtype, ps_at<void>(a->k), ps_at<void>(a->v), ps_at<float>(a->k_scales),
+             ps_at<float>(a->v_scales)}};
 }
 
 /* `rows` rows of a tile from memory, of which `there` exist; the others are 0. A warp a row. */

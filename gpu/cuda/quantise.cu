@@ -1,5 +1,5 @@
 /* To eight bits and back, block by block: a warp takes one, in steps of the grid. */
-#include "gpu/cuda/reduce.h"
+#include "gpu/cuda/bytes.h"
 
 namespace
 {
@@ -20,26 +20,12 @@ __device__ int64_t end_of(const blocks &b, int64_t number)
     return end < b.n ? end : b.n;
 }
 
-__device__ int8_t to_byte(float v)
-{
-    return (int8_t)__float2int_rn(fminf(fmaxf(v, -127.0f), 127.0f));
-}
-
 __global__ void __launch_bounds__(THREADS)
     quantise(int8_t *q, float *scales, const float *x, blocks b)
 {
-    unsigned lane = threadIdx.x % PS_CUDA_WARP;
     for (int64_t i = first_block(); i < b.count; i += (int64_t)gridDim.x * WARPS) {
-        int64_t start = i * b.block + lane, end = end_of(b, i);
-        float largest = 0;
-        for (int64_t at = start; at < end; at += PS_CUDA_WARP)
-            largest = fmaxf(largest, fabsf(x[at]));
-        float scale = ps_lanes(largest, ps_larger()) / 127.0f;
-        if (lane == 0)
-            scales[i] = scale;
-        /* a scale among the smallest numbers is imprecise: the quotient may be past 127 */
-        for (int64_t at = start; at < end; at += PS_CUDA_WARP)
-            q[at] = scale == 0 ? 0 : to_byte(x[at] / scale);
+        int64_t start = i * b.block;
+        ps_block_to_bytes(q + start, scales + i, x + start, end_of(b, i) - start);
     }
 }
 
