@@ -19,7 +19,7 @@ enum { PROMPT_MAX = 1 << 20 };
 
 typedef struct options {
     const char *prompt;
-    const char *tokens, *temperature, *top_k, *top_p, *seed;
+    const char *tokens, *temperature, *top_k, *top_p, *seed, *cache;
     const char *tokenizer;
     bool no_added;
 } options;
@@ -57,6 +57,11 @@ static const ps_flag flags[] = {
      .offset = offsetof(options, seed),
      .value = "S",
      .help = "the same seed says the same (default: another each time)"},
+    {.name = "cache",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, cache),
+     .value = "TYPE",
+     .help = "keep keys and values as float32, bf16 or int8 (default: usual, by the model)"},
     {.name = "tokenizer",
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, tokenizer),
@@ -174,6 +179,7 @@ static ps_status put_flags(talk *t, ps_buf *spec)
                  {"--temperature", "temperature", o->temperature},
                  {"--top-k", "top_k", o->top_k},
                  {"--top-p", "top_p", o->top_p},
+                 {"--cache", "cache", o->cache},
                  {"--seed", "seed", o->seed ? o->seed : t->seed}};
     ps_spec_generate checked = {0};
     for (size_t i = 0; i < sizeof given / sizeof *given; i++) {

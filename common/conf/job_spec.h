@@ -182,6 +182,14 @@ typedef struct ps_spec_train {
  */
 enum { PS_GENERATE_TOKENS_MAX = 1 << 17 };
 
+/* How a worker keeps the keys and values of a text's tokens. */
+typedef enum ps_spec_cache {
+    PS_SPEC_CACHE_USUAL, /* as wide as the narrowest of the model's matrices needs it */
+    PS_SPEC_CACHE_FLOAT32,
+    PS_SPEC_CACHE_BF16,
+    PS_SPEC_CACHE_INT8, /* with a scale a head and token */
+} ps_spec_cache;
+
 /* How the model goes on with a prompt. */
 typedef struct ps_spec_generate {
     int64_t *prompt; /* tokens; at least one */
@@ -193,6 +201,7 @@ typedef struct ps_spec_generate {
     int64_t seed;
     int64_t *stop; /* tokens that end it, and are no part of the output */
     size_t n_stop;
+    unsigned cache; /* ps_spec_cache */
 } ps_spec_generate;
 
 /* Which rows of the data, counted from 0; what the data does not have of them is left out. */

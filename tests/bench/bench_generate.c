@@ -3,6 +3,7 @@
  * only adds up as many bytes; a prompt of 512 tokens is products, so the processor's peak (peak.h).
  *
  *     bench_generate [--json] [--threads N] [--type bf16] [--form FORM] [--context TOKENS]
+ *                    [--cache bf16|int8]
  *
  * Tokens are written after a context of 512 others, or of TOKENS. With a form (int8/row, q4_0, …)
  * all matrices are in it, and the same model in float32 has its turn in each round.
@@ -46,6 +47,7 @@ typedef struct bench {
     int threads, context;
     bool bf16;
     const char *form;
+    ps_dtype cache;                      /* of MEASURED */
     double bytes;                        /* that a token reads of MEASURED */
     rate tokens[MODELS], prompt[MODELS]; /* tokens both */
     double read_gbs;                     /* the best round */
@@ -82,7 +84,8 @@ static void fill_form(const bench *b, ps_tensor t, ps_form form, int64_t columns
 }
 
 /* All matrices in the form, where there is one. */
-static ps_status open_model(bench *b, const ps_model_config *config, ps_form form, ps_model **out)
+static ps_status open_model(bench *b, const ps_model_config *config, ps_form form, ps_dtype cache,
+                            ps_model **out)
 {
     ps_model_layout layout;
     ps_status st = ps_model_describe(config, &layout);
@@ -92,11 +95,14 @@ static ps_status open_model(bench *b, const ps_model_config *config, ps_form for
     for (size_t i = 0; i < layout.count; i++)
         if (layout.parameters[i].rank == 2)
             forms[i] = form;
-    st = ps_model_create(
-        b->backend, config,
-        &(ps_model_options){
-            .max_batch = 1, .max_length = CONTEXT, .decode = true, .bf16 = b->bf16, .forms = forms},
-        out);
+    st = ps_model_create(b->backend, config,
+                         &(ps_model_options){.max_batch = 1,
+                                             .max_length = CONTEXT,
+                                             .decode = true,
+                                             .bf16 = b->bf16,
+                                             .forms = forms,
+                                             .cache = cache},
+                         out);
     ps_rng rng;
     ps_rng_seed(&rng, 1);
     for (size_t i = 0; !st && i < layout.count; i++) {
@@ -131,9 +137,9 @@ static ps_status open_bench(bench *b)
     if (!st && b->form && !ps_form_parse(b->form, &form))
         st = ps_fail(PS_INVALID_ARGUMENT, "%s is no form", b->form);
     if (!st)
-        st = open_model(b, &config, form, &b->models[MEASURED]);
+        st = open_model(b, &config, form, b->cache, &b->models[MEASURED]);
     if (!st && b->form)
-        st = open_model(b, &config, (ps_form){0}, &b->models[PLAIN]);
+        st = open_model(b, &config, (ps_form){0}, PS_DTYPE_F32, &b->models[PLAIN]);
     if (st)
         return st;
     b->bytes = WEIGHTS * (b->bf16 ? 2 : 4);
@@ -227,6 +233,7 @@ int main(int argc, char **argv)
 {
     bench b = {.threads = 2, .context = PROMPT};
     bool json = false;
+    const char *cache = "float32";
     for (int i = 1; i < argc; i++) {
         json |= strcmp(argv[i], "--json") == 0;
         if (strcmp(argv[i], "--threads") == 0 && i + 1 < argc)
@@ -237,7 +244,12 @@ int main(int argc, char **argv)
             b.bf16 = strcmp(argv[++i], "bf16") == 0;
         else if (strcmp(argv[i], "--form") == 0 && i + 1 < argc)
             b.form = argv[++i];
+        else if (strcmp(argv[i], "--cache") == 0 && i + 1 < argc)
+            cache = argv[++i];
     }
+    b.cache = strcmp(cache, "int8") == 0   ? PS_DTYPE_I8
+              : strcmp(cache, "bf16") == 0 ? PS_DTYPE_BF16
+                                           : PS_DTYPE_F32;
     if (b.context < 0 || b.context > CONTEXT - TOKENS) {
         (void)fprintf(stderr, "bench_generate: --context is 0 to %d\n", CONTEXT - TOKENS);
         return 2;

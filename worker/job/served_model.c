@@ -1,5 +1,6 @@
 /* The cache of keys and values is made as long as the job needs it, in powers of two, as contexts
- * can be far longer than most talks: a longer talk later loads the model anew. */
+ * can be far longer than most talks: a longer talk later, or one that wants it in another type,
+ * loads the model anew. */
 #include "worker/job/served_model.h"
 
 #include "common/base/log.h"
@@ -19,7 +20,8 @@ struct ps_served_model {
     char *version; /* NULL: there is none */
     ps_spec_model *spec;
     ps_model *model;
-    int64_t length; /* tokens of a sequence */
+    int64_t length;             /* tokens of a sequence */
+    ps_spec_cache usual, cache; /* what the model's matrices ask for; what it has */
 };
 
 void ps_served_model_create(ps_served_model **out)
@@ -61,12 +63,53 @@ static int64_t length_for(const ps_spec_model *spec, size_t wanted)
     return length < spec->context_length ? length : spec->context_length;
 }
 
+/* ---- its cache ---- */
+
+/* What is usual with these forms, one a parameter, of which row NULL is float32. */
+static ps_spec_cache usual_cache(const ps_form *forms, size_t n)
+{
+    uint32_t least = 32;
+    for (size_t i = 0; i < n; i++)
+        if (forms[i].row && forms[i].row->bits < least)
+            least = forms[i].row->bits;
+    return least >= 32  ? PS_SPEC_CACHE_FLOAT32
+           : least >= 9 ? PS_SPEC_CACHE_BF16
+                        : PS_SPEC_CACHE_INT8;
+}
+
+static ps_spec_cache cache_for(const ps_served_model *s, ps_spec_cache wanted)
+{
+    return wanted == PS_SPEC_CACHE_USUAL ? s->usual : wanted;
+}
+
+static ps_status look_at_forms(ps_served_model *s, const ps_model_config *config,
+                               const ps_form *forms, ps_spec_cache wanted)
+{
+    ps_model_layout layout;
+    ps_status st = ps_model_describe(config, &layout);
+    if (st)
+        return st;
+    s->usual = usual_cache(forms, layout.count);
+    s->cache = cache_for(s, wanted);
+    ps_model_layout_free(&layout);
+    return PS_OK;
+}
+
+/* ---- loading ---- */
+
 static ps_status make(ps_served_model *s, const ps_task_run *run, const char *name,
                       const ps_form *forms)
 {
+    static const ps_dtype types[] = {[PS_SPEC_CACHE_FLOAT32] = PS_DTYPE_F32,
+                                     [PS_SPEC_CACHE_BF16] = PS_DTYPE_BF16,
+                                     [PS_SPEC_CACHE_INT8] = PS_DTYPE_I8};
     ps_model_config config = ps_job_model_config(s->spec);
-    ps_model_options options = {
-        .max_batch = 1, .max_length = s->length, .inference = true, .decode = true, .forms = forms};
+    ps_model_options options = {.max_batch = 1,
+                                .max_length = s->length,
+                                .inference = true,
+                                .decode = true,
+                                .cache = types[s->cache],
+                                .forms = forms};
     ps_status st = ps_job_model_room(
         &(ps_job_model_need){.name = name, .config = &config, .options = &options},
         run->env->backend);
@@ -74,13 +117,16 @@ static ps_status make(ps_served_model *s, const ps_task_run *run, const char *na
 }
 
 /* Made for the forms that the stored one is in, and filled with it. */
-static ps_status make_and_fill(ps_served_model *s, ps_task_run *run, const char *name)
+static ps_status make_and_fill(ps_served_model *s, ps_task_run *run, const ps_served_need *need)
 {
+    const char *name = need->name;
     const ps_stored_model which = {
         .name = name, .version = run->task->model_version, .job_id = run->task->job_id};
     ps_model_config config = ps_job_model_config(s->spec);
     ps_form *forms = NULL;
     ps_status st = ps_stored_model_check(run->remote, &which, &config, &forms);
+    if (!st)
+        st = look_at_forms(s, &config, forms, need->cache);
     if (!st)
         st = make(s, run, name, forms);
     if (st == PS_NO_MEMORY) { /* what other jobs left here can be made again */
@@ -93,7 +139,7 @@ static ps_status make_and_fill(ps_served_model *s, ps_task_run *run, const char 
     return st;
 }
 
-static ps_status load(ps_served_model *s, ps_task_run *run, const char *name, size_t length)
+static ps_status load(ps_served_model *s, ps_task_run *run, const ps_served_need *need)
 {
     PS_REQUIRE(!s->model && !s->spec && !s->version);
     ps_status st =
@@ -102,28 +148,33 @@ static ps_status load(ps_served_model *s, ps_task_run *run, const char *name, si
         st = ps_fail(PS_INVALID_ARGUMENT, "architecture %s generates no tokens",
                      s->spec->architecture);
     if (st)
-        return ps_wrap(st, "model %s", name);
-    s->length = length_for(s->spec, length);
-    return make_and_fill(s, run, name);
+        return ps_wrap(st, "model %s", need->name);
+    s->length = length_for(s->spec, need->length);
+    return make_and_fill(s, run, need);
 }
 
-ps_status ps_served_model_get(ps_task_run *run, const char *name, size_t length, ps_model **model,
+static bool fits(const ps_served_model *s, const ps_served_need *need, const char *version)
+{
+    return s->version && *version && !strcmp(s->version, version) &&
+           length_for(s->spec, need->length) <= s->length && cache_for(s, need->cache) == s->cache;
+}
+
+ps_status ps_served_model_get(ps_task_run *run, const ps_served_need *need, ps_model **model,
                               const ps_spec_model **spec)
 {
     ps_served_model *s = run->served;
     PS_REQUIRE(s);
     ps_one_thread_require(&s->mine);
     const char *version = run->task->model_version;
-    bool here = s->version && *version && !strcmp(s->version, version);
-    if (!here || length_for(s->spec, length) > s->length) {
+    if (!fits(s, need, version)) {
         ps_served_model_drop(s);
-        ps_status st = load(s, run, name, length);
+        ps_status st = load(s, run, need);
         if (st) {
             ps_served_model_drop(s);
             return st;
         }
         s->version = ps_strdup(version);
-        ps_log_info("task", "serving model=%s version=%s bytes=%" PRIu64, name, version,
+        ps_log_info("task", "serving model=%s version=%s bytes=%" PRIu64, need->name, version,
                     ps_model_memory(s->model));
     }
     *model = s->model;

@@ -17,10 +17,16 @@ void ps_served_model_drop(ps_served_model *served); /* gives its memory back */
 /* Drops it if the device has failed under it; true: it had. */
 bool ps_served_model_mend(ps_served_model *served);
 
-/* The model of the run's task, ready for ps_model_extend, for sequences of `length` tokens (more
- * than its context: for its context). Both are valid for this task. Fails as ps_stored_model_load;
- * PS_NO_MEMORY. */
-PS_MUST_CHECK ps_status ps_served_model_get(ps_task_run *run, const char *name, size_t length,
+typedef struct ps_served_need {
+    const char *name;    /* of the stored model */
+    size_t length;       /* tokens of a sequence; more than its context: its context */
+    ps_spec_cache cache; /* USUAL: float32 where all matrices are; else bfloat16, or int8 where one
+                            has codes of 8 bits or fewer, which is as near as products are then */
+} ps_served_need;
+
+/* The model of the run's task, ready for ps_model_extend. Both are valid for this task. Fails as
+ * ps_stored_model_load; PS_NO_MEMORY. */
+PS_MUST_CHECK ps_status ps_served_model_get(ps_task_run *run, const ps_served_need *need,
                                             ps_model **model, const ps_spec_model **spec);
 
 #endif

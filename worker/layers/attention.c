@@ -87,20 +87,47 @@ void ps_attention_layer_backward(ps_stream *s, const ps_attention_layer *l,
     turn(s, l, g->dpacked, true);
 }
 
-void ps_attention_layer_extend(ps_stream *s, const ps_attention_layer *l, ps_tensor y,
-                               ps_tensor cache, int64_t before)
+/* `count` rows from number `first` on. */
+static ps_tensor rows_of(ps_tensor t, int64_t first, int64_t count)
 {
-    int64_t added = y.shape[0], width = ps_attention_layer_width(l);
-    PS_REQUIRE(before >= 0 && before + added <= cache.shape[0]);
-    ps_tensor rows = ps_tensor_head(cache, added);
-    rows.offset += (size_t)(before * width) * ps_dtype_bytes(cache.dtype);
-    turn(s, l, rows, false);
-    ps_attention a = describe(l, y, cache);
-    a.q = ps_attention_layer_part(l, rows, PS_ATTENTION_QUERIES);
+    if (!ps_tensor_present(t))
+        return t;
+    t.offset += (size_t)(first * t.shape[1]) * ps_dtype_bytes(t.dtype);
+    return ps_tensor_head(t, count);
+}
+
+/* Columns of packed become rows of the cache, from number `before` on. */
+static void keep(ps_stream *s, const ps_attention_layer *l, ps_tensor cache, ps_tensor scales,
+                 ps_tensor columns, int64_t before)
+{
+    int64_t added = columns.shape[0];
+    ps_op_cache_rows(s, &(ps_cache_rows){.y = rows_of(cache, before, added),
+                                         .scales = rows_of(scales, before, added),
+                                         .x = columns,
+                                         .rows = added,
+                                         .columns = columns.shape[1],
+                                         .ld_x = ps_attention_layer_width(l),
+                                         .block = l->head_dim});
+}
+
+void ps_attention_layer_extend(ps_stream *s, const ps_attention_layer *l, ps_tensor y,
+                               ps_tensor packed, const ps_attention_cache *cache, int64_t before)
+{
+    int64_t added = y.shape[0];
+    PS_REQUIRE(before >= 0 && before + added <= cache->k.shape[0] && packed.shape[0] == added);
+    turn(s, l, packed, false);
+    ps_attention a = describe(l, y, packed);
+    keep(s, l, cache->k, cache->k_scales, a.k, before);
+    keep(s, l, cache->v, cache->v_scales, a.v, before);
+    a.k = cache->k;
+    a.v = cache->v;
+    a.k_scales = cache->k_scales;
+    a.v_scales = cache->v_scales;
+    a.ld_k = a.ld_v = l->kv_heads * l->head_dim;
     a.batch = 1;
     a.queries = added;
     a.keys = before + added;
-    a.key_rows = cache.shape[0];
+    a.key_rows = cache->k.shape[0];
     ps_op_attention(s, &a);
 }
 

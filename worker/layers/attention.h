@@ -42,10 +42,18 @@ typedef struct ps_attention_layer_gradient {
 void ps_attention_layer_backward(ps_stream *s, const ps_attention_layer *l,
                                  const ps_attention_layer_gradient *g);
 
-/* One sequence goes on: cache[positions, width] holds the packed rows of `before` tokens, turned,
- * and behind them those of the new ones, not yet turned; y[new, heads·head_dim] is written. */
+/* The keys, turned, and the values of one sequence's tokens so far. Narrower than the packed rows
+ * they cost less memory, and less time to read: all of them are read for each token. */
+typedef struct ps_attention_cache {
+    ps_tensor k, v;               /* [positions, kv_heads·head_dim]: of the packed rows' type; where
+                                     that is F32 also BF16, or I8 with a scale a head */
+    ps_tensor k_scales, v_scales; /* with I8: F32 [positions, kv_heads]; else not there */
+} ps_attention_cache;
+
+/* One sequence goes on: packed[new, width] are turned in place, their keys and values go into the
+ * cache behind those of `before` tokens, and y[new, heads·head_dim] is written. */
 void ps_attention_layer_extend(ps_stream *s, const ps_attention_layer *l, ps_tensor y,
-                               ps_tensor cache, int64_t before);
+                               ps_tensor packed, const ps_attention_cache *cache, int64_t before);
 
 /* cos and sin of p·theta^(-2i/head_dim) into table[positions, head_dim/2, 2]. Host; in float64. */
 void ps_attention_rope_table(float *table, int64_t positions, int64_t head_dim, double theta);

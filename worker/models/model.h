@@ -165,6 +165,8 @@ typedef struct ps_model_options {
     bool recompute; /* language models: of a block only the input is kept, and the rest computed
                        again for the backward pass: a third more work, far less memory */
     bool decode;    /* language models: ps_model_extend may be called; inference is set as well */
+    ps_dtype cache; /* with decode: how keys and values of the tokens so far are kept, F32 (with
+                       bf16: as bfloat16), BF16, or, without bf16, I8 with a scale a head */
     uint64_t seed;  /* of dropout */
     const int64_t *keep; /* inference: hidden layers, from 1, of which forward leaves the outputs;
                             must outlive the model */

@@ -89,15 +89,6 @@ ps_norm_layer ps_transformer_norm(const ps_transformer *t, int64_t l, ps_arch_pa
 
 /* ---- attention as blocks see it ---- */
 
-ps_tensor ps_transformer_packed(const ps_transformer *t, int64_t l)
-{
-    if (t->before < 0)
-        return ps_transformer_rows(t, t->states[l].packed);
-    ps_tensor rows = ps_transformer_rows(t, t->caches[l]);
-    rows.offset += (size_t)(t->before * rows.shape[1]) * ps_dtype_bytes(rows.dtype);
-    return rows;
-}
-
 static ps_tensor per_head(const ps_transformer *t, ps_tensor lse)
 {
     return ps_tensor_head(lse, t->n * t->size.num_heads);
@@ -107,11 +98,13 @@ void ps_transformer_attend(ps_transformer *t, int64_t l)
 {
     const ps_block_state *state = &t->states[l];
     ps_tensor mixed = ps_transformer_rows(t, state->mixed);
+    ps_tensor packed = ps_transformer_rows(t, state->packed);
     if (t->before >= 0)
-        ps_attention_layer_extend(t->base.stream, &t->attention, mixed, t->caches[l], t->before);
+        ps_attention_layer_extend(t->base.stream, &t->attention, mixed, packed, &t->caches[l],
+                                  t->before);
     else
         ps_attention_layer_forward(t->base.stream, &t->attention, mixed, per_head(t, state->lse),
-                                   ps_transformer_rows(t, state->packed), t->batch);
+                                   packed, t->batch);
 }
 
 void ps_transformer_attend_backward(ps_transformer *t, int64_t l)

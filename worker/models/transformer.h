@@ -53,12 +53,12 @@ typedef struct ps_transformer {
     ps_attention_layer attention;
     ps_head head;
 
-    ps_buffer *memory;      /* of all below */
-    ps_block_state *states; /* [L] */
-    ps_tensor *caches;      /* decode: [L], each [max_length,Q] */
-    ps_tensor *kept;        /* [options.n_keep], each [n,C]: x of those layers */
-    ps_tensor last;         /* [n,C] x(L) */
-    ps_tensor normed;       /* [n,C] */
+    ps_buffer *memory;          /* of all below */
+    ps_block_state *states;     /* [L] */
+    ps_attention_cache *caches; /* decode: [L], of max_length positions */
+    ps_tensor *kept;            /* [options.n_keep], each [n,C]: x of those layers */
+    ps_tensor last;             /* [n,C] x(L) */
+    ps_tensor normed;           /* [n,C] */
     ps_norm_state norm_state;
     ps_tensor positions; /* I32 [n] */
     ps_tensor ones;      /* [n,1], where queries, keys and values have biases of their own */
@@ -125,8 +125,6 @@ PS_MUST_CHECK ps_status ps_transformer_ready(ps_transformer *t, int64_t l, ps_ar
 /* The layers that a part's parameters make. */
 ps_linear ps_transformer_linear(const ps_transformer *t, int64_t l, ps_arch_part part);
 ps_norm_layer ps_transformer_norm(const ps_transformer *t, int64_t l, ps_arch_part part);
-/* Where block l's queries, keys and values go: its state, or the cache. */
-ps_tensor ps_transformer_packed(const ps_transformer *t, int64_t l);
 /* packed -> state.mixed */
 void ps_transformer_attend(ps_transformer *t, int64_t l);
 /* t->dmixed -> t->dpacked */

@@ -72,7 +72,7 @@ static ps_tensor columns(const ps_transformer *t, ps_tensor packed, size_t i)
 /* x[n,C] -> packed[n,Q] */
 static void project(ps_transformer *t, int64_t l, ps_tensor x)
 {
-    ps_tensor packed = ps_transformer_packed(t, l);
+    ps_tensor packed = ps_transformer_rows(t, t->states[l].packed);
     for (size_t i = 0; i < projections(t); i++)
         product(t, l, projection(t, i), columns(t, packed, i), packed.shape[1], x);
 }

@@ -1,6 +1,5 @@
-/* Generation: one sequence, tokens at its end a few at a time. The rows of queries, keys and values
- * are written into the cache where they stay; everything else is as in a forward pass, over the new
- * rows alone. */
+/* Generation: one sequence, tokens at its end a few at a time. Keys and values go into the cache,
+ * where they stay; everything else is as in a forward pass, over the new rows alone. */
 #include "common/base/require.h"
 #include "worker/models/transformer.h"
 

@@ -226,6 +226,8 @@ static ps_status complete_options(const ps_model_config *config, ps_model_option
                        (long long)o->max_length, (long long)context);
     if (!o->max_length)
         o->max_length = context;
+    PS_REQUIRE(o->cache == PS_DTYPE_F32 || o->cache == PS_DTYPE_BF16 ||
+               (o->cache == PS_DTYPE_I8 && !o->bf16));
     o->inference |= o->decode;
     o->recompute &= !o->inference;
     if (o->max_batch > PS_MODEL_BATCH_MAX / o->max_length)

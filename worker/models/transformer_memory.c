@@ -87,6 +87,18 @@ static void take_head(cursor *c, ps_transformer *t, extent e)
     t->base.output = ps_tensor_head(t->head.logits, batch);
 }
 
+static void take_cache(cursor *c, const ps_transformer *t, ps_attention_cache *out)
+{
+    int64_t positions = t->base.options.max_length, heads = t->attention.kv_heads;
+    ps_dtype type = t->base.options.cache == PS_DTYPE_F32 ? c->type : t->base.options.cache;
+    out->k = take(c, type, positions, heads * t->attention.head_dim);
+    out->v = take(c, type, positions, heads * t->attention.head_dim);
+    if (type != PS_DTYPE_I8)
+        return;
+    out->k_scales = take(c, PS_DTYPE_F32, positions, heads);
+    out->v_scales = take(c, PS_DTYPE_F32, positions, heads);
+}
+
 size_t ps_transformer_place(ps_transformer *t, ps_buffer *memory)
 {
     cursor c = {.memory = memory, .type = t->type};
@@ -114,7 +126,6 @@ size_t ps_transformer_place(ps_transformer *t, ps_buffer *memory)
     if (!t->base.options.inference)
         take_gradients(&c, t, e);
     for (int64_t l = 0; l < t->size.num_layers && t->base.options.decode; l++)
-        t->caches[l] =
-            take(&c, c.type, t->base.options.max_length, ps_attention_layer_width(&t->attention));
+        take_cache(&c, t, &t->caches[l]);
     return c.end;
 }

@@ -134,8 +134,10 @@ static ps_status take_sequence(generating *g)
 static ps_status prepare(generating *g, const ps_job_spec *spec)
 {
     const ps_spec_model *model;
-    size_t length = g->how->n_prompt + (size_t)g->how->max_tokens;
-    ps_status st = ps_served_model_get(g->run, spec->model_name, length, &g->model, &model);
+    const ps_served_need need = {.name = spec->model_name,
+                                 .length = g->how->n_prompt + (size_t)g->how->max_tokens,
+                                 .cache = (ps_spec_cache)g->how->cache};
+    ps_status st = ps_served_model_get(g->run, &need, &g->model, &model);
     if (st)
         return st;
     g->context = model->context_length;

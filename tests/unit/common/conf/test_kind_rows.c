@@ -50,7 +50,13 @@ START_TEST(a_generate_job_has_a_prompt_and_no_data)
     ck_assert_int_eq(s->generate->top_k, 0);
     ck_assert_double_eq(s->generate->top_p, 1);
     ck_assert_uint_eq(s->generate->n_stop, 0);
+    ck_assert_uint_eq(s->generate->cache, PS_SPEC_CACHE_USUAL);
     ps_job_spec_free(&s);
+    s = parse(GENERATE "generate: {prompt: [5], cache: int8}\n");
+    ck_assert_uint_eq(s->generate->cache, PS_SPEC_CACHE_INT8);
+    ps_job_spec_free(&s);
+    refuses(GENERATE "generate: {prompt: [5], cache: int4}\n",
+            "job.yaml:4: generate.cache: 'int4' is not known");
     refuses(GENERATE, "job.yaml:1: generate: missing; kind generate needs it");
     refuses(GENERATE "generate: {max_tokens: 5}\n", "job.yaml:4: generate.prompt: missing; a list");
     refuses(GENERATE "data: {format: idx}\ngenerate: {prompt: [1]}\n",

@@ -262,18 +262,26 @@ static ps_tensor from_row(ps_tensor t, int row, int n)
     return ps_tensor_head(t, n);
 }
 
+static ps_attention_cache open_cache(ps_dtype type)
+{
+    int columns = f.s.kv_heads * f.s.head_dim;
+    return (ps_attention_cache){.k = draw(type, f.s.length, columns, 1, NULL),
+                                .v = draw(type, f.s.length, columns, 1, NULL)};
+}
+
 /* The first sequence in steps of 1, 2, 3, … tokens. */
 START_TEST(a_sequence_that_goes_on_agrees_with_float64)
 {
     open_fixture(_i);
     attend64();
+    ps_attention_cache cache = open_cache(f.packed.dtype);
     ps_tensor positions = f.layer.positions;
     for (int before = 0, n = 1; before < f.s.length; before += n, n++) {
         n = n < f.s.length - before ? n : f.s.length - before;
         if (f.s.theta > 0)
             f.layer.positions.offset = positions.offset + (size_t)before * sizeof(int32_t);
         ps_attention_layer_extend(device.stream, &f.layer, from_row(f.y, before, n),
-                                  ps_tensor_head(f.packed, f.s.length), before);
+                                  from_row(f.packed, before, n), &cache, before);
     }
     check(ps_tensor_head(f.y, f.s.length), f.y64, 2, "y");
     close_fixture();
