@@ -188,6 +188,9 @@ def language(kind):
         close(*results, 1e-5)
         generate = ["generate", "q", "--prompt", "the quick", "--tokens", 12, "--temperature", 0]
         assert cluster.psctl(*generate).stdout == cluster.psctl(*generate).stdout
+        cluster.psctl(*generate, "--cache", "float32")
+        log = (cluster.dir / "w1.log").read_text()
+        assert log.count("cache=int8") == log.count("cache=float32") == 1, log
 
         cluster.psctl("export", "q", "-o", cluster.dir / "same.safetensors")
         assert (cluster.dir / "same.safetensors").read_bytes() == (cluster.dir / "q.safetensors").read_bytes()

@@ -65,6 +65,10 @@ static int64_t length_for(const ps_spec_model *spec, size_t wanted)
 
 /* ---- its cache ---- */
 
+static const char *const cache_names[] = {[PS_SPEC_CACHE_FLOAT32] = "float32",
+                                          [PS_SPEC_CACHE_BF16] = "bf16",
+                                          [PS_SPEC_CACHE_INT8] = "int8"};
+
 /* What is usual with these forms, one a parameter, of which row NULL is float32. */
 static ps_spec_cache usual_cache(const ps_form *forms, size_t n)
 {
@@ -174,8 +178,8 @@ ps_status ps_served_model_get(ps_task_run *run, const ps_served_need *need, ps_m
             return st;
         }
         s->version = ps_strdup(version);
-        ps_log_info("task", "serving model=%s version=%s bytes=%" PRIu64, need->name, version,
-                    ps_model_memory(s->model));
+        ps_log_info("task", "serving model=%s version=%s cache=%s bytes=%" PRIu64, need->name,
+                    version, cache_names[s->cache], ps_model_memory(s->model));
     }
     *model = s->model;
     *spec = s->spec;
