@@ -175,12 +175,10 @@ static ps_status put_flags(talk *t, ps_buf *spec)
     const options *o = t->options;
     const struct {
         const char *flag, *key, *value;
-    } given[] = {{"--tokens", "max_tokens", o->tokens},
-                 {"--temperature", "temperature", o->temperature},
-                 {"--top-k", "top_k", o->top_k},
-                 {"--top-p", "top_p", o->top_p},
-                 {"--cache", "cache", o->cache},
-                 {"--seed", "seed", o->seed ? o->seed : t->seed}};
+    } given[] = {
+        {"--tokens", "max_tokens", o->tokens}, {"--temperature", "temperature", o->temperature},
+        {"--top-k", "top_k", o->top_k},        {"--top-p", "top_p", o->top_p},
+        {"--cache", "cache", o->cache},        {"--seed", "seed", o->seed ? o->seed : t->seed}};
     ps_spec_generate checked = {0};
     for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
         if (!given[i].value)

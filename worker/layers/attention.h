@@ -45,8 +45,8 @@ void ps_attention_layer_backward(ps_stream *s, const ps_attention_layer *l,
 /* The keys, turned, and the values of one sequence's tokens so far. Narrower than the packed rows
  * they cost less memory, and less time to read: all of them are read for each token. */
 typedef struct ps_attention_cache {
-    ps_tensor k, v;               /* [positions, kv_heads·head_dim]: of the packed rows' type; where
-                                     that is F32 also BF16, or I8 with a scale a head */
+    ps_tensor k, v; /* [positions, kv_heads·head_dim]: of the packed rows' type; where
+                       that is F32 also BF16, or I8 with a scale a head */
     ps_tensor k_scales, v_scales; /* with I8: F32 [positions, kv_heads]; else not there */
 } ps_attention_cache;
 
