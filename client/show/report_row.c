@@ -14,6 +14,7 @@ enum { TEXT = PS_FIELD_TEXT };
 /* What is removed of it, and the share of the power of its product's output that this costs. */
 typedef struct prune {
     double inputs_kept, inputs, outputs_kept, outputs, zeros, numbers; /* NaN: not said */
+    double layer, layers; /* of the parent's: which it is, of how many */
     double importance_lost, cut, repaired, held_out_repaired, error, held_out;
     char why[TEXT]; /* it is not repaired */
 } prune;
@@ -41,6 +42,8 @@ static const prune no_prune = {
     .outputs = NAN,
     .zeros = NAN,
     .numbers = NAN,
+    .layer = NAN,
+    .layers = NAN,
     .cut = NAN,
     .repaired = NAN,
     .importance_lost = NAN,
@@ -77,6 +80,7 @@ static ps_status read_prune(ps_json_reader *json, const char *key, void *into)
         PS_FIELD_NUMBER(prune, inputs_kept),     PS_FIELD_NUMBER(prune, inputs),
         PS_FIELD_NUMBER(prune, outputs_kept),    PS_FIELD_NUMBER(prune, outputs),
         PS_FIELD_NUMBER(prune, zeros),           PS_FIELD_NUMBER(prune, numbers),
+        PS_FIELD_NUMBER(prune, layer),           PS_FIELD_NUMBER(prune, layers),
         PS_FIELD_NUMBER(prune, importance_lost), PS_FIELD_NUMBER(prune, cut),
         PS_FIELD_NUMBER(prune, repaired),        PS_FIELD_NUMBER(prune, held_out_repaired),
         PS_FIELD_NUMBER(prune, error),           PS_FIELD_NUMBER(prune, held_out),
@@ -190,7 +194,7 @@ static void put_coded(ps_table *table, const tensor *t)
     ps_free(&note);
 }
 
-/* "384 of 512 inputs", "50% of its numbers" */
+/* "384 of 512 inputs", "50% of its numbers", "layer 3 of 4" */
 static void put_kept(ps_table *table, const prune *p)
 {
     ps_buf text = PS_BUF_EMPTY;
@@ -199,6 +203,8 @@ static void put_kept(ps_table *table, const prune *p)
     if (isfinite(p->inputs_kept) && isfinite(p->inputs))
         ps_buf_printf(&text, "%s%.0f of %.0f inputs", text.len ? ", " : "", p->inputs_kept,
                       p->inputs);
+    if (isfinite(p->layer) && isfinite(p->layers))
+        ps_buf_printf(&text, "layer %.0f of %.0f", p->layer, p->layers);
     if (isfinite(p->zeros) && p->numbers > 0)
         ps_buf_printf(&text, "%s%.3g%%, the others are 0", text.len ? ", " : "",
                       100 * (1 - p->zeros / p->numbers));

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static uint64_t length(const ps_arch_sizes *s, ps_arch_side which)
@@ -81,4 +82,31 @@ void ps_arch_layout(const ps_arch *arch, const ps_arch_sizes *s, ps_lm_tensor **
     }
     *out = t;
     *n = at;
+}
+
+/* The first number between two dots, from its dot on; NULL: there is none. */
+static const char *block_in(const char *name, const char **rest)
+{
+    for (const char *dot = strchr(name, '.'); dot; dot = strchr(dot + 1, '.')) {
+        size_t digits = strspn(dot + 1, "0123456789");
+        *rest = dot + 1 + digits;
+        if (digits && digits < 10 && **rest == '.')
+            return dot;
+    }
+    return NULL;
+}
+
+bool ps_lm_block_of(const char *name, size_t *block)
+{
+    const char *rest, *dot = block_in(name, &rest);
+    *block = dot ? strtoul(dot + 1, NULL, 10) : 0;
+    return dot != NULL;
+}
+
+bool ps_lm_name_in_block(const char *name, size_t block, char out[PS_LM_NAME])
+{
+    const char *rest, *dot = block_in(name, &rest);
+    int len =
+        dot ? snprintf(out, PS_LM_NAME, "%.*s.%zu%s", (int)(dot - name), name, block, rest) : -1;
+    return len > 0 && len < PS_LM_NAME;
 }

@@ -36,6 +36,12 @@ static inline uint64_t ps_lm_numbers(const ps_lm_tensor *tensor)
     return tensor->shape[0] * (tensor->n_dims == 2 ? tensor->shape[1] : 1);
 }
 
+/* Of a tensor of a block, which one. false: it is no tensor's of a block. */
+bool ps_lm_block_of(const char *name, size_t *block);
+/* The name that the tensor of a block, "model.layers.7.mlp.up_proj.weight", has in another one.
+ * false: it is no tensor's of a block. */
+bool ps_lm_name_in_block(const char *name, size_t block, char out[PS_LM_NAME]);
+
 /* In the order of the forward pass. arch is of a language model; *out is the caller's (ps_free). */
 void ps_arch_layout(const ps_arch *arch, const ps_arch_sizes *sizes, ps_lm_tensor **out, size_t *n);
 

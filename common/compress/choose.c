@@ -293,11 +293,13 @@ ps_status ps_plan_choose(ps_plan *plan, const ps_job_spec *spec, const ps_plan_p
         ps_plan_parts_of(plan->model, &child);
     ps_status st = q ? check_keep(q, parent) : PS_OK;
     for (size_t i = 0; !st && i < parent->n; i++) {
-        ps_plan_tensor *t = &plan->tensors[i];
+        ps_plan_tensor *t = &plan->tensors[plan->n_tensors];
         const ps_plan_part *part = ps_plan_part_find(parts, parent->tensors[i].name);
+        if (part && plan->model && !ps_plan_part_find(&child, part->name))
+            continue; /* of a layer that the new model does not have */
         t->stored = parent->tensors[i];
         t->stored.name = ps_strdup(parent->tensors[i].name);
-        plan->n_tensors = i + 1;
+        plan->n_tensors++;
         t->input = t->folds = PS_PLAN_NO_INPUT;
         if (part)
             st = check_shape(&t->stored, part);
@@ -306,7 +308,7 @@ ps_status ps_plan_choose(ps_plan *plan, const ps_job_spec *spec, const ps_plan_p
         if (st)
             break;
         t->needs = needs_of(t, spec->compress);
-        t->tie = tie_of(plan, i, parts);
+        t->tie = tie_of(plan, plan->n_tensors - 1, parts);
         t->room = t->bytes;
     }
     ps_plan_parts_free(&child);

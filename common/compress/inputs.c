@@ -62,7 +62,7 @@ static void find_inputs(ps_plan *plan, const ps_plan_parts *parts)
 {
     use *uses = ps_alloc_array(plan->n_tensors + 1, sizeof *uses);
     size_t n = find_uses(plan, parts, uses);
-    plan->inputs = ps_alloc_array(n + 1, sizeof *plan->inputs);
+    plan->inputs = ps_alloc_array(n + 2, sizeof *plan->inputs);
     for (size_t i = 0; i < n; i++) {
         ps_plan_tensor *t = &plan->tensors[uses[i].tensor];
         if (!i || uses[i].layer != uses[i - 1].layer || uses[i].input != uses[i - 1].input)
@@ -74,6 +74,18 @@ static void find_inputs(ps_plan *plan, const ps_plan_parts *parts)
                 plan->units[t->members[k].units].input = t->input;
     }
     ps_free(&uses);
+}
+
+/* No product's: the blocks themselves, up to the last. */
+static void add_influence(ps_plan *plan)
+{
+    ps_plan_units *u = &plan->units[0];
+    u->input = plan->n_inputs;
+    plan->inputs[plan->n_inputs++] = (ps_plan_input){.name = "the layers",
+                                                     .influence = true,
+                                                     .layer = (size_t)u->units - 1,
+                                                     .columns = u->units,
+                                                     .numbers = u->units};
 }
 
 static void count_rows(ps_plan *plan, const ps_job_spec *spec, const ps_spec_model *model)
@@ -208,6 +220,8 @@ ps_status ps_plan_inputs(ps_plan *plan, const ps_job_spec *spec, const ps_plan_p
                          const ps_plan_parts *parts, uint64_t sum_bytes)
 {
     find_inputs(plan, parts);
+    if (plan->n_units && plan->units[0].moves)
+        add_influence(plan);
     if (plan->n_inputs == 0)
         return PS_OK;
     count_rows(plan, spec, parent->model);

@@ -60,7 +60,9 @@ typedef struct ps_plan_parent {
 typedef struct ps_plan_units {
     size_t layer;
     uint64_t units, left;
-    bool named;   /* few, and reports say which stay */
+    bool named; /* few, and reports say which stay */
+    bool moves; /* they are whole layers, the only set: tensors of those that stay move up, and the
+                   input is what each layer changes */
     size_t input; /* of the product behind them, of plan->inputs, or PS_PLAN_NO_INPUT */
 } ps_plan_units;
 
@@ -84,6 +86,7 @@ typedef struct ps_plan_tensor {
     bool solves;          /* workers make its bytes; else they are the parent's */
     ps_plan_member members[PS_PLAN_MEMBERS];
     size_t n_members;            /* 0: nothing of it is removed */
+    bool moves;                  /* it is of a layer that stays: of which, the sums say */
     bool zeros;                  /* some of its numbers become 0 (compress.prune): */
     uint64_t n_zeros;            /* so many of the whole; 0: as many of each row, or not known
                                     until ps_plan_settle */
@@ -130,6 +133,8 @@ typedef struct ps_plan_input {
     uint64_t numbers; /* of its sums: of Σx² columns; of Σxxᵀ the upper triangle, row by row,
                          columns · (columns + 1) / 2 */
     bool inverted;    /* a method takes the inverse of its sums */
+    bool influence;   /* no input, but what each layer of the model does to the residual stream: Σ
+                         over   tokens of 1 − cos(x, y), x what comes into it, y what goes out */
 
     /* Weights are multiplied by a factor for each column, and what makes the input is divided by
      * it: tensors that `folds`. They have repeat · span columns for each span rows, in turns
@@ -170,7 +175,7 @@ typedef struct ps_plan {
                          numbers become 0. NULL: not yet, or nothing is chosen */
     double zeros;     /* the share of all numbers of tensors with zeros that is chosen among all */
 
-    uint64_t parameters;
+    uint64_t parameters, parent_parameters;
     uint64_t parent_data, data; /* bytes of all tensors, before and after */
     uint64_t file_bytes;        /* of the new file: so many, or 8 less; 0: the
                                    parent's were not known */

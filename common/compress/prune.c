@@ -82,6 +82,7 @@ static ps_status add_units(ps_plan *plan, const ps_spec_compress *c, uint64_t un
                                                      .units = units,
                                                      .left = left,
                                                      .named = row_of(c->prune)->single,
+                                                     .moves = row_of(c->prune)->moves,
                                                      .input = PS_PLAN_NO_INPUT};
     plan->n_units += !st;
     return st;
@@ -240,6 +241,10 @@ void ps_plan_members(ps_plan *plan, const ps_job_spec *spec, const ps_plan_paren
         for (size_t k = 0; k < t->n_members; k++)
             if (t->members[k].columns && part->role == PS_PLAN_MATRIX && needs_of(p) > t->needs)
                 t->needs = needs_of(p);
+        if (t->moves) {
+            t->solves = true;
+            (void)snprintf(t->why, sizeof t->why, "of a layer that stays");
+        }
         if (!t->n_members)
             continue;
         t->solves = true;

@@ -9,6 +9,7 @@ typedef struct ps_prune_row {
     const char *units; /* for messages: "FFN units" */
     bool language;     /* of language models; else of an mlp */
     bool single;       /* any number of them may stay; else products' rows are to be whole blocks */
+    bool moves;        /* whole layers (ps_plan_units) */
     /* How many sets of units there are, one of a layer each, and units in one of them. */
     size_t (*sets)(const ps_spec_model *parent);
     uint64_t (*count)(const ps_spec_model *parent, size_t set);

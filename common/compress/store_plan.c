@@ -65,6 +65,8 @@ size_t ps_plan_window_of(const ps_plan *plan, size_t input)
 size_t ps_plan_turn(const ps_plan *plan, const ps_plan_tensor *tensor)
 {
     size_t input = tensor->input != PS_PLAN_NO_INPUT ? tensor->input : tensor->folds;
+    if (tensor->moves)
+        input = plan->units[0].input;
     for (size_t i = 0; i < tensor->n_members && input == PS_PLAN_NO_INPUT; i++)
         input = plan->units[tensor->members[i].units].input;
     return input == PS_PLAN_NO_INPUT ? 0 : 1 + ps_plan_window_of(plan, input);

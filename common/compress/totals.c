@@ -61,10 +61,10 @@ static ps_status file_bytes(ps_plan *plan, const ps_plan_parent *parent)
     for (size_t i = 0; i < parent->n; i++)
         t[i] = &parent->tensors[i];
     ps_status st = header_bytes(t, parent->n, was, &before);
-    for (size_t i = 0; i < parent->n; i++)
+    for (size_t i = 0; i < plan->n_tensors; i++)
         t[i] = &plan->tensors[i].stored;
     if (!st)
-        st = header_bytes(t, parent->n, plan->config ? plan->config : was, &after);
+        st = header_bytes(t, plan->n_tensors, plan->config ? plan->config : was, &after);
     ps_buf_free(&section);
     ps_free(&t);
     if (st || !parent->bytes)
@@ -111,7 +111,9 @@ static double window_work(const ps_plan *plan, const ps_plan_window *w)
     double forward = 0;
     for (size_t i = 0; i < plan->n_tensors; i++) {
         const ps_plan_tensor *t = &plan->tensors[i];
-        if (t->input != PS_PLAN_NO_INPUT && plan->inputs[t->input].layer <= last)
+        bool runs = plan->inputs[w->first].influence ||
+                    (t->input != PS_PLAN_NO_INPUT && plan->inputs[t->input].layer <= last);
+        if (runs)
             forward += 2 * (double)ps_model_form_numbers(&t->from);
     }
     double tokens =
@@ -155,8 +157,11 @@ ps_status ps_plan_totals(ps_plan *plan, const ps_job_spec *spec, const ps_plan_p
 {
     for (size_t i = 0; i < plan->n_tensors; i++) {
         plan->parameters += ps_model_form_numbers(&plan->tensors[i].stored);
-        plan->parent_data += ps_model_form_bytes(&parent->tensors[i]);
         plan->data += plan->tensors[i].bytes;
+    }
+    for (size_t i = 0; i < parent->n; i++) {
+        plan->parent_parameters += ps_model_form_numbers(&parent->tensors[i]);
+        plan->parent_data += ps_model_form_bytes(&parent->tensors[i]);
     }
     const ps_spec_quantise *q = spec->compress->quantise;
     plan->target.asked = q && q->target;

@@ -52,6 +52,27 @@ static ps_status check_zeros(const ps_spec_compress *c, const ps_conf_doc *doc)
     return check_by(p, doc);
 }
 
+/* They go by what they change, and what is left is what it was. */
+static ps_status check_layers(const ps_spec_compress *c, const ps_conf_doc *doc)
+{
+    static const char *const without[] = {"compress.prune.by", "compress.prune.repair"};
+    const ps_spec_quantise *q = c->quantise;
+    for (size_t i = 0; i < 2; i++)
+        if (ps_conf_has(doc, without[i]))
+            return ps_conf_fail(doc, without[i],
+                                "not for layers: those go that change least, and there is no "
+                                "product to repair");
+    if (c->lowrank)
+        return ps_conf_fail(doc, "compress.lowrank",
+                            "layers: what is left is a model that no calibration has seen; make it "
+                            "thinner by a job of its own");
+    if (q && (q->target || ps_method_row_find(q->method)->needs != PS_METHOD_NOTHING))
+        return ps_conf_fail(doc, "compress.quantise",
+                            "layers: what is left is a model that no calibration has seen; "
+                            "quantise it by a job of its own, or by method round");
+    return PS_OK;
+}
+
 ps_status ps_compress_prune_check(const ps_spec_compress *c, const ps_conf_doc *doc)
 {
     const ps_spec_prune *p = c->prune;
@@ -64,10 +85,13 @@ ps_status ps_compress_prune_check(const ps_spec_compress *c, const ps_conf_doc *
     if (p->over != PS_PRUNE_OVER_ROW)
         return ps_conf_fail(doc, "compress.prune.over", "only for unstructured, not %s",
                             ps_prune_what_words[p->what]);
+    if (p->what == PS_PRUNE_LAYERS)
+        return check_layers(c, doc);
     return p->what == PS_PRUNE_HEADS ? check_by(p, doc) : PS_OK;
 }
 
 bool ps_spec_prune_calibrates(const ps_spec_prune *p)
 {
-    return p->repair != PS_PRUNE_REPAIR_NONE || p->by == PS_PRUNE_BY_ACTIVATION;
+    return p->what == PS_PRUNE_LAYERS || p->repair != PS_PRUNE_REPAIR_NONE ||
+           p->by == PS_PRUNE_BY_ACTIVATION;
 }

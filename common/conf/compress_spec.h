@@ -67,11 +67,13 @@ typedef enum ps_spec_saliency {
  *     ffn   units of the MLP of each block of a language model
  *     rows  units of the hidden layers of an mlp
  *     heads groups of heads of the attention of each block
+ *     layers  whole blocks
  */
 #define PS_PRUNE_REMOVED(X) \
     X(FFN, ffn)             \
     X(ROWS, rows)           \
-    X(HEADS, heads)
+    X(HEADS, heads)         \
+    X(LAYERS, layers)
 
 typedef enum ps_prune_what {
 #define X(upper, lower) PS_PRUNE_##upper,

@@ -55,11 +55,14 @@ def layernorm(x, gain, bias):
     return d / np.sqrt((d * d).mean(-1, keepdims=True) + 1e-5) * gain + bias
 
 
-def gpt2(w, tokens, heads=4, seen=None):
-    """Logits [T, V], in float64 and from the paper. seen: a list that gets what each attention gives, [T, heads·d]."""
+def gpt2(w, tokens, heads=4, seen=None, stream=None):
+    """Logits [T, V], in float64 and from the paper. Lists that get: seen, what each attention gives, [T, heads·d]; stream, what
+    comes into each block, and out of the last."""
     x = w["wte.weight"][tokens] + w["wpe.weight"][: len(tokens)]
     layer = 0
     while f"h.{layer}.ln_1.weight" in w:
+        if stream is not None:
+            stream.append(x)
         p = {k.removeprefix(f"h.{layer}."): v for k, v in w.items() if k.startswith(f"h.{layer}.")}
         h = layernorm(x, p["ln_1.weight"], p["ln_1.bias"]) @ p["attn.c_attn.weight"] + p["attn.c_attn.bias"]
         q, k, v = np.split(h, 3, 1)
@@ -72,6 +75,8 @@ def gpt2(w, tokens, heads=4, seen=None):
         h = 0.5 * h * (1 + np.tanh(np.sqrt(2 / np.pi) * (h + 0.044715 * h**3)))
         x = x + h @ p["mlp.c_proj.weight"] + p["mlp.c_proj.bias"]
         layer += 1
+    if stream is not None:
+        stream.append(x)
     return layernorm(x, w["ln_f.weight"], w["ln_f.bias"]) @ w["wte.weight"].T
 
 
@@ -87,10 +92,12 @@ def rope(x):
     return np.concatenate([a * np.cos(angles) - b * np.sin(angles), b * np.cos(angles) + a * np.sin(angles)], 1)
 
 
-def llama(w, tokens, heads=4, kv_heads=2, seen=None):
+def llama(w, tokens, heads=4, kv_heads=2, seen=None, stream=None):
     x = w["model.embed_tokens.weight"][tokens]
     layer = 0
     while f"model.layers.{layer}.input_layernorm.weight" in w:
+        if stream is not None:
+            stream.append(x)
         prefix = f"model.layers.{layer}."
         p = {k.removeprefix(prefix).removesuffix(".weight"): v for k, v in w.items() if k.startswith(prefix)}
         h = rmsnorm(x, p["input_layernorm"])
@@ -106,6 +113,8 @@ def llama(w, tokens, heads=4, kv_heads=2, seen=None):
         gate = h @ p["mlp.gate_proj"].T
         x = x + (gate / (1 + np.exp(-gate)) * (h @ p["mlp.up_proj"].T)) @ p["mlp.down_proj"].T
         layer += 1
+    if stream is not None:
+        stream.append(x)
     return rmsnorm(x, w["model.norm.weight"]) @ w["lm_head.weight"].T
 
 

@@ -395,6 +395,42 @@ def thin_ones(cluster, kind, parent):
     assert (cluster.dir / "again.safetensors").read_bytes() == (cluster.dir / "two.safetensors").read_bytes()
 
 
+def the_layer_goes_that_changes_least(cluster, kind):
+    forward, block = {"gpt2": (gpt2, "h."), "llama": (llama, "model.layers.")}[kind]
+    done = cluster.wait_job(cluster.submit(compress_text(cluster, "shallow", kind, "what: layers, ratio: 0.5")))
+    report, lines = report_of(cluster, done["id"])
+    parent, child = tensors_of(cluster, kind), tensors_of(cluster, "shallow")
+    tokens = np.frombuffer(TEXT.encode(), np.uint8).astype(int)
+    turned = np.zeros(2)
+    for row in range(112):
+        stream = []
+        forward(parent, tokens[row * CONTEXT:(row + 1) * CONTEXT], stream=stream)
+        for i, (x, y) in enumerate(zip(stream, stream[1:])):
+            turned[i] += (1 - (x * y).sum(1) / np.sqrt((x * x).sum(1) * (y * y).sum(1))).sum() / (112 * CONTEXT)
+    stays = int(turned.argmax())
+    for name, values in child.items():
+        assert np.array_equal(values, parent[name.replace(f"{block}0.", f"{block}{stays}.")]), name
+    assert len(child) == len(parent) - sum(name.startswith(f"{block}1.") for name in parent) and len(lines) > 8, lines.keys()
+    for name, line in lines.items():
+        assert (line["layer"], line["layers"], line["kept"]) == (stays, 2, [stays]), (name, line)
+        assert np.allclose(line["influence"], turned, rtol=1e-4), (line, turned)
+    without = {k: np.zeros_like(v) if f"{block}{1 - stays}." in k and ("c_proj" in k or "o_proj" in k or "down_proj" in k) else v
+               for k, v in parent.items()}
+    row = tokens[300:300 + CONTEXT]
+    assert np.allclose(forward(child, row), forward(without, row), atol=1e-9)
+    loss, _ = numpy_loss(kind, child)
+    assert abs(report["model"]["test"]["loss"] - loss) < 1e-5 * loss, (report["model"], loss)
+    assert report["total"]["parent_parameters"] == sum(t.size for t in parent.values()), report["total"]
+    assert "num_layers: 1" in cluster.psctl("model", "shallow").stdout
+    assert f"layer {stays} of 2" in cluster.psctl("report", "shallow").stdout
+    log = cluster.psctl("watch", done["id"]).stdout
+    assert f"change least what runs through them, 1 - cosine: {1 - stays} ({turned[1 - stays]:.3g})" in log, log
+    cluster.psctl("export", "shallow", "--format", "gguf", "--dtype", "f32", "-o", cluster.dir / "shallow.gguf")
+    cluster.psctl("import", cluster.dir / "shallow.gguf", "shallow-back")
+    back = tensors_of(cluster, "shallow-back")
+    assert back.keys() == child.keys() and all(np.array_equal(back[k], child[k]) for k in child)
+
+
 def an_ffn_of(kind):
     names = {"gpt2": "h.1.mlp.c_proj.weight", "llama": "model.layers.1.mlp.down_proj.weight"}
     with Cluster() as cluster:
@@ -404,6 +440,7 @@ def an_ffn_of(kind):
         cluster.start_worker("w2")
         cluster.wait_job(cluster.submit(job(cluster, kind)), timeout=180)
         heads_go_where_the_rest_makes_them_good(cluster, kind)
+        the_layer_goes_that_changes_least(cluster, kind)
         done = cluster.wait_job(cluster.submit(compress_text(cluster, "narrow", kind, "what: ffn, ratio: 0.25")))
         report, lines = report_of(cluster, done["id"])
         line = lines[names[kind]]

@@ -142,7 +142,7 @@ static ps_status take_tokens(ps_model *m, const ps_model_batch *batch)
 
 static ps_status forward(ps_model *m, const ps_model_hooks *hooks)
 {
-    m->watching = hooks->before_product ? hooks : NULL;
+    m->watching = hooks->before_product || hooks->after_block ? hooks : NULL;
     ps_status st = m->row->forward(m, hooks);
     m->watching = NULL;
     return st;

@@ -137,6 +137,9 @@ typedef struct ps_model_hooks {
      * share an input are shown it one after the other; the head's weight is the embedding's where
      * they are tied. What the hook fails with it keeps, and says when before_use is called next. */
     void (*before_product)(void *user, size_t weight, ps_tensor x);
+    /* Block `layer` of a language model has been enqueued: x[rows,hidden] came into it, and y is
+     * what it has made of that; the same holds for both as for before_product's. */
+    void (*after_block)(void *user, size_t layer, ps_tensor x, ps_tensor y);
     /* Gradient i is complete in the model's stream: it may be read at once where the backend is
      * host_addressable; elsewhere record an event on ps_model_stream and wait for it. It stays as
      * it is until the next backward. A failure ends the pass. */

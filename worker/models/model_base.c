@@ -44,8 +44,15 @@ ps_status ps_model_use(ps_model *m, const ps_model_hooks *hooks, size_t i)
 void ps_model_show(const ps_model *m, size_t weight, ps_tensor x)
 {
     PS_REQUIRE(weight < m->layout.count && x.rank == 2);
-    if (m->watching)
+    if (m->watching && m->watching->before_product)
         m->watching->before_product(m->watching->user, weight, x);
+}
+
+void ps_model_show_block(const ps_model *m, size_t layer, ps_tensor x, ps_tensor y)
+{
+    PS_REQUIRE(x.rank == 2 && y.rank == 2);
+    if (m->watching && m->watching->after_block)
+        m->watching->after_block(m->watching->user, layer, x, y);
 }
 
 ps_status ps_model_ready(const ps_model_hooks *hooks, size_t parameter)

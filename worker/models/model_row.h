@@ -84,7 +84,7 @@ struct ps_model {
     int64_t rows, length;              /* of the current batch */
     bool train, add_gradients;         /* likewise */
     ps_loss_goal goal;                 /* of the batch whose loss was computed last */
-    const ps_model_hooks *watching;    /* before_product, while forward runs; NULL: nobody */
+    const ps_model_hooks *watching;    /* while forward runs, who is shown what; NULL: nobody */
     ps_loss_teaching teaching;         /* its goal's */
     ps_model *teacher;                 /* of the current batch; NULL: none */
     const ps_model_teaching *followed; /* hidden states are; NULL: none */
@@ -112,6 +112,7 @@ PS_MUST_CHECK ps_status ps_model_use(ps_model *m, const ps_model_hooks *hooks, s
 PS_MUST_CHECK ps_status ps_model_ready(const ps_model_hooks *hooks, size_t parameter);
 /* Before a product with that weight: x is shown to who watches. */
 void ps_model_show(const ps_model *m, size_t weight, ps_tensor x);
+void ps_model_show_block(const ps_model *m, size_t layer, ps_tensor x, ps_tensor y);
 
 /* Places tensors one after the other in a buffer that is made later: each *offset is aligned, and
  * ends as the bytes needed. */

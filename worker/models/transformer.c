@@ -222,8 +222,11 @@ ps_status ps_transformer_run(ps_transformer *t, const ps_model_hooks *hooks)
     ps_transformer_drop(t, ps_transformer_rows(t, t->states[0].input), 0);
     for (int64_t l = 0; !st && l < t->size.num_layers; l++) {
         st = ps_transformer_block_forward(t, l, output_of(t, l), hooks);
-        if (!st)
-            keep(t, l + 1);
+        if (st)
+            break;
+        keep(t, l + 1);
+        ps_model_show_block(&t->base, (size_t)l, ps_transformer_rows(t, t->states[l].input),
+                            output_of(t, l));
     }
     if (!st)
         st = ps_transformer_use(t, 0, PS_PART_NORM, PS_PART_HEAD, hooks);

@@ -8,6 +8,8 @@
  * parameters that were solved in the turns before are what psd has of them by now, so that a window
  * sees what its inputs will be; they stay in the model for the next task.
  *
+ * Where whole layers are to go, it is what each of them does to the residual stream (influence.h).
+ *
  * Fails: rows that are not there; sums that are not finite; a lease that has ended. Nothing of a
  * task that fails is in psd's sums. */
 #include "common/base/mem.h"
@@ -15,6 +17,7 @@
 #include "gpu/op.h"
 #include "worker/data/prefetch.h"
 #include "worker/tasks/compress_job.h"
+#include "worker/tasks/influence.h"
 #include "worker/tasks/pass.h"
 #include "worker/tasks/pruning.h"
 #include "worker/tasks/task_kind.h"
@@ -39,8 +42,10 @@ typedef struct calibrating {
     ps_model *model;
     slot *slots; /* [window->end - window->first] */
     size_t n;
-    size_t seen; /* in this pass */
-    bool begun;  /* the sums on the device are not zeros */
+    size_t seen;             /* in this pass */
+    ps_influence *influence; /* of a window that has that instead of inputs; NULL */
+    ps_status failed;        /* what a hook could not say */
+    bool begun;              /* the sums on the device are not zeros */
     float tokens[2];
 } calibrating;
 
@@ -83,12 +88,23 @@ static void before_product(void *user, size_t weight, ps_tensor x)
     }
 }
 
+static void after_block(void *user, size_t layer, ps_tensor x, ps_tensor y)
+{
+    calibrating *c = user;
+    if (!c->influence || c->failed)
+        return;
+    c->failed = ps_influence_add(c->influence, ps_model_stream(c->model), layer, x, y);
+    c->seen += layer + 1 == c->slots[0].input->columns;
+}
+
 /* What comes behind the window need not be computed. */
 static ps_status before_use(void *user, size_t parameter, bool *changed)
 {
     const calibrating *c = user;
     (void)parameter;
     (void)changed;
+    if (c->failed)
+        return c->failed;
     return c->seen == c->n ? PS_END : PS_OK;
 }
 
@@ -96,6 +112,11 @@ static ps_status make_slot(calibrating *c, size_t i)
 {
     slot *s = &c->slots[i];
     s->input = &c->job.plan->inputs[c->window->first + i];
+    if (s->input->influence) {
+        s->weight = SIZE_MAX;
+        ps_influence_new((size_t)s->input->columns, &c->influence);
+        return PS_OK;
+    }
     int64_t columns = (int64_t)s->input->columns;
     bool squares = s->input->numbers == s->input->columns;
     ps_status st = ps_model_find(c->model, s->input->name, &s->weight);
@@ -219,14 +240,16 @@ static ps_status take_model(calibrating *c)
 
 static ps_status run_batch(calibrating *c, const ps_batch *batch, bool held_out)
 {
-    static const ps_model_hooks hooks = {.before_use = before_use,
-                                         .before_product = before_product};
+    static const ps_model_hooks hooks = {
+        .before_use = before_use, .before_product = before_product, .after_block = after_block};
     ps_model_hooks mine = hooks;
     ps_model_batch input = ps_pass_model_batch(batch);
     mine.user = c;
     c->seen = 0;
     ps_status st = ps_model_forward(c->model, &input, &mine);
-    if (st && st != PS_END)
+    if (!st || st == PS_END)
+        st = c->failed;
+    if (st)
         return st;
     c->begun = true;
     c->tokens[held_out] += (float)(batch->rows * (batch->tokens ? batch->length : 1));
@@ -291,6 +314,11 @@ static ps_status check_finite(const float *sums, uint64_t n, const char *name)
 /* The slot's sums on the device to where they are pushed from, packed. */
 static ps_status fetch(calibrating *c, const slot *s, float *out)
 {
+    if (s->input->influence) {
+        for (uint64_t i = 0; i < s->input->numbers; i++)
+            out[i] = (float)ps_influence_sums(c->influence)[i];
+        return check_finite(out, s->input->numbers, s->input->name);
+    }
     size_t bytes = ps_tensor_bytes(s->sum);
     float *whole = ps_try_alloc_raw(bytes);
     if (!whole)
@@ -309,6 +337,8 @@ static ps_status sum_rows(calibrating *c, uint64_t begin, uint64_t end, bool hel
                           const ps_some_tensors *to, size_t first)
 {
     c->begun = false;
+    if (c->influence)
+        ps_influence_clear(c->influence);
     ps_status st = run_rows(c, begin, end, held_out);
     for (size_t i = 0; !st && i < c->n; i++) {
         if (ps_some_tensors_elements(to, first + i) < c->slots[i].input->numbers)
@@ -409,6 +439,7 @@ static ps_status calibrate(calibrating *c)
     for (size_t i = 0; c->slots && i < c->n; i++)
         ps_buffer_free(c->job.run->env->backend, &c->slots[i].memory);
     ps_free(&c->slots);
+    ps_influence_free(&c->influence);
     return st;
 }
 

@@ -3,6 +3,7 @@
 #include "worker/tasks/choosing.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
 #include "worker/compress/groups.h"
 #include "worker/compress/repair.h"
 #include "worker/tasks/moments.h"
@@ -129,9 +130,43 @@ static ps_status by_repair(const ps_compress_job *job, size_t set, bool *keep, d
     return st;
 }
 
+/* By how much each layer changes what runs through it. */
+static ps_status by_influence(const ps_compress_job *job, size_t set, bool *keep, double *lost)
+{
+    double *influence = NULL, all = 0, gone = 0;
+    const ps_plan_units *u = &job->plan->units[set];
+    ps_status st = ps_layers_influence(job, &influence);
+    if (!st)
+        st = ps_units_keep(influence, u->units, u->left, keep);
+    for (uint64_t i = 0; !st && i < u->units; i++) {
+        all += influence[i];
+        gone += keep[i] ? 0 : influence[i];
+    }
+    *lost = all > 0 ? gone / all : 0;
+    ps_free(&influence);
+    return st;
+}
+
+ps_status ps_layers_influence(const ps_compress_job *job, double **out)
+{
+    const ps_plan_units *u = &job->plan->units[0];
+    ps_compress_sums sums = {0};
+    PS_REQUIRE(u->moves);
+    *out = NULL;
+    ps_status st = ps_compress_sums_of(job, u->input, &sums);
+    if (!st && !(*out = ps_try_alloc((size_t)u->units * sizeof **out)))
+        st = ps_fail(PS_NO_MEMORY, "influence of layers");
+    for (uint64_t i = 0; !st && i < u->units; i++)
+        (*out)[i] = (double)sums.hessians[0].sums[i] / (double)sums.hessians[0].tokens;
+    ps_compress_sums_free(&sums);
+    return st;
+}
+
 ps_status ps_choose_units(const ps_compress_job *job, size_t set, bool *keep, double *lost)
 {
     const ps_spec_prune *p = job->spec->compress->prune;
+    if (job->plan->units[set].moves)
+        return by_influence(job, set, keep, lost);
     bool repair = p->what == PS_PRUNE_HEADS && p->repair == PS_PRUNE_REPAIR_SQUARES;
     return (repair ? by_repair : by_importance)(job, set, keep, lost);
 }

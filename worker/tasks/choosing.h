@@ -12,9 +12,14 @@
 
 /* keep, [units of the set]. By compress.prune.by, whose sum over the units is their importance;
  * heads, when what is left is repaired, by what that cannot make good, as a share of the power of
- * the product behind them (worker/compress/groups.h). *lost: the share that goes. */
+ * the product behind them (worker/compress/groups.h); layers, by how much they change
+ * what runs through them. *lost: the share that goes. */
 PS_MUST_CHECK ps_status ps_choose_units(const ps_compress_job *job, size_t set, bool *keep,
                                         double *lost);
+
+/* Of a plan whose units are whole layers: for each, the mean over tokens of 1 − cos(x, y); the
+ * caller's, NULL after a failure. */
+PS_MUST_CHECK ps_status ps_layers_influence(const ps_compress_job *job, double **out);
 
 /* The diagonal of the sums of the tensor's input, as ps_salient wants it; the caller's. *out NULL:
  * inputs count alike. */

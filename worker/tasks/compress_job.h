@@ -42,6 +42,9 @@ typedef struct ps_compress_sums {
 /* Of a tensor that has an input in the plan, in its turn. */
 PS_MUST_CHECK ps_status ps_compress_sums_take(const ps_compress_job *job,
                                               const ps_plan_tensor *tensor, ps_compress_sums *out);
+/* Of an input of the plan. */
+PS_MUST_CHECK ps_status ps_compress_sums_of(const ps_compress_job *job, size_t input,
+                                            ps_compress_sums *out);
 void ps_compress_sums_free(ps_compress_sums *sums);
 /* NULL: there are none of any token. */
 static inline const ps_hessian *ps_compress_sums_held_out(const ps_compress_sums *sums)

@@ -29,13 +29,12 @@ static ps_status take_sum(const ps_plan_input *input, const float *packed, size_
     return PS_OK;
 }
 
-ps_status ps_compress_sums_take(const ps_compress_job *job, const ps_plan_tensor *tensor,
-                                ps_compress_sums *out)
+ps_status ps_compress_sums_of(const ps_compress_job *job, size_t which, ps_compress_sums *out)
 {
     const ps_plan *plan = job->plan;
-    PS_REQUIRE(tensor->input != PS_PLAN_NO_INPUT);
-    const ps_plan_input *input = &plan->inputs[tensor->input];
-    size_t slot = tensor->input - plan->windows[ps_plan_window_of(plan, tensor->input)].first;
+    PS_REQUIRE(which < plan->n_inputs);
+    const ps_plan_input *input = &plan->inputs[which];
+    size_t slot = which - plan->windows[ps_plan_window_of(plan, which)].first;
     size_t kinds = plan->held_out_rows ? 2 : 1;
     char names[2][PS_SUM_NAME];
     const char *wanted[] = {PS_TOKENS_NAME, ps_plan_sum_name(slot, false, names[0]),
@@ -58,6 +57,12 @@ ps_status ps_compress_sums_take(const ps_compress_job *job, const ps_plan_tensor
     if (st)
         ps_compress_sums_free(out);
     return st;
+}
+
+ps_status ps_compress_sums_take(const ps_compress_job *job, const ps_plan_tensor *tensor,
+                                ps_compress_sums *out)
+{
+    return ps_compress_sums_of(job, tensor->input, out);
 }
 
 void ps_compress_sums_free(ps_compress_sums *sums)

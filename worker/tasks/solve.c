@@ -26,6 +26,7 @@
 #include "common/json/json.h"
 #include "worker/tasks/fold.h"
 #include "worker/tasks/moments.h"
+#include "worker/tasks/moving.h"
 #include "worker/tasks/pruning.h"
 #include "worker/tasks/task_kind.h"
 #include "worker/tasks/thinning.h"
@@ -42,10 +43,19 @@ typedef struct solving {
     double predicted;
     bool scaled; /* by factors of its input */
     ps_scale_report scale;
+    ps_moved moved;            /* of a tensor of a layer that stays */
     ps_pruning_report pruning; /* of a tensor that loses units */
     ps_thinning thinning;      /* of one that becomes two */
     ps_compress_report report; /* of one in a form */
 } solving;
+
+static ps_status take_weights(solving *s)
+{
+    if (!s->tensor->moves)
+        return ps_compress_parent_weights(&s->job, s->tensor, &s->weights);
+    ps_status st = ps_moved_find(&s->job, s->tensor, &s->moved);
+    return st ? st : ps_moved_weights(&s->job, s->tensor, &s->moved, &s->weights);
+}
 
 static ps_status choose(solving *s)
 {
@@ -57,11 +67,12 @@ static ps_status choose(solving *s)
     return PS_OK;
 }
 
-/* What goes with units, or with ranks, is no matter of rounding, and not predicted. */
+/* What goes with units, or with ranks, is no matter of rounding, and not predicted; nor is it where
+ * layers go, whose inputs become others. */
 static ps_status take_moments(solving *s)
 {
     if (s->job.spec->compress->saliency != PS_SALIENCY_MOMENTS || !s->tensor->method ||
-        s->tensor->n_members || s->tensor->rank)
+        s->tensor->n_members || s->tensor->rank || s->tensor->moves)
         return PS_OK;
     return ps_tensor_moments_get(&s->job, s->tensor, &s->moments);
 }
@@ -265,6 +276,10 @@ static void tell(const solving *s, Psd__V1__TaskResult *result)
         tell_zeros(s, &w);
     if (s->tensor->rank)
         tell_rank(s, &w);
+    if (s->tensor->moves) {
+        ps_json_key(&w, "prune");
+        ps_moved_tell(&s->moved, &w);
+    }
     ps_json_object_end(&w);
     ps_result_report(result, ps_buf_cstr(&json));
     ps_buf_free(&json);
@@ -310,7 +325,7 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
         return st;
     st = choose(&s);
     if (!st)
-        st = ps_compress_parent_weights(&s.job, s.tensor, &s.weights);
+        st = take_weights(&s);
     if (!st && s.tensor->input != PS_PLAN_NO_INPUT)
         st = ps_compress_sums_take(&s.job, s.tensor, &s.sums);
     if (!st)
@@ -328,6 +343,7 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
     ps_tensor_moments_free(&s.moments);
     ps_pruning_report_clear(&s.pruning);
     ps_thinning_free(&s.thinning);
+    ps_moved_clear(&s.moved);
     ps_free(&s.weights);
     ps_compress_sums_free(&s.sums);
     ps_compress_close(&s.job);

@@ -179,14 +179,6 @@ static void put_prediction(ps_json_writer *json, const ps_job *job)
                      fabs(sum - measured) <= fmax(near * fabs(measured), errors * error));
 }
 
-static uint64_t parent_parameters(const ps_plan *plan)
-{
-    uint64_t n = 0;
-    for (size_t i = 0; i < plan->n_tensors; i++)
-        n += ps_model_form_numbers(&plan->tensors[i].from);
-    return n;
-}
-
 /* Units, in all layers. */
 static void put_removed(ps_json_writer *json, const ps_plan *plan, const ps_spec_prune *prune)
 {
@@ -216,7 +208,7 @@ static void put_totals(ps_json_writer *json, const ps_job *job)
     ps_json_key(json, "total");
     ps_json_object(json);
     ps_json_put_uint(json, "parameters", plan->parameters);
-    ps_json_put_uint(json, "parent_parameters", parent_parameters(first->plan));
+    ps_json_put_uint(json, "parent_parameters", first->plan->parent_parameters);
     ps_json_put_uint(json, "parent_bytes", first->plan->parent_data);
     ps_json_put_uint(json, "bytes", plan->data);
     ps_json_put_double(json, "bits", bits_of(plan->data, plan->parameters));

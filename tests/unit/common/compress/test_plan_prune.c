@@ -165,8 +165,32 @@ START_TEST(heads_go_in_whole_groups)
 }
 END_TEST
 
+/* The new model's tensors are those of the first layers by name; what is in them is another's. */
+START_TEST(layers_go_whole_and_the_others_move_up)
+{
+    rig r;
+    ck_ok(plan(&r, GPT, "prune: {what: layers, ratio: 0.25}\nquantise: {scheme: q8_0}\n"));
+    const ps_plan *p = r.plan;
+    ck_assert_int_eq(p->model->num_layers, 3);
+    ck_assert_uint_eq(p->n_tensors, r.parent.n - 12);
+    ck_assert_uint_eq(p->parent_parameters - p->parameters, 128 * (3 + 1 + 8) * 128 + 13 * 128);
+    has(&r, "h.2.mlp.c_fc.weight", "q8_0", "of a layer that stays");
+    ck_assert(tensor(&r, "h.0.ln_1.bias")->moves && ps_plan_solves(tensor(&r, "h.0.ln_1.bias")));
+    ck_assert(!tensor(&r, "wte.weight")->moves && !tensor(&r, "ln_f.bias")->moves);
+    ck_assert_uint_eq(p->n_inputs, 1); /* what each of the four does */
+    ck_assert(p->inputs[0].influence);
+    ck_assert_uint_eq(p->inputs[0].numbers, 4);
+    ck_assert_uint_eq(p->inputs[0].layer, 3);
+    ck_assert_uint_eq(ps_plan_turn(p, tensor(&r, "h.0.ln_1.bias")), 1);
+    ck_assert_uint_eq(ps_plan_turn(p, tensor(&r, "wte.weight")), 0);
+    rig_free(&r);
+}
+END_TEST
+
 START_TEST(what_cannot_be_removed_is_refused)
 {
+    refuses(GPT, "prune: {what: layers, ratio: 0.2}\n", PS_INVALID_ARGUMENT,
+            "compress.prune.ratio: 0.2 of 4 layers is not one of them");
     refuses(SMOL, "prune: {what: heads, ratio: 0.3}\n", PS_INVALID_ARGUMENT,
             "compress.prune.ratio: 0.3 of 3 groups of heads is not one of them");
     refuses(SMOL, "prune: {what: heads, ratio: 0.9999999}\n", PS_INVALID_ARGUMENT,
@@ -174,7 +198,7 @@ START_TEST(what_cannot_be_removed_is_refused)
     refuses(MLP, "prune: {what: heads, ratio: 0.5}\n", PS_INVALID_ARGUMENT,
             "compress.prune.what: model big, mlp, has no heads; allowed: rows");
     refuses(GPT, "prune: {what: rows, ratio: 0.25}\n", PS_INVALID_ARGUMENT,
-            "compress.prune.what: model big, gpt2, has no rows; allowed: ffn, heads");
+            "compress.prune.what: model big, gpt2, has no rows; allowed: ffn, heads, layers");
     refuses(MLP, "prune: {what: ffn, ratio: 0.25}\n", PS_INVALID_ARGUMENT,
             "compress.prune.what: model big, mlp, has no ffn; allowed: rows");
     refuses("{architecture: mlp, layers: [784, 10]}", "prune: {what: rows, ratio: 0.25}\n",
@@ -215,6 +239,7 @@ static const ps_check_case tests[] = {
     {&hidden_layers_of_an_mlp_each_lose_their_share},
     {&what_shares_units_is_summed_together_or_not_at_all},
     {&heads_go_in_whole_groups},
+    {&layers_go_whole_and_the_others_move_up},
     {&what_cannot_be_removed_is_refused},
     {&zeros_change_no_shape_and_say_that_they_save_nothing},
     {0},
