@@ -6,11 +6,13 @@
  *                    [--cache bf16|int8]
  *
  * Tokens are written after a context of 512 others, or of TOKENS. With a form (int8/row, q4_0, …)
- * all matrices are in it, and the same model in float32 has its turn in each round.
+ * all matrices are in it, or, with factors/RANK, those of the blocks; and the same model in float32
+ * has its turn in each round.
  */
 #include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/base/rng.h"
+#include "common/form/factors.h"
 #include "gpu/op.h"
 #include "tests/bench/peak.h"
 #include "tests/bench/read.h"
@@ -93,7 +95,7 @@ static ps_status open_model(bench *b, const ps_model_config *config, ps_form for
         return st;
     ps_form *forms = ps_alloc_array(layout.count, sizeof *forms);
     for (size_t i = 0; i < layout.count; i++)
-        if (layout.parameters[i].rank == 2)
+        if (form.rank ? layout.parameters[i].of_block : layout.parameters[i].rank == 2)
             forms[i] = form;
     st = ps_model_create(b->backend, config,
                          &(ps_model_options){.max_batch = 1,
@@ -107,7 +109,7 @@ static ps_status open_model(bench *b, const ps_model_config *config, ps_form for
     ps_rng_seed(&rng, 1);
     for (size_t i = 0; !st && i < layout.count; i++) {
         const ps_model_parameter_spec *spec = &layout.parameters[i];
-        if (forms[i].row)
+        if (forms[i].row && !form.rank)
             fill_form(b, ps_model_parameter(*out, i), form, spec->shape[!spec->input_major], &rng);
         else
             fill(b, ps_model_parameter(*out, i), &rng);
@@ -134,7 +136,7 @@ static ps_status open_bench(bench *b)
     ps_status st =
         ps_backend_open("cpu", &(ps_backend_options){.threads = b->threads}, &b->backend);
     ps_form form = {0};
-    if (!st && b->form && !ps_form_parse(b->form, &form))
+    if (!st && b->form && !ps_form_parse_stored(b->form, &form))
         st = ps_fail(PS_INVALID_ARGUMENT, "%s is no form", b->form);
     if (!st)
         st = open_model(b, &config, form, b->cache, &b->models[MEASURED]);
@@ -143,7 +145,9 @@ static ps_status open_bench(bench *b)
     if (st)
         return st;
     b->bytes = WEIGHTS * (b->bf16 ? 2 : 4);
-    if (b->form)
+    if (form.rank) /* sides of a block's matrices: 4 + 2 + 5 + 5 widths */
+        b->bytes = 4.0 * WIDTH * (16.0 * LAYERS * form.rank + VOCABULARY);
+    else if (b->form)
         b->bytes = WEIGHTS / WIDTH * (double)ps_form_row_bytes(form, WIDTH);
     b->logits = ps_alloc_array(VOCABULARY, sizeof *b->logits);
     return PS_OK;

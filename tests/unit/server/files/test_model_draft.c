@@ -8,6 +8,7 @@
 #include "server/catalog/models.h"
 #include "server/files/model_file.h"
 #include "server/params/block_kinds.h"
+#include "server/params/ledger.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/data_file.h"
 #include "tests/lib/params.h"
@@ -30,7 +31,7 @@
 
 /* int4 by rows: a scale of two bytes and eight codes in four; so 18 bytes, and 5 words of which the
  * last has two too many. */
-enum { ROW_BYTES = 6, BYTES = 3 * ROW_BYTES, WORDS = 5 };
+enum { ROW_BYTES = 6, BYTES = 3 * ROW_BYTES, WORDS = 5, PUSHES = 64 };
 
 typedef struct rig {
     test_stored t;
@@ -64,16 +65,25 @@ static void create_store(rig *r)
 {
     test_params p;
     test_params_init(&p, 1, 1);
+    p.config.rows = PUSHES;
+    p.config.epochs = 1;
     p.plans[0] = (ps_param_plan){
         .name = "layers.0.weight", .rank = 1, .shape = {WORDS}, .kind = &ps_block_words};
     ck_ok(ps_param_store_create(&p.config, &r->store));
 }
 
+/* Under a lease of its own, that may set them. */
 static void push_words(rig *r, uint64_t sequence)
 {
     ps_push *push;
     ps_push_reply reply;
-    ck_ok(test_params_begin(r->store, sequence, &push));
+    ps_ledger *ledger = ps_param_store_ledger(r->store);
+    const ps_row_span row = {sequence - 1, sequence};
+    const ps_push_header header = {
+        .incarnation = 1, .sequence = sequence, .lease = sequence, .rows = row};
+    ps_ledger_lease_begin(ledger, sequence, 0, row);
+    ps_ledger_lease_limit(ledger, sequence, "worker", 0);
+    ck_ok(ps_push_begin(r->store, "worker", &header, &push));
     ck_ok(test_params_add(r->store, push, 0, word, r->words));
     ck_ok(ps_push_commit(&push, &reply, NULL));
 }
