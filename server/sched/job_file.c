@@ -289,6 +289,8 @@ void ps_job_file_unref(ps_job_file **file)
     ps_job_spec *spec = (ps_job_spec *)(uintptr_t)f->spec; /* const to all but its last holder */
     if (spec)
         ps_job_spec_free(&spec);
+    ps_job_file_unref(&f->before);
+    free(f->settled_before);
     ps_plan *plan = f->plan;
     ps_plan_free(&plan);
     free(f->name);

@@ -39,21 +39,33 @@ static void end_leases(ps_job *job)
     ps_members_leave_unused(job);
 }
 
+/* What the stage that is over was stays with the file of the next, as long as the job is there. */
+static void keep_before(ps_job *job, ps_job_file *file)
+{
+    PS_REQUIRE(!file->before && !file->settled_before);
+    file->before = job->file;
+    file->settled_before = job->settled;
+    job->file = NULL;
+    job->settled = ps_strdup("");
+}
+
 /* Takes the reference of the file. */
 static void install(ps_job *job, ps_job_file *file)
 {
     PS_REQUIRE(!job->waiting && file->stages == job->first->stages);
+    char *unsettled = ps_strdup("");
     end_leases(job);
     if (job->work)
         job->kind->free(job->work);
     job->work = NULL;
-    ps_job_file_unref(&job->file);
+    if (file != job->first)
+        keep_before(job, file);
+    ps_job_settle(job, &unsettled);
+    ps_job_file_unref(&job->file); /* back to the first, after a restart: nothing is on its way */
     job->file = file;
     job->spec = file->spec;
     job->kind = ps_job_kind_find(job->sched->conf.kinds, ps_job_spec_kind(file->spec)->name);
     PS_REQUIRE(job->kind);
-    char *unsettled = ps_strdup("");
-    ps_job_settle(job, &unsettled);
     job->outcome = (ps_job_outcome){0};
     job->meter = (ps_meter){0};
     job->record->progress = (ps_job_progress){0};
