@@ -25,7 +25,8 @@ struct ps_model_reader {
     ps_hf_shards shards;
     ps_hf_quantization quantization;
     ps_hf_place *places; /* by the layout's order */
-    uint8_t *unpacked;   /* the blocks of one, while it is read; NULL: of none */
+    uint8_t *unpacked;   /* the blocks of one, while it is read; NULL: of none; */
+    float *numbers;      /* or its numbers, likewise */
     size_t unpacked_of;
 };
 
@@ -253,14 +254,28 @@ static ps_status hf_takes(const char *path, bool *out)
     return PS_OK;
 }
 
-/* One packed tensor at a time is held, as blocks. */
+/* One packed tensor at a time is held. */
+static void let_go(ps_model_reader *r, size_t i)
+{
+    ps_free(&r->unpacked);
+    ps_free(&r->numbers);
+    r->unpacked_of = i;
+}
+
 static ps_status unpack(ps_model_reader *r, size_t i)
 {
     if (r->unpacked && r->unpacked_of == i)
         return PS_OK;
-    ps_free(&r->unpacked);
-    r->unpacked_of = i;
+    let_go(r, i);
     return ps_hf_unpack(&r->shards, &r->quantization, &r->places[i], &r->unpacked);
+}
+
+static ps_status decode(ps_model_reader *r, size_t i)
+{
+    if (r->numbers && r->unpacked_of == i)
+        return PS_OK;
+    let_go(r, i);
+    return ps_hf_unpack_numbers(&r->shards, &r->quantization, &r->places[i], &r->numbers);
 }
 
 static ps_status hf_bytes(ps_model_reader *r, size_t i, uint64_t at, size_t n, uint8_t *out)
@@ -293,8 +308,18 @@ static ps_status read_unpacked(ps_model_reader *r, size_t i, uint64_t first, siz
     return st;
 }
 
+static ps_status read_decoded(ps_model_reader *r, size_t i, uint64_t first, size_t n, float *out)
+{
+    ps_status st = decode(r, i);
+    if (!st)
+        memcpy(out, r->numbers + first, n * sizeof *out);
+    return st;
+}
+
 static ps_status hf_read(ps_model_reader *r, size_t i, uint64_t first, size_t n, float *out)
 {
+    if (r->places[i].packed.columns && r->places[i].row->decode)
+        return read_decoded(r, i, first, n, out);
     if (r->places[i].packed.columns)
         return read_unpacked(r, i, first, n, out);
     return ps_hf_shards_read(&r->shards, r->places[i].shard, r->places[i].tensor, first, n, out);
@@ -307,7 +332,7 @@ static void hf_close(ps_model_reader **reader)
         return;
     ps_hf_shards_clear(&r->shards);
     ps_free(&r->places);
-    ps_free(&r->unpacked);
+    let_go(r, 0);
     ps_free(reader);
 }
 

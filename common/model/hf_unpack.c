@@ -62,6 +62,32 @@ static ps_status read_whole(ps_hf_shards *shards, size_t shard, const ps_safeten
     return ps_hf_shards_read_bytes(shards, shard, t, *out);
 }
 
+/* Every part; what is there is the caller's, whatever it fails with. */
+static ps_status read_parts(ps_hf_shards *shards, const ps_hf_place *place, bool float_scales,
+                            uint8_t *parts[PS_PACKED_PARTS])
+{
+    ps_status st = PS_OK;
+    for (size_t k = 0; !st && k < place->row->n_parts; k++) {
+        ps_status (*read)(ps_hf_shards *, size_t, const ps_safetensors_tensor *, uint8_t **) =
+            k != place->row->scales ? read_whole
+            : float_scales          ? read_floats
+                                    : read_scales;
+        st = read(shards, place->parts[k].shard, place->parts[k].tensor, &parts[k]);
+    }
+    return st;
+}
+
+static void free_parts(uint8_t *parts[PS_PACKED_PARTS])
+{
+    for (size_t k = 0; k < PS_PACKED_PARTS; k++)
+        ps_free(&parts[k]);
+}
+
+static ps_status of_tensor(const ps_hf_place *place, ps_status st)
+{
+    return st ? ps_wrap(st, "tensor %s and those beside it", place->tensor->name) : PS_OK;
+}
+
 ps_status ps_hf_unpack(ps_hf_shards *shards, const ps_hf_quantization *quantization,
                        const ps_hf_place *place, uint8_t **out)
 {
@@ -69,23 +95,33 @@ ps_status ps_hf_unpack(ps_hf_shards *shards, const ps_hf_quantization *quantizat
     const ps_packed_matrix *m = &place->packed;
     uint8_t *parts[PS_PACKED_PARTS] = {NULL};
     uint64_t bytes = m->rows * ps_form_row_bytes(m->form, m->columns);
-    ps_status st = PS_OK;
-    for (size_t k = 0; !st && k < row->n_parts; k++) {
-        ps_status (*read)(ps_hf_shards *, size_t, const ps_safetensors_tensor *, uint8_t **) =
-            k != row->scales    ? read_whole
-            : row->float_scales ? read_floats
-                                : read_scales;
-        st = read(shards, place->parts[k].shard, place->parts[k].tensor, &parts[k]);
-    }
+    ps_status st = read_parts(shards, place, row->float_scales, parts);
     *out = st ? NULL : ps_try_alloc_raw((size_t)bytes);
     if (!st && !*out)
         st = no_memory(place->tensor, bytes);
-    if (!st) {
-        st = row->unpack(m, quantization->plain_zeros, (const uint8_t *const *)parts, *out);
-        st = st ? ps_wrap(st, "tensor %s and those beside it", place->tensor->name) : PS_OK;
-    }
-    for (size_t k = 0; k < row->n_parts; k++)
-        ps_free(&parts[k]);
+    else if (!st)
+        st = of_tensor(
+            place, row->unpack(m, quantization->plain_zeros, (const uint8_t *const *)parts, *out));
+    free_parts(parts);
+    if (st)
+        ps_free(out);
+    return st;
+}
+
+ps_status ps_hf_unpack_numbers(ps_hf_shards *shards, const ps_hf_quantization *quantization,
+                               const ps_hf_place *place, float **out)
+{
+    const ps_packed_matrix *m = &place->packed;
+    uint8_t *parts[PS_PACKED_PARTS] = {NULL};
+    uint64_t bytes = m->rows * m->columns * sizeof **out;
+    ps_status st = read_parts(shards, place, true, parts);
+    *out = st ? NULL : ps_try_alloc_raw((size_t)bytes);
+    if (!st && !*out)
+        st = no_memory(place->tensor, bytes);
+    else if (!st)
+        st = of_tensor(place, place->row->decode(m, quantization->plain_zeros,
+                                                 (const uint8_t *const *)parts, *out));
+    free_parts(parts);
     if (st)
         ps_free(out);
     return st;

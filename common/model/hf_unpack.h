@@ -11,4 +11,9 @@
 PS_MUST_CHECK ps_status ps_hf_unpack(ps_hf_shards *shards, const ps_hf_quantization *quantization,
                                      const ps_hf_place *place, uint8_t **out);
 
+/* All numbers of one whose layout has `decode`, likewise. */
+PS_MUST_CHECK ps_status ps_hf_unpack_numbers(ps_hf_shards *shards,
+                                             const ps_hf_quantization *quantization,
+                                             const ps_hf_place *place, float **out);
+
 #endif

@@ -65,6 +65,10 @@ struct ps_packed_row {
      * zeros, or an order of groups, that the form has not. */
     PS_MUST_CHECK ps_status (*unpack)(const ps_packed_matrix *m, bool plain_zeros,
                                       const uint8_t *const parts[], uint8_t *blocks);
+    /* All numbers [rows, columns], of parts with F32 scales; for an order of groups that no form
+     * has. NULL: there is none. PS_INVALID_ARGUMENT: a group that is not there. */
+    PS_MUST_CHECK ps_status (*decode)(const ps_packed_matrix *m, bool plain_zeros,
+                                      const uint8_t *const parts[], float *out);
     size_t n_parts, scales;      /* how many there are, and which are the scales: any floats;
                                     n_parts: those are as the layout has them */
     ps_safetensors_dtype weight; /* of the part "weight", of layouts that have one */

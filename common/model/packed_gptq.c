@@ -78,10 +78,11 @@ static ps_status check_order(const ps_packed_matrix *m, const uint8_t *g_idx)
         uint32_t group;
         memcpy(&group, g_idx + 4 * k, sizeof group);
         if (group != k / ps_packed_group(m))
-            return ps_fail(PS_INVALID_ARGUMENT,
-                           "g_idx has column %llu in group %u: columns in another order (desc_act) "
-                           "are not supported",
-                           (unsigned long long)k, group);
+            return ps_fail(
+                PS_INVALID_ARGUMENT,
+                "g_idx has column %llu in group %u: codes in another order (desc_act) are "
+                "not kept here; --float32 takes their numbers",
+                (unsigned long long)k, group);
     }
     return PS_OK;
 }
@@ -115,6 +116,28 @@ static ps_status gptq_unpack(const ps_packed_matrix *m, bool plain_zeros,
     return st;
 }
 
+static ps_status gptq_decode(const ps_packed_matrix *m, bool plain_zeros,
+                             const uint8_t *const parts[], float *out)
+{
+    uint32_t bits = m->form.row->bits;
+    size_t len = (size_t)(m->rows * bits / 8);
+    for (uint64_t k = 0; k < m->columns; k++) {
+        uint32_t group;
+        memcpy(&group, parts[0] + 4 * k, sizeof group);
+        if (group >= ps_packed_groups(m))
+            return ps_fail(PS_INVALID_ARGUMENT, "g_idx has column %llu in group %u of %llu",
+                           (unsigned long long)k, group, (unsigned long long)ps_packed_groups(m));
+        for (uint64_t row = 0; row < m->rows; row++) {
+            float scale;
+            memcpy(&scale, parts[3] + (group * m->rows + row) * sizeof scale, sizeof scale);
+            int32_t zero = (int32_t)ps_packed_get(parts[2] + group * len, bits, row) + !plain_zeros;
+            int32_t code = (int32_t)code_of(m, parts[1], row, k);
+            out[row * m->columns + k] = scale * (float)(code - zero);
+        }
+    }
+    return PS_OK;
+}
+
 static void gptq_config(ps_json_writer *w, const ps_packed_sort *sorts, size_t n,
                         const char *const *others, const char *activations)
 {
@@ -139,6 +162,7 @@ const ps_packed_row ps_packed_gptq = {.name = "hf-gptq",
                                       .pack = gptq_pack,
                                       .form_of = gptq_form_of,
                                       .unpack = gptq_unpack,
+                                      .decode = gptq_decode,
                                       .n_parts = 4,
                                       .scales = 3,
                                       .suffixes = suffixes,

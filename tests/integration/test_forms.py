@@ -302,7 +302,7 @@ def refused_in_one_line(cluster):
     refuses("hf-gptq", "key 'bits' is '5', which psd does not read; allowed: 2 3 4 8", lambda c: c.update(bits=5))
     refuses("hf-gptq", "key 'new' is not known, and may change what the numbers mean", lambda c: c.update(new=1))
     refuses("hf-gptq", "key 'dynamic' says something", lambda c: c.update(dynamic={"lm_head": {}}))
-    refuses("hf-gptq", "columns in another order (desc_act) are not supported", parts=put("g_idx", 0, b"\1"))
+    refuses("hf-gptq", "codes in another order (desc_act) are not kept here; --float32 takes their numbers", parts=put("g_idx", 0, b"\1"))
     refuses("hf-gptq", "a zero of 9, which a symmetric form has not", parts=put("qzeros", 0, b"\x78"))
     refuses("hf-gptq", "is none of a llama model", parts=rename)
     refuses("hf-gptq", "qzeros is I32 of [2, 8]; I32 of [1, 8] is expected", parts=reshape)
@@ -347,6 +347,30 @@ def as_older_tools_wrote_it(cluster):
     assert blocks_of(cluster, folder, "--float-activations")[1] == read(cluster.dir / "int8-row.safetensors")[1]
     done = cluster.psctl("export", "int4-32", "-o", cluster.dir / "x", "--format", "hf-ct", "--activations", "int8", check=False)
     assert done.returncode == 7 and "is stored as int4/32, and hf-ct with activations int8 holds int8/row" in done.stderr, done.stderr
+
+
+def columns_in_the_order_of_activations(cluster):
+    """desc_act: g_idx has columns in any group; as numbers they are w = s·(q − z) of that group."""
+    folder = cluster.dir / "uint4-32-hf-gptq"
+    data = bytearray((folder / "model.safetensors").read_bytes())
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8:8 + length])
+    rng = np.random.default_rng(5)
+    for name, t in header.items():
+        if name.endswith(".g_idx"):
+            begin, end = (8 + length + at for at in t["data_offsets"])
+            data[begin:end] = rng.permutation(np.frombuffer(bytes(data[begin:end]), "<i4")).tobytes()
+    (folder / "model.safetensors").write_bytes(data)
+    parts = parts_of(folder / "model.safetensors")
+    cluster.psctl("import", folder, "again", "--replace", "--float32")
+    cluster.psctl("export", "again", "-o", cluster.dir / "again.safetensors", "--force")
+    _, floats = read_safetensors(cluster.dir / "again.safetensors")
+    stem = "model.layers.1.mlp.down_proj."
+    codes, zeros = stream(parts[stem + "qweight"].T, 4), stream(parts[stem + "qzeros"], 4)
+    group = parts[stem + "g_idx"].astype(int)
+    assert (np.diff(group) < 0).any()
+    want = parts[stem + "scales"].astype("f4")[group].T * (codes - zeros[group].T)
+    assert (floats[stem + "weight"] + 0).tobytes() == (want + 0).astype("f4").tobytes()
 
 
 def zeros_of_compressed_tensors(cluster):
@@ -445,6 +469,7 @@ def codes_are_laid_out_as_loaders_of_hugging_face_expect():
         refused_in_one_line(cluster)
         as_older_tools_wrote_it(cluster)
         zeros_of_compressed_tensors(cluster)
+        columns_in_the_order_of_activations(cluster)
         tensors, config = weights("gpt2")
         put(cluster, "two", config, tensors, lambda n, v: None)
         done = cluster.psctl("export", "two", "--format", "hf-gptq", "-o", cluster.dir / "x", check=False)
