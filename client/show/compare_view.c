@@ -20,7 +20,8 @@ const ps_compared ps_compared_nothing = {.model = UNKNOWN,
                                          .loss_difference_error = NAN,
                                          .divergence = NAN,
                                          .divergence_error = NAN,
-                                         .same_top = NAN};
+                                         .same_top = NAN,
+                                         .shared_rows = NAN};
 
 /* Of a job's result. */
 typedef struct outcome {
@@ -39,6 +40,15 @@ static ps_status read_side(ps_json_reader *json, const char *key, void *into)
     return ps_json_field_read(json, key, fields, sizeof fields / sizeof *fields, into);
 }
 
+static ps_status read_data(ps_json_reader *json, const char *key, void *into)
+{
+    static const ps_json_field fields[] = {
+        PS_FIELD_WORDS("test_sha256", ps_compared, test_sha256),
+        PS_FIELD_WORDS("calibration_sha256", ps_compared, calibration_sha256),
+        PS_FIELD_NUMBER(ps_compared, shared_rows)};
+    return ps_json_field_read(json, key, fields, sizeof fields / sizeof *fields, into);
+}
+
 static ps_status read_member(ps_json_reader *json, const char *key, void *into)
 {
     static const ps_json_field fields[] = {PS_FIELD_NUMBER(ps_compared, samples),
@@ -52,6 +62,8 @@ static ps_status read_member(ps_json_reader *json, const char *key, void *into)
         return ps_json_object_read(json, &c->model, read_side);
     if (!strcmp(key, "other"))
         return ps_json_object_read(json, &c->other, read_side);
+    if (!strcmp(key, "data"))
+        return ps_json_object_read(json, c, read_data);
     return ps_json_field_read(json, key, fields, sizeof fields / sizeof *fields, into);
 }
 

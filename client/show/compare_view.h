@@ -3,6 +3,7 @@
 #ifndef PS_SHOW_COMPARE_VIEW_H
 #define PS_SHOW_COMPARE_VIEW_H
 
+#include "client/show/json_fields.h"
 #include "client/show/table.h"
 #include "psd/v1/models.pb-c.h"
 
@@ -18,6 +19,9 @@ typedef struct ps_compared_side {
 typedef struct ps_compared {
     ps_compared_side model, other;
     double samples, loss_difference, loss_difference_error, divergence, divergence_error, same_top;
+    /* of a job that compresses; "": not said */
+    char test_sha256[PS_FIELD_TEXT], calibration_sha256[PS_FIELD_TEXT];
+    double shared_rows; /* of the calibration, that are rows of the test */
 } ps_compared;
 
 extern const ps_compared ps_compared_nothing;

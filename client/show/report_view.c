@@ -140,9 +140,10 @@ static void put_metric(ps_table *t, const ps_style *style, const report *r, cons
     char bars[32] = "";
     if (isfinite(error))
         (void)snprintf(bars, sizeof bars, " %s %.2g", style->utf8 ? "±" : "+-", error);
-    if (!strcmp(m->name, "samples"))
+    if (!strcmp(m->name, "samples")) {
         ps_table_field(t, "measured on", "%.0f samples", m->value);
-    else if (before)
+        ps_table_field(t, "  sha256", "%.64s", r->compared.test_sha256);
+    } else if (before)
         ps_table_field(t, m->name, "%s instead of %s (%+.3g%s)", ps_human_value(m->value).text,
                        ps_human_value(before->value).text, m->value - before->value, bars);
     else
@@ -232,6 +233,9 @@ static void put_totals(const report *r, const ps_style *style, ps_buf *out)
     if (total->calibration_rows > 0)
         ps_table_field(t, "calibration", "%.0f rows, and %.0f to measure errors on",
                        total->calibration_rows, total->held_out_rows);
+    ps_table_field(t, "  sha256", "%.64s", r->compared.calibration_sha256);
+    if (r->compared.shared_rows > 0)
+        ps_table_field(t, "  shared", "%.0f rows with the test data", r->compared.shared_rows);
     put_count(t, "as it was", r->rows.kept);
     put_count(t, "folded", r->rows.folded);
     if (total->seconds > 0)

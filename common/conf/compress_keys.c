@@ -27,6 +27,7 @@ const ps_conf_key ps_spec_compress_keys[] = {
     PS_CONF_MAP("calibrate", ps_spec_compress, calibrate, calibrate_keys),
     PS_COMPRESS_PARTS(PART_KEY) PS_CONF_MAP("limits", ps_spec_compress, limits, limits_keys),
     PS_CONF_WORD("saliency", ps_spec_compress, saliency, "usual", saliency_words),
+    PS_CONF_BOOL("allow_overlap", ps_spec_compress, allow_overlap, "false"),
     PS_CONF_BOOL("requantise", ps_spec_compress, requantise, "false"),
     PS_CONF_END,
 };
@@ -166,6 +167,6 @@ ps_status ps_compress_check_job(const ps_job_spec *spec, const ps_spec_model *or
     if (!st)
         st = check_data(spec, doc);
     if (!st)
-        st = check_overlap(&spec->data, doc);
+        st = spec->compress->allow_overlap ? PS_OK : check_overlap(&spec->data, doc);
     return !st && origin ? check_origin(spec, origin, doc) : st;
 }

@@ -138,6 +138,7 @@ typedef struct ps_spec_compress {
     ps_spec_quantise *quantise; /* likewise */
     ps_spec_limits limits;
     unsigned saliency;       /* ps_spec_saliency */
+    bool allow_overlap;      /* rows of data.train may be rows of data.test, too */
     bool requantise;         /* though the parent's numbers were rounded before */
     ps_spec_quantise *later; /* of a job in stages, in those before (job_stages.h): quantise, for
                                 which what is left is to be whole blocks. NULL: none */

@@ -1,7 +1,9 @@
 """Jobs of kind compress on real daemons: the same bytes whoever takes part and whatever is lost on the way, a limit that
 is missed, a parent that is replaced, and what a report says, against numpy."""
+import hashlib
 import json
 import signal
+import struct
 
 import numpy as np
 
@@ -265,7 +267,7 @@ def language(cluster, parent, name, method, quantise="", calibrate=""):
     calibrate = f"calibrate: {{rows: 96{calibrate}}}, " if method != "round" else ""
     done = cluster.wait_job(cluster.submit(
         f"kind: compress\nname: {name}\nmodel_name: {parent}\n{language_data(cluster, method != 'round')}"
-        f"compress: {{{calibrate}quantise: {{scheme: int3, group: row, method: {method}{quantise}}}}}\nworkers: 2\n"))
+        f"compress: {{{calibrate}allow_overlap: true, quantise: {{scheme: int3, group: row, method: {method}{quantise}}}}}\nworkers: 2\n"))
     return done["result"]
 
 
@@ -297,6 +299,14 @@ def language_models_lose_less_by_what_is_known_of_their_inputs():
             f"{language_data(cluster, train=False)}"))["result"]["report"]
         for key in "samples", "loss_difference", "loss_difference_error", "divergence", "divergence_error", "same_top":
             assert abs(said[key] - found[key]) < 1e-9, (key, said, found)
+        rows = {name: [list(text[at:at + 17].encode()) for at in range(0, len(text) - 16, 16)]
+                for name, text in (("train", TEXT), ("test", TEXT[: len(TEXT) // 3]))}
+        rows["train"] = rows["train"][:96]
+        digests = {name: hashlib.sha256(b"".join(struct.pack("<32i", *r[:16], *r[1:]) for r in some)).hexdigest()
+                   for name, some in rows.items()}
+        there = [r[:16] for r in rows["test"]]
+        assert said["data"] == {"test_sha256": digests["test"], "calibration_sha256": digests["train"],
+                                "calibration_rows": 96, "shared_rows": sum(r[:16] in there for r in rows["train"])}, said
         assert said["model"]["generated_a_second"] > 0 and said["other"]["generated_a_second"] > 0, said
         workers[1].stop()
         language(cluster, "llama", "one", "gptq")

@@ -255,6 +255,7 @@ data:
   train: {{tokens: {cluster.dir}/train.tokens}}
   test: {{tokens: {cluster.dir}/test.tokens}}
 compress:
+  allow_overlap: true
   prune: {{{prune}}}
 workers: 4
 """

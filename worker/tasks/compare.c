@@ -12,6 +12,8 @@
 #include "common/json/json.h"
 #include "worker/job/job_model.h"
 #include "worker/job/stored_model.h"
+#include "worker/tasks/compress_job.h"
+#include "worker/tasks/data_mark.h"
 #include "worker/tasks/decoding.h"
 #include "worker/tasks/pass.h"
 #include "worker/tasks/task_kind.h"
@@ -46,8 +48,11 @@ typedef struct comparing {
     spread loss, divergence;
     uint64_t rows, answers, labels, same; /* answers: outputs that were compared */
     bool answering;                       /* there is a largest output to compare */
-    int32_t tokens[TOKENS];               /* the first of the data, */
-    size_t n_tokens;                      /* to generate from */
+    ps_data_mark test, calibration;       /* of a job that compresses: of the rows of both */
+    char test_digest[PS_DIGEST_TEXT], calibration_digest[PS_DIGEST_TEXT]; /* "": none */
+    uint64_t shared;        /* rows of the calibration that are rows of the test */
+    int32_t tokens[TOKENS]; /* the first of the data, */
+    size_t n_tokens;        /* to generate from */
 } comparing;
 
 static void spread_add(spread *s, double weight, double x)
@@ -165,6 +170,8 @@ static ps_status compare_batch(void *user, const ps_pass *pass, const ps_batch *
     if (st)
         return st;
     count_same(c, &batch);
+    if (c->test.all)
+        ps_data_mark_add(&c->test, rows);
     keep_tokens(c, &batch);
     batch.teaching = c->answering ? &teaching : NULL; /* its loss gives the first a pass */
     st = lose(&c->sides[1], c->other, &batch, &other);
@@ -178,6 +185,64 @@ static ps_status compare_batch(void *user, const ps_pass *pass, const ps_batch *
     spread_add(&c->loss, (double)rows->rows, other.loss - first.loss);
     if (c->answering)
         spread_add(&c->divergence, (double)rows->rows, other.divergence);
+    return PS_OK;
+}
+
+/* ---- which data they are ---- */
+
+/* All rows that are calibrated on, or held out of that. */
+static ps_status mark_rows(comparing *c, const ps_pass *pass, const ps_dataset *data, uint64_t n)
+{
+    ps_prefetch *prefetch;
+    const ps_prefetch_options options = {.dataset = data,
+                                         .end = n,
+                                         .batch_size = ps_job_entry_batch(pass->entry),
+                                         .max_bytes = pass->run->env->conf->memory_bytes};
+    const ps_batch *batch;
+    ps_status st = ps_prefetch_start(&options, &prefetch);
+    if (st)
+        return st;
+    while (!(st = ps_prefetch_next(prefetch, &batch))) {
+        ps_data_mark_add(&c->calibration, batch);
+        ps_prefetch_give_back(prefetch, batch);
+    }
+    ps_prefetch_free(&prefetch);
+    return st == PS_END ? PS_OK : st;
+}
+
+static ps_status mark_calibration(comparing *c, const ps_pass *pass)
+{
+    ps_compress_job job;
+    ps_dataset *data;
+    uint64_t rows = 0, held_out = 0;
+    ps_status st = ps_compress_open(pass->run, &job);
+    if (st)
+        return st;
+    st = ps_job_entry_data(pass->entry, pass->run, PS_JOB_TRAIN_DATA, &data);
+    if (!st)
+        st = ps_plan_rows(job.plan, ps_dataset_rows(data), &rows, &held_out);
+    if (!st) {
+        ps_data_mark_begin(&c->calibration, data);
+        st = mark_rows(c, pass, data, rows + held_out);
+    }
+    ps_compress_close(&job);
+    return st;
+}
+
+/* Of a job that compresses: what it was calibrated on, and measured on, and whether these are two
+ * things. */
+static ps_status mark_data(comparing *c, const ps_pass *pass)
+{
+    if (!c->test.all)
+        return PS_OK;
+    ps_data_mark_end(&c->test, c->test_digest);
+    if (!ps_job_entry_spec(pass->entry)->data.train)
+        return PS_OK;
+    ps_status st = mark_calibration(c, pass);
+    if (st)
+        return st;
+    ps_data_mark_end(&c->calibration, c->calibration_digest);
+    c->shared = ps_data_mark_shared(&c->calibration, &c->test);
     return PS_OK;
 }
 
@@ -227,6 +292,21 @@ static void put_side(ps_json_writer *w, const comparing *c, size_t which)
     ps_json_object_end(w);
 }
 
+static void put_data(ps_json_writer *w, const comparing *c)
+{
+    if (!*c->test_digest)
+        return;
+    ps_json_key(w, "data");
+    ps_json_object(w);
+    ps_json_put_string(w, "test_sha256", c->test_digest);
+    if (*c->calibration_digest) {
+        ps_json_put_string(w, "calibration_sha256", c->calibration_digest);
+        ps_json_put_uint(w, "calibration_rows", c->calibration.n);
+        ps_json_put_uint(w, "shared_rows", c->shared);
+    }
+    ps_json_object_end(w);
+}
+
 /* Without its error where there is none. */
 static void put_spread(ps_json_writer *w, const spread *s, const char *name, const char *error)
 {
@@ -248,6 +328,7 @@ static void tell(const comparing *c, Psd__V1__TaskResult *result)
         put_spread(&w, &c->divergence, "divergence", "divergence_error");
         ps_json_put_double(&w, "same_top", c->answers ? (double)c->same / (double)c->answers : NAN);
     }
+    put_data(&w, c);
     ps_json_object_end(&w);
     ps_result_report(result, ps_buf_cstr(&json));
     ps_buf_free(&json);
@@ -286,16 +367,22 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
         return st;
     comparing c = {0};
     st = prepare(&c, &pass);
+    if (!st && ps_job_entry_spec(pass.entry)->compress)
+        ps_data_mark_begin(&c.test, pass.data);
     if (!st)
         st = ps_pass_run(&pass, compare_batch, &c);
     if (!st && c.rows == 0)
         st = ps_fail(PS_INVALID_ARGUMENT, "there are no rows to compare on");
+    if (!st)
+        st = mark_data(&c, &pass);
     if (!st && ps_spec_model_is_language(c.other_spec))
         st = time_decoding(&c, &pass);
     if (!st)
         tell(&c, result);
     ps_model_free(&c.other);
     ps_free(&c.forms);
+    ps_data_mark_free(&c.test);
+    ps_data_mark_free(&c.calibration);
     if (c.other_spec)
         ps_spec_model_free(&c.other_spec);
     for (size_t i = 0; i < 2; i++)

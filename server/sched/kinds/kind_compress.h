@@ -127,7 +127,8 @@ PS_MUST_CHECK ps_status ps_compress_save(ps_job *job, ps_buf *blob);
  */
 PS_MUST_CHECK ps_status ps_compress_read(ps_slice blob, ps_compress *out);
 
-/* By compress.limits: NULL, or why it may not be published, with both figures; freed by the caller.
+/* By compress.limits, and by what it was calibrated on: NULL, or why it may not be published, with
+ * both figures; freed by the caller.
  */
 char *ps_compress_refusal(const ps_job *job);
 void ps_compress_report(const ps_job *job, ps_buf *json);

@@ -32,9 +32,25 @@ static bool accuracies(const ps_compress *w, double out[2])
     return both;
 }
 
-char *ps_compress_refusal(const ps_job *job)
+/* A row here and there may be in both by chance; NULL: no more than that. */
+static char *overlap(const ps_job *job)
 {
-    ps_core_require_locked(job->sched);
+    const double chance = 0.01;
+    const ps_compress *w = job->work;
+    double shared, rows;
+    if (job->spec->compress->allow_overlap ||
+        !ps_compress_line_part_number(w->compared, "data", "shared_rows", &shared) ||
+        !ps_compress_line_part_number(w->compared, "data", "calibration_rows", &rows) ||
+        !(shared > chance * rows))
+        return NULL;
+    return ps_asprintf("%.0f of the %.0f rows of the calibration are rows of data.test, too: what "
+                       "is measured there says nothing of other data; take others, or say "
+                       "compress.allow_overlap: true; nothing is published",
+                       shared, rows);
+}
+
+static char *limit_missed(const ps_job *job)
+{
     const ps_compress *w = job->work;
     const ps_spec_limits *limits = &job->spec->compress->limits;
     const ps_compress_test *parent = test_of(w, PS_COMPRESS_PARENT);
@@ -59,6 +75,13 @@ char *ps_compress_refusal(const ps_job *job)
                            accuracy[1], ps_stage_first(job)->spec->model_name, accuracy[0],
                            accuracy[1] - accuracy[0], limits->accuracy);
     return NULL;
+}
+
+char *ps_compress_refusal(const ps_job *job)
+{
+    ps_core_require_locked(job->sched);
+    char *why = overlap(job);
+    return why ? why : limit_missed(job);
 }
 
 /* ---- JSON ---- */

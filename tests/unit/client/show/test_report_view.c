@@ -148,14 +148,17 @@ START_TEST(what_lies_between_the_two_has_its_error)
                 "\"generated_a_second\":100},\"other\":{\"tokens_a_second\":9000,"
                 "\"generated_a_second\":350},\"loss_difference\":0.002,"
                 "\"loss_difference_error\":0.0003,\"divergence\":0.01,"
-                "\"divergence_error\":0.001,\"same_top\":0.97}}");
+                "\"divergence_error\":0.001,\"same_top\":0.97,\"data\":{\"test_sha256\":\"ef\","
+                "\"calibration_sha256\":\"12\",\"shared_rows\":3}}}");
     ck_assert_str_eq(text, "model        b\n"
                            "made of      a\n"
                            "loss         1.5020 instead of 1.5000 (+0.002 +- 0.0003)\n"
                            "divergence   0.01 +- 0.001\n"
                            "same top     97.00%\n"
                            "generated/s  350 instead of 100 (3.50 times)\n"
-                           "tokens/s     9.0k instead of 12.0k (0.75 times)\n");
+                           "tokens/s     9.0k instead of 12.0k (0.75 times)\n"
+                           "  sha256     12\n"
+                           "  shared     3 rows with the test data\n");
     ps_free(&text);
     text = view_of("{" TESTS "\"compared\":{\"model\":{\"tokens_a_second\":\"\\u001b\"}}}");
     ck_assert_str_eq(text, "model     b\n"

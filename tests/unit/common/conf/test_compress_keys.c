@@ -194,7 +194,7 @@ START_TEST(what_would_be_without_effect_is_refused)
     refuses(Q("int4\n    keep: [\"\"]\n"), "job.yaml:4: compress.quantise.keep");
     refuses(Q("int4\n  limit: {loss: 1}\n"),
             "job.yaml:4: compress.limit: unknown key; did you mean 'limits'? allowed: calibrate, "
-            "prune, lowrank, quantise, limits, saliency, requantise");
+            "prune, lowrank, quantise, limits, saliency, allow_overlap, requantise");
 }
 END_TEST
 

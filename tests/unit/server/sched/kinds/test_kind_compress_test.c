@@ -1,0 +1,87 @@
+/* kind_compress_test: parent and new model compared, or evaluated each by itself, and what is not
+ * published for it. */
+#include "tests/unit/server/sched/kinds/compress_rig.h"
+
+/* There may be no worker with room for two; and what one says may be anything. */
+START_TEST(two_that_cannot_be_compared_are_evaluated_each_by_itself)
+{
+    static const char *const says[] = {
+        NULL, "{}", "{\"samples\":0,\"model\":{\"loss\":1},\"other\":{\"loss\":1}}",
+        "{\"samples\":9,\"model\":{\"loss\":1},\"other\":[1]}"};
+    uint64_t id;
+    ps_world *w = begin("{loss: 100}", &id);
+    solve_all(w);
+    ps_world_task *task = ps_world_task_of(w, 1);
+    ck_assert(is(task, "compare"));
+    if (says[_i])
+        says_done(w, task, says[_i]);
+    else
+        ps_world_failed(w, task, 13, true, "no memory for two models");
+    if (_i == 0)
+        restart(w, id); /* which knows of it */
+    ck_ok(ps_sched_heartbeat(w->sched, 1));
+    ps_world_run_ms(w, 3000);
+    ck_assert_str_eq(ps_world_task_of(w, 1)->model, ""); /* the parent, */
+    evaluates(w, ps_world_task_of(w, 1), 90);
+    ck_assert_str_eq(ps_world_task_of(w, 1)->model, "small"); /* and the draft */
+    ck_assert(ps_world_traced(w, "version models/draft.1 to session 1"));
+    evaluates(w, ps_world_task_of(w, 1), 89);
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_DONE);
+    ck_assert_ptr_null(strstr(w->report, "\"compared\""));
+    end(&w);
+}
+END_TEST
+
+/* What is calibrated on and measured on is two things, but for a row by chance. */
+START_TEST(a_calibration_on_the_test_publishes_nothing)
+{
+    static const int shared[] = {1, 7};
+    char report[256];
+    uint64_t id;
+    ps_world *w = begin("{loss: 100}", &id);
+    solve_all(w);
+    (void)snprintf(report, sizeof report,
+                   "{\"samples\":9,\"model\":{\"loss\":1},\"other\":{\"loss\":1},\"data\":{"
+                   "\"calibration_rows\":100,\"shared_rows\":%d}}",
+                   shared[_i]);
+    says_done(w, ps_world_task_of(w, 1), report);
+    ck_assert_int_eq(ps_world_state(w, id), _i ? PS_JOB_FAILED : PS_JOB_DONE);
+    if (_i)
+        ps_world_assert_reason(w, id, "7 of the 100 rows of the calibration are rows of data.test");
+    end(&w);
+}
+END_TEST
+
+START_TEST(a_limit_that_is_missed_says_both_figures_and_publishes_nothing)
+{
+    static const struct {
+        const char *limits;
+        const char *says[2];
+    } cases[] = {
+        {"{loss: 0.01}", {"compress.limits.loss allows 0.01", "nothing is published"}},
+        {"{accuracy: 0.01}", {"0.5, of model big 0.9: -0.4", "compress.limits.accuracy allows"}},
+    };
+    uint64_t id;
+    ps_world *w = begin(cases[_i].limits, &id);
+    solve_all(w);
+    evaluate(w, 90, 50);
+    ck_assert_int_eq(ps_world_state(w, id), PS_JOB_FAILED);
+    ck_assert_ptr_null(w->outcome.draft);
+    ck_assert_uint_eq(count(w, "finish 1\n"), 2); /* the report stays */
+    for (size_t i = 0; i < 2; i++)
+        ps_world_assert_reason(w, id, cases[_i].says[i]);
+    end(&w);
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {&two_that_cannot_be_compared_are_evaluated_each_by_itself, 0, 4},
+    {&a_calibration_on_the_test_publishes_nothing, 0, 2},
+    {&a_limit_that_is_missed_says_both_figures_and_publishes_nothing, 0, 2},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("server/sched/kinds/kind_compress_test", tests);
+}
