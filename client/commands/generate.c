@@ -19,7 +19,7 @@ enum { PROMPT_MAX = 1 << 20 };
 
 typedef struct options {
     const char *prompt;
-    const char *tokens, *temperature, *top_k, *top_p, *seed, *cache;
+    const char *tokens, *temperature, *top_k, *top_p, *seed, *cache, *weights;
     const char *tokenizer;
     bool no_added;
 } options;
@@ -62,6 +62,11 @@ static const ps_flag flags[] = {
      .offset = offsetof(options, cache),
      .value = "TYPE",
      .help = "keep keys and values as float32, bf16 or int8 (default: usual, by the model)"},
+    {.name = "weights",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, weights),
+     .value = "stored|bf16",
+     .help = "bf16: float32 matrices are held in half of the memory, and read twice as fast"},
     {.name = "tokenizer",
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, tokenizer),
@@ -175,10 +180,13 @@ static ps_status put_flags(talk *t, ps_buf *spec)
     const options *o = t->options;
     const struct {
         const char *flag, *key, *value;
-    } given[] = {
-        {"--tokens", "max_tokens", o->tokens}, {"--temperature", "temperature", o->temperature},
-        {"--top-k", "top_k", o->top_k},        {"--top-p", "top_p", o->top_p},
-        {"--cache", "cache", o->cache},        {"--seed", "seed", o->seed ? o->seed : t->seed}};
+    } given[] = {{"--tokens", "max_tokens", o->tokens},
+                 {"--temperature", "temperature", o->temperature},
+                 {"--top-k", "top_k", o->top_k},
+                 {"--top-p", "top_p", o->top_p},
+                 {"--cache", "cache", o->cache},
+                 {"--weights", "weights", o->weights},
+                 {"--seed", "seed", o->seed ? o->seed : t->seed}};
     ps_spec_generate checked = {0};
     for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
         if (!given[i].value)

@@ -16,6 +16,7 @@
 static const char *const from_words[] = {"job", "data", NULL};
 static const char *const precision_words[] = {"float32", "bf16", NULL};
 static const char *const cache_words[] = {"usual", "float32", "bf16", "int8", NULL};
+static const char *const weights_words[] = {"stored", "bf16", NULL};
 static const char *const durability_words[] = {"memory", "checkpoint", "log", NULL};
 /* Names of tables that live in the daemons: a row there is a word here. */
 static const char *const format_names[] = {"idx", "csv", "tokens", NULL};
@@ -93,6 +94,7 @@ static const ps_conf_key generate_keys[] = {
     PS_CONF_INT("top_k", ps_spec_generate, top_k, "0", 0, INT32_MAX),
     PS_CONF_REAL("top_p", ps_spec_generate, top_p, "1", 1e-6, 1),
     PS_CONF_INT("seed", ps_spec_generate, seed, "1", 0, INT64_MAX),
+    PS_CONF_WORD("weights", ps_spec_generate, weights, "stored", weights_words),
     PS_CONF_INTS("stop", ps_spec_generate, stop, "[]", 0, 64, 0, INT32_MAX),
     PS_CONF_WORD("cache", ps_spec_generate, cache, "usual", cache_words),
     PS_CONF_END,

@@ -190,6 +190,9 @@ typedef enum ps_spec_cache {
     PS_SPEC_CACHE_INT8, /* with a scale a head and token */
 } ps_spec_cache;
 
+/* How matrices that are float32 in a model are held. */
+typedef enum ps_spec_weights { PS_SPEC_WEIGHTS_STORED, PS_SPEC_WEIGHTS_BF16 } ps_spec_weights;
+
 /* How the model goes on with a prompt. */
 typedef struct ps_spec_generate {
     int64_t *prompt; /* tokens; at least one */
@@ -199,7 +202,8 @@ typedef struct ps_spec_generate {
     int64_t top_k;      /* only so many of the likeliest; 0: all */
     double top_p;       /* only the likeliest that make up this share; 1: all */
     int64_t seed;
-    int64_t *stop; /* tokens that end it, and are no part of the output */
+    unsigned weights; /* ps_spec_weights */
+    int64_t *stop;    /* tokens that end it, and are no part of the output */
     size_t n_stop;
     unsigned cache; /* ps_spec_cache */
 } ps_spec_generate;

@@ -1,6 +1,7 @@
 """Models whose tensors are in forms: written here by the formats' descriptions, stored as they are, and then as good as
 the float32 models that they are decoded to."""
 import json
+import re
 import struct
 
 import numpy as np
@@ -181,7 +182,7 @@ def language(kind):
     with Cluster() as cluster:
         write_tokens(cluster)
         cluster.start_server()
-        cluster.start_worker("w1")
+        worker = cluster.start_worker("w1")
         tensors, config = weights(kind)
         decoded = put(cluster, "q", config, tensors, choose, transposed)
         results = [cluster.psctl_json("evaluate", name, cluster.dir / "test.tokens") for name in ("q", "q-plain")]
@@ -191,6 +192,12 @@ def language(kind):
         cluster.psctl(*generate, "--cache", "float32")
         log = (cluster.dir / "w1.log").read_text()
         assert log.count("cache=int8") == log.count("cache=float32") == 1, log
+        generate[1] = "q-plain"
+        generate += ["--cache", "float32"]
+        assert cluster.psctl(*generate).stdout == cluster.psctl(*generate, "--weights", "bf16").stdout
+        held = [int(n) for n in re.findall(r"serving model=q-plain .*bytes=(\d+)", worker.text())]
+        halves = 2 * sum(v.size for v in tensors.values() if v.ndim == 2)
+        assert len(held) == 2 and abs(held[0] - held[1] - halves) <= 256 * len(tensors), (held, halves)
 
         cluster.psctl("export", "q", "-o", cluster.dir / "same.safetensors")
         assert (cluster.dir / "same.safetensors").read_bytes() == (cluster.dir / "q.safetensors").read_bytes()

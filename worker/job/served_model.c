@@ -22,6 +22,7 @@ struct ps_served_model {
     ps_model *model;
     int64_t length;             /* tokens of a sequence */
     ps_spec_cache usual, cache; /* what the model's matrices ask for; what it has */
+    ps_spec_weights weights;
 };
 
 void ps_served_model_create(ps_served_model **out)
@@ -129,6 +130,8 @@ static ps_status make_and_fill(ps_served_model *s, ps_task_run *run, const ps_se
     ps_model_config config = ps_job_model_config(s->spec);
     ps_form *forms = NULL;
     ps_status st = ps_stored_model_check(run->remote, &which, &config, &forms);
+    if (!st && need->weights == PS_SPEC_WEIGHTS_BF16)
+        st = ps_stored_model_narrow(&config, &forms);
     if (!st)
         st = look_at_forms(s, &config, forms, need->cache);
     if (!st)
@@ -154,13 +157,15 @@ static ps_status load(ps_served_model *s, ps_task_run *run, const ps_served_need
     if (st)
         return ps_wrap(st, "model %s", need->name);
     s->length = length_for(s->spec, need->length);
+    s->weights = need->weights;
     return make_and_fill(s, run, need);
 }
 
 static bool fits(const ps_served_model *s, const ps_served_need *need, const char *version)
 {
     return s->version && *version && !strcmp(s->version, version) &&
-           length_for(s->spec, need->length) <= s->length && cache_for(s, need->cache) == s->cache;
+           length_for(s->spec, need->length) <= s->length &&
+           cache_for(s, need->cache) == s->cache && need->weights == s->weights;
 }
 
 ps_status ps_served_model_get(ps_task_run *run, const ps_served_need *need, ps_model **model,

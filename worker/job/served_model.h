@@ -22,6 +22,7 @@ typedef struct ps_served_need {
     size_t length;       /* tokens of a sequence; more than its context: its context */
     ps_spec_cache cache; /* USUAL: float32 where all matrices are; else bfloat16, or int8 where one
                             has codes of 8 bits or fewer, which is as near as products are then */
+    ps_spec_weights weights;
 } ps_served_need;
 
 /* The model of the run's task, ready for ps_model_extend. Both are valid for this task. Fails as

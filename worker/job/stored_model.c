@@ -4,6 +4,8 @@
 
 #include "common/base/buf.h"
 #include "common/base/mem.h"
+#include "common/base/require.h"
+#include "worker/job/narrow.h"
 #include "worker/job/staging.h"
 
 #include <inttypes.h>
@@ -15,6 +17,8 @@ typedef struct loading {
     ps_model *model;
     size_t *parameter; /* of each of the file's tensors */
     ps_staging *staging;
+    bool *narrowed;    /* [the file's tensors]: float32 that becomes bfloat16 */
+    ps_narrow *narrow; /* of the one whose data comes */
 } loading;
 
 /* ---- is it the architecture's? ---- */
@@ -92,14 +96,28 @@ static void restart(void *user)
 {
     loading *l = user;
     ps_staging_close(&l->staging);
+    ps_narrow_free(&l->narrow);
+    ps_free(&l->narrowed);
     ps_free(&l->parameter);
+}
+
+static ps_form bfloat16(void)
+{
+    ps_form form;
+    PS_REQUIRE(ps_form_parse("bfloat16", &form));
+    return form;
+}
+
+static bool becomes_bf16(const loading *l, ps_form stored, size_t parameter)
+{
+    return l->forms && ps_form_same(l->forms[parameter], bfloat16()) && !stored.row;
 }
 
 /* What the model was made for, of the version that was checked, or its bytes would go astray. */
 static ps_status check_form(const loading *l, const ps_model_form *tensor, size_t parameter)
 {
     ps_form want = l->forms ? l->forms[parameter] : (ps_form){0};
-    if (ps_form_same(want, tensor->form))
+    if (ps_form_same(want, tensor->form) || becomes_bf16(l, tensor->form, parameter))
         return PS_OK;
     return ps_fail(PS_FAILED_PRECONDITION, "tensor %s is in another form than it was before",
                    tensor->name);
@@ -113,8 +131,10 @@ static ps_status match(void *user, const ps_safetensors *file, const ps_model_fo
     if (st)
         return st;
     l->parameter = ps_alloc_array(file->n_tensors, sizeof(*l->parameter));
+    l->narrowed = ps_alloc_array(file->n_tensors, sizeof *l->narrowed);
     for (size_t i = 0; !st && i < file->n_tensors; i++) {
         l->parameter[i] = parameter_of(l->layout, tensors[i].name);
+        l->narrowed[i] = becomes_bf16(l, tensors[i].form, l->parameter[i]);
         st = check_form(l, &tensors[i], l->parameter[i]);
     }
     if (st)
@@ -122,9 +142,23 @@ static ps_status match(void *user, const ps_safetensors *file, const ps_model_fo
     return ps_staging_open(ps_model_stream(l->model), &l->staging);
 }
 
+static ps_status write_narrowed(loading *l, size_t tensor, uint64_t offset, ps_slice bytes)
+{
+    size_t p = l->parameter[tensor];
+    ps_status st = PS_OK;
+    if (offset == 0) {
+        ps_narrow_free(&l->narrow);
+        st = ps_narrow_create(l->staging, &l->layout->parameters[p],
+                              ps_model_parameter(l->model, p), &l->narrow);
+    }
+    return st ? st : ps_narrow_write(l->narrow, bytes);
+}
+
 static ps_status write_data(void *user, size_t tensor, uint64_t offset, ps_slice bytes)
 {
-    const loading *l = user;
+    loading *l = user;
+    if (l->narrowed[tensor])
+        return write_narrowed(l, tensor, offset, bytes);
     return ps_staging_write(l->staging, ps_model_parameter(l->model, l->parameter[tensor]), offset,
                             bytes.data, bytes.len);
 }
@@ -191,5 +225,20 @@ ps_status ps_stored_model_check(ps_remote *remote, const ps_stored_model *which,
         return st;
     }
     *forms = c.forms;
+    return PS_OK;
+}
+
+ps_status ps_stored_model_narrow(const ps_model_config *config, ps_form **forms)
+{
+    ps_model_layout layout;
+    ps_status st = ps_model_describe(config, &layout);
+    if (st)
+        return st;
+    if (!*forms)
+        *forms = ps_alloc_array(layout.count, sizeof **forms);
+    for (size_t i = 0; i < layout.count; i++)
+        if (layout.parameters[i].rank == 2 && !(*forms)[i].row)
+            (*forms)[i] = bfloat16();
+    ps_model_layout_free(&layout);
     return PS_OK;
 }

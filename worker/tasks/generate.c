@@ -136,7 +136,8 @@ static ps_status prepare(generating *g, const ps_job_spec *spec)
     const ps_spec_model *model;
     const ps_served_need need = {.name = spec->model_name,
                                  .length = g->how->n_prompt + (size_t)g->how->max_tokens,
-                                 .cache = (ps_spec_cache)g->how->cache};
+                                 .cache = (ps_spec_cache)g->how->cache,
+                                 .weights = (ps_spec_weights)g->how->weights};
     ps_status st = ps_served_model_get(g->run, &need, &g->model, &model);
     if (st)
         return st;

@@ -2,6 +2,7 @@
  * CPU. The files are written here by hand; whatever is wrong with one is said and never a crash. */
 #include "worker/job/stored_model.h"
 
+#include "worker/job/narrow.h"
 #include "worker/job/stored_range.h"
 
 #include "common/base/mem.h"
@@ -289,6 +290,64 @@ START_TEST(a_weight_in_a_form_stays_in_it)
 }
 END_TEST
 
+/* Of 8 bits, and some that lie between two such. */
+static const float fine[] = {7, 8, 1, 2.01F, -3.3F, 1e-20F, 255.5F, -0.0F};
+static const uint16_t narrowed[] = {0x3f80, 0x4001, 0xc053, 0x1e3d, 0x4380, 0x8000};
+
+START_TEST(float32_matrices_may_be_held_as_bfloat16)
+{
+    begin_on(_i);
+    for (size_t piece = 1; piece <= 40; piece += 3) {
+        serve_bytes("{" BIAS "," WEIGHT "}", ps_slice_of(fine, sizeof fine), piece);
+        ck_ok(check());
+        ck_assert_ptr_null(t.forms);
+        ck_ok(ps_stored_model_narrow(&config, &t.forms));
+        make_formed(&config);
+        ck_ok(load());
+        uint16_t w[6];
+        float b[2];
+        ps_stream *s = ps_model_stream(t.model);
+        ck_ok(ps_copy_to_host(s, w, ps_model_parameter(t.model, 0), sizeof w));
+        ck_ok(ps_copy_to_host(s, b, ps_model_parameter(t.model, 1), sizeof b));
+        ck_assert_int_eq(memcmp(w, narrowed, sizeof w), 0);
+        ck_assert_int_eq(memcmp(b, fine, sizeof b), 0);
+    }
+    end();
+}
+END_TEST
+
+/* [3 inputs, 2 outputs], cut anywhere. */
+START_TEST(a_matrix_of_columns_is_held_as_rows)
+{
+    static const ps_model_parameter_spec spec = {
+        .name = "w", .rank = 2, .shape = {3, 2}, .input_major = true};
+    static const int from[] = {0, 2, 4, 1, 3, 5};
+    begin_on(_i);
+    ps_stream *s = ps_model_stream(t.model);
+    ps_buffer *memory = NULL;
+    ck_ok(ps_buffer_new(t.rig.backend, sizeof narrowed, &memory));
+    ps_tensor to = ps_tensor_2d(memory, 0, PS_DTYPE_U8, 2, 6);
+    for (size_t piece = 1; piece <= 24; piece++) {
+        ps_staging *staging = NULL;
+        ps_narrow *narrow = NULL;
+        uint16_t got[6];
+        ck_ok(ps_staging_open(s, &staging));
+        ck_ok(ps_narrow_create(staging, &spec, to, &narrow));
+        for (size_t at = 0; at < 24; at += piece)
+            ck_ok(ps_narrow_write(narrow, ps_slice_of((const uint8_t *)(fine + 2) + at,
+                                                      piece < 24 - at ? piece : 24 - at)));
+        ck_ok(ps_staging_end(staging));
+        ck_ok(ps_copy_to_host(s, got, to, sizeof got));
+        for (int i = 0; i < 6; i++)
+            ck_assert_uint_eq(got[i], narrowed[from[i]]);
+        ps_narrow_free(&narrow);
+        ps_staging_close(&staging);
+    }
+    ps_buffer_free(t.rig.backend, &memory);
+    end();
+}
+END_TEST
+
 /* An mlp 32 → 20 in int8/32: so many rows that a backend may put them into an order of its own. */
 enum { WIDE = 32, HIGH = 20, WIDE_ROW = 2 + WIDE };
 static const int64_t wide_layers[] = {WIDE, HIGH};
@@ -427,6 +486,8 @@ static const ps_check_case tests[] = {
     {&hostile_headers_are_corrupt},
     {&a_file_of_another_architecture_is_said_with_tensor_and_shapes},
     {&a_weight_in_a_form_stays_in_it, .repeat = PS_TEST_DEVICES},
+    {&float32_matrices_may_be_held_as_bfloat16, .repeat = PS_TEST_DEVICES},
+    {&a_matrix_of_columns_is_held_as_rows, .repeat = PS_TEST_DEVICES},
     {&a_form_is_computed_with_once_all_of_it_is_there, .repeat = PS_TEST_DEVICES},
     {&a_form_that_is_not_as_the_model_wants_it_is_said},
     {&the_check_takes_no_more_than_the_header},
