@@ -3,6 +3,7 @@
  * name. */
 #include "gpu/cuda/form.h"
 
+#include "gpu/cuda/form_dot.h"
 #include "gpu/cuda/forms.h"
 
 #include <string.h>
@@ -51,13 +52,21 @@ struct q8_0 {
     {
         return ps_form_half(block) * (float)(int8_t)block[2 + i];
     }
+    static __device__ int four(const uint8_t *block, unsigned i)
+    {
+        return (int)(ps_form_two(block + 2 + i) | ps_form_two(block + 4 + i) << 16);
+    }
+    static __device__ float scale(const uint8_t *block)
+    {
+        return ps_form_half(block);
+    }
 };
 } // namespace
 
 const ps_cuda_form ps_cuda_forms_plain[] = {ps_cuda_form_row<float32>("float32"),
                                             ps_cuda_form_row<bfloat16>("bfloat16"),
                                             ps_cuda_form_row<float16>("float16"),
-                                            ps_cuda_form_row<q8_0>("q8_0"),
+                                            ps_cuda_form_dot_row<q8_0>("q8_0"),
                                             {}};
 
 /* Begins as every operation does; NULL: the stream has failed. */
@@ -80,7 +89,7 @@ void ps_cuda_form_product(ps_stream *s, const ps_form_product *p)
 {
     const ps_cuda_form *form = find(s, p->w->form);
     if (form)
-        form->product(s, p);
+        (form->rounded && ps_cuda_form_may_round(p) ? form->rounded : form->product)(s, p);
 }
 
 void ps_cuda_form_embedding(ps_stream *s, ps_tensor y, const ps_form_matrix *table, ps_tensor ids,

@@ -19,6 +19,8 @@ typedef struct ps_cuda_form {
     void (*product)(ps_stream *s, const ps_form_product *p);
     void (*embedding)(ps_stream *s, ps_tensor y, const ps_form_matrix *table, ps_tensor ids,
                       bool add);
+    /* Of few rows, which may be rounded to 8 bits (form_dot.h); NULL: none is. */
+    void (*rounded)(ps_stream *s, const ps_form_product *p);
 } ps_cuda_form;
 
 /* Two bytes as a float16, wherever they lie. */
@@ -203,7 +205,7 @@ void ps_form_call_embedding(ps_stream *s, ps_tensor y, const ps_form_matrix *tab
 
 template <typename F> constexpr ps_cuda_form ps_cuda_form_row(const char *name)
 {
-    return {name, ps_form_call_product<F>, ps_form_call_embedding<F>};
+    return {name, ps_form_call_product<F>, ps_form_call_embedding<F>, nullptr};
 }
 } // namespace
 

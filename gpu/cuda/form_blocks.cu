@@ -1,5 +1,5 @@
 /* Blocks of 32, ggml's, and fp8: what common/form/nibbles.c, tables.c and fp8.c decode. */
-#include "gpu/cuda/form.h"
+#include "gpu/cuda/form_dot.h"
 #include "gpu/cuda/forms.h"
 
 #include <math.h>
@@ -27,6 +27,19 @@ template <int Bits, bool Under> struct nibbles {
         float d = ps_form_half(block);
         return Under ? d * (float)q + ps_form_half(block + 2)
                      : d * (float)((int)q - (1 << (Bits - 1)));
+    }
+};
+
+struct q4_0 : nibbles<4, false> {
+    static __device__ int four(const uint8_t *block, unsigned i)
+    {
+        const uint8_t *at = block + HEAD + i % 16;
+        unsigned codes = ps_form_two(at) | ps_form_two(at + 2) << 16;
+        return ps_form_less_8(codes >> i / 16 * 4 & 0x0F0F0F0Fu);
+    }
+    static __device__ float scale(const uint8_t *block)
+    {
+        return ps_form_half(block);
     }
 };
 
@@ -75,7 +88,7 @@ struct fp8 {
 };
 } // namespace
 
-const ps_cuda_form ps_cuda_forms_blocks[] = {ps_cuda_form_row<nibbles<4, false>>("q4_0"),
+const ps_cuda_form ps_cuda_forms_blocks[] = {ps_cuda_form_dot_row<q4_0>("q4_0"),
                                              ps_cuda_form_row<nibbles<4, true>>("q4_1"),
                                              ps_cuda_form_row<nibbles<5, false>>("q5_0"),
                                              ps_cuda_form_row<nibbles<5, true>>("q5_1"),

@@ -42,6 +42,13 @@
 #define __float2int_ru(x)  ((int)ceilf(x))
 #define __int2float_rn(x)  ((float)(int)(x))
 
+static inline int __dp4a(int a, int b, int c)
+{
+    for (int i = 0; i < 32; i += 8)
+        c += (int8_t)((unsigned)a >> i) * (int8_t)((unsigned)b >> i);
+    return c;
+}
+
 static inline float rsqrtf(float x)
 {
     return 1.0f / sqrtf(x);
