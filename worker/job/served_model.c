@@ -70,11 +70,11 @@ static const char *const cache_names[] = {[PS_SPEC_CACHE_FLOAT32] = "float32",
                                           [PS_SPEC_CACHE_BF16] = "bf16",
                                           [PS_SPEC_CACHE_INT8] = "int8"};
 
-/* What is usual with these forms, one a parameter, of which row NULL is float32. */
+/* What is usual with these forms, one a parameter, of which row NULL is float32; NULL: all are. */
 static ps_spec_cache usual_cache(const ps_form *forms, size_t n)
 {
     uint32_t least = 32;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; forms && i < n; i++)
         if (forms[i].row && forms[i].row->bits < least)
             least = forms[i].row->bits;
     return least >= 32  ? PS_SPEC_CACHE_FLOAT32
