@@ -60,9 +60,10 @@ void ps_report_rows_init(ps_report_rows *rows)
                                         ">HELD OUT", ">PREDICTED", "NOTE",  NULL};
     static const char *const pruned[] = {
         "PRUNED", "KEPT", ">IMPORTANCE LOST", ">CUT", ">ERROR", ">HELD OUT", "NOTE", NULL};
-    static const char *const thin[] = {"LOW RANK", "RANK", ">ERROR", ">HELD OUT", NULL};
-    *rows = (ps_report_rows){
-        .coded = ps_table_new(coded), .pruned = ps_table_new(pruned), .thin = ps_table_new(thin)};
+    static const char *const factors[] = {"LOW RANK", "RANK", ">ERROR", ">HELD OUT", NULL};
+    *rows = (ps_report_rows){.coded = ps_table_new(coded),
+                             .pruned = ps_table_new(pruned),
+                             .thin = ps_table_new(factors)};
 }
 
 void ps_report_rows_clear(ps_report_rows *rows)
