@@ -39,6 +39,14 @@ ps_status ps_buffer_new(ps_backend *b, size_t bytes, ps_buffer **out)
     return b->ops->buffer_new(b, bytes, out);
 }
 
+ps_status ps_buffer_new_sparse(ps_backend *b, size_t bytes, ps_buffer **out)
+{
+    ps_status st = ps_buffer_new(b, bytes, out);
+    if (!st && b->ops->buffer_sparse)
+        b->ops->buffer_sparse(b, *out);
+    return st;
+}
+
 void ps_buffer_free(ps_backend *b, ps_buffer **buffer)
 {
     if (*buffer)

@@ -22,7 +22,7 @@
 #include "common/base/status.h"
 #include "gpu/tensor.h"
 
-#define PS_BACKEND_API 9
+#define PS_BACKEND_API 10
 
 typedef struct ps_backend ps_backend;
 typedef struct ps_backend_ops ps_backend_ops;
@@ -78,6 +78,9 @@ const char *ps_backend_describe(const ps_backend *b, char *out, size_t size);
 PS_MUST_CHECK ps_status ps_backend_check(ps_backend *b);
 
 PS_MUST_CHECK ps_status ps_buffer_new(ps_backend *b, size_t bytes, ps_buffer **out);
+/* The same for what is made for the largest case, of which a part may never be used: where memory
+ * is the host's, it is taken a small page at a time, as each is first touched. */
+PS_MUST_CHECK ps_status ps_buffer_new_sparse(ps_backend *b, size_t bytes, ps_buffer **out);
 void ps_buffer_free(ps_backend *b, ps_buffer **buffer); /* NULL is nothing */
 
 /* Host memory from which and into which a device copies while the host goes on. PS_NO_MEMORY. */

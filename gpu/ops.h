@@ -337,6 +337,8 @@ struct ps_backend_ops {
     /* Memory, 256-byte aligned, contents undefined. PS_NO_MEMORY names the bytes asked for. */
     ps_status (*buffer_new)(ps_backend *b, size_t bytes, ps_buffer **out);
     void (*buffer_free)(ps_backend *b, ps_buffer *buffer);
+    /* A part of it may never be used (ps_buffer_new_sparse); NULL: it is all the same here. */
+    void (*buffer_sparse)(ps_backend *b, ps_buffer *buffer);
     /* Host memory that copies to and from the device can use while the host goes on (pinned). */
     ps_status (*host_new)(ps_backend *b, size_t bytes, void **out);
     void (*host_free)(ps_backend *b, void *memory);

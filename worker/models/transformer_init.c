@@ -207,7 +207,8 @@ static ps_status take_memory(ps_transformer *t, ps_backend *backend)
     if (st)
         return st;
     size_t bytes = ps_transformer_place(t, NULL);
-    st = ps_buffer_new(backend, bytes, &t->memory);
+    st = o->decode ? ps_buffer_new_sparse(backend, bytes, &t->memory)
+                   : ps_buffer_new(backend, bytes, &t->memory);
     if (st)
         return ps_wrap(st, "activations for batches of %lld × %lld tokens", (long long)o->max_batch,
                        (long long)o->max_length);

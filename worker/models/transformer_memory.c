@@ -78,7 +78,7 @@ static void take_gradients(cursor *c, ps_transformer *t, extent e)
 static void take_head(cursor *c, ps_transformer *t, extent e)
 {
     int64_t v = t->size.vocab_size, batch = t->base.options.max_batch;
-    int64_t rows = ps_head_rows(e.rows, v);
+    int64_t rows = t->base.options.decode ? 1 : ps_head_rows(e.rows, v);
     rows = rows < batch ? batch : rows; /* answer wants the last token of each sequence at once */
     t->head.logits = take(c, PS_DTYPE_F32, rows, v);
     t->head.dlogits = t->head.logits;

@@ -6,7 +6,9 @@
 #include "tests/lib/device.h"
 #include "tests/lib/fault.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static ps_test_device device;
 
@@ -53,6 +55,32 @@ START_TEST(a_buffer_too_large_is_an_error_and_leaves_nothing)
     ck_assert_ptr_null(buffer);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "buffer of 4096 bytes"));
     ps_buffer_free(device.backend, &buffer); /* NULL is nothing */
+    ps_test_device_close(&device);
+}
+END_TEST
+
+/* Of this process, in memory. */
+static int64_t resident(void)
+{
+    long long pages = -1;
+    FILE *f = fopen("/proc/self/statm", "r");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_int_eq(fscanf(f, "%*s %lld", &pages), 1);
+    ck_assert_int_eq(fclose(f), 0);
+    return pages * sysconf(_SC_PAGESIZE);
+}
+
+START_TEST(of_a_sparse_buffer_only_what_is_touched_is_in_memory)
+{
+    enum { MIB = 1 << 20, COUNT = 128 };
+    ps_test_device_open(&device, "cpu");
+    ps_buffer *buffer = NULL;
+    int64_t before = resident();
+    ck_ok(ps_buffer_new_sparse(device.backend, (size_t)COUNT * MIB, &buffer));
+    for (size_t i = 0; i < COUNT; i++)
+        ((volatile char *)buffer->memory)[i * MIB] = 1;
+    ck_assert_int_lt(resident() - before, COUNT * MIB / 4);
+    ps_buffer_free(device.backend, &buffer);
     ps_test_device_close(&device);
 }
 END_TEST
@@ -169,6 +197,7 @@ static const ps_check_case tests[] = {
     {.test = &what_is_copied_in_comes_out},
     {.test = &the_host_sees_memory_that_it_shares},
     {.test = &a_buffer_too_large_is_an_error_and_leaves_nothing},
+    {.test = &of_a_sparse_buffer_only_what_is_touched_is_in_memory},
     {.test = &a_stream_that_has_failed_does_nothing_more_and_says_why},
     {.test = &an_operation_without_memory_to_work_in_fails_its_stream},
     {.test = &events_order_two_streams},
