@@ -4,6 +4,7 @@
 #include "common/form/ggml.h"
 
 #include "common/base/require.h"
+#include "common/base/vector.h"
 
 #include <float.h>
 #include <math.h>
@@ -214,93 +215,174 @@ float ps_ggml_scale_of_positive(const float *x, const float *weights, int n, int
 
 /* ---- a scale and what is taken off ---- */
 
-typedef struct span {
-    float least, most, w, x; /* the range; Σ w and Σ w·x */
-} span;
+/* Parts are searched side by side, each in a lane: a lane's sums are made in ggml's order, and
+ * eight cost little more than one. */
+enum { LANES = 8 };
 
-static span span_of(const float *x, const float *weights, int n)
+typedef struct side {
+    int n;
+    float x[PS_GGML_SEARCHED][LANES], weights[PS_GGML_SEARCHED][LANES];
+    float least[LANES], most[LANES], w[LANES], wx[LANES]; /* the range; Σ w and Σ w·x */
+} side;
+
+/* Codes as numbers, the scale and least number by which they are nearest, and the error. */
+typedef struct tried {
+    float codes[PS_GGML_SEARCHED][LANES];
+    float scale[LANES], least[LANES], error[LANES];
+    bool fits[LANES]; /* false: codes are all alike */
+} tried;
+
+/* Of parts [0, count), the last one again for lanes that have none. */
+static void take_parts(side *s, const float *x, const float *weights, int n, int count)
 {
-    span s = {x[0], x[0], weights[0], weights[0] * x[0]};
-    for (int i = 1; i < n; i++) {
-        s.least = x[i] < s.least ? x[i] : s.least;
-        s.most = x[i] > s.most ? x[i] : s.most;
-        s.w += weights[i];
-        s.x += weights[i] * x[i];
-    }
-    if (s.least > 0)
-        s.least = 0;
-    return s;
+    s->n = n;
+    for (int i = 0; i < n; i++)
+        for (int p = 0; p < LANES; p++) {
+            int at = (p < count ? p : count - 1) * n + i;
+            s->x[i][p] = x[at];
+            s->weights[i][p] = weights[at];
+        }
 }
 
-static float error_of(const float *x, const float *weights, int n, const uint8_t *codes,
-                      float scale, float least, bool absolute)
+typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
+typedef int32_t whole __attribute__((vector_size(LANES * sizeof(int32_t))));
+
+#define PUT(to, vector)   memcpy((to), &(vector), sizeof(lanes))
+#define GET(vector, from) memcpy(&(vector), (from), sizeof(lanes))
+
+static void find_span(side *s)
 {
-    float sum = 0;
-    for (int i = 0; i < n; i++) {
-        float diff = scale * (float)codes[i] + least - x[i];
-        sum += weights[i] * (absolute ? fabsf(diff) : diff * diff);
+    for (int p = 0; p < LANES; p++) {
+        s->least[p] = s->most[p] = s->x[0][p];
+        s->w[p] = s->weights[0][p];
+        s->wx[p] = s->weights[0][p] * s->x[0][p];
+        for (int i = 1; i < s->n; i++) {
+            float x = s->x[i][p], w = s->weights[i][p];
+            s->least[p] = x < s->least[p] ? x : s->least[p];
+            s->most[p] = x > s->most[p] ? x : s->most[p];
+            s->w[p] += w;
+            s->wx[p] += w * x;
+        }
+        s->least[p] = s->least[p] > 0 ? 0 : s->least[p];
     }
-    return sum;
 }
 
-static void put_codes_from(const float *x, int n, int most, float inverse, float least,
-                           uint8_t *codes)
+/* ps_ggml_nearest of each lane, and clamped. */
+PS_VECTOR_CLONES static void put_codes_from(const side *s, int most, const float *inverse,
+                                            const float *from, tried *t)
+{
+    lanes by, below, x;
+    GET(by, inverse);
+    GET(below, from);
+    for (int i = 0; i < s->n; i++) {
+        GET(x, s->x[i]);
+        lanes shifted = by * (x - below) + 12582912.0f;
+        whole q;
+        memcpy(&q, &shifted, sizeof q);
+        q = (q & 0x7fffff) - 0x400000;
+        q &= ~(q < 0);
+        q = (q & ~(q > most)) | ((q > most) & most);
+        lanes code = __builtin_convertvector(q, lanes);
+        PUT(t->codes[i], code);
+    }
+}
+
+/* The weighted least squares of given codes. */
+PS_VECTOR_CLONES static void fit(const side *s, tried *t)
+{
+    lanes sl = {0}, sl2 = {0}, sxl = {0}, l, w, x, all_w, all_wx;
+    for (int i = 0; i < s->n; i++) {
+        GET(l, t->codes[i]);
+        GET(w, s->weights[i]);
+        GET(x, s->x[i]);
+        lanes wl = w * l;
+        sl += wl;
+        sl2 += wl * l;
+        sxl += wl * x;
+    }
+    GET(all_w, s->w);
+    GET(all_wx, s->wx);
+    lanes d = all_w * sl2 - sl * sl, least = (sl2 * all_wx - sl * sxl) / d;
+    lanes scale = (all_w * sxl - all_wx * sl) / d, alone = sxl / sl2;
+    for (int p = 0; p < LANES; p++) {
+        t->fits[p] = d[p] > 0;
+        t->scale[p] = least[p] > 0 ? alone[p] : scale[p];
+        t->least[p] = least[p] > 0 ? 0 : least[p];
+    }
+}
+
+PS_VECTOR_CLONES static void find_error(const side *s, bool absolute, tried *t)
+{
+    lanes sum = {0}, scale, least, l, w, x;
+    GET(scale, t->scale);
+    GET(least, t->least);
+    for (int i = 0; i < s->n; i++) {
+        GET(l, t->codes[i]);
+        GET(w, s->weights[i]);
+        GET(x, s->x[i]);
+        lanes diff = scale * l + least - x;
+        whole bits;
+        memcpy(&bits, &diff, sizeof bits);
+        bits &= 0x7fffffff;
+        lanes size = diff * diff;
+        if (absolute)
+            memcpy(&size, &bits, sizeof size);
+        sum += w * size;
+    }
+    PUT(t->error, sum);
+}
+
+static void take_lane(tried *best, const tried *t, int n, int p)
 {
     for (int i = 0; i < n; i++)
-        codes[i] = (uint8_t)ps_ggml_clamped(ps_ggml_nearest(inverse * (x[i] - least)), 0, most);
+        best->codes[i][p] = t->codes[i][p];
+    best->scale[p] = t->scale[p];
+    best->least[p] = t->least[p];
+    best->error[p] = t->error[p];
 }
 
-/* The weighted least squares of given codes. false: they are all alike. */
-static bool fit(const span *s, const float *x, const float *weights, int n, const uint8_t *codes,
-                float *scale, float *least)
+/* best's least is what codes are counted from. */
+static void search(const ps_ggml_tries *how, const side *s, tried *best)
 {
-    float sl = 0, sl2 = 0, sxl = 0;
-    for (int i = 0; i < n; i++) {
-        float l = (float)codes[i];
-        sl += weights[i] * l;
-        sl2 += weights[i] * l * l;
-        sxl += weights[i] * l * x[i];
+    float inverse[LANES];
+    tried t;
+    for (int p = 0; p < LANES; p++) {
+        inverse[p] = (float)how->most / (s->most[p] - s->least[p]);
+        best->scale[p] = 1 / inverse[p];
+        best->least[p] = s->least[p];
     }
-    float d = s->w * sl2 - sl * sl;
-    if (!(d > 0))
-        return false;
-    *scale = (s->w * sxl - s->x * sl) / d;
-    *least = (sl2 * s->x - sl * sxl) / d;
-    if (*least > 0) {
-        *least = 0;
-        *scale = sxl / sl2;
-    }
-    return true;
-}
-
-float ps_ggml_scale_and_under(const ps_ggml_tries *how, const float *x, const float *weights, int n,
-                              uint8_t *codes, float *under)
-{
-    uint8_t tried[PS_GGML_SEARCHED];
-    PS_REQUIRE(n > 0 && n <= PS_GGML_SEARCHED);
-    span s = span_of(x, weights, n);
-    memset(codes, 0, (size_t)n);
-    *under = -s.least;
-    if (s.most <= s.least)
-        return 0;
-    float inverse = (float)how->most / (s.most - s.least), best_scale = 1 / inverse;
-    put_codes_from(x, n, how->most, inverse, s.least, codes);
-    float best = error_of(x, weights, n, codes, best_scale, s.least, how->absolute);
-    float from = s.least; /* what codes are counted from: the best so far */
+    put_codes_from(s, how->most, inverse, best->least, best);
+    find_error(s, how->absolute, best);
     for (int k = 0; k <= how->tries; k++) {
-        float scale, least;
-        inverse = (how->first + how->step * (float)k + (float)how->most) / (s.most - from);
-        put_codes_from(x, n, how->most, inverse, from, tried);
-        if (!fit(&s, x, weights, n, tried, &scale, &least))
-            continue;
-        float error = error_of(x, weights, n, tried, scale, least, how->absolute);
-        if (error < best) {
-            memcpy(codes, tried, (size_t)n);
-            best = error;
-            best_scale = scale;
-            from = least;
+        for (int p = 0; p < LANES; p++)
+            inverse[p] = (how->first + how->step * (float)k + (float)how->most) /
+                         (s->most[p] - best->least[p]);
+        put_codes_from(s, how->most, inverse, best->least, &t);
+        fit(s, &t);
+        find_error(s, how->absolute, &t);
+        for (int p = 0; p < LANES; p++)
+            if (t.fits[p] && t.error[p] < best->error[p])
+                take_lane(best, &t, s->n, p);
+    }
+}
+
+void ps_ggml_scales_and_unders(const ps_ggml_tries *how, const float *x, const float *weights,
+                               int n, int parts, uint8_t *codes, float *scales, float *unders)
+{
+    PS_REQUIRE(n > 0 && n <= PS_GGML_SEARCHED && parts > 0);
+    for (int first = 0; first < parts; first += LANES) {
+        int count = parts - first < LANES ? parts - first : LANES;
+        side s;
+        tried best;
+        take_parts(&s, x + first * n, weights + first * n, n, count);
+        find_span(&s);
+        search(how, &s, &best);
+        for (int p = 0; p < count; p++) {
+            bool none = s.most[p] <= s.least[p];
+            scales[first + p] = none ? 0 : best.scale[p];
+            unders[first + p] = -(none ? s.least[p] : best.least[p]);
+            for (int i = 0; i < n; i++)
+                codes[(first + p) * n + i] = none ? 0 : (uint8_t)best.codes[i][p];
         }
     }
-    *under = -from;
-    return best_scale;
 }

@@ -55,7 +55,8 @@ typedef struct ps_ggml_tries {
         .most = (top), .first = -0.9f, .step = 0.05f, .tries = 36 \
     }
 
-float ps_ggml_scale_and_under(const ps_ggml_tries *how, const float *x, const float *weights, int n,
-                              uint8_t *codes, float *under);
+/* Of each of so many parts of n numbers, one after the other. */
+void ps_ggml_scales_and_unders(const ps_ggml_tries *how, const float *x, const float *weights,
+                               int n, int parts, uint8_t *codes, float *scales, float *unders);
 
 #endif

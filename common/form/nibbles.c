@@ -111,7 +111,7 @@ static void encode_block(const float *x, const float *weights, uint32_t bits, bo
     uint8_t codes[NUMBERS];
     float d, least = 0;
     if (under && weights) {
-        d = ps_ggml_scale_and_under(&fine, x, weights, NUMBERS, codes, &least);
+        ps_ggml_scales_and_unders(&fine, x, weights, NUMBERS, 1, codes, &d, &least);
         least = -least;
     } else if (under)
         d = over_range(x, bits, codes, &least);

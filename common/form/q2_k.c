@@ -107,14 +107,14 @@ static void encode_block(const float *x, const float *importance, uint8_t *out)
     static const ps_ggml_tries coarse = {
         .most = MOST, .first = -0.5f, .step = 0.1f, .tries = 15, .absolute = true};
     static const ps_ggml_tries fine = PS_GGML_FINE(MOST);
-    float weights[PART], scales[PARTS], unders[PARTS], sums[PARTS];
+    float weights[NUMBERS], scales[PARTS], unders[PARTS], sums[PARTS];
     uint8_t codes[NUMBERS], sc[PARTS], mn[PARTS];
     float sigma2 = importance ? ps_ggml_mean_square(x, NUMBERS) : 0;
-    for (int p = 0; p < PARTS; p++) {
-        sums[p] = weigh(x + p * PART, importance ? importance + p * PART : NULL, sigma2, weights);
-        scales[p] = ps_ggml_scale_and_under(importance ? &fine : &coarse, x + p * PART, weights,
-                                            PART, codes + p * PART, &unders[p]);
-    }
+    for (int p = 0; p < PARTS; p++)
+        sums[p] = weigh(x + p * PART, importance ? importance + p * PART : NULL, sigma2,
+                        weights + p * PART);
+    ps_ggml_scales_and_unders(importance ? &fine : &coarse, x, weights, PART, PARTS, codes, scales,
+                              unders);
     ps_block_put_half(out + D_AT, importance
                                       ? ps_ggml_scale_of_positive(scales, sums, PARTS, TOP, sc)
                                       : by_largest(scales, sc));

@@ -124,18 +124,18 @@ static ps_ggml_tries tries_of(uint32_t bits, bool fine)
 static void encode_block(const float *x, const float *importance, uint32_t bits, uint8_t *out)
 {
     const ps_ggml_tries how = tries_of(bits, importance != NULL);
-    float weights[PART], scales[PARTS], unders[PARTS], sums[PARTS];
+    float weights[NUMBERS], scales[PARTS], unders[PARTS], sums[PARTS];
     uint8_t codes[NUMBERS], sc[PARTS], mn[PARTS];
     float sigma2 = importance ? 2 * ps_ggml_mean_square(x, NUMBERS) : 0;
     for (int p = 0; p < PARTS; p++) {
+        float *of_part = weights + p * PART;
         if (importance)
-            ps_ggml_weights(importance + p * PART, x + p * PART, sigma2, PART, weights);
+            ps_ggml_weights(importance + p * PART, x + p * PART, sigma2, PART, of_part);
         else
-            plain_weights(x + p * PART, weights);
-        sums[p] = sum_of(weights);
-        scales[p] = ps_ggml_scale_and_under(&how, x + p * PART, weights, PART, codes + p * PART,
-                                            &unders[p]);
+            plain_weights(x + p * PART, of_part);
+        sums[p] = sum_of(of_part);
     }
+    ps_ggml_scales_and_unders(&how, x, weights, PART, PARTS, codes, scales, unders);
     float d = importance ? ps_ggml_scale_of_positive(scales, sums, PARTS, TOP, sc)
                          : by_largest(scales, sc);
     float dmin = importance ? ps_ggml_scale_of_positive(unders, sums, PARTS, TOP, mn)
