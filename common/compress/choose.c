@@ -300,7 +300,7 @@ ps_status ps_plan_choose(ps_plan *plan, const ps_job_spec *spec, const ps_plan_p
         t->stored = parent->tensors[i];
         t->stored.name = ps_strdup(parent->tensors[i].name);
         plan->n_tensors++;
-        t->input = t->folds = PS_PLAN_NO_INPUT;
+        t->input = t->folds = t->feeds = PS_PLAN_NO_INPUT;
         if (part)
             st = check_shape(&t->stored, part);
         if (!st)

@@ -76,6 +76,24 @@ static void find_inputs(ps_plan *plan, const ps_plan_parts *parts)
     ps_free(&uses);
 }
 
+/* Norms of what has been found, where they lose channels. */
+static void find_feeds(ps_plan *plan, const ps_plan_parts *parts)
+{
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        ps_plan_tensor *t = &plan->tensors[i];
+        const ps_plan_part *norm = ps_plan_part_find(parts, t->stored.name);
+        if (!norm || norm->role != PS_PLAN_NORM || !t->n_members)
+            continue;
+        for (size_t k = 0; k < plan->n_tensors; k++) {
+            const ps_plan_tensor *reader = &plan->tensors[k];
+            const ps_plan_part *part = ps_plan_part_find(parts, reader->stored.name);
+            if (reader->input != PS_PLAN_NO_INPUT && part->layer == norm->layer &&
+                part->input == norm->input)
+                t->feeds = reader->input;
+        }
+    }
+}
+
 /* No product's: the blocks themselves, up to the last. */
 static void add_influence(ps_plan *plan)
 {
@@ -220,6 +238,7 @@ ps_status ps_plan_inputs(ps_plan *plan, const ps_job_spec *spec, const ps_plan_p
                          const ps_plan_parts *parts, uint64_t sum_bytes)
 {
     find_inputs(plan, parts);
+    find_feeds(plan, parts);
     if (plan->n_units && plan->units[0].moves)
         add_influence(plan);
     if (plan->n_inputs == 0)
@@ -228,7 +247,7 @@ ps_status ps_plan_inputs(ps_plan *plan, const ps_job_spec *spec, const ps_plan_p
     ps_status st = check_tokens(plan);
     if (spec->compress->quantise)
         ps_plan_fold(plan, spec->compress->quantise, parent, parts, sum_bytes);
-    bool layers_apart = ps_spec_model_is_language(parent->model);
+    bool layers_apart = ps_spec_model_is_language(parent->model) && plan->n_units != 1;
     bool sequential = spec->compress->calibrate.sequential && (layers_apart || !plan->n_units);
     return st ? st : make_windows(plan, sequential, layers_apart, sum_bytes);
 }

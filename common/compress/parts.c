@@ -28,10 +28,15 @@ static ps_plan_role role_of(const ps_lm_tensor *t)
     }
 }
 
-/* The inputs of a block, in the order in which they are there. */
+/* The inputs of a block, in the order in which they are there; the head's is one of the last block.
+ * Of a norm, the one that it makes. */
 static unsigned input_of(ps_arch_part part)
 {
-    return part <= PS_PART_V ? 0 : part == PS_PART_O ? 1 : part == PS_PART_DOWN ? 3 : 2;
+    return part <= PS_PART_V      ? 0
+           : part == PS_PART_O    ? 1
+           : part < PS_PART_DOWN  ? 2
+           : part == PS_PART_DOWN ? 3
+                                  : 4;
 }
 
 static void language(const ps_spec_model *model, ps_plan_parts *out)
@@ -86,6 +91,11 @@ void ps_plan_parts_of(const ps_spec_model *model, ps_plan_parts *out)
         language(model, out);
     else
         layers(model, out);
+    for (size_t i = 0; i < out->n; i++)
+        if (out->sorted[i].tied) { /* its product is the head's */
+            out->sorted[i].layer = (size_t)model->num_layers - 1;
+            out->sorted[i].input = input_of(PS_PART_HEAD);
+        }
     qsort(out->sorted, out->n, sizeof *out->sorted, by_name);
 }
 

@@ -97,6 +97,8 @@ typedef struct ps_plan_tensor {
     bool matrix;                 /* one scale, and zero, for all of its rows */
     bool fell_back;              /* the form is another one than was asked for */
     size_t input; /* its product's, of plan->inputs; PS_PLAN_NO_INPUT: none is summed */
+    size_t feeds; /* of a norm that loses channels: the input that it makes, by whose sums the rest
+                     is scaled. PS_PLAN_NO_INPUT */
     size_t folds; /* the input by whose factors its rows are divided, from row folds_from
                      on; a norm's numbers, or a bias', are rows of one. PS_PLAN_NO_INPUT */
     uint64_t folds_from;

@@ -212,6 +212,16 @@ static ps_method_needs needs_of(const ps_spec_prune *p)
                                                 : PS_METHOD_NOTHING;
 }
 
+/* An embedding is no product; one that is the head as well is not repaired, for it would be another
+ * embedding, but its input tells by how much the last norm changes. */
+static ps_method_needs member_needs(const ps_spec_prune *p, const ps_plan_part *part)
+{
+    ps_method_needs needs = needs_of(p);
+    if (part->role == PS_PLAN_MATRIX || part->role == PS_PLAN_HEAD)
+        return needs;
+    return part->tied && needs != PS_METHOD_NOTHING ? PS_METHOD_SQUARES : PS_METHOD_NOTHING;
+}
+
 static void set_zeros(ps_plan_tensor *t, const ps_spec_prune *p)
 {
     uint64_t columns = ps_plan_from_columns(t);
@@ -239,8 +249,8 @@ void ps_plan_members(ps_plan *plan, const ps_job_spec *spec, const ps_plan_paren
         if (part && !ps_spec_prune_is_zeros(p))
             row_of(p)->members(plan, parent->model, part, t);
         for (size_t k = 0; k < t->n_members; k++)
-            if (t->members[k].columns && part->role == PS_PLAN_MATRIX && needs_of(p) > t->needs)
-                t->needs = needs_of(p);
+            if (t->members[k].columns && member_needs(p, part) > t->needs)
+                t->needs = member_needs(p, part);
         if (t->moves) {
             t->solves = true;
             (void)snprintf(t->why, sizeof t->why, "of a layer that stays");

@@ -68,12 +68,14 @@ typedef enum ps_spec_saliency {
  *     rows  units of the hidden layers of an mlp
  *     heads groups of heads of the attention of each block
  *     layers  whole blocks
+ *     hidden  channels of the residual stream, one set for all blocks
  */
 #define PS_PRUNE_REMOVED(X) \
     X(FFN, ffn)             \
     X(ROWS, rows)           \
     X(HEADS, heads)         \
-    X(LAYERS, layers)
+    X(LAYERS, layers)       \
+    X(HIDDEN, hidden)
 
 typedef enum ps_prune_what {
 #define X(upper, lower) PS_PRUNE_##upper,

@@ -55,29 +55,35 @@ def layernorm(x, gain, bias):
     return d / np.sqrt((d * d).mean(-1, keepdims=True) + 1e-5) * gain + bias
 
 
-def gpt2(w, tokens, heads=4, seen=None, stream=None):
+def kept(out, x):
+    if out is not None:
+        out.append(x)
+    return x
+
+
+def gpt2(w, tokens, heads=4, seen=None, stream=None, normed=None):
     """Logits [T, V], in float64 and from the paper. Lists that get: seen, what each attention gives, [T, heads·d]; stream, what
-    comes into each block, and out of the last."""
+    comes into each block, and out of the last; normed, what each norm gives."""
     x = w["wte.weight"][tokens] + w["wpe.weight"][: len(tokens)]
     layer = 0
     while f"h.{layer}.ln_1.weight" in w:
         if stream is not None:
             stream.append(x)
         p = {k.removeprefix(f"h.{layer}."): v for k, v in w.items() if k.startswith(f"h.{layer}.")}
-        h = layernorm(x, p["ln_1.weight"], p["ln_1.bias"]) @ p["attn.c_attn.weight"] + p["attn.c_attn.bias"]
+        h = kept(normed, layernorm(x, p["ln_1.weight"], p["ln_1.bias"])) @ p["attn.c_attn.weight"] + p["attn.c_attn.bias"]
         q, k, v = np.split(h, 3, 1)
         parts = zip(np.split(q, heads, 1), np.split(k, heads, 1), np.split(v, heads, 1))
         mixed = np.concatenate([attention(*part) for part in parts], 1)
         if seen is not None:
             seen.append(mixed)
         x = x + mixed @ p["attn.c_proj.weight"] + p["attn.c_proj.bias"]
-        h = layernorm(x, p["ln_2.weight"], p["ln_2.bias"]) @ p["mlp.c_fc.weight"] + p["mlp.c_fc.bias"]
+        h = kept(normed, layernorm(x, p["ln_2.weight"], p["ln_2.bias"])) @ p["mlp.c_fc.weight"] + p["mlp.c_fc.bias"]
         h = 0.5 * h * (1 + np.tanh(np.sqrt(2 / np.pi) * (h + 0.044715 * h**3)))
         x = x + h @ p["mlp.c_proj.weight"] + p["mlp.c_proj.bias"]
         layer += 1
     if stream is not None:
         stream.append(x)
-    return layernorm(x, w["ln_f.weight"], w["ln_f.bias"]) @ w["wte.weight"].T
+    return kept(normed, layernorm(x, w["ln_f.weight"], w["ln_f.bias"])) @ w["wte.weight"].T
 
 
 def rmsnorm(x, gain):
@@ -92,7 +98,7 @@ def rope(x):
     return np.concatenate([a * np.cos(angles) - b * np.sin(angles), b * np.cos(angles) + a * np.sin(angles)], 1)
 
 
-def llama(w, tokens, heads=4, kv_heads=2, seen=None, stream=None):
+def llama(w, tokens, heads=4, kv_heads=2, seen=None, stream=None, normed=None):
     x = w["model.embed_tokens.weight"][tokens]
     layer = 0
     while f"model.layers.{layer}.input_layernorm.weight" in w:
@@ -100,7 +106,7 @@ def llama(w, tokens, heads=4, kv_heads=2, seen=None, stream=None):
             stream.append(x)
         prefix = f"model.layers.{layer}."
         p = {k.removeprefix(prefix).removesuffix(".weight"): v for k, v in w.items() if k.startswith(prefix)}
-        h = rmsnorm(x, p["input_layernorm"])
+        h = kept(normed, rmsnorm(x, p["input_layernorm"]))
         q = np.split(h @ p["self_attn.q_proj"].T, heads, 1)
         k = np.split(h @ p["self_attn.k_proj"].T, kv_heads, 1)
         v = np.split(h @ p["self_attn.v_proj"].T, kv_heads, 1)
@@ -109,13 +115,13 @@ def llama(w, tokens, heads=4, kv_heads=2, seen=None, stream=None):
         if seen is not None:
             seen.append(mixed)
         x = x + mixed @ p["self_attn.o_proj"].T
-        h = rmsnorm(x, p["post_attention_layernorm"])
+        h = kept(normed, rmsnorm(x, p["post_attention_layernorm"]))
         gate = h @ p["mlp.gate_proj"].T
         x = x + (gate / (1 + np.exp(-gate)) * (h @ p["mlp.up_proj"].T)) @ p["mlp.down_proj"].T
         layer += 1
     if stream is not None:
         stream.append(x)
-    return rmsnorm(x, w["model.norm.weight"]) @ w["lm_head.weight"].T
+    return kept(normed, rmsnorm(x, w["model.norm.weight"])) @ w["lm_head.weight"].T
 
 
 def numpy_loss(model, tensors, **sizes):

@@ -432,6 +432,70 @@ def the_layer_goes_that_changes_least(cluster, kind):
     assert back.keys() == child.keys() and all(np.array_equal(back[k], child[k]) for k in child)
 
 
+def the_width_gets_smaller(cluster, kind):
+    """Channels by what they add to the products that read them, those repaired; of a llama every number by numpy."""
+    forward = {"gpt2": gpt2, "llama": llama}[kind]
+    done = cluster.wait_job(cluster.submit(compress_text(cluster, "slim", kind, "what: hidden, ratio: 0.25, by: activation")))
+    report, lines = report_of(cluster, done["id"])
+    parent, child = tensors_of(cluster, kind), tensors_of(cluster, "slim")
+    loss, _ = numpy_loss(kind, child)
+    assert abs(report["model"]["test"]["loss"] - loss) < 1e-5 * loss, (report["model"], loss)
+    assert "hidden_size: 24" in cluster.psctl("model", "slim").stdout and "head_dim: 8" in cluster.psctl("model", "slim").stdout
+    tokens = np.frombuffer(TEXT.encode(), np.uint8).astype(int)
+    normed = [[] for _ in range(5)]
+    for row in range(112):
+        seen = []
+        forward(parent, tokens[row * CONTEXT:(row + 1) * CONTEXT], normed=seen)
+        for all_, one in zip(normed, seen):
+            all_.append(one)
+    normed = [np.concatenate(x) for x in normed]
+    if kind == "gpt2":
+        readers = [(name.format(i), x) for i in range(2) for name, x in (("h.{}.attn.c_attn.weight", normed[2 * i]), ("h.{}.mlp.c_fc.weight", normed[2 * i + 1]))]
+        w = {name: parent[name].T for name, _ in readers} | {"wte.weight": parent["wte.weight"]}
+        readers.append(("wte.weight", normed[4]))
+    else:
+        parts = [(f"self_attn.{x}_proj.weight", 0) for x in "qkv"] + [("mlp.gate_proj.weight", 1), ("mlp.up_proj.weight", 1)]
+        readers = [(f"model.layers.{i}.{name}", normed[2 * i + at]) for i in range(2) for name, at in parts]
+        readers.append(("lm_head.weight", normed[4]))
+        w = {name: parent[name] for name, _ in readers}
+    importance = sum((w[name] ** 2).sum(0) * (x ** 2).sum(0) for name, x in readers)
+    keep = np.sort(np.argsort(-importance, kind="stable")[:24])
+    for name, x in readers:
+        got = child[name] if kind == "llama" or name == "wte.weight" else child[name].T
+        if name == "wte.weight":
+            assert np.array_equal(got, w[name][:, keep])
+            continue
+        best, found = left_over(w[name], x, keep, lines[name]["damp"], got)
+        assert lines[name]["repaired"] < lines[name]["cut"] and found < 1.01 * best + 1e-9, (name, found, best, lines[name])
+    if kind == "gpt2":
+        assert np.array_equal(child["wpe.weight"], parent["wpe.weight"][:, keep])
+        assert np.array_equal(child["h.1.mlp.c_proj.bias"], parent["h.1.mlp.c_proj.bias"][keep])
+        assert np.array_equal(child["h.1.ln_2.bias"], parent["h.1.ln_2.bias"][keep])
+        return
+    assert np.array_equal(child["model.embed_tokens.weight"], parent["model.embed_tokens.weight"][:, keep])
+    assert np.array_equal(child["model.layers.1.self_attn.o_proj.weight"], parent["model.layers.1.self_attn.o_proj.weight"][keep])
+    norms = [f"model.layers.{i}.{name}_layernorm.weight" for i in range(2) for name in ("input", "post_attention")] + ["model.norm.weight"]
+    for name, x in zip(norms, normed):  # the root mean square of what stays, of that of all, as a token has it
+        z = x / parent[name]
+        scale = np.sqrt((z[:, keep] ** 2).mean())
+        assert abs(lines[name]["scale"] - scale) < 1e-4 * scale and np.allclose(child[name], parent[name][keep] * scale, rtol=1e-4), name
+    cluster.psctl("export", "slim", "--format", "gguf", "--dtype", "f32", "-o", cluster.dir / "slim.gguf")
+    cluster.psctl("import", cluster.dir / "slim.gguf", "slim-back")
+    back = tensors_of(cluster, "slim-back")
+    assert back.keys() == child.keys() and all(np.array_equal(back[k], child[k]) for k in child)
+
+
+def one_worker_makes_the_same(cluster, kind):
+    """As four, of whatever is removed."""
+    for name, prune in (("fewer", "what: heads, ratio: 0.5"), ("shallow", "what: layers, ratio: 0.5"),
+                        ("slim", "what: hidden, ratio: 0.25, by: activation")):
+        text = compress_text(cluster, f"{name}-by-one", kind, prune).replace("workers: 4", "workers: 1")
+        cluster.wait_job(cluster.submit(text))
+        for model in (name, f"{name}-by-one"):
+            cluster.psctl("export", model, "-o", cluster.dir / model)
+        assert (cluster.dir / name).read_bytes() == (cluster.dir / f"{name}-by-one").read_bytes(), name
+
+
 def an_ffn_of(kind):
     names = {"gpt2": "h.1.mlp.c_proj.weight", "llama": "model.layers.1.mlp.down_proj.weight"}
     with Cluster() as cluster:
@@ -440,8 +504,13 @@ def an_ffn_of(kind):
         cluster.start_worker("w1")
         cluster.start_worker("w2")
         cluster.wait_job(cluster.submit(job(cluster, kind)), timeout=180)
+        for name in ("w3", "w4") if kind == "llama" else ():
+            cluster.start_worker(name)
         heads_go_where_the_rest_makes_them_good(cluster, kind)
         the_layer_goes_that_changes_least(cluster, kind)
+        the_width_gets_smaller(cluster, kind)
+        if kind == "llama":
+            one_worker_makes_the_same(cluster, kind)
         done = cluster.wait_job(cluster.submit(compress_text(cluster, "narrow", kind, "what: ffn, ratio: 0.25")))
         report, lines = report_of(cluster, done["id"])
         line = lines[names[kind]]

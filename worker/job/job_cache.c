@@ -34,6 +34,7 @@ struct ps_job_entry {
     ps_exchange *exchange;
     ps_remote *remote; /* of the thread */
     struct sequence *sequence;
+    void *note; /* ps_job_entry_note */
 };
 
 typedef struct sequence {
@@ -56,6 +57,7 @@ void ps_job_cache_create(ps_job_cache **out)
 
 static void entry_clear(ps_job_entry *e)
 {
+    ps_free(&e->note);
     ps_exchange_close(&e->exchange);
     ps_model_free(&e->model);
     ps_teacher_free(&e->teacher);
@@ -215,6 +217,11 @@ ps_status ps_job_entry_settle(ps_job_entry *e, const char *model)
 bool ps_job_entry_stored(const ps_job_entry *e)
 {
     return e->stored != NULL;
+}
+
+void **ps_job_entry_note(ps_job_entry *e)
+{
+    return &e->note;
 }
 
 size_t ps_job_entry_batch(const ps_job_entry *e)

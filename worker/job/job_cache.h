@@ -67,6 +67,9 @@ PS_MUST_CHECK ps_status ps_job_entry_check_teacher(ps_job_entry *entry, ps_task_
 /* What ps_model_batch.teaching is to be; *out NULL: the job has no teacher. */
 PS_MUST_CHECK ps_status ps_job_entry_teaching(ps_job_entry *entry, ps_task_run *run,
                                               const ps_model_teaching **out);
+/* What a task of the job has found that the next ones need, too, if it takes long to find: one
+ * piece of memory, NULL at first, that is the entry's and is freed with it (ps_free). */
+void **ps_job_entry_note(ps_job_entry *entry);
 size_t ps_job_entry_batch(const ps_job_entry *entry); /* rows of a batch */
 
 #endif

@@ -8,6 +8,8 @@
 #include "worker/compress/repair.h"
 #include "worker/tasks/moments.h"
 
+#include <string.h>
+
 ps_member ps_plan_member_of(const ps_plan_member *m)
 {
     return (ps_member){.columns = m->columns, .begin = m->begin, .span = m->span};
@@ -53,10 +55,11 @@ static ps_status add_tensor(const ps_compress_job *job, const ps_plan_tensor *t,
     return st;
 }
 
-/* Columns alone: with these 0 a unit is gone, whatever it is itself. */
-static bool counts(const ps_plan_tensor *t, const ps_plan_member *m)
+/* Columns alone: with these 0 a unit is gone, whatever it is itself. An embedding has no input. */
+static bool counts(const ps_compress_job *job, const ps_plan_tensor *t, const ps_plan_member *m)
 {
-    return t->from.n_dims == 2 && m->columns;
+    bool activation = job->spec->compress->prune->by == PS_PRUNE_BY_ACTIVATION;
+    return t->from.n_dims == 2 && m->columns && (!activation || t->input != PS_PLAN_NO_INPUT);
 }
 
 static ps_status importance_of(const ps_compress_job *job, size_t units, double *importance)
@@ -65,7 +68,7 @@ static ps_status importance_of(const ps_compress_job *job, size_t units, double 
     for (size_t i = 0; !st && i < job->plan->n_tensors; i++) {
         const ps_plan_tensor *t = &job->plan->tensors[i];
         for (size_t k = 0; !st && k < t->n_members; k++)
-            if (t->members[k].units == units && counts(t, &t->members[k]))
+            if (t->members[k].units == units && counts(job, t, &t->members[k]))
                 st = add_tensor(job, t, &t->members[k], importance);
     }
     return st;
@@ -162,11 +165,48 @@ ps_status ps_layers_influence(const ps_compress_job *job, double **out)
     return st;
 }
 
-ps_status ps_choose_units(const ps_compress_job *job, size_t set, bool *keep, double *lost)
+static ps_status choose(const ps_compress_job *job, size_t set, bool *keep, double *lost)
 {
     const ps_spec_prune *p = job->spec->compress->prune;
+    bool repair = p->what == PS_PRUNE_HEADS && p->repair == PS_PRUNE_REPAIR_SQUARES;
     if (job->plan->units[set].moves)
         return by_influence(job, set, keep, lost);
-    bool repair = p->what == PS_PRUNE_HEADS && p->repair == PS_PRUNE_REPAIR_SQUARES;
     return (repair ? by_repair : by_importance)(job, set, keep, lost);
+}
+
+/* The set that was chosen from last: its tensors come one after the other. */
+typedef struct chosen {
+    size_t set;
+    uint64_t units;
+    double lost;
+    bool keep[];
+} chosen;
+
+static void remember(ps_job_entry *entry, size_t set, uint64_t units, const bool *keep, double lost)
+{
+    void **note = ps_job_entry_note(entry);
+    chosen *c = ps_try_alloc(sizeof *c + (size_t)units * sizeof *keep);
+    if (!c)
+        return; /* then it is found again */
+    c->set = set;
+    c->units = units;
+    c->lost = lost;
+    memcpy(c->keep, keep, (size_t)units * sizeof *keep);
+    ps_free(note);
+    *note = c;
+}
+
+ps_status ps_choose_units(const ps_compress_job *job, size_t set, bool *keep, double *lost)
+{
+    uint64_t units = job->plan->units[set].units;
+    const chosen *known = *ps_job_entry_note(job->entry);
+    if (known && known->set == set && known->units == units) {
+        memcpy(keep, known->keep, (size_t)units * sizeof *keep);
+        *lost = known->lost;
+        return PS_OK;
+    }
+    ps_status st = choose(job, set, keep, lost);
+    if (!st)
+        remember(job->entry, set, units, keep, *lost);
+    return st;
 }

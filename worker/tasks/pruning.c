@@ -8,6 +8,7 @@
 #include "worker/tasks/choosing.h"
 #include "worker/tasks/moments.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ---- what stays of a tensor ---- */
@@ -114,6 +115,56 @@ static ps_status repair(const ps_plan_tensor *t, const cut *c, uint64_t rows, fl
     return st;
 }
 
+/* ---- norms ---- */
+
+/* [numbers of the norm]; *out NULL: it has none. */
+static ps_status norm_bias(const ps_compress_job *job, const ps_plan_tensor *norm, float **out)
+{
+    static const char weight[] = "weight";
+    size_t len = strlen(norm->stored.name), end = sizeof weight - 1;
+    *out = NULL;
+    for (size_t i = 0; i < job->plan->n_tensors; i++) {
+        const ps_plan_tensor *t = &job->plan->tensors[i];
+        if (len > end && !strncmp(t->stored.name, norm->stored.name, len - end) &&
+            !strcmp(t->stored.name + len - end, "bias"))
+            return ps_compress_parent_weights(job, t, out);
+    }
+    return PS_OK;
+}
+
+/* A norm divides by the root mean square of all channels, and of what is left that is another one:
+ * by r of a token more. So gains become c = √mean(r²) as much:
+ *     r² = mean over the channels that stay of z²,   z = (x − bias) / gain, x what the norm made
+ * where a LayerNorm's z are taken to be 0 on average. gains, [those that stay], in place. */
+static ps_status scale_norm(const ps_compress_job *job, const ps_plan_tensor *t, const bool *stays,
+                            float *gains, double *scale)
+{
+    ps_compress_sums sums = {0};
+    float *bias = NULL;
+    uint64_t n = ps_plan_from_rows(t), left = 0, at = 0;
+    double sum = 0;
+    ps_status st = ps_compress_sums_of(job, t->feeds, &sums);
+    if (!st)
+        st = norm_bias(job, t, &bias);
+    for (uint64_t i = 0; !st && i < n; i++) {
+        if (!stays[i])
+            continue;
+        const ps_hessian *h = &sums.hessians[0];
+        double gain = (double)gains[at++], shift = bias ? (double)bias[i] : 0;
+        double square = (double)h->sums[h->squares ? i : i * n + i] / (double)h->tokens;
+        if (gain == 0)
+            continue;
+        sum += (square - shift * shift) / (gain * gain);
+        left++;
+    }
+    *scale = !st && left && sum > 0 ? sqrt(sum / (double)left) : 1;
+    for (uint64_t i = 0; !st && i < at; i++)
+        gains[i] = (float)((double)gains[i] * *scale);
+    ps_compress_sums_free(&sums);
+    ps_free(&bias);
+    return st;
+}
+
 void ps_pruning_report_clear(ps_pruning_report *report)
 {
     ps_free(&report->kept);
@@ -133,12 +184,16 @@ ps_status ps_prune_tensor(const ps_compress_job *job, const ps_plan_tensor *t, f
         if (curvature)
             ps_units_cut(curvature, rows, columns, c.stays[0], c.stays[1], curvature);
         if (ps_units_count(c.stays[1], columns) < columns) {
-            bool wanted = job->spec->compress->prune->repair == PS_PRUNE_REPAIR_SQUARES;
+            bool wanted = job->spec->compress->prune->repair == PS_PRUNE_REPAIR_SQUARES &&
+                          t->needs == PS_METHOD_HESSIAN; /* else it is no product */
             st = repair(t, &c, left, weights, sums, wanted, report);
             for (size_t i = 0; !st && i < 2; i++)
                 cut_sums(&sums->hessians[i], sums->memory[i], columns, c.stays[1]);
         }
     }
+    if (!st && t->feeds != PS_PLAN_NO_INPUT &&
+        job->spec->compress->prune->repair == PS_PRUNE_REPAIR_SQUARES)
+        st = scale_norm(job, t, c.stays[0], weights, &report->scale);
     cut_free(&c);
     return st;
 }

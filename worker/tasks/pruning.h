@@ -14,6 +14,7 @@ typedef struct ps_pruning_report {
     double importance;      /* the share of all units' that goes, of the set that loses most */
     uint64_t *kept;         /* [n_kept]: which units stay, where there are few; NULL */
     size_t n_kept;
+    double scale;            /* of a norm, what its gains were multiplied by; 0: nothing */
     bool columns;            /* some go, and sums are there: */
     ps_repair_report repair; /* their outputs' power that goes, before and after the repair */
 } ps_pruning_report;

@@ -215,6 +215,8 @@ static void tell_pruning(const solving *s, ps_json_writer *w)
         ps_json_array_end(w);
     }
     ps_json_put_double(w, "importance_lost", s->pruning.importance);
+    if (s->pruning.scale > 0)
+        ps_json_put_double(w, "scale", s->pruning.scale);
     if (s->pruning.columns) {
         bool held_out = ps_compress_sums_held_out(&s->sums) != NULL;
         ps_json_put_double(w, "cut", r->cut);

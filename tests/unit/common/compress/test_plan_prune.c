@@ -187,6 +187,41 @@ START_TEST(layers_go_whole_and_the_others_move_up)
 }
 END_TEST
 
+/* One set of channels in all that reads the residual stream or writes to it. */
+START_TEST(the_width_goes_everywhere_at_once)
+{
+    rig r;
+    ck_ok(plan(&r, SMOL, "prune: {what: hidden, ratio: 0.25}\n"));
+    const ps_plan *p = r.plan;
+    ck_assert_int_eq(p->model->hidden_size, 448); /* 432 and more, whole 32 */
+    ck_assert_int_eq(p->model->head_dim, 64);
+    ck_assert_int_eq(p->model->num_heads, 9);
+    ck_assert_uint_eq(p->n_units, 1);
+    is_shape(&r, "model.embed_tokens.weight", 49152, 448);
+    is_shape(&r, "model.layers.7.self_attn.q_proj.weight", 576, 448);
+    is_shape(&r, "model.layers.7.self_attn.k_proj.weight", 192, 448);
+    is_shape(&r, "model.layers.7.self_attn.o_proj.weight", 448, 576);
+    is_shape(&r, "model.layers.7.mlp.down_proj.weight", 448, 1536);
+    is_shape(&r, "model.norm.weight", 448, 0);
+    ck_assert_uint_eq(p->n_inputs, 61); /* two a block, and the head's: of a tied one the squares */
+    ck_assert_uint_eq(p->inputs[60].numbers, 576);
+    ck_assert_uint_eq(p->inputs[59].numbers, 576 * 577 / 2);
+    ck_assert_uint_eq(p->n_windows, 1);
+    ck_assert_uint_eq(tensor(&r, "model.norm.weight")->feeds, 60);
+    ck_assert_uint_eq(tensor(&r, "model.layers.7.post_attention_layernorm.weight")->feeds, 15);
+    ck_assert_uint_eq(ps_plan_turn(p, tensor(&r, "model.norm.weight")), 1);
+    rig_free(&r);
+    ck_ok(plan(&r, GPT, "prune: {what: hidden, ratio: 0.5, repair: none}\n"));
+    is_shape(&r, "h.0.attn.c_attn.weight", 64, 384);
+    is_shape(&r, "h.0.attn.c_proj.weight", 128, 64);
+    is_shape(&r, "h.0.attn.c_proj.bias", 64, 0);
+    is_shape(&r, "h.0.mlp.c_fc.bias", 512, 0);
+    is_shape(&r, "wpe.weight", 128, 64);
+    ck_assert_uint_eq(r.plan->n_inputs, 0);
+    rig_free(&r);
+}
+END_TEST
+
 START_TEST(what_cannot_be_removed_is_refused)
 {
     refuses(GPT, "prune: {what: layers, ratio: 0.2}\n", PS_INVALID_ARGUMENT,
@@ -197,8 +232,9 @@ START_TEST(what_cannot_be_removed_is_refused)
             "compress.prune.ratio: 1 of 3 groups of heads leaves none");
     refuses(MLP, "prune: {what: heads, ratio: 0.5}\n", PS_INVALID_ARGUMENT,
             "compress.prune.what: model big, mlp, has no heads; allowed: rows");
-    refuses(GPT, "prune: {what: rows, ratio: 0.25}\n", PS_INVALID_ARGUMENT,
-            "compress.prune.what: model big, gpt2, has no rows; allowed: ffn, heads, layers");
+    refuses(
+        GPT, "prune: {what: rows, ratio: 0.25}\n", PS_INVALID_ARGUMENT,
+        "compress.prune.what: model big, gpt2, has no rows; allowed: ffn, heads, layers, hidden");
     refuses(MLP, "prune: {what: ffn, ratio: 0.25}\n", PS_INVALID_ARGUMENT,
             "compress.prune.what: model big, mlp, has no ffn; allowed: rows");
     refuses("{architecture: mlp, layers: [784, 10]}", "prune: {what: rows, ratio: 0.25}\n",
@@ -240,6 +276,7 @@ static const ps_check_case tests[] = {
     {&what_shares_units_is_summed_together_or_not_at_all},
     {&heads_go_in_whole_groups},
     {&layers_go_whole_and_the_others_move_up},
+    {&the_width_goes_everywhere_at_once},
     {&what_cannot_be_removed_is_refused},
     {&zeros_change_no_shape_and_say_that_they_save_nothing},
     {0},
