@@ -104,21 +104,9 @@ static float over_range(const float *x, uint32_t bits, uint8_t *codes, float *le
     return d;
 }
 
-static void encode_block(const float *x, const float *weights, uint32_t bits, bool under,
-                         uint8_t *out)
+static void put_block(uint8_t *out, uint32_t bits, bool under, float d, float least,
+                      const uint8_t *codes)
 {
-    const ps_ggml_tries fine = PS_GGML_FINE((1 << bits) - 1);
-    uint8_t codes[NUMBERS];
-    float d, least = 0;
-    if (under && weights) {
-        ps_ggml_scales_and_unders(&fine, x, weights, NUMBERS, 1, codes, &d, &least);
-        least = -least;
-    } else if (under)
-        d = over_range(x, bits, codes, &least);
-    else if (weights)
-        d = ps_ggml_scale(x, weights, NUMBERS, 1 << (bits - 1), codes);
-    else
-        d = about_zero(x, bits, codes);
     ps_block_put_half(out, d);
     if (under)
         ps_block_put_half(out + 2, least);
@@ -126,14 +114,48 @@ static void encode_block(const float *x, const float *weights, uint32_t bits, bo
         code_put(out + head_bytes(under), bits, i, codes[i]);
 }
 
+static void encode_block(const float *x, const float *weights, uint32_t bits, bool under,
+                         uint8_t *out)
+{
+    uint8_t codes[NUMBERS];
+    float d, least = 0;
+    if (under)
+        d = over_range(x, bits, codes, &least);
+    else if (weights)
+        d = ps_ggml_scale(x, weights, NUMBERS, 1 << (bits - 1), codes);
+    else
+        d = about_zero(x, bits, codes);
+    put_block(out, bits, under, d, least, codes);
+}
+
+enum { AT_ONCE = 8 /* blocks that are searched */ };
+
+static void encode_over_range(const float *x, const float *weights, uint32_t bits, int blocks,
+                              uint8_t *out)
+{
+    const ps_ggml_tries fine = PS_GGML_FINE((1 << bits) - 1);
+    uint8_t codes[AT_ONCE * NUMBERS];
+    float d[AT_ONCE], under[AT_ONCE];
+    ps_ggml_scales_and_unders(&fine, x, weights, NUMBERS, blocks, codes, d, under);
+    for (int b = 0; b < blocks; b++)
+        put_block(out + (size_t)b * block_bytes(bits, true), bits, true, d[b], -under[b],
+                  codes + b * NUMBERS);
+}
+
 static void encode(const float *row, const float *importance, uint32_t bits, bool under, size_t n,
                    uint8_t *out)
 {
-    float weights[NUMBERS], sigma2 = importance ? ps_ggml_mean_square(row, n) : 0;
-    for (size_t at = 0; at < n; at += NUMBERS, out += block_bytes(bits, under)) {
+    float weights[AT_ONCE * NUMBERS], sigma2 = importance ? ps_ggml_mean_square(row, n) : 0;
+    size_t most = importance && under ? AT_ONCE : 1;
+    for (size_t at = 0, blocks; at < n; at += blocks * NUMBERS) {
+        blocks = (n - at) / NUMBERS < most ? (n - at) / NUMBERS : most;
         if (importance)
-            ps_ggml_weights(importance + at, row + at, sigma2, NUMBERS, weights);
-        encode_block(row + at, importance ? weights : NULL, bits, under, out);
+            ps_ggml_weights(importance + at, row + at, sigma2, blocks * NUMBERS, weights);
+        if (importance && under)
+            encode_over_range(row + at, weights, bits, (int)blocks, out);
+        else
+            encode_block(row + at, importance ? weights : NULL, bits, under, out);
+        out += blocks * block_bytes(bits, under);
     }
 }
 
