@@ -5,7 +5,6 @@
 
 #include "common/base/crc32c.h"
 #include "common/base/mem.h"
-#include "common/base/require.h"
 #include "common/model/form_stream.h"
 #include "common/model/model_format.h"
 #include "common/model/probe.h"
@@ -270,7 +269,8 @@ static ps_status visit_other(void *user, const ps_lm_tensor *tensor, ps_probe_si
     size_t i = 0;
     while (i < o->about.n && strcmp(o->about.tensors[i].name, tensor->name) != 0)
         i++;
-    PS_REQUIRE(i < o->about.n); /* the tensors are those of the file's own model */
+    if (i == o->about.n)
+        return ps_fail(PS_DATA_LOSS, "tensor %s is not there", tensor->name);
     uint64_t all = ps_lm_numbers(tensor);
     ps_status st = begin_tap(&o->tap, tensor, (ps_form){NULL, 0}, sink);
     for (uint64_t at = 0; !st && at < all;) {
