@@ -188,7 +188,24 @@ START_TEST(what_the_kernels_cannot_do_is_refused)
 {
     rig r = open_rig(1024);
     ps_tensor t = r.t, one = ps_tensor_head(t, 1);
-    ps_attention a = {1, 1, 1, 1, 1, 1, 257, 257, 257, 257, 257, t, t, t, t, one, 1, true};
+    ps_attention a = {.batch = 1,
+                      .queries = 1,
+                      .keys = 1,
+                      .key_rows = 1,
+                      .heads = 1,
+                      .kv_heads = 1,
+                      .head_dim = 257,
+                      .ld_q = 257,
+                      .ld_k = 257,
+                      .ld_v = 257,
+                      .ld_y = 257,
+                      .y = t,
+                      .q = t,
+                      .k = t,
+                      .v = t,
+                      .lse = one,
+                      .scale = 1,
+                      .causal = true};
     ps_attention_backward b = {&a, t, t, t, t, one};
     ps_gemm g = {.m = 1,
                  .n = 1,
