@@ -53,6 +53,8 @@ static void buffer_sparse(ps_backend *b, ps_buffer *buffer)
 {
     (void)b;
     advise(buffer->memory, buffer->bytes, MADV_NOHUGEPAGE);
+    /* The allocator may have used it before, or written to all of it. */
+    advise(buffer->memory, buffer->bytes, MADV_DONTNEED);
 }
 
 static void buffer_free(ps_backend *b, ps_buffer *buffer)
