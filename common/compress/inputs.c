@@ -41,15 +41,12 @@ static size_t find_uses(const ps_plan *plan, const ps_plan_parts *parts, use *ou
     return n;
 }
 
-static void add_input(ps_plan *plan, ps_plan_tensor *t, size_t layer)
+static void add_input(ps_plan *plan, const ps_plan_tensor *t, size_t layer)
 {
-    uint64_t columns = ps_plan_from_columns(t);
-    bool squares = t->needs == PS_METHOD_SQUARES;
-    plan->inputs[plan->n_inputs++] =
-        (ps_plan_input){.name = t->stored.name,
-                        .layer = layer,
-                        .columns = columns,
-                        .numbers = squares ? columns : columns * (columns + 1) / 2};
+    plan->inputs[plan->n_inputs++] = (ps_plan_input){.name = t->stored.name,
+                                                     .layer = layer,
+                                                     .columns = ps_plan_from_columns(t),
+                                                     .squares = true};
 }
 
 /* So does what is repaired. */
@@ -68,10 +65,15 @@ static void find_inputs(ps_plan *plan, const ps_plan_parts *parts)
         if (!i || uses[i].layer != uses[i - 1].layer || uses[i].input != uses[i - 1].input)
             add_input(plan, t, uses[i].layer);
         t->input = plan->n_inputs - 1;
+        plan->inputs[t->input].squares &= t->needs == PS_METHOD_SQUARES;
         plan->inputs[t->input].inverted |= inverts(t);
         for (size_t k = 0; k < t->n_members; k++)
             if (t->members[k].columns)
                 plan->units[t->members[k].units].input = t->input;
+    }
+    for (size_t i = 0; i < plan->n_inputs; i++) { /* as much as the one that needs most */
+        ps_plan_input *in = &plan->inputs[i];
+        in->numbers = in->squares ? in->columns : in->columns * (in->columns + 1) / 2;
     }
     ps_free(&uses);
 }
@@ -101,6 +103,7 @@ static void add_influence(ps_plan *plan)
     u->input = plan->n_inputs;
     plan->inputs[plan->n_inputs++] = (ps_plan_input){.name = "the layers",
                                                      .influence = true,
+                                                     .squares = true,
                                                      .layer = (size_t)u->units - 1,
                                                      .columns = u->units,
                                                      .numbers = u->units};

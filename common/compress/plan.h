@@ -134,6 +134,7 @@ typedef struct ps_plan_input {
     uint64_t columns; /* as the parent has them */
     uint64_t numbers; /* of its sums: of Σx² columns; of Σxxᵀ the upper triangle, row by row,
                          columns · (columns + 1) / 2 */
+    bool squares;     /* Σx² is all that is summed: no tensor of it needs more */
     bool inverted;    /* a method takes the inverse of its sums */
     bool influence;   /* no input, but what each layer of the model does to the residual stream: Σ
                          over   tokens of 1 − cos(x, y), x what comes into it, y what goes out */

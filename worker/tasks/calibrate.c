@@ -118,7 +118,7 @@ static ps_status make_slot(calibrating *c, size_t i)
         return PS_OK;
     }
     int64_t columns = (int64_t)s->input->columns;
-    bool squares = s->input->numbers == s->input->columns;
+    bool squares = s->input->squares;
     ps_status st = ps_model_find(c->model, s->input->name, &s->weight);
     if (!st)
         st = ps_buffer_new(c->job.run->env->backend,

@@ -15,7 +15,7 @@ static void unpack(const float *packed, uint64_t columns, float *out)
 static ps_status take_sum(const ps_plan_input *input, const float *packed, size_t i,
                           ps_compress_sums *out)
 {
-    bool squares = input->numbers == input->columns;
+    bool squares = input->squares;
     uint64_t numbers = squares ? input->columns : input->columns * input->columns;
     out->memory[i] = ps_try_alloc((size_t)numbers * sizeof(float));
     if (!out->memory[i])

@@ -7,6 +7,7 @@
 #include "common/compress/store_plan.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #define FORMS "scheme: [int2, int3, int4, int8], group: 32"
 #define MLP5  "{architecture: mlp, layers: [64, 96, 64, 32, 64, 10]}"
@@ -287,6 +288,42 @@ START_TEST(what_is_of_a_low_rank_is_two_matrices_or_one)
 }
 END_TEST
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const ps_model_form *)a)->name, ((const ps_model_form *)b)->name);
+}
+
+/* In files by the names k_proj comes before q_proj, and is no larger than the rank. */
+START_TEST(an_input_is_summed_for_the_tensor_that_needs_most)
+{
+    rig r;
+    ck_ok(plan(&r, SMOL,
+               "quantise: {scheme: q4_0, method: search}\nlowrank: {rank: 192, merged: true}\n"));
+    ps_plan_free(&r.plan);
+    qsort(r.tensors, r.parent.n, sizeof *r.tensors, by_name);
+    ck_ok(ps_plan_new(&r.spec, &r.parent, 0, &r.plan));
+    const ps_plan_tensor *k = tensor(&r, "model.layers.3.self_attn.k_proj.weight");
+    ck_assert_uint_eq(k->rank, 0);
+    ck_assert_uint_eq(tensor(&r, "model.layers.3.self_attn.q_proj.weight")->rank, 192);
+    ck_assert(!r.plan->inputs[k->input].squares);
+    ck_assert_uint_eq(r.plan->inputs[k->input].numbers, 576 * 577 / 2);
+    rig_free(&r);
+}
+END_TEST
+
+/* A triangle of one column is one number, too. */
+START_TEST(one_column_is_no_square_by_itself)
+{
+    rig r;
+    ck_ok(plan(&r, "{architecture: mlp, layers: [1, 64, 10]}",
+               "prune: {what: unstructured, ratio: 0.5}\n"));
+    ck_assert_uint_eq(r.plan->inputs[0].columns, 1);
+    ck_assert_uint_eq(r.plan->inputs[0].numbers, 1);
+    ck_assert(!r.plan->inputs[0].squares);
+    rig_free(&r);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {&bits_and_bytes_are_those_of_what_is_chosen_for},
     {&a_choice_keeps_within_the_target_and_near_it},
@@ -296,6 +333,8 @@ static const ps_check_case tests[] = {
     {&what_cannot_be_had_is_refused},
     {&the_least_of_all_tensors_become_zeros},
     {&what_is_of_a_low_rank_is_two_matrices_or_one},
+    {&an_input_is_summed_for_the_tensor_that_needs_most},
+    {&one_column_is_no_square_by_itself},
     {0},
 };
 
