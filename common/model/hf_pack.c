@@ -267,19 +267,32 @@ size_t ps_hf_pack_tensors(ps_hf_pack *p, ps_safetensors_dtype dtype,
     return n;
 }
 
+static ps_status check_zeros(const char *name, const packed_tensor *of, const uint8_t *blocks)
+{
+    if (!ps_packed_zeros_are_whole(&of->matrix, blocks))
+        return ps_fail(
+            PS_FAILED_PRECONDITION,
+            "tensor %s has zeros that are fractions (method hqq makes such), and %s holds "
+            "whole ones: export it as numbers (--format hf), or compress with another "
+            "method",
+            name, of->row->name);
+    if (!ps_packed_zeros_are_codes(&of->matrix, blocks))
+        return ps_fail(PS_FAILED_PRECONDITION,
+                       "tensor %s has zeros above the largest code of %u bits, which %s has no "
+                       "room for: export it as numbers (--format hf)",
+                       name, of->matrix.form.row->bits, of->row->name);
+    return PS_OK;
+}
+
 /* All of the matrix is there. */
 static ps_status put(ps_hf_pack *p, const packed_tensor *of, ps_safetensors_writer *writer)
 {
     ps_packed_part parts[PS_PACKED_PARTS];
     uint8_t *at[PS_PACKED_PARTS];
     uint64_t bytes = 0;
-    if (!ps_packed_zeros_are_whole(&of->matrix, p->gathered))
-        return ps_fail(
-            PS_FAILED_PRECONDITION,
-            "tensor %s has zeros that are fractions (method hqq makes such), and %s holds "
-            "whole ones: export it as numbers (--format hf), or compress with another "
-            "method",
-            p->tensors[p->at].name, of->row->name);
+    ps_status st = check_zeros(p->tensors[p->at].name, of, p->gathered);
+    if (st)
+        return st;
     size_t n = of->row->parts(&of->matrix, parts);
     for (size_t k = 0; k < n; k++)
         bytes += ps_packed_bytes(&parts[k]);
@@ -290,7 +303,7 @@ static ps_status put(ps_hf_pack *p, const packed_tensor *of, ps_safetensors_writ
     for (size_t k = 1; k < n; k++)
         at[k] = at[k - 1] + ps_packed_bytes(&parts[k - 1]);
     of->row->pack(&of->matrix, p->gathered, at);
-    ps_status st = ps_safetensors_writer_data(writer, packed, (size_t)bytes);
+    st = ps_safetensors_writer_data(writer, packed, (size_t)bytes);
     ps_free(&packed);
     return st;
 }

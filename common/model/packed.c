@@ -65,6 +65,16 @@ bool ps_packed_zeros_are_whole(const ps_packed_matrix *m, const uint8_t *blocks)
     return true;
 }
 
+bool ps_packed_zeros_are_codes(const ps_packed_matrix *m, const uint8_t *blocks)
+{
+    size_t bytes = ps_form_block_bytes(m->form, m->columns);
+    uint64_t n = m->form.row->zero && m->form.row->integer ? m->rows * ps_packed_groups(m) : 0;
+    for (uint64_t i = 0; i < n; i++)
+        if (ps_packed_zero(m, blocks + i * bytes) >= 1u << m->form.row->bits)
+            return false;
+    return true;
+}
+
 uint32_t ps_packed_code(const ps_packed_matrix *m, const uint8_t *block, uint64_t i)
 {
     return ps_packed_get(block + head_of(m), m->form.row->bits, i);

@@ -108,6 +108,9 @@ uint32_t ps_packed_zero(const ps_packed_matrix *m, const uint8_t *block);
 uint32_t ps_packed_code(const ps_packed_matrix *m, const uint8_t *block, uint64_t i);
 /* Are all zeros whole numbers? Where one is not, no layout here can say it. */
 bool ps_packed_zeros_are_whole(const ps_packed_matrix *m, const uint8_t *blocks);
+/* Whole zeros: is each one of the codes? A block's may lie beyond; the layouts give it a code's
+ * bits. */
+bool ps_packed_zeros_are_codes(const ps_packed_matrix *m, const uint8_t *blocks);
 /* A row's codes one behind the other, columns · bits / 8 bytes. */
 void ps_packed_codes(const ps_packed_matrix *m, const uint8_t *blocks, uint64_t row, uint8_t *out);
 uint32_t ps_packed_get(const uint8_t *stream, uint32_t bits, uint64_t i);

@@ -274,9 +274,42 @@ START_TEST(what_is_written_is_what_was_loaded)
 }
 END_TEST
 
+/* A block's zero is a byte, whatever its codes' bits; an imported file may have any. */
+START_TEST(a_zero_beyond_the_codes_is_refused)
+{
+    char path[PATH], to[] = "/tmp/psd-test.XXXXXX", wrote[PATH];
+    const char *const ways[][2] = {{"gptq-uint4-g32", "hf-gptq"}, {"awq-uint4-g32", "hf-awq"}};
+    ck_assert_ptr_nonnull(mkdtemp(to));
+    (void)snprintf(wrote, sizeof wrote, "%s/model", to);
+    ps_buf file = import(golden(ways[_i][0], "", path));
+    ps_safetensors *header = header_of(&file);
+    ps_model_form *stored = NULL;
+    ck_ok(ps_model_forms_parse(header, &stored));
+    size_t i = 0;
+    while (!stored[i].form.row || !stored[i].form.row->zero)
+        i++;
+    uint8_t *block = file.data + header->data_start + header->tensors[i].begin;
+    block[2] = 255;
+    block[3] = 0;
+    ps_model_export *stream = ps_model_export_new(
+        ps_model_format_find(ways[_i][1]), ps_safetensors_metadata(header, PS_MODEL_META_CONFIG),
+        &(ps_model_out_options){.path = wrote, .dtype = "f16"});
+    ck_assert_int_eq(ps_model_export_feed(stream, ps_buf_slice(&file)), PS_FAILED_PRECONDITION);
+    ck_assert_msg(strstr(ps_error_message(), stored[i].name) &&
+                      strstr(ps_error_message(), "above the largest code of 4 bits"),
+                  "%s", ps_error_message());
+    ps_model_export_free(&stream);
+    ck_assert_int_eq(rmdir(to), 0); /* nothing is left in it */
+    ps_free(&stored);
+    ps_safetensors_free(&header);
+    ps_buf_free(&file);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {.test = &logits_are_those_of_transformers, .repeat = FOLDERS},
     {.test = &what_is_written_is_what_was_loaded, .repeat = FOLDERS},
+    {.test = &a_zero_beyond_the_codes_is_refused, .repeat = 2},
     {0},
 };
 
