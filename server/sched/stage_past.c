@@ -65,6 +65,10 @@ ps_status ps_stage_past_take(ps_cursor *c, unsigned *stage, ps_stage_past **past
 {
     uint32_t zero = ps_read_u32le(c), version = ps_read_u32le(c), at = ps_read_u32le(c);
     ps_stage_past *p = NULL;
+    if (!c->failed && !zero && version > VERSION)
+        return ps_fail(PS_UNIMPLEMENTED,
+                       "a newer psd wrote it (stages of version %u, this one knows %u)", version,
+                       VERSION);
     if (c->failed || zero || version != VERSION || at >= PS_STAGES)
         return ps_fail(PS_CORRUPT, "progress: its stage cannot be read");
     if (at > 0) {

@@ -22,7 +22,7 @@ void ps_stage_past_free(ps_stage_past **past); /* NULL is nothing */
 /* stage u32 behind a u32 0, which no kind's progress begins with, and a version u32; then texts,
  * each u32 and as many bytes: version, hash, told. past NULL: of the first. */
 void ps_stage_past_put(const ps_stage_past *past, unsigned stage, ps_buf *out);
-/* *past: what put had, NULL of the first. PS_CORRUPT. */
+/* *past: what put had, NULL of the first. PS_CORRUPT; PS_UNIMPLEMENTED: a newer psd's. */
 PS_MUST_CHECK ps_status ps_stage_past_take(ps_cursor *bytes, unsigned *stage, ps_stage_past **past);
 
 #endif

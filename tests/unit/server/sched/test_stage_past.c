@@ -59,13 +59,16 @@ START_TEST(what_is_cut_or_changed_is_refused)
     static const struct {
         size_t at;
         uint8_t to;
-    } bad[] = {{0, 3}, {4, 2}, {8, PS_STAGES}, {15, 0x7f}, {18, 0}};
+    } bad[] = {{0, 3}, {4, 0}, {8, PS_STAGES}, {15, 0x7f}, {18, 0}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         uint8_t *byte = (uint8_t *)bytes.data + bad[i].at, was = *byte;
         *byte = bad[i].to;
         ck_assert_msg(take(ps_buf_slice(&bytes)) == PS_CORRUPT, "%zu", bad[i].at);
         *byte = was;
     }
+    bytes.data[4] = 2; /* may have anything behind it */
+    ck_assert_int_eq(take(ps_buf_slice(&bytes)), PS_UNIMPLEMENTED);
+    bytes.data[4] = 1;
     ck_ok(take(ps_buf_slice(&bytes)));
     ps_buf_free(&bytes);
 }

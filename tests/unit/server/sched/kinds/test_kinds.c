@@ -2,6 +2,7 @@
 #include "server/sched/kinds/kinds.h"
 
 #include "common/conf/kind_rows.h"
+#include "server/sched/stage_past.h"
 #include "tests/lib/check_main.h"
 
 #include <string.h>
@@ -52,9 +53,33 @@ START_TEST(progress_of_a_newer_psd_is_known_by_the_kinds_own_version)
 }
 END_TEST
 
+/* The kind under way is that of the stage, and the stages count versions of their own. */
+START_TEST(progress_of_a_newer_psd_is_known_in_each_stage)
+{
+    static const char *const kinds[PS_STAGES] = {[PS_STAGE_PRUNE] = "compress",
+                                                 [PS_STAGE_DISTIL] = "train",
+                                                 [PS_STAGE_QUANTISE] = "compress"};
+    char none[] = "";
+    ps_stage_past past = {.version = none, .told = {none, none}};
+    for (unsigned stage = 0; stage < PS_STAGES; stage++)
+        for (uint32_t newer = 0; newer < 2; newer++) {
+            const ps_job_kind *kind = ps_job_kind_find(ps_job_kinds, kinds[stage]);
+            ps_buf blob = PS_BUF_EMPTY;
+            ps_stage_past_put(stage ? &past : NULL, stage, &blob);
+            ps_buf_put_u32le(&blob, kind->saves + newer);
+            ck_assert_int_eq(ps_progress_check("compress", ps_buf_slice(&blob)),
+                             newer ? PS_UNIMPLEMENTED : PS_OK);
+            blob.data[4]++; /* the stages' version, whatever is behind it */
+            ck_assert_int_eq(ps_progress_check("compress", ps_buf_slice(&blob)), PS_UNIMPLEMENTED);
+            ps_buf_free(&blob);
+        }
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&each_kind_of_the_job_file_has_its_row_here},
     {&progress_of_a_newer_psd_is_known_by_the_kinds_own_version},
+    {&progress_of_a_newer_psd_is_known_in_each_stage},
     {0},
 };
 
