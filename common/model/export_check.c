@@ -33,7 +33,7 @@ typedef struct tap {
 /* A model in a file of psd's, wherever that is. */
 typedef struct own {
     ps_export_original file;
-    const ps_model_export *export; /* whose rounding; NULL: none */
+    const ps_model_export *export; /* whose rounding, of numbers and of reals; NULL: none */
     ps_safetensors *header;
     ps_model_form *stored;
     ps_buf held; /* the header's bytes, */
@@ -352,6 +352,13 @@ static ps_status compare(const side *a, const side *b)
     return PS_OK;
 }
 
+/* The model as the format can say it. */
+static void narrow_reals(const ps_model_export *export, ps_spec_model *model)
+{
+    model->rope_theta = ps_model_export_real(export, model->rope_theta);
+    model->norm_epsilon = ps_model_export_real(export, model->norm_epsilon);
+}
+
 /* model: of what was written; NULL: as the original. */
 static ps_status check_sides(own *original, const ps_spec_model *theirs, side *written,
                              const char *config)
@@ -362,6 +369,8 @@ static ps_status check_sides(own *original, const ps_spec_model *theirs, side *w
     ps_status st = ps_spec_model_parse(ps_slice_str(config), "the model's config", &model);
     if (st)
         return st;
+    if (original->export)
+        narrow_reals(original->export, model);
     ps_probe_tensors(model, &tensors, &here.n);
     here.tensors = written->tensors = tensors;
     written->n = here.n;

@@ -8,6 +8,7 @@
 #include "common/base/require.h"
 #include "common/format/numbers.h"
 #include "common/model/gguf_header.h"
+#include "common/model/gguf_model.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -297,6 +298,7 @@ const ps_model_out_row ps_model_out_gguf = {.dtypes = ps_mix_names,
                                             .as_stored = gguf_as_stored,
                                             .bytes = gguf_bytes,
                                             .form = gguf_form,
+                                            .real = ps_gguf_real_as_read,
                                             .seal = gguf_seal,
                                             .finish = gguf_finish,
                                             .drop = gguf_drop};

@@ -42,14 +42,26 @@ static const ps_gguf_key *find(const source *s, const char *key, char name[64])
 }
 
 /* The shortest decimal that is this float: 1e-05, where a double would be 9.99999974737875e-06. */
-static void put_real(ps_buf *out, const char *name, double v)
+static void shortest(double v, char text[40])
 {
-    char text[40];
     for (int digits = 1; digits <= 17; digits++) {
-        (void)snprintf(text, sizeof text, "%.*g", digits, v);
+        (void)snprintf(text, 40, "%.*g", digits, v);
         if ((float)strtod(text, NULL) == (float)v)
             break;
     }
+}
+
+double ps_gguf_real_as_read(double v)
+{
+    char text[40];
+    shortest((double)(float)v, text);
+    return strtod(text, NULL);
+}
+
+static void put_real(ps_buf *out, const char *name, double v)
+{
+    char text[40];
+    shortest(v, text);
     ps_buf_printf(out, ", %s: %s", name, text);
 }
 

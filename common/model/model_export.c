@@ -237,6 +237,11 @@ ps_form ps_model_export_form(const ps_model_export *s, size_t i)
     return s->row->form(s->out, i);
 }
 
+double ps_model_export_real(const ps_model_export *s, double v)
+{
+    return s->row->real ? s->row->real(v) : v;
+}
+
 ps_status ps_model_export_finish(ps_model_export *s, uint64_t *bytes)
 {
     return s->row->finish(&s->out, bytes);

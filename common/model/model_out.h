@@ -49,6 +49,8 @@ typedef struct ps_model_out_row {
     /* Of a tensor whose numbers come to `data`: what they are rounded to; row NULL: to nothing, or
      * they come to `bytes`. */
     ps_form (*form)(const ps_model_out *out, size_t tensor);
+    /* What a real of the model section is to whoever reads what was written; NULL: as it was. */
+    double (*real)(double v);
     /* All has come. *path, the row's: where it can be read while it has no name yet; NULL: nowhere,
      * it went into a stream. */
     PS_MUST_CHECK ps_status (*seal)(ps_model_out *out, const char **path);
@@ -75,9 +77,10 @@ ps_model_export *ps_model_export_new(const ps_model_format *format, const char *
 PS_MUST_CHECK ps_status ps_model_export_feed(ps_model_export *stream, ps_slice bytes);
 /* As ps_model_in_remarks, of what goes out; from the first bytes of data on. */
 const char *ps_model_export_remarks(ps_model_export *stream);
-/* All of the file has come: the row's `seal`, and `form` of tensor i of psd's file. */
+/* All of the file has come: the row's `seal`, `form` of tensor i of psd's file, and `real`. */
 PS_MUST_CHECK ps_status ps_model_export_seal(ps_model_export *stream, const char **path);
 ps_form ps_model_export_form(const ps_model_export *stream, size_t i);
+double ps_model_export_real(const ps_model_export *stream, double v);
 /* After seal. */
 PS_MUST_CHECK ps_status ps_model_export_finish(ps_model_export *stream, uint64_t *bytes);
 void ps_model_export_free(ps_model_export **stream); /* drops what is not finished */

@@ -289,15 +289,45 @@ START_TEST(a_number_that_is_wrong_is_named_and_nothing_kept)
 }
 END_TEST
 
+/* The model section with another value of a key, "norm_epsilon: "; the caller's. */
+static char *section_with(const model *m, const char *key, const char *value)
+{
+    const char *at = strstr(m->config, key);
+    ck_assert_msg(at != NULL, "%s", m->config);
+    return ps_asprintf("%.*s%s%s%s", (int)(at - m->config), m->config, key, value,
+                       at + strcspn(at, ",}"));
+}
+
+static void set_key(model *m, const char *key, const char *value)
+{
+    char *other = section_with(m, key, value);
+    ps_free(&m->config);
+    m->config = other;
+    m->original.config = other;
+}
+
+/* GGUF has float32, and what reads it takes the shortest decimal of one: 1e-05, and 10000.1. */
+START_TEST(reals_that_no_float32_is_pass)
+{
+    model m;
+    char path[64];
+    open_model(&m, _i % LANGUAGE);
+    set_key(&m, "norm_epsilon: ", "9.999999747378752e-06");
+    if (strcmp(kinds[_i % LANGUAGE], "gpt2") != 0)
+        set_key(&m, "rope_theta: ", "10000.1000001");
+    const char *format = _i / LANGUAGE ? "hf" : "gguf";
+    ck_assert_msg(leave(&m, format, "f32", path) == PS_OK, "%s", ps_error_message());
+    remove_all(m.folder);
+    close_model(&m);
+}
+END_TEST
+
 START_TEST(other_sizes_are_another_model)
 {
     model m;
     char path[64];
     open_model(&m, _i);
-    char *at = strstr(m.config, "norm_epsilon: ");
-    ck_assert_msg(at != NULL, "%s", m.config);
-    char *other = ps_asprintf("%.*snorm_epsilon: 0.001%s", (int)(at - m.config), m.config,
-                              at + strcspn(at, ",}"));
+    char *other = section_with(&m, "norm_epsilon: ", "0.001");
     m.original.config = other;
     ck_assert_int_eq(leave(&m, "hf", "f32", path), PS_DATA_LOSS);
     refused("a forward pass says something else");
@@ -332,6 +362,7 @@ static const ps_check_case tests[] = {
     {.test = &the_pass_of_layers},
     {.test = &every_format_passes, .repeat = WAYS * LANGUAGE},
     {.test = &a_number_that_is_wrong_is_named_and_nothing_kept, .repeat = 2 * LANGUAGE},
+    {.test = &reals_that_no_float32_is_pass, .repeat = 2 * LANGUAGE},
     {.test = &other_sizes_are_another_model, .repeat = LANGUAGE},
     {.test = &psds_own_file_is_read_back_too, .repeat = KINDS},
     {0},
