@@ -41,7 +41,8 @@ typedef struct report {
     ps_compared compared;
     char not_compared[TEXT]; /* what is said of it cannot be read: why */
     char refused[512];
-    bool has_tensors; /* without them it is no report */
+    char overlap[TEXT]; /* why shared_rows is not there: "not checked" */
+    bool has_tensors;   /* without them it is no report */
 } report;
 
 static ps_status read_metric(ps_json_reader *json, const char *key, void *into)
@@ -119,6 +120,8 @@ static ps_status read_top(ps_json_reader *json, const char *key, void *into)
         return ps_json_object_read(json, &r->total, read_total);
     if (!strcmp(key, "compared"))
         return read_compared(r);
+    if (!strcmp(key, "overlap"))
+        return ps_json_text_read(json, r->overlap, sizeof r->overlap);
     if (!strcmp(key, "refused"))
         return ps_json_text_read(json, r->refused, sizeof r->refused);
     return strcmp(key, "tensors") != 0 ? ps_json_skip(json) : read_tensors(r);
@@ -236,6 +239,8 @@ static void put_totals(const report *r, const ps_style *style, ps_buf *out)
     ps_table_field(t, "  sha256", "%.64s", r->compared.calibration_sha256);
     if (r->compared.shared_rows > 0)
         ps_table_field(t, "  shared", "%.0f rows with the test data", r->compared.shared_rows);
+    if (*r->overlap)
+        ps_table_field(t, "shared rows", "%s", r->overlap);
     put_count(t, "as it was", r->rows.kept);
     put_count(t, "folded", r->rows.folded);
     if (total->seconds > 0)

@@ -268,6 +268,8 @@ def what_is_pruned_is_distilled_in_the_same_job():
         assert report["total"]["parent_parameters"] == before["parameters"], report["total"]
         assert abs(report["distilled"]["test_loss"] - by_hand["progress"]["test_loss"]) < 1e-6, report["distilled"]
         assert any("prune" in t.get("solved", {}) for t in report["pruned"]["tensors"]), report["pruned"]
+        data = report["compared"]["data"]
+        assert data["calibration_rows"] == 600 and data["shared_rows"] == 0, "it was trained on all of data.train: " + str(data)
         known = cluster.psctl_json("models")["models"]
         assert sorted(m["name"] for m in known) == ["by-hand", "half", "large", "student"], known
 

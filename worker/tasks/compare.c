@@ -9,6 +9,7 @@
  *
  * Of a job of kind compress the other one is the job's own, which is not published yet. */
 #include "common/base/mem.h"
+#include "common/conf/job_stages.h"
 #include "common/json/json.h"
 #include "worker/job/job_model.h"
 #include "worker/job/stored_model.h"
@@ -190,7 +191,7 @@ static ps_status compare_batch(void *user, const ps_pass *pass, const ps_batch *
 
 /* ---- which data they are ---- */
 
-/* All rows that are calibrated on, or held out of that. */
+/* The first n rows. */
 static ps_status mark_rows(comparing *c, const ps_pass *pass, const ps_dataset *data, uint64_t n)
 {
     ps_prefetch *prefetch;
@@ -203,34 +204,51 @@ static ps_status mark_rows(comparing *c, const ps_pass *pass, const ps_dataset *
     if (st)
         return st;
     while (!(st = ps_prefetch_next(prefetch, &batch))) {
-        ps_data_mark_add(&c->calibration, batch);
+        st = ps_gate_check(pass->run->remote->gate);
+        if (!st)
+            ps_data_mark_add(&c->calibration, batch);
         ps_prefetch_give_back(prefetch, batch);
+        if (st)
+            break;
     }
     ps_prefetch_free(&prefetch);
     return st == PS_END ? PS_OK : st;
 }
 
-static ps_status mark_calibration(comparing *c, const ps_pass *pass)
+/* All rows that are calibrated on, or held out of that. */
+static ps_status planned_rows(const ps_pass *pass, const ps_dataset *data, uint64_t *n)
 {
     ps_compress_job job;
-    ps_dataset *data;
     uint64_t rows = 0, held_out = 0;
     ps_status st = ps_compress_open(pass->run, &job);
     if (st)
         return st;
-    st = ps_job_entry_data(pass->entry, pass->run, PS_JOB_TRAIN_DATA, &data);
-    if (!st)
-        st = ps_plan_rows(job.plan, ps_dataset_rows(data), &rows, &held_out);
-    if (!st) {
-        ps_data_mark_begin(&c->calibration, data);
-        st = mark_rows(c, pass, data, rows + held_out);
-    }
+    st = ps_plan_rows(job.plan, ps_dataset_rows(data), &rows, &held_out);
+    *n = rows + held_out;
     ps_compress_close(&job);
     return st;
 }
 
+/* A job in stages has been trained on all rows; the plan of its last stage knows of none. */
+static ps_status mark_calibration(comparing *c, const ps_pass *pass)
+{
+    ps_dataset *data;
+    uint64_t n = 0;
+    ps_status st = ps_job_entry_data(pass->entry, pass->run, PS_JOB_TRAIN_DATA, &data);
+    if (st)
+        return st;
+    if (pass->run->task->stage > PS_STAGE_DISTIL)
+        n = ps_dataset_rows(data);
+    else
+        st = planned_rows(pass, data, &n);
+    if (st)
+        return st;
+    ps_data_mark_begin(&c->calibration, data);
+    return mark_rows(c, pass, data, n);
+}
+
 /* Of a job that compresses: what it was calibrated on, and measured on, and whether these are two
- * things. */
+ * things. What was compared is there without it: where it is not known, psd says so. */
 static ps_status mark_data(comparing *c, const ps_pass *pass)
 {
     if (!c->test.all)
@@ -239,8 +257,14 @@ static ps_status mark_data(comparing *c, const ps_pass *pass)
     if (!ps_job_entry_spec(pass->entry)->data.train)
         return PS_OK;
     ps_status st = mark_calibration(c, pass);
-    if (st)
-        return st;
+    if (st && st == ps_gate_check(pass->run->remote->gate))
+        return st; /* the task is over */
+    if (st) {
+        ps_task_log(pass->run, PS_LOG_WARNING,
+                    "whether rows of data.train are rows of data.test is not known: %s",
+                    ps_error_message());
+        return PS_OK;
+    }
     ps_data_mark_end(&c->calibration, c->calibration_digest);
     c->shared = ps_data_mark_shared(&c->calibration, &c->test);
     return PS_OK;

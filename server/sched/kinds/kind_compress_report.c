@@ -43,10 +43,10 @@ static char *overlap(const ps_job *job)
         !ps_compress_line_part_number(w->compared, "data", "calibration_rows", &rows) ||
         !(shared > chance * rows))
         return NULL;
-    return ps_asprintf("%.0f of the %.0f rows of the calibration are rows of data.test, too: what "
+    return ps_asprintf("%.0f of the %.0f rows of the %s are rows of data.test, too: what "
                        "is measured there says nothing of other data; take others, or say "
                        "compress.allow_overlap: true; nothing is published",
-                       shared, rows);
+                       shared, rows, job->first ? "training" : "calibration");
 }
 
 static char *limit_missed(const ps_job *job)
@@ -279,6 +279,17 @@ static void put_past(ps_json_writer *json, const ps_stage_past *past)
     }
 }
 
+/* overlap() had nothing to go by: nobody has compared the models, or who did could not say. */
+static void put_unchecked(ps_json_writer *json, const ps_job *job)
+{
+    const ps_compress *w = job->work;
+    double shared;
+    bool learnt = job->first || w->plan->calibration_rows > 0;
+    if (learnt && job->spec->data.test &&
+        !ps_compress_line_part_number(w->compared, "data", "shared_rows", &shared))
+        ps_json_put_string(json, "overlap", "not checked");
+}
+
 void ps_compress_report(const ps_job *job, ps_buf *out)
 {
     ps_core_require_locked(job->sched);
@@ -298,6 +309,7 @@ void ps_compress_report(const ps_job *job, ps_buf *out)
         ps_json_key(&json, "compared");
         ps_json_embed(&json, w->compared);
     }
+    put_unchecked(&json, job);
     put_past(&json, job->past);
     put_tensors(&json, w);
     ps_json_object_end(&json);

@@ -160,6 +160,9 @@ START_TEST(what_lies_between_the_two_has_its_error)
                            "  sha256     12\n"
                            "  shared     3 rows with the test data\n");
     ps_free(&text);
+    text = view_of("{" TESTS "\"overlap\":\"not checked\"}");
+    ck_assert_ptr_nonnull(strstr(text, "shared rows  not checked\n"));
+    ps_free(&text);
     text = view_of("{" TESTS "\"compared\":{\"model\":{\"tokens_a_second\":\"\\u001b\"}}}");
     ck_assert_str_eq(text, "model     b\n"
                            "made of   a\n"

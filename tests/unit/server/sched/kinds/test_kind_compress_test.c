@@ -28,6 +28,7 @@ START_TEST(two_that_cannot_be_compared_are_evaluated_each_by_itself)
     evaluates(w, ps_world_task_of(w, 1), 89);
     ck_assert_int_eq(ps_world_state(w, id), PS_JOB_DONE);
     ck_assert_ptr_null(strstr(w->report, "\"compared\""));
+    ck_assert_ptr_nonnull(strstr(w->report, "\"overlap\":\"not checked\""));
     end(&w);
 }
 END_TEST
@@ -46,6 +47,7 @@ START_TEST(a_calibration_on_the_test_publishes_nothing)
                    shared[_i]);
     says_done(w, ps_world_task_of(w, 1), report);
     ck_assert_int_eq(ps_world_state(w, id), _i ? PS_JOB_FAILED : PS_JOB_DONE);
+    ck_assert_ptr_null(strstr(w->report, "\"overlap\""));
     if (_i)
         ps_world_assert_reason(w, id, "7 of the 100 rows of the calibration are rows of data.test");
     end(&w);
