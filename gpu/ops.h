@@ -276,7 +276,8 @@ typedef void ps_adamw_fn(ps_stream *s, const ps_adamw *a);
 typedef void ps_cast_fn(ps_stream *s, ps_tensor y, ps_tensor x);
 /* For each `block` elements of x F32 [n] (the last may be shorter): scales F32 [blocks] =
  * largest |x| / 127, q I8 [n] = x / scale, rounded to the nearest, ties to even; a block of
- * zeros has scale 0. x = q · scale is the way back. */
+ * zeros has scale 0, and one with NaN or infinity a scale that is no number. x = q · scale is the
+ * way back. */
 typedef void ps_quantise_fn(ps_stream *s, ps_tensor q, ps_tensor scales, ps_tensor x,
                             int64_t block);
 typedef void ps_dequantise_fn(ps_stream *s, ps_tensor x, ps_tensor q, ps_tensor scales,

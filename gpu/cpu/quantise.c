@@ -11,14 +11,22 @@ typedef struct quantise_run {
     int64_t n, block;
 } quantise_run;
 
+/* The bits of |x| rise with it, and those of an infinity and of NaNs are above all others: a block
+ * that has one gets a scale that is none either. */
 PS_VECTOR
 static float largest(const float *x, int64_t n)
 {
-    float max = 0;
-    PS_SIMD_MAX(max)
-    for (int64_t i = 0; i < n; i++)
-        max = fabsf(x[i]) > max ? fabsf(x[i]) : max;
-    return max;
+    uint32_t most = 0;
+    PS_SIMD_MAX(most)
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bits &= 0x7FFFFFFFu;
+        most = bits > most ? bits : most;
+    }
+    float out;
+    memcpy(&out, &most, sizeof out);
+    return out;
 }
 
 /* Adding 1.5·2^23 rounds to the nearest integer, ties to even, and leaves it in the low bits. A

@@ -4,15 +4,23 @@
 
 #include "gpu/cuda/reduce.h"
 
+struct ps_more_bits {
+    __device__ unsigned operator()(unsigned a, unsigned b) const
+    {
+        return max(a, b);
+    }
+};
+
 /* q[n] = x[n] / *scale */
 static __device__ __forceinline__ void ps_block_to_bytes(int8_t *q, float *scale, const float *x,
                                                          int64_t n)
 {
     unsigned lane = threadIdx.x % PS_CUDA_WARP;
-    float largest = 0;
+    /* bits of |x| rise with it; those of an infinity and of NaNs are above all others */
+    unsigned most = 0;
     for (int64_t i = lane; i < n; i += PS_CUDA_WARP)
-        largest = fmaxf(largest, fabsf(x[i]));
-    float step = ps_lanes(largest, ps_larger()) / 127.0f;
+        most = max(most, __float_as_uint(fabsf(x[i])));
+    float step = __uint_as_float(ps_lanes(most, ps_more_bits())) / 127.0f;
     if (lane == 0)
         *scale = step;
     /* a scale among the smallest numbers is imprecise: the quotient may be past 127 */

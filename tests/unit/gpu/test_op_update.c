@@ -229,6 +229,36 @@ START_TEST(blocks_are_quantised_by_their_largest)
 }
 END_TEST
 
+/* Where a number of a block is NaN or infinite, nothing that comes back may be taken for one of the
+ * block; its neighbours are as they are without it. */
+START_TEST(a_block_with_no_number_comes_back_as_none)
+{
+    enum { N = 200, BLOCK = 40, AT = 3 * BLOCK };
+    const float none[] = {NAN, -NAN, INFINITY, -INFINITY};
+    ps_test_device_open(&device, ps_test_backend());
+    ps_tensor x = ps_test_f32(&device, 0, N, NULL), back = ps_test_f32(&device, 0, N, NULL);
+    ps_tensor scales = ps_test_f32(&device, 0, N / BLOCK, NULL);
+    ps_tensor bytes = ps_test_i32(&device, N / 4, NULL);
+    ps_tensor q = ps_tensor_1d(bytes.buffer, 0, PS_DTYPE_I8, N);
+    float *host = ps_test_read(&device, x);
+    for (int where = 0; where < BLOCK; where++) {
+        float was = host[AT + where];
+        host[AT + where] = none[where % 4];
+        ps_copy_to_device(device.stream, x, host, ps_tensor_bytes(x));
+        ps_op_quantise(device.stream, q, scales, x, BLOCK);
+        ps_op_dequantise(device.stream, back, q, scales, BLOCK);
+        float *got = ps_test_read(&device, back);
+        for (int i = 0; i < N; i++)
+            ck_assert_msg(!isfinite(got[i]) == (i / BLOCK == AT / BLOCK), "%d: %g", i,
+                          (double)got[i]);
+        host[AT + where] = was;
+        ps_free(&got);
+    }
+    ps_free(&host);
+    ps_test_device_close(&device);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {.test = &adamw_agrees_with_float64_over_many_steps, .repeat = SIZES},
     {.test = &clipping_shortens_what_is_longer_and_nothing_else, .repeat = SIZES},
@@ -237,6 +267,7 @@ static const ps_check_case tests[] = {
     {.test = &dropout_drops_its_share},
     {.test = &casts_round_to_the_nearest_with_ties_to_even},
     {.test = &blocks_are_quantised_by_their_largest, .repeat = SIZES},
+    {.test = &a_block_with_no_number_comes_back_as_none},
     {0},
 };
 
