@@ -97,6 +97,18 @@ static void keep(reader *r, ps_hf_field f, const char *word)
         (void)snprintf(r->groups[r->n][f - PS_HF_OF_GROUP], WORD, "%s", word);
 }
 
+/* Two keys, of older and of later tools, say how zeros stand. */
+static ps_status check_checkpoint(const reader *r, const ps_hf_rule *by, const char *word)
+{
+    const char *said = r->out->said[PS_HF_CHECKPOINT];
+    if (!*said || !strcmp(said, word))
+        return PS_OK;
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "quantization_config: key '%s' is '%s', and 'checkpoint_format' or 'format' "
+                   "before it '%s'",
+                   by->key, word, said);
+}
+
 static ps_status read_empty(reader *r, const ps_hf_rule *by)
 {
     ps_json_token token;
@@ -143,6 +155,8 @@ static ps_status read_word(reader *r, const ps_hf_rule *by)
         st = check_word(by, word);
     else if (token.kind == PS_JSON_OBJECT || token.kind == PS_JSON_ARRAY)
         st = ps_fail(PS_INVALID_ARGUMENT, "quantization_config: key '%s' is %s", by->key, word);
+    if (!st && by->field == PS_HF_KEY_CHECKPOINT)
+        st = check_checkpoint(r, by, word);
     if (!st)
         keep(r, by->field, word);
     return st;
@@ -258,6 +272,19 @@ static bool go_to(ps_json_reader *json, const char *key, ps_status *st)
     return false;
 }
 
+/* Behind its value, to the end: a second one, which other readers would take, is refused. */
+static ps_status check_once(ps_json_reader *json, const char *key)
+{
+    ps_json_token token;
+    ps_status st = PS_OK;
+    while (ps_json_member(json, &token, &st)) {
+        if (!strcmp((const char *)token.text.data, key))
+            return ps_fail(PS_INVALID_ARGUMENT, "key '%s' is there twice", key);
+        st = ps_json_skip(json);
+    }
+    return st;
+}
+
 /* The word of quant_method, of the object that comes. */
 static ps_status read_method(ps_json_reader *json, const char *otherwise, char word[WORD])
 {
@@ -301,6 +328,8 @@ static ps_status parse(ps_slice bytes, const char *inside, const char *otherwise
         ps_json_reader_init(&r.json, bytes);
         if (!inside || go_to(&r.json, inside, &st))
             st = read_keys(&r, method);
+        if (!st && inside)
+            st = check_once(&r.json, inside);
         ps_json_reader_free(&r.json);
     }
     return st == PS_CORRUPT ? PS_INVALID_ARGUMENT : st;
@@ -316,7 +345,7 @@ ps_status ps_hf_quantization_parse_file(ps_slice bytes, const char *method, ps_h
     return parse(bytes, NULL, method, out);
 }
 
-ps_status ps_hf_quantization_agree(const ps_hf_quantization *a, const ps_hf_quantization *b)
+ps_status ps_hf_quantization_join(ps_hf_quantization *a, const ps_hf_quantization *b)
 {
     static const char *const keys[PS_HF_SAID] = {[PS_HF_METHOD] = "quant_method",
                                                  [PS_HF_BITS] = "bits",
@@ -328,5 +357,9 @@ ps_status ps_hf_quantization_agree(const ps_hf_quantization *a, const ps_hf_quan
             return ps_fail(PS_INVALID_ARGUMENT,
                            "key '%s' is '%s' in quantization_config of config.json, and '%s' here",
                            keys[i], a->said[i], b->said[i]);
+    if (!*a->said[PS_HF_CHECKPOINT]) {
+        a->plain_zeros = b->plain_zeros;
+        memcpy(a->said[PS_HF_CHECKPOINT], b->said[PS_HF_CHECKPOINT], PS_HF_WORD);
+    }
     return PS_OK;
 }

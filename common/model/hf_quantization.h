@@ -38,8 +38,9 @@ PS_MUST_CHECK ps_status ps_hf_quantization_parse(ps_slice json, ps_hf_quantizati
  * does not say so. */
 PS_MUST_CHECK ps_status ps_hf_quantization_parse_file(ps_slice json, const char *method,
                                                       ps_hf_quantization *out);
-/* Do both say the same, where both say something? PS_INVALID_ARGUMENT: by which key they do not. */
-PS_MUST_CHECK ps_status ps_hf_quantization_agree(const ps_hf_quantization *a,
-                                                 const ps_hf_quantization *b);
+/* Do both say the same, where both say something? PS_INVALID_ARGUMENT: by which key they do not.
+ * Where a does not say how zeros stand, and b does, a takes that: tools write it into one or both
+ * files. */
+PS_MUST_CHECK ps_status ps_hf_quantization_join(ps_hf_quantization *a, const ps_hf_quantization *b);
 
 #endif

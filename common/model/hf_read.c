@@ -107,7 +107,7 @@ static ps_status read_beside(const char *folder, ps_hf_quantization *quantizatio
         } else if (!st) {
             st = ps_hf_quantization_parse_file(ps_buf_slice(&json), beside[i].method, &said);
             if (!st && quantization->rows[0])
-                st = ps_hf_quantization_agree(quantization, &said);
+                st = ps_hf_quantization_join(quantization, &said);
             else if (!st)
                 *quantization = said;
             st = st ? ps_wrap(st, "%s", path) : PS_OK;

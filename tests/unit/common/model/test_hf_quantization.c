@@ -153,6 +153,10 @@ static const struct {
      "key 'dynamic' is 'false'"},
     {ONE("pack-quantized", W4 ",\"input_activations\":{\"strategy\":\"tensor\"}"),
      "key 'strategy' is 'tensor'"},
+    {"{\"quant_method\":\"gptq\",\"format\":\"gptq_v2\",\"checkpoint_format\":\"gptq\"}",
+     "key 'checkpoint_format' is 'gptq', and 'checkpoint_format' or 'format' before it 'gptq_v2'"},
+    {GPTQ ",\"quantization_config\":{\"quant_method\":\"gptq\"}",
+     "key 'quantization_config' is there twice"},
 };
 enum { REFUSED = sizeof refused / sizeof *refused };
 
@@ -187,17 +191,39 @@ START_TEST(two_files_agree_or_are_refused)
     beside = of_file("{\"bits\":4,\"group_size\":128,\"damp_percent\":0.01,\"desc_act\":false}",
                      "gptq"); /* says less, and nothing else */
     ck_assert_ptr_eq(beside.rows[0], &ps_packed_gptq);
-    ck_ok(ps_hf_quantization_agree(&in, &beside));
+    ck_ok(ps_hf_quantization_join(&in, &beside));
     beside = of_file("{\"bits\":8,\"group_size\":128}", "gptq");
-    ck_assert_int_eq(ps_hf_quantization_agree(&in, &beside), PS_INVALID_ARGUMENT);
+    ck_assert_int_eq(ps_hf_quantization_join(&in, &beside), PS_INVALID_ARGUMENT);
     ck_assert_msg(strstr(ps_error_message(), "key 'bits' is '4'"), "%s", ps_error_message());
     beside = of_file("{\"zero_point\":true,\"q_group_size\":128,\"w_bit\":4,\"version\":\"GEMM\"}",
                      "awq");
     ck_assert_ptr_eq(beside.rows[0], &ps_packed_awq);
     ck_assert(!beside.symmetric);
-    ck_assert_int_eq(ps_hf_quantization_agree(&in, &beside), PS_INVALID_ARGUMENT);
+    ck_assert_int_eq(ps_hf_quantization_join(&in, &beside), PS_INVALID_ARGUMENT);
     ck_assert_msg(strstr(ps_error_message(), "key 'quant_method' is 'gptq'"), "%s",
                   ps_error_message());
+}
+END_TEST
+
+/* Which of the two files says that zeros are as they are makes no difference. */
+START_TEST(the_file_that_says_how_zeros_stand_counts)
+{
+    static const char silent[] = "{\"bits\":4,\"quant_method\":\"gptq\"}";
+    static const char first[] = "{\"bits\":4,\"checkpoint_format\":\"gptq\"}";
+    static const char *const second[] = {"{\"bits\":4,\"checkpoint_format\":\"gptq_v2\"}",
+                                         "{\"bits\":4,\"format\":\"gptq_v2\"}"};
+    for (int i = 0; i < 2; i++) {
+        ps_hf_quantization in = of_file(silent, "gptq"), beside = of_file(second[i], "gptq");
+        ck_ok(ps_hf_quantization_join(&in, &beside));
+        ck_assert(in.plain_zeros);
+        ck_ok(ps_hf_quantization_join(&in, &beside)); /* and the next file is held against it */
+        in = of_file(second[i], "gptq");
+        beside = of_file(silent, "gptq");
+        ck_ok(ps_hf_quantization_join(&in, &beside));
+        ck_assert(in.plain_zeros);
+        beside = of_file(first, "gptq");
+        ck_assert_int_eq(ps_hf_quantization_join(&in, &beside), PS_INVALID_ARGUMENT);
+    }
 }
 END_TEST
 
@@ -206,6 +232,7 @@ static const ps_check_case tests[] = {
     {.test = &what_is_not_read_is_named, .repeat = REFUSED},
     {.test = &a_folder_without_it_has_numbers},
     {.test = &two_files_agree_or_are_refused},
+    {.test = &the_file_that_says_how_zeros_stand_counts},
     {0},
 };
 
