@@ -1,11 +1,13 @@
 /* compressed-tensors, "mxfp4-pack-quantized": OCP's MXFP4, two codes of E2M1 a byte, the earlier
  * one lower, and of each 32 of a row the exponent of their scale with 127 added. ggml's blocks have
- * the same exponents and codes, but a byte has code k and code k + 16. */
+ * the same exponents and codes, but a byte has code k and code k + 16. Unpacking fails on a scale
+ * that is NaN. */
 #include "common/model/packed.h"
 
+#include <inttypes.h>
 #include <string.h>
 
-enum { GROUP = 32, BYTES = GROUP / 2 };
+enum { GROUP = 32, BYTES = GROUP / 2, NO_NUMBER = 255 /* as an exponent, in OCP's E8M0 */ };
 
 static const char *const suffixes[] = {"weight_packed", "weight_scale"};
 
@@ -48,6 +50,11 @@ static ps_status mxfp4_unpack(const ps_packed_matrix *m, bool plain_zeros,
     (void)plain_zeros;
     for (uint64_t at = 0; at < m->rows * m->columns / GROUP; at++) {
         const uint8_t *low = parts[0] + at * BYTES, *high = low + BYTES / 2;
+        if (parts[1][at] == NO_NUMBER)
+            return ps_fail(PS_INVALID_ARGUMENT,
+                           "row %" PRIu64 " has a scale that is NaN (E8M0 255, at group %" PRIu64
+                           ")",
+                           at / (m->columns / GROUP), at % (m->columns / GROUP));
         *blocks++ = parts[1][at];
         for (uint32_t k = 0; k < BYTES; k++) {
             uint32_t shift = k % 2 * 4;

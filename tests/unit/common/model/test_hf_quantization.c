@@ -227,12 +227,29 @@ START_TEST(the_file_that_says_how_zeros_stand_counts)
 }
 END_TEST
 
+/* OCP's microscaling formats, 5.4.1: 255 as a scale is NaN. */
+START_TEST(a_scale_of_mxfp4_that_is_nan_is_refused)
+{
+    enum { ROWS = 2, COLUMNS = 64 };
+    const ps_packed_matrix m = {{ps_form_find("mxfp4"), 32}, ROWS, COLUMNS};
+    uint8_t codes[ROWS * COLUMNS / 2] = {0}, scales[ROWS * COLUMNS / 32] = {254, 0, 127, 128};
+    uint8_t blocks[ROWS * COLUMNS / 32 * 17];
+    const uint8_t *const parts[] = {codes, scales};
+    ck_ok(ps_packed_mxfp4.unpack(&m, false, parts, blocks));
+    scales[3] = 255;
+    ck_assert_int_eq(ps_packed_mxfp4.unpack(&m, false, parts, blocks), PS_INVALID_ARGUMENT);
+    ck_assert_msg(strstr(ps_error_message(), "row 1 has a scale that is NaN"), "%s",
+                  ps_error_message());
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {.test = &what_is_read, .repeat = READ},
     {.test = &what_is_not_read_is_named, .repeat = REFUSED},
     {.test = &a_folder_without_it_has_numbers},
     {.test = &two_files_agree_or_are_refused},
     {.test = &the_file_that_says_how_zeros_stand_counts},
+    {.test = &a_scale_of_mxfp4_that_is_nan_is_refused},
     {0},
 };
 
