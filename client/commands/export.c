@@ -7,6 +7,7 @@
 #include "client/call/support.h"
 #include "client/commands/commands.h"
 #include "client/show/human.h"
+#include "common/base/crc32c.h"
 #include "common/base/mem.h"
 #include "common/base/new_file.h"
 #include "common/base/target.h"
@@ -64,7 +65,8 @@ static const ps_flag flags[] = {
 };
 
 typedef struct sink {
-    ps_new_file *file;       /* safetensors */
+    ps_new_file *file;       /* safetensors, */
+    uint32_t checksum;       /* and of what came for it; */
     ps_model_export *stream; /* or this */
     char *config, *version;  /* of the model */
 } sink;
@@ -72,8 +74,10 @@ typedef struct sink {
 static ps_status take_piece(void *user, ps_slice piece)
 {
     sink *s = user;
-    return s->stream ? ps_model_export_feed(s->stream, piece)
-                     : ps_new_file_write(s->file, piece.data, piece.len);
+    if (s->stream)
+        return ps_model_export_feed(s->stream, piece);
+    s->checksum = ps_crc32c(s->checksum, piece.data, piece.len);
+    return ps_new_file_write(s->file, piece.data, piece.len);
 }
 
 static void report(ps_client *client, const char *name, const char *path, uint64_t bytes)
@@ -147,15 +151,17 @@ static ps_status open_sink(ps_client *client, const char *name, const options *o
     return st;
 }
 
-/* It is read back and compared with psd's file, got: so many bytes, before it has its name. */
+/* It is read back and compared with psd's file, got: so many bytes, before it has its name. psd's
+ * own needs no second download for that. */
 static ps_status finish(ps_client *client, const char *name, sink *s, uint64_t got, uint64_t *bytes)
 {
+    *bytes = got;
+    if (!s->stream)
+        return ps_export_finish_file(&s->file, s->checksum);
     ps_file_windows *file = ps_file_windows_new(client, name, s->version, got);
     const ps_export_original original = {
         .config = s->config, .range = ps_file_windows_read, .user = file};
-    *bytes = got;
-    ps_status st = s->stream ? ps_export_finish(s->stream, &original, bytes)
-                             : ps_export_finish_file(&s->file, &original);
+    ps_status st = ps_export_finish(s->stream, &original, bytes);
     ps_file_windows_free(&file);
     return st;
 }

@@ -1,6 +1,7 @@
 /* Happy path: the pass runs over psd's file, whose numbers are rounded on their way as the format
  * rounds them, and over what was written; each visit leaves a checksum of its tensor. Then tensor
- * by tensor the checksums are the same, and so are the answers. */
+ * by tensor the checksums are the same, and so are the answers. Of psd's own file the checksum of
+ * all bytes is. */
 #include "common/model/export_check.h"
 
 #include "common/base/crc32c.h"
@@ -283,33 +284,6 @@ static ps_status visit_other(void *user, const ps_lm_tensor *tensor, ps_probe_si
     return end_tap(&o->tap, st);
 }
 
-/* ---- a file of psd's on this machine ---- */
-
-typedef struct local {
-    const char *path;
-    int fd;
-} local;
-
-static ps_status read_range(void *user, uint64_t begin, uint64_t end,
-                            ps_status (*take)(void *to, ps_slice bytes), void *to)
-{
-    const local *l = user;
-    uint8_t *piece = ps_alloc(PIECE);
-    ps_status st = PS_OK;
-    while (!st && begin < end) {
-        size_t want = end - begin < PIECE ? (size_t)(end - begin) : PIECE;
-        ssize_t got = pread(l->fd, piece, want, (off_t)begin);
-        if (got < 0 && errno == EINTR)
-            continue;
-        st = got < 0    ? ps_fail_errno(errno, "%s", l->path)
-             : got == 0 ? ps_fail(PS_DATA_LOSS, "%s is cut short", l->path)
-                        : take(to, ps_slice_of(piece, (size_t)got));
-        begin += got > 0 ? (uint64_t)got : 0;
-    }
-    ps_free(&piece);
-    return st;
-}
-
 /* ---- both ---- */
 
 static ps_status visit_and_note(void *user, const ps_lm_tensor *tensor, ps_probe_sink sink)
@@ -342,14 +316,13 @@ static ps_status compare(const side *a, const side *b)
     for (size_t i = 0; i < a->n; i++)
         if (a->checksums[i] != b->checksums[i])
             return ps_fail(PS_DATA_LOSS, "tensor %s does not say what psd has", a->tensors[i].name);
-    if (a->n_answers != b->n_answers ||
-        memcmp(a->answers, b->answers, a->n_answers * sizeof *a->answers) != 0)
-        return ps_fail(PS_DATA_LOSS,
-                       "a forward pass says something else with it than with psd's model");
-    for (size_t i = 0; i < a->n_answers; i++)
-        if (!isfinite(a->answers[i]))
-            return ps_fail(PS_DATA_LOSS, "a forward pass comes to a number that is not finite");
-    return PS_OK;
+    bool same = a->n_answers == b->n_answers;
+    for (size_t i = 0; same && i < a->n_answers; i++)
+        same = isnan(a->answers[i]) ? isnan(b->answers[i])
+                                    : !memcmp(&a->answers[i], &b->answers[i], sizeof *a->answers);
+    return same ? PS_OK
+                : ps_fail(PS_DATA_LOSS,
+                          "a forward pass says something else with it than with psd's model");
 }
 
 /* The model as the format can say it. */
@@ -359,7 +332,7 @@ static void narrow_reals(const ps_model_export *export, ps_spec_model *model)
     model->norm_epsilon = ps_model_export_real(export, model->norm_epsilon);
 }
 
-/* model: of what was written; NULL: as the original. */
+/* theirs: the model of what was written. */
 static ps_status check_sides(own *original, const ps_spec_model *theirs, side *written,
                              const char *config)
 {
@@ -369,12 +342,11 @@ static ps_status check_sides(own *original, const ps_spec_model *theirs, side *w
     ps_status st = ps_spec_model_parse(ps_slice_str(config), "the model's config", &model);
     if (st)
         return st;
-    if (original->export)
-        narrow_reals(original->export, model);
+    narrow_reals(original->export, model);
     ps_probe_tensors(model, &tensors, &here.n);
     here.tensors = written->tensors = tensors;
     written->n = here.n;
-    st = run_side(written, theirs ? theirs : model);
+    st = run_side(written, theirs);
     if (!st)
         st = run_side(&here, model);
     if (!st)
@@ -383,23 +355,6 @@ static ps_status check_sides(own *original, const ps_spec_model *theirs, side *w
     clear_side(written);
     ps_free(&tensors);
     ps_spec_model_free(&model);
-    return st;
-}
-
-static ps_status check_own_file(own *original, const char *path, const char *config)
-{
-    local file = {path, open(path, O_RDONLY | O_CLOEXEC)};
-    own *written = ps_new(own);
-    side there = {.source = {visit_own, written}, .tap = &written->tap};
-    ps_status st = file.fd < 0 ? ps_fail_errno(errno, "%s", path) : PS_OK;
-    if (!st)
-        st = open_own(written, &(ps_export_original){.range = read_range, .user = &file}, NULL);
-    if (!st)
-        st = check_sides(original, NULL, &there, config);
-    close_own(written);
-    ps_free(&written);
-    if (file.fd >= 0)
-        (void)close(file.fd);
     return st;
 }
 
@@ -421,8 +376,7 @@ ps_status ps_export_check(const ps_export_original *file, const char *path,
     own *original = ps_new(own);
     ps_status st = open_own(original, file, export);
     if (!st)
-        st = export ? check_other(original, path, file->config)
-                    : check_own_file(original, path, file->config);
+        st = check_other(original, path, file->config);
     close_own(original);
     ps_free(&original);
     return st;
@@ -445,10 +399,8 @@ ps_status ps_export_answers(const ps_export_original *file, double **out, size_t
     return st;
 }
 
-static ps_status check_at(const ps_export_original *original, const char *path,
-                          const ps_model_export *export)
+static ps_status not_kept(ps_status st)
 {
-    ps_status st = path ? ps_export_check(original, path, export) : PS_OK;
     return st ? ps_wrap(st, "what was written was read back, and is not kept") : PS_OK;
 }
 
@@ -457,14 +409,49 @@ ps_status ps_export_finish(ps_model_export *export, const ps_export_original *or
 {
     const char *path = NULL;
     ps_status st = ps_model_export_seal(export, &path);
-    if (!st)
-        st = check_at(original, path, export);
+    if (!st && path)
+        st = not_kept(ps_export_check(original, path, export));
     return st ? st : ps_model_export_finish(export, bytes);
 }
 
-ps_status ps_export_finish_file(ps_new_file **file, const ps_export_original *original)
+/* ---- psd's own file, which is any bytes ---- */
+
+static ps_status read_piece(int fd, const char *path, uint8_t *piece, size_t *got)
 {
-    ps_status st = check_at(original, ps_new_file_temporary(*file), NULL);
+    ssize_t n;
+    do
+        n = read(fd, piece, PIECE);
+    while (n < 0 && errno == EINTR);
+    *got = n > 0 ? (size_t)n : 0;
+    return n < 0 ? ps_fail_errno(errno, "%s", path) : PS_OK;
+}
+
+static ps_status check_bytes(const char *path, uint64_t want, uint32_t checksum)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    uint8_t *piece = ps_alloc(PIECE);
+    uint32_t have = 0;
+    uint64_t bytes = 0;
+    size_t got = 0;
+    ps_status st = fd < 0 ? ps_fail_errno(errno, "%s", path) : PS_OK;
+    do {
+        if (!st)
+            st = read_piece(fd, path, piece, &got);
+        have = ps_crc32c(have, piece, got);
+        bytes += got;
+    } while (!st && got);
+    if (!st && (bytes != want || have != checksum))
+        st = ps_fail(PS_DATA_LOSS, "%s does not hold the bytes that came", path);
+    ps_free(&piece);
+    if (fd >= 0)
+        (void)close(fd);
+    return st;
+}
+
+ps_status ps_export_finish_file(ps_new_file **file, uint32_t checksum)
+{
+    const char *path = ps_new_file_temporary(*file);
+    ps_status st = path ? not_kept(check_bytes(path, ps_new_file_bytes(*file), checksum)) : PS_OK;
     if (!st)
         return ps_new_file_finish(file);
     ps_new_file_drop(file);

@@ -1,8 +1,8 @@
 /* export_check: what was written of a model is read back as anybody would, before it has its name:
  * every tensor says what psd's file says, rounded as the format rounds, to the bit; and a forward
- * pass of both (probe.h), each by its own file's sizes, gives the same bits. Both sides are read a
- * tensor at a time, so that memory is that of a pass and of one matrix, not of the model. Not
- * thread-safe (not asserted: it is its caller's alone). */
+ * pass of both (probe.h), each by its own file's sizes, gives the same bits (or no number on both
+ * sides). Both sides are read a tensor at a time, so that memory is that of a pass and of one
+ * matrix, not of the model. Not thread-safe (not asserted: it is its caller's alone). */
 #ifndef PS_MODEL_EXPORT_CHECK_H
 #define PS_MODEL_EXPORT_CHECK_H
 
@@ -18,9 +18,8 @@ typedef struct ps_export_original {
     void *user;
 } ps_export_original;
 
-/* path: where what was written can be read. export: that wrote it, and is sealed; NULL: the file is
- * psd's own. PS_DATA_LOSS: it does not say what the model says; the tensor, or that the pass
- * differs. Else as reading fails. */
+/* path: where what was written can be read. export: that wrote it, and is sealed. PS_DATA_LOSS: it
+ * does not say what the model says; the tensor, or that the pass differs. Else as reading fails. */
 PS_MUST_CHECK ps_status ps_export_check(const ps_export_original *original, const char *path,
                                         const ps_model_export *export);
 
@@ -32,8 +31,8 @@ PS_MUST_CHECK ps_status ps_export_answers(const ps_export_original *original, do
  * check is not kept. *bytes: as ps_model_export_finish. */
 PS_MUST_CHECK ps_status ps_export_finish(ps_model_export *export,
                                          const ps_export_original *original, uint64_t *bytes);
-/* The same of psd's own file; frees *file in any case. */
-PS_MUST_CHECK ps_status ps_export_finish_file(ps_new_file **file,
-                                              const ps_export_original *original);
+/* The same of psd's own file, which any bytes may be: they are those that came. checksum: crc32c of
+ * all that was written to *file, as it came. Frees *file in any case. */
+PS_MUST_CHECK ps_status ps_export_finish_file(ps_new_file **file, uint32_t checksum);
 
 #endif
