@@ -10,6 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
+const ps_hf_beside ps_hf_besides[] = {{"quantize_config.json", "gptq", NULL},
+                                      {"quant_config.json", "awq", NULL},
+                                      {"hf_quant_config.json", NULL, "ModelOpt"},
+                                      {NULL, NULL, NULL}};
+
 enum { WORD = PS_HF_WORD, GROUPS = 32 };
 
 /* A group of compressed-tensors: its words by PS_HF_W_FORMAT …; "": not there. */

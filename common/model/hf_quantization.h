@@ -32,6 +32,15 @@ typedef struct ps_hf_quantization {
     char said[PS_HF_SAID][PS_HF_WORD]; /* as words; "": nothing */
 } ps_hf_quantization;
 
+/* Files beside config.json that say how a folder is quantised, as older tools and others write
+ * them; to one without a name. */
+typedef struct ps_hf_beside {
+    const char *file;
+    const char *method; /* when it does not say so; NULL: psd does not read its layout, */
+    const char *tool;   /* this one's */
+} ps_hf_beside;
+extern const ps_hf_beside ps_hf_besides[];
+
 /* json: of the whole config.json; hostile. PS_INVALID_ARGUMENT names the key. */
 PS_MUST_CHECK ps_status ps_hf_quantization_parse(ps_slice json, ps_hf_quantization *out);
 /* Of a file that is nothing but the keys, as quantize_config.json: method is what it is of when it

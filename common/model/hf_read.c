@@ -93,19 +93,18 @@ static ps_status read_config(ps_model_in_about *about, const char *folder,
  */
 static ps_status read_beside(const char *folder, ps_hf_quantization *quantization)
 {
-    static const struct {
-        const char *file, *method;
-    } beside[] = {{"quantize_config.json", "gptq"}, {"quant_config.json", "awq"}};
     ps_status st = PS_OK;
-    for (size_t i = 0; !st && i < sizeof beside / sizeof *beside; i++) {
+    for (const ps_hf_beside *beside = ps_hf_besides; !st && beside->file; beside++) {
+        if (!beside->method)
+            continue;
         ps_hf_quantization said;
         ps_buf json = PS_BUF_EMPTY;
-        char *path = ps_asprintf("%s/%s", folder, beside[i].file);
+        char *path = ps_asprintf("%s/%s", folder, beside->file);
         st = ps_json_file_read(path, MAX_CONFIG, &json);
         if (st == PS_NOT_FOUND) {
             st = PS_OK;
         } else if (!st) {
-            st = ps_hf_quantization_parse_file(ps_buf_slice(&json), beside[i].method, &said);
+            st = ps_hf_quantization_parse_file(ps_buf_slice(&json), beside->method, &said);
             if (!st && quantization->rows[0])
                 st = ps_hf_quantization_join(quantization, &said);
             else if (!st)
@@ -121,13 +120,15 @@ static ps_status read_beside(const char *folder, ps_hf_quantization *quantizatio
 /* What is there that nothing here reads. */
 static ps_status check_others(const char *folder)
 {
-    char *path = ps_asprintf("%s/hf_quant_config.json", folder);
     ps_status st = PS_OK;
-    if (access(path, F_OK) == 0)
-        st = ps_fail(PS_INVALID_ARGUMENT,
-                     "%s: the folder was quantised by ModelOpt, whose layout is not read by psd",
-                     path);
-    ps_free(&path);
+    for (const ps_hf_beside *beside = ps_hf_besides; !st && beside->file; beside++) {
+        char *path = ps_asprintf("%s/%s", folder, beside->file);
+        if (beside->tool && access(path, F_OK) == 0)
+            st = ps_fail(PS_INVALID_ARGUMENT,
+                         "%s: the folder was quantised by %s, whose layout is not read by psd",
+                         path, beside->tool);
+        ps_free(&path);
+    }
     return st;
 }
 

@@ -13,6 +13,7 @@
 #include "common/json/json.h"
 #include "common/model/hf_config.h"
 #include "common/model/hf_pack.h"
+#include "common/model/hf_quantization.h"
 #include "common/model/model_out.h"
 #include "common/model/side_files.h"
 #include "common/tokenizer/tokenizer.h"
@@ -165,8 +166,9 @@ static ps_status write_config(ps_model_out *o, const ps_model_about *about)
     const char *beside = o->pack ? ps_hf_pack_beside(o->pack) : NULL;
     if (!st && beside)
         st = write_text(o, beside, ps_buf_slice(&quantization));
-    if (!beside)
-        remark_if_there(o, about, "quantize_config.json");
+    for (const ps_hf_beside *other = ps_hf_besides; other->file; other++)
+        if (!beside || strcmp(beside, other->file) != 0)
+            remark_if_there(o, about, other->file);
     ps_buf_free(&text);
     ps_buf_free(&quantization);
     return st;

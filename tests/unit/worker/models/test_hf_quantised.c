@@ -306,10 +306,44 @@ START_TEST(a_zero_beyond_the_codes_is_refused)
 }
 END_TEST
 
+/* Files of another tool's stay in a folder that is written over, and import would read them. */
+START_TEST(what_says_something_else_of_the_codes_is_named)
+{
+    static const char *const others[] = {"quantize_config.json", "quant_config.json",
+                                         "hf_quant_config.json"};
+    static const char *const formats[] = {"hf-gptq", "hf"};
+    char path[PATH], to[] = "/tmp/psd-test.XXXXXX";
+    ck_assert_ptr_nonnull(mkdtemp(to));
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", to, others[i]);
+        ck_ok(ps_new_file_save(path, ps_slice_str("{}"), &(ps_new_file_options){0}));
+    }
+    ps_buf file = import(golden("gptq-uint4-g32", "", path));
+    ps_safetensors *header = header_of(&file);
+    ps_model_export *stream = ps_model_export_new(
+        ps_model_format_find(formats[_i]), ps_safetensors_metadata(header, PS_MODEL_META_CONFIG),
+        &(ps_model_out_options){.path = to, .dtype = "f16", .force = true});
+    ck_ok(ps_model_export_feed(stream, ps_buf_slice(&file)));
+    const char *remarks = ps_model_export_remarks(stream);
+    for (int i = 0; i < 3; i++) {
+        bool written = i == 0 && _i == 0; /* by the export itself */
+        (void)snprintf(path, sizeof path, "%s/%s was there before", to, others[i]);
+        ck_assert_msg(!strstr(remarks, path) == written, "%s: %s", others[i], remarks);
+        (void)snprintf(path, sizeof path, "%s/%s", to, others[i]);
+        ck_assert_int_eq(unlink(path), 0);
+    }
+    ps_model_export_free(&stream);
+    ck_assert_int_eq(rmdir(to), 0);
+    ps_safetensors_free(&header);
+    ps_buf_free(&file);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {.test = &logits_are_those_of_transformers, .repeat = FOLDERS},
     {.test = &what_is_written_is_what_was_loaded, .repeat = FOLDERS},
     {.test = &a_zero_beyond_the_codes_is_refused, .repeat = 2},
+    {.test = &what_says_something_else_of_the_codes_is_named, .repeat = 2},
     {0},
 };
 
