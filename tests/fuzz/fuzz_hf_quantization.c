@@ -41,6 +41,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     st = ps_hf_quantization_parse_file(ps_slice_of(data, size), "gptq", &beside);
     require(st == PS_OK || st == PS_INVALID_ARGUMENT);
     if (!st)
-        require(ps_hf_quantization_agree(&beside, &beside) == PS_OK);
+        require(ps_hf_quantization_join(&beside, &beside) == PS_OK);
     return 0;
 }
