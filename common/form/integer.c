@@ -62,7 +62,8 @@ static size_t head_bytes(bool affine)
 
 static uint32_t code_get(const uint8_t *codes, uint32_t bits, uint32_t i)
 {
-    uint32_t at = i * bits, mask = (1u << bits) - 1, value = codes[at / 8];
+    uint64_t at = (uint64_t)i * bits;
+    uint32_t mask = (1u << bits) - 1, value = codes[at / 8];
     if (at % 8 + bits > 8)
         value |= (uint32_t)codes[at / 8 + 1] << 8;
     return value >> (at % 8) & mask;
@@ -70,7 +71,8 @@ static uint32_t code_get(const uint8_t *codes, uint32_t bits, uint32_t i)
 
 static void code_put(uint8_t *codes, uint32_t bits, uint32_t i, uint32_t code)
 {
-    uint32_t at = i * bits, mask = ((1u << bits) - 1) << (at % 8), value = code << (at % 8);
+    uint64_t at = (uint64_t)i * bits;
+    uint32_t mask = ((1u << bits) - 1) << (at % 8), value = code << (at % 8);
     codes[at / 8] = (uint8_t)((codes[at / 8] & ~mask) | value);
     if (at % 8 + bits > 8)
         codes[at / 8 + 1] = (uint8_t)((codes[at / 8 + 1] & ~(mask >> 8)) | value >> 8);

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { COLUMNS = 512, ROWS = 8 };
 
@@ -164,6 +165,24 @@ START_TEST(zeros_and_what_is_next_to_nothing_are_zeros)
 }
 END_TEST
 
+/* A row of which code i begins past 2^32 bits; memory that nothing touches costs nothing. */
+START_TEST(codes_of_long_rows_are_where_they_belong)
+{
+    const uint64_t columns = (1ull << 29) + 32, far = 1ull << 29;
+    ps_form form = form_of("int8/row");
+    size_t len = ps_form_row_bytes(form, columns);
+    uint8_t *row =
+        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    ck_assert(row != MAP_FAILED);
+    const uint8_t one[] = {0x00, 0x3C}; /* as a float16 */
+    memcpy(row, one, sizeof one);
+    ck_assert_float_eq(ps_form_settle(form, row, columns, far, 5), 5);
+    ck_assert_int_eq(row[2], 0);
+    ck_assert_int_eq(row[2 + far], 128 + 5);
+    ck_assert_int_eq(munmap(row, len), 0);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&a_form_is_read_as_it_is_written},
     {&rows_are_whole_blocks_of_whole_bytes},
@@ -171,6 +190,7 @@ static const ps_check_case cases[] = {
     {.test = &settling_each_number_is_encoding, .repeat = FORMS},
     {&importance_says_what_counts},
     {.test = &zeros_and_what_is_next_to_nothing_are_zeros, .repeat = FORMS},
+    {&codes_of_long_rows_are_where_they_belong},
     {0},
 };
 
