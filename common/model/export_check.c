@@ -5,6 +5,7 @@
 #include "common/model/export_check.h"
 
 #include "common/base/crc32c.h"
+#include "common/base/limits.h"
 #include "common/base/mem.h"
 #include "common/model/form_stream.h"
 #include "common/model/model_format.h"
@@ -92,15 +93,35 @@ static void flush(tap *t)
     t->used = 0;
 }
 
+static ps_status no_memory(const ps_lm_tensor *t)
+{
+    return ps_fail(PS_NO_MEMORY, "tensor %s: no memory to check it", t->name);
+}
+
+/* A machine that promises memory it has not ends the process that uses it. */
+static ps_status check_memory(const tap *t, uint64_t need)
+{
+    return need <= ps_limits_memory_left() ? PS_OK : no_memory(t->tensor);
+}
+
+/* Bytes that flush_turned takes. */
+static uint64_t need_turned(const tap *t)
+{
+    return ps_lm_numbers(t->tensor) * sizeof(float) +
+           t->tensor->shape[1] * ps_form_row_bytes(t->form, t->tensor->shape[0]);
+}
+
 /* Blocks lie along the other side: those of all of it are made. */
 static ps_status flush_turned(tap *t)
 {
     uint64_t rows = t->tensor->shape[0], columns = t->tensor->shape[1];
+    ps_status st = check_memory(t, need_turned(t));
+    if (st)
+        return st;
     float *turned = ps_try_alloc_raw((size_t)(rows * columns) * sizeof *turned);
     uint8_t *bytes = ps_try_alloc_raw((size_t)(columns * ps_form_row_bytes(t->form, rows)));
-    ps_status st = turned && bytes
-                       ? PS_OK
-                       : ps_fail(PS_NO_MEMORY, "tensor %s: no memory to check it", t->tensor->name);
+    if (!turned || !bytes)
+        st = no_memory(t->tensor);
     for (uint64_t i = 0; !st && i < rows * columns; i++)
         turned[i % columns * rows + i / columns] = t->all[i];
     if (!st)
@@ -123,8 +144,12 @@ static ps_status begin_tap(tap *t, const ps_lm_tensor *tensor, ps_form form, ps_
     t->checksum = 0;
     if (!form.row || form.row->plain || tensor->change != PS_LM_TRANSPOSE)
         return PS_OK;
-    t->all = ps_try_alloc_raw((size_t)ps_lm_numbers(tensor) * sizeof *t->all);
-    return t->all ? PS_OK : ps_fail(PS_NO_MEMORY, "tensor %s: no memory to check it", tensor->name);
+    uint64_t all = ps_lm_numbers(tensor) * sizeof *t->all;
+    ps_status st = check_memory(t, all + need_turned(t));
+    if (st)
+        return st;
+    t->all = ps_try_alloc_raw((size_t)all);
+    return t->all ? PS_OK : no_memory(tensor);
 }
 
 static void feed_tap(tap *t, uint64_t first, const float *values, size_t n)

@@ -2,6 +2,7 @@
  * says, all formats pass it, and whatever is made to differ is refused and leaves nothing. */
 #include "common/base/crc32c.h"
 #include "common/base/disk.h"
+#include "common/base/limits.h"
 #include "common/base/mem.h"
 #include "common/model/export_check.h"
 #include "common/model/model_format.h"
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The last is an mlp that is made here. */
@@ -382,6 +384,30 @@ START_TEST(psds_own_file_is_read_back_too)
 }
 END_TEST
 
+/* gpt2's matrices are turned, so that their blocks need all of one. */
+START_TEST(a_matrix_that_needs_more_than_is_free_is_refused)
+{
+    model m;
+    char path[64], machine[] = "/tmp/psd-test.XXXXXX";
+    open_model(&m, 0);
+    ck_assert_ptr_nonnull(mkdtemp(machine));
+    char *proc = ps_asprintf("%s/proc", machine), *meminfo = ps_asprintf("%s/meminfo", proc);
+    ck_assert_int_eq(mkdir(proc, 0700), 0);
+    ck_ok(ps_new_file_save(meminfo, ps_slice_str("MemTotal: 64 kB\nMemAvailable: 1 kB\n"),
+                           &(ps_new_file_options){0}));
+    ps_limits_set_root(machine);
+    ck_assert_int_eq(leave(&m, "gguf", "q8_0", path), PS_NO_MEMORY);
+    refused("no memory to check it");
+    ps_limits_set_root("");
+    ck_assert_int_eq(entries(&m), 0);
+    remove_all(machine);
+    ck_assert_int_eq(rmdir(machine), 0);
+    ps_free(&meminfo);
+    ps_free(&proc);
+    close_model(&m);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {.test = &the_pass_says_what_the_model_says, .repeat = LANGUAGE},
     {.test = &the_pass_of_layers},
@@ -389,6 +415,7 @@ static const ps_check_case tests[] = {
     {.test = &a_number_that_is_wrong_is_named_and_nothing_kept, .repeat = 2 * LANGUAGE},
     {.test = &reals_that_no_float32_is_pass, .repeat = 2 * LANGUAGE},
     {.test = &other_sizes_are_another_model, .repeat = LANGUAGE},
+    {.test = &a_matrix_that_needs_more_than_is_free_is_refused},
     {.test = &no_numbers_pass, .repeat = 2 * LANGUAGE},
     {.test = &psds_own_file_is_read_back_too, .repeat = 4},
     {0},
