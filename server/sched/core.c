@@ -70,6 +70,7 @@ void ps_job_unref(ps_job *job)
     ps_job_file_unref(&job->file);
     ps_job_file_unref(&job->first);
     ps_stage_past_free(&job->past);
+    ps_stage_again_free(&job->again);
     ps_job_record_free(&job->record);
     free(job);
 }

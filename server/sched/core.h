@@ -78,9 +78,11 @@ struct ps_job {
     ps_job_file *file;       /* a reference; NULL: it could not be read, or it ended before */
     const ps_job_spec *spec; /* the file's; NULL likewise */
     const ps_job_kind *kind;
-    ps_job_file *first;  /* of a job in stages: the first's, a reference. NULL: it is in one */
-    ps_stage_past *past; /* what the stages before have left; NULL: nothing */
-    char *draft;         /* the version that it has written and no name means yet; NULL: none */
+    ps_job_file *first;     /* of a job in stages: the first's, a reference. NULL: it is in one */
+    ps_stage_past *past;    /* what the stages before have left; NULL: nothing */
+    ps_stage_again *again;  /* its next stage could not begin yet; NULL: no (stage.h) */
+    uint32_t failed_stages; /* tries of that in vain */
+    char *draft;            /* the version that it has written and no name means yet; NULL: none */
     char *settled; /* its model section as its plan has settled it, from then on; "": as in spec */
     void *work;    /* the kind's; NULL before it runs, or until its checkpoint has been read */
     ps_list leases;

@@ -258,8 +258,8 @@ ps_job *ps_job_answered(ps_sched *s, uint64_t job_id)
 static void show_waiting(ps_job *job)
 {
     char why[PS_WAITS_MAX];
-    bool other =
-        job->record->state > PS_JOB_RUNNING || job->outcome.failed_writes || job->failed_restores;
+    bool other = job->record->state > PS_JOB_RUNNING || job->outcome.failed_writes ||
+                 job->failed_restores || job->failed_stages;
     if (other)
         return;
     ps_job_waits_for(job, why);

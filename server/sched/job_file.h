@@ -51,6 +51,11 @@ PS_MUST_CHECK ps_status ps_job_file_read(ps_catalog *catalog, const ps_job_text 
 PS_MUST_CHECK ps_status ps_job_file_stage(ps_catalog *catalog, const ps_job_file *first,
                                           ps_slice yaml, unsigned stage, const char *version,
                                           ps_job_file **out);
+/* Of how reading one went: no try of another time would read it, which is the job's failure. */
+static inline bool ps_job_file_is_wrong(ps_status st)
+{
+    return st == PS_INVALID_ARGUMENT || st == PS_NOT_FOUND || st == PS_UNIMPLEMENTED;
+}
 ps_job_file *ps_job_file_ref(ps_job_file *file);
 void ps_job_file_unref(ps_job_file **file); /* *file may be NULL, and is then */
 

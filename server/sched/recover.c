@@ -180,19 +180,13 @@ static ps_status read_file(ps_sched *s, ps_job_record *record, ps_job_file **out
     return st;
 }
 
-/* No try of another time would read the file: it is the job's failure. */
-static bool is_the_jobs(ps_status st)
-{
-    return st == PS_INVALID_ARGUMENT || st == PS_NOT_FOUND || st == PS_UNIMPLEMENTED;
-}
-
 /* Takes the record. What fails is the catalog: everybody's. */
 static ps_status recover_job(ps_sched *s, ps_job_record *record, restore_fn restore)
 {
     ps_core_require_locked(s);
     ps_job_file *file = NULL;
     ps_status st = read_file(s, record, &file);
-    if (st && !is_the_jobs(st)) {
+    if (st && !ps_job_file_is_wrong(st)) {
         st = ps_wrap(st, "job %" PRIu64 " cannot be read, and stays as it is", record->id);
         ps_job_record_free(&record);
         return st;

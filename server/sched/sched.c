@@ -126,6 +126,7 @@ static void tick_job(ps_sched *s, ps_job *job, uint64_t now, bool save, bool sho
     if (show && job->record->state == PS_JOB_QUEUED)
         show_waiting(job);
     ps_recover_tick(job, now);
+    ps_stage_tick(job, now);
     if (!ps_job_runs(job) || !job->work)
         return;
     ps_finish_tick(job, now);
@@ -134,7 +135,8 @@ static void tick_job(ps_sched *s, ps_job *job, uint64_t now, bool save, bool sho
         ps_job_changed(job);
     }
     ps_buf nothing = PS_BUF_EMPTY;
-    bool busy = job->waiting || job->finish_ns; /* whoever writes the model sees to a checkpoint */
+    /* whoever writes the model sees to a checkpoint */
+    bool busy = job->waiting || job->finish_ns || job->again;
     if (checkpoint_due(job, now) && !busy && job->kind->save(job, &nothing) == PS_OK) {
         job->checkpoint_ns = now;
         ps_job_errand(job, NULL, checkpoint_run);

@@ -5,7 +5,8 @@
  *     its kind starts ◀─ installed: leases end, kind, file and spec change
  *
  * After a restart the checkpoint says which stage, and the kind goes on instead of starting. What
- * fails is the reading, or what the checkpoint says; the former ends the job. */
+ * fails is the reading, or what the checkpoint says. A file that is wrong ends the job; a catalog
+ * that cannot be read now says nothing about it: the job waits, and it is read again. */
 #include "server/sched/stage.h"
 
 #include "common/base/mem.h"
@@ -92,16 +93,49 @@ static void go_on(ps_job *job, const reading *r)
         r->failed(job);
 }
 
+static void wait_and_read_again(ps_job *job, const reading *r)
+{
+    uint32_t failed = ++job->failed_stages;
+    ps_stage_again *again = ps_new(ps_stage_again);
+    PS_REQUIRE(!job->again);
+    *again = (ps_stage_again){.at_ns = ps_core_now(job->sched) + ps_wait_s(failed) * PS_SECOND_NS,
+                              .stage = r->stage,
+                              .version = ps_strdup(r->version),
+                              .failed = r->failed};
+    ps_buf_append(&again->progress, r->progress.data, r->progress.len);
+    job->again = again;
+    ps_job_say(job, PS_LOG_WARNING, "psd", "%s",
+               ps_job_waits(job, &(ps_job_wait){.what = "its next stage cannot begin yet",
+                                                .why = ps_error_message(),
+                                                .kept = "what the stages before made is kept",
+                                                .failed = failed}));
+    ps_job_changed(job);
+}
+
+static void begin_stage(ps_job *job, const reading *r, ps_job_file *file)
+{
+    if (job->failed_stages) { /* why it waited */
+        free(job->record->reason);
+        job->record->reason = ps_strdup("");
+    }
+    job->failed_stages = 0;
+    free(job->past->version); /* a checkpoint until now was of the stage before */
+    job->past->version = ps_strdup(r->version);
+    install(job, file);
+    go_on(job, r);
+}
+
 static void take(const reading *r, ps_status st, ps_job_file *file)
 {
     ps_job *job = ps_job_answered(r->job->sched, r->job->record->id);
     bool wanted = job && job->record->state != PS_JOB_CANCELLING;
     if (wanted && !st) {
-        install(job, file);
-        go_on(job, r);
+        begin_stage(job, r, file);
         return;
     }
-    if (wanted)
+    if (wanted && !ps_job_file_is_wrong(st))
+        wait_and_read_again(job, r);
+    else if (wanted)
         ps_job_fail(job, "stage %u of the job cannot begin: %s", r->stage + 1, ps_error_message());
     ps_job_file_unref(&file);
 }
@@ -129,7 +163,8 @@ static void reading_drop(ps_outbox_entry *entry)
     free(r);
 }
 
-static void begin(ps_job *job, unsigned stage, ps_slice progress, void (*failed)(ps_job *))
+static void begin(ps_job *job, unsigned stage, const char *version, ps_slice progress,
+                  void (*failed)(ps_job *))
 {
     ps_core_require_locked(job->sched);
     PS_REQUIRE(!job->waiting && job->first && job->past);
@@ -137,12 +172,23 @@ static void begin(ps_job *job, unsigned stage, ps_slice progress, void (*failed)
     *r = (reading){.entry = {.run = reading_run, .drop = reading_drop},
                    .job = job,
                    .stage = stage,
-                   .version = ps_strdup(job->past->version),
+                   .version = ps_strdup(version),
                    .failed = failed};
     ps_buf_append(&r->progress, progress.data, progress.len);
     ps_job_ref(job);
     job->waiting = true;
     ps_outbox_add(&job->sched->outbox, &r->entry);
+}
+
+void ps_stage_tick(ps_job *job, uint64_t now)
+{
+    ps_core_require_locked(job->sched);
+    ps_stage_again *again = job->again;
+    if (!again || job->waiting || !ps_job_runs(job) || now < again->at_ns)
+        return;
+    job->again = NULL;
+    begin(job, again->stage, again->version, ps_buf_slice(&again->progress), again->failed);
+    ps_stage_again_free(&again);
 }
 
 void ps_stage_next(ps_job *job, const ps_stage_end *end)
@@ -152,14 +198,12 @@ void ps_stage_next(ps_job *job, const ps_stage_end *end)
     if (!job->past)
         job->past = ps_new(ps_stage_past);
     ps_stage_past *p = job->past;
-    free(p->version);
-    p->version = ps_strdup(job->draft);
     free(p->told[stage]);
     p->told[stage] = ps_strdup(end->told);
     if (end->sha256)
         (void)snprintf(p->sha256, sizeof p->sha256, "%s", end->sha256);
     p->seconds = end->seconds;
-    begin(job, stage + 1, ps_slice_of(NULL, 0), NULL);
+    begin(job, stage + 1, job->draft, ps_slice_of(NULL, 0), NULL);
 }
 
 /* ---- checkpoints ---- */
@@ -195,7 +239,7 @@ void ps_stage_load(ps_job *job, ps_slice blob, void (*failed)(ps_job *job))
     ps_slice rest = ps_read_bytes(&c, ps_cursor_left(&c));
     if (!st && stage > 0) {
         job->past = past;
-        begin(job, stage, rest, failed);
+        begin(job, stage, past->version, rest, failed);
         return;
     }
     if (!st)

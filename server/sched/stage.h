@@ -30,4 +30,6 @@ void ps_stage_load(ps_job *job, ps_slice blob, void (*failed)(ps_job *job));
 /* Back to the first, of a job without work. */
 void ps_stage_anew(ps_job *job);
 
+void ps_stage_tick(ps_job *job, uint64_t now); /* reads again what could not be read */
+
 #endif

@@ -19,6 +19,15 @@ void ps_stage_past_free(ps_stage_past **past)
     ps_free(past);
 }
 
+void ps_stage_again_free(ps_stage_again **again)
+{
+    if (*again) {
+        free((*again)->version);
+        ps_buf_free(&(*again)->progress);
+    }
+    ps_free(again);
+}
+
 static void put_text(const char *text, ps_buf *out)
 {
     size_t len = text ? strlen(text) : 0;

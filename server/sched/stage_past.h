@@ -10,6 +10,8 @@
 #include "common/conf/job_stages.h"
 #include "common/security/digest.h"
 
+struct ps_job;
+
 typedef struct ps_stage_past {
     char *version;               /* the draft that the stage under way begins from */
     char *told[PS_STAGES];       /* what each came to: JSON; NULL: it is not over */
@@ -18,6 +20,17 @@ typedef struct ps_stage_past {
 } ps_stage_past;
 
 void ps_stage_past_free(ps_stage_past **past); /* NULL is nothing */
+
+/* What is needed to begin a stage later that could not begin. */
+typedef struct ps_stage_again {
+    uint64_t at_ns;
+    unsigned stage;
+    char *version;
+    ps_buf progress;                    /* of the kind; of one that starts: empty */
+    void (*failed)(struct ps_job *job); /* of its progress; NULL: it starts */
+} ps_stage_again;
+
+void ps_stage_again_free(ps_stage_again **again); /* NULL is nothing */
 
 /* stage u32 behind a u32 0, which no kind's progress begins with, and a version u32; then texts,
  * each u32 and as many bytes: version, hash, told. past NULL: of the first. */

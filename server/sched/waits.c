@@ -106,6 +106,6 @@ void ps_job_waits_for(const ps_job *job, char out[PS_WAITS_MAX])
     if (job->record->state == PS_JOB_QUEUED)
         queued(job, out);
     else if (ps_job_runs(job) && job->work && ps_list_empty(&job->leases) && !job->waiting &&
-             !job->finish_ns)
+             !job->finish_ns && !job->again)
         running(job, out);
 }
