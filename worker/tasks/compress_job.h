@@ -42,7 +42,7 @@ typedef struct ps_compress_sums {
 /* Of a tensor that has an input in the plan, in its turn. */
 PS_MUST_CHECK ps_status ps_compress_sums_take(const ps_compress_job *job,
                                               const ps_plan_tensor *tensor, ps_compress_sums *out);
-/* Of an input of the plan. */
+/* Of an input of the plan; PS_INVALID_ARGUMENT: the plan has no such. */
 PS_MUST_CHECK ps_status ps_compress_sums_of(const ps_compress_job *job, size_t input,
                                             ps_compress_sums *out);
 void ps_compress_sums_free(ps_compress_sums *sums);

@@ -32,7 +32,10 @@ static ps_status take_sum(const ps_plan_input *input, const float *packed, size_
 ps_status ps_compress_sums_of(const ps_compress_job *job, size_t which, ps_compress_sums *out)
 {
     const ps_plan *plan = job->plan;
-    PS_REQUIRE(which < plan->n_inputs);
+    *out = (ps_compress_sums){0};
+    if (which >= plan->n_inputs) /* a task of psd's for what is not calibrated */
+        return ps_fail(PS_INVALID_ARGUMENT, "the plan has no sums of input %zu, but of %zu inputs",
+                       which, plan->n_inputs);
     const ps_plan_input *input = &plan->inputs[which];
     size_t slot = which - plan->windows[ps_plan_window_of(plan, which)].first;
     size_t kinds = plan->held_out_rows ? 2 : 1;
@@ -40,7 +43,6 @@ ps_status ps_compress_sums_of(const ps_compress_job *job, size_t which, ps_compr
     const char *wanted[] = {PS_TOKENS_NAME, ps_plan_sum_name(slot, false, names[0]),
                             ps_plan_sum_name(slot, true, names[1])};
     ps_some_tensors *tensors = NULL;
-    *out = (ps_compress_sums){0};
     ps_status st =
         ps_compress_tensors(job, wanted, 1 + kinds, ps_plan_slot_numbers(plan, slot), &tensors);
     if (!st)

@@ -183,8 +183,22 @@ START_TEST(folded_models_say_what_they_said)
 }
 END_TEST
 
+/* psd may ask for what the worker's plan does not have. */
+START_TEST(sums_of_no_input_of_the_plan_are_refused)
+{
+    ps_plan plan = {0};
+    const ps_compress_job job = {.plan = &plan};
+    const ps_plan_tensor tensor = {0};
+    ps_compress_sums sums;
+    ck_assert_int_eq(ps_compress_sums_take(&job, &tensor, &sums), PS_INVALID_ARGUMENT);
+    ck_assert_ptr_null(sums.memory[0]);
+    ck_assert_ptr_null(sums.memory[1]);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {&folded_models_say_what_they_said, 0, sizeof cases_of / sizeof *cases_of},
+    {&sums_of_no_input_of_the_plan_are_refused},
     {0},
 };
 
