@@ -144,11 +144,10 @@ static size_t mx_bytes(uint32_t numbers)
     return (size_t)numbers / NUMBERS * MX_BYTES;
 }
 
-/* Half of 2^(e − 127), as the table is twice what it says; 255 is NaN, by OCP's formats: whoever
- * looks for numbers that are none sees it. */
+/* Half of 2^(e − 127), as the table is twice what it says. */
 static float mx_scale(uint8_t e)
 {
-    return e == UINT8_MAX ? NAN : ldexpf(1, e - MX_BIAS - 1);
+    return ldexpf(1, e - MX_BIAS - 1);
 }
 
 static void mx_decode(const uint8_t *blocks, uint32_t group, size_t n, float *out)
