@@ -84,16 +84,6 @@ static void cut_row(void *user, uint64_t row)
     ps_free(&lost);
 }
 
-static ps_status by_importance(const ps_compress_problem *p, uint8_t *out)
-{
-    float *importance = ps_grid_importance(p);
-    if (!importance)
-        return ps_fail(PS_NO_MEMORY, "tensor %s: importance", p->name);
-    ps_grid_encode(p, importance, out);
-    ps_free(&importance);
-    return PS_OK;
-}
-
 static ps_status awq_solve(const ps_compress_problem *problem, uint8_t *out,
                            ps_compress_report *report)
 {
@@ -101,10 +91,10 @@ static ps_status awq_solve(const ps_compress_problem *problem, uint8_t *out,
     if (!p->form.row->integer) {
         report->fallback = PS_STEP_DIAGONAL;
         report->why = p->form.row->plain ? PS_REASON_NO_GRID : PS_REASON_NO_RANGE;
-        return by_importance(p, out);
+        return ps_grid_encode_searched(p, out);
     }
     if (p->options.one_range || ps_form_block_numbers(p->form, p->columns) > BLOCK_MOST)
-        return by_importance(p, out);
+        return ps_grid_encode_searched(p, out);
     cutting c = {.problem = p, .out = out, .row_bytes = ps_form_row_bytes(p->form, p->columns)};
     ps_parts_run(p->options.threads, p->rows, cut_row, &c);
     return atomic_load(&c.no_memory) ? ps_fail(PS_NO_MEMORY, "tensor %s", p->name) : PS_OK;

@@ -13,7 +13,6 @@
  * else only that diagonal, which is the search; else rounding. A column whose input was always 0 is
  * rounded: other data may have an input there.
  */
-#include "common/base/mem.h"
 #include "worker/compress/feedback.h"
 #include "worker/compress/grid.h"
 #include "worker/compress/rows.h"
@@ -49,16 +48,6 @@ static ps_status solve_columns(const ps_compress_problem *problem, uint8_t *out,
     return st;
 }
 
-static ps_status encode_searched(const ps_compress_problem *problem, uint8_t *out)
-{
-    float *importance = ps_grid_importance(problem);
-    if (!importance)
-        return ps_fail(PS_NO_MEMORY, "tensor %s: importance", problem->name);
-    ps_grid_encode(problem, importance, out);
-    ps_free(&importance);
-    return PS_OK;
-}
-
 static ps_status gptq_solve(const ps_compress_problem *problem, uint8_t *out,
                             ps_compress_report *report)
 {
@@ -73,11 +62,11 @@ static ps_status gptq_solve(const ps_compress_problem *problem, uint8_t *out,
     if (range)
         ps_grid_encode(problem, NULL, out);
     else
-        st = encode_searched(problem, out);
+        st = ps_grid_encode_searched(problem, out);
     if (!st)
         st = solve_columns(problem, out, report);
     if (!st && report->fallback == PS_STEP_DIAGONAL && range)
-        st = encode_searched(problem, out);
+        st = ps_grid_encode_searched(problem, out);
     else if (!st && report->fallback == PS_STEP_ROUNDED && !range)
         ps_grid_encode(problem, NULL, out);
     return st;

@@ -141,3 +141,13 @@ void ps_grid_encode(const ps_compress_problem *problem, const float *importance,
     else
         ps_parts_run(problem->options.threads, problem->rows, encode_row, &e);
 }
+
+ps_status ps_grid_encode_searched(const ps_compress_problem *problem, uint8_t *out)
+{
+    float *importance = ps_grid_importance(problem);
+    if (!importance)
+        return ps_fail(PS_NO_MEMORY, "tensor %s: importance", problem->name);
+    ps_grid_encode(problem, importance, out);
+    ps_free(&importance);
+    return PS_OK;
+}

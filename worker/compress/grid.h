@@ -14,6 +14,10 @@ void ps_grid_encode(const ps_compress_problem *problem, const float *importance,
  * 1e-4 of all those' mean; times a power of two. To be freed. NULL: no memory. */
 float *ps_grid_importance(const ps_compress_problem *problem);
 
+/* Encodes every row by the form's own rule with that importance: the method `search`. PS_NO_MEMORY.
+ */
+PS_MUST_CHECK ps_status ps_grid_encode_searched(const ps_compress_problem *problem, uint8_t *out);
+
 /* Does a block have one scale, with or without a zero, that follows from its range? Of integers,
  * and of fp8. */
 bool ps_grid_is_range(ps_form form);

@@ -2,7 +2,6 @@
  * search: likewise, but what an error counts is the mean square of the input it meets: a form that
  * heeds it gives up range, or tries other scales, where that loses less (ggml's importance matrix
  * is the same numbers). */
-#include "common/base/mem.h"
 #include "worker/compress/grid.h"
 #include "worker/compress/rows.h"
 
@@ -18,12 +17,7 @@ static ps_status search_solve(const ps_compress_problem *problem, uint8_t *out,
                               ps_compress_report *report)
 {
     (void)report;
-    float *importance = ps_grid_importance(problem);
-    if (!importance)
-        return ps_fail(PS_NO_MEMORY, "tensor %s: importance", problem->name);
-    ps_grid_encode(problem, importance, out);
-    ps_free(&importance);
-    return PS_OK;
+    return ps_grid_encode_searched(problem, out);
 }
 
 const ps_method ps_method_round = {.name = "round", .solve = round_solve};
