@@ -1,39 +1,11 @@
 /* Rows of x to 8 bits, and which kernels there are to multiply them. */
 #include "gpu/cpu/form_kernels.h"
-#include "gpu/cpu/vector.h"
+#include "gpu/cpu/quantise.h"
 
-/* The bits of |x| rise with it, and those of an infinity and of NaNs are above all others. */
 PS_VECTOR
-static float largest(const float *x)
+static float to_bytes(int8_t *q, const float *x)
 {
-    uint32_t most = 0;
-    PS_SIMD_MAX(most)
-    for (int i = 0; i < PS_FORM_CHUNK; i++) {
-        uint32_t bits;
-        memcpy(&bits, &x[i], sizeof bits);
-        bits &= 0x7FFFFFFFu;
-        most = bits > most ? bits : most;
-    }
-    float out;
-    memcpy(&out, &most, sizeof out);
-    return out;
-}
-
-/* Adding 1.5·2^23 rounds to the nearest integer, ties to even, and leaves it in the low bits. A
- * scale among the smallest numbers is imprecise, hence the limits. */
-PS_VECTOR
-static void to_bytes(int8_t *restrict q, const float *restrict x, float scale)
-{
-    PS_SIMD
-    for (int i = 0; i < PS_FORM_CHUNK; i++) {
-        float v = x[i] / scale;
-        v = v > 127.0f ? 127.0f : v;
-        v = v < -127.0f ? -127.0f : v;
-        v += 12582912.0f;
-        uint32_t bits;
-        memcpy(&bits, &v, sizeof bits);
-        q[i] = (int8_t)(uint8_t)bits;
-    }
+    return ps_cpu_to_bytes(q, x, PS_FORM_CHUNK);
 }
 
 static int32_t sum_of(const int8_t *q)
@@ -58,11 +30,7 @@ static inline void part(int8_t *q, int spread)
 
 static void round_chunk(const ps_form_order *o, const float *x, int8_t *q, ps_form_side *side)
 {
-    float scale = largest(x) / 127.0f;
-    if (scale == 0)
-        memset(q, 0, PS_FORM_CHUNK);
-    else
-        to_bytes(q, x, scale);
+    float scale = to_bytes(q, x);
     int32_t first = sum_of(q), second = sum_of(q + 16);
     if (!o->of_16) {
         first += second;

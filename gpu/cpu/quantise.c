@@ -3,7 +3,6 @@
 
 #include "gpu/cpu/cpu.h"
 #include "gpu/cpu/run.h"
-#include "gpu/cpu/vector.h"
 
 typedef struct quantise_run {
     float *x, *scales;
@@ -11,49 +10,10 @@ typedef struct quantise_run {
     int64_t n, block;
 } quantise_run;
 
-/* The bits of |x| rise with it, and those of an infinity and of NaNs are above all others: a block
- * that has one gets a scale that is none either. */
 PS_VECTOR
-static float largest(const float *x, int64_t n)
-{
-    uint32_t most = 0;
-    PS_SIMD_MAX(most)
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &x[i], sizeof bits);
-        bits &= 0x7FFFFFFFu;
-        most = bits > most ? bits : most;
-    }
-    float out;
-    memcpy(&out, &most, sizeof out);
-    return out;
-}
-
-/* Adding 1.5·2^23 rounds to the nearest integer, ties to even, and leaves it in the low bits. A
- * scale among the smallest numbers is imprecise, hence the limits. */
-PS_VECTOR
-static void to_bytes(int8_t *restrict q, const float *restrict x, float scale, int64_t n)
-{
-    PS_SIMD
-    for (int64_t i = 0; i < n; i++) {
-        float v = x[i] / scale;
-        v = v > 127.0f ? 127.0f : v;
-        v = v < -127.0f ? -127.0f : v;
-        v += 12582912.0f;
-        uint32_t bits;
-        memcpy(&bits, &v, sizeof bits);
-        q[i] = (int8_t)(uint8_t)bits;
-    }
-}
-
 float ps_cpu_block_to_bytes(int8_t *q, const float *x, int64_t n)
 {
-    float scale = largest(x, n) / 127.0f;
-    if (scale == 0)
-        memset(q, 0, (size_t)n);
-    else
-        to_bytes(q, x, scale, n);
-    return scale;
+    return ps_cpu_to_bytes(q, x, n);
 }
 
 PS_VECTOR
