@@ -137,10 +137,8 @@ static ps_status open_sink(ps_client *client, const char *name, const options *o
         return ps_client_usage(client, "--dtype is for other formats than %s", format->name);
     if (o->activations && strcmp(format->name, "hf-ct") != 0)
         return ps_client_usage(client, "--activations is for format hf-ct");
-    if (!format->out) {
-        st = ps_new_file_open(path, &(ps_new_file_options){.force = o->force}, &s->file);
-        return st ? st : find_model(client, name, s);
-    }
+    if (!format->out)
+        return ps_new_file_open(path, &(ps_new_file_options){.force = o->force}, &s->file);
     out.dtype = ps_model_format_dtype(format, o->dtype);
     out.keep = !o->dtype;
     if (!out.dtype)
