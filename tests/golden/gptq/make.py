@@ -10,25 +10,16 @@ What is the house's own is written here once more: the scale of a block is its r
 its importance matrix, for which a column without input counts 1e-4 of the mean; columns in falling order of the
 Hessian's diagonal; a column without input is rounded.
 """
-import json
 import pathlib
-import struct
+import sys
 
 import numpy
 
 HERE = pathlib.Path(__file__).parent
+sys.path.append(str(HERE.parent))
+from compress import sample, write  # noqa: E402
+
 ROWS, COLUMNS, TOKENS, GROUP, DEAD = 5, 160, 96, 32, 77
-
-
-def sample():
-    draw = numpy.random.default_rng(11)
-    weights = draw.normal(0, 0.05, (ROWS, COLUMNS)).astype(numpy.float32)
-    x, inputs = numpy.zeros(TOKENS), numpy.zeros((TOKENS, COLUMNS))
-    for c in range(COLUMNS):
-        x = 0.8 * x + draw.normal(0, 8, TOKENS)
-        inputs[:, c] = numpy.clip(numpy.rint(x * (3 if c % 7 == 3 else 1)), -120, 120)
-    inputs[:, DEAD] = 0
-    return weights, inputs.astype(numpy.int8)
 
 
 class Integer:
@@ -122,7 +113,8 @@ def solve(form, weights, sums, ordered, damp=0.01):
 
 
 def main():
-    weights, inputs = sample()
+    weights, inputs = sample(11, ROWS, COLUMNS, TOKENS)
+    inputs[:, DEAD] = 0
     sums = inputs.astype(numpy.float64).T @ inputs.astype(numpy.float64)
     tensors = {"weights": weights, "inputs": inputs}
     forms = {f"{'u' * affine}int{bits}/{GROUP}": Integer(bits, affine)
@@ -130,14 +122,7 @@ def main():
     for name, form in {**forms, "q4_0": Q4_0()}.items():
         tensors[name] = solve(form, weights, sums, False)
         tensors[name + " ordered"] = solve(form, weights, sums, True)
-    header, data = {}, b""
-    for name, value in tensors.items():
-        kind = {"float32": "F32", "int8": "I8", "uint8": "U8"}[str(value.dtype)]
-        header[name] = {"dtype": kind, "shape": list(value.shape), "data_offsets": [len(data), len(data) + value.nbytes]}
-        data += value.tobytes()
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    (HERE / "gptq.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
+    write(HERE / "gptq.safetensors", tensors)
 
 
 main()

@@ -8,13 +8,15 @@ What is the house's own is written here once more: a range has 0 in it; scales a
 steps of the scale; zeros are multiples of 1/256 among the codes, and whole where they begin from 4 bits on; of all
 turns the zero that loses least, by the norm, is taken.
 """
-import json
 import pathlib
-import struct
+import sys
 
 import numpy
 
 HERE = pathlib.Path(__file__).parent
+sys.path.append(str(HERE.parent))
+from compress import write  # noqa: E402
+
 ROWS, COLUMNS = 4, 128
 NORM, STIFF, STIFFER, TURNS = 0.7, 10, 1.01, 20
 
@@ -58,14 +60,7 @@ def main():
     for bits, group in ((2, 32), (3, 64), (4, 128), (8, 128)):
         rows = [b"".join(block(row[at:at + group], bits) for at in range(0, COLUMNS, group)) for row in weights]
         tensors[f"uint{bits}/{group}"] = numpy.array([list(row) for row in rows], numpy.uint8)
-    header, data = {}, b""
-    for name, value in tensors.items():
-        kind = {"float32": "F32", "uint8": "U8"}[str(value.dtype)]
-        header[name] = {"dtype": kind, "shape": list(value.shape), "data_offsets": [len(data), len(data) + value.nbytes]}
-        data += value.tobytes()
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    (HERE / "hqq.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
+    write(HERE / "hqq.safetensors", tensors)
 
 
 main()

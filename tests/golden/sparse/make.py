@@ -7,24 +7,16 @@ sparsegpt, 2of4: the mask is SparseGPT's (Frantar and Alistarh 2023, algorithm 1
 blocks of 128 columns, the least w²/U_cc² of each row's part of a block, or of each four, lazy updates), and what stays is
 each row's least squares on its mask, by a direct solver. after_… is what the algorithm itself leaves.
 """
-import json
 import pathlib
-import struct
+import sys
 
 import numpy
 
 HERE = pathlib.Path(__file__).parent
+sys.path.append(str(HERE.parent))
+from compress import sample, write  # noqa: E402
+
 ROWS, COLUMNS, TOKENS, BLOCK, DAMP = 6, 192, 300, 128, 0.01
-
-
-def sample():
-    draw = numpy.random.default_rng(17)
-    weights = draw.normal(0, 0.05, (ROWS, COLUMNS)).astype(numpy.float32)
-    x, inputs = numpy.zeros(TOKENS), numpy.zeros((TOKENS, COLUMNS))
-    for c in range(COLUMNS):
-        x = 0.8 * x + draw.normal(0, 8, TOKENS)
-        inputs[:, c] = numpy.clip(numpy.rint(x * (3 if c % 7 == 3 else 1)), -120, 120)
-    return weights, inputs.astype(numpy.int8)
 
 
 def sparsegpt(weights, h, of_four):
@@ -59,7 +51,7 @@ def least_squares(weights, h, mask):
 
 
 def main():
-    weights, inputs = sample()
+    weights, inputs = sample(17, ROWS, COLUMNS, TOKENS)
     sums = inputs.astype(numpy.float64).T @ inputs.astype(numpy.float64)
     mean = numpy.diag(sums).mean()
     damped = sums + DAMP * mean * numpy.eye(COLUMNS)
@@ -68,15 +60,7 @@ def main():
         after, mask = sparsegpt(weights, damped, of_four)
         tensors[f"after_{name}"] = after.astype(numpy.float32)
         tensors[name] = least_squares(weights, damped, mask).astype(numpy.float32)
-    header, data = {}, b""
-    for name, value in tensors.items():
-        value = numpy.ascontiguousarray(value)
-        kind = {"float32": "F32", "int8": "I8", "uint8": "U8"}[str(value.dtype)]
-        header[name] = {"dtype": kind, "shape": list(value.shape), "data_offsets": [len(data), len(data) + value.nbytes]}
-        data += value.tobytes()
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    (HERE / "sparse.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
+    write(HERE / "sparse.safetensors", tensors)
 
 
 main()
