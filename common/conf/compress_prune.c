@@ -56,7 +56,6 @@ static ps_status check_zeros(const ps_spec_compress *c, const ps_conf_doc *doc)
 static ps_status check_layers(const ps_spec_compress *c, const ps_conf_doc *doc)
 {
     static const char *const without[] = {"compress.prune.by", "compress.prune.repair"};
-    const ps_spec_quantise *q = c->quantise;
     for (size_t i = 0; i < 2; i++)
         if (ps_conf_has(doc, without[i]))
             return ps_conf_fail(doc, without[i],
@@ -66,10 +65,6 @@ static ps_status check_layers(const ps_spec_compress *c, const ps_conf_doc *doc)
         return ps_conf_fail(doc, "compress.lowrank",
                             "layers: what is left is a model that no calibration has seen; make it "
                             "thinner by a job of its own");
-    if (q && (q->target || ps_method_row_find(q->method)->needs != PS_METHOD_NOTHING))
-        return ps_conf_fail(doc, "compress.quantise",
-                            "layers: what is left is a model that no calibration has seen; "
-                            "quantise it by a job of its own, or by method round");
     return PS_OK;
 }
 

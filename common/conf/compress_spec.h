@@ -142,6 +142,7 @@ typedef struct ps_spec_compress {
     unsigned saliency;       /* ps_spec_saliency */
     bool allow_overlap;      /* rows of data.train may be rows of data.test, too */
     bool requantise;         /* though the parent's numbers were rounded before */
+    bool distilled;          /* of a job in stages, in the last: it was trained before */
     ps_spec_quantise *later; /* of a job in stages, in those before (job_stages.h): quantise, for
                                 which what is left is to be whole blocks. NULL: none */
 } ps_spec_compress;

@@ -5,12 +5,31 @@
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "common/conf/compress_keys.h"
+#include "common/conf/compress_rows.h"
 
 #include <string.h>
 
+static bool looks_at_what_is_left(const ps_spec_compress *c)
+{
+    const ps_spec_quantise *q = c->quantise;
+    return c->prune && c->prune->what == PS_PRUNE_LAYERS && q &&
+           (q->target || ps_method_row_find(q->method)->needs != PS_METHOD_NOTHING);
+}
+
 unsigned ps_job_spec_stages(const ps_job_spec *spec)
 {
-    return spec->compress && spec->distil ? PS_STAGES : 1;
+    if (!spec->compress)
+        return 1;
+    if (spec->distil)
+        return PS_STAGES;
+    return looks_at_what_is_left(spec->compress) ? 2 : 1;
+}
+
+unsigned ps_job_stage_after(unsigned stages, unsigned stage)
+{
+    if (stages == 1 || stage == PS_STAGE_QUANTISE)
+        return PS_STAGES;
+    return stages == PS_STAGES ? stage + 1 : PS_STAGE_QUANTISE;
 }
 
 /* The section of that key goes, where there is one; `at` is the struct of the keys. */
@@ -65,7 +84,8 @@ static void be_quantise(ps_job_spec *spec)
     for (const ps_conf_key *key = ps_spec_compress_keys; key->name; key++)
         if (key->type == PS_CONF_TYPE_MAP_OPT && strcmp(key->name, "quantise") != 0)
             drop(ps_spec_compress_keys, spec->compress, key->name);
-    rename(&spec->model_name, spec->name, ".distilled");
+    spec->compress->distilled = spec->distil != NULL;
+    rename(&spec->model_name, spec->name, spec->distil ? ".distilled" : ".pruned");
     drop(ps_job_schema.keys, spec, "train");
     drop(ps_job_schema.keys, spec, "distil");
 }
@@ -73,7 +93,10 @@ static void be_quantise(ps_job_spec *spec)
 ps_status ps_job_spec_stage(ps_job_spec *spec, unsigned stage, const char *config)
 {
     unsigned stages = ps_job_spec_stages(spec);
-    if (stage >= stages)
+    unsigned is = PS_STAGE_PRUNE;
+    while (is < stage)
+        is = ps_job_stage_after(stages, is);
+    if (is != stage || stage >= PS_STAGES)
         return ps_fail(PS_INVALID_ARGUMENT, "stage %u of a job that has %u", stage, stages);
     if (stages == 1)
         return PS_OK;
@@ -88,6 +111,23 @@ ps_status ps_job_spec_stage(ps_job_spec *spec, unsigned stage, const char *confi
 
 /* ---- rules ---- */
 
+static ps_status check_name(const ps_job_spec *spec, const ps_conf_doc *doc)
+{
+    if (strlen(spec->name) + PS_STAGE_SUFFIX > 64)
+        return ps_conf_fail(doc, "name", "of a job in stages, at most %d bytes",
+                            64 - PS_STAGE_SUFFIX);
+    return PS_OK;
+}
+
+static ps_status check_two(const ps_job_spec *spec, const ps_conf_doc *doc)
+{
+    if (spec->compress->saliency == PS_SALIENCY_MOMENTS)
+        return ps_conf_fail(doc, "compress.saliency",
+                            "moments are of the model with all its layers; quantise what is left "
+                            "by a job of its own, or by what it costs otherwise");
+    return check_name(spec, doc);
+}
+
 static ps_status check_three(const ps_job_spec *spec, const ps_conf_doc *doc)
 {
     const ps_spec_compress *c = spec->compress;
@@ -99,9 +139,6 @@ static ps_status check_three(const ps_job_spec *spec, const ps_conf_doc *doc)
         return ps_conf_fail(doc, "compress.lowrank",
                             "not together with distil: what is trained has its whole rank again; "
                             "do it in a job of its own afterwards");
-    if (strlen(spec->name) + PS_STAGE_SUFFIX > 64)
-        return ps_conf_fail(doc, "name", "of a job with prune and distil, at most %d bytes",
-                            64 - PS_STAGE_SUFFIX);
     if (ps_spec_train_form(spec->train).row)
         return ps_conf_fail(doc, "train.weights",
                             "not for kind compress: compress.quantise says the form");
@@ -109,7 +146,7 @@ static ps_status check_three(const ps_job_spec *spec, const ps_conf_doc *doc)
         return ps_conf_fail(doc, "train.keep_moments",
                             "false; compress.saliency: moments is of the distilled model, whose "
                             "training has to keep them");
-    return PS_OK;
+    return check_name(spec, doc);
 }
 
 ps_status ps_job_stages_check(const ps_job_spec *spec, const ps_conf_doc *doc)
@@ -120,5 +157,7 @@ ps_status ps_job_stages_check(const ps_job_spec *spec, const ps_conf_doc *doc)
         return ps_conf_fail(doc, "train", "kind compress trains only with section distil");
     if (spec->distil && !spec->train)
         return ps_conf_fail(doc, "train", "missing; distil is a training");
+    if (ps_job_spec_stages(spec) == 2)
+        return check_two(spec, doc);
     return spec->distil ? check_three(spec, doc) : PS_OK;
 }

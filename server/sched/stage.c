@@ -18,7 +18,7 @@
 
 bool ps_stage_follows(const ps_job *job)
 {
-    return job->file->stage + 1 < job->file->stages;
+    return ps_job_stage_after(job->file->stages, job->file->stage) < PS_STAGES;
 }
 
 const ps_job_file *ps_stage_first(const ps_job *job)
@@ -203,7 +203,8 @@ void ps_stage_next(ps_job *job, const ps_stage_end *end)
     if (end->sha256)
         (void)snprintf(p->sha256, sizeof p->sha256, "%s", end->sha256);
     p->seconds = end->seconds;
-    begin(job, stage + 1, job->draft, ps_slice_of(NULL, 0), NULL);
+    begin(job, ps_job_stage_after(job->file->stages, stage), job->draft, ps_slice_of(NULL, 0),
+          NULL);
 }
 
 /* ---- checkpoints ---- */

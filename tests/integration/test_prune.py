@@ -432,6 +432,23 @@ def the_layer_goes_that_changes_least(cluster, kind):
     assert back.keys() == child.keys() and all(np.array_equal(back[k], child[k]) for k in child)
 
 
+def what_is_left_of_layers_is_calibrated(cluster, kind):
+    """By gptq in the same job, as by a second job."""
+    gptq = "  quantise: {scheme: int4, group: 32, method: gptq}\nworkers: 4"
+    text = compress_text(cluster, "shallow-int4", kind, "what: layers, ratio: 0.5").replace("workers: 4", gptq)
+    by_hand = compress_text(cluster, "int4-by-hand", "shallow", "").replace("  prune: {}\n", "").replace("workers: 4", gptq)
+    done = cluster.wait_job(cluster.submit(text))
+    cluster.wait_job(cluster.submit(by_hand))
+    for model in ("shallow-int4", "int4-by-hand"):
+        cluster.psctl("export", model, "-o", cluster.dir / model)
+    one, two = (read_safetensors(cluster.dir / model)[1] for model in ("shallow-int4", "int4-by-hand"))
+    assert one.keys() == two.keys() and all(one[name].tobytes() == two[name].tobytes() for name in one)
+    report = json.loads(cluster.psctl("fetch", done["id"], "report.json", "-o", "-").stdout)
+    assert report["parent"]["name"] == kind and report["total"]["prune"]["units_left"] == 1, report["total"]
+    assert "pruned" in report and "distilled" not in report and report["compared"]["data"]["calibration_rows"] == 128, report["compared"]
+    assert "pruned, the rest is quantised" in cluster.psctl("watch", done["id"]).stdout
+
+
 def the_width_gets_smaller(cluster, kind):
     """Channels by what they add to the products that read them, those repaired; of a llama every number by numpy."""
     forward = {"gpt2": gpt2, "llama": llama}[kind]
@@ -508,6 +525,7 @@ def an_ffn_of(kind):
             cluster.start_worker(name)
         heads_go_where_the_rest_makes_them_good(cluster, kind)
         the_layer_goes_that_changes_least(cluster, kind)
+        what_is_left_of_layers_is_calibrated(cluster, kind)
         the_width_gets_smaller(cluster, kind)
         if kind == "llama":
             one_worker_makes_the_same(cluster, kind)

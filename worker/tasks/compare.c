@@ -9,7 +9,6 @@
  *
  * Of a job of kind compress the other one is the job's own, which is not published yet. */
 #include "common/base/mem.h"
-#include "common/conf/job_stages.h"
 #include "common/json/json.h"
 #include "worker/job/job_model.h"
 #include "worker/job/stored_model.h"
@@ -229,7 +228,7 @@ static ps_status planned_rows(const ps_pass *pass, const ps_dataset *data, uint6
     return st;
 }
 
-/* A job in stages has been trained on all rows; the plan of its last stage knows of none. */
+/* A job that distils has been trained on all rows; the plan of its last stage knows of none. */
 static ps_status mark_calibration(comparing *c, const ps_pass *pass)
 {
     ps_dataset *data;
@@ -237,7 +236,7 @@ static ps_status mark_calibration(comparing *c, const ps_pass *pass)
     ps_status st = ps_job_entry_data(pass->entry, pass->run, PS_JOB_TRAIN_DATA, &data);
     if (st)
         return st;
-    if (pass->run->task->stage > PS_STAGE_DISTIL)
+    if (ps_job_entry_spec(pass->entry)->compress->distilled)
         n = ps_dataset_rows(data);
     else
         st = planned_rows(pass, data, &n);

@@ -72,7 +72,7 @@ static void start(ps_job *job)
                "%zu of %zu tensors are solved, in %zu windows of calibration; %" PRIu64
                " bytes become %" PRIu64,
                w->n_solve, plan->n_tensors, plan->n_windows, plan->parent_data, plan->data);
-    if (w->n_solve == 0 && job->file->stage > 0) { /* what was distilled is the new model */
+    if (w->n_solve == 0 && job->file->stage > 0) { /* what came before is the new model */
         draft(job);
         return;
     }
@@ -314,7 +314,9 @@ static void hand_on(ps_job *job)
     const ps_compress *w = work_of(job);
     ps_buf json = PS_BUF_EMPTY;
     ps_compress_told(job, &json);
-    ps_job_say(job, PS_LOG_INFO, "psd", "pruned, the rest is distilled");
+    bool distils = ps_job_stage_after(job->file->stages, job->file->stage) == PS_STAGE_DISTIL;
+    ps_job_say(job, PS_LOG_INFO, "psd", "pruned, the rest is %s",
+               distils ? "distilled" : "quantised");
     ps_stage_next(job, &(ps_stage_end){.told = ps_buf_cstr(&json),
                                        .sha256 = w->parent_sha256,
                                        .seconds = w->seconds});

@@ -228,9 +228,6 @@ START_TEST(what_is_removed_may_be_all_that_is_done)
             "job.yaml:2: compress.prune.by: heads: a repair chooses by what it cannot make good");
     refuses("compress:\n  prune: {what: layers, ratio: 0.5, repair: none}\n",
             "job.yaml:2: compress.prune.repair: not for layers: those go that change least");
-    refuses("compress:\n  prune: {what: layers, ratio: 0.5}\n  quantise: {scheme: q4_0, method: "
-            "gptq}\n",
-            "job.yaml:3: compress.quantise: layers: what is left is a model that no calibration");
     refuses("compress:\n  prune: {what: unstructured, ratio: 0.5}\n  quantise: {scheme: q4_0}\n",
             "job.yaml:2: compress.prune.what: unstructured: zeros would not stay zeros in codes");
 }

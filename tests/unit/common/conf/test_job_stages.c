@@ -69,6 +69,7 @@ START_TEST(the_third_quantises)
     ck_assert_str_eq(s->name, "small");
     ck_assert_str_eq(s->model_name, "small.distilled");
     ck_assert(!s->compress->prune && s->compress->quantise && !s->compress->later);
+    ck_assert(s->compress->distilled);
     ck_assert(!s->train && !s->distil && !s->model);
     ps_job_spec_free(&s);
 }
@@ -85,6 +86,56 @@ START_TEST(another_job_is_one_stage)
     ck_assert_int_eq(ps_job_spec_stage(s, 1, ""), PS_INVALID_ARGUMENT);
     ck_assert_str_eq(ps_error_message(), "stage 1 of a job that has 1");
     ps_job_spec_free(&s);
+}
+END_TEST
+
+#define SHALLOW "prune: {what: layers, ratio: 0.5}"
+#define GPT2                                                                                 \
+    "{architecture: gpt2, vocab_size: 9, context_length: 8, hidden_size: 8, num_layers: 4, " \
+    "num_heads: 2}"
+
+static ps_status parse_gpt2(const char *compress, ps_job_spec **out)
+{
+    char *yaml = ps_asprintf("kind: compress\nname: small\nmodel_name: big\n"
+                             "data: {format: tokens, train: {tokens: /d/t}}\ncompress: {%s}\n",
+                             compress);
+    ps_status st = ps_job_spec_parse_from(ps_slice_str(yaml), "job.yaml", GPT2, out);
+    ps_free(&yaml);
+    return st;
+}
+
+/* Of layers, with a method that looks at rows, or a target; without either it is one. */
+START_TEST(what_is_left_of_layers_is_quantised_by_a_second)
+{
+    static const char *const two[] = {
+        SHALLOW ", quantise: {scheme: q4_0, method: gptq}",
+        SHALLOW ", quantise: {scheme: [q4_0, q8_0], target: {bits: 6}}",
+    };
+    ps_job_spec *s = NULL;
+    for (size_t i = 0; i < sizeof two / sizeof *two; i++) {
+        ck_ok(parse_gpt2(two[i], &s));
+        ck_assert_uint_eq(ps_job_spec_stages(s), 2);
+        ck_assert_int_eq(ps_job_spec_stage(s, PS_STAGE_DISTIL, ""), PS_INVALID_ARGUMENT);
+        ck_ok(ps_job_spec_stage(s, PS_STAGE_PRUNE, ""));
+        ck_assert_str_eq(s->name, "small.pruned");
+        ck_assert(s->compress->prune && !s->compress->quantise);
+        ps_job_spec_free(&s);
+        ck_ok(parse_gpt2(two[i], &s));
+        ck_ok(ps_job_spec_stage(s, PS_STAGE_QUANTISE, ""));
+        ck_assert_str_eq(s->name, "small");
+        ck_assert_str_eq(s->model_name, "small.pruned");
+        ck_assert(!s->compress->prune && s->compress->quantise && !s->compress->distilled);
+        ps_job_spec_free(&s);
+    }
+    ck_ok(parse_gpt2(SHALLOW ", quantise: {scheme: q4_0}", &s));
+    ck_assert_uint_eq(ps_job_spec_stages(s), 1);
+    ps_job_spec_free(&s);
+    ck_assert_int_eq(parse_gpt2(SHALLOW ", saliency: moments, quantise: {scheme: [q4_0, q8_0], "
+                                        "target: {bits: 6}}",
+                                &s),
+                     PS_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(
+        strstr(ps_error_message(), "compress.saliency: moments are of the model with all its"));
 }
 END_TEST
 
@@ -109,7 +160,7 @@ START_TEST(what_would_be_without_effect_is_refused)
             "train.weights: not for kind compress: compress.quantise says the form");
     refuses(JOB("s123456789012345678901234567890123456789012345678901234",
                 "prune: {what: rows, ratio: 0.5}", "distil: {}\n"),
-            "", "name: of a job with prune and distil, at most 54 bytes");
+            "", "name: of a job in stages, at most 54 bytes");
     refuses(JOB("s",
                 "prune: {what: rows, ratio: 0.5}, saliency: moments, "
                 "quantise: {scheme: [int2, int8], target: {bits: 4}}",
@@ -119,8 +170,13 @@ START_TEST(what_would_be_without_effect_is_refused)
 END_TEST
 
 static const ps_check_case tests[] = {
-    {&the_first_prunes},         {&the_second_trains_what_is_left},          {&the_third_quantises},
-    {&another_job_is_one_stage}, {&what_would_be_without_effect_is_refused}, {0},
+    {&the_first_prunes},
+    {&the_second_trains_what_is_left},
+    {&the_third_quantises},
+    {&what_is_left_of_layers_is_quantised_by_a_second},
+    {&another_job_is_one_stage},
+    {&what_would_be_without_effect_is_refused},
+    {0},
 };
 
 int main(void)
