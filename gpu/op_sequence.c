@@ -52,13 +52,16 @@ static void check_norm_backward(const ps_norm_backward *n, bool centred)
     PS_REQUIRE(!ps_op_overlap(n->dx, n->x));
     PS_REQUIRE(!n->add_dx || !ps_op_overlap(n->dx, n->dy));
     ps_op_check_count(n->gain, n->x.dtype, n->x.shape[1]);
-    ps_op_check_count(n->dgain, PS_DTYPE_F32, n->x.shape[1]);
     ps_op_check_count(n->rstd, PS_DTYPE_F32, n->x.shape[0]);
-    PS_REQUIRE(ps_tensor_present(n->dbias) == centred && ps_tensor_present(n->mean) == centred);
-    if (!centred)
-        return;
-    ps_op_check_count(n->dbias, PS_DTYPE_F32, n->x.shape[1]);
-    ps_op_check_count(n->mean, PS_DTYPE_F32, n->x.shape[0]);
+    bool parameters = ps_tensor_present(n->dgain);
+    PS_REQUIRE(ps_tensor_present(n->dbias) == (centred && parameters));
+    PS_REQUIRE(ps_tensor_present(n->mean) == centred);
+    if (centred)
+        ps_op_check_count(n->mean, PS_DTYPE_F32, n->x.shape[0]);
+    if (parameters)
+        ps_op_check_count(n->dgain, PS_DTYPE_F32, n->x.shape[1]);
+    if (centred && parameters)
+        ps_op_check_count(n->dbias, PS_DTYPE_F32, n->x.shape[1]);
 }
 
 void ps_op_layernorm(ps_stream *s, const ps_norm *n)

@@ -101,12 +101,15 @@ typedef struct ps_norm {
 typedef struct ps_norm_backward {
     ps_tensor dx;          /* T [rows,columns] = its gradient, or += where add_dx: then it is the
                               residual's gradient, and not dy's memory; else it may be */
-    ps_tensor dgain;       /* F32 [columns] = its gradient + beta · dgain (0: not read) */
-    ps_tensor dbias;       /* F32 [columns], likewise; rmsnorm: not there */
+    ps_tensor dgain;       /* F32 [columns] = its gradient + beta · dgain (0: not read); not there:
+                              the input's gradient alone is computed */
+    ps_tensor dbias;       /* F32 [columns], likewise, there where dgain is; rmsnorm: not there */
     ps_tensor dy, x, gain; /* T, as the forward pass had them */
     ps_tensor mean, rstd;  /* as it left them */
     float beta;
     bool add_dx;
+    bool constant_rstd; /* of dx: as if rstd, not the mean, were a constant (Ali 2022): of rmsnorm
+                           Σ x·dx = Σ y·dy then */
 } ps_norm_backward;
 
 /* Rotary positions (Su 2021) in place, in the halves' form of Llama and of Hugging Face: with

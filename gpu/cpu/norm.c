@@ -179,6 +179,8 @@ static void backward_row(const backward_run *r, int64_t row, float *sums, float 
     row_sums means = row_backward_sums(sums, sums + r->padded, dy, x, r->gain, columns, m);
     if (!r->centred)
         means.g = 0;
+    if (n->constant_rstd)
+        means.gh = 0;
     row_backward(dx, before, dy, x, r->gain, columns, m, means);
     ps_cpu_store(n->dx, at, columns, dx);
 }
@@ -233,7 +235,8 @@ static void backward(ps_stream *s, const ps_norm_backward *n, bool centred)
     r.sums = scratch + r.padded;
     r.scratch = r.sums + 2 * (size_t)r.pieces * r.padded;
     ps_cpu_for(s, rows, r.grain, backward_cb, &r);
-    ps_cpu_for(s, columns, ps_cpu_column_grain(s, columns), add_pieces_cb, &r);
+    if (ps_tensor_present(n->dgain))
+        ps_cpu_for(s, columns, ps_cpu_column_grain(s, columns), add_pieces_cb, &r);
 }
 
 void ps_cpu_layernorm_backward(ps_stream *s, const ps_norm_backward *n)

@@ -80,7 +80,7 @@ template <typename T> struct backward {
     const T *dy, *x, *gain;
     const float *mean, *rstd;
     int64_t rows, n;
-    bool add_dx;
+    bool add_dx, constant_rstd;
 
     __device__ moments moments_of(int64_t row) const
     {
@@ -103,7 +103,7 @@ template <typename T> __global__ void __launch_bounds__(THREADS) row_gradient(ba
             gh += one * (ps_float(x[i]) - m.mean) * m.rstd;
         }
         g = b.mean ? ps_block_sum(g) / (float)b.n : 0;
-        gh = ps_block_sum(gh) / (float)b.n;
+        gh = b.constant_rstd ? 0 : ps_block_sum(gh) / (float)b.n;
         for (int64_t i = threadIdx.x; i < b.n; i += blockDim.x) {
             float h = (ps_float(x[i]) - m.mean) * m.rstd;
             float d = m.rstd * (ps_float(dy[i]) * ps_float(b.gain[i]) - g - h * gh);
@@ -143,10 +143,12 @@ template <typename T> void run_backward(ps_stream *s, const ps_norm_backward *n)
 {
     backward<T> b = {ps_at<T>(n->dx),   ps_at<T>(n->dy),       ps_at<T>(n->x),
                      ps_at<T>(n->gain), ps_at<float>(n->mean), ps_at<float>(n->rstd),
-                     n->x.shape[0],     n->x.shape[1],         n->add_dx};
+                     n->x.shape[0],     n->x.shape[1],         n->add_dx,
+                     n->constant_rstd};
     if (!ps_cuda_begin(s))
         return;
-    if (b.mean ? run_parameters<T, 2>(s, n, b) : run_parameters<T, 1>(s, n, b))
+    bool parameters = ps_tensor_present(n->dgain);
+    if (!parameters || (b.mean ? run_parameters<T, 2>(s, n, b) : run_parameters<T, 1>(s, n, b)))
         ps_cuda_end(s, "norm_backward",
                     GPU_LAUNCH((row_gradient<T>), ps_blocks(b.rows, 1, PS_CUDA_ROW_BLOCKS),
                                ps_row_threads(b.n), 0, ps_cuda_queue(s), b));

@@ -33,6 +33,7 @@ static void backward(ps_stream *s, const ps_norm_layer *l, ps_norm_state state, 
     n.gain = l->gain;
     n.dgain = l->gain_gradient;
     n.dbias = l->bias_gradient;
+    n.constant_rstd = l->constant_rstd;
     if (centred(l)) {
         n.mean = ps_tensor_head(state.mean, n.x.shape[0]);
         ps_op_layernorm_backward(s, &n);

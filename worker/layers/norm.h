@@ -9,8 +9,9 @@
 
 typedef struct ps_norm_layer {
     ps_tensor gain, bias;                   /* [columns]; bias not there: RMSNorm */
-    ps_tensor gain_gradient, bias_gradient; /* F32 */
+    ps_tensor gain_gradient, bias_gradient; /* F32; not there: backward is of the input alone */
     float epsilon;
+    bool constant_rstd; /* to backward (gpu/ops.h) */
 } ps_norm_layer;
 
 /* What forward leaves for backward, F32 [rows or more]; mean is not used by RMSNorm. */

@@ -215,10 +215,57 @@ START_TEST(gradients_agree_with_float64)
 }
 END_TEST
 
+/* dx64 = rstd·(g - mean(g)), g = dy·gain; rmsnorm: rstd·g */
+static void with_constant_rstd(const norm_case *c, gradients *g)
+{
+    int n = c->ref.n;
+    for (int row = 0; row < c->ref.rows; row++) {
+        const double *dy = g->dy64 + row * n;
+        double mean = c->centred ? ps_ref64_dot(dy, c->ref.gain, (size_t)n) / n : 0;
+        for (int i = 0; i < n; i++)
+            g->dx64[row * n + i] = c->ref.rstd[row] * (dy[i] * c->ref.gain[i] - mean);
+    }
+}
+
+/* In dy's place, with nothing of the gain's and the bias's. */
+static void check_input_alone(ps_dtype type, const int *shape, bool centred, bool constant_rstd)
+{
+    norm_case c;
+    gradients g;
+    open_case(&c, type, shape[0], shape[1], centred);
+    open_gradients(&g, &c, 1);
+    run_forward(&c);
+    if (constant_rstd)
+        with_constant_rstd(&c, &g);
+    ps_norm_backward b = {.dx = g.dy,
+                          .dy = g.dy,
+                          .x = c.n.x,
+                          .gain = c.n.gain,
+                          .mean = c.n.mean,
+                          .rstd = c.n.rstd,
+                          .constant_rstd = constant_rstd};
+    if (centred)
+        ps_op_layernorm_backward(device.stream, &b);
+    else
+        ps_op_rmsnorm_backward(device.stream, &b);
+    ck_assert_double_lt(ps_test_error(&device, g.dy, g.dx64), ps_test_tolerance(type, 2e-5));
+    close_gradients(&g);
+    close_case(&c);
+}
+
+START_TEST(the_gradient_of_the_input_alone_and_with_a_constant_deviation)
+{
+    const int *shape = shapes[2 + _i % 3];
+    for (int i = 0; i < 8; i++)
+        check_input_alone(ps_test_types[i & 1], shape, i & 2, i & 4);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {.test = &rows_are_normalised_as_in_float64, .repeat = SHAPES},
     {.test = &a_mean_far_from_zero_costs_no_precision},
     {.test = &gradients_agree_with_float64, .repeat = SHAPES},
+    {.test = &the_gradient_of_the_input_alone_and_with_a_constant_deviation, .repeat = 3},
     {0},
 };
 
