@@ -187,14 +187,17 @@ static void block_llama(const walk *w, double *x, int l)
     ps_free(&up);
 }
 
-static void embed(const walk *w, double *x, const int32_t *tokens)
+/* of: the row of the batch */
+static void embed(const walk *w, double *x, const int32_t *tokens, int of)
 {
+    const double *given = w->m->embeddings;
     const double *table = parameter(w, w->llama ? "model.embed_tokens.weight" : "wte.weight");
     const double *positions = w->llama ? NULL : parameter(w, "wpe.weight");
     for (int t = 0; t < w->length; t++)
         for (int i = 0; i < w->c; i++)
             x[t * w->c + i] =
-                table[tokens[t] * w->c + i] + (positions ? positions[t * w->c + i] : 0);
+                (given ? given[(of * w->length + t) * w->c + i] : table[tokens[t] * w->c + i]) +
+                (positions ? positions[t * w->c + i] : 0);
 }
 
 static void head(const walk *w, double *logits, const double *x)
@@ -211,11 +214,12 @@ static void head(const walk *w, double *logits, const double *x)
 }
 
 /* The losses of one sequence, added up. */
-static double sequence(const walk *w, const int32_t *tokens, const int32_t *labels, double *logits)
+static double sequence(const walk *w, int of, const int32_t *tokens, const int32_t *labels,
+                       double *logits)
 {
     int v = (int)w->size->vocab_size;
     double *x = doubles(w->length * w->c), *p = doubles(w->length * v), loss = 0;
-    embed(w, x, tokens);
+    embed(w, x, tokens, of);
     for (int l = 0; l < (int)w->size->num_layers; l++) {
         if (w->llama)
             block_llama(w, x, l);
@@ -251,7 +255,7 @@ double ps_ref64_language_loss(const ps_ref64_language *m, const int32_t *tokens,
     int count = 0;
     for (int r = 0; r < rows; r++) {
         const int32_t *row_labels = labels + r * length;
-        loss += sequence(&w, tokens + r * length, row_labels,
+        loss += sequence(&w, r, tokens + r * length, row_labels,
                          logits ? logits + r * length * size->vocab_size : NULL);
         for (int t = 0; t < length; t++)
             count += row_labels[t] >= 0;

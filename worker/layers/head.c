@@ -52,12 +52,18 @@ static ps_tensor rows_of(ps_tensor t, int64_t begin, int64_t n)
     return ps_tensor_head(t, n);
 }
 
-/* dW[V,C] += dlogits[rows,V]ᵀ · x[rows,C];  dx[rows,C] = dlogits[rows,V] · W[V,C] */
+/* dx[rows,C] = dlogits[rows,V] · W[V,C] */
+void ps_head_backward_input(ps_stream *s, const ps_head *h, ps_tensor dx, ps_tensor dlogits)
+{
+    ps_op_matmul(s, dx, dlogits, false, h->weight, false, 0);
+}
+
+/* dW[V,C] += dlogits[rows,V]ᵀ · x[rows,C], and dx */
 static void backward(ps_stream *s, const ps_head *h, ps_tensor dlogits, ps_tensor x, ps_tensor dx,
                      float beta)
 {
     ps_op_matmul(s, h->weight_gradient, dlogits, true, x, false, beta);
-    ps_op_matmul(s, dx, dlogits, false, h->weight, false, 0);
+    ps_head_backward_input(s, h, dx, dlogits);
 }
 
 /* logits[n,V] of the rows from `begin` on, labels -> losses, and dlogits unless not there */

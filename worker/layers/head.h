@@ -39,6 +39,9 @@ typedef struct ps_head_pass {
 } ps_head_pass;
 void ps_head_loss(ps_stream *s, const ps_head *h, const ps_head_pass *p);
 
+/* dx[rows,columns] = dlogits[rows,vocabulary] · W, all T */
+void ps_head_backward_input(ps_stream *s, const ps_head *h, ps_tensor dx, ps_tensor dlogits);
+
 /* index I32 [rows] = the largest logit of every row of x. */
 void ps_head_top(ps_stream *s, const ps_head *h, ps_tensor index, ps_tensor x);
 

@@ -9,7 +9,8 @@
  * uniform in ±1/√inputs.
  *
  * z and a are one tensor where the activation's gradient does not need z. Backward walks two
- * tensors as wide as the widest layer in turns: one holds dy while dx is written to the other.
+ * tensors as wide as the widest layer in turns: one holds dy while dx is written to the other. To
+ * explain, what it begins with is beside the outputs, which stay, and it ends at the features.
  */
 #include "common/base/mem.h"
 #include "common/base/require.h"
@@ -33,6 +34,9 @@ typedef struct mlp {
     mlp_layer *layers;
     ps_buffer *memory;   /* of all activations */
     ps_tensor deltas[2]; /* [max_batch,widest hidden] */
+    ps_tensor doutput;   /* [max_batch,outputs]: where the outputs' gradient is: in their place, or
+                            with explain beside them */
+    ps_tensor picked;    /* explain: [max_batch,outputs] of some rows */
 } mlp;
 
 static ps_status check_sizes(const ps_model_config *config)
@@ -109,32 +113,44 @@ static int64_t widest_hidden(const mlp *m, const ps_model_config *config)
     return widest;
 }
 
+static ps_tensor place_rows(const mlp *m, size_t *end, ps_buffer *buffer, int64_t columns)
+{
+    int64_t rows = m->base.options.max_batch;
+    size_t at = ps_model_place(end, rows * columns, PS_DTYPE_F32);
+    return ps_tensor_2d(buffer, at, PS_DTYPE_F32, rows, columns);
+}
+
+static void place_explained(mlp *m, size_t *end, ps_buffer *buffer)
+{
+    int64_t rows = m->base.options.max_batch;
+    m->doutput = place_rows(m, end, buffer, m->base.outputs);
+    m->picked = place_rows(m, end, buffer, m->base.outputs);
+    m->base.input_gradient = place_rows(m, end, buffer, m->base.inputs);
+    size_t at = ps_model_place(end, rows, PS_DTYPE_I32);
+    m->base.points = ps_tensor_1d(buffer, at, PS_DTYPE_I32, rows);
+}
+
 /* Gives every tensor its place and returns the bytes that they take; buffer may not be there yet.
  */
 static size_t place_all(mlp *m, const ps_model_config *config, ps_buffer *buffer)
 {
-    int64_t rows = m->base.options.max_batch;
     size_t end = 0;
-    size_t at = ps_model_place(&end, rows * m->base.inputs, PS_DTYPE_F32);
-    m->base.input = ps_tensor_2d(buffer, at, PS_DTYPE_F32, rows, m->base.inputs);
+    m->base.input = place_rows(m, &end, buffer, m->base.inputs);
     for (size_t i = 0; i < m->count; i++) {
         mlp_layer *layer = &m->layers[i];
-        int64_t n = config->layers[i + 1];
-        at = ps_model_place(&end, rows * n, PS_DTYPE_F32);
-        layer->z = layer->a = ps_tensor_2d(buffer, at, PS_DTYPE_F32, rows, n);
+        layer->z = layer->a = place_rows(m, &end, buffer, config->layers[i + 1]);
         if (i + 1 == m->count || !ps_activation_keeps_input(m->activation) ||
             m->base.options.inference)
             continue;
-        at = ps_model_place(&end, rows * n, PS_DTYPE_F32);
-        layer->a = ps_tensor_2d(buffer, at, PS_DTYPE_F32, rows, n);
+        layer->a = place_rows(m, &end, buffer, config->layers[i + 1]);
     }
-    m->base.output = m->layers[m->count - 1].z;
+    m->base.output = m->doutput = m->layers[m->count - 1].z;
+    if (m->base.options.explain)
+        place_explained(m, &end, buffer);
 
     int64_t widest = m->base.options.inference ? 0 : widest_hidden(m, config);
-    for (int i = 0; i < 2 && widest; i++) {
-        at = ps_model_place(&end, rows * widest, PS_DTYPE_F32);
-        m->deltas[i] = ps_tensor_2d(buffer, at, PS_DTYPE_F32, rows, widest);
-    }
+    for (int i = 0; i < 2 && widest; i++)
+        m->deltas[i] = place_rows(m, &end, buffer, widest);
     return end;
 }
 
@@ -149,7 +165,7 @@ static void bind_parameters(mlp *m)
         l->rank = base->ranks[weight_of(i)];
         l->between = base->between;
         l->bias = base->parameters[bias_of(i)];
-        if (base->options.inference)
+        if (!base->gradients)
             continue;
         l->weight_gradient = base->gradients[weight_of(i)];
         l->bias_gradient = base->gradients[bias_of(i)];
@@ -235,6 +251,8 @@ static ps_status backward_parameters(mlp *m, size_t i, ps_tensor dy, const ps_mo
 {
     PS_REQUIRE(i < m->count && dy.shape[0] == m->base.rows);
     ps_model *base = &m->base;
+    if (!base->gradients)
+        return PS_OK;
     ps_tensor x = ps_tensor_head(i ? m->layers[i - 1].a : base->input, base->rows);
     float beta = base->add_gradients ? 1 : 0;
     ps_linear_backward_weight(base->stream, &m->layers[i].linear, dy, 0, x, beta);
@@ -248,11 +266,13 @@ static ps_status backward_parameters(mlp *m, size_t i, ps_tensor dy, const ps_mo
 static ps_status backward(ps_model *base, const ps_model_hooks *hooks)
 {
     mlp *m = (mlp *)base;
-    ps_tensor dy = ps_tensor_head(base->output, base->rows);
+    ps_tensor dy = ps_tensor_head(m->doutput, base->rows);
     for (size_t i = m->count; i-- > 0;) {
         ps_status st = backward_parameters(m, i, dy, hooks);
-        if (st || i == 0)
+        if (st)
             return st;
+        if (i == 0)
+            break;
         ps_tensor z = ps_tensor_head(m->layers[i - 1].z, base->rows);
         ps_tensor a = ps_tensor_head(m->layers[i - 1].a, base->rows);
         ps_tensor dx = m->deltas[i % 2];
@@ -263,7 +283,30 @@ static ps_status backward(ps_model *base, const ps_model_hooks *hooks)
         ps_activation_backward(base->stream, m->activation, dx, z, a);
         dy = dx;
     }
+    if (base->options.explain)
+        ps_linear_backward_input(base->stream, &m->layers[0].linear,
+                                 ps_tensor_head(base->input_gradient, base->rows), dy, 0, 0);
     return PS_OK;
+}
+
+/* Rows by their numbers are what an embedding looks up. */
+static ps_tensor outputs_at(ps_model *base, ps_tensor ids)
+{
+    mlp *m = (mlp *)base;
+    ps_tensor y = ps_tensor_head(m->picked, ids.shape[0]);
+    ps_op_embedding(base->stream, y, ps_tensor_head(base->output, base->rows), ids, false);
+    return y;
+}
+
+static void seed(ps_model *base, ps_tensor ids, const float *douts, bool first)
+{
+    mlp *m = (mlp *)base;
+    ps_tensor given = ps_tensor_head(m->picked, ids.shape[0]);
+    ps_tensor dy = ps_tensor_head(m->doutput, base->rows);
+    if (first)
+        ps_op_fill(base->stream, dy, 0);
+    ps_copy_to_device(base->stream, given, douts, ps_tensor_bytes(given));
+    ps_op_embedding_backward(base->stream, dy, given, ids);
 }
 
 static ps_tensor hidden(ps_model *base, int64_t layer)
@@ -286,4 +329,6 @@ const ps_model_row ps_model_mlp = {
     .backward = backward,
     .hidden = hidden,
     .room = room,
+    .outputs_at = outputs_at,
+    .seed = seed,
 };

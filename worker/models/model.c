@@ -38,8 +38,17 @@ ps_status ps_model_create(ps_backend *backend, const ps_model_config *config,
         return ps_fail(PS_INVALID_ARGUMENT, "batch of %lld rows, allowed are 1 to %lld",
                        (long long)options->max_batch, (long long)PS_MODEL_BATCH_MAX);
     const ps_model_row *row = NULL;
+    ps_model *m = NULL;
     ps_status st = find_row(config->architecture, &row);
-    return st ? st : row->create(backend, config, options, out);
+    if (!st)
+        st = row->create(backend, config, options, &m);
+    if (!st && options->explain)
+        st = ps_model_make_points(m);
+    if (st)
+        ps_model_free(&m);
+    else
+        *out = m;
+    return st;
 }
 
 void ps_model_free(ps_model **m)
@@ -73,7 +82,7 @@ ps_tensor ps_model_parameter(const ps_model *m, size_t i)
 
 ps_tensor ps_model_gradient(const ps_model *m, size_t i)
 {
-    PS_REQUIRE(i < m->layout.count && !m->options.inference);
+    PS_REQUIRE(i < m->layout.count && m->gradients);
     return m->gradients[i];
 }
 
@@ -100,7 +109,7 @@ uint64_t ps_model_memory(const ps_model *m)
 static ps_loss_goal goal_of(const ps_model *m, const ps_model_batch *batch)
 {
     return (ps_loss_goal){.teaching = m->teacher ? &m->teaching : NULL,
-                          .rows = batch->rows * (batch->tokens ? batch->length : 1),
+                          .rows = batch->rows * (m->row->takes_tokens ? batch->length : 1),
                           .labels = batch->labels,
                           .targets = batch->targets,
                           .weight = batch->weight > 0 ? batch->weight : 1};
@@ -116,7 +125,7 @@ static ps_status take_features(ps_model *m, const ps_model_batch *batch)
     return PS_OK;
 }
 
-static ps_status check_tokens(const ps_model *m, const int32_t *tokens, int64_t n)
+ps_status ps_model_check_tokens(const ps_model *m, const int32_t *tokens, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
         if (tokens[i] < 0 || tokens[i] >= m->outputs)
@@ -128,13 +137,20 @@ static ps_status check_tokens(const ps_model *m, const int32_t *tokens, int64_t 
 
 static ps_status take_tokens(ps_model *m, const ps_model_batch *batch)
 {
-    if (!batch->tokens)
+    if (!batch->tokens && !batch->embeddings)
         return ps_fail(PS_INVALID_ARGUMENT, "batch without tokens");
     if (batch->length < 1 || batch->length > m->options.max_length)
         return ps_fail(PS_INVALID_ARGUMENT, "rows of %lld tokens, the model was made for 1 to %lld",
                        (long long)batch->length, (long long)m->options.max_length);
     int64_t n = batch->rows * batch->length;
-    ps_status st = check_tokens(m, batch->tokens, n);
+    m->embedded = batch->embeddings;
+    if (m->embedded) {
+        PS_REQUIRE(m->options.explain && !batch->tokens);
+        ps_tensor x = ps_tensor_head(m->embeddings, n);
+        ps_copy_to_device(m->stream, x, batch->embeddings, ps_tensor_bytes(x));
+        return PS_OK;
+    }
+    ps_status st = ps_model_check_tokens(m, batch->tokens, n);
     if (!st)
         ps_copy_to_device(m->stream, m->input, batch->tokens, (size_t)n * sizeof *batch->tokens);
     return st;
@@ -157,6 +173,7 @@ ps_status ps_model_forward(ps_model *m, const ps_model_batch *batch, const ps_mo
     m->stage = PS_MODEL_EMPTY;
     m->rows = batch->rows;
     m->length = batch->length;
+    PS_REQUIRE(!(batch->train && m->options.explain));
     m->train = batch->train;
     m->add_gradients = batch->add_gradients;
     ps_status st = m->row->takes_tokens ? take_tokens(m, batch) : take_features(m, batch);
@@ -200,7 +217,7 @@ ps_status ps_model_loss(ps_model *m, const ps_model_batch *batch)
 {
     ps_one_thread_require(&m->mine);
     PS_REQUIRE(m->stage == PS_MODEL_FORWARD && batch->rows == m->rows);
-    PS_REQUIRE(!batch->tokens || batch->length == m->length);
+    PS_REQUIRE(!m->row->takes_tokens || batch->length == m->length);
     ps_status st = ask_teacher(m, batch);
     if (st)
         return st;
@@ -210,7 +227,7 @@ ps_status ps_model_loss(ps_model *m, const ps_model_batch *batch)
         return st;
     ps_tensor y = ps_tensor_head(m->output, m->rows);
     if (!m->row->loss)
-        m->loss.row->run(m->stream, &m->loss, &goal, m->options.inference ? NULL : &y, y);
+        m->loss.row->run(m->stream, &m->loss, &goal, m->gradients ? &y : NULL, y);
     m->goal = goal;
     if (m->followed)
         ps_model_compare(m);
@@ -221,7 +238,7 @@ ps_status ps_model_loss(ps_model *m, const ps_model_batch *batch)
 ps_status ps_model_backward(ps_model *m, const ps_model_hooks *hooks)
 {
     ps_one_thread_require(&m->mine);
-    PS_REQUIRE(m->stage == PS_MODEL_LOSS && !m->options.inference);
+    PS_REQUIRE(m->stage == PS_MODEL_LOSS && m->gradients);
     m->stage = PS_MODEL_EMPTY;
     return m->row->backward(m, hooks ? hooks : &no_hooks);
 }
@@ -278,7 +295,7 @@ ps_status ps_model_extend(ps_model *m, const int32_t *tokens, int64_t count, int
     if (before > m->options.max_length || count > m->options.max_length - before)
         return ps_fail(PS_OUT_OF_RANGE, "%lld tokens, the model was made for %lld",
                        (long long)(before + count), (long long)m->options.max_length);
-    ps_status st = check_tokens(m, tokens, count);
+    ps_status st = ps_model_check_tokens(m, tokens, count);
     if (st)
         return st;
     m->stage = PS_MODEL_EMPTY;

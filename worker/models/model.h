@@ -7,6 +7,13 @@
  *     ps_model_backward(m, &hooks);         // hooks.gradient_ready(i), last layer first
  *     ps_model_result_get(m, &result);      // waits for the device: loss, correct
  *
+ * An explanation (option explain) begins at outputs instead, and ends at the input:
+ *
+ *     ps_model_forward(m, &batch, &hooks);
+ *     ps_model_outputs_at(m, points, n, out);            // logits, where they are wanted
+ *     ps_model_backward_at(m, points, n, douts, &hooks); // again, as often as there are questions
+ *     ps_model_input_gradient(m)
+ *
  * Parameters are numbered from 0 in the order of ps_model_layout. The trainer fills
  * ps_model_parameter(m, i) (all of them before the first forward) and reads
  * ps_model_gradient(m, i). All memory is taken in ps_model_create; a step allocates nothing.
@@ -109,12 +116,14 @@ typedef struct ps_model_teaching {
  * row, or for the number itself where the model has one output. Language models take tokens, and a
  * label for each: the token that follows it, or -1 for one that does not count. */
 typedef struct ps_model_batch {
-    int64_t rows;          /* 1 to max_batch */
-    const float *features; /* [rows, inputs] */
-    const int32_t *tokens; /* [rows, length] */
-    int64_t length;        /* tokens a row, 1 to max_length */
-    const int32_t *labels; /* [rows], or [rows, length]; or NULL */
-    const float *targets;  /* [rows, outputs] or NULL */
+    int64_t rows;            /* 1 to max_batch */
+    const float *features;   /* [rows, inputs] */
+    const int32_t *tokens;   /* [rows, length] */
+    const float *embeddings; /* explain: [rows, length, hidden_size] in the tokens' place: what
+                                their table has, without positions. tokens is NULL then */
+    int64_t length;          /* tokens a row, 1 to max_length */
+    const int32_t *labels;   /* [rows], or [rows, length]; or NULL */
+    const float *targets;    /* [rows, outputs] or NULL */
     /* cross_entropy: loss runs the teacher over the batch, and the gradient is of both; NULL: of
      * the labels alone */
     const ps_model_teaching *teaching;
@@ -170,6 +179,9 @@ typedef struct ps_model_options {
     bool decode;    /* language models: ps_model_extend may be called; inference is set as well */
     ps_dtype cache; /* with decode: how keys and values of the tokens so far are kept, F32 (with
                        bf16: as bfloat16), BF16, or, without bf16, I8 with a scale a head */
+    bool explain;   /* activations are kept as in training, which there is none of: parameters have
+                       no gradients, and nothing is dropped. For the calls from ps_model_outputs_at
+                       on. Alone: not with inference, bf16, recompute, decode or forms */
     uint64_t seed;  /* of dropout */
     const int64_t *keep; /* inference: hidden layers, from 1, of which forward leaves the outputs;
                             must outlive the model */
@@ -225,5 +237,29 @@ PS_MUST_CHECK ps_status ps_model_predict(ps_model *m, const ps_model_batch *batc
  * said before stay on the device. PS_OUT_OF_RANGE: longer than max_length. Waits for the device. */
 PS_MUST_CHECK ps_status ps_model_extend(ps_model *m, const int32_t *tokens, int64_t count,
                                         int64_t before, float *out);
+
+/* ---- with option explain ---- */
+
+/* Where a model has one vector of outputs: a row, and of a language model a token of it. */
+typedef struct ps_model_point {
+    int64_t row, position; /* of models of layers: position 0 */
+} ps_model_point;
+
+/* After forward, which stays as it is: the outputs at n points (logits; of squared_error the
+ * numbers themselves) into out[n, outputs]. Waits for the device. */
+PS_MUST_CHECK ps_status ps_model_outputs_at(ps_model *m, const ps_model_point *points, size_t n,
+                                            float *out);
+/* After forward, and again for other gradients: from douts[n, outputs], the gradients at n points
+ * (0 at all others; those of a point that stands there twice are added), to the input's. before_use
+ * and gradient_ready are not called. Waits until douts has been read. */
+PS_MUST_CHECK ps_status ps_model_backward_at(ps_model *m, const ps_model_point *points, size_t n,
+                                             const float *douts, const ps_model_hooks *hooks);
+/* What the last backward_at has made, complete in the model's stream: F32 [rows, inputs], or of the
+ * tokens' embeddings (as in ps_model_batch.embeddings) [rows · length, hidden_size]. Before any
+ * pass it tells the width alone. */
+ps_tensor ps_model_input_gradient(const ps_model *m);
+/* What the table has for n tokens of a language model, into out[n, hidden_size]; a pass stays as it
+ * is. PS_INVALID_ARGUMENT: a token that there is not. Waits for the device. */
+PS_MUST_CHECK ps_status ps_model_embed(ps_model *m, const int32_t *tokens, size_t n, float *out);
 
 #endif

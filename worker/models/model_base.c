@@ -222,7 +222,7 @@ static ps_status fill(ps_model *m, const ps_model_config *config)
     st = make_weights(m);
     if (st)
         return ps_wrap(st, "bfloat16 weights of the model");
-    if (m->options.inference)
+    if (m->options.inference || m->options.explain)
         return PS_OK;
     st = make_tensors(m, PS_DTYPE_F32, &m->gradient_memory, &m->gradients);
     return st ? ps_wrap(st, "gradients of the model") : PS_OK;
@@ -231,6 +231,8 @@ static ps_status fill(ps_model *m, const ps_model_config *config)
 ps_status ps_model_base_init(ps_model *m, const ps_model_row *row, ps_backend *backend,
                              const ps_model_config *config, const ps_model_options *options)
 {
+    const ps_model_options *o = options;
+    PS_REQUIRE(!(o->explain && (o->inference || o->bf16 || o->recompute || o->decode || o->forms)));
     *m = (ps_model){.row = row, .backend = backend, .options = *options};
     ps_status st = fill(m, config);
     if (st)
@@ -250,6 +252,7 @@ void ps_model_base_fini(ps_model *m)
     ps_free(&m->forms);
     ps_free(&m->ranks);
     ps_free(&m->stale);
+    ps_free(&m->points_host);
     ps_free(&m->gradients);
     ps_free(&m->parameters);
     ps_model_layout_free(&m->layout);

@@ -41,6 +41,13 @@ typedef struct ps_model_row {
     ps_tensor (*hidden)(ps_model *m, int64_t layer);
     /* Memory as large as any of these; of a model that is trained, between two passes. */
     ps_tensor (*room)(ps_model *m);
+    /* With options.explain, of rows ids I32 [n] of the batch, or of its tokens, n at most the rows
+     * of m->points. The outputs there, F32 [n,outputs]; */
+    ps_tensor (*outputs_at)(ps_model *m, ps_tensor ids);
+    /* and douts[n,outputs], added to what backward begins with; first: that is 0 so far. */
+    void (*seed)(ps_model *m, ps_tensor ids, const float *douts, bool first);
+    /* Rows of the tokens' table, F32 [n,hidden_size]; NULL: the model takes no tokens. */
+    ps_tensor (*embed)(ps_model *m, ps_tensor ids);
     bool takes_tokens;
 } ps_model_row;
 
@@ -62,11 +69,11 @@ struct ps_model {
     ps_model_options options;
     ps_model_layout layout;
     ps_buffer *parameter_memory;
-    ps_buffer *gradient_memory; /* NULL: inference */
+    ps_buffer *gradient_memory; /* NULL: it is not trained */
     ps_buffer *weight_memory;   /* NULL unless options.bf16 */
     ps_tensor *parameters;      /* [layout.count], views into the three */
-    ps_tensor *gradients;
-    ps_tensor *weights;    /* what is computed with: the parameters, or their bfloat16 */
+    ps_tensor *gradients;       /* NULL: it is not trained */
+    ps_tensor *weights;         /* what is computed with: the parameters, or their bfloat16 */
     ps_form_matrix *forms; /* [layout.count]: the parameters that are in one; others have no row */
     int64_t *ranks;        /* [layout.count]: of parameters that are two factors, F32
                             * [out + in,rank] (worker/layers/linear.h); else 0 */
@@ -80,8 +87,15 @@ struct ps_model {
     ps_tensor output; /* [max_batch,outputs]; made by the row. loss leaves its gradient here */
     ps_loss loss;
 
+    /* with options.explain, made by the row */
+    ps_tensor points;         /* I32: as many as are asked for at a time */
+    ps_tensor input_gradient; /* F32 [max_batch,inputs], or [tokens,hidden_size] */
+    ps_tensor embeddings;     /* [tokens,hidden_size]: where those of the batch are put */
+    int32_t *points_host;     /* as points */
+
     ps_model_stage stage;
     int64_t rows, length;              /* of the current batch */
+    bool embedded;                     /* it has embeddings, which are in their place */
     bool train, add_gradients;         /* likewise */
     ps_loss_goal goal;                 /* of the batch whose loss was computed last */
     const ps_model_hooks *watching;    /* while forward runs, who is shown what; NULL: nobody */
@@ -113,6 +127,11 @@ PS_MUST_CHECK ps_status ps_model_ready(const ps_model_hooks *hooks, size_t param
 /* Before a product with that weight: x is shown to who watches. */
 void ps_model_show(const ps_model *m, size_t weight, ps_tensor x);
 void ps_model_show_block(const ps_model *m, size_t layer, ps_tensor x, ps_tensor y);
+
+/* With options.explain: room on the host for as many points as the row has on the device. */
+PS_MUST_CHECK ps_status ps_model_make_points(ps_model *m);
+/* PS_INVALID_ARGUMENT: the first of n that is no token of the vocabulary. */
+PS_MUST_CHECK ps_status ps_model_check_tokens(const ps_model *m, const int32_t *tokens, int64_t n);
 
 /* Places tensors one after the other in a buffer that is made later: each *offset is aligned, and
  * ends as the bytes needed. */

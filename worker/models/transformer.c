@@ -51,7 +51,7 @@ ps_status ps_transformer_ready(ps_transformer *t, int64_t l, ps_arch_part part,
                                const ps_model_hooks *hooks)
 {
     ps_status st = PS_OK;
-    for (size_t i = t->parts[part].count; !st && i-- > 0;)
+    for (size_t i = t->parts[part].count; t->base.gradients && !st && i-- > 0;)
         st = ps_model_ready(hooks, ps_transformer_parameter(t, part, l) + i);
     return st;
 }
@@ -60,7 +60,7 @@ ps_linear ps_transformer_linear(const ps_transformer *t, int64_t l, ps_arch_part
 {
     PS_REQUIRE(ps_transformer_has(t, part));
     size_t at = ps_transformer_parameter(t, part, l);
-    bool bias = t->parts[part].count > 1, gradients = !t->base.options.inference;
+    bool bias = t->parts[part].count > 1, gradients = t->base.gradients;
     ps_linear linear = {.weight = t->base.weights[at],
                         .form = t->base.forms[at],
                         .exact = t->base.options.exact,
@@ -159,21 +159,23 @@ static void look_up(const ps_transformer *t, ps_arch_part part, ps_tensor x, ps_
                     bool add)
 {
     size_t table = ps_transformer_parameter(t, part, 0);
-    ids = ps_transformer_rows(t, ids);
+    ids = ps_tensor_head(ids, x.shape[0]);
     if (t->base.forms[table].form.row)
         ps_op_form_embedding(t->base.stream, x, &t->base.forms[table], ids, add);
     else
         ps_op_embedding(t->base.stream, x, t->base.weights[table], ids, add);
 }
 
-/* x0[n,C] = token_table[tokens] (+ position_table[positions]) */
+/* x0[n,C] = token_table[tokens], or what the batch has in their place (+ position_table[positions])
+ */
 static ps_status embed(ps_transformer *t, const ps_model_hooks *hooks)
 {
     ps_tensor x = ps_transformer_rows(t, t->states[0].input);
     ps_status st = ps_transformer_use(t, 0, PS_PART_TOKENS, PS_PART_TOKENS, hooks);
     if (st)
         return st;
-    look_up(t, PS_PART_TOKENS, x, t->base.input, false);
+    if (!t->base.embedded)
+        look_up(t, PS_PART_TOKENS, x, t->base.input, false);
     if (!ps_transformer_has(t, PS_PART_POSITIONS))
         return PS_OK;
     st = ps_transformer_use(t, 0, PS_PART_POSITIONS, PS_PART_POSITIONS, hooks);
@@ -298,10 +300,44 @@ ps_status ps_transformer_loss(ps_model *m, const ps_loss_goal *goal)
                                     .how = goal->teaching};
         pass.teacher = &teacher;
     }
-    if (!m->options.inference)
+    if (m->gradients)
         pass.dx = ps_transformer_rows(t, t->dx);
     ps_head_loss(m->stream, &t->head, &pass);
     return PS_OK;
+}
+
+/* ---- outputs where they are asked for ---- */
+
+/* Rows by their numbers are what an embedding looks up. */
+ps_tensor ps_transformer_outputs_at(ps_model *m, ps_tensor ids)
+{
+    ps_transformer *t = (ps_transformer *)m;
+    ps_tensor x = ps_tensor_head(t->picked, ids.shape[0]);
+    ps_tensor logits = ps_tensor_head(t->head.logits, ids.shape[0]);
+    ps_op_embedding(m->stream, x, ps_transformer_rows(t, t->normed), ids, false);
+    ps_head_logits(m->stream, &t->head, logits, x, 0);
+    return logits;
+}
+
+void ps_transformer_seed(ps_model *m, ps_tensor ids, const float *douts, bool first)
+{
+    ps_transformer *t = (ps_transformer *)m;
+    ps_tensor dlogits = ps_tensor_head(t->head.dlogits, ids.shape[0]);
+    ps_tensor given = ps_tensor_head(t->picked, ids.shape[0]);
+    ps_tensor dx = ps_transformer_rows(t, t->dx);
+    if (first)
+        ps_op_fill(m->stream, dx, 0);
+    ps_copy_to_device(m->stream, dlogits, douts, ps_tensor_bytes(dlogits));
+    ps_head_backward_input(m->stream, &t->head, given, dlogits);
+    ps_op_embedding_backward(m->stream, dx, given, ids);
+}
+
+ps_tensor ps_transformer_embed(ps_model *m, ps_tensor ids)
+{
+    ps_transformer *t = (ps_transformer *)m;
+    ps_tensor x = ps_tensor_head(t->picked, ids.shape[0]);
+    look_up(t, PS_PART_TOKENS, x, ids, false);
+    return x;
 }
 
 void ps_transformer_top(ps_model *m, ps_tensor index)
@@ -328,6 +364,8 @@ void ps_transformer_answer(ps_model *m)
 static ps_status backward_embedding(ps_transformer *t, const ps_model_hooks *hooks)
 {
     ps_stream *s = t->base.stream;
+    if (!t->base.gradients)
+        return PS_OK; /* dx is the input's */
     ps_tensor dx = ps_transformer_drop_backward(t, t->dbranch, 0);
     if (ps_transformer_has(t, PS_PART_POSITIONS)) {
         ps_tensor dpositions = gradient_of(t, PS_PART_POSITIONS);

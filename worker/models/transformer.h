@@ -69,6 +69,9 @@ typedef struct ps_transformer {
     ps_tensor dpacked; /* [n,Q] */
     ps_tensor dactive; /* [n,F] */
     ps_tensor delta;   /* F32 [batch,H,length] */
+    /* explain */
+    ps_tensor picked;     /* some [rows,C] of normed, their gradients, or tokens' embeddings */
+    ps_tensor dgate, dup; /* [n,F]; else in the place of what they are gradients of */
 
     int32_t *positions_host;  /* [n] */
     int64_t batch, length, n; /* of the current pass */
@@ -89,6 +92,9 @@ PS_MUST_CHECK ps_status ps_transformer_run(ps_transformer *t, const ps_model_hoo
 PS_MUST_CHECK ps_status ps_transformer_forward(ps_model *m, const ps_model_hooks *hooks);
 PS_MUST_CHECK ps_status ps_transformer_loss(ps_model *m, const ps_loss_goal *goal);
 PS_MUST_CHECK ps_status ps_transformer_backward(ps_model *m, const ps_model_hooks *hooks);
+ps_tensor ps_transformer_outputs_at(ps_model *m, ps_tensor ids);
+void ps_transformer_seed(ps_model *m, ps_tensor ids, const float *douts, bool first);
+ps_tensor ps_transformer_embed(ps_model *m, ps_tensor ids);
 void ps_transformer_top(ps_model *m, ps_tensor index);
 void ps_transformer_answer(ps_model *m);
 ps_tensor ps_transformer_hidden(ps_model *m, int64_t layer);

@@ -32,6 +32,8 @@ static void product_backward(ps_transformer *t, int64_t l, ps_arch_part part, ps
 static ps_status weights_backward(ps_transformer *t, int64_t l, ps_arch_part part, ps_tensor dy,
                                   int64_t ld, ps_tensor x, const ps_model_hooks *hooks)
 {
+    if (!t->base.gradients)
+        return PS_OK;
     ps_linear linear = ps_transformer_linear(t, l, part);
     ps_linear_backward_weight(t->base.stream, &linear, dy, ld, x, t->beta);
     if (ps_tensor_present(linear.bias))
@@ -173,7 +175,7 @@ ps_status ps_transformer_block_forward(ps_transformer *t, int64_t l, ps_tensor o
 
 /* ---- backward ---- */
 
-/* dactive[n,F] -> dnormed[n,C]; the gradients of gate and up replace them. */
+/* dactive[n,F] -> dnormed[n,C]; the gradients of gate and up replace them, but to explain. */
 static ps_status gated_backward(ps_transformer *t, int64_t l, ps_tensor dnormed,
                                 const ps_model_hooks *hooks)
 {
@@ -181,11 +183,14 @@ static ps_status gated_backward(ps_transformer *t, int64_t l, ps_tensor dnormed,
     ps_tensor gate = ps_transformer_rows(t, state->hidden);
     ps_tensor up = ps_transformer_rows(t, state->up);
     ps_tensor normed = ps_transformer_rows(t, state->normed_mlp);
-    ps_op_swiglu_backward(t->base.stream, gate, up, ps_transformer_rows(t, t->dactive), gate, up);
-    product_backward(t, l, PS_PART_UP, dnormed, up, 0, 0);
-    product_backward(t, l, PS_PART_GATE, dnormed, gate, 0, 1);
-    ps_status st = weights_backward(t, l, PS_PART_UP, up, 0, normed, hooks);
-    return st ? st : weights_backward(t, l, PS_PART_GATE, gate, 0, normed, hooks);
+    bool explain = t->base.options.explain;
+    ps_tensor dgate = explain ? ps_transformer_rows(t, t->dgate) : gate;
+    ps_tensor dup = explain ? ps_transformer_rows(t, t->dup) : up;
+    ps_op_swiglu_backward(t->base.stream, dgate, dup, ps_transformer_rows(t, t->dactive), gate, up);
+    product_backward(t, l, PS_PART_UP, dnormed, dup, 0, 0);
+    product_backward(t, l, PS_PART_GATE, dnormed, dgate, 0, 1);
+    ps_status st = weights_backward(t, l, PS_PART_UP, dup, 0, normed, hooks);
+    return st ? st : weights_backward(t, l, PS_PART_GATE, dgate, 0, normed, hooks);
 }
 
 static ps_status activation_backward(ps_transformer *t, int64_t l, ps_tensor dnormed,

@@ -316,5 +316,8 @@ const ps_model_row ps_model_transformer = {
     .hidden = ps_transformer_hidden,
     .room = ps_transformer_room,
     .extend = ps_transformer_extend,
+    .outputs_at = ps_transformer_outputs_at,
+    .seed = ps_transformer_seed,
+    .embed = ps_transformer_embed,
     .takes_tokens = true,
 };

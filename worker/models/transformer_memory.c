@@ -75,6 +75,20 @@ static void take_gradients(cursor *c, ps_transformer *t, extent e)
     t->delta = take(c, PS_DTYPE_F32, e.lse, 1);
 }
 
+/* head has its logits: as many points at a time as these have rows. */
+static void take_explained(cursor *c, ps_transformer *t, extent e)
+{
+    int64_t points = t->head.logits.shape[0];
+    t->picked = take(c, c->type, points, t->size.hidden_size);
+    t->base.points = take(c, PS_DTYPE_I32, points, 1);
+    t->base.embeddings = t->states[0].input;
+    t->base.input_gradient = t->dx;
+    if (!ps_transformer_has(t, PS_PART_GATE))
+        return;
+    t->dgate = take(c, c->type, e.rows, t->size.intermediate_size);
+    t->dup = take(c, c->type, e.rows, t->size.intermediate_size);
+}
+
 static void take_head(cursor *c, ps_transformer *t, extent e)
 {
     int64_t v = t->size.vocab_size, batch = t->base.options.max_batch;
@@ -125,6 +139,8 @@ size_t ps_transformer_place(ps_transformer *t, ps_buffer *memory)
     take_head(&c, t, e);
     if (!t->base.options.inference)
         take_gradients(&c, t, e);
+    if (t->base.options.explain)
+        take_explained(&c, t, e);
     for (int64_t l = 0; l < t->size.num_layers && t->base.options.decode; l++)
         take_cache(&c, t, &t->caches[l]);
     return c.end;

@@ -1,5 +1,6 @@
-/* A training step takes no memory: everything was taken when the model was made. This program's own
- * malloc counts what any thread asks for, libraries included, while a step runs. */
+/* A training step, or one that explains, takes no memory: everything was taken when the model was
+ * made. This program's own malloc counts what any thread asks for, libraries included, while a step
+ * runs. */
 #include "common/base/rng.h"
 #include "tests/lib/check_main.h"
 #include "worker/models/model.h"
@@ -78,15 +79,23 @@ static void fill_batch(void)
         features[i] = (float)ps_rng_normal(&rng);
 }
 
-static ps_status step(ps_model *model, bool mlp, bool more)
+static ps_model_batch batch_of(bool mlp)
 {
-    ps_model_batch batch = {.rows = ROWS, .labels = labels, .train = true, .add_gradients = more};
+    ps_model_batch batch = {.rows = ROWS, .labels = labels};
     if (mlp) {
         batch.features = features;
     } else {
         batch.tokens = tokens;
         batch.length = LENGTH;
     }
+    return batch;
+}
+
+static ps_status step(ps_model *model, bool mlp, bool more)
+{
+    ps_model_batch batch = batch_of(mlp);
+    batch.train = true;
+    batch.add_gradients = more;
     ps_model_result result;
     ps_status st = ps_model_forward(model, &batch, NULL);
     if (!st)
@@ -96,14 +105,38 @@ static ps_status step(ps_model *model, bool mlp, bool more)
     return st ? st : ps_model_result_get(model, &result);
 }
 
+static float outputs[ROWS * VOCABULARY];
+
+/* From each row's last output back to what came in. */
+static ps_status explain(ps_model *model, bool mlp)
+{
+    ps_model_batch batch = batch_of(mlp);
+    ps_model_point points[ROWS];
+    for (int i = 0; i < ROWS; i++)
+        points[i] = (ps_model_point){i, mlp ? 0 : LENGTH - 1};
+    ps_status st = ps_model_forward(model, &batch, NULL);
+    if (!st)
+        st = ps_model_outputs_at(model, points, ROWS, outputs);
+    return st ? st : ps_model_backward_at(model, points, ROWS, outputs, NULL);
+}
+
 typedef struct kind {
     const char *architecture;
     bool bf16, recompute;
     double dropout;
+    bool explain;
 } kind;
 
 static const kind kinds[] = {
-    {"mlp"}, {"gpt2"}, {"gpt2", true}, {"gpt2", false, true, 0.1}, {"llama"}, {"llama", true, true},
+    {"mlp"},
+    {"gpt2"},
+    {"gpt2", true},
+    {"gpt2", false, true, 0.1},
+    {"llama"},
+    {"llama", true, true},
+    {"mlp", .explain = true},
+    {"gpt2", .explain = true},
+    {"llama", .explain = true},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -130,10 +163,17 @@ static ps_model *make(ps_backend *backend, const kind *k, bool mlp)
             config.language.num_kv_heads = config.language.num_heads;
     }
     ps_model *model;
-    ps_model_options options = {.max_batch = ROWS, .bf16 = k->bf16, .recompute = k->recompute};
+    ps_model_options options = {
+        .max_batch = ROWS, .bf16 = k->bf16, .recompute = k->recompute, .explain = k->explain};
     ck_assert_msg(ps_model_create(backend, &config, &options, &model) == PS_OK, "%s",
                   ps_error_message());
     return model;
+}
+
+static ps_status run(ps_model *model, const kind *k, bool more)
+{
+    bool mlp = k->architecture[0] == 'm';
+    return k->explain ? explain(model, mlp) : step(model, mlp, more);
 }
 
 START_TEST(a_step_takes_no_memory)
@@ -144,13 +184,13 @@ START_TEST(a_step_takes_no_memory)
     ck_ok(ps_backend_open("cpu", &(ps_backend_options){.threads = 2}, &backend));
     ps_model *model = make(backend, k, mlp);
     fill_batch();
-    ck_ok(step(model, mlp, false)); /* OpenBLAS makes its own on the first call */
+    ck_ok(run(model, k, false)); /* OpenBLAS makes its own on the first call */
     ps_status st = PS_OK;
     atomic_store(&counting, true);
     for (int i = 0; !st && i < STEPS; i++) {
-        st = step(model, mlp, false);
+        st = run(model, k, false);
         if (!st)
-            st = step(model, mlp, true);
+            st = run(model, k, true);
     }
     atomic_store(&counting, false);
     ck_ok(st);

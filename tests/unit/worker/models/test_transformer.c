@@ -1,133 +1,18 @@
 /* gpt2, llama and qwen2: every gradient against finite differences of a float64 forward pass, and
  * what the options promise (recomputing, accumulating, bfloat16, generating with a cache) against
  * the plain model. */
-#include "common/base/mem.h"
 #include "tests/lib/check_main.h"
-#include "tests/lib/device.h"
 #include "tests/lib/ref64.h"
-#include "tests/lib/ref64_language.h"
+#include "tests/unit/worker/models/language_fixture.h"
 #include "worker/models/transformer.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { ROWS = 2, LENGTH = 5, TOKENS = ROWS * LENGTH, KINDS = 6 };
-
-static ps_model_config config_of(int kind)
-{
-    static const char *const names[KINDS] = {"gpt2", "llama", "llama", "qwen2", "llama", "gpt2"};
-    ps_model_language size = {.vocab_size = 13,
-                              .context_length = 8,
-                              .hidden_size = 8,
-                              .num_layers = 2,
-                              .num_heads = 4,
-                              .num_kv_heads = 4,
-                              .intermediate_size = 12,
-                              .rope_theta = 10000,
-                              .norm_epsilon = 1e-5,
-                              .tie_embeddings = true};
-    if (kind > 0)
-        size.num_kv_heads = 2;
-    if (kind >= 4) { /* heads that are not hidden_size / num_heads numbers */
-        size.num_heads = kind == 4 ? 6 : 3;
-        size.num_kv_heads = 3;
-        size.head_dim = kind == 4 ? 2 : 4;
-    }
-    size.tie_embeddings = kind != 1;
-    return (ps_model_config){.architecture = names[kind], .language = size};
-}
-
-typedef struct fixture {
-    ps_test_device device;
-    ps_model_config config;
-    ps_model *model;
-    double **parameters;
-    size_t count;
-    int32_t tokens[TOKENS], labels[TOKENS];
-    ps_model_batch batch;
-} fixture;
-
-static ps_model *create(fixture *f, ps_model_options options)
-{
-    ps_model *model = NULL;
-    options.max_batch = options.max_batch ? options.max_batch : ROWS;
-    ck_assert_msg(ps_model_create(f->device.backend, &f->config, &options, &model) == PS_OK, "%s",
-                  ps_error_message());
-    return model;
-}
-
-/* f's parameters, rounded to float32 once, into the model. */
-static void load(fixture *f, ps_model *model)
-{
-    for (size_t i = 0; i < f->count; i++) {
-        ps_tensor t = ps_model_parameter(model, i);
-        int64_t n = ps_tensor_count(t);
-        float *values = ps_alloc_array((size_t)n, sizeof *values);
-        for (int64_t j = 0; j < n; j++)
-            values[j] = (float)f->parameters[i][j];
-        ps_copy_to_device(ps_model_stream(model), t, values, ps_tensor_bytes(t));
-        ck_ok(ps_stream_sync(ps_model_stream(model)));
-        ps_free(&values);
-    }
-    ps_model_refresh(model);
-}
-
-/* Gains around 1, the rest around 0, all far enough from it to matter. */
-static void draw_parameters(fixture *f)
-{
-    const ps_model_layout *layout = ps_model_parameters(f->model);
-    f->count = layout->count;
-    f->parameters = ps_alloc_array(f->count, sizeof *f->parameters);
-    for (size_t i = 0; i < f->count; i++) {
-        int64_t n = ps_tensor_count(ps_model_parameter(f->model, i));
-        f->parameters[i] = ps_alloc_array((size_t)n, sizeof(double));
-        double around = layout->parameters[i].init == PS_INIT_ONES ? 1 : 0;
-        for (int64_t j = 0; j < n; j++)
-            f->parameters[i][j] = (double)(float)(around + 0.3 * ps_rng_normal(&f->device.rng));
-    }
-}
-
-static void open_fixture_of(fixture *f, ps_model_config config)
-{
-    *f = (fixture){.config = config};
-    ps_test_device_open(&f->device, "cpu");
-    f->model = create(f, (ps_model_options){0});
-    draw_parameters(f);
-    load(f, f->model);
-    uint64_t vocabulary = (uint64_t)f->config.language.vocab_size;
-    for (int i = 0; i < TOKENS; i++) {
-        f->tokens[i] = (int32_t)ps_rng_below(&f->device.rng, vocabulary);
-        f->labels[i] = (int32_t)ps_rng_below(&f->device.rng, vocabulary);
-    }
-    f->labels[3] = -1; /* one that does not count */
-    f->batch = (ps_model_batch){
-        .rows = ROWS, .tokens = f->tokens, .length = LENGTH, .labels = f->labels, .train = true};
-}
-
-static void open_fixture(fixture *f, int kind)
-{
-    open_fixture_of(f, config_of(kind));
-}
-
-static void close_fixture(fixture *f)
-{
-    for (size_t i = 0; i < f->count; i++)
-        ps_free(&f->parameters[i]);
-    ps_free(&f->parameters);
-    ps_model_free(&f->model);
-    ps_test_device_close(&f->device);
-}
-
-static ps_ref64_language reference(const fixture *f)
-{
-    return (ps_ref64_language){
-        .config = &f->config, .layout = ps_model_parameters(f->model), .parameters = f->parameters};
-}
-
 static double reference_loss_cb(void *context)
 {
-    const fixture *f = context;
-    ps_ref64_language ref = reference(f);
+    const language_fixture *f = context;
+    ps_ref64_language ref = language_reference(f);
     return ps_ref64_language_loss(&ref, f->tokens, f->labels, ROWS, LENGTH, NULL);
 }
 
@@ -143,8 +28,8 @@ static ps_model_result step(ps_model *model, const ps_model_batch *batch)
 
 START_TEST(every_gradient_agrees_with_finite_differences_in_float64)
 {
-    fixture f;
-    open_fixture(&f, _i);
+    language_fixture f;
+    language_open(&f, _i);
     ps_model_result result = step(f.model, &f.batch);
     ck_assert_double_eq_tol(result.loss, reference_loss_cb(&f), 1e-5);
     ck_assert_int_eq(result.rows, ROWS);
@@ -158,11 +43,11 @@ START_TEST(every_gradient_agrees_with_finite_differences_in_float64)
                       ps_model_parameters(f.model)->parameters[i].name, e);
         ps_free(&want);
     }
-    close_fixture(&f);
+    language_close(&f);
 }
 END_TEST
 
-static void same_gradients(fixture *f, ps_model *got, double tolerance)
+static void same_gradients(language_fixture *f, ps_model *got, double tolerance)
 {
     for (size_t i = 0; i < f->count; i++) {
         double *want = ps_test_read64(&f->device, ps_model_gradient(f->model, i));
@@ -175,13 +60,13 @@ static void same_gradients(fixture *f, ps_model *got, double tolerance)
 
 START_TEST(recomputing_changes_no_bit)
 {
-    fixture f;
-    open_fixture(&f, _i);
+    language_fixture f;
+    language_open(&f, _i);
     f.config.language.dropout = 0.2;
-    ps_model *plain = create(&f, (ps_model_options){.seed = 5});
-    ps_model *again = create(&f, (ps_model_options){.seed = 5, .recompute = true});
-    load(&f, plain);
-    load(&f, again);
+    ps_model *plain = language_create(&f, (ps_model_options){.seed = 5});
+    ps_model *again = language_create(&f, (ps_model_options){.seed = 5, .recompute = true});
+    language_load(&f, plain);
+    language_load(&f, again);
     ck_assert_uint_lt(ps_model_memory(again), ps_model_memory(plain));
     ps_model_free(&f.model);
     f.model = plain;
@@ -191,18 +76,18 @@ START_TEST(recomputing_changes_no_bit)
         same_gradients(&f, again, 0);
     }
     ps_model_free(&again);
-    close_fixture(&f);
+    language_close(&f);
 }
 END_TEST
 
 START_TEST(accumulated_gradients_are_those_of_one_batch)
 {
-    fixture f;
-    open_fixture(&f, _i);
+    language_fixture f;
+    language_open(&f, _i);
     f.labels[3] = 1; /* halves of equal weight */
     double loss = step(f.model, &f.batch).loss;
-    ps_model *halves = create(&f, (ps_model_options){.max_batch = 1});
-    load(&f, halves);
+    ps_model *halves = language_create(&f, (ps_model_options){.max_batch = 1});
+    language_load(&f, halves);
     ps_model_batch half = f.batch;
     half.rows = 1;
     half.weight = 0.5;
@@ -214,22 +99,22 @@ START_TEST(accumulated_gradients_are_those_of_one_batch)
     ck_assert_double_eq_tol((first + second) / 2, loss, 1e-6);
     same_gradients(&f, halves, 5e-6); /* sums in another order */
     ps_model_free(&halves);
-    close_fixture(&f);
+    language_close(&f);
 }
 END_TEST
 
 START_TEST(bfloat16_is_near)
 {
-    fixture f;
-    open_fixture(&f, _i);
+    language_fixture f;
+    language_open(&f, _i);
     double loss = step(f.model, &f.batch).loss;
-    ps_model *rounded = create(&f, (ps_model_options){.bf16 = true});
-    load(&f, rounded);
+    ps_model *rounded = language_create(&f, (ps_model_options){.bf16 = true});
+    language_load(&f, rounded);
     /* 8 bits of fraction: relative errors of 2^-9 a rounding, some dozens of them in a row */
     ck_assert_double_eq_tol(step(rounded, &f.batch).loss, loss, 0.02 * loss);
     same_gradients(&f, rounded, 0.1);
     ps_model_free(&rounded);
-    close_fixture(&f);
+    language_close(&f);
 }
 END_TEST
 
@@ -243,16 +128,16 @@ static const struct {
 
 START_TEST(generating_with_a_cache_gives_the_logits_of_the_whole)
 {
-    fixture f;
+    language_fixture f;
     double off = caches[_i % CACHES].off;
-    open_fixture(&f, _i / CACHES);
+    language_open(&f, _i / CACHES);
     int v = (int)f.config.language.vocab_size;
     double *want = ps_alloc_array((size_t)(TOKENS * v), sizeof *want);
-    ps_ref64_language ref = reference(&f);
+    ps_ref64_language ref = language_reference(&f);
     (void)ps_ref64_language_loss(&ref, f.tokens, f.labels, ROWS, LENGTH, want);
-    ps_model *decoder = create(
+    ps_model *decoder = language_create(
         &f, (ps_model_options){.decode = true, .max_batch = 1, .cache = caches[_i % CACHES].type});
-    load(&f, decoder);
+    language_load(&f, decoder);
     float *got = ps_alloc_array((size_t)v, sizeof *got);
     for (int row = 0; row < ROWS; row++) {
         const int32_t *tokens = f.tokens + row * LENGTH;
@@ -267,44 +152,44 @@ START_TEST(generating_with_a_cache_gives_the_logits_of_the_whole)
     ps_free(&want);
     ps_free(&got);
     ps_model_free(&decoder);
-    close_fixture(&f);
+    language_close(&f);
 }
 END_TEST
 
 START_TEST(a_prompt_longer_than_a_pass_gives_the_logits_of_the_whole)
 {
     enum { MORE = PS_EXTEND_ROWS + 40 };
-    fixture f;
-    ps_model_config config = config_of(_i);
+    language_fixture f;
+    ps_model_config config = language_config(_i);
     config.language.context_length = MORE;
-    open_fixture_of(&f, config);
+    language_open_of(&f, config);
     size_t v = (size_t)config.language.vocab_size;
     int32_t tokens[MORE];
     for (int i = 0; i < MORE; i++)
         tokens[i] = i * 7 % (int32_t)v;
     double *want = ps_alloc_array(MORE * v, sizeof *want);
     float *got = ps_alloc_array(v, sizeof *got);
-    ps_ref64_language ref = reference(&f);
+    ps_ref64_language ref = language_reference(&f);
     (void)ps_ref64_language_loss(&ref, tokens, tokens, 1, MORE, want);
-    ps_model *decoder = create(&f, (ps_model_options){.decode = true, .max_batch = 1});
-    load(&f, decoder);
+    ps_model *decoder = language_create(&f, (ps_model_options){.decode = true, .max_batch = 1});
+    language_load(&f, decoder);
     ck_ok(ps_model_extend(decoder, tokens, MORE, 0, got));
     ck_assert_double_lt(ps_ref64_error(got, want + (MORE - 1) * v, v), 2e-5);
     ps_free(&want);
     ps_free(&got);
     ps_model_free(&decoder);
-    close_fixture(&f);
+    language_close(&f);
 }
 END_TEST
 
 START_TEST(predictions_are_of_the_token_after_each_row)
 {
-    fixture f;
-    open_fixture(&f, _i);
+    language_fixture f;
+    language_open(&f, _i);
     int v = (int)f.config.language.vocab_size;
     double *logits = ps_alloc_array((size_t)(TOKENS * v), sizeof *logits);
     double *want = ps_alloc_array((size_t)(ROWS * v), sizeof *want);
-    ps_ref64_language ref = reference(&f);
+    ps_ref64_language ref = language_reference(&f);
     (void)ps_ref64_language_loss(&ref, f.tokens, f.labels, ROWS, LENGTH, logits);
     for (int row = 0; row < ROWS; row++)
         ps_ref64_softmax(want + row * v, logits + ((row + 1) * LENGTH - 1) * v, 1, v);
@@ -313,18 +198,18 @@ START_TEST(predictions_are_of_the_token_after_each_row)
     ck_assert_double_lt(ps_ref64_error(got, want, (size_t)(ROWS * v)), 1e-5);
     ps_free(&logits);
     ps_free(&want);
-    close_fixture(&f);
+    language_close(&f);
 }
 END_TEST
 
 START_TEST(the_largest_outputs_are_of_each_token)
 {
-    fixture f;
-    open_fixture(&f, _i);
+    language_fixture f;
+    language_open(&f, _i);
     int v = (int)f.config.language.vocab_size;
     int32_t got[TOKENS];
     double *logits = ps_alloc_array((size_t)(TOKENS * v), sizeof *logits);
-    ps_ref64_language ref = reference(&f);
+    ps_ref64_language ref = language_reference(&f);
     (void)ps_ref64_language_loss(&ref, f.tokens, f.labels, ROWS, LENGTH, logits);
     ck_ok(ps_model_forward(f.model, &f.batch, NULL));
     ck_ok(ps_model_top(f.model, got));
@@ -333,12 +218,12 @@ START_TEST(the_largest_outputs_are_of_each_token)
             ck_assert_double_le(logits[i * v + k], logits[i * v + got[i]] + 1e-6);
     ck_ok(ps_model_loss(f.model, &f.batch)); /* forward is as it was */
     ps_free(&logits);
-    close_fixture(&f);
+    language_close(&f);
 }
 END_TEST
 
 typedef struct seen {
-    fixture *f;
+    language_fixture *f;
     size_t weights[32], calls;
     float last[TOKENS * 12]; /* the largest input */
     double head[TOKENS * 13];
@@ -363,8 +248,8 @@ static void see(void *user, size_t weight, ps_tensor x)
 /* Every matrix that is no table, once and in the order of the layout; the last is the head's. */
 START_TEST(the_input_of_each_product_is_shown_before_it)
 {
-    fixture f;
-    open_fixture(&f, _i);
+    language_fixture f;
+    language_open(&f, _i);
     seen s = {.f = &f};
     const ps_model_layout *layout = ps_model_parameters(f.model);
     ck_ok(
@@ -377,18 +262,18 @@ START_TEST(the_input_of_each_product_is_shown_before_it)
         ck_assert_uint_eq(s.weights[n++], 0);
     ck_assert_uint_eq(s.calls, n);
     double logits[TOKENS * 13];
-    ps_ref64_language ref = reference(&f);
+    ps_ref64_language ref = language_reference(&f);
     (void)ps_ref64_language_loss(&ref, f.tokens, f.labels, ROWS, LENGTH, logits);
     for (int i = 0; i < TOKENS * 13; i++)
         ck_assert_double_eq_tol(s.head[i], logits[i], 1e-4);
-    close_fixture(&f);
+    language_close(&f);
 }
 END_TEST
 
 START_TEST(what_does_not_fit_is_refused_with_its_place)
 {
-    fixture f;
-    open_fixture(&f, _i);
+    language_fixture f;
+    language_open(&f, _i);
     ps_model_batch batch = f.batch;
     batch.length = f.config.language.context_length + 1;
     ck_assert_int_eq(ps_model_forward(f.model, &batch, NULL), PS_INVALID_ARGUMENT);
@@ -401,7 +286,7 @@ START_TEST(what_does_not_fit_is_refused_with_its_place)
     ck_ok(ps_model_forward(f.model, &f.batch, NULL));
     ck_assert_int_eq(ps_model_loss(f.model, &f.batch), PS_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(ps_error_message(), "label -2 at token 2"));
-    close_fixture(&f);
+    language_close(&f);
 }
 END_TEST
 

@@ -1,0 +1,237 @@
+/* Gradients of outputs by the input, and passes that begin at embeddings, against float64: outputs
+ * are the reference's, gradients its finite differences. */
+#include "tests/lib/check_main.h"
+#include "tests/lib/ref64.h"
+#include "tests/unit/worker/models/language_fixture.h"
+#include "tests/unit/worker/models/mlp_fixture.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { POINTS = 7, VOCABULARY = 13, WIDTH = 8 };
+
+/* ---- models of layers ---- */
+
+enum { MLP_ROWS = 3, INPUTS = 6, OUTPUTS = 4 };
+static const int64_t layers[] = {INPUTS, 9, 5, OUTPUTS}, one_layer[] = {INPUTS, OUTPUTS};
+static const char *const activations[] = {"relu", "gelu", "tanh", "gelu_tanh", "silu"};
+enum { ACTIVATIONS = 5, MLPS = ACTIVATIONS + 1 };
+
+/* In no order, some twice, and more than the batch has rows. */
+static const ps_model_point mlp_points[POINTS] = {{2, 0}, {0, 0}, {2, 0}, {1, 0},
+                                                  {0, 0}, {2, 0}, {1, 0}};
+
+typedef struct explained {
+    mlp_fixture f;
+    ps_model *model;
+    float douts[POINTS * VOCABULARY];
+    double outputs[MLP_ROWS * OUTPUTS];
+} explained;
+
+static void draw(ps_rng *rng, float *values, int n)
+{
+    for (int i = 0; i < n; i++)
+        values[i] = (float)ps_rng_normal(rng);
+}
+
+static void mlp_open(explained *e, int kind)
+{
+    bool one = kind == ACTIVATIONS;
+    ps_model_config config = {.architecture = "mlp",
+                              .layers = one ? one_layer : layers,
+                              .layer_count = one ? 2 : 4,
+                              .activation = activations[kind % ACTIVATIONS],
+                              .loss = kind % 2 ? "cross_entropy" : "squared_error"};
+    fixture_open(&e->f, &config, MLP_ROWS, MLP_ROWS);
+    ck_ok(ps_model_create(e->f.device.backend, &config,
+                          &(ps_model_options){.max_batch = MLP_ROWS + 1, .explain = true},
+                          &e->model));
+    for (size_t i = 0; i < e->f.count; i++)
+        ps_copy(ps_model_stream(e->model), ps_model_parameter(e->model, i),
+                ps_model_parameter(e->f.model, i));
+    e->f.ref.gradients = NULL;
+    e->f.ref.outputs = e->outputs;
+    draw(&e->f.device.rng, e->douts, POINTS * OUTPUTS);
+}
+
+static void mlp_close(explained *e)
+{
+    e->f.ref.gradients = e->f.gradients;
+    ps_model_free(&e->model);
+    fixture_close(&e->f);
+}
+
+/* Σ over the points of douts · outputs */
+static double mlp_projected_cb(void *context)
+{
+    explained *e = context;
+    double sum = 0;
+    (void)ps_ref64_mlp_run(&e->f.ref, e->f.features64, MLP_ROWS, e->f.labels, NULL);
+    for (int i = 0; i < POINTS; i++)
+        for (int k = 0; k < OUTPUTS; k++)
+            sum += (double)e->douts[i * OUTPUTS + k] * e->outputs[mlp_points[i].row * OUTPUTS + k];
+    return sum;
+}
+
+START_TEST(outputs_and_input_gradients_of_layers_agree_with_float64)
+{
+    explained e;
+    mlp_open(&e, _i);
+    double slopes[MLP_ROWS * INPUTS];
+    ps_ref64_differences(mlp_projected_cb, &e, e.f.features64, MLP_ROWS * INPUTS, slopes);
+    ck_ok(ps_model_forward(e.model, &e.f.batch, NULL));
+    for (int again = 0; again < 2; again++) { /* a pass back leaves forward's as it was */
+        float out[POINTS * OUTPUTS];
+        ck_ok(ps_model_outputs_at(e.model, mlp_points, POINTS, out));
+        for (int i = 0; i < POINTS; i++)
+            ck_assert_double_lt(
+                ps_ref64_error(out + i * OUTPUTS, e.outputs + mlp_points[i].row * OUTPUTS, OUTPUTS),
+                1e-5);
+        ck_ok(ps_model_backward_at(e.model, mlp_points, POINTS, e.douts, NULL));
+        ps_tensor got = ps_model_input_gradient(e.model);
+        ck_assert_int_eq(got.shape[0], MLP_ROWS);
+        ck_assert_double_lt(ps_test_error(&e.f.device, got, slopes), 1e-5);
+    }
+    mlp_close(&e);
+}
+END_TEST
+
+/* ---- language models ---- */
+
+static const ps_model_point points[POINTS] = {{1, 4}, {0, 0}, {0, 3}, {1, 4},
+                                              {1, 0}, {0, 4}, {1, 2}};
+
+typedef struct spoken {
+    language_fixture f;
+    ps_model *model;
+    double embeddings[TOKENS * WIDTH], logits[TOKENS * VOCABULARY];
+    float given[TOKENS * WIDTH]; /* the same */
+    float douts[POINTS * VOCABULARY];
+} spoken;
+
+static void spoken_open(spoken *s, int kind)
+{
+    language_open(&s->f, kind);
+    s->model = language_create(&s->f, (ps_model_options){.explain = true, .max_batch = ROWS + 1});
+    language_load(&s->f, s->model);
+    draw(&s->f.device.rng, s->douts, POINTS * VOCABULARY);
+    draw(&s->f.device.rng, s->given, TOKENS * WIDTH);
+    for (int i = 0; i < TOKENS * WIDTH; i++)
+        s->embeddings[i] = (double)s->given[i];
+    s->f.batch.train = false;
+}
+
+static void spoken_close(spoken *s)
+{
+    ps_model_free(&s->model);
+    language_close(&s->f);
+}
+
+static double spoken_projected_cb(void *context)
+{
+    spoken *s = context;
+    ps_ref64_language ref = language_reference(&s->f);
+    double sum = 0;
+    ref.embeddings = s->embeddings;
+    (void)ps_ref64_language_loss(&ref, s->f.tokens, s->f.labels, ROWS, LENGTH, s->logits);
+    for (int i = 0; i < POINTS; i++)
+        for (int k = 0; k < VOCABULARY; k++)
+            sum += (double)s->douts[i * VOCABULARY + k] *
+                   s->logits[(points[i].row * LENGTH + points[i].position) * VOCABULARY + k];
+    return sum;
+}
+
+static ps_model_batch of_embeddings(const spoken *s)
+{
+    ps_model_batch batch = s->f.batch;
+    batch.tokens = NULL;
+    batch.embeddings = s->given;
+    return batch;
+}
+
+static void check_logits(spoken *s)
+{
+    float out[POINTS * VOCABULARY];
+    ck_ok(ps_model_outputs_at(s->model, points, POINTS, out));
+    for (int i = 0; i < POINTS; i++) {
+        const double *want = s->logits + (points[i].row * LENGTH + points[i].position) * VOCABULARY;
+        ck_assert_double_lt(ps_ref64_error(out + i * VOCABULARY, want, VOCABULARY), 1e-5);
+    }
+}
+
+START_TEST(outputs_and_gradients_by_embeddings_agree_with_float64)
+{
+    spoken s;
+    spoken_open(&s, _i);
+    double slopes[TOKENS * WIDTH];
+    ps_ref64_differences(spoken_projected_cb, &s, s.embeddings, TOKENS * WIDTH, slopes);
+    ps_model_batch batch = of_embeddings(&s);
+    ck_ok(ps_model_forward(s.model, &batch, NULL));
+    (void)spoken_projected_cb(&s);
+    for (int again = 0; again < 2; again++) {
+        check_logits(&s);
+        ck_ok(ps_model_backward_at(s.model, points, POINTS, s.douts, NULL));
+        ps_tensor got = ps_model_input_gradient(s.model);
+        ck_assert_int_eq(got.shape[0], TOKENS);
+        ck_assert_int_eq(got.shape[1], WIDTH);
+        ck_assert_double_lt(ps_test_error(&s.f.device, got, slopes), 2e-5);
+    }
+    spoken_close(&s);
+}
+END_TEST
+
+START_TEST(tokens_and_their_embeddings_are_the_same_input)
+{
+    spoken s;
+    spoken_open(&s, _i);
+    float of_tokens[POINTS * VOCABULARY], again[POINTS * VOCABULARY];
+    ck_ok(ps_model_forward(s.model, &s.f.batch, NULL));
+    ck_ok(ps_model_embed(s.model, s.f.tokens, TOKENS, s.given));
+    ck_ok(ps_model_outputs_at(s.model, points, POINTS, of_tokens));
+    ps_model_batch batch = of_embeddings(&s);
+    ck_ok(ps_model_forward(s.model, &batch, NULL));
+    ck_ok(ps_model_outputs_at(s.model, points, POINTS, again));
+    ck_assert_mem_eq(of_tokens, again, sizeof again);
+    ck_assert_int_eq(ps_model_embed(s.model, &(int32_t){VOCABULARY}, 1, s.given),
+                     PS_INVALID_ARGUMENT);
+    ck_assert_str_eq(ps_error_message(), "token 13 at 0, the vocabulary has 13");
+    spoken_close(&s);
+}
+END_TEST
+
+/* The loss is there as for inference; what it leaves is no obstacle to a pass back. */
+START_TEST(the_loss_is_the_plain_models_and_memory_less)
+{
+    spoken s;
+    spoken_open(&s, _i);
+    ps_model_result plain, result;
+    ck_ok(ps_model_forward(s.f.model, &s.f.batch, NULL));
+    ck_ok(ps_model_loss(s.f.model, &s.f.batch));
+    ck_ok(ps_model_result_get(s.f.model, &plain));
+    ck_ok(ps_model_forward(s.model, &s.f.batch, NULL));
+    ck_ok(ps_model_loss(s.model, &s.f.batch));
+    ck_ok(ps_model_result_get(s.model, &result));
+    ck_assert_double_eq(result.loss, plain.loss);
+    ck_ok(ps_model_backward_at(s.model, points, POINTS, s.douts, NULL));
+    ps_model *trained = language_create(&s.f, (ps_model_options){.max_batch = 1, .max_length = 1});
+    ps_model *small =
+        language_create(&s.f, (ps_model_options){.max_batch = 1, .max_length = 1, .explain = true});
+    ck_assert_uint_lt(ps_model_memory(small), ps_model_memory(trained));
+    ps_model_free(&trained);
+    ps_model_free(&small);
+    spoken_close(&s);
+}
+END_TEST
+
+static const ps_check_case tests[] = {
+    {.test = &outputs_and_input_gradients_of_layers_agree_with_float64, .repeat = MLPS},
+    {.test = &outputs_and_gradients_by_embeddings_agree_with_float64, .repeat = KINDS},
+    {.test = &tokens_and_their_embeddings_are_the_same_input, .repeat = KINDS},
+    {.test = &the_loss_is_the_plain_models_and_memory_less, .repeat = KINDS},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("models/explain", tests);
+}
