@@ -88,6 +88,7 @@ static cyaml_schema_value_t value_of(const ps_conf_key *key)
     case PS_CONF_TYPE_MAP_OPT:
         return map(key);
     case PS_CONF_TYPE_NAMED:
+    case PS_CONF_TYPE_MAPS:
         return named(key);
     default:
         return text();

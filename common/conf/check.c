@@ -245,7 +245,7 @@ static void check_named(checker *c, const ps_conf_key *key, const ps_conf_node *
     ps_buf_putc(c->out, ']');
 }
 
-/* A scalar where a map stands otherwise: the value of its first key. */
+/* A value where a map stands otherwise: that of its first key. */
 static void check_short(checker *c, const ps_conf_key *key, const ps_conf_node *node)
 {
     ps_conf_node first = *node;
@@ -268,6 +268,36 @@ static void check_one(checker *c, const ps_conf_key *key, const ps_conf_node *no
     check_list(c, key, &list);
 }
 
+/* A list of structs. */
+static void check_maps(checker *c, const ps_conf_key *key, const ps_conf_node *list, unsigned line)
+{
+    if (list && list->kind != PS_CONF_NODE_LIST) {
+        wrong_kind(c, key, list);
+        list = NULL;
+    } else {
+        size_t n = 0;
+        for (const ps_conf_node *e = list ? list->first : NULL; e; e = e->next)
+            n++;
+        if (n < key->least || n > key->most)
+            at(c, list ? list->line : line,
+               ps_fail(PS_INVALID_ARGUMENT, "%zu entries, allowed %zu to %zu", n, key->least,
+                       key->most));
+    }
+    size_t n = 0, before = c->path.len;
+    ps_buf_putc(c->out, '[');
+    for (const ps_conf_node *e = list ? list->first : NULL; e && n < key->most; e = e->next, n++) {
+        ps_buf_printf(&c->path, "[%zu]", n);
+        if (n)
+            ps_buf_puts(c->out, ", ");
+        if (e->kind == PS_CONF_NODE_MAP || ps_conf_node_is_null(e))
+            check_map(c, key->keys, e, e->line, false);
+        else
+            check_short(c, key, e);
+        leave(c, before);
+    }
+    ps_buf_putc(c->out, ']');
+}
+
 static void check_key(checker *c, const ps_conf_key *key, const ps_conf_node *node, unsigned line)
 {
     bool scalar = node && node->kind == PS_CONF_NODE_SCALAR && !ps_conf_node_is_null(node);
@@ -280,6 +310,8 @@ static void check_key(checker *c, const ps_conf_key *key, const ps_conf_node *no
                   node ? node->line : line, false);
     else if (key->type == PS_CONF_TYPE_NAMED)
         check_named(c, key, node);
+    else if (key->type == PS_CONF_TYPE_MAPS)
+        check_maps(c, key, node, line);
     else if (!node)
         check_default(c, key, line);
     else if (is_list(key))

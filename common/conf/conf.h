@@ -50,6 +50,7 @@ typedef enum ps_conf_type {
     PS_CONF_TYPE_MAP,      /* a struct of its own keys; always there, filled with its defaults */
     PS_CONF_TYPE_MAP_OPT, /* a pointer to such a struct; NULL when the file does not have the key */
     PS_CONF_TYPE_NAMED,   /* T * and size_t: a map of structs under names of the user's choice */
+    PS_CONF_TYPE_MAPS,    /* T * and size_t: a list of structs */
 } ps_conf_type;
 
 typedef struct ps_conf_key {
@@ -62,8 +63,8 @@ typedef struct ps_conf_key {
     double real_min, real_max; /* REAL, entries of REALS */
     size_t least, most;        /* lists: number of entries */
     const char *const *words;  /* WORD, TEXT: allowed words, NULL-terminated; TEXT: may be NULL */
-    const struct ps_conf_key *keys; /* MAP, MAP_OPT, NAMED (the first one is the name's TEXT) */
-    size_t size;                    /* MAP, MAP_OPT, NAMED: sizeof of the struct */
+    const struct ps_conf_key *keys; /* MAP, MAP_OPT, MAPS, NAMED (whose first is the name's TEXT) */
+    size_t size;                    /* of these: sizeof of the struct */
     bool shorthand;                 /* MAP: a scalar in its place is the value of its first key */
 } ps_conf_key;
 
@@ -160,6 +161,14 @@ typedef struct ps_conf_key {
         .name = (key), .type = PS_CONF_TYPE_NAMED, .offset = offsetof(T, member), \
         .count_offset = PS_CONF_AT(T, n_##member, size_t), .keys = (keys_),       \
         .size = sizeof(*((T *)0)->member), .most = (most_)                        \
+    }
+/* A list of structs, none when it is not said. An entry that is no map is the value of its first
+ * key: "key: [x, {a: y, b: z}]" stands for "key: [{a: x}, {a: y, b: z}]". */
+#define PS_CONF_MAPS(key, T, member, keys_, least_, most_)                       \
+    {                                                                            \
+        .name = (key), .type = PS_CONF_TYPE_MAPS, .offset = offsetof(T, member), \
+        .count_offset = PS_CONF_AT(T, n_##member, size_t), .keys = (keys_),      \
+        .size = sizeof(*((T *)0)->member), .least = (least_), .most = (most_)    \
     }
 #define PS_CONF_END  \
     {                \

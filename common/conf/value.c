@@ -67,6 +67,7 @@ const char *ps_conf_type_words(const ps_conf_key *key)
         [PS_CONF_TYPE_MAP] = "keys and values",
         [PS_CONF_TYPE_MAP_OPT] = "keys and values",
         [PS_CONF_TYPE_NAMED] = "names with keys and values",
+        [PS_CONF_TYPE_MAPS] = "a list",
     };
     return words[key->type];
 }

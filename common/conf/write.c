@@ -85,6 +85,7 @@ void ps_conf_write(const ps_conf_key *key, const void *data, ps_buf *out)
         break;
     case PS_CONF_TYPE_MAP_OPT:
     case PS_CONF_TYPE_NAMED:
+    case PS_CONF_TYPE_MAPS:
         PS_REQUIRE(false);
     }
 }

@@ -38,6 +38,7 @@ static const ps_conf_key outer_keys[] = {
     PS_CONF_MAP("always", outer, always, inner_keys),
     PS_CONF_MAP_OPT("maybe", outer, maybe, inner_keys),
     PS_CONF_NAMED("all", outer, all, inner_keys, 5),
+    PS_CONF_MAPS("list", outer, list, inner_keys, 0, 5),
     PS_CONF_END,
 };
 static const ps_conf_schema schema = {.keys = outer_keys, .size = sizeof(outer)};
@@ -52,13 +53,15 @@ static void check(const outer *o)
     require(o->real >= -1e300 && o->real <= 1e300 && o->word < 3);
     require(strlen(o->name) <= 50 && strlen(o->mode) >= 3);
     require(o->bytes <= INT64_MAX && o->wait_ms <= INT64_MAX);
-    require(o->n_widths <= 4 && o->n_roots <= 3 && o->n_all <= 5);
+    require(o->n_widths <= 4 && o->n_roots <= 3 && o->n_all <= 5 && o->n_list <= 5);
     for (size_t i = 0; i < o->n_widths; i++)
         require(o->widths[i] >= 1 && o->widths[i] <= 100);
     for (size_t i = 0; i < o->n_roots; i++)
         require(strlen(o->roots[i]) <= 100);
     for (size_t i = 0; i < o->n_all; i++)
         check_inner(&o->all[i]);
+    for (size_t i = 0; i < o->n_list; i++)
+        check_inner(&o->list[i]);
     check_inner(&o->always);
     if (o->maybe)
         check_inner(o->maybe);

@@ -30,6 +30,8 @@ typedef struct ps_test_conf {
     ps_test_conf_inner *maybe;
     ps_test_conf_inner *all; /* under names of the user's choice */
     size_t n_all;
+    ps_test_conf_inner *list;
+    size_t n_list;
 } ps_test_conf;
 
 #endif

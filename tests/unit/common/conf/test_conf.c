@@ -47,6 +47,17 @@ static const ps_conf_key places_keys[] = {
     PS_CONF_NAMED("places", outer, all, place_keys, 3),
     PS_CONF_END,
 };
+static const ps_conf_key step_keys[] = {
+    PS_CONF_TEXT("name", inner, name, NULL, 1, 8),
+    PS_CONF_INT("port", inner, port, "7", 1, 65535),
+    PS_CONF_TEXT("text", inner, text, "none", 0, 20),
+    PS_CONF_END,
+};
+static const ps_conf_key steps_keys[] = {
+    PS_CONF_MAPS("steps", outer, all, step_keys, 0, 3),
+    PS_CONF_END,
+};
+static const ps_conf_schema steps_schema = {.keys = steps_keys, .size = sizeof(outer)};
 static const ps_conf_schema places_schema = {.keys = places_keys, .size = sizeof(outer)};
 
 static outer *load(const char *yaml)
@@ -85,6 +96,49 @@ START_TEST(structs_stand_under_names_of_the_users_choice)
         ck_ok(ps_conf_load(&places_schema, ps_slice_str(none[i]), "t.yaml", NULL, &data));
         ck_assert_uint_eq(((outer *)data)->n_all, 0);
         ps_conf_free(&places_schema, data);
+    }
+}
+END_TEST
+
+START_TEST(structs_stand_in_a_list_and_a_plain_entry_is_its_first_key)
+{
+    void *data = NULL;
+    const char *yaml = "steps: [a, {name: b, port: 2}]\n";
+    ck_ok(ps_conf_load(&steps_schema, ps_slice_str(yaml), "t.yaml", NULL, &data));
+    outer *p = data;
+    ck_assert_uint_eq(p->n_all, 2);
+    ck_assert_str_eq(p->all[0].name, "a");
+    ck_assert_int_eq(p->all[0].port, 7);
+    ck_assert_str_eq(p->all[1].name, "b");
+    ck_assert_int_eq(p->all[1].port, 2);
+    ck_assert_str_eq(p->all[1].text, "none");
+    ps_conf_free(&steps_schema, data);
+    ck_ok(ps_conf_load(&steps_schema, ps_slice_str(""), "t.yaml", NULL, &data));
+    ck_assert_uint_eq(((outer *)data)->n_all, 0);
+    ps_conf_free(&steps_schema, data);
+}
+END_TEST
+
+START_TEST(faults_in_an_entry_have_its_line_and_number)
+{
+    static const struct {
+        const char *yaml, *message;
+    } faults[] = {
+        {"steps: a\n", "t.yaml:1: steps: expected a list, got 'a'"},
+        {"steps:\n  - a\n  - {name: b, port: 0}\n",
+         "t.yaml:3: steps[1].port: 0 is out of range, allowed 1 to 65535"},
+        {"steps:\n  - {port: 3}\n", "t.yaml:2: steps[0].name: missing; a text is required here"},
+        {"steps:\n  - a\n  - {name: b, prot: 1}\n",
+         "t.yaml:3: steps[1].prot: unknown key; did you mean 'port'? allowed: name, port, text"},
+        {"steps:\n  - [a]\n", "t.yaml:2: steps[0].name: expected a text, got a list"},
+        {"steps: [a, b, c, d]\n", "t.yaml:1: steps: 4 entries, allowed 0 to 3"},
+    };
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        void *data = NULL;
+        ck_assert_int_eq(
+            ps_conf_load(&steps_schema, ps_slice_str(faults[i].yaml), "t.yaml", NULL, &data),
+            PS_INVALID_ARGUMENT);
+        ck_assert_str_eq(ps_error_message(), faults[i].message);
     }
 }
 END_TEST
@@ -428,6 +482,8 @@ static const ps_check_case tests[] = {
     {&durations_have_units},
     {&endpoints_are_taken_apart},
     {&faults_below_such_a_name_have_its_line_and_path},
+    {&structs_stand_in_a_list_and_a_plain_entry_is_its_first_key},
+    {&faults_in_an_entry_have_its_line_and_number},
     {&structs_stand_under_names_of_the_users_choice},
     {0},
 };
