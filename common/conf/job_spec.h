@@ -14,6 +14,7 @@
 #include "common/conf/compress_spec.h"
 #include "common/conf/conf.h"
 #include "common/conf/distil_spec.h"
+#include "common/conf/explain_spec.h"
 #include "common/conf/kind_rows.h"
 #include "common/conf/train_rows.h"
 #include "common/form/form.h"
@@ -238,6 +239,7 @@ typedef struct ps_job_spec {
     ps_spec_generate *generate; /* generate; NULL otherwise */
     ps_spec_compress *compress; /* compress; NULL otherwise */
     ps_spec_compare *compare;   /* compare; NULL otherwise */
+    ps_spec_explain *explain;   /* explain; NULL otherwise */
     ps_spec_rows rows;          /* of data.test */
     int64_t workers;            /* leases go to so many at most; workers may come and go */
     int64_t min_workers;        /* the job starts when so many are there */

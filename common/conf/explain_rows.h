@@ -1,0 +1,88 @@
+/* explain_rows: the table of methods that a job of kind explain may ask for: in which section of
+ * the job file each stands, which keys it takes, and what it means for whoever does not compute it.
+ * The schema, the checks and the texts of errors are made from it; what a method does is a row of
+ * the same name of psworker (worker/explain/rows.h). A new method is a line here and a file there;
+ * a key that it is the first to have is a line of the second table. Read-only; any thread.
+ */
+#ifndef PS_CONF_EXPLAIN_ROWS_H
+#define PS_CONF_EXPLAIN_ROWS_H
+
+#include "common/base/buf.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Lists of the job file's section explain, in the order in which they are computed and shown. */
+#define PS_EXPLAIN_SECTIONS(X) X(behaviour) X(attributions) X(inside) X(influence) X(quality)
+
+/* What a method is for, and what it needs. */
+typedef enum ps_explain_trait {
+    PS_EXPLAIN_LAYERS = 1 << 0,   /* models of layers */
+    PS_EXPLAIN_LANGUAGE = 1 << 1, /* language models */
+    PS_EXPLAIN_ANY = PS_EXPLAIN_LAYERS | PS_EXPLAIN_LANGUAGE,
+    PS_EXPLAIN_BACKWARD = 1 << 2, /* gradients of the input, or at taps */
+    PS_EXPLAIN_LABELS = 1 << 3,   /* every row has a label */
+    PS_EXPLAIN_TRAIN = 1 << 4,    /* data.train */
+    /* It does not go by the rows that were chosen: its work is PS_EXPLAIN_SHARES shares, which it
+     * cuts by itself (matrices, cells of a grid, rows of data.train) */
+    PS_EXPLAIN_SHARED = 1 << 5,
+} ps_explain_trait;
+
+enum { PS_EXPLAIN_SHARES = 8 };
+
+/* ROW(name, section, traits, passes, keys): how often it goes over its rows or shares, with all
+ * that it left before merged in between; its keys, each with a default of its own where that is not
+ * the usual one, nor 0. Sorted by section. */
+#define PS_EXPLAIN_ROWS(ROW)                                                                    \
+    ROW(feature_ablation, attributions, PS_EXPLAIN_ANY, 1, {"features"})                        \
+    ROW(occlusion, attributions, PS_EXPLAIN_ANY, 1, {"window"}, {"stride"}, {"shape"})          \
+    ROW(saliency, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {NULL})                \
+    ROW(gradient_x_input, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {NULL})        \
+    ROW(integrated_gradients, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"steps"}, \
+        {"tolerance"}, {"steps_max"})
+
+/* Keys below an entry, each a member of that name of ps_spec_explain_method. INT(key, default,
+ * least, most); REAL likewise; FLAG(key, default); WORD(key, default, a list of words); INTS(key,
+ * default, fewest, most entries, least, most); MAP(key, its struct, its keys). */
+#define PS_EXPLAIN_KEY_ROWS(INT, REAL, FLAG, WORD, INTS, MAP) \
+    INT(steps, "50", 1, 100000)                               \
+    INT(steps_max, "800", 1, 1000000)                         \
+    REAL(tolerance, "0.01", 1e-9, 1)                          \
+    INTS(window, "[]", 0, 2, 1, 65536)                        \
+    INTS(stride, "[]", 0, 2, 1, 65536)                        \
+    INTS(shape, "[]", 0, 2, 1, 65536)                         \
+    MAP(features, ps_spec_explain_features, ps_spec_explain_features_keys)
+
+typedef enum ps_explain_section {
+#define X(name) PS_EXPLAIN_SECTION_##name,
+    PS_EXPLAIN_SECTIONS(X)
+#undef X
+        PS_EXPLAIN_SECTION_COUNT
+} ps_explain_section;
+
+enum { PS_EXPLAIN_KEYS = 12 }; /* that a row may have */
+
+typedef struct ps_explain_key {
+    const char *name;
+    double usual; /* its default for this method; 0: the schema's */
+} ps_explain_key;
+
+typedef struct ps_explain_row {
+    const char *name;
+    ps_explain_section section;
+    unsigned traits;                          /* of ps_explain_trait */
+    unsigned passes;                          /* from 1 */
+    ps_explain_key keys[PS_EXPLAIN_KEYS + 1]; /* ended by one without a name */
+} ps_explain_row;
+
+/* In the order of the tables, ended by NULL. */
+extern const char *const ps_explain_names[];
+extern const char *const ps_explain_section_names[];
+
+const ps_explain_row *ps_explain_row_at(size_t i);           /* NULL behind the last */
+const ps_explain_row *ps_explain_row_find(const char *name); /* NULL: there is none */
+bool ps_explain_row_has(const ps_explain_row *row, const char *key);
+/* "integrated_gradients and conductance": those that take the key. */
+void ps_explain_owners(const char *key, ps_buf *out);
+
+#endif
