@@ -49,7 +49,7 @@ LAYERS = (
     "server/guard", "server/optim", "server/params", "server/consistency", "server/catalog",
     "server/sched", "server/sched/kinds", "server/metrics", "server/files", "server/durable",
     "server/runs", "server/service", "server",
-    "worker/compress", "worker/data", "worker/layers", "worker/models", "worker/conf", "worker/remote",
+    "worker/compress", "worker/data", "worker/layers", "worker/models", "worker/explain", "worker/conf", "worker/remote",
     "worker/exchange", "worker/task", "worker/job", "worker/tasks", "worker/link", "worker",
 )
 
