@@ -1,26 +1,167 @@
-/* model: one stored model, with its tensors. */
+/* model: one stored model, with its tensors; or what it computes, as a graph. */
 #include "client/call/client.h"
+#include "client/call/model_cuts.h"
 #include "client/call/support.h"
 #include "client/commands/commands.h"
+#include "client/report/graph_view.h"
+#include "client/report/model_graph.h"
+#include "common/base/new_file.h"
+
+#include <string.h>
+
+typedef struct options {
+    const char *graph, *colour, *path;
+    uint64_t depth, column_blocks;
+    bool force;
+} options;
+
+typedef struct drawing {
+    const Psd__V1__Model *model;
+    const ps_graph *graph;
+    const ps_fold *fold;
+    const ps_quantity *quantity;
+    const ps_style *style;
+} drawing;
+
+static void draw_text(ps_buf *out, const drawing *d)
+{
+    ps_graph_text(out, d->style, d->model->name, d->fold, d->quantity);
+}
+
+static void draw_dot(ps_buf *out, const drawing *d)
+{
+    ps_graph_dot(out, d->model->name, d->fold, d->quantity);
+}
+
+static void draw_json(ps_buf *out, const drawing *d)
+{
+    ps_json_writer w = ps_json_writer_to(out);
+    ps_graph_json(&w, d->model->name, d->graph);
+    ps_buf_putc(out, '\n');
+}
+
+static const struct {
+    const char *name;
+    void (*draw)(ps_buf *out, const drawing *drawing);
+} kinds[] = {{"text", draw_text}, {"dot", draw_dot}, {"json", draw_json}};
+static const char *const kind_words[] = {"text", "dot", "json", NULL};
+
+static const ps_flag flags[] = {
+    {.name = "graph",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, graph),
+     .value = "AS",
+     .words = kind_words,
+     .help = "draw what it computes"},
+    {.name = "depth",
+     .type = PS_FLAG_NUMBER,
+     .offset = offsetof(options, depth),
+     .value = "N",
+     .help = "1 blocks, 2 their halves, 3 operations (default), 4 those of every block"},
+    {.name = "colour",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, colour),
+     .value = "QUANTITY",
+     .words = ps_quantity_names,
+     .help = "by what the graph is coloured (default: bytes)"},
+    {.name = "column-blocks",
+     .type = PS_FLAG_NUMBER,
+     .offset = offsetof(options, column_blocks),
+     .value = "K",
+     .help = "cut matrices into so many (default: as the job that trained it did)"},
+    {.name = "to",
+     .letter = 'o',
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, path),
+     .value = "PATH",
+     .help = "where to (default: standard output)"},
+    {.name = "force",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, force),
+     .help = "overwrite a file that is there"},
+    {.name = NULL},
+};
+
+static ps_status check(ps_client *client, const options *o)
+{
+    if (!o->graph && (o->colour || o->depth || o->column_blocks || o->path))
+        return ps_client_usage(client,
+                               "--depth, --colour, --column-blocks and --to are for --graph alone");
+    if (o->depth > PS_FOLD_ALL)
+        return ps_client_usage(client, "--depth is 1 to %d", PS_FOLD_ALL);
+    if (o->column_blocks > PS_GRAPH_CUTS_MAX)
+        return ps_client_usage(client, "--column-blocks is 1 to %d", PS_GRAPH_CUTS_MAX);
+    return PS_OK;
+}
+
+static ps_status draw(ps_client *client, const options *o, const drawing *d)
+{
+    ps_buf text = PS_BUF_EMPTY;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (!strcmp(kinds[i].name, o->graph))
+            kinds[i].draw(&text, d);
+    ps_status st = PS_OK;
+    if (o->path && strcmp(o->path, "-") != 0)
+        st = ps_new_file_save(o->path, ps_buf_slice(&text),
+                              &(ps_new_file_options){.force = o->force});
+    else
+        ps_buf_append(&client->out, text.data, text.len);
+    ps_buf_free(&text);
+    return st;
+}
+
+static ps_status show_graph(ps_client *client, const options *o, const Psd__V1__Model *model)
+{
+    ps_graph_cuts cuts = {.column_blocks = (uint32_t)o->column_blocks};
+    ps_graph *graph = NULL;
+    ps_status st = o->column_blocks ? PS_OK : ps_model_cuts(client, model, &cuts);
+    if (!st)
+        st = ps_model_graph(model, cuts, &graph);
+    if (st)
+        return st;
+    ps_fold *fold = ps_fold_of(graph, o->depth ? (ps_fold_depth)o->depth : PS_FOLD_OPS);
+    const ps_style file = {.utf8 = true};
+    const drawing d = {.model = model,
+                       .graph = graph,
+                       .fold = fold,
+                       .quantity = o->colour ? ps_quantity_find(o->colour) : ps_quantities[0],
+                       .style = o->path ? &file : &client->style};
+    st = draw(client, o, &d);
+    ps_fold_free(&fold);
+    ps_graph_free(&graph);
+    return st;
+}
 
 static ps_status run(ps_client *client, const ps_args *args)
 {
+    const options *o = args->options;
+    ps_status st = check(client, o);
+    if (st)
+        return st;
     Psd__V1__GetModelRequest request = PSD__V1__GET_MODEL_REQUEST__INIT;
     request.name = ps_borrow(args->operands.at[0]);
     ProtobufCMessage *reply = NULL;
-    ps_status st = ps_client_unary(client, "/psd.v1.Models/Get", &request.base,
-                                   &psd__v1__model__descriptor, &reply);
+    st = ps_client_unary(client, "/psd.v1.Models/Get", &request.base, &psd__v1__model__descriptor,
+                         &reply);
     if (st)
         return st;
-    ps_show_model(client, (const Psd__V1__Model *)(void *)reply);
+    const Psd__V1__Model *model = (const Psd__V1__Model *)(void *)reply;
+    if (o->graph)
+        st = show_graph(client, o, model);
+    else
+        ps_show_model(client, model);
     ps_reply_free(&reply);
-    return PS_OK;
+    return st;
 }
 
 const ps_command ps_command_model = {
     .name = "model",
     .operands = "NAME",
-    .help = "show one model and its tensors",
+    .help = "show one model and its tensors, or draw it",
+    .details = "The graph is drawn from the model's configuration and tensors: no worker is\n"
+               "needed. FLOPs are those of a row, or of the last token of a full context.\n",
+    .flags = flags,
+    .options_size = sizeof(options),
     .least = 1,
     .most = 1,
     .run = run,

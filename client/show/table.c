@@ -14,8 +14,21 @@
 #include <unistd.h>
 
 static const char *const color_codes[] = {
-    [PS_COLOR_BOLD] = "1",   [PS_COLOR_DIM] = "2",     [PS_COLOR_RED] = "31",
-    [PS_COLOR_GREEN] = "32", [PS_COLOR_YELLOW] = "33", [PS_COLOR_CYAN] = "36",
+    [PS_COLOR_BOLD] = "1",
+    [PS_COLOR_DIM] = "2",
+    [PS_COLOR_RED] = "31",
+    [PS_COLOR_GREEN] = "32",
+    [PS_COLOR_YELLOW] = "33",
+    [PS_COLOR_CYAN] = "36",
+    /* nearest to cividis of the 256 that terminals have; the darkest are lighter, to be seen */
+    [PS_COLOR_SCALE_FIRST] = "38;5;25",
+    "38;5;61",
+    "38;5;103",
+    "38;5;245",
+    "38;5;144",
+    "38;5;143",
+    "38;5;185",
+    "38;5;227",
 };
 
 ps_style ps_style_for(int fd, bool no_color)

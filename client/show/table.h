@@ -26,6 +26,8 @@ typedef enum ps_color {
     PS_COLOR_GREEN,
     PS_COLOR_YELLOW,
     PS_COLOR_CYAN,
+    PS_COLOR_SCALE_FIRST, /* from less to more, eight steps */
+    PS_COLOR_SCALE_LAST = PS_COLOR_SCALE_FIRST + 7,
 } ps_color;
 
 /* The style for a stream: colours and a width only on a terminal, no colours with NO_COLOR set,

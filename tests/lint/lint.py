@@ -44,7 +44,7 @@ LAYERS = (
     "common/format", "common/tokenizer", "common/model", "common/compress", "common/security", "common/transport/tcp",
     "common/transport/tls", "common/transport/call", "common/transport/channel",
     "common/transport/server",
-    "client/cli", "client/show", "client/call", "client/follow", "client/commands", "client",
+    "client/cli", "client/show", "client/report", "client/call", "client/follow", "client/commands", "client",
     "gpu", "gpu/cpu", "gpu/backends", "gpu/cuda",
     "server/guard", "server/optim", "server/params", "server/consistency", "server/catalog",
     "server/sched", "server/sched/kinds", "server/metrics", "server/files", "server/durable",
