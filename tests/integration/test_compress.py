@@ -318,6 +318,20 @@ def rows_that_are_not_there_are_named():
         begin(cluster)
         job = cluster.wait_job(cluster.submit(job_text(cluster, "many", rows=4000)), states=("failed",))
         assert "compress.calibrate.rows: 4000, but data.train has 2000" in job["reason"], job["reason"]
+        a_number_that_is_none_is_named(cluster)
+
+
+def a_number_that_is_none_is_named(cluster):
+    """No model has any: they come of what it computes."""
+    cluster.psctl("export", "tiny", "-o", cluster.dir / "whole")
+    whole = (cluster.dir / "whole").read_bytes()
+    (length,) = struct.unpack("<Q", whole[:8])
+    at = 8 + length + json.loads(whole[8:8 + length])["layers.1.bias"]["data_offsets"][0] + 4 * 7
+    (cluster.dir / "steep").write_bytes(whole[:at] + struct.pack("<f", 3e38) + whole[at + 4:])
+    cluster.psctl("import", cluster.dir / "steep", "tiny", "--replace")
+    job = cluster.wait_job(cluster.submit(job_text(cluster, "steep")), states=("failed",))
+    assert "the inputs of layers.2.weight are not finite, or too large to be squared" in job["reason"], job["reason"]
+    assert [m["name"] for m in cluster.psctl_json("models")["models"]] == ["tiny"]
 
 
 run([every_way_makes_the_same_bytes, factors_are_folded_into_the_layer_before, what_the_report_says_is_numpys,

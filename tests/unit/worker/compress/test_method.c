@@ -180,6 +180,51 @@ START_TEST(what_is_not_finite_is_refused_by_its_place)
 }
 END_TEST
 
+enum { FEW = 40, SAME = 24, DEAD = 40 };
+
+/* Sums that have no inverse: of fewer tokens than columns; of columns that always say the same; of
+ * columns that never say anything. With the least damping that may be said. */
+static ps_sample draw_without_inverse(int kind)
+{
+    ps_sample s = ps_sample_draw(9, 8, 128, kind == 0 ? FEW : TOKENS);
+    for (uint64_t t = 0; t < s.tokens; t++)
+        for (uint64_t c = 0; c < 128; c++) {
+            float *x = &s.inputs[t * 128 + c];
+            if (kind == 1 && c >= 128 - SAME)
+                *x = x[-SAME];
+            if (kind == 2 && c < DEAD)
+                *x = 0;
+        }
+    ps_sample_sum(&s);
+    return s;
+}
+
+START_TEST(sums_without_an_inverse_are_no_trouble)
+{
+    static uint8_t bytes[8 * 128 * 2];
+    static float is[2][8 * 128];
+    for (int kind = 0; kind < 3; kind++) {
+        ps_sample s = draw_without_inverse(kind);
+        ps_compress_problem p = ps_sample_problem(&s, "int4/32");
+        p.options.damp = 1e-6;
+        double errors[2];
+        for (int method = 0; method < 2; method++) {
+            errors[method] = solved(method ? ps_methods[_i]->name : "round", &p, bytes).error;
+            ps_form_decode(p.form, bytes, 8, 128, is[method]);
+        }
+        ck_assert_msg(errors[1] < 1.2 * errors[0], "%s %d: %g of %g", ps_methods[_i]->name, kind,
+                      errors[1], errors[0]);
+        for (uint64_t k = 0; k < (uint64_t)8 * 128; k++) {
+            ck_assert_msg(isfinite(is[1][k]) && fabsf(is[1][k]) < 1, "%s %d: %g",
+                          ps_methods[_i]->name, kind, (double)is[1][k]);
+            if (kind == 2 && k % 128 < 32) /* a whole group of which nothing is known */
+                ck_assert_float_le(fabsf(is[1][k] - s.weights[k]), 0.03F);
+        }
+        ps_sample_free(&s);
+    }
+}
+END_TEST
+
 /* Sums are anybody's: the same bytes whatever their unit, to the ends of float32. */
 START_TEST(the_unit_of_sums_changes_nothing)
 {
@@ -227,6 +272,7 @@ static const ps_check_case cases[] = {
     {.test = &one_range_is_one_scale_and_zero_for_all, .repeat = 2},
     {.test = &a_range_of_fp8_is_one_scale_for_all, .repeat = METHODS},
     {.test = &threads_change_no_byte, .repeat = METHODS},
+    {.test = &sums_without_an_inverse_are_no_trouble, .repeat = METHODS},
     {&what_is_not_finite_is_refused_by_its_place},
     {.test = &the_unit_of_sums_changes_nothing, .repeat = 7},
     {&too_few_tokens_are_refused_or_told},

@@ -76,6 +76,26 @@ START_TEST(awqs_factors_lose_least_of_those_that_are_tried)
 }
 END_TEST
 
+/* An input that never says anything has a factor like another: finite, and near what the others
+ * have. */
+START_TEST(an_input_that_is_always_0_has_a_factor)
+{
+    ps_sample s = draw();
+    static const char *const methods[] = {"awq", "smooth"};
+    for (uint64_t c = 0; c < COLUMNS; c += 5)
+        for (uint64_t i = 0; i < COLUMNS; i++)
+            s.sums[i < c ? i * COLUMNS + c : c * COLUMNS + i] = 0;
+    ps_compress_problem p = ps_sample_problem(&s, "int3/64");
+    ps_scale_report report;
+    ck_ok(ps_method_scale(ps_method_find(methods[_i]), &p, 1, own, scales, &report));
+    ck_assert_double_gt(report.power, 0);
+    ck_assert_double_lt(report.scaled, report.plain);
+    for (uint64_t c = 0; c < COLUMNS; c++)
+        ck_assert_msg(scales[c] >= 1e-4F && scales[c] <= 1e4F, "%g", (double)scales[c]);
+    ps_sample_free(&s);
+}
+END_TEST
+
 /* With a bit more, rounding still loses less by factors, and cut ranges lose more. */
 START_TEST(awq_has_no_factors_where_cutting_alone_is_better)
 {
@@ -248,6 +268,7 @@ END_TEST
 
 static const ps_check_case cases[] = {
     {&awqs_factors_lose_least_of_those_that_are_tried},
+    {.test = &an_input_that_is_always_0_has_a_factor, .repeat = 2},
     {&awq_has_no_factors_where_cutting_alone_is_better},
     {&matrices_that_share_an_input_share_its_factors},
     {&smooths_factors_are_by_inputs_and_weights},
