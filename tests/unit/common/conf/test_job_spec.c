@@ -113,6 +113,9 @@ START_TEST(the_examples_that_compress_parse)
     ps_job_spec *half = parse_example("deploy/examples/compress-fashion-half.yaml");
     ck_assert_str_eq(ps_job_spec_teacher(half), "fashion-mlp");
     ps_job_spec_free(&half);
+    half = parse_example("deploy/examples/compress-gcide-half.yaml");
+    ck_assert_str_eq(ps_job_spec_teacher(half), "gcide-gpt");
+    ps_job_spec_free(&half);
 }
 END_TEST
 
