@@ -57,6 +57,7 @@ static const section_row sections[] = {
     {PS_SECTION_MODEL, "model"},
     {PS_SECTION_TRAIN, "train"},
     {PS_SECTION_DISTIL, "distil"},
+    {PS_SECTION_RECORD, "record"},
     {PS_SECTION_DATA_TRAIN, "data.train", .of_data = true},
     {PS_SECTION_MODEL_NAME, "model_name", .content = "a stored model's name",
      .instead = ": the model is called as the job; to go on from a stored one use initialize_from"},
@@ -354,6 +355,7 @@ ps_status ps_job_check(const ps_job_spec *spec, const ps_spec_model *origin, con
                                     {ps_spec_compare_check, {"compare"}},
                                     {ps_train_form_check, {"train", "model"}},
                                     {ps_spec_distil_check, {"distil", "model"}},
+                                    {ps_spec_record_check, {"record"}},
                                     {ps_job_stages_check, {"compress", "train", "distil", "name"}},
                                     {check_durability, {"durability", "workers", "min_workers"}},
                                     {NULL}};

@@ -16,6 +16,7 @@
 #include "common/conf/distil_spec.h"
 #include "common/conf/explain_spec.h"
 #include "common/conf/kind_rows.h"
+#include "common/conf/record_spec.h"
 #include "common/conf/train_rows.h"
 #include "common/form/form.h"
 
@@ -236,6 +237,7 @@ typedef struct ps_job_spec {
     ps_spec_data data;          /* of a kind that has none: format is tokens, and no more */
     ps_spec_train *train;       /* train; NULL otherwise */
     ps_spec_distil *distil;     /* train, compress: who teaches it; NULL: nobody */
+    ps_spec_record *record;     /* train: what of it is kept; NULL: nothing */
     ps_spec_generate *generate; /* generate; NULL otherwise */
     ps_spec_compress *compress; /* compress; NULL otherwise */
     ps_spec_compare *compare;   /* compare; NULL otherwise */

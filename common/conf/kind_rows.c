@@ -10,7 +10,7 @@
 // clang-format off
 #define KIND_ROWS(ROW) \
     ROW(train, {MUST(DATA) MUST(DATA_TRAIN) MAY(DATA_TEST) MUST(MODEL) MAY(INITIALIZE_FROM) MUST(TRAIN) \
-           MAY(DISTIL)}, \
+           MAY(DISTIL) MAY(RECORD)}, \
         .trains = true) \
     ROW(evaluate, {MUST(MODEL_NAME) MUST(DATA) MUST(DATA_TEST) MAY(ROWS)}) \
     ROW(predict, {MUST(MODEL_NAME) MUST(DATA) MUST(DATA_TEST) MAY(ROWS)}, \

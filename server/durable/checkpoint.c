@@ -11,6 +11,7 @@
 #include "server/durable/checkpoint_file.h"
 #include "server/durable/checkpoint_folder.h"
 #include "server/durable/manifest.h"
+#include "server/params/recording.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -47,6 +48,8 @@ static ps_status write_snapshot(const writing *w, int file)
     w->info->version = small->version;
     w->info->pause_ns = small->pause_ns;
     st = ps_checkpoint_file_write(w->disk, file, w->store, snapshot, &w->info->bytes);
+    if (!st && ps_param_store_recorder(w->store)) /* what the progress says of it is there */
+        st = ps_record_sync(ps_param_store_recorder(w->store));
     ps_error error;
     ps_error_save(&error, st);
     ps_snapshot_end(&snapshot);

@@ -6,6 +6,7 @@
 #include "common/base/mutex.h"
 #include "common/base/require.h"
 #include "common/base/vector.h"
+#include "server/params/recording.h"
 
 #include <math.h>
 #include <string.h>
@@ -125,6 +126,7 @@ void ps_accumulator_apply(ps_accumulator *a)
     ps_update update;
     ps_update_begin(a->store, ps_update_elements(a->store), ps_update_rows(a->store),
                     &update); /* one for all that is held */
+    update.record = ps_recording_begin_held(a->store);
     for (uint64_t i = 0; i < a->n; i++) {
         block_sum *b = &a->blocks[i];
         if (b->weight == 0)
@@ -134,6 +136,8 @@ void ps_accumulator_apply(ps_accumulator *a)
         b->weight = 0;
     }
     ps_update_end(&update);
+    if (update.record)
+        ps_record_merge(ps_param_store_recorder(a->store), &update.record, update.version);
 }
 
 uint64_t ps_accumulator_bytes(const ps_accumulator *accumulator)

@@ -63,6 +63,7 @@ typedef struct ps_block_change {
     uint64_t version;
     double rate;
     double gradient_scale;
+    ps_record_sketch *record; /* what the change is added to (recording.h); NULL: nothing */
 } ps_block_change;
 
 /* A block as it was at a snapshot's instant. */

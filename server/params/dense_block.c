@@ -7,6 +7,7 @@
 #include "common/base/list.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "server/params/recording.h"
 #include "server/params/store_private.h"
 
 #include <string.h>
@@ -207,6 +208,29 @@ static void keep(const float *in, float *out, uint32_t from, uint32_t to)
         memcpy(out + from, in + from, (size_t)(to - from) * sizeof *out);
 }
 
+/* A part that is recorded goes by pieces: what was there is copied beside, where the cache has it
+ * still when the change is added up. The rules that keep a scale for a group of elements have
+ * groups that divide a piece's (dynamic8.h). */
+static void step_recorded(const dense_block *b, const ps_optimizer_step *once,
+                          const ps_optimizer_part *all, ps_record_sketch *record)
+{
+    enum { PIECE = 2048 };
+    _Alignas(64) float before[PIECE];
+    for (size_t done = 0, n; done < all->count; done += n) {
+        size_t at = all->begin + done, end = (at / PIECE + 1) * PIECE;
+        n = all->begin + all->count < end ? all->count - done : end - at;
+        ps_optimizer_part part = *all;
+        part.begin = at;
+        part.count = n;
+        part.in += done;
+        part.out += done;
+        part.g += done;
+        memcpy(before, part.in, n * sizeof *before);
+        b->block.rule->step(b->block.config, once, &part);
+        ps_recording_change(record, &b->block, (uint32_t)at, before, part.out, n);
+    }
+}
+
 static void step(dense_block *b, const ps_block_change *change, const float *in, float *out,
                  const ps_block_piece *pieces, size_t n)
 {
@@ -229,7 +253,10 @@ static void step(dense_block *b, const ps_block_change *change, const float *in,
             .g = pieces[i].values,
             .state = b->state,
         };
-        b->block.rule->step(b->block.config, &once, &part);
+        if (change->record)
+            step_recorded(b, &once, &part, change->record);
+        else
+            b->block.rule->step(b->block.config, &once, &part);
         done = begin + pieces[i].count;
     }
     keep(in, out, done, b->block.elements);

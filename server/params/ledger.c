@@ -236,6 +236,15 @@ ps_status ps_ledger_check(ps_ledger *l, uint64_t lease, const char *client)
     return known ? PS_OK : has_ended(lease);
 }
 
+uint32_t ps_ledger_lease_epoch(ps_ledger *l, uint64_t lease)
+{
+    ps_mutex_lock(&l->lock);
+    const ps_ledger_lease *known = find_lease(l, lease);
+    uint32_t epoch = known ? known->epoch : 0;
+    ps_mutex_unlock(&l->lock);
+    return epoch;
+}
+
 bool ps_ledger_may_set(ps_ledger *l, uint64_t lease, uint32_t tensor)
 {
     ps_mutex_lock(&l->lock);

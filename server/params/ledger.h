@@ -78,6 +78,7 @@ typedef struct ps_ledger_push {
 PS_MUST_CHECK ps_status ps_ledger_check(ps_ledger *ledger, uint64_t lease, const char *client);
 /* May it be pushed to this tensor under the lease, as one that is for one lease alone? */
 bool ps_ledger_may_set(ps_ledger *ledger, uint64_t lease, uint32_t tensor);
+uint32_t ps_ledger_lease_epoch(ps_ledger *ledger, uint64_t lease); /* 0 where it is not known */
 /* (gate) Books it: the update must follow. *rows_before: done before this one. *whole: all of its
  * rows' gradient has come. PS_PERMISSION_DENIED: the lease has ended; PS_INVALID_ARGUMENT: rows
  * that are not the task's, or are in the parameters already. */

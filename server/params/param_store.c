@@ -265,6 +265,8 @@ void ps_param_store_unref(ps_param_store **out)
     if (store->controller)
         store->ops->free(store->controller);
     ps_accumulator_free(&store->held);
+    ps_record_free(&store->record);
+    free(store->recorded);
     free_blocks(store);
     ps_block_pool_free(&store->pool);
     ps_push_windows_free(&store->windows);

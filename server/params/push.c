@@ -10,6 +10,7 @@
 #include "common/loop/loop.h"
 #include "server/params/committer.h"
 #include "server/params/push_chunks.h"
+#include "server/params/recording.h"
 #include "server/params/store_private.h"
 
 #include <inttypes.h>
@@ -124,7 +125,8 @@ uint64_t ps_push_bytes(const ps_push *push)
 
 bool ps_push_is_quick(const ps_push *push)
 {
-    return push->chunks.bytes <= QUICK_BYTES && !push->store->ops->holds;
+    const ps_param_store *store = push->store;
+    return push->chunks.bytes <= QUICK_BYTES && !store->ops->holds && !store->record;
 }
 
 static double clip_scale(const ps_push *push)
@@ -144,20 +146,45 @@ static void apply_block(void *user, uint64_t block, const ps_block_piece *pieces
     ps_update_block(&a->update, block, pieces, n, a->scale);
 }
 
-static void apply_now(const ps_push *push, uint64_t *version)
+static void apply_now(const ps_push *push, uint64_t *version, ps_record_sketch **record)
 {
     applying a = {.scale = clip_scale(push)};
     ps_update_begin(push->store, ps_push_chunks_elements(&push->chunks), push->rows_before,
                     &a.update);
+    *record = a.update.record = ps_recording_begin(push->store, a.update.version);
     ps_push_chunks_each(&push->chunks, apply_block, &a);
     ps_update_end(&a.update);
     *version = a.update.version;
 }
 
+typedef struct holding {
+    const ps_push *push;
+    ps_record_sketch *record;
+} holding;
+
 static void hold_block(void *user, uint64_t block, const ps_block_piece *pieces, size_t n)
 {
-    const ps_push *push = user;
-    ps_accumulator_add(push->store->held, block, pieces, n, push->header.weight);
+    const holding *h = user;
+    ps_param_store *store = h->push->store;
+    double weight = h->push->header.weight;
+    ps_accumulator_add(store->held, block, pieces, n, weight);
+    if (h->record)
+        ps_recording_hold_block(store, h->record, block, pieces, n, weight);
+}
+
+/* In the gate: a snapshot has the update and its record, or neither. */
+static void put_record(const ps_push *push, ps_record_sketch **record, const ps_push_reply *reply,
+                       bool held)
+{
+    if (!*record)
+        return;
+    ps_param_store *store = push->store;
+    const ps_influence_push about =
+        ps_recording_about(store, ps_push_peer_name(push->ticket.client), &push->header, reply);
+    if (held)
+        ps_record_hold(store->record, record, &about);
+    else
+        ps_record_put(store->record, record, &about);
 }
 
 /* Staleness: updates begun since it was pulled, but for its own. */
@@ -170,15 +197,19 @@ static ps_push_reply carry_out(ps_push *push, ps_verdict verdict)
              push->header.sequence, verdict.held_clock, push->header.rows.begin,
              push->header.rows.end, push->chunks.n_blocks);
     ps_push_reply reply = {0};
+    ps_record_sketch *record = NULL;
     uint64_t before, pulled = push->header.pulled_version;
     if (verdict.held_clock) {
-        ps_push_chunks_each(&push->chunks, hold_block, push);
+        record = ps_recording_begin(push->store, verdict.held_clock);
+        holding h = {push, record};
+        ps_push_chunks_each(&push->chunks, hold_block, &h);
         before = reply.version = ps_update_count(push->store); /* its clock has not ended */
     } else {
-        apply_now(push, &reply.version);
+        apply_now(push, &reply.version, &record);
         before = reply.version - 1;
     }
     reply.staleness = before > pulled ? before - pulled : 0;
+    put_record(push, &record, &reply, verdict.held_clock != 0);
     ps_trace("push",
              "%s worker=%s client=%" PRIu64 " sequence=%" PRIu64 " version=%" PRIu64
              " staleness=%" PRIu64,

@@ -9,6 +9,7 @@
 #include "server/params/block_pool.h"
 #include "server/params/controller.h"
 #include "server/params/push_window.h"
+#include "server/record/record.h"
 
 #include <stdatomic.h>
 
@@ -65,6 +66,8 @@ struct ps_param_store {
     const ps_controller_ops *ops;
     ps_controller *controller;
     ps_accumulator *held; /* pushes that wait for a clock's end; NULL: the controller holds none */
+    ps_record *record;    /* of its pushes (recording.h); NULL: there is none */
+    struct ps_recorded_block *recorded; /* [placement->blocks] */
     ps_mutex stats_lock;
     struct {
         uint64_t pushes, duplicates, refused, push_bytes, staleness_max;

@@ -56,6 +56,7 @@ void ps_update_begin(ps_param_store *store, uint64_t elements, uint64_t rows_bef
     PS_REQUIRE(elements <= store->placement->elements);
     ps_update_counter *counter = &store->updates;
     out->store = store;
+    out->record = NULL;
     ps_mutex_lock(&counter->lock);
     out->version = ++counter->issued;
     uint64_t step = counter->steps, all = store->placement->elements;
@@ -125,6 +126,7 @@ void ps_update_block(const ps_update *update, uint64_t block, const ps_block_pie
         .version = update->version,
         .rate = update->rate,
         .gradient_scale = scale,
+        .record = update->record,
     };
     ps_trace("update", "block=%" PRIu64 " version=%" PRIu64 " optimizer=%s rate=%g pieces=%zu",
              block, update->version, store->rule->name, update->rate, n);

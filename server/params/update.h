@@ -16,6 +16,7 @@
 #include "common/base/require.h"
 #include "common/codec/codec.h"
 #include "server/params/param_store.h"
+#include "server/record/record.h"
 
 /* Part of a block's gradient: elements [begin, begin + count) of the block. */
 typedef struct ps_block_piece {
@@ -27,7 +28,9 @@ typedef struct ps_update {
     ps_param_store *store;
     uint64_t version; /* this update's number */
     double rate;
-    ps_list link; /* updates under way; the struct must not move */
+    ps_record_sketch *record; /* of what changes; NULL, from begin on, unless whoever began it says
+                                 otherwise, and sees to its end */
+    ps_list link;             /* updates under way; the struct must not move */
 } ps_update;
 
 void ps_update_enter(ps_param_store *store);

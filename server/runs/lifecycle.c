@@ -11,6 +11,7 @@
 #include "common/loop/off_loop.h"
 #include "server/files/moments_file.h"
 #include "server/runs/lifecycle_internal.h"
+#include "server/runs/lifecycle_record.h"
 #include "server/runs/plan_store.h"
 #include "server/sched/job_file.h"
 
@@ -18,7 +19,7 @@
 
 ps_status ps_lifecycle_create(const ps_lifecycle_conf *conf, ps_lifecycle **out)
 {
-    static const char *const folders[] = {"", "/checkpoints", "/models", "/artifacts"};
+    static const char *const folders[] = {"", "/checkpoints", "/models", "/artifacts", "/records"};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         char *path = ps_asprintf("%s%s", conf->files.data_dir, folders[i]);
         ps_status st = ps_disk_mkdir_if_missing(conf->files.disk, path);
@@ -109,6 +110,8 @@ static ps_status create_store(step *s)
     ps_status st = ps_store_create(spec, s->plan, &l->conf.host, &store);
     if (!st && *spec->initialize_from)
         st = begin_from(s, store);
+    if (!st)
+        st = ps_lifecycle_record_begin(l, s->job_id, spec, store);
     if (st) {
         ps_param_store_unref(&store);
         return st;
@@ -223,6 +226,8 @@ static ps_status write_model(step *s, ps_run *run)
                                    .draft = s->outcome.drafts ? &s->draft : NULL};
     ps_status st = write_moments(s, run);
     if (!st)
+        st = ps_lifecycle_record_finish(l, s->job_id, ps_run_store(run));
+    if (!st)
         st = ps_model_file_store(&l->conf.files, ps_run_store(run), &from, &s->outcome);
     if (!st || !again)
         return st;
@@ -285,6 +290,7 @@ static void ended_run(ps_off_loop *off)
         ps_runs_remove(l->conf.runs, s->job_id);
         ps_run_unref(&run);
     }
+    ps_lifecycle_record_remove(l, s->job_id);
     ps_lifecycle_remove(l, s->job_id, s->state);
     ps_stored_files_collect(&l->conf.files); /* the version of a model that it used, say */
     ps_lifecycle_step_free(s);

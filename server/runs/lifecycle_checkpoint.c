@@ -3,6 +3,7 @@
 #include "common/base/require.h"
 #include "common/loop/loop.h"
 #include "server/runs/lifecycle_internal.h"
+#include "server/runs/lifecycle_record.h"
 
 #include "common/base/log.h"
 #include "common/base/mem.h"
@@ -13,19 +14,25 @@ char *ps_lifecycle_folder(const ps_lifecycle *l, uint64_t job_id)
     return ps_asprintf("%s/checkpoints/%llu", l->conf.files.data_dir, (unsigned long long)job_id);
 }
 
+typedef struct writing {
+    const ps_buf *progress;
+    ps_param_store *store;
+} writing;
+
 static void append_progress_cb(void *user, ps_buf *out)
 {
-    const ps_buf *progress = user;
-    ps_buf_append(out, progress->data, progress->len);
+    const writing *w = user;
+    ps_buf_append(out, w->progress->data, w->progress->len);
+    ps_lifecycle_record_mark(w->store, out);
 }
 
 static ps_status write_checkpoint(ps_lifecycle *l, ps_run *run, const ps_buf *progress,
                                   ps_checkpoint_info *info)
 {
     char *folder = ps_lifecycle_folder(l, ps_run_job(run));
-    ps_status st =
-        ps_checkpoint_write(l->conf.files.disk, folder, ps_run_store(run), l->conf.keep_checkpoints,
-                            append_progress_cb, (void *)(uintptr_t)progress, info);
+    writing w = {progress, ps_run_store(run)};
+    ps_status st = ps_checkpoint_write(l->conf.files.disk, folder, ps_run_store(run),
+                                       l->conf.keep_checkpoints, append_progress_cb, &w, info);
     ps_free(&folder);
     return st;
 }

@@ -7,6 +7,7 @@
 #include "common/loop/off_loop.h"
 #include "server/durable/checkpoint.h"
 #include "server/runs/lifecycle_internal.h"
+#include "server/runs/lifecycle_record.h"
 #include "server/sched/kinds/kinds.h"
 
 #include <stdio.h>
@@ -31,6 +32,8 @@ static ps_status restore(ps_lifecycle *l, uint64_t job_id, const char *kind, ps_
     ps_checkpoint_info info = {0};
     ps_status st = ps_checkpoint_load(l->conf.files.disk, folder, &l->conf.host, &store,
                                       &out->progress, &info);
+    if (!st)
+        ps_lifecycle_record_restore(l, job_id, store, out);
     if (!st)
         st = check_progress(kind, folder, &out->progress, &store);
     ps_free(&folder);
@@ -131,6 +134,7 @@ static void sweep_one(void *user, const char *name)
     if (strcmp(again, name) != 0 || ps_sched_job_get(l->sched, job_id, &record))
         return;
     if (record->state >= PS_JOB_DONE) {
+        ps_lifecycle_record_remove(l, job_id);
         ps_lifecycle_remove(l, job_id, record->state);
         s->swept++;
     }

@@ -41,12 +41,12 @@ PRIVATE = {
 # Folders, lowest first: one may include only those before it.
 LAYERS = (
     "common/base", "common/arch", "common/json", "common/codec", "common/form", "common/conf", "common/loop",
-    "common/format", "common/tokenizer", "common/model", "common/compress", "common/security", "common/transport/tcp",
+    "common/format", "common/tokenizer", "common/model", "common/record", "common/compress", "common/security", "common/transport/tcp",
     "common/transport/tls", "common/transport/call", "common/transport/channel",
     "common/transport/server",
     "client/cli", "client/show", "client/report", "client/call", "client/follow", "client/commands", "client",
     "gpu", "gpu/cpu", "gpu/backends", "gpu/cuda",
-    "server/guard", "server/optim", "server/params", "server/consistency", "server/catalog",
+    "server/guard", "server/optim", "server/record", "server/params", "server/consistency", "server/catalog",
     "server/sched", "server/sched/kinds", "server/metrics", "server/files", "server/durable",
     "server/runs", "server/service", "server",
     "worker/compress", "worker/data", "worker/layers", "worker/models", "worker/explain", "worker/conf", "worker/remote",
@@ -263,7 +263,7 @@ def rule_documents(root):
                 if command not in commands:
                     yield f"{at} psctl has no command {command}"
             for key in re.findall(r"`((?!ps_|grpc)(?:[a-z_]+\.)+[a-z_]+)(?:: [^`]*)?`", line):
-                if not re.search(r"\.(c|h|cc|cu|md|py|sh|pem|key|yaml|json|proto|so|db|log|txt)$", key) and not (
+                if not re.search(r"\.(c|h|cc|cu|md|py|sh|pem|key|yaml|json|proto|so|db|log|txt|bin)$", key) and not (
                         set(key.split(".")) <= keys):
                     yield f"{at} no configuration has the key {key}"
             for metric in re.findall(r"`(psd_[a-z_]+)`", line):

@@ -224,6 +224,14 @@ START_TEST(settings_of_another_optimizer_are_refused)
 }
 END_TEST
 
+START_TEST(a_record_is_of_a_training_and_of_something)
+{
+    refuses(TRAIN "record: {}\n", "job.yaml:10: record: nothing is to be recorded; say influence");
+    refuses("kind: describe\nname: a\nmodel_name: m\nrecord: {influence: {}}\n",
+            "job.yaml:4: record: not for kind describe, only for train");
+}
+END_TEST
+
 #define DATA(text)                                                                         \
     "kind: train\nname: a\ntrain: {epochs: 1, optimizer: {name: sgd, learning_rate: 1}}\n" \
     "model: {architecture: mlp, layers: [4, 3]}\ndata:\n" text
@@ -436,6 +444,7 @@ static const ps_check_case tests[] = {
     {&names_are_of_a_small_alphabet},
     {&rules_across_keys_name_the_line},
     {&settings_of_another_optimizer_are_refused},
+    {&a_record_is_of_a_training_and_of_something},
     {&a_label_column_is_said_in_one_of_three_ways},
     {&data_is_checked_against_its_format},
     {&a_language_model_gets_what_follows_from_its_sizes},

@@ -1,0 +1,132 @@
+/* Happy path: PATH.new is written with the head, or with what is kept of PATH, and takes its name.
+ */
+#include "server/record/record_file.h"
+
+#include "common/base/mem.h"
+#include "common/base/require.h"
+
+#include <string.h>
+
+enum { PIECE = 1 << 16 };
+
+struct ps_record_file {
+    const ps_disk *disk;
+    char *path;
+    int file;
+    uint64_t bytes;
+};
+
+static ps_status copy(const ps_disk *disk, int from, int to, uint64_t bytes)
+{
+    uint8_t *piece = ps_alloc(PIECE);
+    ps_status st = PS_OK;
+    for (uint64_t done = 0; !st && done < bytes;) {
+        size_t n = bytes - done < PIECE ? (size_t)(bytes - done) : PIECE;
+        st = ps_disk_read_full(disk, from, piece, n);
+        if (!st)
+            st = ps_disk_write_all(disk, to, piece, n);
+        done += n;
+    }
+    free(piece);
+    return st;
+}
+
+/* Is it of the same training? */
+static ps_status check_head(const ps_disk *disk, int file, ps_slice head, uint64_t position)
+{
+    uint64_t size;
+    ps_status st = disk->size(disk->state, file, &size);
+    if (st)
+        return st;
+    if (size < position || position < head.len)
+        return ps_fail(PS_CORRUPT, "it has %llu bytes, the checkpoint counts on %llu",
+                       (unsigned long long)size, (unsigned long long)position);
+    uint8_t *own = ps_alloc(head.len);
+    st = ps_disk_read_full(disk, file, own, head.len);
+    if (!st && memcmp(own, head.data, head.len) != 0)
+        st = ps_fail(PS_CORRUPT, "it is of another training");
+    free(own);
+    return st ? st : disk->seek(disk->state, file, 0);
+}
+
+static ps_status copy_prefix(const ps_disk *disk, const char *path, int to, ps_slice head,
+                             uint64_t position)
+{
+    int from;
+    ps_status st = disk->open(disk->state, path, PS_DISK_READ, &from);
+    if (st)
+        return st;
+    st = check_head(disk, from, head, position);
+    if (!st)
+        st = copy(disk, from, to, position);
+    disk->close(disk->state, from);
+    return st;
+}
+
+/* *file is open, and has its name. */
+static ps_status begin(const ps_disk *disk, const char *path, ps_slice head, uint64_t position,
+                       int *file)
+{
+    char *fresh = ps_asprintf("%s.new", path);
+    ps_status st = disk->unlink(disk->state, fresh);
+    if (!st || st == PS_NOT_FOUND)
+        st = disk->open(disk->state, fresh, PS_DISK_CREATE, file);
+    if (!st) {
+        st = position ? copy_prefix(disk, path, *file, head, position)
+                      : ps_disk_write_all(disk, *file, head.data, head.len);
+        if (!st)
+            st = disk->fsync(disk->state, *file);
+        if (!st)
+            st = disk->rename(disk->state, fresh, path);
+        if (st)
+            disk->close(disk->state, *file);
+    }
+    ps_free(&fresh);
+    return st;
+}
+
+ps_status ps_record_file_open(const ps_disk *disk, const char *path, ps_slice head,
+                              uint64_t position, ps_record_file **out)
+{
+    int file;
+    ps_status st = begin(disk, path, head, position, &file);
+    if (st)
+        return ps_wrap(st, "record %s", path);
+    ps_record_file *f = ps_new(ps_record_file);
+    *f = (ps_record_file){.disk = disk,
+                          .path = ps_strdup(path),
+                          .file = file,
+                          .bytes = position ? position : head.len};
+    *out = f;
+    return PS_OK;
+}
+
+void ps_record_file_close(ps_record_file **file)
+{
+    ps_record_file *f = *file;
+    if (!f)
+        return;
+    f->disk->close(f->disk->state, f->file);
+    free(f->path);
+    ps_free(file);
+}
+
+uint64_t ps_record_file_bytes(const ps_record_file *file)
+{
+    return file->bytes;
+}
+
+ps_status ps_record_file_append(ps_record_file *f, ps_slice bytes)
+{
+    ps_status st = ps_disk_write_all(f->disk, f->file, bytes.data, bytes.len);
+    if (st)
+        return ps_wrap(st, "record %s", f->path);
+    f->bytes += bytes.len;
+    return PS_OK;
+}
+
+ps_status ps_record_file_sync(ps_record_file *f)
+{
+    ps_status st = f->disk->fsync(f->disk->state, f->file);
+    return st ? ps_wrap(st, "record %s", f->path) : PS_OK;
+}
