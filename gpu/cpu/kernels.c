@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 typedef struct kernels {
     const char *name; /* in OPENBLAS_CORETYPE */
@@ -24,7 +27,16 @@ static const kernels all_kernels[] = {
     {NULL, {0}},
 };
 
-/* libgcc and compiler-rt look at XCR0 as well, that is at what the system saves. */
+/* libgcc and compiler-rt look at XCR0 as well, that is at what the system saves. Clang's builtin
+ * does not know f16c: the processor is asked, once the system is known to save AVX's registers. */
+#if defined(__x86_64__)
+static bool has_f16c(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C) != 0;
+}
+#endif
+
 ps_cpu_features ps_cpu_features_read(void)
 {
     ps_cpu_features f = {0};
@@ -36,7 +48,7 @@ ps_cpu_features ps_cpu_features_read(void)
                __builtin_cpu_supports("avx512vl");
     f.avx512_bf16 = f.avx512 && __builtin_cpu_supports("avx512bf16");
     f.avx512_vnni = f.avx512 && __builtin_cpu_supports("avx512vnni");
-    f.f16c = f.avx && __builtin_cpu_supports("f16c");
+    f.f16c = f.avx && has_f16c();
 #endif
     return f;
 }
