@@ -23,6 +23,7 @@ typedef struct sixteens_run {
     bool exact;
     const float *x_exact;
     int64_t ld_exact;
+    ps_form_call call; /* what all sixteens have in common */
 } sixteens_run;
 
 const ps_form_order *ps_cpu_form_order(const ps_stream *s, const ps_form_matrix *m)
@@ -113,16 +114,11 @@ static void take_rows(const sixteens_run *r, int64_t first, ps_form_call *c)
 static void multiply(const sixteens_run *r, int64_t i, int64_t begin, int64_t end)
 {
     const ps_form_matrix *w = r->p->w;
-    int64_t bytes = PS_FORM_ROWS_TOGETHER * w->bytes.shape[1];
     float sums[PS_FORM_ROWS_X * PS_FORM_ROWS_TOGETHER];
-    ps_form_call c = {.order = r->order,
-                      .sixteen = (const uint8_t *)ps_tensor_address(w->bytes) + i * bytes,
-                      .columns = w->columns,
-                      .block = ps_form_block_numbers(w->form, (uint64_t)w->columns),
-                      .x.ld = r->x.ld,
-                      .ld_exact = r->ld_exact,
-                      .y = sums};
-    c.block_bytes = c.block * bytes / c.columns;
+    ps_form_call c = r->call;
+    c.sixteen = (const uint8_t *)ps_tensor_address(w->bytes) +
+                i * PS_FORM_ROWS_TOGETHER * w->bytes.shape[1];
+    c.y = sums;
     for (; begin < end; begin += c.rows) {
         c.rows = end - begin < PS_FORM_ROWS_X ? (int)(end - begin) : PS_FORM_ROWS_X;
         take_rows(r, begin, &c);
@@ -155,6 +151,19 @@ static int64_t piece_of(const ps_stream *s, const ps_form_product *p)
     return piece > least ? piece : least;
 }
 
+static ps_form_call call_of(const sixteens_run *r)
+{
+    const ps_form_matrix *w = r->p->w;
+    int64_t block = ps_form_block_numbers(w->form, (uint64_t)w->columns);
+    return (ps_form_call){.order = r->order,
+                          .columns = w->columns,
+                          .block = block,
+                          .block_bytes =
+                              PS_FORM_ROWS_TOGETHER * w->bytes.shape[1] * block / w->columns,
+                          .x.ld = r->x.ld,
+                          .ld_exact = r->ld_exact};
+}
+
 int64_t ps_cpu_form_sixteens(ps_stream *s, const ps_form_product *p)
 {
     sixteens_run r = {.p = p, .order = ps_cpu_form_order(s, p->w), .kernels = ps_cpu_forms(s)};
@@ -164,6 +173,7 @@ int64_t ps_cpu_form_sixteens(ps_stream *s, const ps_form_product *p)
     r.exact = p->exact || r.order->kind >= PS_FORM_INTEGERS;
     if (!(r.exact ? convert_x(s, &r) : round_x(s, &r)))
         return 0;
+    r.call = call_of(&r);
     ps_cpu_for(s, rows / PS_FORM_ROWS_TOGETHER, piece_of(s, p), multiply_cb, &r);
     return rows;
 }
