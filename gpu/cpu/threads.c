@@ -21,10 +21,12 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* How often to look before sleeping, and how many pauses apart: some 200 µs in all, and others who
- * want the core get it in between. */
-#define LOOKS  120
-#define PAUSES 64
+/* How often to look before sleeping, some 200 µs in all, and how many pauses apart: a token of a
+ * model is sixty loops, each begun and ended by a look. Others who want the core get it now and
+ * then. */
+#define LOOKS  4096
+#define PAUSES 2
+#define YIELDS 256
 
 typedef struct helper {
     ps_threads *pool;
@@ -56,7 +58,7 @@ struct ps_threads {
 
 static void pause_briefly(int look)
 {
-    if (look % 8 == 7)
+    if (look % YIELDS == YIELDS - 1)
         (void)sched_yield();
 #if defined(__x86_64__)
     for (int i = 0; i < PAUSES; i++)
