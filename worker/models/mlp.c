@@ -229,6 +229,7 @@ static ps_status forward(ps_model *base, const ps_model_hooks *hooks)
 {
     mlp *m = (mlp *)base;
     ps_tensor x = ps_tensor_head(base->input, base->rows);
+    ps_model_at(base, PS_TAP_INPUT, 0, x, 0);
     for (size_t i = 0; i < m->count; i++) {
         ps_status st = ps_model_use(base, hooks, weight_of(i));
         if (!st)
@@ -237,10 +238,12 @@ static ps_status forward(ps_model *base, const ps_model_hooks *hooks)
             return st;
         ps_tensor z = ps_tensor_head(m->layers[i].z, base->rows);
         ps_tensor a = ps_tensor_head(m->layers[i].a, base->rows);
-        ps_model_show(base, weight_of(i), x);
         ps_linear_forward(base->stream, &m->layers[i].linear, z, 0, x);
-        if (i + 1 < m->count)
-            ps_activation_forward(base->stream, m->activation, a, z);
+        ps_model_at(base, PS_TAP_LAYER_PRE, (int64_t)i, z, 0);
+        if (i + 1 == m->count)
+            break;
+        ps_activation_forward(base->stream, m->activation, a, z);
+        ps_model_at(base, PS_TAP_LAYER_POST, (int64_t)i, a, 0);
         x = a;
     }
     return PS_OK;
@@ -268,6 +271,7 @@ static ps_status backward(ps_model *base, const ps_model_hooks *hooks)
     mlp *m = (mlp *)base;
     ps_tensor dy = ps_tensor_head(m->doutput, base->rows);
     for (size_t i = m->count; i-- > 0;) {
+        ps_model_gradient_at(base, PS_TAP_LAYER_PRE, (int64_t)i, dy, 0);
         ps_status st = backward_parameters(m, i, dy, hooks);
         if (st)
             return st;
@@ -280,12 +284,15 @@ static ps_status backward(ps_model *base, const ps_model_hooks *hooks)
         dx.shape[1] = a.shape[1];
         ps_linear_backward_input(base->stream, &m->layers[i].linear, dx, dy, 0, 0);
         ps_model_follow(base, (int64_t)i, dx);
+        ps_model_gradient_at(base, PS_TAP_LAYER_POST, (int64_t)i - 1, dx, 0);
         ps_activation_backward(base->stream, m->activation, dx, z, a);
         dy = dx;
     }
-    if (base->options.explain)
-        ps_linear_backward_input(base->stream, &m->layers[0].linear,
-                                 ps_tensor_head(base->input_gradient, base->rows), dy, 0, 0);
+    if (!base->options.explain)
+        return PS_OK;
+    ps_tensor dx = ps_tensor_head(base->input_gradient, base->rows);
+    ps_linear_backward_input(base->stream, &m->layers[0].linear, dx, dy, 0, 0);
+    ps_model_gradient_at(base, PS_TAP_INPUT, 0, dx, 0);
     return PS_OK;
 }
 
@@ -316,6 +323,25 @@ static ps_tensor hidden(ps_model *base, int64_t layer)
     return ps_tensor_head(m->layers[layer - 1].a, base->rows);
 }
 
+static int64_t tap_columns(const ps_model *base, ps_tap tap)
+{
+    const mlp *m = (const mlp *)base;
+    if (tap.kind == PS_TAP_INPUT)
+        return base->inputs;
+    size_t there = tap.kind == PS_TAP_LAYER_PRE    ? m->count
+                   : tap.kind == PS_TAP_LAYER_POST ? m->count - 1
+                                                   : 0;
+    return (size_t)tap.layer < there ? m->layers[tap.layer].z.shape[1] : 0;
+}
+
+static bool tap_before(const ps_model *base, size_t i, ps_tap *out)
+{
+    (void)base;
+    *out = i == weight_of(0) ? (ps_tap){PS_TAP_INPUT, 0}
+                             : (ps_tap){PS_TAP_LAYER_POST, (int64_t)(i / 2) - 1};
+    return i % 2 == 0; /* else it is a bias */
+}
+
 static ps_tensor room(ps_model *base)
 {
     return ((mlp *)base)->deltas[0];
@@ -331,4 +357,6 @@ const ps_model_row ps_model_mlp = {
     .room = room,
     .outputs_at = outputs_at,
     .seed = seed,
+    .tap_columns = tap_columns,
+    .tap_before = tap_before,
 };

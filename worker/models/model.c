@@ -12,7 +12,6 @@
 
 static const ps_model_row *const rows[] = {
     [PS_ARCH_LAYERS] = &ps_model_mlp, [PS_ARCH_LANGUAGE] = &ps_model_transformer};
-static const ps_model_hooks no_hooks;
 
 static ps_status find_row(const char *name, const ps_model_row **out)
 {
@@ -101,6 +100,20 @@ int64_t ps_model_outputs(const ps_model *m)
     return m->outputs;
 }
 
+int64_t ps_model_tap_columns(const ps_model *m, ps_tap tap)
+{
+    return m->row->tap_columns(m, tap);
+}
+
+ps_status ps_model_tap_before(const ps_model *m, size_t i, ps_tap *out)
+{
+    PS_REQUIRE(i < m->layout.count);
+    if (m->row->tap_before(m, i, out))
+        return PS_OK;
+    return ps_fail(PS_INVALID_ARGUMENT, "parameter %s is in no product",
+                   m->layout.parameters[i].name);
+}
+
 uint64_t ps_model_memory(const ps_model *m)
 {
     return m->memory;
@@ -156,14 +169,6 @@ static ps_status take_tokens(ps_model *m, const ps_model_batch *batch)
     return st;
 }
 
-static ps_status forward(ps_model *m, const ps_model_hooks *hooks)
-{
-    m->watching = hooks->before_product || hooks->after_block ? hooks : NULL;
-    ps_status st = m->row->forward(m, hooks);
-    m->watching = NULL;
-    return st;
-}
-
 ps_status ps_model_forward(ps_model *m, const ps_model_batch *batch, const ps_model_hooks *hooks)
 {
     ps_one_thread_require(&m->mine);
@@ -178,7 +183,7 @@ ps_status ps_model_forward(ps_model *m, const ps_model_batch *batch, const ps_mo
     m->add_gradients = batch->add_gradients;
     ps_status st = m->row->takes_tokens ? take_tokens(m, batch) : take_features(m, batch);
     if (!st)
-        st = forward(m, hooks ? hooks : &no_hooks);
+        st = ps_model_pass(m, m->row->forward, hooks);
     if (!st)
         m->stage = PS_MODEL_FORWARD;
     return st;
@@ -240,7 +245,7 @@ ps_status ps_model_backward(ps_model *m, const ps_model_hooks *hooks)
     ps_one_thread_require(&m->mine);
     PS_REQUIRE(m->stage == PS_MODEL_LOSS && m->gradients);
     m->stage = PS_MODEL_EMPTY;
-    return m->row->backward(m, hooks ? hooks : &no_hooks);
+    return ps_model_pass(m, m->row->backward, hooks);
 }
 
 ps_status ps_model_result_get(ps_model *m, ps_model_result *out)

@@ -24,6 +24,7 @@
 #include "common/base/status.h"
 #include "common/form/form.h"
 #include "gpu/ops.h"
+#include "worker/models/tap.h"
 
 typedef struct ps_model ps_model;
 
@@ -140,15 +141,18 @@ typedef struct ps_model_hooks {
      * first: it has been written since the last time. A failure ends the pass, and forward returns
      * it. */
     ps_status (*before_use)(void *user, size_t parameter, bool *changed);
-    /* A forward pass is about to compute y = x·wᵀ (+ b) with weight i: x[rows,in], rows being those
-     * of the batch, or its tokens, in the model's type. It may be read by what is enqueued on
-     * ps_model_stream now, and by nothing later: its memory is used again. A layer's weights that
-     * share an input are shown it one after the other; the head's weight is the embedding's where
-     * they are tied. What the hook fails with it keeps, and says when before_use is called next. */
-    void (*before_product)(void *user, size_t weight, ps_tensor x);
-    /* Block `layer` of a language model has been enqueued: x[rows,hidden] came into it, and y is
-     * what it has made of that; the same holds for both as for before_product's. */
-    void (*after_block)(void *user, size_t layer, ps_tensor x, ps_tensor y);
+    /* A forward pass is at a point of it (tap.h): x[rows, columns] is there, rows being those of
+     * the batch, or its tokens, ld elements apart, in the model's type. What is enqueued on
+     * ps_model_stream now may read it and write to it: the pass goes on with what it then is.
+     * Nothing later may, its memory is used again. What the hook fails with it keeps, and says when
+     * before_use is called next. Not in ps_model_extend. */
+    void (*at)(void *user, ps_tap tap, ps_tensor x, int64_t ld);
+    /* A backward pass is there with the loss's gradient, or that of backward_at, by what `at` saw,
+     * likewise; not with recompute. What replaced x counts as what the layer before has made: who
+     * put in a constant writes zeros. embed and pos_embed share one gradient. */
+    void (*gradient_at)(void *user, ps_tap tap, ps_tensor dx, int64_t ld);
+    /* backward_at: the deviations that norms divide by are constants (gpu/ops.h). */
+    bool constant_rstd;
     /* Gradient i is complete in the model's stream: it may be read at once where the backend is
      * host_addressable; elsewhere record an event on ps_model_stream and wait for it. It stays as
      * it is until the next backward. A failure ends the pass. */
@@ -213,6 +217,12 @@ ps_stream *ps_model_stream(const ps_model *m);
 int64_t ps_model_inputs(const ps_model *m);  /* numbers of a row of features; 0: takes tokens */
 int64_t ps_model_outputs(const ps_model *m); /* classes, tokens, or numbers of a row of targets */
 uint64_t ps_model_memory(const ps_model *m); /* bytes of device memory it holds */
+
+/* Numbers of a row at a point of its passes; 0: this model has no such point. */
+int64_t ps_model_tap_columns(const ps_model *m, ps_tap tap);
+/* The point whose x the product with weight i is of: x·wᵀ; where it is tied, the head's.
+ * PS_INVALID_ARGUMENT: parameter i is in no product. */
+PS_MUST_CHECK ps_status ps_model_tap_before(const ps_model *m, size_t i, ps_tap *out);
 
 /* PS_INVALID_ARGUMENT for a batch that does not fit the model (rows, missing labels, a label out of
  * range: which row); nothing is computed then. */

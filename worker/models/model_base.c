@@ -41,18 +41,35 @@ ps_status ps_model_use(ps_model *m, const ps_model_hooks *hooks, size_t i)
     return PS_OK;
 }
 
-void ps_model_show(const ps_model *m, size_t weight, ps_tensor x)
+void ps_model_at(const ps_model *m, ps_tap_kind kind, int64_t layer, ps_tensor x, int64_t ld)
 {
-    PS_REQUIRE(weight < m->layout.count && x.rank == 2);
-    if (m->watching && m->watching->before_product)
-        m->watching->before_product(m->watching->user, weight, x);
+    PS_REQUIRE(x.rank == 2);
+    if (m->watching && m->watching->at)
+        m->watching->at(m->watching->user, (ps_tap){kind, layer}, x, ld ? ld : x.shape[1]);
 }
 
-void ps_model_show_block(const ps_model *m, size_t layer, ps_tensor x, ps_tensor y)
+bool ps_model_shows_gradients(const ps_model *m)
 {
-    PS_REQUIRE(x.rank == 2 && y.rank == 2);
-    if (m->watching && m->watching->after_block)
-        m->watching->after_block(m->watching->user, layer, x, y);
+    return m->watching && m->watching->gradient_at;
+}
+
+void ps_model_gradient_at(const ps_model *m, ps_tap_kind kind, int64_t layer, ps_tensor dx,
+                          int64_t ld)
+{
+    PS_REQUIRE(dx.rank == 2);
+    if (ps_model_shows_gradients(m))
+        m->watching->gradient_at(m->watching->user, (ps_tap){kind, layer}, dx,
+                                 ld ? ld : dx.shape[1]);
+}
+
+ps_status ps_model_pass(ps_model *m, ps_model_pass_fn *pass, const ps_model_hooks *hooks)
+{
+    static const ps_model_hooks none;
+    m->watching = hooks ? hooks : &none;
+    PS_REQUIRE(!(ps_model_shows_gradients(m) && m->options.recompute));
+    ps_status st = pass(m, m->watching);
+    m->watching = NULL;
+    return st;
 }
 
 ps_status ps_model_ready(const ps_model_hooks *hooks, size_t parameter)

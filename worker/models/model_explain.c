@@ -6,8 +6,6 @@
 #include "common/base/require.h"
 #include "worker/models/model_row.h"
 
-static const ps_model_hooks no_hooks;
-
 ps_status ps_model_make_points(ps_model *m)
 {
     size_t bytes = ps_tensor_bytes(m->points);
@@ -67,7 +65,7 @@ ps_status ps_model_backward_at(ps_model *m, const ps_model_point *points, size_t
     ps_one_thread_require(&m->mine);
     PS_REQUIRE(m->options.explain && m->stage != PS_MODEL_EMPTY && n > 0);
     ps_status st = seed(m, points, n, douts);
-    return st ? st : m->row->backward(m, hooks ? hooks : &no_hooks);
+    return st ? st : ps_model_pass(m, m->row->backward, hooks);
 }
 
 ps_tensor ps_model_input_gradient(const ps_model *m)

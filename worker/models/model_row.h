@@ -13,6 +13,7 @@
 #include "worker/layers/loss.h"
 #include "worker/models/model.h"
 
+typedef ps_status ps_model_pass_fn(ps_model *m, const ps_model_hooks *hooks);
 typedef struct ps_model_row {
     /* Checks the whole configuration; on success the layout has been added to with
      * ps_model_layout_add. */
@@ -23,11 +24,11 @@ typedef struct ps_model_row {
     /* The passes, over m->rows rows (of m->length tokens); the batch has been checked and its
      * features or tokens are in m->input. Hooks are never NULL; their members are called through
      * ps_model_use and ps_model_ready. */
-    ps_status (*forward)(ps_model *m, const ps_model_hooks *hooks);
+    ps_model_pass_fn *forward;
     /* Checks the goal, and leaves the loss in m->loss and what backward begins with. NULL: m->loss
      * over m->output, whose gradient replaces it. m->teacher, if there is one, has had forward. */
     ps_status (*loss)(ps_model *m, const ps_loss_goal *goal);
-    ps_status (*backward)(ps_model *m, const ps_model_hooks *hooks);
+    ps_model_pass_fn *backward;
     /* The largest outputs that forward found, into index, I32 [rows] or [rows · length]; NULL:
      * those of m->output. */
     void (*top)(ps_model *m, ps_tensor index);
@@ -48,6 +49,9 @@ typedef struct ps_model_row {
     void (*seed)(ps_model *m, ps_tensor ids, const float *douts, bool first);
     /* Rows of the tokens' table, F32 [n,hidden_size]; NULL: the model takes no tokens. */
     ps_tensor (*embed)(ps_model *m, ps_tensor ids);
+    /* As the calls of model.h; false: parameter i is in no product. */
+    int64_t (*tap_columns)(const ps_model *m, ps_tap tap);
+    bool (*tap_before)(const ps_model *m, size_t i, ps_tap *out);
     bool takes_tokens;
 } ps_model_row;
 
@@ -98,7 +102,7 @@ struct ps_model {
     bool embedded;                     /* it has embeddings, which are in their place */
     bool train, add_gradients;         /* likewise */
     ps_loss_goal goal;                 /* of the batch whose loss was computed last */
-    const ps_model_hooks *watching;    /* while forward runs, who is shown what; NULL: nobody */
+    const ps_model_hooks *watching;    /* of the pass that is running, where they are to see it */
     ps_loss_teaching teaching;         /* its goal's */
     ps_model *teacher;                 /* of the current batch; NULL: none */
     const ps_model_teaching *followed; /* hidden states are; NULL: none */
@@ -124,10 +128,16 @@ void ps_model_compare(ps_model *m);
 /* Calls the hook for one parameter, if there is one; then its weight is up to date. */
 PS_MUST_CHECK ps_status ps_model_use(ps_model *m, const ps_model_hooks *hooks, size_t parameter);
 PS_MUST_CHECK ps_status ps_model_ready(const ps_model_hooks *hooks, size_t parameter);
-/* Before a product with that weight: x is shown to who watches. */
-void ps_model_show(const ps_model *m, size_t weight, ps_tensor x);
-void ps_model_show_block(const ps_model *m, size_t layer, ps_tensor x, ps_tensor y);
-
+/* Runs a pass of the row, watched by the hooks (NULL: there are none). */
+PS_MUST_CHECK ps_status ps_model_pass(ps_model *m, ps_model_pass_fn *pass,
+                                      const ps_model_hooks *hooks);
+/* The pass is at that point: who watches may read x[rows,columns] and write to it. ld: elements
+ * from one row to the next, 0 where they are dense. Likewise of a gradient on the way back. */
+void ps_model_at(const ps_model *m, ps_tap_kind kind, int64_t layer, ps_tensor x, int64_t ld);
+void ps_model_gradient_at(const ps_model *m, ps_tap_kind kind, int64_t layer, ps_tensor dx,
+                          int64_t ld);
+/* Are gradients shown to somebody, who may write to them? */
+bool ps_model_shows_gradients(const ps_model *m);
 /* With options.explain: room on the host for as many points as the row has on the device. */
 PS_MUST_CHECK ps_status ps_model_make_points(ps_model *m);
 /* PS_INVALID_ARGUMENT: the first of n that is no token of the vocabulary. */

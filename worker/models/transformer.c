@@ -84,7 +84,8 @@ ps_norm_layer ps_transformer_norm(const ps_transformer *t, int64_t l, ps_arch_pa
                            .bias = both.bias,
                            .gain_gradient = both.weight_gradient,
                            .bias_gradient = both.bias_gradient,
-                           .epsilon = (float)t->size.norm_epsilon};
+                           .epsilon = (float)t->size.norm_epsilon,
+                           .constant_rstd = t->base.watching && t->base.watching->constant_rstd};
 }
 
 /* ---- attention as blocks see it ---- */
@@ -145,10 +146,13 @@ void ps_transformer_drop(ps_transformer *t, ps_tensor x, int64_t branch)
 ps_tensor ps_transformer_drop_backward(ps_transformer *t, ps_tensor room, int64_t branch)
 {
     ps_tensor dx = ps_transformer_rows(t, t->dx);
-    if (!t->dropping)
-        return dx;
     room = ps_transformer_rows(t, room);
-    drop(t, room, dx, branch);
+    if (t->dropping)
+        drop(t, room, dx, branch);
+    else if (ps_model_shows_gradients(&t->base))
+        ps_copy(t->base.stream, room, dx);
+    else
+        return dx;
     return room;
 }
 
@@ -166,6 +170,20 @@ static void look_up(const ps_transformer *t, ps_arch_part part, ps_tensor x, ps_
         ps_op_embedding(t->base.stream, x, t->base.weights[table], ids, add);
 }
 
+/* x += position_table[positions]; where somebody is to see them, they are put together apart:
+ * normed is not in use yet. */
+static void add_positions(const ps_transformer *t, ps_tensor x)
+{
+    if (!t->base.watching || !t->base.watching->at) {
+        look_up(t, PS_PART_POSITIONS, x, t->positions, true);
+        return;
+    }
+    ps_tensor apart = ps_transformer_rows(t, t->normed);
+    look_up(t, PS_PART_POSITIONS, apart, t->positions, false);
+    ps_model_at(&t->base, PS_TAP_POS_EMBED, 0, apart, 0);
+    ps_op_add(t->base.stream, x, x, apart);
+}
+
 /* x0[n,C] = token_table[tokens], or what the batch has in their place (+ position_table[positions])
  */
 static ps_status embed(ps_transformer *t, const ps_model_hooks *hooks)
@@ -176,11 +194,12 @@ static ps_status embed(ps_transformer *t, const ps_model_hooks *hooks)
         return st;
     if (!t->base.embedded)
         look_up(t, PS_PART_TOKENS, x, t->base.input, false);
+    ps_model_at(&t->base, PS_TAP_EMBED, 0, x, 0);
     if (!ps_transformer_has(t, PS_PART_POSITIONS))
         return PS_OK;
     st = ps_transformer_use(t, 0, PS_PART_POSITIONS, PS_PART_POSITIONS, hooks);
     if (!st)
-        look_up(t, PS_PART_POSITIONS, x, t->positions, true);
+        add_positions(t, x);
     return st;
 }
 
@@ -224,21 +243,18 @@ ps_status ps_transformer_run(ps_transformer *t, const ps_model_hooks *hooks)
     ps_transformer_drop(t, ps_transformer_rows(t, t->states[0].input), 0);
     for (int64_t l = 0; !st && l < t->size.num_layers; l++) {
         st = ps_transformer_block_forward(t, l, output_of(t, l), hooks);
-        if (st)
-            break;
-        keep(t, l + 1);
-        ps_model_show_block(&t->base, (size_t)l, ps_transformer_rows(t, t->states[l].input),
-                            output_of(t, l));
+        if (!st)
+            keep(t, l + 1);
     }
     if (!st)
         st = ps_transformer_use(t, 0, PS_PART_NORM, PS_PART_HEAD, hooks);
     if (st)
         return st;
     ps_norm_layer norm = ps_transformer_norm(t, 0, PS_PART_NORM);
-    ps_norm_layer_forward(t->base.stream, &norm, t->norm_state, ps_transformer_rows(t, t->normed),
+    ps_tensor normed = ps_transformer_rows(t, t->normed);
+    ps_norm_layer_forward(t->base.stream, &norm, t->norm_state, normed,
                           ps_transformer_rows(t, t->last));
-    ps_model_show(&t->base, ps_transformer_parameter(t, PS_PART_HEAD, 0),
-                  ps_transformer_rows(t, t->normed));
+    ps_model_at(&t->base, PS_TAP_LN_FINAL, 0, normed, 0);
     return PS_OK;
 }
 
@@ -364,9 +380,14 @@ void ps_transformer_answer(ps_model *m)
 static ps_status backward_embedding(ps_transformer *t, const ps_model_hooks *hooks)
 {
     ps_stream *s = t->base.stream;
-    if (!t->base.gradients)
-        return PS_OK; /* dx is the input's */
-    ps_tensor dx = ps_transformer_drop_backward(t, t->dbranch, 0);
+    bool explain = t->base.options.explain; /* then dx is the input's */
+    ps_tensor dx =
+        explain ? ps_transformer_rows(t, t->dx) : ps_transformer_drop_backward(t, t->dbranch, 0);
+    if (ps_transformer_has(t, PS_PART_POSITIONS))
+        ps_model_gradient_at(&t->base, PS_TAP_POS_EMBED, 0, dx, 0);
+    ps_model_gradient_at(&t->base, PS_TAP_EMBED, 0, dx, 0);
+    if (explain)
+        return PS_OK;
     if (ps_transformer_has(t, PS_PART_POSITIONS)) {
         ps_tensor dpositions = gradient_of(t, PS_PART_POSITIONS);
         if (t->beta == 0)
@@ -399,6 +420,7 @@ ps_status ps_transformer_backward(ps_model *m, const ps_model_hooks *hooks)
     ps_status st = PS_OK;
     if (!is_tied(t))
         st = ps_transformer_ready(t, 0, PS_PART_HEAD, hooks);
+    ps_model_gradient_at(m, PS_TAP_LN_FINAL, 0, ps_transformer_rows(t, t->dx), 0);
     if (!st)
         st = backward_norm(t, hooks);
     ps_model_follow(m, t->size.num_layers, ps_transformer_rows(t, t->dx));

@@ -92,6 +92,8 @@ PS_MUST_CHECK ps_status ps_transformer_run(ps_transformer *t, const ps_model_hoo
 PS_MUST_CHECK ps_status ps_transformer_forward(ps_model *m, const ps_model_hooks *hooks);
 PS_MUST_CHECK ps_status ps_transformer_loss(ps_model *m, const ps_loss_goal *goal);
 PS_MUST_CHECK ps_status ps_transformer_backward(ps_model *m, const ps_model_hooks *hooks);
+int64_t ps_transformer_tap_columns(const ps_model *m, ps_tap tap);
+bool ps_transformer_tap_before(const ps_model *m, size_t i, ps_tap *out);
 ps_tensor ps_transformer_outputs_at(ps_model *m, ps_tensor ids);
 void ps_transformer_seed(ps_model *m, ps_tensor ids, const float *douts, bool first);
 ps_tensor ps_transformer_embed(ps_model *m, ps_tensor ids);
@@ -139,7 +141,8 @@ void ps_transformer_attend_backward(ps_transformer *t, int64_t l);
 /* Dropout in place where the pass has it. branch 0: of the embedding; 1 + 2l and 2 + 2l: of what
  * block l adds. */
 void ps_transformer_drop(ps_transformer *t, ps_tensor x, int64_t branch);
-/* The gradient of such a branch, of t->dx: in `room`, or t->dx itself where nothing is dropped. */
+/* The gradient of such a branch, of t->dx: in `room`, or t->dx itself where nothing is dropped and
+ * nobody may write to it. */
 ps_tensor ps_transformer_drop_backward(ps_transformer *t, ps_tensor room, int64_t branch);
 
 #endif

@@ -16,7 +16,6 @@ static void product(ps_transformer *t, int64_t l, ps_arch_part part, ps_tensor y
                     ps_tensor x)
 {
     ps_linear linear = ps_transformer_linear(t, l, part);
-    ps_model_show(&t->base, ps_transformer_parameter(t, part, l), x);
     ps_linear_forward(t->base.stream, &linear, y, ld, x);
 }
 
@@ -71,12 +70,21 @@ static ps_tensor columns(const ps_transformer *t, ps_tensor packed, size_t i)
                : ps_attention_layer_part(&t->attention, packed, (ps_attention_part)i);
 }
 
+static const ps_tap_kind packed_taps[] = {[PS_ATTENTION_QUERIES] = PS_TAP_Q,
+                                          [PS_ATTENTION_KEYS] = PS_TAP_K,
+                                          [PS_ATTENTION_VALUES] = PS_TAP_V};
+enum { PACKED = sizeof packed_taps / sizeof *packed_taps };
+
 /* x[n,C] -> packed[n,Q] */
 static void project(ps_transformer *t, int64_t l, ps_tensor x)
 {
     ps_tensor packed = ps_transformer_rows(t, t->states[l].packed);
     for (size_t i = 0; i < projections(t); i++)
         product(t, l, projection(t, i), columns(t, packed, i), packed.shape[1], x);
+    for (size_t i = 0; i < PACKED; i++)
+        ps_model_at(&t->base, packed_taps[i], l,
+                    ps_attention_layer_part(&t->attention, packed, (ps_attention_part)i),
+                    packed.shape[1]);
 }
 
 /* dpacked[n,Q] -> the gradients of the projections, and dnormed[n,C] */
@@ -86,6 +94,10 @@ static ps_status project_backward(ps_transformer *t, int64_t l, ps_tensor dnorme
     ps_tensor dpacked = ps_transformer_rows(t, t->dpacked);
     ps_tensor x = ps_transformer_rows(t, t->states[l].normed_attention);
     int64_t ld = dpacked.shape[1];
+    for (size_t i = PACKED; i-- > 0;)
+        ps_model_gradient_at(&t->base, packed_taps[i], l,
+                             ps_attention_layer_part(&t->attention, dpacked, (ps_attention_part)i),
+                             ld);
     for (size_t n = projections(t), i = n; i-- > 0;) {
         ps_tensor dy = columns(t, dpacked, i);
         product_backward(t, l, projection(t, i), dnormed, dy, ld, i + 1 == n ? 0 : 1);
@@ -111,15 +123,21 @@ static ps_status forward_attention(ps_transformer *t, int64_t l, const ps_model_
     if (st)
         return st;
     ps_norm_layer norm = ps_transformer_norm(t, l, PS_PART_NORM_ATTENTION);
+    ps_model_at(&t->base, PS_TAP_RESID_PRE, l, x, 0);
     ps_norm_layer_forward(s, &norm, state->norm_attention, normed, x);
+    ps_model_at(&t->base, PS_TAP_LN1, l, normed, 0);
     project(t, l, normed);
     ps_transformer_attend(t, l);
+    ps_tensor mixed = ps_transformer_rows(t, state->mixed);
+    ps_model_at(&t->base, PS_TAP_Z, l, mixed, 0);
     st = ps_transformer_use(t, l, PS_PART_O, PS_PART_O, hooks);
     if (st)
         return st;
-    product(t, l, PS_PART_O, middle, 0, ps_transformer_rows(t, state->mixed));
+    product(t, l, PS_PART_O, middle, 0, mixed);
     ps_transformer_drop(t, middle, 1 + 2 * l);
+    ps_model_at(&t->base, PS_TAP_ATTN_OUT, l, middle, 0);
     ps_op_add(s, middle, middle, x);
+    ps_model_at(&t->base, PS_TAP_RESID_MID, l, middle, 0);
     return PS_OK;
 }
 
@@ -131,12 +149,15 @@ static void activate(ps_transformer *t, int64_t l, ps_tensor normed)
     ps_tensor active = ps_transformer_rows(t, state->active);
     if (!ps_transformer_has(t, PS_PART_GATE)) {
         product(t, l, PS_PART_UP, hidden, 0, normed);
+        ps_model_at(&t->base, PS_TAP_MLP_PRE, l, hidden, 0);
         ps_activation_forward(t->base.stream, PS_ACTIVATION_GELU_TANH, active, hidden);
         return;
     }
     ps_tensor up = ps_transformer_rows(t, state->up);
     product(t, l, PS_PART_GATE, hidden, 0, normed);
     product(t, l, PS_PART_UP, up, 0, normed);
+    ps_model_at(&t->base, PS_TAP_MLP_PRE, l, hidden, 0);
+    ps_model_at(&t->base, PS_TAP_MLP_PRE_LINEAR, l, up, 0);
     ps_op_swiglu(t->base.stream, active, hidden, up);
 }
 
@@ -154,15 +175,20 @@ static ps_status forward_mlp(ps_transformer *t, int64_t l, ps_tensor out,
         return st;
     ps_norm_layer norm = ps_transformer_norm(t, l, PS_PART_NORM_MLP);
     ps_norm_layer_forward(s, &norm, state->norm_mlp, normed, middle);
+    ps_model_at(&t->base, PS_TAP_LN2, l, normed, 0);
     activate(t, l, normed);
+    ps_tensor active = ps_transformer_rows(t, state->active);
+    ps_model_at(&t->base, PS_TAP_MLP_POST, l, active, 0);
     if (!ps_tensor_present(out))
         return PS_OK;
     st = ps_transformer_use(t, l, PS_PART_DOWN, PS_PART_DOWN, hooks);
     if (st)
         return st;
-    product(t, l, PS_PART_DOWN, out, 0, ps_transformer_rows(t, state->active));
+    product(t, l, PS_PART_DOWN, out, 0, active);
     ps_transformer_drop(t, out, 2 + 2 * l);
+    ps_model_at(&t->base, PS_TAP_MLP_OUT, l, out, 0);
     ps_op_add(s, out, out, middle);
+    ps_model_at(&t->base, PS_TAP_RESID_POST, l, out, 0);
     return PS_OK;
 }
 
@@ -187,6 +213,8 @@ static ps_status gated_backward(ps_transformer *t, int64_t l, ps_tensor dnormed,
     ps_tensor dgate = explain ? ps_transformer_rows(t, t->dgate) : gate;
     ps_tensor dup = explain ? ps_transformer_rows(t, t->dup) : up;
     ps_op_swiglu_backward(t->base.stream, dgate, dup, ps_transformer_rows(t, t->dactive), gate, up);
+    ps_model_gradient_at(&t->base, PS_TAP_MLP_PRE_LINEAR, l, dup, 0);
+    ps_model_gradient_at(&t->base, PS_TAP_MLP_PRE, l, dgate, 0);
     product_backward(t, l, PS_PART_UP, dnormed, dup, 0, 0);
     product_backward(t, l, PS_PART_GATE, dnormed, dgate, 0, 1);
     ps_status st = weights_backward(t, l, PS_PART_UP, dup, 0, normed, hooks);
@@ -201,6 +229,7 @@ static ps_status activation_backward(ps_transformer *t, int64_t l, ps_tensor dno
     ps_activation_backward(t->base.stream, PS_ACTIVATION_GELU_TANH, dactive,
                            ps_transformer_rows(t, state->hidden),
                            ps_transformer_rows(t, state->active));
+    ps_model_gradient_at(&t->base, PS_TAP_MLP_PRE, l, dactive, 0);
     product_backward(t, l, PS_PART_UP, dnormed, dactive, 0, 0);
     return weights_backward(t, l, PS_PART_UP, dactive, 0, ps_transformer_rows(t, state->normed_mlp),
                             hooks);
@@ -211,14 +240,19 @@ static ps_status backward_mlp(ps_transformer *t, int64_t l, const ps_model_hooks
 {
     ps_block_state *state = &t->states[l];
     ps_tensor dnormed = ps_transformer_rows(t, t->dbranch);
+    ps_tensor dactive = ps_transformer_rows(t, t->dactive);
+    ps_model_gradient_at(&t->base, PS_TAP_RESID_POST, l, ps_transformer_rows(t, t->dx), 0);
     ps_tensor dadded = ps_transformer_drop_backward(t, t->dbranch, 2 + 2 * l);
-    product_backward(t, l, PS_PART_DOWN, ps_transformer_rows(t, t->dactive), dadded, 0, 0);
+    ps_model_gradient_at(&t->base, PS_TAP_MLP_OUT, l, dadded, 0);
+    product_backward(t, l, PS_PART_DOWN, dactive, dadded, 0, 0);
+    ps_model_gradient_at(&t->base, PS_TAP_MLP_POST, l, dactive, 0);
     ps_status st = weights_backward(t, l, PS_PART_DOWN, dadded, 0,
                                     ps_transformer_rows(t, state->active), hooks);
     if (st)
         return st;
     st = ps_transformer_has(t, PS_PART_GATE) ? gated_backward(t, l, dnormed, hooks)
                                              : activation_backward(t, l, dnormed, hooks);
+    ps_model_gradient_at(&t->base, PS_TAP_LN2, l, dnormed, 0);
     return st ? st : norm_backward(t, l, PS_PART_NORM_MLP, state->norm_mlp, state->middle, hooks);
 }
 
@@ -226,17 +260,25 @@ static ps_status backward_mlp(ps_transformer *t, int64_t l, const ps_model_hooks
 static ps_status backward_attention(ps_transformer *t, int64_t l, const ps_model_hooks *hooks)
 {
     ps_block_state *state = &t->states[l];
+    ps_tensor dx = ps_transformer_rows(t, t->dx), dnormed = ps_transformer_rows(t, t->dbranch);
+    ps_model_gradient_at(&t->base, PS_TAP_RESID_MID, l, dx, 0);
     ps_tensor dadded = ps_transformer_drop_backward(t, t->dbranch, 1 + 2 * l);
-    product_backward(t, l, PS_PART_O, ps_transformer_rows(t, t->dmixed), dadded, 0, 0);
+    ps_model_gradient_at(&t->base, PS_TAP_ATTN_OUT, l, dadded, 0);
+    ps_tensor dmixed = ps_transformer_rows(t, t->dmixed);
+    product_backward(t, l, PS_PART_O, dmixed, dadded, 0, 0);
+    ps_model_gradient_at(&t->base, PS_TAP_Z, l, dmixed, 0);
     ps_status st =
         weights_backward(t, l, PS_PART_O, dadded, 0, ps_transformer_rows(t, state->mixed), hooks);
     if (st)
         return st;
     ps_transformer_attend_backward(t, l);
-    st = project_backward(t, l, ps_transformer_rows(t, t->dbranch), hooks);
-    return st ? st
-              : norm_backward(t, l, PS_PART_NORM_ATTENTION, state->norm_attention, state->input,
-                              hooks);
+    st = project_backward(t, l, dnormed, hooks);
+    ps_model_gradient_at(&t->base, PS_TAP_LN1, l, dnormed, 0);
+    if (!st)
+        st =
+            norm_backward(t, l, PS_PART_NORM_ATTENTION, state->norm_attention, state->input, hooks);
+    ps_model_gradient_at(&t->base, PS_TAP_RESID_PRE, l, dx, 0);
+    return st;
 }
 
 ps_status ps_transformer_block_backward(ps_transformer *t, int64_t l, const ps_model_hooks *hooks)

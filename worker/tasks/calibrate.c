@@ -3,7 +3,7 @@
  * their squares are pushed to psd, once for all rows of the task: those behind the calibration's
  * are held out, and summed apart.
  *
- * Sums are made on the device, in float32, of the inputs before each product (before_product of
+ * Sums are made on the device, in float32, of the inputs before each product (`at` of
  * ps_model_hooks); of q, k and v, which share one, once. With compress.calibrate.sequential the
  * parameters that were solved in the turns before are what psd has of them by now, so that a window
  * sees what its inputs will be; they stay in the model for the next task.
@@ -29,7 +29,7 @@
 /* One input of the window. */
 typedef struct slot {
     const ps_plan_input *input;
-    size_t weight; /* the parameter before whose product it is taken */
+    ps_tap tap; /* where a pass has it */
     ps_buffer *memory;
     ps_tensor sum; /* F32 [columns, columns], or [columns] */
 } slot;
@@ -77,24 +77,36 @@ static void add_to_sum(ps_stream *s, ps_tensor sum, ps_tensor x, float beta)
                              .stride_c = 1});
 }
 
-static void before_product(void *user, size_t weight, ps_tensor x)
+/* Rows of what products take are dense. */
+static void add_to_sums(calibrating *c, ps_tap tap, ps_tensor x)
 {
-    calibrating *c = user;
     for (size_t i = 0; i < c->n; i++) {
-        if (c->slots[i].weight != weight)
+        if (!ps_tap_equal(c->slots[i].tap, tap))
             continue;
         add_to_sum(ps_model_stream(c->model), c->slots[i].sum, x, c->begun ? 1 : 0);
         c->seen++;
     }
 }
 
-static void after_block(void *user, size_t layer, ps_tensor x, ps_tensor y)
+static void add_to_influence(calibrating *c, ps_tap tap, ps_tensor x)
 {
-    calibrating *c = user;
-    if (!c->influence || c->failed)
+    ps_stream *s = ps_model_stream(c->model);
+    if (tap.kind == PS_TAP_RESID_PRE && tap.layer == 0)
+        c->failed = ps_influence_begin(c->influence, s, x);
+    if (tap.kind != PS_TAP_RESID_POST || c->failed)
         return;
-    c->failed = ps_influence_add(c->influence, ps_model_stream(c->model), layer, x, y);
-    c->seen += layer + 1 == c->slots[0].input->columns;
+    c->failed = ps_influence_add(c->influence, s, (size_t)tap.layer, x);
+    c->seen += (uint64_t)tap.layer + 1 == c->slots[0].input->columns;
+}
+
+static void at(void *user, ps_tap tap, ps_tensor x, int64_t ld)
+{
+    (void)ld;
+    calibrating *c = user;
+    if (c->influence)
+        add_to_influence(c, tap, x);
+    else
+        add_to_sums(c, tap, x);
 }
 
 /* What comes behind the window need not be computed. */
@@ -113,13 +125,15 @@ static ps_status make_slot(calibrating *c, size_t i)
     slot *s = &c->slots[i];
     s->input = &c->job.plan->inputs[c->window->first + i];
     if (s->input->influence) {
-        s->weight = SIZE_MAX;
         ps_influence_new((size_t)s->input->columns, &c->influence);
         return PS_OK;
     }
     int64_t columns = (int64_t)s->input->columns;
     bool squares = s->input->squares;
-    ps_status st = ps_model_find(c->model, s->input->name, &s->weight);
+    size_t weight;
+    ps_status st = ps_model_find(c->model, s->input->name, &weight);
+    if (!st)
+        st = ps_model_tap_before(c->model, weight, &s->tap);
     if (!st)
         st = ps_buffer_new(c->job.run->env->backend,
                            (size_t)(squares ? columns : columns * columns) * sizeof(float),
@@ -240,13 +254,10 @@ static ps_status take_model(calibrating *c)
 
 static ps_status run_batch(calibrating *c, const ps_batch *batch, bool held_out)
 {
-    static const ps_model_hooks hooks = {
-        .before_use = before_use, .before_product = before_product, .after_block = after_block};
-    ps_model_hooks mine = hooks;
+    const ps_model_hooks hooks = {.before_use = before_use, .at = at, .user = c};
     ps_model_batch input = ps_pass_model_batch(batch);
-    mine.user = c;
     c->seen = 0;
-    ps_status st = ps_model_forward(c->model, &input, &mine);
+    ps_status st = ps_model_forward(c->model, &input, &hooks);
     if (!st || st == PS_END)
         st = c->failed;
     if (st)

@@ -82,17 +82,18 @@ static double turn_of(const float *x, const float *y, size_t n)
     return xx > 0 && yy > 0 ? 1 - xy / (sqrt(xx) * sqrt(yy)) : 1;
 }
 
-ps_status ps_influence_add(ps_influence *f, ps_stream *stream, size_t layer, ps_tensor x,
-                           ps_tensor y)
+ps_status ps_influence_begin(ps_influence *f, ps_stream *stream, ps_tensor x)
 {
-    PS_REQUIRE(layer < f->layers && x.rank == 2 && ps_tensor_count(x) == ps_tensor_count(y));
-    size_t rows = (size_t)x.shape[0], columns = (size_t)x.shape[1];
-    ps_status st = layer == 0 ? make_room(f, rows * columns) : PS_OK;
-    if (!st && layer == 0)
-        st = fetch(stream, x, f->x);
-    PS_REQUIRE(st || f->room >= rows * columns);
-    if (!st)
-        st = fetch(stream, y, f->y);
+    ps_status st = make_room(f, (size_t)ps_tensor_count(x));
+    return st ? st : fetch(stream, x, f->x);
+}
+
+ps_status ps_influence_add(ps_influence *f, ps_stream *stream, size_t layer, ps_tensor y)
+{
+    PS_REQUIRE(layer < f->layers && y.rank == 2);
+    size_t rows = (size_t)y.shape[0], columns = (size_t)y.shape[1];
+    PS_REQUIRE(f->room >= rows * columns);
+    ps_status st = fetch(stream, y, f->y);
     for (size_t i = 0; !st && i < rows; i++)
         f->sums[layer] += turn_of(f->x + i * columns, f->y + i * columns, columns);
     float *was = f->x;

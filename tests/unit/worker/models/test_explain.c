@@ -96,6 +96,42 @@ START_TEST(outputs_and_input_gradients_of_layers_agree_with_float64)
 }
 END_TEST
 
+/* The gradient of unit 2 of the first layer becomes zeros. */
+static void zero_unit(void *user, ps_tap tap, ps_tensor dx, int64_t ld)
+{
+    if (tap.kind != PS_TAP_LAYER_PRE || tap.layer != 0)
+        return;
+    float rows[MLP_ROWS * 9];
+    ck_assert_int_eq(ld, 9);
+    ck_ok(ps_tap_read(user, dx, ld, rows));
+    for (int r = 0; r < MLP_ROWS; r++)
+        rows[r * 9 + 2] = 0;
+    ck_ok(ps_tap_write(user, dx, ld, rows));
+}
+
+/* Then the features' gradient is as without that unit's weights. */
+START_TEST(a_gradient_between_layers_can_be_replaced)
+{
+    explained e;
+    mlp_open(&e, _i);
+    ps_stream *s = ps_model_stream(e.model);
+    const ps_model_hooks hooks = {.gradient_at = zero_unit, .user = s};
+    ck_ok(ps_model_forward(e.model, &e.f.batch, NULL));
+    ck_ok(ps_model_backward_at(e.model, mlp_points, POINTS, e.douts, &hooks));
+    float *got = ps_test_read(&e.f.device, ps_model_input_gradient(e.model));
+    ps_tensor w = ps_model_parameter(e.model, 0);
+    w.offset += 2 * INPUTS * sizeof(float);
+    ps_op_fill(s, ps_tensor_head(w, 1), 0);
+    ck_ok(ps_model_backward_at(e.model, mlp_points, POINTS, e.douts, NULL));
+    float *want = ps_test_read(&e.f.device, ps_model_input_gradient(e.model));
+    for (int i = 0; i < MLP_ROWS * INPUTS; i++)
+        ck_assert_double_eq_tol((double)got[i], (double)want[i], 1e-6);
+    ps_free(&got);
+    ps_free(&want);
+    mlp_close(&e);
+}
+END_TEST
+
 /* ---- language models ---- */
 
 static const ps_model_point points[POINTS] = {{1, 4}, {0, 0}, {0, 3}, {1, 4},
@@ -225,6 +261,7 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {.test = &outputs_and_input_gradients_of_layers_agree_with_float64, .repeat = MLPS},
+    {.test = &a_gradient_between_layers_can_be_replaced, .repeat = ACTIVATIONS},
     {.test = &outputs_and_gradients_by_embeddings_agree_with_float64, .repeat = KINDS},
     {.test = &tokens_and_their_embeddings_are_the_same_input, .repeat = KINDS},
     {.test = &the_loss_is_the_plain_models_and_memory_less, .repeat = KINDS},

@@ -283,22 +283,27 @@ static void make_clouds(mlp_fixture *f)
 typedef struct seen {
     const mlp_fixture *f;
     size_t calls;
-    float *x[3]; /* of each layer */
+    float *x[6];
 } seen;
 
-static void see(void *user, size_t weight, ps_tensor x)
+/* What is between two linear layers, in order; the last has no activation. */
+static const ps_tap order[6] = {{PS_TAP_INPUT, 0},      {PS_TAP_LAYER_PRE, 0},
+                                {PS_TAP_LAYER_POST, 0}, {PS_TAP_LAYER_PRE, 1},
+                                {PS_TAP_LAYER_POST, 1}, {PS_TAP_LAYER_PRE, 2}};
+
+static void see(void *user, ps_tap tap, ps_tensor x, int64_t ld)
 {
     seen *s = user;
-    ck_assert_uint_eq(weight, 2 * s->calls);
+    ck_assert(ps_tap_equal(tap, order[s->calls]));
     ck_assert_int_eq(x.shape[0], s->f->batch.rows);
-    size_t bytes = ps_tensor_bytes(x);
-    float *copy = s->x[s->calls++] = ps_alloc_array(bytes, 1);
-    ck_ok(ps_copy_to_host(ps_model_stream(s->f->model), copy, x, bytes));
+    ck_assert_int_eq(x.shape[1], ps_model_tap_columns(s->f->model, tap));
+    float *copy = s->x[s->calls++] = ps_alloc_array(ps_tensor_bytes(x), 1);
+    ck_ok(ps_tap_read(ps_model_stream(s->f->model), x, ld, copy));
 }
 
-/* relu(x·wᵀ + b) of a layer's is the next one's, in float64. */
+/* x·wᵀ + b of a layer's is what comes after it, in float64, or relu of it. */
 static void assert_next(const mlp_fixture *f, const int64_t *layers, size_t l, const float *x,
-                        const float *next)
+                        const float *next, bool relu)
 {
     const double *w = f->parameters[2 * l], *b = f->parameters[2 * l + 1];
     for (int64_t row = 0; row < f->batch.rows; row++)
@@ -306,11 +311,12 @@ static void assert_next(const mlp_fixture *f, const int64_t *layers, size_t l, c
             double z = b[o];
             for (int64_t i = 0; i < layers[l]; i++)
                 z += w[o * layers[l] + i] * (double)x[row * layers[l] + i];
-            ck_assert_double_eq_tol((double)next[row * layers[l + 1] + o], z > 0 ? z : 0, 1e-4);
+            ck_assert_double_eq_tol((double)next[row * layers[l + 1] + o], z > 0 || !relu ? z : 0,
+                                    1e-4);
         }
 }
 
-START_TEST(the_input_of_each_product_is_shown_before_it)
+START_TEST(what_passes_between_layers_is_shown_in_order)
 {
     static const int64_t layers[] = {7, 9, 5, 3};
     const ps_model_config config = {
@@ -318,16 +324,25 @@ START_TEST(the_input_of_each_product_is_shown_before_it)
     mlp_fixture f;
     fixture_open(&f, &config, 8, 6);
     seen s = {.f = &f};
-    ck_ok(
-        ps_model_forward(f.model, &f.batch, &(ps_model_hooks){.before_product = see, .user = &s}));
-    ck_assert_uint_eq(s.calls, 3);
+    ck_ok(ps_model_forward(f.model, &f.batch, &(ps_model_hooks){.at = see, .user = &s}));
+    ck_assert_uint_eq(s.calls, 6);
     ck_assert_mem_eq(s.x[0], f.features, 6 * 7 * sizeof(float));
-    assert_next(&f, layers, 0, s.x[0], s.x[1]);
-    assert_next(&f, layers, 1, s.x[1], s.x[2]);
+    for (size_t l = 0; l < 3; l++) {
+        ps_tap before;
+        ck_ok(ps_model_tap_before(f.model, 2 * l, &before));
+        ck_assert(ps_tap_equal(before, order[2 * l]));
+        assert_next(&f, layers, l, s.x[2 * l], s.x[2 * l + 1], false);
+        if (l < 2)
+            assert_next(&f, layers, l, s.x[2 * l], s.x[2 * l + 2], true);
+    }
     ck_ok(ps_model_forward(f.model, &f.batch, NULL)); /* nobody watches any more */
-    ck_assert_uint_eq(s.calls, 3);
-    for (size_t i = 0; i < 3; i++)
+    ck_assert_uint_eq(s.calls, 6);
+    for (size_t i = 0; i < 6; i++)
         ps_free(&s.x[i]);
+    ck_assert_int_eq(ps_model_tap_before(f.model, 1, &(ps_tap){0}), PS_INVALID_ARGUMENT);
+    ck_assert_str_eq(ps_error_message(), "parameter layers.0.bias is in no product");
+    ck_assert_int_eq(ps_model_tap_columns(f.model, (ps_tap){PS_TAP_LAYER_POST, 2}), 0);
+    ck_assert_int_eq(ps_model_tap_columns(f.model, (ps_tap){PS_TAP_Z, 0}), 0);
     fixture_close(&f);
 }
 END_TEST
@@ -365,7 +380,7 @@ static const ps_check_case tests[] = {
     {.test = &labels_stand_for_one_hot_rows_under_squared_error},
     {.test = &hooks_fire_once_each_in_the_order_of_use},
     {.test = &a_hook_that_fails_ends_the_pass},
-    {.test = &the_input_of_each_product_is_shown_before_it},
+    {.test = &what_passes_between_layers_is_shown_in_order},
     {.test = &gradient_descent_learns_to_tell_three_clouds_apart, .repeat = COMBINATIONS},
     {0},
 };

@@ -222,54 +222,6 @@ START_TEST(the_largest_outputs_are_of_each_token)
 }
 END_TEST
 
-typedef struct seen {
-    language_fixture *f;
-    size_t weights[32], calls;
-    float last[TOKENS * 12]; /* the largest input */
-    double head[TOKENS * 13];
-} seen;
-
-static void see(void *user, size_t weight, ps_tensor x)
-{
-    seen *s = user;
-    ck_assert_int_eq(x.shape[0], TOKENS);
-    s->weights[s->calls++] = weight;
-    ck_ok(ps_copy_to_host(ps_model_stream(s->f->model), s->last, x, ps_tensor_bytes(x)));
-    const double *w = s->f->parameters[weight];
-    bool head = ps_model_parameters(s->f->model)->parameters[weight].shape[0] == 13;
-    for (int t = 0; head && t < TOKENS; t++)
-        for (int v = 0; v < 13; v++) {
-            s->head[t * 13 + v] = 0;
-            for (int i = 0; i < 8; i++)
-                s->head[t * 13 + v] += w[v * 8 + i] * (double)s->last[t * 8 + i];
-        }
-}
-
-/* Every matrix that is no table, once and in the order of the layout; the last is the head's. */
-START_TEST(the_input_of_each_product_is_shown_before_it)
-{
-    language_fixture f;
-    language_open(&f, _i);
-    seen s = {.f = &f};
-    const ps_model_layout *layout = ps_model_parameters(f.model);
-    ck_ok(
-        ps_model_forward(f.model, &f.batch, &(ps_model_hooks){.before_product = see, .user = &s}));
-    size_t n = 0;
-    for (size_t i = 0; i < layout->count; i++)
-        if (layout->parameters[i].role == PS_ROLE_MATRIX)
-            ck_assert_uint_eq(s.weights[n++], i);
-    if (f.config.language.tie_embeddings)
-        ck_assert_uint_eq(s.weights[n++], 0);
-    ck_assert_uint_eq(s.calls, n);
-    double logits[TOKENS * 13];
-    ps_ref64_language ref = language_reference(&f);
-    (void)ps_ref64_language_loss(&ref, f.tokens, f.labels, ROWS, LENGTH, logits);
-    for (int i = 0; i < TOKENS * 13; i++)
-        ck_assert_double_eq_tol(s.head[i], logits[i], 1e-4);
-    language_close(&f);
-}
-END_TEST
-
 START_TEST(what_does_not_fit_is_refused_with_its_place)
 {
     language_fixture f;
@@ -299,7 +251,6 @@ static const ps_check_case tests[] = {
     {.test = &a_prompt_longer_than_a_pass_gives_the_logits_of_the_whole, .repeat = KINDS},
     {.test = &predictions_are_of_the_token_after_each_row, .repeat = KINDS},
     {.test = &the_largest_outputs_are_of_each_token, .repeat = KINDS},
-    {.test = &the_input_of_each_product_is_shown_before_it, .repeat = KINDS},
     {.test = &what_does_not_fit_is_refused_with_its_place, .repeat = KINDS},
     {0},
 };

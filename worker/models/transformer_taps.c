@@ -1,0 +1,76 @@
+/* Which points the passes of a transformer have, how wide they are, and what each weight
+ * multiplies.
+ */
+#include "common/base/require.h"
+#include "worker/models/transformer.h"
+
+int64_t ps_transformer_tap_columns(const ps_model *m, ps_tap tap)
+{
+    const ps_transformer *t = (const ps_transformer *)m;
+    const ps_attention_layer *a = &t->attention;
+    if (tap.layer < 0 ||
+        tap.layer >= (ps_tap_place_of(tap.kind) == PS_TAP_ONCE ? 1 : t->size.num_layers))
+        return 0;
+    switch (tap.kind) {
+    case PS_TAP_INPUT:
+    case PS_TAP_LAYER_PRE:
+    case PS_TAP_LAYER_POST:
+    case PS_TAP_PATTERN:
+    case PS_TAP_KINDS:
+        return 0;
+    case PS_TAP_Q:
+    case PS_TAP_Z:
+        return a->heads * a->head_dim;
+    case PS_TAP_K:
+    case PS_TAP_V:
+        return a->kv_heads * a->head_dim;
+    case PS_TAP_MLP_PRE:
+    case PS_TAP_MLP_POST:
+        return t->size.intermediate_size;
+    case PS_TAP_MLP_PRE_LINEAR:
+        return ps_transformer_has(t, PS_PART_GATE) ? t->size.intermediate_size : 0;
+    case PS_TAP_POS_EMBED:
+        return ps_transformer_has(t, PS_PART_POSITIONS) ? t->size.hidden_size : 0;
+    default:
+        return t->size.hidden_size;
+    }
+}
+
+/* Of parts that are a weight; PS_TAP_KINDS: it is none. */
+static ps_tap_kind before(ps_arch_part part)
+{
+    switch (part) {
+    case PS_PART_QKV:
+    case PS_PART_Q:
+    case PS_PART_K:
+    case PS_PART_V:
+        return PS_TAP_LN1;
+    case PS_PART_O:
+        return PS_TAP_Z;
+    case PS_PART_GATE:
+    case PS_PART_UP:
+        return PS_TAP_LN2;
+    case PS_PART_DOWN:
+        return PS_TAP_MLP_POST;
+    default:
+        return PS_TAP_KINDS;
+    }
+}
+
+/* A tied table is two parts: the head is the one that multiplies. */
+bool ps_transformer_tap_before(const ps_model *m, size_t i, ps_tap *out)
+{
+    const ps_transformer *t = (const ps_transformer *)m;
+    *out = (ps_tap){PS_TAP_LN_FINAL, 0};
+    if (i == t->parts[PS_PART_HEAD].first)
+        return true;
+    for (ps_arch_part part = 0; part < PS_PARTS; part++) {
+        out->kind = before(part);
+        if (out->kind == PS_TAP_KINDS || !ps_transformer_has(t, part))
+            continue;
+        for (out->layer = 0; out->layer < t->size.num_layers; out->layer++)
+            if (ps_transformer_parameter(t, part, out->layer) == i)
+                return true;
+    }
+    return false;
+}
