@@ -10,7 +10,9 @@ Everything lives in one temporary folder and on loopback ports of its own. At th
 must leave with status 0 and without a sanitizer's report; what it wrote is shown when a test fails.
 PSD_BUILD names the build folder, PSD_SOURCE the source tree.
 """
+import atexit
 import contextlib
+import functools
 import gzip
 import json
 import os
@@ -123,6 +125,15 @@ class Process:
         return pathlib.Path(self.log).read_text(errors="replace")
 
 
+@functools.cache
+def kept_certificates():
+    """A folder for what Cluster has issued: {who}/{its files}. The clusters of a test file have one CA and copies of the
+    same keys, for a psctl for each would be seven a cluster."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="psd-test-certs."))
+    atexit.register(shutil.rmtree, folder, True)
+    return folder
+
+
 class Cluster:
     def __init__(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="psd-test."))
@@ -168,14 +179,26 @@ class Cluster:
 
     def make_certificates(self):
         self.certs.mkdir()
-        self.cert("create-ca", "--cluster", "test")
-        self.cert("create-server", "--name", "psd", "--host", "localhost", "--host", "127.0.0.1")
+        self.once("psd", ["create-ca", "--cluster", "test"],
+                  ["create-server", "--name", "psd", "--host", "localhost", "--host", "127.0.0.1"])
         self.make_client("submitter", "alice")
         self.make_client("admin", "root")
         self.make_client("observer", "eve")
 
     def make_client(self, role, name):
-        self.cert("create-client", "--role", role, "--name", name)
+        self.once(f"{role}-{name}", ["create-client", "--role", role, "--name", name])
+
+    def once(self, who, *commands):
+        """Certificates that these make the first time, and copies of them afterwards."""
+        kept = kept_certificates() / who
+        if not kept.exists():
+            before = set(self.certs.iterdir())
+            for command in commands:
+                self.cert(*command)
+            kept.mkdir()
+            for file in set(self.certs.iterdir()) - before:
+                shutil.copy2(file, kept)
+        shutil.copytree(kept, self.certs, dirs_exist_ok=True)
 
     # daemons ------------------------------------------------------------------------------------------
     def start_server(self, extra="", env=None, wait=True):
@@ -317,7 +340,6 @@ def stubs():
         names = [pathlib.Path(f).stem for f in files]
         _stubs = {n: (importlib.import_module(f"psd.v1.{n}_pb2"), importlib.import_module(f"psd.v1.{n}_pb2_grpc"))
                   for n in names}
-        import atexit
         atexit.register(shutil.rmtree, out, True)
     return _stubs
 
