@@ -18,11 +18,12 @@ QUICK = f"jobs: {{heartbeat: 200ms, lease_timeout: {int(1500 * SLOW)}ms}}\nlog: 
 SLOW_LEASES = "jobs: {heartbeat: 200ms, lease_timeout: 10m}\nlog: {level: debug}"
 WORKER = "log: {level: debug}\nreconnect: {min: 100ms, max: 1s}\nshutdown_grace: 20s"
 
-ROWS, EPOCHS, BATCH = 8000, 4, 32
+ROWS, EPOCHS, BATCH = 8000, 2, 32
 
 
-# What a step waits for on the wire, so that a job has a middle on a fast machine too: its calls one after another.
-LATENCY = {"asp": 0.001, "bsp": 0.0002}
+# What a step waits for on the wire, so that a job has a middle on a fast machine too: its calls one after another. It is
+# waiting, and not more steps, that makes a middle long: a step takes its time from the tests beside.
+LATENCY = {"asp": 0.002, "bsp": 0.0006}
 
 
 class Scene(Cluster):

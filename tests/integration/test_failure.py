@@ -56,7 +56,7 @@ def all_workers_die_and_others_finish():
 def late_worker_joins(mode):
     with Scene() as cluster:
         (w1,) = cluster.begin(SLOW_LEASES, ["w1"], mode)
-        job_id = cluster.submit(job_text(cluster, "late", mode, epochs=6))
+        job_id = cluster.submit(job_text(cluster, "late", mode, epochs=4))
         wait_share(cluster, job_id, 0.05)
         with cluster.wire.slowly():
             w2 = cluster.join("w2")

@@ -7,8 +7,8 @@ import numpy as np
 
 from fake_worker import FakeWorker
 from harness import run, stubs, wait_until
-from scenes import (BATCH, EPOCHS, QUICK, ROWS, SLOW_LEASES, WORKER, Proxy, Scene, ends_as_if_calm, job_text, metrics,
-                    updates_of, wait_share, workers)
+from scenes import (BATCH, EPOCHS, LATENCY, QUICK, ROWS, SLOW_LEASES, WORKER, Proxy, Scene, ends_as_if_calm, job_text,
+                    metrics, updates_of, wait_share, workers)
 
 STEPS = ROWS // BATCH * EPOCHS
 
@@ -85,7 +85,7 @@ def a_worker_cut_off_for_longer_than_its_lease():
     with Scene() as cluster:
         cluster.begin(QUICK, ["w1"])
         other = Proxy(cluster.port)
-        other.delay = 0.001
+        other.delay = LATENCY["asp"]
         cluster.start_worker("w2", WORKER + "\nkeepalive: {interval: 1s, timeout: 500ms}", port=other.port)
         wait_until("both are there", lambda: len(workers(cluster)) == 2)
         job_id = cluster.submit(job_text(cluster, "island"))
