@@ -1,0 +1,187 @@
+/* integrated_gradients: (x − x′) ⊙ ∫ ∇f(x′ + α(x − x′)) dα along the straight path from the
+ * baseline x′ (Sundararajan, Taly and Yan 2017), by Gauss and Legendre's rule. Its axiom is
+ * completeness: the values add up to f(x) − f(x′). By how much they do not is the row's `residual`;
+ * as long as that is more than the tolerance the steps of this row are doubled, up to steps_max. So
+ * a row's cost is its own, and the memory that of one batch, however many steps there are.
+ *
+ * Gradients of steps are added in their order, in float64. */
+#include "worker/explain/baseline.h"
+#include "worker/explain/quadrature.h"
+#include "worker/explain/rows.h"
+
+#include "common/base/mem.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+typedef struct integral {
+    const ps_explaining *x;
+    const ps_explain_items *items;
+    size_t width;
+    size_t *open; /* rows that are not within the tolerance yet, */
+    size_t n_open;
+    size_t steps; /* of these now */
+    double *alpha, *weight;
+    double *sums;     /* [n, width] */
+    double *baseline; /* [n]: f(x′) */
+    float *steps_used, *residual, *values;
+} integral;
+
+static void free_all(integral *g)
+{
+    ps_free(&g->open);
+    ps_free(&g->alpha);
+    ps_free(&g->weight);
+    ps_free(&g->sums);
+    ps_free(&g->baseline);
+    ps_free(&g->steps_used);
+    ps_free(&g->residual);
+    ps_free(&g->values);
+}
+
+static ps_status take_all(const ps_spec_explain_method *spec, integral *g)
+{
+    size_t n = g->items->n, most = (size_t)spec->steps_max;
+    g->open = ps_try_alloc_raw(n * sizeof *g->open);
+    g->alpha = ps_try_alloc_raw(most * sizeof *g->alpha);
+    g->weight = ps_try_alloc_raw(most * sizeof *g->weight);
+    g->sums = ps_try_alloc(n * g->width * sizeof *g->sums);
+    g->baseline = ps_try_alloc_raw(n * sizeof *g->baseline);
+    g->steps_used = ps_try_alloc_raw(n * sizeof(float));
+    g->residual = ps_try_alloc_raw(n * sizeof(float));
+    g->values = ps_try_alloc_raw(n * ps_explain_features(g->x, g->items) * sizeof(float));
+    if (g->open && g->alpha && g->weight && g->sums && g->baseline && g->steps_used &&
+        g->residual && g->values)
+        return PS_OK;
+    return ps_fail(PS_NO_MEMORY, "sums of gradients of %zu rows; lower explain.batch", n);
+}
+
+/* ---- the baseline's score ---- */
+
+static void make_baseline(void *user, size_t i, void *point, size_t *item)
+{
+    const integral *g = user;
+    ps_explain_baseline_put(g->x->baseline, g->width, point);
+    *item = i;
+}
+
+static void take_baseline(void *user, size_t i, double score, const float *gradient)
+{
+    const integral *g = user;
+    g->baseline[i] = score;
+}
+
+/* ---- points of the path: of each open row all steps, one row behind the other ---- */
+
+static void make_step(void *user, size_t i, void *point, size_t *item)
+{
+    const integral *g = user;
+    float *out = point;
+    *item = g->open[i / g->steps];
+    const float *input = g->items->points + *item * g->width;
+    double alpha = g->alpha[i % g->steps];
+    for (size_t k = 0; k < g->width; k++) {
+        double from = (double)ps_explain_baseline_at(g->x->baseline, k);
+        out[k] = (float)(from + alpha * ((double)input[k] - from));
+    }
+}
+
+static void take_step(void *user, size_t i, double score, const float *gradient)
+{
+    const integral *g = user;
+    double *sums = g->sums + g->open[i / g->steps] * g->width;
+    double weight = g->weight[i % g->steps];
+    for (size_t k = 0; k < g->width; k++)
+        sums[k] += weight * (double)gradient[k];
+}
+
+static ps_status integrate(ps_explaining *x, integral *g)
+{
+    const ps_explain_points points = {.n = g->n_open * g->steps,
+                                      .gradients = true,
+                                      .make = make_step,
+                                      .take = take_step,
+                                      .user = g};
+    ps_gauss_legendre(g->steps, g->alpha, g->weight);
+    for (size_t i = 0; i < g->n_open; i++)
+        memset(g->sums + g->open[i] * g->width, 0, g->width * sizeof *g->sums);
+    return ps_explain_evaluate(x, g->items, &points);
+}
+
+/* The row's values, and how far they are from adding up. */
+static double settle(const integral *g, size_t row)
+{
+    double *sums = g->sums + row * g->width, total = 0;
+    const float *input = g->items->points + row * g->width;
+    for (size_t k = 0; k < g->width; k++) {
+        sums[k] *= (double)input[k] - (double)ps_explain_baseline_at(g->x->baseline, k);
+        total += sums[k];
+    }
+    size_t features = ps_explain_features(g->x, g->items);
+    ps_explain_fold(g->x, g->items, sums, g->values + row * features);
+    double change = g->items->scores[row] - g->baseline[row];
+    return fabs(total - change) / fmax(fabs(change), 1e-12);
+}
+
+/* Rows that need more steps stay open. */
+static void close_rows(integral *g, double tolerance)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < g->n_open; i++) {
+        size_t row = g->open[i];
+        double residual = settle(g, row);
+        g->residual[row] = (float)residual;
+        g->steps_used[row] = (float)g->steps;
+        if (!(residual <= tolerance))
+            g->open[left++] = row;
+    }
+    g->n_open = left;
+}
+
+static ps_status solve(ps_explaining *x, const ps_spec_explain_method *spec, integral *g)
+{
+    const ps_explain_points first = {
+        .n = g->items->n, .make = make_baseline, .take = take_baseline, .user = g};
+    ps_status st = ps_explain_evaluate(x, g->items, &first);
+    for (g->n_open = 0; g->n_open < g->items->n; g->n_open++)
+        g->open[g->n_open] = g->n_open;
+    for (g->steps = (size_t)spec->steps; !st && g->n_open; g->steps *= 2) {
+        st = integrate(x, g);
+        if (!st)
+            close_rows(g, spec->tolerance);
+        if (2 * g->steps > (size_t)spec->steps_max)
+            break;
+    }
+    return st;
+}
+
+static ps_status put(const ps_explaining *x, const ps_spec_explain_method *spec, const integral *g,
+                     ps_explain_part *out)
+{
+    size_t n = g->items->n;
+    ps_status st = ps_explain_put_values(out, "values", x->language ? "token" : "feature", n,
+                                         ps_explain_features(x, g->items), g->values);
+    if (!st)
+        st = ps_explain_put_rows(out, "residual", "", n, 0, NULL, g->residual);
+    if (!st)
+        st = ps_explain_put_rows(out, "steps", "", n, 0, NULL, g->steps_used);
+    out->tolerance = spec->tolerance;
+    return st;
+}
+
+static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void *state,
+                     const ps_explain_items *items, ps_explain_part *out)
+{
+    integral g = {.x = x, .items = items, .width = ps_explain_width(x, items)};
+    ps_status st = take_all(spec, &g);
+    if (!st)
+        st = solve(x, spec, &g);
+    if (!st)
+        st = put(x, spec, &g, out);
+    free_all(&g);
+    return st;
+}
+
+const ps_explain_method ps_explain_method_integrated_gradients = {.name = "integrated_gradients",
+                                                                  .run = run};

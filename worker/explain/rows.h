@@ -1,0 +1,15 @@
+/* rows: what the table of methods is made of: ps_explain_method_NAME in a file of this folder, and
+ * a word here. */
+#ifndef PS_EXPLAIN_ROWS_H
+#define PS_EXPLAIN_ROWS_H
+
+#include "worker/explain/method.h"
+
+#define PS_EXPLAIN_METHODS(row)                                              \
+    row(feature_ablation) row(occlusion) row(saliency) row(gradient_x_input) \
+        row(integrated_gradients)
+
+#define PS_EXPLAIN_METHOD_DECLARE(name) extern const ps_explain_method ps_explain_method_##name;
+PS_EXPLAIN_METHODS(PS_EXPLAIN_METHOD_DECLARE)
+
+#endif
