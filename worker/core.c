@@ -143,7 +143,8 @@ void ps_worker_core_create(const ps_worker_core_options *options, ps_worker_core
     uint64_t incarnation = (uint64_t)ps_clock_wall_ms(&ps_clock_system);
     say_hello(c, incarnation);
     ps_timer_create(c->o.loop, wake_cb, c, &c->wake);
-    ps_worker_env env = {.conf = c->o.conf,
+    ps_worker_env env = {.version = c->o.version,
+                         .conf = c->o.conf,
                          .backend = c->o.backend,
                          .loop = c->o.loop,
                          .channel = c->o.data,

@@ -72,7 +72,8 @@ const ps_conf_key ps_spec_explain_keys[] = {
     PS_CONF_MAP_SHORT("target", ps_spec_explain, target, target_keys),
     PS_CONF_WORD("score", ps_spec_explain, score, "logit", score_words),
     PS_CONF_MAP_SHORT("baseline", ps_spec_explain, baseline, baseline_keys),
-    PS_EXPLAIN_SECTIONS(SECTION) PS_CONF_INT("seed", ps_spec_explain, seed, "1", 0, INT64_MAX),
+    PS_EXPLAIN_SECTIONS(SECTION) PS_CONF_INT("batch", ps_spec_explain, batch, "0", 0, 1 << 16),
+    PS_CONF_INT("seed", ps_spec_explain, seed, "1", 0, INT64_MAX),
     PS_CONF_END,
 };
 
@@ -110,6 +111,15 @@ uint64_t ps_spec_explain_items(const ps_spec_explain *explain)
     if (explain->n_prompts)
         return explain->n_prompts;
     return (uint64_t)(explain->rows.count ? explain->rows.count : explain->rows.sample);
+}
+
+int64_t ps_spec_explain_longest(const ps_spec_explain *explain)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < explain->n_prompts; i++)
+        if (explain->prompts[i].n_tokens > longest)
+            longest = explain->prompts[i].n_tokens;
+    return (int64_t)longest;
 }
 
 bool ps_spec_explain_shows(const ps_spec_explain *explain)

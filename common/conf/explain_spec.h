@@ -17,7 +17,7 @@ typedef enum ps_explain_show {
 } ps_explain_show;
 
 enum {
-    PS_EXPLAIN_ITEMS_MAX = 1 << 20, /* rows of a job */
+    PS_EXPLAIN_ITEMS_MAX = 1 << 16, /* rows of a job */
     PS_EXPLAIN_ITEMS = 64,          /* when the job does not say how many */
     PS_EXPLAIN_PROMPTS_MAX = 1024,
     PS_EXPLAIN_METHODS_MAX = 32, /* of a section */
@@ -117,7 +117,8 @@ typedef struct ps_spec_explain {
     unsigned score; /* ps_explain_score */
     ps_spec_explain_baseline baseline;
     PS_EXPLAIN_SECTIONS(PS_EXPLAIN_SECTION_MEMBER)
-    int64_t seed; /* of the sample and of all that is drawn */
+    int64_t batch; /* rows that the model takes at once; 0: what is usual */
+    int64_t seed;  /* of the sample and of all that is drawn */
 } ps_spec_explain;
 
 extern const ps_conf_key ps_spec_explain_keys[];
@@ -132,7 +133,8 @@ const ps_spec_explain_method *ps_spec_explain_at(const ps_spec_explain *explain,
 const ps_explain_row *ps_spec_explain_row(const ps_spec_explain *explain, size_t i);
 /* Rows or prompts of the job, at most: what data.test does not have of them is left out. */
 uint64_t ps_spec_explain_items(const ps_spec_explain *explain);
-bool ps_spec_explain_shows(const ps_spec_explain *explain); /* what is in them */
+int64_t ps_spec_explain_longest(const ps_spec_explain *explain); /* tokens of a prompt; 0: none */
+bool ps_spec_explain_shows(const ps_spec_explain *explain);      /* what is in them */
 /* An entry as one JSON object: its method and the keys that the method takes. */
 void ps_spec_explain_arguments(const ps_spec_explain_method *method, ps_buf *json);
 const char *ps_explain_score_name(unsigned score);   /* "logit" */

@@ -66,6 +66,7 @@ static const section_row sections[] = {
     {PS_SECTION_ROWS, "rows"},
     {PS_SECTION_COMPARE, "compare"},
     {PS_SECTION_COMPRESS, "compress"},
+    {PS_SECTION_EXPLAIN, "explain"},
 };
 
 /* A name that is empty is none. */
@@ -181,7 +182,8 @@ static ps_status check_files(const ps_job_spec *s, const ps_conf_doc *doc,
     if (csv && given(files->labels))
         return ps_conf_fail(doc, labels,
                             "not for format csv: labels are a column, see data.csv.label_column");
-    if (!csv && !given(files->labels) && !ps_job_spec_kind(s)->unlabelled)
+    const ps_kind_row *kind = ps_job_spec_kind(s);
+    if (!csv && !given(files->labels) && !kind->unlabelled && !kind->labels_too)
         return ps_conf_fail(doc, labels, "missing; format %s keeps labels in a file of their own",
                             s->data.format);
     return PS_OK;
@@ -357,6 +359,7 @@ ps_status ps_job_check(const ps_job_spec *spec, const ps_spec_model *origin, con
                                     {ps_spec_distil_check, {"distil", "model"}},
                                     {ps_spec_record_check, {"record"}},
                                     {ps_job_stages_check, {"compress", "train", "distil", "name"}},
+                                    {ps_spec_explain_check, {"kind", "data", "explain"}},
                                     {check_durability, {"durability", "workers", "min_workers"}},
                                     {NULL}};
     check_rules(spec, doc, parts);
@@ -367,5 +370,7 @@ ps_status ps_job_check(const ps_job_spec *spec, const ps_spec_model *origin, con
         (void)!ps_job_inputs_check(spec, origin ? origin : spec->model, doc);
     if (!ps_conf_faulty(doc, "data") && !ps_conf_faulty(doc, "compress"))
         (void)!ps_compress_check_job(spec, origin, doc);
+    if (origin && !ps_conf_faulty(doc, "data") && !ps_conf_faulty(doc, "explain"))
+        (void)!ps_spec_explain_match(spec, origin, doc);
     return ps_conf_verdict(doc);
 }

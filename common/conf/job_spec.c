@@ -130,6 +130,7 @@ static const ps_conf_key job_keys[] = {
     PS_CONF_MAP_OPT("generate", ps_job_spec, generate, generate_keys),
     PS_CONF_MAP_OPT("compare", ps_job_spec, compare, ps_spec_compare_keys),
     PS_CONF_MAP_OPT("compress", ps_job_spec, compress, ps_spec_compress_keys),
+    PS_CONF_MAP_OPT("explain", ps_job_spec, explain, ps_spec_explain_keys),
     PS_CONF_MAP("rows", ps_job_spec, rows, rows_keys),
     PS_CONF_INT("workers", ps_job_spec, workers, "1", 1, 4096),
     PS_CONF_INT("min_workers", ps_job_spec, min_workers, "1", 1, 4096),
@@ -190,6 +191,8 @@ static ps_status parse(ps_slice yaml, const char *file_name, const char *config,
     ps_job_spec *spec = data;
     if (spec->train)
         ps_spec_optimizer_settle(&spec->train->optimizer, doc, "train.optimizer");
+    if (spec->explain)
+        ps_spec_explain_settle(spec->explain, doc);
     spec->checkpoint.said = ps_conf_has(doc, "checkpoint.every");
     if (config_of)
         st = ps_job_check(spec, NULL, doc);

@@ -21,7 +21,9 @@
         .leaves_files = true) \
     ROW(compress, {MUST(MODEL_NAME) MAY(DATA) MAY(DATA_TRAIN) MAY(DATA_TEST) MAY(TRAIN) \
               MAY(DISTIL) MUST(COMPRESS)}, \
-        .leaves_files = true)
+        .leaves_files = true) \
+    ROW(explain, {MUST(MODEL_NAME) MAY(DATA) MAY(DATA_TRAIN) MAY(DATA_TEST) MUST(EXPLAIN)}, \
+        .labels_too = true, .leaves_files = true)
 // clang-format on
 
 #define NAME(name_, ...) #name_,

@@ -26,6 +26,7 @@ typedef enum ps_section {
     PS_SECTION_ROWS,
     PS_SECTION_COMPARE,
     PS_SECTION_COMPRESS,
+    PS_SECTION_EXPLAIN,
     PS_SECTIONS,
 } ps_section;
 
@@ -40,6 +41,7 @@ typedef struct ps_kind_row {
     ps_section_use sections[PS_SECTIONS];
     bool trains;     /* makes a model of the job's name, and takes from the data what that lacks */
     bool unlabelled; /* of its data only what goes into the model is read */
+    bool labels_too; /* labels are read where there are some */
     bool leaves_files; /* its tasks leave artifacts with psd */
 } ps_kind_row;
 

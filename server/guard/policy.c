@@ -40,7 +40,7 @@ static const ps_policy_rule rules[] = {
     {"/psd.v1.Models/Delete",             ROLES(0,     0,     1,        0,       1)},
     {"/psd.v1.Models/ListArtifacts",      ROLES(0,     0,     1,        1,       1)},
     {"/psd.v1.Models/PutArtifact",        ROLES(0,     1,     1,        0,       1)},
-    {"/psd.v1.Models/GetArtifact",        ROLES(0,     0,     1,        0,       1)},
+    {"/psd.v1.Models/GetArtifact",        ROLES(0,     1,     1,        0,       1)},
     {"/psd.v1.Models/DeleteArtifact",     ROLES(0,     0,     1,        0,       1)},
 
     {"/psd.v1.Admin/Status",              ROLES(0,     0,     1,        1,       1)},

@@ -16,6 +16,7 @@
 #include "server/sched/job_file.h"
 
 #include <stdio.h>
+#include <string.h>
 
 ps_status ps_lifecycle_create(const ps_lifecycle_conf *conf, ps_lifecycle **out)
 {
@@ -62,11 +63,9 @@ void ps_lifecycle_step_outcome(ps_lifecycle_step *s, const ps_job_outcome *outco
     PS_REQUIRE(!s->draft && !s->report);
     s->draft = outcome->draft ? ps_strdup(outcome->draft) : NULL;
     s->report = outcome->report ? ps_strdup(outcome->report) : NULL;
-    s->calibration = outcome->calibration ? ps_strdup(outcome->calibration) : NULL;
     s->outcome = *outcome;
     s->outcome.draft = s->draft;
     s->outcome.report = s->report;
-    s->outcome.calibration = s->calibration;
 }
 
 void ps_lifecycle_step_free(ps_lifecycle_step *s)
@@ -75,7 +74,6 @@ void ps_lifecycle_step_free(ps_lifecycle_step *s)
     ps_free(&s->settled);
     ps_free(&s->draft);
     ps_free(&s->report);
-    ps_free(&s->calibration);
     ps_data_plan_free(&s->plan);
     ps_free(&s);
 }
@@ -271,6 +269,10 @@ static void finish_out(void *user, uint64_t job_id, ps_job_file *file, const cha
 {
     PS_REQUIRE(file && settled);
     ps_lifecycle *l = user;
+    if (outcome->explains) {
+        ps_lifecycle_explained_out(l, job_id);
+        return;
+    }
     if (file->plan) {
         ps_lifecycle_compressed_out(l, job_id, file, outcome);
         return;
@@ -280,6 +282,14 @@ static void finish_out(void *user, uint64_t job_id, ps_job_file *file, const cha
     s->settled = ps_strdup(settled);
     ps_lifecycle_step_outcome(s, outcome);
     ps_off_loop_submit(l->conf.loop, &s->off, finish_run);
+}
+
+static void drop_parts(ps_lifecycle *l, uint64_t job_id)
+{
+    ps_job_record *record = NULL;
+    if (!ps_sched_job_get(l->sched, job_id, &record) && !strcmp(record->kind, "explain"))
+        ps_lifecycle_drop_parts(l, job_id);
+    ps_job_record_free(&record);
 }
 
 static void ended_run(ps_off_loop *off)
@@ -295,6 +305,7 @@ static void ended_run(ps_off_loop *off)
     }
     ps_lifecycle_record_remove(l, s->job_id);
     ps_lifecycle_remove(l, s->job_id, s->state);
+    drop_parts(l, s->job_id);
     ps_stored_files_collect(&l->conf.files); /* the version of a model that it used, say */
     ps_lifecycle_step_free(s);
 }

@@ -23,7 +23,7 @@ typedef struct ps_lifecycle_step {
     ps_job_file *file;      /* create, finish: a reference */
     ps_data_plan *plan;     /* create */
     ps_job_outcome outcome; /* finish; its texts are these: */
-    char *draft, *report, *calibration;
+    char *draft, *report;
     char *settled;      /* finish */
     ps_job_state state; /* ended */
 } ps_lifecycle_step;
@@ -54,6 +54,13 @@ void ps_lifecycle_clear_out(void *lifecycle, uint64_t job_id);
 /* finish, of a job of kind compress: its draft, or what it came to. */
 void ps_lifecycle_compressed_out(ps_lifecycle *lifecycle, uint64_t job_id, ps_job_file *file,
                                  const ps_job_outcome *outcome);
+/* The same of kind explain: parts that were merged go. */
+void ps_lifecycle_explained_out(ps_lifecycle *lifecycle, uint64_t job_id);
+/* Of one that has ended, however: parts that nobody merges any more. */
+void ps_lifecycle_drop_parts(ps_lifecycle *lifecycle, uint64_t job_id);
+/* After a restart: the names of its artifacts, a line each, are its progress. */
+PS_MUST_CHECK ps_status ps_lifecycle_explained(ps_lifecycle *lifecycle, uint64_t job_id,
+                                               ps_restored *out);
 extern const ps_sched_book ps_lifecycle_book;
 
 #endif

@@ -54,6 +54,8 @@ static ps_status restore(ps_lifecycle *l, uint64_t job_id, const char *kind, ps_
 ps_status ps_lifecycle_restore(void *lifecycle, uint64_t job_id, const ps_job_spec *spec,
                                ps_restored *out)
 {
+    if (spec->explain)
+        return ps_lifecycle_explained(lifecycle, job_id, out);
     if (spec->durability == PS_SPEC_MEMORY)
         return ps_fail(PS_NOT_FOUND, "job %llu keeps no checkpoints", (unsigned long long)job_id);
     return restore(lifecycle, job_id, ps_job_spec_kind(spec)->name, out);

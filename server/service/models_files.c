@@ -164,7 +164,8 @@ static ps_status open_artifact(ps_services *services, const ps_caller *caller,
                                const ProtobufCMessage *request, ps_file_opened *out)
 {
     const Psd__V1__GetArtifactRequest *in = (const Psd__V1__GetArtifactRequest *)request;
-    return ps_artifact_file_open(&services->files, in->job_id, in->name, &out->file);
+    ps_status st = ps_services_may_touch(services, &caller->identity, in->job_id);
+    return st ? st : ps_artifact_file_open(&services->files, in->job_id, in->name, &out->file);
 }
 
 void ps_models_export(ps_call *call, const ProtobufCMessage *request, void *services)

@@ -228,22 +228,33 @@ size_t ps_job_entry_batch(const ps_job_entry *e)
 {
     if (e->spec->train)
         return (size_t)e->spec->train->batch_size;
+    if (e->spec->explain && e->spec->explain->batch)
+        return (size_t)e->spec->explain->batch;
     return ps_spec_model_is_language(ps_job_entry_model_spec(e)) ? BATCH_SEQUENCES : BATCH_ROWS;
 }
 
 /* ---- data ---- */
 
+/* Of a kind that can do without, labels are read where the job names them. */
+static bool unlabelled(const ps_job_spec *spec, ps_job_data which)
+{
+    const ps_kind_row *kind = ps_job_spec_kind(spec);
+    const ps_spec_files *files = which == PS_JOB_TRAIN_DATA ? spec->data.train : spec->data.test;
+    bool apart = files && !strcmp(spec->data.format, "idx");
+    return kind->unlabelled || (kind->labels_too && apart && !*files->labels);
+}
+
 ps_status ps_job_entry_data(ps_job_entry *e, ps_task_run *run, ps_job_data which, ps_dataset **out)
 {
     PS_REQUIRE(which < PS_JOB_DATA_COUNT);
     if (!e->data[which]) {
-        ps_status st = ps_job_data_open(
-            &(ps_job_data_request){.spec = e->spec,
-                                   .model = ps_job_entry_model_spec(e),
-                                   .train = which == PS_JOB_TRAIN_DATA,
-                                   .unlabelled = ps_job_spec_kind(e->spec)->unlabelled,
-                                   .conf = run->env->conf},
-            &e->data[which]);
+        ps_status st =
+            ps_job_data_open(&(ps_job_data_request){.spec = e->spec,
+                                                    .model = ps_job_entry_model_spec(e),
+                                                    .train = which == PS_JOB_TRAIN_DATA,
+                                                    .unlabelled = unlabelled(e->spec, which),
+                                                    .conf = run->env->conf},
+                             &e->data[which]);
         if (st)
             return st;
         ps_log_info("task", "data open job=%" PRIu64 " rows=%zu features=%zu", e->job_id,
@@ -287,10 +298,14 @@ ps_status ps_job_entry_check_teacher(ps_job_entry *e, ps_task_run *run)
 static ps_model_options model_options(const ps_job_entry *e)
 {
     const ps_spec_train *train = e->spec->train;
+    const ps_spec_explain *explain = e->spec->explain;
     return (ps_model_options){.max_batch = (int64_t)ps_job_entry_batch(e),
-                              .max_length = e->spec->data.sequence_length,
-                              .inference = e->stored != NULL,
-                              .forms = e->forms,
+                              .max_length = explain && explain->n_prompts
+                                                ? ps_spec_explain_longest(explain)
+                                                : e->spec->data.sequence_length,
+                              .inference = e->stored != NULL && !explain,
+                              .explain = explain != NULL,
+                              .forms = explain ? NULL : e->forms,
                               .exact = true,
                               .bf16 = train && train->precision == PS_SPEC_BF16,
                               .recompute = train && train->recompute,

@@ -58,9 +58,14 @@ static size size_of(const ps_model_layout *layout, const ps_form *forms)
     return all;
 }
 
+static bool with_gradients(const ps_model_options *options)
+{
+    return !options->inference && !options->decode && !options->explain;
+}
+
 static ps_status count(const ps_job_model_need *need, size *out)
 {
-    bool inference = need->options->inference || need->options->decode;
+    bool inference = !with_gradients(need->options);
     ps_model_layout layout;
     ps_status st = ps_model_describe(need->config, &layout);
     if (st)
@@ -92,6 +97,5 @@ ps_status ps_job_model_room(const ps_job_model_need *need, const ps_backend *bac
                    "model %s has %" PRIu64 " parameters and needs %" PRIu64
                    " bytes here%s%s, %" PRIu64 " are available",
                    need->name, own.elements, own.bytes,
-                   need->options->inference || need->options->decode ? "" : " with its gradients",
-                   beside, available);
+                   with_gradients(need->options) ? " with its gradients" : "", beside, available);
 }

@@ -17,6 +17,7 @@ struct ps_served_model;
 
 /* What all tasks of the process share. */
 typedef struct ps_worker_env {
+    const char *version; /* of psworker; NULL: a test's */
     const ps_worker_conf *conf;
     ps_backend *backend;
     ps_loop *loop;

@@ -10,7 +10,7 @@
  */
 #define PS_WORKER_KINDS(row)                                                                 \
     row(plan) row(train) row(evaluate) row(predict) row(generate) row(describe) row(compare) \
-        row(calibrate) row(measure) row(solve)
+        row(calibrate) row(measure) row(solve) row(explain) row(explain_merge)
 
 typedef struct ps_worker_kind {
     const char *name; /* as in Task.kind */

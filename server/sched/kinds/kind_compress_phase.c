@@ -81,6 +81,5 @@ void ps_compress_free(void *work)
     free(w->compared);
     free(w->refused);
     free(w->report);
-    free(w->kept);
     free(w);
 }

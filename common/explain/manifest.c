@@ -1,0 +1,185 @@
+#include "common/explain/manifest.h"
+
+#include "common/base/mem.h"
+#include "common/json/json.h"
+
+#include <math.h>
+#include <string.h>
+
+static void free_result(ps_explanation_result *r)
+{
+    for (size_t i = 0; i < r->n_arrays; i++) {
+        ps_free(&r->arrays[i].name);
+        ps_free(&r->arrays[i].array);
+        ps_free(&r->arrays[i].axes);
+    }
+    ps_free(&r->arrays);
+    ps_free(&r->kind);
+    ps_free(&r->method);
+    ps_free(&r->arguments);
+}
+
+void ps_explanation_free(ps_explanation *m)
+{
+    char **texts[] = {&m->model, &m->model_version, &m->architecture, &m->data,    &m->psd_version,
+                      &m->score, &m->target,        &m->baseline,     &m->contents};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        ps_free(texts[i]);
+    for (size_t i = 0; i < m->n_results; i++)
+        free_result(&m->results[i]);
+    for (size_t i = 0; i < m->n_warnings; i++)
+        ps_free(&m->warnings[i]);
+    ps_free(&m->rows);
+    ps_free(&m->left_out_rows);
+    ps_free(&m->results);
+    ps_free(&m->warnings);
+    *m = (ps_explanation){0};
+}
+
+const ps_explanation_array *ps_explanation_find(const ps_explanation_result *result,
+                                                const char *name)
+{
+    for (size_t i = 0; i < result->n_arrays; i++)
+        if (!strcmp(result->arrays[i].name, name))
+            return &result->arrays[i];
+    return NULL;
+}
+
+static void write_lineage(const ps_explanation *m, ps_json_writer *w)
+{
+    ps_json_key(w, "lineage");
+    ps_json_object(w);
+    ps_json_key(w, "model");
+    ps_json_object(w);
+    ps_json_put_string(w, "name", m->model);
+    ps_json_put_string(w, "version", m->model_version);
+    ps_json_put_string(w, "architecture", m->architecture);
+    ps_json_object_end(w);
+    if (m->data && *m->data)
+        ps_json_put_string(w, "data", m->data);
+    ps_json_put_string(w, "psd_version", m->psd_version);
+    ps_json_put_uint(w, "seed", m->seed);
+    ps_json_object_end(w);
+}
+
+static void write_axes(const char *axes, ps_json_writer *w)
+{
+    ps_json_key(w, "axes");
+    ps_json_array(w);
+    for (const char *at = axes; *at;) {
+        size_t len = strcspn(at, " ");
+        ps_json_string_n(w, ps_slice_of((const uint8_t *)at, len));
+        at += len + (at[len] == ' ');
+    }
+    ps_json_array_end(w);
+}
+
+static void write_arrays(const ps_explanation_result *r, ps_json_writer *w)
+{
+    ps_json_key(w, "arrays");
+    ps_json_array(w);
+    for (size_t i = 0; i < r->n_arrays; i++) {
+        ps_json_object(w);
+        ps_json_put_string(w, "name", r->arrays[i].name);
+        ps_json_put_string(w, "array", r->arrays[i].array);
+        write_axes(r->arrays[i].axes, w);
+        ps_json_object_end(w);
+    }
+    ps_json_array_end(w);
+}
+
+static void write_residual(const ps_explanation_result *r, ps_json_writer *w)
+{
+    ps_json_key(w, "residual");
+    ps_json_object(w);
+    ps_json_put_double(w, "relative_median", r->relative_median);
+    ps_json_put_double(w, "relative_max", r->relative_max);
+    if (r->tolerance > 0) {
+        ps_json_put_double(w, "tolerance", r->tolerance);
+        ps_json_put_bool(w, "met", r->unmet == 0);
+        ps_json_put_uint(w, "unmet", r->unmet);
+    }
+    ps_json_object_end(w);
+}
+
+static void write_result(const ps_explanation_result *r, ps_json_writer *w)
+{
+    ps_json_object(w);
+    ps_json_put_string(w, "kind", r->kind);
+    ps_json_put_string(w, "method", r->method);
+    ps_json_key(w, "arguments");
+    ps_json_embed(w, r->arguments);
+    write_arrays(r, w);
+    if (r->has_residual)
+        write_residual(r, w);
+    if (isfinite(r->standard_error))
+        ps_json_put_double(w, "standard_error", r->standard_error);
+    if (isfinite(r->steps_max)) {
+        ps_json_key(w, "steps");
+        ps_json_object(w);
+        ps_json_put_double(w, "median", r->steps_median);
+        ps_json_put_double(w, "max", r->steps_max);
+        ps_json_object_end(w);
+    }
+    ps_json_put_uint(w, "evaluations", r->evaluations);
+    ps_json_put_double(w, "seconds", r->seconds);
+    ps_json_object_end(w);
+}
+
+static void write_row(const ps_explanation_row *r, ps_json_writer *w)
+{
+    ps_json_object(w);
+    ps_json_put_uint(w, "row", r->row);
+    if (r->label >= 0)
+        ps_json_put_int(w, "label", r->label);
+    ps_json_put_int(w, "prediction", r->prediction);
+    ps_json_put_int(w, "target", r->target);
+    ps_json_put_double(w, "confidence", r->confidence);
+    ps_json_put_double(w, "score", r->score);
+    ps_json_object_end(w);
+}
+
+static void write_rows(const ps_explanation *m, ps_json_writer *w)
+{
+    ps_json_key(w, "rows");
+    ps_json_array(w);
+    for (size_t i = 0; i < m->n_rows; i++)
+        write_row(&m->rows[i], w);
+    ps_json_array_end(w);
+    ps_json_key(w, "left_out");
+    ps_json_object(w);
+    ps_json_put_uint(w, "count", m->left_out);
+    ps_json_key(w, "rows");
+    ps_json_array(w);
+    for (size_t i = 0; i < m->n_left_out_rows; i++)
+        ps_json_uint(w, m->left_out_rows[i]);
+    ps_json_array_end(w);
+    ps_json_object_end(w);
+}
+
+void ps_explanation_write(const ps_explanation *m, ps_buf *out)
+{
+    ps_json_writer w = ps_json_writer_to(out);
+    ps_json_object(&w);
+    ps_json_put_uint(&w, "psd_explain", PS_EXPLAIN_MANIFEST_VERSION);
+    ps_json_put_uint(&w, "job", m->job);
+    write_lineage(m, &w);
+    ps_json_put_string(&w, "score", m->score);
+    ps_json_put_string(&w, "target", m->target);
+    ps_json_put_string(&w, "baseline", m->baseline);
+    ps_json_put_bool(&w, "classes", m->classes);
+    ps_json_put_bool(&w, "language", m->language);
+    ps_json_key(&w, "results");
+    ps_json_array(&w);
+    for (size_t i = 0; i < m->n_results; i++)
+        write_result(&m->results[i], &w);
+    ps_json_array_end(&w);
+    ps_json_put_string(&w, "contents", m->contents);
+    write_rows(m, &w);
+    ps_json_key(&w, "warnings");
+    ps_json_array(&w);
+    for (size_t i = 0; i < m->n_warnings; i++)
+        ps_json_string(&w, m->warnings[i]);
+    ps_json_array_end(&w);
+    ps_json_object_end(&w);
+}

@@ -1,0 +1,61 @@
+/* What is done for a job of kind explain, which has no parameters: parts that its tasks left go
+ * when they are merged, and after a restart the job is told which are there. Parts that cannot be
+ * removed are only space: they are told to the log, and go with the job. */
+#include "common/base/log.h"
+#include "common/base/mem.h"
+#include "common/explain/stages.h"
+#include "common/loop/off_loop.h"
+#include "server/catalog/artifacts.h"
+#include "server/runs/lifecycle_internal.h"
+#include "server/runs/removal.h"
+
+#include <string.h>
+
+typedef ps_lifecycle_step step;
+
+static bool is_part(const char *name)
+{
+    return !strncmp(name, PS_EXPLAIN_PART_PREFIX, strlen(PS_EXPLAIN_PART_PREFIX));
+}
+
+static ps_status remove_parts(const ps_stored_files *files, uint64_t job_id)
+{
+    ps_artifact_record **records = NULL;
+    ps_removed removed = {0};
+    ps_status st = ps_catalog_artifact_list(files->catalog, job_id, &records);
+    for (size_t i = 0; !st && records[i]; i++)
+        if (is_part(records[i]->name))
+            st = ps_remove_artifact(files, job_id, records[i]->name, &removed);
+    ps_artifact_records_free(&records);
+    return st;
+}
+
+void ps_lifecycle_drop_parts(ps_lifecycle *l, uint64_t job_id)
+{
+    if (remove_parts(&l->conf.files, job_id))
+        ps_log_warning("files", "job %llu: parts of its explanation stay: %s",
+                       (unsigned long long)job_id, ps_error_message());
+}
+
+static void clear_run(ps_off_loop *off)
+{
+    step *s = ps_container(off, step, off);
+    ps_lifecycle_drop_parts(s->lifecycle, s->job_id);
+    ps_sched_finished(s->lifecycle->sched, s->job_id, NULL);
+    ps_lifecycle_step_free(s);
+}
+
+void ps_lifecycle_explained_out(ps_lifecycle *l, uint64_t job_id)
+{
+    ps_off_loop_submit(l->conf.loop, &ps_lifecycle_step_new(l, job_id)->off, clear_run);
+}
+
+ps_status ps_lifecycle_explained(ps_lifecycle *l, uint64_t job_id, ps_restored *out)
+{
+    ps_artifact_record **records = NULL;
+    ps_status st = ps_catalog_artifact_list(l->conf.files.catalog, job_id, &records);
+    for (size_t i = 0; !st && records[i]; i++)
+        ps_buf_printf(&out->progress, "%s\n", records[i]->name);
+    ps_artifact_records_free(&records);
+    return st;
+}

@@ -1,0 +1,151 @@
+"""Jobs of kind explain: what they find is what numpy finds in the exported weights, and the same bytes whoever computes it."""
+import json
+
+import numpy as np
+from harness import Cluster, read_safetensors, run, wait_until
+from scenes import QUICK
+
+METHODS = "[saliency, gradient_x_input, {method: integrated_gradients, tolerance: 0.001}, feature_ablation, " \
+          "{method: occlusion, window: [2, 2], stride: [1, 1]}]"
+
+
+def explain_job(cluster, name, more="", methods=METHODS, rows="{first: 3, count: 100, show: true}"):
+    return f"""kind: explain
+name: {name}
+model_name: tiny
+data:
+  format: idx
+  test: {{features: {cluster.dir}/test-features.gz, labels: {cluster.dir}/test-labels.gz}}
+explain:
+  rows: {rows}
+  attributions: {methods}
+{more}
+workers: 3
+"""
+
+
+def fetched(cluster, job_id):
+    out = cluster.dir / f"fetched-{job_id}"
+    out.mkdir(exist_ok=True)
+    for name in ("explain.json", "explain.safetensors"):
+        cluster.psctl("fetch", job_id, name, "-o", out / name, "--force")
+    return json.loads((out / "explain.json").read_text()), (out / "explain.safetensors").read_bytes()
+
+
+class Numpy:
+    """The model of layers, from its exported weights, in float64; z is the answer, g its gradient by the input."""
+
+    def __init__(self, cluster):
+        path = cluster.dir / "tiny.safetensors"
+        cluster.psctl("export", "tiny", "-o", path)
+        _, w = read_safetensors(path)
+        self.w = [w[f"layers.{i}.weight"].astype(np.float64) for i in range(2)]
+        self.b = [w[f"layers.{i}.bias"].astype(np.float64) for i in range(2)]
+
+    def z(self, x):
+        return np.maximum(x @ self.w[0].T + self.b[0], 0) @ self.w[1].T + self.b[1]
+
+    def gradient(self, x, target):
+        on = (x @ self.w[0].T + self.b[0] > 0).astype(float)
+        return (self.w[1][target] * on) @ self.w[0]
+
+
+def near(found, expected, tolerance=1e-4):
+    scale = np.abs(expected).max()
+    return np.abs(found - expected).max() <= tolerance * scale
+
+
+def what_numpy_finds(model, x):
+    z = model.z(x)
+    target = z.argmax(1)
+    f = z.max(1)
+    out = {"0": np.abs(model.gradient(x, target)), "1": model.gradient(x, target) * x}
+    alpha = (np.arange(4000) + 0.5) / 4000
+    out["2"] = np.stack([(model.gradient(a * alpha[:, None], np.full(4000, t)).mean(0)) * a for a, t in zip(x, target)])
+    out["3"] = np.zeros_like(x)
+    out["4"] = np.zeros_like(x)
+    covered = np.zeros(16)
+    for feature in range(16):
+        without = x.copy()
+        without[:, feature] = 0
+        out["3"][:, feature] = f - model.z(without)[np.arange(len(x)), target]
+    for top in range(3):
+        for left in range(3):
+            inside = [row * 4 + column for row in (top, top + 1) for column in (left, left + 1)]
+            without = x.copy()
+            without[:, inside] = 0
+            out["4"][:, inside] += (f - model.z(without)[np.arange(len(x)), target])[:, None]
+            covered[inside] += 1
+    out["4"] /= covered
+    return target, f, out
+
+
+def one_worker_finds_what_numpy_finds(cluster, x, y):
+    job_id = cluster.submit(explain_job(cluster, "one"))
+    job = cluster.wait_job(job_id)
+    manifest, data = fetched(cluster, job_id)
+    (cluster.dir / "arrays").write_bytes(data)
+    _, arrays = read_safetensors(cluster.dir / "arrays")
+    x = x[3:103] / 255.0
+    target, f, expected = what_numpy_finds(Numpy(cluster), x)
+    assert [r["row"] for r in manifest["rows"]] == list(range(3, 103)), manifest["rows"][:3]
+    assert [r["label"] for r in manifest["rows"]] == y[3:103].tolist()
+    assert [r["prediction"] for r in manifest["rows"]] == target.tolist()
+    assert near(np.array([r["score"] for r in manifest["rows"]]), f)
+    for i, method in enumerate(("saliency", "gradient_x_input", "integrated_gradients", "feature_ablation", "occlusion")):
+        result = manifest["results"][i]
+        assert result["method"] == method and result["kind"] == "attributions", result
+        assert {"name": "values", "array": f"attributions/{i}/values", "axes": ["row", "feature"]} in result["arrays"]
+        found = arrays[f"attributions/{i}/values"]
+        tolerance = 5e-3 if method == "integrated_gradients" else 1e-4
+        assert near(found, expected[str(i)], tolerance), (method, np.abs(found - expected[str(i)]).max())
+    path = manifest["results"][2]
+    assert path["residual"]["met"] and path["residual"]["relative_max"] <= 0.001, path
+    assert path["steps"]["median"] >= 50 and path["evaluations"] > 100 * 2 * 50, path
+    assert manifest["contents"] == "rows/features" and near(arrays["rows/features"], x)
+    assert manifest["lineage"]["model"]["name"] == "tiny" and manifest["psd_explain"] == 1
+    names = [a["name"] for a in cluster.psctl_json("artifacts", job_id)["artifacts"]]
+    assert sorted(names) == ["explain.json", "explain.safetensors"], names
+    assert job["result"]["metrics"]["samples"] == 100, job
+    return data
+
+
+def three_workers_and_a_killed_one(cluster, expected, workers):
+    for name in ("w2", "w3"):
+        workers.append(cluster.start_worker(name))
+    wait_until("three are here", lambda: len(cluster.psctl_json("workers")["workers"]) == 3)
+    job_id = cluster.submit(explain_job(cluster, "three"))
+    cluster.wait_job(job_id)
+    assert fetched(cluster, job_id)[1] == expected
+    slow = METHODS.replace("tolerance: 0.001", "tolerance: 0.001, steps: 2000, steps_max: 2000")
+    job_id = cluster.submit(explain_job(cluster, "slow", methods=slow, rows="{first: 3, count: 200}"))
+    wait_until("it has work", lambda: f"job={job_id}" in workers[-1].text(), timeout=30)
+    workers.pop().kill()
+    cluster.wait_job(job_id)
+    _, after = fetched(cluster, job_id)
+    return slow, after
+
+
+def psd_is_killed(cluster, slow, expected, server):
+    job_id = cluster.submit(explain_job(cluster, "restarted", methods=slow, rows="{first: 3, count: 200}"))
+    wait_until("some parts are there",
+               lambda: len(cluster.psctl_json("artifacts", job_id)["artifacts"]) > 3, timeout=30)
+    server.kill()
+    cluster.start_server()
+    cluster.wait_job(job_id)
+    assert fetched(cluster, job_id)[1] == expected
+    assert "starts anew" not in cluster.psctl("watch", job_id).stdout
+
+
+def jobs_are_the_same_whoever_computes_them():
+    with Cluster() as cluster:
+        _, _, x, y = cluster.tiny_data(rows=2000)
+        server = cluster.start_server(QUICK)
+        workers = [cluster.start_worker("w1")]
+        cluster.wait_job(cluster.submit(cluster.tiny_job(workers=1, epochs=3)))
+        found = one_worker_finds_what_numpy_finds(cluster, x, y)
+        slow, killed = three_workers_and_a_killed_one(cluster, found, workers)
+        psd_is_killed(cluster, slow, killed, server)
+
+
+run([jobs_are_the_same_whoever_computes_them])

@@ -1,0 +1,171 @@
+/* Happy path: the job is parsed and its model loaded already, from the piece before. */
+#include "worker/tasks/explaining.h"
+
+#include "common/base/mem.h"
+#include "common/base/require.h"
+#include "psd/v1/models.pb-c.h"
+#include "worker/remote/transfer.h"
+#include "worker/tasks/artifact.h"
+
+#include <inttypes.h>
+
+/* Bytes of a part at most, when it is read again. */
+#define PART_BYTES_MAX ((size_t)1 << 30)
+
+ps_status ps_explain_task_begin(ps_task_run *run, ps_explain_task *out)
+{
+    *out = (ps_explain_task){.run = run};
+    ps_status st = ps_job_cache_get(run, &out->entry);
+    if (st)
+        return st;
+    out->spec = ps_job_entry_spec(out->entry)->explain;
+    if (!out->spec || !ps_explain_stage_at(out->spec, run->task->epoch, &out->stage))
+        return ps_fail(PS_INVALID_ARGUMENT, "the job has no stage %u of explaining",
+                       (unsigned)run->task->epoch);
+    out->n_methods = ps_spec_explain_count(out->spec);
+    if (run->task->row_begin > run->task->row_end || run->task->row_end > out->stage.items)
+        return ps_fail(PS_INVALID_ARGUMENT, "items %" PRIu64 " to %" PRIu64 " of %" PRIu64,
+                       run->task->row_begin, run->task->row_end, out->stage.items);
+    return PS_OK;
+}
+
+static ps_status check(void *user)
+{
+    const ps_explain_task *t = user;
+    ps_status st = ps_gate_check(t->run->remote->gate);
+    if (!st && ps_task_stopping(t->run))
+        st = ps_fail(PS_CANCELLED, "the worker is stopping");
+    return st;
+}
+
+static ps_status open_data(ps_explain_task *t)
+{
+    const ps_spec_data *data = &ps_job_entry_spec(t->entry)->data;
+    ps_dataset *opened = NULL;
+    ps_status st = PS_OK;
+    if (data->test)
+        st = ps_job_entry_data(t->entry, t->run, PS_JOB_TEST_DATA, &opened);
+    t->x.test = opened;
+    opened = NULL;
+    if (!st && data->train)
+        st = ps_job_entry_data(t->entry, t->run, PS_JOB_TRAIN_DATA, &opened);
+    t->x.train = opened;
+    return st;
+}
+
+static ps_status make_baseline(ps_explain_task *t)
+{
+    const ps_spec_explain_baseline *spec = &t->spec->baseline;
+    size_t inputs = (size_t)t->x.inputs;
+    float *embedding = NULL;
+    ps_status st = PS_OK;
+    if (spec->kind == PS_EXPLAIN_TOKEN) {
+        const int32_t token = (int32_t)spec->token;
+        embedding = ps_try_alloc_raw(inputs * sizeof *embedding);
+        st = embedding ? ps_model_embed(t->x.model, &token, 1, embedding)
+                       : ps_fail(PS_NO_MEMORY, "an embedding of %zu numbers", inputs);
+    }
+    if (!st)
+        st = ps_explain_baseline_make(spec, inputs, t->x.test, embedding, &t->baseline);
+    ps_free(&embedding);
+    t->x.baseline = &t->baseline;
+    return st;
+}
+
+static ps_status fetch_before(ps_explain_task *t)
+{
+    char name[PS_EXPLAIN_FILE_NAME];
+    ps_explain_parts_init(&t->before, t->n_methods);
+    if (t->stage.pass == 0)
+        return PS_OK;
+    ps_explain_pass_name(t->stage.pass - 1, name);
+    ps_explain_parts_free(&t->before);
+    return ps_explain_task_fetch(t, name, &t->before);
+}
+
+ps_status ps_explain_task_open(ps_explain_task *t)
+{
+    ps_model *model = NULL;
+    ps_status st = ps_job_entry_check(t->entry, t->run);
+    if (!st)
+        st = open_data(t);
+    if (!st)
+        st = ps_job_entry_model(t->entry, t->run, &model);
+    if (st)
+        return st;
+    ps_explaining *x = &t->x;
+    x->job = ps_job_entry_spec(t->entry);
+    x->spec = t->spec;
+    x->model_spec = ps_job_entry_model_spec(t->entry);
+    x->model = model;
+    x->language = ps_spec_model_is_language(x->model_spec);
+    x->inputs = x->language ? x->model_spec->hidden_size : ps_model_inputs(model);
+    x->outputs = ps_model_outputs(model);
+    x->batch = ps_job_entry_batch(t->entry);
+    x->pass = t->stage.pass;
+    x->check = check;
+    x->user = t;
+    st = make_baseline(t);
+    if (!st && t->stage.kind == PS_EXPLAIN_STAGE_ROWS && x->test)
+        st = ps_selection_make(t->spec, ps_dataset_rows(x->test), &t->selection);
+    return st ? st : fetch_before(t);
+}
+
+void ps_explain_task_close(ps_explain_task *t)
+{
+    ps_explain_baseline_free(&t->baseline);
+    ps_selection_free(&t->selection);
+    ps_explain_parts_free(&t->before);
+}
+
+/* ---- files of the job ---- */
+
+static void restart(void *state)
+{
+    ps_buf *bytes = state;
+    bytes->len = 0;
+}
+
+static ps_status take(void *state, ps_slice bytes)
+{
+    ps_buf *all = state;
+    if (bytes.len > PART_BYTES_MAX - all->len)
+        return ps_fail(PS_OUT_OF_RANGE, "more than %zu bytes", PART_BYTES_MAX);
+    ps_buf_append(all, bytes.data, bytes.len);
+    return PS_OK;
+}
+
+ps_status ps_explain_task_fetch(const ps_explain_task *t, const char *name, ps_explain_parts *out)
+{
+    ps_buf bytes = PS_BUF_EMPTY;
+    Psd__V1__GetArtifactRequest request = PSD__V1__GET_ARTIFACT_REQUEST__INIT;
+    request.job_id = t->run->task->job_id;
+    request.name = (char *)(uintptr_t)name; /* only read */
+    const ps_transfer_sink sink = {.restart = restart, .take = take, .state = &bytes};
+    ps_status st =
+        ps_transfer_download(t->run->remote, "/psd.v1.Models/GetArtifact", &request.base, &sink);
+    if (!st)
+        st = ps_explain_parts_read(ps_buf_slice(&bytes), t->n_methods, out);
+    ps_buf_free(&bytes);
+    return st ? ps_wrap(st, "%s", name) : PS_OK;
+}
+
+ps_status ps_explain_spool_write(void *spool, const void *data, size_t len)
+{
+    ps_spool *s = spool;
+    ps_buf_append(&s->pending, data, len);
+    return ps_spool_step(s);
+}
+
+ps_status ps_explain_task_leave(const ps_explain_task *t, const char *name,
+                                const ps_explain_parts *parts, Psd__V1__TaskResult *result)
+{
+    ps_spool spool = PS_SPOOL(&ps_disk_system);
+    const ps_safetensors_sink sink = {.write = ps_explain_spool_write, .state = &spool};
+    PS_REQUIRE(parts->n_methods == t->n_methods);
+    ps_status st = ps_explain_parts_write(parts, sink);
+    if (!st)
+        st = ps_artifact_leave(t->run, name, &spool, result);
+    ps_spool_free(&spool);
+    return st;
+}

@@ -1,0 +1,43 @@
+/* explaining: what a task of a job of kind explain has at hand: the model, its data, which rows the
+ * items are, what they are explained against, and what was merged before. The task's thread's (not
+ * asserted: it is a local of the task). */
+#ifndef PS_TASKS_EXPLAINING_H
+#define PS_TASKS_EXPLAINING_H
+
+#include "common/explain/stages.h"
+#include "worker/explain/baseline.h"
+#include "worker/explain/items.h"
+#include "worker/explain/part_file.h"
+#include "worker/explain/selection.h"
+#include "worker/job/job_cache.h"
+#include "worker/tasks/spool.h"
+
+typedef struct ps_explain_task {
+    ps_task_run *run;
+    ps_job_entry *entry;
+    const ps_spec_explain *spec;
+    ps_explain_stage stage;
+    size_t n_methods;
+    ps_explaining x;
+    ps_explain_baseline baseline;
+    ps_selection selection;  /* of a stage of rows, unless there are prompts */
+    ps_explain_parts before; /* what the pass before has left; of the first: empty */
+} ps_explain_task;
+
+/* The job and the stage that the task's epoch names. PS_INVALID_ARGUMENT: it is none. */
+PS_MUST_CHECK ps_status ps_explain_task_begin(ps_task_run *run, ps_explain_task *out);
+/* Then, of one that computes: data, model, rows, baseline, and what is there of the pass before. */
+PS_MUST_CHECK ps_status ps_explain_task_open(ps_explain_task *task);
+void ps_explain_task_close(ps_explain_task *task); /* in any case */
+
+/* Parts that other tasks, or the pass before, left with the job. PS_CORRUPT, ... */
+PS_MUST_CHECK ps_status ps_explain_task_fetch(const ps_explain_task *task, const char *name,
+                                              ps_explain_parts *out);
+/* Leaves what is spooled: writes parts to psd under that name. */
+PS_MUST_CHECK ps_status ps_explain_task_leave(const ps_explain_task *task, const char *name,
+                                              const ps_explain_parts *parts,
+                                              Psd__V1__TaskResult *result);
+/* For writers of safetensors; state is a ps_spool. */
+ps_status ps_explain_spool_write(void *spool, const void *data, size_t len);
+
+#endif
