@@ -127,12 +127,19 @@ static void check_kept(ps_tensor kept, ps_tensor scales, ps_dtype type, int64_t 
         ps_op_check_count(scales, PS_DTYPE_F32, count);
 }
 
-static void check_attention(const ps_attention *a)
+static void check_scores(const ps_attention *a)
 {
     PS_REQUIRE(a->queries <= a->keys && a->keys <= a->key_rows);
     PS_REQUIRE(a->kv_heads > 0 && a->heads % a->kv_heads == 0 && a->head_dim > 0);
     check_rows(a, a->q, false, a->ld_q);
     check_rows(a, a->k, true, a->ld_k);
+    if (ps_tensor_present(a->lse))
+        ps_op_check_count(a->lse, PS_DTYPE_F32, a->batch * a->heads * a->queries);
+}
+
+static void check_attention(const ps_attention *a)
+{
+    check_scores(a);
     check_rows(a, a->v, true, a->ld_v);
     check_rows(a, a->y, false, a->ld_y);
     PS_REQUIRE(a->q.dtype == PS_DTYPE_F32 || a->q.dtype == PS_DTYPE_BF16);
@@ -140,8 +147,6 @@ static void check_attention(const ps_attention *a)
     int64_t scales = a->batch * a->key_rows * a->kv_heads;
     check_kept(a->k, a->k_scales, a->q.dtype, scales);
     check_kept(a->v, a->v_scales, a->q.dtype, scales);
-    if (ps_tensor_present(a->lse))
-        ps_op_check_count(a->lse, PS_DTYPE_F32, a->batch * a->heads * a->queries);
 }
 
 void ps_op_attention(ps_stream *s, const ps_attention *a)
@@ -165,6 +170,19 @@ void ps_op_attention_backward(ps_stream *s, const ps_attention_backward *b)
     ps_op_check_same(b->delta, a->lse);
     if (!ps_op_skip(s))
         s->backend->ops->attention_backward(s, b);
+}
+
+void ps_op_attention_weights(ps_stream *s, const ps_attention_weights *w)
+{
+    const ps_attention *a = w->forward;
+    check_scores(a);
+    ps_op_check_real(a->q);
+    PS_REQUIRE(a->k.dtype == a->q.dtype && ps_tensor_present(a->lse));
+    PS_REQUIRE(w->p.rank > 0 && w->p.shape[w->p.rank - 1] >= a->keys);
+    ps_op_check_count(w->p, PS_DTYPE_F32,
+                      a->batch * a->heads * a->queries * w->p.shape[w->p.rank - 1]);
+    if (!ps_op_skip(s))
+        s->backend->ops->attention_weights(s, w);
 }
 
 void ps_op_cache_rows(ps_stream *s, const ps_cache_rows *c)

@@ -166,6 +166,15 @@ typedef struct ps_attention_backward {
     ps_tensor delta;             /* F32 [batch,heads,queries]: memory to work in */
 } ps_attention_backward;
 
+/* The weights of attention, which its passes never have in memory:
+ *     p[batch,heads,queries,columns] = e^(scale·q·k - lse)
+ * of the keys that a query sees, in float32; 0 for the others and for columns past the last key. y,
+ * of forward's arguments, and v are not looked at. */
+typedef struct ps_attention_weights {
+    const ps_attention *forward; /* as they were; lse is there, and k is T */
+    ps_tensor p;                 /* F32; columns >= keys */
+} ps_attention_weights;
+
 /* Inverted dropout: y = x / (1 - rate) where a random word says so, else 0. Element i's word
  * depends on (seed, offset + i) alone, so the same call on dy is the gradient, and nothing is kept.
  * It is the same on all backends: with j = offset + i, word j % 4 of Philox 4x32-10 (Salmon 2011)
@@ -256,6 +265,7 @@ typedef void ps_rmsnorm_backward_fn(ps_stream *s, const ps_norm_backward *n);
 typedef void ps_rope_fn(ps_stream *s, const ps_rope *r);
 typedef void ps_attention_fn(ps_stream *s, const ps_attention *a);
 typedef void ps_attention_backward_fn(ps_stream *s, const ps_attention_backward *a);
+typedef void ps_attention_weights_fn(ps_stream *s, const ps_attention_weights *w);
 typedef void ps_cache_rows_fn(ps_stream *s, const ps_cache_rows *c);
 
 /* y = a + b; T; y may be either's memory */
@@ -317,6 +327,7 @@ typedef void ps_form_embedding_fn(ps_stream *s, ps_tensor y, const ps_form_matri
     X(rope)                \
     X(attention)           \
     X(attention_backward)  \
+    X(attention_weights)   \
     X(cache_rows)          \
     X(add)                 \
     X(dropout)             \

@@ -183,6 +183,9 @@ static void run_attention(sequence *q, ps_dtype type)
                       .scale = 0.3f,
                       .causal = true};
     ps_op_attention(q->stream, &a);
+    ps_op_attention_weights(
+        q->stream,
+        &(ps_attention_weights){.forward = &a, .p = place(q, PS_DTYPE_F32, 2 * ROWS, ROWS)});
     ps_op_attention_backward(q->stream,
                              &(ps_attention_backward){.forward = &a,
                                                       .dq = all(q, type),

@@ -96,6 +96,24 @@ static ps_tensor rows_of(ps_tensor t, int64_t first, int64_t count)
     return ps_tensor_head(t, count);
 }
 
+void ps_attention_layer_weights(ps_stream *s, const ps_attention_layer *l, ps_tensor p,
+                                ps_tensor packed, ps_tensor lse, int64_t head, int64_t first)
+{
+    int64_t length = packed.shape[0], queries = p.shape[0], group = l->heads / l->kv_heads;
+    size_t size = ps_dtype_bytes(packed.dtype);
+    PS_REQUIRE(head >= 0 && head < l->heads && first >= 0 && first + queries <= length);
+    ps_attention a = describe(l, (ps_tensor){0}, packed);
+    a.heads = a.kv_heads = a.batch = 1;
+    a.queries = queries;
+    a.keys = first + queries;
+    a.key_rows = length;
+    a.q.offset += (size_t)(first * a.ld_q + head * l->head_dim) * size;
+    a.k.offset += (size_t)(head / group * l->head_dim) * size;
+    a.lse = ps_tensor_1d(lse.buffer, lse.offset + (size_t)(head * length + first) * sizeof(float),
+                         PS_DTYPE_F32, queries);
+    ps_op_attention_weights(s, &(ps_attention_weights){.forward = &a, .p = p});
+}
+
 /* Columns of packed become rows of the cache, from number `before` on. */
 static void keep(ps_stream *s, const ps_attention_layer *l, ps_tensor cache, ps_tensor scales,
                  ps_tensor columns, int64_t before)

@@ -42,6 +42,11 @@ typedef struct ps_attention_layer_gradient {
 void ps_attention_layer_backward(ps_stream *s, const ps_attention_layer *l,
                                  const ps_attention_layer_gradient *g);
 
+/* The weights of one head of one sequence, p F32 [queries,length], of its queries from number
+ * `first` on: packed[length,width] and lse[heads,length] of the sequence as forward left them. */
+void ps_attention_layer_weights(ps_stream *s, const ps_attention_layer *l, ps_tensor p,
+                                ps_tensor packed, ps_tensor lse, int64_t head, int64_t first);
+
 /* The keys, turned, and the values of one sequence's tokens so far. Narrower than the packed rows
  * they cost less memory, and less time to read: all of them are read for each token. */
 typedef struct ps_attention_cache {

@@ -268,6 +268,10 @@ PS_MUST_CHECK ps_status ps_model_backward_at(ps_model *m, const ps_model_point *
  * tokens' embeddings (as in ps_model_batch.embeddings) [rows · length, hidden_size]. Before any
  * pass it tells the width alone. */
 ps_tensor ps_model_input_gradient(const ps_model *m);
+/* After forward: the weights of attention of block `layer` for one row of the batch, what
+ * TransformerLens calls hook_pattern, into out[num_heads, length, length]: what each query (second)
+ * takes of each key. PS_INVALID_ARGUMENT: no such block. Waits for the device. */
+PS_MUST_CHECK ps_status ps_model_attention(ps_model *m, int64_t layer, int64_t row, float *out);
 /* What the table has for n tokens of a language model, into out[n, hidden_size]; a pass stays as it
  * is. PS_INVALID_ARGUMENT: a token that there is not. Waits for the device. */
 PS_MUST_CHECK ps_status ps_model_embed(ps_model *m, const int32_t *tokens, size_t n, float *out);

@@ -74,6 +74,16 @@ ps_tensor ps_model_input_gradient(const ps_model *m)
     return ps_tensor_head(m->input_gradient, m->rows * (m->row->takes_tokens ? m->length : 1));
 }
 
+ps_status ps_model_attention(ps_model *m, int64_t layer, int64_t row, float *out)
+{
+    ps_one_thread_require(&m->mine);
+    PS_REQUIRE(m->options.explain && m->stage != PS_MODEL_EMPTY && row >= 0 && row < m->rows);
+    if (!ps_model_tap_columns(m, (ps_tap){PS_TAP_Z, layer}))
+        return ps_fail(PS_INVALID_ARGUMENT, "the model has no attention in a block %lld",
+                       (long long)layer);
+    return m->row->attention(m, layer, row, out);
+}
+
 ps_status ps_model_embed(ps_model *m, const int32_t *tokens, size_t n, float *out)
 {
     ps_one_thread_require(&m->mine);

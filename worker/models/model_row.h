@@ -49,6 +49,8 @@ typedef struct ps_model_row {
     void (*seed)(ps_model *m, ps_tensor ids, const float *douts, bool first);
     /* Rows of the tokens' table, F32 [n,hidden_size]; NULL: the model takes no tokens. */
     ps_tensor (*embed)(ps_model *m, ps_tensor ids);
+    /* As ps_model_attention, of a layer that there is; NULL: the model has none. */
+    ps_status (*attention)(ps_model *m, int64_t layer, int64_t row, float *out);
     /* As the calls of model.h; false: parameter i is in no product. */
     int64_t (*tap_columns)(const ps_model *m, ps_tap tap);
     bool (*tap_before)(const ps_model *m, size_t i, ps_tap *out);

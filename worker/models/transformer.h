@@ -92,6 +92,8 @@ PS_MUST_CHECK ps_status ps_transformer_run(ps_transformer *t, const ps_model_hoo
 PS_MUST_CHECK ps_status ps_transformer_forward(ps_model *m, const ps_model_hooks *hooks);
 PS_MUST_CHECK ps_status ps_transformer_loss(ps_model *m, const ps_loss_goal *goal);
 PS_MUST_CHECK ps_status ps_transformer_backward(ps_model *m, const ps_model_hooks *hooks);
+PS_MUST_CHECK ps_status ps_transformer_attention(ps_model *m, int64_t layer, int64_t row,
+                                                 float *out);
 int64_t ps_transformer_tap_columns(const ps_model *m, ps_tap tap);
 bool ps_transformer_tap_before(const ps_model *m, size_t i, ps_tap *out);
 ps_tensor ps_transformer_outputs_at(ps_model *m, ps_tensor ids);

@@ -36,6 +36,29 @@ int64_t ps_transformer_tap_columns(const ps_model *m, ps_tap tap)
     }
 }
 
+/* One head after the other, as many of its queries at a time as have room where the head makes its
+ * logits. */
+ps_status ps_transformer_attention(ps_model *m, int64_t layer, int64_t row, float *out)
+{
+    const ps_transformer *t = (const ps_transformer *)m;
+    int64_t length = t->length, at_once = ps_tensor_count(t->head.logits) / length;
+    ps_tensor packed = t->states[layer].packed, lse = t->states[layer].lse, p = t->head.logits;
+    PS_REQUIRE(at_once > 0);
+    packed.offset += (size_t)(row * length * packed.shape[1]) * ps_dtype_bytes(packed.dtype);
+    lse.offset += (size_t)(row * t->size.num_heads * length) * sizeof(float);
+    ps_status st = PS_OK;
+    for (int64_t head = 0; !st && head < t->size.num_heads; head++)
+        for (int64_t first = 0; !st && first < length; first += at_once) {
+            int64_t n = length - first < at_once ? length - first : at_once;
+            p = ps_tensor_2d(p.buffer, p.offset, PS_DTYPE_F32, n, length);
+            ps_attention_layer_weights(m->stream, &t->attention, p, ps_tensor_head(packed, length),
+                                       lse, head, first);
+            st = ps_copy_to_host(m->stream, out + (head * length + first) * length, p,
+                                 ps_tensor_bytes(p));
+        }
+    return st;
+}
+
 /* Of parts that are a weight; PS_TAP_KINDS: it is none. */
 static ps_tap_kind before(ps_arch_part part)
 {

@@ -201,6 +201,59 @@ START_TEST(attention_agrees_with_float64)
 }
 END_TEST
 
+/* e^(scale·q·k) over its sum, of the keys that are seen. */
+static void reference_weights(const attention_case *c, int unit, int t, int columns, double *row)
+{
+    const shape *s = &c->s;
+    int b = unit / s->heads, head = unit % s->heads, kv = head / (s->heads / s->kv_heads);
+    int seen = s->causal ? s->keys - s->queries + t + 1 : s->keys;
+    const double *q = c->ref.q + ((int64_t)(b * s->queries + t) * s->heads + head) * s->head_dim;
+    double sum = 0;
+    for (int j = 0; j < columns; j++) {
+        const double *k = c->ref.k + ((int64_t)(b * s->keys + j) * s->kv_heads + kv) * s->head_dim;
+        row[j] = j < seen ? exp(c->ref.scale * ps_ref64_dot(q, k, (size_t)s->head_dim)) : 0;
+        sum += row[j];
+    }
+    for (int j = 0; j < seen; j++)
+        row[j] /= sum;
+}
+
+static void check_weights(ps_dtype type, const shape *s)
+{
+    attention_case c;
+    open_case(&c, type, s);
+    int columns = s->keys + 3, rows = s->batch * s->heads * s->queries;
+    ps_tensor p = ps_test_f32(&device, rows, columns, NULL);
+    double *want = doubles((int64_t)rows * columns);
+    for (int i = 0; i < rows; i++)
+        reference_weights(&c, i / s->queries, i % s->queries, columns, want + (int64_t)i * columns);
+    ps_op_attention(device.stream, &c.a);
+    c.a.y = c.a.v = (ps_tensor){0};
+    ps_op_attention_weights(device.stream, &(ps_attention_weights){.forward = &c.a, .p = p});
+    double e = ps_test_error(&device, p, want);
+    ck_assert_msg(e < 1e-5, "weights off by %g", e);
+    float *got = ps_test_read(&device, p);
+    for (int i = 0; i < rows; i++) {
+        double sum = 0;
+        for (int j = 0; j < columns; j++)
+            sum += (double)got[(int64_t)i * columns + j];
+        ck_assert_double_eq_tol(sum, 1, 1e-5);
+    }
+    ps_free(&got);
+    ps_free(&want);
+    close_case(&c);
+}
+
+START_TEST(weights_agree_with_float64_and_add_up_to_1)
+{
+    const shape *s = &shapes[_i];
+    if (ps_test_leave_out(work(s)) || work(s) > 1 << 21)
+        return;
+    for (int t = 0; t < PS_TEST_TYPES; t++)
+        check_weights(ps_test_types[t], s);
+}
+END_TEST
+
 typedef struct gradients {
     ps_attention_backward b;
     double *dy64, *dq64, *dk64, *dv64;
@@ -349,6 +402,7 @@ END_TEST
 
 static const ps_check_case tests[] = {
     {.test = &attention_agrees_with_float64, .timeout_s = 60, .repeat = SHAPES},
+    {.test = &weights_agree_with_float64_and_add_up_to_1, .repeat = SHAPES},
     {.test = &gradients_agree_with_float64, .timeout_s = 60, .repeat = SHAPES},
     {.test = &parts_of_one_packed_row_are_used_from_where_they_are},
     {.test = &large_scores_that_rise_from_tile_to_tile_do_not_overflow, .repeat = 2},

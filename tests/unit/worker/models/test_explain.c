@@ -235,6 +235,45 @@ START_TEST(tokens_and_their_embeddings_are_the_same_input)
 }
 END_TEST
 
+/* A head's weights do not fit where logits are made, and are made some queries at a time: they are
+ * as with room for all. */
+START_TEST(weights_of_attention_are_the_same_in_parts)
+{
+    enum { LONG = 64, HEADS = 4 };
+    language_fixture f;
+    ps_model_config config = language_config(_i);
+    config.language.context_length = LONG;
+    language_open_of(&f, config);
+    int32_t tokens[LONG];
+    for (int i = 0; i < LONG; i++)
+        tokens[i] = i * i % VOCABULARY;
+    ps_model_batch batch = {.rows = 1, .tokens = tokens, .length = LONG};
+    float *p[2];
+    for (int i = 0; i < 2; i++) {
+        ps_model *model =
+            language_create(&f, (ps_model_options){.explain = true, .max_batch = i ? 8 : 1});
+        language_load(&f, model);
+        p[i] = ps_alloc_array(HEADS * LONG * LONG, sizeof(float));
+        ck_ok(ps_model_forward(model, &batch, NULL));
+        ck_ok(ps_model_attention(model, 1, 0, p[i]));
+        ps_model_free(&model);
+    }
+    for (int row = 0; row < HEADS * LONG; row++) {
+        double sum = 0;
+        for (int key = 0; key < LONG; key++) {
+            double part = (double)p[0][row * LONG + key];
+            ck_assert_double_eq_tol(part, (double)p[1][row * LONG + key], 1e-6);
+            ck_assert(key <= row % LONG || part == 0);
+            sum += part;
+        }
+        ck_assert_double_eq_tol(sum, 1, 1e-5);
+    }
+    ps_free(&p[0]);
+    ps_free(&p[1]);
+    language_close(&f);
+}
+END_TEST
+
 /* The loss is there as for inference; what it leaves is no obstacle to a pass back. */
 START_TEST(the_loss_is_the_plain_models_and_memory_less)
 {
@@ -264,6 +303,7 @@ static const ps_check_case tests[] = {
     {.test = &a_gradient_between_layers_can_be_replaced, .repeat = ACTIVATIONS},
     {.test = &outputs_and_gradients_by_embeddings_agree_with_float64, .repeat = KINDS},
     {.test = &tokens_and_their_embeddings_are_the_same_input, .repeat = KINDS},
+    {.test = &weights_of_attention_are_the_same_in_parts, .repeat = 2},
     {.test = &the_loss_is_the_plain_models_and_memory_less, .repeat = KINDS},
     {0},
 };

@@ -39,45 +39,6 @@ static void close_fixture(fixture *f)
     ps_test_device_close(&f->device);
 }
 
-/* ---- names ---- */
-
-START_TEST(names_are_read_as_they_are_written)
-{
-    char name[PS_TAP_NAME];
-    for (int kind = 0; kind < PS_TAP_KINDS; kind++) {
-        ps_tap_kind same;
-        ck_ok(ps_tap_kind_parse(ps_tap_kind_name((ps_tap_kind)kind), &same));
-        ck_assert_int_eq(same, kind);
-        int64_t layer = ps_tap_place_of(same) == PS_TAP_ONCE ? 0 : 12;
-        ps_tap got;
-        ck_ok(ps_tap_parse(ps_tap_name((ps_tap){same, layer}, name), &got));
-        ck_assert(ps_tap_equal(got, (ps_tap){same, layer}));
-    }
-    ck_assert_str_eq(ps_tap_name((ps_tap){PS_TAP_Z, 3}, name), "blocks.3.attn.hook_z");
-    ck_assert_str_eq(ps_tap_name((ps_tap){PS_TAP_LAYER_POST, 1}, name), "layers.1.post");
-}
-END_TEST
-
-START_TEST(other_names_are_refused)
-{
-    static const char *const wrong[] = {"",
-                                        "z",
-                                        "hook_z",
-                                        "blocks.attn.hook_z",
-                                        "blocks.-1.attn.hook_z",
-                                        "layers.0.z",
-                                        "layers.",
-                                        "blocks.1.attn.hook_z ",
-                                        "blocks.99999999999.attn.hook_z"};
-    ps_tap tap;
-    ps_tap_kind kind;
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        ck_assert_int_eq(ps_tap_parse(wrong[i], &tap), PS_INVALID_ARGUMENT);
-    ck_assert_ptr_nonnull(strstr(ps_error_message(), " resid_pre "));
-    ck_assert_int_eq(ps_tap_kind_parse("hook_z", &kind), PS_INVALID_ARGUMENT);
-}
-END_TEST
-
 /* ---- what is seen ---- */
 
 typedef struct seen {
@@ -140,6 +101,37 @@ START_TEST(values_and_gradients_of_all_points_are_pytorchs)
     const float *want = golden_get(&f.golden, "", "logits");
     for (int i = 0; i < VOCABULARY; i++)
         ck_assert_double_eq_tol((double)logits[i], (double)want[POSITION * VOCABULARY + i], 1e-4);
+    close_fixture(&f);
+}
+END_TEST
+
+/* Rows of the batch have their own; what is asked for one does not depend on the others. */
+START_TEST(weights_of_attention_are_pytorchs_and_add_up_to_1)
+{
+    fixture f;
+    open_fixture(&f, _i);
+    int32_t tokens[2 * LENGTH] = {1, 2, 3, 4, 5};
+    float got[HEADS][LENGTH][LENGTH];
+    char name[PS_TAP_NAME];
+    memcpy(tokens + LENGTH, f.batch.tokens, LENGTH * sizeof *tokens);
+    f.batch.tokens = tokens;
+    f.batch.rows = 2;
+    ck_ok(ps_model_forward(f.model, &f.batch, NULL));
+    for (int64_t layer = 0; layer < LAYERS; layer++) {
+        ck_ok(ps_model_attention(f.model, layer, 1, &got[0][0][0]));
+        const float *want =
+            golden_get(&f.golden, "value/", ps_tap_name((ps_tap){PS_TAP_PATTERN, layer}, name));
+        for (int row = 0; row < HEADS * LENGTH; row++) {
+            double sum = 0;
+            for (int key = 0; key < LENGTH; key++) {
+                double p = (double)got[row / LENGTH][row % LENGTH][key];
+                ck_assert_double_eq_tol(p, (double)want[row * LENGTH + key], 1e-6);
+                sum += p;
+            }
+            ck_assert_double_eq_tol(sum, 1, 1e-6);
+        }
+    }
+    ck_assert_int_eq(ps_model_attention(f.model, LAYERS, 0, &got[0][0][0]), PS_INVALID_ARGUMENT);
     close_fixture(&f);
 }
 END_TEST
@@ -457,9 +449,8 @@ START_TEST(inference_shows_the_same_values)
 END_TEST
 
 static const ps_check_case tests[] = {
-    {.test = &names_are_read_as_they_are_written},
-    {.test = &other_names_are_refused},
     {.test = &values_and_gradients_of_all_points_are_pytorchs, .repeat = 2},
+    {.test = &weights_of_attention_are_pytorchs_and_add_up_to_1, .repeat = 2},
     {.test = &each_matrix_names_the_point_before_its_product, .repeat = 2},
     {.test = &a_row_of_a_batch_is_as_it_is_alone, .repeat = 2},
     {.test = &a_head_without_output_is_one_without_weights, .repeat = 2},
