@@ -13,32 +13,16 @@ static bool has(const void *user, size_t set, size_t feature)
     return groups->of[feature] == set;
 }
 
-/* Every feature has its group's value. */
-static void spread(const ps_explain_groups *groups, size_t rows, const float *drops, float *values)
-{
-    for (size_t i = 0; i < rows; i++)
-        for (size_t f = 0; f < groups->features; f++)
-            values[i * groups->features + f] = drops[i * groups->n + groups->of[f]];
-}
-
 static ps_status ablate(ps_explaining *x, const ps_explain_items *items,
                         const ps_explain_groups *groups, ps_explain_part *out)
 {
     float *drops = ps_try_alloc_raw(items->n * groups->n * sizeof *drops);
-    float *values = ps_try_alloc_raw(items->n * groups->features * sizeof *values);
     const ps_ablation ablation = {.sets = groups->n, .has = has, .user = groups};
-    bool grouped = groups->n != groups->features;
-    ps_status st = drops && values ? ps_ablate(x, items, &ablation, drops)
-                                   : ps_fail(PS_NO_MEMORY, "values of %zu groups", groups->n);
+    ps_status st = drops ? ps_ablate(x, items, &ablation, drops)
+                         : ps_fail(PS_NO_MEMORY, "values of %zu groups", groups->n);
     if (!st)
-        spread(groups, items->n, drops, values);
-    if (!st && grouped)
-        st = ps_explain_put_values(out, "groups", "group", items->n, groups->n, drops);
-    if (!st)
-        st = ps_explain_put_values(out, "values", x->language ? "token" : "feature", items->n,
-                                   groups->features, values);
+        st = ps_explain_put_groups(x, groups, items->n, drops, out);
     ps_free(&drops);
-    ps_free(&values);
     return st;
 }
 

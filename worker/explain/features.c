@@ -62,3 +62,22 @@ void ps_explain_groups_free(ps_explain_groups *groups)
 {
     ps_free(&groups->of);
 }
+
+ps_status ps_explain_put_groups(const ps_explaining *x, const ps_explain_groups *groups,
+                                size_t rows, const float *of_groups, ps_explain_part *out)
+{
+    float *values = ps_try_alloc_raw(rows * groups->features * sizeof *values);
+    if (!values)
+        return ps_fail(PS_NO_MEMORY, "values of %zu groups", groups->n);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t f = 0; f < groups->features; f++)
+            values[i * groups->features + f] = of_groups[i * groups->n + groups->of[f]];
+    ps_status st = PS_OK;
+    if (groups->n != groups->features)
+        st = ps_explain_put_values(out, "groups", "group", rows, groups->n, of_groups);
+    if (!st)
+        st = ps_explain_put_values(out, "values", x->language ? "token" : "feature", rows,
+                                   groups->features, values);
+    ps_free(&values);
+    return st;
+}

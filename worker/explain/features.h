@@ -5,6 +5,7 @@
 
 #include "common/base/status.h"
 #include "common/conf/explain_spec.h"
+#include "worker/explain/method.h"
 
 typedef struct ps_explain_groups {
     size_t n;        /* groups */
@@ -18,6 +19,11 @@ PS_MUST_CHECK ps_status ps_explain_groups_make(const ps_spec_explain_features *s
                                                size_t features, bool language,
                                                ps_explain_groups *out);
 void ps_explain_groups_free(ps_explain_groups *groups);
+/* A number a group, of_groups[rows, n], becomes `values`, in which each feature has its group's;
+ * where a group is more than a feature also `groups`. */
+PS_MUST_CHECK ps_status ps_explain_put_groups(const ps_explaining *x,
+                                              const ps_explain_groups *groups, size_t rows,
+                                              const float *of_groups, ps_explain_part *out);
 
 /* Rows and columns of an input of so many features: shape as the job says it (none: it is square).
  * PS_INVALID_ARGUMENT. */
