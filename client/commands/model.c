@@ -3,8 +3,12 @@
 #include "client/call/model_cuts.h"
 #include "client/call/support.h"
 #include "client/commands/commands.h"
+#include "client/report/graph_svg.h"
 #include "client/report/graph_view.h"
 #include "client/report/model_graph.h"
+#include "client/report/report.h"
+#include "common/base/clock.h"
+#include "common/base/mem.h"
 #include "common/base/new_file.h"
 
 #include <string.h>
@@ -33,6 +37,27 @@ static void draw_dot(ps_buf *out, const drawing *d)
     ps_graph_dot(out, d->model->name, d->fold, d->quantity);
 }
 
+static void draw_svg(ps_buf *out, const drawing *d)
+{
+    ps_graph_svg(out, d->model->name, d->fold, d->quantity, true);
+}
+
+static void draw_html(ps_buf *out, const drawing *d)
+{
+    char *command = ps_asprintf("psctl model %s --graph html", d->model->name);
+    ps_report report = {.title = d->model->name,
+                        .command = command,
+                        .model = d->model,
+                        .graph = d->graph,
+                        .fold = d->fold,
+                        .quantity = d->quantity,
+                        .now_ms = ps_clock_wall_ms(&ps_clock_system),
+                        .room = ps_room_of(PS_ROOM_DEFAULT)};
+    ps_report_html(&report, out);
+    ps_room_clear(&report.room);
+    ps_free(&command);
+}
+
 static void draw_json(ps_buf *out, const drawing *d)
 {
     ps_json_writer w = ps_json_writer_to(out);
@@ -43,8 +68,12 @@ static void draw_json(ps_buf *out, const drawing *d)
 static const struct {
     const char *name;
     void (*draw)(ps_buf *out, const drawing *drawing);
-} kinds[] = {{"text", draw_text}, {"dot", draw_dot}, {"json", draw_json}};
-static const char *const kind_words[] = {"text", "dot", "json", NULL};
+} kinds[] = {{"text", draw_text},
+             {"svg", draw_svg},
+             {"dot", draw_dot},
+             {"json", draw_json},
+             {"html", draw_html}};
+static const char *const kind_words[] = {"text", "svg", "dot", "json", "html", NULL};
 
 static const ps_flag flags[] = {
     {.name = "graph",

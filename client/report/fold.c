@@ -128,23 +128,22 @@ ps_fold *ps_fold_of(const ps_graph *g, ps_fold_depth depth)
     f->nodes = ps_alloc_array(g->n_nodes + 1, sizeof *f->nodes);
     f->edges = ps_alloc_array(g->n_edges + 1, sizeof *f->edges);
     uint32_t *of = ps_alloc_array(g->n_nodes + 1, sizeof *of);
-    uint32_t *place = ps_alloc_array(g->n_nodes + 1, sizeof *place);
+    f->drawn_by = ps_alloc_array(g->n_nodes + 1, sizeof *f->drawn_by);
     for (uint32_t i = 0; i < g->n_nodes; i++)
         of[i] = drawn_for(g, i, depth);
     for (uint32_t i = 0; i < g->n_nodes; i++) {
+        f->drawn_by[i] = of[i] == i ? (uint32_t)f->n_nodes : f->drawn_by[of[i]];
         if (of[i] != i)
             continue;
-        place[i] = (uint32_t)f->n_nodes;
         ps_fold_node *node = &f->nodes[f->n_nodes++];
         fill(f, of, i, node);
         bool beside = i && f->n_nodes > 1 && g->nodes[i].rank == node[-1].node->rank;
         node->rank = beside ? f->ranks - 1 : f->ranks++;
     }
     for (size_t i = 0; i < g->n_edges; i++)
-        add_edge(f, (ps_fold_edge){place[of[g->edges[i].from]], place[of[g->edges[i].to]],
+        add_edge(f, (ps_fold_edge){f->drawn_by[g->edges[i].from], f->drawn_by[g->edges[i].to],
                                    g->edges[i].skip});
     ps_free(&of);
-    ps_free(&place);
     return f;
 }
 
@@ -154,5 +153,6 @@ void ps_fold_free(ps_fold **fold)
         return;
     ps_free(&(*fold)->nodes);
     ps_free(&(*fold)->edges);
+    ps_free(&(*fold)->drawn_by);
     ps_free(fold);
 }

@@ -39,6 +39,7 @@ typedef struct ps_fold {
     ps_fold_depth depth;
     ps_fold_node *nodes;
     ps_fold_edge *edges;
+    uint32_t *drawn_by; /* of each node of the graph, the place of the one that it is drawn as */
     size_t n_nodes, n_edges;
     uint32_t ranks;
 } ps_fold;

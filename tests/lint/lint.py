@@ -263,7 +263,7 @@ def rule_documents(root):
                 if command not in commands:
                     yield f"{at} psctl has no command {command}"
             for key in re.findall(r"`((?!ps_|grpc)(?:[a-z_]+\.)+[a-z_]+)(?:: [^`]*)?`", line):
-                if not re.search(r"\.(c|h|cc|cu|md|py|sh|pem|key|yaml|json|proto|so|db|log|txt|bin)$", key) and not (
+                if not re.search(r"\.(c|h|cc|cu|md|py|sh|pem|key|yaml|json|proto|so|db|log|txt|bin|css|js)$", key) and not (
                         set(key.split(".")) <= keys):
                     yield f"{at} no configuration has the key {key}"
             for metric in re.findall(r"`(psd_[a-z_]+)`", line):

@@ -1,0 +1,100 @@
+/* Happy path: sections are drawn first, as what they leave out is said at the top; then head,
+ * navigation, sections, data and script in the order of the file. Cannot fail.
+ *
+ * The policy lets nothing be fetched and no script run but the one whose hash it names, so that
+ * markup that came through in spite of all would still do nothing. */
+#include "client/report/report.h"
+
+#include "client/report/assets.h"
+#include "client/report/html.h"
+#include "client/show/human.h"
+#include "common/base/mem.h"
+
+static void put_head(const ps_report *r, ps_buf *out)
+{
+    ps_html(out,
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+            "style-src 'unsafe-inline'; script-src 'sha256-%s'; img-src data:; base-uri 'none'; "
+            "form-action 'none'\">\n"
+            "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+            "<meta name=\"color-scheme\" content=\"light dark\">\n"
+            "<meta name=\"referrer\" content=\"no-referrer\">\n"
+            "<meta name=\"generator\" content=\"psctl %s\">\n<title>%s</title>\n",
+            ps_report_js_sha256, PS_VERSION, r->title);
+    ps_buf_puts(out, "<link rel=\"icon\" href=\"data:,\">\n<style>");
+    ps_buf_append(out, ps_report_css, ps_report_css_size);
+    ps_buf_append(out, ps_figure_css, ps_figure_css_size);
+    ps_buf_puts(out, "</style>\n</head>\n");
+}
+
+static void put_navigation(const ps_report *r, ps_buf *out)
+{
+    ps_buf_puts(out, "<body>\n<a class=\"skip-link\" href=\"#main\">To the report</a>\n"
+                     "<div class=\"page\">\n<nav aria-label=\"Sections\">\n<ul>\n");
+    for (size_t i = 0; ps_report_sections[i]; i++)
+        if (ps_report_sections[i]->present(r))
+            ps_html(out, "<li><a href=\"#%s\">%s</a></li>\n", ps_report_sections[i]->id,
+                    ps_report_sections[i]->title);
+    ps_buf_puts(out, "</ul>\n<div class=\"find\" id=\"find\"></div>\n</nav>\n");
+}
+
+static void put_header(const ps_report *r, ps_buf *out)
+{
+    ps_html(out, "<main id=\"main\">\n<header>\n<h1>%s</h1>\n", r->title);
+    ps_html(out, "<p class=\"lead\">%s", r->graph->architecture);
+    if (r->graph->n_blocks)
+        ps_html(out, " of %u block%s", r->graph->n_blocks, r->graph->n_blocks > 1 ? "s" : "");
+    ps_html(out, ", %s parameters, %s</p>\n", ps_human_count((double)r->graph->numbers).text,
+            ps_human_bytes((double)r->graph->bytes).text);
+    for (size_t i = 0; i < r->room.n_notes; i++)
+        ps_html(out, "<p class=\"left-out\">Left out, for a file of at most %s: %s.</p>\n",
+                ps_human_bytes((double)r->room.limit).text, r->room.notes[i]);
+    ps_buf_puts(out, "</header>\n");
+}
+
+static void put_data(const ps_report *r, ps_buf *out)
+{
+    ps_buf json = PS_BUF_EMPTY;
+    ps_json_writer w = ps_json_writer_to(&json);
+    ps_json_object(&w);
+    ps_json_put_int(&w, "psd_report", 1);
+    for (size_t i = 0; ps_report_sections[i]; i++)
+        if (ps_report_sections[i]->present(r) && ps_report_sections[i]->data)
+            ps_report_sections[i]->data(r, &w);
+    ps_json_object_end(&w);
+    ps_html_data(out, "report-data", ps_buf_slice(&json));
+    ps_buf_free(&json);
+}
+
+static void put_sections(ps_report *r, ps_buf *out)
+{
+    for (size_t i = 0; ps_report_sections[i]; i++) {
+        const ps_report_section *section = ps_report_sections[i];
+        if (!section->present(r))
+            continue;
+        ps_html(
+            out,
+            "<section id=\"%s\" data-find=\"%s\">\n<details open><summary><h2>%s</h2></summary>\n",
+            section->id, section->title, section->title);
+        section->draw(r, out);
+        ps_buf_puts(out, "</details>\n</section>\n");
+    }
+}
+
+void ps_report_html(ps_report *r, ps_buf *out)
+{
+    ps_buf sections = PS_BUF_EMPTY;
+    put_sections(r, &sections);
+    put_head(r, out);
+    put_navigation(r, out);
+    put_header(r, out);
+    ps_buf_append(out, sections.data, sections.len);
+    ps_html(out, "<footer>Made by psctl %s, %s, by <code>%s</code></footer>\n</main>\n</div>\n",
+            PS_VERSION, ps_human_time(r->now_ms).text, r->command);
+    put_data(r, out);
+    ps_buf_puts(out, "<script>");
+    ps_buf_append(out, ps_report_js, ps_report_js_size);
+    ps_buf_puts(out, "</script>\n</body>\n</html>\n");
+    ps_buf_free(&sections);
+}

@@ -1,0 +1,137 @@
+/* Card: what the model is, where it came from, how large it is, how good. */
+#include "client/report/html.h"
+#include "client/report/section_rows.h"
+#include "client/show/human.h"
+#include "common/base/mem.h"
+#include "common/conf/job_spec.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool present(const ps_report *r)
+{
+    return r->model && r->graph;
+}
+
+/* "12.3 MB": the unit smaller than the number. */
+static void put_tile(ps_buf *out, const char *label, const char *value)
+{
+    const char *space = strchr(value, ' ');
+    ps_html(out, "<div><dt>%s</dt><dd>", label);
+    if (space) {
+        char *number = ps_asprintf("%.*s", (int)(space - value), value);
+        ps_html(out, "%s <small>%s</small>", number, space + 1);
+        ps_free(&number);
+    } else {
+        ps_html_text(out, value);
+    }
+    ps_buf_puts(out, "</dd></div>\n");
+}
+
+static void put_tiles(const ps_report *r, ps_buf *out)
+{
+    const ps_graph *g = r->graph;
+    char value[32];
+    ps_buf_puts(out, "<dl class=\"tiles\">\n");
+    for (size_t i = 0; r->model->has_test && i < r->model->n_test_metrics; i++) {
+        char *label = ps_asprintf("Test %s", r->model->test_metrics[i]->name);
+        (void)snprintf(value, sizeof value, "%s",
+                       ps_human_value(r->model->test_metrics[i]->value).text);
+        put_tile(out, label, value);
+        ps_free(&label);
+    }
+    if (r->model->has_test)
+        put_tile(out, "Test loss", ps_human_value(r->model->test_loss).text);
+    put_tile(out, "Parameters", ps_human_count((double)g->numbers).text);
+    put_tile(out, "Size", ps_human_bytes((double)g->bytes).text);
+    (void)snprintf(value, sizeof value, "%.3g",
+                   g->numbers ? 8.0 * (double)g->bytes / (double)g->numbers : 0);
+    put_tile(out, "Bits a parameter", value);
+    put_tile(out, g->language ? "Work of a token" : "Work of a row", ps_flops_text(g->flops).text);
+    ps_buf_puts(out, "</dl>\n");
+}
+
+static void put_fact(ps_buf *out, const char *label, const char *value)
+{
+    if (*value)
+        ps_html(out, "<dt>%s</dt><dd>%s</dd>\n", label, value);
+}
+
+/* "30 blocks of 576 numbers a token; 9 heads of 64, 3 of keys and values; …" */
+static char *shape_of(const ps_spec_model *m)
+{
+    if (!ps_spec_model_is_language(m)) {
+        ps_buf widths = PS_BUF_EMPTY;
+        for (size_t i = 0; i < m->n_layers; i++)
+            ps_buf_printf(&widths, "%s%" PRId64, i ? " → " : "", m->layers[i]);
+        char *text = ps_strdup(ps_buf_cstr(&widths));
+        ps_buf_free(&widths);
+        return text;
+    }
+    char *keys = m->num_kv_heads == m->num_heads
+                     ? ps_strdup("")
+                     : ps_asprintf(", %" PRId64 " of keys and values", m->num_kv_heads);
+    char *text = ps_asprintf("%" PRId64 " blocks, %" PRId64 " numbers wide, %" PRId64
+                             " heads of %" PRId64 "%s, MLPs of %" PRId64,
+                             m->num_layers, m->hidden_size, m->num_heads, m->head_dim, keys,
+                             m->intermediate_size);
+    ps_free(&keys);
+    return text;
+}
+
+static void put_shape(const ps_report *r, ps_buf *out)
+{
+    ps_spec_model *m = NULL;
+    if (ps_spec_model_parse(ps_slice_str(r->model->config), "config", &m))
+        return;
+    char *shape = shape_of(m);
+    put_fact(out, "Shape", shape);
+    ps_free(&shape);
+    if (ps_spec_model_is_language(m))
+        ps_html(out,
+                "<dt>Text</dt><dd>%" PRId64 " tokens of context, a vocabulary of %" PRId64
+                "%s%s</dd>\n",
+                m->context_length, m->vocab_size, *m->tokenizer ? ", tokenizer " : "",
+                m->tokenizer);
+    if (m->n_classes) {
+        ps_buf_puts(out, "<dt>Classes</dt><dd>");
+        for (size_t i = 0; i < m->n_classes; i++)
+            ps_html(out, "%s%s", i ? ", " : "", m->classes[i]);
+        ps_buf_puts(out, "</dd>\n");
+    }
+    ps_spec_model_free(&m);
+}
+
+static void draw(ps_report *r, ps_buf *out)
+{
+    const Psd__V1__Model *m = r->model;
+    put_tiles(r, out);
+    ps_buf_puts(out, "<dl class=\"facts\">\n");
+    put_shape(r, out);
+    put_fact(out, "Stored as", m->forms);
+    if (m->job_id)
+        ps_html(out, "<dt>Trained by</dt><dd>job %" PRIu64 "</dd>\n", m->job_id);
+    else
+        put_fact(out, "Trained by", "somebody else: it was imported");
+    if (*m->parent)
+        ps_html(out, "<dt>Made of</dt><dd>%s%s<code>%s</code></dd>\n", m->parent,
+                *m->parent_version ? ", version " : "", m->parent_version);
+    ps_html(out, "<dt>Version</dt><dd><code>%s</code></dd>\n", m->version);
+    if (*m->owner)
+        ps_html(out, "<dt>Owner</dt><dd><code>%s</code></dd>\n", m->owner);
+    put_fact(out, "Created", ps_human_time(m->created_ms).text);
+    ps_html(out,
+            "<dt>Checked</dt><dd><span class=\"ok\">all %zu tensors are there, of the shapes that "
+            "the configuration says</span></dd>\n</dl>\n",
+            r->graph->n_tensors);
+    if (r->graph->context)
+        ps_html(out,
+                "<p class=\"note\">FLOPs are those of the last token of a full context, %u tokens: "
+                "two for each multiplication and addition of a product, one for each number that "
+                "anything else makes.</p>\n",
+                r->graph->context);
+}
+
+const ps_report_section ps_section_card = {
+    .id = "card", .title = "Card", .present = present, .draw = draw};

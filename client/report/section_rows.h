@@ -1,0 +1,10 @@
+/* section_rows: the rows of the table of sections, each in section_NAME.c. Private to this folder.
+ */
+#ifndef PS_REPORT_SECTION_ROWS_H
+#define PS_REPORT_SECTION_ROWS_H
+
+#include "client/report/report.h"
+
+extern const ps_report_section ps_section_card, ps_section_graph, ps_section_data;
+
+#endif
