@@ -3,7 +3,7 @@
  * then may the loop be written anew. A helper that sees a new number goes inside, looks again
  * whether it is open, since it may have been closed in between, and takes pieces as well.
  *
- *     caller:  loop, next = 0   open = 7   take …   open = 0   wait for inside = 0
+ *     caller:  loop, shares     open = 7   take …   open = 0   wait for inside = 0
  *     helper:              sees 7   inside + 1   open?  take …   inside - 1
  *
  * Both look for a short while before they sleep: the next operation of a model comes within
@@ -34,9 +34,16 @@ typedef struct helper {
     int slot;
 } helper;
 
+/* A thread's own share of the turns, in one row: memory is read faster where it goes on. */
+typedef struct share {
+    _Alignas(64) _Atomic int64_t next; /* the first turn that nobody has taken */
+    int64_t end;
+} share;
+
 struct ps_threads {
     int count;
     helper *helpers; /* [count - 1] */
+    share *shares;   /* [count] */
 
     pthread_mutex_t busy; /* held by the caller whose loop is open */
     uint32_t number;      /* of the last loop; under busy */
@@ -45,9 +52,8 @@ struct ps_threads {
     void *context;
     int64_t n, grain;
 
-    _Alignas(64) _Atomic int64_t next; /* the first turn that nobody has taken */
-    _Alignas(64) atomic_uint open;     /* the loop's number, 0 when none is */
-    atomic_int inside;                 /* helpers that may look at it */
+    _Alignas(64) atomic_uint open; /* the loop's number, 0 when none is */
+    atomic_int inside;             /* helpers that may look at it */
 
     atomic_bool stop;
     atomic_int sleepers; /* helpers waiting for work */
@@ -66,15 +72,22 @@ static void pause_briefly(int look)
 #endif
 }
 
-static void take_pieces(ps_threads *t, int slot)
+static void take_share(ps_threads *t, share *from, int slot)
 {
     for (;;) {
-        int64_t begin = atomic_fetch_add_explicit(&t->next, t->grain, memory_order_relaxed);
-        if (begin >= t->n)
+        int64_t begin = atomic_fetch_add_explicit(&from->next, t->grain, memory_order_relaxed);
+        if (begin >= from->end)
             return;
-        int64_t end = t->n - begin > t->grain ? begin + t->grain : t->n;
+        int64_t end = from->end - begin > t->grain ? begin + t->grain : from->end;
         t->body_cb(t->context, begin, end, slot);
     }
+}
+
+/* Its own, then what is left of the others'. */
+static void take_pieces(ps_threads *t, int slot)
+{
+    for (int i = 0; i < t->count; i++)
+        take_share(t, &t->shares[(slot + i) % t->count], slot);
 }
 
 static bool has_work(ps_threads *t, unsigned seen)
@@ -159,6 +172,19 @@ static void run_alone(int64_t n, int64_t grain, ps_threads_cb body_cb, void *con
         body_cb(context, begin, n - begin > grain ? begin + grain : n, 0);
 }
 
+/* Whole pieces, as many each as there are. */
+static void share_out(ps_threads *t, int64_t n, int64_t grain)
+{
+    int64_t pieces = (n - 1) / grain + 1, begin = 0;
+    for (int i = 0; i < t->count; i++) {
+        int64_t last = pieces / t->count * (i + 1) + pieces % t->count * (i + 1) / t->count;
+        int64_t end = i + 1 == t->count ? n : last * grain;
+        atomic_store_explicit(&t->shares[i].next, begin, memory_order_relaxed);
+        t->shares[i].end = end;
+        begin = end;
+    }
+}
+
 void ps_threads_for(ps_threads *t, int64_t n, int64_t grain, ps_threads_cb body_cb, void *context)
 {
     if (n <= grain || t->count == 1 || pthread_mutex_trylock(&t->busy) != 0) {
@@ -169,7 +195,7 @@ void ps_threads_for(ps_threads *t, int64_t n, int64_t grain, ps_threads_cb body_
     t->context = context;
     t->n = n;
     t->grain = grain;
-    atomic_store_explicit(&t->next, 0, memory_order_relaxed);
+    share_out(t, n, grain);
     open_loop(t);
     take_pieces(t, 0);
     close_loop(t);
@@ -196,8 +222,13 @@ static ps_status start_helper(helper *h)
 ps_status ps_threads_new(int threads, ps_threads **out)
 {
     ps_threads *t = ps_try_alloc(sizeof *t);
-    if (!t)
+    share *shares = ps_try_alloc((size_t)threads * sizeof *shares);
+    if (!t || !shares) {
+        ps_free(&t);
+        ps_free(&shares);
         return ps_fail(PS_NO_MEMORY, "cpu: no room for threads");
+    }
+    t->shares = shares;
     (void)pthread_mutex_init(&t->busy, NULL);
     (void)pthread_mutex_init(&t->lock, NULL);
     (void)pthread_cond_init(&t->work, NULL);
@@ -232,5 +263,6 @@ void ps_threads_free(ps_threads **pool)
     (void)pthread_mutex_destroy(&t->busy);
     (void)pthread_mutex_destroy(&t->lock);
     ps_free(&t->helpers);
+    ps_free(&t->shares);
     ps_free(pool);
 }

@@ -2,8 +2,8 @@
  * thread is made after ps_threads_new.
  *
  * A loop over [0, n) is cut into pieces of `grain` turns, the last may be shorter; where the cuts
- * are does not depend on the number of threads. Each piece is taken by the next thread that is
- * free, the calling one included, which returns when all are done.
+ * are does not depend on the number of threads. Each thread, the calling one included, takes pieces
+ * that follow each other, then what others have not come to; the call returns when all are done.
  *
  * Several threads may call at once: one gets the pool, the others do their loops alone meanwhile.
  * A body does not call ps_threads_for of its own pool. */
