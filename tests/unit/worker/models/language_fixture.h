@@ -1,5 +1,5 @@
-/* language_fixture: tiny language models on the CPU, one of each kind that differs, the same
- * parameters for float64 (tests/lib/ref64_language.h), and a random batch. */
+/* language_fixture: tiny language models on the backend under test, one of each kind that differs,
+ * the same parameters for float64 (tests/lib/ref64_language.h), and a random batch. */
 #ifndef PS_TEST_LANGUAGE_FIXTURE_H
 #define PS_TEST_LANGUAGE_FIXTURE_H
 
@@ -90,7 +90,7 @@ static inline void language_draw(language_fixture *f)
 static inline void language_open_of(language_fixture *f, ps_model_config config)
 {
     *f = (language_fixture){.config = config};
-    ps_test_device_open(&f->device, "cpu");
+    ps_test_device_open(&f->device, ps_test_backend());
     f->model = language_create(f, (ps_model_options){0});
     language_draw(f);
     language_load(f, f->model);

@@ -1,4 +1,5 @@
-/* mlp_fixture: an mlp on the CPU, the same one in float64, and a random batch for both. */
+/* mlp_fixture: an mlp on the backend under test, the same one in float64, and a random batch for
+ * both. */
 #ifndef PS_TEST_MLP_FIXTURE_H
 #define PS_TEST_MLP_FIXTURE_H
 
@@ -53,7 +54,7 @@ static inline void fixture_open(mlp_fixture *f, const ps_model_config *config, i
                                 int64_t rows)
 {
     *f = (mlp_fixture){0};
-    ps_test_device_open(&f->device, "cpu");
+    ps_test_device_open(&f->device, ps_test_backend());
     ck_ok(ps_model_create(f->device.backend, config, &(ps_model_options){.max_batch = max_batch},
                           &f->model));
     const ps_model_layout *layout = ps_model_parameters(f->model);
@@ -63,6 +64,7 @@ static inline void fixture_open(mlp_fixture *f, const ps_model_config *config, i
         int64_t n = ps_tensor_count(t);
         float *values = random_floats(&f->device.rng, n, 2 * (double)layout->parameters[i].scale);
         ps_copy_to_device(ps_model_stream(f->model), t, values, ps_tensor_bytes(t));
+        ck_ok(ps_stream_sync(ps_model_stream(f->model)));
         f->parameters[i] = ps_ref64_from_f32(values, (size_t)n);
         f->gradients[i] = ps_alloc_array((size_t)n, sizeof(double));
         ps_free(&values);

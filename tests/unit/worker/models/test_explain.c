@@ -88,6 +88,7 @@ START_TEST(outputs_and_input_gradients_of_layers_agree_with_float64)
                 ps_ref64_error(out + i * OUTPUTS, e.outputs + mlp_points[i].row * OUTPUTS, OUTPUTS),
                 1e-5);
         ck_ok(ps_model_backward_at(e.model, mlp_points, POINTS, e.douts, NULL));
+        ck_ok(ps_stream_sync(ps_model_stream(e.model)));
         ps_tensor got = ps_model_input_gradient(e.model);
         ck_assert_int_eq(got.shape[0], MLP_ROWS);
         ck_assert_double_lt(ps_test_error(&e.f.device, got, slopes), 1e-5);
@@ -118,11 +119,13 @@ START_TEST(a_gradient_between_layers_can_be_replaced)
     const ps_model_hooks hooks = {.gradient_at = zero_unit, .user = s};
     ck_ok(ps_model_forward(e.model, &e.f.batch, NULL));
     ck_ok(ps_model_backward_at(e.model, mlp_points, POINTS, e.douts, &hooks));
+    ck_ok(ps_stream_sync(s));
     float *got = ps_test_read(&e.f.device, ps_model_input_gradient(e.model));
     ps_tensor w = ps_model_parameter(e.model, 0);
     w.offset += 2 * INPUTS * sizeof(float);
     ps_op_fill(s, ps_tensor_head(w, 1), 0);
     ck_ok(ps_model_backward_at(e.model, mlp_points, POINTS, e.douts, NULL));
+    ck_ok(ps_stream_sync(s));
     float *want = ps_test_read(&e.f.device, ps_model_input_gradient(e.model));
     for (int i = 0; i < MLP_ROWS * INPUTS; i++)
         ck_assert_double_eq_tol((double)got[i], (double)want[i], 1e-6);
@@ -207,6 +210,7 @@ START_TEST(outputs_and_gradients_by_embeddings_agree_with_float64)
     for (int again = 0; again < 2; again++) {
         check_logits(&s);
         ck_ok(ps_model_backward_at(s.model, points, POINTS, s.douts, NULL));
+        ck_ok(ps_stream_sync(ps_model_stream(s.model)));
         ps_tensor got = ps_model_input_gradient(s.model);
         ck_assert_int_eq(got.shape[0], TOKENS);
         ck_assert_int_eq(got.shape[1], WIDTH);

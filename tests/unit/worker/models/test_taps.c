@@ -22,7 +22,7 @@ typedef struct fixture {
 static void open_fixture(fixture *f, int kind)
 {
     *f = (fixture){.point = {.position = POSITION}, .douts = {[LOGIT] = 1}};
-    ps_test_device_open(&f->device, "cpu");
+    ps_test_device_open(&f->device, ps_test_backend());
     golden_open(&f->parameters, "", kinds[kind]);
     golden_open(&f->golden, "taps_", kinds[kind]);
     f->model = golden_model(&f->parameters, &f->device, kinds[kind],
@@ -93,6 +93,7 @@ START_TEST(values_and_gradients_of_all_points_are_pytorchs)
                                &(ps_model_hooks){.gradient_at = compare, .user = &gradient}));
     ck_assert_int_eq(value.calls, points_of(f.model));
     ck_assert_int_eq(gradient.calls, value.calls);
+    ck_ok(ps_stream_sync(ps_model_stream(f.model)));
     ck_assert_double_lt(golden_error(&f.device, ps_model_input_gradient(f.model),
                                      golden_get(&f.golden, "gradient/", "hook_embed")),
                         TOLERANCE);
@@ -255,6 +256,7 @@ static float *explain(fixture *f, const ps_model_hooks *hooks, float logits[VOCA
     ck_ok(ps_model_forward(f->model, &f->batch, hooks));
     ck_ok(ps_model_outputs_at(f->model, &f->point, 1, logits));
     ck_ok(ps_model_backward_at(f->model, &f->point, 1, f->douts, hooks));
+    ck_ok(ps_stream_sync(ps_model_stream(f->model)));
     return ps_test_read(&f->device, ps_model_input_gradient(f->model));
 }
 
@@ -416,6 +418,7 @@ START_TEST(who_looks_on_changes_no_bit_of_training)
         ck_ok(ps_model_forward(models[i], &f.batch, i ? &hooks : NULL));
         ck_ok(ps_model_loss(models[i], &f.batch));
         ck_ok(ps_model_backward(models[i], i ? &hooks : NULL));
+        ck_ok(ps_stream_sync(ps_model_stream(models[i])));
     }
     ck_assert_int_eq(calls, 2 * points_of(f.model));
     for (size_t i = 0; i < ps_model_parameters(f.model)->count; i++) {
