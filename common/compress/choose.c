@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* `*` stands for any letters, also none. */
@@ -239,18 +240,45 @@ static ps_method_needs needs_of(const ps_plan_tensor *t, const ps_spec_compress 
 }
 
 /* Those of one input get the same choice: loaders that fuse them want it. */
-static size_t tie_of(const ps_plan *plan, size_t i, const ps_plan_parts *parts)
+typedef struct tied {
+    size_t layer, n_choices, tensor;
+    unsigned input;
+} tied;
+
+static int by_input(const void *a, const void *b)
 {
-    const ps_plan_tensor *t = &plan->tensors[i];
-    const ps_plan_part *part = ps_plan_part_find(parts, t->stored.name);
-    for (size_t k = 0; t->n_choices && k < i; k++) {
-        const ps_plan_tensor *other = &plan->tensors[k];
-        const ps_plan_part *its = ps_plan_part_find(parts, other->stored.name);
-        if (other->n_choices == t->n_choices && its->layer == part->layer &&
-            its->input == part->input)
-            return other->tie;
+    const tied *x = a, *y = b;
+    if (x->layer != y->layer)
+        return x->layer < y->layer ? -1 : 1;
+    if (x->input != y->input)
+        return x->input < y->input ? -1 : 1;
+    return x->n_choices < y->n_choices ? -1 : x->n_choices > y->n_choices;
+}
+
+static int by_input_and_tensor(const void *a, const void *b)
+{
+    const tied *x = a, *y = b;
+    int order = by_input(a, b);
+    return order ? order : x->tensor < y->tensor ? -1 : x->tensor > y->tensor;
+}
+
+static void tie_all(ps_plan *plan, const ps_plan_parts *parts)
+{
+    tied *list = ps_alloc_array(plan->n_tensors + 1, sizeof *list);
+    size_t n = 0;
+    for (size_t i = 0; i < plan->n_tensors; i++) {
+        ps_plan_tensor *t = &plan->tensors[i];
+        const ps_plan_part *part = ps_plan_part_find(parts, t->stored.name);
+        t->tie = i;
+        if (t->n_choices)
+            list[n++] = (tied){
+                .layer = part->layer, .input = part->input, .n_choices = t->n_choices, .tensor = i};
     }
-    return i;
+    qsort(list, n, sizeof *list, by_input_and_tensor);
+    for (size_t i = 1; i < n; i++)
+        if (by_input(&list[i], &list[i - 1]) == 0)
+            plan->tensors[list[i].tensor].tie = plan->tensors[list[i - 1].tensor].tie;
+    ps_free(&list);
 }
 
 static ps_status check_shape(const ps_model_form *t, const ps_plan_part *part)
@@ -308,9 +336,10 @@ ps_status ps_plan_choose(ps_plan *plan, const ps_job_spec *spec, const ps_plan_p
         if (st)
             break;
         t->needs = needs_of(t, spec->compress);
-        t->tie = tie_of(plan, plan->n_tensors - 1, parts);
         t->room = t->bytes;
     }
+    if (!st)
+        tie_all(plan, parts);
     ps_plan_parts_free(&child);
     return st;
 }

@@ -78,22 +78,30 @@ static void find_inputs(ps_plan *plan, const ps_plan_parts *parts)
     ps_free(&uses);
 }
 
+static int by_place(const void *a, const void *b)
+{
+    const use *x = a, *y = b;
+    if (x->layer != y->layer)
+        return x->layer < y->layer ? -1 : 1;
+    return x->input < y->input ? -1 : x->input > y->input;
+}
+
 /* Norms of what has been found, where they lose channels. */
 static void find_feeds(ps_plan *plan, const ps_plan_parts *parts)
 {
+    use *uses = ps_alloc_array(plan->n_tensors + 1, sizeof *uses);
+    size_t n = find_uses(plan, parts, uses);
     for (size_t i = 0; i < plan->n_tensors; i++) {
         ps_plan_tensor *t = &plan->tensors[i];
         const ps_plan_part *norm = ps_plan_part_find(parts, t->stored.name);
         if (!norm || norm->role != PS_PLAN_NORM || !t->n_members)
             continue;
-        for (size_t k = 0; k < plan->n_tensors; k++) {
-            const ps_plan_tensor *reader = &plan->tensors[k];
-            const ps_plan_part *part = ps_plan_part_find(parts, reader->stored.name);
-            if (reader->input != PS_PLAN_NO_INPUT && part->layer == norm->layer &&
-                part->input == norm->input)
-                t->feeds = reader->input;
-        }
+        const use key = {.layer = norm->layer, .input = norm->input};
+        const use *reader = bsearch(&key, uses, n, sizeof *uses, by_place);
+        if (reader)
+            t->feeds = plan->tensors[reader->tensor].input;
     }
+    ps_free(&uses);
 }
 
 /* No product's: the blocks themselves, up to the last. */

@@ -5,6 +5,7 @@
 #include "tests/unit/common/compress/plan_rig.h"
 
 #include <math.h>
+#include <time.h>
 
 /* SmolLM2-135M: rows of 576 are no multiple of 128, the head is the embedding, and of its 272
  * tensors 180 fall back. */
@@ -384,7 +385,34 @@ START_TEST(tokens_are_a_number_that_can_be_counted)
 }
 END_TEST
 
+/* Looking for each tensor among all would take seconds. */
+START_TEST(a_plan_of_a_thousand_layers_takes_no_time)
+{
+    static const char deep[] = "{architecture: llama, vocab_size: 300, context_length: 64, "
+                               "hidden_size: 64, num_layers: 1024, num_heads: 2, "
+                               "num_kv_heads: 2, intermediate_size: 64}";
+    static const char *const yaml[] = {
+        "quantise: {scheme: [int2, int3, int8], group: 32, target: {bits: 4}}\n",
+        "prune: {what: hidden, ratio: 0.5}\n"};
+    for (size_t i = 0; i < 2; i++) {
+        rig r;
+        clock_t before = clock();
+        ck_ok(plan(&r, deep, yaml[i]));
+        double seconds = (double)(clock() - before) / CLOCKS_PER_SEC;
+        ck_assert_msg(seconds < 1, "%g s", seconds);
+        const ps_plan_tensor *q = tensor(&r, "model.layers.1023.self_attn.q_proj.weight");
+        const ps_plan_tensor *v = tensor(&r, "model.layers.1023.self_attn.v_proj.weight");
+        ck_assert(i || v->tie == (size_t)(q - r.plan->tensors));
+        ck_assert(i || tensor(&r, "model.layers.1023.mlp.up_proj.weight")->tie ==
+                           tensor(&r, "model.layers.1023.mlp.gate_proj.weight")->tie);
+        ck_assert(!i || tensor(&r, "model.layers.1023.input_layernorm.weight")->feeds == q->input);
+        rig_free(&r);
+    }
+}
+END_TEST
+
 static const ps_check_case tests[] = {
+    {&a_plan_of_a_thousand_layers_takes_no_time},
     {&tokens_are_a_number_that_can_be_counted},
     {&rows_that_a_group_does_not_divide_get_a_smaller_one},
     {&products_of_one_input_share_its_sums_and_windows_follow_the_pass},
