@@ -1,5 +1,7 @@
 /* Happy path: a heartbeat, progress, output, and the result of a task, which ends its lease. All
  * are a sign of life. What a worker says of a lease that is not its own (any more) is ignored. */
+#include "common/base/mem.h"
+#include "common/base/require.h"
 #include "server/sched/attach.h"
 #include "server/sched/job.h"
 #include "server/sched/lease.h"
@@ -110,13 +112,17 @@ ps_status ps_sched_result(ps_sched *s, uint64_t session, ps_task_result *result)
     ps_error error;
     ps_worker *worker = NULL;
     check_result(result, &error);
+    PS_REQUIRE(!result->own_report);
+    if (result->report && *result->report)
+        result->own_report = ps_strdup(result->report);
     ps_status st = enter_session(s, session, &worker);
-    if (st)
-        return st;
-    ps_lease *lease = ps_lease_find(worker, result->lease_id);
-    s->assign_due = lease != NULL;
-    if (lease)
-        take_result(s, lease, result);
-    ps_turn_end(s);
-    return PS_OK;
+    if (!st) {
+        ps_lease *lease = ps_lease_find(worker, result->lease_id);
+        s->assign_due = lease != NULL;
+        if (lease)
+            take_result(s, lease, result);
+        ps_turn_end(s);
+    }
+    ps_free(&result->own_report);
+    return st;
 }

@@ -65,6 +65,8 @@ typedef struct ps_task_result {
     ps_result_number numbers[PS_RESULT_NUMBERS];
     size_t n_numbers;
     const char *report; /* a JSON object; NULL or "": none */
+    char *own_report;   /* the scheduler's copy of it, made outside its turns; NULL: none;
+                           may be taken over, and is NULL then */
     char *const *artifacts;
     size_t n_artifacts;
     ps_data_plan *plan; /* as ps_data_plan_copy; NULL: none; may be taken over, and is NULL then */

@@ -258,13 +258,33 @@ static ps_compress_item *close_tensor(ps_job *job, ps_lease *lease)
     return item;
 }
 
+/* What an honest worker says of a tensor: a few figures, and which of its units stay. Lines are
+ * kept for the report, of each tensor one. */
+static size_t line_max(const ps_plan *plan, const ps_plan_tensor *t)
+{
+    enum { FIGURES = 16 << 10, UNIT = 32 };
+    uint64_t units = 0;
+    for (size_t i = 0; i < t->n_members; i++)
+        units += plan->units[t->members[i].units].units;
+    if (t->moves)
+        units += plan->units[0].units;
+    return (size_t)(FIGURES + UNIT * units);
+}
+
 static void solved(ps_job *job, ps_lease *lease, ps_task_result *result)
 {
     ps_compress *w = work_of(job);
+    const ps_plan_tensor *tensor = &w->plan->tensors[lease->piece.begin];
+    size_t most = line_max(w->plan, tensor);
     ps_compress_item *item = close_tensor(job, lease);
+    if (result->own_report && strlen(result->own_report) > most) {
+        ps_job_fail(job, "worker %s: %zu bytes about tensor %s, allowed are %zu",
+                    lease->worker->name, strlen(result->own_report), tensor->stored.name, most);
+        return;
+    }
     item->done = true;
-    if (result->report && *result->report)
-        item->line = ps_strdup(result->report);
+    item->line = result->own_report;
+    result->own_report = NULL;
     w->n_solved++;
     ps_job_changed(job);
     ps_compress_advance(job);

@@ -138,7 +138,8 @@ static void compared(ps_job *job, ps_lease *lease, ps_task_result *result)
         say(job, i);
     }
     w->both.done = true;
-    w->compared = ps_strdup(result->report);
+    w->compared = result->own_report;
+    result->own_report = NULL;
     ps_job_changed(job);
     ps_compress_advance(job);
 }

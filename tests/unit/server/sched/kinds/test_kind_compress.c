@@ -96,6 +96,31 @@ START_TEST(a_worker_that_says_done_and_has_pushed_nothing_is_not_believed)
 }
 END_TEST
 
+/* A line of each tensor is kept until the report. */
+START_TEST(a_worker_that_says_more_of_a_tensor_than_there_is_to_say_fails_the_job)
+{
+    enum { FIGURES = 16 << 10 };
+    for (size_t more = 0; more < 2; more++) {
+        uint64_t id;
+        ps_world *w = begin("{loss: 100}", &id);
+        calibrate_window(w, 0);
+        ps_world_task *task = ps_world_task_of(w, 1);
+        ck_assert(is(task, "solve"));
+        char *line = ps_alloc_array(FIGURES + 2, 1);
+        memset(line, ' ', FIGURES + more);
+        line[0] = '{';
+        line[FIGURES + more - 1] = '}';
+        says_done(w, task, line);
+        free(line);
+        ck_assert_int_eq(ps_world_state(w, id), more ? PS_JOB_FAILED : PS_JOB_RUNNING);
+        if (more)
+            ps_world_assert_reason(w, id,
+                                   "16385 bytes about tensor layers.0.weight, allowed are 16384");
+        end(&w);
+    }
+}
+END_TEST
+
 START_TEST(after_a_restart_it_goes_on_where_the_parameters_are)
 {
     uint64_t id;
@@ -214,6 +239,7 @@ static const ps_check_case tests[] = {
     {&what_a_lost_worker_has_pushed_stays_and_the_rest_is_another_workers},
     {&a_tensor_whose_worker_fails_is_solved_by_another_but_not_for_ever},
     {&a_worker_that_says_done_and_has_pushed_nothing_is_not_believed},
+    {&a_worker_that_says_more_of_a_tensor_than_there_is_to_say_fails_the_job},
     {&after_a_restart_it_goes_on_where_the_parameters_are},
     {&a_restart_while_sums_are_cleared_clears_them_again},
     {&a_first_window_may_be_summed_before_its_checkpoint_has_the_parameters},
