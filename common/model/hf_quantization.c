@@ -362,9 +362,15 @@ ps_status ps_hf_quantization_join(ps_hf_quantization *a, const ps_hf_quantizatio
             return ps_fail(PS_INVALID_ARGUMENT,
                            "key '%s' is '%s' in quantization_config of config.json, and '%s' here",
                            keys[i], a->said[i], b->said[i]);
-    if (!*a->said[PS_HF_CHECKPOINT]) {
+    /* what the first is silent about, the second says */
+    if (!*a->said[PS_HF_CHECKPOINT])
         a->plain_zeros = b->plain_zeros;
-        memcpy(a->said[PS_HF_CHECKPOINT], b->said[PS_HF_CHECKPOINT], PS_HF_WORD);
-    }
+    if (!*a->said[PS_HF_SYMMETRIC])
+        a->symmetric = b->symmetric;
+    if (!*a->said[PS_HF_GROUP])
+        a->by_rows = b->by_rows;
+    for (size_t i = 0; i < PS_HF_SAID; i++)
+        if (!*a->said[i])
+            memcpy(a->said[i], b->said[i], PS_HF_WORD);
     return PS_OK;
 }

@@ -227,6 +227,24 @@ START_TEST(the_file_that_says_how_zeros_stand_counts)
 }
 END_TEST
 
+/* Nor which of them says that there are zeros, or that a scale is a row's. */
+START_TEST(the_file_that_speaks_of_zeros_and_groups_counts)
+{
+    static const char silent[] = "{\"bits\":4,\"quant_method\":\"gptq\"}";
+    static const char says[] = "{\"bits\":4,\"sym\":false,\"group_size\":-1}";
+    ps_hf_quantization in = of_file(silent, "gptq"), beside = of_file(says, "gptq");
+    ck_assert(in.symmetric && !in.by_rows);
+    ck_ok(ps_hf_quantization_join(&in, &beside));
+    ck_assert(!in.symmetric && in.by_rows);
+    beside = of_file("{\"bits\":4,\"sym\":true}", "gptq"); /* the next is held against it */
+    ck_assert_int_eq(ps_hf_quantization_join(&in, &beside), PS_INVALID_ARGUMENT);
+    in = of_file(says, "gptq");
+    beside = of_file(silent, "gptq");
+    ck_ok(ps_hf_quantization_join(&in, &beside));
+    ck_assert(!in.symmetric && in.by_rows);
+}
+END_TEST
+
 /* OCP's microscaling formats, 5.4.1: 255 as a scale is NaN. */
 START_TEST(a_scale_of_mxfp4_that_is_nan_is_refused)
 {
@@ -248,6 +266,7 @@ static const ps_check_case tests[] = {
     {.test = &what_is_not_read_is_named, .repeat = REFUSED},
     {.test = &a_folder_without_it_has_numbers},
     {.test = &two_files_agree_or_are_refused},
+    {.test = &the_file_that_speaks_of_zeros_and_groups_counts},
     {.test = &the_file_that_says_how_zeros_stand_counts},
     {.test = &a_scale_of_mxfp4_that_is_nan_is_refused},
     {0},
