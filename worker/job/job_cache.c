@@ -11,6 +11,7 @@
 #include "worker/job/job_model.h"
 #include "worker/job/served_model.h"
 #include "worker/job/stored_model.h"
+#include "worker/job/stored_tokenizer.h"
 #include "worker/job/teacher.h"
 
 #include <inttypes.h>
@@ -25,6 +26,8 @@ struct ps_job_entry {
     uint32_t stage;                                                   /* likewise */
     ps_job_spec *spec;
     ps_spec_model *stored; /* the stored model that the job works on; NULL: the job's own model */
+    uint64_t tokenizer;    /* that it came with, */
+    bool has_tokenizer;    /* once it was asked for */
     bool checked;          /* it is what its architecture says, */
     ps_form *forms;        /* and its parameters are in these; NULL: float32 */
     ps_dataset *data[PS_JOB_DATA_COUNT];
@@ -35,6 +38,7 @@ struct ps_job_entry {
     ps_remote *remote; /* of the thread */
     struct sequence *sequence;
     void *note; /* ps_job_entry_note */
+    ps_job_kept kept;
 };
 
 typedef struct sequence {
@@ -58,6 +62,8 @@ void ps_job_cache_create(ps_job_cache **out)
 static void entry_clear(ps_job_entry *e)
 {
     ps_free(&e->note);
+    if (e->kept.what)
+        e->kept.free(&e->kept.what);
     ps_exchange_close(&e->exchange);
     ps_model_free(&e->model);
     ps_teacher_free(&e->teacher);
@@ -224,6 +230,11 @@ void **ps_job_entry_note(ps_job_entry *e)
     return &e->note;
 }
 
+ps_job_kept *ps_job_entry_kept(ps_job_entry *e)
+{
+    return &e->kept;
+}
+
 size_t ps_job_entry_batch(const ps_job_entry *e)
 {
     if (e->spec->train)
@@ -244,17 +255,31 @@ static bool unlabelled(const ps_job_spec *spec, ps_job_data which)
     return kind->unlabelled || (kind->labels_too && apart && !*files->labels);
 }
 
+static ps_status find_tokenizer(ps_job_entry *e, const ps_task_run *run)
+{
+    if (e->has_tokenizer || !e->stored || !ps_spec_model_is_language(e->stored))
+        return PS_OK;
+    const ps_stored_model which = ps_job_entry_stored_model(e);
+    ps_status st = ps_stored_tokenizer(run->remote, &which, &e->tokenizer);
+    e->has_tokenizer = !st;
+    return st;
+}
+
 ps_status ps_job_entry_data(ps_job_entry *e, ps_task_run *run, ps_job_data which, ps_dataset **out)
 {
     PS_REQUIRE(which < PS_JOB_DATA_COUNT);
     if (!e->data[which]) {
-        ps_status st =
-            ps_job_data_open(&(ps_job_data_request){.spec = e->spec,
-                                                    .model = ps_job_entry_model_spec(e),
-                                                    .train = which == PS_JOB_TRAIN_DATA,
-                                                    .unlabelled = unlabelled(e->spec, which),
-                                                    .conf = run->env->conf},
-                             &e->data[which]);
+        ps_status st = find_tokenizer(e, run);
+        if (st)
+            return st;
+        st = ps_job_data_open(
+            &(ps_job_data_request){.spec = e->spec,
+                                   .model = ps_job_entry_model_spec(e),
+                                   .train = which == PS_JOB_TRAIN_DATA,
+                                   .unlabelled = unlabelled(e->spec, which),
+                                   .tokenizer = e->tokenizer,
+                                   .conf = run->env->conf},
+            &e->data[which]);
         if (st)
             return st;
         ps_log_info("task", "data open job=%" PRIu64 " rows=%zu features=%zu", e->job_id,

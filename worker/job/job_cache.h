@@ -70,6 +70,13 @@ PS_MUST_CHECK ps_status ps_job_entry_teaching(ps_job_entry *entry, ps_task_run *
 /* What a task of the job has found that the next ones need, too, if it takes long to find: one
  * piece of memory, NULL at first, that is the entry's and is freed with it (ps_free). */
 void **ps_job_entry_note(ps_job_entry *entry);
+/* The same of what is no single piece: `free`, set with it, ends it together with the entry, and
+ * makes `what` NULL. */
+typedef struct ps_job_kept {
+    void *what; /* NULL: nothing yet */
+    void (*free)(void **what);
+} ps_job_kept;
+ps_job_kept *ps_job_entry_kept(ps_job_entry *entry);
 size_t ps_job_entry_batch(const ps_job_entry *entry); /* rows of a batch */
 
 #endif

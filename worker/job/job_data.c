@@ -2,6 +2,8 @@
  * model takes. */
 #include "worker/job/job_data.h"
 
+#include "common/format/token_file.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -61,6 +63,26 @@ static ps_status check_targets(const ps_spec_model *model, const ps_dataset *dat
                    ps_dataset_targets(data), outputs);
 }
 
+/* Of another tokenizer ids mean other texts, and whatever is learnt or measured on them is of none.
+ */
+static ps_status check_tokenizer(const ps_job_data_request *r, const ps_spec_files *files)
+{
+    ps_token_file *file = NULL;
+    if (!r->tokenizer || !*files->tokens)
+        return PS_OK;
+    ps_status st = ps_token_file_open(files->tokens, &file);
+    if (st)
+        return st;
+    uint64_t its = ps_token_file_about(file)->tokenizer_hash;
+    ps_token_file_close(&file);
+    if (!its || its == r->tokenizer)
+        return PS_OK;
+    return ps_fail(PS_INVALID_ARGUMENT,
+                   "%s: made with another tokenizer than that of model %s; psctl tokenize --model "
+                   "%s takes the model's",
+                   files->tokens, r->spec->model_name, r->spec->model_name);
+}
+
 /* A stored model meets a job's data for the first time here. */
 static ps_status check_kind(const ps_job_data_request *r)
 {
@@ -113,6 +135,8 @@ ps_status ps_job_data_open(const ps_job_data_request *request, ps_dataset **out)
     if (st)
         return st;
     st = check_targets(request->model, opened, options.files->features);
+    if (!st)
+        st = check_tokenizer(request, options.files);
     if (st) {
         ps_dataset_close(&opened);
         return st;

@@ -10,10 +10,12 @@ typedef struct ps_job_data_request {
     const ps_spec_model *model; /* the job's, or the stored one's */
     bool train;                 /* data.train; else data.test */
     bool unlabelled;            /* predict: labels are not wanted */
+    uint64_t tokenizer;         /* the stored model's (stored_tokenizer.h); 0: not known */
     const ps_worker_conf *conf; /* whose data_roots count */
 } ps_job_data_request;
 
-/* Checks the paths against data_roots, opens, and compares with the model's widths or vocabulary.
+/* Checks the paths against data_roots, opens, and compares with the model's widths or vocabulary,
+ * and with its tokenizer where that of the data is known.
  * PS_NOT_FOUND, PS_PERMISSION_DENIED (data_roots), PS_NO_ACCESS, PS_INVALID_ARGUMENT, PS_CORRUPT.
  */
 PS_MUST_CHECK ps_status ps_job_data_open(const ps_job_data_request *request, ps_dataset **out);

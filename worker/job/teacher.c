@@ -6,9 +6,8 @@
 #include "common/base/mem.h"
 #include "common/base/one_thread.h"
 #include "common/base/require.h"
-#include "common/model/model_in.h"
-#include "common/tokenizer/tokenizer.h"
 #include "worker/job/stored_model.h"
+#include "worker/job/stored_tokenizer.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -71,36 +70,6 @@ static ps_stored_model stored(const ps_task_run *run, const ps_job_spec *spec)
 
 /* ---- tokenizers ---- */
 
-static void nothing(void *user)
-{
-    (void)user;
-}
-
-/* PS_END ends the stream. */
-static ps_status take_hash(void *user, const ps_safetensors *file, const ps_model_form *tensors)
-{
-    (void)tensors;
-    uint64_t *hash = user;
-    for (size_t i = 0; i < file->n_metadata; i++) {
-        ps_tokenizer *t = NULL;
-        if (strcmp(file->metadata[i].key, PS_MODEL_META_TOKENIZER) != 0 ||
-            ps_tokenizer_from_json(ps_slice_str(file->metadata[i].value), &t))
-            continue; /* one that psd cannot read says nothing */
-        *hash = ps_tokenizer_hash(t);
-        ps_tokenizer_free(&t);
-    }
-    return PS_END;
-}
-
-/* 0: the file has no tokenizer. */
-static ps_status tokenizer_of(ps_task_run *run, const ps_stored_model *which, uint64_t *hash)
-{
-    *hash = 0;
-    ps_status st = ps_stored_stream(
-        run->remote, which, &(ps_stored_sink){.restart = nothing, .head = take_hash, .user = hash});
-    return st == PS_END ? PS_OK : st;
-}
-
 /* Two that both name it may still mean two: of a student that begins from a stored model its own
  * is known. */
 static ps_status compare_tokenizers(ps_task_run *run, const ps_job_spec *spec,
@@ -112,9 +81,9 @@ static ps_status compare_tokenizers(ps_task_run *run, const ps_job_spec *spec,
                                     .job_id = run->task->job_id};
     if (!*spec->initialize_from || !ps_spec_model_is_language(spec->model))
         return PS_OK;
-    ps_status st = tokenizer_of(run, teacher, &its);
+    ps_status st = ps_stored_tokenizer(run->remote, teacher, &its);
     if (!st)
-        st = tokenizer_of(run, &origin, &own);
+        st = ps_stored_tokenizer(run->remote, &origin, &own);
     if (st || !its || !own || its == own)
         return st;
     return ps_fail(PS_INVALID_ARGUMENT,

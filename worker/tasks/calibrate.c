@@ -462,7 +462,6 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
     if (st)
         return st;
     st = calibrate(&c);
-    ps_compress_close(&c.job);
     return st;
 }
 

@@ -224,7 +224,6 @@ static ps_status planned_rows(const ps_pass *pass, const ps_dataset *data, uint6
         return st;
     st = ps_plan_rows(job.plan, ps_dataset_rows(data), &rows, &held_out);
     *n = rows + held_out;
-    ps_compress_close(&job);
     return st;
 }
 

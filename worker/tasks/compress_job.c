@@ -7,21 +7,79 @@
 
 #include <string.h>
 
-static ps_status make_plan(ps_compress_job *job)
+/* What tasks of the job share; read and made by the first, and anew when psd has chosen forms. */
+typedef struct shared {
+    ps_safetensors *parent;
+    ps_model_form *stored;
+    ps_plan *plan;
+    uint32_t *choices; /* that the plan is of, as the task had them */
+    size_t n_choices;
+} shared;
+
+static void free_shared(void **what)
+{
+    shared *s = *what;
+    ps_plan_free(&s->plan);
+    ps_free(&s->stored);
+    ps_free(&s->choices);
+    if (s->parent)
+        ps_safetensors_free(&s->parent);
+    ps_free(what);
+}
+
+static bool is_of(const shared *s, const Psd__V1__Task *task)
+{
+    return s && s->n_choices == task->n_choices &&
+           (!s->n_choices || !memcmp(s->choices, task->choices, s->n_choices * sizeof *s->choices));
+}
+
+static ps_status make_plan(const ps_compress_job *job, shared *s)
 {
     const Psd__V1__Task *task = job->run->task;
     ps_status st = ps_plan_new(job->spec,
                                &(ps_plan_parent){.name = job->spec->model_name,
                                                  .model = ps_job_entry_model_spec(job->entry),
-                                                 .tensors = job->stored,
-                                                 .n = job->parent->n_tensors},
-                               0, &job->plan);
-    return !st && task->n_choices ? ps_plan_settle(job->plan, task->choices, task->n_choices) : st;
+                                                 .tensors = s->stored,
+                                                 .n = s->parent->n_tensors},
+                               0, &s->plan);
+    if (st || !task->n_choices)
+        return st;
+    s->n_choices = task->n_choices;
+    s->choices = ps_alloc_array(s->n_choices, sizeof *s->choices);
+    memcpy(s->choices, task->choices, s->n_choices * sizeof *s->choices);
+    return ps_plan_settle(s->plan, s->choices, s->n_choices);
+}
+
+static ps_status make_shared(const ps_compress_job *job, shared *s)
+{
+    const ps_stored_model which = ps_job_entry_stored_model(job->entry);
+    ps_status st = ps_stored_header(job->run->remote, &which, &s->parent);
+    if (st)
+        return st;
+    st = ps_model_forms_parse(s->parent, &s->stored);
+    return st ? ps_wrap(st, "model %s", which.name) : make_plan(job, s);
+}
+
+static ps_status share(const ps_compress_job *job, const shared **out)
+{
+    ps_job_kept *kept = ps_job_entry_kept(job->entry);
+    ps_status st = PS_OK;
+    if (!is_of(kept->what, job->run->task)) {
+        if (kept->what)
+            kept->free(&kept->what);
+        *kept = (ps_job_kept){.what = ps_new(shared), .free = free_shared};
+        st = make_shared(job, kept->what);
+        if (st)
+            kept->free(&kept->what);
+    }
+    *out = kept->what;
+    return st;
 }
 
 ps_status ps_compress_open(ps_task_run *run, ps_compress_job *out)
 {
     ps_compress_job job = {.run = run};
+    const shared *s = NULL;
     ps_status st = ps_job_cache_get(run, &job.entry);
     if (st)
         return st;
@@ -29,25 +87,14 @@ ps_status ps_compress_open(ps_task_run *run, ps_compress_job *out)
     if (!job.spec->compress || !ps_job_entry_stored(job.entry))
         return ps_fail(PS_INVALID_ARGUMENT, "a job of kind %s compresses nothing",
                        ps_job_spec_kind(job.spec)->name);
-    const ps_stored_model which = ps_job_entry_stored_model(job.entry);
-    st = ps_stored_header(run->remote, &which, &job.parent);
-    if (!st) {
-        st = ps_model_forms_parse(job.parent, &job.stored);
-        st = st ? ps_wrap(st, "model %s", which.name) : make_plan(&job);
-    }
+    st = share(&job, &s);
     if (st)
-        ps_compress_close(&job);
-    else
-        *out = job;
-    return st;
-}
-
-void ps_compress_close(ps_compress_job *job)
-{
-    ps_plan_free(&job->plan);
-    ps_free(&job->stored);
-    if (job->parent)
-        ps_safetensors_free(&job->parent);
+        return st;
+    job.parent = s->parent;
+    job.stored = s->stored;
+    job.plan = s->plan;
+    *out = job;
+    return PS_OK;
 }
 
 ps_status ps_compress_tensors(const ps_compress_job *job, const char *const *names, size_t n,

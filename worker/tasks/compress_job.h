@@ -14,14 +14,15 @@ typedef struct ps_compress_job {
     ps_task_run *run;
     ps_job_entry *entry;
     const ps_job_spec *spec;
-    ps_safetensors *parent; /* its header, */
-    ps_model_form *stored;  /* and how its tensors are stored, [parent->n_tensors] */
-    ps_plan *plan;
+    /* the job's entry has these, for the tasks that follow: */
+    const ps_safetensors *parent; /* its header, */
+    const ps_model_form *stored;  /* and how its tensors are stored, [parent->n_tensors] */
+    const ps_plan *plan;
 } ps_compress_job;
 
-/* PS_INVALID_ARGUMENT: the job has no section compress. After a failure nothing is left open. */
+/* Valid for this task; nothing is to be closed. PS_INVALID_ARGUMENT: the job has no section
+ * compress. */
 PS_MUST_CHECK ps_status ps_compress_open(ps_task_run *run, ps_compress_job *out);
-void ps_compress_close(ps_compress_job *job);
 
 /* Some of the job's tensors at psd, by name; of at most `max` elements each. */
 PS_MUST_CHECK ps_status ps_compress_tensors(const ps_compress_job *job, const char *const *names,

@@ -225,7 +225,6 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
         tell(&m, result);
     trial_free(&m.whole);
     ps_free(&m.found);
-    ps_compress_close(&m.job);
     return st;
 }
 

@@ -348,7 +348,6 @@ static ps_status run_task(ps_task_run *run, Psd__V1__TaskResult *result)
     ps_moved_clear(&s.moved);
     ps_free(&s.weights);
     ps_compress_sums_free(&s.sums);
-    ps_compress_close(&s.job);
     return st;
 }
 

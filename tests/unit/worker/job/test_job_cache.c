@@ -3,10 +3,13 @@
 #include "worker/job/job_cache.h"
 
 #include "common/base/mem.h"
+#include "common/format/token_file.h"
 #include "tests/lib/check_main.h"
 #include "tests/lib/data_file.h"
 #include "tests/lib/fake_models.h"
 #include "tests/lib/remote_rig.h"
+#include "worker/job/job_data.h"
+#include "worker/tasks/compress_job.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -323,7 +326,74 @@ START_TEST(a_model_larger_than_the_machine_is_refused_with_both_numbers)
 }
 END_TEST
 
+/* Header and plan of a job of kind compress; anew when psd has chosen forms. */
+START_TEST(what_its_tasks_share_is_read_once)
+{
+    begin();
+    job j;
+    ps_compress_job first, second;
+    job_init(&j, 1, "solve", stored_config);
+    snprintf(j.spec, sizeof(j.spec),
+             "kind: compress\nname: try\nmodel_name: line\n"
+             "compress: {quantise: {scheme: int8}}\n");
+    ck_ok(ps_compress_open(run_of(&j), &first));
+    uint32_t exports = t.fake.exports;
+    ck_assert_uint_ge(exports, 1);
+    ck_ok(ps_compress_open(run_of(&j), &second));
+    ck_assert_ptr_eq(first.plan, second.plan);
+    ck_assert_uint_eq(t.fake.exports, exports);
+    uint32_t choices[] = {0, 0};
+    j.task.choices = choices; /* of a plan without any: refused, and nothing of it stays */
+    j.task.n_choices = 2;
+    ck_assert_int_eq(ps_compress_open(run_of(&j), &second), PS_INVALID_ARGUMENT);
+    j.task.n_choices = 0;
+    ck_ok(ps_compress_open(run_of(&j), &second));
+    ck_assert_uint_eq(second.plan->n_tensors, 2);
+    end();
+}
+END_TEST
+
+/* A file of tokens that says which tokenizer made it, and a model that came with one. */
+START_TEST(tokens_of_another_tokenizer_are_refused)
+{
+    static const char yaml[] = "kind: evaluate\nname: try\nmodel_name: gpt\n"
+                               "data: {format: tokens, sequence_length: 2, test: {tokens: %s}}\n";
+    static const char gpt[] = "{architecture: gpt2, vocab_size: 257, context_length: 8, "
+                              "hidden_size: 4, num_layers: 1, num_heads: 1}";
+    begin();
+    const uint32_t tokens[] = {1, 2, 3, 4, 5};
+    const ps_token_file_info about = {.vocab_size = 256, .tokenizer_hash = 7, .tokenizer = "gpt2"};
+    ps_token_writer *writer;
+    ck_ok(ps_token_writer_new(t.data, true, &about, &writer));
+    ck_ok(ps_token_writer_add(writer, tokens, 5));
+    ck_ok(ps_token_writer_finish(&writer));
+    char *text = ps_asprintf(yaml, t.data);
+    ps_job_spec *spec;
+    ps_spec_model *model;
+    ck_ok(ps_spec_model_parse(ps_slice_str(gpt), "model", &model));
+    ck_ok(ps_job_spec_parse(ps_slice_str(text), "job", &spec));
+    for (uint64_t its = 0; its < 9; its++) { /* 0: not known */
+        ps_dataset *data = NULL;
+        const ps_job_data_request request = {
+            .spec = spec, .model = model, .tokenizer = its, .conf = &t.conf};
+        ps_status st = ps_job_data_open(&request, &data);
+        ck_assert_int_eq(st, its == 0 || its == 7 ? PS_OK : PS_INVALID_ARGUMENT);
+        if (st)
+            ck_assert_ptr_nonnull(
+                strstr(ps_error_message(), "made with another tokenizer than that of model gpt"));
+        else
+            ps_dataset_close(&data);
+    }
+    ps_job_spec_free(&spec);
+    ps_spec_model_free(&model);
+    ps_free(&text);
+    end();
+}
+END_TEST
+
 static const ps_check_case tests[] = {
+    {&what_its_tasks_share_is_read_once},
+    {&tokens_of_another_tokenizer_are_refused},
     {&the_next_task_of_a_job_finds_what_the_last_one_opened},
     {&another_job_file_under_the_same_number_is_another_job},
     {&what_a_plan_has_settled_is_the_jobs_model},
