@@ -1,7 +1,7 @@
-/* Keys first, then the tensors with offsets that follow one another, as llama.cpp wants them. Keys
- * are counted as they are written and the count is put in its place at the end. */
+/* Keys first, then the tensors with offsets that follow one another, as llama.cpp wants them. */
 #include "common/model/gguf_header.h"
 
+#include "common/model/gguf_keys.h"
 #include "common/model/gguf_model.h"
 #include "common/model/side_files.h"
 #include "common/tokenizer/tokenizer.h"
@@ -10,78 +10,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-typedef struct keys {
-    ps_buf *out;
-    uint64_t n;
-    const char *architecture;
-} keys;
-
-static void put_text(ps_buf *out, ps_slice text)
+static void put_model(ps_gguf_keys *k, const ps_spec_model *m)
 {
-    ps_buf_put_u64le(out, text.len);
-    ps_buf_append(out, text.data, text.len);
-}
-
-/* key: with a dot first, it is the architecture's */
-static void begin(keys *k, const char *key, uint32_t type)
-{
-    char whole[96];
-    (void)snprintf(whole, sizeof whole, "%s%s", *key == '.' ? k->architecture : "", key);
-    put_text(k->out, ps_slice_str(whole));
-    ps_buf_put_u32le(k->out, type);
-    k->n++;
-}
-
-static void key_u32(keys *k, const char *key, int64_t v)
-{
-    begin(k, key, PS_GGUF_U32);
-    ps_buf_put_u32le(k->out, (uint32_t)v);
-}
-
-static void key_float(keys *k, const char *key, double v)
-{
-    float narrow = (float)v;
-    uint32_t bits;
-    memcpy(&bits, &narrow, sizeof bits);
-    begin(k, key, PS_GGUF_FLOAT);
-    ps_buf_put_u32le(k->out, bits);
-}
-
-static void key_text(keys *k, const char *key, const char *v)
-{
-    begin(k, key, PS_GGUF_STRING);
-    put_text(k->out, ps_slice_str(v));
-}
-
-static void key_true(keys *k, const char *key)
-{
-    begin(k, key, PS_GGUF_BOOL);
-    ps_buf_putc(k->out, 1);
-}
-
-static void key_array(keys *k, const char *key, uint32_t type, uint64_t n)
-{
-    begin(k, key, PS_GGUF_ARRAY);
-    ps_buf_put_u32le(k->out, type);
-    ps_buf_put_u64le(k->out, n);
-}
-
-static void put_model(keys *k, const ps_spec_model *m)
-{
-    key_u32(k, ".context_length", m->context_length);
-    key_u32(k, ".embedding_length", m->hidden_size);
-    key_u32(k, ".block_count", m->num_layers);
-    key_u32(k, ".feed_forward_length", m->intermediate_size);
-    key_u32(k, ".attention.head_count", m->num_heads);
-    key_u32(k, ".vocab_size", m->vocab_size);
+    ps_gguf_key_u32(k, ".context_length", m->context_length);
+    ps_gguf_key_u32(k, ".embedding_length", m->hidden_size);
+    ps_gguf_key_u32(k, ".block_count", m->num_layers);
+    ps_gguf_key_u32(k, ".feed_forward_length", m->intermediate_size);
+    ps_gguf_key_u32(k, ".attention.head_count", m->num_heads);
+    ps_gguf_key_u32(k, ".vocab_size", m->vocab_size);
     for (const ps_arch_gguf_key *key = ps_arch_find(m->architecture)->gguf; key->key; key++) {
         ps_spec_number number = ps_spec_model_number(m, key->name);
         if (key->unwritten || (key->own_heads && !ps_spec_model_has_own_heads(m)))
             continue;
         if (key->real)
-            key_float(k, key->key, number.real);
+            ps_gguf_key_float(k, key->key, number.real);
         else
-            key_u32(k, key->key, number.whole);
+            ps_gguf_key_u32(k, key->key, number.whole);
     }
 }
 
@@ -95,19 +39,19 @@ static uint32_t kind_of(const ps_tokenizer *t, uint32_t id)
 }
 
 /* llama.cpp wants a text for each row of the embedding: those without a token get a name. */
-static void put_tokens(keys *k, const ps_tokenizer *t, uint32_t n)
+static void put_tokens(ps_gguf_keys *k, const ps_tokenizer *t, uint32_t n)
 {
-    key_array(k, "tokenizer.ggml.tokens", PS_GGUF_STRING, n);
+    ps_gguf_key_array(k, "tokenizer.ggml.tokens", PS_GGUF_STRING, n);
     for (uint32_t id = 0; id < n; id++) {
         char pad[24];
         (void)snprintf(pad, sizeof pad, "[PAD%" PRIu32 "]", id);
         ps_slice text = ps_tokenizer_text(t, id);
-        put_text(k->out, text.len ? text : ps_slice_str(pad));
+        ps_gguf_put_text(k->out, text.len ? text : ps_slice_str(pad));
     }
-    key_array(k, "tokenizer.ggml.token_type", PS_GGUF_I32, n);
+    ps_gguf_key_array(k, "tokenizer.ggml.token_type", PS_GGUF_I32, n);
     for (uint32_t id = 0; id < n; id++)
         ps_buf_put_u32le(k->out, kind_of(t, id));
-    key_array(k, "tokenizer.ggml.merges", PS_GGUF_STRING, ps_tokenizer_merges(t));
+    ps_gguf_key_array(k, "tokenizer.ggml.merges", PS_GGUF_STRING, ps_tokenizer_merges(t));
     ps_buf line = PS_BUF_EMPTY;
     for (size_t i = 0; i < ps_tokenizer_merges(t); i++) {
         uint32_t left, right;
@@ -117,7 +61,7 @@ static void put_tokens(keys *k, const ps_tokenizer *t, uint32_t n)
         ps_buf_append(&line, a.data, a.len);
         ps_buf_putc(&line, ' ');
         ps_buf_append(&line, b.data, b.len);
-        put_text(k->out, ps_buf_slice(&line));
+        ps_gguf_put_text(k->out, ps_buf_slice(&line));
     }
     ps_buf_free(&line);
 }
@@ -144,7 +88,7 @@ static bool is_usable(const ps_model_about *about, ps_tokenizer **out)
 }
 
 /* One id a key, in their order; what has no key is said. */
-static void put_ids(keys *k, const ps_model_about *about)
+static void put_ids(ps_gguf_keys *k, const ps_model_about *about)
 {
     size_t used[PS_TOKEN_ROLES] = {0};
     uint32_t id = 0;
@@ -153,7 +97,7 @@ static void put_ids(keys *k, const ps_model_about *about)
     for (size_t i = 0; i < PS_GGUF_ID_KEYS; i++) {
         ps_token_role role = ps_gguf_id_keys[i].role;
         if (ps_token_ids_usable(&ids, role, used[role]++, about->model->vocab_size, &id))
-            key_u32(k, ps_gguf_id_keys[i].key, id);
+            ps_gguf_key_u32(k, ps_gguf_id_keys[i].key, id);
     }
     if (ps_token_ids_usable(&ids, PS_TOKEN_EOS, used[PS_TOKEN_EOS], about->model->vocab_size, &id))
         ps_buf_printf(about->remarks,
@@ -162,24 +106,24 @@ static void put_ids(keys *k, const ps_model_about *about)
                       used[PS_TOKEN_EOS], id);
 }
 
-static void put_tokenizer(keys *k, const ps_model_about *about)
+static void put_tokenizer(ps_gguf_keys *k, const ps_model_about *about)
 {
     ps_tokenizer *t = NULL;
     bool usable = is_usable(about, &t);
-    key_text(k, "tokenizer.ggml.model", usable ? "gpt2" : "none");
+    ps_gguf_key_text(k, "tokenizer.ggml.model", usable ? "gpt2" : "none");
     if (usable) {
-        key_text(k, "tokenizer.ggml.pre", "gpt-2");
+        ps_gguf_key_text(k, "tokenizer.ggml.pre", "gpt-2");
         put_tokens(k, t, (uint32_t)about->model->vocab_size);
         if (ps_tokenizer_prefix_space(t))
-            key_true(k, PS_GGUF_KEY_PREFIX_SPACE);
+            ps_gguf_key_true(k, PS_GGUF_KEY_PREFIX_SPACE);
     }
     put_ids(k, about);
     ps_buf template = PS_BUF_EMPTY;
     if (ps_side_chat_template(about->file, &template))
-        key_text(k, PS_GGUF_KEY_CHAT_TEMPLATE, ps_buf_cstr(&template));
+        ps_gguf_key_text(k, PS_GGUF_KEY_CHAT_TEMPLATE, ps_buf_cstr(&template));
     ps_buf_free(&template);
     if (!strcmp(about->model->tokenizer, "bytes"))
-        key_text(k, PS_GGUF_KEY_TOKENIZER, "bytes");
+        ps_gguf_key_text(k, PS_GGUF_KEY_TOKENIZER, "bytes");
     ps_tokenizer_free(&t);
 }
 
@@ -228,12 +172,7 @@ static void put_tensors(const ps_model_about *about, const ps_form *forms, ps_bu
         const ps_lm_tensor *t = &about->tensors[i];
         uint64_t sides[2];
         ps_gguf_sides(t, sides);
-        put_text(out, ps_slice_str(t->gguf));
-        ps_buf_put_u32le(out, t->n_dims);
-        for (uint32_t d = 0; d < t->n_dims; d++)
-            ps_buf_put_u64le(out, sides[d]);
-        ps_buf_put_u32le(out, (uint32_t)forms[i].row->ggml);
-        ps_buf_put_u64le(out, offset);
+        ps_gguf_put_tensor(out, t->gguf, t->n_dims, sides, (uint32_t)forms[i].row->ggml, offset);
         offset += ps_gguf_padded(ps_gguf_bytes(t, forms[i]));
     }
 }
@@ -241,20 +180,15 @@ static void put_tensors(const ps_model_about *about, const ps_form *forms, ps_bu
 void ps_gguf_header(const ps_model_about *about, const ps_mix *mix, const ps_form *forms,
                     ps_buf *out)
 {
-    keys k = {.out = out, .architecture = about->model->architecture};
-    ps_buf_puts(out, "GGUF");
-    ps_buf_put_u32le(out, 3);
-    ps_buf_put_u64le(out, about->n);
-    size_t count_at = out->len;
-    ps_buf_put_u64le(out, 0);
-    key_text(&k, "general.architecture", about->model->architecture);
-    key_u32(&k, "general.file_type", ps_mix_file_type(mix));
+    ps_gguf_keys k = {.out = out, .architecture = about->model->architecture};
+    size_t count_at = ps_gguf_begin(out, about->n);
+    ps_gguf_key_text(&k, "general.architecture", about->model->architecture);
+    ps_gguf_key_u32(&k, "general.file_type", ps_mix_file_type(mix));
     if (!ps_mix_base(mix).row->plain)
-        key_u32(&k, "general.quantization_version", 2);
+        ps_gguf_key_u32(&k, "general.quantization_version", 2);
     put_model(&k, about->model);
     put_tokenizer(&k, about);
-    ps_put_u64le(out->data + count_at, k.n);
+    ps_gguf_end(out, count_at, &k);
     put_tensors(about, forms, out);
-    while (out->len % PS_GGUF_ALIGNMENT)
-        ps_buf_putc(out, 0);
+    ps_gguf_pad(out);
 }
