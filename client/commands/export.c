@@ -3,6 +3,7 @@
 #include "client/call/client.h"
 #include "client/call/file_receive.h"
 #include "client/call/file_windows.h"
+#include "client/call/imatrix_receive.h"
 #include "client/call/streams.h"
 #include "client/call/support.h"
 #include "client/commands/commands.h"
@@ -43,7 +44,7 @@ static const ps_flag flags[] = {
      .words = ps_model_format_names,
      .help =
          "safetensors (default), gguf, hf: a Hugging Face folder, or hf-ct, hf-gptq, hf-awq: one "
-         "of codes"},
+         "of codes; imatrix: what its job was calibrated on, for llama-quantize"},
     {.name = "dtype",
      .type = PS_FLAG_TEXT,
      .offset = offsetof(options, dtype),
@@ -68,7 +69,8 @@ typedef struct sink {
     ps_new_file *file;       /* safetensors, */
     uint32_t checksum;       /* and of what came for it; */
     ps_model_export *stream; /* or this */
-    char *config, *version;  /* of the model */
+    char *config, *version;  /* of the model, */
+    uint64_t job_id;         /* and the job that made it; 0: none */
 } sink;
 
 static ps_status take_piece(void *user, ps_slice piece)
@@ -106,6 +108,7 @@ static ps_status take_model(void *user, ps_slice message)
     ps_status st = ps_message_unpack(message, &psd__v1__model__descriptor, &reply, NULL);
     if (st)
         return st;
+    s->job_id = ((Psd__V1__Model *)(void *)reply)->job_id;
     s->version = ps_strdup(((Psd__V1__Model *)(void *)reply)->version);
     s->config = ps_strdup(((Psd__V1__Model *)(void *)reply)->config);
     ps_reply_free(&reply);
@@ -164,20 +167,14 @@ static ps_status finish(ps_client *client, const char *name, sink *s, uint64_t g
     return st;
 }
 
-static ps_status run(ps_client *client, const ps_args *args)
+static ps_status export_model(ps_client *client, const char *name, const options *o,
+                              const char *path)
 {
-    const options *o = args->options;
     Psd__V1__ExportRequest request = PSD__V1__EXPORT_REQUEST__INIT;
-    request.name = ps_borrow(args->operands.at[0]);
-    ps_status st = ps_check_model_name(request.name);
-    if (st)
-        return st;
-    char *path = o->path
-                     ? ps_strdup(o->path)
-                     : ps_asprintf("%s%s", request.name, ps_model_format_find(o->format)->ending);
+    request.name = ps_borrow(name);
     sink s = {0};
     uint64_t got = 0, bytes = 0;
-    st = open_sink(client, request.name, o, path, &s);
+    ps_status st = open_sink(client, request.name, o, path, &s);
     if (s.version)
         request.version = s.version;
     if (!st)
@@ -192,6 +189,43 @@ static ps_status run(ps_client *client, const ps_args *args)
     ps_model_export_free(&s.stream);
     ps_free(&s.version);
     ps_free(&s.config);
+    return st;
+}
+
+/* No model, but what its job has left of its calibration; it is small. */
+static ps_status export_imatrix(ps_client *client, const char *name, const options *o,
+                                const char *path)
+{
+    sink s = {0};
+    ps_buf gguf = PS_BUF_EMPTY;
+    ps_status st = ps_streams_check_output(client, path);
+    if (!st && (o->dtype || o->activations))
+        st = ps_client_usage(client, "--%s is not for format imatrix",
+                             o->dtype ? "dtype" : "activations");
+    if (!st)
+        st = find_model(client, name, &s);
+    if (!st)
+        st = ps_imatrix_receive(client, name, s.job_id, &gguf);
+    if (!st)
+        st = ps_new_file_save(path, ps_buf_slice(&gguf), &(ps_new_file_options){.force = o->force});
+    if (!st)
+        report(client, name, path, gguf.len);
+    ps_buf_free(&gguf);
+    ps_free(&s.version);
+    ps_free(&s.config);
+    return st;
+}
+
+static ps_status run(ps_client *client, const ps_args *args)
+{
+    const options *o = args->options;
+    const ps_model_format *format = ps_model_format_find(o->format);
+    const char *name = args->operands.at[0];
+    ps_status st = ps_check_model_name(name);
+    if (st)
+        return st;
+    char *path = o->path ? ps_strdup(o->path) : ps_asprintf("%s%s", name, format->ending);
+    st = format->sums ? export_imatrix(client, name, o, path) : export_model(client, name, o, path);
     ps_free(&path);
     return st;
 }
@@ -202,7 +236,8 @@ const ps_command ps_command_export = {
     .help = "write a stored model into a file, or a folder that transformers loads",
     .details = "Formats hf and gguf are for language models. A tokenizer that came with the\n"
                "model goes with it. Without --dtype, what is stored in blocks of llama.cpp's\n"
-               "keeps them in gguf.\n",
+               "keeps them in gguf. Format imatrix is no model, but llama.cpp's importance\n"
+               "matrix of the calibration that its compress job has kept.\n",
     .flags = flags,
     .options_size = sizeof(options),
     .least = 1,

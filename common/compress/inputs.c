@@ -225,6 +225,20 @@ static ps_status make_windows(ps_plan *plan, bool sequential, bool layers_apart,
     return PS_OK;
 }
 
+/* They are kept as they are at the end. */
+static ps_status check_kept(const ps_plan *plan, uint64_t sum_bytes)
+{
+    uint64_t numbers = 0;
+    for (size_t i = 0; i < plan->n_inputs; i++)
+        numbers += plan->inputs[i].numbers;
+    if (plan->n_windows <= 1)
+        return PS_OK;
+    return ps_fail(PS_RESOURCE_EXHAUSTED,
+                   "compress.calibrate.keep: all sums together take %" PRIu64
+                   " MiB, and psd has %" PRIu64 " MiB for them; method search needs less",
+                   ps_plan_bytes_of(plan, numbers) >> 20, sum_bytes >> 20);
+}
+
 ps_status ps_plan_rows(const ps_plan *plan, uint64_t have, uint64_t *calibration,
                        uint64_t *held_out)
 {
@@ -260,5 +274,7 @@ ps_status ps_plan_inputs(ps_plan *plan, const ps_job_spec *spec, const ps_plan_p
         ps_plan_fold(plan, spec->compress->quantise, parent, parts, sum_bytes);
     bool layers_apart = ps_spec_model_is_language(parent->model) && plan->n_units != 1;
     bool sequential = spec->compress->calibrate.sequential && (layers_apart || !plan->n_units);
-    return st ? st : make_windows(plan, sequential, layers_apart, sum_bytes);
+    if (!st)
+        st = make_windows(plan, sequential, layers_apart, sum_bytes);
+    return !st && spec->compress->calibrate.keep ? check_kept(plan, sum_bytes) : st;
 }

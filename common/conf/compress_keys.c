@@ -10,6 +10,7 @@ static const ps_conf_key calibrate_keys[] = {
     PS_CONF_INT("rows", ps_spec_calibrate, rows, "0", 0, INT64_C(1) << 32),
     PS_CONF_REAL("held_out", ps_spec_calibrate, held_out, "0.125", 0, 0.5),
     PS_CONF_BOOL("sequential", ps_spec_calibrate, sequential, "true"),
+    PS_CONF_BOOL("keep", ps_spec_calibrate, keep, "false"),
     PS_CONF_END,
 };
 
@@ -84,6 +85,10 @@ ps_status ps_compress_check(const ps_spec_compress *c, const ps_conf_doc *doc)
             "nothing to do; say compress.quantise, compress.prune or compress.lowrank");
     if (ps_conf_has(doc, "compress.calibrate") && !ps_spec_compress_calibrates(c))
         return ps_conf_fail(doc, "compress.calibrate", "nothing that the job does looks at data");
+    if (c->calibrate.keep && c->calibrate.sequential)
+        return ps_conf_fail(doc, "compress.calibrate.keep",
+                            "what is summed then is of half-compressed layers, and of no use to "
+                            "others; say compress.calibrate.sequential: false");
     return check_limits(&c->limits, doc);
 }
 

@@ -18,6 +18,7 @@ typedef struct ps_spec_calibrate {
     int64_t rows;    /* from the beginning; 0: 128 sequences of tokens, 4096 rows of other data */
     double held_out; /* share of them that nothing is solved on: errors are measured there */
     bool sequential; /* what a layer is calibrated on comes from the compressed layers before it */
+    bool keep;       /* the sums become an artifact (common/compress/calibration.h) */
 } ps_spec_calibrate;
 
 /* What one scale, and one zero, is for. */

@@ -111,8 +111,12 @@ ps_status ps_job_spec_stage(ps_job_spec *spec, unsigned stage, const char *confi
 
 /* ---- rules ---- */
 
-static ps_status check_name(const ps_job_spec *spec, const ps_conf_doc *doc)
+static ps_status check_several(const ps_job_spec *spec, const ps_conf_doc *doc)
 {
+    if (spec->compress->calibrate.keep)
+        return ps_conf_fail(doc, "compress.calibrate.keep",
+                            "not of a job in stages: the sums would be of a model that is gone "
+                            "when the job has ended");
     if (strlen(spec->name) + PS_STAGE_SUFFIX > 64)
         return ps_conf_fail(doc, "name", "of a job in stages, at most %d bytes",
                             64 - PS_STAGE_SUFFIX);
@@ -125,7 +129,7 @@ static ps_status check_two(const ps_job_spec *spec, const ps_conf_doc *doc)
         return ps_conf_fail(doc, "compress.saliency",
                             "moments are of the model with all its layers; quantise what is left "
                             "by a job of its own, or by what it costs otherwise");
-    return check_name(spec, doc);
+    return check_several(spec, doc);
 }
 
 static ps_status check_three(const ps_job_spec *spec, const ps_conf_doc *doc)
@@ -146,7 +150,7 @@ static ps_status check_three(const ps_job_spec *spec, const ps_conf_doc *doc)
         return ps_conf_fail(doc, "train.keep_moments",
                             "false; compress.saliency: moments is of the distilled model, whose "
                             "training has to keep them");
-    return check_name(spec, doc);
+    return check_several(spec, doc);
 }
 
 ps_status ps_job_stages_check(const ps_job_spec *spec, const ps_conf_doc *doc)

@@ -19,6 +19,8 @@ static const ps_model_format gptq = {
 static const ps_model_format awq = {
     .name = "hf-awq", .ending = "", .folder = true, .out = &ps_model_out_awq};
 
+static const ps_model_format imatrix = {.name = "imatrix", .ending = ".imatrix.gguf", .sums = true};
+
 #define ROW(row, word) &row,
 const ps_model_format *const ps_model_formats[] = {PS_MODEL_FORMATS(ROW) NULL};
 #undef ROW

@@ -15,12 +15,15 @@
     X(gguf, "gguf")               \
     X(ct, "hf-ct")                \
     X(gptq, "hf-gptq")            \
-    X(awq, "hf-awq")
+    X(awq, "hf-awq")              \
+    X(imatrix, "imatrix")
 
 struct ps_model_format {
     const char *name;
     const char *ending;          /* of the path that is made of a model's name */
     bool folder;                 /* it is one, and no file */
+    bool sums;                   /* no model, but of what its job has summed when it calibrated
+                                    (common/compress/imatrix.h); neither in nor out */
     const ps_model_in_row *in;   /* NULL: another row reads it */
     const ps_model_out_row *out; /* NULL: psd's own file, as it is */
 };

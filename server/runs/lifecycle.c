@@ -63,9 +63,11 @@ void ps_lifecycle_step_outcome(ps_lifecycle_step *s, const ps_job_outcome *outco
     PS_REQUIRE(!s->draft && !s->report);
     s->draft = outcome->draft ? ps_strdup(outcome->draft) : NULL;
     s->report = outcome->report ? ps_strdup(outcome->report) : NULL;
+    s->calibration = outcome->calibration ? ps_strdup(outcome->calibration) : NULL;
     s->outcome = *outcome;
     s->outcome.draft = s->draft;
     s->outcome.report = s->report;
+    s->outcome.calibration = s->calibration;
 }
 
 void ps_lifecycle_step_free(ps_lifecycle_step *s)
@@ -74,6 +76,7 @@ void ps_lifecycle_step_free(ps_lifecycle_step *s)
     ps_free(&s->settled);
     ps_free(&s->draft);
     ps_free(&s->report);
+    ps_free(&s->calibration);
     ps_data_plan_free(&s->plan);
     ps_free(&s);
 }

@@ -6,6 +6,7 @@
 #include "common/base/whole_file.h"
 #include "common/loop/off_loop.h"
 #include "server/files/artifact_file.h"
+#include "server/files/calibration_file.h"
 #include "server/files/model_draft.h"
 #include "server/runs/lifecycle_internal.h"
 
@@ -91,12 +92,25 @@ static ps_status leave_report(const step *s)
     return st ? ps_wrap(st, REPORT_NAME) : PS_OK;
 }
 
-/* The report first: whoever sees the model finds it. */
+static ps_status leave_sums(const step *s)
+{
+    ps_run *run = NULL;
+    ps_status st = ps_runs_find(s->lifecycle->conf.runs, s->job_id, &run);
+    if (!st)
+        st = ps_calibration_file_store(&s->lifecycle->conf.files, ps_run_store(run), s->job_id,
+                                       s->outcome.calibration);
+    ps_run_unref(&run);
+    return st;
+}
+
+/* The report first: whoever sees the model finds it, and the sums. */
 static void end_run(ps_off_loop *off)
 {
     step *s = ps_container(off, step, off);
     ps_error error;
     ps_status st = s->outcome.report ? leave_report(s) : PS_OK;
+    if (!st && s->outcome.calibration)
+        st = leave_sums(s);
     if (!st && s->outcome.draft)
         st = ps_model_draft_publish(&s->lifecycle->conf.files, s->file, &s->outcome);
     ps_error_save(&error, st);

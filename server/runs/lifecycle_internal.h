@@ -23,7 +23,7 @@ typedef struct ps_lifecycle_step {
     ps_job_file *file;      /* create, finish: a reference */
     ps_data_plan *plan;     /* create */
     ps_job_outcome outcome; /* finish; its texts are these: */
-    char *draft, *report;
+    char *draft, *report, *calibration;
     char *settled;      /* finish */
     ps_job_state state; /* ended */
 } ps_lifecycle_step;

@@ -56,6 +56,8 @@ typedef struct ps_job_outcome {
     bool drafts;        /* the new model is to be written, as a version that no name means yet; */
     const char *draft;  /* or that version is to become the model; NULL: it is not */
     const char *report; /* JSON, to be left with the job as report.json; NULL: none */
+    const char *calibration; /* its sums are to be left, too, with these metadata
+                                (common/compress/calibration.h); NULL: they are not */
 } ps_job_outcome;
 
 /* A new model that no name means yet; borrowed for the call. */

@@ -185,6 +185,32 @@ def factors_are_folded_into_the_layer_before():
             assert file_of(cluster, f"{method}-three") == alone[method], method
 
 
+def sums_of(cluster, job_id):
+    """What the job has left: the metadata, and name -> numbers in float64."""
+    path = cluster.dir / f"calibration-{job_id}.safetensors"
+    cluster.psctl("fetch", job_id, "calibration.safetensors", "-o", path)
+    metadata, tensors = read_safetensors(path)
+    return json.loads(metadata["psd.calibration"]), {name: t.astype(np.float64) for name, t in tensors.items()}
+
+
+def kept_sums_are_numpys(cluster, train, parent):
+    """Of what the stored model makes, whatever the layers before became."""
+    text = job_text(cluster, "kept", "gptq", "int8").replace("held_out: 0.25", "held_out: 0.25, sequential: false, keep: true")
+    done = cluster.wait_job(cluster.submit(text))
+    about, sums = sums_of(cluster, done["id"])
+    inputs, _ = inputs_of(parent, train.reshape(len(train), -1)[:1920] / 255)
+    assert list(sums["tokens"]) == [1440, 480] and len(sums) == 11, sums.keys()
+    assert about["model"] == "tiny" and about["tokens_a_row"] == 1
+    assert about["parent_sha256"] == hashlib.sha256((cluster.dir / "tiny.safetensors").read_bytes()).hexdigest()
+    report = json.loads(cluster.psctl("fetch", done["id"], "report.json", "-o", "-").stdout)
+    assert about["calibration_sha256"] == report["compared"]["data"]["calibration_sha256"]
+    for i, x in enumerate(inputs):
+        assert about["inputs"][i] == {"columns": x.shape[1], "squares": False, "tensors": [f"layers.{i}.weight"]}, about
+        for name, rows in (f"sum.{i}", x[:1440]), (f"held.{i}", x[1440:]):
+            wanted = (rows.T @ rows)[np.triu_indices(x.shape[1])]
+            assert np.allclose(sums[name], wanted, rtol=1e-4, atol=1e-5 * wanted.max()), (name, sums[name], wanted)
+
+
 @as_it_ships
 def what_the_report_says_is_numpys():
     with Cluster() as cluster:
@@ -198,6 +224,7 @@ def what_the_report_says_is_numpys():
             check_report(cluster, report, train.reshape(len(train), -1)[:1920] / 255, alone=method == "search")
         accuracy = numpys_accuracy(parent, test.reshape(len(test), -1) / 255, labels)
         assert abs(report["parent"]["test"]["accuracy"] - accuracy) < 1e-9, (report["parent"], accuracy)
+        kept_sums_are_numpys(cluster, train, parent)
         model = cluster.psctl_json("model", "gptq")
         assert model["parent"] == "tiny" and model["job_id"] == job["id"], model
         shown = cluster.psctl("report", "gptq").stdout
@@ -271,6 +298,41 @@ def language(cluster, parent, name, method, quantise="", calibrate=""):
     return done["result"]
 
 
+def an_importance_matrix_is_llama_cpps(cluster):
+    """Read with the Python package of llama.cpp; what goes into the first block is a norm of the embeddings."""
+    path = cluster.dir / "llama.imatrix.gguf"
+    said = cluster.psctl("export", "llama", "--format", "imatrix", check=False)
+    assert said.returncode == 5 and "has left no sums of its calibration" in said.stderr, said
+    cluster.psctl("export", "llama-beside", "--format", "imatrix", "-o", path)
+    try:
+        import gguf
+    except ImportError:
+        print("skipped in part: the package gguf is not in build/pypi (tests/run puts it there)", flush=True)
+        return
+    reader = gguf.GGUFReader(path)
+    key = lambda name: reader.fields[name].contents()
+    assert (key("general.type"), key("imatrix.chunk_count"), key("imatrix.chunk_size")) == ("imatrix", 84, 16)
+    digest = cluster.psctl_json("report", "llama-beside")["report"]["compared"]["data"]["calibration_sha256"]
+    assert key("imatrix.datasets") == [f"sha256:{digest}"]
+    found = {t.name: np.array(t.data, np.float64) for t in reader.tensors}
+    weights = {f"blk.{i}.{part}.weight" for i in range(2) for part in
+               ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")}
+    assert found.keys() == {f"{name}.{kind}" for name in weights for kind in ("in_sum2", "counts")}
+    assert all(found[f"{name}.counts"] == [84 * 16] for name in weights)
+    file_of(cluster, "llama")
+    parent = read_safetensors(cluster.dir / "llama.safetensors")[1]
+    tokens = np.array([list(TEXT[16 * i:16 * i + 16].encode()) for i in range(84)])
+    x = parent["model.embed_tokens.weight"].astype(np.float64)[tokens.ravel()]
+    x = x / np.sqrt((x ** 2).mean(1, keepdims=True) + 1e-5) * parent["model.layers.0.input_layernorm.weight"]
+    assert np.allclose(found["blk.0.attn_q.weight.in_sum2"], (x ** 2).sum(0), rtol=1e-4)
+    assert np.array_equal(found["blk.0.attn_q.weight.in_sum2"], found["blk.0.attn_v.weight.in_sum2"])
+    about, sums = sums_of(cluster, "llama-beside")
+    at = next(i for i, in_ in enumerate(about["inputs"]) if in_["tensors"] == ["model.layers.1.mlp.down_proj.weight"])
+    square = np.zeros((64, 64))
+    square[np.triu_indices(64)] = sums[f"sum.{at}"]
+    assert np.array_equal(found["blk.1.ffn_down.weight.in_sum2"], np.diag(square))
+
+
 @as_it_ships
 def language_models_lose_less_by_what_is_known_of_their_inputs():
     """gpt2 has its weights the other way round and q, k and v in one; llama has them apart, and gate beside up."""
@@ -290,8 +352,9 @@ def language_models_lose_less_by_what_is_known_of_their_inputs():
                 more[method] = r["test_loss"] - r["parent_test_loss"]
             assert more["gptq"] < 0.7 * more["round"], more
             assert max(more["search"], more["awq"]) < 2 * more["round"], more
-            r = language(cluster, parent, f"{parent}-beside", "gptq", calibrate=", sequential: false")
+            r = language(cluster, parent, f"{parent}-beside", "gptq", calibrate=", sequential: false, keep: true")
             assert r["test_loss"] - r["parent_test_loss"] < 0.9 * more["round"], (r, more)
+        an_importance_matrix_is_llama_cpps(cluster)
         wanted = file_of(cluster, "llama-gptq")
         said = cluster.psctl_json("report", "llama-gptq")["report"]["compared"]
         found = cluster.wait_job(cluster.submit(

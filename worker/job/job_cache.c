@@ -272,14 +272,13 @@ ps_status ps_job_entry_data(ps_job_entry *e, ps_task_run *run, ps_job_data which
         ps_status st = find_tokenizer(e, run);
         if (st)
             return st;
-        st = ps_job_data_open(
-            &(ps_job_data_request){.spec = e->spec,
-                                   .model = ps_job_entry_model_spec(e),
-                                   .train = which == PS_JOB_TRAIN_DATA,
-                                   .unlabelled = unlabelled(e->spec, which),
-                                   .tokenizer = e->tokenizer,
-                                   .conf = run->env->conf},
-            &e->data[which]);
+        st = ps_job_data_open(&(ps_job_data_request){.spec = e->spec,
+                                                     .model = ps_job_entry_model_spec(e),
+                                                     .train = which == PS_JOB_TRAIN_DATA,
+                                                     .unlabelled = unlabelled(e->spec, which),
+                                                     .tokenizer = e->tokenizer,
+                                                     .conf = run->env->conf},
+                              &e->data[which]);
         if (st)
             return st;
         ps_log_info("task", "data open job=%" PRIu64 " rows=%zu features=%zu", e->job_id,

@@ -4,6 +4,7 @@
 #include "common/json/json.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static ps_status read_number(ps_json_reader *r, double *out)
@@ -72,6 +73,28 @@ bool ps_compress_line_part_number(const char *line, const char *part, const char
     ps_slice bytes;
     const wanted object = {.key = part, .part = &bytes}, w = {.key = key, .out = out};
     return line && find(ps_slice_str(line), &object) && find(bytes, &w);
+}
+
+static bool read_text(ps_slice value, char *out, size_t room)
+{
+    ps_json_reader r;
+    ps_json_token t;
+    ps_json_reader_init(&r, value);
+    ps_status st = ps_json_expect(&r, PS_JSON_STRING, &t);
+    bool fits = !st && t.text.len < room;
+    if (fits)
+        (void)snprintf(out, room, "%s", (const char *)t.text.data);
+    ps_json_reader_free(&r);
+    return fits;
+}
+
+bool ps_compress_line_part_text(const char *line, const char *part, const char *key, char *out,
+                                size_t room)
+{
+    ps_slice bytes, value;
+    const wanted object = {.key = part, .part = &bytes}, w = {.key = key, .part = &value};
+    return line && find(ps_slice_str(line), &object) && find(bytes, &w) &&
+           read_text(value, out, room);
 }
 
 bool ps_compress_line_numbers(const char *line, const char *key, double *out, size_t n)

@@ -11,6 +11,9 @@
 bool ps_compress_line_number(const char *line, const char *key, double *out);
 /* Of the member `part`, which is an object. */
 bool ps_compress_line_part_number(const char *line, const char *part, const char *key, double *out);
+/* Its member that is a text; of up to room - 1 bytes. */
+bool ps_compress_line_part_text(const char *line, const char *part, const char *key, char *out,
+                                size_t room);
 bool ps_compress_line_numbers(const char *line, const char *key, double *out, size_t n);
 
 #endif

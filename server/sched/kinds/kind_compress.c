@@ -181,8 +181,10 @@ static void finish(ps_job *job)
     ps_compress_report(job, &json);
     w->report = ps_strdup(ps_buf_cstr(&json));
     ps_buf_free(&json);
+    ps_compress_keep(job);
     ps_job_outcome outcome = {.draft = w->refused ? NULL : job->draft,
                               .report = w->report,
+                              .calibration = w->kept,
                               .seconds = ps_compress_seconds(job),
                               .has_test = job->spec->data.test != NULL};
     if (outcome.has_test) {

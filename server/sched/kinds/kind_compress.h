@@ -58,6 +58,7 @@ typedef struct ps_compress {
     char sha256[65], parent_sha256[65]; /* of the files; "": not yet */
     char *refused; /* why the new model is not published; NULL: it is, or that is not known yet */
     char *report;  /* NULL: not yet */
+    char *kept;    /* whose sums are kept (common/compress/calibration.h); NULL: not yet, or not */
 } ps_compress;
 
 void ps_compress_move(const ps_job *job, ps_compress_phase to);
@@ -132,6 +133,8 @@ PS_MUST_CHECK ps_status ps_compress_read(ps_slice blob, ps_compress *out);
  */
 char *ps_compress_refusal(const ps_job *job);
 void ps_compress_report(const ps_job *job, ps_buf *json);
+/* w->kept, where the job is asked to (compress.calibrate.keep). */
+void ps_compress_keep(const ps_job *job);
 /* The part of it that a stage which is not the last comes to. */
 void ps_compress_told(const ps_job *job, ps_buf *json);
 /* Job.result: the short of it. */

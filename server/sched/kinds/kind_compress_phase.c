@@ -81,5 +81,6 @@ void ps_compress_free(void *work)
     free(w->compared);
     free(w->refused);
     free(w->report);
+    free(w->kept);
     free(w);
 }

@@ -1,6 +1,7 @@
 /* What a job of kind compress came to: its report, the short of it for Job.result, and whether the
  * new model may be published. */
 #include "common/base/mem.h"
+#include "common/compress/calibration.h"
 #include "common/json/json.h"
 #include "server/sched/core.h"
 #include "server/sched/kinds/compress_line.h"
@@ -314,6 +315,24 @@ void ps_compress_report(const ps_job *job, ps_buf *out)
     put_tensors(&json, w);
     ps_json_object_end(&json);
     ps_buf_putc(out, '\n');
+}
+
+void ps_compress_keep(const ps_job *job)
+{
+    ps_core_require_locked(job->sched);
+    ps_compress *w = job->work;
+    char data[PS_CALIBRATION_DIGEST] = "";
+    ps_buf json = PS_BUF_EMPTY;
+    if (!job->spec->compress->calibrate.keep || w->kept)
+        return;
+    (void)ps_compress_line_part_text(w->compared, "data", "calibration_sha256", data, sizeof data);
+    const ps_calibration_about about = {.model = job->spec->model_name,
+                                        .config = job->file->config,
+                                        .parent_sha256 = w->parent_sha256,
+                                        .data_sha256 = data};
+    ps_calibration_describe(w->plan, &about, &json);
+    w->kept = ps_strdup(ps_buf_cstr(&json));
+    ps_buf_free(&json);
 }
 
 void ps_compress_outcome(const ps_job *job, ps_buf *out)

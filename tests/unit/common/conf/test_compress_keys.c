@@ -185,6 +185,9 @@ START_TEST(what_would_be_without_effect_is_refused)
             "job.yaml:4: compress.quantise.embeddings: 'q9' is not known; allowed: usual, float32");
     refuses(Q("int4\n  calibrate: {rows: 5}\n"),
             "job.yaml:4: compress.calibrate: nothing that the job does looks at data");
+    refuses(Q("int4\n    method: gptq\n  calibrate: {keep: true}\n"),
+            "job.yaml:5: compress.calibrate.keep: what is summed then is of half-compressed "
+            "layers, and of no use to others; say compress.calibrate.sequential: false");
     refuses(Q("int4\n    method: gptq\n  calibrate: {held_out: 0.6}\n"),
             "job.yaml:5: compress.calibrate.held_out: 0.6 is out of range, allowed 0 to 0.5");
     refuses(Q("int4\n  limits: {loss: -0.5}\n"),

@@ -158,6 +158,11 @@ START_TEST(what_would_be_without_effect_is_refused)
             "compress.lowrank: not together with distil: what is trained has its whole rank again");
     refuses(JOB("s", "prune: {what: rows, ratio: 0.5}", "distil: {}\n"), ", weights: int8",
             "train.weights: not for kind compress: compress.quantise says the form");
+    refuses(JOB("s",
+                "calibrate: {sequential: false, keep: true}, "
+                "prune: {what: rows, ratio: 0.5, by: activation}",
+                "distil: {}\n"),
+            "", "compress.calibrate.keep: not of a job in stages");
     refuses(JOB("s123456789012345678901234567890123456789012345678901234",
                 "prune: {what: rows, ratio: 0.5}", "distil: {}\n"),
             "", "name: of a job in stages, at most 54 bytes");
