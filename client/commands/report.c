@@ -1,5 +1,7 @@
-/* report: what a job of kind compress has done to each tensor, from the artifact that it left. */
+/* report: what a job has found, from the artifacts that it left: of kind compress what was done to
+ * each tensor, of kind explain why the model answers as it does. */
 #include "client/call/client.h"
+#include "client/call/explanation.h"
 #include "client/call/file_receive.h"
 #include "client/call/support.h"
 #include "client/commands/commands.h"
@@ -10,7 +12,7 @@
 
 #define REPORT "report.json"
 
-enum { REPORT_BYTES_MAX = 256 << 20 };
+enum { REPORT_BYTES_MAX = 256 << 20, ROWS_SHOWN = 8 };
 
 /* The job that made the model; a number, or a name without a model, is a job's. */
 static ps_status job_of(ps_client *client, const char *name, uint64_t *job_id)
@@ -43,10 +45,16 @@ static ps_status fetch(ps_client *client, uint64_t job_id, ps_buf *out)
     Psd__V1__GetArtifactRequest request = PSD__V1__GET_ARTIFACT_REQUEST__INIT;
     request.job_id = job_id;
     request.name = ps_borrow(REPORT);
-    ps_status st =
-        ps_receive_file(client, "/psd.v1.Models/GetArtifact", &request.base, take, out, NULL);
+    return ps_receive_file(client, "/psd.v1.Models/GetArtifact", &request.base, take, out, NULL);
+}
+
+/* It has no report.json: does it explain? */
+static ps_status show_other(ps_client *client, uint64_t job_id)
+{
+    ps_status st = ps_explanation_show(client, job_id, ROWS_SHOWN);
     return st == PS_NOT_FOUND
-               ? ps_fail(st, "job %" PRIu64 " has left no " REPORT "; jobs of kind compress do",
+               ? ps_fail(st,
+                         "job %" PRIu64 " has left no report; jobs of kind compress and explain do",
                          job_id)
                : st;
 }
@@ -76,6 +84,8 @@ static ps_status run(ps_client *client, const ps_args *args)
         st = fetch(client, job_id, &report);
     if (!st)
         st = show(client, job_id, &report);
+    else if (st == PS_NOT_FOUND && job_id)
+        st = show_other(client, job_id);
     ps_buf_free(&report);
     return st;
 }
@@ -83,9 +93,12 @@ static ps_status run(ps_client *client, const ps_args *args)
 const ps_command ps_command_report = {
     .name = "report",
     .operands = "MODEL|JOB",
-    .help = "show what compressing has done to each tensor of a model",
-    .details = "ERROR is what the tensor's products lose, as a share of their power, on the data\n"
-               "that its codes were chosen on; HELD OUT the same on rows that were kept apart.\n",
+    .help = "show what a job of kind compress or explain has found",
+    .details =
+        "Of a job of kind compress what it has done to each tensor: ERROR is what the\n"
+        "tensor's products lose, as a share of their power, on the data that its codes were\n"
+        "chosen on; HELD OUT the same on rows that were kept apart. Of a job of kind explain\n"
+        "what psctl explain showed.\n",
     .least = 1,
     .most = 1,
     .run = run,

@@ -190,9 +190,18 @@ static ps_status read_arguments(ps_json_reader *r, char **out)
         st = corrupt("arguments without end");
     if (st)
         return st;
+    ps_buf text = PS_BUF_EMPTY; /* as the writer has them */
+    char *raw = ps_asprintf("%.*s", (int)bytes.len, (const char *)bytes.data);
+    ps_json_writer w = ps_json_writer_to(&text);
+    ps_json_embed(&w, raw);
+    ps_free(&raw);
     ps_free(out);
-    *out = ps_asprintf("%.*s", (int)bytes.len, (const char *)bytes.data);
-    return PS_OK;
+    if (text.len > TEXT_MAX)
+        st = corrupt("arguments without end");
+    else
+        *out = ps_strdup(ps_buf_cstr(&text));
+    ps_buf_free(&text);
+    return st;
 }
 
 static ps_status read_result_member(ps_json_reader *r, const ps_json_token *key,

@@ -74,7 +74,7 @@ def a_job_file_of_it_has_a_model_and_no_data():
         path.write_text("kind: describe\nname: look\ndata: {format: idx, test: {features: /x}}\n")
         done = cluster.psctl("submit", path, check=False)
         assert done.returncode and "model_name: missing; kind describe needs a stored model's name" in done.stderr, done.stderr
-        assert "data: not for kind describe, only for train, evaluate, predict, compare and compress" in done.stderr, done.stderr
+        assert "data: not for kind describe, only for train, evaluate, predict, compare, compress and explain" in done.stderr, done.stderr
         path.write_text(LOOK.format("nobody"))
         done = cluster.psctl("submit", path, check=False)
         assert done.returncode and "model 'nobody' does not exist" in done.stderr, done.stderr

@@ -1,9 +1,14 @@
 """Jobs of kind explain: what they find is what numpy finds in the exported weights, and the same bytes whoever computes it."""
 import json
+import sys
 
+import grpc
 import numpy as np
-from harness import Cluster, read_safetensors, run, wait_until
+from harness import SOURCE, Cluster, read_safetensors, run, stubs, wait_until
 from scenes import QUICK
+
+sys.path[:0] = [str(SOURCE / "tests/golden/hf")]
+import make as hf  # noqa: E402
 
 METHODS = "[saliency, gradient_x_input, {method: integrated_gradients, tolerance: 0.001}, feature_ablation, " \
           "{method: occlusion, window: [2, 2], stride: [1, 1]}]"
@@ -137,6 +142,68 @@ def psd_is_killed(cluster, slow, expected, server):
     assert "starts anew" not in cluster.psctl("watch", job_id).stdout
 
 
+def psctl_shows_what_was_found(cluster):
+    files = (cluster.dir / "test-features.gz", cluster.dir / "test-labels.gz")
+    text = cluster.psctl("explain", "tiny", *files, "--rows", "5:8", "--method", "ig,saliency").stdout
+    for word in ("row 5", "row 7", "label", "prediction", "integrated_gradients", "saliency", "residual", "row 3   column",
+                 "logit of predicted, against zero", "evaluations"):
+        assert word in text, (word, text)
+    assert "row 8" not in text.replace("row 8 ", ""), text
+    said = cluster.psctl_json("explain", "tiny", *files, "--sample", "4", "--target", "3-1", "--score", "probability")
+    assert said["report"]["target"] == "difference 3 1" and len(said["report"]["rows"]) == 4, said
+    assert said["report"]["contents"] == "", said
+    again = cluster.psctl("report", said["job_id"]).stdout
+    assert "probability of difference 3 1" in again and "row" in again, again
+    unmet = cluster.psctl_json("explain", "tiny", *files, "--rows", ":2", "--baseline", "{value: -5}")["report"]
+    assert len(unmet["rows"]) == 2, unmet
+
+
+def what_is_wrong_is_said_in_a_line(cluster):
+    files = (cluster.dir / "test-features.gz", cluster.dir / "test-labels.gz")
+
+    def refused(status, message, *arguments, who="alice"):
+        done = cluster.psctl(*arguments, who=who, check=False)
+        assert done.returncode == status and message in done.stderr, (done.returncode, done.stderr)
+
+    refused(6, "explain.target.class: 4, but model tiny has 4 outputs", "explain", "tiny", *files, "--target", "4")
+    refused(6, "'lime' is not a method", "explain", "tiny", *files, "--method", "lime")
+    refused(2, "which rows?", "explain", "tiny")
+    refused(2, "takes no text", "explain", "tiny", "--prompt", "why")
+    refused(6, "explain.target: label: data.test.labels names no file", "explain", "tiny", files[0], "--target", "label")
+    (cluster.dir / "why.yaml").write_text(explain_job(cluster, "why"))
+    cluster.make_client("observer", "eve")
+    refused(4, "observer", "submit", cluster.dir / "why.yaml", who="eve")
+    # another model under the name
+    before = cluster.psctl_json("explain", "tiny", *files, "--rows", ":2")["job_id"]
+    cluster.wait_job(cluster.submit(cluster.tiny_job(workers=1, epochs=1)))
+    refused(7, f"job {before} explains model tiny as it was", "report", before)
+
+
+def a_worker_reads_artifacts_of_its_own_jobs_alone(cluster):
+    models_pb, models_grpc = stubs()["models"]
+    job_id = cluster.psctl_json("jobs")["jobs"][0]["id"]
+    with cluster.channel("w1") as channel:
+        call = models_grpc.ModelsStub(channel).GetArtifact(
+            models_pb.GetArtifactRequest(job_id=job_id, name="explain.json"), timeout=30)
+        try:
+            list(call)
+            raise AssertionError("a worker without a lease reads artifacts")
+        except grpc.RpcError as error:
+            assert error.code() == grpc.StatusCode.PERMISSION_DENIED and "holds no lease" in error.details(), error
+
+
+def prompts_of_a_language_model(cluster):
+    """Towards embeddings of zeros the norms of a Llama make a step that no rule integrates: that is kept, and said."""
+    hf.write(cluster.dir / "hf", "llama")
+    cluster.psctl("import", cluster.dir / "hf", "lm")
+    prompt = ("explain", "lm", "--tokenizer", "bytes", "--prompt", "The fox", "--method")
+    found = cluster.psctl_json(*prompt[:5], "T", "--method", "ig,gxi,feature_ablation", "--baseline", "{token: 0}")["report"]
+    assert found["language"] and found["contents"] == "rows/tokens" and found["rows"][0]["confidence"] > 0, found
+    assert found["results"][0]["residual"]["relative_max"] < 0.01 and found["warnings"] == [], found["results"][0]
+    unmet = cluster.psctl(*prompt, "ig").stdout
+    assert "prompt 0" in unmet and "above the tolerance" in unmet and "1 of 1 rows are not within the tolerance" in unmet, unmet
+
+
 def jobs_are_the_same_whoever_computes_them():
     with Cluster() as cluster:
         _, _, x, y = cluster.tiny_data(rows=2000)
@@ -146,6 +213,10 @@ def jobs_are_the_same_whoever_computes_them():
         found = one_worker_finds_what_numpy_finds(cluster, x, y)
         slow, killed = three_workers_and_a_killed_one(cluster, found, workers)
         psd_is_killed(cluster, slow, killed, server)
+        psctl_shows_what_was_found(cluster)
+        what_is_wrong_is_said_in_a_line(cluster)
+        a_worker_reads_artifacts_of_its_own_jobs_alone(cluster)
+        prompts_of_a_language_model(cluster)
 
 
 run([jobs_are_the_same_whoever_computes_them])

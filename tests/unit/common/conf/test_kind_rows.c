@@ -60,12 +60,12 @@ START_TEST(a_generate_job_has_a_prompt_and_no_data)
     refuses(GENERATE, "job.yaml:1: generate: missing; kind generate needs it");
     refuses(GENERATE "generate: {max_tokens: 5}\n", "job.yaml:4: generate.prompt: missing; a list");
     refuses(GENERATE "data: {format: idx}\ngenerate: {prompt: [1]}\n",
-            "job.yaml:4: data: not for kind generate, only for train, evaluate, predict, compare "
-            "and compress");
+            "job.yaml:4: data: not for kind generate, only for train, evaluate, predict, compare, "
+            "compress and explain");
     ck_assert_ptr_null(strchr(ps_error_message(), '\n'));
     refuses(GENERATE "data: {test: {features: /x}}\ngenerate: {prompt: [1]}\n",
-            "job.yaml:4: data: not for kind generate, only for train, evaluate, predict, compare "
-            "and compress");
+            "job.yaml:4: data: not for kind generate, only for train, evaluate, predict, compare, "
+            "compress and explain");
     ck_assert_ptr_null(strchr(ps_error_message(), '\n')); /* of all of it at once */
     refuses(GENERATE "generate: {prompt: [1]}\nrows: {end: 3}\n",
             "job.yaml:5: rows: not for kind generate, only for evaluate, predict and compare");

@@ -1,0 +1,12 @@
+/* explanation: what a job of kind explain has left, fetched and shown. One thread (not asserted:
+ * psctl has no other). */
+#ifndef PS_CALL_EXPLANATION_H
+#define PS_CALL_EXPLANATION_H
+
+#include "client/call/client.h"
+
+/* Onto the client's output, as text or JSON; at most so many rows as text. PS_NOT_FOUND: the job
+ * has left none; PS_FAILED_PRECONDITION: the model is another one under that name by now. */
+PS_MUST_CHECK ps_status ps_explanation_show(ps_client *client, uint64_t job_id, size_t rows);
+
+#endif

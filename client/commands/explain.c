@@ -1,0 +1,278 @@
+/* explain: why a stored model answers as it does: rows of a file, or a prompt, become a job of kind
+ * explain, and what it finds is shown. */
+#include "client/call/explanation.h"
+#include "client/call/model_tokenizer.h"
+#include "client/call/support.h"
+#include "client/commands/commands.h"
+#include "client/follow/run_job.h"
+#include "common/base/mem.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { PROMPT_MAX = 1 << 20, ROWS_SHOWN = 8 };
+
+typedef struct options {
+    ps_run_job_options how;
+    const char *method, *rows, *sample, *target, *score, *baseline, *prompt, *seed, *tokenizer;
+    bool show;
+} options;
+
+static const ps_flag flags[] = {
+    PS_INFER_FLAGS,
+    {.name = "method",
+     .letter = 'm',
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, method),
+     .value = "METHOD,…",
+     .help = "of explain.attributions (default: integrated_gradients)"},
+    {.name = "rows",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, rows),
+     .value = "BEGIN:END",
+     .help = "of the file, from 0; :16 are the first 16 (default: a sample)"},
+    {.name = "sample",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, sample),
+     .value = "N",
+     .help = "so many rows, drawn by the seed (default: 64)"},
+    {.name = "target",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, target),
+     .value = "predicted|label|N|N-M",
+     .help = "which output, or which less which (default: predicted)"},
+    {.name = "score",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, score),
+     .value = "logit|log_probability|probability|loss",
+     .help = "what of it (default: logit)"},
+    {.name = "baseline",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, baseline),
+     .value = "zero|mean|MAPPING",
+     .help = "against what: '{value: 0.5}', '{token: 3}', '{row: 7}' (default: zero)"},
+    {.name = "prompt",
+     .letter = 'p',
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, prompt),
+     .value = "TEXT|@FILE",
+     .help = "language models: a text in place of a file of tokens"},
+    {.name = "tokenizer",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, tokenizer),
+     .value = "bytes|PATH",
+     .help = "instead of the model's, for --prompt"},
+    {.name = "seed",
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, seed),
+     .value = "S",
+     .help = "of the sample and of all that is drawn (default: 1)"},
+    {.name = "show",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, show),
+     .help = "what is in the rows may be kept beside what explains them"},
+    {.name = NULL}};
+
+/* ---- the section explain ---- */
+
+static ps_status put_rows(ps_client *client, const options *o, ps_buf *spec)
+{
+    uint64_t begin = 0, end = 0;
+    int used = 0;
+    const char *rows = o->rows;
+    if (o->rows && o->sample)
+        return ps_client_usage(client, "--rows is a range, and --sample draws; give one of them");
+    ps_buf_printf(spec, "  rows: {show: %s", o->show ? "true" : "usual");
+    if (o->sample)
+        ps_buf_printf(spec, ", sample: %s", o->sample);
+    if (rows && *rows == ':' && sscanf(rows, ":%" SCNu64 "%n", &end, &used) == 1 && !rows[used])
+        begin = 0;
+    else if (rows &&
+             (sscanf(rows, "%" SCNu64 ":%" SCNu64 "%n", &begin, &end, &used) != 2 || rows[used]))
+        return ps_client_usage(client, "--rows %s: BEGIN:END, or :END", rows);
+    if (rows && end <= begin)
+        return ps_client_usage(client, "--rows %s: there is no row between", rows);
+    if (rows)
+        ps_buf_printf(spec, ", first: %" PRIu64 ", count: %" PRIu64, begin, end - begin);
+    ps_buf_puts(spec, "}\n");
+    return PS_OK;
+}
+
+static ps_status put_target(ps_client *client, const char *target, ps_buf *spec)
+{
+    size_t digits = strspn(target, "0123456789");
+    if (!strcmp(target, "predicted") || !strcmp(target, "label"))
+        ps_buf_printf(spec, "  target: %s\n", target);
+    else if (digits && !target[digits])
+        ps_buf_printf(spec, "  target: {class: %s}\n", target);
+    else if (digits && target[digits] == '-' && target[digits + 1] &&
+             !target[digits + 1 + strspn(target + digits + 1, "0123456789")])
+        ps_buf_printf(spec, "  target: {difference: [%.*s, %s]}\n", (int)digits, target,
+                      target + digits + 1);
+    else
+        return ps_client_usage(client,
+                               "--target %s: predicted, label, the number of an output, or two of "
+                               "them, 3-5",
+                               target);
+    return PS_OK;
+}
+
+/* "ig", a word that people know it by, is its name. */
+static void put_method(const char *name, size_t len, ps_buf *spec)
+{
+    static const struct {
+        const char *shorter, *name;
+    } known[] = {{"ig", "integrated_gradients"}, {"gxi", "gradient_x_input"}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strlen(known[i].shorter) == len && !strncmp(name, known[i].shorter, len)) {
+            ps_buf_puts(spec, known[i].name);
+            return;
+        }
+    ps_buf_append(spec, name, len);
+}
+
+static void put_methods(const char *methods, ps_buf *spec)
+{
+    ps_buf_puts(spec, "  attributions: [");
+    for (const char *at = methods; *at;) {
+        size_t len = strcspn(at, ",");
+        ps_buf_puts(spec, at == methods ? "" : ", ");
+        put_method(at, len, spec);
+        at += len + (at[len] == ',');
+    }
+    ps_buf_puts(spec, "]\n");
+}
+
+static ps_status put_section(ps_client *client, const options *o, ps_buf *spec)
+{
+    ps_buf_puts(spec, "explain:\n");
+    ps_status st = o->prompt ? PS_OK : put_rows(client, o, spec);
+    if (!st && o->target)
+        st = put_target(client, o->target, spec);
+    if (o->score)
+        ps_buf_printf(spec, "  score: %s\n", o->score);
+    if (o->baseline)
+        ps_buf_printf(spec, "  baseline: %s\n", o->baseline);
+    if (o->seed)
+        ps_buf_printf(spec, "  seed: %s\n", o->seed);
+    put_methods(o->method ? o->method : "integrated_gradients", spec);
+    return st;
+}
+
+/* ---- a prompt ---- */
+
+static ps_status read_prompt(ps_client *client, const options *o, ps_buf *text)
+{
+    if (!strcmp(o->prompt, "@"))
+        return ps_client_usage(client, "--prompt @ needs a file's name; a text that begins with @ "
+                                       "is written with @@");
+    if (*o->prompt == '@' && o->prompt[1] != '@')
+        return ps_read_small_file(o->prompt + 1, PROMPT_MAX, text);
+    ps_buf_puts(text, o->prompt + (*o->prompt == '@'));
+    return PS_OK;
+}
+
+static ps_status encode(ps_client *client, const char *name, const options *o,
+                        const Psd__V1__Model *record, ps_ids *ids)
+{
+    ps_spec_model *model = NULL;
+    ps_tokenizer *tokenizer = NULL;
+    ps_token_ids marks = {0};
+    ps_buf text = PS_BUF_EMPTY;
+    ps_status st = ps_spec_model_parse(ps_slice_str(record->config), "its config", &model);
+    if (st)
+        return ps_wrap(st, "model %s", name);
+    if (!ps_spec_model_is_language(model))
+        st =
+            ps_client_usage(client, "--prompt: model %s is of architecture %s, which takes no text",
+                            name, model->architecture);
+    if (!st)
+        st = ps_model_tokenizer(client, name, record->version, model, o->tokenizer, &tokenizer,
+                                &marks);
+    if (!st)
+        st = read_prompt(client, o, &text);
+    if (!st)
+        ps_tokenizer_encode(tokenizer, ps_buf_slice(&text), true, ids);
+    if (!st && !ids->n)
+        st = ps_fail(PS_INVALID_ARGUMENT, "the prompt is empty");
+    ps_spec_model_free(&model);
+    if (tokenizer)
+        ps_tokenizer_free(&tokenizer);
+    ps_buf_free(&text);
+    return st;
+}
+
+static ps_status put_prompt(ps_client *client, const char *name, const options *o, ps_buf *spec)
+{
+    Psd__V1__GetModelRequest ask = PSD__V1__GET_MODEL_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    ps_ids ids = PS_IDS_EMPTY;
+    ask.name = ps_borrow(name);
+    ps_status st = ps_check_model_name(name);
+    if (!st)
+        st = ps_client_unary(client, "/psd.v1.Models/Get", &ask.base, &psd__v1__model__descriptor,
+                             &reply);
+    if (st)
+        return st;
+    const Psd__V1__Model *record = (const Psd__V1__Model *)(void *)reply;
+    st = encode(client, name, o, record, &ids);
+    ps_buf_printf(spec, "kind: explain\nname: explain-%.50s\nmodel_name: %s\nmodel_version: '%s'\n",
+                  name, name, record->version);
+    ps_reply_free(&reply);
+    if (!st)
+        st = put_section(client, o, spec);
+    ps_buf_puts(spec, "  prompts: [[");
+    for (size_t i = 0; i < ids.n; i++)
+        ps_buf_printf(spec, "%s%" PRIu32, i ? "," : "", ids.at[i]);
+    ps_buf_puts(spec, "]]\n");
+    ps_ids_free(&ids);
+    return st;
+}
+
+/* ---- the job ---- */
+
+static ps_status make_spec(ps_client *client, const ps_texts *names, const options *o, ps_buf *spec)
+{
+    const char *labels = names->n > 2 ? names->at[2] : NULL;
+    if (o->prompt && names->n > 1)
+        return ps_client_usage(client, "--prompt stands in place of a file; give one of them");
+    if (o->prompt)
+        return put_prompt(client, names->at[0], o, spec);
+    if (names->n < 2)
+        return ps_client_usage(client, "which rows? give a file, or --prompt to a language model");
+    ps_status st =
+        ps_run_job_spec(client, &o->how, "explain", names->at[0], names->at[1], labels, spec, NULL);
+    return st ? st : put_section(client, o, spec);
+}
+
+static ps_status run(ps_client *client, const ps_args *args)
+{
+    const options *o = args->options;
+    ps_buf spec = PS_BUF_EMPTY;
+    Psd__V1__Job *job = NULL;
+    ps_status st = make_spec(client, &args->operands, o, &spec);
+    if (!st)
+        st = ps_run_job(client, ps_buf_cstr(&spec), &job);
+    ps_buf_free(&spec);
+    if (!st)
+        st = ps_explanation_show(client, job->id, ROWS_SHOWN);
+    if (job)
+        ps_reply_free(&job);
+    return st;
+}
+
+const ps_command ps_command_explain = {
+    .name = "explain",
+    .operands = "MODEL [FEATURES [LABELS]]",
+    .help = "why a stored model answers as it does, on rows of data or a prompt",
+    .details = "For each row what the model says of it, and which features or tokens made it say\n"
+               "so, most first. Values are parts of the score, with its sign: of integrated\n"
+               "gradients they add up to what the row changes it by against the baseline, but for\n"
+               "the residual. psctl report shows it again, psctl fetch brings the arrays.\n"
+               "Files are read as psctl evaluate reads them, on the workers.\n",
+    .flags = flags,
+    .options_size = sizeof(options),
+    .least = 1,
+    .most = 3,
+    .run = run,
+};

@@ -1,0 +1,183 @@
+/* explain_spec: what the section says, and what of it is refused, by the file alone and by its
+ * model. */
+#include "tests/unit/common/conf/job_rig.h"
+
+#define HEAD                                         \
+    "kind: explain\n"                                \
+    "name: why\n"                                    \
+    "model_name: mlp\n"                              \
+    "data:\n"                                        \
+    "  format: idx\n"                                \
+    "  test: {features: /d/x.gz, labels: /d/y.gz}\n" \
+    "explain:\n"
+#define PROMPTS         \
+    "kind: explain\n"   \
+    "name: why\n"       \
+    "model_name: gpt\n" \
+    "explain:\n"        \
+    "  prompts: [[1, 2, 3], [4]]\n"
+#define IG "  attributions: [integrated_gradients]\n"
+
+#define LAYERS  "{architecture: mlp, layers: [16, 4]}"
+#define NUMBERS "{architecture: mlp, layers: [16, 4], loss: squared_error}"
+#define ONE     "{architecture: mlp, layers: [16, 1], loss: squared_error}"
+#define TOKENS                                                                               \
+    "{architecture: gpt2, vocab_size: 9, context_length: 8, hidden_size: 4, num_layers: 1, " \
+    "num_heads: 1}"
+
+START_TEST(what_is_not_said_has_its_default)
+{
+    ps_job_spec *s = parse(HEAD IG);
+    const ps_spec_explain *e = s->explain;
+    ck_assert_uint_eq(ps_spec_explain_count(e), 1);
+    ck_assert_str_eq(ps_spec_explain_at(e, 0)->method, "integrated_gradients");
+    ck_assert_int_eq(e->attributions[0].steps, 50);
+    ck_assert_int_eq(e->attributions[0].steps_max, 800);
+    ck_assert_double_eq(e->attributions[0].tolerance, 0.01);
+    ck_assert_uint_eq(ps_spec_explain_items(e), 64);
+    ck_assert_int_eq(e->rows.count, 0);
+    ck_assert_uint_eq(e->target.kind, PS_EXPLAIN_PREDICTED);
+    ck_assert_uint_eq(e->score, PS_EXPLAIN_LOGIT);
+    ck_assert_uint_eq(e->baseline.kind, PS_EXPLAIN_ZERO);
+    ck_assert(!ps_spec_explain_shows(e));
+    ps_job_spec_free(&s);
+    s = parse(PROMPTS "  attributions: [saliency, {method: occlusion, window: [2]}]\n");
+    ck_assert_uint_eq(ps_spec_explain_items(s->explain), 2);
+    ck_assert_int_eq(ps_spec_explain_longest(s->explain), 3);
+    ck_assert(ps_spec_explain_shows(s->explain));
+    ck_assert_str_eq(ps_spec_explain_at(s->explain, 1)->method, "occlusion");
+    ck_assert_int_eq(ps_spec_explain_at(s->explain, 1)->window[0], 2);
+    ps_job_spec_free(&s);
+}
+END_TEST
+
+START_TEST(targets_and_baselines_are_what_is_written)
+{
+    ps_job_spec *s = parse(HEAD "  target: {class: 3}\n  baseline: {value: 0.5}\n"
+                                "  rows: {first: 7, show: true}\n" IG);
+    ck_assert_uint_eq(s->explain->target.kind, PS_EXPLAIN_CLASS);
+    ck_assert_int_eq(s->explain->target.number, 3);
+    ck_assert_uint_eq(s->explain->baseline.kind, PS_EXPLAIN_VALUE);
+    ck_assert_int_eq(s->explain->rows.first, 7);
+    ck_assert_int_eq(s->explain->rows.count, 64);
+    ck_assert(ps_spec_explain_shows(s->explain));
+    ps_job_spec_free(&s);
+    s = parse(HEAD "  target: label\n  baseline: mean\n" IG);
+    ck_assert_uint_eq(s->explain->target.kind, PS_EXPLAIN_LABEL);
+    ck_assert_uint_eq(s->explain->baseline.kind, PS_EXPLAIN_MEAN);
+    ps_job_spec_free(&s);
+}
+END_TEST
+
+START_TEST(arguments_are_the_methods_own_keys)
+{
+    ps_job_spec *s = parse(HEAD "  attributions: [{method: occlusion, window: [2, 3]}]\n");
+    ps_buf json = PS_BUF_EMPTY;
+    ps_spec_explain_arguments(ps_spec_explain_at(s->explain, 0), &json);
+    ck_assert_str_eq(ps_buf_cstr(&json),
+                     "{\"method\":\"occlusion\",\"window\":[2,3],\"stride\":[],\"shape\":[]}");
+    ps_buf_free(&json);
+    ps_job_spec_free(&s);
+}
+END_TEST
+
+START_TEST(what_makes_no_sense_is_refused_on_its_line)
+{
+    refuses(HEAD "  seed: 1\n", "job.yaml:7: explain: nothing to do; say explain.attributions");
+    refuses(HEAD "  attributions: [saliency, inegrated_gradients]\n",
+            "job.yaml:8: explain.attributions[1]: 'inegrated_gradients' is not a method; did you "
+            "mean 'integrated_gradients'? allowed: ");
+    refuses(HEAD "  inside: [saliency]\n",
+            "job.yaml:8: explain.inside[0]: method saliency stands in explain.attributions");
+    refuses(HEAD "  attributions: [{method: saliency, steps: 3}]\n",
+            "job.yaml:8: explain.attributions[0].steps: method saliency has no such setting; it is "
+            "one of ");
+    refuses(HEAD "  attributions: [{method: integrated_gradients, steps: 9, steps_max: 8}]\n",
+            "job.yaml:8: explain.attributions[0].steps_max: 8 is less than steps, 9");
+    refuses(HEAD "  rows: {count: 3, sample: 3}\n" IG,
+            "job.yaml:8: explain.rows.sample: first and count choose a range, sample draws");
+    refuses(HEAD "  target: {class: 1, difference: [1, 2]}\n" IG,
+            "job.yaml:8: explain.target: one of of, class and difference, not several");
+    refuses(HEAD "  target: {difference: [2, 2]}\n" IG,
+            "job.yaml:8: explain.target.difference: two different outputs are needed");
+    refuses(HEAD "  target: {difference: [1, 2]}\n  score: loss\n" IG,
+            "job.yaml:9: explain.score: loss is of one target, not of a difference");
+    refuses(HEAD "  baseline: {value: 1, row: 3}\n" IG,
+            "job.yaml:8: explain.baseline: one of of, value, token and row, not several");
+    refuses(PROMPTS "  target: label\n" IG, "job.yaml:6: explain.target: label: prompts have none");
+    refuses(PROMPTS "  baseline: mean\n" IG,
+            "job.yaml:6: explain.baseline: mean: prompts have no rows of data");
+    refuses(PROMPTS "  rows: {sample: 3}\n" IG, "job.yaml:6: explain.rows: of data.test; all of");
+    refuses("kind: explain\nname: why\nmodel_name: mlp\nexplain:\n" IG,
+            "job.yaml:1: data.test: missing; method integrated_gradients looks at its rows");
+    refuses("kind: explain\nname: why\nmodel_name: mlp\ndata: {format: idx, test: {features: /x}}\n"
+            "explain:\n  target: label\n" IG,
+            "job.yaml:6: explain.target: label: data.test.labels names no file");
+    refuses(TRAIN "explain: {attributions: [saliency]}\n",
+            "job.yaml:10: explain: not for kind train, only for explain");
+}
+END_TEST
+
+static void no_match(const char *yaml, const char *model, const char *message)
+{
+    ps_job_spec *s = NULL;
+    ck_assert_int_eq(ps_job_spec_parse_from(ps_slice_str(yaml), "job.yaml", model, &s),
+                     PS_INVALID_ARGUMENT);
+    const char *said = ps_error_message(), *at = strstr(said, message);
+    ck_assert_msg(at && (at == said || at[-1] == '\n'), "%s", said);
+}
+
+static void match(const char *yaml, const char *model)
+{
+    ps_job_spec *s = NULL;
+    ps_status st = ps_job_spec_parse_from(ps_slice_str(yaml), "job.yaml", model, &s);
+    ck_assert_msg(!st, "%s", ps_error_message());
+    ps_job_spec_free(&s);
+}
+
+START_TEST(a_model_has_what_is_asked_of_it)
+{
+    match(HEAD "  target: {class: 3}\n" IG, LAYERS);
+    no_match(HEAD "  target: {class: 4}\n" IG, LAYERS,
+             "job.yaml:8: explain.target.class: 4, but model mlp has 4 outputs, counted from 0");
+    no_match(HEAD "  target: {difference: [0, 9]}\n" IG, LAYERS,
+             "job.yaml:8: explain.target.difference: 9, but model mlp has 4 outputs");
+    no_match(HEAD "  target: {class: 1}\n  score: probability\n" IG, NUMBERS,
+             "job.yaml:9: explain.score: probability: model mlp has loss squared_error, and so no "
+             "classes; allowed: logit (its output), loss");
+    no_match(HEAD IG, NUMBERS,
+             "job.yaml:7: explain.target: predicted: model mlp has 4 outputs that are no classes");
+    match(HEAD IG, ONE);
+    match(HEAD "  score: loss\n" IG, NUMBERS);
+    no_match(HEAD "  baseline: {token: 3}\n" IG, LAYERS,
+             "job.yaml:8: explain.baseline.token: model mlp takes no tokens");
+    match(PROMPTS "  baseline: {token: 8}\n" IG, TOKENS);
+    no_match(PROMPTS "  baseline: {token: 9}\n" IG, TOKENS,
+             "job.yaml:6: explain.baseline.token: 9, but the vocabulary of model gpt has 9 tokens");
+    no_match(PROMPTS "  baseline: {value: 1}\n" IG, TOKENS,
+             "job.yaml:6: explain.baseline: value is not for language models; allowed: zero");
+    no_match(PROMPTS IG, LAYERS, "job.yaml:5: explain.prompts: model gpt takes no tokens");
+    no_match(PROMPTS "  target: {class: 9}\n" IG, TOKENS,
+             "job.yaml:6: explain.target.class: 9, but model gpt has 9 tokens, counted from 0");
+    no_match("kind: explain\nname: why\nmodel_name: gpt\nexplain:\n  prompts: [[1], [9]]\n" IG,
+             TOKENS,
+             "job.yaml:5: explain.prompts[1]: token 9, but the vocabulary of model gpt has 9");
+    no_match("kind: explain\nname: why\nmodel_name: gpt\nexplain:\n"
+             "  prompts: [[1, 1, 1, 1, 1, 1, 1, 1, 1]]\n" IG,
+             TOKENS, "job.yaml:5: explain.prompts[0]: 9 tokens, and the context of model gpt is 8");
+    no_match(HEAD IG, TOKENS,
+             "job.yaml:5: data.format: 'idx' is not what model mlp reads: allowed: "
+             "tokens");
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&what_is_not_said_has_its_default},   {&targets_and_baselines_are_what_is_written},
+    {&arguments_are_the_methods_own_keys}, {&what_makes_no_sense_is_refused_on_its_line},
+    {&a_model_has_what_is_asked_of_it},    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("conf/explain_spec", cases);
+}
