@@ -10,6 +10,8 @@
 #include "client/show/human.h"
 #include "common/base/mem.h"
 
+#include <inttypes.h>
+
 static void put_head(const ps_report *r, ps_buf *out)
 {
     ps_html(out,
@@ -25,6 +27,9 @@ static void put_head(const ps_report *r, ps_buf *out)
     ps_buf_puts(out, "<link rel=\"icon\" href=\"data:,\">\n<style>");
     ps_buf_append(out, ps_report_css, ps_report_css_size);
     ps_buf_append(out, ps_figure_css, ps_figure_css_size);
+    for (size_t i = 0; ps_report_sections[i]; i++)
+        if (ps_report_sections[i]->present(r) && ps_report_sections[i]->style)
+            ps_report_sections[i]->style(r, out);
     ps_buf_puts(out, "</style>\n</head>\n");
 }
 
@@ -39,14 +44,26 @@ static void put_navigation(const ps_report *r, ps_buf *out)
     ps_buf_puts(out, "</ul>\n<div class=\"find\" id=\"find\"></div>\n</nav>\n");
 }
 
+static void put_lead(const ps_report *r, ps_buf *out)
+{
+    const ps_graph *g = r->graph;
+    if (r->explanation)
+        ps_html(out, "<p class=\"lead\">Why it answers as it does: job %" PRIu64 ", %zu %s</p>\n",
+                r->explanation->manifest->job, r->explanation->manifest->n_rows,
+                *r->explanation->manifest->data ? "rows" : "prompts");
+    else if (g && g->n_blocks)
+        ps_html(out, "<p class=\"lead\">%s of %u block%s, %s parameters, %s</p>\n", g->architecture,
+                g->n_blocks, g->n_blocks > 1 ? "s" : "", ps_human_count((double)g->numbers).text,
+                ps_human_bytes((double)g->bytes).text);
+    else if (g)
+        ps_html(out, "<p class=\"lead\">%s, %s parameters, %s</p>\n", g->architecture,
+                ps_human_count((double)g->numbers).text, ps_human_bytes((double)g->bytes).text);
+}
+
 static void put_header(const ps_report *r, ps_buf *out)
 {
     ps_html(out, "<main id=\"main\">\n<header>\n<h1>%s</h1>\n", r->title);
-    ps_html(out, "<p class=\"lead\">%s", r->graph->architecture);
-    if (r->graph->n_blocks)
-        ps_html(out, " of %u block%s", r->graph->n_blocks, r->graph->n_blocks > 1 ? "s" : "");
-    ps_html(out, ", %s parameters, %s</p>\n", ps_human_count((double)r->graph->numbers).text,
-            ps_human_bytes((double)r->graph->bytes).text);
+    put_lead(r, out);
     for (size_t i = 0; i < r->room.n_notes; i++)
         ps_html(out, "<p class=\"left-out\">Left out, for a file of at most %s: %s.</p>\n",
                 ps_human_bytes((double)r->room.limit).text, r->room.notes[i]);

@@ -7,6 +7,7 @@
 
 #include "client/report/quantity.h"
 #include "client/report/room.h"
+#include "client/show/explain_view.h"
 #include "common/json/json.h"
 #include "psd/v1/models.pb-c.h"
 
@@ -18,6 +19,8 @@ typedef struct ps_report {
     const ps_graph *graph;
     const ps_fold *fold; /* of the graph, to be drawn */
     const ps_quantity *quantity;
+    const ps_explain_view *explanation; /* of a job of kind explain; its rows and strongest do not
+                                           count here */
     int64_t now_ms;
     ps_room room;
 } ps_report;
@@ -29,6 +32,8 @@ typedef struct ps_report_section {
     /* Its HTML, without the heading. What does not fit the room it leaves out, and says so there.
      */
     void (*draw)(ps_report *report, ps_buf *out);
+    /* Rules for the page's style sheet; NULL: none. */
+    void (*style)(const ps_report *report, ps_buf *out);
     /* Members of the object that the page's script reads; NULL: none. */
     void (*data)(const ps_report *report, ps_json_writer *w);
 } ps_report_section;

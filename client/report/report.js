@@ -17,10 +17,13 @@ const data = block ? JSON.parse(block.textContent) : {};
 const tip = document.body.appendChild(make('div', {className: 'tip', hidden: true}));
 tip.setAttribute('role', 'tooltip');
 for (const t of $$('[data-cell] > title')) {
-  const e = t.parentNode;
-  e.dataset.tip = t.textContent;
-  e.setAttribute('aria-label', t.textContent);
+  t.parentNode.setAttribute('title', t.textContent);
   t.remove();
+}
+for (const e of $$('[data-cell][title]')) {
+  e.dataset.tip = e.getAttribute('title');
+  if (e.namespaceURI.endsWith('svg')) e.setAttribute('aria-label', e.dataset.tip);
+  e.removeAttribute('title');
 }
 const showTip = e => {
   tip.textContent = e.dataset.tip;
@@ -247,7 +250,7 @@ for (const figure of $$('.zoom')) {
 /* ---- figures that can be seen by several ways of making them ---- */
 for (const chooser of $$('[data-switch]')) {
   const pick = () => {
-    for (const e of $$('[data-when]', chooser.closest('section'))) e.hidden = e.dataset.when !== chooser.value;
+    for (const e of $$('[data-when]', chooser.closest('section'))) e.hidden = chooser.value !== '' && e.dataset.when !== chooser.value;
   };
   chooser.addEventListener('change', pick);
   pick();

@@ -11,7 +11,7 @@
 
 static bool present(const ps_report *r)
 {
-    return r->model && r->graph;
+    return (r->model && r->graph) || r->explanation;
 }
 
 /* "12.3 MB": the unit smaller than the number. */
@@ -103,11 +103,9 @@ static void put_shape(const ps_report *r, ps_buf *out)
     ps_spec_model_free(&m);
 }
 
-static void draw(ps_report *r, ps_buf *out)
+static void put_model(const ps_report *r, ps_buf *out)
 {
     const Psd__V1__Model *m = r->model;
-    put_tiles(r, out);
-    ps_buf_puts(out, "<dl class=\"facts\">\n");
     put_shape(r, out);
     put_fact(out, "Stored as", m->forms);
     if (m->job_id)
@@ -122,10 +120,61 @@ static void draw(ps_report *r, ps_buf *out)
         ps_html(out, "<dt>Owner</dt><dd><code>%s</code></dd>\n", m->owner);
     put_fact(out, "Created", ps_human_time(m->created_ms).text);
     ps_html(out,
-            "<dt>Checked</dt><dd><span class=\"ok\">all %zu tensors are there, of the shapes that "
-            "the configuration says</span></dd>\n</dl>\n",
+            "<dt>Tensors</dt><dd><span class=\"ok\">all %zu are there, of the shapes that "
+            "the configuration says</span></dd>\n",
             r->graph->n_tensors);
-    if (r->graph->context)
+}
+
+/* ---- what was found out ---- */
+
+/* A line a method whose sum can be checked. */
+static void put_residuals(ps_buf *out, const ps_explanation *m)
+{
+    for (size_t i = 0; i < m->n_results; i++) {
+        const ps_explanation_result *result = &m->results[i];
+        if (!result->has_residual || !(result->tolerance > 0))
+            continue;
+        ps_html(out, "<dt>Sums</dt><dd><span class=\"%s\">%s: ", result->unmet ? "bad" : "ok",
+                result->method);
+        if (result->unmet)
+            ps_html(out, "%" PRIu64 " of %zu rows are not within %g of what they should be",
+                    result->unmet, m->n_rows, result->tolerance);
+        else
+            ps_html(out, "all rows are within %g of what they should be", result->tolerance);
+        ps_buf_puts(out, "</span></dd>\n");
+    }
+}
+
+static void put_explanation(ps_buf *out, const ps_explanation *m)
+{
+    ps_html(out, "<dt>Explained</dt><dd>the %s of the target (%s), against the baseline %s</dd>\n",
+            m->score, m->target, m->baseline);
+    ps_html(out, "<dt>By</dt><dd>job %" PRIu64 ", seed %" PRIu64 ", psd %s</dd>\n", m->job, m->seed,
+            m->psd_version);
+    if (*m->data)
+        ps_html(out, "<dt>Data</dt><dd><code>%s</code></dd>\n", m->data);
+    put_residuals(out, m);
+    if (m->left_out)
+        ps_html(out,
+                "<dt>Left out</dt><dd><span class=\"bad\">%" PRIu64
+                " rows, whose score is no finite number</span></dd>\n",
+                m->left_out);
+    for (size_t i = 0; i < m->n_warnings; i++)
+        ps_html(out, "<dt>Warning</dt><dd><span class=\"bad\">%s</span></dd>\n", m->warnings[i]);
+}
+
+static void draw(ps_report *r, ps_buf *out)
+{
+    bool model = r->model && r->graph;
+    if (model)
+        put_tiles(r, out);
+    ps_buf_puts(out, "<dl class=\"facts\">\n");
+    if (r->explanation)
+        put_explanation(out, r->explanation->manifest);
+    if (model)
+        put_model(r, out);
+    ps_buf_puts(out, "</dl>\n");
+    if (model && r->graph->context)
         ps_html(out,
                 "<p class=\"note\">FLOPs are those of the last token of a full context, %u tokens: "
                 "two for each multiplication and addition of a product, one for each number that "

@@ -12,12 +12,13 @@ import pathlib
 import re
 import subprocess
 import sys
+import zlib
 
 SAMPLE, ROOT = sys.argv[1], pathlib.Path(sys.argv[2])
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&<!--"
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 ALLOWED = set("""html head meta title link style body a div nav ul li main header h1 h2 h3 p section details summary dl dt dd
-code span small table thead tbody tr th td figure figcaption label select option footer script svg g rect path circle text
+code span small table thead tbody tr th td figure figcaption label select option footer article b br script svg g rect path circle text
 tspan desc defs lineargradient stop image ol sup""".split())
 
 
@@ -90,6 +91,27 @@ assert page.policy == ("default-src 'none'; style-src 'unsafe-inline'; "
 assert page.text.count(HOSTILE) >= 5 and text.count("<img") == 0
 assert "models/" + HOSTILE + "\ufffd\ufffd.safetensors" in page.text
 assert "Left out" not in page.text and page.text.count("model.layers.2.self_attn.q_proj.weight") >= 1
+
+for what, word in (("image", "<image width"), ("tokens", 'class="tokens"')):
+    text, page = read(what)
+    assert text.count(word) == (15 if what == "image" else 10), what  # of 5 rows: itself and by two methods
+    assert page.text.count(HOSTILE) >= 20 and text.count("<img") == 0 and len(page.scripts) == 2
+    manifest = json.loads(page.scripts[0][1])["explanation"]
+    assert manifest["job"] == 7 and manifest["rows"][4]["row"] == 14 and manifest["warnings"] == [HOSTILE]
+    for link in page.links:
+        assert link == "data:," or link[0] == "#" or link.startswith("data:image/png;base64,"), link
+        if link.startswith("data:image"):
+            picture = base64.b64decode(link.split(",")[1])
+            at, chunks = 8, {}
+            while at < len(picture):
+                size = int.from_bytes(picture[at:at + 4], "big")
+                body = picture[at + 4:at + 8 + size]
+                assert zlib.crc32(body) == int.from_bytes(picture[at + 8 + size:at + 12 + size], "big")
+                chunks[body[:4]] = body[4:]
+                at += 12 + size
+            pixels = zlib.decompress(chunks[b"IDAT"])
+            assert picture[:8] == b"\x89PNG\r\n\x1a\n" and len(pixels) == 8 * 9 and not any(pixels[::9])
+            assert len(chunks[b"PLTE"]) == 3 * 65 and max(pixels) < 65
 
 small, little = read("small")
 assert "Left out, for a file of at most 20.0 kB: " in little.text

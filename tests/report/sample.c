@@ -4,50 +4,158 @@
 #include "common/base/mem.h"
 #include "tests/lib/graph_sample.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #define HOSTILE "</script><img src=x onerror=alert(1)>\"'&<!--"
 
-static char hostile[] = HOSTILE, version[] = "models/" HOSTILE "\xff\x01.safetensors",
-            parent[] = HOSTILE;
-static char config[] = SAMPLE_LLAMA, forms[] = HOSTILE, accuracy[] = "accuracy", empty[] = "";
+static char hostile[] = HOSTILE, version[] = "models/" HOSTILE "\xff\x01.safetensors";
+
+static char config[] = SAMPLE_LLAMA, accuracy[] = "accuracy", empty[] = "";
 
 static const char *form_of(const char *name)
 {
     return strstr(name, ".1.mlp.") ? "q4_0" : NULL; /* a block of the three */
 }
 
-int main(int argc, char **argv)
+/* ---- what explains it: two methods, of rows of 8×8 numbers or of 12 tokens ---- */
+
+enum { ROWS = 5, FEATURES = 64, TOKENS = 12, ARRAYS = 3 };
+
+static float numbers[ARRAYS][ROWS * FEATURES];
+static char *classes[] = {hostile, hostile};
+static char integrated[] = "integrated_gradients", saliency[] = "saliency", values[] = "values";
+static char axes[] = "row feature";
+static char arguments[] = "{\"steps\":50}", attributions[] = "attributions";
+static char arrays[ARRAYS][16] = {"a/0", "a/1", "rows/x"};
+
+static void word_of(void *user, uint32_t id, ps_buf *out)
 {
-    ps_graph *graph;
-    const ps_graph_cuts cuts = {.column_blocks = 4};
-    if (sample_graph(SAMPLE_LLAMA, argc > 1 ? NULL : form_of, cuts, NULL, &graph))
-        return 1;
-    Psd__V1__Metric metric = PSD__V1__METRIC__INIT;
-    Psd__V1__Metric *metrics[] = {&metric};
+    static const char *const words[] = {" the", HOSTILE, "\n", "\xc3\xa9", "\xff", " cat"};
+    ps_buf_puts(out, words[id % 6]);
+}
+
+static void fill_numbers(uint64_t columns, bool tokens)
+{
+    for (uint64_t i = 0; i < ROWS * columns; i++) {
+        double x = (double)(i % columns % 8), y = (double)(i % columns / 8);
+        numbers[0][i] = (float)(sin(x + (double)(i / columns)) * cos(y / 2));
+        numbers[1][i] = (float)exp(-(x - 4) * (x - 4) / 8 - (y - 3) * (y - 3) / 8);
+        numbers[2][i] = tokens ? (float)(i % 7) : (float)x;
+    }
+    numbers[0][3] = NAN;
+}
+
+static ps_explain_view explain(bool tokens)
+{
+    static ps_safetensors_tensor tensors[ARRAYS];
+    static ps_safetensors file = {.tensors = tensors, .n_tensors = ARRAYS};
+    static ps_explanation_array of[2];
+    static ps_explanation_result results[2];
+    static ps_explanation_row rows[ROWS];
+    static char *warnings[] = {hostile};
+    static ps_explanation m;
+    uint64_t columns = tokens ? TOKENS : FEATURES;
+    fill_numbers(columns, tokens);
+    for (size_t i = 0; i < ARRAYS; i++)
+        tensors[i] = (ps_safetensors_tensor){.name = arrays[i],
+                                             .dtype = PS_SAFETENSORS_F32,
+                                             .n_dims = 2,
+                                             .shape = {ROWS, columns},
+                                             .begin = i * sizeof numbers[0],
+                                             .end = i * sizeof numbers[0] + ROWS * columns * 4};
+    for (size_t i = 0; i < 2; i++) {
+        of[i] = (ps_explanation_array){.name = values, .array = arrays[i], .axes = axes};
+        results[i] = (ps_explanation_result){.kind = attributions,
+                                             .method = i ? saliency : integrated,
+                                             .arguments = arguments,
+                                             .arrays = &of[i],
+                                             .n_arrays = 1,
+                                             .has_residual = !i,
+                                             .relative_median = 1e-3,
+                                             .relative_max = 2e-2,
+                                             .tolerance = 0.01,
+                                             .unmet = tokens,
+                                             .standard_error = NAN,
+                                             .steps_median = i ? NAN : 50,
+                                             .evaluations = 1000};
+    }
+    for (size_t i = 0; i < ROWS; i++)
+        rows[i] = (ps_explanation_row){.row = 10 + i,
+                                       .label = i % 2,
+                                       .prediction = i % 2 ^ (i == 3),
+                                       .target = i % 2,
+                                       .confidence = 0.9,
+                                       .score = 5.25};
+    m = (ps_explanation){.job = 7,
+                         .model = hostile,
+                         .model_version = version,
+                         .architecture = hostile,
+                         .data = tokens ? empty : hostile,
+                         .psd_version = hostile,
+                         .score = hostile,
+                         .target = hostile,
+                         .baseline = hostile,
+                         .classes = true,
+                         .language = tokens,
+                         .contents = arrays[2],
+                         .rows = rows,
+                         .n_rows = ROWS,
+                         .left_out = 2,
+                         .results = results,
+                         .n_results = 2,
+                         .warnings = warnings,
+                         .n_warnings = 1};
+    return (ps_explain_view){.manifest = &m,
+                             .file = &file,
+                             .arrays = ps_slice_of(numbers, sizeof numbers),
+                             .names = classes,
+                             .n_names = 2,
+                             .token = tokens ? word_of : NULL};
+}
+
+/* ---- the model ---- */
+
+static Psd__V1__Model hostile_model(void)
+{
+    static Psd__V1__Metric metric = PSD__V1__METRIC__INIT;
+    static Psd__V1__Metric *metrics[] = {&metric};
+    Psd__V1__Model model = PSD__V1__MODEL__INIT;
     metric.name = accuracy;
     metric.value = 0.884;
-    Psd__V1__Model model = PSD__V1__MODEL__INIT;
-    model.name = hostile;
+    model.name = model.parent = model.owner = model.forms = hostile;
     model.config = config;
     model.version = version;
-    model.parent = parent;
-    model.owner = hostile;
-    model.forms = forms;
     model.parent_version = empty;
     model.has_test = 1;
+    model.test_loss = 0.32;
     model.n_test_metrics = 1;
     model.test_metrics = metrics;
+    return model;
+}
+
+/* sample [graph|image|tokens|small] */
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "graph";
+    bool small = !strcmp(what, "small"), tokens = !strcmp(what, "tokens");
+    ps_graph *graph;
+    const ps_graph_cuts cuts = {.column_blocks = 4};
+    if (sample_graph(SAMPLE_LLAMA, small ? NULL : form_of, cuts, NULL, &graph))
+        return 1;
+    Psd__V1__Model model = hostile_model();
     ps_fold *fold = ps_fold_of(graph, PS_FOLD_OPS);
+    ps_explain_view view = explain(tokens);
     ps_report report = {.title = HOSTILE,
                         .command = "psctl model " HOSTILE,
                         .model = &model,
                         .graph = graph,
                         .fold = fold,
                         .quantity = ps_quantities[0],
+                        .explanation = strcmp(what, "graph") != 0 && !small ? &view : NULL,
                         .now_ms = 1700000000000,
-                        .room = ps_room_of(argc > 1 ? 20000 : PS_ROOM_DEFAULT)};
+                        .room = ps_room_of(small ? 20000 : PS_ROOM_DEFAULT)};
     ps_buf out = PS_BUF_EMPTY;
     ps_report_html(&report, &out);
     fwrite(out.data, 1, out.len, stdout);

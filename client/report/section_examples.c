@@ -1,0 +1,237 @@
+/* Examples: rows and what of each made the model answer as it does, one method beside the other;
+ * and what each method took, and by how much its sum is off. */
+#include "client/report/heat.h"
+#include "client/report/html.h"
+#include "client/report/section_rows.h"
+#include "client/show/human.h"
+#include "common/base/mem.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { ROWS = 48, BARS = 10 };
+
+static bool present(const ps_report *r)
+{
+    return r->explanation && r->explanation->manifest->n_rows;
+}
+
+/* "integrated gradients" */
+static char *words_of(const char *method)
+{
+    char *words = ps_strdup(method);
+    for (char *c = words; *c; c++)
+        if (*c == '_')
+            *c = ' ';
+    return words;
+}
+
+/* What it found of a row; data NULL: it has none of rows. */
+static ps_numbers values_of(const ps_explain_view *v, const ps_explanation_result *result,
+                            uint64_t row)
+{
+    const ps_explanation_array *values = ps_explanation_find(result, "values");
+    return values ? ps_numbers_of(v, values->array, row) : (ps_numbers){NULL};
+}
+
+/* ---- a row ---- */
+
+static void put_output(ps_buf *out, const ps_explain_view *v, int64_t i)
+{
+    if (v->manifest->language && v->token && i >= 0) {
+        ps_buf text = PS_BUF_EMPTY;
+        v->token(v->user, (uint32_t)i, &text);
+        ps_html(out, "‘%s’", ps_buf_cstr(&text));
+        ps_buf_free(&text);
+    } else if (i >= 0 && (uint64_t)i < v->n_names) {
+        ps_html_text(out, v->names[i]);
+    } else {
+        ps_html(out, "%" PRId64, i);
+    }
+}
+
+static void put_head(ps_buf *out, const ps_explain_view *v, const ps_explanation_row *row)
+{
+    const ps_explanation *m = v->manifest;
+    const char *what = *m->data ? "Row" : "Prompt";
+    ps_html(out, "<h3>%s %" PRIu64 "</h3>\n<p class=\"said\">", what, row->row);
+    if (m->classes) {
+        ps_html(out, "<span class=\"%s\">predicted <b>",
+                row->label < 0                  ? ""
+                : row->label == row->prediction ? "ok"
+                                                : "bad");
+        put_output(out, v, row->prediction);
+        ps_html(out, "</b>, %.1f&#8239;%%</span>", 100 * row->confidence);
+    }
+    if (row->label >= 0 && row->label != row->prediction) {
+        ps_buf_puts(out, " <span>label <b>");
+        put_output(out, v, row->label);
+        ps_buf_puts(out, "</b></span>");
+    }
+    if (m->classes && row->target != row->prediction) {
+        ps_buf_puts(out, " <span>explained <b>");
+        put_output(out, v, row->target);
+        ps_buf_puts(out, "</b></span>");
+    }
+    ps_html(out, " <span>%s %.4g</span></p>\n", m->score, row->score);
+}
+
+static void put_map(ps_buf *out, const ps_explain_view *v, size_t method, uint64_t row)
+{
+    const ps_explanation_result *result = &v->manifest->results[method];
+    ps_numbers numbers = values_of(v, result, row),
+               contents = ps_numbers_of(v, v->manifest->contents, row);
+    if (!numbers.data)
+        return;
+    uint32_t side = v->manifest->language ? 0 : ps_image_side(numbers.n);
+    char *words = words_of(result->method);
+    ps_html(out, "<figure class=\"map\" data-when=\"%zu\">", method);
+    if (side)
+        ps_heat_image(out, &numbers, side, true, words);
+    else if (v->manifest->language && contents.data)
+        ps_heat_tokens(out, v, &numbers, &contents);
+    else
+        ps_heat_bars(out, &numbers, &contents, BARS);
+    ps_html(out, "<figcaption><b>%s</b> <span>sum %.4g", words, ps_numbers_sum(&numbers));
+    if (ps_numbers_limit(&numbers) > 0)
+        ps_html(out, ", colours to ±%.2g", ps_numbers_limit(&numbers));
+    ps_buf_puts(out, "</span></figcaption></figure>\n");
+    ps_free(&words);
+}
+
+static void put_row(ps_buf *out, const ps_explain_view *v, size_t i)
+{
+    const ps_explanation *m = v->manifest;
+    const ps_explanation_row *row = &m->rows[i];
+    ps_numbers contents = ps_numbers_of(v, m->contents, i);
+    uint32_t side = contents.data && !m->language ? ps_image_side(contents.n) : 0;
+    ps_html(out,
+            "<article class=\"example keep\" id=\"row-%" PRIu64 "\" data-find=\"%s %" PRIu64
+            "\">\n",
+            row->row, *m->data ? "row" : "prompt", row->row);
+    put_head(out, v, row);
+    ps_buf_puts(out, "<div class=\"maps\">\n");
+    if (side) {
+        ps_buf_puts(out, "<figure class=\"map\">");
+        ps_heat_image(out, &contents, side, false, "the row itself");
+        ps_buf_puts(out, "<figcaption><b>the row</b></figcaption></figure>\n");
+    }
+    for (size_t k = 0; k < m->n_results; k++)
+        put_map(out, v, k, i);
+    ps_buf_puts(out, "</div>\n</article>\n");
+}
+
+/* ---- the methods ---- */
+
+static void put_number(ps_buf *out, double v)
+{
+    ps_html(out, "<td class=\"n\">%s</td>", isfinite(v) ? ps_human_value(v).text : "");
+}
+
+static void put_method(ps_buf *out, const ps_explanation_result *result)
+{
+    bool tolerance = result->has_residual && result->tolerance > 0;
+    char *words = words_of(result->method);
+    ps_html(out, "<tr><td class=\"wide\"><span class=\"%s\">%s</span><br><code>%s</code></td>",
+            !tolerance      ? ""
+            : result->unmet ? "bad"
+                            : "ok",
+            words, result->arguments);
+    ps_free(&words);
+    put_number(out, result->has_residual ? result->relative_median : NAN);
+    put_number(out, result->has_residual ? result->relative_max : NAN);
+    put_number(out, tolerance ? result->tolerance : NAN);
+    put_number(out, result->standard_error);
+    ps_buf_puts(out, "<td class=\"n\">");
+    if (isfinite(result->steps_median))
+        ps_html(out, "%.0f", result->steps_median);
+    ps_html(out, "</td><td class=\"n\">%" PRIu64 "</td><td class=\"n\">%s</td></tr>\n",
+            result->evaluations, ps_human_duration(result->seconds).text);
+}
+
+static void put_methods(ps_buf *out, const ps_explanation *m)
+{
+    ps_buf_puts(out,
+                "<h3>How it was found</h3>\n<div class=\"scroll\"><table><thead><tr><th>Method</th>"
+                "<th class=\"n\">Residual</th><th class=\"n\">Largest</th><th class=\"n\">Tolerance"
+                "</th><th class=\"n\">Standard error</th><th class=\"n\">Steps</th><th class=\"n\">"
+                "Evaluations</th><th class=\"n\">Time</th></tr></thead><tbody>\n");
+    for (size_t i = 0; i < m->n_results; i++)
+        put_method(out, &m->results[i]);
+    ps_html(
+        out,
+        "</tbody></table></div>\n<p class=\"note\">The residual is by how much the numbers of a "
+        "row do not add up to what they should, relative: the median of all rows, and the "
+        "largest. Seed %" PRIu64 ". What this does not say: a number is a share of this answer "
+        "against this baseline, by this model. It is no cause in the world, and another baseline "
+        "gives other numbers.</p>\n",
+        m->seed);
+}
+
+static void put_switch(ps_buf *out, const ps_explanation *m)
+{
+    if (m->n_results < 2)
+        return;
+    ps_buf_puts(out, "<div class=\"control with-js\"><label>Method<select data-switch><option "
+                     "value=\"\">all, side by side</option>");
+    for (size_t i = 0; i < m->n_results; i++) {
+        char *words = words_of(m->results[i].method);
+        ps_html(out, "<option value=\"%zu\">%s</option>", i, words);
+        ps_free(&words);
+    }
+    ps_buf_puts(out, "</select></label></div>\n");
+}
+
+static void draw(ps_report *r, ps_buf *out)
+{
+    const ps_explain_view *v = r->explanation;
+    const ps_explanation *m = v->manifest;
+    ps_html(out,
+            "<p class=\"note\">What is explained of each is the %s of the target (%s), against the "
+            "baseline %s.</p>\n<div class=\"above\">",
+            m->score, m->target, m->baseline);
+    put_switch(out, m);
+    ps_heat_legend(out);
+    ps_buf_puts(out, "</div>\n");
+    ps_buf row = PS_BUF_EMPTY;
+    size_t shown = 0;
+    bool room = true;
+    for (; room && shown < m->n_rows && shown < ROWS; shown += room) {
+        put_row(&row, v, shown);
+        room = ps_room_take(&r->room, &row, out);
+    }
+    ps_buf_free(&row);
+    if (!room)
+        ps_room_left_out(&r->room, "%zu of %zu rows among the examples", m->n_rows - shown,
+                         m->n_rows);
+    if (shown < m->n_rows)
+        ps_html(out, "<p class=\"left-out\">%zu rows more are in explain.safetensors.</p>\n",
+                m->n_rows - shown);
+    put_methods(out, m);
+}
+
+static void style(const ps_report *r, ps_buf *out)
+{
+    if (r->explanation->manifest->language)
+        ps_heat_style(out);
+}
+
+/* The manifest, but for very many rows: explain.json is it, too. */
+static void data(const ps_report *r, ps_json_writer *w)
+{
+    enum { MANIFEST_MOST = 1 << 20 };
+    ps_buf json = PS_BUF_EMPTY;
+    ps_explanation_write(r->explanation->manifest, &json);
+    if (json.len <= MANIFEST_MOST)
+        ps_json_put_raw(w, "explanation", ps_buf_cstr(&json));
+    ps_buf_free(&json);
+}
+
+const ps_report_section ps_section_examples = {.id = "examples",
+                                               .title = "Examples",
+                                               .present = present,
+                                               .draw = draw,
+                                               .style = style,
+                                               .data = data};
