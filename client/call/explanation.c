@@ -3,9 +3,13 @@
 #include "client/call/explanation.h"
 
 #include "client/call/file_receive.h"
+#include "client/call/model_cuts.h"
 #include "client/call/model_tokenizer.h"
 #include "client/call/support.h"
+#include "client/report/model_graph.h"
+#include "client/report/report.h"
 #include "client/show/explain_view.h"
+#include "common/base/clock.h"
 #include "common/base/mem.h"
 #include "common/explain/stages.h"
 
@@ -20,7 +24,8 @@ typedef struct shown {
     ps_buf json, arrays;
     ps_explanation manifest;
     ps_safetensors *file;
-    ps_spec_model *model;    /* NULL: it is gone */
+    ProtobufCMessage *told;  /* what psd tells of the model; NULL: it is gone, */
+    ps_spec_model *model;    /* so is this */
     ps_tokenizer *tokenizer; /* NULL: it has none */
 } shown;
 
@@ -87,17 +92,15 @@ static void learn_names(shown *s, const Psd__V1__Model *model)
 static ps_status look_up(shown *s)
 {
     Psd__V1__GetModelRequest ask = PSD__V1__GET_MODEL_REQUEST__INIT;
-    ProtobufCMessage *reply = NULL;
     ask.name = ps_borrow(s->manifest.model);
     ps_status st = ps_client_unary(s->client, "/psd.v1.Models/Get", &ask.base,
-                                   &psd__v1__model__descriptor, &reply);
+                                   &psd__v1__model__descriptor, &s->told);
     if (st)
         return st == PS_NOT_FOUND ? PS_OK : st; /* it was deleted: there is none to take it for */
-    const Psd__V1__Model *model = (const Psd__V1__Model *)(void *)reply;
+    const Psd__V1__Model *model = (const Psd__V1__Model *)(void *)s->told;
     st = check_version(s, model);
     if (!st && !s->client->json)
         learn_names(s, model);
-    ps_reply_free(&reply);
     return st;
 }
 
@@ -118,22 +121,78 @@ static void put_json(shown *s)
     ps_json_finish(s->client);
 }
 
+static ps_explain_view view_of(shown *s, size_t rows)
+{
+    return (ps_explain_view){.manifest = &s->manifest,
+                             .file = s->file,
+                             .arrays = ps_buf_slice(&s->arrays),
+                             .names = s->model ? s->model->classes : NULL,
+                             .n_names = s->model ? s->model->n_classes : 0,
+                             .token = s->tokenizer ? token_text : NULL,
+                             .user = s,
+                             .rows = rows,
+                             .strongest = STRONGEST};
+}
+
 static ps_status put_text(shown *s, size_t rows)
 {
     ps_status st = read_arrays(s);
     if (st)
         return st;
-    ps_explain_text(&s->client->out, &s->client->style,
-                    &(ps_explain_view){.manifest = &s->manifest,
-                                       .file = s->file,
-                                       .arrays = ps_buf_slice(&s->arrays),
-                                       .names = s->model ? s->model->classes : NULL,
-                                       .n_names = s->model ? s->model->n_classes : 0,
-                                       .token = s->tokenizer ? token_text : NULL,
-                                       .user = s,
-                                       .rows = rows,
-                                       .strongest = STRONGEST});
+    const ps_explain_view view = view_of(s, rows);
+    ps_explain_text(&s->client->out, &s->client->style, &view);
     return PS_OK;
+}
+
+/* Without a graph where the model is gone, or none that psctl can draw. */
+static ps_status graph_of(shown *s, ps_graph **out)
+{
+    const Psd__V1__Model *model = (const Psd__V1__Model *)(void *)s->told;
+    ps_graph_cuts cuts;
+    ps_status st = model ? ps_model_cuts(s->client, model, &cuts) : PS_OK;
+    if (!st && model && ps_model_graph(model, cuts, out))
+        *out = NULL;
+    return st;
+}
+
+static ps_status put_html(shown *s, const char *command, ps_buf *out)
+{
+    ps_graph *graph = NULL;
+    ps_status st = read_arrays(s);
+    if (!st)
+        st = graph_of(s, &graph);
+    if (st)
+        return st;
+    const ps_explain_view view = view_of(s, 0);
+    ps_fold *fold = graph ? ps_fold_of(graph, PS_FOLD_OPS) : NULL;
+    ps_report report = {.title = s->manifest.model,
+                        .command = command,
+                        .model = (const Psd__V1__Model *)(void *)s->told,
+                        .graph = graph,
+                        .fold = fold,
+                        .quantity = ps_quantities[0],
+                        .explanation = &view,
+                        .now_ms = ps_clock_wall_ms(&ps_clock_system),
+                        .room = ps_room_of(PS_ROOM_DEFAULT)};
+    ps_report_html(&report, out);
+    ps_room_clear(&report.room);
+    if (fold)
+        ps_fold_free(&fold);
+    ps_graph_free(&graph);
+    return PS_OK;
+}
+
+static void shown_free(shown *s)
+{
+    ps_buf_free(&s->json);
+    ps_buf_free(&s->arrays);
+    ps_explanation_free(&s->manifest);
+    ps_safetensors_free(&s->file);
+    ps_reply_free(&s->told);
+    if (s->model)
+        ps_spec_model_free(&s->model);
+    if (s->tokenizer)
+        ps_tokenizer_free(&s->tokenizer);
 }
 
 ps_status ps_explanation_show(ps_client *client, uint64_t job_id, size_t rows)
@@ -146,13 +205,18 @@ ps_status ps_explanation_show(ps_client *client, uint64_t job_id, size_t rows)
         put_json(&s);
     else if (!st)
         st = put_text(&s, rows);
-    ps_buf_free(&s.json);
-    ps_buf_free(&s.arrays);
-    ps_explanation_free(&s.manifest);
-    ps_safetensors_free(&s.file);
-    if (s.model)
-        ps_spec_model_free(&s.model);
-    if (s.tokenizer)
-        ps_tokenizer_free(&s.tokenizer);
+    shown_free(&s);
+    return st;
+}
+
+ps_status ps_explanation_html(ps_client *client, uint64_t job_id, const char *command, ps_buf *out)
+{
+    shown s = {.client = client, .job_id = job_id};
+    ps_status st = read_manifest(&s);
+    if (!st)
+        st = look_up(&s);
+    if (!st)
+        st = put_html(&s, command, out);
+    shown_free(&s);
     return st;
 }

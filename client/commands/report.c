@@ -6,13 +6,36 @@
 #include "client/call/support.h"
 #include "client/commands/commands.h"
 #include "client/show/report_view.h"
+#include "common/base/mem.h"
+#include "common/base/new_file.h"
+#include "common/base/target.h"
 #include "common/conf/job_spec.h"
 
 #include <inttypes.h>
+#include <unistd.h>
 
 #define REPORT "report.json"
 
 enum { REPORT_BYTES_MAX = 256 << 20, ROWS_SHOWN = 8 };
+
+typedef struct options {
+    const char *path;
+    bool force;
+} options;
+
+static const ps_flag flags[] = {
+    {.name = "to",
+     .letter = 'o',
+     .type = PS_FLAG_TEXT,
+     .offset = offsetof(options, path),
+     .value = "PATH",
+     .help = "of kind explain: a report for a browser, one file; - is standard output"},
+    {.name = "force",
+     .type = PS_FLAG_SWITCH,
+     .offset = offsetof(options, force),
+     .help = "overwrite a file that is there"},
+    {.name = NULL},
+};
 
 /* The job that made the model; a number, or a name without a model, is a job's. */
 static ps_status job_of(ps_client *client, const char *name, uint64_t *job_id)
@@ -75,11 +98,34 @@ static ps_status show(ps_client *client, uint64_t job_id, ps_buf *report)
     return PS_OK;
 }
 
+/* For a browser. */
+static ps_status write_html(ps_client *client, uint64_t job_id, const options *o)
+{
+    ps_buf html = PS_BUF_EMPTY;
+    char *command = ps_asprintf("psctl report %" PRIu64 " -o report.html", job_id);
+    ps_status st = ps_explanation_html(client, job_id, command, &html);
+    if (st == PS_NOT_FOUND)
+        st = ps_fail(st,
+                     "job %" PRIu64 " has left nothing to make a page of; jobs of kind explain do",
+                     job_id);
+    if (!st && ps_target_descriptor(o->path) == STDOUT_FILENO)
+        ps_buf_append(&client->out, html.data, html.len);
+    else if (!st)
+        st = ps_new_file_save(o->path, ps_buf_slice(&html),
+                              &(ps_new_file_options){.force = o->force});
+    ps_free(&command);
+    ps_buf_free(&html);
+    return st;
+}
+
 static ps_status run(ps_client *client, const ps_args *args)
 {
     uint64_t job_id = 0;
     ps_buf report = PS_BUF_EMPTY;
+    const options *o = args->options;
     ps_status st = job_of(client, args->operands.at[0], &job_id);
+    if (!st && o->path)
+        return write_html(client, job_id, o);
     if (!st)
         st = fetch(client, job_id, &report);
     if (!st)
@@ -98,7 +144,9 @@ const ps_command ps_command_report = {
         "Of a job of kind compress what it has done to each tensor: ERROR is what the\n"
         "tensor's products lose, as a share of their power, on the data that its codes were\n"
         "chosen on; HELD OUT the same on rows that were kept apart. Of a job of kind explain\n"
-        "what psctl explain showed.\n",
+        "what psctl explain showed; with --to as a page for a browser.\n",
+    .flags = flags,
+    .options_size = sizeof(options),
     .least = 1,
     .most = 1,
     .run = run,

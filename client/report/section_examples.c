@@ -130,15 +130,40 @@ static void put_number(ps_buf *out, double v)
     ps_html(out, "<td class=\"n\">%s</td>", isfinite(v) ? ps_human_value(v).text : "");
 }
 
+/* "steps 50, tolerance 0.01": the members of a JSON object but the method's name. */
+static void put_arguments(ps_buf *out, const char *object)
+{
+    ps_json_reader json;
+    ps_json_token key;
+    const char *comma = "";
+    ps_json_reader_init(&json, ps_slice_str(object));
+    ps_status st = ps_json_expect(&json, PS_JSON_OBJECT, &key);
+    while (ps_json_member(&json, &key, &st)) {
+        char *name = ps_strdup((const char *)key.text.data);
+        ps_slice value;
+        st = ps_json_value(&json, &value);
+        if (!st && strcmp(name, "method") != 0) {
+            char *text = ps_asprintf("%.*s", (int)value.len, (const char *)value.data);
+            ps_html(out, "%s%s %s", comma, name, text);
+            ps_free(&text);
+            comma = ", ";
+        }
+        ps_free(&name);
+    }
+    ps_json_reader_free(&json);
+}
+
 static void put_method(ps_buf *out, const ps_explanation_result *result)
 {
     bool tolerance = result->has_residual && result->tolerance > 0;
     char *words = words_of(result->method);
-    ps_html(out, "<tr><td class=\"wide\"><span class=\"%s\">%s</span><br><code>%s</code></td>",
+    ps_html(out, "<tr><td class=\"wide\"><span class=\"%s\">%s</span><br><small>",
             !tolerance      ? ""
             : result->unmet ? "bad"
                             : "ok",
-            words, result->arguments);
+            words);
+    put_arguments(out, result->arguments);
+    ps_buf_puts(out, "</small></td>");
     ps_free(&words);
     put_number(out, result->has_residual ? result->relative_median : NAN);
     put_number(out, result->has_residual ? result->relative_max : NAN);

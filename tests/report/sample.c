@@ -47,17 +47,10 @@ static void fill_numbers(uint64_t columns, bool tokens)
     numbers[0][3] = NAN;
 }
 
-static ps_explain_view explain(bool tokens)
+static ps_safetensors *file_of(uint64_t columns)
 {
     static ps_safetensors_tensor tensors[ARRAYS];
     static ps_safetensors file = {.tensors = tensors, .n_tensors = ARRAYS};
-    static ps_explanation_array of[2];
-    static ps_explanation_result results[2];
-    static ps_explanation_row rows[ROWS];
-    static char *warnings[] = {hostile};
-    static ps_explanation m;
-    uint64_t columns = tokens ? TOKENS : FEATURES;
-    fill_numbers(columns, tokens);
     for (size_t i = 0; i < ARRAYS; i++)
         tensors[i] = (ps_safetensors_tensor){.name = arrays[i],
                                              .dtype = PS_SAFETENSORS_F32,
@@ -65,6 +58,13 @@ static ps_explain_view explain(bool tokens)
                                              .shape = {ROWS, columns},
                                              .begin = i * sizeof numbers[0],
                                              .end = i * sizeof numbers[0] + ROWS * columns * 4};
+    return &file;
+}
+
+static ps_explanation_result *results_of(bool unmet)
+{
+    static ps_explanation_array of[2];
+    static ps_explanation_result results[2];
     for (size_t i = 0; i < 2; i++) {
         of[i] = (ps_explanation_array){.name = values, .array = arrays[i], .axes = axes};
         results[i] = (ps_explanation_result){.kind = attributions,
@@ -76,11 +76,20 @@ static ps_explain_view explain(bool tokens)
                                              .relative_median = 1e-3,
                                              .relative_max = 2e-2,
                                              .tolerance = 0.01,
-                                             .unmet = tokens,
+                                             .unmet = unmet,
                                              .standard_error = NAN,
                                              .steps_median = i ? NAN : 50,
                                              .evaluations = 1000};
     }
+    return results;
+}
+
+static ps_explain_view explain(bool tokens)
+{
+    static ps_explanation_row rows[ROWS];
+    static char *warnings[] = {hostile};
+    static ps_explanation m;
+    fill_numbers(tokens ? TOKENS : FEATURES, tokens);
     for (size_t i = 0; i < ROWS; i++)
         rows[i] = (ps_explanation_row){.row = 10 + i,
                                        .label = i % 2,
@@ -103,12 +112,12 @@ static ps_explain_view explain(bool tokens)
                          .rows = rows,
                          .n_rows = ROWS,
                          .left_out = 2,
-                         .results = results,
+                         .results = results_of(tokens),
                          .n_results = 2,
                          .warnings = warnings,
                          .n_warnings = 1};
     return (ps_explain_view){.manifest = &m,
-                             .file = &file,
+                             .file = file_of(tokens ? TOKENS : FEATURES),
                              .arrays = ps_slice_of(numbers, sizeof numbers),
                              .names = classes,
                              .n_names = 2,
