@@ -40,7 +40,10 @@ for (const [on, off] of [['pointerover', 'pointerout'], ['focusin', 'focusout']]
   document.addEventListener(on, e => { const t = tipOf(e); if (t) showTip(t); });
   document.addEventListener(off, hideTip);
 }
-addEventListener('scroll', hideTip, {passive: true});
+addEventListener('scroll', () => { /* arrow keys scroll to where they go */
+  const e = document.activeElement;
+  if (!tip.hidden && e && e.dataset.tip) showTip(e); else hideTip();
+}, {passive: true});
 
 /* ---- one selection, kept in the address ---- */
 const detail = $('#detail');
