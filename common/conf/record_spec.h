@@ -16,8 +16,18 @@ typedef struct ps_spec_record_influence {
     uint64_t budget; /* bytes of the file: it ends there */
 } ps_spec_record_influence;
 
+/* How the loss of some rows of the training data has changed, and through which parameters: the
+ * artifacts loss_changes.safetensors and loss_changes.json. */
+typedef struct ps_spec_record_losses {
+    int64_t probe_rows;
+    int64_t every;    /* steps of a segment */
+    double tolerance; /* by how much of a segment's change what is shared out may miss it */
+    uint64_t memory;  /* bytes of parameters that wait for a worker; then segments are longer */
+} ps_spec_record_losses;
+
 typedef struct ps_spec_record {
     ps_spec_record_influence *influence; /* NULL: none */
+    ps_spec_record_losses *loss_changes; /* NULL: none */
 } ps_spec_record;
 
 extern const ps_conf_key ps_spec_record_keys[];

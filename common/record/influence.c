@@ -143,24 +143,11 @@ void ps_influence_sketch(const ps_influence_head *head, ps_sketch **out)
 
 /* ---- records ---- */
 
-static void put_f32(ps_buf *out, float value)
-{
-    uint32_t word;
-    memcpy(&word, &value, sizeof word);
-    ps_buf_put_u32le(out, word);
-}
-
-/* Codes are as those of the codec int8: of one scale, the largest being 127. */
 static void put_unit(ps_buf *out, const float *numbers, uint32_t width)
 {
-    float most = 0;
-    for (uint32_t i = 0; i < width; i++)
-        most = fmaxf(most, fabsf(numbers[i]));
-    float scale = most / 127, back = most > 0 ? 127 / most : 0;
-    put_f32(out, scale);
-    ps_buf_reserve(out, width);
-    for (uint32_t i = 0; i < width; i++)
-        out->data[out->len++] = (uint8_t)(int8_t)lrintf(numbers[i] * back);
+    ps_buf_reserve(out, PS_SKETCH_SCALE_BYTES + width);
+    ps_sketch_encode(numbers, width, out->data + out->len);
+    out->len += PS_SKETCH_SCALE_BYTES + width;
 }
 
 static void put_push(ps_buf *out, const ps_influence_push *p)
@@ -228,16 +215,13 @@ static bool read_push(ps_cursor *c, ps_influence_record *out)
 
 static bool read_unit(ps_cursor *c, const ps_sketch *sketch, int64_t *before, float *numbers)
 {
-    uint32_t unit = ps_read_u32le(c), word = ps_read_u32le(c);
-    float scale;
-    memcpy(&scale, &word, sizeof scale);
-    if (c->failed || unit >= ps_sketch_units(sketch) || (int64_t)unit <= *before ||
-        !isfinite(scale))
+    uint32_t unit = ps_read_u32le(c);
+    if (c->failed || unit >= ps_sketch_units(sketch) || (int64_t)unit <= *before)
         return false;
     ps_sketch_part part = ps_sketch_part_of(sketch, unit);
-    ps_slice codes = ps_read_bytes(c, part.width);
-    for (uint32_t i = 0; !c->failed && numbers && i < part.width; i++)
-        numbers[part.at + i] = scale * (float)(int8_t)codes.data[i];
+    ps_slice codes = ps_read_bytes(c, PS_SKETCH_SCALE_BYTES + (size_t)part.width);
+    if (!c->failed && numbers)
+        ps_sketch_decode(codes.data, part.width, numbers + part.at);
     *before = unit;
     return !c->failed;
 }

@@ -5,7 +5,10 @@
 
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/base/slice.h"
 #include "common/base/vector.h"
+
+#include <math.h>
 
 enum { SIGNS = 0, ROTATIONS = 1, LANES = 32, PIECE = 512 };
 
@@ -227,6 +230,29 @@ void ps_sketch_add_change(const ps_sketch *sketch, size_t unit, uint64_t begin, 
         subtract(after + done, before + done, count, change);
         add(sketch, unit, begin + done, change, count, out);
     }
+}
+
+void ps_sketch_encode(const float *numbers, uint32_t width, uint8_t *out)
+{
+    float most = 0;
+    bits scale;
+    for (uint32_t i = 0; i < width; i++)
+        most = fmaxf(most, fabsf(numbers[i]));
+    scale.value = most / 127;
+    float back = most > 0 ? 127 / most : 0;
+    ps_put_u32le(out, scale.word);
+    for (uint32_t i = 0; i < width; i++)
+        out[PS_SKETCH_SCALE_BYTES + i] = (uint8_t)(int8_t)lrintf(numbers[i] * back);
+}
+
+void ps_sketch_decode(const uint8_t *bytes, uint32_t width, float *numbers)
+{
+    ps_cursor c = ps_cursor_of(ps_slice_of(bytes, PS_SKETCH_SCALE_BYTES));
+    bits scale = {.word = ps_read_u32le(&c)};
+    if (!isfinite(scale.value))
+        scale.value = 0;
+    for (uint32_t i = 0; i < width; i++)
+        numbers[i] = scale.value * (float)(int8_t)bytes[PS_SKETCH_SCALE_BYTES + i];
 }
 
 double ps_sketch_dot(const float *a, const float *b, size_t n)

@@ -59,6 +59,13 @@ void ps_sketch_add(const ps_sketch *sketch, size_t unit, uint64_t begin,
 void ps_sketch_add_change(const ps_sketch *sketch, size_t unit, uint64_t begin, const float *before,
                           const float *after, size_t n, float *out);
 
+/* The numbers of a unit as codes of one scale, which are those of the codec int8 with the largest
+ * 127: f32 scale, i8 × width; number = code × scale. And back: bytes are hostile, but as many; a
+ * scale that is no number makes zeros. */
+enum { PS_SKETCH_SCALE_BYTES = 4 };
+void ps_sketch_encode(const float *numbers, uint32_t width, uint8_t *out);
+void ps_sketch_decode(const uint8_t *bytes, uint32_t width, float *numbers);
+
 /* In double. */
 double ps_sketch_dot(const float *a, const float *b, size_t n);
 

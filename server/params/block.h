@@ -114,6 +114,7 @@ struct ps_block_kind {
     /* false: no memory (for a spare that an update may need meanwhile). */
     bool (*view)(ps_block *block, ps_block_seen *out);
     void (*release)(ps_block_buffer *buffer);
+    void (*share)(ps_block_buffer *buffer); /* one reference more, to one that is held */
 
     /* The block as it was at the instant of the snapshot under way, once; every drop follows one
      * that was true. room: of the largest state of the store, for a copy. false: no memory; it may

@@ -3,6 +3,7 @@
 #include "common/base/log.h"
 #include "common/loop/loop.h"
 #include "server/params/store_private.h"
+#include "server/params/waypoints.h"
 
 #include <inttypes.h>
 
@@ -35,6 +36,7 @@ ps_status ps_param_store_join(ps_param_store *store, const char *member, uint64_
     ps_status st = store->ops->join(store->controller, member, lease, first_clock, &turn);
     ps_store_turn(store, turn);
     ps_update_leave(store);
+    ps_waypoints_look(store);
     return st;
 }
 
@@ -43,6 +45,7 @@ void ps_param_store_leave(ps_param_store *store, const char *member)
     ps_update_enter(store);
     ps_store_turn(store, store->ops->leave(store->controller, member));
     ps_update_leave(store);
+    ps_waypoints_look(store);
 }
 
 static ps_status end_clock(ps_param_store *store, const ps_clock_end *end, ps_clock_waiter waiter,
@@ -73,6 +76,7 @@ ps_status ps_param_store_clock(ps_param_store *store, const ps_clock_end *end,
     ps_update_enter(store);
     ps_status st = end_clock(store, end, waiter, reply, parked);
     ps_update_leave(store);
+    ps_waypoints_look(store);
     return st;
 }
 
@@ -99,4 +103,5 @@ void ps_param_store_stop(ps_param_store *store)
     ps_update_enter(store);
     ps_store_turn(store, store->ops->stop(store->controller));
     ps_update_leave(store);
+    ps_waypoints_look(store);
 }

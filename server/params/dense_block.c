@@ -143,6 +143,15 @@ void ps_dense_release(ps_block_buffer *buffer)
     ps_mutex_unlock(&b->lock);
 }
 
+void ps_dense_share(ps_block_buffer *buffer)
+{
+    dense_block *b = of(buffer->block);
+    ps_mutex_lock(&b->lock);
+    PS_REQUIRE(ps_container(buffer, ps_dense_buffer, head)->refs > 0);
+    ps_container(buffer, ps_dense_buffer, head)->refs++;
+    ps_mutex_unlock(&b->lock);
+}
+
 /* ---- updates ---- */
 
 static ps_status dense_check(const ps_block *block, const ps_block_chunk *chunk, double *sum_sq)

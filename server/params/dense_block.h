@@ -22,9 +22,9 @@ extern const ps_block_kind ps_block_dense;
     .bytes = ps_dense_bytes, .create = ps_dense_create, .free = ps_dense_free,                 \
     .apply = ps_dense_apply, .clear = ps_dense_clear, .second_moment = ps_dense_second_moment, \
     .version = ps_dense_version, .view = ps_dense_view, .release = ps_dense_release,           \
-    .snapshot_next = ps_dense_snapshot_next, .snapshot_drop = ps_dense_snapshot_drop,          \
-    .snapshot_skip = ps_dense_snapshot_skip, .put = ps_dense_put, .room = ps_dense_room,       \
-    .restored = ps_dense_restored
+    .share = ps_dense_share, .snapshot_next = ps_dense_snapshot_next,                          \
+    .snapshot_drop = ps_dense_snapshot_drop, .snapshot_skip = ps_dense_snapshot_skip,          \
+    .put = ps_dense_put, .room = ps_dense_room, .restored = ps_dense_restored
 
 ps_block_bytes ps_dense_bytes(const ps_optimizer *rule, uint32_t elements);
 ps_block *ps_dense_create(const ps_block *head);
@@ -36,6 +36,7 @@ void ps_dense_second_moment(ps_block *block, float *out);
 uint64_t ps_dense_version(ps_block *block);
 bool ps_dense_view(ps_block *block, ps_block_seen *out);
 void ps_dense_release(ps_block_buffer *buffer);
+void ps_dense_share(ps_block_buffer *buffer);
 bool ps_dense_snapshot_next(ps_block *block, void *room, ps_block_frozen *out);
 void ps_dense_snapshot_drop(ps_block *block, ps_block_frozen *frozen);
 void ps_dense_snapshot_skip(ps_block *block);

@@ -426,6 +426,15 @@ bool ps_ledger_has_halves(ps_ledger *l, uint64_t clock)
 
 /* ---- what others are told ---- */
 
+bool ps_ledger_all_booked(ps_ledger *l)
+{
+    ps_mutex_lock(&l->lock);
+    uint64_t total = l->state.n_epochs * l->state.n_rows;
+    bool all = total > 0 && count_done(l) + l->pending[0].rows + l->pending[1].rows >= total;
+    ps_mutex_unlock(&l->lock);
+    return all;
+}
+
 uint64_t ps_ledger_rows_done(ps_ledger *l, uint64_t *total)
 {
     ps_mutex_lock(&l->lock);

@@ -92,6 +92,8 @@ bool ps_ledger_has_halves(ps_ledger *ledger, uint64_t clock);
 /* Rows done, of all epochs together, without those that wait for the end of a clock; *total: that
  * the job has. */
 uint64_t ps_ledger_rows_done(ps_ledger *ledger, uint64_t *total);
+/* All rows are done, or are when the clock ends. */
+bool ps_ledger_all_booked(ps_ledger *ledger);
 /* (gate, exclusive) unfinished_clock: what waits for its end is left out (0: none). */
 void ps_ledger_save(ps_ledger *ledger, uint64_t unfinished_clock, ps_buf *out);
 /* Into a fresh one. PS_CORRUPT. */

@@ -9,6 +9,8 @@
 #include "server/params/dense_block.h"
 #include "server/params/snapshot.h"
 #include "server/params/store_private.h"
+#include "server/params/waypoints.h"
+#include "server/record/losses.h"
 
 #include <math.h>
 
@@ -265,6 +267,8 @@ void ps_param_store_unref(ps_param_store **out)
     if (store->controller)
         store->ops->free(store->controller);
     ps_accumulator_free(&store->held);
+    ps_waypoints_free(&store->waypoints);
+    ps_losses_free(&store->losses);
     ps_record_free(&store->record);
     free(store->recorded);
     free_blocks(store);

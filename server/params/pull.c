@@ -6,12 +6,14 @@
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "server/params/store_private.h"
+#include "server/params/waypoints.h"
 
 enum { SKIPPED_AT_ONCE = 1024 }; /* some hundred microseconds */
 
 struct ps_pull {
     ps_param_store *store;
     uint64_t newer_than;
+    ps_waypoint *waypoint; /* NULL: of the parameters as they are */
     bool everything;
     ps_pull_range *ranges; /* counts filled in */
     size_t n_ranges;
@@ -124,6 +126,31 @@ ps_status ps_pull_begin(ps_param_store *store, const ps_pull_range *ranges, size
     return PS_OK;
 }
 
+ps_status ps_pull_begin_at(ps_param_store *store, const ps_pull_range *ranges, size_t n_ranges,
+                           uint64_t waypoint, uint64_t *version, ps_pull **out)
+{
+    ps_waypoint *held = NULL;
+    ps_status st = ps_waypoint_hold(store, waypoint, &held);
+    if (!st)
+        st = ps_pull_begin(store, ranges, n_ranges, 0, version, out);
+    if (st) {
+        ps_waypoint_let_go(store, &held);
+        return st;
+    }
+    (*out)->waypoint = held;
+    *version = ps_waypoint_version(held);
+    return PS_OK;
+}
+
+static ps_status view_of(const ps_pull *pull, const ps_pull_range *range, uint32_t block,
+                         ps_block_view *out)
+{
+    if (!pull->waypoint)
+        return ps_block_view_take(pull->store, range->tensor, range->shard, block, out);
+    ps_waypoint_view(pull->store, pull->waypoint, range->tensor, range->shard, block, out);
+    return PS_OK;
+}
+
 /* The range at hand; false after the last. */
 static bool at_hand(const ps_pull *pull, ps_pull_range *out)
 {
@@ -183,8 +210,7 @@ ps_status ps_pull_next(ps_pull *pull, ps_block_view *out)
         if (count > range.count - pull->done)
             count = range.count - pull->done;
         ps_block_view view;
-        ps_status st = ps_block_view_take(pull->store, range.tensor, range.shard,
-                                          (uint32_t)(offset / size), &view);
+        ps_status st = view_of(pull, &range, (uint32_t)(offset / size), &view);
         if (st)
             return st;
         pull->done += count;
@@ -204,6 +230,7 @@ void ps_pull_free(ps_pull **pull)
 {
     if (!*pull)
         return;
+    ps_waypoint_let_go((*pull)->store, &(*pull)->waypoint);
     ps_param_store_unref(&(*pull)->store);
     free((*pull)->ranges);
     ps_free(pull);

@@ -49,6 +49,11 @@ typedef struct ps_pull ps_pull;
 PS_MUST_CHECK ps_status ps_pull_begin(ps_param_store *store, const ps_pull_range *ranges,
                                       size_t n_ranges, uint64_t newer_than, uint64_t *version,
                                       ps_pull **out);
+/* The same, whole, of the parameters as they were at that waypoint (waypoints.h). PS_NOT_FOUND: it
+ * is not kept. */
+PS_MUST_CHECK ps_status ps_pull_begin_at(ps_param_store *store, const ps_pull_range *ranges,
+                                         size_t n_ranges, uint64_t waypoint, uint64_t *version,
+                                         ps_pull **out);
 /* The next piece, to be released by the caller; PS_END after the last; PS_AGAIN when it has gone
  * over many blocks that are not newer, so that the caller can let others have their turn;
  * PS_RESOURCE_EXHAUSTED as above (calling again later is fine). */

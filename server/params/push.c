@@ -12,6 +12,7 @@
 #include "server/params/push_chunks.h"
 #include "server/params/recording.h"
 #include "server/params/store_private.h"
+#include "server/params/waypoints.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -126,7 +127,8 @@ uint64_t ps_push_bytes(const ps_push *push)
 bool ps_push_is_quick(const ps_push *push)
 {
     const ps_param_store *store = push->store;
-    return push->chunks.bytes <= QUICK_BYTES && !store->ops->holds && !store->record;
+    return push->chunks.bytes <= QUICK_BYTES && !store->ops->holds && !store->record &&
+           !store->waypoints;
 }
 
 static double clip_scale(const ps_push *push)
@@ -314,6 +316,7 @@ static ps_status commit(ps_push *push, ps_push_reply *reply)
     ps_update_enter(push->store);
     st = apply(push, reply);
     ps_update_leave(push->store);
+    ps_waypoints_look(push->store);
     return st;
 }
 

@@ -63,6 +63,20 @@ ps_record *ps_param_store_recorder(const ps_param_store *store)
     return store->record;
 }
 
+void ps_param_store_measure(ps_param_store *store, double tolerance, const ps_sketch *shape)
+{
+    size_t units = 0;
+    PS_REQUIRE(!store->losses);
+    for (size_t t = 0; t < store->placement->n_tensors; t++)
+        units += store->placement->tensors[t].n_shards;
+    ps_losses_create(tolerance, units, shape ? ps_loss_gradient_bytes(shape) : 0, &store->losses);
+}
+
+ps_losses *ps_param_store_losses(const ps_param_store *store)
+{
+    return store->losses;
+}
+
 ps_record_sketch *ps_recording_begin(ps_param_store *store, uint64_t number)
 {
     return store->record && ps_record_is_due(store->record, number) ? ps_record_begin(store->record)

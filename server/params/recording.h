@@ -6,6 +6,7 @@
 #include "server/params/block.h"
 #include "server/params/push.h"
 #include "server/params/update.h"
+#include "server/record/losses.h"
 #include "server/record/record.h"
 
 /* From now on; before the store is used. options: sketch and every are of the job; blocks: off the
@@ -13,6 +14,11 @@
 PS_MUST_CHECK ps_status ps_param_store_record(ps_param_store *store,
                                               const ps_record_options *options);
 ps_record *ps_param_store_recorder(const ps_param_store *store); /* NULL: it does not record */
+
+/* What is measured between waypoints is kept, with sketches of gradients of that shape (NULL:
+ * without). Before the store is used. */
+void ps_param_store_measure(ps_param_store *store, double tolerance, const ps_sketch *shape);
+ps_losses *ps_param_store_losses(const ps_param_store *store); /* NULL: it is not */
 
 /* A sketch for an update of this number, or NULL. */
 ps_record_sketch *ps_recording_begin(ps_param_store *store, uint64_t number);

@@ -281,6 +281,11 @@ void ps_record_merge(ps_record *r, ps_record_sketch **update, uint64_t version)
     give_back(r, update);
 }
 
+const ps_sketch *ps_record_shape(const ps_record *record)
+{
+    return record->hash;
+}
+
 /* ---- what of it lasts ---- */
 
 uint64_t ps_record_position(ps_record *r)

@@ -61,6 +61,8 @@ bool ps_record_holds(ps_record *record); /* something */
 /* version: of the update. Nothing is held afterwards. */
 void ps_record_merge(ps_record *record, ps_record_sketch **update, uint64_t version);
 
+const ps_sketch *ps_record_shape(const ps_record *record);
+
 /* Bytes of the file that are of pushes so far. */
 uint64_t ps_record_position(ps_record *record);
 /* What it was opened with, as far as it is now: opened with these again it goes on from here. disk

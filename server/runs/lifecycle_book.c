@@ -1,6 +1,8 @@
 /* Which rows of a job are in its parameters: the parameters' ledger, by the job's number. Under the
  * scheduler's mutex; it takes the runs' lock and the ledger's, for as long as a look at a table. */
 #include "server/params/ledger.h"
+#include "server/params/recording.h"
+#include "server/params/waypoints.h"
 #include "server/runs/lifecycle_internal.h"
 
 /* NULL: the job has no parameters; else *run is to be given back. */
@@ -59,5 +61,78 @@ static void adopt(void *user, uint64_t job_id, ps_ledger_state *done)
     ps_run_unref(&run);
 }
 
-const ps_sched_book ps_lifecycle_book = {
-    .begin = begin, .report = report, .end = end, .state = state, .adopt = adopt};
+/* ---- segments to be measured ---- */
+
+/* So many wait: what is not measured when psd dies is lost. */
+enum { PRESSING = 8 };
+
+static bool segment_take(void *user, uint64_t job_id, bool pressing, uint64_t *number)
+{
+    ps_run *run;
+    ps_segment segment;
+    size_t left = 0, most = 0;
+    bool there = ledger_of(user, job_id, &run);
+    if (there)
+        ps_waypoints_count(ps_run_store(run), &left, &most);
+    there = left > 0 && (!pressing || left >= PRESSING || 2 * left >= most) &&
+            ps_waypoints_take(ps_run_store(run), &segment);
+    if (there)
+        *number = segment.number;
+    ps_run_unref(&run);
+    return there;
+}
+
+static void segment_back(void *user, uint64_t job_id, uint64_t number)
+{
+    ps_run *run;
+    if (ledger_of(user, job_id, &run))
+        (void)ps_waypoints_back(ps_run_store(run), number);
+    ps_run_unref(&run);
+}
+
+static ps_status put_segment(ps_param_store *store, uint64_t number, const char *report)
+{
+    ps_segment segment;
+    ps_losses *losses = ps_param_store_losses(store);
+    if (!ps_waypoints_done(store, number, &segment) || !report || !losses)
+        return PS_OK;
+    ps_loss_segment measured;
+    ps_status st = ps_loss_report_read(ps_slice_str(report), ps_losses_units(losses),
+                                       ps_losses_gradient_bytes(losses), &measured);
+    if (st)
+        return st;
+    measured.begin = segment.begin;
+    measured.end = segment.end;
+    ps_losses_put(losses, &measured);
+    return PS_OK;
+}
+
+static ps_status segment_done(void *user, uint64_t job_id, uint64_t number, const char *report)
+{
+    ps_run *run;
+    ps_status st = PS_OK;
+    if (ledger_of(user, job_id, &run))
+        st = put_segment(ps_run_store(run), number, report);
+    ps_run_unref(&run);
+    return st;
+}
+
+static bool segments_left(void *user, uint64_t job_id)
+{
+    ps_run *run;
+    size_t left = 0, most;
+    if (ledger_of(user, job_id, &run))
+        ps_waypoints_count(ps_run_store(run), &left, &most);
+    ps_run_unref(&run);
+    return left > 0;
+}
+
+const ps_sched_book ps_lifecycle_book = {.begin = begin,
+                                         .report = report,
+                                         .end = end,
+                                         .state = state,
+                                         .adopt = adopt,
+                                         .segment_take = segment_take,
+                                         .segment_back = segment_back,
+                                         .segment_done = segment_done,
+                                         .segments_left = segments_left};

@@ -6,12 +6,14 @@
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "server/files/artifact_file.h"
+#include "server/files/losses_file.h"
 #include "server/params/recording.h"
+#include "server/params/waypoints.h"
 
 #include <string.h>
 
 static const char mark[8] = {'P', 'S', 'D', 'R', 'E', 'C', 'R', 'D'};
-enum { MARK = 4 + 4 + 8 + 8 + sizeof mark }; /* sketch, every, budget, position, mark */
+enum { INFLUENCE = 1, LOSSES = 2, END = 8 + sizeof mark }; /* length of what is before, mark */
 
 /* Below data_dir. */
 static char *path_of(uint64_t job_id)
@@ -37,51 +39,124 @@ static ps_status record(const ps_lifecycle *l, uint64_t job_id, ps_param_store *
     return st;
 }
 
+static ps_status keep_losses(ps_param_store *store, ps_spec_record_losses of)
+{
+    ps_record *r = ps_param_store_recorder(store);
+    ps_param_store_measure(store, of.tolerance, r ? ps_record_shape(r) : NULL);
+    return ps_waypoints_start(store, (uint64_t)of.every, of.memory);
+}
+
 ps_status ps_lifecycle_record_begin(const ps_lifecycle *l, uint64_t job_id, const ps_job_spec *spec,
                                     ps_param_store *store)
 {
-    if (!spec->record || !spec->record->influence)
-        return PS_OK;
-    const ps_spec_record_influence *influence = spec->record->influence;
-    return record(l, job_id, store,
-                  (ps_record_options){.sketch = (uint32_t)influence->sketch,
-                                      .every = (uint32_t)influence->every,
-                                      .budget = influence->budget});
+    const ps_spec_record *wanted = spec->record;
+    ps_status st = PS_OK;
+    if (wanted && wanted->influence)
+        st = record(l, job_id, store,
+                    (ps_record_options){.sketch = (uint32_t)wanted->influence->sketch,
+                                        .every = (uint32_t)wanted->influence->every,
+                                        .budget = wanted->influence->budget});
+    if (!st && wanted && wanted->loss_changes)
+        st = keep_losses(store, *wanted->loss_changes);
+    return st;
+}
+
+/* ---- checkpoints ---- */
+
+static void mark_influence(ps_param_store *store, ps_buf *out)
+{
+    const ps_record_options options = ps_record_settings(ps_param_store_recorder(store));
+    ps_buf_put_u32le(out, options.sketch);
+    ps_buf_put_u32le(out, options.every);
+    ps_buf_put_u64le(out, options.budget);
+    ps_buf_put_u64le(out, options.position);
+}
+
+static void mark_losses(ps_param_store *store, ps_buf *out)
+{
+    uint64_t steps, memory;
+    ps_waypoints_settings(store, &steps, &memory);
+    ps_buf_put_u64le(out, steps);
+    ps_buf_put_u64le(out, memory);
+    ps_buf_put_f64le(out, ps_losses_tolerance(ps_param_store_losses(store)));
+    ps_losses_save(ps_param_store_losses(store), out);
 }
 
 void ps_lifecycle_record_mark(ps_param_store *store, ps_buf *progress)
 {
-    ps_record *r = ps_param_store_recorder(store);
-    if (!r)
+    bool influence = ps_param_store_recorder(store), losses = ps_param_store_losses(store);
+    size_t start = progress->len;
+    if (!influence && !losses)
         return;
-    const ps_record_options options = ps_record_settings(r);
-    ps_buf_put_u32le(progress, options.sketch);
-    ps_buf_put_u32le(progress, options.every);
-    ps_buf_put_u64le(progress, options.budget);
-    ps_buf_put_u64le(progress, options.position);
+    ps_buf_put_u32le(progress, (influence ? INFLUENCE : 0) | (losses ? LOSSES : 0));
+    if (influence)
+        mark_influence(store, progress);
+    if (losses)
+        mark_losses(store, progress);
+    ps_buf_put_u64le(progress, progress->len - start);
     ps_buf_append(progress, mark, sizeof mark);
 }
 
+static ps_status restore_influence(const ps_lifecycle *l, uint64_t job_id, ps_param_store *store,
+                                   ps_cursor *c)
+{
+    ps_record_options options = {0};
+    options.sketch = ps_read_u32le(c);
+    options.every = ps_read_u32le(c);
+    options.budget = ps_read_u64le(c);
+    options.position = ps_read_u64le(c);
+    if (c->failed || options.every == 0 || options.position == 0 ||
+        options.sketch > PS_SKETCH_SIZE_MAX)
+        return ps_fail(PS_CORRUPT, "the checkpoint's word of it is damaged");
+    return record(l, job_id, store, options);
+}
+
+static ps_status restore_losses(ps_param_store *store, ps_cursor *c)
+{
+    ps_spec_record_losses of = {0};
+    of.every = (int64_t)ps_read_u64le(c);
+    of.memory = ps_read_u64le(c);
+    of.tolerance = ps_read_f64le(c);
+    if (c->failed || of.every <= 0 || !(of.tolerance > 0))
+        return ps_fail(PS_CORRUPT, "the checkpoint's word of its losses is damaged");
+    ps_status st = keep_losses(store, of);
+    return st ? st : ps_losses_load(ps_param_store_losses(store), c);
+}
+
+/* What is between progress and mark; *bytes points into progress, which is shorter by it. */
+static bool take_mark(ps_buf *progress, ps_cursor *c)
+{
+    if (progress->len < END ||
+        memcmp(progress->data + progress->len - sizeof mark, mark, sizeof mark) != 0)
+        return false;
+    ps_cursor end = ps_cursor_of(ps_slice_of(progress->data + progress->len - END, 8));
+    uint64_t len = ps_read_u64le(&end);
+    if (len > progress->len - END)
+        return false;
+    progress->len -= END + (size_t)len;
+    *c = ps_cursor_of(ps_slice_of(progress->data + progress->len, (size_t)len));
+    return true;
+}
+
+/* Losses cannot do without the sketches that they were begun with. */
 void ps_lifecycle_record_restore(const ps_lifecycle *l, uint64_t job_id, ps_param_store *store,
                                  ps_restored *restored)
 {
-    ps_buf *progress = &restored->progress;
-    if (progress->len < MARK ||
-        memcmp(progress->data + progress->len - sizeof mark, mark, sizeof mark) != 0)
+    ps_cursor c;
+    if (!take_mark(&restored->progress, &c))
         return;
-    progress->len -= MARK;
-    ps_cursor c = ps_cursor_of(ps_slice_of(progress->data + progress->len, MARK));
-    ps_record_options options = {0};
-    options.sketch = ps_read_u32le(&c);
-    options.every = ps_read_u32le(&c);
-    options.budget = ps_read_u64le(&c);
-    options.position = ps_read_u64le(&c);
-    if (record(l, job_id, store, options))
+    uint32_t parts = ps_read_u32le(&c);
+    ps_status st = parts & INFLUENCE ? restore_influence(l, job_id, store, &c) : PS_OK;
+    if (!st && parts & LOSSES)
+        st = restore_losses(store, &c);
+    if (st)
         ps_buf_printf(&restored->note, "%sis not recorded any more: %s",
                       restored->note.len ? "; " : "", ps_error_message());
 }
 
-ps_status ps_lifecycle_record_finish(const ps_lifecycle *l, uint64_t job_id, ps_param_store *store)
+/* ---- the end ---- */
+
+static ps_status finish_influence(const ps_lifecycle *l, uint64_t job_id, ps_param_store *store)
 {
     ps_record *r = ps_param_store_recorder(store);
     if (!r || ps_record_is_taken(r))
@@ -95,6 +170,14 @@ ps_status ps_lifecycle_record_finish(const ps_lifecycle *l, uint64_t job_id, ps_
         ps_record_take(r);
     ps_free(&path);
     return st ? ps_wrap(st, "%s", PS_INFLUENCE_FILE) : PS_OK;
+}
+
+ps_status ps_lifecycle_record_finish(const ps_lifecycle *l, uint64_t job_id, ps_param_store *store)
+{
+    ps_status st = finish_influence(l, job_id, store);
+    if (!st && ps_param_store_losses(store))
+        st = ps_losses_file_store(&l->conf.files, job_id, store);
+    return st;
 }
 
 void ps_lifecycle_record_remove(const ps_lifecycle *l, uint64_t job_id)

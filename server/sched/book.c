@@ -57,3 +57,36 @@ void ps_book_adopt(const ps_job *job, ps_ledger_state *state)
         book->adopt(job->sched->out.store_user, job->record->id, state);
     ps_ledger_state_free(state);
 }
+
+bool ps_book_segment_take(const ps_job *job, bool pressing, uint64_t *number)
+{
+    ps_core_require_locked(job->sched);
+    const ps_sched_book *book = book_of(job);
+    return book && book->segment_take &&
+           book->segment_take(job->sched->out.store_user, job->record->id, pressing, number);
+}
+
+void ps_book_segment_back(const ps_job *job, uint64_t number)
+{
+    ps_core_require_locked(job->sched);
+    const ps_sched_book *book = book_of(job);
+    if (book && book->segment_back)
+        book->segment_back(job->sched->out.store_user, job->record->id, number);
+}
+
+ps_status ps_book_segment_done(const ps_job *job, uint64_t number, const char *report)
+{
+    ps_core_require_locked(job->sched);
+    const ps_sched_book *book = book_of(job);
+    return book && book->segment_done
+               ? book->segment_done(job->sched->out.store_user, job->record->id, number, report)
+               : PS_OK;
+}
+
+bool ps_book_segments_left(const ps_job *job)
+{
+    ps_core_require_locked(job->sched);
+    const ps_sched_book *book = book_of(job);
+    return book && book->segments_left &&
+           book->segments_left(job->sched->out.store_user, job->record->id);
+}

@@ -98,6 +98,14 @@ typedef struct ps_sched_book {
     bool (*state)(void *user, uint64_t job_id, ps_ledger_state *out);
     /* Then: this is. Takes over the sets. */
     void (*adopt)(void *user, uint64_t job_id, ps_ledger_state *state);
+    /* record.loss_changes; NULL: no job has it. A segment (params/waypoints.h) to be measured;
+     * pressing: only when many wait. */
+    bool (*segment_take)(void *user, uint64_t job_id, bool pressing, uint64_t *number);
+    void (*segment_back)(void *user, uint64_t job_id, uint64_t number);
+    /* With what a worker says of it (hostile); NULL: it is not measured. PS_INVALID_ARGUMENT: what
+     * it says is none; the segment is over all the same. */
+    ps_status (*segment_done)(void *user, uint64_t job_id, uint64_t number, const char *report);
+    bool (*segments_left)(void *user, uint64_t job_id); /* some wait, or are out */
 } ps_sched_book;
 
 /* What is said to workers (service/sessions). Everything passed is the scheduler's, for the call.

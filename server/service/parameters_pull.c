@@ -226,8 +226,10 @@ static ps_status begin(pull_call *p, const Psd__V1__PullRequest *in, uint64_t *v
                                     .shard = in->ranges[i]->shard,
                                     .offset = in->ranges[i]->offset,
                                     .count = in->ranges[i]->count};
-    st = ps_pull_begin(ps_run_store(p->run), ranges, in->n_ranges, in->newer_than, version,
-                       &p->pull);
+    ps_param_store *store = ps_run_store(p->run);
+    st = in->waypoint
+             ? ps_pull_begin_at(store, ranges, in->n_ranges, in->waypoint, version, &p->pull)
+             : ps_pull_begin(store, ranges, in->n_ranges, in->newer_than, version, &p->pull);
     ps_free(&ranges);
     return st;
 }

@@ -1,12 +1,14 @@
 """The record of a training: who changed what, with which rows (docs/record.md)."""
+import json
+import re
 import struct
 
 import numpy as np
 
-from harness import run, wait_until
-from scenes import QUICK, ROWS, Scene, job_text, said_of, wait_share
+from harness import Cluster, read_safetensors, run, wait_until
+from scenes import QUICK, ROWS, Scene, job_text, said_of, wait_share, workers
 
-RECORD = "record: {influence: {sketch: 256}}"
+RECORD = "record: {influence: {sketch: 256}, loss_changes: {probe_rows: 64, every: 5}}"
 EPOCHS = 2
 
 
@@ -50,6 +52,20 @@ def read_influence(path):
     return {"sketch": sketch, "every": every, "units": units}, pushes
 
 
+def losses_of(cluster, job_id):
+    """(summary, segments, units, parts) of the job's artifacts."""
+    small, large = cluster.dir / f"{job_id}.json", cluster.dir / f"{job_id}.safetensors"
+    cluster.psctl("fetch", job_id, "loss_changes.json", "-o", small)
+    cluster.psctl("fetch", job_id, "loss_changes.safetensors", "-o", large)
+    metadata, arrays = read_safetensors(large)
+    about = json.loads(metadata["psd.loss_changes"])
+    assert arrays["parts"].shape == (len(about["segments"]), len(about["units"]))
+    for segment, parts in zip(about["segments"], arrays["parts"]):
+        change = segment["loss_end"] - segment["loss_begin"]
+        assert abs(change - parts.astype(float).sum() - segment["residual"]) < 1e-5
+    return json.loads(small.read_text()), about["segments"], about["units"], arrays["parts"].astype(float)
+
+
 def check_rows(pushes, epochs):
     """Each row of each epoch is in one record, or (a gradient in parts) in one of each tensor."""
     seen = np.zeros((epochs, ROWS, 4), int)
@@ -83,7 +99,36 @@ def every_push_is_there_once_also_after_kill_9_of_psd():
             assert {push["flags"] for push, _ in pushes} == ({1} if mode == "bsp" else {0})
             check_rows(pushes, EPOCHS)
             assert not list((cluster.dir / "state/records").iterdir())
+            summary, segments, _, _ = losses_of(cluster, job_id)
+            # what was not measured when psd was killed is not known; all else is
+            assert summary["gaps"] <= 1 and segments[0]["begin"] == 0, summary
+            assert segments[-1]["end"] == max(push["version"] for push, _ in pushes)
+
+
+def parts_add_up_to_the_change_of_the_loss():
+    with Cluster() as cluster:
+        cluster.tiny_data(noise=60)
+        cluster.start_server()
+        for name in ("w1", "w2", "w3", "w4"):
+            cluster.start_worker(name)
+        wait_until("the workers are there", lambda: len(workers(cluster)) == 4)
+        for mode, optimizer, n in (("asp", "sgd", 1), ("asp", "adamw", 4), ("bsp", "sgd", 4), ("bsp", "adamw", 1)):
+            text = cluster.tiny_job(name=f"{mode}-{optimizer}", epochs=1, mode=mode, workers=n, batch=16,
+                                    more=f"min_workers: {n}\ncolumn_blocks: 2\n"
+                                         "record: {loss_changes: {probe_rows: 300, every: 5}}")
+            if optimizer == "sgd":
+                text = re.sub("optimizer: .*", "optimizer: {name: sgd, learning_rate: 0.1}", text)
+            job_id = cluster.submit(text)
+            cluster.wait_job(job_id)
+            summary, segments, units, parts = losses_of(cluster, job_id)
+            assert [(u["tensor"], u["column_begin"]) for u in units][:3] == [
+                ("layers.0.weight", 0), ("layers.0.weight", 8), ("layers.0.bias", 0)], units
+            assert summary["gaps"] == 0 and segments[0]["begin"] == 0, (summary, [(s["begin"], s["end"]) for s in segments])
+            change = segments[-1]["loss_end"] - segments[0]["loss_begin"]
+            assert change < -0.1 and abs(parts.sum() - change) <= 0.02 * abs(change), summary
+            assert abs(summary["change"] - change) < 1e-9
 
 
 if __name__ == "__main__":
-    run([every_push_is_there_once_also_after_kill_9_of_psd])
+    run([every_push_is_there_once_also_after_kill_9_of_psd,
+         parts_add_up_to_the_change_of_the_loss])

@@ -277,6 +277,23 @@ ps_status ps_exchange_pull(ps_exchange *x, uint64_t *version)
     return st ? st : ps_stream_sync(ps_model_stream(x->options.model));
 }
 
+ps_status ps_exchange_pull_at(ps_exchange *x, uint64_t waypoint, uint64_t *version)
+{
+    ps_puller_aim(x->puller, waypoint);
+    ps_status st = ps_exchange_pull(x, version);
+    ps_error error;
+    ps_error_save(&error, st);
+    if (st)
+        ps_exchange_stop(x);
+    ps_puller_aim(x->puller, 0);
+    return st ? ps_error_raise(&error) : PS_OK;
+}
+
+const ps_tensor_maps *ps_exchange_maps(const ps_exchange *x)
+{
+    return &x->maps;
+}
+
 ps_status ps_exchange_push_begin(ps_exchange *x, const ps_pusher_step *step)
 {
     ps_one_thread_require(&x->mine);

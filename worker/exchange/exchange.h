@@ -53,6 +53,12 @@ PS_MUST_CHECK ps_status ps_exchange_pull_finish(ps_exchange *exchange, uint64_t 
  */
 PS_MUST_CHECK ps_status ps_exchange_pull(ps_exchange *exchange, uint64_t *version);
 
+/* The same, as they were at that waypoint of the training (a probe's). */
+PS_MUST_CHECK ps_status ps_exchange_pull_at(ps_exchange *exchange, uint64_t waypoint,
+                                            uint64_t *version);
+/* Where the job's tensors lie; the exchange's own. */
+const ps_tensor_maps *ps_exchange_maps(const ps_exchange *exchange);
+
 PS_MUST_CHECK ps_status ps_exchange_push_begin(ps_exchange *exchange, const ps_pusher_step *step);
 PS_MUST_CHECK ps_status ps_exchange_push_end(ps_exchange *exchange);
 PS_MUST_CHECK ps_status ps_exchange_drain(ps_exchange *exchange);

@@ -28,7 +28,8 @@ struct ps_puller {
     unsigned live; /* calls whose end has not come */
     ps_error error;
     bool *ready;
-    uint64_t version; /* of the last pull that ended well; 0: everything is wanted */
+    uint64_t version;  /* of the last pull that ended well; 0: everything is wanted */
+    uint64_t waypoint; /* of the parameters as they were then; 0: as they are */
     uint64_t bytes;
 
     /* the loop's */
@@ -245,6 +246,7 @@ static void begin_call(ps_puller *p)
     ps_gate_lock(p->remote.gate);
     p->live++;
     request.newer_than = p->again ? 0 : p->version;
+    request.waypoint = p->waypoint;
     ps_gate_unlock(p->remote.gate);
     for (size_t i = 0; i < p->maps->count; i++)
         if (!p->again || p->left[i])
@@ -422,6 +424,15 @@ void ps_puller_forget(ps_puller *p)
 {
     ps_gate_lock(p->remote.gate);
     p->version = 0;
+    ps_gate_unlock(p->remote.gate);
+}
+
+void ps_puller_aim(ps_puller *p, uint64_t waypoint)
+{
+    ps_gate_lock(p->remote.gate);
+    PS_REQUIRE(!p->running);
+    p->version = 0;
+    p->waypoint = waypoint;
     ps_gate_unlock(p->remote.gate);
 }
 

@@ -42,6 +42,9 @@ PS_MUST_CHECK ps_status ps_puller_finish(ps_puller *puller, uint64_t *version);
 /* Ends a pull that nobody wants any more; what has arrived stays, and the next one is whole. */
 void ps_puller_stop(ps_puller *puller);
 void ps_puller_forget(ps_puller *puller);
+/* Pulls from now on are of the parameters as they were at that waypoint of the job; 0: as they are.
+ * The next one is whole. */
+void ps_puller_aim(ps_puller *puller, uint64_t waypoint);
 
 uint64_t ps_puller_bytes(const ps_puller *puller); /* of payload received, in all; task's thread */
 

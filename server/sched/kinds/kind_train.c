@@ -151,7 +151,8 @@ static bool next(ps_job *job, ps_worker *worker, ps_lease *task)
         task->piece = w->plan;
         return true;
     case PS_TRAINING:
-        return next_evaluate(job, worker, task) || next_train(job, worker, task);
+        return next_evaluate(job, worker, task) || ps_train_next_probe(job, worker, true, task) ||
+               next_train(job, worker, task) || ps_train_next_probe(job, worker, false, task);
     case PS_CREATING:
     case PS_FINISHING:
         break;
@@ -178,11 +179,11 @@ static ps_job_outcome outcome_of(const ps_job *job)
                             .test_metrics = w->test_metrics};
 }
 
-static void finish_if_done(ps_job *job)
+void ps_train_finish_if_done(ps_job *job)
 {
     ps_train *w = work_of(job);
     if (w->phase != PS_TRAINING || !ps_epoch_rows_all_done(&w->rows) || w->evaluate_out ||
-        evaluation_due(w))
+        evaluation_due(w) || ps_book_segments_left(job))
         return;
     ps_train_move(job, PS_FINISHING);
     ps_job_outcome outcome = outcome_of(job);
@@ -268,26 +269,6 @@ static void planned(ps_job *job, ps_lease *lease, ps_task_result *result)
     ps_create_begin(job, &result->plan);
 }
 
-static void say_tested(ps_job *job)
-{
-    const ps_train *w = work_of(job);
-    ps_buf text = PS_BUF_EMPTY;
-    for (size_t i = 0; i < w->test_metrics.count; i++)
-        ps_buf_printf(&text, "test %s %.4f, ", w->test_metrics.at[i].name,
-                      w->test_metrics.at[i].value);
-    ps_job_say(job, PS_LOG_INFO, "psd", "epoch %u: %stest loss %.4f", w->evaluated,
-               ps_buf_cstr(&text), w->test_loss);
-    ps_buf_free(&text);
-}
-
-/* Nobody should think that an epoch was lost, whose test gave way to a newer one's. */
-static void say_untested(ps_job *job, uint32_t first, uint32_t end)
-{
-    for (uint32_t epoch = first; epoch < end; epoch++)
-        ps_job_say(job, PS_LOG_INFO, "psd", "epoch %u: no test of its own, a newer one was done",
-                   epoch + 1);
-}
-
 static void evaluated(ps_job *job, ps_lease *lease, ps_task_result *result)
 {
     ps_train *w = work_of(job);
@@ -298,14 +279,14 @@ static void evaluated(ps_job *job, ps_lease *lease, ps_task_result *result)
     }
     PS_REQUIRE(w->evaluate_out);
     w->evaluate_out = false;
-    say_untested(job, w->evaluated, lease->piece.epoch);
+    ps_train_say_untested(job, w->evaluated, lease->piece.epoch);
     w->evaluated = lease->piece.epoch + 1;
     w->has_test = true;
     w->test_loss = found.loss;
     w->test_metrics = found.metrics;
-    say_tested(job);
+    ps_train_say_tested(job);
     ps_job_changed(job);
-    finish_if_done(job);
+    ps_train_finish_if_done(job);
 }
 
 /* A worker that says that all is done, and whose pushes say otherwise, is not believed. */
@@ -315,7 +296,7 @@ static void trained(ps_job *job, ps_lease *lease, ps_task_result *result)
     ps_meter_rows(&job->meter, ps_core_now(job->sched), close_book(job, lease, true, &left));
     give_back(job, lease, &left);
     ps_job_changed(job);
-    finish_if_done(job);
+    ps_train_finish_if_done(job);
 }
 
 /* Whatever became of the worker: rows that are in the parameters are done. */
@@ -324,7 +305,7 @@ static void train_back(ps_job *job, ps_lease *lease, bool failed, const char *me
     ps_row_set left = {0};
     (void)close_book(job, lease, false, &left);
     if (left.n == 0)
-        finish_if_done(job);
+        ps_train_finish_if_done(job);
     else if (ps_task_retry(job, lease, failed, message))
         give_back(job, lease, &left);
     ps_row_set_free(&left);
@@ -481,7 +462,7 @@ static ps_status load(ps_job *job, ps_slice blob)
     ps_job_say(job, PS_LOG_NOTICE, "psd",
                "goes on from its checkpoint: epoch %u, %" PRIu64 " of %" PRIu64 " samples",
                epoch_at(w), ps_epoch_rows_count_done(&w->rows), w->rows.n_rows * w->rows.n_epochs);
-    finish_if_done(job);
+    ps_train_finish_if_done(job);
     return PS_OK;
 }
 

@@ -38,6 +38,15 @@ void ps_train_move(const ps_job *job, ps_train_phase to);
 bool ps_train_merges(const ps_job *job);
 double ps_train_seconds(const ps_job *job); /* of running, in all processes */
 
+void ps_train_finish_if_done(ps_job *job);
+
+/* A segment to be measured (record.loss_changes), for this worker; pressing: only if many wait. */
+bool ps_train_next_probe(ps_job *job, ps_worker *worker, bool pressing, ps_lease *task);
+
+/* Into the job's log: what the test of an epoch says, and that these epochs had none. */
+void ps_train_say_tested(ps_job *job);
+void ps_train_say_untested(ps_job *job, uint32_t first, uint32_t end);
+
 /* Into the job's log, when test_rows and rows are set: what the plan has found. */
 void ps_train_say_planned(ps_job *job, const ps_data_plan *plan);
 

@@ -56,3 +56,23 @@ void ps_train_say_planned(ps_job *job, const ps_data_plan *plan)
     warn_of_warmup(job, plan->train_rows);
     say_forms(job, plan);
 }
+
+void ps_train_say_tested(ps_job *job)
+{
+    const ps_train *w = job->work;
+    ps_buf text = PS_BUF_EMPTY;
+    for (size_t i = 0; i < w->test_metrics.count; i++)
+        ps_buf_printf(&text, "test %s %.4f, ", w->test_metrics.at[i].name,
+                      w->test_metrics.at[i].value);
+    ps_job_say(job, PS_LOG_INFO, "psd", "epoch %u: %stest loss %.4f", w->evaluated,
+               ps_buf_cstr(&text), w->test_loss);
+    ps_buf_free(&text);
+}
+
+/* Nobody should think that an epoch was lost, whose test gave way to a newer one's. */
+void ps_train_say_untested(ps_job *job, uint32_t first, uint32_t end)
+{
+    for (uint32_t epoch = first; epoch < end; epoch++)
+        ps_job_say(job, PS_LOG_INFO, "psd", "epoch %u: no test of its own, a newer one was done",
+                   epoch + 1);
+}
