@@ -173,7 +173,7 @@ static void summarise(const writing *w, ps_buf *json)
     totals t = add_up(w);
     ps_json_writer j = ps_json_writer_to(json);
     ps_json_object(&j);
-    ps_json_put_uint(&j, "psd_loss_changes", 1);
+    ps_json_put_uint(&j, "version", 1);
     ps_json_put_double(&j, "loss_begin", w->n ? w->list[0].loss_begin : 0);
     ps_json_put_double(&j, "loss_end", w->n ? w->list[w->n - 1].loss_end : 0);
     ps_json_put_double(&j, "change", t.change);
