@@ -5,6 +5,7 @@
 #include "common/base/mem.h"
 #include "common/json/json.h"
 #include "common/loop/loop.h"
+#include "common/record/loss_file.h"
 #include "server/files/artifact_file.h"
 #include "server/params/recording.h"
 
@@ -100,7 +101,7 @@ static ps_status write_all(void *user, ps_safetensors_sink sink)
                                               .shape = {w->n, bytes}}};
     ps_buf json = PS_BUF_EMPTY;
     describe(w, &json);
-    const ps_safetensors_pair metadata = {PS_LOSSES_META, ps_buf_cstr(&json)};
+    const ps_safetensors_pair metadata = {PS_LOSS_FILE_META, ps_buf_cstr(&json)};
     ps_safetensors_writer *out = NULL;
     ps_status st =
         ps_safetensors_writer_new_as_given(tensors, bytes ? 2 : 1, &metadata, 1, sink, &out);
@@ -229,6 +230,6 @@ ps_status ps_losses_file_store(const ps_stored_files *files, uint64_t job_id, ps
     w.units = ps_losses_units(w.losses);
     if (w.n == 0)
         return PS_OK;
-    ps_status st = store_one(files, job_id, PS_LOSSES_FILE, write_all, &w);
+    ps_status st = store_one(files, job_id, PS_LOSS_FILE, write_all, &w);
     return st ? st : store_one(files, job_id, PS_LOSSES_SUMMARY, write_summary, &w);
 }

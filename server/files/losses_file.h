@@ -7,9 +7,7 @@
 #include "server/files/stored_file.h"
 #include "server/params/param_store.h"
 
-#define PS_LOSSES_FILE    "loss_changes.safetensors"
 #define PS_LOSSES_SUMMARY "loss_changes.json"
-#define PS_LOSSES_META    "psd.loss_changes" /* its metadata: which units and segments */
 
 /* Replaces what the job has. Fails as the disk does. */
 PS_MUST_CHECK ps_status ps_losses_file_store(const ps_stored_files *files, uint64_t job_id,

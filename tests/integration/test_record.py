@@ -2,11 +2,15 @@
 import json
 import re
 import struct
+import sys
 
 import numpy as np
 
-from harness import Cluster, read_safetensors, run, wait_until
+from harness import SOURCE, Cluster, read_safetensors, run, wait_until, write_idx
 from scenes import QUICK, ROWS, Scene, job_text, said_of, wait_share, workers
+
+sys.path.insert(0, str(SOURCE / "deploy/examples"))
+from worker import permutation  # noqa: E402
 
 RECORD = "record: {influence: {sketch: 256}, loss_changes: {probe_rows: 64, every: 5}}"
 EPOCHS = 2
@@ -100,8 +104,8 @@ def every_push_is_there_once_also_after_kill_9_of_psd():
             check_rows(pushes, EPOCHS)
             assert not list((cluster.dir / "state/records").iterdir())
             summary, segments, _, _ = losses_of(cluster, job_id)
-            # what was not measured when psd was killed is not known; all else is
-            assert summary["gaps"] <= 1 and segments[0]["begin"] == 0, summary
+            # what was not measured when psd was killed is not known (one that each worker had, and those that waited)
+            assert summary["gaps"] <= 3 and segments[0]["begin"] == 0, summary
             assert segments[-1]["end"] == max(push["version"] for push, _ in pushes)
 
 
@@ -129,6 +133,53 @@ def parts_add_up_to_the_change_of_the_loss():
             assert abs(summary["change"] - change) < 1e-9
 
 
+def rows_with_wrong_labels_are_named():
+    """Of positions 600 to 800 of the epoch the labels are moved on by one: the pushes that have them are found."""
+    with Cluster() as cluster:
+        x, labels, _, _ = cluster.tiny_data(noise=60)
+        bad = permutation(len(labels), 1, 0)[608:800]
+        labels[bad] = (labels[bad] + 1) % 4
+        write_idx(cluster.dir / "train-labels.gz", labels)
+        cluster.start_server()
+        for name in ("w1", "w2"):
+            cluster.start_worker(name)
+        job_id = cluster.submit(re.sub("optimizer: .*", "optimizer: {name: sgd, learning_rate: 0.05}", cluster.tiny_job(
+            epochs=1, more="record: {influence: {sketch: 512}, loss_changes: {probe_rows: 2000, every: 2}}")))
+        cluster.wait_job(job_id)
+        ranking = cluster.psctl_json("influence", job_id, "--top", 1000)["ranking"]
+        assert len(ranking) == 63
+        hurt = np.array([608 <= push["row_begin"] < 800 for push in ranking])
+        assert hurt.sum() == 6
+        # how often a push with wrong labels stands below one without
+        places = np.arange(len(ranking))
+        auc = np.mean(places[hurt][:, None] < places[~hurt][None, :])
+        assert auc >= 0.95, (auc, ranking[:12])
+        # the same by shares of the loss's change, which add up to it
+        pushes = cluster.psctl_json("losses", job_id, "--by", "push", "--top", 1000)
+        summary = losses_of(cluster, job_id)[0]
+        assert abs(sum(push["change"] for push in pushes["rows"]) - summary["shared_out"]) < 1e-4
+        change = {push["push"]: push["change"] for push in pushes["rows"]}
+        assert np.mean([[change[a["push"]] > change[b["push"]] for b in ranking if not 608 <= b["row_begin"] < 800]
+                        for a in ranking if 608 <= a["row_begin"] < 800]) >= 0.95
+        for by, total in (("tensor", summary["shared_out"]), ("worker", summary["shared_out"]),
+                          ("shard", summary["shared_out"])):
+            rows = cluster.psctl_json("losses", job_id, "--by", by, "--top", 1000)["rows"]
+            assert abs(sum(row["change"] for row in rows) - total) < 1e-4, (by, rows)
+        # for people
+        text = cluster.psctl("losses", job_id, "--by", "worker").stdout
+        assert "the loss of the probe rows went from" in text and "w1" in text and "w2" in text, text
+        text = cluster.psctl("losses", job_id, "--spike").stdout
+        assert len(re.findall("^w[12] ", text, re.M)) == 2, text
+        text = cluster.psctl("influence", job_id, "--push", 5, "--top", 1).stdout
+        assert re.search(r"^\+1\.0.* 5 +5 ", text, re.M), text  # itself
+        plain = cluster.submit(cluster.tiny_job(name="plain", epochs=1))
+        cluster.wait_job(plain)
+        done = cluster.psctl("losses", plain, check=False)
+        assert done.returncode != 0 and "record.loss_changes in its job file" in done.stderr, done.stderr
+        assert cluster.psctl_json("artifacts", plain)["artifacts"] == []
+
+
 if __name__ == "__main__":
     run([every_push_is_there_once_also_after_kill_9_of_psd,
-         parts_add_up_to_the_change_of_the_loss])
+         parts_add_up_to_the_change_of_the_loss,
+         rows_with_wrong_labels_are_named])
