@@ -85,6 +85,20 @@ static ps_status check_values(const entry *e, const ps_explain_row *row, const p
                         e->method->steps);
 }
 
+/* The first entry that is one too many of those that are done in shares. */
+static ps_status check_shares(const ps_spec_explain *e, const ps_conf_doc *doc)
+{
+    size_t shared = 0;
+    for (size_t i = 0; i < ps_spec_explain_count(e); i++) {
+        shared += (ps_spec_explain_row(e, i)->traits & PS_EXPLAIN_SHARED) != 0;
+        if (shared > PS_EXPLAIN_SHARED_MOST)
+            return ps_conf_fail(doc, entry_at(e, i).at,
+                                "more than %d methods that look at no rows; make two jobs",
+                                PS_EXPLAIN_SHARED_MOST);
+    }
+    return PS_OK;
+}
+
 static ps_status check_methods(const ps_spec_explain *e, const ps_conf_doc *doc)
 {
     size_t n = ps_spec_explain_count(e);
@@ -200,6 +214,8 @@ ps_status ps_spec_explain_check(const ps_job_spec *spec, const ps_conf_doc *doc)
     if (!spec->explain)
         return PS_OK;
     ps_status st = check_methods(spec->explain, doc);
+    if (!st)
+        st = check_shares(spec->explain, doc);
     if (!st)
         st = check_rows(spec, doc);
     if (!st)

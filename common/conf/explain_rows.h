@@ -28,7 +28,10 @@ typedef enum ps_explain_trait {
     PS_EXPLAIN_SHARED = 1 << 5,
 } ps_explain_trait;
 
-enum { PS_EXPLAIN_SHARES = 8 };
+enum {
+    PS_EXPLAIN_SHARES = 8,
+    PS_EXPLAIN_SHARED_MOST = 12, /* entries of such methods: each share leaves a file */
+};
 
 /* ROW(name, section, traits, passes, keys): how often it goes over its rows or shares, with all
  * that it left before merged in between; its keys, each with a default of its own where that is not

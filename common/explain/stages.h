@@ -28,7 +28,7 @@ typedef struct ps_explain_stage {
 
 /* Tasks of a stage at most: what they leave are artifacts of the job, of which there are not many.
  */
-enum { PS_EXPLAIN_PIECES = 96, PS_EXPLAIN_PIECE_LEAST = 16, PS_EXPLAIN_SHARED_MOST = 12 };
+enum { PS_EXPLAIN_PIECES = 96, PS_EXPLAIN_PIECE_LEAST = 16 };
 
 /* The stage of that number; false: there are fewer. */
 bool ps_explain_stage_at(const ps_spec_explain *explain, unsigned number, ps_explain_stage *out);

@@ -113,6 +113,11 @@ START_TEST(what_makes_no_sense_is_refused_on_its_line)
     refuses("kind: explain\nname: why\nmodel_name: mlp\ndata: {format: idx, test: {features: /x}}\n"
             "explain:\n  target: label\n" IG,
             "job.yaml:6: explain.target: label: data.test.labels names no file");
+    refuses("kind: explain\nname: why\nmodel_name: mlp\nexplain:\n  inside: [weights, weights, "
+            "weights, "
+            "weights, weights, weights, weights, weights, weights, weights, weights, weights, "
+            "weights]\n",
+            "job.yaml:5: explain.inside[12]: more than 12 methods that look at no rows");
     refuses(TRAIN "explain: {attributions: [saliency]}\n",
             "job.yaml:10: explain: not for kind train, only for explain");
 }

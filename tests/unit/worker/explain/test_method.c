@@ -213,6 +213,38 @@ START_TEST(occlusion_shares_a_window_out)
 }
 END_TEST
 
+/* The second row's answer overflows. */
+START_TEST(a_row_whose_score_is_not_finite_is_left_out)
+{
+    static const uint64_t item[] = {4, 5, 6}, row[] = {40, 50, 60};
+    static const float rows[] = {1, 2, 4, 1e38F, 3e38F, -3e38F, -1, 0.5F, 2};
+    linear l;
+    ps_explain_batch batch;
+    setup(&l, 0);
+    ck_ok(ps_explain_batch_make(
+        &l.x, &(ps_explain_raw){.n = 3, .item = item, .row = row, .features = rows, .length = 1},
+        &batch));
+    ck_assert_uint_eq(batch.items.n, 2);
+    ck_assert_uint_eq(batch.items.row[1], 60);
+    ck_assert_uint_eq(batch.items.item[1], 6);
+    ck_assert(batch.items.features[INPUTS] == -1);
+    ck_assert_double_eq_tol(batch.items.scores[1], -0.25 + 1.5 - 2 - 0.5, 1e-6);
+    ck_assert_uint_eq(batch.n_left_out, 1);
+    ck_assert_uint_eq(batch.left_out[0], 50);
+    ps_explain_batch_free(&batch);
+    l.spec.target.kind = PS_EXPLAIN_LABEL;
+    ck_assert_int_eq(
+        ps_explain_batch_make(
+            &l.x,
+            &(ps_explain_raw){.n = 1, .item = item, .row = row, .features = rows, .length = 1},
+            &batch),
+        PS_INVALID_ARGUMENT);
+    ck_assert_str_eq(ps_error_message(), "row 40: it has no label, and explain.target is label");
+    ps_explain_batch_free(&batch);
+    teardown(&l);
+}
+END_TEST
+
 START_TEST(what_is_drawn_is_drawn_by_the_item)
 {
     const ps_spec_explain spec = {.seed = 5};
@@ -233,6 +265,7 @@ static const ps_check_case cases[] = {
     {&of_a_linear_model_each_feature_is_its_product},
     {&integrated_gradients_and_ablation_add_up_to_the_change},
     {&occlusion_shares_a_window_out},
+    {&a_row_whose_score_is_not_finite_is_left_out},
     {&what_is_drawn_is_drawn_by_the_item},
     {0},
 };

@@ -1,0 +1,99 @@
+/* part_file: what a task leaves reads back as what it was, and merges in the order of items. */
+#include "worker/explain/part_file.h"
+
+#include "tests/lib/check_main.h"
+
+#include <string.h>
+
+static ps_status append(void *state, const void *data, size_t len)
+{
+    ps_buf_append(state, data, len);
+    return PS_OK;
+}
+
+static void make(ps_explain_parts *parts, uint64_t row)
+{
+    const float values[] = {(float)row, 2, 3};
+    const double sums[] = {0.5};
+    const uint64_t one[] = {1};
+    ps_explain_parts_init(parts, 2);
+    ck_ok(ps_explain_put_values(&parts->methods[1], "values", "feature", 1, 3, values));
+    ck_ok(ps_explain_put_sums(&parts->methods[1], "total", "class", 1, one, sums));
+    ck_ok(ps_explain_put_values(&parts->rows, "tokens", "token", 1, 1, values));
+    ps_explain_warn(&parts->methods[1], "row %d is steep", (int)row);
+    parts->methods[1].evaluations = 7;
+    parts->methods[1].tolerance = 0.25;
+    ps_explain_parts_add_row(parts, &(ps_explain_row_info){.row = row,
+                                                           .label = -1,
+                                                           .prediction = 2,
+                                                           .target = 1,
+                                                           .confidence = 0.75,
+                                                           .score = 1.0 / 3});
+    ps_explain_parts_leave_out(parts, row + 100);
+}
+
+static void read_back(const ps_explain_parts *parts, ps_explain_parts *out)
+{
+    ps_buf bytes = PS_BUF_EMPTY;
+    ck_ok(ps_explain_parts_write(parts, (ps_safetensors_sink){.write = append, .state = &bytes}));
+    ck_ok(ps_explain_parts_read(ps_buf_slice(&bytes), 2, out));
+    ps_buf_free(&bytes);
+}
+
+START_TEST(what_is_written_reads_back_and_merges)
+{
+    ps_explain_parts written, all, more;
+    make(&written, 5);
+    read_back(&written, &all);
+    ps_explain_parts_free(&written);
+    make(&written, 9);
+    read_back(&written, &more);
+    ps_explain_parts_free(&written);
+    ck_ok(ps_explain_parts_merge(&all, &more));
+    ck_assert_uint_eq(all.n_info, 2);
+    ck_assert_uint_eq(all.info[0].row, 5);
+    ck_assert_uint_eq(all.info[1].row, 9);
+    ck_assert_int_eq(all.info[1].label, -1);
+    ck_assert_double_eq(all.info[1].score, 1.0 / 3);
+    ck_assert_uint_eq(all.n_left_out, 2);
+    ck_assert_uint_eq(all.left_out[1], 109);
+    const ps_explain_part *m = &all.methods[1];
+    ck_assert_uint_eq(all.methods[0].n, 0);
+    ck_assert_str_eq(ps_explain_get(m, "values")->axes, "row feature");
+    ck_assert_uint_eq(ps_explain_get(m, "values")->shape[0], 2);
+    ck_assert(ps_explain_get(m, "values")->floats[3] == 9);
+    ck_assert_double_eq(ps_explain_get(m, "total")->doubles[0], 1);
+    ck_assert_uint_eq(m->evaluations, 14);
+    ck_assert_double_eq(m->tolerance, 0.25);
+    ck_assert_uint_eq(m->n_warnings, 2);
+    ck_assert(ps_explain_get(&all.rows, "tokens")->floats[1] == 9);
+    ps_explain_parts_free(&all);
+}
+END_TEST
+
+START_TEST(a_part_of_another_job_is_refused)
+{
+    ps_explain_parts written, out;
+    ps_buf bytes = PS_BUF_EMPTY;
+    make(&written, 5);
+    ck_ok(
+        ps_explain_parts_write(&written, (ps_safetensors_sink){.write = append, .state = &bytes}));
+    ps_explain_parts_free(&written);
+    ck_assert_int_eq(ps_explain_parts_read(ps_buf_slice(&bytes), 3, &out), PS_CORRUPT);
+    ck_assert_str_eq(ps_error_message(), "a part of an explanation: a method is missing");
+    bytes.len -= 1;
+    ck_assert_int_eq(ps_explain_parts_read(ps_buf_slice(&bytes), 2, &out), PS_CORRUPT);
+    ps_buf_free(&bytes);
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&what_is_written_reads_back_and_merges},
+    {&a_part_of_another_job_is_refused},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("explain/part_file", cases);
+}
