@@ -6,12 +6,20 @@
 #include <math.h>
 #include <string.h>
 
+static void free_texts(char ***texts, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ps_free(&(*texts)[i]);
+    ps_free(texts);
+}
+
 static void free_result(ps_explanation_result *r)
 {
     for (size_t i = 0; i < r->n_arrays; i++) {
         ps_free(&r->arrays[i].name);
         ps_free(&r->arrays[i].array);
         ps_free(&r->arrays[i].axes);
+        free_texts(&r->arrays[i].entries, r->arrays[i].n_entries);
     }
     ps_free(&r->arrays);
     ps_free(&r->kind);
@@ -27,12 +35,11 @@ void ps_explanation_free(ps_explanation *m)
         ps_free(texts[i]);
     for (size_t i = 0; i < m->n_results; i++)
         free_result(&m->results[i]);
-    for (size_t i = 0; i < m->n_warnings; i++)
-        ps_free(&m->warnings[i]);
+    free_texts(&m->warnings, m->n_warnings);
+    free_texts(&m->tensors, m->n_tensors);
     ps_free(&m->rows);
     ps_free(&m->left_out_rows);
     ps_free(&m->results);
-    ps_free(&m->warnings);
     *m = (ps_explanation){0};
 }
 
@@ -45,6 +52,15 @@ const ps_explanation_array *ps_explanation_find(const ps_explanation_result *res
     return NULL;
 }
 
+static void write_texts(const char *key, char *const *texts, size_t n, ps_json_writer *w)
+{
+    ps_json_key(w, key);
+    ps_json_array(w);
+    for (size_t i = 0; i < n; i++)
+        ps_json_string(w, texts[i]);
+    ps_json_array_end(w);
+}
+
 static void write_lineage(const ps_explanation *m, ps_json_writer *w)
 {
     ps_json_key(w, "lineage");
@@ -54,6 +70,8 @@ static void write_lineage(const ps_explanation *m, ps_json_writer *w)
     ps_json_put_string(w, "name", m->model);
     ps_json_put_string(w, "version", m->model_version);
     ps_json_put_string(w, "architecture", m->architecture);
+    if (m->n_tensors)
+        write_texts("tensors", m->tensors, m->n_tensors, w);
     ps_json_object_end(w);
     if (m->data && *m->data)
         ps_json_put_string(w, "data", m->data);
@@ -83,6 +101,8 @@ static void write_arrays(const ps_explanation_result *r, ps_json_writer *w)
         ps_json_put_string(w, "name", r->arrays[i].name);
         ps_json_put_string(w, "array", r->arrays[i].array);
         write_axes(r->arrays[i].axes, w);
+        if (r->arrays[i].n_entries)
+            write_texts("entries", r->arrays[i].entries, r->arrays[i].n_entries, w);
         ps_json_object_end(w);
     }
     ps_json_array_end(w);
@@ -176,10 +196,6 @@ void ps_explanation_write(const ps_explanation *m, ps_buf *out)
     ps_json_array_end(&w);
     ps_json_put_string(&w, "contents", m->contents);
     write_rows(m, &w);
-    ps_json_key(&w, "warnings");
-    ps_json_array(&w);
-    for (size_t i = 0; i < m->n_warnings; i++)
-        ps_json_string(&w, m->warnings[i]);
-    ps_json_array_end(&w);
+    write_texts("warnings", m->warnings, m->n_warnings, &w);
     ps_json_object_end(&w);
 }

@@ -2,15 +2,17 @@
  * (explain.safetensors beside it). Versioned and only ever added to: a reader passes over what it
  * does not know.
  *
- *     {"psd_explain": 1, "job": 7, "lineage": {"model": {"name", "version", "architecture"},
- * "data":
- *     [{"path"}], "psd_version", "seed"}, "score", "target", "baseline", "rows": [{"row", "label",
- *     "prediction", "target", "confidence", "score"}], "contents": "rows/features", "left_out":
- *     {"count", "rows": []}, "results": [{"kind", "method", "arguments": {}, "arrays": [{"name",
- *     "array", "axes": []}], "residual": {"relative_median", "relative_max", "tolerance", "met",
- *     "unmet"}, "standard_error", "steps": {"median", "max"}, "evaluations", "seconds"}],
- * "warnings":
- *     []}
+ *     {"psd_explain": 1, "job": 7,
+ *      "lineage": {"model": {"name", "version", "architecture", "tensors": []}, "data",
+ *                  "psd_version", "seed"},
+ *      "score", "target", "baseline", "classes", "language",
+ *      "results": [{"kind", "method", "arguments": {},
+ *                   "arrays": [{"name", "array", "axes": [], "entries": []}],
+ *                   "residual": {"relative_median", "relative_max", "tolerance", "met", "unmet"},
+ *                   "standard_error", "steps": {"median", "max"}, "evaluations", "seconds"}],
+ *      "contents": "rows/features",
+ *      "rows": [{"row", "label", "prediction", "target", "confidence", "score"}],
+ *      "left_out": {"count", "rows": []}, "warnings": []}
  *
  * Reading takes any bytes: it is a file that others have left. Plain memory, its owner's. */
 #ifndef PS_EXPLAIN_MANIFEST_H
@@ -28,9 +30,11 @@ enum { PS_EXPLAIN_MANIFEST_VERSION = 1, PS_EXPLANATION_MAX = 64 << 20 /* bytes *
 
 /* An array of explain.safetensors. */
 typedef struct ps_explanation_array {
-    char *name;  /* what it is to its method: "values" */
-    char *array; /* its name in the file: "attributions/0/values" */
-    char *axes;  /* "row feature" */
+    char *name;     /* what it is to its method: "values" */
+    char *array;    /* its name in the file: "attributions/0/values" */
+    char *axes;     /* "row feature" */
+    char **entries; /* what the numbers along its last axis are; none: that goes without saying */
+    size_t n_entries;
 } ps_explanation_array;
 
 typedef struct ps_explanation_result {
@@ -64,7 +68,9 @@ typedef struct ps_explanation {
     char *score, *target, *baseline; /* as words: "logit", "difference 3 5" */
     bool classes;                    /* predictions are classes, or tokens; else numbers */
     bool language;                   /* rows are tokens */
-    char *contents;                  /* the array of what is in the rows; "": they are not shown */
+    char **tensors;                  /* names of the model's, in the order of an axis "tensor" */
+    size_t n_tensors;
+    char *contents; /* the array of what is in the rows; "": they are not shown */
     ps_explanation_row *rows;
     size_t n_rows;
     uint64_t left_out; /* rows without a finite score; the first of them: */

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Entries of a list at most; and of a row's worth there are as many as a job may have. */
-enum { LIST_MAX = 1024, ROWS_MAX = 1 << 17, TEXT_MAX = 4096 };
+enum { LIST_MAX = 1024, ROWS_MAX = 1 << 17, TENSORS_MAX = 1 << 20, TEXT_MAX = 4096 };
 
 static ps_status corrupt(const char *what)
 {
@@ -104,6 +104,28 @@ static void *grow(void *memory, size_t n, size_t most, size_t one)
     return grown;
 }
 
+/* A list of texts. */
+typedef struct text_list {
+    char ***at;
+    size_t *n, most;
+} text_list;
+
+static ps_status add_text(ps_json_reader *r, const ps_json_token *token, void *user)
+{
+    text_list *t = user;
+    char **all = grow(*t->at, *t->n, t->most, sizeof *all);
+    if (!all)
+        return corrupt("a list of texts without end");
+    *t->at = all;
+    all[(*t->n)++] = ps_strdup((const char *)token->text.data);
+    return PS_OK;
+}
+
+static ps_status read_texts(ps_json_reader *r, char ***at, size_t *n, size_t most)
+{
+    return read_list(r, PS_JSON_STRING, add_text, &(text_list){.at = at, .n = n, .most = most});
+}
+
 /* ---- results ---- */
 
 static ps_status add_axis(ps_json_reader *r, const ps_json_token *token, void *user)
@@ -147,10 +169,11 @@ static ps_status add_array(ps_json_reader *r, const ps_json_token *first, void *
     ps_status st = PS_OK;
     *a = (ps_explanation_array){NULL};
     while (ps_json_member(r, &key, &st))
-        st = is(&key, "name")    ? read_text(r, &a->name)
-             : is(&key, "array") ? read_text(r, &a->array)
-             : is(&key, "axes")  ? read_axes(r, &a->axes)
-                                 : ps_json_skip(r);
+        st = is(&key, "name")      ? read_text(r, &a->name)
+             : is(&key, "array")   ? read_text(r, &a->array)
+             : is(&key, "axes")    ? read_axes(r, &a->axes)
+             : is(&key, "entries") ? read_texts(r, &a->entries, &a->n_entries, LIST_MAX)
+                                   : ps_json_skip(r);
     settle(&a->name);
     settle(&a->array);
     settle(&a->axes);
@@ -292,17 +315,6 @@ static ps_status read_left_out(ps_json_reader *r, ps_explanation *out)
     return st;
 }
 
-static ps_status add_warning(ps_json_reader *r, const ps_json_token *token, void *user)
-{
-    ps_explanation *m = user;
-    char **all = grow(m->warnings, m->n_warnings, LIST_MAX, sizeof *m->warnings);
-    if (!all)
-        return corrupt("too many warnings");
-    m->warnings = all;
-    all[m->n_warnings++] = ps_strdup((const char *)token->text.data);
-    return PS_OK;
-}
-
 /* ---- the whole ---- */
 
 static ps_status read_model(ps_json_reader *r, ps_explanation *out)
@@ -313,6 +325,7 @@ static ps_status read_model(ps_json_reader *r, ps_explanation *out)
         st = is(&key, "name")           ? read_text(r, &out->model)
              : is(&key, "version")      ? read_text(r, &out->model_version)
              : is(&key, "architecture") ? read_text(r, &out->architecture)
+             : is(&key, "tensors")      ? read_texts(r, &out->tensors, &out->n_tensors, TENSORS_MAX)
                                         : ps_json_skip(r);
     return st;
 }
@@ -357,7 +370,8 @@ static ps_status read_member(ps_json_reader *r, const ps_json_token *key, uint64
         return read_list(r, PS_JSON_OBJECT, add_row, out);
     if (is(key, "left_out"))
         return read_left_out(r, out);
-    return is(key, "warnings") ? read_list(r, PS_JSON_STRING, add_warning, out) : ps_json_skip(r);
+    return is(key, "warnings") ? read_texts(r, &out->warnings, &out->n_warnings, LIST_MAX)
+                               : ps_json_skip(r);
 }
 
 static void settle_texts(ps_explanation *m)

@@ -38,6 +38,15 @@ static ps_status make_room(ps_explaining *x, const ps_spec_explain_method *spec,
 
 /* ---- calibration ---- */
 
+static const char *const bin_quantities[] = {"rows", "confidence", "right", NULL};
+static const char *const total_quantities[] = {"rows", "brier", "loss", NULL};
+static const char *const summary_quantities[] = {
+    "accuracy", "loss", "brier", "calibration_error", "largest_calibration_error", NULL};
+static const ps_explain_entries calibration_entries[] = {{"bins", bin_quantities},
+                                                         {"totals", total_quantities},
+                                                         {"summary", summary_quantities},
+                                                         {NULL, NULL}};
+
 static ps_status put_calibration(const ps_calibration *c, ps_explain_part *out)
 {
     double bins[PS_CALIBRATION_BINS * 3], totals[3] = {c->rows, c->brier, c->nll};
@@ -115,6 +124,8 @@ static ps_status run_confusion(ps_explaining *x, const ps_spec_explain_method *s
 
 /* ---- losses ---- */
 
+static const char *const loss_quantities[] = {"loss", "confidence", "probability", "answer", NULL};
+static const ps_explain_entries loss_entries[] = {{"rows", loss_quantities}, {NULL, NULL}};
 typedef enum loss_quantity { LOSS, CONFIDENCE, PROBABILITY, ANSWER, LOSS_QUANTITIES } loss_quantity;
 
 static void measure(const double *p, size_t n, int32_t label, float *out)
@@ -145,10 +156,11 @@ static ps_status run_losses(ps_explaining *x, const ps_spec_explain_method *spec
 }
 
 const ps_explain_method ps_explain_method_calibration = {.name = "calibration",
+                                                         .entries = calibration_entries,
                                                          .prepare = make_room,
                                                          .run = run_calibration,
                                                          .finish = finish_calibration};
 const ps_explain_method ps_explain_method_confusion = {
     .name = "confusion", .prepare = make_counts, .run = run_confusion};
 const ps_explain_method ps_explain_method_losses = {
-    .name = "losses", .prepare = make_room, .run = run_losses};
+    .name = "losses", .entries = loss_entries, .prepare = make_room, .run = run_losses};

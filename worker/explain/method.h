@@ -92,8 +92,15 @@ static inline size_t ps_explain_features(const ps_explaining *x, const ps_explai
     return (size_t)(x->language ? items->length : x->inputs);
 }
 
+/* What the numbers along an array's last axis are, for reports: "mean", "deviation". */
+typedef struct ps_explain_entries {
+    const char *array;        /* its name; of the last one NULL */
+    const char *const *names; /* ended by NULL */
+} ps_explain_entries;
+
 typedef struct ps_explain_method {
-    const char *name; /* as in explain_rows.h */
+    const char *name;                  /* as in explain_rows.h */
+    const ps_explain_entries *entries; /* of arrays whose last axis is a list; NULL: of none */
     /* Looks at the arguments and the model, and takes the memory that run needs. *state is freed
      * with `free`, also after a failure if it is set. May be NULL. */
     ps_status (*prepare)(ps_explaining *x, const ps_spec_explain_method *spec, void **state);

@@ -1,7 +1,7 @@
 /* weights: what the numbers of each tensor are like, without data: how they lie, and of matrices
  * what they stretch (spectrum.h). A tensor is one share's; of all tensors:
  *
- *     statistics [tensor, quantity]  ps_explain_weight_quantities; NaN where there is none
+ *     statistics [tensor, quantity]  PS_EXPLAIN_WEIGHT_QUANTITIES; NaN where there is none
  *     histogram  [tensor, bin]       counts, between -limit and limit (a quantity) in equal bins
  *     singular   [tensor, point]     singular values by rank, of ranks that grow evenly on a log
  *                                    scale from the first to the last; NaN of what is no matrix
@@ -19,7 +19,8 @@
 #include <string.h>
 
 #define NAME(name) #name,
-const char *const ps_explain_weight_names[] = {PS_EXPLAIN_WEIGHT_QUANTITIES(NAME) NULL};
+static const char *const quantities[] = {PS_EXPLAIN_WEIGHT_QUANTITIES(NAME) NULL};
+static const ps_explain_entries entries[] = {{"statistics", quantities}, {NULL, NULL}};
 
 /* A share's: zeros in the rows of tensors that are others'. */
 typedef struct weighing {
@@ -204,4 +205,5 @@ static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void 
     return st;
 }
 
-const ps_explain_method ps_explain_method_weights = {.name = "weights", .run = run};
+const ps_explain_method ps_explain_method_weights = {
+    .name = "weights", .entries = entries, .run = run};

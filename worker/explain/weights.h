@@ -31,6 +31,4 @@ enum {
     PS_EXPLAIN_WEIGHT_POINTS = 64, /* of the curve of singular values */
 };
 
-extern const char *const ps_explain_weight_names[]; /* ended by NULL */
-
 #endif

@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "common/base/require.h"
 #include "common/explain/manifest.h"
+#include "worker/job/job_model.h"
 #include "worker/task/result.h"
 #include "worker/tasks/artifact.h"
 #include "worker/tasks/explaining.h"
@@ -128,15 +129,23 @@ static ps_status leave_result(merging *m, Psd__V1__TaskResult *result)
 {
     const Psd__V1__Task *task = m->task.run->task;
     const char *version = m->task.run->env->version;
+    const ps_spec_model *model = ps_job_entry_model_spec(m->task.entry);
+    const ps_model_config config = ps_job_model_config(model);
+    ps_model_layout layout;
     ps_explanation manifest;
+    ps_status st = ps_model_describe(&config, &layout);
+    if (st)
+        return st;
     ps_explanation_make(&(ps_explanation_of){.job = ps_job_entry_spec(m->task.entry),
-                                             .model = ps_job_entry_model_spec(m->task.entry),
+                                             .model = model,
                                              .job_id = task->job_id,
                                              .version = task->model_version,
                                              .psd_version = version ? version : "",
-                                             .parts = &m->all},
+                                             .parts = &m->all,
+                                             .layout = &layout},
                         &manifest);
-    ps_status st = leave_arrays(m, result);
+    ps_model_layout_free(&layout);
+    st = leave_arrays(m, result);
     if (!st)
         st = leave_manifest(m, &manifest, result);
     if (!st) {

@@ -70,6 +70,20 @@ static double mean_of(const ps_explain_array *a)
 
 /* ---- results ---- */
 
+static void put_entries(const ps_explain_method *method, ps_explanation_array *out)
+{
+    const ps_explain_entries *e = method->entries;
+    while (e && e->array && strcmp(e->array, out->name) != 0)
+        e++;
+    if (!e || !e->array)
+        return;
+    while (e->names[out->n_entries])
+        out->n_entries++;
+    out->entries = ps_alloc_array(out->n_entries, sizeof *out->entries);
+    for (size_t i = 0; i < out->n_entries; i++)
+        out->entries[i] = ps_strdup(e->names[i]);
+}
+
 static void put_arrays(const ps_explain_part *part, const char *name, ps_explanation_result *out)
 {
     out->arrays = ps_alloc_array(part->n ? part->n : 1, sizeof *out->arrays);
@@ -79,6 +93,7 @@ static void put_arrays(const ps_explain_part *part, const char *name, ps_explana
             (ps_explanation_array){.name = ps_strdup(a->name),
                                    .array = ps_asprintf("%s/%s", name, a->name),
                                    .axes = ps_strdup(a->axes)};
+        put_entries(ps_explain_method_find(out->method), &out->arrays[i]);
     }
 }
 
@@ -209,6 +224,13 @@ static void put_rows(const ps_explain_parts *parts, ps_explanation *out)
     memcpy(out->left_out_rows, parts->left_out, out->n_left_out_rows * sizeof *out->left_out_rows);
 }
 
+static void put_tensors(const ps_model_layout *layout, ps_explanation *out)
+{
+    out->tensors = ps_alloc_array(layout->count, sizeof *out->tensors);
+    for (; out->n_tensors < layout->count; out->n_tensors++)
+        out->tensors[out->n_tensors] = ps_strdup(layout->parameters[out->n_tensors].name);
+}
+
 void ps_explanation_make(const ps_explanation_of *of, ps_explanation *out)
 {
     const ps_job_spec *job = of->job;
@@ -230,6 +252,7 @@ void ps_explanation_make(const ps_explanation_of *of, ps_explanation *out)
                          .language = ps_spec_model_is_language(of->model),
                          .contents = *contents ? ps_asprintf("rows/%s", contents) : ps_strdup(""),
                          .n_results = of->parts->n_methods};
+    put_tensors(of->layout, out);
     put_rows(of->parts, out);
     out->results = ps_alloc_array(out->n_results ? out->n_results : 1, sizeof *out->results);
     for (size_t i = 0; i < out->n_results; i++)

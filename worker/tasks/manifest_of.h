@@ -5,6 +5,7 @@
 
 #include "common/conf/job_spec.h"
 #include "common/explain/manifest.h"
+#include "worker/explain/method.h"
 #include "worker/explain/part_file.h"
 
 typedef struct ps_explanation_of {
@@ -14,6 +15,7 @@ typedef struct ps_explanation_of {
     const char *version;     /* of the stored model */
     const char *psd_version; /* of this program */
     const ps_explain_parts *parts;
+    const ps_model_layout *layout; /* the model's parameters */
 } ps_explanation_of;
 
 /* *out is freed with ps_explanation_free. */

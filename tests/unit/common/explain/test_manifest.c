@@ -9,11 +9,14 @@
 /* As a file of the first version has it, and with keys that nobody knows yet. */
 static const char known[] =
     "{\"psd_explain\":1,\"job\":7,\"lineage\":{\"model\":{\"name\":\"m\",\"version\":\"v\","
-    "\"architecture\":\"mlp\"},\"data\":\"/d/x\",\"psd_version\":\"0.1.0\",\"seed\":3},\"score\":"
+    "\"architecture\":\"mlp\",\"tensors\":[\"a\",\"b\"]},\"data\":\"/d/"
+    "x\",\"psd_version\":\"0.1.0\",\"seed\":3},\"score\":"
     "\"logit\",\"target\":\"class 3\",\"baseline\":\"zero\",\"classes\":true,\"language\":false,"
     "\"results\":[{\"kind\":\"attributions\",\"method\":\"integrated_gradients\",\"arguments\":{"
     "\"method\":\"integrated_gradients\",\"steps\":50},\"arrays\":[{\"name\":\"values\",\"array\":"
-    "\"attributions/0/values\",\"axes\":[\"row\",\"feature\"]}],\"residual\":{\"relative_median\":"
+    "\"attributions/0/"
+    "values\",\"axes\":[\"row\",\"feature\"],\"entries\":[\"x\",\"y\"]}],\"residual\":{\"relative_"
+    "median\":"
     "0.001,\"relative_max\":0.25,\"tolerance\":0.01,\"met\":false,\"unmet\":2},\"standard_error\":"
     "0.5,\"steps\":{\"median\":50,\"max\":800},\"evaluations\":12,\"seconds\":1.5}],\"contents\":"
     "\"\",\"rows\":[{\"row\":4,\"label\":1,\"prediction\":3,\"target\":3,\"confidence\":0.75,"
@@ -34,7 +37,10 @@ START_TEST(what_is_written_reads_back)
     ck_assert(r->has_residual && r->unmet == 2);
     ck_assert_double_eq(r->relative_max, 0.25);
     ck_assert_str_eq(ps_explanation_find(r, "values")->axes, "row feature");
+    ck_assert_str_eq(ps_explanation_find(r, "values")->entries[1], "y");
     ck_assert_ptr_null(ps_explanation_find(r, "value"));
+    ck_assert_uint_eq(m.n_tensors, 2);
+    ck_assert_str_eq(m.tensors[1], "b");
     ck_assert_uint_eq(m.left_out, 2);
     ck_assert_uint_eq(m.left_out_rows[1], 6);
     ps_explanation_write(&m, &again);
