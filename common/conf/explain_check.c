@@ -190,6 +190,10 @@ static ps_status check_target(const ps_spec_explain *e, const ps_conf_doc *doc)
                             "two different outputs are needed: [a, b] explains a less b");
     if (t->n_difference && e->score == PS_EXPLAIN_LOSS)
         return ps_conf_fail(doc, "explain.score", "loss is of one target, not of a difference");
+    const ps_explain_row *logits = first_with(e, PS_EXPLAIN_LOGITS, 0);
+    if (logits && e->score != PS_EXPLAIN_LOGIT)
+        return ps_conf_fail(doc, "explain.score", "%s: method %s explains logits alone",
+                            ps_explain_score_name(e->score), logits->name);
     return PS_OK;
 }
 

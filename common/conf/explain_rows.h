@@ -26,6 +26,7 @@ typedef enum ps_explain_trait {
     /* It does not go by the rows that were chosen: its work is PS_EXPLAIN_SHARES shares, which it
      * cuts by itself (matrices, cells of a grid, rows of data.train) */
     PS_EXPLAIN_SHARED = 1 << 5,
+    PS_EXPLAIN_LOGITS = 1 << 6, /* score: logit alone: its rules end at the outputs */
 } ps_explain_trait;
 
 enum {

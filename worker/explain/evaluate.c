@@ -72,20 +72,21 @@ static ps_status forward(ps_explaining *x, const ps_explain_items *items,
         batch.embeddings = r->points;
     else
         batch.features = r->points;
-    ps_status st = ps_model_forward(x->model, &batch, NULL);
+    ps_status st = ps_model_forward(x->model, &batch, points->hooks);
     if (!st)
         st = ps_model_outputs_at(x->model, r->at, n, r->logits);
     x->evaluations += n;
     return st;
 }
 
-static ps_status backward(ps_explaining *x, const ps_explain_items *items, size_t n, const room *r)
+static ps_status backward(ps_explaining *x, const ps_explain_items *items,
+                          const ps_explain_points *points, size_t n, const room *r)
 {
     size_t outputs = (size_t)x->outputs;
     for (size_t i = 0; i < n; i++)
         ps_explain_score_gradient(&items->goals[r->of[i]], r->logits + i * outputs, x->outputs,
                                   r->seeds + i * outputs);
-    ps_status st = ps_model_backward_at(x->model, r->at, n, r->seeds, NULL);
+    ps_status st = ps_model_backward_at(x->model, r->at, n, r->seeds, points->hooks);
     if (!st)
         st = ps_copy_to_host(ps_model_stream(x->model), r->gradients,
                              ps_model_input_gradient(x->model),
@@ -121,7 +122,7 @@ ps_status ps_explain_evaluate(ps_explaining *x, const ps_explain_items *items,
         make(x, items, points, first, n, &r);
         st = forward(x, items, points, n, &r);
         if (!st && points->gradients)
-            st = backward(x, items, n, &r);
+            st = backward(x, items, points, n, &r);
         if (!st)
             take(x, items, points, first, n, &r);
     }

@@ -131,6 +131,9 @@ typedef struct ps_explain_points {
     /* Is given, in order, f at point i, and ∇f there, [width]; NULL unless wanted. */
     void (*take)(void *user, size_t i, double score, const float *gradient);
     void *user;
+    /* Of both passes of every batch, whose rows are points in their order; NULL: none. What a hook
+     * fails with it keeps: whoever set it looks when all is done. */
+    const ps_model_hooks *hooks;
 } ps_explain_points;
 
 /* Fails as the model does, and as x->check. A score may be anything, NaN included. */
