@@ -37,21 +37,27 @@ enum {
 /* ROW(name, section, traits, passes, keys): how often it goes over its rows or shares, with all
  * that it left before merged in between; its keys, each with a default of its own where that is not
  * the usual one, nor 0. Sorted by section. */
-#define PS_EXPLAIN_ROWS(ROW)                                                                    \
-    ROW(calibration, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {NULL})                  \
-    ROW(confusion, behaviour, PS_EXPLAIN_LAYERS | PS_EXPLAIN_LABELS, 1, {NULL})                 \
-    ROW(losses, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {NULL})                       \
-    ROW(feature_ablation, attributions, PS_EXPLAIN_ANY, 1, {"features"})                        \
-    ROW(occlusion, attributions, PS_EXPLAIN_ANY, 1, {"window"}, {"stride"}, {"shape"})          \
-    ROW(saliency, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {NULL})                \
-    ROW(gradient_x_input, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {NULL})        \
-    ROW(integrated_gradients, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"steps"}, \
-        {"tolerance"}, {"steps_max"})                                                           \
-    ROW(smooth_grad, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"samples", 50},    \
-        {"noise"})                                                                              \
-    ROW(gradient_shap, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"samples", 200}) \
-    ROW(shapley, attributions, PS_EXPLAIN_ANY, 1, {"features"}, {"samples"})                    \
-    ROW(permutation_shapley, attributions, PS_EXPLAIN_ANY, 1, {"features"}, {"permutations"})   \
+#define PS_EXPLAIN_ROWS(ROW)                                                                     \
+    ROW(calibration, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {NULL})                   \
+    ROW(confusion, behaviour, PS_EXPLAIN_LAYERS | PS_EXPLAIN_LABELS, 1, {NULL})                  \
+    ROW(losses, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {NULL})                        \
+    ROW(feature_ablation, attributions, PS_EXPLAIN_ANY, 1, {"features"})                         \
+    ROW(occlusion, attributions, PS_EXPLAIN_ANY, 1, {"window"}, {"stride"}, {"shape"})           \
+    ROW(saliency, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {NULL})                 \
+    ROW(gradient_x_input, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {NULL})         \
+    ROW(integrated_gradients, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"steps"},  \
+        {"tolerance"}, {"steps_max"})                                                            \
+    ROW(smooth_grad, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"samples", 50},     \
+        {"noise"})                                                                               \
+    ROW(gradient_shap, attributions, PS_EXPLAIN_ANY | PS_EXPLAIN_BACKWARD, 1, {"samples", 200})  \
+    ROW(shapley, attributions, PS_EXPLAIN_ANY, 1, {"features"}, {"samples"})                     \
+    ROW(permutation_shapley, attributions, PS_EXPLAIN_ANY, 1, {"features"}, {"permutations"})    \
+    ROW(deep_lift, attributions, PS_EXPLAIN_LAYERS | PS_EXPLAIN_BACKWARD | PS_EXPLAIN_LOGITS, 1, \
+        {NULL})                                                                                  \
+    ROW(lrp, attributions, PS_EXPLAIN_LAYERS | PS_EXPLAIN_BACKWARD | PS_EXPLAIN_LOGITS, 1,       \
+        {"epsilon"})                                                                             \
+    ROW(cp_lrp, attributions, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_BACKWARD | PS_EXPLAIN_LOGITS, 1,  \
+        {NULL})                                                                                  \
     ROW(weights, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_SHARED, 1, {"side_max"})
 
 /* Keys below an entry, each a member of that name of ps_spec_explain_method. INT(key, default,
@@ -63,6 +69,7 @@ enum {
     INT(samples, "2048", 2, 1048576)                          \
     INT(permutations, "10", 1, 100000)                        \
     INT(side_max, "2048", 1, 65536)                           \
+    REAL(epsilon, "1e-6", 0, 10)                              \
     REAL(noise, "0.15", 0, 10)                                \
     REAL(tolerance, "0.01", 1e-9, 1)                          \
     INTS(window, "[]", 0, 2, 1, 65536)                        \

@@ -102,6 +102,8 @@ START_TEST(what_makes_no_sense_is_refused_on_its_line)
             "job.yaml:8: explain.target.difference: two different outputs are needed");
     refuses(HEAD "  target: {difference: [1, 2]}\n  score: loss\n" IG,
             "job.yaml:9: explain.score: loss is of one target, not of a difference");
+    refuses(HEAD "  attributions: [deep_lift]\n  score: probability\n",
+            "job.yaml:9: explain.score: probability: method deep_lift explains logits alone");
     refuses(HEAD "  baseline: {value: 1, row: 3}\n" IG,
             "job.yaml:8: explain.baseline: one of of, value, token and row, not several");
     refuses(PROMPTS "  target: label\n" IG, "job.yaml:6: explain.target: label: prompts have none");
@@ -170,6 +172,11 @@ START_TEST(a_model_has_what_is_asked_of_it)
     no_match("kind: explain\nname: why\nmodel_name: gpt\nexplain:\n"
              "  prompts: [[1, 1, 1, 1, 1, 1, 1, 1, 1]]\n" IG,
              TOKENS, "job.yaml:5: explain.prompts[0]: 9 tokens, and the context of model gpt is 8");
+    no_match(PROMPTS "  attributions: [deep_lift]\n", TOKENS,
+             "job.yaml:6: explain.attributions[0]: method deep_lift is for models of layers; model "
+             "gpt is gpt2");
+    no_match(HEAD "  attributions: [cp_lrp]\n", LAYERS,
+             "job.yaml:8: explain.attributions[0]: method cp_lrp is for language models");
     no_match(HEAD IG, TOKENS,
              "job.yaml:5: data.format: 'idx' is not what model mlp reads: allowed: "
              "tokens");
