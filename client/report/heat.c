@@ -15,52 +15,6 @@
 
 enum { SIDE_LEAST = 8, SIDE_MOST = 256, LEVELS = 65, STEPS = 8, SHOWN = 112, BAR = 90 };
 
-ps_numbers ps_numbers_of(const ps_explain_view *v, const char *array, uint64_t row)
-{
-    const ps_safetensors_tensor *t = v->file ? ps_safetensors_find(v->file, array) : NULL;
-    if (!t || t->dtype != PS_SAFETENSORS_F32 || t->n_dims != 2 || row >= t->shape[0])
-        return (ps_numbers){NULL};
-    return (ps_numbers){.data = v->arrays.data + v->file->data_start + t->begin +
-                                row * t->shape[1] * sizeof(float),
-                        .n = t->shape[1]};
-}
-
-double ps_number_at(const ps_numbers *numbers, uint64_t i)
-{
-    float value;
-    memcpy(&value, numbers->data + i * sizeof value, sizeof value);
-    return (double)value;
-}
-
-double ps_numbers_sum(const ps_numbers *numbers)
-{
-    double sum = 0;
-    for (uint64_t i = 0; i < numbers->n; i++)
-        sum += isfinite(ps_number_at(numbers, i)) ? ps_number_at(numbers, i) : 0;
-    return sum;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-double ps_numbers_limit(const ps_numbers *numbers)
-{
-    double *sizes = ps_alloc_array(numbers->n + 1, sizeof *sizes), limit;
-    size_t n = 0;
-    for (uint64_t i = 0; i < numbers->n; i++)
-        if (isfinite(ps_number_at(numbers, i)))
-            sizes[n++] = fabs(ps_number_at(numbers, i));
-    qsort(sizes, n, sizeof *sizes, by_size);
-    limit = n ? sizes[(n - 1) * 99 / 100] : 0;
-    if (n && !(limit > 0)) /* but few are not 0 */
-        limit = sizes[n - 1];
-    ps_free(&sizes);
-    return limit;
-}
-
 /* ---- images ---- */
 
 uint32_t ps_image_side(uint64_t features)

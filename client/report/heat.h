@@ -5,19 +5,7 @@
 #ifndef PS_REPORT_HEAT_H
 #define PS_REPORT_HEAT_H
 
-#include "client/show/explain_view.h"
-
-/* A row of an array of the explanation. */
-typedef struct ps_numbers {
-    const uint8_t *data; /* float32, at any address */
-    uint64_t n;
-} ps_numbers;
-
-/* data NULL: there is no such array of rows, or no such row. */
-ps_numbers ps_numbers_of(const ps_explain_view *view, const char *array, uint64_t row);
-double ps_number_at(const ps_numbers *numbers, uint64_t i);
-double ps_numbers_sum(const ps_numbers *numbers);   /* of those that are finite */
-double ps_numbers_limit(const ps_numbers *numbers); /* above; 0: all are 0, or none is finite */
+#include "client/report/numbers.h"
 
 /* Rows and columns of a square image; 0: it is none, or larger than is drawn. */
 uint32_t ps_image_side(uint64_t features);

@@ -28,29 +28,21 @@ static char *words_of(const char *method)
     return words;
 }
 
+static ps_numbers named_of(const ps_explain_view *v, const ps_explanation_result *result,
+                           const char *name, uint64_t row)
+{
+    const ps_explanation_array *array = ps_explanation_find(result, name);
+    return array ? ps_numbers_of(v, array->array, row) : (ps_numbers){NULL};
+}
+
 /* What it found of a row; data NULL: it has none of rows. */
 static ps_numbers values_of(const ps_explain_view *v, const ps_explanation_result *result,
                             uint64_t row)
 {
-    const ps_explanation_array *values = ps_explanation_find(result, "values");
-    return values ? ps_numbers_of(v, values->array, row) : (ps_numbers){NULL};
+    return named_of(v, result, "values", row);
 }
 
 /* ---- a row ---- */
-
-static void put_output(ps_buf *out, const ps_explain_view *v, int64_t i)
-{
-    if (v->manifest->language && v->token && i >= 0) {
-        ps_buf text = PS_BUF_EMPTY;
-        v->token(v->user, (uint32_t)i, &text);
-        ps_html(out, "‘%s’", ps_buf_cstr(&text));
-        ps_buf_free(&text);
-    } else if (i >= 0 && (uint64_t)i < v->n_names) {
-        ps_html_text(out, v->names[i]);
-    } else {
-        ps_html(out, "%" PRId64, i);
-    }
-}
 
 static void put_head(ps_buf *out, const ps_explain_view *v, const ps_explanation_row *row)
 {
@@ -62,17 +54,17 @@ static void put_head(ps_buf *out, const ps_explain_view *v, const ps_explanation
                 row->label < 0                  ? ""
                 : row->label == row->prediction ? "ok"
                                                 : "bad");
-        put_output(out, v, row->prediction);
+        ps_output_html(out, v, row->prediction);
         ps_html(out, "</b>, %.1f&#8239;%%</span>", 100 * row->confidence);
     }
     if (row->label >= 0 && row->label != row->prediction) {
         ps_buf_puts(out, " <span>label <b>");
-        put_output(out, v, row->label);
+        ps_output_html(out, v, row->label);
         ps_buf_puts(out, "</b></span>");
     }
     if (m->classes && row->target != row->prediction) {
         ps_buf_puts(out, " <span>explained <b>");
-        put_output(out, v, row->target);
+        ps_output_html(out, v, row->target);
         ps_buf_puts(out, "</b></span>");
     }
     ps_html(out, " <span>%s %.4g</span></p>\n", m->score, row->score);
@@ -94,9 +86,12 @@ static void put_map(ps_buf *out, const ps_explain_view *v, size_t method, uint64
         ps_heat_tokens(out, v, &numbers, &contents);
     else
         ps_heat_bars(out, &numbers, &contents, BARS);
-    ps_html(out, "<figcaption><b>%s</b> <span>sum %.4g", words, ps_numbers_sum(&numbers));
-    if (ps_numbers_limit(&numbers) > 0)
-        ps_html(out, ", colours to ±%.2g", ps_numbers_limit(&numbers));
+    /* of groups, each counts once; where parts overlap, or have no sign, a sum says nothing */
+    ps_numbers groups = named_of(v, result, "groups", row);
+    ps_html(out, "<figcaption><b>%s</b> <span>", words);
+    if (result->has_residual)
+        ps_html(out, "sum %.4g, ", ps_numbers_sum(groups.data ? &groups : &numbers));
+    ps_html(out, "colours to ±%.2g", ps_numbers_limit(&numbers));
     ps_buf_puts(out, "</span></figcaption></figure>\n");
     ps_free(&words);
 }
@@ -197,13 +192,17 @@ static void put_methods(ps_buf *out, const ps_explanation *m)
 
 static void put_switch(ps_buf *out, const ps_explanation *m)
 {
-    if (m->n_results < 2)
+    size_t n = 0;
+    for (size_t i = 0; i < m->n_results; i++)
+        n += ps_explanation_find(&m->results[i], "values") != NULL;
+    if (n < 2)
         return;
     ps_buf_puts(out, "<div class=\"control with-js\"><label>Method<select data-switch><option "
                      "value=\"\">all, side by side</option>");
     for (size_t i = 0; i < m->n_results; i++) {
         char *words = words_of(m->results[i].method);
-        ps_html(out, "<option value=\"%zu\">%s</option>", i, words);
+        if (ps_explanation_find(&m->results[i], "values"))
+            ps_html(out, "<option value=\"%zu\">%s</option>", i, words);
         ps_free(&words);
     }
     ps_buf_puts(out, "</select></label></div>\n");

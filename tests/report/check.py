@@ -96,6 +96,10 @@ for what, word in (("image", "<image width"), ("tokens", 'class="tokens"')):
     text, page = read(what)
     assert text.count(word) == (15 if what == "image" else 10), what  # of 5 rows: itself and by two methods
     assert page.text.count(HOSTILE) >= 20 and text.count("<img") == 0 and len(page.scripts) == 2
+    for heading in ("Weights", "Behaviour", "What is taken for what", "Is it right as often as it says?", "Where it is most wrong"):
+        assert page.text.count(heading) >= 1, heading
+    assert len(re.findall(r'data-cell="[01],[01]"><title>label ', text)) == 4 and text.count('class="dot"') == 15
+    assert text.count('class="area"') == 30 and 25 <= text.count('class="curve"') <= 30
     manifest = json.loads(page.scripts[0][1])["explanation"]
     assert manifest["job"] == 7 and manifest["rows"][4]["row"] == 14 and manifest["warnings"] == [HOSTILE]
     for link in page.links:

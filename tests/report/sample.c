@@ -21,14 +21,32 @@ static const char *form_of(const char *name)
 
 /* ---- what explains it: two methods, of rows of 8×8 numbers or of 12 tokens ---- */
 
-enum { ROWS = 5, FEATURES = 64, TOKENS = 12, ARRAYS = 3 };
+enum { ROWS = 5, FEATURES = 64, TOKENS = 12, ARRAYS = 10, TENSORS = 30, RESULTS = 6 };
 
-static float numbers[ARRAYS][ROWS * FEATURES];
+static float numbers[ARRAYS][TENSORS * FEATURES];
 static char *classes[] = {hostile, hostile};
-static char integrated[] = "integrated_gradients", saliency[] = "saliency", values[] = "values";
 static char axes[] = "row feature";
 static char arguments[] = "{\"steps\":50}", attributions[] = "attributions";
-static char arrays[ARRAYS][16] = {"a/0", "a/1", "rows/x"};
+/* Of each, its sides; columns 0: those of a row. */
+static const struct {
+    char *array, *name;
+    uint64_t rows, columns;
+    size_t result;
+} parts[ARRAYS] = {
+    {(char[]){"a/0"}, (char[]){"values"}, ROWS, 0, 0},
+    {(char[]){"a/1"}, (char[]){"values"}, ROWS, 0, 1},
+    {(char[]){"rows/x"}, (char[]){""}, ROWS, 0, RESULTS},
+    {(char[]){"b/0"}, (char[]){"counts"}, 2, 2, 2},
+    {(char[]){"b/1"}, (char[]){"bins"}, 15, 3, 3},
+    {(char[]){"b/2"}, (char[]){"summary"}, 1, 5, 3},
+    {(char[]){"b/3"}, (char[]){"rows"}, ROWS, 4, 4},
+    {(char[]){"i/0"}, (char[]){"statistics"}, TENSORS, 16, 5},
+    {(char[]){"i/1"}, (char[]){"histogram"}, TENSORS, 64, 5},
+    {(char[]){"i/2"}, (char[]){"singular"}, TENSORS, 64, 5},
+};
+static char *const methods[RESULTS] = {
+    (char[]){"integrated_gradients"}, (char[]){"saliency"}, (char[]){"confusion"},
+    (char[]){"calibration"},          (char[]){"losses"},   (char[]){"weights"}};
 
 static void word_of(void *user, uint32_t id, ps_buf *out)
 {
@@ -45,33 +63,38 @@ static void fill_numbers(uint64_t columns, bool tokens)
         numbers[2][i] = tokens ? (float)(i % 7) : (float)x;
     }
     numbers[0][3] = NAN;
+    for (size_t k = 3; k < ARRAYS; k++)
+        for (uint64_t i = 0; i < parts[k].rows * parts[k].columns; i++)
+            numbers[k][i] = (float)(1 + (i * 7 + k) % 11) / (k == 4 && i % 3 ? 11.0f : 1.0f);
+    numbers[9][70] = NAN;
 }
 
 static ps_safetensors *file_of(uint64_t columns)
 {
     static ps_safetensors_tensor tensors[ARRAYS];
     static ps_safetensors file = {.tensors = tensors, .n_tensors = ARRAYS};
-    for (size_t i = 0; i < ARRAYS; i++)
-        tensors[i] = (ps_safetensors_tensor){.name = arrays[i],
-                                             .dtype = PS_SAFETENSORS_F32,
-                                             .n_dims = 2,
-                                             .shape = {ROWS, columns},
-                                             .begin = i * sizeof numbers[0],
-                                             .end = i * sizeof numbers[0] + ROWS * columns * 4};
+    for (size_t i = 0; i < ARRAYS; i++) {
+        uint64_t wide = parts[i].columns ? parts[i].columns : columns;
+        tensors[i] =
+            (ps_safetensors_tensor){.name = parts[i].array,
+                                    .dtype = PS_SAFETENSORS_F32,
+                                    .n_dims = parts[i].rows > 1 ? 2 : 1,
+                                    .shape = {parts[i].rows > 1 ? parts[i].rows : wide, wide},
+                                    .begin = i * sizeof numbers[0],
+                                    .end = i * sizeof numbers[0] + parts[i].rows * wide * 4};
+    }
     return &file;
 }
 
 static ps_explanation_result *results_of(bool unmet)
 {
-    static ps_explanation_array of[2];
-    static ps_explanation_result results[2];
-    for (size_t i = 0; i < 2; i++) {
-        of[i] = (ps_explanation_array){.name = values, .array = arrays[i], .axes = axes};
+    static ps_explanation_array of[RESULTS][3];
+    static ps_explanation_result results[RESULTS];
+    for (size_t i = 0; i < RESULTS; i++)
         results[i] = (ps_explanation_result){.kind = attributions,
-                                             .method = i ? saliency : integrated,
+                                             .method = methods[i],
                                              .arguments = arguments,
-                                             .arrays = &of[i],
-                                             .n_arrays = 1,
+                                             .arrays = of[i],
                                              .has_residual = !i,
                                              .relative_median = 1e-3,
                                              .relative_max = 2e-2,
@@ -79,8 +102,14 @@ static ps_explanation_result *results_of(bool unmet)
                                              .unmet = unmet,
                                              .standard_error = NAN,
                                              .steps_median = i ? NAN : 50,
+                                             .steps_max = NAN,
                                              .evaluations = 1000};
-    }
+    for (size_t i = 0; i < ARRAYS; i++)
+        if (parts[i].result < RESULTS) {
+            ps_explanation_result *r = &results[parts[i].result];
+            r->arrays[r->n_arrays++] = (ps_explanation_array){
+                .name = parts[i].name, .array = parts[i].array, .axes = axes};
+        }
     return results;
 }
 
@@ -108,12 +137,12 @@ static ps_explain_view explain(bool tokens)
                          .baseline = hostile,
                          .classes = true,
                          .language = tokens,
-                         .contents = arrays[2],
+                         .contents = parts[2].array,
                          .rows = rows,
                          .n_rows = ROWS,
                          .left_out = 2,
                          .results = results_of(tokens),
-                         .n_results = 2,
+                         .n_results = RESULTS,
                          .warnings = warnings,
                          .n_warnings = 1};
     return (ps_explain_view){.manifest = &m,
