@@ -24,6 +24,7 @@ static const ps_conf_key losses_keys[] = {
 const ps_conf_key ps_spec_record_keys[] = {
     PS_CONF_MAP_OPT("influence", ps_spec_record, influence, influence_keys),
     PS_CONF_MAP_OPT("loss_changes", ps_spec_record, loss_changes, losses_keys),
+    PS_CONF_BOOL("noise_scale", ps_spec_record, noise_scale, "false"),
     PS_CONF_END,
 };
 
@@ -32,9 +33,10 @@ ps_status ps_spec_record_check(const ps_job_spec *spec, const ps_conf_doc *doc)
     const ps_spec_record *record = spec->record;
     if (!record)
         return PS_OK;
-    if (!record->influence && !record->loss_changes)
+    if (!record->influence && !record->loss_changes && !record->noise_scale)
         return ps_conf_fail(doc, "record",
-                            "nothing is to be recorded; say influence or loss_changes");
+                            "nothing is to be recorded; say influence, loss_changes or "
+                            "noise_scale");
     if (!record->loss_changes)
         return PS_OK;
     if (record->influence && record->influence->sketch > SKETCH_OF_REPORT)

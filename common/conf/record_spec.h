@@ -28,6 +28,7 @@ typedef struct ps_spec_record_losses {
 typedef struct ps_spec_record {
     ps_spec_record_influence *influence; /* NULL: none */
     ps_spec_record_losses *loss_changes; /* NULL: none */
+    bool noise_scale;                    /* of the gradients: the artifact noise_scale.json */
 } ps_spec_record;
 
 extern const ps_conf_key ps_spec_record_keys[];

@@ -102,17 +102,26 @@ void ps_accumulator_add(ps_accumulator *accumulator, uint64_t block, const ps_bl
     ps_mutex_unlock(&b->lock);
 }
 
-/* Of the clock's gradient, which is what torch clips, too: not of each worker's share of it. */
-static double clip_scale(const ps_accumulator *a)
+static double mean_square(const ps_accumulator *a)
 {
-    double limit = ps_update_clip_norm(a->store), sum_sq = 0;
-    for (uint64_t i = 0; limit > 0 && i < a->n; i++) {
+    double sum_sq = 0;
+    for (uint64_t i = 0; i < a->n; i++) {
         const block_sum *b = &a->blocks[i];
         if (b->weight > 0)
             sum_sq +=
                 ps_codec_scan_values(b->sum, b->elements, true).sum_sq / b->weight / b->weight;
     }
-    double norm = sqrt(sum_sq);
+    return sum_sq;
+}
+
+/* Of the clock's gradient, which is what torch clips, too: not of each worker's share of it. */
+static double clip_scale(const ps_accumulator *a)
+{
+    double limit = ps_update_clip_norm(a->store);
+    ps_noise *noise = ps_param_store_noise(a->store);
+    double square = limit > 0 || noise ? mean_square(a) : 0, norm = sqrt(square);
+    if (noise)
+        ps_noise_merge(noise, square);
     return limit > 0 && norm > limit ? limit / norm : 1;
 }
 

@@ -11,6 +11,7 @@
 #include "server/params/store_private.h"
 #include "server/params/waypoints.h"
 #include "server/record/losses.h"
+#include "server/record/noise.h"
 
 #include <math.h>
 
@@ -269,6 +270,7 @@ void ps_param_store_unref(ps_param_store **out)
     ps_accumulator_free(&store->held);
     ps_waypoints_free(&store->waypoints);
     ps_losses_free(&store->losses);
+    ps_noise_free(&store->noise);
     ps_record_free(&store->record);
     free(store->recorded);
     free_blocks(store);

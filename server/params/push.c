@@ -140,11 +140,15 @@ static double clip_scale(const ps_push *push)
 typedef struct applying {
     ps_update update;
     double scale;
+    bool paired;
+    ps_noise_pair pair;
 } applying;
 
 static void apply_block(void *user, uint64_t block, const ps_block_piece *pieces, size_t n)
 {
-    const applying *a = user;
+    applying *a = user;
+    if (a->paired)
+        ps_recording_pair_block(a->update.store, &a->pair, block, pieces, n);
     ps_update_block(&a->update, block, pieces, n, a->scale);
 }
 
@@ -154,7 +158,11 @@ static void apply_now(const ps_push *push, uint64_t *version, ps_record_sketch *
     ps_update_begin(push->store, ps_push_chunks_elements(&push->chunks), push->rows_before,
                     &a.update);
     *record = a.update.record = ps_recording_begin(push->store, a.update.version);
+    a.paired = ps_recording_pair_begin(push->store, &push->header,
+                                       ps_push_chunks_elements(&push->chunks), &a.pair);
     ps_push_chunks_each(&push->chunks, apply_block, &a);
+    if (a.paired)
+        ps_noise_pair_end(push->store->noise, &a.pair, push->header.weight);
     ps_update_end(&a.update);
     *version = a.update.version;
 }
@@ -162,16 +170,19 @@ static void apply_now(const ps_push *push, uint64_t *version, ps_record_sketch *
 typedef struct holding {
     const ps_push *push;
     ps_record_sketch *record;
+    double square; /* of the gradient, where its noise is measured */
 } holding;
 
 static void hold_block(void *user, uint64_t block, const ps_block_piece *pieces, size_t n)
 {
-    const holding *h = user;
+    holding *h = user;
     ps_param_store *store = h->push->store;
     double weight = h->push->header.weight;
     ps_accumulator_add(store->held, block, pieces, n, weight);
     if (h->record)
         ps_recording_hold_block(store, h->record, block, pieces, n, weight);
+    for (size_t i = 0; store->noise && i < n; i++)
+        h->square += ps_codec_scan_values(pieces[i].values, pieces[i].count, true).sum_sq;
 }
 
 /* In the gate: a snapshot has the update and its record, or neither. */
@@ -203,8 +214,11 @@ static ps_push_reply carry_out(ps_push *push, ps_verdict verdict)
     uint64_t before, pulled = push->header.pulled_version;
     if (verdict.held_clock) {
         record = ps_recording_begin(push->store, verdict.held_clock);
-        holding h = {push, record};
+        holding h = {push, record, 0};
         ps_push_chunks_each(&push->chunks, hold_block, &h);
+        if (push->store->noise)
+            ps_noise_hold(push->store->noise, ps_push_peer_name(push->ticket.client),
+                          push->header.rows.begin, push->header.weight, h.square);
         before = reply.version = ps_update_count(push->store); /* its clock has not ended */
     } else {
         apply_now(push, &reply.version, &record);

@@ -10,6 +10,7 @@
 struct ps_recorded_block {
     uint32_t unit;
     uint64_t begin;
+    uint64_t first; /* elements of the store before it */
 };
 
 /* Names are borrowed. */
@@ -34,12 +35,16 @@ static struct ps_recorded_block *make_blocks(const ps_placement *p)
 {
     struct ps_recorded_block *blocks = ps_alloc_array((size_t)p->blocks, sizeof *blocks);
     uint32_t unit = 0;
+    uint64_t before = 0;
     for (size_t t = 0; t < p->n_tensors; t++)
         for (uint32_t s = 0; s < p->tensors[t].n_shards; s++, unit++) {
             const ps_param_shard *shard = &p->tensors[t].shards[s];
-            for (uint32_t i = 0; i < shard->blocks; i++)
+            for (uint32_t i = 0; i < shard->blocks; i++) {
+                uint64_t begin = (uint64_t)i * p->block_elements;
                 blocks[shard->first_block + i] = (struct ps_recorded_block){
-                    .unit = unit, .begin = (uint64_t)i * p->block_elements};
+                    .unit = unit, .begin = begin, .first = before + begin};
+            }
+            before += shard->elements;
         }
     return blocks;
 }
@@ -53,7 +58,7 @@ ps_status ps_param_store_record(ps_param_store *store, const ps_record_options *
     ps_status st = ps_record_open(options, &head, &store->record);
     free(head.tensors);
     free(head.elements);
-    if (!st)
+    if (!st && !store->recorded)
         store->recorded = make_blocks(store->placement);
     return st;
 }
@@ -75,6 +80,36 @@ void ps_param_store_measure(ps_param_store *store, double tolerance, const ps_sk
 ps_losses *ps_param_store_losses(const ps_param_store *store)
 {
     return store->losses;
+}
+
+ps_status ps_param_store_measure_noise(ps_param_store *store)
+{
+    PS_REQUIRE(!store->noise);
+    ps_status st =
+        ps_noise_create(store->ops->holds ? 0 : store->placement->elements, &store->noise);
+    if (!st && !store->recorded)
+        store->recorded = make_blocks(store->placement);
+    return st;
+}
+
+ps_noise *ps_param_store_noise(const ps_param_store *store)
+{
+    return store->noise;
+}
+
+bool ps_recording_pair_begin(ps_param_store *store, const ps_push_header *header, uint64_t elements,
+                             ps_noise_pair *out)
+{
+    return store->noise && header->parts <= 1 && elements == store->placement->elements &&
+           ps_noise_pair_begin(store->noise, out);
+}
+
+void ps_recording_pair_block(ps_param_store *store, ps_noise_pair *pair, uint64_t block,
+                             const ps_block_piece *pieces, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ps_noise_pair_add(store->noise, pair, store->recorded[block].first + pieces[i].begin,
+                          pieces[i].values, pieces[i].count);
 }
 
 ps_record_sketch *ps_recording_begin(ps_param_store *store, uint64_t number)

@@ -7,6 +7,7 @@
 #include "server/params/push.h"
 #include "server/params/update.h"
 #include "server/record/losses.h"
+#include "server/record/noise.h"
 #include "server/record/record.h"
 
 /* From now on; before the store is used. options: sketch and every are of the job; blocks: off the
@@ -19,6 +20,16 @@ ps_record *ps_param_store_recorder(const ps_param_store *store); /* NULL: it doe
  * without). Before the store is used. */
 void ps_param_store_measure(ps_param_store *store, double tolerance, const ps_sketch *shape);
 ps_losses *ps_param_store_losses(const ps_param_store *store); /* NULL: it is not */
+
+/* The gradients' noise is measured from now on; before the store is used. PS_NO_MEMORY. */
+PS_MUST_CHECK ps_status ps_param_store_measure_noise(ps_param_store *store);
+ps_noise *ps_param_store_noise(const ps_param_store *store); /* NULL: it is not */
+
+/* A push that is applied: is its gradient one of a pair? It is whole, and no other is under way. */
+bool ps_recording_pair_begin(ps_param_store *store, const ps_push_header *header, uint64_t elements,
+                             ps_noise_pair *out);
+void ps_recording_pair_block(ps_param_store *store, ps_noise_pair *pair, uint64_t block,
+                             const ps_block_piece *pieces, size_t n);
 
 /* A sketch for an update of this number, or NULL. */
 ps_record_sketch *ps_recording_begin(ps_param_store *store, uint64_t number);

@@ -68,6 +68,7 @@ struct ps_param_store {
     ps_accumulator *held; /* pushes that wait for a clock's end; NULL: the controller holds none */
     struct ps_waypoints *waypoints;     /* waypoints.h; NULL: none are kept */
     struct ps_losses *losses;           /* what was measured between them; NULL: none are kept */
+    struct ps_noise *noise;             /* of the gradients; NULL: it is not measured */
     ps_record *record;                  /* of its pushes (recording.h); NULL: there is none */
     struct ps_recorded_block *recorded; /* [placement->blocks] */
     ps_mutex stats_lock;

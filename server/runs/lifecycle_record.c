@@ -7,13 +7,19 @@
 #include "common/base/require.h"
 #include "server/files/artifact_file.h"
 #include "server/files/losses_file.h"
+#include "server/files/noise_file.h"
 #include "server/params/recording.h"
 #include "server/params/waypoints.h"
 
 #include <string.h>
 
 static const char mark[8] = {'P', 'S', 'D', 'R', 'E', 'C', 'R', 'D'};
-enum { INFLUENCE = 1, LOSSES = 2, END = 8 + sizeof mark }; /* length of what is before, mark */
+enum {
+    INFLUENCE = 1,
+    LOSSES = 2,
+    NOISE = 4,
+    END = 8 + sizeof mark
+}; /* length of what is before, mark */
 
 /* Below data_dir. */
 static char *path_of(uint64_t job_id)
@@ -58,6 +64,8 @@ ps_status ps_lifecycle_record_begin(const ps_lifecycle *l, uint64_t job_id, cons
                                         .budget = wanted->influence->budget});
     if (!st && wanted && wanted->loss_changes)
         st = keep_losses(store, *wanted->loss_changes);
+    if (!st && wanted && wanted->noise_scale)
+        st = ps_param_store_measure_noise(store);
     return st;
 }
 
@@ -85,14 +93,18 @@ static void mark_losses(ps_param_store *store, ps_buf *out)
 void ps_lifecycle_record_mark(ps_param_store *store, ps_buf *progress)
 {
     bool influence = ps_param_store_recorder(store), losses = ps_param_store_losses(store);
+    ps_noise *noise = ps_param_store_noise(store);
     size_t start = progress->len;
-    if (!influence && !losses)
+    if (!influence && !losses && !noise)
         return;
-    ps_buf_put_u32le(progress, (influence ? INFLUENCE : 0) | (losses ? LOSSES : 0));
+    ps_buf_put_u32le(progress,
+                     (influence ? INFLUENCE : 0) | (losses ? LOSSES : 0) | (noise ? NOISE : 0));
     if (influence)
         mark_influence(store, progress);
     if (losses)
         mark_losses(store, progress);
+    if (noise)
+        ps_noise_save(noise, progress);
     ps_buf_put_u64le(progress, progress->len - start);
     ps_buf_append(progress, mark, sizeof mark);
 }
@@ -149,6 +161,10 @@ void ps_lifecycle_record_restore(const ps_lifecycle *l, uint64_t job_id, ps_para
     ps_status st = parts & INFLUENCE ? restore_influence(l, job_id, store, &c) : PS_OK;
     if (!st && parts & LOSSES)
         st = restore_losses(store, &c);
+    if (!st && parts & NOISE)
+        st = ps_param_store_measure_noise(store);
+    if (!st && parts & NOISE)
+        ps_noise_load(ps_param_store_noise(store), &c);
     if (st)
         ps_buf_printf(&restored->note, "%sis not recorded any more: %s",
                       restored->note.len ? "; " : "", ps_error_message());
@@ -177,6 +193,11 @@ ps_status ps_lifecycle_record_finish(const ps_lifecycle *l, uint64_t job_id, ps_
     ps_status st = finish_influence(l, job_id, store);
     if (!st && ps_param_store_losses(store))
         st = ps_losses_file_store(&l->conf.files, job_id, store);
+    if (!st && ps_param_store_noise(store)) {
+        ps_noise_scale scale;
+        ps_noise_get(ps_param_store_noise(store), &scale);
+        st = ps_noise_file_store(&l->conf.files, job_id, &scale);
+    }
     return st;
 }
 

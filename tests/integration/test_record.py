@@ -119,7 +119,7 @@ def parts_add_up_to_the_change_of_the_loss():
         for mode, optimizer, n in (("asp", "sgd", 1), ("asp", "adamw", 4), ("bsp", "sgd", 4), ("bsp", "adamw", 1)):
             text = cluster.tiny_job(name=f"{mode}-{optimizer}", epochs=1, mode=mode, workers=n, batch=16,
                                     more=f"min_workers: {n}\ncolumn_blocks: 2\n"
-                                         "record: {loss_changes: {probe_rows: 300, every: 5}}")
+                                         "record: {loss_changes: {probe_rows: 300, every: 5}, noise_scale: true}")
             if optimizer == "sgd":
                 text = re.sub("optimizer: .*", "optimizer: {name: sgd, learning_rate: 0.1}", text)
             job_id = cluster.submit(text)
@@ -131,6 +131,11 @@ def parts_add_up_to_the_change_of_the_loss():
             change = segments[-1]["loss_end"] - segments[0]["loss_begin"]
             assert change < -0.1 and abs(parts.sum() - change) <= 0.02 * abs(change), summary
             assert abs(summary["change"] - change) < 1e-9
+            path = cluster.dir / f"{job_id}-noise.json"
+            cluster.psctl("fetch", job_id, "noise_scale.json", "-o", path)
+            noise = json.loads(path.read_text())
+            # one worker under bsp has nothing to compare
+            assert (noise["estimates"] > 0) == (mode == "asp" or n > 1) and noise["trace"] >= 0, noise
 
 
 def rows_with_wrong_labels_are_named():

@@ -227,7 +227,7 @@ END_TEST
 START_TEST(a_record_is_of_a_training_and_of_something)
 {
     refuses(TRAIN "record: {}\n", "job.yaml:10: record: nothing is to be recorded; say "
-                                  "influence or loss_changes");
+                                  "influence, loss_changes or noise_scale");
     refuses(TRAIN "record: {influence: {sketch: 32768}, loss_changes: {}}\n",
             "job.yaml:10: record.influence.sketch: at most 16384 beside loss_changes");
     refuses("kind: describe\nname: a\nmodel_name: m\nrecord: {influence: {}}\n",
