@@ -40,12 +40,20 @@ def fetched(cluster, job_id):
 class Numpy:
     """The model of layers, from its exported weights, in float64; z is the answer, g its gradient by the input."""
 
-    def __init__(self, cluster):
-        path = cluster.dir / "tiny.safetensors"
-        cluster.psctl("export", "tiny", "-o", path)
+    def __init__(self, cluster, name="tiny"):
+        path = cluster.dir / f"{name}.safetensors"
+        cluster.psctl("export", name, "-o", path)
         _, w = read_safetensors(path)
-        self.w = [w[f"layers.{i}.weight"].astype(np.float64) for i in range(2)]
+        self.w = [self.numbers(w[f"layers.{i}.weight"]) for i in range(2)]
         self.b = [w[f"layers.{i}.bias"].astype(np.float64) for i in range(2)]
+
+    @staticmethod
+    def numbers(stored):
+        """Float32, or int8/row: a float16 scale, and codes with 128 added."""
+        if stored.dtype != np.uint8:
+            return stored.astype(np.float64)
+        scale = np.ascontiguousarray(stored[:, :2]).view(np.float16).astype(np.float64)
+        return scale * (stored[:, 2:].astype(np.float64) - 128)
 
     def z(self, x):
         return np.maximum(x @ self.w[0].T + self.b[0], 0) @ self.w[1].T + self.b[1]
@@ -158,6 +166,17 @@ def psctl_shows_what_was_found(cluster):
     assert len(unmet["rows"]) == 2, unmet
 
 
+def a_model_in_fewer_bits_is_explained_by_its_numbers(cluster, x):
+    cluster.wait_job(cluster.submit("kind: compress\nname: small\nmodel_name: tiny\n"
+                                    "compress: {quantise: {scheme: int8}}\n"))
+    job_id = cluster.submit(explain_job(cluster, "small-why").replace("model_name: tiny", "model_name: small"))
+    cluster.wait_job(job_id)
+    (cluster.dir / "arrays").write_bytes(fetched(cluster, job_id)[1])
+    _, arrays = read_safetensors(cluster.dir / "arrays")
+    _, _, expected = what_numpy_finds(Numpy(cluster, "small"), x[3:103] / 255.0)
+    assert near(arrays["attributions/0/values"], expected["0"])
+
+
 def what_is_wrong_is_said_in_a_line(cluster):
     files = (cluster.dir / "test-features.gz", cluster.dir / "test-labels.gz")
 
@@ -214,6 +233,7 @@ def jobs_are_the_same_whoever_computes_them():
         slow, killed = three_workers_and_a_killed_one(cluster, found, workers)
         psd_is_killed(cluster, slow, killed, server)
         psctl_shows_what_was_found(cluster)
+        a_model_in_fewer_bits_is_explained_by_its_numbers(cluster, x)
         what_is_wrong_is_said_in_a_line(cluster)
         a_worker_reads_artifacts_of_its_own_jobs_alone(cluster)
         prompts_of_a_language_model(cluster)

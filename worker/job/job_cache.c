@@ -363,7 +363,8 @@ static ps_status keep_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
         st = ps_model_create(run->env->backend, &config, &options, &model);
     if (!st && e->stored) {
         const ps_stored_model which = ps_job_entry_stored_model(e);
-        st = ps_stored_model_load(run->remote, &which, e->forms, model);
+        st = options.explain ? ps_stored_model_load_whole(run->remote, &which, model)
+                             : ps_stored_model_load(run->remote, &which, e->forms, model);
         if (st)
             ps_model_free(&model);
     }

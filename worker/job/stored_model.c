@@ -5,6 +5,7 @@
 #include "common/base/buf.h"
 #include "common/base/mem.h"
 #include "common/base/require.h"
+#include "common/model/form_stream.h"
 #include "worker/job/narrow.h"
 #include "worker/job/staging.h"
 
@@ -19,6 +20,11 @@ typedef struct loading {
     ps_staging *staging;
     bool *narrowed;    /* [the file's tensors]: float32 that becomes bfloat16 */
     ps_narrow *narrow; /* of the one whose data comes */
+    /* all are to be float32: those that are not are decoded */
+    bool whole;
+    const ps_model_form *tensors; /* of the stream, */
+    size_t now;                   /* this one's data comes */
+    ps_form_stream *decoder;      /* NULL: none is needed */
 } loading;
 
 /* ---- is it the architecture's? ---- */
@@ -97,6 +103,7 @@ static void restart(void *user)
     loading *l = user;
     ps_staging_close(&l->staging);
     ps_narrow_free(&l->narrow);
+    ps_form_stream_free(&l->decoder);
     ps_free(&l->narrowed);
     ps_free(&l->parameter);
 }
@@ -117,7 +124,7 @@ static bool becomes_bf16(const loading *l, ps_form stored, size_t parameter)
 static ps_status check_form(const loading *l, const ps_model_form *tensor, size_t parameter)
 {
     ps_form want = l->forms ? l->forms[parameter] : (ps_form){0};
-    if (ps_form_same(want, tensor->form) || becomes_bf16(l, tensor->form, parameter))
+    if (l->whole || ps_form_same(want, tensor->form) || becomes_bf16(l, tensor->form, parameter))
         return PS_OK;
     return ps_fail(PS_FAILED_PRECONDITION, "tensor %s is in another form than it was before",
                    tensor->name);
@@ -130,6 +137,7 @@ static ps_status match(void *user, const ps_safetensors *file, const ps_model_fo
     ps_status st = check_head(tensors, file->n_tensors, l->layout);
     if (st)
         return st;
+    l->tensors = tensors;
     l->parameter = ps_alloc_array(file->n_tensors, sizeof(*l->parameter));
     l->narrowed = ps_alloc_array(file->n_tensors, sizeof *l->narrowed);
     for (size_t i = 0; !st && i < file->n_tensors; i++) {
@@ -154,9 +162,31 @@ static ps_status write_narrowed(loading *l, size_t tensor, uint64_t offset, ps_s
     return st ? st : ps_narrow_write(l->narrow, bytes);
 }
 
+/* Decoded numbers of the tensor whose data comes. */
+static ps_status take_numbers(void *user, const ps_model_form *tensor, uint64_t first,
+                              const float *numbers, size_t n)
+{
+    const loading *l = user;
+    return ps_staging_write(l->staging, ps_model_parameter(l->model, l->parameter[l->now]),
+                            first * sizeof *numbers, numbers, n * sizeof *numbers);
+}
+
+static ps_status write_decoded(loading *l, size_t tensor, uint64_t offset, ps_slice bytes)
+{
+    ps_status st = PS_OK;
+    l->now = tensor;
+    if (!l->decoder)
+        l->decoder = ps_form_stream_new((ps_form_sink){.numbers = take_numbers, .user = l});
+    if (offset == 0)
+        st = ps_form_stream_begin(l->decoder, &l->tensors[tensor]);
+    return st ? st : ps_form_stream_feed(l->decoder, bytes);
+}
+
 static ps_status write_data(void *user, size_t tensor, uint64_t offset, ps_slice bytes)
 {
     loading *l = user;
+    if (l->whole && l->tensors[tensor].form.row)
+        return write_decoded(l, tensor, offset, bytes);
     if (l->narrowed[tensor])
         return write_narrowed(l, tensor, offset, bytes);
     return ps_staging_write(l->staging, ps_model_parameter(l->model, l->parameter[tensor]), offset,
@@ -170,16 +200,28 @@ static ps_status end(void *user)
     return ps_staging_end(l->staging);
 }
 
+static ps_status load(ps_remote *remote, const ps_stored_model *which, loading *l)
+{
+    ps_status st = ps_stored_stream(
+        remote, which,
+        &(ps_stored_sink){
+            .restart = restart, .head = match, .data = write_data, .end = end, .user = l});
+    restart(l);
+    return st;
+}
+
 ps_status ps_stored_model_load(ps_remote *remote, const ps_stored_model *which,
                                const ps_form *forms, ps_model *model)
 {
     loading l = {.layout = ps_model_parameters(model), .forms = forms, .model = model};
-    ps_status st = ps_stored_stream(
-        remote, which,
-        &(ps_stored_sink){
-            .restart = restart, .head = match, .data = write_data, .end = end, .user = &l});
-    restart(&l);
-    return st;
+    return load(remote, which, &l);
+}
+
+ps_status ps_stored_model_load_whole(ps_remote *remote, const ps_stored_model *which,
+                                     ps_model *model)
+{
+    loading l = {.layout = ps_model_parameters(model), .model = model, .whole = true};
+    return load(remote, which, &l);
 }
 
 /* ---- the header alone ---- */
