@@ -275,5 +275,9 @@ PS_MUST_CHECK ps_status ps_model_attention(ps_model *m, int64_t layer, int64_t r
 /* What the table has for n tokens of a language model, into out[n, hidden_size]; a pass stays as it
  * is. PS_INVALID_ARGUMENT: a token that there is not. Waits for the device. */
 PS_MUST_CHECK ps_status ps_model_embed(ps_model *m, const int32_t *tokens, size_t n, float *out);
+/* What the last norm, with statistics of their own, and the head of a language model make of n
+ * vectors x[n, hidden_size] of the residual stream, into out[n, outputs]; a pass stays as it is.
+ * Waits for the device. */
+PS_MUST_CHECK ps_status ps_model_read_out(ps_model *m, const float *x, size_t n, float *out);
 
 #endif

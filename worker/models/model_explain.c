@@ -98,3 +98,18 @@ ps_status ps_model_embed(ps_model *m, const int32_t *tokens, size_t n, float *ou
     }
     return st;
 }
+
+ps_status ps_model_read_out(ps_model *m, const float *x, size_t n, float *out)
+{
+    ps_one_thread_require(&m->mine);
+    PS_REQUIRE(m->options.explain && m->row->read_out);
+    size_t width = (size_t)ps_model_input_gradient(m).shape[1];
+    ps_status st = PS_OK;
+    for (size_t done = 0; !st && done < n;) {
+        int64_t count = fewer(n - done, m->points.shape[0]);
+        ps_tensor y = m->row->read_out(m, x + done * width, count);
+        st = ps_copy_to_host(m->stream, out + done * (size_t)m->outputs, y, ps_tensor_bytes(y));
+        done += (size_t)count;
+    }
+    return st;
+}

@@ -49,6 +49,9 @@ typedef struct ps_model_row {
     void (*seed)(ps_model *m, ps_tensor ids, const float *douts, bool first);
     /* Rows of the tokens' table, F32 [n,hidden_size]; NULL: the model takes no tokens. */
     ps_tensor (*embed)(ps_model *m, ps_tensor ids);
+    /* As ps_model_read_out, n at most the rows of m->points: the outputs, F32 [n,outputs]; NULL
+     * with embed. */
+    ps_tensor (*read_out)(ps_model *m, const float *x, int64_t n);
     /* As ps_model_attention, of a layer that there is; NULL: the model has none. */
     ps_status (*attention)(ps_model *m, int64_t layer, int64_t row, float *out);
     /* As the calls of model.h; false: parameter i is in no product. */

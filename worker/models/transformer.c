@@ -356,6 +356,19 @@ ps_tensor ps_transformer_embed(ps_model *m, ps_tensor ids)
     return x;
 }
 
+/* dbranch is free between passes. */
+ps_tensor ps_transformer_read_out(ps_model *m, const float *x, int64_t n)
+{
+    ps_transformer *t = (ps_transformer *)m;
+    ps_norm_layer norm = ps_transformer_norm(t, 0, PS_PART_NORM);
+    ps_tensor given = ps_tensor_head(t->dbranch, n), normed = ps_tensor_head(t->picked, n);
+    ps_tensor logits = ps_tensor_head(t->head.logits, n);
+    ps_copy_to_device(m->stream, given, x, ps_tensor_bytes(given));
+    ps_norm_layer_forward(m->stream, &norm, t->apart, normed, given);
+    ps_head_logits(m->stream, &t->head, logits, normed, 0);
+    return logits;
+}
+
 void ps_transformer_top(ps_model *m, ps_tensor index)
 {
     ps_transformer *t = (ps_transformer *)m;

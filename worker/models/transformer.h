@@ -71,6 +71,7 @@ typedef struct ps_transformer {
     ps_tensor delta;   /* F32 [batch,H,length] */
     /* explain */
     ps_tensor picked;     /* some [rows,C] of normed, their gradients, or tokens' embeddings */
+    ps_norm_state apart;  /* of rows that are no pass's */
     ps_tensor dgate, dup; /* [n,F]; else in the place of what they are gradients of */
 
     int32_t *positions_host;  /* [n] */
@@ -99,6 +100,7 @@ bool ps_transformer_tap_before(const ps_model *m, size_t i, ps_tap *out);
 ps_tensor ps_transformer_outputs_at(ps_model *m, ps_tensor ids);
 void ps_transformer_seed(ps_model *m, ps_tensor ids, const float *douts, bool first);
 ps_tensor ps_transformer_embed(ps_model *m, ps_tensor ids);
+ps_tensor ps_transformer_read_out(ps_model *m, const float *x, int64_t n);
 void ps_transformer_top(ps_model *m, ps_tensor index);
 void ps_transformer_answer(ps_model *m);
 ps_tensor ps_transformer_hidden(ps_model *m, int64_t layer);

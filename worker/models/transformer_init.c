@@ -319,6 +319,7 @@ const ps_model_row ps_model_transformer = {
     .outputs_at = ps_transformer_outputs_at,
     .seed = ps_transformer_seed,
     .embed = ps_transformer_embed,
+    .read_out = ps_transformer_read_out,
     .attention = ps_transformer_attention,
     .tap_columns = ps_transformer_tap_columns,
     .tap_before = ps_transformer_tap_before,

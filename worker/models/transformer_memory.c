@@ -80,6 +80,7 @@ static void take_explained(cursor *c, ps_transformer *t, extent e)
 {
     int64_t points = t->head.logits.shape[0];
     t->picked = take(c, c->type, points, t->size.hidden_size);
+    t->apart = take_norm(c, points);
     t->base.points = take(c, PS_DTYPE_I32, points, 1);
     t->base.embeddings = t->states[0].input;
     t->base.input_gradient = t->dx;

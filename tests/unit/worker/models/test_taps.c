@@ -137,6 +137,30 @@ START_TEST(weights_of_attention_are_pytorchs_and_add_up_to_1)
 }
 END_TEST
 
+/* More vectors than the head takes at once, of no pass; the pass before stays as it was. */
+START_TEST(vectors_of_the_stream_are_read_out_as_a_pass_reads_its_last)
+{
+    fixture f;
+    open_fixture(&f, _i);
+    float of_pass[VOCABULARY], again[VOCABULARY], got[LENGTH * VOCABULARY];
+    const float *x = golden_get(&f.golden, "value/", "blocks.1.hook_resid_post");
+    const float *want = golden_get(&f.golden, "", "logits");
+    ck_ok(ps_model_forward(f.model, &f.batch, NULL));
+    ck_ok(ps_model_outputs_at(f.model, &f.point, 1, of_pass));
+    ck_ok(ps_model_read_out(f.model, x, LENGTH, got));
+    for (int i = 0; i < LENGTH * VOCABULARY; i++)
+        ck_assert_double_eq_tol((double)got[i], (double)want[i], 1e-5);
+    ck_ok(ps_model_outputs_at(f.model, &f.point, 1, again));
+    ck_assert_mem_eq(of_pass, again, sizeof again);
+    ck_ok(ps_model_backward_at(f.model, &f.point, 1, f.douts, NULL));
+    ck_ok(ps_stream_sync(ps_model_stream(f.model)));
+    ck_assert_double_lt(golden_error(&f.device, ps_model_input_gradient(f.model),
+                                     golden_get(&f.golden, "gradient/", "hook_embed")),
+                        TOLERANCE);
+    close_fixture(&f);
+}
+END_TEST
+
 START_TEST(each_matrix_names_the_point_before_its_product)
 {
     fixture f;
@@ -454,6 +478,7 @@ END_TEST
 static const ps_check_case tests[] = {
     {.test = &values_and_gradients_of_all_points_are_pytorchs, .repeat = 2},
     {.test = &weights_of_attention_are_pytorchs_and_add_up_to_1, .repeat = 2},
+    {.test = &vectors_of_the_stream_are_read_out_as_a_pass_reads_its_last, .repeat = 2},
     {.test = &each_matrix_names_the_point_before_its_product, .repeat = 2},
     {.test = &a_row_of_a_batch_is_as_it_is_alone, .repeat = 2},
     {.test = &a_head_without_output_is_one_without_weights, .repeat = 2},
