@@ -126,6 +126,7 @@ static void place_explained(mlp *m, size_t *end, ps_buffer *buffer)
     m->doutput = place_rows(m, end, buffer, m->base.outputs);
     m->picked = place_rows(m, end, buffer, m->base.outputs);
     m->base.input_gradient = place_rows(m, end, buffer, m->base.inputs);
+    m->base.embeddings = m->layers[0].z;
     size_t at = ps_model_place(end, rows, PS_DTYPE_I32);
     m->base.points = ps_tensor_1d(buffer, at, PS_DTYPE_I32, rows);
 }
@@ -229,7 +230,8 @@ static ps_status forward(ps_model *base, const ps_model_hooks *hooks)
 {
     mlp *m = (mlp *)base;
     ps_tensor x = ps_tensor_head(base->input, base->rows);
-    ps_model_at(base, PS_TAP_INPUT, 0, x, 0);
+    if (!base->embedded)
+        ps_model_at(base, PS_TAP_INPUT, 0, x, 0);
     for (size_t i = 0; i < m->count; i++) {
         ps_status st = ps_model_use(base, hooks, weight_of(i));
         if (!st)
@@ -238,7 +240,8 @@ static ps_status forward(ps_model *base, const ps_model_hooks *hooks)
             return st;
         ps_tensor z = ps_tensor_head(m->layers[i].z, base->rows);
         ps_tensor a = ps_tensor_head(m->layers[i].a, base->rows);
-        ps_linear_forward(base->stream, &m->layers[i].linear, z, 0, x);
+        if (i || !base->embedded)
+            ps_linear_forward(base->stream, &m->layers[i].linear, z, 0, x);
         ps_model_at(base, PS_TAP_LAYER_PRE, (int64_t)i, z, 0);
         if (i + 1 == m->count)
             break;

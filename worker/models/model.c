@@ -131,10 +131,13 @@ static ps_loss_goal goal_of(const ps_model *m, const ps_model_batch *batch)
 /* What forward reads, checked, and onto the device. */
 static ps_status take_features(ps_model *m, const ps_model_batch *batch)
 {
-    if (!batch->features)
+    if (!batch->features && !batch->first)
         return ps_fail(PS_INVALID_ARGUMENT, "batch without features");
-    ps_tensor x = ps_tensor_head(m->input, batch->rows);
-    ps_copy_to_device(m->stream, x, batch->features, ps_tensor_bytes(x));
+    m->embedded = batch->first;
+    PS_REQUIRE(!m->embedded || (m->options.explain && !batch->features));
+    ps_tensor x = ps_tensor_head(m->embedded ? m->embeddings : m->input, batch->rows);
+    ps_copy_to_device(m->stream, x, m->embedded ? batch->first : batch->features,
+                      ps_tensor_bytes(x));
     return PS_OK;
 }
 

@@ -117,9 +117,11 @@ typedef struct ps_model_teaching {
  * row, or for the number itself where the model has one output. Language models take tokens, and a
  * label for each: the token that follows it, or -1 for one that does not count. */
 typedef struct ps_model_batch {
-    int64_t rows;            /* 1 to max_batch */
-    const float *features;   /* [rows, inputs] */
-    const int32_t *tokens;   /* [rows, length] */
+    int64_t rows;          /* 1 to max_batch */
+    const float *features; /* [rows, inputs] */
+    const float *first;    /* explain: [rows, columns of layers.0.pre] in the features' place: what
+                              the first layer gives, whose product is not computed then */
+    const int32_t *tokens; /* [rows, length] */
     const float *embeddings; /* explain: [rows, length, hidden_size] in the tokens' place: what
                                 their table has, without positions. tokens is NULL then */
     int64_t length;          /* tokens a row, 1 to max_length */

@@ -99,12 +99,13 @@ struct ps_model {
     /* with options.explain, made by the row */
     ps_tensor points;         /* I32: as many as are asked for at a time */
     ps_tensor input_gradient; /* F32 [max_batch,inputs], or [tokens,hidden_size] */
-    ps_tensor embeddings;     /* [tokens,hidden_size]: where those of the batch are put */
+    ps_tensor embeddings;     /* [tokens,hidden_size]: where those of the batch are put; of models
+                                 of layers [max_batch,columns]: what the first one gives */
     int32_t *points_host;     /* as points */
 
     ps_model_stage stage;
     int64_t rows, length;              /* of the current batch */
-    bool embedded;                     /* it has embeddings, which are in their place */
+    bool embedded;                     /* it has embeddings, or first, in their place */
     bool train, add_gradients;         /* likewise */
     ps_loss_goal goal;                 /* of the batch whose loss was computed last */
     const ps_model_hooks *watching;    /* of the pass that is running, where they are to see it */

@@ -135,6 +135,50 @@ START_TEST(a_gradient_between_layers_can_be_replaced)
 }
 END_TEST
 
+typedef struct first_layer {
+    ps_stream *stream;
+    float z[MLP_ROWS * 9];
+    int inputs; /* how often the input was seen */
+} first_layer;
+
+static void keep_first(void *user, ps_tap tap, ps_tensor x, int64_t ld)
+{
+    first_layer *f = user;
+    f->inputs += tap.kind == PS_TAP_INPUT;
+    if (tap.kind == PS_TAP_LAYER_PRE && tap.layer == 0)
+        ck_ok(ps_tap_read(f->stream, x, ld, f->z));
+}
+
+/* What comes of it, and the features' gradient, are those of the pass from the features. */
+START_TEST(a_pass_may_begin_with_what_the_first_layer_gives)
+{
+    explained e;
+    mlp_open(&e, _i);
+    first_layer first = {.stream = ps_model_stream(e.model)};
+    const ps_model_hooks hooks = {.at = keep_first, .user = &first};
+    float want[POINTS * OUTPUTS], got[POINTS * OUTPUTS];
+    ck_ok(ps_model_forward(e.model, &e.f.batch, &hooks));
+    ck_ok(ps_model_outputs_at(e.model, mlp_points, POINTS, want));
+    ck_ok(ps_model_backward_at(e.model, mlp_points, POINTS, e.douts, NULL));
+    ck_ok(ps_stream_sync(first.stream));
+    float *slopes = ps_test_read(&e.f.device, ps_model_input_gradient(e.model));
+    const ps_model_batch other = {.rows = 1, .features = e.f.batch.features};
+    ck_ok(ps_model_forward(e.model, &other, NULL));
+    const ps_model_batch begun = {.rows = MLP_ROWS, .first = first.z};
+    ck_ok(ps_model_forward(e.model, &begun, &hooks));
+    ck_assert_int_eq(first.inputs, 1);
+    ck_ok(ps_model_outputs_at(e.model, mlp_points, POINTS, got));
+    ck_assert_mem_eq(got, want, sizeof got);
+    ck_ok(ps_model_backward_at(e.model, mlp_points, POINTS, e.douts, NULL));
+    ck_ok(ps_stream_sync(first.stream));
+    float *again = ps_test_read(&e.f.device, ps_model_input_gradient(e.model));
+    ck_assert_mem_eq(again, slopes, MLP_ROWS * INPUTS * sizeof *again);
+    ps_free(&slopes);
+    ps_free(&again);
+    mlp_close(&e);
+}
+END_TEST
+
 /* ---- language models ---- */
 
 static const ps_model_point points[POINTS] = {{1, 4}, {0, 0}, {0, 3}, {1, 4},
@@ -305,6 +349,7 @@ END_TEST
 static const ps_check_case tests[] = {
     {.test = &outputs_and_input_gradients_of_layers_agree_with_float64, .repeat = MLPS},
     {.test = &a_gradient_between_layers_can_be_replaced, .repeat = ACTIVATIONS},
+    {.test = &a_pass_may_begin_with_what_the_first_layer_gives, .repeat = ACTIVATIONS},
     {.test = &outputs_and_gradients_by_embeddings_agree_with_float64, .repeat = KINDS},
     {.test = &tokens_and_their_embeddings_are_the_same_input, .repeat = KINDS},
     {.test = &weights_of_attention_are_the_same_in_parts, .repeat = 2},
