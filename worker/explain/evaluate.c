@@ -26,14 +26,25 @@ static void room_free(room *r)
     ps_free(&r->at);
 }
 
+/* Bytes of a point. */
+static size_t one_point(const ps_explaining *x, const ps_explain_items *items,
+                        const ps_explain_points *points)
+{
+    if (points->tokens)
+        return (size_t)items->length * sizeof(int32_t);
+    if (points->first)
+        return (size_t)ps_model_tap_columns(x->model, (ps_tap){PS_TAP_LAYER_PRE, 0}) *
+               sizeof(float);
+    return ps_explain_width(x, items) * sizeof(float);
+}
+
 static ps_status room_take(const ps_explaining *x, const ps_explain_items *items,
                            const ps_explain_points *points, room *out)
 {
     size_t most = points->n < x->batch ? points->n : x->batch;
     size_t outputs = (size_t)x->outputs, width = ps_explain_width(x, items);
     *out = (room){.most = most};
-    out->points = points->tokens ? ps_try_alloc_raw(most * (size_t)items->length * sizeof(int32_t))
-                                 : ps_try_alloc_raw(most * width * sizeof(float));
+    out->points = ps_try_alloc_raw(most * one_point(x, items, points));
     out->logits = ps_try_alloc_raw(most * outputs * sizeof(float));
     out->of = ps_try_alloc_raw(most * sizeof *out->of);
     out->at = ps_try_alloc_raw(most * sizeof *out->at);
@@ -52,8 +63,7 @@ static ps_status room_take(const ps_explaining *x, const ps_explain_items *items
 static void make(const ps_explaining *x, const ps_explain_items *items,
                  const ps_explain_points *points, size_t first, size_t n, room *r)
 {
-    size_t one = points->tokens ? (size_t)items->length * sizeof(int32_t)
-                                : ps_explain_width(x, items) * sizeof(float);
+    size_t one = one_point(x, items, points);
     for (size_t i = 0; i < n; i++) {
         r->at[i] = (ps_model_point){.row = (int64_t)i, .position = items->length - 1};
         r->of[i] = 0;
@@ -68,6 +78,8 @@ static ps_status forward(ps_explaining *x, const ps_explain_items *items,
     ps_model_batch batch = {.rows = (int64_t)n, .length = items->length};
     if (points->tokens)
         batch.tokens = r->points;
+    else if (points->first)
+        batch.first = r->points;
     else if (x->language)
         batch.embeddings = r->points;
     else
@@ -112,6 +124,7 @@ ps_status ps_explain_evaluate(ps_explaining *x, const ps_explain_items *items,
 {
     PS_REQUIRE(x->model && items->n > 0 && items->n <= x->batch);
     PS_REQUIRE(!points->tokens || (x->language && !points->gradients));
+    PS_REQUIRE(!points->first || !x->language);
     room r = {.most = 1};
     ps_status st = points->n ? room_take(x, items, points, &r) : PS_OK;
     for (size_t first = 0; !st && first < points->n; first += r.most) {

@@ -125,7 +125,9 @@ void ps_explain_rng(const ps_explaining *x, uint64_t item, ps_rng *out);
 typedef struct ps_explain_points {
     size_t n;
     bool tokens;    /* language models: make writes tokens, int32 [length], not embeddings */
-    bool gradients; /* wanted, too; not with tokens */
+    bool first;     /* models of layers: make writes what the first layer gives, not what it takes:
+                       where that is known its product is saved */
+    bool gradients; /* wanted, too; not with tokens; of the features also with first */
     /* Writes point i, and whose f it is to be seen by: the number below items->n. */
     void (*make)(void *user, size_t i, void *point, size_t *item);
     /* Is given, in order, f at point i, and ∇f there, [width]; NULL unless wanted. */
