@@ -61,16 +61,29 @@ double ps_numbers_limit(const ps_numbers *numbers)
     return limit;
 }
 
+static const ps_explanation_array *array_of(const ps_explain_view *v, const char *method,
+                                            const char *name)
+{
+    for (size_t i = 0; i < v->manifest->n_results; i++)
+        if (!strcmp(v->manifest->results[i].method, method))
+            return ps_explanation_find(&v->manifest->results[i], name);
+    return NULL;
+}
+
 const char *ps_array_of(const ps_explain_view *v, const char *method, const char *name)
 {
-    for (size_t i = 0; i < v->manifest->n_results; i++) {
-        const ps_explanation_result *result = &v->manifest->results[i];
-        if (strcmp(result->method, method) != 0)
-            continue;
-        const ps_explanation_array *array = ps_explanation_find(result, name);
-        return array ? array->array : "";
-    }
-    return "";
+    const ps_explanation_array *array = array_of(v, method, name);
+    return array ? array->array : "";
+}
+
+double ps_number_called(const ps_explain_view *v, const char *method, const char *name,
+                        const ps_numbers *row, const char *entry)
+{
+    const ps_explanation_array *array = array_of(v, method, name);
+    for (size_t i = 0; array && i < array->n_entries && i < row->n; i++)
+        if (!strcmp(array->entries[i], entry))
+            return ps_number_at(row, i);
+    return NAN;
 }
 
 uint64_t ps_array_rows(const ps_explain_view *v, const char *array)

@@ -21,6 +21,9 @@ double ps_numbers_limit(const ps_numbers *numbers); /* above; 0: all are 0, or n
 
 /* The array that a method, the first of that name, calls so: "confusion", "counts"; "": none. */
 const char *ps_array_of(const ps_explain_view *view, const char *method, const char *name);
+/* Of a row of that array the number that the manifest calls so; NaN: there is none. */
+double ps_number_called(const ps_explain_view *view, const char *method, const char *name,
+                        const ps_numbers *row, const char *entry);
 /* How many rows it has. */
 uint64_t ps_array_rows(const ps_explain_view *view, const char *array);
 

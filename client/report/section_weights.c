@@ -8,19 +8,6 @@
 #include <inttypes.h>
 #include <math.h>
 
-/* Of a row of statistics, as worker/explain/weights.h has them. */
-enum {
-    ELEMENTS,
-    NOT_FINITE,
-    ZEROS,
-    MEAN,
-    DEVIATION,
-    LIMIT = 7,
-    STABLE_RANK = 10,
-    ALPHA = 12,
-    DISTANCE = 14,
-    QUANTITIES = 16
-};
 enum { WIDE = 110, HIGH = 24 };
 
 static bool present(const ps_report *r)
@@ -28,13 +15,9 @@ static bool present(const ps_report *r)
     return r->explanation && *ps_array_of(r->explanation, "weights", "statistics");
 }
 
-/* The tensor of that row: those of the graph, when they are as many and as large. */
-static const char *name_of(const ps_report *r, uint64_t i, const ps_numbers *row)
+static double quantity(const ps_explain_view *v, const ps_numbers *row, const char *name)
 {
-    const ps_graph *g = r->graph;
-    bool same = g && i < g->n_tensors &&
-                ps_number_at(row, ELEMENTS) == (double)(float)g->tensors[i].numbers;
-    return same ? g->tensors[i].name : NULL;
+    return ps_number_called(v, "weights", "statistics", row, name);
 }
 
 /* Bars of equal width under one outline: heights by the square root, to see the tails. */
@@ -99,23 +82,24 @@ static void put_row(ps_buf *out, const ps_report *r, uint64_t i)
     ps_numbers row = ps_numbers_of(v, ps_array_of(v, "weights", "statistics"), i);
     ps_numbers bins = ps_numbers_of(v, ps_array_of(v, "weights", "histogram"), i);
     ps_numbers points = ps_numbers_of(v, ps_array_of(v, "weights", "singular"), i);
-    if (row.n < QUANTITIES)
-        return;
-    const char *name = name_of(r, i, &row);
+    const char *name = i < v->manifest->n_tensors ? v->manifest->tensors[i] : NULL;
     if (name)
         ps_html(out, "<tr data-find=\"weights of %s\"><td><code>%s</code></td><td>", name, name);
     else
         ps_html(out, "<tr><td>tensor %" PRIu64 "</td><td>", i);
     put_histogram(out, &bins);
-    ps_html(out, " <small>±%.2g</small></td>", ps_number_at(&row, LIMIT));
-    put_number(out, ps_number_at(&row, DEVIATION), "");
-    put_number(out, 100 * ps_number_at(&row, ZEROS), " %");
+    double limit = quantity(v, &row, "limit");
+    if (isfinite(limit))
+        ps_html(out, " <small>±%.2g</small>", limit);
+    ps_buf_puts(out, "</td>");
+    put_number(out, quantity(v, &row, "deviation"), "");
+    put_number(out, 100 * quantity(v, &row, "zeros"), " %");
     ps_buf_puts(out, "<td>");
     put_spectrum(out, &points);
     ps_buf_puts(out, "</td>");
-    put_number(out, ps_number_at(&row, STABLE_RANK), "");
-    put_number(out, ps_number_at(&row, ALPHA), "");
-    put_number(out, ps_number_at(&row, DISTANCE), "");
+    put_number(out, quantity(v, &row, "stable_rank"), "");
+    put_number(out, quantity(v, &row, "alpha"), "");
+    put_number(out, quantity(v, &row, "alpha_distance"), "");
     ps_buf_puts(out, "</tr>\n");
 }
 

@@ -1,0 +1,193 @@
+/* sections: what methods have left, as HTML: figures that are there, and names that stay names. */
+#include "client/report/report.h"
+
+#include "tests/lib/check_main.h"
+
+#include <math.h>
+#include <string.h>
+
+static const float counts[4] = {7, 2, 0, 11}, summary[5] = {0.9F, 0.25F, 0.15F, 0.05F, 0.4F},
+                   losses[8] = {0.1F, 0.9F, 0.9F, 0, 4.5F, 0.99F, 0.011F, 1},
+                   statistics[4] = {0.5F, 1, NAN, 3}, histogram[8] = {1, 5, 9, 2, 0, 4, 0, 0},
+                   singular[6] = {8, 4, 1, NAN, NAN, NAN};
+static const ps_safetensors_tensor tensors[] = {
+    {.name = "c", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 2}},
+    {.name = "h", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 4}},
+    {.name = "l", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 4}},
+    {.name = "s", .dtype = PS_SAFETENSORS_F32, .n_dims = 1, .shape = {5}},
+    {.name = "v", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 3}},
+    {.name = "w", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 2}},
+};
+static const struct {
+    const void *data;
+    size_t bytes;
+} arrays[] = {{counts, sizeof counts},     {histogram, sizeof histogram},
+              {losses, sizeof losses},     {summary, sizeof summary},
+              {singular, sizeof singular}, {statistics, sizeof statistics}};
+enum { ARRAYS = sizeof tensors / sizeof *tensors };
+
+static ps_status write_file(void *state, const void *data, size_t len)
+{
+    ps_buf_append(state, data, len);
+    return PS_OK;
+}
+
+static const char manifest[] =
+    "{\"psd_explain\":1,\"lineage\":{\"model\":{\"name\":\"m\",\"tensors\":[\"a<b>\",\"c\"]}},"
+    "\"classes\":true,\"results\":["
+    "{\"method\":\"confusion\",\"arrays\":[{\"name\":\"counts\",\"array\":\"c\"}]},"
+    "{\"method\":\"calibration\",\"arrays\":[{\"name\":\"summary\",\"array\":\"s\"}]},"
+    "{\"method\":\"losses\",\"arrays\":[{\"name\":\"rows\",\"array\":\"l\"}]},"
+    "{\"method\":\"weights\",\"arrays\":[{\"name\":\"statistics\",\"array\":\"w\",\"entries\":"
+    "[\"deviation\",\"stable_rank\"]},{\"name\":\"histogram\",\"array\":\"h\"},{\"name\":"
+    "\"singular\","
+    "\"array\":\"v\"}]}],\"rows\":[{\"row\":3,\"label\":0,\"prediction\":0},{\"row\":60,\"label\":"
+    "0,"
+    "\"prediction\":1}]}";
+
+static const ps_report_section *section_of(const char *id)
+{
+    for (size_t i = 0; ps_report_sections[i]; i++)
+        if (!strcmp(ps_report_sections[i]->id, id))
+            return ps_report_sections[i];
+    ck_abort_msg("no section %s", id);
+}
+
+typedef struct fixture {
+    ps_explanation manifest;
+    ps_buf bytes;
+    ps_safetensors *file;
+    ps_explain_view view;
+    ps_report report;
+} fixture;
+
+static char hostile[] = "</script><img onerror=x>", plain[] = "boot";
+static char *const names[] = {hostile, plain};
+
+static void setup(fixture *f)
+{
+    ps_safetensors_writer *w = NULL;
+    *f = (fixture){.bytes = PS_BUF_EMPTY};
+    ck_ok(ps_safetensors_writer_new(tensors, ARRAYS, NULL, 0,
+                                    (ps_safetensors_sink){.write = write_file, .state = &f->bytes},
+                                    &w));
+    for (size_t i = 0; i < ARRAYS; i++)
+        ck_ok(ps_safetensors_writer_data(w, arrays[ps_safetensors_writer_order(w, i)].data,
+                                         arrays[ps_safetensors_writer_order(w, i)].bytes));
+    ck_ok(ps_safetensors_writer_finish(&w));
+    ps_safetensors_writer_free(&w);
+    ck_ok(ps_safetensors_parse(ps_buf_slice(&f->bytes), f->bytes.len, &f->file));
+    ck_ok(ps_explanation_read(ps_slice_str(manifest), &f->manifest));
+    f->view = (ps_explain_view){.manifest = &f->manifest,
+                                .file = f->file,
+                                .arrays = ps_buf_slice(&f->bytes),
+                                .names = names,
+                                .n_names = 2};
+    f->report = (ps_report){.title = "m", .explanation = &f->view, .room = ps_room_of(1 << 20)};
+}
+
+static void teardown(fixture *f)
+{
+    ps_room_clear(&f->report.room);
+    ps_explanation_free(&f->manifest);
+    ps_safetensors_free(&f->file);
+    ps_buf_free(&f->bytes);
+}
+
+static void draw(fixture *f, const char *id, ps_buf *out)
+{
+    *out = PS_BUF_EMPTY;
+    ck_assert(section_of(id)->present(&f->report));
+    section_of(id)->draw(&f->report, out);
+    ck_assert_msg(!strstr(ps_buf_cstr(out), "<img"), "a name became markup");
+}
+
+static void has(ps_buf *out, const char *text)
+{
+    ck_assert_msg(strstr(ps_buf_cstr(out), text) != NULL, "%s is not in\n%s", text,
+                  ps_buf_cstr(out));
+}
+
+static void has_not(ps_buf *out, const char *text)
+{
+    ck_assert_msg(!strstr(ps_buf_cstr(out), text), "%s is in\n%s", text, ps_buf_cstr(out));
+}
+
+START_TEST(behaviour_counts_and_names_the_worst)
+{
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    draw(&f, "behaviour", &out);
+    has(&out, "label boot, answered boot\n11 rows, 100.0 %");
+    has(&out, "label &lt;/script&gt;&lt;img onerror=x&gt;, answered boot\n2 rows, 22.2 %");
+    has(&out, ">0.9000</dd>");
+    const char *worst = strstr(ps_buf_cstr(&out), "Where it is most wrong");
+    ck_assert_ptr_nonnull(worst);
+    const char *first = strstr(worst, "<td>60</td>"), *second = strstr(worst, "<td>3</td>");
+    ck_assert(first && second && first < second);
+    has(&out, "4.500");
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(weights_have_a_line_a_tensor)
+{
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    draw(&f, "weights", &out);
+    has(&out, "a&lt;b&gt;");
+    has(&out, "data-v=\"0.5\"");
+    has_not(&out, "nan");
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
+/* Arrays of other shapes than a method leaves: whatever is drawn is of what is there. */
+START_TEST(what_does_not_fit_breaks_nothing)
+{
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    for (size_t i = 0; i < f.manifest.n_results; i++)
+        for (size_t k = 0; k < f.manifest.results[i].n_arrays; k++) {
+            char *array = f.manifest.results[i].arrays[k].array;
+            *array = *array == 'c' ? 'v' : *array == 's' ? 'c' : *array == 'l' ? 's' : 'v';
+        }
+    draw(&f, "behaviour", &out);
+    has_not(&out, "nan");
+    ps_buf_free(&out);
+    draw(&f, "weights", &out);
+    has_not(&out, "nan");
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
+START_TEST(what_was_not_asked_for_is_not_there)
+{
+    fixture f;
+    setup(&f);
+    for (size_t i = 0; i < f.manifest.n_results; i++)
+        *f.manifest.results[i].method = 'x';
+    ck_assert(!section_of("behaviour")->present(&f.report));
+    ck_assert(!section_of("weights")->present(&f.report));
+    teardown(&f);
+}
+END_TEST
+
+static const ps_check_case cases[] = {
+    {&behaviour_counts_and_names_the_worst},
+    {&weights_have_a_line_a_tensor},
+    {&what_does_not_fit_breaks_nothing},
+    {&what_was_not_asked_for_is_not_there},
+    {0},
+};
+
+int main(void)
+{
+    return ps_check_main("report/sections", cases);
+}
