@@ -1,5 +1,6 @@
 """Jobs of kind explain: what they find is what numpy finds in the exported weights, and the same bytes whoever computes it."""
 import json
+import re
 import sys
 
 import grpc
@@ -177,6 +178,31 @@ def a_model_in_fewer_bits_is_explained_by_its_numbers(cluster, x):
     assert near(arrays["attributions/0/values"], expected["0"])
 
 
+def a_page_and_a_graph_are_made_of_it(cluster):
+    page = cluster.dir / "page.html"
+    job_id = next(j["id"] for j in cluster.psctl_json("jobs")["jobs"] if j["name"] == "one")
+    cluster.psctl("report", "one", "-o", page)
+    text = page.read_text()
+    data = json.loads(text.split('id="report-data">')[1].split("</script>")[0])
+    assert data["explanation"]["job"] == job_id and data["graph"]["parameters"] == 16 * 32 + 32 + 32 * 4 + 4
+    assert text.count('<article class="example') == 48 and "52 rows more are in explain.safetensors" in text
+    again = cluster.psctl("report", "one", "-o", page, check=False)
+    assert again.returncode == 7 and cluster.psctl("report", "one", "-o", page, "--force").returncode == 0
+    # the model alone: cut as its job said, without a worker
+    graph = json.loads(cluster.psctl("model", "tiny", "--graph", "json").stdout)
+    assert [n["op"] for n in graph["nodes"]] == ["input", "linear", "activation", "linear", "output"], graph
+    assert graph["column_blocks"] == len(graph["nodes"][1]["tensors"][0]["column_blocks"])
+    cut = cluster.psctl("model", "tiny", "--graph", "text", "--column-blocks", "4", "--colour", "flops").stdout
+    assert re.search(r"layers\.0 +32x16 .* 4 of 32x4, inputs", cut) or "4 of 32×4, inputs" in cut, cut
+    for kind, begins in (("svg", "<svg"), ("dot", "digraph"), ("html", "<!doctype html>")):
+        assert cluster.psctl("model", "tiny", "--graph", kind, "--depth", "1").stdout.startswith(begins)
+    for wrong, status, message in ((("--depth", "2"), 2, "for --graph alone"), (("--graph", "png"), 2, "png"),
+                                   (("--graph", "text", "--depth", "5"), 2, "--depth is 1 to 4"),
+                                   (("--graph", "text", "--colour", "joy"), 2, "joy")):
+        done = cluster.psctl("model", "tiny", *wrong, check=False)
+        assert done.returncode == status and message in done.stderr, done.stderr
+
+
 def what_is_wrong_is_said_in_a_line(cluster):
     files = (cluster.dir / "test-features.gz", cluster.dir / "test-labels.gz")
 
@@ -234,6 +260,7 @@ def jobs_are_the_same_whoever_computes_them():
         psd_is_killed(cluster, slow, killed, server)
         psctl_shows_what_was_found(cluster)
         a_model_in_fewer_bits_is_explained_by_its_numbers(cluster, x)
+        a_page_and_a_graph_are_made_of_it(cluster)
         what_is_wrong_is_said_in_a_line(cluster)
         a_worker_reads_artifacts_of_its_own_jobs_alone(cluster)
         prompts_of_a_language_model(cluster)

@@ -12,6 +12,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree
 import zlib
 
 SAMPLE, ROOT = sys.argv[1], pathlib.Path(sys.argv[2])
@@ -122,6 +123,19 @@ assert "Left out, for a file of at most 20.0 kB: " in little.text
 left = re.search(r"(\d+) of 30 tensors in the table", little.text)
 rows = len(re.findall(r"<tr data-key", small))
 assert left and int(left[1]) + rows == 30, (left, rows)
+
+SVG = "{http://www.w3.org/2000/svg}"
+picture = xml.etree.ElementTree.fromstring(subprocess.run([SAMPLE, "svg"], capture_output=True, check=True).stdout)
+assert picture.tag == SVG + "svg" and picture.find(SVG + "title").text.startswith(HOSTILE)
+nodes = [g for g in picture.iter(SVG + "g") if "node" in g.get("class", "").split()]
+assert len(nodes) == 18 and [n.find(SVG + "title").text.split()[0] for n in nodes[:3]] == ["tokens", "embed_tokens", "input_layernorm"]
+left = [float(r.get("x")) for r in nodes[3].iter(SVG + "rect") if r.get("class") == "fill"]
+assert len(left) == 4 and left == sorted(left), "q_proj has four column blocks, from left to right"
+box = [float(v) for v in picture.get("viewBox").split()]
+for rect in picture.iter(SVG + "rect"):
+    if "width" in rect.attrib and "%" not in rect.get("width"):
+        x, y, w, h = (float(rect.get(k, 0)) for k in ("x", "y", "width", "height"))
+        assert 0 <= x and x + w <= box[2] + 1e-6 and 0 <= y and y + h <= box[3] + 1e-6, rect.attrib
 
 folder = ROOT / "client/report"
 assert sum((folder / name).stat().st_size for name in ("report.css", "figure.css")) <= 12 << 10

@@ -1,5 +1,6 @@
 /* sample: prints a report of a model whose names are as hostile as they can be, for check.py and
  * walk.py. */
+#include "client/report/graph_svg.h"
 #include "client/report/report.h"
 #include "common/base/mem.h"
 #include "tests/lib/graph_sample.h"
@@ -173,7 +174,7 @@ static Psd__V1__Model hostile_model(void)
     return model;
 }
 
-/* sample [graph|image|tokens|small] */
+/* sample [graph|image|tokens|small|svg] */
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "graph";
@@ -195,7 +196,10 @@ int main(int argc, char **argv)
                         .now_ms = 1700000000000,
                         .room = ps_room_of(small ? 20000 : PS_ROOM_DEFAULT)};
     ps_buf out = PS_BUF_EMPTY;
-    ps_report_html(&report, &out);
+    if (!strcmp(what, "svg"))
+        ps_graph_svg(&out, HOSTILE, fold, ps_quantities[1], true);
+    else
+        ps_report_html(&report, &out);
     fwrite(out.data, 1, out.len, stdout);
     ps_room_clear(&report.room);
     ps_buf_free(&out);
