@@ -59,7 +59,9 @@ enum {
     ROW(cp_lrp, attributions, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_BACKWARD | PS_EXPLAIN_LOGITS, 1,  \
         {NULL})                                                                                  \
     ROW(weights, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_SHARED, 1, {"side_max"})                    \
-    ROW(logit_lens, inside, PS_EXPLAIN_LANGUAGE, 1, {"top"})
+    ROW(logit_lens, inside, PS_EXPLAIN_LANGUAGE, 1, {"top"})                                     \
+    ROW(direct_logits, inside, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_BACKWARD, 1, {NULL})             \
+    ROW(attention, inside, PS_EXPLAIN_LANGUAGE, 1, {"patterns"})
 
 /* Keys below an entry, each a member of that name of ps_spec_explain_method. INT(key, default,
  * least, most); REAL likewise; FLAG(key, default); WORD(key, default, a list of words); INTS(key,
@@ -71,6 +73,7 @@ enum {
     INT(permutations, "10", 1, 100000)                        \
     INT(side_max, "2048", 1, 65536)                           \
     INT(top, "5", 1, 100)                                     \
+    FLAG(patterns, "true")                                    \
     REAL(epsilon, "1e-6", 0, 10)                              \
     REAL(noise, "0.15", 0, 10)                                \
     REAL(tolerance, "0.01", 1e-9, 1)                          \

@@ -1,10 +1,11 @@
-/* logit_lens: against PyTorch's logits of each layer in float64, whatever is made of them being
- * worked out again here. */
+/* logit_lens, direct_logits, attention: against what PyTorch in float64 finds inside the same
+ * models (tests/golden/explain/make_inside.py). */
 #include "tests/unit/worker/explain/language_net.h"
 
 #include "tests/lib/check_main.h"
 
-static char logit_lens[] = "logit_lens";
+static char logit_lens[] = "logit_lens", direct_logits[] = "direct_logits",
+            attention[] = "attention";
 
 enum { LENS = LN_LAYERS + 1, TOP = 3 };
 
@@ -87,9 +88,132 @@ START_TEST(of_a_small_vocabulary_all_tokens_are_the_likeliest)
 }
 END_TEST
 
+/* ---- direct_logits ---- */
+
+enum { BY_LAYER = LN_ROWS * LN_LAYERS, BY_HEAD = BY_LAYER * LN_HEADS };
+
+START_TEST(parts_are_worth_what_pytorch_says_and_add_up_to_the_logit)
+{
+    language_net n;
+    ps_explain_part part;
+    ln_open(&n, _i);
+    ln_run(&n, &(ps_spec_explain_method){.method = direct_logits}, &part);
+    ln_compare(&n, &part, "embed", "direct/embed", LN_ROWS, 2e-6);
+    ln_compare(&n, &part, "heads", "direct/heads", BY_HEAD, 2e-6);
+    ln_compare(&n, &part, "mlp", "direct/mlp", BY_LAYER, 2e-6);
+    if (_i == 0) {
+        ln_compare(&n, &part, "pos_embed", "direct/pos_embed", LN_ROWS, 2e-6);
+        ln_compare(&n, &part, "attention_bias", "direct/attention_bias", BY_LAYER, 2e-6);
+        ln_compare(&n, &part, "norm_bias", "direct/norm_bias", LN_ROWS, 2e-6);
+    }
+    ck_assert((ps_explain_get(&part, "norm_bias") != NULL) == (_i == 0));
+    for (size_t row = 0; row < LN_ROWS; row++)
+        ck_assert_double_lt((double)ln_array(&part, "residual", LN_ROWS)[row], 1e-6);
+    ps_explain_part_free(&part);
+    ln_close(&n);
+}
+END_TEST
+
+/* Of a difference of two logits the parts are the differences. */
+START_TEST(parts_of_a_difference_are_differences_of_parts)
+{
+    language_net n;
+    ps_explain_part both, part[2];
+    const int64_t tokens[2] = {LN_TARGET, 3};
+    ln_open(&n, _i);
+    ps_explain_goal goals[LN_ROWS];
+    n.batch.items.goals = goals;
+    for (int k = 0; k < 3; k++) {
+        for (int row = 0; row < LN_ROWS; row++)
+            goals[row] = (ps_explain_goal){.score = PS_EXPLAIN_LOGIT,
+                                           .target = tokens[k % 2],
+                                           .other = k == 2 ? tokens[1] : -1};
+        ln_run(&n, &(ps_spec_explain_method){.method = direct_logits}, k == 2 ? &both : &part[k]);
+    }
+    for (size_t i = 0; i < BY_HEAD; i++)
+        ck_assert_double_eq_tol((double)ln_array(&both, "heads", BY_HEAD)[i],
+                                (double)ln_array(&part[0], "heads", BY_HEAD)[i] -
+                                    (double)ln_array(&part[1], "heads", BY_HEAD)[i],
+                                2e-6);
+    ps_explain_part_free(&both);
+    ps_explain_part_free(&part[0]);
+    ps_explain_part_free(&part[1]);
+    ln_close(&n);
+}
+END_TEST
+
+/* ---- attention ---- */
+
+enum { SQUARE = LN_LENGTH * LN_LENGTH };
+
+/* Entropy, distance and the first token's share of a head, of golden weights. */
+static void summarise(const float *p, double *out)
+{
+    for (int q = 0; q < LN_LENGTH; q++)
+        for (int k = 0; k <= q; k++) {
+            double weight = (double)p[q * LN_LENGTH + k];
+            out[0] -= weight * log(weight) / LN_LENGTH;
+            out[1] += weight * (q - k) / LN_LENGTH;
+            out[2] += q && !k ? weight / (LN_LENGTH - 1) : 0;
+        }
+}
+
+START_TEST(weights_and_rollout_are_pytorchs)
+{
+    language_net n;
+    ps_explain_part part;
+    static const char *const names[] = {"entropy", "distance", "first"};
+    ln_open(&n, _i);
+    ln_run(&n, &(ps_spec_explain_method){.method = attention, .patterns = true}, &part);
+    ln_compare(&n, &part, "patterns", "attention", (size_t)BY_HEAD * SQUARE, 2e-6);
+    ln_compare(&n, &part, "values", "rollout", (size_t)LN_ROWS * LN_LENGTH, 2e-6);
+    const float *golden = golden_get(&n.golden, "", "attention");
+    for (size_t head = 0; head < BY_HEAD; head++) {
+        double want[3] = {0};
+        summarise(golden + head * SQUARE, want);
+        for (int k = 0; k < 3; k++)
+            ck_assert_double_eq_tol((double)ln_array(&part, names[k], BY_HEAD)[head], want[k],
+                                    1e-5);
+    }
+    for (size_t row = 0; row < LN_ROWS; row++) {
+        const float *values = ln_array(&part, "values", (size_t)LN_ROWS * LN_LENGTH);
+        double sum = 0;
+        for (size_t k = 0; k < LN_LENGTH; k++)
+            sum += (double)values[row * LN_LENGTH + k];
+        ck_assert_double_eq_tol(sum, 1, 1e-5);
+        ck_assert_double_lt((double)ln_array(&part, "residual", LN_ROWS)[row], 1e-5);
+    }
+    ps_explain_part_free(&part);
+    ln_close(&n);
+}
+END_TEST
+
+START_TEST(without_patterns_all_else_is_the_same)
+{
+    language_net n;
+    ps_explain_part with, without;
+    ln_open(&n, 0);
+    ln_run(&n, &(ps_spec_explain_method){.method = attention, .patterns = true}, &with);
+    ln_run(&n, &(ps_spec_explain_method){.method = attention}, &without);
+    ck_assert_ptr_null(ps_explain_get(&without, "patterns"));
+    ck_assert_mem_eq(ln_array(&with, "entropy", BY_HEAD), ln_array(&without, "entropy", BY_HEAD),
+                     BY_HEAD * sizeof(float));
+    ck_assert_mem_eq(ln_array(&with, "values", (size_t)LN_ROWS * LN_LENGTH),
+                     ln_array(&without, "values", (size_t)LN_ROWS * LN_LENGTH),
+                     (size_t)LN_ROWS * LN_LENGTH * sizeof(float));
+    ps_explain_part_free(&with);
+    ps_explain_part_free(&without);
+    ln_close(&n);
+}
+END_TEST
+
 static const ps_check_case cases[] = {
     {.test = &each_layers_answer_is_pytorchs_and_the_last_is_the_models, .repeat = 2},
     {.test = &of_a_small_vocabulary_all_tokens_are_the_likeliest},
+    {.test = &parts_are_worth_what_pytorch_says_and_add_up_to_the_logit, .repeat = 2},
+    {.test = &parts_of_a_difference_are_differences_of_parts, .repeat = 2},
+    {.test = &weights_and_rollout_are_pytorchs, .repeat = 2},
+    {.test = &without_patterns_all_else_is_the_same},
     {0},
 };
 

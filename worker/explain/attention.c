@@ -1,0 +1,181 @@
+/* attention: what each head of each block takes from where, of each row:
+ *
+ *     patterns  [layer, head, query, key]  softmax(q·k/√d), causal; with patterns: true
+ *     entropy   [layer, head]              of a query's weights, its mean over queries, in nats
+ *     distance  [layer, head]              how many tokens back, likewise
+ *     first     [layer, head]              the first token's share, likewise, its own query aside
+ *     values    [token]                    rollout: what the last token's answer has from each, by
+ *                                          Π(½·mean_h A + ½·I) over the blocks (Abnar and Zuidema
+ *                                          2020), which sees neither values nor mlps
+ *
+ * `residual`: how far a query's weights are from adding up to 1, the most of all. One pass forward;
+ * memory of one row's blocks at a time, and of patterns if these are wanted. */
+#include "worker/explain/look.h"
+#include "worker/explain/rows.h"
+
+#include "common/base/mem.h"
+
+#include <math.h>
+#include <string.h>
+
+#define TOLERANCE 1e-4
+
+typedef struct attention {
+    ps_explaining *x;
+    const ps_explain_items *items;
+    size_t layers, heads, length;
+    bool keep;
+    float *patterns;       /* [layers, heads, length, length] of one row; keep: of all */
+    double *rolled, *mean; /* [length, length]: of the blocks so far; of a block's heads */
+    double *turn;          /* [length]: a row of the product */
+    float *entropy, *distance, *first; /* [n, layers, heads] */
+    float *values;                     /* [n, length] */
+    float *residual;                   /* [n] */
+} attention;
+
+/* ---- one head ---- */
+
+static double measure_query(const float *p, size_t query, double *entropy, double *distance)
+{
+    double all = 0;
+    for (size_t k = 0; k <= query; k++) {
+        double weight = (double)p[k];
+        all += weight;
+        *entropy -= weight > 0 ? weight * log(weight) : 0;
+        *distance += weight * (double)(query - k);
+    }
+    return all;
+}
+
+static void measure_head(attention *a, size_t row, size_t layer, size_t head, const float *p)
+{
+    size_t n = a->length, at = (row * a->layers + layer) * a->heads + head;
+    double entropy = 0, distance = 0, first = 0;
+    for (size_t query = 0; query < n; query++) {
+        double all = measure_query(p + query * n, query, &entropy, &distance);
+        a->residual[row] = fmaxf(a->residual[row], (float)fabs(all - 1));
+        first += query ? (double)p[query * n] : 0;
+        for (size_t k = 0; k < n; k++)
+            a->mean[query * n + k] += (double)p[query * n + k] / (double)a->heads;
+    }
+    a->entropy[at] = (float)(entropy / (double)n);
+    a->distance[at] = (float)(distance / (double)n);
+    a->first[at] = n > 1 ? (float)(first / (double)(n - 1)) : NAN;
+}
+
+/* ---- rollout ---- */
+
+/* rolled = (½·mean + ½·I)·rolled; a query has nothing of those behind it, so from the last query
+ * backwards the product may be written where it was. */
+static void roll(attention *a)
+{
+    size_t n = a->length;
+    for (size_t query = n; query-- > 0;) {
+        for (size_t k = 0; k < n; k++) {
+            double sum = a->rolled[query * n + k];
+            for (size_t via = 0; via <= query; via++)
+                sum += a->mean[query * n + via] * a->rolled[via * n + k];
+            a->turn[k] = sum / 2;
+        }
+        memcpy(a->rolled + query * n, a->turn, n * sizeof *a->turn);
+    }
+}
+
+static void begin_row(attention *a)
+{
+    size_t n = a->length;
+    memset(a->rolled, 0, n * n * sizeof *a->rolled);
+    for (size_t i = 0; i < n; i++)
+        a->rolled[i * n + i] = 1;
+}
+
+/* ---- rows ---- */
+
+static ps_status look_at_row(attention *a, size_t row)
+{
+    size_t n = a->length, each = a->heads * n * n;
+    float *patterns = a->patterns + (a->keep ? row * a->layers * each : 0);
+    begin_row(a);
+    a->residual[row] = 0;
+    for (size_t layer = 0; layer < a->layers; layer++) {
+        float *p = patterns + layer * each;
+        ps_status st = ps_model_attention(a->x->model, (int64_t)layer, (int64_t)row, p);
+        if (st)
+            return st;
+        memset(a->mean, 0, n * n * sizeof *a->mean);
+        for (size_t head = 0; head < a->heads; head++)
+            measure_head(a, row, layer, head, p + head * n * n);
+        roll(a);
+    }
+    for (size_t k = 0; k < n; k++)
+        a->values[row * n + k] = (float)a->rolled[(n - 1) * n + k];
+    return a->x->check ? a->x->check(a->x->user) : PS_OK;
+}
+
+static ps_status take_room(attention *a)
+{
+    size_t n = a->items->n, square = a->length * a->length;
+    size_t of_heads = n * a->layers * a->heads, all = a->layers * a->heads * square;
+    if (a->keep && all > PS_EXPLAIN_PART_MAX / sizeof(float) / n)
+        return ps_fail(PS_INVALID_ARGUMENT,
+                       "patterns of %zu rows have %zu numbers each; say patterns: false, or lower "
+                       "explain.batch",
+                       n, all);
+    a->patterns = ps_try_alloc_raw(all * (a->keep ? n : 1) * sizeof(float));
+    a->rolled = ps_try_alloc_raw((2 * square + a->length) * sizeof *a->rolled);
+    a->entropy = ps_try_alloc_raw((3 * of_heads + n * a->length + n) * sizeof(float));
+    if (!a->patterns || !a->rolled || !a->entropy)
+        return ps_fail(PS_NO_MEMORY,
+                       "patterns of %zu numbers a row; say patterns: false, or "
+                       "lower explain.batch",
+                       all);
+    a->mean = a->rolled + square;
+    a->turn = a->mean + square;
+    a->distance = a->entropy + of_heads;
+    a->first = a->distance + of_heads;
+    a->values = a->first + of_heads;
+    a->residual = a->values + n * a->length;
+    return PS_OK;
+}
+
+static ps_status put(const attention *a, ps_explain_part *out)
+{
+    const uint64_t n = a->items->n, shape[4] = {a->layers, a->heads, a->length, a->length};
+    ps_status st = ps_explain_put_values(out, "values", "token", n, a->length, a->values);
+    if (!st && a->keep)
+        st = ps_explain_put_rows(out, "patterns", "layer head query key", n, 4, shape, a->patterns);
+    if (!st)
+        st = ps_explain_put_rows(out, "entropy", "layer head", n, 2, shape, a->entropy);
+    if (!st)
+        st = ps_explain_put_rows(out, "distance", "layer head", n, 2, shape, a->distance);
+    if (!st)
+        st = ps_explain_put_rows(out, "first", "layer head", n, 2, shape, a->first);
+    if (!st)
+        st = ps_explain_put_rows(out, "residual", "", n, 0, NULL, a->residual);
+    out->tolerance = TOLERANCE;
+    return st;
+}
+
+static ps_status run(ps_explaining *x, const ps_spec_explain_method *spec, void *state,
+                     const ps_explain_items *items, ps_explain_part *out)
+{
+    attention a = {.x = x,
+                   .items = items,
+                   .layers = ps_explain_layers(x),
+                   .heads = ps_explain_heads(x),
+                   .length = (size_t)items->length,
+                   .keep = spec->patterns};
+    ps_status st = take_room(&a);
+    if (!st)
+        st = ps_explain_look(x, items, NULL);
+    for (size_t row = 0; !st && row < items->n; row++)
+        st = look_at_row(&a, row);
+    if (!st)
+        st = put(&a, out);
+    ps_free(&a.patterns);
+    ps_free(&a.rolled);
+    ps_free(&a.entropy);
+    return st;
+}
+
+const ps_explain_method ps_explain_method_attention = {.name = "attention", .run = run};
