@@ -9,6 +9,7 @@
 #include "common/base/vector.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { SIGNS = 0, ROTATIONS = 1, LANES = 32, PIECE = 512 };
 
@@ -131,12 +132,13 @@ typedef union bits {
     uint32_t word;
 } bits;
 
-/* `signs` are of 32 elements from the first of these n on. */
-static inline void add_lanes(const float *values, uint32_t signs, size_t n, float *out)
+/* `signs` are of 32 elements from the first of these n on; what is added is after - before. */
+static inline void add_lanes(const float *before, const float *after, uint32_t signs, size_t n,
+                             float *out)
 {
     PS_VECTOR_LOOP
     for (size_t i = 0; i < n; i++) {
-        bits b = {.value = values[i]};
+        bits b = {.value = after[i] - before[i]};
         b.word ^= (signs << (31 - i)) & UINT32_C(0x80000000);
         out[i] += b.value;
     }
@@ -149,14 +151,14 @@ static inline uint32_t signs_from(const uint32_t *words, uint64_t at)
 }
 
 PS_VECTOR_CLONES
-static void add_signed(const float *values, const uint32_t *words, uint64_t at, size_t n,
-                       float *out)
+static void add_signed(const float *before, const float *after, const uint32_t *words, uint64_t at,
+                       size_t n, float *out)
 {
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        add_lanes(values + i, signs_from(words, at + i), LANES, out + i);
+        add_lanes(before + i, after + i, signs_from(words, at + i), LANES, out + i);
     if (i < n)
-        add_lanes(values + i, signs_from(words, at + i), n - i, out + i);
+        add_lanes(before + i, after + i, signs_from(words, at + i), n - i, out + i);
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -166,19 +168,19 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 /* Elements [at, end) of the unit, which are of one run. */
 static void add_run(const sketch_unit *u, uint32_t turn, uint64_t at, uint64_t end,
-                    const float *values, float *own)
+                    const float *before, const float *after, float *own)
 {
     uint32_t width = u->part.width;
-    while (at < end) {
-        uint64_t to = (at % width + turn) % width, count = least(end - at, width - to);
-        add_signed(values, u->signs, at, (size_t)count, own + to);
-        values += count;
-        at += count;
+    for (uint64_t first = at, count; at < end; at += count) {
+        uint64_t to = (at % width + turn) % width;
+        count = least(end - at, width - to);
+        add_signed(before + (at - first), after + (at - first), u->signs, at, (size_t)count,
+                   own + to);
     }
 }
 
-static void add(const ps_sketch *sketch, size_t number, uint64_t begin, const float *values,
-                size_t n, float *out)
+void ps_sketch_add_change(const ps_sketch *sketch, size_t number, uint64_t begin,
+                          const float *before, const float *after, size_t n, float *out)
 {
     PS_REQUIRE(number < sketch->n);
     const sketch_unit *u = &sketch->units[number];
@@ -189,7 +191,8 @@ static void add(const ps_sketch *sketch, size_t number, uint64_t begin, const fl
         uint64_t run = at / width, run_end = least((run + 1) * width, end);
         /* a unit of one run has nothing to be turned against */
         uint32_t turn = u->elements > width ? rotation(number, run, width) : 0;
-        add_run(u, turn, at, run_end, values + (at - begin), out + u->part.at);
+        add_run(u, turn, at, run_end, before + (at - begin), after + (at - begin),
+                out + u->part.at);
         at = run_end;
     }
 }
@@ -202,47 +205,53 @@ static void scale(const ps_wire_float *values, float factor, size_t n, float *ou
         out[i] = factor * values[i];
 }
 
-PS_VECTOR_CLONES
-static void subtract(const float *after, const float *before, size_t n, float *out)
-{
-    PS_VECTOR_LOOP
-    for (size_t i = 0; i < n; i++)
-        out[i] = after[i] - before[i];
-}
-
 void ps_sketch_add(const ps_sketch *sketch, size_t unit, uint64_t begin,
                    const ps_wire_float *values, size_t n, float factor, float *out)
 {
+    static const float nothing[PIECE];
     _Alignas(64) float scaled[PIECE];
     for (size_t done = 0, count; done < n; done += count) {
         count = (size_t)least(n - done, PIECE);
         scale(values + done, factor, count, scaled);
-        add(sketch, unit, begin + done, scaled, count, out);
+        ps_sketch_add_change(sketch, unit, begin + done, nothing, scaled, count, out);
     }
 }
 
-void ps_sketch_add_change(const ps_sketch *sketch, size_t unit, uint64_t begin, const float *before,
-                          const float *after, size_t n, float *out)
+/* ---- codes ---- */
+
+/* Of the numbers' sizes, which are in the order of their bits. */
+PS_VECTOR_CLONES
+static uint32_t largest(const float *numbers, uint32_t n)
 {
-    _Alignas(64) float change[PIECE];
-    for (size_t done = 0, count; done < n; done += count) {
-        count = (size_t)least(n - done, PIECE);
-        subtract(after + done, before + done, count, change);
-        add(sketch, unit, begin + done, change, count, out);
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        bits b = {.value = numbers[i]};
+        uint32_t size = b.word & UINT32_C(0x7fffffff);
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
+PS_VECTOR_CLONES
+static void put_codes(const float *numbers, uint32_t n, float back, int8_t *out)
+{
+    PS_VECTOR_LOOP
+    for (uint32_t i = 0; i < n; i++) {
+        float code = numbers[i] * back;
+        out[i] = (int8_t)(int32_t)(code + (code < 0 ? -0.5f : 0.5f));
     }
 }
 
 void ps_sketch_encode(const float *numbers, uint32_t width, uint8_t *out)
 {
-    float most = 0;
-    bits scale;
-    for (uint32_t i = 0; i < width; i++)
-        most = fmaxf(most, fabsf(numbers[i]));
-    scale.value = most / 127;
-    float back = most > 0 ? 127 / most : 0;
+    bits most = {.word = largest(numbers, width)}, scale = {.value = most.value / 127};
     ps_put_u32le(out, scale.word);
-    for (uint32_t i = 0; i < width; i++)
-        out[PS_SKETCH_SCALE_BYTES + i] = (uint8_t)(int8_t)lrintf(numbers[i] * back);
+    /* so small a number that its reciprocal is none becomes nothing */
+    float back = scale.value > 0 && isfinite(1 / scale.value) ? 127 / most.value : 0;
+    if (back > 0)
+        put_codes(numbers, width, back, (int8_t *)(out + PS_SKETCH_SCALE_BYTES));
+    else
+        memset(out + PS_SKETCH_SCALE_BYTES, 0, width);
 }
 
 void ps_sketch_decode(const uint8_t *bytes, uint32_t width, float *numbers)

@@ -217,14 +217,15 @@ static void keep(const float *in, float *out, uint32_t from, uint32_t to)
         memcpy(out + from, in + from, (size_t)(to - from) * sizeof *out);
 }
 
-/* A part that is recorded goes by pieces: what was there is copied beside, where the cache has it
- * still when the change is added up. The rules that keep a scale for a group of elements have
- * groups that divide a piece's (dynamic8.h). */
+/* A part that is recorded goes by pieces, which the cache has still when their change is added up;
+ * one that is updated in place is written beside first, so that both are there. The rules that keep
+ * a scale for a group of elements have groups that divide a piece's (dynamic8.h). */
 static void step_recorded(const dense_block *b, const ps_optimizer_step *once,
                           const ps_optimizer_part *all, ps_record_sketch *record)
 {
     enum { PIECE = 2048 };
-    _Alignas(64) float before[PIECE];
+    _Alignas(64) float beside[PIECE];
+    bool in_place = all->in == all->out;
     for (size_t done = 0, n; done < all->count; done += n) {
         size_t at = all->begin + done, end = (at / PIECE + 1) * PIECE;
         n = all->begin + all->count < end ? all->count - done : end - at;
@@ -232,11 +233,12 @@ static void step_recorded(const dense_block *b, const ps_optimizer_step *once,
         part.begin = at;
         part.count = n;
         part.in += done;
-        part.out += done;
+        part.out = in_place ? beside : all->out + done;
         part.g += done;
-        memcpy(before, part.in, n * sizeof *before);
         b->block.rule->step(b->block.config, once, &part);
-        ps_recording_change(record, &b->block, (uint32_t)at, before, part.out, n);
+        ps_recording_change(record, &b->block, (uint32_t)at, part.in, part.out, n);
+        if (in_place)
+            memcpy(all->out + done, beside, n * sizeof *beside);
     }
 }
 

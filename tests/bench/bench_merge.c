@@ -1,5 +1,5 @@
 /* bench_merge: merging a gradient with adamw on one core, beside the bandwidth of the memory, and
- * with adamw8bit beside adamw.
+ * with adamw8bit, and with what record.influence costs, beside adamw.
  *
  * The limit is a plain kernel with the streams of adamw (reads θ, m, v and g; writes θ, m and v)
  * over arrays of the same size and layout, in the same run. `commit` goes through the store, as a
@@ -11,12 +11,16 @@
 #include "common/base/mem.h"
 #include "common/base/vector.h"
 #include "server/consistency/consistency.h"
+#include "server/params/recording.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { ROUNDS = 15, STREAMS = 7, RULES = 2 };
+enum { ROUNDS = 15, STREAMS = 7, RULES = 3 };
+
+static const char record_path[] = "bench_merge.record"; /* gone at the end */
 
 PS_VECTOR_CLONES
 static void plain(float *theta, float *m, float *v, const float *g, size_t n)
@@ -36,6 +40,7 @@ typedef struct bench {
     double plain_s; /* best, as those below */
     struct merge {
         const char *rule;
+        bool recorded;
         ps_param_store *store;
         double commit_s, push_s;
         uint64_t sequence;
@@ -113,7 +118,15 @@ static ps_status make_store(const bench *b, struct merge *m)
         .host.push_bytes = UINT64_MAX,
     };
     ps_status st = ps_consistency_find("asp", &config.controller);
-    return st ? st : ps_param_store_create(&config, &m->store);
+    if (!st)
+        st = ps_param_store_create(&config, &m->store);
+    if (!st && m->recorded)
+        st = ps_param_store_record(m->store, &(ps_record_options){.disk = &ps_disk_system,
+                                                                  .path = record_path,
+                                                                  .sketch = 16384,
+                                                                  .every = 1,
+                                                                  .budget = 1 << 26});
+    return st;
 }
 
 static ps_status prepare(bench *b)
@@ -149,17 +162,18 @@ static void report(const bench *b, bool json)
         const struct merge *m = &b->rules[i];
         double commit = gigabytes / m->commit_s, push = gigabytes / m->push_s;
         if (json)
-            printf("{\"name\": \"merge_%s\", \"parameters\": %zu, \"limit_gb_s\": %.3f, "
+            printf("{\"name\": \"merge_%s%s\", \"parameters\": %zu, \"limit_gb_s\": %.3f, "
                    "\"commit_gb_s\": %.3f, \"push_gb_s\": %.3f, \"ratio\": %.3f, "
                    "\"bytes_a_parameter\": %.3f%s}\n",
-                   m->rule, b->n, limit, commit, push, commit / limit,
-                   (double)ps_param_store_bytes(m->store) / (double)b->n,
+                   m->rule, m->recorded ? "_recorded" : "", b->n, limit, commit, push,
+                   commit / limit, (double)ps_param_store_bytes(m->store) / (double)b->n,
                    i == 0 ? ", \"goal\": 0.8" : "");
         else
-            printf("  %-9s commit        %6.2f GB/s   ratio %.2f%s   %.2f ns a parameter\n"
+            printf("  %-9s%s commit        %6.2f GB/s   ratio %.2f%s   %.2f ns a parameter\n"
                    "            with checks   %6.2f GB/s   ratio %.2f\n",
-                   m->rule, commit, commit / limit, i == 0 ? " (goal 0.80)" : "",
-                   m->commit_s * 1e9 / (double)b->n, push, push / limit);
+                   m->rule, m->recorded ? ", recorded," : "", commit, commit / limit,
+                   i == 0 ? " (goal 0.80)" : "", m->commit_s * 1e9 / (double)b->n, push,
+                   push / limit);
     }
 }
 
@@ -169,8 +183,9 @@ int main(int argc, char **argv)
     size_t millions = 16;
     if (argc > 1 + json)
         millions = strtoul(argv[1 + json], NULL, 10);
-    bench b = {.n = (millions * 1000000 / PS_PARAM_BLOCK_MAX + 1) * PS_PARAM_BLOCK_MAX,
-               .rules = {{.rule = "adamw"}, {.rule = "adamw8bit"}}};
+    bench b = {
+        .n = (millions * 1000000 / PS_PARAM_BLOCK_MAX + 1) * PS_PARAM_BLOCK_MAX,
+        .rules = {{.rule = "adamw"}, {.rule = "adamw8bit"}, {.rule = "adamw", .recorded = true}}};
     ps_status st = prepare(&b);
     for (int i = 0; i < ROUNDS && !st; i++) {
         run_plain(&b);
@@ -187,5 +202,6 @@ int main(int argc, char **argv)
     free(b.g);
     for (int i = 0; i < RULES; i++)
         ps_param_store_unref(&b.rules[i].store);
+    (void)unlink(record_path);
     return st ? 1 : 0;
 }

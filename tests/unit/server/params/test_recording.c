@@ -10,7 +10,7 @@
 #include <math.h>
 #include <unistd.h>
 
-enum { INPUTS = 60, CLASSES = 5, W = INPUTS * CLASSES, ALL = W + CLASSES, BATCH = 32 };
+enum { CAUSES = 8, INPUTS = 600, CLASSES = 5, W = INPUTS * CLASSES, ALL = W + CLASSES, BATCH = 32 };
 enum { WORKERS = 4, STEPS = 30, PUSHES = WORKERS * STEPS, BAD = 2 };
 
 typedef struct rows {
@@ -19,19 +19,25 @@ typedef struct rows {
     int label[512];
 } rows;
 
-static double rule[INPUTS][CLASSES];
+/* What a row is of, and how that shows: as of natural data, inputs hang together. */
+static double rule[CAUSES][CLASSES], shows[CAUSES][INPUTS];
 
 static void draw(ps_rng *rng, rows *out, int n)
 {
     out->n = n;
     for (int i = 0; i < n; i++) {
-        double best = -INFINITY;
-        for (int k = 0; k < INPUTS; k++)
-            out->x[i][k] = ps_rng_normal(rng);
+        double best = -INFINITY, cause[CAUSES];
+        for (int j = 0; j < CAUSES; j++)
+            cause[j] = ps_rng_normal(rng);
+        for (int k = 0; k < INPUTS; k++) {
+            out->x[i][k] = 0.1 * ps_rng_normal(rng);
+            for (int j = 0; j < CAUSES; j++)
+                out->x[i][k] += cause[j] * shows[j][k];
+        }
         for (int c = 0; c < CLASSES; c++) {
             double z = 0;
-            for (int k = 0; k < INPUTS; k++)
-                z += out->x[i][k] * rule[k][c];
+            for (int j = 0; j < CAUSES; j++)
+                z += cause[j] * rule[j][c];
             if (z > best) {
                 best = z;
                 out->label[i] = c;
@@ -160,12 +166,12 @@ static void begin(training *t, const char *optimizer, const char *mode, uint32_t
     p.plans[0].scale = 0.01;
     p.config.optimizer =
         (ps_optimizer_config){.name = optimizer,
-                              .learning_rate = !strcmp(optimizer, "sgd") ? 0.5 : 0.02,
+                              .learning_rate = !strcmp(optimizer, "sgd") ? 0.005 : 0.002,
                               .beta1 = 0.9,
                               .beta2 = 0.999,
                               .epsilon = 1e-8};
     p.config.column_blocks = 2;
-    p.config.block_elements = 50;
+    p.config.block_elements = 500;
     p.config.controller = test_controller(mode);
     t->merges = !strcmp(mode, "bsp");
     t->path = path;
@@ -186,9 +192,12 @@ static void run(training *t, const char *optimizer, const char *mode, uint32_t s
     ps_rng rng;
     ps_rng_seed(&rng, 5);
     *t = (training){0};
-    for (int k = 0; k < INPUTS; k++)
+    for (int j = 0; j < CAUSES; j++) {
         for (int c = 0; c < CLASSES; c++)
-            rule[k][c] = ps_rng_normal(&rng);
+            rule[j][c] = ps_rng_normal(&rng);
+        for (int k = 0; k < INPUTS; k++)
+            shows[j][k] = ps_rng_normal(&rng) / sqrt(CAUSES);
+    }
     begin(t, optimizer, mode, sketch);
     for (uint64_t step = 0; step < STEPS; step++)
         train_step(t, &rng, step);
@@ -322,7 +331,7 @@ START_TEST(sketches_rank_pushes_as_their_changes_do_and_find_the_worker_with_bad
 {
     const char *optimizers[] = {"sgd", "adamw"};
     double query[ALL], exact[PUSHES];
-    run(&t, optimizers[_i], "asp", 256);
+    run(&t, optimizers[_i], "asp", 512);
     query_of(&t, query);
     read_record(&t, query, &f);
     ck_assert_uint_eq(f.n, PUSHES);
@@ -344,7 +353,7 @@ START_TEST(pushes_that_are_merged_get_shares_that_add_up)
 {
     const char *optimizers[] = {"sgd", "adamw"};
     double query[ALL];
-    run(&t, optimizers[_i], "bsp", 4096); /* as wide as it has elements: exact but for the codes */
+    run(&t, optimizers[_i], "bsp", 8192); /* as wide as it has elements: exact but for the codes */
     query_of(&t, query);
     read_record(&t, query, &f);
     ck_assert_uint_eq(f.n, PUSHES);
