@@ -4,6 +4,7 @@
 
 #include "client/call/support.h"
 #include "common/base/mem.h"
+#include "common/explain/memory.h"
 
 #include <string.h>
 
@@ -51,9 +52,21 @@ static ps_status plan_of(const ps_job_spec *spec, const Psd__V1__Model *model, p
     return st;
 }
 
+/* Its numbers as float32, and what is made of a batch. */
+static ps_status memory_of(const ps_job_spec *spec, const Psd__V1__Model *model, uint64_t *out)
+{
+    ps_spec_model *section = NULL;
+    ps_status st = ps_spec_model_parse(ps_slice_str(model->config), "its config", &section);
+    if (st)
+        return st;
+    *out = model->parameters * sizeof(float) + ps_explain_activations(spec, section);
+    ps_spec_model_free(&section);
+    return PS_OK;
+}
+
 /* The file against the model that it names. */
 static ps_status check_with(ps_client *client, ps_slice text, const char *origin,
-                            ps_job_spec **spec, ps_plan **plan)
+                            ps_job_spec **spec, ps_plan **plan, uint64_t *memory)
 {
     ProtobufCMessage *reply = NULL;
     ps_status st = fetch(client, *spec, &reply);
@@ -64,6 +77,8 @@ static ps_status check_with(ps_client *client, ps_slice text, const char *origin
     st = ps_job_spec_parse_from(text, origin, model->config, spec);
     if (!st && plan && (*spec)->compress)
         st = plan_of(*spec, model, plan);
+    if (!st && memory && (*spec)->explain)
+        st = memory_of(*spec, model, memory);
     ps_reply_free(&reply);
     if (st && *spec)
         ps_job_spec_free(spec);
@@ -75,16 +90,18 @@ ps_status ps_job_file_check(ps_client *client, ps_slice text, const char *origin
     ps_job_spec *spec = NULL;
     ps_status st = ps_job_spec_parse(text, origin, &spec);
     if (!st && *spec->initialize_from)
-        st = check_with(client, text, origin, &spec, NULL);
+        st = check_with(client, text, origin, &spec, NULL, NULL);
     if (spec)
         ps_job_spec_free(&spec);
     return st;
 }
 
 ps_status ps_job_file_plan(ps_client *client, ps_slice text, const char *origin, ps_job_spec **spec,
-                           ps_plan **plan)
+                           ps_plan **plan, uint64_t *memory)
 {
     *plan = NULL;
+    *memory = 0;
     ps_status st = ps_job_spec_parse(text, origin, spec);
-    return st || !*ps_job_spec_uses(*spec) ? st : check_with(client, text, origin, spec, plan);
+    return st || !*ps_job_spec_uses(*spec) ? st
+                                           : check_with(client, text, origin, spec, plan, memory);
 }

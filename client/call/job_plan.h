@@ -13,8 +13,9 @@
 PS_MUST_CHECK ps_status ps_job_file_check(ps_client *client, ps_slice text, const char *origin);
 
 /* The same of the model that the job works on, too. *plan is NULL for a kind that has none; both
- * are the caller's (ps_job_spec_free, ps_plan_free). */
+ * are the caller's (ps_job_spec_free, ps_plan_free). *memory: bytes that a worker needs for it,
+ * about; 0: that is not known of the kind. */
 PS_MUST_CHECK ps_status ps_job_file_plan(ps_client *client, ps_slice text, const char *origin,
-                                         ps_job_spec **spec, ps_plan **plan);
+                                         ps_job_spec **spec, ps_plan **plan, uint64_t *memory);
 
 #endif

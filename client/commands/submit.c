@@ -5,6 +5,7 @@
 #include "client/call/support.h"
 #include "client/commands/commands.h"
 #include "client/follow/follow.h"
+#include "client/show/human.h"
 #include "client/show/plan_view.h"
 #include "common/base/mem.h"
 #include "common/conf/conf.h"
@@ -41,14 +42,16 @@ static const ps_flag flags[] = {
 /* What --dry-run found. */
 typedef struct drawn {
     ps_job_spec *spec;
-    ps_plan *plan; /* NULL: of a kind that has none */
+    ps_plan *plan;   /* NULL: of a kind that has none */
+    uint64_t memory; /* bytes that a worker needs; 0: not known */
 } drawn;
 
 /* The text against the rules and the stored model; drawn NULL: it is to be submitted. */
 static ps_status check(ps_client *client, const char *name, const ps_buf *text, drawn *out)
 {
     if (out)
-        return ps_job_file_plan(client, ps_buf_slice(text), name, &out->spec, &out->plan);
+        return ps_job_file_plan(client, ps_buf_slice(text), name, &out->spec, &out->plan,
+                                &out->memory);
     return ps_job_file_check(client, ps_buf_slice(text), name);
 }
 
@@ -122,6 +125,8 @@ static void show_drawn(ps_client *client, const drawn *d)
         ps_json_writer w = ps_json_begin(client);
         ps_json_object(&w);
         ps_json_put_string(&w, "kind", ps_job_spec_kind(d->spec)->name);
+        if (d->memory)
+            ps_json_put_uint(&w, "worker_bytes", d->memory);
         if (d->plan) {
             ps_json_key(&w, "plan");
             ps_plan_json(&w, d->spec, d->plan);
@@ -130,6 +135,12 @@ static void show_drawn(ps_client *client, const drawn *d)
         ps_json_finish(client);
     } else if (d->plan) {
         ps_plan_text(&client->out, &client->style, d->spec, d->plan);
+    } else if (d->memory) {
+        ps_buf_printf(
+            &client->out,
+            "nothing is wrong with it; a worker needs about %s for it, less with a smaller "
+            "explain.batch\n",
+            ps_human_bytes((double)d->memory).text);
     } else {
         ps_buf_printf(&client->out, "nothing is wrong with it; a job of kind %s has no plan\n",
                       ps_job_spec_kind(d->spec)->name);

@@ -217,6 +217,9 @@ def what_is_wrong_is_said_in_a_line(cluster):
     refused(6, "explain.target: label: data.test.labels names no file", "explain", "tiny", files[0], "--target", "label")
     (cluster.dir / "why.yaml").write_text(explain_job(cluster, "why"))
     cluster.make_client("observer", "eve")
+    dry = cluster.psctl_json("submit", "--dry-run", cluster.dir / "why.yaml")
+    assert dry["worker_bytes"] == 4 * (16 * 32 + 32 + 32 * 4 + 4) + 256 * 2 * 4 * (16 + 32 + 4), dry
+    assert "a worker needs about" in cluster.psctl("submit", "--dry-run", cluster.dir / "why.yaml").stdout
     refused(4, "observer", "submit", cluster.dir / "why.yaml", who="eve")
     # another model under the name
     before = cluster.psctl_json("explain", "tiny", *files, "--rows", ":2")["job_id"]

@@ -7,6 +7,7 @@
 #include "common/base/one_thread.h"
 #include "common/base/require.h"
 #include "common/conf/job_stages.h"
+#include "common/explain/memory.h"
 #include "worker/job/job_data.h"
 #include "worker/job/job_model.h"
 #include "worker/job/served_model.h"
@@ -239,8 +240,8 @@ size_t ps_job_entry_batch(const ps_job_entry *e)
 {
     if (e->spec->train)
         return (size_t)e->spec->train->batch_size;
-    if (e->spec->explain && e->spec->explain->batch)
-        return (size_t)e->spec->explain->batch;
+    if (e->spec->explain)
+        return (size_t)ps_explain_batch(e->spec->explain, ps_job_entry_model_spec(e));
     return ps_spec_model_is_language(ps_job_entry_model_spec(e)) ? BATCH_SEQUENCES : BATCH_ROWS;
 }
 
@@ -336,6 +337,11 @@ static ps_model_options model_options(const ps_job_entry *e)
                               .seed = train ? (uint64_t)train->seed ^ e->sequence->last : 0};
 }
 
+static uint64_t activations(const ps_job_entry *e)
+{
+    return e->spec->explain ? ps_explain_activations(e->spec, ps_job_entry_model_spec(e)) : 0;
+}
+
 static ps_status keep_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
 {
     if (e->model) {
@@ -355,6 +361,7 @@ static ps_status keep_model(ps_job_entry *e, ps_task_run *run, ps_model **out)
     ps_job_model_need need = {.name = e->stored ? name_of(e) : e->spec->name,
                               .config = &config,
                               .options = &options,
+                              .activations = activations(e),
                               .beside = ps_teacher_need(e->teacher, e->spec, &teacher)};
     if (run->served)
         ps_served_model_drop(run->served); /* two at once are for the machines of others */

@@ -63,32 +63,6 @@ static bool with_gradients(const ps_model_options *options)
     return !options->inference && !options->decode && !options->explain;
 }
 
-/* Of a block of a language model, a token: what its layers leave for the way back, and gradients.
- */
-static uint64_t block_numbers(const ps_model_language *l)
-{
-    int64_t head = l->head_dim ? l->head_dim : l->hidden_size / l->num_heads;
-    int64_t kv = l->num_kv_heads ? l->num_kv_heads : l->num_heads;
-    return (uint64_t)(6 * l->hidden_size + 2 * head * (l->num_heads + kv) +
-                      3 * l->intermediate_size + 2 * l->num_heads);
-}
-
-/* Bytes of activations of the largest batch that is explained: about so many, and not fewer. */
-static uint64_t activations(const ps_model_config *config, const ps_model_options *options)
-{
-    uint64_t rows = (uint64_t)options->max_batch, numbers = 0;
-    const ps_model_language *l = &config->language;
-    if (!options->explain)
-        return 0;
-    for (size_t i = 0; i < config->layer_count; i++)
-        numbers += 2 * (uint64_t)config->layers[i];
-    if (!config->layer_count) {
-        rows *= (uint64_t)(options->max_length ? options->max_length : l->context_length);
-        numbers = (uint64_t)l->num_layers * block_numbers(l) + 3 * (uint64_t)l->hidden_size;
-    }
-    return rows * numbers * sizeof(float);
-}
-
 static ps_status count(const ps_job_model_need *need, size *out)
 {
     bool inference = !with_gradients(need->options);
@@ -98,7 +72,7 @@ static ps_status count(const ps_job_model_need *need, size *out)
         return st;
     *out = size_of(&layout, need->options->forms);
     out->bytes *= inference ? 1 : 2;
-    out->bytes += activations(need->config, need->options);
+    out->bytes += need->activations;
     ps_model_layout_free(&layout);
     return PS_OK;
 }

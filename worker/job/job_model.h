@@ -13,7 +13,8 @@ ps_model_config ps_job_model_config(const ps_spec_model *model);
 typedef struct ps_job_model_need {
     const char *name; /* for messages */
     const ps_model_config *config;
-    const ps_model_options *options;        /* inference, or decode, and forms are looked at */
+    const ps_model_options *options; /* inference, decode, explain, forms are looked at */
+    uint64_t activations; /* bytes that it needs besides, where they are known; explain */
     const struct ps_job_model_need *beside; /* one that is needed together with it; NULL: none */
 } ps_job_model_need;
 

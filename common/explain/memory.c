@@ -1,0 +1,39 @@
+#include "common/explain/memory.h"
+
+enum { ROWS = 256, SEQUENCES = 4 };
+
+int64_t ps_explain_batch(const ps_spec_explain *explain, const ps_spec_model *model)
+{
+    if (explain->batch)
+        return explain->batch;
+    return ps_spec_model_is_language(model) ? SEQUENCES : ROWS;
+}
+
+int64_t ps_explain_length(const ps_job_spec *spec, const ps_spec_model *model)
+{
+    if (!ps_spec_model_is_language(model))
+        return 1;
+    if (spec->explain->n_prompts)
+        return ps_spec_explain_longest(spec->explain);
+    return spec->data.sequence_length ? spec->data.sequence_length : model->context_length;
+}
+
+/* Of a block, a token: what its layers leave for the way back, and gradients. */
+static uint64_t block_numbers(const ps_spec_model *m)
+{
+    return (uint64_t)(6 * m->hidden_size + 2 * m->head_dim * (m->num_heads + m->num_kv_heads) +
+                      3 * m->intermediate_size + 2 * m->num_heads);
+}
+
+uint64_t ps_explain_activations(const ps_job_spec *spec, const ps_spec_model *model)
+{
+    uint64_t rows = (uint64_t)ps_explain_batch(spec->explain, model) *
+                    (uint64_t)ps_explain_length(spec, model),
+             numbers = 0;
+    if (ps_spec_model_is_language(model))
+        numbers =
+            (uint64_t)model->num_layers * block_numbers(model) + 3 * (uint64_t)model->hidden_size;
+    for (size_t i = 0; i < model->n_layers; i++)
+        numbers += 2 * (uint64_t)model->layers[i];
+    return rows * numbers * sizeof(float);
+}

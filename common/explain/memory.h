@@ -1,0 +1,15 @@
+/* memory: about how much a worker needs to explain a model: its numbers as float32, and what its
+ * layers make of a batch, which is kept for the way back. Pure; any thread. */
+#ifndef PS_EXPLAIN_MEMORY_H
+#define PS_EXPLAIN_MEMORY_H
+
+#include "common/conf/job_spec.h"
+
+/* Rows that the model takes at once: explain.batch, or what is usual of its family. */
+int64_t ps_explain_batch(const ps_spec_explain *explain, const ps_spec_model *model);
+/* Tokens of the longest row; 1 of others. */
+int64_t ps_explain_length(const ps_job_spec *spec, const ps_spec_model *model);
+/* Bytes of activations of the largest batch: about so many, and not fewer. */
+uint64_t ps_explain_activations(const ps_job_spec *spec, const ps_spec_model *model);
+
+#endif
