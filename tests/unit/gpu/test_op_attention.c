@@ -247,8 +247,8 @@ static void check_weights(ps_dtype type, const shape *s)
 START_TEST(weights_agree_with_float64_and_add_up_to_1)
 {
     const shape *s = &shapes[_i];
-    if (ps_test_leave_out(work(s)) || work(s) > 1 << 21)
-        return;
+    if (ps_test_leave_out(10 * work(s)) || work(s) > 1 << 21)
+        return; /* a thread a weight is slow where threads are not real */
     for (int t = 0; t < PS_TEST_TYPES; t++)
         check_weights(ps_test_types[t], s);
 }
