@@ -346,6 +346,23 @@ START_TEST(the_loss_is_the_plain_models_and_memory_less)
 }
 END_TEST
 
+/* A failure of the device is told where the host waits. */
+START_TEST(what_the_device_reports_reaches_the_caller)
+{
+    spoken s;
+    spoken_open(&s, 1);
+    float out[POINTS * VOCABULARY], weights[4 * LENGTH * LENGTH];
+    ck_ok(ps_model_forward(s.model, &s.f.batch, NULL));
+    ps_stream_fail(ps_model_stream(s.model), ps_fail(PS_IO, "device lost"));
+    ck_assert_int_eq(ps_model_outputs_at(s.model, points, POINTS, out), PS_IO);
+    ck_assert_int_eq(ps_model_backward_at(s.model, points, POINTS, s.douts, NULL), PS_IO);
+    ck_assert_int_eq(ps_model_attention(s.model, 0, 0, weights), PS_IO);
+    ck_assert_int_eq(ps_model_embed(s.model, s.f.tokens, TOKENS, s.given), PS_IO);
+    ck_assert_str_eq(ps_error_message(), "device lost");
+    spoken_close(&s);
+}
+END_TEST
+
 static const ps_check_case tests[] = {
     {.test = &outputs_and_input_gradients_of_layers_agree_with_float64, .repeat = MLPS},
     {.test = &a_gradient_between_layers_can_be_replaced, .repeat = ACTIVATIONS},
@@ -354,6 +371,7 @@ static const ps_check_case tests[] = {
     {.test = &tokens_and_their_embeddings_are_the_same_input, .repeat = KINDS},
     {.test = &weights_of_attention_are_the_same_in_parts, .repeat = 2},
     {.test = &the_loss_is_the_plain_models_and_memory_less, .repeat = KINDS},
+    {.test = &what_the_device_reports_reaches_the_caller},
     {0},
 };
 

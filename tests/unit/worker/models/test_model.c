@@ -127,8 +127,8 @@ START_TEST(memory_that_is_not_there_is_an_error_wherever_it_is_missing)
     unsigned long k = 1;
     for (;; k++) {
         fault_memory(k);
-        ps_status st =
-            ps_model_create(d.backend, &fashion, &(ps_model_options){.max_batch = 4}, &m);
+        ps_status st = ps_model_create(d.backend, &fashion,
+                                       &(ps_model_options){.max_batch = 4, .explain = _i}, &m);
         fault_memory(0);
         if (!st)
             break;
@@ -275,7 +275,7 @@ static const ps_check_case tests[] = {
     {.test = &an_mlp_lists_its_parameters_as_pytorch_would},
     {.test = &a_language_model_says_what_its_parameters_are},
     {.test = &a_bad_configuration_gets_one_clear_line, .repeat = BAD_CONFIGS},
-    {.test = &memory_that_is_not_there_is_an_error_wherever_it_is_missing},
+    {.test = &memory_that_is_not_there_is_an_error_wherever_it_is_missing, .repeat = 2},
     {.test = &parameters_are_found_by_name},
     {.test = &no_two_parameters_or_gradients_share_memory},
     {.test = &a_batch_that_does_not_fit_is_refused_and_the_next_one_works},
