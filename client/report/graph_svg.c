@@ -6,6 +6,7 @@
 #include "client/report/graph_view.h"
 #include "client/report/html.h"
 #include "client/report/palette.h"
+#include "common/base/mem.h"
 #include "common/base/text.h"
 
 #include <math.h>
@@ -129,7 +130,10 @@ static void put_wide_card(picture *p, const ps_fold_node *node, const ps_place_b
     if (t)
         put_glyph(p, node, t, b->x + 9, b->y + (b->height - GLYPH) / 2.0, GLYPH);
     double left = b->x + (t ? 60 : 16), right = b->x + b->width - 14;
-    put_text(p, "name", left, b->y + 23, right - left - 80, 13, node->name);
+    char *name = node->whole && node->times > 1 ? ps_asprintf("%s × %u", node->name, node->times)
+                                                : ps_strdup(node->name);
+    put_text(p, "name", left, b->y + 23, right - left - 80, 13, name);
+    ps_free(&name);
     put_text(p, "what", left, b->y + 40, right - left, 11, ps_buf_cstr(&line));
     ps_html(p->out, "<text class=\"what\" text-anchor=\"end\" x=\"%.1f\" y=\"%d\">%s</text>", right,
             b->y + 23, ps_flops_text(node->one.flops).text);

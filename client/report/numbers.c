@@ -11,18 +11,25 @@
 
 static uint64_t rows_of(const ps_safetensors_tensor *t)
 {
-    return t->n_dims == 2 ? t->shape[0] : 1;
+    return t->n_dims > 1 ? t->shape[0] : 1;
+}
+
+/* NULL: there is none of numbers that are read here. */
+static const ps_safetensors_tensor *find(const ps_explain_view *v, const char *array)
+{
+    const ps_safetensors_tensor *t = v->file ? ps_safetensors_find(v->file, array) : NULL;
+    return t && t->dtype == PS_SAFETENSORS_F32 && t->n_dims ? t : NULL;
 }
 
 ps_numbers ps_numbers_of(const ps_explain_view *v, const char *array, uint64_t row)
 {
-    const ps_safetensors_tensor *t = v->file ? ps_safetensors_find(v->file, array) : NULL;
-    if (!t || t->dtype != PS_SAFETENSORS_F32 || t->n_dims < 1 || t->n_dims > 2 || row >= rows_of(t))
+    const ps_safetensors_tensor *t = find(v, array);
+    if (!t || row >= rows_of(t))
         return (ps_numbers){NULL};
-    uint64_t columns = t->shape[t->n_dims - 1];
+    uint64_t each = (t->end - t->begin) / sizeof(float) / rows_of(t);
     return (ps_numbers){.data = v->arrays.data + v->file->data_start + t->begin +
-                                row * columns * sizeof(float),
-                        .n = columns};
+                                row * each * sizeof(float),
+                        .n = each};
 }
 
 double ps_number_at(const ps_numbers *numbers, uint64_t i)
@@ -88,8 +95,8 @@ double ps_number_called(const ps_explain_view *v, const char *method, const char
 
 uint64_t ps_array_rows(const ps_explain_view *v, const char *array)
 {
-    const ps_safetensors_tensor *t = v->file ? ps_safetensors_find(v->file, array) : NULL;
-    return t && t->dtype == PS_SAFETENSORS_F32 && t->n_dims >= 1 && t->n_dims <= 2 ? rows_of(t) : 0;
+    const ps_safetensors_tensor *t = find(v, array);
+    return t ? rows_of(t) : 0;
 }
 
 void ps_output_html(ps_buf *out, const ps_explain_view *v, int64_t i)

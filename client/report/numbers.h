@@ -7,7 +7,7 @@
 
 #include "client/show/explain_view.h"
 
-/* A row of an array of the explanation. */
+/* A row of an array of the explanation: all that has one place on its first axis. */
 typedef struct ps_numbers {
     const uint8_t *data; /* float32, at any address */
     uint64_t n;

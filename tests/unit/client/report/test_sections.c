@@ -9,21 +9,27 @@
 static const float counts[4] = {7, 2, 0, 11}, summary[5] = {0.9F, 0.25F, 0.15F, 0.05F, 0.4F},
                    losses[8] = {0.1F, 0.9F, 0.9F, 0, 4.5F, 0.99F, 0.011F, 1},
                    statistics[4] = {0.5F, 1, NAN, 3}, histogram[8] = {1, 5, 9, 2, 0, 4, 0, 0},
-                   singular[6] = {8, 4, 1, NAN, NAN, NAN};
+                   singular[6] = {8, 4, 1, NAN, NAN, NAN}, rank[4] = {2, 1, 5, NAN},
+                   top[8] = {0, 1, 1, 0, 1, 0, 0, NAN},
+                   likely[8] = {-0.1F, -3, -0.5F, -1, 0, -9, NAN, NAN};
 static const ps_safetensors_tensor tensors[] = {
     {.name = "c", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 2}},
     {.name = "h", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 4}},
     {.name = "l", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 4}},
+    {.name = "p", .dtype = PS_SAFETENSORS_F32, .n_dims = 3, .shape = {2, 2, 2}},
+    {.name = "r", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 2}},
     {.name = "s", .dtype = PS_SAFETENSORS_F32, .n_dims = 1, .shape = {5}},
+    {.name = "t", .dtype = PS_SAFETENSORS_F32, .n_dims = 3, .shape = {2, 2, 2}},
     {.name = "v", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 3}},
     {.name = "w", .dtype = PS_SAFETENSORS_F32, .n_dims = 2, .shape = {2, 2}},
 };
 static const struct {
     const void *data;
     size_t bytes;
-} arrays[] = {{counts, sizeof counts},     {histogram, sizeof histogram},
-              {losses, sizeof losses},     {summary, sizeof summary},
-              {singular, sizeof singular}, {statistics, sizeof statistics}};
+} arrays[] = {
+    {counts, sizeof counts}, {histogram, sizeof histogram}, {losses, sizeof losses},
+    {likely, sizeof likely}, {rank, sizeof rank},           {summary, sizeof summary},
+    {top, sizeof top},       {singular, sizeof singular},   {statistics, sizeof statistics}};
 enum { ARRAYS = sizeof tensors / sizeof *tensors };
 
 static ps_status write_file(void *state, const void *data, size_t len)
@@ -38,6 +44,9 @@ static const char manifest[] =
     "{\"method\":\"confusion\",\"arrays\":[{\"name\":\"counts\",\"array\":\"c\"}]},"
     "{\"method\":\"calibration\",\"arrays\":[{\"name\":\"summary\",\"array\":\"s\"}]},"
     "{\"method\":\"losses\",\"arrays\":[{\"name\":\"rows\",\"array\":\"l\"}]},"
+    "{\"method\":\"logit_lens\",\"arrays\":[{\"name\":\"rank\",\"array\":\"r\"},"
+    "{\"name\":\"log_probability\",\"array\":\"r\"},{\"name\":\"top\",\"array\":\"t\"},"
+    "{\"name\":\"top_log_probability\",\"array\":\"p\"}]},"
     "{\"method\":\"weights\",\"arrays\":[{\"name\":\"statistics\",\"array\":\"w\",\"entries\":"
     "[\"deviation\",\"stable_rank\"]},{\"name\":\"histogram\",\"array\":\"h\"},{\"name\":"
     "\"singular\","
@@ -146,6 +155,23 @@ START_TEST(weights_have_a_line_a_tensor)
 }
 END_TEST
 
+START_TEST(a_lens_has_a_cell_a_layer)
+{
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    draw(&f, "lens", &out);
+    has(&out, "<td class=\"q14\" data-cell=\"0,0\" title=\"before block 0\n"
+              "&lt;/script&gt;&lt;img onerror=x&gt; 90.5 %\nboot 5.0 %\n");
+    has(&out, "\">&lt;/script&gt;&lt;img onerror=x&gt;</td>");
+    has(&out, "<td class=\"q16\" data-cell=\"1,0\" title=\"before block 0\nboot 100.0 %");
+    has(&out, "the answer\n&lt;/script&gt;");
+    has_not(&out, "nan");
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
 /* Arrays of other shapes than a method leaves: whatever is drawn is of what is there. */
 START_TEST(what_does_not_fit_breaks_nothing)
 {
@@ -155,12 +181,19 @@ START_TEST(what_does_not_fit_breaks_nothing)
     for (size_t i = 0; i < f.manifest.n_results; i++)
         for (size_t k = 0; k < f.manifest.results[i].n_arrays; k++) {
             char *array = f.manifest.results[i].arrays[k].array;
-            *array = *array == 'c' ? 'v' : *array == 's' ? 'c' : *array == 'l' ? 's' : 'v';
+            *array = *array == 'c'   ? 'v'
+                     : *array == 's' ? 'c'
+                     : *array == 'l' ? 's'
+                     : *array == 'r' ? 't'
+                                     : 'v';
         }
     draw(&f, "behaviour", &out);
     has_not(&out, "nan");
     ps_buf_free(&out);
     draw(&f, "weights", &out);
+    has_not(&out, "nan");
+    ps_buf_free(&out);
+    draw(&f, "lens", &out);
     has_not(&out, "nan");
     ps_buf_free(&out);
     teardown(&f);
@@ -175,6 +208,7 @@ START_TEST(what_was_not_asked_for_is_not_there)
         *f.manifest.results[i].method = 'x';
     ck_assert(!section_of("behaviour")->present(&f.report));
     ck_assert(!section_of("weights")->present(&f.report));
+    ck_assert(!section_of("lens")->present(&f.report));
     teardown(&f);
 }
 END_TEST
@@ -182,6 +216,7 @@ END_TEST
 static const ps_check_case cases[] = {
     {&behaviour_counts_and_names_the_worst},
     {&weights_have_a_line_a_tensor},
+    {&a_lens_has_a_cell_a_layer},
     {&what_does_not_fit_breaks_nothing},
     {&what_was_not_asked_for_is_not_there},
     {0},

@@ -1,0 +1,132 @@
+/* Lens: what a language model would answer if it stopped before each block, a row a text, a column
+ * a layer: the likeliest token in the cell, coloured by its probability. */
+#include "client/report/html.h"
+#include "client/report/numbers.h"
+#include "client/report/palette.h"
+#include "client/report/section_rows.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#define METHOD "logit_lens"
+
+enum { ROWS = 24, STEPS = 16 };
+
+static bool present(const ps_report *r)
+{
+    return r->explanation && *ps_array_of(r->explanation, METHOD, "top");
+}
+
+static ps_numbers named(const ps_explain_view *v, const char *name, uint64_t row)
+{
+    return ps_numbers_of(v, ps_array_of(v, METHOD, name), row);
+}
+
+static double at(const ps_numbers *numbers, uint64_t i)
+{
+    return numbers->data && i < numbers->n ? ps_number_at(numbers, i) : NAN;
+}
+
+static void put_token(ps_buf *out, const ps_explain_view *v, double id)
+{
+    if (id >= 0 && id < 1e9)
+        ps_output_html(out, v, (int64_t)id);
+}
+
+/* All that is known of a layer, a line each. */
+static void put_title(ps_buf *out, const ps_explain_view *v, uint64_t row, uint64_t layer,
+                      uint64_t layers)
+{
+    ps_numbers top = named(v, "top", row), p = named(v, "top_log_probability", row);
+    ps_numbers rank = named(v, "rank", row), target = named(v, "log_probability", row);
+    ps_numbers entropy = named(v, "entropy", row), far = named(v, "divergence", row);
+    uint64_t each = top.n / layers;
+    if (layer + 1 < layers)
+        ps_html(out, "before block %" PRIu64, layer);
+    else
+        ps_buf_puts(out, "the answer");
+    for (uint64_t i = layer * each; i < (layer + 1) * each; i++) {
+        ps_buf_puts(out, "\n");
+        put_token(out, v, at(&top, i));
+        if (isfinite(at(&p, i)))
+            ps_html(out, " %.1f %%", 100 * exp(at(&p, i)));
+    }
+    if (isfinite(at(&rank, layer)) && isfinite(at(&target, layer)))
+        ps_html(out, "\nthe target is number %.0f, %.2g %%", at(&rank, layer),
+                100 * exp(at(&target, layer)));
+    if (isfinite(at(&entropy, layer)))
+        ps_html(out, "\nentropy %.2f", at(&entropy, layer));
+    if (isfinite(at(&far, layer)))
+        ps_html(out, ", %.2g from the answer", at(&far, layer));
+}
+
+static void put_row(ps_buf *out, const ps_explain_view *v, uint64_t row, uint64_t layers)
+{
+    const ps_explanation *m = v->manifest;
+    ps_numbers top = named(v, "top", row), p = named(v, "top_log_probability", row);
+    uint64_t each = top.n / layers;
+    ps_html(out, "<tr><th scope=\"row\">%s %" PRIu64 "</th>", *m->data ? "Row" : "Prompt",
+            m->rows[row].row);
+    for (uint64_t layer = 0; each && layer < layers; layer++) {
+        double likely = exp(at(&p, layer * each));
+        int step = isfinite(likely) ? (int)lround(STEPS * fmin(fmax(likely, 0), 1)) : 0;
+        ps_html(out, "<td class=\"q%d\" data-cell=\"%" PRIu64 ",%" PRIu64 "\" title=\"", step, row,
+                layer);
+        put_title(out, v, row, layer, layers);
+        ps_buf_puts(out, "\">");
+        put_token(out, v, at(&top, layer * each));
+        ps_buf_puts(out, "</td>");
+    }
+    ps_buf_puts(out, "</tr>\n");
+}
+
+static void put_heads(ps_buf *out, uint64_t layers)
+{
+    ps_buf_puts(out, "<div class=\"scroll\"><table class=\"lens\" data-grid><thead><tr><th></th>");
+    for (uint64_t layer = 0; layer + 1 < layers; layer++)
+        ps_html(out, "<th>%" PRIu64 "</th>", layer);
+    ps_buf_puts(out, "<th>answer</th></tr></thead><tbody>\n");
+}
+
+static void draw(ps_report *r, ps_buf *out)
+{
+    const ps_explain_view *v = r->explanation;
+    ps_numbers ranks = named(v, "rank", 0);
+    uint64_t rows = v->manifest->n_rows, shown = 0;
+    bool room = ranks.n > 0;
+    if (room)
+        put_heads(out, ranks.n);
+    ps_buf row = PS_BUF_EMPTY;
+    for (; room && shown < rows && shown < ROWS; shown += room) {
+        put_row(&row, v, shown, ranks.n);
+        room = ps_room_take(&r->room, &row, out);
+    }
+    ps_buf_free(&row);
+    if (ranks.n)
+        ps_buf_puts(out, "</tbody></table></div>\n");
+    if (ranks.n && !room)
+        ps_room_left_out(&r->room, "%" PRIu64 " of %" PRIu64 " rows of the lens", rows - shown,
+                         rows);
+    if (shown < rows)
+        ps_html(out,
+                "<p class=\"left-out\">%" PRIu64 " rows more are in explain.safetensors.</p>\n",
+                rows - shown);
+    ps_buf_puts(
+        out,
+        "<p class=\"note\">What the model would say after the last token, if it stopped before "
+        "that block: the stream there, through the last norm and the head. Lighter is surer. "
+        "What this does not say: early layers need not speak the language of the last one, so "
+        "that nothing to be read there does not mean that nothing is there.</p>\n");
+}
+
+static void style(const ps_report *r, ps_buf *out)
+{
+    for (int step = 0; step <= STEPS; step++) {
+        ps_rgb ground = ps_palette_sequential((double)step / STEPS);
+        ps_buf_printf(out, ".q%d{background:%s;color:%s}\n", step, ps_rgb_hex(ground).text,
+                      ps_rgb_hex(ps_palette_on(ground)).text);
+    }
+}
+
+const ps_report_section ps_section_lens = {
+    .id = "lens", .title = "Lens", .present = present, .draw = draw, .style = style};
