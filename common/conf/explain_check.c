@@ -58,7 +58,7 @@ static ps_status refuse_method(const entry *e, const ps_explain_row *row, const 
 static ps_status check_keys(const entry *e, const ps_explain_row *row, const ps_conf_doc *doc)
 {
 #define KEY(key, ...) #key,
-    static const char *const keys[] = {PS_EXPLAIN_KEY_ROWS(KEY, KEY, KEY, KEY, KEY, KEY)};
+    static const char *const keys[] = {PS_EXPLAIN_KEY_ROWS(KEY, KEY, KEY, KEY, KEY, KEY, KEY)};
 #undef KEY
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         char path[96];
@@ -99,6 +99,29 @@ static ps_status check_shares(const ps_spec_explain *e, const ps_conf_doc *doc)
     return PS_OK;
 }
 
+/* A method that is about an attribution has one, of one pass: it is asked again within it. */
+static ps_status check_of(const ps_spec_explain *e, const entry *at, const ps_explain_row *row,
+                          const ps_conf_doc *doc)
+{
+    size_t of = 0;
+    char path[96];
+    (void)snprintf(path, sizeof path, "%s.of", at->at);
+    if (!ps_explain_row_has(row, "of"))
+        return PS_OK;
+    if (!e->n_attributions)
+        return ps_conf_fail(doc, at->at,
+                            "method %s is about one of explain.attributions, which is "
+                            "empty",
+                            row->name);
+    if (!ps_spec_explain_of(e, at->method, &of))
+        return ps_conf_fail(doc, path, "explain.attributions has no %s", at->method->of);
+    if (ps_spec_explain_row(e, of)->passes > 1)
+        return ps_conf_fail(doc, path, "%s takes %u passes, and method %s asks it within one",
+                            ps_spec_explain_row(e, of)->name, ps_spec_explain_row(e, of)->passes,
+                            row->name);
+    return PS_OK;
+}
+
 static ps_status check_methods(const ps_spec_explain *e, const ps_conf_doc *doc)
 {
     size_t n = ps_spec_explain_count(e);
@@ -116,6 +139,12 @@ static ps_status check_methods(const ps_spec_explain *e, const ps_conf_doc *doc)
             st = check_keys(&at, row, doc);
         if (!st)
             st = check_values(&at, row, doc);
+        if (st)
+            return st;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const entry at = entry_at(e, i);
+        ps_status st = check_of(e, &at, ps_spec_explain_row(e, i), doc);
         if (st)
             return st;
     }

@@ -36,7 +36,8 @@ enum {
 
 /* ROW(name, section, traits, passes, keys): how often it goes over its rows or shares, with all
  * that it left before merged in between; its keys, each with a default of its own where that is not
- * the usual one, nor 0. Sorted by section. */
+ * the usual one, nor 0. Sorted by section. A method with the key `of` is about an attribution of
+ * the same job. */
 #define PS_EXPLAIN_ROWS(ROW)                                                                     \
     ROW(calibration, behaviour, PS_EXPLAIN_ANY | PS_EXPLAIN_LABELS, 1, {NULL})                   \
     ROW(confusion, behaviour, PS_EXPLAIN_LAYERS | PS_EXPLAIN_LABELS, 1, {NULL})                  \
@@ -61,25 +62,34 @@ enum {
     ROW(weights, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_SHARED, 1, {"side_max"})                    \
     ROW(logit_lens, inside, PS_EXPLAIN_LANGUAGE, 1, {"top"})                                     \
     ROW(direct_logits, inside, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_BACKWARD, 1, {NULL})             \
-    ROW(attention, inside, PS_EXPLAIN_LANGUAGE, 1, {"patterns"})
+    ROW(attention, inside, PS_EXPLAIN_LANGUAGE, 1, {"patterns"})                                 \
+    ROW(deletion, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"steps", 20}, {"samples", 10})            \
+    ROW(insertion, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"steps", 20}, {"samples", 10})           \
+    ROW(infidelity, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"samples", 100}, {"normalise"})         \
+    ROW(sensitivity, quality, PS_EXPLAIN_ANY, 1, {"of"}, {"samples", 10}, {"radius"})            \
+    ROW(randomisation, quality, PS_EXPLAIN_ANY, 1, {"of"})
 
 /* Keys below an entry, each a member of that name of ps_spec_explain_method. INT(key, default,
- * least, most); REAL likewise; FLAG(key, default); WORD(key, default, a list of words); INTS(key,
- * default, fewest, most entries, least, most); MAP(key, its struct, its keys). */
-#define PS_EXPLAIN_KEY_ROWS(INT, REAL, FLAG, WORD, INTS, MAP) \
-    INT(steps, "50", 1, 100000)                               \
-    INT(steps_max, "800", 1, 1000000)                         \
-    INT(samples, "2048", 2, 1048576)                          \
-    INT(permutations, "10", 1, 100000)                        \
-    INT(side_max, "2048", 1, 65536)                           \
-    INT(top, "5", 1, 100)                                     \
-    FLAG(patterns, "true")                                    \
-    REAL(epsilon, "1e-6", 0, 10)                              \
-    REAL(noise, "0.15", 0, 10)                                \
-    REAL(tolerance, "0.01", 1e-9, 1)                          \
-    INTS(window, "[]", 0, 2, 1, 65536)                        \
-    INTS(stride, "[]", 0, 2, 1, 65536)                        \
-    INTS(shape, "[]", 0, 2, 1, 65536)                         \
+ * least, most); REAL likewise; FLAG(key, default); WORD(key, default, a list of words); TEXT(key,
+ * default, fewest, most bytes); INTS(key, default, fewest, most entries, least, most); MAP(key, its
+ * struct, its keys). */
+#define PS_EXPLAIN_KEY_ROWS(INT, REAL, FLAG, WORD, TEXT, INTS, MAP) \
+    INT(steps, "50", 1, 100000)                                     \
+    INT(steps_max, "800", 1, 1000000)                               \
+    INT(samples, "2048", 2, 1048576)                                \
+    INT(permutations, "10", 1, 100000)                              \
+    INT(side_max, "2048", 1, 65536)                                 \
+    INT(top, "5", 1, 100)                                           \
+    FLAG(patterns, "true")                                          \
+    REAL(epsilon, "1e-6", 0, 10)                                    \
+    REAL(noise, "0.15", 0, 10)                                      \
+    REAL(tolerance, "0.01", 1e-9, 1)                                \
+    REAL(radius, "0.02", 0, 1e6)                                    \
+    FLAG(normalise, "false")                                        \
+    TEXT(of, "", 0, 64)                                             \
+    INTS(window, "[]", 0, 2, 1, 65536)                              \
+    INTS(stride, "[]", 0, 2, 1, 65536)                              \
+    INTS(shape, "[]", 0, 2, 1, 65536)                               \
     MAP(features, ps_spec_explain_features, ps_spec_explain_features_keys)
 
 typedef enum ps_explain_section {

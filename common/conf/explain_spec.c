@@ -54,13 +54,15 @@ const ps_conf_key ps_spec_explain_features_keys[] = {
 #define KEY_REAL(key, ...)            PS_CONF_REAL(#key, ps_spec_explain_method, key, __VA_ARGS__),
 #define KEY_FLAG(key, ...)            PS_CONF_BOOL(#key, ps_spec_explain_method, key, __VA_ARGS__),
 #define KEY_WORD(key, ...)            PS_CONF_WORD(#key, ps_spec_explain_method, key, __VA_ARGS__),
+#define KEY_TEXT(key, ...)            PS_CONF_TEXT(#key, ps_spec_explain_method, key, __VA_ARGS__),
 #define KEY_INTS(key, ...)            PS_CONF_INTS(#key, ps_spec_explain_method, key, __VA_ARGS__),
 #define KEY_MAP(key, type_, its_keys) PS_CONF_MAP(#key, ps_spec_explain_method, key, its_keys),
 
 /* Whether a name is a method of its section is a rule of explain_check.c. */
 static const ps_conf_key method_keys[] = {
     PS_CONF_TEXT("method", ps_spec_explain_method, method, NULL, 1, 64),
-    PS_EXPLAIN_KEY_ROWS(KEY_INT, KEY_REAL, KEY_FLAG, KEY_WORD, KEY_INTS, KEY_MAP) PS_CONF_END,
+    PS_EXPLAIN_KEY_ROWS(KEY_INT, KEY_REAL, KEY_FLAG, KEY_WORD, KEY_TEXT, KEY_INTS, KEY_MAP)
+        PS_CONF_END,
 };
 
 #define SECTION(name) \
@@ -104,6 +106,18 @@ const ps_spec_explain_method *ps_spec_explain_at(const ps_spec_explain *explain,
 const ps_explain_row *ps_spec_explain_row(const ps_spec_explain *explain, size_t i)
 {
     return ps_explain_row_find(ps_spec_explain_at(explain, i)->method);
+}
+
+bool ps_spec_explain_of(const ps_spec_explain *explain, const ps_spec_explain_method *method,
+                        size_t *out)
+{
+    const char *of = method->of ? method->of : "";
+    for (*out = 0; *out < ps_spec_explain_count(explain); ++*out) {
+        const ps_explain_row *row = ps_spec_explain_row(explain, *out);
+        if (row->section == PS_EXPLAIN_SECTION_attributions && (!*of || !strcmp(row->name, of)))
+            return true;
+    }
+    return false;
 }
 
 uint64_t ps_spec_explain_items(const ps_spec_explain *explain)

@@ -87,6 +87,7 @@ extern const ps_conf_key ps_spec_explain_features_keys[];
 #define PS_EXPLAIN_REAL_MEMBER(key_, ...) double key_;
 #define PS_EXPLAIN_FLAG_MEMBER(key_, ...) bool key_;
 #define PS_EXPLAIN_WORD_MEMBER(key_, ...) unsigned key_;
+#define PS_EXPLAIN_TEXT_MEMBER(key_, ...) char *key_;
 #define PS_EXPLAIN_INTS_MEMBER(key_, ...) \
     int64_t *key_;                        \
     size_t n_##key_;
@@ -97,7 +98,8 @@ extern const ps_conf_key ps_spec_explain_features_keys[];
 typedef struct ps_spec_explain_method {
     char *method; /* a row of explain_rows.h, of this section */
     PS_EXPLAIN_KEY_ROWS(PS_EXPLAIN_INT_MEMBER, PS_EXPLAIN_REAL_MEMBER, PS_EXPLAIN_FLAG_MEMBER,
-                        PS_EXPLAIN_WORD_MEMBER, PS_EXPLAIN_INTS_MEMBER, PS_EXPLAIN_MAP_MEMBER)
+                        PS_EXPLAIN_WORD_MEMBER, PS_EXPLAIN_TEXT_MEMBER, PS_EXPLAIN_INTS_MEMBER,
+                        PS_EXPLAIN_MAP_MEMBER)
 } ps_spec_explain_method;
 
 typedef struct ps_spec_explain_prompt {
@@ -135,6 +137,10 @@ const ps_explain_row *ps_spec_explain_row(const ps_spec_explain *explain, size_t
 uint64_t ps_spec_explain_items(const ps_spec_explain *explain);
 int64_t ps_spec_explain_longest(const ps_spec_explain *explain); /* tokens of a prompt; 0: none */
 bool ps_spec_explain_shows(const ps_spec_explain *explain);      /* what is in them */
+/* The number of the attribution that an entry with the key `of` is about: the first of that name,
+ * or the first. false: this job has none; never once it has been checked. */
+bool ps_spec_explain_of(const ps_spec_explain *explain, const ps_spec_explain_method *method,
+                        size_t *out);
 /* An entry as one JSON object: its method and the keys that the method takes. */
 void ps_spec_explain_arguments(const ps_spec_explain_method *method, ps_buf *json);
 const char *ps_explain_score_name(unsigned score);   /* "logit" */

@@ -94,6 +94,11 @@ START_TEST(what_makes_no_sense_is_refused_on_its_line)
             "one of ");
     refuses(HEAD "  attributions: [{method: integrated_gradients, steps: 9, steps_max: 8}]\n",
             "job.yaml:8: explain.attributions[0].steps_max: 8 is less than steps, 9");
+    refuses(HEAD "  quality: [deletion]\n",
+            "job.yaml:8: explain.quality[0]: method deletion is about one of explain.attributions, "
+            "which is empty");
+    refuses(HEAD IG "  quality: [{method: deletion, of: saliency}]\n",
+            "job.yaml:9: explain.quality[0].of: explain.attributions has no saliency");
     refuses(HEAD "  rows: {count: 3, sample: 3}\n" IG,
             "job.yaml:8: explain.rows.sample: first and count choose a range, sample draws");
     refuses(HEAD "  target: {class: 1, difference: [1, 2]}\n" IG,
@@ -122,6 +127,26 @@ START_TEST(what_makes_no_sense_is_refused_on_its_line)
             "job.yaml:5: explain.inside[12]: more than 12 methods that look at no rows");
     refuses(TRAIN "explain: {attributions: [saliency]}\n",
             "job.yaml:10: explain: not for kind train, only for explain");
+}
+END_TEST
+
+START_TEST(quality_is_of_an_attribution)
+{
+    size_t of = 9;
+    ps_job_spec *s = parse(HEAD "  attributions: [saliency, integrated_gradients, saliency]\n"
+                                "  behaviour: [losses]\n"
+                                "  quality: [deletion, {method: infidelity, of: "
+                                "integrated_gradients}, {method: sensitivity, of: saliency}]\n");
+    const ps_spec_explain *e = s->explain;
+    ck_assert_int_eq(e->quality[0].steps, 20);
+    ck_assert_int_eq(e->quality[0].samples, 10);
+    ck_assert_double_eq(e->quality[2].radius, 0.02);
+    static const size_t want[] = {1, 2, 1}; /* behaviour stands before them */
+    for (size_t i = 0; i < 3; i++) {
+        ck_assert(ps_spec_explain_of(e, &e->quality[i], &of));
+        ck_assert_uint_eq(of, want[i]);
+    }
+    ps_job_spec_free(&s);
 }
 END_TEST
 
@@ -184,9 +209,13 @@ START_TEST(a_model_has_what_is_asked_of_it)
 END_TEST
 
 static const ps_check_case cases[] = {
-    {&what_is_not_said_has_its_default},   {&targets_and_baselines_are_what_is_written},
-    {&arguments_are_the_methods_own_keys}, {&what_makes_no_sense_is_refused_on_its_line},
-    {&a_model_has_what_is_asked_of_it},    {0},
+    {&what_is_not_said_has_its_default},
+    {&targets_and_baselines_are_what_is_written},
+    {&arguments_are_the_methods_own_keys},
+    {&what_makes_no_sense_is_refused_on_its_line},
+    {&quality_is_of_an_attribution},
+    {&a_model_has_what_is_asked_of_it},
+    {0},
 };
 
 int main(void)

@@ -51,11 +51,25 @@ static inline ps_status net_go_on(void *user)
     return PS_OK;
 }
 
+/* The rows as items, once more after the model or the rows have been changed. */
+static inline void net_again(net *n)
+{
+    static const uint64_t numbers[] = {0, 1, 2, 3};
+    ps_explain_batch_free(&n->batch);
+    ck_ok(ps_explain_batch_make(&n->x,
+                                &(ps_explain_raw){.n = NET_ROWS,
+                                                  .item = numbers,
+                                                  .row = numbers,
+                                                  .features = n->inputs,
+                                                  .labels = n->labels,
+                                                  .length = 1},
+                                &n->batch));
+}
+
 /* baseline: the number that stands for every input. */
 static inline void net_open(net *n, uint64_t seed, double baseline)
 {
     static const int64_t layers[] = {NET_IN, NET_HIDDEN, NET_OUT};
-    static const uint64_t numbers[] = {0, 1, 2, 3};
     const ps_model_config config = {.architecture = "mlp", .layers = layers, .layer_count = 3};
     const ps_model_options options = {.max_batch = 8, .explain = true};
     ps_rng rng;
@@ -81,14 +95,7 @@ static inline void net_open(net *n, uint64_t seed, double baseline)
     ck_ok(ps_explain_baseline_make(
         &(ps_spec_explain_baseline){.kind = PS_EXPLAIN_VALUE, .value = baseline}, NET_IN, NULL,
         NULL, &n->baseline));
-    ck_ok(ps_explain_batch_make(&n->x,
-                                &(ps_explain_raw){.n = NET_ROWS,
-                                                  .item = numbers,
-                                                  .row = numbers,
-                                                  .features = n->inputs,
-                                                  .labels = n->labels,
-                                                  .length = 1},
-                                &n->batch));
+    net_again(n);
 }
 
 static inline void net_close(net *n)
