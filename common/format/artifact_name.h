@@ -9,4 +9,10 @@
 
 bool ps_artifact_name_ok(const char *name);
 
+/* What a job has found, for people to read: who may not have weights may have these. Sketches of
+ * updates (influence.bin) are none: of a small model they come near to its weights. */
+#define PS_ARTIFACT_REPORTS \
+    "report.json, explain.json, explain.safetensors, loss_changes.json, loss_changes.safetensors"
+bool ps_artifact_name_is_report(const char *name);
+
 #endif

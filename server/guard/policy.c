@@ -11,8 +11,9 @@
 
 /* A worker exchanges parameters and takes tasks. A submitter has jobs and models: it looks at and
  * uses everybody's, but cancels, replaces and deletes only its own (server/service/owner.c). An
- * observer sees what goes on, but never a weight: parameters, model files and artifacts are what
- * psd guards. An admin does everything but stand in for a worker. Servers do not call servers yet.
+ * observer sees what goes on, and reads what jobs report (common/format/artifact_name.h), but never
+ * a weight: parameters, model files and other artifacts are what psd guards. An admin does
+ * everything but stand in for a worker. Servers do not call servers yet.
  */
 // clang-format off
 static const ps_policy_rule rules[] = {
@@ -40,7 +41,7 @@ static const ps_policy_rule rules[] = {
     {"/psd.v1.Models/Delete",             ROLES(0,     0,     1,        0,       1)},
     {"/psd.v1.Models/ListArtifacts",      ROLES(0,     0,     1,        1,       1)},
     {"/psd.v1.Models/PutArtifact",        ROLES(0,     1,     1,        0,       1)},
-    {"/psd.v1.Models/GetArtifact",        ROLES(0,     1,     1,        0,       1)},
+    {"/psd.v1.Models/GetArtifact",        ROLES(0,     1,     1,        1,       1)},
     {"/psd.v1.Models/DeleteArtifact",     ROLES(0,     0,     1,        0,       1)},
 
     {"/psd.v1.Admin/Status",              ROLES(0,     0,     1,        1,       1)},

@@ -164,6 +164,10 @@ static ps_status open_artifact(ps_services *services, const ps_caller *caller,
                                const ProtobufCMessage *request, ps_file_opened *out)
 {
     const Psd__V1__GetArtifactRequest *in = (const Psd__V1__GetArtifactRequest *)request;
+    if (caller->identity.role == PS_ROLE_OBSERVER && !ps_artifact_name_is_report(in->name))
+        return ps_fail(PS_PERMISSION_DENIED,
+                       "an observer may read what jobs report (" PS_ARTIFACT_REPORTS
+                       "), and no other artifact");
     ps_status st = ps_services_may_touch(services, &caller->identity, in->job_id);
     return st ? st : ps_artifact_file_open(&services->files, in->job_id, in->name, &out->file);
 }

@@ -223,6 +223,9 @@ def what_is_wrong_is_said_in_a_line(cluster):
     refused(4, "observer", "submit", cluster.dir / "why.yaml", who="eve")
     # another model under the name
     before = cluster.psctl_json("explain", "tiny", *files, "--rows", ":2")["job_id"]
+    # who may not have weights reads what was found, and nothing else
+    assert "tiny" in cluster.psctl("report", before, who="eve").stdout
+    refused(4, "an observer may read what jobs report", "fetch", before, "part-0-0.safetensors", who="eve")
     cluster.wait_job(cluster.submit(cluster.tiny_job(workers=1, epochs=1)))
     refused(7, f"job {before} explains model tiny as it was", "report", before)
 

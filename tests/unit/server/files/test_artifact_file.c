@@ -64,6 +64,13 @@ START_TEST(names_are_plain)
     memset(longest, 'a', sizeof longest);
     longest[64] = 0;
     ck_assert(ps_artifact_name_ok(longest));
+    ck_assert(ps_artifact_name_is_report("report.json"));
+    ck_assert(ps_artifact_name_is_report("explain.safetensors"));
+    static const char *const others[] = {
+        "",           "influence.bin",     "xreport.json",      "report.json, explain.json",
+        "plain.json", "predictions.jsonl", "explain.safetensor"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        ck_assert_msg(!ps_artifact_name_is_report(others[i]), "%s", others[i]);
     longest[64] = 'a';
     longest[65] = 0;
     ck_assert(!ps_artifact_name_ok(longest));
