@@ -95,5 +95,5 @@ void ps_explain_part_name(unsigned stage, uint64_t begin, char out[PS_EXPLAIN_FI
 
 void ps_explain_pass_name(unsigned pass, char out[PS_EXPLAIN_FILE_NAME])
 {
-    (void)snprintf(out, PS_EXPLAIN_FILE_NAME, "pass-%u.safetensors", pass);
+    (void)snprintf(out, PS_EXPLAIN_FILE_NAME, PS_EXPLAIN_PASS_PREFIX "%u.safetensors", pass);
 }

@@ -38,6 +38,7 @@ bool ps_explain_stage_runs(const ps_spec_explain *explain, const ps_explain_stag
 
 /* What a job leaves. Parts are gone when what they are merged to is there. */
 #define PS_EXPLAIN_PART_PREFIX "part-"
+#define PS_EXPLAIN_PASS_PREFIX "pass-"
 #define PS_EXPLAIN_MANIFEST    "explain.json"
 #define PS_EXPLAIN_ARRAYS      "explain.safetensors"
 enum { PS_EXPLAIN_FILE_NAME = 48 };

@@ -273,7 +273,7 @@ static void finish_out(void *user, uint64_t job_id, ps_job_file *file, const cha
     PS_REQUIRE(file && settled);
     ps_lifecycle *l = user;
     if (outcome->explains) {
-        ps_lifecycle_explained_out(l, job_id);
+        ps_lifecycle_explained_out(l, job_id, outcome);
         return;
     }
     if (file->plan) {
@@ -291,7 +291,7 @@ static void drop_parts(ps_lifecycle *l, uint64_t job_id)
 {
     ps_job_record *record = NULL;
     if (!ps_sched_job_get(l->sched, job_id, &record) && !strcmp(record->kind, "explain"))
-        ps_lifecycle_drop_parts(l, job_id);
+        ps_lifecycle_drop_parts(l, job_id, true);
     ps_job_record_free(&record);
 }
 

@@ -13,26 +13,28 @@
 
 typedef ps_lifecycle_step step;
 
-static bool is_part(const char *name)
+static bool begins(const char *name, const char *prefix)
 {
-    return !strncmp(name, PS_EXPLAIN_PART_PREFIX, strlen(PS_EXPLAIN_PART_PREFIX));
+    return !strncmp(name, prefix, strlen(prefix));
 }
 
-static ps_status remove_parts(const ps_stored_files *files, uint64_t job_id)
+/* all: also what one pass leaves for the next. */
+static ps_status remove_parts(const ps_stored_files *files, uint64_t job_id, bool all)
 {
     ps_artifact_record **records = NULL;
     ps_removed removed = {0};
     ps_status st = ps_catalog_artifact_list(files->catalog, job_id, &records);
     for (size_t i = 0; !st && records[i]; i++)
-        if (is_part(records[i]->name))
+        if (begins(records[i]->name, PS_EXPLAIN_PART_PREFIX) ||
+            (all && begins(records[i]->name, PS_EXPLAIN_PASS_PREFIX)))
             st = ps_remove_artifact(files, job_id, records[i]->name, &removed);
     ps_artifact_records_free(&records);
     return st;
 }
 
-void ps_lifecycle_drop_parts(ps_lifecycle *l, uint64_t job_id)
+void ps_lifecycle_drop_parts(ps_lifecycle *l, uint64_t job_id, bool all)
 {
-    if (remove_parts(&l->conf.files, job_id))
+    if (remove_parts(&l->conf.files, job_id, all))
         ps_log_warning("files", "job %llu: parts of its explanation stay: %s",
                        (unsigned long long)job_id, ps_error_message());
 }
@@ -40,14 +42,16 @@ void ps_lifecycle_drop_parts(ps_lifecycle *l, uint64_t job_id)
 static void clear_run(ps_off_loop *off)
 {
     step *s = ps_container(off, step, off);
-    ps_lifecycle_drop_parts(s->lifecycle, s->job_id);
+    ps_lifecycle_drop_parts(s->lifecycle, s->job_id, s->outcome.explained);
     ps_sched_finished(s->lifecycle->sched, s->job_id, NULL);
     ps_lifecycle_step_free(s);
 }
 
-void ps_lifecycle_explained_out(ps_lifecycle *l, uint64_t job_id)
+void ps_lifecycle_explained_out(ps_lifecycle *l, uint64_t job_id, const ps_job_outcome *outcome)
 {
-    ps_off_loop_submit(l->conf.loop, &ps_lifecycle_step_new(l, job_id)->off, clear_run);
+    step *s = ps_lifecycle_step_new(l, job_id);
+    ps_lifecycle_step_outcome(s, outcome);
+    ps_off_loop_submit(l->conf.loop, &s->off, clear_run);
 }
 
 ps_status ps_lifecycle_explained(ps_lifecycle *l, uint64_t job_id, ps_restored *out)

@@ -55,9 +55,10 @@ void ps_lifecycle_clear_out(void *lifecycle, uint64_t job_id);
 void ps_lifecycle_compressed_out(ps_lifecycle *lifecycle, uint64_t job_id, ps_job_file *file,
                                  const ps_job_outcome *outcome);
 /* The same of kind explain: parts that were merged go. */
-void ps_lifecycle_explained_out(ps_lifecycle *lifecycle, uint64_t job_id);
-/* Of one that has ended, however: parts that nobody merges any more. */
-void ps_lifecycle_drop_parts(ps_lifecycle *lifecycle, uint64_t job_id);
+void ps_lifecycle_explained_out(ps_lifecycle *lifecycle, uint64_t job_id,
+                                const ps_job_outcome *outcome);
+/* all: what one pass leaves for the next goes, too; of a job that has ended, however. */
+void ps_lifecycle_drop_parts(ps_lifecycle *lifecycle, uint64_t job_id, bool all);
 /* After a restart: the names of its artifacts, a line each, are its progress. */
 PS_MUST_CHECK ps_status ps_lifecycle_explained(ps_lifecycle *lifecycle, uint64_t job_id,
                                                ps_restored *out);

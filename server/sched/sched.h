@@ -51,7 +51,8 @@ typedef struct ps_job_outcome {
     double test_loss;
     ps_metric_list test_metrics;
     uint32_t failed_writes; /* of the model, before this one */
-    bool explains; /* kind explain: there is no model; parts that were merged are to be removed */
+    bool explains;  /* kind explain: there is no model; parts that were merged are to be removed, */
+    bool explained; /* and what passes left for each other: that was the last of them */
     /* kind compress; the job's, until the answer: */
     bool drafts;        /* the new model is to be written, as a version that no name means yet; */
     const char *draft;  /* or that version is to become the model; NULL: it is not */

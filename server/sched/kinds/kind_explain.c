@@ -177,7 +177,7 @@ static void complete_stage(ps_job *job)
     ps_explain_stage after;
     bool follows = ps_explain_stage_at(job->spec->explain, w->stage.number + 1, &after);
     if (w->stage.kind == PS_EXPLAIN_STAGE_MERGE) {
-        ps_finish_begin(job, &(ps_job_outcome){.explains = true});
+        ps_finish_begin(job, &(ps_job_outcome){.explains = true, .explained = w->stage.last});
         return;
     }
     PS_REQUIRE(follows); /* a merge */

@@ -71,7 +71,7 @@ START_TEST(pieces_are_given_out_and_then_merged)
     char line[32];
     (void)snprintf(line, sizeof line, "finish %u", (unsigned)id);
     ck_assert(ps_world_traced(w, line)); /* its parts go */
-    ck_assert(w->outcome.explains);
+    ck_assert(w->outcome.explains && w->outcome.explained);
     r = ps_world_job(w, id);
     ck_assert_int_eq(r->state, PS_JOB_DONE);
     ck_assert_uint_eq(r->progress.samples, 39);
