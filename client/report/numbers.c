@@ -93,6 +93,12 @@ double ps_number_called(const ps_explain_view *v, const char *method, const char
     return NAN;
 }
 
+uint64_t ps_array_last(const ps_explain_view *v, const char *array)
+{
+    const ps_safetensors_tensor *t = find(v, array);
+    return t ? t->shape[t->n_dims - 1] : 0;
+}
+
 uint64_t ps_array_rows(const ps_explain_view *v, const char *array)
 {
     const ps_safetensors_tensor *t = find(v, array);

@@ -24,6 +24,8 @@ const char *ps_array_of(const ps_explain_view *view, const char *method, const c
 /* Of a row of that array the number that the manifest calls so; NaN: there is none. */
 double ps_number_called(const ps_explain_view *view, const char *method, const char *name,
                         const ps_numbers *row, const char *entry);
+/* How long it is along its last axis; 0: there is none. */
+uint64_t ps_array_last(const ps_explain_view *view, const char *array);
 /* How many rows it has. */
 uint64_t ps_array_rows(const ps_explain_view *view, const char *array);
 

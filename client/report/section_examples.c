@@ -67,7 +67,9 @@ static void put_head(ps_buf *out, const ps_explain_view *v, const ps_explanation
         ps_output_html(out, v, row->target);
         ps_buf_puts(out, "</b></span>");
     }
-    ps_html(out, " <span>%s %.4g</span></p>\n", m->score, row->score);
+    if (isfinite(row->score))
+        ps_html(out, " <span>%s %.4g</span>", m->score, row->score);
+    ps_buf_puts(out, "</p>\n");
 }
 
 static void put_map(ps_buf *out, const ps_explain_view *v, size_t method, uint64_t row)

@@ -47,6 +47,10 @@ static const char manifest[] =
     "{\"method\":\"logit_lens\",\"arrays\":[{\"name\":\"rank\",\"array\":\"r\"},"
     "{\"name\":\"log_probability\",\"array\":\"r\"},{\"name\":\"top\",\"array\":\"t\"},"
     "{\"name\":\"top_log_probability\",\"array\":\"p\"}]},"
+    "{\"method\":\"attention\",\"arrays\":[{\"name\":\"entropy\",\"array\":\"p\"},"
+    "{\"name\":\"distance\",\"array\":\"t\"}]},"
+    "{\"method\":\"direct_logits\",\"arrays\":[{\"name\":\"heads\",\"array\":\"t\"},"
+    "{\"name\":\"mlp\",\"array\":\"r\"},{\"name\":\"embed\",\"array\":\"s\"}]},"
     "{\"method\":\"weights\",\"arrays\":[{\"name\":\"statistics\",\"array\":\"w\",\"entries\":"
     "[\"deviation\",\"stable_rank\"]},{\"name\":\"histogram\",\"array\":\"h\"},{\"name\":"
     "\"singular\","
@@ -172,6 +176,28 @@ START_TEST(a_lens_has_a_cell_a_layer)
 }
 END_TEST
 
+START_TEST(heads_have_a_cell_each_and_means_are_over_rows)
+{
+    fixture f;
+    ps_buf out;
+    setup(&f);
+    draw(&f, "attention", &out);
+    has(&out, "<title>layer 0, head 0\n-0.05</title>"); /* of -0.1 and 0 */
+    has(&out, "<title>layer 0, head 1\n-6</title>");
+    has(&out, "<title>layer 1, head 0\n0.5</title>"); /* how far */
+    has_not(&out, "nan");
+    ps_buf_free(&out);
+    draw(&f, "parts", &out);
+    has(&out, "<title>layer 0, head 1\n+1</title>");
+    has(&out, "<title>layer 1, mlp\n+1</title>");
+    has(&out, "the token +0.9<br>");
+    has(&out, "all heads +2<br>all MLPs +3<br>");
+    has_not(&out, "nan");
+    ps_buf_free(&out);
+    teardown(&f);
+}
+END_TEST
+
 /* Arrays of other shapes than a method leaves: whatever is drawn is of what is there. */
 START_TEST(what_does_not_fit_breaks_nothing)
 {
@@ -193,9 +219,11 @@ START_TEST(what_does_not_fit_breaks_nothing)
     draw(&f, "weights", &out);
     has_not(&out, "nan");
     ps_buf_free(&out);
-    draw(&f, "lens", &out);
-    has_not(&out, "nan");
-    ps_buf_free(&out);
+    for (size_t i = 0; i < 3; i++) {
+        draw(&f, (const char *[]){"lens", "attention", "parts"}[i], &out);
+        has_not(&out, "nan");
+        ps_buf_free(&out);
+    }
     teardown(&f);
 }
 END_TEST
@@ -217,6 +245,7 @@ static const ps_check_case cases[] = {
     {&behaviour_counts_and_names_the_worst},
     {&weights_have_a_line_a_tensor},
     {&a_lens_has_a_cell_a_layer},
+    {&heads_have_a_cell_each_and_means_are_over_rows},
     {&what_does_not_fit_breaks_nothing},
     {&what_was_not_asked_for_is_not_there},
     {0},
