@@ -2,6 +2,8 @@
 #include "worker/job/stored_range.h"
 
 #include "common/base/mem.h"
+#include "common/base/require.h"
+#include "common/model/form_stream.h"
 #include "psd/v1/models.pb-c.h"
 
 #include <inttypes.h>
@@ -80,4 +82,45 @@ ps_status ps_stored_tensor(ps_remote *remote, const ps_stored_model *which,
 {
     uint64_t size = tensor->end - tensor->begin;
     return size ? read_range(remote, which, file->data_start + tensor->begin, out, size) : PS_OK;
+}
+
+/* ---- numbers ---- */
+
+static ps_status take_numbers(void *user, const ps_model_form *tensor, uint64_t first,
+                              const float *values, size_t n)
+{
+    (void)tensor;
+    memcpy((float *)user + first, values, n * sizeof *values);
+    return PS_OK;
+}
+
+static ps_status decode(const ps_model_form *form, ps_slice bytes, float *out)
+{
+    ps_form_stream *stream = ps_form_stream_new((ps_form_sink){take_numbers, out});
+    ps_status st = ps_form_stream_begin(stream, form);
+    if (!st)
+        st = ps_form_stream_feed(stream, bytes);
+    ps_form_stream_free(&stream);
+    return st;
+}
+
+ps_status ps_stored_numbers(ps_remote *remote, const ps_stored_model *which,
+                            const ps_safetensors *file, const ps_model_form *form, float **out)
+{
+    const ps_safetensors_tensor *from = ps_safetensors_find(file, form->name);
+    PS_REQUIRE(from); /* the form is of a tensor of this file */
+    size_t size = (size_t)(from->end - from->begin);
+    uint8_t *bytes = ps_try_alloc_raw(size + 1);
+    float *numbers = ps_try_alloc_raw((size_t)ps_model_form_numbers(form) * sizeof *numbers);
+    ps_status st =
+        bytes && numbers ? PS_OK : ps_fail(PS_NO_MEMORY, "numbers of tensor %s", form->name);
+    if (!st)
+        st = ps_stored_tensor(remote, which, file, from, bytes);
+    if (!st)
+        st = decode(form, ps_slice_of(bytes, size), numbers);
+    ps_free(&bytes);
+    if (st)
+        ps_free(&numbers);
+    *out = numbers;
+    return st;
 }

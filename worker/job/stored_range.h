@@ -14,5 +14,10 @@ PS_MUST_CHECK ps_status ps_stored_header(ps_remote *remote, const ps_stored_mode
 PS_MUST_CHECK ps_status ps_stored_tensor(ps_remote *remote, const ps_stored_model *which,
                                          const ps_safetensors *file,
                                          const ps_safetensors_tensor *tensor, void *out);
+/* Its numbers, in psd's order, whatever form it is in: form is the header's of that tensor (common/
+ * model/model_forms.h). *out is the caller's (ps_free). PS_NO_MEMORY, too. */
+PS_MUST_CHECK ps_status ps_stored_numbers(ps_remote *remote, const ps_stored_model *which,
+                                          const ps_safetensors *file, const ps_model_form *form,
+                                          float **out);
 
 #endif

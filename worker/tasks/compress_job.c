@@ -3,7 +3,6 @@
 #include "worker/tasks/compress_job.h"
 
 #include "common/base/mem.h"
-#include "common/model/form_stream.h"
 
 #include <string.h>
 
@@ -112,47 +111,16 @@ ps_status ps_compress_tensors(const ps_compress_job *job, const char *const *nam
         out);
 }
 
-static ps_status take_numbers(void *user, const ps_model_form *tensor, uint64_t first,
-                              const float *values, size_t n)
-{
-    (void)tensor;
-    memcpy((float *)user + first, values, n * sizeof *values);
-    return PS_OK;
-}
-
-static ps_status decode(const ps_model_form *form, ps_slice bytes, float *out)
-{
-    ps_form_stream *stream = ps_form_stream_new((ps_form_sink){take_numbers, out});
-    ps_status st = ps_form_stream_begin(stream, form);
-    if (!st)
-        st = ps_form_stream_feed(stream, bytes);
-    ps_form_stream_free(&stream);
-    return st;
-}
-
 ps_status ps_compress_parent_numbers(const ps_compress_job *job, const ps_plan_tensor *tensor,
                                      float **out)
 {
     const char *name = tensor->stored.name;
     const ps_model_form *form = ps_model_form_find(job->stored, job->parent->n_tensors, name);
-    const ps_safetensors_tensor *from = ps_safetensors_find(job->parent, name);
-    if (!form || !from)
+    if (!form)
         return ps_fail(PS_FAILED_PRECONDITION, "model %s has no tensor %s", job->spec->model_name,
                        name);
     const ps_stored_model which = ps_job_entry_stored_model(job->entry);
-    size_t size = (size_t)(from->end - from->begin);
-    uint8_t *bytes = ps_try_alloc_raw(size + 1);
-    float *numbers = ps_try_alloc_raw((size_t)ps_model_form_numbers(form) * sizeof *numbers);
-    ps_status st = bytes && numbers ? PS_OK : ps_fail(PS_NO_MEMORY, "numbers of tensor %s", name);
-    if (!st)
-        st = ps_stored_tensor(job->run->remote, &which, job->parent, from, bytes);
-    if (!st)
-        st = decode(form, ps_slice_of(bytes, size), numbers);
-    ps_free(&bytes);
-    if (st)
-        ps_free(&numbers);
-    *out = numbers;
-    return st;
+    return ps_stored_numbers(job->run->remote, &which, job->parent, form, out);
 }
 
 ps_status ps_compress_parent_weights(const ps_compress_job *job, const ps_plan_tensor *tensor,
