@@ -39,7 +39,11 @@ static ps_status match_layers(const ps_spec_model *m, const ps_spec_model *o)
 static ps_status match_language(const ps_job_spec *spec, const ps_spec_model *m,
                                 const ps_spec_model *o)
 {
-    int64_t length = spec->data.sequence_length ? spec->data.sequence_length : m->context_length;
+    int64_t length = spec->explain && spec->explain->n_prompts
+                         ? ps_spec_explain_longest(spec->explain)
+                     : spec->explain && !spec->data.test ? 0
+                     : spec->data.sequence_length        ? spec->data.sequence_length
+                                                         : m->context_length;
     if (m->vocab_size != o->vocab_size)
         return ps_fail(PS_INVALID_ARGUMENT, "its vocabulary has %" PRId64 " tokens, not %" PRId64,
                        o->vocab_size, m->vocab_size);
@@ -57,7 +61,10 @@ static ps_status match_language(const ps_job_spec *spec, const ps_spec_model *m,
 ps_status ps_spec_compare_match(const ps_job_spec *spec, const ps_spec_model *model,
                                 const ps_spec_model *other)
 {
-    if (!spec->compare)
+    const char *name = spec->compare   ? spec->compare->model
+                       : spec->explain ? spec->explain->compare_to
+                                       : "";
+    if (!*name)
         return PS_OK;
     bool language = ps_spec_model_is_language(model);
     ps_status st = language != ps_spec_model_is_language(other)
@@ -66,5 +73,5 @@ ps_status ps_spec_compare_match(const ps_job_spec *spec, const ps_spec_model *mo
                                  other->architecture, model->architecture)
                    : language ? match_language(spec, model, other)
                               : match_layers(model, other);
-    return st ? ps_wrap(st, "model %s", spec->compare->model) : PS_OK;
+    return st ? ps_wrap(st, "model %s", name) : PS_OK;
 }

@@ -1,5 +1,6 @@
 /* compare_spec: section `compare` of a job file: the stored model that model_name's is compared
- * with. Both are given the same rows; so they must read, and say, the same. Any thread. */
+ * with; likewise explain.compare_to. Both are given the same rows; so they must read, and say, the
+ * same. Any thread. */
 #ifndef PS_CONF_COMPARE_SPEC_H
 #define PS_CONF_COMPARE_SPEC_H
 

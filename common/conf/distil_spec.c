@@ -25,6 +25,8 @@ const char *ps_job_spec_teacher(const ps_job_spec *spec)
 {
     if (spec->compare)
         return spec->compare->model;
+    if (spec->explain)
+        return spec->explain->compare_to;
     if (!spec->distil)
         return "";
     return *spec->distil->teacher ? spec->distil->teacher : spec->model_name;

@@ -151,6 +151,27 @@ static ps_status check_methods(const ps_spec_explain *e, const ps_conf_doc *doc)
     return PS_OK;
 }
 
+/* ---- the other model ---- */
+
+static const ps_explain_row *first_with(const ps_spec_explain *e, unsigned with, unsigned without);
+
+static ps_status check_other(const ps_spec_explain *e, const ps_conf_doc *doc)
+{
+    const ps_explain_row *row = first_with(e, PS_EXPLAIN_OTHER, 0);
+    if (row && !*e->compare_to)
+        return ps_conf_fail(doc, "explain.compare_to",
+                            "missing; method %s compares the model with another stored one",
+                            row->name);
+    if (!row && *e->compare_to)
+        return ps_conf_fail(doc, "explain.compare_to", "no method of the job looks at it");
+    if (row && !ps_job_spec_name_ok(e->compare_to))
+        return ps_conf_fail(doc, "explain.compare_to",
+                            "'%s' is not a name; allowed: 1 to 64 of a-z 0-9 . _ -, first a letter "
+                            "or a digit",
+                            e->compare_to);
+    return PS_OK;
+}
+
 /* ---- rows, target, baseline ---- */
 
 /* Methods that look at the chosen rows, or need labels, or data.train; NULL: none does. */
@@ -249,6 +270,8 @@ ps_status ps_spec_explain_check(const ps_job_spec *spec, const ps_conf_doc *doc)
     ps_status st = check_methods(spec->explain, doc);
     if (!st)
         st = check_shares(spec->explain, doc);
+    if (!st)
+        st = check_other(spec->explain, doc);
     if (!st)
         st = check_rows(spec, doc);
     if (!st)

@@ -27,6 +27,8 @@ typedef enum ps_explain_trait {
      * cuts by itself (matrices, cells of a grid, rows of data.train) */
     PS_EXPLAIN_SHARED = 1 << 5,
     PS_EXPLAIN_LOGITS = 1 << 6, /* score: logit alone: its rules end at the outputs */
+    PS_EXPLAIN_OTHER = 1 << 8,  /* another model, compare_to */
+    PS_EXPLAIN_TEST = 1 << 9,   /* of one that is SHARED: the rows that were chosen, all the same */
 } ps_explain_trait;
 
 enum {
@@ -60,6 +62,8 @@ enum {
     ROW(cp_lrp, attributions, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_BACKWARD | PS_EXPLAIN_LOGITS, 1,  \
         {NULL})                                                                                  \
     ROW(weights, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_SHARED, 1, {"side_max"})                    \
+    ROW(weight_change, inside, PS_EXPLAIN_ANY | PS_EXPLAIN_SHARED | PS_EXPLAIN_OTHER, 1,         \
+        {"side_max", 512})                                                                       \
     ROW(logit_lens, inside, PS_EXPLAIN_LANGUAGE, 1, {"top"})                                     \
     ROW(direct_logits, inside, PS_EXPLAIN_LANGUAGE | PS_EXPLAIN_BACKWARD, 1, {NULL})             \
     ROW(attention, inside, PS_EXPLAIN_LANGUAGE, 1, {"patterns"})                                 \

@@ -71,6 +71,7 @@ static const ps_conf_key method_keys[] = {
 const ps_conf_key ps_spec_explain_keys[] = {
     PS_CONF_MAP("rows", ps_spec_explain, rows, rows_keys),
     PS_CONF_MAPS("prompts", ps_spec_explain, prompts, prompt_keys, 0, PS_EXPLAIN_PROMPTS_MAX),
+    PS_CONF_TEXT("compare_to", ps_spec_explain, compare_to, "", 0, 64),
     PS_CONF_MAP_SHORT("target", ps_spec_explain, target, target_keys),
     PS_CONF_WORD("score", ps_spec_explain, score, "logit", score_words),
     PS_CONF_MAP_SHORT("baseline", ps_spec_explain, baseline, baseline_keys),

@@ -115,6 +115,7 @@ typedef struct ps_spec_explain {
     ps_spec_explain_rows rows;
     ps_spec_explain_prompt *prompts; /* language models: in place of rows of data.test */
     size_t n_prompts;
+    char *compare_to; /* another stored model, which some methods look at; "": none */
     ps_spec_explain_target target;
     unsigned score; /* ps_explain_score */
     ps_spec_explain_baseline baseline;

@@ -41,6 +41,7 @@
 #include "worker/models/model.h"
 
 typedef struct ps_explain_baseline ps_explain_baseline;
+typedef struct ps_explain_other ps_explain_other;
 
 /* What all methods of a task share. Read, but for `evaluations`. */
 typedef struct ps_explaining {
@@ -54,6 +55,7 @@ typedef struct ps_explaining {
     size_t batch;                    /* rows that the model takes at once */
     const ps_dataset *test, *train;  /* NULL: the job has none, or no method looks at it */
     const ps_explain_baseline *baseline; /* baseline.h */
+    const ps_explain_other *other;       /* other.h; NULL: the job has one model */
     size_t method;                       /* the number of the method that runs, of the job */
     unsigned pass;                       /* from 0 */
     const ps_explain_part *before;       /* what it left in the pass before; NULL in the first */

@@ -105,7 +105,11 @@ ps_status ps_explain_task_open(ps_explain_task *t)
     x->pass = t->stage.pass;
     x->check = check;
     x->user = t;
-    st = make_baseline(t);
+    if (*t->spec->compare_to)
+        st = ps_explain_second_open(t->run, t->spec->compare_to, &t->second);
+    x->other = *t->spec->compare_to ? &t->second.other : NULL;
+    if (!st)
+        st = make_baseline(t);
     if (!st && t->stage.kind == PS_EXPLAIN_STAGE_ROWS && x->test)
         st = ps_selection_make(t->spec, ps_dataset_rows(x->test), &t->selection);
     return st ? st : fetch_before(t);
@@ -114,6 +118,7 @@ ps_status ps_explain_task_open(ps_explain_task *t)
 void ps_explain_task_close(ps_explain_task *t)
 {
     ps_explain_baseline_free(&t->baseline);
+    ps_explain_second_close(&t->second);
     ps_selection_free(&t->selection);
     ps_explain_parts_free(&t->before);
 }

@@ -10,6 +10,7 @@
 #include "worker/explain/part_file.h"
 #include "worker/explain/selection.h"
 #include "worker/job/job_cache.h"
+#include "worker/tasks/explain_other.h"
 #include "worker/tasks/spool.h"
 
 typedef struct ps_explain_task {
@@ -20,8 +21,9 @@ typedef struct ps_explain_task {
     size_t n_methods;
     ps_explaining x;
     ps_explain_baseline baseline;
-    ps_selection selection;  /* of a stage of rows, unless there are prompts */
-    ps_explain_parts before; /* what the pass before has left; of the first: empty */
+    ps_explain_second second; /* compare_to; zeros: there is none */
+    ps_selection selection;   /* of a stage of rows, unless there are prompts */
+    ps_explain_parts before;  /* what the pass before has left; of the first: empty */
 } ps_explain_task;
 
 /* The job and the stage that the task's epoch names. PS_INVALID_ARGUMENT: it is none. */

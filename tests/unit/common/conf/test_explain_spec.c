@@ -16,7 +16,8 @@
     "model_name: gpt\n" \
     "explain:\n"        \
     "  prompts: [[1, 2, 3], [4]]\n"
-#define IG "  attributions: [integrated_gradients]\n"
+#define DIFF "kind: explain\nname: why\nmodel_name: mlp\nexplain:\n"
+#define IG   "  attributions: [integrated_gradients]\n"
 
 #define LAYERS  "{architecture: mlp, layers: [16, 4]}"
 #define NUMBERS "{architecture: mlp, layers: [16, 4], loss: squared_error}"
@@ -125,6 +126,12 @@ START_TEST(what_makes_no_sense_is_refused_on_its_line)
             "weights, weights, weights, weights, weights, weights, weights, weights, weights, "
             "weights]\n",
             "job.yaml:5: explain.inside[12]: more than 12 methods that look at no rows");
+    refuses(DIFF "  inside: [weight_change]\n",
+            "job.yaml:4: explain.compare_to: missing; method weight_change compares the model");
+    refuses(DIFF "  compare_to: other\n  inside: [weights]\n",
+            "job.yaml:5: explain.compare_to: no method of the job looks at it");
+    refuses(DIFF "  compare_to: ../other\n  inside: [weight_change]\n",
+            "job.yaml:5: explain.compare_to: '../other' is not a name");
     refuses(TRAIN "explain: {attributions: [saliency]}\n",
             "job.yaml:10: explain: not for kind train, only for explain");
 }
@@ -158,6 +165,27 @@ static void no_match(const char *yaml, const char *model, const char *message)
     const char *said = ps_error_message(), *at = strstr(said, message);
     ck_assert_msg(at && (at == said || at[-1] == '\n'), "%s", said);
 }
+
+/* Who wants weights alone needs no more than a model of the family; with rows, what they read. */
+START_TEST(the_other_model_is_one_of_the_same_sort)
+{
+    const char *other = "{architecture: mlp, layers: [16, 9, 4]}";
+    ps_spec_model *first = NULL, *second = NULL, *third = NULL;
+    ps_job_spec *s = parse(DIFF "  compare_to: child\n  inside: [weight_change]\n");
+    ck_assert_str_eq(ps_job_spec_teacher(s), "child");
+    ck_ok(ps_spec_model_parse(ps_slice_str(LAYERS), "first", &first));
+    ck_ok(ps_spec_model_parse(ps_slice_str(other), "second", &second));
+    ck_ok(ps_spec_model_parse(ps_slice_str(TOKENS), "third", &third));
+    ck_ok(ps_spec_compare_match(s, first, second));
+    ck_assert_int_eq(ps_spec_compare_match(s, first, third), PS_INVALID_ARGUMENT);
+    ck_assert_str_eq(ps_error_message(), "model child: it is of architecture gpt2, which does not "
+                                         "read what mlp does");
+    ps_spec_model_free(&first);
+    ps_spec_model_free(&second);
+    ps_spec_model_free(&third);
+    ps_job_spec_free(&s);
+}
+END_TEST
 
 static void match(const char *yaml, const char *model)
 {
@@ -215,6 +243,7 @@ static const ps_check_case cases[] = {
     {&what_makes_no_sense_is_refused_on_its_line},
     {&quality_is_of_an_attribution},
     {&a_model_has_what_is_asked_of_it},
+    {&the_other_model_is_one_of_the_same_sort},
     {0},
 };
 
